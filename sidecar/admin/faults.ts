@@ -108,7 +108,7 @@ function readFault(
 ): { readonly rule: FaultRule; readonly forMs: number } {
   refuseStrangers(query, PARAMETERS);
   const side = sideOf(query);
-  const who = side === 'inbound' ? callerOf(query) : upstreamOf(query, upstreams);
+  const peer = side === 'inbound' ? callerOf(query) : upstreamOf(query, upstreams);
   const delayMs = durationOf(query, 'delay', LONGEST_DELAY_MS) ?? 0;
   const abort = abortOf(query);
   if (delayMs === 0 && abort === undefined)
@@ -118,7 +118,7 @@ function readFault(
     method: methodOf(query),
     ratio: ratioOf(query),
     delayMs,
-    ...(who === undefined ? {} : { who }),
+    ...(peer === undefined ? {} : { peer }),
     ...(abort === undefined ? {} : { abort }),
   };
   return { rule, forMs: durationOf(query, 'for', LONGEST_FOR_MS) ?? DEFAULT_FOR_MS };

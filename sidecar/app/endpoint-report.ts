@@ -7,7 +7,7 @@ import { Outcome } from '../core/outcome/outcome.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import type { OutcomeWindow } from '../core/outlier/outcome-window.js';
 
-import { DEADLY, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
+import { MAX_CRASHES, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
 import type { InboundAdmission } from '../inbound/admission.js';
 import { shownFingerprint } from '../relay/response-cache/request-key.js';
 import type { EndpointReport, PoisonReport, QueueReport } from '../telemetry/reports.js';
@@ -145,11 +145,11 @@ export function queueReportOfAll(all: readonly InboundAdmission[], nowMs: number
 
 /** Requests that were in crashes of models, and how long each is still remembered, ms. */
 export function poisonReports(table: PoisonTable, nowMs: number): PoisonReport[] {
-  return table.list(nowMs).map(({ fingerprint, upstream, deaths, lastMs }) => ({
+  return table.list(nowMs).map(({ fingerprint, upstream, crashes, lastMs }) => ({
     fingerprint: shownFingerprint(fingerprint),
     upstream,
-    crashes: deaths,
-    isRefused: deaths >= DEADLY,
+    crashes: crashes,
+    isRefused: crashes >= MAX_CRASHES,
     forMs: lastMs + REMEMBERED_MS - nowMs,
   }));
 }

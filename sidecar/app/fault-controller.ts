@@ -1,6 +1,6 @@
 import type { FaultAdmin, FaultReport, SwitchedOn } from '../admin/faults.js';
 import { statusName } from '../core/outcome/status.js';
-import { Fault, type FaultRule, MAX_FAULTS } from '../core/routing/fault-rule.js';
+import { ActiveFault, type FaultRule, MAX_FAULTS } from '../core/routing/fault-rule.js';
 import type { ActiveFaults, FaultKind } from '../relay/fault-injection.js';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -19,11 +19,11 @@ export interface FaultControllerOptions {
  * none, both sides hold null, and a call costs one comparison.
  */
 export class FaultController implements FaultAdmin, ActiveFaults {
-  inbound: readonly Fault[] = [];
-  outbound: readonly Fault[] = [];
+  inbound: readonly ActiveFault[] = [];
+  outbound: readonly ActiveFault[] = [];
   /** Faults injected since the start, by `SIDE KIND`, such as `outbound delay`. */
   readonly injected = new Map<string, number>();
-  private faults: readonly Fault[] = [];
+  private faults: readonly ActiveFault[] = [];
   private lastId = 0;
   private readonly timer = new WheelTimer(() => this.expire());
 
@@ -39,7 +39,7 @@ export class FaultController implements FaultAdmin, ActiveFaults {
     return this.options.upstreamNames();
   }
 
-  count({ rule }: Fault, kind: FaultKind): void {
+  count({ rule }: ActiveFault, kind: FaultKind): void {
     const key = `${rule.side} ${kind}`;
     this.injected.set(key, (this.injected.get(key) ?? 0) + 1);
   }
@@ -54,7 +54,7 @@ export class FaultController implements FaultAdmin, ActiveFaults {
     const now = this.dataPlane.clock.now();
     if (this.faults.length >= MAX_FAULTS)
       return { kind: 'refused', why: `${MAX_FAULTS} faults are on already` };
-    const fault = new Fault(++this.lastId, rule, now + forMs);
+    const fault = new ActiveFault(++this.lastId, rule, now + forMs);
     const report = reportOf(fault, now);
     this.dataPlane.logger.warn({ fault: report }, 'a fault is injected');
     this.set([...this.faults, fault]);
@@ -84,7 +84,7 @@ export class FaultController implements FaultAdmin, ActiveFaults {
   }
 
   /** Replaces the active faults, and plans the next expiry. */
-  private set(faults: readonly Fault[]): void {
+  private set(faults: readonly ActiveFault[]): void {
     this.faults = faults;
     this.inbound = faults.filter(({ rule }) => rule.side === 'inbound');
     this.outbound = faults.filter(({ rule }) => rule.side === 'outbound');
@@ -95,12 +95,12 @@ export class FaultController implements FaultAdmin, ActiveFaults {
   }
 }
 
-function reportOf({ id, rule, untilMs, injected }: Fault, nowMs: number): FaultReport {
-  const { side, who, method, ratio, delayMs, abort } = rule;
+function reportOf({ id, rule, untilMs, injected }: ActiveFault, nowMs: number): FaultReport {
+  const { side, peer, method, ratio, delayMs, abort } = rule;
   return {
     id,
     side,
-    ...(who === undefined ? {} : side === 'inbound' ? { caller: who } : { upstream: who }),
+    ...(peer === undefined ? {} : side === 'inbound' ? { caller: peer } : { upstream: peer }),
     method,
     ratio,
     ...(delayMs === 0 ? {} : { delayMs }),

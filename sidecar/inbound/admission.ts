@@ -104,7 +104,7 @@ export class InboundAdmission {
     // Where a place is free, no call is refused.
     if (!this.queue.isFull) return null;
     const ticket = this.ticketOf(call);
-    const admission = this.queue.foresee(ticket, call.deadlineMs, this.context.nowMs);
+    const admission = this.queue.predict(ticket, call.deadlineMs, this.context.nowMs);
     return isRefusal(admission) ? this.refusalFor(admission, ticket) : null;
   }
 
@@ -127,8 +127,8 @@ export class InboundAdmission {
   private ticketOf(call: InboundCall): Ticket {
     const ticket = new Ticket(call);
     call.ticket = ticket;
-    if (this.priorities !== null) ticket.lineClass = classOf(call.block, this.priorities);
-    if (this.isFair && call.caller !== null) ticket.lineCaller = call.caller.service;
+    if (this.priorities !== null) ticket.queueClass = classOf(call.block, this.priorities);
+    if (this.isFair && call.caller !== null) ticket.queueCaller = call.caller.service;
     return ticket;
   }
 
@@ -139,8 +139,8 @@ export class InboundAdmission {
     return this.queue.isFull && this.queue.isHalfFull;
   }
 
-  private overloaded({ lineClass, lineCaller }: Ticket, detail: string): LocalReply {
-    const waitMs = this.queue.expectedWaitMs(lineClass, lineCaller);
+  private overloaded({ queueClass, queueCaller }: Ticket, detail: string): LocalReply {
+    const waitMs = this.queue.expectedWaitMs(queueClass, queueCaller);
     return makeLocalReply(LocalReplyReasons.overloaded, { service: this.service, detail }, pushback(waitMs));
   }
 
@@ -160,7 +160,7 @@ export class InboundAdmission {
     const { isFull } = this.queue;
     const isGivenUp = attempt.ended === AttemptEnd.cancelled || attempt.ended === AttemptEnd.deadline;
     const isChanged = isGivenUp
-      ? adaptive.recordGivenUp(ticket.queueStartedMs, nowMs, isFull)
+      ? adaptive.recordCancelled(ticket.queueStartedMs, nowMs, isFull)
       : attempt.ended === AttemptEnd.trailers &&
         attempt.status === Status.OK &&
         adaptive.record(ticket.queueStartedMs, nowMs, isFull);
@@ -178,7 +178,7 @@ export class InboundAdmission {
 function classOf(block: HeaderBlock, priorities: Priorities): number {
   const field = find(block.extras, priorities.key) ?? find(block.stable.toFields(), priorities.key);
   if (field === undefined || field.size - field.name.length - ENTRY_OVERHEAD > priorities.longest)
-    return priorities.otherwise;
+    return priorities.defaultClass;
   return priorities.classOf(field.value);
 }
 

@@ -55,12 +55,12 @@ export class InboundAuthorization {
   /** Whether permissions allow this one call. */
   private permits(caller: Caller | null, block: HeaderBlock): boolean {
     const list =
-      caller === null ? permissionsOf(this.intentions.verdict('', this.service)) : caller.permissions;
+      caller === null ? permissionsOf(this.intentions.decisionFor('', this.service)) : caller.permissions;
     return list !== null && list.decide(callFacts(block)) === 'allow';
   }
 
   private decide(caller: Caller): void {
-    const decision = this.intentions.verdict(caller.service, this.service);
+    const decision = this.intentions.decisionFor(caller.service, this.service);
     caller.isAllowed = decision === 'allow';
     caller.permissions = permissionsOf(decision);
     caller.decidedVersion = this.intentions.version;

@@ -161,7 +161,7 @@ export class ModelBackend {
     const { queue } = this;
     const now = this.context.nowMs;
     for (;;) {
-      const resumed = queue.nextWaking(now);
+      const resumed = queue.nextResumed(now);
       if (resumed !== null) {
         this.activity.begin(resumed);
         resumeRequest(resumed.call);
@@ -213,7 +213,7 @@ export class ModelBackend {
   endExcessStreams(): void {
     const { pool, silentStreams } = this;
     while (pool.isExhausted) {
-      const ticket = silentStreams.excess(pool.inFlight);
+      const ticket = silentStreams.overShare(pool.inFlight);
       if (ticket === null || !pool.hasWaitersBesides(ticket.holder)) return;
       silentStreams.delete(ticket);
       failCall(ticket.call, makeLocalReply(LocalReplyReasons.silentStream, { service: this.deps.service }));

@@ -80,5 +80,5 @@ export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs:
 export function recordLoss(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
   const { hedging, hedge } = call.methodState!;
   if (loser.number > 0 || hedging === null) return;
-  hedge.overtaken(hedging, call.methodState!.latenciesOf(call.cluster), loser.tookMs, nowMs);
+  hedge.recordWin(hedging, call.methodState!.latenciesOf(call.cluster), loser.tookMs, nowMs);
 }

@@ -31,7 +31,7 @@ export function recordOutcome(
   const outcome = outcomeIn(attempt.traits);
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
-  if (attempt.number > 0) call.cluster.budget.learn(outcome, now);
+  if (attempt.number > 0) call.cluster.budget.recordOutcome(outcome, now);
   const tookMs = call.plan.holdsResponse ? attempt.tookMs : UNKNOWN_DURATION;
   if ((attempt.traits & AttemptTrait.doubtful) === 0) {
     recordLatency(endpoint.latency, outcome, tookMs, endpoint.usualMs, now);

@@ -1,6 +1,6 @@
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { Status } from '../core/outcome/status.js';
-import { DEADLY, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
+import { MAX_CRASHES, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
@@ -45,7 +45,7 @@ export class PoisonWatch {
     const fingerprint = this.of(call);
     if (fingerprint === '' || !this.table.isRefused(fingerprint, nowMs)) return null;
     call.hasCrashed = true;
-    const values = { crashes: DEADLY, upstream: this.upstream, minutes: REMEMBERED_MS / 60_000 };
+    const values = { crashes: MAX_CRASHES, upstream: this.upstream, minutes: REMEMBERED_MS / 60_000 };
     return makeLocalReply(LocalReplyReasons.poison, values);
   }
 
@@ -74,7 +74,7 @@ export class PoisonWatch {
   /** The fingerprint of a call that may have a record; empty: it has none. */
   private of(call: OutboundCall): string {
     if (call.fingerprint !== '') return call.fingerprint;
-    return this.table.mayKnow(this.upstream, call.requestBytes) ? this.make(call) : '';
+    return this.table.mayHaveRecord(this.upstream, call.requestBytes) ? this.make(call) : '';
   }
 
   private make(call: OutboundCall): string {

@@ -1,5 +1,5 @@
 import { injected } from '../core/outcome/local-reply-reason.js';
-import type { Fault } from '../core/routing/fault-rule.js';
+import type { ActiveFault } from '../core/routing/fault-rule.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { StableList } from '../http2/hpack/header-list.js';
 import type { Call, CallHandler } from './call.js';
@@ -11,7 +11,7 @@ import { sendLocalReply } from './response.js';
  * Injects a fault: the call is aborted with a local reply, delayed, or delayed and then aborted. `onward` continues a call
  * that is only delayed. The call's plan and deadline are set.
  */
-export function injectFault(call: Call, fault: Fault, faults: ActiveFaults, onward: () => void): void {
+export function injectFault(call: Call, fault: ActiveFault, faults: ActiveFaults, onward: () => void): void {
   const { delayMs, abort } = fault.rule;
   const then =
     abort === undefined
@@ -77,7 +77,7 @@ export type FaultKind = 'delay' | 'abort';
 
 /** The faults that are injected now, in calls of peers and in calls of the application. */
 export interface ActiveFaults {
-  readonly inbound: readonly Fault[];
-  readonly outbound: readonly Fault[];
-  count(fault: Fault, kind: FaultKind): void;
+  readonly inbound: readonly ActiveFault[];
+  readonly outbound: readonly ActiveFault[];
+  count(fault: ActiveFault, kind: FaultKind): void;
 }

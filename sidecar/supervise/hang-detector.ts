@@ -1,4 +1,4 @@
-import { HangJudge, type ProcessSigns as Signs, type WorkSigns } from '../core/health/hang.js';
+import { HangDiagnosis, type ProcessSigns as Signs, type WorkSigns } from '../core/health/hang.js';
 import { answerTimeoutMs } from '../core/health/probe-timeout.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timer, Timers } from '../runtime/time/timers.js';
@@ -46,7 +46,7 @@ const OWN_STALL_MS = 750;
  * second are used only in doubt. A hang is reported once, and the detector stops; the supervisor kills.
  */
 export class HangDetector implements Monitor {
-  private readonly judge: HangJudge;
+  private readonly judge: HangDiagnosis;
   private timer!: Timer;
   private nextTickMs = 0;
   private lastProbeMs: number;
@@ -59,7 +59,7 @@ export class HangDetector implements Monitor {
   ) {
     const nowMs = deps.clock.now();
     this.lastProbeMs = nowMs;
-    this.judge = new HangJudge(deps.longestRunMs, deps.activity(), nowMs);
+    this.judge = new HangDiagnosis(deps.longestRunMs, deps.activity(), nowMs);
     deps.watcher?.open();
     this.tickIn(IDLE_TICK_MS, nowMs);
   }
@@ -80,7 +80,7 @@ export class HangDetector implements Monitor {
     if (nowMs - this.nextTickMs > OWN_STALL_MS) this.onOwnStall(nowMs);
     const work = this.deps.activity();
     const isInDoubt = this.judge.isInDoubt(work, nowMs);
-    const conviction = this.judge.judge(work, this.readSigns(isInDoubt), nowMs);
+    const conviction = this.judge.diagnose(work, this.readSigns(isInDoubt), nowMs);
     if (conviction !== null) {
       this.stop();
       this.events.onHang(conviction.why, conviction.end);

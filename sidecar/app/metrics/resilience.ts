@@ -89,7 +89,7 @@ function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
     gauge(
       'outrider_fallback_active',
       '1 while calls go to the fallback at once, because the primary keeps failing.',
-      rows.map(({ labels, state }) => ({ labels, value: Number(state.primaryBreaker.isAway) })),
+      rows.map(({ labels, state }) => ({ labels, value: Number(state.primaryBreaker.isOpen) })),
     ),
     gauge(
       'outrider_response_cache_bytes',

@@ -1,62 +1,56 @@
-/**
- * The order of a line: classes from the most to the least important, and within a class either first come, first served
- * or, for fairness, callers in turn. Keeps the order and finds who goes next, who would have to give way and who is
- * ahead of an arrival; whether anybody may come in is the queue's decision (queue.ts).
- */
-
-/** One place in the line. Fields are the line's to change. */
+/** An entry of the queue. Only the queue changes its fields. */
 export class QueueNode {
-  /** Class, 0 the most important. */
-  lineClass = 0;
-  /** Whose it is; only read where callers take turns. */
-  lineCaller = '';
+  /** Priority class, 0 the most important. */
+  queueClass = 0;
+  /** Caller; only read where the queue is fair. */
+  queueCaller = '';
   /** @internal */
-  lineLane: Lane<QueueNode> | null = null;
+  queueLane: Lane<QueueNode> | null = null;
   /** @internal */
-  lineNext: QueueNode | null = null;
+  queueNext: QueueNode | null = null;
   /** @internal */
-  linePrev: QueueNode | null = null;
+  queuePrev: QueueNode | null = null;
 }
 
-/** Entries in order of arrival: of a class, or of one caller in it. */
+/** Entries in order of arrival: of a class, or of one caller in a class. */
 class Lane<E extends QueueNode> {
   first: E | null = null;
   last: E | null = null;
   length = 0;
-  /** Lanes of a class that hold somebody form a ring; the next turn is its head's. */
+  /** The lanes of a class that are not empty form a ring. */
   next: Lane<E> = this;
   prev: Lane<E> = this;
 
   constructor(readonly caller: string) {}
 
   append(entry: E): void {
-    entry.lineLane = this as unknown as Lane<QueueNode>;
-    entry.linePrev = this.last;
-    entry.lineNext = null;
+    entry.queueLane = this as unknown as Lane<QueueNode>;
+    entry.queuePrev = this.last;
+    entry.queueNext = null;
     if (this.last === null) this.first = entry;
-    else this.last.lineNext = entry;
+    else this.last.queueNext = entry;
     this.last = entry;
     this.length += 1;
   }
 
   unlink(entry: E): void {
-    const prev = entry.linePrev as E | null;
-    const next = entry.lineNext as E | null;
+    const prev = entry.queuePrev as E | null;
+    const next = entry.queueNext as E | null;
     if (prev === null) this.first = next;
-    else prev.lineNext = next;
+    else prev.queueNext = next;
     if (next === null) this.last = prev;
-    else next.linePrev = prev;
-    entry.linePrev = null;
-    entry.lineNext = null;
-    entry.lineLane = null;
+    else next.queuePrev = prev;
+    entry.queuePrev = null;
+    entry.queueNext = null;
+    entry.queueLane = null;
     this.length -= 1;
   }
 }
 
-/** Everyone of one class. */
-class Tier<E extends QueueNode> {
+/** The entries of one class, in one lane or one for each caller. */
+class ClassQueue<E extends QueueNode> {
   length = 0;
-  /** Whose turn it is; null while nobody waits. */
+  /** The lane whose turn it is; null: the class is empty. */
   head: Lane<E> | null = null;
   lanes = 0;
   private readonly byCaller = new Map<string, Lane<E>>();
@@ -82,18 +76,18 @@ class Tier<E extends QueueNode> {
   }
 
   remove(entry: E): void {
-    const lane = entry.lineLane as unknown as Lane<E>;
+    const lane = entry.queueLane as unknown as Lane<E>;
     lane.unlink(entry);
     this.length -= 1;
     if (lane.length === 0) this.leave(lane);
   }
 
-  /** After a turn the next caller's comes. */
-  turn(): void {
+  /** The next lane has its turn. */
+  rotate(): void {
     if (this.head !== null) this.head = this.head.next;
   }
 
-  /** The lane with the most waiting. */
+  /** The longest lane. */
   longest(): Lane<E> | null {
     const { head } = this;
     if (head === null) return null;
@@ -103,7 +97,7 @@ class Tier<E extends QueueNode> {
     return longest;
   }
 
-  /** A caller that has nobody waiting joins behind all others. */
+  /** A lane that was empty joins the ring behind all others. */
   private join(lane: Lane<E>): void {
     this.lanes += 1;
     const { head } = this;
@@ -134,75 +128,79 @@ class Tier<E extends QueueNode> {
   }
 }
 
+/**
+ * Order of waiting calls: by class from the most to the least important, and within a class first come, first served or, if fair,
+ * round robin over callers. Finds the next entry, the one to evict and how many precede an arrival; whether an arrival is
+ * admitted is decided in queue.ts.
+ */
 export class FairQueue<E extends QueueNode> {
-  private tiers: Tier<E>[] = [new Tier()];
+  private tiers: ClassQueue<E>[] = [new ClassQueue()];
   length = 0;
 
   constructor(private isFair = false) {}
 
-  /** From now on; who waits keeps the place. */
+  /** Takes effect for arrivals; waiting entries keep their place. */
   set fair(isFair: boolean) {
     this.isFair = isFair;
   }
 
-  lengthOf(lineClass: number): number {
-    return this.tiers[lineClass]?.length ?? 0;
+  lengthOf(queueClass: number): number {
+    return this.tiers[queueClass]?.length ?? 0;
   }
 
   append(entry: E): void {
-    this.tier(entry.lineClass).append(entry, this.laneOf(entry.lineCaller));
+    this.tier(entry.queueClass).append(entry, this.laneOf(entry.queueCaller));
     this.length += 1;
   }
 
   remove(entry: E): void {
-    this.tier(entry.lineClass).remove(entry);
+    this.tier(entry.queueClass).remove(entry);
     this.length -= 1;
   }
 
-  /** Whose turn it is; stays in the line. */
+  /** The next entry; stays in the queue. */
   peek(): E | null {
     for (const { head } of this.tiers) if (head !== null) return head.first;
     return null;
   }
 
-  /** Takes out whose turn it is; the next turn of the class is another caller's. */
+  /** Takes the next entry; then the class is at another caller's turn. */
   take(): E | null {
     for (const tier of this.tiers) {
       const entry = tier.head?.first ?? null;
       if (entry === null) continue;
       const before = tier.head;
       this.remove(entry);
-      if (tier.head === before) tier.turn();
+      if (tier.head === before) tier.rotate();
       return entry;
     }
     return null;
   }
 
-  /** How many would go before an arrival. */
-  aheadOf(lineClass: number, caller: string): number {
+  /** Entries that would go before an arrival. */
+  aheadOf(queueClass: number, caller: string): number {
     let ahead = 0;
-    for (let i = 0; i < lineClass && i < this.tiers.length; i++) ahead += this.tiers[i]!.length;
-    const tier = this.tiers[lineClass];
+    for (let i = 0; i < queueClass && i < this.tiers.length; i++) ahead += this.tiers[i]!.length;
+    const tier = this.tiers[queueClass];
     if (tier === undefined) return ahead;
     if (!this.isFair) return ahead + tier.length;
     const own = tier.waitingOf(caller);
     const others = tier.lanes - (own > 0 ? 1 : 0);
-    // Before its own turn each other caller has one for each of ours, if it has as many.
+    // Before its turn each other caller has one for each entry of its own, if it has as many.
     return ahead + Math.min(tier.length, own + others * (own + 1));
   }
 
   /**
-   * Who would have to give way to an arrival in a full line: the newest of the least important class below it, or,
-   * where callers take turns, the newest of the caller that has the most waiting in its own, unless the arrival's
-   * caller would then have as many. Null: nobody.
+   * The entry to evict for an arrival at a full queue: the newest of the least important class below its own; or, if fair, the
+   * newest of the caller with the most entries in its class, unless the arrival's caller would then have as many. Null: none.
    */
-  victimFor(lineClass: number, caller: string): E | null {
-    for (let i = this.tiers.length - 1; i > lineClass; i--) {
+  evictionCandidate(queueClass: number, caller: string): E | null {
+    for (let i = this.tiers.length - 1; i > queueClass; i--) {
       const lane = this.tiers[i]!.longest();
       if (lane !== null) return lane.last;
     }
     if (!this.isFair) return null;
-    const tier = this.tiers[lineClass];
+    const tier = this.tiers[queueClass];
     const lane = tier?.longest() ?? null;
     if (tier === undefined || lane === null || lane.length <= tier.waitingOf(caller) + 1) return null;
     return lane.last;
@@ -212,8 +210,8 @@ export class FairQueue<E extends QueueNode> {
     return this.isFair ? caller : '';
   }
 
-  private tier(lineClass: number): Tier<E> {
-    while (this.tiers.length <= lineClass) this.tiers.push(new Tier());
-    return this.tiers[lineClass]!;
+  private tier(queueClass: number): ClassQueue<E> {
+    while (this.tiers.length <= queueClass) this.tiers.push(new ClassQueue());
+    return this.tiers[queueClass]!;
   }
 }

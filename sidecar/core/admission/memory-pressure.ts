@@ -1,39 +1,36 @@
-/**
- * Whether the process is running out of memory, and what to give up first. Sheds before it is in danger: at the first
- * level what is not important, at the second everything new. Levels are left later than they are entered, so that a
- * process at the edge does not flap.
- */
-
+/** Levels of memory pressure: at `high` unimportant work is shed, at `critical` all new work. */
 export const Pressure = { none: 0, high: 1, critical: 2 } as const;
 export type Pressure = (typeof Pressure)[keyof typeof Pressure];
 export const PRESSURE_NAMES = ['none', 'high', 'critical'] as const;
 
-/** Envoy's usual levels, a little earlier: a collected heap gives memory back late. */
+/** Envoy's usual levels, a little earlier: a collected heap returns memory late. */
 const HIGH_RATIO = 0.85;
 const CRITICAL_RATIO = 0.92;
-/** A level is left this far below where it is entered. */
+/** A level is left this far below where it is entered, so that it does not flap. */
 const RELIEF_RATIO = 0.05;
-/** A look costs system calls: one counts for this long. */
+/** A reading, which costs system calls, is used for this long, ms. */
 const LOOK_MS = 250;
 
+/** Memory of the process. */
 export interface MemoryReading {
-  /** What the process holds. */
+  /** In use, octets. */
   readonly usedBytes: number;
-  /** What it may hold at most; 0, Infinity or NaN: unknown, and never under pressure. */
+  /** Limit, octets; 0, Infinity or NaN: unknown, and never under pressure. */
   readonly limitBytes: number;
 }
 
+/** Whether the process runs out of memory: an overload manager in the sense of Envoy, with hysteresis. */
 export class MemoryPressure {
   private level: Pressure = Pressure.none;
   private dueMs = Number.NEGATIVE_INFINITY;
-  /** Share of the limit that was in use at the last look, 0 where none is known. */
+  /** Share of the limit in use at the last reading; 0: no limit known. */
   usedRatio = 0;
   /** Times a level was entered. */
   readonly entered = { high: 0, critical: 0 };
 
   constructor(private readonly read: () => MemoryReading) {}
 
-  /** The level now, from a look that is at most 250 ms old. Without calls nobody looks, and nothing is spent. */
+  /** The level, from a reading at most 250 ms old. Read on demand, so an idle process spends nothing. */
   at(nowMs: number): Pressure {
     if (nowMs < this.dueMs) return this.level;
     this.dueMs = nowMs + LOOK_MS;

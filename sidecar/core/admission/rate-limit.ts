@@ -1,11 +1,8 @@
-/**
- * How often a caller may call: a token bucket for each caller that a rule speaks about, so that one caller's calls never
- * cost another's. Rules are asked in order; the first that matches decides.
- */
 import { matchesMethod } from '../routing/method.js';
 
+/** A rate limit for each caller that it names. */
 export interface RateRule {
-  /** Names of services; `*` is everyone, each with a bucket of their own. */
+  /** Names of services; `*`: all callers, each with a bucket of its own. */
   readonly callers: readonly string[];
   /** `/package.Service/Method`, `/package.Service/*` or `*`. */
   readonly methods: readonly string[];
@@ -15,7 +12,7 @@ export interface RateRule {
   readonly burst: number;
 }
 
-/** Buckets kept for each rule; the one that was used least recently is forgotten, which fills it. */
+/** Buckets of a rule; the least recently used one is dropped, which fills it. */
 const MAX_BUCKETS = 4_096;
 
 interface Bucket {
@@ -23,20 +20,21 @@ interface Bucket {
   atMs: number;
 }
 
+/** Token buckets by caller, so that calls of one do not count against another. The first rule that matches a call decides. */
 export class RateLimits {
   private readonly rules: readonly Rule[];
   /** Calls over a limit so far. */
   refused = 0;
 
-  /** `before`: what was in force until now. Rules about the same callers and methods go on from where they were. */
+  /** @param before the limits until now: rules with the same callers and methods keep their buckets. */
   constructor(rules: readonly RateRule[], before?: RateLimits) {
     this.rules = rules.map((rule) => new Rule(rule));
     if (before === undefined) return;
     this.refused = before.refused;
-    for (const each of this.rules) each.goOnFrom(before.rules.find((other) => other.key === each.key));
+    for (const each of this.rules) each.takeBuckets(before.rules.find((other) => other.key === each.key));
   }
 
-  /** 0: go on. Else the call is over the limit, and one may be made in so many ms. */
+  /** 0: the call is within its limit. Else ms until one would be. */
   take(caller: string, path: string, nowMs: number): number {
     for (const rule of this.rules) {
       if (!rule.matches(caller, path)) continue;
@@ -51,21 +49,21 @@ export class RateLimits {
 class Rule {
   readonly key: string;
   private buckets = new Map<string, Bucket>();
-  private readonly anyone: boolean;
+  private readonly anyCaller: boolean;
   private readonly callers: ReadonlySet<string>;
 
   constructor(private readonly rule: RateRule) {
-    this.anyone = rule.callers.includes('*');
+    this.anyCaller = rule.callers.includes('*');
     this.callers = new Set(rule.callers);
     this.key = JSON.stringify([rule.callers, rule.methods]);
   }
 
-  goOnFrom(before: Rule | undefined): void {
+  takeBuckets(before: Rule | undefined): void {
     if (before !== undefined) this.buckets = before.buckets;
   }
 
   matches(caller: string, path: string): boolean {
-    if (!this.anyone && !this.callers.has(caller)) return false;
+    if (!this.anyCaller && !this.callers.has(caller)) return false;
     for (const method of this.rule.methods) if (matchesMethod(method, path)) return true;
     return false;
   }
@@ -88,7 +86,7 @@ class Rule {
       bucket = { tokens: this.rule.burst, atMs: nowMs };
       if (this.buckets.size >= MAX_BUCKETS) this.buckets.delete(this.buckets.keys().next().value!);
     } else if (this.buckets.size > MAX_BUCKETS / 2) {
-      // Order matters only when forgetting is near.
+      // The order of use matters only when buckets may be dropped soon.
       this.buckets.delete(caller);
     } else {
       return bucket;

@@ -1,16 +1,15 @@
-/**
- * Streams at the model on which nothing moves. Each holds one of the streams that the model's connections allow
- * (SETTINGS_MAX_CONCURRENT_STREAMS), and no harm is done while others find one. When calls wait for a stream, callers that
- * hold more than their share lose their oldest silent ones.
- */
-
-/** Whose a stream is: its caller's connection. */
+/** A stream with its owner: the connection of its caller. */
 export interface HeldStream {
   readonly holder: object;
 }
 
+/**
+ * Idle streams at the model. Each occupies one of the streams that the model's connections allow
+ * (SETTINGS_MAX_CONCURRENT_STREAMS), which is harmless while others find one. When calls wait for a stream, a caller with more
+ * than its share loses its oldest idle one.
+ */
 export class SilentStreams<E extends HeldStream> {
-  /** Of each holder, those that fell silent first at the front. */
+  /** By holder, in the order in which they became idle. */
   private readonly byHolder = new Map<object, Set<E>>();
 
   add(stream: E): void {
@@ -26,10 +25,10 @@ export class SilentStreams<E extends HeldStream> {
   }
 
   /**
-   * The stream that has to go, out of `places` that are all taken: the oldest silent one of the holder that has most,
-   * if that is more than its share; those that wait have a share as well. Null: none has more.
+   * The stream to reset when all `places` are in use: the oldest idle one of the holder with most of them, if that is more than
+   * its share; the waiting calls count as one holder. Null: none has more than its share.
    */
-  excess(places: number): E | null {
+  overShare(places: number): E | null {
     let most: Set<E> | null = null;
     for (const held of this.byHolder.values()) if (most === null || held.size > most.size) most = held;
     if (most === null || most.size <= Math.max(1, places / (this.byHolder.size + 1))) return null;

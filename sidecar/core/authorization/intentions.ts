@@ -37,7 +37,7 @@ const ANY = '*';
 /** The intentions in force at one time, immutable. */
 export class IntentionTable {
   /** By destination, `*` included; then by source, `*` included. */
-  private readonly verdicts = new Map<string, Map<string, AuthorizationDecision>>();
+  private readonly decisions = new Map<string, Map<string, AuthorizationDecision>>();
   private readonly anyDestination: ReadonlyMap<string, AuthorizationDecision> | undefined;
   readonly isLoaded: boolean;
   private readonly compile: CompilePattern;
@@ -59,16 +59,16 @@ export class IntentionTable {
       const { from, to } = intention;
       checkName(from);
       checkName(to);
-      let bySource = this.verdicts.get(to);
+      let bySource = this.decisions.get(to);
       if (bySource === undefined) {
         bySource = new Map();
-        this.verdicts.set(to, bySource);
+        this.decisions.set(to, bySource);
       }
       const before = bySource.get(from);
       if (before === 'deny' || (before instanceof PermissionList && intention.action === 'allow')) continue;
-      bySource.set(from, this.verdictOf(intention));
+      bySource.set(from, this.compileDecision(intention));
     }
-    this.anyDestination = this.verdicts.get(ANY);
+    this.anyDestination = this.decisions.get(ANY);
   }
 
   /** Knows nothing yet, and denies everything. */
@@ -78,7 +78,7 @@ export class IntentionTable {
 
   /** Whether `source` may call `destination`, whatever the call. An empty source is a caller without identity: only `*` and the default speak of it. */
   allows(source: string, destination: string): boolean {
-    return this.verdict(source, destination) === 'allow';
+    return this.decisionFor(source, destination) === 'allow';
   }
 
   /** As Consul judges a connection, of whose calls it knows nothing: permissions are a deny. */
@@ -86,8 +86,8 @@ export class IntentionTable {
     return this.allows(source, destination) ? 'allow' : 'deny';
   }
 
-  verdict(source: string, destination: string): AuthorizationDecision {
-    const exact = this.verdicts.get(destination);
+  decisionFor(source: string, destination: string): AuthorizationDecision {
+    const exact = this.decisions.get(destination);
     return (
       exact?.get(source) ??
       exact?.get(ANY) ??
@@ -101,7 +101,7 @@ export class IntentionTable {
   explain(source: string, destination: string): Intention | undefined {
     for (const to of [destination, ANY]) {
       for (const from of [source, ANY]) {
-        const verdict = this.verdicts.get(to)?.get(from);
+        const verdict = this.decisions.get(to)?.get(from);
         if (verdict !== undefined)
           return { from: from, to: to, action: verdict === 'allow' ? 'allow' : 'deny' };
       }
@@ -109,7 +109,7 @@ export class IntentionTable {
     return undefined;
   }
 
-  private verdictOf({ action, permissions }: Intention): AuthorizationDecision {
+  private compileDecision({ action, permissions }: Intention): AuthorizationDecision {
     return permissions === undefined
       ? action
       : new PermissionList(permissions, this.defaultAction, this.compile);

@@ -23,12 +23,12 @@ export interface Permission {
   /** HTTP methods; empty: all. */
   readonly methods?: readonly string[];
   /** All must match. */
-  readonly headers?: readonly HeaderMatch[];
+  readonly headers?: readonly HeaderCondition[];
   /** It asks for what we do not know (a newer Consul's): cannot be told. */
   readonly isForeign?: boolean;
 }
 
-export interface HeaderMatch {
+export interface HeaderCondition {
   /** Of any case. */
   readonly name: string;
   readonly kind: 'present' | 'exact' | 'prefix' | 'suffix' | 'contains' | 'regex';
@@ -121,7 +121,7 @@ class HeaderRule {
   private readonly test: (value: string) => Told;
 
   constructor(
-    private readonly match: HeaderMatch,
+    private readonly match: HeaderCondition,
     private readonly action: Action,
     compile: CompilePattern,
   ) {
@@ -148,7 +148,7 @@ class HeaderRule {
 }
 
 function valueTest(
-  { kind, value, ignoreCase }: HeaderMatch,
+  { kind, value, ignoreCase }: HeaderCondition,
   compile: CompilePattern,
 ): (value: string) => Told {
   if (kind === 'regex') return regexTest(value, compile);

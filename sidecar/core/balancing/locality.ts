@@ -1,9 +1,4 @@
-/**
- * Endpoints near by first: they take all of the traffic while enough of them are eligible, and below that hand on a part
- * that grows as they become fewer, so that those left are not drowned (Envoy's overprovisioning, per locality).
- */
-
-/** What each weight is multiplied by; 0 for those that are to get nothing. */
+/** Factors on the weights of endpoints; 0: no traffic. */
 export interface Shares {
   readonly near: number;
   readonly far: number;
@@ -11,7 +6,7 @@ export interface Shares {
 
 const ALIKE: Shares = { near: 1, far: 1 };
 
-/** The part of the traffic that goes elsewhere, 0 to 1. `eligible` and `all` are weights of those near by. */
+/** Share of the traffic that leaves the own locality, 0 to 1. @param eligible weight of its eligible endpoints. @param all of all of them. */
 export function spillOf(eligible: number, all: number, spillBelow: number): number {
   if (!(all > 0)) return 1;
   const share = eligible / all;
@@ -19,8 +14,9 @@ export function spillOf(eligible: number, all: number, spillBelow: number): numb
 }
 
 /**
- * How the weights have to be changed so that the far get their part.
- * @param near weight of the eligible near by; `nearAll` of all of them; `far` of the eligible elsewhere.
+ * Factors for endpoints of the own locality and of others. The own locality takes all traffic while enough of it is eligible; below
+ * that a share that grows leaves it, so that the rest is not overloaded (Envoy's zone-aware routing and overprovisioning factor).
+ * @param near weight of the eligible endpoints in the own locality; `nearAll` of all of them; `far` of the eligible elsewhere.
  */
 export function sharesOf(near: number, nearAll: number, far: number, spillBelow: number): Shares {
   if (!(near > 0) || !(far > 0)) return ALIKE;

@@ -1,24 +1,17 @@
-/**
- * What an endpoint's calls cost lately: a peak-sensitive moving average of latency (it jumps up at once, comes
- * down over ten seconds, after Finagle and linkerd, or sooner over some hundred calls), and a plain one that says what the endpoint usually needs.
- * Failures are recorded as slow: an endpoint that fails fast must not look like the best one. A call turned away because
- * the endpoint is full says nothing about how long one takes: what it costs grows by the share turned away instead.
- */
-
-/** Time in which the weight of what is known falls to 1/e. */
+/** Time in which the weight of old samples falls to 1/e, ms. */
 export const DECAY_MS = 10_000;
 /**
- * What a peak keeps, at most, after a call that took less. By time alone a moment's crowding would move traffic to others
- * for ten seconds and more, though hundreds of calls have shown since that it is over.
+ * Share of a peak that remains, at most, after a call that took less. By time alone a short burst would keep traffic away for
+ * ten seconds and more, though hundreds of calls have shown since that it is over.
  */
 const KEPT_PER_CALL = 1 - 1 / 64;
-/** Without a sample for this long, nothing that was seen speaks for or against an endpoint any more. */
+/** Samples older than this do not count, ms. */
 export const STALE_MS = 10_000;
-/** A failure counts as this many times the present estimate, so that one halves the traffic and several end it. */
+/** A failure counts as this multiple of the present estimate: one halves the traffic and several end it. */
 export const FAULT_FACTOR = 3;
-/** Below this, three times as slow would be lost in the noise. */
+/** Base of a failure's latency, ms: below, three times as slow would be lost in the noise. */
 const MIN_ESTIMATE_MS = 1;
-/** A failure is not counted as slower than this unless it was. */
+/** A failure does not count as slower than this unless it was, ms. */
 export const MAX_PENALTY_MS = 5_000;
 
 const STEPS = 200;
@@ -27,13 +20,19 @@ const FADED = Float64Array.from({ length: (STEPS * STALE_MS) / DECAY_MS + 1 }, (
   Math.exp(-i / STEPS),
 );
 
-/** What one call more, turned away or not, weighs in the share of those turned away: about the last eight tell. */
+/** Weight of one call in the share of rejected ones: about the last eight count. */
 const REFUSAL_WEIGHT = 1 / 8;
-/** Below this the share is as good as nothing. */
+/** A smaller share counts as 0. */
 const MIN_REFUSED = 0.01;
-/** However much is turned away, it costs no more than 50 times its latency: some call has to find out when it has room. */
+/** The share counts up to this: a cost of at most 50 times the latency, so that some call finds out when there is room. */
 const MAX_REFUSED = 0.98;
 
+/**
+ * Recent cost of an endpoint's calls: a peak-sensitive moving average of latency, which rises at once and falls over ten seconds
+ * (Finagle, linkerd2-proxy) or some hundred calls, and a plain mean that says what the endpoint usually needs. Failures count as
+ * slow, so that an endpoint that fails fast does not look like the best one. A call rejected because the endpoint is full says
+ * nothing about latency: the cost grows by the share of rejected calls instead.
+ */
 export class PeakEwma {
   /** Peak-sensitive estimate at `updatedMs`; 0 while there is no sample. */
   peakMs = 0;
@@ -42,7 +41,7 @@ export class PeakEwma {
   /** Monotonic ms of the last sample. */
   updatedMs = 0;
   samples = 0;
-  /** Share of its calls that it lately turned away for being full, 0 to 1, at `refusedMs`. */
+  /** Share of recent calls rejected because the endpoint was full, 0 to 1, at `refusedMs`. */
   private refused = 0;
   private refusedMs = 0;
 
@@ -53,13 +52,13 @@ export class PeakEwma {
     this.observe(elapsedMs, kept, nowMs);
   }
 
-  /** A call was turned away because the endpoint is full. How long that took, and how long its calls take, stays untold. */
+  /** A call was rejected because the endpoint is full. */
   recordRefusal(nowMs: number): void {
     this.refused = Math.min(this.refusedAt(nowMs) * (1 - REFUSAL_WEIGHT) + REFUSAL_WEIGHT, MAX_REFUSED);
     this.refusedMs = nowMs;
   }
 
-  /** A call was not turned away, however it ended. */
+  /** A call was not rejected, however it ended. */
   recordAccepted(nowMs: number): void {
     if (this.refused === 0) return;
     const refused = this.refusedAt(nowMs) * (1 - REFUSAL_WEIGHT);
@@ -68,8 +67,8 @@ export class PeakEwma {
   }
 
   /**
-   * A call that failed after `elapsedMs`; 0 where that says nothing of how slow the endpoint is.
-   * @param neutralMs what the endpoint or a peer usually costs (`EndpointLoad.usualMs`): the estimate fades into it.
+   * A call that failed after `elapsedMs`; 0 where that says nothing about latency.
+   * @param neutralMs usual latency of the endpoint or a peer (`EndpointLoad.usualMs`), to which the estimate decays.
    */
   recordFault(elapsedMs: number, neutralMs: number, nowMs: number): void {
     const estimateMs = Math.max(this.estimate(neutralMs, nowMs), MIN_ESTIMATE_MS);
@@ -77,13 +76,13 @@ export class PeakEwma {
     this.observe(slowMs, this.keptAt(nowMs), nowMs);
   }
 
-  /** A call given up after `elapsedMs`: it would have taken at least that long. */
+  /** A call cancelled after `elapsedMs`: it would have taken at least that long. */
   recordAtLeast(elapsedMs: number, nowMs: number): void {
     const knownMs = this.isStale(nowMs) ? this.meanMs : this.peakMs;
     if (elapsedMs > knownMs) this.observe(elapsedMs, 0, nowMs);
   }
 
-  /** What was seen is history: whoever comes back costs what its peers do until its own calls say otherwise. What it usually needs stays known. */
+  /** The endpoint is back after an absence: it costs what its peers do until its own calls show otherwise. The mean is kept. */
   forgetPeak(): void {
     this.peakMs = 0;
     this.samples = 0;
@@ -91,8 +90,8 @@ export class PeakEwma {
   }
 
   /**
-   * What one call costs at `nowMs`: its latency, over the share of calls that get it. Where all turn away as many, all
-   * cost more by the same factor, and nothing changes among them.
+   * Cost of one call at `nowMs`, ms: latency over the share of calls that are not rejected. Where all endpoints reject the same
+   * share, their order stays the same.
    */
   cost(neutralMs: number, nowMs: number): number {
     const latencyMs = this.estimate(neutralMs, nowMs);
@@ -100,27 +99,27 @@ export class PeakEwma {
   }
 
   /**
-   * The estimate at `nowMs`. What is known fades into `neutralMs`, what a peer costs: an endpoint no call has
-   * gone to for long is neither shunned for an old peak nor taken for idle.
+   * Estimated latency at `nowMs`, ms. Decays towards `neutralMs`, that of a peer: an endpoint without calls is neither avoided for
+   * an old peak nor taken for fast.
    */
   estimate(neutralMs: number, nowMs: number): number {
     if (this.samples === 0) return neutralMs;
     const ageMs = nowMs - this.updatedMs;
     if (ageMs <= 0) return this.peakMs;
-    // A long shadow: three faults of a frozen endpoint would keep calls from it for more than a minute after it is back.
+    // Else three faults of a frozen endpoint would keep calls from it for more than a minute after it is back.
     if (ageMs >= STALE_MS) return neutralMs;
     return neutralMs + (this.peakMs - neutralMs) * fadedAt(ageMs);
   }
 
   private observe(sampleMs: number, kept: number, nowMs: number): void {
-    // What had become stale must not come back with the first call that shows otherwise.
+    // A stale peak must not return with the first new sample.
     if (this.isStale(nowMs) || sampleMs > this.peakMs) this.peakMs = sampleMs;
     else this.peakMs = sampleMs + (this.peakMs - sampleMs) * Math.min(kept, KEPT_PER_CALL);
     this.updatedMs = nowMs;
     this.samples += 1;
   }
 
-  /** It fades with time: who is asked no more cannot show that it has room again. */
+  /** Decays with time: an endpoint without calls cannot show that it has room again. */
   private refusedAt(nowMs: number): number {
     return this.refused * Math.exp(-Math.max(0, nowMs - this.refusedMs) / DECAY_MS);
   }
@@ -129,7 +128,7 @@ export class PeakEwma {
     return nowMs - this.updatedMs >= STALE_MS;
   }
 
-  /** Share of the old value that survives a sample at `nowMs`: it depends on the time since the last one, not on their number. */
+  /** Share of the old value that remains after a sample at `nowMs`; depends on the time since the last one. */
   private keptAt(nowMs: number): number {
     const ageMs = nowMs - this.updatedMs;
     return ageMs > 0 ? Math.exp(-ageMs / DECAY_MS) : 1;
@@ -137,8 +136,8 @@ export class PeakEwma {
 }
 
 /**
- * e^(−age ÷ DECAY_MS) for an age from 0 to STALE_MS: from the nearest step by the first terms of the series, right to
- * 3 × 10⁻⁹. Every pick asks for two, and `Math.exp` would be the dearest part of it.
+ * e^(−age ÷ DECAY_MS) for an age from 0 to STALE_MS: the nearest step and the first terms of the series, exact to 3 × 10⁻⁹.
+ * Every pick needs two, and `Math.exp` would be its most expensive part.
  */
 function fadedAt(ageMs: number): number {
   const age = ageMs * (1 / DECAY_MS);

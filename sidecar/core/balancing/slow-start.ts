@@ -1,27 +1,27 @@
-/**
- * An endpoint that has just come, or come back, is cold: caches, compilers and batches need calls to get going. It
- * begins with a small share, which grows with every call it answers, and has its full share once it is as fast as its
- * peers. Time alone proves nothing, so it only bounds the whole.
- */
-
+/** Slow start of new and returning endpoints. */
 export interface SlowStartSettings {
-  /** Share of a full one's traffic at the beginning, above 0, at most 1. */
+  /** Share of the full traffic at the begin, above 0, at most 1. */
   readonly minRatio: number;
-  /** It is warm when its latency is within this factor of the peers' … */
+  /** Over when the latency is within this factor of the peers' … */
   readonly convergedFactor: number;
-  /** … after this many calls, */
+  /** … after this many successes, */
   readonly minCalls: number;
-  /** or at the latest after this time. */
+  /** or after this time at the latest, ms. */
   readonly maxMs: number;
 }
 
-/** Latencies of which the median is what it needs now. */
+/** Latencies of which the median counts. */
 const RECENT = 9;
-/** Nobody's for longer than it takes to sort them. */
+/** Scratch array of `medianMs`. */
 const sorted = new Float64Array(RECENT);
 
+/**
+ * Slow start (Envoy) of an endpoint that has just come or returned, whose caches, compilers and batches are cold: a small share of
+ * traffic that grows with every call it answers, up to the full share once it is as fast as its peers. Time alone proves
+ * nothing, so it only bounds the whole.
+ */
 export class SlowStart {
-  /** Of its full share, now. */
+  /** Present share of the full traffic. */
   ratio: number;
   calls = 0;
   isOver = false;
@@ -35,7 +35,7 @@ export class SlowStart {
   }
 
   /**
-   * A call that succeeded. Faults warm nothing.
+   * A call that succeeded.
    * @param peerLatencyMs what its peers usually need; 0 = unknown, and then the number of calls alone decides.
    */
   record(elapsedMs: number, peersMs: number, nowMs: number): void {
@@ -49,7 +49,7 @@ export class SlowStart {
     if ((grown === 1 && allowed >= 1) || nowMs - this.startedMs >= maxMs) this.end();
   }
 
-  /** Whether time has ended it. */
+  /** Ends it when its time is over. */
   check(nowMs: number): void {
     if (nowMs - this.startedMs >= this.settings.maxMs) this.end();
   }

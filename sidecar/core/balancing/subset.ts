@@ -1,13 +1,9 @@
-/**
- * Which endpoints of very many this sidecar connects to. Rendezvous hashing (gRFC A68): each gets a number from its
- * name and our seed, and the lowest ones are taken. One that comes or goes moves at most one other; sidecars with
- * different seeds choose differently, so that all endpoints are used about alike.
- */
 import { hashText, mix } from './hash.js';
 
 /**
- * At most `size` of `items`, in their own order; all of them when they are no more. Items of one name stand or fall
- * together, so names should differ.
+ * At most `size` of `items`, in their own order, by rendezvous hashing (gRFC A68): the lowest numbers made of name and seed. An
+ * item that comes or goes changes at most one other; different seeds choose differently, so that all items are used about
+ * alike. Names have to differ, for items of one name are taken or left together.
  * @param seed 32 bits, one per sidecar, kept for its life.
  */
 export function subsetOf<T>(
@@ -26,7 +22,7 @@ export function subsetOf<T>(
   return chosen;
 }
 
-/** 53 bits: two of 10,000 with the same number are not to be expected. */
+/** 53 bits: equal numbers among 10,000 are not to be expected. */
 function rankOf(name: string, seed: number): number {
   const low = hashText(name, seed);
   return mix(low ^ 0x9e37_79b9) * 0x20_0000 + (low >>> 11);

@@ -1,12 +1,4 @@
-/**
- * How a blocking query of Consul is kept up: which index to ask with next, whether an answer can hold news, how long
- * to ask for and how long to wait between reads. After Consul's "Blocking Queries" documentation, its sections on
- * resetting the index when it goes backwards, on an index of at least 1, and on rate limiting.
- *
- * Indexes are unsigned 64-bit numbers, hence bigints.
- */
-
-/** Asks without blocking: the answer comes at once. */
+/** Index of a read that does not block. Indexes are unsigned 64-bit numbers, hence bigints. */
 export const FRESH = 0n;
 const LARGEST = 2n ** 64n - 1n;
 
@@ -17,67 +9,69 @@ export function parseIndex(header: string | undefined): bigint | undefined {
   return index <= LARGEST ? index : undefined;
 }
 
+/** The next step of a blocking query. */
 export interface AfterAnswer {
-  /** What to ask with next. */
+  /** Index of the next read. */
   readonly next: bigint;
-  /** Whether the answer can differ from the one before it, and is to be looked at. */
+  /** The answer can differ from the one before. */
   readonly news: boolean;
-  /** The index went backwards: what this answer says may be older than what is known. */
+  /** The index went backwards: the answer may be older than what is known. */
   readonly reset: boolean;
-  /** Nothing to block on: the next read waits for the poll interval. */
+  /** No index to block on: the next read waits for the poll interval. */
   readonly poll: boolean;
 }
 
-/** What an answer with index `answered` means to a read that asked with `asked`. */
+/** What follows from an answer with index `answered` to a read with `asked` (Consul documentation, "Blocking Queries"). */
 export function afterAnswer(asked: bigint, answered: bigint | undefined): AfterAnswer {
-  // An endpoint without an index cannot block: each of its answers may be news.
+  // An API endpoint without an index cannot block: each answer may differ.
   if (answered === undefined) return { next: FRESH, news: true, reset: false, poll: true };
-  // A bug of some Consul versions gives 0 for what does not exist yet. Blocking on 1 is always safe, and since such
-  // an answer says nothing about change, it is looked at.
+  // Some Consul versions give 0 for what does not exist yet. Blocking on 1 is always safe, and such an answer may be new.
   if (answered === 0n && asked <= 1n) return { next: 1n, news: true, reset: false, poll: false };
   if (answered < asked) return { next: FRESH, news: false, reset: true, poll: false };
   return { next: answered, news: answered > asked, reset: false, poll: false };
 }
 
-/** A read that does not block, and the slack of one that does, have this long: large answers, slow agents. */
+/** Timeout of a read that does not block, and what a blocking one gets beyond its wait, ms: large answers, slow agents. */
 export const SLACK_MS = 10_000;
 
-export interface Patience {
+/** Times of one blocking read. */
+export interface ReadTimes {
   /** The query's `wait`. */
   readonly waitMs: number;
-  /** When the read is given up. */
+  /** Timeout of the request. */
   readonly timeoutMs: number;
 }
 
 /**
- * How long a blocking read asks for and is given. The agent adds up to a sixteenth of `wait` by itself, though not
- * for what it answers from its own cache, so up to a sixteenth is taken off here, and queries begun together part.
+ * Wait and timeout of a blocking read. The agent adds up to a sixteenth of `wait`, though not to answers from its own cache, so
+ * up to a sixteenth is subtracted here, and queries begun together diverge.
  */
-export function readTimeout(waitMs: number, slackMs: number, random: () => number): Patience {
+export function readTimeout(waitMs: number, slackMs: number, random: () => number): ReadTimes {
   const asked = Math.max(1_000, Math.round(waitMs * (1 - random() / 16)));
   return { waitMs: asked, timeoutMs: asked + asked / 16 + slackMs };
 }
 
-/** The `wait` of a query whose indexes are not to be trusted. */
+/** `wait` of a query whose indexes are not trusted, ms. */
 export const SUSPECT_WAIT_MS = 10_000;
-/** A read that took this long was held by the agent. */
+/** A read that took this long was blocked by the agent, ms. */
 const HELD_MS = 1_000;
 
+/** A finished read. */
 export interface ReadFacts {
-  /** It asked with an index. */
+  /** It had an index. */
   readonly isBlocking: boolean;
-  /** Its value was another than the one before. */
+  /** Its value differs from the one before. */
   readonly isChange: boolean;
   readonly isReset: boolean;
   readonly tookMs: number;
-  /** Reads come faster than they may. */
+  /** The query's ReadBucket was empty. */
   readonly isBucketEmpty: boolean;
 }
 
 /**
- * Whether the indexes of a query are to be suspected, after one more answer. An agent that answers at once, again and
- * again, with nothing new may leave an index behind that the truth reaches in years, and a full `wait` on it would be
- * spent deaf. Suspicion ends with a read that was held and came back in order.
+ * Whether the indexes of a query are suspect after one more read. An agent that answers at once, again and again, with nothing
+ * new may leave an index that the real one reaches in years, and a full `wait` on it would miss changes. Suspicion ends
+ * with a read that blocked and whose index is in order.
  */
 export function isSuspect(before: boolean, read: ReadFacts): boolean {
   if (!read.isBlocking) return before;
@@ -87,12 +81,12 @@ export function isSuspect(before: boolean, read: ReadFacts): boolean {
 
 const BACKOFF_BASE_MS = 250;
 const BACKOFF_MAX_MS = 30_000;
-/** An agent that says nothing costs little to ask, and its return is to be noticed within 5 s. */
+/** Bound for an agent that does not answer at all, ms: asking costs little, and its return has to be noticed within 5 s. */
 const BACKOFF_MAX_SILENT_MS = 4_000;
 
 /**
- * The wait after the `failures`-th failed read in a row (1 for the first): between half and all of 250 ms × 2^n, at
- * most 30 s; at most 4 s while the agent does not answer at all.
+ * Wait after the `failures`-th failed read in a row (1 for the first), ms: between half and all of 250 ms × 2^n, at most 30 s;
+ * at most 4 s while the agent does not answer at all.
  */
 export function readBackoffMs(failures: number, isSilent: boolean, random: () => number): number {
   const most = isSilent ? BACKOFF_MAX_SILENT_MS : BACKOFF_MAX_MS;
@@ -100,11 +94,11 @@ export function readBackoffMs(failures: number, isSilent: boolean, random: () =>
   return full * (0.5 + 0.5 * random());
 }
 
-/** Reads that may follow each other at once, and how many a second in the long run. */
+/** Reads that may follow each other at once; and in the long run, per second. */
 const READ_BURST = 5;
 const READS_PER_SECOND = 1;
 
-/** The token bucket of one query: a looping index, or a service that never rests, costs one read a second. */
+/** Token bucket of one query: a looping index, or a service that changes all the time, costs one read a second. */
 export class ReadBucket {
   private tokens = READ_BURST;
   private atMs: number;
@@ -125,7 +119,7 @@ export class ReadBucket {
     this.tokens = Math.max(0, this.tokens - 1);
   }
 
-  /** The agent answers again: all that changes there now makes every query of everybody read at once. */
+  /** The agent answers again: every query of every client reads at once now, so the burst is limited to one. */
   returned(nowMs: number): void {
     this.refill(nowMs);
     this.tokens = Math.min(this.tokens, 1);
@@ -135,7 +129,7 @@ export class ReadBucket {
     const elapsedMs = Math.max(0, nowMs - this.atMs);
     this.atMs = Math.max(this.atMs, nowMs);
     this.tokens = Math.min(READ_BURST, this.tokens + (elapsedMs / 1_000) * READS_PER_SECOND);
-    // So that a timer for the exact delay finds its token whatever the fractions added up to.
+    // Rounding: a timer for the exact delay has to find its token.
     if (this.tokens > 1 - 1e-6 && this.tokens < 1) this.tokens = 1;
   }
 }

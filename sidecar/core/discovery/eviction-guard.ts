@@ -1,65 +1,65 @@
-/**
- * Which instances count, given what the registry says and what our own calls show. The registry informs; it may take
- * instances away one after the other, or replace them, and is believed at once. An answer that leaves fewer than half
- * of what was usable a moment ago is doubted: what it takes away and what still answers us is kept for a grace time,
- * then the registry is believed. After the outages at Slack (2022) and AWS (2025), where registries lost what was well.
- */
-
+/** Status of an instance as the registry reports it. */
 export type Health = 'passing' | 'warning' | 'critical';
 
 /** An instance as the registry lists it. */
 export interface Listed {
-  /** Its address: who is reached, whatever the registry calls it. Unique in an answer. */
+  /** Address; unique in an answer. */
   readonly key: string;
   readonly status: Health;
 }
 
-/** How a hold ended: the registry came round, the grace time is over, or nothing that it took away answers us any more. */
-export type HoldEnd = 'recovered' | 'expired' | 'silent';
+/** How a guard ended: the registry lists enough again, the grace time is over, or no retained instance answers any more. */
+export type GuardEnd = 'recovered' | 'expired' | 'silent';
 
-interface Kept<I> {
-  /** As it was listed while it was usable. */
+interface Retained<I> {
+  /** As last listed while usable. */
   readonly item: I;
-  /** Since when it has not answered; undefined while it does. */
+  /** When it stopped answering calls, monotonic ms; undefined while it answers. */
   readonly silentSinceMs: number | undefined;
-  /** The registry called it critical before it vanished, as a drain does: then its going is no surprise. */
+  /** The registry listed it as critical before it vanished, as a drain does. */
   readonly wasCalledCritical: boolean;
 }
 
+/** A sudden loss that is not believed yet: the instances that it concerns stay usable for a grace time. */
 export interface EvictionGuard<I> {
   readonly sinceMs: number;
-  /** Never moved while the hold lasts, whatever the registry says meanwhile. */
+  /** Fixed while the guard lasts, monotonic ms. */
   readonly untilMs: number;
   /** Usable instances before the loss. */
   readonly size: number;
-  readonly kept: ReadonlyMap<string, Kept<I>>;
+  readonly retained: ReadonlyMap<string, Retained<I>>;
 }
 
+/**
+ * The instances that count, from the registry's answers and from our own calls. A registry may remove instances one by one or
+ * replace them, and is believed at once. An answer that leaves fewer than half of what was usable up to SUDDEN_MS ago is
+ * guarded: instances that it removes and that still answer our calls are retained for a grace time. After the outages
+ * at Slack (2022) and AWS (2025), in which registries lost healthy instances.
+ */
 export interface Registry<I extends Listed> {
-  /** As the registry said last. */
+  /** The registry's last answer. */
   readonly answer: readonly I[];
-  /** What counts: the answer, except that those kept are as they were. Critical ones are among them, for when there are no others. */
+  /** The answer, with retained instances as they were. Includes critical ones, for when there are no others. */
   readonly members: readonly I[];
   /** Members that are not critical. */
   readonly usable: number;
-  readonly hold: EvictionGuard<I> | undefined;
-  /** Set by the one step that ended a hold. */
-  readonly ended: HoldEnd | undefined;
-  /** Answers of the last moments, the larger ones: "at once" covers a loss in several steps. */
+  readonly guard: EvictionGuard<I> | undefined;
+  /** Set by the step that ended a guard. */
+  readonly ended: GuardEnd | undefined;
+  /** The largest recent answers: a loss in several steps within SUDDEN_MS counts as one. */
   readonly peaks: readonly { readonly atMs: number; readonly usable: number }[];
 }
 
-/** Evidence of our own: whether an instance answered lately. */
+/** Whether an instance answered calls of ours lately. */
 export type IsAnswering<I> = (item: I) => boolean;
 
-/** Losses within this time count as one. */
+/** Losses within this time count as one, ms. */
 export const SUDDEN_MS = 10_000;
-/** A kept instance may be between two connections for this long. */
+/** A retained instance may be without a connection for this long, ms. */
 export const SILENT_MS = 3_000;
 
 /**
- * The registry after an answer. Also for looking again at the evidence and the clock, with the answer as it was
- * (`review`). A `graceMs` of 0 believes every answer at once.
+ * The registry after an answer. @param graceMs 0 believes every answer at once.
  */
 export function apply<I extends Listed>(
   before: Registry<I> | undefined,
@@ -69,18 +69,18 @@ export function apply<I extends Listed>(
   graceMs: number,
 ): Registry<I> {
   const usable = countUsable(answer);
-  if (before === undefined) return believed(answer, usable, nowMs, []);
-  const hold = before.hold ?? doubted(before, answer, usable, nowMs, graceMs);
-  if (hold === undefined) return believed(answer, usable, nowMs, recentPeaks(before, nowMs));
-  if (usable * 2 >= hold.size) return believed(answer, usable, nowMs, [], 'recovered');
-  if (nowMs >= hold.untilMs) return believed(answer, usable, nowMs, [], 'expired');
-  const kept = keep(before, hold, answer, isAnswering, nowMs);
-  if (kept.size === 0)
-    return believed(answer, usable, nowMs, [], before.hold === undefined ? undefined : 'silent');
-  return held(answer, { ...hold, kept });
+  if (before === undefined) return accepted(answer, usable, nowMs, []);
+  const guard = before.guard ?? guardFor(before, answer, usable, nowMs, graceMs);
+  if (guard === undefined) return accepted(answer, usable, nowMs, recentPeaks(before, nowMs));
+  if (usable * 2 >= guard.size) return accepted(answer, usable, nowMs, [], 'recovered');
+  if (nowMs >= guard.untilMs) return accepted(answer, usable, nowMs, [], 'expired');
+  const retained = retain(before, guard, answer, isAnswering, nowMs);
+  if (retained.size === 0)
+    return accepted(answer, usable, nowMs, [], before.guard === undefined ? undefined : 'silent');
+  return guarded(answer, { ...guard, retained });
 }
 
-/** Looks again at a hold: call it about every second while there is one. */
+/** Applies the same answer to the present time and evidence; call it about every second while there is a guard. */
 export function reevaluate<I extends Listed>(
   before: Registry<I>,
   isAnswering: IsAnswering<I>,
@@ -90,32 +90,32 @@ export function reevaluate<I extends Listed>(
   return apply(before, before.answer, isAnswering, nowMs, graceMs);
 }
 
-function believed<I extends Listed>(
+function accepted<I extends Listed>(
   answer: readonly I[],
   usable: number,
   nowMs: number,
   peaks: Registry<I>['peaks'],
-  ended?: HoldEnd,
+  ended?: GuardEnd,
 ): Registry<I> {
   const larger = peaks.filter((peak) => peak.usable > usable);
   return {
     answer,
     members: answer,
     usable,
-    hold: undefined,
+    guard: undefined,
     ended,
     peaks: [...larger, { atMs: nowMs, usable }],
   };
 }
 
-/** What was until now counts from now, however long ago it was said. */
+/** The recent peaks, with the present number of usable instances as of now. */
 function recentPeaks<I extends Listed>(before: Registry<I>, nowMs: number): Registry<I>['peaks'] {
   const recent = before.peaks.filter(({ atMs }) => nowMs - atMs < SUDDEN_MS);
   return [...recent, { atMs: nowMs, usable: before.usable }];
 }
 
-/** The beginning of a hold, when this answer is hard to believe. */
-function doubted<I extends Listed>(
+/** A new guard when this answer is a sudden loss. */
+function guardFor<I extends Listed>(
   before: Registry<I>,
   answer: readonly I[],
   usable: number,
@@ -125,51 +125,53 @@ function doubted<I extends Listed>(
   let size = before.usable;
   for (const peak of recentPeaks(before, nowMs)) size = Math.max(size, peak.usable);
   if (usable * 2 >= size || before.usable === 0 || !(graceMs > 0)) return undefined;
-  // The only one is called critical, which is an ordinary thing; nobody else would get its calls by keeping it.
+  // The only instance became critical, which is ordinary; retaining it would give its calls to no other.
   if (size === 1 && answer.some(({ key }) => key === onlyUsable(before))) return undefined;
-  return { sinceMs: nowMs, untilMs: nowMs + graceMs, size, kept: new Map() };
+  return { sinceMs: nowMs, untilMs: nowMs + graceMs, size, retained: new Map() };
 }
 
 function onlyUsable<I extends Listed>({ members }: Registry<I>): string | undefined {
   return members.find(isUsable)?.key;
 }
 
-/** Who, of those usable before, stays although the answer does not have them. */
-function keep<I extends Listed>(
+/** Instances that were usable before, are not in the answer, and still answer calls. */
+function retain<I extends Listed>(
   before: Registry<I>,
-  hold: EvictionGuard<I>,
+  guard: EvictionGuard<I>,
   answer: readonly I[],
   isAnswering: IsAnswering<I>,
   nowMs: number,
-): Map<string, Kept<I>> {
+): Map<string, Retained<I>> {
   const listed = new Map(answer.map((item) => [item.key, item]));
-  const kept = new Map<string, Kept<I>>();
-  const silent: Kept<I>[] = [];
+  const retained = new Map<string, Retained<I>>();
+  const silent: Retained<I>[] = [];
   for (const item of before.members) {
     const now = listed.get(item.key);
     if (!isUsable(item) || (now !== undefined && isUsable(now))) continue;
-    const known = hold.kept.get(item.key);
+    const known = guard.retained.get(item.key);
     const silentSinceMs = isAnswering(item) ? undefined : (known?.silentSinceMs ?? nowMs);
     const wasCalledCritical = now !== undefined || known?.wasCalledCritical === true;
     const each = { item, silentSinceMs, wasCalledCritical };
-    const isKept = silentSinceMs === undefined || (known !== undefined && nowMs - silentSinceMs < SILENT_MS);
-    if (isKept) kept.set(item.key, each);
+    const isRetained =
+      silentSinceMs === undefined || (known !== undefined && nowMs - silentSinceMs < SILENT_MS);
+    if (isRetained) retained.set(item.key, each);
     else if (!wasCalledCritical) silent.push(each);
   }
-  // Nobody would be left, and no evidence is no evidence against them: there may just have been no calls.
-  if (kept.size === 0 && answer.length === 0) for (const each of silent) kept.set(each.item.key, each);
-  return kept;
+  // The answer is empty and none was called lately: no calls are no evidence against them.
+  if (retained.size === 0 && answer.length === 0)
+    for (const each of silent) retained.set(each.item.key, each);
+  return retained;
 }
 
-function held<I extends Listed>(answer: readonly I[], hold: EvictionGuard<I>): Registry<I> {
+function guarded<I extends Listed>(answer: readonly I[], guard: EvictionGuard<I>): Registry<I> {
   const members: I[] = [];
-  const unlisted = new Map(hold.kept);
+  const unlisted = new Map(guard.retained);
   for (const item of answer) {
-    members.push(hold.kept.get(item.key)?.item ?? item);
+    members.push(guard.retained.get(item.key)?.item ?? item);
     unlisted.delete(item.key);
   }
   for (const { item } of unlisted.values()) members.push(item);
-  return { answer, members, usable: countUsable(members), hold, ended: undefined, peaks: [] };
+  return { answer, members, usable: countUsable(members), guard, ended: undefined, peaks: [] };
 }
 
 function isUsable(item: Listed): boolean {

@@ -14,7 +14,7 @@ export class CpuIdle {
   private usedMs = -1;
 
   /** @param cpuMs used so far; −1: not known. */
-  look(cpuMs: number, nowMs: number): void {
+  sample(cpuMs: number, nowMs: number): void {
     if (cpuMs < 0) return this.forget();
     if (this.fromMs < 0 || cpuMs < this.fromCpuMs) return this.begin(cpuMs, nowMs);
     const spanMs = nowMs - this.fromMs;

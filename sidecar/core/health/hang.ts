@@ -44,7 +44,7 @@ export interface ProcessSigns {
   readonly watcher: WatcherSigns | null;
 }
 
-export interface Conviction {
+export interface HangFinding {
   readonly why: string;
   readonly end: EndClass;
 }
@@ -68,7 +68,7 @@ const DOUBT_MS = 1_000;
 
 const NEVER = -1;
 
-export class HangJudge {
+export class HangDiagnosis {
   private readonly cpu = new CpuIdle();
   private unanswered = 0;
   /** The last result, health answer or finished run. */
@@ -130,20 +130,20 @@ export class HangJudge {
   }
 
   /** Null: nothing proves that it hangs. */
-  judge(work: WorkSigns, signs: ProcessSigns, nowMs: number): Conviction | null {
-    this.note(work, signs.watcher, nowMs);
-    this.cpu.look(signs.cpuMs, nowMs);
+  diagnose(work: WorkSigns, signs: ProcessSigns, nowMs: number): HangFinding | null {
+    this.update(work, signs.watcher, nowMs);
+    this.cpu.sample(signs.cpuMs, nowMs);
     return (
-      this.judgeState(signs.state, nowMs) ??
-      this.judgeWatcher(signs.watcher, nowMs) ??
-      this.judgeRun(work, signs.watcher, nowMs) ??
-      this.judgeIdle(work, signs.watcher, nowMs)
+      this.checkState(signs.state, nowMs) ??
+      this.checkWatcher(signs.watcher, nowMs) ??
+      this.checkRun(work, signs.watcher, nowMs) ??
+      this.checkIdle(work, signs.watcher, nowMs)
     );
   }
 
   // ---- what proves it ----
 
-  private judgeState(state: string, nowMs: number): Conviction | null {
+  private checkState(state: string, nowMs: number): HangFinding | null {
     if (state !== 'T' && state !== 'Z') {
       this.stoppedSinceMs = NEVER;
       return null;
@@ -155,7 +155,7 @@ export class HangJudge {
     return { why: `${what} (state ${state}) for ${seconds(forMs)}`, end: EndClass.killedFrozen };
   }
 
-  private judgeWatcher(watcher: WatcherSigns | null, nowMs: number): Conviction | null {
+  private checkWatcher(watcher: WatcherSigns | null, nowMs: number): HangFinding | null {
     if (watcher === null || watcher.phi < SILENT_PHI || this.unanswered < UNANSWERED) return null;
     // It may be the watcher that broke, as long as anything else comes from the process.
     if (nowMs - this.signMs < watcher.silentForMs) return null;
@@ -163,7 +163,7 @@ export class HangJudge {
     return { why, end: this.endNow(nowMs) };
   }
 
-  private judgeRun(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): Conviction | null {
+  private checkRun(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): HangFinding | null {
     const known = watcher !== null && watcher.silentForMs < FRESH_MS && watcher.runningForMs >= 0;
     if (known) {
       if (watcher.runningForMs >= this.longestRunMs) return this.tooLong(watcher.runningForMs, '', nowMs);
@@ -179,18 +179,18 @@ export class HangJudge {
     return this.overdue(nowMs - this.generationEndMs, 'all calls under way', nowMs);
   }
 
-  private judgeIdle(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): Conviction | null {
+  private checkIdle(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): HangFinding | null {
     if (this.unanswered < UNANSWERED_IDLE || this.hasWork(work)) return null;
     if (watcher !== null && watcher.runningForMs >= 0) return null;
     return { why: `${this.checks()} though nothing was under way`, end: this.endNow(nowMs) };
   }
 
-  private tooLong(forMs: number, more: string, nowMs: number): Conviction {
+  private tooLong(forMs: number, more: string, nowMs: number): HangFinding {
     const why = `no result for ${seconds(forMs)}, longer than longest_run (${seconds(this.longestRunMs)})${more}`;
     return { why, end: this.endNow(nowMs) };
   }
 
-  private overdue(overdueMs: number, what: string, nowMs: number): Conviction | null {
+  private overdue(overdueMs: number, what: string, nowMs: number): HangFinding | null {
     const idleMs = Math.min(overdueMs - GRACE_MS, this.cpu.idleForMs(nowMs));
     if (idleMs < NO_CPU_MS) return null;
     const why = `the deadline of ${what} passed ${seconds(overdueMs)} ago, no CPU was used for ${seconds(this.cpu.idleForMs(nowMs))}, and ${this.checks()}`;
@@ -199,7 +199,7 @@ export class HangJudge {
 
   // ---- what is known ----
 
-  private note(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): void {
+  private update(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): void {
     const isRunDone = watcher !== null && this.watcherRuns !== NEVER && watcher.runs > this.watcherRuns;
     if (isRunDone) this.alive(work.abandoned, nowMs);
     else if (work.lastAnswerMs !== this.lastAnswerMs) this.alive(work.settled, nowMs);

@@ -5,7 +5,7 @@
  *
  * Until it has been asked an endpoint is taken for well: its connection stands, and nobody has said otherwise.
  */
-import { Hysteresis, saysTheSame } from './hysteresis.js';
+import { Hysteresis, isSameExceptNumbers } from './hysteresis.js';
 
 export interface HealthSettings {
   /** Time between the starts of two checks, ± 10 %. */
@@ -44,7 +44,7 @@ export class CheckedHealth {
   /** Why it is unhealthy, one sentence; empty while it is not. It keeps its words while only numbers in them change. */
   why = '';
   sinceMs: number;
-  private readonly steady: Hysteresis;
+  private readonly hysteresis: Hysteresis;
   /** Nothing has been heard of it since it was connected: the first word counts at once. */
   private isFresh = true;
   /** One check at least has passed since the start. */
@@ -59,32 +59,32 @@ export class CheckedHealth {
     nowMs: number,
   ) {
     const { unhealthyThreshold, healthyThreshold } = settings;
-    this.steady = new Hysteresis(true, {
-      failureStreak: unhealthyThreshold,
-      successStreak: healthyThreshold,
+    this.hysteresis = new Hysteresis(true, {
+      unhealthyThreshold: unhealthyThreshold,
+      healthyThreshold: healthyThreshold,
     });
     this.sinceMs = nowMs;
   }
 
   get isHealthy(): boolean {
-    return this.steady.isGood;
+    return this.hysteresis.isGood;
   }
 
   /** Checks speak against the verdict, though not yet enough of them, or none has spoken at all. */
   get isInDoubt(): boolean {
-    return this.isFresh || this.steady.isInDoubt;
+    return this.isFresh || this.hysteresis.isInDoubt;
   }
 
   /** It is connected anew, perhaps to another process. The verdict stays until something is heard. */
   renew(): void {
     this.isFresh = true;
-    this.steady.forget();
+    this.hysteresis.reset();
   }
 
   /** Counts a check. True when it changed the verdict. */
-  take(result: CheckResult, why: string, nowMs: number): boolean {
+  record(result: CheckResult, why: string, nowMs: number): boolean {
     if (result === 'void') {
-      this.steady.forget();
+      this.hysteresis.reset();
       return false;
     }
     this.checks += 1;
@@ -94,10 +94,10 @@ export class CheckedHealth {
     if (isWord) this.isSpread = true;
     if (result !== 'silent') this.isFresh = false;
     const isGood = result === 'passed';
-    const changed = isWord ? this.steady.settle(isGood) : this.steady.sample(isGood);
+    const changed = isWord ? this.hysteresis.set(isGood) : this.hysteresis.sample(isGood);
     if (changed) this.sinceMs = nowMs;
     if (this.isHealthy) this.why = '';
-    else if (!isGood && !saysTheSame(this.why, why)) this.why = why;
+    else if (!isGood && !isSameExceptNumbers(this.why, why)) this.why = why;
     return changed;
   }
 
@@ -105,7 +105,7 @@ export class CheckedHealth {
    * Whether calls since the last look show that it is well, so that nobody need ask (envoy#9351): some succeeded, none
    * was its fault. Never while there is doubt.
    */
-  isShownBy(calls: CallCounts): boolean {
+  isConfirmedBy(calls: CallCounts): boolean {
     const before = this.calls;
     this.calls = calls;
     if (!this.isHealthy || this.isInDoubt) return false;

@@ -6,9 +6,9 @@
 
 export interface HysteresisSettings {
   /** Bad samples in a row until the verdict is bad. Default 2. */
-  readonly failureStreak?: number;
+  readonly unhealthyThreshold?: number;
   /** Good samples in a row until it is good again. Default 1. */
-  readonly successStreak?: number;
+  readonly healthyThreshold?: number;
 }
 
 export class Hysteresis {
@@ -22,8 +22,8 @@ export class Hysteresis {
     public isGood: boolean,
     settings: HysteresisSettings = {},
   ) {
-    this.failureStreak = settings.failureStreak ?? 2;
-    this.successStreak = settings.successStreak ?? 1;
+    this.failureStreak = settings.unhealthyThreshold ?? 2;
+    this.successStreak = settings.healthyThreshold ?? 1;
   }
 
   /** Whether samples speak against the verdict, though not yet enough of them. */
@@ -38,11 +38,11 @@ export class Hysteresis {
       return false;
     }
     this.against += 1;
-    return this.against >= (isGood ? this.successStreak : this.failureStreak) && this.settle(isGood);
+    return this.against >= (isGood ? this.successStreak : this.failureStreak) && this.set(isGood);
   }
 
   /** What needs no second sample: the process is dead. True when it changed the verdict. */
-  settle(isGood: boolean): boolean {
+  set(isGood: boolean): boolean {
     const changes = isGood !== this.isGood;
     this.isGood = isGood;
     this.against = 0;
@@ -50,7 +50,7 @@ export class Hysteresis {
   }
 
   /** Samples so far count for nothing, because whoever took them had stood still; the verdict stays. */
-  forget(): void {
+  reset(): void {
     this.against = 0;
   }
 }
@@ -59,7 +59,7 @@ export class Hysteresis {
  * Whether two sentences say the same apart from their numbers ("no answer for 3 s" and "no answer for 4 s"). Such a
  * difference is no news: a check whose output changes wakes everyone who watches it (consul#2754).
  */
-export function saysTheSame(one: string, other: string): boolean {
+export function isSameExceptNumbers(one: string, other: string): boolean {
   return one === other || withoutNumbers(one) === withoutNumbers(other);
 }
 

@@ -1,28 +1,25 @@
 /**
- * How long to wait before the next try: of a call (full jitter) and of a process that died (half jitter, and a
- * memory that a healthy minute clears). Chance and time come as arguments.
- */
-
-/**
- * Full jitter: a uniform time below min(baseMs × 2^(retry − 1), maxMs).
+ * Backoff of a retry with full jitter (gRFC A6), ms: uniform below min(baseMs × 2^(retry − 1), maxMs).
  * @param retry 1 for the first retry.
  */
 export function fullJitterMs(retry: number, baseMs: number, maxMs: number, random: () => number): number {
   return Math.min(baseMs * 2 ** (retry - 1), maxMs) * random();
 }
 
+/** Backoff of process restarts; times in ms. */
 export interface RestartSettings {
   readonly baseMs: number;
   readonly maxMs: number;
-  /** A run at least this long was healthy: the next wait is the first again. Default 60 s. */
+  /** A run at least this long was healthy: the backoff begins anew. Default 60 s. */
   readonly healthyMs?: number;
 }
 
+/** Default of `healthyMs`. */
 export const HEALTHY_RUN_MS = 60_000;
 
-/** Waits between the deaths of a process and its restarts. */
+/** Waits between the end of a process and its restart, with half jitter. */
 export class RestartBackoff {
-  /** Deaths in a row without a healthy run between them. */
+  /** Ends in a row without a healthy run between them. */
   deaths = 0;
 
   constructor(
@@ -35,8 +32,8 @@ export class RestartBackoff {
   }
 
   /**
-   * The wait before the next start, between half and all of min(baseMs × 2^n, maxMs).
-   * @param readyForMs how long the process had been ready when it died; 0 when it never was.
+   * The wait before the next start, ms: between half and all of min(baseMs × 2^n, maxMs).
+   * @param readyForMs how long the process had been ready when it ended; 0 when it never was.
    */
   next(readyForMs: number): number {
     const { baseMs, maxMs, healthyMs = HEALTHY_RUN_MS } = this.settings;

@@ -1,31 +1,31 @@
-/**
- * How much of one upstream may be under way at once (after Envoy's circuit breakers). What is over a bound is refused at
- * once: a call that fails in a millisecond can still be answered from somewhere else, one that waits with a thousand
- * others cannot. Counts only; who counts must give back what was taken.
- */
-
-/** 0 = no bound, everywhere. */
+/** Limits of one upstream; 0: no limit. */
 export interface BreakerSettings {
   /** Calls that wait for a connection or for discovery. */
   readonly maxPending: number;
   /** Calls that have arrived and not ended. */
   readonly maxInFlight: number;
-  /** Attempts beyond the first of their call, under way or about to be. */
+  /** Attempts beyond the first of a call, under way or about to be. */
   readonly maxRetries: number;
 }
 
+/** Names of the limits, in metrics. */
 export const BREAKER_LIMITS = ['pending', 'in-flight', 'retries'] as const;
 export type BreakerLimit = (typeof BREAKER_LIMITS)[number];
 
+/**
+ * How much of one upstream may be under way at once (Envoy's circuit breakers). What exceeds a limit is refused at once: a call
+ * that fails in a millisecond can be answered from elsewhere, one that waits with a thousand others cannot. Counts only; the
+ * caller has to give back what it took.
+ */
 export class CircuitBreakerLimits {
   inFlight = 0;
   retries = 0;
-  /** Times a bound was hit. */
+  /** Refusals by limit. */
   readonly hits: Record<BreakerLimit, number> = { pending: 0, 'in-flight': 0, retries: 0 };
 
   constructor(public settings: BreakerSettings) {}
 
-  /** A call arrives; false: it is one too many. */
+  /** A call arrives; false: it exceeds the limit. */
   enter(): boolean {
     const { maxInFlight } = this.settings;
     if (maxInFlight > 0 && this.inFlight >= maxInFlight) return this.hit('in-flight');
@@ -33,11 +33,12 @@ export class CircuitBreakerLimits {
     return true;
   }
 
+  /** A call ends. */
   leave(): void {
     this.inFlight--;
   }
 
-  /** Whether one more call may wait beside `pending` others. */
+  /** Whether one more call may wait besides `pending` others. */
   mayQueue(pending: number): boolean {
     const { maxPending } = this.settings;
     return maxPending === 0 || pending < maxPending || this.hit('pending');

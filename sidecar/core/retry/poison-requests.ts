@@ -1,35 +1,36 @@
-/**
- * Requests that ran in a model process as it crashed, by a fingerprint of what they ask. One that was there twice is
- * refused for a while: each further time would cost a process, and all calls in it. A request that is answered is no
- * poison, however often it was beside one: its record is cleared. Bounded in number; time is an argument.
- */
-
 /** Crashes after which a request is refused. */
-export const DEADLY = 2;
-/** How long a crash is remembered, and a request is refused after the last one, ms. */
+export const MAX_CRASHES = 2;
+/** Time that a crash is remembered, and that a request is refused after its last one, ms. */
 export const REMEMBERED_MS = 600_000;
+/** Records kept. */
 export const MAX_FINGERPRINTS = 1_024;
 
+/** A request that ran in a process as it crashed. */
 export interface PoisonRecord {
   readonly fingerprint: string;
   readonly upstream: string;
   /** Octets of the request. */
   readonly bytes: number;
-  readonly deaths: number;
+  readonly crashes: number;
   readonly lastMs: number;
 }
 
+/**
+ * Requests that ran in a model process as it crashed, by a fingerprint of their content. One that did so twice is refused for a
+ * while: each further time would cost a process and all calls in it. A request that is answered is not poison: its record is
+ * dropped.
+ */
 export class PoisonTable {
   /** In the order of the last crash. */
   private readonly records = new Map<string, PoisonRecord>();
   private refusedNow = 0;
 
-  /** Records that may still count. 0: nothing need be asked. */
+  /** Records that may still count; 0: requests need no check. */
   get size(): number {
     return this.records.size;
   }
 
-  /** Whether any request at all is refused now. */
+  /** Whether any request is refused now. */
   isRefusing(nowMs: number): boolean {
     if (this.refusedNow > 0) this.forget(nowMs);
     return this.refusedNow > 0;
@@ -37,19 +38,19 @@ export class PoisonTable {
 
   isRefused(fingerprint: string, nowMs: number): boolean {
     this.forget(nowMs);
-    return (this.records.get(fingerprint)?.deaths ?? 0) >= DEADLY;
+    return (this.records.get(fingerprint)?.crashes ?? 0) >= MAX_CRASHES;
   }
 
-  /** Whether a request of so many octets to this upstream may have a record: cheaper than its fingerprint. */
-  mayKnow(upstream: string, bytes: number): boolean {
+  /** Whether a request of so many octets to this upstream may have a record; cheaper than its fingerprint. */
+  mayHaveRecord(upstream: string, bytes: number): boolean {
     for (const record of this.records.values())
       if (record.bytes === bytes && record.upstream === upstream) return true;
     return false;
   }
 
   /**
-   * A process crashed with such a request in it. Several at once are one crash for each of them: only what began after
-   * the last one was known counts anew.
+   * A process crashed while this request ran in it. Copies of a request that ran at the same time count once: only one that
+   * began after the last crash counts again.
    */
   crashed(
     request: Pick<PoisonRecord, 'fingerprint' | 'upstream' | 'bytes'>,
@@ -61,13 +62,13 @@ export class PoisonTable {
     const before = this.records.get(fingerprint);
     if (before !== undefined && startedMs <= before.lastMs) return;
     if (before !== undefined) this.drop(before);
-    else if (this.records.size >= MAX_FINGERPRINTS) this.drop(this.leastGuilty());
-    const deaths = (before?.deaths ?? 0) + 1;
-    if (deaths >= DEADLY) this.refusedNow += 1;
-    this.records.set(fingerprint, { fingerprint, upstream, bytes, deaths, lastMs: nowMs });
+    else if (this.records.size >= MAX_FINGERPRINTS) this.drop(this.evictable());
+    const crashes = (before?.crashes ?? 0) + 1;
+    if (crashes >= MAX_CRASHES) this.refusedNow += 1;
+    this.records.set(fingerprint, { fingerprint, upstream, bytes, crashes, lastMs: nowMs });
   }
 
-  /** It was answered. */
+  /** The request was answered. */
   answered(fingerprint: string): void {
     const record = this.records.get(fingerprint);
     if (record !== undefined) this.drop(record);
@@ -78,11 +79,11 @@ export class PoisonTable {
     return [...this.records.values()];
   }
 
-  /** The oldest of those that are not refused, or the oldest. */
-  private leastGuilty(): PoisonRecord {
+  /** The record to drop for a new one: the oldest that is not refused, else the oldest. */
+  private evictable(): PoisonRecord {
     let oldest: PoisonRecord | undefined;
     for (const record of this.records.values()) {
-      if (record.deaths < DEADLY) return record;
+      if (record.crashes < MAX_CRASHES) return record;
       oldest ??= record;
     }
     return oldest!;
@@ -97,6 +98,6 @@ export class PoisonTable {
 
   private drop(record: PoisonRecord): void {
     this.records.delete(record.fingerprint);
-    if (record.deaths >= DEADLY) this.refusedNow -= 1;
+    if (record.crashes >= MAX_CRASHES) this.refusedNow -= 1;
   }
 }

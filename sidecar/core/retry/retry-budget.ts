@@ -1,44 +1,43 @@
-/**
- * How many extra attempts an upstream can bear: a share of its calls of the last ten seconds, and a small
- * reserve per second so that quiet upstreams may retry too (after Finagle's and tower's budgets). Ten seconds of
- * quiet leave nothing but the reserve. Never below zero; time is an argument.
- *
- * What is saved up is for the part of an upstream that fails. When all of it fails, further attempts help nobody, and
- * savings would double its load for seconds: after ten that came to nothing in a row only so many are granted as the
- * same second brings, until one succeeds (a thought of gRFC A6, retry throttling).
- */
 import { Outcome } from '../outcome/outcome.js';
 
+/** Size of a budget. */
 export interface BudgetSettings {
   /** Extra attempts per call. */
   readonly ratio: number;
-  /** Extra attempts per second beside those. At most ten seconds' worth is saved up. */
+  /** Reserve: extra attempts per second besides; at most those of ten seconds are saved. */
   readonly perSecond: number;
 }
 
+/** Calls of this time count, ms. */
 export const WINDOW_MS = 10_000;
 const SLOTS = 10;
 const SLOT_MS = WINDOW_MS / SLOTS;
-/** Extra attempts in a row that came to nothing, after which savings are kept. */
-const VAIN = 10;
-/** Sums of a share are not exact. */
+/** Failed extra attempts in a row after which savings are not spent. */
+const MAX_FUTILE = 10;
+/** Tolerance for sums of a ratio. */
 const INEXACT = 1e-9;
 
+/**
+ * Bounds the extra attempts (retries and hedges) of an upstream: a share of its calls of the last ten seconds, plus a reserve per
+ * second so that quiet upstreams can retry (Finagle's and tower's retry budgets). Savings are for the case that a part of the
+ * upstream fails. When all of it fails, they would double its load for seconds: after MAX_FUTILE failed extra attempts in a row
+ * only as many are granted as the calls of the same second deposit, until one succeeds (after gRFC A6, retry throttling).
+ */
 export class RetryBudget {
-  /** Deposits not yet spent, by the second they came in. */
+  /** Unspent deposits by second. */
   private readonly deposits = new Float64Array(SLOTS);
   private second = Number.NEGATIVE_INFINITY;
   private deposited = 0;
   private reserve: number;
   private reserveMs = Number.NEGATIVE_INFINITY;
-  /** Extra attempts that came to nothing since one did not, and when the last of them ended. */
-  private vain = 0;
-  private vainMs = Number.NEGATIVE_INFINITY;
-  /** What the calls of this second brought, and what was taken in it. */
-  private brought = 0;
-  private taken = 0;
+  /** Failed extra attempts since the last success, and when the last one ended. */
+  private futile = 0;
+  private futileMs = Number.NEGATIVE_INFINITY;
+  /** Deposited and spent in the present second. */
+  private depositedNow = 0;
+  private spentNow = 0;
 
-  /** Extra attempts granted, and refused for lack of budget. */
+  /** Extra attempts granted; and refused by the budget. */
   granted = 0;
   refused = 0;
 
@@ -56,48 +55,48 @@ export class RetryBudget {
     this.forget(nowMs);
     this.deposits[this.second % SLOTS]! += this.settings.ratio;
     this.deposited += this.settings.ratio;
-    this.brought += this.settings.ratio;
+    this.depositedNow += this.settings.ratio;
   }
 
-  /** What became of an extra attempt. Only success and failure tell whether they help. */
-  learn(outcome: Outcome, nowMs: number): void {
-    if (outcome === Outcome.success) this.vain = 0;
+  /** The end of an extra attempt. Neutral and cancelled ones do not count. */
+  recordOutcome(outcome: Outcome, nowMs: number): void {
+    if (outcome === Outcome.success) this.futile = 0;
     else if (outcome !== Outcome.neutral && outcome !== Outcome.cancelled) {
-      this.vain += 1;
-      this.vainMs = nowMs;
+      this.futile += 1;
+      this.futileMs = nowMs;
     }
   }
 
-  /** Takes one extra attempt; false when there is none to take. */
+  /** Spends one extra attempt; false when there is none. */
   withdraw(nowMs: number): boolean {
     this.forget(nowMs);
     this.refill(nowMs);
-    if (this.keepsSavings(nowMs) || !this.pay()) {
+    if (this.isThrottled(nowMs) || !this.spendOne()) {
       this.refused += 1;
       return false;
     }
-    this.taken += 1;
+    this.spentNow += 1;
     this.granted += 1;
     return true;
   }
 
-  /** Extra attempts that could be taken now. */
+  /** Extra attempts available now. */
   balance(nowMs: number): number {
     this.forget(nowMs);
     this.refill(nowMs);
     return this.deposited + this.reserve;
   }
 
-  private keepsSavings(nowMs: number): boolean {
-    if (this.vain < VAIN || nowMs - this.vainMs >= WINDOW_MS) return false;
-    return this.taken + 1 > this.brought + this.settings.perSecond + INEXACT;
+  private isThrottled(nowMs: number): boolean {
+    if (this.futile < MAX_FUTILE || nowMs - this.futileMs >= WINDOW_MS) return false;
+    return this.spentNow + 1 > this.depositedNow + this.settings.perSecond + INEXACT;
   }
 
   /** One extra attempt; false when there is not enough for it. */
-  private pay(): boolean {
+  private spendOne(): boolean {
     const whole = 1 - INEXACT;
-    // The reserve last: it is what a quiet upstream has when deposits have run out.
-    if (this.deposited >= whole) this.spend();
+    // The reserve last: a quiet upstream has nothing else.
+    if (this.deposited >= whole) this.spendOldest();
     else if (this.reserve >= whole) this.reserve = Math.max(0, this.reserve - 1);
     else if (this.deposited + this.reserve >= whole) {
       this.reserve = Math.max(0, this.reserve - (1 - this.deposited));
@@ -107,7 +106,8 @@ export class RetryBudget {
     return true;
   }
 
-  private spend(): void {
+  /** One deposit, the oldest first. */
+  private spendOldest(): void {
     let due = 1;
     for (let age = SLOTS - 1; age >= 0 && due > 0; age -= 1) {
       const slot = (this.second + SLOTS - age) % SLOTS;
@@ -131,8 +131,8 @@ export class RetryBudget {
       this.deposited = left;
     }
     this.second = second;
-    this.brought = 0;
-    this.taken = 0;
+    this.depositedNow = 0;
+    this.spentNow = 0;
   }
 
   private refill(nowMs: number): void {

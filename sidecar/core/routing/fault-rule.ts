@@ -13,7 +13,7 @@ export interface FaultRule {
   /** `inbound`: calls of peers. `outbound`: calls of the local application. */
   readonly side: 'inbound' | 'outbound';
   /** Inbound: the verified caller. Outbound: the upstream as the application named it. Absent: every one. */
-  readonly who?: string;
+  readonly peer?: string;
   /** `/package.Service/Method`, `/package.Service/*` or `*`. */
   readonly method: string;
   /** Share of the calls, above 0. */
@@ -24,7 +24,7 @@ export interface FaultRule {
 }
 
 /** One that is on. */
-export class Fault {
+export class ActiveFault {
   /** Calls it has struck. */
   injected = 0;
 
@@ -34,27 +34,27 @@ export class Fault {
     readonly untilMs: number,
   ) {}
 
-  private concerns(who: string, path: string): boolean {
+  private matches(who: string, path: string): boolean {
     const { rule } = this;
-    return (rule.who === undefined || rule.who === who) && matchesMethod(rule.method, path);
+    return (rule.peer === undefined || rule.peer === who) && matchesMethod(rule.method, path);
   }
 
   /** Chance is asked only for calls it is about. */
-  strikes(who: string, path: string, nowMs: number, random: () => number): boolean {
-    return nowMs < this.untilMs && this.concerns(who, path) && random() < this.rule.ratio;
+  applies(who: string, path: string, nowMs: number, random: () => number): boolean {
+    return nowMs < this.untilMs && this.matches(who, path) && random() < this.rule.ratio;
   }
 }
 
 /** The first that strikes a call; each of those it is about has its own chance. */
 export function findFault(
-  faults: readonly Fault[],
+  faults: readonly ActiveFault[],
   who: string,
   path: string,
   nowMs: number,
   random: () => number,
-): Fault | undefined {
+): ActiveFault | undefined {
   for (const fault of faults) {
-    if (!fault.strikes(who, path, nowMs, random)) continue;
+    if (!fault.applies(who, path, nowMs, random)) continue;
     fault.injected++;
     return fault;
   }

@@ -1,14 +1,14 @@
 /**
- * Whether something was seen before, lately: one bit for each hash, all forgotten when a quarter of them is set. What it
- * takes for seen may have been something else, one time in eight or so; what it takes for new is new. A doorkeeper
- * (Einziger, Friedman and Manes, "TinyLFU", 2017): a cache that is full keeps out with it what is asked for only once.
+ * Whether a hash was seen recently: one bit for each, all cleared when a quarter of them is set. About one in eight "seen" is a
+ * collision; "new" is always right. The doorkeeper of TinyLFU (Einziger, Friedman and Manes 2017): keeps entries that are asked
+ * for once out of a full cache.
  */
 export class Doorkeeper {
   private readonly bits: Uint32Array;
   private readonly shift: number;
   private left: number;
 
-  /** @param expected different things between two that are the same, at most. */
+  /** @param expected different hashes between two equal ones, at most. */
   constructor(expected: number) {
     const log = Math.max(5, Math.min(31, Math.ceil(Math.log2(Math.max(1, expected) * 4))));
     this.bits = new Uint32Array(2 ** (log - 5));
@@ -16,7 +16,7 @@ export class Doorkeeper {
     this.left = this.capacity;
   }
 
-  /** Marks it; true: it was already. @param hash 32 bits, of which the high ones count. */
+  /** Marks the hash; whether it was marked already. @param hash 32 bits, of which the high ones count. */
   again(hash: number): boolean {
     const bit = hash >>> this.shift;
     const mask = 1 << (bit & 31);

@@ -1,11 +1,10 @@
-/**
- * Times of the recent past, counted in buckets of growing width: one increment to feed, exact in forgetting. This span
- * of time and the one before it count; what is older counts for nothing.
- */
-
-/** Buckets begin at 1/16 ms. */
+/** Units of the finest bucket in a millisecond. */
 export const PER_MS = 16;
 
+/**
+ * A histogram of durations in the present span of time and the one before it, in buckets of growing width: one increment to
+ * record, and older ones are forgotten exactly.
+ */
 export class RecentTimes {
   private present: Uint32Array;
   private previous: Uint32Array;
@@ -15,9 +14,9 @@ export class RecentTimes {
   private readonly steps: number;
 
   /**
-   * @param spanMs two of them are known at most.
-   * @param stepBits 2 to this power buckets to a doubling, as fine as times are told apart.
-   * @param doublings of the least time that are told apart.
+   * @param spanMs length of a span.
+   * @param stepBits 2 to this power buckets to a doubling.
+   * @param doublings of the finest bucket that are distinguished.
    */
   constructor(
     private readonly spanMs: number,
@@ -29,7 +28,7 @@ export class RecentTimes {
     this.previous = new Uint32Array(doublings * this.steps);
   }
 
-  /** Those that count now. */
+  /** Durations that count. */
   get count(): number {
     return this.presentCount + this.previousCount;
   }
@@ -40,7 +39,7 @@ export class RecentTimes {
     this.presentCount += 1;
   }
 
-  /** The time that `ratio` (0 to 1) of them stayed below, ms. Meaningless while `count` is 0. */
+  /** The time that `ratio` (0 to 1) of them stayed below, ms. Undefined while `count` is 0. */
   quantile(ratio: number): number {
     const buckets = this.present.length;
     let left = ratio * this.count;
@@ -55,7 +54,7 @@ export class RecentTimes {
     return this.floorOf(buckets);
   }
 
-  /** Lets go of what is too old. */
+  /** Drops what is too old at `nowMs`. */
   forget(nowMs: number): void {
     const span = Math.floor(nowMs / this.spanMs);
     if (span <= this.span) return;
@@ -80,7 +79,7 @@ export class RecentTimes {
     return Math.min(doublings * this.steps + (units >>> doublings), this.present.length - 1);
   }
 
-  /** The least time of a bucket, ms. */
+  /** Lower bound of a bucket, ms. */
   private floorOf(bucket: number): number {
     const { steps } = this;
     if (bucket < steps) return bucket / PER_MS;

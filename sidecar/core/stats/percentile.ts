@@ -1,23 +1,19 @@
-/**
- * What share of recent latencies lay below which time: counted in buckets, eight to each doubling, over the present
- * span and the one before it. Cheap to feed (one increment), exact in forgetting: what is older than two spans counts
- * for nothing. The answer is remembered for a moment, for it is asked for at every call.
- */
 import { RecentTimes } from './histogram.js';
 
-/** Latencies of this and of the previous span of time are known, ms. */
+/** Latencies of the present and of the previous span of this length count, ms. */
 export const SPAN_MS = 15_000;
-/** How long an answer is good for, ms. */
+/** Time for which a result is reused, ms. */
 const REMEMBERED_MS = 100;
-/** Eight buckets to a doubling: an answer is at most 1/8 too high. */
+/** Eight buckets to a doubling: a result is at most 1/8 too high. */
 const STEP_BITS = 3;
 const DOUBLINGS = 28;
-/** Fewer samples say nothing. */
+/** Samples below which there is no result. */
 const MIN_SAMPLES = 20;
 
-/** Nobody knows yet. */
+/** There are too few samples. */
 export const UNKNOWN = -1;
 
+/** Percentiles of recent latencies, ms, from a histogram (histogram.ts). A result is reused for 100 ms, as every call asks. */
 export class Percentile {
   private readonly times = new RecentTimes(SPAN_MS, STEP_BITS, DOUBLINGS);
   private known = UNKNOWN;
@@ -29,14 +25,14 @@ export class Percentile {
     return this.times.count;
   }
 
-  /** One latency, or the least it would have been. */
+  /** One latency, or a lower bound of it. */
   record(elapsedMs: number, nowMs: number): void {
     this.times.record(elapsedMs, nowMs);
   }
 
   /**
-   * The time that `ratio` (0 to 1) of the recent latencies stayed below, ms; UNKNOWN while there are too few of them: 20,
-   * or as many as it takes for one to lie beyond.
+   * The time that `ratio` (0 to 1) of the recent latencies stayed below, ms; UNKNOWN with fewer than 20 of them, or than it
+   * takes for one to lie beyond.
    */
   at(ratio: number, nowMs: number): number {
     if (nowMs < this.knownUntilMs && ratio === this.knownRatio) return this.known;

@@ -71,7 +71,7 @@ export class Prober extends WheelEntry {
   join(member: Member): void {
     this.members.push(member);
     member.endpoint.isUntested = !this.health.hasPassed;
-    this.health.isShownBy(this.calls());
+    this.health.isConfirmedBy(this.calls());
   }
 
   /** Removes the endpoint of one cluster. True when no cluster has it any more. */
@@ -81,7 +81,7 @@ export class Prober extends WheelEntry {
     endpoint.isUntested = false;
     endpoint.mayBeStarting = false;
     if (this.members.length === 0) this.stop();
-    else this.health.isShownBy(this.calls());
+    else this.health.isConfirmedBy(this.calls());
     return this.members.length === 0;
   }
 
@@ -114,7 +114,7 @@ export class Prober extends WheelEntry {
       this.phase = 'late';
       context.wheel.add(this, now + 1);
     } else if (this.phase === 'late') this.onTimeout(now);
-    else if (this.health.isShownBy(this.calls())) {
+    else if (this.health.isConfirmedBy(this.calls())) {
       this.counts.skipped++;
       this.askedMs = now;
       this.planNext(now);
@@ -185,7 +185,7 @@ export class Prober extends WheelEntry {
 
   private record(result: CheckResult, why: string, now: number): void {
     this.counts[result]++;
-    this.health.take(result, why, now);
+    this.health.record(result, why, now);
     this.planNext(now);
     if (result === 'void') return;
     for (const { cluster, endpoint } of [...this.members]) {

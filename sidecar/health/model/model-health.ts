@@ -1,4 +1,4 @@
-import { Hysteresis, saysTheSame } from '../../core/health/hysteresis.js';
+import { Hysteresis, isSameExceptNumbers } from '../../core/health/hysteresis.js';
 import { answerTimeoutMs } from '../../core/health/probe-timeout.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
@@ -131,13 +131,13 @@ export class ModelHealth {
   /** The state of the process needs no second sample. */
   private notReady(phase: Exclude<ModelPhase, { kind: 'ready' }>): void {
     const why = phase.kind === 'starting' ? 'the model is starting' : phase.why;
-    const isNew = this.isReady || !saysTheSame(why, this.why);
+    const isNew = this.isReady || !isSameExceptNumbers(why, this.why);
     if (this.isReady) this.generation += 1;
     this.isReady = false;
     this.isKnown = true;
     if (!isNew) return;
     this.why = why;
-    this.hysteresis.settle(false);
+    this.hysteresis.set(false);
     this.notify();
   }
 
@@ -209,7 +209,7 @@ export class ModelHealth {
       this.counts.void += 1;
     } else if (answer.kind === 'silent' && isHeldUp) {
       this.counts.void += 1;
-      this.hysteresis.forget();
+      this.hysteresis.reset();
       this.lastProofMs = nowMs;
     } else if (answer.kind === 'wrong' || this.lastProofMs === proofMs) {
       this.counts.failed += 1;
@@ -239,7 +239,7 @@ export class ModelHealth {
 
   private markFailed(why: string): void {
     this.isKnown = true;
-    if (saysTheSame(why, this.why)) return;
+    if (isSameExceptNumbers(why, this.why)) return;
     this.why = why;
     this.notify();
   }

@@ -29,11 +29,11 @@ const FALLBACK_REASONS: ReadonlySet<string> = new Set(
 /** A call arrives whose route has a fallback. `handled`: it goes to the fallback at once, as the primary keeps failing. */
 export function divert(call: OutboundCall, home: UpstreamHandler): Next {
   const methodState = call.methodState!;
-  const route = methodState.primaryBreaker.lead(call.context.nowMs);
+  const route = methodState.primaryBreaker.route(call.context.nowMs);
   if (route === PrimaryRoute.primary) return Next.continue;
   if (route === PrimaryRoute.fallback && isDeclined(call)) return Next.continue;
   call.fallback = new FallbackState(route, home, methodState, call.match, call.cluster);
-  if (route === PrimaryRoute.trial) return Next.continue;
+  if (route === PrimaryRoute.probe) return Next.continue;
   call.fallback.why = methodState.lastWhy;
   home.nextStep(call);
   return Next.handled;

@@ -19,7 +19,7 @@ import { CallClasses } from '../../../sidecar/core/outlier/call-class.js';
 import { Ejection } from '../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
-import { Fault, findFault } from '../../../sidecar/core/routing/fault-rule.js';
+import { ActiveFault, findFault } from '../../../sidecar/core/routing/fault-rule.js';
 import { RouteTable } from '../../../sidecar/core/routing/method.js';
 import { Split } from '../../../sidecar/core/routing/traffic-split.js';
 import { compareResponses } from '../../../sidecar/outbound/mirror/response-diff.js';
@@ -170,8 +170,8 @@ function shaping(): DecisionCost[] {
   const sticky = new Split({ match: [], weights, stickyBy: 'x-user' });
   const users = Array.from({ length: 64 }, (_, i) => `user-${i}`);
   const lookup = (call: number): string | undefined => users[call & 63];
-  const rule = { side: 'outbound', who: 'digits', method: '*', delayMs: 0, abort: 14 } as const;
-  const faults = [0.1, 0.05].map((ratio, i) => new Fault(i, { ...rule, ratio }, 1e12));
+  const rule = { side: 'outbound', peer: 'digits', method: '*', delayMs: 0, abort: 14 } as const;
+  const faults = [0.1, 0.05].map((ratio, i) => new ActiveFault(i, { ...rule, ratio }, 1e12));
   const answer = anAnswer(Array.from({ length: 10 }, (_, i) => i / 45));
   return [
     option('split by weight', (call) => byWeight.choose(lookup, call, Math.random)),
@@ -187,7 +187,7 @@ function throughTheLine(): (call: number) => unknown {
     ...{ concurrency: 2, maxWaiting: 128, maxWaitingBytes: 1 << 26, fair: true },
   });
   const make = (i: number): QueueEntry =>
-    Object.assign(new QueueEntry(), { lineClass: i % 3, lineCaller: `caller-${i % 5}` });
+    Object.assign(new QueueEntry(), { queueClass: i % 3, queueCaller: `caller-${i % 5}` });
   let running: QueueEntry | null = make(0);
   queue.offer(running, 0, Number.POSITIVE_INFINITY, 0);
   for (let i = 1; i < 66; i++) queue.offer(make(i), 105, Number.POSITIVE_INFINITY, 0);

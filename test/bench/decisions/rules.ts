@@ -115,7 +115,7 @@ function again(): DecisionCost[] {
       breaker.leave();
       return breaker.enter();
     }),
-    option('fallback at once or not', (call) => wayBack.lead(call)),
+    option('fallback at once or not', (call) => wayBack.route(call)),
   ];
 }
 

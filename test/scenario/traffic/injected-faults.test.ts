@@ -57,7 +57,7 @@ describe('Scenario: injected faults', () => {
   }
 
   it('abort calls to an upstream with the status asked for, and say that it was a drill', () => {
-    faults.switchOn(aRule({ who: 'digits', abort: 5 }), 60_000);
+    faults.switchOn(aRule({ peer: 'digits', abort: 5 }), 60_000);
     const struck = call();
     assert.deepEqual([struck.status, struck.reason], [5, 'fault-injected']);
     assert.equal(struck.trailer('outrider-unprocessed'), undefined);
@@ -79,8 +79,8 @@ describe('Scenario: injected faults', () => {
   });
 
   it('spare upstreams and callers that are not meant', () => {
-    faults.switchOn(aRule({ who: 'other', abort: 14 }), 60_000);
-    faults.switchOn(aRule({ side: 'inbound', who: 'batch', abort: 14 }), 60_000);
+    faults.switchOn(aRule({ peer: 'other', abort: 14 }), 60_000);
+    faults.switchOn(aRule({ side: 'inbound', peer: 'batch', abort: 14 }), 60_000);
     assert.deepEqual(statuses(5), { 0: 5 });
     assert.deepEqual(statuses(5, {}, stack.app(into.listener, 'web')), { 0: 5 });
     assert.deepEqual(statuses(5, {}, stack.app(into.listener, 'batch')), { 14: 5 });
@@ -102,7 +102,7 @@ describe('Scenario: injected faults', () => {
   });
 
   it('are cleared one by one or at once', () => {
-    const first = faults.switchOn(aRule({ who: 'other', abort: 14 }), 60_000);
+    const first = faults.switchOn(aRule({ peer: 'other', abort: 14 }), 60_000);
     faults.switchOn(aRule({ abort: 14 }), 60_000);
     assert.equal(first.kind, 'on');
     assert.equal(faults.switchOff(99), 0);
@@ -113,7 +113,7 @@ describe('Scenario: injected faults', () => {
   });
 
   it('delay calls, and abort them after that where both are asked for', () => {
-    faults.switchOn(aRule({ who: 'digits', delayMs: 200, method: HEALTH, abort: 14 }), 60_000);
+    faults.switchOn(aRule({ peer: 'digits', delayMs: 200, method: HEALTH, abort: 14 }), 60_000);
     faults.switchOn(aRule({ delayMs: 200 }), 60_000);
     const [plain, both] = [call(), call({ path: HEALTH })];
     stack.advance(190);
@@ -136,7 +136,7 @@ describe('Scenario: injected faults', () => {
   });
 
   it('delay peers before they hold a place, while their request is still coming', () => {
-    faults.switchOn(aRule({ side: 'inbound', who: 'web', delayMs: 100 }), 60_000);
+    faults.switchOn(aRule({ side: 'inbound', peer: 'web', delayMs: 100 }), 60_000);
     const web = stack.app(into.listener, 'web');
     const whole = call({}, web);
     const open = call({ body: null }, web);

@@ -52,12 +52,12 @@ describe('/faults', () => {
   for (const [query, rule, forMs] of [
     [
       'upstream=digits&abort=unavailable',
-      { side: 'outbound', who: 'digits', method: '*', ratio: 1, delayMs: 0, abort: 14 },
+      { side: 'outbound', peer: 'digits', method: '*', ratio: 1, delayMs: 0, abort: 14 },
       60_000,
     ],
     [
       'caller=web&delay=250ms&ratio=0.05&for=5m',
-      { side: 'inbound', who: 'web', method: '*', ratio: 0.05, delayMs: 250 },
+      { side: 'inbound', peer: 'web', method: '*', ratio: 0.05, delayMs: 250 },
       300_000,
     ],
     [
@@ -67,7 +67,7 @@ describe('/faults', () => {
     ],
     [
       'side=outbound&upstream=digits-small&abort=DEADLINE_EXCEEDED&ratio=.5&method=/a.B/C',
-      { side: 'outbound', who: 'digits-small', method: '/a.B/C', ratio: 0.5, delayMs: 0, abort: 4 },
+      { side: 'outbound', peer: 'digits-small', method: '/a.B/C', ratio: 0.5, delayMs: 0, abort: 4 },
       60_000,
     ],
   ] as const) {

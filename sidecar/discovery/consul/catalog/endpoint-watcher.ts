@@ -161,7 +161,13 @@ class WatchedTarget {
 
   report() {
     const { title, registry, skipped, holds } = this;
-    return { title, members: registry?.members ?? [], kept: registry?.hold?.kept.size ?? 0, skipped, holds };
+    return {
+      title,
+      members: registry?.members ?? [],
+      kept: registry?.guard?.retained.size ?? 0,
+      skipped,
+      holds,
+    };
   }
 
   private open(): void {
@@ -200,7 +206,7 @@ class WatchedTarget {
 
   private reevaluate(): void {
     this.reevaluateTimer = undefined;
-    if (this.registry?.hold === undefined) return;
+    if (this.registry?.guard === undefined) return;
     const { config, clock } = this.deps;
     this.replaceRegistry(reevaluate(this.registry, this.isAnswering, clock.now(), config.graceMs), 'agent');
   }
@@ -208,28 +214,28 @@ class WatchedTarget {
   private replaceRegistry(after: Registry<Instance>, from: Source): void {
     const before = this.registry;
     this.registry = after;
-    if (before?.hold === undefined && after.hold !== undefined) {
+    if (before?.guard === undefined && after.guard !== undefined) {
       this.holds += 1;
-      logEvictionsHeld(this.deps.logger, this.title, after.hold, after.answer);
+      logEvictionsHeld(this.deps.logger, this.title, after.guard, after.answer);
       // The server that answered may lag behind: the leader is asked.
       if (from === 'agent') this.query?.reread('it took away most of a working set at once');
     }
     if (after.ended !== undefined) logHoldEnded(this.deps.logger, this.title, after.ended, after.members);
     this.reevaluateTimer?.cancel();
     this.reevaluateTimer = undefined;
-    if (after.hold !== undefined) {
-      const dueMs = Math.max(0, Math.min(REEVALUATE_MS, after.hold.untilMs - this.deps.clock.now()));
+    if (after.guard !== undefined) {
+      const dueMs = Math.max(0, Math.min(REEVALUATE_MS, after.guard.untilMs - this.deps.clock.now()));
       this.reevaluateTimer = this.deps.timers.after(dueMs, () => this.reevaluate(), { unref: true });
     }
     const isSame = before !== undefined && areSame(before.members, after.members);
-    if (isSame && before.hold?.untilMs === after.hold?.untilMs) return;
+    if (isSame && before.guard?.untilMs === after.guard?.untilMs) return;
     if (!isSame && from === 'agent') this.deps.cache?.save(this.section, after.members);
     for (const listener of [...this.listeners]) this.notify(listener, after);
   }
 
-  private notify(listener: Listener, { members, hold }: Registry<Instance>): void {
+  private notify(listener: Listener, { members, guard }: Registry<Instance>): void {
     if (!this.listeners.has(listener)) return;
-    const grace = hold === undefined ? {} : { graceUntilMs: hold.untilMs };
+    const grace = guard === undefined ? {} : { graceUntilMs: guard.untilMs };
     try {
       listener({ instances: members, ...grace });
     } catch (error) {

@@ -1,4 +1,4 @@
-import type { EvictionGuard, HoldEnd, Listed } from '../../../core/discovery/eviction-guard.js';
+import type { EvictionGuard, GuardEnd, Listed } from '../../../core/discovery/eviction-guard.js';
 import type { Logger } from '../../../runtime/log/logger.js';
 
 /** One line in the log when instances stay in use although Consul no longer lists them. */
@@ -9,7 +9,7 @@ export function logEvictionsHeld<I extends Listed>(
   answer: readonly I[],
 ): void {
   const listed = answer.filter(({ status }) => status !== 'critical').length;
-  const kept = hold.kept.size;
+  const kept = hold.retained.size;
   const graceMs = hold.untilMs - hold.sinceMs;
   logger.warn(
     { target, before: hold.size, listed, kept, graceMs },
@@ -17,14 +17,19 @@ export function logEvictionsHeld<I extends Listed>(
   );
 }
 
-const ENDS: Readonly<Record<HoldEnd, string>> = {
+const ENDS: Readonly<Record<GuardEnd, string>> = {
   recovered: 'it lists enough instances',
   expired: 'the grace time is over',
   silent: 'the instances it took away do not answer any more',
 };
 
 /** One line in the log when the list of Consul counts again, and why. */
-export function logHoldEnded(logger: Logger, target: string, end: HoldEnd, members: readonly Listed[]): void {
+export function logHoldEnded(
+  logger: Logger,
+  target: string,
+  end: GuardEnd,
+  members: readonly Listed[],
+): void {
   const fields = { target, instances: members.length };
   const message = `Consul is believed again: ${ENDS[end]}`;
   if (end === 'recovered') logger.info(fields, message);

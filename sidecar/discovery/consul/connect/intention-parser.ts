@@ -1,5 +1,9 @@
 import type { Intention } from '../../../core/authorization/intentions.js';
-import { type HeaderMatch, type Permission, unsupported } from '../../../core/authorization/permissions.js';
+import {
+  type HeaderCondition,
+  type Permission,
+  unsupported,
+} from '../../../core/authorization/permissions.js';
 import { compileRe2 } from '../../re2-pattern.js';
 import { fieldIn, textIn } from '../parser/json-fields.js';
 
@@ -129,7 +133,7 @@ function readPermission(entry: unknown, isDoubtful: boolean): Permission {
 }
 
 /** Undefined: not a match we know. */
-function readHeader(entry: unknown): HeaderMatch | undefined {
+function readHeader(entry: unknown): HeaderCondition | undefined {
   const name = textIn(entry, 'Name');
   if (name === '' || hasOthers(entry, HEADER_FIELDS)) return undefined;
   const kinds = (['Exact', 'Prefix', 'Suffix', 'Contains', 'Regex'] as const).filter(
@@ -146,7 +150,7 @@ function readHeader(entry: unknown): HeaderMatch | undefined {
   const kind = kinds[0]!;
   return {
     ...common,
-    kind: kind.toLowerCase() as HeaderMatch['kind'],
+    kind: kind.toLowerCase() as HeaderCondition['kind'],
     value: textIn(entry, kind),
   };
 }

@@ -1,4 +1,4 @@
-import { Hysteresis, saysTheSame } from '../../../core/health/hysteresis.js';
+import { Hysteresis, isSameExceptNumbers } from '../../../core/health/hysteresis.js';
 import type { AgentCheck } from './agent-state.js';
 import type { CheckStatus, Ids, ServiceInstance } from './definition.js';
 
@@ -30,7 +30,7 @@ export class Check {
 
   set(status: CheckState['status'], output: string): void {
     const text = output.replace(/\s+/g, ' ').trim().slice(0, MAX_OUTPUT);
-    if (status !== this.state.status || !saysTheSame(text, this.state.output))
+    if (status !== this.state.status || !isSameExceptNumbers(text, this.state.output))
       this.state = { status, output: text };
   }
 

@@ -1,5 +1,5 @@
 import type { RegistrationConfig } from '../../../config/model.js';
-import { saysTheSame } from '../../../core/health/hysteresis.js';
+import { isSameExceptNumbers } from '../../../core/health/hysteresis.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { Metric } from '../../../telemetry/metric.js';
 import { AgentError } from '../client/response.js';
@@ -194,7 +194,7 @@ export class Registration {
     const fullMs = Math.min(mostMs, BACKOFF_BASE_MS * 2 ** Math.min(this.failures - 1, 20));
     this.retryAtMs = nowMs + fullMs * (0.5 + 0.5 * this.deps.random());
     const problem = messageOf(error);
-    if (this.problem === undefined || !saysTheSame(problem, this.problem)) {
+    if (this.problem === undefined || !isSameExceptNumbers(problem, this.problem)) {
       this.isAnnounced = false;
       this.deps.logger.warn({ problem }, 'registration in Consul does not work; trying again');
     }

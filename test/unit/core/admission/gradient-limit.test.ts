@@ -55,7 +55,7 @@ describe('AdaptiveLimit', () => {
       // One at a time takes 20 ms; nobody waits longer than 500.
       const latencyMs = 20 * limit.concurrency;
       nowMs += 20;
-      if (latencyMs > 500) limit.recordGivenUp(nowMs - 500, nowMs, true);
+      if (latencyMs > 500) limit.recordCancelled(nowMs - 500, nowMs, true);
       else limit.record(nowMs - latencyMs, nowMs, true);
     }
     assert.ok(limit.concurrency <= 25, `${limit.concurrency}`);
@@ -64,7 +64,8 @@ describe('AdaptiveLimit', () => {
   it('learns nothing from calls that were given up sooner than any could have ended', () => {
     const limit = new AdaptiveLimit({ min: 1, max: 200 }, 8);
     const { nowMs: fromMs, late } = settle(limit, { places: 8, serviceMs: 10 }, 30_000);
-    for (let nowMs = fromMs; nowMs < fromMs + 60_000; nowMs += 1) limit.recordGivenUp(nowMs - 5, nowMs, true);
+    for (let nowMs = fromMs; nowMs < fromMs + 60_000; nowMs += 1)
+      limit.recordCancelled(nowMs - 5, nowMs, true);
     assert.equal(limit.concurrency, late.at(-1));
   });
 

@@ -5,7 +5,7 @@ describe('Priorities', () => {
   const classes = ['interactive', 'batch', 'background'];
   const priorities = new Priorities({ key: 'x-class', classes, defaultClass: 'batch' });
 
-  for (const [value, lineClass] of [
+  for (const [value, queueClass] of [
     ['interactive', 0],
     ['batch', 1],
     ['background', 2],
@@ -20,8 +20,8 @@ describe('Priorities', () => {
     ['\u0000\u00ff', 1],
     ['x'.repeat(100_000), 1],
   ] as const) {
-    it(`takes ${JSON.stringify(value.slice(0, 20))} for class ${lineClass}`, () => {
-      assert.equal(priorities.classOf(value), lineClass);
+    it(`takes ${JSON.stringify(value.slice(0, 20))} for class ${queueClass}`, () => {
+      assert.equal(priorities.classOf(value), queueClass);
     });
   }
 

@@ -26,8 +26,8 @@ describe('InboundQueue, arrivals', () => {
   it('foresees what it would say, and takes nobody in', () => {
     const { queue, work } = setUp({ maxWaiting: 2, fair: true });
     const { admitted, waiting, tooMany, tooLarge, tooLate } = Admission;
-    const foresee = (lineCaller = '', lineClass = 0, deadlineMs = NEVER): Admission =>
-      queue.foresee(Object.assign(work('x'), { lineCaller, lineClass }), deadlineMs, 0);
+    const foresee = (queueCaller = '', queueClass = 0, deadlineMs = NEVER): Admission =>
+      queue.predict(Object.assign(work('x'), { queueCaller, queueClass }), deadlineMs, 0);
     assert.deepEqual([foresee(), foresee('', 0, 0)], [admitted, tooLate]);
     const running = work('running');
     queue.offer(running, 0, NEVER, 0);
@@ -129,9 +129,9 @@ describe('InboundQueue, pauses', () => {
     queue.suspend(stream, 1_000);
     assert.deepEqual([queue.running, queue.serviceMs, queue.next(1_000)], [0, 0, other]);
     assert.equal(queue.resume(stream, 1_500), false);
-    assert.deepEqual([queue.running, queue.nextWaking(1_500), queue.next(1_500)], [1, null, null]);
+    assert.deepEqual([queue.running, queue.nextResumed(1_500), queue.next(1_500)], [1, null, null]);
     queue.release(other, 1_600);
-    assert.equal(queue.nextWaking(1_600), stream);
+    assert.equal(queue.nextResumed(1_600), stream);
     assert.deepEqual([stream.queueStartedMs, queue.next(1_600)], [1_600, null]);
     queue.suspend(stream, 2_500);
     assert.equal(queue.next(2_500), third);
@@ -154,7 +154,7 @@ describe('InboundQueue, pauses', () => {
     let busy = running[0]!;
     for (let i = 0; i < 5; i++) {
       queue.releaseWithoutSample(busy, 0);
-      busy = (queue.nextWaking(0) ?? queue.next(0))!;
+      busy = (queue.nextResumed(0) ?? queue.next(0))!;
       order.push(busy);
       assert.equal(queue.running, 2);
     }
@@ -167,7 +167,7 @@ describe('InboundQueue, pauses', () => {
         const { queue, work } = setUp({ concurrency: 3, maxWaiting: 5 });
         const all: ReturnType<typeof work>[] = [];
         const pump = (): void => {
-          while (queue.nextWaking(0) !== null || queue.next(0) !== null);
+          while (queue.nextResumed(0) !== null || queue.next(0) !== null);
         };
         for (const [what, which] of steps) {
           const one = all[which % Math.max(1, all.length)];
@@ -441,14 +441,14 @@ describe('InboundQueue, classes and turns', () => {
     const { queue, work } = setUp({ maxWaiting: 10 });
     const running = work('running');
     queue.offer(running, 0, NEVER, 0);
-    for (const [name, lineClass] of [
+    for (const [name, queueClass] of [
       ['a2', 2],
       ['b0', 0],
       ['c1', 1],
       ['d0', 0],
       ['e2', 2],
     ] as const)
-      queue.offer(Object.assign(work(name), { lineClass }), 0, NEVER, 0);
+      queue.offer(Object.assign(work(name), { queueClass }), 0, NEVER, 0);
     queue.releaseWithoutSample(running, 0);
     assert.deepEqual(names(queue), ['b0', 'd0', 'c1', 'a2', 'e2']);
   });
@@ -458,21 +458,21 @@ describe('InboundQueue, classes and turns', () => {
     const running = work('running');
     queue.offer(running, 0, NEVER, 0);
     for (const name of ['a1', 'a2', 'a3', 'b1', 'a4', 'c1', 'b2'])
-      queue.offer(Object.assign(work(name), { lineCaller: name[0] }), 0, NEVER, 0);
+      queue.offer(Object.assign(work(name), { queueCaller: name[0] }), 0, NEVER, 0);
     queue.releaseWithoutSample(running, 0);
     assert.deepEqual(names(queue), ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
   });
 
-  for (const [lineClass, room] of [
+  for (const [queueClass, room] of [
     [0, 12],
     [1, 9],
     [2, 8],
     [15, 7],
   ] as const) {
-    it(`lets class ${lineClass} join a line of ${room - 1} of 12 and no longer one`, () => {
+    it(`lets class ${queueClass} join a line of ${room - 1} of 12 and no longer one`, () => {
       const { queue, work } = setUp({ maxWaiting: 12 });
       queue.offer(work('running'), 0, NEVER, 0);
-      const offer = (): Admission => queue.offer(Object.assign(work('a'), { lineClass }), 0, NEVER, 0);
+      const offer = (): Admission => queue.offer(Object.assign(work('a'), { queueClass }), 0, NEVER, 0);
       for (let i = 0; i < room; i++) assert.equal(offer(), Admission.waiting);
       assert.equal(offer(), Admission.tooMany);
     });
@@ -481,15 +481,15 @@ describe('InboundQueue, classes and turns', () => {
   it('makes the least important give way in a full line, its newest first', () => {
     const { queue, work } = setUp({ maxWaiting: 3 });
     queue.offer(work('running'), 0, NEVER, 0);
-    for (const [name, lineClass] of [
+    for (const [name, queueClass] of [
       ['b2', 2],
       ['c2', 2],
       ['a1', 1],
     ] as const)
-      queue.offer(Object.assign(work(name), { lineClass }), 10, NEVER, 0);
+      queue.offer(Object.assign(work(name), { queueClass }), 10, NEVER, 0);
     const gone: string[] = [];
-    const offer = (name: string, lineClass: number): Admission =>
-      queue.offer(Object.assign(work(name), { lineClass }), 10, NEVER, 0, ({ name: victim }) =>
+    const offer = (name: string, queueClass: number): Admission =>
+      queue.offer(Object.assign(work(name), { queueClass }), 10, NEVER, 0, ({ name: victim }) =>
         gone.push(victim),
       );
     assert.equal(offer('d2', 2), Admission.tooMany);
@@ -505,7 +505,7 @@ describe('InboundQueue, classes and turns', () => {
     queue.offer(work('running'), 0, NEVER, 0);
     const gone: string[] = [];
     const offer = (name: string): Admission =>
-      queue.offer(Object.assign(work(name), { lineCaller: name[0] }), 0, NEVER, 0, ({ name: victim }) =>
+      queue.offer(Object.assign(work(name), { queueCaller: name[0] }), 0, NEVER, 0, ({ name: victim }) =>
         gone.push(victim),
       );
     for (const name of ['a1', 'a2', 'a3', 'a4']) offer(name);
@@ -519,7 +519,7 @@ describe('InboundQueue, classes and turns', () => {
   it('evicts nobody when that would not make room enough', () => {
     const { queue, work } = setUp({ maxWaiting: 10, maxWaitingBytes: 100 });
     queue.offer(work('running'), 0, NEVER, 0);
-    queue.offer(Object.assign(work('low'), { lineClass: 1 }), 40, NEVER, 0);
+    queue.offer(Object.assign(work('low'), { queueClass: 1 }), 40, NEVER, 0);
     queue.offer(work('high'), 60, NEVER, 0);
     const verdict = queue.offer(work('large'), 50, NEVER, 0, () => assert.fail('evicted in vain'));
     assert.equal(verdict, Admission.tooLarge);
@@ -530,7 +530,7 @@ describe('InboundQueue, classes and turns', () => {
     const first = work('first');
     queue.offer(first, 0, NEVER, 0);
     queue.release(first, 10);
-    for (let i = 0; i < 50; i++) queue.offer(Object.assign(work(`${i}`), { lineCaller: 'a' }), 0, NEVER, 10);
+    for (let i = 0; i < 50; i++) queue.offer(Object.assign(work(`${i}`), { queueCaller: 'a' }), 0, NEVER, 10);
     assert.equal(queue.expectedWaitMs(0, 'b'), 20);
     assert.equal(queue.expectedWaitMs(0, 'a'), 500);
   });
@@ -548,7 +548,7 @@ describe('InboundQueue, classes and turns', () => {
     fc.assert(
       fc.property(
         fc.array(
-          fc.record({ lineClass: fc.nat(2), caller: fc.constantFrom('a', 'b', 'c'), leaves: fc.boolean() }),
+          fc.record({ queueClass: fc.nat(2), caller: fc.constantFrom('a', 'b', 'c'), leaves: fc.boolean() }),
           { maxLength: 60 },
         ),
         fc.boolean(),
@@ -556,8 +556,8 @@ describe('InboundQueue, classes and turns', () => {
           const { queue, work } = setUp({ maxWaiting: 100, maxWaitingBytes: 1e6, fair });
           const running = work('running');
           queue.offer(running, 0, NEVER, 0);
-          const waiting = arrivals.map(({ lineClass, caller, leaves }, i) => {
-            const entry = Object.assign(work(`${i}`), { lineClass, lineCaller: caller });
+          const waiting = arrivals.map(({ queueClass, caller, leaves }, i) => {
+            const entry = Object.assign(work(`${i}`), { queueClass, queueCaller: caller });
             queue.offer(entry, 1, NEVER, 0);
             return { entry, leaves };
           });
@@ -571,16 +571,16 @@ describe('InboundQueue, classes and turns', () => {
             queue.releaseWithoutSample(entry, 0);
           }
           assert.deepEqual(new Set(order), new Set(left));
-          const classes = order.map(({ lineClass }) => lineClass);
+          const classes = order.map(({ queueClass }) => queueClass);
           assert.deepEqual(classes, [...classes].sort());
-          for (const lineClass of [0, 1, 2]) {
-            const mine = order.filter((entry) => entry.lineClass === lineClass);
-            const expected = left.filter((entry) => entry.lineClass === lineClass);
+          for (const queueClass of [0, 1, 2]) {
+            const mine = order.filter((entry) => entry.queueClass === queueClass);
+            const expected = left.filter((entry) => entry.queueClass === queueClass);
             if (!fair) assert.deepEqual(mine, expected);
             for (const caller of ['a', 'b', 'c'])
               assert.deepEqual(
-                mine.filter(({ lineCaller }) => lineCaller === caller),
-                expected.filter(({ lineCaller }) => lineCaller === caller),
+                mine.filter(({ queueCaller }) => queueCaller === caller),
+                expected.filter(({ queueCaller }) => queueCaller === caller),
               );
           }
         },

@@ -9,16 +9,16 @@ describe('Silent streams', () => {
     const streams = new SilentStreams<{ holder: object; i: number }>();
     const [many, few] = [make(a, 6), make(b, 3)];
     for (const each of [...many, ...few]) streams.add(each);
-    assert.equal(streams.excess(12), many[0]);
+    assert.equal(streams.overShare(12), many[0]);
     streams.delete(many[0]!);
-    assert.equal(streams.excess(12), many[1]);
+    assert.equal(streams.overShare(12), many[1]);
   });
 
   it('go down to a share of the places, of which those that wait have one', () => {
     const streams = new SilentStreams<{ holder: object; i: number }>();
     for (const each of make(a, 6)) streams.add(each);
     let n = 0;
-    for (let one = streams.excess(8); one !== null; one = streams.excess(8)) {
+    for (let one = streams.overShare(8); one !== null; one = streams.overShare(8)) {
       streams.delete(one);
       n++;
     }
@@ -27,12 +27,12 @@ describe('Silent streams', () => {
 
   it('stay where a holder has a single one, or there are none', () => {
     const streams = new SilentStreams<{ holder: object; i: number }>();
-    assert.equal(streams.excess(1), null);
+    assert.equal(streams.overShare(1), null);
     const [one] = make(a, 1);
     streams.add(one!);
-    assert.equal(streams.excess(1), null);
+    assert.equal(streams.overShare(1), null);
     streams.delete(one!);
     streams.delete(one!);
-    assert.equal(streams.excess(0), null);
+    assert.equal(streams.overShare(0), null);
   });
 });

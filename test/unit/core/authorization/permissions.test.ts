@@ -4,7 +4,7 @@ import { IntentionTable } from '../../../../sidecar/core/authorization/intention
 import {
   type Action,
   type CallFacts,
-  type HeaderMatch,
+  type HeaderCondition,
   type Permission,
   PermissionList,
   unsupported,
@@ -25,7 +25,7 @@ const permissionList = (permissions: readonly Permission[], otherwise: Action): 
   new PermissionList(permissions, otherwise, compileRe2);
 const allow = (permission: Partial<Permission> = {}): Permission => ({ action: 'allow', ...permission });
 const deny = (permission: Partial<Permission> = {}): Permission => ({ action: 'deny', ...permission });
-const header = (over: Partial<HeaderMatch>): HeaderMatch => ({
+const header = (over: Partial<HeaderCondition>): HeaderCondition => ({
   name: 'x-role',
   kind: 'exact',
   value: 'admin',
@@ -112,7 +112,7 @@ describe('PermissionList', () => {
   const ONE: Headers = { 'x-role': ['admin'] };
   const OTHER: Headers = { 'x-role': ['guest'] };
   const BOTH: Headers = { 'x-role': ['admin', 'guest'] };
-  const headers: [string, Partial<HeaderMatch>, boolean[], boolean[]][] = [
+  const headers: [string, Partial<HeaderCondition>, boolean[], boolean[]][] = [
     ['present', { kind: 'present' }, [false, true, true, true], [false, true, true, true]],
     [
       'not present',
@@ -237,7 +237,7 @@ describe('an intention with permissions', () => {
 
   it('decides call by call, and is a deny for whoever knows only the connection', () => {
     const table = new IntentionTable([of('web', 'digits', { permissions })], 'deny', 1);
-    const verdict = table.verdict('web', 'digits');
+    const verdict = table.decisionFor('web', 'digits');
     assert.ok(verdict instanceof PermissionList);
     assert.deepEqual([verdict.decide(call(INFER)), verdict.decide(call(READY))], ['allow', 'deny']);
     assert.equal(table.decide('web', 'digits'), 'deny');
@@ -248,7 +248,7 @@ describe('an intention with permissions', () => {
   it('leaves what it does not match to the default, not to the next intention', () => {
     const list = [of('web', 'digits', { permissions }), of('*', 'digits', { action: 'allow' })];
     for (const otherwise of ['allow', 'deny'] as const) {
-      const verdict = new IntentionTable(list, otherwise, 1).verdict('web', 'digits');
+      const verdict = new IntentionTable(list, otherwise, 1).decisionFor('web', 'digits');
       assert.ok(verdict instanceof PermissionList);
       assert.equal(verdict.decide(call(READY)), otherwise);
     }
@@ -261,7 +261,7 @@ describe('an intention with permissions', () => {
     ] as const) {
       const list = [of('web', 'digits', { permissions }), of('web', 'digits', { action })];
       for (const each of [list, list.toReversed()]) {
-        const verdict = new IntentionTable(each, 'allow', 1).verdict('web', 'digits');
+        const verdict = new IntentionTable(each, 'allow', 1).decisionFor('web', 'digits');
         assert.equal(verdict instanceof PermissionList, isList);
       }
     }

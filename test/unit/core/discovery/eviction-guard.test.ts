@@ -48,7 +48,7 @@ class Story {
     return this.become(reevaluate(this.state!, this.evidence, this.nowMs, this.graceMs));
   }
   get isHolding(): boolean {
-    return this.state?.hold !== undefined;
+    return this.state?.guard !== undefined;
   }
   private readonly evidence = ({ key }: Listed): boolean => this.answering.includes(key);
   private become(state: Registry<Listed>): string {
@@ -276,13 +276,13 @@ describe('the registry, whatever happens', () => {
       assert.equal(new Set(keys).size, keys.length);
       for (const { key } of after.answer) assert.ok(keys.includes(key));
       for (const { key } of after.members) {
-        assert.ok(after.hold?.kept.has(key) || after.answer.some((item) => item.key === key));
+        assert.ok(after.guard?.retained.has(key) || after.answer.some((item) => item.key === key));
       }
     }));
 
   it('keeps only who was usable before, and as it was', () =>
     always((before, after) => {
-      for (const { item } of after.hold?.kept.values() ?? []) {
+      for (const { item } of after.guard?.retained.values() ?? []) {
         assert.ok(usableIn(before?.members ?? []).includes(item));
       }
     }));
@@ -290,25 +290,25 @@ describe('the registry, whatever happens', () => {
   it('never empties a working set within the grace time, unless it was called critical first', () =>
     always((before, after, nowMs) => {
       if (before === undefined || before.usable === 0 || after.members.length > 0) return;
-      const isOver = before.hold !== undefined && nowMs >= before.hold.untilMs;
+      const isOver = before.guard !== undefined && nowMs >= before.guard.untilMs;
       const wereCalled = usableIn(before.members).every(
-        ({ key }) => before.hold?.kept.get(key)?.wasCalledCritical === true,
+        ({ key }) => before.guard?.retained.get(key)?.wasCalledCritical === true,
       );
       assert.ok(isOver || wereCalled);
     }));
 
   it('honours everything when the grace time is over, and never moves that time', () =>
     always((before, after, nowMs) => {
-      if (before?.hold === undefined) return;
-      if (nowMs >= before.hold.untilMs) assert.deepEqual(after.members, after.answer);
-      else if (after.hold !== undefined) assert.equal(after.hold.untilMs, before.hold.untilMs);
+      if (before?.guard === undefined) return;
+      if (nowMs >= before.guard.untilMs) assert.deepEqual(after.members, after.answer);
+      else if (after.guard !== undefined) assert.equal(after.guard.untilMs, before.guard.untilMs);
     }));
 
   it('counts what is usable, and says once how a hold ended', () =>
     always((before, after) => {
       assert.equal(after.usable, usableIn(after.members).length);
-      assert.equal(after.ended !== undefined, before?.hold !== undefined && after.hold === undefined);
-      if (after.hold === undefined) assert.deepEqual(after.members, after.answer);
-      else assert.ok(after.hold.kept.size > 0);
+      assert.equal(after.ended !== undefined, before?.guard !== undefined && after.guard === undefined);
+      if (after.guard === undefined) assert.deepEqual(after.members, after.answer);
+      else assert.ok(after.guard.retained.size > 0);
     }));
 });

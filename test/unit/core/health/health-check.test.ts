@@ -8,7 +8,7 @@ const SETTINGS = { intervalMs: 5000, unhealthyThreshold: 2, healthyThreshold: 1 
 function healthAfter(letters: string, settings = SETTINGS): CheckedHealth {
   const names: Record<string, CheckResult> = { P: 'passed', F: 'failed', S: 'silent', V: 'void' };
   const health = new CheckedHealth(settings, 0);
-  [...letters].forEach((letter, i) => void health.take(names[letter]!, 'it does not serve', i + 1));
+  [...letters].forEach((letter, i) => void health.record(names[letter]!, 'it does not serve', i + 1));
   return health;
 }
 
@@ -40,16 +40,16 @@ describe('The health of an endpoint', () => {
 
   it('says since when and why, in words that stay while only numbers change', () => {
     const health = healthAfter('P');
-    health.take('silent', 'no answer in 1000 ms', 10);
+    health.record('silent', 'no answer in 1000 ms', 10);
     assert.equal(health.why, '');
-    assert.equal(health.take('silent', 'no answer in 1000 ms', 20), true);
-    health.take('silent', 'no answer in 1001 ms', 30);
+    assert.equal(health.record('silent', 'no answer in 1000 ms', 20), true);
+    health.record('silent', 'no answer in 1001 ms', 30);
     assert.equal(health.why, 'no answer in 1000 ms');
     assert.equal(health.sinceMs, 20);
-    health.take('failed', 'it says NOT_SERVING', 40);
+    health.record('failed', 'it says NOT_SERVING', 40);
     assert.equal(health.why, 'it says NOT_SERVING');
     assert.equal(health.sinceMs, 20);
-    health.take('passed', '', 50);
+    health.record('passed', '', 50);
     assert.deepEqual([health.why, health.sinceMs], ['', 50]);
   });
 
@@ -57,16 +57,16 @@ describe('The health of an endpoint', () => {
     const ill = healthAfter('PFF');
     ill.renew();
     assert.equal(ill.isHealthy, false);
-    ill.take('passed', '', 9);
+    ill.record('passed', '', 9);
     assert.equal(ill.isHealthy, true);
     const well = healthAfter('PPP');
     well.renew();
     assert.equal(well.isHealthy, true);
-    well.take('failed', 'it is starting', 9);
+    well.record('failed', 'it is starting', 9);
     assert.equal(well.isHealthy, false);
     const slow = healthAfter('PF', { ...SETTINGS, healthyThreshold: 3 });
     slow.renew();
-    slow.take('silent', 'no answer', 9);
+    slow.record('silent', 'no answer', 9);
     assert.equal(slow.isHealthy, true, 'what came before the connection counts no more');
   });
 
@@ -101,16 +101,16 @@ describe('The health of an endpoint', () => {
 
     it('that succeed, as long as none fails by its fault', () => {
       const health = healthAfter(healths.well);
-      assert.equal(health.isShownBy({ successes: 0, faults: 0 }), false);
-      assert.equal(health.isShownBy({ successes: 3, faults: 0 }), true);
-      assert.equal(health.isShownBy({ successes: 3, faults: 0 }), false, 'none since');
-      assert.equal(health.isShownBy({ successes: 9, faults: 1 }), false);
-      assert.equal(health.isShownBy({ successes: 10, faults: 1 }), true);
+      assert.equal(health.isConfirmedBy({ successes: 0, faults: 0 }), false);
+      assert.equal(health.isConfirmedBy({ successes: 3, faults: 0 }), true);
+      assert.equal(health.isConfirmedBy({ successes: 3, faults: 0 }), false, 'none since');
+      assert.equal(health.isConfirmedBy({ successes: 9, faults: 1 }), false);
+      assert.equal(health.isConfirmedBy({ successes: 10, faults: 1 }), true);
     });
 
     it('never while there is doubt, or a verdict to be changed', () => {
       for (const letters of [healths.fresh, healths.doubted, healths.ill])
-        assert.equal(healthAfter(letters).isShownBy({ successes: 5, faults: 0 }), false, letters);
+        assert.equal(healthAfter(letters).isConfirmedBy({ successes: 5, faults: 0 }), false, letters);
     });
   });
 });

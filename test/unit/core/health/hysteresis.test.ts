@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Hysteresis, saysTheSame } from '../../../../sidecar/core/health/hysteresis.js';
+import { Hysteresis, isSameExceptNumbers } from '../../../../sidecar/core/health/hysteresis.js';
 
 describe('a steady verdict', () => {
   it('turns bad at the second bad sample in a row, and good at the first good one', () => {
@@ -19,29 +19,29 @@ describe('a steady verdict', () => {
     verdict.sample(false);
     verdict.sample(true);
     verdict.sample(false);
-    verdict.forget();
+    verdict.reset();
     assert.equal(verdict.sample(false), false);
     assert.ok(verdict.isGood);
   });
 
   it('believes at once what is certain', () => {
     const verdict = new Hysteresis(true);
-    assert.equal(verdict.settle(false), true);
-    assert.equal(verdict.settle(false), false);
+    assert.equal(verdict.set(false), true);
+    assert.equal(verdict.set(false), false);
     assert.ok(!verdict.isGood && !verdict.isInDoubt);
   });
 
   it('never changes faster than its thresholds, whatever comes', () => {
     const thresholds = fc.record({
-      failureStreak: fc.integer({ min: 1, max: 4 }),
-      successStreak: fc.integer({ min: 1, max: 4 }),
+      unhealthyThreshold: fc.integer({ min: 1, max: 4 }),
+      healthyThreshold: fc.integer({ min: 1, max: 4 }),
     });
     fc.assert(
       fc.property(thresholds, fc.boolean(), fc.array(fc.boolean()), (settings, start, samples) => {
         const verdict = new Hysteresis(start, settings);
         samples.forEach((sample, i) => {
           if (!verdict.sample(sample)) return;
-          const needed = sample ? settings.successStreak : settings.failureStreak;
+          const needed = sample ? settings.healthyThreshold : settings.unhealthyThreshold;
           const last = samples.slice(i + 1 - needed, i + 1);
           assert.equal(last.length, needed);
           assert.ok(last.every((each) => each === sample));
@@ -54,9 +54,9 @@ describe('a steady verdict', () => {
 
 describe('what a sentence says', () => {
   it('is the same when only its numbers differ', () => {
-    assert.ok(saysTheSame('no answer for 3 s', 'no answer for 12.5 s'));
-    assert.ok(saysTheSame('', ''));
-    assert.ok(!saysTheSame('no answer for 3 s', 'no answer'));
-    assert.ok(!saysTheSame('draining', 'NOT_SERVING'));
+    assert.ok(isSameExceptNumbers('no answer for 3 s', 'no answer for 12.5 s'));
+    assert.ok(isSameExceptNumbers('', ''));
+    assert.ok(!isSameExceptNumbers('no answer for 3 s', 'no answer'));
+    assert.ok(!isSameExceptNumbers('draining', 'NOT_SERVING'));
   });
 });

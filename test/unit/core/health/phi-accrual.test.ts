@@ -58,7 +58,7 @@ describe('CpuIdle', () => {
     let used = 0;
     for (let nowMs = 0; nowMs <= 10_000; nowMs += 500) {
       used += nowMs < 4_000 ? 100 : 10;
-      cpu.look(used, nowMs);
+      cpu.sample(used, nowMs);
     }
     assert.ok(
       cpu.idleForMs(10_000) >= 5_500 && cpu.idleForMs(10_000) <= 6_500,
@@ -70,10 +70,10 @@ describe('CpuIdle', () => {
 
   it('is neither idle nor busy where nothing is known', () => {
     const cpu = new CpuIdle();
-    for (let nowMs = 0; nowMs <= 10_000; nowMs += 500) cpu.look(-1, nowMs);
+    for (let nowMs = 0; nowMs <= 10_000; nowMs += 500) cpu.sample(-1, nowMs);
     assert.equal(cpu.idleForMs(10_000), 0);
     assert.equal(cpu.hasUsed(1e9, 10_000), false);
-    cpu.look(5_000, 10_500);
+    cpu.sample(5_000, 10_500);
     assert.equal(cpu.hasUsed(1e9, 10_500), false, 'one look shows no use');
   });
 });

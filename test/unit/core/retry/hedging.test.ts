@@ -102,7 +102,7 @@ describe('Hedge', () => {
     for (let nowMs = 0; nowMs < 600_000; nowMs += 20) {
       const delay = hedge.begin(SETTINGS, latencies, 10_000, nowMs);
       if (nowMs % 60 === 0 && delay !== Number.POSITIVE_INFINITY)
-        hedge.overtaken(SETTINGS, latencies, delay + 15, nowMs);
+        hedge.recordWin(SETTINGS, latencies, delay + 15, nowMs);
       else latencies.record(10, nowMs);
       if (delay !== Number.POSITIVE_INFINITY) delays.push(delay);
     }
@@ -122,7 +122,7 @@ describe('Hedge', () => {
       if (elapsed <= delay || delay === Number.POSITIVE_INFINITY) latencies.record(elapsed, nowMs);
       else {
         copies++;
-        hedge.overtaken(SETTINGS, latencies, delay + 60, nowMs);
+        hedge.recordWin(SETTINGS, latencies, delay + 60, nowMs);
       }
     }
     assert.ok(copies > 60_000 * 0.02 && copies < 60_000 * 0.1, `${copies} copies`);

@@ -61,7 +61,7 @@ describe('Requests that crash models', () => {
   it('are looked for by their size first', () => {
     table.crashed(request('p', 10), 0, 10);
     assert.deepEqual(
-      [table.mayKnow('u', 10), table.mayKnow('u', 11), table.mayKnow('v', 10)],
+      [table.mayHaveRecord('u', 10), table.mayHaveRecord('u', 11), table.mayHaveRecord('v', 10)],
       [true, false, false],
     );
   });

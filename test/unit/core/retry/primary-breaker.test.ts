@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import {
   FAILURES,
-  FIRST_REST_MS,
-  LONGEST_REST_MS,
+  FIRST_OPEN_MS,
+  LONGEST_OPEN_MS,
   PrimaryBreaker,
   PrimaryRoute,
 } from '../../../../sidecar/core/retry/primary-breaker.js';
@@ -13,7 +13,7 @@ describe('WayBack', () => {
   let now = 0;
   /** Each call goes where it is led, and the primary does what `isUp` says. */
   const call = (isUp: boolean): PrimaryRoute => {
-    const lead = way.lead(now);
+    const lead = way.route(now);
     if (lead === PrimaryRoute.fallback) return lead;
     if (isUp) way.succeeded(lead, now, now);
     else way.failed(lead, now, now);
@@ -33,32 +33,32 @@ describe('WayBack', () => {
       assert.equal(call(true), PrimaryRoute.primary);
     }
     fail(FAILURES - 1);
-    assert.equal(way.isAway, false);
+    assert.equal(way.isOpen, false);
     fail(1);
-    assert.equal(way.isAway, true);
-    assert.equal(way.lead(now), PrimaryRoute.fallback);
+    assert.equal(way.isOpen, true);
+    assert.equal(way.route(now), PrimaryRoute.fallback);
   });
 
   it('tries with one call at a time, and comes back with the first that is answered', () => {
     fail(FAILURES);
-    now += FIRST_REST_MS - 1;
-    assert.equal(way.lead(now), PrimaryRoute.fallback);
+    now += FIRST_OPEN_MS - 1;
+    assert.equal(way.route(now), PrimaryRoute.fallback);
     now += 1;
-    const lead = way.lead(now);
-    assert.equal(lead, PrimaryRoute.trial);
-    for (let i = 0; i < 10; i++) assert.equal(way.lead(now), PrimaryRoute.fallback);
+    const lead = way.route(now);
+    assert.equal(lead, PrimaryRoute.probe);
+    for (let i = 0; i < 10; i++) assert.equal(way.route(now), PrimaryRoute.fallback);
     way.succeeded(lead, now, now + 20);
-    assert.equal(way.lead(now + 20), PrimaryRoute.primary);
+    assert.equal(way.route(now + 20), PrimaryRoute.primary);
   });
 
   it('waits twice as long after each trial that failed, up to a bound', () => {
     fail(FAILURES);
     for (const rest of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]) {
-      assert.ok(rest <= LONGEST_REST_MS);
+      assert.ok(rest <= LONGEST_OPEN_MS);
       now += rest - 1;
       assert.equal(call(false), PrimaryRoute.fallback, `after ${rest - 1}`);
       now += 1;
-      assert.equal(call(false), PrimaryRoute.trial, `after ${rest}`);
+      assert.equal(call(false), PrimaryRoute.probe, `after ${rest}`);
     }
   });
 
@@ -68,16 +68,16 @@ describe('WayBack', () => {
       way = new PrimaryBreaker(random);
       now = 1000;
       fail(FAILURES);
-      assert.equal(way.lead(now + FIRST_REST_MS - 1), PrimaryRoute.fallback);
-      assert.equal(way.lead(now + FIRST_REST_MS * 1.2), PrimaryRoute.trial);
+      assert.equal(way.route(now + FIRST_OPEN_MS - 1), PrimaryRoute.fallback);
+      assert.equal(way.route(now + FIRST_OPEN_MS * 1.2), PrimaryRoute.probe);
     }
   });
 
   it('gives the next call the trial when one showed nothing', () => {
     fail(FAILURES);
-    now += FIRST_REST_MS;
-    way.undecided(way.lead(now));
-    assert.equal(way.lead(now), PrimaryRoute.trial);
+    now += FIRST_OPEN_MS;
+    way.undecided(way.route(now));
+    assert.equal(way.route(now), PrimaryRoute.probe);
   });
 
   it('is tried less and less while it comes and goes', () => {
@@ -87,7 +87,7 @@ describe('WayBack', () => {
       // It answers one call, then fails for two seconds.
       const isUp = trials > 0 && failures === 0;
       const lead = call(isUp);
-      if (lead === PrimaryRoute.trial) trials++;
+      if (lead === PrimaryRoute.probe) trials++;
       if (lead !== PrimaryRoute.fallback) failures = isUp ? failures : failures + 1;
     }
     assert.ok(trials < 30, `${trials} trials in ten minutes`);
@@ -95,27 +95,27 @@ describe('WayBack', () => {
 
   it('forgets a spell once the primary has held for as long as it was left alone', () => {
     fail(FAILURES);
-    now += FIRST_REST_MS;
+    now += FIRST_OPEN_MS;
     call(false);
-    now += 2 * FIRST_REST_MS;
+    now += 2 * FIRST_OPEN_MS;
     call(true);
-    now += 2 * FIRST_REST_MS;
+    now += 2 * FIRST_OPEN_MS;
     call(true);
     fail(FAILURES);
-    now += FIRST_REST_MS;
-    assert.equal(way.lead(now), PrimaryRoute.trial);
+    now += FIRST_OPEN_MS;
+    assert.equal(way.route(now), PrimaryRoute.probe);
   });
 
   it('grows on when it fails again sooner', () => {
     fail(FAILURES);
-    now += FIRST_REST_MS;
+    now += FIRST_OPEN_MS;
     call(true);
     now += 10;
     fail(FAILURES);
-    now += FIRST_REST_MS;
-    assert.equal(way.lead(now), PrimaryRoute.fallback);
-    now += FIRST_REST_MS;
-    assert.equal(way.lead(now), PrimaryRoute.trial);
+    now += FIRST_OPEN_MS;
+    assert.equal(way.route(now), PrimaryRoute.fallback);
+    now += FIRST_OPEN_MS;
+    assert.equal(way.route(now), PrimaryRoute.probe);
   });
 
   it('learns nothing from calls that began before the last change', () => {
@@ -123,21 +123,21 @@ describe('WayBack', () => {
     now += 10;
     fail(FAILURES);
     way.succeeded(PrimaryRoute.primary, oldMs, now);
-    assert.equal(way.isAway, true);
-    now += FIRST_REST_MS;
-    const lead = way.lead(now);
+    assert.equal(way.isOpen, true);
+    now += FIRST_OPEN_MS;
+    const lead = way.route(now);
     way.succeeded(lead, now, now + 5);
     for (let i = 0; i < 50; i++) way.failed(PrimaryRoute.primary, oldMs, now + 6);
-    assert.equal(way.isAway, false);
+    assert.equal(way.isOpen, false);
   });
 
   it('comes back with any call that was answered, such as one whose caller wants no other', () => {
     fail(FAILURES);
     now += 10;
     way.failed(PrimaryRoute.primary, now, now);
-    assert.equal(way.isAway, true);
+    assert.equal(way.isOpen, true);
     way.succeeded(PrimaryRoute.primary, now, now + 1);
-    assert.equal(way.isAway, false);
+    assert.equal(way.isOpen, false);
   });
 
   it('always has a way back, whatever happens', () => {
@@ -146,9 +146,9 @@ describe('WayBack', () => {
     const open: { lead: PrimaryRoute; atMs: number }[] = [];
     for (let i = 0; i < 20_000; i++) {
       now += random() * 300;
-      const lead = way.lead(now);
+      const lead = way.route(now);
       if (lead !== PrimaryRoute.fallback) open.push({ lead, atMs: now });
-      assert.ok(open.filter((each) => each.lead === PrimaryRoute.trial).length <= 1, 'one trial at a time');
+      assert.ok(open.filter((each) => each.lead === PrimaryRoute.probe).length <= 1, 'one trial at a time');
       if (open.length === 0 || random() < 0.3) continue;
       const [ended] = open.splice(Math.floor(random() * open.length), 1);
       const how = random();
@@ -157,10 +157,10 @@ describe('WayBack', () => {
       else way.undecided(ended!.lead);
     }
     for (const { lead } of open) way.undecided(lead);
-    now += LONGEST_REST_MS * 2;
-    const lead = way.lead(now);
+    now += LONGEST_OPEN_MS * 2;
+    const lead = way.route(now);
     assert.notEqual(lead, PrimaryRoute.fallback);
     way.succeeded(lead, now, now);
-    assert.equal(way.lead(now), PrimaryRoute.primary);
+    assert.equal(way.route(now), PrimaryRoute.primary);
   });
 });

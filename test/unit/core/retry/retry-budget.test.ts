@@ -60,7 +60,7 @@ describe('RetryBudget', () => {
         budget.deposit(nowMs);
         if (!budget.withdraw(nowMs)) continue;
         granted += 1;
-        budget.learn(outcome, nowMs);
+        budget.recordOutcome(outcome, nowMs);
       }
       return granted;
     }
@@ -90,18 +90,18 @@ describe('RetryBudget', () => {
 
     it('spends them again after one success', () => {
       second(10_000, Outcome.fault);
-      budget.learn(Outcome.success, 11_000);
+      budget.recordOutcome(Outcome.success, 11_000);
       assert.equal(second(11_000, Outcome.success), PER_SECOND);
     });
 
     it('does not think so of what callers broke off', () => {
-      for (let i = 0; i < 100; i += 1) budget.learn(Outcome.cancelled, 10_000);
-      for (let i = 0; i < 100; i += 1) budget.learn(Outcome.neutral, 10_000);
+      for (let i = 0; i < 100; i += 1) budget.recordOutcome(Outcome.cancelled, 10_000);
+      for (let i = 0; i < 100; i += 1) budget.recordOutcome(Outcome.neutral, 10_000);
       assert.equal(second(10_000, Outcome.success), PER_SECOND);
     });
 
     it('forgets it after ten seconds without any', () => {
-      for (let i = 0; i < 100; i += 1) budget.learn(Outcome.fault, 1_000);
+      for (let i = 0; i < 100; i += 1) budget.recordOutcome(Outcome.fault, 1_000);
       assert.equal(second(10_000, Outcome.neutral), 63);
       assert.equal(second(11_000, Outcome.neutral), PER_SECOND);
     });

@@ -1,24 +1,28 @@
 import assert from 'node:assert/strict';
-import { Fault, type FaultRule, findFault } from '../../../../sidecar/core/routing/fault-rule.js';
+import { ActiveFault, type FaultRule, findFault } from '../../../../sidecar/core/routing/fault-rule.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 const HEALTH = '/grpc.health.v1.Health/Check';
 
-function fault(over: Partial<FaultRule> = {}, untilMs = 1000, id = 1): Fault {
-  return new Fault(id, { side: 'inbound', method: '*', ratio: 1, delayMs: 0, abort: 14, ...over }, untilMs);
+function fault(over: Partial<FaultRule> = {}, untilMs = 1000, id = 1): ActiveFault {
+  return new ActiveFault(
+    id,
+    { side: 'inbound', method: '*', ratio: 1, delayMs: 0, abort: 14, ...over },
+    untilMs,
+  );
 }
 
-const find = (faults: readonly Fault[], who = 'web', path = INFER, nowMs = 0, random = () => 0) =>
+const find = (faults: readonly ActiveFault[], who = 'web', path = INFER, nowMs = 0, random = () => 0) =>
   findFault(faults, who, path, nowMs, random)?.id;
 
 describe('Faults that are injected', () => {
   for (const [what, rule, who, path, strikes] of [
     ['every call', {}, 'web', INFER, true],
     ['a caller without identity', {}, '', INFER, true],
-    ['the caller that is named', { who: 'web' }, 'web', INFER, true],
-    ['no other caller', { who: 'web' }, 'batch', INFER, false],
-    ['nobody without identity where one is named', { who: 'web' }, '', INFER, false],
+    ['the caller that is named', { peer: 'web' }, 'web', INFER, true],
+    ['no other caller', { peer: 'web' }, 'batch', INFER, false],
+    ['nobody without identity where one is named', { peer: 'web' }, '', INFER, false],
     ['the method', { method: INFER }, 'web', INFER, true],
     ['no other method', { method: INFER }, 'web', HEALTH, false],
     ['the methods of a service', { method: '/grpc.health.v1.Health/*' }, 'web', HEALTH, true],
@@ -37,7 +41,7 @@ describe('Faults that are injected', () => {
   });
 
   it('strike a share of the calls, and ask chance for no others', () => {
-    const each = fault({ ratio: 0.1, who: 'web' });
+    const each = fault({ ratio: 0.1, peer: 'web' });
     const random = seeded(7);
     for (let i = 0; i < 5000; i++) find([each], 'web', INFER, 0, random);
     // Four standard deviations.

@@ -128,7 +128,7 @@ describe('the list of intentions', () => {
       const { intentions, notes } = read(permission(said));
       assert.equal(intentions[0]!.permissions?.[0]?.isForeign, true);
       assert.match(notes[0]!, /^intention web → digits: permission 1: asks for what is not known here/);
-      const verdict = new IntentionTable(intentions, 'deny', 1).verdict('web', 'digits');
+      const verdict = new IntentionTable(intentions, 'deny', 1).decisionFor('web', 'digits');
       assert.ok(typeof verdict === 'object');
       const call = { method: 'POST', path: '/a.B/C', headers: () => ['a'] };
       assert.equal(verdict.decide(call), 'deny');

@@ -196,7 +196,7 @@ describe('ConnectIntentions', () => {
         await at(CHECK).answer(undefined, { Allowed: false });
         if (refused) await at(SELF).refuse(403, 'Permission denied');
         else await at(SELF).answer(undefined, { DebugConfig: { ACLsEnabled: false } });
-        const verdict = intentions.table.verdict('web', 'digits');
+        const verdict = intentions.table.decisionFor('web', 'digits');
         assert.ok(typeof verdict === 'object');
         assert.equal(verdict.decide(other), decision);
         assert.equal(verdict.decide({ ...other, path: INFER.HTTP.PathExact }), 'allow');
@@ -269,7 +269,7 @@ describe('ConnectIntentions', () => {
     const { at, allows, intentions } = started({ cache });
     await at(LIST).break('unreachable', 'connection refused');
     assert.deepEqual([intentions.loaded(), allows('web'), allows('x')], [true, false, true]);
-    assert.equal(typeof intentions.table.verdict('api', 'digits'), 'object');
+    assert.equal(typeof intentions.table.decisionFor('api', 'digits'), 'object');
   });
 
   it('intentions from Consul leave no timer or query behind when closed', async () => {
