@@ -1,9 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
 /**
- * The edge of the process: arguments in, exit code out (0 done, 1 failed, 2 the command line was wrong).
- *
- * Whatever goes wrong, the user reads one line and no stack; OUTRIDER_DEBUG=1 adds the stack for those who
- * work on Outrider. Everything beyond the version check is loaded afterwards, so that an old Node can say so.
+ * Entry of the program: arguments in, exit code out (0 done, 1 failed, 2 wrong usage). An error is one line; its stack is
+ * printed under OUTRIDER_DEBUG=1. Everything else is loaded after the version check, so that an old Node can report itself.
  */
 
 const OLDEST_NODE = 20;
@@ -16,8 +14,8 @@ function fail(error: unknown): never {
   process.exit(1);
 }
 
-/** A reader that went away (`| head`) is no failure, and must not end a sidecar that is serving. */
-function ignoreReaderThatLeft(error: NodeJS.ErrnoException): void {
+/** A reader that has exited (`| head`) must not end a sidecar. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') fail(error);
 }
 
@@ -32,5 +30,5 @@ async function main(): Promise<void> {
 
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
-process.stdout.on('error', ignoreReaderThatLeft);
+process.stdout.on('error', ignoreClosedPipe);
 main().catch(fail);

@@ -5,12 +5,12 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { generatedFiles } from './generated-files.js';
-import { declaredFamilies, metricsReference } from './metrics-reference.js';
+import { declaredMetrics, metricsReference } from './metrics-reference.js';
 
 const root = packageRoot(dirname(fileURLToPath(import.meta.url)));
 const target = join(root, 'mesh-config');
 for (const { name, content } of generatedFiles()) writeFileSync(join(target, name), content);
-writeFileSync(join(target, 'METRICS.md'), metricsReference(declaredFamilies(sources())));
+writeFileSync(join(target, 'METRICS.md'), metricsReference(declaredMetrics(sources())));
 
 /** Where metric families are made. */
 function sources(): string[] {

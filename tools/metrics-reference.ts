@@ -1,10 +1,5 @@
-/**
- * The page of all metrics, mesh-config/METRICS.md. Names, kinds and helps are read where the families are made; what the
- * labels are, and in what order a person wants to read, is said here. A family that is missing on either side is an
- * error, so the page can neither lack one nor keep one that is gone.
- */
-
-export interface DeclaredFamily {
+/** A metric as a source file declares it. */
+export interface DeclaredMetric {
   readonly kind: string;
   readonly name: string;
   readonly help: string;
@@ -13,8 +8,8 @@ export interface DeclaredFamily {
 interface Group {
   readonly title: string;
   readonly about: string;
-  /** Labels of each family, by its name. */
-  readonly families: Readonly<Record<string, readonly string[]>>;
+  /** Labels of each metric, by its name; the order of the page. */
+  readonly metrics: Readonly<Record<string, readonly string[]>>;
 }
 
 const CALL = ['direction', 'service', 'method'];
@@ -28,7 +23,7 @@ const GROUPS: readonly Group[] = [
     title: 'Calls',
     about:
       'Of both directions: from peers to the local model, and from the local application to its upstreams.',
-    families: {
+    metrics: {
       outrider_calls_started_total: CALL,
       outrider_calls_total: [...CALL, 'grpc_status'],
       outrider_local_replies_total: [...CALL, 'reason'],
@@ -42,7 +37,7 @@ const GROUPS: readonly Group[] = [
   {
     title: 'Endpoints',
     about: 'Every endpoint of every upstream, and what its calls, checks and detectors say of it.',
-    families: {
+    metrics: {
       outrider_attempts_total: ENDPOINT,
       outrider_attempt_outcomes_total: [...ENDPOINT, 'outcome'],
       outrider_endpoint_in_flight: ENDPOINT,
@@ -68,7 +63,7 @@ const GROUPS: readonly Group[] = [
     title: 'Retries, hedging, breakers and fallbacks',
     about:
       'What is done when an attempt fails or is late, and what keeps that from making an overload worse.',
-    families: {
+    metrics: {
       outrider_retry_budget_refused_total: UPSTREAM,
       outrider_calls_waiting_for_discovery: ['upstream'],
       outrider_hedges_total: ROUTE,
@@ -87,7 +82,7 @@ const GROUPS: readonly Group[] = [
   {
     title: 'Splits, mirrors and drills',
     about: 'Present once they have been used.',
-    families: {
+    metrics: {
       outrider_split_total: MIRROR,
       outrider_mirror_sent_total: MIRROR,
       outrider_mirror_skipped_total: [...MIRROR, 'reason'],
@@ -102,7 +97,7 @@ const GROUPS: readonly Group[] = [
   {
     title: 'The line before the model',
     about: 'Of a sidecar beside a model; those of limits that are not configured are absent.',
-    families: {
+    metrics: {
       outrider_queue_concurrency: ['model'],
       outrider_queue_running: ['model'],
       outrider_queue_waiting: ['model'],
@@ -122,7 +117,7 @@ const GROUPS: readonly Group[] = [
   {
     title: 'Connections, identity and configuration',
     about: 'The sidecar itself.',
-    families: {
+    metrics: {
       outrider_connections_accepted_total: [],
       outrider_connections_open: [],
       outrider_connections_convicted_total: [],
@@ -142,7 +137,7 @@ const GROUPS: readonly Group[] = [
   {
     title: 'Consul',
     about: 'Of a sidecar that reads a Consul agent.',
-    families: {
+    metrics: {
       outrider_consul_up: [],
       outrider_consul_query_failing: ['query'],
       outrider_consul_age_seconds: ['query'],
@@ -166,7 +161,7 @@ const GROUPS: readonly Group[] = [
   {
     title: 'The process',
     about: 'As the operating system and the runtime see it, read when it is asked for.',
-    families: {
+    metrics: {
       process_cpu_seconds_total: [],
       process_resident_memory_bytes: [],
       process_heap_bytes: [],
@@ -215,9 +210,9 @@ const AS_ARGUMENTS =
 const AS_OBJECT =
   /\bkind: '(\w+)',\s*name: '((?:outrider|process)_\w+)',\s*help:\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
 
-/** The families that sources make, in the order found; one that is made in two places stands there once. */
-export function declaredFamilies(sources: Iterable<string>): DeclaredFamily[] {
-  const found = new Map<string, DeclaredFamily>();
+/** The metrics that source files declare, in the order found; one that is declared twice is listed once. */
+export function declaredMetrics(sources: Iterable<string>): DeclaredMetric[] {
+  const found = new Map<string, DeclaredMetric>();
   for (const source of sources) {
     for (const pattern of [AS_ARGUMENTS, AS_OBJECT]) {
       for (const [, kind, name, help] of source.matchAll(pattern)) {
@@ -229,13 +224,18 @@ export function declaredFamilies(sources: Iterable<string>): DeclaredFamily[] {
   return [...found.values()];
 }
 
-/** @throws Error when a family has no place on the page, or the page one for a family that is not made. */
-export function metricsReference(families: readonly DeclaredFamily[]): string {
-  const byName = new Map(families.map((family) => [family.name, family]));
-  const placed = new Set(GROUPS.flatMap((group) => Object.keys(group.families)));
-  const homeless = families.filter(({ name }) => !placed.has(name)).map(({ name }) => name);
-  if (homeless.length > 0)
-    throw new Error(`tools/metrics-reference.ts gives no labels of ${homeless.join(', ')}`);
+/**
+ * The page of all metrics, `mesh-config/METRICS.md`. Names, types and helps come from the sources, labels and order from
+ * `GROUPS`.
+ *
+ * @throws Error when a metric is missing in the groups, or a group lists one that no source declares.
+ */
+export function metricsReference(metrics: readonly DeclaredMetric[]): string {
+  const byName = new Map(metrics.map((metric) => [metric.name, metric]));
+  const placed = new Set(GROUPS.flatMap((group) => Object.keys(group.metrics)));
+  const missing = metrics.filter(({ name }) => !placed.has(name)).map(({ name }) => name);
+  if (missing.length > 0)
+    throw new Error(`tools/metrics-reference.ts gives no labels of ${missing.join(', ')}`);
   const gone = [...placed].filter((name) => !byName.has(name));
   if (gone.length > 0)
     throw new Error(`tools/metrics-reference.ts names what nothing makes: ${gone.join(', ')}`);
@@ -244,15 +244,15 @@ export function metricsReference(families: readonly DeclaredFamily[]): string {
 
 const INTRO = `# Metrics
 
-Generated by \`npm run generate\` from the metric families in \`sidecar/\`. Do not edit.
+Generated by \`npm run generate\` from the metric metrics in \`sidecar/\`. Do not edit.
 
 A sidecar answers \`GET /metrics\` on its admin address in the Prometheus text format. Label values come from the
 configuration, from discovery and from methods that a route names, never from what calls carry, so their number is
 bounded. Counters begin at 0 with the process. All durations are in seconds.
 `;
 
-function renderGroup({ title, about, families }: Group, byName: ReadonlyMap<string, DeclaredFamily>): string {
-  const rows = Object.entries(families).map(([name, labels]) => {
+function renderGroup({ title, about, metrics }: Group, byName: ReadonlyMap<string, DeclaredMetric>): string {
+  const rows = Object.entries(metrics).map(([name, labels]) => {
     const { kind, help } = byName.get(name)!;
     const cells = [
       `\`${name}\``,
@@ -277,9 +277,10 @@ function unitOf(name: string, help: string): string {
   return unit === undefined ? 'number' : unit === 'ratio' ? '0 to 1' : unit;
 }
 
-/** Labels of a family by its name, and the labels that are explained. */
+/** Labels of a metric, by its name; undefined for one that is not on the page. */
 export function documentedLabels(name: string): readonly string[] | undefined {
-  return GROUPS.find(({ families }) => Object.hasOwn(families, name))?.families[name];
+  return GROUPS.find(({ metrics }) => Object.hasOwn(metrics, name))?.metrics[name];
 }
 
+/** Labels that the page explains. */
 export const LABEL_NAMES: readonly string[] = Object.keys(LABELS);

@@ -1,24 +1,27 @@
 import type { EndpointReport } from '../telemetry/reports.js';
 
+/** Colour of a state: green, yellow or red. */
 export type Tone = 'good' | 'warn' | 'bad';
 
-/** Below this share of recent calls that succeeded, an endpoint that takes calls is no longer shown as good. */
+/** Below these success ratios of the last 10 s an endpoint that takes calls is shown as `warn` and as `bad`. */
 const FAIR = 0.8;
 const POOR = 0.5;
 
-const PASSING: ReadonlySet<EndpointReport['state']> = new Set(['standby', 'probing', 'connecting']);
+/** States that pass by themselves. */
+const TEMPORARY: ReadonlySet<EndpointReport['state']> = new Set(['standby', 'probing', 'connecting']);
 
+/** The colour in which an endpoint is shown. */
 export function endpointTone({ state, mayBeStarting, successRatio = 1, priority = 0 }: EndpointReport): Tone {
   if (mayBeStarting) return 'warn';
-  if (state !== 'eligible') return PASSING.has(state) ? 'warn' : 'bad';
+  if (state !== 'eligible') return TEMPORARY.has(state) ? 'warn' : 'bad';
   if (successRatio < POOR) return 'bad';
   return successRatio < FAIR || priority >= CRITICAL ? 'warn' : 'good';
 }
 
-/** Its state in one word. */
+/** The state in one word, for people. */
 export function endpointState({ state, mayBeStarting }: EndpointReport): string {
   return mayBeStarting ? 'starting' : state;
 }
 
-/** The priority from which on the registry calls an endpoint critical. */
+/** Endpoints that Consul reports as critical have this priority or a higher number. */
 const CRITICAL = 1_000;

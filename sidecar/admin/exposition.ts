@@ -1,10 +1,3 @@
-/**
- * Turns metric families into the Prometheus text format (version 0.0.4).
- *
- * The only importer of prom-client. Families are read at scrape time from plain numbers, so nothing is
- * registered, incremented or allocated between scrapes.
- */
-
 import { type Metric as ExposedMetric, Registry } from 'prom-client';
 import type { HistogramSample, Metric } from '../telemetry/metric.js';
 
@@ -14,41 +7,45 @@ interface ExposedValue {
   metricName?: string;
 }
 
+/** Content type of the Prometheus text format, version 0.0.4. */
 export const EXPOSITION_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** One exposition of every family, in the order given. A family named twice keeps its first occurrence. */
-export async function expose(families: Iterable<Metric>): Promise<string> {
+/**
+ * Writes metrics in the Prometheus text format, in the given order; of two with the same name, the first. The numbers are
+ * read at scrape time, and prom-client only formats them: nothing is registered or counted between scrapes.
+ */
+export async function expose(metrics: Iterable<Metric>): Promise<string> {
   const registry = new Registry();
   const seen = new Set<string>();
-  for (const family of families) {
-    if (seen.has(family.name)) continue;
-    seen.add(family.name);
-    registry.registerMetric(asMetric(family));
+  for (const metric of metrics) {
+    if (seen.has(metric.name)) continue;
+    seen.add(metric.name);
+    registry.registerMetric(asMetric(metric));
   }
   return registry.metrics();
 }
 
-/** prom-client asks a metric only for `get()` when it writes the exposition; the numbers are already ours. */
-function asMetric(family: Metric): ExposedMetric {
-  const metric = {
-    name: family.name,
-    help: family.help,
-    type: family.kind,
+/** prom-client calls only `get()` of a metric when it writes the exposition. */
+function asMetric(metric: Metric): ExposedMetric {
+  const exposed = {
+    name: metric.name,
+    help: metric.help,
+    type: metric.kind,
     get: async () => ({
-      name: family.name,
-      help: family.help,
-      type: family.kind,
+      name: metric.name,
+      help: metric.help,
+      type: metric.kind,
       aggregator: 'sum',
       values:
-        family.kind === 'histogram'
-          ? family.samples.flatMap((s) => bucketsOf(family.name, s))
-          : family.samples,
+        metric.kind === 'histogram'
+          ? metric.samples.flatMap((s) => bucketsOf(metric.name, s))
+          : metric.samples,
     }),
   };
-  return metric as unknown as ExposedMetric;
+  return exposed as unknown as ExposedMetric;
 }
 
-/** `_bucket` lines, whose counts are cumulative already, then `_sum` and `_count`, as the text format wants them. */
+/** The lines of one histogram: `_bucket` with cumulative counts, `_sum` and `_count`. */
 function bucketsOf(name: string, { labels, bounds, counts, sum }: HistogramSample): ExposedValue[] {
   const total = counts.at(-1) ?? 0;
   const buckets = counts.map((value, i) => ({

@@ -1,8 +1,3 @@
-/**
- * `/faults`: faults put in for drills, switched by hand. A fault is described by query parameters, so that a line of curl
- * is enough; every mistake is named, and nothing is half applied.
- */
-
 import { readDuration, writeDuration } from '../config/codecs/duration.js';
 import { quoted } from '../config/codecs/parse-result.js';
 import { nearest } from '../config/file/suggest.js';
@@ -10,40 +5,44 @@ import { parseStatus, Status } from '../core/outcome/status.js';
 import type { FaultRule } from '../core/routing/fault-rule.js';
 import { isValidPattern } from '../core/routing/method.js';
 
-/** One fault that is on. */
+/** One active fault in the JSON of `/faults`. */
 export interface FaultReport {
   readonly id: number;
   readonly side: 'inbound' | 'outbound';
-  /** At most one of them; none: everyone. */
+  /** Calls of this caller, or to this upstream; without either: all calls of the side. */
   readonly caller?: string;
   readonly upstream?: string;
   readonly method: string;
   readonly ratio: number;
   readonly delayMs?: number;
-  /** Name of the status. */
+  /** Name of the gRPC status. */
   readonly abort?: string;
-  /** It ends by itself. */
+  /** Time until the fault ends by itself, ms. */
   readonly leftMs: number;
-  /** Calls it has struck. */
+  /** Calls it was injected into. */
   readonly injected: number;
 }
 
+/** Result of `switchOn`. */
 export type SwitchedOn =
   | { readonly kind: 'on'; readonly fault: FaultReport }
   | { readonly kind: 'refused'; readonly why: string };
 
+/** The active faults, as `/faults` reads and changes them. */
 export interface FaultAdmin {
   /** `fault_injection: true` is in the file. */
   readonly isAllowed: boolean;
-  /** What an outbound fault may be about. */
+  /** Names of the upstreams, for `?upstream`. */
   readonly upstreams: readonly string[];
+  /** The active faults. */
   list(): readonly FaultReport[];
+  /** Injects a fault for `forMs`; refused when faults are not allowed, or too many are active. */
   switchOn(rule: FaultRule, forMs: number): SwitchedOn;
-  /** One of them, or all. Returns how many went. */
+  /** Ends one fault, or all. Returns how many ended. */
   switchOff(id?: number): number;
 }
 
-/** What is answered: a sentence or an object. */
+/** An HTTP answer: a line of text, or an object for JSON. */
 export interface FaultAnswer {
   readonly status: number;
   readonly body: string | object;
@@ -56,32 +55,38 @@ const SERVICE = /^[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$/i;
 const PARAMETERS = ['side', 'caller', 'upstream', 'method', 'ratio', 'delay', 'abort', 'for'] as const;
 const EXAMPLE = 'POST /faults?upstream=digits&abort=unavailable&ratio=0.1&for=60s';
 
+/** A wrong query parameter; the message is the body of a 400. */
 class Mistake extends Error {}
 
-export function listFaults(desk: FaultAdmin): FaultAnswer {
-  return { status: 200, body: { allowed: desk.isAllowed, faults: desk.list() } };
+/** `GET /faults` */
+export function listFaults(admin: FaultAdmin): FaultAnswer {
+  return { status: 200, body: { allowed: admin.isAllowed, faults: admin.list() } };
 }
 
-export function addFault(desk: FaultAdmin, query: URLSearchParams): FaultAnswer {
-  if (!desk.isAllowed) return notAllowed();
+/**
+ * `POST /faults`: injects the fault that the query parameters describe, so that one line of curl is enough. Every mistake
+ * names the parameter, what was found and what is expected; nothing is applied in part.
+ */
+export function addFault(admin: FaultAdmin, query: URLSearchParams): FaultAnswer {
+  if (!admin.isAllowed) return notAllowed();
   return orMistake(() => {
-    const { rule, forMs } = readFault(query, desk.upstreams);
-    const done = desk.switchOn(rule, forMs);
+    const { rule, forMs } = readFault(query, admin.upstreams);
+    const done = admin.switchOn(rule, forMs);
     return done.kind === 'on' ? { status: 201, body: done.fault } : { status: 409, body: `${done.why}\n` };
   });
 }
 
-/** With `?id=`: that one. */
-export function clearFaults(desk: FaultAdmin, query: URLSearchParams): FaultAnswer {
-  if (!desk.isAllowed) return notAllowed();
+/** `DELETE /faults`: ends all faults, or with `?id` one. */
+export function clearFaults(admin: FaultAdmin, query: URLSearchParams): FaultAnswer {
+  if (!admin.isAllowed) return notAllowed();
   return orMistake(() => {
-    refuseStrangers(query, ['id']);
-    const said = query.get('id');
-    if (said !== null && !/^\d{1,9}$/.test(said))
-      throw new Mistake(`id: found ${quoted(said)}; expected a number as GET /faults shows it`);
-    const cleared = desk.switchOff(said === null ? undefined : Number(said));
-    return said !== null && cleared === 0
-      ? { status: 404, body: `id: no fault ${said} is on\n` }
+    refuseUnknown(query, ['id']);
+    const given = query.get('id');
+    if (given !== null && !/^\d{1,9}$/.test(given))
+      throw new Mistake(`id: found ${quoted(given)}; expected a number as GET /faults shows it`);
+    const cleared = admin.switchOff(given === null ? undefined : Number(given));
+    return given !== null && cleared === 0
+      ? { status: 404, body: `id: no fault ${given} is on\n` }
       : { status: 200, body: { cleared } };
   });
 }
@@ -106,7 +111,7 @@ function readFault(
   query: URLSearchParams,
   upstreams: readonly string[],
 ): { readonly rule: FaultRule; readonly forMs: number } {
-  refuseStrangers(query, PARAMETERS);
+  refuseUnknown(query, PARAMETERS);
   const side = sideOf(query);
   const peer = side === 'inbound' ? callerOf(query) : upstreamOf(query, upstreams);
   const delayMs = durationOf(query, 'delay', LONGEST_DELAY_MS) ?? 0;
@@ -124,7 +129,7 @@ function readFault(
   return { rule, forMs: durationOf(query, 'for', LONGEST_FOR_MS) ?? DEFAULT_FOR_MS };
 }
 
-function refuseStrangers(query: URLSearchParams, known: readonly string[]): void {
+function refuseUnknown(query: URLSearchParams, known: readonly string[]): void {
   for (const name of new Set(query.keys())) {
     if (!known.includes(name)) {
       const near = nearest(name, known);
@@ -136,11 +141,11 @@ function refuseStrangers(query: URLSearchParams, known: readonly string[]): void
 }
 
 function sideOf(query: URLSearchParams): FaultRule['side'] {
-  const said = query.get('side');
-  if (said !== null && said !== 'inbound' && said !== 'outbound')
-    throw new Mistake(`side: found ${quoted(said)}; expected inbound or outbound`);
-  const isInbound = query.has('caller') || said === 'inbound';
-  const isOutbound = query.has('upstream') || said === 'outbound';
+  const given = query.get('side');
+  if (given !== null && given !== 'inbound' && given !== 'outbound')
+    throw new Mistake(`side: found ${quoted(given)}; expected inbound or outbound`);
+  const isInbound = query.has('caller') || given === 'inbound';
+  const isOutbound = query.has('upstream') || given === 'outbound';
   if (isInbound && isOutbound)
     throw new Mistake(
       'found caller and upstream; expected one: calls that come in have a caller, others an upstream',
@@ -153,55 +158,55 @@ function sideOf(query: URLSearchParams): FaultRule['side'] {
 }
 
 function callerOf(query: URLSearchParams): string | undefined {
-  const said = query.get('caller') ?? undefined;
-  if (said !== undefined && !SERVICE.test(said))
-    throw new Mistake(`caller: found ${quoted(said)}; expected the name of a service`);
-  return said;
+  const given = query.get('caller') ?? undefined;
+  if (given !== undefined && !SERVICE.test(given))
+    throw new Mistake(`caller: found ${quoted(given)}; expected the name of a service`);
+  return given;
 }
 
 function upstreamOf(query: URLSearchParams, upstreams: readonly string[]): string | undefined {
-  const said = query.get('upstream') ?? undefined;
-  if (said === undefined || upstreams.includes(said)) return said;
-  const near = nearest(said, upstreams);
+  const given = query.get('upstream') ?? undefined;
+  if (given === undefined || upstreams.includes(given)) return given;
+  const near = nearest(given, upstreams);
   const hint =
     near === undefined
       ? `one of ${upstreams.join(', ') || 'none: there is no upstream'}`
       : `${quoted(near)} perhaps`;
-  throw new Mistake(`upstream: found ${quoted(said)}; expected ${hint}`);
+  throw new Mistake(`upstream: found ${quoted(given)}; expected ${hint}`);
 }
 
 function methodOf(query: URLSearchParams): string {
-  const said = query.get('method') ?? '*';
-  if (isValidPattern(said)) return said;
+  const given = query.get('method') ?? '*';
+  if (isValidPattern(given)) return given;
   throw new Mistake(
-    `method: found ${quoted(said)}; expected "/package.Service/Method", "/package.Service/*" or "*"`,
+    `method: found ${quoted(given)}; expected "/package.Service/Method", "/package.Service/*" or "*"`,
   );
 }
 
 function ratioOf(query: URLSearchParams): number {
-  const said = query.get('ratio') ?? '1';
-  const ratio = /^\d{0,3}(\.\d{1,9})?$/.test(said) && said !== '' ? Number(said) : Number.NaN;
+  const given = query.get('ratio') ?? '1';
+  const ratio = /^\d{0,3}(\.\d{1,9})?$/.test(given) && given !== '' ? Number(given) : Number.NaN;
   if (ratio > 0 && ratio <= 1) return ratio;
-  throw new Mistake(`ratio: found ${quoted(said)}; expected a number above 0, at most 1`);
+  throw new Mistake(`ratio: found ${quoted(given)}; expected a number above 0, at most 1`);
 }
 
 function abortOf(query: URLSearchParams): Status | undefined {
-  const said = query.get('abort');
-  if (said === null) return undefined;
-  const status = parseStatus(said);
+  const given = query.get('abort');
+  if (given === null) return undefined;
+  const status = parseStatus(given);
   if (status !== undefined && status !== Status.OK) return status;
   throw new Mistake(
-    `abort: found ${quoted(said)}; expected a gRPC status other than OK, such as unavailable or 14`,
+    `abort: found ${quoted(given)}; expected a gRPC status other than OK, such as unavailable or 14`,
   );
 }
 
 function durationOf(query: URLSearchParams, name: 'delay' | 'for', longestMs: number): number | undefined {
-  const said = query.get(name);
-  if (said === null) return undefined;
-  const read = readDuration(said);
+  const given = query.get(name);
+  if (given === null) return undefined;
+  const read = readDuration(given);
   if (!read.ok) throw new Mistake(`${name}: ${read.problem}`);
   if (read.value > 0 && read.value <= longestMs) return read.value;
   throw new Mistake(
-    `${name}: found ${quoted(said)}; expected at least 1ms and at most ${writeDuration(longestMs)}`,
+    `${name}: found ${quoted(given)}; expected at least 1ms and at most ${writeDuration(longestMs)}`,
   );
 }

@@ -1,15 +1,13 @@
-/**
- * Who may ask the admin server: the checks that keep a web page from reaching it through its visitor's browser.
- *
- * The server listens on loopback and has no passwords, so the browser is the hole: a hostile name can be made to
- * resolve to 127.0.0.1 (the Host header then carries that name), and any page may post a form to an address
- * (the browser then says so in Origin or Sec-Fetch-Site). Both are refused; nothing is ever allowed by CORS.
- */
-
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 
-/** Why the request is refused, in one sentence, or undefined when it may pass. */
+/**
+ * Refuses requests that a web page makes through its visitor's browser. The admin server listens on loopback and has no
+ * passwords, but a hostile name can resolve to 127.0.0.1 (the Host header then has that name), and any page may post a form
+ * to an address (Origin or Sec-Fetch-Site then show it). CORS allows nothing.
+ *
+ * @returns why the request is refused, in one sentence; undefined when it may pass.
+ */
 export function refusal(headers: IncomingHttpHeaders, method: string): string | undefined {
   const host = headers.host;
   if (host !== undefined && !isLiteralHost(host)) {

@@ -1,10 +1,3 @@
-/**
- * The admin page: one self-contained HTML document, drawn on the server from the status report.
- *
- * It loads nothing from anywhere. Its script only fetches the page again and swaps the drawn part, so there is
- * one renderer, and the page also works without scripts. Every value is escaped where it is written.
- */
-
 import type {
   EndpointReport,
   MirrorReport,
@@ -40,6 +33,7 @@ setInterval(async () => {
 }, 2000);
 `;
 
+/** CSS class of a state of a model or of a Consul query; others are `bad`. */
 const STATE_CLASS: Readonly<Record<string, string>> = {
   ready: 'good',
   foreign: 'good',
@@ -50,7 +44,13 @@ const STATE_CLASS: Readonly<Record<string, string>> = {
   stopping: 'warn',
 };
 
-/** The whole document. `nonce` admits its style and script under the content security policy. */
+/**
+ * The admin page: one HTML document, rendered on the server from the status report. It loads nothing else; its script fetches
+ * the page every 2 s and replaces the content, so that there is one renderer and the page works without scripts. Every value
+ * is escaped where it is written.
+ *
+ * @param nonce admits style and script under the content security policy.
+ */
 export function renderPage(report: StatusReport, nonce: string): string {
   const title = `${report.instance} · outrider`;
   return `<!doctype html>
@@ -94,12 +94,12 @@ function queue(report: StatusReport): string {
 (${queue.waitingBytes} bytes)</p>${limits(queue)}`;
 }
 
-/** Only what says something. */
+/** Limits of the queue that are configured or have been hit. */
 function limits({ unloadedMs, classes, evicted, rateLimited, pressure }: QueueReport): string {
   const parts = [
     ...(classes ?? []).map(({ name, waiting }) => `${waiting} ${name}`),
     ...(unloadedMs === undefined ? [] : [`unloaded latency ${unloadedMs.toFixed(1)} ms`]),
-    ...(evicted === undefined || evicted === 0 ? [] : [`${evicted} gave way`]),
+    ...(evicted === undefined || evicted === 0 ? [] : [`${evicted} evicted`]),
     ...(rateLimited === undefined ? [] : [`${rateLimited} over their rate`]),
     ...(pressure === undefined || pressure === 'none' ? [] : [`memory pressure ${pressure}`]),
   ];
@@ -163,8 +163,8 @@ function mirrors(rows: readonly MirrorReport[]): string {
     return `<tr><td>${escapeHtml(row.upstream)}</td><td>${escapeHtml(row.to)}</td><td class="n">${row.sent}</td>
 <td class="n">${row.skipped}</td><td class="n">${row.compared}</td><td class="n">${row.mismatched}</td><td>${last}</td></tr>`;
   });
-  return `<h2>Mirrors</h2><table><thead><tr><th>calls of</th><th>copied to</th><th class="n">copies</th><th class="n">left out</th>
-<th class="n">compared</th><th class="n">other answers</th><th>the last one</th></tr></thead><tbody>${body.join('\n')}</tbody></table>`;
+  return `<h2>Mirrors</h2><table><thead><tr><th>calls of</th><th>copied to</th><th class="n">copies</th><th class="n">skipped</th>
+<th class="n">compared</th><th class="n">mismatched</th><th>last mismatch</th></tr></thead><tbody>${body.join('\n')}</tbody></table>`;
 }
 
 function seconds(ms: number): string {
@@ -187,7 +187,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Safe both as text and inside a quoted attribute. */
+/** Escapes text for content and for quoted attributes. */
 export function escapeHtml(text: string): string {
   return String(text).replace(/[&<>"']/g, (c) => ENTITIES[c]!);
 }

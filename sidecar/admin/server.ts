@@ -1,10 +1,3 @@
-/**
- * The admin server: plain HTTP, loopback by default, over a view that is passed in.
- *
- * It reads the view and starts a drain; it decides nothing. Connections, headers and times are bounded, bodies
- * are not read, and an answer never depends on who else is asking.
- */
-
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Address } from '../config/model.js';
@@ -17,12 +10,13 @@ import { renderPage } from './page.js';
 import { statusOf } from './status.js';
 import type { SidecarView } from './view.js';
 
+/** A listening admin server. */
 export interface AdminServer {
-  /** Where it listens, with the port the system gave when 0 was asked for. */
+  /** Where it listens, with the port that the system assigned for 0. */
   readonly address: Address;
-  /** Stops listening, because a successor does; each connection that is open ends after its next answer. */
+  /** Stops listening, because a successor does. Open connections are closed after their next answer. */
   retire(): void;
-  /** Stops listening and ends the connections that are open. */
+  /** Stops listening and closes open connections. */
   close(): Promise<void>;
 }
 
@@ -33,6 +27,7 @@ interface Answer {
   readonly body: string;
 }
 
+/** One endpoint; `does` is its line in the answer to an unknown path. */
 interface Route {
   readonly path: string;
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -92,7 +87,10 @@ const ROUTES: readonly Route[] = [
   },
 ];
 
-/** Starts listening; rejects with the system's error (EADDRINUSE, EACCES …) when it cannot. */
+/**
+ * Starts the admin server: plain HTTP over `view`, on loopback by default. Connections, headers and times are bounded, and
+ * request bodies are discarded. Rejects with the system's error (EADDRINUSE, EACCES …) when it cannot listen.
+ */
 export async function startAdmin(
   listen: Address,
   view: SidecarView,
@@ -128,7 +126,7 @@ async function handle(
   response: ServerResponse,
   server: Server,
 ): Promise<void> {
-  request.resume(); // a body is never wanted; requestTimeout bounds how long one may trickle in
+  request.resume(); // bodies are discarded; requestTimeout bounds them
   let answer: Answer;
   try {
     answer = await answerTo(view, request);
@@ -174,7 +172,7 @@ function ready(view: SidecarView): Answer {
   return reasons.length === 0 ? text(200, 'ready\n') : text(503, `${reasons.join('\n')}\n`);
 }
 
-/** prom-client is loaded by the first scrape, so that a sidecar nobody scrapes starts faster and stays smaller. */
+/** prom-client is loaded by the first scrape: without scrapes a sidecar starts faster and needs less memory. */
 async function metrics(view: SidecarView): Promise<Answer> {
   const { expose, EXPOSITION_CONTENT_TYPE } = await import('./exposition.js');
   const body = await expose([...view.metrics(), ...(await processStats())]);
@@ -184,7 +182,7 @@ async function metrics(view: SidecarView): Promise<Answer> {
 async function drain(view: SidecarView, query: URLSearchParams): Promise<Answer> {
   const drained = view.drain();
   if (!query.has('wait')) {
-    drained.catch(() => {}); // the drain reports its own trouble; this answer has already gone
+    drained.catch(() => {}); // the answer has been sent
     return text(202, 'draining\n');
   }
   await drained;
@@ -198,7 +196,7 @@ async function takeOver(view: SidecarView): Promise<Answer> {
 
 function faults(
   view: SidecarView,
-  does: (desk: FaultAdmin, query: URLSearchParams) => FaultAnswer,
+  does: (admin: FaultAdmin, query: URLSearchParams) => FaultAnswer,
   query = new URLSearchParams(),
 ): Answer {
   const { status, body } = does(view.faults(), query);
@@ -225,8 +223,8 @@ function json(value: unknown, replace?: (this: object, name: string, value: unkn
 }
 
 /**
- * Values of a model's environment are nobody's business, whatever they are called. A `key` without a certificate beside
- * it is the name of a metadata key.
+ * Replaces secrets in `/config`: every value of a model's environment, and fields with a secret name (`isSecretName`). `key`
+ * is secret only beside `cert`; elsewhere it is the name of a metadata key.
  */
 function withoutSecrets(this: object, name: string, value: unknown): unknown {
   if (name === 'key' && !('cert' in this)) return value;

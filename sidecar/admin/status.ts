@@ -1,7 +1,3 @@
-/**
- * The one answer that says how a sidecar is: what `/endpoints` returns, and what the page and `outrider status` show.
- */
-
 import type {
   EndpointReport,
   MirrorReport,
@@ -12,30 +8,31 @@ import type {
 } from '../telemetry/reports.js';
 import type { SidecarView } from './view.js';
 
+/** The JSON of `/endpoints`, which the page and `outrider status` show. Durations are in ms. */
 export interface StatusReport {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
-  /** Of the sidecar itself; absent when what starts it does not say. */
+  /** Number of restarts of the sidecar itself; absent: not known. */
   readonly restarts?: number;
   readonly ready: boolean;
-  /** Each reason in one sentence; empty when ready. */
+  /** Reasons against readiness, one sentence each; empty when ready. */
   readonly notReady: readonly string[];
-  /** Absent when the sidecar stands beside a caller only. */
+  /** All models together; absent in a sidecar beside a caller only. */
   readonly model?: ModelReport;
-  /** Each of them; absent where there is one. */
+  /** Each model; absent where there is only one. */
   readonly models?: readonly ModelReport[];
   readonly queue?: QueueReport;
-  /** Absent when everything is in the sidecar's file. */
+  /** Absent without a `consul` block. */
   readonly registry?: RegistryReport;
   readonly endpoints: readonly EndpointReport[];
-  /** Absent when nothing is copied. */
+  /** Absent without mirrors. */
   readonly mirrors?: readonly MirrorReport[];
-  /** Requests that were in models as they crashed; absent when there are none. */
+  /** Requests that were in crashes of models; absent when there are none. */
   readonly poison?: readonly PoisonReport[];
 }
 
-/** The view at this moment, as plain data ready for JSON. */
+/** Reads the whole status, as plain data for JSON. */
 export function statusOf(view: SidecarView): StatusReport {
   const notReady = view.notReady();
   const model = view.model();

@@ -1,7 +1,3 @@
-/**
- * What the admin server may see of a running sidecar. The app implements it; nothing here touches sockets.
- */
-
 import type { Metric } from '../telemetry/metric.js';
 import type {
   EndpointReport,
@@ -13,36 +9,40 @@ import type {
 } from '../telemetry/reports.js';
 import type { FaultAdmin } from './faults.js';
 
+/** Result of a takeover: the successor's process id, or why there is none. */
 export type TakeoverAnswer =
   | { readonly ok: true; readonly pid: number }
   | { readonly ok: false; readonly why: string };
 
+/** What the admin server reads of a running sidecar; `app/sidecar.ts` implements it. */
 export interface SidecarView {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
-  /** How often the sidecar itself was started again; undefined: what starts it does not say. */
+  /** Number of restarts of the sidecar by its parent; undefined: not known. */
   readonly restarts: number | undefined;
-  /** Empty when ready, else each reason in one sentence. */
+  /** Reasons against readiness, one sentence each; empty when ready. */
   notReady(): readonly string[];
   endpoints(): readonly EndpointReport[];
+  /** Undefined in a sidecar beside a caller only. */
   queue(): QueueReport | undefined;
-  /** Empty where nothing is copied. */
+  /** Empty without mirrors. */
   mirrors(): readonly MirrorReport[];
-  /** Empty where no model has crashed lately. */
+  /** Requests that were in crashes of models; empty without recent crashes. */
   poison(): readonly PoisonReport[];
-  /** Faults for drills. */
+  /** The faults that are injected, and how to change them. */
   faults(): FaultAdmin;
-  /** Of all models together. */
+  /** All models together. */
   model(): ModelReport | undefined;
+  /** Each model. */
   models(): readonly ModelReport[];
-  /** Undefined when there is none: everything is in the file. */
+  /** The connection to Consul; undefined without a `consul` block. */
   registry(): RegistryReport | undefined;
   metrics(): readonly Metric[];
   /** The configuration in force, without secrets, ready for JSON. */
   config(): unknown;
-  /** Resolves once calls in flight have finished or the drain timeout has passed. Calling it twice is the same drain. */
+  /** Resolves when calls in flight have finished, or after the drain timeout. A second call joins the same drain. */
   drain(): Promise<void>;
-  /** Has a successor started, in a process of its own. Resolves when that accepts, which is when this one begins to drain. */
+  /** Starts a successor process. Resolves when it accepts, and this process begins to drain; or with why it does not. */
   takeOver(): Promise<TakeoverAnswer>;
 }

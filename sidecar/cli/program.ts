@@ -1,10 +1,3 @@
-/**
- * The command line: which commands exist, what they take, and how their answer becomes an exit code.
- *
- * The only importer of commander. Commands are loaded when they are called, so that one does not pay for the
- * others: a sidecar starts without the model runtime, and `--version` starts almost nothing.
- */
-
 import { Command, CommanderError, Option } from 'commander';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../config/defaults.js';
 import type { CertsOptions } from './certs.js';
@@ -17,7 +10,12 @@ const EXIT_OK = 0;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
-/** Runs one command; resolves with the exit code and never rejects. */
+/**
+ * Runs one command of the command line. Commands are loaded when they are called: a sidecar starts without the model
+ * runtime, and `--version` loads almost nothing.
+ *
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage. Never rejects.
+ */
 export async function runProgram(args: readonly string[]): Promise<number> {
   let exitCode = EXIT_OK;
   const program = build((code) => {
@@ -27,16 +25,16 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE; // commander has said why
-    const said = error instanceof CommandFailure ? error.message : oneLine(error);
-    for (const line of said.split('\n')) process.stderr.write(`outrider: ${line}\n`);
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE; // commander has printed the reason
+    const message = error instanceof CommandFailure ? error.message : oneLine(error);
+    for (const line of message.split('\n')) process.stderr.write(`outrider: ${line}\n`);
     if (process.env['OUTRIDER_DEBUG'] === '1' && error instanceof Error)
       process.stderr.write(`${error.stack}\n`);
     return error instanceof CommandFailure ? error.exitCode : EXIT_FAILED;
   }
 }
 
-/** Every command with its options; `done` gets the exit code. Exported so that documents can be checked against it. */
+/** Every command with its options; `done` gets the exit code. Exported for the test that checks documents against it. */
 export function build(done: (exitCode: number) => void): Command {
   const program = new Command('outrider');
   program
@@ -74,10 +72,7 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
     .command('sidecar')
     .description('run one sidecar; with a command, it starts, watches and restarts that model service')
     .requiredOption('-c, --config <FILE>', 'sidecar file')
-    .option(
-      '--takeover',
-      'have the running sidecar of this file followed by a new process, without a lost call',
-    )
+    .option('--takeover', 'replace the running sidecar of this file by a new process, without a lost call')
     .argument(
       '[COMMAND...]',
       'after --: the model service; {socket} stands for the address it must listen on',
@@ -97,8 +92,8 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
 function addCertsCommand(program: Command, done: (exitCode: number) => void): void {
   program
     .command('certs')
-    .description('make certificates for sidecars that have theirs in files')
-    .argument('<SERVICE...>', 'every service that is to trust the others, callers too')
+    .description('make certificates for sidecars with `identity` files')
+    .argument('<SERVICE...>', 'services that shall trust each other, callers included')
     .option('--out <DIR>', 'where to write SERVICE.crt, SERVICE.key and roots.crt', 'certs')
     .option('--trust-domain <NAME>', 'as in the files of the sidecars', DEFAULT_TRUST_DOMAIN)
     .option('--datacenter <NAME>', 'as in the files of the sidecars', DEFAULT_DATACENTER)
@@ -127,7 +122,7 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     });
   program
     .command('infer')
-    .description('one inference from the shell')
+    .description('run one inference')
     .argument('<MODEL>', 'name of the model')
     .option(
       '--input <NAME=VALUE>',
@@ -136,7 +131,7 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
       [],
     )
     .option('--target <ADDR>', 'HOST:PORT or unix:PATH; default: the mesh that `up` runs on this machine')
-    .option('--deadline <DURATION>', 'for everything together, such as 500ms; default 15s')
+    .option('--deadline <DURATION>', 'for all calls together, such as 500ms; default 15s')
     .option('--model-version <VERSION>', 'default: the one the server picks')
     .option('--metadata <KEY=VALUE>', 'request metadata; may be given more than once', collect, [])
     .option('--json', 'print JSON')

@@ -1,11 +1,10 @@
 /**
- * Chance as an argument. Decisions take a `Random`, so a test with a seed sees the same choices every time.
- * Not for secrets: nothing here is unpredictable to an attacker.
+ * A uniform number in [0, 1). Decisions get it as an argument, so that a test with a seed sees the same choices each time.
+ * Not for secrets: it is predictable.
  */
-
-/** A uniform number in [0, 1). */
 export type Random = () => number;
 
+/** Node's `Math.random`. */
 export const systemRandom: Random = Math.random;
 
 /** A repeatable source (mulberry32): equal seeds give equal sequences. The seed is taken modulo 2^32. */

@@ -1,17 +1,15 @@
-/**
- * The two calls that `infer` makes, over a stock gRPC client, and what to tell someone whose call failed.
- */
-
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { Method } from '../../../proto/load.js';
 import { CommandFailure } from '../failure.js';
 
+/** A response with its metadata. */
 export interface Answer<Response> {
   readonly message: Response;
   /** Response metadata, by key; the last value of each. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** The two calls of `outrider infer`, over a stock gRPC client, with hints for calls that fail. */
 export class InferClient {
   private readonly target: string;
   private readonly client: Client;
@@ -19,7 +17,7 @@ export class InferClient {
   private readonly deadline: Date;
   private readonly deadlineMs: number;
 
-  /** `deadlineMs` bounds all calls of this client together. Throws CommandFailure(2) for metadata that gRPC does not allow. */
+  /** @param deadlineMs for all calls of this client together. Throws CommandFailure(2) for metadata that gRPC rejects. */
   constructor(target: string, deadlineMs: number, metadata: readonly string[]) {
     this.target = target;
     this.deadlineMs = deadlineMs;
@@ -32,7 +30,7 @@ export class InferClient {
     });
   }
 
-  /** Rejects with CommandFailure(1): the status by name, its message, the mesh's reason and what to do. */
+  /** Rejects with CommandFailure(1): status, message, `outrider-reason` and a hint. */
   call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Answer<Response>> {
     return new Promise((resolve, reject) => {
       const headers: Record<string, string> = {};
@@ -75,7 +73,7 @@ export class InferClient {
     return [`${name}: ${text}`, reason && ` (outrider-reason: ${reason})`, hint && `; ${hint}`].join('');
   }
 
-  /** What to do about it; empty when the message says it all. */
+  /** What to do; empty when the message is enough. */
   private hint(code: status, reason: string): string {
     if (code === status.UNIMPLEMENTED && reason === '')
       return `does ${this.target} speak the Open Inference Protocol?`;

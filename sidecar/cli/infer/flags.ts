@@ -1,10 +1,9 @@
-/** From the flags of `outrider infer` to what the command takes; the one thing it adds is where a running mesh is called. */
-
 import { readDuration } from '../../config/codecs/duration.js';
 import { CommandFailure } from '../failure.js';
 import { runningMeshes } from '../up/run-directory.js';
 import type { InferOptions } from './infer.js';
 
+/** Flags of `outrider infer`, as commander parses them. */
 export interface InferFlags {
   readonly input: readonly string[];
   readonly target?: string;
@@ -14,6 +13,7 @@ export interface InferFlags {
   readonly json?: true;
 }
 
+/** Options of the command from its flags; without --target, the address of the mesh that runs on this machine. */
 export function inferFlags(model: string, flags: InferFlags): InferOptions {
   const target = flags.target ?? runningTarget(model);
   return {
@@ -33,7 +33,7 @@ function deadlineOf(text: string): number {
   return read.value;
 }
 
-/** Where the mesh that runs here is called for this model: at the upstream of that name, or at its only one. */
+/** Address of the upstream with the model's name in a running mesh, or of its only upstream. */
 function runningTarget(model: string): string | undefined {
   const [mesh] = runningMeshes();
   if (mesh === undefined) return undefined;

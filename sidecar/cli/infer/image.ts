@@ -1,27 +1,20 @@
-/**
- * A PNG as the tensor of an image model, guided only by what the model says of itself in ModelMetadata:
- * `input_kind: image/grey`, `input_height`, `input_width`, and `normalise: ink-centred` for models that learned from
- * MNIST-like pictures (ink 1 on paper 0, longest side of the ink 20/28 of the picture, centre of mass in the middle).
- * The only importer of pngjs.
- */
-
 import { PNG } from 'pngjs';
 
-/** Grey values, row by row, 0–1. */
+/** A grey picture: values 0 to 1, row by row. */
 export interface Grey {
   readonly width: number;
   readonly height: number;
   readonly values: Float32Array;
 }
 
-/** The picture cannot be used; the message says why. */
+/** The picture cannot be used; the message says why, after the name of the file. */
 export class ImageError extends Error {}
 
 const MAX_PIXELS = 64 * 1024 * 1024;
 /** Fainter than this share of the strongest ink counts as paper when the ink's box is measured. */
 const FAINT = 0.15;
 
-/** Any PNG (grey, colour, palette, alpha) as grey. Transparent parts are paper. */
+/** Decodes any PNG (grey, colour, palette, alpha) to grey. Transparent parts count as paper. @throws ImageError */
 export function decodePng(bytes: Buffer): Grey {
   if (bytes.length < 24) throw new ImageError('it is no PNG');
   const width = bytes.readUInt32BE(16);
@@ -36,17 +29,20 @@ export function decodePng(bytes: Buffer): Grey {
   }
   const onWhite = flatten(png, 1);
   const { values } = onWhite;
-  // White ink on nothing vanishes on white paper; on black it shows.
+  // White ink on a transparent ground shows only on black.
   return values.every((v) => v === values[0]) ? flatten(png, 0) : onWhite;
 }
 
-/** The picture stretched to the model's size, values as they are. */
+/** Scales a picture to the size of the model's input. */
 export function toSize(picture: Grey, width: number, height: number): Grey {
   if (picture.width === width && picture.height === height) return picture;
   return resample(picture, { x: 0, y: 0, width: picture.width, height: picture.height }, width, height);
 }
 
-/** The ink of the picture, light on dark or dark on light, as MNIST holds it: see the file header. */
+/**
+ * Normalises a picture as in MNIST, for models with `normalise: ink-centred`: ink 1 on paper 0, whether the picture is dark
+ * on light or light on dark, the longest side of the ink 20/28 of the picture, its centre of mass in the middle.
+ */
 export function centredInk(picture: Grey, width: number, height: number): Grey {
   const ink = inkOf(picture);
   const box = boxOf(ink);

@@ -1,8 +1,3 @@
-/**
- * `outrider infer`: one inference from the shell. Knows no model: what an input is and what an answer means
- * comes from ModelMetadata.
- */
-
 import { protocols } from '../../../proto/load.js';
 import type { ModelMetadataResponse } from '../../../proto/messages.js';
 import { CommandFailure, oneLine } from '../failure.js';
@@ -13,11 +8,11 @@ import { guessesOf, outputsOf, printText } from './output.js';
 
 export interface InferOptions {
   readonly model: string;
-  /** `NAME=VALUE`, `NAME=@FILE` or `@FILE`; see infer-inputs.ts. */
+  /** `NAME=VALUE`, `NAME=@FILE` or `@FILE`: see `requestTensors`. */
   readonly inputs: readonly string[];
   /** `host:port` or `unix:/path`. Default 127.0.0.1:8001. */
   readonly target?: string;
-  /** For everything together. Default 15 s. */
+  /** For all calls together. Default 15 s. */
   readonly deadlineMs?: number;
   /** Empty: the one the server picks. */
   readonly version?: string;
@@ -32,7 +27,11 @@ export interface InferOptions {
 const DEFAULT_TARGET = '127.0.0.1:8001';
 const DEFAULT_DEADLINE_MS = 15_000;
 
-/** Resolves with the exit code: 0 answered, 1 it failed (one line on stderr says why), 2 the command line was wrong. */
+/**
+ * `outrider infer`: one inference. Inputs are encoded and outputs printed by what the server's ModelMetadata declares.
+ *
+ * @returns the exit code: 0 answered, 1 failed (one line on standard error says why), 2 wrong usage.
+ */
 export async function inferCommand(options: InferOptions): Promise<number> {
   const stderr = options.stderr ?? process.stderr;
   try {

@@ -1,9 +1,3 @@
-/**
- * `--input` arguments as the tensors of a request, checked against what the model declares.
- * `NAME=VALUE` (JSON: a number, text, true, or arrays nested by dimension) · `NAME=@FILE` (JSON, .npy, PNG or, by the
- * endings .bin and .raw, plain little-endian bytes) · `@FILE` for a model with one input · `-` as FILE for standard input.
- */
-
 import { readFile } from 'node:fs/promises';
 import {
   type Datatype,
@@ -18,12 +12,21 @@ import { CommandFailure, oneLine } from '../failure.js';
 import { centredInk, decodePng, toSize } from './image.js';
 import { parseNpy } from './npy.js';
 
+/** Input tensors of a request; `raw` has their contents, in the same order. */
 export interface RequestTensors {
   readonly inputs: InferTensor[];
   readonly raw: Uint8Array[];
 }
 
-/** Throws CommandFailure: 2 when an argument is wrong, 1 when a file cannot be read or used. */
+/**
+ * Reads `--input` arguments as tensors, and checks them against the inputs that the model declares:
+ *
+ *   NAME=VALUE   JSON: a number, text, true, or arrays nested by dimension
+ *   NAME=@FILE   JSON, .npy, PNG, or plain little-endian bytes (.bin, .raw)
+ *   @FILE        for a model with one input; `-` as FILE is standard input
+ *
+ * @throws CommandFailure: exit code 2 for a wrong argument, 1 for a file that cannot be used.
+ */
 export async function requestTensors(
   specs: readonly string[],
   metadata: ModelMetadataResponse,

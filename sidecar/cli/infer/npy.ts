@@ -1,8 +1,3 @@
-/**
- * NumPy's .npy format, versions 1 to 3, as far as a tensor needs it: C order, little-endian, no objects.
- * Source: numpy.lib.format ("NPY format").
- */
-
 import { type Datatype, type Elements, elementBytes } from '../../../proto/datatypes.js';
 import { decodeRaw } from '../../../proto/tensors.js';
 
@@ -21,7 +16,12 @@ const kinds: Readonly<Record<string, Datatype>> = {
   '<f8': 'FP64',
 };
 
-/** Throws an Error that says what was found and expected. */
+/**
+ * Parses NumPy's .npy format, versions 1 to 3, as far as a tensor needs it: C order, little-endian, no objects. Source:
+ * numpy.lib.format ("NPY format").
+ *
+ * @throws Error that states what was found and what is expected.
+ */
 export function parseNpy(bytes: Buffer, expected: Datatype): { dims: number[]; data: Elements } {
   const wide = bytes[6]! >= 2;
   const start = wide ? 12 : 10;

@@ -1,12 +1,9 @@
-/**
- * An answer for people: the top label of a classifier, else the tensors; and the same for programs as one JSON object.
- */
-
 import { type Elements, fromHalf, isDatatype } from '../../../proto/datatypes.js';
 import type { ModelInferResponse, ModelMetadataResponse } from '../../../proto/messages.js';
 import { decodeRaw, fromContents } from '../../../proto/tensors.js';
 import { CommandFailure } from '../failure.js';
 
+/** One output tensor. */
 export interface Output {
   readonly name: string;
   readonly datatype: string;
@@ -14,16 +11,17 @@ export interface Output {
   readonly data: readonly (number | string)[];
 }
 
+/** The best class of one row. */
 export interface Guess {
   readonly label: string;
-  /** Probability where the output is one; else the raw score. */
+  /** A probability when the row sums to 1; else the raw score. */
   readonly score: number;
   readonly isProbability: boolean;
 }
 
 const SHOWN_ELEMENTS = 64;
 
-/** Throws CommandFailure when the answer contradicts itself. */
+/** Decodes the outputs of an answer. @throws CommandFailure for an unknown datatype. */
 export function outputsOf(response: ModelInferResponse): Output[] {
   return response.outputs.map((output, i) => {
     const { name, datatype } = output;
@@ -41,7 +39,7 @@ export function outputsOf(response: ModelInferResponse): Output[] {
   });
 }
 
-/** The best label of each row, when the model names its classes and one output scores them. */
+/** The best class of each row, for a model that names its classes in the metadata and scores them in one output. */
 export function guessesOf(outputs: readonly Output[], metadata: ModelMetadataResponse): Guess[] {
   const labels = labelsOf(metadata);
   const scores = outputs.find(
@@ -64,6 +62,7 @@ export function guessesOf(outputs: readonly Output[], metadata: ModelMetadataRes
   return guesses;
 }
 
+/** The answer for people: the best classes, or the tensors. */
 export function printText(outputs: readonly Output[], guesses: readonly Guess[]): string {
   if (guesses.length > 0) {
     return guesses

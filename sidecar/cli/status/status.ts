@@ -1,9 +1,3 @@
-/**
- * `outrider status`: what the admin servers say of sidecars, models, queues, endpoints and Consul, as tables.
- *
- * Without addresses it finds the meshes that `up` runs on this machine. With --watch it draws again every second.
- */
-
 import { setTimeout as delay } from 'node:timers/promises';
 import type { StatusReport } from '../../admin/status.js';
 import { readAddress } from '../../config/codecs/address.js';
@@ -16,8 +10,9 @@ import { runningMeshes } from '../up/run-directory.js';
 import { type SidecarStatus, statusTables } from './tables.js';
 
 export interface StatusOptions {
-  /** Empty: every mesh that `up` runs here. */
+  /** Admin addresses; empty: every mesh that `up` runs on this machine. */
   readonly admin: readonly string[];
+  /** Draw again every second until Ctrl-C. */
   readonly watch: boolean;
   readonly json: boolean;
 }
@@ -32,15 +27,19 @@ type Seen = { readonly target: Target } & ({ readonly report: StatusReport } | {
 const TIMEOUT_MS = 2_000;
 const PERIOD_MS = 1_000;
 
-/** 0 when every sidecar answered, 1 when one did not. */
+/**
+ * `outrider status`: prints what admin servers report of sidecars, models, queues, endpoints and Consul.
+ *
+ * @returns the exit code: 0 when every sidecar answered, 1 when one did not.
+ */
 export async function statusCommand(options: StatusOptions): Promise<number> {
   const targets = targetsOf(options.admin);
-  if (!options.watch) return print(await lookAt(targets), options);
+  if (!options.watch) return print(await fetchAll(targets), options);
   const { first } = endRequests();
   const clear = process.stdout.isTTY ? '\x1b[H\x1b[2J' : '';
   process.stdout.on('error', () => process.exit(0)); // the reader left
   for (;;) {
-    const seen = await lookAt(targets);
+    const seen = await fetchAll(targets);
     process.stdout.write(clear);
     print(seen, options);
     if ((await Promise.race([first, delay(PERIOD_MS)])) !== undefined) return 0;
@@ -62,7 +61,7 @@ function addressOf(text: string): Address {
   return read.value;
 }
 
-function lookAt(targets: readonly Target[]): Promise<Seen[]> {
+function fetchAll(targets: readonly Target[]): Promise<Seen[]> {
   return Promise.all(
     targets.map(async (target) => {
       try {

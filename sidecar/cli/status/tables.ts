@@ -1,10 +1,9 @@
-/** What `outrider status` prints: a table for each kind of thing there is. A column that would say nothing is left out. */
-
 import { endpointState, endpointTone } from '../../admin/endpoint-state.js';
 import type { StatusReport } from '../../admin/status.js';
 import type { EndpointReport } from '../../telemetry/reports.js';
 import { type Palette, table } from '../terminal.js';
 
+/** One sidecar: its report, or why there is none. */
 export type SidecarStatus = { readonly name: string } & (
   | { readonly report: StatusReport }
   | { readonly problem: string }
@@ -13,10 +12,11 @@ export type SidecarStatus = { readonly name: string } & (
 interface Column<Row> {
   readonly title: string;
   cell(row: Row): string;
-  /** Left out when every cell is empty. */
+  /** Omitted when every cell is empty. */
   readonly isOptional?: boolean;
 }
 
+/** The tables of `outrider status`: sidecars, models, endpoints, mirrors and Consul, each only where it has rows. */
 export function statusTables(seen: readonly SidecarStatus[], palette: Palette): string {
   const reports = seen.flatMap((each) => ('report' in each ? [each.report] : []));
   const tables = [
@@ -53,7 +53,7 @@ function sidecarRow(seen: SidecarStatus, palette: Palette): string[] {
   ];
 }
 
-/** Where one sidecar serves several: each of them. */
+/** Each model of sidecars that serve several. */
 function modelTable(reports: readonly StatusReport[], palette: Palette): string {
   const rows = reports.flatMap(({ instance, models }) =>
     (models ?? []).map((model) => ({ ...model, sidecar: instance })),
@@ -105,7 +105,7 @@ function endpointColumns(palette: Palette): Column<EndpointRow>[] {
   ];
 }
 
-/** From 1000 on the registry calls it critical, which `why` says. */
+/** From 1000 on the endpoint is critical in Consul; `why` says so. */
 function priorityOf(priority: number | undefined): string {
   return priority === undefined ? '' : String(priority);
 }
@@ -117,7 +117,7 @@ function stateCell(row: EndpointReport, palette: Palette): string {
   return { good: palette.green, warn: palette.yellow, bad: palette.red }[endpointTone(row)](text);
 }
 
-/** Of no calls there is neither a latency nor a share that succeeded. */
+/** Shown for a latency or a success ratio without calls. */
 const NONE = '–';
 
 function success({ recentCalls, successRatio }: EndpointReport): string {
@@ -135,7 +135,7 @@ function mirrorTable(reports: readonly StatusReport[], palette: Palette): string
       { title: 'upstream', cell: ({ upstream }) => upstream },
       { title: 'copied to', cell: ({ to }) => to },
       { title: 'sent', cell: ({ sent }) => String(sent) },
-      { title: 'left out', cell: ({ skipped }) => String(skipped) },
+      { title: 'skipped', cell: ({ skipped }) => String(skipped) },
       { title: 'compared', cell: ({ compared }) => String(compared) },
       { title: 'mismatched', cell: ({ mismatched }) => String(mismatched) },
       { title: 'last', cell: ({ last }) => last ?? '' },
@@ -144,7 +144,7 @@ function mirrorTable(reports: readonly StatusReport[], palette: Palette): string
   );
 }
 
-/** A line for each sidecar that reads a registry, and one for each of its questions that is not answered. */
+/** A row for each sidecar with Consul, and one for each of its queries that is not current. */
 function registryTable(reports: readonly StatusReport[], palette: Palette): string {
   const rows = reports.flatMap(({ instance, registry }) => {
     if (registry === undefined) return [];
@@ -153,13 +153,13 @@ function registryTable(reports: readonly StatusReport[], palette: Palette): stri
     const state = registered === false ? palette.red('not registered') : registered ? 'registered' : '';
     const answered = `${current} of ${queries.length}`;
     const own = { sidecar: instance, where, state, answered, why: problem };
-    const silent = queries
+    const stale = queries
       .filter((query) => query.state !== 'current')
       .map(({ name, state: how, problem: why = '' }) => {
         const shown = how === 'failing' ? palette.red(how) : palette.yellow(how);
         return { sidecar: instance, where: name, state: shown, answered: '', why };
       });
-    return [own, ...silent];
+    return [own, ...stale];
   });
   return tableOf(
     rows,

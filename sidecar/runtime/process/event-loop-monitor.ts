@@ -1,20 +1,20 @@
-/**
- * Did our own event loop stand still a moment ago? A frozen or starved process sees every deadline pass and
- * every probe unanswered at once; verdicts on others drawn from that are wrong (Cassandra's local-pause guard,
- * Lifeguard). While awake it beats on one coarse timer; at rest it costs nothing.
- */
 import type { Clock } from '../time/clock.js';
 import type { Timer, Timers } from '../time/timers.js';
 
 export interface EventLoopMonitorOptions {
-  /** A turn that comes this much later than it was due is a stall. Default 100 ms. */
+  /** A beat that is this much late is a stall. Default 100 ms. */
   readonly stallMs?: number;
-  /** Time between beats while awake. Default 50 ms. */
+  /** Time between beats while it runs. Default 50 ms. */
   readonly beatMs?: number;
-  /** Asked at every beat: when there is no work left, the watch goes to rest by itself. Default: always `true`. */
+  /** Asked at every beat: false stops the monitor. Default: always `true`. */
   readonly isBusy?: () => boolean;
 }
 
+/**
+ * Detects stalls of our own event loop. A frozen or starved process sees deadlines pass and probes time out all at once, and
+ * must conclude nothing about peers (Cassandra's local-pause detection, Lifeguard). It runs one coarse timer while there is
+ * work, and none at other times.
+ */
 export class EventLoopMonitor {
   private readonly stallMs: number;
   private readonly beatMs: number;
@@ -24,7 +24,7 @@ export class EventLoopMonitor {
 
   /** End of the last stall seen, monotonic ms; -Infinity before the first. */
   lastStallEndMs = Number.NEGATIVE_INFINITY;
-  /** Length of the last stall seen. */
+  /** Length of the last stall, ms. */
   lastStallMs = 0;
   stalls = 0;
 
@@ -42,14 +42,14 @@ export class EventLoopMonitor {
     return this.timer !== undefined;
   }
 
-  /** Begins to watch. Call it when work begins; calling it again does nothing. */
+  /** To be called when work begins; calling it again does nothing. */
   start(): void {
     if (this.timer !== undefined) return;
     this.lastBeatMs = this.clock.now();
     this.timer = this.timers.every(this.beatMs, () => this.onBeat(), { unref: true });
   }
 
-  /** Stops watching, with no timer left. Stalls already seen are remembered. */
+  /** Stops the timer. Past stalls are still reported. */
   stop(): void {
     if (this.timer === undefined) return;
     this.beat();
@@ -57,10 +57,7 @@ export class EventLoopMonitor {
     this.timer = undefined;
   }
 
-  /**
-   * Whether a stall ended within the last `withinMs`. A stall shows at once, even when the caller's timer runs
-   * before the beat after it.
-   */
+  /** Whether a stall ended within the last `withinMs`, also one that ends only now, before the next beat. */
   hasStalled(withinMs: number): boolean {
     const nowMs = this.timer === undefined ? this.clock.now() : this.beat();
     return nowMs - this.lastStallEndMs <= withinMs;

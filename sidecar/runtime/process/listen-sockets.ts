@@ -1,25 +1,18 @@
-/**
- * The listening sockets of a process, by name. A socket may be older than the process, which then inherits it open:
- * from a service manager (systemd's `LISTEN_FDS`, sd_listen_fds(3)), or from one of our own programs (`OUTRIDER_SOCKETS`)
- * that holds it for a process that dies, or hands it on. Connections wait in its backlog until a process accepts them.
- *
- * A successor holds itself back: it accepts nothing, on any inherited socket, before `accept` is called.
- */
-
 import { closeSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { isIP, type Server } from 'node:net';
 
+/** Where a socket listens. */
 export type SocketAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
-/** One socket as it is given to another process. */
+/** A listening socket for another process. */
 export interface NamedSocket {
   readonly name: string;
   /** Descriptor in this process. */
   readonly fd: number;
   readonly at: SocketAddress;
-  /** A service manager chose the address, whatever the configuration says. */
+  /** The service manager chose the address; the configured one does not matter. */
   readonly isGiven?: true;
 }
 
@@ -30,20 +23,21 @@ interface Inherited {
   readonly isGiven?: true;
 }
 
+/** A socket of this process that listens, or will. */
 interface Open {
   readonly server: Server;
   at: SocketAddress;
   readonly isGiven: boolean;
-  /** The path of a Unix socket goes with the server. */
+  /** This process created the path of a Unix socket, and removes it. */
   readonly isOwnPath: boolean;
 }
 
 /** The value of `OUTRIDER_SOCKETS`, as JSON. */
 interface Handed {
   readonly holdBack: boolean;
-  /** How many processes of the same sidecar there have been, one taking over from the other. Absent: 1. */
+  /** Number of takeovers before the process, plus 1. Absent: 1. */
   readonly generation?: number;
-  /** Descriptor to which one line is written when the process accepts; absent: it is told otherwise. */
+  /** Descriptor to which one line is written when the process accepts; absent: reported in another way. */
   readonly tell?: number;
   readonly sockets: Readonly<Record<string, Inherited>>;
 }
@@ -52,10 +46,10 @@ const VARIABLE = 'OUTRIDER_SOCKETS';
 /** sd_listen_fds(3): the first descriptor after standard error. */
 const FIRST_FD = 3;
 const BACKLOG = 1024;
-/** Environment variables that say what this process inherited, and no other. */
+/** Environment variables about inherited sockets, which are valid for one process only. */
 const OF_THIS_PROCESS = [VARIABLE, 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES'];
 
-/** How the sockets of a sidecar are called. */
+/** Names of a sidecar's sockets. */
 export const SOCKET_NAMES = {
   inbound: 'inbound',
   admin: 'admin',
@@ -65,10 +59,15 @@ export const SOCKET_NAMES = {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/**
+ * The listening sockets of a process, by name. A socket may be older than the process: inherited from a service manager
+ * (`LISTEN_FDS`, sd_listen_fds(3)), or from `up` or a predecessor (`OUTRIDER_SOCKETS`). Connections wait in its backlog
+ * until a process accepts them. A successor accepts on no inherited socket before `accept` is called.
+ */
 export class ListenSockets {
   private readonly inherited: Map<string, Inherited>;
   private readonly open = new Map<string, Open>();
-  /** What `accept` begins; undefined once it has been called, or need not be. */
+  /** What `accept` begins; undefined after it, and in a process that is no successor. */
   private heldBack: (() => void)[] | undefined;
   private keepsPaths = false;
 
@@ -77,24 +76,24 @@ export class ListenSockets {
     this.heldBack = handed.holdBack ? [] : undefined;
   }
 
-  /** Throws a sentence for variables that make no sense. */
+  /** Reads the inherited sockets. @throws Error for `LISTEN_FDNAMES` that do not name each socket once. */
   static fromEnvironment(env: Environment, pid: number): ListenSockets {
     const own = env[VARIABLE];
     if (own !== undefined) return new ListenSockets(JSON.parse(own) as Handed);
     return new ListenSockets({ holdBack: false, sockets: activated(env, pid) });
   }
 
-  /** Whether another process accepts until this one is ready. */
+  /** Whether a predecessor accepts until this process is ready. */
   get isSuccessor(): boolean {
     return this.heldBack !== undefined;
   }
 
-  /** Of the inherited sockets that nothing has asked for yet. */
+  /** Names of inherited sockets that no listener has asked for yet. */
   get names(): readonly string[] {
     return [...this.inherited.keys()];
   }
 
-  /** Closes inherited sockets that nothing has asked for: connections would wait there for ever. Their names. */
+  /** Closes inherited sockets that no listener has asked for, where connections would wait for ever. Returns their names. */
   dropUnused(): readonly string[] {
     const { names } = this;
     for (const { fd } of this.inherited.values()) closeSync(fd);
@@ -102,17 +101,17 @@ export class ListenSockets {
     return names;
   }
 
-  /** 1 for a process that took over from none. */
+  /** Number of takeovers before this process, plus 1. */
   get generation(): number {
     return this.handed.generation ?? 1;
   }
 
-  /** Where the news that this process accepts is to be written. */
+  /** Descriptor to which one line is written when this process accepts. */
   get readyFd(): number | undefined {
     return this.handed.tell;
   }
 
-  /** Lets `server` listen: on the inherited socket of that name, else on `address`. Resolves with where. */
+  /** Lets `server` listen on the inherited socket of that name, else on `address`. Resolves with the bound address. */
   listen(name: string, server: Server, address: SocketAddress): Promise<SocketAddress> {
     const inherited = this.take(name, address);
     const begun: Open = {
@@ -130,7 +129,7 @@ export class ListenSockets {
     return Promise.resolve(begun.at);
   }
 
-  /** One that is where the listener is no longer to be is left for `dropUnused`. */
+  /** An inherited socket at another address than the configured one is left for `dropUnused`. */
   private take(name: string, address: SocketAddress): Inherited | undefined {
     const found = this.inherited.get(name);
     if (found?.at !== undefined && found.isGiven !== true && !isMeant(found.at, address)) return undefined;
@@ -138,14 +137,14 @@ export class ListenSockets {
     return found;
   }
 
-  /** The end of holding back. */
+  /** Accepts on the inherited sockets from now on. */
   accept(): void {
     const begins = this.heldBack ?? [];
     this.heldBack = undefined;
     for (const begin of begins) begin();
   }
 
-  /** Those that can be given to another process; in a Node that does not say their descriptors, none. */
+  /** Sockets for another process; none in a Node that does not expose their descriptors. */
   all(): NamedSocket[] {
     return [...this.open].flatMap(([name, { server, at, isGiven }]) => {
       const fd = descriptorOf(server);
@@ -153,17 +152,17 @@ export class ListenSockets {
     });
   }
 
-  /** Names of those that `all` leaves out. */
+  /** Names of sockets whose descriptor Node does not expose. */
   get unknown(): readonly string[] {
     return [...this.open].flatMap(([name, { server }]) => (descriptorOf(server) === undefined ? [name] : []));
   }
 
-  /** From now on a closed Unix socket leaves its path behind: a successor listens there. */
+  /** A Unix socket keeps its path when it is closed from now on: a successor listens there. */
   keepPaths(): void {
     this.keepsPaths = true;
   }
 
-  /** Stops listening; connections that are open stay. */
+  /** Stops listening. Open connections stay. */
   close(server: Server): void {
     const [name, mine] = [...this.open].find(([, each]) => each.server === server) ?? [];
     if (name !== undefined) this.open.delete(name);
@@ -173,7 +172,11 @@ export class ListenSockets {
   }
 }
 
-/** Environment and descriptors for a child that inherits `sockets`; `extra` of its descriptors follow them. */
+/**
+ * Environment and descriptors for a child that inherits `sockets`.
+ *
+ * @param options.tells the descriptor after them takes the line of a child that accepts.
+ */
 export function inheriting(
   sockets: readonly NamedSocket[],
   options: { readonly holdBack: boolean; readonly generation: number; readonly tells?: true },
@@ -192,7 +195,7 @@ export function inheriting(
   return { env: { [VARIABLE]: JSON.stringify(handed) }, fds: sockets.map(({ fd }) => fd) };
 }
 
-/** Without what says which sockets this process inherited. */
+/** An environment without the variables about inherited sockets, for child processes. */
 export function withoutSockets(env: Environment): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !OF_THIS_PROCESS.includes(name)));
 }
@@ -232,7 +235,7 @@ function listenOn(server: Server, fd: number | undefined, begun: Open): Promise<
   });
 }
 
-/** Whether a socket that is `at` is one for `wanted`, whose port may be any. Host names are not resolved here. */
+/** Whether a socket at `at` serves the configured address `wanted`; port 0 is any, and host names are not resolved. */
 function isMeant(at: SocketAddress, wanted: SocketAddress): boolean {
   if (at.kind === 'unix' || wanted.kind === 'unix')
     return at.kind === 'unix' && wanted.kind === 'unix' && at.path === wanted.path;
@@ -240,7 +243,7 @@ function isMeant(at: SocketAddress, wanted: SocketAddress): boolean {
   return isSameHost && (wanted.port === 0 || wanted.port === at.port);
 }
 
-/** libuv removes a Unix socket's path with the socket that was bound to it, so it gets a second name meanwhile. */
+/** libuv removes the path of a Unix socket that it bound when it closes it; a hard link keeps it. */
 function closeKeeping(path: string, close: () => void): void {
   const other = `${path}.${process.pid}`;
   rmSync(other, { force: true });
@@ -249,7 +252,7 @@ function closeKeeping(path: string, close: () => void): void {
   renameSync(other, path);
 }
 
-/** Node says it on its internal handle only. */
+/** The descriptor is on Node's internal handle only. */
 function descriptorOf(server: Server): number | undefined {
   const { _handle } = server as unknown as { readonly _handle: { readonly fd?: number } | null };
   const fd = _handle?.fd;

@@ -1,8 +1,3 @@
-/**
- * How much memory this process holds, and how much it may: of its resident set against the control group or the
- * machine, and of the old generation of the JavaScript heap against its own limit, whichever is nearer to its end.
- */
-
 import { totalmem } from 'node:os';
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
 
@@ -12,6 +7,7 @@ const SEMI_SPACE_MIB = 16;
 /** Two semi-spaces, and as much again for large young objects (V8, Heap::MaxReserved). */
 const SEMI_SPACES = 3;
 
+/** Memory in use and its limit, bytes. */
 export interface ProcessMemory {
   readonly usedBytes: number;
   readonly limitBytes: number;
@@ -19,12 +15,15 @@ export interface ProcessMemory {
 
 let known: ProcessMemory = { usedBytes: 0, limitBytes: 0 };
 
-/** The last reading that could be made: it opens files, for which there may be no descriptor. Never throws. */
+/**
+ * Memory of this process: the resident set against the limit of the control group or the machine, or the old generation of
+ * the JavaScript heap against its limit, whichever is fuller. Never throws: without a free descriptor, the last reading.
+ */
 export function processMemory(): ProcessMemory {
   try {
     known = readProcessMemory();
   } catch {
-    // What was known is nearer to the truth than nothing.
+    // reading opens files: the last reading stands
   }
   return known;
 }
@@ -40,8 +39,8 @@ function readProcessMemory(): ProcessMemory {
 }
 
 /**
- * What a process dies of: the limit of the whole heap counts the young generation too, which is nearly empty after every
- * collection, and a small heap would be at its end with two thirds of it in use.
+ * The old generation, whose limit ends the process. The limit of the whole heap includes the young generation, which is nearly
+ * empty after every collection: a small heap would end with two thirds of it in use.
  */
 function oldGeneration(): ProcessMemory {
   const { heap_size_limit } = getHeapStatistics();
@@ -51,7 +50,7 @@ function oldGeneration(): ProcessMemory {
   return { usedBytes, limitBytes: heap_size_limit - YOUNG_BYTES };
 }
 
-/** Of the young generation at most; `flags` as Node got them. */
+/** Largest size of the young generation, bytes. @param flags command line and NODE_OPTIONS of this process. */
 export function youngBytes(flags: string): number {
   const said = [...flags.matchAll(/--max[-_]semi[-_]space[-_]size[= ](\d+)/g)].at(-1)?.[1];
   return SEMI_SPACES * Number(said ?? SEMI_SPACE_MIB) * MIB;

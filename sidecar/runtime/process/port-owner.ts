@@ -1,15 +1,13 @@
-/**
- * Which process listens on a TCP port of this machine, for the message that it is taken. Linux only, and only what the
- * user may see; bounded, for it is asked when something has failed already.
- */
-
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 const LISTEN = '0A';
 const MAX_PROCESSES = 20_000;
 const MAX_COMMAND_CHARS = 160;
 
-/** `process 4711 (consul agent -dev)`; undefined: not known. */
+/**
+ * The process that listens on a TCP port, such as `process 4711 (consul agent -dev)`, for the message that a port is in use.
+ * Linux only, and only processes that this user may inspect; else undefined. At most 20,000 processes are read.
+ */
 export function portOwner(port: number): string | undefined {
   const sockets = new Set(
     ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => inodesIn(read(table), port)).map(linkOf),
@@ -20,7 +18,7 @@ export function portOwner(port: number): string | undefined {
   return undefined;
 }
 
-/** Of the sockets in a table of the kernel (proc(5)) that listen on `port`. */
+/** Inodes of sockets that listen on `port`, from `/proc/net/tcp` (proc(5)). */
 export function inodesIn(table: string, port: number): string[] {
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   return table.split('\n').flatMap((line) => {
@@ -44,7 +42,7 @@ function holds(pid: string, sockets: ReadonlySet<string>): boolean {
   });
 }
 
-/** On one line. */
+/** The command line, at most 160 characters, on one line. */
 function commandOf(pid: string): string {
   const words = read(`/proc/${pid}/cmdline`).split('\0').filter(Boolean).join(' ');
   const text = words || read(`/proc/${pid}/comm`).trim();

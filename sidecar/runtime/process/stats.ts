@@ -1,15 +1,7 @@
-/**
- * What the operating system says about this process, as metric families.
- *
- * Read only at scrape time: the usual event-loop-delay histogram wakes a hundred times a second, which alone
- * would break the promise that an idle sidecar costs no CPU. The loop is therefore described by its active and
- * idle time, and by how late a turn of it came during the scrape itself.
- */
-
 import { readdirSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 
-/** The shape of a metric family (`admin/view.ts`), for gauges and counters without labels. */
+/** A gauge or counter in the shape of `telemetry/metric.ts`, which `runtime/` may not import. */
 export interface ProcessStat {
   readonly kind: 'counter' | 'gauge';
   readonly name: string;
@@ -17,7 +9,11 @@ export interface ProcessStat {
   readonly samples: readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
 }
 
-/** CPU, memory, descriptors and event loop of this process. Takes one turn of the event loop. */
+/**
+ * Metrics of CPU, memory, descriptors and event loop, read at scrape time; takes one turn of the event loop. The loop is
+ * described by its active and idle time and by the delay of one turn during the scrape: a continuous delay histogram would
+ * wake an idle sidecar a hundred times a second.
+ */
 export async function processStats(): Promise<ProcessStat[]> {
   const lagMs = await turnDelayMs();
   const cpu = process.cpuUsage();
@@ -54,12 +50,12 @@ let memoryKnown: Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'external'> = {
   external: 0,
 };
 
-/** The last that could be read: it takes a descriptor. */
+/** The last reading: without a free descriptor there is no new one. */
 function memoryUsage(): typeof memoryKnown {
   try {
     memoryKnown = process.memoryUsage();
   } catch {
-    // As it was.
+    // the last reading stands
   }
   return memoryKnown;
 }

@@ -1,9 +1,9 @@
-/**
- * The two clocks of the process. Every decision gets one of these numbers as an argument; nothing outside
- * runtime/ reads a clock by itself, which is what lets tests drive time by hand.
- */
 import { performance } from 'node:perf_hooks';
 
+/**
+ * The two clocks of the process. Nothing outside `runtime/` and `cli/` reads a clock by itself: decisions get times as
+ * arguments, so that tests drive time by hand.
+ */
 export interface Clock {
   /** Milliseconds, fractional, monotonic, from an arbitrary origin. For every duration, deadline and order. */
   now(): number;
@@ -11,6 +11,7 @@ export interface Clock {
   wallNow(): number;
 }
 
+/** The clocks of the operating system. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),

@@ -1,8 +1,4 @@
-/**
- * Timers as an argument. For rare events: reloads, probes, restarts. Calls do not use these but the timing
- * wheel, which needs one of them at a time however many deadlines there are.
- */
-
+/** A timer that has been started. */
 export interface Timer {
   /** Stops it. Calling it again, or after it has fired, does nothing. */
   cancel(): void;
@@ -13,6 +9,10 @@ export interface TimerOptions {
   readonly unref?: boolean;
 }
 
+/**
+ * Starts timers, for rare events: reloads, probes, restarts. Calls use the timing wheel, which needs one system timer for all
+ * their deadlines.
+ */
 export interface Timers {
   /** Calls `fn` once, `delayMs` (≥ 0) from now, never within this turn of the event loop. */
   after(delayMs: number, fn: () => void, options?: TimerOptions): Timer;
@@ -20,7 +20,7 @@ export interface Timers {
   every(periodMs: number, fn: () => void, options?: TimerOptions): Timer;
 }
 
-/** Node turns any longer delay into 1 ms, with a warning. */
+/** Longest delay of `setTimeout`; Node turns a longer one into 1 ms, with a warning. */
 export const MAX_DELAY_MS = 2_147_483_647;
 
 class Once implements Timer {
@@ -50,6 +50,7 @@ class Once implements Timer {
   }
 }
 
+/** Node's timers, also for delays beyond `MAX_DELAY_MS`. */
 export const systemTimers: Timers = {
   after(delayMs, fn, options) {
     if (!(delayMs >= 0)) throw new RangeError(`timer delay must be at least 0 ms, not ${delayMs}`);

@@ -1,8 +1,7 @@
 /**
- * What a timing wheel holds. Entries carry their own links, so that scheduling one allocates nothing.
+ * An event at a time, for `TimingWheel`: extend it and implement `fire`. Entries carry the links of the wheel's lists, so that
+ * scheduling allocates nothing.
  */
-
-/** Something that happens at a time. Extend it; `fire` runs when the time has come. */
 export abstract class WheelEntry {
   /** When it fires, in the clock's milliseconds. Set by `TimingWheel.add`; read-only to others. */
   dueMs = 0;
@@ -19,7 +18,7 @@ export abstract class WheelEntry {
   abstract fire(): void;
 }
 
-/** An entry that calls a function, for those few who cannot extend `WheelEntry`. */
+/** An entry that calls a function, where no class can extend `WheelEntry`. */
 export class WheelTimer extends WheelEntry {
   constructor(private readonly fn: () => void) {
     super();

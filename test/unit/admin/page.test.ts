@@ -80,7 +80,7 @@ describe('admin page', () => {
   it('shows what the limits of the queue do, and nothing of those that are not there', () => {
     const view = new FakeView();
     view.queueReport = { running: 1, waiting: 3, waitingBytes: 400, concurrency: 2, evicted: 0 };
-    assert.ok(!/unloaded|gave way|rate|pressure/.test(renderPage(statusOf(view), 'n')));
+    assert.ok(!/unloaded|evicted|rate|pressure/.test(renderPage(statusOf(view), 'n')));
     view.queueReport = {
       ...view.queueReport,
       unloadedMs: 12.34,
@@ -91,7 +91,7 @@ describe('admin page', () => {
     };
     const html = renderPage(statusOf(view), 'n');
     const said =
-      '3 &lt;now&gt; · unloaded latency 12.3 ms · 5 gave way · 6 over their rate · memory pressure high';
+      '3 &lt;now&gt; · unloaded latency 12.3 ms · 5 evicted · 6 over their rate · memory pressure high';
     assert.ok(html.includes(said), html);
   });
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { metricsOf } from '../../../sidecar/app/metrics/traffic.js';
 import {
-  declaredFamilies,
+  declaredMetrics,
   documentedLabels,
   LABEL_NAMES,
   metricsReference,
@@ -16,7 +16,7 @@ const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts'))
   .sort()
   .map((name) => ({ name, text: readFileSync(join(folder, name), 'utf8') }));
-const families = declaredFamilies(sources.map(({ text }) => text));
+const families = declaredMetrics(sources.map(({ text }) => text));
 
 describe('mesh-config/METRICS.md', () => {
   it('is what `npm run generate` writes', () => {
@@ -74,7 +74,7 @@ describe('mesh-config/METRICS.md', () => {
       `{\n  kind: 'histogram',\n  name: 'outrider_c_seconds',\n  help: 'Three: \\'x\\'.',\n}`,
       `counter('outrider_a_total', 'Again.', [])`,
     ];
-    assert.deepEqual(declaredFamilies(source), [
+    assert.deepEqual(declaredMetrics(source), [
       { kind: 'counter', name: 'outrider_a_total', help: 'One.' },
       { kind: 'gauge', name: 'outrider_b', help: "It's two." },
       { kind: 'histogram', name: 'outrider_c_seconds', help: "Three: 'x'." },
