@@ -118,15 +118,18 @@ export class Consul implements Discovery {
   handOver(): void {
     this.registration?.close();
   }
+  /** Takes this instance and its sidecar out of the catalogue. Never rejects. */
   async deregister(): Promise<void> {
     await this.registration?.deregister();
   }
 
+  /** Why the sidecar is not ready, one sentence each; empty: it is. */
   notReady(): string[] {
     if (this.intentions === undefined || this.intentions.loaded()) return [];
     return ['intentions: not loaded from Consul yet'];
   }
 
+  /** What the admin server shows of Consul. */
   report(): RegistryReport {
     const registration = this.registration?.status();
     return {
@@ -147,11 +150,13 @@ export class Consul implements Discovery {
     return [...new Set([...ofUpstreams, ...(this.intentions?.unsupported() ?? [])])];
   }
 
+  /** The metrics of queries, targets and the registration. */
   metrics(): Metric[] {
     const extra = [...this.endpoints.metrics(), ...(this.registration?.metrics() ?? [])];
     return metrics(this.queries.statuses(), extra);
   }
 
+  /** Ends every query and every connection, and writes the cache. */
   close(): void {
     for (const watch of this.upstreams) watch.close();
     this.intentions?.close();

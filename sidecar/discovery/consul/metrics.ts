@@ -69,6 +69,7 @@ function byName(statuses: readonly QueryStatus[]): QueryStatus[] {
   return [...rows.values()];
 }
 
+/** Two rows of one name as one: counts are added up, of state, age and problem the worse counts. */
 function merge(a: QueryStatus, b: QueryStatus): QueryStatus {
   const problem = a.problem ?? b.problem;
   return {
@@ -180,6 +181,7 @@ export function targetMetrics(targets: readonly TargetReport[], parses: ParseCou
   ];
 }
 
+/** One sample for each status, also where no instance has it. */
 function byStatus({ title, members }: TargetReport): Sample[] {
   const counts: Record<Health, number> = { passing: 0, warning: 0, critical: 0 };
   for (const { status } of members) counts[status] += 1;

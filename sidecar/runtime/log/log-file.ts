@@ -244,12 +244,14 @@ export class LogFile implements LineDestination {
   }
 }
 
+/** Newlines from an offset on. */
 function countLines(buffer: Buffer, from: number): number {
   let lines = 0;
   for (let end = buffer.indexOf(NEWLINE, from); end !== -1; end = buffer.indexOf(NEWLINE, end + 1)) lines++;
   return lines;
 }
 
+/** Opening must not wait for the reader of a pipe: without one it fails with ENXIO. */
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
 const SYSTEM: LogFileSystem = {

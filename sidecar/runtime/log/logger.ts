@@ -27,6 +27,7 @@ export interface LogDestination {
   write(line: string): void;
 }
 
+/** Levels of a value that are shown; deeper ones read `[deep]`. */
 const MAX_DEPTH = 6;
 /** What stands in place of a secret. */
 export const REDACTED = '[redacted]';
@@ -53,6 +54,7 @@ export function redact(value: unknown, depth = 0): unknown {
   return copy;
 }
 
+/** An error as JSON: name, message, code, stack, and its cause to the same depth. */
 function describeError(error: Error, depth: number): unknown {
   const { name, message, stack, cause } = error;
   const code = (error as NodeJS.ErrnoException).code;

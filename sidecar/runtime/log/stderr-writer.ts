@@ -36,6 +36,7 @@ export class StderrWriter {
 
   constructor(private readonly system: Writing = SYSTEM) {}
 
+  /** Takes one line with its newline. Returns at once. */
   write(line: string): void {
     if (this.held + line.length > MAX_HELD) {
       this.dropped++;
@@ -95,6 +96,7 @@ export class StderrWriter {
   }
 }
 
+/** To sleep at the end of the process, when no timer fires any more. */
 const CELL = new Int32Array(new SharedArrayBuffer(4));
 
 const SYSTEM: Writing = {

@@ -39,6 +39,7 @@ export class CacheEncoder {
 
   constructor(private readonly section: string) {}
 
+  /** Adds a piece of the body; the pieces joined must be one JSON value. */
   add(piece: string): void {
     const chunk = Buffer.from(piece, 'utf8');
     this.hash.update(chunk);
@@ -88,6 +89,7 @@ export function prepareDirectory(dir: string): string | undefined {
   }
 }
 
+/** Why a file or directory cannot be trusted: its owner, or a mode that lets others write. */
 function faultOf(stat: { readonly mode: number; readonly uid: number }): string | undefined {
   const { uid } = userInfo();
   if (uid >= 0 && stat.uid !== uid) return 'it belongs to another user';

@@ -11,6 +11,7 @@ export function* jsonPieces(value: unknown): Generator<string> {
   else yield JSON.stringify(value) ?? 'null';
 }
 
+/** An array in slices of 250 elements, which are joined by commas without a bracket between them. */
 function* arrayPieces(items: readonly unknown[]): Generator<string> {
   if (items.length <= PIECE) {
     yield JSON.stringify(items);
@@ -23,6 +24,7 @@ function* arrayPieces(items: readonly unknown[]): Generator<string> {
   yield ']';
 }
 
+/** An object whose long arrays are cut into pieces; one without long arrays is a single piece. */
 function* memberPieces(members: Readonly<Record<string, unknown>>): Generator<string> {
   if (!Object.values(members).some((member) => Array.isArray(member) && member.length > PIECE)) {
     yield JSON.stringify(members);
@@ -40,6 +42,7 @@ function* memberPieces(members: Readonly<Record<string, unknown>>): Generator<st
   yield before === '{' ? '{}' : '}';
 }
 
+/** Whether a value is written member by member: no class instance, and no `toJSON` of its own. */
 function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
   return (
     value !== null &&

@@ -13,8 +13,10 @@ export function cachedInstances(kept: unknown): InstanceList | undefined {
   return { instances: kept, skipped: 0, problem: undefined };
 }
 
+/** Fields that must be strings. */
 const TEXTS = ['key', 'id', 'node', 'address', 'why', 'service', 'datacenter'] as const;
 
+/** Whether a value has the shape of an instance: a cache of another version must not reach the data plane. */
 function isInstance(value: unknown): value is Instance {
   if (typeof value !== 'object' || value === null) return false;
   const { port, weight, status, tags, meta, version } = value as Record<string, unknown>;

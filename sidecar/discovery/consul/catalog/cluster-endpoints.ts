@@ -68,6 +68,7 @@ export class ClusterEndpoints {
   }
 }
 
+/** An instance as an endpoint. @param at the place of its target in the order of failover, from 0 */
 function endpointOf(instance: Instance, target: Target, at: number): EndpointConfig {
   const isCritical = instance.status === 'critical';
   return {

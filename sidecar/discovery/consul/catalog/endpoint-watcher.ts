@@ -24,6 +24,7 @@ export interface TargetState {
 export interface TargetWatch {
   /** Connections contradict what is known: Consul is read again, at most about once a second. */
   doubt(why: string): void;
+  /** Ends every query and the parse thread. */
   close(): void;
 }
 
@@ -48,6 +49,7 @@ export { filterFor, type Target } from './target.js';
 
 type Listener = (state: TargetState) => void;
 
+/** While instances are kept although Consul took them away, this often it is checked whether they still answer. */
 const REEVALUATE_MS = 1_000;
 
 /**
@@ -87,6 +89,7 @@ export class EndpointWatcher {
     };
   }
 
+  /** Instances by status, kept ones, skipped entries, and where answers were parsed. */
   metrics(): Metric[] {
     const targets = [...this.entries.values()].map((entry) => entry.report());
     return targetMetrics(targets, this.pool.counts);
@@ -135,6 +138,7 @@ class WatchedTarget {
     });
   }
 
+  /** Adds a user: the first one starts the query, a later one is called at once with what is known. */
   add(listener: Listener): void {
     this.listeners.add(listener);
     if (this.query === undefined) this.open();
@@ -148,6 +152,7 @@ class WatchedTarget {
     return true;
   }
 
+  /** Reads Consul again, unless the user has left. */
   doubt(listener: Listener, why: string): void {
     if (this.listeners.has(listener)) this.query?.reread(why);
   }
@@ -159,6 +164,7 @@ class WatchedTarget {
     this.stream.close();
   }
 
+  /** What the metrics show of this target. */
   report() {
     const { title, registry, skipped, holds } = this;
     return {

@@ -17,6 +17,7 @@ export function logEvictionsHeld<I extends Listed>(
   );
 }
 
+/** Why a hold ended, as it stands in the log. */
 const ENDS: Readonly<Record<GuardEnd, string>> = {
   recovered: 'it lists enough instances',
   expired: 'the grace time is over',

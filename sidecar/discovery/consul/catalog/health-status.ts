@@ -8,6 +8,7 @@ export interface AggregateStatus {
   readonly why: string;
 }
 
+/** Characters of the reason; Consul cuts outputs at 4 KiB. */
 const MAX_WHY = 200;
 const PASSING: AggregateStatus = { status: 'passing', why: '' };
 /** What a proxy's check says that stands for the checks of its service: the check that fails there, and its output. */
@@ -33,6 +34,7 @@ export function aggregateStatus(checks: readonly unknown[]): AggregateStatus {
   return { status: worstRank === 1 ? 'warning' : 'critical', why: reasonOf(worst) };
 }
 
+/** 3: maintenance, 2: critical, 1: warning, 0: passing or a status that Consul does not have. */
 function rankOf(check: unknown): number {
   if (isMaintenance(check)) return 3;
   switch (textIn(check, 'Status')) {
@@ -46,6 +48,7 @@ function rankOf(check: unknown): number {
   }
 }
 
+/** Whether a check is the one that an operator sets by `consul maint`, on the node or on the service. */
 function isMaintenance(check: unknown): boolean {
   const id = textIn(check, 'CheckID');
   const isOne =
@@ -53,6 +56,7 @@ function isMaintenance(check: unknown): boolean {
   return isOne && textIn(check, 'Status') !== 'passing';
 }
 
+/** `NAME: first line of its output`. An alias check stands for another check, which is named in its place. */
 function reasonOf(check: unknown): string {
   const name = textIn(check, 'Name') || textIn(check, 'CheckID') || 'a check without a name';
   const output = textIn(check, 'Output') || textIn(check, 'Notes');

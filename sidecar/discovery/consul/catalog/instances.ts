@@ -83,6 +83,7 @@ class InstanceReader {
     else this.admit(found);
   }
 
+  /** The instances so far, in the order of the answer. */
   end(): InstanceList {
     return { instances: [...this.byKey.values()], skipped: this.skipped, problem: this.problem };
   }
@@ -117,8 +118,10 @@ function parsed(text: string): Json {
   }
 }
 
+/** Of two instances with one address the one of the lower rank counts. */
 const RANK: Readonly<Record<Health, number>> = { passing: 0, warning: 1, critical: 2 };
 
+/** An instance as messages name it. */
 function titleOf({ id, node }: { readonly id: string; readonly node: string }): string {
   return `instance ${quote(id)} on node ${quote(node)}`;
 }
@@ -148,6 +151,7 @@ function readEntry(entry: Json, options: ReadOptions): Instance | string {
   return build(node, service, place, judgement, name);
 }
 
+/** The instance of an entry whose address and names are valid; what is too long in its metadata is left out. */
 function build(node: Json, service: Json, place: Place, judgement: AggregateStatus, name: string): Instance {
   const { host, port } = place;
   const meta = metaOf(service);
@@ -190,19 +194,23 @@ function placeOf(node: Json, service: Json, { wan }: ReadOptions): Place {
   return { host: nodeFar || textIn(node, 'Address'), port, said };
 }
 
+/** A value of an answer in a message, at most 80 characters. */
 function shown(value: unknown): string {
   return oneLine(JSON.stringify(value) ?? 'nothing', 80);
 }
 
+/** The service that a certificate must name: of a proxy, its destination. */
 function destinationOf(service: Json): string {
   return proxied(service, 'DestinationServiceName') || textIn(service, 'Service');
 }
 
+/** The id of the service instance: of a proxy, the one of its destination where it names one. */
 function idOf(service: Json): string {
   const id = proxied(service, 'DestinationServiceID');
   return id === '' || id.length > MAX_NAME ? ownIdOf(service) : id;
 }
 
+/** The id of the entry itself; Consul takes the name for an absent one. */
 function ownIdOf(service: Json): string {
   return textIn(service, 'ID') || textIn(service, 'Service');
 }
@@ -220,6 +228,7 @@ function weightOf(service: Json, status: Health): number {
   return Math.min(Math.max(0, weight), MAX_WEIGHT);
 }
 
+/** At most 128 entries of at most 512 characters; others are left out. */
 function metaOf(service: Json): Readonly<Record<string, string>> {
   const meta: Record<string, string> = {};
   for (const [name, value] of Object.entries(objectIn(service, 'Meta') ?? {}).slice(0, MAX_META)) {
@@ -230,6 +239,7 @@ function metaOf(service: Json): Readonly<Record<string, string>> {
   return meta;
 }
 
+/** A finite number; `otherwise` for everything else. */
 function numberOf(value: unknown, otherwise = Number.NaN): number {
   return typeof value === 'number' && Number.isFinite(value) ? value : otherwise;
 }

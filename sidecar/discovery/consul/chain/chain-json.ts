@@ -54,6 +54,7 @@ export function parseChain(text: string): Chain {
   };
 }
 
+/** A node by its key. @throws Error for one that is absent or of an unknown type. */
 function nodeOf(key: string, json: Json | undefined): ChainNode {
   if (json === undefined) throw new Error(`the discovery chain has no node ${quote(key)}`);
   const type = textIn(json, 'Type');
@@ -64,6 +65,7 @@ function nodeOf(key: string, json: Json | undefined): ChainNode {
   return { type, name: textIn(json, 'Name'), json };
 }
 
+/** A target by its id. @throws Error for one that is absent or names no service. */
 function targetOf(id: string, json: Json | undefined): ChainTarget {
   const service = textIn(json, 'Service');
   if (json === undefined || service === '') throw new Error(`the discovery chain has no target ${quote(id)}`);
@@ -79,6 +81,7 @@ function targetOf(id: string, json: Json | undefined): ChainTarget {
   };
 }
 
+/** The units of Go's `time.Duration`, in ms. */
 const UNITS_MS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,

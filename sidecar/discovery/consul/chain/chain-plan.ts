@@ -48,6 +48,7 @@ class PlanReader {
     this.clusters = new ClusterReader(chain, refuse);
   }
 
+  /** The routes of a router, or the one route of a service without a router. */
   routes(): TrafficRoute[] {
     const { start } = this.chain;
     if (start.type !== 'router') return [this.routeTo(start, {})];

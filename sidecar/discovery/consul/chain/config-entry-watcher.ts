@@ -37,6 +37,7 @@ export class ConfigEntryWatcher {
     this.chain(upstream, (plan) => listener.plan(plan));
   }
 
+  /** Ends the three queries; the listener is not called after it. */
   close(): void {
     this.isClosed = true;
     for (const watch of this.watches) watch.close();
@@ -81,6 +82,7 @@ interface ReadChain {
   readonly plan: ChainPlan;
 }
 
+/** A chain with its text, which the cache keeps: a later version may read more from it. */
 function chainOf(text: string): ReadChain {
   return { text, plan: planOf(text) };
 }

@@ -30,10 +30,15 @@ export function matchOf(match: Json | undefined): Matched {
   }
 }
 
+/** A route that no call of gRPC can match. */
 function never(why: string): Matched {
   return { kind: 'never', why };
 }
 
+/**
+ * The path of a match. A prefix of `/` matches every path, and so is none. `CaseInsensitive` has no effect on a
+ * regex.
+ */
 function pathOf(http: Json): Path {
   const exact = textIn(http, 'PathExact');
   const prefix = textIn(http, 'PathPrefix');
@@ -44,8 +49,10 @@ function pathOf(http: Json): Path {
   return prefix === '' || prefix === '/' ? {} : { prefix, ...ignoreCase };
 }
 
+/** The fields of `Match.HTTP.Header` that are read; another one that is set makes the route unreadable. */
 const HEADER_FIELDS = ['Name', 'Present', 'Exact', 'Prefix', 'Suffix', 'Regex', 'Invert'];
 
+/** One header of a match. @throws Unreadable when it names no header or asks for what is unknown. */
 function headerOf(header: unknown): HeaderMatch {
   const name = textIn(header, 'Name').toLowerCase();
   const invert = (header as Json | null)?.['Invert'] === true;

@@ -18,6 +18,7 @@ const REFUSED = [
   'PassiveHealthCheck',
   'BalanceOutboundConnections',
 ] as const;
+/** Of `Limits`, these count connections and requests that wait; a sidecar has its own bounds for both. */
 const REFUSED_LIMITS = ['MaxConnections', 'MaxPendingRequests'] as const;
 
 /**

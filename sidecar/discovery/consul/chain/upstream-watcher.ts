@@ -82,6 +82,7 @@ export class UpstreamWatcher {
     this.open();
   }
 
+  /** Ends the queries of rules and targets; no snapshot is published after it. */
   close(): void {
     this.isClosed = true;
     this.failoverTimer?.cancel();
@@ -240,6 +241,7 @@ function hasOwnTarget({ datacenter, tags, meta, failover }: DiscoveryConfig): bo
   return datacenter !== undefined || tags.length > 0 || Object.keys(meta).length > 0 || failover.length > 0;
 }
 
+/** The same plan with the services themselves as targets, not their proxies. */
 function withoutMesh(plan: ChainPlan): ChainPlan {
   const clusters = [...plan.clusters].map(([name, cluster]): [string, ClusterPlan] => {
     const targets = cluster.targets.map((target): Target => ({ ...target, via: 'plain' }));
@@ -248,10 +250,12 @@ function withoutMesh(plan: ChainPlan): ChainPlan {
   return { ...plan, clusters: new Map(clusters) };
 }
 
+/** The cluster of an upstream whose file names the target, with its failover targets. */
 function clusterOf(discovery: DiscoveryConfig): ClusterPlan {
   return { targets: [targetOf(discovery), ...discovery.failover.map(targetOf)] };
 }
 
+/** A target of the file, with a filter for its tags and metadata. */
 function targetOf({ service, datacenter, tags, meta }: DiscoveryTarget): Target {
   const filter = filterFor(tags, meta);
   return {

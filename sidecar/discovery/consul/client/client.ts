@@ -36,6 +36,7 @@ export class ConsulAgent implements AgentReader {
     this.client = clientFor(settings, this.sockets);
   }
 
+  /** Reads a path below `/v1`; blocks where the query holds `index` and `wait`. */
   get(path: string, query: Query, options: GetOptions): Promise<Answer> {
     return this.request('GET', path, query, undefined, options);
   }
@@ -45,6 +46,7 @@ export class ConsulAgent implements AgentReader {
     return this.request('PUT', path, query, body, options);
   }
 
+  /** Takes a service and its checks out of the agent. */
   deregisterService(id: string, options: GetOptions): Promise<Answer> {
     return this.exchange(options, (common) => this.client.agent.service.deregister({ ...common, id }));
   }
@@ -148,6 +150,7 @@ interface PapiRequest {
   pipe?: Writable;
 }
 
+/** The npm client on the given connections. Its base URL needs a host, also for a Unix socket. */
 function clientFor({ address }: AgentSettings, sockets: HttpAgent): Client {
   const isUnix = address.kind === 'unix';
   const host = isUnix
@@ -171,6 +174,7 @@ function clientFor({ address }: AgentSettings, sockets: HttpAgent): Client {
   return client;
 }
 
+/** The connections to the agent, kept alive: TLS with the CA and client certificate of the settings. */
 function socketsFor({ address, tls }: AgentSettings): HttpAgent {
   const options = {
     keepAlive: true,

@@ -56,6 +56,7 @@ export class Exchange extends EventEmitter {
     return receiver;
   }
 
+  /** Fails the request, if it has not failed yet, and emits `cancel`. */
   fail(error: AgentError): void {
     if (this.failure !== undefined) return;
     this.failure = error;
@@ -127,10 +128,12 @@ export class Exchange extends EventEmitter {
   }
 }
 
+/** Whether a status is not 2xx: of such an answer 4 KiB are kept. */
 function isFault(status = 0): boolean {
   return Math.floor(status / 100) !== 2;
 }
 
+/** A header as one text; several values are joined by commas. */
 function headerOf(response: IncomingMessage, name: string): string | undefined {
   const value = response.headers[name];
   return Array.isArray(value) ? value.join(', ') : value;

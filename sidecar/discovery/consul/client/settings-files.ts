@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 /** The environment variables of the process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** PEM files and tokens are a few KiB. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
 /** The message for a wrong setting: what it is and what was expected. @param from the option or the variable. */

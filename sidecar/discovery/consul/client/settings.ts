@@ -57,6 +57,7 @@ export function describeAddress(address: AgentAddress): string {
   return `${address.protocol}//${host}:${address.port}${address.path}`;
 }
 
+/** The address in `CONSUL_HTTP_ADDR`; `127.0.0.1:8500` where it is unset, as for Consul's own tools. */
 function fromVariable(text: string | undefined, ssl: boolean): AgentAddress {
   if (text === undefined || text === '') text = '127.0.0.1:8500';
   const address = parseAddress('CONSUL_HTTP_ADDR', text, ssl);
@@ -66,6 +67,7 @@ function fromVariable(text: string | undefined, ssl: boolean): AgentAddress {
 
 const EXPECTED_ADDRESS = 'http://host:port, https://host:port, unix:///path or host:port';
 
+/** An address as Consul's tools spell it. @throws Error that quotes no address with credentials in it. */
 function parseAddress(from: string, text: string, ssl: boolean): AgentAddress {
   const protocol = ssl ? 'https:' : 'http:';
   if (text.startsWith('unix://')) {
@@ -115,6 +117,7 @@ function refuseEnterprise(env: Environment): void {
   }
 }
 
+/** The spellings that Go's `strconv.ParseBool` takes. */
 const TRUE = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
 const FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
 
@@ -127,6 +130,9 @@ function flag(env: Environment, name: string): boolean | undefined {
   throw new Error(wrong(name, value, 'true or false'));
 }
 
+/**
+ * Certificates of the file, each else from its variable. A client certificate needs its key, and the other way round.
+ */
 function tlsOf({ tls }: ConsulConfig, env: Environment): AgentTls {
   const ca = authorities(tls.ca, env);
   const cert = pem('consul.tls.cert', tls.cert, 'CONSUL_CLIENT_CERT', env, 'CERTIFICATE');
@@ -146,6 +152,7 @@ function tlsOf({ tls }: ConsulConfig, env: Environment): AgentTls {
   };
 }
 
+/** The CA of the file or of `CONSUL_CACERT`, else all certificates in the directory `CONSUL_CAPATH`. */
 function authorities(file: string | undefined, env: Environment): string[] | undefined {
   const one = pem('consul.tls.ca', file, 'CONSUL_CACERT', env, 'CERTIFICATE');
   if (one !== undefined) return [one];
@@ -166,6 +173,10 @@ function authorities(file: string | undefined, env: Environment): string[] | und
   return found;
 }
 
+/**
+ * The content of a PEM file that the option or the variable names; undefined where neither does. @throws Error of one
+ * line
+ */
 function pem(
   option: string,
   path: string | undefined,
@@ -186,6 +197,7 @@ function pem(
   return text;
 }
 
+/** Whether a text has a PEM block of this kind, such as `CERTIFICATE`; `RSA PRIVATE KEY` counts as `PRIVATE KEY`. */
 function holds(text: string, what: string): boolean {
   return new RegExp(`-----BEGIN ([A-Z0-9]+ )*${what}-----`).test(text);
 }

@@ -25,6 +25,7 @@ export function parseRootsAnswer(body: Buffer): ConnectRoots {
   return readRoots(decode(body, 'the roots'));
 }
 
+/** The roots that can be used, the active one first. @throws Error when there is none */
 function readRoots(answer: unknown): ConnectRoots {
   const trustDomain = textIn(answer, 'TrustDomain');
   if (trustDomain === '') throw new Error('the answer names no TrustDomain');
@@ -55,6 +56,7 @@ export function parseLeafAnswer(body: Buffer): ConnectLeaf {
   return readLeaf(decode(body, 'the leaf'));
 }
 
+/** Certificate and key; the chain is verified in identity.ts, together with the roots. */
 function readLeaf(answer: unknown): ConnectLeaf {
   const certPem = textIn(answer, 'CertPEM');
   const keyPem = textIn(answer, 'PrivateKeyPEM');
@@ -80,6 +82,7 @@ export function cachedLeaf(kept: unknown): ConnectLeaf | undefined {
     : undefined;
 }
 
+/** The `IntermediateCerts` of a root as one PEM text. */
 function intermediatesOf(root: unknown): string {
   return listIn(root, 'IntermediateCerts')
     .filter((pem) => typeof pem === 'string')
@@ -96,6 +99,7 @@ function decode(body: Buffer, what: string): unknown {
   }
 }
 
+/** PEM blocks are joined as text, so that each has to end with a line feed. */
 function endLine(pem: string): string {
   return pem.endsWith('\n') ? pem : `${pem}\n`;
 }

@@ -14,6 +14,7 @@ export type DefaultAnswer =
 /** A source no intention names. */
 export const PROBE_SOURCE = 'outrider-asks-for-the-default';
 
+/** For each of the three reads. */
 const TIMEOUT_MS = 5_000;
 
 /**
@@ -60,6 +61,7 @@ export function configuredAction(debug: unknown): Action | undefined {
 
 type Reading = { readonly value: unknown } | { readonly problem: string; readonly isRefusal: boolean };
 
+/** One JSON answer, or why there is none; a 403 is a refusal and not a fault. */
 async function read(agent: AgentReader, options: GetOptions, path: string, query: Query): Promise<Reading> {
   try {
     const { body } = await agent.get(path, query, options);

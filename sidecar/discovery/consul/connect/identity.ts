@@ -66,10 +66,12 @@ export class ConnectIdentity implements IdentitySource {
     this.watches = [this.watchRoots(watches), this.watchLeaf(watches)];
   }
 
+  /** The identity in use; undefined before the first one. */
   current(): Identity | undefined {
     return this.identity;
   }
 
+  /** Calls the listener with each later identity. Returns the function that ends that. */
   subscribe(listener: (identity: Identity) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
@@ -80,6 +82,7 @@ export class ConnectIdentity implements IdentitySource {
     return this.roots?.trustDomain;
   }
 
+  /** The problem, if any, and the expiry in ms since 1970. */
   status(): IdentityStatus {
     const problem = this.problem();
     const notAfterMs = this.identity?.notAfterMs;
@@ -89,6 +92,7 @@ export class ConnectIdentity implements IdentitySource {
     };
   }
 
+  /** Ends queries, timers and subscriptions. */
   close(): void {
     this.isClosed = true;
     this.settleTimer?.cancel();

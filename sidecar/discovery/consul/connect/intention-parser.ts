@@ -59,11 +59,13 @@ function nameIn(entry: unknown, field: string): string {
   return name;
 }
 
+/** Whether one side of an entry is in the default namespace and partition, and not behind a peering. */
 function isOurs(entry: unknown, side: 'Source' | 'Destination'): boolean {
   const isDefault = (field: string): boolean => ['', 'default', '*'].includes(textIn(entry, field));
   return isDefault(`${side}NS`) && isDefault(`${side}Partition`) && textIn(entry, `${side}Peer`) === '';
 }
 
+/** The action or the permissions of an entry. @param notes gets what is not applied as written */
 function whatOf(entry: unknown, notes: string[]): Pick<Intention, 'action' | 'permissions'> {
   const doubts = doubtsOf(entry);
   const listed = fieldIn(entry, 'Permissions');
@@ -90,6 +92,7 @@ function doubtsOf(entry: unknown): string[] {
   return doubts;
 }
 
+/** The fields that are read. Another one that is set makes the permission foreign, which fails closed. */
 const PERMISSION_FIELDS = ['Action', 'HTTP'];
 const HTTP_FIELDS = ['PathExact', 'PathPrefix', 'PathRegex', 'Header', 'Methods'];
 const HEADER_FIELDS = [
@@ -104,6 +107,7 @@ const HEADER_FIELDS = [
   'IgnoreCase',
 ];
 
+/** One permission. @param isDoubtful the intention asks for more than can be checked */
 function readPermission(entry: unknown, isDoubtful: boolean): Permission {
   const http = fieldIn(entry, 'HTTP');
   const paths = (['PathExact', 'PathPrefix', 'PathRegex'] as const).filter(
@@ -161,6 +165,7 @@ function hasOthers(value: unknown, known: readonly string[]): boolean {
   return Object.entries(value).some(([field, said]) => !known.includes(field) && isSet(said));
 }
 
+/** Whether a field says something: empty values are what Consul writes for absent ones. */
 function isSet(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0;
   return value !== null && value !== undefined && value !== '' && value !== false && value !== 0;

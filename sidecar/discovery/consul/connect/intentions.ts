@@ -71,6 +71,7 @@ export class ConnectIntentions {
     return this.current;
   }
 
+  /** Whether list and default have been known once. */
   loaded(): boolean {
     return this.current.isLoaded;
   }
@@ -80,11 +81,13 @@ export class ConnectIntentions {
     return this.rules?.notes ?? [];
   }
 
+  /** Why the intentions cannot be read or are not in force; absent while all is well. */
   status(): { readonly problem?: string } {
     const problem = this.problem ?? this.watch.status().problem;
     return problem === undefined ? {} : { problem };
   }
 
+  /** Ends the query and the timers; the table stays as it is. */
   close(): void {
     this.isClosed = true;
     this.askTimer?.cancel();
@@ -198,6 +201,7 @@ export class ConnectIntentions {
   }
 }
 
+/** The section of the cache file. */
 function sectionOf(service: string): string {
   return `intentions-${service}`;
 }

@@ -60,11 +60,13 @@ function endOfString(text: Buffer, at: number): number {
   return i;
 }
 
+/** @throws Error for anything but space after the closing bracket. */
 function nothingAfter(text: Buffer, at: number): void {
   const after = skipSpace(text, at);
   if (after < text.length) throw new Error(`found ${beginning(text, after)} after the JSON array`);
 }
 
+/** Index of the next octet above 0x20; the length of the text where there is none. */
 function skipSpace(text: Buffer, from: number): number {
   let at = from;
   while (at < text.length && text[at]! <= SPACE) at += 1;

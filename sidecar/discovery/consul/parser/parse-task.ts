@@ -22,6 +22,7 @@ export class ParseTask {
 
   constructor(private readonly send: (message: FromWorker) => void) {}
 
+  /** Handles a message of the main thread; each `parse` is answered by `parsed` or `failed`. */
   handle(message: ToWorker): void {
     if (message.kind === 'parse') this.parse(message);
     else if (message.kind === 'next') this.next(message.job);

@@ -5,6 +5,7 @@ import type { FromWorker, ToWorker } from './messages.js';
 
 /** Smaller answers (about 130 instances) take less than 3 ms. */
 export const LARGE_BYTES = 256 * 1024;
+/** The thread ends after this long without work: it holds memory that a sidecar at rest does not need. */
 const IDLE_MS = 60_000;
 /** 32 MiB take about a second. */
 const LIMIT_MS = 20_000;
@@ -61,6 +62,7 @@ export class ParsePool {
     private readonly startThread: () => ParseThread = startWorker,
   ) {}
 
+  /** The answers of one query, compared with each other. */
   stream(options: ReadOptions): InstanceStream {
     return new Stream(this, this.nextId(), options);
   }
@@ -232,6 +234,7 @@ function movable(body: Buffer): ArrayBuffer[] {
   return body.buffer instanceof ArrayBuffer && body.buffer.byteLength > LARGE_BYTES ? [body.buffer] : [];
 }
 
+/** The error of a parse that has not ended. */
 function failure(why: unknown): Error {
   return new Error(`the answer was not parsed: ${why instanceof Error ? why.message : String(why)}`);
 }

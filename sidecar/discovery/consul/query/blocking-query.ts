@@ -68,6 +68,7 @@ export class BlockingQuery<T> {
     this.bucket = new ReadBucket(deps.clock.now());
   }
 
+  /** Makes the first read, which does not block. */
   start(): void {
     if (this.spec.cache !== undefined)
       this.cacheTimer = this.deps.timers.after(CACHE_AFTER_MS, () => this.useCache());
@@ -79,6 +80,7 @@ export class BlockingQuery<T> {
     return this.latest;
   }
 
+  /** How the query stands, read at scrape time. */
   status(): QueryStatus {
     return {
       name: this.spec.name,
@@ -111,6 +113,7 @@ export class BlockingQuery<T> {
     this.schedule(withinMs * this.deps.random());
   }
 
+  /** Abandons the read under way; no event follows. */
   close(): void {
     this.isClosed = true;
     this.abandon();

@@ -64,10 +64,12 @@ export class QueryRegistry {
     };
   }
 
+  /** How each query stands, in the order of their first use. */
   statuses(): readonly QueryStatus[] {
     return [...this.shared.values()].map(({ query }) => query.status());
   }
 
+  /** Ends every query; no user is notified after it. */
   close(): void {
     for (const { query, listeners } of this.shared.values()) {
       listeners.clear();

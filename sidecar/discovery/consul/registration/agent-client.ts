@@ -18,6 +18,7 @@ export interface AgentState {
   readonly checks: ReadonlyMap<string, AgentCheck>;
 }
 
+/** For each answer: the agent is asked for this instance's own services and checks only. */
 const MAX_BYTES = 4 * 1024 * 1024;
 /** The agent is on this machine: an answer that takes longer does not come. */
 const TIMEOUT_MS = 5_000;

@@ -58,6 +58,7 @@ export function readChecks(body: Buffer): ReadonlyMap<string, AgentCheck> {
   );
 }
 
+/** The members of a JSON object that are objects. @param what names the list in the error */
 function objectsOf(body: Buffer, what: string): [string, Record<string, unknown>][] {
   let document: unknown;
   try {

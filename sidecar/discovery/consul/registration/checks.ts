@@ -28,6 +28,10 @@ export class Check {
 
   constructor(readonly id: string) {}
 
+  /**
+   * Sets what the check should say, on one line and at most 400 characters; numbers that change in a sentence do not
+   * count as a change.
+   */
   set(status: CheckState['status'], output: string): void {
     const text = output.replace(/\s+/g, ' ').trim().slice(0, MAX_OUTPUT);
     if (status !== this.state.status || !isSameExceptNumbers(text, this.state.output))
@@ -44,6 +48,7 @@ export class Check {
     return this.held?.status === this.state.status && this.held.output !== this.state.output;
   }
 
+  /** The agent has taken this state. */
   noteSent(state: CheckState, nowMs: number): void {
     this.sent = state;
     this.sentMs = nowMs;

@@ -40,6 +40,7 @@ export class DefinitionWatcher {
     });
   }
 
+  /** Ends the watch without a call of `onDoubt`. */
   stop(): void {
     const { running } = this;
     this.running = undefined;

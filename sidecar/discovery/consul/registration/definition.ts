@@ -106,6 +106,7 @@ const MODEL: CheckText = {
 const CALLER: CheckText = { name: 'caller', notes: 'Outrider: serves no model; as healthy as its sidecar' };
 const SIDECAR: CheckText = { name: 'sidecar', notes: 'Outrider: the sidecar can take calls' };
 
+/** Consul's bounds on metadata: entries, characters of a key, characters of a value. */
 const MAX_META = 64;
 const MAX_META_KEY = 128;
 const MAX_META_VALUE = 512;
@@ -187,6 +188,7 @@ export function definitionsOf(
   return { service, proxy };
 }
 
+/** A check that the sidecar refreshes. Consul removes a service whose check was critical for `deregister_after`. */
 function ttlCheck(
   id: string,
   { name, notes }: CheckText,
@@ -259,18 +261,22 @@ function metaOf({ version, models }: ServiceInstance, { meta }: RegistrationConf
   return Object.fromEntries(shortened.filter(([, value]) => value !== '').slice(0, MAX_META));
 }
 
+/** An entry of metadata, unless the operator's has one of the same name. */
 function absentFrom(meta: object, key: string, value: string): Record<string, string> {
   return Object.hasOwn(meta, key) ? {} : { [key]: value };
 }
 
+/** Whether an address can be registered, which takes a host and a port above 0. */
 function isTcp(address: Address | undefined): address is Extract<Address, { kind: 'tcp' }> {
   return address?.kind === 'tcp' && address.port > 0;
 }
 
+/** Whether a listener's host is every address, which peers cannot connect to. */
 function isWildcard(host: string): boolean {
   return host === '' || host === '0.0.0.0' || host === '::';
 }
 
+/** The address on this machine at which a listener can be reached. */
 function loopbackFor(host: string): string {
   if (!isWildcard(host)) return host;
   return host === '::' ? '::1' : '127.0.0.1';
@@ -281,6 +287,7 @@ export function isSame(wanted: ServiceDefinition, found: AgentService): boolean 
   return JSON.stringify(essenceOf({ ...wanted, Service: wanted.Name })) === JSON.stringify(essenceOf(found));
 }
 
+/** What of a service is compared, in one order and with Consul's defaults in place of absent fields. */
 function essenceOf(service: AgentService): unknown {
   const proxy = service.Proxy;
   const upstreams = (proxy?.Upstreams ?? []).map((upstream) =>

@@ -61,6 +61,7 @@ export class Registration {
     this.sync = new RegistrationSync(agent, deps, instance, settings, () => this.tick());
   }
 
+  /** Registers, and keeps it up until `deregister` or `close`. */
   start(): void {
     this.isStarted = true;
     this.tick();
@@ -73,11 +74,13 @@ export class Registration {
     this.tick();
   }
 
+  /** Whether the agent had everything when last asked, and the problem, if any. */
   status(): RegistrationStatus {
     const problem = this.problem ?? (this.sync.isConflicting ? CONFLICT_PROBLEM : undefined);
     return { registered: this.sync.isConfirmed, ...(problem === undefined ? {} : { problem }) };
   }
 
+  /** Registered or not, definitions sent, failures, and the state of each check. */
   metrics(): Metric[] {
     const { isConfirmed, registrations, checks } = this.sync;
     return registrationMetrics(isConfirmed, { registrations, failures: this.failed }, [

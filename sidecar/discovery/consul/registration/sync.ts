@@ -13,6 +13,7 @@ import {
 } from './definition.js';
 import { DefinitionWatcher } from './definition-watcher.js';
 
+/** A third of the TTL of the checks: two refreshes in a row may be lost. */
 const REFRESH_MS = 10_000;
 const COMPARE_MS = 15_000;
 const JITTER = 0.1;
@@ -87,6 +88,7 @@ export class RegistrationSync {
     }
   }
 
+  /** Whether a round has something to do. */
   isDue(nowMs: number): boolean {
     return !this.isConfirmed || nowMs >= this.compareAtMs || this.due(nowMs).length > 0;
   }
@@ -124,6 +126,7 @@ export class RegistrationSync {
     this.isConfirmed = false;
   }
 
+  /** Ends the watch of the definition. */
   end(): void {
     this.isEnded = true;
     this.watch.stop();
@@ -214,6 +217,7 @@ export class RegistrationSync {
   }
 }
 
+/** Whether the agent has this definition and all of its checks. */
 function isHeld(definition: ServiceDefinition, { services, checks }: AgentState): boolean {
   const found = services.get(definition.ID);
   if (found === undefined || !isSame(definition, found)) return false;
