@@ -9,13 +9,15 @@ import { CacheFile } from './cache/cache-file.js';
 import { EndpointWatcher } from './catalog/endpoint-watcher.js';
 import { UpstreamWatcher } from './chain/upstream-watcher.js';
 import { ConsulAgent } from './client/client.js';
-import { agentSettings, type Environment } from './client/settings.js';
+import { agentSettings } from './client/settings.js';
+import type { Environment } from './client/settings-files.js';
 import { ConnectIdentity } from './connect/identity.js';
 import { ConnectIntentions } from './connect/intentions.js';
 import { metrics } from './metrics.js';
 import { QueryRegistry } from './query/query-registry.js';
 import type { ConsulDeps } from './query/query-spec.js';
-import { Registration, type ServiceInstance } from './registration/registration.js';
+import type { ServiceInstance } from './registration/definition.js';
+import { Registration } from './registration/registration.js';
 
 /** What the Consul side of a sidecar is made with. */
 export interface ConsulOptions extends Omit<ConsulDeps, 'config'> {

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
-import { agentSettings, type Environment } from '../../../sidecar/discovery/consul/client/settings.js';
+import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
+import type { Environment } from '../../../sidecar/discovery/consul/client/settings-files.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { CONFIG } from './scripted-agent.js';
 

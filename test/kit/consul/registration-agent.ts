@@ -9,11 +9,11 @@ import {
   type GetOptions,
   type Query,
 } from '../../../sidecar/discovery/consul/client/response.js';
+import type { RegistrationAgent } from '../../../sidecar/discovery/consul/registration/agent-client.js';
 import type {
   CheckDefinition,
   ServiceDefinition,
 } from '../../../sidecar/discovery/consul/registration/definition.js';
-import type { RegistrationAgent } from '../../../sidecar/discovery/consul/registration/registration.js';
 
 export interface HeldCheck {
   status: string;
@@ -23,7 +23,6 @@ export interface HeldCheck {
 }
 
 export class FakeAgent implements RegistrationAgent {
-  readonly where = 'http://127.0.0.1:8500';
   readonly services = new Map<string, ServiceDefinition>();
   readonly checks = new Map<string, HeldCheck>();
   /** Every request that changes something, in order. */

@@ -3,10 +3,9 @@
 import assert from 'node:assert/strict';
 import {
   EndpointWatcher,
-  filterFor,
-  type Target,
   type TargetState,
 } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import { filterFor, type Target } from '../../../sidecar/discovery/consul/catalog/target.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
 import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';

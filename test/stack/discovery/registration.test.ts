@@ -58,7 +58,6 @@ class Seat {
     );
     const { agent } = this;
     const counting = {
-      where: agent.where,
       get: agent.get.bind(agent),
       put: agent.put.bind(agent),
       deregisterService: agent.deregisterService.bind(agent),

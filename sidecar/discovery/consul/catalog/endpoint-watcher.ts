@@ -5,7 +5,7 @@ import type { Metric } from '../../../telemetry/metric.js';
 import type { CacheFile } from '../cache/cache-file.js';
 import { targetMetrics } from '../metrics.js';
 import { type InstanceStream, ParsePool } from '../parser/parser-pool.js';
-import type { Watch } from '../query/query-registry.js';
+import type { QueryRegistry, Watch } from '../query/query-registry.js';
 import { type ConsulDeps, cachedIn, type QuerySpec, type Source } from '../query/query-spec.js';
 import { cachedInstances } from './cached-instances.js';
 import { logEvictionsHeld, logHoldEnded } from './eviction-log.js';
@@ -41,11 +41,7 @@ export interface TargetDeps extends ConsulDeps {
 }
 
 /** The part of `QueryRegistry` that is used here. */
-export interface Queries {
-  watch<T>(spec: QuerySpec<T>, onValue: (value: T, from: Source) => void): Watch;
-}
-
-export { filterFor, type Target } from './target.js';
+export type Queries = Pick<QueryRegistry, 'watch'>;
 
 type Listener = (state: TargetState) => void;
 

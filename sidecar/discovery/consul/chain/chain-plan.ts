@@ -6,8 +6,6 @@ import { type Chain, type ChainNode, countIn, durationIn, parseChain } from './c
 import { type ClusterPlan, ClusterReader } from './resolver.js';
 import { matchOf } from './route-match.js';
 
-export type { ClusterPlan } from './resolver.js';
-
 /** Routes, the clusters they lead to, and the rules that are not applied. */
 export interface ChainPlan {
   /** As for the data plane: the first match wins, the last one matches every call. */

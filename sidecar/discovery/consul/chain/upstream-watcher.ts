@@ -3,17 +3,16 @@ import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../../
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { ClusterSnapshot, UpstreamSnapshot } from '../../snapshot.js';
 import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
-import type { Queries, TargetState, TargetWatch } from '../catalog/endpoint-watcher.js';
+import type { EndpointWatcher, Queries, TargetWatch } from '../catalog/endpoint-watcher.js';
 import type { Instance } from '../catalog/instances.js';
 import { filterFor, keyOf, type Target } from '../catalog/target.js';
-import { type ChainPlan, type ClusterPlan, plainPlan } from './chain-plan.js';
+import { type ChainPlan, plainPlan } from './chain-plan.js';
 import { ConfigEntryWatcher, type RuleDeps } from './config-entry-watcher.js';
+import type { ClusterPlan } from './resolver.js';
 import type { UpstreamLimits } from './service-defaults.js';
 
 /** The part of `EndpointWatcher` that is used here. */
-export interface TargetSource {
-  watch(target: Target, onChange: (state: TargetState) => void): TargetWatch;
-}
+export type TargetSource = Pick<EndpointWatcher, 'watch'>;
 
 /** What a watcher of an upstream is made with. */
 export interface UpstreamDeps extends RuleDeps {

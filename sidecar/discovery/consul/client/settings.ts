@@ -4,8 +4,6 @@ import type { ConsulConfig } from '../../../config/model.js';
 import { codeOf, type Environment, nonEmpty, readIfSmall, readSmall, wrong } from './settings-files.js';
 import { tokenSource } from './token.js';
 
-export type { Environment } from './settings-files.js';
-
 /** Where the agent listens. `path` is put before `/v1`; mostly empty. */
 export type AgentAddress =
   | {

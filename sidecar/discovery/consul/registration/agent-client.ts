@@ -1,16 +1,11 @@
-import { AgentError, type Answer, type GetOptions, type Query } from '../client/response.js';
+import type { ConsulAgent } from '../client/client.js';
+import { AgentError, type GetOptions, type Query } from '../client/response.js';
 import { type AgentCheck, type AgentService, readChecks, readServices } from './agent-state.js';
-import type { Check, CheckState } from './checks.js';
+import type { Check } from './checks.js';
 import type { Ids, ServiceDefinition } from './definition.js';
 
 /** The part of ConsulAgent that registration needs. */
-export interface RegistrationAgent {
-  readonly where: string;
-  get(path: string, query: Query, options: GetOptions): Promise<Answer>;
-  put(path: string, query: Query, body: unknown, options: GetOptions): Promise<Answer>;
-  deregisterService(id: string, options: GetOptions): Promise<Answer>;
-  updateCheck(id: string, status: CheckState['status'], output: string, options: GetOptions): Promise<Answer>;
-}
+export type RegistrationAgent = Pick<ConsulAgent, 'get' | 'put' | 'deregisterService' | 'updateCheck'>;
 
 /** What the agent has of an instance: services and checks by id. */
 export interface AgentState {

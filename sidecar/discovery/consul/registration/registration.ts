@@ -9,9 +9,6 @@ import type { RegistrationAgent } from './agent-client.js';
 import type { ServiceInstance } from './definition.js';
 import { CONFLICT_PROBLEM, RegistrationSync } from './sync.js';
 
-export type { RegistrationAgent } from './agent-client.js';
-export type { InstanceUpstream, ServiceInstance } from './definition.js';
-
 /** How a registration stands. */
 export interface RegistrationStatus {
   readonly registered: boolean;

@@ -6,11 +6,10 @@ import type { Address, ConsulConfig } from '../../../../../sidecar/config/model.
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import {
   EndpointWatcher,
-  filterFor,
-  type Target,
   type TargetState,
   type TargetWatch,
 } from '../../../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import { filterFor, type Target } from '../../../../../sidecar/discovery/consul/catalog/target.js';
 import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
 import { silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
 import { seeded } from '../../../../../sidecar/runtime/random.js';

@@ -4,11 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
-import {
-  agentSettings,
-  describeAddress,
-  type Environment,
-} from '../../../../../sidecar/discovery/consul/client/settings.js';
+import { agentSettings, describeAddress } from '../../../../../sidecar/discovery/consul/client/settings.js';
+import type { Environment } from '../../../../../sidecar/discovery/consul/client/settings-files.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
 
 const TOKEN = '5ec4e7-70ce-4-marker';
