@@ -1,14 +1,9 @@
-/**
- * How long a call, and one attempt of it, may take. Time is only ever taken away on the way: a hop may shorten
- * what the caller allowed, never extend it (gRFC A31). Says what the limits are; others enforce them.
- */
-
-/** No limit. */
+/** No time limit. */
 export const UNLIMITED_MS = Number.POSITIVE_INFINITY;
 
 /**
- * The time a call is allowed, from its arrival.
- * @param callerMs what `grpc-timeout` said; UNLIMITED_MS when it was absent. NaN (malformed) counts as absent.
+ * Time limit of a call from its arrival, ms. A hop may shorten what the caller allowed, never extend it (gRFC A31).
+ * @param callerMs value of `grpc-timeout`; UNLIMITED_MS when absent. NaN (malformed) counts as absent.
  * @param routeMs the route's limit; 0 = none.
  * @param grantedMs the longest deadline that callers are granted; 0 = no bound. It bounds the life of a stream whose
  *   route has no limit and whose caller names none.

@@ -1,21 +1,16 @@
-/**
- * The `grpc-timeout` header in both directions. Source: grpc doc/PROTOCOL-HTTP2.md: TimeoutValue, at most
- * eight digits, then one unit H M S m u n. Written values are rounded down, so that a hop never adds time.
- */
-
-/** Longer times are cut to this (about 24.8 days), the longest that timers anywhere can hold. */
+/** Longer times are cut to this, ms (about 24.8 days): the longest that timers hold. */
 export const MAX_TIMEOUT_MS = 2_147_483_647;
 
 const MAX_DIGITS = 8;
 const MAX_VALUE = 99_999_999;
-/** Below this, whole milliseconds would cost more than one per cent of the time left. */
+/** Below this, rounding to whole milliseconds would lose more than one per cent, ms. */
 const FINE_BELOW_MS = 100;
 const MEMO_SIZE = 16_384;
 const memo: (string | undefined)[] = new Array<string | undefined>(MEMO_SIZE).fill(undefined);
 
 /**
- * Milliseconds, perhaps fractional; NaN when malformed. Zero is taken at its word, though the specification asks
- * for a positive number: the caller has no time left.
+ * Value of `grpc-timeout` in ms, perhaps fractional; NaN when malformed. TimeoutValue of at most eight digits and a unit H, M, S, m,
+ * u or n (grpc doc/PROTOCOL-HTTP2.md). Zero is accepted, though not allowed there: no time is left.
  */
 export function parseGrpcTimeout(value: string): number {
   const digits = value.length - 1;
@@ -45,8 +40,8 @@ export function parseGrpcTimeout(value: string): number {
 }
 
 /**
- * The header value for `leftMs`: never more than is left, at most one per cent less, never zero (a peer might
- * read that as none). Nothing left, or less than a nanosecond, becomes `1n`. NaN too: no time can be promised.
+ * The header value for `leftMs`: rounded down by at most one per cent, so that a hop never adds time, and never zero, which a peer
+ * might read as no limit. Nothing left, less than a nanosecond, and NaN become `1n`.
  */
 export function formatGrpcTimeout(leftMs: number): string {
   if (leftMs >= FINE_BELOW_MS) {

@@ -1,73 +1,75 @@
-/**
- * Is the local model's process hung? A long run alone proves nothing: runs of one model differ a thousandfold, health
- * answers wait behind them, and a run on a GPU uses no CPU. So a process is convicted on one of five kinds of evidence only
- * (decisions/0020): it is stopped; its watcher thread has fallen silent; a run outlasts `longest_run`; the deadlines of all
- * that may run have passed and no CPU is used; or it answers nothing though nothing is under way. Never across a stall of
- * our own (Lifeguard; Cassandra's local-pause guard).
- */
-
 import { CpuIdle } from './cpu-idle.js';
 import { EndClass } from './process-end.js';
 
-/** What the relay has seen of the model's work; times are monotonic ms. */
+/** The model's work as the relay sees it; times are monotonic ms. */
 export interface WorkSigns {
   readonly inFlight: number;
-  /** Calls that the model had when their callers or their deadlines ended them: it may still run them. Since the start. */
+  /** Calls ended by caller or deadline while the model had them, since the start: it may still run them. */
   readonly abandoned: number;
-  /** Of these, the ones before the last result: they are not held against it. */
+  /** Of these, the ones before the last result: the model has finished them. */
   readonly settled: number;
-  /** The last that the model said of any call; a result, or a part of one. 0: nothing yet. */
+  /** When the model last sent a result or a part of one; 0: never. */
   readonly lastAnswerMs: number;
-  /** The latest deadline of those in flight, and of those abandoned since the last result; Infinity: one has none. */
+  /** Latest deadline of the calls in flight and of those abandoned since the last result; Infinity: one has none. */
   readonly lastDeadlineMs: number;
 }
 
-/** What the watcher thread of the process says. */
+/** Report of the watcher thread of the process. */
 export interface WatcherSigns {
-  /** How unlikely its silence is; 0 while it beats. */
+  /** Phi of its silence (phi-accrual.ts); 0 while it beats. */
   readonly phi: number;
   readonly silentForMs: number;
   /** Runs finished so far. */
   readonly runs: number;
-  /** The run under way: since when, and how long until the last of its deadlines (Infinity: none). −1: nothing runs. */
+  /** Age of the present run, and time until the last of its deadlines (Infinity: none). −1: nothing runs. */
   readonly runningForMs: number;
   readonly deadlineInMs: number;
 }
 
-/** One look at a process. */
+/** One sample of a process. */
 export interface ProcessSigns {
-  /** One letter, as in proc(5): T stopped, Z a zombie. Empty: not known. */
+  /** State letter of proc(5): T stopped, Z a zombie; empty: not known. */
   readonly state: string;
   /** CPU it has used so far, ms; −1: not known. */
   readonly cpuMs: number;
-  /** Null: it has none, or it is not asked now. */
+  /** Null: there is none, or it was not asked. */
   readonly watcher: WatcherSigns | null;
 }
 
+/** The process hangs. */
 export interface HangFinding {
+  /** One sentence. */
   readonly why: string;
+  /** What killing it now says about the calls in it. */
   readonly end: EndClass;
 }
 
-/** Stopped for this long is no debugger's or snapshot's moment. */
+/** Stopped for longer than a debugger or a snapshot takes, ms. */
 const STOPPED_MS = 2_000;
 const SILENT_PHI = 12;
-/** After the last deadline: work that ends late, and callers that pass their limits on. */
+/** Tolerance after the last deadline, ms: work that ends late, and callers that pass their deadlines on. */
 const GRACE_MS = 1_000;
-/** No CPU for this long, after that. */
+/** No CPU use for this long after that, ms. */
 const NO_CPU_MS = 3_000;
-/** Health checks in a row without an answer that go with other evidence, and that suffice while nothing is under way. */
+/** Unanswered health checks in a row that support other evidence; and that suffice while nothing is under way. */
 const UNANSWERED = 2;
 const UNANSWERED_IDLE = 5;
-/** A watcher that was heard so recently tells what runs. */
+/** A report of the watcher up to this age is current, ms. */
 const FRESH_MS = 2_000;
-/** A process that used CPU within this time before it was killed burnt it. */
+/** A process that used CPU within this time before it was killed was busy, ms. */
 const BUSY_MS = 3_000;
-/** Without a sign of life for this long, work is a reason to look closer. */
+/** Work without a sign of life for this long is sampled more closely, ms. */
 const DOUBT_MS = 1_000;
 
 const NEVER = -1;
 
+/**
+ * Whether the local model's process hangs. A long run alone proves nothing: runs of one model differ a thousandfold, health
+ * responses wait behind them, and a run on a GPU uses no CPU. One of five kinds of evidence is needed (decisions/0020): the process
+ * is stopped; its watcher thread is silent; a run exceeds `longest_run`; the deadlines of all that may run have passed and no
+ * CPU is used; or it answers nothing though nothing is under way. Never across a stall of this process (Lifeguard;
+ * Cassandra's local-pause guard).
+ */
 export class HangDiagnosis {
   private readonly cpu = new CpuIdle();
   private unanswered = 0;
@@ -75,14 +77,14 @@ export class HangDiagnosis {
   private signMs: number;
   private lastAnswerMs: number;
   private watcherRuns = NEVER;
-  /** Abandoned calls before the last sign of life are not held against it. */
+  /** Abandoned calls before the last sign of life, which do not count. */
   private settled: number;
   /** Since when there has been work without a sign of life. */
   private workSinceMs = NEVER;
   private stoppedSinceMs = NEVER;
   /**
-   * Calls keep coming while a process hangs, each with a deadline of its own. What may run is one of those that were there
-   * when the silence began, or one of those that were there when the last deadline of these had passed: two generations.
+   * Calls keep arriving while a process hangs, each with its deadline. What may run is one of the calls in flight when the silence
+   * began, or one of those in flight when the last deadline of these had passed: two generations.
    */
   private generation = 0;
   private generationEndMs = 0;
@@ -107,14 +109,14 @@ export class HangDiagnosis {
     this.unanswered += 1;
   }
 
-  /** Our own process had stood still until `nowMs`: all that was missed before is ours. */
+  /** This process stood still until `nowMs`: what was missed before does not count. */
   stalled(work: WorkSigns, nowMs: number): void {
     this.alive(work.abandoned, nowMs);
     this.stoppedSinceMs = NEVER;
     this.cpu.forget();
   }
 
-  /** Whether the process is to be looked at closely and often: its CPU, its watcher, its health. */
+  /** Whether the process has to be sampled often: its CPU, its watcher, its health. */
   isInDoubt(work: WorkSigns, nowMs: number): boolean {
     if (this.unanswered > 0 || this.stoppedSinceMs !== NEVER) return true;
     return this.workSinceMs !== NEVER && this.hasWork(work) && nowMs - this.quietSinceMs() >= DOUBT_MS;
@@ -129,7 +131,7 @@ export class HangDiagnosis {
     return this.unanswered;
   }
 
-  /** Null: nothing proves that it hangs. */
+  /** Null: there is no evidence that it hangs. */
   diagnose(work: WorkSigns, signs: ProcessSigns, nowMs: number): HangFinding | null {
     this.update(work, signs.watcher, nowMs);
     this.cpu.sample(signs.cpuMs, nowMs);
@@ -141,7 +143,7 @@ export class HangDiagnosis {
     );
   }
 
-  // ---- what proves it ----
+  // ---- evidence ----
 
   private checkState(state: string, nowMs: number): HangFinding | null {
     if (state !== 'T' && state !== 'Z') {
@@ -157,7 +159,7 @@ export class HangDiagnosis {
 
   private checkWatcher(watcher: WatcherSigns | null, nowMs: number): HangFinding | null {
     if (watcher === null || watcher.phi < SILENT_PHI || this.unanswered < UNANSWERED) return null;
-    // It may be the watcher that broke, as long as anything else comes from the process.
+    // As long as anything else comes from the process, the watcher itself may be broken.
     if (nowMs - this.signMs < watcher.silentForMs) return null;
     const why = `its watcher thread has been silent for ${seconds(watcher.silentForMs)} and ${this.checks()}`;
     return { why, end: this.endNow(nowMs) };
@@ -197,7 +199,7 @@ export class HangDiagnosis {
     return { why, end: EndClass.killedFrozen };
   }
 
-  // ---- what is known ----
+  // ---- state ----
 
   private update(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): void {
     const isRunDone = watcher !== null && this.watcherRuns !== NEVER && watcher.runs > this.watcherRuns;
@@ -231,7 +233,7 @@ export class HangDiagnosis {
     this.generationEndMs = lastDeadlineMs;
   }
 
-  /** What its death says of the calls in it. */
+  /** What killing it now says about the calls in it. */
   private endNow(nowMs: number): EndClass {
     return this.cpu.hasUsed(BUSY_MS, nowMs) ? EndClass.killedBusy : EndClass.killedFrozen;
   }

@@ -1,56 +1,55 @@
-/**
- * Is an endpoint well, as far as asking it tells? Thresholds in both directions (rise and fall), when to ask next, and
- * when calls have shown as much as a question would. After HAProxy's and Envoy's checks; how it is asked is not decided
- * here, nor what an unhealthy endpoint means for calls.
- *
- * Until it has been asked an endpoint is taken for well: its connection stands, and nobody has said otherwise.
- */
 import { Hysteresis, isSameExceptNumbers } from './hysteresis.js';
 
+/** Settings of active health checks (Envoy, HAProxy). */
 export interface HealthSettings {
-  /** Time between the starts of two checks, ± 10 %. */
+  /** Time between the starts of two checks, ms, ± 10 %. */
   readonly intervalMs: number;
-  /** Bad answers in a row until it is unhealthy. */
+  /** Failed checks in a row until the endpoint is unhealthy. */
   readonly unhealthyThreshold: number;
-  /** Good ones in a row until it is healthy again. */
+  /** Passed checks in a row until it is healthy again. */
   readonly healthyThreshold: number;
 }
 
-/** What came of one check. */
+/** Result of one check. */
 export type CheckResult =
   | 'passed'
-  /** It answered, and that it does not serve. */
+  /** The endpoint answered that it does not serve. */
   | 'failed'
   /** No answer in time. */
   | 'silent'
-  /** Says nothing: the connection went, or our own process stood still meanwhile. */
+  /** Without meaning: the connection was lost, or this process stood still meanwhile. */
   | 'void';
 
-/** What its calls have come to so far. */
+/** Ends of an endpoint's calls since the start. */
 export interface CallCounts {
   readonly successes: number;
   readonly faults: number;
 }
 
-/** Between checks while there is doubt. */
+/** Time between checks while there is doubt, ms. */
 const DOUBT_MS = 1_000;
-/** One that has not passed yet may be starting: its first checks are as close as that. */
+/** First checks of an endpoint that has not passed yet, which may be starting: they are as close as in doubt. */
 const STARTING_CHECKS = 60;
 const JITTER = 0.1;
-/** The second check comes after any share of the interval from this on, so that those who began together part. */
+/** The second check comes after a random share of the interval from this on, so that checks begun together diverge. */
 const SPREAD_FROM = 0.1;
 
+/**
+ * Active health of one endpoint: thresholds in both directions, when to check next, and when calls have shown as much as a check
+ * would. How it is checked and what unhealthy means for calls is decided elsewhere. Healthy until the first check: its
+ * connection is up.
+ */
 export class CheckedHealth {
-  /** Why it is unhealthy, one sentence; empty while it is not. It keeps its words while only numbers in them change. */
+  /** Why it is unhealthy, one sentence; empty while it is healthy. Not replaced when only numbers in it change. */
   why = '';
   sinceMs: number;
   private readonly hysteresis: Hysteresis;
-  /** Nothing has been heard of it since it was connected: the first word counts at once. */
+  /** No answer since it connected: the first one counts at once. */
   private isFresh = true;
-  /** One check at least has passed since the start. */
+  /** A check has passed since the start. */
   hasPassed = false;
   private checks = 0;
-  /** The check that is next to be planned is the second of its life. */
+  /** The next check is the second one. */
   private isSpread = false;
   private calls: CallCounts = { successes: 0, faults: 0 };
 
@@ -70,18 +69,18 @@ export class CheckedHealth {
     return this.hysteresis.isGood;
   }
 
-  /** Checks speak against the verdict, though not yet enough of them, or none has spoken at all. */
+  /** Checks contradict the present health, though not enough of them, or there is none yet. */
   get isInDoubt(): boolean {
     return this.isFresh || this.hysteresis.isInDoubt;
   }
 
-  /** It is connected anew, perhaps to another process. The verdict stays until something is heard. */
+  /** It reconnected, perhaps to another process. Its health stays until the next answer. */
   renew(): void {
     this.isFresh = true;
     this.hysteresis.reset();
   }
 
-  /** Counts a check. True when it changed the verdict. */
+  /** Counts a check. Whether it changed the health. */
   record(result: CheckResult, why: string, nowMs: number): boolean {
     if (result === 'void') {
       this.hysteresis.reset();
@@ -89,12 +88,12 @@ export class CheckedHealth {
     }
     this.checks += 1;
     if (result === 'passed') this.hasPassed = true;
-    // The first word of a connection needs no second; that nothing was heard is no word.
-    const isWord = this.isFresh && result !== 'silent';
-    if (isWord) this.isSpread = true;
+    // The first answer on a connection suffices; a timeout is no answer.
+    const isConclusive = this.isFresh && result !== 'silent';
+    if (isConclusive) this.isSpread = true;
     if (result !== 'silent') this.isFresh = false;
     const isGood = result === 'passed';
-    const changed = isWord ? this.hysteresis.set(isGood) : this.hysteresis.sample(isGood);
+    const changed = isConclusive ? this.hysteresis.set(isGood) : this.hysteresis.sample(isGood);
     if (changed) this.sinceMs = nowMs;
     if (this.isHealthy) this.why = '';
     else if (!isGood && !isSameExceptNumbers(this.why, why)) this.why = why;
@@ -102,8 +101,8 @@ export class CheckedHealth {
   }
 
   /**
-   * Whether calls since the last look show that it is well, so that nobody need ask (envoy#9351): some succeeded, none
-   * was its fault. Never while there is doubt.
+   * Whether calls since the last time prove it healthy, so that no check is needed (envoy#9351): some succeeded, none was its
+   * fault. Never while there is doubt.
    */
   isConfirmedBy(calls: CallCounts): boolean {
     const before = this.calls;
@@ -121,7 +120,7 @@ export class CheckedHealth {
       this.isSpread = false;
       if (this.isHealthy) return intervalMs * (SPREAD_FROM + (1 - SPREAD_FROM) * random());
     }
-    // One that is out of use is asked a little more often, never less: it comes back within one interval.
+    // An unhealthy endpoint is checked a little more often, so that it is back within one interval.
     const wide = this.isHealthy ? 2 * JITTER : JITTER;
     return intervalMs * (1 - JITTER + wide * random());
   }

@@ -1,23 +1,22 @@
-/**
- * A verdict that does not flap: it takes several bad samples in a row to lose it, fewer good ones to win it back, and
- * what is known for certain changes it at once. Consul's own thresholds do not apply to checks that report by
- * themselves (TTL), so they are kept here.
- */
-
+/** Thresholds of a `Hysteresis`. */
 export interface HysteresisSettings {
-  /** Bad samples in a row until the verdict is bad. Default 2. */
+  /** Bad samples in a row until the state is bad. Default 2. */
   readonly unhealthyThreshold?: number;
   /** Good samples in a row until it is good again. Default 1. */
   readonly healthyThreshold?: number;
 }
 
+/**
+ * A good-or-bad state that does not flap: several bad samples in a row make it bad, fewer good ones make it good again, and
+ * certain knowledge sets it at once. Consul's own thresholds do not apply to TTL checks, so they are applied here.
+ */
 export class Hysteresis {
   private readonly failureStreak: number;
   private readonly successStreak: number;
-  /** Samples in a row that speak against the verdict. */
+  /** Samples in a row that contradict the state. */
   private against = 0;
 
-  /** @param isGood the verdict before the first sample. */
+  /** @param isGood the state before the first sample. */
   constructor(
     public isGood: boolean,
     settings: HysteresisSettings = {},
@@ -26,12 +25,12 @@ export class Hysteresis {
     this.successStreak = settings.healthyThreshold ?? 1;
   }
 
-  /** Whether samples speak against the verdict, though not yet enough of them. */
+  /** Whether samples contradict the state, though not enough of them. */
   get isInDoubt(): boolean {
     return this.against > 0;
   }
 
-  /** One sample. True when it changed the verdict. */
+  /** One sample. Whether it changed the state. */
   sample(isGood: boolean): boolean {
     if (isGood === this.isGood) {
       this.against = 0;
@@ -41,7 +40,7 @@ export class Hysteresis {
     return this.against >= (isGood ? this.successStreak : this.failureStreak) && this.set(isGood);
   }
 
-  /** What needs no second sample: the process is dead. True when it changed the verdict. */
+  /** Sets the state, for what needs no second sample: the process has ended. Whether it changed. */
   set(isGood: boolean): boolean {
     const changes = isGood !== this.isGood;
     this.isGood = isGood;
@@ -49,15 +48,15 @@ export class Hysteresis {
     return changes;
   }
 
-  /** Samples so far count for nothing, because whoever took them had stood still; the verdict stays. */
+  /** Drops the samples so far, because this process stood still; the state stays. */
   reset(): void {
     this.against = 0;
   }
 }
 
 /**
- * Whether two sentences say the same apart from their numbers ("no answer for 3 s" and "no answer for 4 s"). Such a
- * difference is no news: a check whose output changes wakes everyone who watches it (consul#2754).
+ * Whether two sentences are equal except for numbers ("no answer for 3 s" and "no answer for 4 s"). A check whose output changes
+ * wakes every watcher of the service (consul#2754), so that such changes are not sent.
  */
 export function isSameExceptNumbers(one: string, other: string): boolean {
   return one === other || withoutNumbers(one) === withoutNumbers(other);

@@ -1,21 +1,21 @@
-/**
- * The phi accrual failure detector (Hayashibara et al. 2004; as in Akka and Cassandra): how unlikely a silence is, given the
- * intervals between the beats before it. Phi 1 is wrong once in 10, phi 12 once in 10^12, if intervals are normally
- * distributed. Akka's bound on the deviation and its acceptable pause keep a very regular sender from being suspected at once.
- */
-
+/** Settings of a `PhiAccrual`; times in ms. */
 export interface PhiSettings {
   /** Interval that is assumed before one has been seen, ms. */
   readonly expectedMs: number;
   /** The deviation is taken to be at least this, ms. Default 300. */
   readonly minDeviationMs?: number;
-  /** Silence of this much beyond the mean interval means nothing yet, ms. Default 3 000, as in Akka. */
+  /** Silence beyond the mean interval that means nothing yet, ms. Default 3 000, as in Akka. */
   readonly pauseMs?: number;
 }
 
-/** Intervals that are remembered. */
+/** Intervals that count. */
 const WINDOW = 64;
 
+/**
+ * The phi accrual failure detector (Hayashibara et al. 2004; Akka, Cassandra): how unlikely a silence is, given the intervals
+ * between earlier beats. Phi 1 is wrong once in 10, phi 12 once in 10^12, if intervals are normally distributed. Akka's bound on the
+ * deviation and its acceptable pause keep a very regular sender from being suspected at once.
+ */
 export class PhiAccrual {
   private readonly intervals: number[] = [];
   private next = 0;
@@ -31,12 +31,12 @@ export class PhiAccrual {
     this.lastMs = nowMs;
   }
 
-  /** The next beat begins a new series: what lies before it is no interval. */
+  /** The next beat begins a new series. */
   pause(): void {
     this.lastMs = -1;
   }
 
-  /** @param silenceMs since the last beat. */
+  /** Suspicion level. @param silenceMs since the last beat. */
   phi(silenceMs: number): number {
     const { expectedMs, minDeviationMs = 300, pauseMs = 3_000 } = this.settings;
     const count = this.intervals.length;

@@ -1,46 +1,42 @@
-/**
- * How long an answer is waited for that comes over the same event loop as a model's work: busy is not sick, and what
- * busy means depends on the model.
- */
 import { RecentTimes } from '../stats/histogram.js';
 
-/** An answer is waited for at least and at most this long, where nobody says how long. */
+/** Bounds of the timeout where none is configured, ms. */
 const LEAST_TIMEOUT_MS = 1_000;
 const MOST_TIMEOUT_MS = 60_000;
-/** It comes after the work that was there first: the run that is on, and what was given to the model with it or next. */
+/** Factor on the usual latency: a health response waits for the present run, and for what the model got with it or next. */
 const TIMEOUT_FACTOR = 3;
 
 /**
- * How long to wait for an answer that comes after the work of a model, ms.
- * @param usualMs near the longest of what its calls took lately; 0: not known.
+ * Timeout of a health check whose response waits behind the work of a model, ms: busy is not unhealthy.
+ * @param usualMs about the longest latency of recent calls, ms; 0: not known.
  */
 export function answerTimeoutMs(usualMs: number, leastMs = LEAST_TIMEOUT_MS): number {
   return Math.min(MOST_TIMEOUT_MS, Math.max(leastMs, Math.ceil(TIMEOUT_FACTOR * usualMs)));
 }
 
-/** The same where checks come every `intervalMs`: those that come faster than once a second would wait no longer. */
+/** The same for checks every `intervalMs`: below a second that is the least timeout. */
 export function checkTimeoutMs(usualMs: number, intervalMs: number): number {
   return answerTimeoutMs(usualMs, Math.min(LEAST_TIMEOUT_MS, intervalMs));
 }
 
-/** Calls of this and of the previous span of time are known, ms: of a slow model there would be too few in a shorter one. */
+/** Calls of the present and the previous span of this length count, ms: a slow model has too few calls in a shorter one. */
 const SPAN_MS = 30_000;
-/** Four buckets to a doubling: an eighth more or less is nothing beside the factor. */
+/** Four buckets to a doubling: exact to an eighth, which is little beside TIMEOUT_FACTOR. */
 const STEP_BITS = 2;
 const DOUBLINGS = 26;
 
-/** What the unary calls of an upstream took lately. */
+/** Recent latencies of the unary calls of an upstream. */
 export class CallTimes {
   private readonly times = new RecentTimes(SPAN_MS, STEP_BITS, DOUBLINGS);
 
-  /** One that succeeded: what a frozen endpoint takes says nothing about its work. */
+  /** A call that succeeded; failed ones say nothing about the work. */
   record(elapsedMs: number, nowMs: number): void {
     this.times.record(elapsedMs, nowMs);
   }
 
   /**
-   * The time that 99 % of them stayed below, ms; 0: there are none. Of few it is the longest: a model that takes seconds
-   * has no hundred calls, and one that is waited for too long is not convicted of anything.
+   * 99th percentile, ms; 0: no calls. Of few calls it is the longest: a model that takes seconds has no hundred calls, and too
+   * long a timeout is harmless.
    */
   p99Ms(nowMs: number): number {
     this.times.forget(nowMs);

@@ -1,23 +1,17 @@
-/**
- * How often a process may be started in vain. A process that died after so many starts within so long is given up: it is
- * started again only now and then, once each time. The limit is that of a supervisor in Erlang/OTP (intensity, period) and
- * of systemd (StartLimitBurst, StartLimitIntervalSec); the slow retry is ours, because a model is often mended from outside. A process that serves for most of the time between its deaths is not given
- * up: that would take away what it still does. The backoff slows its restarts down.
- */
-
 import { HEALTHY_RUN_MS } from '../retry/backoff.js';
 
+/** When a process is given up; times in ms. */
 export interface RestartLimitSettings {
   /** Starts, the first one included, within `withinMs`, after which it is given up if it served for less than half of that time. */
   readonly starts: number;
   readonly withinMs: number;
-  /** Time from giving up until the one start that tries again. */
+  /** Time from giving up until the single next start. */
   readonly retryAfterMs: number;
   /** A run at least this long was healthy: what was before it is forgotten. Default 60 s. */
   readonly healthyMs?: number;
 }
 
-/** What is said of a process that is given up. */
+/** A process that is given up. */
 export interface GivenUp {
   /** Starts that count against it, and the time from the first of them until now. */
   readonly starts: number;
@@ -25,9 +19,15 @@ export interface GivenUp {
   readonly retryAfterMs: number;
 }
 
-/** Being ready for less than this is not service: a process may be asked right before it dies. */
+/** Being ready for less than this is not service, ms: a process may become ready right before it ends. */
 const SERVED_MS = 2_000;
 
+/**
+ * How often a process may be started in vain: after so many starts within a time it is given up, and started again only now and
+ * then. The limit is that of an Erlang/OTP supervisor (intensity, period) and of systemd (StartLimitBurst,
+ * StartLimitIntervalSec); the slow retry is added, because a model is often repaired from outside. A process that serves for most
+ * of the time between its ends is not given up; the backoff slows its restarts down.
+ */
 export class RestartLimit {
   /** The latest starts since the last healthy run, at most `starts`, and how long each of these processes served. */
   private recent: { readonly startedMs: number; servedMs: number }[] = [];
@@ -44,7 +44,7 @@ export class RestartLimit {
     if (this.recent.length > this.settings.starts) this.recent.shift();
   }
 
-  /** It serves: a slow retry that came this far has succeeded, and the whole limit is there again. */
+  /** The process is ready: a slow retry has succeeded, and the limit begins anew. */
   ready(): void {
     if (!this.isGivenUp) return;
     this.isGivenUp = false;
@@ -52,8 +52,8 @@ export class RestartLimit {
   }
 
   /**
-   * Null: it may be started again.
-   * @param readyForMs how long it had been ready when it died; 0 when it never was.
+   * The process ended. Null: it may be started again.
+   * @param readyForMs how long it had been ready, ms; 0 when it never was.
    */
   died(readyForMs: number, nowMs: number): GivenUp | null {
     const { starts, withinMs, retryAfterMs, healthyMs = HEALTHY_RUN_MS } = this.settings;

@@ -1,31 +1,27 @@
-/**
- * Faults put in on purpose, for drills: which calls are delayed, aborted or both. Each fault has an end, so that a drill
- * that somebody forgot is over by itself.
- */
-
 import type { Status } from '../outcome/status.js';
 import { matchesMethod } from './method.js';
 
-/** Of more nobody would know what is going on. */
+/** Faults active at a time. */
 export const MAX_FAULTS = 32;
 
+/** A fault to inject (Envoy's fault filter): delay, abort, or both. */
 export interface FaultRule {
   /** `inbound`: calls of peers. `outbound`: calls of the local application. */
   readonly side: 'inbound' | 'outbound';
-  /** Inbound: the verified caller. Outbound: the upstream as the application named it. Absent: every one. */
+  /** Inbound: the verified caller. Outbound: the upstream as the application names it. Absent: all. */
   readonly peer?: string;
   /** `/package.Service/Method`, `/package.Service/*` or `*`. */
   readonly method: string;
-  /** Share of the calls, above 0. */
+  /** Share of the calls, above 0, at most 1. */
   readonly ratio: number;
-  /** 0: none. It comes before the abort. */
+  /** Delay before the call or its abort, ms; 0: none. */
   readonly delayMs: number;
   readonly abort?: Status;
 }
 
-/** One that is on. */
+/** An injected fault. It has an end, so that a forgotten drill is over by itself. */
 export class ActiveFault {
-  /** Calls it has struck. */
+  /** Calls that got it. */
   injected = 0;
 
   constructor(
@@ -34,27 +30,27 @@ export class ActiveFault {
     readonly untilMs: number,
   ) {}
 
-  private matches(who: string, path: string): boolean {
+  private matches(peer: string, path: string): boolean {
     const { rule } = this;
-    return (rule.peer === undefined || rule.peer === who) && matchesMethod(rule.method, path);
+    return (rule.peer === undefined || rule.peer === peer) && matchesMethod(rule.method, path);
   }
 
-  /** Chance is asked only for calls it is about. */
-  applies(who: string, path: string, nowMs: number, random: () => number): boolean {
-    return nowMs < this.untilMs && this.matches(who, path) && random() < this.rule.ratio;
+  /** Whether this call gets the fault. `random` is called only for calls that match. */
+  applies(peer: string, path: string, nowMs: number, random: () => number): boolean {
+    return nowMs < this.untilMs && this.matches(peer, path) && random() < this.rule.ratio;
   }
 }
 
-/** The first that strikes a call; each of those it is about has its own chance. */
+/** The first fault that applies to a call; each that matches has a chance of its own. */
 export function findFault(
   faults: readonly ActiveFault[],
-  who: string,
+  peer: string,
   path: string,
   nowMs: number,
   random: () => number,
 ): ActiveFault | undefined {
   for (const fault of faults) {
-    if (!fault.applies(who, path, nowMs, random)) continue;
+    if (!fault.applies(peer, path, nowMs, random)) continue;
     fault.injected++;
     return fault;
   }

@@ -1,14 +1,11 @@
-/**
- * gRPC paths: which are valid at all, which route one belongs to, and which methods are unary whatever the
- * configuration says. Nothing is normalised: a path that would need it is refused, so that no two readers of it
- * can disagree about what was authorized.
- */
-
 /** `/package.Service/Method`, names of letters, digits and `_`, single dots between them. */
 const VALID = /^\/\w+(?:\.\w+)*\/\w+$/;
 const MAX_PATH = 1_024;
 
-/** Whether `path` has exactly the form `/package.Service/Method`: no empty or dotted segment, no escape, no query. */
+/**
+ * Whether `path` has exactly the form `/package.Service/Method`: no empty or dotted segment, no escape, no query. Nothing is
+ * normalised: a path that would need it is refused, so that two readers cannot disagree about what was authorized.
+ */
 export function isValidPath(path: string): boolean {
   return path.length <= MAX_PATH && VALID.test(path);
 }
@@ -20,8 +17,8 @@ export function isValidPattern(pattern: string): boolean {
 }
 
 /**
- * Unary methods that only read, of which asking twice does no harm whatever serves them: the questions of the Open Inference
- * Protocol and of its extensions in Triton, and health's Check (Watch streams).
+ * Unary methods without side effects, which are safe to repeat: of the Open Inference Protocol and its Triton extensions, and
+ * Check of the health protocol (Watch is a stream).
  */
 const READ_ONLY: ReadonlySet<string> = new Set([
   '/inference.GRPCInferenceService/ServerLive',
@@ -35,31 +32,32 @@ const READ_ONLY: ReadonlySet<string> = new Set([
   '/grpc.health.v1.Health/Check',
 ]);
 
-/** Methods known to be unary without asking: those, and the inference itself. */
+/** Methods known to be unary without configuration: those, and the inference itself. */
 export const KNOWN_UNARY: ReadonlySet<string> = new Set([
   ...READ_ONLY,
   '/inference.GRPCInferenceService/ModelInfer',
 ]);
 
+/** Whether the method is unary whatever the configuration says. */
 export function isKnownUnary(path: string): boolean {
   return KNOWN_UNARY.has(path);
 }
 
-/** Whether all of these patterns are paths of methods that only read; false for none. */
+/** Whether all of these patterns are paths of methods without side effects; false for an empty list. */
 export function areReadOnly(patterns: readonly string[]): boolean {
   return patterns.length > 0 && patterns.every((pattern) => READ_ONLY.has(pattern));
 }
 
-/** Whether a valid pattern takes a valid path. */
+/** Whether a valid pattern matches a valid path. */
 export function matchesMethod(pattern: string, path: string): boolean {
   if (pattern === '*' || pattern === path) return true;
   return pattern.endsWith('/*') && path.startsWith(pattern.slice(0, -1));
 }
 
-/** Routes by method: the first route of the list with a pattern that matches is the one, found in three look-ups. */
+/** Routes by method: the first route of the list with a pattern that matches, found in three look-ups. */
 export class RouteTable<R extends { readonly methods: readonly string[] }> {
   private readonly byPath = new Map<string, number>();
-  /** Keyed with the closing slash: `/package.Service/`. */
+  /** Keys end with the slash: `/package.Service/`. */
   private readonly byService = new Map<string, number>();
   private readonly any: number;
 
@@ -89,7 +87,7 @@ export class RouteTable<R extends { readonly methods: readonly string[] }> {
     return this.routes[index];
   }
 
-  /** Whether a route names this very path: such names come from configuration and may be metric labels. */
+  /** Whether a route has this exact path: it is from the configuration and may be a metric label. */
   names(path: string): boolean {
     return this.byPath.has(path);
   }

@@ -1,10 +1,6 @@
-/**
- * Which of several upstreams a call goes to: by what its metadata says, else by weight. Sticky calls are placed by
- * weighted rendezvous hashing (Schindelhauer and Schomaker 2005): each upstream draws a number for the key, the highest
- * one has it. When weights change, keys move only towards those whose share grows.
- */
 import { hashText, mix } from '../balancing/hash.js';
 
+/** How calls are split over upstreams. */
 export interface SplitSettings {
   /** First match wins. */
   readonly match: readonly { readonly key: string; readonly value: string; readonly upstream: string }[];
@@ -16,6 +12,11 @@ export interface SplitSettings {
 
 const RANGE = 0x1_0000_0000;
 
+/**
+ * Splits calls over upstreams: by metadata, else by weight. Sticky calls are placed by weighted rendezvous hashing (Schindelhauer
+ * and Schomaker 2005): each upstream draws a number for the key, and the highest wins. When weights change, keys move only
+ * towards upstreams whose share grows.
+ */
 export class Split {
   private readonly names: readonly string[];
   private readonly weights: Float64Array;
@@ -30,7 +31,7 @@ export class Split {
     this.total = this.weights.reduce((sum, weight) => sum + weight, 0);
   }
 
-  /** Its name; undefined when all weights are 0. `lookup` gives the value of a metadata key of `call`. */
+  /** Name of the upstream; undefined when all weights are 0. @param lookup value of a metadata key of `call`. */
   choose<Call>(
     lookup: (call: Call, key: string) => string | undefined,
     call: Call,
