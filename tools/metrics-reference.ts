@@ -210,7 +210,10 @@ const AS_ARGUMENTS =
 const AS_OBJECT =
   /\bkind: '(\w+)',\s*name: '((?:outrider|process)_\w+)',\s*help:\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
 
-/** The metrics that source files declare, in the order found; one that is declared twice is listed once. */
+/**
+ * The metrics that source files declare, in the order found; one that is declared twice is listed
+ * once.
+ */
 export function declaredMetrics(sources: Iterable<string>): DeclaredMetric[] {
   const found = new Map<string, DeclaredMetric>();
   for (const source of sources) {
@@ -225,10 +228,11 @@ export function declaredMetrics(sources: Iterable<string>): DeclaredMetric[] {
 }
 
 /**
- * The page of all metrics, `mesh-config/METRICS.md`. Names, types and helps come from the sources, labels and order from
- * `GROUPS`.
+ * The page of all metrics, `mesh-config/METRICS.md`. Names, types and helps come from the sources,
+ * labels and order from `GROUPS`.
  *
- * @throws Error when a metric is missing in the groups, or a group lists one that no source declares.
+ * @throws Error when a metric is missing in the groups, or a group lists one that no source
+ * declares.
  */
 export function metricsReference(metrics: readonly DeclaredMetric[]): string {
   const byName = new Map(metrics.map((metric) => [metric.name, metric]));

@@ -3,7 +3,10 @@ import type { EndpointReport } from '../telemetry/reports.js';
 /** Colour of a state: green, yellow or red. */
 export type Tone = 'good' | 'warn' | 'bad';
 
-/** Below these success ratios of the last 10 s an endpoint that takes calls is shown as `warn` and as `bad`. */
+/**
+ * Below these success ratios of the last 10 s an endpoint that takes calls is shown as `warn` and
+ * as `bad`.
+ */
 const FAIR = 0.8;
 const POOR = 0.5;
 

@@ -11,8 +11,9 @@ interface ExposedValue {
 export const EXPOSITION_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /**
- * Writes metrics in the Prometheus text format, in the given order; of two with the same name, the first. The numbers are
- * read at scrape time, and prom-client only formats them: nothing is registered or counted between scrapes.
+ * Writes metrics in the Prometheus text format, in the given order; of two with the same name, the
+ * first. The numbers are read at scrape time, and prom-client only formats them: nothing is
+ * registered or counted between scrapes.
  */
 export async function expose(metrics: Iterable<Metric>): Promise<string> {
   const registry = new Registry();

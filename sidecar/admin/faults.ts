@@ -64,8 +64,9 @@ export function listFaults(admin: FaultAdmin): FaultAnswer {
 }
 
 /**
- * `POST /faults`: injects the fault that the query parameters describe, so that one line of curl is enough. Every mistake
- * names the parameter, what was found and what is expected; nothing is applied in part.
+ * `POST /faults`: injects the fault that the query parameters describe, so that one line of curl is
+ * enough. Every mistake names the parameter, what was found and what is expected; nothing is
+ * applied in part.
  */
 export function addFault(admin: FaultAdmin, query: URLSearchParams): FaultAnswer {
   if (!admin.isAllowed) return notAllowed();

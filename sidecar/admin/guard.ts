@@ -2,9 +2,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 
 /**
- * Refuses requests that a web page makes through its visitor's browser. The admin server listens on loopback and has no
- * passwords, but a hostile name can resolve to 127.0.0.1 (the Host header then has that name), and any page may post a form
- * to an address (Origin or Sec-Fetch-Site then show it). CORS allows nothing.
+ * Refuses requests that a web page makes through its visitor's browser. The admin server listens on
+ * loopback and has no passwords, but a hostile name can resolve to 127.0.0.1 (the Host header then
+ * has that name), and any page may post a form to an address (Origin or Sec-Fetch-Site then show
+ * it). CORS allows nothing.
  *
  * @returns why the request is refused, in one sentence; undefined when it may pass.
  */

@@ -45,9 +45,9 @@ const STATE_CLASS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The admin page: one HTML document, rendered on the server from the status report. It loads nothing else; its script fetches
- * the page every 2 s and replaces the content, so that there is one renderer and the page works without scripts. Every value
- * is escaped where it is written.
+ * The admin page: one HTML document, rendered on the server from the status report. It loads
+ * nothing else; its script fetches the page every 2 s and replaces the content, so that there is
+ * one renderer and the page works without scripts. Every value is escaped where it is written.
  *
  * @param nonce admits style and script under the content security policy.
  */

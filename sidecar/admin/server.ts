@@ -14,7 +14,9 @@ import type { SidecarView } from './view.js';
 export interface AdminServer {
   /** Where it listens, with the port that the system assigned for 0. */
   readonly address: Address;
-  /** Stops listening, because a successor does. Open connections are closed after their next answer. */
+  /**
+   * Stops listening, because a successor does. Open connections are closed after their next answer.
+   */
   retire(): void;
   /** Stops listening and closes open connections. */
   close(): Promise<void>;
@@ -88,8 +90,9 @@ const ROUTES: readonly Route[] = [
 ];
 
 /**
- * Starts the admin server: plain HTTP over `view`, on loopback by default. Connections, headers and times are bounded, and
- * request bodies are discarded. Rejects with the system's error (EADDRINUSE, EACCES …) when it cannot listen.
+ * Starts the admin server: plain HTTP over `view`, on loopback by default. Connections, headers and
+ * times are bounded, and request bodies are discarded. Rejects with the system's error (EADDRINUSE,
+ * EACCES …) when it cannot listen.
  */
 export async function startAdmin(
   listen: Address,
@@ -172,7 +175,10 @@ function ready(view: SidecarView): Answer {
   return reasons.length === 0 ? text(200, 'ready\n') : text(503, `${reasons.join('\n')}\n`);
 }
 
-/** prom-client is loaded by the first scrape: without scrapes a sidecar starts faster and needs less memory. */
+/**
+ * prom-client is loaded by the first scrape: without scrapes a sidecar starts faster and needs less
+ * memory.
+ */
 async function metrics(view: SidecarView): Promise<Answer> {
   const { expose, EXPOSITION_CONTENT_TYPE } = await import('./exposition.js');
   const body = await expose([...view.metrics(), ...(await processStats())]);
@@ -223,8 +229,9 @@ function json(value: unknown, replace?: (this: object, name: string, value: unkn
 }
 
 /**
- * Replaces secrets in `/config`: every value of a model's environment, and fields with a secret name (`isSecretName`). `key`
- * is secret only beside `cert`; elsewhere it is the name of a metadata key.
+ * Replaces secrets in `/config`: every value of a model's environment, and fields with a secret
+ * name (`isSecretName`). `key` is secret only beside `cert`; elsewhere it is the name of a metadata
+ * key.
  */
 function withoutSecrets(this: object, name: string, value: unknown): unknown {
   if (name === 'key' && !('cert' in this)) return value;

@@ -41,8 +41,14 @@ export interface SidecarView {
   metrics(): readonly Metric[];
   /** The configuration in force, without secrets, ready for JSON. */
   config(): unknown;
-  /** Resolves when calls in flight have finished, or after the drain timeout. A second call joins the same drain. */
+  /**
+   * Resolves when calls in flight have finished, or after the drain timeout. A second call joins
+   * the same drain.
+   */
   drain(): Promise<void>;
-  /** Starts a successor process. Resolves when it accepts, and this process begins to drain; or with why it does not. */
+  /**
+   * Starts a successor process. Resolves when it accepts, and this process begins to drain; or with
+   * why it does not.
+   */
   takeOver(): Promise<TakeoverAnswer>;
 }

@@ -7,13 +7,17 @@ import { counter } from '../telemetry/metric.js';
 import type { AppContext } from './context.js';
 
 /**
- * Opens, replaces and closes the destination of the access log as the configuration asks, and counts its lines over all
- * destinations. Sets `DataPlaneContext.recorder`; null while there is no `access_log`.
+ * Opens, replaces and closes the destination of the access log as the configuration asks, and
+ * counts its lines over all destinations. Sets `DataPlaneContext.recorder`; null while there is no
+ * `access_log`.
  */
 export class AccessLogSink {
   private config: AccessLogConfig | undefined;
   private destination: LineDestination | undefined;
-  /** Former destinations that still write their last lines; `written` and `dropped` have the counts of closed ones. */
+  /**
+   * Former destinations that still write their last lines; `written` and `dropped` have the counts
+   * of closed ones.
+   */
   private readonly closing = new Set<LineDestination>();
   private written = 0;
   private dropped = 0;
@@ -23,7 +27,10 @@ export class AccessLogSink {
     private readonly context: Pick<AppContext, 'deps' | 'dataPlane'>,
   ) {}
 
-  /** Applies a changed configuration. Never fails: lines for a file that cannot be opened are dropped and counted. */
+  /**
+   * Applies a changed configuration. Never fails: lines for a file that cannot be opened are
+   * dropped and counted.
+   */
   update(config: AccessLogConfig | undefined): void {
     const before = this.config;
     this.config = config;

@@ -1,8 +1,8 @@
 import type { ActivityReport } from '../inbound/model-activity.js';
 
 /**
- * The activity of one process that serves several models: counts are sums, times are the latest, the oldest start is the
- * earliest (0: nothing runs), and the usual run time is the longest.
+ * The activity of one process that serves several models: counts are sums, times are the latest,
+ * the oldest start is the earliest (0: nothing runs), and the usual run time is the longest.
  */
 export function combineActivity(all: readonly ActivityReport[]): ActivityReport {
   const [first, ...others] = all;

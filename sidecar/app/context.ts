@@ -10,7 +10,9 @@ import type { Timers } from '../runtime/time/timers.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { Listener, type ListenerOptions } from '../transport/listener.js';
 
-/** What a sidecar gets from its process or from a test: time, chance, the log and the environment. */
+/**
+ * What a sidecar gets from its process or from a test: time, chance, the log and the environment.
+ */
 export interface Deps {
   readonly clock: Clock;
   readonly random: Random;
@@ -23,11 +25,16 @@ export interface Deps {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Memory in use and its limit, for load shedding; absent: no shedding. */
   readonly readMemory?: () => MemoryReading;
-  /** Accepted connections with this file descriptor or a higher one are refused; absent: none are. */
+  /**
+   * Accepted connections with this file descriptor or a higher one are refused; absent: none are.
+   */
   readonly firstReservedDescriptor?: number;
   /** Identities sent by `up`; absent: the certificate files are the only source. */
   readonly identityFeed?: IdentityFeed;
-  /** Inherited listening sockets, and the registry of own ones for a takeover; absent: listeners bind their own. */
+  /**
+   * Inherited listening sockets, and the registry of own ones for a takeover; absent: listeners
+   * bind their own.
+   */
   readonly sockets?: ListenSockets;
 }
 

@@ -10,11 +10,14 @@ import { FlushScheduler } from '../transport/flush-scheduler.js';
 import { MemoryBudget } from '../transport/memory-budget.js';
 import type { Deps } from './context.js';
 
-/** For this long after a stall of our own event loop, elapsed time proves nothing about peers, ms. */
+/**
+ * For this long after a stall of our own event loop, elapsed time proves nothing about peers, ms.
+ */
 const STALL_MEMORY_MS = 1000;
 
 /**
- * What the calls of one sidecar share: its clocks, timing wheel, flushes, counters and memory budget.
+ * What the calls of one sidecar share: its clocks, timing wheel, flushes, counters and memory
+ * budget.
  *
  * @param loopMonitor is started by each flush, because there is work then; it stops by itself.
  */
@@ -40,7 +43,10 @@ export function createDataPlane(
   };
 }
 
-/** HTTP/2 settings and limits of every connection, from the `limits` block. Rates are in frames per second. */
+/**
+ * HTTP/2 settings and limits of every connection, from the `limits` block. Rates are in frames per
+ * second.
+ */
 export function localSettings({ limits }: Pick<SidecarConfig, 'limits'>): LocalSettings {
   const rates = limits.framesPerSecond;
   return {

@@ -24,7 +24,10 @@ export function reportsOf(cluster: Cluster, nowMs: number): EndpointReport[] {
   });
 }
 
-/** One endpoint: its counters, its state, and the reason for the state in one sentence. Durations are in ms. */
+/**
+ * One endpoint: its counters, its state, and the reason for the state in one sentence. Durations
+ * are in ms.
+ */
 export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): EndpointReport {
   const { ejection, pool } = endpoint;
   const { outcomes } = ejection;
@@ -119,7 +122,10 @@ export function queueReport(limits: InboundAdmission, nowMs: number): QueueRepor
   };
 }
 
-/** The queues before several models, added up; values that are found for each model (unloaded latency) are omitted. */
+/**
+ * The queues before several models, added up; values that are found for each model (unloaded
+ * latency) are omitted.
+ */
 export function queueReportOfAll(all: readonly InboundAdmission[], nowMs: number): QueueReport {
   const reports = all.map((limits) => queueReport(limits, nowMs));
   const [first] = reports as [QueueReport];

@@ -15,8 +15,8 @@ export interface FaultControllerOptions {
 }
 
 /**
- * The active faults of a sidecar, switched by `/faults` at run time. Each ends by itself after its time. While there is
- * none, both sides hold null, and a call costs one comparison.
+ * The active faults of a sidecar, switched by `/faults` at run time. Each ends by itself after its
+ * time. While there is none, both sides hold null, and a call costs one comparison.
  */
 export class FaultController implements FaultAdmin, ActiveFaults {
   inbound: readonly ActiveFault[] = [];

@@ -19,7 +19,10 @@ export interface InboundSideOptions {
   readonly isolation?: ModelProcessConfig['isolation'];
 }
 
-/** The side towards peers: the inbound listener, the calls to the local models, and the state of those models. */
+/**
+ * The side towards peers: the inbound listener, the calls to the local models, and the state of
+ * those models.
+ */
 export class InboundSide {
   readonly inbound: Inbound;
   /** The model servers, at least one. */
@@ -126,7 +129,10 @@ export class InboundSide {
     return this.hosts.flatMap((host) => host.reports());
   }
 
-  /** Models that still start count as reasons; models that cannot be served only while no model is ready. */
+  /**
+   * Models that still start count as reasons; models that cannot be served only while no model is
+   * ready.
+   */
   notReady(): string[] {
     const { backends } = this.inbound;
     const isServing = backends.some(({ state }) => state.kind === 'ready');

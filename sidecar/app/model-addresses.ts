@@ -6,13 +6,15 @@ export interface ModelServerSpec {
   readonly address: Address;
   /** Empty for a server of another make, whose models are not listed. */
   readonly models: readonly ListedModel[];
-  /** Name of the model, for a process that serves one model only; absent: the process serves all. */
+  /**
+   * Name of the model, for a process that serves one model only; absent: the process serves all.
+   */
   readonly only?: string;
 }
 
 /**
- * The model servers of a sidecar: one, or with `isolation: process` one for each model of the directory, at
- * `PATH.1`, `PATH.2` and so on.
+ * The model servers of a sidecar: one, or with `isolation: process` one for each model of the
+ * directory, at `PATH.1`, `PATH.2` and so on.
  *
  * @throws Error of one line when the model directory cannot be read or has no model.
  */

@@ -12,19 +12,28 @@ import { combineActivity } from './combined-activity.js';
 import type { AppContext } from './context.js';
 import type { ModelServerSpec } from './model-addresses.js';
 
-/** Longest wait between two connects to the model server: it is on this machine, and calls wait for it. */
+/**
+ * Longest wait between two connects to the model server: it is on this machine, and calls wait for
+ * it.
+ */
 const LOCAL_BACKOFF_MS = 250;
-/** Between two readiness queries, while the state of a model is unknown, and while a model has failed to load. */
+/**
+ * Between two readiness queries, while the state of a model is unknown, and while a model has
+ * failed to load.
+ */
 const QUERY_MS = 250;
 const FAILED_QUERY_MS = 5_000;
 const QUERY_TIMEOUT_MS = 1_000;
-/** Beside other model servers, one that ended this often before it was ever ready no longer delays readiness. */
+/**
+ * Beside other model servers, one that ended this often before it was ever ready no longer delays
+ * readiness.
+ */
 const MAX_FAILED_STARTS = 2;
 
 /**
- * One model server: the connection to it, its models (backends of `Inbound`) and their state. The state comes from the
- * supervisor where the sidecar owns the process, else from the connection; a server of several models is also asked which
- * of them it serves.
+ * One model server: the connection to it, its models (backends of `Inbound`) and their state. The
+ * state comes from the supervisor where the sidecar owns the process, else from the connection; a
+ * server of several models is also asked which of them it serves.
  */
 export class ModelHost {
   readonly pool: Pool;
@@ -104,7 +113,9 @@ export class ModelHost {
     for (const backend of this.backends) backend.onProcessEnd(end);
   }
 
-  /** From the supervisor: a change of the process. Calls do not wait for a process that is given up. */
+  /**
+   * From the supervisor: a change of the process. Calls do not wait for a process that is given up.
+   */
   processChanged({ state, why, restarts }: ModelReport): void {
     this.isReady = state === 'ready';
     if (state === 'ready') this.serves();
@@ -156,7 +167,10 @@ export class ModelHost {
     this.timer = this.context.deps.timers.after(delayMs, () => void this.query(), { unref: true });
   }
 
-  /** Asks until each model is ready or has failed; models that failed are asked again, because they may load later. */
+  /**
+   * Asks until each model is ready or has failed; models that failed are asked again, because they
+   * may load later.
+   */
   private async query(): Promise<void> {
     if (this.isQuerying) return;
     this.isQuerying = true;

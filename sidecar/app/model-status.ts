@@ -86,7 +86,10 @@ class ModelStatus {
   }
 }
 
-/** The health of every model of this sidecar: for Consul's check, for peers' health checks and for metrics. */
+/**
+ * The health of every model of this sidecar: for Consul's check, for peers' health checks and for
+ * metrics.
+ */
 export class ModelStatuses {
   /** The models of the golden directory; empty for a server of another make. */
   readonly models: readonly ListedModel[];
@@ -139,8 +142,10 @@ export class ModelStatuses {
   /**
    * The answer to a peer's health check.
    *
-   * @param service name of a model; empty: the server as a whole, which serves while one model does.
-   * @returns undefined when the model itself has to answer: the name is unknown here, or nothing has been found yet.
+   * @param service name of a model; empty: the server as a whole, which serves while one model
+   * does.
+   * @returns undefined when the model itself has to answer: the name is unknown here, or nothing
+   * has been found yet.
    */
   serving(service: string): boolean | undefined {
     if (service !== '' && !this.models.some(({ name }) => name === service)) return undefined;

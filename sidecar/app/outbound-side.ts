@@ -29,8 +29,8 @@ interface Added {
 }
 
 /**
- * The side towards upstreams: one listener for each upstream, optionally a shared one that routes by authority or metadata,
- * the upstreams behind them, their health checks and their discovery.
+ * The side towards upstreams: one listener for each upstream, optionally a shared one that routes
+ * by authority or metadata, the upstreams behind them, their health checks and their discovery.
  */
 export class OutboundSide {
   /** Bound address of each upstream's listener, by name. */
@@ -108,8 +108,9 @@ export class OutboundSide {
   // ---- change ----
 
   /**
-   * First step of a reload: opens the listeners of added upstreams, all or none. Existing upstreams are not touched, except
-   * one whose listen address an added upstream takes over; those are replaced last.
+   * First step of a reload: opens the listeners of added upstreams, all or none. Existing upstreams
+   * are not touched, except one whose listen address an added upstream takes over; those are
+   * replaced last.
    */
   async prepare(next: OutboundConfig | undefined): Promise<void> {
     const upstreams = next?.upstreams ?? [];
@@ -123,7 +124,9 @@ export class OutboundSide {
     await this.addAll(added.sort((a, b) => a.replaces.length - b.replaces.length));
   }
 
-  /** Second step of a reload, which cannot fail: updates upstreams that stay and removes the others. */
+  /**
+   * Second step of a reload, which cannot fail: updates upstreams that stay and removes the others.
+   */
   apply(next: OutboundConfig | undefined): void {
     const wanted = new Map((next?.upstreams ?? []).map((upstream) => [upstream.name, upstream]));
     this.config = { ...this.config, upstreams: next?.upstreams ?? [] };

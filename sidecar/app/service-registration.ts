@@ -17,8 +17,8 @@ export interface RegistrationDeps {
 }
 
 /**
- * This instance as it is registered in Consul: address, models, upstreams, and the state behind its two checks, one for the
- * models and one for the sidecar.
+ * This instance as it is registered in Consul: address, models, upstreams, and the state behind its
+ * two checks, one for the models and one for the sidecar.
  */
 export class ServiceRegistration implements ServiceInstance {
   readonly service: string;

@@ -22,8 +22,8 @@ import type { OutboundSide } from './outbound-side.js';
 import type { TlsIdentity } from './tls-identity.js';
 
 /**
- * What the admin server and the command line read of a running sidecar, from the parts that `Sidecar` builds. Nothing is
- * counted or stored here: each report is made when it is asked for.
+ * What the admin server and the command line read of a running sidecar, from the parts that
+ * `Sidecar` builds. Nothing is counted or stored here: each report is made when it is asked for.
  */
 export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'takeOver'> {
   readonly service: string;
@@ -63,7 +63,10 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
     ];
   }
 
-  /** Reasons against readiness in the sidecar itself: its identity, and Consul; not its models and upstreams. */
+  /**
+   * Reasons against readiness in the sidecar itself: its identity, and Consul; not its models and
+   * upstreams.
+   */
   protected ownReasons(): string[] {
     const problem = this.identity?.problem;
     return [...(problem === undefined ? [] : [`identity: ${problem}`]), ...(this.consul?.notReady() ?? [])];

@@ -40,7 +40,10 @@ export type OwnedModel = Pick<
 /** A started sidecar, as the command line and tests use it. */
 export interface RunningSidecar extends SidecarView {
   readonly addresses: Addresses;
-  /** Takes a changed configuration over. Rejects, and changes nothing, when a new listener cannot be opened. */
+  /**
+   * Takes a changed configuration over. Rejects, and changes nothing, when a new listener cannot be
+   * opened.
+   */
   reload(config: SidecarConfig): Promise<ReloadResult>;
   /** Counts a changed configuration that was invalid. */
   reloadRejected(): void;
@@ -52,15 +55,24 @@ export interface RunningSidecar extends SidecarView {
   onModel(listener: () => void): void;
   /** In a successor: accepts on the inherited sockets, and registers. */
   accept(): void;
-  /** In a predecessor: the drain from now on leaves the registration and the paths of sockets to the successor. */
+  /**
+   * In a predecessor: the drain from now on leaves the registration and the paths of sockets to the
+   * successor.
+   */
   handOver(): void;
   /** Sets what `takeOver` does. */
   setTakeover(takeOver: () => Promise<TakeoverAnswer>): void;
-  /** Closes everything at once; `drain` comes first in an orderly end. Calling it again does nothing. */
+  /**
+   * Closes everything at once; `drain` comes first in an orderly end. Calling it again does
+   * nothing.
+   */
   stop(): Promise<void>;
 }
 
-/** Starts a sidecar. Rejects, with nothing left running, when an address is in use or a file cannot be used. */
+/**
+ * Starts a sidecar. Rejects, with nothing left running, when an address is in use or a file cannot
+ * be used.
+ */
 export async function startSidecar(config: SidecarConfig, deps: Deps): Promise<RunningSidecar> {
   const sidecar = new Sidecar(config, deps);
   try {
@@ -73,9 +85,10 @@ export async function startSidecar(config: SidecarConfig, deps: Deps): Promise<R
 }
 
 /**
- * Builds the parts of a sidecar and starts them in this order: Consul, identity, upstreams with their listeners, model
- * servers and the inbound listener, admin server, registration. The drain: turn critical in Consul, GOAWAY on every
- * connection, wait for calls in flight, deregister; `stop` then closes the parts.
+ * Builds the parts of a sidecar and starts them in this order: Consul, identity, upstreams with
+ * their listeners, model servers and the inbound listener, admin server, registration. The drain:
+ * turn critical in Consul, GOAWAY on every connection, wait for calls in flight, deregister; `stop`
+ * then closes the parts.
  */
 class Sidecar extends SidecarReports implements RunningSidecar {
   protected readonly context: AppContext;
@@ -199,7 +212,10 @@ class Sidecar extends SidecarReports implements RunningSidecar {
 
   // ---- change ----
 
-  /** What can fail (opening listeners) comes first, so that a reload happens as a whole or not at all. */
+  /**
+   * What can fail (opening listeners) comes first, so that a reload happens as a whole or not at
+   * all.
+   */
   async reload(next: SidecarConfig): Promise<ReloadResult> {
     const before = this.current;
     await this.outbound.prepare(next.outbound);

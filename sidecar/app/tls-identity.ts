@@ -14,8 +14,9 @@ import type { Session } from '../transport/session.js';
 import type { AppContext } from './context.js';
 
 /**
- * The sidecar's TLS identity: new outbound connections present the current certificate, the inbound listener verifies its
- * peers, and both follow each rotation. The certificate comes from an `IdentitySource`: files or Consul.
+ * The sidecar's TLS identity: new outbound connections present the current certificate, the inbound
+ * listener verifies its peers, and both follow each rotation. The certificate comes from an
+ * `IdentitySource`: files or Consul.
  */
 export class TlsIdentity {
   private readonly rotation: TlsRotation;
@@ -34,7 +35,10 @@ export class TlsIdentity {
     );
   }
 
-  /** The identity in certificate files; undefined without `identity` files in the configuration. Throws `IdentityFilesError`. */
+  /**
+   * The identity in certificate files; undefined without `identity` files in the configuration.
+   * Throws `IdentityFilesError`.
+   */
   static fromFiles(config: SidecarConfig, context: AppContext): TlsIdentity | undefined {
     const { identity, trustDomain, service } = config;
     if (identity.kind !== 'files') return undefined;
@@ -52,7 +56,10 @@ export class TlsIdentity {
     return new TlsIdentity(source, context);
   }
 
-  /** Called after each rotation; `rootsChanged`: peers that were accepted before have to be verified again. */
+  /**
+   * Called after each rotation; `rootsChanged`: peers that were accepted before have to be verified
+   * again.
+   */
   onRotated(listener: (change: { identity: Identity; rootsChanged: boolean }) => void): void {
     this.rotation.subscribe(listener);
   }
@@ -82,7 +89,8 @@ export class TlsIdentity {
   }
 
   /**
-   * TLS of the inbound listener. It may open before there is an identity: until then every handshake fails.
+   * TLS of the inbound listener. It may open before there is an identity: until then every
+   * handshake fails.
    *
    * @param options.alsoPlaintext `mtls: permissive`: connections without TLS are accepted too.
    */
@@ -108,7 +116,10 @@ export class TlsIdentity {
     };
   }
 
-  /** Whether the peer of a connection would be accepted with the roots of now. Plaintext connections always are. */
+  /**
+   * Whether the peer of a connection would be accepted with the roots of now. Plaintext connections
+   * always are.
+   */
   stillTrusts(session: Session): boolean {
     const { trust } = this.rotation;
     if (trust === undefined || !(session.socket instanceof tls.TLSSocket)) return true;

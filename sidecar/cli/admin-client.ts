@@ -13,8 +13,9 @@ export interface AdminRequest {
 }
 
 /**
- * Asks an admin server; `path` with its query. The Host header is `localhost`, which the server's guard accepts on any
- * address. Rejects when there is no whole answer within `timeoutMs`, or when it is longer than 16 MiB.
+ * Asks an admin server; `path` with its query. The Host header is `localhost`, which the server's
+ * guard accepts on any address. Rejects when there is no whole answer within `timeoutMs`, or when
+ * it is longer than 16 MiB.
  */
 export function askAdmin(
   address: Address,

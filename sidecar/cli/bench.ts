@@ -7,8 +7,8 @@ import { CommandFailure } from './failure.js';
 const ENTRY = join(dirname(fileURLToPath(import.meta.url)), '../../test/bench/main.js');
 
 /**
- * `outrider bench`: runs the side-by-side measurements against nginx, HAProxy and Envoy. They are part of the tests, so
- * they run in a process of their own, and only in a clone of the repository.
+ * `outrider bench`: runs the side-by-side measurements against nginx, HAProxy and Envoy. They are
+ * part of the tests, so they run in a process of their own, and only in a clone of the repository.
  *
  * @returns the exit code of the measurement.
  */

@@ -19,12 +19,14 @@ const DAY_MS = 86_400_000;
 const MAX_DAYS = 3650;
 
 /**
- * `outrider certs`: writes certificates for sidecars with `identity` files, signed by a certificate authority made for this
- * call. Its key is not kept and cannot leak: services that shall trust each other are named in one call, and expiring
- * certificates are all made again. For many machines: Consul, cert-manager or SPIRE.
+ * `outrider certs`: writes certificates for sidecars with `identity` files, signed by a certificate
+ * authority made for this call. Its key is not kept and cannot leak: services that shall trust each
+ * other are named in one call, and expiring certificates are all made again. For many machines:
+ * Consul, cert-manager or SPIRE.
  *
  * @returns 0.
- * @throws CommandFailure, exit code 2 for wrong arguments, 1 when a file exists or cannot be written.
+ * @throws CommandFailure, exit code 2 for wrong arguments, 1 when a file exists or cannot be
+ * written.
  */
 export async function certsCommand(services: readonly string[], options: CertsOptions): Promise<number> {
   const { out, days, trustDomain, datacenter } = options;

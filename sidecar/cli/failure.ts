@@ -1,6 +1,7 @@
 /**
- * A failure that a command explains to the user: `message` is printed, one line for each of its lines. Any other error that
- * reaches `runProgram` is a defect; it is shown as one line too, with its stack only under OUTRIDER_DEBUG=1.
+ * A failure that a command explains to the user: `message` is printed, one line for each of its
+ * lines. Any other error that reaches `runProgram` is a defect; it is shown as one line too, with
+ * its stack only under OUTRIDER_DEBUG=1.
  */
 export class CommandFailure extends Error {
   override readonly name = 'CommandFailure';

@@ -19,7 +19,10 @@ export interface HttpRequest {
   readonly maxBytes: number;
 }
 
-/** One HTTP request to a server on this machine. Rejects when there is no whole answer in time and within the size. */
+/**
+ * One HTTP request to a server on this machine. Rejects when there is no whole answer in time and
+ * within the size.
+ */
 export function httpRequest({
   target,
   body,

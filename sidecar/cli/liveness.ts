@@ -12,10 +12,15 @@ const PERIOD_MS = 5_000;
 const TIMEOUT_MS = 10_000;
 /** Timeouts in a row that count as a hang. */
 const MAX_TIMEOUTS = 2;
-/** A probe that took this much longer than its timeout was delayed by a stall of our own process. */
+/**
+ * A probe that took this much longer than its timeout was delayed by a stall of our own process.
+ */
 const OWN_STALL_MS = 1_000;
 
-/** Probes `GET /live` at a sidecar's admin address, in the shape of a model's health probe for `Supervisor`. */
+/**
+ * Probes `GET /live` at a sidecar's admin address, in the shape of a model's health probe for
+ * `Supervisor`.
+ */
 export function liveProbe(admin: Address): Probe {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   return {
@@ -46,8 +51,8 @@ export function monitorSidecar(options: MonitorOptions): Monitor {
 }
 
 /**
- * Probes a process every 5 s, and reports a hang after two timeouts of 10 s in a row. A timeout that lasted longer than
- * it should was a stall of our own process, and is not counted.
+ * Probes a process every 5 s, and reports a hang after two timeouts of 10 s in a row. A timeout
+ * that lasted longer than it should was a stall of our own process, and is not counted.
  *
  * @param subject what does not answer, at the start of the reported sentence.
  */

@@ -5,8 +5,8 @@ import { optionalVersions } from './package-info.js';
 const RUNTIME = 'onnxruntime-node';
 
 /**
- * Checks that the inference runtime is installed. It is an optional dependency: its install script downloads GPU libraries,
- * and npm skips the package where that fails.
+ * Checks that the inference runtime is installed. It is an optional dependency: its install script
+ * downloads GPU libraries, and npm skips the package where that fails.
  *
  * @param from file URL or path from which the runtime is resolved.
  * @throws CommandFailure with the command that installs it.

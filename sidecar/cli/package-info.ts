@@ -10,8 +10,8 @@ interface PackageInfo {
 }
 
 /**
- * The package's `package.json`: the nearest one named `outrider` above this file, which holds both for
- * `dist/sidecar/cli/` and for the sources. Undefined when the package was taken apart.
+ * The package's `package.json`: the nearest one named `outrider` above this file, which holds both
+ * for `dist/sidecar/cli/` and for the sources. Undefined when the package was taken apart.
  */
 const PACKAGE = findPackage(dirname(fileURLToPath(import.meta.url)));
 
@@ -41,7 +41,8 @@ export function optionalVersions(dependency: string): string {
  * A file that is shipped with the program, such as `mesh-config/demo.yaml`.
  *
  * @param path relative to the working directory or to the package.
- * @returns the path in the working directory when it exists there, else in the package, else unchanged.
+ * @returns the path in the working directory when it exists there, else in the package, else
+ * unchanged.
  */
 export function packageFile(path: string): string {
   const shipped = join(PACKAGE?.folder ?? '.', path);

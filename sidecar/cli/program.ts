@@ -11,8 +11,8 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 /**
- * Runs one command of the command line. Commands are loaded when they are called: a sidecar starts without the model
- * runtime, and `--version` loads almost nothing.
+ * Runs one command of the command line. Commands are loaded when they are called: a sidecar starts
+ * without the model runtime, and `--version` loads almost nothing.
  *
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage. Never rejects.
  */
@@ -34,7 +34,10 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Every command with its options; `done` gets the exit code. Exported for the test that checks documents against it. */
+/**
+ * Every command with its options; `done` gets the exit code. Exported for the test that checks
+ * documents against it.
+ */
 export function build(done: (exitCode: number) => void): Command {
   const program = new Command('outrider');
   program

@@ -18,8 +18,9 @@ export interface ServeOptions {
 const PROGRAM = ['../../services/model-server/main.js', '../../services/model-server/main.ts'];
 
 /**
- * `outrider serve`: runs the model server (`services/model-server/`) in this process. It is a program of its own that
- * `sidecar/` may not import, so it is loaded by its path, with its command line in `process.argv`.
+ * `outrider serve`: runs the model server (`services/model-server/`) in this process. It is a
+ * program of its own that `sidecar/` may not import, so it is loaded by its path, with its command
+ * line in `process.argv`.
  *
  * @returns never: the model server ends the process with its exit code.
  */

@@ -2,7 +2,9 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { systemClock } from '../runtime/time/clock.js';
 
 const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-/** One Ctrl-C may arrive twice within this time: from the terminal, and from npm, which forwards it. */
+/**
+ * One Ctrl-C may arrive twice within this time: from the terminal, and from npm, which forwards it.
+ */
 const SAME_CTRL_C_MS = 300;
 
 export interface EndRequests {
@@ -17,8 +19,8 @@ export interface EndRequests {
 }
 
 /**
- * Handles the signals that end a long-running command (SIGINT, SIGTERM, SIGHUP): the first asks for an orderly end, the
- * second for an immediate one.
+ * Handles the signals that end a long-running command (SIGINT, SIGTERM, SIGHUP): the first asks for
+ * an orderly end, the second for an immediate one.
  *
  * @param except signals with another meaning for this command.
  */
@@ -55,8 +57,8 @@ export interface Hangups {
 }
 
 /**
- * Handles SIGHUP of a program that reloads its file on it and may run in a terminal: when the terminal has been closed, the
- * same signal means an end.
+ * Handles SIGHUP of a program that reloads its file on it and may run in a terminal: when the
+ * terminal has been closed, the same signal means an end.
  */
 export function hangups(onTerminalGone: () => void): Hangups {
   const hadTerminal = hasTerminal();

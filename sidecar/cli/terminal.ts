@@ -56,7 +56,10 @@ export function bar(ratio: number, width = 30): string {
   return `[${'#'.repeat(full)}${'.'.repeat(width - full)}] ${String(Math.floor(ratio * 100)).padStart(3)} %`;
 }
 
-/** Columns two spaces apart: left-aligned, or right-aligned where every cell is a number (with a unit). */
+/**
+ * Columns two spaces apart: left-aligned, or right-aligned where every cell is a number (with a
+ * unit).
+ */
 export function table(
   header: readonly string[],
   rows: readonly (readonly string[])[],

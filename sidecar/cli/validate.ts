@@ -27,9 +27,11 @@ const CONSOLE: ValidateOutput = {
 };
 
 /**
- * `outrider validate FILE…`: prints every problem of mesh files and sidecar files, and starts nothing.
+ * `outrider validate FILE…`: prints every problem of mesh files and sidecar files, and starts
+ * nothing.
  *
- * @returns the exit code: 0 when every file is valid, with or without warnings; 1 otherwise, or without files.
+ * @returns the exit code: 0 when every file is valid, with or without warnings; 1 otherwise, or
+ * without files.
  */
 export function validateCommand(
   files: readonly string[],

@@ -1,6 +1,9 @@
 import type { SpiffeId } from './spiffe.js';
 
-/** A certificate with its key and roots, checked as a whole by `assembleIdentity`. The key must never be logged. */
+/**
+ * A certificate with its key and roots, checked as a whole by `assembleIdentity`. The key must
+ * never be logged.
+ */
 export interface Identity {
   readonly id: SpiffeId;
   /** Leaf first, then intermediates. */
@@ -15,9 +18,15 @@ export interface Identity {
 
 /** Where the identity of a sidecar comes from: certificate files, or Consul's agent. */
 export interface IdentitySource {
-  /** Undefined until the first identity has arrived. An expired one stays current: peers refuse it, and `status` reports it. */
+  /**
+   * Undefined until the first identity has arrived. An expired one stays current: peers refuse it,
+   * and `status` reports it.
+   */
   current(): Identity | undefined;
-  /** Calls `listener` with each new identity, not with the present one. Returns the function that unsubscribes. */
+  /**
+   * Calls `listener` with each new identity, not with the present one. Returns the function that
+   * unsubscribes.
+   */
   subscribe(listener: (identity: Identity) => void): () => void;
   status(): IdentityStatus;
   close(): void;
@@ -36,7 +45,9 @@ export interface IdentityParts {
   readonly rootsPem: string;
 }
 
-/** Identities sent by the process that issues them (`up`): they arrive also when the disk is full. */
+/**
+ * Identities sent by the process that issues them (`up`): they arrive also when the disk is full.
+ */
 export interface IdentityFeed {
   /** The newest so far. */
   current(): IdentityParts | undefined;

@@ -1,6 +1,7 @@
 /**
- * A SPIFFE id of a service in Consul's form, `spiffe://<trust domain>/ns/<namespace>/dc/<datacenter>/svc/<service>`. Each
- * path segment is unescaped exactly once: `web%2Fadmin` is the service `web/admin`, not `web`.
+ * A SPIFFE id of a service in Consul's form, `spiffe://<trust
+ * domain>/ns/<namespace>/dc/<datacenter>/svc/<service>`. Each path segment is unescaped exactly
+ * once: `web%2Fadmin` is the service `web/admin`, not `web`.
  */
 export interface SpiffeId {
   /** Lower case, compared exactly. */
@@ -40,7 +41,10 @@ const OTHER_KINDS: ReadonlyArray<readonly [RegExp, string]> = [
   [/^(?:\/ap\/[^/]+)?\/ns\/[^/]+\/identity\//, 'a workload identity'],
 ];
 
-/** Splits `spiffe://<trust domain><path>` and checks its syntax (SPIFFE-ID section 2), without reading the path. */
+/**
+ * Splits `spiffe://<trust domain><path>` and checks its syntax (SPIFFE-ID section 2), without
+ * reading the path.
+ */
 export function splitSpiffeUri(uri: string): { trustDomain: string; path: string } | IdentityProblem {
   if (uri.length > MAX_ID_BYTES) return { problem: `longer than ${MAX_ID_BYTES} bytes` };
   if (!uri.startsWith(SCHEME)) return { problem: 'the scheme is not "spiffe"' };
@@ -60,7 +64,9 @@ export function splitSpiffeUri(uri: string): { trustDomain: string; path: string
   return { trustDomain, path };
 }
 
-/** Parses the id of a service. Ids of agents, servers and gateways, and malformed ids, are problems. */
+/**
+ * Parses the id of a service. Ids of agents, servers and gateways, and malformed ids, are problems.
+ */
 export function parseSpiffeId(uri: string): SpiffeId | IdentityProblem {
   const split = splitSpiffeUri(uri);
   if (isProblem(split)) return split;
@@ -79,7 +85,10 @@ export function parseSpiffeId(uri: string): SpiffeId | IdentityProblem {
   return { trustDomain: split.trustDomain, partition, namespace, datacenter, service, uri };
 }
 
-/** `spiffe://<trust domain>/ns/default/dc/<datacenter>/svc/<service>`. The parts are escaped; throws on unpaired surrogates. */
+/**
+ * `spiffe://<trust domain>/ns/default/dc/<datacenter>/svc/<service>`. The parts are escaped; throws
+ * on unpaired surrogates.
+ */
 export function formatSpiffeId(parts: { trustDomain: string; datacenter: string; service: string }): string {
   const { trustDomain, datacenter, service } = parts;
   return `${trustDomainUri(trustDomain)}/ns/default/dc/${encodeURIComponent(datacenter)}/svc/${encodeURIComponent(service)}`;

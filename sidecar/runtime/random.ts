@@ -1,13 +1,16 @@
 /**
- * A uniform number in [0, 1). Decisions get it as an argument, so that a test with a seed sees the same choices each time.
- * Not for secrets: it is predictable.
+ * A uniform number in [0, 1). Decisions get it as an argument, so that a test with a seed sees the
+ * same choices each time. Not for secrets: it is predictable.
  */
 export type Random = () => number;
 
 /** Node's `Math.random`. */
 export const systemRandom: Random = Math.random;
 
-/** A repeatable source (mulberry32): equal seeds give equal sequences. The seed is taken modulo 2^32. */
+/**
+ * A repeatable source (mulberry32): equal seeds give equal sequences. The seed is taken modulo
+ * 2^32.
+ */
 export function seeded(seed: number): Random {
   let state = seed >>> 0;
   return () => {

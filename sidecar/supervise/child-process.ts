@@ -12,17 +12,20 @@ export interface OwnedProcessOptions {
   readonly stderr: number;
   /** Descriptors that it inherits, from 3 on. */
   readonly inherit?: readonly number[];
-  /** Called once, when the process has ended or could not be started. `how`: such as `killed by SIGKILL`. */
+  /**
+   * Called once, when the process has ended or could not be started. `how`: such as `killed by
+   * SIGKILL`.
+   */
   onExit(how: string, exit: ProcessExit): void;
 }
 
 const NOT_STARTED: ProcessExit = { code: null, signal: null };
 
 /**
- * A child process that does not outlive its owner. It runs in a session of its own, so that Ctrl-C reaches only the owner,
- * which ends it in order. It dies with the owner even when that is killed: on Linux by the kernel (`setpriv --pdeathsig
- * KILL`), elsewhere by the end of its standard input. The constructor starts `argv` and never throws: a command that cannot
- * be started calls `onExit`.
+ * A child process that does not outlive its owner. It runs in a session of its own, so that Ctrl-C
+ * reaches only the owner, which ends it in order. It dies with the owner even when that is killed:
+ * on Linux by the kernel (`setpriv --pdeathsig KILL`), elsewhere by the end of its standard input.
+ * The constructor starts `argv` and never throws: a command that cannot be started calls `onExit`.
  */
 export class ChildProcessHandle {
   /** Undefined when the process could not be started. */
@@ -94,7 +97,10 @@ function signalGroup(leader: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Why the command cannot be run. Looked up first: `setpriv` would fail with its own code and message. */
+/**
+ * Why the command cannot be run. Looked up first: `setpriv` would fail with its own code and
+ * message.
+ */
 function whyNotRunnable(command: string | undefined, path: string): string | undefined {
   if (command === undefined || command === '') return 'could not be started: the command is empty';
   const candidates = command.includes('/')

@@ -31,7 +31,9 @@ const IDLE_TICK_MS = 2_500;
 /** Period of probes, and of probes while in doubt. */
 const PROBE_PERIOD_MS = 5_000;
 const DOUBT_PERIOD_MS = 1_000;
-/** After this many unanswered probes in a row they come at the normal period: more prove nothing. */
+/**
+ * After this many unanswered probes in a row they come at the normal period: more prove nothing.
+ */
 const MAX_DOUBT_PROBES = 5;
 /** Timeout of a probe while no run time is known: the first run may be slow. */
 const UNKNOWN_PROBE_TIMEOUT_MS = 6_000;
@@ -39,11 +41,13 @@ const UNKNOWN_PROBE_TIMEOUT_MS = 6_000;
 const OWN_STALL_MS = 750;
 
 /**
- * Detects that a model process hangs, from its calls, its state in the kernel, its watcher thread and probes; the rules are
- * in `core/health/hang.ts`. Notices stalls of our own process, from which nothing is concluded.
+ * Detects that a model process hangs, from its calls, its state in the kernel, its watcher thread
+ * and probes; the rules are in `core/health/hang.ts`. Notices stalls of our own process, from which
+ * nothing is concluded.
  *
- * An idle process is looked at every 2.5 s and probed every 5 s; with work every 0.5 s. CPU times, watcher and a probe each
- * second are used only in doubt. A hang is reported once, and the detector stops; the supervisor kills.
+ * An idle process is looked at every 2.5 s and probed every 5 s; with work every 0.5 s. CPU times,
+ * watcher and a probe each second are used only in doubt. A hang is reported once, and the detector
+ * stops; the supervisor kills.
  */
 export class HangDetector implements Monitor {
   private readonly judge: HangDiagnosis;

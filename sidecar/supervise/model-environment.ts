@@ -25,9 +25,10 @@ const ALWAYS = [
 ];
 
 /**
- * Selects the environment of a model process. The sidecar's holds tokens and keys (`CONSUL_HTTP_TOKEN`, a cloud's), and a
- * model is foreign code: it inherits what finds programs, libraries, devices and the locale, and what the file names.
- * NODE_OPTIONS is withheld: it tunes the sidecar, and an inspector port in it can be bound only once.
+ * Selects the environment of a model process. The sidecar's holds tokens and keys
+ * (`CONSUL_HTTP_TOKEN`, a cloud's), and a model is foreign code: it inherits what finds programs,
+ * libraries, devices and the locale, and what the file names. NODE_OPTIONS is withheld: it tunes
+ * the sidecar, and an inspector port in it can be bound only once.
  *
  * @param own the sidecar's environment.
  * @param wanted `inherit`: further names or `NAME*`; `env`: set for the model.

@@ -32,13 +32,15 @@ export interface ModelProcessDeps {
   activity(): ModelWork;
   onChange(report: ModelReport): void;
   onEnd(end: ProcessEnd): void;
-  /** Called once, before the first start, with the names of variables that the model does not get. */
+  /**
+   * Called once, before the first start, with the names of variables that the model does not get.
+   */
   onWithheld(names: readonly string[]): void;
 }
 
 /**
- * The supervisor of a model process: command, environment, health probe, hang detector, backoff and restart limit, put
- * together. Nothing is started yet.
+ * The supervisor of a model process: command, environment, health probe, hang detector, backoff and
+ * restart limit, put together. Nothing is started yet.
  *
  * @param address where the model has to listen; it replaces `{socket}` in the command.
  */
@@ -93,8 +95,8 @@ export function modelProcess(
 const MAX_SOCKET_PATH = 107;
 
 /**
- * Socket of the watcher thread: `PATH.w` beside the model's own. Undefined for a TCP address or a path that is too long: the
- * process is then judged without a watcher.
+ * Socket of the watcher thread: `PATH.w` beside the model's own. Undefined for a TCP address or a
+ * path that is too long: the process is then judged without a watcher.
  */
 function watcherSocket(address: Address): string | undefined {
   if (address.kind !== 'unix') return undefined;

@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs';
 const LATE_MS = 5_000;
 
 /**
- * Whether the kernel has killed a process for want of memory within the last seconds: a SIGKILL by the OOM killer looks like
- * an operator's. Reads the machine-wide counter `oom_kill` of /proc/vmstat (Linux 4.13, proc(5)).
+ * Whether the kernel has killed a process for want of memory within the last seconds: a SIGKILL by
+ * the OOM killer looks like an operator's. Reads the machine-wide counter `oom_kill` of
+ * /proc/vmstat (Linux 4.13, proc(5)).
  */
 export class OomKills {
   private before: number;

@@ -13,8 +13,9 @@ const MOST_PROCESSES = 64;
 const STOPPED = 'T';
 
 /**
- * State and CPU time of a model process and its children, from proc(5) (Linux). Elsewhere nothing is known, and nothing is
- * concluded. Read synchronously: these files are kernel memory, about 10 µs each.
+ * State and CPU time of a model process and its children, from proc(5) (Linux). Elsewhere nothing
+ * is known, and nothing is concluded. Read synchronously: these files are kernel memory, about 10
+ * µs each.
  */
 export class ProcessSigns {
   constructor(
@@ -22,7 +23,10 @@ export class ProcessSigns {
     private readonly root = '/proc',
   ) {}
 
-  /** State of the process; `T` also for a wrapper (shell, launcher) whose children are all stopped. Empty: not known. */
+  /**
+   * State of the process; `T` also for a wrapper (shell, launcher) whose children are all stopped.
+   * Empty: not known.
+   */
   state(): string {
     const own = this.stat(this.pid)?.state ?? '';
     if (own !== 'S') return own;
@@ -30,7 +34,10 @@ export class ProcessSigns {
     return below.length > 0 && below.every((state) => state === STOPPED) ? STOPPED : own;
   }
 
-  /** CPU time of the process and its descendants without the thread `thread` (the watcher), ms; −1: not known. */
+  /**
+   * CPU time of the process and its descendants without the thread `thread` (the watcher), ms; −1:
+   * not known.
+   */
   cpuMs(thread: number): number {
     const own = this.stat(this.pid);
     if (own === undefined) return -1;

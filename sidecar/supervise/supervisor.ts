@@ -87,9 +87,9 @@ const LONGEST_POLL_MS = 500;
 const PROBE_TIMEOUT_MS = 1_000;
 
 /**
- * Keeps one process running: starts it, probes it until it serves, monitors it, kills it when it hangs, and starts it again
- * with backoff, or much later once `limit` has given it up. States: stopped, starting, ready, unresponsive (killed, not yet
- * ended), backoff or given-up, stopping.
+ * Keeps one process running: starts it, probes it until it serves, monitors it, kills it when it
+ * hangs, and starts it again with backoff, or much later once `limit` has given it up. States:
+ * stopped, starting, ready, unresponsive (killed, not yet ended), backoff or given-up, stopping.
  */
 export class Supervisor {
   private state: State = { kind: 'stopped' };
@@ -113,7 +113,10 @@ export class Supervisor {
     return { state: this.state.kind, why, restarts, ...(pid === undefined ? {} : { pid }) };
   }
 
-  /** SIGTERM, and SIGKILL after the stop timeout. Resolves when the process has ended. Safe to call twice. */
+  /**
+   * SIGTERM, and SIGKILL after the stop timeout. Resolves when the process has ended. Safe to call
+   * twice.
+   */
   stop(): Promise<void> {
     const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
     if (!('process' in this.state)) this.finishStop('stopped');
@@ -140,7 +143,10 @@ export class Supervisor {
     this.awaitReady(process, why);
   }
 
-  /** Probes until the process serves or the start timeout passes; for a new process and one that stopped serving. */
+  /**
+   * Probes until the process serves or the start timeout passes; for a new process and one that
+   * stopped serving.
+   */
   private awaitReady(process: RunningProcess, why: string): void {
     const limit = this.deps.timers.after(this.limits.startTimeoutMs, () => this.startTimedOut(process));
     this.enter({ kind: 'starting', process, limit, lastAnswer: 'no answer yet' }, why);

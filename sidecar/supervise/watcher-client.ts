@@ -18,13 +18,14 @@ interface Beat {
 }
 
 /**
- * Reads the beats of the watcher thread of a model process: every 500 ms one line of JSON on a Unix socket of its own, also
- * while a run blocks the rest of the process:
+ * Reads the beats of the watcher thread of a model process: every 500 ms one line of JSON on a Unix
+ * socket of its own, also while a run blocks the rest of the process:
  *
  *   {"beat":N,"runs":R,"running":{"forMs":…,"deadlineInMs":…|null}|null,"tid":T}
  *
- * Connected once to find out whether there is a watcher, and then only while the process is in doubt: an idle mesh reads no
- * beats. A server of another make has no such socket, and is left alone after 5 attempts.
+ * Connected once to find out whether there is a watcher, and then only while the process is in
+ * doubt: an idle mesh reads no beats. A server of another make has no such socket, and is left
+ * alone after 5 attempts.
  */
 export class WatcherClient {
   /** Thread id of the watcher (gettid(2)); 0: not known. */
@@ -34,7 +35,9 @@ export class WatcherClient {
   private tries = 0;
   private text = '';
   private last: Beat | null = null;
-  /** When the last beat came, or when the silence counted against the watcher began, monotonic ms. */
+  /**
+   * When the last beat came, or when the silence counted against the watcher began, monotonic ms.
+   */
   private lastMs = 0;
   private starvedMs = 0;
   private lookedMs = 0;

@@ -3,7 +3,10 @@ import type { Inbound } from '../../inbound.js';
 import type { Metric, Sample } from '../../telemetry/metric.js';
 import { counter, gauge } from '../../telemetry/metric.js';
 
-/** Metrics of the queue before the local model; of several models each has its own queue, and a label `model`. */
+/**
+ * Metrics of the queue before the local model; of several models each has its own queue, and a
+ * label `model`.
+ */
 export function queueMetrics(inbound: Inbound | undefined): Metric[] {
   if (inbound === undefined) return [];
   const { backends } = inbound;

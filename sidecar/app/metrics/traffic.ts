@@ -97,7 +97,9 @@ function callMetrics(calls: readonly CallStats[]): Metric[] {
   ];
 }
 
-/** The label `cluster` is present only where traffic rules make several clusters of one upstream. */
+/**
+ * The label `cluster` is present only where traffic rules make several clusters of one upstream.
+ */
 function upstreamLabels({ name, clusterName }: Cluster): Record<string, string> {
   return clusterName === '' ? { upstream: name } : { upstream: name, cluster: clusterName };
 }

@@ -19,8 +19,9 @@ export interface AgentFileInput {
 /**
  * Configuration of a Consul agent for development: one server on loopback, with its UI.
  *
- * It differs from `consul agent -dev` in keeping its state on disk: after a restart the agent has the same certificate
- * authority, services and intentions. The cost is about a second until the first leader election.
+ * It differs from `consul agent -dev` in keeping its state on disk: after a restart the agent has
+ * the same certificate authority, services and intentions. The cost is about a second until the
+ * first leader election.
  */
 export function agentFile({ folder, ports, datacenter, version }: AgentFileInput): Record<string, unknown> {
   return {
@@ -44,7 +45,9 @@ export function agentFile({ folder, ports, datacenter, version }: AgentFileInput
   };
 }
 
-/** Ports to switch off (−1). `grpc_tls` exists since Consul 1.14; an older agent refuses the key. */
+/**
+ * Ports to switch off (−1). `grpc_tls` exists since Consul 1.14; an older agent refuses the key.
+ */
 export function unusedPorts(version: string): Record<string, number> {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const hasGrpcTls = major > 1 || minor >= 14;

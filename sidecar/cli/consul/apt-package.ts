@@ -30,11 +30,13 @@ export function whyNoApt(env: Readonly<Record<string, string | undefined>>): str
 }
 
 /**
- * Downloads a package of Debian 11 (bullseye) and unpacks it into `target`, for this user alone and without root. apt works
- * with lists, cache and sources in a private folder; the mirror is one of the system's own sources, and the archive's
- * signature is checked against the system's Debian keyring.
+ * Downloads a package of Debian 11 (bullseye) and unpacks it into `target`, for this user alone and
+ * without root. apt works with lists, cache and sources in a private folder; the mirror is one of
+ * the system's own sources, and the archive's signature is checked against the system's Debian
+ * keyring.
  *
- * Safe to run in several processes at once: each works in its own folder, and the first to finish renames it to `target`.
+ * Safe to run in several processes at once: each works in its own folder, and the first to finish
+ * renames it to `target`.
  *
  * @throws Error with the last message of the command that failed.
  */
@@ -54,7 +56,10 @@ export async function unpackDebianPackage({ name, target, env }: AptPackage): Pr
   }
 }
 
-/** Removes folders of interrupted downloads. A running download is younger than three times the command limit. */
+/**
+ * Removes folders of interrupted downloads. A running download is younger than three times the
+ * command limit.
+ */
 async function removeAbandoned(parent: string, name: string): Promise<void> {
   for (const entry of await readdir(parent)) {
     if (!entry.startsWith(`.${name}-`)) continue;
@@ -83,7 +88,9 @@ async function download(name: string, work: string, env: AptPackage['env']): Pro
   throw problem;
 }
 
-/** URIs of the main archives in the system's sources, in order; security archives have other suites. */
+/**
+ * URIs of the main archives in the system's sources, in order; security archives have other suites.
+ */
 async function debianMirrors(work: string, env: AptPackage['env']): Promise<string[]> {
   const args = ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages'];
   const out = await command('apt-get', args, work, env);
@@ -92,8 +99,8 @@ async function debianMirrors(work: string, env: AptPackage['env']): Promise<stri
 }
 
 /**
- * apt options that keep all state in `work`, which needs no root. For root they also keep apt from downloading as the user
- * `_apt`, which cannot read a private folder.
+ * apt options that keep all state in `work`, which needs no root. For root they also keep apt from
+ * downloading as the user `_apt`, which cannot read a private folder.
  */
 function ownState(work: string): string[] {
   const options = [

@@ -27,9 +27,10 @@ export interface FindOptions {
 }
 
 /**
- * Finds Consul, in this order: `CONSUL_BIN`, `PATH`, the cache, a download of Debian's package 1.8.7 into the cache. Each
- * candidate is run with `version`, so that another program of that name is not taken for Consul. Only `up --consul dev`
- * and tests need the program; sidecars use the HTTP API of an agent.
+ * Finds Consul, in this order: `CONSUL_BIN`, `PATH`, the cache, a download of Debian's package
+ * 1.8.7 into the cache. Each candidate is run with `version`, so that another program of that name
+ * is not taken for Consul. Only `up --consul dev` and tests need the program; sidecars use the HTTP
+ * API of an agent.
  *
  * @throws CommandFailure that states what to install when there is none and none can be downloaded.
  */
@@ -84,7 +85,10 @@ function onPath(path: string): string[] {
     .map((folder) => join(folder, 'consul'));
 }
 
-/** Version of the Consul program at `path`; undefined when it does not exist, does not run or is another program. */
+/**
+ * Version of the Consul program at `path`; undefined when it does not exist, does not run or is
+ * another program.
+ */
 async function versionOf(path: string): Promise<string | undefined> {
   try {
     accessSync(path, constants.X_OK);

@@ -27,8 +27,9 @@ const LIMITS = { startTimeoutMs: 30_000, stopTimeoutMs: 5_000 };
 const RESTART = { baseMs: 100, maxMs: 5_000 };
 
 /**
- * The Consul agent of `up --consul dev`: one server beside the mesh. It is restarted like every process of `up`, on the same
- * ports and with the same state, ends after the last sidecar, and dies with `up`.
+ * The Consul agent of `up --consul dev`: one server beside the mesh. It is restarted like every
+ * process of `up`, on the same ports and with the same state, ends after the last sidecar, and dies
+ * with `up`.
  */
 export class DevAgent {
   readonly api: AgentApi;
@@ -36,7 +37,10 @@ export class DevAgent {
   private readonly file: string;
   private readonly logFile: string;
   private settle!: { resolve(): void; reject(error: Error): void };
-  /** Resolves when there is a leader and a certificate authority; rejects with a CommandFailure when it does not start. */
+  /**
+   * Resolves when there is a leader and a certificate authority; rejects with a CommandFailure when
+   * it does not start.
+   */
   readonly ready: Promise<void>;
 
   /** Writes the agent's file and starts nothing: `ports` may still be bound. */

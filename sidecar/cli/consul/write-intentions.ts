@@ -14,8 +14,9 @@ const ANY = '*';
 const DESCRIPTION = 'from the mesh file';
 
 /**
- * The intentions of a mesh file as Consul stores them: one for each pair of services; of two in the file, `deny` wins. An
- * agent without ACLs allows calls without an intention, so `default_intention: deny` becomes `* → *`.
+ * The intentions of a mesh file as Consul stores them: one for each pair of services; of two in the
+ * file, `deny` wins. An agent without ACLs allows calls without an intention, so
+ * `default_intention: deny` becomes `* → *`.
  */
 export function intentionsToWrite({ intentions, defaultIntention }: MeshIntentions): IntentionConfig[] {
   const byPair = new Map<string, IntentionConfig>();
@@ -29,7 +30,10 @@ export function intentionsToWrite({ intentions, defaultIntention }: MeshIntentio
   return [...byPair.values()];
 }
 
-/** Writes the intentions of a mesh file into an agent. @throws CommandFailure that names the first one it refused. */
+/**
+ * Writes the intentions of a mesh file into an agent.
+ * @throws CommandFailure that names the first one it refused.
+ */
 export async function writeIntentions(api: AgentApi, mesh: MeshIntentions): Promise<void> {
   for (const { from, to, action } of intentionsToWrite(mesh)) {
     const failed = (why: string) =>

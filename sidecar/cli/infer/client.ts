@@ -17,7 +17,10 @@ export class InferClient {
   private readonly deadline: Date;
   private readonly deadlineMs: number;
 
-  /** @param deadlineMs for all calls of this client together. Throws CommandFailure(2) for metadata that gRPC rejects. */
+  /**
+   * @param deadlineMs for all calls of this client together. Throws CommandFailure(2) for metadata
+   * that gRPC rejects.
+   */
   constructor(target: string, deadlineMs: number, metadata: readonly string[]) {
     this.target = target;
     this.deadlineMs = deadlineMs;

@@ -13,7 +13,10 @@ export interface InferFlags {
   readonly json?: true;
 }
 
-/** Options of the command from its flags; without --target, the address of the mesh that runs on this machine. */
+/**
+ * Options of the command from its flags; without --target, the address of the mesh that runs on
+ * this machine.
+ */
 export function inferFlags(model: string, flags: InferFlags): InferOptions {
   const target = flags.target ?? runningTarget(model);
   return {

@@ -14,7 +14,10 @@ const MAX_PIXELS = 64 * 1024 * 1024;
 /** Fainter than this share of the strongest ink counts as paper when the ink's box is measured. */
 const FAINT = 0.15;
 
-/** Decodes any PNG (grey, colour, palette, alpha) to grey. Transparent parts count as paper. @throws ImageError */
+/**
+ * Decodes any PNG (grey, colour, palette, alpha) to grey. Transparent parts count as paper.
+ * @throws ImageError
+ */
 export function decodePng(bytes: Buffer): Grey {
   if (bytes.length < 24) throw new ImageError('it is no PNG');
   const width = bytes.readUInt32BE(16);
@@ -40,8 +43,9 @@ export function toSize(picture: Grey, width: number, height: number): Grey {
 }
 
 /**
- * Normalises a picture as in MNIST, for models with `normalise: ink-centred`: ink 1 on paper 0, whether the picture is dark
- * on light or light on dark, the longest side of the ink 20/28 of the picture, its centre of mass in the middle.
+ * Normalises a picture as in MNIST, for models with `normalise: ink-centred`: ink 1 on paper 0,
+ * whether the picture is dark on light or light on dark, the longest side of the ink 20/28 of the
+ * picture, its centre of mass in the middle.
  */
 export function centredInk(picture: Grey, width: number, height: number): Grey {
   const ink = inkOf(picture);
@@ -82,7 +86,10 @@ function flatten(png: PNG, paper: number): Grey {
   return { width: png.width, height: png.height, values };
 }
 
-/** Distance from the paper, whose grey is the median of the picture's edge, to the side where most differs; the strongest ink is 1. */
+/**
+ * Distance from the paper, whose grey is the median of the picture's edge, to the side where most
+ * differs; the strongest ink is 1.
+ */
 function inkOf(picture: Grey): Grey {
   const { width, height, values } = picture;
   const edge: number[] = [];
@@ -123,7 +130,10 @@ function boxOf(ink: Grey): Box {
   return { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
 }
 
-/** Area average where it shrinks, linear where it grows: the overlap of each new pixel with a kernel of at least 1 old pixel. */
+/**
+ * Area average where it shrinks, linear where it grows: the overlap of each new pixel with a kernel
+ * of at least 1 old pixel.
+ */
 function resample(from: Grey, box: Box, width: number, height: number): Grey {
   const columns = weights(box.x, box.width, width, from.width);
   const rows = weights(box.y, box.height, height, from.height);

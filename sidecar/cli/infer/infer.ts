@@ -28,9 +28,11 @@ const DEFAULT_TARGET = '127.0.0.1:8001';
 const DEFAULT_DEADLINE_MS = 15_000;
 
 /**
- * `outrider infer`: one inference. Inputs are encoded and outputs printed by what the server's ModelMetadata declares.
+ * `outrider infer`: one inference. Inputs are encoded and outputs printed by what the server's
+ * ModelMetadata declares.
  *
- * @returns the exit code: 0 answered, 1 failed (one line on standard error says why), 2 wrong usage.
+ * @returns the exit code: 0 answered, 1 failed (one line on standard error says why), 2 wrong
+ * usage.
  */
 export async function inferCommand(options: InferOptions): Promise<number> {
   const stderr = options.stderr ?? process.stderr;

@@ -176,7 +176,10 @@ function flatten(value: unknown, into: (number | string | boolean)[], where: str
   return [value.length, ...(inner[0] ?? '').split(',').filter(Boolean).map(Number)];
 }
 
-/** The declared shape that takes these elements: the given one where the rank fits, else the one any-size dimension is solved for. */
+/**
+ * The declared shape that takes these elements: the given one where the rank fits, else the one
+ * any-size dimension is solved for.
+ */
 function fitShape(dims: readonly number[], count: number, tensor: TensorMetadata): number[] {
   const declared = tensor.shape.map(Number);
   const matches = (wanted: readonly number[]) =>

@@ -17,8 +17,8 @@ const kinds: Readonly<Record<string, Datatype>> = {
 };
 
 /**
- * Parses NumPy's .npy format, versions 1 to 3, as far as a tensor needs it: C order, little-endian, no objects. Source:
- * numpy.lib.format ("NPY format").
+ * Parses NumPy's .npy format, versions 1 to 3, as far as a tensor needs it: C order, little-endian,
+ * no objects. Source: numpy.lib.format ("NPY format").
  *
  * @throws Error that states what was found and what is expected.
  */

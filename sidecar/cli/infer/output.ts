@@ -39,7 +39,10 @@ export function outputsOf(response: ModelInferResponse): Output[] {
   });
 }
 
-/** The best class of each row, for a model that names its classes in the metadata and scores them in one output. */
+/**
+ * The best class of each row, for a model that names its classes in the metadata and scores them in
+ * one output.
+ */
 export function guessesOf(outputs: readonly Output[], metadata: ModelMetadataResponse): Guess[] {
   const labels = labelsOf(metadata);
   const scores = outputs.find(

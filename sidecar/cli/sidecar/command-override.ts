@@ -4,8 +4,8 @@ import { CommandFailure } from '../failure.js';
 import { SELF } from '../self.js';
 
 /**
- * The configuration of a successor: its models listen at sockets of their own (`PATH.GENERATION`), because those of the
- * predecessor still listen at `PATH`.
+ * The configuration of a successor: its models listen at sockets of their own (`PATH.GENERATION`),
+ * because those of the predecessor still listen at `PATH`.
  *
  * @param generation number of takeovers before this process, plus 1; 1 changes nothing.
  */
@@ -22,10 +22,11 @@ export function ownsModel({ model, inbound }: SidecarConfig): boolean {
 }
 
 /**
- * The configuration with the model's command of the command line (after `--`), if there is one. A command that begins
- * with `outrider` runs this program, wherever it is installed.
+ * The configuration with the model's command of the command line (after `--`), if there is one. A
+ * command that begins with `outrider` runs this program, wherever it is installed.
  *
- * @throws CommandFailure when the file has no `inbound` block, which states where the model listens.
+ * @throws CommandFailure when the file has no `inbound` block, which states where the model
+ * listens.
  */
 export function withCommand(config: SidecarConfig, command: readonly string[], file: string): SidecarConfig {
   if (command.length === 0) {

@@ -18,9 +18,9 @@ export interface FileWatcherOptions {
 const SETTLE_MS = 150;
 
 /**
- * Calls `onChange` when the content of a file has changed, whether it was written in place, renamed over, or reached
- * through the links that Kubernetes swaps (`..data`). Watches the directory, because a watch on a file stays with the old
- * inode.
+ * Calls `onChange` when the content of a file has changed, whether it was written in place, renamed
+ * over, or reached through the links that Kubernetes swaps (`..data`). Watches the directory,
+ * because a watch on a file stays with the old inode.
  */
 export function watchFile({ file, timers, onChange, onProblem }: FileWatcherOptions): FileWatcher {
   let last = contentOf(file);

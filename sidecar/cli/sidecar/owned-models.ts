@@ -11,8 +11,8 @@ import { ownsModel } from './command-override.js';
 import { IDENTITY_MARK, PARENT_MARK, RESTARTS_MARK } from './parent-channel.js';
 
 /**
- * Starts and supervises the model processes that the configuration has a command for; empty when the model server is
- * started by something else.
+ * Starts and supervises the model processes that the configuration has a command for; empty when
+ * the model server is started by something else.
  */
 export function startModels(config: SidecarConfig, sidecar: RunningSidecar, logger: Logger): Supervisor[] {
   if (!ownsModel(config)) return [];
@@ -57,7 +57,9 @@ function startModel(
   return model;
 }
 
-/** Logs the withheld variables of the first model; all models of a sidecar get the same environment. */
+/**
+ * Logs the withheld variables of the first model; all models of a sidecar get the same environment.
+ */
 function logWithheldOnce(logger: Logger): (names: readonly string[]) => void {
   let isLogged = false;
   return (names) => {

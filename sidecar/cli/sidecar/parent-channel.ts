@@ -2,7 +2,10 @@ import type { TakeoverAnswer } from '../../admin/view.js';
 import type { IdentityFeed, IdentityParts } from '../../identity/identity.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 
-/** What a sidecar sends to the `up` that started it: one JSON object per line on its standard output. */
+/**
+ * What a sidecar sends to the `up` that started it: one JSON object per line on its standard
+ * output.
+ */
 export type SidecarEvent =
   | { readonly event: 'listening'; readonly addresses: unknown }
   /** Reasons, each in one sentence; empty when ready. */
@@ -14,7 +17,10 @@ export type SidecarEvent =
   | { readonly event: 'draining' }
   /** The sidecar was asked for a takeover; `up` answers with `hand-over` or `stay`. */
   | { readonly event: 'takeover' }
-  /** A signal that is not from `up` ends the sidecar: answered like `takeover`; after `stay` it drains. */
+  /**
+   * A signal that is not from `up` ends the sidecar: answered like `takeover`; after `stay` it
+   * drains.
+   */
   | { readonly event: 'ending' }
   /** A successor has begun to accept. */
   | { readonly event: 'accepting' };
@@ -42,8 +48,9 @@ const MAX_LINE_BYTES = 65_536;
 const IDENTITY_WAIT_MS = 5_000;
 
 /**
- * The sidecar's end of the channel to the `up` that started it. A parent that is stopped (Ctrl-Z) reads nothing: events are
- * then dropped, and the sidecar does not block. The end of standard input means that the parent has exited.
+ * The sidecar's end of the channel to the `up` that started it. A parent that is stopped (Ctrl-Z)
+ * reads nothing: events are then dropped, and the sidecar does not block. The end of standard input
+ * means that the parent has exited.
  */
 export class ParentChannel {
   readonly identity = new Feed();
@@ -75,7 +82,10 @@ export class ParentChannel {
     return Number(process.env[RESTARTS_MARK] ?? 0);
   }
 
-  /** Resolves when the identity of `IDENTITY_MARK` has arrived, at once without that mark, and after 5 s at most. */
+  /**
+   * Resolves when the identity of `IDENTITY_MARK` has arrived, at once without that mark, and after
+   * 5 s at most.
+   */
   identityArrived(): Promise<void> {
     if (!this.bringsIdentity || this.identity.current() !== undefined) return Promise.resolve();
     return new Promise((resolve) => {
@@ -92,7 +102,10 @@ export class ParentChannel {
     if (process.stdout.writableLength < MAX_UNREAD_BYTES) process.stdout.write(`${JSON.stringify(event)}\n`);
   }
 
-  /** Sends `takeover` or `ending` and resolves with the parent's answer; after `limitMs` with a refusal. */
+  /**
+   * Sends `takeover` or `ending` and resolves with the parent's answer; after `limitMs` with a
+   * refusal.
+   */
   ask(event: SidecarEvent, limitMs: number): Promise<TakeoverAnswer> {
     return new Promise((resolve) => {
       const silent = { ok: false, why: `up has not answered within ${limitMs / 1000} s` } as const;

@@ -6,8 +6,9 @@ import type { ParentChannel } from './parent-channel.js';
 const POLL_MS = { starting: 100, ready: 2_000 };
 
 /**
- * Sends `model` and `readiness` events to the parent whenever they have changed, until `cancel`. Models report their own
- * changes; readiness has many causes, none of which calls back, so it is polled.
+ * Sends `model` and `readiness` events to the parent whenever they have changed, until `cancel`.
+ * Models report their own changes; readiness has many causes, none of which calls back, so it is
+ * polled.
  */
 export function reportToParent(sidecar: RunningSidecar, parent: ParentChannel): { cancel(): void } {
   let lastReadiness: string | undefined;

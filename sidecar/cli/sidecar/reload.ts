@@ -20,10 +20,11 @@ export interface ReloadOptions {
 }
 
 /**
- * Reloads the sidecar file on SIGHUP and when its content changes, until `close`. SIGHUP also reopens log files.
+ * Reloads the sidecar file on SIGHUP and when its content changes, until `close`. SIGHUP also
+ * reopens log files.
  *
- * An invalid file changes nothing: the log, the parent and `outrider_config_reloads_rejected_total` report it. Changed
- * options that only a restart takes over are named. Reloads follow each other.
+ * An invalid file changes nothing: the log, the parent and `outrider_config_reloads_rejected_total`
+ * report it. Changed options that only a restart takes over are named. Reloads follow each other.
  */
 export function watchConfiguration(options: ReloadOptions): { close(): void } {
   const { file, sidecar, logger, parent } = options;

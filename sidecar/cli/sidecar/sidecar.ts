@@ -26,10 +26,11 @@ import { watchConfiguration } from './reload.js';
 import { acceptWhenReady, Takeover } from './takeover.js';
 
 /**
- * `outrider sidecar`: runs one sidecar in this process, with the model processes that it owns, until a signal.
+ * `outrider sidecar`: runs one sidecar in this process, with the model processes that it owns,
+ * until a signal.
  *
- * Start: listeners first, then models. End: drain while the models still work, then the models, then the rest. A second
- * signal, or the end of the parent, ends everything at once.
+ * Start: listeners first, then models. End: drain while the models still work, then the models,
+ * then the rest. A second signal, or the end of the parent, ends everything at once.
  *
  * @param command the model's argv after `--`; empty: the file's.
  * @returns the exit code: 0 after the drain, 1 when a second signal came before.

@@ -9,8 +9,8 @@ import { answerLimitMs } from './takeover.js';
 const SLACK_MS = 5_000;
 
 /**
- * `outrider sidecar --takeover`: asks the running sidecar of a file, at its admin port, for a takeover by a new process
- * that reads the file again.
+ * `outrider sidecar --takeover`: asks the running sidecar of a file, at its admin port, for a
+ * takeover by a new process that reads the file again.
  *
  * @returns 0 once the successor accepts.
  * @throws CommandFailure with the sidecar's reason when it does not.

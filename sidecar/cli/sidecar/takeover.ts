@@ -30,7 +30,8 @@ const ANSWER_SLACK_MS = 5_000;
 const READY_POLL_MS = 25;
 
 /**
- * Why a successor cannot run beside this sidecar: both start models, which need an address each. Undefined: it can.
+ * Why a successor cannot run beside this sidecar: both start models, which need an address each.
+ * Undefined: it can.
  */
 export function takeoverObstacle(config: SidecarConfig): string | undefined {
   const { model, inbound } = config;
@@ -55,12 +56,12 @@ export function answerLimitMs(config: SidecarConfig): number {
 }
 
 /**
- * Replaces a running sidecar by a new process without a moment in which connections are refused: the successor inherits
- * the listening sockets, begins to accept once it is ready, and only then this process drains and ends (Envoy calls this
- * hot restart).
+ * Replaces a running sidecar by a new process without a moment in which connections are refused:
+ * the successor inherits the listening sockets, begins to accept once it is ready, and only then
+ * this process drains and ends (Envoy calls this hot restart).
  *
- * Under `up`, which holds the sockets, `up` starts the successor. Elsewhere this process starts it, in a process group of
- * its own, with its own command line.
+ * Under `up`, which holds the sockets, `up` starts the successor. Elsewhere this process starts it,
+ * in a process group of its own, with its own command line.
  */
 export class Takeover {
   private pending: Promise<TakeoverAnswer> | undefined;
@@ -74,8 +75,8 @@ export class Takeover {
   }
 
   /**
-   * Starts a successor. Resolves when it accepts, and this process begins to drain; or with the reason why it does not.
-   * While one is on its way, further requests get the same answer.
+   * Starts a successor. Resolves when it accepts, and this process begins to drain; or with the
+   * reason why it does not. While one is on its way, further requests get the same answer.
    */
   request(): Promise<TakeoverAnswer> {
     this.pending ??= this.requestNow().then((answer) => {
@@ -86,8 +87,9 @@ export class Takeover {
   }
 
   /**
-   * To be awaited before the drain that a signal began. `up` may still want this sidecar, and then starts a successor
-   * first. Resolves when the drain shall begin, at the second signal at the latest.
+   * To be awaited before the drain that a signal began. `up` may still want this sidecar, and then
+   * starts a successor first. Resolves when the drain shall begin, at the second signal at the
+   * latest.
    */
   async beforeDrain(): Promise<void> {
     const { parent, ends, config } = this.options;
@@ -164,7 +166,10 @@ export class Takeover {
   }
 }
 
-/** In a successor: waits until it is ready, lets it accept, and calls `then`. In any other process: does nothing. */
+/**
+ * In a successor: waits until it is ready, lets it accept, and calls `then`. In any other process:
+ * does nothing.
+ */
 export function acceptWhenReady(sidecar: RunningSidecar, sockets: ListenSockets, then: () => void): void {
   if (!sockets.isSuccessor) return;
   const poll = (): void => {

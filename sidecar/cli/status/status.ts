@@ -28,7 +28,8 @@ const TIMEOUT_MS = 2_000;
 const PERIOD_MS = 1_000;
 
 /**
- * `outrider status`: prints what admin servers report of sidecars, models, queues, endpoints and Consul.
+ * `outrider status`: prints what admin servers report of sidecars, models, queues, endpoints and
+ * Consul.
  *
  * @returns the exit code: 0 when every sidecar answered, 1 when one did not.
  */

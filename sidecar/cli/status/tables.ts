@@ -16,7 +16,10 @@ interface Column<Row> {
   readonly isOptional?: boolean;
 }
 
-/** The tables of `outrider status`: sidecars, models, endpoints, mirrors and Consul, each only where it has rows. */
+/**
+ * The tables of `outrider status`: sidecars, models, endpoints, mirrors and Consul, each only where
+ * it has rows.
+ */
 export function statusTables(seen: readonly SidecarStatus[], palette: Palette): string {
   const reports = seen.flatMap((each) => ('report' in each ? [each.report] : []));
   const tables = [

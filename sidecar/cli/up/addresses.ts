@@ -1,7 +1,9 @@
 import { writeAddress } from '../../config/codecs/address.js';
 import type { SidecarSpec } from './plan.js';
 
-/** `host:port` (or `unix:/path`) where the application calls each upstream, by the upstream's name. */
+/**
+ * `host:port` (or `unix:/path`) where the application calls each upstream, by the upstream's name.
+ */
 export function callAddresses(caller: SidecarSpec): Record<string, string> {
   const { upstreams = [], shared } = caller.config.outbound ?? {};
   const addresses = upstreams.flatMap(({ name, listen }) =>
@@ -16,7 +18,10 @@ export function adminAddress({ admin }: SidecarSpec): string {
   return writeAddress(admin);
 }
 
-/** `host:port` where peers call the replica; undefined for the caller, which takes no calls of peers. */
+/**
+ * `host:port` where peers call the replica; undefined for the caller, which takes no calls of
+ * peers.
+ */
 export function inboundAddress({ config }: SidecarSpec): string | undefined {
   return config.inbound && writeAddress(config.inbound.listen);
 }

@@ -33,7 +33,10 @@ export function isReady({ process, notReady }: SidecarState): boolean {
   return process.state === 'ready' && notReady?.length === 0;
 }
 
-/** Takes the report of a sidecar's supervisor over. What a process that ended had reported no longer holds. */
+/**
+ * Takes the report of a sidecar's supervisor over. What a process that ended had reported no longer
+ * holds.
+ */
 export function applyProcessReport(state: SidecarState, report: ModelReport): void {
   state.process = report;
   if (report.state !== 'ready' && report.state !== 'starting') state.notReady = undefined;
@@ -47,7 +50,10 @@ export function isDown({ state }: ModelReport): boolean {
   return state === 'backoff' || state === 'stopped';
 }
 
-/** Takes an event of a sidecar over. Returns what of it the report of `up` shows; undefined: nothing. */
+/**
+ * Takes an event of a sidecar over. Returns what of it the report of `up` shows; undefined:
+ * nothing.
+ */
 export function applySidecarEvent(state: SidecarState, event: SidecarEvent): FleetEvent | undefined {
   switch (event.event) {
     case 'readiness':

@@ -40,8 +40,9 @@ interface Successor {
 }
 
 /**
- * All sidecars of one mesh on this machine: starts them together, restarts and replaces single ones, and ends them in
- * order. Every change of state goes to `report`; how it is shown is decided in `report.ts`.
+ * All sidecars of one mesh on this machine: starts them together, restarts and replaces single
+ * ones, and ends them in order. Every change of state goes to `report`; how it is shown is decided
+ * in `report.ts`.
  */
 export class Fleet {
   private readonly members = new Map<string, Member>();
@@ -92,8 +93,8 @@ export class Fleet {
   }
 
   /**
-   * Applies a changed spec: the sidecar reloads its file, or is restarted when a listener or another option changed that
-   * a reload does not take over.
+   * Applies a changed spec: the sidecar reloads its file, or is restarted when a listener or
+   * another option changed that a reload does not take over.
    *
    * @param write writes the sidecar file.
    * @returns what was done, for people, such as `reloaded` or `refused: WHY`.
@@ -115,7 +116,9 @@ export class Fleet {
     return `${await this.restart(member, spec)}, for ${event.changes.join(', ')}`;
   }
 
-  /** Undefined when the sidecar does not run or does not answer: it reads the file when it starts. */
+  /**
+   * Undefined when the sidecar does not run or does not answer: it reads the file when it starts.
+   */
   private reloadEvent(member: Member): Promise<ReloadEvent | undefined> {
     return new Promise((resolve) => {
       const settle = (event: ReloadEvent | undefined): void => {
@@ -129,7 +132,10 @@ export class Fleet {
     });
   }
 
-  /** Make before break; a sidecar that owns models ends first, because both would need the memory of the models. */
+  /**
+   * Make before break; a sidecar that owns models ends first, because both would need the memory of
+   * the models.
+   */
   private async restart(member: Member, spec: SidecarSpec): Promise<string> {
     if (!ownsModel(spec.config)) {
       const answer = await this.replace(spec.name, spec);
@@ -144,7 +150,10 @@ export class Fleet {
     return 'restarted';
   }
 
-  /** Resolves also when the sidecar is not ready within its limit, so that other sidecars are still updated. */
+  /**
+   * Resolves also when the sidecar is not ready within its limit, so that other sidecars are still
+   * updated.
+   */
   private untilReady(name: string): Promise<void> {
     return new Promise((resolve) => {
       const sinceMs = this.deps.clock.now();
@@ -164,7 +173,10 @@ export class Fleet {
     this.members.get(name)?.process.send({ tell: 'identity', parts });
   }
 
-  /** Ends the caller first, which finishes its calls, then the replicas, which have none left by then. */
+  /**
+   * Ends the caller first, which finishes its calls, then the replicas, which have none left by
+   * then.
+   */
   async stop(): Promise<void> {
     this.isStopping = true;
     for (const { successor } of this.members.values()) successor?.settle('up is ending');
@@ -183,8 +195,9 @@ export class Fleet {
   }
 
   /**
-   * Starts a successor of a sidecar; once it accepts, the sidecar drains and ends. The sidecar stays when the successor
-   * does not become ready in time, and where both cannot run at once (`takeoverObstacle`).
+   * Starts a successor of a sidecar; once it accepts, the sidecar drains and ends. The sidecar
+   * stays when the successor does not become ready in time, and where both cannot run at once
+   * (`takeoverObstacle`).
    */
   async replace(name: string, spec?: SidecarSpec): Promise<TakeoverAnswer> {
     const member = this.members.get(name)!;
@@ -266,7 +279,10 @@ export class Fleet {
     if (!answer.ok) process.send({ tell: 'stay', why: answer.why });
   }
 
-  /** The state of a process, with `successor` where it is one; undefined for a process that has handed over. */
+  /**
+   * The state of a process, with `successor` where it is one; undefined for a process that has
+   * handed over.
+   */
   private find(
     process: SidecarProcess,
   ): { state: SidecarState; successor: Successor | undefined } | undefined {

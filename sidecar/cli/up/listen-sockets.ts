@@ -10,8 +10,8 @@ interface Handle {
 }
 
 /**
- * `net._createServerHandle`: binds without listening. Returns the system's error number (negative) on failure.
- * `type`: 4 or 6 for the IP version, −1 for a Unix socket, whose `port` is −1 too.
+ * `net._createServerHandle`: binds without listening. Returns the system's error number (negative)
+ * on failure. `type`: 4 or 6 for the IP version, −1 for a Unix socket, whose `port` is −1 too.
  */
 type Bind = (address: string, port: number, type: 4 | 6 | -1) => Handle | number;
 
@@ -23,11 +23,11 @@ interface Held extends NamedSocket {
 }
 
 /**
- * The listening sockets of all sidecars of a mesh, held open by `up`. A sidecar inherits its own; while it is down, new
- * connections wait in the backlogs until the next process accepts them.
+ * The listening sockets of all sidecars of a mesh, held open by `up`. A sidecar inherits its own;
+ * while it is down, new connections wait in the backlogs until the next process accepts them.
  *
- * `up` binds the sockets and neither listens nor accepts. Node has no public call for that; its cluster module uses
- * `net._createServerHandle`, and so does this class.
+ * `up` binds the sockets and neither listens nor accepts. Node has no public call for that; its
+ * cluster module uses `net._createServerHandle`, and so does this class.
  */
 export class HeldSockets {
   private readonly bySidecar = new Map<string, readonly Held[]>();
@@ -45,8 +45,9 @@ export class HeldSockets {
   }
 
   /**
-   * The sockets of a sidecar, by the names of its listeners. Missing ones are bound, those without a listener are closed.
-   * A socket that cannot be bound (in use, or at a host name) is skipped: the sidecar binds it, or reports why not.
+   * The sockets of a sidecar, by the names of its listeners. Missing ones are bound, those without
+   * a listener are closed. A socket that cannot be bound (in use, or at a host name) is skipped:
+   * the sidecar binds it, or reports why not.
    */
   forSidecar(spec: SidecarSpec): readonly NamedSocket[] {
     const before = this.bySidecar.get(spec.name) ?? [];
@@ -79,7 +80,10 @@ export class HeldSockets {
   }
 }
 
-/** Every listener that a configuration describes, with the name of its socket (`SOCKET_NAMES`) and its address. */
+/**
+ * Every listener that a configuration describes, with the name of its socket (`SOCKET_NAMES`) and
+ * its address.
+ */
 export function listenersOf({ inbound, outbound, admin }: SidecarConfig): ListenerAddress[] {
   const all: [string, Address | undefined][] = [
     [SOCKET_NAMES.inbound, inbound?.listen],

@@ -1,4 +1,7 @@
-/** Which Consul agent a mesh uses: the one its file names, one started beside it (`--consul dev`), or none. */
+/**
+ * Which Consul agent a mesh uses: the one its file names, one started beside it (`--consul dev`),
+ * or none.
+ */
 
 import type { Address, ConsulConfig, MeshConfig } from '../../config/model.js';
 import { plainConsul } from '../../config/options/consul/consul.js';
@@ -16,14 +19,18 @@ import type { RunDirectory } from './run-directory.js';
 const HOST = '127.0.0.1';
 /** Consul's default HTTP port: its command line and UI bookmarks use it without configuration. */
 const DEFAULT_PORT = 8500;
-/** Folder of the agent in the run directory. Names of services begin with a letter or digit, so it is free. */
+/**
+ * Folder of the agent in the run directory. Names of services begin with a letter or digit, so it
+ * is free.
+ */
 const FOLDER = '_consul';
 const LEADER_QUERY = { timeoutMs: 2_000, maxBytes: 65_536 };
 
 /**
  * The `consul` block for every sidecar file of the mesh.
  *
- * @param agentUrl URL of the agent started by `--consul dev`; undefined: the mesh file's own block holds.
+ * @param agentUrl URL of the agent started by `--consul dev`; undefined: the mesh file's own block
+ * holds.
  * @returns undefined when the mesh runs without Consul.
  */
 export function consulOf(mesh: MeshConfig, agentUrl: string | undefined): ConsulConfig | undefined {
@@ -32,7 +39,9 @@ export function consulOf(mesh: MeshConfig, agentUrl: string | undefined): Consul
   return { ...options, address: agentUrl, tls: {} };
 }
 
-/** Options of the mesh file that have no effect with this agent, one line each, for standard error. */
+/**
+ * Options of the mesh file that have no effect with this agent, one line each, for standard error.
+ */
 export function withoutEffect(
   { consul, intentions, areIntentionsImplied }: MeshConfig,
   { ownAgent }: { readonly ownAgent: boolean },
@@ -50,7 +59,10 @@ export function withoutEffect(
   ];
 }
 
-/** Ports for the agent of `--consul dev`, held by `ports`. HTTP is 8500 unless it is taken or the mesh file uses it. */
+/**
+ * Ports for the agent of `--consul dev`, held by `ports`. HTTP is 8500 unless it is taken or the
+ * mesh file uses it.
+ */
 export async function agentPorts(mesh: MeshConfig, ports: PortAllocator): Promise<AgentPorts> {
   const reserved = portsInFile(mesh);
   const isDefaultFree = !reserved.has(DEFAULT_PORT) && (await ports.tryClaim(HOST, DEFAULT_PORT));
@@ -92,8 +104,8 @@ export async function startConsul(input: StartConsulInput): Promise<DevAgent> {
 }
 
 /**
- * Waits until the agent can serve sidecars, and writes the mesh file's intentions into it, unless the file itself
- * decides (`consul.intentions: false`).
+ * Waits until the agent can serve sidecars, and writes the mesh file's intentions into it, unless
+ * the file itself decides (`consul.intentions: false`).
  *
  * @throws CommandFailure when the agent does not start or refuses an intention.
  */
@@ -105,12 +117,16 @@ export async function prepareConsul(agent: DevAgent, mesh: MeshConfig): Promise<
 export interface ExternalConsul {
   /** URL for messages, such as `http://127.0.0.1:8500`. */
   readonly where: string;
-  /** One line when the agent does not answer. Not fatal: sidecars wait for an agent that starts later. */
+  /**
+   * One line when the agent does not answer. Not fatal: sidecars wait for an agent that starts
+   * later.
+   */
   readonly problem?: string;
 }
 
 /**
- * Asks the agent that the mesh file names for its leader, so that a wrong address is reported at start.
+ * Asks the agent that the mesh file names for its leader, so that a wrong address is reported at
+ * start.
  *
  * @throws CommandFailure for settings that cannot be used, such as a CA file that does not exist.
  */

@@ -10,7 +10,10 @@ import type { SidecarSpec } from './plan.js';
 export interface MeshReloadOptions {
   readonly file: string;
   readonly fleet: Fleet;
-  /** Plans a changed mesh; a sidecar that stays keeps its name, ports and folder. Throws when a port is in use. */
+  /**
+   * Plans a changed mesh; a sidecar that stays keeps its name, ports and folder. Throws when a port
+   * is in use.
+   */
   plan(mesh: MeshConfig): Promise<readonly SidecarSpec[]>;
   /** Throws when a model directory is missing. */
   check(mesh: MeshConfig): void;
@@ -21,7 +24,10 @@ export interface MeshReloadOptions {
 
 export type MeshReloadOutcome =
   | { readonly kind: 'refused'; readonly problem: string }
-  /** `changed`: one sentence per sidecar; `needsRestart`: changed options that take effect at the next start of `up`. */
+  /**
+   * `changed`: one sentence per sidecar; `needsRestart`: changed options that take effect at the
+   * next start of `up`.
+   */
   | { readonly kind: 'taken'; readonly changed: readonly string[]; readonly needsRestart: readonly string[] };
 
 /** Options of a mesh file that a running `up` cannot change, by their names in the file. */
@@ -34,11 +40,12 @@ const FIXED_OPTIONS = {
 } as const;
 
 /**
- * Takes over a changed mesh file while the mesh runs, on SIGHUP and when the file changes. A file that is invalid, or that
- * needs a port in use, changes nothing.
+ * Takes over a changed mesh file while the mesh runs, on SIGHUP and when the file changes. A file
+ * that is invalid, or that needs a port in use, changes nothing.
  *
- * Sidecars reload their own files; options that a reload does not take over restart the sidecar, one sidecar at a time.
- * New replicas start before the caller's file lists them, and removed ones end after it no longer does.
+ * Sidecars reload their own files; options that a reload does not take over restart the sidecar,
+ * one sidecar at a time. New replicas start before the caller's file lists them, and removed ones
+ * end after it no longer does.
  */
 export class MeshReload {
   private work = Promise.resolve();
@@ -91,7 +98,10 @@ export class MeshReload {
   }
 }
 
-/** The changed mesh with the fixed options as they were, and the names of those that differ in the file. */
+/**
+ * The changed mesh with the fixed options as they were, and the names of those that differ in the
+ * file.
+ */
 function keepFixedOptions(
   before: MeshConfig,
   next: MeshConfig,
@@ -117,7 +127,9 @@ function keepFixedOptions(
   return { mesh, needsRestart };
 }
 
-/** Writes a sidecar file. The rename makes the change whole for the sidecar, which watches the file. */
+/**
+ * Writes a sidecar file. The rename makes the change whole for the sidecar, which watches the file.
+ */
 export function writeSidecarFile({ file, config }: SidecarSpec): void {
   const next = `${file}.next`;
   writeFileSync(next, stringifySidecar(config), { mode: 0o600 });

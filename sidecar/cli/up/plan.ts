@@ -19,7 +19,10 @@ import type { RunDirectory } from './run-directory.js';
 const HOST = '127.0.0.1';
 /** How often an idle model is probed with its golden input. */
 const GOLDEN_INTERVAL_MS = 10_000;
-/** Ports of a caller that the mesh file does not describe: its first upstream (the next ones follow), and its admin server. */
+/**
+ * Ports of a caller that the mesh file does not describe: its first upstream (the next ones
+ * follow), and its admin server.
+ */
 const DEFAULT_CALL_PORT = 8800;
 const DEFAULT_ADMIN_PORT = 8890;
 
@@ -44,19 +47,23 @@ export interface PlanInput {
   readonly run: RunDirectory;
   readonly ports: PortAllocator;
   /**
-   * The agent for discovery, identities and intentions, in place of the mesh file's `consul` block. Absent: endpoints,
-   * certificate files and intentions are written into the sidecar files.
+   * The agent for discovery, identities and intentions, in place of the mesh file's `consul` block.
+   * Absent: endpoints, certificate files and intentions are written into the sidecar files.
    */
   readonly consul?: ConsulConfig;
-  /** Issues the certificate of one sidecar; resolves with the paths of its files. Called only without `consul`. */
+  /**
+   * Issues the certificate of one sidecar; resolves with the paths of its files. Called only
+   * without `consul`.
+   */
   issue(service: string, instance: string): Promise<IdentityPaths>;
   /** argv of this program, to which a command is appended. */
   readonly self: readonly string[];
 }
 
 /**
- * Plans the sidecars of a mesh file: one for every replica, in the order of the file, and the caller's last. Ports are
- * claimed from `input.ports` and stay bound until its `release`; sidecar files are named, not written.
+ * Plans the sidecars of a mesh file: one for every replica, in the order of the file, and the
+ * caller's last. Ports are claimed from `input.ports` and stay bound until its `release`; sidecar
+ * files are named, not written.
  *
  * @throws CommandFailure for a port in use.
  */
@@ -101,15 +108,19 @@ async function replicaSpec(
   );
 }
 
-/** The intentions of a sidecar file; with `consul.intentions` they come from the agent and the file denies all. */
+/**
+ * The intentions of a sidecar file; with `consul.intentions` they come from the agent and the file
+ * denies all.
+ */
 function guard({ mesh, consul }: PlanInput): Pick<InboundConfig, 'intentions' | 'defaultIntention'> {
   if (consul?.intentions === true) return { intentions: [], defaultIntention: 'deny' };
   return { intentions: mesh.intentions, defaultIntention: mesh.defaultIntention };
 }
 
 /**
- * Golden probes for models of our own server: Consul's check and peers' health checks then show the state of the model
- * itself, also without traffic. Every card has a golden input, because the server refuses one without.
+ * Golden probes for models of our own server: Consul's check and peers' health checks then show the
+ * state of the model itself, also without traffic. Every card has a golden input, because the
+ * server refuses one without.
  */
 function golden({ server }: MeshServiceConfig): Pick<InboundConfig, 'golden'> {
   if (server.kind !== 'models') return {};
@@ -117,8 +128,9 @@ function golden({ server }: MeshServiceConfig): Pick<InboundConfig, 'golden'> {
 }
 
 /**
- * Address and process of the model server. Our own listens on a socket in the private folder (`model.sock`; with
- * `isolation: process` also `model.sock.2` and so on); another program gets a loopback port, filled into its argv.
+ * Address and process of the model server. Our own listens on a socket in the private folder
+ * (`model.sock`; with `isolation: process` also `model.sock.2` and so on); another program gets a
+ * loopback port, filled into its argv.
  */
 async function modelOf(
   input: PlanInput,
@@ -173,7 +185,10 @@ async function callerSpec(input: PlanInput, replicas: readonly SidecarSpec[]): P
   );
 }
 
-/** Where the caller finds the replicas of an upstream: in Consul's catalogue, or at the addresses planned here. */
+/**
+ * Where the caller finds the replicas of an upstream: in Consul's catalogue, or at the addresses
+ * planned here.
+ */
 function endpointSource(
   { consul, mesh }: PlanInput,
   { name, consul: query }: MeshConfig['caller']['upstreams'][number],
@@ -192,13 +207,19 @@ function endpointSource(
   return { endpoints };
 }
 
-/** The default port of an undescribed caller while it is free, so that `up` has the same addresses each time. */
+/**
+ * The default port of an undescribed caller while it is free, so that `up` has the same addresses
+ * each time.
+ */
 async function defaultAddress({ ports }: PlanInput, port: number): Promise<AdminAddress> {
   const isFree = await ports.tryClaim(HOST, port);
   return { kind: 'tcp', host: HOST, port: isFree ? port : await ports.find(HOST, `usual ${port}`) };
 }
 
-/** Replaces port 0 (any) by a free one now: a sidecar that restarts has to be found at the same address. */
+/**
+ * Replaces port 0 (any) by a free one now: a sidecar that restarts has to be found at the same
+ * address.
+ */
 async function assignPort(
   input: PlanInput,
   listen: Address | undefined,
@@ -207,7 +228,10 @@ async function assignPort(
   return listen?.kind === 'tcp' ? listenAddress(input, listen, neededBy) : listen;
 }
 
-/** Claims the port that the file states, or finds a free one; `neededBy` names the listener in error messages. */
+/**
+ * Claims the port that the file states, or finds a free one; `neededBy` names the listener in error
+ * messages.
+ */
 async function listenAddress(
   { ports }: PlanInput,
   { host = HOST, port = 0 }: { readonly host?: string; readonly port?: number | undefined },
@@ -242,7 +266,10 @@ async function sidecarSpec(
   return { ...spec, file: join(spec.folder, 'sidecar.yaml'), config };
 }
 
-/** Certificate files issued here, or Consul's; with Consul also this sidecar's tags and a cache folder of its own. */
+/**
+ * Certificate files issued here, or Consul's; with Consul also this sidecar's tags and a cache
+ * folder of its own.
+ */
 async function identityOf(
   { consul, issue }: PlanInput,
   { service, name }: Pick<SidecarSpec, 'name' | 'service'>,

@@ -15,8 +15,8 @@ export interface PlannerOptions {
 }
 
 /**
- * Plans a mesh at start and again after each change of its file. A sidecar that is in both plans keeps its ports, its
- * folder and its certificate.
+ * Plans a mesh at start and again after each change of its file. A sidecar that is in both plans
+ * keeps its ports, its folder and its certificate.
  */
 export class Planner {
   private readonly ports = new PortAllocator();

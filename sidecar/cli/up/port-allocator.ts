@@ -11,12 +11,13 @@ const DEFAULT_EPHEMERAL_START = 32_768;
 const TRIES = 200;
 
 /**
- * TCP ports for one mesh, from its start to its end: ports that the file names are claimed, others are found.
+ * TCP ports for one mesh, from its start to its end: ports that the file names are claimed, others
+ * are found.
  *
- * Every port stays bound until `release`, when the whole plan has its ports: no port is assigned twice, and a port in use
- * is reported before any process has started. Found ports lie below the ephemeral range of the system, where no outgoing
- * connection can take one between `release` and the sidecar's bind. In the plan of a changed file, the same `neededBy`
- * gets the same port.
+ * Every port stays bound until `release`, when the whole plan has its ports: no port is assigned
+ * twice, and a port in use is reported before any process has started. Found ports lie below the
+ * ephemeral range of the system, where no outgoing connection can take one between `release` and
+ * the sidecar's bind. In the plan of a changed file, the same `neededBy` gets the same port.
  */
 export class PortAllocator {
   private readonly held: Server[] = [];

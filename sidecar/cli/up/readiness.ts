@@ -7,7 +7,10 @@ import type { SidecarSpec } from './plan.js';
 import { logFileOf } from './sidecar-process.js';
 
 export interface ReadyWait {
-  /** Resolves when the mesh is ready; rejects with a CommandFailure when it cannot become ready, or not in time. */
+  /**
+   * Resolves when the mesh is ready; rejects with a CommandFailure when it cannot become ready, or
+   * not in time.
+   */
   readonly done: Promise<undefined>;
   /** To be called after every change of the fleet. */
   check(states: readonly SidecarState[]): void;
@@ -24,8 +27,9 @@ const NOTHING_SERVED = /^outrider serve: (serving 0 of |no model in )/m;
 const MAX_FAILED_STARTS = 2;
 
 /**
- * Waits until every sidecar of a starting mesh is ready. A mesh in which some models cannot be served starts without
- * them; one in which none can be served fails at once, with the last line of the log of the process that failed.
+ * Waits until every sidecar of a starting mesh is ready. A mesh in which some models cannot be
+ * served starts without them; one in which none can be served fails at once, with the last line of
+ * the log of the process that failed.
  */
 export function untilReady(timers: Timers): ReadyWait {
   let settle: { resolve(value: undefined): void; reject(error: Error): void };
@@ -63,7 +67,10 @@ function servicesOf(states: readonly SidecarState[]): string[] {
   return states.map(({ spec }) => spec.service);
 }
 
-/** Whether it is a caller whose only reasons against readiness are upstreams without a replica that serves. */
+/**
+ * Whether it is a caller whose only reasons against readiness are upstreams without a replica that
+ * serves.
+ */
 function awaitsOnly({ spec, process, notReady }: SidecarState, unserved: readonly string[]): boolean {
   if (spec.role !== 'caller' || process.state !== 'ready' || notReady === undefined) return false;
   return notReady.every((reason) => unserved.some((name) => reason.startsWith(`upstream ${name}:`)));
@@ -98,7 +105,10 @@ function tooLate(states: readonly SidecarState[]): CommandFailure {
   return new CommandFailure(`not ready within ${LIMIT_MS / 1000} s: ${waiting.join(', ')}`);
 }
 
-/** The last line that a program of ours wrote into the log for people, without its prefix `outrider …:`. */
+/**
+ * The last line that a program of ours wrote into the log for people, without its prefix `outrider
+ * …:`.
+ */
 function lastMessage(spec: SidecarSpec): string | undefined {
   const line = logOf(spec)
     .split('\n')

@@ -17,8 +17,9 @@ export interface ReportOptions {
 const CONSUL = 'consul';
 
 /**
- * What `up` prints. While the mesh starts: one progress line, on a terminal only. Then the summary, and one line for each
- * change that matters to the user: a process that ends, is killed or is ready again, a reload, a takeover.
+ * What `up` prints. While the mesh starts: one progress line, on a terminal only. Then the summary,
+ * and one line for each change that matters to the user: a process that ends, is killed or is ready
+ * again, a reload, a takeover.
  */
 export class UpReport {
   private readonly progress: ProgressLine;

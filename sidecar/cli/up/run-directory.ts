@@ -30,8 +30,9 @@ export interface RunNote {
 }
 
 /**
- * The private directory (mode 0700) of one `up`: sockets, certificates, sidecar files and logs. It is removed at the end.
- * A directory whose `up` was killed is removed by the next `up`, so that private keys do not stay on disk.
+ * The private directory (mode 0700) of one `up`: sockets, certificates, sidecar files and logs. It
+ * is removed at the end. A directory whose `up` was killed is removed by the next `up`, so that
+ * private keys do not stay on disk.
  */
 export class RunDirectory {
   private constructor(
@@ -40,7 +41,8 @@ export class RunDirectory {
   ) {}
 
   /**
-   * Makes `outrider-up-…` in the system's temporary directory, or uses `asked`, which must be empty or absent.
+   * Makes `outrider-up-…` in the system's temporary directory, or uses `asked`, which must be empty
+   * or absent.
    *
    * @throws CommandFailure
    */
@@ -69,7 +71,10 @@ export class RunDirectory {
     return folder;
   }
 
-  /** Path of a Unix socket in `folder`. @throws CommandFailure when the path is too long for a socket. */
+  /**
+   * Path of a Unix socket in `folder`.
+   * @throws CommandFailure when the path is too long for a socket.
+   */
   socket(folder: string, name: string): string {
     const path = join(folder, name);
     if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) {
@@ -120,7 +125,10 @@ function ownerOf(path: string): number {
   return match?.[1] === pidNamespace() ? Number(match[2]) : Number.NaN;
 }
 
-/** The PID namespace, in base 36: containers may share a temporary directory without sharing process ids. */
+/**
+ * The PID namespace, in base 36: containers may share a temporary directory without sharing process
+ * ids.
+ */
 function pidNamespace(): string {
   try {
     return Number(/\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0]).toString(36);
@@ -129,7 +137,10 @@ function pidNamespace(): string {
   }
 }
 
-/** Only directories of this user: in a shared temporary directory, other users can make the same names. */
+/**
+ * Only directories of this user: in a shared temporary directory, other users can make the same
+ * names.
+ */
 function runDirectories(): string[] {
   const folder = tmpdir();
   try {

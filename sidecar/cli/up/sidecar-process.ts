@@ -51,9 +51,10 @@ export function logFileOf(spec: SidecarSpec): string {
 }
 
 /**
- * One sidecar process of the mesh, restarted with backoff when it dies or hangs. Its standard output carries events and
- * its standard input takes messages (`sidecar/parent-channel.ts`). Its log goes to a file: a stopped `up` (Ctrl-Z) reads
- * no pipe, and would block the sidecar with a full one.
+ * One sidecar process of the mesh, restarted with backoff when it dies or hangs. Its standard
+ * output carries events and its standard input takes messages (`sidecar/parent-channel.ts`). Its
+ * log goes to a file: a stopped `up` (Ctrl-Z) reads no pipe, and would block the sidecar with a
+ * full one.
  */
 export class SidecarProcess {
   private readonly supervisor: Supervisor;
@@ -64,7 +65,8 @@ export class SidecarProcess {
   /**
    * The process is not started yet.
    *
-   * @param generation number of takeovers before it, plus 1; above 1: its first start accepts nothing until it is ready.
+   * @param generation number of takeovers before it, plus 1; above 1: its first start accepts
+   * nothing until it is ready.
    */
   constructor(
     public spec: SidecarSpec,
@@ -105,7 +107,10 @@ export class SidecarProcess {
     return this.supervisor.stop();
   }
 
-  /** For a process that was asked to end by a message: it is not started again. Resolves when it has exited. */
+  /**
+   * For a process that was asked to end by a message: it is not started again. Resolves when it has
+   * exited.
+   */
   awaitExit(): Promise<void> {
     return this.supervisor.awaitExit();
   }
@@ -149,7 +154,10 @@ export class SidecarProcess {
   }
 }
 
-/** Longest time for Consul, ms: the instance turns critical, the change propagates, the instance is deregistered. */
+/**
+ * Longest time for Consul, ms: the instance turns critical, the change propagates, the instance is
+ * deregistered.
+ */
 function leaveMs({ config: { consul } }: SidecarSpec): number {
   return consul?.registration === undefined ? 0 : consul.registration.propagationMs + CONSUL_SLACK_MS;
 }

@@ -15,7 +15,9 @@ export interface ConsulFacts {
   readonly pid?: number;
 }
 
-/** The `up` event of `--json`: where to call, and every sidecar with its processes and addresses. */
+/**
+ * The `up` event of `--json`: where to call, and every sidecar with its processes and addresses.
+ */
 export function summaryJson(states: readonly SidecarState[]): object {
   const caller = callerOf(states.map(({ spec }) => spec));
   return {
@@ -35,7 +37,10 @@ export function summaryJson(states: readonly SidecarState[]): object {
   };
 }
 
-/** What `up` prints when the mesh is ready: a table of sidecars, what is not served, and what to type next. */
+/**
+ * What `up` prints when the mesh is ready: a table of sidecars, what is not served, and what to
+ * type next.
+ */
 export function summaryText(
   states: readonly SidecarState[],
   consul: ConsulFacts | undefined,

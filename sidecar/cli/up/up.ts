@@ -37,12 +37,15 @@ export interface UpOptions {
 const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
 
 /**
- * `outrider up`: runs a whole mesh on this machine until Ctrl-C or SIGTERM. In order: read the file, make the run
- * directory, start Consul (`--consul dev`), plan ports and write certificates and sidecar files, start all sidecars, wait
- * until they are ready, follow changes of the file, drain.
+ * `outrider up`: runs a whole mesh on this machine until Ctrl-C or SIGTERM. In order: read the
+ * file, make the run directory, start Consul (`--consul dev`), plan ports and write certificates
+ * and sidecar files, start all sidecars, wait until they are ready, follow changes of the file,
+ * drain.
  *
- * @returns the exit code, once every process has ended and the run directory is removed: 0 after an orderly end.
- * @throws CommandFailure with one line when the mesh cannot start; nothing is left running or on disk.
+ * @returns the exit code, once every process has ended and the run directory is removed: 0 after an
+ * orderly end.
+ * @throws CommandFailure with one line when the mesh cannot start; nothing is left running or on
+ * disk.
  */
 export async function upCommand(file: string, options: UpOptions): Promise<number> {
   const mesh = readMeshFile(file, printError);
@@ -88,7 +91,10 @@ interface Up {
   readonly externalConsul: string | undefined;
 }
 
-/** The agent is ready before the first sidecar starts and ends after the last: each sidecar deregisters at its end. */
+/**
+ * The agent is ready before the first sidecar starts and ends after the last: each sidecar
+ * deregisters at its end.
+ */
 async function runWithAgent(up: Up, agent: DevAgent): Promise<number> {
   const kill = () => agent.kill();
   process.on('exit', kill);

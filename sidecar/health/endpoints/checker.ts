@@ -31,11 +31,12 @@ interface CheckedCluster {
 }
 
 /**
- * Active health checks of the endpoints of all upstreams, by `grpc`, `ping` or `tcp` as each upstream's `health` asks.
- * Endpoints that no connection is prepared for (of far lower priority) are not checked.
+ * Active health checks of the endpoints of all upstreams, by `grpc`, `ping` or `tcp` as each
+ * upstream's `health` asks. Endpoints that no connection is prepared for (of far lower priority)
+ * are not checked.
  *
- * At most 8 checks begin in one turn: thousands at once would starve the event loop and then time out together
- * (envoyproxy/envoy#28699).
+ * At most 8 checks begin in one turn: thousands at once would starve the event loop and then time
+ * out together (envoyproxy/envoy#28699).
  */
 export class HealthChecker extends WheelEntry {
   private readonly configs = new Map<string, UpstreamConfig>();
@@ -64,7 +65,10 @@ export class HealthChecker extends WheelEntry {
     };
   }
 
-  /** The configuration of an upstream; to be called before the upstream itself is created or updated. */
+  /**
+   * The configuration of an upstream; to be called before the upstream itself is created or
+   * updated.
+   */
   configure(config: UpstreamConfig): void {
     this.configs.set(config.name, config);
   }

@@ -36,11 +36,13 @@ const SILENCE = {
 type Phase = 'resting' | 'queued' | 'asking' | 'late';
 
 /**
- * Checks one endpoint again and again, and reports to every cluster that has it: however many routes, clusters and upstreams
- * lead to an endpoint, it is checked once, over the connections of one of them.
+ * Checks one endpoint again and again, and reports to every cluster that has it: however many
+ * routes, clusters and upstreams lead to an endpoint, it is checked once, over the connections of
+ * one of them.
  *
- * A timeout proves nothing when the event loop stalled meanwhile, or while input that has arrived is still unread: the first
- * makes the check void, and for the second the timeout waits for one more turn.
+ * A timeout proves nothing when the event loop stalled meanwhile, or while input that has arrived
+ * is still unread: the first makes the check void, and for the second the timeout waits for one
+ * more turn.
  */
 export class Prober extends WheelEntry {
   readonly members: Member[] = [];
@@ -204,7 +206,10 @@ export class Prober extends WheelEntry {
     this.deps.context.wheel.add(this, dueMs);
   }
 
-  /** Usual duration of calls, ms, behind which a check may wait; 0: unknown, or the check does not wait. */
+  /**
+   * Usual duration of calls, ms, behind which a check may wait; 0: unknown, or the check does not
+   * wait.
+   */
   private usualMs(now: number): number {
     // A PING or a connect is answered without the model.
     if (this.check.kind !== 'grpc') return 0;

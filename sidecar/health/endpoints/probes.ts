@@ -26,8 +26,9 @@ export type ProbeCallback = (result: CheckResult, why: string) => void;
 /** A probe under way. It calls back with an answer; a timeout is for its owner to notice. */
 export interface Probe {
   /**
-   * Whether its answer may still come and would prove as much as that of a new probe: the connection is usable, and nothing
-   * has arrived over it since. A frozen peer thus does not collect probes.
+   * Whether its answer may still come and would prove as much as that of a new probe: the
+   * connection is usable, and nothing has arrived over it since. A frozen peer thus does not
+   * collect probes.
    */
   readonly isPending: boolean;
   /** Its answer is ignored from now on. */
@@ -42,8 +43,8 @@ export interface HealthCallOptions {
 }
 
 /**
- * Health checks by `grpc.health.v1.Health/Check` to one endpoint, over the connections that calls use: whether those work is
- * what matters. Headers and body are encoded once.
+ * Health checks by `grpc.health.v1.Health/Check` to one endpoint, over the connections that calls
+ * use: whether those work is what matters. Headers and body are encoded once.
  */
 export class HealthCalls {
   private readonly headers: StableList;

@@ -10,10 +10,16 @@ import { counter } from '../../telemetry/metric.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import { HealthCalls, type Probe } from './probes.js';
 
-/** Time between two probes; doubled for each failed trial after a probe that passed, up to eight times as long. */
+/**
+ * Time between two probes; doubled for each failed trial after a probe that passed, up to eight
+ * times as long.
+ */
 const INTERVAL_MS = 500;
 const MOST_DOUBLINGS = 3;
-/** An endpoint whose trial is due for this long without a call is probed; longer than `PREFERRED_PROBE_WAIT_MS` of outbound. */
+/**
+ * An endpoint whose trial is due for this long without a call is probed; longer than
+ * `PREFERRED_PROBE_WAIT_MS` of outbound.
+ */
 const UNTRIED_MS = 6_000;
 /** Callers of the same model do not probe at the same time. */
 const JITTER = 0.2;
@@ -22,8 +28,9 @@ const JITTER = 0.2;
 const RESULTS: readonly CheckResult[] = ['passed', 'failed', 'silent'];
 
 /**
- * Probes ejected endpoints that calls cannot bring back: those whose own sidecar reported a dead model, and those whose trial
- * is due while no call comes. A probe that passes allows the next trial, or re-admits the endpoint.
+ * Probes ejected endpoints that calls cannot bring back: those whose own sidecar reported a dead
+ * model, and those whose trial is due while no call comes. A probe that passes allows the next
+ * trial, or re-admits the endpoint.
  */
 export class RecoveryProbes {
   /** Probes by upstream and result. */
@@ -105,7 +112,9 @@ function untriedFromMs({ ejection }: Endpoint): number {
   return ejection.untilMs + UNTRIED_MS;
 }
 
-/** Whether a probe that passes re-admits the endpoint. Not while a configured health check fails. */
+/**
+ * Whether a probe that passes re-admits the endpoint. Not while a configured health check fails.
+ */
 function isUntried(endpoint: Endpoint, nowMs: number): boolean {
   const { ejection, unhealthy } = endpoint;
   return ejection.state === EjectionState.ejected && unhealthy === '' && nowMs >= untriedFromMs(endpoint);

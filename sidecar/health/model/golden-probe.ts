@@ -23,8 +23,9 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_DETAILS = 200;
 
 /**
- * The golden probe of one model: sends the golden input of its card as an ordinary ModelInfer and compares the answer with
- * the golden output, within the card's tolerance. It goes to the model directly, so that a full queue does not fail it.
+ * The golden probe of one model: sends the golden input of its card as an ordinary ModelInfer and
+ * compares the answer with the golden output, within the card's tolerance. It goes to the model
+ * directly, so that a full queue does not fail it.
  */
 export class GoldenProbe implements ModelProbe {
   readonly name = 'the golden input';
@@ -37,7 +38,10 @@ export class GoldenProbe implements ModelProbe {
     private readonly card: GoldenCard,
   ) {}
 
-  /** `timeoutMs` holds for each of two calls: ModelMetadata (for the datatypes, once) and ModelInfer. */
+  /**
+   * `timeoutMs` holds for each of two calls: ModelMetadata (for the datatypes, once) and
+   * ModelInfer.
+   */
   async ask(timeoutMs: number): Promise<ProbeAnswer> {
     if (this.request === undefined) {
       const metadata = await this.client.call(
@@ -59,7 +63,10 @@ export class GoldenProbe implements ModelProbe {
     this.client.close();
   }
 
-  /** Encodes the request, with FP32 where neither card nor server states a datatype. Returns the problem, if there is one. */
+  /**
+   * Encodes the request, with FP32 where neither card nor server states a datatype. Returns the
+   * problem, if there is one.
+   */
   private prepare(metadata: UnaryAnswer): string | undefined {
     try {
       const declared = metadata.kind === 'message' ? decodeMetadataResponse(metadata.message).inputs : [];
@@ -78,8 +85,8 @@ export class GoldenProbe implements ModelProbe {
 }
 
 /**
- * The golden probes of the models of one server, in turn. After a failure the directory is read again: a server that was
- * restarted serves what is in it by then.
+ * The golden probes of the models of one server, in turn. After a failure the directory is read
+ * again: a server that was restarted serves what is in it by then.
  */
 export class GoldenProbes implements ModelProbe {
   readonly name = 'the golden input';
@@ -97,7 +104,8 @@ export class GoldenProbes implements ModelProbe {
   /**
    * A probe for each model of `directory`, over one connection to `address`.
    *
-   * @throws Error of one line when the directory is unreadable, empty, or a card of it is missing or wrong.
+   * @throws Error of one line when the directory is unreadable, empty, or a card of it is missing
+   * or wrong.
    */
   static open(directory: string, address: Address, timers: Timers): GoldenProbes {
     const opened = new GoldenProbes(directory, new GrpcClient(address, timers));
@@ -105,7 +113,10 @@ export class GoldenProbes implements ModelProbe {
     return opened;
   }
 
-  /** For one model of `directory`. A card that cannot be read is a failure of the probe, not of the start. */
+  /**
+   * For one model of `directory`. A card that cannot be read is a failure of the probe, not of the
+   * start.
+   */
   static ofModel(directory: string, model: string, address: Address, timers: Timers): GoldenProbes {
     const made = new GoldenProbes(directory, new GrpcClient(address, timers), model);
     made.isStale = true;
@@ -170,7 +181,10 @@ function answerOf(answer: UnaryAnswer, card: GoldenCard): ProbeAnswer {
 
 type Element = number | bigint | string;
 
-/** The first difference in one sentence; undefined: none. Throws when the answer breaks the protocol. */
+/**
+ * The first difference in one sentence; undefined: none. Throws when the answer breaks the
+ * protocol.
+ */
 function compare({ outputs, raw }: InferAnswer, card: GoldenCard): string | undefined {
   for (const [name, { values }] of Object.entries(card.outputs)) {
     const at = outputs.findIndex((output) => output.name === name);

@@ -26,8 +26,9 @@ export interface UnaryOptions {
 const PREFIX_BYTES = 5;
 
 /**
- * Unary gRPC calls to the local model server over Node's HTTP/2 client, on one connection that is kept between calls. A gRPC
- * library would cost each sidecar 20 MB of memory and 0.1 s at start, for a few bytes now and then.
+ * Unary gRPC calls to the local model server over Node's HTTP/2 client, on one connection that is
+ * kept between calls. A gRPC library would cost each sidecar 20 MB of memory and 0.1 s at start,
+ * for a few bytes now and then.
  */
 export class GrpcClient {
   private session: ClientHttp2Session | undefined;
@@ -37,7 +38,10 @@ export class GrpcClient {
     private readonly timers: Timers,
   ) {}
 
-  /** Never rejects. Resolves within `timeoutMs`; after a call without an answer the connection is closed. */
+  /**
+   * Never rejects. Resolves within `timeoutMs`; after a call without an answer the connection is
+   * closed.
+   */
   call(path: string, request: Uint8Array, options: UnaryOptions): Promise<UnaryAnswer> {
     return new Promise((resolve) => {
       const session = this.connected();

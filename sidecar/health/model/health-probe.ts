@@ -4,7 +4,10 @@ import { Status } from '../../core/outcome/status.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { GrpcClient, type UnaryAnswer } from './grpc-client.js';
 
-/** The state of a model server. `silent`: no answer in time, or no connection; only silence can mean a hang. */
+/**
+ * The state of a model server. `silent`: no answer in time, or no connection; only silence can mean
+ * a hang.
+ */
 export type Health =
   | { readonly kind: 'serving' }
   | { readonly kind: 'not-serving'; readonly why: string }
@@ -14,8 +17,9 @@ const REQUEST = Buffer.alloc(0); // HealthCheckRequest{service: ""}
 const MAX_ANSWER_BYTES = 64;
 
 /**
- * Asks a local model server for its health: `grpc.health.v1.Health/Check` of the whole server, over a connection of its own.
- * A server that answers UNIMPLEMENTED (no health service) counts as serving.
+ * Asks a local model server for its health: `grpc.health.v1.Health/Check` of the whole server, over
+ * a connection of its own. A server that answers UNIMPLEMENTED (no health service) counts as
+ * serving.
  */
 export class HealthProbe {
   private readonly client: GrpcClient;

@@ -10,7 +10,8 @@ export interface ListedModel {
 }
 
 /**
- * The models of a directory, each with its highest numbered version, sorted by name. Models without a version are omitted.
+ * The models of a directory, each with its highest numbered version, sorted by name. Models without
+ * a version are omitted.
  *
  * @throws Error of one line when `root` cannot be read.
  */

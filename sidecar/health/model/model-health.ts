@@ -18,7 +18,10 @@ export interface ModelSigns {
   readonly inFlight: number;
   /** Upper range of recent run times, ms; 0 = unknown. */
   readonly usualMs: number;
-  /** Latest deadline of calls in flight and of abandoned ones that may still run, monotonic ms; Infinity: no deadline. */
+  /**
+   * Latest deadline of calls in flight and of abandoned ones that may still run, monotonic ms;
+   * Infinity: no deadline.
+   */
   readonly lastDeadlineMs: number;
 }
 
@@ -44,10 +47,16 @@ export interface ModelHealthDeps {
 const LONGEST_TICK_MS = 2_500;
 /** Between two probes while the model is unhealthy or in doubt. */
 const DOUBT_MS = 1_000;
-/** Probe timeouts while no run time is known: of an idle model, and behind work that may be a first, slow run. */
+/**
+ * Probe timeouts while no run time is known: of an idle model, and behind work that may be a first,
+ * slow run.
+ */
 const UNKNOWN_TIMEOUT_MS = 6_000;
 const UNKNOWN_BUSY_TIMEOUT_MS = 30_000;
-/** During a probe a timer runs at this period; when it is late by more than `OWN_STALL_MS`, a timeout is void. */
+/**
+ * During a probe a timer runs at this period; when it is late by more than `OWN_STALL_MS`, a
+ * timeout is void.
+ */
 const BEAT_MS = 250;
 /** Longest silence that work in flight explains: the default of `longest_run`. */
 const LONGEST_BUSY_MS = 300_000;
@@ -62,9 +71,10 @@ export interface ModelHealthCounts {
 }
 
 /**
- * Whether the local model works. An inference that succeeds is proof and costs nothing; the model is probed only when none
- * has succeeded for `intervalMs`, and only a probe can speak against it. So a busy model is not probed, and a slow one gets
- * the time that it usually takes. While the model starts, and after a stall of our own process, nothing is concluded.
+ * Whether the local model works. An inference that succeeds is proof and costs nothing; the model
+ * is probed only when none has succeeded for `intervalMs`, and only a probe can speak against it.
+ * So a busy model is not probed, and a slow one gets the time that it usually takes. While the
+ * model starts, and after a stall of our own process, nothing is concluded.
  */
 export class ModelHealth {
   private readonly hysteresis = new Hysteresis(false);
@@ -77,7 +87,9 @@ export class ModelHealth {
   private inferences = 0;
   private lastProofMs = 0;
   private lastProbeMs = Number.NEGATIVE_INFINITY;
-  /** Silence before this time is explained by work in flight; 0: not silent since the last proof. */
+  /**
+   * Silence before this time is explained by work in flight; 0: not silent since the last proof.
+   */
   private busyUntilMs = 0;
   /** Duration of the last probe that passed, ms; 0: none did. */
   private probeMs = 0;
@@ -192,7 +204,8 @@ export class ModelHealth {
 
   /**
    * @param isHeldUp our own process stalled meanwhile.
-   * @param proofMs the last proof when the probe began: an inference since then outweighs a failure.
+   * @param proofMs the last proof when the probe began: an inference since then outweighs a
+   * failure.
    */
   private onProbeEnd(
     answer: ProbeAnswer,
@@ -221,8 +234,8 @@ export class ModelHealth {
   }
 
   /**
-   * Whether work in flight explains silence: a probe waits behind it. The limit is the latest deadline of the calls in flight
-   * when the silence began; later calls do not extend it.
+   * Whether work in flight explains silence: a probe waits behind it. The limit is the latest
+   * deadline of the calls in flight when the silence began; later calls do not extend it.
    */
   private isBusy(nowMs: number): boolean {
     const { inFlight, lastDeadlineMs } = this.deps.activity();

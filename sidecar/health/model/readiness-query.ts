@@ -13,8 +13,9 @@ export type ModelAnswer =
 const MAX_BYTES = 1024 * 1024;
 
 /**
- * Asks a model server of our own for the state of one model, by the properties of ModelMetadata (`state`, `reason`). The
- * health service cannot tell a model that loads from one that failed. Never rejects.
+ * Asks a model server of our own for the state of one model, by the properties of ModelMetadata
+ * (`state`, `reason`). The health service cannot tell a model that loads from one that failed.
+ * Never rejects.
  */
 export async function queryModel(client: GrpcClient, name: string, timeoutMs: number): Promise<ModelAnswer> {
   const request = encodeMetadataRequest(name, '');

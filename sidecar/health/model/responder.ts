@@ -11,8 +11,9 @@ const MAX_QUESTION_BYTES = 4096;
 export type KnownHealth = (service: string) => boolean | undefined;
 
 /**
- * Answers peers' health checks from what the sidecar knows of its models. The model's own answer would wait behind its work,
- * and a busy model would look unhealthy. Checks that cannot be answered here go to the model.
+ * Answers peers' health checks from what the sidecar knows of its models. The model's own answer
+ * would wait behind its work, and a busy model would look unhealthy. Checks that cannot be answered
+ * here go to the model.
  */
 export class HealthResponder {
   private readonly serving = storedResponse(healthAnswer(true));

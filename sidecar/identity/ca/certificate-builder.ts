@@ -10,7 +10,10 @@ export interface KeyPair {
   readonly privateKey: CaKey;
 }
 
-/** The fields of a certificate, RFC 5280. Nothing is checked: tests build certificates that break every rule. */
+/**
+ * The fields of a certificate, RFC 5280. Nothing is checked: tests build certificates that break
+ * every rule.
+ */
 export interface CertificateSpec {
   /** Common name of the subject; RFC 5280 allows 64 characters, longer ones are cut. */
   readonly commonName: string;
@@ -55,7 +58,10 @@ export async function privateKeyToPem(key: CaKey): Promise<string> {
   return `-----BEGIN PRIVATE KEY-----\n${lines.join('\n')}\n-----END PRIVATE KEY-----\n`;
 }
 
-/** Signs a certificate with ECDSA P-256 and SHA-256. What a correct one looks like is decided in `local-ca.ts`. */
+/**
+ * Signs a certificate with ECDSA P-256 and SHA-256. What a correct one looks like is decided in
+ * `local-ca.ts`.
+ */
 export async function issueCertificate(spec: CertificateSpec): Promise<IssuedCertificate> {
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: randomSerial(),

@@ -6,9 +6,10 @@ const CURRENT = '..data';
 const FILES = { cert: 'cert.pem', key: 'key.pem', roots: 'roots.pem' } as const;
 
 /**
- * A directory with `cert.pem`, `key.pem` and `roots.pem`, replaced as a whole: the three names are links into `..data`, a
- * link that one rename moves from the old set of files to the new one (as Kubernetes does for secrets). Files have mode
- * 0600 and directories 0700 from the moment they exist.
+ * A directory with `cert.pem`, `key.pem` and `roots.pem`, replaced as a whole: the three names are
+ * links into `..data`, a link that one rename moves from the old set of files to the new one (as
+ * Kubernetes does for secrets). Files have mode 0600 and directories 0700 from the moment they
+ * exist.
  */
 export class CertificateDirectory {
   readonly paths: IdentityPaths;
@@ -62,7 +63,9 @@ export class CertificateDirectory {
     }
   }
 
-  /** Removes old sets, except the one before the current, which may be in the middle of being read. */
+  /**
+   * Removes old sets, except the one before the current, which may be in the middle of being read.
+   */
   private async forget(current: string): Promise<void> {
     this.sets.push(current);
     while (this.sets.length > 2) {

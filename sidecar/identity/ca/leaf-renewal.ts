@@ -21,7 +21,10 @@ export interface LeafRenewalOptions {
 }
 
 const OVERLAP_MS = 30_000;
-/** Renewal at 50 % to 70 % of the validity, at random, so that the leaves of a mesh are not renewed at once. */
+/**
+ * Renewal at 50 % to 70 % of the validity, at random, so that the leaves of a mesh are not renewed
+ * at once.
+ */
 const RENEW_FROM = 0.5;
 const RENEW_SPREAD = 0.2;
 const RETRY_BASE_MS = 1_000;
@@ -43,9 +46,10 @@ interface RenewedLeaf {
 }
 
 /**
- * Issues leaves of a `LocalCa` to sidecars through files, and renews them in time. A renewal that fails is tried again with
- * backoff while the old leaf is still valid. Each new set goes to the `onSet` listener before it is written, so that
- * sidecars get it also when the disk is full; the files follow when there is room.
+ * Issues leaves of a `LocalCa` to sidecars through files, and renews them in time. A renewal that
+ * fails is tried again with backoff while the old leaf is still valid. Each new set goes to the
+ * `onSet` listener before it is written, so that sidecars get it also when the disk is full; the
+ * files follow when there is room.
  */
 export class LeafRenewal {
   private readonly names = new Set<string>();
@@ -101,8 +105,8 @@ export class LeafRenewal {
   }
 
   /**
-   * Replaces the root: the new one is published, then it signs, then the old one is removed, with `overlapMs` between the
-   * steps. Resolves after the last step, or early when closed.
+   * Replaces the root: the new one is published, then it signs, then the old one is removed, with
+   * `overlapMs` between the steps. Resolves after the last step, or early when closed.
    */
   async rotateRoot(): Promise<void> {
     const { ca } = this.options;
@@ -165,7 +169,10 @@ export class LeafRenewal {
     return holder.work;
   }
 
-  /** Never rejects: a set that cannot be written stays in memory and is tried again; the first failure is reported. */
+  /**
+   * Never rejects: a set that cannot be written stays in memory and is tried again; the first
+   * failure is reported.
+   */
   private async write(holder: RenewedLeaf): Promise<void> {
     holder.writing?.cancel();
     holder.writing = undefined;

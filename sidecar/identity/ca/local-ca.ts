@@ -22,7 +22,10 @@ export const BACKDATE_MS = 60_000;
 const ROOT_LIFETIME_MS = 10 * 365 * 24 * 3_600_000;
 /** Default validity of a leaf. */
 export const LEAF_LIFETIME_MS = 3_600_000;
-/** Short-lived leaves are backdated by this share of their validity at most: they would count as due for renewal. */
+/**
+ * Short-lived leaves are backdated by this share of their validity at most: they would count as due
+ * for renewal.
+ */
 const BACKDATE_RATIO = 0.25;
 
 interface Root {
@@ -37,11 +40,12 @@ export interface IssuedLeaf extends IdentityParts {
 }
 
 /**
- * The certificate authority of a mesh on one machine. Its key lives in memory and ends with the process; leaves are
- * short-lived, so none is ever revoked.
+ * The certificate authority of a mesh on one machine. Its key lives in memory and ends with the
+ * process; leaves are short-lived, so none is ever revoked.
  *
- * A root is replaced in three steps, so that every sidecar trusts what any other presents at each moment: `prepareRoot`
- * (until all have the new roots), `activateRoot` (until all have new leaves), `retireRoots`.
+ * A root is replaced in three steps, so that every sidecar trusts what any other presents at each
+ * moment: `prepareRoot` (until all have the new roots), `activateRoot` (until all have new leaves),
+ * `retireRoots`.
  */
 export class LocalCa {
   private prepared: Root | undefined;
@@ -96,7 +100,10 @@ export class LocalCa {
     };
   }
 
-  /** Step 1: a new root that is trusted but does not sign yet. Does nothing when one is prepared already. */
+  /**
+   * Step 1: a new root that is trusted but does not sign yet. Does nothing when one is prepared
+   * already.
+   */
   async prepareRoot(): Promise<void> {
     if (this.prepared) return;
     this.made++;

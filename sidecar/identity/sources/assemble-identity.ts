@@ -7,8 +7,9 @@ import { readCertificate } from '../x509/certificate.js';
 import { certificatesFromPem } from '../x509/pem.js';
 
 /**
- * Checks that three PEM texts make an identity that peers of the trust domain accept: the roots are of that domain, the key
- * belongs to the leaf, OpenSSL accepts both, and the chain passes the verification that peers run (`verifyPeer`).
+ * Checks that three PEM texts make an identity that peers of the trust domain accept: the roots are
+ * of that domain, the key belongs to the leaf, OpenSSL accepts both, and the chain passes the
+ * verification that peers run (`verifyPeer`).
  *
  * @param expected.service the service that the leaf has to name.
  */

@@ -1,8 +1,9 @@
 import { isoTime } from '../x509/chain.js';
 
 /**
- * Phase of a certificate's validity: `renewing` from half of it on (a new one is looked for), `low` from 20 % left on (its
- * age is reported as a problem), `expired` after its end (it is no longer presented).
+ * Phase of a certificate's validity: `renewing` from half of it on (a new one is looked for), `low`
+ * from 20 % left on (its age is reported as a problem), `expired` after its end (it is no longer
+ * presented).
  */
 export type ValidityPhase = 'fresh' | 'renewing' | 'low' | 'expired';
 

@@ -30,7 +30,10 @@ export interface FileIdentityOptions {
   readonly pollMs?: number;
   /** Quiet time after an event before the files are read. Default 100 ms. */
   readonly debounceMs?: number;
-  /** How long files may be inconsistent before that counts as a problem rather than a write in progress. Default 2 s. */
+  /**
+   * How long files may be inconsistent before that counts as a problem rather than a write in
+   * progress. Default 2 s.
+   */
   readonly settleMs?: number;
 }
 
@@ -47,11 +50,13 @@ export function openIdentityFiles(options: FileIdentityOptions): FileIdentitySou
 }
 
 /**
- * The identity in PEM files (of `up`, cert-manager, SPIRE, Kubernetes secrets), followed as they change.
+ * The identity in PEM files (of `up`, cert-manager, SPIRE, Kubernetes secrets), followed as they
+ * change.
  *
- * The files are read every 10 s, and 100 ms after a file-system event; events alone are not enough, because mounts and
- * replaced directories lose them. A set of files is taken over as a whole: while certificate and key do not match, the old
- * identity stays. With a `feed`, identities arrive also when the disk is full; the files count again when they change.
+ * The files are read every 10 s, and 100 ms after a file-system event; events alone are not enough,
+ * because mounts and replaced directories lose them. A set of files is taken over as a whole: while
+ * certificate and key do not match, the old identity stays. With a `feed`, identities arrive also
+ * when the disk is full; the files count again when they change.
  */
 export class FileIdentitySource implements IdentitySource {
   private identity: Identity;

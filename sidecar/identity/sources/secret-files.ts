@@ -7,8 +7,9 @@ const MAX_FILE_BYTES = 1024 * 1024;
 const OTHERS = 0o077;
 
 /**
- * Reads the three PEM files of an identity: regular files only, at most 1 MiB, and a key only when group and world have no
- * permission on it. The checks are made on the open file, so that it cannot be exchanged in between.
+ * Reads the three PEM files of an identity: regular files only, at most 1 MiB, and a key only when
+ * group and world have no permission on it. The checks are made on the open file, so that it cannot
+ * be exchanged in between.
  */
 export function readIdentityFiles(paths: IdentityPaths): IdentityParts | IdentityProblem {
   const certChainPem = readBounded(paths.cert, { secret: false });

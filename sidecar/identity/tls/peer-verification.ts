@@ -62,9 +62,10 @@ export function createPeerTrust(trustDomain: string, rootsPem: string): PeerTrus
 }
 
 /**
- * Verifies the certificate of a peer against every rule for X.509-SVIDs and Consul's ids: purpose, SPIFFE id, validity, path
- * to a root, expected service. Node's TLS layer checks none of the SPIFFE rules. Namespaces and partitions other than
- * `default` are rejected, because intentions name services only. Authorization of calls is decided elsewhere. Never throws.
+ * Verifies the certificate of a peer against every rule for X.509-SVIDs and Consul's ids: purpose,
+ * SPIFFE id, validity, path to a root, expected service. Node's TLS layer checks none of the SPIFFE
+ * rules. Namespaces and partitions other than `default` are rejected, because intentions name
+ * services only. Authorization of calls is decided elsewhere. Never throws.
  *
  * @param expected (client role) the service, in any datacenter when it is a string.
  */
@@ -102,8 +103,8 @@ function checkExpected(id: SpiffeId, expected: ExpectedPeer | string): PeerVerif
 }
 
 /**
- * Verifies the peer of a connected TLS socket, resumed sessions included, and its ALPN protocol: `h2`, or none (proxies that
- * relay TCP offer none). Never throws.
+ * Verifies the peer of a connected TLS socket, resumed sessions included, and its ALPN protocol:
+ * `h2`, or none (proxies that relay TCP offer none). Never throws.
  */
 export function verifyPeerSocket(
   socket: TLSSocket,
@@ -129,7 +130,10 @@ function peerChain(socket: TLSSocket): PeerChain | undefined {
   }
 }
 
-/** The chain in Node's legacy certificate object; undefined for the empty object of a peer without a certificate. */
+/**
+ * The chain in Node's legacy certificate object; undefined for the empty object of a peer without a
+ * certificate.
+ */
 export function chainOf(certificate: Partial<DetailedPeerCertificate> | undefined): PeerChain | undefined {
   const leafDer = certificate?.raw;
   if (!leafDer) return undefined;
@@ -143,7 +147,10 @@ export function chainOf(certificate: Partial<DetailedPeerCertificate> | undefine
   return { leafDer, chainDer };
 }
 
-/** Whether the certificate may identify a workload, X509-SVID sections 4.1 to 4.4. Undefined: it may. */
+/**
+ * Whether the certificate may identify a workload, X509-SVID sections 4.1 to 4.4. Undefined: it
+ * may.
+ */
 function checkPurpose(facts: CertificateFacts): PeerVerification | undefined {
   if (facts.unknownCritical.length > 0) {
     return reject('critical-extension', `unknown critical extension ${facts.unknownCritical[0]}`);

@@ -15,7 +15,10 @@ import {
 export interface Rotated {
   readonly identity: Identity;
   readonly trust: PeerTrust;
-  /** A root was added or removed: open connections have to be verified again with `verifyPeerSocket`. */
+  /**
+   * A root was added or removed: open connections have to be verified again with
+   * `verifyPeerSocket`.
+   */
   readonly rootsChanged: boolean;
 }
 
@@ -23,8 +26,8 @@ export interface Rotated {
 const EXPIRY_CHECK_MS = 60_000;
 
 /**
- * Applies new identities to TLS: servers get a new secure context, new outbound connections the new credentials. Open
- * connections are not touched.
+ * Applies new identities to TLS: servers get a new secure context, new outbound connections the new
+ * credentials. Open connections are not touched.
  */
 export class TlsRotation {
   private credentials: ClientCredentials | undefined;
@@ -63,19 +66,27 @@ export class TlsRotation {
     return this.count;
   }
 
-  /** Why the newest identity was not taken over, while the one before it stays in use; undefined when it was. */
+  /**
+   * Why the newest identity was not taken over, while the one before it stays in use; undefined
+   * when it was.
+   */
   get problem(): string | undefined {
     return this.lastProblem;
   }
 
-  /** The server presents the current identity from now on. Returns the function that detaches it. */
+  /**
+   * The server presents the current identity from now on. Returns the function that detaches it.
+   */
   attach(server: Server): () => void {
     this.servers.add(server);
     if (this.credentials) server.setSecureContext(serverTlsOptions(this.credentials.identity));
     return () => this.servers.delete(server);
   }
 
-  /** Whether our certificate has expired, so that no connection may present it. False while there is none. */
+  /**
+   * Whether our certificate has expired, so that no connection may present it. False while there is
+   * none.
+   */
   get isExpired(): boolean {
     const notAfterMs = this.credentials?.identity.notAfterMs;
     // A clock that is no number counts as late.
@@ -83,8 +94,8 @@ export class TlsRotation {
   }
 
   /**
-   * Options for `tls.connect` to an endpoint of a service, in any datacenter when `peer` is a string; undefined without an
-   * identity that is still valid.
+   * Options for `tls.connect` to an endpoint of a service, in any datacenter when `peer` is a
+   * string; undefined without an identity that is still valid.
    */
   clientOptions(peer: PeerName | string): ConnectionOptions | undefined {
     if (this.credentials === undefined || this.isExpired) return undefined;

@@ -24,7 +24,10 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':');
 
-/** P-384 only because leaves may have such keys (under TLS 1.2 the curve list covers certificates too). */
+/**
+ * P-384 only because leaves may have such keys (under TLS 1.2 the curve list covers certificates
+ * too).
+ */
 const CURVES = 'X25519:P-256:P-384';
 
 /** SSL_OP_NO_RENEGOTIATION, which the types of some supported Node versions do not name. */
@@ -45,7 +48,10 @@ export class PeerRejectedError extends Error {
   }
 }
 
-/** Trust in the roots of an identity. Throws only for an identity that `assembleIdentity` has not checked. */
+/**
+ * Trust in the roots of an identity. Throws only for an identity that `assembleIdentity` has not
+ * checked.
+ */
 export function trustOf(identity: Identity): PeerTrust {
   const trust = createPeerTrust(identity.id.trustDomain, identity.rootsPem);
   if (isProblem(trust)) throw new Error(`roots: ${trust.problem}`);
@@ -58,8 +64,9 @@ export interface PeerName extends ExpectedPeer {
 }
 
 /**
- * TLS 1.2 or newer with AEAD suites, and no session tickets: a resumed session would skip the verification of the peer.
- * Without an identity there is no certificate and no CA, so that every handshake fails.
+ * TLS 1.2 or newer with AEAD suites, and no session tickets: a resumed session would skip the
+ * verification of the peer. Without an identity there is no certificate and no CA, so that every
+ * handshake fails.
  */
 function contextOptions(identity: Identity | undefined): tls.SecureContextOptions {
   return {
@@ -75,9 +82,10 @@ function contextOptions(identity: Identity | undefined): tls.SecureContextOption
 }
 
 /**
- * Options for `tls.createServer` and `setSecureContext`. A client that offers ALPN protocols without h2 fails the handshake;
- * one that offers none is accepted (prior knowledge). A listener may open without an identity, when every handshake fails,
- * and gets one by `TlsRotation.attach`. Peers also have to pass `verifyPeerSocket`.
+ * Options for `tls.createServer` and `setSecureContext`. A client that offers ALPN protocols
+ * without h2 fails the handshake; one that offers none is accepted (prior knowledge). A listener
+ * may open without an identity, when every handshake fails, and gets one by `TlsRotation.attach`.
+ * Peers also have to pass `verifyPeerSocket`.
  */
 export function serverTlsOptions(
   identity: Identity | undefined,
@@ -105,8 +113,9 @@ export function clientCredentials(identity: Identity): ClientCredentials {
 }
 
 /**
- * Options for `tls.connect`, without the address. The peer has to be the named service, and of the named datacenter if there
- * is one; else the socket emits a `PeerRejectedError`. No session is passed, so that none is resumed.
+ * Options for `tls.connect`, without the address. The peer has to be the named service, and of the
+ * named datacenter if there is one; else the socket emits a `PeerRejectedError`. No session is
+ * passed, so that none is resumed.
  */
 export function clientConnectOptions(
   credentials: ClientCredentials,
@@ -127,8 +136,8 @@ export function clientConnectOptions(
 const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
 
 /**
- * The SNI in Consul's form, `[subset.]service.default.<datacenter>.internal.<trust domain>`, with our own datacenter by
- * default; undefined where a part is no DNS label.
+ * The SNI in Consul's form, `[subset.]service.default.<datacenter>.internal.<trust domain>`, with
+ * our own datacenter by default; undefined where a part is no DNS label.
  */
 export function serverName(peer: PeerName, identity: Identity): string | undefined {
   const { service, subset, datacenter = identity.id.datacenter } = peer;
@@ -167,7 +176,9 @@ export function handshakeFailure(
   return code === undefined ? undefined : OPENSSL_REASONS.get(code);
 }
 
-/** Error codes of OpenSSL and Node, X509_verify_cert_error_string(3), by the reason they stand for. */
+/**
+ * Error codes of OpenSSL and Node, X509_verify_cert_error_string(3), by the reason they stand for.
+ */
 const OPENSSL_REASONS: ReadonlyMap<string, PeerRejection> = new Map([
   ['CERT_HAS_EXPIRED', 'clock-expired'],
   ['CERT_NOT_YET_VALID', 'clock-not-yet-valid'],

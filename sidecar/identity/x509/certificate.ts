@@ -21,7 +21,10 @@ export const ExtendedKeyUsage = {
   clientAuth: '1.3.6.1.5.5.7.3.2',
 } as const;
 
-/** The fields of a certificate that the SPIFFE rules are about; Node exposes neither key usage nor SANs as a list. */
+/**
+ * The fields of a certificate that the SPIFFE rules are about; Node exposes neither key usage nor
+ * SANs as a list.
+ */
 export interface CertificateFacts {
   /** Lower-case hex, without leading zero bytes. */
   readonly serial: string;
@@ -36,7 +39,10 @@ export interface CertificateFacts {
   readonly extendedKeyUsages: readonly string[] | undefined;
   /** Hosts of the URI subtrees of nameConstraints (RFC 5280 section 4.2.1.10). */
   readonly uriConstraints: { readonly permitted: readonly string[]; readonly excluded: readonly string[] };
-  /** Critical extensions that are not read here; RFC 5280 section 4.2 requires that such a certificate is refused. */
+  /**
+   * Critical extensions that are not read here; RFC 5280 section 4.2 requires that such a
+   * certificate is refused.
+   */
   readonly unknownCritical: readonly string[];
 }
 

@@ -33,9 +33,10 @@ export function parseCertificate(der: Uint8Array): ParsedCertificate | IdentityP
 }
 
 /**
- * Searches a path from a leaf to a root, and checks every signing certificate in it (RFC 5280 section 6): CA flag, key
- * usage, validity, path length, URI name constraints and signature. Revocation is not checked; Consul has none. OpenSSL
- * checks a full handshake too; these checks also hold for resumed sessions.
+ * Searches a path from a leaf to a root, and checks every signing certificate in it (RFC 5280
+ * section 6): CA flag, key usage, validity, path length, URI name constraints and signature.
+ * Revocation is not checked; Consul has none. OpenSSL checks a full handshake too; these checks
+ * also hold for resumed sessions.
  */
 export function findPath(leaf: ParsedCertificate, options: PathOptions): PathResult {
   return new PathSearch(options).run(leaf);
@@ -113,8 +114,8 @@ class PathSearch {
 }
 
 /**
- * X509-SVID section 4: the SPIFFE id of a signing certificate has no path, and the trust domain of the leaf. Undefined: no
- * id, or a fitting one.
+ * X509-SVID section 4: the SPIFFE id of a signing certificate has no path, and the trust domain of
+ * the leaf. Undefined: no id, or a fitting one.
  */
 function foreignId(facts: CertificateFacts, host: string): string | undefined {
   for (const uri of facts.uris) {
@@ -142,7 +143,10 @@ function signed(child: ParsedCertificate, issuer: ParsedCertificate): boolean {
   }
 }
 
-/** RFC 5280 section 4.2.1.10: `.example` stands for every host below it, anything else for exactly that host. */
+/**
+ * RFC 5280 section 4.2.1.10: `.example` stands for every host below it, anything else for exactly
+ * that host.
+ */
 function hostAllowed(host: string, constraints: CertificateFacts['uriConstraints']): boolean {
   const matches = (subtree: string) => (subtree.startsWith('.') ? host.endsWith(subtree) : host === subtree);
   if (constraints.excluded.some(matches)) return false;
@@ -150,7 +154,8 @@ function hostAllowed(host: string, constraints: CertificateFacts['uriConstraints
 }
 
 /**
- * Parses the roots of a trust domain. A root with the SPIFFE id of another trust domain (Consul's have one) is a problem.
+ * Parses the roots of a trust domain. A root with the SPIFFE id of another trust domain (Consul's
+ * have one) is a problem.
  */
 export function parseRoots(
   trustDomain: string,

@@ -1,7 +1,10 @@
 /** Thrown for malformed DER inside this folder; `readCertificate` turns it into a value. */
 export class DerError extends Error {}
 
-/** Tags, RFC 5280 appendix A (explicit and implicit context tags are written out where they are used). */
+/**
+ * Tags, RFC 5280 appendix A (explicit and implicit context tags are written out where they are
+ * used).
+ */
 export const Tag = {
   boolean: 0x01,
   integer: 0x02,
@@ -14,8 +17,9 @@ export const Tag = {
 } as const;
 
 /**
- * Reads the part of DER (X.690) that certificates use. No length is trusted: each value has to lie inside its container,
- * and lengths have to be in the shortest form. Nothing recurses, so that malformed input costs one pass at most.
+ * Reads the part of DER (X.690) that certificates use. No length is trusted: each value has to lie
+ * inside its container, and lengths have to be in the shortest form. Nothing recurses, so that
+ * malformed input costs one pass at most.
  */
 export class DerReader {
   private readonly bytes: Uint8Array;
@@ -99,7 +103,10 @@ export function readSmallInteger(content: DerReader): number {
   return value;
 }
 
-/** A BIT STRING as a number with bit 0 of the ASN.1 numbering in bit 0; only the first 16 bits are kept. */
+/**
+ * A BIT STRING as a number with bit 0 of the ASN.1 numbering in bit 0; only the first 16 bits are
+ * kept.
+ */
 export function readNamedBits(content: DerReader): number {
   const bytes = content.rest();
   if (bytes.length === 0 || bytes[0]! > 7 || (bytes.length === 1 && bytes[0] !== 0)) {
@@ -136,7 +143,10 @@ export function readOid(content: DerReader): string {
   return [root, first - root * 40, ...arcs.slice(1)].join('.');
 }
 
-/** UTCTime or GeneralizedTime in the only forms RFC 5280 section 4.1.2.5 allows, as epoch milliseconds. */
+/**
+ * UTCTime or GeneralizedTime in the only forms RFC 5280 section 4.1.2.5 allows, as epoch
+ * milliseconds.
+ */
 export function readTime(value: { tag: number; content: DerReader }): number {
   const text = readAscii(value.content);
   let digits: string;

@@ -1,7 +1,10 @@
 const BLOCK = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----/g;
 const MAX_CERTIFICATES = 64;
 
-/** DER of every certificate in a PEM text, in order, at most 64. Other blocks and text between them are skipped. */
+/**
+ * DER of every certificate in a PEM text, in order, at most 64. Other blocks and text between them
+ * are skipped.
+ */
 export function certificatesFromPem(pem: string): Buffer[] {
   const found: Buffer[] = [];
   for (const match of pem.matchAll(BLOCK)) {

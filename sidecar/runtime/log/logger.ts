@@ -35,7 +35,10 @@ export const REDACTED = '[redacted]';
 const SECRET_EXACT = new Set(['authorization', 'cookie', 'key', 'pem', 'credentials']);
 const SECRET_PART = /token|secret|passw|private-?key|api-?key|authorization|(^|[-_])cookie|-bin$/i;
 
-/** Whether a field of this name must never be shown: credentials, keys, and binary metadata, which may hold either. */
+/**
+ * Whether a field of this name must never be shown: credentials, keys, and binary metadata, which
+ * may hold either.
+ */
 export function isSecretName(name: string): boolean {
   return SECRET_EXACT.has(name.toLowerCase()) || SECRET_PART.test(name);
 }
@@ -135,8 +138,8 @@ export class StandardErrorLines implements LineDestination {
 }
 
 /**
- * Writes records of one kind, a line each, that begin with that kind and the time. For many a second: nothing is looked
- * for in them, so a record must hold only what may be shown.
+ * Writes records of one kind, a line each, that begin with that kind and the time. For many a
+ * second: nothing is looked for in them, so a record must hold only what may be shown.
  */
 export function createLineWriter(
   kind: string,
@@ -155,8 +158,8 @@ export function createLineWriter(
 }
 
 /**
- * A log of JSON lines on stderr, on pino, of which this is the only importer; written without blocking the event
- * loop. Secrets are removed by the name of the field.
+ * A log of JSON lines on stderr, on pino, of which this is the only importer; written without
+ * blocking the event loop. Secrets are removed by the name of the field.
  */
 export function createLogger({ level, destination, fields = {} }: LoggerOptions): Logger {
   const out = destination ?? standardError();
@@ -203,7 +206,8 @@ export class LogThrottle {
   ) {}
 
   /**
-   * How many of this kind were held back since the last one let through (≥ 0), or -1 when this one is held back too.
+   * How many of this kind were held back since the last one let through (≥ 0), or -1 when this one
+   * is held back too.
    */
   pass(kind: string): number {
     const nowMs = this.clock.now();

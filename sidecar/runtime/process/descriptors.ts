@@ -5,7 +5,10 @@ const LEAST_RESERVE = 16;
 const MOST_RESERVE = 256;
 const RESERVE_SHARE = 1 / 8;
 
-/** The soft limit of open files (RLIMIT_NOFILE, which Node raises to the hard limit at start); Infinity where it is not known. */
+/**
+ * The soft limit of open files (RLIMIT_NOFILE, which Node raises to the hard limit at start);
+ * Infinity where it is not known.
+ */
 export function descriptorLimit(read: () => string = ownLimits): number {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(read())?.[1];
@@ -20,9 +23,10 @@ function ownLimits(): string {
 }
 
 /**
- * The lowest descriptor that an accepted connection may not have: those from it on are kept for connections to endpoints and
- * models, files and child processes. The system assigns the lowest free descriptor, so a high one means that few are left;
- * nothing has to be configured or counted, unlike Envoy's and HAProxy's connection limits.
+ * The lowest descriptor that an accepted connection may not have: those from it on are kept for
+ * connections to endpoints and models, files and child processes. The system assigns the lowest
+ * free descriptor, so a high one means that few are left; nothing has to be configured or counted,
+ * unlike Envoy's and HAProxy's connection limits.
  */
 export function firstReserved(limit: number): number {
   if (!Number.isFinite(limit)) return limit;

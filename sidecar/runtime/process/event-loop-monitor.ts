@@ -11,9 +11,9 @@ export interface EventLoopMonitorOptions {
 }
 
 /**
- * Detects stalls of our own event loop. A frozen or starved process sees deadlines pass and probes time out all at once, and
- * must conclude nothing about peers (Cassandra's local-pause detection, Lifeguard). It runs one coarse timer while there is
- * work, and none at other times.
+ * Detects stalls of our own event loop. A frozen or starved process sees deadlines pass and probes
+ * time out all at once, and must conclude nothing about peers (Cassandra's local-pause detection,
+ * Lifeguard). It runs one coarse timer while there is work, and none at other times.
  */
 export class EventLoopMonitor {
   private readonly stallMs: number;
@@ -57,7 +57,10 @@ export class EventLoopMonitor {
     this.timer = undefined;
   }
 
-  /** Whether a stall ended within the last `withinMs`, also one that ends only now, before the next beat. */
+  /**
+   * Whether a stall ended within the last `withinMs`, also one that ends only now, before the next
+   * beat.
+   */
   hasStalled(withinMs: number): boolean {
     const nowMs = this.timer === undefined ? this.clock.now() : this.beat();
     return nowMs - this.lastStallEndMs <= withinMs;

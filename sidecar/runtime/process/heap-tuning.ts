@@ -3,23 +3,26 @@ import { setFlagsFromString } from 'node:v8';
 const LARGE_BYTES = 2 * 1024 * 1024;
 
 /**
- * V8 flag: 4 MiB for young objects instead of 16. Most objects of a proxy live for one call, and the resident set stays small
- * (`npm run bench -- soak`). V8 reads it at start only, so the first line of `main.ts` has it too.
+ * V8 flag: 4 MiB for young objects instead of 16. Most objects of a proxy live for one call, and
+ * the resident set stays small (`npm run bench -- soak`). V8 reads it at start only, so the first
+ * line of `main.ts` has it too.
  */
 export const YOUNG_HEAP_FLAG = '--max-semi-space-size=4';
 
 /**
- * To be called once, at start. glibc returns memory at the top of its heap to the system whenever 128 KiB are free, and takes
- * it again by page faults for the next 64 KiB buffer. Freeing one large block raises that threshold for good (mallopt(3),
- * M_TRIM_THRESHOLD). The block's pages are never touched. No effect elsewhere.
+ * To be called once, at start. glibc returns memory at the top of its heap to the system whenever
+ * 128 KiB are free, and takes it again by page faults for the next 64 KiB buffer. Freeing one large
+ * block raises that threshold for good (mallopt(3), M_TRIM_THRESHOLD). The block's pages are never
+ * touched. No effect elsewhere.
  */
 export function raiseTrimThreshold(): void {
   Buffer.allocUnsafeSlow(LARGE_BYTES);
 }
 
 /**
- * Switches off V8's early end of a process that collects garbage for most of the time with four fifths of its old generation
- * in use (Heap::CheckIneffectiveMarkCompact). Load shedding begins above that level. At the heap limit the process still ends.
+ * Switches off V8's early end of a process that collects garbage for most of the time with four
+ * fifths of its old generation in use (Heap::CheckIneffectiveMarkCompact). Load shedding begins
+ * above that level. At the heap limit the process still ends.
  */
 export function disableIneffectiveGcCheck(): void {
   setFlagsFromString('--no-detect-ineffective-gcs-near-heap-limit');

@@ -37,7 +37,10 @@ interface Handed {
   readonly holdBack: boolean;
   /** Number of takeovers before the process, plus 1. Absent: 1. */
   readonly generation?: number;
-  /** Descriptor to which one line is written when the process accepts; absent: reported in another way. */
+  /**
+   * Descriptor to which one line is written when the process accepts; absent: reported in another
+   * way.
+   */
   readonly tell?: number;
   readonly sockets: Readonly<Record<string, Inherited>>;
 }
@@ -60,9 +63,10 @@ export const SOCKET_NAMES = {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The listening sockets of a process, by name. A socket may be older than the process: inherited from a service manager
- * (`LISTEN_FDS`, sd_listen_fds(3)), or from `up` or a predecessor (`OUTRIDER_SOCKETS`). Connections wait in its backlog
- * until a process accepts them. A successor accepts on no inherited socket before `accept` is called.
+ * The listening sockets of a process, by name. A socket may be older than the process: inherited
+ * from a service manager (`LISTEN_FDS`, sd_listen_fds(3)), or from `up` or a predecessor
+ * (`OUTRIDER_SOCKETS`). Connections wait in its backlog until a process accepts them. A successor
+ * accepts on no inherited socket before `accept` is called.
  */
 export class ListenSockets {
   private readonly inherited: Map<string, Inherited>;
@@ -76,7 +80,10 @@ export class ListenSockets {
     this.heldBack = handed.holdBack ? [] : undefined;
   }
 
-  /** Reads the inherited sockets. @throws Error for `LISTEN_FDNAMES` that do not name each socket once. */
+  /**
+   * Reads the inherited sockets.
+   * @throws Error for `LISTEN_FDNAMES` that do not name each socket once.
+   */
   static fromEnvironment(env: Environment, pid: number): ListenSockets {
     const own = env[VARIABLE];
     if (own !== undefined) return new ListenSockets(JSON.parse(own) as Handed);
@@ -93,7 +100,10 @@ export class ListenSockets {
     return [...this.inherited.keys()];
   }
 
-  /** Closes inherited sockets that no listener has asked for, where connections would wait for ever. Returns their names. */
+  /**
+   * Closes inherited sockets that no listener has asked for, where connections would wait for ever.
+   * Returns their names.
+   */
   dropUnused(): readonly string[] {
     const { names } = this;
     for (const { fd } of this.inherited.values()) closeSync(fd);
@@ -111,7 +121,10 @@ export class ListenSockets {
     return this.handed.tell;
   }
 
-  /** Lets `server` listen on the inherited socket of that name, else on `address`. Resolves with the bound address. */
+  /**
+   * Lets `server` listen on the inherited socket of that name, else on `address`. Resolves with the
+   * bound address.
+   */
   listen(name: string, server: Server, address: SocketAddress): Promise<SocketAddress> {
     const inherited = this.take(name, address);
     const begun: Open = {
@@ -200,7 +213,10 @@ export function withoutSockets(env: Environment): Record<string, string | undefi
   return Object.fromEntries(Object.entries(env).filter(([name]) => !OF_THIS_PROCESS.includes(name)));
 }
 
-/** systemd's protocol: `LISTEN_FDS` sockets from descriptor 3 on, meant for process `LISTEN_PID`, with names. */
+/**
+ * systemd's protocol: `LISTEN_FDS` sockets from descriptor 3 on, meant for process `LISTEN_PID`,
+ * with names.
+ */
 function activated(env: Environment, pid: number): Handed['sockets'] {
   if (env['LISTEN_FDS'] === undefined || Number(env['LISTEN_PID']) !== pid) return {};
   const count = Number(env['LISTEN_FDS']);
@@ -235,7 +251,10 @@ function listenOn(server: Server, fd: number | undefined, begun: Open): Promise<
   });
 }
 
-/** Whether a socket at `at` serves the configured address `wanted`; port 0 is any, and host names are not resolved. */
+/**
+ * Whether a socket at `at` serves the configured address `wanted`; port 0 is any, and host names
+ * are not resolved.
+ */
 function isMeant(at: SocketAddress, wanted: SocketAddress): boolean {
   if (at.kind === 'unix' || wanted.kind === 'unix')
     return at.kind === 'unix' && wanted.kind === 'unix' && at.path === wanted.path;
@@ -243,7 +262,9 @@ function isMeant(at: SocketAddress, wanted: SocketAddress): boolean {
   return isSameHost && (wanted.port === 0 || wanted.port === at.port);
 }
 
-/** libuv removes the path of a Unix socket that it bound when it closes it; a hard link keeps it. */
+/**
+ * libuv removes the path of a Unix socket that it bound when it closes it; a hard link keeps it.
+ */
 function closeKeeping(path: string, close: () => void): void {
   const other = `${path}.${process.pid}`;
   rmSync(other, { force: true });

@@ -16,8 +16,9 @@ export interface ProcessMemory {
 let known: ProcessMemory = { usedBytes: 0, limitBytes: 0 };
 
 /**
- * Memory of this process: the resident set against the limit of the control group or the machine, or the old generation of
- * the JavaScript heap against its limit, whichever is fuller. Never throws: without a free descriptor, the last reading.
+ * Memory of this process: the resident set against the limit of the control group or the machine,
+ * or the old generation of the JavaScript heap against its limit, whichever is fuller. Never
+ * throws: without a free descriptor, the last reading.
  */
 export function processMemory(): ProcessMemory {
   try {
@@ -39,8 +40,9 @@ function readProcessMemory(): ProcessMemory {
 }
 
 /**
- * The old generation, whose limit ends the process. The limit of the whole heap includes the young generation, which is nearly
- * empty after every collection: a small heap would end with two thirds of it in use.
+ * The old generation, whose limit ends the process. The limit of the whole heap includes the young
+ * generation, which is nearly empty after every collection: a small heap would end with two thirds
+ * of it in use.
  */
 function oldGeneration(): ProcessMemory {
   const { heap_size_limit } = getHeapStatistics();
@@ -50,7 +52,10 @@ function oldGeneration(): ProcessMemory {
   return { usedBytes, limitBytes: heap_size_limit - YOUNG_BYTES };
 }
 
-/** Largest size of the young generation, bytes. @param flags command line and NODE_OPTIONS of this process. */
+/**
+ * Largest size of the young generation, bytes.
+ * @param flags command line and NODE_OPTIONS of this process.
+ */
 export function youngBytes(flags: string): number {
   const said = [...flags.matchAll(/--max[-_]semi[-_]space[-_]size[= ](\d+)/g)].at(-1)?.[1];
   return SEMI_SPACES * Number(said ?? SEMI_SPACE_MIB) * MIB;

@@ -5,8 +5,9 @@ const MAX_PROCESSES = 20_000;
 const MAX_COMMAND_CHARS = 160;
 
 /**
- * The process that listens on a TCP port, such as `process 4711 (consul agent -dev)`, for the message that a port is in use.
- * Linux only, and only processes that this user may inspect; else undefined. At most 20,000 processes are read.
+ * The process that listens on a TCP port, such as `process 4711 (consul agent -dev)`, for the
+ * message that a port is in use. Linux only, and only processes that this user may inspect; else
+ * undefined. At most 20,000 processes are read.
  */
 export function portOwner(port: number): string | undefined {
   const sockets = new Set(

@@ -10,9 +10,9 @@ export interface ProcessStat {
 }
 
 /**
- * Metrics of CPU, memory, descriptors and event loop, read at scrape time; takes one turn of the event loop. The loop is
- * described by its active and idle time and by the delay of one turn during the scrape: a continuous delay histogram would
- * wake an idle sidecar a hundred times a second.
+ * Metrics of CPU, memory, descriptors and event loop, read at scrape time; takes one turn of the
+ * event loop. The loop is described by its active and idle time and by the delay of one turn during
+ * the scrape: a continuous delay histogram would wake an idle sidecar a hundred times a second.
  */
 export async function processStats(): Promise<ProcessStat[]> {
   const lagMs = await turnDelayMs();

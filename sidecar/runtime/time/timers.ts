@@ -10,8 +10,8 @@ export interface TimerOptions {
 }
 
 /**
- * Starts timers, for rare events: reloads, probes, restarts. Calls use the timing wheel, which needs one system timer for all
- * their deadlines.
+ * Starts timers, for rare events: reloads, probes, restarts. Calls use the timing wheel, which
+ * needs one system timer for all their deadlines.
  */
 export interface Timers {
   /** Calls `fn` once, `delayMs` (≥ 0) from now, never within this turn of the event loop. */

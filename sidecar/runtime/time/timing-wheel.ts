@@ -1,12 +1,13 @@
 /**
  * Every deadline, idle limit and retry wait of the process, behind one system timer.
  *
- * Five levels of 64 slots, 4 ms to a slot at the lowest: 4 ms … 256 ms … 16 s … 17 min … 18 h … 50 days.
- * An entry lies at the level of the highest group of six bits in which its tick differs from the current one,
- * so all of a lower level is due before anything of a higher one and finding the next wake is a bit scan.
- * Entries carry their own links: adding and cancelling allocate nothing and touch no system timer unless the
- * new entry is due before the armed wake. Cancelling leaves the wake armed (an early wake finds nothing and
- * arms the next, or sleeps): a deadline is cancelled far more often than it passes.
+ * Five levels of 64 slots, 4 ms to a slot at the lowest: 4 ms … 256 ms … 16 s … 17 min … 18 h … 50
+ * days. An entry lies at the level of the highest group of six bits in which its tick differs from
+ * the current one, so all of a lower level is due before anything of a higher one and finding the
+ * next wake is a bit scan. Entries carry their own links: adding and cancelling allocate nothing
+ * and touch no system timer unless the new entry is due before the armed wake. Cancelling leaves
+ * the wake armed (an early wake finds nothing and arms the next, or sleeps): a deadline is
+ * cancelled far more often than it passes.
  */
 import type { Clock } from './clock.js';
 import { MAX_DELAY_MS, type Timer, type Timers } from './timers.js';
@@ -18,7 +19,10 @@ export const SLOT_MS = 4;
 const BITS = 6;
 const SLOTS = 1 << BITS;
 const LEVELS = 5;
-/** Ticks in one turn of the highest level. Entries beyond the current block wait in one list for the next. */
+/**
+ * Ticks in one turn of the highest level. Entries beyond the current block wait in one list for the
+ * next.
+ */
 const BLOCK_TICKS = 2 ** (BITS * LEVELS);
 const BEYOND = LEVELS * SLOTS;
 const UNREF = { unref: true } as const;
@@ -34,7 +38,10 @@ class ListHead extends WheelEntry {
 
 export class TimingWheel {
   private readonly slots: WheelEntry[] = Array.from({ length: BEYOND + 1 }, () => new ListHead());
-  /** One bit per slot, two words per level. A set bit may belong to a slot that has been emptied since. */
+  /**
+   * One bit per slot, two words per level. A set bit may belong to a slot that has been emptied
+   * since.
+   */
   private readonly occupied = new Int32Array(LEVELS * 2);
   private readonly firing: WheelEntry = new ListHead();
   /** Last tick whose slot has been worked off, as (start of the block) + (offset in it). */
@@ -61,7 +68,10 @@ export class TimingWheel {
     this.offset = tick - this.blockTick;
   }
 
-  /** Schedules `entry` for `dueMs`, moving it when it was scheduled already. A time in the past fires in the next slot, never within this call. */
+  /**
+   * Schedules `entry` for `dueMs`, moving it when it was scheduled already. A time in the past
+   * fires in the next slot, never within this call.
+   */
   add(entry: WheelEntry, dueMs: number): void {
     if (entry.wheelNext !== null) this.unlink(entry);
     else this.size += 1;
@@ -84,7 +94,10 @@ export class TimingWheel {
     this.size -= 1;
   }
 
-  /** Disarms the system timer. Entries stay; the next `add` arms it again. For the end of the process and of tests. */
+  /**
+   * Disarms the system timer. Entries stay; the next `add` arms it again. For the end of the
+   * process and of tests.
+   */
   stop(): void {
     this.armed?.cancel();
     this.armed = undefined;
@@ -100,7 +113,10 @@ export class TimingWheel {
     entry.wheelPrev = null;
   }
 
-  /** Puts `entry` in its slot; the tick at which that slot must be worked off. `offset` ≥ the current one. */
+  /**
+   * Puts `entry` in its slot; the tick at which that slot must be worked off. `offset` ≥ the
+   * current one.
+   */
   private place(entry: WheelEntry, offset: number): number {
     let slot = BEYOND;
     let start = BLOCK_TICKS;
@@ -122,7 +138,10 @@ export class TimingWheel {
     return this.blockTick + start;
   }
 
-  /** Asleep, the position stands still; with nothing armed no slot is due before now, so it may jump. */
+  /**
+   * Asleep, the position stands still; with nothing armed no slot is due before now, so it may
+   * jump.
+   */
   private catchUp(): void {
     if (this.size > 1) return;
     const tick = Math.floor(this.clock.now() / SLOT_MS);
@@ -174,7 +193,10 @@ export class TimingWheel {
     this.offset = tick - this.blockTick;
   }
 
-  /** Offset at which the next occupied slot begins; BLOCK_TICKS when only entries beyond this block are left. Clears stale bits. */
+  /**
+   * Offset at which the next occupied slot begins; BLOCK_TICKS when only entries beyond this block
+   * are left. Clears stale bits.
+   */
   private nextStart(): number {
     for (let level = 0; level < LEVELS; level += 1) {
       for (let half = 0; half < 2; half += 1) {
@@ -198,7 +220,10 @@ export class TimingWheel {
     return BLOCK_TICKS;
   }
 
-  /** Moves to `start`, where the slot that nextStart() found begins, and fires its entries or hands them down to finer slots. */
+  /**
+   * Moves to `start`, where the slot that nextStart() found begins, and fires its entries or hands
+   * them down to finer slots.
+   */
   private workOff(start: number): void {
     if (start === BLOCK_TICKS) this.blockTick += BLOCK_TICKS;
     this.offset = start % BLOCK_TICKS;
@@ -218,7 +243,9 @@ export class TimingWheel {
     }
   }
 
-  /** Fires the slot's entries by way of `firing`, so that those added meanwhile are not among them. */
+  /**
+   * Fires the slot's entries by way of `firing`, so that those added meanwhile are not among them.
+   */
   private fireSlot(head: WheelEntry): void {
     const first = head.wheelNext!;
     const last = head.wheelPrev!;

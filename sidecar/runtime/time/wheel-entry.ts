@@ -1,6 +1,6 @@
 /**
- * An event at a time, for `TimingWheel`: extend it and implement `fire`. Entries carry the links of the wheel's lists, so that
- * scheduling allocates nothing.
+ * An event at a time, for `TimingWheel`: extend it and implement `fire`. Entries carry the links of
+ * the wheel's lists, so that scheduling allocates nothing.
  */
 export abstract class WheelEntry {
   /** When it fires, in the clock's milliseconds. Set by `TimingWheel.add`; read-only to others. */
@@ -14,7 +14,10 @@ export abstract class WheelEntry {
     return this.wheelNext !== null;
   }
 
-  /** Called once per `add`, at or up to about 5 ms after `dueMs`, already unscheduled. It may add and cancel anything. */
+  /**
+   * Called once per `add`, at or up to about 5 ms after `dueMs`, already unscheduled. It may add
+   * and cancel anything.
+   */
   abstract fire(): void;
 }
 
