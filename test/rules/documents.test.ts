@@ -10,6 +10,7 @@ import { type Document, readMarkdown, readYamlComments } from '../kit/source-tre
 import {
   brokenLinks,
   type Commands,
+  missingSources,
   type World,
   wrongCommands,
   wrongYaml,
@@ -66,7 +67,12 @@ function none(complaints: readonly string[]): void {
 describe('the documents', () => {
   it('are found', () => {
     const paths = documents.map(({ path }) => path);
-    for (const path of ['mesh-config/REFERENCE.md', 'mesh-config/demo.yaml', 'CHANGELOG.md'])
+    for (const path of [
+      'docs/ARCHITECTURE.md',
+      'mesh-config/REFERENCE.md',
+      'mesh-config/demo.yaml',
+      'CHANGELOG.md',
+    ])
       assert.ok(paths.includes(path), path);
     assert.ok(documents.some(({ commands }) => commands.length > 0));
     assert.ok(documents.some(({ links }) => links.length > 0));
@@ -82,7 +88,23 @@ describe('the documents', () => {
   }
 });
 
+describe('docs/', () => {
+  for (const path of readdirSync(join(packageRoot, 'docs')).map((name) => `docs/${name}`))
+    it(`${path} names only source files that exist`, () =>
+      none(missingSources(path, read(path), world.exists)));
+});
+
 describe('the documents test, on a document that lies', () => {
+  it('complains about a source file in code type that is neither there nor in sidecar/, placeholders apart', () => {
+    const text =
+      '`relay/call.ts` and `sidecar/relay/call.ts` `relay/gone.ts`, `relay/NAME.ts`\n`test/` `gone/x.ts` `call`';
+    const exists = (path: string): boolean => path === 'sidecar/relay/call.ts';
+    assert.deepEqual(missingSources('docs/a.md', text, exists), [
+      'docs/a.md:1: names relay/gone.ts, which is not there',
+      'docs/a.md:2: names gone/x.ts, which is not there',
+    ]);
+  });
+
   const tiny: World = {
     commands: new Map([['up', ['--json', '-c']]]),
     scripts: ['build', 'demo', 'test'],

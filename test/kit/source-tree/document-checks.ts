@@ -89,3 +89,13 @@ export function wrongYaml(document: Document): string[] {
 function at(document: Document, { line }: Found, message: string): string {
   return `${document.path}:${line}: ${message}`;
 }
+
+/** Paths of source files in code type (`relay/call.ts`) that exist neither from the root nor in sidecar/. `NAME`, and `X` for a folder, are placeholders. */
+export function missingSources(path: string, text: string, exists: (path: string) => boolean): string[] {
+  return text.split('\n').flatMap((line, i) =>
+    [...line.matchAll(/`([\w.-]+(?:\/[\w.-]+)+\.ts)`/g)]
+      .map(([, named]) => named!)
+      .filter((named) => !/NAME|\bX\b/.test(named) && !exists(named) && !exists(`sidecar/${named}`))
+      .map((named) => `${path}:${i + 1}: names ${named}, which is not there`),
+  );
+}
