@@ -23,7 +23,7 @@ export async function metadataSeen(caller: Caller): Promise<Record<string, unkno
   return JSON.parse(Buffer.from(String(reply.trailing.get('x-test-seen')[0]), 'base64').toString());
 }
 
-/** Calls to this address are refused by a sidecar of ours before `service`, one by one, and it never hears of them. */
+/** Calls to this address are refused with PERMISSION_DENIED, one by one, and do not reach `service`. */
 export async function refusesCalls(address: Address, service: TestService): Promise<void> {
   const stranger = new Caller(address);
   try {
@@ -34,6 +34,14 @@ export async function refusesCalls(address: Address, service: TestService): Prom
   } finally {
     stranger.close();
   }
+}
+
+/** A call fails as UNAVAILABLE and does not reach `service`. */
+export async function cannotReach(caller: Caller, service: TestService): Promise<void> {
+  const before = service.stats.started;
+  const reply = await caller.empty(new Metadata(), soon());
+  assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+  assert.equal(service.stats.started, before);
 }
 
 /** For calls that are to fail: not so long that a wait for a connection hides the reason. */
