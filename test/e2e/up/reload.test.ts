@@ -21,7 +21,7 @@ describe('outrider up, when its file changes', function () {
     load = undefined;
   });
 
-  const file = (): string => join(running.mesh.temporary, 'running.mesh.yaml');
+  const file = (): string => join(running.mesh.temporary, 'mesh.yaml');
   const outcomes = (): Record<string, unknown>[] =>
     running.mesh.events.filter(({ event }) => event === 'mesh-taken' || event === 'mesh-refused');
 
