@@ -1,7 +1,7 @@
 /** Entry of the benchmarks: `npm run bench -- relay`, and the others that `options.ts` lists. Exit codes 0, 1, 2. */
 
 import { writeFileSync } from 'node:fs';
-import { tellEnd, UsageError } from '../kit/process/command-line.js';
+import { reportEnd, UsageError } from '../kit/process/command-line.js';
 import { benchDecisions, renderDecisions } from './decisions/main.js';
 import { benchDiscovery } from './discovery/main.js';
 import { barsOf, renderDiscovery } from './discovery/table.js';
@@ -101,5 +101,5 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  process.exitCode = tellEnd('bench', error);
+  process.exitCode = reportEnd('bench', error);
 }

@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path';
 import {
-  HelpWanted,
+  HelpRequested,
   parseCommandLine,
   readOnly,
   UsageError,
@@ -76,7 +76,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     profile: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   });
-  if (values.help) throw new HelpWanted(USAGE);
+  if (values.help) throw new HelpRequested(USAGE);
   if (positionals.length > 1) throw new UsageError(`found ${positionals.join(' ')}; expected one benchmark`);
   return {
     command: positionals[0] ?? '',

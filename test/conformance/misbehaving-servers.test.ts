@@ -10,7 +10,7 @@ import * as behaviours from '../kit/http2/raw-behaviours.js';
 import { rawClient, unaryRequest } from '../kit/http2/raw-client.js';
 import type { RawScript } from '../kit/http2/raw-server.js';
 import { Caller } from '../kit/interop/client.js';
-import { startUpstreams, type UpstreamBench } from '../kit/stack/upstream-bench.js';
+import { type SidecarBeforeUpstreams, startUpstreams } from '../kit/stack/upstream-bench.js';
 
 const SMALL = behaviours.simpleResponse(10);
 /** Calls carry this deadline, so that a hanging one is told from a failing one. */
@@ -111,7 +111,7 @@ const EXPECTATIONS: readonly Expectation[] = [
 ];
 
 describe('misbehaving upstreams, behind the outbound listener', () => {
-  let bench: UpstreamBench;
+  let bench: SidecarBeforeUpstreams;
   let healthy: Caller;
 
   before(async () => {

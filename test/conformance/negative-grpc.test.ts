@@ -19,12 +19,12 @@ import {
 import type { RawCall } from '../kit/http2/raw-server.js';
 import { Caller } from '../kit/interop/client.js';
 import { largeUnary } from '../kit/interop/large-unary.js';
-import { startUpstreams, type UpstreamBench } from '../kit/stack/upstream-bench.js';
+import { type SidecarBeforeUpstreams, startUpstreams } from '../kit/stack/upstream-bench.js';
 
 const BODY = simpleResponse(314_159);
 
 describe('negative HTTP/2 cases of gRPC, behind the outbound listener', () => {
-  let bench: UpstreamBench;
+  let bench: SidecarBeforeUpstreams;
   const callers: Caller[] = [];
   let running: RawCall[] = [];
   let mostAtOnce = 0;

@@ -5,7 +5,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { paletteFor } from '../../sidecar/cli/terminal.js';
-import { tellEnd } from '../kit/process/command-line.js';
+import { reportEnd } from '../kit/process/command-line.js';
 import { consulFaults } from './consul/main.js';
 import { decisionFaults } from './decisions/rows.js';
 import { type FaultOptions, readOptions } from './faults/options.js';
@@ -57,5 +57,5 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 main(process.argv.slice(2)).then(
   (code) => process.exit(code),
-  (error: unknown) => process.exit(tellEnd('faults', error)),
+  (error: unknown) => process.exit(reportEnd('faults', error)),
 );

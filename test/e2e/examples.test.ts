@@ -11,7 +11,7 @@ import { ConsulServer, consulOrSkip } from '../kit/consul/consul.js';
 import { afterTest } from '../kit/mocha/after-test.js';
 import { admin, Mesh, OUTRIDER, outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
 import { until } from '../kit/process/processes.js';
-import { Workplace } from '../kit/process/scratch-directory.js';
+import { ScratchDirectory } from '../kit/process/scratch-directory.js';
 
 const run = promisify(execFile);
 /** What a sidecar says once it listens. */
@@ -107,7 +107,7 @@ describe('the example files, as written', function () {
   });
 
   /** One more sidecar, beside a caller, calls the example's with a certificate that was made together with its own. */
-  async function answersWeb(place: Workplace): Promise<void> {
+  async function answersWeb(place: ScratchDirectory): Promise<void> {
     await place.start('outrider sidecar -c mesh-config/sidecar.yaml', LISTENS);
     // It is not ready as a whole: what it calls itself is on machines that are not there.
     await until('its model is ready', servesModel('127.0.0.1:8890'), 30_000);
@@ -120,7 +120,7 @@ describe('the example files, as written', function () {
   }
 
   example('sidecar.yaml', 'answers a peer, after the command that its comment names', async () => {
-    const place = new Workplace();
+    const place = new ScratchDirectory();
     try {
       const text = readFileSync(join(place.path, 'mesh-config/sidecar.yaml'), 'utf8');
       await place.shell(/`(outrider certs .*)`/.exec(text)![1]!);
@@ -133,7 +133,7 @@ describe('the example files, as written', function () {
   it('sidecar.yaml: answers a peer with the certificates that CERTIFICATES.md makes by openssl', async function () {
     const hasOpenssl = await run('openssl', ['version']).catch(() => undefined);
     if (hasOpenssl === undefined) this.skip();
-    const place = new Workplace();
+    const place = new ScratchDirectory();
     afterTest(() => place.close());
     const [, block] = readFileSync(join(place.path, 'mesh-config/CERTIFICATES.md'), 'utf8')
       .split(/^```sh$/m)
@@ -149,7 +149,7 @@ describe('the example files, as written', function () {
   example('sidecar-on-consul.yaml', 'stands in the catalogue, healthy', async function () {
     await consulOrSkip(this);
     const consul = await ConsulServer.start();
-    const place = new Workplace();
+    const place = new ScratchDirectory();
     try {
       await place.start('outrider sidecar -c mesh-config/sidecar-on-consul.yaml', LISTENS, {
         CONSUL_HTTP_ADDR: consul.address,

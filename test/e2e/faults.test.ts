@@ -5,21 +5,21 @@ import { readAddress } from '../../sidecar/config/codecs/address.js';
 import type { Address } from '../../sidecar/config/model.js';
 import { admin, OUTRIDER, type Outcome, outcomeOf, Scratch } from '../kit/process/outrider.js';
 import { until } from '../kit/process/processes.js';
-import { Bench, until as turns } from '../kit/stack/sidecar-in-memory.js';
-import type { App } from '../kit/stack/stack.js';
+import { SidecarInMemory, until as turns } from '../kit/stack/sidecar-in-memory.js';
+import type { Application } from '../kit/stack/stack.js';
 
 describe('faults injected at the admin port', function () {
   this.timeout(30_000);
 
   let scratch: Scratch;
-  let bench: Bench;
+  let bench: SidecarInMemory;
   let child: ChildProcess;
   let outcome: Promise<Outcome>;
   let stdout: string;
 
   beforeEach(() => {
     scratch = new Scratch();
-    bench = new Bench();
+    bench = new SidecarInMemory();
     stdout = '';
   });
 
@@ -30,7 +30,7 @@ describe('faults injected at the admin port', function () {
     scratch.remove();
   });
 
-  async function start(more: string): Promise<{ address: string; app: App }> {
+  async function start(more: string): Promise<{ address: string; app: Application }> {
     const { address } = await bench.server('far');
     assert.ok(address.kind === 'tcp');
     const file = scratch.write(
@@ -50,7 +50,7 @@ describe('faults injected at the admin port', function () {
     return { address: at, app: await bench.app((upstream as { value: Address }).value) };
   }
 
-  async function call(app: App): Promise<string> {
+  async function call(app: Application): Promise<string> {
     const stream = app.call();
     await turns('the call ends', () => stream.isOver);
     return `${stream.status} ${stream.reason ?? ''}`.trim();

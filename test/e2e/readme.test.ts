@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterTest } from '../kit/mocha/after-test.js';
 import { outrider, REPOSITORY } from '../kit/process/outrider.js';
-import { Workplace } from '../kit/process/scratch-directory.js';
+import { ScratchDirectory } from '../kit/process/scratch-directory.js';
 import { readMarkdown } from '../kit/source-tree/document.js';
 
 const README = readFileSync(join(REPOSITORY, 'README.md'), 'utf8');
@@ -33,9 +33,9 @@ describe('the command lines of the README', function () {
   this.timeout(180_000);
 
   const seen = new Set<string>();
-  let place: Workplace;
+  let place: ScratchDirectory;
   beforeEach(() => {
-    place = new Workplace();
+    place = new ScratchDirectory();
   });
   afterEach(() => place.close());
 
@@ -95,7 +95,7 @@ describe('the command lines of the README', function () {
 describe('the files that the README shows', function () {
   this.timeout(60_000);
   it('run as they are written', async () => {
-    const place = new Workplace();
+    const place = new ScratchDirectory();
     afterTest(() => place.close());
     const blocks = readMarkdown('README.md', README).yaml;
     assert.ok(blocks.length >= 1);

@@ -56,17 +56,17 @@ for (const mode of MODES) {
       });
 
       it('a revoked intention ends the next call on the open connection, and a given one lets it through', async () => {
-        await mesh.intend([{ from: 'app', to: 'testing', action: 'deny' }]);
+        await mesh.setIntentions([{ from: 'app', to: 'testing', action: 'deny' }]);
         await until(
           'the call is refused',
           async () => (await caller.empty()).code === status.PERMISSION_DENIED,
         );
-        await mesh.intend([{ from: 'app', to: 'testing', action: 'allow' }]);
+        await mesh.setIntentions([{ from: 'app', to: 'testing', action: 'allow' }]);
         await until('the call is let through', async () => (await caller.empty()).code === status.OK);
       });
 
       it('it refuses us where we are not the service it looks for', async () => {
-        await mesh.announce('ledger', sidecar.address('inbound'));
+        await mesh.register('ledger', sidecar.address('inbound'));
         const misled = new Caller((await builtinClient(mesh, 'app', 'ledger')).upstream);
         afterTest(() => misled.close());
         await cannotReach(misled, service);
@@ -84,7 +84,7 @@ for (const mode of MODES) {
 
       /** A client whose sidecar is `from` and calls `to`, of which `at` is the one instance. */
       async function callerOf(from: string, to: string, at: Address): Promise<Caller> {
-        await mesh.announce(to, at);
+        await mesh.register(to, at);
         const { sidecar, target } = await mesh.call(from, to, [at]);
         if (from === 'app' && to === 'elsewhere') await sidecar.ready();
         return new Caller(target);
@@ -102,7 +102,7 @@ for (const mode of MODES) {
         const latecomer = await callerOf('latecomer', 'elsewhere', proxy.inbound);
         afterTest(() => latecomer.close());
         assert.equal((await latecomer.empty(new Metadata(), soon())).code, status.UNAVAILABLE);
-        await mesh.intend([{ from: 'latecomer', to: 'elsewhere', action: 'allow' }]);
+        await mesh.setIntentions([{ from: 'latecomer', to: 'elsewhere', action: 'allow' }]);
         await until(
           'a call goes through',
           async () => (await latecomer.empty(new Metadata(), soon())).code === status.OK,

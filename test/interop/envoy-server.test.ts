@@ -47,7 +47,7 @@ for (const mode of MODES) {
 
         /** A client whose sidecar is `from` and calls `to`, of which `at` is the one instance. */
         async function callerOf(from: string, to: string, at: Address): Promise<Caller> {
-          await mesh.announce(to, at);
+          await mesh.register(to, at);
           return new Caller((await mesh.call(from, to, [at])).target);
         }
 

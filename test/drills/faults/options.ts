@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path';
 import {
-  HelpWanted,
+  HelpRequested,
   parseCommandLine,
   readOnly,
   UsageError,
@@ -49,7 +49,7 @@ export function readOptions(
     logs: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   });
-  if (values.help) throw new HelpWanted(usage(suites));
+  if (values.help) throw new HelpRequested(usage(suites));
   const [suite, ...more] = positionals;
   if (suite === undefined) throw new UsageError(usage(suites));
   const rows = suites[suite];

@@ -15,7 +15,7 @@ import type {
   ServiceDefinition,
 } from '../../../sidecar/discovery/consul/registration/definition.js';
 
-export interface HeldCheck {
+export interface StoredCheck {
   status: string;
   output: string;
   readonly definition: CheckDefinition;
@@ -24,7 +24,7 @@ export interface HeldCheck {
 
 export class FakeAgent implements RegistrationAgent {
   readonly services = new Map<string, ServiceDefinition>();
-  readonly checks = new Map<string, HeldCheck>();
+  readonly checks = new Map<string, StoredCheck>();
   /** Every request that changes something, in order. */
   readonly log: string[] = [];
   requests = 0;

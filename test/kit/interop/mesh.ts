@@ -14,13 +14,13 @@ import { until } from '../process/processes.js';
 import { SidecarBench, type SidecarFile, type SidecarProcess } from '../process/sidecars.js';
 import { type Program, portOf } from './programs.js';
 
-export type Verdict = 'allow' | 'deny';
+export type IntentionAction = 'allow' | 'deny';
 
 /** Which service may call which; no other may. Consul's form. */
 export interface Rule {
   readonly from: string;
   readonly to: string;
-  readonly action: Verdict;
+  readonly action: IntentionAction;
 }
 
 /** Where our sidecars get identity, peers and intentions from. */
@@ -107,7 +107,7 @@ export class ConnectMesh {
     const bench = await SidecarBench.open();
     const roots = await consul.api<RootsAnswer>('GET', '/agent/connect/ca/roots');
     const mesh = new ConnectMesh(binary, consul, bench, roots, mode);
-    await mesh.intend([{ from: '*', to: '*', action: 'deny' }, ...rules]);
+    await mesh.setIntentions([{ from: '*', to: '*', action: 'deny' }, ...rules]);
     return mesh;
   }
 
@@ -127,7 +127,7 @@ export class ConnectMesh {
   }
 
   /** Puts the rules into Consul, changing those that are there, and into the files of sidecars that go by their files. */
-  async intend(rules: readonly Rule[]): Promise<void> {
+  async setIntentions(rules: readonly Rule[]): Promise<void> {
     for (const { from, to, action } of rules) {
       const body = { SourceName: from, DestinationName: to, SourceType: 'consul', Action: action };
       const id = this.intentionIds.get(`${from} ${to}`);
@@ -159,7 +159,7 @@ export class ConnectMesh {
   }
 
   /** Enters a proxy of `service` into the catalogue, so that peers that look there find it. */
-  async announce(service: string, address: Address, id = `${service}-announced`): Promise<void> {
+  async register(service: string, address: Address, id = `${service}-announced`): Promise<void> {
     await this.consul.api('PUT', '/agent/service/register', {
       ID: id,
       Name: `${service}-sidecar-proxy`,
@@ -184,7 +184,7 @@ export class ConnectMesh {
     });
     this.served.push({ name, file, inbound });
     await sidecar.ready();
-    if (!this.mode.registers) await this.announce(service, sidecar.address('inbound'), name);
+    if (!this.mode.registers) await this.register(service, sidecar.address('inbound'), name);
     await until(`${name} passes in the catalogue`, () => this.isPassing(service, sidecar.address('inbound')));
     return sidecar;
   }

@@ -6,15 +6,15 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 export class UsageError extends Error {}
 
 /** Not a mistake: the usage, which is the message, was asked for. */
-export class HelpWanted extends Error {}
+export class HelpRequested extends Error {}
 
 /**
  * What ends a program is printed: help on standard output, the rest on standard error.
  * Returns the exit code: 0 help, 2 a mistake on the command line, 1 everything else.
  */
-export function tellEnd(program: string, error: unknown): 0 | 1 | 2 {
+export function reportEnd(program: string, error: unknown): 0 | 1 | 2 {
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof HelpWanted) {
+  if (error instanceof HelpRequested) {
     process.stdout.write(`${message}\n`);
     return 0;
   }

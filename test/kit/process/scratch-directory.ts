@@ -11,7 +11,7 @@ import { until } from './processes.js';
 const run = promisify(execFile);
 const START_LIMIT_MS = 60_000;
 
-export class Workplace {
+export class ScratchDirectory {
   readonly scratch = new Scratch();
   private readonly children: { child: ChildProcess; outcome: Promise<Outcome> }[] = [];
 

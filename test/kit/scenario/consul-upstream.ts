@@ -11,7 +11,7 @@ import type { ConsulDeps, QueryStatus } from '../../../sidecar/discovery/consul/
 import { createLogger } from '../../../sidecar/runtime/log/logger.js';
 import { entryOf } from '../consul/answers.js';
 import { CONFIG, type Read, ScriptedAgent } from '../consul/scripted-agent.js';
-import { type App, anUpstream, type OutboundStack, Stack } from '../stack/stack.js';
+import { type Application, anUpstream, type OutboundStack, Stack } from '../stack/stack.js';
 import { constant } from '../time/seeded-random.js';
 import { countBy, resultOf } from './counts.js';
 
@@ -21,7 +21,7 @@ export class ConsulUpstream {
   readonly stack = new Stack();
   readonly agent: ScriptedAgent;
   readonly out: OutboundStack;
-  readonly app: App;
+  readonly app: Application;
   private readonly watches: QueryRegistry;
   private readonly targets: EndpointWatcher;
   private readonly watch: UpstreamWatcher;

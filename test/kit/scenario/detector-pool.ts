@@ -5,7 +5,7 @@ import type { Endpoint } from '../../../sidecar/cluster/endpoint.js';
 import type { DetectorsConfig } from '../../../sidecar/config/model.js';
 import type { PeerStream } from '../http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   anUpstream,
   type CallOptions,
   type OutboundStack,
@@ -28,7 +28,7 @@ export const SLOW_START = { minRatio: 0.1, convergedFactor: 1.5, minCalls: 20, m
 export class DetectorPool {
   readonly stack: Stack;
   readonly out: OutboundStack;
-  readonly app: App;
+  readonly app: Application;
 
   constructor(
     readonly names: readonly string[],
@@ -75,11 +75,11 @@ export class DetectorPool {
   }
 
   endpoint(name: string): Endpoint {
-    return this.out.upstream.endpoints.find(({ id }) => id === name)!;
+    return this.out.cluster.endpoints.find(({ id }) => id === name)!;
   }
 
   report(name: string): ReturnType<typeof reportOf> {
-    return reportOf(this.out.upstream, this.endpoint(name), this.stack.clock.now());
+    return reportOf(this.out.cluster, this.endpoint(name), this.stack.clock.now());
   }
 
   get states(): string[] {

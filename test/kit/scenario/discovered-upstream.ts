@@ -8,7 +8,7 @@ import {
 } from '../../../sidecar/discovery/snapshot.js';
 import type { PeerStream } from '../http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   addressOf,
   anUpstream,
   type Backend,
@@ -35,7 +35,7 @@ export function endpoint(spec: string): EndpointConfig {
 export class DiscoveredUpstream {
   readonly stack: Stack;
   readonly out: OutboundStack;
-  readonly app: App;
+  readonly app: Application;
   readonly streams: PeerStream[] = [];
   readonly doubts: string[] = [];
 

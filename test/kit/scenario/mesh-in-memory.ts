@@ -10,7 +10,7 @@ import { Caller as Identity } from '../../../sidecar/inbound/caller.js';
 import type { MemorySocket, Place } from '../http2/memory-net.js';
 import type { PeerStream } from '../http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   addressOf,
   anInbound,
   anUpstream,
@@ -102,7 +102,7 @@ export class Mesh {
   readonly stack: Stack;
   readonly replicas: readonly Replica[];
   readonly out: OutboundStack;
-  readonly app: App;
+  readonly app: Application;
   readonly sent: Sent[] = [];
 
   constructor(options: MeshOptions = {}) {
@@ -161,8 +161,8 @@ export class Mesh {
     return countBy(this.sent.slice(-n), ({ stream }) => stream.body.toString());
   }
 
-  endpoint(i: number): OutboundStack['upstream']['endpoints'][number] {
-    const endpoint = this.out.upstream.endpoints[i];
+  endpoint(i: number): OutboundStack['cluster']['endpoints'][number] {
+    const endpoint = this.out.cluster.endpoints[i];
     assert.ok(endpoint);
     return endpoint;
   }

@@ -71,7 +71,7 @@ export class SimulatedPool {
   readonly endpoints: readonly SimulatedEndpoint[];
   readonly ejections: EjectionPool;
   readonly budget: RetryBudget;
-  readonly verdicts: EjectionEvent[] = [];
+  readonly events: EjectionEvent[] = [];
   private readonly random: () => number;
   private readonly balancer: Balancer;
   private readonly route: RetryRoute;
@@ -95,7 +95,7 @@ export class SimulatedPool {
 
   /** Attempts that ended in an ejection, and those that were kept from it, in order. */
   get notable(): readonly EjectionEvent[] {
-    return this.verdicts.filter((verdict) => verdict !== EjectionEvent.nothing);
+    return this.events.filter((verdict) => verdict !== EjectionEvent.nothing);
   }
 
   get attempts(): number {
@@ -152,9 +152,7 @@ export class SimulatedPool {
     else if (outcome === Outcome.fault) latency.recordFault(answer.afterMs, endpoint.usualMs, this.nowMs);
     if (outcome === Outcome.overload) latency.recordRefusal(this.nowMs);
     else latency.recordAccepted(this.nowMs);
-    this.verdicts.push(
-      this.ejections.record(ejection, outcome, startedMs, this.nowMs, probe, Evidence.sound),
-    );
+    this.events.push(this.ejections.record(ejection, outcome, startedMs, this.nowMs, probe, Evidence.sound));
     for (const other of this.endpoints) other.eligible = this.ejections.mayCall(other.ejection);
     return answer;
   }

@@ -1,7 +1,7 @@
 import type { Endpoint } from '../../../sidecar/cluster/endpoint.js';
 import type { PeerOptions, PeerStream } from '../http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   anUpstream,
   type CallOptions,
   type OutboundStack,
@@ -32,7 +32,7 @@ export interface UpstreamStackOptions {
 /** A stack with one upstream and one application that calls it. */
 export class UpstreamStack extends Stack {
   readonly out: OutboundStack;
-  readonly caller: App;
+  readonly caller: Application;
 
   constructor(
     readonly names: readonly string[],
@@ -59,7 +59,7 @@ export class UpstreamStack extends Stack {
   }
 
   endpoint(name: string): Endpoint {
-    return this.out.upstream.endpoints.find(({ id }) => id === name)!;
+    return this.out.cluster.endpoints.find(({ id }) => id === name)!;
   }
 
   /** What these endpoints do with each request; without names, every endpoint. */

@@ -3,12 +3,12 @@ import type { Metric } from '../../../sidecar/telemetry/metric.js';
 import type { Stack } from './stack.js';
 
 export function familiesIn(
-  { relay }: Stack,
+  { context }: Stack,
   over: Partial<Parameters<typeof metricsOf>[0]> = {},
 ): readonly Metric[] {
   return metricsOf({
-    stats: relay.stats,
-    memory: relay.memory,
+    stats: context.stats,
+    memory: context.memory,
     outbounds: [],
     inbound: undefined,
     rejectedReloads: 0,

@@ -6,7 +6,7 @@ import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
 import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { ManualClock } from '../time/manual-clock.js';
 import { seeded } from '../time/seeded-random.js';
-import { App, Backend } from './stack.js';
+import { Application, Backend } from './stack.js';
 
 const QUIET: Logger = {
   debug() {},
@@ -63,7 +63,7 @@ export async function until(what: string, isSo: () => boolean): Promise<void> {
 }
 
 /** What a test opened; everything is closed with it. */
-export class Bench {
+export class SidecarInMemory {
   readonly clock = new ManualClock();
   private readonly sidecars: RunningSidecar[] = [];
   private readonly servers: net.Server[] = [];
@@ -90,11 +90,11 @@ export class Bench {
     return { backend, server, address: addressOf(server) };
   }
 
-  async app(address: Address): Promise<App> {
+  async app(address: Address): Promise<Application> {
     assert.equal(address.kind, 'tcp');
     const { host, port } = address as { host: string; port: number };
     const socket = this.keep(net.connect({ host, port }));
-    const app = new App(socket as never);
+    const app = new Application(socket as never);
     await new Promise((resolve) => socket.once('connect', resolve));
     return app;
   }

@@ -172,7 +172,7 @@ export interface CallOptions {
 export const PATH = '/inference.GRPCInferenceService/ModelInfer';
 
 /** An application (or a peer's sidecar) on one connection. */
-export class App extends ScriptedPeer {
+export class Application extends ScriptedPeer {
   constructor(socket: MemorySocket, options: Omit<PeerOptions, 'role'> = {}) {
     super(socket, { ...options, role: 'client' });
   }
@@ -208,7 +208,7 @@ const QUIET: Logger = {
 
 export interface OutboundStack {
   readonly outbound: Outbound;
-  readonly upstream: Cluster;
+  readonly cluster: Cluster;
   readonly listener: Listener;
 }
 
@@ -235,22 +235,22 @@ export interface InboundStack {
 export class Stack {
   readonly clock = new ManualClock();
   readonly net = new MemoryNet();
-  readonly relay: DataPlaneContext;
+  readonly context: DataPlaneContext;
   /** Asks the endpoints of upstreams whose configuration says so. */
   readonly health: HealthChecker;
-  stalled = false;
+  hasStalled = false;
   /** False: there is no identity to connect with. */
-  isArmed = true;
+  hasIdentity = true;
   private deferred: (() => void)[] = [];
   private readonly backends = new Map<string, Backend>();
-  private readonly apps: App[] = [];
+  private readonly apps: Application[] = [];
   private readonly outbounds: OutboundStack[] = [];
   private readonly inbounds: InboundStack[] = [];
   private intentionsVersion = 0;
 
   constructor(options: { readonly seed?: number; readonly memoryBytes?: number } = {}) {
     const { clock } = this;
-    this.relay = {
+    this.context = {
       clock,
       random: seeded(options.seed ?? 1),
       logger: QUIET,
@@ -260,10 +260,10 @@ export class Stack {
       memory: new MemoryBudget(options.memoryBytes ?? 256 * 1024 * 1024),
       recorder: null,
       nowMs: clock.now(),
-      hasStalled: () => this.stalled,
+      hasStalled: () => this.hasStalled,
     };
     const connect = (address: Address) => this.net.dial(labelOf(address));
-    this.health = new HealthChecker({ context: this.relay, timers: clock, connect });
+    this.health = new HealthChecker({ context: this.context, timers: clock, connect });
   }
 
   /** Declares an address where endpoints answer. */
@@ -290,11 +290,15 @@ export class Stack {
 
   outbound(config: UpstreamConfig): OutboundStack {
     for (const { id } of config.endpoints) this.backend(id);
-    const { relay } = this;
-    const dial = (address: Address) => (this.isArmed ? this.net.dial(labelOf(address)) : undefined);
+    const { context } = this;
+    const dial = (address: Address) => (this.hasIdentity ? this.net.dial(labelOf(address)) : undefined);
     this.health.configure(config);
     const make: MakeCluster = (each, cluster) => {
-      const upstream = makeCluster(each, { context: relay, settings: DEFAULT_LOCAL_SETTINGS, dial }, cluster);
+      const upstream = makeCluster(
+        each,
+        { context: context, settings: DEFAULT_LOCAL_SETTINGS, dial },
+        cluster,
+      );
       this.health.addCluster(upstream);
       return upstream;
     };
@@ -302,7 +306,7 @@ export class Stack {
       this.outbounds.map((each) => each.outbound).find((each) => each.name === name);
     const outbound = new Outbound(config, {
       makeCluster: make,
-      context: relay,
+      context: context,
       replayBytes: REPLAY_BYTES,
       find,
     });
@@ -310,7 +314,7 @@ export class Stack {
     const stack: OutboundStack = {
       outbound,
       listener,
-      get upstream() {
+      get cluster() {
         return outbound.cluster;
       },
     };
@@ -320,7 +324,7 @@ export class Stack {
   }
 
   inbound(config: InboundConfig, options: InboundStackOptions = {}): InboundStack {
-    const { relay } = this;
+    const { context } = this;
     const places = options.models?.map((name) => ({ name, local: addressOf(`model ${name}`) }));
     const served = (places ?? [{ name: '', local: config.local }]).map(({ name, local }) => ({
       name,
@@ -335,7 +339,7 @@ export class Stack {
       'digits',
       served,
       intentions(config.intentions),
-      relay,
+      context,
       REPLAY_BYTES,
       options.readMemory,
     );
@@ -358,20 +362,20 @@ export class Stack {
         dial: () => this.net.dial(labelOf(local)),
         onChange: () => {},
       },
-      this.relay,
+      this.context,
     );
   }
 
   private listen(onStream: Listener['onStream']): Listener {
     const settings = DEFAULT_LOCAL_SETTINGS;
-    return new Listener({ address: addressOf('here'), settings, limits: LIMITS, onStream }, this.relay);
+    return new Listener({ address: addressOf('here'), settings, limits: LIMITS, onStream }, this.context);
   }
 
   /** An application on a connection of its own. `service`: the identity its handshake proved; absent: none. */
-  app(listener: Listener, service?: string, options: Omit<PeerOptions, 'role'> = {}): App {
+  app(listener: Listener, service?: string, options: Omit<PeerOptions, 'role'> = {}): Application {
     const [near, far] = this.net.pair();
     listener.accept(far as never, service === undefined ? null : new Identity(service));
-    const app = new App(near, options);
+    const app = new Application(near, options);
     this.apps.push(app);
     this.run();
     return app;
@@ -415,7 +419,7 @@ export class Stack {
 
   /** Nothing is under way any more, and nothing is held for it. */
   assertIdle(): void {
-    const { memory, stats } = this.relay;
+    const { memory, stats } = this.context;
     assert.equal(memory.held, 0, 'bytes are still held');
     assert.equal(memory.reservedBytes, 0, 'windows are still promised');
     for (const call of stats.calls) {
@@ -459,9 +463,9 @@ export class Stack {
     }
     this.run();
     this.advance(60_000);
-    assert.equal(this.relay.memory.waiting.octets, 0, 'octets are still counted');
-    assert.equal(this.relay.memory.holders.size, 0, 'connections are still counted');
-    assert.equal(this.relay.wheel.size, 0, 'timers are left');
+    assert.equal(this.context.memory.waiting.octets, 0, 'octets are still counted');
+    assert.equal(this.context.memory.holders.size, 0, 'connections are still counted');
+    assert.equal(this.context.wheel.size, 0, 'timers are left');
     assert.equal(this.clock.pending(), 0, 'system timers are left');
   }
 }

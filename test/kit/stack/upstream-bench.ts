@@ -7,7 +7,7 @@ import type { Address } from '../../../sidecar/config/model.js';
 import { type RawScript, type RawServer, rawServer } from '../http2/raw-server.js';
 import { SidecarBench, type SidecarProcess } from '../process/sidecars.js';
 
-export interface UpstreamBench {
+export interface SidecarBeforeUpstreams {
   readonly sidecar: SidecarProcess;
   server(name: string): RawServer;
   /** Where the application calls the upstream of this name. */
@@ -19,7 +19,7 @@ export interface UpstreamBench {
 export async function startUpstreams(
   scripts: Readonly<Record<string, RawScript>>,
   options: Readonly<Record<string, unknown>> = {},
-): Promise<UpstreamBench> {
+): Promise<SidecarBeforeUpstreams> {
   const bench = await SidecarBench.open();
   const servers = new Map<string, RawServer>();
   const close = async (): Promise<void> => {

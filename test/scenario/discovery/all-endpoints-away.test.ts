@@ -121,11 +121,11 @@ describe('Scenario: all endpoints were away', () => {
 
   it('for want of an identity to connect with, which is no endpoint’s fault', () => {
     open();
-    pool.stack.isArmed = false;
+    pool.stack.hasIdentity = false;
     pool.out.outbound.expireConnections();
     pool.load(400, 10);
     assert.equal(faults(), 0);
-    pool.stack.isArmed = true;
+    pool.stack.hasIdentity = true;
     pool.stack.settle(pool.out.outbound.refreshConnections());
     assertAllServe();
   });
@@ -147,7 +147,7 @@ describe('Scenario: all endpoints were away', () => {
       routes: [aRoute()],
       breaker: { maxConnections: 1, maxPending: 100, maxInFlight: 100, maxRetries: 10 },
     });
-    const starved = pool.out.upstream.endpoints.find((endpoint) => !endpoint.isConnected)!;
+    const starved = pool.out.cluster.endpoints.find((endpoint) => !endpoint.isConnected)!;
     const heard: string[] = [];
     const onConnectFailed = (reason: string, whose: string): void => void heard.push(`${whose}: ${reason}`);
     starved.pool.wait({ holder: {}, onSession() {}, onConnectFailed });

@@ -17,10 +17,10 @@ describe('Scenario: failover', () => {
   const connected = (name: string): boolean => mesh.stack.backend(name).open.length > 0;
   const report = () => {
     const now = mesh.stack.clock.now();
-    const { upstream } = mesh.out;
+    const { cluster } = mesh.out;
     return Object.fromEntries(
-      upstream.endpoints.map((each) => {
-        const { endpoint, state, why } = reportOf(upstream, each, now);
+      cluster.endpoints.map((each) => {
+        const { endpoint, state, why } = reportOf(cluster, each, now);
         return [endpoint, why === '' ? state : `${state}: ${why}`];
       }),
     );
@@ -189,10 +189,10 @@ describe('Scenario: the registry calls an instance critical', () => {
     mesh.calls(2);
     mesh.discover(['a!', 'b']);
     assert.deepEqual(mesh.calls(6), { b: 6 });
-    const { upstream } = mesh.out;
+    const { cluster } = mesh.out;
     const now = mesh.stack.clock.now();
-    const said = upstream.endpoints
-      .map((each) => reportOf(upstream, each, now))
+    const said = cluster.endpoints
+      .map((each) => reportOf(cluster, each, now))
       .find(({ endpoint }) => endpoint === 'a');
     assert.equal(said?.state, 'standby');
     assert.equal(said?.why, 'critical in the registry: check "model answers" says no');

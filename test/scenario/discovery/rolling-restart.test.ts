@@ -32,7 +32,7 @@ describe('Scenario: a rolling restart', () => {
     for (const { model } of mesh.replicas) model.answer = () => {};
     const streams = Array.from({ length: 3 }, () => mesh.call({ body: null, timeout: '1H' }));
     mesh.stack.run();
-    const { upstream, outbound } = mesh.out;
+    const { cluster, outbound } = mesh.out;
     const config = {
       name: 'digits',
       tls: 'mesh',
@@ -47,7 +47,7 @@ describe('Scenario: a rolling restart', () => {
       },
       budget: { ratio: 0.2, perSecond: 3 },
       routes: [aStreamRoute()],
-      endpoints: upstream.endpoints.slice(1).map(({ address, id, weight }) => ({ address, id, weight })),
+      endpoints: cluster.endpoints.slice(1).map(({ address, id, weight }) => ({ address, id, weight })),
     } as const;
     mesh.stack.settle(outbound.update(config));
     const before = mesh.replicas[0]!.model.requests.length;

@@ -18,7 +18,7 @@ describe('Scenario: calls before discovery has answered', () => {
     for (const { status } of calls) assert.equal(status, 0);
     assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
     assert.equal(mesh.out.outbound.target.notReady(), undefined);
-    assert.equal(mesh.stack.relay.memory.held, 0);
+    assert.equal(mesh.stack.context.memory.held, 0);
   });
 
   it('are told the time that is left', () => {
@@ -38,7 +38,7 @@ describe('Scenario: calls before discovery has answered', () => {
     assert.equal(call.reason, 'deadline-exceeded');
     assert.match(call.trailer('grpc-message') ?? '', /while waiting for the endpoints of digits/);
     assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
-    assert.equal(mesh.stack.relay.memory.held, 0);
+    assert.equal(mesh.stack.context.memory.held, 0);
   });
 
   it('end after 15 s where the deadline is later or none', () => {
@@ -49,7 +49,7 @@ describe('Scenario: calls before discovery has answered', () => {
     mesh.stack.advance(200);
     assert.equal(call.status, 14);
     assert.equal(call.reason, 'discovery-pending');
-    assert.equal(mesh.stack.relay.memory.held, 0);
+    assert.equal(mesh.stack.context.memory.held, 0);
   });
 
   it('are forgotten when their caller goes', () => {
@@ -106,7 +106,7 @@ describe('Scenario: calls before discovery has answered', () => {
   describe('and before there is an identity to connect with', () => {
     beforeEach(() => {
       mesh = new DiscoveredUpstream({ routes: [aRoute({ timeoutMs: 0 })] });
-      mesh.stack.isArmed = false;
+      mesh.stack.hasIdentity = false;
     });
 
     it('wait for it too, whatever came of the request meanwhile', () => {
@@ -116,7 +116,7 @@ describe('Scenario: calls before discovery has answered', () => {
       mesh.stack.advance(1000);
       assert.ok(!call.isOver);
       assert.equal(mesh.out.outbound.breaker.waitingCalls, 1);
-      mesh.stack.isArmed = true;
+      mesh.stack.hasIdentity = true;
       mesh.out.outbound.refreshConnections();
       mesh.stack.advance(100);
       assert.equal(call.status, 0);
@@ -138,10 +138,10 @@ describe('Scenario: calls before discovery has answered', () => {
     });
 
     it('but fail at once when we had one and have none any more', () => {
-      mesh.stack.isArmed = true;
+      mesh.stack.hasIdentity = true;
       mesh.discover(['a']);
       assert.deepEqual(mesh.calls(1), { a: 1 });
-      mesh.stack.isArmed = false;
+      mesh.stack.hasIdentity = false;
       mesh.stack.settle(mesh.out.outbound.expireConnections());
       const call = mesh.call({ timeout: '5S' });
       mesh.stack.advance(400);

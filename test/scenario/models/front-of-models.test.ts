@@ -12,7 +12,7 @@ import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { anInferRequest } from '../../kit/service/infer-requests.js';
 import {
-  type App,
+  type Application,
   anInbound,
   aRoute,
   aStreamRoute,
@@ -32,7 +32,7 @@ const SERVING = '00000000020801';
 describe('Scenario: the front of several models', () => {
   let stack: Stack;
   let side: InboundStack;
-  let peer: App;
+  let peer: Application;
 
   const open = (models: readonly string[] = ['digits', 'slow'], over: InboundOptions = {}): void => {
     stack = new Stack();

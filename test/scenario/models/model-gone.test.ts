@@ -59,8 +59,8 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     stack.advance(20_000);
     assert.ok(!calls(6).includes('a'));
     const { state, untilMs } = reportOf(
-      stack.out.upstream,
-      stack.out.upstream.endpoints[0]!,
+      stack.out.cluster,
+      stack.out.cluster.endpoints[0]!,
       stack.clock.now(),
     );
     assert.deepEqual([state, untilMs], ['ejected', undefined], 'for an unknown time');
@@ -94,13 +94,13 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     stack.advance(5_000);
     stack.out.outbound.retire();
     stack.advance(5_000);
-    const { size } = stack.relay.wheel;
+    const { size } = stack.context.wheel;
     const before = checked('a');
     stack.advance(60_000);
     assert.equal(checked('a'), before);
     assert.ok(
-      stack.relay.wheel.size <= size && stack.relay.wheel.size <= 1,
-      `${stack.relay.wheel.size} timers`,
+      stack.context.wheel.size <= size && stack.context.wheel.size <= 1,
+      `${stack.context.wheel.size} timers`,
     );
   });
 

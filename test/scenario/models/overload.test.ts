@@ -7,7 +7,7 @@ import type { QueueConfig } from '../../../sidecar/config/model.js';
 import { Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   anInbound,
   type CallOptions,
   type InboundStack,
@@ -48,7 +48,7 @@ class World {
     };
   }
 
-  app(name: string): App {
+  app(name: string): Application {
     return this.stack.app(this.side.listener, name);
   }
 
@@ -56,7 +56,7 @@ class World {
   load(
     seconds: number,
     factor: number,
-    next: (i: number) => readonly [App, CallOptions],
+    next: (i: number) => readonly [Application, CallOptions],
     onSent: (stream: PeerStream) => void = () => {},
   ): Sent[] {
     const everyMs = 1_000 / (CAPACITY_PER_SECOND * factor);

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { QueueConfig, RateLimitConfig } from '../../../sidecar/config/model.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { type App, anInbound, aRoute, type InboundOptions, Stack } from '../../kit/stack/stack.js';
+import { type Application, anInbound, aRoute, type InboundOptions, Stack } from '../../kit/stack/stack.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
 const EVERYONE = [{ from: '*', to: 'digits', action: 'allow' }] as const;
@@ -28,7 +28,7 @@ describe('Scenario: the limits under anything', () => {
       const side = stack.inbound(anInbound(config()), {
         readMemory: () => ({ usedBytes, limitBytes: 100 }),
       });
-      const apps: App[] = ['web', 'batch', 'cron'].map((name) => stack.app(side.listener, name));
+      const apps: Application[] = ['web', 'batch', 'cron'].map((name) => stack.app(side.listener, name));
       const calls: PeerStream[] = [];
       let answered = 0;
 
@@ -75,7 +75,7 @@ describe('Scenario: the limits under anything', () => {
 
       stack.advance(6_000);
       for (const stream of calls) assert.ok(stream.isOver, 'a call has been forgotten');
-      for (const { byReason } of stack.relay.stats.calls)
+      for (const { byReason } of stack.context.stats.calls)
         for (const reason of byReason.keys()) reasons.add(reason);
       stack.assertIdle();
       stack.close();

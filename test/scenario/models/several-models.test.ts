@@ -52,7 +52,7 @@ describe('Scenario: several models behind one upstream', () => {
     return keys;
   };
   const ratios = (): (string | undefined)[] =>
-    reportsOf(pool.out.upstream, pool.stack.clock.now()).map((each) => each.latencyRatio?.toFixed(1));
+    reportsOf(pool.out.cluster, pool.stack.clock.now()).map((each) => each.latencyRatio?.toFixed(1));
   const states = (): string => pool.states.join(' ');
   const ALL_IN = 'eligible eligible eligible';
 
@@ -124,7 +124,7 @@ describe('Scenario: several models behind one upstream', () => {
 
   it('requests of which nothing was buffered: they might be for any model, and no latency is compared', () => {
     open({ quick: 10, slow: 100, slowest: 200 });
-    const { memory } = pool.stack.relay;
+    const { memory } = pool.stack.context;
     const taken = memory.limit - memory.held;
     memory.reserve(taken);
     load(450, [call('quick'), call('slow'), call('slowest')]);

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { countBy } from '../../kit/scenario/counts.js';
 import {
-  type App,
+  type Application,
   anInbound,
   aRoute,
   aStreamRoute,
@@ -23,7 +23,7 @@ const RUN_MS = 5;
 describe('Scenario: streams at a model', () => {
   let stack: Stack;
   let side: InboundStack;
-  let app: App;
+  let app: Application;
 
   const start = (over: InboundOptions = {}): void => {
     stack = new Stack();

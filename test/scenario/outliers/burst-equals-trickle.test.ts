@@ -17,7 +17,7 @@ function play(script: readonly boolean[], gapMs: number): readonly EjectionEvent
     pool.call();
     pool.wait(gapMs);
   }
-  return pool.verdicts;
+  return pool.events;
 }
 
 describe('Scenario: burst equals trickle', () => {

@@ -26,6 +26,6 @@ describe('Scenario: an endpoint fails under concurrency', () => {
     const found = pool.load(300, 10);
     assert.equal(found['b'], undefined);
     assert.equal(held.length, IN_FLIGHT / 3);
-    assert.deepEqual([pool.endpoint('b').ejection.ejections, pool.out.upstream.ejections.detected], [1, 1]);
+    assert.deepEqual([pool.endpoint('b').ejection.ejections, pool.out.cluster.ejections.detected], [1, 1]);
   });
 });

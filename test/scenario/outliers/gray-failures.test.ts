@@ -76,7 +76,7 @@ describe('Scenario: gray failures', () => {
     pool = new DetectorPool(['a', 'b', 'c']);
     pool.works('b', 60);
     pool.fails('c', 2);
-    pool.stack.stalled = true;
+    pool.stack.hasStalled = true;
     pool.load(150, 20);
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
   });
@@ -86,15 +86,15 @@ describe('Scenario: gray failures', () => {
     pool.load(90, 20);
     const { stack } = pool;
     // A look was due meanwhile, and comes before anything is read.
-    stack.advance(pool.out.upstream.sweep!.dueMs - stack.clock.now() - 1);
-    stack.stalled = true;
+    stack.advance(pool.out.cluster.sweep!.dueMs - stack.clock.now() - 1);
+    stack.hasStalled = true;
     stack.advance(6);
     pool.works('b', 60);
     pool.load(100, 3);
     pool.works('b');
     stack.advance(600);
     // It is so long ago that verdicts count again, and the next look is near.
-    stack.stalled = false;
+    stack.hasStalled = false;
     pool.load(150, 20);
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
   });
@@ -119,7 +119,7 @@ describe('Scenario: gray failures', () => {
     const found = pool.load(300);
     assert.ok((found['a'] ?? 0) + (found['b'] ?? 0) + (found['c'] ?? 0) > 100);
     assert.equal(pool.states.filter((state) => state === 'ejected').length, 1);
-    const { notEnforced } = pool.out.upstream.ejections;
+    const { notEnforced } = pool.out.cluster.ejections;
     assert.ok(notEnforced.overCap + notEnforced.lastEligible > 0);
   });
 
@@ -129,7 +129,7 @@ describe('Scenario: gray failures', () => {
     pool.fails('b', 2);
     pool.load(300);
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
-    assert.deepEqual(pool.out.upstream.ejections.notEnforced, { observed: 1, overCap: 0, lastEligible: 0 });
+    assert.deepEqual(pool.out.cluster.ejections.notEnforced, { observed: 1, overCap: 0, lastEligible: 0 });
   });
 
   it('passes its checks while its calls fail: calls are believed', () => {
@@ -137,7 +137,7 @@ describe('Scenario: gray failures', () => {
     pool.fails('b');
     for (let i = 0; i < 20; i++) {
       pool.load(10);
-      setHealthy(pool.out.upstream, pool.endpoint('b'), true, '');
+      setHealthy(pool.out.cluster, pool.endpoint('b'), true, '');
     }
     assert.equal(pool.report('b').state, 'ejected');
     assert.equal(pool.endpoint('b').ejection.ejections, 1);
@@ -146,9 +146,9 @@ describe('Scenario: gray failures', () => {
   it('fails its checks now and then: out and back with them, on the connection it has', () => {
     pool = new DetectorPool(['a', 'b', 'c']);
     for (let i = 0; i < 5; i++) {
-      setHealthy(pool.out.upstream, pool.endpoint('b'), false, 'NOT_SERVING');
+      setHealthy(pool.out.cluster, pool.endpoint('b'), false, 'NOT_SERVING');
       assert.equal(pool.load(10)['b'], undefined);
-      setHealthy(pool.out.upstream, pool.endpoint('b'), true, '');
+      setHealthy(pool.out.cluster, pool.endpoint('b'), true, '');
       assert.ok(pool.load(9)['b']! >= 2);
     }
     assert.equal(pool.stack.backend('b').peers.length, 1);

@@ -37,15 +37,15 @@ describe('Scenario: invalid output', () => {
     }
   };
   const states = (): string[] =>
-    stack.out.upstream.endpoints.map((each) => reportOf(stack.out.upstream, each, stack.clock.now()).state);
-  const counts = () => stack.out.upstream.sweep!.inspector!.counts;
+    stack.out.cluster.endpoints.map((each) => reportOf(stack.out.cluster, each, stack.clock.now()).state);
+  const counts = () => stack.out.cluster.sweep!.inspector!.counts;
 
   it('ejects the one whose answers are none, by the word of its peers', () => {
     open();
     answerWith('b', BAD);
     load(90);
     assert.deepEqual(states(), ['eligible', 'ejected', 'eligible']);
-    const { why } = reportOf(stack.out.upstream, stack.out.upstream.endpoints[1]!, stack.clock.now());
+    const { why } = reportOf(stack.out.cluster, stack.out.cluster.endpoints[1]!, stack.clock.now());
     assert.match(
       why,
       /^\d+ of \d+ sampled answers in 60 s are invalid.*last: output "scores": 1 of 2 numbers/,
@@ -102,7 +102,7 @@ describe('Scenario: invalid output', () => {
     const seen = inOrder + charged + acquitted + unproven + unreadable;
     assert.ok(seen > 20 && seen <= 61, `${seen}`);
     stack.advance(100);
-    assert.equal(stack.relay.memory.held, 0);
+    assert.equal(stack.context.memory.held, 0);
   });
 
   it('gives up on a peer that does not answer', () => {

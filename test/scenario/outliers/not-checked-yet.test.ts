@@ -25,7 +25,7 @@ describe('Scenario: an endpoint whose check has not passed yet', () => {
 
   const says = (serving: boolean) => (stream: PeerStream) => void stream.reply(healthAnswer(serving));
   const shown = (): [string, string] => {
-    const report = reportOf(stack.out.upstream, stack.endpoint('a'), stack.clock.now());
+    const report = reportOf(stack.out.cluster, stack.endpoint('a'), stack.clock.now());
     return [endpointState(report), report.why];
   };
 

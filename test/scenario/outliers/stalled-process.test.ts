@@ -22,7 +22,7 @@ for (const kind of ['grpc', 'ping', 'tcp'] as const) {
     afterEach(() => stack.close());
 
     const unhealthy = (): string[] =>
-      stack.out.upstream.endpoints.filter((each) => each.unhealthy !== '').map(({ label }) => label);
+      stack.out.cluster.endpoints.filter((each) => each.unhealthy !== '').map(({ label }) => label);
 
     for (const stallMs of [150, 250, 500, 3000]) {
       it(`of ${stallMs} ms, twenty times`, () => {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { ErrorCode, Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { type App, anUpstream, aRoute, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+import { type Application, anUpstream, aRoute, type OutboundStack, Stack } from '../../kit/stack/stack.js';
 
 type Act = (stream: PeerStream, body: string) => void;
 
@@ -33,7 +33,7 @@ const NAMES = Object.keys(ACTS);
 class Arena {
   readonly stack = new Stack();
   readonly out: OutboundStack;
-  app: App;
+  app: Application;
 
   constructor(attempts: number) {
     const { stack } = this;

@@ -192,7 +192,7 @@ describe('Scenario: a breaker opens', () => {
 
   it('connections are replaced all the same, make before break', () => {
     start({ maxConnections: 2 });
-    stack.settle(refreshConnections(stack.out.upstream));
+    stack.settle(refreshConnections(stack.out.cluster));
     assert.deepEqual(
       ['a', 'b'].map((name) => stack.backend(name).peers.length),
       [2, 2],
@@ -210,7 +210,7 @@ describe('Scenario: a breaker opens', () => {
       const stream = stack.call();
       assert.deepEqual([stream.status, stream.header('outrider-degraded')], [0, 'breaker-open; from=small']);
     }
-    assert.equal(small.upstream.inFlight, 0);
+    assert.equal(small.cluster.inFlight, 0);
     stack.backend('a').last.reply();
     stack.run();
     assert.equal(running.status, 0);

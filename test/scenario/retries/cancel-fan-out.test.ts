@@ -12,14 +12,14 @@ describe('Scenario: the caller leaves', () => {
   it('frees running and waiting calls on all replicas at once', () => {
     mesh = new Mesh({ queue: { concurrency: 1 } });
     for (const { model } of mesh.replicas) model.answer = () => {};
-    const timersBefore = mesh.stack.relay.wheel.size;
+    const timersBefore = mesh.stack.context.wheel.size;
     for (let i = 0; i < 30; i++) mesh.call({ body: Buffer.alloc(20_000), timeout: '10S' });
     mesh.stack.run();
     assert.equal(
       mesh.replicas.reduce((sum, { side }) => sum + side.backend.queue.waiting, 0),
       27,
     );
-    assert.ok(mesh.stack.relay.memory.held > 0);
+    assert.ok(mesh.stack.context.memory.held > 0);
     const nowMs = mesh.stack.clock.now();
     mesh.stack.settle(mesh.app.socket.destroy());
     assert.equal(mesh.stack.clock.now(), nowMs, 'without any time passing');
@@ -32,7 +32,7 @@ describe('Scenario: the caller leaves', () => {
     }
     // Three connections that had calls have a PING timer left, which finds nothing to watch.
     mesh.advance(30_000);
-    assert.ok(mesh.stack.relay.wheel.size <= timersBefore);
+    assert.ok(mesh.stack.context.wheel.size <= timersBefore);
   });
 
   it('frees a call between two attempts', () => {

@@ -88,7 +88,7 @@ describe('Scenario: what statuses count as is declared', () => {
     });
     pool.stack.backend('a').answer = (stream) => stream.reply(Buffer.from('partial'), NOT_FOUND);
     pool.load(20);
-    const { sweep } = pool.out.upstream;
+    const { sweep } = pool.out.cluster;
     assert.equal(sweep!.inspector!.counts.unreadable, 0);
     pool.works('a');
     pool.load(20);

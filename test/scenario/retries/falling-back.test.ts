@@ -9,7 +9,7 @@ import { MAIN_CLUSTER } from '../../../sidecar/discovery/snapshot.js';
 import { ErrorCode } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   addressOf,
   anUpstream,
   aRoute,
@@ -28,7 +28,7 @@ describe('Scenario: a call falls back', () => {
   let stack: Stack;
   let big: OutboundStack;
   let small: OutboundStack;
-  let app: App;
+  let app: Application;
 
   const bigConfig = (
     fallback: readonly FallbackConfig[],

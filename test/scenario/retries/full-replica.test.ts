@@ -133,7 +133,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
     serveWithout(['a', 'b', 'c']);
     pool.load(100, 20, BROKEN);
     assert.ok(retried() <= 6, `${retried()} retries of calls that no replica could answer`);
-    assert.equal(pool.out.upstream.budget.refused, 0);
+    assert.equal(pool.out.cluster.budget.refused, 0);
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
   });
 

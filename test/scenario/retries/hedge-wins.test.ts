@@ -50,7 +50,7 @@ describe('Scenario: a late call is sent a second time', () => {
   };
   const requests = (): PeerStream[] =>
     ['a', 'b', 'c'].flatMap((name) =>
-      stack.out.upstream.find(`${name}:1`) ? stack.backend(name).requests : [],
+      stack.out.cluster.find(`${name}:1`) ? stack.backend(name).requests : [],
     );
   /** A call whose copy is out: the caller’s end, the first copy and the second. */
   const hedged = (options: CallOptions = {}): readonly [PeerStream, PeerStream, PeerStream] => {
@@ -62,7 +62,7 @@ describe('Scenario: a late call is sent a second time', () => {
     return [stream, first, second];
   };
   const endpointOf = ({ peer }: PeerStream) =>
-    stack.out.upstream.endpoints.find(({ label }) =>
+    stack.out.cluster.endpoints.find(({ label }) =>
       stack.backend(label.split(':')[0]!).peers.includes(peer),
     )!;
   const hedge = () => [...stack.out.outbound.methodStates.all][0]!.hedge;
@@ -214,11 +214,11 @@ describe('Scenario: a late call is sent a second time', () => {
     const BASE_MS = 2_000;
     const startWithout = (name: string): void => {
       start({}, { ejection: { baseMs: BASE_MS } }, ['a', 'b', 'c']);
-      const { ejection, ejections } = stack.out.upstream.find(`${name}:1`)!;
+      const { ejection, ejections } = stack.out.cluster.find(`${name}:1`)!;
       const now = stack.clock.now();
       for (let i = 0; i < 5; i++)
         ejections.record(ejection, Outcome.fault, now, now, NO_PROBE, Evidence.sound);
-      refreshEligible(stack.out.upstream);
+      refreshEligible(stack.out.cluster);
       stack.advance(BASE_MS);
     };
 

@@ -215,7 +215,7 @@ describe('Scenario: a request that crashes models', () => {
     start();
     isServing = false;
     call(BAD);
-    const victim = stack.out.upstream.endpoints.find(({ ejection }) => ejection.isDown);
+    const victim = stack.out.cluster.endpoints.find(({ ejection }) => ejection.isDown);
     assert.ok(victim, 'it is out at once');
     const asked = () => stack.backend(victim.id).requests.filter((each) => !isCheck(each)).length;
     const before = asked();
@@ -225,7 +225,7 @@ describe('Scenario: a request that crashes models', () => {
     stack.advance(700);
     for (let i = 0; i < 9; i++) assert.equal(call(GOOD).status, 0);
     assert.equal(asked() - before, 3, 'its share');
-    assert.equal(reportOf(stack.out.upstream, victim, stack.clock.now()).state, 'eligible');
+    assert.equal(reportOf(stack.out.cluster, victim, stack.clock.now()).state, 'eligible');
   });
 
   it('is shown by digits that say nothing of it', () => {

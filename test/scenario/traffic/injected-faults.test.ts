@@ -31,7 +31,7 @@ describe('Scenario: injected faults', () => {
     into = stack.inbound(anInbound({ defaultIntention: 'allow' }));
     faults = new FaultController({
       isAllowed: true,
-      dataPlane: stack.relay,
+      dataPlane: stack.context,
       upstreamNames: () => ['digits'],
       onChange: (on) => {
         stack.out.outbound.setFaults(on);
@@ -88,9 +88,9 @@ describe('Scenario: injected faults', () => {
   });
 
   it('end by themselves, and then cost nothing', () => {
-    const timers = stack.relay.wheel.size;
+    const timers = stack.context.wheel.size;
     faults.switchOn(aRule({ abort: 14 }), 5000);
-    assert.equal(stack.relay.wheel.size, timers + 1);
+    assert.equal(stack.context.wheel.size, timers + 1);
     stack.advance(4900);
     assert.deepEqual(statuses(1), { 14: 1 });
     assert.equal(faults.list().length, 1);
@@ -98,7 +98,7 @@ describe('Scenario: injected faults', () => {
     assert.deepEqual(statuses(1), { 0: 1 });
     assert.deepEqual(faults.list(), []);
     assert.equal(stack.out.outbound.trafficShift.isNeeded, false);
-    assert.equal(stack.relay.wheel.size, timers);
+    assert.equal(stack.context.wheel.size, timers);
   });
 
   it('are cleared one by one or at once', () => {
@@ -166,7 +166,7 @@ describe('Scenario: injected faults', () => {
   it('are refused where the file does not allow them, and beyond a number', () => {
     const closed = new FaultController({
       isAllowed: false,
-      dataPlane: stack.relay,
+      dataPlane: stack.context,
       upstreamNames: () => [],
       onChange: () => assert.fail('it was switched on'),
     });

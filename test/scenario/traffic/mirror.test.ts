@@ -79,13 +79,15 @@ describe('Scenario: a mirror', () => {
       { upstream: 'digits', to: 'shadow', sent: 1, inFlight: 0, skipped: 0, compared: 1, mismatched: 0 },
     ]);
     // Copies count as no caller's calls.
-    assert.ok(stack.relay.stats.calls.every(({ service, started }) => service === 'digits' || started === 0));
+    assert.ok(
+      stack.context.stats.calls.every(({ service, started }) => service === 'digits' || started === 0),
+    );
   });
 
   it('is written down as the copy that it is', () => {
     start();
     const written: (boolean | undefined)[] = [];
-    stack.relay.recorder = { record: (each) => void written.push(each.isCopy) };
+    stack.context.recorder = { record: (each) => void written.push(each.isCopy) };
     call();
     settle();
     assert.deepEqual(written, [false, true]);

@@ -137,7 +137,7 @@ describe('Scenario: anything is told', () => {
         served.every((name) => name === 'a' || name === 'b'),
         served.join(', '),
       );
-      const eligible = mesh.out.upstream.endpoints.filter((each) => each.eligible);
+      const eligible = mesh.out.cluster.endpoints.filter((each) => each.eligible);
       assert.deepEqual(
         eligible.map(({ id }) => id),
         ['a', 'b'],

@@ -10,7 +10,7 @@ import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { Flag, Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   anInbound,
   anUpstream,
   aRoute,
@@ -52,7 +52,7 @@ class Chaos {
     return this.random() < p;
   }
 
-  call(app: App): void {
+  call(app: Application): void {
     const isOpen = this.chance(0.3);
     const size = this.pick([0, 1, 100, 5000, 70_000, 300_000, 1_200_000]);
     const stream = app.call({
@@ -150,8 +150,8 @@ describe('Scenario: anything goes', () => {
         if (chaos.chance(0.15)) chaos.trouble(stack.backend(chaos.pick(NAMES)));
         if (chaos.chance(0.02)) app.socket.break();
         if (chaos.chance(0.03)) out.outbound.update(config(NAMES.filter(() => chaos.chance(0.7))));
-        if (chaos.chance(0.02)) refreshConnections(out.upstream);
-        if (chaos.chance(0.05)) stack.stalled = !stack.stalled;
+        if (chaos.chance(0.02)) refreshConnections(out.cluster);
+        if (chaos.chance(0.05)) stack.hasStalled = !stack.hasStalled;
         if (chaos.chance(0.7)) stack.turn();
         if (chaos.chance(0.3)) stack.advance(chaos.below(120));
       }
@@ -161,12 +161,12 @@ describe('Scenario: anything goes', () => {
         backend.answer = (stream) => stream.reply();
         for (const peer of backend.peers) peer.socket.heal();
       }
-      stack.stalled = false;
+      stack.hasStalled = false;
       out.outbound.update(config(NAMES));
       for (const call of chaos.calls) if (!call.isOver && !call.peer.isClosed) call.reset();
       stack.advance(30_000);
       stack.assertIdle();
-      const { ejections, endpoints } = out.upstream;
+      const { ejections, endpoints } = out.cluster;
       const states = endpoints.map(({ ejection }) => ejection);
       assert.equal(ejections.size, NAMES.length);
       assert.equal(ejections.ejected, states.filter(({ state }) => state !== EjectionState.admitted).length);
@@ -237,8 +237,8 @@ describe('Scenario: anything goes', () => {
         if (chaos.chance(0.02)) app.socket.break();
         if (chaos.chance(0.02)) out.outbound.update(config(NAMES.filter(() => chaos.chance(0.7))));
         if (chaos.chance(0.02)) other.outbound.update(spareConfig(spare.filter(() => chaos.chance(0.7))));
-        if (chaos.chance(0.02)) refreshConnections(out.upstream);
-        if (chaos.chance(0.05)) stack.stalled = !stack.stalled;
+        if (chaos.chance(0.02)) refreshConnections(out.cluster);
+        if (chaos.chance(0.05)) stack.hasStalled = !stack.hasStalled;
         if (chaos.chance(0.7)) stack.turn();
         if (chaos.chance(0.5)) stack.advance(chaos.below(80));
       }
@@ -251,7 +251,7 @@ describe('Scenario: anything goes', () => {
         backend.answer = (stream) => stream.reply();
         for (const peer of backend.peers) peer.socket.heal();
       }
-      stack.stalled = false;
+      stack.hasStalled = false;
       out.outbound.update(config(NAMES));
       other.outbound.update(spareConfig(spare));
       for (const call of chaos.calls) if (!call.isOver && !call.peer.isClosed) call.reset();

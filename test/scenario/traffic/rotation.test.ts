@@ -17,7 +17,14 @@ import type { Session } from '../../../sidecar/transport/session.js';
 import { identityOf, TestAuthority } from '../../kit/identity/certificates.js';
 import { ManualSource } from '../../kit/identity/manual-source.js';
 import { until } from '../../kit/stack/sidecar-in-memory.js';
-import { type App, anInbound, anUpstream, aStreamRoute, type Backend, Stack } from '../../kit/stack/stack.js';
+import {
+  type Application,
+  anInbound,
+  anUpstream,
+  aStreamRoute,
+  type Backend,
+  Stack,
+} from '../../kit/stack/stack.js';
 
 const LIMITS = { maxConnections: 16, handshakeTimeoutMs: 5000, handshakesPerSecond: 500 };
 const LOOPBACK: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
@@ -27,7 +34,7 @@ class TwoSidecars {
   readonly stack = new Stack();
   readonly caller: ManualSource;
   readonly model: ManualSource;
-  readonly app: App;
+  readonly app: Application;
   readonly backend: Backend;
   readonly outbound: Outbound;
   readonly inbound: Listener;
@@ -50,7 +57,7 @@ class TwoSidecars {
     this.backend = inbound.backend;
     this.model = inbound.source;
     this.caller = new ManualSource(caller);
-    const { relay } = stack;
+    const { context } = stack;
     const own = new TlsIdentity(this.caller, partsOf(stack));
     this.identities = [own, inbound.own];
     const config = anUpstream([], {
@@ -61,10 +68,10 @@ class TwoSidecars {
       makeCluster: (each, cluster) =>
         makeCluster(
           each,
-          { context: relay, settings: DEFAULT_LOCAL_SETTINGS, dial: (to, peer) => own.dial(to, peer) },
+          { context: context, settings: DEFAULT_LOCAL_SETTINGS, dial: (to, peer) => own.dial(to, peer) },
           cluster,
         ),
-      context: relay,
+      context: context,
       replayBytes: 1024 * 1024,
     });
     own.onRotated(() => this.outbound.refreshConnections());
@@ -75,7 +82,7 @@ class TwoSidecars {
         limits: LIMITS,
         onStream: (...of) => this.outbound.accept(...of),
       },
-      relay,
+      context,
     );
     this.app = stack.app(this.near);
   }
@@ -93,7 +100,7 @@ class TwoSidecars {
         tls: own.serverTls({ alsoPlaintext: false }),
         onStream: (...of) => side.inbound.accept(...of),
       },
-      stack.relay,
+      stack.context,
     );
     own.onRotated(({ rootsChanged }) => {
       if (rootsChanged) listener.review((link) => own.stillTrusts(link));
@@ -126,13 +133,13 @@ class TwoSidecars {
   }
 }
 
-function partsOf({ clock, relay }: Stack): AppContext {
-  const { random, logger } = relay;
+function partsOf({ clock, context }: Stack): AppContext {
+  const { random, logger } = context;
   // Certificates are made for today.
   const today = { now: () => clock.now(), wallNow: () => Date.now() };
   return {
     deps: { clock: today, timers: clock, random, logger, version: 'test', env: {} },
-    dataPlane: relay,
+    dataPlane: context,
     settings: DEFAULT_LOCAL_SETTINGS,
     limits: LIMITS as unknown as AppContext['limits'],
   };

@@ -95,7 +95,7 @@ describe('Scenario: a split', () => {
     stack.advance(710);
     for (const each of late) assert.deepEqual([each.status, each.reason], [4, 'deadline-exceeded']);
     // The application called `digits`: there its calls are counted.
-    const tallies = stack.relay.stats.calls.filter(({ started }) => started > 0);
+    const tallies = stack.context.stats.calls.filter(({ started }) => started > 0);
     assert.deepEqual(
       tallies.map(({ service, started }) => [service, started]),
       [['digits', 5]],

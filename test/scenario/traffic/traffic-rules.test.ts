@@ -256,10 +256,10 @@ describe('Scenario: traffic rules', () => {
     mesh.close();
     mesh = new DiscoveredUpstream({ pool: { maxEndpoints: 10 } });
     mesh.discover(Array.from({ length: 200 }, (_, i) => `e${i}`));
-    assert.equal(mesh.out.upstream.endpoints.length, 10);
-    const before = new Set(mesh.out.upstream.endpoints.map(({ id }) => id));
+    assert.equal(mesh.out.cluster.endpoints.length, 10);
+    const before = new Set(mesh.out.cluster.endpoints.map(({ id }) => id));
     mesh.discover(Array.from({ length: 201 }, (_, i) => `e${i}`));
-    const fresh = mesh.out.upstream.endpoints.filter(({ id }) => !before.has(id));
+    const fresh = mesh.out.cluster.endpoints.filter(({ id }) => !before.has(id));
     assert.ok(fresh.length <= 1);
     assert.equal(Object.keys(mesh.calls(20)).length, 10);
   });

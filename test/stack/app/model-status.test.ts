@@ -4,21 +4,21 @@ import type { Server } from 'node:net';
 import type { RunningSidecar } from '../../../sidecar/app/sidecar.js';
 import { healthAnswer, healthQuestion, readHealthAnswer } from '../../../sidecar/codec/health.js';
 import type { Address } from '../../../sidecar/config/model.js';
-import { ANY, aConfig, Bench, until } from '../../kit/stack/sidecar-in-memory.js';
-import { type App, anInbound, type Backend } from '../../kit/stack/stack.js';
+import { ANY, aConfig, SidecarInMemory, until } from '../../kit/stack/sidecar-in-memory.js';
+import { type Application, anInbound, type Backend } from '../../kit/stack/stack.js';
 
 const CHECK = '/grpc.health.v1.Health/Check';
 
 describe('What peers are told of the model', () => {
-  let bench: Bench;
+  let bench: SidecarInMemory;
   let sidecar: RunningSidecar;
-  let peer: App;
+  let peer: Application;
   let model: Backend;
   let local: Address;
   let server: Server;
 
   beforeEach(async () => {
-    bench = new Bench();
+    bench = new SidecarInMemory();
     ({ backend: model, address: local, server } = await bench.server('model'));
     model.answer = (stream) =>
       void (stream.header(':path') === CHECK ? stream.reply(healthAnswer(true)) : stream.reply());

@@ -1,13 +1,13 @@
 /** The sidecar as a whole: what it builds from a configuration, what a reload changes, how it ends. */
 import assert from 'node:assert/strict';
 import type { Address, SidecarConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
-import { ANY, aConfig, Bench, until } from '../../kit/stack/sidecar-in-memory.js';
+import { ANY, aConfig, SidecarInMemory, until } from '../../kit/stack/sidecar-in-memory.js';
 import { anInbound, anUpstream, aRoute, aStreamRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 describe('The sidecar', () => {
-  let bench: Bench;
+  let bench: SidecarInMemory;
   beforeEach(() => {
-    bench = new Bench();
+    bench = new SidecarInMemory();
   });
   afterEach(() => bench.close());
 

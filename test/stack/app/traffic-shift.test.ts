@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import type { Address, RouteConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { anAnswer } from '../../kit/service/infer-answers.js';
-import { ANY, aConfig, Bench, until } from '../../kit/stack/sidecar-in-memory.js';
-import { type App, anInbound, anUpstream, aRoute } from '../../kit/stack/stack.js';
+import { ANY, aConfig, SidecarInMemory, until } from '../../kit/stack/sidecar-in-memory.js';
+import { type Application, anInbound, anUpstream, aRoute } from '../../kit/stack/stack.js';
 
 describe('The sidecar shapes traffic', () => {
-  let bench: Bench;
+  let bench: SidecarInMemory;
   beforeEach(() => {
-    bench = new Bench();
+    bench = new SidecarInMemory();
   });
   afterEach(() => bench.close());
 
@@ -19,7 +19,7 @@ describe('The sidecar shapes traffic', () => {
   });
   const all = (to: string) => ({ match: [], weights: { [to]: 1 } });
 
-  async function call(app: App): Promise<PeerStream> {
+  async function call(app: Application): Promise<PeerStream> {
     const stream = app.call();
     await until('an answer', () => stream.isOver);
     return stream;

@@ -1,14 +1,20 @@
 /** A listener that drains, and the limits of those that come in. */
 import assert from 'node:assert/strict';
 import { FrameType } from '../../kit/http2/h2-frames.js';
-import { type App, anUpstream, aStreamRoute, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+import {
+  type Application,
+  anUpstream,
+  aStreamRoute,
+  type OutboundStack,
+  Stack,
+} from '../../kit/stack/stack.js';
 
 const MAX_ID = 0x7fffffff;
 
 describe('A drain', () => {
   let stack: Stack;
   let out: OutboundStack;
-  let app: App;
+  let app: Application;
   let isDrained: boolean;
 
   beforeEach(() => {
@@ -185,8 +191,8 @@ describe('A newcomer', () => {
     assert.equal(near.destroyed, false);
     stack.advance(20);
     assert.equal(near.destroyed, true);
-    assert.equal(stack.relay.stats.limits.get('handshake-timeout'), 1);
-    assert.equal(stack.relay.stats.connectionsOpen, 0);
+    assert.equal(stack.context.stats.limits.get('handshake-timeout'), 1);
+    assert.equal(stack.context.stats.connectionsOpen, 0);
   });
 
   it('a connection that is idle for an hour stays open, without a PING', () => {

@@ -4,7 +4,7 @@ import { healthQuestion } from '../../../sidecar/codec/health.js';
 import { HealthResponder } from '../../../sidecar/health/model/responder.js';
 import { Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { type App, anInbound, type InboundStack, Stack } from '../../kit/stack/stack.js';
+import { type Application, anInbound, type InboundStack, Stack } from '../../kit/stack/stack.js';
 
 const CHECK = '/grpc.health.v1.Health/Check';
 const WATCH = '/grpc.health.v1.Health/Watch';
@@ -14,7 +14,7 @@ const NOT_SERVING = '00000000020802';
 describe('Questions about health, inbound,', () => {
   let stack: Stack;
   let side: InboundStack;
-  let peer: App;
+  let peer: Application;
   let known: Record<string, boolean | undefined>;
 
   beforeEach(() => {
@@ -41,7 +41,7 @@ describe('Questions about health, inbound,', () => {
     known['digits'] = false;
     assert.equal(ask('digits').body.toString('hex'), NOT_SERVING);
     assert.equal(model().length, 0);
-    const tally = stack.relay.stats.calls.reduce((sum, { started }) => sum + started, 0);
+    const tally = stack.context.stats.calls.reduce((sum, { started }) => sum + started, 0);
     assert.equal(tally, 3, 'they are calls of peers like others');
   });
 

@@ -6,7 +6,7 @@ import { parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js
 import { ErrorCode, Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   anInbound,
   aRoute,
   aStreamRoute,
@@ -23,7 +23,7 @@ const REFLECT = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
 describe('Inbound', () => {
   let stack: Stack;
   let side: InboundStack;
-  let peer: App;
+  let peer: Application;
 
   const start = (over: InboundOptions = {}, ready = true): void => {
     stack = new Stack();

@@ -5,7 +5,7 @@ import type { RateLimitConfig } from '../../../sidecar/config/model.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { familiesIn } from '../../kit/stack/metrics.js';
 import {
-  type App,
+  type Application,
   anInbound,
   aRoute,
   aStreamRoute,
@@ -24,8 +24,8 @@ const MIB = 1024 * 1024;
 describe('Inbound limits', () => {
   let stack: Stack;
   let side: InboundStack;
-  let web: App;
-  let batch: App;
+  let web: Application;
+  let batch: Application;
   let usedBytes = 0;
 
   const start = (over: InboundOptions = {}): void => {
@@ -44,7 +44,7 @@ describe('Inbound limits', () => {
     const config = anInbound({ intentions: EVERYONE, ...over });
     stack.settle(side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions));
   };
-  const call = (app: App, options: CallOptions = {}): PeerStream => stack.settle(app.call(options));
+  const call = (app: Application, options: CallOptions = {}): PeerStream => stack.settle(app.call(options));
   const ofClass = (name: string, app = web): PeerStream => call(app, { metadata: [['x-class', name]] });
   const atModel = (): readonly PeerStream[] => side.model.requests;
   const report = () => queueReport(side.backend.limits, stack.clock.now());
@@ -347,10 +347,10 @@ describe('Inbound limits', () => {
       start({ queue: { concurrency: 1, maxWaiting: 10, priority: PRIORITY } });
       const [running, waiting] = [ofClass('later'), ofClass('later')];
       use(95);
-      const { held } = stack.relay.memory;
+      const { held } = stack.context.memory;
       const upload = call(web, { body: null, metadata: [['x-class', 'now']] });
       assert.deepEqual([upload.status, upload.reason], [8, 'memory-pressure']);
-      assert.equal(stack.relay.memory.held, held);
+      assert.equal(stack.context.memory.held, held);
       const check = call(web, { path: CHECK });
       order('x-class');
       assert.deepEqual(
@@ -373,6 +373,6 @@ describe('Inbound limits', () => {
     answering({ rateLimits: [{ callers: ['*'], methods: ['*'], perSecond: 0.1, burst: 1 }] });
     call(web);
     assert.equal(call(web, { body: Buffer.alloc(4 * MIB) }).reason, 'rate-limited');
-    assert.equal(stack.relay.memory.held, 0);
+    assert.equal(stack.context.memory.held, 0);
   });
 });

@@ -1,12 +1,12 @@
 /** The model's process ends while calls run in it: what they are told depends on how it ended. */
 import assert from 'node:assert/strict';
 import { EndClass } from '../../../sidecar/core/health/process-end.js';
-import { type App, anInbound, type InboundStack, Stack } from '../../kit/stack/stack.js';
+import { type Application, anInbound, type InboundStack, Stack } from '../../kit/stack/stack.js';
 
 describe('Inbound, when the process of the model ends', () => {
   let stack: Stack;
   let side: InboundStack;
-  let peer: App;
+  let peer: Application;
 
   beforeEach(() => {
     stack = new Stack();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   anInbound,
   aRoute,
   aStreamRoute,
@@ -36,7 +36,7 @@ describe('Silent streams at a model', () => {
   });
   afterEach(() => stack.close());
 
-  const caller = (options = {}): App => stack.app(side.listener, 'app', options);
+  const caller = (options = {}): Application => stack.app(side.listener, 'app', options);
   /** Calls that take nothing of their answers. */
   const deaf = (n: number): PeerStream[] => {
     const app = caller({ settings: [[Setting.initialWindowSize, 0]] });
@@ -44,7 +44,7 @@ describe('Silent streams at a model', () => {
     return calls;
   };
   /** Streams in both directions that have said something. */
-  const talks = (app: App, n: number): PeerStream[] => {
+  const talks = (app: Application, n: number): PeerStream[] => {
     const made = Array.from({ length: n }, () => app.call({ path: TALK, body: null }).data(MESSAGE));
     stack.run();
     for (const far of side.model.requests.slice(begun)) far.begin();

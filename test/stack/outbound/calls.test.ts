@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js';
 import { Flag } from '../../kit/http2/h2-frames.js';
 import {
-  type App,
+  type Application,
   anUpstream,
   aRoute,
   aStreamRoute,
@@ -17,7 +17,7 @@ const CHECK = '/grpc.health.v1.Health/Check';
 describe('Outbound: a call', () => {
   let stack: Stack;
   let out: OutboundStack;
-  let app: App;
+  let app: Application;
 
   const start = (routes = [aRoute()], over = {}): void => {
     out = stack.outbound(anUpstream(['a'], { routes, ...over }));
@@ -413,12 +413,12 @@ describe('Outbound: a call', () => {
       const call = app.call({ body: null, timeout: '10S' });
       stack.settle(call.data(Buffer.alloc(1000)));
       const { last } = stack.backend('a');
-      const before = stack.relay.wheel.size;
+      const before = stack.context.wheel.size;
       call.reset();
       stack.turn(); // The reset is read, and passed on with the flush of the same turn.
       stack.turn(); // The endpoint reads.
       assert.equal(last.resetCode, 8);
-      assert.equal(stack.relay.wheel.size, before - 1);
+      assert.equal(stack.context.wheel.size, before - 1);
       stack.assertIdle();
     });
 

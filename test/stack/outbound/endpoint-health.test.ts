@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import { setHealthy } from '../../../sidecar/cluster/endpoint-health.js';
 import {
-  type App,
+  type Application,
   anUpstream,
   type OutboundStack,
   Stack,
@@ -14,7 +14,7 @@ import {
 describe('Endpoints and their health checks', () => {
   let stack: Stack;
   let out: OutboundStack;
-  let app: App;
+  let app: Application;
   beforeEach(() => {
     stack = new Stack();
   });
@@ -25,9 +25,9 @@ describe('Endpoints and their health checks', () => {
     app = stack.app(out.listener);
     for (const name of names) stack.backend(name).answer = (stream) => stream.reply(Buffer.from(name));
   };
-  const endpoint = (name: string) => out.upstream.endpoints.find(({ id }) => id === name)!;
+  const endpoint = (name: string) => out.cluster.endpoints.find(({ id }) => id === name)!;
   const say = (name: string, healthy: boolean, why = 'the check says no'): void =>
-    setHealthy(out.upstream, endpoint(name), healthy, why);
+    setHealthy(out.cluster, endpoint(name), healthy, why);
   const calls = (count: number): Record<string, number> => {
     const found: Record<string, number> = {};
     for (let i = 0; i < count; i++) {
@@ -37,7 +37,7 @@ describe('Endpoints and their health checks', () => {
     }
     return found;
   };
-  const report = (name: string) => reportOf(out.upstream, endpoint(name), stack.clock.now());
+  const report = (name: string) => reportOf(out.cluster, endpoint(name), stack.clock.now());
 
   it('an unhealthy one gets no calls while another answers, and says why', () => {
     open(['a', 'b']);
@@ -66,7 +66,7 @@ describe('Endpoints and their health checks', () => {
     say('b', false);
     say('c', false);
     assert.deepEqual(calls(5), { '14': 5 });
-    assert.ok(out.upstream.ejections.isPanicking);
+    assert.ok(out.cluster.ejections.isPanicking);
   });
 
   it('other priorities go before the unhealthy', () => {

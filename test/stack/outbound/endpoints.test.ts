@@ -4,7 +4,7 @@ import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { ErrorCode } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   anUpstream,
   aRoute,
   aSafeRoute,
@@ -16,7 +16,7 @@ import {
 describe('Outbound: endpoints', () => {
   let stack: Stack;
   let out: OutboundStack;
-  let app: App;
+  let app: Application;
 
   const start = (names: readonly string[], over: UpstreamOptions = {}): void => {
     stack = new Stack();
@@ -35,7 +35,7 @@ describe('Outbound: endpoints', () => {
   };
   const calls = (n: number, options = {}): PeerStream[] =>
     stack.settle(Array.from({ length: n }, () => app.call(options)));
-  const endpoint = (name: string) => out.upstream.endpoints.find(({ id }) => id === name)!;
+  const endpoint = (name: string) => out.cluster.endpoints.find(({ id }) => id === name)!;
   const stateOf = (name: string) => endpoint(name).ejection.state;
   const seen = (name: string): number => stack.backend(name).requests.length;
   afterEach(() => stack.close());
@@ -186,10 +186,10 @@ describe('Outbound: endpoints', () => {
       start(['a', 'b'], { routes: [aRoute({ timeoutMs: 2000 })] });
       hangs('a');
       calls(20);
-      stack.stalled = true;
+      stack.hasStalled = true;
       stack.advance(2100);
       assert.equal(stateOf('a'), EjectionState.admitted);
-      stack.stalled = false;
+      stack.hasStalled = false;
       calls(20);
       stack.advance(2100);
       assert.equal(stateOf('a'), EjectionState.ejected);
@@ -208,7 +208,7 @@ describe('Outbound: endpoints', () => {
       start(['a', 'b', 'c', 'd']);
       for (const name of ['a', 'b']) fails(name, 13);
       calls(40);
-      assert.equal(out.upstream.ejections.ejected, 2);
+      assert.equal(out.cluster.ejections.ejected, 2);
       for (const name of ['c', 'd']) {
         stack.backend(name).mode = 'refuses';
         stack.backend(name).peer.socket.break();
@@ -216,7 +216,7 @@ describe('Outbound: endpoints', () => {
       stack.run();
       for (const name of ['a', 'b']) answers(name);
       for (const call of calls(10)) assert.equal(call.status, 0);
-      assert.equal(out.upstream.panics, 1);
+      assert.equal(out.cluster.panics, 1);
     });
   });
 
@@ -250,9 +250,9 @@ describe('Outbound: endpoints', () => {
         assert.equal(call.status, 0);
       }
       stack.advance(10_000);
-      assert.equal(out.upstream.ejections.ejected, 0);
+      assert.equal(out.cluster.ejections.ejected, 0);
       assert.deepEqual(
-        out.upstream.endpoints.map(({ eligible }) => eligible),
+        out.cluster.endpoints.map(({ eligible }) => eligible),
         [true, true],
       );
     });
@@ -347,7 +347,7 @@ describe('Outbound: endpoints', () => {
       update(['b', 'c']);
       for (const stream of stack.backend('a').requests) stream.fail(13);
       stack.run();
-      const { ejections } = out.upstream;
+      const { ejections } = out.cluster;
       assert.deepEqual([ejections.size, ejections.ejected, ejections.eligible], [2, 0, 2]);
     });
 
@@ -362,7 +362,7 @@ describe('Outbound: endpoints', () => {
       update(['b', 'c']);
       stack.backend('a').last.reply();
       stack.run();
-      const { ejections } = out.upstream;
+      const { ejections } = out.cluster;
       assert.deepEqual([ejections.size, ejections.ejected, ejections.eligible], [2, 0, 2]);
     });
 

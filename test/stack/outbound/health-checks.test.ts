@@ -6,7 +6,7 @@ import type { ActiveHealthConfig } from '../../../sidecar/config/model.js';
 import { FrameType, Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   addressOf,
   anUpstream,
   type Backend,
@@ -27,7 +27,7 @@ function aCheck(over: Partial<ActiveHealthConfig> = {}): ActiveHealthConfig {
 describe('Health checks', () => {
   let stack: Stack;
   let out: OutboundStack;
-  let app: App;
+  let app: Application;
   let backends: Backend[];
   /** How each answers a check. */
   let answers: Record<string, (stream: PeerStream) => void>;
@@ -54,7 +54,7 @@ describe('Health checks', () => {
   };
   const checksOf = (i: number): PeerStream[] =>
     backends[i]!.requests.filter((request) => request.header(':path') === CHECK);
-  const report = (i: number) => reportOf(out.upstream, out.upstream.endpoints[i]!, stack.clock.now());
+  const report = (i: number) => reportOf(out.cluster, out.cluster.endpoints[i]!, stack.clock.now());
   const metric = (name: string, labels: Record<string, string>): number | undefined => {
     const samples = stack.health.metrics().find((family) => family.name === name)?.samples ?? [];
     const found = samples.find(({ labels: has }) =>
@@ -90,7 +90,7 @@ describe('Health checks', () => {
     stack.advance(60_000);
     const n = checksOf(0).length;
     assert.ok(n >= 11 && n <= 14, `${n}`);
-    const [endpoint] = out.upstream.endpoints;
+    const [endpoint] = out.cluster.endpoints;
     assert.equal(endpoint!.attempts, 0);
     assert.equal(
       endpoint!.outcomes.reduce((sum, each) => sum + each, 0),
@@ -98,7 +98,7 @@ describe('Health checks', () => {
     );
     assert.equal(out.outbound.attempts, 0);
     assert.equal(
-      stack.relay.stats.calls.reduce((sum, { started }) => sum + started, 0),
+      stack.context.stats.calls.reduce((sum, { started }) => sum + started, 0),
       0,
     );
     assert.equal(metric('outrider_health_checks_total', { endpoint: endpoint!.label, result: 'passed' }), n);
@@ -275,7 +275,7 @@ describe('Health checks', () => {
       work({ ...untimed, service: 'digits', timeoutMs: 1000 }, 40);
       assert.equal(report(1).state, 'unhealthy');
       assert.equal(seconds(checksOf(1).at(-1)), 1);
-      assert.equal(out.upstream.sweep, null, 'nobody writes down what calls take');
+      assert.equal(out.cluster.sweep, null, 'nobody writes down what calls take');
     });
 
     it('wait a second again when there were no calls for a minute', () => {
@@ -288,7 +288,7 @@ describe('Health checks', () => {
     it('wait a second for who answers whatever its model does', () => {
       work({ ...untimed, kind: 'ping' }, 40);
       assert.equal(metric('outrider_health_check_timeout_seconds', { endpoint: 'a:1' }), 1);
-      assert.equal(out.upstream.sweep, null);
+      assert.equal(out.cluster.sweep, null);
     });
 
     it('find it out when it is frozen, after two such waits', () => {
@@ -415,8 +415,8 @@ describe('Health checks', () => {
       answers['a'] = (stream) => stream.reply(NOT_SERVING);
       stack.advance(60_000);
       assert.ok(checksOf(0).length - before <= 28, `${checksOf(0).length - before}`);
-      for (const { upstream } of [out, second, third])
-        assert.equal(reportOf(upstream, upstream.endpoints[0]!, stack.clock.now()).state, 'unhealthy');
+      for (const { cluster } of [out, second, third])
+        assert.equal(reportOf(cluster, cluster.endpoints[0]!, stack.clock.now()).state, 'unhealthy');
       assert.equal(metric('outrider_endpoint_healthy', { upstream: 'more-digits', endpoint: 'a:1' }), 0);
     });
 

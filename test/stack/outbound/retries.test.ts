@@ -5,7 +5,7 @@ import { FIRST_WINDOW, WIDE_WINDOW } from '../../../sidecar/transport/memory-bud
 import { ErrorCode, Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   anUpstream,
   aRoute,
   aSafeRoute,
@@ -18,7 +18,7 @@ import {
 describe('Outbound: another attempt', () => {
   let stack: Stack;
   let out: OutboundStack;
-  let app: App;
+  let app: Application;
 
   const start = (routes = [aSafeRoute()], over = {}, memoryBytes?: number): void => {
     stack = new Stack(memoryBytes === undefined ? {} : { memoryBytes });
@@ -135,7 +135,7 @@ describe('Outbound: another attempt', () => {
         stack.settle(first().reset(ErrorCode.refusedStream));
         stack.settle(second().reply());
         assert.equal(call.status, 0);
-        assert.equal(out.upstream.budget.granted, 0, 'it costs no budget');
+        assert.equal(out.cluster.budget.granted, 0, 'it costs no budget');
       });
 
       it(`follows a GOAWAY that leaves the stream out (idempotent: ${isSafe})`, () => {
@@ -177,7 +177,7 @@ describe('Outbound: another attempt', () => {
       stack.backend('b').answer = (stream) => stream.reply();
       for (let i = 0; i < 20; i++) app.call();
       stack.run();
-      const { endpoints } = out.upstream;
+      const { endpoints } = out.cluster;
       assert.deepEqual(
         endpoints.map(({ ejection }) => [ejection.state, ejection.consecutiveFaults]),
         [
@@ -264,7 +264,7 @@ describe('Outbound: another attempt', () => {
         stack.advance(288);
         stack.settle(answer(first()));
         assert.equal(wasRetried(), true, 'whatever `on` says');
-        assert.equal(out.upstream.endpoints[0]!.ejection.consecutiveFaults, 1);
+        assert.equal(out.cluster.endpoints[0]!.ejection.consecutiveFaults, 1);
         stack.advance(320);
         assert.deepEqual([call.status, call.reason], [4, 'attempt-timeout']);
         stack.assertIdle();
@@ -290,7 +290,7 @@ describe('Outbound: another attempt', () => {
       stack.run();
       stack.settle(second().reply());
       assert.equal(call.status, 0);
-      assert.equal(out.upstream.endpoints[0]!.ejection.consecutiveFaults, 0);
+      assert.equal(out.cluster.endpoints[0]!.ejection.consecutiveFaults, 0);
     });
 
     it('is the answer when no attempt is left', () => {
@@ -440,7 +440,7 @@ describe('Outbound: another attempt', () => {
       const body = Buffer.alloc(MIB, 'x');
       const call = stack.settle(app.call({ body }));
       assert.equal(first().bytes, MIB);
-      assert.ok(stack.relay.memory.held >= MIB);
+      assert.ok(stack.context.memory.held >= MIB);
       stack.settle(first().fail(14));
       assert.deepEqual(second().body, body);
       stack.settle(second().reply());
@@ -452,7 +452,11 @@ describe('Outbound: another attempt', () => {
       start();
       const call = stack.settle(app.call({ body: Buffer.alloc(MIB + 1) }));
       assert.equal(first().bytes, MIB + 1);
-      assert.equal(stack.relay.memory.held, WIDE_WINDOW - FIRST_WINDOW, 'the promise of a wide window only');
+      assert.equal(
+        stack.context.memory.held,
+        WIDE_WINDOW - FIRST_WINDOW,
+        'the promise of a wide window only',
+      );
       stack.settle(first().fail(14));
       assert.equal(call.status, 14);
       assert.equal(wasRetried(), false);
@@ -534,7 +538,7 @@ describe('Outbound: another attempt', () => {
     stack.settle(first().fail(14));
     assert.equal(call.status, 14);
     assert.equal(wasRetried(), false);
-    assert.equal(out.upstream.budget.refused, 1);
+    assert.equal(out.cluster.budget.refused, 1);
   });
 
   it('is told the time that is left when a connection breaks long after the last octet came', () => {

@@ -110,7 +110,7 @@ describe('Flow', () => {
     const app = stack.app(out.listener);
     const call = stack.settle(app.call({ body: BODY }));
     assert.ok(app.socket.delivered < 3 * MIB, `${app.socket.delivered} octets were taken from the caller`);
-    assert.ok(stack.relay.memory.held <= MIB * 1.1);
+    assert.ok(stack.context.memory.held <= MIB * 1.1);
     stack.settle(call.reset());
     stack.assertIdle();
   });

@@ -2,14 +2,20 @@
 import assert from 'node:assert/strict';
 import { continuation, Flag, headers, ping } from '../../kit/http2/h2-frames.js';
 import { encode, literal } from '../../kit/http2/hpack-lite.js';
-import { type App, anUpstream, aStreamRoute, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+import {
+  type Application,
+  anUpstream,
+  aStreamRoute,
+  type OutboundStack,
+  Stack,
+} from '../../kit/stack/stack.js';
 
 const PIECE = literal('a', 'b');
 
 describe('A peer that trickles', () => {
   let stack: Stack;
   let out: OutboundStack;
-  let app: App;
+  let app: Application;
 
   beforeEach(() => {
     stack = new Stack();
@@ -19,7 +25,7 @@ describe('A peer that trickles', () => {
   });
   afterEach(() => stack.close());
 
-  const stalls = (): number => stack.relay.stats.limits.get('stalled-frame') ?? 0;
+  const stalls = (): number => stack.context.stats.limits.get('stalled-frame') ?? 0;
 
   it('a header block that trickles, a frame every half second, is cut off, though another call goes on', () => {
     stack.settle(app.call({ body: null }));

@@ -2,19 +2,19 @@
 import assert from 'node:assert/strict';
 import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
 import { ping } from '../../kit/http2/h2-frames.js';
-import { type App, anUpstream, aRoute, Stack } from '../../kit/stack/stack.js';
+import { type Application, anUpstream, aRoute, Stack } from '../../kit/stack/stack.js';
 
 describe('The log of limits', () => {
   let stack: Stack;
   let lines: LogFields[];
-  let flood: (pings: number) => App;
+  let flood: (pings: number) => Application;
 
   beforeEach(() => {
     stack = new Stack();
     lines = [];
-    const quiet = stack.relay.logger;
+    const quiet = stack.context.logger;
     const warn = (fields: LogFields): void => void lines.push(fields);
-    (stack.relay as { logger: Logger }).logger = { ...quiet, warn };
+    (stack.context as { logger: Logger }).logger = { ...quiet, warn };
     stack.backend('a').answer = (stream) => stream.reply();
     const { listener } = stack.outbound(anUpstream(['a'], { routes: [aRoute()] }));
     flood = (pings) => {

@@ -5,7 +5,7 @@ import { FIRST_WINDOW, MemoryBudget, type MemoryHolder } from '../../../sidecar/
 import { data, Flag, FrameType, Setting, settingsOf } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   anInbound,
   anUpstream,
   aRoute,
@@ -121,7 +121,7 @@ describe('Memory that is short', () => {
 
   const SHUT = { settings: [[Setting.initialWindowSize, 0]] } as const;
   /** Answers of `bytes` to calls of `app`, as far as the windows let them come. */
-  const answers = (app: App, n: number, bytes: number): PeerStream[] => {
+  const answers = (app: Application, n: number, bytes: number): PeerStream[] => {
     const calls = stack.settle(Array.from({ length: n }, () => app.call()));
     for (const request of stack.backend('a').requests.slice(-n))
       request.begin().data(Buffer.alloc(bytes)).trailers(0);
@@ -137,11 +137,11 @@ describe('Memory that is short', () => {
     const hoarder = stack.app(out.listener, undefined, SHUT);
     const many: PeerStream[] = [];
     for (let i = 0; i < 20; i++) many.push(...answers(hoarder, 10, 60_000));
-    assert.ok(stack.relay.memory.used <= 4 * MIB, `${stack.relay.memory.used}`);
+    assert.ok(stack.context.memory.used <= 4 * MIB, `${stack.context.memory.used}`);
     assert.ok(ended(many) > 50, `${ended(many)} of 200 ended`);
     for (const call of many) if (call.isOver) assert.equal(call.resetCode, 11);
     assert.equal(ended(few), 0);
-    assert.equal(stack.relay.stats.shedCalls, ended(many));
+    assert.equal(stack.context.stats.shedCalls, ended(many));
     for (const call of few) call.credit(100_000);
     stack.run();
     for (const call of few) assert.equal(call.bytes, 60_000);
@@ -165,7 +165,7 @@ describe('Memory that is short', () => {
       for (let k = 0; k < 10; k++) begun.push(hoarder.call({ body: null }).data(Buffer.alloc(60_000)));
       stack.run();
     }
-    assert.ok(stack.relay.memory.used <= 4 * MIB, `${stack.relay.memory.used}`);
+    assert.ok(stack.context.memory.used <= 4 * MIB, `${stack.context.memory.used}`);
     const over = begun.filter((call) => call.isOver);
     assert.ok(over.length > 50, `${over.length} of 200 ended`);
     for (const call of over) assert.deepEqual([call.status, call.reason], [8, 'memory-budget']);
@@ -198,7 +198,7 @@ describe('Memory that is short', () => {
         [...new Set(calls.map(({ status, reason }) => `${status} ${reason}`))],
         ['0 undefined'],
       );
-      assert.equal(stack.relay.stats.shedCalls, 0);
+      assert.equal(stack.context.stats.shedCalls, 0);
     });
 
     it('a request that holds memory and sends nothing ends once another waits for it', () => {
@@ -264,7 +264,7 @@ describe('Memory that is short', () => {
 
   it('a tight budget gives peers a smaller window, in force from their acknowledgement on', () => {
     start(4 * MIB, [aStreamRoute({ idleTimeoutMs: 0 })]);
-    const windows = (app: App): (number | undefined)[] =>
+    const windows = (app: Application): (number | undefined)[] =>
       app.frames
         .filter(({ type, flags }) => type === FrameType.settings && (flags & Flag.ack) === 0)
         .map((each) => settingsOf(each).get(Setting.initialWindowSize));

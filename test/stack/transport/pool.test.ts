@@ -8,7 +8,7 @@ import { Pool } from '../../../sidecar/transport/pool.js';
 import { ErrorCode, FrameType, goaway, Setting, settings } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
-  type App,
+  type Application,
   addressOf,
   anUpstream,
   aRoute,
@@ -22,7 +22,7 @@ import {
 describe('The pool', () => {
   let stack: Stack;
   let out: OutboundStack;
-  let app: App;
+  let app: Application;
   let a: Backend;
 
   const prepare = (): void => {
@@ -33,7 +33,7 @@ describe('The pool', () => {
     out = stack.outbound(anUpstream(['a'], over));
     app = stack.app(out.listener);
   };
-  const pool = () => out.upstream.endpoints[0]!.pool;
+  const pool = () => out.cluster.endpoints[0]!.pool;
   const call = (options = {}): PeerStream => stack.settle(app.call(options));
   beforeEach(prepare);
   afterEach(() => stack.close());
@@ -55,7 +55,10 @@ describe('The pool', () => {
       const settings = DEFAULT_LOCAL_SETTINGS;
       const config = { connections: 1, ...none };
       a.mode = 'refuses';
-      const local = new Pool({ config, settings, dial, backoffMaxMs: 250, onChange: () => {} }, stack.relay);
+      const local = new Pool(
+        { config, settings, dial, backoffMaxMs: 250, onChange: () => {} },
+        stack.context,
+      );
       local.start();
       stack.advance(20_000);
       const gaps = at.slice(1).map((ms, i) => ms - at[i]!);
@@ -76,7 +79,7 @@ describe('The pool', () => {
       const gaps = at.slice(1).map((ms, i) => ms - at[i]!);
       assert.ok(gaps[0]! >= 60 && gaps[0]! < 120, `${gaps}`);
       assert.ok(gaps.at(-1)! > 3900 && gaps.at(-1)! < 6100, `${gaps}`);
-      assert.equal(stack.relay.wheel.size, 2, 'the next connect, and the guard of the caller');
+      assert.equal(stack.context.wheel.size, 2, 'the next connect, and the guard of the caller');
     });
 
     it('a waiting call brings the next connect forward', () => {
@@ -172,10 +175,10 @@ describe('The pool', () => {
       open({ routes: [aStreamRoute()] });
       const kept = call({ body: null });
       a.peer.socket.isCut = true;
-      stack.stalled = true;
+      stack.hasStalled = true;
       stack.advance(15_500);
       assert.equal(kept.isOver, false);
-      stack.stalled = false;
+      stack.hasStalled = false;
       stack.advance(10);
       assert.equal(kept.status, 14);
     });
@@ -186,7 +189,7 @@ describe('The pool', () => {
       call();
       stack.advance(30_000);
       assert.equal(a.peer.pings, 0);
-      assert.equal(stack.relay.wheel.size, 1, 'the guard of the caller’s connection alone');
+      assert.equal(stack.context.wheel.size, 1, 'the guard of the caller’s connection alone');
     });
   });
 
@@ -235,7 +238,7 @@ describe('The pool', () => {
         assert.equal(made.status, 0);
         assert.equal(a.last.body.toString(), 'question');
         assert.equal(a.last.header('grpc-previous-rpc-attempts'), undefined);
-        assert.equal(out.upstream.endpoints[0]!.attempts, 1);
+        assert.equal(out.cluster.endpoints[0]!.attempts, 1);
         stack.assertIdle();
       });
 
@@ -288,7 +291,7 @@ describe('The pool', () => {
           const good = answered(100);
           assert.ok(good >= 90, `${good} of 100 calls were answered`);
           assert.equal(a.open.length, 1);
-          assert.equal(stack.relay.stats.connectionsReplaced, 1);
+          assert.equal(stack.context.stats.connectionsReplaced, 1);
         });
       }
 
@@ -395,7 +398,7 @@ describe('The pool', () => {
     it('a new identity replaces every connection', () => {
       open({ pool: { connections: 2 } });
       const under = call();
-      stack.settle(refreshConnections(out.upstream));
+      stack.settle(refreshConnections(out.cluster));
       assert.equal(a.peers.length, 4);
       assert.equal(a.open.length, 3, 'one has a call yet');
       stack.settle(a.last.reply());
@@ -409,14 +412,14 @@ describe('The pool', () => {
       open({ pool: { connections: 2 } });
       const under = call();
       a.mode = 'refuses';
-      stack.settle(expireConnections(out.upstream));
+      stack.settle(expireConnections(out.cluster));
       assert.equal(pool().isConnected, false);
       assert.equal(a.open.length, 1, 'one has a call yet');
       stack.settle(a.last.reply());
       assert.equal(under.status, 0);
       assert.equal(a.open.length, 0);
       a.mode = 'accepts';
-      refreshConnections(out.upstream);
+      refreshConnections(out.cluster);
       stack.advance(100);
       assert.equal(pool().connectionCount, 2);
     });

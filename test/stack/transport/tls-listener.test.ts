@@ -83,7 +83,7 @@ describe('A TLS listener', () => {
           streams.push(stream);
         },
       },
-      { ...stack.relay, flushes: new FlushScheduler((fn) => void setImmediate(fn)) },
+      { ...stack.context, flushes: new FlushScheduler((fn) => void setImmediate(fn)) },
     );
     address = (await listener.listen()) as typeof address;
   });
@@ -119,7 +119,7 @@ describe('A TLS listener', () => {
     }
     const refused = secureClient();
     await until('it is refused', () => refused.destroyed);
-    assert.equal(stack.relay.stats.limits.get('connections'), 1);
+    assert.equal(stack.context.stats.limits.get('connections'), 1);
     sockets[0]!.destroy();
     await until('one is gone', () => listener.sessions.size === 2);
     secureClient();
@@ -134,7 +134,7 @@ describe('A TLS listener', () => {
     const refused = secureClient();
     await until('it is refused', () => refused.destroyed);
     assert.equal(listener.sessions.size, 0);
-    assert.equal(stack.relay.stats.limits.get('connections'), 1);
+    assert.equal(stack.context.stats.limits.get('connections'), 1);
   });
 
   describe('beside connections that say nothing', () => {
@@ -150,10 +150,10 @@ describe('A TLS listener', () => {
         await connected();
         assert.equal(listener.sessions.size, i);
       }
-      assert.deepEqual([...stack.relay.stats.limits], [['silent-connections', CROWD - SILENT + 1]]);
+      assert.deepEqual([...stack.context.stats.limits], [['silent-connections', CROWD - SILENT + 1]]);
       stack.clock.advance(5010);
       await until('the others have gone', () => crowd.every((each) => each.destroyed));
-      assert.equal(stack.relay.stats.limits.get('handshake-timeout'), SILENT - 1);
+      assert.equal(stack.context.stats.limits.get('handshake-timeout'), SILENT - 1);
       assert.equal(listener.sessions.size, 3);
     });
 
@@ -166,7 +166,7 @@ describe('A TLS listener', () => {
       }
       const refused = secureClient();
       await until('one too many is refused', () => refused.destroyed);
-      assert.deepEqual([...stack.relay.stats.limits], [['handshake-rate', 1]]);
+      assert.deepEqual([...stack.context.stats.limits], [['handshake-rate', 1]]);
     });
   });
 
@@ -203,7 +203,7 @@ describe('A TLS listener', () => {
       stack.clock.advance(EXPIRED_CALLS_MS + 10);
       stack.clock.advance(EXPIRED_CALLS_MS + 10);
       await until('it is closed', () => peer.isClosed);
-      assert.equal(stack.relay.stats.limits.get('expired-certificate'), 1);
+      assert.equal(stack.context.stats.limits.get('expired-certificate'), 1);
     });
 
     it('the connection of an expired certificate closes with the last of its calls', async () => {

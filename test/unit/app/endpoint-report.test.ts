@@ -18,7 +18,7 @@ describe('The latency of an endpoint beside its peers', () => {
   };
   const ratios = (): (number | undefined)[] => {
     const now = pool.stack.clock.now();
-    return reportsOf(pool.out.upstream, now).map(({ latencyRatio }) => latencyRatio);
+    return reportsOf(pool.out.cluster, now).map(({ latencyRatio }) => latencyRatio);
   };
 
   it('is what the latency detector judges, once there are calls enough, and gone with them', () => {
@@ -49,7 +49,7 @@ describe('The latency of an endpoint beside its peers', () => {
       open(latency);
       pool.load(100, 20);
       assert.deepEqual(ratios(), [undefined, undefined, undefined]);
-      assert.ok(reportsOf(pool.out.upstream, 0).every((report) => !('latencyRatio' in report)));
+      assert.ok(reportsOf(pool.out.cluster, 0).every((report) => !('latencyRatio' in report)));
       if (latency === undefined) pool.close();
     }
   });

@@ -29,7 +29,7 @@ describe('An upstream', () => {
     endpoints: endpoints.map((each, i) => ({ address: addressOf(`e${i}`), weight: 1, id: `e${i}`, ...each })),
   });
   const deps = (): ClusterDeps => ({
-    context: stack.relay,
+    context: stack.context,
     settings: DEFAULT_LOCAL_SETTINGS,
     dial: () => undefined,
   });

@@ -21,7 +21,7 @@ describe('The bounds of an upstream', () => {
   /** As much of a call as its bounds and its timer look at; it is in the timing wheel already. */
   const aCall = (): OutboundCall =>
     ({
-      startMs: stack.relay.nowMs,
+      startMs: stack.context.nowMs,
       breaker: null,
       hedge: null,
       deadlineMs: 0,
@@ -47,11 +47,11 @@ describe('The bounds of an upstream', () => {
       (config, cluster) =>
         makeCluster(
           config,
-          { context: stack.relay, settings: DEFAULT_LOCAL_SETTINGS, dial: () => stack.net.dial('a:1') },
+          { context: stack.context, settings: DEFAULT_LOCAL_SETTINGS, dial: () => stack.net.dial('a:1') },
           cluster,
         ),
     );
-    bounds = new CircuitBreaker('digits', clusters, stack.relay);
+    bounds = new CircuitBreaker('digits', clusters, stack.context);
   });
   afterEach(() => {
     bounds.takeWaiting();
@@ -103,7 +103,7 @@ describe('The bounds of an upstream', () => {
     assert.equal(bounds.waitingCalls, 1);
     assert.ok(bounds.leave(call));
     assert.equal(bounds.leave(call), false);
-    stack.relay.nowMs += MAX_WAIT_MS;
+    stack.context.nowMs += MAX_WAIT_MS;
     const refusal = told(bounds.waitForDiscovery(call));
     assert.equal(bounds.waitingCalls, 0);
     assert.match(refusal!, /^discovery-pending: .*discovery has not answered/);
@@ -114,6 +114,6 @@ describe('The bounds of an upstream', () => {
     for (const call of calls) bounds.waitForDiscovery(call);
     assert.deepEqual(bounds.takeWaiting(), calls);
     assert.equal(bounds.waitingCalls, 0);
-    assert.equal(stack.relay.memory.held, 0);
+    assert.equal(stack.context.memory.held, 0);
   });
 });

@@ -4,7 +4,7 @@ import { createLineWriter } from '../../../sidecar/runtime/log/logger.js';
 import { AccessLog } from '../../../sidecar/telemetry/access-log.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import {
-  type App,
+  type Application,
   anInbound,
   anUpstream,
   aRoute,
@@ -44,7 +44,7 @@ describe('the access log', () => {
       { instance: 'app-1' },
       { write: (text) => void texts.push(text) },
     );
-    stack.relay.recorder = new AccessLog(write, sampleRatio, 'app', stack.relay);
+    stack.context.recorder = new AccessLog(write, sampleRatio, 'app', stack.context);
   };
   const lines = (): Line[] => texts.map((text) => JSON.parse(text) as Line);
   const only = (): Line => {
@@ -54,7 +54,7 @@ describe('the access log', () => {
   afterEach(() => stack.close());
 
   describe('outbound', () => {
-    let app: App;
+    let app: Application;
     const start = (routes = [aRoute()], sampleRatio = 1, over = {}): void => {
       record(sampleRatio);
       app = stack.app(stack.outbound(anUpstream(['a', 'b'], { routes, ...over })).listener);
@@ -236,8 +236,8 @@ describe('the access log', () => {
     it('every call with a degraded response has a line', () => {
       start([aRoute()], 0);
       stack.settle(app.call());
-      const { recorder } = stack.relay;
-      stack.relay.recorder = {
+      const { recorder } = stack.context;
+      stack.context.recorder = {
         record: (call, status) =>
           recorder!.record(
             Object.assign(Object.create(call), { degraded: 'fallback; from=digits-small' }),
@@ -250,7 +250,7 @@ describe('the access log', () => {
 
     it('a call keeps no list of its attempts while there is no recorder', () => {
       start([aSafeRoute()]);
-      stack.relay.recorder = null;
+      stack.context.recorder = null;
       stack.settle(app.call());
       stack.settle(last('a').fail(14));
       stack.settle(last('b').reply());
@@ -260,7 +260,7 @@ describe('the access log', () => {
 
   describe('inbound', () => {
     let side: InboundStack;
-    let peer: App;
+    let peer: Application;
     const start = (over = {}): void => {
       record();
       side = stack.inbound(anInbound(over));

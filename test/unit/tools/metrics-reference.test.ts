@@ -52,7 +52,7 @@ describe('mesh-config/METRICS.md', () => {
     const { inbound } = stack.inbound(anInbound());
     stack.app(listener).call({ path: '/nobody/knows' });
     stack.run();
-    const { stats, memory } = stack.relay;
+    const { stats, memory } = stack.context;
     stats.countHandshakeFailure('no-identity');
     const counts = { rejectedReloads: 0, rotations: 0, leafSecondsLeft: 1 };
     const live = metricsOf({ stats, memory, outbounds: [outbound], inbound, ...counts });

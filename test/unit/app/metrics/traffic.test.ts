@@ -125,7 +125,7 @@ describe('The numbers of the mesh', () => {
     stack.backend('d').peer.socket.break();
     stack.run();
     stack.advance(70);
-    const states = out.upstream.endpoints.map((each) => reportOf(out.upstream, each, stack.clock.now()));
+    const states = out.cluster.endpoints.map((each) => reportOf(out.cluster, each, stack.clock.now()));
     assert.deepEqual(
       states.map(({ state }) => state),
       ['ejected', 'eligible', 'disconnected', 'connecting'],
@@ -136,6 +136,6 @@ describe('The numbers of the mesh', () => {
     stack.advance(30_000);
     stack.backend('a').answer = () => {};
     stack.settle(app.call());
-    assert.equal(reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now()).state, 'probing');
+    assert.equal(reportOf(out.cluster, out.cluster.endpoints[0]!, stack.clock.now()).state, 'probing');
   });
 });

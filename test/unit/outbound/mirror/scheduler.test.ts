@@ -9,7 +9,7 @@ describe('The desk of a mirror', () => {
 
   beforeEach(() => {
     stack = new Stack();
-    desk = new MirrorScheduler(stack.relay);
+    desk = new MirrorScheduler(stack.context);
     done = [];
   });
   afterEach(() => {
@@ -34,7 +34,7 @@ describe('The desk of a mirror', () => {
     assert.deepEqual(done, []);
     stack.advance(10);
     assert.deepEqual(done, ['copy', 'pair']);
-    assert.equal(stack.relay.wheel.size, 0);
+    assert.equal(stack.context.wheel.size, 0);
   });
 
   it('compares a little at a time', () => {
@@ -69,6 +69,6 @@ describe('The desk of a mirror', () => {
     desk.compare(task('pair'));
     desk.stop();
     assert.deepEqual(done, ['copy dropped', 'pair dropped']);
-    assert.equal(stack.relay.wheel.size, 0);
+    assert.equal(stack.context.wheel.size, 0);
   });
 });
