@@ -1,16 +1,15 @@
-/**
- * Begins to connect to endpoints, few at a time: hundreds of handshakes begun in one turn would hold up the calls of
- * others. A call that needs an endpoint before its turn connects to it at once.
- */
-
 import type { Clock } from '../runtime/time/clock.js';
 import { type TimingWheel, WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { Endpoint } from './endpoint.js';
 
-/** Begun in one turn, and how long until the next. */
+/** Connections begun at once, and the pause until the next, ms. */
 const AT_ONCE = 8;
 const PAUSE_MS = 4;
 
+/**
+ * Begins to connect to endpoints, 8 at once and then 8 every 4 ms: hundreds of handshakes begun together would hold up calls
+ * in flight. A call that needs an endpoint which still waits here connects to it at once.
+ */
 export class ConnectionWarmer extends WheelEntry {
   private queue: Endpoint[] = [];
   private begun = 0;

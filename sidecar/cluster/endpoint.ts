@@ -1,5 +1,3 @@
-/** One instance of an upstream: what balancing and ejection know of it, and its connections. */
-
 import { labelOf } from '../config/codecs/address.js';
 import type { Address, EndpointConfig, PoolConfig } from '../config/model.js';
 import { EndpointLoad } from '../core/balancing/balancer.js';
@@ -9,20 +7,21 @@ import { Ejection } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import type { Pool, PoolOptions } from '../transport/pool.js';
 
-/** An ejection that knows whose it is. */
+/** An ejection that knows its endpoint. */
 export class EndpointEjection extends Ejection {
   constructor(readonly endpoint: Endpoint) {
     super();
   }
 }
 
-/** Whom a connection is for: the mesh service that has to answer, in a datacenter when one is named. */
+/** What a connection has to reach: the mesh service, in a datacenter when one is named. */
 export interface Peer {
   readonly service: string;
   readonly datacenter?: string;
   readonly subset?: string;
 }
 
+/** One endpoint of a cluster: what balancing and ejection know of it, and its connections. */
 export class Endpoint extends EndpointLoad {
   readonly address: Address;
   readonly peer: Peer;
@@ -30,12 +29,12 @@ export class Endpoint extends EndpointLoad {
   priority: number;
   /** Where it is; empty: elsewhere. */
   locality: string;
-  /** Why the registry counsels against it; empty: it does not. */
+  /** Why Consul reports it as critical; empty: it does not. */
   critical: string;
   readonly ejection: EndpointEjection = new EndpointEjection(this);
-  /** Those it is judged among: the endpoints of its priority. Set when it joins them. */
+  /** The ejections of its priority. Set when it joins that. */
   ejections!: EjectionPool;
-  /** Set right after construction: the pool reports to the upstream, which owns both. */
+  /** Set right after construction: the pool reports to the cluster, which owns both. */
   pool!: Pool;
   /** What its connections keep to; may change while they stand. */
   limits!: PoolOptions & { config: PoolConfig };
@@ -73,7 +72,7 @@ export class Endpoint extends EndpointLoad {
   /** What was wrong with the last answer that was charged to it. */
   lastFlaw = '';
 
-  /** @param upstream the service it has to be where `config` names none. */
+  /** @param upstream the service that its certificate has to name where `config` names none. */
   constructor(config: EndpointConfig, upstream: string) {
     super();
     this.address = config.address;

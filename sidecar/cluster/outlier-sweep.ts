@@ -1,8 +1,3 @@
-/**
- * Looks at the endpoints of an upstream about once a second while it has traffic: lets the detectors judge, warms up who
- * is new, and gives less to who says that it is full. Between the looks it only writes down what calls bring.
- */
-
 import { MODEL_INFER } from '../codec/inference.js';
 import type { DetectorsConfig, SlowStartConfig, UpstreamConfig } from '../config/model.js';
 import { SlowStart } from '../core/balancing/slow-start.js';
@@ -21,23 +16,23 @@ import { OutputInspector } from './output-check/sampler.js';
 import type { PriorityLevel } from './priority-level.js';
 
 const EVERY_MS = 1_000;
-/** After this many looks without a call all windows are empty. */
-const LAST_LOOKS = 11;
-/** However full it says that it is, it gets this share of its weight: nobody would learn otherwise that it no longer is. */
+/** After this many sweeps without a call all windows are empty, and the sweep pauses. */
+const LAST_SWEEPS = 11;
+/** Least share of its weight that an endpoint keeps which refuses calls as full: without calls it could not show that it no longer is. */
 const LEAST_WHEN_FULL = 0.1;
 
 const view = new ModelView();
 
-/** What the upstream has to do with it. */
+/** The cluster as its sweep sees it. */
 export interface SweepTarget {
   readonly endpoints: readonly Endpoint[];
   readonly priorityLevels: readonly PriorityLevel[];
   /** Full endpoints get fewer calls by the balancer's own doing. */
   readonly feelsLoad: boolean;
-  /** Another one that answers, to compare with. */
+  /** Another eligible endpoint, to compare with. */
   peerOf(endpoint: Endpoint): Endpoint | undefined;
-  onVerdict(verdict: EjectionEvent, endpoint: Endpoint): void;
-  /** Shares of endpoints have changed all at once. */
+  onEjectionEvent(event: EjectionEvent, endpoint: Endpoint): void;
+  /** Weights of endpoints have changed. */
   onReweighed(): void;
 }
 
@@ -51,20 +46,24 @@ export interface RequestSample {
   model: Uint8Array | null;
 }
 
-/** Whether anything asks for it. */
+/** Whether a detector, slow start or a health check timed by calls needs the sweep. */
 export function needsSweep({ ejection, slowStart, health }: UpstreamConfig): boolean {
   return ejection.detectors !== undefined || slowStart !== undefined || isTimedByCalls(health);
 }
 
-/** Only these answers wait behind the work of the model. */
+/** The responses to these checks wait behind the work of the model, so that they are timed by its calls. */
 function isTimedByCalls(health: UpstreamConfig['health']): boolean {
   return health?.kind === 'grpc' && health.timeoutMs === undefined;
 }
 
+/**
+ * Examines the endpoints of a cluster once a second while it has traffic: runs the detectors, ends slow starts, and lowers the
+ * weight of endpoints that refuse calls as full. Between sweeps it only records what calls bring.
+ */
 export class OutlierSweep extends WheelEntry {
   /** Null: endpoints get their share at once. */
   private slowStart: SlowStartConfig | null = null;
-  /** Null: nobody looks at answers. */
+  /** Checks responses for invalid output; null: that detector is off. */
   inspector: OutputInspector | null = null;
   /** What health checks wait by; null: by what the file says, or there are none. */
   callTimes: CallTimes | null = null;
@@ -104,7 +103,7 @@ export class OutlierSweep extends WheelEntry {
     this.callTimes?.record(tookMs, nowMs);
     if (
       ejection.latencies !== null &&
-      // Who warms up is slow, and gets less for it already.
+      // An endpoint in slow start is slow, and gets fewer calls already.
       slowStart === null &&
       ejection.state === EjectionState.admitted &&
       startMs >= ejection.sinceMs
@@ -122,7 +121,7 @@ export class OutlierSweep extends WheelEntry {
     const { path } = headerViewOf(call.block);
     if (path !== MODEL_INFER) return classes.indexOf(path, NO_MODEL, 0, requestBytes, nowMs);
     if (model !== null) return classes.indexOf(path, model, model.length, requestBytes, nowMs);
-    // Whoever names no model is compared with his like; whoever could not be asked might be of any.
+    // A request without a model name is compared with requests of the same method and size.
     if (buffered === null || !view.read(buffered)) return -1;
     return classes.indexOf(path, view.octets, view.length, requestBytes, nowMs);
   }
@@ -134,13 +133,13 @@ export class OutlierSweep extends WheelEntry {
     if (view.read(call.buffered)) call.model = view.copy();
   }
 
-  /** A call ended, whatever came of it. */
+  /** A call ended, with success or not: the sweep goes on for as long as there are calls. */
   onEnd(nowMs: number): void {
     this.idleSweeps = 0;
     if (!this.isScheduled) this.context.wheel.add(this, nowMs + EVERY_MS);
   }
 
-  /** The endpoint has just come, or come back. */
+  /** The endpoint has just come, or recovered: slow start begins. */
   startSlowly(endpoint: Endpoint): void {
     this.resetLatencies();
     if (this.slowStart === null) return;
@@ -159,26 +158,26 @@ export class OutlierSweep extends WheelEntry {
     const now = this.context.clock.now();
     this.idleSweeps += 1;
     this.sweep(now);
-    if (this.idleSweeps < LAST_LOOKS && !this.isScheduled) this.context.wheel.add(this, now + EVERY_MS);
+    if (this.idleSweeps < LAST_SWEEPS && !this.isScheduled) this.context.wheel.add(this, now + EVERY_MS);
   }
 
   private sweep(now: number): void {
     const { endpoints, priorityLevels } = this.cluster;
     if (this.isAfterStall()) {
-      // What was measured while we stood still, or of all that had piled up, says nothing about anybody.
-      // What checks wait by may stay: too long a wait harms nobody.
+      // What was measured while the event loop stood still, or of the backlog after it, says nothing about an endpoint.
+      // The call times that health checks wait by stay: a wait that is too long does no harm.
       this.resetLatencies();
     } else {
       for (const { ejections } of priorityLevels)
-        ejections.sweep(now, (member, verdict) => {
+        ejections.sweep(now, (member, event) => {
           const endpoint = endpoints.find(({ ejection }) => ejection === member);
-          if (endpoint !== undefined) this.cluster.onVerdict(verdict, endpoint);
+          if (endpoint !== undefined) this.cluster.onEjectionEvent(event, endpoint);
         });
     }
     for (const endpoint of endpoints) this.updateWeight(endpoint, now);
   }
 
-  /** Or one look after that: the first may come before what had piled up has been worked off. */
+  /** Whether the event loop stood still before this sweep or the last one, which may have come before the backlog was worked off. */
   private isAfterStall(): boolean {
     const before = this.sawStall;
     this.sawStall = this.context.hasStalled();
@@ -222,7 +221,7 @@ export class OutlierSweep extends WheelEntry {
     for (const { ejection } of this.cluster.endpoints) ejection.latencies?.clear();
   }
 
-  /** What the warm ones that serve usually need: the median; 0 = unknown. */
+  /** Median latency of the eligible endpoints that are not in slow start, ms; 0 = unknown. */
   private peerLatencyMs(of: Endpoint): number {
     const known: number[] = [];
     for (const endpoint of this.cluster.endpoints) {

@@ -1,8 +1,3 @@
-/**
- * The endpoints of an upstream that have the same priority. They are judged among themselves: caps and panic are
- * theirs, and only one group gets traffic at a time.
- */
-
 import type { LocalityConfig } from '../config/model.js';
 import { type Shares, sharesOf } from '../core/balancing/locality.js';
 import type { EjectionSettings } from '../core/outlier/ejection.js';
@@ -10,6 +5,10 @@ import { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { CRITICAL_PRIORITY } from '../discovery/snapshot.js';
 import type { Endpoint } from './endpoint.js';
 
+/**
+ * The endpoints of a cluster that have the same priority. Ejection caps and panic count among them alone, and only one
+ * priority gets traffic at a time (Envoy's priority levels).
+ */
 export class PriorityLevel {
   endpoints: readonly Endpoint[] = [];
   readonly ejections: EjectionPool;
@@ -23,12 +22,12 @@ export class PriorityLevel {
     this.ejections = new EjectionPool(settings, random);
   }
 
-  /** The registry counsels against all of them. */
+  /** Consul reports all of them as critical. */
   get isCritical(): boolean {
     return this.priority >= CRITICAL_PRIORITY;
   }
 
-  /** Whether calls should go here rather than further down: somebody may take them, or will in a moment for the first time. */
+  /** Whether calls go here rather than to a lower priority: an endpoint may take them, or is about to connect for the first time. */
   get isUsable(): boolean {
     for (const endpoint of this.endpoints) {
       if (!(endpoint.weight > 0)) continue;
@@ -39,14 +38,14 @@ export class PriorityLevel {
     return false;
   }
 
-  /** Somebody here is connected, though a health check may speak against it. */
+  /** An endpoint is connected, though its health check may fail. */
   get isReachable(): boolean {
     return this.endpoints.some(({ weight, isConnected }) => weight > 0 && isConnected);
   }
 
   /**
-   * Writes down who may receive traffic; true when panic has just set in.
-   * @param isLastResort nobody may anywhere: the unhealthy that are connected are better than nobody.
+   * Sets `eligible` of each endpoint; true when panic has just set in.
+   * @param isLastResort no endpoint of any priority may be called: connected ones get calls though they are unhealthy.
    */
   updateEligible(isActive: boolean, isLastResort: boolean, locality?: LocalityConfig): boolean {
     for (const endpoint of this.endpoints) {
@@ -59,7 +58,7 @@ export class PriorityLevel {
     return this.isPanicking && !was;
   }
 
-  /** Of the eligible, those of our own locality go first. */
+  /** Of the eligible, those of the sidecar's own locality get the calls, as far as their capacity goes. */
   private preferLocal({ own, spillBelow }: LocalityConfig): void {
     let near = 0;
     let nearAll = 0;
@@ -75,9 +74,9 @@ export class PriorityLevel {
 
   private share(own: string, { near, far }: Shares): void {
     for (const endpoint of this.endpoints) {
-      const nearness = endpoint.locality === own ? near : far;
-      if (nearness === 0) endpoint.eligible = false;
-      endpoint.localityFactor = nearness === 0 ? 1 : nearness;
+      const factor = endpoint.locality === own ? near : far;
+      if (factor === 0) endpoint.eligible = false;
+      endpoint.localityFactor = factor === 0 ? 1 : factor;
       endpoint.updateEffectiveWeight();
     }
   }
@@ -100,7 +99,7 @@ export class PriorityLevel {
     return best;
   }
 
-  /** An endpoint that may take an attempt though calls go elsewhere by rule: the one with the least to do. */
+  /** An endpoint that may take an attempt although calls go to another priority or locality: the one with the fewest in flight. */
   failover(tried: readonly Endpoint[]): Endpoint | undefined {
     let best: Endpoint | undefined;
     for (const endpoint of this.endpoints) {

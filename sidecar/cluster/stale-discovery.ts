@@ -1,10 +1,4 @@
-/**
- * Connections that contradict the registry: it says that an endpoint is there, and nobody can connect to it. Says so,
- * the first time at once, then ever less often while nothing gets better, so that the registry is asked again and not
- * worn out.
- */
-
-/** Failed connects in a row at one endpoint that make the registry doubtful, though others answer. */
+/** Failed connects in a row at one endpoint that make discovery doubtful, though others answer. */
 const FAILURES = 3;
 const FIRST_WAIT_MS = 5_000;
 const MAX_WAIT_MS = 300_000;
@@ -15,13 +9,17 @@ export interface Reached {
   readonly failures: number;
 }
 
+/**
+ * Reports connections that contradict discovery: it names an endpoint, and no connection to it can be made. Reports at once,
+ * then after 5 s, doubling to 300 s while nothing changes, so that the registry is asked again and not overloaded.
+ */
 export class StaleDiscovery {
-  /** Who wants to hear of it; absent while nobody does. */
+  /** Called with the reason, one sentence for logs; undefined: nothing listens. */
   listener: ((why: string) => void) | undefined;
   private nextMs = Number.NEGATIVE_INFINITY;
   private waitMs = FIRST_WAIT_MS;
 
-  /** A connect at `failed` came to nothing; `all` are those the registry vouches for. */
+  /** A connect to `failed` has failed; `all` are the endpoints that discovery names. */
   onFailure(failed: Reached, all: readonly Reached[], why: string, nowMs: number): void {
     if (this.listener === undefined) return;
     if (failed.failures < FAILURES && !all.every((each) => !each.isConnected && each.failures > 0)) return;
@@ -31,7 +29,7 @@ export class StaleDiscovery {
     this.listener(why);
   }
 
-  /** The registry said something new. */
+  /** Discovery has said something new: the next contradiction is reported at once. */
   reset(): void {
     this.nextMs = Number.NEGATIVE_INFINITY;
     this.waitMs = FIRST_WAIT_MS;

@@ -37,7 +37,7 @@ function sweepTargetOf(cluster: Cluster): SweepTarget {
       const peer = cluster.balancer.pick(cluster.active, [endpoint], cluster.context.clock.now());
       return peer === endpoint ? undefined : peer;
     },
-    onVerdict: (event, endpoint) => onEjectionEvent(cluster, event, endpoint),
+    onEjectionEvent: (event, endpoint) => onEjectionEvent(cluster, event, endpoint),
     onReweighed: () => cluster.balancer.reweighed?.(),
   };
 }

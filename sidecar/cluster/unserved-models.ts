@@ -1,8 +1,3 @@
-/**
- * Models that replicas lately said they do not serve. A call to one that no replica serves is not tried again:
- * no retry could be answered, and what the retries of an upstream may spend is for calls that another replica can save.
- */
-
 import type { Endpoint } from './endpoint.js';
 
 /** A word counts for so long: a model that comes back is found by then. */
@@ -10,6 +5,10 @@ const KEPT_MS = 2_000;
 /** Models remembered; of more, those that are new are not. */
 const MOST_MODELS = 256;
 
+/**
+ * Models that endpoints lately said they do not serve, each for 2 s. A call to one that no endpoint serves is not tried again,
+ * so that the retry budget is left for calls that another endpoint can answer.
+ */
 export class UnservedModels {
   /** By model: until when the word of each endpoint counts. */
   private readonly byModel = new Map<string, Map<Endpoint, number>>();

@@ -1,8 +1,3 @@
-/**
- * What is known of one upstream, put to work: its clusters, and which of them a call goes to. Without traffic rules
- * there is one, and calls look no further (`plain`).
- */
-
 import { labelOf } from '../config/codecs/address.js';
 import type { Address, UpstreamConfig } from '../config/model.js';
 import { EjectionState } from '../core/outlier/ejection.js';
@@ -11,13 +6,17 @@ import { type ClusterSnapshot, MAIN_CLUSTER, type UpstreamSnapshot } from '../di
 import type { Cluster } from './cluster.js';
 import { retireCluster, updateCluster } from './membership.js';
 
-/** Makes the upstream of one cluster. `config` has the cluster's endpoints and limits. */
+/** Makes one cluster of an upstream. `config` has the cluster's endpoints and limits. */
 export type MakeCluster = (config: UpstreamConfig, cluster: string) => Cluster;
 
 const ONE_ROUTE: readonly TrafficRoute[] = [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }];
 
+/**
+ * The clusters of one upstream and its traffic rules: which cluster a call goes to. Without rules there is one cluster, and
+ * calls look no further (`onlyCluster`).
+ */
 export class Upstream {
-  /** Where every call goes, when nothing has to be decided for it. */
+  /** Where every call goes; null: rules, a ring hash or a limit decide for each call. */
   onlyCluster: Cluster | null;
   /** Metadata key that calls stick by, by cluster. */
   private hashKeys = new Map<Cluster, string>();
@@ -43,10 +42,10 @@ export class Upstream {
     return [...this.byName.values()];
   }
 
-  /** Moves when calls may have to be directed anew. */
+  /** Grows when calls may have to be routed anew. */
   version = 0;
 
-  /** Takes over what discovery found out, whole. */
+  /** Takes over all that discovery found out. */
   apply(knowledge: UpstreamSnapshot): void {
     this.snapshot = knowledge;
     const before = new Map(this.byName);
@@ -61,7 +60,7 @@ export class Upstream {
     this.refresh();
   }
 
-  /** Takes over a changed file. What discovery found out stays in force until it says otherwise. */
+  /** Takes over a changed configuration. What discovery found out stays in force until it says otherwise. */
   update(config: UpstreamConfig): void {
     const wasFound = this.config.consul !== undefined;
     this.config = config;
@@ -81,20 +80,20 @@ export class Upstream {
     }
   }
 
-  private take(known: Cluster | undefined, name: string, cluster: ClusterSnapshot): Cluster {
-    let upstream = known;
-    if (cluster.endpoints === undefined && upstream !== undefined) {
+  private take(known: Cluster | undefined, name: string, found: ClusterSnapshot): Cluster {
+    let cluster = known;
+    if (found.endpoints === undefined && cluster !== undefined) {
       // Not known at the moment: what it had is better than nothing.
-      updateCluster(upstream, { ...this.configOf(cluster), endpoints: upstream.endpoints.map(configOf) });
-      upstream.isKnown = upstream.endpoints.length > 0;
+      updateCluster(cluster, { ...this.configOf(found), endpoints: cluster.endpoints.map(configOf) });
+      cluster.isKnown = cluster.endpoints.length > 0;
     } else {
-      const config = this.configOf(cluster);
-      if (upstream === undefined) upstream = this.make(config, name);
-      else updateCluster(upstream, config);
-      upstream.isKnown = cluster.endpoints !== undefined;
+      const config = this.configOf(found);
+      if (cluster === undefined) cluster = this.make(config, name);
+      else updateCluster(cluster, config);
+      cluster.isKnown = found.endpoints !== undefined;
     }
-    upstream.maxInFlight = cluster.maxInFlight ?? Number.POSITIVE_INFINITY;
-    return upstream;
+    cluster.maxInFlight = found.maxInFlight ?? Number.POSITIVE_INFINITY;
+    return cluster;
   }
 
   private configOf(cluster: ClusterSnapshot): UpstreamConfig {
@@ -111,10 +110,10 @@ export class Upstream {
     this.version++;
     this.hashKeys = new Map();
     const { balance } = this.config;
-    for (const [name, upstream] of this.byName) {
+    for (const [name, cluster] of this.byName) {
       const found = this.snapshot?.clusters.get(name)?.hashKey;
       const key = found ?? (balance.kind === 'ring-hash' ? balance.key : undefined);
-      if (key !== undefined) this.hashKeys.set(upstream, key);
+      if (key !== undefined) this.hashKeys.set(cluster, key);
     }
     this.onlyCluster = this.findOnlyCluster();
     this.wire();
@@ -124,10 +123,10 @@ export class Upstream {
     const [route] = this.routes;
     if (route === undefined || this.routes.length > 1 || route.split.length > 1) return null;
     if (route.match !== undefined || route.timeoutMs !== undefined || route.retry !== undefined) return null;
-    const upstream = this.byName.get(route.split[0]!.cluster);
-    if (upstream === undefined || upstream.maxInFlight !== Number.POSITIVE_INFINITY) return null;
-    if (this.config.balance.kind === 'ring-hash' || this.hashKeys.has(upstream)) return null;
-    return upstream;
+    const cluster = this.byName.get(route.split[0]!.cluster);
+    if (cluster === undefined || cluster.maxInFlight !== Number.POSITIVE_INFINITY) return null;
+    if (this.config.balance.kind === 'ring-hash' || this.hashKeys.has(cluster)) return null;
+    return cluster;
   }
 
   /** Whether a rule asks for attempts after failures. */
@@ -145,9 +144,9 @@ export class Upstream {
     return this.byName.get(drawCluster(route, random));
   }
 
-  /** The metadata key that calls of `upstream` stick by. */
-  hashKeyOf(upstream: Cluster): string | undefined {
-    return this.hashKeys.get(upstream);
+  /** The metadata key that calls of `cluster` stick by. */
+  hashKeyOf(cluster: Cluster): string | undefined {
+    return this.hashKeys.get(cluster);
   }
 
   /** Why calls may not get through yet; undefined once an endpoint has been reached. */
@@ -164,8 +163,8 @@ export class Upstream {
   /** Whether an endpoint of this address is connected and not ejected. */
   isAnswering(address: Address): boolean {
     const label = labelOf(address);
-    for (const upstream of this.byName.values()) {
-      const ejection = upstream.find(label)?.ejection;
+    for (const cluster of this.byName.values()) {
+      const ejection = cluster.find(label)?.ejection;
       if (ejection?.isAvailable === true && ejection.state === EjectionState.admitted) return true;
     }
     return false;
@@ -180,8 +179,8 @@ export class Upstream {
   private wire(): void {
     const { staleListener } = this;
     if (staleListener === undefined) return;
-    for (const [name, upstream] of this.byName)
-      upstream.staleDiscovery.listener = (why) => staleListener(name, why);
+    for (const [name, cluster] of this.byName)
+      cluster.staleDiscovery.listener = (why) => staleListener(name, why);
   }
 }
 

@@ -86,6 +86,7 @@ export interface CallObserver {
   onFinish(call: OutboundCall, status: number): void;
 }
 
+/** A call of the local application: what its way through its upstream needs beside the record of every call. */
 export class OutboundCall extends RelayedCall {
   match!: Match;
   cluster!: Cluster;
@@ -95,8 +96,9 @@ export class OutboundCall extends RelayedCall {
   methodState: MethodState | null = null;
   fallback: FallbackState | null = null;
   observer: CallObserver | null = null;
-  /** It waits for the rest of its request, to be an ejected endpoint's trial; it has done so. */
+  /** It waits for the rest of its request before its first attempt. */
   isWaiting = false;
+  /** It has waited once, to be the probe of an ejected endpoint. */
   hasWaited = false;
   /** The model that it names (model-view.ts), where that was noted before the request was let go. */
   model: Uint8Array | null = null;
@@ -104,7 +106,7 @@ export class OutboundCall extends RelayedCall {
   fingerprint = '';
   /** A model process crashed with it inside, or would: it goes nowhere else. */
   hasCrashed = false;
-  /** Metadata that we add: to copies of other calls. */
+  /** Metadata added to the request of a mirrored copy; null: the call is no copy. */
   marker: HeaderField | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */
   breaker: CircuitBreakerLimits | null = null;
@@ -150,6 +152,7 @@ export class OutboundCall extends RelayedCall {
   }
 }
 
+/** One attempt of an outbound call at one endpoint, and the class of its end. */
 export class OutboundAttempt extends Attempt {
   /** Attempts of the call before it, for `grpc-previous-rpc-attempts` (gRFC A6). */
   readonly number: number;
@@ -157,7 +160,7 @@ export class OutboundAttempt extends Attempt {
   isLimitTold = false;
   /** What `classifyAttempt` made of its end: `AttemptTrait`s and the outcome; 0 while it runs. */
   traits = 0;
-  /** What the endpoint needed, ms, once it has ended; UNKNOWN_DURATION: nobody can tell. */
+  /** What the endpoint needed, ms, once it has ended; UNKNOWN_DURATION: it cannot be told. */
   tookMs = -1;
 
   constructor(

@@ -1,8 +1,3 @@
-/**
- * What is remembered of the calls of one method whose route hedges or falls back: latencies, how the primary fares, and
- * the last good answers. Routes that do neither need none of it.
- */
-
 import type { Cluster } from '../cluster/cluster.js';
 import type { FallbackConfig, HedgeConfig, RouteConfig } from '../config/model.js';
 import { Hedge } from '../core/retry/hedging.js';
@@ -14,6 +9,10 @@ import type { CallStats } from '../telemetry/call-stats.js';
 
 const NO_CHAIN: readonly FallbackConfig[] = [];
 
+/**
+ * What is remembered of the calls of one method whose route hedges or falls back: latencies, how the primary fares, and the
+ * last good responses. Methods whose route does neither have none.
+ */
 export class MethodState {
   hedging: HedgeConfig | null = null;
   readonly hedge = new Hedge();
@@ -38,7 +37,7 @@ export class MethodState {
     this.primaryBreaker = new PrimaryBreaker(random);
   }
 
-  /** Takes over the route as it is now. */
+  /** Takes over the route of a changed configuration. */
   configure(config: RouteConfig, caches: ResponseCaches): void {
     if (config === this.config) return;
     this.config = config;
@@ -47,7 +46,7 @@ export class MethodState {
     this.responseCache = caches.of(this.chain);
   }
 
-  /** What calls of this method to one set of endpoints take. */
+  /** Latencies of this method at one cluster; those of retired clusters are dropped. */
   latenciesOf(upstream: Cluster): Percentile {
     if (upstream === this.recentOf) return this.recent!;
     let found = this.latencies.get(upstream);
@@ -101,6 +100,7 @@ class ResponseCaches {
   }
 }
 
+/** The state of every method of one upstream that needs one, and the response caches of its routes. */
 export class MethodStates {
   private readonly byStats = new Map<CallStats, MethodState>();
   private readonly caches = new ResponseCaches();
@@ -125,12 +125,12 @@ export class MethodStates {
   }
 
   of({ stats, plan }: Match): MethodState {
-    let care = this.byStats.get(stats);
-    if (care === undefined) {
-      care = new MethodState(stats, this.random);
-      this.byStats.set(stats, care);
+    let state = this.byStats.get(stats);
+    if (state === undefined) {
+      state = new MethodState(stats, this.random);
+      this.byStats.set(stats, state);
     }
-    care.configure(plan.config, this.caches);
-    return care;
+    state.configure(plan.config, this.caches);
+    return state;
   }
 }

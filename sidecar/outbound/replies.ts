@@ -10,13 +10,17 @@ export function failureOf(call: OutboundCall, attempt: OutboundAttempt): Failure
   return { reply: localReplyFor(attempt, attempt.endpoint.label, limitMs), attempt };
 }
 
-/** @param missing what the call waited for; empty: it did not wait. */
+/**
+ * The reply to a call whose deadline has passed.
+ * @param missing what the call waited for; empty: it did not wait.
+ */
 export function deadlineReply(call: OutboundCall, missing: string): LocalReply {
   const limitMs = Math.round(call.deadlineMs - call.startMs);
   const reply = makeLocalReply(LocalReplyReasons.deadlineExceeded, { limitMs });
   return missing === '' ? reply : { ...reply, message: `${reply.message} while waiting for ${missing}` };
 }
 
+/** The reply to a stream without a frame in either direction for its idle timeout. */
 export function idleReply({ plan }: OutboundCall): LocalReply {
   return makeLocalReply(LocalReplyReasons.idleTimeout, { limitMs: plan.idleTimeoutMs });
 }

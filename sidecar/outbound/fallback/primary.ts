@@ -73,7 +73,7 @@ export function fallBack(
   return Next.handled;
 }
 
-/** The primary answered well: its breaker is told, and the response is kept where a step may need it. */
+/** The primary answered well: its breaker counts a success, and the response is kept where a step may need it. */
 export function recordPrimaryResponse(call: OutboundCall, attempt: OutboundAttempt): void {
   const { responseCache } = call.methodState!;
   recordPrimarySuccess(call);
@@ -86,7 +86,7 @@ export function recordPrimaryStream(call: OutboundCall): void {
   if (!call.fallback!.isRecorded) recordPrimarySuccess(call);
 }
 
-/** The deadline has passed, and no fallback can help: the primary's breaker is told where its endpoint was at fault. */
+/** The deadline has passed, and no fallback can help: the primary's breaker counts a failure where its endpoint was at fault. */
 export function recordPrimaryDeadline(call: OutboundCall): void {
   const { attempt, methodState } = call;
   if (attempt === null || methodState === null || methodState.chain.length === 0) return;

@@ -1,9 +1,3 @@
-/**
- * A call that is copied, and its copy. The request is kept beside the call, within the budget of memory; when the call is
- * over, its copy is made as a call of its own to the other upstream, whose caller is nobody: what comes back is kept until
- * it has been compared. The call itself never waits for any of it.
- */
-
 import { MODEL_INFER } from '../../codec/inference.js';
 import type { MirrorConfig } from '../../config/model.js';
 import { Status, statusName } from '../../core/outcome/status.js';
@@ -17,18 +11,22 @@ import type { MirrorScheduler, MirrorTask } from './scheduler.js';
 import { type MirrorTarget, makeShadow, ShadowObserver, sendShadow } from './shadow-call.js';
 import type { MirrorStats } from './stats.js';
 
-/** Copies leave at least this share of the budget to calls. */
+/** Copies leave at least this share of the memory budget to calls. */
 const SHARE_FOR_CALLS = 0.5;
 const OVERHEAD_BYTES = 512;
 const NOTHING = Buffer.alloc(0);
 
-/** The call whose copy is to be made. */
+/**
+ * A call that is mirrored. Its request is held beside the call, within the memory budget; when the call is over, a copy is
+ * made as a call of its own to the other upstream, and both responses are held until they are compared. The call itself
+ * never waits for any of it.
+ */
 export class MirroredCall implements CallObserver, MirrorTask {
   /** All of the request; null: it is empty, or not held. */
   private request: ChunkList | null = null;
   private isHeld = false;
   private heldBytes = 0;
-  /** Of the call; null: it is empty, or not whole. */
+  /** The response of the call; null: it is empty, or not whole. */
   private answer: ChunkList | null = null;
   private answerBytes = 0;
   private isWhole = false;
@@ -40,9 +38,9 @@ export class MirroredCall implements CallObserver, MirrorTask {
 
   constructor(
     private readonly config: MirrorConfig,
-    private readonly counts: MirrorStats,
+    private readonly stats: MirrorStats,
     private readonly scheduler: MirrorScheduler,
-    private readonly place: MirrorTarget,
+    private readonly target: MirrorTarget,
     private readonly block: HeaderBlock,
   ) {}
 
@@ -63,11 +61,11 @@ export class MirroredCall implements CallObserver, MirrorTask {
   }
 
   onFinish(call: OutboundCall, status: number): void {
-    const { counts } = this;
+    const { stats } = this;
     const isCancelled = status === Status.CANCELLED && call.reason === '' && !this.isWhole;
     if (!this.isHeld || isCancelled) {
-      this.letGo();
-      return counts.skip(isCancelled ? 'cancelled' : this.isShort ? 'memory' : 'not-held');
+      this.releaseRequest();
+      return stats.skip(isCancelled ? 'cancelled' : this.isShort ? 'memory' : 'not-held');
     }
     this.status = status;
     this.isDegraded = call.degraded !== '';
@@ -78,31 +76,30 @@ export class MirroredCall implements CallObserver, MirrorTask {
 
   /** Sends the copy. */
   run(): void {
-    const { counts, place, request } = this;
-    if (counts.inFlight >= this.config.maxInFlight) {
-      this.letGo();
-      this.letAnswerGo();
-      return counts.skip('busy');
+    const { stats, target, request } = this;
+    if (stats.inFlight >= this.config.maxInFlight) {
+      this.releaseRequest();
+      this.releaseAnswer();
+      return stats.skip('busy');
     }
-    counts.sent++;
-    counts.inFlight++;
-    counts.tally.started++;
-    counts.tally.inFlight++;
-    const copy = makeShadow(this.scheduler.context, place, this.block, counts.tally, request === null);
+    stats.sent++;
+    stats.inFlight++;
+    stats.calls.begin();
+    const copy = makeShadow(this.scheduler.context, target, this.block, stats.calls, request === null);
     copy.observer = new ShadowObserver((...end) => this.compare(copy, ...end));
-    // The copy counts what it keeps itself.
-    this.letGo();
+    // The copy reserves memory for its request itself.
+    this.releaseRequest();
     for (let i = 0; request !== null && i < request.count; i++) {
       const { buffer, start, end } = request.at(i);
       copy.onData(copy.stream, buffer, start, end, i === request.count - 1);
     }
-    sendShadow(copy, place);
+    sendShadow(copy, target);
   }
 
   drop(): void {
-    this.letGo();
-    this.letAnswerGo();
-    this.counts.skip('cancelled');
+    this.releaseRequest();
+    this.releaseAnswer();
+    this.stats.skip('cancelled');
   }
 
   private hold(bytes: number): boolean {
@@ -111,13 +108,13 @@ export class MirroredCall implements CallObserver, MirrorTask {
     return true;
   }
 
-  private letGo(): void {
+  private releaseRequest(): void {
     if (this.heldBytes > 0) this.scheduler.context.memory.release(this.heldBytes);
     this.heldBytes = 0;
     this.request = null;
   }
 
-  /** Until it is compared. What there is no room for is not compared. */
+  /** Holds the response until it is compared; one that there is no room for is not compared. */
   private holdAnswer(): void {
     if (!this.isWhole || !this.isCompared) return;
     const bytes = costOf(this.answer);
@@ -130,38 +127,38 @@ export class MirroredCall implements CallObserver, MirrorTask {
     this.answer = null;
   }
 
-  private letAnswerGo(): void {
+  private releaseAnswer(): void {
     if (this.answerBytes > 0) this.scheduler.context.memory.release(this.answerBytes);
     this.answerBytes = 0;
   }
 
-  /** Whether its answer is one that can be compared. */
+  /** Whether the response is a ModelInfer message, which can be compared. */
   private get isCompared(): boolean {
-    return this.status === Status.OK && this.place.path === MODEL_INFER && !this.isDegraded;
+    return this.status === Status.OK && this.target.path === MODEL_INFER && !this.isDegraded;
   }
 
-  /** The copy is over. `answer`: as of the call; `isWhole`: it is all there. */
+  /** The copy is over. `answer`: its response, complete where `isWhole`. */
   private compare(copy: OutboundCall, status: number, answer: ChunkList | null, isWhole: boolean): void {
-    const { counts, scheduler } = this;
+    const { stats, scheduler } = this;
     const now = scheduler.context.nowMs;
-    this.letAnswerGo();
-    counts.inFlight--;
-    counts.took(now - copy.startMs - this.tookMs);
-    if (this.isDegraded) return counts.skipComparison('degraded');
+    this.releaseAnswer();
+    stats.inFlight--;
+    stats.took(now - copy.startMs - this.tookMs);
+    if (this.isDegraded) return stats.skipComparison('degraded');
     if (status !== this.status) {
       const reason = copy.reason === '' ? '' : ` (${copy.reason})`;
       const why = `the copy ended with ${statusName(status)}${reason}, the call with ${statusName(this.status)}`;
-      return counts.disagree('status', why, now);
+      return stats.disagree('status', why, now);
     }
-    if (!this.isCompared) return counts.agree();
-    if (!this.isWhole || !isWhole) return counts.skipComparison(this.isShort ? 'memory' : 'too-large');
-    const pair = new ResponsePair(this.answer, answer, this.config.tolerance, counts, scheduler);
-    if (!isRoomIn(scheduler.context.memory, pair.bytes)) return counts.skipComparison('memory');
+    if (!this.isCompared) return stats.agree();
+    if (!this.isWhole || !isWhole) return stats.skipComparison(this.isShort ? 'memory' : 'too-large');
+    const pair = new ResponsePair(this.answer, answer, this.config.tolerance, stats, scheduler);
+    if (!isRoomIn(scheduler.context.memory, pair.bytes)) return stats.skipComparison('memory');
     if (!scheduler.compare(pair)) pair.drop();
   }
 }
 
-/** Two answers that are to be compared. */
+/** Two responses that wait to be compared. */
 class ResponsePair implements MirrorTask {
   readonly bytes: number;
 
@@ -169,38 +166,38 @@ class ResponsePair implements MirrorTask {
     private readonly call: ChunkList | null,
     private readonly copy: ChunkList | null,
     private readonly tolerance: number,
-    private readonly counts: MirrorStats,
-    private readonly desk: MirrorScheduler,
+    private readonly stats: MirrorStats,
+    private readonly scheduler: MirrorScheduler,
   ) {
     this.bytes = costOf(call) + costOf(copy);
   }
 
   run(): void {
-    const { counts, desk } = this;
-    desk.context.memory.release(this.bytes);
+    const { stats, scheduler } = this;
+    scheduler.context.memory.release(this.bytes);
     const found = compareResponses(
       this.call?.whole() ?? NOTHING,
       this.copy?.whole() ?? NOTHING,
       this.tolerance,
     );
-    if (found.kind === 'not-compared') return counts.skipComparison(found.why);
-    if (found.argmax !== undefined) counts.argmax[found.argmax ? 'same' : 'other']++;
-    if (found.kind === 'same') counts.agree();
-    else counts.disagree(found.about, found.why, desk.context.nowMs);
+    if (found.kind === 'not-compared') return stats.skipComparison(found.why);
+    if (found.argmax !== undefined) stats.argmax[found.argmax ? 'same' : 'other']++;
+    if (found.kind === 'same') stats.agree();
+    else stats.disagree(found.about, found.why, scheduler.context.nowMs);
   }
 
   drop(): void {
-    this.desk.context.memory.release(this.bytes);
-    this.counts.skipComparison('busy');
+    this.scheduler.context.memory.release(this.bytes);
+    this.stats.skipComparison('busy');
   }
 }
 
-/** Takes `bytes` of what copies may have of the budget. */
+/** Reserves `bytes` of the share of the memory budget that copies may have. False: there is no room. */
 function isRoomIn(memory: MemoryBudget, bytes: number): boolean {
   return memory.held + bytes <= memory.limit * (1 - SHARE_FOR_CALLS) && memory.reserve(bytes);
 }
 
-/** What holding them costs: slices pin the reads they came from, or are copies. */
+/** Octets of memory that holding them costs: a slice pins the whole read buffer it is part of. */
 function costOf(pieces: ChunkList | null): number {
   let bytes = OVERHEAD_BYTES;
   for (let i = 0; pieces !== null && i < pieces.count; i++) bytes += pieces.at(i).buffer.buffer.byteLength;

@@ -1,16 +1,10 @@
-/**
- * The work of mirroring, apart from the calls it is about: copies are sent and answers compared in later turns of the
- * event loop, a little at a time. Comparing has a share of each second; what does not fit waits, and what cannot wait is
- * left out.
- */
-
 import { WheelTimer } from '../../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 
 /** Something to be done later. */
 export interface MirrorTask {
   run(): void;
-  /** It will not be done. */
+  /** It will not be done: releases what it holds. */
   drop(): void;
 }
 
@@ -22,6 +16,10 @@ const MAX_WAITING = 64;
 /** A copy begins this long after the call it is a copy of. */
 const PAUSE_MS = 1;
 
+/**
+ * Sends copies and compares responses outside the turn of the call they belong to, a little at a time: comparing has 20 ms of
+ * each second and 2 ms at once. What does not fit waits, and what cannot wait is dropped.
+ */
 export class MirrorScheduler {
   private sending: MirrorTask[] = [];
   private comparing: MirrorTask[] = [];
@@ -63,7 +61,7 @@ export class MirrorScheduler {
       this.leftMs -= took;
     }
     if (this.comparing.length === 0) return;
-    // What is owed is earned first.
+    // Time that was overdrawn is earned back first.
     const waitMs = this.leftMs > 0 ? PAUSE_MS : (1 - this.leftMs) * (1000 / COMPARE_MS_PER_S);
     this.arm(context.nowMs + waitMs);
   }

@@ -1,8 +1,3 @@
-/**
- * The copy of a call: a call of its own to the other upstream, whose caller is nobody. It is sent once, bounded in time,
- * and what comes back is taken and goes nowhere.
- */
-
 import { makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import { Stream } from '../../http2/stream.js';
@@ -17,15 +12,15 @@ import { type CallObserver, OutboundCall, type UpstreamHandler } from '../call.j
 
 const MARK = makeField('outrider-mirrored', '1');
 
-/** Where the copy goes. */
+/** Where a copy goes. */
 export interface MirrorTarget {
   readonly upstream: UpstreamHandler;
   readonly match: Match;
   readonly path: string;
 }
 
-/** The connection of a caller who is not there. What nobody reads is taken all the same, so that it ends. */
-const NOWHERE = {
+/** Stands for the caller's connection: takes all that is sent, at once, so that the response ends. */
+const NO_CALLER = {
   identity: null,
   connection: {
     sendHeaders() {},
@@ -37,9 +32,10 @@ const NOWHERE = {
   },
 } as unknown as Session;
 
-const NOBODY = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };
+/** Stands for the owner of the caller's stream until the call takes it over. */
+const NO_OWNER = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };
 
-/** What is wanted of the copy when it is over. */
+/** Reports the end of a copy: its status, and its response where that is whole. */
 export class ShadowObserver implements CallObserver {
   private answer: ChunkList | null = null;
   private isWhole = false;
@@ -58,22 +54,26 @@ export class ShadowObserver implements CallObserver {
   }
 }
 
-/** All of its request goes to it first, then `sendShadow` runs it. */
+/**
+ * The copy of a call: a call of its own to the other upstream, without a caller. It gets all of its request first, then
+ * `sendShadow` runs it.
+ */
 export function makeShadow(
-  relay: DataPlaneContext,
+  context: DataPlaneContext,
   { upstream, match }: MirrorTarget,
   block: HeaderBlock,
-  tally: CallStats,
+  stats: CallStats,
   ended: boolean,
 ): OutboundCall {
-  // No class of its own: all calls would be slower for what few of them are.
-  const copy = new OutboundCall(relay, upstream, NOWHERE, new Stream(NOBODY, 0, 0), block, ended);
-  copy.stats = tally;
+  // No subclass: a second hidden class would slow down every call.
+  const copy = new OutboundCall(context, upstream, NO_CALLER, new Stream(NO_OWNER, 0, 0), block, ended);
+  copy.stats = stats;
   copy.marker = MARK;
   copy.plan = matchForCopy(match).plan;
   return copy;
 }
 
+/** Runs a copy that has all of its request: once, without retries. */
 export function sendShadow(copy: OutboundCall, { upstream, match }: MirrorTarget): void {
   upstream.take(copy, matchForCopy(match));
   disableReplay(copy);

@@ -1,24 +1,23 @@
-/** What is counted of the copies that go from one upstream to another, and what their answers showed. */
-
 import { CallStats } from '../../telemetry/call-stats.js';
 
 /** Why a call was not copied. */
 export const SKIP_REASONS = ['busy', 'not-held', 'memory', 'cancelled', 'no-route'] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
-/** Why two answers were not compared. */
+/** Why two responses were not compared. */
 export const NOT_COMPARED = ['busy', 'memory', 'too-large', 'encoded', 'unreadable', 'degraded'] as const;
 export type NotCompared = (typeof NOT_COMPARED)[number];
 
-/** What they disagree about. */
+/** What two responses differ in. */
 export const MISMATCHES = ['status', 'unreadable', 'shape', 'values'] as const;
 export type Mismatch = (typeof MISMATCHES)[number];
 
-/** Upper bounds of how much longer the copy took, ms; one more bucket takes the rest. */
+/** Upper bounds of the buckets of how much longer a copy took, ms; one more bucket takes the rest. */
 export const DIFFERENCE_BOUNDS_MS: readonly number[] = [
   -1000, -250, -100, -25, -10, -2.5, -1, 0, 1, 2.5, 10, 25, 100, 250, 1000,
 ];
 
+/** What is counted of the copies that go from one upstream to another, and of the comparison of their responses. */
 export class MirrorStats {
   sent = 0;
   /** Copies under way. */
@@ -34,14 +33,14 @@ export class MirrorStats {
   /** The last disagreement in one sentence, and when; empty: there was none. */
   last = '';
   lastMs = 0;
-  /** Of the copies as calls; not shown among those of the application. */
-  readonly tally: CallStats;
+  /** Statistics of the copies as calls, kept apart from the application's. */
+  readonly calls: CallStats;
 
   constructor(
     readonly from: string,
     readonly to: string,
   ) {
-    this.tally = new CallStats('outbound', to, 'mirror');
+    this.calls = new CallStats('outbound', to, 'mirror');
   }
 
   skip(why: SkipReason): void {
@@ -63,7 +62,7 @@ export class MirrorStats {
     this.lastMs = nowMs;
   }
 
-  /** Positive: the copy took longer. */
+  /** @param differenceMs how much longer the copy took than its call; negative: it was faster. */
   took(differenceMs: number): void {
     this.differenceSumMs += differenceMs;
     let i = 0;
