@@ -1,5 +1,3 @@
-/** The calls that the local model has under way, and what those that ended say about it. */
-
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { headerViewOf } from '../http2/header-view.js';
@@ -24,6 +22,7 @@ export interface ActivityReport {
   readonly usualMs: number;
 }
 
+/** The calls that a local model runs, and what those that ended say about it. */
 export class ModelActivity {
   private readonly running = new Set<Ticket>();
   private abandoned = 0;

@@ -1,8 +1,3 @@
-/**
- * What a sidecar that is the front of several models makes of a method: whether its messages name a model, whether it
- * asks about all of them, or about nothing that differs between their processes.
- */
-
 import { HEALTH_CHECK, HEALTH_WATCH } from '../codec/health.js';
 
 /** What kind of name it is, and whether later messages may bring another. */
@@ -12,6 +7,7 @@ export interface NamedMethod {
   readonly isStream: boolean;
 }
 
+/** What a method of a sidecar in front of several models is for: a model that its messages name, all models, or none. */
 export type MethodTarget =
   | NamedMethod
   /** Whether the server is there, and whether it is ready: the sidecar says it for all of them. */

@@ -1,20 +1,20 @@
-/**
- * The limit of one attempt, as one sidecar tells it to another where `grpc-timeout` cannot: it counts from the end of a
- * request that is still on its way when its headers are sent. Taken out before the model sees it.
- */
-
 import { formatGrpcTimeout, parseGrpcTimeout } from '../core/deadline/grpc-timeout.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { NEVER } from './call.js';
 
+/**
+ * The timeout of one attempt, which one sidecar sends to another where `grpc-timeout` cannot say it: it counts from the
+ * end of a request that is still on its way when its headers are sent. Removed before the model sees it.
+ */
 export const ATTEMPT_TIMEOUT_KEY = 'outrider-attempt-timeout';
 
 /** There are as many as routes say. */
 const fields = new Map<number, HeaderField>();
 const MAX_FIELDS = 1_024;
 
+/** The field for a timeout of `limitMs`; the same object for the same one. */
 export function attemptTimeoutField(limitMs: number): HeaderField {
   let field = fields.get(limitMs);
   if (field === undefined) {

@@ -1,8 +1,3 @@
-/**
- * One try of a call at one endpoint: its stream, what of the response is held back, and how it ended.
- * It relays; whether its end is the call's end is for the call's story to say.
- */
-
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { statusFromHttp, statusFromReset } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
@@ -20,7 +15,7 @@ const HELD_RESPONSE_BYTES = 64 * 1024;
 /** So often an attempt moves to another connection: a peer that takes connections only to end them is not tried for ever. */
 const MAX_TRANSPARENT_RETRIES = 8;
 
-/** Where an attempt goes. */
+/** An endpoint, or a local model. */
 export interface Target {
   readonly pool: Pool;
   /** For people; absent: there is one place only. */
@@ -46,6 +41,10 @@ export interface AttemptOwner {
   reserveWideWindow(bytes: number): boolean;
 }
 
+/**
+ * One attempt of a call at one endpoint: its stream, what of the response is held, and how it ended. Whether its end is
+ * the call's end is decided by the call's handler.
+ */
 export class Attempt implements StreamOwner, Waiter {
   session: Session | null = null;
   stream: Stream | null = null;

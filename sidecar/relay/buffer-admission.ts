@@ -1,13 +1,3 @@
-/**
- * Which requests may send more than their first window while they are collected whole. A request that waits for its end
- * needs memory until then; where there is none left its caller gets no credit, so that it waits instead of losing the call
- * (RFC 9113 section 6.9: flow control is what limits the memory of a receiver). Memory is reserved for what is still to
- * come, as the length in front of a gRPC message says, and given to the connection that has least of it reserved.
- *
- * One request is let in always, so that some end. A request that has credit and sends nothing, or next to nothing on a
- * connection that has more than its share, is ended only while others wait for what is reserved for it.
- */
-
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -60,6 +50,15 @@ class PeerRequests {
   }
 }
 
+/**
+ * Which requests may send more than their first window while they are buffered whole. A request that waits for its end
+ * needs memory until then; where there is none left its caller gets no credit, so that it waits instead of losing the
+ * call (RFC 9113 section 6.9: flow control limits the memory of a receiver). Memory is reserved for what is still to
+ * come, by the length in front of a gRPC message, and given to the connection that has least of it reserved.
+ *
+ * One request is let in always, so that some end. A request that has credit and sends nothing, or next to nothing on a
+ * connection that has more than its share, is ended only while others wait for what is reserved for it.
+ */
 export class BufferAdmission extends WheelEntry implements Flushable {
   isFlushScheduled = false;
   flushedInPass = 0;

@@ -1,9 +1,8 @@
-/** What permissions and traffic rules may look at in the header list of a call. Made only where there are any. */
-
 import type { CallFacts } from '../core/authorization/permissions.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 
+/** What permissions and traffic rules may read of a header list. Made only where there are any. */
 export function callFacts(block: HeaderBlock): CallFacts {
   const { method, path } = headerViewOf(block);
   return {

@@ -1,9 +1,3 @@
-/**
- * The first octets of a compressed message, for a reader of its model name. At once and bounded: what
- * inflates to more than `MAX_SEARCHED_BYTES` is tried with less of the input, so that one message costs a few inflations of
- * that size at most, whatever it holds.
- */
-
 import { constants, gunzipSync, inflateSync } from 'node:zlib';
 
 /** Octets that are inflated at a time, at most. */
@@ -12,19 +6,23 @@ export const MAX_INFLATED_BYTES = 64 * 1024;
 const FIRST_BYTES = 1024;
 const FEWEST_BYTES = 16;
 
+/** The first octets of an inflated message. */
 export interface MessagePrefix {
   readonly octets: Buffer;
   /** These are all octets of the message. */
   readonly isWhole: boolean;
 }
 
+/** Whether the `grpc-encoding` is one that can be read: gzip or deflate. */
 export function canInflate(encoding: string): boolean {
   return encoding === 'gzip' || encoding === 'deflate';
 }
 
 /**
- * Longer and longer heads of a message of which `bytes` has come; `isAll`: that is all of it. gRPC's `deflate` is zlib's
- * format (RFC 1950). Ends early when the octets are not in that format.
+ * Longer and longer prefixes of a compressed message of which `bytes` has come, for a reader of its model name; `isAll`:
+ * that is all of it. Bounded: what inflates to more than `MAX_INFLATED_BYTES` is tried with less of the input, so that a
+ * message costs a few inflations of that size at most. gRPC's `deflate` is zlib's format (RFC 1950). Ends early when the
+ * octets are not in that format.
  */
 export function* inflatedPrefixes(encoding: string, bytes: Buffer, isAll: boolean): Generator<MessagePrefix> {
   const inflate = encoding === 'gzip' ? gunzipSync : inflateSync;

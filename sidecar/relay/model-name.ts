@@ -1,9 +1,3 @@
-/**
- * Which model a call names: field 1 of its messages, as the inference protocol and gRPC's health service have it. Messages
- * are read as they pass, octet by octet only where fields begin; nothing of them is kept but a name that comes in pieces.
- * The first field of that number counts. Where it lies beyond `MAX_SEARCHED_BYTES` of its message, it is not looked for.
- */
-
 /** Octets of a message that are looked at (or stepped over) in search of the name. */
 export const MAX_SEARCHED_BYTES = 64 * 1024;
 /** No file system has longer names of directories; of what is longer only this much is told. */
@@ -33,6 +27,11 @@ const NAME = 8 * 1 + 2;
 /** A varint is at most ten octets. */
 const LARGEST_SCALE = 2 ** 63;
 
+/**
+ * Reads which model a call names: field 1 of its messages, as the inference protocol and gRPC's health service have it.
+ * Messages are read as they pass, octet by octet only where fields begin; nothing of them is kept but a name that comes
+ * in parts. The first field of that number counts, if it is within the first `MAX_SEARCHED_BYTES` of its message.
+ */
 export class NameReader {
   naming: Naming = Naming.reading;
   name = '';

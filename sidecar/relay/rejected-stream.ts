@@ -1,5 +1,3 @@
-/** Answers a request that is no gRPC request, once it has been read to its end: 415 and a sentence. */
-
 import { LocalReplyReasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import type { HeaderView } from '../http2/header-view.js';
 import { headerViewOf } from '../http2/header-view.js';
@@ -17,6 +15,10 @@ export function isGrpcRequest(facts: HeaderView): boolean {
   return facts.method === 'POST' && facts.isGrpc;
 }
 
+/**
+ * A request that is not gRPC: read to its end, then answered with status 415 and a sentence (gRPC over HTTP/2,
+ * "Responses").
+ */
 export class RejectedStream implements StreamOwner {
   constructor(
     private readonly session: Session,
@@ -47,6 +49,7 @@ export class RejectedStream implements StreamOwner {
   }
 }
 
+/** Calls that name an upstream that this sidecar does not have: answered with `unknown-route` and counted. */
 export class UnroutedStream {
   private stats: CallStats | undefined;
 

@@ -1,5 +1,3 @@
-/** Routes made ready for calls: the plan of each, and which one a path belongs to, remembered. */
-
 import type { RouteConfig } from '../config/model.js';
 import { defaultTimeoutMs } from '../config/route-defaults.js';
 import { allowedMs, UNLIMITED_MS } from '../core/deadline/deadline.js';
@@ -13,6 +11,7 @@ import { Token } from '../http2/hpack/tokens.js';
 import type { CallStats, StatsRegistry } from '../telemetry/call-stats.js';
 import type { CallPlan } from './call.js';
 
+/** What a route asks of its calls, with its configuration. */
 export interface RoutePlan extends CallPlan {
   readonly config: RouteConfig;
   /** What the statuses of the service count as. */
@@ -42,6 +41,7 @@ export function isTimeAsked(config: RouteConfig, block: HeaderBlock): boolean {
   return asked !== undefined && parseGrpcTimeout(asked) === timeAllowedMs(config, block);
 }
 
+/** What all routes of one side share. */
 export interface RoutesOptions {
   readonly direction: 'inbound' | 'outbound';
   readonly service: string;
@@ -54,6 +54,7 @@ export interface RoutesOptions {
 /** Waits between attempts that the registry asked for, ms: as everywhere else by default. */
 const BACKOFF = { backoff: { baseMs: 25, maxMs: 250 } };
 
+/** The routes of one side, made ready for calls: the plan of each, and which one a path belongs to, remembered. */
 export class Routes {
   private readonly table: RouteTable<{ methods: readonly string[]; plan: RoutePlan }>;
   private readonly remembered = new Map<string, Match | null>();

@@ -1,9 +1,3 @@
-/**
- * One line for each call that is over: who called what, how it ended and why, and every attempt on the way. Of what the
- * call carried there is nothing but its size, and the id of its trace. All of it is put together here, once, when the
- * call is over; what peers may choose freely is cut short.
- */
-
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status, statusName } from '../core/outcome/status.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
@@ -30,6 +24,11 @@ export interface CallClock {
   readonly random: Random;
 }
 
+/**
+ * One line for each call that is over: who called what, how it ended and why, and every attempt on the way. Of what the
+ * call carried there is only its size, and the ID of its trace. The line is made here, once, at the end of the call;
+ * what peers may choose freely is cut short.
+ */
 export class AccessLog implements Recorder {
   constructor(
     private readonly write: (record: LogFields) => void,

@@ -1,8 +1,7 @@
-/** Told of every call once it is over, for whoever writes calls down. */
-
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { CallStats } from './call-stats.js';
 
+/** Gets every call at its end, for the access log. */
 export interface Recorder {
   /** Called in the middle of a turn: it must neither throw nor wait. */
   record(call: EndedCall, status: number): void;
@@ -30,6 +29,7 @@ export interface EndedCall {
   readonly lastAttempt: EndedAttempt | null;
 }
 
+/** An attempt as the access log reads it. */
 export interface EndedAttempt {
   readonly target: { readonly label?: string };
   readonly startMs: number;

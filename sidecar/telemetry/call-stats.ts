@@ -1,8 +1,3 @@
-/**
- * Counters of the data plane: plain numbers, read at scrape time. Labels come only from configuration and from
- * methods named in it; everything else is `other`.
- */
-
 import type { LimitName } from '../http2/limits.js';
 
 /** Upper bounds of the latency buckets, ms; one more bucket takes the rest. */
@@ -56,6 +51,10 @@ export interface LimitLine {
   unlogged: number;
 }
 
+/**
+ * Counters of the data plane: plain numbers, read at scrape time. Labels come only from configuration and from methods
+ * named in it; everything else is `other`.
+ */
 export class StatsRegistry {
   readonly calls: CallStats[] = [];
   readonly limits = new Map<LimitName, number>();

@@ -1,10 +1,3 @@
-/**
- * Payload held for later, in order. A slice pins the whole read it came from: slices of small reads are held as they
- * are and counted as the read they pin; slices of large reads are copied unless they are a good part of it, or what
- * came before them pins it already. Small pieces
- * after the first are gathered, so that a body that comes octet by octet costs no more than one that comes whole.
- */
-
 /** Reads up to this size may be pinned by a slice of them. */
 const PINNED_BYTES = 16 * 1024;
 /** Pieces below this size are gathered. */
@@ -14,6 +7,7 @@ const LARGEST_GATHER_BYTES = 64 * 1024;
 /** What a piece costs beside its octets. */
 const OVERHEAD_BYTES = 256;
 
+/** Octets `[start, end)` of a buffer. */
 export class Slice {
   constructor(
     readonly buffer: Buffer,
@@ -24,6 +18,12 @@ export class Slice {
   ) {}
 }
 
+/**
+ * Payload held for later, in order. A slice pins the whole read it came from: slices of small reads are held as they are
+ * and counted as the read they pin; slices of large reads are copied unless they are a good part of it, or a slice
+ * before them pins it already. Small slices after the first are gathered, so that a body that comes octet by octet costs
+ * no more than one that comes whole.
+ */
 export class ChunkList {
   /** Octets of payload. */
   bytes = 0;

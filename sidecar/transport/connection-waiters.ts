@@ -1,13 +1,13 @@
-/**
- * Those that wait for a connection: callers by turns, and each caller's in the order in which they came, so that a caller
- * with thousands of calls in line does not keep another's one waiting for all of them.
- */
-
+/** Something that belongs to a caller. */
 export interface HeldByCaller {
   /** The caller's connection. */
   readonly holder: object;
 }
 
+/**
+ * Attempts that wait for a connection: callers by turns, and each caller's in the order of arrival, so that a caller
+ * with thousands of waiting calls does not delay another's only one.
+ */
 export class ConnectionWaiters<W extends HeldByCaller> {
   /** The next turn is the first one's. */
   private readonly byHolder = new Map<object, W[]>();

@@ -1,5 +1,3 @@
-/** Sockets that connect, reading through a port. */
-
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Address } from '../config/model.js';
@@ -12,6 +10,7 @@ function target(address: Address): Target {
   return { host: address.host, port: address.port, noDelay: true };
 }
 
+/** A TCP or Unix socket that connects, and reads through a `SharedReadBuffer`. */
 export function dialPlain(address: Address): net.Socket {
   const port = new SharedReadBuffer();
   const socket = net.connect({ ...target(address), onread: port.onread });
@@ -19,6 +18,7 @@ export function dialPlain(address: Address): net.Socket {
   return socket;
 }
 
+/** The same with TLS. */
 export function dialTls(address: Address, options: tls.ConnectionOptions): tls.TLSSocket {
   const port = new SharedReadBuffer();
   // `onread` is documented for tls.connect and missing from its types.

@@ -1,8 +1,3 @@
-/**
- * One write per connection per turn of the event loop: sessions that have something to write are collected while
- * sockets are being read, and flushed together when all that had arrived has been read.
- */
-
 /** Something that flushes. */
 export interface Flushable {
   isFlushScheduled: boolean;
@@ -11,6 +6,10 @@ export interface Flushable {
   flush(): void;
 }
 
+/**
+ * One write per connection and turn of the event loop: sessions that have something to write are collected while sockets
+ * are read, and flushed together when all that had arrived has been read.
+ */
 export class FlushScheduler {
   private list: Flushable[] = [];
   private isScheduled = false;

@@ -1,8 +1,3 @@
-/**
- * Says which limit a peer met, with what was found and what is allowed: a peer that was cut off without a word in the log
- * looks like a network that fails. Each limit has one line in ten seconds; the line says how many more there were.
- */
-
 import type { Socket } from 'node:net';
 import type { ConnectionState } from '../http2/connection-state.js';
 import {
@@ -16,6 +11,7 @@ import type { DataPlaneContext } from './context.js';
 
 const GAP_MS = 10_000;
 
+/** What a peer did and what is allowed, for the log. */
 export interface LimitDetails {
   readonly found: string;
   readonly allowed: string;
@@ -23,7 +19,11 @@ export interface LimitDetails {
   readonly option?: string;
 }
 
-/** A peer that was refused or cut off. `identity`: its SPIFFE id; empty where it has none. */
+/**
+ * Logs which limit a peer met, with what was found and what is allowed: a peer that is cut off without a line in the log
+ * looks like a network that fails. Each limit has one line in ten seconds, with the number of times before that were not
+ * logged. `identity`: the SPIFFE ID of the peer; empty where it has none.
+ */
 export function logLimit(
   context: DataPlaneContext,
   limit: LimitName,

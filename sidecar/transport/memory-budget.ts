@@ -1,11 +1,3 @@
-/**
- * The budget of memory that calls may use, one for the process. Three things count: what may be refused (a request kept
- * for another attempt, a wide window: `take`, `promise`), what has come and waits to be passed on, and the records of open
- * streams. First windows are not paid for in advance, as most calls use little of theirs: when half of the budget is in
- * use they are made smaller (RFC 9113 section 6.9.2), and when all of it is, the connection that holds most loses calls,
- * those first that cannot move. Nothing is ended for its age, and nothing while there is room.
- */
-
 import { OctetCount } from '../http2/octet-count.js';
 import type { Flushable, FlushScheduler } from './flush-scheduler.js';
 
@@ -36,6 +28,13 @@ export interface MemoryHolder {
   setFirstWindow(bytes: number): void;
 }
 
+/**
+ * The budget of memory that calls may use, one for the process. Three things count: what may be refused (a request
+ * buffered for another attempt, a wide window: `reserve`, `reserveWindow`), what has come and waits to be passed on, and
+ * the records of open streams. First windows are not paid for in advance, as most calls use little of theirs: when half
+ * of the budget is in use they are made smaller (RFC 9113 section 6.9.2), and when all of it is, the connection that
+ * holds most loses calls, those first that cannot move. No call is ended for its age, nor while there is room.
+ */
 export class MemoryBudget implements Flushable {
   /** Reserved: what is kept for another attempt or a late status, and what wide windows promise. */
   held = 0;

@@ -1,10 +1,3 @@
-/**
- * A connection on which the peer resets call after call, though it may serve others on a new one: an HTTP/2 server that
- * has lost its books of one connection answers every stream of it with ENHANCE_YOUR_CALM, for ever. Such a connection is
- * replaced, make before break. Evidence is a row of refusals without an answer in between, never the time; and a server
- * that refuses everywhere is not sent one connection per call.
- */
-
 import { ErrorCode } from '../http2/constants.js';
 
 /** Refusals in a row, without any answer, that convict a connection. */
@@ -25,6 +18,12 @@ export interface RefusingSession {
   readonly inFlight: number;
 }
 
+/**
+ * Finds connections on which the peer resets call after call, though it may serve others on a new one: an HTTP/2 server
+ * that has lost the state of one connection answers every stream of it with ENHANCE_YOUR_CALM. Such a connection is
+ * replaced, make before break. The evidence is a number of refusals in a row without a response, never the time; and a
+ * server that refuses everywhere does not get one connection per call.
+ */
 export class RefusedStreams {
   private gapMs = 0;
   private replacedMs = Number.NEGATIVE_INFINITY;

@@ -1,8 +1,3 @@
-/**
- * A socket and its HTTP/2 connection. Reads go into the connection; what the connection has to say goes out in one
- * write per turn, bounded. Knows when the peer was last heard; what to do about silence is decided by its owner.
- */
-
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { Connection } from '../http2/connection.js';
@@ -30,7 +25,7 @@ const LINGER_MS = 1000;
 /** How long a peer may take to read the last answers of a connection that is being closed, ms. */
 const LAST_READS_MS = 10_000;
 
-/** Whoever owns the session: a listener or a pool. */
+/** The owner of sessions: a listener or a pool. */
 export interface SessionHandler {
   onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
   /** The peer's first SETTINGS arrived: it speaks HTTP/2 and is alive. */
@@ -52,6 +47,11 @@ interface AwaitedPing {
   readonly answered: () => void;
 }
 
+/**
+ * A socket and its HTTP/2 connection. What is read goes into the connection; what the connection has to write goes out
+ * in one bounded write per turn. Knows when the peer last sent something; what follows from silence is decided by its
+ * handler.
+ */
 export class Session implements ConnectionHandler, Flushable {
   readonly connection: Connection;
   isFlushScheduled = false;

@@ -1,10 +1,3 @@
-/**
- * Reading without an allocation per read: all sockets read into one buffer, which is handled, synchronously, before
- * the next read. What was read is copied next to earlier small reads, so that it may be kept. A socket that fills the
- * buffer gets buffers of its own for as long as it does, and what it reads is not copied at all. (Node's own way is a
- * fresh 64 KiB buffer for every read, cut down afterwards.)
- */
-
 import net from 'node:net';
 
 const READ_BYTES = 64 * 1024;
@@ -32,7 +25,13 @@ function copyToSlab(source: Buffer, n: number): Buffer {
   return kept;
 }
 
-/** Where a socket's octets go: made before the socket, given to it as `onread`, and to the session as its source. */
+/**
+ * Reads without an allocation per read: all sockets read into one buffer, which is handled, synchronously, before the
+ * next read. What was read is copied next to earlier small reads, so that it may be kept. A socket that fills the buffer
+ * gets buffers of its own for as long as it does, and what it reads is not copied at all. (Node's own way is a new 64
+ * KiB buffer for every read, cut down afterwards.) Made before the socket, given to it as `onread`, and to the session
+ * as its source.
+ */
 export class SharedReadBuffer {
   private take: ((chunk: Buffer) => void) | undefined;
   private early: Buffer[] = [];
@@ -75,10 +74,12 @@ export class SharedReadBuffer {
 /** Sockets that read through a port. */
 const ports = new WeakMap<net.Socket, SharedReadBuffer>();
 
+/** The read buffer of a socket; undefined: it reads in Node's own way. */
 export function readBufferOf(socket: net.Socket): SharedReadBuffer | undefined {
   return ports.get(socket);
 }
 
+/** Remembers the read buffer of a socket, for its session. */
 export function register(socket: net.Socket, port: SharedReadBuffer): void {
   ports.set(socket, port);
 }

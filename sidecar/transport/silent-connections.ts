@@ -1,13 +1,12 @@
-/**
- * Connections of a TLS listener that have said nothing yet. They have cost no handshake and have no identity, so they count
- * apart from all others: a crowd of them takes neither the connections nor the handshakes of peers that speak. When there
- * are too many, the one that has been silent longest goes.
- */
-
 import type net from 'node:net';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from './context.js';
 
+/**
+ * Connections of a TLS listener on which nothing has come yet. They have cost no handshake and have no identity, so they
+ * count apart from all others: many of them take neither the connections nor the handshakes of peers that speak. When
+ * there are too many, the one that has been silent longest is closed.
+ */
 export class SilentConnections {
   /** Oldest first. */
   private readonly silent = new Map<net.Socket, WheelTimer>();

@@ -1,5 +1,3 @@
-/** What went wrong with a socket, in words that a person can act on: they reach callers, `/endpoints` and the log. */
-
 /** An alert from the peer, as OpenSSL names it: `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`. */
 const ALERT = /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(\w+)$/;
 
@@ -23,7 +21,10 @@ export function isOwnShortage(words: string): boolean {
   return OWN_SHORTAGES.has(words);
 }
 
-/** The system's codes (ECONNREFUSED) say it best; of what TLS reports, codes are poorer than words. One line. */
+/**
+ * Describes a socket error for callers, `/endpoints` and the log, in one line that can be acted on: the system's code
+ * (ECONNREFUSED), and words for what TLS reports.
+ */
 export function describeSocketError(error: NodeJS.ErrnoException): string {
   const { code, message } = error;
   if (code === undefined) return message;

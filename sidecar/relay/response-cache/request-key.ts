@@ -1,9 +1,3 @@
-/**
- * What a request is known by: its method, the metadata that matters and every octet of it. Small requests are compared
- * octet by octet, and the hash only finds them; of large ones, and of credentials, a digest that cannot be forged stands for them:
- * whoever found two requests with the same key would be given the answer to the other one.
- */
-
 import * as crypto from 'node:crypto';
 import { mix, OctetHash } from '../../http2/byte-ops.js';
 import { headerViewOf } from '../../http2/header-view.js';
@@ -76,7 +70,12 @@ interface ListKey {
   readonly hash: number;
 }
 
-/** One request at a time: made once and read into, for it is asked for at every call. */
+/**
+ * What identifies a request: its method, the metadata that matters and every octet of it. Small requests are compared
+ * octet by octet, and the hash only finds them; for large ones, and for credentials, stands a digest that cannot be
+ * forged: a caller that found two requests with the same key would get the response to the other one. One object serves
+ * all requests, one at a time.
+ */
 export class RequestKey {
   /** All of it that is not in `body`. */
   text = '';

@@ -1,13 +1,9 @@
-/**
- * The last good answers of a route, by what was asked. Bounded in octets and in age; the oldest make room. An answer
- * that grew beyond what is held back of a unary answer is not kept.
- */
-
 import type { Attempt } from '../attempt.js';
 import type { StoredResponse } from '../response.js';
 import { type CachedRequest, RequestKey } from './request-key.js';
 import { ResponseRing } from './ring-buffer.js';
 
+/** Bounds of a cache. Ages in ms. */
 export interface ResponseCacheLimits {
   readonly maxAgeMs: number;
   readonly maxBytes: number;
@@ -15,6 +11,10 @@ export interface ResponseCacheLimits {
   readonly vary?: readonly string[];
 }
 
+/**
+ * The last successful responses of a route, by request. Bounded in octets and in age; the oldest make room. A response
+ * larger than what is held of a unary one is not stored.
+ */
 export class ResponseCache {
   private ring: ResponseRing;
   private key: RequestKey;

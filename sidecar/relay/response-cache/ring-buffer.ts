@@ -1,9 +1,3 @@
-/**
- * Answers by what was asked, in the order they came: new ones are written behind the last one, and the oldest make
- * room; while those are young, only for what has been asked for before. All octets lie in large blocks that are written over, and what is known of an answer in objects that are used
- * again, so that keeping the answer of every call leaves nothing to collect.
- */
-
 import { Doorkeeper } from '../../core/stats/doorkeeper.js';
 import { areSameOctets, copyOctets } from '../../http2/byte-ops.js';
 import { ENTRY_OVERHEAD } from '../../http2/hpack/field.js';
@@ -28,6 +22,7 @@ const BLOCK_BYTES = 1024 * 1024;
 /** So many of the same bucket are looked at: whoever makes up requests of one hash gains nothing by it. */
 const MAX_LOOKS = 16;
 
+/** One stored response and its request. */
 export class Entry {
   text = '';
   hash = 0;
@@ -59,6 +54,12 @@ export class Entry {
   }
 }
 
+/**
+ * Responses by request, in the order of their arrival: new ones are written behind the last one, and the oldest make
+ * room; while those are young, only for what has been requested before. All octets lie in large blocks that are
+ * overwritten, and what is known of a response in objects that are used again, so that storing the response of every
+ * call leaves nothing to collect.
+ */
 export class ResponseRing {
   /** Entries that can be found, and what they hold. */
   size = 0;
