@@ -123,7 +123,7 @@ export class Inbound implements ModelRoutedHandler {
     if (call.requestEnded) this.answerHealth(call);
   }
 
-  /** From what is known of the model; what is not known, the model is asked. */
+  /** The response from what is known of the model; where nothing is known, the check goes to the model. */
   private answerHealth(call: InboundCall): void {
     const known = call.requestEnded ? this.health?.answer(call.buffered) : undefined;
     if (known !== undefined) return sendStored(call, known);

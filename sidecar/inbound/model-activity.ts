@@ -3,7 +3,7 @@ import { Status } from '../core/outcome/status.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type InboundCall, isInference, isUnaryInference, type Ticket } from './call.js';
 
-/** What the local model's runs say about it, for whoever watches over it. Times are monotonic ms. */
+/** What the calls of a local model show about it, for its supervisor and its health checks. Times are monotonic ms. */
 export interface ActivityReport {
   readonly inFlight: number;
   /** Calls that the model had when their callers or their deadlines ended them, so far: it may still run them. */
@@ -69,7 +69,7 @@ export class ModelActivity {
     let lastDeadlineMs = this.abandonedDeadlineMs;
     let lastAnswerMs = this.lastCompletionMs;
     for (const { queueStartedMs, call } of this.running) {
-      // What it has sent of an answer shows that it works; what a caller sends does not.
+      // Octets of a response show that the model works; octets of a request do not.
       const sinceMs = Math.max(queueStartedMs, call.lastResponseMs);
       if (oldest === 0 || sinceMs < oldest) oldest = sinceMs;
       if (call.isCommitted && call.lastResponseMs > lastAnswerMs) lastAnswerMs = call.lastResponseMs;

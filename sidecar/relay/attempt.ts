@@ -9,16 +9,16 @@ import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/memory-budget.js';
 import type { Pool, Waiter } from '../transport/pool.js';
 import type { Session } from '../transport/session.js';
 
-/** A held response commits at this size: the caller is not kept waiting for the rest. */
+/** A held response commits at this size, octets, so that the caller does not wait for the rest. */
 const HELD_RESPONSE_BYTES = 64 * 1024;
 
-/** So often an attempt moves to another connection: a peer that takes connections only to end them is not tried for ever. */
+/** So often an attempt moves to another connection: a peer that accepts connections only to end them is not tried for ever. */
 const MAX_TRANSPARENT_RETRIES = 8;
 
 /** An endpoint, or a local model. */
 export interface Target {
   readonly pool: Pool;
-  /** For people; absent: there is one place only. */
+  /** For logs and messages; absent: there is one target only. */
   readonly label?: string;
 }
 
@@ -28,7 +28,7 @@ export interface AttemptOwner {
   readonly holder: object;
   readonly holdsResponse: boolean;
   readonly isCommitted: boolean;
-  /** All of the request so far is kept, so that it can be written again. */
+  /** All of the request so far is buffered, so that it can be written again. */
   readonly isReplayable: boolean;
   /** The attempt has its stream: the request, as far as it is known, goes onto it. */
   writeRequest(attempt: Attempt, session: Session, stream: Stream): void;
@@ -59,7 +59,7 @@ export class Attempt implements StreamOwner, Waiter {
   heldBytes = 0;
   private transparentRetries = 0;
   private isWide = false;
-  /** The window has grown so that the answer can be held. */
+  /** The window has grown so that the response can be held. */
   private isWidened = false;
   trailers: HeaderBlock | null = null;
   isTrailersOnly = false;
@@ -71,7 +71,7 @@ export class Attempt implements StreamOwner, Waiter {
   reason = '';
   /** What it counts as, an `Outcome`; −1: not classified, or not yet. */
   outcome = -1;
-  /** Of a call that is written down: when it ended, monotonic ms, and the attempt before it. */
+  /** Of a call that is recorded: when the attempt ended, monotonic ms, and the attempt before it. */
   endedMs = 0;
   previous: Attempt | null = null;
   /** The probe number when this is an ejected endpoint's one trial call. */
@@ -155,7 +155,7 @@ export class Attempt implements StreamOwner, Waiter {
   }
 
   /**
-   * Whether the endpoint can go on while its answer is held. What is held gives no credit back, and an endpoint may wait
+   * Whether the endpoint can go on while its response is held. What is held gives no credit back, and an endpoint may wait
    * until the window has room for a whole frame of its own, padding included (RFC 9113 section 6.9.1): with less than
    * the largest frame left, the window grows by what may be held, once, where the budget allows it.
    */
@@ -240,7 +240,7 @@ export class Attempt implements StreamOwner, Waiter {
     }
   }
 
-  /** Stops it from our side. The story is not told: it asked. */
+  /** Stops it from the sidecar's side. Its owner is not called: it is the one that stops it. */
   abort(ended: number): void {
     if (this.isOver) return;
     this.ended = ended;
@@ -262,7 +262,7 @@ export class Attempt implements StreamOwner, Waiter {
     this.ended = ended;
     this.status = status;
     this.owner.onAttemptEnd(this);
-    // Of a failed one it is not wanted.
+    // The response of a failed attempt is not used.
     if (this.heldBytes > 0) this.releaseHeld();
   }
 }

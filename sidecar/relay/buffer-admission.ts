@@ -10,7 +10,7 @@ const LOOK_MS = 1_000;
 const IDLE_LOOKS = 2;
 /** Octets in one look below which a request counts as sending nothing, where its connection has more than its share. */
 const SLOW_BYTES = 4096;
-/** What small pieces of a request cost, in multiples of their octets (chunk-list.ts). */
+/** What small slices of a request cost, in multiples of their octets (chunk-list.ts). */
 const COST = 2;
 /** Flag and length in front of a gRPC message. */
 const PREFIX_BYTES = 5;

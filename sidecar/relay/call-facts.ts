@@ -23,7 +23,7 @@ export function headerValues(block: HeaderBlock, name: string): string[] {
   const values = valuesOf(block, name);
   // Envoy knows the authority by both names.
   if (name === 'host') return [...own, ...values];
-  // The pieces of a cookie are one value (RFC 9113 section 8.2.3).
+  // The parts of a cookie are one value (RFC 9113 section 8.2.3).
   return name === 'cookie' && values.length > 1 ? [values.join('; ')] : values;
 }
 

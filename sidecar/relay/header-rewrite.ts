@@ -85,7 +85,7 @@ function isDropped(field: HeaderField, profile: RequestProfile): boolean {
 /**
  * The varying part of a request as it goes on, with what we add.
  * @param leftMs time left; Infinity: no deadline.
- * @param attempts of ours before this one; those of the caller before this call are added (gRFC A6).
+ * @param attempts of this sidecar before this one; those of the caller before this call are added (gRFC A6).
  */
 export function forwardExtras(
   block: HeaderBlock,
@@ -123,7 +123,7 @@ function forwardOddRequest(block: HeaderBlock, profile: RequestProfile): StableL
   return rewrite([...all.filter(isPseudo), ...all.filter((field) => !isPseudo(field))], profile);
 }
 
-/** Response or trailers from outside the mesh: `outrider-*` is ours alone. */
+/** Response or trailers from outside the mesh: its `outrider-*` fields are removed. */
 export function stripResponse(list: StableList): StableList {
   if (list.slot !== null) return (list.slot as Memo).list;
   let stripped = StableList.root();
@@ -158,7 +158,7 @@ export function timeoutField(leftMs: number): HeaderField {
   return makeField('grpc-timeout', formatGrpcTimeout(leftMs));
 }
 
-/** More than anybody makes; what is said beyond it is not believed. */
+/** More attempts than any client makes; a larger number is cut to this. */
 const MAX_ATTEMPTS = 9;
 const PREVIOUS_ATTEMPTS: readonly HeaderField[] = Array.from({ length: MAX_ATTEMPTS + 1 }, (_, n) =>
   makeField('grpc-previous-rpc-attempts', String(n)),

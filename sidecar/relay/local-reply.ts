@@ -52,7 +52,7 @@ export function messageField(message: string): HeaderField {
   return makeField('grpc-message', percentEncode(message));
 }
 
-/** Why an answer is not quite what was asked for, and where it comes from. */
+/** `outrider-degraded`: why a response is not quite what was asked for, and where it comes from. */
 export function degradedField(how: string): HeaderField {
   return makeField('outrider-degraded', how);
 }
@@ -108,7 +108,7 @@ export function idleReply({ plan }: Call): LocalReply {
   return makeLocalReply(LocalReplyReasons.idleTimeout, { limitMs: plan.idleTimeoutMs });
 }
 
-/** The reply for an attempt that brought no answer of the endpoint's. `limitMs`: the attempt timeout in force, for the message. */
+/** The reply for an attempt without a response of the endpoint. `limitMs`: the attempt timeout in force, for the message. */
 export function localReplyFor(attempt: Attempt, endpoint: string, limitMs: number): LocalReply {
   const detail = attempt.reason;
   const text = (reason: LocalReplyReason, values: Record<string, string | number>): LocalReply =>

@@ -1,6 +1,6 @@
 /** Octets of a message that are looked at (or stepped over) in search of the name. */
 export const MAX_SEARCHED_BYTES = 64 * 1024;
-/** No file system has longer names of directories; of what is longer only this much is told. */
+/** No file system has longer names of directories; a longer name is cut to this, octets. */
 const LONGEST_NAME = 256;
 const PREFIX_BYTES = 5;
 

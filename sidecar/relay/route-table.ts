@@ -16,11 +16,11 @@ export interface RoutePlan extends CallPlan {
   readonly config: RouteConfig;
   /** What the statuses of the service count as. */
   readonly outcomes: OutcomeTable;
-  /** Of copies that nobody waits for: sent once and nowhere else, whatever rules say. */
+  /** Of copies whose response has no caller: sent once and nowhere else, whatever rules say. */
   readonly isOnce: boolean;
 }
 
-/** A path's route and the counters of its calls. There are few, whatever callers invent: what is kept for one is bounded. */
+/** A path's route and the counters of its calls. There are few, whatever paths callers invent, so that what is kept for one is bounded. */
 export interface Match {
   readonly plan: RoutePlan;
   readonly stats: CallStats;
@@ -149,7 +149,7 @@ const LONGEST_COPY_MS = 60_000;
 
 const copyMatches = new WeakMap<Match, Match>();
 
-/** The same for a copy that nobody waits for: without what would send it again or elsewhere, and bounded in time. */
+/** The match for a copy whose response has no caller: without what would send it again or elsewhere, and bounded in time. */
 export function matchForCopy(match: Match): Match {
   let found = copyMatches.get(match);
   if (found === undefined) {

@@ -7,7 +7,7 @@ import type { Random } from '../runtime/random.js';
 import type { EndedAttempt, EndedCall, Recorder } from './call-record.js';
 
 const MAX_METHOD = 200;
-/** Of more attempts the last ones are told. */
+/** Of more attempts the last ones are in the line. */
 const MAX_ATTEMPTS = 16;
 /** W3C Trace Context: version, trace id, parent id, flags; later versions may add to it. */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
@@ -25,14 +25,14 @@ export interface CallClock {
 }
 
 /**
- * One line for each call that is over: who called what, how it ended and why, and every attempt on the way. Of what the
+ * One line for each call that is over: caller, method, how it ended and why, and every attempt on the way. Of what the
  * call carried there is only its size, and the ID of its trace. The line is made here, once, at the end of the call;
  * what peers may choose freely is cut short.
  */
 export class AccessLog implements Recorder {
   constructor(
     private readonly write: (record: LogFields) => void,
-    /** Share of the calls that got what they asked for; the others are all written. */
+    /** Share of the successful calls that is written; all others are. */
     private readonly sampleRatio: number,
     private readonly service: string,
     private readonly source: CallClock,
@@ -68,7 +68,7 @@ export class AccessLog implements Recorder {
   }
 }
 
-/** Its route says that such an answer of the service is a success. */
+/** Its route declares this status of the service a success. */
 function isDeclaredSuccess(call: EndedCall, status: number): boolean {
   if (call.reason !== '') return false;
   for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.previous)
@@ -99,7 +99,7 @@ function attemptOf(attempt: EndedAttempt, { startMs, plan }: EndedCall, nowMs: n
   };
 }
 
-/** Why: our own reason, else that of the sidecar which answered. */
+/** The reason of this sidecar's local reply, else that of the sidecar which answered. */
 function reasonOf(call: EndedCall): string | undefined {
   if (call.reason !== '') return call.reason;
   return call.plan.stripsResponse || call.lastAttempt === null ? undefined : peerReason(call.lastAttempt);

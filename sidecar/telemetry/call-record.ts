@@ -19,9 +19,9 @@ export interface EndedCall {
   readonly plan: { readonly stripsResponse: boolean };
   readonly requestBytes: number;
   readonly responseBytes: number;
-  /** Name of our own answer's reason; empty: the endpoint answered. */
+  /** Name of the local reply's reason; empty: the endpoint answered. */
   readonly reason: string;
-  /** Why the answer is not what the call asked for, and where it is from; empty: it is. */
+  /** Why the response is not what the call asked for, and where it is from; empty: it is. */
   readonly degraded: string;
   /** It is a copy of another call, made by this sidecar. */
   readonly isCopy?: boolean;

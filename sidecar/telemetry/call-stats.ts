@@ -66,7 +66,7 @@ export class StatsRegistry {
   connectionsOpen = 0;
   /** Calls ended, and streams of finished calls reset, for want of memory. */
   shedCalls = 0;
-  /** Connections of ours on which the peer reset call after call. */
+  /** Outbound connections that were replaced because the peer reset call after call. */
   connectionsReplaced = 0;
   handshakeFailures = new Map<string, number>();
 

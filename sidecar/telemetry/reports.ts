@@ -71,12 +71,12 @@ export interface QueueReport {
   readonly unloadedMs?: number;
   /** Those that wait, by class from the most to the least important. */
   readonly classes?: readonly { readonly name: string; readonly waiting: number }[];
-  /** Calls whose deadline passed in line, and those that gave way to others, since the start. */
+  /** Calls whose deadline passed in the queue, and those that gave way to others, since the start. */
   readonly expired?: number;
   readonly evicted?: number;
   /** Calls over a caller's rate since the start; absent without rate limits. */
   readonly rateLimited?: number;
-  /** Whether memory runs short; absent where nobody looks. */
+  /** Whether memory runs short; absent where it is not measured. */
   readonly pressure?: 'none' | 'high' | 'critical';
 }
 
@@ -117,9 +117,9 @@ export interface RegistryReport {
 
 export interface RegistryQueryReport {
   readonly name: string;
-  /** `waiting`: no answer yet. `cached`: none yet, what an earlier run wrote down serves. `failing`: the last good answer serves. */
+  /** `waiting`: no response yet. `cached`: none yet, the snapshot of an earlier run serves. `failing`: the last good response serves. */
   readonly state: 'waiting' | 'current' | 'cached' | 'failing';
-  /** Since the last good answer; absent before the first. */
+  /** Since the last good response; absent before the first. */
   readonly ageMs?: number;
   readonly problem?: string;
 }

@@ -4,7 +4,7 @@ const PINNED_BYTES = 16 * 1024;
 const SMALL_BYTES = 4 * 1024;
 const FIRST_GATHER_BYTES = 1024;
 const LARGEST_GATHER_BYTES = 64 * 1024;
-/** What a piece costs beside its octets. */
+/** What a slice costs beside its octets. */
 const OVERHEAD_BYTES = 256;
 
 /** Octets `[start, end)` of a buffer. */
@@ -13,7 +13,7 @@ export class Slice {
     readonly buffer: Buffer,
     readonly start: number,
     public end: number,
-    /** Octets behind `end` that are ours to append to. */
+    /** Octets behind `end` that may be appended to. */
     public spare: number,
   ) {}
 }
@@ -27,7 +27,7 @@ export class Slice {
 export class ChunkList {
   /** Octets of payload. */
   bytes = 0;
-  /** Most calls have one piece: it needs no array. */
+  /** Most calls have one slice: it needs no array. */
   private first: Slice | null = null;
   private rest: Slice[] | null = null;
 
@@ -35,7 +35,7 @@ export class ChunkList {
     return this.first === null ? 0 : 1 + (this.rest === null ? 0 : this.rest.length);
   }
 
-  /** What holding this slice as the next piece costs in memory, at most. */
+  /** What holding this slice as the next one costs in memory, at most. */
   cost(buffer: Buffer, start: number, end: number): number {
     const n = end - start;
     // Gathered: buffers grow to twice what they hold.
@@ -86,7 +86,7 @@ export class ChunkList {
 let lastBuffer: Buffer | null = null;
 let lastMemory: ArrayBufferLike;
 
-/** `buffer.buffer`, remembered: it costs more than all else that is done with a small piece, and most calls share a read. */
+/** `buffer.buffer`, remembered: it costs more than all else that is done with a small slice, and most calls share a read. */
 function memoryOf(buffer: Buffer): ArrayBufferLike {
   if (buffer !== lastBuffer) {
     lastMemory = buffer.buffer;
@@ -104,7 +104,7 @@ function keepable(buffer: Buffer, start: number, end: number): Slice {
   return new Slice(copy, 0, n, 0);
 }
 
-/** A buffer that the next small pieces join, larger the more there is already. */
+/** A buffer that the next small slices join, larger the more there is already. */
 function gathering(bytes: number, buffer: Buffer, start: number, end: number): Slice {
   const n = end - start;
   const size = Math.min(Math.max(bytes, FIRST_GATHER_BYTES, n), LARGEST_GATHER_BYTES);

@@ -9,7 +9,7 @@ export interface HeldByCaller {
  * with thousands of waiting calls does not delay another's only one.
  */
 export class ConnectionWaiters<W extends HeldByCaller> {
-  /** The next turn is the first one's. */
+  /** Callers in the order of their turns, the next one first. */
   private readonly byHolder = new Map<object, W[]>();
   size = 0;
 

@@ -1,7 +1,7 @@
 /** Something that flushes. */
 export interface Flushable {
   isFlushScheduled: boolean;
-  /** Number of the pass it was last flushed in; the turn's own. */
+  /** Number of the pass it was last flushed in; set by the scheduler. */
   flushedInPass: number;
   flush(): void;
 }
@@ -36,7 +36,7 @@ export class FlushScheduler {
 
   /**
    * Flushes each session once. Links that become dirty while others flush (credit given back, a retry) join the same pass;
-   * a session that has more to write than it may at once waits for the next turn, so that nobody is kept waiting for it.
+   * a session that has more to write than it may at once waits for the next turn, so that it does not delay others.
    */
   private pass(): void {
     const list = this.list;

@@ -4,7 +4,7 @@ import type { Flushable, FlushScheduler } from './flush-scheduler.js';
 /** Stream window given at first, and to a stream that has shown it needs more, in octets. */
 export const FIRST_WINDOW = 64 * 1024;
 export const WIDE_WINDOW = 1024 * 1024;
-/** First window while memory is short: two of the largest frames, so that small answers can still be held. */
+/** First window while memory is short: two of the largest frames, so that small responses can still be held. */
 export const TIGHT_WINDOW = 32 * 1024;
 
 /** Shares of the budget: windows are tight from the first on, wide again below the second, and shedding ends at the third. */
@@ -36,7 +36,7 @@ export interface MemoryHolder {
  * holds most loses calls, those first that cannot move. No call is ended for its age, nor while there is room.
  */
 export class MemoryBudget implements Flushable {
-  /** Reserved: what is kept for another attempt or a late status, and what wide windows promise. */
+  /** Reserved: what is buffered for another attempt or a late status, and what wide windows allow. */
   held = 0;
   /** Of that, promises: room for octets that count themselves once they have come. */
   reservedBytes = 0;
@@ -50,7 +50,7 @@ export class MemoryBudget implements Flushable {
   private flushes: FlushScheduler | null = null;
   private nowMs = 0;
   private tightSinceMs = 0;
-  /** It was over the limit when a turn's writes had been made: what is still there cannot be written now. */
+  /** The budget was over its limit after a turn's writes: what is still there cannot be written now. */
   private wasOver = false;
 
   private readonly tightAt: number;
@@ -104,7 +104,7 @@ export class MemoryBudget implements Flushable {
     return this.firstWindow !== FIRST_WINDOW || this.used > this.tightAt;
   }
 
-  /** Looks at the end of this turn, when what can be written has been, what has to be done. */
+  /** Plans a check for the end of this turn, when what can be written has been. */
   review(turn: FlushScheduler, nowMs: number): void {
     this.flushes = turn;
     this.nowMs = nowMs;

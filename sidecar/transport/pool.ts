@@ -18,16 +18,16 @@ const EXTRA_CONNECTIONS = 3;
 /** An attempt that needs a connection. Exactly one of the two is called, once. */
 export interface Waiter extends HeldByCaller {
   onSession(session: Session): void;
-  /** @param whose whether it says something about the endpoint. */
+  /** @param whose `theirs`: it says something about the endpoint; `ours`: this side could not connect. */
   onConnectFailed(reason: string, whose: 'theirs' | 'ours'): void;
 }
 
 export interface PoolOptions {
   readonly config: PoolConfig;
   readonly settings: LocalSettings;
-  /** Opens a socket that will connect; undefined while we have no identity to present. */
+  /** Opens a socket that will connect; undefined while there is no identity to present. */
   readonly dial: () => Socket | undefined;
-  /** Why `dial` gave nothing, for people. */
+  /** Why `dial` returned nothing, for messages. */
   readonly whyNot?: () => string;
   /** Between two failed connects, at most; absent: 4 s. */
   readonly backoffMaxMs?: number;
@@ -172,7 +172,7 @@ export class Pool implements SessionHandler {
     if (!this.isConnected && !this.isConnecting) this.fill();
   }
 
-  /** Nothing new on the connections that stand: what they were made with is over. Calls on them end in peace. */
+  /** No new calls on the open connections, whose certificate has expired; calls on them go on to their ends. */
   expire(): void {
     for (const session of [...this.sessions])
       if (session.isAlive && !session.isRetiring) this.retireSession(session);
@@ -287,7 +287,7 @@ export class Pool implements SessionHandler {
     this.context.wheel.add(monitor.age, this.context.clock.now() + BACKOFF_MAX_MS);
   }
 
-  /** The peer has reset a call on `session` with `code` before any answer: a connection that only refuses is replaced. */
+  /** The peer has reset a call on `session` with `code` before any response: a connection that only refuses is replaced. */
   noteRefusal(session: Session, code: number): void {
     if (session.isRetiring || session.isDown || !this.refusals.note(session, code, this.context.nowMs))
       return;

@@ -1,18 +1,18 @@
 import { ErrorCode } from '../http2/constants.js';
 
-/** Refusals in a row, without any answer, that convict a connection. */
+/** Refusals in a row, without a response, after which a connection is replaced. */
 const REFUSALS_IN_A_ROW = 5;
 /** From one replacement to the next; doubles while replacements do not help. */
 const FIRST_GAP_MS = 1_000;
 const LONGEST_GAP_MS = 60_000;
-/** A connection that gave so many answers did work: the next gap is the first again. */
+/** A connection with so many responses did work: the next gap is the first again. */
 const PROVEN_RESPONSES = 100;
 
 /** What is known of one connection; kept by it. */
 export interface RefusingSession {
-  /** Calls the peer has reset without an answer since the last answer. */
+  /** Calls that the peer has reset without a response since the last response. */
   refusals: number;
-  /** Answers that have begun. */
+  /** Responses that have begun. */
   responses: number;
   /** Calls under way, the refused one no longer among them. */
   readonly inFlight: number;
@@ -28,7 +28,7 @@ export class RefusedStreams {
   private gapMs = 0;
   private replacedMs = Number.NEGATIVE_INFINITY;
 
-  /** Notes a call that was reset with `code` before any answer. True: the connection is to be replaced. */
+  /** Notes a call that was reset with `code` before any response. True: the connection is to be replaced. */
   note(session: RefusingSession, code: number, nowMs: number): boolean {
     if (!this.isRefusal(session, code)) return false;
     session.refusals += 1;

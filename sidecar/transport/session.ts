@@ -22,7 +22,7 @@ const UNFLUSHED_BYTES = 256 * 1024;
 const FLUSH_BYTES = 256 * 1024;
 /** How long the peer may take to close its side once it has been sent everything, or after it broke a rule, ms. */
 const LINGER_MS = 1000;
-/** How long a peer may take to read the last answers of a connection that is being closed, ms. */
+/** How long a peer may take to read the last responses of a connection that is being closed, ms. */
 const LAST_READS_MS = 10_000;
 
 /** The owner of sessions: a listener or a pool. */
@@ -33,7 +33,7 @@ export interface SessionHandler {
   onGoaway(session: Session, code: number, debug: string): void;
   /** A call ended, or the peer allows more. */
   onRoom(session: Session): void;
-  /** The socket is gone; every stream has been told already. Called once. */
+  /** The socket is gone; every stream has ended already. Called once. */
   onDown(session: Session, reason: string): void;
 }
 
@@ -42,7 +42,7 @@ const SAID_GOAWAY = 'the peer said GOAWAY';
 const OUT = new Output();
 
 interface AwaitedPing {
-  /** PINGs sent earlier whose answers have yet to come: they come in order. */
+  /** PINGs sent earlier that are not acknowledged yet: acknowledgements come in order. */
   before: number;
   readonly answered: () => void;
 }
@@ -62,10 +62,10 @@ export class Session implements ConnectionHandler, Flushable {
   isRetiring = false;
   /** Monotonic ms of the last octets from the peer; at first, of the start. */
   lastReadMs: number;
-  /** Calls in a row that the peer has reset without an answer, and answers that have begun; see refused-streams.ts. */
+  /** Calls in a row that the peer has reset without an answer, and responses that have begun; see refused-streams.ts. */
   refusals = 0;
   responses = 0;
-  /** Set by the owner: who the peer is, as far as it proved it. */
+  /** Set by the handler: the identity of the peer, as far as it is proved; null: none. */
   identity: unknown = null;
   /** The peer's SPIFFE id; empty where it has none. */
   subject = '';
@@ -79,7 +79,7 @@ export class Session implements ConnectionHandler, Flushable {
   private socketReason = 'closed by the peer';
   private goawayReason = '';
   private linger: WheelTimer | null = null;
-  /** Those who wait for an answer to a PING of theirs, in the order of sending. */
+  /** Callbacks of PINGs that are not acknowledged yet, in the order of sending. */
   private pings: AwaitedPing[] = [];
 
   constructor(
@@ -256,7 +256,7 @@ export class Session implements ConnectionHandler, Flushable {
     this.context.flushes.schedule(this);
   }
 
-  /** The peer will say nothing more. Calls that wait for it are lost; nobody half-closes a gRPC connection. */
+  /** The peer will send nothing more. Calls that wait for it are lost: gRPC knows no half-closed connection. */
   private onEnd(): void {
     this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
@@ -288,7 +288,7 @@ export class Session implements ConnectionHandler, Flushable {
     if (this.isDown) return;
     this.isDown = true;
     if (this.linger !== null) this.context.wheel.cancel(this.linger);
-    // Perhaps nothing has been read for long, and what is lost now is judged by the time.
+    // Perhaps nothing has been read for long, and the end of each call is classified by the time.
     this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
     this.memory.setUnflushed(0);

@@ -22,7 +22,7 @@ export class SilentConnections {
     return this.silent.size;
   }
 
-  /** Waits for the first octet, which is told and stays in the socket, paused. A socket that ends before is let go. */
+  /** Waits for the first octet, which is reported and stays in the socket, paused. A socket that ends before is forgotten. */
   add(socket: net.Socket, onFirst: (octet: number) => void): void {
     if (this.silent.size >= this.most) this.dropOldest();
     const timer = new WheelTimer(() => this.timeOut(socket));

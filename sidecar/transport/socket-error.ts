@@ -1,7 +1,7 @@
 /** An alert from the peer, as OpenSSL names it: `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`. */
 const ALERT = /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(\w+)$/;
 
-/** Alerts by which a peer turns a certificate away. Consul's built-in proxy sends `bad certificate` for an intention. */
+/** Alerts by which a peer refuses a certificate. Consul's built-in proxy sends `bad certificate` for an intention. */
 const ABOUT_US = new Set([
   'ACCESS_DENIED',
   'BAD_CERTIFICATE',

@@ -14,11 +14,11 @@ export interface CachedRequest {
   readonly buffered: ChunkList | null;
 }
 
-/** Requests up to this size are kept whole. */
+/** Requests up to this size are stored whole. */
 export const WHOLE_BYTES = 4096;
 
 /**
- * Metadata of tracing and timing: it differs from call to call, and no answer depends on it. W3C Trace Context and
+ * Metadata of tracing and timing: it differs from call to call, and no response depends on it. W3C Trace Context and
  * Baggage, B3, OpenCensus, Jaeger, AWS X-Ray, Google Cloud, Datadog, SkyWalking, Sentry, Elastic, New Relic, Envoy's
  * time limits and counts of attempts, and the usual names of request ids. gRPC's own fields are told by their tokens.
  */
@@ -33,14 +33,14 @@ const TRACING_AND_TIMING: ReadonlySet<string> = new Set([
   'x-envoy-upstream-rq-per-try-timeout-ms',
 ]);
 
-/** How octets are coded: without these no answer could be given again. */
+/** How octets are encoded: a stored response fits only the same encoding. */
 const CODING: ReadonlySet<number> = new Set<number>([
   Token.contentType,
   Token.grpcEncoding,
   Token.grpcAcceptEncoding,
 ]);
 
-/** Whether an answer may depend on a field by default. */
+/** Whether a response may depend on a field by default. */
 function matters({ token, name, info }: HeaderField): boolean {
   switch (token) {
     // What the endpoint does not see, what follows from the body, and what says only which client it is.
@@ -153,18 +153,18 @@ function writtenOut(fields: HeaderField[]): string {
   return text;
 }
 
-/** 32 octets, one char each: no credential is kept. */
+/** 32 octets, one char each: no credential is stored. */
 function sha256(text: string): string {
   return crypto.createHash('sha256').update(text, 'latin1').digest('binary');
 }
 
-/** Of this process only, and told nobody, as are the digests: without it none can be foreseen. */
+/** Of this process only, and never shown, as are the digests: without it none can be foreseen. */
 const SECRET = crypto.randomBytes(16);
 /** Always the same, as digests must be. That is forbidden where they can be seen, for they would give the secret away. */
 const NONCE = Buffer.alloc(12);
 
 /**
- * GMAC (NIST SP 800-38D): a universal hash with a secret, so that nobody can make up two requests with one digest, at a
+ * GMAC (NIST SP 800-38D): a universal hash with a secret, so that no caller can make up two requests with one digest, at a
  * quarter of what SHA-256 costs for an image.
  */
 function digestOf(pieces: ChunkList): string {

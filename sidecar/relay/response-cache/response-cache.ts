@@ -42,14 +42,14 @@ export class ResponseCache {
     this.key = new RequestKey(limits.vary);
   }
 
-  /** Keeps a copy of what the attempt has of its answer, which must be all of it. */
+  /** Stores a copy of what the attempt holds of its response, which must be all of it. */
   store(asked: CachedRequest, { head, trailers, heldResponse }: Attempt, nowMs: number): void {
     if (head === null || trailers === null) return;
     this.key.read(asked);
     this.ring.store(this.key, { head, trailers, body: heldResponse }, nowMs);
   }
 
-  /** The answer to the same request; undefined when there is none that is young enough. */
+  /** The response to the same request; undefined where there is none that is young enough. */
   find(asked: CachedRequest, nowMs: number): StoredResponse | undefined {
     this.key.read(asked);
     const entry = this.ring.find(this.key);
@@ -62,7 +62,7 @@ export class ResponseCache {
   }
 }
 
-/** Past half of its life an answer makes room for any other. */
+/** Past half of its life a response makes room for any other. */
 function ringOf({ maxAgeMs, maxBytes }: ResponseCacheLimits): ResponseRing {
   return new ResponseRing(maxBytes, maxAgeMs / 2);
 }

@@ -5,7 +5,7 @@ import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 import type { RequestKey } from './request-key.js';
 
-/** An answer as it came, all of it. */
+/** A response as it came, all of it. */
 export interface CachedResponse {
   readonly head: HeaderBlock;
   readonly trailers: HeaderBlock;
@@ -19,7 +19,7 @@ const SHARE_OF_ENTRIES = 0.25;
 /** No more, however much there may be: entries lie in the heap. */
 const MAX_ENTRIES = 2 ** 18;
 const BLOCK_BYTES = 1024 * 1024;
-/** So many of the same bucket are looked at: whoever makes up requests of one hash gains nothing by it. */
+/** So many of the same bucket are looked at, so that requests made up for one hash gain nothing. */
 const MAX_LOOKS = 16;
 
 /** One stored response and its request. */
@@ -29,7 +29,7 @@ export class Entry {
   head: HeaderBlock | null = null;
   trailers: HeaderBlock | null = null;
   atMs = 0;
-  /** Where its octets are: first those of the request, then those of the answer. */
+  /** Where its octets are: first those of the request, then those of the response. */
   block!: Buffer;
   start = 0;
   requestBytes = 0;
@@ -77,7 +77,7 @@ export class ResponseRing {
   private free: Entry | null = null;
   private readonly doorkeeper: Doorkeeper;
 
-  /** @param youngMs how old an answer may be without going first. */
+  /** @param youngMs how old a response may be without going first. */
   constructor(
     readonly maxBytes: number,
     readonly youngMs: number,
@@ -101,7 +101,7 @@ export class ResponseRing {
     return undefined;
   }
 
-  /** Keeps a copy; an older answer to the same request is forgotten. */
+  /** Stores a copy; an older response to the same request is dropped. */
   store(key: RequestKey, answered: CachedResponse, nowMs: number): void {
     const before = this.find(key);
     const bodyBytes = answered.body?.bytes ?? 0;
@@ -125,7 +125,7 @@ export class ResponseRing {
     write(entry, answered, bodyBytes, nowMs);
   }
 
-  /** Nobody finds it any more. Its octets are free when its turn comes. */
+  /** It is not found any more. Its octets are free when it is the oldest. */
   drop(entry: Entry): void {
     if (!entry.isLive) return;
     entry.isLive = false;
@@ -147,7 +147,7 @@ export class ResponseRing {
     return this.head - position <= this.capacity / 2 && this.number - number <= this.maxEntries / 2;
   }
 
-  /** What is asked for once, when all is full, would only drive out what may be asked for again. */
+  /** A request that is seen once, when all is full, would only drive out one that may be seen again. */
   private isWelcome({ hash }: RequestKey, room: number, nowMs: number): boolean {
     const { oldest } = this;
     if (oldest === null || !oldest.isLive || !this.isInTheWay(oldest, room)) return true;
@@ -225,7 +225,7 @@ function write(
   if (body !== null) copy(body, entry.block, entry.start + entry.requestBytes);
 }
 
-/** Texts and fields that only this entry holds; lists of fields that repeat are everybody's. */
+/** Texts and fields that only this entry holds; lists of fields that repeat are shared. */
 function besides({ text }: RequestKey, { head, trailers }: CachedResponse): number {
   let bytes = text.length;
   for (const { size } of head.extras) bytes += size + ENTRY_OVERHEAD;
