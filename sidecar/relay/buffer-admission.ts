@@ -6,7 +6,7 @@ import type { Flushable } from '../transport/flush-scheduler.js';
 /** Share of the memory budget up to which requests are let in; what has begun to wait has the rest. */
 const OPEN_SHARE = 3 / 4;
 /** While requests wait, those that have room are looked at so often; one that twice sent nothing gives it back. */
-const LOOK_MS = 1_000;
+const CHECK_MS = 1_000;
 const IDLE_LOOKS = 2;
 /** Octets in one look below which a request counts as sending nothing, where its connection has more than its share. */
 const SLOW_BYTES = 4096;
@@ -70,7 +70,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
   constructor(
     private readonly context: DataPlaneContext,
     /** Longest request that is collected, octets. */
-    private readonly longest: number,
+    private readonly maxRequestBytes: number,
   ) {
     super();
   }
@@ -82,9 +82,12 @@ export class BufferAdmission extends WheelEntry implements Flushable {
       if (request.requestBytes < request.bufferLimit) return true;
       // It is longer than it said.
       this.forget(request);
-      request.bufferLimit = this.longest;
+      request.bufferLimit = this.maxRequestBytes;
     } else {
-      request.bufferLimit = Math.min(announcedBytes(request.buffered) ?? this.longest, this.longest);
+      request.bufferLimit = Math.min(
+        announcedBytes(request.buffered) ?? this.maxRequestBytes,
+        this.maxRequestBytes,
+      );
     }
     const peer = this.peerOf(request.holder);
     if (this.waiting === 0 && this.hasRoom(expectedBytes(request))) {
@@ -93,7 +96,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
     }
     request.bufferState = BufferState.waiting;
     peer.waiting.push(request);
-    if (this.waiting++ === 0) this.lookLater();
+    if (this.waiting++ === 0) this.checkLater();
     return false;
   }
 
@@ -112,21 +115,21 @@ export class BufferAdmission extends WheelEntry implements Flushable {
   flush(): void {
     this.isSecondFlush = !this.isSecondFlush;
     if (this.isSecondFlush) this.context.flushes.schedule(this);
-    else this.letIn();
+    else this.grantWaiting();
   }
 
   fire(): void {
     this.context.nowMs = this.context.clock.now();
-    this.endStalled();
-    this.letIn();
-    this.lookLater();
+    this.shedStalled();
+    this.grantWaiting();
+    this.checkLater();
   }
 
-  private lookLater(): void {
-    if (this.waiting > 0) this.context.wheel.add(this, this.context.nowMs + LOOK_MS);
+  private checkLater(): void {
+    if (this.waiting > 0) this.context.wheel.add(this, this.context.nowMs + CHECK_MS);
   }
 
-  private letIn(): void {
+  private grantWaiting(): void {
     while (this.waiting > 0) {
       const peer = this.next();
       const request = peer.waiting[0]!;
@@ -168,7 +171,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
     return { reserved, granted };
   }
 
-  private endStalled(): void {
+  private shedStalled(): void {
     const share = this.total().reserved / this.peers.size;
     for (const peer of [...this.peers.values()]) {
       const hasMore = peer.reserved > share;

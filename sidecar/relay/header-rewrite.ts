@@ -41,7 +41,7 @@ export function inboundProfile(): RequestProfile {
 
 /** The stable part of a request as it goes on: `outrider-*` and what else the leg drops stripped, scheme and authority replaced. */
 export function forwardRequest(block: HeaderBlock, profile: RequestProfile): StableList {
-  if (hasPseudoExtras(block)) return forwardOddRequest(block, profile);
+  if (hasPseudoExtras(block)) return forwardLongRequest(block, profile);
   const list = block.stable;
   for (let memo = list.slot as Memo | null; memo !== null; memo = memo.next) {
     if (memo.profile === profile) return memo.list;
@@ -118,7 +118,7 @@ function hasPseudoExtras({ extras }: HeaderBlock): boolean {
 }
 
 /** The stable part for that rare case: every pseudo-header first. Nothing is memoised. */
-function forwardOddRequest(block: HeaderBlock, profile: RequestProfile): StableList {
+function forwardLongRequest(block: HeaderBlock, profile: RequestProfile): StableList {
   const all = [...block.stable.toFields(), ...block.extras.filter(isPseudo)];
   return rewrite([...all.filter(isPseudo), ...all.filter((field) => !isPseudo(field))], profile);
 }

@@ -23,13 +23,13 @@ interface Lists {
 
 const lists = new Map<LocalReplyReason, Lists>();
 
-function listsOf(answer: LocalReplyReason): Lists {
-  const known = lists.get(answer);
+function headersFor(reason: LocalReplyReason): Lists {
+  const known = lists.get(reason);
   if (known !== undefined) return known;
-  const fields = [makeField('grpc-status', String(answer.status)), makeField('outrider-reason', answer.name)];
-  if (answer.isUnprocessed) fields.push(UNPROCESSED);
+  const fields = [makeField('grpc-status', String(reason.status)), makeField('outrider-reason', reason.name)];
+  if (reason.isUnprocessed) fields.push(UNPROCESSED);
   const made = { headers: listOf([STATUS_200, GRPC, ...fields]), trailers: listOf(fields) };
-  lists.set(answer, made);
+  lists.set(reason, made);
   return made;
 }
 
@@ -39,12 +39,12 @@ function listOf(fields: readonly HeaderField[]): StableList {
   return list;
 }
 
-export function replyHeaders(answer: LocalReplyReason): StableList {
-  return listsOf(answer).headers;
+export function replyHeaders(reason: LocalReplyReason): StableList {
+  return headersFor(reason).headers;
 }
 
-export function replyTrailers(answer: LocalReplyReason): StableList {
-  return listsOf(answer).trailers;
+export function replyTrailers(reason: LocalReplyReason): StableList {
+  return headersFor(reason).trailers;
 }
 
 /** `grpc-message`, percent-encoded (gRPC over HTTP/2): printable ASCII but `%` stays. */

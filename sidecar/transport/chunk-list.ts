@@ -48,7 +48,7 @@ export class ChunkList {
     const n = end - start;
     this.bytes += n;
     if (this.first === null) {
-      this.first = keepable(buffer, start, end);
+      this.first = makeSlice(buffer, start, end);
       return;
     }
     this.rest ??= [];
@@ -60,10 +60,10 @@ export class ChunkList {
     } else {
       this.rest.push(
         n < SMALL_BYTES
-          ? gathering(this.bytes, buffer, start, end)
+          ? makeGatheringSlice(this.bytes, buffer, start, end)
           : (last ?? this.first).buffer.buffer === memoryOf(buffer)
             ? new Slice(buffer, start, end, 0)
-            : keepable(buffer, start, end),
+            : makeSlice(buffer, start, end),
       );
     }
   }
@@ -95,7 +95,7 @@ function memoryOf(buffer: Buffer): ArrayBufferLike {
   return lastMemory;
 }
 
-function keepable(buffer: Buffer, start: number, end: number): Slice {
+function makeSlice(buffer: Buffer, start: number, end: number): Slice {
   const n = end - start;
   const backing = memoryOf(buffer).byteLength;
   if (backing <= PINNED_BYTES || n * 4 >= backing) return new Slice(buffer, start, end, 0);
@@ -105,7 +105,7 @@ function keepable(buffer: Buffer, start: number, end: number): Slice {
 }
 
 /** A buffer that the next small slices join, larger the more there is already. */
-function gathering(bytes: number, buffer: Buffer, start: number, end: number): Slice {
+function makeGatheringSlice(bytes: number, buffer: Buffer, start: number, end: number): Slice {
   const n = end - start;
   const size = Math.min(Math.max(bytes, FIRST_GATHER_BYTES, n), LARGEST_GATHER_BYTES);
   const own = Buffer.allocUnsafeSlow(size);

@@ -2,7 +2,7 @@
 const ALERT = /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(\w+)$/;
 
 /** Alerts by which a peer refuses a certificate. Consul's built-in proxy sends `bad certificate` for an intention. */
-const ABOUT_US = new Set([
+const CERTIFICATE_ALERTS = new Set([
   'ACCESS_DENIED',
   'BAD_CERTIFICATE',
   'CERTIFICATE_EXPIRED',
@@ -31,7 +31,7 @@ export function describeSocketError(error: NodeJS.ErrnoException): string {
   const alert = ALERT.exec(code)?.[1];
   if (alert !== undefined) {
     const words = alert.toLowerCase().replaceAll('_', ' ');
-    return ABOUT_US.has(alert)
+    return CERTIFICATE_ALERTS.has(alert)
       ? `the peer refused our certificate (${words}): its intentions or its roots do not let us in`
       : `the peer broke off the TLS handshake (${words})`;
   }

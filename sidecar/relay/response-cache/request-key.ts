@@ -100,7 +100,7 @@ export class RequestKey {
     this.body = buffered;
     if (buffered === null) return;
     if (buffered.bytes <= WHOLE_BYTES) {
-      this.hash = hashOfPieces(buffered, this.hash);
+      this.hash = hashOfChunks(buffered, this.hash);
       return;
     }
     this.body = null;
@@ -130,7 +130,7 @@ export class RequestKey {
 
   private make(block: HeaderBlock, fields: readonly HeaderField[]): ListKey {
     const { path } = headerViewOf(block);
-    const metadata = writtenOut(fields.filter((field) => this.counts(field)));
+    const metadata = serialized(fields.filter((field) => this.counts(field)));
     const text = metadata === '' ? path : `${path}\0${sha256(metadata)}`;
     return { text, hash: hashOfText(text, 0) };
   }
@@ -145,7 +145,7 @@ export class RequestKey {
  * The same text for the same metadata, and for no other: in the order of names, for whether a field comes with the list
  * or beside it changes from call to call; values of one name in their own order; each with its length.
  */
-function writtenOut(fields: HeaderField[]): string {
+function serialized(fields: HeaderField[]): string {
   // Stable since ECMAScript 2019.
   fields.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   let text = '';
@@ -167,14 +167,14 @@ const NONCE = Buffer.alloc(12);
  * GMAC (NIST SP 800-38D): a universal hash with a secret, so that no caller can make up two requests with one digest, at a
  * quarter of what SHA-256 costs for an image.
  */
-function digestOf(pieces: ChunkList): string {
+function digestOf(chunks: ChunkList): string {
   const mac = crypto.createCipheriv('aes-128-gcm', SECRET, NONCE);
-  for (let i = 0; i < pieces.count; i++) {
-    const { buffer, start, end } = pieces.at(i);
+  for (let i = 0; i < chunks.count; i++) {
+    const { buffer, start, end } = chunks.at(i);
     mac.setAAD(buffer.subarray(start, end));
   }
   mac.final();
-  return `${pieces.bytes} ${mac.getAuthTag().toString('latin1')}`;
+  return `${chunks.bytes} ${mac.getAuthTag().toString('latin1')}`;
 }
 
 /** Of a request to an upstream: not to be made up, and to be shown by `shownFingerprint` only. */
@@ -202,10 +202,10 @@ function hashOfText(text: string, seed: number): number {
 
 const octets = new OctetHash();
 
-function hashOfPieces(pieces: ChunkList, seed: number): number {
-  octets.begin(mix(seed, pieces.bytes));
-  for (let i = 0; i < pieces.count; i++) {
-    const { buffer, start, end } = pieces.at(i);
+function hashOfChunks(chunks: ChunkList, seed: number): number {
+  octets.begin(mix(seed, chunks.bytes));
+  for (let i = 0; i < chunks.count; i++) {
+    const { buffer, start, end } = chunks.at(i);
     octets.add(buffer, start, end);
   }
   return octets.end();

@@ -6,7 +6,7 @@ import type { ChunkList } from '../../transport/chunk-list.js';
 import type { RequestKey } from './request-key.js';
 
 /** A response as it came, all of it. */
-export interface CachedResponse {
+export interface FreshResponse {
   readonly head: HeaderBlock;
   readonly trailers: HeaderBlock;
   readonly body: ChunkList | null;
@@ -102,20 +102,20 @@ export class ResponseRing {
   }
 
   /** Stores a copy; an older response to the same request is dropped. */
-  store(key: RequestKey, answered: CachedResponse, nowMs: number): void {
+  store(key: RequestKey, answered: FreshResponse, nowMs: number): void {
     const before = this.find(key);
     const bodyBytes = answered.body?.bytes ?? 0;
     const askedBytes = key.body?.bytes ?? 0;
     // What is written beside the blocks is counted as if it lay in them.
     const octets = askedBytes + bodyBytes;
-    const room = octets + besides(key, answered);
+    const room = octets + overheadOf(key, answered);
     if (before !== undefined) {
       if (octets <= before.octets && room <= before.room && this.isYoung(before))
         return write(before, answered, bodyBytes, nowMs);
       this.drop(before);
     }
     if (room > this.blockBytes || this.maxEntries === 0) return;
-    if (before === undefined && !this.isWelcome(key, room, nowMs)) return;
+    if (before === undefined && !this.isWorthStoring(key, room, nowMs)) return;
     const entry = this.append(octets, room);
     entry.text = key.text;
     entry.hash = key.hash;
@@ -148,9 +148,9 @@ export class ResponseRing {
   }
 
   /** A request that is seen once, when all is full, would only drive out one that may be seen again. */
-  private isWelcome({ hash }: RequestKey, room: number, nowMs: number): boolean {
+  private isWorthStoring({ hash }: RequestKey, room: number, nowMs: number): boolean {
     const { oldest } = this;
-    if (oldest === null || !oldest.isLive || !this.isInTheWay(oldest, room)) return true;
+    if (oldest === null || !oldest.isLive || !this.isOverwritten(oldest, room)) return true;
     return this.doorkeeper.again(hash) || nowMs - oldest.atMs > this.youngMs;
   }
 
@@ -162,7 +162,7 @@ export class ResponseRing {
       this.head += blockBytes - offset;
       offset = 0;
     }
-    while (this.oldest !== null && this.isInTheWay(this.oldest, room)) this.evict(this.oldest);
+    while (this.oldest !== null && this.isOverwritten(this.oldest, room)) this.evict(this.oldest);
     const entry = this.take();
     entry.position = this.head;
     entry.number = this.number++;
@@ -176,7 +176,7 @@ export class ResponseRing {
     return entry;
   }
 
-  private isInTheWay({ position }: Entry, room: number): boolean {
+  private isOverwritten({ position }: Entry, room: number): boolean {
     return this.entries >= this.maxEntries || this.head + room - position > this.capacity;
   }
 
@@ -214,7 +214,7 @@ export class ResponseRing {
 
 function write(
   entry: Entry,
-  { head, trailers, body }: CachedResponse,
+  { head, trailers, body }: FreshResponse,
   bodyBytes: number,
   nowMs: number,
 ): void {
@@ -226,29 +226,29 @@ function write(
 }
 
 /** Texts and fields that only this entry holds; lists of fields that repeat are shared. */
-function besides({ text }: RequestKey, { head, trailers }: CachedResponse): number {
+function overheadOf({ text }: RequestKey, { head, trailers }: FreshResponse): number {
   let bytes = text.length;
   for (const { size } of head.extras) bytes += size + ENTRY_OVERHEAD;
   for (const { size } of trailers.extras) bytes += size + ENTRY_OVERHEAD;
   return bytes;
 }
 
-function isSame({ block, start, requestBytes }: Entry, pieces: ChunkList | null): boolean {
-  if (pieces === null) return requestBytes === 0;
-  if (pieces.bytes !== requestBytes) return false;
+function isSame({ block, start, requestBytes }: Entry, chunks: ChunkList | null): boolean {
+  if (chunks === null) return requestBytes === 0;
+  if (chunks.bytes !== requestBytes) return false;
   let at = start;
-  for (let i = 0; i < pieces.count; i++) {
-    const { buffer, start: from, end } = pieces.at(i);
+  for (let i = 0; i < chunks.count; i++) {
+    const { buffer, start: from, end } = chunks.at(i);
     if (!areSameOctets(buffer, from, end, block, at)) return false;
     at += end - from;
   }
   return true;
 }
 
-function copy(pieces: ChunkList, target: Buffer, start: number): void {
+function copy(chunks: ChunkList, target: Buffer, start: number): void {
   let at = start;
-  for (let i = 0; i < pieces.count; i++) {
-    const { buffer, start: from, end } = pieces.at(i);
+  for (let i = 0; i < chunks.count; i++) {
+    const { buffer, start: from, end } = chunks.at(i);
     copyOctets(buffer, from, end, target, at);
     at += end - from;
   }

@@ -2,7 +2,7 @@ import { metricsOf } from '../../../sidecar/app/metrics/traffic.js';
 import type { Metric } from '../../../sidecar/telemetry/metric.js';
 import type { Stack } from './stack.js';
 
-export function familiesIn(
+export function metricsIn(
   { context }: Stack,
   over: Partial<Parameters<typeof metricsOf>[0]> = {},
 ): readonly Metric[] {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import { DiscoveredUpstream } from '../../kit/scenario/discovered-upstream.js';
-import { familiesIn } from '../../kit/stack/metrics.js';
+import { metricsIn } from '../../kit/stack/metrics.js';
 import { aRoute, aSafeRoute } from '../../kit/stack/stack.js';
 
 const SAFE = [aSafeRoute({ retry: { attempts: 3, on: [14], backoff: { baseMs: 0, maxMs: 0 } } })];
@@ -126,7 +126,7 @@ describe('Scenario: failover', () => {
   it('shows the priority of each endpoint in the metrics', () => {
     mesh = new DiscoveredUpstream();
     mesh.discover(['a', 'b@1']);
-    const families = familiesIn(mesh.stack, { outbounds: [mesh.out.outbound] });
+    const families = metricsIn(mesh.stack, { outbounds: [mesh.out.outbound] });
     const samples = (name: string) => families.find((each) => each.name === name)?.samples;
     assert.deepEqual(samples('outrider_endpoint_priority'), [
       { labels: { upstream: 'digits', endpoint: 'a:1' }, value: 0 },

@@ -4,7 +4,7 @@ import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js'
 import type { ClusterSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { DiscoveredUpstream, endpoint } from '../../kit/scenario/discovered-upstream.js';
-import { familiesIn } from '../../kit/stack/metrics.js';
+import { metricsIn } from '../../kit/stack/metrics.js';
 import { aRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
@@ -236,7 +236,7 @@ describe('Scenario: traffic rules', () => {
       to('', { match: { prefix: '/x.', headers: [] } }),
       to('v2'),
     ]);
-    const families = familiesIn(mesh.stack, { outbounds: [mesh.out.outbound] });
+    const families = metricsIn(mesh.stack, { outbounds: [mesh.out.outbound] });
     for (const { name, samples } of families) {
       const labels = samples.map((sample) => JSON.stringify(sample.labels));
       assert.equal(new Set(labels).size, labels.length, name);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { queueReport } from '../../../sidecar/app/endpoint-report.js';
 import type { RateLimitConfig } from '../../../sidecar/config/model.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { familiesIn } from '../../kit/stack/metrics.js';
+import { metricsIn } from '../../kit/stack/metrics.js';
 import {
   type Application,
   anInbound,
@@ -175,7 +175,7 @@ describe('Inbound limits', () => {
         report().classes?.map(({ waiting }) => waiting),
         [0, hostile.length + 20, 0],
       );
-      const metrics = familiesIn(stack, { inbound: side.inbound });
+      const metrics = metricsIn(stack, { inbound: side.inbound });
       const labels = metrics.find(({ name }) => name === 'outrider_queue_class_waiting')!.samples;
       assert.deepEqual(
         labels.map((each) => each.labels),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { queueReport, reportOf } from '../../../../sidecar/app/endpoint-report.js';
 import type { Metric } from '../../../../sidecar/telemetry/metric.js';
-import { familiesIn } from '../../../kit/stack/metrics.js';
+import { metricsIn } from '../../../kit/stack/metrics.js';
 import { anInbound, anUpstream, aRoute, aSafeRoute, Stack } from '../../../kit/stack/stack.js';
 
 describe('The numbers of the mesh', () => {
@@ -28,7 +28,7 @@ describe('The numbers of the mesh', () => {
     stack.backend('b').answer = (stream) => stream.reply();
     for (let i = 0; i < 10; i++) app.call({ path: '/p.S/Named' });
     stack.settle(app.call({ path: '/invented/by.nobody?' }));
-    const families = familiesIn(stack, { outbounds: [out.outbound] });
+    const families = metricsIn(stack, { outbounds: [out.outbound] });
     assert.equal(read(families, 'outrider_calls_total', { method: '/p.S/Named', grpc_status: 'OK' }), 10);
     assert.equal(read(families, 'outrider_calls_total', { method: 'other' }), 1);
     assert.equal(read(families, 'outrider_local_replies_total', { reason: 'unknown-route' }), 1);
@@ -56,7 +56,7 @@ describe('The numbers of the mesh', () => {
     stack.backend('a').answer = (stream) => stream.reply();
     for (let i = 0; i < 50; i++) app.call({ path: `/made.Up/Method${i}` });
     stack.run();
-    assert.ok(!JSON.stringify(familiesIn(stack, { outbounds: [out.outbound] })).includes('made.Up'));
+    assert.ok(!JSON.stringify(metricsIn(stack, { outbounds: [out.outbound] })).includes('made.Up'));
   });
 
   it('say what waits before the model', () => {
@@ -64,7 +64,7 @@ describe('The numbers of the mesh', () => {
     const peer = stack.app(side.listener, 'app');
     for (let i = 0; i < 3; i++) peer.call({ body: Buffer.alloc(100) });
     stack.run();
-    const families = familiesIn(stack, { inbound: side.inbound });
+    const families = metricsIn(stack, { inbound: side.inbound });
     assert.equal(read(families, 'outrider_queue_running'), 1);
     assert.equal(read(families, 'outrider_queue_waiting'), 2);
     assert.equal(read(families, 'outrider_queue_waiting_bytes'), 200);
@@ -74,7 +74,7 @@ describe('The numbers of the mesh', () => {
   it('say what the limits before the model do, as far as there are any', () => {
     const readMemory = () => ({ usedBytes: 93, limitBytes: 100 });
     const plain = stack.inbound(anInbound());
-    const names = familiesIn(stack, { inbound: plain.inbound }).map(({ name }) => name);
+    const names = metricsIn(stack, { inbound: plain.inbound }).map(({ name }) => name);
     for (const name of [
       'queue_unloaded_seconds',
       'queue_class_waiting',
@@ -96,7 +96,7 @@ describe('The numbers of the mesh', () => {
     const app = stack.app(side.listener, 'app');
     const refused = stack.settle(app.call());
     assert.equal(refused.reason, 'memory-pressure');
-    const families = familiesIn(stack, { inbound: side.inbound });
+    const families = metricsIn(stack, { inbound: side.inbound });
     assert.equal(read(families, 'outrider_queue_concurrency'), 2);
     assert.equal(read(families, 'outrider_memory_used_ratio'), 0.93);
     assert.equal(read(families, 'outrider_memory_pressure_total', { level: 'critical' }), 1);
