@@ -7,6 +7,7 @@ import { scratch } from './subjects/subject.js';
 
 const LIFETIME_MS = 24 * 3_600_000;
 
+/** Writes the certificates; resolves with their folder. */
 export async function writeCertificates(): Promise<string> {
   const dir = scratch();
   const ca = await LocalCa.create({ trustDomain: 'outrider.local', datacenter: 'dc1', wallNow: Date.now });

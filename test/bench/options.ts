@@ -33,6 +33,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --profile DIR   our own processes leave CPU profiles there, and tables of them are printed (slows ours)
   -h, --help      this text`;
 
+/** What the command line asks for. */
 export interface BenchOptions {
   readonly command: string;
   readonly only: ReadonlySet<string>;
@@ -62,6 +63,7 @@ const SUBJECTS = [
 /** What `--only` may name: modes and subjects of the relay, rows of the faults. */
 const NAMES = [...MODES.map((mode) => mode.name), ...SUBJECTS, ...ROWS.map((row) => row.name)];
 
+/** Reads the command line; throws `HelpWanted` or `UsageError`. */
 export function readOptions(args: readonly string[]): BenchOptions {
   const { values, positionals } = parseCommandLine(args, {
     only: { type: 'string' },

@@ -16,6 +16,7 @@ const RSS_BOUND_MB = 120;
 /** Growth over 100,000 calls that is noise of the collector and not a leak. */
 const SLOPE_BOUND_MB = 0.5;
 
+/** Memory of one subject over the calls of a soak. */
 export interface SoakResult {
   readonly name: string;
   readonly calls: number;
@@ -31,6 +32,7 @@ export interface SoakResult {
   readonly problem: string;
 }
 
+/** Soaks each subject that is installed; by default ours only. */
 export async function benchSoak(
   options: BenchOptions,
   load: LoadProcess,
@@ -86,6 +88,7 @@ export async function benchSoak(
   return results;
 }
 
+/** The results as text. */
 export function renderSoak(results: readonly SoakResult[]): string {
   return results
     .map((r) =>

@@ -200,11 +200,13 @@ function throughTheLine(): (call: number) => unknown {
   };
 }
 
+/** Measures every decision, one after the other. */
 export function benchDecisions(): DecisionCost[] {
   const parts = [balancing, judging, timing, admitting, limiting, shaping, benchRules];
   return parts.flatMap((part) => part());
 }
 
+/** The costs as text, grouped by when a decision is made, with totals. */
 export function renderDecisions(costs: readonly DecisionCost[]): string {
   const line = (name: string, ns: number): string => `${name.padEnd(46)} ${ns.toFixed(1).padStart(8)} ns`;
   const group = (title: string, when: When): string[] => {

@@ -249,6 +249,7 @@ function endedCall(): EndedCall {
   };
 }
 
+/** The costs of what is off by default or not made for every call. */
 export function benchRules(): DecisionCost[] {
   return [...ruling(), ...again(), ...finding(), ...writing(), ...listing()];
 }

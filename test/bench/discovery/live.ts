@@ -23,6 +23,7 @@ const RATE = 500;
 /** Short ones, in turn: what else happens on the machine falls on both alike. */
 const SEGMENTS_PER_RUN = 5;
 
+/** Latency of live traffic without and with changes. */
 export interface LiveResult {
   readonly endpoints: number;
   readonly ratePerSecond: number;
@@ -40,6 +41,7 @@ export interface LiveResult {
 
 type Agent = BenchProcess<AgentRequest, number>;
 
+/** Measures live traffic over endpoints that the agent lists. */
 export async function measureLive(
   options: BenchOptions,
   agent: Agent,

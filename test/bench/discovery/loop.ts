@@ -5,6 +5,7 @@
 
 import { closeSync, openSync, readSync } from 'node:fs';
 
+/** How long the event loop stood still at most, ms. */
 export interface Stall {
   /** By the clock, from one turn of a 1 ms timer to the next; 1 ms is none. */
   readonly stallMs: number;
@@ -12,6 +13,7 @@ export interface Stall {
   readonly ownMs: number;
 }
 
+/** Measures the longest stall since the last reset. */
 export class LoopMeter {
   private readonly stat = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
   private readonly text = Buffer.alloc(64);

@@ -47,6 +47,7 @@ export interface ChurnResult extends LoopWatch {
   readonly mbPerSecond: number;
 }
 
+/** Many upstreams of a few endpoints each. */
 export interface ManyResult {
   readonly upstreams: number;
   readonly endpointsEach: number;
@@ -58,6 +59,7 @@ export interface ManyResult {
   readonly changeMs: number;
 }
 
+/** All figures of the discovery benchmark. */
 export interface DiscoveryReport {
   readonly machine: Machine;
   readonly runs: number;
@@ -72,6 +74,7 @@ export interface DiscoveryReport {
 type Agent = BenchProcess<AgentRequest, number>;
 type Subject = BenchProcess<SubjectRequest>;
 
+/** Runs the whole benchmark; the agent has a core of its own. */
 export async function benchDiscovery(
   options: BenchOptions,
   say: (line: string) => void,

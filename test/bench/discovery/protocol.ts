@@ -12,6 +12,7 @@ export type AgentRequest =
   | { readonly do: 'churn'; readonly service: string; readonly perMinute: number }
   | { readonly do: 'counts' };
 
+/** What the agent has answered so far. */
 export interface AgentCounts {
   readonly requests: number;
   /** Bodies only. */
@@ -41,6 +42,7 @@ export interface Applied extends Stall {
   readonly rssMb: number;
 }
 
+/** What the event loop did in a stretch of time. */
 export interface LoopWatch extends Stall {
   /** Share of one core, all threads. */
   readonly cpu: number;

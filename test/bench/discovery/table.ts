@@ -8,6 +8,7 @@ const PICKS_BAR = 1.5;
 /** An idle event loop of a quiet machine stays below it. */
 const NOISY_MS = 3;
 
+/** One bar, and whether it holds. */
 export interface Bar {
   readonly what: string;
   readonly found: string;
@@ -15,6 +16,7 @@ export interface Bar {
   readonly holds: boolean;
 }
 
+/** The bars of the report. On a noisy machine stalls are judged by our own CPU time. */
 export function barsOf(report: DiscoveryReport): Bar[] {
   const largest = report.sizes.at(-1)!;
   const isQuiet = report.idleStallMs <= NOISY_MS;
@@ -49,6 +51,7 @@ export function barsOf(report: DiscoveryReport): Bar[] {
   ];
 }
 
+/** The report as text: tables, then the bars. */
 export function renderDiscovery(report: DiscoveryReport): string {
   const { machine } = report;
   return [

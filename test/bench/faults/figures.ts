@@ -4,6 +4,7 @@ import { type Spread, spreadOf } from '../relay/results.js';
 import type { Calls } from './protocol.js';
 import { CAPACITY, type FaultRow, type Times } from './rows.js';
 
+/** What callers noticed of one fault in one run. */
 export interface FaultFigures {
   /** OK in the time of the fault, as a share of what was sent then, or of what could be served if that is less. */
   readonly served: number;
@@ -21,6 +22,7 @@ export const MEASURES = ['served', 'p99Ms', 'attempts', 'leftAfterMs', 'wellAfte
 export type Measure = (typeof MEASURES)[number];
 export type FaultSpreads = Readonly<Record<Measure, Spread>>;
 
+/** What was recorded in one run. */
 export interface Observed {
   readonly calls: Calls;
   /** When each model began to work, since the beginning of the schedule; the victims come first. */
@@ -30,6 +32,7 @@ export interface Observed {
 const OK = 0;
 const ALONE_MS = 500;
 
+/** The figures of one run. */
 export function figuresOf(row: FaultRow, times: Times, { calls, runs }: Observed): FaultFigures {
   const fromMs = times.steadyMs;
   const toMs = fromMs + times.faultMs;
@@ -63,6 +66,7 @@ function p99(values: readonly number[]): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))] ?? Number.POSITIVE_INFINITY;
 }
 
+/** Median, least and most of each figure over all runs. */
 export function spreadsOf(runs: readonly FaultFigures[]): FaultSpreads {
   const of = (measure: Measure): Spread => spreadOf(runs.map((run) => run[measure]));
   return Object.fromEntries(MEASURES.map((measure) => [measure, of(measure)])) as FaultSpreads;

@@ -30,6 +30,7 @@ import {
 import { type FaultSubject, type Standing, SUBJECTS } from './subjects.js';
 import type { FaultReport } from './table.js';
 
+/** How the comparison is run. */
 export interface FaultBenchOptions {
   readonly runs: number;
   readonly quick: boolean;
@@ -45,6 +46,7 @@ interface Run {
   readonly problem?: string;
 }
 
+/** Runs every row against every subject by turns. Problems of single runs are in the report. */
 export async function benchFaults(
   options: FaultBenchOptions,
   say: (line: string) => void,

@@ -1,5 +1,6 @@
 /** What the comparison of faults and its load, a process of its own, say to each other. */
 
+/** What the load is asked for. */
 export interface Schedule {
   /** As grpc-js reads it. */
   readonly target: string;

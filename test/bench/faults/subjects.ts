@@ -11,12 +11,14 @@ import { findEnvoy, versionOf } from '../subjects/tools.js';
 import type { Schedule } from './protocol.js';
 import { MOST_REPLICAS, PLACES } from './rows.js';
 
+/** A subject that runs. */
 export interface Standing {
   readonly client: Pick<Schedule, 'target' | 'serviceConfig'>;
   readonly pids: readonly number[];
   stop(): Promise<void>;
 }
 
+/** What stands between the load and the models. */
 export interface FaultSubject {
   readonly name: string;
   /** Version, or why it cannot run here. */

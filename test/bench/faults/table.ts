@@ -3,6 +3,7 @@
 import type { Machine } from '../relay/machine.js';
 import { compare, type FaultSpreads, MEASURES, type Measure, verdictOf } from './figures.js';
 
+/** One row with the spreads of each subject. */
 export interface FaultRowResult {
   readonly name: string;
   readonly title: string;
@@ -14,6 +15,7 @@ export interface FaultRowResult {
   }[];
 }
 
+/** All rows, and the machine they were measured on. */
 export interface FaultReport {
   readonly machine: Machine;
   readonly date: string;
@@ -31,6 +33,7 @@ const SHOWN: Readonly<Record<Measure, (value: number) => string>> = {
   wellAfterMs: (value) => `${(value / 1_000).toFixed(2)} s`,
 };
 
+/** The report as text, ours compared with each other subject. */
 export function renderFaults(report: FaultReport): string {
   const { machine, versions, runs, rows } = report;
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);

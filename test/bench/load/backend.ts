@@ -165,6 +165,7 @@ export async function startBackend(kind: CallKind): Promise<Backend> {
   };
 }
 
+/** A running backend. */
 export interface Backend {
   readonly port: number;
   executions(): number;

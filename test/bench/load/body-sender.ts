@@ -8,6 +8,7 @@ const MAX_FRAME = 16384;
 /** Nothing more is sent while this much waits in the socket. */
 const MAX_UNSENT_BYTES = 512 * 1024;
 
+/** The body that every request has. */
 export interface BodyOptions {
   /** Length of each DATA frame; 0 = the longest that every peer takes. */
   readonly frameBytes: number;
@@ -24,6 +25,7 @@ interface Body extends BodyOptions {
   window: number;
 }
 
+/** Writes request bodies as far as the windows of the peer allow (RFC 9113 section 5.2). */
 export class BodySender {
   private window = 65535;
   private streamWindow = 65535;

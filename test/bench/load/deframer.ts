@@ -1,5 +1,6 @@
 /** Counts the gRPC messages in the DATA of one call, whatever the frame borders, and sees when one is malformed. */
 
+/** Cuts the octets of a connection into HTTP/2 frames (RFC 9113 section 4.1). */
 export class Deframer {
   messages = 0;
   /** Length of the last whole message, prefix included. */

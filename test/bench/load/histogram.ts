@@ -3,6 +3,7 @@
 const MANTISSA_BITS = 6;
 const MANTISSA = 1 << MANTISSA_BITS;
 
+/** Counts latencies and answers quantiles. */
 export class Histogram {
   private readonly counts = new Uint32Array(32 * MANTISSA);
   private total = 0;

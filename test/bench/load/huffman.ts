@@ -34,6 +34,7 @@ for (let byte = 0; byte < 256; byte++) {
   pairBits[byte] = text.length;
 }
 
+/** Writes the Huffman code of RFC 7541 appendix B. */
 export class HuffmanWriter {
   private out: Buffer = Buffer.alloc(0);
   private at = 0;

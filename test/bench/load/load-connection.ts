@@ -18,6 +18,7 @@ const CANCEL = 8;
 /** Before each gRPC message: whether it is compressed, and its length. */
 const PREFIX_BYTES = 5;
 
+/** What a connection reports to its run. */
 export interface ConnectionEvents {
   /** SETTINGS have come: calls may be started. */
   onReady(connection: LoadConnection): void;
@@ -27,6 +28,7 @@ export interface ConnectionEvents {
   onClosed(connection: LoadConnection): void;
 }
 
+/** How one connection calls. */
 export interface ConnectionOptions {
   readonly port: number;
   readonly kind: CallKind;
@@ -46,6 +48,7 @@ class Call {
   readonly answer = new Deframer();
 }
 
+/** One HTTP/2 client connection that starts calls and checks every answer. */
 export class LoadConnection extends Peer {
   /** When the chunk being read arrived. */
   nowMs = 0;

@@ -5,6 +5,7 @@ import { Flag, FrameType } from '../../../sidecar/http2/constants.js';
 
 const BYTES = 128 * 1024;
 
+/** Collects what a connection writes in one turn of the event loop. */
 export class Outbox {
   buffer = Buffer.allocUnsafeSlow(BYTES);
   at = 0;

@@ -21,6 +21,7 @@ const SETTING = {
   initialWindowSize: 4,
 };
 
+/** One end of an HTTP/2 connection: settings, windows and frames, as far as the load needs them. */
 export abstract class Peer implements FrameReceiver {
   maxConcurrent = Number.POSITIVE_INFINITY;
   protected readonly out: Outbox;

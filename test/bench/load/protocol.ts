@@ -21,6 +21,7 @@ export interface BackendPorts {
   readonly aside: number;
 }
 
+/** How connections and calls end early, in a soak. */
 export interface Churn {
   /** A connection is given up after about this many calls, one in four of them with calls in flight. */
   readonly callsPerConnection: number;
@@ -28,6 +29,7 @@ export interface Churn {
   readonly resetRatio: number;
 }
 
+/** One run of the load. */
 export interface LoadSpec {
   readonly port: number;
   readonly kind: CallKind;
@@ -51,6 +53,7 @@ export interface LoadSpec {
   readonly pids: readonly number[];
 }
 
+/** What one run measured. */
 export interface LoadResult {
   /** Calls started, warm-up included. */
   readonly issued: number;

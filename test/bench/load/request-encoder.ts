@@ -25,6 +25,7 @@ function field(name: string, value: string, nameIndex: number): Field {
   return { name: Buffer.from(name, 'latin1'), value: Buffer.from(value, 'latin1'), nameIndex, inserted: -1 };
 }
 
+/** Encodes the header block of each request of one connection (RFC 7541). */
 export class RequestEncoder {
   private readonly constant: Field[];
   private readonly timeout = field('grpc-timeout', '', 0);

@@ -11,6 +11,7 @@ import { STATIC_COUNT, STATIC_FIELDS } from '../../../sidecar/http2/hpack/static
 const TABLE_BYTES = 4096;
 const MEMO = 4;
 
+/** How one response ended. */
 export interface Statuses {
   /** 0 when the block has none. */
   readonly httpStatus: number;
@@ -23,6 +24,7 @@ interface Entry {
   readonly value: string;
 }
 
+/** Reads status fields from response header blocks, with the dynamic table of the peer. */
 export class ResponseReader {
   private readonly table: Entry[] = [];
   private tableBytes = 0;

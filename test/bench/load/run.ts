@@ -14,6 +14,7 @@ const CHURN_SAMPLE_MS = 1000;
 
 type Part = 'connecting' | 'warm' | 'measured' | 'ending';
 
+/** One run of the load over all its connections. */
 export class Run implements ConnectionEvents {
   private readonly connections: LoadConnection[] = [];
   private readonly latency = new Histogram();

@@ -8,6 +8,7 @@ const SHED = 8;
 /** Bars of the design. */
 export const BARS = { goodput: 0.9, refusedP99Ms: 10, recoveryMs: 5_000 } as const;
 
+/** What one overload came to. */
 export interface OverloadFigures {
   readonly name: string;
   readonly title: string;
@@ -34,6 +35,7 @@ export interface OverloadFigures {
   readonly firstClass?: number;
 }
 
+/** What was recorded in the phases of one setup. */
 export interface Observed {
   readonly perSecond: number;
   readonly before: PhaseCalls;
@@ -44,6 +46,7 @@ export interface Observed {
   readonly concurrency: number;
 }
 
+/** The figures of one setup. */
 export function figuresOf(
   setup: { readonly name: string; readonly title: string },
   { perSecond, before, overload, overloadMs, after, runs, concurrency }: Observed,
@@ -73,10 +76,12 @@ export function figuresOf(
   };
 }
 
+/** Whether goodput, refusals and recovery keep to their bars. */
 export function meetsBars({ goodput, refusedP99Ms, recoveryMs }: OverloadFigures): boolean {
   return goodput >= BARS.goodput && refusedP99Ms < BARS.refusedP99Ms && recoveryMs < BARS.recoveryMs;
 }
 
+/** The figures as text. */
 export function renderOverload(rows: readonly OverloadFigures[]): string {
   return rows.flatMap((row) => [...lines(row), '']).join('\n');
 }

@@ -17,6 +17,7 @@ export const OVERLOAD = 5;
 /** Before and after: a share of the capacity that leaves room. */
 const EASY = 0.5;
 
+/** One configuration of the queue, and the calls it gets. */
 export interface Setup {
   readonly name: string;
   readonly title: string;
@@ -61,6 +62,7 @@ export const SETUPS: readonly Setup[] = [
   },
 ];
 
+/** Lengths of the phases, ms. */
 export interface Times {
   readonly warmMs: number;
   readonly capacityMs: number;

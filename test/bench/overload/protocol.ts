@@ -7,12 +7,14 @@ export const UNARY = PATHS.unary;
 /** Metadata key that names a call's class, where there are classes. */
 export const CLASS_KEY = 'x-class';
 
+/** What the model has done so far. */
 export interface ModelCounts {
   readonly runs: number;
   /** Runs whose caller had gone by their end. */
   readonly unanswered: number;
 }
 
+/** Calls of one kind for a stretch of time; the answer is `PhaseCalls`. */
 export interface Phase {
   readonly port: number;
   readonly forMs: number;

@@ -26,6 +26,7 @@ const STYLE = `
     .peer { fill: #59636e } .back { fill: #0d1117 }
   }`;
 
+/** The report as SVG. */
 export function renderChart(report: Report): string {
   const panels = report.modes.filter((mode) => shown(mode).length > 0);
   const panelHeight = TITLE + PITCH * Math.max(0, ...panels.map((p) => shown(p).length));

@@ -2,6 +2,7 @@
 
 import { arch, cpus, release, totalmem } from 'node:os';
 
+/** What a figure depends on beside the code. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
@@ -10,6 +11,7 @@ export interface Machine {
   readonly node: string;
 }
 
+/** This machine. */
 export function describeMachine(): Machine {
   const cores = cpus();
   return {

@@ -46,6 +46,7 @@ export function chosen<T extends { readonly name: string }>(
   return named.length > 0 ? named : [...all];
 }
 
+/** Measures all chosen modes and subjects; what is not installed is left out and said. */
 export async function benchRelay(
   options: BenchOptions,
   load: LoadProcess,

@@ -10,6 +10,7 @@ import { LOAD_CORE, type Running, scratch } from '../subjects/subject.js';
 import { findTool, toolEnvironment } from '../subjects/tools.js';
 import type { Mode } from './modes.js';
 
+/** Lengths of the two parts of a run, ms. */
 export interface RunLength {
   readonly warmMs: number;
   readonly measureMs: number;
@@ -29,6 +30,7 @@ export interface Figures {
   readonly problem: string;
 }
 
+/** One run that is to be measured. */
 export interface RunRequest extends RunLength {
   readonly mode: Mode;
   readonly subject: Running;
@@ -37,6 +39,7 @@ export interface RunRequest extends RunLength {
   readonly ratePerSecond?: number;
 }
 
+/** Measures one run. A subject that ended meanwhile is a problem of the figures, not an error. */
 export async function measure(request: RunRequest): Promise<Figures> {
   const figures = await (request.mode.load === 'h2load'
     ? measureWithH2load(request)
@@ -74,6 +77,7 @@ async function measureWithGenerator(request: RunRequest): Promise<Figures> {
   };
 }
 
+/** Why the result gives no figure; empty: executions, OK statuses and calls agree. */
 export function problemOf(result: LoadResult): string {
   const failures = Object.entries(result.failures).map(([what, times]) => `${times} × ${what}`);
   if (failures.length > 0) return failures.join(', ');

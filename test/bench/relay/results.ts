@@ -5,12 +5,14 @@ import type { Machine } from './machine.js';
 import type { Figures } from './measure.js';
 import type { Mode } from './modes.js';
 
+/** A figure over several runs. */
 export interface Spread {
   readonly median: number;
   readonly min: number;
   readonly max: number;
 }
 
+/** The figures of one subject in one mode. */
 export interface SubjectResult {
   readonly name: string;
   readonly isPeer: boolean;
@@ -27,6 +29,7 @@ export interface SubjectResult {
 
 export type BarResult = 'aim' | 'bar' | 'missed' | 'not measured';
 
+/** One mode: all subjects, and ours against the best peer. */
 export interface ModeResult {
   readonly name: string;
   readonly title: string;
@@ -44,6 +47,7 @@ export interface ModeResult {
   readonly variants: readonly Variant[];
 }
 
+/** Another build or another setting of ours. */
 export interface Variant {
   readonly name: string;
   /** ÷ ours as it is by default. */
@@ -53,6 +57,7 @@ export interface Variant {
   readonly verdict: BarResult;
 }
 
+/** All modes, and the machine they were measured on. */
 export interface Report {
   readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
@@ -60,6 +65,7 @@ export interface Report {
   readonly modes: readonly ModeResult[];
 }
 
+/** Median, least and most of at least one value. */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -67,6 +73,7 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median, min: sorted[0]!, max: sorted[sorted.length - 1]! };
 }
 
+/** The runs of one subject as one result. */
 export function summarise(name: string, isPeer: boolean, runs: readonly Figures[]): SubjectResult {
   const of = (pick: (run: Figures) => number): Spread => spreadOf(runs.map(pick));
   return {
@@ -83,10 +90,12 @@ export function summarise(name: string, isPeer: boolean, runs: readonly Figures[
   };
 }
 
+/** The figure that the mode compares. */
 export function compared(mode: Mode, subject: SubjectResult): Spread {
   return mode.compares === 'cpu' ? subject.cpuUs : subject.p99Us;
 }
 
+/** Compares ours with the best peer whose runs add up. */
 export function judge(mode: Mode, subjects: readonly SubjectResult[], ratePerSecond?: number): ModeResult {
   const { name, title, compares, bar, aim } = mode;
   const sound = subjects.filter((s) => s.problems.length === 0);

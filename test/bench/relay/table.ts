@@ -4,6 +4,7 @@ import type { BarResult, ModeResult, Report, Spread, SubjectResult } from './res
 
 const HEAD = ['', 'CPU µs', 'min–max', 'calls/s', 'p50 µs', 'p99 µs', 'RSS MB', 'load µs'];
 
+/** The report as text. */
 export function renderReport(report: Report): string {
   const { machine } = report;
   const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`);
@@ -17,6 +18,7 @@ export function renderReport(report: Report): string {
   ].join('\n');
 }
 
+/** The table of one mode. */
 export function renderMode(mode: ModeResult): string {
   const rate =
     mode.ratePerSecond === undefined

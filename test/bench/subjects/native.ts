@@ -18,6 +18,7 @@ const HAPROXY_BUFFER = 32768;
 
 const INSTALL = 'run `npm run bench -- install`';
 
+/** nginx as a gRPC proxy. */
 export function nginx(): Subject {
   const path = findTool('nginx');
   return {
@@ -39,6 +40,7 @@ export function nginx(): Subject {
   };
 }
 
+/** HAProxy as an HTTP/2 proxy. */
 export function haproxy(): Subject {
   const path = findTool('haproxy');
   return {
@@ -56,6 +58,7 @@ export function haproxy(): Subject {
   };
 }
 
+/** Envoy, alone or as a pair with mutual TLS. */
 export function envoy(): Subject {
   const path = findEnvoy();
   const start = async (template: string, values: Record<string, string | number>): Promise<Running> => {

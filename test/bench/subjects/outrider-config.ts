@@ -16,6 +16,7 @@ export const EVERYTHING_BEFORE = 'outrider-all-before';
 export type Decisions = 'plain' | { readonly everythingBut: string };
 export const ALL: Decisions = { everythingBut: '' };
 
+/** What a caller's sidecar file needs. */
 export interface OutboundFile {
   readonly port: number;
   readonly tls: 'mesh' | 'plaintext';
@@ -117,6 +118,7 @@ function upstream(
       endpoints: [${endpoint}]${rest}`;
 }
 
+/** The `outbound` block, and what belongs to it, as YAML. */
 export function outboundBlocks(file: OutboundFile, decisions: Decisions): string {
   const { port, tls, endpoint, aside, spare } = file;
   if (decisions === 'plain') {
@@ -140,6 +142,7 @@ ${upstream('shadow', spare[1], here(aside), 'plaintext', routes(PLAIN_UNARY))}
 `;
 }
 
+/** The `inbound` block, and what belongs to it, as YAML. */
 export function inboundBlocks(port: number, local: number, decisions: Decisions): string {
   const isPlain = decisions === 'plain';
   const but = isPlain ? '' : decisions.everythingBut;
@@ -167,6 +170,7 @@ inbound:
 `;
 }
 
+/** The `identity` block as YAML. */
 export function identityBlock(certs: string, service: string): string {
   return `
 identity:

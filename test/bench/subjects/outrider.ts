@@ -84,6 +84,7 @@ function subject(name: string, build: Build, version: string): Subject {
   };
 }
 
+/** The sidecar of this build. `flags`: of Node. */
 export function outrider(decisions: Decisions, flags: readonly string[] = []): Subject {
   return subject(nameOf(decisions), { main: MAIN, decisions, flags }, gitRevision());
 }

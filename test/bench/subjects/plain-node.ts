@@ -20,10 +20,12 @@ function program(name: string, file: string, version: string): Subject {
   };
 }
 
+/** A pass-through on `node:http2`. */
 export function nodeHttp2(): Subject {
   return program('node:http2', 'node-http2.js', process.version.slice(1));
 }
 
+/** A pass-through on grpc-js. */
 export function grpcJs(): Subject {
   const manifest = readFileSync(join(ROOT, 'node_modules/@grpc/grpc-js/package.json'), 'utf8');
   return program('grpc-js', 'grpc-js.js', String(JSON.parse(manifest).version));

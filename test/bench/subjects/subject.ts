@@ -21,6 +21,7 @@ const START_TIMEOUT_MS = 15_000;
 /** The repository, from the sources as from `dist/`. */
 export const ROOT = findRoot(dirname(fileURLToPath(import.meta.url)));
 
+/** What a subject is put in front of. */
 export interface Target {
   /** What to forward to: cleartext HTTP/2 on 127.0.0.1. */
   readonly backendPort: number;
@@ -31,6 +32,7 @@ export interface Target {
   readonly certs: string;
 }
 
+/** A subject that runs. */
 export interface Running {
   readonly port: number;
   pids(): number[];
@@ -39,6 +41,7 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+/** A proxy that can be measured. */
 export interface Subject {
   readonly name: string;
   /** Counted when the best peer is looked for; the others are there for orientation. */
@@ -142,6 +145,7 @@ export function scratch(): string {
   return mkdtempSync(join(scratchRoot, 'part-'));
 }
 
+/** Writes a template of `peers/` into `dir` with its `__NAME__`s filled in; throws when one is left. */
 export function fillTemplate(
   dir: string,
   template: string,

@@ -40,6 +40,7 @@ export function versionOf(path: string, args: readonly string[], pattern: RegExp
   return pattern.exec(`${said.stdout}${said.stderr}`)?.[1] ?? 'of unknown version';
 }
 
+/** The short id of the checked-out commit. */
 export function gitRevision(): string {
   try {
     return execFileSync('git', ['-C', ROOT, 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();

@@ -15,6 +15,7 @@ const TRUST_DOMAIN = 'short-lived.consul';
 const WAIT_MS = 25_000;
 const HOUR_MS = 3_600_000;
 
+/** A proxy before an agent that issues short-lived leaves. */
 export class ShortLivedAuthority {
   private readonly leaves = new Map<string, Promise<IssuedLeaf>>();
   private readonly waiting = new Set<() => void>();

@@ -4,6 +4,7 @@ import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { Load } from '../faults/load.js';
 import { type NodePlan, SidecarNode, untilCurrent } from './sidecar-node.js';
 
+/** What a mesh on Consul is made of. */
 export interface MeshPlan {
   readonly service: string;
   readonly caller: string;
@@ -19,6 +20,7 @@ const SERVICE_MS = 5;
 const PER_SECOND = 200;
 const DEADLINE_MS = 2_000;
 
+/** A caller and two replicas on Consul. */
 export class ConsulMesh {
   private constructor(
     readonly plan: MeshPlan,

@@ -3,6 +3,7 @@
 import type { FaultProxy } from '../../kit/consul/consul-proxy.js';
 import type { SidecarNode } from './sidecar-node.js';
 
+/** How often one query was read. */
 export interface QueryCount {
   /** Path and query, without what a blocking read adds. */
   readonly query: string;

@@ -15,6 +15,7 @@ import { SidecarProcess } from '../../kit/process/sidecars.js';
 import { startModel } from '../faults/model-process.js';
 import { measure } from '../faults/row.js';
 
+/** What one node is started with. */
 export interface NodePlan {
   readonly service: string;
   readonly instance: string;
@@ -37,6 +38,7 @@ export interface NodePlan {
 const START_LIMIT_MS = 20_000;
 const STOP_LIMIT_MS = 10_000;
 
+/** A sidecar with the proxy before its agent, and its model if it has one. */
 export class SidecarNode {
   private current: SidecarProcess | undefined;
   private model: ChildProcessHandle | undefined;
@@ -213,6 +215,7 @@ export async function untilCurrent(nodes: readonly SidecarNode[], limitMs = STAR
   });
 }
 
+/** Whether all of them have everything from Consul. */
 export async function areCurrent(nodes: readonly SidecarNode[]): Promise<boolean> {
   const all = await Promise.all(nodes.map((node) => node.isCurrent()));
   return all.every(Boolean);

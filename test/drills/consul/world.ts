@@ -35,6 +35,7 @@ interface CatalogEntry {
   readonly ServiceID: string;
 }
 
+/** The cluster, the mesh and the load that the rows on Consul share. */
 export class ConsulWorld {
   mesh!: ConsulMesh;
   load!: Load;

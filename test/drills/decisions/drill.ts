@@ -11,6 +11,7 @@ import { DecisionMesh, type MeshPlan } from './mesh.js';
 export type DecisionWorld = Record<string, never>;
 export type DecisionRow = Row<DecisionWorld>;
 
+/** What a row works with. */
 export interface Drill {
   readonly mesh: DecisionMesh;
   readonly load: Load;

@@ -35,6 +35,7 @@ process.on('exit', () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
+/** What the mesh of a row is made of. */
 export interface MeshPlan {
   /** Default 3. */
   readonly replicas?: number;
@@ -58,6 +59,7 @@ export interface MeshPlan {
   readonly isWired?: boolean;
 }
 
+/** A model with its sidecar, and the wire to it. */
 export interface Replica {
   readonly model: Model;
   readonly sidecar: SidecarProcess;
@@ -66,6 +68,7 @@ export interface Replica {
   readonly wire: Wire | undefined;
 }
 
+/** The mesh of one row. */
 export class DecisionMesh {
   readonly replicas: Replica[] = [];
   private readonly folder = DecisionMesh.scratch();

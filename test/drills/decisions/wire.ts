@@ -19,6 +19,7 @@ export type Fault =
 const RESEND_MS = 20;
 const TICK_MS = 20;
 
+/** A TCP proxy whose faults can be switched. */
 export class Wire {
   /** Connections that were taken so far. */
   accepted = 0;

@@ -8,6 +8,7 @@ import type { SidecarFacts } from '../../kit/process/outrider.js';
 import { isRunning } from '../../kit/process/processes.js';
 import type { DemoMesh } from './mesh.js';
 
+/** One thing that was done to the mesh, and what followed. */
 export interface Happening {
   readonly atMs: number;
   readonly what: string;
@@ -17,6 +18,7 @@ export interface Happening {
   readonly broken?: string;
 }
 
+/** What the faults of the demo work on. */
 export interface Stage {
   readonly title: string;
   run(mesh: DemoMesh, atMs: number): Promise<Happening>;

@@ -8,6 +8,7 @@ import { protocols } from '../../../proto/load.js';
 import type { ModelInferResponse } from '../../../proto/messages.js';
 import { type Digit, heldOut, PIXELS } from '../../../services/digits/dataset.js';
 
+/** How the demo calls. */
 export interface LoadOptions {
   readonly target: string;
   readonly perSecond: number;
@@ -16,6 +17,7 @@ export interface LoadOptions {
   readonly isStock?: boolean;
 }
 
+/** A call that was not answered with OK. */
 export interface FailedCall {
   /** Milliseconds since the load began. */
   readonly atMs: number;
@@ -24,6 +26,7 @@ export interface FailedCall {
 
 const TICK_MS = 5;
 
+/** Calls with held-out digits at a steady rate. */
 export class Load {
   sent = 0;
   answered = 0;

@@ -19,6 +19,7 @@ import { until } from '../../kit/process/processes.js';
 
 const READY_LIMIT_MS = 90_000;
 
+/** The mesh of the demo, as `outrider up` runs it. */
 export class DemoMesh {
   facts!: UpFacts;
   private ended: string | undefined;

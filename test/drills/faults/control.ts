@@ -12,6 +12,7 @@ const DEADLINE_MS = 1_000;
 /** A slower call to a model without a fault shows that the machine had no time for the drill, ms. */
 const CALM_MS = 250;
 
+/** Calls beside a drill that do not go through the mesh. */
 export class Control {
   private constructor(
     private readonly model: ModelProcess,

@@ -11,6 +11,7 @@ import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messa
 import { until } from '../../kit/process/processes.js';
 import { LOCAL_CHANNEL, reasonOf, STOCK_CHANNEL } from './call.js';
 
+/** How a load calls. */
 export interface LoadOptions {
   /** `host:port`. */
   readonly target: string;
@@ -37,6 +38,7 @@ export interface SentCall {
   degraded?: string;
 }
 
+/** Calls that failed in the same way. */
 export interface Failure {
   readonly what: string;
   readonly count: number;
@@ -45,6 +47,7 @@ export interface Failure {
   readonly lastMs: number;
 }
 
+/** What became of calls. */
 export interface LoadSummary {
   readonly sent: number;
   readonly ok: number;
@@ -59,6 +62,7 @@ const TICK_MS = 4;
 /** What a call carries: 64 numbers. */
 const VALUES = 64;
 
+/** Calls at a steady rate, each of them recorded. */
 export class Load {
   private readonly calls: SentCall[] = [];
   private readonly client: Client;

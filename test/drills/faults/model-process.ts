@@ -9,6 +9,7 @@ import { until } from '../../kit/process/processes.js';
 const HERE = dirname(fileURLToPath(import.meta.url));
 const PROGRAM = ['model.js', 'model.ts'].map((name) => join(HERE, name)).find(existsSync)!;
 
+/** A model that runs, and its port. */
 export interface ModelProcess {
   readonly process: ChildProcessHandle;
   readonly port: number;

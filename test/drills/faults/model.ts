@@ -17,6 +17,7 @@ import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import { HOLD } from './open-streams.js';
 
+/** Serves on `host:port`, and prints the port that it listens at. */
 export async function serveModel(address: string, serviceMs: number): Promise<void> {
   const { ModelInfer } = protocols().inference;
   const infer: handleUnaryCall<ModelInferRequest, ModelInferResponse> = ({ request }, reply) => {

@@ -20,6 +20,7 @@ export const HOLD: MethodDefinition<Buffer, Buffer> = {
   ...{ requestSerialize: asIs, requestDeserialize: asIs, responseSerialize: asIs, responseDeserialize: asIs },
 };
 
+/** How one stream ended. */
 export interface Ending {
   /** `performance.now()`. */
   readonly atMs: number;
@@ -27,6 +28,7 @@ export interface Ending {
   readonly what: string;
 }
 
+/** Streams that stay open until they are ended from elsewhere. */
 export class OpenStreams {
   /** In the order in which they ended. */
   readonly endings: Ending[] = [];

@@ -9,6 +9,7 @@ import {
   wholeNumber,
 } from '../../kit/process/command-line.js';
 
+/** What the command line asks for. */
 export interface FaultOptions {
   readonly suite: string;
   readonly only: ReadonlySet<string>;
@@ -19,6 +20,7 @@ export interface FaultOptions {
   readonly logs?: string;
 }
 
+/** The text of `--help`. */
 export function usage(suites: Readonly<Record<string, readonly string[]>>): string {
   const rows = Object.entries(suites).map(([suite, names]) => `  ${suite}: ${names.join(', ')}`);
   return `usage: npm run faults -- SUITE [options]     real processes under load, broken on purpose

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Control } from './control.js';
 import { type Load, type LoadSummary, type SentCall, summarize } from './load.js';
 
+/** One fault, and what is expected meanwhile. */
 export interface Row<World> {
   /** For `--only`. */
   readonly name: string;
@@ -29,6 +30,7 @@ export interface Suite<World> {
 /** `short`: enough to show that a promise holds, for the test suite. `full`: the times the promises speak of. */
 export type Pace = 'short' | 'full';
 
+/** One promise, and whether it was kept. */
 export interface Criterion {
   /** In words, with its bound. */
   readonly promise: string;
@@ -36,6 +38,7 @@ export interface Criterion {
   readonly found: string;
 }
 
+/** What one run of a row found. */
 export interface RowResult {
   readonly row: string;
   readonly fault: string;
@@ -51,6 +54,7 @@ export interface RowResult {
 /** A longer stall of our own event loop, ms: calls that were sent or read late say nothing about the mesh. */
 const OWN_STALL_MS = 200;
 
+/** Judges the promises of one run of a row, and keeps its figures. */
 export class Trial {
   readonly figures: Record<string, string> = {};
   readonly criteria: Criterion[] = [];
@@ -151,6 +155,7 @@ export class Trial {
   private calls: readonly SentCall[] = [];
 }
 
+/** The failures as text, such as `2 of 90; 2 UNAVAILABLE no-endpoint (0.10 s to 0.20 s)`. */
 export function failuresOf({ sent, failed, failures }: LoadSummary): string {
   const kinds = failures.map(
     ({ what, count, firstMs, lastMs }) => `${count} ${what} (${seconds(firstMs)} to ${seconds(lastMs)})`,
@@ -171,6 +176,7 @@ export async function measure(
   return performance.now() - fromMs;
 }
 
+/** A time as text, such as `0.25 s`. */
 export function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
 }

@@ -4,6 +4,7 @@ import { Control } from './control.js';
 import type { Pace } from './row.js';
 import { type Row, type RowResult, type Suite, Trial } from './row.js';
 
+/** Which rows are run, how often and how long. */
 export interface RunOptions {
   readonly pace: Pace;
   /** Empty: all. */
@@ -13,6 +14,7 @@ export interface RunOptions {
   say(line: string): void;
 }
 
+/** The worst result of each row. */
 export interface Report {
   readonly suite: string;
   readonly title: string;
@@ -72,6 +74,7 @@ export async function runRow<World>(row: Row<World>, world: World, pace: Pace): 
   };
 }
 
+/** Whether every promise of the row was kept. */
 export function isKept({ criteria }: RowResult): boolean {
   return criteria.every(({ kept }) => kept);
 }

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { cpuTimeNs, isRunning } from '../../kit/process/processes.js';
 
+/** CPU and memory of a process. */
 export interface Usage {
   /** Percent of one core. */
   readonly cpuPercent: number;
@@ -19,6 +20,7 @@ export function startUsage(pid: number): () => Usage {
   };
 }
 
+/** Resident memory of a process, MB; 0 when it does not run. */
 export function rssMb(pid: number): number {
   if (!isRunning(pid)) return 0;
   const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];

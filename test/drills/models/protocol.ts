@@ -28,6 +28,7 @@ export function fails(form: Form, code = 14, ratio = 1): Behaviour {
   return { does: 'fail', code, form, ratio };
 }
 
+/** What a model is started with. */
 export interface ModelPlan {
   readonly serviceMs: number;
   /** Calls it works on at once; more line up inside it, as in most servers. Absent: any number. */
@@ -44,6 +45,7 @@ export type ModelReply = { readonly port: number } | { readonly done: true } | {
 /** `ran`: the work on a call began. `cancelled`: its caller went away before its end. */
 export type EventKind = 'ran' | 'cancelled';
 
+/** One line of a model's log. */
 export interface ModelEvent {
   /** `performance.now()` of this process. */
   readonly atMs: number;
