@@ -1,7 +1,8 @@
 import type { ModelBackend } from '../../inbound/model-backend.js';
 import type { Inbound } from '../../inbound.js';
-import type { Metric, Sample } from '../../telemetry/metric.js';
+import type { Metric } from '../../telemetry/metric.js';
 import { counter, gauge } from '../../telemetry/metric.js';
+import { metricsOver, one } from './rows.js';
 
 /**
  * Metrics of the queue before the local model; of several models each has its own queue, and a
@@ -11,44 +12,43 @@ export function queueMetrics(inbound: Inbound | undefined): Metric[] {
   if (inbound === undefined) return [];
   const { backends } = inbound;
   const labelsOf = ({ name }: ModelBackend): Labels => (backends.length === 1 ? {} : { model: name });
-  const each = (of: (queue: ModelBackend['queue']) => number): Sample[] =>
-    backends.map((backend) => ({ labels: labelsOf(backend), value: of(backend.queue) }));
+  const perModel = metricsOver(backends, labelsOf);
   return [
     ...limitMetrics(backends, labelsOf),
-    gauge(
+    perModel.gauge(
       'outrider_queue_concurrency',
       'Calls the local model may hold: as configured or as found; 0 while it is not ready.',
-      each(({ concurrency }) => concurrency),
+      ({ queue: { concurrency } }) => concurrency,
     ),
-    counter(
+    perModel.counter(
       'outrider_queue_evicted_total',
       'Calls that gave way in a full queue to more important ones or to callers with fewer.',
-      each(({ evictedTotal }) => evictedTotal),
+      ({ queue: { evictedTotal } }) => evictedTotal,
     ),
-    gauge(
+    perModel.gauge(
       'outrider_queue_running',
       'Calls the local model holds.',
-      each(({ running }) => running),
+      ({ queue: { running } }) => running,
     ),
-    gauge(
+    perModel.gauge(
       'outrider_queue_waiting',
       'Calls that wait for the local model.',
-      each(({ waiting }) => waiting),
+      ({ queue: { waiting } }) => waiting,
     ),
-    gauge(
+    perModel.gauge(
       'outrider_queue_waiting_bytes',
       'Request bytes that wait.',
-      each(({ waitingBytes }) => waitingBytes),
+      ({ queue: { waitingBytes } }) => waitingBytes,
     ),
-    counter(
+    perModel.counter(
       'outrider_queue_admitted_total',
       'Calls let through to the local model.',
-      each(({ admittedTotal }) => admittedTotal),
+      ({ queue: { admittedTotal } }) => admittedTotal,
     ),
-    counter(
+    perModel.counter(
       'outrider_queue_expired_total',
       'Calls whose deadline passed in the queue.',
-      each(({ expiredTotal }) => expiredTotal),
+      ({ queue: { expiredTotal } }) => expiredTotal,
     ),
   ];
 }
@@ -96,8 +96,4 @@ function limitMetrics(
     ),
   ];
   return metrics.filter(({ samples }) => samples.length > 0);
-}
-
-function one(value: number): Sample[] {
-  return [{ labels: {}, value }];
 }

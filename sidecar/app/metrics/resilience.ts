@@ -2,8 +2,9 @@ import { BREAKER_LIMITS } from '../../core/retry/circuit-breaker.js';
 import { HEDGE_REFUSALS } from '../../core/retry/hedging.js';
 import type { MethodState } from '../../outbound/method-state.js';
 import type { Outbound } from '../../outbound.js';
-import type { Metric, Sample } from '../../telemetry/metric.js';
+import type { Metric } from '../../telemetry/metric.js';
 import { counter, gauge } from '../../telemetry/metric.js';
+import { metricsOver } from './rows.js';
 
 /** One method of one upstream. */
 interface Row {
@@ -36,21 +37,18 @@ function rowsOf(outbounds: readonly Outbound[]): Row[] {
 
 function hedgeMetrics(rows: readonly Row[]): Metric[] {
   const hedging = rows.filter(({ state }) => state.hedging !== null);
-  const each = (read: (state: MethodState) => number): Sample[] =>
-    hedging.map(({ labels, state }) => ({ labels, value: read(state) }));
-  const refused = hedging.flatMap(({ labels, state }) =>
-    HEDGE_REFUSALS.map((reason) => ({ labels: { ...labels, reason }, value: state.hedge.refused[reason] })),
-  );
+  const perMethod = metricsOver(hedging, ({ labels }) => labels);
+  const refused = perMethod.by('reason', HEDGE_REFUSALS, ({ state }, reason) => state.hedge.refused[reason]);
   return [
-    counter(
+    perMethod.counter(
       'outrider_hedges_total',
       'Second copies sent of calls that were late.',
-      each(({ hedge }) => hedge.sent),
+      ({ state: { hedge } }) => hedge.sent,
     ),
-    counter(
+    perMethod.counter(
       'outrider_hedges_won_total',
       'Second copies that answered before the first.',
-      each(({ hedge }) => hedge.won),
+      ({ state: { hedge } }) => hedge.won,
     ),
     counter(
       'outrider_hedges_not_sent_total',

@@ -4,6 +4,7 @@ import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js'
 import { counter } from '../../telemetry/metric.js';
 import type { MirrorReport } from '../../telemetry/reports.js';
 import type { FaultController } from '../fault-controller.js';
+import { metricsOver } from './rows.js';
 
 /** An upstream and its splits and mirrors; `Outbound` has this shape. */
 export interface ShapedUpstream {
@@ -28,8 +29,7 @@ export function trafficShiftMetrics(upstreams: readonly ShapedUpstream[]): Metri
 }
 
 function mirrorMetrics(mirrors: readonly MirrorStats[]): Metric[] {
-  const each = (read: (counts: MirrorStats) => number): Sample[] =>
-    mirrors.map((counts) => ({ labels: labelsOf(counts), value: read(counts) }));
+  const perMirror = metricsOver(mirrors, labelsOf);
   const by = (label: string, read: (counts: MirrorStats) => Readonly<Record<string, number>>): Sample[] =>
     mirrors.flatMap((counts) =>
       Object.entries(read(counts)).map(([name, value]) => ({
@@ -38,20 +38,20 @@ function mirrorMetrics(mirrors: readonly MirrorStats[]): Metric[] {
       })),
     );
   return [
-    counter(
+    perMirror.counter(
       'outrider_mirror_sent_total',
       'Copies of calls sent to another upstream.',
-      each(({ sent }) => sent),
+      ({ sent }) => sent,
     ),
     counter(
       'outrider_mirror_skipped_total',
       'Calls that were to be copied and were not, by reason.',
       by('reason', ({ skipped }) => skipped),
     ),
-    counter(
+    perMirror.counter(
       'outrider_mirror_compared_total',
       'Copies whose end was compared with that of the call.',
-      each(({ compared }) => compared),
+      ({ compared }) => compared,
     ),
     counter(
       'outrider_mirror_not_compared_total',

@@ -13,6 +13,7 @@ import { counter, gauge } from '../../telemetry/metric.js';
 import type { MemoryBudget } from '../../transport/memory-budget.js';
 import { queueMetrics } from './admission.js';
 import { resilienceMetrics } from './resilience.js';
+import { metricsOver, one } from './rows.js';
 
 /** Where the metrics of calls, endpoints and connections are read. */
 export interface MetricSources {
@@ -64,29 +65,24 @@ function callMetrics(calls: readonly CallStats[]): Metric[] {
       sum: call.latencySumMs / 1000,
     });
   }
-  const each = (read: (call: CallStats) => number): Sample[] =>
-    calls.map((call) => ({ labels: labelsOf(call), value: read(call) }));
+  const perCall = metricsOver(calls, labelsOf);
   return [
-    counter(
-      'outrider_calls_started_total',
-      'Calls that arrived.',
-      each((call) => call.started),
-    ),
+    perCall.counter('outrider_calls_started_total', 'Calls that arrived.', (call) => call.started),
     counter('outrider_calls_total', 'Calls that ended, by the gRPC status the caller got.', finished),
     counter(
       'outrider_local_replies_total',
       'Calls the sidecar answered itself, by outrider-reason.',
       answers,
     ),
-    gauge(
+    perCall.gauge(
       'outrider_calls_in_flight',
       'Calls that have arrived and not ended.',
-      each((call) => call.inFlight),
+      (call) => call.inFlight,
     ),
-    counter(
+    perCall.counter(
       'outrider_retries_total',
       'Attempts beyond the first of their call.',
-      each((call) => call.retries),
+      (call) => call.retries,
     ),
     {
       kind: 'histogram',
@@ -100,96 +96,85 @@ function callMetrics(calls: readonly CallStats[]): Metric[] {
 /**
  * The label `cluster` is present only where traffic rules make several clusters of one upstream.
  */
-function upstreamLabels({ name, clusterName }: Cluster): Record<string, string> {
+function clusterLabels({ name, clusterName }: Cluster): Record<string, string> {
   return clusterName === '' ? { upstream: name } : { upstream: name, cluster: clusterName };
 }
 
-function sumOf(upstream: Cluster, read: (ejections: EjectionPool) => number): number {
-  return upstream.allEjections.reduce((sum, each) => sum + read(each), 0);
+function sumOf(cluster: Cluster, read: (ejections: EjectionPool) => number): number {
+  return cluster.allEjections.reduce((sum, each) => sum + read(each), 0);
 }
 
 function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
-  const upstreams = outbounds.flatMap((outbound) => outbound.clusters);
-  const rows = upstreams.flatMap((upstream) =>
-    upstream.endpoints.map((endpoint) => ({
-      endpoint,
-      labels: { ...upstreamLabels(upstream), endpoint: endpoint.label },
-    })),
+  const clusters = outbounds.flatMap((outbound) => outbound.clusters);
+  const perCluster = metricsOver(clusters, clusterLabels);
+  const rows = clusters.flatMap((cluster) => cluster.endpoints.map((endpoint) => ({ cluster, endpoint })));
+  const perEndpoint = metricsOver(rows, ({ cluster, endpoint }) => ({
+    ...clusterLabels(cluster),
+    endpoint: endpoint.label,
+  }));
+  const outcomes = perEndpoint.by('outcome', OUTCOME_NAMES, ({ endpoint }, _, i) => endpoint.outcomes[i]!);
+  const ejections = perEndpoint.by(
+    'detector',
+    DETECTOR_NAMES,
+    ({ endpoint }, _, i) => endpoint.ejection.ejectionsBy[i]!,
   );
-  const each = (read: (row: (typeof rows)[number]) => number): Sample[] =>
-    rows.map((row) => ({ labels: row.labels, value: read(row) }));
-  const perUpstream = (read: (upstream: Cluster) => number): Sample[] =>
-    upstreams.map((upstream) => ({ labels: upstreamLabels(upstream), value: read(upstream) }));
-  const outcomes = rows.flatMap(({ endpoint, labels }) =>
-    OUTCOME_NAMES.map((outcome, i) => ({ labels: { ...labels, outcome }, value: endpoint.outcomes[i]! })),
-  );
-  const ejections = rows.flatMap(({ endpoint, labels }) =>
-    DETECTOR_NAMES.map((detector, i) => ({
-      labels: { ...labels, detector },
-      value: endpoint.ejection.ejectionsBy[i]!,
-    })),
-  );
-  const inspected = upstreams.flatMap((upstream) =>
-    Object.entries(upstream.sweep?.inspector?.counts ?? {}).map(([result, value]) => ({
-      labels: { ...upstreamLabels(upstream), result },
+  const inspected = clusters.flatMap((cluster) =>
+    Object.entries(cluster.sweep?.inspector?.counts ?? {}).map(([result, value]) => ({
+      labels: { ...clusterLabels(cluster), result },
       value: value as number,
     })),
   );
-  const detected = upstreams.flatMap((upstream) =>
-    DETECTOR_NAMES.map((detector, i) => ({
-      labels: { ...upstreamLabels(upstream), detector },
-      value: sumOf(upstream, ({ counts }) => counts.by[i]!.detected),
-    })),
+  const detected = perCluster.by('detector', DETECTOR_NAMES, (cluster, _, i) =>
+    sumOf(cluster, ({ counts }) => counts.by[i]!.detected),
   );
-  const notEnforced = upstreams.flatMap((upstream) =>
-    DETECTOR_NAMES.flatMap((detector, i) =>
-      (['observed', 'overCap', 'lastEligible'] as const).map((reason) => ({
-        labels: { ...upstreamLabels(upstream), detector, reason },
-        value: sumOf(upstream, ({ counts }) => counts.by[i]!.notEnforced[reason]),
-      })),
+  const notEnforced = DETECTOR_NAMES.flatMap((detector, i) =>
+    metricsOver(clusters, (cluster) => ({ ...clusterLabels(cluster), detector })).by(
+      'reason',
+      ['observed', 'overCap', 'lastEligible'],
+      (cluster, reason) => sumOf(cluster, ({ counts }) => counts.by[i]!.notEnforced[reason]),
     ),
   );
   return [
-    counter(
+    perEndpoint.counter(
       'outrider_attempts_total',
       'Attempts begun at an endpoint.',
-      each(({ endpoint }) => endpoint.attempts),
+      ({ endpoint }) => endpoint.attempts,
     ),
     counter('outrider_attempt_outcomes_total', 'Attempts ended, by outcome.', outcomes),
-    gauge(
+    perEndpoint.gauge(
       'outrider_endpoint_in_flight',
       'Attempts under way.',
-      each(({ endpoint }) => endpoint.inFlight),
+      ({ endpoint }) => endpoint.inFlight,
     ),
-    gauge(
+    perEndpoint.gauge(
       'outrider_endpoint_eligible',
       '1 when the endpoint may receive traffic.',
-      each(({ endpoint }) => Number(endpoint.eligible)),
+      ({ endpoint }) => Number(endpoint.eligible),
     ),
-    gauge(
+    perEndpoint.gauge(
       'outrider_endpoint_healthy',
       '0 while the health check speaks against the endpoint.',
-      each(({ endpoint }) => Number(endpoint.unhealthy === '')),
+      ({ endpoint }) => Number(endpoint.unhealthy === ''),
     ),
-    gauge(
+    perEndpoint.gauge(
       'outrider_endpoint_share',
       'What the endpoint takes of its weight: less than 1 while it warms up, is full or is far away.',
-      each(({ endpoint }) => endpoint.weightFactor),
+      ({ endpoint }) => endpoint.weightFactor,
     ),
-    gauge(
+    perEndpoint.gauge(
       'outrider_endpoint_ewma_seconds',
       'Peak-sensitive average of latency.',
-      each(({ endpoint }) => endpoint.latency.peakMs / 1000),
+      ({ endpoint }) => endpoint.latency.peakMs / 1000,
     ),
-    gauge(
+    perEndpoint.gauge(
       'outrider_endpoint_connections',
       'Live connections.',
-      each(({ endpoint }) => endpoint.pool.connectionCount),
+      ({ endpoint }) => endpoint.pool.connectionCount,
     ),
-    gauge(
+    perEndpoint.gauge(
       'outrider_endpoint_ejected',
       '1 while the endpoint is ejected or on probation.',
-      each(({ endpoint }) => Number(endpoint.ejection.state !== EjectionState.admitted)),
+      ({ endpoint }) => Number(endpoint.ejection.state !== EjectionState.admitted),
     ),
     counter(
       'outrider_ejections_total',
@@ -207,20 +192,20 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
       'Sampled answers of ModelInfer: in order; charged, for a peer answers the same request properly; acquitted, for it does not; unproven; unreadable.',
       inspected,
     ),
-    counter(
+    perCluster.counter(
       'outrider_panics_total',
       'Times fewer than half of the endpoints were eligible.',
-      perUpstream(({ panics }) => panics),
+      ({ panics }) => panics,
     ),
-    counter(
+    perCluster.counter(
       'outrider_retry_budget_refused_total',
       'Retries refused for lack of budget.',
-      perUpstream(({ budget }) => budget.refused),
+      ({ budget }) => budget.refused,
     ),
-    gauge(
+    perEndpoint.gauge(
       'outrider_endpoint_priority',
       'Lower goes first; from 1000 on the registry calls the endpoint critical.',
-      each(({ endpoint }) => endpoint.priority),
+      ({ endpoint }) => endpoint.priority,
     ),
     gauge(
       'outrider_calls_waiting_for_discovery',
@@ -233,7 +218,6 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
 /** Connections, limits, memory, configuration and identity of the sidecar. */
 function connectionMetrics(sources: MetricSources): Metric[] {
   const { stats } = sources;
-  const one = (value: number): Sample[] => [{ labels: {}, value }];
   const limits = LIMIT_NAMES.map((limit) => ({ labels: { limit }, value: stats.limits.get(limit) ?? 0 }));
   const failures = [...stats.handshakeFailures].map(([reason, value]) => ({ labels: { reason }, value }));
   const metrics = [
