@@ -24,7 +24,7 @@ const mean = (values: readonly number[]): number =>
 
 describe('AdaptiveLimit', () => {
   for (const places of [1, 2, 8, 32]) {
-    it(`finds the capacity of a server that does ${places} at once, and leaves little in its line`, () => {
+    it(`finds the capacity of a server that runs ${places} calls at once, and leaves few in its queue`, () => {
       const limit = new AdaptiveLimit({ min: 1, max: 200 }, 4);
       const { late } = settle(limit, { places, serviceMs: 20 }, 120_000);
       const found = mean(late);
@@ -41,14 +41,14 @@ describe('AdaptiveLimit', () => {
     assert.ok(mean(after.late) > 14, `${mean(after.late)}`);
   });
 
-  it('learns that the server is slower for good, instead of squeezing it for ever', () => {
+  it('learns that the server is slower for good, instead of lowering the limit for ever', () => {
     const limit = new AdaptiveLimit({ min: 1, max: 200 }, 8);
     const before = settle(limit, { places: 8, serviceMs: 10 }, 30_000);
     const slow = settle(limit, { places: 8, serviceMs: 40 }, 240_000, before.nowMs);
     assert.ok(mean(slow.late) >= 7, `${mean(slow.late)}`);
   });
 
-  it('falls from a limit so high that every call is given up before it ends, and finds its way', () => {
+  it('falls from a limit so high that every call is cancelled before it ends, and finds the capacity', () => {
     const limit = new AdaptiveLimit({ min: 1, max: 200 }, 200);
     let nowMs = 0;
     while (nowMs < 60_000) {
@@ -61,7 +61,7 @@ describe('AdaptiveLimit', () => {
     assert.ok(limit.concurrency <= 25, `${limit.concurrency}`);
   });
 
-  it('learns nothing from calls that were given up sooner than any could have ended', () => {
+  it('learns nothing from calls that were cancelled sooner than any could have ended', () => {
     const limit = new AdaptiveLimit({ min: 1, max: 200 }, 8);
     const { nowMs: fromMs, late } = settle(limit, { places: 8, serviceMs: 10 }, 30_000);
     for (let nowMs = fromMs; nowMs < fromMs + 60_000; nowMs += 1)
@@ -69,13 +69,13 @@ describe('AdaptiveLimit', () => {
     assert.equal(limit.concurrency, late.at(-1));
   });
 
-  it('stays where it is while there is too little traffic to fill it', () => {
+  it('keeps its limit while there is too little traffic to reach it', () => {
     const limit = new AdaptiveLimit({ min: 1, max: 200 }, 10);
     for (let nowMs = 0; nowMs < 60_000; nowMs += 10) limit.record(nowMs - 5, nowMs, false);
     assert.equal(limit.concurrency, 10);
   });
 
-  it('never leaves its bounds, whatever it is told', () => {
+  it('never leaves its bounds, whatever the samples', () => {
     fc.assert(
       fc.property(
         fc.array(fc.record({ ms: fc.double({ min: 0, max: 1e6, noNaN: true }), full: fc.boolean() }), {

@@ -31,7 +31,7 @@ describe('MemoryPressure', () => {
     assert.deepEqual(pressure.entered, { high: 1, critical: 1 });
   });
 
-  it('looks at most every 250 ms, however often it is asked', () => {
+  it('reads memory at most every 250 ms, however often it is asked', () => {
     let looks = 0;
     const pressure = new MemoryPressure(() => {
       looks += 1;

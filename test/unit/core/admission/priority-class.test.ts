@@ -20,14 +20,14 @@ describe('Priorities', () => {
     ['\u0000\u00ff', 1],
     ['x'.repeat(100_000), 1],
   ] as const) {
-    it(`takes ${JSON.stringify(value.slice(0, 20))} for class ${queueClass}`, () => {
+    it(`gives the value ${JSON.stringify(value.slice(0, 20))} class ${queueClass}`, () => {
       assert.equal(priorities.classOf(value), queueClass);
     });
   }
 
-  it('knows how long a name may be', () => assert.equal(priorities.longest, 'interactive'.length));
+  it('knows the length of the longest name', () => assert.equal(priorities.longest, 'interactive'.length));
 
-  it('takes calls for the least important where the configured class does not exist', () => {
+  it('gives calls the least important class where the configured one does not exist', () => {
     assert.equal(new Priorities({ key: 'k', classes, defaultClass: 'nothing' }).classOf(''), 2);
   });
 });

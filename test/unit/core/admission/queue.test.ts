@@ -19,31 +19,38 @@ class Work extends QueueEntry {
 function setUp(settings: Partial<QueueSettings> = {}) {
   const queue = new InboundQueue<Work>({ concurrency: 1, maxWaiting: 3, maxWaitingBytes: 100, ...settings });
   const work = (name: string): Work => new Work(name);
-  return { queue, work };
+  /** Entries of these names, offered at 0 ms with one byte each and no deadline. */
+  const offered = (...names: string[]): Work[] =>
+    names.map((name) => {
+      const entry = work(name);
+      queue.offer(entry, 1, NEVER, 0);
+      return entry;
+    });
+  return { queue, work, offered };
 }
 
-describe('InboundQueue, arrivals', () => {
-  it('foresees what it would say, and takes nobody in', () => {
+describe('InboundQueue, at an arrival,', () => {
+  it('predicts its answer, and admits nothing', () => {
     const { queue, work } = setUp({ maxWaiting: 2, fair: true });
     const { admitted, waiting, tooMany, tooLarge, tooLate } = Admission;
-    const foresee = (queueCaller = '', queueClass = 0, deadlineMs = NEVER): Admission =>
+    const predict = (queueCaller = '', queueClass = 0, deadlineMs = NEVER): Admission =>
       queue.predict(Object.assign(work('x'), { queueCaller, queueClass }), deadlineMs, 0);
-    assert.deepEqual([foresee(), foresee('', 0, 0)], [admitted, tooLate]);
+    assert.deepEqual([predict(), predict('', 0, 0)], [admitted, tooLate]);
     const running = work('running');
     queue.offer(running, 0, NEVER, 0);
-    assert.equal(foresee(), waiting);
+    assert.equal(predict(), waiting);
     queue.offer(work('a'), 100, NEVER, 0);
-    assert.equal(foresee(), tooLarge);
+    assert.equal(predict(), tooLarge);
     queue.offer(work('b'), 0, NEVER, 0);
-    assert.deepEqual([foresee(), foresee('', 1)], [tooMany, tooMany]);
-    assert.equal(foresee('another'), waiting, 'somebody would give way');
+    assert.deepEqual([predict(), predict('', 1)], [tooMany, tooMany]);
+    assert.equal(predict('another'), waiting, 'somebody would give way');
     queue.release(running, 50);
     queue.next(50);
-    assert.deepEqual([foresee('', 0, 150), foresee('', 0, 200)], [tooLate, waiting]);
+    assert.deepEqual([predict('', 0, 150), predict('', 0, 200)], [tooLate, waiting]);
     assert.deepEqual([queue.running, queue.waiting, queue.evictedTotal], [1, 1, 0]);
   });
 
-  it('lets through up to its concurrency, then lines up, then refuses', () => {
+  it('admits calls up to its concurrency, then queues, then refuses', () => {
     const { queue, work } = setUp({ concurrency: 2 });
     const answers = Array.from({ length: 6 }, (_, i) => queue.offer(work(`${i}`), 1, NEVER, 0));
     const { admitted, waiting, tooMany } = Admission;
@@ -77,7 +84,7 @@ describe('InboundQueue, arrivals', () => {
     });
   }
 
-  it('refuses on arrival what would not have run by its deadline, with some caution about the wait', () => {
+  it('refuses a call whose run would not end by its deadline, with a margin on the wait', () => {
     const { queue, work } = setUp({ concurrency: 2, maxWaiting: 100 });
     const first = work('first');
     queue.offer(first, 0, NEVER, 0);
@@ -91,7 +98,7 @@ describe('InboundQueue, arrivals', () => {
     assert.equal(queue.expectedWaitMs(), 75);
   });
 
-  it('lets in whatever can start at once, however short its time: only so are shorter runs learnt', () => {
+  it('admits a call that can start at once, however short its deadline, to learn of shorter runs', () => {
     const { queue, work } = setUp();
     const slow = work('slow');
     queue.offer(slow, 0, NEVER, 0);
@@ -99,7 +106,7 @@ describe('InboundQueue, arrivals', () => {
     assert.equal(queue.offer(work('hasty'), 0, 5_010, 5_000), Admission.admitted);
   });
 
-  it('says when half of what may wait does, in calls or in bytes', () => {
+  it('reports when half of its limit waits, in calls or in bytes', () => {
     const { queue, work } = setUp({ maxWaiting: 4 });
     queue.offer(work('running'), 0, NEVER, 0);
     queue.offer(work('a'), 1, NEVER, 0);
@@ -112,15 +119,15 @@ describe('InboundQueue, arrivals', () => {
     assert.equal(queue.isHalfFull, true);
   });
 
-  it('expects no wait while nothing is known of service times', () => {
+  it('predicts no wait while no service time is known', () => {
     const { queue, work } = setUp();
     queue.offer(work('a'), 0, NEVER, 0);
     assert.equal(queue.offer(work('b'), 0, 0.001, 0), Admission.waiting);
   });
 });
 
-describe('InboundQueue, pauses', () => {
-  it('free a place, teach nothing, and end when there is a place again', () => {
+describe('Suspended entries of InboundQueue', () => {
+  it('free a place, do not count as a service time, and resume when there is a place', () => {
     const { queue, work } = setUp();
     const [stream, other, third] = [work('stream'), work('other'), work('third')];
     queue.offer(stream, 0, NEVER, 0);
@@ -138,7 +145,7 @@ describe('InboundQueue, pauses', () => {
     assert.deepEqual([queue.running, queue.admittedTotal], [1, 3]);
   });
 
-  it('end by turns with those in line, in the order in which they asked', () => {
+  it('resume alternately with queued entries, in the order of their resume', () => {
     const { queue, work } = setUp({ concurrency: 2 });
     const streams = ['a', 'b', 'c'].map((name) => {
       const stream = work(name);
@@ -161,7 +168,7 @@ describe('InboundQueue, pauses', () => {
     assert.deepEqual(order, [streams[0], waiting[0], streams[1], waiting[1], streams[2]]);
   });
 
-  it('never let more run than may, whatever rests and wakes', () => {
+  it('never make more run than may, whatever is suspended and resumed', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(5), fc.nat(30)), { maxLength: 300 }), (steps) => {
         const { queue, work } = setUp({ concurrency: 3, maxWaiting: 5 });
@@ -190,7 +197,7 @@ describe('InboundQueue, pauses', () => {
     );
   });
 
-  it('are for what runs, and end for what rests', () => {
+  it('were running before, and only they resume', () => {
     const { queue, work } = setUp();
     const [running, waiting, idle] = [work('running'), work('waiting'), work('idle')];
     queue.offer(running, 0, NEVER, 0);
@@ -207,11 +214,10 @@ describe('InboundQueue, pauses', () => {
   });
 });
 
-describe('InboundQueue, departures', () => {
-  it('goes on in order of arrival', () => {
-    const { queue, work } = setUp();
-    const [a, b, c] = [work('a'), work('b'), work('c')];
-    for (const entry of [a, b, c]) queue.offer(entry, 1, NEVER, 0);
+describe('InboundQueue, when a place is free,', () => {
+  it('starts entries in order of arrival', () => {
+    const { queue, offered } = setUp();
+    const [a, b, c] = offered('a', 'b', 'c') as [Work, Work, Work];
     assert.equal(queue.next(0), null);
     queue.release(a, 10);
     assert.equal(queue.next(10), b);
@@ -222,7 +228,7 @@ describe('InboundQueue, departures', () => {
     assert.deepEqual([queue.running, queue.waiting, queue.waitingBytes], [1, 0, 0]);
   });
 
-  it('passes over expired work and reports it, even while all places are taken', () => {
+  it('removes expired entries and reports them, even while all places are taken', () => {
     const { queue, work } = setUp();
     const [a, b, c] = [work('a'), work('b'), work('c')];
     queue.offer(a, 1, NEVER, 0);
@@ -238,7 +244,7 @@ describe('InboundQueue, departures', () => {
     assert.equal(queue.expiredTotal, 1);
   });
 
-  it('does not begin a run that would end too late while others wait, and begins it where none do', () => {
+  it('does not start a run that would end too late while others wait, and starts it where none do', () => {
     const { queue, work } = setUp();
     const [first, a, b, c] = [work('first'), work('a'), work('b'), work('c')];
     queue.offer(first, 1, NEVER, 0);
@@ -259,10 +265,9 @@ describe('InboundQueue, departures', () => {
     assert.equal(c.queueState, QueueState.running);
   });
 
-  it('takes out a caller that left, wherever it stands', () => {
-    const { queue, work } = setUp();
-    const [a, b, c, d] = [work('a'), work('b'), work('c'), work('d')];
-    for (const entry of [a, b, c, d]) queue.offer(entry, 1, NEVER, 0);
+  it('removes the entry of a caller that left, wherever it is', () => {
+    const { queue, offered } = setUp();
+    const [a, b, c, d] = offered('a', 'b', 'c', 'd') as [Work, Work, Work, Work];
     assert.equal(queue.remove(c), true);
     assert.equal(queue.remove(c), false);
     assert.equal(queue.remove(a), false);
@@ -273,20 +278,18 @@ describe('InboundQueue, departures', () => {
     assert.equal(queue.next(1), null);
   });
 
-  it('gives a place back once, however often it is told', () => {
-    const { queue, work } = setUp();
-    const a = work('a');
-    queue.offer(a, 1, NEVER, 0);
+  it('frees a place once, however often the entry is released', () => {
+    const { queue, offered } = setUp();
+    const [a] = offered('a') as [Work];
     queue.release(a, 10);
     queue.release(a, 10);
     queue.releaseWithoutSample(a, 0);
     assert.equal(queue.running, 0);
   });
 
-  it('learns service times from work that finished, not from work given up', () => {
-    const { queue, work } = setUp();
-    const a = work('a');
-    queue.offer(a, 1, NEVER, 0);
+  it('learns service times from runs that finished, not from cancelled ones', () => {
+    const { queue, offered } = setUp();
+    const [a] = offered('a') as [Work];
     queue.releaseWithoutSample(a, 0);
     assert.equal(queue.serviceMs, 0);
     queue.offer(a, 1, NEVER, 0);
@@ -303,10 +306,9 @@ describe('InboundQueue, departures', () => {
     assert.ok(Math.abs(queue.serviceMs - 210) < 1e-9, 'a tenth each after that');
   });
 
-  it('lets more through when its concurrency is raised, and none until enough have left when it is lowered', () => {
-    const { queue, work } = setUp();
-    const entries = ['a', 'b', 'c'].map(work);
-    for (const entry of entries) queue.offer(entry, 1, NEVER, 0);
+  it('starts more when its concurrency is raised, and none until enough have ended when it is lowered', () => {
+    const { queue, offered } = setUp();
+    const entries = offered('a', 'b', 'c');
     queue.configure({ concurrency: 2, maxWaiting: 0, maxWaitingBytes: 0 });
     assert.equal(queue.next(0), entries[1]);
     queue.configure({ concurrency: 1, maxWaiting: 0, maxWaitingBytes: 0 });
@@ -316,7 +318,7 @@ describe('InboundQueue, departures', () => {
     assert.equal(queue.next(1), entries[2]);
   });
 
-  it('lines everyone up while its concurrency is 0, however long runs took before, and goes on afterwards', () => {
+  it('queues every call while its concurrency is 0, however long runs took before, and goes on afterwards', () => {
     const { queue, work } = setUp();
     const [a, b] = [work('a'), work('b')];
     queue.offer(a, 1, NEVER, 0);
@@ -328,10 +330,9 @@ describe('InboundQueue, departures', () => {
     assert.equal(queue.next(5_000), b);
   });
 
-  it('hands out everyone who waits, to be refused', () => {
-    const { queue, work } = setUp();
-    const entries = ['a', 'b', 'c'].map(work);
-    for (const entry of entries) queue.offer(entry, 1, NEVER, 0);
+  it('hands out all waiting entries, to be refused', () => {
+    const { queue, offered } = setUp();
+    const entries = offered('a', 'b', 'c');
     assert.equal(queue.takeWaiting(), entries[1]);
     assert.equal(queue.takeWaiting(), entries[2]);
     assert.equal(queue.takeWaiting(), null);
@@ -339,7 +340,7 @@ describe('InboundQueue, departures', () => {
   });
 });
 
-describe('InboundQueue, under anything', () => {
+describe('InboundQueue under any sequence of events', () => {
   it('agrees with a plain list, and never passes a limit', () => {
     const step = fc.record({
       kind: fc.constantFrom(
@@ -427,7 +428,7 @@ describe('InboundQueue, under anything', () => {
   });
 });
 
-describe('InboundQueue, classes and turns', () => {
+describe('InboundQueue with classes and fairness', () => {
   const names = (queue: InboundQueue<Work>): string[] => {
     const order: string[] = [];
     for (let entry = queue.next(0); entry !== null; entry = queue.next(0)) {
@@ -437,7 +438,7 @@ describe('InboundQueue, classes and turns', () => {
     return order;
   };
 
-  it('lets the more important class go first, and each class in order of arrival', () => {
+  it('starts the more important class first, and each class in order of arrival', () => {
     const { queue, work } = setUp({ maxWaiting: 10 });
     const running = work('running');
     queue.offer(running, 0, NEVER, 0);
@@ -453,7 +454,7 @@ describe('InboundQueue, classes and turns', () => {
     assert.deepEqual(names(queue), ['b0', 'd0', 'c1', 'a2', 'e2']);
   });
 
-  it('gives callers turns where it is fair, however many calls each has waiting', () => {
+  it('serves callers round robin where it is fair, however many calls each has waiting', () => {
     const { queue, work } = setUp({ maxWaiting: 10, fair: true });
     const running = work('running');
     queue.offer(running, 0, NEVER, 0);
@@ -469,7 +470,7 @@ describe('InboundQueue, classes and turns', () => {
     [2, 8],
     [15, 7],
   ] as const) {
-    it(`lets class ${queueClass} join a line of ${room - 1} of 12 and no longer one`, () => {
+    it(`lets class ${queueClass} join a queue of ${room - 1} of 12 and no longer one`, () => {
       const { queue, work } = setUp({ maxWaiting: 12 });
       queue.offer(work('running'), 0, NEVER, 0);
       const offer = (): Admission => queue.offer(Object.assign(work('a'), { queueClass }), 0, NEVER, 0);
@@ -478,7 +479,7 @@ describe('InboundQueue, classes and turns', () => {
     });
   }
 
-  it('makes the least important give way in a full line, its newest first', () => {
+  it('evicts the newest entry of the least important class from a full queue', () => {
     const { queue, work } = setUp({ maxWaiting: 3 });
     queue.offer(work('running'), 0, NEVER, 0);
     for (const [name, queueClass] of [
@@ -500,7 +501,7 @@ describe('InboundQueue, classes and turns', () => {
     assert.deepEqual([queue.waiting, queue.waitingBytes, queue.evictedTotal], [3, 30, 2]);
   });
 
-  it('makes the caller with the most waiting give way to one with fewer, and never trades evenly', () => {
+  it('evicts an entry of the caller with most waiting for one with fewer, never for one that would have as many', () => {
     const { queue, work } = setUp({ maxWaiting: 4, fair: true });
     queue.offer(work('running'), 0, NEVER, 0);
     const gone: string[] = [];
@@ -516,7 +517,7 @@ describe('InboundQueue, classes and turns', () => {
     assert.deepEqual(gone, ['a4', 'a3']);
   });
 
-  it('evicts nobody when that would not make room enough', () => {
+  it('evicts no entry when that would not make enough room', () => {
     const { queue, work } = setUp({ maxWaiting: 10, maxWaitingBytes: 100 });
     queue.offer(work('running'), 0, NEVER, 0);
     queue.offer(Object.assign(work('low'), { queueClass: 1 }), 40, NEVER, 0);
@@ -525,7 +526,7 @@ describe('InboundQueue, classes and turns', () => {
     assert.equal(verdict, Admission.tooLarge);
   });
 
-  it('expects a caller with few calls to wait less where callers take turns', () => {
+  it('predicts a shorter wait for a caller with few calls where it is fair', () => {
     const { queue, work } = setUp({ concurrency: 1, maxWaiting: 100, fair: true });
     const first = work('first');
     queue.offer(first, 0, NEVER, 0);
@@ -535,7 +536,7 @@ describe('InboundQueue, classes and turns', () => {
     assert.equal(queue.expectedWaitMs(0, 'a'), 500);
   });
 
-  it('forgets a slow spell while nothing runs', () => {
+  it('forgets a slow period while nothing runs', () => {
     const { queue, work } = setUp();
     const slow = work('slow');
     queue.offer(slow, 0, NEVER, 0);
@@ -544,7 +545,7 @@ describe('InboundQueue, classes and turns', () => {
     assert.equal(queue.serviceMs, 1_000);
   });
 
-  it('agrees with a plain sort under anything, and keeps its counts', () => {
+  it('agrees with a plain sort under any sequence, and keeps its counts', () => {
     fc.assert(
       fc.property(
         fc.array(

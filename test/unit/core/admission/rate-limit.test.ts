@@ -12,20 +12,20 @@ const rule = (over: Partial<RateRule> = {}): RateRule => ({
 });
 
 describe('RateLimits', () => {
-  it('lets a burst through, then one for each share of a second, and says how long to wait', () => {
+  it('admits a burst, then one call for each share of a second, and returns how long to wait', () => {
     const limits = new RateLimits([rule()]);
     const waits = [0, 0, 0, 0, 50, 100].map((nowMs) => limits.take('web', INFER, nowMs));
     assert.deepEqual(waits, [0, 0, 0, 100, 50, 0]);
     assert.equal(limits.refused, 2);
   });
 
-  it('keeps a bucket for each caller: one that floods costs the others nothing', () => {
+  it('has a bucket for each caller: one that floods costs the others nothing', () => {
     const limits = new RateLimits([rule({ burst: 1 })]);
     for (let i = 0; i < 100; i++) limits.take('flood', INFER, 0);
     assert.equal(limits.take('web', INFER, 0), 0);
   });
 
-  it('asks the first rule that matches caller and method, and no other', () => {
+  it('applies the first rule that matches caller and method, and no other', () => {
     const limits = new RateLimits([
       rule({ callers: ['batch'], methods: [INFER], burst: 1 }),
       rule({ methods: ['/inference.GRPCInferenceService/*'], burst: 2 }),
@@ -38,7 +38,7 @@ describe('RateLimits', () => {
       assert.equal(limits.take('web', '/other.Service/Any', 0), 0, 'no rule speaks');
   });
 
-  it('never gives more than burst and rate allow, whoever calls when', () => {
+  it('never admits more than burst and rate allow, whichever caller calls when', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(400), { minLength: 1, maxLength: 200 }), (gaps) => {
         const limits = new RateLimits([rule({ perSecond: 20, burst: 5 })]);
@@ -53,7 +53,7 @@ describe('RateLimits', () => {
     );
   });
 
-  it('goes on from where it was when the configuration changes, and gives nobody a burst for it', () => {
+  it('keeps its buckets when the configuration changes, and grants no burst for it', () => {
     const before = new RateLimits([rule({ callers: ['batch'], burst: 1 }), rule()]);
     for (let i = 0; i < 5; i++) before.take('web', INFER, 0);
     const after = new RateLimits([rule({ perSecond: 100, burst: 50 })], before);

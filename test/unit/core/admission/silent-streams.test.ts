@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { SilentStreams } from '../../../../sidecar/core/admission/silent-streams.js';
 
-describe('Silent streams', () => {
+describe('SilentStreams', () => {
   const make = (holder: object, n: number) => Array.from({ length: n }, (_, i) => ({ holder, i }));
   const [a, b] = [{}, {}];
 
-  it('go in the order in which they fell silent, from who has most', () => {
+  it('gives up streams in the order in which they became idle, of the holder with most', () => {
     const streams = new SilentStreams<{ holder: object; i: number }>();
     const [many, few] = [make(a, 6), make(b, 3)];
     for (const each of [...many, ...few]) streams.add(each);
@@ -14,7 +14,7 @@ describe('Silent streams', () => {
     assert.equal(streams.overShare(12), many[1]);
   });
 
-  it('go down to a share of the places, of which those that wait have one', () => {
+  it('gives up streams down to an equal share, the waiting calls counted as one holder', () => {
     const streams = new SilentStreams<{ holder: object; i: number }>();
     for (const each of make(a, 6)) streams.add(each);
     let n = 0;
@@ -25,7 +25,7 @@ describe('Silent streams', () => {
     assert.equal(n, 2);
   });
 
-  it('stay where a holder has a single one, or there are none', () => {
+  it('gives up none where a holder has a single one, or there are none', () => {
     const streams = new SilentStreams<{ holder: object; i: number }>();
     assert.equal(streams.overShare(1), null);
     const [one] = make(a, 1);

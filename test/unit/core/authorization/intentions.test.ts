@@ -54,20 +54,20 @@ describe('IntentionTable', () => {
     });
   }
 
-  it('speaks of a caller without identity only by wildcard and default', () => {
+  it('decides on a caller without identity only by wildcard and default', () => {
     assert.equal(table([of('web', 'digits', 'allow')]).allows('', 'digits'), false);
     assert.equal(table([of('*', 'digits', 'allow')]).allows('', 'digits'), true);
     assert.equal(table([of('*', 'digits', 'deny')], 'allow').allows('', 'digits'), false);
   });
 
-  it('tells names apart exactly', () => {
+  it('compares names exactly', () => {
     const only = table([of('web', 'digits', 'allow')]);
     for (const source of ['Web', 'web ', 'web2', 'we', '__proto__', 'constructor', '*x']) {
       assert.equal(only.allows(source, 'digits'), false, source);
     }
   });
 
-  it('says that the default decided by naming no intention', () => {
+  it('explains a default decision by no intention', () => {
     assert.equal(table([]).explain('web', 'digits'), undefined);
   });
 

@@ -58,7 +58,7 @@ describe('PermissionList', () => {
     });
   }
 
-  it('denies what cannot be told', () => {
+  it('denies where a condition cannot be evaluated', () => {
     for (const permission of [deny({ pathRegex: '\\pL' }), deny({ isForeign: true })]) {
       assert.equal(permissionList([permission], 'allow').decide(call()), 'deny');
     }
@@ -167,7 +167,7 @@ describe('PermissionList', () => {
     });
   }
 
-  it('wants every header, and the path too', () => {
+  it('requires every header condition, and the path too', () => {
     const both = allow({ pathExact: INFER, headers: [header({}), header({ name: 'x-team', value: 'a' })] });
     const list = permissionList([both], 'deny');
     const all = { 'x-role': ['admin'], 'x-team': ['a'] };
@@ -176,7 +176,7 @@ describe('PermissionList', () => {
     assert.equal(list.decide(call(INFER, ONE)), 'deny');
   });
 
-  it('does not let a value too long to judge through, either way', () => {
+  it('does not admit a value that is too long to evaluate, either way', () => {
     const long = { 'x-role': ['a'.repeat(5000)] };
     const match = header({ kind: 'regex', value: 'b' });
     assert.equal(permissionList([allow({ headers: [match] })], 'deny').decide(call(INFER, long)), 'deny');
@@ -209,8 +209,8 @@ describe('PermissionList', () => {
   });
 });
 
-describe('what of permissions is not honoured', () => {
-  it('is said once each, with what happens instead', () => {
+describe('Permissions that cannot be evaluated', () => {
+  it('are reported once each, with what happens instead', () => {
     assert.deepEqual(
       unsupported(
         [
@@ -235,7 +235,7 @@ describe('an intention with permissions', () => {
   const of = (from: string, to: string, rest: object): never =>
     ({ from, to, action: 'deny', ...rest }) as never;
 
-  it('decides call by call, and is a deny for whoever knows only the connection', () => {
+  it('decides call by call, and denies where only the connection is known', () => {
     const table = new IntentionTable([of('web', 'digits', { permissions })], 'deny', 1);
     const verdict = table.decisionFor('web', 'digits');
     assert.ok(verdict instanceof PermissionList);
@@ -254,7 +254,7 @@ describe('an intention with permissions', () => {
     }
   });
 
-  it('stands between a deny and an allow of the same two', () => {
+  it('ranks between a deny and an allow of the same pair', () => {
     for (const [action, isList] of [
       ['allow', true],
       ['deny', false],
@@ -269,7 +269,7 @@ describe('an intention with permissions', () => {
 });
 
 describe('a table that is not loaded', () => {
-  it('denies everyone and says what it is', () => {
+  it('denies every caller and reports that it is not loaded', () => {
     const table = IntentionTable.notLoaded(3);
     assert.deepEqual([table.isLoaded, table.version, table.allows('web', 'digits')], [false, 3, false]);
     assert.equal(new IntentionTable([], 'allow', 4).isLoaded, true);

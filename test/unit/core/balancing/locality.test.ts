@@ -10,18 +10,18 @@ describe('Locality', () => {
     [0, 10, 1],
     [0, 0, 1],
   ] as const) {
-    it(`hands on ${spill} of the traffic with ${eligible} of ${all} near by`, () => {
+    it(`sends ${spill} of the traffic elsewhere with ${eligible} of ${all} eligible in the own locality`, () => {
       assert.ok(Math.abs(spillOf(eligible, all, 0.7) - spill) < 1e-9);
     });
   }
 
-  it('gives the far nothing while enough are near, and all when nobody is', () => {
+  it('sends nothing elsewhere while enough endpoints are near, and all when none is', () => {
     assert.deepEqual(sharesOf(3, 3, 5, 0.7), { near: 1, far: 0 });
     assert.deepEqual(sharesOf(0, 3, 5, 0.7), { near: 1, far: 1 });
     assert.deepEqual(sharesOf(2, 3, 0, 0.7), { near: 1, far: 1 });
   });
 
-  it('shares weights so that the far get exactly what is handed on', () => {
+  it('sets weights so that other localities get exactly that share', () => {
     const weight = fc.double({ min: 0.1, max: 100, noNaN: true });
     fc.assert(
       fc.property(weight, weight, weight, (near, missing, far) => {

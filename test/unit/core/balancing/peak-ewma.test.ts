@@ -13,7 +13,7 @@ const near = (actual: number, expected: number): void =>
 describe('PeakEwma', () => {
   it('is neutral while it has no sample', () => near(new PeakEwma().estimate(42, 1e6), 42));
 
-  it('forgets what was seen when told to, but for what the endpoint usually needs', () => {
+  it('drops the peak on request, and keeps the mean', () => {
     const ewma = new PeakEwma();
     ewma.record(10, 0);
     ewma.recordFault(5_000, 10, 1);
@@ -31,7 +31,7 @@ describe('PeakEwma', () => {
     near(ewma.estimate(10, 1), 500);
   });
 
-  it('comes down over ten seconds where calls are few, and over some hundred calls where they are many', () => {
+  it('falls over ten seconds with few calls, and over some hundred calls with many', () => {
     const [few, many, crowd] = [new PeakEwma(), new PeakEwma(), new PeakEwma()];
     for (const ewma of [few, many, crowd]) {
       ewma.record(10, 0);
@@ -46,7 +46,7 @@ describe('PeakEwma', () => {
     near(crowd.peakMs, 10 + 90 * (63 / 64) ** 64);
   });
 
-  it('fades towards what a peer costs when no call comes, from above and from below', () => {
+  it('decays towards the cost of a peer without calls, from above and from below', () => {
     const ewma = new PeakEwma();
     ewma.record(1_000, 0);
     near(ewma.estimate(10, DECAY_MS / 2), 10 + 990 / Math.sqrt(Math.E));
@@ -55,7 +55,7 @@ describe('PeakEwma', () => {
     near(ewma.estimate(10, STALE_MS), 10);
   });
 
-  it('fades by the exponential of the age, whatever the age', () => {
+  it('decays by the exponential of the age, whatever the age', () => {
     const ewma = new PeakEwma();
     ewma.record(1, 0);
     for (let ageMs = 0; ageMs < STALE_MS; ageMs += 0.73) {
@@ -72,7 +72,7 @@ describe('PeakEwma', () => {
     near(ewma.estimate(10, STALE_MS), 3);
   });
 
-  it('and learns from a call that was given up, however high the peak was before it', () => {
+  it('learns from a cancelled call, however high the stale peak was', () => {
     const ewma = new PeakEwma();
     ewma.record(20, 0);
     ewma.record(5_000, 0);
@@ -82,7 +82,7 @@ describe('PeakEwma', () => {
     near(ewma.estimate(10, STALE_MS), 45);
   });
 
-  it('keeps a plain mean of successes, which one peak does not govern', () => {
+  it('keeps a plain mean of successes, which one peak does not dominate', () => {
     const ewma = new PeakEwma();
     for (let i = 0; i < 100; i += 1) ewma.record(10, i * 100);
     ewma.record(1_000, 10_000);
@@ -118,7 +118,7 @@ describe('PeakEwma', () => {
     near(ewma.estimate(20, 1), 60);
   });
 
-  it('raises the estimate by a call given up, and never lowers it', () => {
+  it('raises the estimate by a cancelled call, and never lowers it', () => {
     const ewma = new PeakEwma();
     ewma.record(100, 0);
     ewma.recordAtLeast(50, 5_000);
@@ -128,7 +128,7 @@ describe('PeakEwma', () => {
     near(ewma.meanMs, 100);
   });
 
-  it('leaves the latency as it is when a call is turned away, however fast and however often', () => {
+  it('keeps the latency when calls are rejected, however fast and however often', () => {
     const ewma = new PeakEwma();
     ewma.record(10, 0);
     for (let i = 0; i < 50; i += 1) ewma.recordRefusal(1);
@@ -136,7 +136,7 @@ describe('PeakEwma', () => {
     near(ewma.meanMs, 10);
   });
 
-  it('costs more by the share of calls that are turned away, and no more than fifty times', () => {
+  it('costs more by the share of rejected calls, and no more than fifty times', () => {
     const ewma = new PeakEwma();
     ewma.record(10, 0);
     near(ewma.cost(10, 1), 10);
@@ -149,7 +149,7 @@ describe('PeakEwma', () => {
     near(ewma.cost(10, 1), 500);
   });
 
-  it('costs what its calls take again when calls are let in, when told to forget, and in time', () => {
+  it('costs its latency again when calls are accepted, when the peak is dropped, and in time', () => {
     const turnedAway = (): PeakEwma => {
       const ewma = new PeakEwma();
       ewma.record(10, 0);

@@ -14,10 +14,10 @@ function endpoints(count: number): EndpointLoad[] {
 
 const KEYS = Array.from({ length: 4000 }, (_, i) => keyOf(`session-${i}`));
 
-describe('Ring hash', () => {
+describe('RingHash', () => {
   const ring = () => new RingHash(seeded(1));
 
-  it('sends one key to one endpoint, in every process alike', () => {
+  it('sends one key to one endpoint, the same in every process', () => {
     const [one, other] = [ring(), ring()];
     const pool = endpoints(5);
     const twins = endpoints(5);
@@ -82,7 +82,7 @@ describe('Ring hash', () => {
     assert.ok(balancer.pick(pool, pool, 0, KEYS[0]!), 'when all were tried, any is better than none');
   });
 
-  it('balances calls without a key, and says when there is nobody', () => {
+  it('balances calls without a key, and returns none when no endpoint is eligible', () => {
     const pool = endpoints(3);
     const balancer = ring();
     const used = new Set(Array.from({ length: 50 }, () => balancer.pick(pool, [], 0, NO_KEY)));

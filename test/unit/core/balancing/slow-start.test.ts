@@ -20,7 +20,7 @@ describe('SlowStart', () => {
     assert.deepEqual([start.ratio, start.isOver], [1, true]);
   });
 
-  it('goes on while it is slower than its peers, with a share that fits', () => {
+  it('continues while the endpoint is slower than its peers, with a share in proportion', () => {
     const start = new SlowStart(SETTINGS, 0);
     for (let i = 0; i < 50; i += 1) start.record(60, 10, i);
     assert.ok(!start.isOver);
@@ -43,13 +43,13 @@ describe('SlowStart', () => {
     assert.ok(start.isOver);
   });
 
-  it('is over at the first call when none are asked for', () => {
+  it('is over at the first call when no calls are required', () => {
     const start = new SlowStart({ ...SETTINGS, minCalls: 0 }, 0);
     start.record(10, 10, 0);
     assert.ok(start.isOver);
   });
 
-  it('keeps its share between the least and all', () => {
+  it('keeps its share between the minimum and 1', () => {
     const call = fc.tuple(fc.double({ min: 0, max: 1e6, noNaN: true }), fc.constantFrom(0, 0.01, 10, 1e5));
     fc.assert(
       fc.property(fc.array(call, { maxLength: 100 }), (calls) => {

@@ -8,13 +8,13 @@ function names(count: number): string[] {
 const itself = (name: string) => name;
 
 describe('A subset', () => {
-  it('is everything when that is little', () => {
+  it('has all items when they are few', () => {
     const few = names(5);
     assert.equal(subsetOf(few, itself, 5, 1), few);
     assert.deepEqual(subsetOf([], itself, 5, 1), []);
   });
 
-  it('has its size, and keeps the order', () => {
+  it('has the requested size, and keeps the order', () => {
     const all = names(1000);
     const chosen = subsetOf(all, itself, 128, 7);
     assert.equal(chosen.length, 128);
@@ -33,7 +33,7 @@ describe('A subset', () => {
     assert.deepEqual(one, other);
   });
 
-  it('changes by at most one when one comes or goes', () => {
+  it('changes by at most one item when one comes or goes', () => {
     const all = names(500);
     const before = new Set(subsetOf(all, itself, 20, 3));
     for (let gone = 0; gone < 500; gone += 7) {

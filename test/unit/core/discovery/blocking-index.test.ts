@@ -53,8 +53,8 @@ describe('afterAnswer', () => {
   }
 });
 
-describe('patience', () => {
-  it('asks for up to a sixteenth less, and waits a sixteenth and the slack longer', () => {
+describe('readTimeout', () => {
+  it('asks for up to a sixteenth less, and times out a sixteenth and the slack later', () => {
     assert.deepEqual(readTimeout(300_000, 10_000, constant(0)), { waitMs: 300_000, timeoutMs: 328_750 });
     assert.deepEqual(readTimeout(300_000, 10_000, constant(0.5)), {
       waitMs: 290_625,
@@ -62,7 +62,7 @@ describe('patience', () => {
     });
   });
 
-  it('never gives up before the agent may answer', () => {
+  it('never times out before the agent may answer', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 600_000 }), draw, (ms, chance) => {
         const { waitMs, timeoutMs } = readTimeout(ms, 1_000, constant(chance));
@@ -99,13 +99,13 @@ describe('readBackoffMs', () => {
 
   it('doubles up to 30 s', () =>
     assert.deepEqual(longest(false), [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]));
-  it('stops at 4 s while the agent says nothing', () =>
+  it('stops at 4 s while the agent does not answer', () =>
     assert.deepEqual(longest(true), [250, 500, 1_000, 2_000, 4_000, 4_000, 4_000, 4_000, 4_000, 4_000]));
-  it('is at least half of that', () => assert.equal(readBackoffMs(3, false, constant(0)), 500));
+  it('is at least half of the bound', () => assert.equal(readBackoffMs(3, false, constant(0)), 500));
 });
 
 describe('ReadBucket', () => {
-  it('lets five through at once, then one a second', () => {
+  it('admits five reads at once, then one a second', () => {
     const bucket = new ReadBucket(0);
     for (let i = 0; i < 5; i++) {
       assert.equal(bucket.delayMs(0), 0);
@@ -116,7 +116,7 @@ describe('ReadBucket', () => {
     assert.equal(bucket.delayMs(1_000), 0);
   });
 
-  it('is full again after five seconds of rest, and no fuller later', () => {
+  it('is full again after five seconds without reads, and no fuller later', () => {
     const bucket = new ReadBucket(0);
     for (let i = 0; i < 5; i++) bucket.take(0);
     for (let i = 0; i < 5; i++) {
@@ -126,7 +126,7 @@ describe('ReadBucket', () => {
     assert.ok(bucket.delayMs(1e6) > 0);
   });
 
-  it('lets one through, then one a second, when the agent has come back', () => {
+  it('admits one read, then one a second, when the agent has come back', () => {
     const bucket = new ReadBucket(0);
     bucket.take(10_000);
     bucket.returned(10_005);
@@ -137,7 +137,7 @@ describe('ReadBucket', () => {
     assert.equal(bucket.delayMs(10_005), 1_000, 'and gives nothing away');
   });
 
-  it('lets at most 5 + t reads begin within any t seconds, whoever asks when', () => {
+  it('admits at most 5 + t reads within any t seconds', () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: 0, max: 3_000, noNaN: true }), { maxLength: 100 }), (pauses) => {
         const bucket = new ReadBucket(0);

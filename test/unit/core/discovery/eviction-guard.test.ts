@@ -57,7 +57,7 @@ class Story {
   }
 }
 
-describe('the registry', () => {
+describe('The eviction guard', () => {
   let story: Story;
   beforeEach(() => {
     story = new Story();
@@ -90,7 +90,7 @@ describe('the registry', () => {
     assert.equal(story.isHolding, false);
   });
 
-  it('keeps those that answer when the answer is empty, until the grace time is over', () => {
+  it('retains instances that answer calls when the registry lists none, until the grace time is over', () => {
     story.says('a b c');
     assert.equal(story.says(''), 'a b c');
     assert.equal(story.later(GRACE_MS - 1), 'a b c');
@@ -98,40 +98,40 @@ describe('the registry', () => {
     assert.equal(story.state?.ended, 'expired');
   });
 
-  it('keeps the only one that vanished', () => {
+  it('retains the only instance when it vanishes', () => {
     story.says('a');
     assert.equal(story.says(''), 'a');
     assert.equal(story.later(GRACE_MS), '');
   });
 
-  it('does not keep the only one that was called critical first, as a drain does', () => {
+  it('does not retain the only instance that was critical first, as a drain does', () => {
     story.says('a');
     assert.equal(story.says('a!'), 'a!');
     assert.equal(story.says(''), '');
     assert.equal(story.isHolding, false);
   });
 
-  it('keeps most of a set as it was when they turn critical at once', () => {
+  it('retains most of a set as it was when it turns critical at once', () => {
     story.says('a b? c d');
     assert.equal(story.says('a! b! c! d'), 'a b? c d');
     assert.equal(story.isHolding, true);
     assert.equal(story.later(GRACE_MS), 'a! b! c! d');
   });
 
-  it('keeps only those that answer', () => {
+  it('retains only instances that answer calls', () => {
     story.says('a b c d');
     story.answering = 'ab';
     assert.equal(story.says('d!'), 'd! a b');
   });
 
-  it('honours everything at once when none of those called critical answers', () => {
+  it('believes the registry at once when no critical instance answers calls', () => {
     story.says('a b c d');
     story.answering = '';
     assert.equal(story.says('a! b! c! d'), 'a! b! c! d');
     assert.equal(story.isHolding, false);
   });
 
-  it('keeps all when the answer is empty and none answers: no evidence is none against them', () => {
+  it('retains all instances when the registry lists none and none was called', () => {
     story.says('a b');
     story.answering = '';
     assert.equal(story.says(''), 'a b');
@@ -139,7 +139,7 @@ describe('the registry', () => {
     assert.equal(story.later(1), '');
   });
 
-  it('lets go of a kept one that has not answered for some seconds', () => {
+  it('drops a retained instance that has not answered for some seconds', () => {
     story.says('a b c');
     story.says('');
     story.answering = 'ab';
@@ -148,7 +148,7 @@ describe('the registry', () => {
     assert.equal(story.later(1), 'a b');
   });
 
-  it('forgives a silence that ends', () => {
+  it('keeps a retained instance that answers again', () => {
     story.says('a b c');
     story.says('');
     story.answering = 'ab';
@@ -159,7 +159,7 @@ describe('the registry', () => {
     assert.equal(story.later(SILENT_MS - 1), 'a b c');
   });
 
-  it('honours a drain of all: called critical, then silent, then gone', () => {
+  it('believes a drain of all: critical, then silent, then gone', () => {
     story.says('a b c');
     assert.equal(story.says('a! b! c!'), 'a b c');
     story.answering = '';
@@ -169,7 +169,7 @@ describe('the registry', () => {
     assert.equal(story.state?.ended, 'silent');
   });
 
-  it('ends the hold when the registry lists enough again', () => {
+  it('ends when the registry lists enough again', () => {
     story.says('a b c d');
     story.says('');
     assert.equal(story.says('a'), 'a b c d');
@@ -177,13 +177,13 @@ describe('the registry', () => {
     assert.equal(story.state?.ended, 'recovered');
   });
 
-  it('ends the hold when enough others have come', () => {
+  it('ends when enough other instances have come', () => {
     story.says('a b c d');
     story.says('');
     assert.equal(story.says('e f'), 'e f');
   });
 
-  it('does not extend a hold, whatever the registry says meanwhile', () => {
+  it('does not last longer, whatever the registry lists meanwhile', () => {
     story.says('a b c d e');
     story.says('a b!');
     story.later(GRACE_MS / 2);
@@ -194,14 +194,14 @@ describe('the registry', () => {
     assert.equal(story.later(1), '');
   });
 
-  it('takes a loss in quick steps for one', () => {
+  it('counts a loss in quick steps as one', () => {
     story.says('a b c d e f');
     for (const step of ['b c d e f', 'c d e f', 'd e f']) assert.equal(story.says(step), step);
     assert.equal(story.says('e f'), 'e f d');
     assert.equal(story.says(''), 'e f d');
   });
 
-  it('takes a loss in quick steps for one, however long nothing had changed before', () => {
+  it('counts a loss in quick steps as one, however long nothing had changed before', () => {
     story.says('a b');
     story.later(60_000);
     assert.equal(story.says('b'), 'b');
@@ -211,7 +211,7 @@ describe('the registry', () => {
     assert.equal(story.isHolding, true);
   });
 
-  it('takes a loss in slow steps for a smaller service', () => {
+  it('takes a loss in slow steps for a smaller service, and believes it', () => {
     story.says('a b c d e f');
     for (const step of ['b c d e f', 'c d e f', 'd e f', 'e f', 'f']) {
       story.later(SUDDEN_MS);
@@ -225,13 +225,13 @@ describe('the registry', () => {
     assert.equal(eager.says(''), '');
   });
 
-  it('never doubts an answer that takes away only what was critical', () => {
+  it('never doubts an answer that removes only critical instances', () => {
     story.says('a! b! c!');
     assert.equal(story.says(''), '');
   });
 });
 
-describe('the registry, whatever happens', () => {
+describe('The eviction guard under any sequence of answers', () => {
   const status = fc.constantFrom<Health>('passing', 'warning', 'critical');
   const anyAnswer = fc
     .dictionary(fc.constantFrom(...'abcdef'), status, { maxKeys: 6 })
@@ -265,12 +265,12 @@ describe('the registry, whatever happens', () => {
   };
   const usableIn = (items: readonly Listed[]): Listed[] => items.filter((each) => each.status !== 'critical');
 
-  it('has everyone in who is usable in the answer, as it is there', () =>
+  it('has every usable instance of the answer, as it is there', () =>
     always((_, after) => {
       for (const item of usableIn(after.answer)) assert.ok(after.members.includes(item));
     }));
 
-  it('has everyone in who is in the answer, once, and nobody else but those kept', () =>
+  it('has every instance of the answer once, and no other but retained ones', () =>
     always((_, after) => {
       const keys = after.members.map(({ key }) => key);
       assert.equal(new Set(keys).size, keys.length);
@@ -280,14 +280,14 @@ describe('the registry, whatever happens', () => {
       }
     }));
 
-  it('keeps only who was usable before, and as it was', () =>
+  it('retains only instances that were usable before, as they were', () =>
     always((before, after) => {
       for (const { item } of after.guard?.retained.values() ?? []) {
         assert.ok(usableIn(before?.members ?? []).includes(item));
       }
     }));
 
-  it('never empties a working set within the grace time, unless it was called critical first', () =>
+  it('never empties a working set within the grace time, unless it was critical first', () =>
     always((before, after, nowMs) => {
       if (before === undefined || before.usable === 0 || after.members.length > 0) return;
       const isOver = before.guard !== undefined && nowMs >= before.guard.untilMs;
@@ -297,14 +297,14 @@ describe('the registry, whatever happens', () => {
       assert.ok(isOver || wereCalled);
     }));
 
-  it('honours everything when the grace time is over, and never moves that time', () =>
+  it('believes the registry when the grace time is over, and never moves that time', () =>
     always((before, after, nowMs) => {
       if (before?.guard === undefined) return;
       if (nowMs >= before.guard.untilMs) assert.deepEqual(after.members, after.answer);
       else if (after.guard !== undefined) assert.equal(after.guard.untilMs, before.guard.untilMs);
     }));
 
-  it('counts what is usable, and says once how a hold ended', () =>
+  it('counts usable instances, and reports once how it ended', () =>
     always((before, after) => {
       assert.equal(after.usable, usableIn(after.members).length);
       assert.equal(after.ended !== undefined, before?.guard !== undefined && after.guard === undefined);

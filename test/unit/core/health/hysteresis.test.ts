@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Hysteresis, isSameExceptNumbers } from '../../../../sidecar/core/health/hysteresis.js';
 
-describe('a steady verdict', () => {
+describe('Hysteresis', () => {
   it('turns bad at the second bad sample in a row, and good at the first good one', () => {
     const verdict = new Hysteresis(true);
     assert.equal(verdict.sample(false), false);
@@ -14,7 +14,7 @@ describe('a steady verdict', () => {
     assert.ok(verdict.isGood);
   });
 
-  it('starts to count anew after a sample that agrees, and after a stall', () => {
+  it('counts anew after a sample that agrees, and after a stall', () => {
     const verdict = new Hysteresis(true);
     verdict.sample(false);
     verdict.sample(true);
@@ -24,14 +24,14 @@ describe('a steady verdict', () => {
     assert.ok(verdict.isGood);
   });
 
-  it('believes at once what is certain', () => {
+  it('changes at once for certain knowledge', () => {
     const verdict = new Hysteresis(true);
     assert.equal(verdict.set(false), true);
     assert.equal(verdict.set(false), false);
     assert.ok(!verdict.isGood && !verdict.isInDoubt);
   });
 
-  it('never changes faster than its thresholds, whatever comes', () => {
+  it('never changes faster than its thresholds, whatever the samples', () => {
     const thresholds = fc.record({
       unhealthyThreshold: fc.integer({ min: 1, max: 4 }),
       healthyThreshold: fc.integer({ min: 1, max: 4 }),
@@ -52,8 +52,8 @@ describe('a steady verdict', () => {
   });
 });
 
-describe('what a sentence says', () => {
-  it('is the same when only its numbers differ', () => {
+describe('isSameExceptNumbers', () => {
+  it('is true when only numbers differ', () => {
     assert.ok(isSameExceptNumbers('no answer for 3 s', 'no answer for 12.5 s'));
     assert.ok(isSameExceptNumbers('', ''));
     assert.ok(!isSameExceptNumbers('no answer for 3 s', 'no answer'));

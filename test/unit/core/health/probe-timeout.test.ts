@@ -7,7 +7,7 @@ const timesOf = (calls: readonly (readonly [ms: number, count: number])[], atMs 
   return times;
 };
 
-describe('How long an answer is waited for', () => {
+describe('The timeout of a health check', () => {
   for (const [usualMs, expectedMs, what] of [
     [0, 1_000, 'a second where nothing is known'],
     [4, 1_000, 'a second behind quick work'],
@@ -34,7 +34,7 @@ describe('How long an answer is waited for', () => {
   }
 });
 
-describe('The times of recent calls', () => {
+describe('CallTimes', () => {
   for (const [what, calls, expectedMs] of [
     ['are 0 without any', [], 0],
     ['are those of one call, if there was one', [[2_000, 1]], 2_000],

@@ -15,24 +15,24 @@ describe('RestartLimit', () => {
     return verdict;
   }
 
-  it('lets a process die four times and gives it up with the fifth', () => {
+  it('restarts a process four times and gives it up at the fifth end', () => {
     const limit = new RestartLimit(SETTINGS);
     assert.equal(deaths(limit, [0, 200, 600, 1_400]), null);
     assert.deepEqual(deaths(limit, [3_000]), { starts: 5, inMs: 3_100, retryAfterMs: 300_000 });
   });
 
-  it('does not give up a process whose starts lie further apart', () => {
+  it('does not give up a process whose starts are further apart', () => {
     const limit = new RestartLimit(SETTINGS);
     const times = Array.from({ length: 1_000 }, (_, i) => i * 15_100);
     for (const nowMs of times) assert.equal(deaths(limit, [nowMs]), null, `at ${nowMs}`);
   });
 
-  it('counts up to the last millisecond', () => {
+  it('counts starts up to the last millisecond', () => {
     assert.notEqual(deaths(new RestartLimit(SETTINGS), [0, 1, 2, 3, 59_900]), null);
     assert.equal(deaths(new RestartLimit(SETTINGS), [0, 1, 2, 3, 59_901]), null);
   });
 
-  it('never gives up a process that dies now and then with healthy runs between', () => {
+  it('never gives up a process that ends now and then with healthy runs between', () => {
     const limit = new RestartLimit({ ...SETTINGS, withinMs: 3_600_000 });
     let nowMs = 0;
     for (let i = 0; i < 1_000; i++) {
@@ -43,7 +43,7 @@ describe('RestartLimit', () => {
     }
   });
 
-  it('forgets earlier deaths at a healthy run', () => {
+  it('forgets earlier ends at a healthy run', () => {
     const limit = new RestartLimit({ ...SETTINGS, withinMs: 600_000 });
     assert.equal(deaths(limit, [0, 200, 600, 1_400]), null);
     limit.started(3_000);
@@ -52,7 +52,7 @@ describe('RestartLimit', () => {
     assert.notEqual(deaths(limit, [73_000]), null);
   });
 
-  it('never gives up a process that serves for most of the time between its deaths', () => {
+  it('never gives up a process that serves for most of the time between its ends', () => {
     const limit = new RestartLimit(SETTINGS);
     let nowMs = 0;
     for (let i = 0; i < 1_000; i++) {
@@ -79,7 +79,7 @@ describe('RestartLimit', () => {
     }
   });
 
-  it('gives up again at once when the slow retry dies, and counts all of it', () => {
+  it('gives up again at once when the slow retry ends, and counts all starts', () => {
     const limit = new RestartLimit(SETTINGS);
     deaths(limit, [0, 200, 600, 1_400, 3_000]);
     assert.deepEqual(deaths(limit, [303_100]), { starts: 6, inMs: 303_200, retryAfterMs: 300_000 });
@@ -96,7 +96,7 @@ describe('RestartLimit', () => {
     assert.deepEqual(deaths(limit, [311_000]), { starts: 5, inMs: 3_000, retryAfterMs: 300_000 });
   });
 
-  it('gives up at the first death where only one start is allowed', () => {
+  it('gives up at the first end where only one start is allowed', () => {
     assert.deepEqual(deaths(new RestartLimit({ ...SETTINGS, starts: 1 }), [7]), {
       starts: 1,
       inMs: 100,

@@ -73,7 +73,7 @@ describe('classify, by how the attempt ended', () => {
   }
 });
 
-describe('classify, where time decides', () => {
+describe('classify, for a timeout', () => {
   // ended, status, elapsed, allowed, usual → outcome
   const { trailers, deadline, cancelled, reset } = AttemptEnd;
   const DE = Status.DEADLINE_EXCEEDED;
@@ -134,8 +134,7 @@ describe('classify, where time decides', () => {
     it(what, () => assert.equal(name(classify(ended, status, elapsedMs, allowedMs, usualMs)), outcome));
   }
 
-  it('knows no deadline to be near when there is none', () =>
-    assert.equal(isCancelAtDeadline(1e9, NONE), false));
+  it('finds no deadline near when there is none', () => assert.equal(isCancelAtDeadline(1e9, NONE), false));
 });
 
 describe('classify, where the endpoint had less than the time allowed', () => {
@@ -188,7 +187,7 @@ describe('timeGivenMs', () => {
   }
 });
 
-describe('classify, where a route says what statuses count as', () => {
+describe('classify, with outcomes declared by a route', () => {
   const { DEADLINE_EXCEEDED, CANCELLED, INTERNAL, NOT_FOUND, OK, RESOURCE_EXHAUSTED, UNAVAILABLE } = Status;
   const everything: OutcomeOverrides = {
     success: [NOT_FOUND],
@@ -225,14 +224,14 @@ describe('classify, where a route says what statuses count as', () => {
     });
   }
 
-  it('leaves the usual table as it was', () => {
+  it('does not change the usual table', () => {
     const before = [...USUAL_OUTCOMES];
     outcomesWith(everything);
     assert.deepEqual([...USUAL_OUTCOMES], before);
     assert.equal(outcomesWith(undefined), USUAL_OUTCOMES, 'one for all routes that say nothing');
   });
 
-  it('knows what can be declared', () => {
+  it('knows which outcomes can be declared', () => {
     const possible = (outcome: 'success' | 'fault' | 'neutral' | 'overload') =>
       Object.entries(Status)
         .filter(([, code]) => whyNotDeclarable(code, outcome) === undefined)
@@ -259,7 +258,7 @@ describe('classify, where a route says what statuses count as', () => {
 });
 
 describe('restsOnElapsedTime', () => {
-  it('is so for exactly the ends that only a clock tells', () => {
+  it('is true for exactly the ends that only a clock shows', () => {
     const told: string[] = [];
     for (const [ended, code] of Object.entries(AttemptEnd)) {
       for (const status of Object.values(Status)) {
@@ -281,7 +280,7 @@ describe('restsOnElapsedTime', () => {
 });
 
 describe('isNeverProcessed', () => {
-  it('is so for refused streams, GOAWAY and where there was no connection only', () => {
+  it('is true for refused streams, GOAWAY and no connection only', () => {
     const never = Object.entries(AttemptEnd).filter(([, code]) => isNeverProcessed(code));
     assert.deepEqual(
       never.map(([ended]) => ended),

@@ -18,18 +18,18 @@ describe('Hedge', () => {
     for (let i = 0; i < n; i++) hedge.begin(settings, known(10), 1000, 0);
   };
 
-  it('waits for the percentile of what calls took, and never less than the minimum', () => {
+  it('waits for the percentile of recent latencies, and never less than the minimum', () => {
     const delay = new Hedge().begin(SETTINGS, known(10), 1000, 0);
     assert.ok(delay >= 10 && delay <= 11.25, String(delay));
     assert.equal(new Hedge().begin({ ...SETTINGS, minDelayMs: 50 }, known(10), 1000, 0), 50);
   });
 
-  it('never comes while nothing is known, nor when the call is over by then', () => {
+  it("is never due while no latency is known, nor after the call's deadline", () => {
     assert.equal(new Hedge().begin(SETTINGS, new Percentile(), 1000, 0), Number.POSITIVE_INFINITY);
     assert.equal(new Hedge().begin(SETTINGS, known(10), 10, 0), Number.POSITIVE_INFINITY);
   });
 
-  it('sends no more than its share of the calls, and saves up no more than ten', () => {
+  it('is sent for no more than its share of the calls, and saves no more than ten', () => {
     for (const [n, allowed] of [
       [19, 0],
       [20, 1],
@@ -46,7 +46,7 @@ describe('Hedge', () => {
     }
   });
 
-  it('keeps to its share over any length of time', () => {
+  it('keeps its share over any length of time', () => {
     const hedge = new Hedge();
     const budget = RICH();
     for (let i = 1; i <= 10_000; i++) {
@@ -61,7 +61,7 @@ describe('Hedge', () => {
     ['isRepeatable', 'request'],
     ['isOtherAvailable', 'endpoint'],
   ] as const) {
-    it(`takes nothing from any budget without ${fact}`, () => {
+    it(`spends nothing of any budget without ${fact}`, () => {
       const hedge = new Hedge();
       calls(hedge, 100);
       const budget = RICH();
@@ -72,7 +72,7 @@ describe('Hedge', () => {
     });
   }
 
-  it('takes nothing from any budget where the breaker is open, which hears only of copies that would be sent', () => {
+  it('spends nothing of any budget where the breaker is open, which counts only hedges that would be sent', () => {
     const hedge = new Hedge();
     const breaker = new CircuitBreakerLimits({ maxInFlight: 0, maxPending: 0, maxRetries: 1 });
     breaker.retries = 1;
@@ -87,7 +87,7 @@ describe('Hedge', () => {
     assert.equal(hedge.take({ ...YES, breaker }, budget, 0), true);
   });
 
-  it('needs the retry budget too, and keeps its own when there is none', () => {
+  it('needs the retry budget too, and spends none of its own without that', () => {
     const hedge = new Hedge();
     calls(hedge, 20);
     assert.equal(hedge.take(YES, new RetryBudget({ ratio: 0, perSecond: 0 }), 0), false);
@@ -95,7 +95,7 @@ describe('Hedge', () => {
     assert.equal(hedge.take(YES, RICH(), 0), true);
   });
 
-  it('keeps its delay while one call in three is overtaken, however long that lasts', () => {
+  it('keeps its delay while the hedge wins one call in three, however long that lasts', () => {
     const hedge = new Hedge();
     const latencies = new Percentile();
     const delays: number[] = [];
@@ -110,7 +110,7 @@ describe('Hedge', () => {
     assert.ok(Math.max(...delays) <= 11.25, String(Math.max(...delays)));
   });
 
-  it('does not shorten its delay because the late ones were overtaken', () => {
+  it('does not shorten its delay because hedges win the late calls', () => {
     const hedge = new Hedge();
     const latencies = new Percentile();
     let copies = 0;

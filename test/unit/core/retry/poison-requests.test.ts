@@ -30,12 +30,12 @@ describe('Requests that crash models', () => {
     assert.equal(table.isRefused('p', REMEMBERED_MS + 20), false);
   });
 
-  it('are charged with one crash, however many of them were in it', () => {
+  it('count one crash, however many copies ran in it', () => {
     for (const startedMs of [0, 3, 9, 10]) table.crashed(request('p'), startedMs, 10);
     assert.equal(table.isRefused('p', 20), false);
   });
 
-  it('are acquitted by an answer', () => {
+  it('are no longer counted after a response', () => {
     table.crashed(request('p'), 0, 10);
     table.answered('p');
     table.crashed(request('p'), 20, 30);
@@ -45,7 +45,7 @@ describe('Requests that crash models', () => {
     assert.deepEqual([table.size, table.isRefusing(60)], [0, false]);
   });
 
-  it('are bounded in number; those that are refused go last', () => {
+  it('are bounded in number; refused ones are dropped last', () => {
     for (const startedMs of [0, 2]) table.crashed(request('bad'), startedMs, startedMs + 1);
     for (let i = 0; i < 3 * MAX_FINGERPRINTS; i++) table.crashed(request(`${i}`), 10, 20);
     assert.equal(table.size, MAX_FINGERPRINTS);
@@ -58,7 +58,7 @@ describe('Requests that crash models', () => {
     assert.equal(refused.list(3 * MAX_FINGERPRINTS).length, MAX_FINGERPRINTS);
   });
 
-  it('are looked for by their size first', () => {
+  it('are looked up by size first', () => {
     table.crashed(request('p', 10), 0, 10);
     assert.deepEqual(
       [table.mayHaveRecord('u', 10), table.mayHaveRecord('u', 11), table.mayHaveRecord('v', 10)],

@@ -8,7 +8,7 @@ import {
 } from '../../../../sidecar/core/retry/primary-breaker.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
-describe('WayBack', () => {
+describe('PrimaryBreaker', () => {
   let way: PrimaryBreaker;
   let now = 0;
   /** Each call goes where it is led, and the primary does what `isUp` says. */
@@ -27,7 +27,7 @@ describe('WayBack', () => {
     now = 1000;
   });
 
-  it('goes to the primary until it has failed several times in a row', () => {
+  it('opens after several failures in a row', () => {
     for (let i = 0; i < 50; i++) {
       fail(FAILURES - 1);
       assert.equal(call(true), PrimaryRoute.primary);
@@ -39,7 +39,7 @@ describe('WayBack', () => {
     assert.equal(way.route(now), PrimaryRoute.fallback);
   });
 
-  it('tries with one call at a time, and comes back with the first that is answered', () => {
+  it('probes with one call at a time, and closes with the first success', () => {
     fail(FAILURES);
     now += FIRST_OPEN_MS - 1;
     assert.equal(way.route(now), PrimaryRoute.fallback);
@@ -51,7 +51,7 @@ describe('WayBack', () => {
     assert.equal(way.route(now + 20), PrimaryRoute.primary);
   });
 
-  it('waits twice as long after each trial that failed, up to a bound', () => {
+  it('waits twice as long after each failed probe, up to a bound', () => {
     fail(FAILURES);
     for (const rest of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]) {
       assert.ok(rest <= LONGEST_OPEN_MS);
@@ -62,7 +62,7 @@ describe('WayBack', () => {
     }
   });
 
-  it('spreads trials over a fifth of the rest', () => {
+  it('spreads probes over a fifth of the time open', () => {
     const random = seeded(3);
     for (let i = 0; i < 50; i++) {
       way = new PrimaryBreaker(random);
@@ -73,14 +73,14 @@ describe('WayBack', () => {
     }
   });
 
-  it('gives the next call the trial when one showed nothing', () => {
+  it('makes the next call the probe when one proved nothing', () => {
     fail(FAILURES);
     now += FIRST_OPEN_MS;
     way.undecided(way.route(now));
     assert.equal(way.route(now), PrimaryRoute.probe);
   });
 
-  it('is tried less and less while it comes and goes', () => {
+  it('probes less and less often while the primary keeps failing again', () => {
     let trials = 0;
     let failures = 0;
     for (const untilMs = now + 600_000; now < untilMs; now += 10) {
@@ -93,7 +93,7 @@ describe('WayBack', () => {
     assert.ok(trials < 30, `${trials} trials in ten minutes`);
   });
 
-  it('forgets a spell once the primary has held for as long as it was left alone', () => {
+  it('begins with the shortest time again once the primary has served for as long as it was open', () => {
     fail(FAILURES);
     now += FIRST_OPEN_MS;
     call(false);
@@ -106,7 +106,7 @@ describe('WayBack', () => {
     assert.equal(way.route(now), PrimaryRoute.probe);
   });
 
-  it('grows on when it fails again sooner', () => {
+  it('stays open longer when the primary fails again sooner', () => {
     fail(FAILURES);
     now += FIRST_OPEN_MS;
     call(true);
@@ -118,7 +118,7 @@ describe('WayBack', () => {
     assert.equal(way.route(now), PrimaryRoute.probe);
   });
 
-  it('learns nothing from calls that began before the last change', () => {
+  it('ignores calls that began before it last opened or closed', () => {
     const oldMs = now;
     now += 10;
     fail(FAILURES);
@@ -131,7 +131,7 @@ describe('WayBack', () => {
     assert.equal(way.isOpen, false);
   });
 
-  it('comes back with any call that was answered, such as one whose caller wants no other', () => {
+  it('closes with any success, such as that of a call without fallback', () => {
     fail(FAILURES);
     now += 10;
     way.failed(PrimaryRoute.primary, now, now);
@@ -140,7 +140,7 @@ describe('WayBack', () => {
     assert.equal(way.isOpen, false);
   });
 
-  it('always has a way back, whatever happens', () => {
+  it('always probes again, whatever happens', () => {
     const random = seeded(11);
     way = new PrimaryBreaker(random);
     const open: { lead: PrimaryRoute; atMs: number }[] = [];

@@ -30,7 +30,7 @@ describe('RetryBudget', () => {
     assert.equal(drain(budget, 1_000_000), 30);
   });
 
-  it('forgets calls after ten seconds of silence', () => {
+  it('forgets calls after ten seconds without any', () => {
     const budget = new RetryBudget({ ratio: 0.2, perSecond: 0 });
     for (let i = 0; i < 100; i += 1) budget.deposit(500);
     assert.ok(Math.abs(budget.balance(9_999) - 20) < 1e-9);
@@ -38,7 +38,7 @@ describe('RetryBudget', () => {
     assert.equal(budget.withdraw(10_000), false);
   });
 
-  it('forgets them second by second, the spent ones first', () => {
+  it('forgets deposits second by second, the oldest of them spent first', () => {
     const budget = new RetryBudget({ ratio: 0.5, perSecond: 0 });
     for (let i = 0; i < 10; i += 1) budget.deposit(0);
     for (let i = 0; i < 10; i += 1) budget.deposit(5_000);
@@ -48,7 +48,7 @@ describe('RetryBudget', () => {
     assert.equal(budget.balance(15_000), 0);
   });
 
-  describe('when extra attempts come to nothing', () => {
+  describe('RetryBudget, when extra attempts fail in a row,', () => {
     const PER_SECOND = 300;
     let budget: RetryBudget;
 
@@ -70,13 +70,13 @@ describe('RetryBudget', () => {
       for (let i = 0; i < 10 * PER_SECOND; i += 1) budget.deposit((i * 1_000) / PER_SECOND);
     });
 
-    it('spends no savings, only what each second brings', () => {
+    it('spends no savings, only the deposits of each second', () => {
       const granted = [10_000, 11_000, 12_000].map((startMs) => second(startMs, Outcome.fault));
       assert.deepEqual(granted, [63, 63, 63]);
       assert.ok(budget.balance(12_999) > 500, `${budget.balance(12_999)}`);
     });
 
-    it('is less than a quarter of the calls, counted over any five seconds', () => {
+    it('grants less than a quarter of the calls, counted over any five seconds', () => {
       const granted = Array.from({ length: 20 }, (_, i) => second(10_000 + i * 1_000, Outcome.overload));
       for (let from = 0; from <= 15; from += 1) {
         const sum = granted.slice(from, from + 5).reduce((all, each) => all + each, 0);
@@ -84,23 +84,23 @@ describe('RetryBudget', () => {
       }
     });
 
-    it('spends them while a part of the upstream succeeds', () => {
+    it('spends savings while a part of the upstream succeeds', () => {
       assert.equal(second(10_000, Outcome.success), PER_SECOND);
     });
 
-    it('spends them again after one success', () => {
+    it('spends savings again after one success', () => {
       second(10_000, Outcome.fault);
       budget.recordOutcome(Outcome.success, 11_000);
       assert.equal(second(11_000, Outcome.success), PER_SECOND);
     });
 
-    it('does not think so of what callers broke off', () => {
+    it('does not count attempts that callers cancelled as failed', () => {
       for (let i = 0; i < 100; i += 1) budget.recordOutcome(Outcome.cancelled, 10_000);
       for (let i = 0; i < 100; i += 1) budget.recordOutcome(Outcome.neutral, 10_000);
       assert.equal(second(10_000, Outcome.success), PER_SECOND);
     });
 
-    it('forgets it after ten seconds without any', () => {
+    it('forgets failures after ten seconds without any', () => {
       for (let i = 0; i < 100; i += 1) budget.recordOutcome(Outcome.fault, 1_000);
       assert.equal(second(10_000, Outcome.neutral), 63);
       assert.equal(second(11_000, Outcome.neutral), PER_SECOND);
@@ -114,7 +114,7 @@ describe('RetryBudget', () => {
     assert.deepEqual([budget.granted, budget.refused], [0, 1]);
   });
 
-  it('lets go of reserve above new settings', () => {
+  it('drops reserve above new settings', () => {
     const budget = new RetryBudget({ ratio: 0, perSecond: 3 });
     budget.configure({ ratio: 0, perSecond: 1 });
     assert.equal(drain(budget, 0), 10);

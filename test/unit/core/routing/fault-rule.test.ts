@@ -16,7 +16,7 @@ function fault(over: Partial<FaultRule> = {}, untilMs = 1000, id = 1): ActiveFau
 const find = (faults: readonly ActiveFault[], who = 'web', path = INFER, nowMs = 0, random = () => 0) =>
   findFault(faults, who, path, nowMs, random)?.id;
 
-describe('Faults that are injected', () => {
+describe('Injected faults', () => {
   for (const [what, rule, who, path, strikes] of [
     ['every call', {}, 'web', INFER, true],
     ['a caller without identity', {}, '', INFER, true],
@@ -27,7 +27,7 @@ describe('Faults that are injected', () => {
     ['no other method', { method: INFER }, 'web', HEALTH, false],
     ['the methods of a service', { method: '/grpc.health.v1.Health/*' }, 'web', HEALTH, true],
   ] as const) {
-    it(`${strikes ? 'strike' : 'spare'} ${what}`, () => {
+    it(`${strikes ? 'apply to' : 'do not apply to'} ${what}`, () => {
       const each = fault(rule);
       assert.equal(find([each], who, path), strikes ? 1 : undefined);
       assert.equal(each.injected, strikes ? 1 : 0);
@@ -40,7 +40,7 @@ describe('Faults that are injected', () => {
     assert.equal(find([each], 'web', INFER, 1000), undefined);
   });
 
-  it('strike a share of the calls, and ask chance for no others', () => {
+  it('apply to a share of the calls, and draw no number for others', () => {
     const each = fault({ ratio: 0.1, peer: 'web' });
     const random = seeded(7);
     for (let i = 0; i < 5000; i++) find([each], 'web', INFER, 0, random);

@@ -117,7 +117,7 @@ describe('RouteTable', () => {
     assert.equal(routes.match('/p.S/M')?.name, 'one');
   });
 
-  it('says which paths it names itself', () => {
+  it('knows which paths a route has exactly', () => {
     const routes = new RouteTable([route('one', '/p.S/M', '/q.T/*')]);
     assert.deepEqual(
       [routes.names('/p.S/M'), routes.names('/q.T/M'), routes.names('*')],
@@ -131,7 +131,7 @@ describe('RouteTable', () => {
 });
 
 describe('isKnownUnary', () => {
-  it('knows the inference, nine that only read, and Check among those, all valid paths', () => {
+  it('has the inference, nine methods without side effects, and Check among those, all valid paths', () => {
     assert.equal(KNOWN_UNARY.size, 10);
     const readOnly = [...KNOWN_UNARY].filter((path) => areReadOnly([path]));
     assert.equal(readOnly.length, 9);
@@ -140,6 +140,6 @@ describe('isKnownUnary', () => {
       assert.equal(areReadOnly(none), false);
     for (const path of KNOWN_UNARY) assert.ok(isValidPath(path) && isKnownUnary(path));
   });
-  it('does not know Watch, which streams', () =>
+  it('does not have Watch, which is a stream', () =>
     assert.equal(isKnownUnary('/grpc.health.v1.Health/Watch'), false));
 });

@@ -77,7 +77,7 @@ describe('A header match of a traffic rule', () => {
     });
   }
 
-  it('takes a value that is too long to judge for no match, inverted or not', () => {
+  it('does not match a value that is too long to evaluate, inverted or not', () => {
     const block = callWith([['x-kind', 'a'.repeat(5000)]]);
     for (const Invert of [true, false]) {
       const matched = matchOf({ HTTP: { Header: [{ Name: 'x-kind', Regex: 'b', Invert }] } });
@@ -150,7 +150,7 @@ describe('A header match of a permission', () => {
     });
   }
 
-  it('says where it denies more than Envoy', () => {
+  it('reports where it denies more than Envoy', () => {
     assert.deepEqual(unsupported([permissionOf('deny', { Exact: 'blue', Invert: true })], compileRe2), [
       'permission 1: it also denies calls without the header "X-Kind", which Envoy lets pass',
     ]);

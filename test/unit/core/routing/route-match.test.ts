@@ -73,7 +73,7 @@ describe('Traffic rules', () => {
     assert.ok(matches(header({ present: true, invert: true })));
   });
 
-  it('ask for everything that a match says', () => {
+  it('require every condition of a match', () => {
     const both: TrafficMatch = {
       prefix: '/inference.',
       headers: [
@@ -113,7 +113,7 @@ describe('Traffic rules', () => {
     );
   });
 
-  it('rewrite what was matched of a path', () => {
+  it('rewrite the matched part of a path', () => {
     const route = (match: TrafficMatch, rewrite: string): TrafficRoute => ({ ...to('a', match), rewrite });
     assert.equal(rewritePath(route({ prefix: '/a.B/', headers: [] }, '/c.D/'), '/a.B/M'), '/c.D/M');
     assert.equal(rewritePath(route({ exact: '/a.B/M', headers: [] }, '/c.D/N'), '/a.B/M'), '/c.D/N');

@@ -7,8 +7,8 @@ function hashOf(i: number): number {
   return Math.imul(mixed ^ (mixed >>> 15), 0x85ebca6b);
 }
 
-describe('what was seen before', () => {
-  it('is known the second time', () => {
+describe('Doorkeeper', () => {
+  it('knows a hash the second time', () => {
     const seen = new Doorkeeper(1000);
     for (let i = 0; i < 1000; i++) {
       seen.again(hashOf(i));
@@ -16,14 +16,14 @@ describe('what was seen before', () => {
     }
   });
 
-  it('is seldom taken for something else', () => {
+  it('seldom takes a new hash for a known one', () => {
     const seen = new Doorkeeper(1000);
     let wrong = 0;
     for (let i = 0; i < 1000; i++) if (seen.again(hashOf(i))) wrong++;
     assert.ok(wrong < 250, String(wrong));
   });
 
-  it('is forgotten in time', () => {
+  it('forgets hashes in time', () => {
     const seen = new Doorkeeper(100);
     for (let i = 0; i < 1000; i++) seen.again(hashOf(i));
     let known = 0;
@@ -31,7 +31,7 @@ describe('what was seen before', () => {
     assert.ok(known < 12, String(known));
   });
 
-  it('is told apart however few there are', () => {
+  it('distinguishes hashes however few are expected', () => {
     const seen = new Doorkeeper(0);
     assert.deepEqual([seen.again(1 << 30), seen.again(1 << 31), seen.again(1 << 30)], [false, false, true]);
   });

@@ -54,7 +54,7 @@ describe('Percentile', () => {
     assert.equal(percentile.count, 0);
   });
 
-  it('remembers its answer for a moment, for one ratio', () => {
+  it('reuses its result for a moment, for one ratio', () => {
     const percentile = filled(Array(100).fill(10));
     const before = percentile.at(0.9, 0);
     for (let i = 0; i < 1000; i++) percentile.record(500, 1);
@@ -63,7 +63,7 @@ describe('Percentile', () => {
     assert.ok(percentile.at(0.9, 150) > 400);
   });
 
-  it('takes whatever it is given', () => {
+  it('accepts any latency', () => {
     const percentile = filled([...Array(30).fill(0), -5, Number.NaN, 1e12, Number.POSITIVE_INFINITY]);
     assert.equal(percentile.count, 34);
     assert.ok(Number.isFinite(percentile.at(0.96, 0)));
