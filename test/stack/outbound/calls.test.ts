@@ -29,7 +29,7 @@ describe('Outbound: a call', () => {
   afterEach(() => stack.close());
 
   describe('on its way', () => {
-    it('goes to an endpoint, and its answer to the caller', () => {
+    it('a call goes to an endpoint, and its response to the caller', () => {
       start();
       stack.backend('a').answer = (stream) => stream.reply(Buffer.from('seven'), 0, [['x-trace', 'done']]);
       const call = stack.settle(app.call());
@@ -40,7 +40,7 @@ describe('Outbound: a call', () => {
       stack.assertIdle();
     });
 
-    it('carries the authority and the scheme of the mesh, not those the application used', () => {
+    it('a request carries the authority and the scheme of the mesh, not those of the application', () => {
       start();
       stack.settle(app.call({ authority: 'localhost:50051' }));
       const { last } = stack.backend('a');
@@ -54,19 +54,19 @@ describe('Outbound: a call', () => {
       );
     });
 
-    it('passes on what a proxy before the application says of its client', () => {
+    it('forwarded headers of a proxy before the application are passed on', () => {
       start();
       stack.settle(app.call({ metadata: [['forwarded', 'for=10.0.0.1']] }));
       assert.equal(stack.backend('a').last.header('forwarded'), 'for=10.0.0.1');
     });
 
-    it('goes out with http to an upstream outside the mesh', () => {
+    it('a request to an upstream outside the mesh has the scheme http', () => {
       start([aRoute()], { tls: 'plaintext' });
       stack.settle(app.call());
       assert.equal(stack.backend('a').last.header(':scheme'), 'http');
     });
 
-    it('passes metadata on, binary and repeated ones too, in their order', () => {
+    it('metadata is passed on in its order, binary and repeated fields too', () => {
       start();
       const metadata: [string, string][] = [
         ['x-one', '1'],
@@ -85,7 +85,7 @@ describe('Outbound: a call', () => {
       }
     });
 
-    it('passes a very long path and very long metadata', () => {
+    it('a very long path and very long metadata are passed on', () => {
       const method = `/pkg.${'S'.repeat(400)}/${'m'.repeat(500)}`;
       start();
       stack.backend('a').answer = (stream) => stream.reply();
@@ -97,7 +97,7 @@ describe('Outbound: a call', () => {
       assert.equal(call.status, 0);
     });
 
-    it('strips what only the mesh may say', () => {
+    it('outrider-* metadata of the application is stripped', () => {
       start();
       app.call({
         metadata: [
@@ -133,7 +133,7 @@ describe('Outbound: a call', () => {
       });
     }
 
-    it('believes outrider metadata of the mesh, and strips that of others', () => {
+    it('outrider-* metadata of a response is believed from the mesh, and stripped from others', () => {
       start();
       stack.backend('a').answer = (stream) => stream.fail(3, [['outrider-reason', 'too-large']]);
       const inside = stack.settle(app.call());
@@ -148,7 +148,7 @@ describe('Outbound: a call', () => {
       assert.equal(outside.header('outrider-caller'), undefined);
     });
 
-    it('relays both directions of a stream, message by message, before either has ended', () => {
+    it('both directions of a stream are relayed message by message before either has ended', () => {
       start([aStreamRoute()]);
       const call = app.call({ body: null });
       stack.settle(call.data(Buffer.from('one')));
@@ -166,7 +166,7 @@ describe('Outbound: a call', () => {
       stack.assertIdle();
     });
 
-    it('passes an answer that is complete before the request is', () => {
+    it('a response that is complete before its request is passed on', () => {
       start([aStreamRoute()]);
       const call = app.call({ body: null });
       stack.settle(call.data(Buffer.from('one')));
@@ -177,7 +177,7 @@ describe('Outbound: a call', () => {
       stack.assertIdle();
     });
 
-    it('takes request trailers for the end of the request', () => {
+    it('request trailers end the request', () => {
       start();
       const call = app.call({ body: null });
       stack.settle(call.data(MESSAGE).headers([['x-late', '1']], Flag.endStream));
@@ -187,7 +187,7 @@ describe('Outbound: a call', () => {
       assert.equal(call.status, 0);
     });
 
-    it('passes a call without any message', () => {
+    it('a call without a message is relayed', () => {
       start();
       stack.backend('a').answer = (stream) => stream.begin().trailers(0);
       const call = stack.settle(app.call({ body: Buffer.alloc(0) }));
@@ -205,20 +205,20 @@ describe('Outbound: a call', () => {
       ['nonsense', 1000, 1000],
       ['99999999H', 0, 2_147_483_647],
     ] as const) {
-      it(`is ${expected} ms when the caller allows ${asked} and the route ${route}`, () => {
+      it(`the deadline is ${expected} ms when the caller allows ${asked} and the route ${route}`, () => {
         start([aRoute({ timeoutMs: route })]);
         stack.settle(app.call(asked === undefined ? {} : { timeout: asked }));
         assert.ok(sent() <= expected && sent() > expected * 0.98, `${sent()}`);
       });
     }
 
-    it('is absent when neither sets one', () => {
+    it('a call has no deadline when neither its caller nor its route sets one', () => {
       start([aStreamRoute()]);
       stack.settle(app.call());
       assert.equal(stack.backend('a').last.header('grpc-timeout'), undefined);
     });
 
-    it('is told as the time that is left, when the call had to wait', () => {
+    it('a call that had to wait tells its endpoint the time that is left', () => {
       const a = stack.backend('a');
       a.peerOptions = { settings: null };
       start();
@@ -228,13 +228,13 @@ describe('Outbound: a call', () => {
       assert.equal(sent(), 400);
     });
 
-    it('never becomes zero on the way, however little is left', () => {
+    it('grpc-timeout never becomes zero, however little time is left', () => {
       start();
       stack.settle(app.call({ timeout: '1n' }));
       assert.ok(sent() > 0 && sent() <= 0.000_001);
     });
 
-    it('ends the call with DEADLINE_EXCEEDED and resets the attempt', () => {
+    it('a deadline ends the call with DEADLINE_EXCEEDED and resets its attempt', () => {
       start();
       const call = app.call({ timeout: '200m' });
       stack.advance(199);
@@ -247,7 +247,7 @@ describe('Outbound: a call', () => {
       stack.assertIdle();
     });
 
-    it('ends a stream that has begun in its trailers', () => {
+    it('a deadline ends a stream that has begun in its trailers', () => {
       start([aStreamRoute()]);
       const call = stack.settle(app.call({ timeout: '200m' }));
       stack.backend('a').last.begin().data(Buffer.from('part'));
@@ -258,7 +258,7 @@ describe('Outbound: a call', () => {
       stack.assertIdle();
     });
 
-    it('that has passed on arrival goes to nobody', () => {
+    it('a call whose deadline has passed on arrival goes to no endpoint', () => {
       start();
       const call = stack.settle(app.call({ timeout: '0m' }));
       assert.deepEqual([call.status, call.reason], [4, 'deadline-exceeded']);
@@ -266,7 +266,7 @@ describe('Outbound: a call', () => {
       stack.assertIdle();
     });
 
-    it('leaves no word to an answer that comes too late', () => {
+    it('a response after the deadline is dropped', () => {
       start();
       const call = stack.settle(app.call({ timeout: '100m' }));
       const { last } = stack.backend('a');
@@ -277,7 +277,7 @@ describe('Outbound: a call', () => {
     });
   });
 
-  it('that is idle for too long is ended, and activity either way keeps it', () => {
+  it('a stream that is idle for too long is ended, and a frame in either direction keeps it', () => {
     start([aStreamRoute({ idleTimeoutMs: 1000 })]);
     const call = stack.settle(app.call({ body: null }));
     const { last } = stack.backend('a');
@@ -296,7 +296,7 @@ describe('Outbound: a call', () => {
   });
 
   describe('answered by the sidecar itself', () => {
-    it('for an unknown route is UNIMPLEMENTED, trailers-only, with a reason', () => {
+    it('a call of an unknown route gets UNIMPLEMENTED, trailers-only, with a reason', () => {
       start([aRoute({ methods: [CHECK] })]);
       const call = stack.settle(app.call());
       assert.equal(call.isTrailersOnly, true);
@@ -316,14 +316,14 @@ describe('Outbound: a call', () => {
       '/a/%62',
       `/a/${'b'.repeat(1100)}`,
     ]) {
-      it(`for the path ${path.slice(0, 20)} is UNIMPLEMENTED, whatever the routes`, () => {
+      it(`a call of the path ${path.slice(0, 20)} gets UNIMPLEMENTED, whatever the routes`, () => {
         start();
         const call = stack.settle(app.call({ path }));
         assert.deepEqual([call.status, call.reason], [12, 'unknown-route']);
       });
     }
 
-    it('percent-encodes what is not printable in its message', () => {
+    it('the message of a local reply percent-encodes what is not printable', () => {
       start();
       const call = stack.settle(app.call({ path: '/a/\u00e9%' }));
       const message = call.trailer('grpc-message')!;
@@ -332,7 +332,7 @@ describe('Outbound: a call', () => {
       assert.ok(!message.includes('% '), message);
     });
 
-    it('matches the first route that takes the method', () => {
+    it('the first route that takes the method gets the call', () => {
       start([
         aRoute({ methods: [CHECK], timeoutMs: 1000 }),
         aRoute({ methods: ['/grpc.health.v1.Health/*'], timeoutMs: 2000 }),
@@ -350,7 +350,7 @@ describe('Outbound: a call', () => {
       ['a type that only begins like it', { contentType: 'application/grpcweb' }],
       ['another method', { method: 'GET' }],
     ] as const) {
-      it(`with 415 for ${what}`, () => {
+      it(`a request that is no gRPC gets 415: ${what}`, () => {
         start();
         const call = stack.settle(app.call(options));
         assert.equal(call.header(':status'), '415');
@@ -360,7 +360,7 @@ describe('Outbound: a call', () => {
       });
     }
 
-    it('is UNAVAILABLE when there is no endpoint', () => {
+    it('a call gets UNAVAILABLE when there is no endpoint', () => {
       const none = stack.outbound(anUpstream([]));
       const call = stack.app(none.listener).call();
       stack.run();
@@ -368,7 +368,7 @@ describe('Outbound: a call', () => {
       assert.equal(call.trailer('outrider-unprocessed'), 'true');
     });
 
-    it('is UNAVAILABLE when nobody can be connected to', () => {
+    it('a call gets UNAVAILABLE when no endpoint can be connected to', () => {
       stack.backend('a').mode = 'refuses';
       start();
       const call = app.call();
@@ -387,7 +387,7 @@ describe('Outbound: a call', () => {
       ['a reset', 'reset', 13, 'upstream-reset'],
       ['a reset with CANCEL', 'cancel', 1, 'upstream-reset'],
     ] as const) {
-      it(`maps ${what} of an endpoint to a status`, () => {
+      it(`a status replaces ${what} of an endpoint`, () => {
         start();
         const call = stack.settle(app.call());
         const { last } = stack.backend('a');
@@ -408,7 +408,7 @@ describe('Outbound: a call', () => {
   });
 
   describe('whose caller leaves', () => {
-    it('is reset at the endpoint within the turn, and nothing is left of it', () => {
+    it('a call whose caller leaves is reset at the endpoint within the turn', () => {
       start([aStreamRoute()]);
       const call = app.call({ body: null, timeout: '10S' });
       stack.settle(call.data(Buffer.alloc(1000)));
@@ -422,7 +422,7 @@ describe('Outbound: a call', () => {
       stack.assertIdle();
     });
 
-    it('before it was written to the endpoint never gets there', () => {
+    it('a call whose caller leaves before it was written never gets to the endpoint', () => {
       start();
       const call = app.call({ body: null });
       call.data(MESSAGE);
@@ -431,7 +431,7 @@ describe('Outbound: a call', () => {
       stack.assertIdle();
     });
 
-    it('with its connection takes all of its calls along', () => {
+    it("a caller's lost connection ends all of its calls", () => {
       start();
       for (let i = 0; i < 10; i++) app.call();
       stack.run();
@@ -444,7 +444,7 @@ describe('Outbound: a call', () => {
       stack.assertIdle();
     });
 
-    it('while it waits for a connection gives its place up', () => {
+    it('a call whose caller leaves while it waits for a connection gives up its place', () => {
       stack.backend('a').mode = 'silent';
       start();
       const call = stack.settle(app.call());

@@ -39,7 +39,7 @@ describe('Endpoints and their health checks', () => {
   };
   const report = (name: string) => reportOf(out.cluster, endpoint(name), stack.clock.now());
 
-  it('an unhealthy one gets no calls while another answers, and says why', () => {
+  it('an unhealthy endpoint gets no calls while another answers, and its report says why', () => {
     open(['a', 'b']);
     say('a', false);
     assert.deepEqual(calls(4), { b: 4 });
@@ -49,7 +49,7 @@ describe('Endpoints and their health checks', () => {
     assert.deepEqual([report('a').state, report('a').why], ['eligible', '']);
   });
 
-  it('all unhealthy are better than nobody, and one that is well better than all of them', () => {
+  it('unhealthy endpoints get calls only while no endpoint is healthy', () => {
     open(['a', 'b', 'c']);
     for (const name of ['a', 'b', 'c']) say(name, false);
     assert.deepEqual(calls(6), { a: 2, b: 2, c: 2 });
@@ -58,7 +58,7 @@ describe('Endpoints and their health checks', () => {
     assert.deepEqual(calls(6), { b: 6 });
   });
 
-  it('panic brings back the ejected before the unhealthy', () => {
+  it('ejected endpoints get calls in a panic before unhealthy ones do', () => {
     open(['a', 'b', 'c']);
     stack.backend('a').answer = (stream) => stream.fail(14);
     calls(15);
@@ -69,7 +69,7 @@ describe('Endpoints and their health checks', () => {
     assert.ok(out.cluster.ejections.isPanicking);
   });
 
-  it('other priorities go before the unhealthy', () => {
+  it('endpoints of another priority get calls before unhealthy ones do', () => {
     open(['a', 'b']);
     const config = anUpstream(['a', 'b']);
     const endpoints = config.endpoints.map((each, i) => ({ ...each, priority: i }));
@@ -81,7 +81,7 @@ describe('Endpoints and their health checks', () => {
     assert.deepEqual(calls(3), { a: 3 });
   });
 
-  it('one that becomes healthy again is tried at once after an ejection, and one that was all along is not', () => {
+  it('an ejected endpoint that becomes healthy again is probed at once, and one that was healthy all along is not', () => {
     open(['a', 'b', 'c']);
     stack.backend('a').answer = (stream) => stream.fail(14);
     calls(15);
@@ -95,7 +95,7 @@ describe('Endpoints and their health checks', () => {
     assert.deepEqual(calls(6), { a: 2, b: 2, c: 2 });
   });
 
-  it('one that becomes healthy again costs what its peers do, whatever its calls took before', () => {
+  it('an endpoint that becomes healthy again is balanced without its former latency', () => {
     open(['a', 'b'], { balance: { kind: 'least-loaded' } });
     for (const name of ['a', 'b']) stack.backend(name).answer = () => {};
     endpoint('a').latency.record(60_000, stack.clock.now());
@@ -114,7 +114,7 @@ describe('Endpoints and their health checks', () => {
     assert.ok(a >= 5 && a + b === 20, `${a} of ${a + b} calls`);
   });
 
-  it('one that fails its trial is out again, and flapping checks bring no more than one call each', () => {
+  it('an endpoint that fails its probe is ejected again, and each flap of its check brings it one call at most', () => {
     open(['a', 'b', 'c']);
     stack.backend('a').answer = (stream) => stream.fail(14);
     calls(15);
@@ -126,7 +126,7 @@ describe('Endpoints and their health checks', () => {
     assert.equal(endpoint('a').ejection.ejections, 4);
   });
 
-  it('a verdict does not outlive the check, and outlives a connection', () => {
+  it('the result of a check outlives its connection, and ends with the health option', () => {
     open(['a', 'b']);
     say('a', false);
     stack.backend('a').mode = 'refuses';

@@ -40,7 +40,7 @@ describe('Outbound: endpoints', () => {
   const seen = (name: string): number => stack.backend(name).requests.length;
   afterEach(() => stack.close());
 
-  it('are chosen by the hash of a key from the first call on, where the file says so', () => {
+  it('a ring hash chooses endpoints by its key from the first call on', () => {
     const names = ['a', 'b', 'c', 'd'];
     start(names, { balance: { kind: 'ring-hash', key: 'x-session' } });
     const homes = new Set<string>();
@@ -55,7 +55,7 @@ describe('Outbound: endpoints', () => {
   });
 
   describe('that fail', () => {
-    it('five times in a row are ejected, and get nothing until their time is over', () => {
+    it('an endpoint with five faults in a row is ejected and gets no calls until its ejection time is over', () => {
       start(['a', 'b']);
       fails('a', 13);
       calls(8);
@@ -69,14 +69,14 @@ describe('Outbound: endpoints', () => {
       assert.equal(seen('a'), before);
     });
 
-    it('keep their connection while they are ejected', () => {
+    it('an ejected endpoint keeps its connection', () => {
       start(['a', 'b']);
       fails('a', 13);
       calls(10);
       assert.equal(stack.backend('a').open.length, 1);
     });
 
-    it('come back through one single probing call', () => {
+    it('an ejected endpoint returns after the success of one probe', () => {
       start(['a', 'b']);
       fails('a', 13);
       calls(10);
@@ -94,7 +94,7 @@ describe('Outbound: endpoints', () => {
       assert.equal(seen('a'), before + 3);
     });
 
-    it('stay out twice as long when the probe fails', () => {
+    it('an endpoint whose probe fails is ejected for twice as long', () => {
       start(['a', 'b']);
       fails('a', 13);
       calls(10);
@@ -111,7 +111,7 @@ describe('Outbound: endpoints', () => {
       assert.equal(stateOf('a'), EjectionState.admitted);
     });
 
-    it('are probed again when the probing call’s caller leaves, or its deadline passes', () => {
+    it('an ejected endpoint is probed again when the caller of its probe leaves, or the deadline passes', () => {
       start(['a', 'b']);
       fails('a', 13);
       calls(10);
@@ -130,7 +130,7 @@ describe('Outbound: endpoints', () => {
       assert.equal(stateOf('a'), EjectionState.admitted);
     });
 
-    it('are probed by a call that may be tried again, when there are such', () => {
+    it('an ejected endpoint is probed by a call that may be tried again, where there are such', () => {
       const routes = [aSafeRoute({ methods: ['/p.S/Safe'] }), aRoute()];
       start(['a', 'b'], { routes });
       fails('a', 13);
@@ -144,7 +144,7 @@ describe('Outbound: endpoints', () => {
       assert.equal(stateOf('a'), EjectionState.admitted);
     });
 
-    it('are probed by any call when no safe one comes for a while', () => {
+    it('an ejected endpoint is probed by any call when no retryable one comes for 5 s', () => {
       const routes = [aSafeRoute({ methods: ['/p.S/Safe'] }), aRoute()];
       start(['a', 'b'], { routes });
       fails('a', 13);
@@ -155,7 +155,7 @@ describe('Outbound: endpoints', () => {
       assert.equal(stateOf('a'), EjectionState.admitted);
     });
 
-    it('are not judged by calls that began before the ejection', () => {
+    it('calls that began before an ejection neither prolong nor end it', () => {
       start(['a', 'b']);
       hangs('a');
       const slow = calls(4).filter((call) => !call.isOver);
@@ -171,7 +171,7 @@ describe('Outbound: endpoints', () => {
       assert.equal(endpoint('a').ejection.ejections, 1);
     });
 
-    it('are not ejected for what callers did wrong, nor for being full', () => {
+    it('an endpoint is ejected neither for errors of its callers nor for being full', () => {
       for (const status of [1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 16]) {
         start(['a', 'b']);
         fails('a', status);
@@ -182,7 +182,7 @@ describe('Outbound: endpoints', () => {
       start(['a', 'b']);
     });
 
-    it('are not ejected for time that passed while we ourselves stood still', () => {
+    it('an endpoint is not ejected for timeouts while the event loop stood still', () => {
       start(['a', 'b'], { routes: [aRoute({ timeoutMs: 2000 })] });
       hangs('a');
       calls(20);
@@ -195,7 +195,7 @@ describe('Outbound: endpoints', () => {
       assert.equal(stateOf('a'), EjectionState.ejected);
     });
 
-    it('never all of them: one of two stays, and all calls go there', () => {
+    it('the last eligible endpoint is not ejected, and gets all calls', () => {
       start(['a', 'b']);
       fails('a', 13);
       fails('b', 13);
@@ -204,7 +204,7 @@ describe('Outbound: endpoints', () => {
       for (const call of calls(20)) assert.equal(call.status, 13, 'not "no endpoint"');
     });
 
-    it('serve again in a panic, when those that did not fail are gone', () => {
+    it('ejected endpoints serve again in a panic, when the others are gone', () => {
       start(['a', 'b', 'c', 'd']);
       for (const name of ['a', 'b']) fails(name, 13);
       calls(40);
@@ -229,7 +229,7 @@ describe('Outbound: endpoints', () => {
       stack.run();
     };
 
-    it('get no calls while another one is', () => {
+    it('an endpoint without a connection gets no calls while another has one', () => {
       start(['a', 'b']);
       stack.backend('a').mode = 'refuses';
       stack.backend('a').peer.socket.break();
@@ -237,7 +237,7 @@ describe('Outbound: endpoints', () => {
       for (const call of calls(10)) assert.equal(call.body.toString(), 'b');
     });
 
-    it('all of them: calls fail at once; when they are back, calls succeed at once', () => {
+    it('calls fail at once while no endpoint can be connected to, and succeed at once when one can', () => {
       start(['a', 'b']);
       everyoneLeaves();
       const [lost] = calls(1);
@@ -257,7 +257,7 @@ describe('Outbound: endpoints', () => {
       );
     });
 
-    it('are waited for by the first calls', () => {
+    it('the first calls wait for their endpoint to connect', () => {
       stack = new Stack();
       for (const name of ['a', 'b']) {
         answers(name);
@@ -276,7 +276,7 @@ describe('Outbound: endpoints', () => {
       for (const call of made) assert.equal(call.status, 0);
     });
 
-    it('and never will be: calls go elsewhere once the connect has failed', () => {
+    it('a call that waits for a connection goes to another endpoint once the connect has failed', () => {
       stack = new Stack();
       for (const name of ['a', 'b']) answers(name);
       stack.backend('a').mode = 'silent';
@@ -289,7 +289,7 @@ describe('Outbound: endpoints', () => {
       for (const call of made) assert.deepEqual([call.status, call.body.toString()], [0, 'b']);
     });
 
-    it('do not stay in anybody’s way: a lost connection is replaced at once', () => {
+    it('a lost connection is replaced at once', () => {
       start(['a']);
       calls(1);
       stack.backend('a').peer.socket.break();
@@ -306,7 +306,7 @@ describe('Outbound: endpoints', () => {
       stack.settle(out.outbound.update(anUpstream(names, over)));
     };
 
-    it('keep their connections and what is known of them', () => {
+    it('endpoints that stay keep their connections and statistics when others come and go', () => {
       start(['a', 'b']);
       fails('a', 13);
       calls(10);
@@ -325,7 +325,7 @@ describe('Outbound: endpoints', () => {
       );
     });
 
-    it('finish what they have when they are taken away, and get nothing new', () => {
+    it('an endpoint that is taken away finishes its calls and gets no new ones', () => {
       start(['a', 'b']);
       hangs('a');
       const slow = calls(2).find((call) => !call.isOver)!;
@@ -339,7 +339,7 @@ describe('Outbound: endpoints', () => {
       stack.assertIdle();
     });
 
-    it('no longer count when they fail after they were taken away', () => {
+    it('faults of an endpoint that has been taken away do not count', () => {
       start(['a', 'b', 'c']);
       hangs('a');
       calls(30);
@@ -351,7 +351,7 @@ describe('Outbound: endpoints', () => {
       assert.deepEqual([ejections.size, ejections.ejected, ejections.eligible], [2, 0, 2]);
     });
 
-    it('no longer count when they were on trial', () => {
+    it('a probe of an endpoint that has been taken away does not count', () => {
       start(['a', 'b', 'c']);
       fails('a', 13);
       calls(15);
@@ -366,7 +366,7 @@ describe('Outbound: endpoints', () => {
       assert.deepEqual([ejections.size, ejections.ejected, ejections.eligible], [2, 0, 2]);
     });
 
-    it('take over calls that waited for one that was taken away', () => {
+    it('a call that waits for an endpoint that is taken away goes to another', () => {
       stack = new Stack();
       stack.backend('a').mode = 'silent';
       out = stack.outbound(anUpstream(['a']));
@@ -378,7 +378,7 @@ describe('Outbound: endpoints', () => {
       assert.deepEqual([call!.status, call!.body.toString()], [0, 'b']);
     });
 
-    it('share calls by their weights, and get none with weight zero', () => {
+    it('calls are shared by the weights of endpoints, and weight zero gets none', () => {
       start(['a', 'b']);
       const config = anUpstream(['a', 'b']);
       out.outbound.update({
@@ -395,7 +395,7 @@ describe('Outbound: endpoints', () => {
       assert.deepEqual([seen('a'), seen('b')], [30, 20]);
     });
 
-    it('may all be taken away: then there is no endpoint, until there is one again', () => {
+    it('calls are refused with no-endpoint while an upstream has none', () => {
       start(['a']);
       update([]);
       const [none] = calls(1);
@@ -405,7 +405,7 @@ describe('Outbound: endpoints', () => {
       assert.equal(call!.status, 0);
     });
 
-    it('follow new routes and detectors at once', () => {
+    it('new routes and detectors apply at once', () => {
       start(['a', 'b']);
       fails('a');
       update(['a', 'b'], { routes: [aSafeRoute()], ejection: { consecutiveFaults: 2 } });
@@ -416,7 +416,7 @@ describe('Outbound: endpoints', () => {
     });
   });
 
-  it('are judged by the attempt and not by the call, when a call needs two', () => {
+  it('an endpoint is charged with its own attempt, not with the outcome of the call', () => {
     start(['a', 'b'], { routes: [aSafeRoute()] });
     fails('a');
     for (const call of calls(10)) assert.equal(call.status, 0);
@@ -424,7 +424,7 @@ describe('Outbound: endpoints', () => {
     assert.equal(endpoint('b').ejection.consecutiveFaults, 0);
   });
 
-  it('that reset are told apart: refused is no fault, anything else is', () => {
+  it('REFUSED_STREAM is no fault of an endpoint, and any other reset is', () => {
     start(['a', 'b']);
     stack.backend('a').answer = (stream) => stream.reset(ErrorCode.internal);
     calls(10);

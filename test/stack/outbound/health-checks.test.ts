@@ -64,7 +64,7 @@ describe('Health checks', () => {
   };
   const call = (): PeerStream => stack.settle(app.call());
 
-  it('ask at once when an endpoint is connected, as a call on its connection', () => {
+  it('a health check is sent as soon as an endpoint is connected, as a call on its connection', () => {
     open({ service: 'digits' });
     const [asked] = checksOf(0);
     assert.ok(asked);
@@ -77,7 +77,7 @@ describe('Health checks', () => {
     assert.equal(backends[0]!.peers.length, 1);
   });
 
-  it('ask nobody where nothing is said of them', () => {
+  it('an upstream without the health option sends no health checks', () => {
     out = stack.outbound(anUpstream(['a', 'b', 'c']));
     app = stack.app(out.listener);
     stack.advance(60_000);
@@ -85,7 +85,7 @@ describe('Health checks', () => {
     assert.ok(!stack.health.metrics().some(({ name }) => name === 'outrider_health_checks_total'));
   });
 
-  it('ask again at intervals, and are no calls: nothing counts them', () => {
+  it('health checks repeat at their interval and are counted as no calls', () => {
     open();
     stack.advance(60_000);
     const n = checksOf(0).length;
@@ -105,7 +105,7 @@ describe('Health checks', () => {
     assert.equal(metric('outrider_endpoint_healthy', { endpoint: endpoint!.label }), 1);
   });
 
-  it('do not ask whom calls show to be well, and ask again when there are none', () => {
+  it('an endpoint whose calls succeed is not checked until they stop', () => {
     open({}, { balance: { kind: 'round-robin' } });
     const before = checksOf(0).length;
     for (let i = 0; i < 300; i++) {
@@ -118,7 +118,7 @@ describe('Health checks', () => {
     assert.ok(checksOf(0).length >= before + 1);
   });
 
-  it('ask for a model by its name whatever calls show', () => {
+  it('a health check that names a model is sent although calls succeed', () => {
     open({ service: 'digits' });
     for (let i = 0; i < 300; i++) {
       call();
@@ -127,7 +127,7 @@ describe('Health checks', () => {
     assert.ok(checksOf(0).length >= 6);
   });
 
-  it('take out of use who says that it does not serve, at the second time, and back at once when it does', () => {
+  it('an endpoint that answers NOT_SERVING twice gets no calls, and gets them again at its first SERVING', () => {
     open();
     answers['a'] = (stream) => stream.reply(NOT_SERVING);
     const since = stack.clock.now();
@@ -143,7 +143,7 @@ describe('Health checks', () => {
     assert.ok([call(), call(), call()].some(({ body }) => body.toString() === 'a'));
   });
 
-  it('believe the first word of a new connection', () => {
+  it('the first health check of a new connection decides at once', () => {
     answers['b'] = (stream) => stream.reply(NOT_SERVING);
     open();
     assert.equal(report(1).state, 'unhealthy');
@@ -191,7 +191,7 @@ describe('Health checks', () => {
     };
 
     for (const kind of ['grpc', 'ping'] as const) {
-      it(`find it out without calls, and when it is back (${kind})`, () => {
+      it(`a frozen peer is found by health checks alone, as is its return (${kind})`, () => {
         open({ kind }, { pool: { pingIntervalMs: 0 } });
         stack.advance(20_000);
         freeze();
@@ -212,7 +212,7 @@ describe('Health checks', () => {
       });
     }
 
-    it('do not pile up questions for it', () => {
+    it('health checks of a frozen peer do not pile up', () => {
       open({}, { pool: { pingIntervalMs: 0 } });
       freeze();
       const before = checksOf(0).length;
@@ -223,7 +223,7 @@ describe('Health checks', () => {
     });
   });
 
-  it('are not answered by who answers too late, and ask it no more often than once a second', () => {
+  it('an answer after the timeout is no answer, and the endpoint is checked once a second at most', () => {
     answers['a'] = (stream) => void stack.clock.after(1500, () => stream.reply(SERVING));
     open();
     stack.advance(20_000);
@@ -262,7 +262,7 @@ describe('Health checks', () => {
       return Number(number) / (unit === 'm' ? 1000 : 1);
     };
 
-    it('wait three times what the calls take, and find it well', () => {
+    it('a check of a slow model waits three times as long as its calls take', () => {
       work({ ...untimed, service: 'digits' }, 40);
       assert.equal(report(1).state, 'eligible');
       assert.equal(metric('outrider_health_checks_total', { endpoint: 'b:1', result: 'passed' })! > 10, true);
@@ -271,27 +271,27 @@ describe('Health checks', () => {
       assert.equal(metric('outrider_health_check_timeout_seconds', { endpoint: 'b:1' }), toldToPeer);
     });
 
-    it('wait as long as the file says, if it does', () => {
+    it('a check of a slow model waits for the configured timeout where there is one', () => {
       work({ ...untimed, service: 'digits', timeoutMs: 1000 }, 40);
       assert.equal(report(1).state, 'unhealthy');
       assert.equal(seconds(checksOf(1).at(-1)), 1);
       assert.equal(out.cluster.sweep, null, 'nobody writes down what calls take');
     });
 
-    it('wait a second again when there were no calls for a minute', () => {
+    it('a check of a slow model waits 1 s again after a minute without calls', () => {
       work({ ...untimed, service: 'digits' }, 40);
       answers = { a: (stream) => stream.reply(SERVING) };
       stack.advance(70_000);
       assert.equal(seconds(checksOf(0).at(-1)), 1);
     });
 
-    it('wait a second for who answers whatever its model does', () => {
+    it("a check that the model's work does not delay waits 1 s", () => {
       work({ ...untimed, kind: 'ping' }, 40);
       assert.equal(metric('outrider_health_check_timeout_seconds', { endpoint: 'a:1' }), 1);
       assert.equal(out.cluster.sweep, null);
     });
 
-    it('find it out when it is frozen, after two such waits', () => {
+    it('a slow model that is frozen is found after two timed-out checks', () => {
       work({ ...untimed, service: 'digits' }, 40);
       backends[0]!.peer.socket.isCut = true;
       const frozenMs = stack.clock.now();
@@ -300,7 +300,7 @@ describe('Health checks', () => {
       assert.ok(stack.clock.now() - frozenMs <= 5500 + 2 * 8000, `${stack.clock.now() - frozenMs}`);
     });
 
-    it('change with the file', () => {
+    it('the timeout of a check changes with a reload', () => {
       work({ ...untimed, service: 'digits' }, 40);
       const change = (health: ActiveHealthConfig): void => {
         const config = anUpstream(['a', 'b', 'c'], { health });
@@ -315,7 +315,7 @@ describe('Health checks', () => {
     });
   });
 
-  it('convict nobody while our own process stood still', () => {
+  it('a check that times out while the event loop stands still fails no endpoint', () => {
     open({ intervalMs: 1000 }, { pool: { pingIntervalMs: 0 } });
     stack.advance(5000);
     for (let i = 0; i < 20; i++) {
@@ -333,7 +333,7 @@ describe('Health checks', () => {
     }
   });
 
-  it('read what has arrived before they call it silence', () => {
+  it('an answer that has arrived is read before its check times out', () => {
     open({ timeoutMs: 100 });
     let asked: PeerStream | undefined;
     answers['a'] = (stream) => {
@@ -350,7 +350,7 @@ describe('Health checks', () => {
     assert.equal(metric('outrider_health_checks_total', { endpoint: 'a:1', result: 'silent' }), missed);
   });
 
-  it('say nothing about a connection that breaks, and ask on the next', () => {
+  it('a check on a connection that breaks says nothing, and the next connection is checked', () => {
     open({ intervalMs: 1000 });
     answers['a'] = () => {};
     const before = checksOf(0).length;
@@ -363,14 +363,14 @@ describe('Health checks', () => {
     assert.equal(metric('outrider_health_checks_total', { endpoint: 'a:1', result: 'failed' }), 0);
   });
 
-  it('by PING ask on the connection and time it', () => {
+  it('a check by PING runs on the connection and is timed', () => {
     open({ kind: 'ping' });
     stack.advance(20_000);
     assert.ok(backends[0]!.peer.pings >= 4);
     assert.equal(checksOf(0).length, 0);
   });
 
-  it('by connecting need no HTTP/2, and no connection of the pool', () => {
+  it('a check by connecting needs neither HTTP/2 nor a connection of the pool', () => {
     open({ kind: 'tcp', intervalMs: 1000 });
     stack.advance(5000);
     assert.equal(report(0).state, 'eligible');
@@ -387,7 +387,7 @@ describe('Health checks', () => {
     assert.equal(report(0).state, 'eligible');
   });
 
-  it('do not take a full connection for silence', () => {
+  it('a check that finds the connection full of streams fails no endpoint', () => {
     backends[0]!.peerOptions = { settings: [[Setting.maxConcurrentStreams, 1]] };
     open({ intervalMs: 1000 });
     backends[0]!.answer = () => {};
@@ -399,7 +399,7 @@ describe('Health checks', () => {
   });
 
   describe('of many', () => {
-    it('ask an endpoint once, however many upstreams lead to it', () => {
+    it('an endpoint of several upstreams is checked once', () => {
       open();
       const second = stack.outbound({ ...anUpstream(['a'], { health: aCheck() }), name: 'numbers' });
       // The same address, and another service is expected there: not the same peer.
@@ -420,7 +420,7 @@ describe('Health checks', () => {
       assert.equal(metric('outrider_endpoint_healthy', { upstream: 'more-digits', endpoint: 'a:1' }), 0);
     });
 
-    it('begin few at a time, and spread over the interval', () => {
+    it('the checks of many endpoints begin few at a time and spread over the interval', () => {
       const names = Array.from({ length: 100 }, (_, i) => `e${i}`);
       const at: number[] = [];
       for (const name of names) {
@@ -447,7 +447,7 @@ describe('Health checks', () => {
     });
   });
 
-  it('end with the endpoint, and with the option', () => {
+  it('health checks end with their endpoint, and with their option', () => {
     open();
     const config = anUpstream(['b', 'c'], { health: aCheck() });
     stack.health.configure(config);
@@ -470,7 +470,7 @@ describe('Health checks', () => {
     assert.ok(!stack.health.metrics().some(({ name }) => name === 'outrider_health_checks_total'));
   });
 
-  it('leave endpoints alone that nobody connects to', () => {
+  it('an endpoint without a connection is not checked', () => {
     out = stack.outbound({
       ...anUpstream([], { health: aCheck() }),
       endpoints: ['a', 'b', 'c'].map((name, i) => ({

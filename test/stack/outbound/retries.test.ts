@@ -37,7 +37,7 @@ describe('Outbound: another attempt', () => {
     ['9', '9'],
     ['12', '1'],
   ] as const) {
-    it(`is attempt ${sent} after a caller’s that says ${said}`, () => {
+    it(`a call with grpc-previous-rpc-attempts ${said} sends ${sent}`, () => {
       start();
       const call = stack.settle(app.call({ metadata: [['grpc-previous-rpc-attempts', said]] }));
       stack.settle(first().fail(14));
@@ -47,7 +47,7 @@ describe('Outbound: another attempt', () => {
     });
   }
 
-  it('follows UNAVAILABLE in trailers after headers and data, and nothing of the first leaks', () => {
+  it('a retry follows UNAVAILABLE after headers and data, and nothing of the first response leaks', () => {
     start();
     const call = stack.settle(app.call());
     first()
@@ -64,7 +64,7 @@ describe('Outbound: another attempt', () => {
     stack.assertIdle();
   });
 
-  it('follows a trailers-only UNAVAILABLE', () => {
+  it('a retry follows a trailers-only UNAVAILABLE', () => {
     start();
     const call = stack.settle(app.call());
     stack.settle(first().fail(14));
@@ -73,7 +73,7 @@ describe('Outbound: another attempt', () => {
     assert.equal(out.outbound.retries, 1);
   });
 
-  it('passes the last failure on as it came when it is the last one', () => {
+  it('the last failure is passed on as it came', () => {
     start();
     const call = stack.settle(app.call());
     stack.settle(first().fail(14, [['grpc-message', 'one']]));
@@ -85,7 +85,7 @@ describe('Outbound: another attempt', () => {
   });
 
   for (const status of [2, 3, 4, 5, 8, 13]) {
-    it(`does not follow status ${status}, which the route does not name`, () => {
+    it(`no retry follows status ${status}, which the route does not name`, () => {
       start();
       const call = stack.settle(app.call());
       stack.settle(first().fail(status));
@@ -94,14 +94,14 @@ describe('Outbound: another attempt', () => {
     });
   }
 
-  it('follows a status that the route names', () => {
+  it('a retry follows a status that the route names', () => {
     start([aSafeRoute({ retry: { attempts: 2, on: [13], backoff: { baseMs: 0, maxMs: 0 } } })]);
     stack.settle(app.call());
     stack.settle(first().fail(13));
     assert.equal(wasRetried(), true);
   });
 
-  it('does not follow UNAVAILABLE on a route that is not idempotent', () => {
+  it('no retry follows UNAVAILABLE on a route that is not idempotent', () => {
     start([aRoute()]);
     const call = stack.settle(app.call());
     stack.settle(first().fail(14));
@@ -109,7 +109,7 @@ describe('Outbound: another attempt', () => {
     assert.equal(wasRetried(), false);
   });
 
-  it('follows a reset and a lost connection on an idempotent route only', () => {
+  it('a retry follows a reset and a lost connection on an idempotent route only', () => {
     for (const how of ['reset', 'lost'] as const) {
       for (const isSafe of [true, false]) {
         start([isSafe ? aSafeRoute() : aRoute()]);
@@ -129,7 +129,7 @@ describe('Outbound: another attempt', () => {
 
   describe('of a call that was never processed, whatever the route', () => {
     for (const isSafe of [true, false]) {
-      it(`follows REFUSED_STREAM (idempotent: ${isSafe})`, () => {
+      it(`an attempt follows REFUSED_STREAM (idempotent: ${isSafe})`, () => {
         start([isSafe ? aSafeRoute() : aRoute()]);
         const call = stack.settle(app.call());
         stack.settle(first().reset(ErrorCode.refusedStream));
@@ -138,7 +138,7 @@ describe('Outbound: another attempt', () => {
         assert.equal(out.cluster.budget.granted, 0, 'it costs no budget');
       });
 
-      it(`follows a GOAWAY that leaves the stream out (idempotent: ${isSafe})`, () => {
+      it(`an attempt follows a GOAWAY that leaves its stream out (idempotent: ${isSafe})`, () => {
         start([isSafe ? aSafeRoute() : aRoute()]);
         const call = stack.settle(app.call());
         stack.backend('a').peer.goaway(0);
@@ -147,7 +147,7 @@ describe('Outbound: another attempt', () => {
         assert.equal(call.status, 0);
       });
 
-      it(`follows a connect that fails (idempotent: ${isSafe})`, () => {
+      it(`an attempt follows a connect that fails (idempotent: ${isSafe})`, () => {
         start([isSafe ? aSafeRoute() : aRoute()]);
         for (const name of ['a', 'b']) stack.backend(name).mode = 'refuses';
         for (const name of ['a', 'b']) stack.backend(name).peer.socket.break();
@@ -159,7 +159,7 @@ describe('Outbound: another attempt', () => {
       });
     }
 
-    it('goes to every other endpoint once, then back to none more than once', () => {
+    it('a call that is never processed goes to every endpoint once, then once more to one', () => {
       start([aRoute()]);
       for (const name of ['a', 'b'])
         stack.backend(name).answer = (stream) => stream.reset(ErrorCode.refusedStream);
@@ -171,7 +171,7 @@ describe('Outbound: another attempt', () => {
       stack.assertIdle();
     });
 
-    it('is no fault of the endpoint', () => {
+    it('an attempt that was never processed is no fault of its endpoint', () => {
       start([aRoute()]);
       stack.backend('a').answer = (stream) => stream.reset(ErrorCode.refusedStream);
       stack.backend('b').answer = (stream) => stream.reply();
@@ -187,7 +187,7 @@ describe('Outbound: another attempt', () => {
       );
     });
 
-    it('follows a refusal that says so, once, within the budget', () => {
+    it('one attempt within the budget follows a refusal marked outrider-unprocessed', () => {
       start([aRoute()], { budget: { ratio: 0, perSecond: 0.1 } });
       const shed = (stream: PeerStream): void => {
         stream.fail(8, [
@@ -219,7 +219,7 @@ describe('Outbound: another attempt', () => {
       ['0x10', 1],
       ['0', 2],
     ] as const) {
-      it(`waits for no absurd pushback, and ends: "${pushback.slice(0, 20)}"`, () => {
+      it(`a call ends at an absurd pushback: "${pushback.slice(0, 20)}"`, () => {
         start([aSafeRoute({ timeoutMs: 1_000 })], { endpoints: anUpstream(['a']).endpoints });
         const a = stack.backend('a');
         a.answer = (stream) => stream.fail(14, [['grpc-retry-pushback-ms', pushback]]);
@@ -231,7 +231,7 @@ describe('Outbound: another attempt', () => {
       });
     }
 
-    it('does not believe such a mark from outside the mesh', () => {
+    it('outrider-unprocessed from outside the mesh is ignored', () => {
       start([aRoute()], { tls: 'plaintext' });
       stack.backend('a').answer = (stream) => stream.fail(14, [['outrider-unprocessed', 'true']]);
       stack.settle(app.call());
@@ -240,7 +240,7 @@ describe('Outbound: another attempt', () => {
   });
 
   describe('after an attempt timeout', () => {
-    it('goes to another endpoint with the time that is left, and the first is reset', () => {
+    it('a retry after an attempt timeout has the time that is left, and the first attempt is reset', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300, timeoutMs: 500 })]);
       const call = app.call();
       stack.advance(310);
@@ -258,7 +258,7 @@ describe('Outbound: another attempt', () => {
       ['CANCELLED', (stream: PeerStream) => void stream.fail(1)],
       ['a reset', (stream: PeerStream) => void stream.reset(8)],
     ] as const) {
-      it(`goes on as after its own when ${what} of the endpoint comes first`, () => {
+      it(`${what} of the endpoint just before the attempt timeout counts as the timeout`, () => {
         start([aSafeRoute({ attemptTimeoutMs: 300 })]);
         const call = app.call();
         stack.advance(288);
@@ -270,7 +270,7 @@ describe('Outbound: another attempt', () => {
         stack.assertIdle();
       });
 
-      it(`takes ${what} that comes much earlier for the endpoint’s own word`, () => {
+      it(`${what} of the endpoint long before the attempt timeout counts as the endpoint's own`, () => {
         start([aSafeRoute({ attemptTimeoutMs: 300 })]);
         app.call();
         stack.advance(270);
@@ -279,7 +279,7 @@ describe('Outbound: another attempt', () => {
       });
     }
 
-    it('holds nothing against a replica in whose line it passed, and repeats there what is never done twice', () => {
+    it('an attempt timeout spent in the queue of a replica is no fault, and is retried on any route', () => {
       start([aRoute({ attemptTimeoutMs: 300 })]);
       const call = app.call();
       stack.advance(299);
@@ -293,7 +293,7 @@ describe('Outbound: another attempt', () => {
       assert.equal(out.cluster.endpoints[0]!.ejection.consecutiveFaults, 0);
     });
 
-    it('is the answer when no attempt is left', () => {
+    it('the attempt timeout is the answer when no attempt is left', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })]);
       const call = app.call();
       stack.advance(650);
@@ -303,7 +303,7 @@ describe('Outbound: another attempt', () => {
       stack.assertIdle();
     });
 
-    it('does not count from the call but from the attempt, and never beyond the deadline', () => {
+    it('an attempt timeout runs from its attempt and never beyond the deadline', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300, timeoutMs: 500 })]);
       const call = app.call();
       stack.advance(510);
@@ -311,7 +311,7 @@ describe('Outbound: another attempt', () => {
       stack.assertIdle();
     });
 
-    it('does not end an answer that has begun to flow', () => {
+    it('an attempt timeout does not end a response that has begun to flow', () => {
       start([aStreamRoute({ attemptTimeoutMs: 300, idempotent: true })]);
       const call = stack.settle(app.call());
       first().begin().data(Buffer.from('one'));
@@ -321,15 +321,15 @@ describe('Outbound: another attempt', () => {
     });
   });
 
-  describe('tells the endpoint its limit', () => {
-    it('of a whole request, which may come in one read with its headers', () => {
+  describe('and the timeout that its endpoint is told', () => {
+    it('the endpoint is told the attempt timeout of a request that comes in one read with its headers', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })]);
       app.call({ timeout: '5S' });
       stack.settle(app.call());
       assert.deepEqual([timeTold(first()), timeTold(second())], [300, 300]);
     });
 
-    it('of a request that was here before the connection', () => {
+    it('the endpoint is told the attempt timeout of a request that waited for its connection', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })]);
       for (const name of ['a', 'b']) for (const peer of stack.backend(name).peers) peer.socket.break();
       stack.settle(app.call({ timeout: '5S' }));
@@ -339,13 +339,13 @@ describe('Outbound: another attempt', () => {
       assert.ok(told <= 300 && told >= 250, `${told}`);
     });
 
-    it('unless the call has less time', () => {
+    it("the endpoint is told the call's deadline where that is earlier than the attempt timeout", () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })]);
       stack.settle(app.call({ timeout: '200m' }));
       assert.equal(timeTold(first()), 200);
     });
 
-    it('of a copy, from when the copy is sent', () => {
+    it('the endpoint of a hedge is told its attempt timeout, from when the hedge is sent', () => {
       const hedge = { percentile: 0.9, minDelayMs: 1, maxRatio: 0.5 };
       start([aSafeRoute({ attemptTimeoutMs: 300, hedge })]);
       for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => void stream.reply();
@@ -361,7 +361,7 @@ describe('Outbound: another attempt', () => {
       assert.deepEqual([timeTold(first()), timeTold(second())], [300, 300]);
     });
 
-    it('but not while the request is under way, for its time has not begun', () => {
+    it('the endpoint is not told an attempt timeout while the request is being sent', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })]);
       const call = stack.settle(app.call({ timeout: '5S', body: null }));
       stack.settle(call.data(MESSAGE).end());
@@ -371,7 +371,7 @@ describe('Outbound: another attempt', () => {
       assert.equal(first().resetCode, 8, 'it hears of it when it is over');
     });
 
-    it('in a word of ours to sidecars only, and only where it is of use', () => {
+    it('only a sidecar is told the length of the attempt timeout, and only where it is of use', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })], { tls: 'plaintext' });
       app.call({ timeout: '5S', body: null });
       stack.settle(app.call({ timeout: '5S' }));
@@ -380,21 +380,21 @@ describe('Outbound: another attempt', () => {
       assert.deepEqual([timeTold(first()), timeTold(second())], [5000, 300]);
     });
 
-    it('and believes no application that says so', () => {
+    it('an attempt timeout that the application sends is ignored', () => {
       start([aSafeRoute()]);
       stack.settle(app.call({ body: null, metadata: [['outrider-attempt-timeout', '1m']] }));
       assert.equal(first().header('outrider-attempt-timeout'), undefined);
     });
 
-    it('nor of a stream, which it is over for with the beginning of the answer', () => {
+    it('the endpoint of a stream is not told the attempt timeout, which ends with the begin of the response', () => {
       start([aStreamRoute({ attemptTimeoutMs: 300, idempotent: true })]);
       stack.settle(app.call({ timeout: '5S' }));
       assert.equal(timeTold(first()), 5000);
     });
   });
 
-  describe('is not made once octets have been passed on', () => {
-    it('of a stream, which commits with its headers', () => {
+  describe('and octets that have been passed on', () => {
+    it('a stream whose response headers have been passed on is not tried again', () => {
       start([aStreamRoute({ idempotent: true, retry: aSafeRoute().retry! })]);
       const call = stack.settle(app.call());
       stack.settle(first().begin());
@@ -404,7 +404,7 @@ describe('Outbound: another attempt', () => {
       assert.equal(wasRetried(), false);
     });
 
-    it('of a unary answer of 64 KiB, which commits there', () => {
+    it('a unary response of 64 KiB is passed on and not tried again', () => {
       start();
       const call = stack.settle(app.call());
       first()
@@ -419,7 +419,7 @@ describe('Outbound: another attempt', () => {
       assert.equal(wasRetried(), false);
     });
 
-    it('and a reset after that ends the answer in its trailers', () => {
+    it('a reset after a committed response ends it in its trailers', () => {
       start();
       const call = stack.settle(app.call());
       first()
@@ -435,7 +435,7 @@ describe('Outbound: another attempt', () => {
   describe('of a request', () => {
     const MIB = 1024 * 1024;
 
-    it('of up to 1 MiB sends all of it again', () => {
+    it('a request of up to 1 MiB is sent again whole', () => {
       start();
       const body = Buffer.alloc(MIB, 'x');
       const call = stack.settle(app.call({ body }));
@@ -448,7 +448,7 @@ describe('Outbound: another attempt', () => {
       stack.assertIdle();
     });
 
-    it('of more than 1 MiB is not made, and nothing is kept', () => {
+    it('a request of more than 1 MiB is not sent again, and nothing of it is kept', () => {
       start();
       const call = stack.settle(app.call({ body: Buffer.alloc(MIB + 1) }));
       assert.equal(first().bytes, MIB + 1);
@@ -462,7 +462,7 @@ describe('Outbound: another attempt', () => {
       assert.equal(wasRetried(), false);
     });
 
-    it('is not made when the process has no memory to keep it', () => {
+    it('a request that the memory budget has no room for is not sent again', () => {
       start([aSafeRoute()], {}, 100_000);
       const call = stack.settle(app.call({ body: Buffer.alloc(200_000) }));
       assert.equal(first().bytes, 200_000);
@@ -472,7 +472,7 @@ describe('Outbound: another attempt', () => {
       stack.assertIdle();
     });
 
-    it('that is still being sent has what was sent, then the rest', () => {
+    it('a retry of a request that is still being sent gets what was sent, then the rest', () => {
       start();
       const call = app.call({ body: null });
       stack.settle(call.data(Buffer.from('begin ')));
@@ -484,7 +484,7 @@ describe('Outbound: another attempt', () => {
       assert.equal(call.status, 0);
     });
 
-    it('that grows beyond 1 MiB between two attempts is sent whole', () => {
+    it('a request that grows beyond 1 MiB between two attempts is sent whole', () => {
       start([aSafeRoute({ retry: { attempts: 2, on: [14], backoff: { baseMs: 200, maxMs: 200 } } })]);
       const call = app.call({ body: null });
       const size = MIB - 100_000;
@@ -505,7 +505,7 @@ describe('Outbound: another attempt', () => {
     });
   });
 
-  it('waits for its backoff, and the deadline ends the wait', () => {
+  it('a retry waits for its backoff, and the deadline ends the wait', () => {
     start([
       aSafeRoute({
         timeoutMs: 1000,
@@ -522,7 +522,7 @@ describe('Outbound: another attempt', () => {
     stack.assertIdle();
   });
 
-  it('is called off when the caller leaves during the backoff', () => {
+  it('a retry is called off when the caller leaves during the backoff', () => {
     start([aSafeRoute({ retry: { attempts: 2, on: [14], backoff: { baseMs: 400, maxMs: 400 } } })]);
     const call = stack.settle(app.call());
     stack.settle(first().fail(14));
@@ -532,7 +532,7 @@ describe('Outbound: another attempt', () => {
     stack.assertIdle();
   });
 
-  it('is not made for lack of budget', () => {
+  it('no retry is made when the retry budget is spent', () => {
     start([aSafeRoute()], { budget: { ratio: 0, perSecond: 0 } });
     const call = stack.settle(app.call());
     stack.settle(first().fail(14));
@@ -541,7 +541,7 @@ describe('Outbound: another attempt', () => {
     assert.equal(out.cluster.budget.refused, 1);
   });
 
-  it('is told the time that is left when a connection breaks long after the last octet came', () => {
+  it('a retry after a lost connection is told the time that is left', () => {
     start([aSafeRoute({ timeoutMs: 10_000 })]);
     app.call();
     stack.advance(4000);

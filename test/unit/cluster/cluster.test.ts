@@ -11,7 +11,7 @@ import type { EndpointConfig, UpstreamConfig } from '../../../sidecar/config/mod
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { addressOf, anUpstream, Stack } from '../../kit/stack/stack.js';
 
-describe('An upstream', () => {
+describe('A cluster', () => {
   let stack: Stack;
   let upstream: Cluster;
   let dialled: { readonly to: string; readonly peer: Peer }[];
@@ -45,7 +45,7 @@ describe('An upstream', () => {
     stack.run();
   };
 
-  it('connects to each endpoint as the service that it is to be', () => {
+  it('a cluster connects to each endpoint as the service that it has to be', () => {
     open([{}, { service: 'other', datacenter: 'dc2', subset: 'v1' }]);
     assert.deepEqual(dialled, [
       { to: 'e0:1', peer: { service: 'digits' } },
@@ -53,7 +53,7 @@ describe('An upstream', () => {
     ]);
   });
 
-  it('connects anew to an address that is another service now', () => {
+  it('an address that belongs to another service now gets a new connection', () => {
     open([{}]);
     const [before] = upstream.endpoints;
     updateCluster(upstream, config([{ id: 'renamed', weight: 3 }]));
@@ -65,7 +65,7 @@ describe('An upstream', () => {
     assert.equal(dialled.length, 2);
   });
 
-  it('keeps its connections when their limits change, makes more when more are wanted, and all anew for TLS', () => {
+  it('connections stay when their limits change, grow in number with them, and are replaced for TLS', () => {
     open([{}]);
     stack.settle(
       updateCluster(upstream, config([{}], { pool: { connectTimeoutMs: 300, pingIntervalMs: 50 } })),
@@ -82,13 +82,13 @@ describe('An upstream', () => {
     assert.equal(upstream.endpoints[0]?.pool.connects, 1);
   });
 
-  it('says why it cannot connect', () => {
+  it('an endpoint that cannot be connected to says why', () => {
     upstream = makeCluster(config([{}]), { ...deps(), whyNot: () => 'the certificate has expired' }, 'v1');
     assert.equal(upstream.endpoints[0]?.pool.problem, 'the certificate has expired');
     assert.equal(upstream.clusterName, 'v1');
   });
 
-  it('keeps what is known of an ejected endpoint whose priority changes', () => {
+  it('an ejected endpoint keeps its history when its priority changes', () => {
     open([{}, {}, {}]);
     const [moved] = upstream.endpoints;
     const { ejections, ejection } = moved!;
@@ -108,7 +108,7 @@ describe('An upstream', () => {
     assert.equal(moved?.ejection.state, 1);
   });
 
-  it('has an order, whatever the order of the list', () => {
+  it('the order of endpoints does not depend on the order of the list', () => {
     open([{ priority: 1002 }, { priority: 2 }, { priority: 0 }]);
     assert.deepEqual(
       upstream.endpoints.map(({ priority }) => priority),
@@ -120,7 +120,7 @@ describe('An upstream', () => {
     );
   });
 
-  it('does not connect to very many in one turn, but to one that a call needs at once', () => {
+  it('a cluster connects to few endpoints at once, and at once to one that a call needs', () => {
     open(Array.from({ length: 40 }, () => ({})));
     assert.equal(dialled.length, 8);
     const last = upstream.endpoints[39]!;
@@ -132,7 +132,7 @@ describe('An upstream', () => {
     assert.equal(upstream.endpoints.filter(({ eligible }) => eligible).length, 40);
   });
 
-  it('makes its connections anew when the identity they were made with is over', () => {
+  it('connections are replaced when the identity they were made with is no longer valid', () => {
     open([{}, { priority: 1 }]);
     expireConnections(upstream);
     stack.advance(100);

@@ -102,7 +102,7 @@ describe('The model that a request names', () => {
     });
   }
 
-  it('is not told from less than the whole message, wherever it is cut off', () => {
+  it('a message that is cut off names no model', () => {
     const body = grpcMessage(USUAL);
     for (let length = 0; length < body.length; length++) {
       assert.equal(seen(body.subarray(0, length)), 'cut off', `${length}`);
@@ -110,13 +110,13 @@ describe('The model that a request names', () => {
     }
   });
 
-  it('is told of a large one from as much as is looked at, and from no less', () => {
+  it('the model of a large message is read from its first 4 KiB', () => {
     const body = joined(named('a'), filler(600_000));
     assert.equal(seen(body.subarray(0, VIEW_BYTES)), 'a ');
     assert.equal(seen(body.subarray(0, VIEW_BYTES - 1)), 'cut off');
   });
 
-  it('forgets the one before', () => {
+  it('the model of the last request is forgotten', () => {
     assert.equal(seen(of(message().text(1, 'one').text(2, '1'))), 'one 1');
     assert.equal(seen(of(message().text(2, '2'))), ' 2');
     assert.equal(seen(of(message())), '');
@@ -128,7 +128,7 @@ describe('The model that a request names', () => {
   const told = ({ model_name, model_version = '' }: ModelInferRequest): string =>
     model_name === '' && model_version === '' ? '' : `${model_name} ${model_version}`;
 
-  it('is what the library wrote, however it comes in', () => {
+  it('the model that protobuf wrote is read, however the octets come in', () => {
     const request = fc.record({
       model_name: name,
       model_version: version,
@@ -156,7 +156,7 @@ describe('The model that a request names', () => {
     );
   });
 
-  it('is what the library reads, whatever fields in whatever order', () => {
+  it('the model read is the one that protobuf reads, for any fields in any order', () => {
     const field = fc.oneof(
       name.map((text) => message().bytes(1, Buffer.from(text)).finish()),
       version.map((text) => message().bytes(2, Buffer.from(text)).finish()),
@@ -176,7 +176,7 @@ describe('The model that a request names', () => {
     );
   });
 
-  it('is the same however it comes in, and nothing throws, whatever the octets', () => {
+  it('any octets give the same model however they come in, and none throw', () => {
     const octet = fc.oneof(fc.constantFrom(0, 1, 2, 0x0a, 0x12, 0x08, 0x80, 0xff), fc.nat({ max: 255 }));
     fc.assert(
       fc.property(

@@ -5,7 +5,7 @@ import { StaleDiscovery } from '../../../sidecar/cluster/stale-discovery.js';
 const dead = (failures: number) => ({ isConnected: false, failures });
 const ALIVE = { isConnected: true, failures: 0 };
 
-describe('Doubt of the registry', () => {
+describe('Stale discovery', () => {
   let doubt: StaleDiscovery;
   let heard: string[];
   beforeEach(() => {
@@ -16,19 +16,19 @@ describe('Doubt of the registry', () => {
   const fail = (failed: { isConnected: boolean; failures: number }, all: (typeof failed)[], nowMs: number) =>
     doubt.onFailure(failed, all, `at ${nowMs}`, nowMs);
 
-  it('comes at once when nobody it vouches for can be reached', () => {
+  it('discovery is reported as stale at once when none of its endpoints can be reached', () => {
     const [one, other] = [dead(1), dead(1)];
     fail(one, [one, other], 0);
     assert.deepEqual(heard, ['at 0']);
   });
 
-  it('waits for those that have not been tried yet', () => {
+  it('discovery is not stale while an endpoint has not been tried yet', () => {
     const one = dead(1);
     fail(one, [one, dead(0)], 0);
     assert.deepEqual(heard, []);
   });
 
-  it('comes with the third failure of one among others that answer', () => {
+  it('discovery is stale at the third failed connect to one endpoint, although others answer', () => {
     fail(dead(1), [dead(1), ALIVE], 0);
     fail(dead(2), [dead(2), ALIVE], 100);
     assert.deepEqual(heard, []);
@@ -36,7 +36,7 @@ describe('Doubt of the registry', () => {
     assert.deepEqual(heard, ['at 200']);
   });
 
-  it('grows quieter while nothing gets better, and starts afresh with news', () => {
+  it('reports of stale discovery grow rarer, and start afresh when discovery says something new', () => {
     const one = dead(9);
     for (let ms = 0; ms < 3_600_000; ms += 1000) fail(one, [one], ms);
     assert.ok(heard.length > 8 && heard.length < 24, `${heard.length} times in an hour`);
@@ -45,7 +45,7 @@ describe('Doubt of the registry', () => {
     assert.equal(heard.at(-1), 'at 3600000');
   });
 
-  it('does nothing while nobody listens', () => {
+  it('stale discovery is not reported without a listener', () => {
     doubt.listener = undefined;
     const one = dead(5);
     fail(one, [one], 0);

@@ -11,7 +11,7 @@ import { anUpstream, Stack } from '../../kit/stack/stack.js';
 
 const NONE: BreakerConfig = { maxConnections: 0, maxPending: 0, maxInFlight: 0, maxRetries: 0 };
 
-describe('The bounds of an upstream', () => {
+describe('The circuit breaker of an upstream', () => {
   let stack: Stack;
   let clusters: Upstream;
   let bounds: CircuitBreaker;
@@ -59,12 +59,12 @@ describe('The bounds of an upstream', () => {
     stack.close();
   });
 
-  it('are none unless configured', () => {
+  it('an upstream without a breaker bounds no calls', () => {
     const calls = Array.from({ length: 100 }, begun);
     assert.ok(calls.every((call) => call.breaker === null && bounds.admitToQueue(call) === null));
   });
 
-  it('count a call from when it begins; one that is refused was never counted', () => {
+  it('a call counts as in flight from when it begins, and a refused one never does', () => {
     configure({ maxInFlight: 1 });
     const call = begun();
     const over = aCall();
@@ -74,7 +74,7 @@ describe('The bounds of an upstream', () => {
     assert.equal(bounds.limits?.inFlight, 1);
   });
 
-  it('may change while calls are under way, which go on being counted', () => {
+  it('calls in flight go on being counted when the limits of the breaker change', () => {
     configure({ maxInFlight: 1 });
     const { breaker } = begun();
     configure({ maxInFlight: 2 });
@@ -86,7 +86,7 @@ describe('The bounds of an upstream', () => {
     assert.equal(begun().breaker, null);
   });
 
-  it('count those that wait for discovery together with those that wait for a connection', () => {
+  it('calls that wait for discovery and attempts that wait for a connection count together', () => {
     configure({ maxPending: 2 });
     const call = begun();
     assert.equal(bounds.admitToQueue(call), null);
@@ -96,7 +96,7 @@ describe('The bounds of an upstream', () => {
     assert.equal(told(bounds.admitToQueue(call)), 'breaker-open: digits has 2 calls waiting already');
   });
 
-  it('let a call wait so long and no longer, counted from its arrival', () => {
+  it('a call waits for discovery for 15 s from its arrival at most', () => {
     const call = aCall();
     assert.equal(bounds.waitForDiscovery(call), null);
     assert.equal(call.resumeMs, call.startMs + MAX_WAIT_MS);
@@ -109,7 +109,7 @@ describe('The bounds of an upstream', () => {
     assert.match(refusal!, /^discovery-pending: .*discovery has not answered/);
   });
 
-  it('give back all that wait, in the order they came', () => {
+  it('calls that wait are taken in the order they came', () => {
     const calls = [aCall(), aCall(), aCall()];
     for (const call of calls) bounds.waitForDiscovery(call);
     assert.deepEqual(bounds.takeWaiting(), calls);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { MirrorScheduler, type MirrorTask } from '../../../../sidecar/outbound/mirror/scheduler.js';
 import { Stack } from '../../../kit/stack/stack.js';
 
-describe('The desk of a mirror', () => {
+describe('The scheduler of a mirror', () => {
   let stack: Stack;
   let desk: MirrorScheduler;
   let done: string[];
@@ -28,7 +28,7 @@ describe('The desk of a mirror', () => {
     };
   }
 
-  it('does nothing in the turn in which it is asked', () => {
+  it('the scheduler of a mirror does nothing in the turn in which it is asked', () => {
     desk.send(task('copy'));
     assert.ok(desk.compare(task('pair')));
     assert.deepEqual(done, []);
@@ -37,7 +37,7 @@ describe('The desk of a mirror', () => {
     assert.equal(stack.context.wheel.size, 0);
   });
 
-  it('compares a little at a time', () => {
+  it('responses are compared a little at a time', () => {
     for (let i = 0; i < 6; i++) desk.compare(task(`pair ${i}`, 1));
     while (done.length === 0) stack.clock.advance(1);
     assert.equal(done.length, 2);
@@ -45,7 +45,7 @@ describe('The desk of a mirror', () => {
     assert.equal(done.length, 6);
   });
 
-  it('has 20 ms of each second for it, and owes what one comparison took too long', () => {
+  it('comparing has 20 ms of each second, and a comparison that takes longer delays the next', () => {
     for (let i = 0; i < 60; i++) desk.compare(task(`pair ${i}`, 10));
     const startMs = stack.clock.now();
     while (stack.clock.now() - startMs < 20_000) stack.advance(50);
@@ -53,7 +53,7 @@ describe('The desk of a mirror', () => {
     assert.ok(done.length >= 38 && done.length <= 43, String(done.length));
   });
 
-  it('takes so many and no more, and sends copies whatever waits', () => {
+  it('64 comparisons may wait, and copies are sent however many do', () => {
     let taken = 0;
     while (desk.compare(task('pair', 100))) taken++;
     assert.equal(taken, 64);
@@ -64,7 +64,7 @@ describe('The desk of a mirror', () => {
     assert.deepEqual(done.slice(before), ['copy']);
   });
 
-  it('drops what is left when it ends', () => {
+  it('tasks that are left when the scheduler stops are dropped', () => {
     desk.send(task('copy'));
     desk.compare(task('pair'));
     desk.stop();
