@@ -58,7 +58,7 @@ describe('attacks: file descriptors', () => {
         await target.underAttack(side, async () => {});
       }).timeout(30_000);
 
-      it('are left for a connection of our own that has to be made anew', async () => {
+      it('are left for a connection of the sidecar itself that has to be made anew', async () => {
         const inside = await target.attacker(side);
         await served(inside, 1);
         await gather();

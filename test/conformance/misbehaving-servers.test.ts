@@ -13,7 +13,7 @@ import { Caller } from '../kit/interop/client.js';
 import { type SidecarBeforeUpstreams, startUpstreams } from '../kit/stack/upstream-bench.js';
 
 const SMALL = behaviours.simpleResponse(10);
-/** Calls carry this deadline, so that a hanging one is told from a failing one. */
+/** Calls carry this deadline, so that a hanging one differs from a failing one. */
 const DEADLINE_MS = 3000;
 
 interface Expectation {
@@ -21,9 +21,9 @@ interface Expectation {
   readonly script: RawScript;
   /** Statuses the caller may see. */
   readonly codes: readonly number[];
-  /** Error codes of the GOAWAY or RST_STREAM the server must be told; absent: not looked at. */
-  readonly told?: readonly number[];
-  readonly toldOn?: number;
+  /** Error codes of the GOAWAY or RST_STREAM the server must get; absent: not looked at. */
+  readonly closesWith?: readonly number[];
+  readonly closesOn?: number;
   /** Name of the limit that must have counted. */
   readonly limit?: string;
   readonly deadlineMs?: number;
@@ -58,38 +58,38 @@ const EXPECTATIONS: readonly Expectation[] = [
     name: 'sends bad HPACK',
     script: behaviours.sendsBadHpack(),
     codes: BROKEN,
-    told: [ErrorCode.compression],
-    toldOn: FrameType.goaway,
+    closesWith: [ErrorCode.compression],
+    closesOn: FrameType.goaway,
   },
   {
     name: 'pushes',
     script: behaviours.pushes(),
     codes: BROKEN,
-    told: [ErrorCode.protocol],
-    toldOn: FrameType.goaway,
+    closesWith: [ErrorCode.protocol],
+    closesOn: FrameType.goaway,
   },
   {
     name: 'floods with PINGs',
     script: behaviours.floodsWith('pings', 20_000),
     codes: BROKEN,
-    told: [ErrorCode.enhanceYourCalm],
-    toldOn: FrameType.goaway,
+    closesWith: [ErrorCode.enhanceYourCalm],
+    closesOn: FrameType.goaway,
     limit: 'pings',
   },
   {
     name: 'floods with SETTINGS',
     script: behaviours.floodsWith('settings', 20_000),
     codes: BROKEN,
-    told: [ErrorCode.enhanceYourCalm],
-    toldOn: FrameType.goaway,
+    closesWith: [ErrorCode.enhanceYourCalm],
+    closesOn: FrameType.goaway,
     limit: 'settings',
   },
   {
     name: 'never ends a header block',
     script: behaviours.floodsContinuation(500),
     codes: BROKEN,
-    told: [ErrorCode.enhanceYourCalm],
-    toldOn: FrameType.goaway,
+    closesWith: [ErrorCode.enhanceYourCalm],
+    closesOn: FrameType.goaway,
     limit: 'header-block-frames',
   },
   { name: 'closes in the middle of a frame', script: behaviours.closesMidFrame(), codes: BROKEN },
@@ -104,8 +104,8 @@ const EXPECTATIONS: readonly Expectation[] = [
     name: 'stays silent',
     script: behaviours.staysSilent(),
     codes: [status.DEADLINE_EXCEEDED],
-    told: [ErrorCode.cancel],
-    toldOn: FrameType.rstStream,
+    closesWith: [ErrorCode.cancel],
+    closesOn: FrameType.rstStream,
     deadlineMs: 300,
   },
 ];
@@ -150,7 +150,7 @@ describe('misbehaving upstreams, behind the outbound listener', () => {
     });
   }
 
-  it('overruns the window while the caller reads nothing: FLOW_CONTROL_ERROR, and the caller is told', async () => {
+  it('overruns the window while the caller reads nothing: FLOW_CONTROL_ERROR, and the caller gets an error', async () => {
     const name = 'overruns-the-window';
     const peer = await rawClient(bench.target(name), {
       replenish: false,
@@ -159,7 +159,7 @@ describe('misbehaving upstreams, behind the outbound listener', () => {
     peer.send(unaryRequest(1, '/grpc.testing.TestService/UnaryCall'));
     const [server] = bench.server(name).peers;
     const told = await server?.waitFor(
-      'the error the server must be told',
+      'the error the server must get',
       ({ type }) => type === FrameType.goaway || type === FrameType.rstStream,
     );
     assert.ok(told !== undefined);
@@ -176,11 +176,12 @@ describe('misbehaving upstreams, behind the outbound listener', () => {
   });
 
   async function assertTold(expected: Expectation): Promise<void> {
-    if (expected.told === undefined) return;
-    const wanted = expected.told;
-    const kinds = expected.toldOn === undefined ? [FrameType.goaway, FrameType.rstStream] : [expected.toldOn];
+    if (expected.closesWith === undefined) return;
+    const wanted = expected.closesWith;
+    const kinds =
+      expected.closesOn === undefined ? [FrameType.goaway, FrameType.rstStream] : [expected.closesOn];
     const peer = bench.server(slug(expected.name)).peers.find((one) => one.count(FrameType.headers) > 0);
-    const frame = await peer?.waitFor('the error the server must be told', (one) =>
+    const frame = await peer?.waitFor('the error the server must get', (one) =>
       (kinds as readonly number[]).includes(one.type),
     );
     assert.ok(

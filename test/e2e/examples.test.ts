@@ -163,7 +163,7 @@ describe('the example files, as written', function () {
     }
   });
 
-  it('are all told of here', () => {
+  it('are all run here', () => {
     const files = readdirSync(join(REPOSITORY, 'mesh-config')).filter((name) => name.endsWith('.yaml'));
     assert.deepEqual(
       files.filter((name) => !told.has(name)),

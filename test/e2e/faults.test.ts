@@ -56,7 +56,7 @@ describe('faults injected at the admin port', function () {
     return `${stream.status} ${stream.reason ?? ''}`.trim();
   }
 
-  it('strike calls until they are cleared, and are counted', async () => {
+  it('hit calls until they are cleared, and are counted', async () => {
     const { address, app } = await start('fault_injection: true');
     assert.equal(await call(app), '0');
     const on = await admin(address, '/faults?upstream=far&abort=resource-exhausted&for=10m', 'POST');

@@ -47,7 +47,7 @@ for (const mode of MODES) {
 
       for (const one of casesIn(mode)) it(one.name, () => one.run(caller));
 
-      it('the service is told the identity of the caller', async () => {
+      it('the service gets the identity of the caller', async () => {
         assert.equal((await metadataSeen(caller))['outrider-caller'], 'app');
       });
 

@@ -51,7 +51,7 @@ for (const mode of MODES) {
         const cases = layer === 'http' ? casesIn(mode) : CASES;
         for (const one of cases) it(one.name, () => one.run(caller));
 
-        it('the service is told the identity of the caller', async () => {
+        it('the service gets the identity of the caller', async () => {
           assert.equal((await metadataSeen(caller))['outrider-caller'], 'app');
         });
 

@@ -12,7 +12,7 @@ import { toolOrSkip } from '../kit/process/tools.js';
 
 const ALL = [...ROWS, ...PERMISSION_ROWS];
 
-/** Envoy's `config.route.v3.HeaderMatcher`, as Consul's proxies are told it. */
+/** Envoy's `config.route.v3.HeaderMatcher`, as Consul configures it. */
 function matcherOf(header: Omit<ConsulHeader, 'Name'>): Readonly<Record<string, unknown>> {
   const { Exact, Prefix, Suffix, Contains, Regex, Invert = false, IgnoreCase = false } = header;
   const common = { name: 'X-Kind', invert_match: Invert };

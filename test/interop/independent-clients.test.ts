@@ -170,7 +170,7 @@ describe('independent clients, a model through two sidecars with mutual TLS', ()
   });
   after(() => pair?.close());
 
-  it('Python grpcio infers, reads metadata and is told which tensor is wrong', async function () {
+  it('Python grpcio infers, reads metadata and learns which tensor is wrong', async function () {
     const binary = await toolOrSkip(this, 'python');
     const proto = path.join(ROOT, 'proto', 'inference.proto');
     const outcomes = await python(binary, proto, targetOf(pair.target), ['model_infer']);

@@ -1,6 +1,6 @@
 /**
- * A real model service behind a real sidecar: what gets it killed, what does not, and what its calls are told. The model
- * counts as far as it is told, which takes a microsecond a step: its usual run is short, and any run can be long.
+ * A real model service behind a real sidecar: what gets it killed, what does not, and how its calls end. The model
+ * counts as far as the request says, which takes a microsecond a step: its usual run is short, and any run can be long.
  */
 
 import assert from 'node:assert/strict';

@@ -28,7 +28,7 @@ describe('several models of one service', function () {
   let replica: SidecarFacts;
   let client: TestClient;
 
-  /** One that is broken, `digits`, and one that takes as long as it is told. */
+  /** One that is broken, `digits`, and one that takes as long as the request says. */
   const start = async (isolation: 'process' | 'shared'): Promise<void> => {
     scratch = new Scratch();
     const models = join(scratch.path, 'models');

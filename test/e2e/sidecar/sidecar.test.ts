@@ -150,7 +150,7 @@ describe('outrider sidecar', function () {
     await until('it is ready', async () => (await readyStatus(address)) === 200);
   });
 
-  it('keeps its own environment from the model, but for what it is told to pass on', async () => {
+  it('keeps its own environment from the model, but for what its options pass on', async () => {
     const secrets = { CONSUL_HTTP_TOKEN: 'sesame', AWS_SECRET_ACCESS_KEY: 'sesame', HF_HOME: '/hf' };
     const options = 'model: { inherit: ["HF_*"], env: { LEVEL: "3" } }';
     const address = await start(`${inbound()}\n${options}\n`, model(), secrets);

@@ -65,7 +65,7 @@ describe('outrider up, when it ends otherwise', function () {
     assert.deepEqual(left(), []);
   });
 
-  it('ends when it is told to while it is still starting', async () => {
+  it('ends on SIGTERM while it is still starting', async () => {
     mesh = Mesh.start(meshFile());
     await until('something runs', () => mesh!.processes().length > 0);
     mesh.signal('SIGTERM');

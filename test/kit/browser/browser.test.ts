@@ -33,7 +33,7 @@ describe('the browser of the tests', () => {
     await page.close();
   });
 
-  describe('with a page of our own', () => {
+  describe('with a page of the test', () => {
     let server: http.Server;
     let url: string;
     before(async () => {

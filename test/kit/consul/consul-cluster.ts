@@ -1,7 +1,7 @@
 /**
  * A Consul cluster on one machine: servers that elect a leader among them, and one client agent as a sidecar sees it.
  *
- * All on 127.0.0.1, told apart by their ports. Every agent keeps its state on disk, so that a killed one can come back.
+ * All on 127.0.0.1, on ports of their own. Every agent keeps its state on disk, so that a killed one can come back.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';

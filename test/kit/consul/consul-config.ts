@@ -1,5 +1,5 @@
 /**
- * What a test's Consul agent is told: its ports, whether it keeps anything on disk, tokens and certificates.
+ * The configuration of a test's Consul agent: its ports, whether it keeps anything on disk, tokens and certificates.
  *
  * The file is private, because it holds the token that may do everything.
  */

@@ -1,5 +1,5 @@
 /**
- * Stands between a sidecar and its Consul agent and spoils what it is told to, while both run.
+ * Stands between a sidecar and its Consul agent and injects the faults that the test sets, while both run.
  *
  * Blocking queries pass as they are, and end upstream when the client gives up. A fault that is set while queries hang
  * reaches those too: they are answered by it at once, so that no client waits for the agent's minutes. When a fault is over,

@@ -1,6 +1,6 @@
 /**
  * The table of leaves: what each kind of certificate looks like, and what must become of it. Used by the tests of
- * the verdict itself and by those on real sockets, in both roles, fresh and resumed.
+ * the verification itself and by those on real sockets, in both roles, fresh and resumed.
  */
 
 import { generateKeyPair } from '../../../sidecar/identity/ca/certificate-builder.js';
@@ -13,7 +13,7 @@ export interface LeafKind {
   readonly expected: { readonly service: string } | { readonly reason: PeerRejection };
   /** When a session is resumed only the leaf is known, so a chain over intermediates cannot be shown again. */
   readonly resumed?: PeerRejection;
-  /** OpenSSL trusts it: only our own verdict, after the handshake, refuses it. */
+  /** OpenSSL trusts it: only the sidecar's own check, after the handshake, refuses it. */
   readonly isOurs?: true;
 }
 

@@ -9,7 +9,7 @@ import { handshakeFailure } from '../../../sidecar/identity/tls/tls-options.js';
 export type Version = 'TLSv1.2' | 'TLSv1.3';
 export const VERSIONS: readonly Version[] = ['TLSv1.2', 'TLSv1.3'];
 
-/** What one side saw: its verdict on the peer, or the name of the fault that ended the handshake. */
+/** What one side saw: whether it accepted the peer, or the name of the fault that ended the handshake. */
 export type Seen = { readonly service: string } | { readonly reason: string };
 
 export interface Handshake {

@@ -106,7 +106,7 @@ export interface ServerOptions {
   readonly local: Address;
   /** A client must ask for one of these services in Consul's form, as at a mesh gateway, which finds its way by it. */
   readonly names: readonly string[];
-  /** A connection is told to go after so many calls. Default: never. */
+  /** A connection is closed after so many calls. Default: never. */
   readonly callsPerConnection?: number;
 }
 

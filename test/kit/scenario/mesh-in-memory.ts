@@ -1,6 +1,6 @@
 /**
  * A whole mesh on a manual clock: an application, its sidecar, and replicas that are each a sidecar with a model
- * behind it. Real stories and real HTTP/2 on every leg; only the sockets and the model are the test's.
+ * behind it. The real data plane and real HTTP/2 on every hop; only the sockets and the model are the test's.
  */
 import assert from 'node:assert/strict';
 import { HEALTH_CHECK, healthAnswer } from '../../../sidecar/codec/health.js';

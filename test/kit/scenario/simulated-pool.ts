@@ -1,6 +1,6 @@
 /**
  * A pool without sockets: the real decisions (classify, balance, eject, retry, budget) wired as the outbound
- * story wires them, over endpoints whose behaviour a test scripts. Time is a plain number that calls move on.
+ * side wires them, over endpoints whose behaviour a test scripts. Time is a plain number that calls move on.
  */
 import { type Balancer, EndpointLoad, hasUntried } from '../../../sidecar/core/balancing/balancer.js';
 import { type BalancerKind, makeBalancer } from '../../../sidecar/core/balancing/balancers.js';
@@ -95,7 +95,7 @@ export class SimulatedPool {
 
   /** Attempts that ended in an ejection, and those that were kept from it, in order. */
   get notable(): readonly EjectionEvent[] {
-    return this.events.filter((verdict) => verdict !== EjectionEvent.nothing);
+    return this.events.filter((event) => event !== EjectionEvent.nothing);
   }
 
   get attempts(): number {

@@ -19,7 +19,7 @@ export interface World {
   anchorsOf(path: string): readonly string[] | undefined;
 }
 
-/** Scripts that npm has without being told. */
+/** Scripts that npm knows by itself. */
 const NPM_OWN = ['ci', 'install', 'i', 'exec', 'pack', 'link', 'view', 'update', 'audit'];
 /** Placeholders in usage lines: FILE, ADDR, NAME=VALUE, [options]. */
 const PLACEHOLDER = /^[[<]|^[A-Z][A-Z_=|@]*…?$|…/;

@@ -1,5 +1,5 @@
 /**
- * The real stories on a manual clock and a network in memory: listeners, pools and calls as in production, scripted
+ * The real data plane on a manual clock and a network in memory: listeners, pools and calls as in production, scripted
  * endpoints behind them and scripted callers before them. `run` is one or more whole turns of the event loop.
  */
 import assert from 'node:assert/strict';

@@ -130,7 +130,7 @@ describe('Scenario: all endpoints were away', () => {
     assertAllServe();
   });
 
-  it('for want of a descriptor of our own, which is not theirs either', () => {
+  it('for want of a file descriptor, which is no endpoint’s fault either', () => {
     open();
     for (const name of NAMES) pool.stack.backend(name).refusal = 'EMFILE';
     become('refuses');

@@ -12,7 +12,7 @@ describe('Scenario: Consul is away', () => {
   });
   afterEach(() => mesh.close());
 
-  it('calls go to those it named last, for as long as it is away, and the age of that is told', async () => {
+  it('calls go to the instances it named last while it is away, and the age of that answer is reported', async () => {
     await mesh.setInstances(40, 'a', 'b');
     assert.deepEqual(await mesh.calls(10), { a: 5, b: 5 });
     await mesh.away();

@@ -1,4 +1,4 @@
-/** Endpoints of our own locality go first; the others help out when too few of them are left. */
+/** Endpoints of the sidecar's own locality go first; the others help out when too few of them are left. */
 import assert from 'node:assert/strict';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { anUpstream, aSafeRoute, type UpstreamOptions } from '../../kit/stack/stack.js';

@@ -21,13 +21,13 @@ describe('Scenario: calls before discovery has answered', () => {
     assert.equal(mesh.stack.context.memory.held, 0);
   });
 
-  it('are told the time that is left', () => {
+  it('pass on the time that is left', () => {
     mesh = new DiscoveredUpstream();
     mesh.call({ timeout: '5S' });
     mesh.stack.advance(2000);
     mesh.discover(['a']);
-    const told = mesh.stack.backend('a').last.header('grpc-timeout');
-    assert.match(told ?? '', /^(2\d{3}|3000)m$/);
+    const timeout = mesh.stack.backend('a').last.header('grpc-timeout');
+    assert.match(timeout ?? '', /^(2\d{3}|3000)m$/);
   });
 
   it('end at their deadline, and say why', () => {

@@ -288,7 +288,7 @@ describe('Scenario: the front of several models', () => {
     assert.equal(server('ServerMetadata').reason, 'model-unavailable');
   });
 
-  it('a method from which no model can be told is UNIMPLEMENTED, and says why', () => {
+  it('a method that names no model is UNIMPLEMENTED, and says why', () => {
     open();
     const call = ask({ path: '/custom.Predictor/Predict' });
     assert.deepEqual([call.status, call.reason], [12, 'no-model-name']);

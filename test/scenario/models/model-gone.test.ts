@@ -52,7 +52,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     assert.match(ejection.why, /its sidecar says that its model cannot serve/);
   });
 
-  it('has its trial as soon as it says that it serves, and takes its share with the first answer', () => {
+  it('is probed as soon as it says that it serves, and takes its share with the first answer', () => {
     start(['a', 'b', 'c']);
     gone('a');
     calls(6);

@@ -11,7 +11,7 @@ import { seeded } from '../../kit/time/seeded-random.js';
 const EVERYONE = [{ from: '*', to: 'digits', action: 'allow' }] as const;
 const STEPS = 400;
 
-describe('Scenario: the limits under anything', () => {
+describe('Scenario: the limits under random load', () => {
   const reasons = new Set<string>();
   after(() => {
     const met = ['overloaded', 'rate-limited', 'memory-pressure', 'queue-expired', 'deadline-exceeded'];

@@ -113,7 +113,7 @@ describe('Scenario: several models behind one upstream', () => {
     assert.equal(states(), ALL_IN);
   });
 
-  it('compressed, so that none can be told: calls of one method and size are compared, as of one model', () => {
+  it('compressed, so that the model is unknown: calls of one method and size are compared, as of one model', () => {
     open({});
     const compressed = Buffer.from(anInferRequest('slow'));
     compressed[0] = 1;

@@ -70,7 +70,7 @@ describe('Scenario: streams at a model', () => {
     const { serviceMs } = side.backend.queue;
     const { usualMs } = side.backend.activity.report();
     assert.ok(serviceMs <= RUN_MS && usualMs <= RUN_MS, `${serviceMs} and ${usualMs} ms`);
-    // More than the places there are, so that some have to wait; none is told that it would wait too long.
+    // More than the places there are, so that some have to wait; none is refused because it would wait too long.
     assert.deepEqual(load(60, 2), { 0: 60 });
   });
 

@@ -7,7 +7,7 @@ import { Status } from '../../../sidecar/core/outcome/status.js';
 import { EjectionEvent } from '../../../sidecar/core/outlier/ejection.js';
 import { failure, ok, SimulatedPool } from '../../kit/scenario/simulated-pool.js';
 
-/** The verdicts at the only endpoint that a script of answers (true = OK) goes to, with `gapMs` between them. */
+/** The ejection events of the only endpoint that a script of answers (true = OK) goes to, with `gapMs` between them. */
 function play(script: readonly boolean[], gapMs: number): readonly EjectionEvent[] {
   const pool = new SimulatedPool(['a', 'b', 'c']);
   const [a, ...others] = pool.endpoints;

@@ -1,5 +1,5 @@
 /**
- * An endpoint is ejected, and then there are no calls, so that none can be its trial. A check that passes ends the
+ * An endpoint is ejected, and then there are no calls, so that none can probe it. A check that passes ends the
  * ejection, a while after its time is over; one that fails, or is not answered, does not.
  */
 import assert from 'node:assert/strict';
@@ -92,7 +92,7 @@ describe('Scenario: an ejected endpoint without traffic', () => {
     assert.ok(!isOut());
   });
 
-  it('is not asked where calls are its trials, and stays out while those fail', () => {
+  it('gets no checks where calls probe it, and stays ejected while those fail', () => {
     eject();
     stack.load(120_000);
     assert.ok(isOut());

@@ -1,5 +1,5 @@
 /**
- * An ejected endpoint’s time is over, and one call is its trial: one that ends soon, and whose failure no caller sees.
+ * An ejected endpoint’s time is over, and one call probes it: one that ends soon, and whose failure no caller sees.
  * Calls whose request is not here, and streams, keep no endpoint out that has recovered.
  */
 import assert from 'node:assert/strict';
@@ -14,7 +14,7 @@ const ONCE = '/once.Service/Once';
 const OUT_MS = 30_000;
 const ROUTES = [aStreamRoute({ methods: ['/talk.Service/*'] }), aRoute()];
 
-describe('Scenario: the trial of an ejected endpoint', () => {
+describe('Scenario: the probe of an ejected endpoint', () => {
   let pool: DetectorPool;
   /** Of two endpoints, `a` is out and well again; its time is over. */
   const start = (routes: readonly RouteConfig[] = ROUTES): void => {
@@ -63,7 +63,7 @@ describe('Scenario: the trial of an ejected endpoint', () => {
     const [far] = atA();
     pool.stack.settle(far!.begin());
     assert.equal(pool.states[0], 'eligible');
-    // How it ends an hour later is no trial’s result, and no later one’s.
+    // How it ends an hour later is no probe’s result, and no later one’s.
     pool.stack.advance(10_000);
     pool.stack.settle(far!.data(MESSAGE).trailers(14));
     assert.deepEqual([stream.status, pool.states[0]], [14, 'eligible']);

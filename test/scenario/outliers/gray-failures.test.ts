@@ -93,7 +93,7 @@ describe('Scenario: gray failures', () => {
     pool.load(100, 3);
     pool.works('b');
     stack.advance(600);
-    // It is so long ago that verdicts count again, and the next look is near.
+    // It is so long ago that results count again, and the next look is near.
     stack.hasStalled = false;
     pool.load(150, 20);
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);

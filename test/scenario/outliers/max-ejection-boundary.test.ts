@@ -38,7 +38,7 @@ describe('Scenario: the boundary of ejections', () => {
       assert.ok(beyond.ejections.notEnforced.overCap + beyond.ejections.notEnforced.lastEligible > 0);
       assert.ok(
         beyond.notable.some(
-          (verdict) => verdict === EjectionEvent.overCap || verdict === EjectionEvent.lastEligible,
+          (event) => event === EjectionEvent.overCap || event === EjectionEvent.lastEligible,
         ),
       );
     });

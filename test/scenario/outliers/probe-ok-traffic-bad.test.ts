@@ -1,7 +1,7 @@
 /**
  * The health check passes and calls fail: a gray failure. Calls are better evidence than questions. They eject, a check
- * that has passed all along does not end the ejection, and the trial call decides. The other way round, one that fails
- * its check gets no calls, and when it passes again its trial comes at once.
+ * that has passed all along does not end the ejection, and the probe decides. The other way round, one that fails
+ * its check gets no calls, and when it passes again it is probed at once.
  */
 import assert from 'node:assert/strict';
 import { healthAnswer } from '../../../sidecar/codec/health.js';
@@ -47,7 +47,7 @@ describe('Scenario: probe ok, traffic bad', () => {
     assert.equal(calls, before.calls, 'and gets no call');
     stack.load(30_000);
     assert.equal(ejection().state, EjectionState.ejected);
-    assert.ok(ejection().ejections >= 2, 'the trial failed');
+    assert.ok(ejection().ejections >= 2, 'the probe failed');
     assert.ok(calls <= before.calls + 3);
     works = true;
     stack.load(65_000);

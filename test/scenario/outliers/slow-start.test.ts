@@ -61,7 +61,7 @@ describe('Scenario: slow start', () => {
     assert.deepEqual(addressOf('n'), moved[2]!.address);
   });
 
-  it('one that passes its trial after an ejection warms up', () => {
+  it('one that passes its probe after an ejection warms up', () => {
     pool = new DetectorPool(['a', 'b', 'c'], { slowStart: SLOW_START });
     for (const name of pool.names) pool.works(name, 5);
     pool.fails('b');

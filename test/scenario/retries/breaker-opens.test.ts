@@ -1,4 +1,4 @@
-/** More is asked of an upstream than may be under way at once: what is over is refused at once, and told apart. */
+/** More is asked of an upstream than may be under way at once: what is over is refused at once, with a reason of its own. */
 
 import assert from 'node:assert/strict';
 import { resilienceMetrics } from '../../../sidecar/app/metrics/resilience.js';

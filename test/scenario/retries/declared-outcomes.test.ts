@@ -69,7 +69,7 @@ describe('Scenario: what statuses count as is declared', () => {
     assert.equal(pool.endpoint('b').ejection.outcomes!.successes, 1);
   });
 
-  it('as a success: it ends a trial', () => {
+  it('as a success: it ends a probe', () => {
     open({ success: [NOT_FOUND] });
     pool.fails('b');
     pool.load(60);

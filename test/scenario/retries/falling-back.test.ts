@@ -319,7 +319,7 @@ describe('Scenario: a call falls back', () => {
 
     const key = (value: string): CallOptions => ({ metadata: [['x-api-key', value]] });
 
-    it('of the same caller, by whatever metadata it is told from others', () => {
+    it('of the same caller, by the metadata that identifies it', () => {
       start([LAST_GOOD]);
       for (const who of ['ann', 'bob']) {
         bigSays((each) => void each.reply(Buffer.from(`for ${who}`)));
@@ -469,7 +469,7 @@ describe('Scenario: a call falls back', () => {
       for (let i = 0; i < 5; i++) assert.deepEqual(seen(call()), [0, 'big', undefined]);
     });
 
-    it('not before: a trial that fails is answered by the fallback, and the next one comes later', () => {
+    it('not before: a failed probe is answered by the fallback, and the next one comes later', () => {
       start([TO_SMALL]);
       bigSays(fails());
       for (let i = 0; i < FAILURES; i++) call();
@@ -482,7 +482,7 @@ describe('Scenario: a call falls back', () => {
         }
         trials += asked() - before;
       }
-      assert.ok(trials >= 4 && trials <= 7, `${trials} trials in a minute`);
+      assert.ok(trials >= 4 && trials <= 7, `${trials} probes in a minute`);
     });
 
     it('a caller that wants no other answer goes to the primary all the while', () => {
@@ -511,7 +511,7 @@ describe('Scenario: a call falls back', () => {
       assert.deepEqual(seen(call()), [0, 'big', undefined]);
     });
 
-    it('with the beginning of an answer where the trial is a stream, not with its end', () => {
+    it('with the beginning of an answer where the probe is a stream, not with its end', () => {
       start([TO_SMALL], aStreamRoute());
       bigSays(fails());
       for (let i = 0; i < FAILURES; i++) assert.equal(seen(call())[1], 'small');
@@ -524,7 +524,7 @@ describe('Scenario: a call falls back', () => {
       assert.equal(trial.isOver, false);
     });
 
-    it('a trial whose caller leaves shows nothing: the next call is one', () => {
+    it('a probe whose caller cancels decides nothing: the next call is one', () => {
       start([TO_SMALL]);
       bigSays(fails());
       for (let i = 0; i < FAILURES; i++) call();

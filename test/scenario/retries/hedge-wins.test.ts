@@ -210,7 +210,7 @@ describe('Scenario: a late call is sent a second time', () => {
     stack.assertIdle();
   });
 
-  describe('that is an ejected endpoint’s trial', () => {
+  describe('that probes an ejected endpoint', () => {
     const BASE_MS = 2_000;
     const startWithout = (name: string): void => {
       start({}, { ejection: { baseMs: BASE_MS } }, ['a', 'b', 'c']);
@@ -242,7 +242,7 @@ describe('Scenario: a late call is sent a second time', () => {
         stack.advance(20);
       }
       const trials = stack.backend('a').requests.length;
-      assert.ok(trials >= 8 && trials <= 10, `${trials} trials in 10 s`);
+      assert.ok(trials >= 8 && trials <= 10, `${trials} probes in 10 s`);
       stack.advance(500);
     });
   });
@@ -267,7 +267,7 @@ describe('Scenario: a late call is sent a second time', () => {
     stack.assertIdle();
   });
 
-  it('the deadline passes: both copies are reset, and the caller is told once', () => {
+  it('the deadline passes: both copies are reset, and the caller gets one answer', () => {
     start({ timeoutMs: 200 });
     const [stream, first, second] = hedged();
     stack.advance(200);

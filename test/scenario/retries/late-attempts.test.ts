@@ -45,7 +45,7 @@ class Models {
   }
 }
 
-describe('Scenario: no work in vain', () => {
+describe('Scenario: attempts whose time is up', () => {
   let mesh: Mesh;
   let models: Models;
   afterEach(() => mesh.close());

@@ -65,7 +65,7 @@ describe('Scenario: injected faults', () => {
     assert.equal(stack.out.outbound.cluster.endpoints[0]!.outcomes[0], 0);
   });
 
-  it('strike a share, of the method that is meant', () => {
+  it('hit a share of the calls, of the method that is named', () => {
     faults.switchOn(aRule({ ratio: 0.25, abort: 14, method: '/inference.GRPCInferenceService/*' }), 60_000);
     const found = statuses(1000);
     // Four standard deviations.

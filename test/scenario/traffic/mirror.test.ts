@@ -1,4 +1,4 @@
-/** Calls that are copied elsewhere: whatever becomes of the copy, the call notices nothing, and what differed is told. */
+/** Calls that are copied elsewhere: whatever becomes of the copy, the call is not affected, and differences are counted. */
 import assert from 'node:assert/strict';
 import { mirrorReports, trafficShiftMetrics } from '../../../sidecar/app/metrics/traffic-shift.js';
 import type { MirrorConfig } from '../../../sidecar/config/model.js';

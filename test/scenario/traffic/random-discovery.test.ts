@@ -89,7 +89,7 @@ class Whims {
   }
 }
 
-describe('Scenario: anything is told', () => {
+describe('Scenario: discovery changes at random', () => {
   for (let seed = 1; seed <= 8; seed++) {
     it(`by the registry (seed ${seed})`, () => {
       const routes = [

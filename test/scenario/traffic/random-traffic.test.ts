@@ -126,7 +126,7 @@ class Chaos {
   }
 }
 
-describe('Scenario: anything goes', () => {
+describe('Scenario: calls and faults at random', () => {
   for (const seed of [1, 2, 3, 4, 5, 6]) {
     it(`in a caller’s sidecar (seed ${seed})`, () => {
       const stack = new Stack({ seed, memoryBytes: 4_000_000 });
@@ -262,7 +262,7 @@ describe('Scenario: anything goes', () => {
         const call = last.call({ path: chaos.pick(['/p.S/Safe', '/p.S/Once', '/p.S/Other']) });
         stack.advance(20);
         assert.equal(call.status, 0);
-        // The first call of a method may be the trial that brings the others back.
+        // The first call of a method may be the probe that brings the others back.
         assert.equal(call.header('outrider-degraded'), undefined);
       }
       stack.close();

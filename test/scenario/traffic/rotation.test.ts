@@ -115,7 +115,7 @@ class TwoSidecars {
     return this.outbound.clusters[0]!.endpoints[0]!.pool;
   }
 
-  /** Sockets move by themselves; everything else when it is told to. */
+  /** Sockets move by themselves; everything else when the test says so. */
   until(what: string, isSo: () => boolean): Promise<void> {
     return until(what, () => {
       this.stack.run();
