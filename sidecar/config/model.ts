@@ -10,7 +10,7 @@ export type { Address } from './codecs/address.js';
 export type { DiscoveryConfig, DiscoveryTarget } from './options/consul/discovery.js';
 export type { ModelServerConfig } from './options/mesh-file.js';
 export type { IdentityConfig } from './options/sidecar-file.js';
-export type { EndpointConfig } from './options/upstream/upstream.js';
+export type { EndpointConfig } from './options/upstream/endpoints.js';
 
 /** A sidecar file. */
 export type SidecarConfig = CodeOf<typeof sidecarFile>;

@@ -102,8 +102,10 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/config/options/route/route-list.ts': 'test/unit/config/options/route/route.test.ts',
   'sidecar/config/options/route/rules.ts': 'test/unit/config/options/sidecar-file.test.ts',
   'sidecar/config/options/route/split.ts': 'test/unit/config/options/upstream/upstream.policies.test.ts',
+  'sidecar/config/options/sidecar-rules.ts': 'test/unit/config/options/sidecar-file.test.ts',
   'sidecar/config/options/upstream/endpoint-policies.ts':
     'test/unit/config/options/upstream/upstream.policies.test.ts',
+  'sidecar/config/options/upstream/endpoints.ts': 'test/unit/config/options/sidecar-file.test.ts',
   'sidecar/config/options/upstream/names.ts': 'test/unit/config/options/upstream/upstream.policies.test.ts',
   'sidecar/config/options/upstream/upstreams.ts': 'test/unit/config/options/sidecar-file.test.ts',
   'sidecar/config/options/values.ts': 'test/unit/config/options/consul/consul.test.ts',

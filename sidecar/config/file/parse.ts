@@ -14,7 +14,7 @@ import { meshFile } from '../options/mesh-file.js';
 import { sidecarFile } from '../options/sidecar-file.js';
 import { explain, problemAt } from './explain.js';
 import type { Problem, Warning } from './problem.js';
-import { readYaml, type YamlDocument } from './yaml-document.js';
+import { readYaml } from './yaml-document.js';
 
 /** Warnings are about files that are valid and perhaps not what was meant. */
 export type ParseResult<T> =
@@ -33,31 +33,24 @@ export interface ParseOptions {
 export function parseSidecarFile(
   text: string,
   fileName: string,
-  options: ParseOptions = {},
+  { baseDir = dirname(fileName) }: ParseOptions = {},
 ): ParseResult<SidecarConfig> {
-  return parseFile(text, fileName, 'sidecar', (document) =>
-    finish(sidecarFile, document, fileName, (said) => ({
-      config: fromFile(sidecarFile, said, options.baseDir ?? dirname(fileName)),
-      concerns: sidecarWarnings(said),
-    })),
-  );
+  return parseFile(text, fileName, 'sidecar', sidecarFile, (said) => ({
+    config: fromFile(sidecarFile, said, baseDir),
+    warnings: sidecarWarnings(said),
+  }));
 }
 
 /** Reads the text of a mesh file, which `outrider up` takes. What it implies is filled in. */
 export function parseMeshFile(
   text: string,
   fileName: string,
-  options: ParseOptions = {},
+  { baseDir = dirname(fileName) }: ParseOptions = {},
 ): ParseResult<MeshConfig> {
-  return parseFile(text, fileName, 'mesh', (document) =>
-    finish(meshFile, document, fileName, (spelled) => {
-      const said = completed(spelled);
-      return {
-        config: meshConfig(said, options.baseDir ?? dirname(fileName)),
-        concerns: meshWarnings(said),
-      };
-    }),
-  );
+  return parseFile(text, fileName, 'mesh', meshFile, (said) => {
+    const file = completed(said);
+    return { config: meshConfig(file, baseDir), warnings: meshWarnings(file) };
+  });
 }
 
 /** A file of either kind; `kind` is absent when the text does not tell. */
@@ -90,28 +83,27 @@ const OTHER_KIND = {
   mesh: 'found a sidecar file; expected a mesh file; for one sidecar use "outrider sidecar -c"',
 };
 
-function parseFile<T>(
+interface Built<T> {
+  readonly config: T;
+  readonly warnings: readonly Warning[];
+}
+
+function parseFile<S extends z.ZodType, T>(
   text: string,
   fileName: string,
   kind: FileKind,
-  read: (document: YamlDocument) => ParseResult<T>,
+  schema: S,
+  build: (said: z.output<S>) => Built<T>,
 ): ParseResult<T> {
   const yaml = readYaml(text, fileName);
   if (!yaml.ok) return yaml;
-  const found = kindOf(yaml.document.value);
-  if (found === undefined || found === kind) return read(yaml.document);
-  return { ok: false, problems: [problemAt(yaml.document, fileName, [], OTHER_KIND[kind])] };
-}
-
-function finish<S extends z.ZodType, T>(
-  schema: S,
-  document: YamlDocument,
-  fileName: string,
-  build: (said: z.output<S>) => { readonly config: T; readonly concerns: readonly Warning[] },
-): ParseResult<T> {
+  const { document } = yaml;
+  const found = kindOf(document.value);
+  if (found !== undefined && found !== kind)
+    return { ok: false, problems: [problemAt(document, fileName, [], OTHER_KIND[kind])] };
   const result = schema.safeParse(document.value);
   if (!result.success) return { ok: false, problems: explain(result.error.issues, document, fileName) };
-  const { config, concerns } = build(result.data);
-  const warnings = concerns.map(({ path, message }) => problemAt(document, fileName, path, message));
-  return deepFreeze({ ok: true, config, warnings });
+  const { config, warnings } = build(result.data);
+  const placed = warnings.map(({ path, message }) => problemAt(document, fileName, path, message));
+  return deepFreeze({ ok: true, config, warnings: placed });
 }

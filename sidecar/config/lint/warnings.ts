@@ -2,61 +2,60 @@
  * What is valid and yet perhaps not meant: open doors, closed doors, and options that can have no effect.
  */
 import { IntentionTable } from '../../core/authorization/intentions.js';
-import { isLocalAddress, writeAddress } from '../codecs/address.js';
-import { writeSize } from '../codecs/size.js';
-import type { Path, Warning } from '../file/problem.js';
+import { type Address, isLocalAddress, writeAddress } from '../codecs/address.js';
+import type { Warning } from '../file/problem.js';
 import type { MeshFile } from '../implied-caller.js';
-import type { Address } from '../model.js';
+import { type Listener, listeners } from '../options/listener-conflicts.js';
+import { below, type Report } from '../options/option.js';
 import type { SidecarFile } from '../options/sidecar-file.js';
-import { consulWarnings, unreachableRegistration } from './consul.js';
-import { decisionWarnings, drillWarnings, queueWarnings, type UpstreamFacts } from './policies.js';
+import { warnOfConsul, warnOfRegistration } from './consul.js';
+import { type UpstreamFacts, warnOfDrills, warnOfPolicies, warnOfQueue } from './policies.js';
 
 /** Warnings about a valid sidecar file. */
 export function sidecarWarnings(file: SidecarFile): Warning[] {
-  const concerns = openAdmin(['admin'], file.admin);
-  if (file.inbound !== undefined) concerns.push(...inboundWarnings(file, file.inbound));
-  if (file.outbound !== undefined) {
-    const path = ['outbound'];
-    concerns.push(...openListener([...path, 'shared', 'listen'], file.outbound.shared?.listen));
-    concerns.push(...upstreamWarnings(path, file.outbound.upstreams));
-    for (const [name, upstream] of Object.entries(file.outbound.upstreams))
-      concerns.push(...decisionWarnings([...path, 'upstreams', name], upstream, endpointsOf(file, upstream)));
-  }
-  concerns.push(...drillWarnings(file, file.admin, true));
-  concerns.push(...consulWarnings(file.consul, sidecarListeners(file)), ...unreachableRegistration(file));
-  return concerns;
+  const { admin, inbound, outbound, consul, limits } = file;
+  return collect((warn) => {
+    warnOfOpenAdmin(['admin'], admin, warn);
+    if (inbound !== undefined) warnOfInbound(file, inbound, below(['inbound'], warn));
+    if (outbound !== undefined) {
+      const inside = below(['outbound'], warn);
+      warnOfUpstreams(outbound, (_, { endpoints }) => listed(endpoints, limits.memory_budget), inside);
+    }
+    warnOfDrills(file, admin, { isAdminNeeded: true }, warn);
+    const own = listeners([['admin'], admin], [['inbound', 'listen'], inbound?.listen]);
+    warnOfConsul(consul, [...own, ...callListeners(['outbound'], outbound)], warn);
+    warnOfRegistration(file, warn);
+  });
 }
 
 /** Warnings about a valid mesh file, with what it implies. */
 export function meshWarnings(file: MeshFile): Warning[] {
-  const concerns = openAdmin(['caller', 'admin'], file.caller.admin);
-  concerns.push(...openListener(['caller', 'shared', 'listen'], file.caller.shared?.listen));
-  concerns.push(...upstreamWarnings(['caller'], file.caller.upstreams));
-  for (const [name, upstream] of Object.entries(file.caller.upstreams))
-    concerns.push(...decisionWarnings(['caller', 'upstreams', name], upstream, replicasOf(file, name)));
-  concerns.push(...drillWarnings(file, file.caller.admin, false));
-  concerns.push(...consulWarnings(file.consul, meshListeners(file)), ...closedUpstreams(file));
-  for (const [name, service] of Object.entries(file.services)) {
-    concerns.push(
-      ...queueWarnings(['services', name, 'queue'], service.queue),
-      ...idleQueueBound(
-        ['services', name, 'queue'],
-        service.queue.max_waiting_bytes,
-        file.limits.memory_budget,
-      ),
-    );
-  }
-  return concerns;
+  const { caller, consul, services, limits } = file;
+  return collect((warn) => {
+    warnOfOpenAdmin(['caller', 'admin'], caller.admin, warn);
+    warnOfUpstreams(caller, (name) => replicasOf(file, name), below(['caller'], warn));
+    warnOfDrills(file, caller.admin, { isAdminNeeded: false }, warn);
+    const own = listeners([['caller', 'admin'], caller.admin]);
+    warnOfConsul(consul, [...own, ...callListeners(['caller'], caller)], warn);
+    warnOfClosedUpstreams(file, below(['caller', 'upstreams'], warn));
+    for (const [name, { queue }] of Object.entries(services))
+      warnOfQueue(queue, limits.memory_budget, below(['services', name, 'queue'], warn));
+  });
 }
 
+function collect(run: (warn: Report) => void): Warning[] {
+  const warnings: Warning[] = [];
+  run((path, message) => warnings.push({ path, message }));
+  return warnings;
+}
+
+type UpstreamFile = MeshFile['caller']['upstreams'][string];
+type Endpoints = NonNullable<SidecarFile['outbound']>['upstreams'][string]['endpoints'];
+
 /** What a sidecar file says of an upstream's endpoints. */
-function endpointsOf(
-  { limits }: SidecarFile,
-  { endpoints }: NonNullable<SidecarFile['outbound']>['upstreams'][string],
-): UpstreamFacts {
-  const memoryBudget = limits.memory_budget;
+function listed(endpoints: Endpoints, memoryBudget: number): UpstreamFacts {
   if (endpoints === undefined) return { memoryBudget };
-  const localities = endpoints.map((each) => ('kind' in each ? undefined : each.locality));
+  const localities = endpoints.map(({ locality }) => locality);
   return { memoryBudget, endpoints: endpoints.length, localities };
 }
 
@@ -69,116 +68,80 @@ function replicasOf({ services, consul, limits }: MeshFile, name: string): Upstr
   return { memoryBudget, endpoints: replicas, capacity: replicas * queue.concurrency };
 }
 
-type Listeners = readonly (readonly [path: Path, address: Address | undefined])[];
-
-function sidecarListeners({ admin, inbound, outbound }: SidecarFile): Listeners {
-  return [
-    [['admin'], admin],
-    [['inbound', 'listen'], inbound?.listen],
-    ...callListeners(['outbound'], outbound?.shared, outbound?.upstreams ?? {}),
-  ];
+interface CallsFile<U extends UpstreamFile> {
+  readonly shared?: MeshFile['caller']['shared'];
+  readonly upstreams: Readonly<Record<string, U>>;
 }
 
-function meshListeners({ caller }: MeshFile): Listeners {
-  return [[['caller', 'admin'], caller.admin], ...callListeners(['caller'], caller.shared, caller.upstreams)];
-}
-
-function callListeners(
-  above: Path,
-  shared: MeshFile['caller']['shared'],
-  upstreams: Readonly<Record<string, UpstreamFile>>,
-): Listeners {
-  return [
-    [[...above, 'shared', 'listen'], shared?.listen],
-    ...Object.entries(upstreams).map(
-      ([name, { listen }]) => [[...above, 'upstreams', name, 'listen'], listen] as const,
-    ),
-  ];
+function callListeners(path: string[], calls: CallsFile<UpstreamFile> | undefined): Listener[] {
+  return listeners(
+    [[...path, 'shared', 'listen'], calls?.shared?.listen],
+    ...Object.entries(calls?.upstreams ?? {}).map(([name, { listen }]): [string[], Address | undefined] => [
+      [...path, 'upstreams', name, 'listen'],
+      listen,
+    ]),
+  );
 }
 
 /** Upstreams that no intention of the file lets the caller call. Where the file has none, Consul decides. */
-function closedUpstreams(file: MeshFile): Warning[] {
-  if (file.areIntentionsImplied) return [];
-  if (file.consul?.intentions === true && file.intentions.length === 0) return [];
-  const table = new IntentionTable(file.intentions, file.default_intention, 0);
-  return Object.keys(file.caller.upstreams).flatMap((upstream) => {
-    if (table.allows(file.caller.name, upstream)) return [];
-    const message = `no intention lets ${file.caller.name} call it; every call will be answered with PERMISSION_DENIED`;
-    return [{ path: ['caller', 'upstreams', upstream], message }];
-  });
+function warnOfClosedUpstreams(file: MeshFile, warn: Report): void {
+  const { caller, intentions } = file;
+  if (file.areIntentionsImplied || (file.consul?.intentions === true && intentions.length === 0)) return;
+  const table = new IntentionTable(intentions, file.default_intention, 0);
+  for (const upstream of Object.keys(caller.upstreams))
+    if (!table.allows(caller.name, upstream))
+      warn(
+        [upstream],
+        `no intention lets ${caller.name} call it; every call will be answered with PERMISSION_DENIED`,
+      );
 }
 
-function inboundWarnings(
+function warnOfInbound(
   { service, limits, consul }: SidecarFile,
   inbound: NonNullable<SidecarFile['inbound']>,
-): Warning[] {
-  const concerns: Warning[] = [];
-  const path = ['inbound'];
-  if (inbound.mtls === 'permissive') {
-    concerns.push({
-      path: [...path, 'mtls'],
-      message: 'plaintext callers are let in without identity; meant for introducing a mesh only',
-    });
+  warn: Report,
+): void {
+  if (inbound.mtls === 'permissive')
+    warn(['mtls'], 'plaintext callers are let in without identity; meant for introducing a mesh only');
+  if (inbound.mtls === 'off')
+    warn(['mtls'], 'callers are not authenticated, and everything is readable on the way');
+  if (!isLocalAddress(inbound.local))
+    warn(['local'], `${writeAddress(inbound.local)} is not on this machine; the way there is plaintext`);
+  const isOpen =
+    consul?.intentions === true ||
+    inbound.default_intention === 'allow' ||
+    inbound.intentions?.some(({ to, action }) => action === 'allow' && (to === service || to === '*'));
+  if (!isOpen) warn(['intentions'], `no intention lets anyone call ${service}`);
+  warnOfQueue(inbound.queue, limits.memory_budget, below(['queue'], warn));
+}
+
+/** `knownOf`: what the file lets one know of an upstream. */
+function warnOfUpstreams<U extends UpstreamFile>(
+  { shared, upstreams }: CallsFile<U>,
+  knownOf: (name: string, upstream: U) => UpstreamFacts,
+  warn: Report,
+): void {
+  warnOfOpenListener(['shared', 'listen'], shared?.listen, warn);
+  for (const [name, upstream] of Object.entries(upstreams)) {
+    const inside = below(['upstreams', name], warn);
+    const { budget, routes } = upstream;
+    warnOfOpenListener(['listen'], upstream.listen, inside);
+    const hasRetries = routes.some(({ retry }) => retry !== undefined);
+    if (hasRetries && budget.ratio === 0 && budget.per_second === 0)
+      inside(['budget'], 'a budget of nothing: the retries of its routes never happen');
+    warnOfPolicies(upstream, knownOf(name, upstream), inside);
   }
-  if (inbound.mtls === 'off') {
-    concerns.push({
-      path: [...path, 'mtls'],
-      message: 'callers are not authenticated, and everything is readable on the way',
-    });
-  }
-  if (!isLocalAddress(inbound.local)) {
-    concerns.push({
-      path: [...path, 'local'],
-      message: `${writeAddress(inbound.local)} is not on this machine; the way there is plaintext`,
-    });
-  }
-  const nobody =
-    consul?.intentions !== true &&
-    inbound.default_intention !== 'allow' &&
-    !inbound.intentions?.some(({ to, action }) => action === 'allow' && (to === service || to === '*'));
-  if (nobody)
-    concerns.push({ path: [...path, 'intentions'], message: `no intention lets anyone call ${service}` });
-  concerns.push(...queueWarnings([...path, 'queue'], inbound.queue));
-  concerns.push(...idleQueueBound([...path, 'queue'], inbound.queue.max_waiting_bytes, limits.memory_budget));
-  return concerns;
 }
 
-type UpstreamFile = MeshFile['caller']['upstreams'][string];
-
-function upstreamWarnings(above: Path, upstreams: Readonly<Record<string, UpstreamFile>>): Warning[] {
-  return Object.entries(upstreams).flatMap(([name, upstream]) => {
-    const path = [...above, 'upstreams', name];
-    const concerns = openListener([...path, 'listen'], upstream.listen);
-    const retries = upstream.routes.some((route) => route.retry !== undefined);
-    if (retries && upstream.budget.ratio === 0 && upstream.budget.per_second === 0) {
-      concerns.push({
-        path: [...path, 'budget'],
-        message: 'a budget of nothing: the retries of its routes never happen',
-      });
-    }
-    return concerns;
-  });
+function warnOfOpenAdmin(path: string[], address: Address | undefined, warn: Report): void {
+  if (address === undefined || isLocalAddress(address)) return;
+  warn(
+    path,
+    `a client that reaches ${writeAddress(address)} can read and drain this sidecar: there is no authentication`,
+  );
 }
 
-function openAdmin(path: Path, address: Address | undefined): Warning[] {
-  if (address === undefined || isLocalAddress(address)) return [];
-  return [
-    {
-      path,
-      message: `a client that reaches ${writeAddress(address)} can read and drain this sidecar: there is no authentication`,
-    },
-  ];
-}
-
-function openListener(path: Path, address: Address | undefined): Warning[] {
-  if (address === undefined || isLocalAddress(address)) return [];
-  return [
-    { path, message: `a client that reaches ${writeAddress(address)} calls with this sidecar's identity` },
-  ];
-}
-
-function idleQueueBound(path: Path, waitingBytes: number, memoryBudget: number): Warning[] {
-  if (waitingBytes <= memoryBudget) return [];
-  const message = `max_waiting_bytes (${writeSize(waitingBytes)}) is above memory_budget (${writeSize(memoryBudget)}), which is reached first`;
-  return [{ path, message }];
+function warnOfOpenListener(path: string[], address: Address | undefined, warn: Report): void {
+  if (address === undefined || isLocalAddress(address)) return;
+  warn(path, `a client that reaches ${writeAddress(address)} calls with this sidecar's identity`);
 }

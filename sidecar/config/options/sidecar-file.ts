@@ -1,5 +1,5 @@
 /**
- * The whole of a sidecar file, and the rules between its parts.
+ * The whole of a sidecar file; sidecar-rules.ts has the rules between its parts.
  */
 import type { z } from 'zod';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
@@ -8,12 +8,9 @@ import { present } from '../present.js';
 import { accessLog, faultInjection } from './access-log.js';
 import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
-import { sidecarConsulRules } from './consul/rules.js';
-import { address, entries, type FoundBlock, list, mapping, texts } from './found.js';
 import { limits } from './limits.js';
-import { type Listener, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
 import { sidecarModelProcess } from './model-process.js';
-import { below, block, inCode, option, type Report, withRules } from './option.js';
+import { below, block, inCode, option, withRules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
@@ -26,6 +23,7 @@ import {
   ownIntentions,
   trustDomain,
 } from './shared.js';
+import { sidecarRules } from './sidecar-rules.js';
 import { sidecarUpstream } from './upstream/upstream.js';
 import { sharedListener, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
 import { choice, duration, filePath, listenAddress, name, peerAddress, plainText } from './values.js';
@@ -168,7 +166,7 @@ const sidecarBlock = withRules(
     },
     'a sidecar file',
   ),
-  rules,
+  sidecarRules,
 );
 
 /** What follows from elsewhere in the file: names, identity, and what upstreams are found by. */
@@ -232,95 +230,3 @@ export const sidecarFile = inCode(sidecarBlock, complete, withoutImplied);
 
 /** A sidecar file as its options say it: parsed, in the names of the file. */
 export type SidecarFile = z.output<typeof sidecarFile>;
-
-function rules(found: FoundBlock, report: Report): void {
-  const file = found;
-  const own = sidecarListeners(file);
-  refuseSharedPlaces(own, report);
-  refuseCallingItself(own, ['inbound', 'local'], address(mapping(file['inbound'])['local']), report);
-  for (const [upstream, { endpoints }] of entries(mapping(file['outbound'])['upstreams'])) {
-    for (const [i, item] of list(endpoints).entries()) {
-      const target = address(mapping(item)['address']);
-      refuseCallingItself(own, ['outbound', 'upstreams', upstream, 'endpoints', i], target, report);
-    }
-  }
-  sidecarConsulRules(file, own, report);
-  requireWork(file, report);
-  requireModels(file, report);
-  requireIdentity(file, report);
-}
-
-function sidecarListeners(file: ReturnType<typeof mapping>): Listener[] {
-  const outboundBlock = mapping(file['outbound']);
-  const shared = listeners([
-    ['outbound', 'shared', 'listen'],
-    address(mapping(outboundBlock['shared'])['listen']),
-  ]);
-  return [
-    ...listeners(
-      [['admin'], address(file['admin'])],
-      [['inbound', 'listen'], address(mapping(file['inbound'])['listen'])],
-    ),
-    ...shared,
-    ...entries(outboundBlock['upstreams']).flatMap(([upstream, { listen }]) =>
-      listeners([['outbound', 'upstreams', upstream, 'listen'], address(listen)]),
-    ),
-  ];
-}
-
-/** Processes by model need their names, and each a place of its own. */
-function requireModels(file: ReturnType<typeof mapping>, report: Report): void {
-  const { isolation, command } = mapping(file['model']);
-  const { golden, local } = mapping(file['inbound']);
-  if (isolation === undefined) {
-    if (texts(command).some((word) => word.includes('{model}')))
-      report(['model', 'command'], 'found {model} without isolation: process, which fills it');
-    return;
-  }
-  if (golden === undefined)
-    report(
-      ['model', 'isolation'],
-      'found without inbound.golden; expected with it, for its models are meant',
-    );
-  if (isolation !== 'process') return;
-  if (address(local)?.kind === 'tcp')
-    report(
-      ['inbound', 'local'],
-      'found a port; expected a socket ("unix:/PATH") with isolation: process, for each model has one beside it',
-    );
-  if (command !== undefined && !texts(command).some((word) => word.includes('{model}')))
-    report(
-      ['model', 'command'],
-      'found without {model}; expected it with isolation: process, or a process could not know its model',
-    );
-}
-
-function requireWork(file: ReturnType<typeof mapping>, report: Report): void {
-  if (file['inbound'] === undefined && file['outbound'] === undefined) {
-    report([], 'found neither inbound nor outbound; expected at least one, or the sidecar has nothing to do');
-  }
-  if (file['inbound'] === undefined && file['model'] !== undefined) {
-    report(
-      ['model'],
-      'found a model process without inbound; expected inbound, or the model could not be called',
-    );
-  }
-}
-
-function requireIdentity(file: ReturnType<typeof mapping>, report: Report): void {
-  if (file['identity'] !== undefined || file['consul'] !== undefined) return;
-  const { mtls } = mapping(file['inbound']);
-  if (mtls === 'strict' || mtls === 'permissive') {
-    report(
-      ['inbound', 'mtls'],
-      `found ${mtls} without an identity; expected a block identity with cert, key and roots, a block consul, or mtls off`,
-    );
-  }
-  for (const [upstream, { tls }] of entries(mapping(file['outbound'])['upstreams'])) {
-    if (tls !== 'mesh') continue;
-    report(
-      ['outbound', 'upstreams', upstream, 'tls'],
-      'found mesh without an identity; expected a block identity with cert, key and roots, a block consul, or tls plaintext',
-    );
-  }
-}

@@ -1,0 +1,97 @@
+/** Rules between the parts of a sidecar file. */
+import { sidecarConsulRules } from './consul/rules.js';
+import { address, entries, type FoundBlock, list, mapping, texts } from './found.js';
+import { type Listener, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
+import type { Report } from './option.js';
+
+/** Reports what parts of a sidecar file contradict, or leave without effect, in each other. */
+export function sidecarRules(file: FoundBlock, report: Report): void {
+  const own = sidecarListeners(file);
+  refuseSharedPlaces(own, report);
+  refuseCallingItself(own, ['inbound', 'local'], address(mapping(file['inbound'])['local']), report);
+  for (const [upstream, { endpoints }] of entries(mapping(file['outbound'])['upstreams'])) {
+    for (const [i, item] of list(endpoints).entries()) {
+      const target = address(mapping(item)['address']);
+      refuseCallingItself(own, ['outbound', 'upstreams', upstream, 'endpoints', i], target, report);
+    }
+  }
+  sidecarConsulRules(file, own, report);
+  requireWork(file, report);
+  requireModels(file, report);
+  requireIdentity(file, report);
+}
+
+function sidecarListeners(file: FoundBlock): Listener[] {
+  const outboundBlock = mapping(file['outbound']);
+  const shared = listeners([
+    ['outbound', 'shared', 'listen'],
+    address(mapping(outboundBlock['shared'])['listen']),
+  ]);
+  return [
+    ...listeners(
+      [['admin'], address(file['admin'])],
+      [['inbound', 'listen'], address(mapping(file['inbound'])['listen'])],
+    ),
+    ...shared,
+    ...entries(outboundBlock['upstreams']).flatMap(([upstream, { listen }]) =>
+      listeners([['outbound', 'upstreams', upstream, 'listen'], address(listen)]),
+    ),
+  ];
+}
+
+/** Processes by model need their names, and each a place of its own. */
+function requireModels(file: FoundBlock, report: Report): void {
+  const { isolation, command } = mapping(file['model']);
+  const { golden, local } = mapping(file['inbound']);
+  if (isolation === undefined) {
+    if (texts(command).some((word) => word.includes('{model}')))
+      report(['model', 'command'], 'found {model} without isolation: process, which fills it');
+    return;
+  }
+  if (golden === undefined)
+    report(
+      ['model', 'isolation'],
+      'found without inbound.golden; expected with it, for its models are meant',
+    );
+  if (isolation !== 'process') return;
+  if (address(local)?.kind === 'tcp')
+    report(
+      ['inbound', 'local'],
+      'found a port; expected a socket ("unix:/PATH") with isolation: process, for each model has one beside it',
+    );
+  if (command !== undefined && !texts(command).some((word) => word.includes('{model}')))
+    report(
+      ['model', 'command'],
+      'found without {model}; expected it with isolation: process, or a process could not know its model',
+    );
+}
+
+function requireWork(file: FoundBlock, report: Report): void {
+  if (file['inbound'] === undefined && file['outbound'] === undefined) {
+    report([], 'found neither inbound nor outbound; expected at least one, or the sidecar has nothing to do');
+  }
+  if (file['inbound'] === undefined && file['model'] !== undefined) {
+    report(
+      ['model'],
+      'found a model process without inbound; expected inbound, or the model could not be called',
+    );
+  }
+}
+
+function requireIdentity(file: FoundBlock, report: Report): void {
+  if (file['identity'] !== undefined || file['consul'] !== undefined) return;
+  const { mtls } = mapping(file['inbound']);
+  if (mtls === 'strict' || mtls === 'permissive') {
+    report(
+      ['inbound', 'mtls'],
+      `found ${mtls} without an identity; expected a block identity with cert, key and roots, a block consul, or mtls off`,
+    );
+  }
+  for (const [upstream, { tls }] of entries(mapping(file['outbound'])['upstreams'])) {
+    if (tls !== 'mesh') continue;
+    report(
+      ['outbound', 'upstreams', upstream, 'tls'],
+      'found mesh without an identity; expected a block identity with cert, key and roots, a block consul, or tls plaintext',
+    );
+  }
+}
