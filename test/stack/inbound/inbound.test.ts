@@ -1,4 +1,4 @@
-/** The inbound story: who may call, the line before the model, and what becomes of calls when the model goes. */
+/** Inbound: authorization, the queue of a model, and what becomes of calls when the model goes away. */
 import assert from 'node:assert/strict';
 import { type Action, IntentionTable } from '../../../sidecar/core/authorization/intentions.js';
 import type { Permission } from '../../../sidecar/core/authorization/permissions.js';

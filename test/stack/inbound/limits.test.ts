@@ -150,7 +150,7 @@ describe('Inbound limits', () => {
       assert.equal(later.trailer('outrider-unprocessed'), 'true');
       assert.ok(Number(later.trailer('grpc-retry-pushback-ms')) >= 1);
       assert.match(later.trailer('grpc-message')!, /others go first/);
-      assert.equal(ofClass('later').reason, 'overloaded', 'nobody is below it');
+      assert.equal(ofClass('later').reason, 'overloaded', 'no class is below it');
       assert.equal(report().evicted, 1);
       order('x-class');
     });

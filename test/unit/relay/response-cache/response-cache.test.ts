@@ -85,7 +85,7 @@ describe('ResponseCache', () => {
     // Room for four entries, and for many more octets than those have.
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
     for (const [i, key] of ['a', 'b', 'c', 'd', 'e'].entries()) cache.store(asked(key), answer(octets(8)), i);
-    assert.equal(cache.find(asked('e'), 5), undefined, 'asked once, it drives out nobody');
+    assert.equal(cache.find(asked('e'), 5), undefined, 'asked once, it drives out no other');
     cache.store(asked('e'), answer(octets(8)), 5);
     assert.equal(cache.find(asked('a'), 5), undefined);
     for (const key of ['b', 'c', 'd', 'e']) assert.notEqual(cache.find(asked(key), 5), undefined, key);
