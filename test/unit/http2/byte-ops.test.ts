@@ -17,9 +17,9 @@ function hashOf(parts: readonly Buffer[], seed = 7): number {
   return hash.end();
 }
 
-describe('octets, four at a time', () => {
+describe('byte operations, four octets at a time,', () => {
   for (const n of SIZES) {
-    it(`copies ${n} and nothing beside them, wherever they lie`, () => {
+    it(`copy ${n} octets and no others, wherever they lie`, () => {
       for (let from = 0; from < 4; from++) {
         for (let at = 0; at < 4; at++) {
           const source = octets(n + 2, from);
@@ -32,7 +32,7 @@ describe('octets, four at a time', () => {
       }
     });
 
-    it(`compares ${n}, and finds each one that differs`, () => {
+    it(`compare ${n} octets, and find each one that differs`, () => {
       const left = octets(n, 1);
       const right = Buffer.concat([Buffer.alloc(3), left, Buffer.alloc(1)]);
       assert.equal(areSameOctets(left, 0, n, right, 3), true);
@@ -44,7 +44,7 @@ describe('octets, four at a time', () => {
     });
   }
 
-  it('hashes the same octets to the same number, however they come', () => {
+  it('hash the same octets to the same number, in whatever pieces', () => {
     const all = octets(40, 3);
     const whole = hashOf([all]);
     for (let a = 0; a <= 40; a++) {
@@ -55,7 +55,7 @@ describe('octets, four at a time', () => {
     }
   });
 
-  it('hashes other octets, or the same from another seed, to other numbers', () => {
+  it('hash other octets, or the same from another seed, to other numbers', () => {
     const all = octets(41, 0);
     const seen = new Set([hashOf([all]), hashOf([all], 8)]);
     for (let i = 0; i < 41; i++) {

@@ -55,7 +55,7 @@ for (const [how, split] of SPLITS) {
   };
 
   describe(`a client, ${how}`, () => {
-    it('takes an answer with headers, payload and trailers', () => {
+    it('receives a response with headers, payload and trailers', () => {
       const { raw, told } = calling();
       raw.send(response(1), data(1, BODY), paddedData(1, BODY, 200), trailers(1));
       assert.deepEqual(told.headers?.[0], [':status', '200']);
@@ -65,7 +65,7 @@ for (const [how, split] of SPLITS) {
       assert.deepEqual(raw.said(), []);
     });
 
-    it('takes an answer of trailers only, and one that ends with payload', () => {
+    it('receives a response of trailers only, and one that ends with payload', () => {
       const only = calling();
       only.raw.send(response(1, 'end', [['grpc-status', '5']]));
       assert.deepEqual([only.told.ends, only.told.trailerPairs], [1, null]);
@@ -74,13 +74,13 @@ for (const [how, split] of SPLITS) {
       assert.deepEqual([bare.told.ends, bare.told.bytes], [1, 5]);
     });
 
-    it('skips informational answers', () => {
+    it('skips interim responses', () => {
       const { raw, told } = calling();
       raw.send(status(1, '100'), status(1, '103', 4, [['link', '</x>']]), response(1), trailers(1));
       assert.deepEqual([told.headers?.[0]?.[1], told.ends], ['200', 1]);
     });
 
-    it('stops its request with NO_ERROR when the answer is complete before it', () => {
+    it('stops its request with NO_ERROR when the response is complete before it', () => {
       const { raw, told } = calling('more');
       raw.side.send(told, BODY);
       raw.send(response(1, 'end'));
@@ -90,7 +90,7 @@ for (const [how, split] of SPLITS) {
       assert.deepEqual([told.ends, told.ending], [1, '']);
     });
 
-    it('takes a 304 that tells the length of a body it does not have', () => {
+    it('accepts a 304 with the length of a body that it does not have', () => {
       const { raw, told } = calling();
       raw.send(status(1, '304', 5, [['content-length', '99']]));
       assert.deepEqual([raw.said(), told.ends], [[], 1]);
@@ -101,7 +101,7 @@ for (const [how, split] of SPLITS) {
     const bad = (says: string[], told: string): Pick<Case, 'says' | 'told'> => ({ says, told });
     const protocol = bad(['RST_STREAM 1 PROTOCOL'], 'violation 1');
 
-    it('loses that stream only', () =>
+    it('ends that stream only', () =>
       run([
         { what: 'payload before headers', frames: [data(1, BODY)], ...protocol },
         { what: 'no status', frames: [headers(1, encode([['a', 'b']]))], ...protocol },
@@ -157,7 +157,7 @@ for (const [how, split] of SPLITS) {
         },
       ]));
 
-    it('loses it while a request is still being sent, too', () =>
+    it('ends that stream while its request is still being sent, too', () =>
       run(
         [
           { what: 'payload before headers', frames: [data(1, BODY)], ...protocol },
@@ -181,7 +181,7 @@ for (const [how, split] of SPLITS) {
       says: [`GOAWAY 0 ${code}`],
       told,
     });
-    it('loses all of it', () =>
+    it('ends the whole connection', () =>
       run([
         { what: 'PUSH_PROMISE', frames: [pushPromise(1, 2, encode([[':path', '/']]))], ...over('PROTOCOL') },
         { what: 'headers on a pushed stream', frames: [response(2)], ...over('PROTOCOL') },
@@ -249,7 +249,7 @@ describe('the limit on streams', () => {
   const paths = (raw: Raw): string[] => raw.said().filter((line) => line.startsWith('HEADERS'));
   const ids = (raw: Raw): number[] => paths(raw).map((line) => Number(line.split(' ')[1]));
 
-  it('of 0 keeps every stream back until it is raised, then lets them go in the order they came', () => {
+  it('of 0 holds every stream back until it is raised, then opens them in order', () => {
     const raw = limited(0);
     const told = [raw.side.open(), raw.side.open(), raw.side.open()];
     assert.deepEqual(paths(raw), []);
@@ -265,7 +265,7 @@ describe('the limit on streams', () => {
     assert.equal(told[2]!.stream.id, 5);
   });
 
-  it('counts streams that wait for their first flush, so that no more are handed over than it takes', () => {
+  it('counts streams that wait for their first flush, so that no more are opened than it allows', () => {
     const raw = limited(3);
     assert.equal(raw.side.connection.capacity, 3);
     const first = raw.side.open();
@@ -327,7 +327,7 @@ describe('the limit on streams', () => {
     assert.deepEqual([told[5]!.stream.id, told[7]!.stream.id, newcomer.stream.id], [11, 15, 0]);
   });
 
-  it('lowered below what is open lets those go on and opens no more', () => {
+  it('lowered below the number of open streams lets those continue and opens no more', () => {
     const raw = limited(10);
     for (let i = 0; i < 4; i++) raw.side.open();
     raw.frames();
@@ -341,7 +341,7 @@ describe('the limit on streams', () => {
     assert.deepEqual(ids(raw), [9]);
   });
 
-  it('lowered after a stream was promised its turn takes the promise back, and its place is kept', () => {
+  it('lowered after a stream was released parks it again, at the front', () => {
     const raw = limited(1);
     raw.side.open();
     const first = raw.side.open();
@@ -354,7 +354,7 @@ describe('the limit on streams', () => {
     assert.deepEqual([first.stream.id, second.stream.id], [3, 0]);
   });
 
-  it('forgets a waiting stream that is reset', () => {
+  it('drops a waiting stream that is reset', () => {
     const raw = limited(1);
     raw.side.open();
     const gone = Array.from({ length: 50 }, () => raw.side.open());
@@ -368,7 +368,7 @@ describe('the limit on streams', () => {
     assert.deepEqual([...new Set(gone.map((each) => each.ending))], ['']);
   });
 
-  it('waiting streams are told that they were never processed when the connection ends', () => {
+  it('ends waiting streams as unprocessed when the connection ends', () => {
     for (const end of ['abandon', 'goaway', 'fail'] as const) {
       const raw = limited(1);
       const open = raw.side.open();
@@ -387,7 +387,7 @@ describe('the limit on streams', () => {
 });
 
 describe('stream ids', () => {
-  it('run out: the last one is used, the next stream was never processed', () => {
+  it('run out: the last one is used, and the next stream ends as unprocessed', () => {
     const raw = rawServer();
     raw.side.state.nextId = 0x7fffffff;
     assert.equal(raw.side.connection.isExhausted, true);
@@ -399,7 +399,7 @@ describe('stream ids', () => {
     assert.equal(last.ends, 1);
   });
 
-  it('are not given out on a connection that is over', () => {
+  it('are not assigned on a connection that is over', () => {
     const raw = rawServer();
     raw.side.connection.abandon();
     const late = raw.side.open();

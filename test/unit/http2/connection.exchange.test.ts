@@ -16,7 +16,7 @@ function echo(told: Told, side: Side): void {
 }
 
 for (const [how, split] of SPLITS) {
-  describe(`two of us, ${how}`, () => {
+  describe(`two engines, ${how},`, () => {
     it('carry calls of every size both ways, whole and in order', () => {
       const random = seeded(7);
       const { client, server } = pair({}, { onStream: echo });
@@ -85,7 +85,7 @@ describe('never-indexed fields', () => {
 });
 
 describe('many calls on one connection', () => {
-  it('with every list of fields different stay right for 5,000 calls', () => {
+  it('stay correct for 5,000 calls, each with other fields', () => {
     const { client, server } = pair({}, { onStream: echo });
     const random = seeded(11);
     for (let round = 0; round < 50; round++) {
@@ -134,7 +134,7 @@ describe('fairness', () => {
     assert.ok(big.bytes > 0);
   });
 
-  it('a small call is written within the first turn that it is ready, whatever else is', () => {
+  it('a small call is written in the first flush after it is ready, whatever else is queued', () => {
     const { client, server } = pair(
       { local: { initialWindow: 1 << 28, connectionWindow: 1 << 30 } },
       { onStream: (told, side) => side.respond(told) },
@@ -154,7 +154,7 @@ describe('fairness', () => {
     [20_000, WHOLE],
   ];
   for (const [room, split] of rooms) {
-    it(`a flush writes about as much as it may: ${room}`, () => {
+    it(`a flush writes about as much as its room of ${room}`, () => {
       const { client, server } = pair(
         { local: { initialWindow: 1 << 20, connectionWindow: 1 << 24 } },
         {

@@ -39,7 +39,7 @@ function dataBytes(raw: Raw): Map<number, number> {
 }
 
 describe('sending within windows', () => {
-  it('stops at the stream window and goes on with what is added', () => {
+  it('stops at the stream window and continues with what is added', () => {
     const raw = answering(200_000, [[Setting.initialWindowSize, 1000]]);
     raw.send(request(1));
     assert.deepEqual([...dataBytes(raw)], [[1, 1000]]);
@@ -85,7 +85,7 @@ describe('sending within windows', () => {
     assert.deepEqual(raw.said(), ['HEADERS 1 200', 'HEADERS 1 0 end', 'HEADERS 3 200 end']);
   });
 
-  it('sends trailers behind the payload that waits, however they came', () => {
+  it('sends trailers after the payload that waits, in whatever order they were queued', () => {
     const raw = rawClient();
     raw.send(settings([[Setting.initialWindowSize, 3]]), request(1)).frames();
     const told = raw.side.told[0]!;
@@ -100,7 +100,7 @@ describe('sending within windows', () => {
     assert.deepEqual(raw.said(), ['DATA 1 1', 'HEADERS 1 0 end']);
   });
 
-  it('keeps to the largest frame that the peer takes, and to its own quantum', () => {
+  it("keeps to the peer's MAX_FRAME_SIZE, and to its own quantum", () => {
     const raw = answering(60_000);
     raw.send(request(1));
     assert.deepEqual(raw.said(), [
@@ -126,7 +126,7 @@ describe('sending within windows', () => {
     assert.deepEqual([...dataBytes(raw)], [[1, 600]]);
   });
 
-  it('a stream with nothing to send is not woken by a window', () => {
+  it('a stream with nothing to send is not made ready by a window', () => {
     const raw = rawClient();
     raw.send(request(1), windowUpdate(1, 5), settings([[Setting.initialWindowSize, 70_000]])).frames();
     assert.equal(raw.side.state.firstReady, null);
@@ -176,7 +176,7 @@ describe('streams that wait for the connection window', () => {
     return raw;
   };
 
-  it('are kept once, however many pieces they are given', () => {
+  it('are queued once, however many pieces they get', () => {
     const raw = rawClient();
     raw.send(settings([[Setting.initialWindowSize, 1_000_000]]), request(1)).frames();
     const told = raw.side.told[0]!;
@@ -191,7 +191,7 @@ describe('streams that wait for the connection window', () => {
     assert.deepEqual([...dataBytes(raw)], [[1, 500]]);
   });
 
-  it('leave nothing behind when they are reset, by either side', () => {
+  it('leave no entry when they are reset, by either side', () => {
     const raw = starving();
     for (let id = 3; id < 2003; id += 2) {
       raw.send(request(id)).frames();
@@ -220,7 +220,7 @@ for (const [how, split] of SPLITS) {
     rawClient({ ...options, local: { initialWindow: window } }, split);
 
   describe(`receiving within windows, ${how}`, () => {
-    it('takes as much as the window and resets the stream for one octet more', () => {
+    it('accepts as much as the window and resets the stream for one octet more', () => {
       const raw = receiving(70_000, { credits: false });
       raw.send(request(1, 'more'), request(3, 'more'));
       for (let i = 0; i < 7; i++) raw.send(data(1, Buffer.alloc(10_000)));
@@ -248,7 +248,7 @@ for (const [how, split] of SPLITS) {
       assert.equal(told[0]!.stream.recvWindow, 65_000);
     });
 
-    it('widens the window when asked to, once', () => {
+    it('raises the window on request, once', () => {
       const raw = receiving(70_000, { credits: false });
       raw.send(request(1, 'more'), ...Array.from({ length: 4 }, () => data(1, Buffer.alloc(10_000))));
       const stream = raw.side.told[0]!.stream;
@@ -257,7 +257,7 @@ for (const [how, split] of SPLITS) {
       assert.deepEqual([stream.recvWindow, stream.recvTarget], [200_000, 200_000]);
     });
 
-    it('counts padding against both windows and returns its credit by itself', () => {
+    it('counts padding against both windows and returns its credit at once', () => {
       const raw = receiving(70_000);
       raw.send(request(1, 'more'));
       for (let i = 0; i < 600; i++)
@@ -324,8 +324,8 @@ for (const [how, split] of SPLITS) {
   });
 }
 
-describe('a window smaller than the RFC starts with', () => {
-  it('binds from the acknowledgement on: until then the client cannot know of it', () => {
+describe('an initial window smaller than that of the RFC', () => {
+  it('applies from the acknowledgement on, as the client cannot know of it before', () => {
     const raw = rawClient({ local: { initialWindow: 1000 }, credits: false });
     raw.side.state.settingsAcked = false;
     raw.send(request(1, 'more'), data(1, Buffer.alloc(16_000)));
@@ -335,8 +335,8 @@ describe('a window smaller than the RFC starts with', () => {
   });
 });
 
-describe('what the owner is told of its sending', () => {
-  it('adds up to what was written, whatever the windows', () => {
+describe('the octets reported to the owner by onSent', () => {
+  it('add up to what was written, whatever the windows', () => {
     const raw = answering(50_000, [[Setting.initialWindowSize, 7]]);
     raw.split = OCTETS;
     raw.send(request(1));

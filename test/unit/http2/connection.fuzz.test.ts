@@ -9,7 +9,7 @@ const SESSIONS = 800;
 const STEPS = 300;
 
 describe('the engine under a fuzzer', () => {
-  it(`holds in ${SESSIONS} sessions: nothing throws, memory is bounded, an error costs what the RFC says and no more`, () => {
+  it(`throws nothing in ${SESSIONS} sessions, bounds its memory, and answers an error as the RFC says`, () => {
     const figures = noFigures();
     for (let seed = 1; seed <= SESSIONS; seed++) new Session(seed, figures).run(STEPS);
     assert.ok(figures.framesIn > 50_000, `${figures.framesIn} frames`);

@@ -10,7 +10,7 @@ for (const [how, split] of SPLITS) {
   const newClient = (): Raw => new Raw(new Side('client'), split, true);
 
   describe(`the start of a connection, ${how}`, () => {
-    it('a server says SETTINGS and its window first, and acknowledges the client', () => {
+    it('begins with SETTINGS and the window of a server, which acknowledges those of the client', () => {
       const raw = newServer();
       assert.deepEqual(raw.said(), ['SETTINGS', `WINDOW_UPDATE 0 ${16 * 1024 * 1024 - 65_535}`]);
       raw.send(PREFACE, settings());
@@ -18,7 +18,7 @@ for (const [how, split] of SPLITS) {
       assert.equal(raw.side.settingsSeen, 1);
     });
 
-    it('a client says its preface, then SETTINGS', () => {
+    it('begins with the preface of a client, then SETTINGS', () => {
       const raw = newClient();
       const octets = raw.side.take();
       assert.ok(octets.subarray(0, PREFACE.length).equals(PREFACE));
@@ -53,7 +53,7 @@ for (const [how, split] of SPLITS) {
       }
     });
 
-    it('nothing is read after the connection is over, and nothing is said', () => {
+    it('reads and sends nothing after the connection is over', () => {
       const raw = newServer();
       raw.frames();
       raw.send(PREFACE, ping(), settings(), request(1));
@@ -65,7 +65,7 @@ for (const [how, split] of SPLITS) {
   });
 
   describe(`SETTINGS, ${how}`, () => {
-    it('are refused with values that RFC 9113 forbids, and taken at their edges', () => {
+    it('are refused with values that RFC 9113 forbids, and accepted at their bounds', () => {
       const cases: [number, number, string][] = [
         [Setting.enablePush, 2, 'PROTOCOL'],
         [Setting.initialWindowSize, 0x80000000, 'FLOW_CONTROL'],
@@ -100,7 +100,7 @@ for (const [how, split] of SPLITS) {
       }
     });
 
-    it('a client may offer push, a server may not', () => {
+    it('may offer push from a client, not from a server', () => {
       const offer = settings([[Setting.enablePush, 1]]);
       assert.deepEqual(rawClient({}, split).send(offer).said(), ['SETTINGS ack']);
       assert.deepEqual(rawServer({}, split).send(offer).said(), ['GOAWAY 0 PROTOCOL']);
@@ -118,7 +118,7 @@ for (const [how, split] of SPLITS) {
         assert.deepEqual(rawClient({}, split).send(octets).said(), [`GOAWAY 0 ${error}`]);
     });
 
-    it('a table made smaller and larger again in one frame is told by two updates (RFC 7541 section 4.2)', () => {
+    it('that make the table smaller and larger in one frame are followed by two updates (RFC 7541 section 4.2)', () => {
       const raw = rawClient({ onStream: (told, side) => side.respond(told, undefined, 'end') }, split);
       raw.send(
         settings([
@@ -135,7 +135,7 @@ for (const [how, split] of SPLITS) {
 }
 
 describe('a header table', () => {
-  it('offered smaller is kept to, offered larger is not taken up', () => {
+  it('that is offered smaller is respected, and one offered larger is not used', () => {
     for (const [size, update] of [
       [0, tableSizeUpdate(0)],
       [100, tableSizeUpdate(100)],
@@ -179,8 +179,8 @@ describe('PING', () => {
   });
 });
 
-describe('a server that never says SETTINGS', () => {
-  it('shows no sign of life; requests go out, and are lost with the connection', () => {
+describe('a server that never sends SETTINGS', () => {
+  it('causes no event; requests are sent, and lost with the connection', () => {
     const raw = new Raw(new Side('client'), WHOLE, true);
     const told = raw.side.open();
     const unsent = raw.side.open();
@@ -194,7 +194,7 @@ describe('a server that never says SETTINGS', () => {
     assert.deepEqual([told.ending, unsent.ending, late.ending], ['lost 2', 'lost 2', 'unprocessed 7']);
   });
 
-  it('may not answer before it does', () => {
+  it('cannot answer before it does', () => {
     const raw = new Raw(new Side('client'), WHOLE, true);
     const told = raw.side.open();
     raw.frames();
@@ -218,7 +218,7 @@ describe('padding and priority of HEADERS', () => {
       flags | 8,
     );
 
-  it('are taken off', () => {
+  it('are removed', () => {
     for (const octets of [
       headers(1, Buffer.concat([priority, block]), 0x25),
       padded(0, block, 5),
@@ -244,7 +244,7 @@ describe('padding and priority of HEADERS', () => {
 });
 
 describe('sending on a connection', () => {
-  it('of a stream that was reset before its turn leaves no trace on the wire', () => {
+  it('writes nothing of a stream that was reset before its turn', () => {
     const raw = rawServer();
     const gone = raw.side.open();
     const kept = raw.side.open();
@@ -254,7 +254,7 @@ describe('sending on a connection', () => {
     assert.deepEqual([gone.ending, gone.stream.id], ['', 0]);
   });
 
-  it('of data before headers waits for the headers', () => {
+  it('writes data after the headers when they are queued later', () => {
     const raw = rawServer();
     const told = raw.side.open(undefined, 'more');
     raw.side.reset(told);

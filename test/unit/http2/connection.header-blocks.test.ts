@@ -44,7 +44,7 @@ for (const [how, split] of SPLITS) {
       );
     });
 
-    it('may not be interrupted by anything', () => {
+    it('cannot be interrupted by any frame', () => {
       const first = headers(1, encode(REQUEST).subarray(0, 9), 0);
       for (const between of [
         ping(),
@@ -108,7 +108,7 @@ describe('long header lists', () => {
     assert.equal(raw.frames().length, 1);
   });
 
-  it('that are longer than we announced cost the stream, not the connection', () => {
+  it('that are longer than we announced reset the stream, not the connection', () => {
     const raw = rawClient({ local: { maxHeaderBytes: 1000, maxHeaderFields: 20 } });
     raw.send(request(1, 'end', [['x', 'y'.repeat(1000)]]), request(3));
     assert.deepEqual(raw.said(), ['RST_STREAM 1 CALM']);
@@ -119,7 +119,7 @@ describe('long header lists', () => {
     assert.equal(raw.side.told[0]!.ending, '');
   });
 
-  it('of an answer that are longer than we announced cost that call only', () => {
+  it('of a response that are longer than we announced reset that call only', () => {
     const raw = rawServer({ local: { maxHeaderBytes: 1000 } });
     const [first, second] = [raw.side.open(), raw.side.open()];
     raw.frames();
@@ -130,7 +130,7 @@ describe('long header lists', () => {
 });
 
 describe('the time a header block or a small frame may take', () => {
-  it('counts from its first octet, whatever trickles in', () => {
+  it('counts from its first octet, whatever follows', () => {
     const raw = rawClient();
     const { side } = raw;
     const at = (nowMs: number, octets: Buffer): void => {
@@ -157,7 +157,7 @@ describe('the time a header block or a small frame may take', () => {
     assert.equal(side.connection.unfinishedSinceMs, 9000);
   });
 
-  it('is not asked of payload, which may be as slow as its sender', () => {
+  it('does not count for payload, which may be as slow as its sender', () => {
     const raw = rawClient().send(request(1, 'more'));
     raw.send(data(1, Buffer.alloc(1000)).subarray(0, 500));
     assert.deepEqual([raw.side.connection.unfinishedSinceMs, raw.side.connection.isMidFrame], [0, true]);

@@ -28,10 +28,10 @@ const DEEDS: readonly [name: string, deed: (side: Side, told: Told) => void][] =
 ];
 const MOMENTS: readonly Moment[] = ['headers', 'data', 'trailers', 'ending', 'sent'];
 
-describe('an owner that acts in the middle of being told', () => {
+describe('an owner that acts within an event', () => {
   for (const [name, deed] of DEEDS) {
     for (const moment of MOMENTS) {
-      it(`${name} at ${moment}: everybody is told once, and nothing is said after the end`, () => {
+      it(`that calls ${name} at ${moment} leaves every owner one ending, and nothing is sent after the end`, () => {
         for (const role of ['client', 'server'] as const) {
           for (const at of [0, 1, 2]) scene(role, at, moment, deed);
         }
@@ -88,7 +88,7 @@ describe('an owner that acts in the middle of being told', () => {
 });
 
 describe('an owner that resets another stream', () => {
-  it('when GOAWAY gives up both: the other is not told', () => {
+  it('when GOAWAY ends both: the other owner gets no event', () => {
     const raw = rawServer();
     const told = [raw.side.open(), raw.side.open(), raw.side.open()];
     raw.frames();
@@ -101,7 +101,7 @@ describe('an owner that resets another stream', () => {
     assert.deepEqual(raw.said(), ['RST_STREAM 5 CANCEL']);
   });
 
-  it('when the connection is lost: the other is not told', () => {
+  it('when the connection is lost: the other owner gets no event', () => {
     const raw = rawServer({}, undefined, [[Setting.maxConcurrentStreams, 2]]);
     const told = [raw.side.open(), raw.side.open(), raw.side.open(), raw.side.open()];
     raw.frames();
@@ -117,7 +117,7 @@ describe('an owner that resets another stream', () => {
     assert.equal(raw.side.connection.openStreams, 0);
   });
 
-  it('when the connection fails: nothing is said but GOAWAY', () => {
+  it('when the connection fails: nothing is sent but GOAWAY', () => {
     const raw = rawClient();
     raw.send(request(1, 'more'), data(1, Buffer.alloc(16_000)), request(3, 'more'), request(5, 'more'));
     const [first, second, third] = raw.side.told as [Told, Told, Told];
@@ -132,7 +132,7 @@ describe('an owner that resets another stream', () => {
     assert.deepEqual([first.ending, second.ending, third.ending], ['lost 2', '', 'lost 2']);
   });
 
-  it('in the middle of its payload: what is left of the frame is dropped', () => {
+  it('in the middle of its payload: the rest of the frame is dropped', () => {
     const raw = rawClient();
     raw.send(request(1, 'more'), request(3, 'more'));
     const [first, second] = raw.side.told as [Told, Told];
@@ -148,9 +148,9 @@ describe('an owner that resets another stream', () => {
   });
 });
 
-describe('an owner that has had its answer', () => {
+describe('an owner that has its whole response', () => {
   for (const end of ['fail', 'abandon'] as const) {
-    it(`is not told that the connection is lost when it ends it itself: ${end}`, () => {
+    it(`gets no second ending when it ends the connection itself: ${end}`, () => {
       const raw = rawServer();
       const [told, other] = [raw.side.open(undefined, 'more'), raw.side.open()];
       raw.frames();
@@ -162,7 +162,7 @@ describe('an owner that has had its answer', () => {
     });
   }
 
-  it('and resets its stream, of which all has been said both ways, says nothing', () => {
+  it('and resets its stream, which both sides have ended, sends nothing', () => {
     const raw = rawServer();
     const told = raw.side.open();
     raw.frames();
@@ -173,7 +173,7 @@ describe('an owner that has had its answer', () => {
 });
 
 describe('an owner that resets its stream while it is written', () => {
-  it('is heard before another stream takes its place within the limit', () => {
+  it('has its reset written before another stream is opened within the limit', () => {
     const raw = rawServer({}, undefined, [[Setting.maxConcurrentStreams, 1]]);
     const [told, next] = [raw.side.open(undefined, 'more'), raw.side.open()];
     told.during = () => raw.side.reset(told);
@@ -189,7 +189,7 @@ describe('an owner that resets its stream while it is written', () => {
 });
 
 describe('a defect', () => {
-  it('of one owner at the end of a connection keeps nobody from being told', () => {
+  it('of one owner at the end of a connection does not keep others from their event', () => {
     const raw = rawClient();
     raw.send(request(1, 'more'), request(3, 'more'), request(5, 'more'));
     for (const told of raw.side.told.slice(0, 2)) {
@@ -220,7 +220,7 @@ describe('a defect', () => {
     assert.deepEqual([second.ending, raw.side.defects.length, raw.side.fatal.length], ['lost 2', 1, 1]);
   });
 
-  it('of the handler when there is room again does not keep streams open', () => {
+  it('of the handler in onRoom does not keep streams open', () => {
     const raw = rawClient();
     raw.send(request(1, 'more'), request(3, 'more'));
     raw.side.onRoomHook = () => {

@@ -40,7 +40,7 @@ for (const [how, split] of SPLITS) {
   };
 
   describe(`a stream at a server, ${how}`, () => {
-    it('takes headers, payload and trailers, and ends once', () => {
+    it('receives headers, payload and trailers, and ends once', () => {
       const raw = open();
       raw.send(
         request(1, 'more'),
@@ -197,7 +197,7 @@ for (const [how, split] of SPLITS) {
       );
     });
 
-    it('that we reset takes whatever was under way', () => {
+    it('that we reset ignores frames that were under way', () => {
       const raw = open().send(request(1, 'more'));
       raw.side.reset(raw.side.told[0]!);
       raw.send(data(1, BODY), windowUpdate(1, 0), trailers(1), rstStream(1), priority(1, 1), request(3));
@@ -206,7 +206,7 @@ for (const [how, split] of SPLITS) {
       assert.deepEqual([raw.side.told[0]!.bytes, raw.side.told[0]!.ending], [0, '']);
     });
 
-    it('that was skipped is closed, and may not be used', () => {
+    it('that was skipped is closed, and cannot be used', () => {
       run(
         [
           { what: 'HEADERS', frames: [request(3)], says: ['GOAWAY 5 PROTOCOL'] },
@@ -302,7 +302,7 @@ for (const [how, split] of SPLITS) {
       });
     }
 
-    it('is refused when its body is longer or shorter than it said', () => {
+    it('is refused when its body is longer or shorter than its content-length', () => {
       const said: [string, Buffer[]][] = [
         ['longer', [data(1, BODY)]],
         ['longer in pieces', [data(1, BODY.subarray(0, 4)), data(1, BODY.subarray(0, 1))]],
@@ -349,7 +349,7 @@ describe('HEADERS that depend on themselves', () => {
     assert.deepEqual(rawClient().send(self(2, 5)).said(), ['GOAWAY 0 PROTOCOL']);
   });
 
-  it('as trailers reset the stream, and its owner is told', () => {
+  it('as trailers reset the stream, and its owner gets the ending', () => {
     const raw = rawClient().send(request(1, 'more'), self(1, 5));
     assert.deepEqual(raw.said(), ['RST_STREAM 1 PROTOCOL']);
     assert.equal(raw.side.told[0]!.ending, 'violation 1');
@@ -363,7 +363,7 @@ for (const [how, split] of SPLITS) {
       Buffer.from(Array.from({ length: size }, (_, at) => (i * 37 + at * 11) & 255)),
     );
 
-    it('arrive whole and in order, and what follows them too', () => {
+    it('arrive whole and in order, and so do the frames after them', () => {
       const raw = rawClient({}, split);
       raw.send(request(1, 'more'), request(3, 'more'));
       const frames = pieces.map((piece) => data(1, piece));
@@ -381,7 +381,7 @@ for (const [how, split] of SPLITS) {
       assert.deepEqual([second!.body.toString(), first!.ends, second!.ends], ['hellohello', 1, 1]);
     });
 
-    it('beyond the window cost the stream, and what was within it has arrived', () => {
+    it('beyond the window reset the stream, after those within it have arrived', () => {
       const raw = rawClient({ local: { initialWindow: 65_535 }, credits: false }, split);
       raw.send(
         request(1, 'more'),
@@ -392,7 +392,7 @@ for (const [how, split] of SPLITS) {
       assert.deepEqual([raw.side.told[0]!.bytes, raw.side.told.length], [65_000, 2]);
     });
 
-    it('longer than was said cost the stream', () => {
+    it('beyond the content-length reset the stream', () => {
       const raw = rawClient({}, split);
       raw.send(
         request(1, 'more', [['content-length', '7']]),
@@ -427,7 +427,7 @@ describe('how a closed stream is remembered', () => {
     assert.deepEqual(raw.said(), ['HEADERS 2051 200 end']);
   });
 
-  it('ids long forgotten are taken for reset by us, the lenient reading', () => {
+  it('ids no longer remembered count as reset by us, the lenient reading', () => {
     const raw = rawClient(answerAtOnce);
     for (let id = 1; id <= 4097; id += 2) raw.send(request(id)).frames();
     assert.deepEqual(raw.send(data(1, BODY), trailers(3)).said(), []);
@@ -436,7 +436,7 @@ describe('how a closed stream is remembered', () => {
 });
 
 describe('a connection without an owner for a stream yet', () => {
-  it('survives a handler that throws: the defect ends this connection and is told once', () => {
+  it('survives a handler that throws: the defect ends this connection and is reported once', () => {
     const raw = rawClient({
       onStream: () => {
         throw new Error('a defect');

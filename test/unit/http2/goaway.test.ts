@@ -7,7 +7,7 @@ import { encode, literal } from '../../kit/http2/hpack-lite.js';
 const BODY = Buffer.from('hello');
 
 describe('a server that drains', () => {
-  it('announces the end, still takes what the client opens meanwhile, then refuses what is above the last one', () => {
+  it('announces the end, still accepts streams opened meanwhile, then refuses streams above the last id', () => {
     const raw = rawClient();
     raw.send(request(1, 'more'));
     raw.side.connection.announceGoaway();
@@ -34,7 +34,7 @@ describe('a server that drains', () => {
     assert.deepEqual(raw.side.told[0]!.trailerPairs, [['x-refused', 'yes']]);
   });
 
-  it('never raises the last id it said, whatever follows', () => {
+  it('never raises the last id it sent, whatever follows', () => {
     const raw = rawClient();
     raw.send(request(1, 'more'));
     raw.side.connection.finalGoaway();
@@ -50,7 +50,7 @@ describe('a server that drains', () => {
     ]);
   });
 
-  it('says nothing more once the connection has failed', () => {
+  it('sends nothing more once the connection has failed', () => {
     const raw = rawClient();
     raw.side.connection.fail(2, 'over');
     raw.side.connection.fail(1, 'again');
@@ -61,7 +61,7 @@ describe('a server that drains', () => {
     assert.deepEqual(raw.side.fatal, [{ code: 2, message: 'over' }]);
   });
 
-  it('says why, in at most 120 octets', () => {
+  it('gives the reason in at most 120 octets', () => {
     const raw = rawClient();
     raw.side.connection.fail(1, 'w'.repeat(500));
     const [frame] = raw.frames();
@@ -69,8 +69,8 @@ describe('a server that drains', () => {
   });
 });
 
-describe('a client that is told GOAWAY', () => {
-  it('goes on with streams up to the last id, gives up those above and those not sent', () => {
+describe('a client that receives GOAWAY', () => {
+  it('continues streams up to the last id, and ends those above and those not sent as unprocessed', () => {
     const raw = rawServer();
     const told = [raw.side.open(), raw.side.open(), raw.side.open(undefined, 'more')];
     raw.frames();
@@ -92,7 +92,7 @@ describe('a client that is told GOAWAY', () => {
     assert.equal(raw.side.connection.openStreams, 0);
   });
 
-  it('twice, the second with a lower id: the streams between were never processed', () => {
+  it('twice, the second with a lower id, ends the streams between as unprocessed', () => {
     const raw = rawServer();
     const told = [raw.side.open(), raw.side.open(), raw.side.open()];
     raw.frames();
@@ -110,7 +110,7 @@ describe('a client that is told GOAWAY', () => {
     );
   });
 
-  it('with last id 0 and an error gives up everything as never processed', () => {
+  it('with last id 0 and an error ends every stream as unprocessed', () => {
     const raw = rawServer();
     const told = [raw.side.open(), raw.side.open()];
     raw.frames();
@@ -119,7 +119,7 @@ describe('a client that is told GOAWAY', () => {
     assert.deepEqual(raw.side.goaways, [{ code: 11, debug: 'too_many_pings' }]);
   });
 
-  it('with an error lets the streams below it finish, for they may', () => {
+  it('with an error lets the streams up to the last id finish', () => {
     const raw = rawServer();
     const told = raw.side.open();
     raw.frames();
@@ -127,7 +127,7 @@ describe('a client that is told GOAWAY', () => {
     assert.deepEqual([told.ends, told.ending], [1, '']);
   });
 
-  it('keeps answering PING, and sending what it had begun', () => {
+  it('keeps answering PING, and sending what has begun', () => {
     const raw = rawServer();
     const told = raw.side.open(undefined, 'more');
     raw.frames();
@@ -142,8 +142,8 @@ describe('a client that is told GOAWAY', () => {
   });
 });
 
-describe('a server that is told GOAWAY', () => {
-  it('goes on with every stream', () => {
+describe('a server that receives GOAWAY', () => {
+  it('continues every stream', () => {
     const raw = rawClient();
     raw.send(request(1), goaway(0), request(3));
     for (const told of raw.side.told) raw.side.respond(told, undefined, 'end');
@@ -152,8 +152,8 @@ describe('a server that is told GOAWAY', () => {
   });
 });
 
-describe('two-phase GOAWAY between two of us', () => {
-  it('loses no call, wherever in the exchange it happens', () => {
+describe('two-phase GOAWAY between two engines', () => {
+  it('loses no call, at whatever point of the exchange', () => {
     for (let when = 0; when < 40; when++) {
       const { client, server } = pair(
         {},

@@ -140,9 +140,9 @@ const COUNTED: readonly Counted[] = [
   },
 ];
 
-describe('what a peer may do at once', () => {
+describe('a rate limit', () => {
   for (const { name, what, raw: make, once, before = 0 } of COUNTED) {
-    it(`${what}: as often as the bucket "${name}" holds, and not once more`, () => {
+    it(`admits ${what} as often as the bucket "${name}" holds, and not once more`, () => {
       const raw = make();
       const { burst } = BUCKETS[name];
       let quiet = 0;
@@ -163,7 +163,7 @@ describe('what a peer may do at once', () => {
     });
   }
 
-  it('a client that cancels 1,000 calls a second for twenty seconds keeps its connection', () => {
+  it('keeps the connection of a client that cancels 1,000 calls a second for twenty seconds', () => {
     const raw = rawClient();
     for (let ms = 0; ms < 20_000; ms++) {
       raw.side.nowMs = 1000 + ms;
@@ -195,13 +195,13 @@ describe('PINGs of a peer', () => {
     raw.side.take();
   };
 
-  it('are forgiven one for each frame of a call that we wrote: a client that pings once for each answer goes on for ever', () => {
+  it('are forgiven one for each frame of a call that we wrote, so that a client may ping once for each response', () => {
     const raw = rawClient();
     for (let i = 0; i < PAST; i++) callAndPing(raw, i);
     assert.deepEqual([raw.side.fatal, raw.side.limits], [[], []]);
   });
 
-  it('are forgiven on the side of the client as well: a server that pings once for each request goes on for ever', () => {
+  it('are forgiven by a client as well, so that a server may ping once for each request', () => {
     const raw = rawServer();
     for (let i = 0; i < PAST; i++) {
       raw.side.send(raw.side.open(REQUEST, 'more'), Buffer.alloc(16), 'end');
@@ -212,7 +212,7 @@ describe('PINGs of a peer', () => {
     assert.deepEqual([raw.side.fatal, raw.side.limits], [[], []]);
   });
 
-  it('are not forgiven ahead: after any number of calls, as many at once as ever, and not one more', () => {
+  it('are not forgiven in advance: after any number of calls the burst is the same', () => {
     const raw = rawClient();
     for (let i = 0; i < 1000; i++) {
       raw.send(request(odd(i)));
@@ -263,7 +263,7 @@ describe('PINGs of a peer', () => {
     assert.deepEqual(raw.side.limits, ['window-updates']);
   });
 
-  it('more of them than one for each frame we wrote are cut', () => {
+  it('end the connection when there are more of them than frames we wrote', () => {
     const raw = rawClient();
     let calls = 0;
     for (; calls < PAST && raw.side.fatal.length === 0; calls++) {
@@ -286,7 +286,7 @@ describe('resets that a client sends', () => {
     }
   };
 
-  it('wear its connection out, long before a server ends it', () => {
+  it('exhaust its connection, long before a server ends it', () => {
     const raw = rawServer();
     cancel(raw, RESETS_SENT.burst);
     assert.equal(raw.side.connection.isExhausted, false);
@@ -295,7 +295,7 @@ describe('resets that a client sends', () => {
     assert.ok(2 * RESETS_SENT.burst <= 1000 && RESETS_SENT.perSecond < 33, 'what nghttp2 bears');
   });
 
-  it('do not when they are few a second, or when the call was never written', () => {
+  it('do not exhaust it when they are few a second, or when the call was never written', () => {
     const raw = rawServer();
     for (let second = 1; second < 300; second++) {
       raw.side.nowMs = 1000 * second;
@@ -310,14 +310,14 @@ describe('resets that a client sends', () => {
 describe('a bucket', () => {
   const bucket: Bucket = { burst: 10, perSecond: 5 };
 
-  it('lets its rate through for ever, and no more', () => {
+  it('admits its rate in the long run, and no more', () => {
     const meter = new Meter(bucket);
     let taken = 0;
     for (let ms = 0; ms < 100_000; ms += 10) if (meter.take(ms)) taken++;
     assert.ok(taken >= 500 && taken <= 511, String(taken));
   });
 
-  it('never lets through more than its burst twice over beyond its rate, whatever the times', () => {
+  it('never admits more than twice its burst beyond its rate, whatever the times', () => {
     for (const gap of [0, 1, 50, 199, 200, 201, 1000, 10_000]) {
       const meter = new Meter(bucket);
       let taken = 0;
@@ -331,7 +331,7 @@ describe('a bucket', () => {
     }
   });
 
-  it('that is full leaks, and takes one more for each that leaked', () => {
+  it('that is full leaks, and admits one more for each that leaked', () => {
     const meter = new Meter(bucket);
     for (let i = 0; i < 10; i++) assert.equal(meter.take(1000), true);
     assert.equal(meter.take(1000), false);
@@ -342,7 +342,7 @@ describe('a bucket', () => {
     assert.equal(meter.take(1600), false);
   });
 
-  it('grows and shrinks with its rate, and the others stay', () => {
+  it('changes with its rate, and the others stay', () => {
     const buckets = bucketsOf({ pings: 20, 'rapid-resets': 4000 });
     assert.deepEqual(buckets.pings, { burst: 100, perSecond: 20 });
     assert.deepEqual(buckets['rapid-resets'], { burst: 10_000, perSecond: 4000 });
@@ -354,7 +354,7 @@ describe('a bucket', () => {
     assert.deepEqual(raw.side.limits, ['pings']);
   });
 
-  it('every one has a counter', () => {
+  it('has a name in the list of limits', () => {
     for (const name of Object.keys(BUCKETS)) assert.ok((LIMIT_NAMES as readonly string[]).includes(name));
     assert.equal(new Set(LIMIT_NAMES).size, LIMIT_NAMES.length);
   });
@@ -367,7 +367,7 @@ describe('a header block', () => {
     return [headers(1, whole, 1), ...middle, continuation(1, literal('b', ''), 4)];
   };
 
-  it(`may come in ${BLOCK_FRAMES} frames, not in more`, () => {
+  it(`may come in ${BLOCK_FRAMES} frames and no more`, () => {
     assert.deepEqual(
       rawClient()
         .send(...block(BLOCK_FRAMES))
@@ -378,7 +378,7 @@ describe('a header block', () => {
     assert.deepEqual([raw.said(), raw.side.limits], [['GOAWAY 0 CALM'], ['header-block-frames']]);
   });
 
-  it('may be 64 KiB long, not longer, whatever it holds', () => {
+  it('may be 64 KiB long and no longer, whatever it holds', () => {
     const parts = (bytes: number): Buffer[] => {
       const value = bytes - encode(REQUEST).length - 8;
       const whole = Buffer.concat([
@@ -409,7 +409,7 @@ describe('a header block', () => {
 });
 
 describe('the limit on streams a client may open', () => {
-  it('is exact; one more is refused, counted, and does no harm', () => {
+  it('is exact: one more is refused, counted, and harms no other', () => {
     const raw = rawClient({ local: { maxConcurrentStreams: 3 } });
     raw.send(request(1, 'more'), request(3), request(5, 'more'));
     assert.deepEqual(raw.said(), []);
@@ -422,7 +422,7 @@ describe('the limit on streams a client may open', () => {
     assert.equal(raw.side.told.at(-1)!.stream.id, 11);
   });
 
-  it('counts a stream that a client has reset as closed, and one we answered early too', () => {
+  it('counts a stream that the client has reset, and one we answered early, as closed', () => {
     const raw = rawClient({
       local: { maxConcurrentStreams: 1 },
       onStream: (told, side) => side.respond(told, undefined, 'end'),
@@ -445,7 +445,7 @@ describe('control octets that are not read', () => {
     }
   };
 
-  it(`may be ${UNREAD_CONTROL_BYTES}, not more`, () => {
+  it(`may be ${UNREAD_CONTROL_BYTES} and no more`, () => {
     const raw = rawClient();
     settle(raw, UNREAD_CONTROL_BYTES);
     assert.deepEqual(raw.side.fatal, []);
@@ -454,7 +454,7 @@ describe('control octets that are not read', () => {
     assert.deepEqual([raw.said().at(-1), raw.side.limits], ['GOAWAY 0 CALM', ['unread-output']]);
   });
 
-  it('are let go when they are read', () => {
+  it('are freed when they are read', () => {
     const raw = rawClient();
     for (let i = 0; i < 5; i++) {
       settle(raw, UNREAD_CONTROL_BYTES);
@@ -465,10 +465,10 @@ describe('control octets that are not read', () => {
   });
 });
 
-describe('informational answers', () => {
+describe('interim responses', () => {
   const early = headers(1, encode([[':status', '103']]), 4);
 
-  it(`may be ${INFORMATIONAL} to one request, not more`, () => {
+  it(`may be ${INFORMATIONAL} to one request and no more`, () => {
     const raw = withCall().send(...Array.from({ length: INFORMATIONAL }, () => early), response(1, 'end'));
     assert.deepEqual([raw.said(), raw.side.told[0]!.ends], [[], 1]);
     const over = withCall().send(...Array.from({ length: INFORMATIONAL + 1 }, () => early));

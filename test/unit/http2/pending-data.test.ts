@@ -66,7 +66,7 @@ describe('payload that waits for its stream window', () => {
     });
   }
 
-  it('in a small slice of a large read lets go of the read; most of a read is kept as it is', () => {
+  it('in a small slice of a large read frees the read; most of a read stays where it is', () => {
     const { raw, told } = windowless();
     trickle(raw, told, 5000, 1);
     assert.equal(held(told.stream).bytes, 5000);
@@ -74,7 +74,7 @@ describe('payload that waits for its stream window', () => {
     assert.equal(held(told.stream).bytes, 5000 + READ);
   });
 
-  it('in a lone small piece costs little', () => {
+  it('in a single small piece costs little', () => {
     const { raw, told } = windowless();
     trickle(raw, told, 105, 1);
     assert.deepEqual(held(told.stream), { bytes: 512, pieces: 1 });
@@ -104,7 +104,7 @@ describe('payload that waits for its stream window', () => {
 });
 
 describe('payload that waits for something else', () => {
-  it('the connection window: the same', () => {
+  it('the connection window, costs at most twice its size', () => {
     const raw = rawClient();
     raw.send(settings([[Setting.initialWindowSize, 1 << 20]]), request(1));
     const told = raw.side.told[0]!;
@@ -116,7 +116,7 @@ describe('payload that waits for something else', () => {
     assert.ok(drain(raw).equals(all));
   });
 
-  it('the limit on streams: the same', () => {
+  it('the limit on streams, costs at most twice its size', () => {
     const raw = rawServer({}, undefined, [[Setting.maxConcurrentStreams, 1]]);
     raw.side.open();
     const told = raw.side.open(undefined, 'more');
@@ -132,7 +132,7 @@ describe('payload that waits for something else', () => {
     assert.ok(Buffer.concat(payload).equals(Buffer.concat([early, late])));
   });
 
-  it('the socket: the same, once the link says that it is blocked', () => {
+  it('the socket, costs at most twice its size once the session reports that it is blocked', () => {
     const raw = rawClient();
     raw.send(request(1));
     const told = raw.side.told[0]!;
@@ -144,7 +144,7 @@ describe('payload that waits for something else', () => {
 });
 
 describe('payload of any sizes', () => {
-  it('comes out in order whatever the windows do meanwhile', () => {
+  it('is written in order whatever the windows do meanwhile', () => {
     for (let seed = 1; seed <= 40; seed++) {
       const random = seeded(seed);
       const pick = (most: number): number => Math.floor(random() * most);

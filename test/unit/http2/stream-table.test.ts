@@ -11,8 +11,8 @@ function stream(id: number): Stream {
   return made;
 }
 
-describe('the table of streams', () => {
-  it('finds what a plain map finds, whatever collides', () => {
+describe('StreamTable', () => {
+  it('finds what a plain map finds, whatever ids collide', () => {
     for (let seed = 1; seed <= 30; seed++) {
       const random = seeded(seed);
       const table = new StreamTable();
@@ -48,7 +48,7 @@ describe('the table of streams', () => {
     }
   });
 
-  it('does not let go of a stream for another with its place', () => {
+  it('does not remove a stream for another in its slot', () => {
     const table = new StreamTable();
     const [old, fresh] = [stream(1), stream(129)];
     table.add(old);

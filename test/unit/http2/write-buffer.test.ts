@@ -4,8 +4,8 @@ import { ControlQueue, Output } from '../../../sidecar/http2/write-buffer.js';
 import { FrameReader, frame } from '../../kit/http2/h2-frames.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
-describe('the output', () => {
-  it('holds what was put into it, in order, and nothing that is still referenced is written over', () => {
+describe('Output', () => {
+  it('holds what was written, in order, and overwrites nothing that is still referenced', () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = seeded(seed);
       const pick = (most: number): number => Math.floor(random() * most);
@@ -55,8 +55,8 @@ describe('the output', () => {
   });
 });
 
-describe('the queue of control frames', () => {
-  it('gives them back in order, and is small again when it has been large', () => {
+describe('ControlQueue', () => {
+  it('drains frames in order, and is small again after it was large', () => {
     const queue = new ControlQueue();
     const reader = new FrameReader();
     const out = new Output();

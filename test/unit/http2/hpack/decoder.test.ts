@@ -94,7 +94,7 @@ describe('a block that breaks RFC 7541', () => {
     refuses(update(65), newDecoder({ maxTableBytes: 64 }));
   });
 
-  it('is refused for a table size update behind a field', () => {
+  it('is refused for a table size update after a field', () => {
     refuses(Buffer.concat([hex('82'), update(0)]));
     refuses(Buffer.concat([ADD_A, update(100)]));
     refuses(Buffer.concat([update(100), hex('82'), update(0)]));
@@ -105,7 +105,7 @@ describe('a block that breaks RFC 7541', () => {
     refuses(Buffer.concat([update(0), update(0), update(4096)]));
   });
 
-  it('is refused when it begins without the update that our lowered setting asks for', () => {
+  it('is refused when it begins without the update that our lowered setting requires', () => {
     const decoder = newDecoder();
     decode(decoder, ADD_A);
     decoder.setMaxTableBytes(0);
@@ -145,7 +145,7 @@ describe('the dynamic table of a decoder', () => {
     assert.equal(decoder.table.bytes, 0);
   });
 
-  it('may evict the very entry whose name the new one takes', () => {
+  it('may evict the entry whose name the new one uses', () => {
     const decoder = newDecoder({ maxTableBytes: 40 });
     decode(decoder, ADD_A);
     assert.deepEqual(pairsOf(decode(decoder, literal({ first: 0x40, name: 62, value: '9' }))), [
@@ -167,7 +167,7 @@ describe('the dynamic table of a decoder', () => {
 });
 
 describe('the limits of a list', () => {
-  it('count fields and octets as RFC 9113 10.5.1 does, also of what repeats', () => {
+  it('count fields and octets as RFC 9113 section 10.5.1 does, also of repeated fields', () => {
     const block = Buffer.concat([hex('8286'), ADD_A]);
     const bytes = 7 + 3 + 32 + (7 + 4 + 32) + (3 + 1 + 32);
     assert.equal(decode(newDecoder(), block).bytes, bytes);
@@ -193,7 +193,7 @@ describe('the limits of a list', () => {
     ]);
   });
 
-  it('hold a bomb of references to one large entry down to what they allow', () => {
+  it('bound a bomb of references to one large entry', () => {
     const decoder = newDecoder({ maxListBytes: 16_384, maxFields: 100 });
     decode(decoder, literal({ first: 0x40, name: 'x-bomb', value: 'b'.repeat(3900) }));
     const block = decode(decoder, Buffer.alloc(16_000, 0xbe));

@@ -34,7 +34,7 @@ describe('a stable list', () => {
     assert.deepEqual(StableList.root().toFields(), []);
   });
 
-  it('has empty slots for those who memoise on it', () => {
+  it('has empty slots for memos', () => {
     const list = listOf([C, makeField('x-unique', 'slots')]);
     assert.equal(list.view, null);
     assert.equal(list.slot, null);
@@ -42,7 +42,7 @@ describe('a stable list', () => {
 });
 
 describe('the trie of lists', () => {
-  it('begins anew when it is full, and old lists go on working without keeping it alive', () => {
+  it('begins anew when it is full, and old lists keep working without keeping it alive', () => {
     const old = listOf([A, B]);
     const oldRoot = old.parent!.parent!;
     const before = StableList.root();
@@ -59,7 +59,7 @@ describe('the trie of lists', () => {
     assert.equal(listOf([A, B]), again);
   });
 
-  it('lets go of the lists of before', async () => {
+  it('frees earlier lists', async () => {
     const registry: WeakRef<StableList>[] = [];
     (() => {
       for (let at = 0; at < 50; at++) registry.push(new WeakRef(listOf([A, makeField('x-weak', `${at}`)])));
@@ -73,7 +73,7 @@ describe('the trie of lists', () => {
 });
 
 describe('hostile input', () => {
-  it('leaves the caches, the trie and the tables within their bounds', async () => {
+  it('keeps the caches, the trie and the tables within their bounds', async () => {
     const decoder = newDecoder({ maxListBytes: 16_384, maxFields: 100 });
     const encoder = new Encoder();
     const out = Buffer.alloc(65_536);
@@ -116,7 +116,7 @@ describe('hostile input', () => {
     assert.ok(encoder.usage.tableBytes <= 4096);
   }).timeout(20_000);
 
-  it('does not push fields that repeat out of the cache', () => {
+  it('does not evict fields that repeat from the cache', () => {
     // A cache of its own, of the size of the process’s: what other tests left in that one would have its say.
     const cache = new OctetCache<{ path: string }>({ sets: 1024, maxOctets: 64 });
     const ask = (path: string) => {
@@ -137,7 +137,7 @@ describe('hostile input', () => {
     assert.equal(kept, steady.length);
   });
 
-  it('does not push them out of a cache that was full before they came', () => {
+  it('does not evict them from a cache that was full before they came', () => {
     const cache = new OctetCache<string>({ sets: 1024, maxOctets: 64 });
     const ask = (path: string) => {
       const octets = Buffer.from(path);
@@ -155,7 +155,7 @@ describe('hostile input', () => {
     assert.ok(kept >= 38, `${kept} of 40 kept`);
   });
 
-  it('never gets a secret into the cache', () => {
+  it('never puts a secret into the cache', () => {
     const decoder = newDecoder();
     const before = fieldCache.size;
     for (const name of ['authorization', 'cookie', 'set-cookie', 'proxy-authorization', 'x-other']) {

@@ -33,7 +33,7 @@ const PATH = makeField(':path', '/package.Service/Method');
 const TE = makeField('te', 'trailers');
 const REQUEST = listOf([POST, PATH, TE]);
 
-describe('an encoder that sends the same list again', () => {
+describe('an encoder with the same list again', () => {
   it('writes indexes only, from the second time, and the same octets from then on', () => {
     const wire = new Wire();
     assert.deepEqual(wire.send(REQUEST), lines(REQUEST.toFields()));
@@ -45,7 +45,7 @@ describe('an encoder that sends the same list again', () => {
     assert.equal(wire.encoder.usage.memos, 1);
   });
 
-  it('is not misled by what was inserted since', () => {
+  it('is not misled by later insertions', () => {
     const wire = new Wire();
     for (let round = 0; round < 3; round++) wire.send(REQUEST);
     const other = listOf([POST, makeField('x-tenant', 'a')]);
@@ -56,7 +56,7 @@ describe('an encoder that sends the same list again', () => {
     assert.equal(wire.octets.toString('hex'), '83c0bf');
   });
 
-  it('is not misled by names inserted for the sake of extras', () => {
+  it('is not misled by names inserted for extras', () => {
     const wire = new Wire();
     for (let round = 0; round < 3; round++) wire.send(REQUEST);
     for (const timeout of ['1S', '2S', '3S']) {
@@ -66,7 +66,7 @@ describe('an encoder that sends the same list again', () => {
     assert.equal(wire.octets.toString('hex'), '83c0bf0f2f023353');
   });
 
-  it('does not keep what a field seen only once was written as', () => {
+  it('does not keep the encoding of a field seen only once', () => {
     const wire = new Wire();
     const decoder = newDecoder();
     const octets = literal({ first: 0x00, name: 4, value: '/seen.Once/Method' });
@@ -79,7 +79,7 @@ describe('an encoder that sends the same list again', () => {
     assert.equal(wire.octets.toString('hex'), 'be');
   });
 
-  it('writes a large number of lists in turn, each as it is', () => {
+  it('writes a large number of lists in turn, each correctly', () => {
     const wire = new Wire();
     const lists = Array.from({ length: 500 }, (_, at) =>
       listOf([POST, makeField('x-shard', `number ${at}`)]),
@@ -93,7 +93,7 @@ describe('an encoder that sends the same list again', () => {
 describe('an encoder whose table is full', () => {
   const lists = Array.from({ length: 200 }, (_, at) => listOf([makeField('x-shard', `number ${at}`)]));
 
-  it('evicts nothing that it still counts on, and begins anew after enough misses', () => {
+  it('evicts no entry that it still uses, and restarts after enough misses', () => {
     const wire = new Wire();
     for (const list of lists) wire.send(list);
     const full = wire.encoder.usage;
@@ -124,7 +124,7 @@ describe('an encoder whose table is full', () => {
 });
 
 describe('an encoder whose peer changes the size of the table', () => {
-  it('says nothing while the size it uses stays the same', () => {
+  it('announces nothing while the size it uses stays the same', () => {
     const wire = new Wire();
     wire.setTable(65_536);
     wire.setTable(4096);
@@ -132,7 +132,7 @@ describe('an encoder whose peer changes the size of the table', () => {
     assert.deepEqual(wire.model.updates, []);
   });
 
-  it('tells a smaller size, and uses no more', () => {
+  it('announces a smaller size, and uses no more', () => {
     const wire = new Wire();
     for (let round = 0; round < 3; round++) wire.send(REQUEST);
     wire.setTable(60);
@@ -143,7 +143,7 @@ describe('an encoder whose peer changes the size of the table', () => {
     assert.deepEqual(wire.model.updates, []);
   });
 
-  it('tells the smallest and the last of several', () => {
+  it('announces the smallest and the last of several', () => {
     const wire = new Wire();
     for (const bytes of [1000, 0, 200, 3000]) wire.setTable(bytes);
     wire.send(REQUEST);
@@ -152,7 +152,7 @@ describe('an encoder whose peer changes the size of the table', () => {
     assert.equal(wire.octets.length, 3);
   });
 
-  it('tells a larger size before it uses it', () => {
+  it('announces a larger size before it uses it', () => {
     const wire = new Wire();
     wire.setTable(0);
     wire.send(REQUEST);
@@ -163,7 +163,7 @@ describe('an encoder whose peer changes the size of the table', () => {
     assert.equal(wire.octets.length, 3);
   });
 
-  it('works with a table of nothing', () => {
+  it('works with a table of size 0', () => {
     const wire = new Wire();
     wire.setTable(0);
     const extras = [makeField('grpc-timeout', '1S')];
@@ -192,14 +192,14 @@ describe('the extras of a block', () => {
     assert.equal(wire.model.table.entries.length, 0);
   });
 
-  it('put pseudo-headers in front of everything regular', () => {
+  it('have pseudo-headers before every regular field', () => {
     const wire = new Wire();
     const long = makeField(':path', `/${'p'.repeat(300)}`);
     const trace = makeField('traceparent', '00-1');
     assert.deepEqual(wire.send(listOf([POST, TE]), [long, trace]), lines([long, POST, TE, trace]));
   });
 
-  it('pass on the octets of a value as they came, unless they are longer than it', () => {
+  it('pass on the encoded octets of a value, unless they are longer than the value', () => {
     const wire = new Wire();
     const decoder = newDecoder();
     for (const huffman of [true, false]) {
@@ -246,7 +246,7 @@ describe('the extras of a block', () => {
 });
 
 describe('an empty block', () => {
-  it('is no octets, or the update that is owed', () => {
+  it('is no octets, or the update that is due', () => {
     const wire = new Wire();
     assert.deepEqual(wire.send(EMPTY), []);
     assert.equal(wire.octets.length, 0);

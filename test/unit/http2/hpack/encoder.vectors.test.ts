@@ -135,7 +135,7 @@ describe('RFC 7541 appendix C', () => {
     assert.equal(decoder.table.count, 0);
   });
 
-  it('C.2.3: a never-indexed literal does not, and says so', () => {
+  it('C.2.3: a never-indexed literal does not, and is marked', () => {
     const decoder = newDecoder();
     const block = decode(decoder, hex('1008 7061 7373 776f 7264 0673 6563 7265 74'));
     assert.deepEqual(pairsOf(block), [['password', 'secret']]);
@@ -163,7 +163,7 @@ describe('RFC 7541 appendix C', () => {
     });
   }
 
-  it('C.4: the encoder writes these very octets', () => {
+  it('C.4: the encoder writes exactly these octets', () => {
     const encoder = new Encoder();
     const out = Buffer.alloc(1024);
     const fields = new Map(

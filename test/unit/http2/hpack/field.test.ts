@@ -23,8 +23,8 @@ function assertFault(name: string, value: string, fault: number): void {
   }
 }
 
-describe('the faults of a field', () => {
-  it('are none for good ones', () => {
+describe('the errors of a field', () => {
+  it('are none for valid ones', () => {
     for (const [name, value] of [
       ['x-plain', ''],
       ['x-plain', 'a b\tc'],
@@ -37,7 +37,7 @@ describe('the faults of a field', () => {
       assertFault(name, value, FieldError.ok);
   });
 
-  it('name every octet that no header name may hold', () => {
+  it('name every octet that is invalid in a header name', () => {
     const allowed = new Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz");
     for (let octet = 0; octet < 256; octet++) {
       const char = String.fromCharCode(octet);
@@ -70,14 +70,14 @@ describe('the faults of a field', () => {
       assertFault('te', value, FieldError.te);
   });
 
-  it('name pseudo-headers that nobody defined', () => {
+  it('name undefined pseudo-headers', () => {
     for (const name of [':', ':protocol', ':Path', ':path ', '::path'])
       assertFault(name, 'x', FieldError.pseudo);
   });
 });
 
-describe('making a field', () => {
-  it('refuses what is not octets', () => {
+describe('makeField', () => {
+  it('refuses text that is not octets', () => {
     assert.throws(() => makeField('x-plain', '\u0100'), RangeError);
     assert.throws(() => makeField('x-\u20ac', 'a'), RangeError);
   });
@@ -111,7 +111,7 @@ describe('tokens', () => {
 });
 
 describe('the static table', () => {
-  it('has the entries of appendix A at their places', () => {
+  it('has the entries of appendix A at their indexes', () => {
     assert.equal(STATIC_FIELDS.length, 62);
     for (const [index, name, value] of [
       [1, ':authority', ''],

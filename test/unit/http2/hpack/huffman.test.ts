@@ -56,7 +56,7 @@ describe('the Huffman code', () => {
     }
   });
 
-  it('brings back each of the 256 octets, alone and between others', () => {
+  it('restores each of the 256 octets, alone and between others', () => {
     for (let symbol = 0; symbol < 256; symbol++) {
       const char = String.fromCharCode(symbol);
       for (const text of [char, `a${char}`, `${char}~`, `<${char}\0${char}0`]) {
@@ -66,7 +66,7 @@ describe('the Huffman code', () => {
     }
   });
 
-  it('brings back any string', () => {
+  it('restores any string', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (octets) => {
         const text = Buffer.from(octets).toString('latin1');
@@ -85,7 +85,7 @@ describe('the Huffman code', () => {
     }
   });
 
-  it('refuses EOS, wherever it stands', () => {
+  it('refuses EOS at any position', () => {
     assert.equal(decoded(hex('ffff ffff')), null);
     assert.equal(decoded(hex('07ff fffff f')), null);
     assert.equal(decoded(Buffer.concat([hex('ffff fffc'), coded('aaaa')])), null);
@@ -105,7 +105,7 @@ describe('the Huffman code', () => {
     assert.equal(decoded(hex('fe')), null); // the beginning of a longer code
   });
 
-  it('takes the empty string', () => {
+  it('accepts the empty string', () => {
     assert.equal(decoded(Buffer.alloc(0)), '');
   });
 });

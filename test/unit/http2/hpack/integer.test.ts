@@ -10,7 +10,7 @@ function read(octets: string, mask: number): number {
 }
 
 describe('integers with a prefix', () => {
-  it('come back for every prefix, and leave the bits above it alone', () => {
+  it('are restored for every prefix, and leave the bits above it alone', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 28 - 1 }), fc.integer({ min: 1, max: 8 }), (value, bits) => {
         const mask = 2 ** bits - 1;
@@ -25,7 +25,7 @@ describe('integers with a prefix', () => {
     );
   });
 
-  it('are errors when they end before they are whole', () => {
+  it('are errors when they end early', () => {
     for (const octets of ['', '7f', '7f80', '7fffff']) assert.throws(() => read(octets, 0x7f), HpackError);
   });
 

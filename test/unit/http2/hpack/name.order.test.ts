@@ -20,7 +20,7 @@ function fresh(name: string): string {
 }
 
 describe('fields that are stable from the first time', () => {
-  it('are pseudo-headers and the steady names of gRPC', () => {
+  it('are pseudo-headers and the stable names of gRPC', () => {
     const steady: [string, string][] = [
       [':method', 'POST'],
       [':path', `/${fresh('service')}/Method`],
@@ -79,7 +79,7 @@ describe('fields that vary', () => {
     }
   });
 
-  it('are values of more than 256 octets, even of steady names, and names of more than 64', () => {
+  it('are values of more than 256 octets, even of stable names, and names of more than 64', () => {
     const decoder = newDecoder();
     const long = plain('user-agent', 'u'.repeat(257));
     const named = plain('x'.repeat(65), '1');
@@ -91,7 +91,7 @@ describe('fields that vary', () => {
     assert.equal(decode(decoder, kept).stable.count, 1);
   });
 
-  it('are grpc-messages that say something', () => {
+  it('are grpc-messages that are not empty', () => {
     const decoder = newDecoder();
     for (let round = 0; round < 3; round++)
       assert.equal(decode(decoder, plain('grpc-message', 'why')).extras.length, 1);
@@ -114,7 +114,7 @@ describe('other fields', () => {
     assert.equal(decode(decoder, hex('be')).stable.count, 1);
   });
 
-  it('keep the order of their name: after an extra of it come only extras', () => {
+  it('keep the order of their name: after an extra of it follow only extras', () => {
     const decoder = newDecoder();
     const name = fresh('x-hop');
     for (let round = 0; round < 2; round++) decode(decoder, plain(name, 'known'));
@@ -155,11 +155,11 @@ describe('other fields', () => {
   });
 });
 
-describe('a pseudo-header behind a regular field', () => {
+describe('a pseudo-header after a regular field', () => {
   const path = literal({ first: 0x00, name: 4, value: '/late/Path' });
   const long = literal({ first: 0x00, name: 4, value: `/${'p'.repeat(300)}` });
 
-  it('is told, whichever of the two is an extra', () => {
+  it('is found, whichever of the two is an extra', () => {
     const te = plain('te', 'trailers');
     const trace = plain('traceparent', '00-1');
     for (const [octets, misordered] of [
