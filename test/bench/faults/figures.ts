@@ -1,5 +1,6 @@
 /** From the calls of one run to its figures, and from the figures of all runs to who was better. Pure. */
 
+import { untilSingle } from '../../drills/models/protocol.js';
 import { type Spread, spreadOf } from '../relay/results.js';
 import type { Calls } from './protocol.js';
 import { CAPACITY, type FaultRow, type Times } from './rows.js';
@@ -30,7 +31,6 @@ export interface Observed {
 }
 
 const OK = 0;
-const ALONE_MS = 500;
 
 /** The figures of one run. */
 export function figuresOf(row: FaultRow, times: Times, { calls, runs }: Observed): FaultFigures {
@@ -49,16 +49,11 @@ export function figuresOf(row: FaultRow, times: Times, { calls, runs }: Observed
     served: sent.length > servable ? ended.length / servable : ok.length / sent.length,
     p99Ms: p99(ok.map((i) => calls.tookMs[i]!)),
     attempts: Math.max(1, began / sent.length),
-    leftAfterMs: row.isToBeLeft ? leftAfter(runs[0]!.filter(isWithin), fromMs, toMs) : 0,
+    leftAfterMs: row.isToBeLeft
+      ? (untilSingle(runs[0]!.filter(isWithin), fromMs, toMs) ?? Number.POSITIVE_INFINITY)
+      : 0,
     wellAfterMs: Math.max(0, ...bad.map((i) => calls.dueMs[i]! + calls.tookMs[i]! - toMs)),
   };
-}
-
-function leftAfter(runs: readonly number[], fromMs: number, toMs: number): number {
-  for (let atMs = fromMs; atMs + ALONE_MS <= toMs; atMs += 10) {
-    if (runs.filter((run) => run >= atMs && run < atMs + ALONE_MS).length <= 1) return atMs - fromMs;
-  }
-  return Number.POSITIVE_INFINITY;
 }
 
 function p99(values: readonly number[]): number {

@@ -84,7 +84,7 @@ export async function measureOverload(
   times: Times,
   { isPinned }: { readonly isPinned: boolean },
 ): Promise<OverloadFigures> {
-  const world = await OverloadBench.open(setup, isPinned);
+  const world = await OverloadBench.open(setup, { isPinned });
   try {
     await world.phase({ forMs: times.warmMs, inFlight: PLACES });
     const closed = await world.phase({ forMs: times.capacityMs, inFlight: 2 * PLACES });
@@ -114,7 +114,7 @@ class OverloadBench {
     readonly sidecar: SidecarProcess,
   ) {}
 
-  static async open(setup: Setup, isPinned: boolean): Promise<OverloadBench> {
+  static async open(setup: Setup, { isPinned }: { readonly isPinned: boolean }): Promise<OverloadBench> {
     const bench = await SidecarBench.open();
     const children: BenchProcess<never, unknown>[] = [];
     try {

@@ -155,7 +155,7 @@ class RelayBench {
         this.say(`  ${round + 1}/${this.options.runs} ${subject.name}: ${value}${spoilt}`);
       }
     }
-    return subjects.map((s, i) => summarise(s.name, s.isPeer, runs[i]!));
+    return subjects.map((s, i) => summarise(s, runs[i]!));
   }
 
   private async one(mode: Mode, subject: Started, rate: number | undefined): Promise<Figures> {

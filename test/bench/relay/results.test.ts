@@ -9,8 +9,7 @@ const MODE = MODES.find((mode) => mode.name === 'hop-128')!;
 function runs(name: string, cpuUs: readonly number[], changes: Partial<Figures> = {}): SubjectResult {
   const usual = { perSecond: 1, p50Us: 1, p99Us: 1, rssMb: 1, loadCpuUs: 1, calls: 10, problem: '' };
   return summarise(
-    name,
-    !name.startsWith('outrider'),
+    { name, isPeer: !name.startsWith('outrider') },
     cpuUs.map((value) => ({ ...usual, cpuUs: value, ...changes })),
   );
 }

@@ -74,7 +74,10 @@ export function spreadOf(values: readonly number[]): Spread {
 }
 
 /** The runs of one subject as one result. */
-export function summarise(name: string, isPeer: boolean, runs: readonly Figures[]): SubjectResult {
+export function summarise(
+  { name, isPeer }: Pick<SubjectResult, 'name' | 'isPeer'>,
+  runs: readonly Figures[],
+): SubjectResult {
   const of = (pick: (run: Figures) => number): Spread => spreadOf(runs.map(pick));
   return {
     name,

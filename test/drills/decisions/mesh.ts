@@ -11,7 +11,8 @@ import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { SidecarBench, type SidecarFile, type SidecarProcess } from '../../kit/process/sidecars.js';
 import { Load, type LoadOptions } from '../faults/load.js';
 import { measure } from '../faults/row.js';
-import { Model, SINGLE_MS } from '../models/models.js';
+import { Model } from '../models/models.js';
+import { SINGLE_MS } from '../models/protocol.js';
 import { Wire } from './wire.js';
 
 export const INFER = '/inference.GRPCInferenceService/ModelInfer';

@@ -4,7 +4,14 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Behaviour, EventKind, ModelEvent, ModelPlan, ModelReply } from './protocol.js';
+import {
+  type Behaviour,
+  type EventKind,
+  type ModelEvent,
+  type ModelPlan,
+  type ModelReply,
+  untilSingle,
+} from './protocol.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const PROGRAM = ['process.js', 'process.ts'].map((name) => join(HERE, name)).find(existsSync)!;
@@ -14,9 +21,6 @@ const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
-
-/** A time with at most one call in it counts as one without ordinary traffic, ms. */
-export const SINGLE_MS = 500;
 
 /** A model process of a drill. */
 export class Model {
@@ -78,9 +82,7 @@ export class Model {
    */
   untilSingleRuns(fromMs: number, toMs: number): number | undefined {
     const runs = this.events('ran', fromMs, toMs).map(({ atMs }) => atMs);
-    for (let atMs = fromMs; atMs + SINGLE_MS <= toMs; atMs += 10)
-      if (runs.filter((run) => run >= atMs && run < atMs + SINGLE_MS).length <= 1) return atMs - fromMs;
-    return undefined;
+    return untilSingle(runs, fromMs, toMs);
   }
 
   /** What it wrote down in a stretch of time; `performance.now()`. Also of processes that were killed. */

@@ -69,3 +69,13 @@ export const ONCE: MethodDefinition<Buffer, Buffer> = {
 export const FLOOD = 'flood';
 /** A call whose id begins so kills the model that works on it. */
 export const POISON = 'poison';
+
+/** A time with at most one call in it counts as one without ordinary traffic, ms. */
+export const SINGLE_MS = 500;
+
+/** Time from `fromMs` until at most one of `times` lies in a stretch of `SINGLE_MS`; undefined when none does before `toMs`. */
+export function untilSingle(times: readonly number[], fromMs: number, toMs: number): number | undefined {
+  for (let atMs = fromMs; atMs + SINGLE_MS <= toMs; atMs += 10)
+    if (times.filter((each) => each >= atMs && each < atMs + SINGLE_MS).length <= 1) return atMs - fromMs;
+  return undefined;
+}
