@@ -91,7 +91,7 @@ export class OutboundSide {
 
   /** Whether any upstream has a usable connection to this address. */
   isAnswering(address: Address): boolean {
-    for (const outbound of this.byName.values()) if (outbound.target.isAnswering(address)) return true;
+    for (const outbound of this.byName.values()) if (outbound.upstream.isAnswering(address)) return true;
     return false;
   }
 
@@ -99,7 +99,7 @@ export class OutboundSide {
   notReady(): string[] {
     const reasons: string[] = [];
     for (const [name, outbound] of this.byName) {
-      const why = outbound.target.notReady();
+      const why = outbound.upstream.notReady();
       if (why !== undefined) reasons.push(`upstream ${name}: ${why}`);
     }
     return reasons;
@@ -202,7 +202,7 @@ export class OutboundSide {
     if (before !== undefined) return before.update(config);
     const subscription = this.deps.discovery.watchUpstream(config, (snapshot) => outbound.apply(snapshot));
     this.subscriptions.set(name, subscription);
-    outbound.target.onStaleDiscovery((cluster, why) => subscription.doubt(cluster, why));
+    outbound.upstream.onStaleDiscovery((cluster, why) => subscription.doubt(cluster, why));
   }
 
   private remove(name: string): void {

@@ -34,7 +34,7 @@ export interface OutboundDeps {
  */
 export class UpstreamState {
   readonly name: string;
-  readonly target: Upstream;
+  readonly upstream: Upstream;
   readonly breaker: CircuitBreaker;
   /** Latencies and fallbacks of methods whose route hedges or falls back. */
   readonly methodStates: MethodStates;
@@ -59,9 +59,9 @@ export class UpstreamState {
     this.name = name;
     this.context = context;
     this.profile = profileOf(config);
-    this.target = new Upstream(config, deps.makeCluster);
-    this.router = new Router(config, this.target, context, deps.replayBytes);
-    this.breaker = new CircuitBreaker(name, this.target, context);
+    this.upstream = new Upstream(config, deps.makeCluster);
+    this.router = new Router(config, this.upstream, context, deps.replayBytes);
+    this.breaker = new CircuitBreaker(name, this.upstream, context);
     this.methodStates = new MethodStates(context.random, routes);
     this.trafficShift = new TrafficShift(name, context);
     this.poison = new PoisonWatch(name, deps.poison ?? new PoisonTable());
@@ -78,7 +78,7 @@ export class UpstreamState {
     if (config.tls !== this.config.tls) this.profile = profileOf(config);
     this.config = config;
     this.router.update(config);
-    this.target.update(config);
+    this.upstream.update(config);
     this.methodStates.update(config.routes);
     this.configure(config);
   }
@@ -105,22 +105,22 @@ export class UpstreamState {
     // A reload may have ended discovery while an answer was on its way.
     if (this.config.consul === undefined) return;
     this.router.routes.forgetRules();
-    this.target.apply(snapshot);
+    this.upstream.apply(snapshot);
     this.onTargetsChanged();
   }
 
   protected onTargetsChanged(): void {
-    this.probes.configure(this.config.routes, this.target.hasRetries);
+    this.probes.configure(this.config.routes, this.upstream.hasRetries);
   }
 
   /** Every cluster of endpoints, the one that most calls go to first. */
   get clusters(): readonly Cluster[] {
-    return this.target.all;
+    return this.upstream.all;
   }
 
   /** The only cluster of an upstream without traffic rules, else the first. */
   get cluster(): Cluster {
-    return this.target.all[0]!;
+    return this.upstream.all[0]!;
   }
 
   /** Replaces every connection by one with the new identity, make before break. */

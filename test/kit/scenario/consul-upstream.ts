@@ -44,7 +44,7 @@ export class ConsulUpstream {
     this.watches = new QueryRegistry(this.agent, deps);
     this.targets = new EndpointWatcher(this.watches, {
       ...deps,
-      isAnswering: (address) => outbound.target.isAnswering(address),
+      isAnswering: (address) => outbound.upstream.isAnswering(address),
     });
     this.watch = new UpstreamWatcher(
       config,

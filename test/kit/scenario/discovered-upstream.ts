@@ -43,7 +43,7 @@ export class DiscoveredUpstream {
     this.stack = new Stack({ seed });
     const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
     this.out = this.stack.outbound(anUpstream([], { consul, ...over }));
-    this.out.outbound.target.onStaleDiscovery(
+    this.out.outbound.upstream.onStaleDiscovery(
       (cluster, why) => void this.doubts.push(`${cluster || 'main'}: ${why}`),
     );
     this.app = this.stack.app(this.out.listener);

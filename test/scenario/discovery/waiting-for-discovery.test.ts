@@ -13,11 +13,11 @@ describe('Scenario: calls before discovery has answered', () => {
     mesh.stack.advance(3000);
     for (const { isOver } of calls) assert.ok(!isOver);
     assert.equal(mesh.out.outbound.breaker.waitingCalls, 2);
-    assert.equal(mesh.out.outbound.target.notReady(), 'its endpoints are not known yet');
+    assert.equal(mesh.out.outbound.upstream.notReady(), 'its endpoints are not known yet');
     mesh.discover(['a', 'b']);
     for (const { status } of calls) assert.equal(status, 0);
     assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
-    assert.equal(mesh.out.outbound.target.notReady(), undefined);
+    assert.equal(mesh.out.outbound.upstream.notReady(), undefined);
     assert.equal(mesh.stack.context.memory.held, 0);
   });
 
@@ -82,7 +82,7 @@ describe('Scenario: calls before discovery has answered', () => {
     assert.equal(call.status, 14);
     assert.equal(call.reason, 'no-endpoint');
     assert.equal(mesh.call().reason, 'no-endpoint');
-    assert.equal(mesh.out.outbound.target.notReady(), 'it has no endpoint');
+    assert.equal(mesh.out.outbound.upstream.notReady(), 'it has no endpoint');
   });
 
   it('go by the rules that come with the answer, which may allow them less', () => {

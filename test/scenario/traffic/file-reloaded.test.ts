@@ -68,7 +68,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
   });
 
   it('and knows whose word its connections back up', () => {
-    const isAnswering = (name: string) => mesh.out.outbound.target.isAnswering(addressOf(name));
+    const isAnswering = (name: string) => mesh.out.outbound.upstream.isAnswering(addressOf(name));
     mesh.discover(['a', 'b@1', 'c@2']);
     assert.ok(isAnswering('a') && isAnswering('b'));
     assert.ok(!isAnswering('c') && !isAnswering('d'));

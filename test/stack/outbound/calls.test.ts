@@ -1,4 +1,4 @@
-/** The outbound story, one call at a time: routes, deadlines, headers on their way, answers of our own. */
+/** Single outbound calls: routes, deadlines, headers on their way, and local replies. */
 import assert from 'node:assert/strict';
 import { parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js';
 import { Flag } from '../../kit/http2/h2-frames.js';

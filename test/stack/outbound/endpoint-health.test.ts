@@ -1,4 +1,4 @@
-/** What active checks say of endpoints, and what comes of it. */
+/** The effect of active checks on balancing and ejection. */
 
 import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';

@@ -1,4 +1,4 @@
-/** The outbound story and its endpoints: ejection and the way back, outages, and a set that changes under load. */
+/** Outbound calls and their endpoints: ejection and probes, outages, and a set of endpoints that changes under load. */
 import assert from 'node:assert/strict';
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { ErrorCode } from '../../kit/http2/h2-frames.js';

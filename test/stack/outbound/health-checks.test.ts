@@ -1,4 +1,4 @@
-/** Active checks of endpoints, on the connections that calls use: who is asked, how often, and what is made of it. */
+/** Active checks of endpoints on the connections that calls use: which endpoints are checked, how often, and with what effect. */
 import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import { readHealthQuestion } from '../../../sidecar/codec/health.js';

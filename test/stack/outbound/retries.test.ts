@@ -1,4 +1,4 @@
-/** The outbound story over several attempts: what is tried again, where, and what must never be. */
+/** Outbound calls of several attempts: which failures are tried again, at which endpoint, and which never are. */
 import assert from 'node:assert/strict';
 import { parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js';
 import { FIRST_WINDOW, WIDE_WINDOW } from '../../../sidecar/transport/memory-budget.js';

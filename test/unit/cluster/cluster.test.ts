@@ -1,4 +1,4 @@
-/** Whom an upstream connects to, as what, and what stays when the registry says something new. */
+/** The endpoints that a cluster connects to, and what stays of them when discovery changes. */
 
 import assert from 'node:assert/strict';
 import type { Cluster, ClusterDeps } from '../../../sidecar/cluster/cluster.js';

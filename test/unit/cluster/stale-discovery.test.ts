@@ -1,4 +1,4 @@
-/** When connections say otherwise than the registry. */
+/** Connections that contradict discovery. */
 import assert from 'node:assert/strict';
 import { StaleDiscovery } from '../../../sidecar/cluster/stale-discovery.js';
 

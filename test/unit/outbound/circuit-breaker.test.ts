@@ -1,4 +1,4 @@
-/** Which calls of an upstream may begin, which may wait, and what the others are told. */
+/** Which calls of an upstream may begin, which may wait, and the replies to the others. */
 import assert from 'node:assert/strict';
 import { makeCluster, stopCluster } from '../../../sidecar/cluster/membership.js';
 import { Upstream } from '../../../sidecar/cluster/upstream.js';
