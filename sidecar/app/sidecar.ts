@@ -1,5 +1,5 @@
 import { type AdminServer, startAdmin } from '../admin/server.js';
-import type { SidecarView, TakeoverAnswer } from '../admin/view.js';
+import type { TakeoverAnswer } from '../admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from '../config/model.js';
 import { Consul } from '../discovery/consul/consul.js';
 import { EventLoopMonitor } from '../runtime/process/event-loop-monitor.js';
@@ -9,65 +9,12 @@ import type { AppContext, Deps } from './context.js';
 import { createDataPlane, localSettings } from './data-plane.js';
 import { FaultController } from './fault-controller.js';
 import { InboundSide } from './inbound-side.js';
-import type { ModelHost } from './model-host.js';
 import { OutboundSide } from './outbound-side.js';
 import { restartPaths } from './restart-required.js';
+import type { Addresses, OwnedModel, ReloadResult, RunningSidecar } from './running-sidecar.js';
 import { ServiceRegistration } from './service-registration.js';
 import { SidecarReports } from './sidecar-reports.js';
 import { TlsIdentity } from './tls-identity.js';
-
-/** Where a sidecar listens, with the ports that the system assigned for port 0. */
-export interface Addresses {
-  readonly inbound?: Address;
-  /** Listener of each upstream that has one, by the upstream's name. */
-  readonly upstreams: Readonly<Record<string, Address>>;
-  readonly shared?: Address;
-  readonly admin?: Address;
-}
-
-/** Result of a reload. */
-export interface ReloadResult {
-  /** Changed options that take effect at the next start, as paths in the file. */
-  readonly needsRestart: readonly string[];
-}
-
-/** A model server, as the supervisor of its process uses it. */
-export type OwnedModel = Pick<
-  ModelHost,
-  'model' | 'address' | 'activity' | 'processChanged' | 'processEnded' | 'superviseBy' | 'report'
->;
-
-/** A started sidecar, as the command line and tests use it. */
-export interface RunningSidecar extends SidecarView {
-  readonly addresses: Addresses;
-  /**
-   * Takes a changed configuration over. Rejects, and changes nothing, when a new listener cannot be
-   * opened.
-   */
-  reload(config: SidecarConfig): Promise<ReloadResult>;
-  /** Counts a changed configuration that was invalid. */
-  reloadRejected(): void;
-  /** Opens log files again, after a rotation that renamed them. */
-  reopenLogs(): void;
-  /** The model servers; empty in a sidecar beside a caller only. */
-  readonly hosts: readonly OwnedModel[];
-  /** `listener` is called after every change of a model's state. */
-  onModel(listener: () => void): void;
-  /** In a successor: accepts on the inherited sockets, and registers. */
-  accept(): void;
-  /**
-   * In a predecessor: the drain from now on leaves the registration and the paths of sockets to the
-   * successor.
-   */
-  handOver(): void;
-  /** Sets what `takeOver` does. */
-  setTakeover(takeOver: () => Promise<TakeoverAnswer>): void;
-  /**
-   * Closes everything at once; `drain` comes first in an orderly end. Calling it again does
-   * nothing.
-   */
-  stop(): Promise<void>;
-}
 
 /**
  * Starts a sidecar. Rejects, with nothing left running, when an address is in use or a file cannot

@@ -1,4 +1,4 @@
-import type { OwnedModel, RunningSidecar } from '../../app/sidecar.js';
+import type { OwnedModel, RunningSidecar } from '../../app/running-sidecar.js';
 import type { SidecarConfig } from '../../config/model.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import { systemRandom } from '../../runtime/random.js';

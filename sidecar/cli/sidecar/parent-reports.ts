@@ -1,4 +1,4 @@
-import type { RunningSidecar } from '../../app/sidecar.js';
+import type { RunningSidecar } from '../../app/running-sidecar.js';
 import { systemTimers, type Timer } from '../../runtime/time/timers.js';
 import type { ParentChannel } from './parent-channel.js';
 

@@ -1,4 +1,4 @@
-import type { RunningSidecar } from '../../app/sidecar.js';
+import type { RunningSidecar } from '../../app/running-sidecar.js';
 import { loadSidecarFile } from '../../config/file/load.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import { systemTimers } from '../../runtime/time/timers.js';

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Addresses, type RunningSidecar, startSidecar } from '../../app/sidecar.js';
+import type { Addresses, RunningSidecar } from '../../app/running-sidecar.js';
+import { startSidecar } from '../../app/sidecar.js';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, SidecarConfig } from '../../config/model.js';
 import { createLogger, type Logger } from '../../runtime/log/logger.js';

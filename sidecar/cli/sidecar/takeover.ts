@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { TakeoverAnswer } from '../../admin/view.js';
-import type { RunningSidecar } from '../../app/sidecar.js';
+import type { RunningSidecar } from '../../app/running-sidecar.js';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { SidecarConfig } from '../../config/model.js';
 import type { Logger } from '../../runtime/log/logger.js';

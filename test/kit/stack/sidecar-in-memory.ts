@@ -1,7 +1,8 @@
 /** A sidecar as `startSidecar` builds it, on real sockets and a manual clock, with scripted peers on both sides. */
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { type RunningSidecar, startSidecar } from '../../../sidecar/app/sidecar.js';
+import type { RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
+import { startSidecar } from '../../../sidecar/app/sidecar.js';
 import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
 import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { ManualClock } from '../time/manual-clock.js';

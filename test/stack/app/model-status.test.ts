@@ -1,7 +1,7 @@
 /** What peers are told of the model, by a whole sidecar: nothing is watched before somebody asks. */
 import assert from 'node:assert/strict';
 import type { Server } from 'node:net';
-import type { RunningSidecar } from '../../../sidecar/app/sidecar.js';
+import type { RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
 import { healthAnswer, healthQuestion, readHealthAnswer } from '../../../sidecar/codec/health.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { ANY, aConfig, SidecarInMemory, until } from '../../kit/stack/sidecar-in-memory.js';
