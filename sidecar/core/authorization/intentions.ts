@@ -1,30 +1,24 @@
-/**
- * Who may call whom. Consul's rules: the most specific intention decides, a named destination before a named
- * source (precedence 9 exact → exact, 8 * → exact, 6 exact → *, 5 * → *), deny wins where two are equal, and the
- * default speaks when none matches. Compiled once, then two look-ups for each decision.
- *
- * An intention that has permissions (Consul 1.9 and later) decides call by call; one that none of them matches is the
- * default's, not the next intention's.
- */
 import type { CompilePattern } from '../routing/route-match.js';
 import { type Action, type Permission, PermissionList } from './permissions.js';
 
 export type { Action };
 
+/** An intention of Consul. */
 export interface Intention {
   /** A mesh service, or `*` for all. */
   readonly from: string;
   readonly to: string;
-  /** Of no account where there are permissions. */
+  /** Ignored where there are permissions. */
   readonly action: Action;
   readonly permissions?: readonly Permission[];
 }
 
-/** For all calls of a caller alike, or a list to ask for each. */
+/** An action for all calls of a caller, or permissions to apply to each call. */
 export type AuthorizationDecision = Action | PermissionList;
 
+/** Options of an `IntentionTable`. */
 export interface TableOptions {
-  /** False: the intentions are not known yet. The table denies everything, and whoever refuses may say why. Default true. */
+  /** False: the intentions are not known yet, and the table denies everything. Default true. */
   readonly isLoaded?: boolean;
   /** For expressions in permissions. Default: none is taken, so an allow with one allows nothing. */
   readonly compile?: CompilePattern;
@@ -34,7 +28,12 @@ const TAKES_NONE: CompilePattern = () => ({ fault: 'no compiler' });
 
 const ANY = '*';
 
-/** The intentions in force at one time, immutable. */
+/**
+ * The intentions in force at one time, immutable; compiled once, then two look-ups per decision. The most specific intention
+ * decides, a named destination before a named source (Consul's precedence: 9 exact → exact, 8 * → exact, 6 exact → *, 5 * → *); deny
+ * wins between equals, and the default action applies where none matches. An intention with permissions decides call by call;
+ * a call that none of them matches gets the default action, not the next intention.
+ */
 export class IntentionTable {
   /** By destination, `*` included; then by source, `*` included. */
   private readonly decisions = new Map<string, Map<string, AuthorizationDecision>>();
@@ -43,9 +42,9 @@ export class IntentionTable {
   private readonly compile: CompilePattern;
 
   /**
-   * @param version grows with every new table; verdicts kept elsewhere are good for the version they were made under.
+   * @param version grows with every new table; cached decisions are valid for their version.
    * @throws RangeError for a name that is empty or has `*` as a part: read literally it would match nothing, and
-   * a deny would silently not hold.
+   * a deny would have no effect.
    */
   constructor(
     intentions: readonly Intention[],
@@ -71,7 +70,7 @@ export class IntentionTable {
     this.anyDestination = this.decisions.get(ANY);
   }
 
-  /** Knows nothing yet, and denies everything. */
+  /** A table that is not loaded: denies everything. */
   static notLoaded(version: number): IntentionTable {
     return new IntentionTable([], 'deny', version, { isLoaded: false });
   }
@@ -81,7 +80,7 @@ export class IntentionTable {
     return this.decisionFor(source, destination) === 'allow';
   }
 
-  /** As Consul judges a connection, of whose calls it knows nothing: permissions are a deny. */
+  /** Consul's decision for a connection, whose calls it does not know: permissions are a deny. */
   decide(source: string, destination: string): Action {
     return this.allows(source, destination) ? 'allow' : 'deny';
   }
@@ -101,9 +100,8 @@ export class IntentionTable {
   explain(source: string, destination: string): Intention | undefined {
     for (const to of [destination, ANY]) {
       for (const from of [source, ANY]) {
-        const verdict = this.decisions.get(to)?.get(from);
-        if (verdict !== undefined)
-          return { from: from, to: to, action: verdict === 'allow' ? 'allow' : 'deny' };
+        const decision = this.decisions.get(to)?.get(from);
+        if (decision !== undefined) return { from, to, action: decision === 'allow' ? 'allow' : 'deny' };
       }
     }
     return undefined;

@@ -1,18 +1,9 @@
-/**
- * What of a service a caller may use: Consul's L7 permissions (1.9 and later), written to the documentation of its
- * `service-intentions`. The first permission that matches a call decides it; the default decides what none matches. The
- * path of a gRPC call is `/package.Service/Method`, its method always POST.
- *
- * Headers are compared as Envoy's `config.route.v3.HeaderMatcher` documents it (decision 43 has the table), and where
- * that would let a caller walk around a rule, the narrower reading holds: an allow matches only what certainly does, a
- * deny also what cannot be told. That is so for expressions that the compiler passed in does not take, for a header that comes several
- * times (an allow must hold for each value and, as in Envoy before 1.40, for all of them joined by commas; a deny for
- * any), and for an inverted deny of a header that is absent, which in Envoy does not match.
- */
 import type { CompilePattern } from '../routing/route-match.js';
 
+/** What a rule does with a call. */
 export type Action = 'allow' | 'deny';
 
+/** One permission; all of its conditions must hold. */
 export interface Permission {
   readonly action: Action;
   /** Whole path. At most one of the three; with none, every path. */
@@ -24,7 +15,7 @@ export interface Permission {
   readonly methods?: readonly string[];
   /** All must match. */
   readonly headers?: readonly HeaderCondition[];
-  /** It asks for what we do not know (a newer Consul's): cannot be told. */
+  /** It has conditions of a newer Consul, which cannot be evaluated. */
   readonly isForeign?: boolean;
 }
 
@@ -47,22 +38,32 @@ export interface CallFacts {
   headers(name: string): readonly string[];
 }
 
-/** Undefined: it cannot be told. */
-type Told = boolean | undefined;
+/** Whether a condition holds; undefined: it cannot be evaluated. */
+type Match = boolean | undefined;
 
-/** What gRPC calls: everything else is refused wherever paths matter, so that no other spelling walks around a rule. */
+/** A gRPC path: any other is denied where paths matter, so that no other spelling gets around a rule. */
 const GRPC_PATH = /^\/\w+(?:\.\w+)*\/\w+$/;
 
+/**
+ * L7 permissions of an intention (Consul 1.9 and later, `service-intentions`): the first permission that matches a call decides,
+ * else the default action. The path of a gRPC call is `/package.Service/Method`, its method always POST.
+ *
+ * Headers are compared as by Envoy's `config.route.v3.HeaderMatcher` (decision 43 has the table). Where that would let a caller
+ * get around a rule, the narrower reading applies: an allow matches only what certainly does, a deny also what cannot be
+ * evaluated. So for expressions that the compiler refuses; for a header with several values (an allow must hold for each and, as
+ * in Envoy before 1.40, for all joined by commas; a deny for any); and for an inverted deny of a header that is absent, which
+ * in Envoy does not match.
+ */
 export class PermissionList {
   private readonly rules: readonly Rule[];
 
   /**
-   * @param otherwise for calls that none matches
+   * @param defaultAction for calls that none matches
    * @param compile for expressions of RE2
    */
   constructor(
     permissions: readonly Permission[],
-    private readonly otherwise: Action,
+    private readonly defaultAction: Action,
     compile: CompilePattern,
   ) {
     this.rules = permissions.map((permission) => new Rule(permission, compile));
@@ -71,13 +72,13 @@ export class PermissionList {
   decide(call: CallFacts): Action {
     if (!GRPC_PATH.test(call.path)) return 'deny';
     for (const rule of this.rules) if (rule.matches(call)) return rule.action;
-    return this.otherwise;
+    return this.defaultAction;
   }
 }
 
 class Rule {
   readonly action: Action;
-  private readonly path: (path: string) => Told;
+  private readonly path: (path: string) => Match;
   private readonly methods: ReadonlySet<string> | undefined;
   private readonly headers: readonly HeaderRule[];
 
@@ -104,21 +105,21 @@ class Rule {
 function pathTest(
   { pathExact, pathPrefix, pathRegex }: Permission,
   compile: CompilePattern,
-): (path: string) => Told {
+): (path: string) => Match {
   if (pathExact !== undefined) return (path) => path === pathExact;
   if (pathPrefix !== undefined) return (path) => path.startsWith(pathPrefix);
   if (pathRegex !== undefined) return regexTest(pathRegex, compile);
   return () => true;
 }
 
-function regexTest(source: string, compile: CompilePattern): (text: string) => Told {
+function regexTest(source: string, compile: CompilePattern): (text: string) => Match {
   const pattern = compile(source);
   return 'fault' in pattern ? () => undefined : (text) => pattern.test(text);
 }
 
 class HeaderRule {
   private readonly name: string;
-  private readonly test: (value: string) => Told;
+  private readonly test: (value: string) => Match;
 
   constructor(
     private readonly match: HeaderCondition,
@@ -133,24 +134,24 @@ class HeaderRule {
     const values = call.headers(this.name);
     const { kind, invert } = this.match;
     if (kind === 'present') return values.length > 0 !== invert;
-    // Envoy finds no inverted match in a header that is not there; a deny must not be walked around that way.
+    // Envoy finds no inverted match in a header that is absent; a deny must not be avoided that way.
     if (values.length === 0) return invert && this.action === 'deny';
     const all = values.length === 1 ? values : [...values, values.join(',')];
     return this.action === 'deny'
-      ? all.some((value) => this.told(value) ?? true)
-      : all.every((value) => this.told(value) ?? false);
+      ? all.some((value) => this.matchesValue(value) ?? true)
+      : all.every((value) => this.matchesValue(value) ?? false);
   }
 
-  private told(value: string): Told {
-    const told = this.test(value);
-    return told === undefined ? undefined : told !== this.match.invert;
+  private matchesValue(value: string): Match {
+    const matched = this.test(value);
+    return matched === undefined ? undefined : matched !== this.match.invert;
   }
 }
 
 function valueTest(
   { kind, value, ignoreCase }: HeaderCondition,
   compile: CompilePattern,
-): (value: string) => Told {
+): (value: string) => Match {
   if (kind === 'regex') return regexTest(value, compile);
   const fold = (text: string): string => (ignoreCase ? text.toLowerCase() : text);
   const want = fold(value);
@@ -168,7 +169,7 @@ function valueTest(
   }
 }
 
-/** What of the permissions cannot be held to as written, one sentence each; for the log, once. */
+/** Parts of the permissions that cannot be applied as written, one sentence each; for the log. */
 export function unsupported(permissions: readonly Permission[], compile: CompilePattern): string[] {
   const found: string[] = [];
   permissions.forEach((permission, i) => {

@@ -75,7 +75,7 @@ export const LocalReplyReasons = {
   ),
   upstreamReset: reason('upstream-reset', Status.UNAVAILABLE, '{endpoint} reset the stream: {detail}'),
   notAllowed: reason('not-allowed', Status.PERMISSION_DENIED, '{source} may not call {destination}'),
-  // UNAVAILABLE, not PERMISSION_DENIED: nobody has been refused yet, and another replica may know.
+  // UNAVAILABLE, not PERMISSION_DENIED: no decision has been made, and another replica may have the intentions.
   notLoaded: unprocessed(
     'intentions-not-loaded',
     Status.UNAVAILABLE,
@@ -108,7 +108,7 @@ export const LocalReplyReasons = {
   ),
   draining: unprocessed('draining', Status.UNAVAILABLE, '{service} is shutting down'),
   tooLarge: reason('too-large', Status.RESOURCE_EXHAUSTED, '{detail} is over the limit of {limit} bytes'),
-  // Its status is said by who puts the fault in: `injected` below.
+  // Its status is that of the injected fault: `injected` below.
   faultInjected: reason('fault-injected', Status.UNAVAILABLE, 'a fault was injected for a drill'),
   protocolError: reason('protocol-error', Status.INTERNAL, '{peer} broke the protocol: {detail}'),
   internal: reason('internal', Status.INTERNAL, 'internal error of the sidecar'),

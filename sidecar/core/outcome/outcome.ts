@@ -1,7 +1,3 @@
-/**
- * The one classification of a finished attempt; balancing, ejection, retries and metrics all use it. It goes by
- * the final `grpc-status` wherever it arrived. Whether to try again is not decided here.
- */
 import { Status } from './status.js';
 
 /** How an attempt came to its end. */
@@ -28,20 +24,21 @@ export const AttemptEnd = {
   missingTrailers: 9,
   /** The peer broke HTTP/2 or gRPC framing. */
   protocolError: 10,
-  /** Stopped by us: the other copy of the call answered first. */
+  /** Stopped by us: another attempt of a hedged call answered first. */
   superseded: 11,
-  /** No connection was tried, or none could be, for want of something of our own: never processed. */
+  /** No connection was tried, or could be, for a local reason: never processed. */
   unconnected: 12,
 } as const;
 export type AttemptEnd = (typeof AttemptEnd)[keyof typeof AttemptEnd];
 
+/** Classification of a finished attempt, for balancing, ejection, retries and metrics alike. By the final `grpc-status`. */
 export const Outcome = {
   success: 0,
   /** The endpoint failed the call. */
   fault: 1,
   /** The call failed, and it says nothing about the endpoint. */
   neutral: 2,
-  /** Refused before processing, by the endpoint or for want of a connection of our own; no fault. */
+  /** Refused before processing, by the endpoint or because no connection could be made locally; no fault. */
   refusal: 3,
   /** The caller went away; says nothing about the endpoint. */
   cancelled: 4,
@@ -52,7 +49,7 @@ export type Outcome = (typeof Outcome)[keyof typeof Outcome];
 
 export const OUTCOME_NAMES = ['success', 'fault', 'neutral', 'refusal', 'cancelled', 'overload'] as const;
 
-/** With nothing known of an endpoint's usual time, a deadline shorter than this proves nothing against it. */
+/** Usual latency of an endpoint while it is unknown, ms: a shorter deadline proves nothing against it. */
 export const ASSUMED_USUAL_MS = 1_000;
 
 /** A cancel this close to the deadline is the deadline: the caller's own timer won the race. */
@@ -66,13 +63,13 @@ export function isCancelAtDeadline(elapsedMs: number, allowedMs: number): boolea
 }
 
 /**
- * Whether the peer ended an attempt at the limit of `limitMs` that it was told: by DEADLINE_EXCEEDED or CANCELLED in an
+ * Whether the peer ended an attempt at the limit of `limitMs` that it was given: by DEADLINE_EXCEEDED or CANCELLED in an
  * answer, or by a reset with CANCEL, within max(10 ms, 5 %) of it.
  */
 export function endsAtLimit(ended: AttemptEnd, status: number, elapsedMs: number, limitMs: number): boolean {
   const isGivenUp =
     ended === AttemptEnd.trailers
-      ? isOfTime(status)
+      ? isTimeStatus(status)
       : ended === AttemptEnd.reset && status === Status.CANCELLED;
   return isGivenUp && isCancelAtDeadline(elapsedMs, limitMs);
 }
@@ -83,7 +80,7 @@ const BY_TIME = 0xff;
 /** What each of the seventeen statuses counts as, by its code. */
 export type OutcomeTable = Uint8Array;
 
-/** What a status may be declared to count as; a refusal or a cancelled call is told by the protocol, not by a status. */
+/** What a status may be declared to count as; refusal and cancelled follow from the protocol, not from a status. */
 export type Declarable = 'success' | 'fault' | 'neutral' | 'overload';
 
 /** Statuses that count otherwise than usual on one route. */
@@ -110,8 +107,8 @@ export function outcomesWith(overrides: OutcomeOverrides | undefined): OutcomeTa
   return table;
 }
 
-/** Whether the protocol itself says that time ran out or that somebody stopped, which no answer can turn into one. */
-function isOfTime(status: number): boolean {
+/** Whether the status means that time ran out or the call was cancelled, which is never a response. */
+function isTimeStatus(status: number): boolean {
   return status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
 }
 
@@ -121,7 +118,7 @@ function isOfTime(status: number): boolean {
  */
 export function whyNotDeclarable(status: Status, outcome: Declarable): string | undefined {
   if (status === Status.OK) return 'is always a success';
-  if (isOfTime(status) && (outcome === 'success' || outcome === 'overload'))
+  if (isTimeStatus(status) && (outcome === 'success' || outcome === 'overload'))
     return 'says that time ran out or the call was given up, never that it was answered';
   if (outcome === 'success' && USUAL_OUTCOMES[status] !== Outcome.neutral)
     return 'says that the endpoint failed; counted as a success it would draw traffic to whoever fails fastest';
@@ -148,7 +145,8 @@ export function classify(
 ): Outcome {
   switch (ended) {
     case AttemptEnd.trailers:
-      if (isOfTime(status) && isCancelAtDeadline(elapsedMs, allowedMs)) return judgeTime(givenMs, usualMs);
+      if (isTimeStatus(status) && isCancelAtDeadline(elapsedMs, allowedMs))
+        return classifyTimeout(givenMs, usualMs);
       return outcomeOf(outcomes[status] ?? Outcome.fault, givenMs, usualMs); // Not one of gRPC's codes: UNKNOWN.
     case AttemptEnd.refusedStream:
     case AttemptEnd.goawayUnprocessed:
@@ -157,16 +155,16 @@ export function classify(
     case AttemptEnd.attemptTimeout:
       return givenMs > 0 ? Outcome.fault : Outcome.neutral;
     case AttemptEnd.deadline:
-      return judgeTime(givenMs, usualMs);
+      return classifyTimeout(givenMs, usualMs);
     case AttemptEnd.cancelled:
-      return isCancelAtDeadline(elapsedMs, allowedMs) ? judgeTime(givenMs, usualMs) : Outcome.cancelled;
+      return isCancelAtDeadline(elapsedMs, allowedMs) ? classifyTimeout(givenMs, usualMs) : Outcome.cancelled;
     case AttemptEnd.superseded:
       return Outcome.cancelled;
     case AttemptEnd.reset:
       if (status === Status.RESOURCE_EXHAUSTED) return Outcome.overload;
       // A server whose own timer saw the deadline first resets with CANCEL.
       if (status === Status.CANCELLED && isCancelAtDeadline(elapsedMs, allowedMs))
-        return judgeTime(givenMs, usualMs);
+        return classifyTimeout(givenMs, usualMs);
       return Outcome.fault;
     default:
       return Outcome.fault;
@@ -174,11 +172,11 @@ export function classify(
 }
 
 function outcomeOf(entry: number, givenMs: number, usualMs: number): Outcome {
-  return entry === BY_TIME ? judgeTime(givenMs, usualMs) : (entry as Outcome);
+  return entry === BY_TIME ? classifyTimeout(givenMs, usualMs) : (entry as Outcome);
 }
 
-/** Who gives less than the endpoint usually needs proves nothing by running out of time. */
-function judgeTime(givenMs: number, usualMs: number): Outcome {
+/** A timeout is a fault when the endpoint had more time than it usually needs, else neutral. */
+function classifyTimeout(givenMs: number, usualMs: number): Outcome {
   return givenMs > (usualMs > 0 ? usualMs : ASSUMED_USUAL_MS) ? Outcome.fault : Outcome.neutral;
 }
 

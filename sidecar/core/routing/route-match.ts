@@ -1,14 +1,8 @@
-/**
- * Where a call goes before an endpoint is picked: the first route that matches, then one of its clusters by weight.
- * Semantics of Consul's service-router and service-splitter, and of Envoy's `config.route.v3.HeaderMatcher`, to which
- * Consul translates them; the table is in decision 43.
- */
-
-/** What a text is compared with; must take time in proportion to the text, which callers choose. */
+/** A compiled expression; matching must take time linear in the text, which callers choose. */
 export interface Pattern {
-  /** As it was written. */
+  /** As written in the configuration. */
   readonly source: string;
-  /** Undefined: the text is too long to judge. */
+  /** Undefined: the text is too long to evaluate. */
   test(text: string): boolean | undefined;
 }
 
@@ -33,6 +27,7 @@ export interface HeaderMatch {
   readonly invert: boolean;
 }
 
+/** Conditions of a route. */
 export interface TrafficMatch {
   /** At most one of them; none: any path. A path is `/package.Service/Method`. */
   readonly exact?: string;
@@ -44,6 +39,7 @@ export interface TrafficMatch {
   readonly headers: readonly HeaderMatch[];
 }
 
+/** A route with its weighted clusters. */
 export interface TrafficRoute {
   /** Absent: every call. */
   readonly match?: TrafficMatch;
@@ -59,7 +55,10 @@ export interface TrafficRoute {
 /** The values of a header of the call; empty when it has none. */
 export type Lookup = (name: string) => readonly string[];
 
-/** The route of a call: the first that matches; undefined when none does. */
+/**
+ * The route of a call: the first that matches; undefined when none does. Semantics of Consul's service-router and
+ * service-splitter, and of Envoy's `config.route.v3.HeaderMatcher`, to which Consul translates them (decision 43 has the table).
+ */
 export function matchRoute(
   routes: readonly TrafficRoute[],
   path: string,
@@ -114,7 +113,7 @@ export function drawCluster(route: TrafficRoute, random: () => number): string {
   return split.findLast(({ weight }) => weight > 0)!.cluster;
 }
 
-/** The path as it goes on. */
+/** The path after the route's rewrite. */
 export function rewritePath(route: TrafficRoute, path: string): string {
   if (route.rewrite === undefined || route.match === undefined) return path;
   if (route.match.exact !== undefined) return route.rewrite;
