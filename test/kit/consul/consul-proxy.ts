@@ -266,7 +266,7 @@ function forward(pending: Pending, { afresh, token, index }: Forwarding): void {
   upstream.end(body);
 }
 
-/** Whether anyone accepts connections there. */
+/** Whether a server accepts connections there. */
 export async function isOpen(address: string): Promise<boolean> {
   const [host = '', port] = address.split(':');
   const socket = connect(Number(port), host);

@@ -11,7 +11,7 @@ import { until } from '../../kit/process/processes.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
 const DESTINATIONS = ['digits', 'other'];
-const SOURCES = ['web', 'api', 'digits', 'nobody-knows'];
+const SOURCES = ['web', 'api', 'digits', 'unlisted'];
 const PAIRS = DESTINATIONS.flatMap((destination) => SOURCES.map((source) => [source, destination] as const));
 /** Everything that intentions speak of, the most specific first. */
 const ENDS: readonly (readonly [string, string])[] = [

@@ -25,7 +25,7 @@ const UNREF = { unref: true } as const;
 /** Different sentences that one process logs; the answers of Consul could make more without end. */
 const MAX_SAID = 100;
 const UNTOLD =
-  'Consul does not tell the default policy while a wildcard speaks for everybody; calls that no permission matches are denied';
+  'Consul does not tell the default policy while a wildcard covers every source; calls that no permission matches are denied';
 
 interface Kept {
   readonly answer: unknown;
