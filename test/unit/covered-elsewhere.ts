@@ -145,8 +145,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
     'test/unit/discovery/consul/query/query-registry.test.ts',
   'sidecar/discovery/consul/registration/agent-client.ts':
     'test/unit/discovery/consul/registration/registration.test.ts',
-  'sidecar/discovery/consul/registration/agent-state.ts':
-    'test/unit/discovery/consul/registration/registration.test.ts',
   'sidecar/discovery/consul/registration/checks.ts':
     'test/unit/discovery/consul/registration/registration.test.ts',
   'sidecar/discovery/consul/registration/definition-watcher.ts':

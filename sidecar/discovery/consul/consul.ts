@@ -20,7 +20,7 @@ import type { ServiceInstance } from './registration/definition.js';
 import { Registration } from './registration/registration.js';
 
 /** What the Consul side of a sidecar is made with. */
-export interface ConsulOptions extends Omit<ConsulDeps, 'config'> {
+export interface ConsulOptions extends Omit<ConsulDeps, 'config' | 'cache'> {
   readonly env: Environment;
   /** Whether calls or connections to an address show that it is served. */
   isAnswering(address: Address): boolean;
@@ -36,8 +36,7 @@ export class Consul implements Discovery {
   private readonly agent: ConsulAgent;
   private readonly queries: QueryRegistry;
   private readonly endpoints: EndpointWatcher;
-  private readonly cache: CacheFile | undefined;
-  private readonly deps: ConsulDeps & { readonly cache?: CacheFile };
+  private readonly deps: ConsulDeps;
   private readonly upstreams = new Set<UpstreamWatcher>();
   /** Unsupported rules that the log has named. */
   private readonly logged = new Set<string>();
@@ -50,12 +49,12 @@ export class Consul implements Discovery {
     consul: ConsulConfig,
     { env, isAnswering, ...tools }: ConsulOptions,
   ) {
-    const deps: ConsulDeps = { ...tools, config: consul };
-    this.agent = new ConsulAgent(agentSettings(consul, env), deps.timers);
-    this.queries = new QueryRegistry(this.agent, deps);
-    this.cache = consul.cache && CacheFile.open(consul.cache.dir, deps.logger, deps.timers);
-    this.deps = this.cache === undefined ? deps : { ...deps, cache: this.cache };
-    this.identity = config.identity.kind === 'consul' ? this.connectIdentity(deps.logger) : undefined;
+    const { logger, timers } = tools;
+    this.agent = new ConsulAgent(agentSettings(consul, env), timers);
+    const cache = consul.cache && CacheFile.open(consul.cache.dir, logger, timers);
+    this.deps = { ...tools, config: consul, ...(cache === undefined ? {} : { cache }) };
+    this.queries = new QueryRegistry(this.agent, this.deps);
+    this.identity = config.identity.kind === 'consul' ? this.connectIdentity(logger) : undefined;
     this.endpoints = new EndpointWatcher(this.queries, {
       ...this.deps,
       isAnswering,
@@ -167,6 +166,6 @@ export class Consul implements Discovery {
     this.queries.close();
     this.registration?.close();
     this.agent.close();
-    this.cache?.close();
+    this.deps.cache?.close();
   }
 }

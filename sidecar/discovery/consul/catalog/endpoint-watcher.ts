@@ -2,7 +2,6 @@ import type { Address } from '../../../config/model.js';
 import { apply, type Registry, reevaluate } from '../../../core/discovery/eviction-guard.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { Metric } from '../../../telemetry/metric.js';
-import type { CacheFile } from '../cache/cache-file.js';
 import { targetMetrics } from '../metrics.js';
 import { type InstanceStream, ParsePool } from '../parser/parser-pool.js';
 import type { QueryRegistry, Watch } from '../query/query-registry.js';
@@ -30,7 +29,6 @@ export interface TargetWatch {
 
 /** What a watcher of endpoints is made with. */
 export interface TargetDeps extends ConsulDeps {
-  readonly cache?: CacheFile;
   /**
    * Our own; targets in another one are reached by their wan addresses. While it is not known no target is taken to
    * be elsewhere.

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { Health } from '../../../core/discovery/eviction-guard.js';
 import { jsonElements } from '../parser/array-scanner.js';
-import { type Json, listIn, objectIn, oneLine, quote, textIn } from '../parser/json-fields.js';
+import { decodeJson, type Json, listIn, objectIn, oneLine, quote, textIn } from '../parser/json-fields.js';
 import { type AggregateStatus, aggregateStatus } from './health-status.js';
 
 /** One instance of a service that calls can go to. */
@@ -78,7 +78,7 @@ class InstanceReader {
       this.skip(`an entry has ${bytes} bytes; expected at most ${MAX_ENTRY_BYTES}`);
       return;
     }
-    const found = readEntry(parsed(text), this.options);
+    const found = readEntry(decodeJson(text, 'an entry is not JSON') as Json, this.options);
     if (typeof found === 'string') this.skip(found);
     else this.admit(found);
   }
@@ -106,15 +106,6 @@ class InstanceReader {
   private skip(problem: string): void {
     this.skipped += 1;
     this.problem ??= problem;
-  }
-}
-
-/** V8's own message would quote the text. */
-function parsed(text: string): Json {
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    throw new Error('an entry is not JSON');
   }
 }
 

@@ -1,16 +1,8 @@
-import type { CacheFile } from '../cache/cache-file.js';
 import type { Queries } from '../catalog/endpoint-watcher.js';
 import type { Watch } from '../query/query-registry.js';
-import { type ConsulDeps, cachedIn, type QuerySpec, smallQuery } from '../query/query-spec.js';
+import { cachedIn, type QuerySpec, type ServiceDeps, smallQuery } from '../query/query-spec.js';
 import { type ChainPlan, planOf } from './chain-plan.js';
 import { limitsOf, refusedDefaults, type UpstreamLimits } from './service-defaults.js';
-
-/** What a watcher of rules is made with. */
-export interface RuleDeps extends ConsulDeps {
-  /** The sidecar's own service: its `service-defaults` bound its upstreams. */
-  readonly service: string;
-  readonly cache?: CacheFile;
-}
 
 /** Called with each change; not called for what is not known yet. */
 export interface RuleListener {
@@ -25,11 +17,11 @@ export class ConfigEntryWatcher {
   private readonly watches: Watch[] = [];
   private isClosed = false;
 
-  /** @param upstream its name in the catalogue. */
+  /** @param upstream its name in the catalogue. @param deps of the calling service: its `service-defaults` apply. */
   constructor(
     upstream: string,
     private readonly queries: Queries,
-    private readonly deps: RuleDeps,
+    private readonly deps: ServiceDeps,
     listener: RuleListener,
   ) {
     this.entry('service-defaults', deps.service, (text) => listener.limits(limitsOf(text, upstream)));

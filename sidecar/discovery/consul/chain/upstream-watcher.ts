@@ -6,8 +6,9 @@ import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpo
 import type { EndpointWatcher, Queries, TargetWatch } from '../catalog/endpoint-watcher.js';
 import type { Instance } from '../catalog/instances.js';
 import { filterFor, keyOf, type Target } from '../catalog/target.js';
+import type { ServiceDeps } from '../query/query-spec.js';
 import { type ChainPlan, plainPlan } from './chain-plan.js';
-import { ConfigEntryWatcher, type RuleDeps } from './config-entry-watcher.js';
+import { ConfigEntryWatcher } from './config-entry-watcher.js';
 import type { ClusterPlan } from './resolver.js';
 import type { UpstreamLimits } from './service-defaults.js';
 
@@ -15,7 +16,7 @@ import type { UpstreamLimits } from './service-defaults.js';
 export type TargetSource = Pick<EndpointWatcher, 'watch'>;
 
 /** What a watcher of an upstream is made with. */
-export interface UpstreamDeps extends RuleDeps {
+export interface UpstreamDeps extends ServiceDeps {
   /** Sentences that are in the log already; one set for all upstreams, so that each is logged once. */
   readonly logged?: Set<string>;
 }
@@ -43,6 +44,7 @@ export class UpstreamWatcher {
   private readonly followed = new Map<string, Followed>();
   private readonly endpoints = new Map<string, ClusterEndpoints>();
   private readonly seed: number;
+  private readonly logged: Set<string>;
   private failoverTimer: Timer | undefined;
   private awaitsPrimary = true;
   /** Within a batch of changes: whether there is something to publish. Undefined outside one. */
@@ -57,6 +59,7 @@ export class UpstreamWatcher {
     private readonly onSnapshot: (knowledge: UpstreamSnapshot) => void,
   ) {
     this.seed = Math.floor(deps.random() * 0x1_0000_0000);
+    this.logged = deps.logged ?? new Set();
     this.open();
   }
 
@@ -221,18 +224,15 @@ export class UpstreamWatcher {
 
   /** Logs what is not applied, each sentence once for all upstreams. */
   private logUnsupported(): void {
-    const named = this.deps.logged ?? this.ownLogged;
     for (const sentence of this.unsupported()) {
-      if (named.has(sentence)) continue;
-      named.add(sentence);
+      if (this.logged.has(sentence)) continue;
+      this.logged.add(sentence);
       this.deps.logger.warn(
         { upstream: this.config.name, rule: sentence },
         'a rule of Consul is not applied',
       );
     }
   }
-
-  private readonly ownLogged = new Set<string>();
 }
 
 /** Whether the file itself names where calls go; the registry's rules are not read then. */

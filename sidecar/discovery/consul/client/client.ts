@@ -153,14 +153,8 @@ interface PapiRequest {
 /** The npm client on the given connections. Its base URL needs a host, also for a Unix socket. */
 function clientFor({ address }: AgentSettings, sockets: HttpAgent): Client {
   const isUnix = address.kind === 'unix';
-  const host = isUnix
-    ? 'localhost'
-    : address.hostname.includes(':')
-      ? `[${address.hostname}]`
-      : address.hostname;
-  const base = isUnix ? '' : `:${address.port}${address.path}`;
   const options = {
-    baseUrl: `${address.protocol}//${host}${base}/v1`,
+    baseUrl: `${isUnix ? `${address.protocol}//localhost` : describeAddress(address)}/v1`,
     agent: sockets,
     headers: { 'user-agent': USER_AGENT },
     ...(isUnix ? { socketPath: address.socketPath } : {}),

@@ -1,6 +1,6 @@
 import { isProblem } from '../../../identity/spiffe.js';
 import { createPeerTrust } from '../../../identity/tls/peer-verification.js';
-import { fieldIn, listIn, textIn } from '../parser/json-fields.js';
+import { decodeJson, fieldIn, listIn, textIn } from '../parser/json-fields.js';
 
 /** The roots of Connect's CA. */
 export interface ConnectRoots {
@@ -20,13 +20,12 @@ export interface ConnectLeaf {
   readonly keyPem: string;
 }
 
-/** Reads `/v1/agent/connect/ca/roots`. @throws Error that quotes nothing of the answer. */
+/**
+ * Reads `/v1/agent/connect/ca/roots`: the roots that can be used, the active one first. @throws Error that quotes
+ * nothing of the answer; also when no root can be used.
+ */
 export function parseRootsAnswer(body: Buffer): ConnectRoots {
-  return readRoots(decode(body, 'the roots'));
-}
-
-/** The roots that can be used, the active one first. @throws Error when there is none */
-function readRoots(answer: unknown): ConnectRoots {
+  const answer = decode(body, 'the roots');
   const trustDomain = textIn(answer, 'TrustDomain');
   if (trustDomain === '') throw new Error('the answer names no TrustDomain');
   const listed = listIn(answer, 'Roots');
@@ -51,13 +50,12 @@ function readRoots(answer: unknown): ConnectRoots {
   };
 }
 
-/** Reads `/v1/agent/connect/ca/leaf/<service>`. @throws Error that quotes nothing of the answer, which holds a key. */
+/**
+ * Reads `/v1/agent/connect/ca/leaf/<service>`: certificate and key, whose chain is verified in identity.ts together with
+ * the roots. @throws Error that quotes nothing of the answer, which holds a key.
+ */
 export function parseLeafAnswer(body: Buffer): ConnectLeaf {
-  return readLeaf(decode(body, 'the leaf'));
-}
-
-/** Certificate and key; the chain is verified in identity.ts, together with the roots. */
-function readLeaf(answer: unknown): ConnectLeaf {
+  const answer = decode(body, 'the leaf');
   const certPem = textIn(answer, 'CertPEM');
   const keyPem = textIn(answer, 'PrivateKeyPEM');
   if (certPem === '') throw new Error('the answer has no CertPEM');
@@ -90,13 +88,9 @@ function intermediatesOf(root: unknown): string {
     .join('');
 }
 
-/** The parser's own error would quote the text. */
+/** The body of an answer as JSON. @param what names the answer in the error */
 function decode(body: Buffer, what: string): unknown {
-  try {
-    return JSON.parse(body.toString('utf8')) as unknown;
-  } catch {
-    throw new Error(`${what}: the answer is not JSON (${body.length} bytes)`);
-  }
+  return decodeJson(body.toString('utf8'), `${what}: the answer is not JSON (${body.length} bytes)`);
 }
 
 /** PEM blocks are joined as text, so that each has to end with a line feed. */

@@ -8,9 +8,8 @@ import {
 } from '../../../identity/sources/expiry.js';
 import { type IdentityProblem, isProblem } from '../../../identity/spiffe.js';
 import type { Timer } from '../../../runtime/time/timers.js';
-import type { CacheFile } from '../cache/cache-file.js';
 import type { QueryRegistry, Watch } from '../query/query-registry.js';
-import { type ConsulDeps, cachedIn, smallQuery } from '../query/query-spec.js';
+import { cachedIn, type ServiceDeps, smallQuery } from '../query/query-spec.js';
 import {
   type ConnectLeaf,
   type ConnectRoots,
@@ -21,9 +20,7 @@ import {
 } from './ca-response.js';
 
 /** What an identity from Connect is made with. */
-export interface ConnectIdentityDeps extends ConsulDeps {
-  readonly service: string;
-  readonly cache?: CacheFile;
+export interface ConnectIdentityDeps extends ServiceDeps {
   /** Called once for each new problem, in words for the log. */
   onProblem(problem: string): void;
 }

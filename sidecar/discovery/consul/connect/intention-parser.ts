@@ -5,7 +5,7 @@ import {
   unsupported,
 } from '../../../core/authorization/permissions.js';
 import { compileRe2 } from '../../re2-pattern.js';
-import { fieldIn, textIn } from '../parser/json-fields.js';
+import { decodeJson, fieldIn, isObject, textIn } from '../parser/json-fields.js';
 
 /** The intentions of an answer. */
 export interface Rules {
@@ -18,13 +18,8 @@ export interface Rules {
 
 /** Reads `/v1/connect/intentions`, see `readIntentions`. @throws Error when it is not JSON, or no list. */
 export function parseIntentionsAnswer(body: Buffer, service: string): Rules {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(body.toString('utf8'));
-  } catch {
-    throw new Error(`the answer is not JSON (${body.length} bytes)`);
-  }
-  return readIntentions(answer, service);
+  const problem = `the answer is not JSON (${body.length} bytes)`;
+  return readIntentions(decodeJson(body.toString('utf8'), problem), service);
 }
 
 /**
@@ -169,10 +164,6 @@ function hasOthers(value: unknown, known: readonly string[]): boolean {
 function isSet(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0;
   return value !== null && value !== undefined && value !== '' && value !== false && value !== 0;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Empty where there is none; undefined where there is something else. */

@@ -1,18 +1,11 @@
 import { type Action, IntentionTable } from '../../../core/authorization/intentions.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import { compileRe2 } from '../../re2-pattern.js';
-import type { CacheFile } from '../cache/cache-file.js';
 import type { AgentReader } from '../client/response.js';
 import type { QueryRegistry, Watch } from '../query/query-registry.js';
-import { type ConsulDeps, cachedIn, type QuerySpec } from '../query/query-spec.js';
+import { cachedIn, type QuerySpec, type ServiceDeps } from '../query/query-spec.js';
 import { askDefault, type DefaultAnswer, PROBE_SOURCE } from './default-policy.js';
 import { parseIntentionsAnswer, type Rules, readIntentions } from './intention-parser.js';
-
-/** What the intentions from Consul are made with. */
-export interface ConnectIntentionsDeps extends ConsulDeps {
-  readonly service: string;
-  readonly cache?: CacheFile;
-}
 
 /** A new list waits this long for the default; then it holds with the last known one. */
 const HOLD_MS = 1_000;
@@ -60,7 +53,7 @@ export class ConnectIntentions {
   constructor(
     watches: QueryRegistry,
     private readonly agent: AgentReader,
-    private readonly deps: ConnectIntentionsDeps,
+    private readonly deps: ServiceDeps,
     private readonly onChange: (table: IntentionTable) => void,
   ) {
     this.watch = this.begin(watches);

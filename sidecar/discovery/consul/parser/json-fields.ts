@@ -1,10 +1,24 @@
 /** A decoded JSON object, of which no field is known. */
 export type Json = Readonly<Record<string, unknown>>;
 
+/** A JSON text, decoded. @throws Error with this message: V8's own would quote the text, which may hold a private key. */
+export function decodeJson(text: string, problem: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(problem);
+  }
+}
+
+/** Whether a value is an object and no array. */
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** A field that is an object; undefined where it has another type. */
 export function objectIn(value: unknown, field: string): Json | undefined {
   const found = fieldIn(value, field);
-  return typeof found === 'object' && found !== null && !Array.isArray(found) ? (found as Json) : undefined;
+  return isObject(found) ? found : undefined;
 }
 
 /** A field that is a string; empty where it has another type. */

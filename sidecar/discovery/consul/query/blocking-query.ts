@@ -1,4 +1,3 @@
-import type { ConsulConfig } from '../../../config/model.js';
 import {
   afterAnswer,
   FRESH,
@@ -150,18 +149,32 @@ export class BlockingQuery<T> {
   }
 
   private async ask(asked: bigint, signal: AbortSignal): Promise<Answer> {
-    const { config, random } = this.deps;
-    const { isDoubted, isSuspect } = this;
-    const { query, timeoutMs } = nextQuery(this.spec, { asked, isDoubted, isSuspect }, config, random);
+    const { maxAnswerBytes } = this.deps.config;
+    const { query, timeoutMs } = this.nextQuery(asked);
     this.isDoubted = false;
     try {
-      const maxBytes = Math.min(config.maxAnswerBytes, this.spec.maxBytes ?? config.maxAnswerBytes);
+      const maxBytes = Math.min(maxAnswerBytes, this.spec.maxBytes ?? maxAnswerBytes);
       return await this.agent.get(this.spec.path, query, { timeoutMs, maxBytes, signal });
     } catch (error) {
       const answer = error instanceof AgentError ? error.answer : undefined;
       if (this.spec.absent === undefined || answer === undefined || !isAbsence(answer)) throw error;
       return answer;
     }
+  }
+
+  /**
+   * The query string and the timeout in ms of the next read. What the agent answers by itself, under /agent, has no
+   * consistency mode; a doubted value is read at the leader, so that a lagging server cannot confirm it.
+   */
+  private nextQuery(asked: bigint): { readonly query: Record<string, string>; readonly timeoutMs: number } {
+    const { config, random } = this.deps;
+    const query: Record<string, string> = { ...this.spec.query };
+    const isOwn = this.spec.path.startsWith('/agent/');
+    if (config.stale && !this.isDoubted && !isOwn && !('consistent' in query)) query['stale'] = '';
+    if (asked === FRESH) return { query, timeoutMs: SLACK_MS };
+    const longestMs = this.isSuspect ? Math.min(config.waitMs, SUSPECT_WAIT_MS) : config.waitMs;
+    const { waitMs, timeoutMs } = readTimeout(longestMs, SLACK_MS, random);
+    return { query: { ...query, index: String(asked), wait: `${waitMs}ms` }, timeoutMs };
   }
 
   private async handleAnswer(answer: Answer, reading: Reading): Promise<void> {
@@ -264,32 +277,4 @@ export class BlockingQuery<T> {
     this.reading = undefined;
     reading?.abort.abort();
   }
-}
-
-/** What decides how the next read is made. */
-export interface QueryContext {
-  /** The index it waits on; 0: it does not wait. */
-  readonly asked: bigint;
-  /** It goes to the leader, so that a lagging server cannot confirm what is doubted. */
-  readonly isDoubted: boolean;
-  /** It does not wait for long. */
-  readonly isSuspect: boolean;
-}
-
-/** The query string and the timeout in ms of the next read. Reads of /agent have no consistency mode. */
-export function nextQuery(
-  spec: Pick<QuerySpec<unknown>, 'path' | 'query' | 'timeoutSlackMs'>,
-  { asked, isDoubted, isSuspect }: QueryContext,
-  config: ConsulConfig,
-  random: () => number,
-): { readonly query: Record<string, string>; readonly timeoutMs: number } {
-  const query: Record<string, string> = { ...spec.query };
-  // What the agent answers by itself, under /agent, has no consistency mode.
-  const isOwn = spec.path.startsWith('/agent/');
-  if (config.stale && !isDoubted && !isOwn && !('consistent' in query)) query['stale'] = '';
-  const slackMs = spec.timeoutSlackMs ?? SLACK_MS;
-  if (asked === FRESH) return { query, timeoutMs: slackMs };
-  const longestMs = isSuspect ? Math.min(config.waitMs, SUSPECT_WAIT_MS) : config.waitMs;
-  const { waitMs, timeoutMs } = readTimeout(longestMs, slackMs, random);
-  return { query: { ...query, index: String(asked), wait: `${waitMs}ms` }, timeoutMs };
 }

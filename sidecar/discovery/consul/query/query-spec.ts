@@ -31,10 +31,6 @@ export interface QuerySpec<T> {
   readonly cache?: { load(): T | undefined; save(value: T): void };
   /** A larger answer is refused even where the configuration allows it. Absent: `max_answer`, which it allows. */
   readonly maxBytes?: number;
-  /** What a read may take beyond its `wait`. Default 10 s. */
-  readonly timeoutSlackMs?: number;
-  /** False: the endpoint is not known to block, and is polled unless its answers carry an index. Default true. */
-  readonly hasIndex?: boolean;
   /** Between two reads that cannot block, ± 10 %. Default 5 s. */
   readonly pollMs?: number;
 }
@@ -102,8 +98,15 @@ export interface QueryEvents<T> {
 /** What every part of the Consul side needs. */
 export interface ConsulDeps {
   readonly config: ConsulConfig;
+  /** Absent: nothing of Consul's answers outlives the process. */
+  readonly cache?: CacheFile;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
+}
+
+/** What a part needs that works for the sidecar's own service, by whose name it asks Consul. */
+export interface ServiceDeps extends ConsulDeps {
+  readonly service: string;
 }

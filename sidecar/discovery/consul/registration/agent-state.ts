@@ -1,3 +1,5 @@
+import { decodeJson, isObject, type Json, textIn } from '../parser/json-fields.js';
+
 /**
  * A service in the agent's own spelling, as far as it is compared. The answer comes from outside: any field may be
  * absent.
@@ -39,36 +41,25 @@ export interface AgentCheck {
 
 /** Services by id. Throws an Error of one line when the bytes are no JSON object. */
 export function readServices(body: Buffer): ReadonlyMap<string, AgentService> {
-  return new Map(
-    objectsOf(body, 'services').map(([id, value]) => [id, value as unknown as AgentService] as const),
-  );
+  return new Map(objectsOf(body, 'services')) as ReadonlyMap<string, unknown> as ReadonlyMap<
+    string,
+    AgentService
+  >;
 }
 
 /** Checks by id. Throws an Error of one line when the bytes are no JSON object. */
 export function readChecks(body: Buffer): ReadonlyMap<string, AgentCheck> {
+  const checks = objectsOf(body, 'checks');
   return new Map(
-    objectsOf(body, 'checks').map(([id, value]) => {
-      const { Status: status, Output: output } = value;
-      const check = {
-        status: typeof status === 'string' ? status : '',
-        output: typeof output === 'string' ? output : '',
-      };
-      return [id, check] as const;
-    }),
+    checks.map(([id, check]) => [id, { status: textIn(check, 'Status'), output: textIn(check, 'Output') }]),
   );
 }
 
 /** The members of a JSON object that are objects. @param what names the list in the error */
-function objectsOf(body: Buffer, what: string): [string, Record<string, unknown>][] {
-  let document: unknown;
-  try {
-    document = JSON.parse(body.toString('utf8'));
-  } catch {
-    throw new Error(`the agent's list of ${what} is not JSON`);
-  }
-  if (typeof document !== 'object' || document === null || Array.isArray(document))
-    throw new Error(`the agent's list of ${what} is not an object`);
+function objectsOf(body: Buffer, what: string): [string, Json][] {
+  const document = decodeJson(body.toString('utf8'), `the agent's list of ${what} is not JSON`);
+  if (!isObject(document)) throw new Error(`the agent's list of ${what} is not an object`);
   return Object.entries(document).filter(
-    (entry): entry is [string, Record<string, unknown>] => typeof entry[1] === 'object' && entry[1] !== null,
+    (entry): entry is [string, Json] => typeof entry[1] === 'object' && entry[1] !== null,
   );
 }
