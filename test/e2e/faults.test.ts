@@ -63,7 +63,7 @@ describe('faults injected at the admin port', function () {
     assert.equal(on.status, 201, on.body);
     for (let i = 0; i < 3; i++) assert.equal(await call(app), '8 fault-injected');
     const { faults } = JSON.parse((await admin(address, '/faults')).body);
-    assert.deepEqual([faults.length, faults[0].struck, faults[0].abort], [1, 3, 'RESOURCE_EXHAUSTED']);
+    assert.deepEqual([faults.length, faults[0].injected, faults[0].abort], [1, 3, 'RESOURCE_EXHAUSTED']);
     assert.match(
       (await admin(address, '/metrics')).body,
       /^outrider_faults_injected_total\{direction="outbound",kind="abort"\} 3$/m,

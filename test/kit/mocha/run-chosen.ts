@@ -12,10 +12,14 @@ import { packageRoot } from '../process/package-root.js';
 const MOCHA = join(packageRoot, 'node_modules/mocha/lib/cli/cli.js');
 const COMPILER = join(packageRoot, 'node_modules/typescript/bin/tsc');
 
-/** What to load for an argument: nothing when it names neither a test file nor a folder. */
-function testsIn(argument: string): string | undefined {
+/** What to load for an argument: nothing when it names neither a test file nor a folder. A path that leads to neither is an error. */
+function testsIn(argument: string, at: number, words: readonly string[]): string | undefined {
   const path = relative(packageRoot, argument).replace(/^dist\//, '');
-  if (path.startsWith('..') || !existsSync(join(packageRoot, path.replace(/\.js$/, '.ts')))) return undefined;
+  if (path.startsWith('..') || !existsSync(join(packageRoot, path.replace(/\.js$/, '.ts')))) {
+    if (!/[/\\]|\.[jt]s$/.test(argument) || words[at - 1]?.startsWith('-')) return undefined;
+    console.error(`found ${argument}; expected a test file, a folder of tests, or an option of mocha`);
+    process.exit(2);
+  }
   const isFolder = statSync(join(packageRoot, path), { throwIfNoEntry: false })?.isDirectory() === true;
   return isFolder ? `dist/${path}/**/*.test.js` : `dist/${path.replace(/\.ts$/, '.js')}`;
 }
