@@ -96,10 +96,12 @@ export const contentFields: readonly (keyof InferTensorContents)[] = [
   'bytes_contents',
 ];
 
+/** Whether this is a datatype of the protocol (`FP32`, `INT64`, `BYTES`, …). */
 export function isDatatype(name: string): name is Datatype {
   return Object.hasOwn(table, name);
 }
 
+/** Size, array and typed field of a datatype. */
 export function datatypeInfo(datatype: Datatype): DatatypeInfo {
   return table[datatype];
 }
@@ -124,6 +126,7 @@ export function toHalf(value: number): number {
   return sign | ((rounded - 0x38000000) >>> 13);
 }
 
+/** The number that 16 bits of IEEE 754 binary16 (FP16) stand for. */
 export function fromHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 0x1f;

@@ -14,7 +14,7 @@ import {
 } from './datatypes.js';
 import type { DecodedContents, InferTensorContents } from './messages.js';
 
-/** Bytes or values that do not fit a tensor. The message is one line, fit for whoever sent them. */
+/** Bytes or values that do not fit a tensor. The message is one line, fit for the sender. */
 export class TensorError extends Error {}
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

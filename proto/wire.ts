@@ -177,6 +177,7 @@ export function signed(reader: WireReader, name?: string): string {
   return high === 0 ? String(low) : String((BigInt(high | 0) << 32n) | BigInt(low));
 }
 
+/** A varint field as an unsigned decimal, exact up to 2^64 − 1. Throws where the field has another wire type. */
 export function unsigned(reader: WireReader, name: string): string {
   readVarintField(reader, name);
   const { low, high } = reader;

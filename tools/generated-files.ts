@@ -1,7 +1,3 @@
-/**
- * Everything in mesh-config/ that is made from the declarations: the two JSON Schemas and the reference page.
- */
-
 import { meshFile } from '../sidecar/config/options/mesh-file.js';
 import { sidecarFile } from '../sidecar/config/options/sidecar-file.js';
 import { renderReference } from './config-reference.js';
@@ -13,6 +9,9 @@ export interface GeneratedFile {
   readonly content: string;
 }
 
+/**
+ * Everything in mesh-config/ that is made from the declarations: the two JSON Schemas and the reference page.
+ */
 export function generatedFiles(): GeneratedFile[] {
   return [
     { name: 'mesh.schema.json', content: jsonSchemaOf(meshFile, 'Outrider mesh file') },

@@ -1,7 +1,3 @@
-/**
- * A digit of the data set as somebody might have scanned it: larger, dark on light, not centred. For samples and tests.
- */
-
 import { type Digit, SIDE } from './dataset.js';
 import { encodeGreyPng } from './png.js';
 
@@ -16,6 +12,9 @@ export interface Rendering {
   readonly ink: 'dark' | 'light';
 }
 
+/**
+ * A digit of the data set as a scanner might give it: larger, dark on light, not centred. For samples and tests.
+ */
 export function renderDigit(digit: Digit, how: Rendering): Buffer {
   const inner = Math.round(SIDE * how.scale);
   const width = how.left + inner + how.right;

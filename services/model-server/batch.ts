@@ -1,11 +1,3 @@
-/**
- * What runs next. One inference at a time: a run blocks this thread, and everything else waits for it anyway. Models take
- * turns by the time their runs take (turns.ts); one that waits sees one run of another model between two of its own at most.
- * Requests that arrived meanwhile form the next batch where the model's card declares one. The socket hands them over a
- * few per turn of the event loop, so turns are read until the batch is full or a turn brought nothing.
- * A job whose caller has gone or whose deadline has passed is never run. No retries, no limits: that is the mesh's work.
- */
-
 import type { NumericArrayConstructor, Tensor } from '../../proto/datatypes.js';
 import { messageOf, RpcError, status } from './rpc.js';
 import { NO_RUN_LOG, type RunLog } from './run-log.js';
@@ -42,6 +34,13 @@ export interface QueueCounters {
 
 type ModelLane = Lane<Runner, Job>;
 
+/**
+ * What runs next. One inference at a time: a run blocks this thread, and everything else waits for it anyway. Models take
+ * turns by the time their runs take (turns.ts); one that waits sees one run of another model between two of its own at most.
+ * Requests that arrived meanwhile form the next batch where the model's card declares one. The socket hands them over a
+ * few per turn of the event loop, so turns are read until the batch is full or a turn brought nothing.
+ * A job whose caller has gone or whose deadline has passed is never run. No retries, no limits: that is the mesh's work.
+ */
 export class InferenceQueue {
   readonly counters: QueueCounters = { runs: 0, jobs: 0, expired: 0, withdrawn: 0 };
   private readonly turns = new Turns<Runner, Job>();
@@ -84,7 +83,7 @@ export class InferenceQueue {
       const batch = this.take(lane);
       if (batch.length === 1) await this.runOne(lane, batch[0]!);
       else if (batch.length > 1) await this.runAll(lane, batch);
-      // What came in while the thread was held: who has gone, above all.
+      // What came in while the thread was held, cancellations above all.
       if (this.turns.waiting) await nextTurn();
     }
     this.working = false;

@@ -65,6 +65,7 @@ export function unary<Request, Response>(
   };
 }
 
+/** ServerLive: true as soon as the process answers. */
 export function serverLive(
   _request: pb.ServerLiveRequest,
   _call: unknown,
@@ -73,10 +74,12 @@ export function serverLive(
   reply(undefined, { live: true });
 }
 
+/** ServerReady: true while the server as a whole is SERVING. */
 export function serverReady(serving: Serving): UnaryHandler<pb.ServerReadyRequest, pb.ServerReadyResponse> {
   return (_request, _call, reply) => reply(undefined, { ready: serving.health.get('') === 'SERVING' });
 }
 
+/** ServerMetadata: name and version; no extensions. */
 export function serverMetadata(
   serving: Serving,
 ): UnaryHandler<pb.ServerMetadataRequest, pb.ServerMetadataResponse> {
@@ -84,6 +87,7 @@ export function serverMetadata(
     reply(undefined, { name: 'outrider', version: serving.version, extensions: [] });
 }
 
+/** ModelReady, with the reason in `model-not-ready-reason` when it is not. NOT_FOUND for an unknown model. */
 export function modelReady(serving: Serving): UnaryHandler<pb.ModelReadyRequest, pb.ModelReadyResponse> {
   return (request, _call, reply) => {
     const model = findModel(serving, request.name, request.version);
@@ -92,6 +96,7 @@ export function modelReady(serving: Serving): UnaryHandler<pb.ModelReadyRequest,
   };
 }
 
+/** ModelMetadata: inputs, outputs and the versions served. NOT_FOUND for an unknown model. */
 export function modelMetadata(
   serving: Serving,
 ): UnaryHandler<pb.ModelMetadataRequest, pb.ModelMetadataResponse> {
@@ -154,6 +159,7 @@ export function modelInfer(serving: Serving): UnaryHandler<pb.ModelInferRequest,
   };
 }
 
+/** grpc.health.v1 Check: the state of the server (empty name) or of a model. NOT_FOUND for an unknown name. */
 export function healthCheck(serving: Serving): UnaryHandler<pb.HealthCheckRequest, pb.HealthCheckResponse> {
   return (request, _call, reply) => {
     const found = serving.health.get(request.service ?? '');

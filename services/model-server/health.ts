@@ -1,13 +1,12 @@
-/**
- * grpc.health.v1 as a table of states with watchers: '' for the server as a whole, which serves as soon as loading has
- * ended with one model ready at least, and each model by name.
- * It only repeats what it was told; who may be called ready is decided where models load and where draining begins.
- */
-
 import type { ServingStatus } from '../../proto/messages.js';
 
 export type Watcher = (status: ServingStatus) => void;
 
+/**
+ * grpc.health.v1 as a table of states with watchers: '' for the server as a whole, which serves as soon as loading has
+ * ended with one model ready at least, and each model by name.
+ * It only repeats what it is given: readiness is decided where models load and where draining begins.
+ */
 export class HealthTable {
   private readonly states = new Map<string, ServingStatus>();
   private readonly watchers = new Map<string, Set<Watcher>>();

@@ -29,7 +29,7 @@ export function parseListen(text: string): ListenAddress {
   return { kind: 'tcp', host: tcp[1]!, port };
 }
 
-/** Removes a socket file on which nobody listens any more; rejects when somebody does or when it is no socket. */
+/** Removes a socket file without a listener; rejects when it has one or is no socket. */
 export async function removeStaleSocket(path: string): Promise<void> {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return;

@@ -28,7 +28,7 @@ interface Arguments {
   readonly listen: ListenAddress;
   /** Longest time calls in flight may take once told to stop. */
   readonly drainTimeoutMs: number;
-  /** Stop when stdin ends: whoever started this process has died. */
+  /** Stop when stdin ends: the parent process has died. */
   readonly exitWithStdin: boolean;
   /** Print the golden block of each model instead of serving. */
   readonly golden: boolean;

@@ -1,8 +1,3 @@
-/**
- * One model of the repository and its state: loading, then ready or failed with the reason. It becomes ready only after
- * its golden input went through its own session and matched.
- */
-
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -18,6 +13,10 @@ import { ModelSession } from './session.js';
 
 export type ModelState = 'loading' | 'ready' | 'failed';
 
+/**
+ * One model of the repository and its state: loading, then ready or failed with the reason. It becomes ready only after
+ * its golden input went through its own session and matched.
+ */
 export class Model implements Runner, Signature {
   readonly name: string;
   readonly version: string;

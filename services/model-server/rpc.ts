@@ -20,6 +20,7 @@ export class RpcError extends Error {
   }
 }
 
+/** An INVALID_ARGUMENT with this message: what was found, and what was expected. */
 export function invalidArgument(message: string): RpcError {
   return new RpcError(status.INVALID_ARGUMENT, message);
 }

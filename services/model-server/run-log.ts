@@ -1,7 +1,3 @@
-/**
- * What runs, noted in memory that threads share: the thread that runs inferences writes, one that watches it reads.
- */
-
 /** Fields of the shared memory, each a Float64. Times are those of the monotonic clock, ms. */
 export const Field = { runs: 0, startedMs: 1, deadlineMs: 2 } as const;
 export const FIELDS = 3;
@@ -16,6 +12,9 @@ export interface RunLog {
 /** Where no watcher listens. */
 export const NO_RUN_LOG: RunLog = { begin: () => {}, end: () => {} };
 
+/**
+ * What runs, noted in memory that threads share: the thread that runs inferences writes, one that watches it reads.
+ */
 export class SharedRunLog implements RunLog {
   private readonly fields: Float64Array;
 

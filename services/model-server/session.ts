@@ -1,9 +1,3 @@
-/**
- * One loaded ONNX model. The only importer of onnxruntime-node.
- * A run blocks this thread until it is done, so whoever calls `run` decides what everything else waits for (batch.ts).
- * One thread per session and no spinning: a model service scales by processes.
- */
-
 import './no-telemetry.js'; // before the library
 
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
@@ -27,6 +21,11 @@ const ortTypes: Readonly<Record<Exclude<Datatype, 'BF16'>, OrtTensor.Type>> = {
 };
 const datatypes = new Map(Object.entries(ortTypes).map(([datatype, type]) => [type, datatype as Datatype]));
 
+/**
+ * One loaded ONNX model. The only importer of onnxruntime-node.
+ * A run blocks this thread until it is done, so the caller of `run` decides what everything else waits for (batch.ts).
+ * One thread per session and no spinning: a model service scales by processes.
+ */
 export class ModelSession {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];

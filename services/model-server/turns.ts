@@ -1,11 +1,3 @@
-/**
- * Whose turn is next among the models of one process: start-time fair queueing (Goyal, Vin, Cheng 1996) by measured run time.
- * Each model has a queue of its own, in order of arrival, and an account of the time its runs took; the model with the
- * smallest account goes next. A model whose runs are slow thus waits, after each of them, until the others have had as much
- * time or want no more; a run itself cannot be interrupted. A model that was idle does not save up time: its account starts
- * at that of the last turn.
- */
-
 /** A run counts as this much at least, so that a clock too coarse for it still ends the turn. */
 const LEAST_RUN_MS = 0.01;
 
@@ -21,6 +13,13 @@ export class Lane<Key, Item> {
   }
 }
 
+/**
+ * Whose turn is next among the models of one process: start-time fair queueing (Goyal, Vin, Cheng 1996) by measured run time.
+ * Each model has a queue of its own, in order of arrival, and an account of the time its runs took; the model with the
+ * smallest account goes next. A model whose runs are slow thus waits, after each of them, until the others have had as much
+ * time or want no more; a run itself cannot be interrupted. A model that was idle does not save up time: its account starts
+ * at that of the last turn.
+ */
 export class Turns<Key, Item> {
   private readonly lanes = new Map<Key, Lane<Key, Item>>();
   /** The account of the lane that had the last turn, when it got it. */

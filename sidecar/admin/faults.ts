@@ -1,6 +1,6 @@
 import { readDuration, writeDuration } from '../config/codecs/duration.js';
 import { quoted } from '../config/codecs/parse-result.js';
-import { nearest } from '../config/file/suggest.js';
+import { nearest } from '../config/suggest.js';
 import { parseStatus, Status } from '../core/outcome/status.js';
 import type { FaultRule } from '../core/routing/fault-rule.js';
 import { isValidPattern } from '../core/routing/method.js';

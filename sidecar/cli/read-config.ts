@@ -1,7 +1,7 @@
 import { loadMeshFile, loadSidecarFile } from '../config/file/load.js';
 import type { ParseResult } from '../config/file/parse.js';
-import { formatProblem, formatProblems, type Problem } from '../config/file/problem.js';
 import type { MeshConfig, SidecarConfig } from '../config/model.js';
+import { formatProblem, formatProblems, type Problem } from '../config/problem.js';
 import { CommandFailure } from './failure.js';
 
 /**

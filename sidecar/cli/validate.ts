@@ -1,5 +1,5 @@
 import { loadAnyFile } from '../config/file/load.js';
-import { formatProblem, type Problem } from '../config/file/problem.js';
+import { formatProblem, type Problem } from '../config/problem.js';
 
 export interface ValidateOptions {
   /** One JSON document for programs instead of lines for people. */

@@ -25,8 +25,7 @@ export function updateCluster(cluster: Cluster, config: UpstreamConfig): void {
   cluster.priorities.configure(config.ejection, cluster.context.clock.now());
   cluster.budget.configure(config.budget);
   if (config.health === undefined)
-    for (const endpoint of cluster.endpoints)
-      setHealthy(cluster, endpoint, true, 'nobody checks it any more');
+    for (const endpoint of cluster.endpoints) setHealthy(cluster, endpoint, true, 'health checks are off');
   if (config.balance.kind !== cluster.config.balance.kind)
     cluster.balancer = makeBalancer(config.balance.kind, cluster.context.random);
   configureSweep(cluster, config);

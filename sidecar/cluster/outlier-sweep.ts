@@ -214,7 +214,7 @@ export class OutlierSweep extends WheelEntry {
   }
 
   /**
-   * Times are compared from here on. Whoever did the work of one that was away, or not yet warm, took longer for it: what
+   * Times are compared from here on. An endpoint that did the work of one that was away, or not yet warm, took longer for it: what
    * it needed then says nothing about what it needs beside its peers.
    */
   private resetLatencies(): void {

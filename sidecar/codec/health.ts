@@ -52,6 +52,7 @@ export function readHealthAnswer(bytes: Buffer): number | undefined {
   return status;
 }
 
+/** The name of a ServingStatus for messages; of a number without one, `status N`. */
 export function servingName(status: number): string {
   return NAMES[status] ?? `status ${status}`;
 }

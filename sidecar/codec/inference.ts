@@ -17,10 +17,12 @@ export interface RawInput {
   readonly raw: Uint8Array;
 }
 
+/** A ModelMetadataRequest. An empty version means the one the server chooses. */
 export function encodeMetadataRequest(model: string, version: string): Buffer {
   return new MessageWriter().text(1, model).text(2, version).finish();
 }
 
+/** A ModelInferRequest with raw contents: the inputs in their order, and the names of the outputs that are wanted. */
 export function encodeInferRequest(
   model: string,
   version: string,

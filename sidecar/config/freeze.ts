@@ -1,7 +1,4 @@
-/**
- * A configuration is parsed once and then only read.
- */
-
+/** Freezes a value and everything in it, and returns it: a configuration is parsed once and then only read. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   Object.freeze(value);

@@ -194,6 +194,7 @@ const BYPASS_SERVICES = [
   '/grpc.reflection.v1alpha.ServerReflection/',
 ];
 
+/** Whether calls of this path pass the limits and the queue: health checks and reflection are about the server, not the model. */
 export function isBypassed(path: string): boolean {
   for (const prefix of BYPASS_SERVICES) if (path.startsWith(prefix)) return true;
   return false;

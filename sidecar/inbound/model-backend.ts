@@ -234,6 +234,7 @@ export class ModelBackend {
   }
 }
 
+/** One backend for each model; those of one process share its pool and its account of silent streams. */
 export function makeBackends(
   models: readonly ServedModel[],
   config: InboundConfig,

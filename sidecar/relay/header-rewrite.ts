@@ -27,6 +27,7 @@ interface Memo {
   readonly next: Memo | null;
 }
 
+/** What forwarded requests of an outbound side get: the scheme, and the authority unless the caller's is kept. */
 export function requestProfile(scheme: 'http' | 'https', authority?: string): RequestProfile {
   const field = makeField(':scheme', scheme);
   return authority === undefined
@@ -137,6 +138,7 @@ export function stripResponse(list: StableList): StableList {
   return result;
 }
 
+/** The fields without `outrider-*` ones; the same array when there are none. */
 export function stripExtras(extras: readonly HeaderField[]): readonly HeaderField[] {
   for (const field of extras)
     if (field.token === Token.outrider) return extras.filter((each) => each.token !== Token.outrider);
@@ -146,6 +148,7 @@ export function stripExtras(extras: readonly HeaderField[]): readonly HeaderFiel
 /** Timeout fields by whole milliseconds: few values recur very often. */
 const TIMEOUTS: (HeaderField | undefined)[] = new Array<HeaderField | undefined>(16_384).fill(undefined);
 
+/** The `grpc-timeout` field for this many ms; fields of whole milliseconds up to 16,383 are made once. */
 export function timeoutField(leftMs: number): HeaderField {
   if (leftMs >= 100 && leftMs < TIMEOUTS.length) {
     const ms = Math.floor(leftMs);
@@ -173,6 +176,7 @@ function attemptsIn(value: string): number {
 /** Paths remembered as fields: the same one recurs with every call of its method. */
 const REMEMBERED_PATHS = 1024;
 
+/** Fields for paths that a traffic rule rewrites, remembered up to a bound, so that a call allocates no field. */
 export class PathFields {
   private readonly fields = new Map<string, HeaderField>();
 

@@ -39,10 +39,12 @@ function listOf(fields: readonly HeaderField[]): StableList {
   return list;
 }
 
+/** The headers of a trailers-only reply (gRPC over HTTP/2, "Responses"), made once per reason. */
 export function replyHeaders(reason: LocalReplyReason): StableList {
   return headersFor(reason).headers;
 }
 
+/** The trailers of a reply whose response had begun, made once per reason. */
 export function replyTrailers(reason: LocalReplyReason): StableList {
   return headersFor(reason).trailers;
 }

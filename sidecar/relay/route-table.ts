@@ -168,7 +168,7 @@ function completed(config: RouteConfig, rule: TrafficRoute, isOnce: boolean): Ro
   return {
     ...config,
     ...(rule.timeoutMs === undefined || isTimeoutOurs ? {} : { timeoutMs: rule.timeoutMs }),
-    // Who asks for attempts after failures says that they do no harm.
+    // A route that asks for attempts after failures says that they do no harm.
     ...(rule.retry === undefined || config.retry !== undefined || isOnce
       ? {}
       : { idempotent: true, retry: { ...rule.retry, ...BACKOFF } }),

@@ -1,7 +1,9 @@
+/** A metric that only grows, read at scrape time. `name` ends in `_total`. */
 export function counter(name: string, help: string, samples: Sample[]): Metric {
   return { kind: 'counter', name, help, samples };
 }
 
+/** A metric that goes up and down, read at scrape time. */
 export function gauge(name: string, help: string, samples: Sample[]): Metric {
   return { kind: 'gauge', name, help, samples };
 }

@@ -123,7 +123,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/discovery/consul/cache/json-writer.ts': 'test/unit/discovery/consul/cache/cache-file.test.ts',
   'sidecar/discovery/consul/catalog/cached-instances.ts':
     'test/unit/discovery/consul/catalog/endpoint-watcher.test.ts',
-  'sidecar/discovery/consul/catalog/health-status.ts': 'test/unit/discovery/consul/catalog/instances.test.ts',
+  'sidecar/discovery/consul/parser/health-status.ts': 'test/unit/discovery/consul/parser/instances.test.ts',
   'sidecar/discovery/consul/catalog/target.ts': 'test/unit/discovery/consul/catalog/endpoint-watcher.test.ts',
   'sidecar/discovery/consul/chain/chain-json.ts': 'test/unit/discovery/consul/chain/chain-plan.test.ts',
   'sidecar/discovery/consul/chain/config-entry-watcher.ts':

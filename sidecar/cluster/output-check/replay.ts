@@ -1,8 +1,3 @@
-/**
- * The same request once more, at another endpoint, to learn what it answers. It is no call: nobody waits for it, it is
- * counted nowhere but where it runs, and it ends early rather than cost much.
- */
-
 import { AttemptEnd } from '../../core/outcome/outcome.js';
 import { Status } from '../../core/outcome/status.js';
 import type { HeaderField } from '../../http2/hpack/field.js';
@@ -24,6 +19,10 @@ export interface ReplayRequest {
   readonly body: Buffer;
 }
 
+/**
+ * The same request once more, at another endpoint, to learn what it answers. It is no call: no caller waits for it, it is
+ * counted nowhere but where it runs, and it ends early rather than cost much.
+ */
 export class Replay implements AttemptOwner {
   readonly holder = this;
   readonly holdsResponse = true;

@@ -1,9 +1,3 @@
-/**
- * Samples answers of ModelInfer and looks at them later, a few per second and one at a time, so that no call waits for it.
- * A suspicious one is charged to its endpoint only when a peer answers the same request properly. That takes a request
- * that may be sent again: of routes that are not idempotent, nothing is ever charged.
- */
-
 import { MODEL_INFER } from '../../codec/inference.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
 import { type InspectedResponse, isBlamed, ResponseShapes } from '../../core/outlier/invalid-output.js';
@@ -41,6 +35,11 @@ interface Sample {
   readonly bytes: number;
 }
 
+/**
+ * Samples answers of ModelInfer and looks at them later, a few per second and one at a time, so that no call waits for it.
+ * A suspicious one is charged to its endpoint only when a peer answers the same request properly. That takes a request
+ * that may be sent again: of routes that are not idempotent, nothing is ever charged.
+ */
 export class OutputInspector extends WheelEntry {
   readonly counts: OutputCounts = { inOrder: 0, charged: 0, acquitted: 0, unproven: 0, unreadable: 0 };
   private readonly forms = new ResponseShapes<Endpoint>();

@@ -119,6 +119,7 @@ function hint(text: string): string {
   return '';
 }
 
+/** An address as a metric label and in messages: `host:port`, `[host]:port` for IPv6, or `unix:PATH`. */
 export function labelOf(address: Address): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;

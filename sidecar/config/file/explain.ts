@@ -3,8 +3,8 @@
  */
 import type { z } from 'zod';
 import { quoted } from '../codecs/parse-result.js';
-import { formatPath, type Path, type Problem } from './problem.js';
-import { didYouMean } from './suggest.js';
+import { formatPath, type Path, type Problem } from '../problem.js';
+import { didYouMean } from '../suggest.js';
 import type { YamlDocument } from './yaml-document.js';
 
 type Issue = z.core.$ZodIssue;

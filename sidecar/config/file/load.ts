@@ -4,6 +4,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { MeshConfig, SidecarConfig } from '../model.js';
+import type { Problem } from '../problem.js';
 import {
   type ParseOptions,
   type ParseResult,
@@ -11,7 +12,6 @@ import {
   parseMeshFile,
   parseSidecarFile,
 } from './parse.js';
-import type { Problem } from './problem.js';
 import { MAX_FILE_BYTES } from './yaml-document.js';
 
 /** Relative paths in the file become absolute ones, so that processes started elsewhere read the same. */

@@ -12,8 +12,8 @@ import type { MeshConfig, SidecarConfig } from '../model.js';
 import { fromFile } from '../names-codec.js';
 import { meshFile } from '../options/mesh-file.js';
 import { sidecarFile } from '../options/sidecar-file.js';
+import type { Problem, Warning } from '../problem.js';
 import { explain, problemAt } from './explain.js';
-import type { Problem, Warning } from './problem.js';
 import { readYaml } from './yaml-document.js';
 
 /** Warnings are about files that are valid and perhaps not what was meant. */

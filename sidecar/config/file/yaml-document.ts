@@ -14,7 +14,7 @@ import {
   type Node,
   parseAllDocuments,
 } from 'yaml';
-import type { Path, Problem } from './problem.js';
+import type { Path, Problem } from '../problem.js';
 import { TOO_DEEP, walk } from './yaml-walk.js';
 
 /** A file that people write is a few KiB; one MiB already takes seconds to parse. */

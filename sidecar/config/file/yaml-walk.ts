@@ -7,7 +7,7 @@
  */
 import { type Alias, isAlias, isMap, isScalar, isSeq, type Node, type YAMLMap, type YAMLSeq } from 'yaml';
 import { quoted } from '../codecs/parse-result.js';
-import { formatPath, type Path, type Problem } from './problem.js';
+import { formatPath, type Path, type Problem } from '../problem.js';
 
 const MAX_DEPTH = 32;
 /** Values, after every alias has been followed. */

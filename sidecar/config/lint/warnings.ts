@@ -3,11 +3,11 @@
  */
 import { IntentionTable } from '../../core/authorization/intentions.js';
 import { type Address, isLocalAddress, writeAddress } from '../codecs/address.js';
-import type { Warning } from '../file/problem.js';
 import type { MeshFile } from '../implied-caller.js';
 import { type Listener, listeners } from '../options/listener-conflicts.js';
 import { below, type Report } from '../options/option.js';
 import type { SidecarFile } from '../options/sidecar-file.js';
+import type { Warning } from '../problem.js';
 import { warnOfConsul, warnOfRegistration } from './consul.js';
 import { type UpstreamFacts, warnOfDrills, warnOfPolicies, warnOfQueue } from './policies.js';
 
@@ -111,7 +111,7 @@ function warnOfInbound(
     consul?.intentions === true ||
     inbound.default_intention === 'allow' ||
     inbound.intentions?.some(({ to, action }) => action === 'allow' && (to === service || to === '*'));
-  if (!isOpen) warn(['intentions'], `no intention lets anyone call ${service}`);
+  if (!isOpen) warn(['intentions'], `no intention allows calls to ${service}`);
   warnOfQueue(inbound.queue, limits.memory_budget, below(['queue'], warn));
 }
 

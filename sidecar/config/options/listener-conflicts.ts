@@ -4,7 +4,7 @@
 
 import type { Address } from '../codecs/address.js';
 import { isSamePlace, wouldReach, writeAddress } from '../codecs/address.js';
-import { formatPath } from '../file/problem.js';
+import { formatPath } from '../problem.js';
 import type { Report } from './option.js';
 
 /** A place where the sidecar of a file listens, and the option that says so. */

@@ -1,7 +1,7 @@
 /**
  * Names inside a mesh file: upstreams, intentions and rate limits name services of the mesh.
  */
-import { didYouMean } from '../file/suggest.js';
+import { didYouMean } from '../suggest.js';
 import { entries, type FoundBlock, list, mapping, text } from './found.js';
 import type { Report } from './option.js';
 

@@ -2,7 +2,7 @@
  * The queue before the local model: how many calls it takes, which wait, and in which order.
  */
 import { z } from 'zod';
-import { didYouMean } from '../file/suggest.js';
+import { didYouMean } from '../suggest.js';
 import { type FoundBlock, list, mapping, number, text } from './found.js';
 import { metadataKey } from './metadata-key.js';
 import { block, inCode, option, type Report, withRules } from './option.js';

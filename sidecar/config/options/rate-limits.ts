@@ -6,14 +6,14 @@ import { isCovered } from '../methods.js';
 import { list, mapping, texts } from './found.js';
 import { methodList } from './method-list.js';
 import { block, inCode, option, type Report } from './option.js';
-import { anyone, rational, wholeNumber } from './values.js';
+import { rational, serviceOrAny, wholeNumber } from './values.js';
 
 const rateLimit = inCode(
   block(
     {
       callers: option(
         z
-          .array(anyone('the name of a service'), { error: 'a list of services' })
+          .array(serviceOrAny('the name of a service'), { error: 'a list of services' })
           .min(1, { error: 'at least one service, or "*"' })
           .prefault(['*']),
         {
@@ -56,7 +56,7 @@ export function refuseIdleLimits(limits: unknown, report: Report): void {
     const said = { callers: texts(callers), methods: texts(methods) };
     const before = earlier.findIndex(
       (other) =>
-        said.callers.every((who) => other.callers.includes('*') || other.callers.includes(who)) &&
+        said.callers.every((each) => other.callers.includes('*') || other.callers.includes(each)) &&
         said.methods.every((pattern) => other.methods.some((by) => isCovered(pattern, by))),
     );
     const isWhole = said.callers.length > 0 && said.methods.length > 0;

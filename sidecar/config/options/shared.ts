@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import { block, option } from './option.js';
-import { anyone, choice, duration, listenAddress, name, trustDomainName } from './values.js';
+import { choice, duration, listenAddress, name, serviceOrAny, trustDomainName } from './values.js';
 
 /** `trust_domain`. */
 export const trustDomain = option(trustDomainName().optional(), {
@@ -50,11 +50,11 @@ export const admin = option(listenAddress().optional(), {
 
 const intention = block(
   {
-    from: option(anyone('the name of a service'), {
+    from: option(serviceOrAny('the name of a service'), {
       meaning: 'The service that calls.',
       why: 'Without it the intention would match more than is meant.',
     }),
-    to: option(anyone('the name of a service'), {
+    to: option(serviceOrAny('the name of a service'), {
       meaning: 'The service that is called.',
       why: 'Without it the intention would match more than is meant.',
     }),

@@ -210,7 +210,7 @@ export function upstreamName() {
 }
 
 /** A name, or `*`. */
-export function anyone(what: string) {
+export function serviceOrAny(what: string) {
   const error = `${what}, or "*" for all`;
   return value(z.union([z.literal('*'), name(what)], { error }), { type: 'name or `*`' });
 }

@@ -79,7 +79,7 @@ export const LocalReplyReasons = {
   notLoaded: unprocessed(
     'intentions-not-loaded',
     Status.UNAVAILABLE,
-    'who may call {service} is not known yet',
+    'the intentions for {service} are not known yet',
   ),
   noIdentity: reason('no-identity', Status.UNAUTHENTICATED, 'caller has no mesh identity'),
   unknownRoute: reason('unknown-route', Status.UNIMPLEMENTED, 'no route for {path}'),

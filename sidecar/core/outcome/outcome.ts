@@ -121,7 +121,7 @@ export function whyNotDeclarable(status: Status, outcome: Declarable): string | 
   if (isTimeStatus(status) && (outcome === 'success' || outcome === 'overload'))
     return 'says that time ran out or the call was given up, never that it was answered';
   if (outcome === 'success' && USUAL_OUTCOMES[status] !== Outcome.neutral)
-    return 'says that the endpoint failed; counted as a success it would draw traffic to whoever fails fastest';
+    return 'says that the endpoint failed; counted as a success it would draw traffic to the endpoint that fails fastest';
   return undefined;
 }
 

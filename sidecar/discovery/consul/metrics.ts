@@ -26,33 +26,34 @@ export function metrics(statuses: readonly QueryStatus[], extra: readonly Metric
       'Time since the last good answer to a query. At rest it goes up to the wait of a blocking query (5 min).',
       each(({ ageMs }) => ageMs / 1_000),
     ),
-    ...COUNTS.map(([count, name, help]) =>
-      counter(
-        name,
-        help,
-        each((status) => status[count]),
-      ),
+    counter(
+      'outrider_consul_answers_total',
+      'Good answers to a query.',
+      each(({ answers }) => answers),
+    ),
+    counter(
+      'outrider_consul_failures_total',
+      'Failed reads of a query.',
+      each(({ failures }) => failures),
+    ),
+    counter(
+      'outrider_consul_index_resets_total',
+      'Times that the index of a query went backwards: servers were restored or replaced.',
+      each(({ resets }) => resets),
+    ),
+    counter(
+      'outrider_consul_rereads_total',
+      'Times that what a query had answered was doubted and read again.',
+      each(({ rereads }) => rereads),
+    ),
+    counter(
+      'outrider_consul_bytes_total',
+      'Bytes of bodies read for a query.',
+      each(({ bytes }) => bytes),
     ),
     ...extra,
   ];
 }
-
-/** The counters of a query: its count, the name of the metric and its help. */
-const COUNTS = [
-  ['answers', 'outrider_consul_answers_total', 'Good answers to a query.'],
-  ['failures', 'outrider_consul_failures_total', 'Failed reads of a query.'],
-  [
-    'resets',
-    'outrider_consul_index_resets_total',
-    'Times that the index of a query went backwards: servers were restored or replaced.',
-  ],
-  [
-    'rereads',
-    'outrider_consul_rereads_total',
-    'Times that what a query had answered was doubted and read again.',
-  ],
-  ['bytes', 'outrider_consul_bytes_total', 'Bytes of bodies read for a query.'],
-] as const;
 
 function only(value: number): Sample[] {
   return [{ labels: {}, value }];

@@ -1,14 +1,3 @@
-/**
- * Every deadline, idle limit and retry wait of the process, behind one system timer.
- *
- * Five levels of 64 slots, 4 ms to a slot at the lowest: 4 ms … 256 ms … 16 s … 17 min … 18 h … 50
- * days. An entry lies at the level of the highest group of six bits in which its tick differs from
- * the current one, so all of a lower level is due before anything of a higher one and finding the
- * next wake is a bit scan. Entries carry their own links: adding and cancelling allocate nothing
- * and touch no system timer unless the new entry is due before the armed wake. Cancelling leaves
- * the wake armed (an early wake finds nothing and arms the next, or sleeps): a deadline is
- * cancelled far more often than it passes.
- */
 import type { Clock } from './clock.js';
 import { MAX_DELAY_MS, type Timer, type Timers } from './timers.js';
 import { WheelEntry } from './wheel-entry.js';
@@ -36,6 +25,17 @@ class ListHead extends WheelEntry {
   fire(): void {}
 }
 
+/**
+ * Every deadline, idle limit and retry wait of the process, behind one system timer.
+ *
+ * Five levels of 64 slots, 4 ms to a slot at the lowest: 4 ms … 256 ms … 16 s … 17 min … 18 h … 50
+ * days. An entry lies at the level of the highest group of six bits in which its tick differs from
+ * the current one, so all of a lower level is due before anything of a higher one and finding the
+ * next wake is a bit scan. Entries carry their own links: adding and cancelling allocate nothing
+ * and touch no system timer unless the new entry is due before the armed wake. Cancelling leaves
+ * the wake armed (an early wake finds nothing and arms the next, or sleeps): a deadline is
+ * cancelled far more often than it passes.
+ */
 export class TimingWheel {
   private readonly slots: WheelEntry[] = Array.from({ length: BEYOND + 1 }, () => new ListHead());
   /**

@@ -1,4 +1,4 @@
-/** From the calls of one run to its figures, and from the figures of all runs to who was better. Pure. */
+/** From the calls of one run to its figures, and from the figures of all runs to which was better. Pure. */
 
 import { untilSingle } from '../../drills/models/protocol.js';
 import { type Spread, spreadOf } from '../relay/results.js';

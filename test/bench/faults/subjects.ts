@@ -1,5 +1,5 @@
 /**
- * Who stands between the load and the models in the comparison of faults: sidecars of ours, Envoy with the committed
+ * What stands between the load and the models in the comparison of faults: sidecars of ours, Envoy with the committed
  * file, or only the client's own balancer. Plaintext between them, no active health checks, the same number of
  * retries, the same budget, the same length of an attempt and of an ejection.
  */

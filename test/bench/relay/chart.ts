@@ -33,8 +33,8 @@ export function renderChart(report: Report): string {
   const rows = Math.ceil(panels.length / 2);
   const height = TOP + rows * (panelHeight + PANEL_GAP) + 30;
   const { machine, versions, runs } = report;
-  const who = Object.entries(versions).filter(([name]) => name !== 'outrider' && drawn(report, name));
-  const foot = `${machine.cpu}, node ${machine.node.slice(1)}; ${who.map((w) => w.join(' ')).join(', ')}; medians of ${runs} interleaved runs, one core for the proxy`;
+  const subjects = Object.entries(versions).filter(([name]) => name !== 'outrider' && drawn(report, name));
+  const foot = `${machine.cpu}, node ${machine.node.slice(1)}; ${subjects.map((w) => w.join(' ')).join(', ')}; medians of ${runs} interleaved runs, one core for the proxy`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="CPU time per request of Outrider and its peers">`,
     `<style>${STYLE}\n</style>`,

@@ -1,4 +1,4 @@
-/** Row: who may call is changed under load. */
+/** Row: intentions change under load. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SentCall } from '../faults/load.js';

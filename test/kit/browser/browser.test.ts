@@ -4,8 +4,8 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterTest } from '../../kit/mocha/after-test.js';
 import { ConsulServer, consulOrSkip } from '../consul/consul.js';
+import { afterTest } from '../mocha/after-test.js';
 import { browserOrSkip, type TestBrowser } from './browser.js';
 
 describe('the browser of the tests', () => {

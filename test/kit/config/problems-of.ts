@@ -3,8 +3,8 @@
  */
 import assert from 'node:assert/strict';
 import { type ParseResult, parseMeshFile, parseSidecarFile } from '../../../sidecar/config/file/parse.js';
-import { formatProblems } from '../../../sidecar/config/file/problem.js';
 import type { MeshConfig, SidecarConfig } from '../../../sidecar/config/model.js';
+import { formatProblems } from '../../../sidecar/config/problem.js';
 
 export const FILE = '/etc/mesh/file.yaml';
 

@@ -1,7 +1,7 @@
 /** The tests' own Consul: what the other tests rely on. */
 
 import assert from 'node:assert/strict';
-import { afterTest } from '../../kit/mocha/after-test.js';
+import { afterTest } from '../mocha/after-test.js';
 import { isRunning, isStopped, until } from '../process/processes.js';
 import { ConsulServer, consulOrSkip } from './consul.js';
 import { ConsulCluster } from './consul-cluster.js';

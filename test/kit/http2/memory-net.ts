@@ -1,7 +1,7 @@
 /**
  * A network in memory: sockets that quack like `net.Socket` (write, cork, end, destroy, writableLength, 'data', 'drain',
  * 'end', 'close') and places to connect to. Nothing moves until `deliver` is called, so a test decides what happens in
- * which turn. An address nobody declared fails the test.
+ * which turn. An address that was not declared fails the test.
  */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
@@ -20,7 +20,7 @@ export class MemorySocket extends EventEmitter {
   delivered = 0;
   /** `false`: the application reads nothing, and what the other side writes stays with the writer. */
   isReading = true;
-  /** `true`: a black hole; nothing more passes in either direction, and nobody is told. */
+  /** `true`: a black hole; nothing more passes in either direction, and neither end is told. */
   isCut = false;
   /** @internal */
   other: MemorySocket | null = null;
@@ -179,7 +179,7 @@ export class MemoryNet {
   /** Like `net.connect`: the answer comes with a later `deliver`. */
   dial(name: string): Socket {
     const place = this.places.get(name);
-    if (place === undefined) throw new Error(`nobody declared ${name}`);
+    if (place === undefined) throw new Error(`${name} was not declared`);
     this.dialled++;
     const socket = new MemorySocket(this);
     socket.connecting = true;

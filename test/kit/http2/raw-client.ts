@@ -58,7 +58,7 @@ export function openSocket(address: Address, material?: TlsMaterial, timeoutMs =
 
 export async function rawClient(address: Address, options: RawClientOptions = {}): Promise<RawPeer> {
   const socket = await openSocket(address, options.tls);
-  // Whoever says nothing answers nothing either.
+  // A client that says nothing answers nothing either.
   const mute = options.start === 'none' ? { ackSettings: false, ackPings: false } : {};
   const peer = new RawPeer(socket, { ...options, ...mute, role: 'client' });
   if (options.start !== 'none') peer.send(PREFACE, settings(options.settings));

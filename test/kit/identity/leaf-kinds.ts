@@ -180,7 +180,7 @@ async function badPaths(root: TestAuthority): Promise<LeafKind[]> {
     ['issuer that is no CA but may sign', await noCaButSign.leaf(), 'untrusted'],
     ['issuer with an unknown critical extension', await strange.leaf(), 'untrusted'],
     ['signed by another than the issuer it names', await root.leaf({ forger }), 'untrusted'],
-    ['naming another issuer than signed it', await root.leaf({ issuerCommonName: 'Nobody' }), 'untrusted'],
+    ['naming another issuer than signed it', await root.leaf({ issuerCommonName: 'Stranger' }), 'untrusted'],
     ['issuer without keyCertSign', await noSign.leaf(), 'untrusted'],
     ['longer than the path length', await tooDeep.leaf(), 'untrusted'],
     ['issuer bound to another domain', await bound.leaf(), 'untrusted'],

@@ -27,12 +27,12 @@ export interface Handshake {
 export interface Sides {
   readonly server: tls.TlsOptions;
   readonly client: tls.ConnectionOptions;
-  /** How each side judges a socket; default: takes anyone. */
+  /** How each side judges a socket; default: takes every peer. */
   readonly judgeClient?: (socket: tls.TLSSocket) => PeerVerification;
   readonly judgeServer?: (socket: tls.TLSSocket) => PeerVerification;
 }
 
-const ANYONE: Seen = { service: 'anyone' };
+const ANY: Seen = { service: 'any' };
 
 export class TlsHarness {
   private readonly open = new Set<{ destroy(): void } | tls.Server>();
@@ -120,7 +120,7 @@ function judged(
   judge: ((socket: tls.TLSSocket) => PeerVerification) | undefined,
 ): Seen {
   const verdict = judge?.(socket);
-  if (!verdict) return ANYONE;
+  if (!verdict) return ANY;
   return verdict.kind === 'accepted' ? { service: verdict.id.service } : { reason: verdict.reason };
 }
 

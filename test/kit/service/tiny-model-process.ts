@@ -1,5 +1,5 @@
 /**
- * A model service of somebody else, run as a program: answers health checks on $OUTRIDER_MODEL_LISTEN (unix:PATH),
+ * A model service that is not ours, run as a program: answers health checks on $OUTRIDER_MODEL_LISTEN (unix:PATH),
  * and does what its arguments say. `serving-when FILE`: SERVING once the file exists. `stubborn`: ignores SIGTERM. A call with
  * `x-block-ms` holds up everything for so long before it is answered, using CPU if it says `x-block-by: cpu`.
  */

@@ -3,8 +3,8 @@
  */
 import { posix } from 'node:path';
 import { parseAnyFile } from '../../../sidecar/config/file/parse.js';
-import { formatProblem } from '../../../sidecar/config/file/problem.js';
 import { readYaml } from '../../../sidecar/config/file/yaml-document.js';
+import { formatProblem } from '../../../sidecar/config/problem.js';
 import type { Document, Found } from './document.js';
 
 /** Commands of the program, each with its long and short options. */

@@ -75,7 +75,7 @@ export class ManualClock implements Clock, Timers {
       this.advance(Math.max(0, this.nextDueMs() - this.nowMs));
       await new Promise(setImmediate);
     }
-    // Somebody else may have moved it on meanwhile.
+    // Another waiter may have moved it on meanwhile.
     this.advance(Math.max(0, untilMs - this.nowMs));
     await new Promise(setImmediate);
   }

@@ -21,7 +21,7 @@ const RUN_MS = 20;
 /** Of a request that comes slowly. */
 const UPLOAD_MS = 100;
 const CAPACITY_PER_SECOND = (PLACES * 1_000) / RUN_MS;
-const EVERYONE = [{ from: '*', to: 'digits', action: 'allow' }] as const;
+const ALLOW_ALL = [{ from: '*', to: 'digits', action: 'allow' }] as const;
 
 interface Sent {
   readonly stream: PeerStream;
@@ -41,7 +41,7 @@ class World {
   private readonly open: Sent[] = [];
 
   constructor(queue: Partial<QueueConfig>) {
-    this.side = this.stack.inbound(anInbound({ queue, intentions: EVERYONE }));
+    this.side = this.stack.inbound(anInbound({ queue, intentions: ALLOW_ALL }));
     this.side.model.answer = (stream) => {
       this.inside.push(stream);
       this.work();

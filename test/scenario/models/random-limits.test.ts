@@ -8,7 +8,7 @@ import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { type Application, anInbound, aRoute, type InboundOptions, Stack } from '../../kit/stack/stack.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
-const EVERYONE = [{ from: '*', to: 'digits', action: 'allow' }] as const;
+const ALLOW_ALL = [{ from: '*', to: 'digits', action: 'allow' }] as const;
 const STEPS = 400;
 
 describe('Scenario: the limits under random load', () => {
@@ -22,7 +22,7 @@ describe('Scenario: the limits under random load', () => {
     it(`lose no place and no waiting call (seed ${seed})`, () => {
       const random = seeded(seed);
       const upTo = (n: number): number => Math.floor(random() * n);
-      const config = (): InboundOptions => ({ intentions: EVERYONE, ...limits(upTo) });
+      const config = (): InboundOptions => ({ intentions: ALLOW_ALL, ...limits(upTo) });
       let usedBytes = 50;
       const stack = new Stack({ seed });
       const side = stack.inbound(anInbound(config()), {

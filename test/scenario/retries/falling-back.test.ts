@@ -309,7 +309,7 @@ describe('Scenario: a call falls back', () => {
       );
       assert.equal(call({ body: Buffer.from('\0\0\0\0\x03two') }).status, 14);
       assert.equal(call({ body, path: '/inference.GRPCInferenceService/ModelReady' }).status, 14);
-      assert.equal(call({ body, metadata: [['authorization', 'someone else']] }).status, 14);
+      assert.equal(call({ body, metadata: [['authorization', 'another caller']] }).status, 14);
       stack.advance(60_000);
       assert.equal(call({ body }).status, 0, 'as old as may be');
       stack.advance(1);
@@ -321,14 +321,14 @@ describe('Scenario: a call falls back', () => {
 
     it('of the same caller, by the metadata that identifies it', () => {
       start([LAST_GOOD]);
-      for (const who of ['ann', 'bob']) {
-        bigSays((each) => void each.reply(Buffer.from(`for ${who}`)));
-        call(key(who));
+      for (const user of ['ann', 'bob']) {
+        bigSays((each) => void each.reply(Buffer.from(`for ${user}`)));
+        call(key(user));
       }
       bigSays(fails());
       for (let i = 0; i < 3; i++)
-        for (const who of ['ann', 'bob'])
-          assert.deepEqual(seen(call(key(who)))[1], `for ${who}`, `time ${i}`);
+        for (const user of ['ann', 'bob'])
+          assert.deepEqual(seen(call(key(user)))[1], `for ${user}`, `time ${i}`);
       assert.equal(call(key('eve')).status, 14, 'of another caller');
       assert.equal(call().status, 14, 'of a caller without the key');
     });

@@ -118,7 +118,7 @@ describe('Scenario: a split', () => {
   });
 
   it('leaves calls where they are while the other upstream is not there, or has no route for them', () => {
-    start({ match: [], weights: { nobody: 1 } });
+    start({ match: [], weights: { unknown: 1 } });
     assert.deepEqual(shares(2), { s: 2 });
     stack.out.outbound.update(
       anUpstream(['s'], {

@@ -1,4 +1,4 @@
-/** What peers are told of the model, by a whole sidecar: nothing is watched before somebody asks. */
+/** What peers are told of the model, by a whole sidecar: nothing is probed before the first question. */
 import assert from 'node:assert/strict';
 import type { Server } from 'node:net';
 import type { RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
@@ -48,7 +48,7 @@ describe('What peers are told of the model', () => {
     await start();
     await ready();
     bench.clock.advance(60_000);
-    assert.equal(checks(), 0, 'nobody asked, nobody watched');
+    assert.equal(checks(), 0, 'no question, no probe');
     assert.equal(await ask(), 1);
     await until('the model has been asked by us too', () => probes() === 1);
     const before = checks();

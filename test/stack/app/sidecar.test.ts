@@ -164,7 +164,7 @@ describe('The sidecar', () => {
     });
   });
 
-  describe('with a model that nobody supervises', () => {
+  describe('with a model that is not supervised', () => {
     const start = async () => {
       const model = await bench.server('model');
       const inbound = anInbound({

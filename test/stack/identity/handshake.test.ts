@@ -17,7 +17,7 @@ const COARSE: Readonly<Record<string, string>> = {
   'issuer that is no CA but may sign': 'key-usage',
 };
 
-/** A peer that checks nobody, with this leaf. */
+/** A peer that checks no certificate, with this leaf. */
 function careless(leaf: TestLeaf): tls.ConnectionOptions & tls.TlsOptions {
   return { cert: leaf.certChainPem, key: leaf.keyPem, rejectUnauthorized: false, ALPNProtocols: ['h2'] };
 }

@@ -10,7 +10,7 @@ import { TestAuthority, type TestLeaf, trustIn } from '../../kit/identity/certif
 import { type LeafKind, leafKinds, servable } from '../../kit/identity/leaf-kinds.js';
 import { TlsHarness, VERSIONS } from '../../kit/identity/tls-harness.js';
 
-/** Either side as careless software has it: tickets on, nobody refused. */
+/** Either side as careless software has it: tickets on, no peer refused. */
 function ticketed(leaf: TestLeaf, version: tls.SecureVersion): tls.TlsOptions & tls.ConnectionOptions {
   return {
     cert: leaf.certChainPem,
@@ -99,7 +99,7 @@ describe('a resumed session', () => {
       });
       const client = ticketed(good, version);
       const first = await harness.handshake({ server: {}, client }, server);
-      assert.deepEqual(first.server, { service: 'anyone' });
+      assert.deepEqual(first.server, { service: 'any' });
       const kept = first.session ? { session: first.session } : {};
       const second = await harness.handshake({ server: {}, client: { ...client, ...kept } }, server);
       assert.deepEqual(second.resumed, { server: false, client: false });
@@ -112,7 +112,7 @@ describe('a resumed session', () => {
         const client = clientConnectOptions(credentials, 'web', Date.now);
         const result = await harness.handshake({ server: {}, client }, server);
         assert.deepEqual(result.resumed, { server: false, client: false });
-        assert.deepEqual(result.client, { service: 'anyone' });
+        assert.deepEqual(result.client, { service: 'any' });
       }
     });
   }

@@ -225,7 +225,7 @@ describe('Inbound', () => {
       for (const from of [peer, stack.app(side.listener)]) {
         const call = stack.settle(from.call());
         assert.deepEqual([call.status, call.reason], [14, 'intentions-not-loaded']);
-        assert.equal(call.trailer('grpc-message'), 'who may call digits is not known yet');
+        assert.equal(call.trailer('grpc-message'), 'the intentions for digits are not known yet');
         assert.notEqual(call.trailer('outrider-unprocessed'), undefined);
       }
       side.model.answer = (stream) => stream.reply();

@@ -44,7 +44,7 @@ describe('outrider validate', () => {
   it('says warnings aside and still ends with 0', () => {
     const { code, out, error } = run([warned], false);
     assert.deepEqual([code, out], [0, [`ok ${warned}`]]);
-    assert.deepEqual(error, [`warning: ${warned}:3: inbound.intentions: no intention lets anyone call s`]);
+    assert.deepEqual(error, [`warning: ${warned}:3: inbound.intentions: no intention allows calls to s`]);
   });
 
   it('says every problem of every bad file and ends with 1', () => {

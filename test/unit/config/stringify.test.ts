@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
-import { formatProblems } from '../../../sidecar/config/file/problem.js';
 import type { SidecarConfig } from '../../../sidecar/config/model.js';
+import { formatProblems } from '../../../sidecar/config/problem.js';
 import { stringifySidecar } from '../../../sidecar/config/stringify.js';
 import { sidecarFiles } from '../../kit/config/arbitrary-file.js';
 

@@ -1,7 +1,7 @@
 /**
  * Names of upstreams inside upstreams: each has to exist, and fallbacks must not lead back to where they began.
  */
-import { didYouMean } from '../../file/suggest.js';
+import { didYouMean } from '../../suggest.js';
 import { entries, list, mapping, text } from '../found.js';
 import type { Report } from '../option.js';
 

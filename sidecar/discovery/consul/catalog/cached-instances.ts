@@ -1,5 +1,5 @@
+import type { Instance, InstanceList } from '../parser/instances.js';
 import { textIn } from '../parser/json-fields.js';
-import type { Instance, InstanceList } from './instances.js';
 
 /**
  * Instances that an earlier process kept; undefined when there are none. @throws Error when the cache holds something

@@ -1,7 +1,7 @@
 import type { EndpointConfig } from '../../../config/model.js';
 import { subsetOf } from '../../../core/balancing/subset.js';
 import { CRITICAL_PRIORITY } from '../../snapshot.js';
-import type { Instance } from './instances.js';
+import type { Instance } from '../parser/instances.js';
 import type { Target } from './target.js';
 
 /** What is known of one target. */

@@ -3,12 +3,12 @@ import { apply, type Registry, reevaluate } from '../../../core/discovery/evicti
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { Metric } from '../../../telemetry/metric.js';
 import { targetMetrics } from '../metrics.js';
+import type { Instance, InstanceList } from '../parser/instances.js';
 import { type InstanceStream, ParsePool } from '../parser/parser-pool.js';
 import type { QueryRegistry, Watch } from '../query/query-registry.js';
 import { type ConsulDeps, cachedIn, type QuerySpec, type Source } from '../query/query-spec.js';
 import { cachedInstances } from './cached-instances.js';
 import { logEvictionsHeld, logHoldEnded } from './eviction-log.js';
-import type { Instance, InstanceList } from './instances.js';
 import { keyOf, queryOf, type Target, titleOf } from './target.js';
 
 /** What is known of a target's instances. */

@@ -1,4 +1,4 @@
-import { readInstances } from '../catalog/instances.js';
+import { readInstances } from './instances.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
 /** About half a millisecond of work for the main thread. */

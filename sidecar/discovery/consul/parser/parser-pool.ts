@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Timer, Timers } from '../../../runtime/time/timers.js';
-import { type Instance, type InstanceList, type ReadOptions, readInstances } from '../catalog/instances.js';
+import { type Instance, type InstanceList, type ReadOptions, readInstances } from './instances.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
 /** Smaller answers (about 130 instances) take less than 3 ms. */

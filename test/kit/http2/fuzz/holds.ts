@@ -1,4 +1,4 @@
-/** What must hold of the engine whatever the peer does: it agrees with the onlooker, keeps little, and tells everybody once. */
+/** What must hold of the engine whatever the peer does: it agrees with the onlooker, keeps little, and tells every owner once. */
 import assert from 'node:assert/strict';
 import type { ConnectionState } from '../../../../sidecar/http2/connection-state.js';
 import type { Stream } from '../../../../sidecar/http2/stream.js';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAnyFile, loadMeshFile } from '../../../../sidecar/config/file/load.js';
-import { formatProblems } from '../../../../sidecar/config/file/problem.js';
+import { formatProblems } from '../../../../sidecar/config/problem.js';
 import { generatedFiles } from '../../../../tools/generated-files.js';
 import { packageRoot } from '../../../kit/process/package-root.js';
 

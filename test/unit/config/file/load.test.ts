@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { loadAnyFile, loadMeshFile, loadSidecarFile } from '../../../../sidecar/config/file/load.js';
-import { formatProblems } from '../../../../sidecar/config/file/problem.js';
+import { formatProblems } from '../../../../sidecar/config/problem.js';
 
 const SIDECAR =
   'service: s\nidentity: {cert: certs/c, key: k, roots: r}\ninbound: {listen: "127.0.0.1:1", local: "unix:m"}\n';

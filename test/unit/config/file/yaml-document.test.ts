@@ -1,11 +1,11 @@
 /** What can be wrong with a file before anyone asks what it says. */
 import assert from 'node:assert/strict';
-import { formatProblems } from '../../../../sidecar/config/file/problem.js';
 import {
   MAX_FILE_BYTES,
   readYaml,
   type YamlDocument,
 } from '../../../../sidecar/config/file/yaml-document.js';
+import { formatProblems } from '../../../../sidecar/config/problem.js';
 
 function documentOf(text: string): YamlDocument {
   const result = readYaml(text, 'f.yaml');

@@ -448,7 +448,7 @@ describe('warnings about a sidecar file', () => {
     [
       'a service that no caller may call',
       `${IDENTITY}\n${INBOUND}`,
-      /intentions: no intention lets anyone call s$/,
+      /intentions: no intention allows calls to s$/,
     ],
     [
       'retries without a budget',

@@ -1,7 +1,7 @@
 /** Instances as endpoints: how many of very many, and which. */
 import assert from 'node:assert/strict';
 import { ClusterEndpoints } from '../../../../../sidecar/discovery/consul/catalog/cluster-endpoints.js';
-import type { Instance } from '../../../../../sidecar/discovery/consul/catalog/instances.js';
+import type { Instance } from '../../../../../sidecar/discovery/consul/parser/instances.js';
 
 function instances(count: number, over: (i: number) => Partial<Instance> = () => ({})): Instance[] {
   return Array.from({ length: count }, (_, i) => ({

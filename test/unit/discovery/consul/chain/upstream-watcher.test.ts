@@ -6,12 +6,12 @@ import type {
   Queries,
   TargetState,
 } from '../../../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
-import type { Instance } from '../../../../../sidecar/discovery/consul/catalog/instances.js';
 import type { Target } from '../../../../../sidecar/discovery/consul/catalog/target.js';
 import {
   type TargetSource,
   UpstreamWatcher,
 } from '../../../../../sidecar/discovery/consul/chain/upstream-watcher.js';
+import type { Instance } from '../../../../../sidecar/discovery/consul/parser/instances.js';
 import type { QuerySpec, QueryStatus } from '../../../../../sidecar/discovery/consul/query/query-spec.js';
 import type { UpstreamSnapshot } from '../../../../../sidecar/discovery/snapshot.js';
 import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';

@@ -3,7 +3,7 @@ import {
   type Instance,
   type InstanceList,
   readInstances,
-} from '../../../../../sidecar/discovery/consul/catalog/instances.js';
+} from '../../../../../sidecar/discovery/consul/parser/instances.js';
 import type { FromWorker, ToWorker } from '../../../../../sidecar/discovery/consul/parser/messages.js';
 import { ParseTask, SLICE } from '../../../../../sidecar/discovery/consul/parser/parse-task.js';
 import {

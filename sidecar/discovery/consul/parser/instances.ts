@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import type { Health } from '../../../core/discovery/eviction-guard.js';
-import { jsonElements } from '../parser/array-scanner.js';
-import { decodeJson, type Json, listIn, objectIn, oneLine, quote, textIn } from '../parser/json-fields.js';
+import { jsonElements } from './array-scanner.js';
 import { type AggregateStatus, aggregateStatus } from './health-status.js';
+import { decodeJson, type Json, listIn, objectIn, oneLine, quote, textIn } from './json-fields.js';
 
 /** One instance of a service that calls can go to. */
 export interface Instance {

@@ -1,5 +1,5 @@
 import type { Health } from '../../../core/discovery/eviction-guard.js';
-import { oneLine, textIn } from '../parser/json-fields.js';
+import { oneLine, textIn } from './json-fields.js';
 
 /** The status of an instance, and why. */
 export interface AggregateStatus {

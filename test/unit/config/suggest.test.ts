@@ -1,6 +1,6 @@
 /** Near misses. */
 import assert from 'node:assert/strict';
-import { nearest } from '../../../../sidecar/config/file/suggest.js';
+import { nearest } from '../../../sidecar/config/suggest.js';
 
 const KNOWN = ['max_waiting', 'max_waiting_bytes', 'concurrency', 'listen', 'on', 'unavailable', 'unknown'];
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { jsonElements } from '../../../../../sidecar/discovery/consul/parser/array-scanner.js';
 import {
   type Instance,
   type InstanceList,
   MAX_INSTANCES,
   readInstances,
-} from '../../../../../sidecar/discovery/consul/catalog/instances.js';
-import { jsonElements } from '../../../../../sidecar/discovery/consul/parser/array-scanner.js';
+} from '../../../../../sidecar/discovery/consul/parser/instances.js';
 import { type AnswerEntry, answerOf, entryOf } from '../../../../kit/consul/answers.js';
 
 function read(entries: readonly unknown[], wan = false): InstanceList {

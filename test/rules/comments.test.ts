@@ -1,0 +1,88 @@
+/** Comments and texts as rules: every export says what it is, sentences name things, and there are enough of them. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { commentShare, countLines, sumOfLines } from '../../tools/line-counts.js';
+import { packageRoot } from '../kit/process/package-root.js';
+import { vagueSubjects, withoutDocstring } from '../kit/source-tree/comments.js';
+
+const PRODUCTION = ['proto', 'services', 'sidecar', 'tools'];
+/** Of the lines that are not blank. */
+const LEAST_SHARE = 0.16;
+
+const sources = [...PRODUCTION, 'test'].flatMap((root) => filesBelow(root, /\.ts$/));
+const documents = [
+  ...readdirSync(packageRoot).filter((name) => name.endsWith('.md') && name !== 'CHANGELOG.md'),
+  ...['docs', 'mesh-config', 'services', 'sidecar', 'test'].flatMap((root) =>
+    filesBelow(root, /\.(md|ya?ml)$/),
+  ),
+];
+
+function filesBelow(root: string, pattern: RegExp): string[] {
+  return readdirSync(join(packageRoot, root), { recursive: true, encoding: 'utf8' })
+    .map((name) => `${root}/${name.replaceAll('\\', '/')}`)
+    .filter((path) => pattern.test(path) && !path.includes('node_modules'))
+    .sort();
+}
+
+function read(path: string): string {
+  return readFileSync(join(packageRoot, path), 'utf8');
+}
+
+function none(complaints: readonly string[]): void {
+  if (complaints.length > 0) assert.fail(`\n${complaints.join('\n')}`);
+}
+
+describe('the comments', () => {
+  it('stand directly above every exported class and function', () =>
+    none(
+      sources
+        .filter((path) => !path.startsWith('test/'))
+        .flatMap((path) => withoutDocstring(path, read(path))),
+    ));
+
+  it('are at least 16 of 100 lines of sidecar/', () => {
+    const counts = sumOfLines(
+      sources.filter((path) => path.startsWith('sidecar/')).map((path) => countLines(read(path))),
+    );
+    assert.ok(
+      commentShare(counts) >= LEAST_SHARE,
+      `${counts.comments} of ${counts.lines - counts.blank} lines`,
+    );
+  });
+
+  it('of production code name things, as do messages and documents', () =>
+    none(
+      [...sources.filter((path) => !path.startsWith('test/')), ...documents].flatMap((path) =>
+        vagueSubjects(path, read(path)),
+      ),
+    ));
+});
+
+describe('the rules about comments', () => {
+  it('want a docstring directly above an export, and one for all overloads', () => {
+    const source = [
+      '/** a */',
+      'export class A {}',
+      '',
+      'export async function b(): Promise<void> {}',
+      '// c',
+      'export abstract class C {}',
+      '/** d */',
+      'export function d(e: string): void;',
+      'export function d(e: unknown): void {}',
+      'export const f = 1;',
+    ].join('\n');
+    assert.deepEqual(withoutDocstring('x.ts', source), [
+      'x.ts:4: function b has no docstring directly above it',
+      'x.ts:6: class C has no docstring directly above it',
+    ]);
+  });
+
+  it('find a subject that hides what is meant, and no word that only contains one', () => {
+    assert.deepEqual(vagueSubjects('x.ts', 'Who calls?\nThe whole caller.\nfor nobody'), [
+      'x.ts:1: says "Who"; name the thing',
+      'x.ts:3: says "nobody"; name the thing',
+    ]);
+  });
+});
