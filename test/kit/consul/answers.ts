@@ -1,5 +1,7 @@
 /** Answers of `/v1/health/connect/SERVICE` as Consul writes them, about 1.9 kB for each instance. */
 
+import type { Instance } from '../../../sidecar/discovery/consul/parser/instances.js';
+
 export interface AnswerEntry {
   Node: Record<string, unknown>;
   Service: Record<string, unknown>;
@@ -85,4 +87,23 @@ export function entryOf(n: number, options: EntryOptions = {}): AnswerEntry {
 
 export function answerOf(entries: readonly unknown[]): Buffer {
   return Buffer.from(JSON.stringify(entries));
+}
+
+/** An instance of the service `web` as it is read from an answer: passing, at `ID:8443`. */
+export function anInstance(id: string, over: Partial<Instance> = {}): Instance {
+  return {
+    key: `${id}:8443`,
+    id,
+    node: 'n1',
+    address: id,
+    port: 8443,
+    weight: 1,
+    status: 'passing',
+    why: '',
+    service: 'web',
+    datacenter: 'dc1',
+    tags: [],
+    meta: {},
+    ...over,
+  };
 }

@@ -1,10 +1,11 @@
 /** The parts of the Consul side on a real agent, with real time. */
 
+import type { ConsulConfig } from '../../../sidecar/config/model.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
 import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import type { ConsulDeps } from '../../../sidecar/discovery/consul/query/query-spec.js';
-import { createLogger } from '../../../sidecar/runtime/log/logger.js';
+import { createLogger, type Logger } from '../../../sidecar/runtime/log/logger.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { seeded } from '../time/seeded-random.js';
@@ -20,14 +21,20 @@ export interface RealKit {
   close(): void;
 }
 
-/** @param token default: the server's own, which may do everything. */
-export function realKit(server: ConsulServer, token = server.token): RealKit {
+export interface RealKitOptions {
+  /** Default: the server's own, which may do everything. */
+  readonly token?: string | undefined;
+  readonly config?: Partial<ConsulConfig>;
+  /** In place of the one that writes to `log`. */
+  readonly logger?: Logger;
+}
+
+export function realKit(server: ConsulServer, options: RealKitOptions = {}): RealKit {
+  const { token = server.token } = options;
   const log: string[] = [];
-  const logger = createLogger({
-    level: 'debug',
-    destination: { write: (line: string) => void log.push(line) },
-  });
-  const config = { ...CONFIG, address: server.url };
+  const destination = { write: (line: string) => void log.push(line) };
+  const logger = options.logger ?? createLogger({ level: 'debug', destination });
+  const config = { ...CONFIG, ...options.config, address: server.url };
   const env = token === undefined ? {} : { CONSUL_HTTP_TOKEN: token };
   const agent = new ConsulAgent(agentSettings(config, env), systemTimers);
   const deps = { config, clock: systemClock, timers: systemTimers, random: seeded(7), logger };

@@ -3,6 +3,7 @@
 import type { ConsulConfig, RegistrationConfig } from '../../../sidecar/config/model.js';
 import type { ServiceInstance } from '../../../sidecar/discovery/consul/registration/definition.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
+import { CONFIG } from './scripted-agent.js';
 
 export const SETTINGS: RegistrationConfig = {
   tags: [],
@@ -13,16 +14,7 @@ export const SETTINGS: RegistrationConfig = {
 };
 
 export function consulConfig(registration: Partial<RegistrationConfig> = {}): ConsulConfig {
-  return {
-    tls: {},
-    stale: true,
-    waitMs: 300_000,
-    graceMs: 60_000,
-    maxAnswerBytes: 32 << 20,
-    intentions: true,
-    rules: true,
-    registration: { ...SETTINGS, ...registration },
-  };
+  return { ...CONFIG, maxAnswerBytes: 32 << 20, registration: { ...SETTINGS, ...registration } };
 }
 
 export class TestInstance implements ServiceInstance {

@@ -110,10 +110,14 @@ export class ScriptedAgent implements AgentReader {
     return this.reads.filter(({ isOpen }) => isOpen);
   }
 
-  /** The only read that waits for an answer. */
+  /** The only read that waits for an answer; with a path, the only one of it. */
   get one(): Read {
-    const { open } = this;
-    assert.equal(open.length, 1, `${open.length} reads are open`);
+    return this.at();
+  }
+
+  at(path?: string): Read {
+    const open = this.open.filter((read) => path === undefined || read.path === path);
+    assert.equal(open.length, 1, `${open.length} reads of ${path ?? 'any path'} are open`);
     return open[0]!;
   }
 }

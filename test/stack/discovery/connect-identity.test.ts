@@ -54,8 +54,8 @@ describe('An identity from a real Consul', function () {
   before(async function () {
     await consulOrSkip(this);
     server = await ConsulServer.start({ acl: true, config: PROMPT });
-    web = new Party(realKit(server, await serviceToken(server, 'web')), 'web');
-    digits = new Party(realKit(server, await serviceToken(server, 'digits')), 'digits');
+    web = new Party(realKit(server, { token: await serviceToken(server, 'web') }), 'web');
+    digits = new Party(realKit(server, { token: await serviceToken(server, 'digits') }), 'digits');
     const both = async () => web.source.current() !== undefined && digits.source.current() !== undefined;
     await until('both have an identity', both, 30_000);
   });

@@ -6,23 +6,15 @@ import {
   type TargetState,
 } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { filterFor, type Target } from '../../../sidecar/discovery/consul/catalog/target.js';
-import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
-import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
-import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
-import { systemRandom } from '../../../sidecar/runtime/random.js';
-import { systemClock } from '../../../sidecar/runtime/time/clock.js';
-import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
-import { CONFIG } from '../../kit/consul/scripted-agent.js';
+import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
 import { until } from '../../kit/process/processes.js';
 
 const GRACE_MS = 2_000;
 
 describe('the endpoints of a target, from a real Consul', () => {
   let server: ConsulServer;
-  let agent: ConsulAgent;
-  let watches: QueryRegistry;
+  let kit: RealKit;
   let targets: EndpointWatcher;
   let silent: Set<number>;
 
@@ -34,26 +26,16 @@ describe('the endpoints of a target, from a real Consul', () => {
     await server?.stop();
   });
   beforeEach(() => {
-    const config = { ...CONFIG, address: server.url, graceMs: GRACE_MS };
-    const tools = {
-      clock: systemClock,
-      timers: systemTimers,
-      random: systemRandom,
-      logger: silentLogger,
-      config,
-    };
     silent = new Set();
-    agent = new ConsulAgent(agentSettings(config, {}), systemTimers);
-    watches = new QueryRegistry(agent, tools);
-    targets = new EndpointWatcher(watches, {
-      ...tools,
+    kit = realKit(server, { config: { graceMs: GRACE_MS } });
+    targets = new EndpointWatcher(kit.watches, {
+      ...kit.deps,
       isAnswering: (address) => address.kind === 'tcp' && !silent.has(address.port),
     });
   });
   afterEach(async () => {
     targets.close();
-    watches.close();
-    agent.close();
+    kit.close();
     for (const id of Object.keys(await server.api<object>('GET', '/agent/services'))) await deregister(id);
   });
 

@@ -41,10 +41,8 @@ class Oracle {
   async start(): Promise<void> {
     for (const service of DESTINATIONS) {
       const { server } = this;
-      const kit = realKit(
-        server,
-        server.token === undefined ? undefined : await serviceToken(server, service),
-      );
+      const token = server.token === undefined ? undefined : await serviceToken(server, service);
+      const kit = realKit(server, { token });
       const { watches, agent, deps } = kit;
       this.kits.push(kit);
       this.ours.set(service, new ConnectIntentions(watches, agent, { ...deps, service }, () => {}));
@@ -212,7 +210,7 @@ describe('Intentions of a real Consul, with a token that may not read them', fun
   after(() => server?.stop());
 
   it('intentions that the token may not read are not loaded, although Consul answers with an empty list', async () => {
-    const kit = realKit(server, await serviceToken(server, 'web'));
+    const kit = realKit(server, { token: await serviceToken(server, 'web') });
     const { watches, agent, deps } = kit;
     const intentions = new ConnectIntentions(watches, agent, { ...deps, service: 'digits' }, () => {});
     afterTest(() => kit.close());

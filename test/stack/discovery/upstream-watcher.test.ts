@@ -2,16 +2,10 @@
 import assert from 'node:assert/strict';
 import { EndpointWatcher } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { UpstreamWatcher } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
-import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
-import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import type { UpstreamSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
-import { systemRandom } from '../../../sidecar/runtime/random.js';
-import { systemClock } from '../../../sidecar/runtime/time/clock.js';
-import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
-import { CONFIG } from '../../kit/consul/scripted-agent.js';
+import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
 import { until } from '../../kit/process/processes.js';
 import { anUpstream } from '../../kit/stack/stack.js';
 
@@ -19,8 +13,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 describe('rules of a real Consul', () => {
   let server: ConsulServer;
-  let agent: ConsulAgent;
-  let watches: QueryRegistry;
+  let kit: RealKit;
   let targets: EndpointWatcher;
   let watch: UpstreamWatcher;
   let latest: UpstreamSnapshot | undefined;
@@ -44,23 +37,20 @@ describe('rules of a real Consul', () => {
   beforeEach(() => {
     latest = undefined;
     warnings = [];
-    const config = { ...CONFIG, address: server.url };
     const logger: Logger = { ...silentLogger, warn: (fields) => void warnings.push(String(fields['rule'])) };
-    const tools = { clock: systemClock, timers: systemTimers, random: systemRandom, logger, config };
-    agent = new ConsulAgent(agentSettings(config, {}), systemTimers);
-    watches = new QueryRegistry(agent, tools);
-    targets = new EndpointWatcher(watches, { ...tools, isAnswering: () => true });
+    kit = realKit(server, { logger });
+    const { watches, deps } = kit;
+    targets = new EndpointWatcher(watches, { ...deps, isAnswering: () => true });
     const consul = { service: 'web', tags: [], meta: {}, failover: [] };
     const upstream = anUpstream([], { name: 'web', consul, balance: { kind: 'least-loaded' } });
-    watch = new UpstreamWatcher(upstream, watches, targets, { ...tools, service: 'app' }, (knowledge) => {
+    watch = new UpstreamWatcher(upstream, watches, targets, { ...deps, service: 'app' }, (knowledge) => {
       latest = knowledge;
     });
   });
   afterEach(async () => {
     watch.close();
     targets.close();
-    watches.close();
-    agent.close();
+    kit.close();
     for (const kind of ['service-router', 'service-splitter', 'service-resolver'])
       await server.request('DELETE', `/config/${kind}/web`);
     await server.request('DELETE', '/config/proxy-defaults/global');
@@ -227,7 +217,7 @@ describe('rules of a real Consul', () => {
     if (status !== 200) await write(entry);
     const wanted = status === 200 ? 9 : undefined;
     const answers = () =>
-      watches.statuses().find(({ name }) => name === 'service-defaults of app')?.answers ?? 0;
+      kit.watches.statuses().find(({ name }) => name === 'service-defaults of app')?.answers ?? 0;
     await until('the entry is read', () => answers() >= 2);
     await become('the limit', () => latest?.clusters.get('')?.maxInFlight, wanted);
     await server.api('DELETE', '/config/service-defaults/app');

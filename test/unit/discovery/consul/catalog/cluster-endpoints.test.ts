@@ -2,23 +2,10 @@
 import assert from 'node:assert/strict';
 import { ClusterEndpoints } from '../../../../../sidecar/discovery/consul/catalog/cluster-endpoints.js';
 import type { Instance } from '../../../../../sidecar/discovery/consul/parser/instances.js';
+import { anInstance } from '../../../../kit/consul/answers.js';
 
 function instances(count: number, over: (i: number) => Partial<Instance> = () => ({})): Instance[] {
-  return Array.from({ length: count }, (_, i) => ({
-    key: `10.0.${i >> 8}.${i & 255}:8443`,
-    id: `i${i}`,
-    node: 'n',
-    address: `10.0.${i >> 8}.${i & 255}`,
-    port: 8443,
-    weight: 1,
-    status: 'passing',
-    why: '',
-    service: 'web',
-    datacenter: 'dc1',
-    tags: [],
-    meta: {},
-    ...over(i),
-  }));
+  return Array.from({ length: count }, (_, i) => anInstance(`10.0.${i >> 8}.${i & 255}`, over(i)));
 }
 
 const target = { service: 'web' };

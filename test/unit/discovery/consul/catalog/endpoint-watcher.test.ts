@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Address, ConsulConfig } from '../../../../../sidecar/config/model.js';
+import type { Address } from '../../../../../sidecar/config/model.js';
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import {
   EndpointWatcher,
@@ -10,23 +10,14 @@ import {
   type TargetWatch,
 } from '../../../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { filterFor, type Target } from '../../../../../sidecar/discovery/consul/catalog/target.js';
-import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
-import { silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
+import { type Logger, silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
 import { seeded } from '../../../../../sidecar/runtime/random.js';
 import { answerOf, type EntryOptions, entryOf } from '../../../../kit/consul/answers.js';
 import { FakeQueries } from '../../../../kit/consul/fake-queries.js';
+import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
-const GRACE_MS = 60_000;
-const CONFIG: ConsulConfig = {
-  tls: {},
-  stale: true,
-  waitMs: 300_000,
-  graceMs: GRACE_MS,
-  maxAnswerBytes: 32 * 1024 * 1024,
-  intentions: true,
-  rules: true,
-};
+const GRACE_MS = CONFIG.graceMs;
 
 /** Instances `1 2! 3?`: the second is critical, the third warns. */
 function answer(text: string, options: EntryOptions = {}): Buffer {

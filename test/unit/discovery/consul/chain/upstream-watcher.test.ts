@@ -14,30 +14,13 @@ import {
 import type { Instance } from '../../../../../sidecar/discovery/consul/parser/instances.js';
 import type { QuerySpec, QueryStatus } from '../../../../../sidecar/discovery/consul/query/query-spec.js';
 import type { UpstreamSnapshot } from '../../../../../sidecar/discovery/snapshot.js';
-import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
+import { silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
+import { anInstance as instance } from '../../../../kit/consul/answers.js';
 import { chain, idOf, resolver, splitter } from '../../../../kit/consul/chains.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
 import { anUpstream } from '../../../../kit/stack/stack.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 import { seeded } from '../../../../kit/time/seeded-random.js';
-
-function instance(id: string, over: Partial<Instance> = {}): Instance {
-  return {
-    key: `${id}:8443`,
-    id,
-    node: 'n1',
-    address: id,
-    port: 8443,
-    weight: 1,
-    status: 'passing',
-    why: '',
-    service: 'web',
-    datacenter: 'dc1',
-    tags: [],
-    meta: {},
-    ...over,
-  };
-}
 
 /** Answers by path; a target by its service, subset and datacenter. */
 class Registry {
@@ -101,6 +84,13 @@ function nameOf({ service, datacenter, filter, via }: Target): string {
 }
 
 const CHAIN = '/discovery-chain/web';
+/** A chain with a connect timeout and a hash policy of its own. */
+const TUNED = chain([
+  resolver('web', {
+    connectTimeout: '2s',
+    loadBalancer: { Policy: 'maglev', HashPolicies: [{ Field: 'header', FieldValue: 'x-user' }] },
+  }),
+]);
 
 describe('UpstreamWatcher', () => {
   let clock: ManualClock;
@@ -138,7 +128,7 @@ describe('UpstreamWatcher', () => {
     },
   } as unknown as CacheFile;
   const watch = (config = upstream(), rules = true): UpstreamWatcher => {
-    const logger = { ...silent, warn: (fields: object) => void warnings.push(fields as never) };
+    const logger = { ...silentLogger, warn: (fields: object) => void warnings.push(fields as never) };
     const deps = {
       config: { ...CONFIG, rules },
       clock,
@@ -153,6 +143,12 @@ describe('UpstreamWatcher', () => {
       told.push(knowledge),
     );
     open.push(made);
+    return made;
+  };
+  /** A watch whose rules are known: there are none but Consul's defaults. */
+  const plain = async (config = upstream()): Promise<UpstreamWatcher> => {
+    const made = watch(config);
+    await registry.answer(CHAIN, chain([resolver('web')]));
     return made;
   };
   const cluster = (name = '') => told.at(-1)?.clusters.get(name);
@@ -226,8 +222,7 @@ describe('UpstreamWatcher', () => {
   });
 
   it('a watched upstream keeps the queries that changed rules still need, and ends the others', async () => {
-    watch();
-    await registry.answer(CHAIN, chain([resolver('web')]));
+    await plain();
     registry.find('web', instance('a'));
     registry.known['other'] = [instance('o')];
     await registry.answer(
@@ -250,8 +245,7 @@ describe('UpstreamWatcher', () => {
   });
 
   it('a watched upstream keeps its rules when an answer makes no sense', async () => {
-    watch();
-    await registry.answer(CHAIN, chain([resolver('web')]));
+    await plain();
     await assert.rejects(registry.answer(CHAIN, '{"Chain":{}}'));
     await registry.answer('/config/service-defaults/app', '{"Kind":"service-router"}');
     assert.equal(warnings.length, 1);
@@ -261,15 +255,7 @@ describe('UpstreamWatcher', () => {
 
   it('a watched upstream has the limits of the service-defaults of its caller', async () => {
     watch();
-    await registry.answer(
-      CHAIN,
-      chain([
-        resolver('web', {
-          connectTimeout: '2s',
-          loadBalancer: { Policy: 'maglev', HashPolicies: [{ Field: 'header', FieldValue: 'x-user' }] },
-        }),
-      ]),
-    );
+    await registry.answer(CHAIN, TUNED);
     assert.deepEqual(cluster(), { endpoints: undefined, connectTimeoutMs: 2000, hashKey: 'x-user' });
     const UpstreamConfig = {
       Overrides: [{ Name: 'web', ConnectTimeoutMs: 300, Limits: { MaxConcurrentRequests: 7 } }],
@@ -291,15 +277,7 @@ describe('UpstreamWatcher', () => {
   it('a watched upstream has the settings of the file before those of Consul', async () => {
     const config = upstream({ balance: { kind: 'round-robin' } });
     watch({ ...config, pool: { ...config.pool, connectTimeoutMs: 400 } });
-    await registry.answer(
-      CHAIN,
-      chain([
-        resolver('web', {
-          connectTimeout: '2s',
-          loadBalancer: { Policy: 'maglev', HashPolicies: [{ Field: 'header', FieldValue: 'x-user' }] },
-        }),
-      ]),
-    );
+    await registry.answer(CHAIN, TUNED);
     assert.deepEqual(cluster(), { endpoints: undefined });
   });
 
@@ -324,8 +302,7 @@ describe('UpstreamWatcher', () => {
   });
 
   it('a watched upstream outside the mesh has the endpoints of the service itself', async () => {
-    watch(upstream({ tls: 'plaintext' }));
-    await registry.answer(CHAIN, chain([resolver('web')]));
+    await plain(upstream({ tls: 'plaintext' }));
     assert.deepEqual([...registry.targets.keys()], ['plain web']);
   });
 
@@ -364,8 +341,7 @@ describe('UpstreamWatcher', () => {
   });
 
   it('a watched upstream applies a changed file, and keeps its endpoints until Consul has answered for the new one', async () => {
-    const watching = watch();
-    await registry.answer(CHAIN, chain([resolver('web')]));
+    const watching = await plain();
     registry.find('web', instance('a'));
     watching.update(upstream({ pool: { ...upstream().pool, connections: 2 } }));
     assert.deepEqual(found(), ['a@0']);
@@ -394,8 +370,7 @@ describe('UpstreamWatcher', () => {
   });
 
   it('a watched upstream gives the same endpoint for an instance that has not changed', async () => {
-    watch();
-    await registry.answer(CHAIN, chain([resolver('web')]));
+    await plain();
     const [a, b] = [instance('a'), instance('b')];
     registry.find('web', a, b);
     const before = cluster()?.endpoints;
@@ -403,14 +378,3 @@ describe('UpstreamWatcher', () => {
     assert.equal(cluster()?.endpoints?.[0], before?.[0]);
   });
 });
-
-const silent: Logger = {
-  debug() {},
-  info() {},
-  warn() {},
-  error() {},
-  child: () => silent,
-  writes: () => false,
-  setLevel() {},
-  flush() {},
-};

@@ -8,24 +8,16 @@ import { ConnectIdentity } from '../../../../../sidecar/discovery/consul/connect
 import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import type { Identity } from '../../../../../sidecar/identity/identity.js';
 import { leafAnswer, rootsAnswer } from '../../../../kit/consul/connect-answers.js';
-import { type Kit, kit, type Read } from '../../../../kit/consul/scripted-agent.js';
-import { TestAuthority, TRUST_DOMAIN } from '../../../../kit/identity/certificates.js';
+import { kit } from '../../../../kit/consul/scripted-agent.js';
+import { TestAuthority, type TestLeaf, TRUST_DOMAIN } from '../../../../kit/identity/certificates.js';
 
 const ROOTS = '/agent/connect/ca/roots';
 const LEAF = '/agent/connect/ca/leaf/digits';
 const HOUR = 3_600_000;
 
-interface Rig extends Kit {
-  readonly identity: ConnectIdentity;
-  readonly watches: QueryRegistry;
-  readonly told: Identity[];
-  readonly problems: string[];
-  /** The read of a path that is open. */
-  at(path: string): Read;
-  close(): void;
-}
+type Rig = ReturnType<typeof rig>;
 
-function rig(config: Partial<ConsulConfig> = {}): Rig {
+function rig(config: Partial<ConsulConfig> = {}) {
   const base = kit(config);
   const { deps, agent } = base;
   const watches = new QueryRegistry(agent, deps);
@@ -39,11 +31,7 @@ function rig(config: Partial<ConsulConfig> = {}): Rig {
   });
   const told: Identity[] = [];
   identity.subscribe((next) => told.push(next));
-  const at = (path: string): Read => {
-    const open = agent.open.filter((read) => read.path === path);
-    assert.equal(open.length, 1, `${open.length} reads of ${path} are open`);
-    return open[0]!;
-  };
+  const at = (path: string) => agent.at(path);
   const close = (): void => {
     identity.close();
     watches.close();
@@ -65,6 +53,12 @@ describe('ConnectIdentity', () => {
   const started = (config: Partial<ConsulConfig> = {}): Rig => {
     open = rig(config);
     return open;
+  };
+
+  /** Consul gives the first root, and a leaf: by default one of that root. */
+  const issued = async (at: Rig['at'], leaf?: TestLeaf): Promise<void> => {
+    await at(ROOTS).answer(7, rootsAnswer([root]));
+    await at(LEAF).answer(7, leafAnswer(leaf ?? (await leafOf(root))));
   };
 
   before(async () => {
@@ -110,8 +104,7 @@ describe('ConnectIdentity', () => {
 
   it('an identity from Connect follows a rotation of the root step by step, and never hands out what does not fit', async () => {
     const { at, identity, told, problems } = started();
-    await at(ROOTS).answer(7, rootsAnswer([root]));
-    await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
+    await issued(at);
     const before = identity.current()!;
     // The leaf of the new root overtakes the new list of roots.
     const cross = await leafOf(next);
@@ -127,8 +120,7 @@ describe('ConnectIdentity', () => {
 
   it('an identity from Connect reports leaf and roots that do not fit for long, keeps the one before, and recovers when they fit', async () => {
     const { at, identity, clock, problems } = started();
-    await at(ROOTS).answer(7, rootsAnswer([root]));
-    await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
+    await issued(at);
     const before = identity.current()!;
     await at(LEAF).answer(9, leafAnswer(await leafOf(next)));
     await clock.settle(4_900);
@@ -199,8 +191,7 @@ describe('ConnectIdentity', () => {
   it('an identity from Connect keeps what it has through garbage, and quotes none of it', async () => {
     const { at, identity, clock, log } = started();
     const leaf = await leafOf(root);
-    await at(ROOTS).answer(7, rootsAnswer([root]));
-    await at(LEAF).answer(7, leafAnswer(leaf));
+    await issued(at, leaf);
     const before = identity.current();
     const garbage = [
       `${leaf.keyPem}`,
@@ -225,8 +216,7 @@ describe('ConnectIdentity', () => {
 
   it('an identity from Connect is read again from half of its life on, with a warning from a fifth, and serves until its end', async () => {
     const { at, agent, identity, watches, clock, problems } = started();
-    await at(ROOTS).answer(7, rootsAnswer([root]));
-    await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
+    await issued(at);
     const { certChainPem: CertPEM, keyPem: PrivateKeyPEM } = identity.current()!;
     const bodies: Record<string, object> = {
       [LEAF]: { CertPEM, PrivateKeyPEM },
@@ -271,8 +261,7 @@ describe('ConnectIdentity', () => {
       notBeforeMs: start - 9 * HOUR,
       notAfterMs: start + HOUR,
     });
-    await at(ROOTS).answer(7, rootsAnswer([root]));
-    await at(LEAF).answer(7, leafAnswer(old));
+    await issued(at, old);
     assert.deepEqual(problems, ['our certificate expires in 3599 s; Consul has given no new one']);
     assert.equal(identity.status().problem, problems[0]);
   });
@@ -282,8 +271,7 @@ describe('ConnectIdentity', () => {
     for (const keys of [true, false]) {
       const cache = { dir: join(dir, String(keys)), keys };
       const first = rig({ cache });
-      await first.at(ROOTS).answer(7, rootsAnswer([root]));
-      await first.at(LEAF).answer(7, leafAnswer(leaf));
+      await issued(first.at, leaf);
       first.close();
       const files = readdirSync(cache.dir).map((file) => readFileSync(join(cache.dir, file), 'utf8'));
       assert.equal(
@@ -308,8 +296,7 @@ describe('ConnectIdentity', () => {
 
   it('an identity from Connect leaves no timer or query behind when closed', async () => {
     const { at, identity, watches, clock } = started();
-    await at(ROOTS).answer(7, rootsAnswer([root]));
-    await at(LEAF).answer(7, leafAnswer(await leafOf(next)));
+    await issued(at, await leafOf(next));
     identity.close();
     watches.close();
     await clock.settle();

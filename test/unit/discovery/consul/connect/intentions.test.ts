@@ -8,7 +8,7 @@ import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-f
 import { configuredAction } from '../../../../../sidecar/discovery/consul/connect/default-policy.js';
 import { ConnectIntentions } from '../../../../../sidecar/discovery/consul/connect/intentions.js';
 import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
-import { type Kit, kit, type Read } from '../../../../kit/consul/scripted-agent.js';
+import { kit } from '../../../../kit/consul/scripted-agent.js';
 import { afterTest } from '../../../../kit/mocha/after-test.js';
 
 const LIST = '/connect/intentions';
@@ -26,17 +26,10 @@ const list = (...rules: readonly Rule[]): object[] =>
   }));
 const INFER = { Action: 'allow', HTTP: { PathExact: '/inference.GRPCInferenceService/ModelInfer' } };
 
-interface Rig extends Kit {
-  readonly intentions: ConnectIntentions;
-  readonly told: IntentionTable[];
-  at(path: string): Read;
-  isAsking(path: string): boolean;
-  allows(source: string): boolean;
-  close(): void;
-}
+type Rig = ReturnType<typeof rig>;
 
 /** @param mayMatch the token may read the intentions of this service. */
-function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = true): Rig {
+function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = true) {
   const base = kit(config);
   const { deps, agent } = base;
   const watches = new QueryRegistry(agent, deps);
@@ -51,10 +44,11 @@ function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = 
   agent.onRead = (read) => {
     if (read.path === MATCH && mayMatch) void read.answer(undefined, { [service]: null });
   };
-  const reads = (path: string): Read[] => agent.open.filter((read) => read.path === path);
-  const at = (path: string): Read => {
-    assert.equal(reads(path).length, 1, `${reads(path).length} reads of ${path} are open`);
-    return reads(path)[0]!;
+  const at = (path: string) => agent.at(path);
+  /** Consul answers with this list, then with this default. */
+  const know = async (index: number, rules: readonly object[], isAllowed: boolean): Promise<void> => {
+    await at(LIST).answer(index, rules);
+    await at(CHECK).answer(undefined, { Allowed: isAllowed });
   };
   const close = (): void => {
     intentions.close();
@@ -66,8 +60,9 @@ function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = 
     intentions,
     told,
     at,
-    isAsking: (path) => reads(path).length > 0,
-    allows: (source) => intentions.table.allows(source, service),
+    know,
+    isAsking: (path: string) => agent.open.some((read) => read.path === path),
+    allows: (source: string) => intentions.table.allows(source, service),
     close,
   };
 }
@@ -108,34 +103,30 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul have the default of Consul: allow', async () => {
-    const { at, allows } = started();
-    await at(LIST).answer(7, list(['web', 'digits', 'deny']));
-    await at(CHECK).answer(undefined, { Allowed: true });
+    const { know, allows } = started();
+    await know(7, list(['web', 'digits', 'deny']), true);
     assert.deepEqual([allows('web'), allows('api')], [false, true]);
   });
 
   it('intentions from Consul follow the list, each table with a version of its own, and an equal list makes no table', async () => {
-    const { at, allows, told, clock } = started();
+    const { know, at, allows, told, clock } = started();
     for (const [i, action] of ['allow', 'deny', 'allow'].entries()) {
-      await at(LIST).answer(7 + i, list(['web', 'digits', action]));
-      await at(CHECK).answer(undefined, { Allowed: false });
+      await know(7 + i, list(['web', 'digits', action]), false);
       assert.equal(allows('web'), action === 'allow');
     }
     assert.deepEqual(
       told.map(({ version }) => version),
       [1, 2, 3],
     );
-    await at(LIST).answer(20, [...list(['web', 'digits', 'allow']), ...list(['web', 'other', 'deny'])]);
-    await at(CHECK).answer(undefined, { Allowed: false });
+    await know(20, [...list(['web', 'digits', 'allow']), ...list(['web', 'other', 'deny'])], false);
     await clock.settle(61_000);
     await at(CHECK).answer(undefined, { Allowed: false });
     assert.equal(told.length, 3);
   });
 
   it('intentions from Consul read the default about once a minute', async () => {
-    const { at, allows, clock, isAsking } = started();
-    await at(LIST).answer(7, []);
-    await at(CHECK).answer(undefined, { Allowed: false });
+    const { know, at, allows, clock, isAsking } = started();
+    await know(7, [], false);
     await clock.settle(53_000);
     assert.equal(isAsking(CHECK), false);
     await clock.settle(14_000);
@@ -144,9 +135,8 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul hold a new list back for the default, a second at most', async () => {
-    const { at, allows, clock } = started();
-    await at(LIST).answer(7, list(['web', 'digits', 'allow']));
-    await at(CHECK).answer(undefined, { Allowed: false });
+    const { know, at, allows, clock } = started();
+    await know(7, list(['web', 'digits', 'allow']), false);
     await at(LIST).answer(8, list(['web', 'digits', 'deny']));
     await clock.settle(900);
     assert.equal(allows('web'), true);
@@ -155,9 +145,8 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul stay in force through failures, garbage and an agent that is away', async () => {
-    const { at, allows, told, clock, intentions, isAsking } = started();
-    await at(LIST).answer(7, list(['web', 'digits', 'allow']));
-    await at(CHECK).answer(undefined, { Allowed: false });
+    const { know, at, allows, told, clock, intentions, isAsking } = started();
+    await know(7, list(['web', 'digits', 'allow']), false);
     await at(LIST).answer(8, 'no JSON');
     await clock.settle(31_000);
     await at(LIST).answer(9, [{ SourceName: 7 }]);
@@ -172,9 +161,8 @@ describe('ConnectIntentions', () => {
 
   describe('while a wildcard covers every source', () => {
     it('the default does not matter while a wildcard covers every source, and is read anew when the wildcard goes', async () => {
-      const { at, allows, clock } = started();
-      await at(LIST).answer(7, list(['*', '*', 'allow']));
-      await at(CHECK).answer(undefined, { Allowed: true });
+      const { know, at, allows, clock } = started();
+      await know(7, list(['*', '*', 'allow']), true);
       await at(SELF).refuse(403, 'Permission denied');
       assert.equal(allows('api'), true);
       await at(LIST).answer(8, []);
@@ -191,9 +179,8 @@ describe('ConnectIntentions', () => {
         [false, 'allow'],
         [true, 'deny'],
       ] as const) {
-        const { at, intentions, log, close } = rig();
-        await at(LIST).answer(7, rules);
-        await at(CHECK).answer(undefined, { Allowed: false });
+        const { know, at, intentions, log, close } = rig();
+        await know(7, rules, false);
         if (refused) await at(SELF).refuse(403, 'Permission denied');
         else await at(SELF).answer(undefined, { DebugConfig: { ACLsEnabled: false } });
         const verdict = intentions.table.decisionFor('web', 'digits');
@@ -263,8 +250,7 @@ describe('ConnectIntentions', () => {
     afterTest(() => open?.close());
     const cache = { dir: join(dir, 'cache'), keys: false };
     const first = rig({ cache });
-    await first.at(LIST).answer(7, list(['web', 'digits', 'deny'], ['api', 'digits', '', [INFER]]));
-    await first.at(CHECK).answer(undefined, { Allowed: true });
+    await first.know(7, list(['web', 'digits', 'deny'], ['api', 'digits', '', [INFER]]), true);
     first.close();
     const { at, allows, intentions } = started({ cache });
     await at(LIST).break('unreachable', 'connection refused');

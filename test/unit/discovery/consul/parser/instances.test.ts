@@ -207,23 +207,7 @@ describe('instances of a service', () => {
 
   describe('that make no sense are left out', () => {
     const at = 'instance "digits-1-sidecar-proxy" on node "node-1.fleet.example.internal"';
-    const cases: Readonly<Record<string, [(entry: AnswerEntry) => unknown, string]>> = {
-      'a port too large': [
-        (e) => Object.assign(e.Service, { Port: 65_536 }),
-        `${at}: found the port 65536; expected 1 to 65535`,
-      ],
-      'port 0': [
-        (e) => Object.assign(e.Service, { Port: 0 }),
-        `${at}: found the port 0; expected 1 to 65535`,
-      ],
-      'half a port': [
-        (e) => Object.assign(e.Service, { Port: 80.5 }),
-        `${at}: found the port 80.5; expected 1 to 65535`,
-      ],
-      'a port in words': [
-        (e) => Object.assign(e.Service, { Port: '80' }),
-        `${at}: found the port "80"; expected 1 to 65535`,
-      ],
+    const cases: Record<string, [(entry: AnswerEntry) => unknown, string]> = {
       'no host': [
         (e) => Object.assign(e.Service, { Address: 'no host' }),
         `${at}: found the address "no host"; expected an IP address or a host name`,
@@ -253,6 +237,16 @@ describe('instances of a service', () => {
         `an entry has ${300_000 + JSON.stringify(entryOf(1)).length - 21} bytes; expected at most 262144`,
       ],
     };
+    for (const [name, port] of [
+      ['a port too large', 65_536],
+      ['port 0', 0],
+      ['half a port', 80.5],
+      ['a port in words', '80'],
+    ] as const)
+      cases[name] = [
+        (e) => Object.assign(e.Service, { Port: port }),
+        `${at}: found the port ${JSON.stringify(port)}; expected 1 to 65535`,
+      ];
     for (const [name, [change, problem]] of Object.entries(cases)) {
       it(name, () => assert.equal(problemOf(change), problem));
     }

@@ -7,6 +7,7 @@ import {
 import type { FromWorker, ToWorker } from '../../../../../sidecar/discovery/consul/parser/messages.js';
 import { ParseTask, SLICE } from '../../../../../sidecar/discovery/consul/parser/parse-task.js';
 import {
+  type InstanceStream,
   LARGE_BYTES,
   ParsePool,
   type ParseThread,
@@ -57,8 +58,6 @@ class FakeThread implements ParseThread {
 
 const COUNT = 500;
 const fleet = (): AnswerEntry[] => Array.from({ length: COUNT }, (_, i) => entryOf(i));
-/** A copy, because a parse takes its body over. */
-const bodyOf = (entries: readonly unknown[]): Buffer => answerOf(entries);
 const plainly = (entries: readonly unknown[]): readonly Instance[] =>
   readInstances(answerOf(entries), NEAR).instances;
 
@@ -86,8 +85,17 @@ describe('the parse pool', () => {
     return result;
   };
 
+  const readFleet = (stream: InstanceStream) => settled(stream.read(answerOf(fleet())));
+
+  /** A stream that has brought the fleet once. */
+  const used = async (): Promise<InstanceStream> => {
+    const stream = pool.stream(NEAR);
+    await readFleet(stream);
+    return stream;
+  };
+
   it('the parse pool parses a small answer at once', () => {
-    const list = pool.stream(NEAR).read(bodyOf([entryOf(1)]));
+    const list = pool.stream(NEAR).read(answerOf([entryOf(1)]));
     assert.ok(!(list instanceof Promise));
     assert.deepEqual(list.instances, plainly([entryOf(1)]));
     assert.equal(threads.length, 0);
@@ -98,26 +106,26 @@ describe('the parse pool', () => {
 
   it('the parse pool gives of small answers the same objects for what has not changed', () => {
     const stream = pool.stream(NEAR);
-    const first = stream.read(bodyOf([entryOf(1), entryOf(2)])) as { instances: readonly Instance[] };
-    const second = stream.read(bodyOf([entryOf(2), entryOf(1, { status: 'warning' })])) as typeof first;
+    const first = stream.read(answerOf([entryOf(1), entryOf(2)])) as { instances: readonly Instance[] };
+    const second = stream.read(answerOf([entryOf(2), entryOf(1, { status: 'warning' })])) as typeof first;
     assert.equal(second.instances[0], first.instances[1]);
     assert.equal(second.instances[1]!.status, 'warning');
   });
 
   it('the parse pool has a large answer parsed elsewhere, and takes it in slices', async () => {
-    const list = await settled(pool.stream(NEAR).read(bodyOf(fleet())));
+    const list = await settled(pool.stream(NEAR).read(answerOf(fleet())));
     assert.deepEqual(list, { instances: plainly(fleet()), skipped: 0, problem: undefined });
     assert.equal(threads[0]!.sent.filter(({ kind }) => kind === 'slice').length, Math.ceil(COUNT / SLICE));
   });
 
   it('the parse pool brings over only what changed, and keeps the objects of the rest', async () => {
     const stream = pool.stream(NEAR);
-    const first = await settled(stream.read(bodyOf(fleet())));
+    const first = await readFleet(stream);
     const next = fleet();
     next[3] = entryOf(3, { status: 'critical' });
     next.splice(10, 1);
     next.unshift(entryOf(1000));
-    const second = await settled(stream.read(bodyOf(next)));
+    const second = await settled(stream.read(answerOf(next)));
     assert.deepEqual(second.instances, plainly(next));
     assert.equal(threads[0]!.rows(), COUNT + 2);
     assert.equal(second.instances[1], first.instances[0]);
@@ -127,64 +135,59 @@ describe('the parse pool', () => {
   it('the parse pool keeps the lists of several queries apart', async () => {
     const [one, other] = [pool.stream(NEAR), pool.stream(NEAR)];
     const letters = fleet().map((_, i) => entryOf(i, { service: 'letters' }));
-    const [a, b] = await settled(Promise.all([one.read(bodyOf(fleet())), other.read(bodyOf(letters))]));
+    const [a, b] = await settled(Promise.all([one.read(answerOf(fleet())), other.read(answerOf(letters))]));
     assert.deepEqual(a.instances, plainly(fleet()));
     assert.deepEqual(b.instances, plainly(letters));
     assert.equal(threads.length, 1);
-    assert.deepEqual((await settled(one.read(bodyOf(fleet())))).instances, a.instances);
+    assert.deepEqual((await settled(one.read(answerOf(fleet())))).instances, a.instances);
     assert.equal(threads[0]!.rows(), 2 * COUNT);
   });
 
   it('the parse pool starts from the whole list after a small answer in between', async () => {
-    const stream = pool.stream(NEAR);
-    await settled(stream.read(bodyOf(fleet())));
-    await stream.read(bodyOf([entryOf(1)]));
-    const list = await settled(stream.read(bodyOf(fleet())));
+    const stream = await used();
+    await stream.read(answerOf([entryOf(1)]));
+    const list = await readFleet(stream);
     assert.deepEqual(list.instances, plainly(fleet()));
     assert.equal(threads[0]!.rows(), 2 * COUNT);
   });
 
   it('the parse pool is not confused by a large answer that a small one has overtaken', async () => {
-    const stream = pool.stream(NEAR);
-    await settled(stream.read(bodyOf(fleet())));
+    const stream = await used();
     const next = [entryOf(1000), ...fleet()];
-    const overtaken = stream.read(bodyOf(next));
-    assert.deepEqual((stream.read(bodyOf([entryOf(1)])) as InstanceList).instances, plainly([entryOf(1)]));
+    const overtaken = stream.read(answerOf(next));
+    assert.deepEqual((stream.read(answerOf([entryOf(1)])) as InstanceList).instances, plainly([entryOf(1)]));
     assert.deepEqual((await settled(overtaken)).instances, plainly(next));
-    const small = stream.read(bodyOf([entryOf(2)])) as InstanceList;
+    const small = stream.read(answerOf([entryOf(2)])) as InstanceList;
     assert.deepEqual(small.instances, plainly([entryOf(2)]));
-    assert.deepEqual((await settled(stream.read(bodyOf(fleet())))).instances, plainly(fleet()));
+    assert.deepEqual((await readFleet(stream)).instances, plainly(fleet()));
   });
 
   it('the parse pool rejects a large answer that is garbage, and goes on with the list before', async () => {
-    const stream = pool.stream(NEAR);
-    await settled(stream.read(bodyOf(fleet())));
+    const stream = await used();
     await assert.rejects(async () => settled(stream.read(Buffer.alloc(LARGE_BYTES + 1, '['))), {
       message: `found an end after ${LARGE_BYTES + 1} bytes, within an element; expected a JSON array`,
     });
-    assert.deepEqual((await settled(stream.read(bodyOf(fleet())))).instances, plainly(fleet()));
+    assert.deepEqual((await readFleet(stream)).instances, plainly(fleet()));
     assert.equal(threads[0]!.rows(), COUNT);
     assert.equal(pool.counts.failures, 1);
   });
 
   it('the parse pool fails the parse when the thread fails, and starts another for the next', async () => {
-    const stream = pool.stream(NEAR);
-    await settled(stream.read(bodyOf(fleet())));
+    const stream = await used();
     threads[0]!.isDeaf = true;
-    const reading = stream.read(bodyOf(fleet()));
+    const reading = stream.read(answerOf(fleet()));
     threads[0]!.fail('Worker terminated due to reaching memory limit');
     await assert.rejects(async () => settled(reading), {
       message: 'the answer was not parsed: Worker terminated due to reaching memory limit',
     });
-    assert.deepEqual((await settled(stream.read(bodyOf(fleet())))).instances, plainly(fleet()));
+    assert.deepEqual((await readFleet(stream)).instances, plainly(fleet()));
     assert.equal(threads.length, 2);
   });
 
   it('the parse pool gives up on a thread that takes too long', async () => {
-    const stream = pool.stream(NEAR);
-    await settled(stream.read(bodyOf(fleet())));
+    const stream = await used();
     threads[0]!.isDeaf = true;
-    const reading = stream.read(bodyOf(fleet()));
+    const reading = stream.read(answerOf(fleet()));
     clock.advance(20_000);
     await assert.rejects(async () => reading, /it took longer than 20000 ms/);
     assert.equal(threads[0]!.isTerminated, true);
@@ -194,32 +197,30 @@ describe('the parse pool', () => {
     const broken = new ParsePool(clock, () => {
       throw new Error('no memory');
     });
-    await assert.rejects(async () => broken.stream(NEAR).read(bodyOf(fleet())), /not parsed: no memory/);
+    await assert.rejects(async () => broken.stream(NEAR).read(answerOf(fleet())), /not parsed: no memory/);
   });
 
   it('the parse pool ends a thread that has had nothing to do for a minute', async () => {
-    const stream = pool.stream(NEAR);
-    await settled(stream.read(bodyOf(fleet())));
+    const stream = await used();
     clock.advance(50_000);
-    await settled(stream.read(bodyOf(fleet())));
+    await readFleet(stream);
     clock.advance(59_000);
     assert.equal(threads[0]!.isTerminated, false);
     clock.advance(1_000);
     assert.equal(threads[0]!.isTerminated, true);
-    assert.deepEqual((await settled(stream.read(bodyOf(fleet())))).instances, plainly(fleet()));
+    assert.deepEqual((await readFleet(stream)).instances, plainly(fleet()));
     assert.equal(threads.length, 2);
   });
 
   it('the parse pool fails what is under way when it is closed', async () => {
-    const reading = pool.stream(NEAR).read(bodyOf(fleet()));
+    const reading = pool.stream(NEAR).read(answerOf(fleet()));
     pool.close();
     await assert.rejects(async () => reading, /the sidecar stops/);
     assert.equal(clock.pending(), 0);
   });
 
   it('the parse pool has the worker forget a query that has ended', async () => {
-    const stream = pool.stream(NEAR);
-    await settled(stream.read(bodyOf(fleet())));
+    const stream = await used();
     stream.close();
     assert.equal(threads[0]!.got.at(-1)!.kind, 'forget');
   });
@@ -231,10 +232,10 @@ describe('the parse thread', () => {
     const pool = new ParsePool(systemTimers);
     afterTest(() => pool.close());
     const stream = pool.stream(NEAR);
-    assert.deepEqual((await stream.read(bodyOf(fleet()))).instances, plainly(fleet()));
+    assert.deepEqual((await stream.read(answerOf(fleet()))).instances, plainly(fleet()));
     const next = fleet();
     next[5] = entryOf(5, { status: 'critical', output: 'dead' });
-    const { instances } = await stream.read(bodyOf(next));
+    const { instances } = await stream.read(answerOf(next));
     assert.equal(instances[5]!.why, 'Sidecar can serve: dead');
     await assert.rejects(async () => stream.read(Buffer.alloc(LARGE_BYTES + 1, ' ')), /found nothing/);
     assert.equal(pool.counts.threads, 1);
@@ -248,6 +249,6 @@ describe('the parse thread', () => {
     const huge = Buffer.alloc(LARGE_BYTES * 64, '{"a":[');
     huge[0] = 0x5b;
     await assert.rejects(async () => stream.read(huge), /expected a JSON array|not parsed/);
-    assert.equal((await stream.read(bodyOf(fleet()))).instances.length, COUNT);
+    assert.equal((await stream.read(answerOf(fleet()))).instances.length, COUNT);
   });
 });

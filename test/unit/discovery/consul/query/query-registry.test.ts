@@ -5,19 +5,14 @@ import { type Kit, kit } from '../../../../kit/consul/scripted-agent.js';
 
 type Value = readonly string[];
 
-interface Rig extends Kit {
-  readonly watches: QueryRegistry;
-  readonly watch: Watch;
-  readonly told: [Value, Source][];
-  /** Bodies that were parsed. */
-  readonly parsed: string[];
-}
+type Rig = ReturnType<typeof rig>;
 
 const KEY = { key: '/health/connect/digits', name: 'instances of digits', path: '/health/connect/digits' };
 
-function rig(spec: Partial<QuerySpec<Value>> = {}, config: Parameters<typeof kit>[0] = {}): Rig {
+function rig(spec: Partial<QuerySpec<Value>> = {}, config: Parameters<typeof kit>[0] = {}) {
   const base = kit(config);
   const watches = new QueryRegistry(base.agent, base.deps);
+  /** Bodies that were parsed. */
   const parsed: string[] = [];
   const told: [Value, Source][] = [];
   const parse = (body: Buffer) => {

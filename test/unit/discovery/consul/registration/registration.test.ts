@@ -37,6 +37,18 @@ describe('registration', () => {
     await clock.settle();
   }
 
+  /** Registered, with a log of requests that begins here. */
+  async function settledDown(): Promise<void> {
+    await started();
+    agent.log.length = 0;
+  }
+
+  async function change(what: Partial<TestInstance>): Promise<void> {
+    Object.assign(instance, what);
+    registration.changed();
+    await clock.settle();
+  }
+
   const registrations = () => agent.log.filter((line) => line.startsWith('register')).length;
 
   it('a registration registers the service, then its sidecar, and sends both checks', async () => {
@@ -70,8 +82,7 @@ describe('registration', () => {
   });
 
   it('a registration refreshes the checks every 10 s with the same output, and changes nothing else', async () => {
-    await started();
-    agent.log.length = 0;
+    await settledDown();
     await clock.settle(61_000);
     const told = agent.log.filter((line) => line.startsWith(SERVICE));
     assert.ok(told.length >= 5 && told.length <= 7, String(told.length));
@@ -79,42 +90,29 @@ describe('registration', () => {
   });
 
   it('a registration sends a transition at once, and the reason once', async () => {
-    await started();
-    agent.log.length = 0;
-    instance.answers = { ok: false, why: 'the model has not answered for 12 s' };
-    registration.changed();
-    await clock.settle();
+    await settledDown();
+    await change({ answers: { ok: false, why: 'the model has not answered for 12 s' } });
     assert.deepEqual(agent.log, [`${SERVICE} critical the model has not answered for 12 s`]);
     instance.answers = { ok: false, why: 'the model has not answered for 14 s' };
     registration.changed();
     await clock.settle(30_000);
     assert.deepEqual(new Set(agent.log.filter((line) => line.startsWith(SERVICE))).size, 1);
-    instance.answers = { ok: true, why: '' };
-    registration.changed();
-    await clock.settle();
+    await change({ answers: { ok: true, why: '' } });
     assert.equal(agent.checks.get(SERVICE)!.status, 'passing');
   });
 
   it('one of several models that is not served is a warning in Consul, and no more', async () => {
-    await started();
-    agent.log.length = 0;
-    instance.answers = { ok: true, why: 'not served: broken (model.onnx: no such graph)' };
-    registration.changed();
-    await clock.settle();
+    await settledDown();
+    await change({ answers: { ok: true, why: 'not served: broken (model.onnx: no such graph)' } });
     assert.deepEqual(agent.log, [`${SERVICE} warning not served: broken (model.onnx: no such graph)`]);
-    instance.answers = { ok: true, why: '' };
-    registration.changed();
-    await clock.settle();
+    await change({ answers: { ok: true, why: '' } });
     assert.equal(agent.log.at(-1), `${SERVICE} passing the model answers`);
   });
 
   it('a new output of a check in the same state is passed on at once, which agents put off for minutes', async () => {
     instance.answers = { ok: false, why: 'the model is starting' };
-    await started();
-    agent.log.length = 0;
-    instance.answers = { ok: false, why: 'NOT_SERVING' };
-    registration.changed();
-    await clock.settle();
+    await settledDown();
+    await change({ answers: { ok: false, why: 'NOT_SERVING' } });
     assert.deepEqual(agent.log, [`${SERVICE} critical NOT_SERVING`, 'register digits-1 {}']);
   });
 
@@ -128,15 +126,12 @@ describe('registration', () => {
     await clock.settle(2_000);
     assert.equal(agent.checks.get(PROXY)!.status, 'critical');
     assert.equal(agent.checks.get(PROXY)!.output, 'identity: expired');
-    instance.reasons = [];
-    registration.changed();
-    await clock.settle();
+    await change({ reasons: [] });
     assert.equal(agent.checks.get(PROXY)!.status, 'passing');
   });
 
   it('a registration is back at once when the agent has forgotten everything, and only once', async () => {
-    await started();
-    agent.log.length = 0;
+    await settledDown();
     agent.forget();
     await clock.settle(2_000);
     assert.deepEqual([...agent.services.keys()], ['digits-1', 'digits-1-sidecar-proxy']);
@@ -193,9 +188,7 @@ describe('registration', () => {
 
   it('a registration follows a change of the instance, at once when notified of it', async () => {
     await started();
-    instance.models = [{ name: 'digits', version: '2' }];
-    registration.changed();
-    await clock.settle();
+    await change({ models: [{ name: 'digits', version: '2' }] });
     assert.equal(agent.services.get('digits-1')!.Meta['model-digits'], '2');
     instance.upstreams = [
       { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9 } },
@@ -235,8 +228,7 @@ describe('registration', () => {
   }
 
   it('a registration leaves in order: critical, a wait for peers, deregistered', async () => {
-    await started();
-    agent.log.length = 0;
+    await settledDown();
     let isDone = false;
     void registration.leave().then(() => {
       isDone = true;
@@ -261,8 +253,7 @@ describe('registration', () => {
     instance.upstreams = [
       { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
     ];
-    await started();
-    agent.log.length = 0;
+    await settledDown();
     await registration.leave();
     assert.deepEqual(agent.log, [`${PROXY} critical draining`, `${SERVICE} critical draining`]);
   });
