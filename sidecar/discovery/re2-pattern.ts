@@ -26,7 +26,7 @@ function load(): Engine {
 /**
  * An expression of RE2 (https://github.com/google/re2/wiki/Syntax), the language of Go and Envoy, which whole texts must
  * match; on re2js, of which this is the only importer. Rules come from a registry and texts from callers, and
- * JavaScript's own engine may take exponential time over either; this one takes time linear in the text (decision 53). Its
+ * JavaScript's own engine may take exponential time over either; this one takes time linear in the text (decision 54). Its
  * cache of states takes up to 8 MB.
  */
 export class Re2Pattern implements Pattern {

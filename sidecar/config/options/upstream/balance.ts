@@ -1,13 +1,13 @@
 /**
  * How the endpoint of an attempt is chosen.
  */
-import { BALANCER_KINDS } from '../../../core/balancing/balancers.js';
+import { BALANCER_KINDS, type BalancerKind } from '../../../core/balancing/balancers.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, inCode, option, withRules } from '../option.js';
 import { choice } from '../values.js';
 
 type BalanceConfig =
-  | { readonly kind: 'least-loaded' | 'round-robin' }
+  | { readonly kind: Exclude<BalancerKind, 'ring-hash'> }
   | { readonly kind: 'ring-hash'; readonly key: string };
 
 /** `balance`: Envoy's `lb_policy`. */
