@@ -43,7 +43,7 @@ describe('The circuit breaker of an upstream', () => {
     stack.backend('a').mode = 'silent';
     clusters = new Upstream(
       anUpstream(['a']),
-      // Nobody can be reached: attempts wait for their connection.
+      // No endpoint can be reached: attempts wait for their connection.
       (config, cluster) =>
         makeCluster(
           config,
