@@ -7,7 +7,6 @@ import { Status } from '../core/outcome/status.js';
 import { EjectionEvent, Evidence } from '../core/outlier/ejection.js';
 import type { Attempt } from '../relay/attempt.js';
 import { NEVER } from '../relay/call.js';
-import { endpointWaitStartMs } from '../relay/call-timer.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { factsOf } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
@@ -26,8 +25,10 @@ export function recordOutcome(
   const now = context.nowMs;
   const { endpoint } = attempt;
   endpoint.inFlight--;
-  attempt.tookMs = tookMsOf(call, attempt, now);
-  attempt.traits = classifyAttempt(factsOf(call, attempt, context));
+  const facts = factsOf(call, attempt, context);
+  // The time a caller takes to send its request is not the endpoint's.
+  attempt.tookMs = facts.turnMs === NEVER ? UNKNOWN_DURATION : now - facts.turnMs;
+  attempt.traits = classifyAttempt(facts);
   const outcome = outcomeIn(attempt.traits);
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
@@ -46,12 +47,6 @@ export function recordOutcome(
 
 /** The time an attempt took, where it says nothing: the request was not all there, so the endpoint waited for the caller. */
 export const UNKNOWN_DURATION = -1;
-
-/** What the endpoint needed since it had the request, ms; the time a caller takes to send one is not counted. */
-function tookMsOf(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
-  const turnMs = endpointWaitStartMs(call, attempt);
-  return turnMs === NEVER ? UNKNOWN_DURATION : nowMs - turnMs;
-}
 
 function recordForEjection(attempt: OutboundAttempt, outcome: Outcome, nowMs: number): EjectionEvent {
   const { endpoint, startMs, probe, traits } = attempt;
