@@ -100,7 +100,7 @@ export class OutboundCall extends RelayedCall {
   isWaiting = false;
   /** It has waited once, to be the probe of an ejected endpoint. */
   hasWaited = false;
-  /** The model that it names (model-view.ts), where that was noted before the request was let go. */
+  /** The model that it names (cluster/model-key.ts), where that was noted before the request was let go. */
   model: Uint8Array | null = null;
   /** What it is known by where it may have crashed a model; empty: not made. */
   fingerprint = '';
