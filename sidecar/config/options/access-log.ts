@@ -5,20 +5,17 @@ import { block, option } from './option.js';
 import { filePath, flag, ratio } from './values.js';
 
 const common = (meaning: string) =>
-  block(
-    {
-      path: option(filePath('a file').optional(), {
-        meaning,
-        otherwise: 'standard error, with the other lines',
-        why: 'They go where the other lines are collected.',
-      }),
-      sample_ratio: option(ratio().prefault(1), {
-        meaning: 'Share of the successful calls that is written. Every other call always is.',
-        why: 'With a lower share some calls are missing from the log.',
-      }),
-    },
-    'a block with path and sample_ratio',
-  );
+  block({
+    path: option(filePath('a file').optional(), {
+      meaning,
+      otherwise: 'standard error, with the other lines',
+      why: 'They go where the other lines are collected.',
+    }),
+    sample_ratio: option(ratio().prefault(1), {
+      meaning: 'Share of the successful calls that is written. Every other call always is.',
+      why: 'With a lower share some calls are missing from the log.',
+    }),
+  });
 
 const PRESENT =
   'Present: one line of JSON for each call, with its attempts and reasons, and without what it carried. Lines are dropped and counted when the disk does not keep up.';

@@ -11,7 +11,7 @@ import { limits } from './limits.js';
 import { listeners, refuseSharedPlaces } from './listener-conflicts.js';
 import { requireKnownNames } from './mesh-names.js';
 import { meshCommand, meshModelProcess } from './model-process.js';
-import { below, block, inCode, option, type Report, withRules } from './option.js';
+import { below, blockAs, inCode, option, type Report, rules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
@@ -26,57 +26,53 @@ export type ModelServerConfig =
   | { readonly kind: 'command'; readonly command: readonly string[] };
 
 const service = inCode(
-  withRules(
-    block(
-      {
-        models: option(filePath('a directory of models').optional(), {
-          meaning:
-            'Directory of models, each as `NAME/VERSION/model.onnx`, that `outrider serve` serves. A model that is added later is served after the next start of its sidecars, a new version after that of its process.',
-          otherwise: 'absent: `command` says what runs',
-          why: 'A service is either ours or foreign.',
-        }),
-        command: option(meshCommand.optional(), {
-          meaning:
-            'A foreign gRPC model server instead of our own: the program and its arguments. `{port}`, `{address}` and `{replica}` are filled for each replica, here and in `model.env`.',
-          otherwise: 'absent: `models` says what is served',
-          why: 'A service is either ours or foreign.',
-        }),
-        isolation: option(choice(['process', 'shared']).optional(), {
-          meaning:
-            '`process`: each model of `models` has a process of its own, so that one that is slow, broken or dies holds up no other. `shared`: all are served by one process, which takes less memory.',
-          otherwise: '`process` with `models`; a foreign server is one process',
-          why: 'A model should suffer from its own faults only.',
-        }),
-        replicas: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
-          meaning: 'Model processes of this kind, each behind a sidecar of its own.',
-          why: 'One is the least that works; three survive a death and a freeze together.',
-        }),
-        queue,
-        rate_limits: rateLimits,
-        routes: option(inboundRoutes(), {
-          meaning: 'Time limits by method, on the side of the model. What no route names gets the defaults.',
-          why: 'The caller usually brings a deadline.',
-        }),
-        model: option(meshModelProcess.prefault({}), {
-          meaning: 'The life of each model process.',
-          why: 'Suits models that load within a minute.',
-        }),
-        port_base: option(wholeNumber({ min: 1, max: 65_535 }).optional(), {
-          meaning:
-            'Peers call replica n (from 1) at `port_base + 2 × (n − 1)`, and its admin pages are served on the port after that.',
-          otherwise: 'absent: free ports',
-          why: 'The sidecars of the mesh are told the ports of the others.',
-        }),
-        tags: ownTags,
-        meta: registeredMeta,
-      },
-      'a block with models or command, and replicas',
-    ),
-    (found, report) => {
+  blockAs('a block with models or command, and replicas', {
+    models: option(filePath('a directory of models').optional(), {
+      meaning:
+        'Directory of models, each as `NAME/VERSION/model.onnx`, that `outrider serve` serves. A model that is added later is served after the next start of its sidecars, a new version after that of its process.',
+      otherwise: 'absent: `command` says what runs',
+      why: 'A service is either ours or foreign.',
+    }),
+    command: option(meshCommand.optional(), {
+      meaning:
+        'A foreign gRPC model server instead of our own: the program and its arguments. `{port}`, `{address}` and `{replica}` are filled for each replica, here and in `model.env`.',
+      otherwise: 'absent: `models` says what is served',
+      why: 'A service is either ours or foreign.',
+    }),
+    isolation: option(choice(['process', 'shared']).optional(), {
+      meaning:
+        '`process`: each model of `models` has a process of its own, so that one that is slow, broken or dies holds up no other. `shared`: all are served by one process, which takes less memory.',
+      otherwise: '`process` with `models`; a foreign server is one process',
+      why: 'A model should suffer from its own faults only.',
+    }),
+    replicas: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
+      meaning: 'Model processes of this kind, each behind a sidecar of its own.',
+      why: 'One is the least that works; three survive a death and a freeze together.',
+    }),
+    queue,
+    rate_limits: rateLimits,
+    routes: option(inboundRoutes(), {
+      meaning: 'Time limits by method, on the side of the model. What no route names gets the defaults.',
+      why: 'The caller usually brings a deadline.',
+    }),
+    model: option(meshModelProcess.prefault({}), {
+      meaning: 'The life of each model process.',
+      why: 'Suits models that load within a minute.',
+    }),
+    port_base: option(wholeNumber({ min: 1, max: 65_535 }).optional(), {
+      meaning:
+        'Peers call replica n (from 1) at `port_base + 2 × (n − 1)`, and its admin pages are served on the port after that.',
+      otherwise: 'absent: free ports',
+      why: 'The sidecars of the mesh are told the ports of the others.',
+    }),
+    tags: ownTags,
+    meta: registeredMeta,
+  }).check(
+    rules((found, report) => {
       refuseUnreachable(found['routes'], below(['routes'], report));
       refuseIdleLimits(found['rate_limits'], below(['rate_limits'], report));
       requireOneServer(found, report);
-    },
+    }),
   ),
   ({ models, command = [], isolation = 'process', ...rest }, serviceName) => {
     const server: ModelServerConfig =
@@ -86,20 +82,16 @@ const service = inCode(
 );
 
 /** `caller`: the application's side of a mesh. */
-export const caller = withRules(
-  block(
-    {
-      name: option(name('the name of the caller'), {
-        meaning: 'The mesh service that the application calls as.',
-        why: 'Intentions need a name.',
-      }),
-      upstreams: upstreamsOf(meshUpstream),
-      shared: sharedListener,
-      admin,
-    },
-    'a block with name and upstreams',
-  ),
-  (found, report) => {
+export const caller = blockAs('a block with name and upstreams', {
+  name: option(name('the name of the caller'), {
+    meaning: 'The mesh service that the application calls as.',
+    why: 'Intentions need a name.',
+  }),
+  upstreams: upstreamsOf(meshUpstream),
+  shared: sharedListener,
+  admin,
+}).check(
+  rules((found, report) => {
     upstreamsRules(found, report);
     if (address(found['admin'])?.kind === 'unix') {
       report(
@@ -107,59 +99,53 @@ export const caller = withRules(
         'found a socket; expected an address such as "127.0.0.1:8890", as a browser opens it',
       );
     }
-  },
+  }),
 );
 
 /** A mesh file: the schema that `outrider up FILE` reads by. */
-export const meshFile = withRules(
-  block(
+export const meshFile = blockAs('a mesh file', {
+  trust_domain: trustDomain,
+  datacenter,
+  services: option(
+    z.record(name('the name of a service'), service, { error: 'a map of services by their names' }),
     {
-      trust_domain: trustDomain,
-      datacenter,
-      services: option(
-        z.record(name('the name of a service'), service, { error: 'a map of services by their names' }),
-        {
-          meaning: 'The model services that run on this machine, by name.',
-          why: 'Without a service there is nothing to run.',
-        },
-      ),
-      consul: option(meshConsul.optional(), {
-        meaning:
-          'Present: sidecars find each other, get their certificates and read the intentions through a Consul agent. `{}` is enough for an agent on this machine; `outrider up --consul dev` brings one along.',
-        otherwise: 'absent: this file and a certificate authority of its own',
-        why: 'One machine needs no registry.',
-      }),
-      caller: option(caller.optional(), {
-        meaning: "The application's side: one sidecar with a listener for each service it calls.",
-        otherwise:
-          'absent: `client`, with a listener for each service of the file at 127.0.0.1:8800, 8801, … and admin pages at 8890, as far as those ports are free; `up` prints where',
-        why: 'A mesh file needs no more than `services`.',
-      }),
-      intentions,
-      default_intention: defaultIntention,
-      leaf_lifetime: option(duration({ min: 10_000, max: 8_760 * 3_600_000 }).optional(), {
-        meaning: 'How long each minted certificate is valid; it is replaced well before.',
-        otherwise: '`1h`; with certificates from Consul, what its cluster says',
-        why: 'Short enough that a stolen key is soon worth nothing.',
-      }),
-      limits: option(limits.prefault({}), {
-        meaning: 'Bounds against hostile or broken peers, for every sidecar of the mesh.',
-        why: 'On, with room for ordinary use.',
-      }),
-      drain_timeout: drainTimeout,
-      log,
-      access_log: meshAccessLog,
-      fault_injection: faultInjection,
-      run_dir: option(filePath('a directory').optional(), {
-        meaning: 'Where sockets, certificates and sidecar files go; made private (0700).',
-        otherwise: 'a fresh directory, removed at the end',
-        why: 'Leaves nothing behind.',
-      }),
+      meaning: 'The model services that run on this machine, by name.',
+      why: 'Without a service there is nothing to run.',
     },
-    'a mesh file',
   ),
-  rules,
-);
+  consul: option(meshConsul.optional(), {
+    meaning:
+      'Present: sidecars find each other, get their certificates and read the intentions through a Consul agent. `{}` is enough for an agent on this machine; `outrider up --consul dev` brings one along.',
+    otherwise: 'absent: this file and a certificate authority of its own',
+    why: 'One machine needs no registry.',
+  }),
+  caller: option(caller.optional(), {
+    meaning: "The application's side: one sidecar with a listener for each service it calls.",
+    otherwise:
+      'absent: `client`, with a listener for each service of the file at 127.0.0.1:8800, 8801, … and admin pages at 8890, as far as those ports are free; `up` prints where',
+    why: 'A mesh file needs no more than `services`.',
+  }),
+  intentions,
+  default_intention: defaultIntention,
+  leaf_lifetime: option(duration({ min: 10_000, max: 8_760 * 3_600_000 }).optional(), {
+    meaning: 'How long each minted certificate is valid; it is replaced well before.',
+    otherwise: '`1h`; with certificates from Consul, what its cluster says',
+    why: 'Short enough that a stolen key is soon worth nothing.',
+  }),
+  limits: option(limits.prefault({}), {
+    meaning: 'Bounds against hostile or broken peers, for every sidecar of the mesh.',
+    why: 'On, with room for ordinary use.',
+  }),
+  drain_timeout: drainTimeout,
+  log,
+  access_log: meshAccessLog,
+  fault_injection: faultInjection,
+  run_dir: option(filePath('a directory').optional(), {
+    meaning: 'Where sockets, certificates and sidecar files go; made private (0700).',
+    otherwise: 'a fresh directory, removed at the end',
+    why: 'Leaves nothing behind.',
+  }),
+}).check(rules(meshRules));
 
 /** As it is written; `completed` adds what is implied. */
 export type SpelledMeshFile = z.output<typeof meshFile>;
@@ -181,7 +167,7 @@ function requireOneServer(found: FoundBlock, report: Report): void {
   );
 }
 
-function rules(found: FoundBlock, report: Report): void {
+function meshRules(found: FoundBlock, report: Report): void {
   const file = found;
   const services = entries(file['services']);
   const callerBlock = mapping(file['caller']);

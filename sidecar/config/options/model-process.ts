@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { fromFile } from '../names-codec.js';
-import { block, inCode, located, option, value, withRules } from './option.js';
+import { block, blockAs, inCode, located, option, rules, value } from './option.js';
 import { choice, duration, pathFrom, plainText, refuseMaxBelowBase, wholeNumberOrNone } from './values.js';
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -27,47 +27,37 @@ const INHERITED = /^[A-Za-z_][A-Za-z0-9_]*\*?$/;
 const INHERITED_ERROR =
   'the name of an environment variable, or the beginning of names and "*", as in "AWS_*"';
 
-const restartLimit = block(
-  {
-    starts: option(wholeNumberOrNone({ min: 1, max: 1_000 }).prefault(5), {
-      meaning:
-        'A process that died after so many starts within `within`, and served for less than half of that time, is given up: it is critical in Consul, calls are answered by the fallback, and one start each `retry_after` tries again. `none`: never.',
-      why: 'A process that dies five times in a row will die again.',
-    }),
-    within: option(duration({ min: 1, max: 86_400_000 }).prefault('60s'), {
-      meaning: 'The time that these starts lie in.',
-      why: 'Longer than the waits between the first five starts together, and than the loading of a usual model.',
-    }),
-  },
-  'a block with starts and within',
-);
+const restartLimit = block({
+  starts: option(wholeNumberOrNone({ min: 1, max: 1_000 }).prefault(5), {
+    meaning:
+      'A process that died after so many starts within `within`, and served for less than half of that time, is given up: it is critical in Consul, calls are answered by the fallback, and one start each `retry_after` tries again. `none`: never.',
+    why: 'A process that dies five times in a row will die again.',
+  }),
+  within: option(duration({ min: 1, max: 86_400_000 }).prefault('60s'), {
+    meaning: 'The time that these starts lie in.',
+    why: 'Longer than the waits between the first five starts together, and than the loading of a usual model.',
+  }),
+});
 
-const restart = withRules(
-  block(
-    {
-      base: option(duration({ min: 1, max: 600_000 }).prefault('100ms'), {
-        meaning:
-          'The first restart waits half of this to all of it, at random. The wait doubles with each further death, until the process has been healthy for a minute.',
-        why: 'A process that died once comes back at once.',
-      }),
-      max: option(duration({ min: 1, max: 3_600_000 }).prefault('30s'), {
-        meaning: 'The wait never exceeds this.',
-        why: 'A process that cannot start should not burn a core trying.',
-      }),
-      limit: option(restartLimit.prefault({}), {
-        meaning: 'When it is given up.',
-        why: 'The limits of Erlang/OTP supervisors and of systemd are of this size.',
-      }),
-      retry_after: option(duration({ min: 10, max: 86_400_000 }).prefault('5m'), {
-        meaning:
-          'One start that tries again, this long after it was given up and after each such start in vain.',
-        why: 'A model that was repaired meanwhile comes back by itself.',
-      }),
-    },
-    'a block with base, max, limit and retry_after',
-  ),
-  refuseMaxBelowBase,
-);
+const restart = block({
+  base: option(duration({ min: 1, max: 600_000 }).prefault('100ms'), {
+    meaning:
+      'The first restart waits half of this to all of it, at random. The wait doubles with each further death, until the process has been healthy for a minute.',
+    why: 'A process that died once comes back at once.',
+  }),
+  max: option(duration({ min: 1, max: 3_600_000 }).prefault('30s'), {
+    meaning: 'The wait never exceeds this.',
+    why: 'A process that cannot start should not burn a core trying.',
+  }),
+  limit: option(restartLimit.prefault({}), {
+    meaning: 'When it is given up.',
+    why: 'The limits of Erlang/OTP supervisors and of systemd are of this size.',
+  }),
+  retry_after: option(duration({ min: 10, max: 86_400_000 }).prefault('5m'), {
+    meaning: 'One start that tries again, this long after it was given up and after each such start in vain.',
+    why: 'A model that was repaired meanwhile comes back by itself.',
+  }),
+}).check(rules(refuseMaxBelowBase));
 
 const common = {
   env: option(
@@ -116,7 +106,7 @@ const common = {
 };
 
 /** In a mesh file: what runs is said by `models` or `command` of the service. */
-export const meshModelProcess = block(common, 'a block about the model process');
+export const meshModelProcess = blockAs('a block about the model process', common);
 
 /** What a file means that says nothing of the model process. */
 export function defaultModelProcess() {
@@ -124,28 +114,25 @@ export function defaultModelProcess() {
 }
 
 /** In a sidecar file. */
-export const sidecarModelProcess = block(
-  {
-    command: option(
-      inCode(
-        command().optional(),
-        (said) => said ?? [],
-        (config) => (config.length === 0 ? undefined : config),
-      ),
-      {
-        meaning:
-          'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`, `{model}` for the name of a model (see `isolation`).',
-        otherwise: 'taken from the command line: `outrider sidecar -c FILE -- COMMAND…`',
-        why: 'A unit file or a container often says it already.',
-      },
+export const sidecarModelProcess = blockAs('a block about the model process', {
+  command: option(
+    inCode(
+      command().optional(),
+      (said) => said ?? [],
+      (config) => (config.length === 0 ? undefined : config),
     ),
-    isolation: option(choice(['process', 'shared']).optional(), {
+    {
       meaning:
-        'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a line, limits and health of its own, and calls go to the model that they name.',
-      otherwise: 'absent: one process, which is not asked which models it has',
-      why: 'Right for any server.',
-    }),
-    ...common,
-  },
-  'a block about the model process',
-);
+        'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`, `{model}` for the name of a model (see `isolation`).',
+      otherwise: 'taken from the command line: `outrider sidecar -c FILE -- COMMAND…`',
+      why: 'A unit file or a container often says it already.',
+    },
+  ),
+  isolation: option(choice(['process', 'shared']).optional(), {
+    meaning:
+      'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a line, limits and health of its own, and calls go to the model that they name.',
+    otherwise: 'absent: one process, which is not asked which models it has',
+    why: 'Right for any server.',
+  }),
+  ...common,
+});

@@ -42,8 +42,15 @@ export function value<S extends z.ZodType>(schema: S, doc: ValueDoc): S {
   return schema;
 }
 
-/** A block of named options. The message of an unknown key is the list of the known ones, for explain.ts. */
-export function block<Shape extends z.ZodRawShape>(shape: Shape, expected: string) {
+/** A block of named options. A value that is none is told that "a block with" these options was expected. */
+export function block<Shape extends z.ZodRawShape>(shape: Shape) {
+  const [last, ...others] = Object.keys(shape).reverse();
+  const names = others.length === 0 ? last : `${others.reverse().join(', ')} and ${last}`;
+  return blockAs(`a block with ${names}`, shape);
+}
+
+/** A block that messages call otherwise. The message of an unknown key is the list of the known ones, for explain.ts. */
+export function blockAs<Shape extends z.ZodRawShape>(expected: string, shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) => (issue.code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : expected),
   });
@@ -99,20 +106,16 @@ export function below(path: (string | number)[], report: Report): Report {
 }
 
 /**
- * Adds rules between options. They run even when single options are wrong, so that one look at the file finds
- * everything; what is wrong in itself they see as `WRONG`, and they read values through loose.ts.
+ * Rules between options, to `check` a block with. They run even when single options are wrong, so that one look at the
+ * file finds everything; what is wrong in itself they see as `WRONG`, and they read values through found.ts.
  */
-export function withRules<S extends z.ZodType>(
-  schema: S,
-  rules: (value: FoundBlock, report: Report) => void,
-): S {
-  const check = z.superRefine<z.output<S>>(
+export function rules(judge: (value: FoundBlock, report: Report) => void) {
+  return z.superRefine<unknown>(
     (found, context) => {
       if (typeof found !== 'object' || found === null || Array.isArray(found)) return;
       const marked = markWrong(found, context.issues) as FoundBlock;
-      rules(marked, (path, message) => context.addIssue({ code: 'custom', path, message }));
+      judge(marked, (path, message) => context.addIssue({ code: 'custom', path, message }));
     },
     { when: () => true },
   );
-  return schema.check(check) as S;
 }

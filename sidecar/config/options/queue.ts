@@ -5,56 +5,47 @@ import { z } from 'zod';
 import { didYouMean } from '../suggest.js';
 import { type FoundBlock, list, mapping, number, text } from './found.js';
 import { metadataKey } from './metadata-key.js';
-import { block, inCode, option, type Report, withRules } from './option.js';
+import { block, inCode, option, type Report, rules } from './option.js';
 import { flag, name, size, wholeNumber } from './values.js';
 
 const KIB = 1_024;
 const GIB = 1_073_741_824;
 const MAX_CLASSES = 16;
 
-const adaptive = block(
-  {
-    min: option(wholeNumber({ min: 1, max: 10_000 }).prefault(1), {
-      meaning: 'The model is given at least so many calls at once.',
-      why: 'A model that takes one at a time is found to be one.',
-    }),
-    max: option(wholeNumber({ min: 1, max: 10_000 }).prefault(1_000), {
-      meaning: 'The model is never given more calls at once.',
-      why: "Envoy's own bound; latency holds it back long before.",
-    }),
-  },
-  'a block with min and max',
-);
+const adaptive = block({
+  min: option(wholeNumber({ min: 1, max: 10_000 }).prefault(1), {
+    meaning: 'The model is given at least so many calls at once.',
+    why: 'A model that takes one at a time is found to be one.',
+  }),
+  max: option(wholeNumber({ min: 1, max: 10_000 }).prefault(1_000), {
+    meaning: 'The model is never given more calls at once.',
+    why: "Envoy's own bound; latency holds it back long before.",
+  }),
+});
 
 const priority = inCode(
-  withRules(
-    block(
+  block({
+    key: option(metadataKey(), {
+      meaning: 'The metadata key whose value names the class of a call.',
+      why: 'Which key carries it depends on the application.',
+    }),
+    classes: option(
+      z
+        .array(name('the name of a class'), { error: 'a list of classes' })
+        .min(2, { error: 'at least two classes' })
+        .max(MAX_CLASSES, { error: `at most ${MAX_CLASSES} classes` }),
       {
-        key: option(metadataKey(), {
-          meaning: 'The metadata key whose value names the class of a call.',
-          why: 'Which key carries it depends on the application.',
-        }),
-        classes: option(
-          z
-            .array(name('the name of a class'), { error: 'a list of classes' })
-            .min(2, { error: 'at least two classes' })
-            .max(MAX_CLASSES, { error: `at most ${MAX_CLASSES} classes` }),
-          {
-            meaning:
-              'The classes, from the most to the least important. A class waits while one before it has calls, and when the queue is full, the least important call gives way. All but the first leave a part of `max_waiting` to those before them: the second a quarter, further ones more, at most half.',
-            why: 'Which calls matter more depends on the application.',
-          },
-        ),
-        default_class: option(name('the name of a class').optional(), {
-          meaning: 'The class of calls that name none, or one that is not in the list.',
-          otherwise: 'the last one',
-          why: 'A call that names no class gets no precedence.',
-        }),
+        meaning:
+          'The classes, from the most to the least important. A class waits while one before it has calls, and when the queue is full, the least important call gives way. All but the first leave a part of `max_waiting` to those before them: the second a quarter, further ones more, at most half.',
+        why: 'Which calls matter more depends on the application.',
       },
-      'a block with key, classes and default_class',
     ),
-    refuseBadClasses,
-  ),
+    default_class: option(name('the name of a class').optional(), {
+      meaning: 'The class of calls that name none, or one that is not in the list.',
+      otherwise: 'the last one',
+      why: 'A call that names no class gets no precedence.',
+    }),
+  }).check(rules(refuseBadClasses)),
   (said) => ({ ...said, defaultClass: said.defaultClass ?? said.classes.at(-1) ?? '' }),
 );
 
@@ -78,43 +69,39 @@ function refuseBadClasses(found: FoundBlock, report: Report): void {
 
 /** `queue`: at most `concurrency` calls at the model (2), at most `max_waiting` before it (128). */
 export const queue = option(
-  withRules(
-    block(
-      {
-        concurrency: option(wholeNumber({ min: 1, max: 10_000 }).prefault(2), {
-          meaning:
-            'Calls the local model may hold at once; the others wait here, where they can be bounded and expire. A stream idle for 1 s frees its slot, except one that has sent its whole request and waits for the answer; with its next frame it takes a slot again, beyond this number if need be.',
-          why: 'One runs while the next is ready; where several run at once, a few more than those. With batching: twice the largest batch.',
-        }),
-        max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).prefault(128), {
-          meaning: 'Calls that may wait; one more is refused at once with RESOURCE_EXHAUSTED.',
-          why: 'At 5 ms a call the last one waits 0.6 s: in a longer queue callers have given up before their turn.',
-        }),
-        max_waiting_bytes: option(size({ min: 64 * KIB, max: 64 * GIB }).prefault('64MiB'), {
-          meaning: 'Request bytes that may wait.',
-          why: 'One message of the largest size, or a hundred images.',
-        }),
-        adaptive: option(adaptive.optional(), {
-          meaning:
-            'Present: how many calls the model may hold is found from its latency, between these bounds; `concurrency` is where the search begins.',
-          otherwise: 'absent: `concurrency`, always',
-          why: 'Where the largest batch is known, it is the better answer.',
-        }),
-        priority: option(priority.optional(), {
-          meaning: 'Present: calls wait by class, as a metadata key says.',
-          otherwise: 'absent: all calls are alike',
-          why: 'Which calls matter more depends on the application.',
-        }),
-        fair: option(flag(), {
-          meaning:
-            'Callers take turns within a class, however many calls each has waiting; else first come, first served.',
-          why: 'Order of arrival is the least surprising one; with several callers say true.',
-        }),
-      },
-      'a block with concurrency, max_waiting, max_waiting_bytes, adaptive, priority and fair',
-    ),
-    refuseBadBounds,
-  ).prefault({}),
+  block({
+    concurrency: option(wholeNumber({ min: 1, max: 10_000 }).prefault(2), {
+      meaning:
+        'Calls the local model may hold at once; the others wait here, where they can be bounded and expire. A stream idle for 1 s frees its slot, except one that has sent its whole request and waits for the answer; with its next frame it takes a slot again, beyond this number if need be.',
+      why: 'One runs while the next is ready; where several run at once, a few more than those. With batching: twice the largest batch.',
+    }),
+    max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).prefault(128), {
+      meaning: 'Calls that may wait; one more is refused at once with RESOURCE_EXHAUSTED.',
+      why: 'At 5 ms a call the last one waits 0.6 s: in a longer queue callers have given up before their turn.',
+    }),
+    max_waiting_bytes: option(size({ min: 64 * KIB, max: 64 * GIB }).prefault('64MiB'), {
+      meaning: 'Request bytes that may wait.',
+      why: 'One message of the largest size, or a hundred images.',
+    }),
+    adaptive: option(adaptive.optional(), {
+      meaning:
+        'Present: how many calls the model may hold is found from its latency, between these bounds; `concurrency` is where the search begins.',
+      otherwise: 'absent: `concurrency`, always',
+      why: 'Where the largest batch is known, it is the better answer.',
+    }),
+    priority: option(priority.optional(), {
+      meaning: 'Present: calls wait by class, as a metadata key says.',
+      otherwise: 'absent: all calls are alike',
+      why: 'Which calls matter more depends on the application.',
+    }),
+    fair: option(flag(), {
+      meaning:
+        'Callers take turns within a class, however many calls each has waiting; else first come, first served.',
+      why: 'Order of arrival is the least surprising one; with several callers say true.',
+    }),
+  })
+    .check(rules(refuseBadBounds))
+    .prefault({}),
   {
     meaning:
       'The queue before the local model; one of this size before each, where models have names (`isolation`).',

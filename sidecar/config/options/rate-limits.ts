@@ -9,34 +9,31 @@ import { block, inCode, option, type Report } from './option.js';
 import { rational, serviceOrAny, wholeNumber } from './values.js';
 
 const rateLimit = inCode(
-  block(
-    {
-      callers: option(
-        z
-          .array(serviceOrAny('the name of a service'), { error: 'a list of services' })
-          .min(1, { error: 'at least one service, or "*"' })
-          .prefault(['*']),
-        {
-          meaning: 'The services that the limit is about, each with a bucket of its own; `*`: all services.',
-          why: 'No caller may take all of the capacity.',
-        },
-      ),
-      methods: option(methodList().prefault(['*']), {
-        meaning: 'The methods it is about, as in a route. They share the bucket.',
-        why: 'A limit on a caller is usually one on all it does.',
-      }),
-      per_second: option(rational({ min: 0.001, max: 1_000_000 }), {
-        meaning: 'Calls per second in the long run.',
-        why: 'It depends on the model. To refuse a caller altogether, use intentions.',
-      }),
-      burst: option(wholeNumber({ min: 1, max: 1_000_000 }).optional(), {
-        meaning: 'Calls that may come at once after a pause.',
-        otherwise: '`per_second`, rounded up',
-        why: 'What a second allows may come at its beginning.',
-      }),
-    },
-    'a block with callers, methods, per_second and burst',
-  ),
+  block({
+    callers: option(
+      z
+        .array(serviceOrAny('the name of a service'), { error: 'a list of services' })
+        .min(1, { error: 'at least one service, or "*"' })
+        .prefault(['*']),
+      {
+        meaning: 'The services that the limit is about, each with a bucket of its own; `*`: all services.',
+        why: 'No caller may take all of the capacity.',
+      },
+    ),
+    methods: option(methodList().prefault(['*']), {
+      meaning: 'The methods it is about, as in a route. They share the bucket.',
+      why: 'A limit on a caller is usually one on all it does.',
+    }),
+    per_second: option(rational({ min: 0.001, max: 1_000_000 }), {
+      meaning: 'Calls per second in the long run.',
+      why: 'It depends on the model. To refuse a caller altogether, use intentions.',
+    }),
+    burst: option(wholeNumber({ min: 1, max: 1_000_000 }).optional(), {
+      meaning: 'Calls that may come at once after a pause.',
+      otherwise: '`per_second`, rounded up',
+      why: 'What a second allows may come at its beginning.',
+    }),
+  }),
   (said) => ({ ...said, burst: said.burst ?? Math.max(1, Math.ceil(said.perSecond)) }),
 );
 

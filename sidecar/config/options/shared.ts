@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
-import { block, option } from './option.js';
+import { block, blockAs, option } from './option.js';
 import { choice, duration, listenAddress, name, serviceOrAny, trustDomainName } from './values.js';
 
 /** `trust_domain`. */
@@ -28,15 +28,12 @@ export const drainTimeout = option(duration({ min: 0, max: 3_600_000 }).prefault
 
 /** `log`. */
 export const log = option(
-  block(
-    {
-      level: option(choice(['debug', 'info', 'warn', 'error']).prefault('info'), {
-        meaning: 'The lowest level of messages that is written.',
-        why: 'Changes of state, never single calls.',
-      }),
-    },
-    'a block with level',
-  ).prefault({}),
+  block({
+    level: option(choice(['debug', 'info', 'warn', 'error']).prefault('info'), {
+      meaning: 'The lowest level of messages that is written.',
+      why: 'Changes of state, never single calls.',
+    }),
+  }).prefault({}),
   { meaning: 'What is written to standard error.', why: 'One line of JSON per event.' },
 );
 
@@ -48,23 +45,20 @@ export const admin = option(listenAddress().optional(), {
   why: 'Keep it on loopback: a client that reaches it can drain the sidecar.',
 });
 
-const intention = block(
-  {
-    from: option(serviceOrAny('the name of a service'), {
-      meaning: 'The service that calls.',
-      why: 'Without it the intention would match more than is meant.',
-    }),
-    to: option(serviceOrAny('the name of a service'), {
-      meaning: 'The service that is called.',
-      why: 'Without it the intention would match more than is meant.',
-    }),
-    action: option(choice(['allow', 'deny']), {
-      meaning: 'What happens to the calls.',
-      why: 'A default could allow what is meant to be denied.',
-    }),
-  },
-  'a block such as { from: web, to: digits, action: allow }',
-);
+const intention = blockAs('a block such as { from: web, to: digits, action: allow }', {
+  from: option(serviceOrAny('the name of a service'), {
+    meaning: 'The service that calls.',
+    why: 'Without it the intention would match more than is meant.',
+  }),
+  to: option(serviceOrAny('the name of a service'), {
+    meaning: 'The service that is called.',
+    why: 'Without it the intention would match more than is meant.',
+  }),
+  action: option(choice(['allow', 'deny']), {
+    meaning: 'What happens to the calls.',
+    why: 'A default could allow what is meant to be denied.',
+  }),
+});
 
 const intentionList = z.array(intention, { error: 'a list of intentions' });
 const INTENTIONS_MEANING =

@@ -10,7 +10,7 @@ import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
 import { limits } from './limits.js';
 import { sidecarModelProcess } from './model-process.js';
-import { below, block, inCode, option, withRules } from './option.js';
+import { below, block, blockAs, inCode, option, rules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
@@ -28,146 +28,127 @@ import { sidecarUpstream } from './upstream/upstream.js';
 import { sharedListener, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
 import { choice, duration, filePath, listenAddress, name, peerAddress, plainText } from './values.js';
 
-const identity = block(
-  {
-    cert: option(filePath('a certificate chain'), {
-      meaning: 'PEM file with the leaf and any intermediates; the leaf carries the SPIFFE id.',
-      why: 'Peers refuse a sidecar without a certificate.',
-    }),
-    key: option(filePath('a private key'), {
-      meaning: 'PEM file with the private key; readable by its owner only.',
-      why: 'The certificate cannot be used without it.',
-    }),
-    roots: option(filePath('the root certificates'), {
-      meaning: 'PEM file with the roots that peers are verified against.',
-      why: 'Without them no peer could be verified.',
-    }),
-  },
-  'a block with cert, key and roots',
-);
+const identity = block({
+  cert: option(filePath('a certificate chain'), {
+    meaning: 'PEM file with the leaf and any intermediates; the leaf carries the SPIFFE id.',
+    why: 'Peers refuse a sidecar without a certificate.',
+  }),
+  key: option(filePath('a private key'), {
+    meaning: 'PEM file with the private key; readable by its owner only.',
+    why: 'The certificate cannot be used without it.',
+  }),
+  roots: option(filePath('the root certificates'), {
+    meaning: 'PEM file with the roots that peers are verified against.',
+    why: 'Without them no peer could be verified.',
+  }),
+});
 
-const golden = block(
-  {
-    models: option(filePath('a directory of models'), {
-      meaning: 'Directory of models, each with its card at `NAME/VERSION/model.yaml`.',
-      why: 'The cards hold the golden inputs.',
-    }),
-    interval: option(duration({ min: 100, max: 3_600_000 }).prefault('10s'), {
-      meaning: 'How long without an inference before one is made.',
-      why: 'A broken model is known before the next caller is; one small inference each 10 s costs nothing.',
-    }),
-  },
-  'a block with models and interval',
-);
+const golden = block({
+  models: option(filePath('a directory of models'), {
+    meaning: 'Directory of models, each with its card at `NAME/VERSION/model.yaml`.',
+    why: 'The cards hold the golden inputs.',
+  }),
+  interval: option(duration({ min: 100, max: 3_600_000 }).prefault('10s'), {
+    meaning: 'How long without an inference before one is made.',
+    why: 'A broken model is known before the next caller is; one small inference each 10 s costs nothing.',
+  }),
+});
 
-const inbound = withRules(
-  block(
-    {
-      listen: option(listenAddress(), {
-        meaning: 'Where peers call.',
-        why: 'Without it peers could not call.',
-      }),
-      mtls: option(choice(['strict', 'permissive', 'off']).prefault('strict'), {
-        meaning:
-          '`strict`: mutual TLS or nothing. `permissive`: plaintext callers come in too, without identity, while a mesh is being introduced. `off`: plaintext only.',
-        why: 'Fails closed.',
-      }),
-      local: option(peerAddress(), {
-        meaning: 'Where the local model service listens, in plaintext.',
-        why: 'Best a Unix socket in a private directory, so that no process on the machine can bypass the intentions.',
-      }),
-      intentions: ownIntentions,
-      default_intention: ownDefaultIntention,
-      golden: option(golden.optional(), {
-        meaning:
-          'Present: while no inference goes through, the golden input of each model is sent and its answer compared.',
-        otherwise: 'absent: whether the model answers is known from calls and from its health service',
-        why: 'Needs a model card with a block `golden` for each model.',
-      }),
-      queue,
-      rate_limits: rateLimits,
-      routes: option(inboundRoutes(), {
-        meaning: 'Time limits by method. What no route names gets the defaults.',
-        why: 'The caller usually brings a deadline.',
-      }),
-    },
-    'a block that says how peers reach the local model',
-  ),
-  (found, report) => {
+const inbound = blockAs('a block that says how peers reach the local model', {
+  listen: option(listenAddress(), {
+    meaning: 'Where peers call.',
+    why: 'Without it peers could not call.',
+  }),
+  mtls: option(choice(['strict', 'permissive', 'off']).prefault('strict'), {
+    meaning:
+      '`strict`: mutual TLS or nothing. `permissive`: plaintext callers come in too, without identity, while a mesh is being introduced. `off`: plaintext only.',
+    why: 'Fails closed.',
+  }),
+  local: option(peerAddress(), {
+    meaning: 'Where the local model service listens, in plaintext.',
+    why: 'Best a Unix socket in a private directory, so that no process on the machine can bypass the intentions.',
+  }),
+  intentions: ownIntentions,
+  default_intention: ownDefaultIntention,
+  golden: option(golden.optional(), {
+    meaning:
+      'Present: while no inference goes through, the golden input of each model is sent and its answer compared.',
+    otherwise: 'absent: whether the model answers is known from calls and from its health service',
+    why: 'Needs a model card with a block `golden` for each model.',
+  }),
+  queue,
+  rate_limits: rateLimits,
+  routes: option(inboundRoutes(), {
+    meaning: 'Time limits by method. What no route names gets the defaults.',
+    why: 'The caller usually brings a deadline.',
+  }),
+}).check(
+  rules((found, report) => {
     refuseUnreachable(found['routes'], below(['routes'], report));
     refuseIdleLimits(found['rate_limits'], below(['rate_limits'], report));
-  },
+  }),
 );
 
-const outbound = withRules(
-  block(
-    { upstreams: upstreamsOf(sidecarUpstream), shared: sharedListener },
-    'a block with upstreams and, perhaps, shared',
-  ),
-  upstreamsRules,
-);
+const outbound = blockAs('a block with upstreams and, perhaps, shared', {
+  upstreams: upstreamsOf(sidecarUpstream),
+  shared: sharedListener,
+}).check(rules(upstreamsRules));
 
-const sidecarBlock = withRules(
-  block(
+const sidecarBlock = blockAs('a sidecar file', {
+  service: option(name('the name of a service'), {
+    meaning: 'The mesh service this sidecar speaks for: the last part of its SPIFFE id.',
+    why: 'Certificates and intentions refer to it.',
+  }),
+  instance: option(
+    plainText('a short name')
+      .min(1, { error: 'a short name' })
+      .max(128, { error: 'at most 128 characters' })
+      .optional(),
     {
-      service: option(name('the name of a service'), {
-        meaning: 'The mesh service this sidecar speaks for: the last part of its SPIFFE id.',
-        why: 'Certificates and intentions refer to it.',
-      }),
-      instance: option(
-        plainText('a short name')
-          .min(1, { error: 'a short name' })
-          .max(128, { error: 'at most 128 characters' })
-          .optional(),
-        {
-          meaning: 'The name of this instance in logs and reports, unique within its service.',
-          otherwise: 'the service, and `-1`',
-          why: 'Fits a service with one instance.',
-        },
-      ),
-      trust_domain: trustDomain,
-      datacenter,
-      identity: option(identity.optional(), {
-        meaning: 'The certificate files of this service; watched, and used anew when they change.',
-        otherwise:
-          "with a block `consul`: certificates of Connect's authority; else no identity, so every leg has to be plaintext",
-        why: 'Certificates come from somewhere: Consul, `outrider up`, cert-manager, SPIRE.',
-      }),
-      consul: option(sidecarConsul.optional(), {
-        meaning:
-          'Present: peers, identity and intentions come from a Consul agent as far as the rest of the file does not say them, and this instance is registered there. `{}` is enough for an agent on this machine.',
-        otherwise: 'absent: the file says everything',
-        why: 'A mesh works without Consul.',
-      }),
-      admin,
-      drain_timeout: drainTimeout,
-      log,
-      access_log: accessLog,
-      fault_injection: faultInjection,
-      limits: option(limits.prefault({}), {
-        meaning: 'Bounds against hostile or broken peers; each has a counter.',
-        why: 'On, with room for ordinary use.',
-      }),
-      inbound: option(inbound.optional(), {
-        meaning: 'Present: peers may call the local model service through this sidecar.',
-        otherwise: 'absent: nothing is served',
-        why: "A client's sidecar has none.",
-      }),
-      outbound: option(outbound.optional(), {
-        meaning: 'Present: the local application may call other services through this sidecar.',
-        otherwise: 'absent: nothing is called',
-        why: "A leaf model's sidecar has none.",
-      }),
-      model: option(sidecarModelProcess.optional(), {
-        meaning: 'Present: the sidecar starts the model process, watches it and restarts it.',
-        otherwise: 'absent: the sidecar does not start the model',
-        why: 'A model under systemd or in a container of its own is restarted already.',
-      }),
+      meaning: 'The name of this instance in logs and reports, unique within its service.',
+      otherwise: 'the service, and `-1`',
+      why: 'Fits a service with one instance.',
     },
-    'a sidecar file',
   ),
-  sidecarRules,
-);
+  trust_domain: trustDomain,
+  datacenter,
+  identity: option(identity.optional(), {
+    meaning: 'The certificate files of this service; watched, and used anew when they change.',
+    otherwise:
+      "with a block `consul`: certificates of Connect's authority; else no identity, so every leg has to be plaintext",
+    why: 'Certificates come from somewhere: Consul, `outrider up`, cert-manager, SPIRE.',
+  }),
+  consul: option(sidecarConsul.optional(), {
+    meaning:
+      'Present: peers, identity and intentions come from a Consul agent as far as the rest of the file does not say them, and this instance is registered there. `{}` is enough for an agent on this machine.',
+    otherwise: 'absent: the file says everything',
+    why: 'A mesh works without Consul.',
+  }),
+  admin,
+  drain_timeout: drainTimeout,
+  log,
+  access_log: accessLog,
+  fault_injection: faultInjection,
+  limits: option(limits.prefault({}), {
+    meaning: 'Bounds against hostile or broken peers; each has a counter.',
+    why: 'On, with room for ordinary use.',
+  }),
+  inbound: option(inbound.optional(), {
+    meaning: 'Present: peers may call the local model service through this sidecar.',
+    otherwise: 'absent: nothing is served',
+    why: "A client's sidecar has none.",
+  }),
+  outbound: option(outbound.optional(), {
+    meaning: 'Present: the local application may call other services through this sidecar.',
+    otherwise: 'absent: nothing is called',
+    why: "A leaf model's sidecar has none.",
+  }),
+  model: option(sidecarModelProcess.optional(), {
+    meaning: 'Present: the sidecar starts the model process, watches it and restarts it.',
+    otherwise: 'absent: the sidecar does not start the model',
+    why: 'A model under systemd or in a container of its own is restarted already.',
+  }),
+}).check(rules(sidecarRules));
 
 /** What follows from elsewhere in the file: names, identity, and what upstreams are found by. */
 function complete(said: PlainOf<typeof sidecarBlock>) {

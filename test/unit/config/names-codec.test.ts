@@ -22,31 +22,22 @@ const times = { min: 0, max: 3_600_000 };
 const bytes = { min: 0, max: 1_048_576 };
 
 const room = inCode(
-  block(
-    { max_waiting_bytes: option(size(bytes), DOC), seats: option(wholeNumber(bytes).optional(), DOC) },
-    'a room',
-  ),
+  block({ max_waiting_bytes: option(size(bytes), DOC), seats: option(wholeNumber(bytes).optional(), DOC) }),
   (said, name) => ({ ...said, name, seats: said.seats ?? said.maxWaitingBytes / 1_024 }),
 );
 
-const house = block(
-  {
-    drain_timeout: option(duration(times), DOC),
-    idle_timeout: option(durationOrNone(times).prefault('none'), DOC),
-    memory_budget: option(size(bytes).optional(), DOC),
-    max_calls: option(wholeNumberOrNone({ min: 1, max: 9 }).prefault('none'), DOC),
-    run_dir: option(filePath('a directory').optional(), DOC),
-    listen: option(listenAddress().optional(), DOC),
-    fair: option(flag(), DOC),
-    rooms: option(z.record(name('a room'), room), DOC),
-    plain_rooms: option(
-      z.record(name('a room'), block({ kind: option(choice(['a', 'b']), DOC) }, 'a room')),
-      DOC,
-    ),
-    env: option(z.record(z.string(), z.string()).prefault({}), DOC),
-  },
-  'a house',
-);
+const house = block({
+  drain_timeout: option(duration(times), DOC),
+  idle_timeout: option(durationOrNone(times).prefault('none'), DOC),
+  memory_budget: option(size(bytes).optional(), DOC),
+  max_calls: option(wholeNumberOrNone({ min: 1, max: 9 }).prefault('none'), DOC),
+  run_dir: option(filePath('a directory').optional(), DOC),
+  listen: option(listenAddress().optional(), DOC),
+  fair: option(flag(), DOC),
+  rooms: option(z.record(name('a room'), room), DOC),
+  plain_rooms: option(z.record(name('a room'), block({ kind: option(choice(['a', 'b']), DOC) })), DOC),
+  env: option(z.record(z.string(), z.string()).prefault({}), DOC),
+});
 
 const FILE: z.input<typeof house> = {
   drain_timeout: '1500ms',

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { fromFile } from '../../names-codec.js';
 import { type FoundBlock, mapping, text } from '../found.js';
-import { block, inCode, option, type Report, withRules } from '../option.js';
+import { block, blockAs, inCode, option, type Report, rules } from '../option.js';
 import { choice, duration, filePath, plainText, size, wholeNumber, yesOrNo } from '../values.js';
 import { agentUrl, ownMeta, reachableHost, tagList } from './values.js';
 
@@ -15,59 +15,51 @@ const HOUR_MS = 3_600_000;
 const KIB = 1_024;
 const GIB = 1_073_741_824;
 
-const tls = withRules(
-  block(
-    {
-      ca: option(filePath('the certificates of an authority').optional(), {
-        meaning: "PEM file with the roots that the agent's certificate is verified against.",
-        otherwise: "`CONSUL_CACERT`, `CONSUL_CAPATH`, else the machine's own roots",
-        why: 'What the `consul` command does.',
-      }),
-      cert: option(filePath('a certificate').optional(), {
-        meaning: 'PEM file with the certificate shown to the agent.',
-        otherwise: '`CONSUL_CLIENT_CERT`, else none',
-        why: 'Needed only where the agent verifies its clients.',
-      }),
-      key: option(filePath('a private key').optional(), {
-        meaning: 'PEM file with its private key.',
-        otherwise: '`CONSUL_CLIENT_KEY`, else none',
-        why: 'A certificate cannot be used without its key.',
-      }),
-      server_name: option(plainText('a host name').min(1, { error: 'a host name' }).optional(), {
-        meaning: "The name that the agent's certificate has to hold.",
-        otherwise: '`CONSUL_TLS_SERVER_NAME`, else the host in the address',
-        why: 'An agent on loopback often has a certificate for `server.dc1.consul`.',
-      }),
-      verify: option(yesOrNo().optional(), {
-        meaning:
-          '`false`: the certificate of the agent is not verified; any server that answers gets the token.',
-        otherwise: '`CONSUL_HTTP_SSL_VERIFY`, else `true`',
-        why: 'Fails closed.',
-      }),
-    },
-    'a block with ca, cert, key, server_name and verify',
-  ),
-  (found, report) => {
+const tls = block({
+  ca: option(filePath('the certificates of an authority').optional(), {
+    meaning: "PEM file with the roots that the agent's certificate is verified against.",
+    otherwise: "`CONSUL_CACERT`, `CONSUL_CAPATH`, else the machine's own roots",
+    why: 'What the `consul` command does.',
+  }),
+  cert: option(filePath('a certificate').optional(), {
+    meaning: 'PEM file with the certificate shown to the agent.',
+    otherwise: '`CONSUL_CLIENT_CERT`, else none',
+    why: 'Needed only where the agent verifies its clients.',
+  }),
+  key: option(filePath('a private key').optional(), {
+    meaning: 'PEM file with its private key.',
+    otherwise: '`CONSUL_CLIENT_KEY`, else none',
+    why: 'A certificate cannot be used without its key.',
+  }),
+  server_name: option(plainText('a host name').min(1, { error: 'a host name' }).optional(), {
+    meaning: "The name that the agent's certificate has to hold.",
+    otherwise: '`CONSUL_TLS_SERVER_NAME`, else the host in the address',
+    why: 'An agent on loopback often has a certificate for `server.dc1.consul`.',
+  }),
+  verify: option(yesOrNo().optional(), {
+    meaning: '`false`: the certificate of the agent is not verified; any server that answers gets the token.',
+    otherwise: '`CONSUL_HTTP_SSL_VERIFY`, else `true`',
+    why: 'Fails closed.',
+  }),
+}).check(
+  rules((found, report) => {
     if (found['cert'] !== undefined && found['key'] === undefined)
       report(['key'], 'missing; expected the private key of cert');
     if (found['key'] !== undefined && found['cert'] === undefined)
       report(['cert'], 'missing; expected the certificate of key');
-  },
+  }),
 );
 
-const weights = block(
-  {
-    passing: option(wholeNumber({ min: 1, max: 65_535 }).prefault(1), {
-      meaning: 'While all checks pass.',
-      why: 'All instances get the same share.',
-    }),
-    warning: option(wholeNumber({ min: 0, max: 65_535 }).prefault(1), {
-      meaning: 'While a check warns.',
-      why: "Consul's own default.",
-    }),
-  },
-  'a block with passing and warning',
-);
+const weights = block({
+  passing: option(wholeNumber({ min: 1, max: 65_535 }).prefault(1), {
+    meaning: 'While all checks pass.',
+    why: 'All instances get the same share.',
+  }),
+  warning: option(wholeNumber({ min: 0, max: 65_535 }).prefault(1), {
+    meaning: 'While a check warns.',
+    why: "Consul's own default.",
+  }),
+});
 
 /** `tags` of an instance, at most 64 of at most 512 bytes. */
 export const ownTags = option(tagList().prefault([]), {
@@ -96,21 +88,18 @@ const registrationCommon = {
   }),
 };
 
-const sidecarRegistration = block(
-  {
-    address: option(reachableHost().optional(), {
-      meaning: 'Host at which peers reach this instance; the port is that of `inbound.listen`.',
-      otherwise: "the host in `inbound.listen`, or the agent's own address where that is a wildcard",
-      why: 'On most machines that is the one.',
-    }),
-    tags: ownTags,
-    meta: registeredMeta,
-    ...registrationCommon,
-  },
-  'a block with address, tags, meta, weights, deregister_after and propagation',
-);
+const sidecarRegistration = block({
+  address: option(reachableHost().optional(), {
+    meaning: 'Host at which peers reach this instance; the port is that of `inbound.listen`.',
+    otherwise: "the host in `inbound.listen`, or the agent's own address where that is a wildcard",
+    why: 'On most machines that is the one.',
+  }),
+  tags: ownTags,
+  meta: registeredMeta,
+  ...registrationCommon,
+});
 
-const meshRegistration = block(registrationCommon, 'a block with weights, deregister_after and propagation');
+const meshRegistration = block(registrationCommon);
 
 const registrationDoc = {
   meaning:
@@ -127,16 +116,13 @@ const cacheKeys = option(yesOrNo().prefault(false), {
 });
 
 const cache = (meaning: string) =>
-  block(
-    {
-      dir: option(filePath('a directory'), {
-        meaning,
-        why: 'It has to outlive the process, and a default directory might not.',
-      }),
-      keys: cacheKeys,
-    },
-    'a block with dir and keys',
-  );
+  block({
+    dir: option(filePath('a directory'), {
+      meaning,
+      why: 'It has to outlive the process, and a default directory might not.',
+    }),
+    keys: cacheKeys,
+  });
 
 const common = {
   address: option(agentUrl().optional(), {
@@ -182,59 +168,43 @@ const common = {
 };
 
 /** In a sidecar file. */
-export const sidecarConsul = withRules(
-  block(
-    {
-      ...common,
-      registration: option(
-        inCode(
-          z
-            .union([sidecarRegistration, choice(['none'])], orNone('a block about the registration'))
-            .prefault({}),
-          (said) => (said === 'none' ? undefined : said),
-          (config) => config ?? 'none',
-        ),
-        registrationDoc,
-      ),
-      cache: option(cache('Directory of this instance alone; made private (0700).').optional(), {
-        meaning:
-          'Present: what was last read (instances, intentions, roots) also survives a restart of the sidecar.',
-        otherwise: 'absent: it survives an outage of Consul, and no restart',
-        why: 'It needs a directory that outlives the process.',
-      }),
-    },
-    'a block about Consul; {} is enough for an agent on this machine',
+export const sidecarConsul = blockAs('a block about Consul; {} is enough for an agent on this machine', {
+  ...common,
+  registration: option(
+    inCode(
+      z.union([sidecarRegistration, choice(['none'])], orNone('a block about the registration')).prefault({}),
+      (said) => (said === 'none' ? undefined : said),
+      (config) => config ?? 'none',
+    ),
+    registrationDoc,
   ),
-  refuseIdleTls,
-);
+  cache: option(cache('Directory of this instance alone; made private (0700).').optional(), {
+    meaning:
+      'Present: what was last read (instances, intentions, roots) also survives a restart of the sidecar.',
+    otherwise: 'absent: it survives an outage of Consul, and no restart',
+    why: 'It needs a directory that outlives the process.',
+  }),
+}).check(rules(refuseIdleTls));
 
 /** In a mesh file: `outrider up` knows names, addresses and folders. */
-export const meshConsul = withRules(
-  block(
+export const meshConsul = blockAs('a block about Consul; {} is enough for an agent on this machine', {
+  ...common,
+  registration: option(
+    inCode(
+      z.union([meshRegistration, choice(['none'])], orNone('a block about the registration')).prefault({}),
+      (said) => (said === 'none' ? undefined : { ...said, tags: [], meta: {} }),
+    ),
     {
-      ...common,
-      registration: option(
-        inCode(
-          z
-            .union([meshRegistration, choice(['none'])], orNone('a block about the registration'))
-            .prefault({}),
-          (said) => (said === 'none' ? undefined : { ...said, tags: [], meta: {} }),
-        ),
-        {
-          ...registrationDoc,
-          meaning: 'How each replica is registered in the catalogue. `none`: not at all.',
-        },
-      ),
-      cache: option(cache('Directory in which each sidecar gets one of its own.').optional(), {
-        meaning: 'Present: what was last read (instances, intentions, roots) survives the end of the mesh.',
-        otherwise: 'absent: it survives outages of Consul only',
-        why: 'It needs a directory that outlives the process.',
-      }),
+      ...registrationDoc,
+      meaning: 'How each replica is registered in the catalogue. `none`: not at all.',
     },
-    'a block about Consul; {} is enough for an agent on this machine',
   ),
-  refuseIdleTls,
-);
+  cache: option(cache('Directory in which each sidecar gets one of its own.').optional(), {
+    meaning: 'Present: what was last read (instances, intentions, roots) survives the end of the mesh.',
+    otherwise: 'absent: it survives outages of Consul only',
+    why: 'It needs a directory that outlives the process.',
+  }),
+}).check(rules(refuseIdleTls));
 
 /** What `consul: {}` means. */
 export function plainConsul() {

@@ -14,58 +14,52 @@ const datacenter = option(consulDatacenter().optional(), {
   why: 'The nearest one.',
 });
 
-const failoverTarget = block(
-  {
-    service: option(name('the name of a service').optional(), {
-      meaning: 'The service that stands in.',
-      otherwise: "the upstream's",
-      why: 'Usually the same one elsewhere.',
-    }),
-    datacenter,
-    tags: option(tagList().optional(), {
-      meaning: 'Tags that an instance has to have, all of them.',
-      otherwise: "the upstream's, if it is the same service; else `[]`",
-      why: 'A subset of a service stays that subset elsewhere.',
-    }),
-    meta: option(wantedMeta().optional(), {
-      meaning: 'Metadata that an instance has to have, all of it.',
-      otherwise: "the upstream's, if it is the same service; else empty",
-      why: 'A subset of a service stays that subset elsewhere.',
-    }),
-  },
-  'a block with service, datacenter, tags and meta',
-);
+const failoverTarget = block({
+  service: option(name('the name of a service').optional(), {
+    meaning: 'The service that stands in.',
+    otherwise: "the upstream's",
+    why: 'Usually the same one elsewhere.',
+  }),
+  datacenter,
+  tags: option(tagList().optional(), {
+    meaning: 'Tags that an instance has to have, all of them.',
+    otherwise: "the upstream's, if it is the same service; else `[]`",
+    why: 'A subset of a service stays that subset elsewhere.',
+  }),
+  meta: option(wantedMeta().optional(), {
+    meaning: 'Metadata that an instance has to have, all of it.',
+    otherwise: "the upstream's, if it is the same service; else empty",
+    why: 'A subset of a service stays that subset elsewhere.',
+  }),
+});
 
 /** `consul` of an upstream. */
-export const discovery = block(
-  {
-    service: option(name('the name of a service').optional(), {
-      meaning: 'Name in the catalogue, and the identity that its instances have to prove.',
-      otherwise: 'the name of the upstream',
-      why: 'Usually an upstream is called as its service.',
-    }),
-    datacenter,
-    tags: option(tagList().prefault([]), {
-      meaning: 'Only instances that have all of these tags.',
-      why: 'Every instance will do.',
-    }),
-    meta: option(wantedMeta().prefault({}), {
-      meaning: 'Only instances that have all of this metadata.',
-      why: 'Every instance will do.',
-    }),
-    failover: option(
-      z
-        .array(failoverTarget, { error: 'a list of blocks, each with service, datacenter, tags and meta' })
-        .max(16, { error: 'at most 16 places to fail over to' })
-        .prefault([]),
-      {
-        meaning: 'Used in this order, each while none before it has an instance that may be called.',
-        why: 'Instances elsewhere are slower; whether that is acceptable depends on the traffic.',
-      },
-    ),
-  },
-  'a block with service, datacenter, tags, meta and failover',
-);
+export const discovery = block({
+  service: option(name('the name of a service').optional(), {
+    meaning: 'Name in the catalogue, and the identity that its instances have to prove.',
+    otherwise: 'the name of the upstream',
+    why: 'Usually an upstream is called as its service.',
+  }),
+  datacenter,
+  tags: option(tagList().prefault([]), {
+    meaning: 'Only instances that have all of these tags.',
+    why: 'Every instance will do.',
+  }),
+  meta: option(wantedMeta().prefault({}), {
+    meaning: 'Only instances that have all of this metadata.',
+    why: 'Every instance will do.',
+  }),
+  failover: option(
+    z
+      .array(failoverTarget, { error: 'a list of blocks, each with service, datacenter, tags and meta' })
+      .max(16, { error: 'at most 16 places to fail over to' })
+      .prefault([]),
+    {
+      meaning: 'Used in this order, each while none before it has an instance that may be called.',
+      why: 'Instances elsewhere are slower; whether that is acceptable depends on the traffic.',
+    },
+  ),
+});
 
 /** What Consul is asked for an upstream. */
 export interface DiscoveryConfig extends DiscoveryTarget {

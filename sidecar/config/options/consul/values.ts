@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { isReachableHost } from '../../codecs/address.js';
 import { AGENT_URL_EXPECTED, AGENT_URL_PATTERN, readAgentUrl } from '../../codecs/agent-url.js';
 import { invalid, ok, type Parsed, quoted } from '../../codecs/parse-result.js';
-import { located, value, withRules } from '../option.js';
+import { located, rules, value } from '../option.js';
 import { checkedText, pathFrom } from '../values.js';
 
 /** structs.ValidateServiceMetadata and ValidateNodeMetadata of Consul. */
@@ -77,17 +77,19 @@ function metaMap(maxPairs: number, tooMany: string, reserved?: RegExp) {
   const map = z.record(key, printable('a metadata value', MAX_VALUE_BYTES, 0), {
     error: 'a map of metadata keys and texts',
   });
-  return withRules(map, (found, report) => {
-    const keys = Object.keys(found);
-    if (keys.length > maxPairs) report([], `found ${keys.length} pairs; expected at most ${tooMany}`);
-    for (const name of keys) {
-      if (reserved?.test(name))
-        report(
-          [name],
-          'found a key that is reserved; expected one that does not begin with "consul-" or "outrider"',
-        );
-    }
-  });
+  return map.check(
+    rules((found, report) => {
+      const keys = Object.keys(found);
+      if (keys.length > maxPairs) report([], `found ${keys.length} pairs; expected at most ${tooMany}`);
+      for (const name of keys) {
+        if (reserved?.test(name))
+          report(
+            [name],
+            'found a key that is reserved; expected one that does not begin with "consul-" or "outrider"',
+          );
+      }
+    }),
+  );
 }
 
 /** Metadata that an instance has to have. */

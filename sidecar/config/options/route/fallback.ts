@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { text } from '../found.js';
 import { metadataKey } from '../metadata-key.js';
-import { block, inCode, option, withRules } from '../option.js';
+import { blockAs, inCode, option, rules } from '../option.js';
 import { choice, duration, size, upstreamName } from '../values.js';
 
 const MINUTE_MS = 60_000;
@@ -28,47 +28,43 @@ type FallbackConfig =
     };
 
 const fallbackStep = inCode(
-  withRules(
-    block(
+  blockAs(FALLBACK_EXPECTED, {
+    kind: option(choice(FALLBACK_KINDS), {
+      meaning:
+        '`upstream`: another upstream of this file is called, such as a smaller model. `last-good`: the last good answer to exactly the same request is given again.',
+      why: 'The caller sees in `outrider-degraded` which of them answered.',
+    }),
+    upstream: option(upstreamName().optional(), {
+      meaning: 'With `upstream`: which.',
+      otherwise: 'required with `upstream`, refused with `last-good`',
+      why: 'Which upstream may stand in depends on the application.',
+    }),
+    max_age: option(duration({ min: 10, max: 24 * HOUR_MS }).optional(), {
+      meaning: 'With `last-good`: no answer is given that is older.',
+      otherwise: '`5m` with `last-good`, refused with `upstream`',
+      why: 'As long as an ordinary incident, shorter than the life of most answers.',
+    }),
+    max_bytes: option(size({ min: 64 * KIB, max: 16 * GIB }).optional(), {
+      meaning:
+        'With `last-good`: answers kept in all. When there is no room, an answer to what was asked for before takes the place of the oldest; one past half of `max_age` makes room for any.',
+      otherwise: '`16MiB` with `last-good`, refused with `upstream`',
+      why: 'Twenty thousand small answers, or a few hundred of tens of kilobytes.',
+    }),
+    vary: option(
+      z
+        .array(metadataKey(), { error: 'a list of metadata keys' })
+        .max(MAX_LISTED, { error: `at most ${MAX_LISTED} metadata keys` })
+        .optional(),
       {
-        kind: option(choice(FALLBACK_KINDS), {
-          meaning:
-            '`upstream`: another upstream of this file is called, such as a smaller model. `last-good`: the last good answer to exactly the same request is given again.',
-          why: 'The caller sees in `outrider-degraded` which of them answered.',
-        }),
-        upstream: option(upstreamName().optional(), {
-          meaning: 'With `upstream`: which.',
-          otherwise: 'required with `upstream`, refused with `last-good`',
-          why: 'Which upstream may stand in depends on the application.',
-        }),
-        max_age: option(duration({ min: 10, max: 24 * HOUR_MS }).optional(), {
-          meaning: 'With `last-good`: no answer is given that is older.',
-          otherwise: '`5m` with `last-good`, refused with `upstream`',
-          why: 'As long as an ordinary incident, shorter than the life of most answers.',
-        }),
-        max_bytes: option(size({ min: 64 * KIB, max: 16 * GIB }).optional(), {
-          meaning:
-            'With `last-good`: answers kept in all. When there is no room, an answer to what was asked for before takes the place of the oldest; one past half of `max_age` makes room for any.',
-          otherwise: '`16MiB` with `last-good`, refused with `upstream`',
-          why: 'Twenty thousand small answers, or a few hundred of tens of kilobytes.',
-        }),
-        vary: option(
-          z
-            .array(metadataKey(), { error: 'a list of metadata keys' })
-            .max(MAX_LISTED, { error: `at most ${MAX_LISTED} metadata keys` })
-            .optional(),
-          {
-            meaning:
-              'With `last-good`: the request metadata that tells two requests apart, beside method, body, `content-type` and the encodings. `authorization` counts only where it is named. `[]`: callers may get the answers of others.',
-            otherwise:
-              'all metadata but tracing and timing (such as `traceparent`, `x-request-id`, `b3`, `grpc-timeout`), `user-agent` and `te`; refused with `upstream`',
-            why: 'An answer to one caller must not reach another, and the metadata by which callers differ depends on the application. Where each call has a value of its own, no answer is found again: name the metadata that counts.',
-          },
-        ),
+        meaning:
+          'With `last-good`: the request metadata that tells two requests apart, beside method, body, `content-type` and the encodings. `authorization` counts only where it is named. `[]`: callers may get the answers of others.',
+        otherwise:
+          'all metadata but tracing and timing (such as `traceparent`, `x-request-id`, `b3`, `grpc-timeout`), `user-agent` and `te`; refused with `upstream`',
+        why: 'An answer to one caller must not reach another, and the metadata by which callers differ depends on the application. Where each call has a value of its own, no answer is found again: name the metadata that counts.',
       },
-      FALLBACK_EXPECTED,
     ),
-    (found, report) => {
+  }).check(
+    rules((found, report) => {
       const kind = text(found['kind']);
       if (kind === 'upstream') {
         if (found['upstream'] === undefined)
@@ -79,7 +75,7 @@ const fallbackStep = inCode(
       }
       if (kind === 'last-good' && found['upstream'] !== undefined)
         report(['upstream'], 'found with last-good, which calls no upstream; expected "kind: upstream"');
-    },
+    }),
   ),
   (said): FallbackConfig => {
     const { kind, upstream = '', ...rest } = said;

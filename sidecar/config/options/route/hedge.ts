@@ -14,23 +14,20 @@ function percentile() {
 
 /** `hedge` of a route: gRPC's `hedgingPolicy` (gRFC A6) with a delay that follows the latency. */
 export const hedge = option(
-  block(
-    {
-      percentile: option(percentile().prefault(0.95), {
-        meaning: 'The copy goes when the answer has taken longer than this share of recent ones.',
-        why: 'One call in twenty is late by definition; the copy rescues it.',
-      }),
-      min_delay: option(duration({ min: 1, max: MINUTE_MS }).prefault('1ms'), {
-        meaning: 'It never goes sooner.',
-        why: 'Below that the copy costs more than the wait.',
-      }),
-      max_ratio: option(ratio({ min: 0.001, max: 0.5 }).prefault(0.05), {
-        meaning: 'Copies, as a share of the calls.',
-        why: 'When everything is slow, load grows by a twentieth and not by a factor.',
-      }),
-    },
-    'a block with percentile, min_delay and max_ratio',
-  ).optional(),
+  block({
+    percentile: option(percentile().prefault(0.95), {
+      meaning: 'The copy goes when the answer has taken longer than this share of recent ones.',
+      why: 'One call in twenty is late by definition; the copy rescues it.',
+    }),
+    min_delay: option(duration({ min: 1, max: MINUTE_MS }).prefault('1ms'), {
+      meaning: 'It never goes sooner.',
+      why: 'Below that the copy costs more than the wait.',
+    }),
+    max_ratio: option(ratio({ min: 0.001, max: 0.5 }).prefault(0.05), {
+      meaning: 'Copies, as a share of the calls.',
+      why: 'When everything is slow, load grows by a twentieth and not by a factor.',
+    }),
+  }).optional(),
   {
     meaning:
       'Present: a call that is late is sent a second time, to another endpoint. The first answer wins, the other call is reset. Needs `idempotent: true`, unary methods and two endpoints. `{}` takes all defaults.',

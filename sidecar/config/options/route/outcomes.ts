@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type Declarable, whyNotDeclarable } from '../../../core/outcome/outcome.js';
 import { ANY_STATUSES, type AnyStatus, statusCode, statusSpelling } from '../../codecs/status-code.js';
 import { type FoundBlock, list, mapping, texts } from '../found.js';
-import { block, inCode, option, type Report, value, withRules } from '../option.js';
+import { block, inCode, option, type Report, rules, value } from '../option.js';
 
 const KINDS: readonly Declarable[] = ['success', 'fault', 'neutral', 'overload'];
 
@@ -51,10 +51,14 @@ const shape = {
 
 /** `outcomes` of a route: statuses that count otherwise than usual. */
 export const outcomes = option(
-  withRules(block(shape, 'a block with success, fault, neutral and overload'), (found, report) => {
-    refuseImpossible(found, report);
-    refuseRepeated(found, report);
-  }).optional(),
+  block(shape)
+    .check(
+      rules((found, report) => {
+        refuseImpossible(found, report);
+        refuseRepeated(found, report);
+      }),
+    )
+    .optional(),
   {
     meaning:
       'Statuses that count otherwise than usual, for ejection and its detectors, balancing, hedging and fallback alike. It is about what the service itself sends in `grpc-status`: our own timeouts, resets, failed connects, HTTP errors and whatever a sidecar answers (`outrider-reason`) keep their meaning, and so do `deadline_exceeded` and `cancelled` at the end of the deadline. What is tried again is said by `retry.on`.',

@@ -18,7 +18,7 @@ import {
 } from '../../route-defaults.js';
 import { type FoundBlock, mapping, number, text, texts } from '../found.js';
 import { methodList } from '../method-list.js';
-import { block, inCode, option, type Report, withRules } from '../option.js';
+import { block, blockAs, inCode, option, type Report, rules } from '../option.js';
 import { choice, duration, durationOrNone, refuseMaxBelowBase, wholeNumber, yesOrNo } from '../values.js';
 import { fallback } from './fallback.js';
 import { hedge } from './hedge.js';
@@ -72,114 +72,99 @@ const maxTimeout = option(
 );
 
 /** `retry` of a route: Envoy's `retry_policy`, gRPC's `retryPolicy`. */
-export const retry = block(
-  {
-    attempts: option(wholeNumber({ min: 2, max: 5 }).prefault(2), {
-      meaning: 'Attempts in all, the first one included.',
-      why: 'A second endpoint answers almost everything a third would; gRPC itself stops at 5.',
-    }),
-    on: option(
-      z
-        .array(
-          inCode(choice(RETRYABLE_STATUSES), (name): number => retryableCode(name), retryableName),
-          {
-            error: 'a list of status codes',
-          },
-        )
-        .prefault(['unavailable']),
-      {
+export const retry = block({
+  attempts: option(wholeNumber({ min: 2, max: 5 }).prefault(2), {
+    meaning: 'Attempts in all, the first one included.',
+    why: 'A second endpoint answers almost everything a third would; gRPC itself stops at 5.',
+  }),
+  on: option(
+    z
+      .array(
+        inCode(choice(RETRYABLE_STATUSES), (name): number => retryableCode(name), retryableName),
+        {
+          error: 'a list of status codes',
+        },
+      )
+      .prefault(['unavailable']),
+    {
+      meaning:
+        'The status codes worth another attempt. With `[]` only calls that no endpoint has begun to process are tried again.',
+      why: '`unavailable` is what gRPC says when the endpoint is the problem and not the call.',
+    },
+  ),
+  backoff: option(
+    block({
+      base: option(duration({ min: 1, max: 60_000 }).prefault('25ms'), {
         meaning:
-          'The status codes worth another attempt. With `[]` only calls that no endpoint has begun to process are tried again.',
-        why: '`unavailable` is what gRPC says when the endpoint is the problem and not the call.',
-      },
-    ),
-    backoff: option(
-      withRules(
-        block(
-          {
-            base: option(duration({ min: 1, max: 60_000 }).prefault('25ms'), {
-              meaning:
-                'Upper bound of the random wait before the second attempt; it doubles with each further one.',
-              why: 'Below what a person or a batch job notices, above the time a broken connection takes to be seen.',
-            }),
-            max: option(duration({ min: 1, max: 600_000 }).prefault('250ms'), {
-              meaning: 'The wait never exceeds this.',
-              why: 'Ten times the base, as in Envoy.',
-            }),
-          },
-          'a block with base and max',
-        ),
-        refuseMaxBelowBase,
-      ).prefault({}),
-      {
-        meaning: 'The wait between attempts, drawn evenly from zero to a bound that doubles.',
-        why: 'Full jitter keeps callers from coming back in step.',
-      },
-    ),
-  },
-  'a block with attempts, on and backoff',
-);
+          'Upper bound of the random wait before the second attempt; it doubles with each further one.',
+        why: 'Below what a person or a batch job notices, above the time a broken connection takes to be seen.',
+      }),
+      max: option(duration({ min: 1, max: 600_000 }).prefault('250ms'), {
+        meaning: 'The wait never exceeds this.',
+        why: 'Ten times the base, as in Envoy.',
+      }),
+    })
+      .check(rules(refuseMaxBelowBase))
+      .prefault({}),
+    {
+      meaning: 'The wait between attempts, drawn evenly from zero to a bound that doubles.',
+      why: 'Full jitter keeps callers from coming back in step.',
+    },
+  ),
+});
 
 /** A route on the side of the model: times only. In code it is a route that never repeats a call. */
 export const inboundRoute = inCode(
-  withRules(
-    block(
-      { methods, kind, timeout, max_timeout: maxTimeout, idle_timeout: idleTimeout },
-      'a block with methods, kind, timeout, max_timeout and idle_timeout',
-    ),
-    (found, report) => {
+  block({ methods, kind, timeout, max_timeout: maxTimeout, idle_timeout: idleTimeout }).check(
+    rules((found, report) => {
       refuseHeldStreams(found, report);
       refuseShortGrants(found, report);
-    },
+    }),
   ),
   (said): RouteConfig => ({ ...said, ...timesOf(said), idempotent: false, attemptTimeoutMs: 0 }),
 );
 
 /** A route of an upstream. Unsaid times follow from its kind; methods that only read are idempotent and tried three times. */
 export const outboundRoute = inCode(
-  withRules(
-    block(
-      {
-        methods,
-        kind,
-        idempotent: option(yesOrNo().optional(), {
-          meaning:
-            'True when doing it twice does no harm. Nothing that an endpoint may have begun is tried again without it.',
-          otherwise:
-            '`no`; `yes` when every method only reads (ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata, ModelConfig, ModelStatistics, RepositoryIndex of the Open Inference Protocol, `grpc.health.v1.Health/Check`)',
-          why: 'For other methods it depends on the model.',
-        }),
-        timeout,
-        max_timeout: maxTimeout,
-        idle_timeout: idleTimeout,
-        attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
-          meaning:
-            'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed.',
-          why: 'It has to be well above what the model usually needs.',
-        }),
-        outcomes,
-        retry: option(retry.optional(), {
-          meaning:
-            'Present: calls may be tried again, each time at another endpoint. Where there is no other, after the wait that the endpoint asks for with `grpc-retry-pushback-ms`, unless it is longer than the time left, or than 60 s for a call without a deadline.',
-          otherwise:
-            'absent: one attempt; three on `unavailable` when every method only reads and `idempotent` is not said',
-          why: 'A retry multiplies load, so a route has to ask for it.',
-        }),
-        hedge,
-        fallback,
-        split,
-        mirror,
-      },
-      'a block with methods and what to do with them',
-    ),
-    (found, report) => {
+  blockAs('a block with methods and what to do with them', {
+    methods,
+    kind,
+    idempotent: option(yesOrNo().optional(), {
+      meaning:
+        'True when doing it twice does no harm. Nothing that an endpoint may have begun is tried again without it.',
+      otherwise:
+        '`no`; `yes` when every method only reads (ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata, ModelConfig, ModelStatistics, RepositoryIndex of the Open Inference Protocol, `grpc.health.v1.Health/Check`)',
+      why: 'For other methods it depends on the model.',
+    }),
+    timeout,
+    max_timeout: maxTimeout,
+    idle_timeout: idleTimeout,
+    attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
+      meaning:
+        'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed.',
+      why: 'It has to be well above what the model usually needs.',
+    }),
+    outcomes,
+    retry: option(retry.optional(), {
+      meaning:
+        'Present: calls may be tried again, each time at another endpoint. Where there is no other, after the wait that the endpoint asks for with `grpc-retry-pushback-ms`, unless it is longer than the time left, or than 60 s for a call without a deadline.',
+      otherwise:
+        'absent: one attempt; three on `unavailable` when every method only reads and `idempotent` is not said',
+      why: 'A retry multiplies load, so a route has to ask for it.',
+    }),
+    hedge,
+    fallback,
+    split,
+    mirror,
+  }).check(
+    rules((found, report) => {
       refuseHeldStreams(found, report);
       refuseShortGrants(found, report);
       refuseLongAttempts(found, report);
       refuseUnsafeRetries(found, report);
       refuseRetriedSuccesses(found, report);
       refuseBadDetours({ route: found, kind: kindOf(found), timeoutMs: timeoutOf(found) }, report);
-    },
+    }),
   ),
   (said) => ({ ...said, ...timesOf(said), ...repeatsOf(said) }),
 );

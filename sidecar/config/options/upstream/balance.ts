@@ -3,7 +3,7 @@
  */
 import { BALANCER_KINDS, type BalancerKind } from '../../../core/balancing/balancers.js';
 import { metadataKey } from '../metadata-key.js';
-import { block, inCode, option, withRules } from '../option.js';
+import { blockAs, inCode, option, rules } from '../option.js';
 import { choice } from '../values.js';
 
 type BalanceConfig =
@@ -12,29 +12,25 @@ type BalanceConfig =
 
 /** `balance`: Envoy's `lb_policy`. */
 export const balance = inCode(
-  withRules(
-    block(
-      {
-        kind: option(choice(BALANCER_KINDS), {
-          meaning:
-            '`least-loaded`: the better of two endpoints drawn at random, by recent latency times calls in flight. `round-robin`: in turn. `ring-hash`: calls with the same value of the metadata key below go to the same endpoint as long as it is not overloaded, and few of them move when endpoints come and go.',
-          why: 'The block is there to choose one.',
-        }),
-        key: option(metadataKey().optional(), {
-          meaning: 'With `ring-hash`: the metadata key whose value decides. Calls without it go anywhere.',
-          otherwise: 'required with `ring-hash`, refused with the others',
-          why: 'Which calls belong together depends on the application.',
-        }),
-      },
-      `a block such as { kind: ${BALANCER_KINDS[0]} }`,
-    ),
-    (found, report) => {
+  blockAs(`a block such as { kind: ${BALANCER_KINDS[0]} }`, {
+    kind: option(choice(BALANCER_KINDS), {
+      meaning:
+        '`least-loaded`: the better of two endpoints drawn at random, by recent latency times calls in flight. `round-robin`: in turn. `ring-hash`: calls with the same value of the metadata key below go to the same endpoint as long as it is not overloaded, and few of them move when endpoints come and go.',
+      why: 'The block is there to choose one.',
+    }),
+    key: option(metadataKey().optional(), {
+      meaning: 'With `ring-hash`: the metadata key whose value decides. Calls without it go anywhere.',
+      otherwise: 'required with `ring-hash`, refused with the others',
+      why: 'Which calls belong together depends on the application.',
+    }),
+  }).check(
+    rules((found, report) => {
       const { kind, key } = found;
       if (kind === 'ring-hash' && key === undefined)
         report(['key'], 'missing; expected a metadata key, by which ring-hash chooses');
       if (key !== undefined && kind !== 'ring-hash' && BALANCER_KINDS.some((each) => each === kind))
         report(['key'], `found with ${kind}, which does not read it; expected "kind: ring-hash"`);
-    },
+    }),
   ),
   (said) => said as BalanceConfig,
 );

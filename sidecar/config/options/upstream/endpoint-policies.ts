@@ -4,7 +4,7 @@
  */
 import { writeDuration } from '../../codecs/duration.js';
 import { number, text } from '../found.js';
-import { block, inCode, option, withRules } from '../option.js';
+import { block, blockAs, inCode, option, rules } from '../option.js';
 import { choice, duration, plainText, ratio, rational, wholeNumber, wholeNumberOrNone } from '../values.js';
 
 const SECOND_MS = 1_000;
@@ -16,49 +16,44 @@ export function localityName() {
   return plainText(what).min(1, { error: what }).max(128, { error: 'at most 128 characters' });
 }
 
-const activeHealth = withRules(
-  block(
+const activeHealth = blockAs('a block such as { kind: grpc }', {
+  kind: option(choice(['grpc', 'ping', 'tcp']).prefault('grpc'), {
+    meaning:
+      "`grpc`: grpc.health.v1, which the peer's sidecar answers for its model. `ping`: an HTTP/2 PING, which proves the sidecar only. `tcp`: a connection is made.",
+    why: 'The only one that says something about the model.',
+  }),
+  service: option(
+    inCode(
+      plainText('the name of a model').max(256, { error: 'at most 256 characters' }).optional(),
+      (said) => said ?? '',
+      (config) => config || undefined,
+    ),
     {
-      kind: option(choice(['grpc', 'ping', 'tcp']).prefault('grpc'), {
-        meaning:
-          "`grpc`: grpc.health.v1, which the peer's sidecar answers for its model. `ping`: an HTTP/2 PING, which proves the sidecar only. `tcp`: a connection is made.",
-        why: 'The only one that says something about the model.',
-      }),
-      service: option(
-        inCode(
-          plainText('the name of a model').max(256, { error: 'at most 256 characters' }).optional(),
-          (said) => said ?? '',
-          (config) => config || undefined,
-        ),
-        {
-          meaning: "With `grpc`: the service that is asked for, which is a model's name.",
-          otherwise: 'empty: the server as a whole',
-          why: 'Most services have one model.',
-        },
-      ),
-      interval: option(duration({ min: 100, max: HOUR_MS }).prefault('5s'), {
-        meaning: 'Time between two checks of an endpoint, ± 10 %.',
-        why: 'Three of them fit into the default deadline.',
-      }),
-      timeout: option(duration({ min: 10, max: 60 * SECOND_MS }).optional(), {
-        meaning:
-          'An answer that takes longer counts as a failed check. If it is said here: at most `interval`.',
-        otherwise:
-          '1s, or `interval` if that is shorter; with `grpc` three times the time that 99 % of the unary calls to the upstream that succeeded in the last 30 s to 60 s stayed below, if that is longer, and 60s at most. It may outlast `interval`: the next check is later then',
-        why: 'Health answers wait behind the work of the model: a busy model is not unhealthy.',
-      }),
-      unhealthy_threshold: option(wholeNumber({ min: 1, max: 100 }).prefault(2), {
-        meaning: 'Failed checks in a row after which an endpoint gets no traffic.',
-        why: 'One lost answer is not enough to decide.',
-      }),
-      healthy_threshold: option(wholeNumber({ min: 1, max: 100 }).prefault(1), {
-        meaning: 'Passed checks in a row after which it gets traffic again.',
-        why: 'An endpoint that answers can serve.',
-      }),
+      meaning: "With `grpc`: the service that is asked for, which is a model's name.",
+      otherwise: 'empty: the server as a whole',
+      why: 'Most services have one model.',
     },
-    'a block such as { kind: grpc }',
   ),
-  (found, report) => {
+  interval: option(duration({ min: 100, max: HOUR_MS }).prefault('5s'), {
+    meaning: 'Time between two checks of an endpoint, ± 10 %.',
+    why: 'Three of them fit into the default deadline.',
+  }),
+  timeout: option(duration({ min: 10, max: 60 * SECOND_MS }).optional(), {
+    meaning: 'An answer that takes longer counts as a failed check. If it is said here: at most `interval`.',
+    otherwise:
+      '1s, or `interval` if that is shorter; with `grpc` three times the time that 99 % of the unary calls to the upstream that succeeded in the last 30 s to 60 s stayed below, if that is longer, and 60s at most. It may outlast `interval`: the next check is later then',
+    why: 'Health answers wait behind the work of the model: a busy model is not unhealthy.',
+  }),
+  unhealthy_threshold: option(wholeNumber({ min: 1, max: 100 }).prefault(2), {
+    meaning: 'Failed checks in a row after which an endpoint gets no traffic.',
+    why: 'One lost answer is not enough to decide.',
+  }),
+  healthy_threshold: option(wholeNumber({ min: 1, max: 100 }).prefault(1), {
+    meaning: 'Passed checks in a row after which it gets traffic again.',
+    why: 'An endpoint that answers can serve.',
+  }),
+}).check(
+  rules((found, report) => {
     const [intervalMs, timeoutMs] = [number(found['interval']), number(found['timeout'])];
     if (intervalMs !== undefined && timeoutMs !== undefined && timeoutMs > intervalMs)
       report(
@@ -68,7 +63,7 @@ const activeHealth = withRules(
     const kind = text(found['kind']);
     if (found['service'] !== undefined && (kind === 'ping' || kind === 'tcp'))
       report(['service'], `found with ${kind}, which asks for no service; expected "kind: grpc"`);
-  },
+  }),
 );
 
 /** `health`: active checks, as Envoy's `health_checks`; off unless the block is there. */
@@ -81,27 +76,24 @@ export const health = option(activeHealth.optional(), {
 
 /** `breaker`: Envoy's `circuit_breakers`. 0 in code is `none` in a file: no bound. */
 export const breaker = option(
-  block(
-    {
-      max_connections: option(wholeNumberOrNone({ min: 1, max: 1_000_000 }).prefault('none'), {
-        meaning: 'Connections to all its endpoints together.',
-        why: '`pool.connections` and `pool.max_endpoints` bound them already.',
-      }),
-      max_pending: option(wholeNumberOrNone({ min: 1, max: 1_000_000 }).prefault(128), {
-        meaning: 'Calls that wait for a connection, or for the registry.',
-        why: 'As many as may wait before a model.',
-      }),
-      max_in_flight: option(wholeNumberOrNone({ min: 1, max: 1_000_000 }).prefault(1_024), {
-        meaning: 'Calls under way at once.',
-        why: "Envoy's own default: far above ordinary use, far below what exhausts a process.",
-      }),
-      max_retries: option(wholeNumberOrNone({ min: 1, max: 1_000_000 }).prefault(64), {
-        meaning: 'Attempts beyond the first of their call, under way at once. One more is not made.',
-        why: "The budget bounds their share; this bounds their number when all calls hang. Envoy's 3 is known to be too few.",
-      }),
-    },
-    'a block with max_connections, max_pending, max_in_flight and max_retries',
-  ).optional(),
+  block({
+    max_connections: option(wholeNumberOrNone({ min: 1, max: 1_000_000 }).prefault('none'), {
+      meaning: 'Connections to all its endpoints together.',
+      why: '`pool.connections` and `pool.max_endpoints` bound them already.',
+    }),
+    max_pending: option(wholeNumberOrNone({ min: 1, max: 1_000_000 }).prefault(128), {
+      meaning: 'Calls that wait for a connection, or for the registry.',
+      why: 'As many as may wait before a model.',
+    }),
+    max_in_flight: option(wholeNumberOrNone({ min: 1, max: 1_000_000 }).prefault(1_024), {
+      meaning: 'Calls under way at once.',
+      why: "Envoy's own default: far above ordinary use, far below what exhausts a process.",
+    }),
+    max_retries: option(wholeNumberOrNone({ min: 1, max: 1_000_000 }).prefault(64), {
+      meaning: 'Attempts beyond the first of their call, under way at once. One more is not made.',
+      why: "The budget bounds their share; this bounds their number when all calls hang. Envoy's 3 is known to be too few.",
+    }),
+  }).optional(),
   {
     meaning:
       'Present: bounds on what this upstream may take; a call over them is refused at once with RESOURCE_EXHAUSTED.',
@@ -112,27 +104,24 @@ export const breaker = option(
 
 /** `slow_start`: Envoy's `slow_start_config`, ended by measured latency and not by time alone. */
 export const slowStart = option(
-  block(
-    {
-      min_ratio: option(ratio({ min: 0.01, max: 1 }).prefault(0.1), {
-        meaning: "Share of a full endpoint's traffic that a new one begins with.",
-        why: 'Enough calls to warm up with, and too few to be noticed.',
-      }),
-      converged_factor: option(rational({ min: 1, max: 10 }).prefault(1.5), {
-        meaning: 'It has begun when its latency is within this factor of that of its peers.',
-        why: 'Equal machines differ by less.',
-      }),
-      min_calls: option(wholeNumber({ min: 1, max: 10_000 }).prefault(20), {
-        meaning: 'Calls before its latency is believed.',
-        why: 'A median of fewer moves with single calls.',
-      }),
-      max: option(duration({ min: 100, max: HOUR_MS }).prefault('1m'), {
-        meaning: 'After this time it has begun in any case.',
-        why: 'An endpoint without peers has nothing to be compared with.',
-      }),
-    },
-    'a block with min_ratio, converged_factor, min_calls and max',
-  ).optional(),
+  block({
+    min_ratio: option(ratio({ min: 0.01, max: 1 }).prefault(0.1), {
+      meaning: "Share of a full endpoint's traffic that a new one begins with.",
+      why: 'Enough calls to warm up with, and too few to be noticed.',
+    }),
+    converged_factor: option(rational({ min: 1, max: 10 }).prefault(1.5), {
+      meaning: 'It has begun when its latency is within this factor of that of its peers.',
+      why: 'Equal machines differ by less.',
+    }),
+    min_calls: option(wholeNumber({ min: 1, max: 10_000 }).prefault(20), {
+      meaning: 'Calls before its latency is believed.',
+      why: 'A median of fewer moves with single calls.',
+    }),
+    max: option(duration({ min: 100, max: HOUR_MS }).prefault('1m'), {
+      meaning: 'After this time it has begun in any case.',
+      why: 'An endpoint without peers has nothing to be compared with.',
+    }),
+  }).optional(),
   {
     meaning:
       'Present: a new endpoint, or one that comes back, gets a share that grows until it is as fast as its peers. `{}` takes all defaults.',
@@ -143,20 +132,17 @@ export const slowStart = option(
 
 /** `locality`: Envoy's zone-aware routing, by the share of endpoints that may receive traffic. */
 export const locality = option(
-  block(
-    {
-      own: option(localityName(), {
-        meaning: 'The place of this sidecar. Endpoints whose `locality` is the same go first.',
-        why: 'Without it no endpoint would be near.',
-      }),
-      spill_below: option(ratio({ min: 0, max: 1 }).prefault(0.7), {
-        meaning:
-          'When a smaller share of the endpoints at this place may receive traffic, the others are used too.',
-        why: 'The rest would have to take half as much again.',
-      }),
-    },
-    'a block with own and spill_below',
-  ).optional(),
+  block({
+    own: option(localityName(), {
+      meaning: 'The place of this sidecar. Endpoints whose `locality` is the same go first.',
+      why: 'Without it no endpoint would be near.',
+    }),
+    spill_below: option(ratio({ min: 0, max: 1 }).prefault(0.7), {
+      meaning:
+        'When a smaller share of the endpoints at this place may receive traffic, the others are used too.',
+      why: 'The rest would have to take half as much again.',
+    }),
+  }).optional(),
   {
     meaning: 'Present: endpoints at the same place are preferred while enough of them are healthy.',
     otherwise: 'absent: all are alike',

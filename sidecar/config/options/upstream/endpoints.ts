@@ -10,7 +10,7 @@ import {
 import { ok, type Parsed } from '../../codecs/parse-result.js';
 import { present } from '../../present.js';
 import { address, list, mapping, number, text } from '../found.js';
-import { block, inCode, option, type Report, value } from '../option.js';
+import { blockAs, inCode, option, type Report, value } from '../option.js';
 import { codec, peerAddress, plainText, rational, readPeer } from '../values.js';
 import { localityName } from './endpoint-policies.js';
 
@@ -19,32 +19,29 @@ const weight = option(rational({ min: 0, max: 1_000_000 }).prefault(1), {
   why: 'All endpoints get the same share.',
 });
 
-const endpointBlock = block(
-  {
-    address: option(peerAddress(), {
-      meaning: "Where the peer's sidecar listens.",
-      why: 'Without it there is nothing to connect to.',
-    }),
-    weight,
-    locality: option(localityName().optional(), {
-      meaning: 'Where it is, for `locality` of the upstream.',
-      otherwise: 'absent: elsewhere',
-      why: 'Matters only where an upstream has a block `locality`.',
-    }),
-    id: option(
-      plainText('a short name')
-        .min(1, { error: 'a short name' })
-        .max(128, { error: 'at most 128 characters' })
-        .optional(),
-      {
-        meaning: 'The name of the endpoint in reports and metrics.',
-        otherwise: 'the address',
-        why: 'An address says where to look.',
-      },
-    ),
-  },
-  'an address, or a block with address, weight, locality and id',
-);
+const endpointBlock = blockAs('an address, or a block with address, weight, locality and id', {
+  address: option(peerAddress(), {
+    meaning: "Where the peer's sidecar listens.",
+    why: 'Without it there is nothing to connect to.',
+  }),
+  weight,
+  locality: option(localityName().optional(), {
+    meaning: 'Where it is, for `locality` of the upstream.',
+    otherwise: 'absent: elsewhere',
+    why: 'Matters only where an upstream has a block `locality`.',
+  }),
+  id: option(
+    plainText('a short name')
+      .min(1, { error: 'a short name' })
+      .max(128, { error: 'at most 128 characters' })
+      .optional(),
+    {
+      meaning: 'The name of the endpoint in reports and metrics.',
+      otherwise: 'the address',
+      why: 'An address says where to look.',
+    },
+  ),
+});
 
 /** An address alone is a block with nothing but that. */
 const endpointAddress = value(

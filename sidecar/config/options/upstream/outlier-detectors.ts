@@ -3,7 +3,7 @@
  */
 import type { CodeOf } from '../../names.js';
 import { fromFile } from '../../names-codec.js';
-import { block, inCode, option } from '../option.js';
+import { block, blockAs, inCode, option } from '../option.js';
 import { choice, ratio, rational, wholeNumber } from '../values.js';
 
 const MODES = ['enforce', 'observe', 'off'] as const;
@@ -26,126 +26,104 @@ const minPeers = option(wholeNumber({ min: 2, max: 1_000 }).prefault(5), {
   why: 'A mean of fewer says little about any of them (Envoy, gRFC A50).',
 });
 
-const consecutive = block(
-  { mode: mode('enforce', 'Works at any pool size and any rate.') },
-  'a block with mode; how many are too many, ejection.consecutive_faults says',
-);
+const consecutive = blockAs('a block with mode; how many are too many, ejection.consecutive_faults says', {
+  mode: mode('enforce', 'Works at any pool size and any rate.'),
+});
 
-const modelUnavailable = block(
-  { mode: mode('enforce', "The peer's sidecar knows the state of its model.") },
-  'a block with mode',
-);
+const modelUnavailable = block({ mode: mode('enforce', "The peer's sidecar knows the state of its model.") });
 
-const successRatio = block(
-  {
-    mode: mode('enforce', 'Works in the small pools that models have.'),
-    below: option(ratio({ min: 0.01, max: 0.999 }).prefault(0.8), {
-      meaning: 'An endpoint with a smaller share of successes is ejected.',
-      why: 'One call in five failed is far from any ordinary day.',
-    }),
-    min_calls: minCalls(5, 'Two failures among five are a finding, one is not.'),
-  },
-  'a block with mode, below and min_calls',
-);
+const successRatio = block({
+  mode: mode('enforce', 'Works in the small pools that models have.'),
+  below: option(ratio({ min: 0.01, max: 0.999 }).prefault(0.8), {
+    meaning: 'An endpoint with a smaller share of successes is ejected.',
+    why: 'One call in five failed is far from any ordinary day.',
+  }),
+  min_calls: minCalls(5, 'Two failures among five are a finding, one is not.'),
+});
 
-const successRate = block(
-  {
-    mode: mode('enforce', 'Finds what is bad only beside its peers, and only in pools large enough.'),
-    factor: option(rational({ min: 0.1, max: 10 }).prefault(1.9), {
-      meaning:
-        'An endpoint whose success rate is below the mean of its peers minus so many standard deviations is ejected.',
-      why: "Envoy's own default.",
-    }),
-    min_peers: minPeers,
-    min_calls: minCalls(100, "Envoy's own default."),
-  },
-  'a block with mode, factor, min_peers and min_calls',
-);
+const successRate = block({
+  mode: mode('enforce', 'Finds what is bad only beside its peers, and only in pools large enough.'),
+  factor: option(rational({ min: 0.1, max: 10 }).prefault(1.9), {
+    meaning:
+      'An endpoint whose success rate is below the mean of its peers minus so many standard deviations is ejected.',
+    why: "Envoy's own default.",
+  }),
+  min_peers: minPeers,
+  min_calls: minCalls(100, "Envoy's own default."),
+});
 
-const failureRatio = block(
-  {
-    mode: mode('off', 'success_ratio finds the same endpoints earlier.'),
-    above: option(ratio({ min: 0.01, max: 0.999 }).prefault(0.85), {
-      meaning: 'An endpoint with a larger share of faults is ejected.',
-      why: "Envoy's own default.",
-    }),
-    min_peers: minPeers,
-    min_calls: minCalls(50, "Envoy's own default."),
-  },
-  'a block with mode, above, min_peers and min_calls',
-);
+const failureRatio = block({
+  mode: mode('off', 'success_ratio finds the same endpoints earlier.'),
+  above: option(ratio({ min: 0.01, max: 0.999 }).prefault(0.85), {
+    meaning: 'An endpoint with a larger share of faults is ejected.',
+    why: "Envoy's own default.",
+  }),
+  min_peers: minPeers,
+  min_calls: minCalls(50, "Envoy's own default."),
+});
 
-const latency = block(
-  {
-    mode: mode('enforce', 'A slow replica costs more than a dead one, and no status shows it.'),
-    factor: option(rational({ min: 1.1, max: 100 }).prefault(3), {
-      meaning:
-        'An endpoint whose median latency is above so many times the median of its peers, at calls of the same method, model and size, is ejected. Only ModelInfer is asked for its model; where that cannot be read (compressed, or not in the first 4 KiB), such calls are compared with each other.',
-      why: 'Well beyond what different machines or a busy neighbour do.',
-    }),
-    min_calls: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(20), {
-      meaning:
-        'Calls of one method, model and size, to the endpoint and to a peer, within the last 10 s below which they are not compared.',
-      why: 'A median of fewer moves with single calls.',
-    }),
-  },
-  'a block with mode, factor and min_calls',
-);
+const latency = block({
+  mode: mode('enforce', 'A slow replica costs more than a dead one, and no status shows it.'),
+  factor: option(rational({ min: 1.1, max: 100 }).prefault(3), {
+    meaning:
+      'An endpoint whose median latency is above so many times the median of its peers, at calls of the same method, model and size, is ejected. Only ModelInfer is asked for its model; where that cannot be read (compressed, or not in the first 4 KiB), such calls are compared with each other.',
+    why: 'Well beyond what different machines or a busy neighbour do.',
+  }),
+  min_calls: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(20), {
+    meaning:
+      'Calls of one method, model and size, to the endpoint and to a peer, within the last 10 s below which they are not compared.',
+    why: 'A median of fewer moves with single calls.',
+  }),
+});
 
-const invalidOutput = block(
-  {
-    mode: mode('off', 'It reads answers, which costs CPU, and it knows ModelInfer only.'),
-    above: option(ratio({ min: 0.01, max: 0.999 }).prefault(0.5), {
-      meaning: 'An endpoint with a larger share of invalid answers among the samples is ejected.',
-      why: 'A single NaN can be the fault of its input.',
-    }),
-    min_samples: option(wholeNumber({ min: 1, max: 100_000 }).prefault(20), {
-      meaning: 'Samples below which there is no verdict.',
-      why: 'At 5 % of 100 calls per second: four seconds.',
-    }),
-    sample_ratio: option(ratio({ min: 0.0001, max: 1 }).prefault(0.05), {
-      meaning: 'Share of the answers that are looked at.',
-      why: 'A broken model is broken for all; one answer in twenty shows it soon.',
-    }),
-  },
-  'a block with mode, above, min_samples and sample_ratio',
-);
+const invalidOutput = block({
+  mode: mode('off', 'It reads answers, which costs CPU, and it knows ModelInfer only.'),
+  above: option(ratio({ min: 0.01, max: 0.999 }).prefault(0.5), {
+    meaning: 'An endpoint with a larger share of invalid answers among the samples is ejected.',
+    why: 'A single NaN can be the fault of its input.',
+  }),
+  min_samples: option(wholeNumber({ min: 1, max: 100_000 }).prefault(20), {
+    meaning: 'Samples below which there is no verdict.',
+    why: 'At 5 % of 100 calls per second: four seconds.',
+  }),
+  sample_ratio: option(ratio({ min: 0.0001, max: 1 }).prefault(0.05), {
+    meaning: 'Share of the answers that are looked at.',
+    why: 'A broken model is broken for all; one answer in twenty shows it soon.',
+  }),
+});
 
-const detectorBlock = block(
-  {
-    consecutive: option(consecutive.prefault({}), {
-      meaning: 'Faults in a row: as many as `ejection.consecutive_faults` says.',
-      why: 'On: it needs neither peers nor a window.',
-    }),
-    model_unavailable: option(modelUnavailable.prefault({}), {
-      meaning:
-        'The sidecar of the endpoint says that its model cannot serve: it goes at the first such answer, whatever share of the pool that is. Its sidecar is asked twice a second whether it serves again, and then a single call tries it; where it does not answer, one does after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
-      why: 'On: no statistics are needed for what the neighbour knows. Believed within the mesh only.',
-    }),
-    success_ratio: option(successRatio.prefault({}), {
-      meaning: 'Share of successes in an exact ring of 10 s.',
-      why: 'On: it needs no peers to compare with.',
-    }),
-    success_rate: option(successRate.prefault({}), {
-      meaning: 'Success rate against the peers.',
-      why: 'On: silent in pools that are too small for it.',
-    }),
-    failure_ratio: option(failureRatio.prefault({}), {
-      meaning: "Share of faults in an exact ring of 10 s: Envoy's failure percentage.",
-      why: 'Off: it is there for configurations that come from Envoy.',
-    }),
-    latency: option(latency.prefault({}), {
-      meaning: 'Latency against the peers. `/endpoints` and `outrider status` show the ratio.',
-      why: 'On: no status shows it.',
-    }),
-    invalid_output: option(invalidOutput.prefault({}), {
-      meaning:
-        'NaN, infinities, a wrong shape or a wrong datatype in answers of ModelInfer. The same request is put to a peer before an endpoint is charged.',
-      why: 'Off: it reads answers.',
-    }),
-  },
-  'a block with consecutive, model_unavailable, success_ratio, success_rate, failure_ratio, latency and invalid_output',
-);
+const detectorBlock = block({
+  consecutive: option(consecutive.prefault({}), {
+    meaning: 'Faults in a row: as many as `ejection.consecutive_faults` says.',
+    why: 'On: it needs neither peers nor a window.',
+  }),
+  model_unavailable: option(modelUnavailable.prefault({}), {
+    meaning:
+      'The sidecar of the endpoint says that its model cannot serve: it goes at the first such answer, whatever share of the pool that is. Its sidecar is asked twice a second whether it serves again, and then a single call tries it; where it does not answer, one does after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
+    why: 'On: no statistics are needed for what the neighbour knows. Believed within the mesh only.',
+  }),
+  success_ratio: option(successRatio.prefault({}), {
+    meaning: 'Share of successes in an exact ring of 10 s.',
+    why: 'On: it needs no peers to compare with.',
+  }),
+  success_rate: option(successRate.prefault({}), {
+    meaning: 'Success rate against the peers.',
+    why: 'On: silent in pools that are too small for it.',
+  }),
+  failure_ratio: option(failureRatio.prefault({}), {
+    meaning: "Share of faults in an exact ring of 10 s: Envoy's failure percentage.",
+    why: 'Off: it is there for configurations that come from Envoy.',
+  }),
+  latency: option(latency.prefault({}), {
+    meaning: 'Latency against the peers. `/endpoints` and `outrider status` show the ratio.',
+    why: 'On: no status shows it.',
+  }),
+  invalid_output: option(invalidOutput.prefault({}), {
+    meaning:
+      'NaN, infinities, a wrong shape or a wrong datatype in answers of ModelInfer. The same request is put to a peer before an endpoint is charged.',
+    why: 'Off: it reads answers.',
+  }),
+});
 
 type Detectors = CodeOf<typeof detectorBlock>;
 

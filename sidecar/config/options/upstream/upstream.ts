@@ -8,7 +8,7 @@ import type { PlainOf } from '../../names.js';
 import { present } from '../../present.js';
 import { discovery, targetsOf } from '../consul/discovery.js';
 import type { FoundBlock } from '../found.js';
-import { below, block, inCode, option, type Report, withRules } from '../option.js';
+import { below, block, blockAs, inCode, option, type Report, rules } from '../option.js';
 import { outboundRoutes, refuseUnreachable } from '../route/route-list.js';
 import { choice, duration, durationOrNone, listenAddress, ratio, rational, wholeNumber } from '../values.js';
 import { balance } from './balance.js';
@@ -19,57 +19,51 @@ import { endpoints, refuseBadEndpoints } from './endpoints.js';
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
 
-const pool = block(
-  {
-    max_endpoints: option(
-      inCode(
-        wholeNumber({ min: 1, max: 100_000 }).prefault(DEFAULT_MAX_ENDPOINTS),
-        (said): number | undefined => said,
-        (config) => config ?? DEFAULT_MAX_ENDPOINTS,
-      ),
-      {
-        meaning:
-          'Endpoints that connections are kept to. Of more, each sidecar keeps to a part of its own, drawn at random and changed as little as endpoints come and go.',
-        why: 'A hundred spread load as well as ten thousand, and cost a hundredth.',
-      },
+const pool = block({
+  max_endpoints: option(
+    inCode(
+      wholeNumber({ min: 1, max: 100_000 }).prefault(DEFAULT_MAX_ENDPOINTS),
+      (said): number | undefined => said,
+      (config) => config ?? DEFAULT_MAX_ENDPOINTS,
     ),
-    connections: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
-      meaning: 'Connections kept to each endpoint.',
-      why: 'HTTP/2 carries many calls on one; each further one costs a handshake and memory.',
-    }),
-    connect_timeout: option(duration({ min: 1, max: 60 * SECOND_MS }).prefault('1s'), {
-      meaning: "TCP, TLS and the peer's first SETTINGS together.",
-      why: 'Ten round trips across a continent.',
-    }),
-    ping_interval: option(duration({ min: 10, max: HOUR_MS }).prefault('10s'), {
-      meaning: 'A PING is sent after this long without a frame from the peer while calls are in flight.',
-      why: 'Finds a dead peer within a default deadline.',
-    }),
-    ping_timeout: option(duration({ min: 10, max: 60 * SECOND_MS }).prefault('5s'), {
-      meaning: 'A connection whose PING has no answer for this long is closed.',
-      why: 'A living peer answers in one round trip, even a busy one within its turn.',
-    }),
-    max_age: option(durationOrNone({ min: 1 * SECOND_MS, max: 720 * HOUR_MS }).prefault('1h'), {
-      meaning: 'A connection is replaced at this age ± 10 %, the new one before the old.',
-      why: 'As long as a certificate lives, so that a withdrawn one does not live on in a connection.',
-    }),
-  },
-  'a block with max_endpoints, connections, connect_timeout, ping_interval, ping_timeout and max_age',
-);
+    {
+      meaning:
+        'Endpoints that connections are kept to. Of more, each sidecar keeps to a part of its own, drawn at random and changed as little as endpoints come and go.',
+      why: 'A hundred spread load as well as ten thousand, and cost a hundredth.',
+    },
+  ),
+  connections: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
+    meaning: 'Connections kept to each endpoint.',
+    why: 'HTTP/2 carries many calls on one; each further one costs a handshake and memory.',
+  }),
+  connect_timeout: option(duration({ min: 1, max: 60 * SECOND_MS }).prefault('1s'), {
+    meaning: "TCP, TLS and the peer's first SETTINGS together.",
+    why: 'Ten round trips across a continent.',
+  }),
+  ping_interval: option(duration({ min: 10, max: HOUR_MS }).prefault('10s'), {
+    meaning: 'A PING is sent after this long without a frame from the peer while calls are in flight.',
+    why: 'Finds a dead peer within a default deadline.',
+  }),
+  ping_timeout: option(duration({ min: 10, max: 60 * SECOND_MS }).prefault('5s'), {
+    meaning: 'A connection whose PING has no answer for this long is closed.',
+    why: 'A living peer answers in one round trip, even a busy one within its turn.',
+  }),
+  max_age: option(durationOrNone({ min: 1 * SECOND_MS, max: 720 * HOUR_MS }).prefault('1h'), {
+    meaning: 'A connection is replaced at this age ± 10 %, the new one before the old.',
+    why: 'As long as a certificate lives, so that a withdrawn one does not live on in a connection.',
+  }),
+});
 
-const budget = block(
-  {
-    ratio: option(ratio().prefault(0.2), {
-      meaning: 'Extra attempts allowed, as a share of the calls.',
-      why: 'When everything fails, load grows by a fifth and not by a factor.',
-    }),
-    per_second: option(rational({ min: 0, max: 10_000 }).prefault(3), {
-      meaning: 'Extra attempts allowed per second besides.',
-      why: 'Lets an upstream with little traffic retry at all.',
-    }),
-  },
-  'a block with ratio and per_second',
-);
+const budget = block({
+  ratio: option(ratio().prefault(0.2), {
+    meaning: 'Extra attempts allowed, as a share of the calls.',
+    why: 'When everything fails, load grows by a fifth and not by a factor.',
+  }),
+  per_second: option(rational({ min: 0, max: 10_000 }).prefault(3), {
+    meaning: 'Extra attempts allowed per second besides.',
+    why: 'Lets an upstream with little traffic retry at all.',
+  }),
+});
 
 /** What an upstream says in both kinds of file; endpoints only stand in a sidecar file. */
 const common = {
@@ -115,9 +109,8 @@ const common = {
   }),
 };
 
-const meshUpstreamBlock = withRules(
-  block(common, 'a block that says how to call this service'),
-  refuseBadRoutes,
+const meshUpstreamBlock = blockAs('a block that says how to call this service', common).check(
+  rules(refuseBadRoutes),
 );
 
 /** What an upstream inherits from its name: the service that Consul is asked for, and where its calls go by default. */
@@ -141,18 +134,14 @@ export const meshUpstream = inCode(meshUpstreamBlock, named);
 
 /** In a sidecar file. */
 export const sidecarUpstream = inCode(
-  withRules(
-    block(
-      {
-        ...common,
-        endpoints,
-      },
-      'a block that says how to call this service',
-    ),
-    (found, report) => {
+  blockAs('a block that says how to call this service', {
+    ...common,
+    endpoints,
+  }).check(
+    rules((found, report) => {
       refuseBadRoutes(found, report);
       refuseBadEndpoints(found['endpoints'], below(['endpoints'], report));
-    },
+    }),
   ),
   (said, upstream) => ({ ...named(said, upstream), endpoints: said.endpoints }),
 );

@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { entries, type FoundBlock } from '../found.js';
 import { metadataKey } from '../metadata-key.js';
-import { block, inCode, option, type Report, withRules } from '../option.js';
+import { block, inCode, option, type Report, rules } from '../option.js';
 import { choice, listenAddress, name } from '../values.js';
 import { refuseBadNames } from './names.js';
 
@@ -12,27 +12,23 @@ import { refuseBadNames } from './names.js';
 const METADATA_KEY = 'outrider-upstream';
 
 const shared = inCode(
-  withRules(
-    block(
-      {
-        listen: option(listenAddress(), {
-          meaning: 'Where the application calls every upstream, in plaintext.',
-          why: 'Without it the application could not call.',
-        }),
-        by: option(choice(['authority', 'metadata']).prefault('authority'), {
-          meaning:
-            '`authority`: the host part of `:authority` names the upstream. `metadata`: the key below does.',
-          why: 'Most clients can set the authority of a channel.',
-        }),
-        metadata_key: option(metadataKey().optional(), {
-          meaning: 'With `by: metadata`: the key whose value names the upstream.',
-          otherwise: `\`${METADATA_KEY}\``,
-          why: 'Everything that begins with `outrider-` stays within the mesh.',
-        }),
-      },
-      'a block with listen, by and metadata_key',
-    ),
-    (found, report) => {
+  block({
+    listen: option(listenAddress(), {
+      meaning: 'Where the application calls every upstream, in plaintext.',
+      why: 'Without it the application could not call.',
+    }),
+    by: option(choice(['authority', 'metadata']).prefault('authority'), {
+      meaning:
+        '`authority`: the host part of `:authority` names the upstream. `metadata`: the key below does.',
+      why: 'Most clients can set the authority of a channel.',
+    }),
+    metadata_key: option(metadataKey().optional(), {
+      meaning: 'With `by: metadata`: the key whose value names the upstream.',
+      otherwise: `\`${METADATA_KEY}\``,
+      why: 'Everything that begins with `outrider-` stays within the mesh.',
+    }),
+  }).check(
+    rules((found, report) => {
       const { by, metadata_key: key } = found;
       if (key !== undefined && by === 'authority') {
         report(
@@ -40,7 +36,7 @@ const shared = inCode(
           'found with "by: authority", which does not read it; expected "by: metadata"',
         );
       }
-    },
+    }),
   ),
   (said) => ({ ...said, metadataKey: said.metadataKey ?? METADATA_KEY }),
   ({ metadataKey, ...config }) => (config.by === 'metadata' ? { ...config, metadataKey } : config),
