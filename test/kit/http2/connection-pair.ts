@@ -10,10 +10,11 @@ import type { LimitName } from '../../../sidecar/http2/limits.js';
 import { DEFAULT_LOCAL_SETTINGS, type LocalSettings } from '../../../sidecar/http2/settings.js';
 import type { Stream } from '../../../sidecar/http2/stream.js';
 import { Output } from '../../../sidecar/http2/write-buffer.js';
-import { type Pair, Told } from './recorded-events.js';
+import type { Field } from './hpack-lite.js';
+import { Told } from './recorded-events.js';
 import { type Split, WHOLE } from './splits.js';
 
-export const REQUEST: readonly Pair[] = [
+export const REQUEST: readonly Field[] = [
   [':method', 'POST'],
   [':scheme', 'http'],
   [':path', '/test.Service/Call'],
@@ -21,13 +22,13 @@ export const REQUEST: readonly Pair[] = [
   ['te', 'trailers'],
   ['content-type', 'application/grpc'],
 ];
-export const RESPONSE: readonly Pair[] = [
+export const RESPONSE: readonly Field[] = [
   [':status', '200'],
   ['content-type', 'application/grpc'],
 ];
-export const TRAILERS: readonly Pair[] = [['grpc-status', '0']];
+export const TRAILERS: readonly Field[] = [['grpc-status', '0']];
 
-export function listOf(pairs: readonly Pair[]): StableList {
+export function listOf(pairs: readonly Field[]): StableList {
   let list = StableList.root();
   for (const [name, value] of pairs) list = list.with(makeField(name, value));
   return list;
@@ -85,14 +86,14 @@ export class Side implements ConnectionHandler {
   }
 
   /** Client: a new stream and its request. */
-  open(pairs: readonly Pair[] = REQUEST, end: 'end' | 'more' = 'end'): Told {
+  open(pairs: readonly Field[] = REQUEST, end: 'end' | 'more' = 'end'): Told {
     const told = this.newTold();
     told.stream = this.connection.openStream(told);
     this.connection.sendHeaders(told.stream, listOf(pairs), NONE, end === 'end');
     return told;
   }
 
-  respond(told: Told, pairs: readonly Pair[] = RESPONSE, end: 'end' | 'more' = 'more'): void {
+  respond(told: Told, pairs: readonly Field[] = RESPONSE, end: 'end' | 'more' = 'more'): void {
     this.connection.sendHeaders(told.stream, listOf(pairs), NONE, end === 'end');
   }
 
@@ -100,7 +101,7 @@ export class Side implements ConnectionHandler {
     this.connection.sendData(told.stream, octets, 0, octets.length, end === 'end');
   }
 
-  trailers(told: Told, pairs: readonly Pair[] = TRAILERS): void {
+  trailers(told: Told, pairs: readonly Field[] = TRAILERS): void {
     this.connection.sendTrailers(told.stream, listOf(pairs), NONE);
   }
 

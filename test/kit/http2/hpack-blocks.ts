@@ -4,9 +4,9 @@ import { Decoder, type DecoderOptions } from '../../../sidecar/http2/hpack/decod
 import type { HeaderField } from '../../../sidecar/http2/hpack/field.js';
 import { type HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
 import { huffmanEncode, huffmanLength } from '../../../sidecar/http2/hpack/huffman.js';
-import { writeInteger } from '../../../sidecar/http2/hpack/integer.js';
+import { type Field, integer } from './hpack-lite.js';
 
-export type Pair = readonly [name: string, value: string];
+export type { Field as Pair } from './hpack-lite.js';
 
 export function hex(text: string): Buffer {
   return Buffer.from(text.replace(/\s+/g, ''), 'hex');
@@ -16,12 +16,13 @@ export function newDecoder(options: Partial<DecoderOptions> = {}): Decoder {
   return new Decoder({ maxTableBytes: 4096, maxListBytes: 65_536, maxFields: 1000, ...options });
 }
 
-export function decode(decoder: Decoder, block: Uint8Array): HeaderBlock {
-  const buffer = Buffer.from(block);
+/** Decodes one block, which may be given in parts. */
+export function decode(decoder: Decoder, ...parts: readonly Uint8Array[]): HeaderBlock {
+  const buffer = Buffer.concat(parts);
   return decoder.decode(buffer, 0, buffer.length);
 }
 
-export function pair(field: HeaderField): Pair {
+export function pair(field: HeaderField): Field {
   return [field.name, field.value];
 }
 
@@ -30,41 +31,40 @@ export function fieldsOf(block: HeaderBlock): HeaderField[] {
   return [...block.stable.toFields(), ...block.extras];
 }
 
-export function pairsOf(block: HeaderBlock): Pair[] {
+export function pairsOf(block: HeaderBlock): Field[] {
   return fieldsOf(block).map(pair);
 }
 
-export function sorted(pairs: readonly Pair[]): Pair[] {
-  return [...pairs].sort(([a, x], [b, y]) => (a < b ? -1 : a > b ? 1 : x < y ? -1 : x > y ? 1 : 0));
+/** By name, then by value. */
+export function sorted(pairs: readonly Field[]): Field[] {
+  return [...pairs].sort();
 }
 
 export function listOf(fields: readonly HeaderField[]): StableList {
   return fields.reduce((list, field) => list.with(field), StableList.root());
 }
 
-/** A literal representation; `first` is 0x00, 0x10 or 0x40; the name is literal unless an index below the prefix is given. */
-export function literal(options: {
-  first: number;
-  name: string | number;
-  value: string;
-  huffman?: boolean;
-}): Buffer {
-  const parts: Buffer[] = [];
-  if (typeof options.name === 'number')
-    parts.push(integer(options.first, options.first === 0x40 ? 0x3f : 0x0f, options.name));
-  else parts.push(Buffer.from([options.first]), text(options.name, options.huffman === true));
-  parts.push(text(options.value, options.huffman === true));
-  return Buffer.concat(parts);
+interface Literal {
+  /** 0x00 (without indexing, the default), 0x10 (never indexed) or 0x40 (with indexing). */
+  readonly first?: number;
+  /** A number: the index of the name. */
+  readonly name: string | number;
+  readonly value: string;
+  readonly huffman?: boolean;
 }
 
-export function integer(first: number, mask: number, value: number): Buffer {
-  const octets = Buffer.alloc(8);
-  return octets.subarray(0, writeInteger(octets, 0, first, mask, value));
+/** A literal representation. */
+export function literal({ first = 0x00, name, value, huffman = false }: Literal): Buffer {
+  const named =
+    typeof name === 'number'
+      ? integer(name, first === 0x40 ? 6 : 4, first)
+      : Buffer.concat([Buffer.from([first]), text(name, huffman)]);
+  return Buffer.concat([named, text(value, huffman)]);
 }
 
 export function text(value: string, huffman: boolean): Buffer {
-  if (!huffman) return Buffer.concat([integer(0, 0x7f, value.length), Buffer.from(value, 'latin1')]);
-  const octets = Buffer.alloc(value.length * 4 + 8);
-  const end = huffmanEncode(value, octets, writeInteger(octets, 0, 0x80, 0x7f, huffmanLength(value)));
-  return octets.subarray(0, end);
+  if (!huffman) return Buffer.concat([integer(value.length, 7), Buffer.from(value, 'latin1')]);
+  const octets = Buffer.alloc(value.length * 4);
+  const end = huffmanEncode(value, octets, 0);
+  return Buffer.concat([integer(huffmanLength(value), 7, 0x80), octets.subarray(0, end)]);
 }

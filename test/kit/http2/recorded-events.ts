@@ -2,16 +2,15 @@
 import type { Connection } from '../../../sidecar/http2/connection.js';
 import type { HeaderBlock } from '../../../sidecar/http2/hpack/header-list.js';
 import { Ending, type Stream, type StreamOwner } from '../../../sidecar/http2/stream.js';
-
-/** A header field as tests write it. */
-export type Pair = readonly [name: string, value: string];
+import { pairsOf } from './hpack-blocks.js';
+import type { Field } from './hpack-lite.js';
 
 export type Moment = 'headers' | 'data' | 'trailers' | 'ending' | 'sent';
 
 export class Told implements StreamOwner {
   stream!: Stream;
-  headers: readonly Pair[] | null = null;
-  trailerPairs: readonly Pair[] | null = null;
+  headers: readonly Field[] | null = null;
+  trailerPairs: readonly Field[] | null = null;
   readonly pieces: Buffer[] = [];
   bytes = 0;
   /** How often END_STREAM was told. */
@@ -32,7 +31,7 @@ export class Told implements StreamOwner {
 
   /** `reset 8`, `unprocessed 7`, …; empty when the stream has not ended that way. */
   get ending(): string {
-    return this.endings.map(({ ending, code }) => `${NAMES[ending]} ${code}`).join(', ');
+    return this.endings.map(({ ending, code }) => `${NAMES.get(ending)} ${code}`).join(', ');
   }
 
   onHeaders(_stream: Stream, block: HeaderBlock, ended: boolean): void {
@@ -66,10 +65,4 @@ export class Told implements StreamOwner {
   }
 }
 
-const NAMES: Record<number, string> = Object.fromEntries(
-  Object.entries(Ending).map(([name, value]) => [value, name]),
-);
-
-export function pairsOf(block: HeaderBlock): Pair[] {
-  return [...block.stable.toFields(), ...block.extras].map((field) => [field.name, field.value]);
-}
+const NAMES = new Map<number, string>(Object.entries(Ending).map(([name, value]) => [value, name]));

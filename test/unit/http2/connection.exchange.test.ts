@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { makeField } from '../../../sidecar/http2/hpack/field.js';
 import { pair, pump, REQUEST, type Side } from '../../kit/http2/connection-pair.js';
-import type { Pair, Told } from '../../kit/http2/recorded-events.js';
+import type { Field } from '../../kit/http2/hpack-lite.js';
+import type { Told } from '../../kit/http2/recorded-events.js';
 import { SPLITS, type Split, WHOLE } from '../../kit/http2/splits.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
@@ -89,9 +90,9 @@ describe('many calls on one connection', () => {
     const { client, server } = pair({}, { onStream: echo });
     const random = seeded(11);
     for (let round = 0; round < 50; round++) {
-      const asked: [Told, Pair[]][] = [];
+      const asked: [Told, Field[]][] = [];
       for (let i = 0; i < 100; i++) {
-        const mine: Pair[] = [
+        const mine: Field[] = [
           ['x-id', String(random())],
           [`x-name-${Math.floor(random() * 300)}`, 'v'.repeat(Math.floor(random() * 60))],
         ];

@@ -1,17 +1,22 @@
 // Which fields of a block end up in the stable list, and which beside it.
 
 import assert from 'node:assert/strict';
+import type { HeaderField } from '../../../../sidecar/http2/hpack/field.js';
 import { MAX_STABLE_VALUES } from '../../../../sidecar/http2/hpack/name.js';
-import { decode, hex, literal, newDecoder, pair, pairsOf } from '../../../kit/http2/hpack-blocks.js';
+import {
+  decode,
+  fieldsOf,
+  hex,
+  literal,
+  newDecoder,
+  pair,
+  pairsOf,
+} from '../../../kit/http2/hpack-blocks.js';
 
-function plain(name: string, value: string): Buffer {
-  return literal({ first: 0x00, name, value });
-}
+const plain = (name: string, value: string): Buffer => literal({ name, value });
 
-function stableOf(octets: Uint8Array, decoder = newDecoder()): string[] {
-  return decode(decoder, octets)
-    .stable.toFields()
-    .map((field) => `${field.name}: ${field.value}`);
+function lines(fields: readonly HeaderField[]): string[] {
+  return fields.map(({ name, value }) => `${name}: ${value}`);
 }
 
 let unique = 0;
@@ -21,19 +26,13 @@ function fresh(name: string): string {
 
 describe('fields that are stable from the first time', () => {
   it('are pseudo-headers and the stable names of gRPC', () => {
-    const steady: [string, string][] = [
-      [':method', 'POST'],
-      [':path', `/${fresh('service')}/Method`],
-      [':authority', fresh('host')],
-      ['te', 'trailers'],
-      ['content-type', 'application/grpc+proto'],
-      ['user-agent', fresh('agent')],
-      ['grpc-encoding', 'identity'],
-      ['grpc-accept-encoding', 'identity,gzip'],
-      ['grpc-status', '0'],
-      ['grpc-message', ''],
-    ];
-    const block = decode(newDecoder(), Buffer.concat(steady.map(([name, value]) => plain(name, value))));
+    const steady = Object.entries({
+      ...{ ':method': 'POST', ':path': `/${fresh('service')}/Method`, ':authority': fresh('host') },
+      ...{ te: 'trailers', 'content-type': 'application/grpc+proto', 'user-agent': fresh('agent') },
+      ...{ 'grpc-encoding': 'identity', 'grpc-accept-encoding': 'identity,gzip' },
+      ...{ 'grpc-status': '0', 'grpc-message': '' },
+    });
+    const block = decode(newDecoder(), ...steady.map(([name, value]) => plain(name, value)));
     assert.deepEqual(block.stable.toFields().map(pair), steady);
     assert.deepEqual(block.extras, []);
   });
@@ -41,34 +40,21 @@ describe('fields that are stable from the first time', () => {
   it('give the same list each time, whichever way they are represented', () => {
     const path = `/${fresh('service')}/Method`;
     const decoder = newDecoder();
-    const first = decode(decoder, Buffer.concat([hex('83'), literal({ first: 0x40, name: 4, value: path })]));
+    const first = decode(decoder, hex('83'), literal({ first: 0x40, name: 4, value: path }));
     const second = decode(decoder, hex('83be'));
-    const third = decode(
-      newDecoder(),
-      Buffer.concat([hex('83'), literal({ first: 0x00, name: 4, value: path })]),
-    );
-    const fourth = decode(newDecoder(), Buffer.concat([plain(':method', 'POST'), plain(':path', path)]));
-    assert.equal(second.stable, first.stable);
-    assert.equal(third.stable, first.stable);
-    assert.equal(fourth.stable, first.stable);
+    const third = decode(newDecoder(), hex('83'), literal({ name: 4, value: path }));
+    const fourth = decode(newDecoder(), plain(':method', 'POST'), plain(':path', path));
+    for (const { stable } of [second, third, fourth]) assert.equal(stable, first.stable);
     assert.equal(second, third, 'a block without extras is one object');
   });
 });
 
 describe('fields that vary', () => {
   it('are always extras, however often they come', () => {
-    const names = [
-      'grpc-timeout',
-      'traceparent',
-      'tracestate',
-      'baggage',
-      'authorization',
-      'cookie',
-      'x-request-id',
-      'content-length',
-      'grpc-previous-rpc-attempts',
-      'date',
-    ];
+    const names = (
+      'grpc-timeout traceparent tracestate baggage authorization cookie x-request-id content-length ' +
+      'grpc-previous-rpc-attempts date'
+    ).split(' ');
     const decoder = newDecoder();
     for (const name of names) {
       const octets = literal({ first: 0x40, name, value: 'same' });
@@ -118,23 +104,10 @@ describe('other fields', () => {
     const decoder = newDecoder();
     const name = fresh('x-hop');
     for (let round = 0; round < 2; round++) decode(decoder, plain(name, 'known'));
-    const block = decode(
-      decoder,
-      Buffer.concat([
-        plain(name, 'known'),
-        plain(name, 'new'),
-        plain(name, 'known'),
-        plain('te', 'trailers'),
-      ]),
-    );
-    assert.deepEqual(block.stable.toFields().map(pair), [
-      [name, 'known'],
-      ['te', 'trailers'],
-    ]);
-    assert.deepEqual(block.extras.map(pair), [
-      [name, 'new'],
-      [name, 'known'],
-    ]);
+    const [known, other] = [plain(name, 'known'), plain(name, 'new')];
+    const block = decode(decoder, known, other, known, plain('te', 'trailers'));
+    assert.deepEqual(lines(block.stable.toFields()), [`${name}: known`, 'te: trailers']);
+    assert.deepEqual(lines(block.extras), [`${name}: new`, `${name}: known`]);
   });
 
   it('vary once their name has had too many stable values, still in order', () => {
@@ -142,22 +115,21 @@ describe('other fields', () => {
     const name = fresh('x-user');
     for (let user = 0; user < MAX_STABLE_VALUES; user++) {
       decode(decoder, plain(name, `${user}`));
-      assert.deepEqual(stableOf(plain(name, `${user}`), decoder), [`${name}: ${user}`]);
+      const { stable } = decode(decoder, plain(name, `${user}`));
+      assert.deepEqual(lines(stable.toFields()), [`${name}: ${user}`]);
     }
     for (let round = 0; round < 4; round++) {
-      const block = decode(decoder, Buffer.concat([plain(name, 'a'), plain(name, '1'), plain(name, 'b')]));
-      assert.deepEqual(
-        pairsOf(block).map(([, value]) => value),
-        ['a', '1', 'b'],
-      );
+      const block = decode(decoder, ...['a', '1', 'b'].map((value) => plain(name, value)));
+      assert.deepEqual(lines(fieldsOf(block)), [`${name}: a`, `${name}: 1`, `${name}: b`]);
     }
-    for (let round = 0; round < 3; round++) assert.deepEqual(stableOf(plain(name, 'another'), decoder), []);
+    for (let round = 0; round < 3; round++)
+      assert.equal(decode(decoder, plain(name, 'another')).stable.count, 0);
   });
 });
 
 describe('a pseudo-header after a regular field', () => {
-  const path = literal({ first: 0x00, name: 4, value: '/late/Path' });
-  const long = literal({ first: 0x00, name: 4, value: `/${'p'.repeat(300)}` });
+  const path = literal({ name: 4, value: '/late/Path' });
+  const long = literal({ name: 4, value: `/${'p'.repeat(300)}` });
 
   it('is found, whichever of the two is an extra', () => {
     const te = plain('te', 'trailers');
@@ -172,8 +144,7 @@ describe('a pseudo-header after a regular field', () => {
       [[long, te], false],
       [[hex('83'), long, hex('86'), te, trace], false],
       [[trace, te, trace], false],
-    ] as const) {
-      assert.equal(decode(newDecoder(), Buffer.concat(octets)).misordered, misordered);
-    }
+    ] as const)
+      assert.equal(decode(newDecoder(), ...octets).misordered, misordered);
   });
 });
