@@ -115,7 +115,7 @@ describe('attacks: headers', () => {
             const peers = await Promise.all(Array.from({ length: 5 }, () => target.attacker(side)));
             for (const peer of peers)
               peer.send(headers(1, Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff]), ENDS));
-            await Promise.all(peers.map((peer) => assertDisconnected(peer, [ErrorCode.compression])));
+            await Promise.all(peers.map((peer) => assertDisconnected(peer, [ErrorCode.compressionError])));
           }
         });
       });

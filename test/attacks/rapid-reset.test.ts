@@ -76,7 +76,11 @@ describe('attacks: resets', () => {
     const peer = await target.attacker(side);
     const hits = await target.hitsUnderAttack(side, async () => {
       await openStreams(peer, 5000, (id) => Buffer.concat([unaryRequest(id, Path.hold), violate(id)]), 20);
-      await assertDisconnected(peer, [ErrorCode.enhanceYourCalm, ErrorCode.protocol, ErrorCode.flowControl]);
+      await assertDisconnected(peer, [
+        ErrorCode.enhanceYourCalm,
+        ErrorCode.protocolError,
+        ErrorCode.flowControlError,
+      ]);
     });
     assert.deepEqual(hits, { violations: 1 });
     assert.ok(peer.count(FrameType.rstStream) <= BUCKETS.violations.burst + 20, peer.describe());

@@ -58,14 +58,14 @@ const EXPECTATIONS: readonly Expectation[] = [
     name: 'sends bad HPACK',
     script: behaviours.sendsBadHpack(),
     codes: BROKEN,
-    closesWith: [ErrorCode.compression],
+    closesWith: [ErrorCode.compressionError],
     closesOn: FrameType.goaway,
   },
   {
     name: 'pushes',
     script: behaviours.pushes(),
     codes: BROKEN,
-    closesWith: [ErrorCode.protocol],
+    closesWith: [ErrorCode.protocolError],
     closesOn: FrameType.goaway,
   },
   {
@@ -163,7 +163,7 @@ describe('misbehaving upstreams, behind the outbound listener', () => {
       ({ type }) => type === FrameType.goaway || type === FrameType.rstStream,
     );
     assert.ok(told !== undefined);
-    assert.equal(errorCodeOf(told), ErrorCode.flowControl);
+    assert.equal(errorCodeOf(told), ErrorCode.flowControlError);
     peer.send(windowUpdate(0, 1 << 20), windowUpdate(1, 1 << 20));
     const trailers = await peer.waitFor('a status', (frame) => frame.fields?.has('grpc-status') === true);
     assert.ok(BROKEN.includes(Number(trailers.fields?.get('grpc-status'))));

@@ -1,55 +1,14 @@
 /**
  * Raw HTTP/2 frames for tests: writes any frame, right or wrong, and reads what a peer answers.
  *
- * Deliberately independent of the product's engine, so that a shared misreading of RFC 9113 cannot hide.
+ * Independent of the product's engine, so that a shared misreading of RFC 9113 cannot hide: it shares the numbers of the
+ * RFC only, which `test/unit/http2/constants.test.ts` compares with those of nghttp2.
  * Nothing here validates: a test that wants a broken frame must be able to write one.
  */
 
-export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+import { ErrorCode, Flag, FrameType } from '../../../sidecar/http2/constants.js';
 
-/** RFC 9113 section 6. */
-export const FrameType = {
-  data: 0,
-  headers: 1,
-  priority: 2,
-  rstStream: 3,
-  settings: 4,
-  pushPromise: 5,
-  ping: 6,
-  goaway: 7,
-  windowUpdate: 8,
-  continuation: 9,
-} as const;
-
-export const Flag = { endStream: 0x1, ack: 0x1, endHeaders: 0x4, padded: 0x8, priority: 0x20 } as const;
-
-/** RFC 9113 section 7. */
-export const ErrorCode = {
-  noError: 0,
-  protocol: 1,
-  internal: 2,
-  flowControl: 3,
-  settingsTimeout: 4,
-  streamClosed: 5,
-  frameSize: 6,
-  refusedStream: 7,
-  cancel: 8,
-  compression: 9,
-  connect: 10,
-  enhanceYourCalm: 11,
-  inadequateSecurity: 12,
-  http11Required: 13,
-} as const;
-
-/** RFC 9113 section 6.5.2. */
-export const Setting = {
-  headerTableSize: 1,
-  enablePush: 2,
-  maxConcurrentStreams: 3,
-  initialWindowSize: 4,
-  maxFrameSize: 5,
-  maxHeaderListSize: 6,
-} as const;
+export { ErrorCode, Flag, FrameType, PREFACE, Setting } from '../../../sidecar/http2/constants.js';
 
 export interface Frame {
   readonly type: number;
@@ -66,13 +25,10 @@ export function frame(
   payload: Uint8Array = Buffer.alloc(0),
   length: number = payload.length,
 ): Buffer {
-  const out = Buffer.allocUnsafe(9 + payload.length);
-  out.writeUIntBE(length, 0, 3);
-  out[3] = type;
-  out[4] = flags;
-  out.writeUInt32BE(streamId >>> 0, 5);
-  out.set(payload, 9);
-  return out;
+  const head = Buffer.from([0, 0, 0, type, flags, 0, 0, 0, 0]);
+  head.writeUIntBE(length, 0, 3);
+  head.writeUInt32BE(streamId >>> 0, 5);
+  return Buffer.concat([head, payload]);
 }
 
 export function settings(values: readonly (readonly [id: number, value: number])[] = []): Buffer {
@@ -119,12 +75,8 @@ export const windowUpdate = (streamId: number, increment: number): Buffer =>
   frame(FrameType.windowUpdate, 0, streamId, uint32(increment));
 
 export function goaway(lastStreamId: number, code: number = ErrorCode.noError, debug = ''): Buffer {
-  return frame(
-    FrameType.goaway,
-    0,
-    0,
-    Buffer.concat([uint32(lastStreamId), uint32(code), Buffer.from(debug)]),
-  );
+  const payload = Buffer.concat([uint32(lastStreamId), uint32(code), Buffer.from(debug)]);
+  return frame(FrameType.goaway, 0, 0, payload);
 }
 
 export function ping(opaque: Uint8Array = Buffer.alloc(8), flags = 0): Buffer {
@@ -137,12 +89,7 @@ export function priority(streamId: number, dependsOn = 0, weight = 15): Buffer {
 }
 
 export function pushPromise(streamId: number, promised: number, block: Uint8Array): Buffer {
-  return frame(
-    FrameType.pushPromise,
-    Flag.endHeaders,
-    streamId,
-    Buffer.concat([uint32(promised), Buffer.from(block)]),
-  );
+  return frame(FrameType.pushPromise, Flag.endHeaders, streamId, Buffer.concat([uint32(promised), block]));
 }
 
 /** A gRPC message: one flag byte, a four-byte length, the body. `length` overrides the prefix. */
@@ -151,7 +98,7 @@ export function grpcMessage(body: Uint8Array, length: number = body.length, comp
 }
 
 export function errorCodeOf(frame: Frame): number {
-  return frame.type === FrameType.goaway ? frame.payload.readUInt32BE(4) : frame.payload.readUInt32BE(0);
+  return frame.payload.readUInt32BE(frame.type === FrameType.goaway ? 4 : 0);
 }
 
 /** The settings carried by one SETTINGS frame. */

@@ -1,10 +1,11 @@
 /**
  * One raw HTTP/2 connection in a test's hands: bytes out as given, frames in as they come, bounded waits.
  *
- * Used for both roles. Answers SETTINGS and PING by default, because most tests want a polite peer that misbehaves
+ * For both roles, and for sockets in memory as well as real ones. Answers SETTINGS and PING by default, because most tests want a polite peer that misbehaves
  * in one way only; every reflex can be switched off.
  */
 
+import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import {
   contentOf,
@@ -32,6 +33,21 @@ export interface Reflexes {
   readonly ackPings?: boolean;
   /** Give back both windows as DATA arrives. Default true. */
   readonly replenish?: boolean;
+  /** Keep what arrives for inspection. Default true; false for peers that see very many frames. */
+  readonly keepFrames?: boolean;
+}
+
+export interface PeerReflexes extends Reflexes {
+  readonly role: 'client' | 'server';
+}
+
+/** What a peer needs of its socket. */
+interface PeerSocket extends EventEmitter {
+  readonly destroyed: boolean;
+  readonly writableEnded: boolean;
+  write(bytes: Uint8Array): boolean;
+  end(): unknown;
+  destroy(): unknown;
 }
 
 interface Waiter {
@@ -44,12 +60,12 @@ interface Waiter {
 /** Frames kept for inspection; floods beyond it are only counted. */
 const KEPT_FRAMES = 20_000;
 
-export class RawPeer {
+export class RawPeer<S extends PeerSocket = Duplex> {
   /** The first 20,000 frames that arrived, in order. */
   readonly frames: Received[] = [];
   /** Called for each frame after the reflexes. */
   onFrame: ((frame: Received) => void) | undefined;
-  bytesReceived = 0;
+  protected acksSettings: boolean;
   readonly #counts = new Map<number, number>();
   readonly #waiters = new Set<Waiter>();
   readonly #reader: FrameReader;
@@ -64,12 +80,10 @@ export class RawPeer {
   });
 
   constructor(
-    readonly socket: Duplex,
-    private readonly reflexes: Reflexes & {
-      readonly role: 'client' | 'server';
-      readonly keepFrames?: boolean;
-    },
+    readonly socket: S,
+    private readonly reflexes: PeerReflexes,
   ) {
+    this.acksSettings = reflexes.ackSettings !== false;
     this.#reader = new FrameReader(reflexes.role === 'server' ? PREFACE.length : 0);
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
@@ -120,15 +134,11 @@ export class RawPeer {
     if (seen) return Promise.resolve(seen);
     if (this.#closed) return Promise.reject(new Error(`connection closed before ${what}`));
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = {
-        wanted,
-        resolve,
-        reject,
-        timer: setTimeout(() => {
-          this.#waiters.delete(waiter);
-          reject(new Error(`no ${what} within ${timeoutMs} ms; got ${this.describe()}`));
-        }, timeoutMs),
-      };
+      const timer = setTimeout(() => {
+        this.#waiters.delete(waiter);
+        reject(new Error(`no ${what} within ${timeoutMs} ms; got ${this.describe()}`));
+      }, timeoutMs);
+      const waiter: Waiter = { wanted, resolve, reject, timer };
       this.#waiters.add(waiter);
     });
   }
@@ -144,12 +154,10 @@ export class RawPeer {
 
   /** True when the connection closed within `timeoutMs`. */
   async closesWithin(timeoutMs: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      void this.closed.then(() => clearTimeout(timer)).then(resolve);
     });
-    await Promise.race([this.closed, late]);
-    clearTimeout(timer);
     return this.#closed;
   }
 
@@ -164,15 +172,14 @@ export class RawPeer {
   }
 
   #receive(chunk: Buffer): void {
-    this.bytesReceived += chunk.length;
     for (const frame of this.#reader.push(chunk)) {
       this.#counts.set(frame.type, this.count(frame.type) + 1);
       if (this.reflexes.keepFrames !== false && this.frames.length < KEPT_FRAMES) this.frames.push(frame);
       this.#assemble(frame);
-      this.#react(frame);
       this.#queue.notice(frame);
+      this.#react(frame);
       this.onFrame?.(frame);
-      for (const waiter of [...this.#waiters]) {
+      for (const waiter of this.#waiters) {
         if (!waiter.wanted(frame)) continue;
         this.#waiters.delete(waiter);
         clearTimeout(waiter.timer);
@@ -186,25 +193,24 @@ export class RawPeer {
     else if (frame.type === FrameType.continuation) this.#open?.parts.push(frame.payload);
     else return;
     if (!(frame.flags & Flag.endHeaders) || this.#open === undefined) return;
-    const fields: Field[] = this.#hpack.decode(Buffer.concat(this.#open.parts));
-    this.#open.frame.fields = new Map(fields);
+    const { frame: first, parts } = this.#open;
     this.#open = undefined;
+    const fields = this.#hpack.decode(Buffer.concat(parts));
+    first.fields = new Map(fields);
+    this.onList(first, fields);
   }
 
-  #react(frame: Frame): void {
-    const acked = (frame.flags & Flag.ack) !== 0;
-    if (frame.type === FrameType.settings && !acked && this.reflexes.ackSettings !== false) {
-      this.send(settingsAck());
-    } else if (frame.type === FrameType.ping && !acked && this.reflexes.ackPings !== false) {
-      this.send(ping(frame.payload, Flag.ack));
-    } else if (
-      frame.type === FrameType.data &&
-      frame.payload.length > 0 &&
-      this.reflexes.replenish !== false
-    ) {
-      this.send(windowUpdate(0, frame.payload.length));
-      if (!(frame.flags & Flag.endStream)) this.send(windowUpdate(frame.streamId, frame.payload.length));
-    }
+  /** The header list that begins in `frame` is complete. */
+  protected onList(_frame: Frame, _fields: Field[]): void {}
+
+  #react({ type, flags, streamId, payload }: Frame): void {
+    const isAck = (flags & Flag.ack) !== 0;
+    const { ackPings, replenish } = this.reflexes;
+    if (type === FrameType.settings && !isAck && this.acksSettings) this.send(settingsAck());
+    if (type === FrameType.ping && !isAck && ackPings !== false) this.send(ping(payload, Flag.ack));
+    if (type !== FrameType.data || payload.length === 0 || replenish === false) return;
+    this.send(windowUpdate(0, payload.length));
+    if (!(flags & Flag.endStream)) this.send(windowUpdate(streamId, payload.length));
   }
 
   #ended(): void {

@@ -21,8 +21,6 @@ export interface RawCall {
 }
 
 export interface RawScript extends Reflexes {
-  /** Keep what arrives for inspection. Default true; false for servers that see very many frames. */
-  readonly keepFrames?: boolean;
   /** Sent first; `none` sends nothing. Default: empty SETTINGS. */
   readonly settings?: readonly (readonly [id: number, value: number])[] | 'none';
   onConnection?(peer: RawPeer, connection: number): void;
@@ -51,16 +49,17 @@ export async function rawServer(script: RawScript): Promise<RawServer> {
     const open = new Map<number, RawCall>();
     peer.onFrame = (frame) => {
       script.onFrame?.(peer, frame);
-      if (frame.fields && !open.has(frame.streamId)) {
+      const { type, flags, streamId, fields } = frame;
+      if (fields && !open.has(streamId)) {
         calls += 1;
-        const call = { peer, streamId: frame.streamId, fields: frame.fields, connection, number: calls };
-        open.set(frame.streamId, call);
+        const call = { peer, streamId, fields, connection, number: calls };
+        open.set(streamId, call);
         script.onHeaders?.(call);
       }
-      const ends = frame.type === FrameType.data || frame.type === FrameType.headers;
-      const call = open.get(frame.streamId);
-      if (!ends || !(frame.flags & Flag.endStream) || call === undefined) return;
-      open.delete(frame.streamId);
+      const ends = type === FrameType.data || type === FrameType.headers;
+      const call = open.get(streamId);
+      if (!ends || !(flags & Flag.endStream) || call === undefined) return;
+      open.delete(streamId);
       script.onRequest?.(call);
     };
     script.onConnection?.(peer, connection);
@@ -80,11 +79,19 @@ export async function rawServer(script: RawScript): Promise<RawServer> {
   };
 }
 
-export const responseHeaders = (extra: readonly Field[] = []): Buffer =>
-  encode([[':status', '200'], ['content-type', 'application/grpc'], ...extra]);
+/** Flags of HEADERS that are whole and the last of their stream. */
+export const ENDS = Flag.endHeaders | Flag.endStream;
 
-export const trailerBlock = (status = 0, message = '', extra: readonly Field[] = []): Buffer =>
-  encode([['grpc-status', String(status)], ['grpc-message', message], ...extra]);
+export const responseFields = (extra: readonly Field[] = []): Field[] => [
+  [':status', '200'],
+  ['content-type', 'application/grpc'],
+  ...extra,
+];
+
+export const responseHeaders = (extra: readonly Field[] = []): Buffer => encode(responseFields(extra));
+
+export const trailerBlock = (status = 0, message = ''): Buffer =>
+  encode(Object.entries({ 'grpc-status': String(status), 'grpc-message': message }));
 
 /** A gRPC message as DATA frames of at most 16 KiB, or of `size` octets each, padded when `padding` says so. */
 export function messageFrames(call: RawCall, body: Uint8Array, size = 16_384, padding?: number): Buffer[] {
@@ -99,8 +106,7 @@ export function messageFrames(call: RawCall, body: Uint8Array, size = 16_384, pa
 
 export const headersFrame = (call: RawCall): Buffer => headers(call.streamId, responseHeaders());
 
-export const trailersFrame = (call: RawCall, status = 0, message = ''): Buffer =>
-  headers(call.streamId, trailerBlock(status, message), Flag.endHeaders | Flag.endStream);
+export const trailersFrame = (call: RawCall): Buffer => headers(call.streamId, trailerBlock(), ENDS);
 
 /** A whole proper answer: headers, one message, trailers, as fast as the peer's windows allow. */
 export function answer(call: RawCall, body: Uint8Array = Buffer.alloc(0)): void {

@@ -2,28 +2,27 @@
  * One end of an HTTP/2 connection in a test's hands, without waiting: frames are written by the raw frame kit and read
  * as they come, never by the product's engine. Polite by default (acknowledges, answers PING, gives windows back).
  */
-import type { Socket } from 'node:net';
 import {
   contentOf,
+  continuation,
   data,
   ErrorCode,
+  errorCodeOf,
   Flag,
   type Frame,
-  FrameReader,
   FrameType,
-  frame,
   goaway,
   headers,
   PREFACE,
-  ping,
   rstStream,
   settings,
   settingsAck,
   windowUpdate,
 } from './h2-frames.js';
-import { encode, type Field, HpackDecoder } from './hpack-lite.js';
+import { encode, type Field } from './hpack-lite.js';
 import type { MemorySocket } from './memory-net.js';
-import { SendQueue } from './send-queue.js';
+import { RawPeer } from './raw-peer.js';
+import { responseFields } from './raw-server.js';
 
 export interface PeerOptions {
   readonly role: 'client' | 'server';
@@ -80,11 +79,10 @@ export class PeerStream {
   }
   /** Sent as frames of up to 16 KiB, as far as the windows reach. */
   data(body: Buffer, flags = 0): this {
-    const max = 16_384;
     const frames: Buffer[] = [];
-    for (let at = 0; at < body.length || at === 0; at += max) {
-      const last = at + max >= body.length;
-      frames.push(data(this.id, body.subarray(at, at + max), last ? flags : 0));
+    for (let at = 0; at < body.length || at === 0; at += PIECE) {
+      const last = at + PIECE >= body.length;
+      frames.push(data(this.id, body.subarray(at, at + PIECE), last ? flags : 0));
     }
     this.peer.queue(this.id, ...frames);
     return this;
@@ -93,7 +91,7 @@ export class PeerStream {
     return this.data(Buffer.alloc(0), Flag.endStream);
   }
   begin(fields: readonly Field[] = []): this {
-    return this.headers([[':status', '200'], ['content-type', 'application/grpc'], ...fields]);
+    return this.headers(responseFields(fields));
   }
   trailers(status: number, fields: readonly Field[] = []): this {
     return this.headers([['grpc-status', String(status)], ...fields], Flag.endStream);
@@ -104,10 +102,7 @@ export class PeerStream {
   }
   /** Trailers-only. */
   fail(status: number, fields: readonly Field[] = []): this {
-    return this.headers(
-      [[':status', '200'], ['content-type', 'application/grpc'], ['grpc-status', String(status)], ...fields],
-      Flag.endStream,
-    );
+    return this.headers(responseFields([['grpc-status', String(status)], ...fields]), Flag.endStream);
   }
   reset(code: number = ErrorCode.cancel): this {
     this.peer.send(rstStream(this.id, code));
@@ -119,55 +114,42 @@ export class PeerStream {
   }
 }
 
-export class ScriptedPeer {
-  readonly frames: Frame[] = [];
+/** The largest payload of a frame that is sent. */
+const PIECE = 16_384;
+
+export class ScriptedPeer extends RawPeer<MemorySocket> {
   readonly streams = new Map<number, PeerStream>();
   readonly goaways: Frame[] = [];
   pings = 0;
-  isClosed = false;
   /** Server: a request's header list is complete. */
   onRequest: (stream: PeerStream) => void = () => {};
   /** Server: a request has ended. */
   onComplete: (stream: PeerStream) => void = () => {};
-  private readonly reader: FrameReader;
-  private readonly hpack = new HpackDecoder();
-  private readonly sending = new SendQueue((bytes) => this.send(bytes));
-  private block: Buffer[] = [];
-  private blockStream = 0;
-  private blockFlags = 0;
   private nextId = 1;
-  private hasSpoken: boolean;
-  readonly socket: MemorySocket;
 
   constructor(
-    socket: MemorySocket | Socket,
+    socket: MemorySocket,
     private readonly options: PeerOptions,
   ) {
-    this.socket = socket as MemorySocket;
-    this.reader = new FrameReader(options.role === 'server' ? PREFACE.length : 0);
-    this.socket.on('data', (chunk: Buffer) => this.receive(chunk));
-    this.socket.on('error', () => {});
-    this.socket.on('close', () => {
-      this.isClosed = true;
-    });
-    if (options.role === 'client') this.send(PREFACE);
-    this.hasSpoken = options.settings !== null;
-    if (options.settings !== null) this.send(settings(options.settings ?? []));
+    const {
+      role,
+      settings: values = [],
+      answersPings: ackPings = true,
+      replenishes: replenish = true,
+    } = options;
+    super(socket, { role, ackSettings: values !== null, ackPings, replenish, keepFrames: false });
+    this.onFrame = (frame) => this.take(frame);
+    if (role === 'client') this.send(PREFACE);
+    if (values !== null) this.send(settings(values));
   }
 
-  send(bytes: Buffer): void {
-    this.socket.write(bytes);
-  }
-  queue(id: number, ...frames: readonly Buffer[]): void {
-    this.sending.push(id, frames);
-  }
   goaway(lastId: number, code: number = ErrorCode.noError): void {
     this.send(goaway(lastId, code));
   }
   announce(values: readonly (readonly [number, number])[]): void {
     this.send(settings(values));
-    if (!this.hasSpoken) this.send(settingsAck());
-    this.hasSpoken = true;
+    if (!this.acksSettings) this.send(settingsAck());
+    this.acksSettings = true;
   }
 
   /** Client: opens a stream with this header list. */
@@ -176,85 +158,44 @@ export class ScriptedPeer {
     this.nextId += 2;
     this.streams.set(stream.id, stream);
     const block = encode(fields);
-    const first = block.subarray(0, 16_384);
-    const whole = block.length === first.length ? Flag.endHeaders : 0;
-    this.queue(stream.id, headers(stream.id, first, flags | whole));
-    for (let at = first.length; at < block.length; at += 16_384) {
-      const last = at + 16_384 >= block.length ? Flag.endHeaders : 0;
-      this.queue(stream.id, frame(FrameType.continuation, last, stream.id, block.subarray(at, at + 16_384)));
+    for (let at = 0; at < block.length || at === 0; at += PIECE) {
+      const last = at + PIECE >= block.length ? Flag.endHeaders : 0;
+      const piece = block.subarray(at, at + PIECE);
+      const isFirst = at === 0;
+      this.queue(
+        stream.id,
+        isFirst ? headers(stream.id, piece, flags | last) : continuation(stream.id, piece, last),
+      );
     }
     return stream;
   }
 
-  count(type: number): number {
-    return this.frames.filter((each) => each.type === type).length;
-  }
-
-  private receive(chunk: Buffer): void {
-    for (const each of this.reader.push(chunk)) {
-      if (each.type !== FrameType.data) this.frames.push(each);
-      this.sending.notice(each);
-      this.take(each);
-    }
-  }
-
-  private take(each: Frame): void {
-    const isAck = (each.flags & Flag.ack) !== 0;
-    switch (each.type) {
-      case FrameType.settings:
-        if (!isAck && this.hasSpoken) this.send(settingsAck());
-        return;
-      case FrameType.ping:
-        if (!isAck) this.pings++;
-        if (!isAck && this.options.answersPings !== false) this.send(ping(each.payload, Flag.ack));
-        return;
-      case FrameType.goaway:
-        this.goaways.push(each);
-        return;
-      case FrameType.rstStream: {
-        const stream = this.streams.get(each.streamId);
-        // NO_ERROR after a complete answer only asks us to stop sending.
-        if (stream === undefined || (stream.isEnded && this.options.role === 'client')) return;
-        stream.resetCode = each.payload.readUInt32BE(0);
-        return;
-      }
-      case FrameType.headers:
-      case FrameType.continuation:
-        return this.takeBlock(each);
-      case FrameType.data:
-        return this.takeData(each);
-    }
-  }
-
-  private takeBlock(each: Frame): void {
-    if (each.type === FrameType.headers) {
-      this.block = [];
-      this.blockStream = each.streamId;
-      this.blockFlags = each.flags;
-    }
-    this.block.push(each.type === FrameType.headers ? contentOf(each) : each.payload);
-    if ((each.flags & Flag.endHeaders) === 0) return;
-    const fields = this.hpack.decode(Buffer.concat(this.block));
-    let stream = this.streams.get(this.blockStream);
-    const isNew = stream === undefined;
-    stream ??= new PeerStream(this, this.blockStream);
-    this.streams.set(stream.id, stream);
-    stream.lists.push(fields);
-    if (isNew) this.onRequest(stream);
-    if ((this.blockFlags & Flag.endStream) !== 0) this.ended(stream);
-  }
-
-  private takeData(each: Frame): void {
-    const stream = this.streams.get(each.streamId);
-    const content = contentOf(each);
-    if (this.options.replenishes !== false && each.payload.length > 0) {
-      this.send(windowUpdate(0, each.payload.length));
-      if ((each.flags & Flag.endStream) === 0) this.send(windowUpdate(each.streamId, each.payload.length));
-    }
+  private take(frame: Frame): void {
+    const stream = this.streams.get(frame.streamId);
+    if (frame.type !== FrameType.data) this.frames.push(frame);
+    if (frame.type === FrameType.ping && (frame.flags & Flag.ack) === 0) this.pings++;
+    if (frame.type === FrameType.goaway) this.goaways.push(frame);
     if (stream === undefined) return;
+    // NO_ERROR after a complete answer only asks us to stop sending.
+    if (frame.type === FrameType.rstStream && !(stream.isEnded && this.options.role === 'client'))
+      stream.resetCode = errorCodeOf(frame);
+    if (frame.type === FrameType.data) this.takeData(frame, stream);
+  }
+
+  private takeData(frame: Frame, stream: PeerStream): void {
+    const content = contentOf(frame);
     if (content.length > 0) stream.chunks.push(content);
     stream.bytes += content.length;
-    if ((each.flags & Flag.endStream) !== 0) this.ended(stream);
+    if ((frame.flags & Flag.endStream) !== 0) this.ended(stream);
+  }
+
+  protected override onList({ streamId, flags }: Frame, fields: Field[]): void {
+    const known = this.streams.get(streamId);
+    const stream = known ?? new PeerStream(this, streamId);
+    this.streams.set(streamId, stream);
+    stream.lists.push(fields);
+    if (known === undefined) this.onRequest(stream);
+    if ((flags & Flag.endStream) !== 0) this.ended(stream);
   }
 
   private ended(stream: PeerStream): void {

@@ -426,7 +426,7 @@ describe('Outbound: endpoints', () => {
 
   it('REFUSED_STREAM is no fault of an endpoint, and any other reset is', () => {
     start(['a', 'b']);
-    stack.backend('a').answer = (stream) => stream.reset(ErrorCode.internal);
+    stack.backend('a').answer = (stream) => stream.reset(ErrorCode.internalError);
     calls(10);
     assert.equal(stateOf('a'), EjectionState.ejected);
     assert.match(endpoint('a').lastFault, /reset with code 2/);

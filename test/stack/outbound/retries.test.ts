@@ -114,7 +114,7 @@ describe('Outbound: another attempt', () => {
       for (const isSafe of [true, false]) {
         start([isSafe ? aSafeRoute() : aRoute()]);
         const call = stack.settle(app.call());
-        if (how === 'reset') first().reset(ErrorCode.internal);
+        if (how === 'reset') first().reset(ErrorCode.internalError);
         else stack.backend('a').peer.socket.break();
         stack.run();
         assert.equal(wasRetried(), isSafe, `${how}, ${isSafe}`);
@@ -426,7 +426,7 @@ describe('Outbound: another attempt', () => {
         .begin()
         .data(Buffer.alloc(65 * 1024));
       stack.run();
-      stack.settle(first().reset(ErrorCode.internal));
+      stack.settle(first().reset(ErrorCode.internalError));
       assert.deepEqual([call.status, call.reason, call.bytes], [13, 'upstream-reset', 65 * 1024]);
       assert.equal(wasRetried(), false);
     });
@@ -476,7 +476,7 @@ describe('Outbound: another attempt', () => {
       start();
       const call = app.call({ body: null });
       stack.settle(call.data(Buffer.from('begin ')));
-      stack.settle(first().reset(ErrorCode.internal));
+      stack.settle(first().reset(ErrorCode.internalError));
       assert.deepEqual([second().body.toString(), second().isEnded], ['begin ', false]);
       stack.settle(call.data(Buffer.from('end'), Flag.endStream));
       assert.deepEqual([second().body.toString(), second().isEnded], ['begin end', true]);

@@ -284,7 +284,7 @@ describe('The pool', () => {
       const open1 = (over: UpstreamOptions = {}): void =>
         open({ ...over, ejection: { consecutiveFaults: 1000 } });
 
-      for (const code of [CALM, ErrorCode.internal, ErrorCode.refusedStream]) {
+      for (const code of [CALM, ErrorCode.internalError, ErrorCode.refusedStream]) {
         it(`a connection on which every call is reset with code ${code} is replaced`, () => {
           open1();
           a.answer = (stream) => (stream.peer === a.peers[0] ? stream.reset(code) : stream.reply());

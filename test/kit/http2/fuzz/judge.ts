@@ -38,9 +38,9 @@ export class Judge {
     const { w } = this;
     const { type, streamId: id, payload } = frame;
     if (!w.gotSettings && (type !== T.settings || frame.flags & Flag.ack))
-      return connection(E.protocol, E.frameSize);
+      return connection(E.protocolError, E.frameSizeError);
     if (this.block !== null && (type !== T.continuation || id !== this.block.id))
-      return connection(E.protocol, E.frameSize);
+      return connection(E.protocolError, E.frameSizeError);
     switch (type) {
       case T.data:
         return this.data(frame);
@@ -55,10 +55,10 @@ export class Judge {
       case T.settings:
         return this.settings(frame);
       case T.pushPromise:
-        return connection(E.protocol);
+        return connection(E.protocolError);
       case T.ping:
-        if (id !== 0) return connection(E.protocol);
-        if (payload.length !== 8) return connection(E.frameSize);
+        if (id !== 0) return connection(E.protocolError);
+        if (payload.length !== 8) return connection(E.frameSizeError);
         if (!(frame.flags & Flag.ack)) w.pongsOwed.push(payload.toString('hex'));
         return FINE;
       case T.goaway:
@@ -77,33 +77,33 @@ export class Judge {
   private late(id: number): Verdict {
     if (this.w.isForgotten(id)) return FINE;
     const view = this.w.views.get(id);
-    if (view === undefined) return connection(E.protocol);
+    if (view === undefined) return connection(E.protocolError);
     if (view.closed === 'reset by us') return FINE;
     return view.closed === 'reset by them' ? stream(E.streamClosed) : connection(E.streamClosed);
   }
 
   private data({ flags, streamId: id, payload }: Frame): Verdict {
     const { w } = this;
-    if (id === 0) return connection(E.protocol);
+    if (id === 0) return connection(E.protocolError);
     w.theirWindow -= payload.length;
-    if (w.theirWindow < 0) return connection(E.flowControl);
+    if (w.theirWindow < 0) return connection(E.flowControlError);
     let n = payload.length;
     if (flags & Flag.padded) {
-      if (n === 0) return connection(E.frameSize, E.protocol, E.streamClosed);
+      if (n === 0) return connection(E.frameSizeError, E.protocolError, E.streamClosed);
       n -= 1 + payload[0]!;
-      if (n < 0) return connection(E.protocol, E.streamClosed);
+      if (n < 0) return connection(E.protocolError, E.streamClosed);
     }
-    if (w.isIdle(id)) return connection(E.protocol);
+    if (w.isIdle(id)) return connection(E.protocolError);
     const view = w.openView(id);
     if (view === null) return this.late(id);
     if (view.theyEnded) return stream(E.streamClosed);
-    if (!view.theirHeaders) return stream(E.protocol);
-    if (payload.length > view.theirWindow) return stream(E.flowControl);
+    if (!view.theirHeaders) return stream(E.protocolError);
+    if (payload.length > view.theirWindow) return stream(E.flowControlError);
     view.theirWindow -= payload.length;
     const received = view.received + n;
     const ends = (flags & Flag.endStream) !== 0;
     if (view.expected >= 0 && (received > view.expected || (ends && received < view.expected)))
-      return stream(E.protocol);
+      return stream(E.protocolError);
     view.received = received;
     if (ends) this.end(view);
     return FINE;
@@ -115,27 +115,27 @@ export class Judge {
   }
 
   private headers({ flags, streamId: id, payload }: Frame, suspect: boolean): Verdict {
-    if (id === 0) return connection(E.protocol);
+    if (id === 0) return connection(E.protocolError);
     let at = 0;
     let to = payload.length;
     if (flags & Flag.padded) {
-      if (to === 0) return connection(E.frameSize, E.protocol);
+      if (to === 0) return connection(E.frameSizeError, E.protocolError);
       to -= payload[0]!;
       at = 1;
     }
     let selfDependent = false;
     if (flags & Flag.priority) {
-      if (payload.length - at < 5) return connection(E.frameSize, E.protocol);
+      if (payload.length - at < 5) return connection(E.frameSizeError, E.protocolError);
       selfDependent = (payload.readUInt32BE(at) & MAX) === id;
       at += 5;
     }
-    if (to < at) return connection(E.protocol);
+    if (to < at) return connection(E.protocolError);
     this.block = { id, flags, parts: [payload.subarray(at, to)], selfDependent, suspect };
     return flags & Flag.endHeaders ? this.whole() : FINE;
   }
 
   private continuation({ flags, payload }: Frame, suspect: boolean): Verdict {
-    if (this.block === null) return connection(E.protocol);
+    if (this.block === null) return connection(E.protocolError);
     this.block.parts.push(payload);
     this.block.suspect ||= suspect;
     return flags & Flag.endHeaders ? this.whole() : FINE;
@@ -148,10 +148,10 @@ export class Judge {
     try {
       fields = this.w.theirTable.decode(Buffer.concat(parts));
     } catch {
-      return connection(E.compression);
+      return connection(E.compressionError);
     }
     const verdict = this.list(id, fields, (flags & Flag.endStream) !== 0, selfDependent);
-    return suspect ? { ...verdict, connection: [...verdict.connection, E.compression] } : verdict;
+    return suspect ? { ...verdict, connection: [...verdict.connection, E.compressionError] } : verdict;
   }
 
   private list(id: number, fields: Field[], ends: boolean, selfDependent: boolean): Verdict {
@@ -161,14 +161,14 @@ export class Judge {
     if (view === null) {
       if (w.role === 'server' && id > w.lastTheirId)
         return this.request(id, fields, ends, selfDependent, isOver);
-      return w.isIdle(id) ? connection(E.protocol) : this.late(id);
+      return w.isIdle(id) ? connection(E.protocolError) : this.late(id);
     }
-    if (selfDependent) return stream(E.protocol);
+    if (selfDependent) return stream(E.protocolError);
     if (view.theyEnded) return stream(E.streamClosed);
     if (isOver) return stream(E.enhanceYourCalm);
     if (!view.theirHeaders) return this.response(view, fields, ends);
     if (!ends || !isTrailers(fields) || (view.expected >= 0 && view.expected !== view.received))
-      return stream(E.protocol);
+      return stream(E.protocolError);
     this.end(view);
     return FINE;
   }
@@ -181,11 +181,12 @@ export class Judge {
     isOver: boolean,
   ): Verdict {
     const { w } = this;
-    if (id % 2 === 0) return connection(E.protocol);
+    if (id % 2 === 0) return connection(E.protocolError);
     w.lastTheirId = id;
     if (id > w.goawaySaid || w.openCount >= w.limits.maxStreams) return stream(E.refusedStream);
     if (isOver) return stream(E.enhanceYourCalm);
-    if (selfDependent || !isRequest(fields) || (ends && contentLength(fields) > 0)) return stream(E.protocol);
+    if (selfDependent || !isRequest(fields) || (ends && contentLength(fields) > 0))
+      return stream(E.protocolError);
     const view = w.open(id);
     view.theirHeaders = true;
     view.expected = contentLength(fields);
@@ -195,13 +196,13 @@ export class Judge {
 
   private response(view: View, fields: Field[], ends: boolean): Verdict {
     const status = statusOf(fields);
-    if (status === 0) return stream(E.protocol);
+    if (status === 0) return stream(E.protocolError);
     if (status < 200) {
-      if (ends || status === 101) return stream(E.protocol);
+      if (ends || status === 101) return stream(E.protocolError);
       view.informational++;
       return FINE;
     }
-    if (ends && contentLength(fields) > 0 && status !== 304) return stream(E.protocol);
+    if (ends && contentLength(fields) > 0 && status !== 304) return stream(E.protocolError);
     view.theirHeaders = true;
     view.expected = contentLength(fields);
     if (ends) this.end(view);
@@ -209,48 +210,48 @@ export class Judge {
   }
 
   private priority({ streamId: id, payload }: Frame): Verdict {
-    if (id === 0) return connection(E.protocol);
+    if (id === 0) return connection(E.protocolError);
     const view = this.w.openView(id);
-    if (payload.length !== 5) return view === null ? connection(E.frameSize) : stream(E.frameSize);
+    if (payload.length !== 5) return view === null ? connection(E.frameSizeError) : stream(E.frameSizeError);
     if ((payload.readUInt32BE(0) & MAX) !== id) return FINE;
-    if (view !== null) return stream(E.protocol);
-    return this.w.isIdle(id) ? connection(E.protocol) : FINE;
+    if (view !== null) return stream(E.protocolError);
+    return this.w.isIdle(id) ? connection(E.protocolError) : FINE;
   }
 
   private reset(id: number, payload: Buffer): Verdict {
-    if (id === 0) return connection(E.protocol);
-    if (payload.length !== 4) return connection(E.frameSize);
-    if (this.w.isIdle(id)) return connection(E.protocol);
+    if (id === 0) return connection(E.protocolError);
+    if (payload.length !== 4) return connection(E.frameSizeError);
+    if (this.w.isIdle(id)) return connection(E.protocolError);
     if (this.w.openView(id) !== null) this.w.close(id, 'reset by them');
     return FINE;
   }
 
   private settings({ flags, streamId, payload }: Frame): Verdict {
     const { w } = this;
-    if (streamId !== 0) return connection(E.protocol);
+    if (streamId !== 0) return connection(E.protocolError);
     if (flags & Flag.ack) {
-      if (payload.length !== 0) return connection(E.frameSize);
+      if (payload.length !== 0) return connection(E.frameSizeError);
       w.settingsAcked = true;
       return FINE;
     }
-    if (payload.length % 6 !== 0) return connection(E.frameSize);
+    if (payload.length % 6 !== 0) return connection(E.frameSizeError);
     const before = w.them.initialWindow;
     for (let at = 0; at < payload.length; at += 6) {
       const [id, value] = [payload.readUInt16BE(at), payload.readUInt32BE(at + 2)];
-      if (id === 2 && value > (w.role === 'server' ? 1 : 0)) return connection(E.protocol);
+      if (id === 2 && value > (w.role === 'server' ? 1 : 0)) return connection(E.protocolError);
       if (id === 3) w.them.maxStreams = value;
       if (id === 4) {
-        if (value > MAX) return connection(E.flowControl);
+        if (value > MAX) return connection(E.flowControlError);
         w.them.initialWindow = value;
       }
       if (id === 5) {
-        if (value < 16_384 || value > 0xffffff) return connection(E.protocol);
+        if (value < 16_384 || value > 0xffffff) return connection(E.protocolError);
         w.them.maxFrame = value;
       }
     }
     for (const view of w.openViews()) {
       view.ourWindow += w.them.initialWindow - before;
-      if (view.ourWindow > MAX) return connection(E.flowControl);
+      if (view.ourWindow > MAX) return connection(E.flowControlError);
     }
     w.gotSettings = true;
     w.acksOwed++;
@@ -259,8 +260,8 @@ export class Judge {
 
   private goaway(id: number, payload: Buffer): Verdict {
     const { w } = this;
-    if (id !== 0) return connection(E.protocol);
-    if (payload.length < 8) return connection(E.frameSize);
+    if (id !== 0) return connection(E.protocolError);
+    if (payload.length < 8) return connection(E.frameSizeError);
     w.goawayHeard = true;
     if (w.role === 'client') {
       const last = payload.readUInt32BE(0) & MAX;
@@ -272,18 +273,18 @@ export class Judge {
 
   private windowUpdate(id: number, payload: Buffer): Verdict {
     const { w } = this;
-    if (payload.length !== 4) return connection(E.frameSize);
+    if (payload.length !== 4) return connection(E.frameSizeError);
     const increment = payload.readUInt32BE(0) & MAX;
     if (id === 0) {
-      if (increment === 0) return connection(E.protocol);
+      if (increment === 0) return connection(E.protocolError);
       w.ourWindow += increment;
-      return w.ourWindow > MAX ? connection(E.flowControl) : FINE;
+      return w.ourWindow > MAX ? connection(E.flowControlError) : FINE;
     }
-    if (w.isIdle(id)) return connection(E.protocol);
+    if (w.isIdle(id)) return connection(E.protocolError);
     const view = w.openView(id);
     if (view === null) return FINE;
-    if (increment === 0) return stream(E.protocol);
-    if (view.ourWindow + increment > MAX) return stream(E.flowControl);
+    if (increment === 0) return stream(E.protocolError);
+    if (view.ourWindow + increment > MAX) return stream(E.flowControlError);
     view.ourWindow += increment;
     return FINE;
   }
