@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { YOUNG_HEAP_FLAG } from '../runtime/process/heap-tuning.js';
+import { YOUNG_HEAP_FLAG } from '../runtime/process/v8-tuning.js';
 
 const FLAGS = process.execArgv.includes(YOUNG_HEAP_FLAG)
   ? process.execArgv

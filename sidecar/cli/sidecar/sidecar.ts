@@ -6,10 +6,14 @@ import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, SidecarConfig } from '../../config/model.js';
 import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { descriptorLimit, firstReserved } from '../../runtime/process/descriptors.js';
-import { disableIneffectiveGcCheck, raiseTrimThreshold } from '../../runtime/process/heap-tuning.js';
 import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
 import { portOwner } from '../../runtime/process/port-owner.js';
+import {
+  disableIneffectiveGcCheck,
+  raiseTrimThreshold,
+  widenInlining,
+} from '../../runtime/process/v8-tuning.js';
 import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
@@ -40,6 +44,7 @@ import { acceptWhenReady, Takeover } from './takeover.js';
 export async function sidecarCommand(file: string, command: readonly string[]): Promise<number> {
   raiseTrimThreshold();
   disableIneffectiveGcCheck();
+  widenInlining();
   const ends = endRequests(['SIGHUP']);
   const sockets = inheritedSockets();
   const parent = ParentChannel.open(process.env);

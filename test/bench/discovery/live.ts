@@ -7,7 +7,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/heap-tuning.js';
+import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/v8-tuning.js';
 import { BenchProcess } from '../bench-process.js';
 import { type LoadResult, PATHS, SMALL_MESSAGE_BYTES } from '../load/protocol.js';
 import { LoadProcess } from '../load-process.js';

@@ -5,7 +5,7 @@
 
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/heap-tuning.js';
+import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/v8-tuning.js';
 import { BenchProcess } from '../bench-process.js';
 import type { BenchOptions } from '../options.js';
 import { describeMachine, type Machine } from '../relay/machine.js';

@@ -7,7 +7,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/heap-tuning.js';
+import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/v8-tuning.js';
 import {
   BEFORE,
   type Decisions,
