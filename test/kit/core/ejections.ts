@@ -1,5 +1,6 @@
 /** Pools of endpoints and ends of calls, for tests of outlier ejection. */
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import type { DetectorSettings } from '../../../sidecar/core/outlier/detectors.js';
 import {
   Ejection,
   EjectionEvent,
@@ -18,6 +19,17 @@ export const EJECTION_SETTINGS: EjectionSettings = {
   baseMs: 30_000,
   maxMs: 300_000,
   jitter: 0.1,
+};
+
+/** Every detector, with the defaults of the configuration. */
+export const ALL_DETECTORS: Required<DetectorSettings> = {
+  consecutive: { mode: 'enforce' },
+  modelUnavailable: { mode: 'enforce' },
+  successRatio: { mode: 'enforce', below: 0.8, minCalls: 5 },
+  successRate: { mode: 'enforce', factor: 1.9, minPeers: 5, minCalls: 100 },
+  failureRatio: { mode: 'enforce', above: 0.85, minPeers: 5, minCalls: 50 },
+  latency: { mode: 'enforce', factor: 3, minCalls: 20 },
+  invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 20 },
 };
 
 /** A pool of `count` admitted endpoints; by default a random number of 0.5, which is no jitter. */
@@ -42,6 +54,18 @@ export function end(
   { startedMs = nowMs, probe = NO_PROBE as number, evidence = Evidence.sound as Evidence } = {},
 ): EjectionEvent {
   return pool.record(member, Outcome[outcome], startedMs, nowMs, probe, evidence);
+}
+
+/** One attempt at whose end the endpoint's sidecar reports its model unavailable. */
+export function down(pool: EjectionPool, member: Ejection, nowMs = 0, probe = NO_PROBE): EjectionEvent {
+  return pool.recordDown(member, nowMs, nowMs, probe);
+}
+
+/** A sweep of all detectors; the events of what they find. */
+export function sweep(pool: EjectionPool, nowMs: number): EjectionEvent[] {
+  const events: EjectionEvent[] = [];
+  pool.sweep(nowMs, (_member, event) => void events.push(event));
+  return events;
 }
 
 /** So many faults in a row at `nowMs`; the event of the last one. */

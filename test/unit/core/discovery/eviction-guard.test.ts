@@ -11,228 +11,129 @@ import {
 } from '../../../../sidecar/core/discovery/eviction-guard.js';
 
 const GRACE_MS = 60_000;
+const MARKS: Readonly<Record<Health, string>> = { passing: '', critical: '!', warning: '?' };
+const STATUSES = Object.keys(MARKS) as Health[];
 
 /** `a b! c?`: a passes, b is critical, c warns. */
 function answer(text: string): Listed[] {
-  return text
-    .split(' ')
-    .filter((word) => word !== '')
-    .map((word) => ({ key: word[0]!, status: statusOf(word[1]) }));
+  const statusOf = (mark = ''): Health => STATUSES.find((status) => MARKS[status] === mark)!;
+  const words = text.split(' ').filter((word) => word !== '');
+  return words.map((word) => ({ key: word[0]!, status: statusOf(word[1]) }));
 }
 
-function statusOf(mark: string | undefined): Health {
-  if (mark === '!') return 'critical';
-  return mark === '?' ? 'warning' : 'passing';
+/** The members in the same notation; then `held` while the guard holds, or how it has just ended. */
+function shown({ members, guard, ended }: Registry<Listed>): string {
+  const words = members.map(({ key, status }) => `${key}${MARKS[status]}`);
+  return [...words, guard === undefined ? (ended ?? '') : 'held'].filter((word) => word !== '').join(' ');
 }
 
-function shown(items: readonly Listed[]): string {
-  return items
-    .map(({ key, status }) => `${key}${{ passing: '', critical: '!', warning: '?' }[status]}`)
-    .join(' ');
-}
+/**
+ * What the registry says, alone where it is believed; the ms that pass, alone where nothing changes; or a fact that changes:
+ * the keys of the instances that answer us, the grace time.
+ */
+type Step =
+  | string
+  | number
+  | readonly [what: string | number, shown: string]
+  | { readonly answering?: string; readonly graceMs?: number };
 
-/** A registry that is told one answer after another. */
-class Story {
-  state: Registry<Listed> | undefined;
-  /** Keys of those that answer us. */
-  answering = 'abcdefghijkl';
-  nowMs = 1_000;
-
-  constructor(private readonly graceMs = GRACE_MS) {}
-
-  says(text: string): string {
-    return this.become(apply(this.state, answer(text), this.evidence, this.nowMs, this.graceMs));
-  }
-  later(ms: number): string {
-    this.nowMs += ms;
-    return this.become(reevaluate(this.state!, this.evidence, this.nowMs, this.graceMs));
-  }
-  get isHolding(): boolean {
-    return this.state?.guard !== undefined;
-  }
-  private readonly evidence = ({ key }: Listed): boolean => this.answering.includes(key);
-  private become(state: Registry<Listed>): string {
-    this.state = state;
-    return shown(state.members);
+/** Fails unless a registry shows what is said of each step. */
+function tells(...steps: readonly Step[]): void {
+  let state: Registry<Listed> | undefined;
+  let facts = { answering: 'abcdefghijkl', graceMs: GRACE_MS };
+  let nowMs = 1_000;
+  let last = '';
+  const evidence = ({ key }: Listed): boolean => facts.answering.includes(key);
+  const take = (what: string | number, expected: string): void => {
+    if (typeof what === 'number') {
+      nowMs += what;
+      state = reevaluate(state!, evidence, nowMs, facts.graceMs);
+    } else state = apply(state, answer(what), evidence, nowMs, facts.graceMs);
+    last = shown(state);
+    assert.equal(last, expected, `after "${what}"`);
+  };
+  for (const step of steps) {
+    if (typeof step === 'string') take(step, step);
+    else if (typeof step === 'number') take(step, last);
+    else if ('length' in step) take(step[0], step[1]);
+    else facts = { ...facts, ...step };
   }
 }
 
 describe('The eviction guard', () => {
-  let story: Story;
-  beforeEach(() => {
-    story = new Story();
-  });
+  for (const first of ['', 'a b! c?'])
+    it(`believes the first answer, even an empty one: "${first}"`, () => tells(first));
 
-  it('believes the first answer, even an empty one', () => {
-    assert.equal(story.says(''), '');
-    assert.equal(new Story().says('a b! c?'), 'a b! c?');
-  });
+  it('believes at once that one of several is gone', () => tells('a b c', 'a c'));
 
-  it('believes at once that one of several is gone', () => {
-    story.says('a b c');
-    assert.equal(story.says('a c'), 'a c');
-    assert.equal(story.isHolding, false);
-  });
+  it('believes at once that one of two is gone', () => tells('a b', 'b'));
 
-  it('believes at once that one of two is gone', () => {
-    story.says('a b');
-    assert.equal(story.says('b'), 'b');
-  });
+  it('believes at once that half are critical', () => tells('a b c d', 'a b! c! d'));
 
-  it('believes at once that half are critical', () => {
-    story.says('a b c d');
-    assert.equal(story.says('a b! c! d'), 'a b! c! d');
-  });
+  it('believes replacements, however many at once', () => tells('a b c', 'd e f'));
 
-  it('believes replacements, however many at once', () => {
-    story.says('a b c');
-    assert.equal(story.says('d e f'), 'd e f');
-    assert.equal(story.isHolding, false);
-  });
+  it('retains instances that answer calls when the registry lists none, until the grace time is over', () =>
+    tells('a b c', ['', 'a b c held'], GRACE_MS - 1, [1, 'expired']));
 
-  it('retains instances that answer calls when the registry lists none, until the grace time is over', () => {
-    story.says('a b c');
-    assert.equal(story.says(''), 'a b c');
-    assert.equal(story.later(GRACE_MS - 1), 'a b c');
-    assert.equal(story.later(1), '');
-    assert.equal(story.state?.ended, 'expired');
-  });
+  it('retains the only instance when it vanishes', () => tells('a', ['', 'a held'], [GRACE_MS, 'expired']));
 
-  it('retains the only instance when it vanishes', () => {
-    story.says('a');
-    assert.equal(story.says(''), 'a');
-    assert.equal(story.later(GRACE_MS), '');
-  });
+  it('does not retain the only instance that was critical first, as a drain does', () =>
+    tells('a', 'a!', ''));
 
-  it('does not retain the only instance that was critical first, as a drain does', () => {
-    story.says('a');
-    assert.equal(story.says('a!'), 'a!');
-    assert.equal(story.says(''), '');
-    assert.equal(story.isHolding, false);
-  });
+  it('retains most of a set as it was when it turns critical at once', () =>
+    tells('a b? c d', ['a! b! c! d', 'a b? c d held'], [GRACE_MS, 'a! b! c! d expired']));
 
-  it('retains most of a set as it was when it turns critical at once', () => {
-    story.says('a b? c d');
-    assert.equal(story.says('a! b! c! d'), 'a b? c d');
-    assert.equal(story.isHolding, true);
-    assert.equal(story.later(GRACE_MS), 'a! b! c! d');
-  });
+  it('retains only instances that answer calls', () =>
+    tells('a b c d', { answering: 'ab' }, ['d!', 'd! a b held']));
 
-  it('retains only instances that answer calls', () => {
-    story.says('a b c d');
-    story.answering = 'ab';
-    assert.equal(story.says('d!'), 'd! a b');
-  });
+  it('believes the registry at once when no critical instance answers calls', () =>
+    tells('a b c d', { answering: '' }, 'a! b! c! d'));
 
-  it('believes the registry at once when no critical instance answers calls', () => {
-    story.says('a b c d');
-    story.answering = '';
-    assert.equal(story.says('a! b! c! d'), 'a! b! c! d');
-    assert.equal(story.isHolding, false);
-  });
+  it('retains all instances when the registry lists none and none was called', () =>
+    tells('a b', { answering: '' }, ['', 'a b held'], GRACE_MS - 1, [1, 'expired']));
 
-  it('retains all instances when the registry lists none and none was called', () => {
-    story.says('a b');
-    story.answering = '';
-    assert.equal(story.says(''), 'a b');
-    assert.equal(story.later(GRACE_MS - 1), 'a b');
-    assert.equal(story.later(1), '');
-  });
-
-  it('drops a retained instance that has not answered for some seconds', () => {
-    story.says('a b c');
-    story.says('');
-    story.answering = 'ab';
-    assert.equal(story.later(1_000), 'a b c');
-    assert.equal(story.later(SILENT_MS - 1), 'a b c');
-    assert.equal(story.later(1), 'a b');
-  });
+  it('drops a retained instance that has not answered for some seconds', () =>
+    tells('a b c', ['', 'a b c held'], { answering: 'ab' }, 1_000, SILENT_MS - 1, [1, 'a b held']));
 
   it('keeps a retained instance that answers again', () => {
-    story.says('a b c');
-    story.says('');
-    story.answering = 'ab';
-    story.later(SILENT_MS - 1);
-    story.answering = 'abc';
-    story.later(0);
-    story.answering = 'ab';
-    assert.equal(story.later(SILENT_MS - 1), 'a b c');
+    const [silent, back] = [{ answering: 'ab' }, { answering: 'abc' }];
+    tells('a b c', ['', 'a b c held'], silent, SILENT_MS - 1, back, 0, silent, SILENT_MS - 1);
   });
 
   it('believes a drain of all: critical, then silent, then gone', () => {
-    story.says('a b c');
-    assert.equal(story.says('a! b! c!'), 'a b c');
-    story.answering = '';
-    story.later(1_000);
-    assert.equal(story.says(''), 'a b c');
-    assert.equal(story.later(SILENT_MS), '');
-    assert.equal(story.state?.ended, 'silent');
+    const critical: Step = ['a! b! c!', 'a b c held'];
+    tells('a b c', critical, { answering: '' }, 1_000, ['', 'a b c held'], [SILENT_MS, 'silent']);
   });
 
-  it('ends when the registry lists enough again', () => {
-    story.says('a b c d');
-    story.says('');
-    assert.equal(story.says('a'), 'a b c d');
-    assert.equal(story.says('a b'), 'a b');
-    assert.equal(story.state?.ended, 'recovered');
-  });
+  it('ends when the registry lists enough again', () =>
+    tells('a b c d', ['', 'a b c d held'], ['a', 'a b c d held'], ['a b', 'a b recovered']));
 
-  it('ends when enough other instances have come', () => {
-    story.says('a b c d');
-    story.says('');
-    assert.equal(story.says('e f'), 'e f');
-  });
+  it('ends when enough other instances have come', () =>
+    tells('a b c d', ['', 'a b c d held'], ['e f', 'e f recovered']));
 
   it('does not last longer, whatever the registry lists meanwhile', () => {
-    story.says('a b c d e');
-    story.says('a b!');
-    story.later(GRACE_MS / 2);
-    story.says('a! b!');
-    story.says('');
-    story.later(GRACE_MS / 2 - 1);
-    assert.equal(story.isHolding, true);
-    assert.equal(story.later(1), '');
+    const lists: Step[] = [['a b!', 'a b c d e held'], GRACE_MS / 2, ['a! b!', 'a b c d e held']];
+    tells('a b c d e', ...lists, ['', 'a b c d e held'], GRACE_MS / 2 - 1, [1, 'expired']);
   });
 
-  it('counts a loss in quick steps as one', () => {
-    story.says('a b c d e f');
-    for (const step of ['b c d e f', 'c d e f', 'd e f']) assert.equal(story.says(step), step);
-    assert.equal(story.says('e f'), 'e f d');
-    assert.equal(story.says(''), 'e f d');
-  });
+  it('counts a loss in quick steps as one', () =>
+    tells('a b c d e f', 'b c d e f', 'c d e f', 'd e f', ['e f', 'e f d held'], ['', 'e f d held']));
 
-  it('counts a loss in quick steps as one, however long nothing had changed before', () => {
-    story.says('a b');
-    story.later(60_000);
-    assert.equal(story.says('b'), 'b');
-    story.later(100);
-    assert.equal(story.says('b!'), 'b');
-    assert.equal(story.says(''), 'b');
-    assert.equal(story.isHolding, true);
-  });
+  it('counts a loss in quick steps as one, however long nothing had changed before', () =>
+    tells('a b', 60_000, 'b', 100, ['b!', 'b held'], ['', 'b held']));
 
   it('takes a loss in slow steps for a smaller service, and believes it', () => {
-    story.says('a b c d e f');
-    for (const step of ['b c d e f', 'c d e f', 'd e f', 'e f', 'f']) {
-      story.later(SUDDEN_MS);
-      assert.equal(story.says(step), step);
-    }
+    const steps = ['b c d e f', 'c d e f', 'd e f', 'e f', 'f'].flatMap((step) => [SUDDEN_MS, step]);
+    tells('a b c d e f', ...steps);
   });
 
-  it('believes everything at once without a grace time', () => {
-    const eager = new Story(0);
-    eager.says('a b c');
-    assert.equal(eager.says(''), '');
-  });
+  it('believes everything at once without a grace time', () => tells({ graceMs: 0 }, 'a b c', ''));
 
-  it('never doubts an answer that removes only critical instances', () => {
-    story.says('a! b! c!');
-    assert.equal(story.says(''), '');
-  });
+  it('never doubts an answer that removes only critical instances', () => tells('a! b! c!', ''));
 });
 
 describe('The eviction guard under any sequence of answers', () => {
-  const status = fc.constantFrom<Health>('passing', 'warning', 'critical');
+  const status = fc.constantFrom(...STATUSES);
   const anyAnswer = fc
     .dictionary(fc.constantFrom(...'abcdef'), status, { maxKeys: 6 })
     .map((by) => Object.entries(by).map(([key, each]) => ({ key, status: each })));
@@ -275,16 +176,14 @@ describe('The eviction guard under any sequence of answers', () => {
       const keys = after.members.map(({ key }) => key);
       assert.equal(new Set(keys).size, keys.length);
       for (const { key } of after.answer) assert.ok(keys.includes(key));
-      for (const { key } of after.members) {
+      for (const { key } of after.members)
         assert.ok(after.guard?.retained.has(key) || after.answer.some((item) => item.key === key));
-      }
     }));
 
   it('retains only instances that were usable before, as they were', () =>
     always((before, after) => {
-      for (const { item } of after.guard?.retained.values() ?? []) {
+      for (const { item } of after.guard?.retained.values() ?? [])
         assert.ok(usableIn(before?.members ?? []).includes(item));
-      }
     }));
 
   it('never empties a working set within the grace time, unless it was critical first', () =>

@@ -10,7 +10,7 @@ import {
 } from '../../../../sidecar/core/outlier/detectors.js';
 import { EjectionEvent, EjectionState } from '../../../../sidecar/core/outlier/ejection.js';
 import type { OutcomeWindow } from '../../../../sidecar/core/outlier/outcome-window.js';
-import { ejectionPool } from '../../../kit/core/ejections.js';
+import { ejectionPool, sweep } from '../../../kit/core/ejections.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 
 describe('DETECTORS', () => {
@@ -27,16 +27,13 @@ describe('DETECTORS', () => {
             : { why: `full at ${overloads} calls`, severity: overloads },
         ),
     };
-    const table: Record<string, CallDetector> = DETECTORS;
-    table['alwaysFull'] = alwaysFull;
+    const table: Record<string, CallDetector> = Object.assign(DETECTORS, { alwaysFull });
     afterTest(() => delete table['alwaysFull']);
     const detectors = { alwaysFull: { mode: 'enforce', minCalls: 3 } } as DetectorSettings;
     const { pool, a, b } = ejectionPool(3, { detectors });
     for (let i = 0; i < 3; i++) a.outcomes!.overload(0);
     for (let i = 0; i < 2; i++) b.outcomes!.overload(0);
-    const events: EjectionEvent[] = [];
-    pool.sweep(0, (_member, event) => void events.push(event));
-    assert.deepEqual(events, [EjectionEvent.ejected]);
+    assert.deepEqual(sweep(pool, 0), [EjectionEvent.ejected]);
     assert.deepEqual(
       [a.state, a.why, b.state],
       [EjectionState.ejected, 'full at 3 calls', EjectionState.admitted],

@@ -2,16 +2,11 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Outcome } from '../../../../sidecar/core/outcome/outcome.js';
 import { Detector } from '../../../../sidecar/core/outlier/detectors.js';
-import {
-  type Ejection,
-  EjectionEvent,
-  EjectionState,
-  Evidence,
-  NO_PROBE,
-} from '../../../../sidecar/core/outlier/ejection.js';
-import type { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
-import { ejectionPool, end, fail } from '../../../kit/core/ejections.js';
+import { type Ejection, EjectionEvent, EjectionState } from '../../../../sidecar/core/outlier/ejection.js';
+import { down, ejectionPool, end, fail } from '../../../kit/core/ejections.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
+
+const { nothing, ejected, reEjected, readmitted, observed, lastEligible } = EjectionEvent;
 
 describe('EjectionPool, cap and last endpoint', () => {
   for (const [count, most] of [
@@ -25,22 +20,18 @@ describe('EjectionPool, cap and last endpoint', () => {
     it(`ejects at most ${most} of ${count}, however many fail`, () => {
       const { pool, members } = ejectionPool(count);
       const events = members.map((member) => fail(pool, member));
-      assert.equal(events.filter((event) => event === EjectionEvent.ejected).length, most);
-      assert.equal(pool.ejected, most);
-      assert.equal(pool.detected, count);
-      assert.equal(pool.notEnforced.overCap + pool.notEnforced.lastEligible, count - most);
+      assert.equal(events.filter((event) => event === ejected).length, most);
+      const suppressed = pool.notEnforced.overCap + pool.notEnforced.lastEligible;
+      assert.deepEqual([pool.ejected, pool.detected, suppressed], [most, count, count - most]);
     });
   }
 
   it('never ejects the last eligible endpoint, even below the cap', () => {
     const { pool, a, b, c, d } = ejectionPool(4);
-    pool.setAvailable(b, 'unavailable');
-    pool.setAvailable(c, 'unavailable');
-    pool.setAvailable(d, 'unavailable');
-    assert.equal(fail(pool, a), EjectionEvent.lastEligible);
+    for (const away of [b, c, d]) pool.setAvailable(away, 'unavailable');
+    assert.equal(fail(pool, a), lastEligible);
     pool.setAvailable(d, 'available');
-    assert.equal(fail(pool, a), EjectionEvent.ejected);
-    assert.equal(fail(pool, d), EjectionEvent.lastEligible);
+    assert.deepEqual([fail(pool, a), fail(pool, d)], [ejected, lastEligible]);
   });
 
   it('readmits ejected endpoints when discovery removes the others', () => {
@@ -57,33 +48,28 @@ describe('EjectionPool, cap and last endpoint', () => {
   });
 
   it('counts an endpoint added twice once', () => {
-    const { pool, members } = ejectionPool(2);
-    pool.add(members[0]!);
+    const { pool, a } = ejectionPool(2);
+    pool.add(a);
     assert.deepEqual([pool.size, pool.eligible], [2, 2]);
   });
 });
 
 describe('EjectionPool, panic', () => {
   it('begins when fewer than half are eligible, not at half', () => {
-    const { pool, members } = ejectionPool(4);
-    fail(pool, members[0]!);
-    fail(pool, members[1]!);
-    assert.equal(pool.eligible, 2);
-    assert.equal(pool.isPanicking, false);
-    pool.setAvailable(members[2]!, 'unavailable');
+    const { pool, a, b, c } = ejectionPool(4);
+    fail(pool, a);
+    fail(pool, b);
+    assert.deepEqual([pool.eligible, pool.isPanicking], [2, false]);
+    pool.setAvailable(c, 'unavailable');
     assert.equal(pool.isPanicking, true);
   });
 
   it('lets calls go to ejected endpoints again, and never to disconnected ones', () => {
-    const { pool, a, b, c, d } = ejectionPool(4);
-    fail(pool, a);
-    fail(pool, b);
-    pool.setAvailable(b, 'unavailable');
-    pool.setAvailable(c, 'unavailable');
-    assert.deepEqual(
-      [a, b, c, d].map((member) => pool.mayCall(member)),
-      [true, false, false, true],
-    );
+    const { pool, members, a, b, c } = ejectionPool(4);
+    for (const failing of [a, b]) fail(pool, failing);
+    for (const away of [b, c]) pool.setAvailable(away, 'unavailable');
+    const mayCall = members.map((member) => pool.mayCall(member));
+    assert.deepEqual(mayCall, [true, false, false, true]);
     pool.setAvailable(c, 'available');
     assert.equal(pool.mayCall(a), false);
   });
@@ -91,24 +77,18 @@ describe('EjectionPool, panic', () => {
   it('does not begin when no endpoint is ejected', () => {
     const { pool, members } = ejectionPool(3);
     for (const member of members) pool.setAvailable(member, 'unavailable');
-    assert.equal(pool.isPanicking, false);
-    assert.equal(pool.mayCall(members[0]!), false);
+    assert.deepEqual([pool.isPanicking, pool.mayCall(members[0]!)], [false, false]);
   });
 });
 
 describe('An endpoint whose sidecar reports its model unavailable', () => {
-  const down = (pool: EjectionPool, member: Ejection, nowMs = 0, probe = NO_PROBE): EjectionEvent =>
-    pool.recordDown(member, nowMs, nowMs, probe);
-
   it('is ejected at once, beyond the cap, and not readmitted by panic', () => {
     const { pool, members, a, b, c, d } = ejectionPool(4);
-    for (const member of [a, b, c]) assert.equal(down(pool, member), EjectionEvent.ejected);
-    assert.equal(down(pool, d), EjectionEvent.lastEligible);
+    for (const member of [a, b, c]) assert.equal(down(pool, member), ejected);
+    assert.equal(down(pool, d), lastEligible);
     assert.deepEqual([pool.ejected, pool.eligible], [3, 1]);
-    assert.deepEqual(
-      members.map((member) => pool.mayCall(member)),
-      [false, false, false, true],
-    );
+    const mayCall = members.map((member) => pool.mayCall(member));
+    assert.deepEqual(mayCall, [false, false, false, true]);
     assert.match(a.why, /its sidecar says/);
     const counts = pool.counts.by[Detector.modelUnavailable]!;
     assert.deepEqual([counts.detected, counts.enforced, counts.notEnforced.lastEligible], [4, 3, 1]);
@@ -117,16 +97,15 @@ describe('An endpoint whose sidecar reports its model unavailable', () => {
   it('does not count against the cap: one with too many faults can be ejected too', () => {
     const { pool, a, b, c } = ejectionPool(4);
     down(pool, a);
-    assert.equal(fail(pool, b), EjectionEvent.ejected);
-    assert.equal(fail(pool, c), EjectionEvent.ejected);
+    assert.deepEqual([fail(pool, b), fail(pool, c)], [ejected, ejected]);
   });
 
   it('is ejected as the last eligible one when another, ejected on statistics, can be readmitted', () => {
     const { pool, a, b } = ejectionPool(2);
     fail(pool, a);
-    assert.equal(down(pool, b), EjectionEvent.ejected);
+    assert.equal(down(pool, b), ejected);
     assert.deepEqual([pool.mayCall(a), pool.mayCall(b), pool.eligible], [true, false, 1]);
-    assert.equal(down(pool, a), EjectionEvent.lastEligible, 'it is the last eligible one now');
+    assert.equal(down(pool, a), lastEligible, 'it is the last eligible one now');
   });
 
   it('is probed after half a second, then after twice as long, up to the base, and readmitted by one success', () => {
@@ -137,13 +116,13 @@ describe('An endpoint whose sidecar reports its model unavailable', () => {
       assert.equal(pool.takeProbe(nowMs + waitMs - 1), undefined);
       nowMs += waitMs;
       assert.equal(pool.takeProbe(nowMs), a);
-      assert.equal(down(pool, a, nowMs, a.probe), EjectionEvent.reEjected);
+      assert.equal(down(pool, a, nowMs, a.probe), reEjected);
     }
     assert.equal(pool.takeProbe(nowMs + 30_000), a);
     nowMs += 30_000;
-    assert.equal(end(pool, a, 'success', nowMs, { probe: a.probe }), EjectionEvent.readmitted);
+    assert.equal(end(pool, a, 'success', nowMs, { probe: a.probe }), readmitted);
     assert.equal(a.count, 0, 'it does not prolong the next ejection');
-    assert.equal(down(pool, a, nowMs), EjectionEvent.ejected);
+    assert.equal(down(pool, a, nowMs), ejected);
     assert.equal(a.untilMs, nowMs + 500);
   });
 
@@ -151,34 +130,25 @@ describe('An endpoint whose sidecar reports its model unavailable', () => {
     const { pool, a, b } = ejectionPool(2);
     fail(pool, a);
     assert.equal(pool.takeProbe(30_000), a);
-    assert.equal(down(pool, a, 30_000, a.probe), EjectionEvent.reEjected);
+    assert.equal(down(pool, a, 30_000, a.probe), reEjected);
     assert.ok(a.isDown);
     assert.equal(a.untilMs, 31_000);
-    assert.equal(fail(pool, b, 30_000), EjectionEvent.lastEligible);
+    assert.equal(fail(pool, b, 30_000), lastEligible);
   });
 
   it('stays admitted as the last eligible one, is reported once, and its faults count on', () => {
     const { pool, a } = ejectionPool(1);
-    assert.deepEqual(
-      [1, 2, 3, 4, 5].map(() => down(pool, a)),
-      [
-        EjectionEvent.lastEligible,
-        EjectionEvent.nothing,
-        EjectionEvent.nothing,
-        EjectionEvent.nothing,
-        EjectionEvent.lastEligible,
-      ],
-    );
+    const events = [1, 2, 3, 4, 5].map(() => down(pool, a));
+    assert.deepEqual(events, [lastEligible, nothing, nothing, nothing, lastEligible]);
   });
 
   for (const [mode, event] of [
-    ['observe', EjectionEvent.observed],
-    ['off', EjectionEvent.nothing],
+    ['observe', observed],
+    ['off', nothing],
   ] as const) {
     it(`stays admitted when the detector is in mode ${mode}`, () => {
       const { pool, a } = ejectionPool(3, { detectors: { modelUnavailable: { mode } } });
-      assert.equal(down(pool, a), event);
-      assert.equal(pool.ejected, 0);
+      assert.deepEqual([down(pool, a), pool.ejected], [event, 0]);
       for (let i = 0; i < 4; i += 1) down(pool, a);
       assert.equal(pool.ejected, 1, 'by faults in a row');
     });
@@ -193,76 +163,68 @@ describe('EjectionPool under any sequence of events', () => {
         ...(['endProbe', 'remove', 'add', 'away', 'back', 'wait'] as const),
       ),
       index: fc.nat(7),
-      outcome: fc.constantFrom(...Object.values(Outcome)),
+      outcome: fc.constantFrom(...(Object.keys(Outcome) as (keyof typeof Outcome)[])),
       waitMs: fc.nat(100_000),
     });
+    const counts = fc.integer({ min: 1, max: 8 });
     fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 8 }),
-        fc.array(step, { maxLength: 120 }),
-        fc.nat(),
-        (count, steps, seed) => {
-          const { pool, members } = ejectionPool(count, {}, seeded(seed));
-          const present = new Set(members);
-          const probing = new Map<Ejection, number>();
-          let nowMs = 0;
-          for (const { kind, index, outcome, waitMs } of steps) {
-            const member = members[index % count]!;
-            const eligibleBefore = pool.eligible;
-            let event: EjectionEvent = EjectionEvent.nothing;
-            if (kind === 'wait') nowMs += waitMs;
-            else if (kind === 'remove') {
-              pool.remove(member, nowMs);
-              present.delete(member);
-              probing.delete(member);
-            } else if (kind === 'add') {
-              pool.add(member);
-              pool.keepToCap(nowMs);
-              present.add(member);
-            } else if (kind === 'away' || kind === 'back')
-              pool.setAvailable(member, kind === 'away' ? 'unavailable' : 'available');
-            else if (!present.has(member)) continue;
-            else if (kind === 'fail') event = fail(pool, member, nowMs);
-            else if (kind === 'down') event = pool.recordDown(member, nowMs, nowMs, NO_PROBE);
-            else if (kind === 'succeed') end(pool, member, 'success', nowMs);
-            else if (kind === 'end')
-              pool.record(member, outcome, nowMs - 500, nowMs, NO_PROBE, Evidence.sound);
-            else if (kind === 'probe') {
-              const isDue = (each: Ejection): boolean =>
-                each.state === EjectionState.ejected && each.isAvailable && each.untilMs <= nowMs;
-              const dueNow = [...present].filter(isDue);
-              assert.equal(pool.isProbeDue(nowMs), dueNow.length > 0);
-              const due = pool.takeProbe(nowMs);
-              assert.equal(due !== undefined, dueNow.length > 0);
-              if (due !== undefined) {
-                assert.ok(dueNow.includes(due));
-                assert.ok(!probing.has(due), 'two probes at once');
-                probing.set(due, due.probe);
-              }
-            } else if (probing.has(member)) {
-              const probe = probing.get(member)!;
-              if (waitMs % 3 === 0) pool.recordDown(member, nowMs, nowMs, probe);
-              else pool.record(member, outcome, nowMs, nowMs, probe, Evidence.sound);
-              probing.delete(member);
+      fc.property(counts, fc.array(step, { maxLength: 120 }), fc.nat(), (count, steps, seed) => {
+        const { pool, members } = ejectionPool(count, {}, seeded(seed));
+        const present = new Set(members);
+        const probing = new Map<Ejection, number>();
+        let nowMs = 0;
+        for (const { kind, index, outcome, waitMs } of steps) {
+          const member = members[index % count]!;
+          const eligibleBefore = pool.eligible;
+          let event: EjectionEvent = nothing;
+          if (kind === 'wait') nowMs += waitMs;
+          else if (kind === 'remove') {
+            pool.remove(member, nowMs);
+            present.delete(member);
+            probing.delete(member);
+          } else if (kind === 'add') {
+            pool.add(member);
+            pool.keepToCap(nowMs);
+            present.add(member);
+          } else if (kind === 'away' || kind === 'back')
+            pool.setAvailable(member, kind === 'away' ? 'unavailable' : 'available');
+          else if (!present.has(member)) continue;
+          else if (kind === 'fail') event = fail(pool, member, nowMs);
+          else if (kind === 'down') event = down(pool, member, nowMs);
+          else if (kind === 'succeed') end(pool, member, 'success', nowMs);
+          else if (kind === 'end') end(pool, member, outcome, nowMs, { startedMs: nowMs - 500 });
+          else if (kind === 'probe') {
+            const isDue = (each: Ejection): boolean =>
+              each.state === EjectionState.ejected && each.isAvailable && each.untilMs <= nowMs;
+            const dueNow = [...present].filter(isDue);
+            assert.equal(pool.isProbeDue(nowMs), dueNow.length > 0);
+            const due = pool.takeProbe(nowMs);
+            assert.equal(due !== undefined, dueNow.length > 0);
+            if (due !== undefined) {
+              assert.ok(dueNow.includes(due));
+              assert.ok(!probing.has(due), 'two probes at once');
+              probing.set(due, due.probe);
             }
-            for (const [other, number] of probing) if (other.probe !== number) probing.delete(other);
-
-            const out = [...present].filter(({ state }) => state !== EjectionState.admitted).length;
-            const eligible = [...present].filter(
-              ({ state, isAvailable }) => isAvailable && state === EjectionState.admitted,
-            ).length;
-            assert.equal(pool.ejected, out);
-            assert.equal(pool.eligible, eligible);
-            const down = [...present].filter(({ isDown }) => isDown).length;
-            assert.ok([...present].every(({ isDown, state }) => !isDown || state !== EjectionState.admitted));
-            const most = Math.max(1, Math.floor(present.size / 2));
-            assert.ok(out - down <= most, `${out} of ${present.size} ejected, ${down} of them down`);
-            assert.ok(out < present.size || out === 0, 'all are ejected');
-            if (event === EjectionEvent.ejected)
-              assert.ok(eligible >= 1, `the last of ${eligibleBefore} was ejected`);
+          } else if (probing.has(member)) {
+            const probe = probing.get(member)!;
+            if (waitMs % 3 === 0) down(pool, member, nowMs, probe);
+            else end(pool, member, outcome, nowMs, { probe });
+            probing.delete(member);
           }
-        },
-      ),
+          for (const [other, number] of probing) if (other.probe !== number) probing.delete(other);
+
+          const admitted = [...present].filter(({ state }) => state === EjectionState.admitted);
+          const out = present.size - admitted.length;
+          const eligible = admitted.filter(({ isAvailable }) => isAvailable).length;
+          assert.deepEqual([pool.ejected, pool.eligible], [out, eligible]);
+          const reported = [...present].filter(({ isDown }) => isDown).length;
+          assert.ok(admitted.every(({ isDown }) => !isDown));
+          const most = Math.max(1, Math.floor(present.size / 2));
+          assert.ok(out - reported <= most, `${out} of ${present.size} ejected, ${reported} of them down`);
+          assert.ok(out < present.size || out === 0, 'all are ejected');
+          if (event === ejected) assert.ok(eligible >= 1, `the last of ${eligibleBefore} was ejected`);
+        }
+      }),
       { numRuns: 500 },
     );
   });
@@ -272,9 +234,8 @@ describe('EjectionPool with an alternative pool', () => {
   it('ejects all endpoints, and does not panic', () => {
     const { pool, members } = ejectionPool(2);
     pool.hasAlternative = true;
-    for (const member of members) assert.equal(fail(pool, member), EjectionEvent.ejected);
-    assert.equal(pool.ejected, 2);
-    assert.ok(!pool.isPanicking);
+    for (const member of members) assert.equal(fail(pool, member), ejected);
+    assert.deepEqual([pool.ejected, pool.isPanicking], [2, false]);
     for (const member of members) assert.ok(!pool.mayCall(member));
   });
 
@@ -293,12 +254,10 @@ describe('EjectionPool with an alternative pool', () => {
     fail(one.pool, moved);
     one.pool.remove(moved, 0);
     other.pool.add(moved);
-    assert.equal(one.pool.ejected, 0);
-    assert.equal(other.pool.ejected, 1);
+    assert.deepEqual([one.pool.ejected, other.pool.ejected], [0, 1]);
     assert.equal(other.pool.takeProbe(29_999), undefined);
     assert.equal(other.pool.takeProbe(30_000), moved);
     end(other.pool, moved, 'success', 30_001, { startedMs: 30_000, probe: moved.probe });
-    assert.equal(moved.state, EjectionState.admitted);
-    assert.equal(other.pool.ejected, 0);
+    assert.deepEqual([moved.state, other.pool.ejected], [EjectionState.admitted, 0]);
   });
 });

@@ -1,82 +1,74 @@
 import assert from 'node:assert/strict';
 import type { Outcome } from '../../../../sidecar/core/outcome/outcome.js';
 import { Detector } from '../../../../sidecar/core/outlier/detectors.js';
-import {
-  type Ejection,
-  EjectionEvent,
-  EjectionState,
-  Evidence,
-} from '../../../../sidecar/core/outlier/ejection.js';
-import type { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
+import { EjectionEvent, EjectionState, Evidence } from '../../../../sidecar/core/outlier/ejection.js';
 import { EJECTION_SETTINGS, ejectionPool, end, fail } from '../../../kit/core/ejections.js';
 import { constant } from '../../../kit/time/seeded-random.js';
 
-function probe(
-  pool: EjectionPool,
-  member: Ejection,
-  outcome: keyof typeof Outcome,
-  nowMs: number,
-  evidence: Evidence = Evidence.sound,
-): EjectionEvent {
-  assert.equal(pool.takeProbe(nowMs), member, 'no probe was due');
-  return end(pool, member, outcome, nowMs, { probe: member.probe, evidence });
+const { nothing, ejected, reEjected, readmitted, observed } = EjectionEvent;
+
+/** A pool of three, the first endpoint in it, and what happens to that. */
+function setUp(...options: Parameters<typeof ejectionPool> extends [number, ...infer Rest] ? Rest : never) {
+  const { pool, a: member } = ejectionPool(3, ...options);
+  type End = Parameters<typeof end>;
+  const ends = (outcome: End[2], nowMs: number, how?: End[4]) => end(pool, member, outcome, nowMs, how);
+  const probe = (outcome: keyof typeof Outcome, nowMs: number, evidence: Evidence = Evidence.sound) => {
+    assert.equal(pool.takeProbe(nowMs), member, 'no probe was due');
+    return ends(outcome, nowMs, { probe: member.probe, evidence });
+  };
+  return { pool, member, ends, probe, fails: (nowMs = 0, times = 5) => fail(pool, member, nowMs, times) };
+}
+
+/** The same after five faults in a row. */
+function setUpEjected(nowMs = 0, random = constant(0.5)) {
+  const made = setUp({}, random);
+  made.fails(nowMs);
+  return made;
 }
 
 describe('Consecutive faults', () => {
   it('eject an endpoint at the fifth fault in a row, not at the fourth', () => {
-    const { pool, a: member } = ejectionPool(3);
-    assert.equal(fail(pool, member, 1_000, 4), EjectionEvent.nothing);
-    assert.equal(pool.mayCall(member), true);
-    assert.equal(end(pool, member, 'fault', 1_000), EjectionEvent.ejected);
-    assert.equal(pool.mayCall(member), false);
+    const { pool, member, ends, fails } = setUp();
+    assert.deepEqual([fails(1_000, 4), pool.mayCall(member)], [nothing, true]);
+    assert.deepEqual([ends('fault', 1_000), pool.mayCall(member)], [ejected, false]);
     assert.deepEqual([pool.detected, pool.enforced, pool.ejected, pool.eligible], [1, 1, 1, 2]);
   });
 
   it('do not eject an endpoint for five faults with a success among them', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 0, 4);
-    end(pool, member, 'success', 0);
-    assert.equal(fail(pool, member, 0, 4), EjectionEvent.nothing);
-    assert.equal(end(pool, member, 'fault', 0), EjectionEvent.ejected);
+    const { ends, fails } = setUp();
+    fails(0, 4);
+    ends('success', 0);
+    assert.deepEqual([fails(0, 4), ends('fault', 0)], [nothing, ejected]);
   });
 
   for (const outcome of ['neutral', 'refusal', 'cancelled', 'overload'] as const) {
     it(`are neither counted nor reset by the outcome ${outcome}`, () => {
-      const { pool, a: member } = ejectionPool(3);
-      for (let i = 0; i < 100; i += 1) assert.equal(end(pool, member, outcome, 0), EjectionEvent.nothing);
-      fail(pool, member, 0, 4);
-      end(pool, member, outcome, 0);
-      assert.equal(end(pool, member, 'fault', 0), EjectionEvent.ejected);
+      const { ends, fails } = setUp();
+      for (let i = 0; i < 100; i += 1) assert.equal(ends(outcome, 0), nothing);
+      fails(0, 4);
+      ends(outcome, 0);
+      assert.equal(ends('fault', 0), ejected);
     });
   }
 
   it('do not count faults that rest on elapsed time while the event loop stood still', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 0, 4);
-    for (let i = 0; i < 20; i += 1) {
-      const event = end(pool, member, 'fault', 0, { evidence: Evidence.doubtful });
-      assert.equal(event, EjectionEvent.nothing);
-    }
+    const { member, ends, fails } = setUp();
+    fails(0, 4);
+    for (let i = 0; i < 20; i += 1) assert.equal(ends('fault', 0, { evidence: Evidence.doubtful }), nothing);
     assert.equal(member.consecutiveFaults, 4);
   });
 });
 
 describe('An ejection', () => {
   it('lasts base × count, at most the longest time, and no probe goes earlier', () => {
-    const { pool, a: member } = ejectionPool(3);
-    const lengths: number[] = [];
     let nowMs = 1_000;
-    fail(pool, member, nowMs);
-    for (let i = 0; i < 12; i += 1) {
-      lengths.push(member.untilMs - nowMs);
+    const { pool, member, probe } = setUpEjected(nowMs);
+    for (const seconds of [30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300]) {
+      assert.equal(member.untilMs - nowMs, seconds * 1_000);
       assert.equal(pool.takeProbe(member.untilMs - 1), undefined);
       nowMs = member.untilMs;
-      assert.equal(probe(pool, member, 'fault', nowMs), EjectionEvent.reEjected);
+      assert.equal(probe('fault', nowMs), reEjected);
     }
-    assert.deepEqual(
-      lengths,
-      [30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300].map((seconds) => seconds * 1_000),
-    );
   });
 
   for (const [draw, lengthMs] of [
@@ -84,11 +76,8 @@ describe('An ejection', () => {
     [0.5, 30_000],
     [0.999999, 33_000],
   ] as const) {
-    it(`lasts ${lengthMs} ms with a random number of ${draw}`, () => {
-      const { pool, a: member } = ejectionPool(3, {}, constant(draw));
-      fail(pool, member, 0);
-      assert.ok(Math.abs(member.untilMs - lengthMs) < 1);
-    });
+    it(`lasts ${lengthMs} ms with a random number of ${draw}`, () =>
+      assert.ok(Math.abs(setUpEjected(0, constant(draw)).member.untilMs - lengthMs) < 1));
   }
 
   for (const [cleanMs, nextMs] of [
@@ -98,48 +87,41 @@ describe('An ejection', () => {
     [600_000, 30_000],
   ] as const) {
     it(`lasts ${nextMs} ms after two ejections and ${cleanMs} ms without one`, () => {
-      const { pool, a: member } = ejectionPool(3);
-      fail(pool, member, 0);
-      probe(pool, member, 'fault', 30_000);
-      probe(pool, member, 'success', 90_000);
-      const nowMs = 90_000 + cleanMs;
-      fail(pool, member, nowMs);
-      assert.equal(member.untilMs - nowMs, nextMs);
+      const { member, fails, probe } = setUpEjected();
+      probe('fault', 30_000);
+      probe('success', 90_000);
+      fails(90_000 + cleanMs);
+      assert.equal(member.untilMs - 90_000 - cleanMs, nextMs);
     });
   }
 
   it('lasts the base time again after twenty ejections and ten times base without one', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 0);
-    for (let i = 0; i < 20; i += 1) probe(pool, member, 'fault', member.untilMs);
+    const { member, fails, probe } = setUpEjected();
+    for (let i = 0; i < 20; i += 1) probe('fault', member.untilMs);
     const backMs = member.untilMs;
-    probe(pool, member, 'success', backMs);
-    fail(pool, member, backMs + 300_000);
+    probe('success', backMs);
+    fails(backMs + 300_000);
     assert.equal(member.untilMs - member.sinceMs, 30_000);
   });
 });
 
 describe('The probe of an ejected endpoint', () => {
   it('is one probing call at a time, to an available endpoint', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 0);
+    const { pool, member } = setUpEjected();
     pool.setAvailable(member, 'unavailable');
     assert.equal(pool.takeProbe(40_000), undefined);
     pool.setAvailable(member, 'available');
     assert.equal(pool.takeProbe(40_000), member);
-    assert.equal(member.state, EjectionState.probing);
-    assert.equal(pool.mayCall(member), false);
+    assert.deepEqual([member.state, pool.mayCall(member)], [EjectionState.probing, false]);
     for (let i = 0; i < 10; i += 1) assert.equal(pool.takeProbe(1e9), undefined);
   });
 
   it('readmits the endpoint with a success, and clears every counter', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 0);
-    assert.equal(probe(pool, member, 'success', 30_000), EjectionEvent.readmitted);
-    assert.equal(pool.mayCall(member), true);
-    assert.equal(member.consecutiveFaults, 0);
+    const { pool, member, fails, probe } = setUpEjected();
+    assert.equal(probe('success', 30_000), readmitted);
+    assert.deepEqual([pool.mayCall(member), member.consecutiveFaults], [true, 0]);
     assert.deepEqual([pool.ejected, pool.eligible], [0, 3]);
-    assert.equal(fail(pool, member, 30_000, 4), EjectionEvent.nothing);
+    assert.equal(fails(30_000, 4), nothing);
   });
 
   for (const [outcome, lastedMs, evidence, waitMs] of [
@@ -155,58 +137,49 @@ describe('The probe of an ejected endpoint', () => {
   ] as const) {
     const what = `${outcome} after ${lastedMs} ms (${evidence})`;
     it(`proves nothing by ${what}: the next probe goes ${waitMs} ms later`, () => {
-      const { pool, a: member } = ejectionPool(3);
-      fail(pool, member, 0);
+      const { pool, member, ends, probe } = setUpEjected();
       const endMs = 30_000 + lastedMs;
       assert.equal(pool.takeProbe(30_000), member);
       const details = { startedMs: 30_000, probe: member.probe, evidence: Evidence[evidence] };
-      assert.equal(end(pool, member, outcome, endMs, details), EjectionEvent.nothing);
-      assert.equal(member.count, 1);
+      assert.deepEqual([ends(outcome, endMs, details), member.count], [nothing, 1]);
       if (waitMs > 0) assert.equal(pool.takeProbe(endMs + waitMs - 1), undefined);
-      assert.equal(probe(pool, member, 'success', endMs + waitMs), EjectionEvent.readmitted);
+      assert.equal(probe('success', endMs + waitMs), readmitted);
     });
   }
 
   it('proves nothing by a fault that a stall of this process may explain', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 0);
-    assert.equal(probe(pool, member, 'fault', 30_000, Evidence.doubtful), EjectionEvent.nothing);
+    const { pool, member, probe } = setUpEjected();
+    assert.equal(probe('fault', 30_000, Evidence.doubtful), nothing);
     assert.equal(pool.takeProbe(30_000), member);
   });
 
   it('is the only call that decides: late results of calls begun before the ejection do not count', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 1_000);
-    end(pool, member, 'success', 2_000, { startedMs: 500 });
+    const { pool, member, ends } = setUpEjected(1_000);
+    ends('success', 2_000, { startedMs: 500 });
     assert.equal(member.state, EjectionState.ejected);
     assert.equal(pool.takeProbe(31_000), member);
-    const { probe: number } = member;
-    end(pool, member, 'success', 31_000, { startedMs: 500 });
-    end(pool, member, 'fault', 31_000, { startedMs: 500 });
+    const { probe } = member;
+    ends('success', 31_000, { startedMs: 500 });
+    ends('fault', 31_000, { startedMs: 500 });
     assert.equal(member.state, EjectionState.probing);
-    end(pool, member, 'success', 31_010, { startedMs: 31_000, probe: number });
-    for (let i = 0; i < 20; i += 1)
-      assert.equal(end(pool, member, 'fault', 32_000, { startedMs: 500 }), EjectionEvent.nothing);
+    ends('success', 31_010, { startedMs: 31_000, probe });
+    for (let i = 0; i < 20; i += 1) assert.equal(ends('fault', 32_000, { startedMs: 500 }), nothing);
     assert.equal(member.consecutiveFaults, 0);
   });
 
   it('is given to another call when it takes too long, and its own end no longer counts', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 0);
+    const { pool, member, ends } = setUpEjected();
     assert.equal(pool.takeProbe(30_000, 60_000), member);
     const { probe: first } = member;
     assert.deepEqual([pool.isProbeDue(59_999), pool.takeProbe(59_999)], [false, undefined]);
     assert.deepEqual([pool.isProbeDue(60_000), pool.takeProbe(60_000)], [true, member]);
-    const succeed = (probe: number): EjectionEvent =>
-      end(pool, member, 'success', 60_010, { startedMs: 30_000, probe });
-    assert.equal(succeed(first), EjectionEvent.nothing);
-    assert.equal(member.state, EjectionState.probing);
-    assert.equal(succeed(member.probe), EjectionEvent.readmitted);
+    const succeed = (probe: number) => ends('success', 60_010, { startedMs: 30_000, probe });
+    assert.deepEqual([succeed(first), member.state], [nothing, EjectionState.probing]);
+    assert.equal(succeed(member.probe), readmitted);
   });
 
   it('is not taken by asking whether one is due', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 0);
+    const { pool, member } = setUpEjected();
     for (let i = 0; i < 3; i += 1)
       assert.deepEqual([pool.isProbeDue(29_999), pool.isProbeDue(30_000)], [false, true]);
     assert.equal(pool.takeProbe(30_000), member);
@@ -214,48 +187,41 @@ describe('The probe of an ejected endpoint', () => {
   });
 
   it('is not mistaken for a later probe when it ends after a readmission', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 0);
+    const { pool, member, ends, fails } = setUpEjected();
     pool.takeProbe(30_000);
     const stale = member.probe;
     pool.readmit(member, 31_000);
     assert.equal(pool.mayCall(member), true);
-    fail(pool, member, 31_000);
+    fails(31_000);
     pool.takeProbe(1e9);
-    const event = end(pool, member, 'success', 1e9, { startedMs: 30_000, probe: stale });
-    assert.equal(event, EjectionEvent.nothing);
+    assert.equal(ends('success', 1e9, { startedMs: 30_000, probe: stale }), nothing);
     assert.equal(member.state, EjectionState.probing);
   });
 });
 
 describe('EjectionPool in mode observe', () => {
   it('counts what would be ejected, and ejects no endpoint', () => {
-    const { pool, a: member } = ejectionPool(3, { mode: 'observe' });
-    assert.equal(fail(pool, member, 0), EjectionEvent.observed);
-    assert.equal(fail(pool, member, 0, 4), EjectionEvent.nothing);
-    assert.equal(end(pool, member, 'fault', 0), EjectionEvent.observed);
+    const { pool, member, ends, fails } = setUp({ mode: 'observe' });
+    assert.deepEqual([fails(), fails(0, 4), ends('fault', 0)], [observed, nothing, observed]);
     assert.equal(pool.mayCall(member), true);
     assert.deepEqual([pool.detected, pool.enforced, pool.notEnforced.observed], [2, 0, 2]);
   });
 
   it('applies to consecutive faults alone when only that detector observes, and finds nothing when it is off', () => {
     const detectors = (mode: 'observe' | 'off') => ({ consecutive: { mode } });
-    const { pool, a: member } = ejectionPool(3, { detectors: detectors('observe') });
-    assert.equal(fail(pool, member, 0), EjectionEvent.observed);
+    const { pool, fails } = setUp({ detectors: detectors('observe') });
+    assert.equal(fails(), observed);
     const counts = pool.counts.by[Detector.consecutive]!;
     assert.deepEqual([counts.detected, counts.enforced, counts.notEnforced.observed], [1, 0, 1]);
     pool.configure({ ...EJECTION_SETTINGS, detectors: detectors('off') }, 0);
-    assert.equal(fail(pool, member, 0, 50), EjectionEvent.nothing);
-    assert.equal(counts.detected, 1);
+    assert.deepEqual([fails(0, 50), counts.detected], [nothing, 1]);
     pool.configure(EJECTION_SETTINGS, 0);
-    assert.equal(fail(pool, member, 0), EjectionEvent.ejected);
+    assert.equal(fails(), ejected);
   });
 
   it('readmits all endpoints when it is switched on', () => {
-    const { pool, a: member } = ejectionPool(3);
-    fail(pool, member, 0);
+    const { pool, member } = setUpEjected();
     pool.configure({ ...EJECTION_SETTINGS, mode: 'observe' }, 5_000);
-    assert.equal(pool.mayCall(member), true);
-    assert.equal(pool.ejected, 0);
+    assert.deepEqual([pool.mayCall(member), pool.ejected], [true, 0]);
   });
 });
