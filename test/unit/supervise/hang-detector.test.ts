@@ -8,14 +8,7 @@ import { ManualClock } from '../../kit/time/manual-clock.js';
 
 const LONGEST_RUN_MS = 300_000;
 
-const IDLE: ModelWork = {
-  inFlight: 0,
-  abandoned: 0,
-  settled: 0,
-  lastAnswerMs: 900,
-  lastDeadlineMs: 0,
-  usualMs: 1,
-};
+const IDLE = { inFlight: 0, abandoned: 0, settled: 0, lastAnswerMs: 900, lastDeadlineMs: 0, usualMs: 1 };
 
 /** The process as the kernel shows it: its CPU grows by `load` of a core. */
 class FakeKernel {
@@ -140,6 +133,15 @@ describe('hang detector', () => {
     probe.health = SILENT;
   };
   const verdict = () => hangs[0] ?? assert.fail('it is not convicted');
+  const assertConvicted = (why: RegExp, end: EndClass): void => {
+    assert.match(verdict().why, why);
+    assert.equal(verdict().end, end);
+  };
+  /** It is not convicted in this time. */
+  const passes = async (ms: number, why?: string): Promise<void> => {
+    await time.settle(ms);
+    assert.deepEqual(hangs, [], why);
+  };
   const run = (deadlineMs: number): void => {
     watcher.isThere = true;
     watcher.runningSinceMs = time.now();
@@ -151,9 +153,7 @@ describe('hang detector', () => {
     it('a healthy idle model, which it asks every five seconds and whose CPU and watcher it does not look at', async () => {
       await time.settle(60_000);
       assert.ok(probe.asked >= 10 && probe.asked <= 12, `asked ${probe.asked} times in a minute`);
-      assert.equal(kernel.looks, 0);
-      assert.equal(watcher.isOpen, false);
-      assert.deepEqual(hangs, []);
+      assert.deepEqual([kernel.looks, watcher.isOpen, hangs], [0, false, []]);
     });
 
     for (const [what, load, hasWatcher] of [
@@ -168,8 +168,7 @@ describe('hang detector', () => {
         else blockedBy(60_000);
         await time.settle(11_000);
         assert.ok(probe.asked >= 2);
-        await time.settle(48_000);
-        assert.deepEqual(hangs, []);
+        await passes(48_000);
       });
     }
 
@@ -178,22 +177,19 @@ describe('hang detector', () => {
       blockedBy(1_000);
       await time.settle(1_000);
       work = { ...work, inFlight: 0, abandoned: 1 };
-      await time.settle(250_000);
-      assert.deepEqual(hangs, []);
+      await passes(250_000);
     });
 
-    it('a run without a deadline that uses no CPU, until longest_run', async () => {
-      blockedBy(Number.POSITIVE_INFINITY);
-      await time.settle(250_000);
-      assert.deepEqual(hangs, []);
-    });
-
-    it('a process whose deadlines have passed as long as nothing is known of its CPU', async () => {
-      kernel.isKnown = false;
-      blockedBy(2_000);
-      await time.settle(250_000);
-      assert.deepEqual(hangs, []);
-    });
+    for (const [what, isKnown, deadlineMs] of [
+      ['a run without a deadline that uses no CPU, until longest_run', true, Number.POSITIVE_INFINITY],
+      ['a process whose deadlines have passed as long as nothing is known of its CPU', false, 2_000],
+    ] as const) {
+      it(what, async () => {
+        kernel.isKnown = isKnown;
+        blockedBy(deadlineMs);
+        await passes(250_000);
+      });
+    }
 
     it('a model that brings results, however long its health answers wait', async () => {
       probe.health = SILENT;
@@ -220,8 +216,7 @@ describe('hang detector', () => {
       await time.settle(20_000);
       assert.ok(probe.asked - asked <= 5, `asked ${probe.asked - asked} times in 20 s, as if in doubt`);
       work = { ...IDLE, inFlight: 1, abandoned: 3, lastDeadlineMs: time.now() };
-      await time.settle(400_000);
-      assert.deepEqual(hangs, []);
+      await passes(400_000);
     });
 
     it('a watcher that is silent while results come', async () => {
@@ -238,8 +233,7 @@ describe('hang detector', () => {
       run(600_000);
       kernel.threadStarves = true;
       watcher.silentSinceMs = time.now();
-      await time.settle(55_000);
-      assert.deepEqual(hangs, []);
+      await passes(55_000);
       await time.settle(20_000);
       assert.equal(hangs.length, 1, 'and no longer');
     });
@@ -269,8 +263,7 @@ describe('hang detector', () => {
 
     it('a process that a debugger holds', async () => {
       kernel.now = 't';
-      await time.settle(60_000);
-      assert.deepEqual(hangs, []);
+      await passes(60_000);
     });
 
     it('a later call that still has time, when an earlier one has none', async () => {
@@ -279,8 +272,7 @@ describe('hang detector', () => {
       work = { ...work, inFlight: 2, lastDeadlineMs: beganMs + 60_000 };
       await time.settle(1_000);
       work = { ...work, inFlight: 1, abandoned: 1 };
-      await time.settle(55_000);
-      assert.deepEqual(hangs, []);
+      await passes(55_000);
     });
   });
 
@@ -290,8 +282,7 @@ describe('hang detector', () => {
       kernel.now = 'T';
       blockedBy(60_000);
       await time.settle(5_000);
-      assert.match(verdict().why, /^the process has been stopped \(state T\) for 2\.\d s$/);
-      assert.equal(verdict().end, 'killed-frozen');
+      assertConvicted(/^the process has been stopped \(state T\) for 2\.\d s$/, 'killed-frozen');
     });
 
     it('a process that was stopped while it was idle, within six seconds', async () => {
@@ -306,11 +297,8 @@ describe('hang detector', () => {
       kernel.load = 1;
       watcher.silentSinceMs = time.now();
       await time.settle(10_000);
-      assert.match(
-        verdict().why,
-        /^its watcher thread has been silent for \d\.\d s and \d health checks in a row/,
-      );
-      assert.equal(verdict().end, 'killed-busy');
+      const why = /^its watcher thread has been silent for \d\.\d s and \d health checks in a row/;
+      assertConvicted(why, 'killed-busy');
       assert.ok(hangs[0]!.afterMs >= 5_000, String(hangs[0]!.afterMs));
     });
 
@@ -323,15 +311,11 @@ describe('hang detector', () => {
         else blockedBy(5_000);
         await time.settle(5_000);
         work = { ...work, inFlight: 0, abandoned: 1 };
-        await time.settle(3_500);
-        assert.deepEqual(hangs, [], 'a second of grace and three without CPU');
+        await passes(3_500, 'a second of grace and three without CPU');
         await time.settle(1_500);
         assert.equal(hangs.length, 1);
-        assert.match(
-          verdict().why,
-          /passed \d\.\d s ago, no CPU was used for \d\.\d s, and \d health checks/,
-        );
-        assert.equal(verdict().end, 'killed-frozen');
+        const why = /passed \d\.\d s ago, no CPU was used for \d\.\d s, and \d health checks/;
+        assertConvicted(why, 'killed-frozen');
       });
     }
 
@@ -340,8 +324,7 @@ describe('hang detector', () => {
       probe.health = SILENT;
       work = { ...IDLE, lastAnswerMs: time.now(), abandoned: 1, lastDeadlineMs: time.now() + 1_000 };
       kernel.load = 1;
-      await time.settle(60_000);
-      assert.deepEqual(hangs, [], 'it computes');
+      await passes(60_000, 'it computes');
       kernel.load = 0;
       await time.settle(5_000);
       assert.match(verdict().why, /^the deadline of all calls under way passed/);
@@ -361,18 +344,18 @@ describe('hang detector', () => {
     it('a run that outlasts longest_run, whatever its deadline, and says that it burnt CPU', async () => {
       kernel.load = 1;
       run(3_600_000);
-      await time.settle(LONGEST_RUN_MS - 1_000);
-      assert.deepEqual(hangs, []);
+      await passes(LONGEST_RUN_MS - 1_000);
       await time.settle(2_000);
-      assert.match(verdict().why, /^no result for 30\d\.\d s, longer than longest_run \(300\.0 s\)$/);
-      assert.equal(verdict().end, 'killed-busy');
+      assertConvicted(/^no result for 30\d\.\d s, longer than longest_run \(300\.0 s\)$/, 'killed-busy');
     });
 
     it('a foreign server without a result or an answer for longest_run', async () => {
       blockedBy(3_600_000);
       await time.settle(LONGEST_RUN_MS + 3_000);
-      assert.match(verdict().why, /longer than longest_run \(300\.0 s\), and \d+ health checks in a row/);
-      assert.equal(verdict().end, 'killed-frozen');
+      assertConvicted(
+        /longer than longest_run \(300\.0 s\), and \d+ health checks in a row/,
+        'killed-frozen',
+      );
     });
 
     it('a run that burns CPU long after its caller has gone, at longest_run', async () => {
@@ -386,8 +369,7 @@ describe('hang detector', () => {
 
     it('an idle model that answers nothing, within eleven seconds of the first silence', async () => {
       probe.health = SILENT;
-      await time.settle(5_000);
-      assert.deepEqual(hangs, []);
+      await passes(5_000);
       await time.settle(6_000);
       assert.equal(verdict().why, '5 health checks in a row went unanswered though nothing was under way');
     });
@@ -397,8 +379,7 @@ describe('hang detector', () => {
       kernel.load = 1;
       probe.health = SILENT;
       await time.settle(12_000);
-      assert.equal(hangs.length, 1);
-      assert.equal(verdict().end, 'killed-busy');
+      assert.deepEqual([hangs.length, verdict().end], [1, 'killed-busy']);
     });
   });
 

@@ -6,6 +6,8 @@ import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import { FakeProbe, FakeProcess, SERVING } from '../../kit/process/fake-process.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
+const NOT_SERVING = { kind: 'not-serving', why: 'the model reports NOT_SERVING' } as const;
+
 describe('supervised process', () => {
   let time: ManualClock;
   let probe: FakeProbe;
@@ -40,11 +42,7 @@ describe('supervised process', () => {
         monitor: (events) => {
           const watch = { events, stopped: false };
           watches.push(watch);
-          return {
-            stop: () => {
-              watch.stopped = true;
-            },
-          };
+          return { stop: () => void Object.assign(watch, { stopped: true }) };
         },
         restartDelayMs: (readyForMs) => {
           readyTimes.push(readyForMs);
@@ -59,6 +57,7 @@ describe('supervised process', () => {
   });
 
   const state = () => supervised.report().state;
+  const exit = (how: string): void => processes.at(-1)!.exit(how);
 
   async function becomeReady(): Promise<void> {
     probe.health = SERVING;
@@ -66,17 +65,28 @@ describe('supervised process', () => {
     assert.equal(state(), 'ready');
   }
 
+  async function startReady(): Promise<void> {
+    supervised.start();
+    await becomeReady();
+  }
+
+  /** Every process ends as soon as it has started. */
+  async function giveUp(): Promise<void> {
+    supervised.start();
+    for (let start = 0; start < 200 && state() !== 'given-up'; start++) {
+      exit('exited with code 3');
+      await time.settle(200);
+    }
+    assert.equal(state(), 'given-up');
+  }
+
   it('is starting until the probe says serving, then ready and watched', async () => {
     supervised.start();
     await time.settle(5_000);
-    assert.equal(state(), 'starting');
-    assert.equal(supervised.report().pid, 100);
+    assert.deepEqual([state(), supervised.report().pid], ['starting', 100]);
     await becomeReady();
-    assert.equal(watches.length, 1);
-    assert.deepEqual(
-      reports.map((r) => r.state),
-      ['starting', 'ready'],
-    );
+    const states = reports.map((report) => report.state);
+    assert.deepEqual([watches.length, states], [1, ['starting', 'ready']]);
   });
 
   it('asks less often the longer a start takes', async () => {
@@ -90,17 +100,14 @@ describe('supervised process', () => {
   });
 
   it('says how the process ended, waits, and starts it again', async () => {
-    supervised.start();
-    await becomeReady();
-    processes[0]!.exit('killed by SIGKILL');
-    assert.equal(state(), 'backoff');
+    await startReady();
+    exit('killed by SIGKILL');
+    assert.deepEqual([state(), watches[0]!.stopped], ['backoff', true]);
     assert.equal(supervised.report().why, 'killed by SIGKILL; next start in 0.2 s');
-    assert.equal(watches[0]!.stopped, true);
     await time.settle(199);
     assert.equal(processes.length, 1);
     await time.settle(1);
-    assert.equal(processes.length, 2);
-    assert.equal(supervised.report().restarts, 1);
+    assert.deepEqual([processes.length, supervised.report().restarts], [2, 1]);
     await becomeReady();
   });
 
@@ -116,26 +123,20 @@ describe('supervised process', () => {
   });
 
   it('gives up a process that only ever dies, says so, and tries again now and then', async () => {
-    for (let start = 0; start < 200 && state() !== 'given-up'; start++) {
-      if (start === 0) supervised.start();
-      processes.at(-1)!.exit('exited with code 3');
-      await time.settle(200);
-    }
+    await giveUp();
     assert.equal(processes.length, 5);
-    assert.equal(
-      supervised.report().why,
-      'given up after 5 starts in 0.8 s: exited with code 3; next start in 300.0 s',
-    );
+    const why = 'given up after 5 starts in 0.8 s: exited with code 3; next start in 300.0 s';
+    assert.equal(supervised.report().why, why);
     await time.settle(299_000);
     assert.equal(processes.length, 5);
     await time.settle(1_000);
     assert.equal(processes.length, 6);
-    processes.at(-1)!.exit('exited with code 3');
+    exit('exited with code 3');
     assert.equal(state(), 'given-up');
     assert.match(supervised.report().why, /^given up after 6 starts in 30\d\.\d s: /);
     await time.settle(300_000);
     await becomeReady();
-    processes.at(-1)!.exit('killed by SIGKILL');
+    exit('killed by SIGKILL');
     assert.equal(state(), 'backoff', 'a slow retry that became ready has the whole limit again');
   });
 
@@ -144,31 +145,23 @@ describe('supervised process', () => {
     for (let death = 0; death < 50; death++) {
       await becomeReady();
       await time.settle(60_000);
-      processes.at(-1)!.exit('killed by SIGSEGV');
+      exit('killed by SIGSEGV');
       assert.equal(state(), 'backoff');
       await time.settle(200);
     }
   });
 
   it('starts a process that was given up no more once it was told to stop', async () => {
-    supervised.start();
-    for (let start = 0; start < 5; start++) {
-      processes.at(-1)!.exit('exited with code 3');
-      await time.settle(200);
-    }
-    assert.equal(state(), 'given-up');
+    await giveUp();
     await supervised.stop();
-    assert.equal(state(), 'stopped');
-    assert.equal(time.pending(), 0);
+    assert.deepEqual([state(), time.pending()], ['stopped', 0]);
   });
 
   it('kills a process that hangs, and starts another when it is gone', async () => {
-    supervised.start();
-    await becomeReady();
+    await startReady();
     watches[0]!.events.onHang('no result for 3 s', EndClass.killedFrozen);
-    assert.equal(state(), 'unresponsive');
-    assert.deepEqual(processes[0]!.signals, ['SIGKILL']);
-    processes[0]!.exit('killed by SIGKILL');
+    assert.deepEqual([state(), processes[0]!.signals], ['unresponsive', ['SIGKILL']]);
+    exit('killed by SIGKILL');
     assert.match(supervised.report().why, /^no result for 3 s, so it was killed; next start in/);
     await time.settle(200);
     assert.equal(processes.length, 2);
@@ -179,7 +172,7 @@ describe('supervised process', () => {
     const endBy = async (how: string): Promise<void> => {
       await becomeReady();
       await time.settle(60_000);
-      processes.at(-1)!.exit(how);
+      exit(how);
       await time.settle(200);
     };
     for (const how of ['killed by SIGSEGV', 'exited with code 1', 'killed by SIGKILL', 'exited with code 0'])
@@ -188,7 +181,7 @@ describe('supervised process', () => {
     await endBy('killed by SIGKILL');
     await becomeReady();
     watches.at(-1)!.events.onHang('runs for 301 s', EndClass.killedBusy);
-    processes.at(-1)!.exit('killed by SIGKILL');
+    exit('killed by SIGKILL');
     assert.deepEqual(ends, [
       { class: 'crashed', how: 'killed by SIGSEGV' },
       { class: 'crashed', how: 'exited with code 1' },
@@ -201,52 +194,43 @@ describe('supervised process', () => {
 
   it('kills a process that is not ready in time, and says what it answered last', async () => {
     supervised.start();
-    probe.health = { kind: 'not-serving', why: 'the model reports NOT_SERVING' };
+    probe.health = NOT_SERVING;
     await time.settle(59_999);
     assert.equal(state(), 'starting');
     await time.settle(1);
-    assert.equal(state(), 'unresponsive');
+    assert.deepEqual([state(), processes[0]!.signals], ['unresponsive', ['SIGKILL']]);
     assert.equal(supervised.report().why, 'not ready within 60 s (the model reports NOT_SERVING)');
-    assert.deepEqual(processes[0]!.signals, ['SIGKILL']);
   });
 
   it('goes back to starting when a ready model says it is not serving, without killing it', async () => {
-    supervised.start();
-    await becomeReady();
-    probe.health = { kind: 'not-serving', why: 'the model reports NOT_SERVING' };
-    watches[0]!.events.onNotServing('the model reports NOT_SERVING');
+    await startReady();
+    probe.health = NOT_SERVING;
+    watches[0]!.events.onNotServing(NOT_SERVING.why);
     await time.settle(1_000);
-    assert.equal(state(), 'starting');
-    assert.deepEqual(processes[0]!.signals, []);
+    assert.deepEqual([state(), processes[0]!.signals], ['starting', []]);
     await becomeReady();
     assert.equal(processes.length, 1);
   });
 
   it('asks a stopping process politely, wakes it if it is frozen, and kills it when it takes too long', async () => {
-    supervised.start();
-    await becomeReady();
+    await startReady();
     let stopped = false;
     const done = supervised.stop().then(() => {
       stopped = true;
     });
-    assert.deepEqual(processes[0]!.signals, ['SIGTERM', 'SIGCONT']);
+    const { signals } = processes[0]!;
+    assert.deepEqual(signals, ['SIGTERM', 'SIGCONT']);
     await time.settle(9_999);
-    assert.deepEqual(processes[0]!.signals, ['SIGTERM', 'SIGCONT']);
+    assert.deepEqual(signals, ['SIGTERM', 'SIGCONT']);
     await time.settle(1);
-    assert.deepEqual(processes[0]!.signals, ['SIGTERM', 'SIGCONT', 'SIGKILL']);
-    assert.equal(stopped, false);
-    processes[0]!.exit('killed by SIGKILL');
+    assert.deepEqual([signals, stopped], [['SIGTERM', 'SIGCONT', 'SIGKILL'], false]);
+    exit('killed by SIGKILL');
     await done;
-    assert.equal(state(), 'stopped');
-    assert.equal(time.pending(), 0);
+    assert.deepEqual([state(), time.pending()], ['stopped', 0]);
   });
 
   it('starts nothing again once it was told to stop', async () => {
-    for (const prepare of [
-      async () => {},
-      becomeReady,
-      async () => processes.at(-1)!.exit('exited with code 1'),
-    ]) {
+    for (const prepare of [() => {}, becomeReady, () => exit('exited with code 1')]) {
       processes.length = 0;
       supervised.start();
       await prepare();
@@ -254,9 +238,7 @@ describe('supervised process', () => {
       processes[0]!.exit('exited with code 0');
       await done;
       await time.settle(120_000);
-      assert.equal(processes.length, 1);
-      assert.equal(state(), 'stopped');
-      assert.equal(time.pending(), 0);
+      assert.deepEqual([processes.length, state(), time.pending()], [1, 'stopped', 0]);
       probe.health = { kind: 'silent', why: '' };
     }
   });
@@ -268,19 +250,16 @@ describe('supervised process', () => {
     processes[0]!.exit('exited with code 1');
     probe.release(SERVING);
     await time.settle(0);
-    assert.equal(state(), 'backoff');
-    assert.equal(watches.length, 0);
+    assert.deepEqual([state(), watches.length], ['backoff', 0]);
   });
 
   it('ignores a late verdict on a process that has ended', async () => {
-    supervised.start();
-    await becomeReady();
+    await startReady();
     processes[0]!.exit('exited with code 1');
     watches[0]!.events.onHang('too late', EndClass.killedFrozen);
     assert.equal(state(), 'backoff');
     await time.settle(200);
     watches[0]!.events.onHang('too late', EndClass.killedFrozen);
-    assert.equal(state(), 'starting');
-    assert.deepEqual(processes[1]!.signals, []);
+    assert.deepEqual([state(), processes[1]!.signals], ['starting', []]);
   });
 });

@@ -26,11 +26,7 @@ const permissionList = (permissions: readonly Permission[], otherwise: Action): 
 const allow = (permission: Partial<Permission> = {}): Permission => ({ action: 'allow', ...permission });
 const deny = (permission: Partial<Permission> = {}): Permission => ({ action: 'deny', ...permission });
 const header = (over: Partial<HeaderCondition>): HeaderCondition => ({
-  name: 'x-role',
-  kind: 'exact',
-  value: 'admin',
-  invert: false,
-  ignoreCase: false,
+  ...{ name: 'x-role', kind: 'exact', value: 'admin', invert: false, ignoreCase: false },
   ...over,
 });
 
@@ -51,10 +47,8 @@ describe('PermissionList', () => {
   for (const [what, permission, infer, ready] of paths) {
     it(`allows by ${what}`, () => {
       const list = permissionList([permission], 'deny');
-      assert.deepEqual(
-        [INFER, READY].map((path) => list.decide(call(path)) === 'allow'),
-        [infer, ready],
-      );
+      const allowed = [INFER, READY].map((path) => list.decide(call(path)) === 'allow');
+      assert.deepEqual(allowed, [infer, ready]);
     });
   }
 
@@ -77,93 +71,39 @@ describe('PermissionList', () => {
     }
   });
 
-  const disguises = [
-    '',
-    '/',
-    '//a.B/C',
-    '/a.B//C',
-    '/a.B/C/',
-    '/a.B/C?x',
-    '/a.B/C#x',
-    '/a.B/%43',
-    '/a.B/../C',
-    '/./B',
-    '/../B',
-    '/.a/B',
-    '/a./B',
-    '/a..b/C',
-    '/a.B',
-    'a.B/C',
-    '/a.B/C\u0000',
-    '/a.B/C\n',
-    '/a B/C',
-    '/a.B/C.D',
-    '/a.B/é',
-    'http://x/a.B/C',
-  ];
-  for (const path of disguises) {
-    it(`denies the path ${JSON.stringify(path)}, whatever is allowed`, () => {
-      assert.equal(permissionList([allow()], 'allow').decide(call(path)), 'deny');
-    });
-  }
+  for (const path of [
+    ...['', '/', '//a.B/C', '/a.B//C', '/a.B/C/', '/a.B/C?x', '/a.B/C#x', '/a.B/%43', '/a.B/../C', '/./B'],
+    ...['/../B', '/.a/B', '/a./B', '/a..b/C', '/a.B', 'a.B/C', '/a.B/C\u0000', '/a.B/C\n', '/a B/C'],
+    ...['/a.B/C.D', '/a.B/é', 'http://x/a.B/C'],
+  ])
+    it(`denies the path ${JSON.stringify(path)}, whatever is allowed`, () =>
+      assert.equal(permissionList([allow()], 'allow').decide(call(path)), 'deny'));
 
-  // What an allow and what a deny with this header match: [no value, admin, other, both].
-  const NONE: Headers = {};
   const ONE: Headers = { 'x-role': ['admin'] };
-  const OTHER: Headers = { 'x-role': ['guest'] };
-  const BOTH: Headers = { 'x-role': ['admin', 'guest'] };
-  const headers: [string, Partial<HeaderCondition>, boolean[], boolean[]][] = [
-    ['present', { kind: 'present' }, [false, true, true, true], [false, true, true, true]],
-    [
-      'not present',
-      { kind: 'present', invert: true },
-      [true, false, false, false],
-      [true, false, false, false],
-    ],
-    ['exact', {}, [false, true, false, false], [false, true, false, true]],
-    ['not exact', { invert: true }, [false, false, true, false], [true, false, true, true]],
-    ['prefix', { kind: 'prefix', value: 'ad' }, [false, true, false, false], [false, true, false, true]],
-    ['suffix', { kind: 'suffix', value: 'min' }, [false, true, false, false], [false, true, false, true]],
-    ['contains', { kind: 'contains', value: 'dmi' }, [false, true, false, false], [false, true, false, true]],
-    ['regex', { kind: 'regex', value: 'a.*n|x' }, [false, true, false, false], [false, true, false, true]],
-    [
-      'a regex we do not take',
-      { kind: 'regex', value: '\\C' },
-      [false, false, false, false],
-      [false, true, true, true],
-    ],
-    [
-      'not a regex we do not take',
-      { kind: 'regex', value: '\\C', invert: true },
-      [false, false, false, false],
-      [true, true, true, true],
-    ],
-    ['the case apart', { value: 'ADMIN' }, [false, false, false, false], [false, false, false, false]],
-    [
-      'any case',
-      { value: 'ADMIN', ignoreCase: true },
-      [false, true, false, false],
-      [false, true, false, true],
-    ],
-    [
-      'a regex, whose case is its own business',
-      { kind: 'regex', value: 'ADMIN', ignoreCase: true },
-      [false, false, false, false],
-      [false, false, false, false],
-    ],
-    ['a name in any case', { name: 'X-Role' }, [false, true, false, false], [false, true, false, true]],
-  ];
-  for (const [what, match, allowed, denied] of headers) {
+  const VALUES: readonly Headers[] = [{}, ONE, { 'x-role': ['guest'] }, { 'x-role': ['admin', 'guest'] }];
+  // What an allow and what a deny with this header match: no value, admin, another, both.
+  for (const [what, match, allowed, denied] of [
+    ['present', { kind: 'present' }, '-yyy', '-yyy'],
+    ['not present', { kind: 'present', invert: true }, 'y---', 'y---'],
+    ['exact', {}, '-y--', '-y-y'],
+    ['not exact', { invert: true }, '--y-', 'y-yy'],
+    ['prefix', { kind: 'prefix', value: 'ad' }, '-y--', '-y-y'],
+    ['suffix', { kind: 'suffix', value: 'min' }, '-y--', '-y-y'],
+    ['contains', { kind: 'contains', value: 'dmi' }, '-y--', '-y-y'],
+    ['regex', { kind: 'regex', value: 'a.*n|x' }, '-y--', '-y-y'],
+    ['a regex we do not take', { kind: 'regex', value: '\\C' }, '----', '-yyy'],
+    ['not a regex we do not take', { kind: 'regex', value: '\\C', invert: true }, '----', 'yyyy'],
+    ['the case apart', { value: 'ADMIN' }, '----', '----'],
+    ['any case', { value: 'ADMIN', ignoreCase: true }, '-y--', '-y-y'],
+    ['a regex in its own case', { kind: 'regex', value: 'ADMIN', ignoreCase: true }, '----', '----'],
+    ['a name in any case', { name: 'X-Role' }, '-y--', '-y-y'],
+  ] as const) {
     it(`compares a header: ${what}`, () => {
-      const decide = (action: Action): boolean[] =>
-        [NONE, ONE, OTHER, BOTH].map(
-          (values) =>
-            permissionList(
-              [{ action, headers: [header(match)] }],
-              action === 'allow' ? 'deny' : 'allow',
-            ).decide(call(INFER, values)) === action,
-        );
-      assert.deepEqual([decide('allow'), decide('deny')], [allowed, denied]);
+      const matched = (action: Action, otherwise: Action): string => {
+        const list = permissionList([{ action, headers: [header(match)] }], otherwise);
+        return VALUES.map((values) => (list.decide(call(INFER, values)) === action ? 'y' : '-')).join('');
+      };
+      assert.deepEqual([matched('allow', 'deny'), matched('deny', 'allow')], [allowed, denied]);
     });
   }
 
@@ -171,32 +111,30 @@ describe('PermissionList', () => {
     const both = allow({ pathExact: INFER, headers: [header({}), header({ name: 'x-team', value: 'a' })] });
     const list = permissionList([both], 'deny');
     const all = { 'x-role': ['admin'], 'x-team': ['a'] };
-    assert.equal(list.decide(call(INFER, all)), 'allow');
-    assert.equal(list.decide(call(READY, all)), 'deny');
-    assert.equal(list.decide(call(INFER, ONE)), 'deny');
+    const decisions = [call(INFER, all), call(READY, all), call(INFER, ONE)].map((each) => list.decide(each));
+    assert.deepEqual(decisions, ['allow', 'deny', 'deny']);
   });
 
   it('does not admit a value that is too long to evaluate, either way', () => {
     const long = { 'x-role': ['a'.repeat(5000)] };
     const match = header({ kind: 'regex', value: 'b' });
-    assert.equal(permissionList([allow({ headers: [match] })], 'deny').decide(call(INFER, long)), 'deny');
-    assert.equal(permissionList([deny({ headers: [match] })], 'allow').decide(call(INFER, long)), 'deny');
+    for (const list of [
+      permissionList([allow({ headers: [match] })], 'deny'),
+      permissionList([deny({ headers: [match] })], 'allow'),
+    ])
+      assert.equal(list.decide(call(INFER, long)), 'deny');
   });
 
   it('a deny in front only ever takes away', () => {
-    const permission = fc.record({
-      action: fc.constantFrom('allow' as const, 'deny' as const),
-      headers: fc.array(
-        fc.record({
-          name: fc.constant('x-role'),
-          kind: fc.constantFrom('present' as const, 'exact' as const, 'prefix' as const, 'regex' as const),
-          value: fc.constantFrom('admin', 'a', 'a.*', '(', ''),
-          invert: fc.boolean(),
-          ignoreCase: fc.boolean(),
-        }),
-        { maxLength: 2 },
-      ),
+    const condition = fc.record({
+      name: fc.constant('x-role'),
+      kind: fc.constantFrom(...(['present', 'exact', 'prefix', 'regex'] as const)),
+      value: fc.constantFrom('admin', 'a', 'a.*', '(', ''),
+      invert: fc.boolean(),
+      ignoreCase: fc.boolean(),
     });
+    const action = fc.constantFrom(...(['allow', 'deny'] as const));
+    const permission = fc.record({ action, headers: fc.array(condition, { maxLength: 2 }) });
     const values = fc.array(fc.constantFrom('admin', 'a', 'guest', ''), { maxLength: 3 });
     fc.assert(
       fc.property(fc.array(permission, { maxLength: 3 }), permission, values, (list, first, role) => {
@@ -211,22 +149,17 @@ describe('PermissionList', () => {
 
 describe('Permissions that cannot be evaluated', () => {
   it('are reported once each, with what happens instead', () => {
-    assert.deepEqual(
-      unsupported(
-        [
-          allow({ pathExact: INFER, headers: [header({})] }),
-          allow({ pathRegex: '\\pL' }),
-          deny({ headers: [header({ kind: 'regex', value: '(' })] }),
-          deny({ isForeign: true }),
-        ],
-        compileRe2,
-      ),
-      [
-        'permission 2: PathRegex has invalid escape sequence at "\\\\p"; it allows nothing',
-        'permission 3: Regex of header "x-role" has missing closing ) at "("; it denies whatever else it matches',
-        'permission 4: asks for what is not known here; it denies whatever else it matches',
-      ],
-    );
+    const permissions = [
+      allow({ pathExact: INFER, headers: [header({})] }),
+      allow({ pathRegex: '\\pL' }),
+      deny({ headers: [header({ kind: 'regex', value: '(' })] }),
+      deny({ isForeign: true }),
+    ];
+    assert.deepEqual(unsupported(permissions, compileRe2), [
+      'permission 2: PathRegex has invalid escape sequence at "\\\\p"; it allows nothing',
+      'permission 3: Regex of header "x-role" has missing closing ) at "("; it denies whatever else it matches',
+      'permission 4: asks for what is not known here; it denies whatever else it matches',
+    ]);
   });
 });
 
@@ -240,8 +173,7 @@ describe('an intention with permissions', () => {
     const verdict = table.decisionFor('web', 'digits');
     assert.ok(verdict instanceof PermissionList);
     assert.deepEqual([verdict.decide(call(INFER)), verdict.decide(call(READY))], ['allow', 'deny']);
-    assert.equal(table.decide('web', 'digits'), 'deny');
-    assert.equal(table.allows('web', 'digits'), false);
+    assert.deepEqual([table.decide('web', 'digits'), table.allows('web', 'digits')], ['deny', false]);
     assert.deepEqual(table.explain('web', 'digits'), of('web', 'digits', {}));
   });
 

@@ -10,7 +10,6 @@ import {
   NoRetry,
   parsePushback,
   type RetryFacts,
-  type RetryQuestion,
   type RetryRoute,
   RetryState,
 } from '../../../../sidecar/core/retry/retry.js';
@@ -43,101 +42,92 @@ interface Case {
   readonly draw?: number;
 }
 
-function decide({ facts = {}, route = IDEMPOTENT, state = {}, budget, draw = 0.5 }: Case = {}): number {
-  const full = Object.assign(new RetryState(), { attempts: 1 }, state);
-  const ample = budget ?? new RetryBudget({ ratio: 0, perSecond: 100 });
-  return ask({ state: full, facts: { ...FAILED, ...facts }, route, budget: ample, random: constant(draw) });
-}
-
-function ask(question: Omit<RetryQuestion, 'random' | 'nowMs'> & { random?: () => number }): number {
-  return decideRetry({ random: constant(0.5), nowMs: 0, ...question });
-}
-
 const EMPTY = (): RetryBudget => new RetryBudget({ ratio: 0, perSecond: 0 });
+const AMPLE = (): RetryBudget => new RetryBudget({ ratio: 0, perSecond: 100 });
+const stateOf = (over: Partial<RetryState>) => Object.assign(new RetryState(), { attempts: 1 }, over);
+const { notRetryable, exhausted, noTime, overBudget, overBreaker, committed, pushback } = NoRetry;
+
+/** The decision on a failure; by default of a first attempt, with an ample budget. Given a `RetryState`, it changes that. */
+function decide(given: Case = {}): number {
+  const { facts, route = IDEMPOTENT, state = {}, budget = AMPLE(), draw = 0.5 } = given;
+  const own = state instanceof RetryState ? state : stateOf(state);
+  const question = { facts: { ...FAILED, ...facts }, route, budget, random: constant(draw) };
+  return decideRetry({ state: own, nowMs: 0, ...question });
+}
 
 describe('decideRetry, on an idempotent route that asks for it', () => {
   it('waits a full-jitter backoff', () => {
-    assert.equal(decide({ draw: 0 }), 0);
-    assert.equal(decide({ draw: 0.5 }), 12.5);
+    assert.deepEqual([decide({ draw: 0 }), decide({ draw: 0.5 })], [0, 12.5]);
     assert.ok(decide({ draw: 0.999 }) < 25);
   });
 
-  for (const ended of [
-    'reset',
-    'connectionLost',
-    'attemptTimeout',
-    'missingTrailers',
-    'protocolError',
-  ] as const) {
-    it(`tries again after ${ended}`, () =>
-      assert.ok(decide({ facts: { ended: AttemptEnd[ended], status: Status.INTERNAL } }) >= 0));
-  }
+  const { reset, connectionLost, attemptTimeout, missingTrailers, protocolError } = AttemptEnd;
+  const failures = { reset, connectionLost, attemptTimeout, missingTrailers, protocolError };
+  for (const [name, ended] of Object.entries(failures))
+    it(`tries again after ${name}`, () =>
+      assert.ok(decide({ facts: { ended, status: Status.INTERNAL } }) >= 0));
 
   for (const ended of ['cancelled', 'deadline'] as const) {
     it(`does not after ${ended}`, () =>
-      assert.equal(decide({ facts: { ended: AttemptEnd[ended] } }), NoRetry.notRetryable));
+      assert.equal(decide({ facts: { ended: AttemptEnd[ended] } }), notRetryable));
   }
 
   for (const [name, status] of Object.entries(Status)) {
-    const expected = status === Status.UNAVAILABLE ? 12.5 : NoRetry.notRetryable;
-    it(`${expected < 0 ? 'does not after' : 'tries again after'} the status ${name}`, () => {
-      assert.equal(decide({ facts: { status } }), expected);
-    });
+    const expected = status === Status.UNAVAILABLE ? 12.5 : notRetryable;
+    it(`${expected < 0 ? 'does not after' : 'tries again after'} the status ${name}`, () =>
+      assert.equal(decide({ facts: { status } }), expected));
   }
 
   it('follows the codes of the route', () => {
     const route: RetryRoute = { idempotent: true, retry: { ...IDEMPOTENT.retry!, on: [Status.DATA_LOSS] } };
-    assert.equal(decide({ route }), NoRetry.notRetryable);
+    assert.equal(decide({ route }), notRetryable);
     assert.ok(decide({ route, facts: { status: Status.DATA_LOSS } }) >= 0);
   });
 
   it('makes as many attempts as the route allows, and no more', () => {
-    assert.equal(decide({ state: { attempts: 2, processed: 1 } }), NoRetry.exhausted);
+    assert.equal(decide({ state: { attempts: 2, processed: 1 } }), exhausted);
     const route: RetryRoute = { idempotent: true, retry: { ...IDEMPOTENT.retry!, attempts: 5 } };
     assert.equal(decide({ route, state: { attempts: 4, processed: 3 }, draw: 0.5 }), 100);
-    assert.equal(decide({ route, state: { attempts: 5, processed: 4 } }), NoRetry.exhausted);
+    assert.equal(decide({ route, state: { attempts: 5, processed: 4 } }), exhausted);
   });
 
   it('does not count attempts that were never processed against the route', () => {
     assert.ok(decide({ state: { attempts: 4, processed: 0 } }) >= 0);
-    assert.equal(decide({ state: { attempts: MAX_ATTEMPTS, processed: 0 } }), NoRetry.exhausted);
+    assert.equal(decide({ state: { attempts: MAX_ATTEMPTS, processed: 0 } }), exhausted);
   });
 
   it('stops when the wait would reach the deadline', () => {
     assert.equal(decide({ facts: { timeLeftMs: 12.6 } }), 12.5);
-    assert.equal(decide({ facts: { timeLeftMs: 12.5 } }), NoRetry.noTime);
+    assert.equal(decide({ facts: { timeLeftMs: 12.5 } }), noTime);
   });
 
   it('stops when the budget is spent, and takes from it only when it grants', () => {
-    assert.equal(decide({ budget: EMPTY() }), NoRetry.overBudget);
+    assert.equal(decide({ budget: EMPTY() }), overBudget);
     const one = new RetryBudget({ ratio: 0, perSecond: 0.1 });
     decide({ budget: one, facts: { status: Status.NOT_FOUND } });
     decide({ budget: one, facts: { timeLeftMs: 0 } });
     decide({ budget: one, facts: { isCommitted: true } });
     assert.equal(one.granted + one.refused, 0);
     assert.ok(decide({ budget: one }) >= 0);
-    assert.equal(decide({ budget: one }), NoRetry.overBudget);
+    assert.equal(decide({ budget: one }), overBudget);
   });
 });
 
 describe('decideRetry, whatever the route', () => {
   it('does not try a processed call again on a route that is not idempotent, or names no retry', () => {
-    assert.equal(decide({ route: PLAIN }), NoRetry.notRetryable);
-    assert.equal(decide({ route: { idempotent: true } }), NoRetry.notRetryable);
-    assert.equal(decide({ route: { ...IDEMPOTENT, idempotent: false } }), NoRetry.notRetryable);
+    for (const route of [PLAIN, { idempotent: true }, { ...IDEMPOTENT, idempotent: false }])
+      assert.equal(decide({ route }), notRetryable);
   });
 
   for (const ended of Object.values(AttemptEnd)) {
     it(`tries nothing again once bytes have reached the caller, nor when the request is gone (end ${ended})`, () => {
-      assert.equal(decide({ facts: { ended, isCommitted: true } }), NoRetry.committed);
-      assert.ok(decide({ facts: { ended, isRequestHeld: false } }) < 0);
-      assert.ok(decide({ facts: { ended, isRequestHeld: false }, route: PLAIN }) < 0);
+      assert.equal(decide({ facts: { ended, isCommitted: true } }), committed);
+      for (const route of [IDEMPOTENT, PLAIN])
+        assert.ok(decide({ facts: { ended, isRequestHeld: false }, route }) < 0);
     });
   }
 
-  it('leaves a success alone', () => {
-    assert.equal(decide({ facts: { status: Status.OK } }), NoRetry.notRetryable);
-  });
+  it('leaves a success alone', () => assert.equal(decide({ facts: { status: Status.OK } }), notRetryable));
 });
 
 describe('decideRetry, for what was never processed', () => {
@@ -150,18 +140,17 @@ describe('decideRetry, for what was never processed', () => {
     it(`${ended}: once more at the only endpoint, after a short wait`, () => {
       const only = { ...facts, isOtherAvailable: false };
       assert.equal(decide({ facts: only, route: PLAIN, budget: EMPTY() }), 12.5);
-      assert.equal(decide({ facts: only, state: { returns: 1 } }), NoRetry.exhausted);
-      const state = Object.assign(new RetryState(), { attempts: 1 });
-      const again = (): number =>
-        ask({ state, facts: { ...FAILED, ...only }, route: PLAIN, budget: EMPTY() });
-      assert.deepEqual([again(), again()], [12.5, NoRetry.exhausted]);
-      assert.equal(decide({ facts: { ...only, timeLeftMs: 12.5 } }), NoRetry.noTime);
+      assert.equal(decide({ facts: only, state: { returns: 1 } }), exhausted);
+      const state = stateOf({});
+      const again = (): number => decide({ state, facts: only, route: PLAIN, budget: EMPTY() });
+      assert.deepEqual([again(), again()], [12.5, exhausted]);
+      assert.equal(decide({ facts: { ...only, timeLeftMs: 12.5 } }), noTime);
     });
 
     it(`${ended}: at most ${MAX_ATTEMPTS} attempts in all, and none after the deadline`, () => {
       assert.equal(decide({ facts, state: { attempts: MAX_ATTEMPTS - 1 } }), 0);
-      assert.equal(decide({ facts, state: { attempts: MAX_ATTEMPTS } }), NoRetry.exhausted);
-      assert.equal(decide({ facts: { ...facts, timeLeftMs: 0 } }), NoRetry.noTime);
+      assert.equal(decide({ facts, state: { attempts: MAX_ATTEMPTS } }), exhausted);
+      assert.equal(decide({ facts: { ...facts, timeLeftMs: 0 } }), noTime);
       assert.equal(decide({ facts: { ...facts, timeLeftMs: Number.POSITIVE_INFINITY } }), 0);
     });
   }
@@ -172,39 +161,27 @@ describe('decideRetry, for a refusal marked outrider-unprocessed', () => {
 
   it('goes elsewhere at once, on any route, once', () => {
     assert.equal(decide({ facts, route: PLAIN }), 0);
-    assert.equal(decide({ facts, route: PLAIN, state: { attempts: 2, refusals: 1 } }), NoRetry.notRetryable);
+    assert.equal(decide({ facts, route: PLAIN, state: { attempts: 2, refusals: 1 } }), notRetryable);
   });
 
   it('does so within the budget and the deadline', () => {
-    assert.equal(decide({ facts, route: PLAIN, budget: EMPTY() }), NoRetry.overBudget);
-    assert.equal(decide({ facts: { ...facts, timeLeftMs: 0 }, route: PLAIN }), NoRetry.noTime);
+    assert.equal(decide({ facts, route: PLAIN, budget: EMPTY() }), overBudget);
+    assert.equal(decide({ facts: { ...facts, timeLeftMs: 0 }, route: PLAIN }), noTime);
   });
 
-  it('does not go back to the endpoint that refused', () => {
-    assert.equal(
-      decide({ facts: { ...facts, isOtherAvailable: false }, route: PLAIN }),
-      NoRetry.notRetryable,
-    );
-  });
-
-  it('does not wait for the pushback of an endpoint it leaves', () => {
-    assert.equal(decide({ facts: { ...facts, pushbackMs: 500 }, route: PLAIN }), 0);
-  });
+  for (const [what, over, expected] of [
+    ['does not go back to the endpoint that refused', { isOtherAvailable: false }, notRetryable],
+    ['does not wait for the pushback of an endpoint it leaves', { pushbackMs: 500 }, 0],
+    ['is no such refusal without the mark', { isMarkedUnprocessed: false }, notRetryable],
+  ] as const)
+    it(what, () => assert.equal(decide({ facts: { ...facts, ...over }, route: PLAIN }), expected));
 
   it('leaves the attempts of the route untouched', () => {
-    const state = Object.assign(new RetryState(), { attempts: 1 });
-    const budget = new RetryBudget({ ratio: 0, perSecond: 100 });
-    ask({ state, facts: { ...FAILED, ...facts }, route: IDEMPOTENT, budget });
+    const [state, budget] = [stateOf({}), AMPLE()];
+    decide({ state, facts, budget });
     assert.deepEqual([state.processed, state.refusals], [0, 1]);
     state.attempts = 2;
-    assert.ok(ask({ state, facts: FAILED, route: IDEMPOTENT, budget }) >= 0);
-  });
-
-  it('is no such refusal without the mark', () => {
-    assert.equal(
-      decide({ facts: { ...facts, isMarkedUnprocessed: false }, route: PLAIN }),
-      NoRetry.notRetryable,
-    );
+    assert.ok(decide({ state, budget }) >= 0);
   });
 });
 
@@ -212,49 +189,46 @@ describe('decideRetry, and pushback', () => {
   it('never tries again when the server says so, or says something else than a time', () => {
     for (const text of ['-1', '', 'soon', '1.5', ' 5', '+5', '99999999999']) {
       const pushbackMs = parsePushback(text);
-      assert.equal(decide({ facts: { pushbackMs } }), NoRetry.pushback, text);
-      assert.equal(decide({ facts: { pushbackMs, isMarkedUnprocessed: true } }), NoRetry.pushback, text);
+      for (const isMarkedUnprocessed of [false, true])
+        assert.equal(decide({ facts: { pushbackMs, isMarkedUnprocessed } }), pushback, text);
     }
   });
 
   it('waits exactly that long when the same endpoint is asked again', () => {
-    assert.equal(decide({ facts: { pushbackMs: parsePushback('300'), isOtherAvailable: false } }), 300);
-    assert.equal(decide({ facts: { pushbackMs: parsePushback('0'), isOtherAvailable: false } }), 0);
-    assert.equal(decide({ facts: { pushbackMs: 1_000, isOtherAvailable: false } }), NoRetry.noTime);
+    const wait = (pushbackMs: number) => decide({ facts: { pushbackMs, isOtherAvailable: false } });
+    const waits = [wait(parsePushback('300')), wait(parsePushback('0')), wait(1_000)];
+    assert.deepEqual(waits, [300, 0, noTime]);
   });
 
   it('keeps a call without a deadline waiting for a minute at most', () => {
     const facts = { isOtherAvailable: false, timeLeftMs: Number.POSITIVE_INFINITY };
     assert.equal(decide({ facts: { ...facts, pushbackMs: LONGEST_PUSHBACK_MS } }), LONGEST_PUSHBACK_MS);
     for (const pushbackMs of [LONGEST_PUSHBACK_MS + 1, parsePushback('999999999')]) {
-      assert.equal(decide({ facts: { ...facts, pushbackMs } }), NoRetry.pushback);
+      assert.equal(decide({ facts: { ...facts, pushbackMs } }), pushback);
       assert.equal(decide({ facts: { ...facts, pushbackMs, isOtherAvailable: true } }), 12.5);
     }
     assert.equal(decide({ facts: { ...facts, pushbackMs: 90_000, timeLeftMs: 91_000 } }), 90_000);
   });
 
-  it('is not bound by it at another endpoint', () => {
-    assert.equal(decide({ facts: { pushbackMs: 300 } }), 12.5);
-  });
+  it('is not bound by it at another endpoint', () =>
+    assert.equal(decide({ facts: { pushbackMs: 300 } }), 12.5));
 });
 
 describe('decideRetry, with a breaker that lets no more attempts through', () => {
-  const cases: readonly [string, Partial<RetryFacts>][] = [
-    ['a failure', {}],
-    ['a call that was never processed', { ended: AttemptEnd.refusedStream }],
-    ['the same at the only endpoint', { ended: AttemptEnd.refusedStream, isOtherAvailable: false }],
-    ['a marked refusal', { isMarkedUnprocessed: true, status: Status.RESOURCE_EXHAUSTED }],
-  ];
   const open = (): CircuitBreakerLimits => {
     const breaker = new CircuitBreakerLimits({ maxInFlight: 0, maxPending: 0, maxRetries: 1 });
     breaker.retries = 1;
     return breaker;
   };
-  for (const [name, facts] of cases) {
+  for (const [name, facts] of [
+    ['a failure', {}],
+    ['a call that was never processed', { ended: AttemptEnd.refusedStream }],
+    ['the same at the only endpoint', { ended: AttemptEnd.refusedStream, isOtherAvailable: false }],
+    ['a marked refusal', { isMarkedUnprocessed: true, status: Status.RESOURCE_EXHAUSTED }],
+  ] as const) {
     it(`ends ${name}, counts that, and takes nothing from the budget`, () => {
-      const breaker = open();
-      const budget = new RetryBudget({ ratio: 0, perSecond: 100 });
-      assert.equal(decide({ facts: { ...facts, breaker }, budget }), NoRetry.overBreaker);
+      const [breaker, budget] = [open(), AMPLE()];
+      assert.equal(decide({ facts: { ...facts, breaker }, budget }), overBreaker);
       assert.deepEqual([breaker.hits.retries, budget.granted], [1, 0]);
       breaker.retries = 0;
       assert.ok(decide({ facts: { ...facts, breaker }, budget }) >= 0);
@@ -271,14 +245,14 @@ describe('decideRetry, with a breaker that lets no more attempts through', () =>
 
   it('counts nothing on a route that does not ask for retries', () => {
     const breaker = open();
-    assert.equal(decide({ facts: { breaker }, route: PLAIN }), NoRetry.notRetryable);
+    assert.equal(decide({ facts: { breaker }, route: PLAIN }), notRetryable);
     assert.equal(breaker.hits.retries, 0);
   });
 });
 
 describe('RetryState', () => {
   it('forgets everything on reset', () => {
-    const state = Object.assign(new RetryState(), { attempts: 3, processed: 2, refusals: 1, returns: 1 });
+    const state = stateOf({ attempts: 3, processed: 2, refusals: 1, returns: 1 });
     state.reset();
     assert.deepEqual({ ...state }, { ...new RetryState() });
   });

@@ -1,64 +1,55 @@
 import assert from 'node:assert/strict';
-import { createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2';
 import { join } from 'node:path';
 import { GrpcClient } from '../../../../sidecar/health/model/grpc-client.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
 import { Scratch } from '../../../kit/process/outrider.js';
-
-const OPTIONS = { timeoutMs: 5_000, maxBytes: 16 };
-const HEADERS = { ':status': 200, 'content-type': 'application/grpc' };
+import {
+  type AskedCall,
+  prefixed,
+  respond,
+  respondStatus,
+  serveOnSocket,
+} from '../../../kit/service/socket-server.js';
 
 describe('the small gRPC client', () => {
-  let scratch: Scratch;
-  let server: Http2Server;
   let client: GrpcClient;
-  let answer: (stream: ServerHttp2Stream, headers: Record<string, unknown>) => void;
+  let answer: (call: AskedCall) => void;
 
   beforeEach(async () => {
-    scratch = new Scratch();
+    const scratch = new Scratch();
+    afterTest(() => scratch.remove());
     const path = join(scratch.path, 's');
-    server = createServer();
-    server.on('stream', (stream, headers) => {
-      stream.on('error', () => {});
-      stream.resume();
-      stream.on('end', () => answer(stream, headers));
-    });
-    await new Promise<void>((resolve) => server.listen(path, resolve));
+    await serveOnSocket(path, (call) => answer(call));
     client = new GrpcClient({ kind: 'unix', path }, systemTimers);
+    afterTest(() => client.close());
   });
 
-  afterEach(async () => {
-    client.close();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-    scratch.remove();
-  });
-
-  const ok = (body: Buffer) => (stream: ServerHttp2Stream) => {
-    stream.respond(HEADERS, { waitForTrailers: true });
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
-    stream.end(body);
+  const call = (request = Buffer.alloc(0)) =>
+    client.call('/a.B/C', request, { timeoutMs: 5_000, maxBytes: 16 });
+  const answerWith = (body: Buffer): void => {
+    answer = ({ stream }) => respond(stream, body);
   };
 
   it('gives the message of the answer, and lets the server know how long it waits', async () => {
-    let seen: Record<string, unknown> = {};
-    answer = (stream, headers) => {
+    let seen: AskedCall['headers'] = {};
+    answer = ({ stream, headers }) => {
       seen = headers;
-      ok(Buffer.from([0, 0, 0, 0, 2, 7, 8]))(stream);
+      respond(stream, prefixed(Buffer.from([7, 8])));
     };
-    const got = await client.call('/a.B/C', Buffer.from([1]), OPTIONS);
-    assert.deepEqual(got, { kind: 'message', message: Buffer.from([7, 8]) });
+    assert.deepEqual(await call(Buffer.from([1])), { kind: 'message', message: Buffer.from([7, 8]) });
     assert.deepEqual([seen[':path'], seen['grpc-timeout'], seen['te']], ['/a.B/C', '5000m', 'trailers']);
   });
 
   it('gives a status with its words', async () => {
-    const words = { 'grpc-status': '5', 'grpc-message': 'no model %27d%C3%A4%27 %zz' };
-    answer = (stream) => stream.respond({ ...HEADERS, ...words }, { endStream: true });
-    const got = await client.call('/a.B/C', Buffer.alloc(0), OPTIONS);
-    assert.deepEqual(got, { kind: 'status', status: 5, message: 'no model %27d%C3%A4%27 %zz' });
-    answer = (stream) =>
-      stream.respond({ ...HEADERS, 'grpc-status': '5', 'grpc-message': 'd%C3%A4' }, { endStream: true });
-    const decoded = await client.call('/a.B/C', Buffer.alloc(0), OPTIONS);
-    assert.deepEqual(decoded, { kind: 'status', status: 5, message: 'dä' });
+    const words = 'no model %27d%C3%A4%27 %zz';
+    for (const [message, expected] of [
+      [words, words],
+      ['d%C3%A4', 'dä'],
+    ]) {
+      answer = ({ stream }) => respondStatus(stream, 5, { 'grpc-message': message });
+      assert.deepEqual(await call(), { kind: 'status', status: 5, message: expected });
+    }
   });
 
   for (const [name, body] of [
@@ -68,15 +59,15 @@ describe('the small gRPC client', () => {
     ['two', [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]],
   ] as const)
     it(`takes no message that is ${name}`, async () => {
-      answer = ok(Buffer.from(body));
-      const got = await client.call('/a.B/C', Buffer.alloc(0), OPTIONS);
-      assert.deepEqual(got, { kind: 'status', status: 13, message: 'the answer is not one plain message' });
+      answerWith(Buffer.from(body));
+      const message = 'the answer is not one plain message';
+      assert.deepEqual(await call(), { kind: 'status', status: 13, message });
     });
 
   it('ends an answer that is too long, and goes on with the next', async () => {
-    answer = ok(Buffer.alloc(100_000));
-    assert.equal((await client.call('/a.B/C', Buffer.alloc(0), OPTIONS)).kind, 'silent');
-    answer = ok(Buffer.from([0, 0, 0, 0, 0]));
-    assert.equal((await client.call('/a.B/C', Buffer.alloc(0), OPTIONS)).kind, 'message');
+    answerWith(Buffer.alloc(100_000));
+    assert.equal((await call()).kind, 'silent');
+    answerWith(prefixed(Buffer.alloc(0)));
+    assert.equal((await call()).kind, 'message');
   });
 });

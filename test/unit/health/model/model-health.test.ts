@@ -10,10 +10,7 @@ import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 const PASSED: ProbeAnswer = { kind: 'passed' };
 const NOT_SERVING: ProbeAnswer = { kind: 'failed', why: 'the model reports NOT_SERVING' };
-const WRONG: ProbeAnswer = {
-  kind: 'wrong',
-  why: 'golden output differs: probabilities[3] is 0.91, expected 0.02',
-};
+const WRONG = { kind: 'wrong', why: 'golden output differs: p[3] is 0.91, expected 0.02' } as const;
 const INTERVAL_MS = 10_000;
 
 /** Answers after `delayMs`, or not before the timeout while `frozen`. */
@@ -67,6 +64,14 @@ describe('model health', () => {
 
   afterEach(() => health.close());
 
+  const become = (next: ModelPhase): void => {
+    phase = next;
+    health.changed();
+  };
+  const isOk = async (afterMs: number): Promise<boolean> => {
+    await clock.settle(afterMs);
+    return health.report().ok;
+  };
   async function proven(): Promise<void> {
     health.start();
     await clock.settle(100);
@@ -75,17 +80,14 @@ describe('model health', () => {
     probe.timeouts.length = 0;
   }
 
-  it('asks nobody while the model starts, and at once when it is ready', async () => {
+  it('asks nothing while the model starts, and at once when it is ready', async () => {
     phase = { kind: 'starting' };
     health.start();
     await clock.settle(60_000);
-    assert.deepEqual(health.report(), { ok: false, why: 'the model is starting' });
-    assert.deepEqual(probe.timeouts, []);
-    phase = { kind: 'ready' };
-    health.changed();
+    assert.deepEqual([health.report(), probe.timeouts], [{ ok: false, why: 'the model is starting' }, []]);
+    become({ kind: 'ready' });
     await clock.settle(10);
-    assert.deepEqual(told, [{ ok: true, why: '' }]);
-    assert.equal(probe.timeouts.length, 1);
+    assert.deepEqual([told, probe.timeouts.length], [[{ ok: true, why: '' }], 1]);
   });
 
   it('asks once in an interval while nothing goes through', async () => {
@@ -102,8 +104,7 @@ describe('model health', () => {
       signs.inferences += 1;
       await clock.settle(5_000);
     }
-    assert.deepEqual(probe.timeouts, []);
-    assert.equal(health.report().ok, true);
+    assert.deepEqual([probe.timeouts, health.report().ok], [[], true]);
   });
 
   it('condemns a model that answers neither work nor the golden input, and says since when', async () => {
@@ -125,16 +126,11 @@ describe('model health', () => {
 
   it('holds no silence against a model at work within the deadline of its call', async () => {
     await proven();
-    signs.inFlight = 1;
-    signs.usualMs = 1;
-    signs.lastDeadlineMs = clock.now() + 60_000;
+    Object.assign(signs, { inFlight: 1, usualMs: 1, lastDeadlineMs: clock.now() + 60_000 });
     probe.frozen = true;
     await clock.settle(40_000);
-    assert.deepEqual(told, []);
-    assert.equal(health.probes().failed, 0);
-    signs.inferences += 1;
-    signs.inFlight = 0;
-    signs.lastDeadlineMs = 0;
+    assert.deepEqual([told, health.probes().failed], [[], 0]);
+    Object.assign(signs, { inferences: 1, inFlight: 0, lastDeadlineMs: 0 });
     probe.frozen = false;
     await clock.settle(20_000);
     assert.deepEqual(told, []);
@@ -142,8 +138,7 @@ describe('model health', () => {
 
   it('condemns it after that deadline, though calls with later ones keep coming', async () => {
     await proven();
-    signs.inFlight = 1;
-    signs.usualMs = 1;
+    Object.assign(signs, { inFlight: 1, usualMs: 1 });
     probe.frozen = true;
     for (let i = 0; i < 60; i++) {
       signs.lastDeadlineMs = clock.now() + 15_000;
@@ -155,8 +150,7 @@ describe('model health', () => {
 
   it('condemns one at work without a deadline after five minutes', async () => {
     await proven();
-    signs.inFlight = 1;
-    signs.lastDeadlineMs = Number.POSITIVE_INFINITY;
+    Object.assign(signs, { inFlight: 1, lastDeadlineMs: Number.POSITIVE_INFINITY });
     probe.frozen = true;
     await clock.settle(290_000);
     assert.deepEqual(told, []);
@@ -167,39 +161,33 @@ describe('model health', () => {
   it('forgives one silence', async () => {
     await proven();
     probe.frozen = true;
-    await until(() => probe.timeouts.length === 1);
+    await nextTimeout();
     await clock.settle(500);
     probe.frozen = false;
     await clock.settle(30_000);
-    assert.deepEqual(told, []);
-    assert.equal(health.probes().failed, 1);
+    assert.deepEqual([told, health.probes().failed], [[], 1]);
   });
 
   it('lets an inference speak for a model that was silent', async () => {
     await proven();
     probe.frozen = true;
-    await clock.settle(30_000);
-    assert.equal(health.report().ok, false);
+    assert.equal(await isOk(30_000), false);
     signs.inferences += 1;
-    await clock.settle(2_500);
-    assert.equal(health.report().ok, true);
+    assert.equal(await isOk(2_500), true);
   });
 
   it('does not let one speak for a model that computed something wrong: only a right answer does', async () => {
     await proven();
     probe.answer = WRONG;
     await clock.settle(15_000);
-    assert.deepEqual(told, [{ ok: false, why: WRONG.kind === 'wrong' ? WRONG.why : '' }]);
+    assert.deepEqual(told, [{ ok: false, why: WRONG.why }]);
     probe.frozen = true;
     signs.inferences += 100;
     await clock.settle(10_000);
     signs.inferences += 100;
-    await clock.settle(2_500);
-    assert.equal(health.report().ok, false);
-    probe.frozen = false;
-    probe.answer = PASSED;
-    await clock.settle(10_000);
-    assert.equal(health.report().ok, true);
+    assert.equal(await isOk(2_500), false);
+    Object.assign(probe, { frozen: false, answer: PASSED });
+    assert.equal(await isOk(10_000), true);
   });
 
   it('reports NOT_SERVING in the words of the probe', async () => {
@@ -211,62 +199,50 @@ describe('model health', () => {
 
   it('believes at once that the process is gone, and wants proof of the next one', async () => {
     await proven();
-    phase = { kind: 'away', why: 'killed by SIGKILL' };
-    health.changed();
+    become({ kind: 'away', why: 'killed by SIGKILL' });
     assert.deepEqual(told, [{ ok: false, why: 'killed by SIGKILL' }]);
-    phase = { kind: 'starting' };
-    health.changed();
+    become({ kind: 'starting' });
     await clock.settle(5_000);
     probe.answer = NOT_SERVING;
-    phase = { kind: 'ready' };
-    health.changed();
-    await clock.settle(100);
-    assert.equal(health.report().ok, false);
+    become({ kind: 'ready' });
+    assert.equal(await isOk(100), false);
     probe.answer = PASSED;
-    await clock.settle(3_000);
-    assert.equal(health.report().ok, true);
+    assert.equal(await isOk(3_000), true);
   });
 
   it('ignores what an earlier life of the model answers', async () => {
     probe.delayMs = 400;
     health.start();
-    phase = { kind: 'away', why: 'killed' };
-    health.changed();
+    become({ kind: 'away', why: 'killed' });
     await clock.settle(1_000);
-    assert.deepEqual(health.report(), { ok: false, why: 'killed' });
-    assert.equal(health.probes().passed, 0);
+    assert.deepEqual([health.report(), health.probes().passed], [{ ok: false, why: 'killed' }, 0]);
   });
 
-  it('judges nobody from a silence in which we stood still', async () => {
+  it('draws no conclusion from a silence in which this process stood still', async () => {
     await proven();
     for (let i = 0; i < 10; i++) {
-      const asked = probe.timeouts.length;
       probe.frozen = true;
-      await until(() => probe.timeouts.length > asked);
+      await nextTimeout();
       probe.frozen = false;
       clock.stall(30_000);
       await clock.settle(10);
     }
-    assert.deepEqual(told, []);
-    assert.equal(health.probes().failed, 0);
+    assert.deepEqual([told, health.probes().failed], [[], 0]);
     assert.ok(health.probes().void >= 10);
   });
 
   it('gives an answer three times as long as a run takes, a second at least, a minute at most', async () => {
     await proven();
-    const next = async (): Promise<number> => {
-      const asked = probe.timeouts.length;
-      await until(() => probe.timeouts.length > asked);
-      return probe.timeouts.at(-1)!;
-    };
-    assert.equal(await next(), 1_000);
-    signs.usualMs = 2_000;
-    assert.equal(await next(), 6_000);
-    signs.usualMs = 100_000;
-    assert.equal(await next(), 60_000);
-    signs.usualMs = 0;
-    signs.inFlight = 1;
-    assert.equal(await next(), 30_000, 'it may be a first, slow run');
+    for (const [usualMs, timeoutMs] of [
+      [0, 1_000],
+      [2_000, 6_000],
+      [100_000, 60_000],
+    ] as const) {
+      signs.usualMs = usualMs;
+      assert.equal(await nextTimeout(), timeoutMs);
+    }
+    Object.assign(signs, { usualMs: 0, inFlight: 1 });
+    assert.equal(await nextTimeout(), 30_000, 'it may be a first, slow run');
   });
 
   it('gives a model that has never answered six seconds', async () => {
@@ -281,14 +257,16 @@ describe('model health', () => {
     await proven();
     health.close();
     await clock.settle(60_000);
-    assert.equal(clock.pending(), 0);
-    assert.equal(probe.closed, 1);
+    assert.deepEqual([clock.pending(), probe.closed], [0, 1]);
     health.changed();
     assert.equal(clock.pending(), 0);
   });
 
-  async function until(condition: () => boolean): Promise<void> {
-    for (let i = 0; i < 10_000 && !condition(); i++) await clock.settle(10);
-    assert.ok(condition());
+  /** Waits for the next probe; its timeout. */
+  async function nextTimeout(): Promise<number> {
+    const asked = probe.timeouts.length;
+    for (let i = 0; i < 10_000 && probe.timeouts.length === asked; i++) await clock.settle(10);
+    assert.ok(probe.timeouts.length > asked);
+    return probe.timeouts.at(-1)!;
   }
 });
