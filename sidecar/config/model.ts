@@ -16,17 +16,11 @@ export type { EndpointConfig } from './options/upstream/endpoints.js';
 export type SidecarConfig = CodeOf<typeof sidecarFile>;
 /** One line for each call, or for a share of the successful ones. */
 export type AccessLogConfig = NonNullable<SidecarConfig['accessLog']>;
-/** Bounds against hostile or broken peers; each has a counter of the same name. See http2/limits.ts. */
-export type LimitsConfig = SidecarConfig['limits'];
-/** Frames of one connection, each kind by itself. See BUCKETS in http2/limits.ts. */
-export type FrameRates = LimitsConfig['framesPerSecond'];
 /** The model process that the sidecar starts, watches and restarts. */
 export type ModelProcessConfig = NonNullable<SidecarConfig['model']>;
 
 /** The side of the local model: where peers call, which may, and how many calls it takes. */
 export type InboundConfig = NonNullable<SidecarConfig['inbound']>;
-/** While no inference went through for `intervalMs`, the golden input of each model is sent and its answer compared. */
-export type GoldenConfig = NonNullable<InboundConfig['golden']>;
 /** Consul's form: `*` is a wildcard on either side; precedence by specificity, deny wins a tie. */
 export type IntentionConfig = InboundConfig['intentions'][number];
 /** The queue before the local model. */
@@ -56,13 +50,9 @@ export type DetectorsConfig = NonNullable<EjectionConfig['detectors']>;
 export type DetectorMode = 'enforce' | 'observe' | 'off';
 /** The connections to each endpoint. `maxEndpoints` absent: 128; `maxAgeMs` 0: never replaced. */
 export type PoolConfig = UpstreamConfig['pool'];
-/** Extra attempts allowed: `ratio` of the calls plus `perSecond`. */
-export type BudgetConfig = UpstreamConfig['budget'];
 
 /** A route of either side; the last one of a list matches every method. */
 export type RouteConfig = UpstreamConfig['routes'][number];
-/** Attempts in all, the status codes worth another one, and the bounds of the random wait before it. */
-export type RetryConfig = NonNullable<RouteConfig['retry']>;
 /** A second copy of an idempotent unary call; the first answer wins, the other is reset. */
 export type HedgeConfig = NonNullable<RouteConfig['hedge']>;
 /** One step of a fallback chain. */
@@ -81,5 +71,3 @@ export type RegistrationConfig = NonNullable<ConsulConfig['registration']>;
 export type MeshConfig = ReturnType<typeof meshConfig>;
 /** One service: `replicas` model processes of the same kind, each behind a sidecar of its own. */
 export type MeshServiceConfig = MeshConfig['services'][number];
-/** The application's side: one sidecar with outbound listeners only. */
-export type CallerConfig = MeshConfig['caller'];

@@ -41,16 +41,8 @@ export const RETRYABLE_STATUSES = [
   'data_loss',
 ] as const satisfies readonly AnyStatus[];
 
-/** What `retry.on` may name. */
-export type RetryableStatus = (typeof RETRYABLE_STATUSES)[number];
-
-/** The code of a status that `retry.on` may name. */
-export function retryableCode(name: RetryableStatus): Status {
-  return statusCode(name);
-}
-
 /** Throws RangeError for a code that no file can name. */
-export function retryableName(code: number): RetryableStatus {
+export function retryableName(code: number): (typeof RETRYABLE_STATUSES)[number] {
   const name = RETRYABLE_STATUSES.find((candidate) => BY_NAME[candidate] === code);
   if (name === undefined) throw new RangeError(`not a status code worth another attempt: ${code}`);
   return name;

@@ -29,7 +29,12 @@ function explainOne(issue: Issue, above: Path, document: YamlDocument, file: str
     case 'custom':
       return [problemAt(document, file, path, issue.message)];
     case 'unrecognized_keys':
-      return issue.keys.map((key) => unknownKey(key, issue.message.split(', '), path, document, file));
+      return issue.keys.map((key) => {
+        const at = [...path, key];
+        const hint = didYouMean(key, issue.message.split(', '));
+        const message = `unknown option; expected one of ${issue.message}${hint}`;
+        return { file, line: document.lineOfKey(at), path: formatPath(at), message };
+      });
     case 'invalid_key': {
       const inner = issue.issues[0]?.message ?? 'another name';
       const line = document.lineOfKey(path);
@@ -38,37 +43,11 @@ function explainOne(issue: Issue, above: Path, document: YamlDocument, file: str
     case 'invalid_union': {
       const branch = branchFor(found, issue.errors);
       if (branch !== undefined) return branch.flatMap((inner) => explainOne(inner, path, document, file));
-      break;
-    }
-    case 'invalid_value': {
-      const hint = typeof found === 'string' ? didYouMean(found, issue.values.map(String)) : '';
-      return [
-        problemAt(
-          document,
-          file,
-          path,
-          `${describe(found, path, document)}; expected ${issue.message}${hint}`,
-        ),
-      ];
     }
   }
   const hint = hintFor(found, issue, path, document);
-  return [
-    problemAt(document, file, path, `${describe(found, path, document)}; expected ${issue.message}${hint}`),
-  ];
-}
-
-function unknownKey(
-  key: string,
-  known: readonly string[],
-  path: Path,
-  document: YamlDocument,
-  file: string,
-): Problem {
-  const at = [...path, key];
-  const hint = didYouMean(key, known);
-  const message = `unknown option; expected one of ${known.join(', ')}${hint}`;
-  return { file, line: document.lineOfKey(at), path: formatPath(at), message };
+  const message = `${describe(found, path, document)}; expected ${issue.message}${hint}`;
+  return [problemAt(document, file, path, message)];
 }
 
 /** The alternative that was meant: the one for text when text was found, the one for a block when a block was. */
@@ -81,12 +60,12 @@ function branchFor(found: unknown, branches: readonly (readonly Issue[])[]): rea
 
 /** Where a likely slip has a simple cure. */
 function hintFor(found: unknown, issue: Issue, path: Path, document: YamlDocument): string {
+  if (issue.code === 'invalid_value' && typeof found === 'string')
+    return didYouMean(found, issue.values.map(String));
   if (issue.code !== 'invalid_type') return '';
   if (issue.expected === 'string' && (typeof found === 'number' || typeof found === 'boolean')) {
-    return (
-      unitHint(found, issue.message) ??
-      `; if this is a text, put it in quotes: "${document.sourceOf(path) ?? found}"`
-    );
+    const inQuotes = `; if this is a text, put it in quotes: "${document.sourceOf(path) ?? found}"`;
+    return unitHint(found, issue.message) ?? inQuotes;
   }
   if (issue.expected === 'array' && typeof found === 'string') return `; did you mean [${found}]?`;
   if (found === null && (issue.expected === 'object' || issue.expected === 'record'))

@@ -7,25 +7,6 @@ import { readFileSync, statSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
-/** One element of a tensor, as YAML says it. */
-export type GoldenValue = number | boolean | string;
-
-/** A tensor that is sent: as many values as its shape holds, in row-major order. */
-export interface GoldenInput {
-  readonly shape: readonly number[];
-  readonly values: readonly GoldenValue[];
-  /** Absent: what the model's metadata says, else FP32. */
-  readonly datatype?: string | undefined;
-}
-
-/** The block `golden` of a card. */
-export interface GoldenCard {
-  /** Largest difference allowed: absolute, or relative to expected values beyond ±1. Default 1e-4. */
-  readonly tolerance: number;
-  readonly inputs: Readonly<Record<string, GoldenInput>>;
-  readonly outputs: Readonly<Record<string, { readonly values: readonly GoldenValue[] }>>;
-}
-
 /** A golden image of 1,000 × 1,000 with three channels fits. */
 const MAX_CARD_BYTES = 32 * 1024 * 1024;
 
@@ -42,7 +23,9 @@ const values = z.union([
 ]);
 
 const golden = z.object({
+  /** Largest difference allowed: absolute, or relative to expected values beyond ±1. */
   tolerance: z.number().min(0).default(1e-4),
+  /** Tensors that are sent, in row-major order; without a datatype it is what the model's metadata says, else FP32. */
   inputs: z.record(
     z.string(),
     z
@@ -58,6 +41,9 @@ const golden = z.object({
     .record(z.string(), z.object({ values }))
     .refine((outputs) => Object.keys(outputs).length > 0, 'found none, expected one output at least'),
 });
+
+/** The block `golden` of a card. */
+export type GoldenCard = z.output<typeof golden>;
 
 /** The golden block of a card. Throws an Error whose message is one line and names the file and every problem. */
 export function readGoldenCard(file: string): GoldenCard {

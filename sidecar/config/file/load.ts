@@ -27,8 +27,7 @@ export function loadMeshFile(path: string): ParseResult<MeshConfig> {
 /** Reads a file of either kind, as its content tells. */
 export function loadAnyFile(path: string): ReturnType<typeof parseAnyFile> {
   const read = readText(path);
-  if (!read.ok) return { result: read };
-  return parseAnyFile(read.text, path, { baseDir: dirname(resolve(path)) });
+  return read.ok ? parseAnyFile(read.text, path, { baseDir: dirname(resolve(path)) }) : { result: read };
 }
 
 function load<T>(

@@ -4,7 +4,7 @@
 import { IntentionTable } from '../../core/authorization/intentions.js';
 import { type Address, isLocalAddress, writeAddress } from '../codecs/address.js';
 import type { MeshFile } from '../implied-caller.js';
-import { type Listener, listeners } from '../options/listener-conflicts.js';
+import { callListeners, listeners } from '../options/listener-conflicts.js';
 import { below, type Report } from '../options/option.js';
 import type { SidecarFile } from '../options/sidecar-file.js';
 import type { Warning } from '../problem.js';
@@ -23,7 +23,7 @@ export function sidecarWarnings(file: SidecarFile): Warning[] {
     }
     warnOfDrills(file, admin, { isAdminNeeded: true }, warn);
     const own = listeners([['admin'], admin], [['inbound', 'listen'], inbound?.listen]);
-    warnOfConsul(consul, [...own, ...callListeners(['outbound'], outbound)], warn);
+    warnOfConsul(consul, [...own, ...callListeners('outbound', outbound)], warn);
     warnOfRegistration(file, warn);
   });
 }
@@ -36,7 +36,7 @@ export function meshWarnings(file: MeshFile): Warning[] {
     warnOfUpstreams(caller, (name) => replicasOf(file, name), below(['caller'], warn));
     warnOfDrills(file, caller.admin, { isAdminNeeded: false }, warn);
     const own = listeners([['caller', 'admin'], caller.admin]);
-    warnOfConsul(consul, [...own, ...callListeners(['caller'], caller)], warn);
+    warnOfConsul(consul, [...own, ...callListeners('caller', caller)], warn);
     warnOfClosedUpstreams(file, below(['caller', 'upstreams'], warn));
     for (const [name, { queue }] of Object.entries(services))
       warnOfQueue(queue, limits.memory_budget, below(['services', name, 'queue'], warn));
@@ -71,16 +71,6 @@ function replicasOf({ services, consul, limits }: MeshFile, name: string): Upstr
 interface CallsFile<U extends UpstreamFile> {
   readonly shared?: MeshFile['caller']['shared'];
   readonly upstreams: Readonly<Record<string, U>>;
-}
-
-function callListeners(path: string[], calls: CallsFile<UpstreamFile> | undefined): Listener[] {
-  return listeners(
-    [[...path, 'shared', 'listen'], calls?.shared?.listen],
-    ...Object.entries(calls?.upstreams ?? {}).map(([name, { listen }]): [string[], Address | undefined] => [
-      [...path, 'upstreams', name, 'listen'],
-      listen,
-    ]),
-  );
 }
 
 /** Upstreams that no intention of the file lets the caller call. Where the file has none, Consul decides. */

@@ -3,9 +3,8 @@
  * refuse all ordinary traffic.
  */
 import { writeSize } from '../codecs/size.js';
-import { number } from './found.js';
 import { blockAs, option, rules } from './option.js';
-import { duration, size, wholeNumber } from './values.js';
+import { atMost, duration, size, wholeNumber } from './values.js';
 
 const KIB = 1_024;
 const MIB = 1_048_576;
@@ -87,15 +86,4 @@ export const limits = blockAs('a block of limits', {
     meaning: 'Request bytes one call may keep for another attempt; a longer call gets only one.',
     why: 'An image of 224 × 224 floats is 588 KiB.',
   }),
-}).check(
-  rules((found, report) => {
-    const budget = number(found['memory_budget']);
-    const replay = number(found['replay_bytes_per_call']);
-    if (budget !== undefined && replay !== undefined && replay > budget) {
-      report(
-        ['replay_bytes_per_call'],
-        `found ${writeSize(replay)}; expected at most memory_budget (${writeSize(budget)})`,
-      );
-    }
-  }),
-);
+}).check(rules(atMost('replay_bytes_per_call', 'memory_budget', writeSize)));

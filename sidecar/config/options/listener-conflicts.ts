@@ -1,10 +1,9 @@
 /**
  * Rules about listeners: two of them cannot share an address, and none may be what the same sidecar calls.
  */
-
-import type { Address } from '../codecs/address.js';
-import { isSamePlace, wouldReach, writeAddress } from '../codecs/address.js';
+import { type Address, isSamePlace, wouldReach, writeAddress } from '../codecs/address.js';
 import { formatPath } from '../problem.js';
+import { address, entries, mapping } from './found.js';
 import type { Report } from './option.js';
 
 /** A place where the sidecar of a file listens, and the option that says so. */
@@ -14,10 +13,20 @@ export interface Listener {
 }
 
 /** Collects listeners; those that are absent or wrong in themselves are left out. */
-export function listeners(
-  ...found: readonly [path: (string | number)[], address: Address | undefined][]
-): Listener[] {
-  return found.flatMap(([path, address]) => (address === undefined ? [] : [{ path, address }]));
+export function listeners(...found: readonly [path: (string | number)[], place: unknown][]): Listener[] {
+  return found.flatMap(([path, place]) => {
+    const at = address(place);
+    return at === undefined ? [] : [{ path, address: at }];
+  });
+}
+
+/** Where the application calls: the listeners of a block with `shared` and `upstreams`, which stands at `above`. */
+export function callListeners(above: string, calls: unknown): Listener[] {
+  const { shared, upstreams } = mapping(calls);
+  const own = entries(upstreams).flatMap(([name, { listen }]) =>
+    listeners([[above, 'upstreams', name, 'listen'], listen]),
+  );
+  return [...listeners([[above, 'shared', 'listen'], mapping(shared)['listen']]), ...own];
 }
 
 /** Reports each listener at an address that an earlier one takes, once per option. */

@@ -8,10 +8,10 @@ import { meshConsul, ownTags, registeredMeta } from './consul/consul.js';
 import { meshConsulRules } from './consul/rules.js';
 import { address, entries, type FoundBlock, mapping, number, text, texts } from './found.js';
 import { limits } from './limits.js';
-import { listeners, refuseSharedPlaces } from './listener-conflicts.js';
+import { callListeners, listeners, refuseSharedPlaces } from './listener-conflicts.js';
 import { requireKnownNames } from './mesh-names.js';
 import { meshCommand, meshModelProcess } from './model-process.js';
-import { below, blockAs, inCode, option, type Report, rules } from './option.js';
+import { blockAs, inCode, inside, option, type Report, rules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
@@ -68,11 +68,7 @@ const service = inCode(
     tags: ownTags,
     meta: registeredMeta,
   }).check(
-    rules((found, report) => {
-      refuseUnreachable(found['routes'], below(['routes'], report));
-      refuseIdleLimits(found['rate_limits'], below(['rate_limits'], report));
-      requireOneServer(found, report);
-    }),
+    rules(inside('routes', refuseUnreachable), inside('rate_limits', refuseIdleLimits), requireOneServer),
   ),
   ({ models, command = [], isolation = 'process', ...rest }, serviceName) => {
     const server: ModelServerConfig =
@@ -147,9 +143,6 @@ export const meshFile = blockAs('a mesh file', {
   }),
 }).check(rules(meshRules));
 
-/** As it is written; `completed` adds what is implied. */
-export type SpelledMeshFile = z.output<typeof meshFile>;
-
 function requireOneServer(found: FoundBlock, report: Report): void {
   const { models, command: words } = found;
   if (models === undefined && words === undefined)
@@ -180,11 +173,8 @@ function meshRules(found: FoundBlock, report: Report): void {
   }
   requireKnownNames(file, services, report);
   const own = [
-    ...listeners([['caller', 'admin'], address(callerBlock['admin'])]),
-    ...listeners([['caller', 'shared', 'listen'], address(mapping(callerBlock['shared'])['listen'])]),
-    ...entries(callerBlock['upstreams']).flatMap(([upstream, { listen }]) =>
-      listeners([['caller', 'upstreams', upstream, 'listen'], address(listen)]),
-    ),
+    ...listeners([['caller', 'admin'], callerBlock['admin']]),
+    ...callListeners('caller', callerBlock),
     ...services.flatMap(([serviceName, block]) => replicaListeners(serviceName, block, report)),
   ];
   refuseSharedPlaces(own, report);

@@ -1,11 +1,10 @@
 /**
  * Lists of methods that an option is about.
  */
-import { z } from 'zod';
 import { isValidPattern } from '../../core/routing/method.js';
 import { invalid, ok, type Parsed, quoted } from '../codecs/parse-result.js';
 import { value } from './option.js';
-import { checkedText } from './values.js';
+import { checkedText, listOf } from './values.js';
 
 /** For the JSON Schema; `readMethod` is what decides. */
 const METHOD_PATTERN = '^(\\*|/\\w+(\\.\\w+)*/(\\*|\\w+))$';
@@ -20,5 +19,5 @@ function readMethod(method: string): Parsed<string> {
 /** At least one. */
 export function methodList() {
   const method = value(checkedText(METHOD_EXPECTED, METHOD_PATTERN, readMethod), { type: 'method' });
-  return z.array(method, { error: 'a list of methods' }).min(1, { error: 'at least one method' });
+  return listOf(method, 'methods').min(1, { error: 'at least one method' });
 }

@@ -3,17 +3,23 @@
  */
 import { z } from 'zod';
 import { fromFile } from '../names-codec.js';
-import { block, blockAs, inCode, located, option, rules, value } from './option.js';
-import { choice, duration, pathFrom, plainText, refuseMaxBelowBase, wholeNumberOrNone } from './values.js';
+import { block, blockAs, inCode, located, option, rules } from './option.js';
+import {
+  choice,
+  duration,
+  listOf,
+  matching,
+  pathFrom,
+  plainText,
+  refuseMaxBelowBase,
+  wholeNumberOrNone,
+} from './values.js';
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const ENV_ERROR = 'an environment variable: letters, digits and "_"';
 
 const command = () =>
-  z
-    .array(plainText('a word of the command'), {
-      error: 'a list of words, the program first, as in [python3, server.py]',
-    })
+  listOf(plainText('a word of the command'), 'words, the program first, as in [python3, server.py]')
     .min(1, { error: 'a program' })
     .refine((words) => words[0] !== '', { error: 'the first word is empty; expected a program' });
 
@@ -62,7 +68,7 @@ const restart = block({
 const common = {
   env: option(
     z
-      .record(z.string({ error: ENV_ERROR }).regex(ENV_NAME, { error: ENV_ERROR }), plainText('text'), {
+      .record(matching('text', ENV_NAME, ENV_ERROR), plainText('text'), {
         error: 'a map of names and texts',
       })
       .prefault({}),
@@ -72,14 +78,10 @@ const common = {
     },
   ),
   inherit: option(
-    z
-      .array(
-        value(z.string({ error: INHERITED_ERROR }).regex(INHERITED, { error: INHERITED_ERROR }), {
-          type: 'text',
-        }),
-        { error: 'a list of names of environment variables, as in [HF_HOME, "AWS_*"]' },
-      )
-      .prefault([]),
+    listOf(
+      matching('text', INHERITED, INHERITED_ERROR),
+      'names of environment variables, as in [HF_HOME, "AWS_*"]',
+    ).prefault([]),
     {
       meaning:
         'Environment variables of the sidecar that the process also gets: a name, or `NAME*` for all that begin so. Always passed on are PATH, HOME, TMPDIR, TZ, LANG, LANGUAGE, LC_*, LD_LIBRARY_PATH, VIRTUAL_ENV, PYTHON*, CUDA_*, NVIDIA_* and OMP_*; everything else is withheld, NODE_OPTIONS too. The names of what was withheld are logged once.',

@@ -105,16 +105,25 @@ export function below(path: (string | number)[], report: Report): Report {
   return (inner, message) => report([...path, ...inner], message);
 }
 
+/** Judges a block, in which single options may be `WRONG`. */
+export type Rule = (found: FoundBlock, report: Report) => void;
+
+/** A rule about one option of a block. */
+export function inside(key: string, judge: (value: unknown, report: Report) => void): Rule {
+  return (found, report) => judge(found[key], below([key], report));
+}
+
 /**
  * Rules between options, to `check` a block with. They run even when single options are wrong, so that one look at the
  * file finds everything; what is wrong in itself they see as `WRONG`, and they read values through found.ts.
  */
-export function rules(judge: (value: FoundBlock, report: Report) => void) {
+export function rules(...all: readonly Rule[]) {
   return z.superRefine<unknown>(
     (found, context) => {
       if (typeof found !== 'object' || found === null || Array.isArray(found)) return;
       const marked = markWrong(found, context.issues) as FoundBlock;
-      judge(marked, (path, message) => context.addIssue({ code: 'custom', path, message }));
+      for (const judge of all)
+        judge(marked, (path, message) => context.addIssue({ code: 'custom', path, message }));
     },
     { when: () => true },
   );

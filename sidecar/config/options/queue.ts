@@ -1,12 +1,11 @@
 /**
  * The queue before the local model: how many calls it takes, which wait, and in which order.
  */
-import { z } from 'zod';
 import { didYouMean } from '../suggest.js';
 import { type FoundBlock, list, mapping, number, text } from './found.js';
 import { metadataKey } from './metadata-key.js';
 import { block, inCode, option, type Report, rules } from './option.js';
-import { flag, name, size, wholeNumber } from './values.js';
+import { flag, listOf, name, size, wholeNumber } from './values.js';
 
 const KIB = 1_024;
 const GIB = 1_073_741_824;
@@ -30,10 +29,7 @@ const priority = inCode(
       why: 'Which key carries it depends on the application.',
     }),
     classes: option(
-      z
-        .array(name('the name of a class'), { error: 'a list of classes' })
-        .min(2, { error: 'at least two classes' })
-        .max(MAX_CLASSES, { error: `at most ${MAX_CLASSES} classes` }),
+      listOf(name('the name of a class'), 'classes', MAX_CLASSES).min(2, { error: 'at least two classes' }),
       {
         meaning:
           'The classes, from the most to the least important. A class waits while one before it has calls, and when the queue is full, the least important call gives way. All but the first leave a part of `max_waiting` to those before them: the second a quarter, further ones more, at most half.',

@@ -1,18 +1,16 @@
 /**
  * How often each caller may call, on the side of the model.
  */
-import { z } from 'zod';
 import { isCovered } from '../methods.js';
 import { list, mapping, texts } from './found.js';
 import { methodList } from './method-list.js';
 import { block, inCode, option, type Report } from './option.js';
-import { rational, serviceOrAny, wholeNumber } from './values.js';
+import { listOf, rational, serviceOrAny, wholeNumber } from './values.js';
 
 const rateLimit = inCode(
   block({
     callers: option(
-      z
-        .array(serviceOrAny('the name of a service'), { error: 'a list of services' })
+      listOf(serviceOrAny('the name of a service'), 'services')
         .min(1, { error: 'at least one service, or "*"' })
         .prefault(['*']),
       {
@@ -38,7 +36,7 @@ const rateLimit = inCode(
 );
 
 /** `rate_limits`: token buckets by caller; the first that matches decides. */
-export const rateLimits = option(z.array(rateLimit, { error: 'a list of rate limits' }).optional(), {
+export const rateLimits = option(listOf(rateLimit, 'rate limits').optional(), {
   meaning:
     'How often each caller may call. The first one that matches decides; a call over its limit is refused with RESOURCE_EXHAUSTED and told when to come back.',
   otherwise: 'absent: no limits',

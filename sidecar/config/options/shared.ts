@@ -1,10 +1,9 @@
 /**
  * Blocks that stand in both kinds of file: names of the mesh, intentions, the log.
  */
-import { z } from 'zod';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import { block, blockAs, option } from './option.js';
-import { choice, duration, listenAddress, name, serviceOrAny, trustDomainName } from './values.js';
+import { choice, duration, listenAddress, listOf, name, serviceOrAny, trustDomainName } from './values.js';
 
 /** `trust_domain`. */
 export const trustDomain = option(trustDomainName().optional(), {
@@ -60,7 +59,7 @@ const intention = blockAs('a block such as { from: web, to: digits, action: allo
   }),
 });
 
-const intentionList = z.array(intention, { error: 'a list of intentions' });
+const intentionList = listOf(intention, 'intentions');
 const INTENTIONS_MEANING =
   "Which service may call which, checked for every call. The most specific one decides: a name before `*`, the called service's name first; deny wins a tie.";
 

@@ -10,7 +10,7 @@ import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
 import { limits } from './limits.js';
 import { sidecarModelProcess } from './model-process.js';
-import { below, block, blockAs, inCode, option, rules } from './option.js';
+import { block, blockAs, inCode, inside, option, rules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
@@ -26,7 +26,7 @@ import {
 import { sidecarRules } from './sidecar-rules.js';
 import { sidecarUpstream } from './upstream/upstream.js';
 import { sharedListener, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
-import { choice, duration, filePath, listenAddress, name, peerAddress, plainText } from './values.js';
+import { choice, duration, filePath, listenAddress, name, peerAddress, shortText } from './values.js';
 
 const identity = block({
   cert: option(filePath('a certificate chain'), {
@@ -82,12 +82,7 @@ const inbound = blockAs('a block that says how peers reach the local model', {
     meaning: 'Time limits by method. What no route names gets the defaults.',
     why: 'The caller usually brings a deadline.',
   }),
-}).check(
-  rules((found, report) => {
-    refuseUnreachable(found['routes'], below(['routes'], report));
-    refuseIdleLimits(found['rate_limits'], below(['rate_limits'], report));
-  }),
-);
+}).check(rules(inside('routes', refuseUnreachable), inside('rate_limits', refuseIdleLimits)));
 
 const outbound = blockAs('a block with upstreams and, perhaps, shared', {
   upstreams: upstreamsOf(sidecarUpstream),
@@ -99,17 +94,11 @@ const sidecarBlock = blockAs('a sidecar file', {
     meaning: 'The mesh service this sidecar speaks for: the last part of its SPIFFE id.',
     why: 'Certificates and intentions refer to it.',
   }),
-  instance: option(
-    plainText('a short name')
-      .min(1, { error: 'a short name' })
-      .max(128, { error: 'at most 128 characters' })
-      .optional(),
-    {
-      meaning: 'The name of this instance in logs and reports, unique within its service.',
-      otherwise: 'the service, and `-1`',
-      why: 'Fits a service with one instance.',
-    },
-  ),
+  instance: option(shortText('a short name').optional(), {
+    meaning: 'The name of this instance in logs and reports, unique within its service.',
+    otherwise: 'the service, and `-1`',
+    why: 'Fits a service with one instance.',
+  }),
   trust_domain: trustDomain,
   datacenter,
   identity: option(identity.optional(), {

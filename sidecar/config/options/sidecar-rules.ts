@@ -1,12 +1,15 @@
 /** Rules between the parts of a sidecar file. */
 import { sidecarConsulRules } from './consul/rules.js';
 import { address, entries, type FoundBlock, list, mapping, texts } from './found.js';
-import { type Listener, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
+import { callListeners, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
 import type { Report } from './option.js';
 
 /** Reports what parts of a sidecar file contradict, or leave without effect, in each other. */
 export function sidecarRules(file: FoundBlock, report: Report): void {
-  const own = sidecarListeners(file);
+  const own = [
+    ...listeners([['admin'], file['admin']], [['inbound', 'listen'], mapping(file['inbound'])['listen']]),
+    ...callListeners('outbound', file['outbound']),
+  ];
   refuseSharedPlaces(own, report);
   refuseCallingItself(own, ['inbound', 'local'], address(mapping(file['inbound'])['local']), report);
   for (const [upstream, { endpoints }] of entries(mapping(file['outbound'])['upstreams'])) {
@@ -19,24 +22,6 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
   requireWork(file, report);
   requireModels(file, report);
   requireIdentity(file, report);
-}
-
-function sidecarListeners(file: FoundBlock): Listener[] {
-  const outboundBlock = mapping(file['outbound']);
-  const shared = listeners([
-    ['outbound', 'shared', 'listen'],
-    address(mapping(outboundBlock['shared'])['listen']),
-  ]);
-  return [
-    ...listeners(
-      [['admin'], address(file['admin'])],
-      [['inbound', 'listen'], address(mapping(file['inbound'])['listen'])],
-    ),
-    ...shared,
-    ...entries(outboundBlock['upstreams']).flatMap(([upstream, { listen }]) =>
-      listeners([['outbound', 'upstreams', upstream, 'listen'], address(listen)]),
-    ),
-  ];
 }
 
 /** Processes by model need their names, and each a place of its own. */

@@ -14,7 +14,7 @@ import { DURATION_EXPECTED, DURATION_PATTERN, readDuration, writeDuration } from
 import { type Parsed, quoted } from '../codecs/parse-result.js';
 import { readSize, SIZE_EXPECTED, SIZE_PATTERN, writeSize } from '../codecs/size.js';
 import { type FoundBlock, number } from './found.js';
-import { inCode, located, type Report, value, withUnit } from './option.js';
+import { inCode, located, type Report, type Rule, value, withUnit } from './option.js';
 
 /** In the unit of the value: milliseconds, bytes, or none. Inclusive. */
 export interface Bounds {
@@ -148,24 +148,20 @@ export function wholeNumberOrNone(bounds: Bounds) {
   return value(schema, { type: 'whole number or `none`', range });
 }
 
+function bounded(type: string, { min, max }: Bounds) {
+  const range = `${min} to ${max}`;
+  const error = `a ${type} from ${range}`;
+  return value(z.number({ error }).min(min, { error }).max(max, { error }), { type, range });
+}
+
 /** Any number within bounds, both included. */
 export function rational(bounds: Bounds) {
-  const range = `${bounds.min} to ${bounds.max}`;
-  const error = `a number from ${range}`;
-  return value(z.number({ error }).min(bounds.min, { error }).max(bounds.max, { error }), {
-    type: 'number',
-    range,
-  });
+  return bounded('number', bounds);
 }
 
 /** Of 0 to 1 unless narrower bounds are given. */
 export function ratio(bounds: Bounds = { min: 0, max: 1 }) {
-  const range = `${bounds.min} to ${bounds.max}`;
-  const error = `a ratio from ${range}`;
-  return value(z.number({ error }).min(bounds.min, { error }).max(bounds.max, { error }), {
-    type: 'ratio',
-    range,
-  });
+  return bounded('ratio', bounds);
 }
 
 /** One of some words. */
@@ -188,6 +184,15 @@ export function flag() {
   );
 }
 
+/** A rule: one option is at most another of its block. `write` spells both in the message. */
+export function atMost(key: string, bound: string, write: (value: number) => string): Rule {
+  return (found, report) => {
+    const [value, most] = [number(found[key]), number(found[bound])];
+    if (value !== undefined && most !== undefined && value > most)
+      report([key], `found ${write(value)}; expected at most ${bound} (${write(most)})`);
+  };
+}
+
 /** A rule for blocks with two durations `base` and `max`. */
 export function refuseMaxBelowBase(found: FoundBlock, report: Report): void {
   const [baseMs, maxMs] = [number(found['base']), number(found['max'])];
@@ -198,10 +203,14 @@ export function refuseMaxBelowBase(found: FoundBlock, report: Report): void {
 /** A DNS-like name of a service, as Consul and SPIFFE ids take it. */
 export const NAME = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 
+/** Text of one form. `error` is the phrase for messages. */
+export function matching(type: string, form: RegExp, error: string) {
+  return value(z.string({ error }).regex(form, { error }), { type });
+}
+
 /** A name of at most 63 characters. `what` is the noun phrase for the message. */
 export function name(what: string) {
-  const error = `${what}: lower-case letters, digits, "-", "_" and ".", at most 63`;
-  return value(z.string({ error }).regex(NAME, { error }), { type: 'name' });
+  return matching('name', NAME, `${what}: lower-case letters, digits, "-", "_" and ".", at most 63`);
 }
 
 /** Whether there is one of that name, rules about whole files check. */
@@ -218,9 +227,7 @@ export function serviceOrAny(what: string) {
 /** The authority of a SPIFFE id, at most 255 characters. */
 export function trustDomainName() {
   const error = 'a trust domain: lower-case letters, digits, "-", "_" and ".", at most 255';
-  return value(z.string({ error }).regex(/^[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?$/, { error }), {
-    type: 'name',
-  });
+  return matching('name', /^[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?$/, error);
 }
 
 /** A path; a relative one lies below the directory of the file. */
@@ -235,6 +242,16 @@ export function filePath(what: string) {
 
 /** Text without NUL, which no argv, environment or path can hold. */
 export function plainText(what: string) {
-  const error = `${what}, without NUL characters`;
-  return value(z.string({ error }).regex(/^[^\0]*$/, { error }), { type: 'text' });
+  return matching('text', /^[^\0]*$/, `${what}, without NUL characters`);
+}
+
+/** The same of 1 to 128 characters. */
+export function shortText(what: string) {
+  return plainText(what).min(1, { error: what }).max(128, { error: 'at most 128 characters' });
+}
+
+/** A list of such things (their plural), at most `max` of them. */
+export function listOf<S extends z.ZodType>(item: S, things: string, max?: number) {
+  const list = z.array(item, { error: `a list of ${things}` });
+  return max === undefined ? list : list.max(max, { error: `at most ${max} ${things}` });
 }

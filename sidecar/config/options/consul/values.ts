@@ -7,7 +7,7 @@ import { isReachableHost } from '../../codecs/address.js';
 import { AGENT_URL_EXPECTED, AGENT_URL_PATTERN, readAgentUrl } from '../../codecs/agent-url.js';
 import { invalid, ok, type Parsed, quoted } from '../../codecs/parse-result.js';
 import { located, rules, value } from '../option.js';
-import { checkedText, pathFrom } from '../values.js';
+import { checkedText, listOf, matching, pathFrom } from '../values.js';
 
 /** structs.ValidateServiceMetadata and ValidateNodeMetadata of Consul. */
 const MAX_PAIRS = 64;
@@ -34,7 +34,7 @@ export function agentUrl() {
 /** As Consul names them: it takes no dots, unlike a service's name. */
 export function consulDatacenter() {
   const error = 'the name of a datacenter: lower-case letters, digits, "-" and "_", at most 63';
-  return value(z.string({ error }).regex(/^[a-z0-9_-]{1,63}$/, { error }), { type: 'name' });
+  return matching('name', /^[a-z0-9_-]{1,63}$/, error);
 }
 
 const HOST_EXPECTED = 'a host name or IP address without a port, such as "10.0.0.7"';
@@ -63,17 +63,13 @@ function printable(what: string, maxBytes: number, minBytes: number) {
 
 /** Each once. */
 export function tagList() {
-  return z
-    .array(printable('a tag', MAX_TAG_BYTES, 1), { error: 'a list of tags' })
-    .max(MAX_TAGS, { error: `at most ${MAX_TAGS} tags` });
+  return listOf(printable('a tag', MAX_TAG_BYTES, 1), 'tags', MAX_TAGS);
 }
 
 const KEY_ERROR = `a metadata key: letters, digits, "-" and "_", at most ${MAX_KEY}`;
 
 function metaMap(maxPairs: number, tooMany: string, reserved?: RegExp) {
-  const key = z
-    .string({ error: KEY_ERROR })
-    .regex(new RegExp(`^[A-Za-z0-9_-]{1,${MAX_KEY}}$`), { error: KEY_ERROR });
+  const key = matching('text', new RegExp(`^[A-Za-z0-9_-]{1,${MAX_KEY}}$`), KEY_ERROR);
   const map = z.record(key, printable('a metadata value', MAX_VALUE_BYTES, 0), {
     error: 'a map of metadata keys and texts',
   });

@@ -1,9 +1,8 @@
 /** What answers a call that failed: another upstream, or the last good answer. */
-import { z } from 'zod';
 import { text } from '../found.js';
 import { metadataKey } from '../metadata-key.js';
 import { blockAs, inCode, option, rules } from '../option.js';
-import { choice, duration, size, upstreamName } from '../values.js';
+import { choice, duration, listOf, size, upstreamName } from '../values.js';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
@@ -50,19 +49,13 @@ const fallbackStep = inCode(
       otherwise: '`16MiB` with `last-good`, refused with `upstream`',
       why: 'Twenty thousand small answers, or a few hundred of tens of kilobytes.',
     }),
-    vary: option(
-      z
-        .array(metadataKey(), { error: 'a list of metadata keys' })
-        .max(MAX_LISTED, { error: `at most ${MAX_LISTED} metadata keys` })
-        .optional(),
-      {
-        meaning:
-          'With `last-good`: the request metadata that tells two requests apart, beside method, body, `content-type` and the encodings. `authorization` counts only where it is named. `[]`: callers may get the answers of others.',
-        otherwise:
-          'all metadata but tracing and timing (such as `traceparent`, `x-request-id`, `b3`, `grpc-timeout`), `user-agent` and `te`; refused with `upstream`',
-        why: 'An answer to one caller must not reach another, and the metadata by which callers differ depends on the application. Where each call has a value of its own, no answer is found again: name the metadata that counts.',
-      },
-    ),
+    vary: option(listOf(metadataKey(), 'metadata keys', MAX_LISTED).optional(), {
+      meaning:
+        'With `last-good`: the request metadata that tells two requests apart, beside method, body, `content-type` and the encodings. `authorization` counts only where it is named. `[]`: callers may get the answers of others.',
+      otherwise:
+        'all metadata but tracing and timing (such as `traceparent`, `x-request-id`, `b3`, `grpc-timeout`), `user-agent` and `te`; refused with `upstream`',
+      why: 'An answer to one caller must not reach another, and the metadata by which callers differ depends on the application. Where each call has a value of its own, no answer is found again: name the metadata that counts.',
+    }),
   }).check(
     rules((found, report) => {
       const kind = text(found['kind']);
@@ -85,11 +78,7 @@ const fallbackStep = inCode(
 
 /** `fallback` of a route: 1 to 16 steps, tried in order after the retries. */
 export const fallback = option(
-  z
-    .array(fallbackStep, { error: 'a list of fallbacks' })
-    .min(1, { error: 'at least one fallback' })
-    .max(MAX_LISTED, { error: `at most ${MAX_LISTED} fallbacks` })
-    .optional(),
+  listOf(fallbackStep, 'fallbacks', MAX_LISTED).min(1, { error: 'at least one fallback' }).optional(),
   {
     meaning:
       'Present: when a call failed after its retries, or no endpoint could take it, these are tried in this order. Answers carry the response metadata `outrider-degraded`; callers that send `outrider-accept-degraded: no` get the failure instead. Unary methods only.',

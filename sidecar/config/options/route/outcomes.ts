@@ -6,6 +6,7 @@ import { type Declarable, whyNotDeclarable } from '../../../core/outcome/outcome
 import { ANY_STATUSES, type AnyStatus, statusCode, statusSpelling } from '../../codecs/status-code.js';
 import { type FoundBlock, list, mapping, texts } from '../found.js';
 import { block, inCode, option, type Report, rules, value } from '../option.js';
+import { listOf } from '../values.js';
 
 const KINDS: readonly Declarable[] = ['success', 'fault', 'neutral', 'overload'];
 
@@ -18,7 +19,7 @@ function statuses() {
         : `one of ${ANY_STATUSES.join(', ')}`,
   });
   const shown = inCode(value(status, { type: 'status in lower case, but `ok`' }), statusCode, statusSpelling);
-  return z.array(shown, { error: 'a list of statuses' }).min(1, { error: 'at least one status' }).optional();
+  return listOf(shown, 'statuses').min(1, { error: 'at least one status' }).optional();
 }
 
 const OTHERWISE = 'absent: no others than usual';

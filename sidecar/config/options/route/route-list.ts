@@ -1,7 +1,6 @@
 /**
  * Lists of routes: the first that matches decides, and the last one matches every method.
  */
-import { z } from 'zod';
 import { areReadOnly, KNOWN_UNARY } from '../../../core/routing/method.js';
 import { quoted } from '../../codecs/parse-result.js';
 import { isCovered } from '../../methods.js';
@@ -13,17 +12,18 @@ import {
 } from '../../route-defaults.js';
 import { list, mapping, texts } from '../found.js';
 import { inCode, type Report } from '../option.js';
+import { listOf } from '../values.js';
 import { inboundRoute, outboundRoute, type RouteConfig } from './route.js';
 
 /** On the side of the model. */
 export function inboundRoutes() {
-  const routes = z.array(inboundRoute, { error: 'a list of routes' }).prefault([]);
+  const routes = listOf(inboundRoute, 'routes').prefault([]);
   return inCode(routes, (said) => completeRoutes(said, 'inbound'));
 }
 
 /** Of an upstream. */
 export function outboundRoutes() {
-  const routes = z.array(outboundRoute, { error: 'a list of routes' }).prefault([]);
+  const routes = listOf(outboundRoute, 'routes').prefault([]);
   return inCode(routes, (said) => completeRoutes(said, 'outbound'));
 }
 

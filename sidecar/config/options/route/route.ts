@@ -1,11 +1,10 @@
 /**
  * Routes: what the sidecar may do with a method, on either side of the mesh.
  */
-import { z } from 'zod';
 import { areReadOnly } from '../../../core/routing/method.js';
 import { writeDuration } from '../../codecs/duration.js';
 import { quoted } from '../../codecs/parse-result.js';
-import { RETRYABLE_STATUSES, retryableCode, retryableName } from '../../codecs/status-code.js';
+import { RETRYABLE_STATUSES, retryableName, statusCode } from '../../codecs/status-code.js';
 import { STREAMING_METHODS } from '../../methods.js';
 import type { CodeOf } from '../../names.js';
 import { present } from '../../present.js';
@@ -19,7 +18,15 @@ import {
 import { type FoundBlock, mapping, number, text, texts } from '../found.js';
 import { methodList } from '../method-list.js';
 import { block, blockAs, inCode, option, type Report, rules } from '../option.js';
-import { choice, duration, durationOrNone, refuseMaxBelowBase, wholeNumber, yesOrNo } from '../values.js';
+import {
+  choice,
+  duration,
+  durationOrNone,
+  listOf,
+  refuseMaxBelowBase,
+  wholeNumber,
+  yesOrNo,
+} from '../values.js';
 import { fallback } from './fallback.js';
 import { hedge } from './hedge.js';
 import { mirror } from './mirror.js';
@@ -78,14 +85,10 @@ export const retry = block({
     why: 'A second endpoint answers almost everything a third would; gRPC itself stops at 5.',
   }),
   on: option(
-    z
-      .array(
-        inCode(choice(RETRYABLE_STATUSES), (name): number => retryableCode(name), retryableName),
-        {
-          error: 'a list of status codes',
-        },
-      )
-      .prefault(['unavailable']),
+    listOf(
+      inCode(choice(RETRYABLE_STATUSES), (name): number => statusCode(name), retryableName),
+      'status codes',
+    ).prefault(['unavailable']),
     {
       meaning:
         'The status codes worth another attempt. With `[]` only calls that no endpoint has begun to process are tried again.',
@@ -116,10 +119,7 @@ export const retry = block({
 /** A route on the side of the model: times only. In code it is a route that never repeats a call. */
 export const inboundRoute = inCode(
   block({ methods, kind, timeout, max_timeout: maxTimeout, idle_timeout: idleTimeout }).check(
-    rules((found, report) => {
-      refuseHeldStreams(found, report);
-      refuseShortGrants(found, report);
-    }),
+    rules(refuseHeldStreams, refuseShortGrants),
   ),
   (said): RouteConfig => ({ ...said, ...timesOf(said), idempotent: false, attemptTimeoutMs: 0 }),
 );
@@ -157,14 +157,15 @@ export const outboundRoute = inCode(
     split,
     mirror,
   }).check(
-    rules((found, report) => {
-      refuseHeldStreams(found, report);
-      refuseShortGrants(found, report);
-      refuseLongAttempts(found, report);
-      refuseUnsafeRetries(found, report);
-      refuseRetriedSuccesses(found, report);
-      refuseBadDetours({ route: found, kind: kindOf(found), timeoutMs: timeoutOf(found) }, report);
-    }),
+    rules(
+      refuseHeldStreams,
+      refuseShortGrants,
+      refuseLongAttempts,
+      refuseUnsafeRetries,
+      refuseRetriedSuccesses,
+      (route, report) =>
+        refuseBadDetours({ route, kind: kindOf(route), timeoutMs: timeoutOf(route) }, report),
+    ),
   ),
   (said) => ({ ...said, ...timesOf(said), ...repeatsOf(said) }),
 );

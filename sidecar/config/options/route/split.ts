@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { mapping, number } from '../found.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, inCode, option, type Report, rules, value } from '../option.js';
-import { plainText, rational, upstreamName } from '../values.js';
+import { listOf, plainText, rational, upstreamName } from '../values.js';
 
 const splitMatch = block({
   key: option(metadataKey(), {
@@ -25,16 +25,10 @@ const weight = value(rational({ min: 0, max: 1_000_000 }), { type: 'weight', ran
 /** `split` of a route: Envoy's `weighted_clusters`, Consul's service-splitter; sticky by rendezvous hashing. */
 export const split = option(
   block({
-    match: option(
-      z
-        .array(splitMatch, { error: 'a list of matches' })
-        .max(64, { error: 'at most 64 matches' })
-        .prefault([]),
-      {
-        meaning: 'Calls whose metadata has one of these values go where it says; the first match wins.',
-        why: 'Weights alone are enough for most canaries.',
-      },
-    ),
+    match: option(listOf(splitMatch, 'matches', 64).prefault([]), {
+      meaning: 'Calls whose metadata has one of these values go where it says; the first match wins.',
+      why: 'Weights alone are enough for most canaries.',
+    }),
     weights: option(
       // Empty stands for absent, which no file can say: upstream.ts puts the upstream itself there.
       inCode(

@@ -3,18 +3,25 @@
  * begin, and which of them are near.
  */
 import { writeDuration } from '../../codecs/duration.js';
-import { number, text } from '../found.js';
+import { text } from '../found.js';
 import { block, blockAs, inCode, option, rules } from '../option.js';
-import { choice, duration, plainText, ratio, rational, wholeNumber, wholeNumberOrNone } from '../values.js';
+import {
+  atMost,
+  choice,
+  duration,
+  plainText,
+  ratio,
+  rational,
+  shortText,
+  wholeNumber,
+  wholeNumberOrNone,
+} from '../values.js';
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
 
 /** Where an endpoint or a sidecar is. */
-export function localityName() {
-  const what = 'the name of a place, such as a datacenter or a zone';
-  return plainText(what).min(1, { error: what }).max(128, { error: 'at most 128 characters' });
-}
+export const localityName = () => shortText('the name of a place, such as a datacenter or a zone');
 
 const activeHealth = blockAs('a block such as { kind: grpc }', {
   kind: option(choice(['grpc', 'ping', 'tcp']).prefault('grpc'), {
@@ -53,13 +60,7 @@ const activeHealth = blockAs('a block such as { kind: grpc }', {
     why: 'An endpoint that answers can serve.',
   }),
 }).check(
-  rules((found, report) => {
-    const [intervalMs, timeoutMs] = [number(found['interval']), number(found['timeout'])];
-    if (intervalMs !== undefined && timeoutMs !== undefined && timeoutMs > intervalMs)
-      report(
-        ['timeout'],
-        `found ${writeDuration(timeoutMs)}; expected at most interval (${writeDuration(intervalMs)})`,
-      );
+  rules(atMost('timeout', 'interval', writeDuration), (found, report) => {
     const kind = text(found['kind']);
     if (found['service'] !== undefined && (kind === 'ping' || kind === 'tcp'))
       report(['service'], `found with ${kind}, which asks for no service; expected "kind: grpc"`);

@@ -11,7 +11,7 @@ import { ok, type Parsed } from '../../codecs/parse-result.js';
 import { present } from '../../present.js';
 import { address, list, mapping, number, text } from '../found.js';
 import { blockAs, inCode, option, type Report, value } from '../option.js';
-import { codec, peerAddress, plainText, rational, readPeer } from '../values.js';
+import { codec, listOf, peerAddress, rational, readPeer, shortText } from '../values.js';
 import { localityName } from './endpoint-policies.js';
 
 const weight = option(rational({ min: 0, max: 1_000_000 }).prefault(1), {
@@ -30,17 +30,11 @@ const endpointBlock = blockAs('an address, or a block with address, weight, loca
     otherwise: 'absent: elsewhere',
     why: 'Matters only where an upstream has a block `locality`.',
   }),
-  id: option(
-    plainText('a short name')
-      .min(1, { error: 'a short name' })
-      .max(128, { error: 'at most 128 characters' })
-      .optional(),
-    {
-      meaning: 'The name of the endpoint in reports and metrics.',
-      otherwise: 'the address',
-      why: 'An address says where to look.',
-    },
-  ),
+  id: option(shortText('a short name').optional(), {
+    meaning: 'The name of the endpoint in reports and metrics.',
+    otherwise: 'the address',
+    why: 'An address says where to look.',
+  }),
 });
 
 /** An address alone is a block with nothing but that. */
@@ -93,7 +87,7 @@ const endpoint = inCode(
 /** `endpoints`; in code an empty list where a registry finds them. */
 export const endpoints = option(
   inCode(
-    z.array(endpoint, { error: 'a list of endpoints' }).min(1, { error: 'at least one endpoint' }).optional(),
+    listOf(endpoint, 'endpoints').min(1, { error: 'at least one endpoint' }).optional(),
     (said) => said ?? [],
     (config) => (config.length === 0 ? undefined : config),
   ),

@@ -7,8 +7,7 @@ import { DEFAULT_MAX_ENDPOINTS } from '../../defaults.js';
 import type { PlainOf } from '../../names.js';
 import { present } from '../../present.js';
 import { discovery, targetsOf } from '../consul/discovery.js';
-import type { FoundBlock } from '../found.js';
-import { below, block, blockAs, inCode, option, type Report, rules } from '../option.js';
+import { block, blockAs, inCode, inside, option, rules } from '../option.js';
 import { outboundRoutes, refuseUnreachable } from '../route/route-list.js';
 import { choice, duration, durationOrNone, listenAddress, ratio, rational, wholeNumber } from '../values.js';
 import { balance } from './balance.js';
@@ -109,6 +108,8 @@ const common = {
   }),
 };
 
+const refuseBadRoutes = inside('routes', refuseUnreachable);
+
 const meshUpstreamBlock = blockAs('a block that says how to call this service', common).check(
   rules(refuseBadRoutes),
 );
@@ -137,15 +138,6 @@ export const sidecarUpstream = inCode(
   blockAs('a block that says how to call this service', {
     ...common,
     endpoints,
-  }).check(
-    rules((found, report) => {
-      refuseBadRoutes(found, report);
-      refuseBadEndpoints(found['endpoints'], below(['endpoints'], report));
-    }),
-  ),
+  }).check(rules(refuseBadRoutes, inside('endpoints', refuseBadEndpoints))),
   (said, upstream) => ({ ...named(said, upstream), endpoints: said.endpoints }),
 );
-
-function refuseBadRoutes(found: FoundBlock, report: Report): void {
-  refuseUnreachable(found['routes'], below(['routes'], report));
-}

@@ -14,8 +14,8 @@ import type { Parsed } from '../../../../sidecar/config/codecs/parse-result.js';
 import { readSize, writeSize } from '../../../../sidecar/config/codecs/size.js';
 import {
   RETRYABLE_STATUSES,
-  retryableCode,
   retryableName,
+  statusCode,
 } from '../../../../sidecar/config/codecs/status-code.js';
 
 function valueIn<T>(result: Parsed<T>): T {
@@ -248,8 +248,8 @@ describe('addresses', () => {
 
 describe('status codes', () => {
   it('has a number for every name and the name for that number', () => {
-    for (const name of RETRYABLE_STATUSES) assert.equal(retryableName(retryableCode(name)), name);
-    assert.equal(retryableCode('unavailable'), 14);
+    for (const name of RETRYABLE_STATUSES) assert.equal(retryableName(statusCode(name)), name);
+    assert.equal(statusCode('unavailable'), 14);
     assert.equal(RETRYABLE_STATUSES.length, 7);
   });
 
