@@ -1,5 +1,6 @@
 import { readDuration, writeDuration } from '../config/codecs/duration.js';
 import { quoted } from '../config/codecs/parse-result.js';
+import { present } from '../config/present.js';
 import { nearest } from '../config/suggest.js';
 import { parseStatus, Status } from '../core/outcome/status.js';
 import type { FaultRule } from '../core/routing/fault-rule.js';
@@ -69,8 +70,7 @@ export function listFaults(admin: FaultAdmin): FaultAnswer {
  * applied in part.
  */
 export function addFault(admin: FaultAdmin, query: URLSearchParams): FaultAnswer {
-  if (!admin.isAllowed) return notAllowed();
-  return orMistake(() => {
+  return changed(admin, () => {
     const { rule, forMs } = readFault(query, admin.upstreams);
     const done = admin.switchOn(rule, forMs);
     return done.kind === 'on' ? { status: 201, body: done.fault } : { status: 409, body: `${done.why}\n` };
@@ -79,8 +79,7 @@ export function addFault(admin: FaultAdmin, query: URLSearchParams): FaultAnswer
 
 /** `DELETE /faults`: ends all faults, or with `?id` one. */
 export function clearFaults(admin: FaultAdmin, query: URLSearchParams): FaultAnswer {
-  if (!admin.isAllowed) return notAllowed();
-  return orMistake(() => {
+  return changed(admin, () => {
     refuseUnknown(query, ['id']);
     const given = query.get('id');
     if (given !== null && !/^\d{1,9}$/.test(given))
@@ -92,14 +91,12 @@ export function clearFaults(admin: FaultAdmin, query: URLSearchParams): FaultAns
   });
 }
 
-function notAllowed(): FaultAnswer {
-  return {
-    status: 403,
-    body: 'faults may not be injected here: say fault_injection: true in the file and start again\n',
-  };
-}
-
-function orMistake(work: () => FaultAnswer): FaultAnswer {
+/** What `work` answers; 403 where faults are not allowed, 400 for a wrong parameter. */
+function changed(admin: FaultAdmin, work: () => FaultAnswer): FaultAnswer {
+  if (!admin.isAllowed) {
+    const body = 'faults may not be injected here: say fault_injection: true in the file and start again\n';
+    return { status: 403, body };
+  }
   try {
     return work();
   } catch (error) {
@@ -108,10 +105,7 @@ function orMistake(work: () => FaultAnswer): FaultAnswer {
   }
 }
 
-function readFault(
-  query: URLSearchParams,
-  upstreams: readonly string[],
-): { readonly rule: FaultRule; readonly forMs: number } {
+function readFault(query: URLSearchParams, upstreams: readonly string[]) {
   refuseUnknown(query, PARAMETERS);
   const side = sideOf(query);
   const peer = side === 'inbound' ? callerOf(query) : upstreamOf(query, upstreams);
@@ -124,8 +118,8 @@ function readFault(
     method: methodOf(query),
     ratio: ratioOf(query),
     delayMs,
-    ...(peer === undefined ? {} : { peer }),
-    ...(abort === undefined ? {} : { abort }),
+    ...present('peer', peer),
+    ...present('abort', abort),
   };
   return { rule, forMs: durationOf(query, 'for', LONGEST_FOR_MS) ?? DEFAULT_FOR_MS };
 }

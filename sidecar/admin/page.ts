@@ -1,10 +1,4 @@
-import type {
-  EndpointReport,
-  MirrorReport,
-  ModelReport,
-  QueueReport,
-  RegistryReport,
-} from '../telemetry/reports.js';
+import type * as reports from '../telemetry/reports.js';
 import { endpointState, endpointTone } from './endpoint-state.js';
 import type { StatusReport } from './status.js';
 
@@ -78,7 +72,7 @@ function model(report: StatusReport): string {
   return `<h2>Model</h2><p>${state(model.state)}${pid} · started again ${times(model.restarts)}</p><p>${escapeHtml(model.why)}</p>`;
 }
 
-function modelTable(models: readonly ModelReport[]): string {
+function modelTable(models: readonly reports.ModelReport[]): string {
   const rows = models.map(
     ({ name = '', state: how, pid, restarts, why }) =>
       `<tr><td>${escapeHtml(name)}</td><td>${state(how)}</td><td class="n">${pid ?? ''}</td><td class="n">${restarts}</td><td>${escapeHtml(why)}</td></tr>`,
@@ -95,7 +89,7 @@ function queue(report: StatusReport): string {
 }
 
 /** Limits of the queue that are configured or have been hit. */
-function limits({ unloadedMs, classes, evicted, rateLimited, pressure }: QueueReport): string {
+function limits({ unloadedMs, classes, evicted, rateLimited, pressure }: reports.QueueReport): string {
   const parts = [
     ...(classes ?? []).map(({ name, waiting }) => `${waiting} ${name}`),
     ...(unloadedMs === undefined ? [] : [`unloaded latency ${unloadedMs.toFixed(1)} ms`]),
@@ -106,7 +100,7 @@ function limits({ unloadedMs, classes, evicted, rateLimited, pressure }: QueueRe
   return parts.length === 0 ? '' : `<p class="quiet">${parts.map(escapeHtml).join(' · ')}</p>`;
 }
 
-function registry(report: RegistryReport | undefined): string {
+function registry(report: reports.RegistryReport | undefined): string {
   if (report === undefined) return '';
   const { registered, problem } = report;
   const inCatalogue =
@@ -123,7 +117,7 @@ function registry(report: RegistryReport | undefined): string {
 <tbody>${rows.join('\n')}</tbody></table>`;
 }
 
-function endpoints(rows: readonly EndpointReport[]): string {
+function endpoints(rows: readonly reports.EndpointReport[]): string {
   if (rows.length === 0) return '';
   const hasPriorities = rows.some(({ priority }) => priority !== undefined);
   const body = rows.map((row) => endpointRow(row, hasPriorities)).join('\n');
@@ -133,7 +127,7 @@ function endpoints(rows: readonly EndpointReport[]): string {
 <tbody>${body}</tbody></table>`;
 }
 
-function endpointRow(row: EndpointReport, hasPriorities: boolean): string {
+function endpointRow(row: reports.EndpointReport, hasPriorities: boolean): string {
   const { cluster, priority, share, successRatio, latencyRatio, untilMs } = row;
   const upstream = cluster === undefined ? row.upstream : `${row.upstream} · ${cluster}`;
   const notes = [
@@ -156,7 +150,7 @@ function percent(ratio: number): string {
   return `${Math.round(ratio * 100)} %`;
 }
 
-function mirrors(rows: readonly MirrorReport[]): string {
+function mirrors(rows: readonly reports.MirrorReport[]): string {
   if (rows.length === 0) return '';
   const body = rows.map((row) => {
     const last = row.last === undefined ? '' : `${escapeHtml(row.last)}, ${seconds(row.lastAgoMs ?? 0)} ago`;
@@ -179,7 +173,7 @@ function toned(text: string, tone: string): string {
   return `<span class="${tone}">${escapeHtml(text)}</span>`;
 }
 
-const ENTITIES: Readonly<Record<string, string>> = {
+const ENTITIES: Record<string, string> = {
   '&': '&amp;',
   '<': '&lt;',
   '>': '&gt;',

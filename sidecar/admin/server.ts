@@ -30,63 +30,43 @@ interface Answer {
 }
 
 /** One endpoint; `does` is its line in the answer to an unknown path. */
-interface Route {
-  readonly path: string;
-  readonly method: 'GET' | 'POST' | 'DELETE';
-  readonly does: string;
-  answer(view: SidecarView, query: URLSearchParams): Answer | Promise<Answer>;
-}
+type Route = readonly [
+  method: 'GET' | 'POST' | 'DELETE',
+  path: string,
+  does: string,
+  answer: (view: SidecarView, query: URLSearchParams) => Answer | Promise<Answer>,
+];
 
 const MAX_CONNECTIONS = 128;
 const MAX_HEADER_BYTES = 8192;
 
 const ROUTES: readonly Route[] = [
-  { path: '/', method: 'GET', does: 'this sidecar as a page', answer: page },
-  { path: '/live', method: 'GET', does: '200 while the process answers', answer: () => text(200, 'live\n') },
-  { path: '/ready', method: 'GET', does: '200 when ready, else 503 with the reasons', answer: ready },
-  { path: '/metrics', method: 'GET', does: 'Prometheus metrics', answer: metrics },
-  {
-    path: '/endpoints',
-    method: 'GET',
-    does: 'state of endpoints, queue and model',
-    answer: (view) => json(statusOf(view)),
-  },
-  {
-    path: '/config',
-    method: 'GET',
-    does: 'configuration in force',
-    answer: (view) => json(view.config(), withoutSecrets),
-  },
-  {
-    path: '/faults',
-    method: 'GET',
-    does: 'faults that are injected',
-    answer: (view) => faults(view, listFaults),
-  },
-  {
-    path: '/faults',
-    method: 'POST',
-    does: 'inject one, for drills (?upstream or ?caller, ?abort, ?delay, ?ratio, ?method, ?for)',
-    answer: (view, query) => faults(view, addFault, query),
-  },
-  {
-    path: '/faults',
-    method: 'DELETE',
-    does: 'stop them (?id: that one)',
-    answer: (view, query) => faults(view, clearFaults, query),
-  },
-  {
-    path: '/drain',
-    method: 'POST',
-    does: 'finish what is in flight, take nothing new (?wait: answer when done); afterwards POST /takeover brings it back',
-    answer: drain,
-  },
-  {
-    path: '/takeover',
-    method: 'POST',
-    does: 'start a successor, which takes the listening sockets over; answers when it accepts',
-    answer: takeOver,
-  },
+  ['GET', '/', 'this sidecar as a page', page],
+  ['GET', '/live', '200 while the process answers', () => text(200, 'live\n')],
+  ['GET', '/ready', '200 when ready, else 503 with the reasons', ready],
+  ['GET', '/metrics', 'Prometheus metrics', metrics],
+  ['GET', '/endpoints', 'state of endpoints, queue and model', (view) => json(statusOf(view))],
+  ['GET', '/config', 'configuration in force', (view) => json(view.config(), withoutSecrets)],
+  ['GET', '/faults', 'faults that are injected', faults(listFaults)],
+  [
+    'POST',
+    '/faults',
+    'inject one, for drills (?upstream or ?caller, ?abort, ?delay, ?ratio, ?method, ?for)',
+    faults(addFault),
+  ],
+  ['DELETE', '/faults', 'stop them (?id: that one)', faults(clearFaults)],
+  [
+    'POST',
+    '/drain',
+    'finish what is in flight, take nothing new (?wait: answer when done); afterwards POST /takeover brings it back',
+    drain,
+  ],
+  [
+    'POST',
+    '/takeover',
+    'start a successor, which takes the listening sockets over; answers when it accepts',
+    takeOver,
+  ],
 ];
 
 /**
@@ -153,21 +133,20 @@ function answerTo(view: SidecarView, request: IncomingMessage): Answer | Promise
   const refused = refusal(request.headers, method);
   if (refused !== undefined) return text(403, `${refused}\n`);
   const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
-  const routes = ROUTES.filter((each) => each.path === path);
+  const routes = ROUTES.filter(([, has]) => has === path);
   if (routes.length === 0) return text(404, `not found; this server has:\n${listing()}`);
   const asked = method === 'HEAD' ? 'GET' : method;
-  const route = routes.find((each) => each.method === asked);
+  const route = routes.find(([takes]) => takes === asked);
   if (route === undefined) {
-    const allow = routes.map((each) => (each.method === 'GET' ? 'GET, HEAD' : each.method)).join(', ');
+    const allow = routes.map(([takes]) => (takes === 'GET' ? 'GET, HEAD' : takes)).join(', ');
     return { ...text(405, `${path} takes ${allow}\n`), headers: { allow } };
   }
-  return route.answer(view, new URLSearchParams(query));
+  const [, , , answer] = route;
+  return answer(view, new URLSearchParams(query));
 }
 
 function listing(): string {
-  return ROUTES.map(({ path, method, does }) => `  ${method.padEnd(6)} ${path.padEnd(10)} ${does}\n`).join(
-    '',
-  );
+  return ROUTES.map(([method, path, does]) => `  ${method.padEnd(6)} ${path.padEnd(10)} ${does}\n`).join('');
 }
 
 function ready(view: SidecarView): Answer {
@@ -200,13 +179,11 @@ async function takeOver(view: SidecarView): Promise<Answer> {
   return answer.ok ? text(200, `process ${answer.pid} accepts\n`) : text(503, `${answer.why}\n`);
 }
 
-function faults(
-  view: SidecarView,
-  does: (admin: FaultAdmin, query: URLSearchParams) => FaultAnswer,
-  query = new URLSearchParams(),
-): Answer {
-  const { status, body } = does(view.faults(), query);
-  return typeof body === 'string' ? text(status, body) : { ...json(body), status };
+function faults(does: (admin: FaultAdmin, query: URLSearchParams) => FaultAnswer): Route[3] {
+  return (view, query) => {
+    const { status, body } = does(view.faults(), query);
+    return typeof body === 'string' ? text(status, body) : { ...json(body), status };
+  };
 }
 
 function page(view: SidecarView): Answer {

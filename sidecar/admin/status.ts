@@ -1,11 +1,5 @@
-import type {
-  EndpointReport,
-  MirrorReport,
-  ModelReport,
-  PoisonReport,
-  QueueReport,
-  RegistryReport,
-} from '../telemetry/reports.js';
+import { present } from '../config/present.js';
+import type * as reports from '../telemetry/reports.js';
 import type { SidecarView } from './view.js';
 
 /** The JSON of `/endpoints`, which the page and `outrider status` show. Durations are in ms. */
@@ -19,41 +13,40 @@ export interface StatusReport {
   /** Reasons against readiness, one sentence each; empty when ready. */
   readonly notReady: readonly string[];
   /** All models together; absent in a sidecar beside a caller only. */
-  readonly model?: ModelReport;
+  readonly model?: reports.ModelReport;
   /** Each model; absent where there is only one. */
-  readonly models?: readonly ModelReport[];
-  readonly queue?: QueueReport;
+  readonly models?: readonly reports.ModelReport[];
+  readonly queue?: reports.QueueReport;
   /** Absent without a `consul` block. */
-  readonly registry?: RegistryReport;
-  readonly endpoints: readonly EndpointReport[];
+  readonly registry?: reports.RegistryReport;
+  readonly endpoints: readonly reports.EndpointReport[];
   /** Absent without mirrors. */
-  readonly mirrors?: readonly MirrorReport[];
+  readonly mirrors?: readonly reports.MirrorReport[];
   /** Requests that were in crashes of models; absent when there are none. */
-  readonly poison?: readonly PoisonReport[];
+  readonly poison?: readonly reports.PoisonReport[];
 }
 
 /** Reads the whole status, as plain data for JSON. */
 export function statusOf(view: SidecarView): StatusReport {
+  const { service, instance, version } = view;
   const notReady = view.notReady();
-  const model = view.model();
-  const models = view.models();
-  const queue = view.queue();
-  const registry = view.registry();
-  const mirrors = view.mirrors();
-  const poison = view.poison();
   return {
-    service: view.service,
-    instance: view.instance,
-    version: view.version,
-    ...(view.restarts === undefined ? {} : { restarts: view.restarts }),
+    service,
+    instance,
+    version,
+    ...present('restarts', view.restarts),
     ready: notReady.length === 0,
     notReady,
-    ...(model === undefined ? {} : { model }),
-    ...(models.length < 2 ? {} : { models }),
-    ...(queue === undefined ? {} : { queue }),
-    ...(registry === undefined ? {} : { registry }),
+    ...present('model', view.model()),
+    ...present('models', ofLength(2, view.models())),
+    ...present('queue', view.queue()),
+    ...present('registry', view.registry()),
     endpoints: view.endpoints(),
-    ...(mirrors.length === 0 ? {} : { mirrors }),
-    ...(poison.length === 0 ? {} : { poison }),
+    ...present('mirrors', ofLength(1, view.mirrors())),
+    ...present('poison', ofLength(1, view.poison())),
   };
+}
+
+function ofLength<T>(least: number, list: readonly T[]): readonly T[] | undefined {
+  return list.length < least ? undefined : list;
 }

@@ -1,12 +1,5 @@
 import type { Metric } from '../telemetry/metric.js';
-import type {
-  EndpointReport,
-  MirrorReport,
-  ModelReport,
-  PoisonReport,
-  QueueReport,
-  RegistryReport,
-} from '../telemetry/reports.js';
+import type * as reports from '../telemetry/reports.js';
 import type { FaultAdmin } from './faults.js';
 
 /** Result of a takeover: the successor's process id, or why there is none. */
@@ -23,21 +16,21 @@ export interface SidecarView {
   readonly restarts: number | undefined;
   /** Reasons against readiness, one sentence each; empty when ready. */
   notReady(): readonly string[];
-  endpoints(): readonly EndpointReport[];
+  endpoints(): readonly reports.EndpointReport[];
   /** Undefined in a sidecar beside a caller only. */
-  queue(): QueueReport | undefined;
+  queue(): reports.QueueReport | undefined;
   /** Empty without mirrors. */
-  mirrors(): readonly MirrorReport[];
+  mirrors(): readonly reports.MirrorReport[];
   /** Requests that were in crashes of models; empty without recent crashes. */
-  poison(): readonly PoisonReport[];
+  poison(): readonly reports.PoisonReport[];
   /** The faults that are injected, and how to change them. */
   faults(): FaultAdmin;
   /** All models together. */
-  model(): ModelReport | undefined;
+  model(): reports.ModelReport | undefined;
   /** Each model. */
-  models(): readonly ModelReport[];
+  models(): readonly reports.ModelReport[];
   /** The connection to Consul; undefined without a `consul` block. */
-  registry(): RegistryReport | undefined;
+  registry(): reports.RegistryReport | undefined;
   metrics(): readonly Metric[];
   /** The configuration in force, without secrets, ready for JSON. */
   config(): unknown;

@@ -3,7 +3,7 @@
  * (proto/health.proto).
  */
 
-import { fieldsOf, MessageWriter } from './protobuf.js';
+import { type Field, fieldsOf, MessageWriter } from './protobuf.js';
 
 export const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
 export const HEALTH_WATCH = '/grpc.health.v1.Health/Watch';
@@ -26,30 +26,27 @@ export function healthAnswer(isServing: boolean): Buffer {
 
 /** The service that is asked for; undefined when the bytes are not one plain question. */
 export function readHealthQuestion(bytes: Buffer): string | undefined {
-  const message = unframed(bytes);
-  if (message === undefined) return undefined;
-  let service = '';
-  try {
-    for (const field of fieldsOf(message))
-      if (field.number === 1 && field.type === 'bytes') service = field.value.toString('utf8');
-  } catch {
-    return undefined;
-  }
-  return service;
+  return firstField(bytes, '', (field) =>
+    field.type === 'bytes' ? field.value.toString('utf8') : undefined,
+  );
 }
 
 /** The status that is answered, one of `Serving` or a number beyond; undefined when the bytes are not one plain answer. */
 export function readHealthAnswer(bytes: Buffer): number | undefined {
+  return firstField(bytes, 0, (field) => (field.type === 'varint' ? Number(field.value) : undefined));
+}
+
+/** Field 1 of the one message in `bytes`, `absent` where it has none; undefined when the bytes are no such message. */
+function firstField<T>(bytes: Buffer, absent: T, read: (field: Field) => T | undefined): T | undefined {
   const message = unframed(bytes);
   if (message === undefined) return undefined;
-  let status = 0;
+  let value = absent;
   try {
-    for (const field of fieldsOf(message))
-      if (field.number === 1 && field.type === 'varint') status = Number(field.value);
+    for (const field of fieldsOf(message)) if (field.number === 1) value = read(field) ?? value;
   } catch {
     return undefined;
   }
-  return status;
+  return value;
 }
 
 /** The name of a ServingStatus for messages; of a number without one, `status N`. */

@@ -3,8 +3,8 @@
  * ModelInfer. Field numbers are those of proto/inference.proto; the shapes are those of proto/messages.ts.
  */
 
-import type { Datatype } from '../../proto/datatypes.js';
-import type { InferTensor, InferTensorContents, TensorMetadata } from '../../proto/messages.js';
+import { contentFields, type Datatype } from '../../proto/datatypes.js';
+import type * as pb from '../../proto/messages.js';
 import { type Field, fieldsOf, MessageWriter, varintsOf } from './protobuf.js';
 
 export const MODEL_METADATA = '/inference.GRPCInferenceService/ModelMetadata';
@@ -38,12 +38,9 @@ export function encodeInferRequest(
 }
 
 /** Names and datatypes of inputs and outputs. Throws a RangeError when the bytes are no message. */
-export function decodeMetadataResponse(bytes: Buffer): {
-  readonly inputs: readonly TensorMetadata[];
-  readonly outputs: readonly TensorMetadata[];
-} {
-  const inputs: TensorMetadata[] = [];
-  const outputs: TensorMetadata[] = [];
+export function decodeMetadataResponse(bytes: Buffer): Pick<pb.ModelMetadataResponse, 'inputs' | 'outputs'> {
+  const inputs: pb.TensorMetadata[] = [];
+  const outputs: pb.TensorMetadata[] = [];
   for (const field of fieldsOf(bytes)) {
     if (field.type !== 'bytes') continue;
     if (field.number === 4) inputs.push(tensorOf(field.value));
@@ -69,14 +66,14 @@ export function decodeProperties(bytes: Buffer): ReadonlyMap<string, string> {
 }
 
 export interface InferAnswer {
-  readonly outputs: readonly InferTensor[];
+  readonly outputs: readonly pb.InferTensor[];
   /** One for each output in its order, or none where they carry typed contents. */
   readonly raw: readonly Buffer[];
 }
 
 /** Throws a RangeError when the bytes are no message. */
 export function decodeInferResponse(bytes: Buffer): InferAnswer {
-  const outputs: InferTensor[] = [];
+  const outputs: pb.InferTensor[] = [];
   const raw: Buffer[] = [];
   for (const field of fieldsOf(bytes)) {
     if (field.type !== 'bytes') continue;
@@ -86,8 +83,8 @@ export function decodeInferResponse(bytes: Buffer): InferAnswer {
   return { outputs, raw };
 }
 
-function tensorOf(bytes: Buffer): InferTensor {
-  const tensor: InferTensor = { name: '', datatype: '', shape: [] };
+function tensorOf(bytes: Buffer): pb.InferTensor {
+  const tensor: pb.InferTensor = { name: '', datatype: '', shape: [] };
   for (const field of fieldsOf(bytes)) {
     if (field.number === 1) tensor.name = textOf(field);
     else if (field.number === 2) tensor.datatype = textOf(field);
@@ -97,18 +94,11 @@ function tensorOf(bytes: Buffer): InferTensor {
   return tensor;
 }
 
+type Contents = Required<pb.InferTensorContents>;
+
 /** Every number may come packed or alone, as the protocol asks of readers. */
-function contentsOf(bytes: Buffer): InferTensorContents {
-  const contents: Required<InferTensorContents> = {
-    bool_contents: [],
-    int_contents: [],
-    int64_contents: [],
-    uint_contents: [],
-    uint64_contents: [],
-    fp32_contents: [],
-    fp64_contents: [],
-    bytes_contents: [],
-  };
+function contentsOf(bytes: Buffer): pb.InferTensorContents {
+  const contents = Object.fromEntries(contentFields.map((name) => [name, []])) as unknown as Contents;
   for (const field of fieldsOf(bytes)) {
     const numbers = field.number < 6 ? numbersOf(field) : [];
     if (field.number === 1) append(contents.bool_contents, numbers.map(Boolean));

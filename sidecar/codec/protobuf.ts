@@ -46,25 +46,22 @@ export type Field =
   | { readonly number: number; readonly type: 'bytes' | 'fixed32' | 'fixed64'; readonly value: Buffer };
 
 /** Every field in its order, its bytes not copied. @throws RangeError when the bytes are no message, or hold a group. */
-export function* fieldsOf(bytes: Buffer): Generator<Field> {
-  const reader = new BinaryReader(bytes);
-  try {
-    while (reader.pos < reader.len) yield readField(reader, bytes);
-  } catch (error) {
-    throw new RangeError((error as Error).message);
-  }
+export function fieldsOf(bytes: Buffer): Generator<Field> {
+  return each(bytes, (reader) => readField(reader, bytes));
 }
 
 /** The numbers of a packed field, as unsigned. @throws RangeError when the last one is cut off. */
 export function varintsOf(bytes: Buffer): bigint[] {
+  return [...each(bytes, (reader) => BigInt(reader.uint64()))];
+}
+
+function* each<T>(bytes: Buffer, read: (reader: BinaryReader) => T): Generator<T> {
   const reader = new BinaryReader(bytes);
-  const numbers: bigint[] = [];
   try {
-    while (reader.pos < reader.len) numbers.push(BigInt(reader.uint64()));
+    while (reader.pos < reader.len) yield read(reader);
   } catch (error) {
     throw new RangeError((error as Error).message);
   }
-  return numbers;
 }
 
 function readField(reader: BinaryReader, bytes: Buffer): Field {
