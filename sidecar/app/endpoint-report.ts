@@ -17,10 +17,7 @@ export function reportsOf(cluster: Cluster, nowMs: number): EndpointReport[] {
   const ratios = new Map(cluster.allEjections.flatMap((pool) => [...pool.latencyRatios(nowMs)]));
   return cluster.endpoints.map((endpoint) => {
     const latencyRatio = ratios.get(endpoint.ejection);
-    return {
-      ...reportOf(cluster, endpoint, nowMs),
-      ...(latencyRatio === undefined ? {} : { latencyRatio }),
-    };
+    return { ...reportOf(cluster, endpoint, nowMs), ...(latencyRatio === undefined ? {} : { latencyRatio }) };
   });
 }
 

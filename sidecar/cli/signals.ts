@@ -66,10 +66,7 @@ export function hangups(onTerminalGone: () => void): Hangups {
     if (hadTerminal && !hasTerminal()) onTerminalGone();
     else hangup.onReload();
   };
-  const hangup: Hangups = {
-    onReload: () => {},
-    release: () => void process.off('SIGHUP', onHangup),
-  };
+  const hangup: Hangups = { onReload: () => {}, release: () => void process.off('SIGHUP', onHangup) };
   process.on('SIGHUP', onHangup);
   return hangup;
 }

@@ -28,10 +28,7 @@ export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
 
 function rowsOf(outbounds: readonly Outbound[]): Row[] {
   return outbounds.flatMap(({ name, methodStates }) =>
-    [...methodStates.all].map((state) => ({
-      labels: { upstream: name, method: state.stats.method },
-      state,
-    })),
+    [...methodStates.all].map((state) => ({ labels: { upstream: name, method: state.stats.method }, state })),
   );
 }
 

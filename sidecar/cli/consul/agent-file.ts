@@ -32,12 +32,7 @@ export function agentFile({ folder, ports, datacenter, version }: AgentFileInput
     bind_addr: '127.0.0.1',
     client_addr: '127.0.0.1',
     data_dir: join(folder, 'data'),
-    ports: {
-      http: ports.http,
-      serf_lan: ports.serfLan,
-      server: ports.rpc,
-      ...unusedPorts(version),
-    },
+    ports: { http: ports.http, serf_lan: ports.serfLan, server: ports.rpc, ...unusedPorts(version) },
     performance: { raft_multiplier: 1, leave_drain_time: '0s' },
     connect: { enabled: true },
     disable_update_check: true,

@@ -17,7 +17,4 @@ export interface Clock {
 }
 
 /** The clocks of the operating system. */
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  wallNow: () => Date.now(),
-};
+export const systemClock: Clock = { now: () => performance.now(), wallNow: () => Date.now() };

@@ -41,11 +41,7 @@ export function startOutrider(
   cwd = REPOSITORY,
 ): ChildProcess {
   const [command, ...rest] = [...OUTRIDER, ...args];
-  return spawn(command!, rest, {
-    cwd,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  return spawn(command!, rest, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 /** Runs one command to its end. */

@@ -250,9 +250,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       service: 'app',
       identity: await bench.identity('app'),
       limits,
-      outbound: {
-        upstreams: { testing: { listen, endpoints: [writeAddress(inbound)] } },
-      },
+      outbound: { upstreams: { testing: { listen, endpoints: [writeAddress(inbound)] } } },
     });
     const target = caller.address('upstream testing');
     const ready = async (): Promise<void> => void (await Promise.all([service.ready(), caller.ready()]));
