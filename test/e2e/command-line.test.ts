@@ -7,6 +7,13 @@ import { outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
 describe('command line', function () {
   this.timeout(30_000);
 
+  async function fails(args: readonly string[], code: 1 | 2, says: RegExp, env = {}): Promise<void> {
+    const outcome = await outrider(args, env);
+    assert.equal(outcome.code, code, `${args.join(' ')}: ${outcome.stderr}`);
+    assert.equal(outcome.stdout, '');
+    assert.match(outcome.stderr, says);
+  }
+
   it('prints its version', async () => {
     const { version } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
     const { code, stdout } = await outrider(['--version']);
@@ -34,14 +41,7 @@ describe('command line', function () {
       [['validate'], /missing required argument 'FILE'/],
       [['status', '--admin', 'nonsense'], /--admin: found "nonsense"/],
     ];
-    await Promise.all(
-      wrong.map(async ([args, says]) => {
-        const { code, stdout, stderr } = await outrider(args);
-        assert.equal(code, 2, `${args.join(' ')}: ${stderr}`);
-        assert.equal(stdout, '');
-        assert.match(stderr, says);
-      }),
-    );
+    await Promise.all(wrong.map(([args, says]) => fails(args, 2, says)));
   });
 
   it('exits with 1 and one line when a command fails', async () => {
@@ -56,13 +56,8 @@ describe('command line', function () {
         /^outrider infer: .*\n$/,
       ],
     ];
-    await Promise.all(
-      failing.map(async ([args, says]) => {
-        const { code, stderr } = await outrider(args, { TMPDIR: scratch.path });
-        assert.equal(code, 1, `${args.join(' ')}: ${stderr}`);
-        assert.match(stderr, says);
-      }),
-    );
+    const env = { TMPDIR: scratch.path };
+    await Promise.all(failing.map(([args, says]) => fails(args, 1, says, env)));
   });
 
   it('writes no colour where there is no terminal', async () => {

@@ -9,24 +9,31 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ConsulServer, consulOrSkip } from '../kit/consul/consul.js';
 import { afterTest } from '../kit/mocha/after-test.js';
-import { admin, Mesh, OUTRIDER, outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
+import { DIGITS_MODELS, Mesh, OUTRIDER, REPOSITORY, reportOf, Scratch } from '../kit/process/outrider.js';
 import { until } from '../kit/process/processes.js';
 import { ScratchDirectory } from '../kit/process/scratch-directory.js';
+import { inferSeven } from '../kit/process/suite-mesh.js';
 
 const run = promisify(execFile);
 /** What a sidecar says once it listens. */
 const LISTENS = /^outrider \S+ \S+: .* on /m;
-const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
 
 async function infersSeven(target: string): Promise<void> {
-  const { stdout, stderr } = await outrider(['infer', 'digits', '--input', `@${SEVEN}`, '--target', target]);
+  const { stdout, stderr } = await inferSeven(target);
   assert.match(stdout, /^7 /, stderr);
 }
 
-const servesModel = (address: string) => async (): Promise<boolean> => {
-  const { model } = JSON.parse((await admin(address, '/endpoints')).body);
-  return model.state === 'ready';
-};
+/** Until the end of the running test. */
+function discarded(mesh: Mesh): Mesh {
+  afterTest(() => mesh.discard());
+  return mesh;
+}
+
+function scratchDirectory(): ScratchDirectory {
+  const place = new ScratchDirectory();
+  afterTest(() => place.close());
+  return place;
+}
 
 describe('the example files, as written', function () {
   this.timeout(120_000);
@@ -38,79 +45,48 @@ describe('the example files, as written', function () {
   };
 
   example('demo.yaml', 'the mesh answers', async () => {
-    const mesh = Mesh.open('mesh-config/demo.yaml');
-    try {
-      const { call } = await mesh.ready();
-      assert.deepEqual(call, { digits: '127.0.0.1:8800', 'digits-lite': '127.0.0.1:8801' });
-      for (const target of Object.values(call)) await infersSeven(target);
-    } finally {
-      await mesh.discard();
-    }
+    const { call } = await discarded(Mesh.open('mesh-config/demo.yaml')).ready();
+    assert.deepEqual(call, { digits: '127.0.0.1:8800', 'digits-lite': '127.0.0.1:8801' });
+    for (const target of Object.values(call)) await infersSeven(target);
   });
 
   it('demo.yaml: is what `outrider up` runs where there is no clone', async () => {
-    const mesh = Mesh.elsewhere();
-    afterTest(() => mesh.discard());
-    await infersSeven((await mesh.ready()).call['digits']!);
+    await infersSeven((await discarded(Mesh.elsewhere()).ready()).call['digits']!);
   });
 
   example('resilient.yaml', 'the mesh answers, and all its replicas pass their checks soon', async () => {
-    const mesh = Mesh.open('mesh-config/resilient.yaml');
-    try {
-      const { call, admin: pages } = await mesh.ready();
-      await infersSeven(call['digits']!);
-      await until('every endpoint is eligible', async () => {
-        const { endpoints } = JSON.parse((await admin(pages, '/endpoints')).body);
-        return endpoints.every(({ state }: { state: string }) => state === 'eligible');
-      });
-    } finally {
-      await mesh.discard();
-    }
+    const { call, admin } = await discarded(Mesh.open('mesh-config/resilient.yaml')).ready();
+    await infersSeven(call['digits']!);
+    await until('every endpoint is eligible', async () =>
+      (await reportOf(admin)).endpoints.every(({ state }) => state === 'eligible'),
+    );
   });
 
   example('consul.yaml', 'the mesh answers on an agent of its own', async function () {
     await consulOrSkip(this);
-    const mesh = Mesh.open('mesh-config/consul.yaml', ['--consul', 'dev']);
-    try {
-      const { call } = await mesh.ready();
-      await until(
-        'it answers',
-        () =>
-          infersSeven(call['digits']!).then(
-            () => true,
-            () => false,
-          ),
-        20_000,
-      );
-    } finally {
-      await mesh.discard();
-    }
+    const { call } = await discarded(Mesh.open('mesh-config/consul.yaml', ['--consul', 'dev'])).ready();
+    const answers = async (): Promise<boolean> => /^7 /.test((await inferSeven(call['digits']!)).stdout);
+    await until('it answers', answers, 20_000);
   });
 
   example('foreign-server.yaml', 'the mesh answers around servers that are called tritonserver', async () => {
     const scratch = new Scratch();
-    const models = join(REPOSITORY, 'services/digits/models');
-    const serve = `exec ${OUTRIDER.join(' ')} serve --models ${models} --listen "127.0.0.1:$port"`;
+    afterTest(() => scratch.remove());
+    const serve = `exec ${OUTRIDER.join(' ')} serve --models ${DIGITS_MODELS} --listen "127.0.0.1:$port"`;
     const script = `#!/bin/sh\nfor a; do case $a in --grpc-port=*) port=\${a#*=};; esac; done\n${serve}\n`;
     chmodSync(scratch.write('tritonserver', script), 0o755);
-    const mesh = Mesh.open('mesh-config/foreign-server.yaml', [], {
-      PATH: `${scratch.path}:${process.env['PATH']}`,
-    });
-    try {
-      const { call, sidecars } = await mesh.ready();
-      assert.equal(sidecars.filter(({ role }) => role === 'replica').length, 2);
-      await infersSeven(call['resnet']!);
-    } finally {
-      await mesh.discard();
-      scratch.remove();
-    }
+    const env = { PATH: `${scratch.path}:${process.env['PATH']}` };
+    const { call, sidecars } = await discarded(Mesh.open('mesh-config/foreign-server.yaml', [], env)).ready();
+    assert.equal(sidecars.filter(({ role }) => role === 'replica').length, 2);
+    await infersSeven(call['resnet']!);
   });
 
   /** One more sidecar, beside a caller, calls the example's with a certificate that was made together with its own. */
   async function answersWeb(place: ScratchDirectory): Promise<void> {
     await place.start('outrider sidecar -c mesh-config/sidecar.yaml', LISTENS);
     // It is not ready as a whole: what it calls itself is on machines that are not there.
-    await until('its model is ready', servesModel('127.0.0.1:8890'), 30_000);
+    const state = async () => (await reportOf('127.0.0.1:8890')).model!.state;
+    await until('its model is ready', async () => (await state()) === 'ready', 30_000);
     const upstream = '{ listen: "127.0.0.1:0", endpoints: ["127.0.0.1:9443"] }';
     const identity = 'identity: { cert: certs/web.crt, key: certs/web.key, roots: certs/roots.crt }';
     const web = `service: web\n${identity}\noutbound: { upstreams: { digits: ${upstream} } }\n`;
@@ -120,21 +96,16 @@ describe('the example files, as written', function () {
   }
 
   example('sidecar.yaml', 'answers a peer, after the command that its comment names', async () => {
-    const place = new ScratchDirectory();
-    try {
-      const text = readFileSync(join(place.path, 'mesh-config/sidecar.yaml'), 'utf8');
-      await place.shell(/`(outrider certs .*)`/.exec(text)![1]!);
-      await answersWeb(place);
-    } finally {
-      await place.close();
-    }
+    const place = scratchDirectory();
+    const text = readFileSync(join(place.path, 'mesh-config/sidecar.yaml'), 'utf8');
+    await place.shell(/`(outrider certs .*)`/.exec(text)![1]!);
+    await answersWeb(place);
   });
 
   it('sidecar.yaml: answers a peer with the certificates that CERTIFICATES.md makes by openssl', async function () {
     const hasOpenssl = await run('openssl', ['version']).catch(() => undefined);
     if (hasOpenssl === undefined) this.skip();
-    const place = new ScratchDirectory();
-    afterTest(() => place.close());
+    const place = scratchDirectory();
     const [, block] = readFileSync(join(place.path, 'mesh-config/CERTIFICATES.md'), 'utf8')
       .split(/^```sh$/m)
       .slice(1)
@@ -149,25 +120,16 @@ describe('the example files, as written', function () {
   example('sidecar-on-consul.yaml', 'stands in the catalogue, healthy', async function () {
     await consulOrSkip(this);
     const consul = await ConsulServer.start();
-    const place = new ScratchDirectory();
-    try {
-      await place.start('outrider sidecar -c mesh-config/sidecar-on-consul.yaml', LISTENS, {
-        CONSUL_HTTP_ADDR: consul.address,
-      });
-      const found = async () =>
-        (await consul.api<unknown[]>('GET', '/health/service/digits?passing=1')).length === 1;
-      await until('it passes its checks', found, 40_000);
-    } finally {
-      await place.close();
-      await consul.stop();
-    }
+    afterTest(() => consul.stop());
+    const env = { CONSUL_HTTP_ADDR: consul.address };
+    await scratchDirectory().start('outrider sidecar -c mesh-config/sidecar-on-consul.yaml', LISTENS, env);
+    const passing = () => consul.api<unknown[]>('GET', '/health/service/digits?passing=1');
+    await until('it passes its checks', async () => (await passing()).length === 1, 40_000);
   });
 
   it('are all run here', () => {
     const files = readdirSync(join(REPOSITORY, 'mesh-config')).filter((name) => name.endsWith('.yaml'));
-    assert.deepEqual(
-      files.filter((name) => !told.has(name)),
-      [],
-    );
+    const missing = files.filter((name) => !told.has(name));
+    assert.deepEqual(missing, []);
   });
 });

@@ -1,10 +1,9 @@
 /** Injected faults as an operator uses them: a real sidecar, its admin port, and calls through it. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readAddress } from '../../sidecar/config/codecs/address.js';
-import type { Address } from '../../sidecar/config/model.js';
-import { admin, OUTRIDER, type Outcome, outcomeOf, Scratch } from '../kit/process/outrider.js';
+import { writeAddress } from '../../sidecar/config/codecs/address.js';
+import { admin, Scratch } from '../kit/process/outrider.js';
 import { until } from '../kit/process/processes.js';
+import { SidecarProcess } from '../kit/process/sidecars.js';
 import { SidecarInMemory, until as turns } from '../kit/stack/sidecar-in-memory.js';
 import type { Application } from '../kit/stack/stack.js';
 
@@ -13,41 +12,30 @@ describe('faults injected at the admin port', function () {
 
   let scratch: Scratch;
   let bench: SidecarInMemory;
-  let child: ChildProcess;
-  let outcome: Promise<Outcome>;
-  let stdout: string;
+  let sidecar: SidecarProcess | undefined;
 
   beforeEach(() => {
     scratch = new Scratch();
     bench = new SidecarInMemory();
-    stdout = '';
   });
 
   afterEach(async () => {
-    child.kill('SIGKILL');
-    await outcome;
+    sidecar?.child.kill('SIGKILL');
+    await sidecar?.exited;
     await bench.close();
     scratch.remove();
   });
 
   async function start(more: string): Promise<{ address: string; app: Application }> {
     const { address } = await bench.server('far');
-    assert.ok(address.kind === 'tcp');
+    const upstream = `{ listen: "127.0.0.1:0", tls: plaintext, endpoints: ["${writeAddress(address)}"] }`;
     const file = scratch.write(
       'sidecar.yaml',
-      `service: web\nadmin: 127.0.0.1:0\n${more}\noutbound: { upstreams: { far: { listen: "127.0.0.1:0", tls: plaintext, endpoints: ["127.0.0.1:${address.port}"] } } }\n`,
+      `service: web\nadmin: 127.0.0.1:0\n${more}\noutbound: { upstreams: { far: ${upstream} } }\n`,
     );
-    const [program, ...rest] = [...OUTRIDER, 'sidecar', '-c', file];
-    child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
-    outcome = outcomeOf(child);
-    child.stdout!.on('data', (part: Buffer) => {
-      stdout += part;
-    });
-    const where = (what: string): string | undefined => new RegExp(`${what} on ([^,\\s]+)`).exec(stdout)?.[1];
-    const at = await until('it says where it listens', () => where('admin'));
-    await until('it is ready', async () => (await admin(at, '/ready')).status === 200);
-    const upstream = readAddress(where('upstream far')!);
-    return { address: at, app: await bench.app((upstream as { value: Address }).value) };
+    sidecar = await SidecarProcess.start(file);
+    await sidecar.ready();
+    return { address: sidecar.adminAddress, app: await bench.app(sidecar.address('upstream far')) };
   }
 
   async function call(app: Application): Promise<string> {

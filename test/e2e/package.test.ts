@@ -17,13 +17,12 @@ interface Packed {
   readonly files: readonly { readonly path: string }[];
 }
 
-interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(command: string, args: readonly string[], cwd: string, stopAt?: RegExp): Promise<Ended> {
+function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  stopAt?: RegExp,
+): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
     const child = execFile(command, args, { cwd, timeout: 60_000 }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
@@ -37,22 +36,22 @@ function run(command: string, args: readonly string[], cwd: string, stopAt?: Reg
   });
 }
 
+const readPackage = (where: string) => JSON.parse(readFileSync(path.join(where, 'package.json'), 'utf8'));
+
 describe('the package', function () {
   this.timeout(90_000);
   let folder: string;
   let packed: Packed;
   let installed: string;
 
+  const models = () => path.join(installed, 'services/digits/models');
   const outrider = (args: readonly string[], stopAt?: RegExp) =>
     run(process.execPath, [path.join(installed, 'dist/sidecar/main.js'), ...args], folder, stopAt);
 
   before(async () => {
     folder = mkdtempSync(path.join(tmpdir(), 'outrider-package-'));
-    const { code, stdout, stderr } = await run(
-      'npm',
-      ['pack', '--json', '--ignore-scripts', '--pack-destination', folder],
-      packageRoot,
-    );
+    const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
+    const { code, stdout, stderr } = await run('npm', pack, packageRoot);
     assert.equal(code, 0, stderr);
     packed = (JSON.parse(stdout) as [Packed])[0];
     installed = path.join(folder, 'node_modules', 'outrider');
@@ -60,7 +59,7 @@ describe('the package', function () {
     const archive = path.join(folder, packed.filename);
     const unpacked = await run('tar', ['xzf', archive, '--strip-components=1', '-C', installed], folder);
     assert.equal(unpacked.code, 0, unpacked.stderr);
-    const { dependencies } = JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8'));
+    const { dependencies } = readPackage(installed);
     for (const name of Object.keys(dependencies)) link(name);
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
@@ -93,15 +92,13 @@ describe('the package', function () {
   });
 
   it('does not depend on the inference runtime, whose install script may fail', () => {
-    const { dependencies, optionalDependencies } = JSON.parse(
-      readFileSync(path.join(installed, 'package.json'), 'utf8'),
-    );
+    const { dependencies, optionalDependencies } = readPackage(installed);
     assert.ok(!('onnxruntime-node' in dependencies));
     assert.match(optionalDependencies['onnxruntime-node'], /^\^\d+\.\d+\.\d+$/);
   });
 
   it('says its version and its commands, and reads the files it comes with', async () => {
-    const { version } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'));
+    const { version } = readPackage(packageRoot);
     assert.deepEqual(await outrider(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' });
     assert.match((await outrider(['--help'])).stdout, /serve .*\n/);
     for (const file of readdirSync(path.join(installed, 'mesh-config'))) {
@@ -112,11 +109,10 @@ describe('the package', function () {
   });
 
   it('says how to install the runtime when there is none, before anything is started', async () => {
-    const models = path.join(installed, 'services/digits/models');
     const says =
       /^outrider: the inference runtime \(onnxruntime-node\) is not installed, .*: npm install --ignore-scripts onnxruntime-node@\d+\.\d+\.\d+\n$/;
     for (const args of [
-      ['serve', '--models', models],
+      ['serve', '--models', models()],
       ['up', path.join(installed, 'mesh-config/demo.yaml')],
     ]) {
       const { code, stderr } = await outrider(args);
@@ -127,9 +123,11 @@ describe('the package', function () {
 
   it('serves the models it comes with once the runtime is there', async () => {
     link('onnxruntime-node');
-    const models = path.join(installed, 'services/digits/models');
     const listen = `unix:${path.join(folder, 's')}`;
-    const { code, stderr } = await outrider(['serve', '--models', models, '--listen', listen], / ready in /);
+    const { code, stderr } = await outrider(
+      ['serve', '--models', models(), '--listen', listen],
+      / ready in /,
+    );
     assert.match(stderr, /digits version 1: ready in \d+ ms, golden input matched/);
     assert.equal(code, 0, stderr);
   });

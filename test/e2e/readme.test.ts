@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterTest } from '../kit/mocha/after-test.js';
-import { outrider, REPOSITORY } from '../kit/process/outrider.js';
+import { REPOSITORY } from '../kit/process/outrider.js';
 import { ScratchDirectory } from '../kit/process/scratch-directory.js';
+import { inferSeven } from '../kit/process/suite-mesh.js';
 import { readMarkdown } from '../kit/source-tree/document.js';
 
 const README = readFileSync(join(REPOSITORY, 'README.md'), 'utf8');
@@ -69,8 +70,7 @@ describe('the command lines of the README', function () {
     await place.shell(line('echo '));
     const said = await stays(line('npx outrider up mesh.yaml'), isUp);
     const target = /call mine at (\S+)/.exec(said)![1]!;
-    const input = `@${join(REPOSITORY, 'services/digits/samples/seven.png')}`;
-    assert.match((await outrider(['infer', 'digits', '--input', input, '--target', target])).stdout, SEVEN);
+    assert.match((await inferSeven(target)).stdout, SEVEN);
   });
 
   it('run one sidecar with certificates that are made', async () => {
@@ -103,10 +103,8 @@ describe('the files that the README shows', function () {
       place.scratch.write('shown.yaml', text);
       const said = await place.start('outrider up shown.yaml', isUp);
       const target = /call \S+ at (\S+)/.exec(said)![1]!;
-      const answer = await place.shell(
-        `outrider infer digits --input @services/digits/samples/seven.png --target ${target}`,
-      );
-      assert.match(answer, SEVEN);
+      const infer = `outrider infer digits --input @services/digits/samples/seven.png --target ${target}`;
+      assert.match(await place.shell(infer), SEVEN);
     }
   });
 });

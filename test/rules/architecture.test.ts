@@ -2,20 +2,9 @@
  * The layout of the design as a test: which file may import which, where vendors and ambient things may be touched.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { packageRoot } from '../kit/process/package-root.js';
-import {
-  ADMIN_IMPORTERS,
-  FOUNDATIONS,
-  LAYERS,
-  NARROW_LAYERS,
-  PROTO_IMPORTERS,
-  ROOT_IMPORTS,
-} from '../kit/source-tree/import-rules.js';
+import { LAYER_RULES, PROTO_IMPORTERS, ROOT_IMPORTS } from '../kit/source-tree/import-rules.js';
 import {
   type AmbientException,
-  type Complaints,
   hasNoCycles,
   hasNoDefaultExports,
   hasNoMutualFolders,
@@ -26,25 +15,13 @@ import {
   importsWhatExists,
   largeFolders,
   longFiles,
+  none,
   unusedExceptions,
   unusedVendors,
   usesAmbientThingsOnlyIn,
   type VendorTable,
 } from '../kit/source-tree/rules.js';
-import {
-  COMPUTED,
-  ROOTS,
-  readSourceFile,
-  readTree,
-  type SourceFile,
-} from '../kit/source-tree/source-file.js';
-
-const RULES = {
-  layers: LAYERS,
-  foundations: FOUNDATIONS,
-  narrowLayers: NARROW_LAYERS,
-  adminImporters: ADMIN_IMPORTERS,
-};
+import { COMPUTED, ROOTS, read, readSourceFile, readTree, treeOf } from '../kit/source-tree/source-file.js';
 
 const VENDORS: VendorTable = {
   // `outrider serve` starts the model service, a program of its own, by its path, as a shell would.
@@ -84,17 +61,10 @@ const TOO_LONG_FILE = 650;
 
 const files = readTree();
 
-function none(complaints: Complaints): void {
-  if (complaints.length > 0) assert.fail(`\n${complaints.join('\n')}`);
-}
-
 describe('the architecture', () => {
   it('is read from the sources', () => {
-    for (const root of ROOTS)
-      assert.ok(
-        files.some(({ path }) => path.startsWith(`${root}/`)),
-        root,
-      );
+    const roots = new Set(files.map(({ path }) => path.split('/')[0]));
+    assert.deepEqual([...roots].sort(), [...ROOTS].sort());
     assert.ok(files.flatMap(({ imports }) => imports).length > files.length);
   });
 
@@ -104,7 +74,7 @@ describe('the architecture', () => {
   it('keeps the protocol engine to itself: http2/ imports only http2/', () =>
     none(importsOnlyItself(files, 'sidecar/http2/')));
   it('lets a file of sidecar/ import only from the layers below its own', () =>
-    none(importsDownwards(files, RULES)));
+    none(importsDownwards(files, LAYER_RULES)));
   it('lets a root import another only where the import rules say so', () =>
     none(importsAllowedRoots(files, ROOT_IMPORTS, { 'sidecar proto': PROTO_IMPORTERS })));
   it('has no two folders that import each other', () => none(hasNoMutualFolders(files)));
@@ -129,17 +99,11 @@ describe('the architecture', () => {
   });
 
   it('depends on the packages it imports, and on no others', () => {
-    const { dependencies, optionalDependencies } = JSON.parse(
-      readFileSync(join(packageRoot, 'package.json'), 'utf8'),
-    ) as Record<'dependencies' | 'optionalDependencies', Record<string, string>>;
+    const { dependencies, optionalDependencies } = JSON.parse(read('package.json'));
     // Only needed to train models; and what is no package.
     const others = ['onnx-proto', COMPUTED];
-    assert.deepEqual(
-      Object.keys({ ...dependencies, ...optionalDependencies }).sort(),
-      Object.keys(VENDORS)
-        .filter((name) => !others.includes(name))
-        .sort(),
-    );
+    const expected = Object.keys(VENDORS).filter((name) => !others.includes(name));
+    assert.deepEqual(Object.keys({ ...dependencies, ...optionalDependencies }).sort(), expected.sort());
   });
 });
 
@@ -147,74 +111,51 @@ describe('the architecture', () => {
 const DOLLAR = '$';
 
 describe('the architecture test, on a tree that breaks the rules', () => {
-  const tree = (sources: Record<string, string>): SourceFile[] =>
-    Object.entries(sources).map(([path, source]) => readSourceFile(path, source));
-
   const imports = (source: string): string[] =>
     readSourceFile('sidecar/x/a.ts', source).imports.map(({ target }) => target);
 
   it('sees every way to import', () => {
+    const ways = [
+      [`import a from './a1.js';`, 'sidecar/x/a1.ts'],
+      [`import type { B } from '../b/b1.js';`, 'sidecar/b/b1.ts'],
+      [`import * as c from 'c1';`, 'c1'],
+      [`import d, { type E as F } from "d1";`, 'd1'],
+      [`import {\n  g, // from 'not-this'\n  h,\n} from 'g1';`, 'g1'],
+      [`import 'i1';`, 'i1'],
+      [`export { j } from 'j1';`, 'j1'],
+      [`export type { K } from 'k1';`, 'k1'],
+      [`export * from 'l1';`, 'l1'],
+      [`export * as m from 'm1';`, 'm1'],
+      [`const n = await import('n1');`, 'n1'],
+      [`type O = import('o1').O;`, 'o1'],
+      [`const p = require('p1');`, 'p1'],
+    ];
+    const source = ways.map(([way]) => way).join('\n');
     assert.deepEqual(
-      imports(
-        [
-          `import a from './a1.js';`,
-          `import type { B } from '../b/b1.js';`,
-          `import * as c from 'c1';`,
-          `import d, { type E as F } from "d1";`,
-          `import {\n  g, // from 'not-this'\n  h,\n} from 'g1';`,
-          `import 'i1';`,
-          `export { j } from 'j1';`,
-          `export type { K } from 'k1';`,
-          `export * from 'l1';`,
-          `export * as m from 'm1';`,
-          `const n = await import('n1');`,
-          `type O = import('o1').O;`,
-          `const p = require('p1');`,
-        ].join('\n'),
-      ),
-      [
-        'sidecar/x/a1.ts',
-        'sidecar/b/b1.ts',
-        'c1',
-        'd1',
-        'g1',
-        'i1',
-        'j1',
-        'k1',
-        'l1',
-        'm1',
-        'n1',
-        'o1',
-        'p1',
-      ],
+      imports(source),
+      ways.map(([, target]) => target),
     );
   });
 
   it('does not take for an import what only looks like one', () => {
-    assert.deepEqual(
-      imports(
-        [
-          `// import a from 'a';`,
-          `/* import b from 'b';\n import c from 'c'; */`,
-          `const d = "import e from 'e'";`,
-          `const f = \`import g from 'g' ${DOLLAR}{h("import i from 'i'")} import j from 'j'\`;`,
-          `const k = /import l from 'l'/;`,
-          `x.import('m');`,
-          `const url = import.meta.url;`,
-          `export const from = 'n';`,
-          `export { o };\nconst q = 'q';`,
-          `export function from2() { return from; }`,
-        ].join('\n'),
-      ),
-      [],
-    );
+    const source = [
+      `// import a from 'a';`,
+      `/* import b from 'b';\n import c from 'c'; */`,
+      `const d = "import e from 'e'";`,
+      `const f = \`import g from 'g' ${DOLLAR}{h("import i from 'i'")} import j from 'j'\`;`,
+      `const k = /import l from 'l'/;`,
+      `x.import('m');`,
+      `const url = import.meta.url;`,
+      `export const from = 'n';`,
+      `export { o };\nconst q = 'q';`,
+      `export function from2() { return from; }`,
+    ];
+    assert.deepEqual(imports(source.join('\n')), []);
   });
 
   it('sees an import inside a template and after a pattern or a division', () => {
-    assert.deepEqual(
-      imports(`const a = \`${DOLLAR}{await import('b')} ${DOLLAR}{\`${DOLLAR}{{ c: 1 }.c}\`}\`; import 'd';`),
-      ['b', 'd'],
-    );
+    const template = `const a = \`${DOLLAR}{await import('b')} ${DOLLAR}{\`${DOLLAR}{{ c: 1 }.c}\`}\`; import 'd';`;
+    assert.deepEqual(imports(template), ['b', 'd']);
     assert.deepEqual(imports(`const a = b / c; import 'd'; const e = f / g;`), ['d']);
     assert.deepEqual(imports(`if (x) y = /[/'"]\\//; import 'd';`), ['d']);
     assert.deepEqual(imports(`const n = (1) / 2; const s = 'a'; import 'd';`), ['d']);
@@ -225,7 +166,7 @@ describe('the architecture test, on a tree that breaks the rules', () => {
   });
 
   it('complains when core/ imports anything else, Node included', () => {
-    const files = tree({
+    const files = treeOf({
       'sidecar/core/a.ts': `import './b.js';\nimport type { X } from '../relay/x.js';\nimport 'node:fs';\nimport { z } from 'zod';`,
     });
     assert.deepEqual(importsOnlyItself(files, 'sidecar/core/'), [
@@ -236,14 +177,14 @@ describe('the architecture test, on a tree that breaks the rules', () => {
   });
 
   it('complains when an import points upwards, sideways or into a foundation that is closed to it', () => {
-    const files = tree({
+    const files = treeOf({
       'sidecar/relay/a.ts': `import '../transport/t.js';\nimport '../cluster/c.js';\nimport '../discovery/d.js';\nimport '../core/o.js';`,
       'sidecar/outbound.ts': `import './outbound/o.js';\nimport './cluster/c.js';\nimport './admin/v.js';`,
       'sidecar/config/a.ts': `import '../core/a.js';\nimport '../runtime/r.js';`,
       'sidecar/telemetry/a.ts': `import '../http2/h.js';\nimport '../config/c.js';`,
       'sidecar/elsewhere/a.ts': '',
     });
-    assert.deepEqual(importsDownwards(files, RULES), [
+    assert.deepEqual(importsDownwards(files, LAYER_RULES), [
       'sidecar/elsewhere/a.ts: its folder stands in no row of the import rules',
       'sidecar/relay/a.ts:2: imports sidecar/cluster/c.ts; relay must not import cluster',
       'sidecar/relay/a.ts:3: imports sidecar/discovery/d.ts; relay must not import discovery',
@@ -254,7 +195,7 @@ describe('the architecture test, on a tree that breaks the rules', () => {
   });
 
   it('complains when services and sidecar meet, or production code imports a test', () => {
-    const files = tree({
+    const files = treeOf({
       'services/a.ts': `import type { X } from '../sidecar/x.js';`,
       'sidecar/x.ts': `export * from '../services/a.js';\nimport '../test/kit/k.js';\nimport '../proto/p.js';`,
     });
@@ -267,7 +208,7 @@ describe('the architecture test, on a tree that breaks the rules', () => {
   });
 
   it('complains about two folders whose files import each other, and not about a folder and its own subfolder', () => {
-    const files = tree({
+    const files = treeOf({
       'a/b/one.ts': `import '../c/d/two.js';`,
       'a/c/three.ts': `import '../b/four.js';\nimport './d/two.js';`,
       'a/c/d/two.ts': `import '../three.js';`,
@@ -278,13 +219,13 @@ describe('the architecture test, on a tree that breaks the rules', () => {
   });
 
   it('complains about a folder of too many files', () => {
-    const files = tree({ 'a/b.ts': '', 'a/c.ts': '', 'a/d/e.ts': '' });
+    const files = treeOf({ 'a/b.ts': '', 'a/c.ts': '', 'a/d/e.ts': '' });
     assert.deepEqual(largeFolders(files, 1), ['a: 2 files, expected at most 1']);
   });
 
   it('complains about a vendor in a second place, about an unknown one, and about a row that is not needed', () => {
     const table = { zod: ['sidecar/config/'], '@scope/p': ['sidecar/a.ts'], yaml: ['sidecar/config/y.ts'] };
-    const files = tree({
+    const files = treeOf({
       'sidecar/config/z.ts': `import { z } from 'zod/v4';`,
       'sidecar/a.ts': `import { z } from 'zod';\nimport '@scope/p/deep';\nimport 'left-pad';`,
       'test/a.test.ts': `import 'left-pad';`,
@@ -299,13 +240,13 @@ describe('the architecture test, on a tree that breaks the rules', () => {
   });
 
   it('complains about an import of nothing', () => {
-    assert.deepEqual(importsWhatExists(tree({ 'test/a.ts': `import './gone.js';` })), [
+    assert.deepEqual(importsWhatExists(treeOf({ 'test/a.ts': `import './gone.js';` })), [
       'test/a.ts:1: imports test/gone.ts, which is not there',
     ]);
   });
 
   it('complains about files that import each other, even through types alone', () => {
-    const files = tree({
+    const files = treeOf({
       'sidecar/a.ts': `import type { B } from './b.js';`,
       'sidecar/b.ts': `export type { C } from './c.js';`,
       'sidecar/c.ts': `import { a } from './a.js';`,
@@ -319,7 +260,7 @@ describe('the architecture test, on a tree that breaks the rules', () => {
   });
 
   it('does not take a diamond for a circle', () => {
-    const files = tree({
+    const files = treeOf({
       'a.ts': `import './b.js';\nimport './c.js';`,
       'b.ts': `import './d.js';`,
       'c.ts': `import './d.js';`,
@@ -329,15 +270,13 @@ describe('the architecture test, on a tree that breaks the rules', () => {
   });
 
   it('complains about default exports in both spellings', () => {
-    const files = tree({
+    const files = treeOf({
       'a.ts': 'export default 5;',
       'b.ts': 'const x = 1;\nexport { x as default };',
       'c.ts': 'import { x as default2 } from "y"; switch (a) { default: }',
     });
-    assert.deepEqual(
-      hasNoDefaultExports(files).map((line) => line.split(': ')[0]),
-      ['a.ts:1', 'b.ts:2'],
-    );
+    const places = hasNoDefaultExports(files).map((line) => line.split(': ')[0]);
+    assert.deepEqual(places, ['a.ts:1', 'b.ts:2']);
   });
 
   const ambient = (source: string): string[] =>
@@ -381,7 +320,7 @@ describe('the architecture test, on a tree that breaks the rules', () => {
   }
 
   it('complains about ambient things outside their places, unless excused', () => {
-    const files = tree({
+    const files = treeOf({
       'sidecar/relay/a.ts': 'Date.now();\nprocess.exit();',
       'sidecar/runtime/b.ts': 'Date.now();',
       'sidecar/cli/c.ts': 'process.exit();',
@@ -390,26 +329,20 @@ describe('the architecture test, on a tree that breaks the rules', () => {
       'services/e.ts': 'Date.now();',
     });
     const excuses = [{ file: 'sidecar/supervise/d.ts', names: ['process', 'Date.now'], because: 'it must' }];
-    const complaints = usesAmbientThingsOnlyIn(
-      files,
-      ['sidecar/runtime/', 'sidecar/cli/', 'sidecar/main.ts'],
-      excuses,
-    );
-    assert.deepEqual(
-      complaints.map((line) => line.split(';')[0]),
-      [
-        'sidecar/relay/a.ts:1: uses Date.now',
-        'sidecar/relay/a.ts:2: uses process',
-        'sidecar/supervise/d.ts:2: uses console',
-      ],
-    );
+    const places = ['sidecar/runtime/', 'sidecar/cli/', 'sidecar/main.ts'];
+    const complaints = usesAmbientThingsOnlyIn(files, places, excuses).map((line) => line.split(';')[0]);
+    assert.deepEqual(complaints, [
+      'sidecar/relay/a.ts:1: uses Date.now',
+      'sidecar/relay/a.ts:2: uses process',
+      'sidecar/supervise/d.ts:2: uses console',
+    ]);
     assert.deepEqual(unusedExceptions(files, excuses), [
       'sidecar/supervise/d.ts is excused for Date.now, and does not use it',
     ]);
   });
 
   it('reports long files, the longest first', () => {
-    const files = tree({ 'a.ts': 'x\n'.repeat(3), 'b.ts': 'x\n'.repeat(5), 'c.ts': 'x\n'.repeat(2) });
+    const files = treeOf({ 'a.ts': 'x\n'.repeat(3), 'b.ts': 'x\n'.repeat(5), 'c.ts': 'x\n'.repeat(2) });
     assert.deepEqual(longFiles(files, 2), ['b.ts: 5 lines', 'a.ts: 3 lines']);
   });
 });

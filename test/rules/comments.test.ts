@@ -1,16 +1,16 @@
 /** Comments and texts as rules: every export says what it is, sentences name things, and there are enough of them. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
 import { commentShare, countLines, sumOfLines } from '../../tools/line-counts.js';
 import { packageRoot } from '../kit/process/package-root.js';
 import { vagueSubjects, withoutDocstring } from '../kit/source-tree/comments.js';
+import { none } from '../kit/source-tree/rules.js';
+import { filesBelow, ROOTS, read } from '../kit/source-tree/source-file.js';
 
-const PRODUCTION = ['proto', 'services', 'sidecar', 'tools'];
 /** Of the lines that are not blank. */
 const LEAST_SHARE = 0.16;
 
-const sources = [...PRODUCTION, 'test'].flatMap((root) => filesBelow(root, /\.ts$/));
+const sources = ROOTS.flatMap((root) => filesBelow(root, /\.ts$/));
 const documents = [
   ...readdirSync(packageRoot).filter((name) => name.endsWith('.md') && name !== 'CHANGELOG.md'),
   ...['docs', 'mesh-config', 'services', 'sidecar', 'test'].flatMap((root) =>
@@ -18,45 +18,21 @@ const documents = [
   ),
 ];
 
-function filesBelow(root: string, pattern: RegExp): string[] {
-  return readdirSync(join(packageRoot, root), { recursive: true, encoding: 'utf8' })
-    .map((name) => `${root}/${name.replaceAll('\\', '/')}`)
-    .filter((path) => pattern.test(path) && !path.includes('node_modules'))
-    .sort();
-}
-
-function read(path: string): string {
-  return readFileSync(join(packageRoot, path), 'utf8');
-}
-
-function none(complaints: readonly string[]): void {
-  if (complaints.length > 0) assert.fail(`\n${complaints.join('\n')}`);
-}
+const production = sources.filter((path) => !path.startsWith('test/'));
 
 describe('the comments', () => {
   it('stand directly above every exported class and function', () =>
-    none(
-      sources
-        .filter((path) => !path.startsWith('test/'))
-        .flatMap((path) => withoutDocstring(path, read(path))),
-    ));
+    none(production.flatMap((path) => withoutDocstring(path, read(path)))));
 
   it('are at least 16 of 100 lines of sidecar/', () => {
-    const counts = sumOfLines(
-      sources.filter((path) => path.startsWith('sidecar/')).map((path) => countLines(read(path))),
-    );
-    assert.ok(
-      commentShare(counts) >= LEAST_SHARE,
-      `${counts.comments} of ${counts.lines - counts.blank} lines`,
-    );
+    const own = production.filter((path) => path.startsWith('sidecar/'));
+    const counts = sumOfLines(own.map((path) => countLines(read(path))));
+    const { comments, lines, blank } = counts;
+    assert.ok(commentShare(counts) >= LEAST_SHARE, `${comments} of ${lines - blank} lines`);
   });
 
   it('of production code name things, as do messages and documents', () =>
-    none(
-      [...sources.filter((path) => !path.startsWith('test/')), ...documents].flatMap((path) =>
-        vagueSubjects(path, read(path)),
-      ),
-    ));
+    none([...production, ...documents].flatMap((path) => vagueSubjects(path, read(path)))));
 });
 
 describe('the rules about comments', () => {

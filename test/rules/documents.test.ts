@@ -2,7 +2,7 @@
  * Documents rot first, so what they promise is checked: commands, links, YAML, and that every option is explained.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from '../../sidecar/cli/program.js';
 import { packageRoot } from '../kit/process/package-root.js';
@@ -15,11 +15,16 @@ import {
   wrongCommands,
   wrongYaml,
 } from '../kit/source-tree/document-checks.js';
+import { none } from '../kit/source-tree/rules.js';
+import { filesBelow, read } from '../kit/source-tree/source-file.js';
 
 /** Where documents lie; the root itself without its folders. */
 const FOLDERS = ['docs', 'mesh-config', 'services', 'sidecar', 'proto', 'test'];
 
-const documents = [...readdirSync(packageRoot), ...FOLDERS.flatMap(below)]
+const documents = [
+  ...readdirSync(packageRoot),
+  ...FOLDERS.flatMap((folder) => filesBelow(folder, /ml$|\.md$/)),
+]
   .filter((path) => path.endsWith('.md') || /^mesh-config\/.*\.ya?ml$/.test(path))
   .map(readDocument);
 
@@ -30,50 +35,30 @@ const world: World = {
   anchorsOf: (path) => documents.find((document) => document.path === path)?.anchors,
 };
 
-function below(folder: string): string[] {
-  return readdirSync(join(packageRoot, folder), { recursive: true, encoding: 'utf8' }).map(
-    (name) => `${folder}/${name.replaceAll('\\', '/')}`,
-  );
-}
-
-function read(path: string): string {
-  return readFileSync(join(packageRoot, path), 'utf8');
-}
-
 function readDocument(path: string): Document {
   return path.endsWith('.md') ? readMarkdown(path, read(path)) : readYamlComments(path, read(path));
 }
 
 /** From the program itself, so that a command that is gone is missed at once. */
 function commandsOf(): Commands {
-  const always = ['--help', '-h'];
   return new Map(
-    build(() => {}).commands.map((command) => [
-      command.name(),
-      [
-        ...always,
-        ...command.options.flatMap(({ long, short }) =>
-          [long, short].filter((flag) => typeof flag === 'string'),
-        ),
-      ],
-    ]),
+    build(() => {}).commands.map((command) => {
+      const own = command.options.flatMap(({ long, short }) => [long ?? [], short ?? []].flat());
+      return [command.name(), ['--help', '-h', ...own]];
+    }),
   );
-}
-
-function none(complaints: readonly string[]): void {
-  if (complaints.length > 0) assert.fail(`\n${complaints.join('\n')}`);
 }
 
 describe('the documents', () => {
   it('are found', () => {
     const paths = documents.map(({ path }) => path);
-    for (const path of [
+    const some = [
       'docs/ARCHITECTURE.md',
       'mesh-config/REFERENCE.md',
       'mesh-config/demo.yaml',
       'CHANGELOG.md',
-    ])
-      assert.ok(paths.includes(path), path);
+    ];
+    for (const path of some) assert.ok(paths.includes(path), path);
     assert.ok(documents.some(({ commands }) => commands.length > 0));
     assert.ok(documents.some(({ links }) => links.length > 0));
     assert.ok(world.commands.size >= 5);
@@ -117,11 +102,11 @@ describe('the documents test, on a document that lies', () => {
     lines(wrongCommands(readMarkdown('README.md', source), tiny));
   const links = (source: string): string[] => lines(brokenLinks(readMarkdown('README.md', source), tiny));
 
-  it('complains about commands, options, files and scripts that do not exist', () => {
-    assert.deepEqual(
-      commands(
-        'Run `outrider down` now,\nor `outrider up --fast`,\nor `outrider up mesh-config/gone.yaml`,\nor `npm run fly`, or `npm start`.',
-      ),
+  const judged: readonly [string, (source: string) => string[], string, string[]][] = [
+    [
+      'complains about commands, options, files and scripts that do not exist',
+      commands,
+      'Run `outrider down` now,\nor `outrider up --fast`,\nor `outrider up mesh-config/gone.yaml`,\nor `npm run fly`, or `npm start`.',
       [
         '1: there is no command "outrider down"',
         '2: "outrider up" has no option --fast',
@@ -129,39 +114,29 @@ describe('the documents test, on a document that lies', () => {
         '4: there is no script "fly" in package.json',
         '4: there is no script "start" in package.json',
       ],
-    );
-  });
-
-  it('reads shell blocks line by line, with prompts, comments and chains', () => {
-    assert.deepEqual(
-      commands(
-        '```sh\n# outrider nonsense\n$ npm ci && npm run fly\noutrider up \\\n  --fast # comment\n```\n',
-      ),
+    ],
+    [
+      'reads shell blocks line by line, with prompts, comments and chains',
+      commands,
+      '```sh\n# outrider nonsense\n$ npm ci && npm run fly\noutrider up \\\n  --fast # comment\n```\n',
       ['3: there is no script "fly" in package.json', '4: "outrider up" has no option --fast'],
-    );
-  });
-
-  it('is content with what exists, with placeholders, and with a command after two dashes', () => {
-    assert.deepEqual(
-      commands(
-        '`outrider up mesh-config/demo.yaml --json`, `outrider up -c FILE -- python3 --port 1`, `npm run demo -- --long`, `npm test`, `outrider --version`, `outrider COMMAND`, `npx outrider up`',
-      ),
+    ],
+    [
+      'is content with what exists, with placeholders, and with a command after two dashes',
+      commands,
+      '`outrider up mesh-config/demo.yaml --json`, `outrider up -c FILE -- python3 --port 1`, `npm run demo -- --long`, `npm test`, `outrider --version`, `outrider COMMAND`, `npx outrider up`',
       [],
-    );
-  });
-
-  it('does not take other words for commands', () => {
-    assert.deepEqual(
-      commands('outrider down\n\n```yaml\ncommand: outrider down\n```\n`outrider-reason` and `outrider`'),
+    ],
+    [
+      'does not take other words for commands',
+      commands,
+      'outrider down\n\n```yaml\ncommand: outrider down\n```\n`outrider-reason` and `outrider`',
       [],
-    );
-  });
-
-  it('complains about links to files and headings that do not exist', () => {
-    assert.deepEqual(
-      links(
-        '# One & two\n[a](docs/gone.md)\n![b](pictures/b.svg "title")\n[c](#one--two) [d](#three)\n[e](docs/a.md#there) [f](docs/a.md#not)\n<img src="gone.png">\n[g]: gone.txt',
-      ),
+    ],
+    [
+      'complains about links to files and headings that do not exist',
+      links,
+      '# One & two\n[a](docs/gone.md)\n![b](pictures/b.svg "title")\n[c](#one--two) [d](#three)\n[e](docs/a.md#there) [f](docs/a.md#not)\n<img src="gone.png">\n[g]: gone.txt',
       [
         '2: the link docs/gone.md leads to nothing',
         '3: the link pictures/b.svg leads to nothing',
@@ -170,15 +145,16 @@ describe('the documents test, on a document that lies', () => {
         '6: the link gone.png leads to nothing',
         '7: the link gone.txt leads to nothing',
       ],
-    );
-  });
-
-  it('leaves links to elsewhere and links in code alone', () => {
-    assert.deepEqual(
-      links('[a](https://example.com/x) [b](mailto:x@example.com) `[c](gone.md)`\n\n```\n[d](gone.md)\n```'),
+    ],
+    [
+      'leaves links to elsewhere and links in code alone',
+      links,
+      '[a](https://example.com/x) [b](mailto:x@example.com) `[c](gone.md)`\n\n```\n[d](gone.md)\n```',
       [],
-    );
-  });
+    ],
+  ];
+  for (const [title, judge, source, expected] of judged)
+    it(title, () => assert.deepEqual(judge(source), expected));
 
   it('complains about YAML that is none, and about whole files that are wrong', () => {
     const yaml = (text: string): string[] =>
@@ -189,12 +165,8 @@ describe('the documents test, on a document that lies', () => {
   });
 
   it('reads commands in the comments of a YAML file', () => {
-    const document = readYamlComments(
-      'mesh-config/x.yaml',
-      '# `outrider up`\na: "# `outrider no`" # see `outrider down`\nb: c#d\n',
-    );
-    assert.deepEqual(wrongCommands(document, tiny), [
-      'mesh-config/x.yaml:2: there is no command "outrider down"',
-    ]);
+    const text = '# `outrider up`\na: "# `outrider no`" # see `outrider down`\nb: c#d\n';
+    const complaints = wrongCommands(readYamlComments('mesh-config/x.yaml', text), tiny);
+    assert.deepEqual(complaints, ['mesh-config/x.yaml:2: there is no command "outrider down"']);
   });
 });

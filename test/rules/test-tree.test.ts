@@ -1,24 +1,17 @@
 /** The layout of test/: unit tests mirror the sources, and the kit has an index. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { packageRoot } from '../kit/process/package-root.js';
 import { misnamedInIndex } from '../kit/source-tree/kit-index.js';
 import {
   sourcesWithoutTest,
   unitTestsWithoutSource,
   wrongCoveredElsewhere,
 } from '../kit/source-tree/mirror.js';
-import type { Complaints } from '../kit/source-tree/rules.js';
-import { readSourceFile, readTree, type SourceFile } from '../kit/source-tree/source-file.js';
+import { none } from '../kit/source-tree/rules.js';
+import { read, readSourceFile, readTree, treeOf } from '../kit/source-tree/source-file.js';
 import { COVERED_ELSEWHERE } from '../unit/covered-elsewhere.js';
 
 const files = readTree();
 const kitFiles = files.map(({ path }) => path).filter((path) => path.startsWith('test/kit/'));
-
-function none(complaints: Complaints): void {
-  if (complaints.length > 0) assert.fail(`\n${complaints.join('\n')}`);
-}
 
 describe('the tests', () => {
   it('in test/unit/ lie where the source file that they test lies', () =>
@@ -28,12 +21,10 @@ describe('the tests', () => {
   it('that cover a source file from elsewhere exist, load it and are needed', () =>
     none(wrongCoveredElsewhere(files, COVERED_ELSEWHERE)));
   it('use helpers that test/kit/README.md explains, each of them and no others', () =>
-    none(misnamedInIndex(readFileSync(join(packageRoot, 'test/kit/README.md'), 'utf8'), kitFiles)));
+    none(misnamedInIndex(read('test/kit/README.md'), kitFiles)));
 });
 
 describe('the rules for the test tree, on a tree that breaks them', () => {
-  const tree = (sources: Record<string, string>): SourceFile[] =>
-    Object.entries(sources).map(([path, source]) => readSourceFile(path, source));
   const BRANCHES = 'export const f = (a: string) => a || a || a || a || a || a || a;';
 
   it('count as decisions what branches, and not what is optional', () => {
@@ -48,7 +39,7 @@ describe('the rules for the test tree, on a tree that breaks them', () => {
   });
 
   it('find unit tests without a source file, by folder, name and aspect', () => {
-    const files = tree({
+    const files = treeOf({
       'sidecar/a/b.ts': '',
       'proto/c.ts': '',
       'test/unit/a/b.test.ts': '',
@@ -67,7 +58,7 @@ describe('the rules for the test tree, on a tree that breaks them', () => {
   });
 
   it('find source files with logic and without a test, and say where it belongs', () => {
-    const files = tree({
+    const files = treeOf({
       'sidecar/a/plain.ts': 'export const a = b ? c : d;',
       'sidecar/a/tested.ts': BRANCHES,
       'test/unit/a/tested.test.ts': '',
@@ -81,7 +72,7 @@ describe('the rules for the test tree, on a tree that breaks them', () => {
   });
 
   it('find lines about coverage that are not needed or not true', () => {
-    const files = tree({
+    const files = treeOf({
       'sidecar/a.ts': BRANCHES,
       'sidecar/plain.ts': '',
       'sidecar/tested.ts': BRANCHES,
@@ -109,18 +100,11 @@ describe('the rules for the test tree, on a tree that breaks them', () => {
 
   it('find helpers that the index does not name, names twice, or names although they are gone', () => {
     const index = '## a/\n\n- `b.ts`: b\n- `gone.ts`: -\n- `c.ts`: c\n- `c.ts`: again\n';
-    assert.deepEqual(
-      misnamedInIndex(index, [
-        'test/kit/a/b.ts',
-        'test/kit/a/b.test.ts',
-        'test/kit/a/c.ts',
-        'test/kit/a/new.ts',
-      ]),
-      [
-        'test/kit/README.md: names a/gone.ts, which does not exist',
-        'test/kit/README.md: names a/c.ts twice',
-        'test/kit/README.md: does not name a/new.ts',
-      ],
-    );
+    const paths = ['b.ts', 'b.test.ts', 'c.ts', 'new.ts'].map((name) => `test/kit/a/${name}`);
+    assert.deepEqual(misnamedInIndex(index, paths), [
+      'test/kit/README.md: names a/gone.ts, which does not exist',
+      'test/kit/README.md: names a/c.ts twice',
+      'test/kit/README.md: does not name a/new.ts',
+    ]);
   });
 });

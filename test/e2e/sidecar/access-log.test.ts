@@ -3,8 +3,17 @@
  * may mount one, else the device that is always full.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { Load, summarize } from '../../drills/faults/load.js';
@@ -42,20 +51,11 @@ describe('the access log of a sidecar', function () {
       service: 'app',
       access_log: { path },
       outbound: {
-        upstreams: {
-          digits: {
-            listen: '127.0.0.1:0',
-            tls: 'plaintext',
-            endpoints: [`127.0.0.1:${model.port}`],
-          },
-        },
+        upstreams: { digits: { listen: '127.0.0.1:0', tls: 'plaintext', endpoints: [endpoint()] } },
       },
     });
-    load = await Load.start({
-      target: writeAddress(sidecar.address('upstream digits')),
-      perSecond: PER_SECOND,
-      deadlineMs: 5_000,
-    });
+    const target = writeAddress(sidecar.address('upstream digits'));
+    load = await Load.start({ target, perSecond: PER_SECOND, deadlineMs: 5_000 });
   });
 
   after(async () => {
@@ -66,6 +66,7 @@ describe('the access log of a sidecar', function () {
     await bench?.close();
   });
 
+  const endpoint = () => `127.0.0.1:${model.port}`;
   const lines = (file: string): Line[] =>
     readFileSync(file, 'utf8')
       .split('\n')
@@ -86,7 +87,7 @@ describe('the access log of a sidecar', function () {
     await until('there are some', async () => (await written()) >= 60);
     for (const line of lines(path)) {
       assert.deepEqual([line.direction, line.status, line.attempts.length], ['outbound', 'OK', 1]);
-      assert.equal(line.attempts[0]?.endpoint, `127.0.0.1:${model.port}`);
+      assert.equal(line.attempts[0]?.endpoint, endpoint());
     }
     await allWell(startMs);
   });
@@ -119,22 +120,11 @@ describe('the access log of a sidecar', function () {
     const old = join(disk, 'calls.log.1');
     renameSync(path, old);
     process.kill(sidecar.pid, 'SIGHUP');
-    await until('there is a new file', () => {
-      try {
-        return lines(path).length > 5;
-      } catch {
-        return false;
-      }
-    });
+    await until('there is a new file', () => existsSync(path) && lines(path).length > 5);
     await allWell(startMs);
   });
 });
 
 function mountSmall(directory: string): boolean {
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
+  return spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory]).status === 0;
 }

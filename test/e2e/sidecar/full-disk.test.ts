@@ -57,12 +57,9 @@ describe('outrider up on a full disk', function () {
     await until(
       'another is ready, with a leaf that its files do not hold',
       async () => {
-        const reply = await admin(replica.admin, '/ready').catch((error: Error) => ({
-          status: 0,
-          body: `${error}`,
-        }));
-        last = `${reply.status} ${reply.body}`;
-        return reply.status === 200;
+        const reply = admin(replica.admin, '/ready').then(({ status, body }) => `${status} ${body}`);
+        last = await reply.catch(String);
+        return last.startsWith('200 ');
       },
       45_000,
     ).catch((error: Error) => {

@@ -3,19 +3,15 @@
  * goes on is back within an interval, and the peer's sidecar answers for its model.
  */
 import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
 import { startTestService, type TestService } from '../../kit/service/test-service.js';
 
 const INTERVAL_MS = 1000;
 const TIMEOUT_MS = 300;
-
-interface Report {
-  readonly address: string;
-  readonly state: string;
-  readonly why: string;
-}
 
 describe('Health checks between sidecars', function () {
   this.timeout(60_000);
@@ -62,23 +58,18 @@ describe('Health checks between sidecars', function () {
     model?.close();
   });
 
-  const reportOf = async (i: number): Promise<Report> => {
-    const { text } = await caller.page('/endpoints');
+  const reportOf = async (i: number): Promise<EndpointReport> => {
     const at = writeAddress(peers[i]!.address('inbound'));
-    const parsed = JSON.parse(text) as { endpoints?: Report[] } | Report[];
-    const found = (Array.isArray(parsed) ? parsed : (parsed.endpoints ?? [])).find(
-      ({ address }) => address === at,
-    );
-    assert.ok(found, text);
+    const { endpoints } = await caller.report();
+    const found = endpoints.find(({ address }) => address === at);
+    assert.ok(found, JSON.stringify(endpoints));
     return found;
   };
   const state = async (i: number): Promise<string> => (await reportOf(i)).state;
 
   it('pass without traffic, answered by the peers', async () => {
-    await until('both have been asked twice', async () => {
-      const passed = await caller.metric('outrider_health_checks_total', { result: 'passed' });
-      return passed >= 4;
-    });
+    const passed = () => caller.metric('outrider_health_checks_total', { result: 'passed' });
+    await until('both have been asked twice', async () => (await passed()) >= 4);
     assert.deepEqual([await state(0), await state(1)], ['eligible', 'eligible']);
     assert.equal(await caller.metric('outrider_endpoint_healthy'), 2);
     assert.equal(await peers[0]!.metric('outrider_model_up'), 1);
@@ -95,7 +86,7 @@ describe('Health checks between sidecars', function () {
     // One interval until it is asked, two questions, the second a second later at the latest.
     assert.ok(tookMs < 1.1 * INTERVAL_MS + 1000 + TIMEOUT_MS + 1500, `${tookMs}`);
     assert.equal(await state(1), 'eligible');
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await delay(1500);
     process.kill(peers[0]!.pid, 'SIGCONT');
     const thawedMs = performance.now();
     await until('it is back', async () => (await state(0)) === 'eligible');

@@ -4,96 +4,88 @@
  */
 
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
-import {
-  admin,
-  OUTRIDER,
-  type Outcome,
-  outcomeOf,
-  Scratch,
-  startOutrider,
-} from '../../kit/process/outrider.js';
+import { OUTRIDER, Scratch } from '../../kit/process/outrider.js';
 import { isRunning, until } from '../../kit/process/processes.js';
+import { SidecarProcess, TINY_MODEL } from '../../kit/process/sidecars.js';
 import { TestClient } from '../../kit/service/model-server.js';
 import { putLoopModel } from '../../kit/service/tiny-models.js';
 
 /** Longer than anything that was ever suspicious: ten usual runs, a second, two unanswered health checks. */
 const LONG_MS = 7_000;
 
-const TINY = fileURLToPath(
-  new URL(
-    `../../kit/service/tiny-model-process.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`,
-    import.meta.url,
-  ),
-);
+let scratch: Scratch;
+let sidecar: SidecarProcess;
+
+/** A sidecar of `service` that starts its model by `command`; resolves when that is ready, with where it takes calls. */
+async function startSidecar(
+  service: string,
+  command: readonly string[],
+  model: object = {},
+): Promise<string> {
+  const file = {
+    service,
+    admin: '127.0.0.1:0',
+    inbound: {
+      listen: '127.0.0.1:0',
+      mtls: 'off',
+      local: `unix:${socket()}`,
+      intentions: [{ from: '*', to: service, action: 'allow' }],
+      routes: [{ methods: ['*'], kind: 'unary', timeout: '120s' }],
+    },
+    model,
+  };
+  const path = scratch.write('sidecar.yaml', JSON.stringify(file));
+  const onStart = (started: SidecarProcess): void => {
+    sidecar = started;
+  };
+  await SidecarProcess.start(path, { model: command, onStart });
+  await untilReady();
+  return writeAddress(sidecar.address('inbound'));
+}
+
+const socket = () => join(scratch.path, 'model.sock');
+const model = async (): Promise<ModelReport> => (await sidecar.report()).model!;
+const untilReady = () => until('the model is ready', async () => (await model()).state === 'ready', 30_000);
+const untilSaid = (what: RegExp) => until('it is said', () => what.test(sidecar.output));
+
+const failureOf = (call: Promise<unknown>): Promise<ServiceError> =>
+  call.then(
+    () => assert.fail('the call succeeded'),
+    (error: ServiceError) => error,
+  );
+const reasonOf = (error: ServiceError) => error.metadata.get('outrider-reason')[0];
 
 describe('a model service behind its sidecar', function () {
   this.timeout(90_000);
 
-  let scratch: Scratch;
-  let child: ChildProcess;
-  let outcome: Promise<Outcome>;
-  let address: string;
   let client: TestClient;
-  let log: string;
 
-  before(async () => {
+  before(() => {
     scratch = new Scratch();
     putLoopModel(join(scratch.path, 'models'));
   });
   after(() => scratch.remove());
 
-  const socket = () => join(scratch.path, 'model.sock');
-
   beforeEach(async () => {
-    const file = {
-      service: 'loop',
-      admin: '127.0.0.1:0',
-      inbound: {
-        listen: '127.0.0.1:0',
-        mtls: 'off',
-        local: `unix:${socket()}`,
-        intentions: [{ from: '*', to: 'loop', action: 'allow' }],
-        routes: [{ methods: ['*'], kind: 'unary', timeout: '120s' }],
-      },
-    };
-    const path = scratch.write('sidecar.yaml', JSON.stringify(file));
     const serve = [...OUTRIDER, 'serve', '--models', join(scratch.path, 'models'), '--exit-with-stdin'];
-    child = startOutrider(['sidecar', '-c', path, '--', ...serve]);
-    outcome = outcomeOf(child);
-    log = '';
-    child.stdout!.on('data', (part: string) => {
-      log += part;
-    });
-    child.stderr!.on('data', (part: string) => {
-      log += part;
-    });
-    address = await until('it listens', () => /admin on (127\.0\.0\.1:\d+)/.exec(log)?.[1]);
-    client = new TestClient(/inbound on (127\.0\.0\.1:\d+)/.exec(log)![1]!);
-    await untilReady();
+    client = new TestClient(await startSidecar('loop', serve));
   });
 
   afterEach(async () => {
-    client.close();
-    child.kill('SIGTERM');
-    const forced = setTimeout(() => child.kill('SIGKILL'), 15_000);
-    await outcome;
-    clearTimeout(forced);
+    client?.close();
+    await sidecar.stop(15_000);
     assert.deepEqual(
       readdirSync(scratch.path).sort(),
       ['models', 'sidecar.yaml'],
       'no socket is left behind',
     );
   });
-
-  const model = async (): Promise<ModelReport> => JSON.parse((await admin(address, '/endpoints')).body).model;
-  const untilReady = () => until('the model is ready', async () => (await model()).state === 'ready', 30_000);
 
   async function count(steps: number, deadlineMs = 60_000): Promise<void> {
     const raw = Buffer.alloc(8);
@@ -113,13 +105,6 @@ describe('a model service behind its sidecar', function () {
     await count(probe);
     return (probe * ms) / (performance.now() - fromMs);
   }
-
-  const failureOf = (call: Promise<unknown>): Promise<ServiceError> =>
-    call.then(
-      () => assert.fail('the call succeeded'),
-      (error: ServiceError) => error,
-    );
-  const reasonOf = (error: ServiceError) => error.metadata.get('outrider-reason')[0];
 
   it('is not killed for a long run among short ones, whose watcher thread beats meanwhile', async () => {
     const steps = await stepsFor(LONG_MS);
@@ -148,7 +133,7 @@ describe('a model service behind its sidecar', function () {
       const fromMs = performance.now();
       await until('it is killed', () => !isRunning(pid!), 20_000);
       const killedMs = performance.now() - fromMs;
-      await until('it is said', () => /the process has been stopped \(state T\) for \d\.\d s/.test(log));
+      await untilSaid(/the process has been stopped \(state T\) for \d\.\d s/);
       if (call !== undefined) assert.equal(reasonOf(await call), 'connection-lost');
       await untilReady();
       console.log(`      killed after ${(killedMs / 1000).toFixed(1)} s`);
@@ -174,7 +159,7 @@ describe('a model service behind its sidecar', function () {
   }
 
   async function running(): Promise<number> {
-    return JSON.parse((await admin(address, '/endpoints')).body).queue.running;
+    return (await sidecar.report()).queue!.running;
   }
 });
 
@@ -182,50 +167,21 @@ describe('a model service behind its sidecar', function () {
 describe('a foreign server behind its sidecar', function () {
   this.timeout(90_000);
 
-  let scratch: Scratch;
-  let child: ChildProcess;
-  let outcome: Promise<Outcome>;
-  let address: string;
   let client: Client;
-  let log: string;
 
   beforeEach(() => {
     scratch = new Scratch();
-    log = '';
   });
 
   afterEach(async () => {
-    client.close();
-    child.kill('SIGKILL');
-    await outcome;
+    client?.close();
+    sidecar.child.kill('SIGKILL');
+    await sidecar.exited;
     scratch.remove();
   });
 
-  const model = async (): Promise<ModelReport> => JSON.parse((await admin(address, '/endpoints')).body).model;
-
   async function start(more: object = {}): Promise<void> {
-    const file = {
-      service: 'tiny',
-      admin: '127.0.0.1:0',
-      inbound: {
-        listen: '127.0.0.1:0',
-        mtls: 'off',
-        local: `unix:${join(scratch.path, 's')}`,
-        intentions: [{ from: '*', to: 'tiny', action: 'allow' }],
-        routes: [{ methods: ['*'], kind: 'unary', timeout: '120s' }],
-      },
-      model: more,
-    };
-    const path = scratch.write('sidecar.yaml', JSON.stringify(file));
-    child = startOutrider(['sidecar', '-c', path, '--', process.execPath, ...process.execArgv, TINY]);
-    outcome = outcomeOf(child);
-    for (const stream of [child.stdout!, child.stderr!])
-      stream.on('data', (part: string) => {
-        log += part;
-      });
-    address = await until('it listens', () => /admin on (127\.0\.0\.1:\d+)/.exec(log)?.[1]);
-    client = new Client(/inbound on (127\.0\.0\.1:\d+)/.exec(log)![1]!, credentials.createInsecure());
-    await until('the model is ready', async () => (await model()).state === 'ready');
+    client = new Client(await startSidecar('tiny', TINY_MODEL, more), credentials.createInsecure());
     for (let i = 0; i < 20; i++) await call(0, 'rest', 10_000);
   }
 
@@ -257,25 +213,18 @@ describe('a foreign server behind its sidecar', function () {
     const fromMs = performance.now();
     await until('it is killed', () => !isRunning(pid!), 30_000);
     console.log(`      killed ${((performance.now() - fromMs) / 1000).toFixed(1)} s after the deadline`);
-    await until('it is said', () =>
-      /the deadline of all calls under way passed \d+\.\d s ago, no CPU was used for/.test(log),
-    );
-    await until('the model is ready again', async () => (await model()).state === 'ready');
+    await untilSaid(/the deadline of all calls under way passed \d+\.\d s ago, no CPU was used for/);
+    await untilReady();
   });
 
   it('is left alone while it burns CPU after the deadline, until longest_run, and then that is said', async () => {
     await start({ longest_run: '9s' });
     const { pid } = await model();
-    const long = call(600_000, 'cpu', 60_000).then(
-      () => assert.fail('the call succeeded'),
-      (error: ServiceError) => error,
-    );
+    const long = failureOf(call(600_000, 'cpu', 60_000));
     await assert.rejects(call(0, 'rest', 1_000), /DEADLINE_EXCEEDED/);
     const error = await long;
-    assert.deepEqual(error.metadata.get('outrider-reason'), ['model-crashed'], log);
-    await until('it is said', () =>
-      /no result for (9|1\d)\.\d s, longer than longest_run \(9\.0 s\)/.test(log),
-    );
+    assert.deepEqual(error.metadata.get('outrider-reason'), ['model-crashed'], sidecar.output);
+    await untilSaid(/no result for (9|1\d)\.\d s, longer than longest_run \(9\.0 s\)/);
     assert.equal(isRunning(pid!), false);
   });
 });

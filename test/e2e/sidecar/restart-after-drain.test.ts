@@ -1,7 +1,7 @@
 /** A sidecar that was drained is brought back by POST /takeover, beside a caller and beside a model. */
 import assert from 'node:assert/strict';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import { admin } from '../../kit/process/outrider.js';
+import { admin, isReady } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 
@@ -10,8 +10,8 @@ describe('a drained sidecar', function () {
 
   const mesh = new SuiteMesh(meshFile({ replicas: 1 }));
   const answers = async (): Promise<boolean> => (await mesh.infer('--deadline', '2s')).code === 0;
-  const isReady = (address: string) => async (): Promise<boolean> =>
-    (await admin(address, '/ready').catch(() => ({ status: 0 }))).status === 200;
+  const takeOver = async (address: string) =>
+    assert.match((await admin(address, '/takeover', 'POST')).body, /^process \d+ accepts/);
 
   it('beside a caller takes no call, and calls are answered again after a takeover', async () => {
     const { caller } = mesh;
@@ -19,18 +19,16 @@ describe('a drained sidecar', function () {
     assert.equal((await admin(caller.admin, '/drain?wait', 'POST')).status, 200);
     assert.match((await admin(caller.admin, '/ready')).body, /draining/);
     assert.equal(await answers(), false);
-    const followed = await admin(caller.admin, '/takeover', 'POST');
-    assert.match(followed.body, /^process \d+ accepts/);
+    await takeOver(caller.admin);
     assert.ok(await answers());
-    await until('it is ready', isReady(caller.admin));
+    await until('it is ready', () => isReady(caller.admin));
   });
 
   it('beside a model serves again after a takeover, with a model of its successor', async () => {
     const replica = mesh.replicas[0]!;
     assert.equal((await admin(replica.admin, '/drain?wait', 'POST')).status, 200);
     assert.equal(await answers(), false);
-    const followed = await admin(replica.admin, '/takeover', 'POST');
-    assert.match(followed.body, /^process \d+ accepts/);
+    await takeOver(replica.admin);
     await until('calls are answered again', answers, 30_000);
   });
 });

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { StatusReport } from '../../../sidecar/admin/status.js';
 import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import {
-  admin,
   DIGITS_MODELS,
+  isReady,
   Mesh,
+  reportOf,
   Scratch,
   type SidecarFacts,
   type UpFacts,
@@ -52,24 +53,22 @@ intentions: [{ from: app, to: mine, action: allow }]
     scratch.remove();
   };
 
-  const status = async (): Promise<StatusReport> =>
-    JSON.parse((await admin(replica.admin, '/endpoints')).body) as StatusReport;
+  const status = () => reportOf(replica.admin);
+  const models = async (): Promise<readonly ModelReport[]> => (await status()).models!;
   const modelOf = async (name: string): Promise<ModelReport> =>
-    (await status()).models!.find((model) => model.name === name)!;
-  const digits = (): Promise<unknown> =>
-    client.infer({
+    (await models()).find((model) => model.name === name)!;
+  /** Blank pictures for `digits`. */
+  const digits = (pictures = 1, by = client) =>
+    by.infer({
       model_name: 'digits',
-      inputs: [{ name: 'pixels', datatype: 'FP32', shape: [1, 784] }],
-      raw_input_contents: [Buffer.alloc(784 * 4)],
+      inputs: [{ name: 'pixels', datatype: 'FP32', shape: [pictures, 784] }],
+      raw_input_contents: [Buffer.alloc(pictures * 784 * 4)],
     });
   const slow = (turns: number): Promise<unknown> => {
     const n = Buffer.alloc(8);
     n.writeBigInt64LE(BigInt(turns));
-    return client.infer({
-      model_name: 'slow',
-      inputs: [{ name: 'n', datatype: 'INT64', shape: [] }],
-      raw_input_contents: [n],
-    });
+    const inputs = [{ name: 'n', datatype: 'INT64', shape: [] }];
+    return client.infer({ model_name: 'slow', inputs, raw_input_contents: [n] });
   };
   const refused = async (name: string): Promise<{ code: number; details: string; reason: unknown }> => {
     const { code, details } = await failure(client.infer({ model_name: name, inputs: [] }));
@@ -83,24 +82,22 @@ intentions: [{ from: app, to: mine, action: allow }]
     assert.deepEqual([broken.code, broken.reason], [14, 'model-not-ready'], broken.details);
     assert.match(broken.details, /^model 'broken' of mine is not ready: .*sha256/);
     const unknown = await refused('letters');
-    assert.deepEqual(
-      [unknown.code, unknown.details],
-      [5, "Request for unknown model: 'letters' is not found"],
-    );
+    const { code, details } = unknown;
+    assert.deepEqual([code, details], [5, "Request for unknown model: 'letters' is not found"]);
     for (let i = 0; i < 20; i++) await refused('broken');
     await digits();
-    const states = (await status()).models!.map(({ name, state }) => [name, state]);
+    const states = (await models()).map(({ name, state }) => [name, state]);
     assert.deepEqual(states, [
       ['broken', 'failed'],
       ['digits', 'ready'],
       ['slow', 'ready'],
     ]);
-    const caller = JSON.parse((await admin(facts.admin, '/endpoints')).body) as StatusReport;
+    const { endpoints } = await reportOf(facts.admin);
     assert.deepEqual(
-      caller.endpoints.map(({ state, ejections }) => [state, ejections]),
+      endpoints.map(({ state, ejections }) => [state, ejections]),
       [['eligible', 0]],
     );
-    assert.equal((await admin(replica.admin, '/ready')).status, 200);
+    assert.ok(await isReady(replica.admin));
   };
 
   describe('in a process each', () => {
@@ -111,22 +108,12 @@ intentions: [{ from: app, to: mine, action: allow }]
 
     it('are found by the names in compressed requests, as grpc-js sends them', async () => {
       for (const algorithm of [1, 2]) {
-        const packed = new TestClient(facts.call['mine']!, {
-          'grpc.default_compression_algorithm': algorithm,
-        });
-        try {
-          const [answer, none] = await Promise.all([
-            packed.infer({
-              model_name: 'digits',
-              inputs: [{ name: 'pixels', datatype: 'FP32', shape: [64, 784] }],
-              raw_input_contents: [Buffer.alloc(64 * 784 * 4)],
-            }),
-            failure(packed.infer({ model_name: 'letters', inputs: [] })),
-          ]);
-          assert.deepEqual([answer.model_name, none.code], ['digits', 5]);
-        } finally {
-          packed.close();
-        }
+        const options = { 'grpc.default_compression_algorithm': algorithm };
+        const packed = new TestClient(facts.call['mine']!, options);
+        afterTest(() => packed.close());
+        const letters = failure(packed.infer({ model_name: 'letters', inputs: [] }));
+        const [answer, none] = await Promise.all([digits(64, packed), letters]);
+        assert.deepEqual([answer.model_name, none.code], ['digits', 5]);
       }
     });
 
@@ -186,12 +173,12 @@ intentions: [{ from: app, to: mine, action: allow }]
         await digits();
         await refused('broken');
       }
-      const restarts = (await status()).models!.map((model) => model.restarts);
+      const restarts = (await models()).map((model) => model.restarts);
       assert.deepEqual(restarts, [0, 0, 0]);
     });
 
     it('are all in that one', async () => {
-      const pids = (await status()).models!.map(({ pid }) => pid);
+      const pids = (await models()).map(({ pid }) => pid);
       assert.equal(new Set(pids).size, 1);
       assert.equal(pids[0], replica.modelPid);
     });

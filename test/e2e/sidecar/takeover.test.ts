@@ -5,16 +5,18 @@
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Client, credentials } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { Load, REQUEST, type SentCall } from '../../drills/faults/load.js';
 import { HOLD } from '../../drills/faults/open-streams.js';
 import { Model } from '../../drills/models/models.js';
 import { callByGo, MODEL_INFER, type Outcome } from '../../kit/interop/go.js';
-import { admin, OUTRIDER, outrider, Scratch } from '../../kit/process/outrider.js';
+import { freePort } from '../../kit/interop/programs.js';
+import { admin, outputOf, outrider, Scratch } from '../../kit/process/outrider.js';
 import { isRunning, processesWith, until } from '../../kit/process/processes.js';
+import { SidecarProcess } from '../../kit/process/sidecars.js';
 import { toolOrSkip } from '../../kit/process/tools.js';
 
 const PER_SECOND = 200;
@@ -54,25 +56,18 @@ outbound:
 ${more}`,
     );
 
-  /** Starts one with `command` before it; resolves with where it listens. */
-  async function start(
-    listen = '127.0.0.1:0',
-    command: readonly string[] = [],
-  ): Promise<{ pid: number; admin: string; far: string }> {
-    const file = write(listen);
-    const [program, ...rest] = [...command, ...OUTRIDER, 'sidecar', '-c', file];
-    const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'ignore'] });
-    pids.add(child.pid!);
-    let said = '';
-    child.stdout!.setEncoding('utf8').on('data', (part: string) => {
-      said += part;
-    });
-    const at = (what: string) => new RegExp(`${what} on (\\S+?)[,\\s]`).exec(said)?.[1];
-    const far = await until(
-      'it says where it listens',
-      () => at('admin') !== undefined && at('upstream far'),
-    );
-    return { pid: child.pid!, admin: at('admin')!, far: far as string };
+  interface Started {
+    readonly pid: number;
+    readonly admin: string;
+    readonly far: string;
+  }
+
+  /** Starts one with `before` before its command line; resolves with where it listens. */
+  async function start(listen = '127.0.0.1:0', before: readonly string[] = []): Promise<Started> {
+    const onStart = ({ pid }: SidecarProcess) => pids.add(pid);
+    const sidecar = await SidecarProcess.start(write(listen), { before, onStart });
+    const far = writeAddress(sidecar.address('upstream far'));
+    return { pid: sidecar.pid, admin: sidecar.adminAddress, far };
   }
 
   const ownerOf = (pid: number, before: number): Promise<true> =>
@@ -81,6 +76,22 @@ ${more}`,
     const pid = Number(/process (\d+) accepts/.exec(text)?.[1]);
     pids.add(pid);
     return pid;
+  };
+  /** Asks for a takeover; resolves with the successor, which need not be alone yet. */
+  const follow = async ({ admin: address }: Started): Promise<number> => {
+    const { status, body } = await admin(address, '/takeover', 'POST');
+    assert.equal(status, 200, body);
+    return pidIn(body);
+  };
+  /** The same from `before`, until that has ended. */
+  const takeOver = async (first: Started, before = first.pid): Promise<number> => {
+    const pid = await follow(first);
+    await ownerOf(pid, before);
+    return pid;
+  };
+  const takeOverTimes = async (first: Started, times: number): Promise<void> => {
+    let before = first.pid;
+    for (let i = 0; i < times; i++) before = await takeOver(first, before);
   };
 
   const begin = async (target: string): Promise<Load> => {
@@ -92,14 +103,7 @@ ${more}`,
     const first = await start();
     const calls = await begin(first.far);
     const fromMs = performance.now();
-    let before = first.pid;
-    for (let i = 0; i < 10; i++) {
-      const { status, body } = await admin(first.admin, '/takeover', 'POST');
-      assert.equal(status, 200, body);
-      const pid = pidIn(body);
-      await ownerOf(pid, before);
-      before = pid;
-    }
+    await takeOverTimes(first, 10);
     assertNoneFailed(await calls.between(fromMs, performance.now()));
   });
 
@@ -116,8 +120,7 @@ ${more}`,
     });
     stream.write(Buffer.from('before'));
     await until('it is open', () => echoes === 1);
-    const { body } = await admin(first.admin, '/takeover', 'POST');
-    const successor = pidIn(body);
+    const successor = await follow(first);
     stream.write(Buffer.from('meanwhile'));
     await until('it goes on', () => echoes === 2);
     await begin(first.far);
@@ -134,26 +137,13 @@ ${more}`,
     const first = await start();
     const { requestSerialize } = protocols().inference.ModelInfer;
     const request = requestSerialize(REQUEST).toString('base64');
-    const child = spawn(python, ['-c', PYTHON_CALLER, first.far, request], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    pids.add(child.pid!);
-    let said = '';
-    child.stdout.setEncoding('utf8').on('data', (part: string) => {
-      said += part;
-    });
-    await until('it calls', () => said.includes('calling'));
-    let before = first.pid;
-    for (let i = 0; i < 3; i++) {
-      const { body } = await admin(first.admin, '/takeover', 'POST');
-      const pid = pidIn(body);
-      await ownerOf(pid, before);
-      before = pid;
-    }
-    child.stdin.end('enough\n');
-    const [, sent, failed] = await until('it is done', () => /(\d+) sent, (\d+) failed/.exec(said));
-    assert.ok(Number(sent) > 50, said);
-    assert.equal(failed, '0', said);
+    const { child, said } = startPython(python, PYTHON_CALLER, first.far, request);
+    await until('it calls', () => said.stdout.includes('calling'));
+    await takeOverTimes(first, 3);
+    child.stdin!.end('enough\n');
+    const [, sent, failed] = await until('it is done', () => /(\d+) sent, (\d+) failed/.exec(said.stdout));
+    assert.ok(Number(sent) > 50, said.stdout);
+    assert.equal(failed, '0', said.stdout);
   });
 
   it('loses no call of a Go client with eight in flight', async function () {
@@ -168,18 +158,12 @@ ${more}`,
     let before = first.pid;
     let takeovers = 0;
     while (outcome === undefined && takeovers < 20) {
-      const { body } = await admin(first.admin, '/takeover', 'POST');
-      const pid = pidIn(body);
-      await ownerOf(pid, before);
-      before = pid;
+      before = await takeOver(first, before);
       takeovers++;
     }
     await called;
-    assert.deepEqual(
-      outcome!.byCode,
-      { OK: 6_000 },
-      `${takeovers} takeovers: ${outcome!.samples.join('; ')}`,
-    );
+    const said = `${takeovers} takeovers: ${outcome!.samples.join('; ')}`;
+    assert.deepEqual(outcome!.byCode, { OK: 6_000 }, said);
     assert.ok(takeovers >= 2);
   });
 
@@ -188,12 +172,8 @@ ${more}`,
     const first = await start(`unix:${path}`);
     const calls = await begin(`unix:${path}`);
     const fromMs = performance.now();
-    const { code, stdout, stderr } = await outrider([
-      'sidecar',
-      '-c',
-      join(scratch.path, 'sidecar.yaml'),
-      '--takeover',
-    ]);
+    const file = join(scratch.path, 'sidecar.yaml');
+    const { code, stdout, stderr } = await outrider(['sidecar', '-c', file, '--takeover']);
     assert.equal(code, 0, stderr);
     const second = pidIn(stdout);
     await ownerOf(second, first.pid);
@@ -213,9 +193,7 @@ ${more}`,
     assert.deepEqual([status, body], [503, 'the successor ended with 1; its log says why\n']);
     assert.deepEqual(sidecars(), [first.pid]);
     write('127.0.0.1:0');
-    const again = await admin(first.admin, '/takeover', 'POST');
-    assert.equal(again.status, 200, again.body);
-    await ownerOf(pidIn(again.body), first.pid);
+    await takeOver(first);
     assertNoneFailed(await calls.between(fromMs, performance.now()));
   });
 
@@ -223,8 +201,7 @@ ${more}`,
     const first = await start();
     const port = await freePort();
     write(`127.0.0.1:${port}`);
-    const { body } = await admin(first.admin, '/takeover', 'POST');
-    await ownerOf(pidIn(body), first.pid);
+    await takeOver(first);
     await begin(`127.0.0.1:${port}`);
     await assert.rejects(fetch(`http://${first.far}/`), (error: Error) =>
       /ECONNREFUSED/.test(String((error.cause as Error | undefined)?.message)),
@@ -246,9 +223,7 @@ ${more}`,
     const first = await started;
     assert.equal(first.far, target);
     const fromMs = performance.now();
-    const { status, body } = await admin(first.admin, '/takeover', 'POST');
-    assert.equal(status, 200, body);
-    await ownerOf(pidIn(body), first.pid);
+    await takeOver(first);
     assertNoneFailed(await early.between(fromMs, performance.now()));
   });
 
@@ -259,20 +234,21 @@ ${more}`,
       this.skip();
     }
     const path = join(scratch.path, 'notify');
-    const manager = spawn('python3', ['-c', PYTHON_MANAGER, path], { stdio: ['ignore', 'pipe', 'inherit'] });
-    pids.add(manager.pid!);
-    let heard = '';
-    manager.stdout.setEncoding('utf8').on('data', (part: string) => {
-      heard += part;
-    });
-    await until('the manager listens', () => heard.includes('listening'));
+    const { said } = startPython('python3', PYTHON_MANAGER, path);
+    const hears = (pid: number) => () => new RegExp(`READY=1 MAINPID=${pid}$`, 'm').test(said.stdout);
+    await until('the manager listens', () => said.stdout.includes('listening'));
     const first = await start('127.0.0.1:0', ['env', `NOTIFY_SOCKET=${path}`]);
-    await until('it is ready', () => new RegExp(`READY=1 MAINPID=${first.pid}$`, 'm').test(heard));
-    const { body } = await admin(first.admin, '/takeover', 'POST');
-    const successor = pidIn(body);
-    await until('the successor is', () => new RegExp(`READY=1 MAINPID=${successor}$`, 'm').test(heard));
+    await until('it is ready', hears(first.pid));
+    const successor = await follow(first);
+    await until('the successor is', hears(successor));
     await ownerOf(successor, first.pid);
   });
+
+  function startPython(python: string, program: string, ...args: readonly string[]) {
+    const child = spawn(python, ['-c', program, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    pids.add(child.pid!);
+    return { child, said: outputOf(child) };
+  }
 
   /** Those that run from this test's file. */
   function sidecars(): number[] {
@@ -308,16 +284,6 @@ print('listening', flush=True)
 while True:
     print(' '.join(manager.recv(4096).decode().split()), flush=True)
 `;
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 function assertNoneFailed(calls: readonly SentCall[]): void {
   const failed = calls.filter(({ failure }) => failure !== undefined);

@@ -17,18 +17,15 @@ import {
 import { isRunning, until } from '../../kit/process/processes.js';
 import { inferSeven, SEVEN } from '../../kit/process/suite-mesh.js';
 
-interface ConsulFacts {
-  readonly address: string;
-  readonly ui?: string;
-  readonly pid?: number;
-}
-
-type Facts = UpFacts & { readonly consul: ConsulFacts };
+type Facts = UpFacts & {
+  readonly consul: { readonly address: string; readonly ui?: string; readonly pid?: number };
+};
 
 interface Check {
-  readonly ServiceName: string;
+  readonly CheckID: string;
   readonly ServiceID: string;
   readonly Status: string;
+  readonly Output: string;
 }
 
 async function ask<T>(url: string, path: string): Promise<T> {
@@ -41,6 +38,13 @@ const checks = async (url: string) => Object.values(await ask<Record<string, Che
 
 function infer(facts: Facts): Promise<Outcome> {
   return inferSeven(facts.call['digits']!, '--deadline', '5s');
+}
+
+/** Until the end of the running test. */
+function start(file: string, ...more: readonly string[]): Mesh {
+  const mesh = Mesh.start(file, more);
+  afterTest(() => mesh.discard());
+  return mesh;
 }
 
 describe('models that cannot be served, on Consul', function () {
@@ -79,14 +83,9 @@ intentions: [{ from: client, to: '*', action: allow }]
   });
 
   it('are a warning beside others that are, which names them, and critical alone', async () => {
-    type Told = Check & { readonly CheckID: string; readonly Output: string };
-    const told = async (id: string): Promise<Told | undefined> =>
-      Object.values(await ask<Record<string, Told>>(facts.consul.address, '/agent/checks')).find(
-        ({ CheckID }) => CheckID === id,
-      );
     const is = (id: string, status: string, words: RegExp) =>
       until(`${id} is ${status}`, async () => {
-        const check = await told(id);
+        const check = (await checks(facts.consul.address)).find(({ CheckID }) => CheckID === id);
         return check?.Status === status && words.test(check.Output);
       });
     await is('digits-1:health', 'warning', /^not served: broken \(.*sha256/);
@@ -221,8 +220,7 @@ describe('outrider up --consul dev, killed', function () {
 
   it('takes its agent along', async function () {
     await consulOrSkip(this);
-    const mesh = Mesh.start(meshFile(), ['--consul', 'dev']);
-    afterTest(() => mesh.discard());
+    const mesh = start(meshFile(), '--consul', 'dev');
     const { consul } = (await mesh.ready()) as Facts;
     mesh.signal('SIGKILL');
     await mesh.outcome;
@@ -232,18 +230,12 @@ describe('outrider up --consul dev, killed', function () {
 
 describe('outrider up on a Consul that was there before', function () {
   this.timeout(90_000);
-  let consul: ConsulServer | undefined;
-  let mesh: Mesh | undefined;
-
-  afterEach(async () => {
-    await mesh?.discard();
-    await consul?.stop();
-  });
 
   it('registers there, writes nothing else, says so, and leaves nothing behind', async function () {
     await consulOrSkip(this);
-    consul = await ConsulServer.start();
-    mesh = Mesh.start(meshFile({ more: `consul: { address: "${consul.url}" }` }));
+    const consul = await ConsulServer.start();
+    afterTest(() => consul.stop());
+    const mesh = start(meshFile({ more: `consul: { address: "${consul.url}" }` }));
     const facts = (await mesh.ready()) as Facts;
     assert.deepEqual(facts.consul, { address: consul.url });
     assert.equal((await infer(facts)).code, 0, 'without ACLs Consul allows what no intention names');
@@ -265,8 +257,7 @@ describe('outrider up --consul, refused', () => {
   });
 
   it('says at once that no agent answers where the file says', async () => {
-    const mesh = Mesh.start(meshFile({ more: 'consul: { address: "http://127.0.0.1:1" }' }));
-    afterTest(() => mesh.discard());
+    const mesh = start(meshFile({ more: 'consul: { address: "http://127.0.0.1:1" }' }));
     await until('the sidecars are started', () => mesh.events.length > 0);
     mesh.signal('SIGTERM');
     const { stderr } = await mesh.outcome;
@@ -277,9 +268,8 @@ describe('outrider up --consul, refused', () => {
   });
 
   it('says in one line that a named Consul is none', async () => {
-    const { code, stdout, stderr } = await outrider(['up', '--consul', 'dev'], {
-      CONSUL_BIN: '/nowhere/consul',
-    });
+    const env = { CONSUL_BIN: '/nowhere/consul' };
+    const { code, stdout, stderr } = await outrider(['up', '--consul', 'dev'], env);
     assert.deepEqual([code, stdout], [1, '']);
     assert.equal(stderr, 'outrider: CONSUL_BIN: /nowhere/consul is not a Consul program that runs here\n');
   });

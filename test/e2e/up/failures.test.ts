@@ -1,27 +1,34 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
-import { DIGITS_MODELS, Mesh, type Outcome, outrider, Scratch } from '../../kit/process/outrider.js';
+import {
+  DIGITS_MODELS,
+  Mesh,
+  type Outcome,
+  outrider,
+  runDirectories,
+  Scratch,
+} from '../../kit/process/outrider.js';
 import { isStopped, processesWith, until } from '../../kit/process/processes.js';
 
 describe('outrider up, when it ends otherwise', function () {
   this.timeout(60_000);
 
   let scratch: Scratch;
-  let mesh: Mesh | undefined;
 
   beforeEach(() => {
     scratch = new Scratch();
   });
+  afterEach(() => scratch.remove());
 
-  afterEach(async () => {
-    await mesh?.discard();
-    mesh = undefined;
-    scratch.remove();
-  });
+  function start(file: string): Mesh {
+    const mesh = Mesh.start(file);
+    afterTest(() => mesh.discard());
+    return mesh;
+  }
 
   /** Runs `up` on a file that cannot work; says what was left behind. */
   async function failedUp(text: string): Promise<Outcome & { lines: string[] }> {
@@ -29,45 +36,40 @@ describe('outrider up, when it ends otherwise', function () {
     assert.equal(outcome.code, 1, outcome.stderr);
     assert.equal(outcome.stdout, '');
     assert.deepEqual(processesWith(scratch.path), []);
-    assert.deepEqual(
-      readdirSync(scratch.path).filter((name) => name.startsWith('outrider-up-')),
-      [],
-    );
+    assert.deepEqual(runDirectories(scratch.path), []);
     assert.doesNotMatch(outcome.stderr, / {4}at /, 'a stack reached the user');
     return { ...outcome, lines: outcome.stderr.trimEnd().split('\n') };
   }
 
   it('leaves no process when it is killed itself, though a model and a sidecar are frozen', async () => {
-    mesh = Mesh.start(meshFile({ replicas: 1 }));
+    const mesh = start(meshFile({ replicas: 1 }));
     const { sidecars } = await mesh.ready();
-    const replica = sidecars.find((sidecar) => sidecar.role === 'replica')!;
-    const caller = sidecars.find((sidecar) => sidecar.role === 'caller')!;
-    for (const pid of [replica.modelPid!, caller.pid]) {
+    for (const { role, pid: own, modelPid } of sidecars) {
+      const pid = role === 'replica' ? modelPid! : own;
       process.kill(pid, 'SIGSTOP');
       await until('it is frozen', () => isStopped(pid));
     }
     assert.ok(mesh.processes().length >= 3);
     mesh.signal('SIGKILL');
-    await until('everything is gone', () => mesh!.processes().length === 0);
+    await until('everything is gone', () => mesh.processes().length === 0);
     assert.equal((await mesh.outcome).signal, 'SIGKILL');
   });
 
   it('removes what a killed one has left on disk', async () => {
-    mesh = Mesh.start(meshFile());
+    const mesh = start(meshFile());
     await mesh.ready();
     mesh.signal('SIGKILL');
     await mesh.outcome;
-    const left = () => readdirSync(mesh!.temporary).filter((name) => name.startsWith('outrider-up-'));
-    assert.equal(left().length, 1);
+    assert.equal(runDirectories(mesh.temporary).length, 1);
     const hopeless = scratch.write('mesh.yaml', meshFile({ listen: '192.0.2.1:8500' })); // RFC 5737: an address without a host
     const { stderr } = await outrider(['up', hopeless], { TMPDIR: mesh.temporary });
     assert.match(stderr, /this machine has no such address/);
-    assert.deepEqual(left(), []);
+    assert.deepEqual(runDirectories(mesh.temporary), []);
   });
 
   it('ends on SIGTERM while it is still starting', async () => {
-    mesh = Mesh.start(meshFile());
-    await until('something runs', () => mesh!.processes().length > 0);
+    const mesh = start(meshFile());
+    await until('something runs', () => mesh.processes().length > 0);
     mesh.signal('SIGTERM');
     const outcome = await mesh.outcome;
     assert.equal(outcome.code, 0, outcome.stderr);
@@ -75,7 +77,7 @@ describe('outrider up, when it ends otherwise', function () {
   });
 
   it('says in one line which port is taken, and which listener needed it', async () => {
-    const server: Server = createServer();
+    const server = createServer();
     const port = await new Promise<number>((resolve) => {
       server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
     });
@@ -98,10 +100,9 @@ describe('outrider up, when it ends otherwise', function () {
     mkdirSync(models);
     const empty = await failedUp(meshFile({ models }));
     assert.equal(empty.lines.length, 1, empty.stderr);
-    assert.match(
-      empty.lines[0]!,
-      /^outrider: digits-1: .*models: found no models, expected <name>\/<version>\/model.yaml$/,
-    );
+    const expected =
+      /^outrider: digits-1: .*models: found no models, expected <name>\/<version>\/model.yaml$/;
+    assert.match(empty.lines[0]!, expected);
 
     cpSync(DIGITS_MODELS, models, { recursive: true });
     writeFileSync(join(models, 'digits/1/model.onnx'), 'not a model');

@@ -5,7 +5,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Load } from '../../drills/demo/load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import { admin } from '../../kit/process/outrider.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
+import { reportOf } from '../../kit/process/outrider.js';
 import { childrenOf, isRunning, until } from '../../kit/process/processes.js';
 import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 
@@ -15,11 +16,15 @@ describe('outrider up, when its file changes', function () {
   /** Attempts may take long: what is tested is not how fast this machine is. */
   const text = meshFile({ replicas: 1 }).replace('attempt_timeout: 500ms', 'attempt_timeout: 4s');
   const running = new SuiteMesh(text);
-  let load: Load | undefined;
-  afterEach(async () => {
-    await load?.stop();
-    load = undefined;
-  });
+
+  /** Calls at a steady rate while `act` runs: none of them fails. */
+  async function unnoticed(act: () => Promise<void>): Promise<void> {
+    const load = new Load({ target: running.target, perSecond: 20, deadlineMs: 5_000, isStock: true });
+    afterTest(() => load.stop());
+    await act();
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+  }
 
   const file = (): string => join(running.mesh.temporary, 'mesh.yaml');
   const outcomes = (): Record<string, unknown>[] =>
@@ -63,50 +68,31 @@ describe('outrider up, when its file changes', function () {
     assert.deepEqual(again['changed'], []);
   });
 
-  it('starts a replica and ends it again, and no call fails', async () => {
-    load = new Load({
-      target: running.facts.call['digits']!,
-      perSecond: 20,
-      deadlineMs: 5_000,
-      isStock: true,
-    });
-    const added = await change(text.replace('replicas: 1', 'replicas: 2'));
-    assert.deepEqual(added['changed'], ['digits-2: started', 'client: reloaded']);
-    const endpoints = async () =>
-      JSON.parse((await admin(running.facts.admin, '/endpoints')).body).endpoints as {
-        endpoint: string;
-        state: string;
-      }[];
-    await until('it is called', async () => {
-      const second = (await endpoints()).find(({ endpoint }) => endpoint === 'digits-2');
-      return second?.state === 'eligible';
-    });
-    const removed = await change(text);
-    assert.deepEqual(removed['changed'], ['client: reloaded', 'digits-2: ended']);
-    assert.equal((await endpoints()).length, 1);
-    await load.stop();
-    assert.deepEqual(load.failures, [], `of ${load.sent}`);
-  });
+  it('starts a replica and ends it again, and no call fails', () =>
+    unnoticed(async () => {
+      const added = await change(text.replace('replicas: 1', 'replicas: 2'));
+      assert.deepEqual(added['changed'], ['digits-2: started', 'client: reloaded']);
+      const endpoints = async () => (await reportOf(running.facts.admin)).endpoints;
+      await until('it is called', async () => {
+        const second = (await endpoints()).find(({ endpoint }) => endpoint === 'digits-2');
+        return second?.state === 'eligible';
+      });
+      const removed = await change(text);
+      assert.deepEqual(removed['changed'], ['client: reloaded', 'digits-2: ended']);
+      assert.equal((await endpoints()).length, 1);
+    }));
 
-  it('restarts the caller for what only a restart takes over, and no call fails', async () => {
-    load = new Load({
-      target: running.facts.call['digits']!,
-      perSecond: 20,
-      deadlineMs: 5_000,
-      isStock: true,
-    });
-    const processes = childrenOf(running.mesh.pid).filter(isRunning);
-    const outcome = await change(
-      text.replace('name: client', 'name: client\n  shared: { listen: 127.0.0.1:0, by: authority }'),
-    );
-    assert.deepEqual(outcome['changed'], ['client: followed by a new process']);
-    await until('one is gone, another there', () => {
-      const now = childrenOf(running.mesh.pid).filter(isRunning);
-      return now.length === processes.length && now.some((pid) => !processes.includes(pid));
-    });
-    await load.stop();
-    assert.deepEqual(load.failures, [], `of ${load.sent}`);
-  });
+  it('restarts the caller for what only a restart takes over, and no call fails', () =>
+    unnoticed(async () => {
+      const processes = childrenOf(running.mesh.pid).filter(isRunning);
+      const shared = 'name: client\n  shared: { listen: 127.0.0.1:0, by: authority }';
+      const outcome = await change(text.replace('name: client', shared));
+      assert.deepEqual(outcome['changed'], ['client: followed by a new process']);
+      await until('one is gone, another there', () => {
+        const now = childrenOf(running.mesh.pid).filter(isRunning);
+        return now.length === processes.length && now.some((pid) => !processes.includes(pid));
+      });
+    }));
 
   it('names what it cannot take over', async () => {
     const outcome = await change(`${text}\nleaf_lifetime: 2h\n`);

@@ -4,8 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { Load } from '../../drills/demo/load.js';
-import { metricsPage, scraped } from '../../kit/process/metrics-page.js';
-import { admin } from '../../kit/process/outrider.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
+import { metricsPage, scraped, sumOfSamples } from '../../kit/process/metrics-page.js';
+import { admin, reportOf } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { exampleOnFreePorts, SuiteMesh } from '../../kit/process/suite-mesh.js';
 
@@ -17,12 +18,13 @@ describe('mesh-config/resilient.yaml', function () {
 
   const mesh = new SuiteMesh(exampleOnFreePorts('resilient.yaml'));
   const metrics = async (sidecar = mesh.caller) => (await admin(sidecar.admin, '/metrics')).body;
-  /** The sum over the samples whose labels hold all of `parts`. */
-  const total = (text: string, name: string, ...parts: string[]): number =>
-    text
-      .split('\n')
-      .filter((line) => line.startsWith(`${name}{`) && parts.every((part) => line.includes(part)))
-      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+  const total = async (name: string, labels = {}): Promise<number> =>
+    sumOfSamples(await metrics(), name, labels);
+  function start(perSecond: number): Load {
+    const load = new Load({ target: mesh.target, perSecond, deadlineMs: 5_000 });
+    afterTest(() => load.stop());
+    return load;
+  }
 
   it('comes up and reads a seven', async () => {
     const answer = await mesh.infer();
@@ -31,23 +33,23 @@ describe('mesh-config/resilient.yaml', function () {
 
   it('sends calls that ask for it to the next version', async () => {
     assert.equal((await mesh.infer('--metadata', 'x-canary=yes')).code, 0);
-    assert.ok(total(await metrics(), 'outrider_split_total', 'to="digits-next"') >= 1);
+    assert.ok((await total('outrider_split_total', { to: 'digits-next' })) >= 1);
   });
 
   it('aborts calls while a drill lasts, and no longer', async () => {
     const started = await admin(mesh.caller.admin, '/faults?upstream=digits&abort=unavailable', 'POST');
     assert.equal(started.status, 201, started.body);
     const { code, stderr } = await mesh.infer();
-    assert.equal(code === 0, false);
+    assert.notEqual(code, 0);
     assert.match(stderr, /fault-injected/);
     await admin(mesh.caller.admin, '/faults', 'DELETE');
     assert.equal((await mesh.infer()).code, 0);
   });
 
   it('says of each endpoint how it is', async () => {
-    const { endpoints } = JSON.parse((await admin(mesh.caller.admin, '/endpoints')).body);
+    const { endpoints } = await reportOf(mesh.caller.admin);
     assert.deepEqual(
-      endpoints.map(({ endpoint }: { endpoint: string }) => endpoint),
+      endpoints.map(({ endpoint }) => endpoint),
       ['digits-1', 'digits-2', 'digits-3', 'digits-lite-1', 'digits-next-1'],
     );
     for (const each of endpoints) {
@@ -58,15 +60,9 @@ describe('mesh-config/resilient.yaml', function () {
   });
 
   it('sends copies of some calls to the smaller model, and compares the answers', async () => {
-    const load = new Load({ target: mesh.facts.call['digits']!, perSecond: 50, deadlineMs: 5_000 });
-    try {
-      await until(
-        'a copy was compared',
-        async () => total(await metrics(), 'outrider_mirror_compared_total') >= 1,
-      );
-    } finally {
-      await load.stop();
-    }
+    const load = start(50);
+    await until('a copy was compared', async () => (await total('outrider_mirror_compared_total')) >= 1);
+    await load.stop();
     assert.deepEqual(load.failures, []);
   });
 
@@ -75,17 +71,13 @@ describe('mesh-config/resilient.yaml', function () {
     const stop = (signal: NodeJS.Signals) => {
       for (const { pid } of replicas) process.kill(pid, signal);
     };
-    const load = new Load({ target: mesh.facts.call['digits']!, perSecond: 20, deadlineMs: 5_000 });
+    const load = start(20);
+    afterTest(() => stop('SIGCONT'));
     stop('SIGSTOP');
-    try {
-      await until(
-        'the small one answers',
-        async () => total(await metrics(), 'outrider_degraded_answers_total', 'from="digits-lite"') >= 5,
-      );
-    } finally {
-      stop('SIGCONT');
-      await load.stop();
-    }
+    const degraded = () => total('outrider_degraded_answers_total', { from: 'digits-lite' });
+    await until('the small one answers', async () => (await degraded()) >= 5);
+    stop('SIGCONT');
+    await load.stop();
     assert.ok(load.answered > 5, JSON.stringify(load.failures.slice(0, 3)));
   });
 

@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Load } from '../../drills/demo/load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import { admin } from '../../kit/process/outrider.js';
+import { admin, reportOf } from '../../kit/process/outrider.js';
 import { childrenOf, isRunning, until } from '../../kit/process/processes.js';
 import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 
@@ -21,14 +21,13 @@ describe('outrider up, when the sidecar of the caller ends', function () {
   let load: Load;
 
   beforeEach(() => {
-    load = new Load({
-      target: running.facts.call['digits']!,
-      perSecond: 40,
-      deadlineMs: 10_000,
-      isStock: true,
-    });
+    load = new Load({ target: running.target, perSecond: 40, deadlineMs: 10_000, isStock: true });
   });
   afterEach(() => load?.stop());
+  const noneFailed = async (): Promise<void> => {
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+  };
 
   const pids = (): number[] => childrenOf(running.mesh.pid).filter(isRunning);
 
@@ -40,9 +39,9 @@ describe('outrider up, when the sidecar of the caller ends', function () {
       await until('it is gone', () => !isRunning(old));
       assert.equal(pids().length, before.length);
     }
-    await load.stop();
-    assert.deepEqual(load.failures, [], `of ${load.sent}`);
-    assert.equal(told('has taken over'), 3);
+    await noneFailed();
+    const told = running.mesh.events.filter(({ text }) => String(text).includes('has taken over'));
+    assert.equal(told.length, 3);
   });
 
   it('on POST /takeover: the same', async () => {
@@ -51,33 +50,27 @@ describe('outrider up, when the sidecar of the caller ends', function () {
     assert.equal(status, 200, body);
     assert.match(body, new RegExp(`^process ${last(pids())} accepts`));
     await until('the predecessor is gone', () => !isRunning(old));
-    await load.stop();
-    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+    await noneFailed();
   });
 
   it('of the only replica, on POST /takeover: a model of its own is ready before the first one ends', async () => {
     const replica = running.replicas[0]!;
-    const report = async () => JSON.parse((await admin(replica.admin, '/endpoints')).body);
+    const model = async () => (await reportOf(replica.admin)).model!;
     for (let i = 0; i < 2; i++) {
-      const { pid } = (await report()).model;
+      const { pid } = await model();
       const { status, body } = await admin(replica.admin, '/takeover', 'POST');
       assert.equal(status, 200, body);
       const after = await until('the successor answers', async () => {
-        const { model } = await report();
-        return model.pid !== pid && model.state === 'ready' && model;
+        const now = await model();
+        return now.pid !== pid && now.state === 'ready' && now;
       });
-      assert.ok(isRunning(after.pid));
-      await until('the first model has ended', () => !isRunning(pid));
+      assert.ok(isRunning(after.pid!));
+      await until('the first model has ended', () => !isRunning(pid!));
     }
-    await load.stop();
-    assert.deepEqual(load.failures, [], `of ${load.sent}`);
-    const sockets = readdirSync(join(running.facts.runDirectory, replica.name)).filter((name) =>
-      /sock/.test(name),
-    );
-    assert.deepEqual(
-      sockets.filter((name) => !name.startsWith('model.sock.3')),
-      [],
-    );
+    await noneFailed();
+    const files = readdirSync(join(running.facts.runDirectory, replica.name));
+    const old = files.filter((name) => /sock/.test(name) && !name.startsWith('model.sock.3'));
+    assert.deepEqual(old, []);
   });
 
   it('on SIGKILL: new calls wait in the backlog, only those in flight fail', async () => {
@@ -92,10 +85,6 @@ describe('outrider up, when the sidecar of the caller ends', function () {
     assert.deepEqual(late, [], `of ${load.sent}`);
     assert.ok(load.failures.length <= inFlight + 10, `${load.failures.length} failed, ${inFlight} in flight`);
   });
-
-  function told(text: string): number {
-    return running.mesh.events.filter((event) => String(event['text']).includes(text)).length;
-  }
 });
 
 /** The newest process. */

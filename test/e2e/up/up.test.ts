@@ -2,8 +2,16 @@ import assert from 'node:assert/strict';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import { admin, outrider, type SidecarFacts } from '../../kit/process/outrider.js';
+import {
+  admin,
+  isReady,
+  outrider,
+  reportOf,
+  runDirectories,
+  type SidecarFacts,
+} from '../../kit/process/outrider.js';
 import { cpuTimeNs, isRunning, isStopped, until } from '../../kit/process/processes.js';
 import { SEVEN, SuiteMesh } from '../../kit/process/suite-mesh.js';
 
@@ -12,14 +20,8 @@ describe('outrider up', function () {
 
   const running = new SuiteMesh(meshFile({ replicas: 2 }));
 
-  async function report(sidecar: SidecarFacts): Promise<{
-    ready: boolean;
-    notReady: string[];
-    model: { state: string; why: string; pid?: number; restarts: number };
-    endpoints: { endpoint: string }[];
-  }> {
-    return JSON.parse((await admin(sidecar.admin, '/endpoints')).body);
-  }
+  const modelOf = async ({ admin: address }: SidecarFacts): Promise<ModelReport> =>
+    (await reportOf(address)).model!;
 
   it('reads a handwritten seven through two sidecars', async () => {
     const answer = await running.infer();
@@ -44,20 +46,13 @@ describe('outrider up', function () {
   });
 
   it('keeps its files from other users', async () => {
-    const modes: string[] = [];
-    const walk = (folder: string) => {
-      modes.push(`${folder} ${(statSync(folder).mode & 0o077).toString(8)}`);
-      for (const entry of readdirSync(folder, { withFileTypes: true })) {
-        const path = join(folder, entry.name);
-        if (entry.isDirectory()) walk(path);
-        else if (entry.isFile()) modes.push(`${path} ${(statSync(path).mode & 0o077).toString(8)}`);
-      }
-    };
-    walk(running.facts.runDirectory);
-    assert.deepEqual(
-      modes.filter((mode) => !mode.endsWith(' 0')),
-      [],
-    );
+    const { runDirectory } = running.facts;
+    const entries = readdirSync(runDirectory, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isDirectory() || entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+    assert.ok(entries.length > 0);
+    const open = [runDirectory, ...entries].filter((path) => (statSync(path).mode & 0o077) !== 0);
+    assert.deepEqual(open, []);
   });
 
   it('uses at most 0.2 % of a core per sidecar while nothing happens', async () => {
@@ -80,7 +75,7 @@ describe('outrider up', function () {
 
   it('starts a model again that was killed, is not ready meanwhile, and loses no call', async () => {
     const [replica] = running.replicas;
-    const before = (await report(replica!)).model;
+    const before = await modelOf(replica!);
     process.kill(before.pid!, 'SIGKILL');
     const down = await until('the sidecar is not ready', async () => {
       const reply = await admin(replica!.admin, '/ready');
@@ -89,16 +84,11 @@ describe('outrider up', function () {
     assert.match(down, /model: .*(killed by SIGKILL|starting again)/);
     assert.equal((await admin(replica!.admin, '/live')).status, 200);
     assert.equal((await running.infer()).code, 0);
-    await until(
-      'the replica is ready again',
-      async () => (await admin(replica!.admin, '/ready')).status === 200,
-    );
-    const after = (await report(replica!)).model;
+    await until('the replica is ready again', () => isReady(replica!.admin));
+    const after = await modelOf(replica!);
     assert.equal(after.restarts, before.restarts + 1);
     assert.notEqual(after.pid, before.pid);
-    assert.ok(
-      running.mesh.events.some((event) => event['event'] === 'model' && event['name'] === replica!.name),
-    );
+    assert.ok(running.mesh.events.some(({ event, name }) => event === 'model' && name === replica!.name));
   });
 
   it('kills a model that froze and starts it again', async () => {
@@ -108,11 +98,11 @@ describe('outrider up', function () {
       const { body } = await admin(replica.admin, '/metrics');
       return /^outrider_calls_total\{direction="inbound".*ModelInfer.*grpc_status="OK"\} [1-9]/m.test(body);
     });
-    const before = (await report(replica)).model;
+    const before = await modelOf(replica);
     process.kill(before.pid!, 'SIGSTOP');
     await until('the frozen model is gone', () => !isRunning(before.pid!), 20_000);
     const after = await until('another one is ready', async () => {
-      const { model } = await report(replica);
+      const model = await modelOf(replica);
       return model.state === 'ready' && model;
     });
     assert.equal(after.restarts, before.restarts + 1);
@@ -120,31 +110,22 @@ describe('outrider up', function () {
 
   it('starts a sidecar again that was killed, and its model with it', async () => {
     const [replica] = running.replicas;
-    const modelPid = (await report(replica!)).model.pid!;
+    const modelPid = (await modelOf(replica!)).pid!;
     process.kill(replica!.pid, 'SIGKILL');
     await until('the model died with its sidecar', () => !isRunning(modelPid));
-    await until('both are back', async () => {
-      const reply = await admin(replica!.admin, '/ready').catch(() => undefined);
-      return reply?.status === 200;
-    });
+    await until('both are back', () => isReady(replica!.admin));
     assert.equal((await running.infer()).code, 0);
   });
 
   it('drains on Ctrl-C and leaves nothing, though a model and a sidecar are frozen', async () => {
-    const model = (await report(running.replicas[1]!)).model.pid!;
+    const model = (await modelOf(running.replicas[1]!)).pid!;
     process.kill(model, 'SIGSTOP');
     process.kill(running.caller.pid, 'SIGSTOP');
     await until('both are frozen', () => isStopped(model) && isStopped(running.caller.pid));
     running.mesh.signal('SIGINT');
-    const outcome = await running.mesh.outcome;
-    assert.equal(outcome.code, 0, outcome.stderr);
-    assert.equal(outcome.stderr, '');
+    const { code, stderr } = await running.mesh.outcome;
+    assert.deepEqual([code, stderr], [0, '']);
     assert.deepEqual(running.mesh.processes(), []);
     assert.deepEqual(runDirectories(running.mesh.temporary), []);
   });
 });
-
-/** What `up` has left of its run directories. */
-function runDirectories(temporary: string): string[] {
-  return readdirSync(temporary).filter((name) => name.startsWith('outrider-up-'));
-}

@@ -1,7 +1,8 @@
 const cleanups: (() => unknown)[] = [];
 
 // Registered at the root when this module is loaded, so it runs after every test of the process.
-afterEach(async () => {
+afterEach(async function () {
+  this.timeout(60_000); // a mesh ends in 20 s at the latest
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 

@@ -21,6 +21,22 @@ export function metricsPage(): Map<string, DocumentedMetric> {
   return found;
 }
 
+/** Sum of a metric's samples whose labels include `labels`. */
+export function sumOfSamples(
+  page: string,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): number {
+  const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
+  let sum = 0;
+  for (const line of page.split('\n')) {
+    const match = /^(\w+)(?:\{(.*)\})? (\S+)/.exec(line);
+    if (match?.[1] === name && wanted.every((label) => (match[2] ?? '').includes(label)))
+      sum += Number(match[3]);
+  }
+  return sum;
+}
+
 export interface ScrapedMetric {
   kind: string;
   help: string;

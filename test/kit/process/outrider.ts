@@ -1,10 +1,12 @@
 /** The program as a user runs it, in tests: one command and its outcome, or a whole mesh with its events. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { StatusReport } from '../../../sidecar/admin/status.js';
+import { packageRoot } from './package-root.js';
 import { isRunning, processesWith, until } from './processes.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -13,11 +15,7 @@ const ENTRY = ['../../../sidecar/main.js', '../../../sidecar/main.ts']
   .find(existsSync)!;
 
 /** The clone; relative paths of commands start here. */
-export const REPOSITORY = ((): string => {
-  let folder = HERE;
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
-})();
+export const REPOSITORY = packageRoot;
 
 export const DIGITS_MODELS = join(REPOSITORY, 'services/digits/models');
 
@@ -49,18 +47,19 @@ export function outrider(args: readonly string[], env: Record<string, string> = 
   return outcomeOf(startOutrider(args, env));
 }
 
+/** What `child` has written so far. */
+export function outputOf(child: ChildProcess): { stdout: string; stderr: string } {
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name]?.setEncoding('utf8').on('data', (part: string) => {
+      output[name] += part;
+    });
+  return output;
+}
+
 export function outcomeOf(child: ChildProcess): Promise<Outcome> {
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.setEncoding('utf8').on('data', (part: string) => {
-    stdout += part;
-  });
-  child.stderr?.setEncoding('utf8').on('data', (part: string) => {
-    stderr += part;
-  });
-  return new Promise((resolve) =>
-    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr })),
-  );
+  const output = outputOf(child);
+  return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, ...output })));
 }
 
 export interface SidecarFacts {
@@ -103,13 +102,17 @@ export class Mesh {
   readonly events: Record<string, unknown>[] = [];
   private ended = false;
   private rest = '';
+  private readonly child: ChildProcess;
 
   private constructor(
-    private readonly child: ChildProcess,
     private readonly scratch: Scratch,
+    args: readonly string[],
+    env: Record<string, string> = {},
+    cwd = REPOSITORY,
   ) {
-    child.stdout!.setEncoding('utf8').on('data', (part: string) => this.read(part));
-    this.outcome = outcomeOf(child);
+    this.child = startOutrider(['up', '--json', ...args], { ...env, TMPDIR: scratch.path }, cwd);
+    this.child.stdout!.setEncoding('utf8').on('data', (part: string) => this.read(part));
+    this.outcome = outcomeOf(this.child);
     void this.outcome.then(() => {
       this.ended = true;
     });
@@ -118,26 +121,18 @@ export class Mesh {
   /** `file`: the text of a mesh file; `more`: further options. Does not wait until it is ready. */
   static start(file: string, more: readonly string[] = [], env: Record<string, string> = {}): Mesh {
     const scratch = new Scratch();
-    const path = scratch.write('mesh.yaml', file);
-    return new Mesh(
-      startOutrider(['up', path, '--json', ...more], { ...env, TMPDIR: scratch.path }),
-      scratch,
-    );
+    return new Mesh(scratch, [scratch.write('mesh.yaml', file), ...more], env);
   }
 
   /** The same of a file as it lies there; relative paths of the command line start in the clone. */
   static open(path: string, more: readonly string[] = [], env: Record<string, string> = {}): Mesh {
-    const scratch = new Scratch();
-    return new Mesh(
-      startOutrider(['up', path, '--json', ...more], { ...env, TMPDIR: scratch.path }),
-      scratch,
-    );
+    return new Mesh(new Scratch(), [path, ...more], env);
   }
 
   /** `up` without a file, in a folder with nothing in it. */
   static elsewhere(): Mesh {
     const scratch = new Scratch();
-    return new Mesh(startOutrider(['up', '--json'], { TMPDIR: scratch.path }, scratch.path), scratch);
+    return new Mesh(scratch, [], {}, scratch.path);
   }
 
   get pid(): number {
@@ -150,7 +145,11 @@ export class Mesh {
   }
 
   async ready(): Promise<UpFacts> {
-    const up = await until('the mesh is ready', () => this.ended || this.event('up'), 60_000);
+    const up = await until(
+      'the mesh is ready',
+      () => this.ended || this.events.find(({ event }) => event === 'up'),
+      60_000,
+    );
     if (up === true) throw new Error(`up ended: ${JSON.stringify(await this.outcome)}`);
     return up as unknown as UpFacts;
   }
@@ -178,10 +177,6 @@ export class Mesh {
     this.scratch.remove();
   }
 
-  private event(name: string): Record<string, unknown> | undefined {
-    return this.events.find((event) => event['event'] === name);
-  }
-
   private read(part: string): void {
     const lines = (this.rest + part).split('\n');
     this.rest = lines.pop()!;
@@ -197,4 +192,19 @@ export interface AdminReply {
 export async function admin(address: string, path: string, method = 'GET'): Promise<AdminReply> {
   const response = await fetch(`http://${address}${path}`, { method });
   return { status: response.status, body: await response.text() };
+}
+
+/** What the sidecar says of itself at `/endpoints`. */
+export async function reportOf(address: string): Promise<StatusReport> {
+  return JSON.parse((await admin(address, '/endpoints')).body);
+}
+
+/** Does `/ready` say so? False also where nothing listens. */
+export async function isReady(address: string): Promise<boolean> {
+  return (await admin(address, '/ready').catch(() => undefined))?.status === 200;
+}
+
+/** What `up` has left of its run directories in a temporary directory. */
+export function runDirectories(temporary: string): string[] {
+  return readdirSync(temporary).filter((name) => name.startsWith('outrider-up-'));
 }

@@ -10,19 +10,37 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { StatusReport } from '../../../sidecar/admin/status.js';
 import { readAddress, writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { LocalCa } from '../../../sidecar/identity/ca/local-ca.js';
 import type { TlsMaterial } from '../http2/raw-client.js';
-import { ROOT } from './tools.js';
+import { sumOfSamples } from './metrics-page.js';
+import { OUTRIDER } from './outrider.js';
+import { until } from './processes.js';
 
-const MAIN = path.join(ROOT, 'dist', 'sidecar', 'main.js');
-const TRUST_DOMAIN = 'outrider.local';
-const DATACENTER = 'dc1';
-const START_LIMIT_MS = 15_000;
+/** argv of a model service that is not ours; see `test/kit/service/tiny-model-process.ts`. */
+export const TINY_MODEL = [
+  process.execPath,
+  ...process.execArgv,
+  fileURLToPath(new URL('../service/tiny-model-process.js', import.meta.url)),
+];
 
 /** A sidecar file as a plain object; JSON is YAML. */
 export type SidecarFile = Readonly<Record<string, unknown>>;
+
+export interface StartOptions {
+  readonly name?: string;
+  /** The command line before the program's own. */
+  readonly before?: readonly string[];
+  /** That of the model which it owns. */
+  readonly model?: readonly string[];
+  /** Beside our own. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Gets the process before it listens, to end it also if it never does. */
+  readonly onStart?: (sidecar: SidecarProcess) => void;
+}
 
 /** One running sidecar. */
 export class SidecarProcess {
@@ -32,11 +50,31 @@ export class SidecarProcess {
 
   constructor(
     readonly name: string,
-    private readonly child: ChildProcess,
+    readonly child: ChildProcess,
   ) {
-    child.stdout?.on('data', (chunk: Buffer) => this.#note(chunk));
-    child.stderr?.on('data', (chunk: Buffer) => this.#note(chunk));
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (chunk: Buffer) => {
+        this.output = (this.output + chunk.toString('utf8')).slice(-200_000);
+      });
     this.exited = new Promise((resolve) => child.once('exit', (code) => resolve(code)));
+  }
+
+  /** Starts the sidecar of a file as it lies there, and waits until it listens. */
+  static async start(file: string, options: StartOptions = {}): Promise<SidecarProcess> {
+    const { name = 'the sidecar', before = [], model = [], env = {}, onStart } = options;
+    const [program, ...args] = [
+      ...before,
+      ...OUTRIDER,
+      'sidecar',
+      '-c',
+      file,
+      ...(model.length > 0 ? ['--', ...model] : []),
+    ];
+    const child = spawn(program!, args, { env: { ...process.env, ...env }, stdio: 'pipe' });
+    const sidecar = new SidecarProcess(name, child);
+    onStart?.(sidecar);
+    await sidecar.announced();
+    return sidecar;
   }
 
   get pid(): number {
@@ -49,7 +87,7 @@ export class SidecarProcess {
 
   /** `inbound`, `upstream NAME`, `upstreams` (the shared one) or `admin`. */
   address(listener: string): Address {
-    const found = new RegExp(`[ :]${listener} on ([^,\\s]+)`).exec(this.output)?.[1];
+    const found = new RegExp(`(?:[ :]${listener} on |"${listener}":")([^",\\s]+)`).exec(this.output)?.[1];
     const read = found === undefined ? undefined : readAddress(found);
     if (read === undefined || !read.ok)
       throw new Error(`${this.name} announced no ${listener}:\n${this.output}`);
@@ -58,23 +96,26 @@ export class SidecarProcess {
 
   /** Resolves once it has announced its listeners. */
   async announced(): Promise<void> {
-    const endMs = performance.now() + START_LIMIT_MS;
-    while (!/^outrider .* on /m.test(this.output)) {
-      if (!this.isRunning) throw new Error(`${this.name} ended instead of starting:\n${this.output}`);
-      if (performance.now() > endMs) throw new Error(`${this.name} did not start in time:\n${this.output}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    const listens = (): boolean => /^outrider .* on |"admin":"/m.test(this.output);
+    await until(`${this.name} listens`, () => listens() || !this.isRunning).catch(() => undefined);
+    if (!listens()) throw new Error(`${this.name} ended, or did not start in time:\n${this.output}`);
   }
 
   /** Resolves once `/ready` says so. */
   async ready(limitMs = 20_000): Promise<void> {
-    const endMs = performance.now() + limitMs;
-    for (;;) {
+    let last = '';
+    const isReady = async (): Promise<boolean> => {
       const { status, text } = await this.page('/ready');
-      if (status === 200) return;
-      if (performance.now() > endMs) throw new Error(`${this.name} is not ready: ${text}\n${this.output}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+      last = text;
+      return status === 200;
+    };
+    await until(`${this.name} is ready`, isReady, limitMs).catch((error: Error) => {
+      throw new Error(`${error.message}: ${last}\n${this.output}`);
+    });
+  }
+
+  get adminAddress(): string {
+    return writeAddress(this.address('admin'));
   }
 
   /** A page of the admin listener. */
@@ -98,17 +139,14 @@ export class SidecarProcess {
     });
   }
 
+  /** What it says of itself. */
+  async report(): Promise<StatusReport> {
+    return JSON.parse((await this.page('/endpoints')).text);
+  }
+
   /** Sum of a metric's samples whose labels include `labels`. */
   async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-    const { text } = await this.page('/metrics');
-    const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
-    let sum = 0;
-    for (const line of text.split('\n')) {
-      const match = /^(\w+)(?:\{(.*)\})? (\S+)/.exec(line);
-      if (match?.[1] === name && wanted.every((label) => (match[2] ?? '').includes(label)))
-        sum += Number(match[3]);
-    }
-    return sum;
+    return sumOfSamples((await this.page('/metrics')).text, name, labels);
   }
 
   limitHits(limit: string): Promise<number> {
@@ -124,10 +162,6 @@ export class SidecarProcess {
     clearTimeout(timer);
     return code;
   }
-
-  #note(chunk: Buffer): void {
-    this.output = (this.output + chunk.toString('utf8')).slice(-200_000);
-  }
 }
 
 /** A private directory, an authority and the sidecars started with them. */
@@ -141,22 +175,19 @@ export class SidecarBench {
 
   static async open(): Promise<SidecarBench> {
     const directory = await mkdtemp(path.join(tmpdir(), 'outrider-test-'));
-    const ca = await LocalCa.create({
-      trustDomain: TRUST_DOMAIN,
-      datacenter: DATACENTER,
-      wallNow: () => Date.now(),
-    });
-    return new SidecarBench(directory, ca);
+    const from = { trustDomain: 'outrider.local', datacenter: 'dc1', wallNow: () => Date.now() };
+    return new SidecarBench(directory, await LocalCa.create(from));
   }
 
   /** Files of a fresh leaf for `service`, as a sidecar file's `identity` block. */
   async identity(service: string): Promise<{ cert: string; key: string; roots: string }> {
     const leaf = await this.ca.issueLeaf(service);
     const file = (kind: string): string => path.join(this.directory, `${service}-${kind}.pem`);
-    await writeFile(file('cert'), leaf.certChainPem);
-    await writeFile(file('key'), leaf.keyPem, { mode: 0o600 });
-    await writeFile(file('roots'), leaf.rootsPem);
-    return { cert: file('cert'), key: file('key'), roots: file('roots') };
+    const paths = { cert: file('cert'), key: file('key'), roots: file('roots') };
+    await writeFile(paths.cert, leaf.certChainPem);
+    await writeFile(paths.key, leaf.keyPem, { mode: 0o600 });
+    await writeFile(paths.roots, leaf.rootsPem);
+    return paths;
   }
 
   /** What a test's own TLS client needs to come as `service`. `lifetimeMs` of its leaf: whole seconds; default 1 h. */
@@ -184,16 +215,8 @@ export class SidecarBench {
       where,
       JSON.stringify({ admin: '127.0.0.1:0', log: { level: 'warn' }, drain_timeout: '500ms', ...file }),
     );
-    const command = [process.execPath, MAIN, 'sidecar', '-c', where];
-    if (descriptors > 0) command.unshift('sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh');
-    const child = spawn(command[0]!, command.slice(1), {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...env },
-    });
-    const sidecar = new SidecarProcess(name, child);
-    this.processes.push(sidecar);
-    await sidecar.announced();
-    return sidecar;
+    const before = descriptors > 0 ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh'] : [];
+    return SidecarProcess.start(where, { name, before, env, onStart: (each) => this.processes.push(each) });
   }
 
   /** Stops everything, newest first. */

@@ -42,7 +42,12 @@ export class SuiteMesh {
     return this.facts.sidecars.filter(({ role }) => role === 'replica');
   }
 
+  /** Where an application calls the digits. */
+  get target(): string {
+    return this.facts.call['digits']!;
+  }
+
   infer(...more: string[]): Promise<Outcome> {
-    return inferSeven(this.facts.call['digits']!, ...more);
+    return inferSeven(this.target, ...more);
   }
 }

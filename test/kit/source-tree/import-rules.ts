@@ -1,48 +1,45 @@
 /**
  * Which folder may import which: the one place where it is written down.
  *
- * A call passes through the folders from the top of `LAYERS` to its bottom, and imports point the same way: a file may
- * import from layers below its own and from the folders in `FOUNDATIONS` that its row allows. What is not allowed here
+ * A call passes through the folders from the top of the layers to their bottom, and imports point the same way: a file may
+ * import from layers below its own and from the foundations that its row allows. What is not allowed here
  * fails in `test/rules/architecture.test.ts`.
  */
+import type { LayerRules } from './rules.js';
 
-/**
- * The folders of `sidecar/` in the order of imports, from the top. The two stories are files of their own: `inbound.ts`
- * belongs to the layer of `inbound/`, `outbound.ts` to that of `outbound/`.
- */
-export const LAYERS: readonly (readonly string[])[] = [
-  ['main.ts'],
-  ['cli'],
-  ['app'],
-  ['inbound', 'supervise'],
-  ['outbound', 'health'],
-  ['cluster'],
-  ['relay', 'discovery'],
-  ['transport'],
-  ['telemetry'],
-  ['http2'],
-];
-
-/**
- * The folders beside the layers, with what each may import. Layers may import all of them, except `admin`, which only
- * `cli` and `app` do: it serves what the app shows it, and never reaches into the data plane itself.
- */
-export const FOUNDATIONS: Readonly<Record<string, readonly string[]>> = {
-  admin: ['telemetry', 'config', 'runtime', 'core'],
-  config: ['core'],
-  identity: ['runtime'],
-  codec: [],
-  core: [],
-  runtime: [],
-};
-
-/** Layers that may import `admin`. */
-export const ADMIN_IMPORTERS: readonly string[] = ['cli', 'app'];
-
-/** The layers that import nothing beyond the named foundations. `http2` is a protocol engine of its own. */
-export const NARROW_LAYERS: Readonly<Record<string, readonly string[]>> = {
-  http2: [],
-  telemetry: ['core', 'runtime'],
+/** Inside `sidecar/`. */
+export const LAYER_RULES: LayerRules = {
+  /**
+   * The folders in the order of imports, from the top. The two stories are files of their own: `inbound.ts` belongs to the
+   * layer of `inbound/`, `outbound.ts` to that of `outbound/`.
+   */
+  layers: [
+    ['main.ts'],
+    ['cli'],
+    ['app'],
+    ['inbound', 'supervise'],
+    ['outbound', 'health'],
+    ['cluster'],
+    ['relay', 'discovery'],
+    ['transport'],
+    ['telemetry'],
+    ['http2'],
+  ],
+  /**
+   * The folders beside the layers, with what each may import. Layers may import all of them, except `admin`, which only
+   * `cli` and `app` do: it serves what the app shows it, and never reaches into the data plane itself.
+   */
+  foundations: {
+    admin: ['telemetry', 'config', 'runtime', 'core'],
+    config: ['core'],
+    identity: ['runtime'],
+    codec: [],
+    core: [],
+    runtime: [],
+  },
+  adminImporters: ['cli', 'app'],
+  /** The layers that import nothing beyond the named foundations. `http2` is a protocol engine of its own. */
+  narrowLayers: { http2: [], telemetry: ['core', 'runtime'] },
 };
 
 /** The other roots, with the roots that each may import. A sidecar and a model server share only their contract. */

@@ -1,6 +1,7 @@
 /**
  * The import rules of the design, as functions from a tree of source files to complaints.
  */
+import assert from 'node:assert/strict';
 import { packageOf, type SourceFile } from './source-file.js';
 
 /** Where each vendor package may be imported in production code: files, or folders that end with a slash. */
@@ -15,6 +16,11 @@ export interface AmbientException {
 
 /** One sentence each: `FILE:LINE: what is wrong`. */
 export type Complaints = readonly string[];
+
+/** Fails with the complaints, one a line, if there are any. */
+export function none(complaints: Complaints): void {
+  if (complaints.length > 0) assert.fail(`\n${complaints.join('\n')}`);
+}
 
 const isIn = (path: string, place: string): boolean =>
   place.endsWith('/') ? path.startsWith(place) : path === place;
@@ -141,14 +147,11 @@ export function importsVendorsInOnePlace(files: readonly SourceFile[], table: Ve
 
 /** Rows of the table that name nothing any more. */
 export function unusedVendors(files: readonly SourceFile[], table: VendorTable): Complaints {
+  const imports = (file: SourceFile, name: string): boolean =>
+    file.imports.some(({ target }) => packageOf(target) === name);
   return Object.entries(table).flatMap(([name, places]) =>
     places
-      .filter(
-        (place) =>
-          !files.some(
-            (file) => isIn(file.path, place) && file.imports.some(({ target }) => packageOf(target) === name),
-          ),
-      )
+      .filter((place) => !files.some((file) => isIn(file.path, place) && imports(file, name)))
       .map((place) => `the table says that ${place} imports ${name}, and it does not`),
   );
 }
@@ -159,16 +162,13 @@ export function usesAmbientThingsOnlyIn(
   exceptions: readonly AmbientException[],
 ): Complaints {
   const outside = files.filter((file) => file.path.startsWith('sidecar/') && !isInOneOf(file.path, places));
-  return outside.flatMap((file) =>
-    file.ambient
-      .filter(
-        ({ name }) =>
-          !exceptions.some((exception) => exception.file === file.path && exception.names.includes(name)),
-      )
-      .map(
-        ({ name, line }) =>
-          `${file.path}:${line}: uses ${name}; it has to be passed in (only ${places.join(', ')} may)`,
-      ),
+  const isExcused = (path: string, name: string): boolean =>
+    exceptions.some(({ file, names }) => file === path && names.includes(name));
+  const rule = `it has to be passed in (only ${places.join(', ')} may)`;
+  return outside.flatMap(({ path, ambient }) =>
+    ambient
+      .filter(({ name }) => !isExcused(path, name))
+      .map(({ name, line }) => `${path}:${line}: uses ${name}; ${rule}`),
   );
 }
 
@@ -186,10 +186,8 @@ export function unusedExceptions(
 }
 
 export function hasNoDefaultExports(files: readonly SourceFile[]): Complaints {
-  return files.flatMap((file) =>
-    file.defaultExportLines.map(
-      (line) => `${file.path}:${line}: exports by default; every export has a name`,
-    ),
+  return files.flatMap(({ path, defaultExportLines }) =>
+    defaultExportLines.map((line) => `${path}:${line}: exports by default; every export has a name`),
   );
 }
 
@@ -222,10 +220,9 @@ export function longFiles(files: readonly SourceFile[], limit: number): Complain
   return long.map(({ path, lines }) => `${path}: ${lines} lines`);
 }
 
-function complain(
-  files: readonly SourceFile[],
-  judge: (imported: SourceFile['imports'][number], file: SourceFile) => string | undefined,
-): Complaints {
+type Judge = (imported: SourceFile['imports'][number], file: SourceFile) => string | undefined;
+
+function complain(files: readonly SourceFile[], judge: Judge): Complaints {
   return files.flatMap((file) =>
     file.imports.flatMap((imported) => {
       const complaint = judge(imported, file);

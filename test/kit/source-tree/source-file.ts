@@ -36,15 +36,26 @@ export interface AmbientUse {
 /** Where TypeScript sources of the project lie. */
 export const ROOTS = ['proto', 'services', 'sidecar', 'test', 'tools'];
 
+/** Files of the package below `root` whose path matches, in order; paths from the root of the package, with slashes. */
+export function filesBelow(root: string, pattern: RegExp): string[] {
+  return readdirSync(join(packageRoot, root), { recursive: true, encoding: 'utf8' })
+    .map((name) => `${root}/${name.replaceAll('\\', '/')}`)
+    .filter((path) => pattern.test(path) && !path.includes('node_modules'))
+    .sort();
+}
+
+/** The text of a file of the package. */
+export const read = (path: string): string => readFileSync(join(packageRoot, path), 'utf8');
+
 /** Every TypeScript source of the project. */
 export function readTree(): SourceFile[] {
-  return ROOTS.flatMap((root) =>
-    readdirSync(join(packageRoot, root), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
-      .map((name) => `${root}/${name.replaceAll('\\', '/')}`)
-      .sort()
-      .map((path) => readSourceFile(path, readFileSync(join(packageRoot, path), 'utf8'))),
-  );
+  const paths = ROOTS.flatMap((root) => filesBelow(root, /\.ts$/));
+  return paths.map((path) => readSourceFile(path, read(path)));
+}
+
+/** A tree that is not on disk: sources by their paths. */
+export function treeOf(sources: Readonly<Record<string, string>>): SourceFile[] {
+  return Object.entries(sources).map(([path, source]) => readSourceFile(path, source));
 }
 
 export function readSourceFile(path: string, source: string): SourceFile {
@@ -128,18 +139,12 @@ function isDecision(tokens: readonly Token[], i: number): boolean {
 }
 
 const TIMERS = new Set(['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask']);
-const AMBIENT_MODULES = new Set([
-  'node:timers',
-  'node:timers/promises',
-  'node:perf_hooks',
-  'node:process',
-  'node:console',
-]);
+const AMBIENT_MODULES = /^node:(timers|timers\/promises|perf_hooks|process|console)$/;
 
 function ambientUses(tokens: readonly Token[]): AmbientUse[] {
   const hasOwnProcess = tokens.some((_, i) => declaresProcess(tokens, i));
   return tokens.flatMap((token, i) => {
-    if (token.kind === 'string' && AMBIENT_MODULES.has(token.text))
+    if (token.kind === 'string' && AMBIENT_MODULES.test(token.text))
       return [{ name: token.text, line: token.line }];
     if (token.kind !== 'name' || isMember(tokens, i) || isKey(tokens, i)) return [];
     const name = ambientName(tokens, i, hasOwnProcess);

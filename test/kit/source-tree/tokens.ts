@@ -17,21 +17,7 @@ export function tokenize(source: string): Token[] {
 }
 
 /** After these names a slash begins a pattern, as it does after every mark that cannot end an expression. */
-const BEFORE_PATTERN = new Set([
-  'return',
-  'typeof',
-  'case',
-  'in',
-  'of',
-  'delete',
-  'void',
-  'throw',
-  'new',
-  'do',
-  'else',
-  'await',
-  'yield',
-]);
+const BEFORE_PATTERN = /^(return|typeof|case|in|of|delete|void|throw|new|do|else|await|yield)$/;
 
 class Tokenizer {
   private readonly tokens: Token[] = [];
@@ -56,7 +42,7 @@ class Tokenizer {
     else if (two === '//') this.skipLine();
     else if (two === '/*') this.move(this.lengthUntil('*/', 2));
     else if (char === '"' || char === "'") this.string(char);
-    else if (char === '`') this.template(1);
+    else if (char === '`') this.template();
     else if (char === '/' && this.mayBeginPattern()) this.pattern();
     else if (/[\p{ID_Start}$_#]/u.test(char)) this.word('name', /[\p{ID_Continue}$#]+/uy);
     else if (/\d/.test(char)) this.word('number', /[\d\w.]+/y);
@@ -71,7 +57,7 @@ class Tokenizer {
     if (text === '}' && this.templates.length > 0) {
       if (this.templates.at(-1) === 0) {
         this.templates.pop();
-        return this.template(1);
+        return this.template();
       }
       this.templates[this.templates.length - 1]! -= 1;
     }
@@ -96,19 +82,19 @@ class Tokenizer {
   }
 
   /** From the backtick, or from the brace that closes `${}`, to the next `${` or the closing backtick. */
-  private template(opening: number): void {
-    let end = this.at + opening;
+  private template(): void {
+    let end = this.at + 1;
     while (end < this.source.length) {
       if (this.source[end] === '\\') end += 2;
       else if (this.source[end] === '`') break;
       else if (this.source.startsWith('${', end)) {
-        this.push('template', this.source.slice(this.at + opening, end));
+        this.push('template', this.source.slice(this.at + 1, end));
         this.move(end + 2 - this.at);
         this.templates.push(0);
         return;
       } else end += 1;
     }
-    this.push('template', this.source.slice(this.at + opening, end));
+    this.push('template', this.source.slice(this.at + 1, end));
     this.move(end + 1 - this.at);
   }
 
@@ -134,7 +120,7 @@ class Tokenizer {
     const last = this.tokens.at(-1);
     if (last === undefined) return true;
     if (last.kind === 'mark') return !(last.text === ')' || last.text === ']' || last.text === '}');
-    return last.kind === 'name' && BEFORE_PATTERN.has(last.text);
+    return last.kind === 'name' && BEFORE_PATTERN.test(last.text);
   }
 
   private lengthUntil(end: string, from: number): number {
