@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterTest } from '../kit/mocha/after-test.js';
-import { outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
+import { scratchForTest } from '../kit/mocha/scratch.js';
+import { outrider, REPOSITORY } from '../kit/process/outrider.js';
 
 describe('command line', function () {
   this.timeout(30_000);
@@ -45,8 +45,7 @@ describe('command line', function () {
   });
 
   it('exits with 1 and one line when a command fails', async () => {
-    const scratch = new Scratch();
-    afterTest(() => scratch.remove());
+    const scratch = scratchForTest();
     const failing: [string[], RegExp][] = [
       [['sidecar', '-c', '/no/such.yaml'], /^outrider: \/no\/such\.yaml: no such file\n$/],
       [['serve', '--models', '/no/such/models'], /^outrider serve: .*\/no\/such\/models.*\n$/],

@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ConsulServer, consulOrSkip } from '../kit/consul/consul.js';
 import { afterTest } from '../kit/mocha/after-test.js';
-import { DIGITS_MODELS, Mesh, OUTRIDER, REPOSITORY, reportOf, Scratch } from '../kit/process/outrider.js';
+import { scratchForTest } from '../kit/mocha/scratch.js';
+import { DIGITS_MODELS, Mesh, OUTRIDER, REPOSITORY, reportOf } from '../kit/process/outrider.js';
 import { until } from '../kit/process/processes.js';
 import { ScratchDirectory } from '../kit/process/scratch-directory.js';
 import { inferSeven } from '../kit/process/suite-mesh.js';
@@ -70,8 +71,7 @@ describe('the example files, as written', function () {
   });
 
   example('foreign-server.yaml', 'the mesh answers around servers that are called tritonserver', async () => {
-    const scratch = new Scratch();
-    afterTest(() => scratch.remove());
+    const scratch = scratchForTest();
     const serve = `exec ${OUTRIDER.join(' ')} serve --models ${DIGITS_MODELS} --listen "127.0.0.1:$port"`;
     const script = `#!/bin/sh\nfor a; do case $a in --grpc-port=*) port=\${a#*=};; esac; done\n${serve}\n`;
     chmodSync(scratch.write('tritonserver', script), 0o755);

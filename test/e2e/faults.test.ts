@@ -1,21 +1,21 @@
 /** Injected faults as an operator uses them: a real sidecar, its admin port, and calls through it. */
 import assert from 'node:assert/strict';
 import { writeAddress } from '../../sidecar/config/codecs/address.js';
-import { admin, Scratch } from '../kit/process/outrider.js';
+import { scratchForEach } from '../kit/mocha/scratch.js';
+import { admin } from '../kit/process/outrider.js';
 import { until } from '../kit/process/processes.js';
 import { SidecarProcess } from '../kit/process/sidecars.js';
-import { SidecarInMemory, until as turns } from '../kit/stack/sidecar-in-memory.js';
+import { answered, SidecarInMemory } from '../kit/stack/sidecar-in-memory.js';
 import type { Application } from '../kit/stack/stack.js';
 
 describe('faults injected at the admin port', function () {
   this.timeout(30_000);
 
-  let scratch: Scratch;
+  const scratch = scratchForEach();
   let bench: SidecarInMemory;
   let sidecar: SidecarProcess | undefined;
 
   beforeEach(() => {
-    scratch = new Scratch();
     bench = new SidecarInMemory();
   });
 
@@ -23,7 +23,6 @@ describe('faults injected at the admin port', function () {
     sidecar?.child.kill('SIGKILL');
     await sidecar?.exited;
     await bench.close();
-    scratch.remove();
   });
 
   async function start(more: string): Promise<{ address: string; app: Application }> {
@@ -39,8 +38,7 @@ describe('faults injected at the admin port', function () {
   }
 
   async function call(app: Application): Promise<string> {
-    const stream = app.call();
-    await turns('the call ends', () => stream.isOver);
+    const stream = await answered(app.call());
     return `${stream.status} ${stream.reason ?? ''}`.trim();
   }
 

@@ -2,25 +2,24 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
-import { admin, isReady, outrider, Scratch } from '../../kit/process/outrider.js';
+import { scratchForEach } from '../../kit/mocha/scratch.js';
+import { admin, isReady, outrider } from '../../kit/process/outrider.js';
 import { isRunning, until } from '../../kit/process/processes.js';
 import { SidecarProcess, TINY_MODEL } from '../../kit/process/sidecars.js';
 
 describe('outrider sidecar', function () {
   this.timeout(30_000);
 
-  let scratch: Scratch;
+  const scratch = scratchForEach();
   let sidecar: SidecarProcess | undefined;
 
   beforeEach(() => {
-    scratch = new Scratch();
     sidecar = undefined;
   });
 
   afterEach(async () => {
     sidecar?.child.kill('SIGKILL');
     await sidecar?.exited;
-    scratch.remove();
   });
 
   const inbound = () =>

@@ -14,7 +14,8 @@ import { HOLD } from '../../drills/faults/open-streams.js';
 import { Model } from '../../drills/models/models.js';
 import { callByGo, MODEL_INFER, type Outcome } from '../../kit/interop/go.js';
 import { freePort } from '../../kit/interop/programs.js';
-import { admin, outputOf, outrider, Scratch } from '../../kit/process/outrider.js';
+import { scratchForEach } from '../../kit/mocha/scratch.js';
+import { admin, outputOf, outrider } from '../../kit/process/outrider.js';
 import { isRunning, processesWith, until } from '../../kit/process/processes.js';
 import { SidecarProcess } from '../../kit/process/sidecars.js';
 import { toolOrSkip } from '../../kit/process/tools.js';
@@ -24,14 +25,13 @@ const PER_SECOND = 200;
 describe('a sidecar that another takes over from', function () {
   this.timeout(60_000);
 
-  let scratch: Scratch;
+  const scratch = scratchForEach();
   let model: Model;
   let load: Load | undefined;
   let adminPort: number;
   const pids = new Set<number>();
 
   beforeEach(async () => {
-    scratch = new Scratch();
     adminPort = await freePort();
     model = await Model.start({ serviceMs: 5, log: join(scratch.path, 'model.log') });
   });
@@ -42,7 +42,6 @@ describe('a sidecar that another takes over from', function () {
     for (const pid of pids) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
     pids.clear();
     await model.kill();
-    scratch.remove();
   });
 
   const write = (listen: string, more = ''): string =>

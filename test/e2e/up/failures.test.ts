@@ -4,25 +4,14 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
-import {
-  DIGITS_MODELS,
-  Mesh,
-  type Outcome,
-  outrider,
-  runDirectories,
-  Scratch,
-} from '../../kit/process/outrider.js';
+import { scratchForEach } from '../../kit/mocha/scratch.js';
+import { DIGITS_MODELS, Mesh, type Outcome, outrider, runDirectories } from '../../kit/process/outrider.js';
 import { isStopped, processesWith, until } from '../../kit/process/processes.js';
 
 describe('outrider up, when it ends otherwise', function () {
   this.timeout(60_000);
 
-  let scratch: Scratch;
-
-  beforeEach(() => {
-    scratch = new Scratch();
-  });
-  afterEach(() => scratch.remove());
+  const scratch = scratchForEach();
 
   function start(file: string): Mesh {
     const mesh = Mesh.start(file);

@@ -85,7 +85,7 @@ export interface UpFacts {
 export class Scratch {
   readonly path = mkdtempSync(join(tmpdir(), 'outrider-test-'));
 
-  write(name: string, text: string): string {
+  write(name: string, text: string | Uint8Array): string {
     const file = join(this.path, name);
     writeFileSync(file, text);
     return file;

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import type { RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
 import { startSidecar } from '../../../sidecar/app/sidecar.js';
-import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
+import type { Address, SidecarConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { ManualClock } from '../time/manual-clock.js';
 import { seeded } from '../time/seeded-random.js';
-import { Application, Backend } from './stack.js';
+import { Application, anUpstream, Backend, type UpstreamOptions } from './stack.js';
 
 const QUIET: Logger = {
   debug() {},
@@ -61,6 +61,23 @@ export async function until(what: string, isSo: () => boolean): Promise<void> {
     if (performance.now() > endMs) assert.fail(`never: ${what}`);
     await new Promise(setImmediate);
   }
+}
+
+/** Resolves with the call once it is over. */
+export async function answered<T extends { readonly isOver: boolean }>(call: T): Promise<T> {
+  await until('an answer', () => call.isOver);
+  return call;
+}
+
+/** An upstream that is one server, without TLS. */
+export function upstreamAt(address: Address, name: string, over: UpstreamOptions = {}): UpstreamConfig {
+  const base = anUpstream([], { name, tls: 'plaintext', listen: ANY, ...over });
+  return { ...base, endpoints: [{ address, weight: 1, id: name }] };
+}
+
+/** A sidecar beside a caller of these. */
+export function withUpstreams(...upstreams: readonly UpstreamConfig[]): SidecarConfig {
+  return aConfig({ outbound: { upstreams } });
 }
 
 /** What a test opened; everything is closed with it. */

@@ -4,7 +4,7 @@ import type { Server } from 'node:net';
 import type { RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
 import { healthAnswer, healthQuestion, readHealthAnswer } from '../../../sidecar/codec/health.js';
 import type { Address } from '../../../sidecar/config/model.js';
-import { ANY, aConfig, SidecarInMemory, until } from '../../kit/stack/sidecar-in-memory.js';
+import { ANY, aConfig, answered, SidecarInMemory, until } from '../../kit/stack/sidecar-in-memory.js';
 import { type Application, anInbound, type Backend } from '../../kit/stack/stack.js';
 
 const CHECK = '/grpc.health.v1.Health/Check';
@@ -34,8 +34,7 @@ describe('What peers are told of the model', () => {
   };
   const ready = () => until('ready', () => sidecar.notReady().length === 0);
   const ask = async (service = ''): Promise<number | undefined> => {
-    const asked = peer.call({ path: CHECK, body: healthQuestion(service) });
-    await until('answered', () => asked.isOver);
+    const asked = await answered(peer.call({ path: CHECK, body: healthQuestion(service) }));
     return asked.status === 0 ? readHealthAnswer(asked.body) : -asked.status;
   };
   const checks = (): number => model.requests.filter((each) => each.header(':path') === CHECK).length;

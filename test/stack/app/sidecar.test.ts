@@ -1,8 +1,22 @@
 /** The sidecar as a whole: what it builds from a configuration, what a reload changes, how it ends. */
 import assert from 'node:assert/strict';
-import type { Address, SidecarConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
-import { ANY, aConfig, SidecarInMemory, until } from '../../kit/stack/sidecar-in-memory.js';
-import { anInbound, anUpstream, aRoute, aStreamRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
+import type { Address } from '../../../sidecar/config/model.js';
+import {
+  ANY,
+  aConfig,
+  answered,
+  SidecarInMemory,
+  until,
+  upstreamAt,
+  withUpstreams,
+} from '../../kit/stack/sidecar-in-memory.js';
+import {
+  type Application,
+  anInbound,
+  aRoute,
+  aStreamRoute,
+  type UpstreamOptions,
+} from '../../kit/stack/stack.js';
 
 describe('The sidecar', () => {
   let bench: SidecarInMemory;
@@ -11,53 +25,45 @@ describe('The sidecar', () => {
   });
   afterEach(() => bench.close());
 
-  const upstream = (name: string, address: Address, over: UpstreamOptions = {}): UpstreamConfig => ({
-    ...anUpstream([], { name, tls: 'plaintext', listen: ANY, ...over }),
-    endpoints: [{ address, weight: 1, id: name }],
-  });
-  const withUpstreams = (...upstreams: UpstreamConfig[]): SidecarConfig =>
-    aConfig({ outbound: { upstreams } });
+  const upstream = (name: string, address: Address, over?: UpstreamOptions) =>
+    upstreamAt(address, name, over);
   const shared = (by: 'authority' | 'metadata') => ({ listen: ANY, by, metadataKey: 'x-upstream' });
 
+  const open = (local: Address) => ({ mtls: 'off', listen: ANY, local, defaultIntention: 'allow' }) as const;
+
   describe('routes calls', () => {
+    const appOf = async (by: 'authority' | 'metadata'): Promise<Application> => {
+      const { address } = await bench.server('one');
+      const outbound = { upstreams: [upstream('one', address)], shared: shared(by) };
+      return bench.app((await bench.sidecar(aConfig({ outbound }))).addresses.shared!);
+    };
+
     it('of a listener to its upstream', async () => {
       const one = await bench.server('one');
       const two = await bench.server('two');
-      const sidecar = await bench.sidecar(
-        withUpstreams(upstream('one', one.address), upstream('two', two.address)),
-      );
+      const both = withUpstreams(upstream('one', one.address), upstream('two', two.address));
+      const sidecar = await bench.sidecar(both);
       for (const name of ['one', 'two']) {
-        const call = (await bench.app(sidecar.addresses.upstreams[name]!)).call();
-        await until('an answer', () => call.isOver);
+        const call = await answered((await bench.app(sidecar.addresses.upstreams[name]!)).call());
         assert.equal(call.body.toString(), name);
       }
       assert.deepEqual(sidecar.notReady(), []);
     });
 
     it('of the shared listener by their authority', async () => {
-      const { address } = await bench.server('one');
-      const sidecar = await bench.sidecar(
-        aConfig({ outbound: { upstreams: [upstream('one', address)], shared: shared('authority') } }),
-      );
-      const app = await bench.app(sidecar.addresses.shared!);
+      const app = await appOf('authority');
       for (const authority of ['one', 'one:9000', 'one.mesh', 'one.mesh.local:80']) {
-        const call = app.call({ authority });
-        await until('an answer', () => call.isOver);
+        const call = await answered(app.call({ authority }));
         assert.equal(call.status, 0, authority);
       }
       for (const authority of ['two', 'on', 'one-more', '']) {
-        const call = app.call({ authority });
-        await until('an answer', () => call.isOver);
+        const call = await answered(app.call({ authority }));
         assert.deepEqual([call.status, call.reason], [12, 'unknown-route'], authority);
       }
     });
 
     it('of the shared listener by metadata', async () => {
-      const { address } = await bench.server('one');
-      const sidecar = await bench.sidecar(
-        aConfig({ outbound: { upstreams: [upstream('one', address)], shared: shared('metadata') } }),
-      );
-      const app = await bench.app(sidecar.addresses.shared!);
+      const app = await appOf('metadata');
       const [named, unnamed] = [app.call({ metadata: [['x-upstream', 'one']] }), app.call()];
       await until('answers', () => named.isOver && unnamed.isOver);
       assert.deepEqual([named.status, unnamed.status], [0, 12]);
@@ -67,10 +73,8 @@ describe('The sidecar', () => {
   describe('does not start', () => {
     it('at an address that is taken, and leaves nothing behind', async () => {
       const { address, backend } = await bench.server('one');
-      const config = withUpstreams(
-        upstream('one', address),
-        upstream('two', address, { listen: await bench.taken() }),
-      );
+      const impossible = upstream('two', address, { listen: await bench.taken() });
+      const config = withUpstreams(upstream('one', address), impossible);
       await assert.rejects(bench.sidecar(config), /EADDRINUSE/);
       await until('its connections are closed', () => backend.peers.every(({ isClosed }) => isClosed));
       bench.clock.advance(60_000);
@@ -93,7 +97,7 @@ describe('The sidecar', () => {
       await until('answers', () => gone.isOver && fresh.isOver);
       assert.deepEqual([gone.status, fresh.status], [12, 0]);
       one.backend.last.reply();
-      await until('an answer', () => slow.isOver);
+      await answered(slow);
       assert.equal(slow.status, 0);
       await until('no connection is left', () => one.backend.open.length === 0);
     });
@@ -111,8 +115,7 @@ describe('The sidecar', () => {
       await assert.rejects(sidecar.reload(withUpstreams(...next)), /EADDRINUSE/);
       assert.deepEqual(Object.keys(sidecar.addresses.upstreams), ['one']);
       assert.deepEqual(sidecar.config(), before);
-      const call = app.call();
-      await until('an answer', () => call.isOver);
+      const call = await answered(app.call());
       assert.equal(call.status, 0);
       await sidecar.reload(withUpstreams(upstream('one', address), upstream('two', address)));
       assert.deepEqual(Object.keys(sidecar.addresses.upstreams), ['one', 'two']);
@@ -128,8 +131,7 @@ describe('The sidecar', () => {
       await assert.rejects(sidecar.reload(withUpstreams(renamed, impossible)), /EADDRINUSE/);
       assert.deepEqual(sidecar.addresses.upstreams, { one: listen });
       await sidecar.reload(withUpstreams(renamed));
-      const call = (await bench.app(listen)).call();
-      await until('an answer', () => call.isOver);
+      const call = await answered((await bench.app(listen)).call());
       assert.equal(call.status, 0);
     });
 
@@ -145,20 +147,13 @@ describe('The sidecar', () => {
     it('intentions: a stream that is no longer allowed ends', async () => {
       const { address, backend } = await bench.server('model');
       backend.answer = () => {};
-      const inbound = anInbound({
-        mtls: 'off',
-        listen: ANY,
-        local: address,
-        intentions: [],
-        defaultIntention: 'allow',
-        routes: [aStreamRoute()],
-      });
+      const inbound = anInbound({ ...open(address), intentions: [], routes: [aStreamRoute()] });
       const sidecar = await bench.sidecar(aConfig({ inbound }));
       const app = await bench.app(sidecar.addresses.inbound!);
       const call = app.call({ body: null });
       await until('it is there', () => backend.requests.length === 1);
       await sidecar.reload(aConfig({ inbound: { ...inbound, defaultIntention: 'deny' } }));
-      await until('an answer', () => call.isOver);
+      await answered(call);
       assert.deepEqual([call.status, call.reason], [7, 'not-allowed']);
       await until('a reset', () => backend.last.resetCode !== undefined);
     });
@@ -167,13 +162,7 @@ describe('The sidecar', () => {
   describe('with a model that is not supervised', () => {
     const start = async () => {
       const model = await bench.server('model');
-      const inbound = anInbound({
-        mtls: 'off',
-        listen: ANY,
-        local: model.address,
-        defaultIntention: 'allow',
-      });
-      const sidecar = await bench.sidecar(aConfig({ inbound }));
+      const sidecar = await bench.sidecar(aConfig({ inbound: anInbound(open(model.address)) }));
       const app = await bench.app(sidecar.addresses.inbound!);
       await until('it is ready', () => sidecar.notReady().length === 0);
       return { ...model, sidecar, app };
@@ -185,8 +174,7 @@ describe('The sidecar', () => {
       backend.peer.socket.destroy();
       await until('it is away', () => sidecar.notReady().length > 0);
       assert.match(sidecar.notReady()[0]!, /^model: ECONNREFUSED/);
-      const call = app.call();
-      await until('an answer', () => call.isOver);
+      const call = await answered(app.call());
       assert.deepEqual([call.status, call.reason], [14, 'model-unavailable']);
     });
 
@@ -195,8 +183,7 @@ describe('The sidecar', () => {
       backend.peer.goaway(0);
       await until('a second connection', () => backend.peers.length === 2);
       assert.deepEqual(sidecar.notReady(), []);
-      const call = app.call();
-      await until('an answer', () => call.isOver);
+      const call = await answered(app.call());
       assert.equal(call.status, 0);
     });
   });
@@ -217,7 +204,7 @@ describe('The sidecar', () => {
       await until('GOAWAY', () => app.goaways.length === 1);
       assert.equal(isOver, false);
       backend.last.reply();
-      await until('an answer', () => call.isOver);
+      await answered(call);
       bench.clock.advance(300);
       await until('the drain is over', () => isOver);
       assert.equal(call.status, 0);
@@ -225,10 +212,8 @@ describe('The sidecar', () => {
 
     it('no longer than its timeout', async () => {
       const { address, backend } = await bench.server('one');
-      const sidecar = await bench.sidecar({
-        ...withUpstreams(upstream('one', address)),
-        drainTimeoutMs: 2000,
-      });
+      const config = withUpstreams(upstream('one', address));
+      const sidecar = await bench.sidecar({ ...config, drainTimeoutMs: 2000 });
       const app = await bench.app(sidecar.addresses.upstreams['one']!);
       backend.answer = () => {};
       app.call();

@@ -1,10 +1,17 @@
 /** The sidecar as a whole: splits and mirrors between its upstreams, drills, and what it tells of them. */
 import assert from 'node:assert/strict';
-import type { Address, RouteConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
-import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import type { Address, RouteConfig } from '../../../sidecar/config/model.js';
 import { anAnswer } from '../../kit/service/infer-answers.js';
-import { ANY, aConfig, SidecarInMemory, until } from '../../kit/stack/sidecar-in-memory.js';
-import { type Application, anInbound, anUpstream, aRoute } from '../../kit/stack/stack.js';
+import {
+  ANY,
+  aConfig,
+  answered,
+  SidecarInMemory,
+  until,
+  upstreamAt,
+  withUpstreams,
+} from '../../kit/stack/sidecar-in-memory.js';
+import { type Application, anInbound, aRoute } from '../../kit/stack/stack.js';
 
 describe('The sidecar shapes traffic', () => {
   let bench: SidecarInMemory;
@@ -13,29 +20,21 @@ describe('The sidecar shapes traffic', () => {
   });
   afterEach(() => bench.close());
 
-  const upstream = (name: string, address: Address, routes: readonly RouteConfig[]): UpstreamConfig => ({
-    ...anUpstream([], { name, tls: 'plaintext', listen: ANY, routes }),
-    endpoints: [{ address, weight: 1, id: name }],
-  });
+  const upstream = (name: string, address: Address, routes: readonly RouteConfig[] = [aRoute()]) =>
+    upstreamAt(address, name, { routes });
   const all = (to: string) => ({ match: [], weights: { [to]: 1 } });
 
-  async function call(app: Application): Promise<PeerStream> {
-    const stream = app.call();
-    await until('an answer', () => stream.isOver);
-    return stream;
-  }
+  const call = (app: Application) => answered(app.call());
 
   it('by a split, to an upstream that a reload brings', async () => {
     const [one, two] = [await bench.server('one'), await bench.server('two')];
     const first = upstream('one', one.address, [aRoute({ split: all('two') })]);
-    const sidecar = await bench.sidecar(aConfig({ outbound: { upstreams: [first] } }));
+    const sidecar = await bench.sidecar(withUpstreams(first));
     const app = await bench.app(sidecar.addresses.upstreams['one']!);
     assert.equal((await call(app)).body.toString(), 'one');
-    await sidecar.reload(
-      aConfig({ outbound: { upstreams: [first, upstream('two', two.address, [aRoute()])] } }),
-    );
+    await sidecar.reload(withUpstreams(first, upstream('two', two.address)));
     assert.equal((await call(app)).body.toString(), 'two');
-    await sidecar.reload(aConfig({ outbound: { upstreams: [first] } }));
+    await sidecar.reload(withUpstreams(first));
     assert.equal((await call(app)).body.toString(), 'one');
     const family = sidecar.metrics().find(({ name }) => name === 'outrider_split_total');
     assert.deepEqual(family?.samples, [
@@ -49,16 +48,8 @@ describe('The sidecar shapes traffic', () => {
     one.backend.answer = (stream) => stream.reply(anAnswer([0, 1]));
     two.backend.answer = (stream) => stream.reply(anAnswer([1, 0]));
     const mirror = { upstream: 'two', ratio: 1, maxInFlight: 8, tolerance: 0 };
-    const sidecar = await bench.sidecar(
-      aConfig({
-        outbound: {
-          upstreams: [
-            upstream('one', one.address, [aRoute({ mirror })]),
-            upstream('two', two.address, [aRoute()]),
-          ],
-        },
-      }),
-    );
+    const first = upstream('one', one.address, [aRoute({ mirror })]);
+    const sidecar = await bench.sidecar(withUpstreams(first, upstream('two', two.address)));
     assert.deepEqual(sidecar.mirrors(), []);
     assert.equal((await call(await bench.app(sidecar.addresses.upstreams['one']!))).status, 0);
     bench.clock.advance(10);
@@ -83,12 +74,10 @@ describe('The sidecar shapes traffic', () => {
     desk.switchOn({ side: 'inbound', abort: 8, ...rule }, 1000);
     desk.switchOn({ side: 'outbound', abort: 5, ...rule }, 1000);
     assert.deepEqual(desk.upstreams, []);
-    await sidecar.reload({ ...config, outbound: { upstreams: [upstream('far', far.address, [aRoute()])] } });
+    await sidecar.reload({ ...config, outbound: { upstreams: [upstream('far', far.address)] } });
     assert.deepEqual(desk.upstreams, ['far']);
-    const [peer, app] = [
-      await bench.app(sidecar.addresses.inbound!),
-      await bench.app(sidecar.addresses.upstreams['far']!),
-    ];
+    const peer = await bench.app(sidecar.addresses.inbound!);
+    const app = await bench.app(sidecar.addresses.upstreams['far']!);
     for (const [by, status] of [
       [peer, 8],
       [app, 5],

@@ -12,12 +12,12 @@ import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { consulBinary, consulOrSkip } from '../../kit/consul/consul.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
-import { Scratch } from '../../kit/process/outrider.js';
+import { scratchForEach } from '../../kit/mocha/scratch.js';
 import { isRunning, until } from '../../kit/process/processes.js';
 
 describe('a Consul agent beside a mesh', function () {
   this.timeout(60_000);
-  let scratch: Scratch;
+  const scratch = scratchForEach();
   let agent: DevAgent | undefined;
   let states: string[];
 
@@ -26,14 +26,12 @@ describe('a Consul agent beside a mesh', function () {
   });
 
   beforeEach(() => {
-    scratch = new Scratch();
     states = [];
   });
 
   afterEach(async () => {
     await agent?.stop();
     agent = undefined;
-    scratch.remove();
   });
 
   async function start(http?: number): Promise<DevAgent> {
@@ -45,14 +43,8 @@ describe('a Consul agent beside a mesh', function () {
     mkdirSync(folder);
     const onChange = ({ state }: { state: string }) => states.push(state);
     const time = { clock: systemClock, random: systemRandom, timers: systemTimers };
-    agent = new DevAgent({
-      binary: await consulBinary(),
-      folder,
-      ports,
-      datacenter: 'dc1',
-      ...time,
-      onChange,
-    });
+    const rest = { ...time, datacenter: 'dc1', onChange };
+    agent = new DevAgent({ binary: await consulBinary(), folder, ports, ...rest });
     agent.start();
     return agent;
   }
@@ -80,13 +72,8 @@ describe('a Consul agent beside a mesh', function () {
     assert.equal(agent!.url, url);
     assert.equal((await get('/agent/connect/ca/roots')).ActiveRootID, root);
     const after = (await get('/connect/intentions')) as { SourceName: string; Action: string }[];
-    assert.deepEqual(
-      after.map(({ SourceName, Action }) => [SourceName, Action]),
-      [
-        ['client', 'allow'],
-        ['*', 'deny'],
-      ],
-    );
+    const rules = after.map(({ SourceName, Action }) => `${SourceName} ${Action}`);
+    assert.deepEqual(rules, ['client allow', '* deny']);
   });
 
   it('ends when it is told to', async () => {
@@ -109,9 +96,7 @@ describe('a Consul agent beside a mesh', function () {
   it('says what Consul did not take', async () => {
     await (await start()).ready;
     const bad = [{ from: 'a', to: 'b', action: 'maybe' as 'allow' }];
-    await assert.rejects(
-      writeIntentions(agent!.api, { intentions: bad, defaultIntention: 'allow' }),
-      /^CommandFailure: consul did not take the intention a → b \(maybe\): \d+ /,
-    );
+    const written = writeIntentions(agent!.api, { intentions: bad, defaultIntention: 'allow' });
+    await assert.rejects(written, /^CommandFailure: consul did not take the intention a → b \(maybe\): \d+ /);
   });
 });

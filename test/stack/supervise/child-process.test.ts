@@ -2,14 +2,10 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { ChildProcessHandle, describeExit } from '../../../sidecar/supervise/child-process.js';
+import { outputOf } from '../../kit/process/outrider.js';
 import { childrenOf, isRunning, isStopped, sessionOf, until } from '../../kit/process/processes.js';
 
-const OWNER = fileURLToPath(
-  new URL(
-    `../../kit/process/child-process-owner.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`,
-    import.meta.url,
-  ),
-);
+const OWNER = fileURLToPath(new URL('../../kit/process/child-process-owner.js', import.meta.url));
 const SLEEP_FOREVER = [process.execPath, '-e', 'setInterval(() => {}, 1000)'];
 const END_WITH_INPUT = [process.execPath, '-e', "process.stdin.on('end', () => process.exit()).resume()"];
 
@@ -33,15 +29,11 @@ describe('owned process', () => {
 
   /** Starts a process that owns `argv`; resolves with both process ids. */
   async function startOwner(argv: readonly string[]): Promise<{ owner: ChildProcess; pid: number }> {
-    const owner = spawn(process.execPath, [...process.execArgv, OWNER, ...argv], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const command = [...process.execArgv, OWNER, ...argv];
+    const owner = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] });
     left.push(owner);
-    let output = '';
-    owner.stdout!.setEncoding('utf8').on('data', (part: string) => {
-      output += part;
-    });
-    const pid = await until('the owner names its child', () => Number(/pid (\d+)/.exec(output)?.[1]));
+    const said = outputOf(owner);
+    const pid = await until('the owner names its child', () => Number(/pid (\d+)/.exec(said.stdout)?.[1]));
     pids.push(pid);
     await until('the child runs', () => isRunning(pid));
     return { owner, pid };
@@ -58,10 +50,8 @@ describe('owned process', () => {
 
   it('says so when the command cannot be started', async () => {
     for (const command of ['/no/such/program', 'no-such-program-anywhere', '/etc/passwd']) {
-      assert.equal(
-        await start([command]).exit,
-        `could not be started: command not found or not executable: ${command}`,
-      );
+      const why = `could not be started: command not found or not executable: ${command}`;
+      assert.equal(await start([command]).exit, why);
     }
     assert.match(await start([]).exit, /the command is empty/);
     assert.equal(start(['/no/such/program']).child.pid, undefined);

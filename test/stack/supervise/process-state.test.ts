@@ -9,17 +9,17 @@ import { childrenOf, until } from '../../kit/process/processes.js';
 
 const SPIN = `const until = Date.now() + 60000; while (Date.now() < until);`;
 
+function handle(argv: readonly string[], onExit: (exit: ProcessExit) => void = () => {}): ChildProcessHandle {
+  const options = { env: process.env, stdout: 2, stderr: 2 } as const;
+  return new ChildProcessHandle(argv, { ...options, onExit: (_, exit) => onExit(exit) });
+}
+
 describe('signs of a process', () => {
   const started: ChildProcessHandle[] = [];
   const start = (...argv: string[]): ProcessSigns & { readonly of: number } => {
-    const process_ = new ChildProcessHandle(argv, {
-      env: process.env,
-      stdout: 2,
-      stderr: 2,
-      onExit: () => {},
-    });
-    started.push(process_);
-    return Object.assign(new ProcessSigns(process_.pid!), { of: process_.pid! });
+    const child = handle(argv);
+    started.push(child);
+    return Object.assign(new ProcessSigns(child.pid!), { of: child.pid! });
   };
   afterEach(() => {
     for (const each of started.splice(0)) each.signal('SIGKILL');
@@ -74,12 +74,7 @@ describe('kills for want of memory', () => {
   it('are told from a kill by others, as the kernel counts them', async function () {
     const exitOf = (argv: readonly string[]) =>
       new Promise<ProcessExit>((resolve) => {
-        const child = new ChildProcessHandle(argv, {
-          env: process.env,
-          stdout: 2,
-          stderr: 2,
-          onExit: (_, exit) => resolve(exit),
-        });
+        const child = handle(argv, resolve);
         if (argv[0] === 'sleep') child.signal('SIGKILL');
       });
     const kills = new OomKills(0);

@@ -1,25 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startWatcher } from '../../../services/model-server/watcher.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { WatcherClient } from '../../../sidecar/supervise/watcher-client.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../kit/mocha/scratch.js';
 import { until } from '../../kit/process/processes.js';
 
 describe('client of a watcher thread, on a real one', () => {
-  let directory: string;
-  let path: string;
-
-  beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'outrider-watcher-'));
-    path = join(directory, 's.w');
-  });
-  afterEach(() => rmSync(directory, { recursive: true, force: true }));
-
   it('hears what the watcher thread of the model service says while its main thread is blocked', async () => {
+    const path = join(scratchForTest().path, 's.w');
     const log = await startWatcher(`unix:${path}`, (problem) => assert.fail(problem));
     const client = new WatcherClient(path, systemClock);
     afterTest(() => client.close());

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { modelServers } from '../../../sidecar/app/model-addresses.js';
-import { Scratch } from '../../kit/process/outrider.js';
+import { scratchForEach } from '../../kit/mocha/scratch.js';
 
 describe('the places of models', () => {
-  let scratch: Scratch;
+  const scratch = scratchForEach();
   const local = { kind: 'unix', path: '/run/model.sock' } as const;
   const put = (...folders: string[]): void => {
     for (const folder of folders) mkdirSync(join(scratch.path, folder), { recursive: true });
@@ -19,10 +19,6 @@ describe('the places of models', () => {
         only,
       ],
     );
-  beforeEach(() => {
-    scratch = new Scratch();
-  });
-  afterEach(() => scratch.remove());
 
   it('are one, without names, where nothing is said', () => {
     put('a/1', 'b/1');

@@ -2,17 +2,15 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { outrider, Scratch } from '../../kit/process/outrider.js';
+import { scratchForTest } from '../../kit/mocha/scratch.js';
+import { outrider } from '../../kit/process/outrider.js';
 
 describe('outrider certs', function () {
   this.timeout(30_000);
-  let scratch: Scratch;
   let out: string;
   beforeEach(() => {
-    scratch = new Scratch();
-    out = join(scratch.path, 'certs');
+    out = join(scratchForTest().path, 'certs');
   });
-  afterEach(() => scratch.remove());
 
   const read = (name: string): string => readFileSync(join(out, name), 'utf8');
 
@@ -23,13 +21,8 @@ describe('outrider certs', function () {
     ]);
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /digits\.crt {2}spiffe:\/\/mine\.example\/ns\/default\/dc\/lab\/svc\/digits\n/);
-    assert.deepEqual(readdirSync(out).sort(), [
-      'digits.crt',
-      'digits.key',
-      'roots.crt',
-      'web.crt',
-      'web.key',
-    ]);
+    const names = ['digits.crt', 'digits.key', 'roots.crt', 'web.crt', 'web.key'];
+    assert.deepEqual(readdirSync(out).sort(), names);
     const root = new X509Certificate(read('roots.crt'));
     for (const service of ['digits', 'web']) {
       const leaf = new X509Certificate(read(`${service}.crt`));

@@ -46,16 +46,11 @@ describe('terminal', () => {
 
   it('lays out columns by what is visible, numbers to the right', () => {
     const green = paletteFor(new FakeStream(true), {}).green;
-    const text = table(
-      ['name', 'count', 'note'],
-      [
-        ['a', '5', green('ok')],
-        ['long-name', '1200', ''],
-      ],
-    );
-    assert.equal(
-      text,
-      ['name       count  note', `a              5  ${green('ok')}`, 'long-name   1200'].join('\n'),
-    );
+    const rows = [
+      ['a', '5', green('ok')],
+      ['long-name', '1200', ''],
+    ];
+    const expected = ['name       count  note', `a              5  ${green('ok')}`, 'long-name   1200'];
+    assert.equal(table(['name', 'count', 'note'], rows), expected.join('\n'));
   });
 });

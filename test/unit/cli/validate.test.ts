@@ -1,39 +1,31 @@
 /** `outrider validate`. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { validateCommand } from '../../../sidecar/cli/validate.js';
+import { scratchForTest } from '../../kit/mocha/scratch.js';
+
+const OFFF = 'found "offf"; expected one of strict, permissive, off; did you mean "off"?';
 
 describe('outrider validate', () => {
   let dir = '';
   let good = '';
   let warned = '';
   let bad = '';
-  before(() => {
-    dir = mkdtempSync(join(tmpdir(), 'outrider-validate-'));
-    const write = (name: string, text: string): string => {
-      writeFileSync(join(dir, name), text);
-      return join(dir, name);
-    };
+  beforeEach(() => {
+    const scratch = scratchForTest();
+    dir = scratch.path;
+    const identity = 'service: s\nidentity: {cert: c, key: k, roots: r}';
     const inbound = 'inbound: {listen: "127.0.0.1:1", local: "unix:/m"';
-    good = write(
-      'good.yaml',
-      `service: s\nidentity: {cert: c, key: k, roots: r}\n${inbound}, default_intention: allow}\n`,
-    );
-    warned = write('warned.yaml', `service: s\nidentity: {cert: c, key: k, roots: r}\n${inbound}}\n`);
-    bad = write('bad.yaml', `service: s\n${inbound}, mtls: offf}\nlimit: {}\n`);
+    good = scratch.write('good.yaml', `${identity}\n${inbound}, default_intention: allow}\n`);
+    warned = scratch.write('warned.yaml', `${identity}\n${inbound}}\n`);
+    bad = scratch.write('bad.yaml', `service: s\n${inbound}, mtls: offf}\nlimit: {}\n`);
   });
-  after(() => rmSync(dir, { recursive: true, force: true }));
 
   function run(files: readonly string[], json: boolean): { code: number; out: string[]; error: string[] } {
     const out: string[] = [];
     const error: string[] = [];
-    const code = validateCommand(
-      files,
-      { json },
-      { out: (line) => out.push(line), error: (line) => error.push(line) },
-    );
+    const output = { out: (line: string) => out.push(line), error: (line: string) => error.push(line) };
+    const code = validateCommand(files, { json }, output);
     return { code, out, error };
   }
 
@@ -53,14 +45,9 @@ describe('outrider validate', () => {
     assert.equal(code, 1);
     assert.deepEqual(out, [`ok ${good}`]);
     assert.equal(error.length, 3);
-    assert.equal(
-      error[0],
-      `${bad}:2: inbound.mtls: found "offf"; expected one of strict, permissive, off; did you mean "off"?`,
-    );
-    assert.ok(
-      error[1]!.startsWith(`${bad}:3: limit: unknown option; `) &&
-        error[1]!.endsWith('did you mean "limits"?'),
-    );
+    assert.equal(error[0], `${bad}:2: inbound.mtls: ${OFFF}`);
+    assert.ok(error[1]!.startsWith(`${bad}:3: limit: unknown option; `));
+    assert.ok(error[1]!.endsWith('did you mean "limits"?'));
     assert.equal(error[2], `${missing}: no such file`);
   });
 
@@ -71,18 +58,10 @@ describe('outrider validate', () => {
     const { files } = JSON.parse(out.join('\n')) as { files: Record<string, unknown>[] };
     assert.deepEqual(files[0], { file: good, ok: true, kind: 'sidecar', problems: [], warnings: [] });
     assert.equal(files[1]!['ok'], false);
-    assert.deepEqual((files[1]!['problems'] as object[])[0], {
-      file: bad,
-      line: 2,
-      path: 'inbound.mtls',
-      message: 'found "offf"; expected one of strict, permissive, off; did you mean "off"?',
-    });
-    assert.deepEqual(files[2], {
-      file: dir,
-      ok: false,
-      problems: [{ file: dir, path: '', message: 'is a directory; expected a file' }],
-      warnings: [],
-    });
+    const [first] = files[1]!['problems'] as object[];
+    assert.deepEqual(first, { file: bad, line: 2, path: 'inbound.mtls', message: OFFF });
+    const problems = [{ file: dir, path: '', message: 'is a directory; expected a file' }];
+    assert.deepEqual(files[2], { file: dir, ok: false, problems, warnings: [] });
   });
 
   it('ends with 1 when no file is given, as nothing was found good', () => {

@@ -5,7 +5,7 @@ describe('intentions of a mesh file in Consul', () => {
   const allow = (from: string, to: string) => ({ from, to, action: 'allow' }) as const;
   const deny = (from: string, to: string) => ({ from, to, action: 'deny' }) as const;
 
-  it('get one for everyone when the file denies by default', () => {
+  it('get one for all services when the file denies by default', () => {
     const intentions = [allow('client', 'digits')];
     assert.deepEqual(intentionsToWrite({ intentions, defaultIntention: 'deny' }), [
       allow('client', 'digits'),
@@ -14,7 +14,7 @@ describe('intentions of a mesh file in Consul', () => {
     assert.deepEqual(intentionsToWrite({ intentions, defaultIntention: 'allow' }), intentions);
   });
 
-  it('keep what the file itself says about everyone', () => {
+  it('keep what the file itself says about all services', () => {
     const intentions = [allow('*', '*'), deny('client', 'digits')];
     assert.deepEqual(intentionsToWrite({ intentions, defaultIntention: 'deny' }), intentions);
   });

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket, type Server as TcpServer } from 'node:net';
+import { rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Metadata, Server, ServerCredentials, type ServiceDefinition, status } from '@grpc/grpc-js';
 import { protocols } from '../../../../proto/load.js';
 import { heldOut } from '../../../../services/digits/dataset.js';
 import { renderDigit } from '../../../../services/digits/render.js';
 import { type InferOptions, inferCommand } from '../../../../sidecar/cli/infer/infer.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../../kit/mocha/scratch.js';
 import {
   type Harness,
   packageRoot,
@@ -80,37 +82,24 @@ describe('outrider infer with the digits model', () => {
   });
 
   it('reads rendered pictures of any size about as well as the data set itself', async () => {
-    const directory = temporaryDirectory();
-    afterTest(() => rmSync(directory, { recursive: true }));
-    const file = join(directory, 'd.png');
+    const scratch = scratchForTest();
     const some = heldOut().slice(0, 60);
     let right = 0;
     for (const [i, digit] of some.entries()) {
-      const scale = 0.8 + (i % 12);
-      writeFileSync(
-        file,
-        renderDigit(digit, {
-          scale,
-          left: i,
-          top: 60 - i,
-          right: 5,
-          bottom: 17,
-          ink: i % 2 ? 'dark' : 'light',
-        }),
-      );
-      const { out } = await digits([`@${file}`]);
+      const place = { scale: 0.8 + (i % 12), left: i, top: 60 - i, right: 5, bottom: 17 };
+      const picture = renderDigit(digit, { ...place, ink: i % 2 ? 'dark' : 'light' });
+      const { out } = await digits([`@${scratch.write('d.png', picture)}`]);
       if (out.startsWith(`${digit.label} `)) right++;
     }
     assert.ok(right >= 56, `${right} of 60`);
   });
 
   it('says in one line what is wrong with an input, and exits 2 for the command line, 1 for a file', async () => {
-    const directory = temporaryDirectory();
-    writeFileSync(
-      join(directory, 'bad.png'),
-      Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(40)]),
-    );
-    writeFileSync(join(directory, 'bad.npy'), npy('>f4', '1, 784', Buffer.alloc(3136)));
+    const scratch = scratchForTest();
+    const directory = scratch.path;
+    scratch.write('bad.png', Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(40)]));
+    scratch.write('bad.npy', npy('>f4', '1, 784', Buffer.alloc(3136)));
+    const texts = JSON.stringify(new Array(784).fill('x'));
     const wrong: [string[], number, RegExp][] = [
       [[], 2, /--input is missing for pixels \(FP32 \[-1,784\]\)/],
       [['pixel=1'], 2, /found input 'pixel', expected pixels \(FP32 \[-1,784\]\)/],
@@ -119,11 +108,7 @@ describe('outrider infer with the digits model', () => {
       [['pixels=[1,2]'], 2, /found 2 values in shape \[2\], expected shape \[-1,784\]/],
       [['pixels=[[1,2],[3]]'], 2, /rows of different lengths/],
       [['pixels={"a":1}'], 2, /expected numbers, text, true or false/],
-      [
-        [`pixels=${JSON.stringify(new Array(784).fill('x'))}`],
-        2,
-        /FP32 element 0: found x, expected a number/,
-      ],
+      [[`pixels=${texts}`], 2, /FP32 element 0: found x, expected a number/],
       [[`@${samples}/seven.png`, `@${samples}/seven.png`], 2, /given twice for pixels/],
       [[`@${directory}/none.png`], 1, /none.png does not exist/],
       [[`@${directory}`], 1, /cannot be read: EISDIR/],
@@ -137,23 +122,22 @@ describe('outrider infer with the digits model', () => {
       assert.match(result.err, /^outrider infer: [^\n]*\n$/);
       assert.equal(result.out, '');
     }
-    rmSync(directory, { recursive: true });
   });
 
-  it('names the status and the reason when the call fails, and what to do when nobody answers', async () => {
-    const unknown = await run({ model: 'nobody', inputs: [], target: harness.server.target });
-    assert.deepEqual(
-      [unknown.code, unknown.err],
-      [1, "outrider infer: NOT_FOUND: Request for unknown model: 'nobody' is not found\n"],
+  it('names the status and the reason when the call fails, and what to do when there is no answer', async () => {
+    const unknown = await run({ model: 'letters', inputs: [], target: harness.server.target });
+    assert.equal(unknown.code, 1);
+    assert.equal(
+      unknown.err,
+      "outrider infer: NOT_FOUND: Request for unknown model: 'letters' is not found\n",
     );
     const version = await digits([], { version: '9' });
     assert.match(version.err, /NOT_FOUND: Request for unknown model: 'digits' version 9/);
     const nowhere = await run({ model: 'digits', inputs: [], target: 'unix:/nowhere.sock' });
     assert.equal(nowhere.code, 1);
-    assert.match(
-      nowhere.err,
-      /^outrider infer: UNAVAILABLE: nothing answers at unix:\/nowhere.sock \(ENOENT\): is `outrider up` running\?.*\n$/,
-    );
+    const says =
+      /UNAVAILABLE: nothing answers at unix:\/nowhere.sock \(ENOENT\): is `outrider up` running\?.*\n$/;
+    assert.match(nowhere.err, new RegExp(`^outrider infer: ${says.source}`));
   });
 
   it('refuses metadata and deadlines that are none', async () => {
@@ -175,9 +159,8 @@ describe('outrider infer with any model', () => {
     models = temporaryDirectory();
     putLoopModel(models);
     const row = { shape: [1, 2], values: [1, 2] };
-    putModel(models, 'pair', arithmeticModel(), {
-      golden: { inputs: { a: row, b: row }, outputs: { sum: { values: [2, 4] } } },
-    });
+    const golden = { inputs: { a: row, b: row }, outputs: { sum: { values: [2, 4] } } };
+    putModel(models, 'pair', arithmeticModel(), { golden });
     for (const [name, datatype, value] of [
       ['long', 'INT64', 1],
       ['text', 'BYTES', 't'],
@@ -198,10 +181,8 @@ describe('outrider infer with any model', () => {
     run({ model, inputs, target: harness.server.target, ...more });
 
   it('prints the tensors when there are no labels', async () => {
-    assert.deepEqual(
-      (await infer('pair', ['a=[1,2.5]', 'b=[[3,4]]'])).out,
-      'sum FP32 [1,2]: 4 6.5\nproduct FP32 [1,2]: 3 10\n',
-    );
+    const pair = await infer('pair', ['a=[1,2.5]', 'b=[[3,4]]']);
+    assert.equal(pair.out, 'sum FP32 [1,2]: 4 6.5\nproduct FP32 [1,2]: 3 10\n');
     assert.equal((await infer('loop', ['n=12'])).out, 'count INT64 []: 12\n');
     assert.equal((await infer('text', ['x=plain words'])).out, 'y BYTES [1]: plain words\n');
     assert.equal((await infer('text', ['x=["a","ü"]'])).out, 'y BYTES [2]: a ü\n');
@@ -217,22 +198,19 @@ describe('outrider infer with any model', () => {
   });
 
   it('reads .npy, raw and JSON files', async () => {
-    const directory = temporaryDirectory();
+    const scratch = scratchForTest();
     const longs = new Uint8Array(new BigInt64Array([7n, -1n]).buffer);
-    writeFileSync(join(directory, 'x.npy'), npy('<i8', '2,', longs));
-    writeFileSync(join(directory, 'x.raw'), longs);
-    writeFileSync(join(directory, 'x.json'), '[7, -1]\n');
-    for (const file of ['x.npy', 'x.raw', 'x.json']) {
-      assert.equal((await infer('long', [`@${join(directory, file)}`])).out, 'y INT64 [2]: 7 -1\n', file);
-    }
-    writeFileSync(join(directory, 'x.npy'), npy('<i8', '3,', longs));
-    assert.match(
-      (await infer('long', [`@${join(directory, 'x.npy')}`])).err,
-      /found 16 bytes of data, expected 24/,
-    );
-    writeFileSync(join(directory, 'x.npy'), npy('<i8', '2,', longs).subarray(0, 9));
-    assert.match((await infer('long', [`@${join(directory, 'x.npy')}`])).err, /the .npy header is cut off/);
-    rmSync(directory, { recursive: true });
+    const read = (name: string, content: string | Buffer | Uint8Array) =>
+      infer('long', [`@${scratch.write(name, content)}`]);
+    const whole = npy('<i8', '2,', longs);
+    for (const [name, content] of [
+      ['x.npy', whole],
+      ['x.raw', longs],
+      ['x.json', '[7, -1]\n'],
+    ] as const)
+      assert.equal((await read(name, content)).out, 'y INT64 [2]: 7 -1\n', name);
+    assert.match((await read('x.npy', npy('<i8', '3,', longs))).err, /found 16 bytes of data, expected 24/);
+    assert.match((await read('x.npy', whole.subarray(0, 9))).err, /the .npy header is cut off/);
   });
 
   it('says why a model is not ready, and that a model takes no pictures', async () => {
@@ -248,8 +226,6 @@ describe('outrider infer with any model', () => {
 describe('outrider infer through something that is no model server', () => {
   let server: Server;
   let target: string;
-  let silent: TcpServer | undefined;
-  const sockets: Socket[] = [];
   const failing = (code: status, details: string, reason: string) => {
     const metadata = new Metadata();
     metadata.set('outrider-reason', reason);
@@ -263,18 +239,10 @@ describe('outrider infer through something that is no model server', () => {
     server.addService({ ModelMetadata: inference.ModelMetadata } as unknown as ServiceDefinition, {
       ModelMetadata: (_call: unknown, callback: (error: object) => void) => callback(answer),
     });
-    const port = await new Promise<number>((resolve, reject) =>
-      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (e, p) =>
-        e ? reject(e) : resolve(p),
-      ),
-    );
-    target = `127.0.0.1:${port}`;
+    const bind = promisify(server.bindAsync.bind(server));
+    target = `127.0.0.1:${await bind('127.0.0.1:0', ServerCredentials.createInsecure())}`;
   });
   after(() => server.forceShutdown());
-  afterEach(() => {
-    silent?.close();
-    for (const socket of sockets) socket.destroy();
-  });
 
   it('repeats the mesh’s reason and says what to do about it', async () => {
     const cases: [object, RegExp][] = [
@@ -305,8 +273,9 @@ describe('outrider infer through something that is no model server', () => {
   });
 
   it('gives up at its deadline', async () => {
-    silent = createServer((socket) => sockets.push(socket));
-    await new Promise<void>((resolve) => silent?.listen(0, '127.0.0.1', resolve));
+    const silent = createServer((socket) => afterTest(() => socket.destroy()));
+    afterTest(() => silent.close());
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const { port } = silent.address() as { port: number };
     const { code, err } = await run({ model: 'm', inputs: [], target: `127.0.0.1:${port}`, deadlineMs: 50 });
     assert.equal(code, 1);

@@ -3,31 +3,22 @@ import { renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type FileWatcher, watchFile } from '../../../../sidecar/cli/sidecar/file-watcher.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
-import { Scratch } from '../../../kit/process/outrider.js';
+import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { until } from '../../../kit/process/processes.js';
 
 describe('file watch', () => {
-  let scratch: Scratch;
+  const scratch = scratchForEach();
   let watch: FileWatcher;
   let changes: number;
 
   beforeEach(() => {
-    scratch = new Scratch();
     changes = 0;
   });
 
-  afterEach(() => {
-    watch.close();
-    scratch.remove();
-  });
+  afterEach(() => watch.close());
 
-  function follow(file: string): void {
-    watch = watchFile({
-      file,
-      timers: systemTimers,
-      onChange: () => changes++,
-      onProblem: (error) => assert.fail(error),
-    });
+  function follow(file: string, onProblem: (error: Error) => void = assert.fail): void {
+    watch = watchFile({ file, timers: systemTimers, onChange: () => changes++, onProblem });
   }
 
   it('sees a file that is written in place, once per change', async () => {
@@ -75,13 +66,8 @@ describe('file watch', () => {
 
   it('says when a place cannot be watched', () => {
     let problem: Error | undefined;
-    watch = watchFile({
-      file: '/no/such/folder/a.yaml',
-      timers: systemTimers,
-      onChange: () => {},
-      onProblem: (error) => {
-        problem = error;
-      },
+    follow('/no/such/folder/a.yaml', (error) => {
+      problem = error;
     });
     assert.match(problem?.message ?? '', /ENOENT/);
   });

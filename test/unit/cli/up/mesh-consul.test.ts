@@ -12,17 +12,13 @@ import { afterTest } from '../../../kit/mocha/after-test.js';
 const OURS = 'http://127.0.0.1:18500';
 
 describe('the Consul of a mesh', () => {
-  function mesh(options: Parameters<typeof meshFile>[0] = {}): MeshConfig {
-    const parsed = parseMeshFile(meshFile(options), 'mesh.yaml');
+  function parse(text: string): MeshConfig {
+    const parsed = parseMeshFile(text, 'mesh.yaml');
     assert.ok(parsed.ok, JSON.stringify(parsed));
     return parsed.config;
   }
-
-  function implied(): MeshConfig {
-    const parsed = parseMeshFile('services: { digits: { models: m } }\nconsul: {}', 'mesh.yaml');
-    assert.ok(parsed.ok, JSON.stringify(parsed));
-    return parsed.config;
-  }
+  const mesh = (options: Parameters<typeof meshFile>[0] = {}) => parse(meshFile(options));
+  const implied = () => parse('services: { digits: { models: m } }\nconsul: {}');
 
   it('is none unless the file or the command line says otherwise', () => {
     assert.equal(consulOf(mesh(), undefined), undefined);
@@ -43,10 +39,8 @@ describe('the Consul of a mesh', () => {
   it('says what of the file has no effect', () => {
     const elsewhere = mesh({ more: 'consul: { address: "http://127.0.0.1:9" }' });
     assert.match(withoutEffect(elsewhere, { ownAgent: true })[0]!, /http:\/\/127\.0\.0\.1:9 is not asked/);
-    assert.match(
-      withoutEffect(elsewhere, { ownAgent: false })[0]!,
-      /^the intentions in the mesh file have no effect/,
-    );
+    const [line] = withoutEffect(elsewhere, { ownAgent: false });
+    assert.match(line!, /^the intentions in the mesh file have no effect/);
     assert.deepEqual(withoutEffect(mesh({ more: 'consul: {}' }), { ownAgent: true }), []);
     assert.deepEqual(withoutEffect(mesh({ more: 'consul: { intentions: false }' }), { ownAgent: false }), []);
     assert.deepEqual(withoutEffect(mesh(), { ownAgent: false }), []);
@@ -59,7 +53,7 @@ describe('the Consul of a mesh', () => {
     const { http, serfLan, rpc } = await agentPorts(mesh({ listen: '127.0.0.1:8500' }), book);
     assert.notEqual(http, 8500);
     assert.equal(new Set([http, serfLan, rpc]).size, 3);
-    await assert.rejects(book.claim('127.0.0.1', http, 'somebody else'), /already taken/);
+    await assert.rejects(book.claim('127.0.0.1', http, 'another listener'), /already taken/);
   });
 
   it('takes port 8500 when it is free, and another when it is not', async () => {

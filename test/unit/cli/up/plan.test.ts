@@ -14,7 +14,8 @@ import { RunDirectory } from '../../../../sidecar/cli/up/run-directory.js';
 import { parseMeshFile, parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
 import { stringifySidecar } from '../../../../sidecar/config/stringify.js';
 import { meshFile } from '../../../kit/config/mesh-file.js';
-import { DIGITS_MODELS, Scratch } from '../../../kit/process/outrider.js';
+import { scratchForEach } from '../../../kit/mocha/scratch.js';
+import { DIGITS_MODELS } from '../../../kit/process/outrider.js';
 
 const FOREIGN = `
 services:
@@ -31,40 +32,35 @@ function takenByUs(start: string): RegExp {
 /** Whether another program left us 8800 and 8890. */
 async function usualPortsFree(): Promise<{ call: boolean; admin: boolean }> {
   const book = new PortAllocator();
-  const found = {
-    call: await book.tryClaim('127.0.0.1', 8800),
-    admin: await book.tryClaim('127.0.0.1', 8890),
-  };
+  const [call, admin] = [await book.tryClaim('127.0.0.1', 8800), await book.tryClaim('127.0.0.1', 8890)];
   await book.release();
-  return found;
+  return { call, admin };
+}
+
+function assertReadsBack({ config, file }: SidecarSpec): void {
+  const back = parseSidecarFile(stringifySidecar(config), file);
+  assert.ok(back.ok, JSON.stringify(back));
+  assert.deepEqual(back.config, config);
 }
 
 describe('plan of a mesh', () => {
-  let scratch: Scratch;
+  const scratch = scratchForEach();
   let ports: PortAllocator;
 
   beforeEach(() => {
-    scratch = new Scratch();
     ports = new PortAllocator();
   });
 
-  afterEach(async () => {
-    await ports.release();
-    scratch.remove();
-  });
+  afterEach(() => ports.release());
 
   function plan(text: string, agentUrl?: string): Promise<SidecarSpec[]> {
     const parsed = parseMeshFile(text, 'mesh.yaml');
     assert.ok(parsed.ok, JSON.stringify(parsed));
     const run = RunDirectory.create(`${scratch.path}/run`);
-    const issue = async (_: string, instance: string) => ({
-      cert: `/${instance}/c`,
-      key: `/${instance}/k`,
-      roots: '/r',
-    });
+    const issue = async (_: string, name: string) => ({ cert: `/${name}/c`, key: `/${name}/k`, roots: '/r' });
     const consul = consulOf(parsed.config, agentUrl);
-    const whom = consul === undefined ? {} : { consul };
-    return planMesh({ mesh: parsed.config, run, ports, issue, self: ['node', 'main.js'], ...whom });
+    const rest = { self: ['node', 'main.js'], ...(consul === undefined ? {} : { consul }) };
+    return planMesh({ mesh: parsed.config, run, ports, issue, ...rest });
   }
 
   it('gives a caller that the file does not have the usual ports, and others where those are taken', async () => {
@@ -80,29 +76,19 @@ describe('plan of a mesh', () => {
 
   it('gives every replica and the caller a spec, and tells the caller where all replicas are', async () => {
     const specs = await plan(meshFile({ replicas: 3 }));
+    const names = ['digits-1', 'digits-2', 'digits-3'];
     assert.deepEqual(
       specs.map((spec) => [spec.name, spec.service, spec.role]),
-      [
-        ['digits-1', 'digits', 'replica'],
-        ['digits-2', 'digits', 'replica'],
-        ['digits-3', 'digits', 'replica'],
-        ['client', 'client', 'caller'],
-      ],
+      [...names.map((name) => [name, 'digits', 'replica']), ['client', 'client', 'caller']],
     );
     const upstream = callerOf(specs).config.outbound!.upstreams[0]!;
-    assert.deepEqual(
-      upstream.endpoints.map((endpoint) => endpoint.id),
-      ['digits-1', 'digits-2', 'digits-3'],
-    );
-    const everywhere = specs
-      .flatMap((spec) => [inboundAddress(spec), adminAddress(spec)])
-      .filter((a) => a !== undefined);
-    everywhere.push(...Object.values(callAddresses(callerOf(specs))));
+    const ids = upstream.endpoints.map((endpoint) => endpoint.id);
+    assert.deepEqual(ids, names);
+    const own = specs.flatMap((spec) => [inboundAddress(spec) ?? [], adminAddress(spec)].flat());
+    const everywhere = [...own, ...Object.values(callAddresses(callerOf(specs)))];
     assert.equal(new Set(everywhere).size, 8, 'an address is given twice');
-    assert.ok(
-      everywhere.every((address) => !address.endsWith(':0')),
-      'a port is left open',
-    );
+    const isOpen = everywhere.some((address) => address.endsWith(':0'));
+    assert.ok(!isOpen, 'a port is left open');
   });
 
   it('runs our own model server on a socket that only this user can reach', async () => {
@@ -113,13 +99,8 @@ describe('plan of a mesh', () => {
     assert.equal(statSync(dirname(path)).mode & 0o777, 0o700);
     assert.deepEqual(model!.command.slice(0, 3), ['node', 'main.js', 'serve']);
     assert.equal(model!.isolation, 'process');
-    assert.deepEqual(model!.command.slice(5), [
-      '--model',
-      '{model}',
-      '--listen',
-      '{socket}',
-      '--exit-with-stdin',
-    ]);
+    const rest = ['--model', '{model}', '--listen', '{socket}', '--exit-with-stdin'];
+    assert.deepEqual(model!.command.slice(5), rest);
     rmSync(`${scratch.path}/run`, { recursive: true });
     const [shared] = await plan(meshFile().replace('replicas: 1', 'replicas: 1, isolation: shared'));
     assert.equal(shared!.config.model!.isolation, 'shared');
@@ -147,23 +128,14 @@ describe('plan of a mesh', () => {
       const { local } = spec.config.inbound!;
       assert.equal(local.kind, 'tcp');
       const port = local.kind === 'tcp' ? local.port : 0;
-      assert.deepEqual(spec.config.model!.command, [
-        'serve-echo',
-        '--at',
-        `127.0.0.1:${port}`,
-        '--number',
-        String(i + 1),
-      ]);
+      const command = ['serve-echo', '--at', `127.0.0.1:${port}`, '--number', String(i + 1)];
+      assert.deepEqual(spec.config.model!.command, command);
       assert.deepEqual(spec.config.model!.env, { PORT: String(port) });
     }
   });
 
   it('writes sidecar files that read back as planned', async () => {
-    for (const spec of await plan(meshFile({ replicas: 2 }))) {
-      const back = parseSidecarFile(stringifySidecar(spec.config), spec.file);
-      assert.ok(back.ok, JSON.stringify(back));
-      assert.deepEqual(back.config, spec.config);
-    }
+    for (const spec of await plan(meshFile({ replicas: 2 }))) assertReadsBack(spec);
   });
 
   describe('on Consul', () => {
@@ -192,14 +164,12 @@ describe('plan of a mesh', () => {
       const [first, second, caller] = specs.map((spec) => spec.config.consul!);
       assert.deepEqual([first!.registration!.tags, first!.registration!.meta], [['gpu'], { team: 'vision' }]);
       assert.deepEqual(caller!.registration!.tags, []);
-      assert.deepEqual(
-        [first!.cache!.dir, second!.cache!.dir],
-        ['/var/cache/mesh/digits-1', '/var/cache/mesh/digits-2'],
-      );
+      assert.equal(first!.cache!.dir, '/var/cache/mesh/digits-1');
+      assert.equal(second!.cache!.dir, '/var/cache/mesh/digits-2');
       assert.equal(first!.address, undefined, 'the agent is the one that the variables name');
     });
 
-    it('lets the file say who may call when it shall', async () => {
+    it('lets the file state the intentions when it shall', async () => {
       const [spec] = await plan(meshFile({ more: 'consul: { intentions: false }' }), AGENT);
       assert.equal(spec!.config.inbound!.intentions.length, 1);
       assert.equal(spec!.config.consul!.intentions, false);
@@ -208,9 +178,7 @@ describe('plan of a mesh', () => {
     it('writes sidecar files that read back as planned, without a golden probe for a foreign server', async () => {
       for (const text of [meshFile({ replicas: 2 }), FOREIGN]) {
         for (const spec of await plan(text, AGENT)) {
-          const back = parseSidecarFile(stringifySidecar(spec.config), spec.file);
-          assert.ok(back.ok, JSON.stringify(back));
-          assert.deepEqual(back.config, spec.config);
+          assertReadsBack(spec);
           assert.equal(spec.config.inbound?.golden === undefined, spec.service !== 'digits');
         }
         rmSync(`${scratch.path}/run`, { recursive: true });
@@ -222,17 +190,14 @@ describe('plan of a mesh', () => {
     const base = await freePair();
     const text = meshFile().replace('replicas: 1', `replicas: 1, port_base: ${base}`);
     const [spec] = await plan(text);
-    assert.deepEqual(
-      [inboundAddress(spec!), adminAddress(spec!)],
-      [`127.0.0.1:${base}`, `127.0.0.1:${base + 1}`],
-    );
+    assert.equal(inboundAddress(spec!), `127.0.0.1:${base}`);
+    assert.equal(adminAddress(spec!), `127.0.0.1:${base + 1}`);
   });
 
-  it('refuses a port that is taken, naming who needed it', async () => {
+  it('refuses a port that is taken, naming the listener that needed it', async () => {
     const port = await ports.find('127.0.0.1');
-    await assert.rejects(plan(meshFile({ listen: `127.0.0.1:${port}` })), {
-      message: takenByUs(`upstream digits: cannot listen on 127.0.0.1:${port}: the port is already taken`),
-    });
+    const start = `upstream digits: cannot listen on 127.0.0.1:${port}: the port is already taken`;
+    await assert.rejects(plan(meshFile({ listen: `127.0.0.1:${port}` })), { message: takenByUs(start) });
   });
 
   /** A free port whose neighbour is free too. */

@@ -1,25 +1,19 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
 import type { SidecarState } from '../../../../sidecar/cli/up/fleet-state.js';
 import type { SidecarSpec } from '../../../../sidecar/cli/up/plan.js';
 import { type ReadyWait, untilReady } from '../../../../sidecar/cli/up/readiness.js';
 import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
-import { Scratch } from '../../../kit/process/outrider.js';
+import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
-const report = (state: ModelReport['state'], why = '', restarts = 0): ModelReport => ({
-  state,
-  why,
-  restarts,
-});
+const report = (state: ModelReport['state'], why = '', restarts = 0) => ({ state, why, restarts });
 
 describe('waiting for a mesh to be ready', () => {
-  let scratch: Scratch;
+  const scratch = scratchForEach();
   let time: ManualClock;
   let wait: ReadyWait;
 
   beforeEach(() => {
-    scratch = new Scratch();
     time = new ManualClock();
     wait = untilReady(time);
   });
@@ -27,7 +21,6 @@ describe('waiting for a mesh to be ready', () => {
   afterEach(() => {
     wait.cancel();
     assert.equal(time.pending(), 0);
-    scratch.remove();
   });
 
   function state(overrides: Partial<SidecarState>): SidecarState {
@@ -53,33 +46,23 @@ describe('waiting for a mesh to be ready', () => {
   });
 
   it('lets a model die twice before it gives up', async () => {
-    wait.check([
-      state({ model: report('backoff', 'exited with code 3; next start in 0.1 s', 1), notReady: ['x'] }),
-    ]);
-    wait.check([state({ model: report('starting', '', 2), notReady: ['x'] })]);
-    wait.check([
-      state({ model: report('backoff', 'exited with code 3; next start in 0.1 s', 2), notReady: ['x'] }),
-    ]);
+    const exited = (restarts: number) =>
+      report('backoff', 'exited with code 3; next start in 0.1 s', restarts);
+    for (const model of [exited(1), report('starting', '', 2), exited(2)])
+      wait.check([state({ model, notReady: ['x'] })]);
     await assert.rejects(wait.done, { message: 'model of digits-1: exited with code 3' });
   });
 
   it('fails as soon as a model server says that a model will not become ready', async () => {
     wait.check([state({ model: report('starting'), notReady: ['model: starting'] })]);
     time.advance(2_000);
-    writeFileSync(
-      `${scratch.path}/log`,
-      'outrider serve: digits version 1: NOT READY: golden output differs\noutrider serve: serving 0 of 1 models\n',
-    );
+    const problem = 'digits version 1: NOT READY: golden output differs';
+    scratch.write('log', `outrider serve: ${problem}\noutrider serve: serving 0 of 1 models\n`);
     time.advance(500);
-    await assert.rejects(wait.done, {
-      message: 'model of digits-1: digits version 1: NOT READY: golden output differs',
-    });
+    await assert.rejects(wait.done, { message: `model of digits-1: ${problem}` });
   });
 
-  const named = (name: string, state: ModelReport['state'], why = ''): ModelReport => ({
-    ...report(state, why),
-    name,
-  });
+  const named = (name: string, state: ModelReport['state'], why = '') => ({ ...report(state, why), name });
   const seatOf = (name: string, service: string, role: SidecarSpec['role'] = 'replica'): SidecarSpec =>
     ({ name, service, role, folder: scratch.path }) as SidecarSpec;
 
@@ -119,15 +102,11 @@ describe('waiting for a mesh to be ready', () => {
     await assert.rejects(wait.done, { message: 'model of digits-1: no model' });
   });
 
-  it('gives up after a minute and a half, and says who was waited for and why', async () => {
-    wait.check([
-      state({}),
-      state({ notReady: ['model: starting'] }),
-      state({ notReady: undefined, model: undefined }),
-    ]);
+  it('gives up after a minute and a half, and says which sidecar was waited for and why', async () => {
+    const silent = state({ notReady: undefined, model: undefined });
+    wait.check([state({}), state({ notReady: ['model: starting'] }), silent]);
     time.advance(90_000);
-    await assert.rejects(wait.done, {
-      message: 'not ready within 90 s: digits-1 (model: starting), digits-1',
-    });
+    const message = 'not ready within 90 s: digits-1 (model: starting), digits-1';
+    await assert.rejects(wait.done, { message });
   });
 });

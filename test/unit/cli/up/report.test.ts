@@ -7,20 +7,10 @@ import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
 describe('what up shows of Consul', () => {
   const UI = 'http://127.0.0.1:8500/ui/';
   const process: ModelReport = { state: 'ready', why: '', restarts: 0, pid: 7 };
-  const caller = {
-    spec: {
-      name: 'client',
-      service: 'client',
-      role: 'caller',
-      folder: '/f',
-      admin: { kind: 'tcp', host: 'h', port: 1 },
-      config: {},
-    },
-    process,
-    model: undefined,
-    models: [],
-    notReady: [],
-  } as unknown as SidecarState;
+  const admin = { kind: 'tcp', host: 'h', port: 1 };
+  const spec = { name: 'client', service: 'client', role: 'caller', folder: '/f', admin, config: {} };
+  const state = { spec, process, model: undefined, models: [], notReady: [] };
+  const caller = state as unknown as SidecarState;
 
   function shown(json: boolean): { report: UpReport; lines: () => string[] } {
     let text = '';
@@ -32,10 +22,7 @@ describe('what up shows of Consul', () => {
   it('is where its UI is, once the mesh is ready', () => {
     const { report, lines } = shown(false);
     report.ready([caller], '/run', { address: 'http://127.0.0.1:8500', ui: UI, pid: 9 });
-    assert.ok(
-      lines().some((line) => line.includes(UI)),
-      lines().join('\n'),
-    );
+    assert.ok(lines().join('\n').includes(UI), lines().join('\n'));
     const other = shown(false);
     other.report.ready([caller], '/run', { address: 'http://10.0.0.1:8500' });
     assert.ok(other.lines().includes('registered with Consul at http://10.0.0.1:8500'));
@@ -71,10 +58,8 @@ describe('what up shows of Consul', () => {
 
   it('names each model of a replica, and says loudly what is not served', () => {
     const { report, lines } = shown(false);
-    const model = (name: string, state: ModelReport['state'], why: string, pid: number): ModelReport => ({
-      ...{ name, state, why, pid },
-      restarts: 0,
-    });
+    const model = (name: string, state: ModelReport['state'], why: string, pid: number) =>
+      ({ name, state, why, pid, restarts: 0 }) satisfies ModelReport;
     const models = [
       model('broken', 'failed', 'model.onnx: no such graph', 8),
       model('digits', 'ready', '', 9),
@@ -83,10 +68,7 @@ describe('what up shows of Consul', () => {
     const state: SidecarState = { ...caller, spec, models, model: { state: 'ready', why: '', restarts: 0 } };
     report.ready([state, caller], '/run');
     const text = lines();
-    assert.ok(
-      text.some((line) => /mine-1 .*broken 8, digits 9/.test(line)),
-      text.join('\n'),
-    );
+    assert.match(text.join('\n'), /mine-1 .*broken 8, digits 9/);
     assert.ok(text.includes('NOT SERVED: model broken of mine-1: model.onnx: no such graph'));
     const again = model('broken', 'ready', '', 10);
     report.event({ kind: 'model', state: { ...state, models: [again, models[1]!] }, changed: [again] }, []);
