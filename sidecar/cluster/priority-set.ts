@@ -1,6 +1,7 @@
 import type { LocalityConfig } from '../config/model.js';
 import type { EjectionSettings } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { ConnectionWarmer } from './connection-warmer.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
 import { PriorityLevel } from './priority-level.js';
@@ -133,12 +134,7 @@ export class PrioritySet {
   }
 
   private levelOf(priority: number): PriorityLevel {
-    let level = this.known.get(priority);
-    if (level === undefined) {
-      level = new PriorityLevel(priority, this.settings, this.random);
-      this.known.set(priority, level);
-    }
-    return level;
+    return getOrInsert(this.known, priority, () => new PriorityLevel(priority, this.settings, this.random));
   }
 }
 

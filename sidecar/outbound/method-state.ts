@@ -5,6 +5,7 @@ import { PrimaryBreaker } from '../core/retry/primary-breaker.js';
 import { Percentile } from '../core/stats/percentile.js';
 import { ResponseCache } from '../relay/response-cache/response-cache.js';
 import type { Match } from '../relay/route-table.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { CallStats } from '../telemetry/call-stats.js';
 
 const NO_CHAIN: readonly FallbackConfig[] = [];
@@ -125,11 +126,7 @@ export class MethodStates {
   }
 
   of({ stats, plan }: Match): MethodState {
-    let state = this.byStats.get(stats);
-    if (state === undefined) {
-      state = new MethodState(stats, this.random);
-      this.byStats.set(stats, state);
-    }
+    const state = getOrInsert(this.byStats, stats, () => new MethodState(stats, this.random));
     state.configure(plan.config, this.caches);
     return state;
   }

@@ -8,6 +8,7 @@ import type { ActiveFaults } from '../relay/fault-injection.js';
 import { injectFault } from '../relay/fault-injection.js';
 import { Next } from '../relay/next.js';
 import { type Match, timeAllowedMs } from '../relay/route-table.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundCall, UpstreamHandler } from './call.js';
 import { MirroredCall } from './mirror/mirrored-call.js';
@@ -130,11 +131,6 @@ export class TrafficShift {
   }
 
   private statsOf(upstream: string): MirrorStats {
-    let stats = this.mirrors.get(upstream);
-    if (stats === undefined) {
-      stats = new MirrorStats(this.name, upstream);
-      this.mirrors.set(upstream, stats);
-    }
-    return stats;
+    return getOrInsert(this.mirrors, upstream, () => new MirrorStats(this.name, upstream));
   }
 }

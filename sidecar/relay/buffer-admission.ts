@@ -1,3 +1,4 @@
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -200,12 +201,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
   }
 
   private peerOf(holder: object): PeerRequests {
-    let peer = this.peers.get(holder);
-    if (peer === undefined) {
-      peer = new PeerRequests();
-      this.peers.set(holder, peer);
-    }
-    return peer;
+    return getOrInsert(this.peers, holder, () => new PeerRequests());
   }
 }
 

@@ -9,6 +9,7 @@ import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { StableList } from '../http2/hpack/header-list.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { Attempt } from './attempt.js';
 import type { Call } from './call.js';
 
@@ -146,10 +147,5 @@ function withStatus(reason: LocalReplyReason, status: number): LocalReplyReason 
   const code = status > 0 && status <= 16 ? status : Status.UNKNOWN;
   if (code === reason.status) return reason;
   const key = `${reason.name} ${code}`;
-  let variant = variants.get(key);
-  if (variant === undefined) {
-    variant = { ...reason, status: code as Status };
-    variants.set(key, variant);
-  }
-  return variant;
+  return getOrInsert(variants, key, () => ({ ...reason, status: code as Status }));
 }

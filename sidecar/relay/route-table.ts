@@ -8,6 +8,7 @@ import type { TrafficRoute } from '../core/routing/route-match.js';
 import { extraValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { CallStats, StatsRegistry } from '../telemetry/call-stats.js';
 import type { CallPlan } from './call.js';
 
@@ -92,11 +93,7 @@ export class Routes {
   /** The match as a traffic rule completes it: the rule speaks where the file's route says nothing. */
   complete(match: Match, rule: TrafficRoute): Match {
     if (rule.timeoutMs === undefined && rule.retry === undefined) return match;
-    let variants = this.variants.get(rule);
-    if (variants === undefined) {
-      variants = new Map();
-      this.variants.set(rule, variants);
-    }
+    const variants = getOrInsert(this.variants, rule, () => new Map());
     let variant = variants.get(match);
     if (variant === undefined) {
       const { config, isOnce } = match.plan;
@@ -120,27 +117,15 @@ export class Routes {
   }
 
   private matchOf(plan: RoutePlan, stats: CallStats): Match {
-    let byStats = this.matches.get(plan);
-    if (byStats === undefined) {
-      byStats = new Map();
-      this.matches.set(plan, byStats);
-    }
-    let match = byStats.get(stats);
-    if (match === undefined) {
-      match = { plan, stats };
-      byStats.set(stats, match);
-    }
-    return match;
+    const byStats = getOrInsert(this.matches, plan, () => new Map());
+    return getOrInsert(byStats, stats, () => ({ plan, stats }));
   }
 
   /** Counters for a method; calls without a route count under `other`. */
   statsOf(method: string): CallStats {
-    let stats = this.statsByMethod.get(method);
-    if (stats === undefined) {
-      stats = this.registry.callStats(this.options.direction, this.options.service, method);
-      this.statsByMethod.set(method, stats);
-    }
-    return stats;
+    return getOrInsert(this.statsByMethod, method, () =>
+      this.registry.callStats(this.options.direction, this.options.service, method),
+    );
   }
 }
 

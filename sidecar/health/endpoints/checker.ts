@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
 import type { Address, UpstreamConfig } from '../../config/model.js';
+import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { EventLoopMonitor } from '../../runtime/process/event-loop-monitor.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
@@ -101,11 +102,7 @@ export class HealthChecker extends WheelEntry {
     const config = this.configs.get(cluster.name);
     if (config !== undefined && !cluster.isRetired) this.recoveries.update(cluster, config);
     if (config?.health === undefined || cluster.isRetired) return this.leaveAll(cluster);
-    let checked = this.clusters.get(cluster);
-    if (checked === undefined) {
-      checked = { probers: new Map(), config };
-      this.clusters.set(cluster, checked);
-    }
+    const checked = getOrInsert(this.clusters, cluster, () => ({ probers: new Map(), config }));
     for (const endpoint of [...checked.probers.keys()])
       if (endpoint.isGone) this.leave(checked.probers, endpoint);
     const isChanged = checked.config !== config;

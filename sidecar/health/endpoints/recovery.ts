@@ -4,6 +4,7 @@ import type { Endpoint } from '../../cluster/endpoint.js';
 import type { UpstreamConfig } from '../../config/model.js';
 import type { CheckResult } from '../../core/health/health-check.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
+import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
 import type { Metric } from '../../telemetry/metric.js';
 import { counter } from '../../telemetry/metric.js';
@@ -84,11 +85,7 @@ export class RecoveryProbes {
   }
 
   private count(upstream: string, result: CheckResult): void {
-    let results = this.counts.get(upstream);
-    if (results === undefined) {
-      results = new Map();
-      this.counts.set(upstream, results);
-    }
+    const results = getOrInsert(this.counts, upstream, () => new Map());
     results.set(result, (results.get(result) ?? 0) + 1);
   }
 

@@ -1,5 +1,6 @@
 import type { EndpointConfig } from '../../../config/model.js';
 import { subsetOf } from '../../../core/balancing/subset.js';
+import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import { CRITICAL_PRIORITY } from '../../snapshot.js';
 import type { Instance } from '../parser/instances.js';
 import type { Target } from './target.js';
@@ -48,12 +49,7 @@ export class ClusterEndpoints {
     this.made[at] ??= new WeakMap();
     const made = this.made[at];
     return this.own(instances ?? [], limit).map((instance) => {
-      let endpoint = made.get(instance);
-      if (endpoint === undefined) {
-        endpoint = endpointOf(instance, target, at);
-        made.set(instance, endpoint);
-      }
-      return endpoint;
+      return getOrInsert(made, instance, () => endpointOf(instance, target, at));
     });
   }
 

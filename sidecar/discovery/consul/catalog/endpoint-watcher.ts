@@ -1,5 +1,6 @@
 import type { Address } from '../../../config/model.js';
 import { apply, type Registry, reevaluate } from '../../../core/discovery/eviction-guard.js';
+import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { Metric } from '../../../telemetry/metric.js';
 import { targetMetrics } from '../metrics.js';
@@ -65,11 +66,11 @@ export class EndpointWatcher {
   /** @param onChange called with every change; synchronously with what is known, when something is. */
   watch(target: Target, onChange: Listener): TargetWatch {
     const key = keyOf(target);
-    let entry = this.entries.get(key);
-    if (entry === undefined) {
-      entry = new WatchedTarget(target, this.watches, this.deps, this.pool);
-      this.entries.set(key, entry);
-    }
+    const entry = getOrInsert(
+      this.entries,
+      key,
+      () => new WatchedTarget(target, this.watches, this.deps, this.pool),
+    );
     const used = entry;
     // A listener of its own for each user, in case one function is given twice.
     const listener: Listener = (state) => onChange(state);
@@ -196,12 +197,7 @@ class WatchedTarget {
   /** The same instance, critical unless it passes. One object for one object, so that what has not changed is seen. */
   private asPassingOnly(instance: Instance): Instance {
     if (instance.status !== 'warning') return instance;
-    let strict = this.passingOnly.get(instance);
-    if (strict === undefined) {
-      strict = { ...instance, status: 'critical' };
-      this.passingOnly.set(instance, strict);
-    }
-    return strict;
+    return getOrInsert(this.passingOnly, instance, () => ({ ...instance, status: 'critical' }));
   }
 
   private reevaluate(): void {

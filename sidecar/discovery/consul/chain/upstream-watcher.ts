@@ -1,5 +1,6 @@
 import { DEFAULT_MAX_ENDPOINTS } from '../../../config/defaults.js';
 import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
+import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { ClusterSnapshot, UpstreamSnapshot } from '../../snapshot.js';
 import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
@@ -209,11 +210,7 @@ export class UpstreamWatcher {
         return undefined;
       }
     }
-    let endpoints = this.endpoints.get(name);
-    if (endpoints === undefined) {
-      endpoints = new ClusterEndpoints(this.seed);
-      this.endpoints.set(name, endpoints);
-    }
+    const endpoints = getOrInsert(this.endpoints, name, () => new ClusterEndpoints(this.seed));
     return endpoints.of(known, this.config.pool.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS);
   }
 
