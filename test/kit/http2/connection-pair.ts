@@ -5,12 +5,14 @@
 import { Connection } from '../../../sidecar/http2/connection.js';
 import type { ConnectionHandler, Role } from '../../../sidecar/http2/connection-state.js';
 import { type HeaderField, makeField } from '../../../sidecar/http2/hpack/field.js';
-import { type HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
+import type { HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
 import type { LimitName } from '../../../sidecar/http2/limits.js';
 import { DEFAULT_LOCAL_SETTINGS, type LocalSettings } from '../../../sidecar/http2/settings.js';
 import type { Stream } from '../../../sidecar/http2/stream.js';
 import { Output } from '../../../sidecar/http2/write-buffer.js';
+import { listOf as listOfFields } from './hpack-blocks.js';
 import type { Field } from './hpack-lite.js';
+import { responseFields } from './raw-server.js';
 import { Told } from './recorded-events.js';
 import { type Split, WHOLE } from './splits.js';
 
@@ -22,16 +24,14 @@ export const REQUEST: readonly Field[] = [
   ['te', 'trailers'],
   ['content-type', 'application/grpc'],
 ];
-export const RESPONSE: readonly Field[] = [
-  [':status', '200'],
-  ['content-type', 'application/grpc'],
-];
+export const RESPONSE: readonly Field[] = responseFields();
 export const TRAILERS: readonly Field[] = [['grpc-status', '0']];
 
+/** Whether what is sent is the last of its stream. */
+export type End = 'end' | 'more';
+
 export function listOf(pairs: readonly Field[]): StableList {
-  let list = StableList.root();
-  for (const [name, value] of pairs) list = list.with(makeField(name, value));
-  return list;
+  return listOfFields(pairs.map(([name, value]) => makeField(name, value)));
 }
 
 export const NONE: readonly HeaderField[] = [];
@@ -44,6 +44,19 @@ export interface SideOptions {
   readonly credits?: boolean;
 }
 
+/** Server: every request gets a response without payload. */
+export const ANSWERS_AT_ONCE: SideOptions = {
+  onStream: (told, side) => side.respond(told, undefined, 'end'),
+};
+
+/** What a connection wants to write, about `room` octets of it at most. */
+export function flushed(connection: Connection, room = Number.POSITIVE_INFINITY): Buffer {
+  const output = new Output();
+  output.begin();
+  connection.flush(output, room);
+  return Buffer.concat(output.finish());
+}
+
 export class Side implements ConnectionHandler {
   readonly connection: Connection;
   /** Owners of every stream there was, in order. */
@@ -54,11 +67,8 @@ export class Side implements ConnectionHandler {
   readonly goaways: { code: number; debug: string }[] = [];
   settingsSeen = 0;
   pongs = 0;
-  rooms = 0;
   nowMs = 1000;
-  /** Called at every onRoom. */
-  onRoomHook: (() => void) | null = null;
-  onGoawayHook: (() => void) | null = null;
+  onRoom: () => void = () => {};
 
   constructor(
     role: Role,
@@ -79,25 +89,22 @@ export class Side implements ConnectionHandler {
 
   /** All that wants to be written, about `room` octets of it at most. */
   take(room = Number.POSITIVE_INFINITY): Buffer {
-    const output = new Output();
-    output.begin();
-    this.connection.flush(output, room);
-    return Buffer.concat(output.finish());
+    return flushed(this.connection, room);
   }
 
   /** Client: a new stream and its request. */
-  open(pairs: readonly Field[] = REQUEST, end: 'end' | 'more' = 'end'): Told {
+  open(pairs: readonly Field[] = REQUEST, end: End = 'end'): Told {
     const told = this.newTold();
     told.stream = this.connection.openStream(told);
     this.connection.sendHeaders(told.stream, listOf(pairs), NONE, end === 'end');
     return told;
   }
 
-  respond(told: Told, pairs: readonly Field[] = RESPONSE, end: 'end' | 'more' = 'more'): void {
+  respond(told: Told, pairs: readonly Field[] = RESPONSE, end: End = 'more'): void {
     this.connection.sendHeaders(told.stream, listOf(pairs), NONE, end === 'end');
   }
 
-  send(told: Told, octets: Buffer, end: 'end' | 'more' = 'more'): void {
+  send(told: Told, octets: Buffer, end: End = 'more'): void {
     this.connection.sendData(told.stream, octets, 0, octets.length, end === 'end');
   }
 
@@ -127,11 +134,6 @@ export class Side implements ConnectionHandler {
   }
   onGoaway(code: number, debug: string): void {
     this.goaways.push({ code, debug });
-    this.onGoawayHook?.();
-  }
-  onRoom(): void {
-    this.rooms++;
-    this.onRoomHook?.();
   }
   onDirty(): void {}
   onLimit(name: LimitName): void {

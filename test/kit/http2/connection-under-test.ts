@@ -3,7 +3,7 @@
  * engine under test.
  */
 
-import { REQUEST, Side, type SideOptions } from './connection-pair.js';
+import { type End, REQUEST, RESPONSE, Side, type SideOptions, TRAILERS } from './connection-pair.js';
 import {
   errorCodeOf,
   type Frame,
@@ -15,7 +15,10 @@ import {
   settingsAck,
 } from './h2-frames.js';
 import { encode, type Field, HpackDecoder } from './hpack-lite.js';
+import type { Told } from './recorded-events.js';
 import { type Split, WHOLE } from './splits.js';
+
+type Settings = readonly (readonly [number, number])[];
 
 /** What came out since the last look, in words: `RST_STREAM 1 PROTOCOL`, `HEADERS 3 end`. */
 export class Raw {
@@ -37,37 +40,45 @@ export class Raw {
   }
 
   /** Header lists are decoded in any case, so that the table stays in step. */
-  read(room?: number): { frame: Frame; words: string }[] {
-    return this.reader.push(this.side.take(room)).map((frame) => ({ frame, words: this.words(frame) }));
+  private read(): { frame: Frame; words: string }[] {
+    return this.reader.push(this.side.take()).map((frame) => ({ frame, words: this.words(frame) }));
   }
 
-  frames(room?: number): Frame[] {
-    return this.read(room).map(({ frame }) => frame);
+  frames(): Frame[] {
+    return this.read().map(({ frame }) => frame);
   }
 
-  said(room?: number): string[] {
-    return this.read(room).map(({ words }) => words);
+  /** Payload of the DATA frames since the last look. */
+  payload(): Buffer {
+    const data = this.frames().filter(({ type }) => type === FrameType.data);
+    return Buffer.concat(data.map(({ payload }) => payload));
+  }
+
+  said(): string[] {
+    return this.read().map(({ words }) => words);
   }
 
   private words(frame: Frame): string {
     const { type, flags, streamId, payload } = frame;
     const end = (type === FrameType.data || type === FrameType.headers) && flags & 1 ? ' end' : '';
+    const code = (): string => CODES[errorCodeOf(frame)]!;
     switch (type) {
       case FrameType.data:
         return `DATA ${streamId} ${payload.length}${end}`;
       case FrameType.headers:
-      case FrameType.continuation:
+      case FrameType.continuation: {
         this.block.push(payload);
-        if (!(flags & 4)) return `${type === 1 ? 'HEADERS' : 'CONTINUATION'} ${streamId}${end} …`;
-        return `${type === 1 ? 'HEADERS' : 'CONTINUATION'} ${streamId} ${this.fields()}${end}`;
+        const what = type === FrameType.headers ? 'HEADERS' : 'CONTINUATION';
+        return flags & 4 ? `${what} ${streamId} ${this.fields()}${end}` : `${what} ${streamId}${end} …`;
+      }
       case FrameType.rstStream:
-        return `RST_STREAM ${streamId} ${CODES[errorCodeOf(frame)]}`;
+        return `RST_STREAM ${streamId} ${code()}`;
       case FrameType.settings:
         return flags & 1 ? 'SETTINGS ack' : 'SETTINGS';
       case FrameType.ping:
         return `PING${flags & 1 ? ' ack' : ''} ${payload.toString('hex')}`;
       case FrameType.goaway:
-        return `GOAWAY ${payload.readUInt32BE(0)} ${CODES[errorCodeOf(frame)]}`;
+        return `GOAWAY ${payload.readUInt32BE(0)} ${code()}`;
       case FrameType.windowUpdate:
         return `WINDOW_UPDATE ${streamId} ${payload.readUInt32BE(0)}`;
       default:
@@ -79,27 +90,15 @@ export class Raw {
   private fields(): string {
     const fields = this.hpack.decode(Buffer.concat(this.block));
     this.block = [];
-    const status = fields.find(([name]) => name === ':status' || name === 'grpc-status');
-    return status ? status[1] : (fields.find(([name]) => name === ':path')?.[1] ?? `${fields.length} fields`);
+    const told = fields.find(([name]) => [':status', 'grpc-status', ':path'].includes(name));
+    return told?.[1] ?? `${fields.length} fields`;
   }
 }
 
-const CODES = [
-  'NO_ERROR',
-  'PROTOCOL',
-  'INTERNAL',
-  'FLOW_CONTROL',
-  'SETTINGS_TIMEOUT',
-  'STREAM_CLOSED',
-  'FRAME_SIZE',
-  'REFUSED',
-  'CANCEL',
-  'COMPRESSION',
-  'CONNECT',
-  'CALM',
-  'SECURITY',
-  'HTTP_1_1',
-];
+const CODES = (
+  'NO_ERROR PROTOCOL INTERNAL FLOW_CONTROL SETTINGS_TIMEOUT STREAM_CLOSED FRAME_SIZE REFUSED CANCEL COMPRESSION ' +
+  'CONNECT CALM SECURITY HTTP_1_1'
+).split(' ');
 
 /** A server under test that has seen a client's preface and acknowledgement; its own handshake has been read. */
 export function rawClient(options: SideOptions = {}, split: Split = WHOLE): Raw {
@@ -110,26 +109,40 @@ export function rawClient(options: SideOptions = {}, split: Split = WHOLE): Raw 
 }
 
 /** A client under test that has seen a server's SETTINGS with `values`. */
-export function rawServer(
-  options: SideOptions = {},
-  split: Split = WHOLE,
-  values: readonly (readonly [number, number])[] = [],
-): Raw {
+export function rawServer(options: SideOptions = {}, split: Split = WHOLE, values: Settings = []): Raw {
   const raw = new Raw(new Side('client', options), split, true);
   raw.send(settings(values), settingsAck());
   raw.frames();
   return raw;
 }
 
-export const request = (id: number, end: 'end' | 'more' = 'end', more: readonly Field[] = []): Buffer =>
+/** A client under test with requests under way, one for each of `ends`, all of them read: the last frame has its end or not. */
+export function calling(
+  ends: readonly End[],
+  options: { readonly values?: Settings; readonly split?: Split } = {},
+): { raw: Raw; told: Told[] } {
+  const raw = rawServer({}, options.split, options.values);
+  const told = ends.map((end) => raw.side.open(undefined, end));
+  raw.frames();
+  return { raw, told };
+}
+
+/** A server under test that has begun its response to the request of stream 1; `first`: what the client sends before it. */
+export function responding(...first: readonly Buffer[]): { raw: Raw; told: Told } {
+  const raw = rawClient().send(...first, request(1));
+  if (first.length > 0) raw.frames();
+  const told = raw.side.told[0]!;
+  raw.side.respond(told);
+  return { raw, told };
+}
+
+export const endingsOf = (told: readonly Told[]): string[] => told.map(({ ending }) => ending);
+export const idsOf = (told: readonly Told[]): number[] => told.map(({ stream }) => stream.id);
+
+export const request = (id: number, end: End = 'end', more: readonly Field[] = []): Buffer =>
   headers(id, encode([...REQUEST, ...more]), end === 'end' ? 5 : 4);
 
-export const response = (id: number, end: 'end' | 'more' = 'more', more: readonly Field[] = []): Buffer =>
-  headers(
-    id,
-    encode([[':status', '200'], ['content-type', 'application/grpc'], ...more]),
-    end === 'end' ? 5 : 4,
-  );
+export const response = (id: number, end: End = 'more', more: readonly Field[] = []): Buffer =>
+  headers(id, encode([...RESPONSE, ...more]), end === 'end' ? 5 : 4);
 
-export const trailers = (id: number, more: readonly Field[] = []): Buffer =>
-  headers(id, encode([['grpc-status', '0'], ...more]), 5);
+export const trailers = (id: number): Buffer => headers(id, encode(TRAILERS), 5);

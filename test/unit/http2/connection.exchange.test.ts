@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { makeField } from '../../../sidecar/http2/hpack/field.js';
+import type { HeaderBlock } from '../../../sidecar/http2/hpack/header-list.js';
 import { pair, pump, REQUEST, type Side } from '../../kit/http2/connection-pair.js';
+import { endingsOf } from '../../kit/http2/connection-under-test.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { Told } from '../../kit/http2/recorded-events.js';
-import { SPLITS, type Split, WHOLE } from '../../kit/http2/splits.js';
+import { SPLITS, WHOLE } from '../../kit/http2/splits.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
 /** Answers each request with what it brought: headers at once, payload as it comes, then trailers. */
@@ -21,14 +23,13 @@ for (const [how, split] of SPLITS) {
     it('carry calls of every size both ways, whole and in order', () => {
       const random = seeded(7);
       const { client, server } = pair({}, { onStream: echo });
-      const calls = [0, 1, 5, 105, 4095, 4096, 16_383, 16_384, 16_385, 65_535, 65_536, 300_000].map(
-        (size) => {
-          const body = Buffer.from(Array.from({ length: size }, () => Math.floor(random() * 256)));
-          const told = client.open([...REQUEST, ['x-size', String(size)]], 'more');
-          client.send(told, body, 'end');
-          return { body, told };
-        },
-      );
+      const sizes = [0, 1, 5, 105, 4095, 4096, 16_383, 16_384, 16_385, 65_535, 65_536, 300_000];
+      const calls = sizes.map((size) => {
+        const body = Buffer.from(Array.from({ length: size }, () => Math.floor(random() * 256)));
+        const told = client.open([...REQUEST, ['x-size', String(size)]], 'more');
+        client.send(told, body, 'end');
+        return { body, told };
+      });
       pump(client, server, split);
       for (const { body, told } of calls) {
         assert.ok(told.body.equals(body), `${body.length}`);
@@ -59,8 +60,8 @@ for (const [how, split] of SPLITS) {
       client.reset(ours, 8);
       server.reset(server.told[1]!, 7);
       pump(client, server, split);
-      assert.deepEqual([server.told[0]!.ending, theirs.ending], ['reset 8', 'reset 7']);
-      assert.deepEqual([ours.ending, server.told[1]!.ending], ['', '']);
+      assert.deepEqual(endingsOf(server.told), ['reset 8', '']);
+      assert.deepEqual(endingsOf([ours, theirs]), ['', 'reset 7']);
       assert.deepEqual([client.connection.openStreams, server.connection.openStreams], [0, 0]);
     });
   });
@@ -73,14 +74,14 @@ describe('never-indexed fields', () => {
     const secret = makeField('authorization', 'Bearer secret', true);
     client.connection.sendHeaders(told.stream, told.stream.headers!, [secret], true);
     client.send(told, Buffer.alloc(0), 'end');
-    let block: { extras: readonly { name: string; neverIndexed: boolean }[] } | null = null;
+    const blocks: HeaderBlock[] = [];
     const onStream = server.onStream.bind(server);
-    server.onStream = (stream, received, ended) => {
-      block = received;
-      onStream(stream, received, ended);
+    server.onStream = (stream, block, ended) => {
+      blocks.push(block);
+      onStream(stream, block, ended);
     };
     pump(client, server);
-    const [field] = block!.extras.filter((each: { name: string }) => each.name === 'authorization');
+    const field = blocks[0]!.extras.find(({ name }) => name === 'authorization');
     assert.equal(field?.neverIndexed, true);
   });
 });
@@ -92,10 +93,8 @@ describe('many calls on one connection', () => {
     for (let round = 0; round < 50; round++) {
       const asked: [Told, Field[]][] = [];
       for (let i = 0; i < 100; i++) {
-        const mine: Field[] = [
-          ['x-id', String(random())],
-          [`x-name-${Math.floor(random() * 300)}`, 'v'.repeat(Math.floor(random() * 60))],
-        ];
+        const mine: Field[] = [['x-id', String(random())]];
+        mine.push([`x-name-${Math.floor(random() * 300)}`, 'v'.repeat(Math.floor(random() * 60))]);
         asked.push([client.open([...REQUEST, ...mine]), mine]);
       }
       pump(client, server, WHOLE);
@@ -108,16 +107,15 @@ describe('many calls on one connection', () => {
 });
 
 describe('fairness', () => {
+  const WIDE = { local: { initialWindow: 1 << 28, connectionWindow: 1 << 30 } };
+
   it('a 64 MiB stream delays a small one on the same connection by no more than one quantum', () => {
-    const { client, server } = pair(
-      { local: { initialWindow: 1 << 28, connectionWindow: 1 << 30 } },
-      {
-        onStream: (told, side) => {
-          side.respond(told);
-          if (told.stream.id !== 1) side.trailers(told);
-        },
+    const { client, server } = pair(WIDE, {
+      onStream: (told, side) => {
+        side.respond(told);
+        if (told.stream.id !== 1) side.trailers(told);
       },
-    );
+    });
     const big = client.open();
     pump(client, server);
     const piece = Buffer.alloc(1 << 20);
@@ -136,10 +134,7 @@ describe('fairness', () => {
   });
 
   it('a small call is written in the first flush after it is ready, whatever else is queued', () => {
-    const { client, server } = pair(
-      { local: { initialWindow: 1 << 28, connectionWindow: 1 << 30 } },
-      { onStream: (told, side) => side.respond(told) },
-    );
+    const { client, server } = pair(WIDE, { onStream: (told, side) => side.respond(told) });
     const told = Array.from({ length: 50 }, () => client.open());
     pump(client, server);
     for (const each of server.told) server.send(each, Buffer.alloc(1 << 20));
@@ -149,25 +144,17 @@ describe('fairness', () => {
     for (const each of told) assert.ok(each.bytes === 16_384, String(each.bytes));
   });
 
-  const rooms: [number, Split][] = [
-    [1, WHOLE],
-    [100, WHOLE],
-    [20_000, WHOLE],
-  ];
-  for (const [room, split] of rooms) {
+  for (const room of [1, 100, 20_000]) {
     it(`a flush writes about as much as its room of ${room}`, () => {
-      const { client, server } = pair(
-        { local: { initialWindow: 1 << 20, connectionWindow: 1 << 24 } },
-        {
-          onStream: (told, side) => {
-            side.respond(told);
-            side.send(told, Buffer.alloc(100_000), 'end');
-          },
+      const { client, server } = pair(WIDE, {
+        onStream: (told, side) => {
+          side.respond(told);
+          side.send(told, Buffer.alloc(100_000), 'end');
         },
-      );
+      });
       pump(client, server);
       for (let i = 0; i < 5; i++) client.open();
-      server.feed(client.take(), split);
+      server.feed(client.take());
       for (let length = -1; length !== 0; ) {
         const octets = server.take(room);
         length = octets.length;

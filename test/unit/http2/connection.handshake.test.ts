@@ -1,20 +1,42 @@
 import assert from 'node:assert/strict';
-import { listOf, NONE, Side } from '../../kit/http2/connection-pair.js';
-import { Raw, rawClient, rawServer, request, response } from '../../kit/http2/connection-under-test.js';
-import { frame, headers, PREFACE, ping, Setting, settings, settingsAck } from '../../kit/http2/h2-frames.js';
+import { ANSWERS_AT_ONCE, listOf, NONE, Side } from '../../kit/http2/connection-pair.js';
+import {
+  endingsOf,
+  Raw,
+  rawClient,
+  rawServer,
+  request,
+  response,
+} from '../../kit/http2/connection-under-test.js';
+import {
+  FrameType,
+  frame,
+  headers,
+  PREFACE,
+  ping,
+  Setting,
+  settings,
+  settingsAck,
+} from '../../kit/http2/h2-frames.js';
 import { encode, tableSizeUpdate } from '../../kit/http2/hpack-lite.js';
 import { SPLITS, WHOLE } from '../../kit/http2/splits.js';
 
 for (const [how, split] of SPLITS) {
   const newServer = (): Raw => new Raw(new Side('server'), split, false);
   const newClient = (): Raw => new Raw(new Side('client'), split, true);
+  /** A server under test, and a client, whose own beginnings have been read. */
+  const begun = (): [server: Raw, client: Raw] => {
+    const both: [Raw, Raw] = [newServer(), newClient()];
+    for (const raw of both) raw.frames();
+    return both;
+  };
+  const both = [rawClient, rawServer] as const;
 
   describe(`the start of a connection, ${how}`, () => {
     it('begins with SETTINGS and the window of a server, which acknowledges those of the client', () => {
       const raw = newServer();
       assert.deepEqual(raw.said(), ['SETTINGS', `WINDOW_UPDATE 0 ${16 * 1024 * 1024 - 65_535}`]);
-      raw.send(PREFACE, settings());
-      assert.deepEqual(raw.said(), ['SETTINGS ack']);
+      assert.deepEqual(raw.send(PREFACE, settings()).said(), ['SETTINGS ack']);
       assert.equal(raw.side.settingsSeen, 1);
     });
 
@@ -22,51 +44,38 @@ for (const [how, split] of SPLITS) {
       const raw = newClient();
       const octets = raw.side.take();
       assert.ok(octets.subarray(0, PREFACE.length).equals(PREFACE));
-      assert.deepEqual(
-        raw.reader.push(octets).map((each) => each.type),
-        [4, 8],
-      );
-      raw.send(settings());
-      assert.deepEqual(raw.said(), ['SETTINGS ack']);
+      const types = raw.reader.push(octets).map(({ type }) => type);
+      assert.deepEqual(types, [FrameType.settings, FrameType.windowUpdate]);
+      assert.deepEqual(raw.send(settings()).said(), ['SETTINGS ack']);
     });
 
     it('is refused when it is not HTTP/2, at the first octet that differs', () => {
       for (const text of ['GET / HTTP/1.1\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n', '\x16\x03\x01']) {
-        const raw = newServer();
-        raw.frames();
-        raw.send(Buffer.from(text, 'latin1'));
-        assert.deepEqual(raw.said(), ['GOAWAY 0 PROTOCOL'], text);
+        const [raw] = begun();
+        assert.deepEqual(raw.send(Buffer.from(text, 'latin1')).said(), ['GOAWAY 0 PROTOCOL'], text);
         assert.equal(raw.side.fatal.length, 1);
       }
     });
 
     it('is refused when the first frame is not SETTINGS, or only their acknowledgement', () => {
       for (const first of [ping(), request(1), settingsAck(), frame(0, 0, 1), frame(99, 0, 0)]) {
-        const raw = newServer();
-        raw.frames();
-        raw.send(PREFACE, first);
-        assert.deepEqual(raw.said(), ['GOAWAY 0 PROTOCOL']);
-        const client = newClient();
-        client.frames();
-        client.send(first);
-        assert.deepEqual(client.said(), ['GOAWAY 0 PROTOCOL']);
+        const [server, client] = begun();
+        assert.deepEqual(server.send(PREFACE, first).said(), ['GOAWAY 0 PROTOCOL']);
+        assert.deepEqual(client.send(first).said(), ['GOAWAY 0 PROTOCOL']);
       }
     });
 
     it('reads and sends nothing after the connection is over', () => {
-      const raw = newServer();
-      raw.frames();
-      raw.send(PREFACE, ping(), settings(), request(1));
-      assert.deepEqual(raw.said(), ['GOAWAY 0 PROTOCOL']);
-      raw.send(settings(), request(3));
-      assert.deepEqual(raw.said(), []);
+      const [raw] = begun();
+      assert.deepEqual(raw.send(PREFACE, ping(), settings(), request(1)).said(), ['GOAWAY 0 PROTOCOL']);
+      assert.deepEqual(raw.send(settings(), request(3)).said(), []);
       assert.deepEqual([raw.side.told.length, raw.side.fatal.length, raw.side.settingsSeen], [0, 1, 0]);
     });
   });
 
   describe(`SETTINGS, ${how}`, () => {
     it('are refused with values that RFC 9113 forbids, and accepted at their bounds', () => {
-      const cases: [number, number, string][] = [
+      for (const [id, value, error] of [
         [Setting.enablePush, 2, 'PROTOCOL'],
         [Setting.initialWindowSize, 0x80000000, 'FLOW_CONTROL'],
         [Setting.maxFrameSize, 16_383, 'PROTOCOL'],
@@ -80,23 +89,11 @@ for (const [how, split] of SPLITS) {
         [Setting.headerTableSize, 0xffffffff, ''],
         [Setting.maxHeaderListSize, 0, ''],
         [0x4242, 0xffffffff, ''],
-      ];
-      for (const [id, value, error] of cases) {
-        const said = error === '' ? ['SETTINGS ack'] : [`GOAWAY 0 ${error}`];
-        assert.deepEqual(
-          rawClient({}, split)
-            .send(settings([[id, value]]))
-            .said(),
-          said,
-          `${id} ${value}`,
-        );
-        assert.deepEqual(
-          rawServer({}, split)
-            .send(settings([[id, value]]))
-            .said(),
-          said,
-          `${id} ${value}`,
-        );
+      ] as const) {
+        const says = error === '' ? 'SETTINGS ack' : `GOAWAY 0 ${error}`;
+        const frame = settings([[id, value]]);
+        for (const make of both)
+          assert.deepEqual(make({}, split).send(frame).said(), [says], `${id} ${value}`);
       }
     });
 
@@ -107,27 +104,19 @@ for (const [how, split] of SPLITS) {
     });
 
     it('of the wrong shape end the connection', () => {
-      const cases: [Buffer, string][] = [
+      for (const [octets, error] of [
         [frame(4, 0, 0, Buffer.alloc(5)), 'FRAME_SIZE'],
         [frame(4, 0, 0, Buffer.alloc(7)), 'FRAME_SIZE'],
         [frame(4, 1, 0, Buffer.alloc(6)), 'FRAME_SIZE'],
         [frame(4, 0, 1, Buffer.alloc(0)), 'PROTOCOL'],
         [frame(4, 1, 1, Buffer.alloc(0)), 'PROTOCOL'],
-      ];
-      for (const [octets, error] of cases)
+      ] as const)
         assert.deepEqual(rawClient({}, split).send(octets).said(), [`GOAWAY 0 ${error}`]);
     });
 
     it('that make the table smaller and larger in one frame are followed by two updates (RFC 7541 section 4.2)', () => {
-      const raw = rawClient({ onStream: (told, side) => side.respond(told, undefined, 'end') }, split);
-      raw.send(
-        settings([
-          [Setting.headerTableSize, 0],
-          [Setting.headerTableSize, 4096],
-        ]),
-      );
-      raw.send(request(1));
-      const [, answer] = raw.frames();
+      const sizes = [0, 4096].map((size) => [Setting.headerTableSize, size] as const);
+      const [, answer] = rawClient(ANSWERS_AT_ONCE, split).send(settings(sizes)).send(request(1)).frames();
       const updates = Buffer.concat([tableSizeUpdate(0), tableSizeUpdate(4096)]);
       assert.deepEqual(answer!.payload.subarray(0, updates.length), updates);
     });
@@ -141,9 +130,8 @@ describe('a header table', () => {
       [100, tableSizeUpdate(100)],
       [1 << 20, Buffer.alloc(0)],
     ] as const) {
-      const raw = rawClient({ onStream: (told, side) => side.respond(told, undefined, 'end') });
-      raw.send(settings([[Setting.headerTableSize, size]]), request(1));
-      const [, answer] = raw.frames();
+      const offer = settings([[Setting.headerTableSize, size]]);
+      const [, answer] = rawClient(ANSWERS_AT_ONCE).send(offer, request(1)).frames();
       assert.deepEqual(answer!.payload.subarray(0, update.length), update);
       if (update.length === 0) assert.notEqual(answer!.payload[0]! & 0xe0, 0x20);
     }
@@ -152,8 +140,7 @@ describe('a header table', () => {
 
 describe('PING', () => {
   it('is answered with its own octets; its own answers are counted once each', () => {
-    const raw = rawClient();
-    raw.send(ping(Buffer.from('01020304 05060708'.replace(' ', ''), 'hex')));
+    const raw = rawClient().send(ping(Buffer.from('0102030405060708', 'hex')));
     assert.deepEqual(raw.said(), ['PING ack 0102030405060708']);
     raw.send(ping(Buffer.alloc(8), 1));
     assert.equal(raw.side.pongs, 0);
@@ -164,59 +151,41 @@ describe('PING', () => {
   });
 
   it('of the wrong shape ends the connection', () => {
-    assert.deepEqual(
-      rawClient()
-        .send(frame(6, 0, 0, Buffer.alloc(7)))
-        .said(),
-      ['GOAWAY 0 FRAME_SIZE'],
-    );
-    assert.deepEqual(
-      rawClient()
-        .send(frame(6, 0, 1, Buffer.alloc(8)))
-        .said(),
-      ['GOAWAY 0 PROTOCOL'],
-    );
+    for (const [octets, error] of [
+      [frame(6, 0, 0, Buffer.alloc(7)), 'FRAME_SIZE'],
+      [frame(6, 0, 1, Buffer.alloc(8)), 'PROTOCOL'],
+    ] as const)
+      assert.deepEqual(rawClient().send(octets).said(), [`GOAWAY 0 ${error}`]);
   });
 });
 
 describe('a server that never sends SETTINGS', () => {
   it('causes no event; requests are sent, and lost with the connection', () => {
     const raw = new Raw(new Side('client'), WHOLE, true);
-    const told = raw.side.open();
-    const unsent = raw.side.open();
-    assert.deepEqual(raw.said().slice(2), [
-      'HEADERS 1 /test.Service/Call end',
-      'HEADERS 3 /test.Service/Call end',
-    ]);
-    const late = raw.side.open();
+    raw.side.open();
+    raw.side.open();
+    const requests = [1, 3].map((id) => `HEADERS ${id} /test.Service/Call end`);
+    assert.deepEqual(raw.said().slice(2), requests);
+    raw.side.open();
     assert.equal(raw.side.settingsSeen, 0);
     raw.side.connection.abandon();
-    assert.deepEqual([told.ending, unsent.ending, late.ending], ['lost 2', 'lost 2', 'unprocessed 7']);
+    assert.deepEqual(endingsOf(raw.side.told), ['lost 2', 'lost 2', 'unprocessed 7']);
   });
 
   it('cannot answer before it does', () => {
     const raw = new Raw(new Side('client'), WHOLE, true);
     const told = raw.side.open();
     raw.frames();
-    raw.send(response(1, 'end'));
-    assert.deepEqual(raw.said(), ['GOAWAY 0 PROTOCOL']);
+    assert.deepEqual(raw.send(response(1, 'end')).said(), ['GOAWAY 0 PROTOCOL']);
     assert.equal(told.ending, 'lost 2');
   });
 });
 
 describe('padding and priority of HEADERS', () => {
-  const block = encode([
-    [':method', 'POST'],
-    [':scheme', 'http'],
-    [':path', '/a/b'],
-  ]);
+  const block = encode(Object.entries({ ':method': 'POST', ':scheme': 'http', ':path': '/a/b' }));
   const priority = Buffer.from([0x80, 0, 0, 0, 7]);
   const padded = (padding: number, body: Buffer, flags: number): Buffer =>
-    headers(
-      1,
-      Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(Math.min(padding, 255))]),
-      flags | 8,
-    );
+    headers(1, Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(padding)]), flags | 8);
 
   it('are removed', () => {
     for (const octets of [
@@ -232,13 +201,12 @@ describe('padding and priority of HEADERS', () => {
   });
 
   it('that do not fit end the connection', () => {
-    const cases: [Buffer, string][] = [
+    for (const [octets, error] of [
       [headers(1, Buffer.alloc(0), 0xd), 'FRAME_SIZE'],
       [headers(1, Buffer.from([1]), 0xd), 'PROTOCOL'],
       [headers(1, Buffer.from([0, 0, 0, 0]), 0x25), 'FRAME_SIZE'],
       [headers(1, Buffer.concat([Buffer.from([200]), block]), 0xd), 'PROTOCOL'],
-    ];
-    for (const [octets, error] of cases)
+    ] as const)
       assert.deepEqual(rawClient().send(octets).said(), [`GOAWAY 0 ${error}`]);
   });
 });

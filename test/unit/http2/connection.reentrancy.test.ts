@@ -1,14 +1,27 @@
 import assert from 'node:assert/strict';
 import { pair, pump, type Side } from '../../kit/http2/connection-pair.js';
-import { rawClient, rawServer, request, response, trailers } from '../../kit/http2/connection-under-test.js';
+import {
+  calling,
+  endingsOf,
+  rawClient,
+  request,
+  response,
+  trailers,
+} from '../../kit/http2/connection-under-test.js';
 import { data, goaway, rstStream, Setting, settings, windowUpdate } from '../../kit/http2/h2-frames.js';
 import type { Moment, Told } from '../../kit/http2/recorded-events.js';
 
 const BODY = Buffer.alloc(40_000, 1);
+const limit = (most: number) => ({ values: [[Setting.maxConcurrentStreams, most] as const] });
 const HARMLESS = ['', 'violation 1', 'reset 8', 'lost 2', 'unprocessed 7'];
 
+function fault(): never {
+  throw new Error('a defect');
+}
+
 /** What an owner may do in the middle of being told something. */
-const DEEDS: readonly [name: string, deed: (side: Side, told: Told) => void][] = [
+type Deed = (side: Side, told: Told) => void;
+const DEEDS: readonly [name: string, deed: Deed][] = [
   ['resets its own stream', (side, told) => side.reset(told)],
   ['resets every stream', (side) => side.told.forEach((each) => void side.reset(each))],
   ['fails the connection', (side) => side.connection.fail(2, 'by an owner')],
@@ -19,12 +32,7 @@ const DEEDS: readonly [name: string, deed: (side: Side, told: Told) => void][] =
   ['credits', (side, told) => side.connection.credit(told.stream, 1 << 20, 1 << 22)],
   ['says GOAWAY', (side) => side.connection.finalGoaway()],
   ['flushes', (side) => void side.take()],
-  [
-    'throws',
-    () => {
-      throw new Error('an owner with a defect');
-    },
-  ],
+  ['throws', fault],
 ];
 const MOMENTS: readonly Moment[] = ['headers', 'data', 'trailers', 'ending', 'sent'];
 
@@ -33,29 +41,22 @@ describe('an owner that acts within an event', () => {
     for (const moment of MOMENTS) {
       it(`that calls ${name} at ${moment} leaves every owner one ending, and nothing is sent after the end`, () => {
         for (const role of ['client', 'server'] as const) {
-          for (const at of [0, 1, 2]) scene(role, at, moment, deed);
+          for (const at of [0, 1, 2]) scene(role, at, [moment, deed]);
         }
       });
     }
   }
 
   /** Three streams with payload both ways, one of them reset by the peer; the owner of one does its deed, once. */
-  function scene(
-    role: 'client' | 'server',
-    at: number,
-    moment: Moment,
-    deed: (side: Side, told: Told) => void,
-  ): void {
+  function scene(role: 'client' | 'server', at: number, [moment, deed]: readonly [Moment, Deed]): void {
     const { client, server } = pair();
-    const actor = role === 'client' ? client : server;
-    const other = role === 'client' ? server : client;
+    const [actor, other] = role === 'client' ? [client, server] : [server, client];
     for (let i = 0; i < 3; i++) client.send(client.open(undefined, 'more'), BODY);
     pump(client, server);
     for (const told of server.told) server.respond(told);
-    let acted = false;
     actor.told[at]!.during = (now, told) => {
-      if (acted || now !== moment) return;
-      acted = true;
+      if (now !== moment) return;
+      told.during = () => {};
       deed(actor, told);
     };
     for (const side of [client, server]) for (const told of side.told) side.send(told, BODY);
@@ -72,16 +73,13 @@ describe('an owner that acts within an event', () => {
     side.connection.abandon();
     for (const told of side.told) {
       assert.ok(told.endings.length <= 1, `told ${told.ending}`);
-      assert.ok(told.ends <= 1);
-      assert.ok(told.stream.closed);
+      assert.ok(told.ends <= 1 && told.stream.closed);
       assert.equal(told.stream.firstChunk, null);
       assert.ok(HARMLESS.includes(told.ending) || told.ending.startsWith('reset'), told.ending);
     }
     assert.ok(side.fatal.length <= 1);
-    assert.deepEqual(
-      [side.connection.openStreams, side.connection.capacity <= 0 || side.fatal.length === 0],
-      [0, true],
-    );
+    assert.equal(side.connection.openStreams, 0);
+    assert.ok(side.connection.capacity <= 0 || side.fatal.length === 0);
     side.take();
     assert.equal(side.take().length, 0);
   }
@@ -89,31 +87,21 @@ describe('an owner that acts within an event', () => {
 
 describe('an owner that resets another stream', () => {
   it('when GOAWAY ends both: the other owner gets no event', () => {
-    const raw = rawServer();
-    const told = [raw.side.open(), raw.side.open(), raw.side.open()];
-    raw.frames();
+    const { raw, told } = calling(['end', 'end', 'end']);
     told[1]!.during = () => raw.side.reset(told[2]!);
     raw.send(goaway(1));
-    assert.deepEqual(
-      told.map((each) => each.ending),
-      ['', 'unprocessed 7', ''],
-    );
+    assert.deepEqual(endingsOf(told), ['', 'unprocessed 7', '']);
     assert.deepEqual(raw.said(), ['RST_STREAM 5 CANCEL']);
   });
 
   it('when the connection is lost: the other owner gets no event', () => {
-    const raw = rawServer({}, undefined, [[Setting.maxConcurrentStreams, 2]]);
-    const told = [raw.side.open(), raw.side.open(), raw.side.open(), raw.side.open()];
-    raw.frames();
+    const { raw, told } = calling(['end', 'end', 'end', 'end'], limit(2));
     told[0]!.during = () => {
       raw.side.reset(told[1]!);
       raw.side.reset(told[2]!);
     };
     raw.side.connection.abandon();
-    assert.deepEqual(
-      told.map((each) => each.ending),
-      ['lost 2', '', '', 'unprocessed 7'],
-    );
+    assert.deepEqual(endingsOf(told), ['lost 2', '', '', 'unprocessed 7']);
     assert.equal(raw.side.connection.openStreams, 0);
   });
 
@@ -129,12 +117,11 @@ describe('an owner that resets another stream', () => {
     };
     raw.send(Buffer.alloc(9));
     assert.deepEqual([...raw.said(), ...raw.said()], ['GOAWAY 5 PROTOCOL']);
-    assert.deepEqual([first.ending, second.ending, third.ending], ['lost 2', '', 'lost 2']);
+    assert.deepEqual(endingsOf([first, second, third]), ['lost 2', '', 'lost 2']);
   });
 
   it('in the middle of its payload: the rest of the frame is dropped', () => {
-    const raw = rawClient();
-    raw.send(request(1, 'more'), request(3, 'more'));
+    const raw = rawClient().send(request(1, 'more'), request(3, 'more'));
     const [first, second] = raw.side.told as [Told, Told];
     first.during = () => raw.side.reset(second);
     const half = data(3, Buffer.alloc(1000));
@@ -151,22 +138,18 @@ describe('an owner that resets another stream', () => {
 describe('an owner that has its whole response', () => {
   for (const end of ['fail', 'abandon'] as const) {
     it(`gets no second ending when it ends the connection itself: ${end}`, () => {
-      const raw = rawServer();
-      const [told, other] = [raw.side.open(undefined, 'more'), raw.side.open()];
-      raw.frames();
-      told.during = () =>
-        end === 'fail' ? raw.side.connection.fail(2, 'enough') : raw.side.connection.abandon();
+      const { raw, told } = calling(['more', 'end']);
+      const { connection } = raw.side;
+      told[0]!.during = () => (end === 'fail' ? connection.fail(2, 'enough') : connection.abandon());
       raw.send(response(1, 'end'));
-      assert.deepEqual([told.ends, told.ending, other.ending], [1, '', 'lost 2']);
-      assert.equal(raw.side.connection.openStreams, 0);
+      assert.deepEqual([told[0]!.ends, ...endingsOf(told)], [1, '', 'lost 2']);
+      assert.equal(connection.openStreams, 0);
     });
   }
 
   it('and resets its stream, which both sides have ended, sends nothing', () => {
-    const raw = rawServer();
-    const told = raw.side.open();
-    raw.frames();
-    told.during = () => raw.side.reset(told);
+    const { raw, told } = calling(['end']);
+    told[0]!.during = (_moment, each) => raw.side.reset(each);
     raw.send(response(1, 'end'));
     assert.deepEqual([raw.said(), raw.side.connection.openStreams], [[], 0]);
   });
@@ -174,44 +157,29 @@ describe('an owner that has its whole response', () => {
 
 describe('an owner that resets its stream while it is written', () => {
   it('has its reset written before another stream is opened within the limit', () => {
-    const raw = rawServer({}, undefined, [[Setting.maxConcurrentStreams, 1]]);
+    const { raw } = calling([], limit(1));
     const [told, next] = [raw.side.open(undefined, 'more'), raw.side.open()];
     told.during = () => raw.side.reset(told);
     raw.side.send(told, Buffer.alloc(9));
-    assert.deepEqual(raw.said(), [
-      'HEADERS 1 /test.Service/Call',
-      'DATA 1 9',
-      'RST_STREAM 1 CANCEL',
-      'HEADERS 3 /test.Service/Call end',
-    ]);
+    const first = ['HEADERS 1 /test.Service/Call', 'DATA 1 9', 'RST_STREAM 1 CANCEL'];
+    assert.deepEqual(raw.said(), [...first, 'HEADERS 3 /test.Service/Call end']);
     assert.equal(next.stream.id, 3);
   });
 });
 
 describe('a defect', () => {
   it('of one owner at the end of a connection does not keep others from their event', () => {
-    const raw = rawClient();
-    raw.send(request(1, 'more'), request(3, 'more'), request(5, 'more'));
-    for (const told of raw.side.told.slice(0, 2)) {
-      told.during = () => {
-        throw new Error('a defect');
-      };
-    }
+    const raw = rawClient().send(request(1, 'more'), request(3, 'more'), request(5, 'more'));
+    for (const told of raw.side.told.slice(0, 2)) told.during = fault;
     raw.side.connection.abandon();
-    assert.deepEqual(
-      raw.side.told.map((told) => told.ending),
-      ['lost 2', 'lost 2', 'lost 2'],
-    );
+    assert.deepEqual(endingsOf(raw.side.told), ['lost 2', 'lost 2', 'lost 2']);
     assert.equal(raw.side.defects.length, 2);
   });
 
   it('while writing ends that connection, in order', () => {
-    const raw = rawClient();
-    raw.send(request(1), request(3));
+    const raw = rawClient().send(request(1), request(3));
     const [first, second] = raw.side.told as [Told, Told];
-    first.during = () => {
-      throw new Error('a defect');
-    };
+    first.during = fault;
     for (const told of [first, second]) {
       raw.side.respond(told);
       raw.side.send(told, Buffer.alloc(5), 'end');
@@ -221,13 +189,9 @@ describe('a defect', () => {
   });
 
   it('of the handler in onRoom does not keep streams open', () => {
-    const raw = rawClient();
-    raw.send(request(1, 'more'), request(3, 'more'));
-    raw.side.onRoomHook = () => {
-      throw new Error('a defect');
-    };
-    raw.send(rstStream(1));
-    assert.deepEqual(raw.said(), ['GOAWAY 3 INTERNAL']);
+    const raw = rawClient().send(request(1, 'more'), request(3, 'more'));
+    raw.side.onRoom = fault;
+    assert.deepEqual(raw.send(rstStream(1)).said(), ['GOAWAY 3 INTERNAL']);
     assert.equal(raw.side.connection.openStreams, 0);
     assert.ok(raw.side.defects.length >= 1);
   });
@@ -235,8 +199,8 @@ describe('a defect', () => {
 
 describe('a handler that opens a call whenever there is room', () => {
   it('is served within the limit, and no call is lost when the connection goes', () => {
-    const raw = rawServer({}, undefined, [[Setting.maxConcurrentStreams, 2]]);
-    raw.side.onRoomHook = () => {
+    const { raw } = calling([], limit(2));
+    raw.side.onRoom = () => {
       while (raw.side.connection.capacity > 0 && raw.side.told.length < 30) raw.side.open();
     };
     raw.side.onRoom();
@@ -245,8 +209,7 @@ describe('a handler that opens a call whenever there is room', () => {
       raw.send(response(id, 'end'), windowUpdate(0, 1));
       assert.ok(raw.side.connection.openStreams <= 2);
     }
-    raw.send(settings([[Setting.maxConcurrentStreams, 5]]));
-    raw.frames();
+    raw.send(settings(limit(5).values)).frames();
     raw.side.connection.abandon();
     for (const told of raw.side.told) assert.equal(told.ends + told.endings.length, 1);
   });

@@ -1,15 +1,29 @@
 import assert from 'node:assert/strict';
-import { pair, pump, REQUEST } from '../../kit/http2/connection-pair.js';
-import { rawClient, rawServer, request, response, trailers } from '../../kit/http2/connection-under-test.js';
+import { pair, pump, REQUEST, type SideOptions } from '../../kit/http2/connection-pair.js';
+import {
+  calling,
+  endingsOf,
+  rawClient,
+  rawServer,
+  request,
+  response,
+  trailers,
+} from '../../kit/http2/connection-under-test.js';
 import { data, goaway, headers, ping, rstStream, windowUpdate } from '../../kit/http2/h2-frames.js';
 import { encode, literal } from '../../kit/http2/hpack-lite.js';
 
 const BODY = Buffer.from('hello');
+const ANSWERS: SideOptions = {
+  onStream: (told, side) => {
+    side.respond(told);
+    side.send(told, BODY);
+    side.trailers(told);
+  },
+};
 
 describe('a server that drains', () => {
   it('announces the end, still accepts streams opened meanwhile, then refuses streams above the last id', () => {
-    const raw = rawClient();
-    raw.send(request(1, 'more'));
+    const raw = rawClient().send(request(1, 'more'));
     raw.side.connection.announceGoaway();
     raw.send(request(3, 'more'));
     assert.deepEqual(raw.said(), ['GOAWAY 2147483647 NO_ERROR']);
@@ -25,8 +39,7 @@ describe('a server that drains', () => {
   });
 
   it('keeps the header table in step with requests it refuses', () => {
-    const raw = rawClient();
-    raw.send(request(1, 'more'));
+    const raw = rawClient().send(request(1, 'more'));
     raw.side.connection.finalGoaway();
     raw.frames();
     raw.send(headers(3, Buffer.concat([encode(REQUEST), literal('x-refused', 'yes', 0x40)]), 5));
@@ -35,19 +48,14 @@ describe('a server that drains', () => {
   });
 
   it('never raises the last id it sent, whatever follows', () => {
-    const raw = rawClient();
-    raw.send(request(1, 'more'));
+    const raw = rawClient().send(request(1, 'more'));
     raw.side.connection.finalGoaway();
     raw.send(request(3, 'more'));
     raw.side.connection.finalGoaway();
     raw.side.connection.announceGoaway();
     raw.send(Buffer.alloc(9));
-    assert.deepEqual(raw.said(), [
-      'GOAWAY 1 NO_ERROR',
-      'RST_STREAM 3 REFUSED',
-      'GOAWAY 1 NO_ERROR',
-      'GOAWAY 1 PROTOCOL',
-    ]);
+    const drained = ['GOAWAY 1 NO_ERROR', 'RST_STREAM 3 REFUSED', 'GOAWAY 1 NO_ERROR'];
+    assert.deepEqual(raw.said(), [...drained, 'GOAWAY 1 PROTOCOL']);
   });
 
   it('sends nothing more once the connection has failed', () => {
@@ -71,15 +79,10 @@ describe('a server that drains', () => {
 
 describe('a client that receives GOAWAY', () => {
   it('continues streams up to the last id, and ends those above and those not sent as unprocessed', () => {
-    const raw = rawServer();
-    const told = [raw.side.open(), raw.side.open(), raw.side.open(undefined, 'more')];
-    raw.frames();
+    const { raw, told } = calling(['end', 'end', 'more']);
     const fresh = raw.side.open();
     raw.send(goaway(3, 0, 'going'));
-    assert.deepEqual(
-      [...told, fresh].map((each) => each.ending),
-      ['', '', 'unprocessed 7', ''],
-    );
+    assert.deepEqual(endingsOf([...told, fresh]), ['', '', 'unprocessed 7', '']);
     assert.deepEqual(raw.said(), []);
     assert.equal(fresh.ending, 'unprocessed 7');
     assert.deepEqual(raw.side.goaways, [{ code: 0, debug: 'going' }]);
@@ -93,46 +96,32 @@ describe('a client that receives GOAWAY', () => {
   });
 
   it('twice, the second with a lower id, ends the streams between as unprocessed', () => {
-    const raw = rawServer();
-    const told = [raw.side.open(), raw.side.open(), raw.side.open()];
-    raw.frames();
+    const { raw, told } = calling(['end', 'end', 'end']);
     raw.send(goaway(0x7fffffff));
-    assert.deepEqual([...new Set(told.map((each) => each.ending))], ['']);
+    assert.deepEqual(endingsOf(told), ['', '', '']);
     raw.send(goaway(3), goaway(1));
-    assert.deepEqual(
-      told.map((each) => each.ending),
-      ['', 'unprocessed 7', 'unprocessed 7'],
-    );
+    assert.deepEqual(endingsOf(told), ['', 'unprocessed 7', 'unprocessed 7']);
     raw.send(goaway(5));
-    assert.deepEqual(
-      told.map((each) => each.endings.length),
-      [0, 1, 1],
-    );
+    assert.deepEqual(endingsOf(told), ['', 'unprocessed 7', 'unprocessed 7']);
   });
 
   it('with last id 0 and an error ends every stream as unprocessed', () => {
-    const raw = rawServer();
-    const told = [raw.side.open(), raw.side.open()];
-    raw.frames();
+    const { raw, told } = calling(['end', 'end']);
     raw.send(goaway(0, 11, 'too_many_pings'));
-    assert.deepEqual([...new Set(told.map((each) => each.ending))], ['unprocessed 7']);
+    assert.deepEqual(endingsOf(told), ['unprocessed 7', 'unprocessed 7']);
     assert.deepEqual(raw.side.goaways, [{ code: 11, debug: 'too_many_pings' }]);
   });
 
   it('with an error lets the streams up to the last id finish', () => {
-    const raw = rawServer();
-    const told = raw.side.open();
-    raw.frames();
+    const { raw, told } = calling(['end']);
     raw.send(goaway(1, 2), response(1, 'end'));
-    assert.deepEqual([told.ends, told.ending], [1, '']);
+    assert.deepEqual([told[0]!.ends, told[0]!.ending], [1, '']);
   });
 
   it('keeps answering PING, and sending what has begun', () => {
-    const raw = rawServer();
-    const told = raw.side.open(undefined, 'more');
-    raw.frames();
+    const { raw, told } = calling(['more']);
     raw.send(goaway(1), ping());
-    raw.side.send(told, BODY, 'end');
+    raw.side.send(told[0]!, BODY, 'end');
     assert.deepEqual(raw.said(), ['PING ack 0000000000000000', 'DATA 1 5 end']);
   });
 
@@ -144,8 +133,7 @@ describe('a client that receives GOAWAY', () => {
 
 describe('a server that receives GOAWAY', () => {
   it('continues every stream', () => {
-    const raw = rawClient();
-    raw.send(request(1), goaway(0), request(3));
+    const raw = rawClient().send(request(1), goaway(0), request(3));
     for (const told of raw.side.told) raw.side.respond(told, undefined, 'end');
     assert.deepEqual(raw.said(), ['HEADERS 1 200 end', 'HEADERS 3 200 end']);
     assert.equal(raw.side.goaways.length, 1);
@@ -155,16 +143,7 @@ describe('a server that receives GOAWAY', () => {
 describe('two-phase GOAWAY between two engines', () => {
   it('loses no call, at whatever point of the exchange', () => {
     for (let when = 0; when < 40; when++) {
-      const { client, server } = pair(
-        {},
-        {
-          onStream: (told, side) => {
-            side.respond(told);
-            side.send(told, BODY);
-            side.trailers(told);
-          },
-        },
-      );
+      const { client, server } = pair({}, ANSWERS);
       let retried = 0;
       let done = 0;
       for (let step = 0; step < 40; step++) {

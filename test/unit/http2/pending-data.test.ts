@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Stream } from '../../../sidecar/http2/stream.js';
-import { type Raw, rawClient, rawServer, request, response } from '../../kit/http2/connection-under-test.js';
+import { calling, type Raw, responding, response } from '../../kit/http2/connection-under-test.js';
 import { Setting, settings, windowUpdate } from '../../kit/http2/h2-frames.js';
 import type { Told } from '../../kit/http2/recorded-events.js';
 import { seeded } from '../../kit/time/seeded-random.js';
@@ -20,14 +20,17 @@ function held(stream: Stream): { bytes: number; pieces: number } {
   return { bytes, pieces };
 }
 
-/** A server whose one stream may send nothing until it is given a window. */
-function windowless(): { raw: Raw; told: Told } {
-  const raw = rawClient();
-  raw.send(settings([[Setting.initialWindowSize, 0]]), request(1));
-  const told = raw.side.told[0]!;
-  raw.side.respond(told);
-  raw.frames();
-  return { raw, told };
+/** A server whose one stream has this window, and has sent its headers. */
+function windowed(bytes: number): { raw: Raw; told: Told } {
+  const responder = responding(settings([[Setting.initialWindowSize, bytes]]));
+  responder.raw.frames();
+  return responder;
+}
+
+/** What waits on the stream costs no more than twice its `bytes`, and the gathering buffers. */
+function assertCompact({ stream }: Told, bytes: number): void {
+  const { bytes: kept } = held(stream);
+  assert.ok(kept <= 2 * bytes + 32_768, `${kept} for ${bytes}`);
 }
 
 /** Gives `told` `count` pieces of `size` octets, each out of a read of its own; `each` runs after each piece. */
@@ -45,29 +48,24 @@ function trickle(raw: Raw, told: Told, size: number, count: number, each: () => 
 /** All that stream 1 has to say, given all the window it wants. */
 function drain(raw: Raw): Buffer {
   raw.send(windowUpdate(1, 1 << 28), windowUpdate(0, 1 << 28));
-  return Buffer.concat(
-    raw
-      .frames()
-      .filter(({ type }) => type === 0)
-      .map(({ payload }) => payload),
-  );
+  return raw.payload();
 }
 
 describe('payload that waits for its stream window', () => {
   for (const size of [1, 10, 105, 1000, 4095]) {
     it(`in pieces of ${size} costs at most twice its size`, () => {
-      const { raw, told } = windowless();
+      const { raw, told } = windowed(0);
       const count = Math.ceil(256_000 / size / (size === 1 ? 8 : 1));
       const all = trickle(raw, told, size, Math.min(count, 4000));
-      const { bytes, pieces } = held(told.stream);
-      assert.ok(bytes <= 2 * all.length + 32_768, `${bytes} for ${all.length}`);
+      assertCompact(told, all.length);
+      const { pieces } = held(told.stream);
       assert.ok(pieces <= all.length / 4096 + 12, String(pieces));
       assert.ok(drain(raw).equals(all));
     });
   }
 
   it('in a small slice of a large read frees the read; most of a read stays where it is', () => {
-    const { raw, told } = windowless();
+    const { raw, told } = windowed(0);
     trickle(raw, told, 5000, 1);
     assert.equal(held(told.stream).bytes, 5000);
     trickle(raw, told, 40_000, 1);
@@ -75,26 +73,26 @@ describe('payload that waits for its stream window', () => {
   });
 
   it('in a single small piece costs little', () => {
-    const { raw, told } = windowless();
+    const { raw, told } = windowed(0);
     trickle(raw, told, 105, 1);
     assert.deepEqual(held(told.stream), { bytes: 512, pieces: 1 });
   });
 
   it('is gathered when the window runs out in the middle of it', () => {
-    const raw = rawClient();
-    raw.send(settings([[Setting.initialWindowSize, 50]]), request(1));
-    const told = raw.side.told[0]!;
-    raw.side.respond(told);
+    const { raw, told } = windowed(50);
     const all = trickle(raw, told, 10, 1000);
     assert.equal(held(told.stream).pieces, 1000);
-    const first = raw.frames().filter(({ type }) => type === 0);
-    assert.deepEqual([first.length, first[0]!.payload.length], [1, 50]);
+    const first = raw.frames();
+    assert.deepEqual(
+      first.map(({ type, payload }) => [type, payload.length]),
+      [[0, 50]],
+    );
     assert.ok(held(told.stream).pieces <= 8);
     assert.ok(Buffer.concat([first[0]!.payload, drain(raw)]).equals(all));
   });
 
   it('is gathered in linear time', () => {
-    const { raw, told } = windowless();
+    const { raw, told } = windowed(0);
     const read = Buffer.alloc(READ, 1);
     for (let i = 0; i < 200_000; i++)
       raw.side.connection.sendData(told.stream, read, i % READ, (i % READ) + 1, false);
@@ -105,40 +103,29 @@ describe('payload that waits for its stream window', () => {
 
 describe('payload that waits for something else', () => {
   it('the connection window, costs at most twice its size', () => {
-    const raw = rawClient();
-    raw.send(settings([[Setting.initialWindowSize, 1 << 20]]), request(1));
-    const told = raw.side.told[0]!;
-    raw.side.respond(told);
+    const { raw, told } = windowed(1 << 20);
     raw.side.send(told, Buffer.alloc(65_535));
     raw.frames();
     const all = trickle(raw, told, 10, 2000, () => void raw.frames());
-    assert.ok(held(told.stream).bytes <= 2 * all.length + 32_768);
+    assertCompact(told, all.length);
     assert.ok(drain(raw).equals(all));
   });
 
   it('the limit on streams, costs at most twice its size', () => {
-    const raw = rawServer({}, undefined, [[Setting.maxConcurrentStreams, 1]]);
-    raw.side.open();
+    const { raw } = calling(['end'], { values: [[Setting.maxConcurrentStreams, 1]] });
     const told = raw.side.open(undefined, 'more');
     const early = trickle(raw, told, 10, 500);
     raw.frames();
     const late = trickle(raw, told, 10, 2000);
-    assert.ok(held(told.stream).bytes <= 2 * (early.length + late.length) + 32_768);
+    assertCompact(told, early.length + late.length);
     raw.send(response(1, 'end'));
-    const payload = raw
-      .frames()
-      .filter(({ type }) => type === 0)
-      .map((frame) => frame.payload);
-    assert.ok(Buffer.concat(payload).equals(Buffer.concat([early, late])));
+    assert.ok(raw.payload().equals(Buffer.concat([early, late])));
   });
 
   it('the socket, costs at most twice its size once the session reports that it is blocked', () => {
-    const raw = rawClient();
-    raw.send(request(1));
-    const told = raw.side.told[0]!;
-    raw.side.respond(told);
+    const { raw, told } = responding();
     const all = trickle(raw, told, 10, 2000, () => raw.side.connection.holdOutput());
-    assert.ok(held(told.stream).bytes <= 2 * all.length + 32_768);
+    assertCompact(told, all.length);
     assert.ok(drain(raw).equals(all));
   });
 });
@@ -148,12 +135,9 @@ describe('payload of any sizes', () => {
     for (let seed = 1; seed <= 40; seed++) {
       const random = seeded(seed);
       const pick = (most: number): number => Math.floor(random() * most);
-      const { raw, told } = windowless();
+      const { raw, told } = windowed(0);
       const sent: Buffer[] = [];
       const got: Buffer[] = [];
-      const look = (): void => {
-        for (const { type, payload } of raw.frames()) if (type === 0) got.push(payload);
-      };
       for (let step = 0; step < 200; step++) {
         const read = Buffer.allocUnsafeSlow(random() < 0.5 ? READ : 8000).fill(step);
         const start = pick(read.length);
@@ -163,11 +147,10 @@ describe('payload of any sizes', () => {
         if (random() < 0.3) raw.send(windowUpdate(1, 1 + pick(30_000)));
         if (random() < 0.1) raw.send(windowUpdate(0, 1 + pick(60_000)));
         if (random() < 0.1) raw.send(settings([[Setting.initialWindowSize, pick(2000)]]));
-        if (random() < 0.3) look();
+        if (random() < 0.3) got.push(raw.payload());
         if (random() < 0.2) raw.side.connection.holdOutput();
       }
-      look();
-      got.push(drain(raw));
+      got.push(raw.payload(), drain(raw));
       assert.ok(Buffer.concat(got).equals(Buffer.concat(sent)), `seed ${seed}`);
       assert.equal(told.sent, told.stream.pendingBytes + Buffer.concat(sent).length);
     }

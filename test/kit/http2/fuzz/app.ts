@@ -1,16 +1,14 @@
 /** The application behind the engine under test: it answers, sends, credits and resets as chance will have it. */
 import { createHash } from 'node:crypto';
 import { Connection } from '../../../../sidecar/http2/connection.js';
-import type { ConnectionHandler } from '../../../../sidecar/http2/connection-state.js';
+import type { ConnectionHandler, Role } from '../../../../sidecar/http2/connection-state.js';
 import type { HeaderBlock } from '../../../../sidecar/http2/hpack/header-list.js';
 import type { LimitName } from '../../../../sidecar/http2/limits.js';
 import type { LocalSettings } from '../../../../sidecar/http2/settings.js';
 import type { Stream, StreamOwner } from '../../../../sidecar/http2/stream.js';
-import { Output } from '../../../../sidecar/http2/write-buffer.js';
-import { listOf, NONE } from '../connection-pair.js';
+import { flushed, listOf, NONE } from '../connection-pair.js';
 import type { Dice } from './dice.js';
 import { EXTRA_FIELDS, REQUESTS, RESPONSES, TRAILER_LISTS } from './lists.js';
-import type { Role } from './wire-state.js';
 
 /** Codes an application resets with: none that the engine uses for what the peer did. */
 const OWN_CODES = [8, 2];
@@ -82,11 +80,8 @@ export class App implements ConnectionHandler {
     this.connection.start();
   }
 
-  flush(room: number): Buffer {
-    const output = new Output();
-    output.begin();
-    this.connection.flush(output, room);
-    return Buffer.concat(output.finish());
+  flush(room?: number): Buffer {
+    return flushed(this.connection, room);
   }
 
   /** Something the application does of its own accord. */

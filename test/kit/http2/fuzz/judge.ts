@@ -16,7 +16,8 @@ export interface Verdict {
   readonly connection: readonly number[];
 }
 
-const FINE: Verdict = { ok: true, stream: [], connection: [] };
+/** Nothing is wrong. */
+export const FINE: Verdict = { ok: true, stream: [], connection: [] };
 const stream = (...codes: number[]): Verdict => ({ ok: false, stream: codes, connection: [] });
 const connection = (...codes: number[]): Verdict => ({ ok: false, stream: [], connection: codes });
 
@@ -183,7 +184,7 @@ export class Judge {
     const { w } = this;
     if (id % 2 === 0) return connection(E.protocolError);
     w.lastTheirId = id;
-    if (id > w.goawaySaid || w.openCount >= w.limits.maxStreams) return stream(E.refusedStream);
+    if (id > w.goawaySaid || w.openCount >= w.limits.maxConcurrentStreams) return stream(E.refusedStream);
     if (isOver) return stream(E.enhanceYourCalm);
     if (selfDependent || !isRequest(fields) || (ends && contentLength(fields) > 0))
       return stream(E.protocolError);

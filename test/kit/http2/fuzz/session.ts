@@ -3,31 +3,22 @@
  * must hold is looked at. A session is its seed: the same seed does the same.
  */
 import assert from 'node:assert/strict';
+import type { Role } from '../../../../sidecar/http2/connection-state.js';
 import { DEFAULT_LOCAL_SETTINGS, type LocalSettings } from '../../../../sidecar/http2/settings.js';
 import { type Frame, PREFACE, settings, settingsAck } from '../h2-frames.js';
 import { App } from './app.js';
 import { Dice } from './dice.js';
 import { checkAtEnd, checkHeld, checkSame } from './holds.js';
-import { Judge, type Verdict } from './judge.js';
+import { FINE, Judge, type Verdict } from './judge.js';
 import { Listener, type Reaction } from './listener.js';
 import { type Bytes, Peer } from './peer.js';
-import { type Role, WireState } from './wire-state.js';
+import { WireState } from './wire-state.js';
 
-export interface Figures {
-  sessions: number;
-  /** Frames that the engine was given, and gave. */
-  framesIn: number;
-  framesOut: number;
-  octetsIn: number;
-  streams: number;
-  streamErrors: number;
-  connectionErrors: number;
-  limits: number;
-  canaries: number;
-}
+export type Figures = ReturnType<typeof noFigures>;
 
-export const noFigures = (): Figures => ({
+export const noFigures = () => ({
   sessions: 0,
+  /** Frames that the engine was given, and gave. */
   framesIn: 0,
   framesOut: 0,
   octetsIn: 0,
@@ -74,12 +65,7 @@ export class Session {
       connectionWindow: dice.pick([65_535, 200_000, 1 << 24]),
     };
     this.app = new App(role, local, dice, dice.pick([0, 0.05, 0.3]));
-    this.wire = new WireState(role, {
-      initialWindow: local.initialWindow,
-      maxStreams: local.maxConcurrentStreams,
-      maxHeaderBytes: local.maxHeaderBytes,
-      maxHeaderFields: local.maxHeaderFields,
-    });
+    this.wire = new WireState(role, local);
     this.judge = new Judge(this.wire);
     this.listener = new Listener(this.wire, this.isExact);
     this.peer = new Peer(this.wire, dice, dice.pick([0, 0.01, 0.03, 0.2]));
@@ -128,7 +114,7 @@ export class Session {
     } else {
       this.app.act();
       const reaction = this.listen();
-      if (this.isExact) this.expect(reaction, { ok: true, stream: [], connection: [] }, -1);
+      if (this.isExact) this.expect(reaction, FINE, -1);
     }
     this.check();
   }
@@ -191,7 +177,7 @@ export class Session {
     this.pending = Buffer.alloc(0);
     this.give(Buffer.concat(frames));
     this.listener.isCut = true;
-    this.expect(this.listen(), { ok: true, stream: [], connection: [] }, id);
+    this.expect(this.listen(), FINE, id);
     if (!before.stream.closed)
       assert.equal(before.digest.copy().digest('hex'), digest.digest('hex'), 'payload in a run');
   }
@@ -239,7 +225,7 @@ export class Session {
     // From an error on, the onlooker and the engine may see things cross in a different order.
     if (isJudged) this.listen();
     else {
-      this.listener.skim(this.app.flush(Number.POSITIVE_INFINITY), this.isOver);
+      this.listener.skim(this.app.flush(), this.isOver);
       this.isLost = true;
     }
   }
@@ -247,9 +233,7 @@ export class Session {
   // ---- what it does about it ----
 
   private listen(): Reaction {
-    return this.listener.hear(
-      this.app.flush(this.dice.chance(0.8) ? Number.POSITIVE_INFINITY : this.dice.below(20_000)),
-    );
+    return this.listener.hear(this.app.flush(this.dice.chance(0.8) ? undefined : this.dice.below(20_000)));
   }
 
   private expect(reaction: Reaction, verdict: Verdict, id: number, limits: readonly string[] = []): void {
@@ -284,13 +268,13 @@ export class Session {
     if (this.judge.isInBlock || this.pending.length > 0 || !wire.gotSettings || this.peer.isWorn) return;
     const isServer = wire.role === 'server';
     const isRoom = isServer
-      ? wire.openCount < wire.limits.maxStreams && wire.goawaySaid === 0x7fffffff
+      ? wire.openCount < wire.limits.maxConcurrentStreams && wire.goawaySaid === 0x7fffffff
       : app.connection.capacity > 0 && !wire.goawayHeard;
     if (!isRoom) return;
     this.figures.canaries++;
     app.isPrompt = true;
     const owner = isServer ? null : app.open(true);
-    if (!isServer) this.listener.hear(app.flush(Number.POSITIVE_INFINITY));
+    if (!isServer) this.listener.hear(app.flush());
     const octets = isServer ? this.peer.wellFormedRequest() : this.peer.wellFormedResponse(owner!.stream.id);
     const count = app.owners.length;
     this.hearFrom({ octets, suspect: false });
@@ -300,7 +284,7 @@ export class Session {
       return assert.equal(owner.ends, owner.hasReset ? owner.ends : 1, 'the canary has its answer');
     assert.ok(app.owners.length > count, 'the canary was heard');
     this.listen();
-    this.listener.hear(app.flush(Number.POSITIVE_INFINITY));
+    this.listener.hear(app.flush());
     const { stream } = app.owners[count]!;
     assert.ok(stream.closed || app.owners[count]!.hasReset || this.isOver, 'the canary was answered');
   }
@@ -327,8 +311,8 @@ export class Session {
     app.open();
     app.connection.receive(settings(), this.nowMs);
     if (app.role === 'server') app.owners.pop();
-    this.listener.hear(app.flush(Number.POSITIVE_INFINITY));
-    assert.equal(app.flush(Number.POSITIVE_INFINITY).length, 0);
+    this.listener.hear(app.flush());
+    assert.equal(app.flush().length, 0);
     assert.deepEqual(app.defects, []);
     checkAtEnd(app, this.wire, this.isExact);
   }

@@ -1,8 +1,8 @@
 /** What an onlooker knows of a connection from the frames that pass by. `we`: the engine under test; `they`: the fuzzer. */
 import { createHash, type Hash } from 'node:crypto';
+import type { Role } from '../../../../sidecar/http2/connection-state.js';
+import type { LocalSettings } from '../../../../sidecar/http2/settings.js';
 import { HpackDecoder } from '../hpack-lite.js';
-
-export type Role = 'server' | 'client';
 
 /** How a stream came to be closed. */
 export type Closed = '' | 'ended' | 'reset by us' | 'reset by them';
@@ -26,13 +26,6 @@ export interface View {
   ourWindow: number;
   /** Several frames were under way at once, and the engine took for open what the onlooker had not: nothing is known of it. */
   isGuess: boolean;
-}
-
-export interface Limits {
-  readonly initialWindow: number;
-  readonly maxStreams: number;
-  readonly maxHeaderBytes: number;
-  readonly maxHeaderFields: number;
 }
 
 export class WireState {
@@ -61,7 +54,7 @@ export class WireState {
 
   constructor(
     readonly role: Role,
-    readonly limits: Limits,
+    readonly limits: LocalSettings,
   ) {}
 
   open(id: number): View {
