@@ -21,8 +21,7 @@ interface Row {
 async function measure(binary: string, pair: Pair): Promise<Row[]> {
   const { target, inbound, bench } = pair;
   if (target.kind !== 'tcp') throw new Error('h2spec speaks TCP');
-  const rows: Row[] = [];
-  rows.push({ listener: 'outbound, cleartext', result: await runH2spec(binary, target) });
+  const rows: Row[] = [{ listener: 'outbound, cleartext', result: await runH2spec(binary, target) }];
   for (const alpn of [['h2'], []]) {
     const bridge = await tlsBridge(inbound, await bench.material('app', alpn));
     try {
@@ -36,12 +35,12 @@ async function measure(binary: string, pair: Pair): Promise<Row[]> {
 }
 
 function table(rows: readonly Row[]): string {
-  const lines = [`${'listener'.padEnd(32)}${'passed'.padStart(12)}${'time'.padStart(9)}`];
+  const row = (listener: string, score: string, time: string): string =>
+    listener.padEnd(32) + score.padStart(12) + time.padStart(9);
+  const lines = [row('listener', 'passed', 'time')];
   for (const { listener, result } of rows) {
-    const score = `${result.passed} of ${result.total}`;
-    lines.push(
-      `${listener.padEnd(32)}${score.padStart(12)}${`${(result.elapsedMs / 1000).toFixed(1)} s`.padStart(9)}`,
-    );
+    const { passed, total, elapsedMs } = result;
+    lines.push(row(listener, `${passed} of ${total}`, `${(elapsedMs / 1000).toFixed(1)} s`));
     for (const { section, title, detail } of result.failures)
       lines.push(`  ✗ ${section}: ${title}: ${detail}`);
   }
@@ -56,10 +55,9 @@ async function main(): Promise<number> {
   try {
     const rows = await measure(binary, pair);
     process.stdout.write(`h2spec, strict, ${STRICT_CASES} cases\n\n${table(rows)}\n`);
-    const isWhole = rows.every(
-      ({ result }) => result.passed === STRICT_CASES && result.total === STRICT_CASES,
-    );
-    return isWhole ? 0 : 1;
+    return rows.every(({ result: { passed, total } }) => passed === STRICT_CASES && total === STRICT_CASES)
+      ? 0
+      : 1;
   } finally {
     await pair.close();
     upstream.close();

@@ -5,23 +5,14 @@
 
 import assert from 'node:assert/strict';
 import { status } from '@grpc/grpc-js';
-import { Flag, FrameType } from '../kit/http2/h2-frames.js';
-import {
-  allowsStreams,
-  answersInFiveByteFrames,
-  goesAwayAfterFirst,
-  pingsAllAlong,
-  resetsAfterData,
-  resetsAfterHeaders,
-  resetsDuringData,
-  simpleResponse,
-} from '../kit/http2/raw-behaviours.js';
+import { Flag, type Frame, FrameType } from '../kit/http2/h2-frames.js';
+import * as behaviours from '../kit/http2/raw-behaviours.js';
 import type { RawCall } from '../kit/http2/raw-server.js';
 import { Caller } from '../kit/interop/client.js';
 import { largeUnary } from '../kit/interop/large-unary.js';
 import { type SidecarBeforeUpstreams, startUpstreams } from '../kit/stack/upstream-bench.js';
 
-const BODY = simpleResponse(314_159);
+const BODY = behaviours.simpleResponse(314_159);
 
 describe('negative HTTP/2 cases of gRPC, behind the outbound listener', () => {
   let bench: SidecarBeforeUpstreams;
@@ -31,21 +22,21 @@ describe('negative HTTP/2 cases of gRPC, behind the outbound listener', () => {
 
   before(async () => {
     bench = await startUpstreams({
-      goaway: goesAwayAfterFirst(BODY),
-      rst_after_header: resetsAfterHeaders(),
-      rst_during_data: resetsDuringData(BODY),
-      rst_after_data: resetsAfterData(BODY),
-      ping: pingsAllAlong(BODY),
+      goaway: behaviours.goesAwayAfterFirst(BODY),
+      rst_after_header: behaviours.resetsAfterHeaders(),
+      rst_during_data: behaviours.resetsDuringData(BODY),
+      rst_after_data: behaviours.resetsAfterData(BODY),
+      ping: behaviours.pingsAllAlong(BODY),
       max_streams: {
-        ...allowsStreams(1, BODY, 5),
+        ...behaviours.allowsStreams(1, BODY, 5),
         onHeaders(call) {
           running = running.filter(({ peer, streamId }) => !peer.hasEnded(streamId) && !peer.isClosed);
           running.push(call);
           mostAtOnce = Math.max(mostAtOnce, running.filter(({ peer }) => peer === call.peer).length);
         },
       },
-      data_frame_padding: answersInFiveByteFrames(BODY, 255),
-      no_df_padding: answersInFiveByteFrames(BODY, undefined),
+      data_frame_padding: behaviours.answersInFiveByteFrames(BODY, 255),
+      no_df_padding: behaviours.answersInFiveByteFrames(BODY, undefined),
     });
   });
   after(async () => {
@@ -59,10 +50,6 @@ describe('negative HTTP/2 cases of gRPC, behind the outbound listener', () => {
     return caller;
   }
 
-  async function codeOf(name: string): Promise<number> {
-    return (await callerOf(name).unary({ response_size: 314_159 })).code;
-  }
-
   it('goaway: the call after it goes out on a new connection', async () => {
     const caller = callerOf('goaway');
     await largeUnary(caller);
@@ -73,7 +60,7 @@ describe('negative HTTP/2 cases of gRPC, behind the outbound listener', () => {
 
   for (const name of ['rst_after_header', 'rst_during_data', 'rst_after_data']) {
     it(`${name}: the call fails`, async () => {
-      const code = await codeOf(name);
+      const { code } = await callerOf(name).unary({ response_size: 314_159 });
       assert.notEqual(code, status.OK);
       assert.notEqual(code, status.DEADLINE_EXCEEDED);
     });
@@ -83,13 +70,9 @@ describe('negative HTTP/2 cases of gRPC, behind the outbound listener', () => {
     await largeUnary(callerOf('ping'));
     const [peer] = bench.server('ping').peers;
     for (const opaque of ['pingbef1', 'pingbef2', 'pingbef3', 'pingafte']) {
-      await peer?.waitFor(
-        `acknowledgement of ${opaque}`,
-        (frame) =>
-          frame.type === FrameType.ping &&
-          (frame.flags & Flag.ack) !== 0 &&
-          frame.payload.toString() === opaque,
-      );
+      const isAck = ({ type, flags, payload }: Frame): boolean =>
+        type === FrameType.ping && (flags & Flag.ack) !== 0 && payload.toString() === opaque;
+      await peer?.waitFor(`acknowledgement of ${opaque}`, isAck);
     }
   });
 

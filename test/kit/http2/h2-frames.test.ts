@@ -5,29 +5,20 @@
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import type { Address } from '../../../sidecar/config/model.js';
 import { data, Flag, FrameReader, FrameType, headers, ping, settings } from './h2-frames.js';
-import { encode, type Field, HpackDecoder, indexed, literal, tableSizeUpdate } from './hpack-lite.js';
-import { grpcFields, openRequest, rawClient, unaryRequest } from './raw-client.js';
+import { type Field, HpackDecoder, indexed, literal, tableSizeUpdate } from './hpack-lite.js';
+import { openRequest, rawClient, unaryRequest } from './raw-client.js';
+import type { RawPeer } from './raw-peer.js';
 import { answer, rawServer } from './raw-server.js';
 
 describe('raw HTTP/2 kit', () => {
   it('cuts frames out of any split of the bytes', () => {
-    const bytes = Buffer.concat([
-      settings([[4, 65_535]]),
-      headers(1, Buffer.from('abc')),
-      data(1, Buffer.alloc(300)),
-    ]);
+    const [block, body] = [Buffer.from('abc'), Buffer.alloc(300)];
+    const bytes = Buffer.concat([settings([[4, 65_535]]), headers(1, block), data(1, body)]);
     const reader = new FrameReader();
     const frames = [...bytes].flatMap((byte) => reader.push(Buffer.from([byte])));
-    assert.deepEqual(
-      frames.map((f) => [f.type, f.streamId, f.payload.length]),
-      [
-        [FrameType.settings, 0, 6],
-        [FrameType.headers, 1, 3],
-        [FrameType.data, 1, 300],
-      ],
-    );
+    const seen = frames.map(({ type, streamId, payload }) => `${type} ${streamId} ${payload.length}`);
+    assert.deepEqual(seen, ['4 0 6', '1 1 3', '0 1 300']);
   });
 
   it('decodes the request blocks of RFC 7541 appendix C.4, Huffman coded with a shared table', () => {
@@ -49,18 +40,15 @@ describe('raw HTTP/2 kit', () => {
       /[\x21-\x7e\xa0-\xff]/.test(c),
     );
     await withNodeServer(
-      (stream) =>
-        stream.respond(
-          { ':status': 200, 'x-all': octets.join(''), 'x-short': 'aaaaaaaaaaaa' },
-          { endStream: true },
-        ),
-      async (address) => {
-        const peer = await rawClient(address);
+      (stream) => {
+        const fields = { 'x-all': octets.join(''), 'x-short': 'aaaaaaaaaaaa' };
+        stream.respond({ ':status': 200, ...fields }, { endStream: true });
+      },
+      async (peer) => {
         peer.send(openRequest(1, '/'));
         const reply = await peer.waitForType(FrameType.headers, 1);
         assert.equal(reply.fields?.get('x-all'), octets.join(''));
         assert.equal(reply.fields?.get('x-short'), 'aaaaaaaaaaaa');
-        peer.close();
       },
     );
   });
@@ -79,8 +67,7 @@ describe('raw HTTP/2 kit', () => {
         stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
         stream.end('hello');
       },
-      async (address) => {
-        const peer = await rawClient(address);
+      async (peer) => {
         peer.send(unaryRequest(1, '/a.B/C', Buffer.from('x')), ping(Buffer.from('12345678')));
         const body = await peer.waitForType(FrameType.data, 1);
         assert.equal(body.payload.toString(), 'hello');
@@ -88,17 +75,15 @@ describe('raw HTTP/2 kit', () => {
         assert.ok(trailers.flags & Flag.endStream);
         const pong = await peer.waitForType(FrameType.ping);
         assert.equal(pong.payload.toString(), '12345678');
-        peer.close();
       },
     );
   });
 
   it('answers calls of Node as a server', async () => {
     const server = await rawServer({ onRequest: (call) => answer(call, Buffer.from('pong')) });
-    assert.equal(server.address.kind, 'tcp');
-    const client = http2.connect(
-      `http://127.0.0.1:${server.address.kind === 'tcp' ? server.address.port : 0}`,
-    );
+    const { address } = server;
+    assert.ok(address.kind === 'tcp');
+    const client = http2.connect(`http://127.0.0.1:${address.port}`);
     const trailers = await new Promise<http2.IncomingHttpHeaders>((resolve, reject) => {
       const stream = client.request({ ':method': 'POST', ':path': '/a.B/C' });
       stream.on('error', reject);
@@ -134,11 +119,9 @@ describe('raw HTTP/2 kit', () => {
         seen = String(fields['x-long']);
         stream.respond({ ':status': 200 }, { endStream: true });
       },
-      async (address) => {
-        const peer = await rawClient(address);
-        peer.send(headers(1, encode(grpcFields('/a.B/C', [long]))));
+      async (peer) => {
+        peer.send(openRequest(1, '/a.B/C', [long]));
         await peer.waitForType(FrameType.headers, 1);
-        peer.close();
       },
     );
     assert.equal(seen, long[1]);
@@ -147,21 +130,21 @@ describe('raw HTTP/2 kit', () => {
 
 async function withNodeServer(
   onStream: (stream: http2.ServerHttp2Stream, fields: http2.IncomingHttpHeaders) => void,
-  use: (address: Address) => Promise<void>,
+  use: (peer: RawPeer) => Promise<void>,
 ): Promise<void> {
   const server = http2.createServer();
-  const sessions: http2.ServerHttp2Session[] = [];
-  server.on('session', (session) => sessions.push(session));
   server.on('sessionError', () => {});
   server.on('stream', (stream, fields) => {
     stream.on('error', () => {});
     onStream(stream, fields);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const peer = await rawClient({ kind: 'tcp', host: '127.0.0.1', port });
   try {
-    await use({ kind: 'tcp', host: '127.0.0.1', port: (server.address() as AddressInfo).port });
+    await use(peer);
   } finally {
-    for (const session of sessions) session.destroy();
+    peer.close();
     await new Promise((resolve) => server.close(resolve));
   }
 }

@@ -24,25 +24,26 @@ import {
 import { encode } from './hpack-lite.js';
 import {
   answer,
+  ENDS,
   headersFrame,
   messageFrames,
+  type RawCall,
   type RawScript,
   responseHeaders,
   trailerBlock,
   trailersFrame,
 } from './raw-server.js';
 
-const ENDS = Flag.endHeaders | Flag.endStream;
+const listed = (list: Readonly<Record<string, string>>): Buffer => encode(Object.entries(list));
+const queue = ({ peer, streamId }: RawCall, ...frames: readonly Buffer[]): void =>
+  peer.queue(streamId, ...frames);
 const fieldBytes = (tag: number, value: Uint8Array): Buffer =>
   Buffer.concat([Buffer.from([tag]), varint(value.length), value]);
 
-function varint(value: number): Buffer {
-  const out: number[] = [];
-  let rest = value;
-  for (; rest > 127; rest >>>= 7) out.push((rest & 127) | 128);
-  out.push(rest);
-  return Buffer.from(out);
-}
+const varint = (value: number): Buffer =>
+  value < 128
+    ? Buffer.from([value])
+    : Buffer.concat([Buffer.from([(value & 127) | 128]), varint(value >>> 7)]);
 
 /** An encoded `SimpleResponse` (and `SimpleRequest.payload` alike) with `size` bytes of payload. */
 export const simpleResponse = (size: number): Buffer =>
@@ -52,16 +53,13 @@ export const simpleResponse = (size: number): Buffer =>
 export const goesAwayAfterFirst = (body: Buffer): RawScript => ({
   onRequest(call) {
     if (call.streamId !== 1) return;
-    call.peer.queue(1, headersFrame(call), ...messageFrames(call, body));
-    call.peer.queue(1, trailersFrame(call), goaway(1, ErrorCode.noError));
+    call.peer.queue(1, headersFrame(call), ...messageFrames(call, body), trailersFrame(call), goaway(1));
   },
 });
 
 /** rst_after_header. */
 export const resetsAfterHeaders = (): RawScript => ({
-  onRequest(call) {
-    call.peer.send(headersFrame(call), rstStream(call.streamId, ErrorCode.noError));
-  },
+  onRequest: (call) => void call.peer.send(headersFrame(call), rstStream(call.streamId, ErrorCode.noError)),
 });
 
 /** rst_during_data: half a message, then a reset. */
@@ -69,41 +67,42 @@ export const resetsDuringData = (body: Buffer): RawScript => ({
   onRequest(call) {
     const frames = messageFrames(call, body);
     const half = frames.slice(0, frames.length >> 1);
-    call.peer.queue(call.streamId, headersFrame(call), ...half, rstStream(call.streamId, ErrorCode.noError));
+    queue(call, headersFrame(call), ...half, rstStream(call.streamId, ErrorCode.noError));
   },
 });
 
 /** rst_after_data: the whole message, then a reset instead of trailers. */
 export const resetsAfterData = (body: Buffer): RawScript => ({
-  onRequest(call) {
-    call.peer.queue(call.streamId, headersFrame(call), ...messageFrames(call, body));
-    call.peer.queue(call.streamId, rstStream(call.streamId, ErrorCode.noError));
-  },
+  onRequest: (call) =>
+    queue(
+      call,
+      headersFrame(call),
+      ...messageFrames(call, body),
+      rstStream(call.streamId, ErrorCode.noError),
+    ),
 });
 
 /** ping: pings before and after the headers, the data and the trailers. */
 export const pingsAllAlong = (body: Buffer): RawScript => ({
   onRequest(call) {
     const named = (name: string): Buffer => ping(Buffer.from(name));
-    call.peer.queue(call.streamId, named('pingbef1'), headersFrame(call), named('pingbef2'));
-    call.peer.queue(call.streamId, ...messageFrames(call, body), named('pingbef3'));
-    call.peer.queue(call.streamId, trailersFrame(call), named('pingafte'));
+    queue(call, named('pingbef1'), headersFrame(call), named('pingbef2'), ...messageFrames(call, body));
+    queue(call, named('pingbef3'), trailersFrame(call), named('pingafte'));
   },
 });
 
 /** max_streams: allows `limit` calls at once and answers each after `holdMs`. */
 export const allowsStreams = (limit: number, body: Buffer, holdMs: number): RawScript => ({
   settings: [[Setting.maxConcurrentStreams, limit]],
-  onRequest(call) {
-    setTimeout(() => answer(call, body), holdMs);
-  },
+  onRequest: (call) => void setTimeout(() => answer(call, body), holdMs),
 });
 
 /** data_frame_padding (5 bytes and 255 of padding per frame) and no_df_padding_sanity_test (`padding` undefined). */
 export const answersInFiveByteFrames = (body: Buffer, padding: number | undefined): RawScript => ({
   onRequest(call) {
+    // Too many frames to be passed on as arguments twice.
     call.peer.queue(call.streamId, headersFrame(call), ...messageFrames(call, body, 5, padding));
-    call.peer.queue(call.streamId, trailersFrame(call));
+    queue(call, trailersFrame(call));
   },
 });
 
@@ -114,33 +113,23 @@ export const refusesEveryStream = (): RawScript => ({
 });
 
 export const answersTrailersOnly = (status: number, message: string): RawScript => ({
-  onRequest(call) {
-    const block = Buffer.concat([responseHeaders(), trailerBlock(status, message)]);
-    call.peer.send(headers(call.streamId, block, ENDS));
+  onRequest({ peer, streamId }) {
+    peer.send(headers(streamId, Buffer.concat([responseHeaders(), trailerBlock(status, message)]), ENDS));
   },
 });
 
 /** Ends the stream on DATA: no status at all. */
 export const omitsTrailers = (body: Buffer): RawScript => ({
-  onRequest(call) {
-    call.peer.send(headersFrame(call));
-    call.peer.send(data(call.streamId, grpcMessage(body), Flag.endStream));
-  },
+  onRequest: (call) =>
+    void call.peer.send(headersFrame(call), data(call.streamId, grpcMessage(body), Flag.endStream)),
 });
 
 /** What a web server says to a gRPC call: an HTML page with status 404. */
 export const answersHtml = (): RawScript => ({
-  onRequest(call) {
-    call.peer.send(
-      headers(
-        call.streamId,
-        encode([
-          [':status', '404'],
-          ['content-type', 'text/html'],
-        ]),
-      ),
-      data(call.streamId, Buffer.from('<html><body>404 page not found</body></html>'), Flag.endStream),
-    );
+  onRequest({ peer, streamId }) {
+    const page = Buffer.from('<html><body>404 page not found</body></html>');
+    const head = headers(streamId, listed({ ':status': '404', 'content-type': 'text/html' }));
+    peer.send(head, data(streamId, page, Flag.endStream));
   },
 });
 
@@ -159,19 +148,10 @@ export const sendsBadHpack = (): RawScript => ({
 
 /** A push, although the client role must have disabled it. */
 export const pushes = (): RawScript => ({
-  onRequest: (call) =>
-    void call.peer.send(
-      pushPromise(
-        call.streamId,
-        2,
-        encode([
-          [':method', 'GET'],
-          [':path', '/'],
-          [':scheme', 'http'],
-          [':authority', 'x'],
-        ]),
-      ),
-    ),
+  onRequest({ peer, streamId }) {
+    const request = { ':method': 'GET', ':path': '/', ':scheme': 'http', ':authority': 'x' };
+    peer.send(pushPromise(streamId, 2, listed(request)));
+  },
 });
 
 /** One message of `bytes`, whatever the windows say. */
@@ -182,13 +162,7 @@ export const overrunsTheWindow = (bytes: number): RawScript => ({
 /** `count` informational answers before the real one. */
 export const stormsInformational = (count: number, body: Buffer): RawScript => ({
   onRequest(call) {
-    const early = headers(
-      call.streamId,
-      encode([
-        [':status', '103'],
-        ['link', '</a>; rel=preload'],
-      ]),
-    );
+    const early = headers(call.streamId, listed({ ':status': '103', link: '</a>; rel=preload' }));
     for (let i = 0; i < count; i += 1) call.peer.send(early);
     answer(call, body);
   },
@@ -204,20 +178,16 @@ export const floodsWith = (what: 'pings' | 'settings', count: number): RawScript
 
 /** A header block that never ends. */
 export const floodsContinuation = (count: number): RawScript => ({
-  onRequest(call) {
-    call.peer.send(headers(call.streamId, responseHeaders(), 0));
-    call.peer.send(repeated(continuation(call.streamId, encode([['x', 'y'.repeat(1000)]])), count));
+  onRequest({ peer, streamId }) {
+    peer.send(headers(streamId, responseHeaders(), 0));
+    peer.send(repeated(continuation(streamId, listed({ x: 'y'.repeat(1000) })), count));
   },
 });
 
 /** The answer one byte at a time, one per turn of the event loop. */
 export const answersByteByByte = (body: Buffer): RawScript => ({
   onRequest(call) {
-    const bytes = Buffer.concat([
-      headers(call.streamId, responseHeaders()),
-      data(call.streamId, grpcMessage(body)),
-      headers(call.streamId, trailerBlock(), ENDS),
-    ]);
+    const bytes = Buffer.concat([headersFrame(call), ...messageFrames(call, body), trailersFrame(call)]);
     let at = 0;
     const next = (): void => {
       if (at >= bytes.length || !call.peer.send(bytes.subarray(at, at + 1))) return;

@@ -30,16 +30,10 @@ export function openSocket(address: Address, material?: TlsMaterial, timeoutMs =
   return new Promise((resolve, reject) => {
     const where =
       address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
-    const socket = material
-      ? tls.connect({
-          ...where,
-          cert: material.cert,
-          key: material.key,
-          ca: material.ca,
-          ALPNProtocols: [...(material.alpn ?? ['h2'])],
-          checkServerIdentity: () => undefined,
-        })
-      : net.connect(where);
+    const checkServerIdentity = (): undefined => undefined;
+    const secure = ({ alpn = ['h2'], ...identity }: TlsMaterial): tls.TLSSocket =>
+      tls.connect({ ...where, ...identity, ALPNProtocols: [...alpn], checkServerIdentity });
+    const socket = material ? secure(material) : net.connect(where);
     const timer = setTimeout(
       () => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)),
       timeoutMs,
@@ -85,10 +79,8 @@ export function unaryRequest(
   body: Uint8Array = Buffer.alloc(0),
   extra: readonly Field[] = [],
 ): Buffer {
-  return Buffer.concat([
-    headers(streamId, encode(grpcFields(path, extra))),
-    data(streamId, grpcMessage(body), Flag.endStream),
-  ]);
+  const message = data(streamId, grpcMessage(body), Flag.endStream);
+  return Buffer.concat([openRequest(streamId, path, extra), message]);
 }
 
 /** HEADERS alone: a call whose request stays open. */

@@ -1,5 +1,6 @@
 /** The budget of memory: which connection loses calls when it is used up, and when none does. */
 import assert from 'node:assert/strict';
+import type { QueueConfig } from '../../../sidecar/config/model.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { FIRST_WINDOW, MemoryBudget, type MemoryHolder } from '../../../sidecar/transport/memory-budget.js';
 import { data, Flag, FrameType, Setting, settingsOf } from '../../kit/http2/h2-frames.js';
@@ -10,6 +11,7 @@ import {
   anUpstream,
   aRoute,
   aStreamRoute,
+  type InboundStack,
   type OutboundStack,
   Stack,
 } from '../../kit/stack/stack.js';
@@ -52,20 +54,25 @@ describe('The budget of memory', () => {
     while (deferred.length > 0) deferred.shift()!();
   };
 
-  it('the budget sheds from the connection that holds most, and only what is needed', () => {
+  /** A budget of 1,000 octets after a review with connections that hold these, and what each of them lost. */
+  const reviewed = (...held: readonly number[]): { memory: MemoryBudget; lost: number[] } => {
     const memory = new MemoryBudget(1000);
-    const [small, large, other] = [100, 800, 300].map((bytes) => new Fake(memory, bytes));
+    const holders = held.map((bytes) => new Fake(memory, bytes));
     review(memory);
-    assert.deepEqual([small!.lost, large!.lost, other!.lost], [0, 325, 0]);
+    return { memory, lost: holders.map(({ lost }) => lost) };
+  };
+
+  it('the budget sheds from the connection that holds most, and only what is needed', () => {
+    const { memory, lost } = reviewed(100, 800, 300);
+    assert.deepEqual(lost, [0, 325, 0]);
     assert.equal(memory.used, 875);
   });
 
   it('the budget sheds from the two largest connections where one is not enough', () => {
-    const memory = new MemoryBudget(1000);
-    const [small, large, other] = [100, 1200, 900].map((bytes) => new Fake(memory, bytes));
-    review(memory);
-    assert.equal(small!.lost, 0);
-    assert.ok(large!.lost > other!.lost && other!.lost > 0, `${large!.lost}, ${other!.lost}`);
+    const { memory, lost } = reviewed(100, 1200, 900);
+    const [small, large, other] = lost as [number, number, number];
+    assert.equal(small, 0);
+    assert.ok(large > other && other > 0, `${large}, ${other}`);
     assert.ok(memory.used <= 875, `${memory.used}`);
   });
 
@@ -118,6 +125,12 @@ describe('Memory that is short', () => {
     out = stack.outbound(anUpstream(['a'], { routes, pool: { pingIntervalMs: 0 } }));
   };
   afterEach(() => stack.close());
+  /** An inbound side whose model answers at once. */
+  const serve = (queue: Partial<QueueConfig>): InboundStack => {
+    const side = stack.inbound(anInbound({ routes: [aRoute({ timeoutMs: 0 })], queue }));
+    side.model.answer = (stream) => stream.reply();
+    return side;
+  };
 
   const SHUT = { settings: [[Setting.initialWindowSize, 0]] } as const;
   /** Answers of `bytes` to calls of `app`, as far as the windows let them come. */
@@ -157,8 +170,7 @@ describe('Memory that is short', () => {
 
   it('an exhausted budget ends endless requests with a reason, and not a unary call beside them', () => {
     stack = new Stack({ memoryBytes: 4 * MIB });
-    const side = stack.inbound(anInbound({ routes: [aRoute({ timeoutMs: 0 })], queue: { concurrency: 8 } }));
-    side.model.answer = (stream) => stream.reply();
+    const side = serve({ concurrency: 8 });
     const hoarder = stack.app(side.listener, 'app');
     const begun: PeerStream[] = [];
     for (let i = 0; i < 20; i++) {
@@ -178,73 +190,60 @@ describe('Memory that is short', () => {
     /** A message of `REQUEST` octets, with its prefix. */
     const message = Buffer.alloc(REQUEST);
     message.writeUInt32BE(REQUEST - 5, 1);
-    const startInbound = (concurrency = 4) => {
+    /** Of the first octets of each request, which are sent at once. */
+    const FIRST = 40_000;
+    let side: InboundStack;
+    beforeEach(() => {
       stack = new Stack({ memoryBytes: 12 * MIB });
-      const queue = { concurrency, maxWaiting: 1000, maxWaitingBytes: 64 * MIB };
-      const side = stack.inbound(anInbound({ routes: [aRoute({ timeoutMs: 0 })], queue }));
-      side.model.answer = (stream) => stream.reply();
-      return side;
-    };
-
-    it('requests that do not fit into the budget wait, and none is lost', () => {
-      const side = startInbound();
+      side = serve({ concurrency: 4, maxWaiting: 1000, maxWaitingBytes: 64 * MIB });
+    });
+    const whole = (app: Application): PeerStream => app.call({ body: null }).data(message, Flag.endStream);
+    const begun = (n: number): PeerStream[] => {
       const app = stack.app(side.listener, 'app');
-      const calls = Array.from({ length: 40 }, () => app.call({ body: null }).data(message, Flag.endStream));
-      for (let i = 0; i < 200 && calls.some(({ isOver }) => !isOver); i++) {
-        stack.run();
-        stack.advance(10);
-      }
+      const begin = () => app.call({ body: null }).data(message.subarray(0, FIRST));
+      return stack.settle(Array.from({ length: n }, begin));
+    };
+    const assertAnswered = (calls: readonly PeerStream[]): void =>
       assert.deepEqual(
         [...new Set(calls.map(({ status, reason }) => `${status} ${reason}`))],
         ['0 undefined'],
       );
+
+    it('requests that do not fit into the budget wait, and none is lost', () => {
+      const app = stack.app(side.listener, 'app');
+      const calls = Array.from({ length: 40 }, () => whole(app));
+      for (let i = 0; i < 200 && calls.some(({ isOver }) => !isOver); i++) {
+        stack.run();
+        stack.advance(10);
+      }
+      assertAnswered(calls);
       assert.equal(stack.context.stats.shedCalls, 0);
     });
 
     it('a request that holds memory and sends nothing ends once another waits for it', () => {
-      const side = startInbound();
-      const hoarder = stack.app(side.listener, 'app');
-      const begun = Array.from({ length: 20 }, () =>
-        hoarder.call({ body: null }).data(message.subarray(0, 40_000)),
-      );
-      stack.run();
+      const held = begun(20);
       stack.advance(600);
-      const canary = stack.settle(
-        stack.app(side.listener, 'app').call({ body: null }).data(message, Flag.endStream),
-      );
+      const canary = stack.settle(whole(stack.app(side.listener, 'app')));
       for (let i = 0; i < 60; i++) stack.advance(100);
       assert.equal(canary.status, 0);
-      for (const call of begun.filter(({ isOver }) => isOver))
-        assert.deepEqual([call.status, call.reason], [8, 'memory-budget']);
+      for (const { isOver, status, reason } of held)
+        if (isOver) assert.deepEqual([status, reason], [8, 'memory-budget']);
     });
 
     it('a request that sends nothing stays while there is room for all', () => {
-      const side = startInbound();
-      const slow = stack.app(side.listener, 'app');
-      const begun = Array.from({ length: 4 }, () =>
-        slow.call({ body: null }).data(message.subarray(0, 40_000)),
-      );
-      stack.run();
+      const slow = begun(4);
       stack.advance(600_000);
-      assert.ok(begun.every(({ isOver }) => !isOver));
-      for (const call of begun) call.data(message.subarray(40_000), Flag.endStream);
+      assert.ok(slow.every(({ isOver }) => !isOver));
+      for (const call of slow) call.data(message.subarray(FIRST), Flag.endStream);
       stack.run();
       stack.advance(100);
-      assert.deepEqual(
-        begun.map(({ status }) => status),
-        [0, 0, 0, 0],
-      );
+      assertAnswered(slow);
     });
 
     it('a request that goes on slowly stays, though others wait', () => {
-      const side = startInbound();
-      const slow = stack.app(side.listener, 'app');
-      const begun = Array.from({ length: 20 }, () =>
-        slow.call({ body: null }).data(message.subarray(0, 40_000)),
-      );
-      stack.run();
-      for (let at = 40_000; at < REQUEST; at += 8_000) {
-        for (const call of begun) {
+      const slow = begun(20);
+      for (let at = FIRST; at < REQUEST; at += 8_000) {
+        for (const call of slow) {
           const end = Math.min(REQUEST, at + 8_000);
           call.data(message.subarray(at, end), end === REQUEST ? Flag.endStream : 0);
         }
@@ -255,19 +254,18 @@ describe('Memory that is short', () => {
         stack.run();
         stack.advance(100);
       }
-      assert.deepEqual(
-        [...new Set(begun.map(({ status, reason }) => `${status} ${reason}`))],
-        ['0 undefined'],
-      );
+      assertAnswered(slow);
     });
   });
 
   it('a tight budget gives peers a smaller window, in force from their acknowledgement on', () => {
     start(4 * MIB, [aStreamRoute({ idleTimeoutMs: 0 })]);
-    const windows = (app: Application): (number | undefined)[] =>
-      app.frames
-        .filter(({ type, flags }) => type === FrameType.settings && (flags & Flag.ack) === 0)
-        .map((each) => settingsOf(each).get(Setting.initialWindowSize));
+    const windows = ({ frames }: Application): (number | undefined)[] => {
+      const said = frames.filter(
+        ({ type, flags }) => type === FrameType.settings && (flags & Flag.ack) === 0,
+      );
+      return said.map((each) => settingsOf(each).get(Setting.initialWindowSize));
+    };
     const app = stack.app(out.listener);
     const open = stack.settle(app.call({ body: null }));
     const hoarder = stack.app(out.listener, undefined, SHUT);

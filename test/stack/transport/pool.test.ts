@@ -19,49 +19,63 @@ import {
   type UpstreamOptions,
 } from '../../kit/stack/stack.js';
 
+/** A route whose calls last as long as they like. */
+const ENDLESS = aStreamRoute({ idleTimeoutMs: 0 });
+
 describe('The pool', () => {
   let stack: Stack;
   let out: OutboundStack;
   let app: Application;
   let a: Backend;
 
-  const prepare = (): void => {
+  beforeEach(() => {
     stack = new Stack();
     a = stack.backend('a');
-  };
+  });
+  afterEach(() => stack.close());
+
   const open = (over: UpstreamOptions = {}): void => {
     out = stack.outbound(anUpstream(['a'], over));
     app = stack.app(out.listener);
   };
   const pool = () => out.cluster.endpoints[0]!.pool;
   const call = (options = {}): PeerStream => stack.settle(app.call(options));
-  beforeEach(prepare);
-  afterEach(() => stack.close());
+  const calls = (n: number): PeerStream[] => stack.settle(Array.from({ length: n }, () => app.call()));
+  const answers = (): void => {
+    a.answer = (stream) => stream.reply();
+  };
+  /** The first request is answered now, and that reaches its caller. */
+  const assertEndsLate = (first: PeerStream): void => {
+    stack.settle(a.requests[0]!.data(Buffer.from('late')).trailers(0));
+    assert.deepEqual([first.status, first.body.toString()], [0, 'late']);
+  };
+  const gapsOf = (at: readonly number[]): number[] => at.slice(1).map((ms, i) => ms - at[i]!);
 
   describe('connects', () => {
     it('the pool connects before there is a call', () => {
       open({ pool: { connections: 3 } });
-      assert.equal(a.open.length, 3);
-      assert.equal(pool().connectionCount, 3);
+      assert.deepEqual([a.open.length, pool().connectionCount], [3, 3]);
     });
 
     it('the pool connects again within its `backoffMaxMs`', () => {
-      const none = { connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 };
       const at: number[] = [];
       const dial = () => {
         at.push(stack.clock.now());
         return stack.net.dial(labelOf(addressOf('a')));
       };
-      const settings = DEFAULT_LOCAL_SETTINGS;
-      const config = { connections: 1, ...none };
+      const { pool: config } = anUpstream(['a'], { pool: { connectTimeoutMs: 5000, pingIntervalMs: 0 } });
+      const options = {
+        config,
+        settings: DEFAULT_LOCAL_SETTINGS,
+        dial,
+        backoffMaxMs: 250,
+        onChange: () => {},
+      };
       a.mode = 'refuses';
-      const local = new Pool(
-        { config, settings, dial, backoffMaxMs: 250, onChange: () => {} },
-        stack.context,
-      );
+      const local = new Pool(options, stack.context);
       local.start();
       stack.advance(20_000);
-      const gaps = at.slice(1).map((ms, i) => ms - at[i]!);
+      const gaps = gapsOf(at);
       assert.ok(gaps.length > 50 && Math.max(...gaps) <= 250 * 1.2 + 5, `${gaps}`);
       local.stop();
     });
@@ -76,7 +90,7 @@ describe('The pool', () => {
         if (stack.net.dialled > dialled) at.push(stack.clock.now());
         dialled = stack.net.dialled;
       }
-      const gaps = at.slice(1).map((ms, i) => ms - at[i]!);
+      const gaps = gapsOf(at);
       assert.ok(gaps[0]! >= 60 && gaps[0]! < 120, `${gaps}`);
       assert.ok(gaps.at(-1)! > 3900 && gaps.at(-1)! < 6100, `${gaps}`);
       assert.equal(stack.context.wheel.size, 2, 'the next connect, and the guard of the caller');
@@ -87,7 +101,7 @@ describe('The pool', () => {
       open();
       stack.advance(20_000);
       a.mode = 'accepts';
-      a.answer = (stream) => stream.reply();
+      answers();
       const waiting = call();
       stack.advance(30);
       assert.equal(waiting.status, 0);
@@ -118,8 +132,7 @@ describe('The pool', () => {
       a.peerOptions = { settings: null };
       open();
       stack.advance(990);
-      assert.equal(pool().isConnected, false);
-      assert.equal(a.open.length, 1);
+      assert.deepEqual([pool().isConnected, a.open.length], [false, 1]);
       stack.advance(20);
       assert.equal(a.peers[0]!.isClosed, true);
       assert.equal(pool().problem, 'connect timeout');
@@ -155,7 +168,7 @@ describe('The pool', () => {
       assert.deepEqual([lost.status, lost.reason], [14, 'connection-lost']);
       assert.match(lost.trailer('grpc-message')!, /was lost: no answer to a PING$/);
       assert.equal(a.peers.length, 2);
-      a.answer = (stream) => stream.reply();
+      answers();
       assert.equal(call().status, 0);
     });
 
@@ -185,7 +198,7 @@ describe('The pool', () => {
 
     it('an idle connection has no timer', () => {
       open();
-      a.answer = (stream) => stream.reply();
+      answers();
       call();
       stack.advance(30_000);
       assert.equal(a.peer.pings, 0);
@@ -205,14 +218,13 @@ describe('The pool', () => {
       a.requests[0]!.reply();
       stack.settle(a.requests[1]!.reply());
       assert.deepEqual([old.status, fresh.status], [0, 0]);
-      assert.equal(first!.isClosed, true);
-      assert.equal(a.open.length, 1);
+      assert.deepEqual([first!.isClosed, a.open.length], [true, 1]);
     });
 
     it('a GOAWAY opens one new connection, however many calls it leaves out', () => {
       open();
-      const made = stack.settle(Array.from({ length: 20 }, () => app.call()));
-      a.answer = (stream) => stream.reply();
+      const made = calls(20);
+      answers();
       a.peer.goaway(0);
       stack.advance(300);
       assert.equal(a.peers.length, 2);
@@ -220,9 +232,7 @@ describe('The pool', () => {
     });
 
     describe('a connection that gets GOAWAY before the waiting call is written', () => {
-      const leaveAtOnce = (): void => {
-        stack.settle(a.peer.send(Buffer.concat([settings([]), goaway(0x7fffffff, ErrorCode.noError)])));
-      };
+      const leaveAtOnce = () => stack.settle(a.peer.send(settings([]), goaway(0x7fffffff)));
       const openMute = (): void => {
         a.peerOptions = { settings: null };
         open();
@@ -233,7 +243,7 @@ describe('The pool', () => {
         const made = call({ body: Buffer.from('question') });
         for (let i = 0; i < 5; i++) leaveAtOnce();
         assert.equal(a.requests.length, 0);
-        a.answer = (stream) => stream.reply();
+        answers();
         stack.settle(a.peer.announce([]));
         assert.equal(made.status, 0);
         assert.equal(a.last.body.toString(), 'question');
@@ -256,7 +266,7 @@ describe('The pool', () => {
     });
 
     it('a connection is replaced at its age, make before break, without failing a call', () => {
-      open({ pool: { maxAgeMs: 60_000 }, routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
+      open({ pool: { maxAgeMs: 60_000 }, routes: [ENDLESS] });
       const long = call({ body: null });
       stack.advance(67_000);
       assert.equal(a.peers.length, 2);
@@ -275,14 +285,12 @@ describe('The pool', () => {
       const answered = (n: number, everyMs = 10): number => {
         let good = 0;
         for (let i = 0; i < n; i++) {
-          const made = call();
-          if (made.status === 0) good++;
+          if (call().status === 0) good++;
           stack.advance(everyMs);
         }
         return good;
       };
-      const open1 = (over: UpstreamOptions = {}): void =>
-        open({ ...over, ejection: { consecutiveFaults: 1000 } });
+      const open1 = (routes = [aRoute()]): void => open({ routes, ejection: { consecutiveFaults: 1000 } });
 
       for (const code of [CALM, ErrorCode.internalError, ErrorCode.refusedStream]) {
         it(`a connection on which every call is reset with code ${code} is replaced`, () => {
@@ -304,7 +312,7 @@ describe('The pool', () => {
       });
 
       it('a connection whose peer is at its capacity is not replaced', () => {
-        open1({ routes: [aRoute({ timeoutMs: 0 })] });
+        open1([aRoute({ timeoutMs: 0 })]);
         a.answer = (stream) => void (stream.id > 1 && stream.reset(ErrorCode.refusedStream));
         const served = call();
         answered(200);
@@ -322,13 +330,12 @@ describe('The pool', () => {
       });
 
       it('a connection that is replaced for resets lets its calls end', () => {
-        open1({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
+        open1([ENDLESS]);
         const long = call({ body: null });
         stack.settle(a.last.begin());
         a.answer = (stream) => (stream.peer === a.peers[0] ? stream.reset(CALM) : stream.reply());
         assert.ok(answered(20) >= 15);
-        stack.settle(a.requests[0]!.data(Buffer.from('late')).trailers(0));
-        assert.deepEqual([long.status, long.body.toString()], [0, 'late']);
+        assertEndsLate(long);
       });
     });
 
@@ -344,16 +351,15 @@ describe('The pool', () => {
       const resets = (): number[] => a.peers.map((peer) => peer.count(FrameType.rstStream));
 
       it("a connection is replaced before its cancelled calls reach a server's limit, and other calls do not notice", () => {
-        open({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
+        open({ routes: [ENDLESS] });
         const long = call({ body: null });
         a.last.begin();
         cancelled(5000, 0);
         assert.ok(Math.max(...resets()) < BORNE, `${resets()} resets on the connections`);
         assert.ok(a.peers.length <= 11, `${a.peers.length} connections for 5,000 cancels`);
-        a.answer = (stream) => stream.reply();
+        answers();
         assert.equal(call().status, 0);
-        stack.settle(a.requests[0]!.data(Buffer.from('late')).trailers(0));
-        assert.deepEqual([long.status, long.body.toString()], [0, 'late']);
+        assertEndsLate(long);
         assert.equal(a.open.length, 1, 'what was replaced has gone');
       });
 
@@ -364,7 +370,7 @@ describe('The pool', () => {
       });
 
       it('a connection is not replaced for calls that end', () => {
-        a.answer = (stream) => stream.reply();
+        answers();
         open();
         for (let i = 0; i < 3000; i++) call();
         assert.equal(a.peers.length, 1);
@@ -376,7 +382,7 @@ describe('The pool', () => {
         const before = stack.net.dialled;
         cancelled(3000, 1);
         assert.ok(stack.net.dialled - before < 20, `${stack.net.dialled - before} connects in 3 s`);
-        a.answer = (stream) => stream.reply();
+        answers();
         assert.equal(call().status, 0);
       });
     });
@@ -385,14 +391,12 @@ describe('The pool', () => {
       open({ pool: { maxAgeMs: 60_000 } });
       a.mode = 'refuses';
       stack.advance(67_000);
-      assert.equal(pool().isConnected, true);
-      assert.equal(pool().problem, '');
-      a.answer = (stream) => stream.reply();
+      assert.deepEqual([pool().isConnected, pool().problem], [true, '']);
+      answers();
       assert.equal(call().status, 0);
       a.mode = 'accepts';
       stack.advance(6000);
-      assert.equal(a.peers.length, 2);
-      assert.equal(a.peers[0]!.isClosed, true);
+      assert.deepEqual([a.peers.length, a.peers[0]!.isClosed], [2, true]);
     });
 
     it('a new identity replaces every connection', () => {
@@ -434,35 +438,28 @@ describe('The pool', () => {
       limit(1);
       open();
       const made = Array.from({ length: 10 }, () => call());
-      assert.equal(a.peers.length, 4);
-      assert.equal(a.requests.length, 4);
+      assert.deepEqual([a.peers.length, a.requests.length], [4, 4]);
       for (let i = 0; i < 10; i++) {
         const running = a.requests.slice(i).map(({ peer }) => peer);
         assert.equal(new Set(running).size, running.length, 'never two on one connection');
         stack.settle(a.requests[i]!.reply(Buffer.from(String(i))));
       }
-      assert.deepEqual(
-        made.map((each) => each.body.toString()),
-        [...'0123456789'],
-      );
+      assert.equal(made.map(({ body }) => body.toString()).join(), [...'0123456789'].join());
       stack.assertIdle();
     });
 
     it('calls that arrive at once at a limit of one stream get their connections one after the other', () => {
       limit(1);
       open();
-      for (let i = 0; i < 10; i++) app.call();
-      stack.run();
-      assert.equal(a.peers.length, 4);
-      assert.equal(a.requests.length, 4);
+      calls(10);
+      assert.deepEqual([a.peers.length, a.requests.length], [4, 4]);
     });
 
     it('extra connections are retired at their age', () => {
       limit(1);
       open({ pool: { maxAgeMs: 60_000 } });
-      a.answer = (stream) => stream.reply();
-      for (let i = 0; i < 10; i++) app.call();
-      stack.run();
+      answers();
+      calls(10);
       assert.ok(a.open.length > 1);
       stack.advance(70_000);
       assert.equal(a.open.length, 1);
@@ -472,7 +469,7 @@ describe('The pool', () => {
     it('calls wait at a limit of no streams, within their deadlines, until it is raised', () => {
       limit(0);
       open();
-      a.answer = (stream) => stream.reply();
+      answers();
       const hasty = call({ timeout: '300m' });
       const patient = call({ timeout: '5S' });
       stack.advance(310);
@@ -485,8 +482,7 @@ describe('The pool', () => {
     it('calls that wait go on when the stream limit is raised', () => {
       limit(1);
       open({ pool: { connections: 1 } });
-      for (let i = 0; i < 20; i++) app.call();
-      stack.run();
+      calls(20);
       const before = a.requests.length;
       for (const peer of a.peers) peer.announce([[Setting.maxConcurrentStreams, 100]]);
       stack.run();
@@ -499,7 +495,7 @@ describe('The pool', () => {
       open({ routes: [aRoute()] });
       const made = Array.from({ length: 6 }, () => call());
       a.peerOptions = {};
-      a.answer = (stream) => stream.reply();
+      answers();
       for (const peer of a.peers.slice()) peer.socket.break();
       stack.advance(100);
       assert.deepEqual(made.map(({ status }) => status).sort(), [0, 0, 14, 14, 14, 14]);

@@ -4,7 +4,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { Address } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import type { Stream } from '../../../sidecar/http2/stream.js';
+import type { Stream, StreamOwner } from '../../../sidecar/http2/stream.js';
 import { serverTlsOptions } from '../../../sidecar/identity/tls/tls-options.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
@@ -23,13 +23,7 @@ const PER_SECOND = 5;
 /** Connections at once, and beside them those that say nothing. */
 const MOST = 3;
 const SILENT = MOST;
-const NOBODY = {
-  onHeaders(): void {},
-  onData(): void {},
-  onTrailers(): void {},
-  onEnding(): void {},
-  onSent(): void {},
-};
+const IDLE: StreamOwner = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };
 
 describe('A TLS listener', () => {
   const sockets: net.Socket[] = [];
@@ -48,12 +42,8 @@ describe('A TLS listener', () => {
     const authority = await TestAuthority.root();
     options = serverTlsOptions(await authority.identity('digits'));
     const leaf = await authority.leaf({ service: 'app' });
-    credentials = {
-      cert: leaf.certChainPem,
-      key: leaf.keyPem,
-      rejectUnauthorized: false,
-      ALPNProtocols: ['h2'],
-    };
+    const { certChainPem: cert, keyPem: key } = leaf;
+    credentials = { cert, key, rejectUnauthorized: false, ALPNProtocols: ['h2'] };
   });
 
   beforeEach(async () => {
@@ -79,7 +69,7 @@ describe('A TLS listener', () => {
         limits,
         tls: secure,
         onStream(_link, stream) {
-          stream.owner = NOBODY;
+          stream.owner = IDLE;
           streams.push(stream);
         },
       },
@@ -100,6 +90,11 @@ describe('A TLS listener', () => {
   };
   const secureClient = (): tls.TLSSocket =>
     keep(tls.connect({ ...credentials, host: address.host, port: address.port }));
+  /** One more client, which is refused. */
+  const refused = async (): Promise<void> => {
+    const client = secureClient();
+    await until('it is refused', () => client.destroyed);
+  };
   const silentClient = (): net.Socket => keep(net.connect(address.port, address.host));
 
   const connected = async (socket: net.Socket = secureClient()): Promise<RawPeer> => {
@@ -117,8 +112,7 @@ describe('A TLS listener', () => {
       secureClient();
       await until(`connection ${i}`, () => listener.sessions.size === i);
     }
-    const refused = secureClient();
-    await until('it is refused', () => refused.destroyed);
+    await refused();
     assert.equal(stack.context.stats.limits.get('connections'), 1);
     sockets[0]!.destroy();
     await until('one is gone', () => listener.sessions.size === 2);
@@ -131,8 +125,7 @@ describe('A TLS listener', () => {
     for (const socket of begun) socket.write(HELLO_BEGINS);
     await until('they have begun', () => begun.every(({ bytesWritten }) => bytesWritten > 0));
     for (let i = 0; i < 20; i++) await new Promise(setImmediate);
-    const refused = secureClient();
-    await until('it is refused', () => refused.destroyed);
+    await refused();
     assert.equal(listener.sessions.size, 0);
     assert.equal(stack.context.stats.limits.get('connections'), 1);
   });
@@ -142,17 +135,15 @@ describe('A TLS listener', () => {
 
     it('silent connections use up neither connections nor handshakes, and the oldest of too many are closed', async () => {
       const crowd = Array.from({ length: CROWD }, silentClient);
-      await until(
-        'there are too many',
-        () => crowd.filter((each) => each.destroyed).length === CROWD - SILENT,
-      );
+      const closed = (): number => crowd.filter((each) => each.destroyed).length;
+      await until('there are too many', () => closed() === CROWD - SILENT);
       for (let i = 1; i <= 3; i++) {
         await connected();
         assert.equal(listener.sessions.size, i);
       }
       assert.deepEqual([...stack.context.stats.limits], [['silent-connections', CROWD - SILENT + 1]]);
       stack.clock.advance(5010);
-      await until('the others have gone', () => crowd.every((each) => each.destroyed));
+      await until('the others have gone', () => closed() === CROWD);
       assert.equal(stack.context.stats.limits.get('handshake-timeout'), SILENT - 1);
       assert.equal(listener.sessions.size, 3);
     });
@@ -164,41 +155,42 @@ describe('A TLS listener', () => {
         one.destroy();
         await until(`peer ${i} is gone`, () => listener.sessions.size === 0);
       }
-      const refused = secureClient();
-      await until('one too many is refused', () => refused.destroyed);
+      await refused();
       assert.deepEqual([...stack.context.stats.limits], [['handshake-rate', 1]]);
     });
   });
 
   describe('when the certificate of a peer expires', () => {
     const LIFE_MS = 60_000;
-    const call = async (peer: RawPeer, id: number): Promise<Stream> => {
+    const call = async (peer: RawPeer): Promise<Stream> => {
       const before = streams.length;
-      peer.send(openRequest(id, '/a.B/C'));
+      peer.send(openRequest(1, '/a.B/C'));
       await until('the call is in', () => streams.length > before);
       return streams.at(-1)!;
+    };
+    const refusedCall = async (peer: RawPeer): Promise<void> => {
+      peer.send(openRequest(3, '/a.B/C'));
+      await peer.waitForType(FrameType.rstStream, 3);
     };
     /** Nothing of what was sent is still on its way. */
     const settled = async (): Promise<void> => {
       for (let i = 0; i < 50; i++) await new Promise(setImmediate);
     };
+    beforeEach(() => {
+      validForMs = LIFE_MS;
+    });
     const goaways = (peer: RawPeer): number => peer.count(FrameType.goaway);
 
     it('an expired certificate of a peer ends its connection, with GOAWAY', async () => {
-      validForMs = LIFE_MS;
       const peer = await connected();
       stack.clock.advance(LIFE_MS + EXPIRY_LEEWAY_MS - 100);
-      await call(peer, 1);
+      await call(peer);
       assert.equal(goaways(peer), 0);
       stack.clock.advance(200);
       await until('it is told', () => goaways(peer) === 1);
       stack.clock.advance(300);
       await until('it is told for good', () => goaways(peer) === 2);
-      peer.send(openRequest(3, '/a.B/C'));
-      await peer.waitFor(
-        'the refusal',
-        (frame) => frame.type === FrameType.rstStream && frame.streamId === 3,
-      );
+      await refusedCall(peer);
       assert.equal(streams.length, 1);
       stack.clock.advance(EXPIRED_CALLS_MS + 10);
       stack.clock.advance(EXPIRED_CALLS_MS + 10);
@@ -207,9 +199,8 @@ describe('A TLS listener', () => {
     });
 
     it('the connection of an expired certificate closes with the last of its calls', async () => {
-      validForMs = LIFE_MS;
       const peer = await connected();
-      const stream = await call(peer, 1);
+      const stream = await call(peer);
       stack.clock.advance(LIFE_MS + EXPIRY_LEEWAY_MS + 1000);
       await settled();
       assert.equal(peer.isClosed, false);
@@ -220,9 +211,8 @@ describe('A TLS listener', () => {
     });
 
     it('the calls of an expired certificate stay while the peer has another connection with a new one', async () => {
-      validForMs = LIFE_MS;
       const old = await connected();
-      await call(old, 1);
+      await call(old);
       validForMs = 10 * LIFE_MS;
       const renewed = await connected();
       stack.clock.advance(LIFE_MS + EXPIRY_LEEWAY_MS + 300);
@@ -230,9 +220,8 @@ describe('A TLS listener', () => {
       for (let i = 0; i < 10; i++) stack.clock.advance(EXPIRED_CALLS_MS);
       await settled();
       assert.deepEqual([old.isClosed, renewed.isClosed, goaways(renewed)], [false, false, 0]);
-      old.send(openRequest(3, '/a.B/C'));
-      await old.waitFor('the refusal', (frame) => frame.type === FrameType.rstStream && frame.streamId === 3);
-      await call(renewed, 1);
+      await refusedCall(old);
+      await call(renewed);
       renewed.close();
       await until('it is alone', () => listener.sessions.size === 1);
       stack.clock.advance(2 * EXPIRED_CALLS_MS);
@@ -240,9 +229,8 @@ describe('A TLS listener', () => {
     });
 
     it('the certificate of another peer does not extend an expired one', async () => {
-      validForMs = LIFE_MS;
       const old = await connected();
-      await call(old, 1);
+      await call(old);
       subject = 'spiffe://test/ns/default/dc/dc1/svc/other';
       validForMs = 10 * LIFE_MS;
       const other = await connected();
@@ -253,20 +241,26 @@ describe('A TLS listener', () => {
     });
 
     it('peers without a certificate, or with one that is valid for long, are not ended', async () => {
+      validForMs = Number.POSITIVE_INFINITY;
       const plain = await connected();
       validForMs = 1000 * LIFE_MS;
       const long = await connected();
-      await call(long, 1);
+      await call(long);
       for (let i = 0; i < 100; i++) stack.clock.advance(LIFE_MS);
       await settled();
       assert.deepEqual([plain.isClosed, long.isClosed, goaways(plain) + goaways(long)], [false, false, 0]);
     });
   });
 
-  it('a handshake that ends after the drain has begun is refused', async () => {
-    const late = silentClient();
-    await until('it is connected', () => !late.pending);
+  const silentlyConnected = async (): Promise<net.Socket> => {
+    const client = silentClient();
+    await until('it is connected', () => !client.pending);
     await new Promise(setImmediate);
+    return client;
+  };
+
+  it('a handshake that ends after the drain has begun is refused', async () => {
+    const late = await silentlyConnected();
     await listener.drain();
     const secured = keep(tls.connect({ ...credentials, socket: late }));
     await until('it is let go', () => secured.destroyed);
@@ -283,9 +277,7 @@ describe('A TLS listener', () => {
   });
 
   it('a stop ends handshakes in flight', async () => {
-    const silent = silentClient();
-    await until('it is connected', () => !silent.pending);
-    await new Promise(setImmediate);
+    const silent = await silentlyConnected();
     listener.stop();
     await until('it is let go', () => silent.destroyed);
   });

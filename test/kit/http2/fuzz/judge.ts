@@ -21,6 +21,8 @@ export const FINE: Verdict = { ok: true, stream: [], connection: [] };
 const stream = (...codes: number[]): Verdict => ({ ok: false, stream: codes, connection: [] });
 const connection = (...codes: number[]): Verdict => ({ ok: false, stream: [], connection: codes });
 
+type How = 'ends' | 'selfDependent' | 'isOver';
+
 const MAX = 0x7fffffff;
 
 export class Judge {
@@ -161,7 +163,7 @@ export class Judge {
     const view = w.openView(id);
     if (view === null) {
       if (w.role === 'server' && id > w.lastTheirId)
-        return this.request(id, fields, ends, selfDependent, isOver);
+        return this.request(id, fields, { ends, selfDependent, isOver });
       return w.isIdle(id) ? connection(E.protocolError) : this.late(id);
     }
     if (selfDependent) return stream(E.protocolError);
@@ -174,14 +176,9 @@ export class Judge {
     return FINE;
   }
 
-  private request(
-    id: number,
-    fields: Field[],
-    ends: boolean,
-    selfDependent: boolean,
-    isOver: boolean,
-  ): Verdict {
+  private request(id: number, fields: Field[], how: Readonly<Record<How, boolean>>): Verdict {
     const { w } = this;
+    const { ends, selfDependent, isOver } = how;
     if (id % 2 === 0) return connection(E.protocolError);
     w.lastTheirId = id;
     if (id > w.goawaySaid || w.openCount >= w.limits.maxConcurrentStreams) return stream(E.refusedStream);

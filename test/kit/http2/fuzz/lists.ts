@@ -61,57 +61,28 @@ export function listBytes(fields: readonly Field[]): number {
   return fields.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
 }
 
-export const REQUESTS: readonly (readonly Field[])[] = [
-  [
-    [':method', 'POST'],
-    [':scheme', 'http'],
-    [':path', '/a.B/C'],
-    [':authority', 'x'],
-    ['te', 'trailers'],
-    ['content-type', 'application/grpc'],
-  ],
-  [
-    [':method', 'GET'],
-    [':path', '/'],
-    [':scheme', 'https'],
-    ['user-agent', 'fuzz'],
-    ['cookie', 'a=b'],
-  ],
-  [
-    [':method', 'CONNECT'],
-    [':authority', 'x:1'],
-  ],
-  [
-    [':authority', ''],
-    [':path', '*'],
-    [':method', 'OPTIONS'],
-    [':scheme', 'x'],
-    ['x-empty', ''],
-  ],
-];
+const lists = (...of: readonly Readonly<Record<string, string>>[]): readonly (readonly Field[])[] =>
+  of.map((list) => Object.entries(list));
 
-export const RESPONSES: readonly (readonly Field[])[] = [
-  [
-    [':status', '200'],
-    ['content-type', 'application/grpc'],
-  ],
-  [[':status', '404']],
-  [
-    [':status', '200'],
-    ['grpc-encoding', 'identity'],
-    ['x-long', 'v'.repeat(200)],
-  ],
-];
+const HTTP = { ':method': 'POST', ':scheme': 'http', ':path': '/a.B/C', ':authority': 'x' };
+export const REQUESTS = lists(
+  { ...HTTP, te: 'trailers', 'content-type': 'application/grpc' },
+  { ':method': 'GET', ':path': '/', ':scheme': 'https', 'user-agent': 'fuzz', cookie: 'a=b' },
+  { ':method': 'CONNECT', ':authority': 'x:1' },
+  { ':authority': '', ':path': '*', ':method': 'OPTIONS', ':scheme': 'x', 'x-empty': '' },
+);
 
-export const TRAILER_LISTS: readonly (readonly Field[])[] = [
-  [['grpc-status', '0']],
-  [
-    ['grpc-status', '14'],
-    ['grpc-message', 'no%20way'],
-    ['x-bin', 'AAEC'],
-  ],
-  [],
-];
+export const RESPONSES = lists(
+  { ':status': '200', 'content-type': 'application/grpc' },
+  { ':status': '404' },
+  { ':status': '200', 'grpc-encoding': 'identity', 'x-long': 'v'.repeat(200) },
+);
+
+export const TRAILER_LISTS = lists(
+  { 'grpc-status': '0' },
+  { 'grpc-status': '14', 'grpc-message': 'no%20way', 'x-bin': 'AAEC' },
+  {},
+);
 
 /** Additions that make a list malformed. */
 export const BAD_FIELDS: readonly Field[] = [

@@ -30,6 +30,16 @@ export interface Bytes {
   readonly suspect: boolean;
 }
 
+const NOTHING = Buffer.alloc(0);
+type Setting = readonly [id: number, value: number];
+const BAD_SETTINGS: readonly Setting[] = [
+  [2, 1],
+  [2, 2],
+  [4, 0x80000000],
+  [4, 0x7fffffff],
+  [5, 16_383],
+  [5, 0x1000000],
+];
 const PAYLOAD = Buffer.alloc(16_384, 0x2e);
 
 export class Peer {
@@ -70,11 +80,11 @@ export class Peer {
   }
 
   private nextId(): number {
-    if (this.isWorn) return Math.min(0x7fffffff, this.w.lastTheirId + 2);
-    return (
-      this.w.lastTheirId +
-      (this.w.lastTheirId === 0 ? 1 : this.dice.chance(0.95) ? 2 : 2 * this.dice.between(1, 600))
-    );
+    const { dice } = this;
+    const { lastTheirId } = this.w;
+    if (this.isWorn) return Math.min(0x7fffffff, lastTheirId + 2);
+    if (lastTheirId === 0) return 1;
+    return lastTheirId + (dice.chance(0.95) ? 2 : 2 * dice.between(1, 600));
   }
 
   private good(): Buffer {
@@ -83,58 +93,30 @@ export class Peer {
     const sending = open.filter((view) => !view.theyEnded);
     const one = sending.length > 0 ? dice.pick(sending) : null;
     const isServer = w.role === 'server';
-    const what = dice.weighted([
-      [isServer ? (open.length < 30 ? 6 : 2) : 0, 'request'],
-      [10, one === null ? 'ping' : one.theirHeaders ? 'data' : 'response'],
-      [1.5, one?.theirHeaders ? 'trailers' : 'request'],
-      [4, 'window'],
-      [0.6, 'settings'],
-      [0.3, 'ack'],
-      [0.6, 'ping'],
-      [0.8, open.length > 0 ? 'reset' : 'ping'],
-      [0.4, 'priority'],
-      [0.3, 'unknown'],
-      [0.02, 'goaway'],
-    ] as const);
-    switch (what) {
-      case 'request':
-        return isServer ? this.request() : ping(dice.octets(8));
-      case 'response':
-        return this.response(one!);
-      case 'data':
-        return this.data(one!);
-      case 'trailers':
-        return this.block(
-          one!.id,
-          dice.pick(TRAILER_LISTS),
-          one!.expected >= 0 && one!.expected !== one!.received ? 0 : 1,
-        );
-      case 'window':
-        return this.window(open);
-      case 'settings':
-        return this.settings();
-      case 'ack':
-        return settingsAck();
-      case 'ping':
-        return ping(dice.octets(8), dice.chance(0.2) ? 1 : 0);
-      case 'reset':
-        return rstStream(dice.pick(open).id, dice.pick([0, 2, 7, 8, 99]));
-      case 'priority':
-        return priority(dice.between(1, 500) * 2 + 1, 0, dice.below(256));
-      case 'unknown':
-        return frame(
-          dice.between(10, 255),
-          dice.below(256),
-          dice.below(1 << 20),
-          dice.octets(dice.below(40)),
-        );
-      default:
-        return goaway(
-          isServer ? 0 : dice.pick([0x7fffffff, w.nextOurId - 2, Math.max(0, w.nextOurId - 12)]),
-          0,
-          'bye',
-        );
-    }
+    const isComplete = one !== null && (one.expected < 0 || one.expected === one.received);
+    const request = (): Buffer => (isServer ? this.request() : ping(dice.octets(8)));
+    const anyPing = (): Buffer => ping(dice.octets(8), dice.chance(0.2) ? 1 : 0);
+    const next = (view: View): Buffer => (view.theirHeaders ? this.data(view) : this.response(view));
+    const trailers = (view: View): Buffer =>
+      this.block(view.id, dice.pick(TRAILER_LISTS), isComplete ? 1 : 0);
+    const lastIds = [0x7fffffff, w.nextOurId - 2, Math.max(0, w.nextOurId - 12)];
+    const make = dice.weighted<() => Buffer>([
+      [isServer ? (open.length < 30 ? 6 : 2) : 0, request],
+      [10, () => (one === null ? anyPing() : next(one))],
+      [1.5, () => (one?.theirHeaders ? trailers(one) : request())],
+      [4, () => this.window(open)],
+      [0.6, () => this.settings()],
+      [0.3, settingsAck],
+      [0.6, anyPing],
+      [0.8, () => (open.length > 0 ? rstStream(dice.pick(open).id, dice.pick([0, 2, 7, 8, 99])) : anyPing())],
+      [0.4, () => priority(dice.between(1, 500) * 2 + 1, 0, dice.below(256))],
+      [
+        0.3,
+        () => frame(dice.between(10, 255), dice.below(256), dice.below(1 << 20), dice.octets(dice.below(40))),
+      ],
+      [0.02, () => goaway(isServer ? 0 : dice.pick(lastIds), 0, 'bye')],
+    ]);
+    return make();
   }
 
   private request(): Buffer {
@@ -161,11 +143,10 @@ export class Peer {
     isHonest = false,
   ): Buffer {
     const { dice } = this;
-    let body = octets;
     let all = flags;
-    const cut = dice.chance(0.1) ? dice.below(body.length + 1) : body.length;
-    const rest = body.subarray(cut);
-    body = body.subarray(0, cut);
+    const cut = dice.chance(0.1) ? dice.below(octets.length + 1) : octets.length;
+    const rest = octets.subarray(cut);
+    let body = octets.subarray(0, cut);
     if (dice.chance(0.1)) {
       const on = Buffer.alloc(5, dice.below(256));
       on.writeUInt32BE(isHonest || !dice.chance(this.malice) ? 0 : id);
@@ -216,127 +197,70 @@ export class Peer {
 
   private window(open: readonly View[]): Buffer {
     const { dice, w } = this;
-    const most = 0x7fffffff;
-    if (open.length === 0 || dice.chance(0.4))
-      return windowUpdate(0, Math.max(1, Math.min(most - w.ourWindow, dice.size(100_000))));
-    const view = dice.pick(open);
-    return windowUpdate(view.id, Math.max(1, Math.min(most - view.ourWindow, dice.size(100_000))));
+    const isWhole = open.length === 0 || dice.chance(0.4);
+    const { id, ourWindow } = isWhole ? { id: 0, ourWindow: w.ourWindow } : dice.pick(open);
+    return windowUpdate(id, Math.max(1, Math.min(0x7fffffff - ourWindow, dice.size(100_000))));
   }
 
   private settings(): Buffer {
     const { dice } = this;
-    const values: [number, number][] = [];
-    for (let n = dice.below(4); n > 0; n--) {
-      values.push(
-        dice.pick<[number, number]>([
-          [1, dice.pick([0, 100, 4096, 65_536])],
-          [3, dice.pick([0, 1, 5, 100, 0xffffffff])],
-          [4, dice.pick([0, 1, 1000, 65_535, 300_000])],
-          [5, dice.pick([16_384, 20_000, 0xffffff])],
-          [6, dice.below(1 << 20)],
-          [dice.between(7, 99), dice.below(1 << 30)],
-          [2, 0],
-        ]),
-      );
-    }
-    return settings(values);
+    const any = (): Setting =>
+      dice.pick<Setting>([
+        [1, dice.pick([0, 100, 4096, 65_536])],
+        [3, dice.pick([0, 1, 5, 100, 0xffffffff])],
+        [4, dice.pick([0, 1, 1000, 65_535, 300_000])],
+        [5, dice.pick([16_384, 20_000, 0xffffff])],
+        [6, dice.below(1 << 20)],
+        [dice.between(7, 99), dice.below(1 << 30)],
+        [2, 0],
+      ]);
+    return settings(Array.from({ length: dice.below(4) }, any));
   }
 
   // ---- what is wrong ----
 
   private bad(): Buffer {
     const { dice, w } = this;
-    const open = w.openViews();
-    const someId = dice.pick([
-      0,
-      1,
-      2,
-      3,
-      w.lastTheirId,
-      w.nextOurId,
-      Math.max(1, w.nextOurId - 2),
-      dice.below(4000),
-      ...open.slice(-5).map(({ id }) => id),
+    const ids = [0, 1, 2, 3, w.lastTheirId, w.nextOurId, Math.max(1, w.nextOurId - 2), dice.below(4000)];
+    const id = dice.pick([
+      ...ids,
+      ...w
+        .openViews()
+        .slice(-5)
+        .map((view) => view.id),
     ]);
-    switch (dice.below(20)) {
-      case 18: {
-        const n = dice.below(5);
-        return frame(
-          dice.below(2),
-          8 + dice.pick([0, 1, 4, 5]),
-          someId,
-          Buffer.concat([Buffer.from([n + dice.between(-1, 2)]), Buffer.alloc(n)]),
-        );
-      }
-      case 19:
-        return Buffer.concat(
-          Array.from({ length: dice.between(2, 14) }, () =>
-            headers(someId, Buffer.from('0803313033', 'hex'), 4),
-          ),
-        );
-      case 0:
-      case 1:
-        return this.malformed(someId);
-      case 2:
-      case 3:
-        this.isTampering = true;
-        return this.block(
-          w.role === 'server' ? this.nextId() : someId,
-          [],
-          dice.below(2),
-          this.writer.tampered(dice.pick([...REQUESTS, ...RESPONSES])),
-        );
-      case 4:
-        return data(someId, PAYLOAD.subarray(0, dice.size(16_384)), dice.below(2));
-      case 5:
-        return windowUpdate(someId, dice.pick([0, 0, 1, 0x7fffffff]));
-      case 6:
-        return rstStream(someId, dice.below(20));
-      case 7:
-        return priority(someId, someId);
-      case 8:
-        return settings([
-          dice.pick<[number, number]>([
-            [2, 1],
-            [2, 2],
-            [4, 0x80000000],
-            [4, 0x7fffffff],
-            [5, 16_383],
-            [5, 0x1000000],
-          ]),
-        ]);
-      case 9:
-        return pushPromise(someId, 2, Buffer.from([0x82]));
-      case 10:
-        return frame(dice.below(11), dice.below(256), someId, dice.octets(dice.below(30)));
-      case 11:
-        return this.flip(this.good());
-      case 12:
-        return this.flip(this.last);
-      case 13:
-        return this.last;
-      case 14:
-        return frame(
-          dice.below(10),
-          dice.below(256),
-          someId,
-          Buffer.alloc(0),
-          dice.pick([16_385, 0xffffff, 1 << 20]),
-        );
-      case 15: {
-        const good = this.good();
-        return good.subarray(0, dice.below(good.length + 1));
-      }
-      case 16:
-        return dice.octets(dice.between(1, 30));
-      default:
-        return this.block(
-          w.role === 'server' ? this.nextId() : someId,
-          [...dice.pick(REQUESTS), ['x-large', 'y'.repeat(dice.pick([3000, 17_000]))]],
-          1,
-          undefined,
-        );
-    }
+    const freshId = (): number => (w.role === 'server' ? this.nextId() : id);
+    const malformed = (): Buffer => this.malformed(id);
+    const tampered = (): Buffer => {
+      this.isTampering = true;
+      const lists = [...REQUESTS, ...RESPONSES];
+      return this.block(freshId(), [], dice.below(2), this.writer.tampered(dice.pick(lists)));
+    };
+    const large = (): Field => ['x-large', 'y'.repeat(dice.pick([3000, 17_000]))];
+    const interim = (): Buffer => headers(id, Buffer.from('0803313033', 'hex'), 4);
+    const faults: readonly (() => Buffer)[] = [
+      malformed,
+      malformed,
+      tampered,
+      tampered,
+      () => data(id, PAYLOAD.subarray(0, dice.size(16_384)), dice.below(2)),
+      () => windowUpdate(id, dice.pick([0, 0, 1, 0x7fffffff])),
+      () => rstStream(id, dice.below(20)),
+      () => priority(id, id),
+      () => settings([dice.pick(BAD_SETTINGS)]),
+      () => pushPromise(id, 2, Buffer.from([0x82])),
+      () => frame(dice.below(11), dice.below(256), id, dice.octets(dice.below(30))),
+      () => this.flip(this.good()),
+      () => this.flip(this.last),
+      () => this.last,
+      () => frame(dice.below(10), dice.below(256), id, NOTHING, dice.pick([16_385, 0xffffff, 1 << 20])),
+      () => this.cut(this.good()),
+      () => dice.octets(dice.between(1, 30)),
+      () => this.block(freshId(), [...dice.pick(REQUESTS), large()], 1),
+      () => this.padded(id),
+      () => Buffer.concat(Array.from({ length: dice.between(2, 14) }, interim)),
+    ];
+    return dice.pick(faults)();
   }
 
   private malformed(someId: number): Buffer {
@@ -345,6 +269,18 @@ export class Peer {
     if (dice.chance(0.7)) list.splice(dice.below(list.length + 1), 0, dice.pick(BAD_FIELDS));
     else if (list.length > 0) list.splice(dice.below(list.length), 1);
     return this.block(w.role === 'server' && dice.chance(0.7) ? this.nextId() : someId, list, dice.below(2));
+  }
+
+  private cut(octets: Buffer): Buffer {
+    return octets.subarray(0, this.dice.below(octets.length + 1));
+  }
+
+  /** DATA or HEADERS with a pad length that may be wrong. */
+  private padded(id: number): Buffer {
+    const { dice } = this;
+    const n = dice.below(5);
+    const [type, flags] = [dice.below(2), 8 + dice.pick([0, 1, 4, 5])];
+    return frame(type, flags, id, Buffer.concat([Buffer.from([n + dice.between(-1, 2)]), Buffer.alloc(n)]));
   }
 
   /** One octet of the frame's header or payload is another. */
