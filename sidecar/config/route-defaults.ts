@@ -3,7 +3,7 @@
  */
 
 import { Status } from '../core/outcome/status.js';
-import { isKnownUnary } from '../core/routing/method.js';
+import { KNOWN_UNARY } from '../core/routing/method.js';
 
 /** Long enough for a slow model on a busy machine, short enough that a caller without a deadline is not lost. */
 export const UNARY_TIMEOUT_MS = 15_000;
@@ -15,7 +15,7 @@ export type RouteKind = 'unary' | 'streaming';
 
 /** Unary only when every method is known to be. */
 export function defaultKind(methods: readonly string[]): RouteKind {
-  return methods.length > 0 && methods.every(isKnownUnary) ? 'unary' : 'streaming';
+  return methods.length > 0 && methods.every((method) => KNOWN_UNARY.has(method)) ? 'unary' : 'streaming';
 }
 
 /** 15 s for unary calls, none (0) for streams. */

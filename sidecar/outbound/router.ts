@@ -1,7 +1,7 @@
 import type { Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
-import { keyOf } from '../core/balancing/ring-hash.js';
+import { hashText } from '../core/balancing/hash.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { isValidPath } from '../core/routing/method.js';
 import { rewritePath } from '../core/routing/route-match.js';
@@ -83,7 +83,7 @@ export class Router {
     call.match = this.routes.complete(match, rule);
     const hashKey = this.upstream.hashKeyOf(cluster);
     const value = hashKey === undefined ? undefined : metadataValue(original, hashKey);
-    const key = value === undefined ? NO_KEY : keyOf(value);
+    const key = value === undefined ? NO_KEY : hashText(value);
     call.routeDecision = { version: this.upstream.version, key, original };
     const { inFlight, maxInFlight: limit } = cluster;
     if (inFlight < limit) return null;

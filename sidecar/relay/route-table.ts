@@ -3,7 +3,7 @@ import { defaultTimeoutMs } from '../config/route-defaults.js';
 import { allowedMs, UNLIMITED_MS } from '../core/deadline/deadline.js';
 import { parseGrpcTimeout } from '../core/deadline/grpc-timeout.js';
 import { type OutcomeTable, outcomesWith } from '../core/outcome/outcome.js';
-import { isKnownUnary, isValidPath, RouteTable } from '../core/routing/method.js';
+import { isValidPath, KNOWN_UNARY, RouteTable } from '../core/routing/method.js';
 import type { TrafficRoute } from '../core/routing/route-match.js';
 import { extraValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -112,7 +112,7 @@ export class Routes {
     if (!isValidPath(path)) return null;
     const route = this.table.match(path);
     if (route === undefined) return null;
-    const label = this.table.names(path) || isKnownUnary(path) ? path : 'other';
+    const label = this.table.names(path) || KNOWN_UNARY.has(path) ? path : 'other';
     return this.matchOf(route.plan, this.statsOf(label));
   }
 

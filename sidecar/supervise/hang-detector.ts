@@ -112,7 +112,7 @@ export class HangDetector implements Monitor {
 
   private wantsProbe(isInDoubt: boolean, nowMs: number): boolean {
     if (this.isProbing) return false;
-    const isUrgent = isInDoubt && this.judge.unansweredInARow < MAX_DOUBT_PROBES;
+    const isUrgent = isInDoubt && this.judge.unanswered < MAX_DOUBT_PROBES;
     return nowMs - this.lastProbeMs >= (isUrgent ? DOUBT_PERIOD_MS : PROBE_PERIOD_MS);
   }
 
@@ -138,7 +138,7 @@ export class HangDetector implements Monitor {
   }
 
   private onMissedProbe(): void {
-    this.judge.missed();
+    this.judge.unanswered += 1;
     this.timer.cancel();
     this.tick();
   }

@@ -7,22 +7,10 @@ export interface ModelEnvironment {
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-/** Inherited by every model: names, or prefixes with `*`. */
-const ALWAYS = [
-  'PATH',
-  'HOME',
-  'TMPDIR',
-  'TZ',
-  'LANG',
-  'LANGUAGE',
-  'LC_*',
-  'LD_LIBRARY_PATH',
-  'VIRTUAL_ENV',
-  'PYTHON*',
-  'CUDA_*',
-  'NVIDIA_*',
-  'OMP_*',
-];
+/** Inherited by every model: names, or prefixes with `*`; of programs and libraries, the locale, and devices. */
+const PROGRAMS = ['PATH', 'HOME', 'TMPDIR', 'LD_LIBRARY_PATH', 'VIRTUAL_ENV', 'PYTHON*'];
+const LOCALE = ['TZ', 'LANG', 'LANGUAGE', 'LC_*'];
+const ALWAYS = [...PROGRAMS, ...LOCALE, 'CUDA_*', 'NVIDIA_*', 'OMP_*'];
 
 /**
  * Selects the environment of a model process. The sidecar's holds tokens and keys

@@ -57,29 +57,15 @@ export interface SupervisorDeps {
   onChange(report: ModelReport): void;
 }
 
-type State =
-  | {
-      readonly kind: 'starting';
-      readonly process: RunningProcess;
-      readonly limit: Timer;
-      poll?: Timer;
-      lastAnswer: string;
-    }
-  | {
-      readonly kind: 'ready';
-      readonly process: RunningProcess;
-      readonly sinceMs: number;
-      readonly watch: Monitor;
-    }
-  | {
-      readonly kind: 'unresponsive';
-      readonly process: RunningProcess;
-      readonly readyForMs: number;
-      readonly end: EndClass;
-    }
-  | { readonly kind: 'backoff' | 'given-up'; readonly timer: Timer }
-  | { readonly kind: 'stopping'; readonly process: RunningProcess; readonly limit: Timer }
-  | { readonly kind: 'stopped' };
+type State = Readonly<
+  | ({ kind: 'starting'; limit: Timer; polling: { next?: Timer; lastAnswer: string } } & Running)
+  | ({ kind: 'ready'; sinceMs: number; watch: Monitor } & Running)
+  | ({ kind: 'unresponsive'; readyForMs: number; end: EndClass } & Running)
+  | ({ kind: 'stopping'; limit: Timer } & Running)
+  | { kind: 'backoff' | 'given-up'; timer: Timer }
+  | { kind: 'stopped' }
+>;
+type Running = { readonly process: RunningProcess };
 
 /** Probes of a starting process: the first after 25 ms, then at growing intervals up to 500 ms. */
 const FIRST_POLL_MS = 25;
@@ -118,18 +104,13 @@ export class Supervisor {
    * twice.
    */
   stop(): Promise<void> {
-    const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
-    if (!('process' in this.state)) this.finishStop('stopped');
-    else if (this.state.kind !== 'stopping') this.beginStop(this.state.process);
-    return stopped;
+    // A stopped process handles SIGTERM only after SIGCONT.
+    return this.endWith('SIGTERM', 'SIGCONT');
   }
 
   /** As `stop`, without SIGTERM: the process was asked to end in another way. */
   awaitExit(): Promise<void> {
-    const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
-    if (!('process' in this.state)) this.finishStop('stopped');
-    else if (this.state.kind !== 'stopping') this.enterStopping(this.state.process);
-    return stopped;
+    return this.endWith();
   }
 
   /** SIGKILL at once, for an owner that ends itself. */
@@ -149,13 +130,13 @@ export class Supervisor {
    */
   private awaitReady(process: RunningProcess, why: string): void {
     const limit = this.deps.timers.after(this.limits.startTimeoutMs, () => this.startTimedOut(process));
-    this.enter({ kind: 'starting', process, limit, lastAnswer: 'no answer yet' }, why);
+    this.enter({ kind: 'starting', process, limit, polling: { lastAnswer: 'no answer yet' } }, why);
     this.pollLater(process, FIRST_POLL_MS);
   }
 
   private pollLater(process: RunningProcess, delayMs: number): void {
     if (this.state.kind !== 'starting' || this.state.process !== process) return;
-    this.state.poll = this.deps.timers.after(delayMs, () => void this.poll(process, delayMs));
+    this.state.polling.next = this.deps.timers.after(delayMs, () => void this.poll(process, delayMs));
   }
 
   private async poll(process: RunningProcess, delayMs: number): Promise<void> {
@@ -163,13 +144,13 @@ export class Supervisor {
     if (this.state.kind !== 'starting' || this.state.process !== process) return;
     if (health.kind === 'serving') this.becomeReady(process);
     else {
-      this.state.lastAnswer = health.why;
+      this.state.polling.lastAnswer = health.why;
       this.pollLater(process, Math.min(LONGEST_POLL_MS, delayMs * 1.5));
     }
   }
 
   private startTimedOut(process: RunningProcess): void {
-    const last = this.state.kind === 'starting' ? this.state.lastAnswer : '';
+    const last = this.state.kind === 'starting' ? this.state.polling.lastAnswer : '';
     const why = `not ready within ${this.limits.startTimeoutMs / 1000} s (${last})`;
     this.killUnresponsive(process, why, EndClass.killedFrozen);
   }
@@ -228,15 +209,16 @@ export class Supervisor {
     return state.kind === 'ready' ? this.deps.clock.now() - state.sinceMs : 0;
   }
 
-  private enterStopping(process: RunningProcess): void {
-    const limit = this.deps.timers.after(this.limits.stopTimeoutMs, () => process.signal('SIGKILL'));
-    this.enter({ kind: 'stopping', process, limit }, 'stopping');
-  }
-
-  private beginStop(process: RunningProcess): void {
-    this.enterStopping(process);
-    process.signal('SIGTERM');
-    process.signal('SIGCONT'); // a stopped process handles SIGTERM only after SIGCONT
+  private endWith(...signals: readonly NodeJS.Signals[]): Promise<void> {
+    const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
+    if (!('process' in this.state)) this.finishStop('stopped');
+    else if (this.state.kind !== 'stopping') {
+      const { process } = this.state;
+      const limit = this.deps.timers.after(this.limits.stopTimeoutMs, () => process.signal('SIGKILL'));
+      this.enter({ kind: 'stopping', process, limit }, 'stopping');
+      for (const signal of signals) process.signal(signal);
+    }
+    return stopped;
   }
 
   private finishStop(why: string): void {
@@ -249,10 +231,10 @@ export class Supervisor {
     const left = this.state;
     if (left.kind === 'starting') {
       left.limit.cancel();
-      left.poll?.cancel();
+      left.polling.next?.cancel();
     } else if (left.kind === 'ready') left.watch.stop();
-    else if (left.kind === 'backoff' || left.kind === 'given-up') left.timer.cancel();
     else if (left.kind === 'stopping') left.limit.cancel();
+    else if ('timer' in left) left.timer.cancel();
     this.state = state;
     this.why = why;
     this.deps.onChange(this.report());

@@ -41,7 +41,7 @@ export class WatcherClient {
   private lastMs = 0;
   private starvedMs = 0;
   private lookedMs = 0;
-  private readonly accrual = new PhiAccrual({ expectedMs: BEAT_MS });
+  private readonly accrual = new PhiAccrual(BEAT_MS);
 
   constructor(
     private readonly path: string,
@@ -58,7 +58,7 @@ export class WatcherClient {
     this.text = '';
     // The run of the last beat may have ended since.
     if (this.last !== null) this.last = { runs: this.last.runs, running: null };
-    this.restartSilence();
+    this.forgiveStall();
     socket.setEncoding('latin1');
     socket.on('data', (part: string) => this.read(socket, part));
     socket.on('error', () => {}); // `close` follows
@@ -71,15 +71,6 @@ export class WatcherClient {
     const { socket } = this;
     this.socket = undefined;
     socket?.destroy();
-  }
-
-  /** Our own process stalled: the silence counts from now. */
-  forgiveStall(): void {
-    this.restartSilence();
-  }
-
-  get mayExist(): boolean {
-    return this.isKnown || this.tries < MOST_TRIES;
   }
 
   /**
@@ -103,7 +94,8 @@ export class WatcherClient {
     };
   }
 
-  private restartSilence(): void {
+  /** The silence counts from now: a connection is new, or our own process stalled. */
+  forgiveStall(): void {
     this.accrual.pause();
     this.lastMs = this.clock.now();
     this.lookedMs = this.lastMs;

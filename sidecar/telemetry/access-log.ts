@@ -14,7 +14,7 @@ const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-
 const MAX_TRACEPARENT = 100;
 const REASON = /^[a-z][a-z-]{0,39}$/;
 
-const ENDED_NAMES: readonly string[] = Object.keys(AttemptEnd).map((name) =>
+const ENDED_NAMES = Object.keys(AttemptEnd).map((name) =>
   name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
 );
 

@@ -23,16 +23,7 @@ export interface HistogramSample {
 }
 
 /** One metric family, read at scrape time from plain numbers. */
-export type Metric =
-  | {
-      readonly kind: 'counter' | 'gauge';
-      readonly name: string;
-      readonly help: string;
-      readonly samples: readonly Sample[];
-    }
-  | {
-      readonly kind: 'histogram';
-      readonly name: string;
-      readonly help: string;
-      readonly samples: readonly HistogramSample[];
-    };
+export type Metric = { readonly name: string; readonly help: string } & (
+  | { readonly kind: 'counter' | 'gauge'; readonly samples: readonly Sample[] }
+  | { readonly kind: 'histogram'; readonly samples: readonly HistogramSample[] }
+);

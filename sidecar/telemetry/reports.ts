@@ -1,3 +1,12 @@
+type EndpointState =
+  | 'eligible'
+  | 'standby'
+  | 'ejected'
+  | 'probing'
+  | 'unhealthy'
+  | 'disconnected'
+  | 'connecting';
+
 export interface EndpointReport {
   readonly upstream: string;
   /** Where traffic rules make several clusters of one upstream: which. */
@@ -7,14 +16,7 @@ export interface EndpointReport {
   readonly endpoint: string;
   readonly address: string;
   /** `standby`: ready, and others are to be used first. `unhealthy`: connected, and its health check fails. */
-  readonly state:
-    | 'eligible'
-    | 'standby'
-    | 'ejected'
-    | 'probing'
-    | 'unhealthy'
-    | 'disconnected'
-    | 'connecting';
+  readonly state: EndpointState;
   /** One sentence: why the endpoint is in this state. Empty while eligible, unless the registry counsels against it. */
   readonly why: string;
   /** It is unhealthy because it says NOT_SERVING, and has never passed a check: its model may be starting. */
@@ -80,6 +82,8 @@ export interface QueueReport {
   readonly pressure?: 'none' | 'high' | 'critical';
 }
 
+type ProcessState = 'starting' | 'ready' | 'unresponsive' | 'backoff' | 'given-up' | 'stopping' | 'stopped';
+
 export interface ModelReport {
   /** Where the sidecar knows its models by name. */
   readonly name?: string;
@@ -87,16 +91,7 @@ export interface ModelReport {
    * `given-up`: it died too often; a single start tries again now and then. `failed`: its process is there, and could not
    * load it.
    */
-  readonly state:
-    | 'starting'
-    | 'ready'
-    | 'unresponsive'
-    | 'backoff'
-    | 'given-up'
-    | 'failed'
-    | 'stopping'
-    | 'stopped'
-    | 'foreign';
+  readonly state: ProcessState | 'failed' | 'foreign';
   readonly why: string;
   readonly pid?: number;
   readonly restarts: number;

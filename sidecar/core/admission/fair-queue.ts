@@ -55,21 +55,16 @@ class ClassQueue<E extends QueueNode> {
   lanes = 0;
   private readonly byCaller = new Map<string, Lane<E>>();
 
-  lane(caller: string): Lane<E> {
-    let lane = this.byCaller.get(caller);
-    if (lane === undefined) {
-      lane = new Lane(caller);
-      this.byCaller.set(caller, lane);
-    }
-    return lane;
-  }
-
   waitingOf(caller: string): number {
     return this.byCaller.get(caller)?.length ?? 0;
   }
 
   append(entry: E, caller: string): void {
-    const lane = this.lane(caller);
+    let lane = this.byCaller.get(caller);
+    if (lane === undefined) {
+      lane = new Lane(caller);
+      this.byCaller.set(caller, lane);
+    }
     if (lane.length === 0) this.join(lane);
     lane.append(entry);
     this.length += 1;
@@ -80,11 +75,6 @@ class ClassQueue<E extends QueueNode> {
     lane.unlink(entry);
     this.length -= 1;
     if (lane.length === 0) this.leave(lane);
-  }
-
-  /** The next lane has its turn. */
-  rotate(): void {
-    if (this.head !== null) this.head = this.head.next;
   }
 
   /** The longest lane. */
@@ -102,8 +92,7 @@ class ClassQueue<E extends QueueNode> {
     this.lanes += 1;
     const { head } = this;
     if (head === null) {
-      lane.next = lane;
-      lane.prev = lane;
+      // A lane outside a ring is one of its own.
       this.head = lane;
       return;
     }
@@ -137,19 +126,15 @@ export class FairQueue<E extends QueueNode> {
   private tiers: ClassQueue<E>[] = [new ClassQueue()];
   length = 0;
 
-  constructor(private isFair = false) {}
-
-  /** Takes effect for arrivals; waiting entries keep their place. */
-  set fair(isFair: boolean) {
-    this.isFair = isFair;
-  }
+  /** @param isFair a change takes effect for arrivals; waiting entries keep their place. */
+  constructor(public isFair = false) {}
 
   lengthOf(queueClass: number): number {
     return this.tiers[queueClass]?.length ?? 0;
   }
 
   append(entry: E): void {
-    this.tier(entry.queueClass).append(entry, this.laneOf(entry.queueCaller));
+    this.tier(entry.queueClass).append(entry, this.isFair ? entry.queueCaller : '');
     this.length += 1;
   }
 
@@ -171,7 +156,7 @@ export class FairQueue<E extends QueueNode> {
       if (entry === null) continue;
       const before = tier.head;
       this.remove(entry);
-      if (tier.head === before) tier.rotate();
+      if (before !== null && tier.head === before) tier.head = before.next;
       return entry;
     }
     return null;
@@ -204,10 +189,6 @@ export class FairQueue<E extends QueueNode> {
     const lane = tier?.longest() ?? null;
     if (tier === undefined || lane === null || lane.length <= tier.waitingOf(caller) + 1) return null;
     return lane.last;
-  }
-
-  private laneOf(caller: string): string {
-    return this.isFair ? caller : '';
   }
 
   private tier(queueClass: number): ClassQueue<E> {

@@ -103,7 +103,7 @@ export class InboundQueue<E extends QueueEntry> {
   /** New limits from now on; waiting entries stay. Call `next` afterwards: more may be admitted. */
   configure(settings: QueueSettings): void {
     this.settings = settings;
-    this.queue.fair = settings.fair === true;
+    this.queue.isFair = settings.fair === true;
   }
 
   /** Predicted wait of an arrival, ms; 0 when it would not wait or nothing is known yet. */

@@ -40,6 +40,7 @@ export interface CallFacts {
 
 /** Whether a condition holds; undefined: it cannot be evaluated. */
 type Match = boolean | undefined;
+type Test = (text: string) => Match;
 
 /** A gRPC path: any other is denied where paths matter, so that no other spelling gets around a rule. */
 const GRPC_PATH = /^\/\w+(?:\.\w+)*\/\w+$/;
@@ -78,7 +79,7 @@ export class PermissionList {
 
 class Rule {
   readonly action: Action;
-  private readonly path: (path: string) => Match;
+  private readonly path: Test;
   private readonly methods: ReadonlySet<string> | undefined;
   private readonly headers: readonly HeaderRule[];
 
@@ -102,24 +103,21 @@ class Rule {
   }
 }
 
-function pathTest(
-  { pathExact, pathPrefix, pathRegex }: Permission,
-  compile: CompilePattern,
-): (path: string) => Match {
+function pathTest({ pathExact, pathPrefix, pathRegex }: Permission, compile: CompilePattern): Test {
   if (pathExact !== undefined) return (path) => path === pathExact;
   if (pathPrefix !== undefined) return (path) => path.startsWith(pathPrefix);
   if (pathRegex !== undefined) return regexTest(pathRegex, compile);
   return () => true;
 }
 
-function regexTest(source: string, compile: CompilePattern): (text: string) => Match {
+function regexTest(source: string, compile: CompilePattern): Test {
   const pattern = compile(source);
   return 'fault' in pattern ? () => undefined : (text) => pattern.test(text);
 }
 
 class HeaderRule {
   private readonly name: string;
-  private readonly test: (value: string) => Match;
+  private readonly test: Test;
 
   constructor(
     private readonly match: HeaderCondition,
@@ -148,25 +146,18 @@ class HeaderRule {
   }
 }
 
-function valueTest(
-  { kind, value, ignoreCase }: HeaderCondition,
-  compile: CompilePattern,
-): (value: string) => Match {
+function valueTest({ kind, value, ignoreCase }: HeaderCondition, compile: CompilePattern): Test {
   if (kind === 'regex') return regexTest(value, compile);
   const fold = (text: string): string => (ignoreCase ? text.toLowerCase() : text);
   const want = fold(value);
-  switch (kind) {
-    case 'exact':
-      return (text) => fold(text) === want;
-    case 'prefix':
-      return (text) => fold(text).startsWith(want);
-    case 'suffix':
-      return (text) => fold(text).endsWith(want);
-    case 'contains':
-      return (text) => fold(text).includes(want);
-    case 'present':
-      return () => true;
-  }
+  const tests: Record<typeof kind, Test> = {
+    exact: (text) => fold(text) === want,
+    prefix: (text) => fold(text).startsWith(want),
+    suffix: (text) => fold(text).endsWith(want),
+    contains: (text) => fold(text).includes(want),
+    present: () => true,
+  };
+  return tests[kind];
 }
 
 /** Parts of the permissions that cannot be applied as written, one sentence each; for the log. */
@@ -177,25 +168,19 @@ export function unsupported(permissions: readonly Permission[], compile: Compile
       const instead = permission.action === 'deny' ? 'denies whatever else it matches' : 'allows nothing';
       found.push(`permission ${i + 1}: ${what}; it ${instead}`);
     };
-    if (permission.action === 'deny')
-      for (const { name, kind, invert } of permission.headers ?? [])
-        if (invert && kind !== 'present')
-          found.push(
-            `permission ${i + 1}: it also denies calls without the header ${JSON.stringify(name)}, which Envoy lets pass`,
-          );
-    if (permission.isForeign) say('asks for what is not known here');
-    const patterns = [
-      ['PathRegex', permission.pathRegex],
-      ...(permission.headers ?? []).map(({ kind, name, value }) => [
-        `Regex of header ${JSON.stringify(name)}`,
-        kind === 'regex' ? value : undefined,
-      ]),
-    ] as const;
-    for (const [what, pattern] of patterns) {
-      if (pattern === undefined) continue;
+    const sayPattern = (what: string, pattern: string): void => {
       const compiled = compile(pattern);
       if ('fault' in compiled) say(`${what} has ${compiled.fault}`);
+    };
+    const { action, headers = [], pathRegex } = permission;
+    for (const { name, kind, invert } of action === 'deny' ? headers : []) {
+      const what = `it also denies calls without the header ${JSON.stringify(name)}, which Envoy lets pass`;
+      if (invert && kind !== 'present') found.push(`permission ${i + 1}: ${what}`);
     }
+    if (permission.isForeign) say('asks for what is not known here');
+    if (pathRegex !== undefined) sayPattern('PathRegex', pathRegex);
+    for (const { kind, name, value } of headers)
+      if (kind === 'regex') sayPattern(`Regex of header ${JSON.stringify(name)}`, value);
   });
   return found;
 }

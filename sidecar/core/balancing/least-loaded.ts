@@ -20,7 +20,7 @@ export class LeastLoaded implements Balancer {
    * Cost of an average peer, ms: the harmonic mean of the estimates, on which one slow peer has little effect. The
    * estimate of an endpoint without calls decays towards it.
    */
-  private neutralMs = UNKNOWN_COST_MS;
+  neutralMs = UNKNOWN_COST_MS;
   private meanShare = 1;
   private maxShare = 1;
   private isWeighted = false;
@@ -34,11 +34,6 @@ export class LeastLoaded implements Balancer {
   /** @param random in [0, 1); seeds the generator, called once. */
   constructor(random: () => number) {
     this.state = (random() * 2 ** 32) | 0 || 1;
-  }
-
-  /** Cost of an endpoint without samples, ms. */
-  get neutral(): number {
-    return this.neutralMs;
   }
 
   pick<E extends EndpointLoad>(

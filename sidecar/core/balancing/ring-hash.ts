@@ -86,11 +86,6 @@ function takesKey({ label, weightFactor }: EndpointLoad, key: number): boolean {
   return mix(key ^ hashText(label)) < weightFactor * 0x1_0000_0000;
 }
 
-/** Position on the ring of a sticky value: 0 to 2³² − 1. */
-export function keyOf(value: string): number {
-  return hashText(value);
-}
-
 function makeRing(endpoints: readonly EndpointLoad[]): Ring {
   let weights = 0;
   for (const { weight } of endpoints) weights += weight;

@@ -72,7 +72,8 @@ const NEVER = -1;
  */
 export class HangDiagnosis {
   private readonly cpu = new CpuIdle();
-  private unanswered = 0;
+  /** Health checks in a row that were not answered. */
+  unanswered = 0;
   /** The last result, health answer or finished run. */
   private signMs: number;
   private lastAnswerMs: number;
@@ -104,11 +105,6 @@ export class HangDiagnosis {
     this.alive(work.abandoned, nowMs);
   }
 
-  /** A health check was not answered in its time. */
-  missed(): void {
-    this.unanswered += 1;
-  }
-
   /** This process stood still until `nowMs`: what was missed before does not count. */
   stalled(work: WorkSigns, nowMs: number): void {
     this.alive(work.abandoned, nowMs);
@@ -125,10 +121,6 @@ export class HangDiagnosis {
   /** Whether nothing is under way and nothing is wrong. */
   isIdle(work: WorkSigns): boolean {
     return this.unanswered === 0 && this.stoppedSinceMs === NEVER && !this.hasWork(work);
-  }
-
-  get unansweredInARow(): number {
-    return this.unanswered;
   }
 
   /** Null: there is no evidence that it hangs. */

@@ -57,11 +57,7 @@ export class CheckedHealth {
     private readonly settings: HealthSettings,
     nowMs: number,
   ) {
-    const { unhealthyThreshold, healthyThreshold } = settings;
-    this.hysteresis = new Hysteresis(true, {
-      unhealthyThreshold: unhealthyThreshold,
-      healthyThreshold: healthyThreshold,
-    });
+    this.hysteresis = new Hysteresis(true, settings);
     this.sinceMs = nowMs;
   }
 

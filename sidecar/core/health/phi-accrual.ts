@@ -1,13 +1,7 @@
-/** Settings of a `PhiAccrual`; times in ms. */
-export interface PhiSettings {
-  /** Interval that is assumed before one has been seen, ms. */
-  readonly expectedMs: number;
-  /** The deviation is taken to be at least this, ms. Default 300. */
-  readonly minDeviationMs?: number;
-  /** Silence beyond the mean interval that means nothing yet, ms. Default 3 000, as in Akka. */
-  readonly pauseMs?: number;
-}
-
+/** The deviation is taken to be at least this, ms. */
+const MIN_DEVIATION_MS = 300;
+/** Silence beyond the mean interval that means nothing yet, ms; as in Akka. */
+const PAUSE_MS = 3_000;
 /** Intervals that count. */
 const WINDOW = 64;
 
@@ -21,7 +15,8 @@ export class PhiAccrual {
   private next = 0;
   private lastMs = -1;
 
-  constructor(private readonly settings: PhiSettings) {}
+  /** @param expectedMs interval that is assumed before one has been seen, ms. */
+  constructor(private readonly expectedMs: number) {}
 
   beat(nowMs: number): void {
     if (this.lastMs >= 0) {
@@ -38,16 +33,15 @@ export class PhiAccrual {
 
   /** Suspicion level. @param silenceMs since the last beat. */
   phi(silenceMs: number): number {
-    const { expectedMs, minDeviationMs = 300, pauseMs = 3_000 } = this.settings;
     const count = this.intervals.length;
-    let mean = expectedMs;
-    let deviation = minDeviationMs;
+    let mean = this.expectedMs;
+    let deviation = MIN_DEVIATION_MS;
     if (count > 0) {
       mean = this.intervals.reduce((sum, each) => sum + each, 0) / count;
       const variance = this.intervals.reduce((sum, each) => sum + (each - mean) ** 2, 0) / count;
-      deviation = Math.max(minDeviationMs, Math.sqrt(variance));
+      deviation = Math.max(MIN_DEVIATION_MS, Math.sqrt(variance));
     }
-    return -Math.log10(tail((silenceMs - mean - pauseMs) / deviation));
+    return -Math.log10(tail((silenceMs - mean - PAUSE_MS) / deviation));
   }
 }
 

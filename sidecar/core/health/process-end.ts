@@ -28,18 +28,9 @@ export interface ProcessEnd {
   readonly how: string;
 }
 
-/** Signals that a process causes itself (POSIX: abnormal termination with a core image). */
-const FAULTS = new Set([
-  'SIGSEGV',
-  'SIGABRT',
-  'SIGBUS',
-  'SIGILL',
-  'SIGFPE',
-  'SIGTRAP',
-  'SIGSYS',
-  'SIGXCPU',
-  'SIGXFSZ',
-]);
+/** Signals that a process causes itself (POSIX: abnormal termination with a core image), and by passing a limit of it. */
+const ERRORS = ['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', 'SIGSYS'];
+const FAULTS = new Set([...ERRORS, 'SIGXCPU', 'SIGXFSZ']);
 
 /** 128 + the signal: exit code by which a shell reports a signal (POSIX 2.8.2). */
 const OF_SHELLS: Readonly<Record<number, string>> = {

@@ -7,8 +7,6 @@ export interface RestartLimitSettings {
   readonly withinMs: number;
   /** Time from giving up until the single next start. */
   readonly retryAfterMs: number;
-  /** A run at least this long was healthy: what was before it is forgotten. Default 60 s. */
-  readonly healthyMs?: number;
 }
 
 /** A process that is given up. */
@@ -56,8 +54,9 @@ export class RestartLimit {
    * @param readyForMs how long it had been ready, ms; 0 when it never was.
    */
   died(readyForMs: number, nowMs: number): GivenUp | null {
-    const { starts, withinMs, retryAfterMs, healthyMs = HEALTHY_RUN_MS } = this.settings;
-    if (readyForMs >= healthyMs) {
+    const { starts, withinMs, retryAfterMs } = this.settings;
+    // A healthy run: what was before it is forgotten.
+    if (readyForMs >= HEALTHY_RUN_MS) {
       this.forget();
       return null;
     }

@@ -5,6 +5,18 @@
  */
 import { Status } from './status.js';
 
+const {
+  DEADLINE_EXCEEDED,
+  INTERNAL,
+  INVALID_ARGUMENT,
+  NOT_FOUND,
+  PERMISSION_DENIED,
+  RESOURCE_EXHAUSTED,
+  UNAUTHENTICATED,
+  UNAVAILABLE,
+  UNIMPLEMENTED,
+} = Status;
+
 export interface LocalReplyReason {
   readonly name: string;
   readonly status: Status;
@@ -23,95 +35,79 @@ function unprocessed(name: string, status: Status, template: string): LocalReply
 }
 
 export const LocalReplyReasons = {
-  deadlineExceeded: reason(
-    'deadline-exceeded',
-    Status.DEADLINE_EXCEEDED,
-    'deadline of {limitMs} ms exceeded',
-  ),
-  attemptTimeout: reason(
-    'attempt-timeout',
-    Status.DEADLINE_EXCEEDED,
-    'attempt at {endpoint} exceeded {limitMs} ms',
-  ),
-  idleTimeout: reason('idle-timeout', Status.DEADLINE_EXCEEDED, 'stream was idle for {limitMs} ms'),
-  overloaded: unprocessed('overloaded', Status.RESOURCE_EXHAUSTED, '{service} is overloaded: {detail}'),
+  deadlineExceeded: reason('deadline-exceeded', DEADLINE_EXCEEDED, 'deadline of {limitMs} ms exceeded'),
+  attemptTimeout: reason('attempt-timeout', DEADLINE_EXCEEDED, 'attempt at {endpoint} exceeded {limitMs} ms'),
+  idleTimeout: reason('idle-timeout', DEADLINE_EXCEEDED, 'stream was idle for {limitMs} ms'),
+  overloaded: unprocessed('overloaded', RESOURCE_EXHAUSTED, '{service} is overloaded: {detail}'),
   rateLimited: unprocessed(
     'rate-limited',
-    Status.RESOURCE_EXHAUSTED,
+    RESOURCE_EXHAUSTED,
     '{source} calls {service} more often than it may',
   ),
-  memoryPressure: unprocessed('memory-pressure', Status.RESOURCE_EXHAUSTED, '{service} is short of memory'),
+  memoryPressure: unprocessed('memory-pressure', RESOURCE_EXHAUSTED, '{service} is short of memory'),
   memoryBudget: reason(
     'memory-budget',
-    Status.RESOURCE_EXHAUSTED,
+    RESOURCE_EXHAUSTED,
     'the budget of memory is used up, and this connection holds most of it',
   ),
   silentStream: reason(
     'silent-stream',
-    Status.RESOURCE_EXHAUSTED,
+    RESOURCE_EXHAUSTED,
     'nothing moved on this stream, others wait for one to the model of {service}, and this connection has more than its share',
   ),
   queueExpired: unprocessed(
     'queue-expired',
-    Status.DEADLINE_EXCEEDED,
+    DEADLINE_EXCEEDED,
     'deadline passed while waiting for {service}',
   ),
-  noEndpoint: unprocessed('no-endpoint', Status.UNAVAILABLE, 'no endpoint of {upstream} can take the call'),
+  noEndpoint: unprocessed('no-endpoint', UNAVAILABLE, 'no endpoint of {upstream} can take the call'),
   discoveryPending: unprocessed(
     'discovery-pending',
-    Status.UNAVAILABLE,
+    UNAVAILABLE,
     'endpoints of {upstream} are not known yet: {detail}',
   ),
-  breakerOpen: unprocessed(
-    'breaker-open',
-    Status.RESOURCE_EXHAUSTED,
-    '{upstream} has {limit} {what} already',
-  ),
-  connectFailed: unprocessed('connect-failed', Status.UNAVAILABLE, 'cannot connect to {endpoint}: {detail}'),
-  connectionLost: reason(
-    'connection-lost',
-    Status.UNAVAILABLE,
-    'connection to {endpoint} was lost: {detail}',
-  ),
-  upstreamReset: reason('upstream-reset', Status.UNAVAILABLE, '{endpoint} reset the stream: {detail}'),
-  notAllowed: reason('not-allowed', Status.PERMISSION_DENIED, '{source} may not call {destination}'),
+  breakerOpen: unprocessed('breaker-open', RESOURCE_EXHAUSTED, '{upstream} has {limit} {what} already'),
+  connectFailed: unprocessed('connect-failed', UNAVAILABLE, 'cannot connect to {endpoint}: {detail}'),
+  connectionLost: reason('connection-lost', UNAVAILABLE, 'connection to {endpoint} was lost: {detail}'),
+  upstreamReset: reason('upstream-reset', UNAVAILABLE, '{endpoint} reset the stream: {detail}'),
+  notAllowed: reason('not-allowed', PERMISSION_DENIED, '{source} may not call {destination}'),
   // UNAVAILABLE, not PERMISSION_DENIED: no decision has been made, and another replica may have the intentions.
   notLoaded: unprocessed(
     'intentions-not-loaded',
-    Status.UNAVAILABLE,
+    UNAVAILABLE,
     'the intentions for {service} are not known yet',
   ),
-  noIdentity: reason('no-identity', Status.UNAUTHENTICATED, 'caller has no mesh identity'),
-  unknownRoute: reason('unknown-route', Status.UNIMPLEMENTED, 'no route for {path}'),
+  noIdentity: reason('no-identity', UNAUTHENTICATED, 'caller has no mesh identity'),
+  unknownRoute: reason('unknown-route', UNIMPLEMENTED, 'no route for {path}'),
   modelUnavailable: unprocessed(
     'model-unavailable',
-    Status.UNAVAILABLE,
+    UNAVAILABLE,
     'model service {service} is not ready: {detail}',
   ),
   /** Other models of the same service are served meanwhile. */
   modelNotReady: unprocessed(
     'model-not-ready',
-    Status.UNAVAILABLE,
+    UNAVAILABLE,
     "model '{model}' of {service} is not ready: {detail}",
   ),
   // Not marked as unprocessed, and not the answer of a broken connection: the call may be what ended the process.
   modelCrashed: reason(
     'model-crashed',
-    Status.UNAVAILABLE,
+    UNAVAILABLE,
     'the process of model service {service} ended while the call ran in it: {detail}',
   ),
   // PERMISSION_DENIED: no stock client tries it again, and nothing that gRFC A54 leaves to us says it better.
   poison: reason(
     'poison',
-    Status.PERMISSION_DENIED,
+    PERMISSION_DENIED,
     'this request was in {crashes} processes of {upstream} as they crashed, and is refused for {minutes} min after the last one',
   ),
-  draining: unprocessed('draining', Status.UNAVAILABLE, '{service} is shutting down'),
-  tooLarge: reason('too-large', Status.RESOURCE_EXHAUSTED, '{detail} is over the limit of {limit} bytes'),
+  draining: unprocessed('draining', UNAVAILABLE, '{service} is shutting down'),
+  tooLarge: reason('too-large', RESOURCE_EXHAUSTED, '{detail} is over the limit of {limit} bytes'),
   // Its status is that of the injected fault: `injected` below.
-  faultInjected: reason('fault-injected', Status.UNAVAILABLE, 'a fault was injected for a drill'),
-  protocolError: reason('protocol-error', Status.INTERNAL, '{peer} broke the protocol: {detail}'),
-  internal: reason('internal', Status.INTERNAL, 'internal error of the sidecar'),
+  faultInjected: reason('fault-injected', UNAVAILABLE, 'a fault was injected for a drill'),
+  protocolError: reason('protocol-error', INTERNAL, '{peer} broke the protocol: {detail}'),
+  internal: reason('internal', INTERNAL, 'internal error of the sidecar'),
 } as const satisfies Record<string, LocalReplyReason>;
 
 /**
@@ -119,26 +115,18 @@ export const LocalReplyReasons = {
  * to: codes and words are those of the inference protocol and of gRPC's health service.
  */
 export const ModelReplyReasons = {
-  unknownModel: reason(
-    'unknown-model',
-    Status.NOT_FOUND,
-    "Request for unknown model: '{model}' is not found",
-  ),
-  unknownService: reason('unknown-model', Status.NOT_FOUND, "unknown service '{model}'"),
+  unknownModel: reason('unknown-model', NOT_FOUND, "Request for unknown model: '{model}' is not found"),
+  unknownService: reason('unknown-model', NOT_FOUND, "unknown service '{model}'"),
   otherModel: reason(
     'other-model',
-    Status.INVALID_ARGUMENT,
+    INVALID_ARGUMENT,
     "the stream began with the model '{model}', and a later message names '{other}'",
   ),
-  noMessage: reason(
-    'no-model-name',
-    Status.INVALID_ARGUMENT,
-    'the name of the model cannot be read: {detail}',
-  ),
-  unreadable: reason('no-model-name', Status.UNIMPLEMENTED, 'the name of the model cannot be read: {detail}'),
+  noMessage: reason('no-model-name', INVALID_ARGUMENT, 'the name of the model cannot be read: {detail}'),
+  unreadable: reason('no-model-name', UNIMPLEMENTED, 'the name of the model cannot be read: {detail}'),
   noModelMethod: reason(
     'no-model-name',
-    Status.UNIMPLEMENTED,
+    UNIMPLEMENTED,
     '{path} names no model, and each model of {service} has a process of its own',
   ),
 } as const satisfies Record<string, LocalReplyReason>;

@@ -19,18 +19,6 @@ export class EjectionCounts {
   /** By `Detector`. */
   readonly by: readonly DetectorCounts[] = Object.values(DETECTORS).map(() => new DetectorCounts());
 
-  get detected(): number {
-    return this.by.reduce((sum, { detected }) => sum + detected, 0);
-  }
-  get enforced(): number {
-    return this.by.reduce((sum, { enforced }) => sum + enforced, 0);
-  }
-  get notEnforced(): Readonly<Record<NotEnforced, number>> {
-    const sum = (reason: NotEnforced): number =>
-      this.by.reduce((total, { notEnforced }) => total + notEnforced[reason], 0);
-    return { observed: sum('observed'), overCap: sum('overCap'), lastEligible: sum('lastEligible') };
-  }
-
   /** A detector found an outlier that it had not found before. */
   countDetected(detector: Detector, event: EjectionEvent): void {
     this.by[detector]!.detected += 1;

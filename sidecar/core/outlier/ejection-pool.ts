@@ -2,14 +2,8 @@ import { Outcome } from '../outcome/outcome.js';
 import type { DetectorMode } from './detector.js';
 import { EjectionCounts } from './detector-counts.js';
 import { type ActiveDetector, activeDetectors, Detector, signalsOf } from './detectors.js';
-import {
-  type Ejection,
-  EjectionEvent,
-  type EjectionSettings,
-  EjectionState,
-  Evidence,
-  NO_PROBE,
-} from './ejection.js';
+import type { Ejection, EjectionSettings } from './ejection.js';
+import { EjectionEvent, EjectionState, Evidence, NO_PROBE } from './ejection.js';
 import { EjectionSet } from './ejection-set.js';
 import { findSuspects, latencyRatios } from './sweep.js';
 
@@ -42,17 +36,6 @@ export class EjectionPool extends EjectionSet {
   ) {
     super();
     this.active = activeDetectors(settings.detectors);
-  }
-
-  /** Outliers found, of these ejected, and the reasons for those that were not; sums over the detectors. */
-  get detected(): number {
-    return this.counts.detected;
-  }
-  get enforced(): number {
-    return this.counts.enforced;
-  }
-  get notEnforced(): EjectionCounts['notEnforced'] {
-    return this.counts.notEnforced;
   }
 
   override add(member: Ejection): void {

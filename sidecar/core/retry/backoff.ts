@@ -10,34 +10,28 @@ export function fullJitterMs(retry: number, baseMs: number, maxMs: number, rando
 export interface RestartSettings {
   readonly baseMs: number;
   readonly maxMs: number;
-  /** A run at least this long was healthy: the backoff begins anew. Default 60 s. */
-  readonly healthyMs?: number;
 }
 
-/** Default of `healthyMs`. */
+/** A run at least this long was healthy: the backoff begins anew, ms. */
 export const HEALTHY_RUN_MS = 60_000;
 
 /** Waits between the end of a process and its restart, with half jitter. */
 export class RestartBackoff {
   /** Ends in a row without a healthy run between them. */
-  deaths = 0;
+  private deaths = 0;
 
   constructor(
-    private settings: RestartSettings,
+    private readonly settings: RestartSettings,
     private readonly random: () => number,
   ) {}
-
-  configure(settings: RestartSettings): void {
-    this.settings = settings;
-  }
 
   /**
    * The wait before the next start, ms: between half and all of min(baseMs × 2^n, maxMs).
    * @param readyForMs how long the process had been ready when it ended; 0 when it never was.
    */
   next(readyForMs: number): number {
-    const { baseMs, maxMs, healthyMs = HEALTHY_RUN_MS } = this.settings;
-    if (readyForMs >= healthyMs) this.deaths = 0;
+    const { baseMs, maxMs } = this.settings;
+    if (readyForMs >= HEALTHY_RUN_MS) this.deaths = 0;
     const fullMs = Math.min(baseMs * 2 ** Math.min(this.deaths, 52), maxMs);
     this.deaths += 1;
     return fullMs * (0.5 + 0.5 * this.random());

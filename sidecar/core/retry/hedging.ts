@@ -40,13 +40,7 @@ export class Hedge {
   sent = 0;
   /** Hedges that answered first. */
   won = 0;
-  readonly refused: Record<HedgeRefusal, number> = {
-    request: 0,
-    endpoint: 0,
-    ratio: 0,
-    budget: 0,
-    breaker: 0,
-  };
+  readonly refused = { request: 0, endpoint: 0, ratio: 0, budget: 0, breaker: 0 };
 
   /**
    * A call begins. Returns its hedging delay, ms; Infinity: no hedge.

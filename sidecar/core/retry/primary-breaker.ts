@@ -27,7 +27,8 @@ export class PrimaryBreaker {
   /** Times opened in a row, which still count; 0: none. */
   private opens = 0;
   private openMs = 0;
-  private isOpenNow = false;
+  /** Calls go to the fallback at once. */
+  isOpen = false;
   private isProbing = false;
   /** When the next probe may go, monotonic ms. */
   private untilMs = 0;
@@ -36,14 +37,9 @@ export class PrimaryBreaker {
 
   constructor(private readonly random: () => number) {}
 
-  /** Calls go to the fallback at once. */
-  get isOpen(): boolean {
-    return this.isOpenNow;
-  }
-
   /** Where a new call goes. */
   route(nowMs: number): PrimaryRoute {
-    if (!this.isOpenNow) return PrimaryRoute.primary;
+    if (!this.isOpen) return PrimaryRoute.primary;
     if (this.isProbing || nowMs < this.untilMs) return PrimaryRoute.fallback;
     this.isProbing = true;
     return PrimaryRoute.probe;
@@ -54,8 +50,8 @@ export class PrimaryBreaker {
     if (route === PrimaryRoute.probe) this.isProbing = false;
     if (startMs < this.sinceMs) return;
     this.failures = 0;
-    if (this.isOpenNow) {
-      this.isOpenNow = false;
+    if (this.isOpen) {
+      this.isOpen = false;
       this.sinceMs = nowMs;
     } else if (this.opens > 0 && nowMs - this.sinceMs >= this.openMs) {
       this.opens = 0;
@@ -66,14 +62,14 @@ export class PrimaryBreaker {
   failed(route: PrimaryRoute, startMs: number, nowMs: number): void {
     if (route === PrimaryRoute.probe) {
       this.isProbing = false;
-      if (this.isOpenNow) return this.open(nowMs);
+      if (this.isOpen) return this.open(nowMs);
     }
-    if (startMs < this.sinceMs || this.isOpenNow) return;
+    if (startMs < this.sinceMs || this.isOpen) return;
     this.failures++;
     if (this.failures < FAILURES) return;
     this.failures = 0;
     this.sinceMs = nowMs;
-    this.isOpenNow = true;
+    this.isOpen = true;
     this.open(nowMs);
   }
 

@@ -38,11 +38,6 @@ export const KNOWN_UNARY: ReadonlySet<string> = new Set([
   '/inference.GRPCInferenceService/ModelInfer',
 ]);
 
-/** Whether the method is unary whatever the configuration says. */
-export function isKnownUnary(path: string): boolean {
-  return KNOWN_UNARY.has(path);
-}
-
 /** Whether all of these patterns are paths of methods without side effects; false for an empty list. */
 export function areReadOnly(patterns: readonly string[]): boolean {
   return patterns.length > 0 && patterns.every((pattern) => READ_ONLY.has(pattern));

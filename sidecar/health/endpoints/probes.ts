@@ -69,12 +69,13 @@ export class HealthCalls {
   ask(pool: Pool, { nowMs, timeoutMs, onResult }: HealthCallInput): Probe | undefined {
     const session = pool.acquire();
     if (session === null) return undefined;
-    const call = new HealthCall({ pool, session, nowMs, onResult, service: this.options.service });
-    call.begin((to) => {
-      const extras = [timeoutField(timeoutMs)];
-      session.connection.sendHeaders(to, this.headers, extras, false);
+    const write = (to: Stream): void => {
+      session.connection.sendHeaders(to, this.headers, [timeoutField(timeoutMs)], false);
       session.connection.sendData(to, this.body, 0, this.body.length, true);
-    });
+    };
+    const { service } = this.options;
+    const call = new HealthCall({ pool, session, nowMs, onResult, service, write });
+    call.begin();
     return call;
   }
 }
@@ -91,6 +92,7 @@ interface HealthCallFields extends Omit<HealthCallInput, 'timeoutMs'> {
   readonly pool: Pool;
   readonly session: Session;
   readonly service: string;
+  write(to: Stream): void;
 }
 
 /** One health check as an attempt of its own: never retried, and without a caller. */
@@ -101,28 +103,18 @@ class HealthCall implements AttemptOwner, Probe {
   /** The check is about this connection. */
   readonly isReplayable = false;
   private readonly attempt: Attempt;
-  private write: (to: Stream) => void = () => {};
 
-  private readonly session: Session;
-  private readonly sentMs: number;
-  private readonly onResult: ProbeCallback;
-  private readonly service: string;
-
-  constructor({ pool, session, nowMs, onResult, service }: HealthCallFields) {
-    this.session = session;
-    this.sentMs = nowMs;
-    this.onResult = onResult;
-    this.service = service;
-    this.attempt = new Attempt(this, { pool }, nowMs);
+  constructor(private readonly fields: HealthCallFields) {
+    this.attempt = new Attempt(this, { pool: fields.pool }, fields.nowMs);
   }
 
-  begin(write: (to: Stream) => void): void {
-    this.write = write;
-    this.attempt.onSession(this.session);
+  begin(): void {
+    this.attempt.onSession(this.fields.session);
   }
 
   get isPending(): boolean {
-    return !this.attempt.isOver && this.session.isUsable && this.session.lastReadMs <= this.sentMs;
+    const { session, nowMs } = this.fields;
+    return !this.attempt.isOver && session.isUsable && session.lastReadMs <= nowMs;
   }
 
   cancel(): void {
@@ -132,7 +124,7 @@ class HealthCall implements AttemptOwner, Probe {
   // ---- AttemptOwner ----
 
   writeRequest(_attempt: Attempt, _link: Session, stream: Stream): void {
-    this.write(stream);
+    this.fields.write(stream);
   }
 
   onRequestSent(): void {}
@@ -147,7 +139,7 @@ class HealthCall implements AttemptOwner, Probe {
   /** Called for an answer beyond the buffer: too long for a health response. */
   commitResponse(): void {
     this.attempt.abort(AttemptEnd.protocolError);
-    this.onResult('failed', 'the health check got an answer that is far too long');
+    this.fields.onResult('failed', 'the health check got an answer that is far too long');
   }
 
   onAttemptEnd(attempt: Attempt): void {
@@ -158,17 +150,18 @@ class HealthCall implements AttemptOwner, Probe {
       case AttemptEnd.goawayUnprocessed:
       case AttemptEnd.connectionLost:
         // The connection ended; the pool connects again.
-        return this.onResult('void', '');
+        return this.fields.onResult('void', '');
       case AttemptEnd.reset:
-        return this.onResult('failed', `the health check was ${attempt.reason}`);
+        return this.fields.onResult('failed', `the health check was ${attempt.reason}`);
       case AttemptEnd.missingTrailers:
-        return this.onResult('failed', 'the health check ended without a status');
+        return this.fields.onResult('failed', 'the health check ended without a status');
       default:
-        return this.onResult('failed', 'the answer to the health check broke the protocol');
+        return this.fields.onResult('failed', 'the answer to the health check broke the protocol');
     }
   }
 
   private readStatus(attempt: Attempt): void {
+    const { service, onResult } = this.fields;
     switch (attempt.status) {
       case Status.OK:
         return this.readAnswer(readHealthAnswer(attempt.heldResponse?.whole() ?? NOTHING));
@@ -177,22 +170,23 @@ class HealthCall implements AttemptOwner, Probe {
       case Status.UNIMPLEMENTED:
       case Status.PERMISSION_DENIED:
       case Status.RESOURCE_EXHAUSTED:
-        return this.onResult('passed', '');
+        return onResult('passed', '');
       case Status.DEADLINE_EXCEEDED:
-        return this.onResult('silent', 'the health check got DEADLINE_EXCEEDED');
+        return onResult('silent', 'the health check got DEADLINE_EXCEEDED');
       case Status.NOT_FOUND:
-        if (this.service !== '')
-          return this.onResult('failed', `the health check says that there is no model ${this.service}`);
+        if (service !== '')
+          return onResult('failed', `the health check says that there is no model ${service}`);
     }
     const details = detailsOf(attempt);
     const status = statusName(attempt.status);
-    this.onResult('failed', `the health check got ${status}${details === '' ? '' : `: ${details}`}`);
+    onResult('failed', `the health check got ${status}${details === '' ? '' : `: ${details}`}`);
   }
 
   private readAnswer(status: number | undefined): void {
-    if (status === Serving.SERVING) this.onResult('passed', '');
-    else if (status === undefined) this.onResult('failed', 'the answer to the health check cannot be read');
-    else this.onResult('failed', `the health check says ${servingName(status)}`);
+    if (status === Serving.SERVING) this.fields.onResult('passed', '');
+    else if (status === undefined)
+      this.fields.onResult('failed', 'the answer to the health check cannot be read');
+    else this.fields.onResult('failed', `the health check says ${servingName(status)}`);
   }
 }
 

@@ -6,8 +6,7 @@ import type { CheckResult } from '../../core/health/health-check.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
-import type { Metric } from '../../telemetry/metric.js';
-import { counter } from '../../telemetry/metric.js';
+import { counter, type Metric } from '../../telemetry/metric.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import { HealthCalls, type Probe } from './probes.js';
 
@@ -70,13 +69,9 @@ export class RecoveryProbes {
     const samples = [...this.counts].flatMap(([upstream, results]) =>
       [...results].map(([result, value]) => ({ labels: { upstream, result }, value })),
     );
-    return [
-      counter(
-        'outrider_recovery_checks_total',
-        'Questions to ejected endpoints, because their own sidecar said that the model cannot serve, or because no call came to try them, by what came of them.',
-        samples,
-      ),
-    ];
+    const help =
+      'Questions to ejected endpoints, because their own sidecar said that the model cannot serve, or because no call came to try them, by what came of them.';
+    return [counter('outrider_recovery_checks_total', help, samples)];
   }
 
   /** Forgets the counters of an upstream. */
@@ -169,18 +164,12 @@ class RecoveryProbe extends WheelEntry {
   private ask(nowMs: number): void {
     this.drop();
     const { ejection, ejections, pool } = this.endpoint;
-    this.probe = this.calls.ask(pool, {
-      nowMs,
-      timeoutMs: INTERVAL_MS * 2,
-      onResult: (result) => this.onResult(result, ejection, ejections),
-    });
+    const onResult = (result: CheckResult): void => this.onResult(result, { ejection, ejections });
+    this.probe = this.calls.ask(pool, { nowMs, timeoutMs: INTERVAL_MS * 2, onResult });
   }
 
-  private onResult(
-    result: CheckResult,
-    ejection: Endpoint['ejection'],
-    ejections: Endpoint['ejections'],
-  ): void {
+  private onResult(result: CheckResult, at: Pick<Endpoint, 'ejection' | 'ejections'>): void {
+    const { ejection, ejections } = at;
     this.probe = undefined;
     this.deps.onAnswer(result);
     if (!isOut(this.endpoint)) return;

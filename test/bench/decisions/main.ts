@@ -16,14 +16,13 @@ import { RoundRobin } from '../../../sidecar/core/balancing/round-robin.js';
 import { formatGrpcTimeout, parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js';
 import { AttemptEnd, classify, Outcome, outcomesWith } from '../../../sidecar/core/outcome/outcome.js';
 import { CallClasses } from '../../../sidecar/core/outlier/call-class.js';
-import { Ejection } from '../../../sidecar/core/outlier/ejection.js';
-import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
 import { ActiveFault, findFault } from '../../../sidecar/core/routing/fault-rule.js';
 import { RouteTable } from '../../../sidecar/core/routing/method.js';
 import { Split } from '../../../sidecar/core/routing/traffic-split.js';
 import { compareResponses } from '../../../sidecar/outbound/mirror/response-diff.js';
 import { TimingWheel, WheelTimer } from '../../../sidecar/runtime/time/timing-wheel.js';
+import { ALL_DETECTORS, ejectionPool } from '../../kit/core/ejections.js';
 import { anAnswer } from '../../kit/service/infer-answers.js';
 import { anInferRequest, kept } from '../../kit/service/infer-requests.js';
 import { PATHS } from '../load/protocol.js';
@@ -32,9 +31,9 @@ import { benchRules } from './rules.js';
 
 function pool(size: number): EndpointLoad[] {
   return Array.from({ length: size }, (_, i) => {
-    const endpoint = new EndpointLoad();
-    for (let n = 0; n < 20; n++) endpoint.latency.record(4 + i, n);
-    return endpoint;
+    const load = new EndpointLoad();
+    for (let n = 0; n < 20; n++) load.latency.record(4 + i, n);
+    return load;
   });
 }
 
@@ -52,16 +51,7 @@ function balancing(): DecisionCost[] {
 }
 
 function judging(): DecisionCost[] {
-  const settings = {
-    mode: 'enforce',
-    consecutiveFaults: 5,
-    baseMs: 30_000,
-    maxMs: 300_000,
-    jitter: 0.1,
-  } as const;
-  const ejections = new EjectionPool(settings, Math.random);
-  const members = [new Ejection(), new Ejection(), new Ejection()];
-  for (const member of members) ejections.add(member);
+  const { pool: ejections, members } = ejectionPool(3, {}, Math.random);
   const budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
   const declared = outcomesWith({ fault: [5], neutral: [13] });
   return [
@@ -77,21 +67,9 @@ function judging(): DecisionCost[] {
   ];
 }
 
-const DETECTORS = {
-  successRatio: { mode: 'enforce', below: 0.8, minCalls: 5 },
-  successRate: { mode: 'enforce', factor: 1.9, minPeers: 5, minCalls: 100 },
-  failureRatio: { mode: 'observe', above: 0.85, minPeers: 5, minCalls: 50 },
-  latency: { mode: 'enforce', factor: 3, minCalls: 20 },
-  invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 20 },
-} as const;
-
 /** What the end of an attempt brings where everything is watched. */
 function withDetectors(): (call: number) => unknown {
-  const times = { baseMs: 30_000, maxMs: 300_000, jitter: 0.1 };
-  const settings = { mode: 'enforce', consecutiveFaults: 5, ...times, detectors: DETECTORS } as const;
-  const ejections = new EjectionPool(settings, Math.random);
-  const members = [new Ejection(), new Ejection(), new Ejection()];
-  for (const member of members) ejections.add(member);
+  const { pool: ejections, members } = ejectionPool(3, { detectors: ALL_DETECTORS }, Math.random);
   const kinds = new CallClasses();
   const view = new ModelView();
   const request = kept(anInferRequest('digits'));
@@ -124,14 +102,12 @@ function timing(): DecisionCost[] {
   ];
 }
 
+const QUEUE = { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 1 << 26 };
+
 function admitting(): DecisionCost[] {
-  const routes = new RouteTable([
-    { methods: [PATHS.stream] },
-    { methods: [PATHS.unary] },
-    { methods: ['*'] },
-  ]);
+  const routes = new RouteTable([PATHS.stream, PATHS.unary, '*'].map((method) => ({ methods: [method] })));
   const table = new IntentionTable([{ from: 'caller', to: 'echo', action: 'allow' }], 'deny', 1);
-  const queue = new InboundQueue<QueueEntry>({ concurrency: 2, maxWaiting: 128, maxWaitingBytes: 1 << 26 });
+  const queue = new InboundQueue<QueueEntry>(QUEUE);
   const entry = new QueueEntry();
   return [
     always('route of a method', () => routes.match(PATHS.unary)),
@@ -183,9 +159,7 @@ function shaping(): DecisionCost[] {
 
 /** One comes, one ends, the next goes. */
 function throughTheLine(): (call: number) => unknown {
-  const queue = new InboundQueue<QueueEntry>({
-    ...{ concurrency: 2, maxWaiting: 128, maxWaitingBytes: 1 << 26, fair: true },
-  });
+  const queue = new InboundQueue<QueueEntry>({ ...QUEUE, fair: true });
   const make = (i: number): QueueEntry =>
     Object.assign(new QueueEntry(), { queueClass: i % 3, queueCaller: `caller-${i % 5}` });
   let running: QueueEntry | null = make(0);

@@ -1,13 +1,13 @@
 /** What rules of the registry, detectors, second copies, breakers, fallbacks and the access log add to a call. */
 
 import { ModelView } from '../../../sidecar/cluster/model-key.js';
-import { PermissionList } from '../../../sidecar/core/authorization/permissions.js';
+import { type Permission, PermissionList } from '../../../sidecar/core/authorization/permissions.js';
 import { EndpointLoad } from '../../../sidecar/core/balancing/balancer.js';
 import { hashText } from '../../../sidecar/core/balancing/hash.js';
 import { RingHash } from '../../../sidecar/core/balancing/ring-hash.js';
 import { SlowStart } from '../../../sidecar/core/balancing/slow-start.js';
 import { subsetOf } from '../../../sidecar/core/balancing/subset.js';
-import { apply, type Health, type Registry } from '../../../sidecar/core/discovery/eviction-guard.js';
+import { apply, type Health } from '../../../sidecar/core/discovery/eviction-guard.js';
 import { AttemptEnd } from '../../../sidecar/core/outcome/outcome.js';
 import { CallClasses } from '../../../sidecar/core/outlier/call-class.js';
 import { DetectorState } from '../../../sidecar/core/outlier/detector-state.js';
@@ -30,7 +30,7 @@ import { createLineWriter } from '../../../sidecar/runtime/log/logger.js';
 import { AccessLog } from '../../../sidecar/telemetry/access-log.js';
 import type { EndedCall } from '../../../sidecar/telemetry/call-record.js';
 import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
-import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
+import { ALL_DETECTORS } from '../../kit/core/ejections.js';
 import { anInferRequest, kept } from '../../kit/service/infer-requests.js';
 import { PATHS } from '../load/protocol.js';
 import { always, beside, type DecisionCost, instead, option, TIMES } from './cost.js';
@@ -57,15 +57,19 @@ function ruling(): DecisionCost[] {
     { split: [to('a', 90), to('b', 10)] },
   ];
   const lookup = (): readonly string[] => ['user-12345'];
-  const permissions = new PermissionList(
-    [
-      { action: 'deny', pathPrefix: '/admin.' },
-      { action: 'deny', pathExact: PATHS.unary, headers: [header('x-tenant', 'exact', 'blocked')] },
-      { action: 'allow', pathPrefix: '/', methods: ['POST'] },
-    ],
-    'deny',
-    compileRe2,
-  );
+  const tenant = {
+    name: 'x-tenant',
+    kind: 'exact',
+    value: 'blocked',
+    invert: false,
+    ignoreCase: false,
+  } as const;
+  const rules: Permission[] = [
+    { action: 'deny', pathPrefix: '/admin.' },
+    { action: 'deny', pathExact: PATHS.unary, headers: [tenant] },
+    { action: 'allow', pathPrefix: '/', methods: ['POST'] },
+  ];
+  const permissions = new PermissionList(rules, 'deny', compileRe2);
   const facts = { method: 'POST', path: PATHS.unary, headers: () => ['acme'] };
   return [
     instead('ring hash, 3 endpoints', (call) => ring.pick(three, [], call / 100, keys[call & 63]!)),
@@ -82,16 +86,10 @@ function pattern(source: string): Re2Pattern {
   return made;
 }
 
-function header(name: string, kind: 'exact', value: string) {
-  return { name, kind, value, invert: false, ignoreCase: false };
-}
-
 function again(): DecisionCost[] {
   const budget = new RetryBudget({ ratio: 1, perSecond: 1e9 });
-  const route = {
-    idempotent: true,
-    retry: { attempts: 3, on: [14], backoff: { baseMs: 10, maxMs: 100 } },
-  } as const;
+  const retry = { attempts: 3, on: [14], backoff: { baseMs: 10, maxMs: 100 } };
+  const route = { idempotent: true, retry };
   const failure = {
     ...{ ended: AttemptEnd.trailers, status: 14, pushbackMs: NO_PUSHBACK, isMarkedUnprocessed: false },
     ...{ isCommitted: false, isRequestHeld: true, isOtherAvailable: true, timeLeftMs: 10_000 },
@@ -126,13 +124,7 @@ function finding(): DecisionCost[] {
   const view = new ModelView();
   const request = kept(anInferRequest('digits'));
   const slow = new SlowStart({ minRatio: 0.1, convergedFactor: 1.5, minCalls: 1e9, maxMs: 1e12 }, 0);
-  const mode = 'enforce' as const;
-  const settings = {
-    successRatio: { mode, below: 0.8, minCalls: 5 },
-    successRate: { mode, factor: 1.9, minPeers: 5, minCalls: 100 },
-    failureRatio: { mode, above: 0.85, minPeers: 5, minCalls: 50 },
-    latency: { mode, factor: 3, minCalls: 20 },
-  };
+  const { invalidOutput: _, ...settings } = ALL_DETECTORS;
   const active = activeDetectors(settings);
   const members = Array.from({ length: 8 }, () => {
     const state = new DetectorState();
@@ -163,21 +155,10 @@ function listing(): DecisionCost[] {
   const fewer = all.slice(0, 40);
   const many = endpoints(1_000);
   const before = apply(undefined, all, () => true, 0, 60_000);
-  let after: Registry<(typeof all)[number]> = before;
+  const answered = (answer: typeof all, nowMs: number) => apply(before, answer, () => true, nowMs, 60_000);
   return [
-    beside(
-      'registry, 100 instances',
-      (call) => {
-        after = apply(before, all, () => true, call, 60_000);
-        return after;
-      },
-      FEWER,
-    ),
-    beside(
-      'registry, 60 of 100 lost at once',
-      (call) => apply(before, fewer, () => true, call & 1023, 60_000),
-      FEWER,
-    ),
+    beside('registry, 100 instances', (call) => answered(all, call), FEWER),
+    beside('registry, 60 of 100 lost at once', (call) => answered(fewer, call & 1023), FEWER),
     beside('subset, 128 of 1 000', (call) => subsetOf(many, ({ label }) => label, 128, call), FEWEST),
   ];
 }
@@ -185,66 +166,42 @@ function listing(): DecisionCost[] {
 /** Everything of a line but the disk. */
 function writing(): DecisionCost[] {
   let octets = 0;
-  const destination = {
-    write: (line: string) => {
-      octets += line.length;
-    },
+  const count = (line: string): void => {
+    octets += line.length;
   };
-  const relay = { nowMs: 1_004.2, random: Math.random } as DataPlaneContext;
-  const always = new AccessLog(
-    createLineWriter('access', { instance: 'app-1' }, destination),
-    1,
-    'app',
-    relay,
-  );
-  const seldom = new AccessLog(
-    createLineWriter('access', { instance: 'app-1' }, destination),
-    0,
-    'app',
-    relay,
-  );
+  const write = createLineWriter('access', { instance: 'app-1' }, { write: count });
+  const source = { nowMs: 1_004.2, random: Math.random };
+  const always = new AccessLog(write, 1, 'app', source);
+  const seldom = new AccessLog(write, 0, 'app', source);
   const call = endedCall();
+  const line = (): number => {
+    always.record(call, 0);
+    return octets;
+  };
   return [
-    option(
-      'access log, a line',
-      () => {
-        always.record(call, 0);
-        return octets;
-      },
-      FEWER,
-    ),
+    option('access log, a line', line, FEWER),
     instead('access log, left out by the sample', () => seldom.record(call, 0)),
   ];
 }
 
 function endedCall(): EndedCall {
   let stable = StableList.root();
-  for (const [name, value] of [
-    [':method', 'POST'],
-    [':scheme', 'http'],
-    [':path', PATHS.unary],
-    [':authority', 'localhost'],
-    ['content-type', 'application/grpc'],
-    ['te', 'trailers'],
-  ] as const)
+  const pseudo = { ':method': 'POST', ':scheme': 'http', ':path': PATHS.unary, ':authority': 'localhost' };
+  for (const [name, value] of Object.entries({
+    ...pseudo,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  }))
     stable = stable.with(makeField(name, value));
   const attempt = {
     ...{ target: { label: '10.0.0.1:8080' }, startMs: 1_000.1, endedMs: 1_004.1 },
     ...{ ended: AttemptEnd.trailers, status: 0, outcome: 0, trailers: null, previous: null },
   };
   return {
-    ...{
-      startMs: 1_000,
-      deadlineMs: 16_000,
-      stats: new StatsRegistry().callStats('outbound', 'digits', PATHS.unary),
-    },
+    ...{ startMs: 1_000, deadlineMs: 16_000, requestBytes: 3_200, responseBytes: 90 },
+    stats: new StatsRegistry().callStats('outbound', 'digits', PATHS.unary),
     block: new HeaderBlock(stable, null, 250, 6, false, false),
-    ...{
-      session: { identity: null },
-      plan: { stripsResponse: false },
-      requestBytes: 3_200,
-      responseBytes: 90,
-    },
+    ...{ session: { identity: null }, plan: { stripsResponse: false } },
     ...{ reason: '', degraded: '', lastAttempt: attempt },
   };
 }

@@ -1,5 +1,6 @@
 /** Pools of endpoints and ends of calls, for tests of outlier ejection. */
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import type { DetectorCounts } from '../../../sidecar/core/outlier/detector-counts.js';
 import type { DetectorSettings } from '../../../sidecar/core/outlier/detectors.js';
 import {
   Ejection,
@@ -66,6 +67,19 @@ export function sweep(pool: EjectionPool, nowMs: number): EjectionEvent[] {
   const events: EjectionEvent[] = [];
   pool.sweep(nowMs, (_member, event) => void events.push(event));
   return events;
+}
+
+/** What the detectors of a pool found, in sum, and what came of it. */
+export function findingsOf({ counts }: EjectionPool) {
+  const sum = (of: (each: DetectorCounts) => number): number =>
+    counts.by.reduce((total, each) => total + of(each), 0);
+  return {
+    detected: sum(({ detected }) => detected),
+    enforced: sum(({ enforced }) => enforced),
+    observed: sum(({ notEnforced }) => notEnforced.observed),
+    overCap: sum(({ notEnforced }) => notEnforced.overCap),
+    lastEligible: sum(({ notEnforced }) => notEnforced.lastEligible),
+  };
 }
 
 /** So many faults in a row at `nowMs`; the event of the last one. */

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { Status } from '../../../sidecar/core/outcome/status.js';
+import { findingsOf } from '../../kit/core/ejections.js';
 import { failure, ok, SimulatedPool } from '../../kit/scenario/simulated-pool.js';
 
 describe('Scenario: all endpoints fail', () => {
@@ -16,7 +17,7 @@ describe('Scenario: all endpoints fail', () => {
         pool.wait(20);
         assert.ok(pool.ejections.eligible >= 1);
       }
-      assert.ok(pool.ejections.detected >= count);
+      assert.ok(findingsOf(pool.ejections).detected >= count);
     });
   }
 

@@ -9,6 +9,7 @@ import { makeCluster, stopCluster, updateCluster } from '../../../sidecar/cluste
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type { EndpointConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
+import { findingsOf } from '../../kit/core/ejections.js';
 import { addressOf, anUpstream, Stack } from '../../kit/stack/stack.js';
 
 describe('A cluster', () => {
@@ -102,7 +103,7 @@ describe('A cluster', () => {
       1,
     );
     assert.equal(
-      upstream.allEjections.reduce((sum, { enforced }) => sum + enforced, 0),
+      upstream.allEjections.reduce((sum, pool) => sum + findingsOf(pool).enforced, 0),
       1,
     );
     assert.equal(moved?.ejection.state, 1);

@@ -51,7 +51,7 @@ class FakeWatcher {
   silentSinceMs = -1;
   starvedMs = 0;
   isOpen = false;
-  private readonly accrual = new PhiAccrual({ expectedMs: 500 });
+  private readonly accrual = new PhiAccrual(500);
 
   constructor(private readonly time: ManualClock) {}
 

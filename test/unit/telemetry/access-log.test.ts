@@ -18,18 +18,9 @@ import {
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 
-interface Attempt {
-  readonly endpoint: string;
-  readonly ended: string;
-  readonly status?: string;
-  readonly reason?: string;
-  readonly atMs: number;
-  readonly ms: number;
-}
-
 interface Line {
   readonly [name: string]: unknown;
-  readonly attempts: readonly Attempt[];
+  readonly attempts: readonly { readonly ended: string; readonly ms: number }[];
 }
 
 describe('the access log', () => {
@@ -39,11 +30,8 @@ describe('the access log', () => {
   const record = (sampleRatio = 1): void => {
     stack = new Stack();
     texts = [];
-    const write = createLineWriter(
-      'access',
-      { instance: 'app-1' },
-      { write: (text) => void texts.push(text) },
-    );
+    const destination = { write: (text: string) => void texts.push(text) };
+    const write = createLineWriter('access', { instance: 'app-1' }, destination);
     stack.context.recorder = new AccessLog(write, sampleRatio, 'app', stack.context);
   };
   const lines = (): Line[] => texts.map((text) => JSON.parse(text) as Line);
@@ -60,6 +48,11 @@ describe('the access log', () => {
       app = stack.app(stack.outbound(anUpstream(['a', 'b'], { routes, ...over })).listener);
     };
     const last = (name: string) => stack.backend(name).last;
+    /** Calls, and the endpoint fails the call with this status and these trailers. */
+    const failed = (name: string, status: number, trailers: Field[] = []): void => {
+      stack.settle(app.call());
+      stack.settle(last(name).fail(status, trailers));
+    };
 
     it('a line has caller, method, status, duration and sizes', () => {
       start();
@@ -69,18 +62,9 @@ describe('the access log', () => {
       const { time, ...rest } = only();
       assert.match(String(time), /^\d{4}-\d\d-\d\dT.*Z$/);
       assert.deepEqual(rest, {
-        log: 'access',
-        instance: 'app-1',
-        direction: 'outbound',
-        upstream: 'digits',
-        method: PATH,
-        caller: 'app',
-        status: 'OK',
-        ms: 25,
-        requestBytes: MESSAGE.length,
-        responseBytes: 6,
-        deadlineLeftMs: 1_975,
-        trace: TRACE,
+        ...{ log: 'access', instance: 'app-1', direction: 'outbound', upstream: 'digits', method: PATH },
+        ...{ caller: 'app', status: 'OK', ms: 25, requestBytes: MESSAGE.length, responseBytes: 6 },
+        ...{ deadlineLeftMs: 1_975, trace: TRACE },
         attempts: [{ endpoint: 'a:1', ended: 'trailers', status: 'OK', atMs: 0, ms: 25 }],
       });
     });
@@ -92,26 +76,16 @@ describe('the access log', () => {
       last('a').fail(14, [['outrider-reason', 'model-unavailable']]);
       stack.advance(5);
       stack.settle(last('b').reply());
+      const why = { status: 'UNAVAILABLE', reason: 'model-unavailable' };
       assert.deepEqual(only().attempts, [
-        {
-          endpoint: 'a:1',
-          ended: 'trailers',
-          status: 'UNAVAILABLE',
-          reason: 'model-unavailable',
-          atMs: 0,
-          ms: 10,
-        },
+        { endpoint: 'a:1', ended: 'trailers', ...why, atMs: 0, ms: 10 },
         { endpoint: 'b:1', ended: 'trailers', status: 'OK', atMs: 10, ms: 5 },
       ]);
     });
 
     it('a line has attempts that the attempt timeout ended', () => {
-      start([
-        aSafeRoute({
-          attemptTimeoutMs: 100,
-          retry: { attempts: 2, on: [4, 14], backoff: { baseMs: 0, maxMs: 0 } },
-        }),
-      ]);
+      const retry = { attempts: 2, on: [4, 14], backoff: { baseMs: 0, maxMs: 0 } };
+      start([aSafeRoute({ attemptTimeoutMs: 100, retry })]);
       app.call();
       stack.advance(150);
       stack.settle(last('b').reply());
@@ -124,27 +98,22 @@ describe('the access log', () => {
       start();
       const call = stack.settle(app.call());
       stack.settle(last('a').peer.socket.destroy());
-      stack.settle(app.call());
-      stack.settle(last('b').fail(8, [['outrider-reason', 'overloaded']]));
+      failed('b', 8, [['outrider-reason', 'overloaded']]);
       assert.equal(call.status, 14);
-      assert.deepEqual(
-        lines().map(({ status, reason, attempts }) => [status, reason, attempts[0]?.ended]),
-        [
-          ['UNAVAILABLE', 'connection-lost', 'connection-lost'],
-          ['RESOURCE_EXHAUSTED', 'overloaded', 'trailers'],
-        ],
-      );
+      const found = lines().map(({ status, reason, attempts }) => [status, reason, attempts[0]?.ended]);
+      assert.deepEqual(found, [
+        ['UNAVAILABLE', 'connection-lost', 'connection-lost'],
+        ['RESOURCE_EXHAUSTED', 'overloaded', 'trailers'],
+      ]);
     });
 
     it('a reason from outside the mesh, or with other characters, is left out', () => {
       start([aRoute()], 1, { tls: 'plaintext' });
-      stack.settle(app.call());
-      stack.settle(last('a').fail(14, [['outrider-reason', 'overloaded']]));
+      failed('a', 14, [['outrider-reason', 'overloaded']]);
       assert.equal(only()['reason'], undefined);
       stack.close();
       start();
-      stack.settle(app.call());
-      stack.settle(last('a').fail(14, [['outrider-reason', 'Bearer s3cret']]));
+      failed('a', 14, [['outrider-reason', 'Bearer s3cret']]);
       assert.equal(only()['reason'], undefined);
     });
 
@@ -154,13 +123,12 @@ describe('the access log', () => {
       call.reset(8);
       app.call({ timeout: '50m' });
       stack.advance(60);
-      const [cancelled, late] = lines();
-      assert.deepEqual([cancelled!['status'], cancelled!.attempts[0]?.ended], ['CANCELLED', 'cancelled']);
-      assert.deepEqual(
-        [late!['status'], late!['reason'], late!.attempts[0]?.ended],
+      const found = lines().map(({ status, reason, attempts }) => [status, reason, attempts[0]?.ended]);
+      assert.deepEqual(found, [
+        ['CANCELLED', undefined, 'cancelled'],
         ['DEADLINE_EXCEEDED', 'deadline-exceeded', 'deadline'],
-      );
-      assert.ok(Number(late!['deadlineLeftMs']) <= 0);
+      ]);
+      assert.ok(Number(lines()[1]!['deadlineLeftMs']) <= 0);
     });
 
     it('a stream has one line, at its end', () => {
@@ -173,10 +141,8 @@ describe('the access log', () => {
       }
       assert.equal(texts.length, 0);
       stack.settle(stream.trailers(0));
-      assert.deepEqual(
-        [only()['responseBytes'], only()['ms'], only()['deadlineLeftMs']],
-        [3_000, 30, undefined],
-      );
+      const { responseBytes, ms, deadlineLeftMs } = only();
+      assert.deepEqual([responseBytes, ms, deadlineLeftMs], [3_000, 30, undefined]);
     });
 
     it('a line has nothing of the payload', () => {
@@ -192,8 +158,7 @@ describe('the access log', () => {
         ['x-answer', 's3cret'],
       ]);
       stack.run();
-      assert.equal(only()['method'], PATH);
-      assert.equal(only()['trace'], undefined);
+      assert.deepEqual([only()['method'], only()['trace']], [PATH, undefined]);
       stack.settle(app.call({ path: `${PATH}?token=s3cret` }));
       assert.equal(lines()[1]!['method'], PATH);
       assert.ok(!texts.join('').includes('s3cret'), texts.join(''));
@@ -214,10 +179,7 @@ describe('the access log', () => {
       }
       assert.ok(texts.length > 60 && texts.length < 140, `${texts.length} lines`);
       texts = [];
-      for (let i = 0; i < 20; i++) {
-        stack.settle(app.call());
-        stack.settle(last(i % 2 === 0 ? 'a' : 'b').fail(3));
-      }
+      for (let i = 0; i < 20; i++) failed(i % 2 === 0 ? 'a' : 'b', 3);
       assert.equal(texts.length, 20);
     });
 
@@ -237,22 +199,18 @@ describe('the access log', () => {
       start([aRoute()], 0);
       stack.settle(app.call());
       const { recorder } = stack.context;
+      const degraded = 'fallback; from=digits-small';
       stack.context.recorder = {
-        record: (call, status) =>
-          recorder!.record(
-            Object.assign(Object.create(call), { degraded: 'fallback; from=digits-small' }),
-            status,
-          ),
+        record: (call, status) => recorder!.record(Object.assign(Object.create(call), { degraded }), status),
       };
       stack.settle(last('a').reply());
-      assert.equal(only()['degraded'], 'fallback; from=digits-small');
+      assert.equal(only()['degraded'], degraded);
     });
 
     it('a call keeps no list of its attempts while there is no recorder', () => {
       start([aSafeRoute()]);
       stack.context.recorder = null;
-      stack.settle(app.call());
-      stack.settle(last('a').fail(14));
+      failed('a', 14);
       stack.settle(last('b').reply());
       assert.equal(texts.length, 0);
     });
@@ -275,14 +233,10 @@ describe('the access log', () => {
       side.model.requests[0]!.reply();
       stack.advance(20);
       stack.settle(side.model.requests[1]!.reply());
-      const [, second] = lines();
-      assert.deepEqual(
-        [second!['direction'], second!['service'], second!['caller'], second!['ms']],
-        ['inbound', 'digits', 'app', 50],
-      );
-      assert.deepEqual(second!.attempts, [
-        { endpoint: 'local', ended: 'trailers', status: 'OK', atMs: 30, ms: 20 },
-      ]);
+      const { direction, service, caller, ms, attempts } = lines()[1]!;
+      assert.deepEqual([direction, service, caller, ms], ['inbound', 'digits', 'app', 50]);
+      const attempt = { endpoint: 'local', ended: 'trailers', status: 'OK', atMs: 30, ms: 20 };
+      assert.deepEqual(attempts, [attempt]);
     });
 
     it('a call that never reached the model has a line', () => {

@@ -6,11 +6,7 @@ import {
   IntentionTable,
 } from '../../../../sidecar/core/authorization/intentions.js';
 
-const of = (from: string, to: string, action: Action): Intention => ({
-  from,
-  to,
-  action,
-});
+const of = (from: string, to: string, action: Action): Intention => ({ from, to, action });
 const table = (intentions: readonly Intention[], otherwise: Action = 'deny'): IntentionTable =>
   new IntentionTable(intentions, otherwise, 1);
 

@@ -80,14 +80,14 @@ describe('LeastLoaded', () => {
     const pool = [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 5_000 }), endpoint()];
     const balancer = new LeastLoaded(seeded(3));
     balancer.pick(pool, [], 0);
-    assert.ok(balancer.neutral > 10 && balancer.neutral < 30, `${balancer.neutral}`);
+    assert.ok(balancer.neutralMs > 10 && balancer.neutralMs < 30, `${balancer.neutralMs}`);
   });
 
   it('gives an endpoint that fails fast less traffic, not more', () => {
     const pool = [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 10 })];
     const balancer = new LeastLoaded(seeded(3));
     balancer.pick(pool, [], 0);
-    pool[0]!.latency.recordFault(0.2, balancer.neutral, 0);
+    pool[0]!.latency.recordFault(0.2, balancer.neutralMs, 0);
     assert.deepEqual(shares(balancer, pool, 100), [0, 1]);
   });
 

@@ -7,6 +7,12 @@ import {
   STALE_MS,
 } from '../../../../sidecar/core/balancing/peak-ewma.js';
 
+/** Has recorded these latencies at 0 ms. */
+const ewmaOf = (...latenciesMs: readonly number[]): PeakEwma => {
+  const ewma = new PeakEwma();
+  for (const ms of latenciesMs) ewma.record(ms, 0);
+  return ewma;
+};
 const near = (actual: number, expected: number): void =>
   assert.ok(Math.abs(actual - expected) < 1e-6, `${actual}, not ${expected}`);
 
@@ -14,8 +20,7 @@ describe('PeakEwma', () => {
   it('is neutral while it has no sample', () => near(new PeakEwma().estimate(42, 1e6), 42));
 
   it('drops the peak on request, and keeps the mean', () => {
-    const ewma = new PeakEwma();
-    ewma.record(10, 0);
+    const ewma = ewmaOf(10);
     ewma.recordFault(5_000, 10, 1);
     ewma.forgetPeak();
     near(ewma.estimate(12, 2), 12);
@@ -25,18 +30,13 @@ describe('PeakEwma', () => {
   });
 
   it('jumps up to a peak at once', () => {
-    const ewma = new PeakEwma();
-    ewma.record(10, 0);
+    const ewma = ewmaOf(10);
     ewma.record(500, 1);
     near(ewma.estimate(10, 1), 500);
   });
 
   it('falls over ten seconds with few calls, and over some hundred calls with many', () => {
-    const [few, many, crowd] = [new PeakEwma(), new PeakEwma(), new PeakEwma()];
-    for (const ewma of [few, many, crowd]) {
-      ewma.record(10, 0);
-      ewma.record(100, 0);
-    }
+    const [few, many, crowd] = [ewmaOf(10, 100), ewmaOf(10, 100), ewmaOf(10, 100)];
     few.record(10, DECAY_MS / 2);
     // As few as make no difference: what one of them takes away, time would have.
     for (let i = 1; i <= 30; i += 1) many.record(10, (DECAY_MS * i) / 30 / 2);
@@ -47,8 +47,7 @@ describe('PeakEwma', () => {
   });
 
   it('decays towards the cost of a peer without calls, from above and from below', () => {
-    const ewma = new PeakEwma();
-    ewma.record(1_000, 0);
+    const ewma = ewmaOf(1_000);
     near(ewma.estimate(10, DECAY_MS / 2), 10 + 990 / Math.sqrt(Math.E));
     near(ewma.estimate(5_000, DECAY_MS / 2), 5_000 - 4_000 / Math.sqrt(Math.E));
     near(ewma.estimate(10, STALE_MS - 1), 10 + 990 * Math.exp(-(STALE_MS - 1) / DECAY_MS));
@@ -56,8 +55,7 @@ describe('PeakEwma', () => {
   });
 
   it('decays by the exponential of the age, whatever the age', () => {
-    const ewma = new PeakEwma();
-    ewma.record(1, 0);
+    const ewma = ewmaOf(1);
     for (let ageMs = 0; ageMs < STALE_MS; ageMs += 0.73) {
       const found = ewma.estimate(0, ageMs);
       assert.ok(Math.abs(found - Math.exp(-ageMs / DECAY_MS)) < 1e-8, `${found} after ${ageMs} ms`);
@@ -66,16 +64,13 @@ describe('PeakEwma', () => {
   });
 
   it('does not bring a stale peak back with the first call after it', () => {
-    const ewma = new PeakEwma();
-    ewma.record(5_000, 0);
+    const ewma = ewmaOf(5_000);
     ewma.record(3, STALE_MS);
     near(ewma.estimate(10, STALE_MS), 3);
   });
 
   it('learns from a cancelled call, however high the stale peak was', () => {
-    const ewma = new PeakEwma();
-    ewma.record(20, 0);
-    ewma.record(5_000, 0);
+    const ewma = ewmaOf(20, 5_000);
     ewma.recordAtLeast(1, STALE_MS);
     near(ewma.estimate(10, STALE_MS), 10);
     ewma.recordAtLeast(45, STALE_MS);
@@ -91,23 +86,20 @@ describe('PeakEwma', () => {
   });
 
   it('records a fast failure as three times as slow as usual', () => {
-    const ewma = new PeakEwma();
-    ewma.record(10, 0);
+    const ewma = ewmaOf(10);
     ewma.recordFault(0.1, 10, 1);
     near(ewma.peakMs, 30);
     near(ewma.meanMs, 10);
   });
 
   it('compounds failures in a row up to five seconds', () => {
-    const ewma = new PeakEwma();
-    ewma.record(10, 0);
+    const ewma = ewmaOf(10);
     for (let i = 0; i < 50; i += 1) ewma.recordFault(0.1, 10, 1);
     near(ewma.peakMs, MAX_PENALTY_MS);
   });
 
   it('records a failure that took longer than any penalty as it was', () => {
-    const ewma = new PeakEwma();
-    ewma.record(10, 0);
+    const ewma = ewmaOf(10);
     ewma.recordFault(15_000, 10, 1);
     near(ewma.peakMs, 15_000);
   });
@@ -119,8 +111,7 @@ describe('PeakEwma', () => {
   });
 
   it('raises the estimate by a cancelled call, and never lowers it', () => {
-    const ewma = new PeakEwma();
-    ewma.record(100, 0);
+    const ewma = ewmaOf(100);
     ewma.recordAtLeast(50, 5_000);
     near(ewma.peakMs, 100);
     ewma.recordAtLeast(900, 5_000);
@@ -129,16 +120,14 @@ describe('PeakEwma', () => {
   });
 
   it('keeps the latency when calls are rejected, however fast and however often', () => {
-    const ewma = new PeakEwma();
-    ewma.record(10, 0);
+    const ewma = ewmaOf(10);
     for (let i = 0; i < 50; i += 1) ewma.recordRefusal(1);
     near(ewma.estimate(10, 1), 10);
     near(ewma.meanMs, 10);
   });
 
   it('costs more by the share of rejected calls, and no more than fifty times', () => {
-    const ewma = new PeakEwma();
-    ewma.record(10, 0);
+    const ewma = ewmaOf(10);
     near(ewma.cost(10, 1), 10);
     for (let i = 0; i < 200; i += 1) {
       ewma.recordRefusal(1);
@@ -151,8 +140,7 @@ describe('PeakEwma', () => {
 
   it('costs its latency again when calls are accepted, when the peak is dropped, and in time', () => {
     const turnedAway = (): PeakEwma => {
-      const ewma = new PeakEwma();
-      ewma.record(10, 0);
+      const ewma = ewmaOf(10);
       for (let i = 0; i < 100; i += 1) ewma.recordRefusal(0);
       return ewma;
     };
@@ -169,10 +157,7 @@ describe('PeakEwma', () => {
   it('stays between the smallest and the largest sample of successes', () => {
     const samples = fc.array(
       fc.tuple(fc.double({ min: 0.01, max: 1e4, noNaN: true }), fc.double({ min: 0, max: 3e4, noNaN: true })),
-      {
-        minLength: 1,
-        maxLength: 50,
-      },
+      { minLength: 1, maxLength: 50 },
     );
     fc.assert(
       fc.property(samples, (calls) => {

@@ -1,7 +1,8 @@
 /** Sticky calls: one key, one endpoint, within bounds. */
 import assert from 'node:assert/strict';
 import { EndpointLoad, NO_KEY } from '../../../../sidecar/core/balancing/balancer.js';
-import { keyOf, RingHash } from '../../../../sidecar/core/balancing/ring-hash.js';
+import { hashText } from '../../../../sidecar/core/balancing/hash.js';
+import { RingHash } from '../../../../sidecar/core/balancing/ring-hash.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
 function endpoints(count: number): EndpointLoad[] {
@@ -12,7 +13,7 @@ function endpoints(count: number): EndpointLoad[] {
   });
 }
 
-const KEYS = Array.from({ length: 4000 }, (_, i) => keyOf(`session-${i}`));
+const KEYS = Array.from({ length: 4000 }, (_, i) => hashText(`session-${i}`));
 
 describe('RingHash', () => {
   const ring = () => new RingHash(seeded(1));
@@ -65,7 +66,7 @@ describe('RingHash', () => {
   it('passes a popular key on when its endpoint has a quarter more than its share', () => {
     const pool = endpoints(4);
     const balancer = ring();
-    const key = keyOf('popular');
+    const key = hashText('popular');
     for (let i = 0; i < 400; i++) balancer.pick(pool, [], 0, key)!.inFlight++;
     for (const { inFlight } of pool)
       assert.ok(inFlight <= 126, `${inFlight} of 400 in flight at one of four`);

@@ -55,11 +55,9 @@ describe('afterAnswer', () => {
 
 describe('readTimeout', () => {
   it('asks for up to a sixteenth less, and times out a sixteenth and the slack later', () => {
-    assert.deepEqual(readTimeout(300_000, 10_000, constant(0)), { waitMs: 300_000, timeoutMs: 328_750 });
-    assert.deepEqual(readTimeout(300_000, 10_000, constant(0.5)), {
-      waitMs: 290_625,
-      timeoutMs: 318_789.0625,
-    });
+    const [most, half] = [0, 0.5].map((chance) => readTimeout(300_000, 10_000, constant(chance)));
+    assert.deepEqual(most, { waitMs: 300_000, timeoutMs: 328_750 });
+    assert.deepEqual(half, { waitMs: 290_625, timeoutMs: 318_789.0625 });
   });
 
   it('never times out before the agent may answer', () => {
@@ -105,24 +103,25 @@ describe('readBackoffMs', () => {
 });
 
 describe('ReadBucket', () => {
+  /** Takes five reads at once. */
+  const takeFive = (bucket: ReadBucket, nowMs: number): void => {
+    for (let i = 0; i < 5; i++) {
+      assert.equal(bucket.delayMs(nowMs), 0);
+      bucket.take(nowMs);
+    }
+  };
+
   it('admits five reads at once, then one a second', () => {
     const bucket = new ReadBucket(0);
-    for (let i = 0; i < 5; i++) {
-      assert.equal(bucket.delayMs(0), 0);
-      bucket.take(0);
-    }
-    assert.equal(bucket.delayMs(0), 1_000);
-    assert.equal(bucket.delayMs(400), 600);
-    assert.equal(bucket.delayMs(1_000), 0);
+    takeFive(bucket, 0);
+    const delays = [0, 400, 1_000].map((nowMs) => bucket.delayMs(nowMs));
+    assert.deepEqual(delays, [1_000, 600, 0]);
   });
 
   it('is full again after five seconds without reads, and no fuller later', () => {
     const bucket = new ReadBucket(0);
-    for (let i = 0; i < 5; i++) bucket.take(0);
-    for (let i = 0; i < 5; i++) {
-      assert.equal(bucket.delayMs(1e6), 0);
-      bucket.take(1e6);
-    }
+    takeFive(bucket, 0);
+    takeFive(bucket, 1e6);
     assert.ok(bucket.delayMs(1e6) > 0);
   });
 

@@ -4,7 +4,7 @@ import { PhiAccrual } from '../../../../sidecar/core/health/phi-accrual.js';
 
 describe('PhiAccrual', () => {
   function beatenAt(intervalsMs: readonly number[]): PhiAccrual {
-    const accrual = new PhiAccrual({ expectedMs: 500 });
+    const accrual = new PhiAccrual(500);
     let nowMs = 0;
     accrual.beat(nowMs);
     for (const interval of intervalsMs) {

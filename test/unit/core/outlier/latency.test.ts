@@ -20,43 +20,34 @@ function of(calls: readonly (readonly [bytes: number, ms: number, count: number]
   return latencies;
 }
 
+/** The same of calls of one class. */
+const calls = (ms: number, count: number): Latencies => of([[100, ms, count]]);
+
 const slow = (all: readonly Latencies[], nowMs = 0): boolean[] =>
   findSlow(all, SETTINGS, nowMs).map((each) => each !== undefined);
 
 describe('The latency detector', () => {
   it('finds the endpoint that is more than three times as slow as the others', () => {
-    assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 35, 30]]), of([[100, 10, 30]])]), [
-      false,
-      true,
-      false,
-    ]);
-    assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 26, 30]])]), [false, false]);
-    assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 40, 30]])]), [false, true]);
+    assert.deepEqual(slow([calls(10, 30), calls(35, 30), calls(10, 30)]), [false, true, false]);
+    assert.deepEqual(slow([calls(10, 30), calls(26, 30)]), [false, false]);
+    assert.deepEqual(slow([calls(10, 30), calls(40, 30)]), [false, true]);
   });
 
   it('gives the median, the calls and the ratio as the reason', () => {
-    const [, found] = findSlow([of([[100, 10, 30]]), of([[100, 50, 30]])], SETTINGS, 0);
-    assert.match(
-      describeSlowness(found!),
-      /^median latency 5\d\.\d ms over 30 calls, [45]\.\d times that of its peers$/,
-    );
+    const [, found] = findSlow([calls(10, 30), calls(50, 30)], SETTINGS, 0);
+    const why = /^median latency 5\d\.\d ms over 30 calls, [45]\.\d times that of its peers$/;
+    assert.match(describeSlowness(found!), why);
   });
 
   it('compares calls of one class only: large requests may take longer', () => {
-    const small = of([[100, 5, 100]]);
+    const small = calls(5, 100);
     const large = of([[100_000, 500, 100]]);
-    assert.deepEqual(
-      slow([
-        small,
-        large,
-        of([
-          [100, 5, 30],
-          [100_000, 480, 30],
-        ]),
-      ]),
-      [false, false, false],
-    );
-    assert.deepEqual(slow([small, small, of([[100, 50, 30]])]), [false, false, true]);
+    const both = of([
+      [100, 5, 30],
+      [100_000, 480, 30],
+    ]);
+    assert.deepEqual(slow([small, large, both]), [false, false, false]);
+    assert.deepEqual(slow([small, small, calls(50, 30)]), [false, false, true]);
   });
 
   it('keeps all numbered classes apart, and compares the last like the first', () => {
@@ -66,12 +57,10 @@ describe('The latency detector', () => {
       return latencies;
     };
     for (const callClass of [0, 1, MAX_CALL_CLASSES - 1]) {
-      assert.deepEqual(slow([each(callClass, 10), each(callClass, 50)]), [false, true], `${callClass}`);
-      assert.deepEqual(
-        slow([each(callClass, 10), each((callClass + 1) % MAX_CALL_CLASSES, 50)]),
-        [false, false],
-        `${callClass}`,
-      );
+      const usual = each(callClass, 10);
+      assert.deepEqual(slow([usual, each(callClass, 50)]), [false, true], `${callClass}`);
+      const other = each((callClass + 1) % MAX_CALL_CLASSES, 50);
+      assert.deepEqual(slow([usual, other]), [false, false], `${callClass}`);
     }
   });
 
@@ -86,10 +75,10 @@ describe('The latency detector', () => {
   });
 
   it('needs enough calls of both, and a difference of 2 ms', () => {
-    assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 500, 19]])]), [false, false]);
-    assert.deepEqual(slow([of([[100, 10, 19]]), of([[100, 500, 30]])]), [false, false]);
-    assert.deepEqual(slow([of([[100, 0.3, 30]]), of([[100, 1.5, 30]])]), [false, false]);
-    assert.deepEqual(slow([of([[100, 500, 30]])]), [false]);
+    assert.deepEqual(slow([calls(10, 30), calls(500, 19)]), [false, false]);
+    assert.deepEqual(slow([calls(10, 19), calls(500, 30)]), [false, false]);
+    assert.deepEqual(slow([calls(0.3, 30), calls(1.5, 30)]), [false, false]);
+    assert.deepEqual(slow([calls(500, 30)]), [false]);
   });
 
   it('does not find an endpoint with a few slow calls and an equal median', () => {
@@ -97,7 +86,7 @@ describe('The latency detector', () => {
       [100, 10, 60],
       [100, 5_000, 30],
     ]);
-    assert.deepEqual(slow([few, of([[100, 10, 60]])]), [false, false]);
+    assert.deepEqual(slow([few, calls(10, 60)]), [false, false]);
   });
 
   describe('as a ratio', () => {
@@ -105,30 +94,27 @@ describe('The latency detector', () => {
       ratiosToPeers(all, SETTINGS.minCalls, nowMs).map((ratio) => ratio?.toFixed(1) ?? '');
 
     it('is 1 among equals, and above 1 for a slow endpoint', () => {
-      const usual = of([[100, 16, 30]]);
-      assert.deepEqual(ratios([usual, usual, usual, of([[100, 64, 30]])]), ['1.0', '1.0', '1.0', '4.0']);
+      const usual = calls(16, 30);
+      assert.deepEqual(ratios([usual, usual, usual, calls(64, 30)]), ['1.0', '1.0', '1.0', '4.0']);
     });
 
     it('has no ratio for an endpoint with too few calls, without a peer, or after a pause', () => {
-      const known = of([[100, 16, 30]]);
-      assert.deepEqual(ratios([known, of([[100, 16, 19]])]), ['', '']);
+      const known = calls(16, 30);
+      assert.deepEqual(ratios([known, calls(16, 19)]), ['', '']);
       assert.deepEqual(ratios([known]), ['']);
       assert.deepEqual(ratios([known, of([[50_000, 16, 30]])]), ['', '']);
-      assert.deepEqual(ratios([known, of([[100, 16, 30]])], 10_000), ['', '']);
+      assert.deepEqual(ratios([known, calls(16, 30)], 10_000), ['', '']);
       assert.deepEqual(ratios([]), []);
     });
 
     it('is slow at every factor below the ratio, and at none above', () => {
       const random = seeded(11);
-      const draw = (): Latencies =>
-        of(
-          [10, 1_000, 100_000].map((bytes) => [bytes, 50 * 2 ** (random() * 4), 10 + random() * 60] as const),
-        );
+      const one = (bytes: number) => [bytes, 50 * 2 ** (random() * 4), 10 + random() * 60] as const;
+      const draw = (): Latencies => of([10, 1_000, 100_000].map(one));
       for (let i = 0; i < 300; i += 1) {
         const all = [draw(), draw(), draw()];
         for (const [at, ratio] of ratiosToPeers(all, SETTINGS.minCalls, 0).entries()) {
-          const isSlow = (factor: number): boolean =>
-            findSlow(all, { ...SETTINGS, factor }, 0)[at] !== undefined;
+          const isSlow = (factor: number) => findSlow(all, { ...SETTINGS, factor }, 0)[at] !== undefined;
           // Differences below 2 ms would be none; here they are larger.
           if (ratio === undefined) assert.ok(!isSlow(1.1));
           else assert.ok(!isSlow(ratio * 1.001), `${ratio}`);
@@ -139,7 +125,7 @@ describe('The latency detector', () => {
   });
 
   it('forgets calls after five to ten seconds', () => {
-    const all = [of([[100, 10, 30]]), of([[100, 100, 30]])];
+    const all = [calls(10, 30), calls(100, 30)];
     assert.deepEqual(slow(all, 9_999), [false, true]);
     assert.deepEqual(slow(all, 10_000), [false, false]);
   });

@@ -14,8 +14,11 @@ describe('Hedge', () => {
     for (let i = 0; i < 100; i++) latencies.record(ms, 0);
     return latencies;
   };
-  const calls = (hedge: Hedge, n: number, settings = SETTINGS): void => {
-    for (let i = 0; i < n; i++) hedge.begin(settings, known(10), 1000, 0);
+  /** After so many calls. */
+  const hedgeAfter = (n: number): Hedge => {
+    const hedge = new Hedge();
+    for (let i = 0; i < n; i++) hedge.begin(SETTINGS, known(10), 1000, 0);
+    return hedge;
   };
 
   it('waits for the percentile of recent latencies, and never less than the minimum', () => {
@@ -25,8 +28,8 @@ describe('Hedge', () => {
   });
 
   it("is never due while no latency is known, nor after the call's deadline", () => {
-    assert.equal(new Hedge().begin(SETTINGS, new Percentile(), 1000, 0), Number.POSITIVE_INFINITY);
-    assert.equal(new Hedge().begin(SETTINGS, known(10), 10, 0), Number.POSITIVE_INFINITY);
+    const unknown = new Hedge().begin(SETTINGS, new Percentile(), 1000, 0);
+    assert.deepEqual([unknown, new Hedge().begin(SETTINGS, known(10), 10, 0)], [Infinity, Infinity]);
   });
 
   it('is sent for no more than its share of the calls, and saves no more than ten', () => {
@@ -36,21 +39,17 @@ describe('Hedge', () => {
       [100, 5],
       [100_000, 10],
     ] as const) {
-      const hedge = new Hedge();
-      calls(hedge, n);
+      const hedge = hedgeAfter(n);
       let sent = 0;
       while (hedge.take(YES, RICH(), 0)) sent++;
-      assert.equal(sent, allowed, `${n} calls`);
-      assert.equal(hedge.sent, allowed);
-      assert.equal(hedge.refused.ratio, 1);
+      assert.deepEqual([sent, hedge.sent, hedge.refused.ratio], [allowed, allowed, 1], `${n} calls`);
     }
   });
 
   it('keeps its share over any length of time', () => {
-    const hedge = new Hedge();
-    const budget = RICH();
+    const [hedge, budget, latencies] = [new Hedge(), RICH(), known(10)];
     for (let i = 1; i <= 10_000; i++) {
-      calls(hedge, 1);
+      hedge.begin(SETTINGS, latencies, 1000, 0);
       hedge.take(YES, budget, i);
       assert.ok(hedge.sent <= i * SETTINGS.maxRatio + 1e-6);
     }
@@ -62,25 +61,22 @@ describe('Hedge', () => {
     ['isOtherAvailable', 'endpoint'],
   ] as const) {
     it(`spends nothing of any budget without ${fact}`, () => {
-      const hedge = new Hedge();
-      calls(hedge, 100);
-      const budget = RICH();
+      const [hedge, budget] = [hedgeAfter(100), RICH()];
       assert.equal(hedge.take({ ...YES, [fact]: false }, budget, 0), false);
-      assert.equal(hedge.refused[why], 1);
-      assert.equal(budget.granted, 0);
+      assert.deepEqual([hedge.refused[why], budget.granted], [1, 0]);
       assert.equal(hedge.take(YES, budget, 0), true);
     });
   }
 
   it('spends nothing of any budget where the breaker is open, which counts only hedges that would be sent', () => {
-    const hedge = new Hedge();
+    const poor = new Hedge();
     const breaker = new CircuitBreakerLimits({ maxInFlight: 0, maxPending: 0, maxRetries: 1 });
     breaker.retries = 1;
     const budget = RICH();
     for (const over of [{ isRepeatable: false }, { isOtherAvailable: false }, {}])
-      assert.equal(hedge.take({ ...YES, ...over, breaker }, budget, 0), false);
-    assert.deepEqual([hedge.refused.ratio, breaker.hits.retries], [1, 0]);
-    calls(hedge, 100);
+      assert.equal(poor.take({ ...YES, ...over, breaker }, budget, 0), false);
+    assert.deepEqual([poor.refused.ratio, breaker.hits.retries], [1, 0]);
+    const hedge = hedgeAfter(100);
     assert.equal(hedge.take({ ...YES, breaker }, budget, 0), false);
     assert.deepEqual([hedge.refused.breaker, breaker.hits.retries, budget.granted], [1, 1, 0]);
     breaker.retries = 0;
@@ -88,31 +84,28 @@ describe('Hedge', () => {
   });
 
   it('needs the retry budget too, and spends none of its own without that', () => {
-    const hedge = new Hedge();
-    calls(hedge, 20);
+    const hedge = hedgeAfter(20);
     assert.equal(hedge.take(YES, new RetryBudget({ ratio: 0, perSecond: 0 }), 0), false);
     assert.equal(hedge.refused.budget, 1);
     assert.equal(hedge.take(YES, RICH(), 0), true);
   });
 
   it('keeps its delay while the hedge wins one call in three, however long that lasts', () => {
-    const hedge = new Hedge();
-    const latencies = new Percentile();
+    const [hedge, latencies] = [new Hedge(), new Percentile()];
     const delays: number[] = [];
     for (let nowMs = 0; nowMs < 600_000; nowMs += 20) {
       const delay = hedge.begin(SETTINGS, latencies, 10_000, nowMs);
-      if (nowMs % 60 === 0 && delay !== Number.POSITIVE_INFINITY)
-        hedge.recordWin(SETTINGS, latencies, delay + 15, nowMs);
+      const isDue = delay !== Number.POSITIVE_INFINITY;
+      if (nowMs % 60 === 0 && isDue) hedge.recordWin(SETTINGS, latencies, delay + 15, nowMs);
       else latencies.record(10, nowMs);
-      if (delay !== Number.POSITIVE_INFINITY) delays.push(delay);
+      if (isDue) delays.push(delay);
     }
-    assert.ok(Math.min(...delays) >= 10, String(Math.min(...delays)));
-    assert.ok(Math.max(...delays) <= 11.25, String(Math.max(...delays)));
+    const [least, most] = [Math.min(...delays), Math.max(...delays)];
+    assert.ok(least >= 10 && most <= 11.25, `${least} to ${most}`);
   });
 
   it('does not shorten its delay because hedges win the late calls', () => {
-    const hedge = new Hedge();
-    const latencies = new Percentile();
+    const [hedge, latencies] = [new Hedge(), new Percentile()];
     let copies = 0;
     for (let call = 0; call < 60_000; call++) {
       const nowMs = call * 5;

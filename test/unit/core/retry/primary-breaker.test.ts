@@ -8,19 +8,26 @@ import {
 } from '../../../../sidecar/core/retry/primary-breaker.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
+const { primary, probe, fallback } = PrimaryRoute;
+
 describe('PrimaryBreaker', () => {
   let way: PrimaryBreaker;
   let now = 0;
   /** Each call goes where it is led, and the primary does what `isUp` says. */
   const call = (isUp: boolean): PrimaryRoute => {
     const lead = way.route(now);
-    if (lead === PrimaryRoute.fallback) return lead;
+    if (lead === fallback) return lead;
     if (isUp) way.succeeded(lead, now, now);
     else way.failed(lead, now, now);
     return lead;
   };
   const fail = (n: number): void => {
     for (let i = 0; i < n; i++) call(false);
+  };
+  /** Opens it, and lets so much time pass. */
+  const openFor = (ms: number): void => {
+    fail(FAILURES);
+    now += ms;
   };
   beforeEach(() => {
     way = new PrimaryBreaker(() => 0);
@@ -30,25 +37,23 @@ describe('PrimaryBreaker', () => {
   it('opens after several failures in a row', () => {
     for (let i = 0; i < 50; i++) {
       fail(FAILURES - 1);
-      assert.equal(call(true), PrimaryRoute.primary);
+      assert.equal(call(true), primary);
     }
     fail(FAILURES - 1);
     assert.equal(way.isOpen, false);
     fail(1);
-    assert.equal(way.isOpen, true);
-    assert.equal(way.route(now), PrimaryRoute.fallback);
+    assert.deepEqual([way.isOpen, way.route(now)], [true, fallback]);
   });
 
   it('probes with one call at a time, and closes with the first success', () => {
-    fail(FAILURES);
-    now += FIRST_OPEN_MS - 1;
-    assert.equal(way.route(now), PrimaryRoute.fallback);
+    openFor(FIRST_OPEN_MS - 1);
+    assert.equal(way.route(now), fallback);
     now += 1;
     const lead = way.route(now);
-    assert.equal(lead, PrimaryRoute.probe);
-    for (let i = 0; i < 10; i++) assert.equal(way.route(now), PrimaryRoute.fallback);
+    assert.equal(lead, probe);
+    for (let i = 0; i < 10; i++) assert.equal(way.route(now), fallback);
     way.succeeded(lead, now, now + 20);
-    assert.equal(way.route(now + 20), PrimaryRoute.primary);
+    assert.equal(way.route(now + 20), primary);
   });
 
   it('waits twice as long after each failed probe, up to a bound', () => {
@@ -56,9 +61,9 @@ describe('PrimaryBreaker', () => {
     for (const rest of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]) {
       assert.ok(rest <= LONGEST_OPEN_MS);
       now += rest - 1;
-      assert.equal(call(false), PrimaryRoute.fallback, `after ${rest - 1}`);
+      assert.equal(call(false), fallback, `after ${rest - 1}`);
       now += 1;
-      assert.equal(call(false), PrimaryRoute.probe, `after ${rest}`);
+      assert.equal(call(false), probe, `after ${rest}`);
     }
   });
 
@@ -68,16 +73,15 @@ describe('PrimaryBreaker', () => {
       way = new PrimaryBreaker(random);
       now = 1000;
       fail(FAILURES);
-      assert.equal(way.route(now + FIRST_OPEN_MS - 1), PrimaryRoute.fallback);
-      assert.equal(way.route(now + FIRST_OPEN_MS * 1.2), PrimaryRoute.probe);
+      assert.equal(way.route(now + FIRST_OPEN_MS - 1), fallback);
+      assert.equal(way.route(now + FIRST_OPEN_MS * 1.2), probe);
     }
   });
 
   it('makes the next call the probe when one proved nothing', () => {
-    fail(FAILURES);
-    now += FIRST_OPEN_MS;
+    openFor(FIRST_OPEN_MS);
     way.undecided(way.route(now));
-    assert.equal(way.route(now), PrimaryRoute.probe);
+    assert.equal(way.route(now), probe);
   });
 
   it('probes less and less often while the primary keeps failing again', () => {
@@ -87,56 +91,51 @@ describe('PrimaryBreaker', () => {
       // It answers one call, then fails for two seconds.
       const isUp = trials > 0 && failures === 0;
       const lead = call(isUp);
-      if (lead === PrimaryRoute.probe) trials++;
-      if (lead !== PrimaryRoute.fallback) failures = isUp ? failures : failures + 1;
+      if (lead === probe) trials++;
+      if (lead !== fallback) failures = isUp ? failures : failures + 1;
     }
     assert.ok(trials < 30, `${trials} trials in ten minutes`);
   });
 
   it('begins with the shortest time again once the primary has served for as long as it was open', () => {
-    fail(FAILURES);
-    now += FIRST_OPEN_MS;
+    openFor(FIRST_OPEN_MS);
     call(false);
     now += 2 * FIRST_OPEN_MS;
     call(true);
     now += 2 * FIRST_OPEN_MS;
     call(true);
-    fail(FAILURES);
-    now += FIRST_OPEN_MS;
-    assert.equal(way.route(now), PrimaryRoute.probe);
+    openFor(FIRST_OPEN_MS);
+    assert.equal(way.route(now), probe);
   });
 
   it('stays open longer when the primary fails again sooner', () => {
-    fail(FAILURES);
-    now += FIRST_OPEN_MS;
+    openFor(FIRST_OPEN_MS);
     call(true);
     now += 10;
-    fail(FAILURES);
+    openFor(FIRST_OPEN_MS);
+    assert.equal(way.route(now), fallback);
     now += FIRST_OPEN_MS;
-    assert.equal(way.route(now), PrimaryRoute.fallback);
-    now += FIRST_OPEN_MS;
-    assert.equal(way.route(now), PrimaryRoute.probe);
+    assert.equal(way.route(now), probe);
   });
 
   it('ignores calls that began before it last opened or closed', () => {
     const oldMs = now;
     now += 10;
     fail(FAILURES);
-    way.succeeded(PrimaryRoute.primary, oldMs, now);
+    way.succeeded(primary, oldMs, now);
     assert.equal(way.isOpen, true);
     now += FIRST_OPEN_MS;
     const lead = way.route(now);
     way.succeeded(lead, now, now + 5);
-    for (let i = 0; i < 50; i++) way.failed(PrimaryRoute.primary, oldMs, now + 6);
+    for (let i = 0; i < 50; i++) way.failed(primary, oldMs, now + 6);
     assert.equal(way.isOpen, false);
   });
 
   it('closes with any success, such as that of a call without fallback', () => {
-    fail(FAILURES);
-    now += 10;
-    way.failed(PrimaryRoute.primary, now, now);
+    openFor(10);
+    way.failed(primary, now, now);
     assert.equal(way.isOpen, true);
-    way.succeeded(PrimaryRoute.primary, now, now + 1);
+    way.succeeded(primary, now, now + 1);
     assert.equal(way.isOpen, false);
   });
 
@@ -147,8 +146,8 @@ describe('PrimaryBreaker', () => {
     for (let i = 0; i < 20_000; i++) {
       now += random() * 300;
       const lead = way.route(now);
-      if (lead !== PrimaryRoute.fallback) open.push({ lead, atMs: now });
-      assert.ok(open.filter((each) => each.lead === PrimaryRoute.probe).length <= 1, 'one trial at a time');
+      if (lead !== fallback) open.push({ lead, atMs: now });
+      assert.ok(open.filter((each) => each.lead === probe).length <= 1, 'one trial at a time');
       if (open.length === 0 || random() < 0.3) continue;
       const [ended] = open.splice(Math.floor(random() * open.length), 1);
       const how = random();
@@ -159,8 +158,8 @@ describe('PrimaryBreaker', () => {
     for (const { lead } of open) way.undecided(lead);
     now += LONGEST_OPEN_MS * 2;
     const lead = way.route(now);
-    assert.notEqual(lead, PrimaryRoute.fallback);
+    assert.notEqual(lead, fallback);
     way.succeeded(lead, now, now);
-    assert.equal(way.route(now), PrimaryRoute.primary);
+    assert.equal(way.route(now), primary);
   });
 });

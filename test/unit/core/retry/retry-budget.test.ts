@@ -3,6 +3,12 @@ import fc from 'fast-check';
 import { Outcome } from '../../../../sidecar/core/outcome/outcome.js';
 import { RetryBudget, WINDOW_MS } from '../../../../sidecar/core/retry/retry-budget.js';
 
+const budgetOf = (ratio: number, perSecond: number) => new RetryBudget({ ratio, perSecond });
+
+function deposit(budget: RetryBudget, calls: number, nowMs: number): void {
+  for (let i = 0; i < calls; i += 1) budget.deposit(nowMs);
+}
+
 function drain(budget: RetryBudget, nowMs: number): number {
   let taken = 0;
   while (budget.withdraw(nowMs)) taken += 1;
@@ -11,41 +17,34 @@ function drain(budget: RetryBudget, nowMs: number): number {
 
 describe('RetryBudget', () => {
   it('grants a fifth of the calls', () => {
-    const budget = new RetryBudget({ ratio: 0.2, perSecond: 0 });
-    for (let i = 0; i < 4; i += 1) budget.deposit(0);
+    const budget = budgetOf(0.2, 0);
+    deposit(budget, 4, 0);
     assert.equal(budget.withdraw(0), false);
     budget.deposit(0);
-    assert.equal(budget.withdraw(0), true);
-    assert.equal(budget.withdraw(0), false);
-    for (let i = 0; i < 1_000; i += 1) budget.deposit(0);
+    assert.deepEqual([budget.withdraw(0), budget.withdraw(0)], [true, false]);
+    deposit(budget, 1_000, 0);
     assert.equal(drain(budget, 0), 200);
   });
 
   it('has ten seconds of reserve at first, and gains it by the second', () => {
-    const budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
-    assert.equal(drain(budget, 5_000), 30);
-    assert.equal(drain(budget, 5_300), 0);
-    assert.equal(drain(budget, 5_340), 1);
-    assert.equal(drain(budget, 6_340), 3);
-    assert.equal(drain(budget, 1_000_000), 30);
+    const budget = budgetOf(0.2, 3);
+    const granted = [5_000, 5_300, 5_340, 6_340, 1_000_000].map((nowMs) => drain(budget, nowMs));
+    assert.deepEqual(granted, [30, 0, 1, 3, 30]);
   });
 
   it('forgets calls after ten seconds without any', () => {
-    const budget = new RetryBudget({ ratio: 0.2, perSecond: 0 });
-    for (let i = 0; i < 100; i += 1) budget.deposit(500);
+    const budget = budgetOf(0.2, 0);
+    deposit(budget, 100, 500);
     assert.ok(Math.abs(budget.balance(9_999) - 20) < 1e-9);
-    assert.equal(budget.balance(10_000), 0);
-    assert.equal(budget.withdraw(10_000), false);
+    assert.deepEqual([budget.balance(10_000), budget.withdraw(10_000)], [0, false]);
   });
 
   it('forgets deposits second by second, the oldest of them spent first', () => {
-    const budget = new RetryBudget({ ratio: 0.5, perSecond: 0 });
-    for (let i = 0; i < 10; i += 1) budget.deposit(0);
-    for (let i = 0; i < 10; i += 1) budget.deposit(5_000);
+    const budget = budgetOf(0.5, 0);
+    for (const nowMs of [0, 5_000]) deposit(budget, 10, nowMs);
     for (let i = 0; i < 5; i += 1) assert.ok(budget.withdraw(5_000));
-    assert.equal(budget.balance(9_000), 5);
-    assert.equal(budget.balance(10_000), 5);
-    assert.equal(budget.balance(15_000), 0);
+    const left = [9_000, 10_000, 15_000].map((nowMs) => budget.balance(nowMs));
+    assert.deepEqual(left, [5, 5, 0]);
   });
 
   describe('RetryBudget, when extra attempts fail in a row,', () => {
@@ -66,7 +65,7 @@ describe('RetryBudget', () => {
     }
 
     beforeEach(() => {
-      budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
+      budget = budgetOf(0.2, 3);
       for (let i = 0; i < 10 * PER_SECOND; i += 1) budget.deposit((i * 1_000) / PER_SECOND);
     });
 
@@ -84,9 +83,8 @@ describe('RetryBudget', () => {
       }
     });
 
-    it('spends savings while a part of the upstream succeeds', () => {
-      assert.equal(second(10_000, Outcome.success), PER_SECOND);
-    });
+    it('spends savings while a part of the upstream succeeds', () =>
+      assert.equal(second(10_000, Outcome.success), PER_SECOND));
 
     it('spends savings again after one success', () => {
       second(10_000, Outcome.fault);
@@ -95,42 +93,40 @@ describe('RetryBudget', () => {
     });
 
     it('does not count attempts that callers cancelled as failed', () => {
-      for (let i = 0; i < 100; i += 1) budget.recordOutcome(Outcome.cancelled, 10_000);
-      for (let i = 0; i < 100; i += 1) budget.recordOutcome(Outcome.neutral, 10_000);
+      for (const outcome of [Outcome.cancelled, Outcome.neutral])
+        for (let i = 0; i < 100; i += 1) budget.recordOutcome(outcome, 10_000);
       assert.equal(second(10_000, Outcome.success), PER_SECOND);
     });
 
     it('forgets failures after ten seconds without any', () => {
       for (let i = 0; i < 100; i += 1) budget.recordOutcome(Outcome.fault, 1_000);
-      assert.equal(second(10_000, Outcome.neutral), 63);
-      assert.equal(second(11_000, Outcome.neutral), PER_SECOND);
+      const granted = [second(10_000, Outcome.neutral), second(11_000, Outcome.neutral)];
+      assert.deepEqual(granted, [63, PER_SECOND]);
     });
   });
 
   it('grants nothing at 0 and 0', () => {
-    const budget = new RetryBudget({ ratio: 0, perSecond: 0 });
+    const budget = budgetOf(0, 0);
     for (let i = 0; i < 1_000; i += 1) budget.deposit(i * 10);
     assert.equal(drain(budget, 10_000), 0);
     assert.deepEqual([budget.granted, budget.refused], [0, 1]);
   });
 
   it('drops reserve above new settings', () => {
-    const budget = new RetryBudget({ ratio: 0, perSecond: 3 });
+    const budget = budgetOf(0, 3);
     budget.configure({ ratio: 0, perSecond: 1 });
     assert.equal(drain(budget, 0), 10);
   });
 
   it('is never negative, and never grants more than ratio × calls + reserve', () => {
-    const step = fc.oneof(
-      { weight: 5, arbitrary: fc.record({ kind: fc.constant('call'), times: fc.nat(50) }) },
-      { weight: 5, arbitrary: fc.record({ kind: fc.constant('retry'), times: fc.nat(50) }) },
-      { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait'), times: fc.nat(15_000) }) },
-    );
+    const some = fc.record({ kind: fc.constantFrom('call', 'retry'), times: fc.nat(50) });
+    const wait = fc.record({ kind: fc.constant('wait'), times: fc.nat(15_000) });
+    const step = fc.oneof({ weight: 10, arbitrary: some }, { weight: 2, arbitrary: wait });
     const ratio = fc.constantFrom(0, 0.05, 0.2, 0.33, 1);
     const perSecond = fc.constantFrom(0, 0.5, 3, 10);
     fc.assert(
       fc.property(ratio, perSecond, fc.array(step, { maxLength: 80 }), (ratioOfCalls, reserve, steps) => {
-        const budget = new RetryBudget({ ratio: ratioOfCalls, perSecond: reserve });
+        const budget = budgetOf(ratioOfCalls, reserve);
         let nowMs = 12_345;
         const startMs = nowMs;
         let calls = 0;
@@ -141,10 +137,8 @@ describe('RetryBudget', () => {
           for (let i = 0; i < times && kind === 'retry'; i += 1) budget.withdraw(nowMs);
           const saved = (reserve * (WINDOW_MS + nowMs - startMs)) / 1_000;
           assert.ok(budget.balance(nowMs) >= 0);
-          assert.ok(
-            budget.granted <= ratioOfCalls * calls + saved + 1e-6,
-            `${budget.granted} of ${calls} calls`,
-          );
+          const most = ratioOfCalls * calls + saved + 1e-6;
+          assert.ok(budget.granted <= most, `${budget.granted} of ${calls} calls`);
         }
       }),
     );
