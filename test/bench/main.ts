@@ -8,7 +8,7 @@ import { barsOf, renderDiscovery } from './discovery/table.js';
 import { benchFaults } from './faults/main.js';
 import { renderFaults } from './faults/table.js';
 import { installPeers } from './install-peers.js';
-import { LoadProcess } from './load-process.js';
+import { type LoadProcess, startLoad } from './load-process.js';
 import { type BenchOptions, readOptions, USAGE } from './options.js';
 import { meetsBars, type OverloadFigures, renderOverload } from './overload/figures.js';
 import { FULL, measureOverload, QUICK, SETUPS } from './overload/main.js';
@@ -22,7 +22,7 @@ const say = (line: string): void => {
 };
 
 async function withLoad<T>(work: (load: LoadProcess) => Promise<T>): Promise<T> {
-  const load = await LoadProcess.start();
+  const load = await startLoad();
   try {
     return await work(load);
   } finally {
@@ -47,11 +47,8 @@ const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Found | Pro
   },
   soak: async (options) => {
     const results = await withLoad((load) => benchSoak(options, load, say));
-    return {
-      figures: results,
-      text: () => renderSoak(results),
-      isGood: results.every((r) => r.problem === ''),
-    };
+    const isGood = results.every((r) => r.problem === '');
+    return { figures: results, text: () => renderSoak(results), isGood };
   },
   discovery: async (options) => {
     const report = await benchDiscovery(options, say);

@@ -2,8 +2,10 @@
 
 import { resolve } from 'node:path';
 import {
+  COMMON_OPTIONS,
   HelpRequested,
   parseCommandLine,
+  readCommon,
   readOnly,
   UsageError,
   wholeNumber,
@@ -33,69 +35,48 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --profile DIR   our own processes leave CPU profiles there, and tables of them are printed (slows ours)
   -h, --help      this text`;
 
-/** What the command line asks for. */
-export interface BenchOptions {
-  readonly command: string;
-  readonly only: ReadonlySet<string>;
-  readonly runs: number;
-  readonly quick: boolean;
-  readonly calls: number;
-  readonly json: boolean;
-  readonly output?: string;
-  readonly chart?: string;
-  readonly before?: string;
-  readonly without: readonly string[];
-  readonly profile?: string;
-}
-
-const SUBJECTS = [
-  'outrider',
-  'outrider-all',
-  'outrider-before',
-  'outrider-all-before',
-  'nginx',
-  'haproxy',
-  'envoy',
-  'node:http2',
-  'grpc-js',
-];
+const OURS = ['outrider', 'outrider-all', 'outrider-before', 'outrider-all-before'];
+const OTHERS = ['nginx', 'haproxy', 'envoy', 'node:http2', 'grpc-js'];
 
 /** What `--only` may name: modes and subjects of the relay, rows of the faults. */
-const NAMES = [...MODES.map((mode) => mode.name), ...SUBJECTS, ...ROWS.map((row) => row.name)];
+const NAMES = [...MODES.map((mode) => mode.name), ...OURS, ...OTHERS, ...ROWS.map((row) => row.name)];
 
-/** Reads the command line; throws `HelpWanted` or `UsageError`. */
-export function readOptions(args: readonly string[]): BenchOptions {
+/** What the command line asks for. */
+export type BenchOptions = ReturnType<typeof readOptions>;
+
+/** Reads the command line; throws `HelpRequested` or `UsageError`. */
+export function readOptions(args: readonly string[]) {
   const { values, positionals } = parseCommandLine(args, {
-    only: { type: 'string' },
-    runs: { type: 'string' },
-    quick: { type: 'boolean' },
+    ...COMMON_OPTIONS,
     calls: { type: 'string' },
-    json: { type: 'boolean' },
-    output: { type: 'string' },
     chart: { type: 'string' },
     before: { type: 'string' },
     without: { type: 'string' },
     profile: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
   });
   if (values.help) throw new HelpRequested(USAGE);
   if (positionals.length > 1) throw new UsageError(`found ${positionals.join(' ')}; expected one benchmark`);
   return {
     command: positionals[0] ?? '',
-    only: readOnly(values.only, NAMES),
-    runs: wholeNumber('--runs', values.runs ?? (values.quick ? '1' : '5')),
-    quick: values.quick ?? false,
+    ...readCommon(values, NAMES, 5),
     calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '1000000')),
-    json: values.json ?? false,
     without: readWithout(values.without),
-    ...(values.output === undefined ? {} : { output: values.output }),
-    ...(values.chart === undefined ? {} : { chart: values.chart }),
-    ...(values.before === undefined ? {} : { before: resolve(values.before) }),
-    ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }),
+    chart: values.chart,
+    before: values.before && resolve(values.before),
+    profile: values.profile && resolve(values.profile),
   };
 }
 
 function readWithout(text: string | undefined): readonly string[] {
   if (text === undefined) return [];
   return text === 'each' ? BLOCKS : [...readOnly(text, BLOCKS, '--without')];
+}
+
+/** Those of `only` that are names of `all`, or all of them. */
+export function chosen<T extends { readonly name: string }>(
+  all: readonly T[],
+  only: ReadonlySet<string>,
+): T[] {
+  const named = all.filter((item) => only.has(item.name));
+  return named.length > 0 ? named : [...all];
 }

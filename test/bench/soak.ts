@@ -4,33 +4,22 @@
  */
 
 import { residentBytes } from './load/cpu.js';
-import { SMALL_MESSAGE_BYTES } from './load/protocol.js';
+import { type LoadSpec, SMALL_MESSAGE_BYTES } from './load/protocol.js';
 import type { LoadProcess } from './load-process.js';
-import type { BenchOptions } from './options.js';
-import { allSubjects, chosen } from './relay/main.js';
+import { type BenchOptions, chosen } from './options.js';
+import { allSubjects } from './relay/main.js';
 import { problemOf } from './relay/measure.js';
 import { slopeOf } from './relay/results.js';
+import type { Subject } from './subjects/subject.js';
 
-const CHURN = { callsPerConnection: 200, resetRatio: 0.02 };
+const TRAFFIC: Omit<LoadSpec, 'port' | 'calls' | 'pids'> = {
+  ...{ kind: 'unary', connections: 16, inFlight: 8, requestBytes: SMALL_MESSAGE_BYTES, varyingHeaders: true },
+  ...{ warmMs: 2000, measureMs: Number.POSITIVE_INFINITY, seed: 0x5eed },
+  churn: { callsPerConnection: 200, resetRatio: 0.02 },
+};
 const RSS_BOUND_MB = 120;
 /** Growth over 100,000 calls that is noise of the collector and not a leak. */
 const SLOPE_BOUND_MB = 0.5;
-
-/** Memory of one subject over the calls of a soak. */
-export interface SoakResult {
-  readonly name: string;
-  readonly calls: number;
-  readonly ok: number;
-  readonly abandoned: number;
-  readonly seconds: number;
-  readonly startMb: number;
-  readonly endMb: number;
-  readonly peakMb: number;
-  /** Growth per 100,000 calls in the second half, by least squares. */
-  readonly slopeMb: number;
-  readonly holds: boolean;
-  readonly problem: string;
-}
 
 /** Soaks each subject that is installed; by default ours only. */
 export async function benchSoak(
@@ -46,46 +35,37 @@ export async function benchSoak(
       continue;
     }
     say(`${subject.name}: ${options.calls.toLocaleString('en')} calls`);
-    const running = await subject.start({
-      backendPort: load.ports.unary,
-      asidePort: load.ports.aside,
-      kind: 'unary',
-      certs: '',
-    });
-    const pids = running.pids();
-    const result = await load.run({
-      port: running.port,
-      kind: 'unary',
-      connections: 16,
-      inFlight: 8,
-      requestBytes: SMALL_MESSAGE_BYTES,
-      varyingHeaders: true,
-      warmMs: 2000,
-      measureMs: Number.POSITIVE_INFINITY,
-      calls: options.calls,
-      churn: CHURN,
-      seed: 0x5eed,
-      pids,
-    });
-    const peakMb = residentBytes(pids, 'VmHWM') / 1e6;
-    await running.stop();
-    const mb = result.rssSamples.map((s) => ({ x: s.calls / 100_000, y: s.bytes / 1e6 }));
-    const slopeMb = slopeOf(mb.slice(mb.length >> 1));
-    results.push({
-      name: subject.name,
-      calls: result.issued,
-      ok: result.ok,
-      abandoned: result.abandoned,
-      seconds: result.seconds,
-      startMb: mb[0]?.y ?? 0,
-      endMb: mb[mb.length - 1]?.y ?? 0,
-      peakMb,
-      slopeMb,
-      holds: peakMb <= RSS_BOUND_MB && slopeMb <= SLOPE_BOUND_MB,
-      problem: problemOf(result),
-    });
+    results.push(await soak(subject, load, options.calls));
   }
   return results;
+}
+
+/** Memory of one subject over the calls of a soak. */
+type SoakResult = Awaited<ReturnType<typeof soak>>;
+
+async function soak(subject: Subject, load: LoadProcess, calls: number) {
+  const { unary, aside } = load.ports;
+  const running = await subject.start({ backendPort: unary, asidePort: aside, kind: 'unary', certs: '' });
+  const pids = running.pids();
+  const result = await load.run({ ...TRAFFIC, port: running.port, calls, pids });
+  const peakMb = residentBytes(pids, 'VmHWM') / 1e6;
+  await running.stop();
+  const mb = result.rssSamples.map((s) => ({ x: s.calls / 100_000, y: s.bytes / 1e6 }));
+  const slopeMb = slopeOf(mb.slice(mb.length >> 1));
+  return {
+    name: subject.name,
+    calls: result.issued,
+    ok: result.ok,
+    abandoned: result.abandoned,
+    seconds: result.seconds,
+    startMb: mb[0]?.y ?? 0,
+    endMb: mb[mb.length - 1]?.y ?? 0,
+    peakMb,
+    /** Growth per 100,000 calls in the second half, by least squares. */
+    slopeMb,
+    holds: peakMb <= RSS_BOUND_MB && slopeMb <= SLOPE_BOUND_MB,
+    problem: problemOf(result),
+  };
 }
 
 /** The results as text. */

@@ -8,7 +8,7 @@ import { paletteFor } from '../../sidecar/cli/terminal.js';
 import { reportEnd } from '../kit/process/command-line.js';
 import { consulFaults } from './consul/main.js';
 import { decisionFaults } from './decisions/rows.js';
-import { type FaultOptions, readOptions } from './faults/options.js';
+import { readOptions } from './faults/options.js';
 import type { Suite } from './faults/row.js';
 import { isKept, type Report, type RunOptions, runSuite } from './faults/run.js';
 import { renderFaults } from './faults/table.js';
@@ -19,10 +19,7 @@ interface Entry {
   run(options: RunOptions): Promise<Report>;
 }
 
-const SUITES: Readonly<Record<string, Entry>> = {
-  consul: entry(consulFaults),
-  decisions: entry(decisionFaults),
-};
+const SUITES: Record<string, Entry> = { consul: entry(consulFaults), decisions: entry(decisionFaults) };
 
 function entry<World>(suite: Suite<World>): Entry {
   return { rows: suite.rows.map(({ name }) => name), run: (options) => runSuite(suite, options) };
@@ -32,24 +29,16 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-async function drill({ suite, only, runs, quick, json, output, logs }: FaultOptions): Promise<number> {
-  const report = await SUITES[suite]!.run({
-    pace: quick ? 'short' : 'full',
-    only,
-    runs,
-    say,
-    ...(logs && { logs }),
-  });
+async function main(args: readonly string[]): Promise<number> {
+  const rows = Object.entries(SUITES).map(([name, suite]) => [name, suite.rows] as const);
+  const options = readOptions(args, Object.fromEntries(rows));
+  const { suite, quick, json, output } = options;
+  const report = await SUITES[suite]!.run({ ...options, pace: quick ? 'short' : 'full', say });
   const text = `${JSON.stringify(report, null, 2)}\n`;
   if (output !== undefined) writeFileSync(output, text);
   const palette = paletteFor(process.stdout, process.env);
   process.stdout.write(json ? text : `${renderFaults(report, palette)}\n`);
   return report.rows.every(isKept) ? 0 : 1;
-}
-
-async function main(args: readonly string[]): Promise<number> {
-  const rows = Object.entries(SUITES).map(([name, suite]) => [name, suite.rows] as const);
-  return drill(readOptions(args, Object.fromEntries(rows)));
 }
 
 // Ended from outside: leave through `exit`, where what runs is stopped.

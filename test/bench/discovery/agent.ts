@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { entryOf } from '../../kit/consul/answers.js';
-import { answerRequests } from '../bench-process.js';
+import { answerRequests } from '../../kit/process/asked-process.js';
 import type { AgentCounts, AgentRequest } from './protocol.js';
 
 const COMMA = Buffer.from(',');

@@ -2,7 +2,7 @@
 
 import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { answerRequests } from '../bench-process.js';
+import { answerRequests } from '../../kit/process/asked-process.js';
 import { SMALL_MESSAGE_BYTES } from '../load/protocol.js';
 
 const ANSWER = Buffer.alloc(SMALL_MESSAGE_BYTES, 'outrider ');

@@ -8,12 +8,14 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/v8-tuning.js';
-import { BenchProcess } from '../bench-process.js';
-import { type LoadResult, PATHS, SMALL_MESSAGE_BYTES } from '../load/protocol.js';
-import { LoadProcess } from '../load-process.js';
+import { freePort } from '../../kit/interop/programs.js';
+import { AskedProcess } from '../../kit/process/asked-process.js';
+import { PATHS, SMALL_MESSAGE_BYTES } from '../load/protocol.js';
+import type { LoadResult } from '../load/run.js';
+import { type LoadProcess, startLoad } from '../load-process.js';
 import type { BenchOptions } from '../options.js';
 import { type Spread, spreadOf } from '../relay/results.js';
-import { freePort, LOAD_CORE, type Running, scratch, startProcess } from '../subjects/subject.js';
+import { LOAD_CORE, type Running, scratch, startProcess } from '../subjects/subject.js';
 import type { AgentCounts, AgentRequest } from './protocol.js';
 
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../../sidecar/main.js');
@@ -39,7 +41,7 @@ export interface LiveResult {
   readonly problem: string;
 }
 
-type Agent = BenchProcess<AgentRequest, number>;
+type Agent = AskedProcess<AgentRequest, number>;
 
 /** Measures live traffic over endpoints that the agent lists. */
 export async function measureLive(
@@ -49,11 +51,11 @@ export async function measureLive(
 ): Promise<LiveResult> {
   const endpoints = options.quick ? 100 : 1_000;
   say(`live traffic, ${endpoints.toLocaleString('en')} endpoints`);
-  const backend = await BenchProcess.start<never, number>(new URL('backend.js', import.meta.url), {
+  const backend = await AskedProcess.start<never, number>(new URL('backend.js', import.meta.url), {
     core: LOAD_CORE,
   });
   await agent.ask({ do: 'set', service: SERVICE, count: endpoints, port: backend.ready });
-  const load = await LoadProcess.start();
+  const load = await startLoad();
   let sidecar: Running | undefined;
   try {
     sidecar = await startSidecar(agent.ready);

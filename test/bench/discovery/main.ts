@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/v8-tuning.js';
-import { BenchProcess } from '../bench-process.js';
+import { AskedProcess } from '../../kit/process/asked-process.js';
 import type { BenchOptions } from '../options.js';
 import { describeMachine, type Machine } from '../relay/machine.js';
 import { type Spread, spreadOf } from '../relay/results.js';
@@ -71,15 +71,15 @@ export interface DiscoveryReport {
   readonly live: LiveResult;
 }
 
-type Agent = BenchProcess<AgentRequest, number>;
-type Subject = BenchProcess<SubjectRequest>;
+type Agent = AskedProcess<AgentRequest, number>;
+type Subject = AskedProcess<SubjectRequest>;
 
 /** Runs the whole benchmark; the agent has a core of its own. */
 export async function benchDiscovery(
   options: BenchOptions,
   say: (line: string) => void,
 ): Promise<DiscoveryReport> {
-  const agent: Agent = await BenchProcess.start(new URL('agent.js', import.meta.url), { core: LOAD_CORE });
+  const agent: Agent = await AskedProcess.start(new URL('agent.js', import.meta.url), { core: LOAD_CORE });
   try {
     const sizes: SizeResult[] = [];
     const churn: ChurnResult[] = [];
@@ -106,7 +106,7 @@ async function withSubject<T>(
   agent: Agent,
   work: (subject: Subject, baseMb: number) => Promise<T>,
 ): Promise<T> {
-  const subject: Subject = await BenchProcess.start(new URL('subject.js', import.meta.url), {
+  const subject: Subject = await AskedProcess.start(new URL('subject.js', import.meta.url), {
     flags: [YOUNG_HEAP_FLAG],
   });
   try {

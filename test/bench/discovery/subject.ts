@@ -31,7 +31,7 @@ import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
-import { answerRequests } from '../bench-process.js';
+import { answerRequests } from '../../kit/process/asked-process.js';
 import { LoopMeter } from './loop.js';
 import type { Applied, LoopWatch, SubjectRequest } from './protocol.js';
 

@@ -1,27 +1,14 @@
 /** From the calls of one run to its figures, and from the figures of all runs to which was better. Pure. */
 
-import { untilSingle } from '../../drills/models/protocol.js';
-import { type Spread, spreadOf } from '../relay/results.js';
+import { untilSingle } from '../../drills/faults/model-protocol.js';
+import { quantile } from '../../drills/faults/times.js';
+import type { Spread, Spreads } from '../relay/results.js';
 import type { Calls } from './protocol.js';
 import { CAPACITY, type FaultRow, type Times } from './rows.js';
 
-/** What callers noticed of one fault in one run. */
-export interface FaultFigures {
-  /** OK in the time of the fault, as a share of what was sent then, or of what could be served if that is less. */
-  readonly served: number;
-  /** Of those that ended with OK, since they were due. */
-  readonly p99Ms: number;
-  /** Times a model began to work, for each call; 1 where most were refused without work. */
-  readonly attempts: number;
-  /** Until the victim got single calls at most: one in half a second. Infinity: it never came to that. */
-  readonly leftAfterMs: number;
-  /** From the end of the fault to the end of the last call after it that failed; 0: none did. */
-  readonly wellAfterMs: number;
-}
-
 export const MEASURES = ['served', 'p99Ms', 'attempts', 'leftAfterMs', 'wellAfterMs'] as const;
 export type Measure = (typeof MEASURES)[number];
-export type FaultSpreads = Readonly<Record<Measure, Spread>>;
+export type FaultSpreads = Spreads<Measure>;
 
 /** What was recorded in one run. */
 export interface Observed {
@@ -32,39 +19,36 @@ export interface Observed {
 
 const OK = 0;
 
+/** What callers noticed of one fault in one run. */
+export type FaultFigures = ReturnType<typeof figuresOf>;
+
 /** The figures of one run. */
-export function figuresOf(row: FaultRow, times: Times, { calls, runs }: Observed): FaultFigures {
+export function figuresOf(row: FaultRow, times: Times, { calls, runs }: Observed) {
   const fromMs = times.steadyMs;
   const toMs = fromMs + times.faultMs;
   const indices = calls.dueMs.map((_, i) => i);
-  const sent = indices.filter((i) => calls.dueMs[i]! >= fromMs && calls.dueMs[i]! < toMs);
+  const isWithin = (atMs: number): boolean => atMs >= fromMs && atMs < toMs;
+  const sent = indices.filter((i) => isWithin(calls.dueMs[i]!));
   const ok = sent.filter((i) => calls.status[i] === OK);
   const servable = (CAPACITY * row.replicas * times.faultMs) / 1_000;
   // Where not all can be served, what was served after the end is not goodput of this time.
   const ended = ok.filter((i) => calls.dueMs[i]! + calls.tookMs[i]! < toMs);
-  const isWithin = (atMs: number): boolean => atMs >= fromMs && atMs < toMs;
   const began = runs.flat().filter(isWithin).length;
   const bad = indices.filter((i) => calls.dueMs[i]! >= toMs && calls.status[i] !== OK);
+  const tookMs = ok.map((i) => calls.tookMs[i]!);
+  const left = row.isToBeLeft ? untilSingle(runs[0]!.filter(isWithin), fromMs, toMs) : 0;
   return {
+    /** OK in the time of the fault, as a share of what was sent then, or of what could be served if that is less. */
     served: sent.length > servable ? ended.length / servable : ok.length / sent.length,
-    p99Ms: p99(ok.map((i) => calls.tookMs[i]!)),
+    /** Of those that ended with OK, since they were due. */
+    p99Ms: quantile(tookMs, 0.99, Number.POSITIVE_INFINITY),
+    /** Times a model began to work, for each call; 1 where most were refused without work. */
     attempts: Math.max(1, began / sent.length),
-    leftAfterMs: row.isToBeLeft
-      ? (untilSingle(runs[0]!.filter(isWithin), fromMs, toMs) ?? Number.POSITIVE_INFINITY)
-      : 0,
+    /** Until the victim got single calls at most: one in half a second. Infinity: it never came to that. */
+    leftAfterMs: left ?? Number.POSITIVE_INFINITY,
+    /** From the end of the fault to the end of the last call after it that failed; 0: none did. */
     wellAfterMs: Math.max(0, ...bad.map((i) => calls.dueMs[i]! + calls.tookMs[i]! - toMs)),
   };
-}
-
-function p99(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))] ?? Number.POSITIVE_INFINITY;
-}
-
-/** Median, least and most of each figure over all runs. */
-export function spreadsOf(runs: readonly FaultFigures[]): FaultSpreads {
-  const of = (measure: Measure): Spread => spreadOf(runs.map((run) => run[measure]));
-  return Object.fromEntries(MEASURES.map((measure) => [measure, of(measure)])) as FaultSpreads;
 }
 
 export type Comparison = 'better' | 'tie' | 'worse';

@@ -3,49 +3,36 @@
  * due, so that a load that falls behind makes the figures worse, not better.
  */
 
-import { type ChannelOptions, Client, credentials, Metadata } from '@grpc/grpc-js';
-import { ONCE } from '../../drills/models/protocol.js';
-import { seeded } from '../../kit/time/seeded-random.js';
-import type { Calls, LoadMessage, Schedule } from './protocol.js';
+import type { Client } from '@grpc/grpc-js';
+import { callUnary, clientOf, STOCK_CHANNEL } from '../../drills/faults/call.js';
+import { ONCE } from '../../drills/faults/model-protocol.js';
+import { answerRequests } from '../../kit/process/asked-process.js';
+import { type Calls, dueTimes, type LoadRequest, type Schedule } from './protocol.js';
 
 const WARM_LIMIT_MS = 10_000;
 
-/** When each call is due: the same for the same schedule. */
-export function dueTimes({ phases, seed }: Pick<Schedule, 'phases' | 'seed'>): number[] {
-  const random = seeded(seed);
-  const due: number[] = [];
-  let fromMs = 0;
-  for (const { forMs, perSecond } of phases) {
-    const gap = (): number => (-Math.log(1 - random()) * 1_000) / perSecond;
-    for (let atMs = fromMs + gap(); atMs < fromMs + forMs; atMs += gap()) due.push(atMs);
-    fromMs += forMs;
-  }
-  return due;
-}
-
-async function run(schedule: Schedule): Promise<Calls> {
+/** Begins when the client is warm, and closes it in the end. */
+async function begin(schedule: Schedule): Promise<{ readonly calls: Promise<Calls> }> {
   const { target, serviceConfig } = schedule;
-  const options: ChannelOptions = {
-    'grpc.use_local_subchannel_pool': 1,
+  const client = clientOf(target, {
+    ...STOCK_CHANNEL,
     ...(serviceConfig === undefined
       ? { 'grpc.enable_retries': 0 }
       : { 'grpc.service_config': JSON.stringify(serviceConfig) }),
-  };
-  const client = new Client(target, credentials.createInsecure(), options);
-  try {
-    await warm(client);
-    reply({ began: performance.timeOrigin + performance.now() });
-    return await send(client, schedule);
-  } finally {
-    client.close();
-  }
+  });
+  const close = () => client.close();
+  await warm(client).catch((error) => {
+    close();
+    throw error;
+  });
+  return { calls: send(client, schedule).finally(close) };
 }
 
 /** Until ten calls in a row are answered. */
 async function warm(client: Client): Promise<void> {
   const endMs = performance.now() + WARM_LIMIT_MS;
   for (let well = 0; well < 10; ) {
-    const status = await new Promise<number>((resolve) => call(client, 'warm', 1_000, resolve));
+    const status = await call(client, 'warm', 1_000);
     well = status === 0 ? well + 1 : 0;
     if (performance.now() > endMs) throw new Error(`calls are not answered, last status ${status}`);
   }
@@ -63,7 +50,7 @@ function send(client: Client, schedule: Schedule): Promise<Calls> {
     const timer = setInterval(() => {
       for (; sent < dueMs.length && dueMs[sent]! <= performance.now() - beganMs; sent++) {
         const i = sent;
-        call(client, `call-${i}`, deadlineMs, (code) => {
+        void call(client, `call-${i}`, deadlineMs).then((code) => {
           tookMs[i] = performance.now() - beganMs - dueMs[i]!;
           status[i] = code;
           open -= 1;
@@ -76,27 +63,16 @@ function send(client: Client, schedule: Schedule): Promise<Calls> {
   });
 }
 
-function call(client: Client, id: string, deadlineMs: number, done: (status: number) => void): void {
-  const { path, requestSerialize, responseDeserialize } = ONCE;
-  const deadline = Date.now() + deadlineMs;
-  client.makeUnaryRequest(
-    ...[path, requestSerialize, responseDeserialize, Buffer.from(id), new Metadata()],
-    { deadline },
-    (error) => done(error === null ? 0 : error.code),
-  );
+/** The status with which it ended. */
+function call(client: Client, id: string, deadlineMs: number): Promise<number> {
+  const said = { request: Buffer.from(id), deadlineMs };
+  return new Promise((resolve) => callUnary(client, ONCE, said, (error) => resolve(error?.code ?? 0)));
 }
 
-function reply(message: LoadMessage): void {
-  process.send?.(message);
-}
-
-if (process.argv[2] === 'load') {
-  process.on('message', (schedule: Schedule) => {
-    run(schedule).then(
-      (calls) => reply({ calls }),
-      (error: Error) => reply({ error: error.message }),
-    );
-  });
-  process.on('disconnect', () => process.exit(0));
-  reply({ ready: true });
-}
+let running: Promise<Calls> | undefined;
+answerRequests<LoadRequest>(async (request) => {
+  if (request === 'calls') return running;
+  const { calls } = await begin(request);
+  running = calls;
+  return performance.timeOrigin + performance.now();
+});

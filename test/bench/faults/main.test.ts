@@ -1,8 +1,9 @@
 /** The figures of the comparison of faults, and a short run of one row against the subjects that are installed. */
 import assert from 'node:assert/strict';
-import { compare, figuresOf, spreadsOf, verdictOf } from './figures.js';
-import { dueTimes } from './load.js';
+import { spreadsOf } from '../relay/results.js';
+import { compare, figuresOf, MEASURES, verdictOf } from './figures.js';
 import { benchFaults } from './main.js';
+import { dueTimes } from './protocol.js';
 import { CAPACITY, ROWS } from './rows.js';
 import { renderFaults } from './table.js';
 
@@ -57,10 +58,10 @@ describe('the comparison of faults', () => {
     assert.equal(compare('served', of(0.9, 0.91, 0.92), of(0.94, 0.96, 0.97)), 'worse');
     assert.equal(compare('p99Ms', of(10, 20, 30), of(40, 50, 60)), 'better');
     const figures = { served: 1, p99Ms: 20, attempts: 1, leftAfterMs: 100, wellAfterMs: 0 };
-    const ours = spreadsOf([figures, figures]);
+    const ours = spreadsOf([figures, figures], MEASURES);
     const never = { ...figures, leftAfterMs: Number.POSITIVE_INFINITY };
     assert.equal(verdictOf(ours, ours), 'tie');
-    assert.equal(verdictOf(ours, spreadsOf([never, never])), 'better');
+    assert.equal(verdictOf(ours, spreadsOf([never, never], MEASURES)), 'better');
   });
 
   it('gives figures for every subject that is there', async function () {

@@ -3,18 +3,16 @@
  * load have core 0, proxies core 1. Models live through a row and come back well; proxies are started anew for each.
  */
 
-import { type ChildProcess, fork } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { Model } from '../../drills/models/models.js';
-import { WELL } from '../../drills/models/protocol.js';
+import { Model } from '../../drills/faults/model.js';
+import { WELL } from '../../drills/faults/model-protocol.js';
+import { AskedProcess } from '../../kit/process/asked-process.js';
+import { type BenchOptions, chosen } from '../options.js';
 import { describeMachine } from '../relay/machine.js';
-import { LOAD_CORE, PROXY_CORE, pin } from '../subjects/subject.js';
-import { type FaultFigures, figuresOf, spreadsOf } from './figures.js';
-import type { Calls, LoadMessage, Schedule } from './protocol.js';
+import { spreadsOf } from '../relay/results.js';
+import { LOAD_CORE, PROXY_CORE, pin, versionsOf } from '../subjects/subject.js';
+import { type FaultFigures, figuresOf, MEASURES } from './figures.js';
+import type { Calls, LoadRequest } from './protocol.js';
 import {
   DEADLINE_MS,
   type FaultRow,
@@ -28,35 +26,34 @@ import {
   type Times,
 } from './rows.js';
 import { type FaultSubject, type Standing, SUBJECTS } from './subjects.js';
-import type { FaultReport } from './table.js';
 
-/** How the comparison is run. */
-export interface FaultBenchOptions {
-  readonly runs: number;
-  readonly quick: boolean;
+/** How the comparison is run; `only`: rows and subjects. */
+export interface FaultBenchOptions extends Pick<BenchOptions, 'runs' | 'quick' | 'only'> {
   readonly isPinned: boolean;
-  /** Rows and subjects; empty: all. */
-  readonly only: ReadonlySet<string>;
 }
+
+type Say = (line: string) => void;
 
 interface Run {
   readonly row: FaultRow;
   readonly subject: FaultSubject;
+  readonly seed: number;
   readonly figures?: FaultFigures;
   readonly problem?: string;
 }
 
+/** All rows with the spreads of each subject, and the machine they were measured on. `problems`: runs that gave no figures. */
+export type FaultReport = Awaited<ReturnType<typeof benchFaults>>;
+
 /** Runs every row against every subject by turns. Problems of single runs are in the report. */
-export async function benchFaults(
-  options: FaultBenchOptions,
-  say: (line: string) => void,
-): Promise<FaultReport> {
-  const subjects = SUBJECTS.filter(({ name, version }) => {
-    if ('missing' in version) say(`${name}: ${version.missing}`);
-    return 'found' in version && isWanted(options.only, name, SUBJECTS);
-  });
-  const rows = ROWS.filter(({ name }) => isWanted(options.only, name, ROWS));
-  const world = await FaultBench.open(options);
+export async function benchFaults({ quick, isPinned, only, ...options }: FaultBenchOptions, say: Say) {
+  for (const { name, version } of SUBJECTS) if ('missing' in version) say(`${name}: ${version.missing}`);
+  const subjects = chosen(SUBJECTS, only).filter(({ version }) => 'found' in version);
+  const rows = chosen(ROWS, only);
+  const plan = { serviceMs: SERVICE_MS, places: PLACES };
+  const models = await Promise.all(Array.from({ length: MOST_REPLICAS }, () => Model.start(plan)));
+  const load = await AskedProcess.start<LoadRequest>(new URL('load.js', import.meta.url));
+  const world = { models, load, isPinned, times: quick ? QUICK : FULL };
   const runs: Run[] = [];
   try {
     for (let run = 0; run < options.runs; run++) {
@@ -64,42 +61,25 @@ export async function benchFaults(
         for (let turn = 0; turn < subjects.length; turn++) {
           const subject = subjects[(turn + run + i) % subjects.length]!;
           say(`run ${run + 1} of ${options.runs}: ${row.name}, ${subject.name}`);
-          runs.push(await world.run(row, subject, SEED + run));
+          runs.push(await runOnce(world, { row, subject, seed: SEED + run }));
         }
       }
     }
   } finally {
-    await world.close();
+    load.stop();
+    await Promise.all(models.map((model) => model.kill()));
   }
-  return reportOf(options, rows, subjects, runs);
-}
-
-function isWanted(
-  only: ReadonlySet<string>,
-  name: string,
-  all: readonly { readonly name: string }[],
-): boolean {
-  return only.has(name) || !all.some((each) => only.has(each.name));
-}
-
-function reportOf(
-  { runs }: FaultBenchOptions,
-  rows: readonly FaultRow[],
-  subjects: readonly FaultSubject[],
-  all: readonly Run[],
-): FaultReport {
   const resultOf = (row: FaultRow, subject: FaultSubject) => {
-    const mine = all.filter((run) => run.row === row && run.subject === subject);
+    const mine = runs.filter((run) => run.row === row && run.subject === subject);
     const problems = mine.flatMap(({ problem }) => problem ?? []);
-    return { name: subject.name, problems, spreads: spreadsOf(mine.flatMap(({ figures }) => figures ?? [])) };
+    const figures = mine.flatMap((run) => run.figures ?? []);
+    return { name: subject.name, problems, spreads: spreadsOf(figures, MEASURES) };
   };
   return {
     machine: describeMachine(),
     date: new Date().toISOString().slice(0, 10),
-    versions: Object.fromEntries(
-      subjects.map(({ name, version }) => [name, 'found' in version ? version.found : 'missing']),
-    ),
-    runs,
+    versions: versionsOf(subjects),
+    runs: options.runs,
     rows: rows.map((row) => ({
       ...{ name: row.name, title: row.title },
       subjects: subjects
@@ -109,115 +89,65 @@ function reportOf(
   };
 }
 
-class FaultBench {
-  private readonly times: Times;
+/** Breaks a model. */
+function inject(model: Model, fault: NonNullable<FaultRow['fault']>): Promise<void> {
+  return fault.does === 'die' ? model.kill() : model.behave(fault);
+}
 
-  private constructor(
-    private readonly options: FaultBenchOptions,
-    private readonly folder: string,
-    private readonly models: readonly Model[],
-    private readonly load: ChildProcess,
-  ) {
-    this.times = options.quick ? QUICK : FULL;
-  }
+/** Makes it well, whatever was done to it. */
+function heal(model: Model): Promise<void> {
+  return model.process.isRunning ? model.behave(WELL) : model.restart();
+}
 
-  static async open(options: FaultBenchOptions): Promise<FaultBench> {
-    const folder = mkdtempSync(join(tmpdir(), 'outrider-faults-'));
-    const plan = { serviceMs: SERVICE_MS, places: PLACES };
-    const indices = Array.from({ length: MOST_REPLICAS }, (_, i) => i);
-    const models = await Promise.all(
-      indices.map((i) => Model.start({ ...plan, log: join(folder, `model-${i}.log`) })),
-    );
-    const load = fork(LOAD, ['load'], { execArgv: process.execArgv });
-    await messageOf(load, (message) => 'ready' in message);
-    return new FaultBench(options, folder, models, load);
-  }
+/** What all runs share. */
+interface World {
+  readonly models: readonly Model[];
+  readonly load: AskedProcess<LoadRequest>;
+  readonly isPinned: boolean;
+  readonly times: Times;
+}
 
-  /** Never rejects. */
-  async run(row: FaultRow, subject: FaultSubject, seed: number): Promise<Run> {
-    let standing: Standing | undefined;
-    try {
-      for (const model of this.models) await (model.isRunning ? model.behave(WELL) : model.restart());
-      standing = await subject.start(
-        this.models.map(({ port }) => port),
-        row.replicas,
-      );
-      this.pin(standing.pids);
-      return { row, subject, figures: await this.measure(row, standing, seed) };
-    } catch (error) {
-      return { row, subject, problem: error instanceof Error ? error.message : String(error) };
-    } finally {
-      await standing?.stop();
+/** Never rejects. */
+async function runOnce(world: World, run: Run): Promise<Run> {
+  const { models, load, isPinned } = world;
+  let standing: Standing | undefined;
+  try {
+    for (const model of models) await heal(model);
+    const ports = models.map(({ port }) => port);
+    standing = await run.subject.start(ports, run.row.replicas);
+    if (isPinned) {
+      for (const pid of standing.pids) pin(pid, PROXY_CORE);
+      for (const { pid } of [load, ...models.map(({ process }) => process)]) pin(pid, LOAD_CORE);
     }
-  }
-
-  async close(): Promise<void> {
-    if (this.load.connected) this.load.disconnect();
-    await Promise.all(this.models.map((model) => model.kill()));
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  private async measure(row: FaultRow, { client }: Standing, seed: number): Promise<FaultFigures> {
-    const { steadyMs, faultMs, healedMs } = this.times;
-    const { perSecond, faultPerSecond = perSecond } = row;
-    const phases = [
-      { forMs: steadyMs, perSecond },
-      { forMs: faultMs, perSecond: faultPerSecond },
-      { forMs: healedMs, perSecond },
-    ];
-    this.load.send({ ...client, deadlineMs: DEADLINE_MS, phases, seed } satisfies Schedule);
-    const message = await messageOf(this.load, (each) => 'began' in each);
-    const ended = messageOf(this.load, (each) => 'calls' in each);
-    ended.catch(() => {}); // it is awaited below
-    const beganMs = (message as { readonly began: number }).began - performance.timeOrigin;
-    await until(beganMs + steadyMs);
-    await this.inject(row);
-    await until(beganMs + steadyMs + faultMs);
-    await this.heal(row);
-    const { calls } = (await ended) as { readonly calls: Calls };
-    const used = this.models.slice(0, row.replicas);
-    const runs = used.map((model) => model.events('ran', beganMs).map(({ atMs }) => atMs - beganMs));
-    return figuresOf(row, this.times, { calls, runs });
-  }
-
-  private async inject({ fault, victims }: FaultRow): Promise<void> {
-    if (fault === undefined) return;
-    const broken = this.models.slice(0, victims);
-    await Promise.all(broken.map((model) => (fault.does === 'die' ? model.kill() : model.behave(fault))));
-  }
-
-  private async heal({ fault, victims }: FaultRow): Promise<void> {
-    if (fault === undefined) return;
-    const broken = this.models.slice(0, victims);
-    await Promise.all(broken.map((model) => (fault.does === 'die' ? model.restart() : model.behave(WELL))));
-  }
-
-  /** All their threads. */
-  private pin(proxies: readonly number[]): void {
-    if (!this.options.isPinned) return;
-    for (const pid of proxies) pin(pid, PROXY_CORE);
-    for (const pid of [this.load.pid!, ...this.models.map((model) => model.pid)]) pin(pid, LOAD_CORE);
+    return { ...run, figures: await measure(world, run, standing) };
+  } catch (error) {
+    return { ...run, problem: error instanceof Error ? error.message : String(error) };
+  } finally {
+    await standing?.stop();
   }
 }
 
-const HERE = dirname(fileURLToPath(import.meta.url));
-const LOAD = ['load.js', 'load.ts'].map((name) => join(HERE, name)).find(existsSync)!;
+async function measure({ models, load, times }: World, { row, seed }: Run, { client }: Standing) {
+  const { steadyMs, faultMs, healedMs } = times;
+  const { perSecond, faultPerSecond = perSecond } = row;
+  const phases = [
+    { forMs: steadyMs, perSecond },
+    { forMs: faultMs, perSecond: faultPerSecond },
+    { forMs: healedMs, perSecond },
+  ];
+  const schedule = { ...client, deadlineMs: DEADLINE_MS, phases, seed };
+  const beganMs = (await load.ask<number>(schedule)) - performance.timeOrigin;
+  await until(beganMs + steadyMs);
+  const victims = row.fault === undefined ? [] : models.slice(0, row.victims);
+  await Promise.all(victims.map((model) => inject(model, row.fault!)));
+  await until(beganMs + steadyMs + faultMs);
+  await Promise.all(victims.map(heal));
+  const calls = await load.ask<Calls>('calls');
+  const used = models.slice(0, row.replicas);
+  const runs = used.map((model) => model.events('ran', beganMs).map(({ atMs }) => atMs - beganMs));
+  return figuresOf(row, times, { calls, runs });
+}
 
 async function until(atMs: number): Promise<void> {
   await delay(Math.max(0, atMs - performance.now()));
-}
-
-function messageOf(load: ChildProcess, isIt: (message: LoadMessage) => boolean): Promise<LoadMessage> {
-  return new Promise((resolve, reject) => {
-    const onExit = (code: number | null): void => reject(new Error(`the load ended with ${code}`));
-    const onMessage = (message: LoadMessage): void => {
-      if (!isIt(message) && !('error' in message)) return;
-      load.removeListener('exit', onExit);
-      load.removeListener('message', onMessage);
-      if ('error' in message) reject(new Error(message.error));
-      else resolve(message);
-    };
-    load.on('exit', onExit);
-    load.on('message', onMessage);
-  });
 }

@@ -1,5 +1,7 @@
 /** What the comparison of faults and its load, a process of its own, say to each other. */
 
+import { seeded } from '../../kit/time/seeded-random.js';
+
 /** What the load is asked for. */
 export interface Schedule {
   /** As grpc-js reads it. */
@@ -22,9 +24,18 @@ export interface Calls {
   readonly status: readonly number[];
 }
 
-/** `began`: when the schedule began, ms since 1970. */
-export type LoadMessage =
-  | { readonly ready: true }
-  | { readonly began: number }
-  | { readonly calls: Calls }
-  | { readonly error: string };
+/** What the load is asked for: to begin with a schedule (it says when it has, ms since 1970); then what became of it (`Calls`). */
+export type LoadRequest = Schedule | 'calls';
+
+/** When each call is due: the same for the same schedule. */
+export function dueTimes({ phases, seed }: Pick<Schedule, 'phases' | 'seed'>): number[] {
+  const random = seeded(seed);
+  const due: number[] = [];
+  let fromMs = 0;
+  for (const { forMs, perSecond } of phases) {
+    const gap = (): number => (-Math.log(1 - random()) * 1_000) / perSecond;
+    for (let atMs = fromMs + gap(); atMs < fromMs + forMs; atMs += gap()) due.push(atMs);
+    fromMs += forMs;
+  }
+  return due;
+}

@@ -3,7 +3,7 @@
  * subject. Every replica does four calls at once, 20 ms each, and lines up more inside itself.
  */
 
-import { type Behaviour, fails } from '../../drills/models/protocol.js';
+import { type Behaviour, fails } from '../../drills/faults/model-protocol.js';
 
 export const SERVICE_MS = 20;
 export const PLACES = 4;

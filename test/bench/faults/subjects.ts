@@ -4,10 +4,12 @@
  * retries, the same budget, the same length of an attempt and of an ejection.
  */
 
-import { ONCE } from '../../drills/models/protocol.js';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import { ONCE } from '../../drills/faults/model-protocol.js';
+import { freePort } from '../../kit/interop/programs.js';
 import { SidecarBench } from '../../kit/process/sidecars.js';
-import { fillTemplate, freePort, scratch, startProcess } from '../subjects/subject.js';
-import { findEnvoy, versionOf } from '../subjects/tools.js';
+import { ENVOY_VERSION, startEnvoy } from '../subjects/native.js';
+import { OPEN_INBOUND, type Version } from '../subjects/subject.js';
 import type { Schedule } from './protocol.js';
 import { MOST_REPLICAS, PLACES } from './rows.js';
 
@@ -21,8 +23,7 @@ export interface Standing {
 /** What stands between the load and the models. */
 export interface FaultSubject {
   readonly name: string;
-  /** Version, or why it cannot run here. */
-  readonly version: { readonly found: string } | { readonly missing: string };
+  readonly version: Version;
   /** @param models ports of all models; @param replicas how many of them are used. */
   start(models: readonly number[], replicas: number): Promise<Standing>;
 }
@@ -49,12 +50,8 @@ const outrider: FaultSubject = {
           bench.start(`model-${i}`, {
             service: 'model',
             inbound: {
-              ...{
-                listen: '127.0.0.1:0',
-                mtls: 'off',
-                default_intention: 'allow',
-                local: `127.0.0.1:${port}`,
-              },
+              ...OPEN_INBOUND,
+              local: `127.0.0.1:${port}`,
               // Eight in all, as many as Envoy lets in; some stand ready in the model when a place is free.
               queue: { concurrency: PLACES + READY, max_waiting: PLACES - READY },
               routes: [{ methods: [ONCE.path], kind: 'unary' }],
@@ -63,7 +60,7 @@ const outrider: FaultSubject = {
         ),
       );
       await Promise.all(beside.map((sidecar) => sidecar.ready()));
-      const endpoints = beside.map((sidecar) => hostPort(sidecar.address('inbound')));
+      const endpoints = beside.map((sidecar) => writeAddress(sidecar.address('inbound')));
       const upstream = { listen: '127.0.0.1:0', tls: 'plaintext', endpoints, routes: [ROUTE] };
       const caller = await bench.start('app', {
         service: 'app',
@@ -71,7 +68,7 @@ const outrider: FaultSubject = {
       });
       await caller.ready();
       return {
-        client: { target: hostPort(caller.address('upstream model')) },
+        client: { target: writeAddress(caller.address('upstream model')) },
         pids: [caller, ...beside].map(({ pid }) => pid),
         stop: () => bench.close(),
       };
@@ -82,36 +79,21 @@ const outrider: FaultSubject = {
   },
 };
 
-function hostPort(address: ReturnType<Awaited<ReturnType<SidecarBench['start']>>['address']>): string {
-  if (address.kind !== 'tcp') throw new Error('the sidecar is expected on TCP');
-  return `${address.host}:${address.port}`;
-}
-
-const envoyPath = findEnvoy();
-
 const envoy: FaultSubject = {
   name: 'envoy',
-  version:
-    envoyPath === undefined
-      ? { missing: 'run `npm run bench -- install`' }
-      : { found: versionOf(envoyPath, ['--version'], /\/(\d+\.\d+\.\d+)\//) },
+  version: ENVOY_VERSION,
   start: async (models, replicas) => {
-    const dir = scratch();
     const ports = await Promise.all(Array.from({ length: MOST_REPLICAS + 1 }, () => freePort()));
     const [port, ...beside] = ports as [number, ...number[]];
-    const endpoints = beside
-      .slice(0, replicas)
-      .map(
-        (at) => `{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: ${at} } } } }`,
-      );
-    const config = fillTemplate(dir, 'envoy-faults.yaml', {
-      PORT: port,
+    const endpoint = (at: number): string =>
+      `{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: ${at} } } } }`;
+    const endpoints = beside.slice(0, replicas).map(endpoint);
+    const values = {
       ENDPOINTS: endpoints.join(', '),
       ...Object.fromEntries(beside.map((at, i) => [`IN_${i}`, at])),
       ...Object.fromEntries(models.map((at, i) => [`MODEL_${i}`, at])),
-    });
-    const quiet = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error'];
-    const running = await startProcess({ command: [envoyPath!, '-c', config, ...quiet], port, dir });
+    };
+    const running = await startEnvoy('envoy-faults.yaml', values, port);
     return { client: { target: `127.0.0.1:${port}` }, pids: running.pids(), stop: () => running.stop() };
   },
 };
@@ -138,10 +120,8 @@ const bare: FaultSubject = {
   name: 'grpc-js',
   version: { found: 'alone' },
   start: async (models, replicas) => {
-    const target = `ipv4:${models
-      .slice(0, replicas)
-      .map((port) => `127.0.0.1:${port}`)
-      .join(',')}`;
+    const endpoints = models.slice(0, replicas).map((port) => `127.0.0.1:${port}`);
+    const target = `ipv4:${endpoints.join(',')}`;
     return { client: { target, serviceConfig: SERVICE_CONFIG }, pids: [], stop: async () => {} };
   },
 };

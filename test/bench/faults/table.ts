@@ -1,28 +1,7 @@
 /** The comparison of faults as text, ready to be put into a document. */
 
-import type { Machine } from '../relay/machine.js';
 import { compare, type FaultSpreads, MEASURES, type Measure, verdictOf } from './figures.js';
-
-/** One row with the spreads of each subject. */
-export interface FaultRowResult {
-  readonly name: string;
-  readonly title: string;
-  readonly subjects: readonly {
-    readonly name: string;
-    readonly spreads: FaultSpreads;
-    /** Runs that gave no figures. */
-    readonly problems: readonly string[];
-  }[];
-}
-
-/** All rows, and the machine they were measured on. */
-export interface FaultReport {
-  readonly machine: Machine;
-  readonly date: string;
-  readonly versions: Readonly<Record<string, string>>;
-  readonly runs: number;
-  readonly rows: readonly FaultRowResult[];
-}
+import type { FaultReport } from './main.js';
 
 const HEAD = ['row', 'subject', 'served', 'p99', 'attempts', 'left after', 'well after', 'ours is'];
 const SHOWN: Readonly<Record<Measure, (value: number) => string>> = {
@@ -55,7 +34,7 @@ export function renderFaults(report: FaultReport): string {
   ].join('\n');
 }
 
-function rowsOf({ name, subjects }: FaultRowResult): string[][] {
+function rowsOf({ name, subjects }: FaultReport['rows'][number]): string[][] {
   const ours = subjects[0];
   return subjects.map((subject, i) => [
     i === 0 ? name : '',

@@ -5,11 +5,11 @@
  */
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { PREFACE } from '../../../sidecar/http2/constants.js';
 import { Deframer } from './deframer.js';
 import { Peer } from './peer.js';
-import { type CallKind, SMALL_MESSAGE_BYTES, STREAM_MESSAGES } from './protocol.js';
+import { type CallKind, messageOf, SMALL_MESSAGE_BYTES, STREAM_MESSAGES } from './protocol.js';
 
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 /** Messages a streaming call sends per turn of the event loop. */
 const STREAM_BURST = 16;
 
@@ -33,21 +33,14 @@ const TAIL = {
   untabled: block(0x00, 'grpc-status', '0'),
   malformed: block(0x00, 'grpc-status', '13'),
 };
+const STREAMED = { frameBytes: SMALL_MESSAGE_BYTES, burst: STREAM_BURST, trailers: TAIL.untabled };
 const TABLE_SIZE_ZERO = block(0x20);
 
-function message(bytes: number): Buffer {
-  const m = Buffer.alloc(bytes, 'outrider ');
-  m[0] = 0;
-  m.writeUInt32BE(bytes - 5, 1);
-  return m;
-}
-
-const ANSWER = message(SMALL_MESSAGE_BYTES);
+const ANSWER = messageOf(SMALL_MESSAGE_BYTES);
 const ANSWERS = Buffer.concat(new Array<Buffer>(STREAM_MESSAGES).fill(ANSWER));
 
 class BackendConnection extends Peer {
   private readonly calls = new Map<number, Deframer>();
-  private readonly spare: Deframer[] = [];
   private prefaceLeft = PREFACE.length;
   /** How many of the two repeated fields the peer's table holds; -1 = it wants no table. */
   private tabled = 0;
@@ -74,13 +67,8 @@ class BackendConnection extends Peer {
   }
 
   protected onHeaders(id: number, endStream: boolean): void {
-    if (endStream) {
-      this.answerMalformed(id);
-      return;
-    }
-    const call = this.spare.pop() ?? new Deframer();
-    call.reset();
-    this.calls.set(id, call);
+    if (endStream) this.answerMalformed(id);
+    else this.calls.set(id, new Deframer());
   }
 
   protected onMessageBytes(id: number, buffer: Buffer, start: number, end: number, endStream: boolean): void {
@@ -89,7 +77,6 @@ class BackendConnection extends Peer {
     call.push(buffer, start, end);
     if (!endStream) return;
     this.calls.delete(id);
-    this.spare.push(call);
     if (call.messages === 1 && call.isAtBorder) this.answer(id);
     else this.answerMalformed(id);
   }
@@ -102,17 +89,9 @@ class BackendConnection extends Peer {
 
   private answer(id: number): void {
     this.count();
-    if (this.kind === 'stream') {
-      this.out.headers(id, this.head(), false);
-      this.sender.send(id, ANSWERS, {
-        frameBytes: SMALL_MESSAGE_BYTES,
-        burst: STREAM_BURST,
-        trailers: TAIL.untabled,
-      });
-      return;
-    }
     this.out.headers(id, this.head(), false);
-    this.sender.sendWhole(id, ANSWER, this.tail());
+    if (this.kind === 'stream') this.sender.send(id, ANSWERS, STREAMED);
+    else this.sender.sendWhole(id, ANSWER, this.tail());
   }
 
   private answerMalformed(id: number): void {
@@ -139,8 +118,11 @@ class BackendConnection extends Peer {
   }
 }
 
+/** A running backend. */
+export type Backend = Awaited<ReturnType<typeof startBackend>>;
+
 /** Listens on a free port of 127.0.0.1. */
-export async function startBackend(kind: CallKind): Promise<Backend> {
+export async function startBackend(kind: CallKind) {
   let executions = 0;
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
@@ -158,16 +140,9 @@ export async function startBackend(kind: CallKind): Promise<Backend> {
     port: (server.address() as AddressInfo).port,
     executions: () => executions,
     close: () =>
-      new Promise((resolve) => {
+      new Promise<void>((resolve) => {
         server.close(() => resolve());
         for (const socket of sockets) socket.destroy();
       }),
   };
-}
-
-/** A running backend. */
-export interface Backend {
-  readonly port: number;
-  executions(): number;
-  close(): Promise<void>;
 }

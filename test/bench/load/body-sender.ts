@@ -38,12 +38,7 @@ export class BodySender {
 
   /** A body in one frame at once, when frame length and windows allow it; else as they do. */
   sendWhole(id: number, bytes: Buffer, trailers: Buffer | null): void {
-    if (
-      bytes.length > MAX_FRAME ||
-      bytes.length > this.window ||
-      bytes.length > this.streamWindow ||
-      this.bodies.size > 0
-    ) {
+    if (bytes.length > Math.min(MAX_FRAME, this.window, this.streamWindow) || this.bodies.size > 0) {
       this.send(id, bytes, { frameBytes: 0, burst: Number.POSITIVE_INFINITY, trailers });
       return;
     }

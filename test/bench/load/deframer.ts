@@ -1,6 +1,6 @@
 /** Counts the gRPC messages in the DATA of one call, whatever the frame borders, and sees when one is malformed. */
 
-/** Cuts the octets of a connection into HTTP/2 frames (RFC 9113 section 4.1). */
+/** Cuts the DATA of one call into gRPC messages. */
 export class Deframer {
   messages = 0;
   /** Length of the last whole message, prefix included. */
@@ -10,15 +10,6 @@ export class Deframer {
   private prefixHave = 0;
   private length = 0;
   private left = 0;
-
-  reset(): void {
-    this.messages = 0;
-    this.lastBytes = 0;
-    this.uniform = true;
-    this.prefixHave = 0;
-    this.length = 0;
-    this.left = 0;
-  }
 
   get isAtBorder(): boolean {
     return this.prefixHave === 0;

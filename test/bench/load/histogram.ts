@@ -7,13 +7,14 @@ const MANTISSA = 1 << MANTISSA_BITS;
 export class Histogram {
   private readonly counts = new Uint32Array(32 * MANTISSA);
   private total = 0;
-  private highest = 0;
+  /** The highest of all values. */
+  max = 0;
 
   add(us: number): void {
     const v = us < 0 ? 0 : us > 0x7fffffff ? 0x7fffffff : us | 0;
     this.counts[bucketOf(v)]!++;
     this.total++;
-    if (v > this.highest) this.highest = v;
+    if (v > this.max) this.max = v;
   }
 
   /** Upper edge of the bucket that holds the given share of the values; 0 when there are none. */
@@ -23,19 +24,9 @@ export class Histogram {
     let seen = 0;
     for (let i = 0; i < this.counts.length; i++) {
       seen += this.counts[i]!;
-      if (seen >= rank) return Math.min(upperEdge(i), this.highest);
+      if (seen >= rank) return Math.min(upperEdge(i), this.max);
     }
-    return this.highest;
-  }
-
-  get max(): number {
-    return this.highest;
-  }
-
-  reset(): void {
-    this.counts.fill(0);
-    this.total = 0;
-    this.highest = 0;
+    return this.max;
   }
 }
 

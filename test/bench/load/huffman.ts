@@ -4,34 +4,26 @@
  * characters, because the load must cost little.
  */
 
-const CODES: Readonly<Record<string, string>> = {
-  0: '00000',
-  1: '00001',
-  2: '00010',
-  3: '011001',
-  4: '011010',
-  5: '011011',
-  6: '011100',
-  7: '011101',
-  8: '011110',
-  9: '011111',
-  a: '00011',
-  b: '100011',
-  c: '00100',
-  d: '100100',
-  e: '00101',
-  f: '100101',
-  u: '101101',
-  '-': '010110',
-};
+import { CODES } from '../../kit/http2/hpack-lite.js';
 
+/** Code and length in bits of each octet. */
+const codes = new Map(
+  [...CODES].map(([key, octet]) => [octet, { code: key % 2 ** 32, bits: Math.floor(key / 2 ** 32) }]),
+);
+
+function codeOf(char: string): { readonly code: number; readonly bits: number } {
+  return codes.get(char.charCodeAt(0))!;
+}
+
+const DASH = codeOf('-');
+const MICROS = codeOf('u');
 /** Codes of the two hexadecimal digits of a byte, and their length in bits. */
 const pairCode = new Uint16Array(256);
 const pairBits = new Uint8Array(256);
 for (let byte = 0; byte < 256; byte++) {
-  const text = [...byte.toString(16).padStart(2, '0')].map((digit) => CODES[digit]!).join('');
-  pairCode[byte] = Number.parseInt(text, 2);
-  pairBits[byte] = text.length;
+  const [high, low] = [...byte.toString(16).padStart(2, '0')].map(codeOf) as [typeof DASH, typeof DASH];
+  pairCode[byte] = (high.code << low.bits) | low.code;
+  pairBits[byte] = high.bits + low.bits;
 }
 
 /** Writes the Huffman code of RFC 7541 appendix B. */
@@ -54,12 +46,12 @@ export class HuffmanWriter {
   }
 
   dash(): void {
-    this.put(0b010110, 6);
+    this.put(DASH.code, DASH.bits);
   }
 
   /** The unit of a timeout in microseconds. */
   micros(): void {
-    this.put(0b101101, 6);
+    this.put(MICROS.code, MICROS.bits);
   }
 
   /** Pads with ones and returns where the code ends. */

@@ -4,14 +4,13 @@
  */
 
 import { connect } from 'node:net';
-import { Flag, FrameType } from '../../../sidecar/http2/constants.js';
+import { Flag, FrameType, PREFACE } from '../../../sidecar/http2/constants.js';
 import { Deframer } from './deframer.js';
 import { Peer } from './peer.js';
 import { type CallKind, PATHS, SMALL_MESSAGE_BYTES, STREAM_MESSAGES } from './protocol.js';
-import { RequestEncoder } from './request-encoder.js';
+import { type EncoderOptions, RequestEncoder } from './request-encoder.js';
 import { ResponseReader } from './response-reader.js';
 
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 const MAX_BLOCK = 512;
 const LAST_STREAM = 0x7ffffff0;
 const CANCEL = 8;
@@ -29,23 +28,22 @@ export interface ConnectionEvents {
 }
 
 /** How one connection calls. */
-export interface ConnectionOptions {
-  readonly port: number;
+export interface ConnectionOptions extends EncoderOptions {
   readonly kind: CallKind;
+  /** Default: as the kind says. */
+  readonly path?: string;
   readonly varyingHeaders: boolean;
   readonly request: Buffer;
-  /** Further fields of every request. */
-  readonly metadata?: readonly (readonly [string, string])[];
-  readonly seed: number;
   /** Monotonic milliseconds, read once per chunk. */
   readonly now: () => number;
 }
 
 class Call {
-  startMs = 0;
   httpStatus = 0;
   grpcStatus = -1;
   readonly answer = new Deframer();
+
+  constructor(readonly startMs: number) {}
 }
 
 /** One HTTP/2 client connection that starts calls and checks every answer. */
@@ -56,11 +54,10 @@ export class LoadConnection extends Peer {
   /** Set when the run gives the connection up itself: what is lost with it is no failure. */
   abandoned = false;
   /** Whether it will be given up with calls in flight. */
-  readonly abrupt: boolean;
+  readonly abrupt = this.options.seed % 4 === 0;
   private nextId = 1;
   private readonly calls = new Map<number, Call>();
-  private readonly spare: Call[] = [];
-  private readonly encoder: RequestEncoder;
+  private readonly encoder = new RequestEncoder(this.options.path ?? PATHS[this.options.kind], this.options);
   private readonly responses = new ResponseReader();
   private closed = false;
 
@@ -69,13 +66,6 @@ export class LoadConnection extends Peer {
     private readonly events: ConnectionEvents,
   ) {
     super(connect({ host: '127.0.0.1', port: options.port }));
-    this.abrupt = options.seed % 4 === 0;
-    this.encoder = new RequestEncoder(
-      PATHS[options.kind],
-      `127.0.0.1:${options.port}`,
-      options.seed,
-      options.metadata,
-    );
     this.socket.on('connect', () => {
       this.out.raw(PREFACE);
       this.writeOpening();
@@ -102,12 +92,7 @@ export class LoadConnection extends Peer {
     const id = this.nextId;
     this.nextId += 2;
     if (id > LAST_STREAM) throw new Error('out of stream ids');
-    const call = this.spare.pop() ?? new Call();
-    call.startMs = startMs;
-    call.httpStatus = 0;
-    call.grpcStatus = -1;
-    call.answer.reset();
-    this.calls.set(id, call);
+    this.calls.set(id, new Call(startMs));
     this.started++;
     this.writeRequestHeaders(id);
     const { request, varyingHeaders, seed } = this.options;
@@ -179,7 +164,6 @@ export class LoadConnection extends Peer {
 
   private finish(id: number, call: Call, failure: string): void {
     this.calls.delete(id);
-    this.spare.push(call);
     this.events.onEnd(this, call.startMs, failure !== '' ? failure : this.judge(call));
   }
 

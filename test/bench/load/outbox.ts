@@ -19,18 +19,9 @@ export class Outbox {
 
   frameHead(length: number, type: number, flags: number, id: number): void {
     this.reserve(length + 9);
-    const out = this.buffer;
-    let at = this.at;
-    out[at++] = length >>> 16;
-    out[at++] = length >>> 8;
-    out[at++] = length;
-    out[at++] = type;
-    out[at++] = flags;
-    out[at++] = id >>> 24;
-    out[at++] = id >>> 16;
-    out[at++] = id >>> 8;
-    out[at++] = id;
-    this.at = at;
+    this.uint32(length * 256 + type);
+    this.buffer[this.at++] = flags;
+    this.uint32(id);
   }
 
   headers(id: number, block: Buffer, endStream: boolean): void {

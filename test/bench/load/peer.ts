@@ -5,7 +5,7 @@
  */
 
 import type { Socket } from 'node:net';
-import { Flag, FrameType } from '../../../sidecar/http2/constants.js';
+import { Flag, FrameType, Setting } from '../../../sidecar/http2/constants.js';
 import { FrameReader, type FrameReceiver } from '../../../sidecar/http2/frame-reader.js';
 import { BodySender } from './body-sender.js';
 import { Outbox } from './outbox.js';
@@ -14,18 +14,12 @@ import { Outbox } from './outbox.js';
 const STREAM_WINDOW = 16 * 1024 * 1024;
 const CONNECTION_WINDOW = 0x7fffffff - 65535;
 const REPLENISH_BYTES = 1 << 29;
-const SETTING = {
-  headerTableSize: 1,
-  enablePush: 2,
-  maxConcurrentStreams: 3,
-  initialWindowSize: 4,
-};
 
 /** One end of an HTTP/2 connection: settings, windows and frames, as far as the load needs them. */
 export abstract class Peer implements FrameReceiver {
   maxConcurrent = Number.POSITIVE_INFINITY;
-  protected readonly out: Outbox;
-  protected readonly sender: BodySender;
+  protected readonly out = new Outbox(this.socket);
+  protected readonly sender = new BodySender(this.out);
   protected peerTableBytes = 4096;
   private readonly reader = new FrameReader(this, 16384);
   private settled = false;
@@ -36,8 +30,6 @@ export abstract class Peer implements FrameReceiver {
   private blockEnds = false;
 
   constructor(protected readonly socket: Socket) {
-    this.out = new Outbox(socket);
-    this.sender = new BodySender(this.out);
     socket.setNoDelay(true);
   }
 
@@ -68,9 +60,9 @@ export abstract class Peer implements FrameReceiver {
 
   protected writeOpening(): void {
     this.out.frameHead(18, FrameType.settings, 0, 0);
-    this.setting(SETTING.enablePush, 0);
-    this.setting(SETTING.maxConcurrentStreams, 4096);
-    this.setting(SETTING.initialWindowSize, STREAM_WINDOW);
+    this.setting(Setting.enablePush, 0);
+    this.setting(Setting.maxConcurrentStreams, 4096);
+    this.setting(Setting.initialWindowSize, STREAM_WINDOW);
     this.windowUpdate(CONNECTION_WINDOW);
   }
 
@@ -158,9 +150,9 @@ export abstract class Peer implements FrameReceiver {
     for (let at = start; at + 6 <= end; at += 6) {
       const id = buffer.readUInt16BE(at);
       const value = buffer.readUInt32BE(at + 2);
-      if (id === SETTING.headerTableSize) this.peerTableBytes = value;
-      else if (id === SETTING.maxConcurrentStreams) this.maxConcurrent = value;
-      else if (id === SETTING.initialWindowSize) this.sender.setStreamWindow(value);
+      if (id === Setting.headerTableSize) this.peerTableBytes = value;
+      else if (id === Setting.maxConcurrentStreams) this.maxConcurrent = value;
+      else if (id === Setting.initialWindowSize) this.sender.setStreamWindow(value);
     }
     this.out.frameHead(0, FrameType.settings, Flag.ack, 0);
     if (this.settled) return;

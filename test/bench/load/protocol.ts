@@ -14,6 +14,14 @@ export const PATHS: Readonly<Record<CallKind, string>> = {
 export const SMALL_MESSAGE_BYTES = 105;
 export const STREAM_MESSAGES = 1000;
 
+/** A gRPC message of so many octets, its prefix included. */
+export function messageOf(bytes: number): Buffer {
+  const message = Buffer.alloc(bytes, 'outrider ');
+  message[0] = 0;
+  message.writeUInt32BE(bytes - 5, 1);
+  return message;
+}
+
 /** Where the backends listen. What `aside` executes is not counted. */
 export interface BackendPorts {
   readonly unary: number;
@@ -51,30 +59,6 @@ export interface LoadSpec {
   readonly seed: number;
   /** Processes whose CPU time is read when the measured part begins and ends. */
   readonly pids: readonly number[];
-}
-
-/** What one run measured. */
-export interface LoadResult {
-  /** Calls started, warm-up included. */
-  readonly issued: number;
-  /** Calls that ended with grpc-status 0 and exactly the expected messages. */
-  readonly ok: number;
-  /** Calls given up on purpose (churn). */
-  readonly abandoned: number;
-  readonly failures: Readonly<Record<string, number>>;
-  /** Calls the backend executed during the run. */
-  readonly executions: number;
-  /** The measured part. */
-  readonly measured: number;
-  readonly seconds: number;
-  readonly cpuNs: number;
-  /** CPU time of the load process itself, to show that it was not the bottleneck. */
-  readonly loadCpuNs: number;
-  readonly p50Us: number;
-  readonly p99Us: number;
-  readonly maxUs: number;
-  /** Resident bytes of the processes, sampled once a second (churn runs only). */
-  readonly rssSamples: readonly { readonly calls: number; readonly bytes: number }[];
 }
 
 /** What the load process is asked for: a run (`LoadResult`), or the number of executions so far. */

@@ -25,6 +25,21 @@ function field(name: string, value: string, nameIndex: number): Field {
   return { name: Buffer.from(name, 'latin1'), value: Buffer.from(value, 'latin1'), nameIndex, inserted: -1 };
 }
 
+/** What the requests of a connection have in common. */
+export interface EncoderOptions {
+  readonly port: number;
+  readonly seed: number;
+  /** Further fields of every request; some 200 bytes of them at most. */
+  readonly metadata?: readonly (readonly [string, string])[];
+}
+
+/** The random number that follows `x` (xorshift32). */
+export function xorshift(x: number): number {
+  let next = x ^ (x << 13);
+  next ^= next >>> 17;
+  return next ^ (next << 5);
+}
+
 /** Encodes the header block of each request of one connection (RFC 7541). */
 export class RequestEncoder {
   private readonly constant: Field[];
@@ -42,15 +57,9 @@ export class RequestEncoder {
   private out: Buffer = Buffer.alloc(0);
   private at = 0;
 
-  /** `more`: further fields, the same in every request; some 200 bytes of them at most. */
-  constructor(
-    path: string,
-    authority: string,
-    seed: number,
-    more: readonly (readonly [string, string])[] = [],
-  ) {
+  constructor(path: string, { port, seed, metadata: more = [] }: EncoderOptions) {
     this.constant = [
-      field(':authority', authority, 1),
+      field(':authority', `127.0.0.1:${port}`, 1),
       field('te', 'trailers', 0),
       field('content-type', 'application/grpc', 31),
       field('user-agent', 'grpc-node-js/1.14.7', 58),
@@ -122,12 +131,9 @@ export class RequestEncoder {
     this.huffman.pair((tens << 4) | (n - tens * 10));
   }
 
-  /** Eight random hexadecimal digits (xorshift32). */
+  /** Eight random hexadecimal digits. */
   private fourBytes(): void {
-    let x = this.random;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
+    const x = xorshift(this.random);
     this.random = x;
     this.huffman.pair(x >>> 24);
     this.huffman.pair((x >>> 16) & 0xff);

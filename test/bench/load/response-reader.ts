@@ -6,29 +6,20 @@
 
 import { huffmanDecode, huffmanOctets } from '../../../sidecar/http2/hpack/huffman.js';
 import { Cursor, readInteger } from '../../../sidecar/http2/hpack/integer.js';
-import { STATIC_COUNT, STATIC_FIELDS } from '../../../sidecar/http2/hpack/static-table.js';
+import { type Field, HpackTable } from '../../kit/http2/hpack-lite.js';
 
 const TABLE_BYTES = 4096;
 const MEMO = 4;
 
-/** How one response ended. */
+/** How one response ended: 0 when the block has no HTTP status, -1 when it has no gRPC status. */
 export interface Statuses {
-  /** 0 when the block has none. */
   readonly httpStatus: number;
-  /** -1 when the block has none. */
   readonly grpcStatus: number;
-}
-
-interface Entry {
-  readonly name: string;
-  readonly value: string;
 }
 
 /** Reads status fields from response header blocks, with the dynamic table of the peer. */
 export class ResponseReader {
-  private readonly table: Entry[] = [];
-  private tableBytes = 0;
-  private limit = TABLE_BYTES;
+  private readonly table = new HpackTable(TABLE_BYTES);
   private readonly cursor = new Cursor();
   private readonly blocks: { readonly bytes: Buffer; readonly statuses: Statuses }[] = [];
 
@@ -49,13 +40,13 @@ export class ResponseReader {
         changed = true;
         continue;
       }
-      const entry = this.field(buffer, first, end);
+      const [name, value] = this.field(buffer, first, end);
       if (first >= 0x40 && first < 0x80) {
-        this.insert(entry);
+        this.table.add([name, value]);
         changed = true;
       }
-      if (entry.name === ':status') httpStatus = Number(entry.value);
-      else if (entry.name === 'grpc-status') grpcStatus = Number(entry.value);
+      if (name === ':status') httpStatus = Number(value);
+      else if (name === 'grpc-status') grpcStatus = Number(value);
     }
     const statuses = { httpStatus, grpcStatus };
     // What was remembered may name other entries now; and this block, read again, must change the table again.
@@ -69,17 +60,11 @@ export class ResponseReader {
     this.blocks.push({ bytes, statuses });
   }
 
-  private field(buffer: Buffer, first: number, end: number): Entry {
-    if (first >= 0x80) return this.at(readInteger(buffer, this.cursor, end, 0x7f));
+  private field(buffer: Buffer, first: number, end: number): Field {
+    if (first >= 0x80) return this.table.at(readInteger(buffer, this.cursor, end, 0x7f));
     const index = readInteger(buffer, this.cursor, end, first >= 0x40 ? 0x3f : 0x0f);
-    const name = index === 0 ? this.text(buffer, end) : this.at(index).name;
-    return { name, value: this.text(buffer, end) };
-  }
-
-  private at(index: number): Entry {
-    const entry = index <= STATIC_COUNT ? STATIC_FIELDS[index] : this.table[index - STATIC_COUNT - 1];
-    if (entry === undefined || index === 0) throw new Error(`no field with index ${index}`);
-    return entry;
+    const name = index === 0 ? this.text(buffer, end) : this.table.at(index)[0];
+    return [name, this.text(buffer, end)];
   }
 
   private text(buffer: Buffer, end: number): string {
@@ -94,25 +79,10 @@ export class ResponseReader {
     return huffmanOctets().toString('latin1', 0, decoded >> 1);
   }
 
-  private insert(entry: Entry): void {
-    this.table.unshift(entry);
-    this.tableBytes += sizeOf(entry);
-    this.evict();
-  }
-
   private resize(limit: number): void {
     if (limit > TABLE_BYTES) throw new Error(`a table of ${limit} bytes was not offered`);
-    this.limit = limit;
-    this.evict();
+    this.table.resize(limit);
   }
-
-  private evict(): void {
-    while (this.tableBytes > this.limit) this.tableBytes -= sizeOf(this.table.pop()!);
-  }
-}
-
-function sizeOf(entry: Entry): number {
-  return entry.name.length + entry.value.length + 32;
 }
 
 function isSame(known: Buffer, buffer: Buffer, start: number, end: number): boolean {

@@ -3,26 +3,20 @@ import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHt
 import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { type Backend, startBackend } from './backend.js';
-import type { LoadResult, LoadSpec } from './protocol.js';
-import { Run } from './run.js';
+import { type LoadSpec, messageOf } from './protocol.js';
+import { type LoadResult, Run } from './run.js';
 
 const now = (): number => performance.now();
 
 function spec(port: number, changes: Partial<LoadSpec> = {}): LoadSpec {
-  const usual = {
-    kind: 'unary',
-    connections: 2,
-    inFlight: 4,
-    requestBytes: 105,
-    varyingHeaders: false,
-  } as const;
-  return { ...usual, port, warmMs: 20, measureMs: 60, seed: 7, pids: [process.pid], ...changes };
+  const traffic = { kind: 'unary', connections: 2, inFlight: 4, requestBytes: 105 } as const;
+  const usual = { ...traffic, varyingHeaders: false, warmMs: 20, measureMs: 60, seed: 7 };
+  return { ...usual, port, pids: [process.pid], ...changes };
 }
 
-function message(payload: number): Buffer {
-  const bytes = Buffer.alloc(payload + 5);
-  bytes.writeUInt32BE(payload, 1);
-  return bytes;
+function withoutTrailers(stream: ServerHttp2Stream): void {
+  stream.respond({ ':status': 200 });
+  stream.end(messageOf(105));
 }
 
 describe('the load of the benchmark', () => {
@@ -108,7 +102,7 @@ describe('the load of the benchmark, against another server', () => {
   }
 
   it('sends a header list that Node decodes, with values that never come twice', async () => {
-    assert.deepEqual(await failuresWhen((stream) => respond(stream, message(100), '0')), []);
+    assert.deepEqual(await failuresWhen((stream) => respond(stream, messageOf(105), '0')), []);
     assert.ok(seen.length > 60);
     for (const headers of seen) {
       assert.equal(headers[':path'], '/outrider.bench.Echo/Unary');
@@ -128,7 +122,7 @@ describe('the load of the benchmark, against another server', () => {
       most = Math.max(most, ++open);
       setTimeout(() => {
         open--;
-        respond(stream, message(100), '0');
+        respond(stream, messageOf(105), '0');
       }, 20);
     };
     const { port } = server.address() as AddressInfo;
@@ -140,38 +134,15 @@ describe('the load of the benchmark, against another server', () => {
     assert.ok(result.p99Us > 40_000, `${result.p99Us} µs`);
   });
 
-  it('sees a gRPC status that is not OK', async () => {
-    assert.deepEqual(await failuresWhen((stream) => respond(stream, message(100), '14')), ['grpc-status 14']);
-  });
-
-  it('sees an HTTP status that is not 200', async () => {
-    assert.deepEqual(await failuresWhen((stream) => respond(stream, message(100), '0', 503)), ['http 503']);
-  });
-
-  it('sees a message of another length', async () => {
-    assert.deepEqual(await failuresWhen((stream) => respond(stream, message(99), '0')), [
-      'message of 104 bytes',
-    ]);
-  });
-
-  it('sees a missing message', async () => {
-    assert.deepEqual(await failuresWhen((stream) => respond(stream, Buffer.alloc(0), '0')), ['0 messages']);
-  });
-
-  it('sees half a message', async () => {
-    const half = message(100).subarray(0, 50);
-    assert.deepEqual(await failuresWhen((stream) => respond(stream, half, '0')), ['0 messages']);
-  });
-
-  it('sees missing trailers', async () => {
-    const without = (stream: ServerHttp2Stream): void => {
-      stream.respond({ ':status': 200 });
-      stream.end(message(100));
-    };
-    assert.deepEqual(await failuresWhen(without), ['no trailers']);
-  });
-
-  it('sees a reset', async () => {
-    assert.deepEqual(await failuresWhen((stream) => stream.close(2)), ['reset 2']);
-  });
+  const FAILURES: readonly (readonly [string, (stream: ServerHttp2Stream) => void, string])[] = [
+    ['a gRPC status that is not OK', (stream) => respond(stream, messageOf(105), '14'), 'grpc-status 14'],
+    ['an HTTP status that is not 200', (stream) => respond(stream, messageOf(105), '0', 503), 'http 503'],
+    ['a message of another length', (stream) => respond(stream, messageOf(104), '0'), 'message of 104 bytes'],
+    ['a missing message', (stream) => respond(stream, Buffer.alloc(0), '0'), '0 messages'],
+    ['half a message', (stream) => respond(stream, messageOf(105).subarray(0, 50), '0'), '0 messages'],
+    ['missing trailers', withoutTrailers, 'no trailers'],
+    ['a reset', (stream) => stream.close(2), 'reset 2'],
+  ];
+  for (const [what, answering, failure] of FAILURES)
+    it(`sees ${what}`, async () => assert.deepEqual(await failuresWhen(answering), [failure]));
 });

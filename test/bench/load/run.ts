@@ -7,19 +7,23 @@
 import { cpuNs, residentBytes } from './cpu.js';
 import { Histogram } from './histogram.js';
 import { type ConnectionEvents, LoadConnection } from './load-connection.js';
-import type { LoadResult, LoadSpec } from './protocol.js';
+import { type LoadSpec, messageOf } from './protocol.js';
+import { xorshift } from './request-encoder.js';
 
 const STALL_MS = 15_000;
 const CHURN_SAMPLE_MS = 1000;
 
 type Part = 'connecting' | 'warm' | 'measured' | 'ending';
 
+/** What one run measured. */
+export type LoadResult = Awaited<ReturnType<Run['go']>>;
+
 /** One run of the load over all its connections. */
 export class Run implements ConnectionEvents {
   private readonly connections: LoadConnection[] = [];
   private readonly latency = new Histogram();
   private readonly failures = new Map<string, number>();
-  private readonly request: Buffer;
+  private readonly request = messageOf(this.spec.requestBytes);
   private part: Part = 'connecting';
   private ready = 0;
   private issued = 0;
@@ -27,41 +31,55 @@ export class Run implements ConnectionEvents {
   private abandoned = 0;
   private measured = 0;
   private startMs = 0;
-  private fromMs = 0;
-  private toMs = 0;
-  private cpuFrom = 0;
-  private cpuTo = 0;
-  private loadCpuFrom = 0;
-  private loadCpuTo = 0;
+  /** Where the measured part begins, and where it ends. */
+  private from = { ms: 0, cpuNs: 0, loadCpuNs: 0 };
+  private to = this.from;
   private nextMs = 0;
   private turn = 0;
-  private seed: number;
+  private seed = this.spec.seed | 1;
   private lastEndMs = 0;
   private readonly rssSamples: { calls: number; bytes: number }[] = [];
   private timers: NodeJS.Timeout[] = [];
-  private finish: (result: LoadResult) => void = () => {};
+  private finish = (): void => {};
 
   constructor(
     private readonly spec: LoadSpec,
     private readonly now: () => number,
     private readonly executions: () => number,
-  ) {
-    this.seed = spec.seed | 1;
-    this.request = Buffer.alloc(spec.requestBytes, 'outrider ');
-    this.request[0] = 0;
-    this.request.writeUInt32BE(spec.requestBytes - 5, 1);
-  }
+  ) {}
 
-  go(): Promise<LoadResult> {
+  async go() {
     const before = this.executions();
     this.lastEndMs = this.now();
     for (let i = 0; i < this.spec.connections; i++) this.connect();
     this.timers.push(setInterval(() => this.checkStall(), 1000));
     if (this.spec.churn !== undefined)
       this.timers.push(setInterval(() => this.sampleMemory(), CHURN_SAMPLE_MS));
-    return new Promise<LoadResult>((resolve) => {
+    await new Promise<void>((resolve) => {
       this.finish = resolve;
-    }).then((result) => ({ ...result, executions: this.executions() - before }));
+    });
+    return {
+      /** Calls started, warm-up included. */
+      issued: this.issued,
+      /** Calls that ended with grpc-status 0 and exactly the expected messages. */
+      ok: this.ok,
+      /** Calls given up on purpose (churn). */
+      abandoned: this.abandoned,
+      failures: Object.fromEntries(this.failures) as Readonly<Record<string, number>>,
+      /** Calls the backend executed during the run. */
+      executions: this.executions() - before,
+      /** The measured part. */
+      measured: this.measured,
+      seconds: (this.to.ms - this.from.ms) / 1000,
+      cpuNs: this.to.cpuNs - this.from.cpuNs,
+      /** CPU time of the load process itself, to show that it was not the bottleneck. */
+      loadCpuNs: this.to.loadCpuNs - this.from.loadCpuNs,
+      p50Us: this.latency.quantile(0.5),
+      p99Us: this.latency.quantile(0.99),
+      maxUs: this.latency.max,
+      /** Resident bytes of the processes, sampled once a second (churn runs only). */
+      rssSamples: this.rssSamples,
+    };
   }
 
   onReady(connection: LoadConnection): void {
@@ -111,16 +129,8 @@ export class Run implements ConnectionEvents {
   }
 
   private connect(): void {
-    const { port, kind, varyingHeaders } = this.spec;
-    const options = {
-      port,
-      kind,
-      varyingHeaders,
-      request: this.request,
-      seed: this.random32(),
-      now: this.now,
-    };
-    this.connections.push(new LoadConnection(options, this));
+    const { request, now } = this;
+    this.connections.push(new LoadConnection({ ...this.spec, request, seed: this.random32(), now }, this));
   }
 
   private fill(connection: LoadConnection): void {
@@ -172,21 +182,18 @@ export class Run implements ConnectionEvents {
   private advance(now: number): void {
     if (this.part === 'warm' && now - this.startMs >= this.spec.warmMs) {
       this.part = 'measured';
-      this.fromMs = now;
-      this.cpuFrom = cpuNs(this.spec.pids);
-      this.loadCpuFrom = cpuNs([process.pid]);
+      this.from = this.mark(now);
       return;
     }
     if (this.part !== 'measured') return;
-    const over =
-      this.spec.calls !== undefined
-        ? this.measured >= this.spec.calls
-        : now - this.fromMs >= this.spec.measureMs;
-    if (!over) return;
+    const { calls, measureMs } = this.spec;
+    if (calls !== undefined ? this.measured < calls : now - this.from.ms < measureMs) return;
     this.part = 'ending';
-    this.toMs = now;
-    this.cpuTo = cpuNs(this.spec.pids);
-    this.loadCpuTo = cpuNs([process.pid]);
+    this.to = this.mark(now);
+  }
+
+  private mark(ms: number) {
+    return { ms, cpuNs: cpuNs(this.spec.pids), loadCpuNs: cpuNs([process.pid]) };
   }
 
   private hasEnded(): boolean {
@@ -204,21 +211,7 @@ export class Run implements ConnectionEvents {
     this.timers = [];
     this.part = 'ending';
     for (const connection of [...this.connections]) connection.destroy();
-    this.finish({
-      issued: this.issued,
-      ok: this.ok,
-      abandoned: this.abandoned,
-      failures: Object.fromEntries(this.failures),
-      executions: 0,
-      measured: this.measured,
-      seconds: (this.toMs - this.fromMs) / 1000,
-      cpuNs: this.cpuTo - this.cpuFrom,
-      loadCpuNs: this.loadCpuTo - this.loadCpuFrom,
-      p50Us: this.latency.quantile(0.5),
-      p99Us: this.latency.quantile(0.99),
-      maxUs: this.latency.max,
-      rssSamples: this.rssSamples,
-    });
+    this.finish();
   }
 
   private checkStall(): void {
@@ -237,11 +230,7 @@ export class Run implements ConnectionEvents {
   }
 
   private random32(): number {
-    let x = this.seed;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.seed = x;
-    return x >>> 0;
+    this.seed = xorshift(this.seed);
+    return this.seed >>> 0;
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import { performance } from 'node:perf_hooks';
-import { answerRequests } from '../bench-process.js';
+import { answerRequests } from '../../kit/process/asked-process.js';
 import { startBackend } from './backend.js';
 import type { BackendPorts, LoadRequest } from './protocol.js';
 import { Run } from './run.js';

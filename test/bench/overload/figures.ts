@@ -1,39 +1,13 @@
 /** What the calls of an overload run come to, which bars they must meet, and how that is shown. */
 
-import type { ModelCounts, PhaseCalls } from './protocol.js';
+import { quantile } from '../../drills/faults/times.js';
+import type { PhaseCalls } from './protocol.js';
 
 const OK = 0;
 const SHED = 8;
 
 /** Bars of the design. */
 export const BARS = { goodput: 0.9, refusedP99Ms: 10, recoveryMs: 5_000 } as const;
-
-/** What one overload came to. */
-export interface OverloadFigures {
-  readonly name: string;
-  readonly title: string;
-  /** Calls per second that ended with OK while as many as it takes were kept in flight. */
-  readonly capacityPerSecond: number;
-  readonly offeredPerSecond: number;
-  /** OK during the overload, as a share of the capacity. */
-  readonly goodput: number;
-  /** At half the capacity, before. */
-  readonly easyP99Ms: number;
-  readonly acceptedP99Ms: number;
-  readonly refusedP50Ms: number;
-  readonly refusedP99Ms: number;
-  readonly refused: number;
-  /** Calls that ended neither with OK nor with RESOURCE_EXHAUSTED: their callers got no answer in time. */
-  readonly otherwise: number;
-  /** Share of the model's runs whose caller had gone. */
-  readonly unansweredRatio: number;
-  /** From the drop of the load to the begin of a second in which all was as before; Infinity: there was none. */
-  readonly recoveryMs: number;
-  /** Calls that were let through at once in the end. */
-  readonly concurrency: number;
-  /** Share of the calls of the first class that ended with OK; absent without classes. */
-  readonly firstClass?: number;
-}
 
 /** What was recorded in the phases of one setup. */
 export interface Observed {
@@ -42,37 +16,48 @@ export interface Observed {
   readonly overload: PhaseCalls;
   readonly overloadMs: number;
   readonly after: PhaseCalls;
-  readonly runs: ModelCounts;
+  /** Of the model, and how many of them ended when their caller had gone. */
+  readonly runs: { readonly runs: number; readonly unanswered: number };
   readonly concurrency: number;
 }
 
+/** What one overload came to. */
+export type OverloadFigures = ReturnType<typeof figuresOf>;
+
 /** The figures of one setup. */
 export function figuresOf(
-  setup: { readonly name: string; readonly title: string },
+  { name, title }: { readonly name: string; readonly title: string },
   { perSecond, before, overload, overloadMs, after, runs, concurrency }: Observed,
-): OverloadFigures {
-  const accepted = tookOf(overload, (status) => status === OK);
-  const refused = tookOf(overload, (status) => status === SHED);
+) {
+  const accepted = tookOf(overload, OK);
+  const refused = tookOf(overload, SHED);
   const calls = overload.status.length;
-  const easy = tookOf(before, (status) => status === OK);
-  const { name, title } = setup;
+  const easy = tookOf(before, OK);
   const first = overload.status.filter((_, i) => overload.isFirstClass[i]);
   return {
-    ...{ name, title, concurrency },
+    name,
+    title,
+    /** Calls that were let through at once in the end. */
+    concurrency,
+    /** At half the capacity, before. */
     easyP99Ms: quantile(easy, 0.99),
+    /** Calls per second that ended with OK while as many as it takes were kept in flight. */
     capacityPerSecond: perSecond,
     offeredPerSecond: (calls * 1_000) / overloadMs,
+    /** OK during the overload, as a share of the capacity. */
     goodput: (accepted.length * 1_000) / overloadMs / perSecond,
     acceptedP99Ms: quantile(accepted, 0.99),
     refusedP50Ms: quantile(refused, 0.5),
     refusedP99Ms: quantile(refused, 0.99),
     refused: refused.length,
+    /** Calls that ended neither with OK nor with RESOURCE_EXHAUSTED: their callers got no answer in time. */
     otherwise: calls - accepted.length - refused.length,
+    /** Share of the model's runs whose caller had gone. */
     unansweredRatio: runs.runs === 0 ? 0 : runs.unanswered / runs.runs,
+    /** From the drop of the load to the begin of a second in which all was as before; Infinity: there was none. */
     recoveryMs: recoveryOf(after, 2 * quantile(easy, 0.5)),
-    ...(first.length === 0
-      ? {}
-      : { firstClass: first.filter((status) => status === OK).length / first.length }),
+    /** Share of the calls of the first class that ended with OK; absent without classes. */
+    ...(first.length > 0 && { firstClass: first.filter((status) => status === OK).length / first.length }),
   };
 }
 
@@ -103,8 +88,9 @@ function lines(row: OverloadFigures): string[] {
   ];
 }
 
-function tookOf({ status, tookMs }: PhaseCalls, isIt: (status: number) => boolean): number[] {
-  return tookMs.filter((_, i) => isIt(status[i]!));
+/** Times of those that ended with a status. */
+function tookOf({ status, tookMs }: PhaseCalls, wanted: number): number[] {
+  return tookMs.filter((_, i) => status[i] === wanted);
 }
 
 /** A quarter of a second: good when no call failed in it, and half of them were as quick as before, at least. */
@@ -126,9 +112,4 @@ function recoveryOf({ sentMs, tookMs, status }: PhaseCalls, slowMs: number): num
     if (good === GOOD_SLICES) return (i + 1 - GOOD_SLICES) * SLICE_MS;
   }
   return Number.POSITIVE_INFINITY;
-}
-
-function quantile(values: readonly number[], ratio: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * ratio))] ?? 0;
 }

@@ -3,28 +3,24 @@
  * load. Latency counts from when a call was due, so that a load that falls behind makes the figures worse, not better.
  */
 
+import { ONCE } from '../../drills/faults/model-protocol.js';
+import { answerRequests } from '../../kit/process/asked-process.js';
 import { seeded } from '../../kit/time/seeded-random.js';
-import { answerRequests } from '../bench-process.js';
 import { type ConnectionEvents, LoadConnection } from '../load/load-connection.js';
-import { SMALL_MESSAGE_BYTES } from '../load/protocol.js';
+import { messageOf, SMALL_MESSAGE_BYTES } from '../load/protocol.js';
 import { CLASS_KEY, type Phase, type PhaseCalls } from './protocol.js';
 
 const CONNECTIONS = 4;
 /** Any other end than a gRPC status. */
 const UNKNOWN = 2;
 
-const REQUEST = Buffer.alloc(SMALL_MESSAGE_BYTES, 'outrider ');
-REQUEST[0] = 0;
-REQUEST.writeUInt32BE(SMALL_MESSAGE_BYTES - 5, 1);
+const REQUEST = messageOf(SMALL_MESSAGE_BYTES);
 
 const now = (): number => performance.now();
 
 class Running implements ConnectionEvents {
-  private readonly sentMs: number[] = [];
-  private readonly tookMs: number[] = [];
-  private readonly status: number[] = [];
-  private readonly isFirstClass: boolean[] = [];
-  private readonly random: () => number;
+  private readonly ended: PhaseCalls = { sentMs: [], tookMs: [], status: [], isFirstClass: [] };
+  private readonly random = seeded(this.phase.seed);
   private readonly first: LoadConnection;
   private readonly others: readonly LoadConnection[];
   private ready = 0;
@@ -35,22 +31,11 @@ class Running implements ConnectionEvents {
   private finish: (calls: PhaseCalls) => void = () => {};
 
   constructor(private readonly phase: Phase) {
-    this.random = seeded(phase.seed);
-    const timeout = ['grpc-timeout', `${phase.deadlineMs}m`] as const;
-    const connect = (...more: (readonly [string, string])[]): LoadConnection => {
-      const { port, seed } = phase;
-      const metadata = [timeout, ...more];
-      const options = {
-        port,
-        seed,
-        kind: 'unary',
-        varyingHeaders: false,
-        request: REQUEST,
-        metadata,
-        now,
-      } as const;
-      return new LoadConnection(options, this);
-    };
+    const { port, seed, deadlineMs } = phase;
+    const timeout = ['grpc-timeout', `${deadlineMs}m`] as const;
+    const call = { kind: 'unary', path: ONCE.path, varyingHeaders: false, request: REQUEST } as const;
+    const connect = (...more: (readonly [string, string])[]): LoadConnection =>
+      new LoadConnection({ ...call, port, seed, now, metadata: [timeout, ...more] }, this);
     this.first = connect([CLASS_KEY, 'first']);
     this.others = Array.from({ length: CONNECTIONS }, () => connect());
   }
@@ -71,10 +56,10 @@ class Running implements ConnectionEvents {
 
   onEnd(connection: LoadConnection, startMs: number, failure: string): void {
     const status = /^grpc-status (\d+)$/.exec(failure)?.[1];
-    this.sentMs.push(startMs - this.beganMs);
-    this.tookMs.push(connection.nowMs - startMs);
-    this.status.push(failure === '' ? 0 : Number(status ?? UNKNOWN));
-    this.isFirstClass.push(connection === this.first);
+    this.ended.sentMs.push(startMs - this.beganMs);
+    this.ended.tookMs.push(connection.nowMs - startMs);
+    this.ended.status.push(failure === '' ? 0 : Number(status ?? UNKNOWN));
+    this.ended.isFirstClass.push(connection === this.first);
     if (this.phase.inFlight !== undefined && !this.isOver()) this.call(connection.nowMs);
   }
 
@@ -93,7 +78,7 @@ class Running implements ConnectionEvents {
       for (; this.dueMs <= untilMs; this.dueMs -= (Math.log(1 - this.random()) * 1_000) / perSecond)
         this.call(this.beganMs + this.dueMs);
     }
-    if (this.isOver() && this.sentMs.length === this.issued) this.end();
+    if (this.isOver() && this.ended.sentMs.length === this.issued) this.end();
   }
 
   private call(dueMs: number): void {
@@ -108,8 +93,7 @@ class Running implements ConnectionEvents {
   private end(): void {
     clearInterval(this.timer);
     for (const connection of [this.first, ...this.others]) connection.destroy();
-    const { sentMs, tookMs, status, isFirstClass } = this;
-    this.finish({ sentMs, tookMs, status, isFirstClass });
+    this.finish(this.ended);
   }
 }
 

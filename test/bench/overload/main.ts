@@ -3,22 +3,25 @@
  * sidecar; then five times as many calls come, and then few again. Load and model have core 0, the sidecar core 1.
  */
 
+import { Model } from '../../drills/faults/model.js';
+import { ONCE } from '../../drills/faults/model-protocol.js';
+import { portOf } from '../../kit/interop/programs.js';
+import { AskedProcess } from '../../kit/process/asked-process.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
-import { BenchProcess } from '../bench-process.js';
-import { LOAD_CORE, PROXY_CORE, pin } from '../subjects/subject.js';
+import { LOAD_CORE, OPEN_INBOUND, PROXY_CORE, pin } from '../subjects/subject.js';
 import { figuresOf, type OverloadFigures } from './figures.js';
-import { CLASS_KEY, type ModelCounts, type Phase, type PhaseCalls, UNARY } from './protocol.js';
+import { CLASS_KEY, type Phase, type PhaseCalls } from './protocol.js';
 
 /** The model: so many calls at once, each for so long. */
-export const PLACES = 4;
-export const SERVICE_MS = 20;
+const PLACES = 4;
+const SERVICE_MS = 20;
 /** Times the capacity. */
-export const OVERLOAD = 5;
+const OVERLOAD = 5;
 /** Before and after: a share of the capacity that leaves room. */
 const EASY = 0.5;
 
 /** One configuration of the queue, and the calls it gets. */
-export interface Setup {
+interface Setup {
   readonly name: string;
   readonly title: string;
   readonly queue: Readonly<Record<string, unknown>>;
@@ -27,56 +30,34 @@ export interface Setup {
   readonly firstClassEvery: number;
 }
 
+const TWO_CLASSES = { priority: { key: CLASS_KEY, classes: ['first', 'other'] } };
+
+function setup(name: string, title: string, rest: Partial<Setup> & Pick<Setup, 'queue'>): Setup {
+  return { name, title, deadlineMs: 1_000, firstClassEvery: 0, ...rest };
+}
+
 export const SETUPS: readonly Setup[] = [
-  {
-    name: 'short-line',
-    title: 'fixed concurrency, a short line',
+  setup('short-line', 'fixed concurrency, a short line', {
     queue: { concurrency: PLACES, max_waiting: PLACES },
-    deadlineMs: 1_000,
-    firstClassEvery: 0,
-  },
-  {
-    name: 'deadlines',
-    title: 'fixed concurrency, a long line, deadlines of 400 ms',
+  }),
+  setup('deadlines', 'fixed concurrency, a long line, deadlines of 400 ms', {
     queue: { concurrency: PLACES },
     deadlineMs: 400,
-    firstClassEvery: 0,
-  },
-  {
-    name: 'adaptive',
-    title: 'concurrency found by measuring, begun at 64',
+  }),
+  setup('adaptive', 'concurrency found by measuring, begun at 64', {
     queue: { concurrency: 64, max_waiting: 16, adaptive: { min: 1, max: 200 } },
-    deadlineMs: 1_000,
-    firstClassEvery: 0,
-  },
-  {
-    name: 'classes',
-    title: 'two classes, one call in twenty of the first',
-    queue: {
-      concurrency: PLACES,
-      max_waiting: 2 * PLACES,
-      priority: { key: CLASS_KEY, classes: ['first', 'other'] },
-    },
-    deadlineMs: 1_000,
+  }),
+  setup('classes', 'two classes, one call in twenty of the first', {
+    queue: { concurrency: PLACES, max_waiting: 2 * PLACES, ...TWO_CLASSES },
     firstClassEvery: 20,
-  },
+  }),
 ];
 
 /** Lengths of the phases, ms. */
-export interface Times {
-  readonly warmMs: number;
-  readonly capacityMs: number;
-  readonly easyMs: number;
-  readonly overloadMs: number;
-  readonly afterMs: number;
-}
+type Times = typeof FULL;
 
-export const FULL: Times = {
-  ...{ warmMs: 3_000, capacityMs: 5_000, easyMs: 3_000, overloadMs: 15_000, afterMs: 6_000 },
-};
-export const QUICK: Times = {
-  ...{ warmMs: 1_000, capacityMs: 1_500, easyMs: 1_000, overloadMs: 3_000, afterMs: 2_000 },
-};
+export const FULL = { warmMs: 3_000, capacityMs: 5_000, easyMs: 3_000, overloadMs: 15_000, afterMs: 6_000 };
+export const QUICK = { warmMs: 1_000, capacityMs: 1_500, easyMs: 1_000, overloadMs: 3_000, afterMs: 2_000 };
 
 /** Measures one setup. `isPinned`: each side has a core of its own. */
 export async function measureOverload(
@@ -84,86 +65,58 @@ export async function measureOverload(
   times: Times,
   { isPinned }: { readonly isPinned: boolean },
 ): Promise<OverloadFigures> {
-  const world = await OverloadBench.open(setup, { isPinned });
+  const bench = await SidecarBench.open();
+  const model = await Model.start({ places: PLACES, serviceMs: SERVICE_MS });
+  const load = await AskedProcess.start<Phase>(new URL('load.js', import.meta.url));
   try {
-    await world.phase({ forMs: times.warmMs, inFlight: PLACES });
-    const closed = await world.phase({ forMs: times.capacityMs, inFlight: 2 * PLACES });
-    const perSecond = (closed.status.filter((status) => status === 0).length * 1_000) / times.capacityMs;
-    const before = await world.phase({ forMs: times.easyMs, perSecond: EASY * perSecond });
-    const from = await world.counts();
-    const overload = await world.phase({ forMs: times.overloadMs, perSecond: OVERLOAD * perSecond });
-    const to = await world.counts();
-    const concurrency = await world.sidecar.metric('outrider_queue_concurrency');
-    const after = await world.phase({ forMs: times.afterMs, perSecond: EASY * perSecond });
-    const runs = { runs: to.runs - from.runs, unanswered: to.unanswered - from.unanswered };
-    const { overloadMs } = times;
-    return figuresOf(setup, { perSecond, before, overload, overloadMs, after, runs, concurrency });
+    const sidecar = await bench.start('model', {
+      service: 'model',
+      inbound: {
+        ...OPEN_INBOUND,
+        local: model.address,
+        queue: setup.queue,
+        routes: [{ methods: [ONCE.path], kind: 'unary' }],
+      },
+    });
+    await sidecar.ready();
+    if (isPinned) {
+      pin(sidecar.pid, PROXY_CORE);
+      for (const { pid } of [load, model.process]) pin(pid, LOAD_CORE);
+    }
+    return await measure(setup, times, { model, load, sidecar });
   } finally {
-    await world.close();
+    load.stop();
+    await model.kill();
+    await bench.close();
   }
 }
 
-class OverloadBench {
-  private seed = 1;
+interface World {
+  readonly model: Model;
+  readonly load: AskedProcess<Phase>;
+  readonly sidecar: SidecarProcess;
+}
 
-  private constructor(
-    private readonly setup: Setup,
-    private readonly bench: SidecarBench,
-    private readonly model: BenchProcess<'counts', number>,
-    private readonly load: BenchProcess<Phase>,
-    readonly sidecar: SidecarProcess,
-  ) {}
-
-  static async open(setup: Setup, { isPinned }: { readonly isPinned: boolean }): Promise<OverloadBench> {
-    const bench = await SidecarBench.open();
-    const children: BenchProcess<never, unknown>[] = [];
-    try {
-      const args = [String(PLACES), String(SERVICE_MS)];
-      const model = await BenchProcess.start<'counts', number>(new URL('model.js', import.meta.url), {
-        args,
-      });
-      children.push(model);
-      const load = await BenchProcess.start<Phase>(new URL('load.js', import.meta.url));
-      children.push(load);
-      const sidecar = await bench.start('model', {
-        service: 'model',
-        inbound: {
-          listen: '127.0.0.1:0',
-          mtls: 'off',
-          default_intention: 'allow',
-          local: `127.0.0.1:${model.ready}`,
-          queue: setup.queue,
-          routes: [{ methods: [UNARY], kind: 'unary' }],
-        },
-      });
-      await sidecar.ready();
-      if (isPinned) {
-        pin(sidecar.pid, PROXY_CORE);
-        for (const child of children) pin(child.pid, LOAD_CORE);
-      }
-      return new OverloadBench(setup, bench, model, load, sidecar);
-    } catch (error) {
-      for (const child of children) child.stop();
-      await bench.close();
-      throw error;
-    }
-  }
-
-  async phase(part: Pick<Phase, 'forMs' | 'perSecond' | 'inFlight'>): Promise<PhaseCalls> {
-    const { deadlineMs, firstClassEvery } = this.setup;
-    const inbound = this.sidecar.address('inbound');
-    if (inbound.kind !== 'tcp') throw new Error('the sidecar is expected on TCP');
-    const { port } = inbound;
-    return this.load.ask({ ...part, port, deadlineMs, firstClassEvery, seed: this.seed++ });
-  }
-
-  counts(): Promise<ModelCounts> {
-    return this.model.ask('counts');
-  }
-
-  async close(): Promise<void> {
-    this.load.stop();
-    this.model.stop();
-    await this.bench.close();
-  }
+async function measure(
+  setup: Setup,
+  times: Times,
+  { model, load, sidecar }: World,
+): Promise<OverloadFigures> {
+  const { deadlineMs, firstClassEvery } = setup;
+  const port = portOf(sidecar.address('inbound'));
+  let seed = 1;
+  const phase = (part: Pick<Phase, 'forMs' | 'perSecond' | 'inFlight'>): Promise<PhaseCalls> =>
+    load.ask({ ...part, port, deadlineMs, firstClassEvery, seed: seed++ });
+  await phase({ forMs: times.warmMs, inFlight: PLACES });
+  const closed = await phase({ forMs: times.capacityMs, inFlight: 2 * PLACES });
+  const perSecond = (closed.status.filter((status) => status === 0).length * 1_000) / times.capacityMs;
+  const before = await phase({ forMs: times.easyMs, perSecond: EASY * perSecond });
+  const fromMs = performance.now();
+  const overload = await phase({ forMs: times.overloadMs, perSecond: OVERLOAD * perSecond });
+  const [ran, lost] = [model.events('ran', fromMs), model.events('cancelled', fromMs)];
+  const concurrency = await sidecar.metric('outrider_queue_concurrency');
+  const after = await phase({ forMs: times.afterMs, perSecond: EASY * perSecond });
+  const runs = { runs: ran.length, unanswered: lost.length };
+  const { overloadMs } = times;
+  return figuresOf(setup, { perSecond, before, overload, overloadMs, after, runs, concurrency });
 }

@@ -1,18 +1,7 @@
-/** What the overload benchmark and its two processes, model and load, say to each other over their IPC channels. */
-
-import { PATHS } from '../load/protocol.js';
-
-export const UNARY = PATHS.unary;
+/** What the overload benchmark and its load, a process of its own, say to each other. */
 
 /** Metadata key that names a call's class, where there are classes. */
 export const CLASS_KEY = 'x-class';
-
-/** What the model has done so far. */
-export interface ModelCounts {
-  readonly runs: number;
-  /** Runs whose caller had gone by their end. */
-  readonly unanswered: number;
-}
 
 /** Calls of one kind for a stretch of time; the answer is `PhaseCalls`. */
 export interface Phase {
@@ -31,9 +20,9 @@ export interface Phase {
 /** One entry for each call, in the order in which they ended. */
 export interface PhaseCalls {
   /** When it was due, from the beginning of the phase; how long it took counts from then too. */
-  readonly sentMs: readonly number[];
-  readonly tookMs: readonly number[];
+  readonly sentMs: number[];
+  readonly tookMs: number[];
   /** gRPC status. */
-  readonly status: readonly number[];
-  readonly isFirstClass: readonly boolean[];
+  readonly status: number[];
+  readonly isFirstClass: boolean[];
 }

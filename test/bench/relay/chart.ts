@@ -1,6 +1,7 @@
 /** The chart that the README shows: one panel per mode, one bar per proxy, plain SVG that reads on light and dark. */
 
-import type { ModeResult, Report, SubjectResult } from './results.js';
+import type { Report } from './main.js';
+import { compared, type ModeResult, type SubjectResult } from './results.js';
 
 const WIDTH = 860;
 const MARGIN = 24;
@@ -62,7 +63,7 @@ function drawn(report: Report, name: string): boolean {
 
 function renderPanel(mode: ModeResult, x: number, y: number): string {
   const bars = shown(mode);
-  const value = (s: SubjectResult): number => (mode.compares === 'cpu' ? s.cpuUs.median : s.p99Us.median);
+  const value = (s: SubjectResult): number => compared(mode, s).median;
   const most = Math.max(...bars.map(value));
   const room = PANEL - LABEL - VALUE;
   const lines = bars.map((s, i) => {

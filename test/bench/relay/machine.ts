@@ -3,16 +3,10 @@
 import { arch, cpus, release, totalmem } from 'node:os';
 
 /** What a figure depends on beside the code. */
-export interface Machine {
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memoryGb: number;
-  readonly kernel: string;
-  readonly node: string;
-}
+export type Machine = ReturnType<typeof describeMachine>;
 
 /** This machine. */
-export function describeMachine(): Machine {
+export function describeMachine() {
   const cores = cpus();
   return {
     cpu: `${cores[0]?.model.trim() ?? 'unknown'} (${arch()})`,

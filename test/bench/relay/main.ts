@@ -6,18 +6,18 @@
 import { writeCertificates } from '../certs.js';
 import { SMALL_MESSAGE_BYTES } from '../load/protocol.js';
 import type { LoadProcess } from '../load-process.js';
-import type { BenchOptions } from '../options.js';
+import { type BenchOptions, chosen } from '../options.js';
 import { envoy, haproxy, nginx } from '../subjects/native.js';
 import { outrider, outriderBefore } from '../subjects/outrider.js';
 import { ALL, PLAIN } from '../subjects/outrider-config.js';
 import { grpcJs, nodeHttp2 } from '../subjects/plain-node.js';
-import type { Running, Subject } from '../subjects/subject.js';
+import { type Running, type Subject, versionsOf } from '../subjects/subject.js';
 import { findTool } from '../subjects/tools.js';
 import { describeMachine } from './machine.js';
 import { type Figures, measure, type RunLength } from './measure.js';
 import { MODES, type Mode } from './modes.js';
 import { profilesIn, profilingFlags, renderProfile } from './profile.js';
-import { judge, type ModeResult, type Report, type SubjectResult, summarise } from './results.js';
+import { judge, type ModeResult, type SubjectResult, summarise } from './results.js';
 
 const FULL: RunLength = { warmMs: 1500, measureMs: 3000 };
 const QUICK: RunLength = { warmMs: 300, measureMs: 700 };
@@ -37,21 +37,11 @@ export function allSubjects(profile?: string, before?: string): Subject[] {
   return [...ours, outriderBefore(before, 'plain'), outriderBefore(before, ALL), ...others];
 }
 
-/** Those of `only` that are names of `all`, or all of them. */
-export function chosen<T extends { readonly name: string }>(
-  all: readonly T[],
-  only: ReadonlySet<string>,
-): T[] {
-  const named = all.filter((item) => only.has(item.name));
-  return named.length > 0 ? named : [...all];
-}
+/** All modes, and the machine they were measured on. */
+export type Report = Awaited<ReturnType<typeof benchRelay>>;
 
 /** Measures all chosen modes and subjects; what is not installed is left out and said. */
-export async function benchRelay(
-  options: BenchOptions,
-  load: LoadProcess,
-  say: (line: string) => void,
-): Promise<Report> {
+export async function benchRelay(options: BenchOptions, load: LoadProcess, say: (line: string) => void) {
   const flags = profilingFlags(options.profile);
   const known = [
     ...chosen(allSubjects(options.profile, options.before), options.only),
@@ -66,8 +56,7 @@ export async function benchRelay(
       say(`${mode.name}: h2load is not here, left out`);
     else modes.push(await bench.mode(mode));
   }
-  const versions = subjects.map((s) => [s.name, 'found' in s.version ? s.version.found : ''] as const);
-  return { machine: describeMachine(), versions: Object.fromEntries(versions), runs: options.runs, modes };
+  return { machine: describeMachine(), versions: versionsOf(subjects), runs: options.runs, modes };
 }
 
 class RelayBench {
@@ -87,7 +76,10 @@ class RelayBench {
     let rate: number | undefined;
     if (mode.compares === 'paced-p99') {
       if (this.slowestPerSecond === 0) await this.mode(MODES.find((m) => m.name === 'hop-128-varying')!);
-      if (this.slowestPerSecond === 0) return this.unmeasured(mode, 'no peer to take the rate from');
+      if (this.slowestPerSecond === 0) {
+        this.say(`${mode.name}: no peer to take the rate from, left out`);
+        return judge(mode, []);
+      }
       rate = this.slowestPerSecond / 2;
     }
     this.say(`${mode.name}: ${mode.title}`);
@@ -103,11 +95,6 @@ class RelayBench {
       for (const r of running) if ('port' in r) await r.stop();
       this.sayProfiles(before);
     }
-  }
-
-  private unmeasured(mode: Mode, why: string): ModeResult {
-    this.say(`${mode.name}: ${why}, left out`);
-    return judge(mode, []);
   }
 
   private sayProfiles(before: ReadonlySet<string>): void {
@@ -161,15 +148,11 @@ class RelayBench {
   private async one(mode: Mode, subject: Started, rate: number | undefined): Promise<Figures> {
     if (!('port' in subject)) return { ...NO_FIGURES, problem: subject.problem };
     const length = this.options.quick ? QUICK : FULL;
-    return measure({
-      mode,
-      subject,
-      load: this.load,
-      seed: this.nextSeed(),
-      warmMs: length.warmMs,
-      measureMs: rate === undefined || this.options.quick ? length.measureMs : PACED_MS,
-      ...(rate === undefined ? {} : { ratePerSecond: rate }),
-    });
+    const paced = rate !== undefined && {
+      ratePerSecond: rate,
+      ...(!this.options.quick && { measureMs: PACED_MS }),
+    };
+    return measure({ mode, subject, load: this.load, seed: this.nextSeed(), ...length, ...paced });
   }
 
   private nextSeed(): number {

@@ -1,10 +1,12 @@
 /** One run of one mode against one running subject, checked: what does not add up is not a figure. */
 
-import { spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { cpuNs, residentBytes } from '../load/cpu.js';
-import type { LoadResult, LoadSpec } from '../load/protocol.js';
+import { messageOf, PATHS } from '../load/protocol.js';
+import type { LoadResult } from '../load/run.js';
 import type { LoadProcess } from '../load-process.js';
 import { LOAD_CORE, type Running, scratch } from '../subjects/subject.js';
 import { findTool, toolEnvironment } from '../subjects/tools.js';
@@ -17,18 +19,7 @@ export interface RunLength {
 }
 
 /** The figures of one run. `problem` is empty when executions = OK statuses = calls. */
-export interface Figures {
-  readonly cpuUs: number;
-  readonly perSecond: number;
-  /** 0 when the load does not tell (h2load). */
-  readonly p50Us: number;
-  readonly p99Us: number;
-  readonly rssMb: number;
-  /** Microseconds of the load process per request: high beside `cpuUs` means that the load was the bottleneck. */
-  readonly loadCpuUs: number;
-  readonly calls: number;
-  readonly problem: string;
-}
+export type Figures = Awaited<ReturnType<typeof measureWithGenerator>>;
 
 /** One run that is to be measured. */
 export interface RunRequest extends RunLength {
@@ -48,29 +39,20 @@ export async function measure(request: RunRequest): Promise<Figures> {
   return lastWords === '' ? figures : { ...figures, problem: `${figures.problem}; it ended: ${lastWords}` };
 }
 
-async function measureWithGenerator(request: RunRequest): Promise<Figures> {
-  const { mode, subject } = request;
-  const spec: LoadSpec = {
-    port: subject.port,
-    kind: mode.kind,
-    connections: mode.connections,
-    inFlight: mode.inFlight,
-    requestBytes: mode.requestBytes,
-    varyingHeaders: mode.varyingHeaders,
-    warmMs: request.warmMs,
-    measureMs: request.measureMs,
-    seed: request.seed,
-    pids: subject.pids(),
-    ...(request.ratePerSecond === undefined ? {} : { ratePerSecond: request.ratePerSecond }),
-  };
-  const result = await request.load.run(spec);
+async function measureWithGenerator({ mode, subject, load, ...times }: RunRequest) {
+  const { kind, connections, inFlight, requestBytes, varyingHeaders } = mode;
+  const pids = subject.pids();
+  const traffic = { kind, connections, inFlight, requestBytes, varyingHeaders };
+  const result = await load.run({ ...times, ...traffic, port: subject.port, pids });
   const calls = Math.max(1, result.measured);
   return {
     cpuUs: result.cpuNs / 1000 / calls,
     perSecond: result.seconds > 0 ? result.measured / result.seconds : 0,
+    /** 0 when the load does not tell (h2load). */
     p50Us: result.p50Us,
     p99Us: result.p99Us,
-    rssMb: residentBytes(spec.pids, 'VmHWM') / 1e6,
+    rssMb: residentBytes(pids, 'VmHWM') / 1e6,
+    /** Microseconds of the load process per request: high beside `cpuUs` means that the load was the bottleneck. */
     loadCpuUs: result.loadCpuNs / 1000 / calls,
     calls: result.issued,
     problem: problemOf(result),
@@ -120,34 +102,19 @@ function callsFor(mode: Mode, before: H2loadRun, ms: number): number {
   return Math.max(Math.round((rate * ms) / 1000), 20 * mode.connections * mode.inFlight);
 }
 
-interface H2loadRun {
-  readonly calls: number;
-  readonly succeeded: number;
-  readonly seconds: number;
-}
+type H2loadRun = Awaited<ReturnType<typeof runH2load>>;
 
-async function runH2load(mode: Mode, port: number, calls: number): Promise<H2loadRun> {
+async function runH2load(mode: Mode, port: number, calls: number) {
   const path = findTool('h2load')!;
   const body = join(scratch(), 'request');
-  const message = Buffer.alloc(mode.requestBytes);
-  message.writeUInt32BE(mode.requestBytes - 5, 1);
-  writeFileSync(body, message);
-  const shape = [
-    '-n',
-    String(calls),
-    '-c',
-    String(mode.connections),
-    '-m',
-    String(mode.inFlight),
-    '-d',
-    body,
-  ];
+  writeFileSync(body, messageOf(mode.requestBytes));
+  const counts = ['-n', calls, '-c', mode.connections, '-m', mode.inFlight].map(String);
   const headers = ['-H', 'te: trailers', '-H', 'content-type: application/grpc'];
-  const url = `http://127.0.0.1:${port}/outrider.bench.Echo/Unary`;
-  const text = await output(
-    ['taskset', '-c', String(LOAD_CORE), path, ...shape, ...headers, url],
-    toolEnvironment(path),
-  );
+  const args = [...counts, '-d', body, ...headers, `http://127.0.0.1:${port}${PATHS.unary}`];
+  const pinned = ['-c', String(LOAD_CORE), path, ...args];
+  const env = { ...process.env, ...toolEnvironment(path) };
+  const run = promisify(execFile)('taskset', pinned, { env });
+  const { stdout: text } = await run.catch((failed: { readonly stdout: string }) => failed);
   return {
     calls,
     succeeded: Number(/status codes: (\d+) 2xx/.exec(text)?.[1] ?? 0),
@@ -159,16 +126,4 @@ function milliseconds(text: string | undefined): number {
   const found = /^([\d.]+)(us|ms|s|m)$/.exec(text ?? '');
   if (found === null) return 0;
   return Number(found[1]) * { us: 0.001, ms: 1, s: 1000, m: 60_000 }[found[2] as 'us' | 'ms' | 's' | 'm'];
-}
-
-function output(command: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command[0]!, command.slice(1), { env: { ...process.env, ...env } });
-    let text = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      text += chunk.toString();
-    });
-    child.on('error', reject);
-    child.on('close', () => resolve(text));
-  });
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { renderChart } from './chart.js';
+import type { Report } from './main.js';
 import type { Figures } from './measure.js';
 import { MODES } from './modes.js';
-import { judge, type Report, type SubjectResult, slopeOf, spreadOf, summarise } from './results.js';
+import { judge, type SubjectResult, slopeOf, spreadOf, summarise } from './results.js';
 
 const MODE = MODES.find((mode) => mode.name === 'hop-128')!;
 

@@ -1,7 +1,6 @@
 /** From single runs to what is reported: medians, spread, ratios, and which bars are met. Pure. */
 
 import { PLAIN } from '../subjects/outrider-config.js';
-import type { Machine } from './machine.js';
 import type { Figures } from './measure.js';
 import type { Mode } from './modes.js';
 
@@ -12,58 +11,34 @@ export interface Spread {
   readonly max: number;
 }
 
+/** What is summed up over the runs of one subject. */
+const MEASURES = ['cpuUs', 'perSecond', 'p50Us', 'p99Us', 'rssMb', 'loadCpuUs'] as const;
+
 /** The figures of one subject in one mode. */
-export interface SubjectResult {
+export interface SubjectResult extends Spreads<(typeof MEASURES)[number]> {
   readonly name: string;
   readonly isPeer: boolean;
-  readonly cpuUs: Spread;
-  readonly perSecond: Spread;
-  readonly p50Us: Spread;
-  readonly p99Us: Spread;
-  readonly rssMb: Spread;
-  readonly loadCpuUs: Spread;
   /** Calls of all runs; each of them was executed once and ended with status 0, or `problems` says otherwise. */
   readonly calls: number;
   readonly problems: readonly string[];
 }
 
+/** A figure over several runs, for each measure. */
+export type Spreads<Measure extends string> = Readonly<Record<Measure, Spread>>;
+
+/** Median, least and most of each measure over all runs. */
+export function spreadsOf<Measure extends string>(
+  runs: readonly Readonly<Record<Measure, number>>[],
+  measures: readonly Measure[],
+): Spreads<Measure> {
+  const entries = measures.map((measure) => [measure, spreadOf(runs.map((run) => run[measure]))]);
+  return Object.fromEntries(entries);
+}
+
 export type BarResult = 'aim' | 'bar' | 'missed' | 'not measured';
 
 /** One mode: all subjects, and ours against the best peer. */
-export interface ModeResult {
-  readonly name: string;
-  readonly title: string;
-  readonly compares: Mode['compares'];
-  readonly bar: number;
-  readonly aim: number;
-  /** Calls per second of a paced mode. */
-  readonly ratePerSecond?: number;
-  readonly subjects: readonly SubjectResult[];
-  readonly bestPeer?: string;
-  /** Ours ÷ best peer's. */
-  readonly ratio?: number;
-  readonly verdict: BarResult;
-  /** Other builds or settings of ours. */
-  readonly variants: readonly Variant[];
-}
-
-/** Another build or another setting of ours. */
-export interface Variant {
-  readonly name: string;
-  /** ÷ ours as it is by default. */
-  readonly cost?: number;
-  /** ÷ best peer's. */
-  readonly ratio?: number;
-  readonly verdict: BarResult;
-}
-
-/** All modes, and the machine they were measured on. */
-export interface Report {
-  readonly machine: Machine;
-  readonly versions: Readonly<Record<string, string>>;
-  readonly runs: number;
-  readonly modes: readonly ModeResult[];
-}
+export type ModeResult = ReturnType<typeof judge>;
 
 /** Median, least and most of at least one value. */
 export function spreadOf(values: readonly number[]): Spread {
@@ -78,28 +53,22 @@ export function summarise(
   { name, isPeer }: Pick<SubjectResult, 'name' | 'isPeer'>,
   runs: readonly Figures[],
 ): SubjectResult {
-  const of = (pick: (run: Figures) => number): Spread => spreadOf(runs.map(pick));
   return {
     name,
     isPeer,
-    cpuUs: of((r) => r.cpuUs),
-    perSecond: of((r) => r.perSecond),
-    p50Us: of((r) => r.p50Us),
-    p99Us: of((r) => r.p99Us),
-    rssMb: of((r) => r.rssMb),
-    loadCpuUs: of((r) => r.loadCpuUs),
+    ...spreadsOf(runs, MEASURES),
     calls: runs.reduce((sum, r) => sum + r.calls, 0),
     problems: runs.filter((r) => r.problem !== '').map((r) => r.problem),
   };
 }
 
 /** The figure that the mode compares. */
-export function compared(mode: Mode, subject: SubjectResult): Spread {
-  return mode.compares === 'cpu' ? subject.cpuUs : subject.p99Us;
+export function compared({ compares }: Pick<Mode, 'compares'>, subject: SubjectResult): Spread {
+  return compares === 'cpu' ? subject.cpuUs : subject.p99Us;
 }
 
-/** Compares ours with the best peer whose runs add up. */
-export function judge(mode: Mode, subjects: readonly SubjectResult[], ratePerSecond?: number): ModeResult {
+/** Compares ours with the best peer whose runs add up. `ratePerSecond`: of a paced mode. */
+export function judge(mode: Mode, subjects: readonly SubjectResult[], ratePerSecond?: number) {
   const { name, title, compares, bar, aim } = mode;
   const sound = subjects.filter((s) => s.problems.length === 0);
   const medianOf = (s: SubjectResult): number => compared(mode, s).median;
@@ -107,22 +76,20 @@ export function judge(mode: Mode, subjects: readonly SubjectResult[], ratePerSec
   const best = sound
     .filter((s) => s.isPeer)
     .reduce<SubjectResult | undefined>((a, b) => (a && medianOf(a) <= medianOf(b) ? a : b), undefined);
-  const beside = (s: SubjectResult | undefined): Pick<ModeResult, 'ratio' | 'verdict'> => {
+  /** `ratio`: ÷ best peer's. */
+  const beside = (s: SubjectResult | undefined): { readonly ratio?: number; readonly verdict: BarResult } => {
     if (best === undefined || s === undefined) return { verdict: 'not measured' };
     const ratio = medianOf(s) / medianOf(best);
     return { ratio, verdict: ratio <= aim ? 'aim' : ratio <= bar ? 'bar' : 'missed' };
   };
+  // Other builds or settings of ours; `cost`: ÷ ours as it is by default.
   const variants = sound
     .filter((s) => s.name.startsWith(`${PLAIN}-`))
-    .map((s) => ({
-      name: s.name,
-      ...(ours === undefined ? {} : { cost: medianOf(s) / medianOf(ours) }),
-      ...beside(s),
-    }));
+    .map((s) => ({ name: s.name, ...(ours && { cost: medianOf(s) / medianOf(ours) }), ...beside(s) }));
   return {
     ...{ name, title, compares, bar, aim, subjects, variants },
-    ...(ratePerSecond === undefined ? {} : { ratePerSecond }),
-    ...(best === undefined ? {} : { bestPeer: best.name }),
+    ...(ratePerSecond !== undefined && { ratePerSecond }),
+    ...(best && { bestPeer: best.name }),
     ...beside(ours),
   };
 }

@@ -1,6 +1,7 @@
 /** The report as text: one table per mode, then the bars. */
 
-import type { BarResult, ModeResult, Report, Spread, SubjectResult } from './results.js';
+import type { Report } from './main.js';
+import { type BarResult, compared, type ModeResult, type Spread } from './results.js';
 
 const HEAD = ['', 'CPU µs', 'min–max', 'calls/s', 'p50 µs', 'p99 µs', 'RSS MB', 'load µs'];
 
@@ -19,24 +20,19 @@ export function renderReport(report: Report): string {
 }
 
 /** The table of one mode. */
-export function renderMode(mode: ModeResult): string {
-  const rate =
-    mode.ratePerSecond === undefined
-      ? ''
-      : `, ${Math.round(mode.ratePerSecond).toLocaleString('en')} calls/s`;
+function renderMode(mode: ModeResult): string {
+  const rate = mode.ratePerSecond === undefined ? '' : `, ${orDash(mode.ratePerSecond)} calls/s`;
   const rows = mode.subjects.map((s) => [
     s.name,
     decimals(s.cpuUs.median),
-    range(mode.compares === 'cpu' ? s.cpuUs : s.p99Us),
+    range(compared(mode, s)),
     Math.round(s.perSecond.median).toLocaleString('en'),
     orDash(s.p50Us.median),
     orDash(s.p99Us.median),
     String(Math.round(s.rssMb.median)),
     decimals(s.loadCpuUs.median),
   ]);
-  const problems = mode.subjects.flatMap((s: SubjectResult) =>
-    s.problems.map((p) => `  INVALID ${s.name}: ${p}`),
-  );
+  const problems = mode.subjects.flatMap((s) => s.problems.map((p) => `  INVALID ${s.name}: ${p}`));
   return [`${mode.name}: ${mode.title}${rate}`, columns([HEAD, ...rows]), ...problems].join('\n');
 }
 

@@ -1,10 +1,11 @@
 /** The plain way with the stock gRPC library: a generic server that passes each message on through a client. */
 
 import * as grpc from '@grpc/grpc-js';
+import { RAW } from '../../drills/faults/call.js';
 import { PATHS } from '../load/protocol.js';
 
 const [listenPort, backendPort] = process.argv.slice(2).map(Number);
-const same = (bytes: Buffer): Buffer => bytes;
+const same = RAW.requestSerialize;
 const limits = { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 };
 
 const client = new grpc.Client(`127.0.0.1:${backendPort}`, grpc.credentials.createInsecure(), limits);
@@ -26,17 +27,11 @@ function stream(call: grpc.ServerWritableStream<Buffer, Buffer>): void {
   out.pipe(call as unknown as NodeJS.WritableStream);
 }
 
-const shape = {
-  requestSerialize: same,
-  requestDeserialize: same,
-  responseSerialize: same,
-  responseDeserialize: same,
-};
 const server = new grpc.Server({ ...limits, 'grpc.max_concurrent_streams': 512 });
 server.addService(
   {
-    Unary: { path: PATHS.unary, requestStream: false, responseStream: false, ...shape },
-    Stream: { path: PATHS.stream, requestStream: false, responseStream: true, ...shape },
+    Unary: { path: PATHS.unary, requestStream: false, responseStream: false, ...RAW },
+    Stream: { path: PATHS.stream, requestStream: false, responseStream: true, ...RAW },
   },
   { Unary: unary, Stream: stream },
 );

@@ -8,6 +8,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/v8-tuning.js';
+import { freePort } from '../../kit/interop/programs.js';
 import {
   BEFORE,
   type Decisions,
@@ -18,15 +19,7 @@ import {
   outboundBlocks,
   PLAIN,
 } from './outrider-config.js';
-import {
-  freePort,
-  joined,
-  type Running,
-  type Subject,
-  scratch,
-  startProcess,
-  type Target,
-} from './subject.js';
+import { pairOf, type Running, type Subject, scratch, startProcess, type Target } from './subject.js';
 import { gitRevision } from './tools.js';
 
 /** Of the same build as the benchmark. */
@@ -39,39 +32,34 @@ interface Build {
   readonly flags: readonly string[];
 }
 
-async function start(build: Build, port: number, service: string, blocks: string): Promise<Running> {
+async function start(build: Build, port: number, service: string, blocks: object): Promise<Running> {
   const dir = scratch();
   const file = join(dir, `${service}.yaml`);
-  const common = `service: ${service}\nlog: { level: warn }\nlimits: { max_concurrent_streams: 512 }\n`;
-  writeFileSync(file, common + blocks);
-  return startProcess({
-    command: [process.execPath, YOUNG_HEAP_FLAG, ...build.flags, build.main, 'sidecar', '-c', file],
-    port,
-    dir,
-  });
+  const common = { service, log: { level: 'warn' }, limits: { max_concurrent_streams: 512 } };
+  writeFileSync(file, JSON.stringify({ ...common, ...blocks }));
+  const command = [process.execPath, YOUNG_HEAP_FLAG, ...build.flags, build.main, 'sidecar', '-c', file];
+  return startProcess({ command, port, dir });
 }
 
-async function startHop(build: Build, { backendPort, asidePort }: Target): Promise<Running> {
+/** The sidecar of the caller; `identity`: its block, where the endpoint wants mutual TLS. */
+async function startCaller(
+  build: Build,
+  asidePort: number,
+  endpoint: number,
+  identity?: object,
+): Promise<Running> {
   const port = await freePort();
   const spare = [await freePort(), await freePort()] as const;
-  const file = { port, tls: 'plaintext', endpoint: backendPort, aside: asidePort, spare } as const;
-  return start(build, port, 'caller', outboundBlocks(file, build.decisions));
+  const tls = identity === undefined ? 'plaintext' : 'mesh';
+  const file = { port, tls, endpoint, aside: asidePort, spare } as const;
+  return start(build, port, 'caller', { ...identity, ...outboundBlocks(file, build.decisions) });
 }
 
 async function startPair(build: Build, { certs, backendPort, asidePort }: Target): Promise<Running> {
-  const port = await freePort();
   const endpoint = await freePort();
-  const spare = [await freePort(), await freePort()] as const;
   const inbound = inboundBlocks(endpoint, backendPort, build.decisions);
-  const outbound = outboundBlocks({ port, tls: 'mesh', endpoint, aside: asidePort, spare }, build.decisions);
-  const second = await start(build, endpoint, 'echo', identityBlock(certs, 'echo') + inbound);
-  try {
-    const first = await start(build, port, 'caller', identityBlock(certs, 'caller') + outbound);
-    return joined(first, second);
-  } catch (error) {
-    await second.stop();
-    throw error;
-  }
+  const inner = await start(build, endpoint, 'echo', { ...identityBlock(certs, 'echo'), ...inbound });
+  return pairOf(inner, () => startCaller(build, asidePort, endpoint, identityBlock(certs, 'caller')));
 }
 
 function subject(name: string, build: Build, version: string): Subject {
@@ -79,7 +67,7 @@ function subject(name: string, build: Build, version: string): Subject {
     name,
     isPeer: false,
     version: existsSync(build.main) ? { found: version } : { missing: 'run `npm run build`' },
-    start: (target) => startHop(build, target),
+    start: ({ backendPort, asidePort }) => startCaller(build, asidePort, backendPort),
     startPair: (target) => startPair(build, target),
   };
 }

@@ -3,7 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, ROOT, type Subject, scratch, startProcess } from './subject.js';
+import { freePort } from '../../kit/interop/programs.js';
+import { ROOT } from '../../kit/process/tools.js';
+import { type Subject, scratch, startProcess } from './subject.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 

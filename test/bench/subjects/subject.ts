@@ -4,12 +4,12 @@
  */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { accepts } from '../../kit/interop/programs.js';
+import { ROOT } from '../../kit/process/tools.js';
 import { withChildren } from '../load/cpu.js';
 
 /** Core of the proxies, and core of the load with its backend. */
@@ -18,8 +18,8 @@ export const LOAD_CORE = 0;
 
 const START_TIMEOUT_MS = 15_000;
 
-/** The repository, from the sources as from `dist/`. */
-export const ROOT = findRoot(dirname(fileURLToPath(import.meta.url)));
+/** The `inbound` block of a sidecar that lets every caller in. */
+export const OPEN_INBOUND = { listen: '127.0.0.1:0', mtls: 'off', default_intention: 'allow' } as const;
 
 /** What a subject is put in front of. */
 export interface Target {
@@ -41,38 +41,29 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+/** Version of a program, or why it cannot run here. */
+export type Version = { readonly found: string } | { readonly missing: string };
+
+/** Versions by name. */
+export function versionsOf(subjects: readonly { readonly name: string; readonly version: Version }[]) {
+  const entries = subjects.map(({ name, version }) => [name, 'found' in version ? version.found : 'missing']);
+  return Object.fromEntries(entries) as Readonly<Record<string, string>>;
+}
+
 /** A proxy that can be measured. */
 export interface Subject {
   readonly name: string;
   /** Counted when the best peer is looked for; the others are there for orientation. */
   readonly isPeer: boolean;
-  /** Version, or why it cannot run here. */
-  readonly version: { readonly found: string } | { readonly missing: string };
+  readonly version: Version;
   start(target: Target): Promise<Running>;
   /** Mutual-TLS pair: cleartext in, mutual TLS between its two processes, cleartext out. */
   startPair?(target: Target): Promise<Running>;
 }
 
-function findRoot(from: string): string {
-  for (let dir = from; dir !== dirname(dir); dir = dirname(dir)) {
-    if (existsSync(join(dir, 'test/bench/peers')) && existsSync(join(dir, 'package.json'))) return dir;
-  }
-  throw new Error('the benchmark runs from a clone of the repository');
-}
-
 /** Binds all threads of a process to one core. */
 export function pin(pid: number, core: number): void {
   execFileSync('taskset', ['-acp', String(core), String(pid)], { stdio: 'ignore' });
-}
-
-/** A port of 127.0.0.1 that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no TCP port');
-  return address.port;
 }
 
 /** One process of a subject. */
@@ -121,22 +112,26 @@ export async function startProcess(options: ProcessOptions): Promise<Running> {
   };
 }
 
-/** The two halves of a pair as one subject, entered by the first. */
-export function joined(first: Running, second: Running): Running {
+/** A pair as one subject: its outer half is started in front of the inner one, and is where calls enter. */
+export async function pairOf(inner: Running, startOuter: () => Promise<Running>): Promise<Running> {
+  const outer = await startOuter().catch(async (error) => {
+    await inner.stop();
+    throw error;
+  });
   return {
-    port: first.port,
-    pids: () => [...first.pids(), ...second.pids()],
-    lastWords: () => first.lastWords() || second.lastWords(),
+    port: outer.port,
+    pids: () => [...outer.pids(), ...inner.pids()],
+    lastWords: () => outer.lastWords() || inner.lastWords(),
     stop: async () => {
-      await first.stop();
-      await second.stop();
+      await outer.stop();
+      await inner.stop();
     },
   };
 }
 
 let scratchRoot = '';
 
-/** A scratch folder, and a committed template written into it with its `__NAME__`s filled in. */
+/** A scratch folder, which is gone when the benchmark is over. */
 export function scratch(): string {
   if (scratchRoot === '') {
     scratchRoot = mkdtempSync(join(tmpdir(), 'outrider-bench-'));
@@ -158,17 +153,6 @@ export function fillTemplate(
   const path = join(dir, template);
   writeFileSync(path, text);
   return path;
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port });
-    socket.on('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
 }
 
 function hasEnded(child: ChildProcess): boolean {

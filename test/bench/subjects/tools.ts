@@ -3,18 +3,13 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { installed } from '../../kit/process/tools.js';
-import { ROOT } from './subject.js';
+import { installed, ROOT } from '../../kit/process/tools.js';
+import type { Version } from './subject.js';
 
 export const UNPACKED = join(ROOT, '.cache/peers');
 
-const FOLDERS = [
-  join(UNPACKED, 'usr/sbin'),
-  join(UNPACKED, 'usr/bin'),
-  '/usr/sbin',
-  '/usr/bin',
-  '/usr/local/bin',
-];
+const OURS = ['usr/sbin', 'usr/bin'].map((folder) => join(UNPACKED, folder));
+const FOLDERS = [...OURS, '/usr/sbin', '/usr/bin', '/usr/local/bin'];
 
 /** Absolute path of a program, or undefined. */
 export function findTool(name: string): string | undefined {
@@ -34,10 +29,11 @@ export function toolEnvironment(path: string): Record<string, string> {
   return { LD_LIBRARY_PATH: ['usr/lib', 'lib'].map((dir) => join(UNPACKED, dir, triplet)).join(':') };
 }
 
-/** First match of `pattern` in what the program says about its version. */
-export function versionOf(path: string, args: readonly string[], pattern: RegExp): string {
+/** First match of `pattern` in what the program at `path` says about its version; undefined: it is not there. */
+export function versionOf(path: string | undefined, args: readonly string[], pattern: RegExp): Version {
+  if (path === undefined) return { missing: 'run `npm run bench -- install`' };
   const said = spawnSync(path, args, { encoding: 'utf8', env: { ...process.env, ...toolEnvironment(path) } });
-  return pattern.exec(`${said.stdout}${said.stderr}`)?.[1] ?? 'of unknown version';
+  return { found: pattern.exec(`${said.stdout}${said.stderr}`)?.[1] ?? 'of unknown version' };
 }
 
 /** The short id of the checked-out commit. */

@@ -5,10 +5,11 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Fault } from '../../kit/consul/consul-proxy.js';
-import { measure, type Row, seconds, type Trial } from '../faults/row.js';
+import type { Row, Trial } from '../faults/row.js';
+import { measure, seconds } from '../faults/times.js';
 import { startUsage, type Usage } from '../faults/usage.js';
 import { busiestQueryOf } from './query-counts.js';
-import { areCurrent, type SidecarNode, whyNotCurrent } from './sidecar-node.js';
+import { areCurrent, problemsOf, type SidecarNode } from './sidecar-node.js';
 import type { ConsulWorld } from './world.js';
 
 /** What useless answers may cost a sidecar beyond what calls cost it: percent of one core, over seconds and over one, and MB. */
@@ -31,64 +32,33 @@ const RECOVERY_LIMIT_MS = 45_000;
 /** Longer than a blocking query may take: its wait, a sixteenth of it, and some slack. */
 const HANG_MS = 45_000;
 
-interface BadResponse {
-  readonly name: string;
-  readonly fault: string;
-  readonly spoil: Fault;
-  readonly cost?: Cost;
-}
+type BadResponse = readonly [name: string, fault: string, spoil: Fault, cost?: Cost];
+
+const status = (code: number, body: string): Fault => ({ kind: 'status', status: code, body });
+const BLOCKING = 'every blocking query returns at once with';
 
 const BAD_RESPONSES: readonly BadResponse[] = [
-  {
-    name: 'status-500',
-    fault: 'every answer is 500, as without a leader',
-    spoil: { kind: 'status', status: 500, body: 'No cluster leader' },
-  },
-  {
-    name: 'status-403',
-    fault: 'every answer is 403',
-    spoil: { kind: 'status', status: 403, body: 'Permission denied' },
-  },
-  {
-    name: 'status-429',
-    fault: 'every answer is 429',
-    spoil: { kind: 'status', status: 429, body: 'Your IP is issuing too many concurrent connections' },
-  },
-  { name: 'garbage', fault: 'every answer is 200 and no JSON', spoil: { kind: 'garbage' } },
-  {
-    name: 'huge',
-    fault: 'every answer is a body of 50 MB',
-    spoil: { kind: 'bytes', bytes: 50_000_000 },
-    cost: READING,
-  },
-  { name: 'hanging', fault: 'no answer ever comes', spoil: { kind: 'hang' } },
-  {
-    name: 'index-looping',
-    fault: 'every blocking query returns at once with another index',
-    spoil: { kind: 'index', index: 'rising' },
-  },
-  {
-    name: 'index-falling',
-    fault: 'every blocking query returns at once with an index gone backwards',
-    spoil: { kind: 'index', index: 'falling' },
-  },
-  {
-    name: 'index-zero',
-    fault: 'every blocking query returns at once with index 0',
-    spoil: { kind: 'index', index: 'zero' },
-  },
+  ['status-500', 'every answer is 500, as without a leader', status(500, 'No cluster leader')],
+  ['status-403', 'every answer is 403', status(403, 'Permission denied')],
+  ['status-429', 'every answer is 429', status(429, 'Your IP is issuing too many concurrent connections')],
+  ['garbage', 'every answer is 200 and no JSON', { kind: 'garbage' }],
+  ['huge', 'every answer is a body of 50 MB', { kind: 'bytes', bytes: 50_000_000 }, READING],
+  ['hanging', 'no answer ever comes', { kind: 'hang' }],
+  ['index-looping', `${BLOCKING} another index`, { kind: 'index', index: 'rising' }],
+  ['index-falling', `${BLOCKING} an index gone backwards`, { kind: 'index', index: 'falling' }],
+  ['index-zero', `${BLOCKING} index 0`, { kind: 'index', index: 'zero' }],
 ];
 
-export const badResponses: readonly Row<ConsulWorld>[] = BAD_RESPONSES.map((response) => ({
-  name: response.name,
-  fault: response.fault,
-  run: (world, trial) => runBadResponse(world, trial, response),
+export const badResponses: readonly Row<ConsulWorld>[] = BAD_RESPONSES.map(([name, fault, spoil, cost]) => ({
+  name,
+  fault,
+  run: (world, trial) => runBadResponse(world, trial, { spoil, cost: cost ?? LITTLE }),
 }));
 
 async function runBadResponse(
   world: ConsulWorld,
   trial: Trial,
-  { spoil, cost = LITTLE }: BadResponse,
+  { spoil, cost }: { readonly spoil: Fault; readonly cost: Cost },
 ): Promise<void> {
   await trial.unharmed(world.load, async () => {
     const calm = await usageOver(world.nodes, trial.pick(200, 5_000));
@@ -103,12 +73,12 @@ async function runBadResponse(
     await world.injectFault({ kind: 'none' });
     const backMs = await measure(() => areCurrent(world.nodes), RECOVERY_LIMIT_MS);
     trial.within('once it is over, every sidecar has everything again', RECOVERY_MS, backMs);
-    if (backMs === undefined) throw new Error(await whyNotCurrent(world.nodes));
+    if (backMs === undefined) throw new Error(await problemsOf(world.nodes));
     trial.figure('lasted', seconds(lastedMs));
     trial.figure('over after', seconds(backMs));
   });
   const leaks = world.leaks();
-  trial.expect('no token in any log', leaks.length === 0, leaks.length === 0 ? 'none' : leaks.join(', '));
+  trial.expect('no token in any log', leaks.length === 0, leaks.join(', ') || 'none');
 }
 
 async function usageOver(nodes: readonly SidecarNode[], ms: number): Promise<Usage[]> {
@@ -134,10 +104,8 @@ function judgeUsage(trial: Trial, cost: Cost, calm: readonly Usage[], busy: read
 function judgeRequests(trial: Trial, nodes: readonly SidecarNode[], fromMs: number, lastedMs: number): void {
   const allowed = Math.ceil(BURST + (PER_SECOND * 1.1 * lastedMs) / 1_000);
   const busiest = busiestQueryOf(nodes, fromMs);
-  trial.expect(
-    `no query is read more than ${BURST} times and then once a second`,
-    busiest.reads <= allowed,
-    `${busiest.reads} reads of ${busiest.query} in ${seconds(lastedMs)}`,
-  );
+  const found = `${busiest.reads} reads of ${busiest.query} in ${seconds(lastedMs)}`;
+  const promise = `no query is read more than ${BURST} times and then once a second`;
+  trial.expect(promise, busiest.reads <= allowed, found);
   trial.figure('busiest query', `${busiest.reads} reads`);
 }

@@ -2,10 +2,11 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../kit/process/processes.js';
-import { measure, type Row, seconds, type Trial } from '../faults/row.js';
+import type { Row, Trial } from '../faults/row.js';
+import { measure, seconds } from '../faults/times.js';
 import { busiestQueryOf } from './query-counts.js';
-import { areCurrent, whyNotCurrent } from './sidecar-node.js';
-import { type ConsulWorld, SERVICE } from './world.js';
+import { areCurrent, problemsOf } from './sidecar-node.js';
+import { type ConsulWorld, SERVICE, sameAgain } from './world.js';
 
 /** After the agent's return, until every sidecar has everything from it again. */
 const RETURN_MS = 5_000;
@@ -22,17 +23,9 @@ export const agentKilled: Row<ConsulWorld> = {
       await world.agent.kill();
       await delay(outageMs);
       const up = await Promise.all(world.nodes.map((node) => node.process.metric('outrider_consul_up')));
-      trial.expect(
-        'meanwhile every sidecar says so (outrider_consul_up 0)',
-        up.every((v) => v === 0),
-        up.join(', '),
-      );
+      trial.every('meanwhile every sidecar says so (outrider_consul_up 0)', up, (value) => value === 0);
       const ready = await Promise.all(world.nodes.map(async (node) => (await node.readiness()).status));
-      trial.expect(
-        'and stays ready',
-        ready.every((status) => status === 200),
-        ready.join(', '),
-      );
+      trial.every('and stays ready', ready, (status) => status === 200);
       await world.agent.restart({ state: 'kept', awaitLeader: false });
       await returned(world, trial, performance.now());
     });
@@ -44,16 +37,14 @@ export const agentForgets: Row<ConsulWorld> = {
   name: 'agent-forgets',
   fault: 'the agent is restarted and has forgotten what was registered with it',
   async run(world, trial) {
-    const before = await world.registered();
-    const peers = await world.peers(SERVICE);
+    const isRegistered = await sameAgain(() => world.registered());
+    const isShown = await sameAgain(() => world.peers(SERVICE));
     await trial.unharmed(world.load, async () => {
       await world.agent.restart({ state: 'forgotten', awaitLeader: false });
       const fromMs = performance.now();
-      const same = async (read: () => Promise<string[]>, wanted: readonly string[]) =>
-        String(await read().catch(() => [])) === String(wanted);
-      const tookMs = await measure(() => same(() => world.registered(), before), RETURN_LIMIT_MS, fromMs);
+      const tookMs = await measure(isRegistered, RETURN_LIMIT_MS, fromMs);
       trial.within('everything is registered again, once,', RETURN_MS, tookMs);
-      const shownMs = await measure(() => same(() => world.peers(SERVICE), peers), RETURN_LIMIT_MS, fromMs);
+      const shownMs = await measure(isShown, RETURN_LIMIT_MS, fromMs);
       trial.within('and in the catalogue', RETURN_MS, shownMs);
       await returned(world, trial, fromMs);
     });
@@ -82,13 +73,10 @@ export const leaderKilled: Row<ConsulWorld> = {
 async function returned(world: ConsulWorld, trial: Trial, fromMs: number): Promise<void> {
   const tookMs = await measure(() => areCurrent(world.nodes), RETURN_LIMIT_MS, fromMs);
   trial.within('every sidecar reads from Consul again', RETURN_MS, tookMs);
-  if (tookMs === undefined) throw new Error(await whyNotCurrent(world.nodes));
+  if (tookMs === undefined) throw new Error(await problemsOf(world.nodes));
   const { query, reads } = busiestQueryOf(world.nodes, fromMs, fromMs + 1_000);
-  trial.expect(
-    `no query is read more than ${FIRST_SECOND} times in the first second`,
-    reads <= FIRST_SECOND,
-    `${reads} reads of ${query}`,
-  );
+  const promise = `no query is read more than ${FIRST_SECOND} times in the first second`;
+  trial.expect(promise, reads <= FIRST_SECOND, `${reads} reads of ${query}`);
   // The next row wants an agent whose own links are up again.
   await until('the agent has a leader', () => world.agent.ready().then(() => true));
 }

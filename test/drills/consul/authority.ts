@@ -4,7 +4,7 @@
  */
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type IssuedLeaf, LocalCa } from '../../../sidecar/identity/ca/local-ca.js';
 
@@ -21,16 +21,14 @@ export class ShortLivedAuthority {
   private readonly waiting = new Set<() => void>();
   private lifetimeMs = HOUR_MS;
   private index = 10;
-  private readonly server: Server;
+  private readonly server = createServer(
+    (incoming, outgoing) => void this.take(incoming, outgoing).catch(() => outgoing.destroy()),
+  );
 
   private constructor(
     private readonly agent: { readonly address: string },
     private readonly ca: LocalCa,
-  ) {
-    this.server = createServer(
-      (incoming, outgoing) => void this.take(incoming, outgoing).catch(() => outgoing.destroy()),
-    );
-  }
+  ) {}
 
   static async start(agent: { readonly address: string }): Promise<ShortLivedAuthority> {
     const options = { trustDomain: TRUST_DOMAIN, datacenter: 'dc1', wallNow: () => Date.now() };

@@ -2,7 +2,8 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Load, type SentCall, summarize } from '../faults/load.js';
-import { measure, type Row, seconds, type Trial } from '../faults/row.js';
+import type { Row, Trial } from '../faults/row.js';
+import { measure, seconds } from '../faults/times.js';
 import { ShortLivedAuthority } from './authority.js';
 import type { ConsulMesh } from './mesh.js';
 import type { ConsulWorld } from './world.js';
@@ -36,11 +37,7 @@ export const leafExpired: Row<ConsulWorld> = {
   },
 };
 
-interface Scene {
-  readonly authority: ShortLivedAuthority;
-  readonly mesh: ConsulMesh;
-  readonly load: Load;
-}
+type Scene = Readonly<{ authority: ShortLivedAuthority; mesh: ConsulMesh; load: Load }>;
 
 async function expired(trial: Trial, { authority, mesh, load }: Scene): Promise<void> {
   const isAuthority = (path: string) => path.startsWith('/v1/agent/connect/ca/');
@@ -75,24 +72,19 @@ async function expired(trial: Trial, { authority, mesh, load }: Scene): Promise<
 }
 
 function judge(trial: Trial, calls: readonly SentCall[], endMs: number, healedMs: number): void {
-  trial.noneFailed(
-    'no call fails while the certificates last',
-    calls.filter(({ sentMs }) => sentMs < endMs - MARGIN_MS),
-  );
+  const early = calls.filter(({ sentMs }) => sentMs < endMs - MARGIN_MS);
+  trial.noneFailed('no call fails while the certificates last', early);
   const away = calls.filter(({ sentMs }) => sentMs >= endMs && sentMs < healedMs);
   const lastServed = away.findLast(({ failure }) => failure === undefined);
   const isClosed = away.some(({ failure }) => failure !== undefined);
-  const closedMs = lastServed === undefined ? 0 : lastServed.sentMs - endMs;
-  trial.within('after that calls are refused', CLOSED_MS, isClosed ? closedMs : undefined);
+  const closedMs = isClosed ? (lastServed?.sentMs ?? endMs) - endMs : undefined;
+  trial.within('after that calls are refused', CLOSED_MS, closedMs);
   const kinds = summarize(away).failures.map(({ what, count }) => `${count} ${what}`);
   const isClear = kinds.length > 0 && kinds.every((what) => / UNAVAILABLE (?!without)/.test(what));
   trial.expect('with UNAVAILABLE and a reason', isClear, kinds.join(', '));
   const lastFailed = calls.findLast(({ failure }) => failure !== undefined);
   const recovered = calls.some(({ sentMs, failure }) => sentMs > healedMs && failure === undefined);
   const tookMs = lastFailed === undefined ? 0 : Math.max(0, lastFailed.sentMs - healedMs);
-  trial.within(
-    'once there are certificates again, every call is served',
-    RECOVERY_MS,
-    recovered ? tookMs : undefined,
-  );
+  const promise = 'once there are certificates again, every call is served';
+  trial.within(promise, RECOVERY_MS, recovered ? tookMs : undefined);
 }

@@ -1,9 +1,11 @@
 /** Rows: certificates change under load. */
 
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import tls from 'node:tls';
-import { measure, type Row, seconds, type Trial } from '../faults/row.js';
+import type { Row, Trial } from '../faults/row.js';
+import { longest, measure, seconds } from '../faults/times.js';
 import type { SidecarNode } from './sidecar-node.js';
 import { CALLER, type ConsulWorld, SERVICE } from './world.js';
 
@@ -30,22 +32,18 @@ export const leafRotation: Row<ConsulWorld> = {
     const rotations = trial.pick(5, 20);
     const everyMs = trial.pick(2_000, 3_000);
     const visit = await visitor(world);
-    const slowest: number[] = [];
+    const slowest: (number | undefined)[] = [];
     const serials = new Set<string>();
     await trial.unharmed(world.load, async () => {
       for (let i = 0; i < rotations; i++) {
         const startMs = performance.now();
         for (const { proxy } of world.nodes) proxy.mintLeaves();
-        const took = await Promise.all(
-          world.mesh.replicas.map((node) => untilPresented(node, visit, serials)),
-        );
-        slowest.push(Math.max(...took.map((ms) => ms ?? Number.POSITIVE_INFINITY)));
+        const presented = world.mesh.replicas.map((node) => untilPresented(node, visit, serials));
+        slowest.push(longest(await Promise.all(presented)));
         if (i < rotations - 1) await delay(Math.max(0, everyMs - (performance.now() - startMs)));
       }
     });
-    const longest = Math.max(...slowest);
-    const tookMs = Number.isFinite(longest) ? longest : undefined;
-    trial.within('each new leaf is presented on new connections', IN_USE_MS, tookMs);
+    trial.within('each new leaf is presented on new connections', IN_USE_MS, longest(slowest));
     const wanted = rotations * world.mesh.replicas.length;
     trial.expect(`${wanted} different leaves were seen`, serials.size === wanted, String(serials.size));
     for (const node of world.nodes) {
@@ -74,29 +72,22 @@ export const rootRotation: Row<ConsulWorld> = {
       trial.expect('there is another root', after.ActiveRootID !== before.ActiveRootID, after.ActiveRootID);
       const root = after.Roots.find(({ ID }) => ID === after.ActiveRootID)!.RootCert;
       // In the full run agents renew by themselves, each when it likes; here one after another is made to.
-      if (trial.pace === 'short') await renewOneByOne(world);
+      for (const { proxy } of trial.pick(world.nodes, [])) {
+        await delay(400);
+        proxy.mintLeaves();
+      }
       await renewed(world, trial, root, fromMs);
     });
   },
 };
 
-async function renewOneByOne(world: ConsulWorld): Promise<void> {
-  for (const { proxy } of world.nodes) {
-    await delay(400);
-    proxy.mintLeaves();
-  }
-}
-
 /** Until every replica presents a leaf of the new root. */
 async function renewed(world: ConsulWorld, trial: Trial, root: string, fromMs: number): Promise<void> {
   const visit = await visitor(world);
-  const took = await Promise.all(
-    world.mesh.replicas.map((node) =>
-      measure(async () => (await visit(node, root)).isTrusted, RENEWAL_LIMIT_MS, fromMs),
-    ),
-  );
-  const last = took.includes(undefined) ? undefined : Math.max(...took.map(Number));
-  trial.within('every replica presents a leaf of it', RENEWAL_LIMIT_MS, last);
+  const untilTrusted = (node: SidecarNode) =>
+    measure(async () => (await visit(node, root)).isTrusted, RENEWAL_LIMIT_MS, fromMs);
+  const took = await Promise.all(world.mesh.replicas.map(untilTrusted));
+  trial.within('every replica presents a leaf of it', RENEWAL_LIMIT_MS, longest(took));
 }
 
 async function roots(world: ConsulWorld): Promise<Roots> {
@@ -104,53 +95,31 @@ async function roots(world: ConsulWorld): Promise<Roots> {
 }
 
 /** Time from now until a replica presents the leaf that the agent has for it. */
-async function untilPresented(
-  node: SidecarNode,
-  visit: Visit,
-  serials: Set<string>,
-): Promise<number | undefined> {
+async function untilPresented(node: SidecarNode, visit: Visit, serials: Set<string>) {
   // Through its proxy, because agents keep a leaf for each token, and the proxy replaces that.
   const answer = await fetch(`${node.proxy.url}/v1/agent/connect/ca/leaf/${SERVICE}`);
   const { SerialNumber } = (await answer.json()) as Leaf;
   const wanted = SerialNumber.replaceAll(':', '').toUpperCase();
-  const tookMs = await measure(async () => isSame((await visit(node)).serial, wanted), 2 * IN_USE_MS);
+  // Consul leaves out leading zeros that OpenSSL writes, or the other way round.
+  const isPresented = async () => BigInt(`0x${(await visit(node)).serial}`) === BigInt(`0x${wanted}`);
+  const tookMs = await measure(isPresented, 2 * IN_USE_MS);
   if (tookMs !== undefined) serials.add(wanted);
   return tookMs;
 }
 
-/** Consul leaves out leading zeros that OpenSSL writes, or the other way round. */
-function isSame(a: string, b: string): boolean {
-  return BigInt(`0x${a}`) === BigInt(`0x${b}`);
-}
+type Visit = Awaited<ReturnType<typeof visitor>>;
 
-interface Presented {
-  readonly serial: string;
-  /** Its chain ends at the root that was asked about. */
-  readonly isTrusted: boolean;
-}
-
-type Visit = (node: SidecarNode, root?: string) => Promise<Presented>;
-
-/** Makes a new connection to a replica, as the caller, and looks at its certificate. */
-async function visitor(world: ConsulWorld): Promise<Visit> {
+/** Makes new connections to a replica, as the caller. Each is told the serial number of its certificate, and whether its chain ends at `root`. */
+async function visitor(world: ConsulWorld) {
   const leaf = await world.agent.api<Leaf>('GET', `/agent/connect/ca/leaf/${CALLER}`);
-  return (node, root) =>
-    new Promise((resolve, reject) => {
-      const socket = tls.connect({
-        host: '127.0.0.1',
-        port: node.plan.inboundPort!,
-        cert: leaf.CertPEM,
-        key: leaf.PrivateKeyPEM,
-        ALPNProtocols: ['h2'],
-        rejectUnauthorized: false,
-        checkServerIdentity: () => undefined,
-        ...(root === undefined ? {} : { ca: root }),
-      });
-      socket.once('error', reject);
-      socket.once('secureConnect', () => {
-        const { serialNumber } = socket.getPeerCertificate();
-        resolve({ serial: serialNumber, isTrusted: socket.authorized });
-        socket.on('error', () => {}).destroy();
-      });
-    });
+  const usual = { host: '127.0.0.1', ALPNProtocols: ['h2'], checkServerIdentity: () => undefined };
+  const client = { ...usual, cert: leaf.CertPEM, key: leaf.PrivateKeyPEM, rejectUnauthorized: false };
+  return async ({ plan }: SidecarNode, root?: string) => {
+    const socket = tls.connect({ ...client, port: plan.inboundPort!, ...(root && { ca: root }) });
+    await once(socket, 'secureConnect');
+    const { serialNumber: serial } = socket.getPeerCertificate();
+    const isTrusted = socket.authorized;
+    socket.on('error', () => {}).destroy();
+    return { serial, isTrusted };
+  };
 }

@@ -3,7 +3,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SentCall } from '../faults/load.js';
 import { OpenStreams } from '../faults/open-streams.js';
-import { measure, type Row, type Trial } from '../faults/row.js';
+import type { Row, Trial } from '../faults/row.js';
+import { longest, measure } from '../faults/times.js';
 import { CALLER, type ConsulWorld, SERVICE } from './world.js';
 
 const NOTICE_MS = 2_000;
@@ -11,15 +12,6 @@ const NOTICE_MS = 2_000;
 const EARLY_MS = 100;
 const STREAMS = 4;
 const REFUSED = 'PERMISSION_DENIED not-allowed';
-
-/** One change from allowed to denied and back. */
-interface Flip {
-  readonly deniedMs: number;
-  readonly allowedMs: number;
-  /** When the last open stream ended; undefined when one did not. */
-  readonly streamsEndedMs: number | undefined;
-  readonly streamEndings: readonly string[];
-}
 
 export const intentionFlipped: Row<ConsulWorld> = {
   name: 'intention-flipped',
@@ -33,7 +25,10 @@ export const intentionFlipped: Row<ConsulWorld> = {
   },
 };
 
-async function flip(world: ConsulWorld, trial: Trial): Promise<Flip> {
+/** One change from allowed to denied and back. */
+type Flip = Awaited<ReturnType<typeof flip>>;
+
+async function flip(world: ConsulWorld, trial: Trial) {
   const streams = await OpenStreams.open(world.mesh.caller.target(SERVICE), STREAMS);
   try {
     await world.setIntention(CALLER, SERVICE, 'deny');
@@ -42,6 +37,7 @@ async function flip(world: ConsulWorld, trial: Trial): Promise<Flip> {
     const isOver = () => endings.length === STREAMS && world.load.since(deniedMs).failed > 0;
     await measure(isOver, NOTICE_MS + 500);
     await delay(trial.pick(300, 3_000));
+    // When the last open stream ended; undefined when one did not.
     const streamsEndedMs = endings.length === STREAMS ? endings.at(-1)!.atMs - deniedMs : undefined;
     await world.setIntention(CALLER, SERVICE, 'allow');
     const allowedMs = performance.now();
@@ -55,26 +51,15 @@ async function flip(world: ConsulWorld, trial: Trial): Promise<Flip> {
 }
 
 function judge(trial: Trial, calls: readonly SentCall[], flips: readonly Flip[]): void {
-  const longest = (times: readonly (number | undefined)[]) =>
-    times.includes(undefined) ? undefined : Math.max(...times.map(Number));
   trial.within('refusals begin', NOTICE_MS, longest(flips.map((one) => untilRefused(calls, one))));
   trial.within('and end', NOTICE_MS, longest(flips.map((one, i) => untilServed(calls, one, flips[i + 1]))));
   trial.within('open streams are ended', NOTICE_MS, longest(flips.map((one) => one.streamsEndedMs)));
   const ended = flips.flatMap(({ streamEndings }) => streamEndings);
-  only(trial, `with ${REFUSED} only`, ended);
+  trial.only(`with ${REFUSED} only`, ended, REFUSED);
   const failures = calls.flatMap(({ failure }) => failure ?? []);
-  only(trial, `calls too are refused with ${REFUSED} only`, failures);
+  trial.only(`calls too are refused with ${REFUSED} only`, failures, REFUSED);
   const outside = calls.filter(({ sentMs }) => !flips.some((one) => isDuring(sentMs, one)));
   trial.noneFailed('no call fails at another time', outside);
-}
-
-function only(trial: Trial, promise: string, found: readonly string[]): void {
-  const odd = [...new Set(found)].filter((what) => what !== REFUSED);
-  trial.expect(
-    promise,
-    found.length > 0 && odd.length === 0,
-    odd.length === 0 ? `all ${found.length}` : odd.join(', '),
-  );
 }
 
 /** Until the last call that was served although it should not have been. */

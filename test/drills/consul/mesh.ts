@@ -5,14 +5,8 @@ import { Load } from '../faults/load.js';
 import { type NodePlan, SidecarNode, untilCurrent } from './sidecar-node.js';
 
 /** What a mesh on Consul is made of. */
-export interface MeshPlan {
-  readonly service: string;
+export interface MeshPlan extends Pick<NodePlan, 'service' | 'bench' | 'agent' | 'consul' | 'logs'> {
   readonly caller: string;
-  readonly folder: string;
-  readonly agent: { readonly address: string };
-  /** Of each sidecar's `consul` block. */
-  readonly consul: NodePlan['consul'];
-  readonly logs?: string;
 }
 
 const REPLICAS = 2;
@@ -24,6 +18,7 @@ const DEADLINE_MS = 2_000;
 export class ConsulMesh {
   private constructor(
     readonly plan: MeshPlan,
+    /** The private key of the first outlives its process. */
     readonly replicas: readonly SidecarNode[],
     readonly caller: SidecarNode,
   ) {}
@@ -44,16 +39,6 @@ export class ConsulMesh {
     return [...this.replicas, this.caller];
   }
 
-  /** Its private key outlives its process. */
-  get withKeptKeys(): SidecarNode {
-    return this.replicas[0]!;
-  }
-
-  /** Its private key does not. */
-  get withoutKeptKeys(): SidecarNode {
-    return this.replicas[1]!;
-  }
-
   untilCurrent(limitMs?: number): Promise<void> {
     return untilCurrent(this.nodes, limitMs);
   }
@@ -71,29 +56,17 @@ export class ConsulMesh {
 }
 
 /** The caller first. */
-async function plansOf({ service, caller, folder, agent, consul, logs }: MeshPlan): Promise<NodePlan[]> {
+async function plansOf({ caller, ...common }: MeshPlan): Promise<NodePlan[]> {
+  const { service } = common;
   const ports = new PortAllocator();
   const find = () => ports.find('127.0.0.1');
   const callerPort = await find();
   const inboundPorts = await Promise.all(Array.from({ length: REPLICAS }, find));
   await ports.release();
-  const common = { folder, agent, consul, ...(logs && { logs }) };
-  return [
-    {
-      ...common,
-      service: caller,
-      instance: `${caller}-1`,
-      keepsKeys: true,
-      upstreams: { [service]: callerPort },
-    },
-    ...inboundPorts.map((inboundPort, i) => ({
-      ...common,
-      service,
-      instance: `${service}-${i + 1}`,
-      keepsKeys: i === 0,
-      inboundPort,
-      serviceMs: SERVICE_MS,
-      upstreams: {},
-    })),
-  ];
+  const called = { service: caller, instance: `${caller}-1`, upstreams: { [service]: callerPort } };
+  const replicas = inboundPorts.map((inboundPort, i) => {
+    const named = { instance: `${service}-${i + 1}`, keepsKeys: i === 0 };
+    return { ...common, ...named, inboundPort, serviceMs: SERVICE_MS, upstreams: {} };
+  });
+  return [{ ...common, ...called, keepsKeys: true }, ...replicas];
 }

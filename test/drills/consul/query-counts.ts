@@ -3,24 +3,19 @@
 import type { FaultProxy } from '../../kit/consul/consul-proxy.js';
 import type { SidecarNode } from './sidecar-node.js';
 
-/** How often one query was read. */
-export interface QueryCount {
-  /** Path and query, without what a blocking read adds. */
-  readonly query: string;
-  readonly reads: number;
-}
-
-/** The query that one sidecar read most often. Times are of `performance.now()`. */
+/** The query that one sidecar read most often, and how often. Times are of `performance.now()`. */
 export function busiestQueryOf(
   nodes: readonly SidecarNode[],
   fromMs: number,
   toMs = Number.POSITIVE_INFINITY,
-): QueryCount {
-  const all = nodes.map(({ proxy }) => busiestQuery(proxy, fromMs, toMs));
-  return all.sort((a, b) => b.reads - a.reads)[0]!;
+) {
+  const all = nodes.flatMap(({ proxy }) => [...readsOf(proxy, fromMs, toMs)]);
+  const [query, reads] = all.sort(([, a], [, b]) => b - a)[0] ?? (['any', 0] as const);
+  return { query, reads };
 }
 
-function busiestQuery({ seen }: FaultProxy, fromMs: number, toMs: number): QueryCount {
+/** Reads by path and query, without what a blocking read adds. */
+function readsOf({ seen }: FaultProxy, fromMs: number, toMs: number): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const { atMs, method, path, query } of seen) {
     if (atMs < fromMs || atMs >= toMs || method !== 'GET') continue;
@@ -28,7 +23,5 @@ function busiestQuery({ seen }: FaultProxy, fromMs: number, toMs: number): Query
     const name = rest.length === 0 ? path : `${path}?${new URLSearchParams(rest)}`;
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
-  const sorted = [...counts].sort(([, a], [, b]) => b - a);
-  const [query, reads] = sorted[0] ?? ['any', 0];
-  return { query, reads };
+  return counts;
 }

@@ -1,9 +1,10 @@
 /** Rows: an operator empties the registry while everything runs. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { measure, type Row } from '../faults/row.js';
+import type { Row } from '../faults/row.js';
+import { measure } from '../faults/times.js';
 import { areCurrent } from './sidecar-node.js';
-import { type ConsulWorld, SERVICE } from './world.js';
+import { type ConsulWorld, SERVICE, sameAgain } from './world.js';
 
 /** Sidecars look after their entries at least this often. */
 const AGAIN_MS = 17_000;
@@ -13,10 +14,10 @@ export const agentEmptied: Row<ConsulWorld> = {
   name: 'agent-emptied',
   fault: 'an operator deregisters every service at the agent',
   async run(world, trial) {
-    const before = await world.registered();
+    const again = await sameAgain(() => world.registered());
     await trial.unharmed(world.load, async () => {
-      for (const id of before) await world.agent.api('PUT', `/agent/service/deregister/${id}`);
-      const again = async () => String(await world.registered()) === String(before);
+      for (const id of await world.registered())
+        await world.agent.api('PUT', `/agent/service/deregister/${id}`);
       trial.within('every service is registered again, once,', AGAIN_MS, await measure(again, LIMIT_MS));
       await world.mesh.untilCurrent();
     });
@@ -28,7 +29,7 @@ export const catalogueEmptied: Row<ConsulWorld> = {
   fault: "an operator removes the node from the servers' catalogue; its agent does not notice",
   async run(world, trial) {
     const { agent } = world;
-    const before = await world.peers(SERVICE);
+    const back = await sameAgain(() => world.peers(SERVICE));
     await trial.unharmed(world.load, async () => {
       const { Config } = await agent.api<{ Config: { NodeName: string } }>('GET', '/agent/self');
       await agent.api('PUT', '/catalog/deregister', { Node: Config.NodeName });
@@ -37,7 +38,6 @@ export const catalogueEmptied: Row<ConsulWorld> = {
       await delay(trial.pick(1_000, 30_000));
       // An agent tells the servers all it knows when it starts.
       await agent.restart({ state: 'kept' });
-      const back = async () => String(await world.peers(SERVICE).catch(() => [])) === String(before);
       const backMs = await measure(back, LIMIT_MS);
       trial.within("after the agent's restart everything is in the catalogue", 5_000, backMs);
       await measure(() => areCurrent(world.nodes), LIMIT_MS);

@@ -2,7 +2,8 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { summarize } from '../faults/load.js';
-import { measure, type Row, type Trial } from '../faults/row.js';
+import type { Row, Trial } from '../faults/row.js';
+import { measure } from '../faults/times.js';
 import type { SidecarNode } from './sidecar-node.js';
 import type { ConsulWorld } from './world.js';
 
@@ -13,7 +14,7 @@ export const restartWithKeys: Row<ConsulWorld> = {
   name: 'restart-with-keys',
   fault: 'sidecars are restarted while Consul is away, and had been told to keep their keys',
   async run(world, trial) {
-    const replica = world.mesh.withKeptKeys;
+    const replica = world.mesh.replicas[0]!;
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
       await replica.end('drained');
@@ -38,7 +39,7 @@ async function callerKilled(world: ConsulWorld, trial: Trial): Promise<void> {
   world.load = await world.mesh.startLoad();
   const fromMs = performance.now();
   await delay(trial.pick(500, 5_000));
-  const calls = await world.load.between(fromMs, performance.now());
+  const calls = await world.load.between(fromMs);
   trial.noneFailed('and no call through it fails', calls);
   trial.figure('calls after the restart of the caller', String(summarize(calls).sent));
 }
@@ -47,7 +48,7 @@ export const restartWithoutKeys: Row<ConsulWorld> = {
   name: 'restart-without-keys',
   fault: 'a replica is restarted while Consul is away, and keeps no keys',
   async run(world, trial) {
-    const replica = world.mesh.withoutKeptKeys;
+    const replica = world.mesh.replicas[1]!;
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
       await replica.end('drained');
@@ -65,8 +66,8 @@ export const restartWithoutKeys: Row<ConsulWorld> = {
 };
 
 async function serves(trial: Trial, replica: SidecarNode, promise: string): Promise<void> {
-  const answered = () =>
-    replica.process.metric('outrider_calls_total', { direction: 'inbound', status: 'OK' });
+  const served = { direction: 'inbound', status: 'OK' };
+  const answered = () => replica.process.metric('outrider_calls_total', served);
   const before = await answered();
   const tookMs = await measure(async () => (await answered()) > before, LIMIT_MS);
   trial.within(promise, READY_MS, tookMs);

@@ -3,27 +3,23 @@
  * proxy before its agent that can spoil what it hears, and, beside a replica, a model process.
  */
 
-import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StatusReport } from '../../../sidecar/admin/status.js';
-import type { ChildProcessHandle } from '../../../sidecar/supervise/child-process.js';
 import { FaultProxy } from '../../kit/consul/consul-proxy.js';
-import { OUTRIDER, REPOSITORY } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
-import { SidecarProcess } from '../../kit/process/sidecars.js';
-import { startModel } from '../faults/model-process.js';
-import { measure } from '../faults/row.js';
+import type { SidecarBench, SidecarFile, SidecarProcess } from '../../kit/process/sidecars.js';
+import { Model } from '../faults/model.js';
+import { measure } from '../faults/times.js';
 
 /** What one node is started with. */
 export interface NodePlan {
   readonly service: string;
   readonly instance: string;
-  /** A private directory. */
-  readonly folder: string;
+  readonly bench: SidecarBench;
   readonly agent: { readonly address: string };
   /** Of the sidecar's `consul` block; `address` is added. */
-  readonly consul: Readonly<Record<string, unknown>>;
+  readonly consul: SidecarFile;
   /** Its private key outlives the process, beside what else it remembers of Consul. */
   readonly keepsKeys: boolean;
   /** Directory for what the sidecars of this node write, all starts together. */
@@ -41,8 +37,7 @@ const STOP_LIMIT_MS = 10_000;
 /** A sidecar with the proxy before its agent, and its model if it has one. */
 export class SidecarNode {
   private current: SidecarProcess | undefined;
-  private model: ChildProcessHandle | undefined;
-  private modelPort: number | undefined;
+  private model: Model | undefined;
   /** What earlier processes of this node wrote. */
   private written = '';
 
@@ -55,11 +50,7 @@ export class SidecarNode {
   static async open(plan: NodePlan): Promise<SidecarNode> {
     const node = new SidecarNode(plan, await FaultProxy.start(plan.agent));
     try {
-      if (plan.serviceMs !== undefined) {
-        const model = await startModel(plan.serviceMs);
-        node.model = model.process;
-        node.modelPort = model.port;
-      }
+      if (plan.serviceMs !== undefined) node.model = await Model.start({ serviceMs: plan.serviceMs });
       await node.start();
       return node;
     } catch (error) {
@@ -95,23 +86,14 @@ export class SidecarNode {
     return JSON.parse((await this.process.page('/endpoints')).text);
   }
 
-  /** Every query has its answer from the agent, and what is to be registered is. */
-  async isCurrent(): Promise<boolean> {
-    const { registry } = await this.status();
-    if (registry === undefined) return false;
-    const read = registry.queries.length > 0 && registry.queries.every(({ state }) => state === 'current');
-    return read && registry.registered !== false;
-  }
-
-  /** What it says about itself when it hears nothing good from Consul. */
+  /** What it says about itself; nothing when every query has its answer from the agent, and what is to be registered is. */
   async problems(): Promise<string[]> {
     const { registry } = await this.status();
-    const queries = registry?.queries.filter(({ state }) => state !== 'current') ?? [];
+    if (registry === undefined || registry.queries.length === 0) return ['it has no query'];
+    const queries = registry.queries.filter(({ state }) => state !== 'current');
     return [
-      ...(registry?.registered === false ? [`not registered: ${registry.problem}`] : []),
-      ...queries.map(
-        ({ name, state, problem }) => `${name}: ${state}${problem === undefined ? '' : `, ${problem}`}`,
-      ),
+      ...(registry.registered === false ? [`not registered: ${registry.problem}`] : []),
+      ...queries.map((query) => [`${query.name}: ${query.state}`, query.problem ?? []].flat().join(', ')),
     ];
   }
 
@@ -127,13 +109,7 @@ export class SidecarNode {
 
   /** Again on the same ports, with the same file. */
   async start(): Promise<void> {
-    const file = join(this.plan.folder, `${this.name}.yaml`);
-    await writeFile(file, JSON.stringify(this.file()));
-    const [command, ...args] = [...OUTRIDER, 'sidecar', '-c', file];
-    const child = spawn(command!, args, { cwd: REPOSITORY, stdio: ['ignore', 'pipe', 'pipe'] });
-    this.current = new SidecarProcess(this.name, child);
-    running.add(this);
-    await this.current.announced();
+    this.current = await this.plan.bench.start(this.name, this.file());
   }
 
   /** SIGTERM, and its whole drain; or SIGKILL. */
@@ -150,73 +126,49 @@ export class SidecarNode {
   async close(how: 'drained' | 'killed' = 'drained'): Promise<void> {
     await this.proxy.set({ kind: 'none' });
     await this.end(how);
-    if (this.plan.logs !== undefined) await this.leaveLog(this.plan.logs);
-    this.model?.signal('SIGKILL');
+    const { logs } = this.plan;
+    if (logs !== undefined) {
+      await mkdir(logs, { recursive: true });
+      await writeFile(join(logs, `${this.name}.log`), this.written);
+    }
+    await this.model?.kill();
     await this.proxy.stop();
-    running.delete(this);
   }
 
-  private async leaveLog(folder: string): Promise<void> {
-    await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, `${this.name}.log`), this.written);
-  }
-
-  /** Without waiting. */
-  kill(): void {
-    if (this.current?.isRunning) process.kill(this.current.pid, 'SIGKILL');
-  }
-
-  private file(): object {
-    const { service, instance, inboundPort, upstreams, folder, keepsKeys } = this.plan;
-    const cache = { dir: join(folder, `${instance}-cache`), keys: keepsKeys };
+  private file(): SidecarFile {
+    const { service, instance, inboundPort, bench, keepsKeys } = this.plan;
+    const cache = { dir: join(bench.directory, `${instance}-cache`), keys: keepsKeys };
+    const upstreams = Object.entries(this.plan.upstreams).map(
+      ([name, port]) => [name, { listen: `127.0.0.1:${port}`, consul: { service: name } }] as const,
+    );
+    const queue = { concurrency: 32, max_waiting: 4096 };
+    const inbound = { listen: `127.0.0.1:${inboundPort}`, local: this.model?.address, queue };
     return {
       service,
       instance,
-      admin: '127.0.0.1:0',
       log: { level: 'info' },
       drain_timeout: '3s',
       consul: { address: this.proxy.url, cache, ...this.plan.consul },
-      ...(inboundPort === undefined ? {} : { inbound: this.inbound(inboundPort) }),
-      ...(Object.keys(upstreams).length === 0 ? {} : { outbound: { upstreams: this.upstreams() } }),
+      ...(inboundPort !== undefined && { inbound }),
+      ...(upstreams.length > 0 && { outbound: { upstreams: Object.fromEntries(upstreams) } }),
     };
-  }
-
-  private inbound(port: number): object {
-    const queue = { concurrency: 32, max_waiting: 4096 };
-    return { listen: `127.0.0.1:${port}`, local: `127.0.0.1:${this.modelPort}`, queue };
-  }
-
-  private upstreams(): object {
-    const all = Object.entries(this.plan.upstreams);
-    return Object.fromEntries(
-      all.map(([name, port]) => [name, { listen: `127.0.0.1:${port}`, consul: { service: name } }]),
-    );
   }
 }
 
-/** Nodes whose sidecar may run: ended with this process. */
-const running = new Set<SidecarNode>();
-process.on('exit', () => {
-  for (const node of running) node.kill();
-});
+/** Why nodes have not everything from Consul; empty when they have. */
+export async function problemsOf(nodes: readonly SidecarNode[]): Promise<string> {
+  const each = async (node: SidecarNode) => (await node.problems()).map((what) => `${node.name}: ${what}`);
+  return (await Promise.all(nodes.map(each))).flat().join('; ');
+}
 
-/** For messages: why nodes are not what they should be. */
-export async function whyNotCurrent(nodes: readonly SidecarNode[]): Promise<string> {
-  const all = await Promise.all(
-    nodes.map(async (node) => (await node.problems()).map((problem) => `${node.name}: ${problem}`)),
-  );
-  return all.flat().join('; ');
+/** Whether all of them have everything from Consul. */
+export async function areCurrent(nodes: readonly SidecarNode[]): Promise<boolean> {
+  return (await problemsOf(nodes)) === '';
 }
 
 /** Resolves when all of them have everything from Consul. */
 export async function untilCurrent(nodes: readonly SidecarNode[], limitMs = START_LIMIT_MS): Promise<void> {
   await until('every sidecar is current', () => areCurrent(nodes), limitMs).catch(async (error: Error) => {
-    throw new Error(`${error.message}: ${await whyNotCurrent(nodes)}`);
+    throw new Error(`${error.message}: ${await problemsOf(nodes)}`);
   });
-}
-
-/** Whether all of them have everything from Consul. */
-export async function areCurrent(nodes: readonly SidecarNode[]): Promise<boolean> {
-  const all = await Promise.all(nodes.map((node) => node.isCurrent()));
-  return all.every(Boolean);
 }

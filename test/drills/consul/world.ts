@@ -4,12 +4,12 @@
  * and 200 calls a second through them. Only calls that an intention allows are served.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsulServer } from '../../kit/consul/consul.js';
 import { ConsulCluster } from '../../kit/consul/consul-cluster.js';
 import type { Fault } from '../../kit/consul/consul-proxy.js';
+import { SidecarBench } from '../../kit/process/sidecars.js';
 import type { Load } from '../faults/load.js';
 import { ConsulMesh } from './mesh.js';
 import type { NodePlan, SidecarNode } from './sidecar-node.js';
@@ -21,39 +21,29 @@ export const FOREIGN_SERVICE = 'vision';
 const FOREIGN_CALLER = 'viewer';
 /** A blocking query is over after this long at the latest. */
 const WAIT = '30s';
-/** Removed with this process at the latest: they hold keys. */
-const folders = new Set<string>();
-process.on('exit', () => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
 /** Stands in for an ACL token: it must never be seen anywhere. */
 const TOKEN = 'b1946ac9-2492-4d23-8c6b-5e2f7a90cafe';
 
 export type Verb = 'allow' | 'deny';
-
-interface CatalogEntry {
-  readonly ServiceID: string;
-}
 
 /** The cluster, the mesh and the load that the rows on Consul share. */
 export class ConsulWorld {
   mesh!: ConsulMesh;
   load!: Load;
   private foreign: ConsulMesh | undefined;
-  private readonly folder = mkdtempSync(join(tmpdir(), 'outrider-faults-'));
   private readonly intentions = new Map<string, string>();
 
   private constructor(
     readonly cluster: ConsulCluster,
+    private readonly bench: SidecarBench,
     private readonly logs: string | undefined,
   ) {}
 
   /** Resolves when calls go through. */
   static async open(logs?: string): Promise<ConsulWorld> {
-    const world = new ConsulWorld(await ConsulCluster.start(3), logs);
+    const world = new ConsulWorld(await ConsulCluster.start(3), await SidecarBench.open(), logs);
     try {
-      folders.add(world.folder);
-      writeFileSync(join(world.folder, 'token'), TOKEN, { mode: 0o600 });
+      writeFileSync(world.tokenFile, TOKEN, { mode: 0o600 });
       await world.setIntention('*', '*', 'deny');
       world.mesh = await world.openMesh(SERVICE, CALLER, {});
       await world.mesh.untilCurrent();
@@ -63,6 +53,10 @@ export class ConsulWorld {
       await world.close();
       throw error;
     }
+  }
+
+  private get tokenFile(): string {
+    return join(this.bench.directory, 'token');
   }
 
   /** The agent on the machine of the sidecars. */
@@ -107,7 +101,10 @@ export class ConsulWorld {
 
   /** Ids of the proxies of `service` that the catalogue gives to callers. */
   async peers(service: string): Promise<string[]> {
-    const found = await this.agent.api<CatalogEntry[]>('GET', `/catalog/connect/${service}`);
+    const found = await this.agent.api<{ readonly ServiceID: string }[]>(
+      'GET',
+      `/catalog/connect/${service}`,
+    );
     return found.map(({ ServiceID }) => ServiceID).sort();
   }
 
@@ -120,8 +117,7 @@ export class ConsulWorld {
     await this.load?.stop().catch(() => {});
     await Promise.all([this.mesh?.close('killed'), this.foreign?.close('killed')]);
     await this.cluster.stop();
-    rmSync(this.folder, { recursive: true, force: true });
-    folders.delete(this.folder);
+    await this.bench.close();
   }
 
   /** Its callers may call. `agent`: where its sidecars' proxies pass requests on to. */
@@ -132,9 +128,15 @@ export class ConsulWorld {
     agent: { readonly address: string } = this.agent,
   ): Promise<ConsulMesh> {
     await this.setIntention(caller, service, 'allow');
-    const { folder, logs } = this;
-    const common = { wait: WAIT, token_file: join(folder, 'token') };
-    const plan = { service, caller, folder, agent, consul: { ...common, ...consul } };
+    const { bench, logs } = this;
+    const common = { wait: WAIT, token_file: this.tokenFile };
+    const plan = { service, caller, bench, agent, consul: { ...common, ...consul } };
     return ConsulMesh.open({ ...plan, ...(logs && { logs }) });
   }
+}
+
+/** Reads a list; the answer says whether it is the same again, and not while it cannot be read. */
+export async function sameAgain(read: () => Promise<string[]>): Promise<() => Promise<boolean>> {
+  const before = String(await read());
+  return async () => String(await read().catch(() => [])) === before;
 }

@@ -1,10 +1,9 @@
 /** Hedging, fallback and health checks: what helps a call beside retries. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { measure } from '../faults/row.js';
-import { fails, WELL } from '../models/protocol.js';
+import { fails, WELL } from '../faults/model-protocol.js';
 import { type DecisionRow, drillRow, percentOf } from './drill.js';
-import { IMPATIENT, RETRIED, STAND_IN } from './mesh.js';
+import { IMPATIENT, RETRIED, STAND_IN, sinceNow } from './mesh.js';
 
 const SERVICE_MS = 50;
 const MAX_RATIO = 0.05;
@@ -19,21 +18,15 @@ const hedge = drillRow({
   plan: { serviceMs: SERVICE_MS, upstream: { routes: [HEDGED] } },
   work: async ({ trial, mesh, load }) => {
     await delay(trial.pick(1_000, 3_000));
-    await Promise.all(mesh.models.map((model) => model.behave({ does: 'lag', every: 40, factor: 10 })));
-    const [sent, won] = await Promise.all([
-      mesh.caller.metric('outrider_hedges_total'),
-      mesh.caller.metric('outrider_hedges_won_total'),
-    ]);
+    await mesh.behave({ does: 'lag', every: 40, factor: 10 });
+    const sent = await sinceNow(() => mesh.caller.metric('outrider_hedges_total'));
+    const won = await sinceNow(() => mesh.caller.metric('outrider_hedges_won_total'));
     const fromMs = performance.now();
     const calls = await load.during(fromMs, trial.pick(2_500, 15_000));
-    const copies = (await mesh.caller.metric('outrider_hedges_total')) - sent;
-    const wins = (await mesh.caller.metric('outrider_hedges_won_total')) - won;
+    const [copies, wins] = [await sent(), await won()];
     trial.figure('copies that answered first', `${wins} of ${copies}`);
-    trial.expect(
-      'most late calls are overtaken',
-      wins >= calls.length / 80,
-      `${wins} of ${calls.length} calls`,
-    );
+    const overtaken = `${wins} of ${calls.length} calls`;
+    trial.expect('most late calls are overtaken', wins >= calls.length / 80, overtaken);
     const most = calls.length * MAX_RATIO * 1.02 + SAVED;
     trial.expect('copies are 5 % of the calls at most', copies <= most, percentOf(copies, calls.length));
     trial.expectP99('p99 is far from ten times as long', calls, 4 * SERVICE_MS);
@@ -51,37 +44,33 @@ const fallback = drillRow({
     const strict = await mesh.load({ perSecond: 50, metadata: { 'outrider-accept-degraded': 'no' } });
     await delay(trial.pick(300, 2_000));
     const fromMs = performance.now();
-    await Promise.all(mesh.models.map((model) => model.behave(fails('trailers'))));
+    await mesh.behave(fails('trailers'));
     const brokenMs = performance.now();
     const calls = await load.during(brokenMs, trial.pick(1_500, 10_000));
-    trial.expectAvailable(await load.between(fromMs, performance.now()), 99.5);
+    trial.expectAvailable(await load.between(fromMs), 99.5);
     const unmarked = calls.filter(({ degraded, failure }) => !degraded && failure === undefined).length;
     trial.none('every answer says that it is degraded', unmarked, 'do not');
-    const declined = await strict.between(brokenMs + 100, performance.now());
+    const declined = await strict.between(brokenMs + 100);
     const given = declined.filter(({ failure }) => failure === undefined).length;
-    trial.expect(
-      'a caller that accepts no degraded answer gets none',
-      declined.length > 20 && given === 0,
-      `${given} of ${declined.length}`,
-    );
+    const isRefused = declined.length > 20 && given === 0;
+    const found = `${given} of ${declined.length}`;
+    trial.expect('a caller that accepts no degraded answer gets none', isRefused, found);
     const healMs = performance.now();
-    await Promise.all(mesh.models.map((model) => model.behave(WELL)));
+    await mesh.behave(WELL);
     // The primary is tried after 1, 2, 4 and 8 s: the longer it failed, the rarer.
     const limitMs = trial.pick(4_000, 12_000);
     const after = await load.during(healMs, limitMs + 1_500);
     const own = after.find(({ degraded, failure }) => !degraded && failure === undefined);
     trial.within('the replicas answer again', limitMs, own && own.sentMs - healMs);
     const late = after.filter(({ sentMs, degraded }) => degraded && own && sentMs > own.sentMs + 250);
-    trial.expect(
-      'and from then on only they',
-      own !== undefined && late.length === 0,
-      `${late.length} calls`,
-    );
+    const isOver = own !== undefined && late.length === 0;
+    trial.expect('and from then on only they', isOver, `${late.length} calls`);
     trial.expectAvailable(after, 99.9);
   },
 });
 
 const QUICK_CHECKS = { interval: '500ms', timeout: '250ms' };
+const PINGS = { kind: 'ping', ...QUICK_CHECKS };
 
 const modelGone = drillRow({
   name: 'model-gone',
@@ -96,23 +85,17 @@ const modelGone = drillRow({
     trial.expectAvailable(await load.during(fromMs, trial.pick(1_400, 10_000)), 99.9);
     await mesh.models[0]!.restart();
     const backMs = performance.now();
-    const isBack = () => mesh.models[0]!.events('ran', backMs).length > 20;
     // Its sidecar connects again: at most 4.8 s after it last tried, less if the model was gone for less long. Then it
     // asks the model at once, and the caller's next check hears of it.
-    trial.within('it takes part again', trial.pick(3_000, 8_000), await measure(isBack, 20_000, backMs));
+    const tookMs = await mesh.models[0]!.untilRuns(backMs, 20_000);
+    trial.within('it takes part again', trial.pick(3_000, 8_000), tookMs);
   },
 });
 
 const ping = drillRow({
   name: 'ping',
   fault: 'the sidecar of one replica of three stands still, and only PINGs ask',
-  plan: {
-    upstream: {
-      health: { kind: 'ping', ...QUICK_CHECKS },
-      ejection: { mode: 'observe' },
-      routes: [IMPATIENT],
-    },
-  },
+  plan: { upstream: { health: PINGS, ejection: { mode: 'observe' }, routes: [IMPATIENT] } },
   work: async ({ trial, mesh, load }) => {
     await delay(trial.pick(300, 2_000));
     const { pid } = mesh.replicas[0]!.sidecar;
@@ -122,9 +105,8 @@ const ping = drillRow({
     trial.expectAvailable(await load.during(fromMs, trial.pick(1_700, 10_000)), 99);
     process.kill(pid, 'SIGCONT');
     const backMs = performance.now();
-    const isBack = () => mesh.models[0]!.events('ran', backMs + 1).length > 20;
     // A PING every 500 ms at most, of which one answer is enough; the rest is for the calls that show it.
-    trial.within('it takes part again', 2_000, await measure(isBack, 20_000, backMs));
+    trial.within('it takes part again', 2_000, await mesh.models[0]!.untilRuns(backMs + 1, 20_000));
   },
 });
 

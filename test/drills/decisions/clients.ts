@@ -1,41 +1,30 @@
 /** Callers that read slowly, die or stay for long; and a log that cannot be written. */
 
-import { fork } from 'node:child_process';
-import { readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, extname, join } from 'node:path';
+import { existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { AskedProcess } from '../../kit/process/asked-process.js';
+import { Scratch } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
-import { LOCAL_CHANNEL } from '../faults/call.js';
-import { HOLD, OpenStreams } from '../faults/open-streams.js';
-import { measure } from '../faults/row.js';
+import { clientOf } from '../faults/call.js';
+import { FLOOD } from '../faults/model-protocol.js';
+import { hold, OpenStreams } from '../faults/open-streams.js';
+import { measure } from '../faults/times.js';
 import { rssMb } from '../faults/usage.js';
-import { FLOOD } from '../models/protocol.js';
 import { type DecisionRow, drill, drillRow } from './drill.js';
-import { APP, DecisionMesh, MODEL } from './mesh.js';
-
-const HERE = fileURLToPath(import.meta.url);
-const CLIENT = join(dirname(HERE), `client-process${extname(HERE)}`);
+import { APP, MODEL, sumOf } from './mesh.js';
 
 const slowReader = drillRow({
   name: 'slow-reader',
   fault: 'eight callers ask for streams without end and read nothing',
   work: async ({ trial, mesh, load }) => {
-    const sidecars = [mesh.caller, ...mesh.replicas.map(({ sidecar }) => sidecar)];
-    const before = sidecars.map(({ pid }) => rssMb(pid));
-    const clients = Array.from(
-      { length: 8 },
-      () => new Client(mesh.target, credentials.createInsecure(), LOCAL_CHANNEL),
-    );
-    const asIs = (bytes: Buffer): Buffer => bytes;
-    const streams = clients.map((client) =>
-      client.makeBidiStreamRequest(HOLD.path, asIs, asIs, new Metadata(), {}),
-    );
+    const before = mesh.sidecars.map(({ pid }) => rssMb(pid));
+    const clients = Array.from({ length: 8 }, () => clientOf(mesh.target));
+    const streams = clients.map(hold);
     for (const stream of streams) stream.on('error', () => {}).write(Buffer.from(FLOOD));
     const fromMs = performance.now();
     const calls = await load.during(fromMs, trial.pick(2_000, 15_000));
-    const growth = Math.max(...sidecars.map(({ pid }, i) => rssMb(pid) - before[i]!));
+    const growth = Math.max(...mesh.sidecars.map(({ pid }, i) => rssMb(pid) - before[i]!));
     trial.expect('no sidecar grows by more than 64 MB', growth <= 64, `${growth.toFixed(0)} MB`);
     trial.expectAvailable(calls, 99.9);
     for (const stream of streams) stream.cancel();
@@ -49,28 +38,22 @@ const clientDies = drillRow({
   name: 'client-dies',
   fault: 'an application is killed with streams open',
   work: async ({ trial, mesh, load }) => {
-    const client = fork(CLIENT, [mesh.target, String(STREAMS)], { execArgv: process.execArgv });
-    const reply = await new Promise((resolve) => client.once('message', resolve));
-    if (reply !== 'open') throw new Error(String(reply));
+    const args = [mesh.target, String(STREAMS)];
+    const client = await AskedProcess.start(new URL('client-process.js', import.meta.url), { args });
     const fromMs = performance.now();
-    client.kill('SIGKILL');
+    client.signal('SIGKILL');
     const cancelled = () => mesh.models.flatMap((model) => model.events('cancelled', fromMs));
     await measure(() => cancelled().length >= STREAMS, 3_000, fromMs);
     const last = Math.max(...cancelled().map(({ atMs }) => atMs - fromMs));
     const isAll = cancelled().length === STREAMS;
     trial.within('the models see every stream cancelled', 200, isAll ? last : undefined);
     load.pause();
-    await load.between(fromMs, performance.now());
-    const sidecars = [mesh.caller, ...mesh.replicas.map(({ sidecar }) => sidecar)];
-    const inFlight = async () => {
-      const counts = await Promise.all(sidecars.map((each) => each.metric('outrider_calls_in_flight')));
-      return counts.reduce((sum, count) => sum + count, 0);
+    await load.between(fromMs);
+    const isEmpty = async () => {
+      const counts = await Promise.all(mesh.sidecars.map((each) => each.metric('outrider_calls_in_flight')));
+      return sumOf(counts) === 0;
     };
-    trial.within(
-      'nothing of them is left in the sidecars',
-      1_000,
-      await measure(async () => (await inFlight()) === 0, 3_000),
-    );
+    trial.within('nothing of them is left in the sidecars', 1_000, await measure(isEmpty, 3_000));
     load.resume();
   },
 });
@@ -91,22 +74,24 @@ const longStreams = drillRow({
       await delay(pauseMs);
       const file = join(mesh.bench.directory, `${APP}.yaml`);
       const config = JSON.parse(readFileSync(file, 'utf8'));
+      const reload = () => {
+        writeFileSync(file, JSON.stringify(config));
+        process.kill(mesh.caller.pid, 'SIGHUP');
+      };
       const upstream = config.outbound.upstreams[MODEL];
       upstream.routes = [{ ...upstream.routes[0], timeout: '7s' }];
       const last = upstream.endpoints.pop();
-      writeFileSync(file, JSON.stringify(config));
-      process.kill(mesh.caller.pid, 'SIGHUP');
+      reload();
       const knows = async () => (await mesh.caller.page('/endpoints')).text.includes(last);
       await until('an endpoint is gone', async () => !(await knows()));
       await delay(pauseMs);
       upstream.endpoints.push(last);
-      writeFileSync(file, JSON.stringify(config));
-      process.kill(mesh.caller.pid, 'SIGHUP');
+      reload();
       await until('it is back', knows);
       await delay(trial.pick(1_500, 5_000));
       const broken = streams.endings.map(({ what }) => what);
       trial.none('no stream is broken', broken.length, `of ${STREAMS} ${broken[0] ?? ''}`);
-      trial.expectAvailable(await load.between(fromMs, performance.now()), 99.9);
+      trial.expectAvailable(await load.between(fromMs), 99.9);
     } finally {
       streams.close();
     }
@@ -117,7 +102,7 @@ const diskFull: DecisionRow = {
   name: 'disk-full',
   fault: 'the disk of the access log is full, and then it is not',
   run: async (_, trial) => {
-    const log = join(DecisionMesh.scratch(), 'access.log');
+    const log = join(new Scratch().path, 'access.log');
     symlinkSync('/dev/full', log);
     await drill(trial, { caller: { access_log: { path: log } } }, async ({ mesh, load }) => {
       const fromMs = performance.now();
@@ -126,13 +111,7 @@ const diskFull: DecisionRow = {
       trial.expect('lines are dropped and counted', dropped > 0, `${dropped} lines`);
       trial.expectAvailable(calls, 100);
       renameSync(log, `${log}.full`);
-      const has = () => {
-        try {
-          return readFileSync(log, 'utf8').split('\n').length > 10;
-        } catch {
-          return false;
-        }
-      };
+      const has = () => existsSync(log) && readFileSync(log, 'utf8').split('\n').length > 10;
       trial.within('a new file is written to', 6_000, await measure(has, 10_000));
     });
   },

@@ -1,10 +1,9 @@
 /** What the rows of the table of decisions have in common: a mesh under load that is broken and judged. */
 
-import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
-import { LOCAL_CHANNEL } from '../faults/call.js';
+import { callUnary } from '../faults/call.js';
 import type { Load, LoadOptions, SentCall } from '../faults/load.js';
-import { measure, type Row, type Trial } from '../faults/row.js';
-import { ONCE } from '../models/protocol.js';
+import { ONCE } from '../faults/model-protocol.js';
+import type { Row, Trial } from '../faults/row.js';
 import { DecisionMesh, type MeshPlan } from './mesh.js';
 
 /** Nothing is shared: every row opens the mesh that it breaks. */
@@ -65,45 +64,12 @@ export function percentOf(part: number, whole: number): string {
   return `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
 }
 
-/** Calls that must not be made twice, at a steady rate, each with an id of its own. */
-export class OnceCalls {
-  readonly failures: string[] = [];
-  sent = 0;
-  private open = 0;
-  private readonly client: Client;
-  private readonly timer: NodeJS.Timeout;
-
-  constructor(target: string, perSecond: number) {
-    this.client = new Client(target, credentials.createInsecure(), LOCAL_CHANNEL);
-    this.timer = setInterval(() => this.call(), 1_000 / perSecond);
-  }
-
-  /** Resolves when every call has ended. */
-  async stop(): Promise<void> {
-    clearInterval(this.timer);
-    await measure(() => this.open === 0, 10_000);
-    this.client.close();
-  }
-
-  private call(): void {
-    const { path, requestSerialize, responseDeserialize } = ONCE;
-    const id = Buffer.from(`once-${this.sent++}`);
-    this.open += 1;
-    const options = { deadline: Date.now() + 1_000 };
-    this.client.makeUnaryRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      id,
-      new Metadata(),
-      options,
-      (error) => {
-        this.open -= 1;
-        if (error !== null) this.failures.push(status[error.code]!);
-      },
-    );
-  }
-}
+/** Load of calls that must not be made twice, each with an id of its own. */
+export const ONCE_LOAD: Partial<LoadOptions> = {
+  perSecond: 50,
+  ask: (client, n, done) =>
+    callUnary(client, ONCE, { request: Buffer.from(`once-${n}`), deadlineMs: 1_000 }, done),
+};
 
 /** Ids that more than one run was for. */
 export function repeated(mesh: DecisionMesh): string[] {

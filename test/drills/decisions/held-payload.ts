@@ -25,10 +25,7 @@ interface HeldLoad {
 }
 
 function heldLoads(trial: Trial): readonly HeldLoad[] {
-  const many = (connections: number): HeldPayload => ({
-    connections: trial.pick(12, connections),
-    streams: 250,
-  });
+  const many = (connections: number) => ({ connections: trial.pick(12, connections), streams: 250 });
   return [
     { name: 'answers behind closed windows', side: 'outbound', payload: many(60), leave: holdResponses },
     { name: 'requests without an end', side: 'inbound', payload: many(40), leave: holdRequests },
@@ -42,10 +39,8 @@ function heldLoads(trial: Trial): readonly HeldLoad[] {
   ];
 }
 
-async function measureHeld(
-  trial: Trial,
-  { name, side, payload, leave, options = {} }: HeldLoad,
-): Promise<void> {
+async function measureHeld(trial: Trial, held: HeldLoad): Promise<void> {
+  const { name, side, payload, leave, options = {} } = held;
   const target = await AttackedSidecar.open({ concurrency: CONCURRENCY, ...options });
   let running = 0;
   let isOver = false;
@@ -61,14 +56,12 @@ async function measureHeld(
         await delay(100);
       }
     };
-    let reports: Awaited<ReturnType<AttackedSidecar['measureDuring']>> | undefined;
+    const both = Promise.all([target.measureDuring(side, attack), watch()]);
     const peak = await peakDuring(
       () => target.rssBytes(),
-      async () => {
-        [reports] = await Promise.all([target.measureDuring(side, attack), watch()]);
-      },
+      () => both,
     );
-    const [canary, control] = reports!;
+    const [[canary, control]] = await both;
     const size = `${payload.connections} × ${payload.streams} ${name}`;
     const rss = Math.round(peak / MIB);
     trial.figure(`${size}: RSS`, `${rss} MiB`);

@@ -4,15 +4,15 @@
  * mesh that it breaks.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
+import { portOf } from '../../kit/interop/programs.js';
 import { SidecarBench, type SidecarFile, type SidecarProcess } from '../../kit/process/sidecars.js';
 import { Load, type LoadOptions } from '../faults/load.js';
-import { measure } from '../faults/row.js';
-import { Model } from '../models/models.js';
-import { SINGLE_MS } from '../models/protocol.js';
+import { Model } from '../faults/model.js';
+import { type Behaviour, SINGLE_MS } from '../faults/model-protocol.js';
+import { measure } from '../faults/times.js';
 import { Wire } from './wire.js';
 
 export const INFER = '/inference.GRPCInferenceService/ModelInfer';
@@ -31,11 +31,6 @@ export const IMPATIENT = {
   retry: { attempts: 2, on: ['unavailable', 'deadline_exceeded'] },
 } as const;
 
-const folders: string[] = [];
-process.on('exit', () => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
 /** What the mesh of a row is made of. */
 export interface MeshPlan {
   /** Default 3. */
@@ -48,8 +43,6 @@ export interface MeshPlan {
   readonly upstream?: SidecarFile;
   /** Of the `inbound` block beside each model. */
   readonly inbound?: SidecarFile;
-  /** Of every sidecar. */
-  readonly limits?: SidecarFile;
   /** Of the caller's sidecar, at the top. */
   readonly caller?: SidecarFile;
   /** Another model, which answers at once, as the caller's upstream `STAND_IN`. */
@@ -72,7 +65,6 @@ export interface Replica {
 /** The mesh of one row. */
 export class DecisionMesh {
   readonly replicas: Replica[] = [];
-  private readonly folder = DecisionMesh.scratch();
   private readonly loads: Load[] = [];
   private standIn: Replica | undefined;
   private readonly callers: SidecarProcess[] = [];
@@ -83,13 +75,6 @@ export class DecisionMesh {
     private readonly plan: MeshPlan,
     readonly bench: SidecarBench,
   ) {}
-
-  /** A directory that is gone when the drills are over. */
-  static scratch(): string {
-    const folder = mkdtempSync(join(tmpdir(), 'outrider-drill-'));
-    folders.push(folder);
-    return folder;
-  }
 
   /** Resolves when every sidecar is ready. */
   static async open(plan: MeshPlan): Promise<DecisionMesh> {
@@ -118,6 +103,16 @@ export class DecisionMesh {
     return this.replicas.map(({ model }) => model);
   }
 
+  /** Of the caller and of every replica. */
+  get sidecars(): readonly SidecarProcess[] {
+    return [this.caller, ...this.replicas.map(({ sidecar }) => sidecar)];
+  }
+
+  /** Tells every model. */
+  async behave(behaviour: Behaviour): Promise<void> {
+    await Promise.all(this.models.map((model) => model.behave(behaviour)));
+  }
+
   /** Where an application calls. */
   get target(): string {
     return this.targets[0]!;
@@ -125,17 +120,15 @@ export class DecisionMesh {
 
   /** Another application's sidecar, before the same replicas, or those at the addresses. */
   async startCaller(endpoints = this.replicas.map(({ endpoint }) => endpoint)): Promise<SidecarProcess> {
-    const { upstream, limits, caller } = this.plan;
-    const { standIn } = this;
+    const { standIn, plan } = this;
     const name = this.callers.length === 0 ? APP : `${APP}-${this.callers.length}`;
     const sidecar = await this.bench.start(name, {
       service: APP,
       identity: await this.bench.identity(APP),
-      ...(limits && { limits }),
-      ...caller,
+      ...plan.caller,
       outbound: {
         upstreams: {
-          [MODEL]: { listen: '127.0.0.1:0', routes: [RETRIED], ...upstream, endpoints },
+          [MODEL]: { listen: '127.0.0.1:0', routes: [RETRIED], ...plan.upstream, endpoints },
           ...(standIn && { [STAND_IN]: { listen: '127.0.0.1:0', endpoints: [standIn.endpoint] } }),
         },
       },
@@ -154,8 +147,8 @@ export class DecisionMesh {
   }
 
   /** As the caller's sidecar sees them, in the order of `replicas`. */
-  async endpoints(caller = this.caller): Promise<readonly EndpointReport[]> {
-    const { endpoints } = JSON.parse((await caller.page('/endpoints')).text);
+  async endpoints(): Promise<readonly EndpointReport[]> {
+    const { endpoints } = JSON.parse((await this.caller.page('/endpoints')).text);
     return this.replicas.map(({ endpoint }) => {
       const found = (endpoints as EndpointReport[]).find(({ address }) => address === endpoint);
       if (found === undefined) throw new Error(`${endpoint} is not in /endpoints`);
@@ -172,9 +165,13 @@ export class DecisionMesh {
     return this.caller.metric('outrider_ejections_total');
   }
 
-  /** How often a detector has tripped so far, also where so many were out already that the endpoint stayed in. */
-  detections(caller = this.caller): Promise<number> {
-    return caller.metric('outrider_ejections_detected_total');
+  retries(): Promise<number> {
+    return this.caller.metric('outrider_retries_total');
+  }
+
+  /** How often a detector has tripped since now, also where so many were out already that the endpoint stayed in. */
+  detections(caller = this.caller): Promise<() => Promise<number>> {
+    return sinceNow(() => caller.metric('outrider_ejections_detected_total'));
   }
 
   /** Runs of each model in a stretch of time. */
@@ -187,10 +184,9 @@ export class DecisionMesh {
     return sumOf(this.shares(fromMs, toMs));
   }
 
-  /** Time until so many endpoints get no ordinary traffic; undefined when it does not happen. */
-  untilIneligible(fromMs: number, limitMs: number, count = 1): Promise<number | undefined> {
-    const isOut = async () =>
-      (await this.endpoints()).filter(({ state }) => state !== 'eligible').length >= count;
+  /** Time until an endpoint gets no ordinary traffic; undefined when it does not happen. */
+  untilIneligible(fromMs: number, limitMs: number): Promise<number | undefined> {
+    const isOut = async () => (await this.endpoints()).some(({ state }) => state !== 'eligible');
     return measure(isOut, limitMs, fromMs);
   }
 
@@ -198,22 +194,18 @@ export class DecisionMesh {
    * Time until the replica is sent no more than one attempt in half a second, as the caller's sidecar counts them (the
    * replica may be frozen and write nothing down). Undefined when it does not happen.
    */
-  async untilSingleAttempts(
-    { endpoint }: Replica,
-    fromMs: number,
-    limitMs: number,
-  ): Promise<number | undefined> {
+  async untilSingleAttempts({ endpoint }: Replica, fromMs: number, limitMs: number) {
     const seen: { readonly atMs: number; readonly count: number }[] = [];
-    let firstMs: number | undefined;
+    let first: (typeof seen)[number] | undefined;
     const isReached = async () => {
       const atMs = performance.now();
       const count = await this.caller.metric('outrider_attempts_total', { endpoint });
       seen.push({ atMs, count });
-      firstMs = seen.find((each) => atMs - each.atMs >= SINGLE_MS && count - each.count <= 1)?.atMs;
-      return firstMs !== undefined;
+      first = seen.find((each) => atMs - each.atMs >= SINGLE_MS && count - each.count <= 1);
+      return first !== undefined;
     };
     await measure(isReached, limitMs, fromMs);
-    return firstMs === undefined ? undefined : firstMs - fromMs;
+    return first && first.atMs - fromMs;
   }
 
   async close(): Promise<void> {
@@ -232,16 +224,14 @@ export class DecisionMesh {
     identity: Awaited<ReturnType<SidecarBench['identity']>>,
     service = MODEL,
   ): Promise<Replica> {
-    const { serviceMs = 20, places, inbound, limits } = this.plan;
-    const log = join(this.folder, `model-${i}.log`);
-    const model = await Model.start({ serviceMs, log, ...(places && { places }) });
+    const { serviceMs = 20, places, inbound } = this.plan;
+    const model = await Model.start({ serviceMs, ...(places && { places }) });
     const file = {
       service,
       identity,
-      ...(limits && { limits }),
       inbound: {
         listen: '127.0.0.1:0',
-        local: `127.0.0.1:${model.port}`,
+        local: model.address,
         intentions: [{ from: APP, to: service, action: 'allow' }],
         queue: { concurrency: 256, max_waiting: 256 },
         ...inbound,
@@ -249,29 +239,31 @@ export class DecisionMesh {
     };
     const sidecar = await this.bench.start(`${service}-${i}`, file, i === 0 ? this.plan.env : {});
     await sidecar.ready();
-    const address = tcpAddress(sidecar, 'inbound');
-    const wire = this.plan.isWired === true ? await Wire.open(address) : undefined;
-    return { model, sidecar, wire, endpoint: `127.0.0.1:${wire?.port ?? address.port}` };
+    const port = portOf(sidecar.address('inbound'));
+    const wire = this.plan.isWired === true ? await Wire.open(port) : undefined;
+    return { model, sidecar, wire, endpoint: `127.0.0.1:${wire?.port ?? port}` };
   }
-}
-
-/** Where a listener of a sidecar is, such as `inbound`; throws unless it listens on TCP. */
-function tcpAddress(
-  sidecar: SidecarProcess,
-  listener: string,
-): { readonly host: string; readonly port: number } {
-  const address = sidecar.address(listener);
-  if (address.kind !== 'tcp') throw new Error(`${listener} is expected on TCP`);
-  return address;
 }
 
 /** `host:port` of a listener: by default the caller's listener for the model. */
 export function targetOf(sidecar: SidecarProcess, listener = `upstream ${MODEL}`): string {
-  const { host, port } = tcpAddress(sidecar, listener);
-  return `${host}:${port}`;
+  return writeAddress(sidecar.address(listener));
 }
 
 /** The sum of counts. */
 export function sumOf(counts: readonly number[]): number {
   return counts.reduce((sum, count) => sum + count, 0);
+}
+
+/** What is added to a count from now on. */
+export async function sinceNow(count: () => Promise<number>): Promise<() => Promise<number>> {
+  const before = await count();
+  return async () => (await count()) - before;
+}
+
+/** The greatest value that is read until `toMs`. */
+export async function mostOf(read: () => number | Promise<number>, toMs: number): Promise<number> {
+  let most = 0;
+  for (; performance.now() < toMs; await delay(50)) most = Math.max(most, await read());
+  return most;
 }

@@ -3,10 +3,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ModelInferResponse } from '../../../proto/messages.js';
 import { REQUEST, summarize } from '../faults/load.js';
-import { measure } from '../faults/row.js';
-import { fails } from '../models/protocol.js';
+import { fails } from '../faults/model-protocol.js';
+import { measure } from '../faults/times.js';
 import { type DecisionRow, drillRow, percentOf } from './drill.js';
-import { IMPATIENT, targetOf } from './mesh.js';
+import { IMPATIENT, sinceNow, targetOf } from './mesh.js';
 
 const INVALID_ARGUMENT = 3;
 const NOT_FOUND = 5;
@@ -15,14 +15,13 @@ const clientErrors = drillRow({
   name: 'client-errors',
   fault: 'calls that are the callers’ own mistakes: INVALID_ARGUMENT, NOT_FOUND',
   work: async ({ trial, mesh, load }) => {
-    const before = await mesh.detections();
+    const detections = await mesh.detections();
     const fromMs = performance.now();
     await mesh.models[0]!.behave(fails('trailers-only', INVALID_ARGUMENT));
     await mesh.models[1]!.behave(fails('trailers', NOT_FOUND));
     const calls = await load.during(fromMs, trial.pick(1_000, 10_000));
     const { failed, sent } = summarize(calls);
-    const detected = (await mesh.detections()) - before;
-    trial.none('nothing is ejected', detected, 'times');
+    trial.none('nothing is ejected', await detections(), 'times');
     trial.expect('the callers hear of it', failed > sent / 3, `${failed} of ${sent} calls`);
     const all = mesh.runs(fromMs);
     trial.expect('nothing is done again', all <= sent * 1.02 + 20, `${all} runs for ${sent} calls`);
@@ -81,7 +80,7 @@ const stall = drillRow({
   fault: 'the caller’s sidecar itself stands still for half a second, and longer',
   plan: { upstream: { routes: [IMPATIENT] } },
   work: async ({ trial, mesh, load }) => {
-    const before = await mesh.detections();
+    const detections = await mesh.detections();
     for (const stillMs of trial.pick([500], [500, 500, 700, 1_500])) {
       await delay(trial.pick(300, 2_000));
       process.kill(mesh.caller.pid, 'SIGSTOP');
@@ -89,8 +88,7 @@ const stall = drillRow({
       process.kill(mesh.caller.pid, 'SIGCONT');
     }
     await delay(trial.pick(500, 3_000));
-    const detected = (await mesh.detections()) - before;
-    trial.none('no endpoint is ejected', detected, 'times');
+    trial.none('no endpoint is ejected', await detections(), 'times');
     const fromMs = performance.now();
     trial.expectAvailable(await load.during(fromMs, trial.pick(500, 3_000)), 99.9);
   },
@@ -107,18 +105,16 @@ const partition = drillRow({
     const others = await mesh.load({ target: targetOf(other), perSecond: 100 });
     await delay(trial.pick(300, 2_000));
     const fromMs = performance.now();
-    const attempts = () => other.metric('outrider_attempts_total', { endpoint: direct[0]! });
-    const before = await mesh.detections(other);
-    const [reached, all] = [await attempts(), await other.metric('outrider_attempts_total')];
+    const attempts = (labels = {}) => sinceNow(() => other.metric('outrider_attempts_total', labels));
+    const detections = await mesh.detections(other);
+    const [reached, all] = [await attempts({ endpoint: direct[0]! }), await attempts()];
     mesh.replicas[0]!.wire!.set({ kind: 'dark' });
     const calls = await load.during(fromMs, trial.pick(2_000, 15_000));
     trial.expectAvailable(calls, 99);
-    const share = (await attempts()) - reached;
-    const total = (await other.metric('outrider_attempts_total')) - all;
+    const [share, total] = [await reached(), await all()];
     trial.expect('the other caller goes on calling it', share > total / 5, percentOf(share, total));
-    const detected = (await mesh.detections(other)) - before;
-    trial.none('and ejects no endpoint', detected, 'times');
-    const failed = summarize(await others.between(fromMs, performance.now())).failed;
+    trial.none('and ejects no endpoint', await detections(), 'times');
+    const failed = summarize(await others.between(fromMs)).failed;
     trial.none('none of its calls fails', failed, 'calls');
   },
 });

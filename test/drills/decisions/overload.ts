@@ -2,8 +2,8 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { summarize } from '../faults/load.js';
-import { failuresOf } from '../faults/row.js';
-import { fails } from '../models/protocol.js';
+import { fails } from '../faults/model-protocol.js';
+import { failuresOf, type Trial } from '../faults/row.js';
 import { type DecisionRow, drill, drillRow, percentOf, recoveryMs } from './drill.js';
 import { DecisionMesh, INFER, RETRIED, sumOf } from './mesh.js';
 
@@ -12,6 +12,15 @@ const SERVICE_MS = 50;
 const PLACES = 4;
 const CAPACITY = (3 * PLACES * 1_000) / SERVICE_MS;
 const QUEUE = { concurrency: PLACES, max_waiting: 2 };
+
+/** Of calls without the mesh. Where it is great the cores are full, and what a model can serve is not its capacity any more. */
+async function latenessMs(trial: Trial, fromMs: number, toMs: number): Promise<number> {
+  const late = (await trial.control?.latenessMs(fromMs, toMs)) ?? 0;
+  const found = `${late.toFixed(0)} ms`;
+  trial.figure('calls without the mesh are late by', found);
+  if (late > SERVICE_MS) trial.disturbed ??= `calls without the mesh are late by ${found}`;
+  return late;
+}
 
 function overload(name: string, times: number): DecisionRow {
   return drillRow({
@@ -38,10 +47,7 @@ function overload(name: string, times: number): DecisionRow {
       const p99 = `p99 of what is served is at most ${factor} times what it was`;
       trial.expectP99(p99, served, factor * base.p99Ms);
       const shed = calls.filter(({ failure }) => failure?.startsWith('RESOURCE_EXHAUSTED'));
-      const late = (await trial.control?.latenessMs(fromMs, fromMs + forMs)) ?? 0;
-      trial.figure('calls without the mesh are late by', `${late.toFixed(0)} ms`);
-      // The cores are full, and what a model can serve is not its capacity any more.
-      if (late > SERVICE_MS) trial.disturbed ??= `calls without the mesh are late by ${late.toFixed(0)} ms`;
+      const late = await latenessMs(trial, fromMs, fromMs + forMs);
       trial.expectP99('refusals come at once', shed, trial.pick(40, 10) + late);
       const vain = calls.length - served.length - shed.length;
       trial.expect('no call waits for nothing', vain <= calls.length / 100, failuresOf(summarize(calls)));
@@ -57,17 +63,13 @@ function overload(name: string, times: number): DecisionRow {
 
 /** Each replica: one call at once. Callers have 5 s, one attempt has 250 ms of them. */
 const VAIN_CAPACITY = (3 * 1_000) / SERVICE_MS;
+const VAIN = { serviceMs: SERVICE_MS, places: 1, inbound: { queue: { concurrency: 2, max_waiting: 128 } } };
 const HASTY = { ...RETRIED, attempt_timeout: '250ms' } as const;
 
 const inVain = drillRow({
   name: 'in-vain',
   fault: 'twice as many calls as can be served, whose attempts may take a twentieth of their time',
-  plan: {
-    serviceMs: SERVICE_MS,
-    places: 1,
-    inbound: { queue: { concurrency: 2, max_waiting: 128 } },
-    upstream: { routes: [HASTY] },
-  },
+  plan: { ...VAIN, upstream: { routes: [HASTY] } },
   load: { perSecond: VAIN_CAPACITY / 3 },
   work: async ({ trial, mesh, load }) => {
     load.pause();
@@ -77,34 +79,25 @@ const inVain = drillRow({
     const calls = await storm.during(fromMs, forMs);
     storm.pause();
     const endMs = performance.now();
-    const late = (await trial.control?.latenessMs(fromMs, endMs)) ?? 0;
-    trial.figure('calls without the mesh are late by', `${late.toFixed(0)} ms`);
-    if (late > SERVICE_MS) trial.disturbed ??= `calls without the mesh are late by ${late.toFixed(0)} ms`;
+    await latenessMs(trial, fromMs, endMs);
     const served = summarize(calls).ok;
     const goodput = served / (forMs / 1_000) / VAIN_CAPACITY;
     trial.figure('served', `${served} of ${calls.length}`);
     trial.expect('goodput is at least 90 % of the capacity', goodput >= 0.9, percentOf(goodput, 1));
-    const count = (kind: 'ran' | 'cancelled') =>
-      mesh.models.reduce((sum, model) => sum + model.events(kind, fromMs, endMs).length, 0);
-    const [runs, vain] = [count('ran'), count('cancelled')];
-    trial.expect(
-      'fewer than 5 % of the runs are for callers that have gone',
-      vain < 0.05 * runs,
-      `${vain} of ${runs}`,
-    );
+    const runs = mesh.runs(fromMs, endMs);
+    const vain = sumOf(mesh.models.map((model) => model.events('cancelled', fromMs, endMs).length));
+    const promise = 'fewer than 5 % of the runs are for callers that have gone';
+    trial.expect(promise, vain < 0.05 * runs, `${vain} of ${runs}`);
     trial.figure('ejections', `${await mesh.ejections()}`);
   },
 });
 
+const SHORT_LINE = { concurrency: 4, max_waiting: 16 };
+
 const herd = drillRow({
   name: 'herd',
   fault: 'all replicas come back at once',
-  plan: {
-    serviceMs: 20,
-    places: 4,
-    inbound: { queue: { concurrency: 4, max_waiting: 16 } },
-    upstream: { slow_start: {} },
-  },
+  plan: { places: 4, inbound: { queue: SHORT_LINE }, upstream: { slow_start: {} } },
   work: async ({ trial, mesh, load }) => {
     await delay(trial.pick(500, 2_000));
     await Promise.all(mesh.models.map((model) => model.kill()));
@@ -130,32 +123,24 @@ const tiers: DecisionRow = {
   run: async (_, trial) => {
     const back = await DecisionMesh.open({ replicas: 2, upstream: { routes: [RETRIED] } });
     try {
-      await drill(
-        trial,
-        { replicas: 2, serviceMs: 1, upstream: { routes: [ONE_ATTEMPT] } },
-        async ({ mesh, load }) => {
-          await Promise.all(mesh.models.map((model) => model.behave({ does: 'ask', target: back.target })));
-          const askMs = performance.now();
-          await delay(trial.pick(500, 3_000));
-          await Promise.all(back.models.map((model) => model.behave(fails('trailers'))));
-          const brokenMs = performance.now();
-          const broken = await load.during(brokenMs, trial.pick(5_000, 15_000));
-          // Retries are judged from the first question on, as the budget counts what came before.
-          const calls = await load.between(askMs, performance.now());
-          const arrived = back.runs(brokenMs) / broken.length;
-          trial.expect('every call arrives at the last tier', arrived >= 1, `${arrived.toFixed(2)} times`);
-          const extra = back.runs(askMs) / calls.length;
-          trial.expect('at most 1.25 attempts for each call', extra <= 1.25, extra.toFixed(2));
-          trial.figure(
-            'retries in the middle',
-            percentOf(await back.caller.metric('outrider_retries_total'), calls.length),
-          );
-          trial.figure(
-            'at the edge',
-            percentOf(await mesh.caller.metric('outrider_retries_total'), calls.length),
-          );
-        },
-      );
+      const front = { replicas: 2, serviceMs: 1, upstream: { routes: [ONE_ATTEMPT] } };
+      await drill(trial, front, async ({ mesh, load }) => {
+        await mesh.behave({ does: 'ask', target: back.target });
+        const askMs = performance.now();
+        await delay(trial.pick(500, 3_000));
+        await back.behave(fails('trailers'));
+        const brokenMs = performance.now();
+        const broken = await load.during(brokenMs, trial.pick(5_000, 15_000));
+        // Retries are judged from the first question on, as the budget counts what came before.
+        const calls = await load.between(askMs);
+        const arrived = back.runs(brokenMs) / broken.length;
+        trial.expect('every call arrives at the last tier', arrived >= 1, `${arrived.toFixed(2)} times`);
+        const extra = back.runs(askMs) / calls.length;
+        trial.expect('at most 1.25 attempts for each call', extra <= 1.25, extra.toFixed(2));
+        const [middle, edge] = [await back.retries(), await mesh.retries()];
+        trial.figure('retries in the middle', percentOf(middle, calls.length));
+        trial.figure('at the edge', percentOf(edge, calls.length));
+      });
     } finally {
       await back.close();
     }

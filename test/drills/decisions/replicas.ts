@@ -3,10 +3,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { REQUEST, summarize } from '../faults/load.js';
-import { measure, seconds, type Trial } from '../faults/row.js';
-import { type Form, fails, POISON, WELL } from '../models/protocol.js';
-import { type DecisionRow, drill, drillRow, OnceCalls, percentOf, recoveryMs, repeated } from './drill.js';
-import { IMPATIENT, RETRIED, sumOf } from './mesh.js';
+import { type Form, fails, POISON, WELL } from '../faults/model-protocol.js';
+import { measure, seconds } from '../faults/times.js';
+import {
+  type DecisionRow,
+  type DrillSpec,
+  drillRow,
+  ONCE_LOAD,
+  percentOf,
+  recoveryMs,
+  repeated,
+} from './drill.js';
+import { IMPATIENT, type MeshPlan, mostOf, RETRIED, sumOf } from './mesh.js';
 
 const ONCE_ROUTE = {
   methods: ['/faults.Model/Once'],
@@ -14,12 +22,17 @@ const ONCE_ROUTE = {
   retry: { attempts: 2, on: [] },
 } as const;
 
-const killed = drillRow({
+/** Of models that take longer in the full run. */
+function row({ plan, ...spec }: Omit<DrillSpec, 'plan'> & { readonly plan?: MeshPlan }): DecisionRow {
+  return drillRow({ ...spec, plan: (trial) => ({ serviceMs: trial.pick(20, 50), ...plan }) });
+}
+
+const killed = row({
   name: 'killed',
   fault: 'one replica of three is killed, its sidecar and its model',
-  plan: (trial) => ({ ...of(trial), upstream: { routes: [RETRIED, ONCE_ROUTE] } }),
+  plan: { upstream: { routes: [RETRIED, ONCE_ROUTE] } },
   work: async ({ trial, mesh, load }) => {
-    const once = new OnceCalls(mesh.target, 50);
+    const once = await mesh.load(ONCE_LOAD);
     await delay(trial.pick(500, 2_000));
     const [victim] = mesh.replicas;
     const fromMs = performance.now();
@@ -34,39 +47,29 @@ const killed = drillRow({
   },
 });
 
-const frozen = drillRow({
+const frozen = row({
   name: 'frozen',
   fault: 'one replica of three stands still, and goes on later (SIGSTOP, SIGCONT)',
-  plan: (trial) => ({
-    ...of(trial),
-    upstream: { ejection: { base: '2s', max: '4s' }, routes: [IMPATIENT] },
-  }),
+  plan: { upstream: { ejection: { base: '2s', max: '4s' }, routes: [IMPATIENT] } },
   work: async ({ trial, mesh, load }) => {
     const [victim] = mesh.replicas;
     const fromMs = performance.now();
-    victim!.model.freeze();
+    victim!.model.process.signal('SIGSTOP');
     process.kill(victim!.sidecar.pid, 'SIGSTOP');
     const settleMs = trial.pick(1_500, 5_000);
-    trial.within(
-      'it gets single calls at most',
-      settleMs,
-      await mesh.untilSingleAttempts(victim!, fromMs, 10_000),
-    );
+    const single = await mesh.untilSingleAttempts(victim!, fromMs, 10_000);
+    trial.within('it gets single calls at most', settleMs, single);
     const calls = await load.during(fromMs, trial.pick(2_500, 15_000));
     trial.expectAvailable(calls, 99);
     trial.expectNoneHangs(calls, 1_000);
-    const late = await load.between(fromMs + settleMs, performance.now());
+    const late = await load.between(fromMs + settleMs);
     const stuck = late.filter(({ tookMs }) => (tookMs ?? 0) > 250).length;
-    trial.expect(
-      'after that only single probes find it',
-      stuck <= late.length / 100,
-      `${stuck} of ${late.length} calls`,
-    );
+    const found = `${stuck} of ${late.length} calls`;
+    trial.expect('after that only single probes find it', stuck <= late.length / 100, found);
     process.kill(victim!.sidecar.pid, 'SIGCONT');
-    victim!.model.thaw();
+    victim!.model.process.signal('SIGCONT');
     const thawedMs = performance.now();
-    const isBack = () => victim!.model.events('ran', thawedMs + 1).length > 20;
-    trial.within('it takes part again', 10_000, await measure(isBack, 20_000, thawedMs));
+    trial.within('it takes part again', 10_000, await victim!.model.untilRuns(thawedMs + 1, 20_000));
     const [{ state, why }] = (await mesh.endpoints()) as [EndpointReport];
     trial.figure('in the end it is', `${state} ${why}`);
   },
@@ -75,10 +78,9 @@ const frozen = drillRow({
 /** "Within 10 s" (row 3 of the catalogue). */
 const SLOW_SETTLED_MS = 10_000;
 
-const slow = drillRow({
+const slow = row({
   name: 'slow',
   fault: 'one replica of three takes ten times as long',
-  plan: (trial) => of(trial),
   work: async ({ trial, mesh, load }) => {
     const startMs = performance.now();
     const base = summarize(await load.during(startMs, trial.pick(1_000, 3_000)));
@@ -97,15 +99,14 @@ const slow = drillRow({
     const factor = trial.pick(4, 2);
     trial.expectP99(`p99 within 10 s is ${factor} times what it was, or less`, calls, factor * base.p99Ms);
     trial.expect('its share is at most 10 %', shares[0]! <= all / 10, percentOf(shares[0]!, all));
-    trial.expectAvailable(await load.between(fromMs, performance.now()), 99.5);
+    trial.expectAvailable(await load.between(fromMs), 99.5);
   },
 });
 
 function burst(name: string, form: Form, fault: string): DecisionRow {
-  return drillRow({
+  return row({
     name,
     fault,
-    plan: (trial) => of(trial),
     work: async ({ trial, mesh, load }) => {
       const fromMs = performance.now();
       await mesh.models[0]!.behave(fails(form));
@@ -122,23 +123,17 @@ function burst(name: string, form: Form, fault: string): DecisionRow {
   });
 }
 
-const allFail = drillRow({
+const allFail = row({
   name: 'all-fail',
   fault: 'every replica fails every call, and then none does',
-  plan: (trial) => of(trial),
   work: async ({ trial, mesh, load }) => {
     const fromMs = performance.now();
-    await Promise.all(mesh.models.map((model) => model.behave(fails('trailers'))));
-    const forMs = trial.pick(1_500, 10_000);
-    let most = 0;
-    while (performance.now() < fromMs + forMs) {
-      most = Math.max(most, await mesh.ejected());
-      await delay(100);
-    }
+    await mesh.behave(fails('trailers'));
+    const most = await mostOf(() => mesh.ejected(), fromMs + trial.pick(1_500, 10_000));
     // From the start, as the budget counts what came before.
     const runs = mesh.runs(0);
     const healMs = performance.now();
-    await Promise.all(mesh.models.map((model) => model.behave(WELL)));
+    await mesh.behave(WELL);
     const broken = await load.between(fromMs, healMs);
     const none = broken.filter(({ failure }) => failure?.includes('no-endpoint')).length;
     trial.none('there is always an endpoint to try', none, 'calls found none');
@@ -150,10 +145,10 @@ const allFail = drillRow({
   },
 });
 
-const pair = drillRow({
+const pair = row({
   name: 'pair',
   fault: 'one of two replicas fails, then both do',
-  plan: (trial) => ({ ...of(trial), replicas: 2 }),
+  plan: { replicas: 2 },
   work: async ({ trial, mesh, load }) => {
     const fromMs = performance.now();
     await mesh.models[0]!.behave(fails('trailers-only'));
@@ -162,45 +157,32 @@ const pair = drillRow({
     trial.within('the bad one gets single calls at most', 1_000, out);
     trial.expectAvailable(calls, 99.5);
     await mesh.models[1]!.behave(fails('trailers-only'));
-    let most = 0;
-    const endMs = performance.now() + trial.pick(700, 5_000);
-    while (performance.now() < endMs) {
-      most = Math.max(most, await mesh.ejected());
-      await delay(50);
-    }
+    const most = await mostOf(() => mesh.ejected(), performance.now() + trial.pick(700, 5_000));
     trial.expect('never both are out', most <= 1, `${most} of 2`);
   },
 });
 
-const poison: DecisionRow = {
+let isDue = false;
+
+const poison = row({
   name: 'poison',
   fault: 'one request kills every model that works on it',
-  run: (_, trial) => {
-    let isDue = false;
-    const request = (n: number) => {
+  load: {
+    request: (n) => {
       const id = isDue ? POISON : `call-${n}`;
       isDue = false;
       return { ...REQUEST, id };
-    };
-    return drill(
-      trial,
-      of(trial),
-      async ({ mesh, load }) => {
-        const fromMs = performance.now();
-        isDue = true;
-        const calls = await load.during(fromMs, trial.pick(2_000, 10_000));
-        const dead = mesh.models.filter((model) => !model.isRunning).length;
-        trial.expect('it kills as many as it has attempts', dead > 0 && dead <= 2, `${dead} of 3`);
-        trial.expectAvailable(calls, 99);
-      },
-      { request },
-    );
+    },
   },
-};
-
-function of(trial: Trial): { readonly serviceMs: number } {
-  return { serviceMs: trial.pick(20, 50) };
-}
+  work: async ({ trial, mesh, load }) => {
+    const fromMs = performance.now();
+    isDue = true;
+    const calls = await load.during(fromMs, trial.pick(2_000, 10_000));
+    const dead = mesh.models.filter((model) => !model.process.isRunning).length;
+    trial.expect('it kills as many as it has attempts', dead > 0 && dead <= 2, `${dead} of 3`);
+    trial.expectAvailable(calls, 99);
+  },
+});
 
 export const REPLICA_ROWS: readonly DecisionRow[] = [
   killed,

@@ -3,7 +3,7 @@
  * nothing arrives, one end is forgotten, little fits through, pieces come late. It sees only ciphertext.
  */
 
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { seeded } from '../../kit/time/seeded-random.js';
 
 export type Fault =
@@ -23,16 +23,17 @@ const TICK_MS = 20;
 export class Wire {
   /** Connections that were taken so far. */
   accepted = 0;
-  private fault: Fault = { kind: 'none' };
+  fault: Fault = { kind: 'none' };
   private readonly pairs = new Set<Pair>();
   private readonly random = seeded(7);
 
   private constructor(
     private readonly server: Server,
-    private readonly to: { readonly host: string; readonly port: number },
+    /** Port of the far end. */
+    private readonly to: number,
   ) {}
 
-  static async open(to: { readonly host: string; readonly port: number }): Promise<Wire> {
+  static async open(to: number): Promise<Wire> {
     const server = createServer({ allowHalfOpen: true });
     const wire = new Wire(server, to);
     server.on('connection', (socket) => wire.take(socket));
@@ -41,9 +42,7 @@ export class Wire {
   }
 
   get port(): number {
-    const address = this.server.address();
-    if (address === null || typeof address === 'string') throw new Error('the wire is closed');
-    return address.port;
+    return (this.server.address() as AddressInfo).port;
   }
 
   set(fault: Fault): void {
@@ -61,23 +60,20 @@ export class Wire {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
+  /** Whether the next piece is one of the hundred that are lost. */
+  isLost(percent: number): boolean {
+    return this.random() * 100 < percent;
+  }
+
   private take(near: Socket): void {
     this.accepted += 1;
-    const pair = new Pair(near, connect({ ...this.to, allowHalfOpen: true }), {
-      fault: () => this.fault,
-      isLost: (percent) => this.random() * 100 < percent,
-    });
+    const pair = new Pair(near, connect({ host: '127.0.0.1', port: this.to, allowHalfOpen: true }), this);
     this.pairs.add(pair);
     near.once('close', () => {
       pair.end();
       this.pairs.delete(pair);
     });
   }
-}
-
-interface Weather {
-  fault(): Fault;
-  isLost(percent: number): boolean;
 }
 
 /** Two sockets that are one connection. */
@@ -88,10 +84,10 @@ class Pair {
   constructor(
     private readonly near: Socket,
     private readonly far: Socket,
-    weather: Weather,
+    wire: Wire,
   ) {
     for (const socket of [near, far]) socket.setNoDelay(true).on('error', () => {});
-    this.flows = [new Flow(near, far, weather), new Flow(far, near, weather)];
+    this.flows = [new Flow(near, far, wire), new Flow(far, near, wire)];
     far.once('close', () => {
       if (!this.isForgotten) near.destroy();
     });
@@ -126,7 +122,7 @@ class Flow {
   constructor(
     private readonly from: Socket,
     private readonly to: Socket,
-    private readonly weather: Weather,
+    private readonly wire: Wire,
   ) {
     from.on('readable', () => this.pump());
     from.once('end', () => to.end());
@@ -136,17 +132,17 @@ class Flow {
   pump(): void {
     if (this.isLosing) while (this.from.read() !== null);
     if (this.isOver || this.isLosing || this.to.destroyed || this.to.writableNeedDrain) return;
-    const fault = this.weather.fault();
+    const { fault } = this.wire;
     if (fault.kind === 'dark') return;
     const waitMs = this.pausedUntilMs - performance.now();
     if (waitMs > 0) return this.later(waitMs);
     const size = fault.kind === 'narrow' ? this.fill(fault.bytesPerSecond) : undefined;
     if (size === 0) return this.later(TICK_MS);
-    const piece: Buffer | null =
-      size === undefined ? this.from.read() : this.from.read(Math.min(size, this.from.readableLength));
+    const wanted = size === undefined ? undefined : Math.min(size, this.from.readableLength);
+    const piece: Buffer | null = this.from.read(wanted);
     if (piece === null || piece.length === 0) return;
     this.allowance -= piece.length;
-    if (fault.kind === 'lossy' && this.weather.isLost(fault.percent)) {
+    if (fault.kind === 'lossy' && this.wire.isLost(fault.percent)) {
       this.pausedUntilMs = performance.now() + RESEND_MS;
       this.from.unshift(piece);
       return this.later(RESEND_MS);
@@ -169,10 +165,8 @@ class Flow {
   private fill(bytesPerSecond: number): number {
     const nowMs = performance.now();
     const most = (bytesPerSecond * TICK_MS * 2) / 1_000;
-    this.allowance = Math.min(
-      most,
-      Math.max(0, this.allowance) + ((nowMs - this.filledMs) * bytesPerSecond) / 1_000,
-    );
+    const more = ((nowMs - this.filledMs) * bytesPerSecond) / 1_000;
+    this.allowance = Math.min(most, Math.max(0, this.allowance) + more);
     this.filledMs = nowMs;
     return Math.floor(this.allowance);
   }

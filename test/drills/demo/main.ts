@@ -4,10 +4,14 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { status } from '@grpc/grpc-js';
 import { bar, ProgressLine, paletteFor, table } from '../../../sidecar/cli/terminal.js';
-import { type Happening, STAGES } from './faults.js';
-import { Load } from './load.js';
-import { DemoMesh } from './mesh.js';
+import { reportEnd } from '../../kit/process/command-line.js';
+import { admin, Mesh, type UpFacts } from '../../kit/process/outrider.js';
+import { exampleOnFreePorts } from '../../kit/process/suite-mesh.js';
+import { digitLoad, digitOf, readDigit } from '../faults/digit-load.js';
+import { summarize } from '../faults/load.js';
+import { STAGES, seconds } from './faults.js';
 
 const PER_SECOND = 150;
 const DEADLINE_MS = 1_000;
@@ -18,116 +22,116 @@ const EXPECTED_MS = QUIET_MS * 4 + 24_000;
 const LEAST_ACCURACY = 0.945;
 const LEAST_PER_SECOND = 100;
 
-interface Result {
-  readonly happenings: readonly Happening[];
-  readonly calls: number;
-  readonly failed: number;
-  readonly extraAttempts: number;
-  readonly ejections: number;
-  readonly accuracy: number;
-  readonly perSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
-  readonly broken: readonly string[];
-}
+type Result = Awaited<ReturnType<typeof play>>;
 
+/** The mesh is the real `mesh-config/demo.yaml`, on free ports so that it never meets another one. */
 async function main(): Promise<number> {
   const progress = new ProgressLine(process.stderr);
   progress.show('starting the mesh');
-  const mesh = await DemoMesh.start();
-  const stop = () => void mesh.stop().then(() => process.exit(1));
+  const mesh = Mesh.start(exampleOnFreePorts('demo.yaml'));
+  process.once('exit', () => mesh.signal('SIGKILL'));
+  const stop = () => void mesh.discard().then(() => process.exit(1));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
   try {
-    const result = await play(mesh, progress);
+    const result = await play(await mesh.ready(), progress);
     progress.clear();
     if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify(result)}\n`);
     else print(result);
     return result.broken.length === 0 ? 0 : 1;
   } finally {
     progress.clear();
-    await mesh.stop();
+    await mesh.discard();
   }
 }
 
-async function play(mesh: DemoMesh, progress: ProgressLine): Promise<Result> {
-  const load = new Load({ target: mesh.callAddress, perSecond: PER_SECOND, deadlineMs: DEADLINE_MS });
+/**
+ * The application: a stock gRPC client without any resilience of its own, which sends held-out digits at a steady rate
+ * whatever happens, each with a deadline, and knows the right answers.
+ */
+async function play(mesh: UpFacts, progress: ProgressLine) {
+  let right = 0;
+  const load = await digitLoad({
+    target: mesh.call['digits']!,
+    perSecond: PER_SECOND,
+    deadlineMs: DEADLINE_MS,
+    judge: (answer, n) => {
+      if (readDigit(answer) === digitOf(n).label) right++;
+      return undefined;
+    },
+    describe: ({ code, details, metadata }) =>
+      `${status[code]}: ${details} (outrider-reason: ${metadata?.get('outrider-reason')[0] ?? 'none'})`,
+  });
+  right = 0; // the first call is not counted
+  const beganMs = performance.now();
+  const elapsedMs = (): number => performance.now() - beganMs;
   let title = 'all is well';
   const draw = setInterval(() => {
-    const ratio = Math.min(0.99, load.elapsedMs / EXPECTED_MS);
+    const ratio = Math.min(0.99, elapsedMs() / EXPECTED_MS);
     progress.show(`${bar(ratio)}  ${load.answered} answered, ${load.failures.length} failed  ${title}`);
   }, 100);
-  const happenings: Happening[] = [];
-  try {
+  const happenings = [];
+  await delay(QUIET_MS);
+  for (const stage of STAGES) {
+    title = stage.title;
+    happenings.push({ atMs: elapsedMs(), ...(await stage.run(mesh)) });
+    title = 'all is well again';
     await delay(QUIET_MS);
-    for (const stage of STAGES) {
-      title = stage.title;
-      happenings.push(await stage.run(mesh, load.elapsedMs));
-      title = 'all is well again';
-      await delay(QUIET_MS);
-    }
-    const tookMs = load.elapsedMs;
-    await load.stop();
-    return await judge(mesh, load, happenings, tookMs);
-  } finally {
-    clearInterval(draw);
   }
-}
-
-async function judge(mesh: DemoMesh, load: Load, happenings: Happening[], tookMs: number): Promise<Result> {
-  const sorted = load.latenciesMs.toSorted((a, b) => a - b);
-  const at = (ratio: number) => sorted[Math.min(sorted.length - 1, Math.floor(ratio * sorted.length))] ?? 0;
-  const accuracy = load.answered === 0 ? 0 : load.right / load.answered;
-  const perSecond = load.sent / (tookMs / 1000);
+  const perSecond = load.sent / (elapsedMs() / 1000);
+  await load.stop();
+  clearInterval(draw);
+  const calls = await load.between(0);
+  const { ok, failed, sent } = summarize(calls);
+  const { p50Ms, p99Ms, slowestMs } = summarize(calls.filter(({ failure }) => failure === undefined));
+  const accuracy = ok === 0 ? 0 : right / ok;
   const broken = happenings.flatMap((happening) => happening.broken ?? []);
-  for (const { atMs, what } of load.failures.slice(0, 10))
-    broken.push(`a call failed at ${(atMs / 1000).toFixed(1)} s: ${what}`);
+  for (const { sentMs, failure } of load.failures.slice(0, 10))
+    broken.push(`a call failed at ${seconds(sentMs - beganMs)}: ${failure}`);
   if (accuracy < LEAST_ACCURACY)
     broken.push(`accuracy ${percent(accuracy)} is below ${percent(LEAST_ACCURACY)}`);
   if (perSecond < LEAST_PER_SECOND) broken.push(`only ${perSecond.toFixed(0)} calls per second were sent`);
   return {
     happenings,
-    calls: load.sent,
-    failed: load.failures.length,
-    extraAttempts: await mesh.counter('outrider_retries_total', 'direction="outbound"'),
-    ejections: await mesh.counter('outrider_ejections_total'),
-    accuracy,
-    perSecond,
-    p50Ms: at(0.5),
-    p99Ms: at(0.99),
-    maxMs: at(1),
-    broken,
+    calls: sent,
+    failed,
+    extraAttempts: await counterOf(mesh, 'outrider_retries_total', 'direction="outbound"'),
+    ejections: await counterOf(mesh, 'outrider_ejections_total'),
+    ...{ accuracy, perSecond, p50Ms, p99Ms, maxMs: slowestMs, broken },
   };
+}
+
+/** Sum of one of the caller's counters, over the samples of the digits whose labels contain `only`. */
+async function counterOf(mesh: UpFacts, name: string, only = ''): Promise<number> {
+  const { body } = await admin(mesh.admin, '/metrics');
+  const wanted = [`${name}{`, '"digits"', only];
+  const lines = body.split('\n').filter((line) => wanted.every((part) => line.includes(part)));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 
 function print(result: Result): void {
   const palette = paletteFor(process.stdout, process.env);
   const { calls, failed, accuracy } = result;
   const rows = result.happenings.map((h) => [
-    `${(h.atMs / 1000).toFixed(1)} s`,
+    seconds(h.atMs),
     h.what,
     h.broken ? palette.red(h.outcome) : h.outcome,
   ]);
+  const latency = `p50 ${result.p50Ms.toFixed(1)} ms, p99 ${result.p99Ms.toFixed(1)} ms, slowest ${result.maxMs.toFixed(0)} ms`;
   const numbers = [
     ['calls', `${calls}, ${result.perSecond.toFixed(0)} per second, deadline ${DEADLINE_MS} ms`],
     ['failed', String(failed)],
     ['extra attempts', String(result.extraAttempts)],
     ['ejections', String(result.ejections)],
     ['accuracy', percent(accuracy)],
-    [
-      'latency',
-      `p50 ${result.p50Ms.toFixed(1)} ms, p99 ${result.p99Ms.toFixed(1)} ms, slowest ${result.maxMs.toFixed(0)} ms`,
-    ],
+    ['latency', latency],
   ];
-  const broken = result.broken.map((line) => palette.red(`broken: ${line}`));
-  const summary = `demo: ${calls} calls, ${failed} failed, accuracy ${percent(accuracy)}`;
   const out = [
     table(['when', 'what happened', 'what the mesh did'], rows, palette),
     '',
     table(['', ''], numbers).trim(),
     '',
-    ...broken,
-    summary,
+    ...result.broken.map((line) => palette.red(`broken: ${line}`)),
+    `demo: ${calls} calls, ${failed} failed, accuracy ${percent(accuracy)}`,
   ];
   process.stdout.write(`${out.join('\n')}\n`);
 }
@@ -138,8 +142,5 @@ function percent(ratio: number): string {
 
 main().then(
   (code) => process.exit(code),
-  (error: Error) => {
-    process.stderr.write(`demo: ${error.message.split('\n', 1)[0]}\n`);
-    process.exit(1);
-  },
+  (error: Error) => process.exit(reportEnd('demo', error.message.split('\n', 1)[0])),
 );

@@ -4,7 +4,7 @@
  */
 
 import { Load, type SentCall, summarize } from './load.js';
-import { type ModelProcess, startModel } from './model-process.js';
+import { Model } from './model.js';
 
 const SERVICE_MS = 20;
 const PER_SECOND = 50;
@@ -15,16 +15,15 @@ const CALM_MS = 250;
 /** Calls beside a drill that do not go through the mesh. */
 export class Control {
   private constructor(
-    private readonly model: ModelProcess,
+    private readonly model: Model,
     private readonly load: Load,
   ) {}
 
   static async open(): Promise<Control> {
-    const model = await startModel(SERVICE_MS);
-    const target = `127.0.0.1:${model.port}`;
-    const options = { target, perSecond: PER_SECOND, deadlineMs: DEADLINE_MS };
-    const load = await Load.start(options).catch((error: Error) => {
-      model.process.signal('SIGKILL');
+    const model = await Model.start({ serviceMs: SERVICE_MS });
+    const options = { target: model.address, perSecond: PER_SECOND, deadlineMs: DEADLINE_MS };
+    const load = await Load.start(options).catch(async (error: Error) => {
+      await model.kill();
       throw error;
     });
     return new Control(model, load);
@@ -32,7 +31,7 @@ export class Control {
 
   /** What has been wrong with the machine since then; undefined: nothing that these calls could see. */
   async since(fromMs: number): Promise<string | undefined> {
-    return disturbance(await this.load.between(fromMs, performance.now()));
+    return disturbance(await this.load.between(fromMs));
   }
 
   /** How late the slowest hundredth of its answers was in a stretch of time: what the machine and we ourselves add to a call, ms. */
@@ -42,7 +41,7 @@ export class Control {
 
   async close(): Promise<void> {
     await this.load.stop().catch(() => {});
-    this.model.process.signal('SIGKILL');
+    await this.model.kill();
   }
 }
 

@@ -5,11 +5,19 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
+import {
+  type Client,
+  type ClientUnaryCall,
+  type Metadata,
+  type requestCallback,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import { until } from '../../kit/process/processes.js';
-import { LOCAL_CHANNEL, reasonOf, STOCK_CHANNEL } from './call.js';
+import { callUnary, clientOf, LOCAL_CHANNEL, reasonOf, STOCK_CHANNEL } from './call.js';
+import { quantile } from './times.js';
 
 /** How a load calls. */
 export interface LoadOptions {
@@ -19,12 +27,16 @@ export interface LoadOptions {
   readonly deadlineMs: number;
   /** What the nth call asks, from 0. Absent: 64 numbers, always the same. */
   readonly request?: (n: number) => ModelInferRequest;
+  /** Makes the nth call. Absent: `ModelInfer` with that request. */
+  readonly ask?: (client: Client, n: number, done: requestCallback<unknown>) => ClientUnaryCall;
   /** What every call says beside its request. */
   readonly metadata?: Readonly<Record<string, string>>;
   /** A client as it comes, with the retries that gRPC does by itself. Absent: without any resilience. */
   readonly isStock?: boolean;
-  /** What is wrong with an answer; undefined: nothing. It counts as a failure. */
-  readonly judge?: (answer: ModelInferResponse, request: ModelInferRequest) => string | undefined;
+  /** What is wrong with the nth answer; undefined: nothing. It counts as a failure. */
+  readonly judge?: (answer: ModelInferResponse, n: number) => string | undefined;
+  /** How a failure is noted. Absent: as status and reason. */
+  readonly describe?: (error: ServiceError) => string;
 }
 
 /** One call; times are of `performance.now()`. */
@@ -38,26 +50,6 @@ export interface SentCall {
   degraded?: string;
 }
 
-/** Calls that failed in the same way. */
-export interface Failure {
-  readonly what: string;
-  readonly count: number;
-  /** Of the first and the last call that ended so, since the stretch began. */
-  readonly firstMs: number;
-  readonly lastMs: number;
-}
-
-/** What became of calls. */
-export interface LoadSummary {
-  readonly sent: number;
-  readonly ok: number;
-  readonly failed: number;
-  readonly failures: readonly Failure[];
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly slowestMs: number;
-}
-
 const TICK_MS = 4;
 /** What a call carries: 64 numbers. */
 const VALUES = 64;
@@ -68,32 +60,39 @@ export class Load {
   private readonly client: Client;
   private timer: NodeJS.Timeout | undefined;
   private dueMs = 0;
-  private count = 0;
+  private next = 0;
 
   private constructor(private readonly options: LoadOptions) {
-    const channel = options.isStock === true ? STOCK_CHANNEL : LOCAL_CHANNEL;
-    this.client = new Client(options.target, credentials.createInsecure(), channel);
+    this.client = clientOf(options.target, options.isStock === true ? STOCK_CHANNEL : LOCAL_CHANNEL);
   }
 
   /** Resolves when a first call has been answered and the rest follow; that one is not counted. */
   static async start(options: LoadOptions, limitMs = 20_000): Promise<Load> {
     const load = new Load(options);
-    let last: SentCall = load.call();
-    await until(
-      `a call through the mesh, ${options.target}`,
-      () => {
-        if (last.tookMs === undefined) return false;
-        if (last.failure === undefined) return true;
-        last = load.call();
-        return false;
-      },
-      limitMs,
-    ).catch((error: Error) => {
+    let last = load.call();
+    const isAnswered = (): boolean => {
+      if (last.failure !== undefined) last = load.call();
+      return last.tookMs !== undefined && last.failure === undefined;
+    };
+    await until(`a call through the mesh, ${options.target}`, isAnswered, limitMs).catch((error: Error) => {
       load.client.close();
       throw new Error(`${error.message}: ${last.failure}`);
     });
     load.resume();
     return load;
+  }
+
+  /** Calls that did not end well so far. */
+  get failures(): readonly SentCall[] {
+    return this.calls.filter(({ failure }) => failure !== undefined);
+  }
+
+  get answered(): number {
+    return this.since(0).ok;
+  }
+
+  get sent(): number {
+    return this.calls.length;
   }
 
   /** Sends nothing until `resume`. */
@@ -115,10 +114,10 @@ export class Load {
     this.client.close();
   }
 
-  /** The calls sent in this stretch of time, once each of them has ended. */
-  async between(fromMs: number, toMs: number): Promise<readonly SentCall[]> {
+  /** The calls sent in this stretch of time, by default until now, once each of them has ended. */
+  async between(fromMs: number, toMs = performance.now()): Promise<readonly SentCall[]> {
     await this.ended(fromMs, toMs);
-    return this.sent(fromMs, toMs);
+    return this.callsIn(fromMs, toMs);
   }
 
   /** The calls sent from `fromMs` until `forMs` after it, once that time is over and each of them has ended. */
@@ -129,17 +128,17 @@ export class Load {
 
   /** How those sent since then have ended that have. */
   since(fromMs: number): { readonly ok: number; readonly failed: number } {
-    const ended = this.sent(fromMs, Number.POSITIVE_INFINITY).filter(({ tookMs }) => tookMs !== undefined);
+    const ended = this.callsIn(fromMs, Number.POSITIVE_INFINITY).filter(({ tookMs }) => tookMs !== undefined);
     const failed = ended.filter(({ failure }) => failure !== undefined).length;
     return { ok: ended.length - failed, failed };
   }
 
-  private sent(fromMs: number, toMs: number): SentCall[] {
+  private callsIn(fromMs: number, toMs: number): SentCall[] {
     return this.calls.filter(({ sentMs }) => sentMs >= fromMs && sentMs <= toMs);
   }
 
   private async ended(fromMs: number, toMs: number): Promise<void> {
-    const open = () => this.sent(fromMs, toMs).some(({ tookMs }) => tookMs === undefined);
+    const open = () => this.callsIn(fromMs, toMs).some(({ tookMs }) => tookMs === undefined);
     await until('every call has ended', () => !open(), this.options.deadlineMs + 5_000);
   }
 
@@ -148,28 +147,19 @@ export class Load {
     for (; this.dueMs <= nowMs; this.dueMs += 1_000 / this.options.perSecond) this.calls.push(this.call());
   }
 
+  private readonly infer: NonNullable<LoadOptions['ask']> = (client, n, done) => {
+    const said = { ...this.options, request: this.options.request?.(n) ?? REQUEST };
+    return callUnary(client, protocols().inference.ModelInfer, said, done);
+  };
+
   private call(): SentCall {
-    const { path, requestSerialize, responseDeserialize } = protocols().inference.ModelInfer;
     const call: SentCall = { sentMs: performance.now(), tookMs: undefined, failure: undefined };
-    const { deadlineMs, request: requestOf, judge, metadata = {} } = this.options;
-    const said = new Metadata();
-    for (const [key, value] of Object.entries(metadata)) said.set(key, value);
-    const deadline = Date.now() + deadlineMs;
-    const request = requestOf?.(this.count++) ?? REQUEST;
-    const sent = this.client.makeUnaryRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      request,
-      said,
-      { deadline },
-      (error, answer) => {
-        call.tookMs = performance.now() - call.sentMs;
-        call.failure = error
-          ? `${status[error.code]} ${reasonOf(error.metadata)}`
-          : judge?.(answer!, request);
-      },
-    );
+    const { ask = this.infer, judge, describe = failureOf } = this.options;
+    const n = this.next++;
+    const sent = ask(this.client, n, (error, answer) => {
+      call.tookMs = performance.now() - call.sentMs;
+      call.failure = error ? describe(error) : judge?.(answer as ModelInferResponse, n);
+    });
     sent.once('metadata', (headers: Metadata) => {
       const [degraded] = headers.get('outrider-degraded');
       if (degraded !== undefined) call.degraded = String(degraded);
@@ -178,32 +168,34 @@ export class Load {
   }
 }
 
+function failureOf({ code, metadata }: ServiceError): string {
+  return `${status[code]} ${reasonOf(metadata)}`;
+}
+
 export const REQUEST: ModelInferRequest = {
   model_name: 'fixed',
   inputs: [{ name: 'x', datatype: 'FP32', shape: ['1', String(VALUES)] }],
   raw_input_contents: [new Uint8Array(4 * VALUES)],
 };
 
-/** Of calls that have ended. */
-export function summarize(calls: readonly SentCall[], fromMs = calls[0]?.sentMs ?? 0): LoadSummary {
+/** What became of calls that have ended. */
+export type LoadSummary = ReturnType<typeof summarize>;
+
+/** Counts, times, and failures by kind. `fromMs`: when the stretch began in which they were sent. */
+export function summarize(calls: readonly SentCall[], fromMs = calls[0]?.sentMs ?? 0) {
   const failed = calls.filter(({ failure }) => failure !== undefined);
-  const sorted = calls.map(({ tookMs }) => tookMs ?? 0).sort((a, b) => a - b);
-  const at = (ratio: number) => sorted[Math.min(sorted.length - 1, Math.floor(ratio * sorted.length))] ?? 0;
-  const kinds = [...new Set(failed.map(({ failure }) => failure!))];
-  const failures = kinds.map((what) => {
-    const alike = failed.filter(({ failure }) => failure === what);
-    return {
-      what,
-      count: alike.length,
-      firstMs: alike[0]!.sentMs - fromMs,
-      lastMs: alike.at(-1)!.sentMs - fromMs,
-    };
+  const tookMs = calls.map((call) => call.tookMs ?? 0);
+  const failures = [...new Set(failed.map(({ failure }) => failure!))].map((what) => {
+    const alike = failed.filter(({ failure }) => failure === what).map(({ sentMs }) => sentMs - fromMs);
+    return { what, count: alike.length, firstMs: alike[0]!, lastMs: alike.at(-1)! };
   });
   return {
     sent: calls.length,
     ok: calls.length - failed.length,
     failed: failed.length,
     failures,
-    ...{ p50Ms: at(0.5), p99Ms: at(0.99), slowestMs: at(1) },
+    p50Ms: quantile(tookMs, 0.5),
+    p99Ms: quantile(tookMs, 0.99),
+    slowestMs: quantile(tookMs, 1),
   };
 }

@@ -1,54 +1,83 @@
-/**
- * A model of fixed service time, as a process of its own: `node faults-model.js ADDRESS MILLISECONDS`.
- *
- * Waiting costs no CPU, so what is measured beside it is the mesh. `ModelInfer` sends its input back as its output;
- * the method `HOLD` is a stream that repeats each message and stays open. Without a health service it counts as
- * serving while it answers.
- */
+/** Models of the drills as processes: started, told how to behave, killed, frozen, and asked what they did. */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AskedProcess } from '../../kit/process/asked-process.js';
+import { Scratch } from '../../kit/process/outrider.js';
 import {
-  type handleBidiStreamingCall,
-  type handleUnaryCall,
-  Server,
-  ServerCredentials,
-  type ServiceDefinition,
-} from '@grpc/grpc-js';
-import { protocols } from '../../../proto/load.js';
-import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
-import { HOLD } from './open-streams.js';
+  type Behaviour,
+  type EventKind,
+  type ModelEvent,
+  type ModelPlan,
+  untilSingle,
+} from './model-protocol.js';
+import { measure } from './times.js';
 
-/** Serves on `host:port`, and prints the port that it listens at. */
-export async function serveModel(address: string, serviceMs: number): Promise<void> {
-  const { ModelInfer } = protocols().inference;
-  const infer: handleUnaryCall<ModelInferRequest, ModelInferResponse> = ({ request }, reply) => {
-    const { model_name, id, inputs, raw_input_contents } = request;
-    const answer = {
-      ...{ model_name, id: id ?? '', model_version: '1', parameters: {} },
-      ...{ outputs: inputs, raw_output_contents: raw_input_contents },
-    };
-    setTimeout(() => reply(null, answer as unknown as ModelInferResponse), serviceMs);
-  };
-  const hold: handleBidiStreamingCall<Buffer, Buffer> = (stream) => {
-    stream.on('data', (message: Buffer) => stream.write(message));
-    stream.on('end', () => stream.end()).on('error', () => {});
-  };
-  const server = new Server({ 'grpc.max_concurrent_streams': 0xffff_ffff });
-  server.addService({ ModelInfer } as unknown as ServiceDefinition, { ModelInfer: infer });
-  server.addService({ Hold: HOLD }, { Hold: hold });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    );
-  });
-  process.stdout.write(`listening on ${port}\n`);
+/** A model process of a drill. */
+export class Model {
+  private constructor(
+    public process: AskedProcess<Behaviour, number>,
+    /** With the port that it listens at. */
+    private readonly plan: ModelPlan,
+  ) {}
+
+  /** Resolves when it listens. */
+  static async start(wanted: Omit<ModelPlan, 'port' | 'log'>): Promise<Model> {
+    const plan = { ...wanted, log: join(new Scratch().path, 'model.log') };
+    const process = await launch({ ...plan, port: 0 });
+    return new Model(process, { ...plan, port: process.ready });
+  }
+
+  get port(): number {
+    return this.plan.port;
+  }
+
+  /** `host:port`. */
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Resolves when it does. */
+  behave(behaviour: Behaviour): Promise<void> {
+    return this.process.ask(behaviour);
+  }
+
+  /** Resolves when it is gone. */
+  kill(): Promise<void> {
+    return this.process.kill();
+  }
+
+  /** On the same port, and well. */
+  async restart(): Promise<void> {
+    await this.kill();
+    this.process = await launch(this.plan);
+  }
+
+  /**
+   * Time until it runs no more than one call in half a second, whether a balancer or an ejection keeps calls away.
+   * Undefined when that does not happen before `toMs`.
+   */
+  untilSingleRuns(fromMs: number, toMs: number): number | undefined {
+    const runs = this.events('ran', fromMs, toMs).map(({ atMs }) => atMs);
+    return untilSingle(runs, fromMs, toMs);
+  }
+
+  /** Time until it has begun with so many calls; undefined when it does not within the limit. */
+  untilRuns(fromMs: number, limitMs: number, count = 21): Promise<number | undefined> {
+    return measure(() => this.events('ran', fromMs).length >= count, limitMs, fromMs);
+  }
+
+  /** What it wrote down in a stretch of time; `performance.now()`. Also of processes that were killed. */
+  events(kind: EventKind, fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY): ModelEvent[] {
+    const lines = readFileSync(this.plan.log, 'utf8').split('\n').slice(0, -1);
+    const events = lines.map((line): ModelEvent => {
+      const [at, what, ...id] = line.split(' ');
+      return { atMs: Number(at) - performance.timeOrigin, kind: what as EventKind, id: id.join(' ') };
+    });
+    return events.filter((event) => event.kind === kind && event.atMs >= fromMs && event.atMs <= toMs);
+  }
 }
 
-const [, program, address, serviceMs] = process.argv;
-if (program?.includes('drills/faults/model') && address !== undefined) {
-  // Standard input ends with the process that started this one.
-  process.stdin.resume().on('end', () => process.exit(0));
-  serveModel(address, Number(serviceMs)).catch((error: Error) => {
-    process.stderr.write(`model: ${error.message}\n`);
-    process.exit(1);
-  });
+function launch(plan: ModelPlan): Promise<AskedProcess<Behaviour, number>> {
+  return AskedProcess.start(new URL('model-process.js', import.meta.url), { args: [JSON.stringify(plan)] });
 }

@@ -1,43 +1,32 @@
 /** A stream of raw messages, and callers that keep some of them open and note how each one ends. */
 
-import {
-  Client,
-  type ClientDuplexStream,
-  credentials,
-  Metadata,
-  type MethodDefinition,
-  status,
-} from '@grpc/grpc-js';
+import { type Client, type ClientDuplexStream, Metadata, type MethodDefinition, status } from '@grpc/grpc-js';
 import { until } from '../../kit/process/processes.js';
-import { LOCAL_CHANNEL, reasonOf } from './call.js';
-
-const asIs = (bytes: Buffer): Buffer => bytes;
+import { clientOf, RAW, reasonOf } from './call.js';
 
 export const HOLD: MethodDefinition<Buffer, Buffer> = {
   path: '/faults.Model/Hold',
   requestStream: true,
   responseStream: true,
-  ...{ requestSerialize: asIs, requestDeserialize: asIs, responseSerialize: asIs, responseDeserialize: asIs },
+  ...RAW,
 };
 
-/** How one stream ended. */
-export interface Ending {
-  /** `performance.now()`. */
-  readonly atMs: number;
-  /** Status and reason. */
-  readonly what: string;
+/** Opens one stream of `HOLD`. */
+export function hold(client: Client): ClientDuplexStream<Buffer, Buffer> {
+  const { path, requestSerialize, responseDeserialize } = HOLD;
+  return client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata(), {});
 }
 
 /** Streams that stay open until they are ended from elsewhere. */
 export class OpenStreams {
-  /** In the order in which they ended. */
-  readonly endings: Ending[] = [];
+  /** In the order in which they ended: when (`performance.now()`), and with which status and reason. */
+  readonly endings: { readonly atMs: number; readonly what: string }[] = [];
   private readonly streams: ClientDuplexStream<Buffer, Buffer>[] = [];
   private readonly client: Client;
   private answered = 0;
 
   private constructor(target: string) {
-    this.client = new Client(target, credentials.createInsecure(), LOCAL_CHANNEL);
+    this.client = clientOf(target);
   }
 
   /** Resolves when each of `count` streams has had an answer. */
@@ -55,8 +44,7 @@ export class OpenStreams {
   }
 
   private begin(): void {
-    const { path } = HOLD;
-    const stream = this.client.makeBidiStreamRequest(path, asIs, asIs, new Metadata(), {});
+    const stream = hold(this.client);
     this.streams.push(stream);
     stream.once('data', () => {
       this.answered += 1;

@@ -2,23 +2,12 @@
 
 import { resolve } from 'node:path';
 import {
+  COMMON_OPTIONS,
   HelpRequested,
   parseCommandLine,
-  readOnly,
+  readCommon,
   UsageError,
-  wholeNumber,
 } from '../../kit/process/command-line.js';
-
-/** What the command line asks for. */
-export interface FaultOptions {
-  readonly suite: string;
-  readonly only: ReadonlySet<string>;
-  readonly runs: number;
-  readonly quick: boolean;
-  readonly json: boolean;
-  readonly output?: string;
-  readonly logs?: string;
-}
 
 /** The text of `--help`. */
 export function usage(suites: Readonly<Record<string, readonly string[]>>): string {
@@ -37,34 +26,17 @@ suites and their rows:
 ${rows.join('\n')}`;
 }
 
+/** What the command line asks for. */
+export type FaultOptions = ReturnType<typeof readOptions>;
+
 /** @param suites the names of all rows, by suite. */
-export function readOptions(
-  args: readonly string[],
-  suites: Readonly<Record<string, readonly string[]>>,
-): FaultOptions {
-  const { values, positionals } = parseCommandLine(args, {
-    only: { type: 'string' },
-    runs: { type: 'string' },
-    quick: { type: 'boolean' },
-    json: { type: 'boolean' },
-    output: { type: 'string' },
-    logs: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
-  });
+export function readOptions(args: readonly string[], suites: Readonly<Record<string, readonly string[]>>) {
+  const { values, positionals } = parseCommandLine(args, { ...COMMON_OPTIONS, logs: { type: 'string' } });
   if (values.help) throw new HelpRequested(usage(suites));
   const [suite, ...more] = positionals;
   if (suite === undefined) throw new UsageError(usage(suites));
   const rows = suites[suite];
   if (rows === undefined || more.length > 0)
     throw new UsageError(`found ${positionals.join(' ')}; expected a suite\n${usage(suites)}`);
-  const quick = values.quick ?? false;
-  return {
-    suite,
-    only: readOnly(values.only, rows),
-    runs: wholeNumber('--runs', values.runs ?? (quick ? '1' : '3')),
-    quick,
-    json: values.json ?? false,
-    ...(values.output === undefined ? {} : { output: values.output }),
-    ...(values.logs === undefined ? {} : { logs: resolve(values.logs) }),
-  };
+  return { suite, ...readCommon(values, rows, 3), logs: values.logs && resolve(values.logs) };
 }

@@ -7,6 +7,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Control } from './control.js';
 import { type Load, type LoadSummary, type SentCall, summarize } from './load.js';
+import { seconds } from './times.js';
 
 /** One fault, and what is expected meanwhile. */
 export interface Row<World> {
@@ -30,36 +31,17 @@ export interface Suite<World> {
 /** `short`: enough to show that a promise holds, for the test suite. `full`: the times the promises speak of. */
 export type Pace = 'short' | 'full';
 
-/** One promise, and whether it was kept. */
-export interface Criterion {
-  /** In words, with its bound. */
-  readonly promise: string;
-  readonly kept: boolean;
-  readonly found: string;
-}
-
-/** What one run of a row found. */
-export interface RowResult {
-  readonly row: string;
-  readonly fault: string;
-  readonly tookMs: number;
-  readonly load: LoadSummary;
-  /** The figures that people compare. */
-  readonly figures: Readonly<Record<string, string>>;
-  readonly criteria: readonly Criterion[];
-  /** What was not right with the machine meanwhile, seen without the mesh, so that the row proves nothing. */
-  readonly disturbed?: string;
-}
-
 /** A longer stall of our own event loop, ms: calls that were sent or read late say nothing about the mesh. */
 const OWN_STALL_MS = 200;
 
 /** Judges the promises of one run of a row, and keeps its figures. */
 export class Trial {
+  /** The figures that people compare. */
   readonly figures: Record<string, string> = {};
-  readonly criteria: Criterion[] = [];
+  /** Promises in words, each with its bound, whether it was kept, and what was found. */
+  readonly criteria: { readonly promise: string; readonly kept: boolean; readonly found: string }[] = [];
   load: LoadSummary = summarize([]);
-  /** Why this trial proves nothing: the machine, not the mesh. */
+  /** What was not right with the machine meanwhile, seen without the mesh, so that the trial proves nothing. */
   disturbed: string | undefined;
   /** Runs since before the mesh of the row was started, so that its own start disturbs nothing. */
   control: Control | undefined;
@@ -79,17 +61,28 @@ export class Trial {
     this.criteria.push({ promise, kept, found });
   }
 
-  /** A promise about a time. Undefined: it did not happen. Returns whether it is kept. */
-  within(promise: string, limitMs: number, tookMs: number | undefined): boolean {
+  /** A promise about a time. Undefined: it did not happen. */
+  within(promise: string, limitMs: number, tookMs: number | undefined): void {
     const kept = tookMs !== undefined && tookMs <= limitMs;
     const found = tookMs === undefined ? 'it did not happen' : seconds(tookMs);
     this.expect(`${promise} within ${seconds(limitMs)}`, kept, found);
-    return kept;
   }
 
   /** Judges a count that has to be 0. `of`: what it is a count of, such as `of 20 calls`. */
   none(promise: string, count: number, of: string): void {
     this.expect(promise, count === 0, `${count} ${of}`);
+  }
+
+  /** Judges each of several values. */
+  every<Value>(promise: string, found: readonly Value[], isKept: (value: Value) => boolean): void {
+    this.expect(promise, found.every(isKept), found.join(', '));
+  }
+
+  /** Judges that all there is of something is what was promised: something, and nothing else. */
+  only(promise: string, found: readonly string[], wanted: string): void {
+    const odd = [...new Set(found)].filter((what) => what !== wanted);
+    const isKept = found.length > 0 && odd.length === 0;
+    this.expect(promise, isKept, odd.length === 0 ? `all ${found.length}` : odd.join(', '));
   }
 
   /** Judges OK ÷ sent. */
@@ -121,24 +114,24 @@ export class Trial {
     const fromMs = performance.now();
     const loop = monitorEventLoopDelay({ resolution: 10 });
     loop.enable();
+    let calls: readonly SentCall[] = [];
     try {
       await delay(steadyMs);
-      const steady = await load.between(fromMs, performance.now());
-      this.noneFailed('no call fails before anything is broken', steady);
+      this.noneFailed('no call fails before anything is broken', await load.between(fromMs));
       await work();
     } finally {
       await delay(steadyMs);
       loop.disable();
       this.disturbed ??= await this.control?.since(fromMs);
-      if (loop.max / 1e6 > OWN_STALL_MS) {
-        this.figure('our own longest stall', seconds(loop.max / 1e6));
-        this.disturbed ??= `we stood still for ${seconds(loop.max / 1e6)}`;
+      const stallMs = loop.max / 1e6;
+      if (stallMs > OWN_STALL_MS) {
+        this.figure('our own longest stall', seconds(stallMs));
+        this.disturbed ??= `we stood still for ${seconds(stallMs)}`;
       }
-      const calls = await load.between(fromMs, performance.now());
+      calls = await load.between(fromMs);
       this.load = summarize(calls, fromMs);
-      this.calls = calls;
     }
-    return this.calls;
+    return calls;
   }
 
   /** As `under`, with the promise of most rows. */
@@ -151,8 +144,6 @@ export class Trial {
     const found = summarize(calls);
     this.expect(promise, found.failed === 0 && found.sent > 0, failuresOf(found));
   }
-
-  private calls: readonly SentCall[] = [];
 }
 
 /** The failures as text, such as `2 of 90; 2 UNAVAILABLE no-endpoint (0.10 s to 0.20 s)`. */
@@ -161,22 +152,4 @@ export function failuresOf({ sent, failed, failures }: LoadSummary): string {
     ({ what, count, firstMs, lastMs }) => `${count} ${what} (${seconds(firstMs)} to ${seconds(lastMs)})`,
   );
   return [`${failed} of ${sent}`, ...kinds].join('; ');
-}
-
-/** Time until `happened`; undefined when it does not within the limit. */
-export async function measure(
-  happened: () => boolean | Promise<boolean>,
-  limitMs: number,
-  fromMs = performance.now(),
-): Promise<number | undefined> {
-  while (!(await happened())) {
-    if (performance.now() - fromMs > limitMs) return undefined;
-    await delay(10);
-  }
-  return performance.now() - fromMs;
-}
-
-/** A time as text, such as `0.25 s`. */
-export function seconds(ms: number): string {
-  return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
 }

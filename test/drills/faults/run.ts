@@ -1,40 +1,29 @@
 /** Runs rows of a suite and keeps the worst result of each. */
 
 import { Control } from './control.js';
-import type { Pace } from './row.js';
-import { type Row, type RowResult, type Suite, Trial } from './row.js';
+import type { FaultOptions } from './options.js';
+import { type Pace, type Row, type Suite, Trial } from './row.js';
 
-/** Which rows are run, how often and how long. */
-export interface RunOptions {
+/** How a suite is run. */
+export interface RunOptions extends Pick<FaultOptions, 'only' | 'runs' | 'logs'> {
   readonly pace: Pace;
-  /** Empty: all. */
-  readonly only: ReadonlySet<string>;
-  readonly runs: number;
-  readonly logs?: string;
   say(line: string): void;
 }
 
-/** The worst result of each row. */
-export interface Report {
-  readonly suite: string;
-  readonly title: string;
-  readonly pace: Pace;
-  readonly runs: number;
-  /** The worst of all runs, in the suite's order. */
-  readonly rows: readonly RowResult[];
-}
+/** The worst result of each row, in the suite's order. */
+export type Report = Awaited<ReturnType<typeof runSuite>>;
 
 /** Every run has a world of its own. */
-export async function runSuite<World>(suite: Suite<World>, options: RunOptions): Promise<Report> {
-  const rows = suite.rows.filter(({ name }) => options.only.size === 0 || options.only.has(name));
+export async function runSuite<World>(suite: Suite<World>, { pace, only, runs, logs, say }: RunOptions) {
+  const rows = suite.rows.filter(({ name }) => only.size === 0 || only.has(name));
   const worst = new Map<string, RowResult>();
-  for (let run = 1; run <= options.runs; run++) {
-    options.say(`run ${run} of ${options.runs}: starting`);
-    const world = await suite.open(options.logs);
+  for (let run = 1; run <= runs; run++) {
+    say(`run ${run} of ${runs}: starting`);
+    const world = await suite.open(logs);
     try {
       for (const row of rows) {
-        options.say(`run ${run} of ${options.runs}: ${row.name}, ${row.fault}`);
-        const result = await runRow(row, world, options.pace);
+        say(`run ${run} of ${runs}: ${row.name}, ${row.fault}`);
+        const result = await runRow(row, world, pace);
         const before = worst.get(row.name);
         if (before === undefined || isWorse(result, before)) worst.set(row.name, result);
       }
@@ -42,13 +31,14 @@ export async function runSuite<World>(suite: Suite<World>, options: RunOptions):
       await suite.close(world);
     }
   }
-  const { name, title } = suite;
-  const { pace, runs } = options;
-  return { suite: name, title, pace, runs, rows: [...worst.values()] };
+  return { suite: suite.name, title: suite.title, pace, runs, rows: [...worst.values()] };
 }
 
+/** What one run of a row found. */
+export type RowResult = Awaited<ReturnType<typeof runRow>>;
+
 /** Never rejects: a row that breaks down is a promise that was not kept. */
-export async function runRow<World>(row: Row<World>, world: World, pace: Pace): Promise<RowResult> {
+export async function runRow<World>(row: Row<World>, world: World, pace: Pace) {
   const trial = new Trial(pace);
   const startMs = performance.now();
   try {
@@ -60,18 +50,9 @@ export async function runRow<World>(row: Row<World>, world: World, pace: Pace): 
   } finally {
     await trial.control?.close();
   }
-  const { load, figures, criteria } = trial;
+  const { load, figures, criteria, disturbed } = trial;
   const tookMs = performance.now() - startMs;
-  const { disturbed } = trial;
-  return {
-    row: row.name,
-    fault: row.fault,
-    tookMs,
-    load,
-    figures,
-    criteria,
-    ...(disturbed && { disturbed }),
-  };
+  return { row: row.name, fault: row.fault, tookMs, load, figures, criteria, disturbed };
 }
 
 /** Whether every promise of the row was kept. */
@@ -81,13 +62,11 @@ export function isKept({ criteria }: RowResult): boolean {
 
 /** More promises broken; then more calls failed; then a slower call. */
 function isWorse(a: RowResult, b: RowResult): boolean {
-  const badness = ({ criteria, load }: RowResult) => [
-    criteria.filter(({ kept }) => !kept).length,
-    load.failed,
-    load.slowestMs,
+  const brokenIn = ({ criteria }: RowResult) => criteria.filter(({ kept }) => !kept).length;
+  const differences = [
+    brokenIn(a) - brokenIn(b),
+    a.load.failed - b.load.failed,
+    a.load.slowestMs - b.load.slowestMs,
   ];
-  const of = badness(a);
-  const than = badness(b);
-  const differs = of.findIndex((value, i) => value !== than[i]);
-  return differs >= 0 && of[differs]! > than[differs]!;
+  return (differences.find((difference) => difference !== 0) ?? 0) > 0;
 }

@@ -3,15 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { cpuTimeNs, isRunning } from '../../kit/process/processes.js';
 
-/** CPU and memory of a process. */
-export interface Usage {
-  /** Percent of one core. */
-  readonly cpuPercent: number;
-  readonly rssMb: number;
-}
+/** CPU, percent of one core, and memory of a process. */
+export type Usage = ReturnType<ReturnType<typeof startUsage>>;
 
 /** Starts measuring; the answer gives the mean CPU since then, and the memory now. A process must live all the time. */
-export function startUsage(pid: number): () => Usage {
+export function startUsage(pid: number) {
   const startMs = performance.now();
   const startNs = cpuTimeNs(pid);
   return () => {

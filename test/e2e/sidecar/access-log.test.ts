@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { Load, summarize } from '../../drills/faults/load.js';
-import { type ModelProcess, startModel } from '../../drills/faults/model-process.js';
+import { Model } from '../../drills/faults/model.js';
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
 
@@ -33,7 +33,7 @@ describe('the access log of a sidecar', function () {
   this.timeout(60_000);
 
   let bench: SidecarBench;
-  let model: ModelProcess;
+  let model: Model;
   let sidecar: SidecarProcess;
   let load: Load;
   let disk: string;
@@ -42,7 +42,7 @@ describe('the access log of a sidecar', function () {
 
   before(async () => {
     bench = await SidecarBench.open();
-    model = await startModel(1);
+    model = await Model.start({ serviceMs: 1 });
     disk = join(bench.directory, 'disk');
     mkdirSync(disk);
     isMounted = mountSmall(disk);
@@ -51,7 +51,7 @@ describe('the access log of a sidecar', function () {
       service: 'app',
       access_log: { path },
       outbound: {
-        upstreams: { digits: { listen: '127.0.0.1:0', tls: 'plaintext', endpoints: [endpoint()] } },
+        upstreams: { digits: { listen: '127.0.0.1:0', tls: 'plaintext', endpoints: [model.address] } },
       },
     });
     const target = writeAddress(sidecar.address('upstream digits'));
@@ -60,13 +60,12 @@ describe('the access log of a sidecar', function () {
 
   after(async () => {
     await load?.stop();
-    model?.process.signal('SIGKILL');
+    await model?.kill();
     await sidecar?.stop();
     if (isMounted) execFileSync('umount', [disk]);
     await bench?.close();
   });
 
-  const endpoint = () => `127.0.0.1:${model.port}`;
   const lines = (file: string): Line[] =>
     readFileSync(file, 'utf8')
       .split('\n')
@@ -87,7 +86,7 @@ describe('the access log of a sidecar', function () {
     await until('there are some', async () => (await written()) >= 60);
     for (const line of lines(path)) {
       assert.deepEqual([line.direction, line.status, line.attempts.length], ['outbound', 'OK', 1]);
-      assert.equal(line.attempts[0]?.endpoint, endpoint());
+      assert.equal(line.attempts[0]?.endpoint, model.address);
     }
     await allWell(startMs);
   });

@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Load } from '../../drills/demo/load.js';
+import { digitLoad } from '../../drills/faults/digit-load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { admin, Mesh, Scratch, type UpFacts } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
@@ -47,7 +47,7 @@ describe('outrider up on a full disk', function () {
     const replica = facts.sidecars.find((sidecar) => sidecar.role === 'replica')!;
     const ballast = join(folder, 'ballast');
     fill(ballast);
-    const load = new Load({ target: facts.call['digits']!, perSecond: 50, deadlineMs: 2_000 });
+    const load = await digitLoad({ target: facts.call['digits']!, perSecond: 50, deadlineMs: 2_000 });
     await delay(1.5 * LEAF_MS);
     await load.stop();
     assert.deepEqual(load.failures, [], `of ${load.sent}`);

@@ -10,8 +10,8 @@ import { Client, credentials } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { Load, REQUEST, type SentCall } from '../../drills/faults/load.js';
+import { Model } from '../../drills/faults/model.js';
 import { HOLD } from '../../drills/faults/open-streams.js';
-import { Model } from '../../drills/models/models.js';
 import { callByGo, MODEL_INFER, type Outcome } from '../../kit/interop/go.js';
 import { freePort } from '../../kit/interop/programs.js';
 import { scratchForEach } from '../../kit/mocha/scratch.js';
@@ -33,7 +33,7 @@ describe('a sidecar that another takes over from', function () {
 
   beforeEach(async () => {
     adminPort = await freePort();
-    model = await Model.start({ serviceMs: 5, log: join(scratch.path, 'model.log') });
+    model = await Model.start({ serviceMs: 5 });
   });
 
   afterEach(async () => {

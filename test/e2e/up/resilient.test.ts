@@ -3,7 +3,8 @@
  * its sidecars say in numbers is what the page of metrics says, in both directions.
  */
 import assert from 'node:assert/strict';
-import { Load } from '../../drills/demo/load.js';
+import { digitLoad } from '../../drills/faults/digit-load.js';
+import type { Load } from '../../drills/faults/load.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { metricsPage, scraped, sumOfSamples } from '../../kit/process/metrics-page.js';
 import { admin, reportOf } from '../../kit/process/outrider.js';
@@ -20,8 +21,8 @@ describe('mesh-config/resilient.yaml', function () {
   const metrics = async (sidecar = mesh.caller) => (await admin(sidecar.admin, '/metrics')).body;
   const total = async (name: string, labels = {}): Promise<number> =>
     sumOfSamples(await metrics(), name, labels);
-  function start(perSecond: number): Load {
-    const load = new Load({ target: mesh.target, perSecond, deadlineMs: 5_000 });
+  async function start(perSecond: number): Promise<Load> {
+    const load = await digitLoad({ target: mesh.target, perSecond, deadlineMs: 5_000 });
     afterTest(() => load.stop());
     return load;
   }
@@ -60,7 +61,7 @@ describe('mesh-config/resilient.yaml', function () {
   });
 
   it('sends copies of some calls to the smaller model, and compares the answers', async () => {
-    const load = start(50);
+    const load = await start(50);
     await until('a copy was compared', async () => (await total('outrider_mirror_compared_total')) >= 1);
     await load.stop();
     assert.deepEqual(load.failures, []);
@@ -71,7 +72,7 @@ describe('mesh-config/resilient.yaml', function () {
     const stop = (signal: NodeJS.Signals) => {
       for (const { pid } of replicas) process.kill(pid, signal);
     };
-    const load = start(20);
+    const load = await start(20);
     afterTest(() => stop('SIGCONT'));
     stop('SIGSTOP');
     const degraded = () => total('outrider_degraded_answers_total', { from: 'digits-lite' });

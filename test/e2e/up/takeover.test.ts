@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Load } from '../../drills/demo/load.js';
+import { digitLoad } from '../../drills/faults/digit-load.js';
+import type { Load } from '../../drills/faults/load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { admin, reportOf } from '../../kit/process/outrider.js';
 import { childrenOf, isRunning, until } from '../../kit/process/processes.js';
@@ -20,8 +21,8 @@ describe('outrider up, when the sidecar of the caller ends', function () {
   const running = new SuiteMesh(patient);
   let load: Load;
 
-  beforeEach(() => {
-    load = new Load({ target: running.target, perSecond: 40, deadlineMs: 10_000, isStock: true });
+  beforeEach(async () => {
+    load = await digitLoad({ target: running.target, perSecond: 40, deadlineMs: 10_000, isStock: true });
   });
   afterEach(() => load?.stop());
   const noneFailed = async (): Promise<void> => {
@@ -77,11 +78,11 @@ describe('outrider up, when the sidecar of the caller ends', function () {
     await until('calls run', () => load.answered > 20);
     const old = last(pids());
     const inFlight = load.sent - load.answered - load.failures.length;
-    const atMs = load.elapsedMs;
+    const atMs = performance.now();
     process.kill(old, 'SIGKILL');
     await until('another is there', () => pids().some((pid) => pid > old) && load.answered > 100);
     await load.stop();
-    const late = load.failures.filter((failure) => failure.atMs > atMs + 100);
+    const late = load.failures.filter((failure) => failure.sentMs > atMs + 100);
     assert.deepEqual(late, [], `of ${load.sent}`);
     assert.ok(load.failures.length <= inFlight + 10, `${load.failures.length} failed, ${inFlight} in flight`);
   });

@@ -42,7 +42,7 @@ const LENGTHS = [
 const LONGEST = 30;
 
 /** Octet by code; the key is the code with its length in bits above it. EOS, the last of the longest codes, is not among them. */
-const CODES = canonicalCodes();
+export const CODES = canonicalCodes();
 
 function canonicalCodes(): Map<number, number> {
   const codes = new Map<number, number>();

@@ -35,6 +35,30 @@ export function parseCommandLine<const Options extends NonNullable<ParseArgsConf
   }
 }
 
+/** Options of benchmarks and drills alike. */
+export const COMMON_OPTIONS = {
+  only: { type: 'string' },
+  runs: { type: 'string' },
+  quick: { type: 'boolean' },
+  json: { type: 'boolean' },
+  output: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** Their values. `names`: what `--only` may name; `runs`: how many unless said, and one with `--quick`. */
+export function readCommon(
+  { only, quick = false, json = false, output, ...values }: Values<typeof COMMON_OPTIONS>,
+  names: readonly string[],
+  runs: number,
+) {
+  const counted = wholeNumber('--runs', values.runs ?? String(quick ? 1 : runs));
+  return { only: readOnly(only, names), runs: counted, quick, json, output };
+}
+
+type Values<Options extends NonNullable<ParseArgsConfig['options']>> = ReturnType<
+  typeof parseCommandLine<Options>
+>['values'];
+
 /** From 1. */
 export function wholeNumber(name: string, text: string): number {
   const value = Number(text);

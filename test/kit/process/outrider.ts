@@ -81,9 +81,13 @@ export interface UpFacts {
   readonly sidecars: readonly SidecarFacts[];
 }
 
-/** A temporary directory of its own, so that what a command leaves behind can be seen. */
+/** A temporary directory of its own, so that what a command leaves behind can be seen. Gone when this process ends, at the latest. */
 export class Scratch {
   readonly path = mkdtempSync(join(tmpdir(), 'outrider-test-'));
+
+  constructor() {
+    scratches.add(this);
+  }
 
   write(name: string, text: string | Uint8Array): string {
     const file = join(this.path, name);
@@ -93,8 +97,14 @@ export class Scratch {
 
   remove(): void {
     rmSync(this.path, { recursive: true, force: true });
+    scratches.delete(this);
   }
 }
+
+const scratches = new Set<Scratch>();
+process.on('exit', () => {
+  for (const scratch of scratches) scratch.remove();
+});
 
 /** One `outrider up --json`, from start to end. */
 export class Mesh {

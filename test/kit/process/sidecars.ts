@@ -42,6 +42,12 @@ export interface StartOptions {
   readonly onStart?: (sidecar: SidecarProcess) => void;
 }
 
+/** Whatever ends this process, no sidecar stays: a frozen one would not see it. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** One running sidecar. */
 export class SidecarProcess {
   /** Everything it wrote, newest last. */
@@ -57,6 +63,8 @@ export class SidecarProcess {
         this.output = (this.output + chunk.toString('utf8')).slice(-200_000);
       });
     this.exited = new Promise((resolve) => child.once('exit', (code) => resolve(code)));
+    running.add(child);
+    void this.exited.then(() => running.delete(child));
   }
 
   /** Starts the sidecar of a file as it lies there, and waits until it listens. */

@@ -1,6 +1,7 @@
-/** How a model of the drills behaves, what it writes down, and what is said to it over its IPC channel. */
+/** How a model of the drills behaves, what it is asked, and what it writes down. */
 
 import type { MethodDefinition } from '@grpc/grpc-js';
+import { RAW } from './call.js';
 
 /** `trailers`: headers go first, and the status comes after the work, where a proxy that reads headers misses it. */
 export type Form = 'trailers-only' | 'trailers';
@@ -39,9 +40,6 @@ export interface ModelPlan {
   readonly log: string;
 }
 
-export type Order = { readonly behaviour: Behaviour };
-export type ModelReply = { readonly port: number } | { readonly done: true } | { readonly error: string };
-
 /** `ran`: the work on a call began. `cancelled`: its caller went away before its end. */
 export type EventKind = 'ran' | 'cancelled';
 
@@ -53,11 +51,6 @@ export interface ModelEvent {
   /** What the caller calls it. */
   readonly id: string;
 }
-
-const asIs = (bytes: Buffer): Buffer => bytes;
-const RAW = {
-  ...{ requestSerialize: asIs, requestDeserialize: asIs, responseSerialize: asIs, responseDeserialize: asIs },
-};
 
 /** A unary method that no route calls idempotent; its request is the call's id. */
 export const ONCE: MethodDefinition<Buffer, Buffer> = {

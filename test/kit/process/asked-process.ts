@@ -1,4 +1,4 @@
-/** Programs of the benchmarks as child processes: asked one thing after another over IPC, ended with this process. */
+/** Programs of the benchmarks and drills as child processes: asked one thing after another over IPC, ended with this process. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -12,7 +12,7 @@ interface Message {
 }
 
 /** How a child is started. */
-export interface BenchProcessOptions {
+export interface AskedProcessOptions {
   /** Core to run on; absent: any. */
   readonly core?: number;
   /** Of Node. */
@@ -21,8 +21,14 @@ export interface BenchProcessOptions {
   readonly args?: readonly string[];
 }
 
+/** A frozen child would not see that its parent is gone. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** A child that answers requests of one kind with `answerRequests`. */
-export class BenchProcess<Request, Ready = undefined> {
+export class AskedProcess<Request, Ready = undefined> {
   private lastId = 0;
   private readonly waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
 
@@ -32,8 +38,9 @@ export class BenchProcess<Request, Ready = undefined> {
     readonly ready: Ready,
   ) {
     child.on('message', (reply: Message) => this.settle(reply));
-    child.on('exit', (code) => {
-      for (const { reject } of this.waiting.values()) reject(new Error(`a process ended with ${code}`));
+    child.on('exit', (code, signal) => {
+      for (const { reject } of this.waiting.values())
+        reject(new Error(`a process ended with ${code ?? signal}`));
       this.waiting.clear();
     });
   }
@@ -41,25 +48,32 @@ export class BenchProcess<Request, Ready = undefined> {
   /** Starts the module at `url`, compiled or not; resolves when it is ready to be asked. */
   static start<Request, Ready = undefined>(
     url: URL,
-    { core, flags = [], args = [] }: BenchProcessOptions = {},
-  ): Promise<BenchProcess<Request, Ready>> {
+    { core, flags = [], args = [] }: AskedProcessOptions = {},
+  ): Promise<AskedProcess<Request, Ready>> {
     const compiled = url.pathname;
     const file = existsSync(compiled) ? compiled : compiled.replace(/\.js$/, '.ts');
     const node = [process.execPath, ...process.execArgv, ...flags, file, ...args];
     const argv = core === undefined ? node : ['taskset', '-c', String(core), ...node];
     const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     return new Promise((resolve, reject) => {
+      const failed = (code: number | null): void => reject(new Error(`${file} ended with ${code}`));
       child.once('error', reject);
-      child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)));
+      child.once('exit', failed);
       child.once('message', ({ ready }: Message) => {
-        child.removeAllListeners('exit');
-        resolve(new BenchProcess<Request, Ready>(child, ready as Ready));
+        child.removeListener('exit', failed);
+        resolve(new AskedProcess<Request, Ready>(child, ready as Ready));
       });
     });
   }
 
   get pid(): number {
     return this.child.pid!;
+  }
+
+  get isRunning(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
   }
 
   /** Rejects with the error of the child, or when it ends first. */
@@ -70,6 +84,18 @@ export class BenchProcess<Request, Ready = undefined> {
       this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
       this.child.send({ id, request });
     });
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name);
+  }
+
+  /** Resolves when it is gone. */
+  async kill(): Promise<void> {
+    if (!this.isRunning) return;
+    const gone = new Promise((resolve) => this.child.once('exit', resolve));
+    this.child.kill('SIGKILL');
+    await gone;
   }
 
   stop(): void {
