@@ -90,8 +90,8 @@ export function fail(pool: EjectionPool, member: Ejection, nowMs = 0, times = 5)
 }
 
 /** A window with so many outcomes at 0 ms. */
-export function windowOf(successes: number, faults: number, overloads = 0): OutcomeWindow {
-  const window = new OutcomeWindow();
+export function windowOf(successes: number, faults: number, overloads = 0, bucketMs?: number): OutcomeWindow {
+  const window = new OutcomeWindow(bucketMs);
   for (let i = 0; i < successes; i += 1) window.success(0);
   for (let i = 0; i < faults; i += 1) window.fault(0);
   for (let i = 0; i < overloads; i += 1) window.overload(0);

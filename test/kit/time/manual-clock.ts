@@ -12,6 +12,9 @@ interface Sleeper {
   readonly fn: () => void;
 }
 
+/** Timers of the same time fire in the order in which they were armed. */
+const inOrder = (a: Sleeper, b: Sleeper): number => a.dueMs - b.dueMs || a.order - b.order;
+
 export class ManualClock implements Clock, Timers {
   private readonly sleepers = new Set<Sleeper>();
   private order = 0;
@@ -63,8 +66,7 @@ export class ManualClock implements Clock, Timers {
   stall(ms: number): void {
     this.nowMs += ms;
     const overdue = [...this.sleepers].filter(({ dueMs }) => dueMs <= this.nowMs);
-    overdue.sort((a, b) => a.dueMs - b.dueMs || a.order - b.order);
-    for (const sleeper of overdue) if (this.sleepers.has(sleeper)) this.run(sleeper);
+    for (const sleeper of overdue.sort(inOrder)) if (this.sleepers.has(sleeper)) this.run(sleeper);
   }
 
   /** `advance`, with pending promises settled before and after each timer. */
@@ -83,31 +85,20 @@ export class ManualClock implements Clock, Timers {
   private run(sleeper: Sleeper): void {
     if (sleeper.everyMs > 0) {
       sleeper.dueMs = Math.max(sleeper.dueMs + sleeper.everyMs, this.nowMs + 1);
-      this.order += 1;
-      sleeper.order = this.order;
-    } else {
-      this.sleepers.delete(sleeper);
-    }
+      sleeper.order = ++this.order;
+    } else this.sleepers.delete(sleeper);
     sleeper.fn();
   }
 
   private first(): Sleeper | undefined {
     let first: Sleeper | undefined;
-    for (const sleeper of this.sleepers) {
-      if (
-        first === undefined ||
-        sleeper.dueMs < first.dueMs ||
-        (sleeper.dueMs === first.dueMs && sleeper.order < first.order)
-      ) {
-        first = sleeper;
-      }
-    }
+    for (const sleeper of this.sleepers)
+      if (first === undefined || inOrder(sleeper, first) < 0) first = sleeper;
     return first;
   }
 
   private sleep(delayMs: number, everyMs: number, fn: () => void): Timer {
-    this.order += 1;
-    const sleeper: Sleeper = { dueMs: this.nowMs + Math.max(0, delayMs), order: this.order, everyMs, fn };
+    const sleeper = { dueMs: this.nowMs + Math.max(0, delayMs), order: ++this.order, everyMs, fn };
     this.sleepers.add(sleeper);
     return { cancel: () => void this.sleepers.delete(sleeper) };
   }

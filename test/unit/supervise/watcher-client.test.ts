@@ -1,36 +1,32 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { parseBeat, WatcherClient } from '../../../sidecar/supervise/watcher-client.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
+import { Scratch } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
 describe('client of a watcher thread', () => {
-  let directory: string;
   let path: string;
-  let server: Server | undefined;
-  const sockets: Socket[] = [];
+  let sockets: Socket[];
 
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'outrider-watcher-'));
-    path = join(directory, 's.w');
-  });
-  afterEach(async () => {
-    for (const socket of sockets.splice(0)) socket.destroy();
-    await new Promise<void>((resolve) => (server === undefined ? resolve() : server.close(() => resolve())));
-    server = undefined;
-    rmSync(directory, { recursive: true, force: true });
+    const scratch = new Scratch();
+    afterTest(() => scratch.remove());
+    path = join(scratch.path, 's.w');
+    sockets = [];
   });
 
-  const serve = (): Promise<void> => {
-    server = createServer((socket) => {
+  const serve = async (): Promise<void> => {
+    const server = createServer((socket) => {
       sockets.push(socket);
+      afterTest(() => socket.destroy());
       socket.on('error', () => {});
       socket.resume();
     });
-    return new Promise((resolve) => server!.listen(path, () => resolve()));
+    afterTest(() => new Promise((resolve) => server.close(resolve)));
+    await new Promise<void>((resolve) => server.listen(path, resolve));
   };
 
   it('suspects a watcher that was known and says nothing, and takes time it had no core for into account', async () => {
@@ -68,29 +64,19 @@ describe('client of a watcher thread', () => {
     await serve();
     client.open();
     await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.equal(sockets.length, 0);
-    assert.equal(client.signs(false), null);
+    assert.deepEqual([sockets.length, client.signs(false)], [0, null]);
   });
 
   for (const line of [
-    'no json',
-    'null',
-    '7',
-    '{"runs":-1,"running":null}',
-    '{"runs":"1","running":null}',
-    '{"runs":1}',
+    ...['no json', 'null', '7', '{"runs":-1,"running":null}', '{"runs":"1","running":null}', '{"runs":1}'],
     '{"runs":1,"running":{"forMs":"x","deadlineInMs":null}}',
     '{"runs":1,"running":{"forMs":1,"deadlineInMs":"soon"}}',
-  ]) {
+  ])
     it(`takes ${line} for no beat`, () => assert.equal(parseBeat(line), undefined));
-  }
 
   it('reads a beat', () => {
     const running = { forMs: 12, deadlineInMs: -5 };
-    assert.deepEqual(parseBeat(JSON.stringify({ beat: 4, runs: 9, running, tid: 77 })), {
-      runs: 9,
-      running,
-      tid: 77,
-    });
+    const line = JSON.stringify({ beat: 4, runs: 9, running, tid: 77 });
+    assert.deepEqual(parseBeat(line), { runs: 9, running, tid: 77 });
   });
 });

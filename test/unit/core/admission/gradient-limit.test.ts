@@ -3,6 +3,9 @@ import fc from 'fast-check';
 import { AdaptiveLimit } from '../../../../sidecar/core/admission/gradient-limit.js';
 import { seeded } from '../../../../sidecar/runtime/random.js';
 
+/** A limit of 1 to 200 that begins with `start`. */
+const limitFrom = (start: number) => new AdaptiveLimit({ min: 1, max: 200 }, start);
+
 /** A server with `places` that work side by side for `serviceMs`; what is beyond them waits inside it. */
 function settle(limit: AdaptiveLimit, server: { places: number; serviceMs: number }, ms: number, fromMs = 0) {
   const random = seeded(7);
@@ -25,7 +28,7 @@ const mean = (values: readonly number[]): number =>
 describe('AdaptiveLimit', () => {
   for (const places of [1, 2, 8, 32]) {
     it(`finds the capacity of a server that runs ${places} calls at once, and leaves few in its queue`, () => {
-      const limit = new AdaptiveLimit({ min: 1, max: 200 }, 4);
+      const limit = limitFrom(4);
       const { late } = settle(limit, { places, serviceMs: 20 }, 120_000);
       const found = mean(late);
       assert.ok(found >= places && found <= 2.2 * places + 3, `${found}`);
@@ -33,7 +36,7 @@ describe('AdaptiveLimit', () => {
   }
 
   it('falls when the server becomes slower, and rises again', () => {
-    const limit = new AdaptiveLimit({ min: 1, max: 200 }, 16);
+    const limit = limitFrom(16);
     const before = settle(limit, { places: 16, serviceMs: 10 }, 30_000);
     const half = settle(limit, { places: 4, serviceMs: 10 }, 30_000, before.nowMs);
     assert.ok(mean(half.late) < 13, `${mean(half.late)}`);
@@ -42,17 +45,17 @@ describe('AdaptiveLimit', () => {
   });
 
   it('learns that the server is slower for good, instead of lowering the limit for ever', () => {
-    const limit = new AdaptiveLimit({ min: 1, max: 200 }, 8);
+    const limit = limitFrom(8);
     const before = settle(limit, { places: 8, serviceMs: 10 }, 30_000);
     const slow = settle(limit, { places: 8, serviceMs: 40 }, 240_000, before.nowMs);
     assert.ok(mean(slow.late) >= 7, `${mean(slow.late)}`);
   });
 
   it('falls from a limit so high that every call is cancelled before it ends, and finds the capacity', () => {
-    const limit = new AdaptiveLimit({ min: 1, max: 200 }, 200);
+    const limit = limitFrom(200);
     let nowMs = 0;
     while (nowMs < 60_000) {
-      // One at a time takes 20 ms; nobody waits longer than 500.
+      // One at a time takes 20 ms; no caller waits longer than 500.
       const latencyMs = 20 * limit.concurrency;
       nowMs += 20;
       if (latencyMs > 500) limit.recordCancelled(nowMs - 500, nowMs, true);
@@ -62,7 +65,7 @@ describe('AdaptiveLimit', () => {
   });
 
   it('learns nothing from calls that were cancelled sooner than any could have ended', () => {
-    const limit = new AdaptiveLimit({ min: 1, max: 200 }, 8);
+    const limit = limitFrom(8);
     const { nowMs: fromMs, late } = settle(limit, { places: 8, serviceMs: 10 }, 30_000);
     for (let nowMs = fromMs; nowMs < fromMs + 60_000; nowMs += 1)
       limit.recordCancelled(nowMs - 5, nowMs, true);
@@ -70,33 +73,29 @@ describe('AdaptiveLimit', () => {
   });
 
   it('keeps its limit while there is too little traffic to reach it', () => {
-    const limit = new AdaptiveLimit({ min: 1, max: 200 }, 10);
+    const limit = limitFrom(10);
     for (let nowMs = 0; nowMs < 60_000; nowMs += 10) limit.record(nowMs - 5, nowMs, false);
     assert.equal(limit.concurrency, 10);
   });
 
   it('never leaves its bounds, whatever the samples', () => {
+    const call = fc.record({ ms: fc.double({ min: 0, max: 1e6, noNaN: true }), full: fc.boolean() });
     fc.assert(
-      fc.property(
-        fc.array(fc.record({ ms: fc.double({ min: 0, max: 1e6, noNaN: true }), full: fc.boolean() }), {
-          maxLength: 2_000,
-        }),
-        (calls) => {
-          const limit = new AdaptiveLimit({ min: 2, max: 20 }, 5);
-          let nowMs = 0;
-          for (const { ms, full } of calls) {
-            nowMs += 10;
-            limit.record(nowMs - ms, nowMs, full);
-            assert.ok(limit.concurrency >= 2 && limit.concurrency <= 20);
-          }
-        },
-      ),
+      fc.property(fc.array(call, { maxLength: 2_000 }), (calls) => {
+        const limit = new AdaptiveLimit({ min: 2, max: 20 }, 5);
+        let nowMs = 0;
+        for (const { ms, full } of calls) {
+          nowMs += 10;
+          limit.record(nowMs - ms, nowMs, full);
+          assert.ok(limit.concurrency >= 2 && limit.concurrency <= 20);
+        }
+      }),
       { numRuns: 50 },
     );
   });
 
   it('takes over new bounds at once', () => {
-    const limit = new AdaptiveLimit({ min: 1, max: 200 }, 50);
+    const limit = limitFrom(50);
     limit.configure({ min: 1, max: 8 });
     assert.equal(limit.concurrency, 8);
   });

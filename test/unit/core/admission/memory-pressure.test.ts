@@ -44,8 +44,7 @@ describe('MemoryPressure', () => {
   });
 
   for (const limit of [0, Number.POSITIVE_INFINITY, Number.NaN]) {
-    it(`is never under pressure where the limit is ${limit}`, () => {
-      assert.equal(setUp(limit).use(1e12), Pressure.none);
-    });
+    it(`is never under pressure where the limit is ${limit}`, () =>
+      assert.equal(setUp(limit).use(1e12), Pressure.none));
   }
 });

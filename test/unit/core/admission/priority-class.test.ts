@@ -20,14 +20,12 @@ describe('Priorities', () => {
     ['\u0000\u00ff', 1],
     ['x'.repeat(100_000), 1],
   ] as const) {
-    it(`gives the value ${JSON.stringify(value.slice(0, 20))} class ${queueClass}`, () => {
-      assert.equal(priorities.classOf(value), queueClass);
-    });
+    it(`gives the value ${JSON.stringify(value.slice(0, 20))} class ${queueClass}`, () =>
+      assert.equal(priorities.classOf(value), queueClass));
   }
 
   it('knows the length of the longest name', () => assert.equal(priorities.longest, 'interactive'.length));
 
-  it('gives calls the least important class where the configured one does not exist', () => {
-    assert.equal(new Priorities({ key: 'k', classes, defaultClass: 'nothing' }).classOf(''), 2);
-  });
+  it('gives calls the least important class where the configured one does not exist', () =>
+    assert.equal(new Priorities({ key: 'k', classes, defaultClass: 'nothing' }).classOf(''), 2));
 });

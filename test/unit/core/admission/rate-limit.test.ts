@@ -4,10 +4,7 @@ import { RateLimits, type RateRule } from '../../../../sidecar/core/admission/ra
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 const rule = (over: Partial<RateRule> = {}): RateRule => ({
-  callers: ['*'],
-  methods: ['*'],
-  perSecond: 10,
-  burst: 3,
+  ...{ callers: ['*'], methods: ['*'], perSecond: 10, burst: 3 },
   ...over,
 });
 

@@ -4,9 +4,12 @@ import { SilentStreams } from '../../../../sidecar/core/admission/silent-streams
 describe('SilentStreams', () => {
   const make = (holder: object, n: number) => Array.from({ length: n }, (_, i) => ({ holder, i }));
   const [a, b] = [{}, {}];
+  let streams: SilentStreams<{ holder: object; i: number }>;
+  beforeEach(() => {
+    streams = new SilentStreams();
+  });
 
   it('gives up streams in the order in which they became idle, of the holder with most', () => {
-    const streams = new SilentStreams<{ holder: object; i: number }>();
     const [many, few] = [make(a, 6), make(b, 3)];
     for (const each of [...many, ...few]) streams.add(each);
     assert.equal(streams.overShare(12), many[0]);
@@ -15,7 +18,6 @@ describe('SilentStreams', () => {
   });
 
   it('gives up streams down to an equal share, the waiting calls counted as one holder', () => {
-    const streams = new SilentStreams<{ holder: object; i: number }>();
     for (const each of make(a, 6)) streams.add(each);
     let n = 0;
     for (let one = streams.overShare(8); one !== null; one = streams.overShare(8)) {
@@ -26,7 +28,6 @@ describe('SilentStreams', () => {
   });
 
   it('gives up none where a holder has a single one, or there are none', () => {
-    const streams = new SilentStreams<{ holder: object; i: number }>();
     assert.equal(streams.overShare(1), null);
     const [one] = make(a, 1);
     streams.add(one!);

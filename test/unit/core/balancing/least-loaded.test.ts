@@ -18,12 +18,10 @@ describe('LeastLoaded', () => {
 
   it('draws every pair as often as any other, with some out of the pool too', () => {
     for (const out of [[], [4], [0, 3, 7, 9, 10, 11]]) {
-      const pool = Array.from({ length: 12 }, (_, i) =>
-        endpoint({ latencyMs: 2 ** i, eligible: !out.includes(i) }),
-      );
-      const inOrder = pool.map((_, i) => i).filter((i) => !out.includes(i));
-      const n = inOrder.length;
-      const picks = 60_000;
+      const places = Array.from({ length: 12 }, (_, i) => i);
+      const pool = places.map((i) => endpoint({ latencyMs: 2 ** i, eligible: !out.includes(i) }));
+      const inOrder = places.filter((i) => !out.includes(i));
+      const [n, picks] = [inOrder.length, 60_000];
       const found = shares(new LeastLoaded(seeded(17)), pool, picks);
       // The better of two: the k-th best wins against the n − 1 − k behind it.
       const chiSquare = inOrder.reduce((sum, i, k) => {
@@ -43,12 +41,8 @@ describe('LeastLoaded', () => {
   });
 
   it('prefers the faster of two idle ones, and leaves near equals to chance', () => {
-    const of = (ms: number): number =>
-      shares(
-        new LeastLoaded(seeded(1)),
-        [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: ms })],
-        2_000,
-      )[0]!;
+    const of = (latencyMs: number): number =>
+      shares(new LeastLoaded(seeded(1)), [endpoint({ latencyMs: 10 }), endpoint({ latencyMs })], 2_000)[0]!;
     assert.equal(of(20), 1);
     about(of(11), 0.5, 0.05);
   });
@@ -57,8 +51,7 @@ describe('LeastLoaded', () => {
     const balancer = new LeastLoaded(seeded(1));
     const [fast, slow] = [endpoint({ latencyMs: 10, inFlight: 5 }), endpoint({ latencyMs: 40 })];
     balancer.pick([fast, slow], [], 0);
-    assert.equal(balancer.cost(fast, 0), 60);
-    assert.equal(balancer.cost(slow, 0), 40);
+    assert.deepEqual([balancer.cost(fast, 0), balancer.cost(slow, 0)], [60, 40]);
   });
 
   it('keeps the load in proportion to weight under load', () => {

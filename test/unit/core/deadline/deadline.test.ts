@@ -18,9 +18,8 @@ describe('allowedMs', () => {
     [Number.NaN, 15_000, 15_000],
     [Number.NaN, 0, UNLIMITED_MS],
   ] as const) {
-    it(`allows ${expected} ms when the caller says ${callerMs} and the route ${routeMs}`, () => {
-      assert.equal(allowedMs(callerMs, routeMs), expected);
-    });
+    it(`allows ${expected} ms when the caller says ${callerMs} and the route ${routeMs}`, () =>
+      assert.equal(allowedMs(callerMs, routeMs), expected));
   }
 });
 
@@ -34,8 +33,7 @@ describe('isAttemptTimeoutFirst', () => {
     [250, UNLIMITED_MS, true],
     [250, 0, false],
   ] as const) {
-    it(`is ${isFirst} with a limit of ${attemptMs} and ${leftMs} left`, () => {
-      assert.equal(isAttemptTimeoutFirst(attemptMs, leftMs), isFirst);
-    });
+    it(`is ${isFirst} with a limit of ${attemptMs} and ${leftMs} left`, () =>
+      assert.equal(isAttemptTimeoutFirst(attemptMs, leftMs), isFirst));
   }
 });

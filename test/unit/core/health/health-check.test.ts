@@ -33,9 +33,8 @@ describe('The health of an endpoint', () => {
 
   it('comes back after as many good answers as it takes', () => {
     const settings = { ...SETTINGS, unhealthyThreshold: 1, healthyThreshold: 3 };
-    assert.equal(healthAfter('PFPP', settings).isHealthy, false);
-    assert.equal(healthAfter('PFPPFPP', settings).isHealthy, false);
-    assert.equal(healthAfter('PFPPP', settings).isHealthy, true);
+    const back = ['PFPP', 'PFPPFPP', 'PFPPP'].map((letters) => healthAfter(letters, settings).isHealthy);
+    assert.deepEqual(back, [false, false, true]);
   });
 
   it('says since when and why, in words that stay while only numbers change', () => {
@@ -44,26 +43,24 @@ describe('The health of an endpoint', () => {
     assert.equal(health.why, '');
     assert.equal(health.record('silent', 'no answer in 1000 ms', 20), true);
     health.record('silent', 'no answer in 1001 ms', 30);
-    assert.equal(health.why, 'no answer in 1000 ms');
-    assert.equal(health.sinceMs, 20);
+    assert.deepEqual([health.why, health.sinceMs], ['no answer in 1000 ms', 20]);
     health.record('failed', 'it says NOT_SERVING', 40);
-    assert.equal(health.why, 'it says NOT_SERVING');
-    assert.equal(health.sinceMs, 20);
+    assert.deepEqual([health.why, health.sinceMs], ['it says NOT_SERVING', 20]);
     health.record('passed', '', 50);
     assert.deepEqual([health.why, health.sinceMs], ['', 50]);
   });
 
   it('of a new connection is what its first word says, and until then what it was', () => {
-    const ill = healthAfter('PFF');
-    ill.renew();
-    assert.equal(ill.isHealthy, false);
-    ill.record('passed', '', 9);
-    assert.equal(ill.isHealthy, true);
-    const well = healthAfter('PPP');
-    well.renew();
-    assert.equal(well.isHealthy, true);
-    well.record('failed', 'it is starting', 9);
-    assert.equal(well.isHealthy, false);
+    for (const [letters, isHealthy, word] of [
+      ['PFF', false, 'passed'],
+      ['PPP', true, 'failed'],
+    ] as const) {
+      const health = healthAfter(letters);
+      health.renew();
+      assert.equal(health.isHealthy, isHealthy);
+      health.record(word, 'it is starting', 9);
+      assert.equal(health.isHealthy, !isHealthy);
+    }
     const slow = healthAfter('PF', { ...SETTINGS, healthyThreshold: 3 });
     slow.renew();
     slow.record('silent', 'no answer', 9);
@@ -72,22 +69,19 @@ describe('The health of an endpoint', () => {
 
   it('is asked for at once a second while there is doubt, and else at intervals ± 10 %', () => {
     const random = seeded(7);
-    assert.equal(healthAfter('').delayMs(random), 1000);
-    assert.equal(healthAfter('S').delayMs(random), 1000);
-    assert.equal(healthAfter('PF').delayMs(random), 1000);
+    for (const letters of ['', 'S', 'PF']) assert.equal(healthAfter(letters).delayMs(random), 1000);
     assert.equal(healthAfter('S', { ...SETTINGS, intervalMs: 200 }).delayMs(random), 200);
     const delays = (health: CheckedHealth): number[] => {
       health.delayMs(random);
       return Array.from({ length: 500 }, () => health.delayMs(random));
     };
-    const well = delays(healthAfter('P'));
+    const [well, ill] = [delays(healthAfter('P')), delays(healthAfter('PFF'))];
     assert.ok(Math.min(...well) >= 4500 && Math.max(...well) <= 5500);
     assert.ok(Math.min(...well) < 4600 && Math.max(...well) > 5400);
-    const ill = delays(healthAfter('PFF'));
     assert.ok(Math.min(...ill) >= 4500 && Math.max(...ill) <= 5000);
   });
 
-  it('spreads the second checks of those who began together over the interval', () => {
+  it('spreads the second checks of endpoints that began together over the interval', () => {
     const random = seeded(3);
     const seconds = Array.from({ length: 1000 }, () => healthAfter('P').delayMs(random));
     for (let from = 500; from < 5000; from += 500) {
@@ -101,11 +95,9 @@ describe('The health of an endpoint', () => {
 
     it('that succeed, as long as none fails by its fault', () => {
       const health = healthAfter(healths.well);
-      assert.equal(health.isConfirmedBy({ successes: 0, faults: 0 }), false);
-      assert.equal(health.isConfirmedBy({ successes: 3, faults: 0 }), true);
-      assert.equal(health.isConfirmedBy({ successes: 3, faults: 0 }), false, 'none since');
-      assert.equal(health.isConfirmedBy({ successes: 9, faults: 1 }), false);
-      assert.equal(health.isConfirmedBy({ successes: 10, faults: 1 }), true);
+      const isConfirmed = (successes: number, faults: number) => health.isConfirmedBy({ successes, faults });
+      assert.deepEqual([isConfirmed(0, 0), isConfirmed(3, 0), isConfirmed(3, 0)], [false, true, false]);
+      assert.deepEqual([isConfirmed(9, 1), isConfirmed(10, 1)], [false, true]);
     });
 
     it('never while there is doubt, or a verdict to be changed', () => {

@@ -17,75 +17,65 @@ function numbersOf(
 
 describe('CallClasses', () => {
   it('has size classes by powers of 4', () => {
-    assert.deepEqual(
-      [0, 1, 3, 4, 15, 16, 1_024, 4_095, 4_096, 67_108_864, 2 ** 40].map(sizeOf),
-      [0, 0, 0, 1, 1, 2, 5, 5, 6, 13, 13],
-    );
+    const sizes = [0, 1, 3, 4, 15, 16, 1_024, 4_095, 4_096, 67_108_864, 2 ** 40].map(sizeOf);
+    assert.deepEqual(sizes, [0, 0, 0, 1, 1, 2, 5, 5, 6, 13, 13]);
   });
 
   it('numbers classes by method, model and size as they appear', () => {
     const classes = new CallClasses();
-    assert.deepEqual(
-      numbersOf(classes, [
-        [INFER, 'digits', 100],
-        [INFER, 'digitz', 100],
-        [INFER, 'digit', 100],
-        [INFER, 'digits', 5_000],
-        ['/inference.GRPCInferenceService/ModelReady', 'digits', 100],
-        [INFER, '', 100],
-        [INFER, 'digits', 120],
-        [INFER, 'digitz', 80],
-        [INFER, '', 100],
-      ]),
-      [0, 1, 2, 3, 4, 5, 0, 1, 5],
-    );
+    const numbers = numbersOf(classes, [
+      [INFER, 'digits', 100],
+      [INFER, 'digitz', 100],
+      [INFER, 'digit', 100],
+      [INFER, 'digits', 5_000],
+      ['/inference.GRPCInferenceService/ModelReady', 'digits', 100],
+      [INFER, '', 100],
+      [INFER, 'digits', 120],
+      [INFER, 'digitz', 80],
+      [INFER, '', 100],
+    ]);
+    assert.deepEqual(numbers, [0, 1, 2, 3, 4, 5, 0, 1, 5]);
     assert.equal(classes.indexOf(INFER, NO_MODEL, 0, 100, 0), 5);
   });
 
   it('copies the model name, whose buffer is reused', () => {
     const classes = new CallClasses();
-    const octets = Buffer.from('one');
-    assert.equal(classes.indexOf(INFER, octets, 3, 9, 0), 0);
-    octets.write('two');
-    assert.equal(classes.indexOf(INFER, octets, 3, 9, 0), 1);
-    octets.write('one');
-    assert.equal(classes.indexOf(INFER, octets, 3, 9, 0), 0);
+    const octets = Buffer.alloc(3);
+    const numbers = ['one', 'two', 'one'].map((name) => {
+      octets.write(name);
+      return classes.indexOf(INFER, octets, 3, 9, 0);
+    });
+    assert.deepEqual(numbers, [0, 1, 0]);
   });
 
+  const all = Array.from({ length: MAX_CALL_CLASSES }, (_, i) => i);
   const fill = (classes: CallClasses, atMs: number): number[] =>
     numbersOf(
       classes,
-      Array.from({ length: MAX_CALL_CLASSES }, (_, i) => [INFER, `model ${i}`, 100, atMs] as const),
+      all.map((i) => [INFER, `model ${i}`, 100, atMs] as const),
     );
 
   it('gives no number while all are in use', () => {
     const classes = new CallClasses();
-    assert.deepEqual(
-      fill(classes, 0),
-      Array.from({ length: MAX_CALL_CLASSES }, (_, i) => i),
-    );
-    assert.deepEqual(
-      numbersOf(classes, [
-        [INFER, 'one more', 100],
-        [INFER, 'model 5', 100],
-        [INFER, 'one more', 100, 2 * SPAN_MS - 1],
-      ]),
-      [-1, 5, -1],
-    );
+    assert.deepEqual(fill(classes, 0), all);
+    const numbers = numbersOf(classes, [
+      [INFER, 'one more', 100],
+      [INFER, 'model 5', 100],
+      [INFER, 'one more', 100, 2 * SPAN_MS - 1],
+    ]);
+    assert.deepEqual(numbers, [-1, 5, -1]);
   });
 
   it('reuses a number when no latency recorded under it counts any more', () => {
     const classes = new CallClasses();
     fill(classes, 0);
-    assert.deepEqual(
-      numbersOf(classes, [
-        [INFER, 'model 0', 100, 1],
-        [INFER, 'one more', 100, 2 * SPAN_MS],
-        [INFER, 'model 1', 100, 2 * SPAN_MS],
-        [INFER, 'model 0', 100, 2 * SPAN_MS],
-      ]),
-      [0, 1, 2, 0],
-    );
+    const numbers = numbersOf(classes, [
+      [INFER, 'model 0', 100, 1],
+      [INFER, 'one more', 100, 2 * SPAN_MS],
+      [INFER, 'model 1', 100, 2 * SPAN_MS],
+      [INFER, 'model 0', 100, 2 * SPAN_MS],
+    ]);
+    assert.deepEqual(numbers, [0, 1, 2, 0]);
   });
 
   it('finds no latencies of the former class under a reused number', () => {

@@ -21,11 +21,10 @@ describe('DETECTORS', () => {
       goesByFaults: false,
       reads: 'outcomes',
       find: (windows, { minCalls }) =>
-        windows.map(({ calls, overloads }) =>
-          calls > 0 || overloads < minCalls
-            ? undefined
-            : { why: `full at ${overloads} calls`, severity: overloads },
-        ),
+        windows.map(({ calls, overloads }) => {
+          const finding = { why: `full at ${overloads} calls`, severity: overloads };
+          return calls > 0 || overloads < minCalls ? undefined : finding;
+        }),
     };
     const table: Record<string, CallDetector> = Object.assign(DETECTORS, { alwaysFull });
     afterTest(() => delete table['alwaysFull']);
@@ -34,24 +33,15 @@ describe('DETECTORS', () => {
     for (let i = 0; i < 3; i++) a.outcomes!.overload(0);
     for (let i = 0; i < 2; i++) b.outcomes!.overload(0);
     assert.deepEqual(sweep(pool, 0), [EjectionEvent.ejected]);
-    assert.deepEqual(
-      [a.state, a.why, b.state],
-      [EjectionState.ejected, 'full at 3 calls', EjectionState.admitted],
-    );
+    const { ejected, admitted } = EjectionState;
+    assert.deepEqual([a.state, a.why, b.state], [ejected, 'full at 3 calls', admitted]);
     const number = Object.keys(DETECTORS).length - 1;
     assert.deepEqual([pool.counts.by[number]!.enforced, a.ejectionsBy[number]], [1, 1]);
   });
 
   it('numbers and names detectors by their place in the table', () => {
-    assert.deepEqual(DETECTOR_NAMES, [
-      'consecutive-faults',
-      'success-ratio',
-      'success-rate',
-      'failure-ratio',
-      'latency',
-      'invalid-output',
-      'model-unavailable',
-    ]);
+    const byFaults = ['consecutive-faults', 'success-ratio', 'success-rate', 'failure-ratio'];
+    assert.deepEqual(DETECTOR_NAMES, [...byFaults, 'latency', 'invalid-output', 'model-unavailable']);
     assert.deepEqual([Detector.consecutive, Detector.latency, Detector.modelUnavailable], [0, 4, 6]);
   });
 

@@ -6,12 +6,10 @@ import {
   OUTPUT_BUCKET_MS,
   ResponseShapes,
 } from '../../../../sidecar/core/outlier/invalid-output.js';
-import { OutcomeWindow } from '../../../../sidecar/core/outlier/outcome-window.js';
+import { windowOf } from '../../../kit/core/ejections.js';
 
 const response = (over: Partial<InspectedResponse> = {}): InspectedResponse => ({
-  model: 'digits 1',
-  shape: 'y FP32[10]',
-  flaw: '',
+  ...{ model: 'digits 1', shape: 'y FP32[10]', flaw: '' },
   ...over,
 });
 
@@ -49,10 +47,8 @@ describe('The invalid-output detector', () => {
   });
 
   it('finds an endpoint by the share of invalid responses among the samples of a minute', () => {
-    const window = new OutcomeWindow(OUTPUT_BUCKET_MS);
+    const window = windowOf(10, 9, 0, OUTPUT_BUCKET_MS);
     const find = () => invalidOutput.find([window], { above: 0.5, minSamples: 20 }, 0)[0];
-    for (let i = 0; i < 10; i += 1) window.success(0);
-    for (let i = 0; i < 9; i += 1) window.fault(0);
     assert.equal(find(), undefined);
     window.fault(0);
     assert.equal(find(), undefined, 'half is not more than half');

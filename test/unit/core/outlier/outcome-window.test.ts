@@ -6,13 +6,11 @@ describe('OutcomeWindow', () => {
   it('counts outcomes of the last ten seconds, and drops a second at a time', () => {
     const window = new OutcomeWindow();
     for (let second = 0; second < 12; second += 1) window.success(second * 1_000 + 500);
-    assert.equal(window.successes, 10);
-    window.moveTo(12_000);
-    assert.equal(window.successes, 9);
-    window.moveTo(20_999);
-    assert.equal(window.successes, 1);
-    window.moveTo(21_000);
-    assert.equal(window.successes, 0);
+    const successes = [11_500, 12_000, 20_999, 21_000].map((nowMs) => {
+      window.moveTo(nowMs);
+      return window.successes;
+    });
+    assert.deepEqual(successes, [10, 9, 1, 0]);
   });
 
   it('is empty after a pause longer than the window', () => {
@@ -49,9 +47,7 @@ describe('OutcomeWindow', () => {
         let nowMs = 0;
         for (const { waitMs, kind } of steps) {
           nowMs += waitMs;
-          if (kind === 0) window.success(nowMs);
-          else if (kind === 1) window.fault(nowMs);
-          else window.overload(nowMs);
+          window[(['success', 'fault', 'overload'] as const)[kind]!](nowMs);
           const bucket = Math.floor(nowMs / bucketMs);
           past.push({ bucket, kind });
           const counts = [0, 0, 0];

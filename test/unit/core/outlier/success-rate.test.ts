@@ -14,9 +14,7 @@ describe('The success-rate detector', () => {
   const outliers = (...windows: ReturnType<typeof windowOf>[]): number[] =>
     successRate.find(windows, settings, 0).flatMap((finding, i) => (finding === undefined ? [] : [i]));
 
-  it("has Envoy's threshold", () => {
-    assert.equal(successRateThreshold([50, 100, 100, 100, 100], 1.9), 52);
-  });
+  it("has Envoy's threshold", () => assert.equal(successRateThreshold([50, 100, 100, 100, 100], 1.9), 52));
 
   for (const [count, failing, isFound] of [
     [5, 1, true],

@@ -16,16 +16,13 @@ describe('The success-ratio detector', () => {
     [80, 20, false],
     [0, 0, false],
   ] as const) {
-    it(`${isOutlier ? 'finds' : 'does not find'} an endpoint with ${successes} successes and ${faults} faults`, () => {
-      assert.equal(find(successes, faults) !== undefined, isOutlier);
-    });
+    it(`${isOutlier ? 'finds' : 'does not find'} an endpoint with ${successes} successes and ${faults} faults`, () =>
+      assert.equal(find(successes, faults) !== undefined, isOutlier));
   }
 
-  it('gives the ratio and the number of calls as the reason', () => {
-    assert.equal(find(13, 19)!.why, 'success ratio 0.41 over 32 calls in 10 s');
-  });
+  it('gives the ratio and the number of calls as the reason', () =>
+    assert.equal(find(13, 19)!.why, 'success ratio 0.41 over 32 calls in 10 s'));
 
-  it('does not count calls rejected because the endpoint was full', () => {
-    assert.equal(find(4, 1, 1_000), undefined);
-  });
+  it('does not count calls rejected because the endpoint was full', () =>
+    assert.equal(find(4, 1, 1_000), undefined));
 });

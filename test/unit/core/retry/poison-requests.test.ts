@@ -17,10 +17,10 @@ describe('Requests that crash models', () => {
     table.crashed(request('p'), 0, 10);
     assert.deepEqual([table.isRefused('p', 20), table.isRefusing(20), table.size], [false, false, 1]);
     table.crashed(request('p'), 20, 30);
-    assert.deepEqual([table.isRefused('p', 40), table.isRefusing(40)], [true, true]);
-    assert.equal(table.isRefused('q', 40), false);
-    assert.equal(table.isRefused('p', 30 + REMEMBERED_MS - 1), true);
-    assert.equal(table.isRefused('p', 30 + REMEMBERED_MS), false);
+    const refused = ['p', 'q'].map((fingerprint) => table.isRefused(fingerprint, 40));
+    assert.deepEqual([...refused, table.isRefusing(40)], [true, false, true]);
+    const later = [30 + REMEMBERED_MS - 1, 30 + REMEMBERED_MS].map((nowMs) => table.isRefused('p', nowMs));
+    assert.deepEqual(later, [true, false]);
     assert.deepEqual([table.size, table.isRefusing(30 + REMEMBERED_MS)], [0, false]);
   });
 
@@ -48,8 +48,7 @@ describe('Requests that crash models', () => {
   it('are bounded in number; refused ones are dropped last', () => {
     for (const startedMs of [0, 2]) table.crashed(request('bad'), startedMs, startedMs + 1);
     for (let i = 0; i < 3 * MAX_FINGERPRINTS; i++) table.crashed(request(`${i}`), 10, 20);
-    assert.equal(table.size, MAX_FINGERPRINTS);
-    assert.equal(table.isRefused('bad', 30), true);
+    assert.deepEqual([table.size, table.isRefused('bad', 30)], [MAX_FINGERPRINTS, true]);
     const refused = new PoisonTable();
     for (let i = 0; i < 2 * MAX_FINGERPRINTS; i++)
       for (const startedMs of [i, i + 0.5]) refused.crashed(request(`${i}`), startedMs, startedMs + 0.1);
@@ -60,9 +59,7 @@ describe('Requests that crash models', () => {
 
   it('are looked up by size first', () => {
     table.crashed(request('p', 10), 0, 10);
-    assert.deepEqual(
-      [table.mayHaveRecord('u', 10), table.mayHaveRecord('u', 11), table.mayHaveRecord('v', 10)],
-      [true, false, false],
-    );
+    assert.ok(table.mayHaveRecord('u', 10));
+    assert.ok(!table.mayHaveRecord('u', 11) && !table.mayHaveRecord('v', 10));
   });
 });

@@ -1,43 +1,39 @@
 import assert from 'node:assert/strict';
 import { ActiveFault, type FaultRule, findFault } from '../../../../sidecar/core/routing/fault-rule.js';
-import { seeded } from '../../../kit/time/seeded-random.js';
+import { seeded, sequence } from '../../../kit/time/seeded-random.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 const HEALTH = '/grpc.health.v1.Health/Check';
 
 function fault(over: Partial<FaultRule> = {}, untilMs = 1000, id = 1): ActiveFault {
-  return new ActiveFault(
-    id,
-    { side: 'inbound', method: '*', ratio: 1, delayMs: 0, abort: 14, ...over },
-    untilMs,
-  );
+  const rule = { side: 'inbound', method: '*', ratio: 1, delayMs: 0, abort: 14, ...over } as const;
+  return new ActiveFault(id, rule, untilMs);
 }
 
-const find = (faults: readonly ActiveFault[], who = 'web', path = INFER, nowMs = 0, random = () => 0) =>
-  findFault(faults, who, path, nowMs, random)?.id;
+const find = (faults: readonly ActiveFault[], caller = 'web', path = INFER, nowMs = 0, random = () => 0) =>
+  findFault(faults, caller, path, nowMs, random)?.id;
 
 describe('Injected faults', () => {
-  for (const [what, rule, who, path, strikes] of [
+  for (const [what, rule, caller, path, strikes] of [
     ['every call', {}, 'web', INFER, true],
     ['a caller without identity', {}, '', INFER, true],
     ['the caller that is named', { peer: 'web' }, 'web', INFER, true],
     ['no other caller', { peer: 'web' }, 'batch', INFER, false],
-    ['nobody without identity where one is named', { peer: 'web' }, '', INFER, false],
+    ['a caller without identity where one is named', { peer: 'web' }, '', INFER, false],
     ['the method', { method: INFER }, 'web', INFER, true],
     ['no other method', { method: INFER }, 'web', HEALTH, false],
     ['the methods of a service', { method: '/grpc.health.v1.Health/*' }, 'web', HEALTH, true],
   ] as const) {
     it(`${strikes ? 'apply to' : 'do not apply to'} ${what}`, () => {
       const each = fault(rule);
-      assert.equal(find([each], who, path), strikes ? 1 : undefined);
-      assert.equal(each.injected, strikes ? 1 : 0);
+      assert.deepEqual([find([each], caller, path), each.injected], strikes ? [1, 1] : [undefined, 0]);
     });
   }
 
   it('end by themselves', () => {
     const each = fault({}, 1000);
-    assert.equal(find([each], 'web', INFER, 999.9), 1);
-    assert.equal(find([each], 'web', INFER, 1000), undefined);
+    const found = [999.9, 1000].map((nowMs) => find([each], 'web', INFER, nowMs));
+    assert.deepEqual(found, [1, undefined]);
   });
 
   it('apply to a share of the calls, and draw no number for others', () => {
@@ -51,13 +47,9 @@ describe('Injected faults', () => {
 
   it('have a chance each, in their order', () => {
     const faults = [fault({ ratio: 0.5 }, 1000, 1), fault({ ratio: 0.5, delayMs: 10 }, 1000, 2)];
-    const draws = [0.9, 0.2, 0.9, 0.9, 0.1];
-    const random = () => draws.shift()!;
+    const random = sequence(0.9, 0.2, 0.9, 0.9, 0.1);
     const found = Array.from({ length: 3 }, () => find(faults, 'web', INFER, 0, random));
     assert.deepEqual(found, [2, undefined, 1]);
-    assert.deepEqual(
-      faults.map(({ injected }) => injected),
-      [1, 1],
-    );
+    assert.deepEqual([faults[0]!.injected, faults[1]!.injected], [1, 1]);
   });
 });

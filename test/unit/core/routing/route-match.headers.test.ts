@@ -42,16 +42,9 @@ function letters(matches: (block: HeaderBlock) => boolean): string {
 }
 
 function permissionOf(action: Action, header: Omit<ConsulHeader, 'Name'>): Permission {
-  const { intentions } = readIntentions(
-    [
-      {
-        SourceName: 'app',
-        DestinationName: 'digits',
-        Permissions: [{ Action: action, HTTP: { Header: [{ Name: 'X-Kind', ...header }] } }],
-      },
-    ],
-    'digits',
-  );
+  const Permissions = [{ Action: action, HTTP: { Header: [{ Name: 'X-Kind', ...header }] } }];
+  const entry = { SourceName: 'app', DestinationName: 'digits', Permissions };
+  const { intentions } = readIntentions([entry], 'digits');
   const permission = intentions[0]?.permissions?.[0];
   assert.ok(permission !== undefined);
   return permission;
@@ -59,35 +52,25 @@ function permissionOf(action: Action, header: Omit<ConsulHeader, 'Name'>): Permi
 
 /** Whether the permission takes the call. */
 function takes(permission: Permission, block: HeaderBlock): boolean {
-  const otherwise = permission.action === 'allow' ? 'deny' : 'allow';
-  return (
-    new PermissionList([permission], otherwise, compileRe2).decide(callFacts(block)) === permission.action
-  );
+  const list = new PermissionList([permission], permission.action === 'allow' ? 'deny' : 'allow', compileRe2);
+  return list.decide(callFacts(block)) === permission.action;
+}
+
+/** Whether a traffic rule with this header matches the call. */
+function matchesBy(header: object): (block: HeaderBlock) => boolean {
+  const matched = matchOf({ HTTP: { Header: [{ Name: 'X-Kind', ...header }] } });
+  assert.ok(matched.kind === 'some' && matched.match !== undefined);
+  const route = { match: matched.match, split: [{ weight: 1, cluster: 'a' }] };
+  return (block) => matchRoute([route], PATH, (name) => headerValues(block, name)) !== undefined;
 }
 
 describe('A header match of a traffic rule', () => {
-  for (const [rule, header, expected] of ROWS) {
-    it(`${rule}: ${JSON.stringify(header)}`, () => {
-      const matched = matchOf({ HTTP: { Header: [{ Name: 'X-Kind', ...header }] } });
-      assert.ok(matched.kind === 'some' && matched.match !== undefined);
-      const route = { match: matched.match, split: [{ weight: 1, cluster: 'a' }] };
-      const matches = (block: HeaderBlock) =>
-        matchRoute([route], PATH, (name) => headerValues(block, name)) !== undefined;
-      assert.equal(letters(matches), expected);
-    });
-  }
+  for (const [rule, header, expected] of ROWS)
+    it(`${rule}: ${JSON.stringify(header)}`, () => assert.equal(letters(matchesBy(header)), expected));
 
   it('does not match a value that is too long to evaluate, inverted or not', () => {
     const block = callWith([['x-kind', 'a'.repeat(5000)]]);
-    for (const Invert of [true, false]) {
-      const matched = matchOf({ HTTP: { Header: [{ Name: 'x-kind', Regex: 'b', Invert }] } });
-      assert.ok(matched.kind === 'some' && matched.match !== undefined);
-      const route = { match: matched.match, split: [{ weight: 1, cluster: 'a' }] };
-      assert.equal(
-        matchRoute([route], PATH, (name) => headerValues(block, name)),
-        undefined,
-      );
-    }
+    for (const Invert of [true, false]) assert.equal(matchesBy({ Regex: 'b', Invert })(block), false);
   });
 
   for (const [what, header, why] of [
@@ -98,9 +81,8 @@ describe('A header match of a traffic rule', () => {
       'Match.HTTP.Header "x-kind" asks for Contains, which is not known here',
     ],
   ] as const) {
-    it(`that says ${what} takes no call, and the reason is given`, () => {
-      assert.deepEqual(matchOf({ HTTP: { Header: [header] } }), { kind: 'never', why });
-    });
+    it(`that says ${what} takes no call, and the reason is given`, () =>
+      assert.deepEqual(matchOf({ HTTP: { Header: [header] } }), { kind: 'never', why }));
   }
 });
 
@@ -127,10 +109,7 @@ describe('The values of a header', () => {
 
   it('are the authority under both of its names', () => {
     const block = callWith([[':authority', 'digits']]);
-    assert.deepEqual(
-      [headerValues(block, ':authority'), headerValues(block, 'host')],
-      [['digits'], ['digits']],
-    );
+    for (const name of [':authority', 'host']) assert.deepEqual(headerValues(block, name), ['digits']);
   });
 });
 

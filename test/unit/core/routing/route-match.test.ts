@@ -8,7 +8,7 @@ import {
   type TrafficMatch,
   type TrafficRoute,
 } from '../../../../sidecar/core/routing/route-match.js';
-import { seeded } from '../../../kit/time/seeded-random.js';
+import { constant, seeded } from '../../../kit/time/seeded-random.js';
 
 const PATH = '/inference.GRPCInferenceService/ModelInfer';
 
@@ -26,17 +26,9 @@ describe('Traffic rules', () => {
 
   it('take the first route that matches, and none when none does', () => {
     const routes = [to('exact', { exact: PATH, headers: [] }), to('all'), to('never')];
-    const find = (path: string) => matchRoute(routes, path, () => [])?.split[0]?.cluster;
-    assert.equal(find(PATH), 'exact');
-    assert.equal(find('/a.B/C'), 'all');
-    assert.equal(
-      matchRoute([], PATH, () => []),
-      undefined,
-    );
-    assert.equal(
-      matchRoute(routes.slice(0, 1), '/a.B/C', () => []),
-      undefined,
-    );
+    const find = (path: string, among = routes) => matchRoute(among, path, () => [])?.split[0]?.cluster;
+    assert.deepEqual([find(PATH), find('/a.B/C')], ['exact', 'all']);
+    assert.deepEqual([find(PATH, []), find('/a.B/C', routes.slice(0, 1))], [undefined, undefined]);
   });
 
   it('match paths', () => {
@@ -74,53 +66,35 @@ describe('Traffic rules', () => {
   });
 
   it('require every condition of a match', () => {
-    const both: TrafficMatch = {
-      prefix: '/inference.',
-      headers: [
-        { name: 'a', exact: '1', invert: false },
-        { name: 'b', exact: '2', invert: false },
-      ],
-    };
+    const headers = ['a', 'b'].map((name, i) => ({ name, exact: `${i + 1}`, invert: false }));
+    const both: TrafficMatch = { prefix: '/inference.', headers };
     assert.ok(matches(both, { a: '1', b: '2' }));
     assert.ok(!matches(both, { a: '1', b: '3' }));
     assert.ok(!matches(both, { a: '1', b: '2' }, '/x.Y/Z'));
   });
 
   it('split by weight', () => {
-    const route: TrafficRoute = {
-      split: [
-        { weight: 90, cluster: 'a' },
-        { weight: 0, cluster: 'never' },
-        { weight: 10, cluster: 'b' },
-      ],
-    };
+    const weights = Object.entries({ a: 90, never: 0, b: 10 });
+    const route: TrafficRoute = { split: weights.map(([cluster, weight]) => ({ weight, cluster })) };
     const random = seeded(1);
-    const counts: Record<string, number> = {};
-    for (let i = 0; i < 10_000; i++) {
-      const cluster = drawCluster(route, random);
-      counts[cluster] = (counts[cluster] ?? 0) + 1;
-    }
+    const drawn = Array.from({ length: 10_000 }, () => drawCluster(route, random));
+    const [a, b] = ['a', 'b'].map((name) => drawn.filter((cluster) => cluster === name).length);
     // Four standard deviations of 10,000 draws at 0.1.
-    assert.ok(Math.abs((counts['b'] ?? 0) - 1000) < 120, JSON.stringify(counts));
-    assert.equal((counts['a'] ?? 0) + (counts['b'] ?? 0), 10_000);
-    assert.equal(
-      drawCluster(route, () => 0.999_999_999),
-      'b',
-    );
-    assert.equal(
-      drawCluster(route, () => 0),
-      'a',
-    );
+    assert.ok(Math.abs(b! - 1000) < 120, `${b}`);
+    assert.equal(a! + b!, 10_000);
+    const ends = [0.999_999_999, 0].map((draw) => drawCluster(route, constant(draw)));
+    assert.deepEqual(ends, ['b', 'a']);
   });
 
   it('rewrite the matched part of a path', () => {
     const route = (match: TrafficMatch, rewrite: string): TrafficRoute => ({ ...to('a', match), rewrite });
-    assert.equal(rewritePath(route({ prefix: '/a.B/', headers: [] }, '/c.D/'), '/a.B/M'), '/c.D/M');
-    assert.equal(rewritePath(route({ exact: '/a.B/M', headers: [] }, '/c.D/N'), '/a.B/M'), '/c.D/N');
-    assert.equal(
-      rewritePath(route({ prefix: '/A.b/', ignoreCase: true, headers: [] }, '/c.D/'), '/a.B/M'),
-      '/c.D/M',
-    );
-    assert.equal(rewritePath(to('a', { prefix: '/a.B/', headers: [] }), '/a.B/M'), '/a.B/M');
+    const anyCase = { prefix: '/A.b/', ignoreCase: true, headers: [] } as const;
+    for (const [from, rewritten] of [
+      [route({ prefix: '/a.B/', headers: [] }, '/c.D/'), '/c.D/M'],
+      [route({ exact: '/a.B/M', headers: [] }, '/c.D/N'), '/c.D/N'],
+      [route(anyCase, '/c.D/'), '/c.D/M'],
+      [to('a', { prefix: '/a.B/', headers: [] }), '/a.B/M'],
+    ] as const)
+      assert.equal(rewritePath(from, '/a.B/M'), rewritten);
   });
 });

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { Split, type SplitSettings } from '../../../../sidecar/core/routing/traffic-split.js';
-import { seeded } from '../../../kit/time/seeded-random.js';
+import { constant, seeded } from '../../../kit/time/seeded-random.js';
 
 type Metadata = Readonly<Record<string, string>>;
 
 const lookup = (call: Metadata, key: string): string | undefined => call[key];
 const USERS = Array.from({ length: 4000 }, (_, i) => `user-${i}`);
 
-function weigh(weights: Readonly<Record<string, number>>, over: Partial<SplitSettings> = {}): Split {
-  return new Split({ match: [], weights, ...over });
-}
+const weigh = (weights: SplitSettings['weights'], over: Partial<SplitSettings> = {}) =>
+  new Split({ match: [], weights, ...over });
 
 function shares(split: Split, calls: readonly Metadata[], seed = 1): Record<string, number> {
   const random = seeded(seed);
@@ -73,21 +72,12 @@ describe('Split', () => {
     const found = shares(split, calls);
     assertShare(found['canary'], calls.length, 0.2);
     assert.deepEqual(shares(split, calls, 2), found);
+    const choices = (call: Metadata) => [0, 0.999].map((draw) => split.choose(lookup, call, constant(draw)));
     for (const call of calls.slice(0, 100)) {
-      const first = split.choose(lookup, call, () => 0);
-      assert.equal(
-        split.choose(lookup, call, () => 0.999),
-        first,
-      );
+      const [first, other] = choices(call);
+      assert.equal(first, other);
     }
-    assert.equal(
-      split.choose(lookup, {}, () => 0),
-      'stable',
-    );
-    assert.equal(
-      split.choose(lookup, {}, () => 0.999),
-      'canary',
-    );
+    assert.deepEqual(choices({}), ['stable', 'canary']);
   });
 
   it('moves keys only towards those whose share grows', () => {
