@@ -127,7 +127,11 @@ export class HangDetector implements Monitor {
     const nowMs = this.deps.clock.now();
     if (health.kind === 'silent') {
       if (nowMs - askedMs - timeoutMs > OWN_STALL_MS) this.onOwnStall(nowMs);
-      else this.onMissedProbe();
+      else {
+        this.judge.unanswered += 1;
+        this.timer.cancel();
+        this.tick();
+      }
       return;
     }
     this.judge.answered(this.deps.activity(), nowMs);
@@ -135,12 +139,6 @@ export class HangDetector implements Monitor {
       this.stop();
       this.events.onNotServing(health.why);
     }
-  }
-
-  private onMissedProbe(): void {
-    this.judge.unanswered += 1;
-    this.timer.cancel();
-    this.tick();
   }
 
   private onOwnStall(nowMs: number): void {

@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { writeAddress } from '../config/codecs/address.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { RestartLimit } from '../core/health/restart-limit.js';
@@ -55,11 +56,11 @@ export function modelProcess(
   const backoff = new RestartBackoff({ baseMs, maxMs }, deps.random);
   const limit = given.starts === 0 ? undefined : new RestartLimit({ ...given, retryAfterMs });
   const argv = config.command.map((part) =>
-    part.replaceAll('{socket}', addressText(address)).replaceAll('{model}', deps.model ?? ''),
+    part.replaceAll('{socket}', writeAddress(address)).replaceAll('{model}', deps.model ?? ''),
   );
   const watcherPath = watcherSocket(address);
   const { env, withheld } = modelEnvironment(deps.env, config, {
-    OUTRIDER_MODEL_LISTEN: addressText(address),
+    OUTRIDER_MODEL_LISTEN: writeAddress(address),
     ...(watcherPath === undefined ? {} : { OUTRIDER_WATCHER: `unix:${watcherPath}` }),
   });
   if (withheld.length > 0) deps.onWithheld(withheld);
@@ -102,12 +103,6 @@ function watcherSocket(address: Address): string | undefined {
   if (address.kind !== 'unix') return undefined;
   const path = `${address.path}.w`;
   return Buffer.byteLength(path) > MAX_SOCKET_PATH ? undefined : path;
-}
-
-/** `unix:/path` or `host:port`, as `serve --listen` takes it. */
-function addressText(address: Address): string {
-  if (address.kind === 'unix') return `unix:${address.path}`;
-  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
 /** Creates the private folder of the socket, and removes the socket that a killed model left. */

@@ -1,3 +1,4 @@
+import { seconds } from '../core/health/hang.js';
 import { classOfExit, EndClass, type ProcessEnd, type ProcessExit } from '../core/health/process-end.js';
 import type { GivenUp, RestartLimit } from '../core/health/restart-limit.js';
 import type { Health } from '../health/model/health-probe.js';
@@ -200,7 +201,7 @@ export class Supervisor {
     });
     const kind = givenUp === null ? 'backoff' : 'given-up';
     const reason = givenUp === null ? why : `${givenUpText(givenUp)}: ${why}`;
-    this.enter({ kind, timer }, `${reason}; next start in ${secondsOf(delayMs)}`);
+    this.enter({ kind, timer }, `${reason}; next start in ${seconds(delayMs)}`);
   }
 
   private readyForMs(): number {
@@ -242,9 +243,5 @@ export class Supervisor {
 }
 
 function givenUpText({ starts, inMs }: GivenUp): string {
-  return `given up after ${starts} ${starts === 1 ? 'start' : 'starts'} in ${secondsOf(inMs)}`;
-}
-
-function secondsOf(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
+  return `given up after ${starts} ${starts === 1 ? 'start' : 'starts'} in ${seconds(inMs)}`;
 }

@@ -38,7 +38,8 @@ export class AdaptiveLimit {
   /** Samples of calls that began earlier belong to another limit, monotonic ms. */
   private validFromMs = Number.NEGATIVE_INFINITY;
   private sawFull = false;
-  private bestMs = 0;
+  /** Best recent latency, ms; 0 = unknown. */
+  unloadedMs = 0;
   private bestAge = BEST_AGE - DOUBTFUL_AGE;
   private isMeasuring = false;
   private limitBefore = 0;
@@ -54,11 +55,6 @@ export class AdaptiveLimit {
   /** The limit: a whole number ≥ 1. */
   get concurrency(): number {
     return Math.max(1, Math.floor(this.limit));
-  }
-
-  /** Best recent latency, ms; 0 = unknown. */
-  get unloadedMs(): number {
-    return this.bestMs;
   }
 
   configure(settings: AdaptiveSettings): void {
@@ -81,7 +77,7 @@ export class AdaptiveLimit {
    * so, too many are admitted. Without this, a limit at which no call ends in time would stay.
    */
   recordCancelled(startedMs: number, nowMs: number, isFull: boolean): boolean {
-    if (startedMs < this.validFromMs || nowMs - startedMs < this.bestMs * LONG_ENOUGH) return false;
+    if (startedMs < this.validFromMs || nowMs - startedMs < this.unloadedMs * LONG_ENOUGH) return false;
     this.cancelled += 1;
     return this.add(nowMs - startedMs, nowMs, isFull);
   }
@@ -110,8 +106,8 @@ export class AdaptiveLimit {
     this.sawFull = false;
     if (this.isMeasuring) return this.measured(medianMs, mostCancelled, nowMs);
     this.bestAge += 1;
-    if (!mostCancelled && (this.bestMs === 0 || medianMs <= this.bestMs)) {
-      this.bestMs = medianMs;
+    if (!mostCancelled && (this.unloadedMs === 0 || medianMs <= this.unloadedMs)) {
+      this.unloadedMs = medianMs;
       // At a full model it may be the latency of a queue inside.
       if (!wasFull) this.bestAge = 0;
     }
@@ -123,7 +119,7 @@ export class AdaptiveLimit {
   }
 
   private next(medianMs: number): number {
-    const gradient = clamp((this.bestMs * BUFFER) / medianMs, MIN_GRADIENT, MAX_GRADIENT);
+    const gradient = clamp((this.unloadedMs * BUFFER) / medianMs, MIN_GRADIENT, MAX_GRADIENT);
     const scaled = this.limit * gradient;
     // Envoy's headroom is the whole square root: too much for a model that runs one call at a time.
     return clamp(scaled + Math.max(1, Math.sqrt(scaled) / 2), this.settings.min, this.settings.max);
@@ -144,7 +140,7 @@ export class AdaptiveLimit {
     this.bestAge = 0;
     // Hardly any call ended in time even so: the halved limit stays for now.
     if (mostCancelled) return;
-    this.bestMs = medianMs;
+    this.unloadedMs = medianMs;
     if (medianMs <= this.medianBefore * SAME_THROUGHPUT) this.bestAge = BEST_AGE - DOUBTFUL_AGE;
     else this.limit = clamp(this.limitBefore, this.settings.min, this.settings.max);
   }

@@ -31,7 +31,10 @@ export class RateLimits {
     this.rules = rules.map((rule) => new Rule(rule));
     if (before === undefined) return;
     this.refused = before.refused;
-    for (const each of this.rules) each.takeBuckets(before.rules.find((other) => other.key === each.key));
+    for (const rule of this.rules) {
+      const same = before.rules.find(({ key }) => key === rule.key);
+      if (same !== undefined) rule.buckets = same.buckets;
+    }
   }
 
   /** 0: the call is within its limit. Else ms until one would be. */
@@ -48,7 +51,7 @@ export class RateLimits {
 
 class Rule {
   readonly key: string;
-  private buckets = new Map<string, Bucket>();
+  buckets = new Map<string, Bucket>();
   private readonly anyCaller: boolean;
   private readonly callers: ReadonlySet<string>;
 
@@ -56,10 +59,6 @@ class Rule {
     this.anyCaller = rule.callers.includes('*');
     this.callers = new Set(rule.callers);
     this.key = JSON.stringify([rule.callers, rule.methods]);
-  }
-
-  takeBuckets(before: Rule | undefined): void {
-    if (before !== undefined) this.buckets = before.buckets;
   }
 
   matches(caller: string, path: string): boolean {

@@ -39,7 +39,6 @@ export class IntentionTable {
   private readonly decisions = new Map<string, Map<string, AuthorizationDecision>>();
   private readonly anyDestination: ReadonlyMap<string, AuthorizationDecision> | undefined;
   readonly isLoaded: boolean;
-  private readonly compile: CompilePattern;
 
   /**
    * @param version grows with every new table; cached decisions are valid for their version.
@@ -53,9 +52,8 @@ export class IntentionTable {
     options: TableOptions = {},
   ) {
     this.isLoaded = options.isLoaded ?? true;
-    this.compile = options.compile ?? TAKES_NONE;
-    for (const intention of intentions) {
-      const { from, to } = intention;
+    const { compile = TAKES_NONE } = options;
+    for (const { from, to, action, permissions } of intentions) {
       checkName(from);
       checkName(to);
       let bySource = this.decisions.get(to);
@@ -64,8 +62,8 @@ export class IntentionTable {
         this.decisions.set(to, bySource);
       }
       const before = bySource.get(from);
-      if (before === 'deny' || (before instanceof PermissionList && intention.action === 'allow')) continue;
-      bySource.set(from, this.compileDecision(intention));
+      if (before === 'deny' || (before instanceof PermissionList && action === 'allow')) continue;
+      bySource.set(from, permissions ? new PermissionList(permissions, defaultAction, compile) : action);
     }
     this.anyDestination = this.decisions.get(ANY);
   }
@@ -105,12 +103,6 @@ export class IntentionTable {
       }
     }
     return undefined;
-  }
-
-  private compileDecision({ action, permissions }: Intention): AuthorizationDecision {
-    return permissions === undefined
-      ? action
-      : new PermissionList(permissions, this.defaultAction, this.compile);
   }
 }
 

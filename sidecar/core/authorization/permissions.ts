@@ -41,6 +41,7 @@ export interface CallFacts {
 /** Whether a condition holds; undefined: it cannot be evaluated. */
 type Match = boolean | undefined;
 type Test = (text: string) => Match;
+type CallTest = (call: CallFacts) => boolean;
 
 /** A gRPC path: any other is denied where paths matter, so that no other spelling gets around a rule. */
 const GRPC_PATH = /^\/\w+(?:\.\w+)*\/\w+$/;
@@ -81,7 +82,7 @@ class Rule {
   readonly action: Action;
   private readonly path: Test;
   private readonly methods: ReadonlySet<string> | undefined;
-  private readonly headers: readonly HeaderRule[];
+  private readonly headers: readonly CallTest[];
 
   constructor(
     private readonly permission: Permission,
@@ -91,14 +92,14 @@ class Rule {
     this.path = pathTest(permission, compile);
     const { methods = [], headers = [] } = permission;
     this.methods = methods.length === 0 ? undefined : new Set(methods.map((each) => each.toUpperCase()));
-    this.headers = headers.map((header) => new HeaderRule(header, permission.action, compile));
+    this.headers = headers.map((header) => headerTest(header, permission.action, compile));
   }
 
   matches(call: CallFacts): boolean {
     const inDoubt = this.action === 'deny';
     if (this.methods !== undefined && !this.methods.has(call.method)) return false;
     if (!(this.path(call.path) ?? inDoubt)) return false;
-    for (const header of this.headers) if (!header.matches(call)) return false;
+    for (const matches of this.headers) if (!matches(call)) return false;
     return this.permission.isForeign !== true || inDoubt;
   }
 }
@@ -115,35 +116,23 @@ function regexTest(source: string, compile: CompilePattern): Test {
   return 'fault' in pattern ? () => undefined : (text) => pattern.test(text);
 }
 
-class HeaderRule {
-  private readonly name: string;
-  private readonly test: Test;
-
-  constructor(
-    private readonly match: HeaderCondition,
-    private readonly action: Action,
-    compile: CompilePattern,
-  ) {
-    this.name = match.name.toLowerCase();
-    this.test = valueTest(match, compile);
-  }
-
-  matches(call: CallFacts): boolean {
-    const values = call.headers(this.name);
-    const { kind, invert } = this.match;
+function headerTest(match: HeaderCondition, action: Action, compile: CompilePattern): CallTest {
+  const { kind, invert } = match;
+  const name = match.name.toLowerCase();
+  const isDeny = action === 'deny';
+  const test = valueTest(match, compile);
+  const matchesValue = (value: string): boolean => {
+    const matched = test(value);
+    return matched === undefined ? isDeny : matched !== invert;
+  };
+  return (call) => {
+    const values = call.headers(name);
     if (kind === 'present') return values.length > 0 !== invert;
     // Envoy finds no inverted match in a header that is absent; a deny must not be avoided that way.
-    if (values.length === 0) return invert && this.action === 'deny';
+    if (values.length === 0) return invert && isDeny;
     const all = values.length === 1 ? values : [...values, values.join(',')];
-    return this.action === 'deny'
-      ? all.some((value) => this.matchesValue(value) ?? true)
-      : all.every((value) => this.matchesValue(value) ?? false);
-  }
-
-  private matchesValue(value: string): Match {
-    const matched = this.test(value);
-    return matched === undefined ? undefined : matched !== this.match.invert;
-  }
+    return isDeny ? all.some(matchesValue) : all.every(matchesValue);
+  };
 }
 
 function valueTest({ kind, value, ignoreCase }: HeaderCondition, compile: CompilePattern): Test {

@@ -162,7 +162,6 @@ export class LeastLoaded implements Balancer {
  * the low factor, earns it no further calls.
  */
 function staysWithFirst(one: EndpointLoad, other: EndpointLoad): boolean {
-  return (
-    one.weightFactor > other.weightFactor || one.inFlight * other.share <= (other.inFlight + 1) * one.share
-  );
+  if (one.weightFactor > other.weightFactor) return true;
+  return one.inFlight * other.share <= (other.inFlight + 1) * one.share;
 }

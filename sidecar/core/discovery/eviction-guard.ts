@@ -69,14 +69,17 @@ export function apply<I extends Listed>(
   graceMs: number,
 ): Registry<I> {
   const usable = countUsable(answer);
-  if (before === undefined) return accepted(answer, usable, nowMs, []);
+  const accepted = (peaks: Registry<I>['peaks'], ended?: GuardEnd): Registry<I> => {
+    const kept = [...peaks.filter((peak) => peak.usable > usable), { atMs: nowMs, usable }];
+    return { answer, members: answer, usable, guard: undefined, ended, peaks: kept };
+  };
+  if (before === undefined) return accepted([]);
   const guard = before.guard ?? guardFor(before, answer, usable, nowMs, graceMs);
-  if (guard === undefined) return accepted(answer, usable, nowMs, recentPeaks(before, nowMs));
-  if (usable * 2 >= guard.size) return accepted(answer, usable, nowMs, [], 'recovered');
-  if (nowMs >= guard.untilMs) return accepted(answer, usable, nowMs, [], 'expired');
+  if (guard === undefined) return accepted(recentPeaks(before, nowMs));
+  if (usable * 2 >= guard.size) return accepted([], 'recovered');
+  if (nowMs >= guard.untilMs) return accepted([], 'expired');
   const retained = retain(before, guard, answer, isAnswering, nowMs);
-  if (retained.size === 0)
-    return accepted(answer, usable, nowMs, [], before.guard === undefined ? undefined : 'silent');
+  if (retained.size === 0) return accepted([], before.guard === undefined ? undefined : 'silent');
   return guarded(answer, { ...guard, retained });
 }
 
@@ -88,24 +91,6 @@ export function reevaluate<I extends Listed>(
   graceMs: number,
 ): Registry<I> {
   return apply(before, before.answer, isAnswering, nowMs, graceMs);
-}
-
-function accepted<I extends Listed>(
-  answer: readonly I[],
-  usable: number,
-  nowMs: number,
-  peaks: Registry<I>['peaks'],
-  ended?: GuardEnd,
-): Registry<I> {
-  const larger = peaks.filter((peak) => peak.usable > usable);
-  return {
-    answer,
-    members: answer,
-    usable,
-    guard: undefined,
-    ended,
-    peaks: [...larger, { atMs: nowMs, usable }],
-  };
 }
 
 /** The recent peaks, with the present number of usable instances as of now. */
@@ -126,12 +111,8 @@ function guardFor<I extends Listed>(
   for (const peak of recentPeaks(before, nowMs)) size = Math.max(size, peak.usable);
   if (usable * 2 >= size || before.usable === 0 || !(graceMs > 0)) return undefined;
   // The only instance became critical, which is ordinary; retaining it would give its calls to no other.
-  if (size === 1 && answer.some(({ key }) => key === onlyUsable(before))) return undefined;
+  if (size === 1 && answer.some(({ key }) => key === before.members.find(isUsable)?.key)) return undefined;
   return { sinceMs: nowMs, untilMs: nowMs + graceMs, size, retained: new Map() };
-}
-
-function onlyUsable<I extends Listed>({ members }: Registry<I>): string | undefined {
-  return members.find(isUsable)?.key;
 }
 
 /** Instances that were usable before, are not in the answer, and still answer calls. */

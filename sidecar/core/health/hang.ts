@@ -235,6 +235,7 @@ export class HangDiagnosis {
   }
 }
 
-function seconds(ms: number): string {
+/** In words, to a tenth. */
+export function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }

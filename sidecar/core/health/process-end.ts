@@ -33,12 +33,7 @@ const ERRORS = ['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', '
 const FAULTS = new Set([...ERRORS, 'SIGXCPU', 'SIGXFSZ']);
 
 /** 128 + the signal: exit code by which a shell reports a signal (POSIX 2.8.2). */
-const OF_SHELLS: Readonly<Record<number, string>> = {
-  129: 'SIGHUP',
-  130: 'SIGINT',
-  137: 'SIGKILL',
-  143: 'SIGTERM',
-};
+const OF_SHELLS: Record<number, string> = { 129: 'SIGHUP', 130: 'SIGINT', 137: 'SIGKILL', 143: 'SIGTERM' };
 
 /**
  * The class of an end that its supervisor did not cause.

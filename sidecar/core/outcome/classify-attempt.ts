@@ -85,7 +85,8 @@ export function classifyAttempt(facts: AttemptFacts): number {
       facts.elapsedMs,
       facts.allowedMs,
       facts.usualMs,
-      isOfService(facts) ? facts.outcomes : USUAL_OUTCOMES,
+      // The service itself gave the status, rather than HTTP or a sidecar between.
+      facts.hasTrailers && facts.reason === undefined ? facts.outcomes : USUAL_OUTCOMES,
       isByTime ? givenMs(facts) : 0,
     );
   let traits = 0;
@@ -112,11 +113,6 @@ function traitsOfReason({ reason, status, model }: AttemptFacts, outcome: Outcom
 function refusalOf({ reason, isUnprocessed, model }: AttemptFacts): Outcome | undefined {
   if (reason !== undefined && model !== undefined) return isUnprocessed ? Outcome.refusal : Outcome.neutral;
   return isUnprocessed && reason !== LocalReplyReasons.modelUnavailable.name ? Outcome.overload : undefined;
-}
-
-/** Whether the service itself gave the status, rather than HTTP or a sidecar between. */
-function isOfService({ hasTrailers, reason }: AttemptFacts): boolean {
-  return hasTrailers && reason === undefined;
 }
 
 /** How much of the call's time the endpoint had for an answer that did not come. */

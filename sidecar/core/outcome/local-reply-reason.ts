@@ -5,17 +5,8 @@
  */
 import { Status } from './status.js';
 
-const {
-  DEADLINE_EXCEEDED,
-  INTERNAL,
-  INVALID_ARGUMENT,
-  NOT_FOUND,
-  PERMISSION_DENIED,
-  RESOURCE_EXHAUSTED,
-  UNAUTHENTICATED,
-  UNAVAILABLE,
-  UNIMPLEMENTED,
-} = Status;
+const { DEADLINE_EXCEEDED, INTERNAL, INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED } = Status;
+const { RESOURCE_EXHAUSTED, UNAUTHENTICATED, UNAVAILABLE, UNIMPLEMENTED } = Status;
 
 export interface LocalReplyReason {
   readonly name: string;

@@ -67,10 +67,8 @@ export function isCancelAtDeadline(elapsedMs: number, allowedMs: number): boolea
  * answer, or by a reset with CANCEL, within max(10 ms, 5 %) of it.
  */
 export function endsAtLimit(ended: AttemptEnd, status: number, elapsedMs: number, limitMs: number): boolean {
-  const isGivenUp =
-    ended === AttemptEnd.trailers
-      ? isTimeStatus(status)
-      : ended === AttemptEnd.reset && status === Status.CANCELLED;
+  const isReset = ended === AttemptEnd.reset && status === Status.CANCELLED;
+  const isGivenUp = isReset || (ended === AttemptEnd.trailers && isTimeStatus(status));
   return isGivenUp && isCancelAtDeadline(elapsedMs, limitMs);
 }
 
@@ -147,7 +145,9 @@ export function classify(
     case AttemptEnd.trailers:
       if (isTimeStatus(status) && isCancelAtDeadline(elapsedMs, allowedMs))
         return classifyTimeout(givenMs, usualMs);
-      return outcomeOf(outcomes[status] ?? Outcome.fault, givenMs, usualMs); // Not one of gRPC's codes: UNKNOWN.
+      // Not one of gRPC's codes: UNKNOWN.
+      if (outcomes[status] !== BY_TIME) return (outcomes[status] ?? Outcome.fault) as Outcome;
+      return classifyTimeout(givenMs, usualMs);
     case AttemptEnd.refusedStream:
     case AttemptEnd.goawayUnprocessed:
     case AttemptEnd.unconnected:
@@ -169,10 +169,6 @@ export function classify(
     default:
       return Outcome.fault;
   }
-}
-
-function outcomeOf(entry: number, givenMs: number, usualMs: number): Outcome {
-  return entry === BY_TIME ? classifyTimeout(givenMs, usualMs) : (entry as Outcome);
 }
 
 /** A timeout is a fault when the endpoint had more time than it usually needs, else neutral. */
@@ -208,20 +204,12 @@ export function timeGivenMs({ isStream, isCommitted, isDue, turnMs, deadlineMs }
 export function restsOnElapsedTime(ended: AttemptEnd, status: number): boolean {
   if (ended === AttemptEnd.attemptTimeout || ended === AttemptEnd.deadline) return true;
   if (ended === AttemptEnd.cancelled || ended === AttemptEnd.superseded) return true;
-  if (ended === AttemptEnd.trailers)
-    return status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
+  if (ended === AttemptEnd.trailers) return isTimeStatus(status);
   return ended === AttemptEnd.reset && status === Status.CANCELLED;
 }
 
 /** Whether the peer certainly did nothing for the attempt, so that another is always safe. */
 export function isNeverProcessed(ended: AttemptEnd): boolean {
-  switch (ended) {
-    case AttemptEnd.refusedStream:
-    case AttemptEnd.goawayUnprocessed:
-    case AttemptEnd.connectError:
-    case AttemptEnd.unconnected:
-      return true;
-    default:
-      return false;
-  }
+  if (ended === AttemptEnd.refusedStream || ended === AttemptEnd.goawayUnprocessed) return true;
+  return ended === AttemptEnd.connectError || ended === AttemptEnd.unconnected;
 }

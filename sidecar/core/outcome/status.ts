@@ -42,43 +42,27 @@ export function parseStatus(text: string): Status | undefined {
   return Object.hasOwn(Status, name) ? Status[name as keyof typeof Status] : undefined;
 }
 
+const { UNAVAILABLE, INTERNAL, UNKNOWN, PERMISSION_DENIED } = Status;
+const BY_HTTP: Readonly<Record<number, Status>> = {
+  ...{ 400: INTERNAL, 431: INTERNAL, 401: Status.UNAUTHENTICATED, 403: PERMISSION_DENIED },
+  ...{ 404: Status.UNIMPLEMENTED, 429: UNAVAILABLE, 502: UNAVAILABLE, 503: UNAVAILABLE, 504: UNAVAILABLE },
+};
+
 /** What an answer without `grpc-status` means. 200 is UNKNOWN: a truly successful answer says so itself. */
 export function statusFromHttp(httpStatus: number): Status {
-  switch (httpStatus) {
-    case 400:
-    case 431:
-      return Status.INTERNAL;
-    case 401:
-      return Status.UNAUTHENTICATED;
-    case 403:
-      return Status.PERMISSION_DENIED;
-    case 404:
-      return Status.UNIMPLEMENTED;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return Status.UNAVAILABLE;
-    default:
-      return Status.UNKNOWN;
-  }
+  return BY_HTTP[httpStatus] ?? UNKNOWN;
 }
+
+/** By error code of RFC 9113 section 7; the others up to 0xa (CONNECT_ERROR) are INTERNAL. */
+const BY_RESET: Readonly<Record<number, Status>> = {
+  5: UNKNOWN, // STREAM_CLOSED
+  7: UNAVAILABLE, // REFUSED_STREAM
+  8: Status.CANCELLED, // CANCEL
+  11: Status.RESOURCE_EXHAUSTED, // ENHANCE_YOUR_CALM
+  12: PERMISSION_DENIED, // INADEQUATE_SECURITY
+};
 
 /** What a peer's RST_STREAM with this HTTP/2 error code means. Codes without a mapping are UNKNOWN. */
 export function statusFromReset(errorCode: number): Status {
-  switch (errorCode) {
-    case 0x7: // REFUSED_STREAM
-      return Status.UNAVAILABLE;
-    case 0x8: // CANCEL
-      return Status.CANCELLED;
-    case 0xb: // ENHANCE_YOUR_CALM
-      return Status.RESOURCE_EXHAUSTED;
-    case 0xc: // INADEQUATE_SECURITY
-      return Status.PERMISSION_DENIED;
-    case 0x5: // STREAM_CLOSED
-    case 0xd: // HTTP_1_1_REQUIRED
-      return Status.UNKNOWN;
-    default:
-      return errorCode >= 0 && errorCode <= 0xa ? Status.INTERNAL : Status.UNKNOWN;
-  }
+  return BY_RESET[errorCode] ?? (errorCode >= 0 && errorCode <= 0xa ? INTERNAL : UNKNOWN);
 }

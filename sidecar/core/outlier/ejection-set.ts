@@ -9,7 +9,8 @@ export class EjectionSet {
   /** Ejected on statistics; and ejected because they are certainly down. */
   private ejectedCount = 0;
   private downCount = 0;
-  private eligibleCount = 0;
+  /** Available and admitted. Only this class changes it. */
+  eligible = 0;
   private nextProbe = NO_PROBE;
   /** Earliest `untilMs` of the ejected: no probe is due before. */
   private probeFromMs = Number.POSITIVE_INFINITY;
@@ -24,14 +25,6 @@ export class EjectionSet {
   get ejected(): number {
     return this.ejectedCount + this.downCount;
   }
-  /** Of these, certainly down. */
-  get down(): number {
-    return this.downCount;
-  }
-  /** Available and admitted. */
-  get eligible(): number {
-    return this.eligibleCount;
-  }
 
   /** Most endpoints that may be ejected at once on statistics. */
   get cap(): number {
@@ -40,14 +33,14 @@ export class EjectionSet {
 
   /** Fewer than half are eligible: the ejected ones get traffic again (Envoy's panic threshold). */
   get isPanicking(): boolean {
-    return !this.hasAlternative && this.eligibleCount * 2 < this.members.size && this.ejectedCount > 0;
+    return !this.hasAlternative && this.eligible * 2 < this.members.size && this.ejectedCount > 0;
   }
 
   /** Adds an endpoint. One that comes from another pool keeps its state; call `keepToCap` afterwards. */
   add(member: Ejection): void {
     if (this.members.has(member)) return;
     this.members.add(member);
-    if (isEligible(member)) this.eligibleCount += 1;
+    if (isEligible(member)) this.eligible += 1;
     if (member.state === EjectionState.admitted) return;
     this.count(member, 1);
     if (member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
@@ -56,7 +49,7 @@ export class EjectionSet {
   /** Removes an endpoint that discovery removed or moved, and readmits others where too many of the rest are ejected now. */
   remove(member: Ejection, nowMs: number): void {
     if (!this.members.delete(member)) return;
-    if (isEligible(member)) this.eligibleCount -= 1;
+    if (isEligible(member)) this.eligible -= 1;
     if (member.state !== EjectionState.admitted) this.count(member, -1);
     this.keepToCap(nowMs);
   }
@@ -89,7 +82,7 @@ export class EjectionSet {
     if (member.isAvailable === isAvailable) return;
     member.isAvailable = isAvailable;
     if (!this.members.has(member)) return;
-    if (member.state === EjectionState.admitted) this.eligibleCount += isAvailable ? 1 : -1;
+    if (member.state === EjectionState.admitted) this.eligible += isAvailable ? 1 : -1;
     else if (isAvailable && member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
   }
 
@@ -150,7 +143,7 @@ export class EjectionSet {
 
   /** Eligible endpoints besides an admitted one. */
   protected othersThan(member: Ejection): number {
-    return this.eligibleCount - (member.isAvailable ? 1 : 0);
+    return this.eligible - (member.isAvailable ? 1 : 0);
   }
 
   /** Sets when an ejected endpoint is due for a probe, monotonic ms. */
@@ -167,7 +160,7 @@ export class EjectionSet {
 
   /** Adjusts the counts for an admitted endpoint that is ejected. */
   protected countEjected(member: Ejection): void {
-    if (member.isAvailable) this.eligibleCount -= 1;
+    if (member.isAvailable) this.eligible -= 1;
     this.count(member, 1);
   }
 
@@ -187,7 +180,7 @@ export class EjectionSet {
     member.probe = NO_PROBE;
     this.count(member, -1);
     member.isDown = false;
-    if (member.isAvailable) this.eligibleCount += 1;
+    if (member.isAvailable) this.eligible += 1;
   }
 }
 

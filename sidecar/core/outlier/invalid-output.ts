@@ -23,14 +23,10 @@ export const invalidOutput: SweepDetector<OutcomeWindow, InvalidOutputSettings> 
   goesByFaults: false,
   reads: 'outputs',
   find: (windows, { above, minSamples }) =>
-    windows.map(({ calls, faults }) =>
-      calls < minSamples || faults <= calls * above
-        ? undefined
-        : {
-            why: `${faults} of ${calls} sampled answers in 60 s are invalid, and those of its peers are not`,
-            severity: faults,
-          },
-    ),
+    windows.map(({ calls, faults }) => {
+      const why = `${faults} of ${calls} sampled answers in 60 s are invalid, and those of its peers are not`;
+      return calls < minSamples || faults <= calls * above ? undefined : { why, severity: faults };
+    }),
 };
 
 /** A response of a model, as far as it is inspected. */

@@ -26,19 +26,14 @@ export function findSuspects<Member extends DetectorState>(
 ): readonly Suspect<Member>[] {
   for (const member of members) member.moveTo(nowMs);
   return detectors.flatMap(({ number, detector, mode, settings }) => {
+    const { goesByFaults } = detector;
     const observed = withSignal(members, detector.reads);
     const signals = observed.map((member) => member[detector.reads]) as never[];
     return detector
       .find(signals, settings, nowMs)
       .flatMap((finding, i) => (finding === undefined ? [] : [{ member: observed[i]!, ...finding }]))
       .sort((a, b) => b.severity - a.severity)
-      .map(({ member, why }) => ({
-        member,
-        detector: number,
-        mode,
-        why,
-        goesByFaults: detector.goesByFaults,
-      }));
+      .map(({ member, why }) => ({ member, detector: number, mode, why, goesByFaults }));
   });
 }
 

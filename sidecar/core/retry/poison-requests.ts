@@ -5,12 +5,16 @@ export const REMEMBERED_MS = 600_000;
 /** Records kept. */
 export const MAX_FINGERPRINTS = 1_024;
 
-/** A request that ran in a process as it crashed. */
-export interface PoisonRecord {
+/** A request as it is recognised. */
+interface PoisonRequest {
   readonly fingerprint: string;
   readonly upstream: string;
   /** Octets of the request. */
   readonly bytes: number;
+}
+
+/** A request that ran in a process as it crashed. */
+export interface PoisonRecord extends PoisonRequest {
   readonly crashes: number;
   readonly lastMs: number;
 }
@@ -52,13 +56,8 @@ export class PoisonTable {
    * A process crashed while this request ran in it. Copies of a request that ran at the same time count once: only one that
    * began after the last crash counts again.
    */
-  crashed(
-    request: Pick<PoisonRecord, 'fingerprint' | 'upstream' | 'bytes'>,
-    startedMs: number,
-    nowMs: number,
-  ): void {
+  crashed({ fingerprint, upstream, bytes }: PoisonRequest, startedMs: number, nowMs: number): void {
     this.forget(nowMs);
-    const { fingerprint, upstream, bytes } = request;
     const before = this.records.get(fingerprint);
     if (before !== undefined && startedMs <= before.lastMs) return;
     if (before !== undefined) this.drop(before);

@@ -138,11 +138,8 @@ export class RetryBudget {
   private refill(nowMs: number): void {
     if (nowMs <= this.reserveMs) return;
     const { perSecond } = this.settings;
-    const elapsedMs = nowMs - this.reserveMs;
+    const gained = (perSecond * Math.min(nowMs - this.reserveMs, WINDOW_MS)) / 1_000;
     this.reserveMs = nowMs;
-    this.reserve = Math.min(
-      (perSecond * WINDOW_MS) / 1_000,
-      this.reserve + (perSecond * Math.min(elapsedMs, WINDOW_MS)) / 1_000,
-    );
+    this.reserve = Math.min((perSecond * WINDOW_MS) / 1_000, this.reserve + gained);
   }
 }

@@ -30,14 +30,11 @@ export class ActiveFault {
     readonly untilMs: number,
   ) {}
 
-  private matches(peer: string, path: string): boolean {
-    const { rule } = this;
-    return (rule.peer === undefined || rule.peer === peer) && matchesMethod(rule.method, path);
-  }
-
   /** Whether this call gets the fault. `random` is called only for calls that match. */
   applies(peer: string, path: string, nowMs: number, random: () => number): boolean {
-    return nowMs < this.untilMs && this.matches(peer, path) && random() < this.rule.ratio;
+    const { rule } = this;
+    if (nowMs >= this.untilMs || (rule.peer !== undefined && rule.peer !== peer)) return false;
+    return matchesMethod(rule.method, path) && random() < rule.ratio;
   }
 }
 

@@ -20,23 +20,15 @@ export function isValidPattern(pattern: string): boolean {
  * Unary methods without side effects, which are safe to repeat: of the Open Inference Protocol and its Triton extensions, and
  * Check of the health protocol (Watch is a stream).
  */
-const READ_ONLY: ReadonlySet<string> = new Set([
-  '/inference.GRPCInferenceService/ServerLive',
-  '/inference.GRPCInferenceService/ServerReady',
-  '/inference.GRPCInferenceService/ModelReady',
-  '/inference.GRPCInferenceService/ServerMetadata',
-  '/inference.GRPCInferenceService/ModelMetadata',
-  '/inference.GRPCInferenceService/ModelConfig',
-  '/inference.GRPCInferenceService/ModelStatistics',
-  '/inference.GRPCInferenceService/RepositoryIndex',
-  '/grpc.health.v1.Health/Check',
-]);
+const QUERIES = [
+  ...['ServerLive', 'ServerReady', 'ModelReady', 'ServerMetadata', 'ModelMetadata', 'ModelConfig'],
+  ...['ModelStatistics', 'RepositoryIndex'],
+].map((name) => `/inference.GRPCInferenceService/${name}`);
+const READ_ONLY: ReadonlySet<string> = new Set([...QUERIES, '/grpc.health.v1.Health/Check']);
 
 /** Methods known to be unary without configuration: those, and the inference itself. */
-export const KNOWN_UNARY: ReadonlySet<string> = new Set([
-  ...READ_ONLY,
-  '/inference.GRPCInferenceService/ModelInfer',
-]);
+const INFER = '/inference.GRPCInferenceService/ModelInfer';
+export const KNOWN_UNARY: ReadonlySet<string> = new Set([...READ_ONLY, INFER]);
 
 /** Whether all of these patterns are paths of methods without side effects; false for an empty list. */
 export function areReadOnly(patterns: readonly string[]): boolean {

@@ -42,9 +42,8 @@ export class HealthChecker extends WheelEntry {
   private readonly configs = new Map<string, UpstreamConfig>();
   private readonly clusters = new Map<Cluster, CheckedCluster>();
   private readonly probers = new Map<string, Prober>();
-  private readonly keys = new Map<Prober, string>();
-  private readonly calls = new Map<Prober, HealthCalls>();
-  private readonly loopMonitor: EventLoopMonitor;
+  /** The key of each prober, and its calls where it checks by those. */
+  private readonly details = new Map<Prober, { readonly key: string; readonly calls?: HealthCalls }>();
   private readonly deps: ProberDeps;
   private readonly recoveries: RecoveryProbes;
   private queue: Prober[] = [];
@@ -54,12 +53,10 @@ export class HealthChecker extends WheelEntry {
     super();
     const { context, timers } = options;
     this.recoveries = new RecoveryProbes(context);
-    this.loopMonitor = new EventLoopMonitor(context.clock, timers, {
-      isBusy: () => [...this.probers.values()].some(({ isAsking }) => isAsking),
-    });
+    const isBusy = (): boolean => [...this.probers.values()].some(({ isAsking }) => isAsking);
     this.deps = {
       context,
-      loopMonitor: this.loopMonitor,
+      loopMonitor: new EventLoopMonitor(context.clock, timers, { isBusy }),
       enqueue: (prober) => this.enqueue(prober),
       ask: (prober, hear) => this.ask(prober, hear),
     };
@@ -92,7 +89,7 @@ export class HealthChecker extends WheelEntry {
     this.recoveries.stop();
     this.queue = [];
     this.options.context.wheel.cancel(this);
-    this.loopMonitor.stop();
+    this.deps.loopMonitor.stop();
   }
 
   /** After a change of endpoints or connections. */
@@ -118,34 +115,24 @@ export class HealthChecker extends WheelEntry {
     const { endpoint } = member;
     const key = keyOf(endpoint, config);
     const before = probers.get(endpoint);
-    if (before !== undefined && this.keys.get(before) === key) return;
+    if (before !== undefined && this.details.get(before)?.key === key) return;
     this.leave(probers, endpoint);
     let prober = this.probers.get(key);
     if (prober === undefined) {
-      prober = this.makeProber(endpoint, config);
+      prober = new Prober(config.health!, endpoint.address, this.deps);
       this.probers.set(key, prober);
-      this.keys.set(prober, key);
+      this.details.set(prober, { key, ...callsOf(config) });
     }
     prober.join(member);
     probers.set(endpoint, prober);
-  }
-
-  private makeProber({ address }: Endpoint, { name, tls, health }: UpstreamConfig): Prober {
-    const prober = new Prober(health!, address, this.deps);
-    if (health!.kind === 'grpc') {
-      const scheme = tls === 'mesh' ? 'https' : 'http';
-      this.calls.set(prober, new HealthCalls({ ...health!, scheme, authority: name }));
-    }
-    return prober;
   }
 
   private leave(probers: Map<Endpoint, Prober>, endpoint: Endpoint): void {
     const prober = probers.get(endpoint);
     probers.delete(endpoint);
     if (prober?.leave(endpoint) !== true) return;
-    this.probers.delete(this.keys.get(prober)!);
-    this.keys.delete(prober);
-    this.calls.delete(prober);
+    this.probers.delete(this.details.get(prober)!.key);
+    this.details.delete(prober);
   }
 
   private leaveAll(cluster: Cluster): void {
@@ -188,7 +175,7 @@ export class HealthChecker extends WheelEntry {
     for (const { endpoint } of members) {
       const { pool } = endpoint;
       if (!pool.isConnected) continue;
-      const calls = this.calls.get(prober);
+      const calls = this.details.get(prober)?.calls;
       const probe =
         calls === undefined
           ? askByPing(pool, nowMs, onResult)
@@ -232,6 +219,12 @@ export class HealthChecker extends WheelEntry {
       ...this.recoveries.metrics(),
     ];
   }
+}
+
+function callsOf({ name, tls, health }: UpstreamConfig): { readonly calls?: HealthCalls } {
+  if (health?.kind !== 'grpc') return {};
+  const scheme = tls === 'mesh' ? 'https' : 'http';
+  return { calls: new HealthCalls({ ...health, scheme, authority: name }) };
 }
 
 /** Key of a prober: clusters with the same check of the same peer share one. */

@@ -27,8 +27,7 @@ const MAX_DETAILS = 200;
  * compares the answer with the golden output, within the card's tolerance. It goes to the model
  * directly, so that a full queue does not fail it.
  */
-export class GoldenProbe implements ModelProbe {
-  readonly name = 'the golden input';
+class GoldenProbe {
   private request: Buffer | undefined;
 
   constructor(
@@ -44,11 +43,9 @@ export class GoldenProbe implements ModelProbe {
    */
   async ask(timeoutMs: number): Promise<ProbeAnswer> {
     if (this.request === undefined) {
-      const metadata = await this.client.call(
-        MODEL_METADATA,
-        encodeMetadataRequest(this.model, this.version),
-        { timeoutMs, maxBytes: MAX_METADATA_BYTES },
-      );
+      const asked = encodeMetadataRequest(this.model, this.version);
+      const options = { timeoutMs, maxBytes: MAX_METADATA_BYTES };
+      const metadata = await this.client.call(MODEL_METADATA, asked, options);
       if (metadata.kind === 'silent') return metadata;
       const problem = this.prepare(metadata);
       if (problem !== undefined) return { kind: 'failed', why: problem };
@@ -57,10 +54,6 @@ export class GoldenProbe implements ModelProbe {
     const answer = answerOf(await this.client.call(MODEL_INFER, this.request!, options), this.card);
     if (answer.kind !== 'passed') this.request = undefined; // the server may serve another model by now
     return answer;
-  }
-
-  close(): void {
-    this.client.close();
   }
 
   /**
@@ -91,7 +84,7 @@ export class GoldenProbe implements ModelProbe {
 export class GoldenProbes implements ModelProbe {
   readonly name = 'the golden input';
   private models: readonly ListedModel[] = [];
-  private probes: ReadonlyMap<string, ModelProbe> = new Map();
+  private probes: ReadonlyMap<string, GoldenProbe> = new Map();
   private isStale = false;
 
   private constructor(
@@ -148,16 +141,12 @@ export class GoldenProbes implements ModelProbe {
   private read(): void {
     const { only } = this;
     const models = listModels(this.directory).filter(({ name }) => only === undefined || name === only);
-    if (models.length === 0)
-      throw new Error(
-        `${this.directory}: found no models, expected ${only ?? '<name>'}/<version>/model.yaml`,
-      );
+    const expected = `${only ?? '<name>'}/<version>/model.yaml`;
+    if (models.length === 0) throw new Error(`${this.directory}: found no models, expected ${expected}`);
     if (JSON.stringify(models) === JSON.stringify(this.models)) return;
-    const probes = models.map(
-      ({ name, version, card }) =>
-        [name, new GoldenProbe(this.client, name, version, readGoldenCard(card))] as const,
-    );
-    this.probes = new Map(probes);
+    const probeOf = ({ name, version, card }: ListedModel) =>
+      new GoldenProbe(this.client, name, version, readGoldenCard(card));
+    this.probes = new Map(models.map((model) => [model.name, probeOf(model)]));
     this.models = models;
   }
 }

@@ -1,9 +1,5 @@
-import {
-  type ClientHttp2Session,
-  connect as connectHttp2,
-  constants,
-  type IncomingHttpHeaders,
-} from 'node:http2';
+import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2';
+import { connect as connectHttp2, constants } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import type { Address } from '../../config/model.js';
 import { Status } from '../../core/outcome/status.js';

@@ -2,13 +2,8 @@
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import type { DetectorCounts } from '../../../sidecar/core/outlier/detector-counts.js';
 import type { DetectorSettings } from '../../../sidecar/core/outlier/detectors.js';
-import {
-  Ejection,
-  EjectionEvent,
-  type EjectionSettings,
-  Evidence,
-  NO_PROBE,
-} from '../../../sidecar/core/outlier/ejection.js';
+import type { EjectionSettings } from '../../../sidecar/core/outlier/ejection.js';
+import { Ejection, EjectionEvent, Evidence, NO_PROBE } from '../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
 import { OutcomeWindow } from '../../../sidecar/core/outlier/outcome-window.js';
 import { constant } from '../time/seeded-random.js';

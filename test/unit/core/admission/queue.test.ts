@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import {
-  Admission,
-  InboundQueue,
-  QueueEntry,
-  type QueueSettings,
-  QueueState,
-} from '../../../../sidecar/core/admission/queue.js';
+import type { QueueSettings } from '../../../../sidecar/core/admission/queue.js';
+import { Admission, InboundQueue, QueueEntry, QueueState } from '../../../../sidecar/core/admission/queue.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
 const { admitted, waiting, tooMany, tooLarge, tooLate } = Admission;

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import {
-  type Action,
-  type Intention,
-  IntentionTable,
-} from '../../../../sidecar/core/authorization/intentions.js';
+import type { Action, Intention } from '../../../../sidecar/core/authorization/intentions.js';
+import { IntentionTable } from '../../../../sidecar/core/authorization/intentions.js';
 
 const of = (from: string, to: string, action: Action): Intention => ({ from, to, action });
 const table = (intentions: readonly Intention[], otherwise: Action = 'deny'): IntentionTable =>

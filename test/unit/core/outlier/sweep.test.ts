@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Detector, type DetectorSettings } from '../../../../sidecar/core/outlier/detectors.js';
-import {
-  type Ejection,
-  EjectionEvent,
-  EjectionState,
-  Evidence,
-} from '../../../../sidecar/core/outlier/ejection.js';
+import type { Ejection } from '../../../../sidecar/core/outlier/ejection.js';
+import { EjectionEvent, EjectionState, Evidence } from '../../../../sidecar/core/outlier/ejection.js';
 import type { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
 import {
   ALL_DETECTORS,

@@ -1,11 +1,7 @@
 /** Headers are matched as Envoy documents it: by traffic rules to the letter, by permissions so or narrower. */
 import assert from 'node:assert/strict';
-import {
-  type Action,
-  type Permission,
-  PermissionList,
-  unsupported,
-} from '../../../../sidecar/core/authorization/permissions.js';
+import type { Action, Permission } from '../../../../sidecar/core/authorization/permissions.js';
+import { PermissionList, unsupported } from '../../../../sidecar/core/authorization/permissions.js';
 import { matchRoute } from '../../../../sidecar/core/routing/route-match.js';
 import { matchOf } from '../../../../sidecar/discovery/consul/chain/route-match.js';
 import { readIntentions } from '../../../../sidecar/discovery/consul/connect/intention-parser.js';
@@ -13,13 +9,8 @@ import { compileRe2 } from '../../../../sidecar/discovery/re2-pattern.js';
 import { makeField } from '../../../../sidecar/http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../../../../sidecar/http2/hpack/header-list.js';
 import { callFacts, headerValues } from '../../../../sidecar/relay/call-facts.js';
-import {
-  CALLS,
-  type ConsulHeader,
-  PERMISSION_ROWS,
-  REFUSED_ROWS,
-  ROWS,
-} from '../../../kit/config/header-table.js';
+import type { ConsulHeader } from '../../../kit/config/header-table.js';
+import { CALLS, PERMISSION_ROWS, REFUSED_ROWS, ROWS } from '../../../kit/config/header-table.js';
 
 const PATH = '/inference.GRPCInferenceService/ModelInfer';
 

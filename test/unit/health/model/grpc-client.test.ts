@@ -4,13 +4,8 @@ import { GrpcClient } from '../../../../sidecar/health/model/grpc-client.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { Scratch } from '../../../kit/process/outrider.js';
-import {
-  type AskedCall,
-  prefixed,
-  respond,
-  respondStatus,
-  serveOnSocket,
-} from '../../../kit/service/socket-server.js';
+import type { AskedCall } from '../../../kit/service/socket-server.js';
+import { prefixed, respond, respondStatus, serveOnSocket } from '../../../kit/service/socket-server.js';
 
 describe('the small gRPC client', () => {
   let client: GrpcClient;
