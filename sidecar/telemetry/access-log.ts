@@ -60,8 +60,7 @@ export class AccessLog implements Recorder {
       ms: tenths(now - call.startMs),
       requestBytes: call.requestBytes,
       responseBytes: call.responseBytes,
-      deadlineLeftMs:
-        call.deadlineMs === Number.POSITIVE_INFINITY ? undefined : tenths(call.deadlineMs - now),
+      deadlineLeftMs: Number.isFinite(call.deadlineMs) ? tenths(call.deadlineMs - now) : undefined,
       trace: traceOf(call.block),
       ...attemptsOf(call, now),
     };
@@ -107,8 +106,7 @@ function reasonOf(call: EndedCall): string | undefined {
 
 function peerReason({ status, trailers }: EndedAttempt): string | undefined {
   if (status === Status.OK || trailers === null) return undefined;
-  const reason = metadataValue(trailers, 'outrider-reason');
-  return reason !== undefined && REASON.test(reason) ? reason : undefined;
+  return REASON.exec(metadataValue(trailers, 'outrider-reason') ?? '')?.[0];
 }
 
 function identityOf({ session }: EndedCall): string | undefined {
@@ -121,9 +119,8 @@ function methodOf(block: HeaderBlock): string {
 }
 
 function traceOf(block: HeaderBlock): string | undefined {
-  const value = metadataValue(block, 'traceparent');
-  if (value === undefined || value.length > MAX_TRACEPARENT) return undefined;
-  return TRACEPARENT.exec(value)?.[1];
+  const value = metadataValue(block, 'traceparent') ?? '';
+  return value.length > MAX_TRACEPARENT ? undefined : TRACEPARENT.exec(value)?.[1];
 }
 
 function tenths(ms: number): number {

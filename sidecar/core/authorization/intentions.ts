@@ -96,18 +96,16 @@ export class IntentionTable {
 
   /** The intention that decides, for logs and answers, without its permissions; undefined when the default does. */
   explain(source: string, destination: string): Intention | undefined {
-    for (const to of [destination, ANY]) {
+    for (const to of [destination, ANY])
       for (const from of [source, ANY]) {
         const decision = this.decisions.get(to)?.get(from);
         if (decision !== undefined) return { from, to, action: decision === 'allow' ? 'allow' : 'deny' };
       }
-    }
     return undefined;
   }
 }
 
 function checkName(name: string): void {
-  if (name === '' || (name !== ANY && name.includes(ANY))) {
+  if (name === '' || (name !== ANY && name.includes(ANY)))
     throw new RangeError(`an intention names a service or "*", not "${name}"`);
-  }
 }

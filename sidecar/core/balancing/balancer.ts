@@ -55,14 +55,17 @@ export interface Balancer {
   readonly feelsLoad?: boolean;
 }
 
+/** Endpoints that a call was sent to before. */
+export type Tried = readonly EndpointLoad[];
+
 /** Key of a call that is not sticky. */
 export const NO_KEY = -1;
 
 /** `tried` of a first attempt. */
-export const NONE_TRIED: readonly EndpointLoad[] = [];
+export const NONE_TRIED: Tried = [];
 
 /** Whether an attempt may go to `endpoint`: eligible, with weight, and not tried before. */
-export function canPick(endpoint: EndpointLoad, tried: readonly EndpointLoad[]): boolean {
+export function canPick(endpoint: EndpointLoad, tried: Tried): boolean {
   if (!endpoint.eligible || !(endpoint.weight > 0)) return false;
   for (let i = 0; i < tried.length; i += 1) if (tried[i] === endpoint) return false;
   return true;

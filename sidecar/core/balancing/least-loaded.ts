@@ -1,4 +1,4 @@
-import { type Balancer, canPick, type EndpointLoad, NONE_TRIED } from './balancer.js';
+import { type Balancer, canPick, type EndpointLoad, NONE_TRIED, type Tried } from './balancer.js';
 
 /** Assumed cost, ms, of an endpoint without samples when no peer has any either. Only ratios matter. */
 const UNKNOWN_COST_MS = 1;
@@ -36,11 +36,7 @@ export class LeastLoaded implements Balancer {
     this.state = (random() * 2 ** 32) | 0 || 1;
   }
 
-  pick<E extends EndpointLoad>(
-    endpoints: readonly E[],
-    tried: readonly EndpointLoad[],
-    nowMs: number,
-  ): E | undefined {
+  pick<E extends EndpointLoad>(endpoints: readonly E[], tried: Tried, nowMs: number): E | undefined {
     if (nowMs - this.refreshedMs >= REFRESH_MS || endpoints.length !== this.refreshedCount)
       this.refresh(endpoints, nowMs);
     const count = endpoints.length;
@@ -59,7 +55,7 @@ export class LeastLoaded implements Balancer {
   /** Two separate draws: where endpoints are excluded, or weights differ. */
   private pickSingly<E extends EndpointLoad>(
     endpoints: readonly E[],
-    tried: readonly EndpointLoad[],
+    tried: Tried,
     nowMs: number,
   ): E | undefined {
     const first = this.draw(endpoints, tried, -1);
@@ -95,7 +91,7 @@ export class LeastLoaded implements Balancer {
   }
 
   /** Random index, in proportion to weight, of an endpoint that `canPick` other than `except` (-1 = none); -1 when there is none. */
-  private draw(endpoints: readonly EndpointLoad[], tried: readonly EndpointLoad[], except: number): number {
+  private draw(endpoints: readonly EndpointLoad[], tried: Tried, except: number): number {
     const choices = except < 0 ? endpoints.length : endpoints.length - 1;
     if (choices > 1) {
       for (let i = 0; i < MAX_DRAWS; i += 1) {
@@ -111,7 +107,7 @@ export class LeastLoaded implements Balancer {
   }
 
   /** The same by a scan of all: exact, at O(n). */
-  private search(endpoints: readonly EndpointLoad[], tried: readonly EndpointLoad[], except: number): number {
+  private search(endpoints: readonly EndpointLoad[], tried: Tried, except: number): number {
     let total = 0;
     let last = -1;
     for (let i = 0; i < endpoints.length; i += 1) {

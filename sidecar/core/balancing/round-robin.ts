@@ -1,12 +1,8 @@
-import { type Balancer, canPick, type EndpointLoad, NONE_TRIED } from './balancer.js';
+import { type Balancer, canPick, type EndpointLoad, NONE_TRIED, type Tried } from './balancer.js';
 
 /** Smooth weighted round-robin (nginx): over a full round each endpoint gets exactly its share of calls, spread evenly. O(n) a pick. */
 export class RoundRobin implements Balancer {
-  pick<E extends EndpointLoad>(
-    endpoints: readonly E[],
-    tried: readonly EndpointLoad[],
-    nowMs: number,
-  ): E | undefined {
+  pick<E extends EndpointLoad>(endpoints: readonly E[], tried: Tried, nowMs: number): E | undefined {
     let total = 0;
     let best: E | undefined;
     for (let i = 0; i < endpoints.length; i += 1) {

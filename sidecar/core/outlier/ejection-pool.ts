@@ -7,6 +7,7 @@ import { EjectionEvent, EjectionState, Evidence, NO_PROBE } from './ejection.js'
 import { EjectionSet } from './ejection-set.js';
 import { findSuspects, latencyRatios } from './sweep.js';
 
+const { nothing, ejected, reEjected, readmitted, observed, overCap, lastEligible, recovered } = EjectionEvent;
 /** Wait before the next probe after one that proved nothing and would perhaps go no better for the next call, ms. */
 const PROBE_AGAIN_MS = 1_000;
 /** A cancelled probe shorter than this proves nothing and is repeated at once, ms. */
@@ -68,33 +69,32 @@ export class EjectionPool extends EjectionSet {
     evidence: Evidence,
   ): EjectionEvent {
     if (member.state !== EjectionState.admitted) {
-      if (probe === NO_PROBE || member.state !== EjectionState.probing || probe !== member.probe)
-        return EjectionEvent.nothing;
-      return this.endProbe(member, outcome, startedMs, nowMs, evidence);
+      const isProbe = probe !== NO_PROBE && member.state === EjectionState.probing && probe === member.probe;
+      return isProbe ? this.endProbe(member, outcome, startedMs, nowMs, evidence) : nothing;
     }
-    if (startedMs < member.sinceMs || evidence === Evidence.doubtful) return EjectionEvent.nothing;
+    if (startedMs < member.sinceMs || evidence === Evidence.doubtful) return nothing;
     if (outcome === Outcome.success) {
       member.consecutiveFaults = 0;
       member.outcomes?.success(nowMs);
-      return member.ejectionSuppressed ? this.countRecovery(member) : EjectionEvent.nothing;
+      return member.ejectionSuppressed ? this.countRecovery(member) : nothing;
     }
     if (outcome === Outcome.overload) member.outcomes?.overload(nowMs);
-    if (outcome !== Outcome.fault) return EjectionEvent.nothing;
+    if (outcome !== Outcome.fault) return nothing;
     member.outcomes?.fault(nowMs);
     member.consecutiveFaults += 1;
     member.successStreak = 0;
-    if (member.consecutiveFaults < this.settings.consecutiveFaults) return EjectionEvent.nothing;
+    if (member.consecutiveFaults < this.settings.consecutiveFaults) return nothing;
     // Reset, so that the same faults are not reported again.
     member.consecutiveFaults = 0;
     // Calls of an endpoint that discovery removed may still end.
-    if (!this.members.has(member)) return EjectionEvent.nothing;
+    if (!this.members.has(member)) return nothing;
     const mode = this.modeOf('consecutive');
-    if (mode === 'off') return EjectionEvent.nothing;
+    if (mode === 'off') return nothing;
     const event = this.decide(member, mode);
     this.counts.countDetected(Detector.consecutive, event);
     this.setReason(member, Detector.consecutive, `${this.settings.consecutiveFaults} faults in a row`);
     suppressIf(member, event);
-    if (event === EjectionEvent.ejected) this.eject(member, nowMs);
+    if (event === ejected) this.eject(member, nowMs);
     return event;
   }
 
@@ -112,17 +112,17 @@ export class EjectionPool extends EjectionSet {
       }
       return this.record(member, Outcome.fault, startedMs, nowMs, probe, Evidence.sound);
     }
-    if (startedMs < member.sinceMs || !this.members.has(member)) return EjectionEvent.nothing;
+    if (startedMs < member.sinceMs || !this.members.has(member)) return nothing;
     const event = this.decideDown(member, mode, nowMs);
     suppressIf(member, event);
     const isNew = this.countFinding(member, Detector.modelUnavailable, event, WHY_DOWN);
-    if (event === EjectionEvent.ejected) {
+    if (event === ejected) {
       member.isDown = true;
       this.eject(member, nowMs);
       return event;
     }
     const other = this.record(member, Outcome.fault, startedMs, nowMs, probe, Evidence.sound);
-    return other === EjectionEvent.nothing && isNew ? event : other;
+    return other === nothing && isNew ? event : other;
   }
 
   /** A health check of an endpoint that is down failed again: no call need probe it for another `baseMs`. */
@@ -151,9 +151,9 @@ export class EjectionPool extends EjectionSet {
     const suspects = findSuspects(admitted, this.active, nowMs);
     for (const member of admitted)
       member.lastEvents.forEach((event, detector) => {
-        if (event === EjectionEvent.nothing) return;
+        if (event === nothing) return;
         if (!suspects.some((each) => each.member === member && each.detector === detector))
-          member.lastEvents[detector] = EjectionEvent.nothing;
+          member.lastEvents[detector] = nothing;
       });
     for (const { member, detector, mode, why, goesByFaults } of suspects) {
       if (member.state !== EjectionState.admitted) continue;
@@ -162,7 +162,7 @@ export class EjectionPool extends EjectionSet {
       const event = this.decide(member, this.settings.mode === 'observe' ? 'observe' : mode);
       if (goesByFaults) suppressIf(member, event);
       if (!this.countFinding(member, detector, event, why)) continue;
-      if (event === EjectionEvent.ejected) this.eject(member, nowMs);
+      if (event === ejected) this.eject(member, nowMs);
       onEvent(member, event);
     }
   }
@@ -185,35 +185,35 @@ export class EjectionPool extends EjectionSet {
   /** A success of an endpoint whose ejection was suppressed: enough of them stand for the probe it could not get. */
   private countRecovery(member: Ejection): EjectionEvent {
     member.successStreak += 1;
-    if (member.successStreak < RECOVERED_AFTER) return EjectionEvent.nothing;
+    if (member.successStreak < RECOVERED_AFTER) return nothing;
     member.forgetFaults();
-    return EjectionEvent.recovered;
+    return recovered;
   }
 
   /** The effect of a finding: an ejection, or the reason against it. */
   private decide(member: Ejection, mode: Mode): EjectionEvent {
-    if (mode === 'observe') return EjectionEvent.observed;
-    if (this.othersThan(member) < 1 && !this.hasAlternative) return EjectionEvent.lastEligible;
-    return this.hasRoom ? EjectionEvent.ejected : EjectionEvent.overCap;
+    if (mode === 'observe') return observed;
+    if (this.othersThan(member) < 1 && !this.hasAlternative) return lastEligible;
+    return this.hasRoom ? ejected : overCap;
   }
 
   /** The same for an endpoint that is down: the cap does not count, and an ejected one is readmitted in its place. */
   private decideDown(member: Ejection, mode: Mode, nowMs: number): EjectionEvent {
-    if (mode === 'observe') return EjectionEvent.observed;
-    if (this.hasAlternative || this.othersThan(member) > 0) return EjectionEvent.ejected;
+    if (mode === 'observe') return observed;
+    if (this.hasAlternative || this.othersThan(member) > 0) return ejected;
     for (const other of this.members) {
       if (other.state === EjectionState.admitted || other.isDown || !other.isAvailable) continue;
       this.admit(other, nowMs);
-      return EjectionEvent.ejected;
+      return ejected;
     }
-    return EjectionEvent.lastEligible;
+    return lastEligible;
   }
 
   /** Counts a finding unless the last one of this detector had the same effect. Whether it counted. */
   private countFinding(member: Ejection, detector: Detector, event: EjectionEvent, why: string): boolean {
     const before = member.lastEvents[detector];
     if (event === before) return false;
-    if (before === EjectionEvent.nothing) this.counts.countDetected(detector, event);
+    if (before === nothing) this.counts.countDetected(detector, event);
     else this.counts.countNotEnforced(detector, event);
     member.lastEvents[detector] = event;
     this.setReason(member, detector, why);
@@ -240,22 +240,22 @@ export class EjectionPool extends EjectionSet {
     nowMs: number,
     evidence: Evidence,
   ): EjectionEvent {
-    if (!this.members.has(member)) return EjectionEvent.nothing;
+    if (!this.members.has(member)) return nothing;
     if (outcome === Outcome.success) {
       this.admit(member, nowMs);
-      return EjectionEvent.readmitted;
+      return readmitted;
     }
     if (outcome === Outcome.fault && evidence === Evidence.sound) {
       member.failedProbes += 1;
       this.beginEjection(member, nowMs);
-      return EjectionEvent.reEjected;
+      return reEjected;
     }
     member.state = EjectionState.ejected;
     const isRejected = outcome === Outcome.refusal || outcome === Outcome.overload;
     const isCancelled = outcome === Outcome.cancelled && nowMs - startedMs >= LONG_ENOUGH_MS;
     const waits = isRejected || evidence === Evidence.slow || (isCancelled && evidence === Evidence.sound);
     this.ejectUntil(member, waits ? nowMs + PROBE_AGAIN_MS : nowMs);
-    return EjectionEvent.nothing;
+    return nothing;
   }
 
   /** First ejection, or one more after a failed probe. */
@@ -278,7 +278,7 @@ export class EjectionPool extends EjectionSet {
 
 function suppressIf(member: Ejection, event: EjectionEvent): void {
   if (member.ejectionSuppressed) return;
-  if (event !== EjectionEvent.lastEligible && event !== EjectionEvent.overCap) return;
+  if (event !== lastEligible && event !== overCap) return;
   member.ejectionSuppressed = true;
   member.successStreak = 0;
 }

@@ -76,10 +76,9 @@ export function findSlow(
   nowMs: number,
 ): readonly (Slowness | undefined)[] {
   return compare(all, minCalls, nowMs).map((classes) => {
-    const slow = classes.filter(
-      ({ medianMs, peerLatencyMs }) =>
-        medianMs > peerLatencyMs * factor && medianMs - peerLatencyMs >= MIN_EXCESS_MS,
-    );
+    const isSlow = ({ medianMs, peerLatencyMs }: Slowness): boolean =>
+      medianMs > peerLatencyMs * factor && medianMs - peerLatencyMs >= MIN_EXCESS_MS;
+    const slow = classes.filter(isSlow);
     if (callsOf(slow) * 2 <= callsOf(classes)) return undefined;
     return slow.reduce((worst, each) => (each.calls > worst.calls ? each : worst));
   });
@@ -96,12 +95,11 @@ export function ratiosToPeers(
 ): readonly (number | undefined)[] {
   return compare(all, minCalls, nowMs).map((classes) => {
     let left = callsOf(classes) / 2;
-    const slowestFirst = classes.toSorted((a, b) => ratioOf(b) - ratioOf(a));
-    const middle = slowestFirst.find(({ calls }) => {
-      left -= calls;
-      return left < 0;
-    });
-    return middle === undefined ? undefined : ratioOf(middle);
+    for (const each of classes.toSorted((a, b) => ratioOf(b) - ratioOf(a))) {
+      left -= each.calls;
+      if (left < 0) return ratioOf(each);
+    }
+    return undefined;
   });
 }
 
@@ -111,15 +109,13 @@ function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Sl
   for (let callClass = 0; callClass < MAX_CALL_CLASSES; callClass += 1) {
     const known = all.flatMap((latencies, i) => {
       const window = latencies.at(callClass, nowMs);
-      return window === undefined || window.count < minCalls || window.count === 0
-        ? []
-        : [{ i, calls: window.count, medianMs: window.quantile(0.5) }];
+      if (window === undefined || window.count < minCalls || window.count === 0) return [];
+      return [{ i, calls: window.count, medianMs: window.quantile(0.5) }];
     });
     if (known.length < 2) continue;
     const sorted = known.map(({ medianMs }) => medianMs).sort((a, b) => a - b);
-    for (const { i, calls, medianMs } of known) {
+    for (const { i, calls, medianMs } of known)
       found[i]!.push({ calls, medianMs, peerLatencyMs: medianWithout(sorted, sorted.indexOf(medianMs)) });
-    }
   }
   return found;
 }

@@ -14,12 +14,9 @@ export const successRatio: SweepDetector<OutcomeWindow, SuccessRatioSettings> = 
   goesByFaults: true,
   reads: 'outcomes',
   find: (windows, { below, minCalls }) =>
-    windows.map((window) =>
-      window.calls < minCalls || window.successRatio >= below
-        ? undefined
-        : {
-            why: `success ratio ${ratioInWords(window.successRatio, window)}`,
-            severity: 1 - window.successRatio,
-          },
-    ),
+    windows.map((window) => {
+      const ratio = window.successRatio;
+      if (window.calls < minCalls || ratio >= below) return undefined;
+      return { why: `success ratio ${ratioInWords(ratio, window)}`, severity: 1 - ratio };
+    }),
 };

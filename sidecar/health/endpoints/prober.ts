@@ -89,7 +89,7 @@ export class Prober extends WheelEntry {
 
   /** A connection was opened or lost: an endpoint that is connected again is checked at once. */
   connectionsChanged(): void {
-    const isUp = this.check.kind === 'tcp' || this.members.some(({ endpoint }) => endpoint.pool.isConnected);
+    const isUp = this.check.kind === 'tcp' || this.isConnected;
     if (isUp === this.wasUp) return;
     this.wasUp = isUp;
     if (!isUp) return this.stop();

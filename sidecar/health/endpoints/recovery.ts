@@ -53,11 +53,9 @@ export class RecoveryProbes {
       }
       const scheme = tls === 'mesh' ? 'https' : 'http';
       const calls = new HealthCalls({ scheme, authority: name, service: '' });
-      const deps: RecoveryDeps = {
-        context: this.context,
-        onAnswer: (result) => this.count(name, result),
-        onOver: () => void this.byEndpoint.delete(endpoint),
-      };
+      const onAnswer = (result: CheckResult): void => this.count(name, result);
+      const onOver = (): void => void this.byEndpoint.delete(endpoint);
+      const deps: RecoveryDeps = { context: this.context, onAnswer, onOver };
       const recovery = new RecoveryProbe(cluster, endpoint, calls, deps);
       this.byEndpoint.set(endpoint, recovery);
       recovery.plan();
@@ -100,16 +98,14 @@ function isOut({ ejection, isGone }: Endpoint): boolean {
   return !isGone && ejection.state !== EjectionState.admitted;
 }
 
-function untriedFromMs({ ejection }: Endpoint): number {
-  return ejection.untilMs + UNTRIED_MS;
-}
-
 /**
  * Whether a probe that passes re-admits the endpoint. Not while a configured health check fails.
  */
 function isUntried(endpoint: Endpoint, nowMs: number): boolean {
   const { ejection, unhealthy } = endpoint;
-  return ejection.state === EjectionState.ejected && unhealthy === '' && nowMs >= untriedFromMs(endpoint);
+  return (
+    ejection.state === EjectionState.ejected && unhealthy === '' && nowMs >= ejection.untilMs + UNTRIED_MS
+  );
 }
 
 class RecoveryProbe extends WheelEntry {
@@ -136,11 +132,11 @@ class RecoveryProbe extends WheelEntry {
   plan(): void {
     const { context } = this.deps;
     const now = context.clock.now();
-    const { failedProbes, isDown } = this.endpoint.ejection;
+    const { failedProbes, isDown, untilMs } = this.endpoint.ejection;
     this.wasDown = isDown;
     const jitter = 1 + JITTER * (2 * context.random() - 1);
     const intervalMs = INTERVAL_MS * 2 ** Math.min(failedProbes, MOST_DOUBLINGS);
-    const dueMs = isDown ? now : Math.max(now + UNTRIED_MS, untriedFromMs(this.endpoint)) - intervalMs;
+    const dueMs = isDown ? now : Math.max(now, untilMs) + UNTRIED_MS - intervalMs;
     context.wheel.add(this, dueMs + intervalMs * jitter);
   }
 
