@@ -168,7 +168,7 @@ describe('hang detector', () => {
       ['a run of 11 s that uses no CPU, as on a GPU', 0, true],
       ['a run of 11 s of a foreign server that uses CPU', 1, false],
       ['a run of 11 s of a foreign server that uses no CPU', 0, false],
-    ] as const) {
+    ] as const)
       it(`${what}, though runs take 1 ms and no health check is answered`, async () => {
         kernel.load = load;
         if (hasWatcher) run(60_000);
@@ -177,7 +177,6 @@ describe('hang detector', () => {
         assert.ok(probe.asked >= 2);
         await passes(48_000);
       });
-    }
 
     it('a run that burns CPU after the deadline of its caller, until longest_run', async () => {
       kernel.load = 1;
@@ -190,13 +189,12 @@ describe('hang detector', () => {
     for (const [what, isKnown, deadlineMs] of [
       ['a run without a deadline that uses no CPU, until longest_run', true, Number.POSITIVE_INFINITY],
       ['a process whose deadlines have passed as long as nothing is known of its CPU', false, 2_000],
-    ] as const) {
+    ] as const)
       it(what, async () => {
         kernel.isKnown = isKnown;
         blockedBy(deadlineMs);
         await passes(250_000);
       });
-    }
 
     it('a model that brings results, however long its health answers wait', async () => {
       probe.health = SILENT;
@@ -301,7 +299,7 @@ describe('hang detector', () => {
     for (const [what, hasWatcher] of [
       ['a run', true],
       ['the calls of a foreign server', false],
-    ] as const) {
+    ] as const)
       it(`${what} whose deadline has passed while no CPU is used, and implicates no call`, async () => {
         if (hasWatcher) run(5_000);
         else blockedBy(5_000);
@@ -313,7 +311,6 @@ describe('hang detector', () => {
         const why = /passed \d\.\d s ago, no CPU was used for \d\.\d s, and \d health checks/;
         assertConvicted(why, 'killed-frozen');
       });
-    }
 
     it('a process that hangs in a call that came and went between two looks, right after a result', async () => {
       await time.settle(2_600);

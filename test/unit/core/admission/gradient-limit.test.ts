@@ -26,14 +26,13 @@ const mean = (values: readonly number[]): number =>
   values.reduce((sum, each) => sum + each, 0) / values.length;
 
 describe('AdaptiveLimit', () => {
-  for (const places of [1, 2, 8, 32]) {
+  for (const places of [1, 2, 8, 32])
     it(`finds the capacity of a server that runs ${places} calls at once, and leaves few in its queue`, () => {
       const limit = limitFrom(4);
       const { late } = settle(limit, { places, serviceMs: 20 }, 120_000);
       const found = mean(late);
       assert.ok(found >= places && found <= 2.2 * places + 3, `${found}`);
     });
-  }
 
   it('falls when the server becomes slower, and rises again', () => {
     const limit = limitFrom(16);

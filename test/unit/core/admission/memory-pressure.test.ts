@@ -43,8 +43,7 @@ describe('MemoryPressure', () => {
     assert.equal(looks, 5);
   });
 
-  for (const limit of [0, Number.POSITIVE_INFINITY, Number.NaN]) {
+  for (const limit of [0, Number.POSITIVE_INFINITY, Number.NaN])
     it(`is never under pressure where the limit is ${limit}`, () =>
       assert.equal(setUp(limit).use(1e12), Pressure.none));
-  }
 });

@@ -19,10 +19,9 @@ describe('Priorities', () => {
     ['constructor', 1],
     ['\u0000\u00ff', 1],
     ['x'.repeat(100_000), 1],
-  ] as const) {
+  ] as const)
     it(`gives the value ${JSON.stringify(value.slice(0, 20))} class ${queueClass}`, () =>
       assert.equal(priorities.classOf(value), queueClass));
-  }
 
   it('knows the length of the longest name', () => assert.equal(priorities.longest, 'interactive'.length));
 

@@ -102,10 +102,9 @@ describe('InboundQueue, at an arrival,', () => {
     [999, tooLate],
     [1_000, tooLate],
     [1_000.1, admitted],
-  ] as const) {
-    it(`answers ${answer} at 1000 ms to a deadline at ${deadlineMs} ms`, () =>
+  ] as const)
+    it(`answers ${Object.keys(Admission)[answer]} at 1000 ms to a deadline at ${deadlineMs} ms`, () =>
       assert.equal(setUp().offer('a', { deadlineMs, nowMs: 1_000 }), answer));
-  }
 
   it('refuses a call whose run would not end by its deadline, with a margin on the wait', () => {
     const { queue, offer, offered, ran } = setUp({ concurrency: 2, maxWaiting: 100 });
@@ -429,14 +428,13 @@ describe('InboundQueue with classes and fairness', () => {
     [1, 9],
     [2, 8],
     [15, 7],
-  ] as const) {
+  ] as const)
     it(`lets class ${queueClass} join a queue of ${room - 1} of 12 and no longer one`, () => {
       const { offer } = setUp({ maxWaiting: 12 });
       offer('running');
       for (let i = 0; i < room; i++) assert.equal(offer('a', { queueClass }), waiting);
       assert.equal(offer('a', { queueClass }), tooMany);
     });
-  }
 
   it('evicts the newest entry of the least important class from a full queue', () => {
     const { offer, queue, counts } = setUp({ maxWaiting: 3 });

@@ -38,13 +38,12 @@ describe('IntentionTable', () => {
     }
   }
 
-  for (const [source, destination] of LADDER) {
+  for (const [source, destination] of LADDER)
     it(`lets deny win between two for ${source} → ${destination}`, () => {
       const both = [of(source, destination, 'deny'), of(source, destination, 'allow')];
       for (const list of [both, both.toReversed()])
         assert.equal(table(list, 'allow').allows('web', 'digits'), false);
     });
-  }
 
   it('decides on a caller without identity only by wildcard and default', () => {
     assert.equal(table([of('web', 'digits', 'allow')]).allows('', 'digits'), false);
@@ -61,12 +60,11 @@ describe('IntentionTable', () => {
   it('explains a default decision by no intention', () =>
     assert.equal(table([]).explain('web', 'digits'), undefined));
 
-  for (const name of ['', 'web*', '*web', '**', 'we*b']) {
+  for (const name of ['', 'web*', '*web', '**', 'we*b'])
     it(`refuses the name "${name}"`, () => {
       assert.throws(() => table([of(name, 'digits', 'deny')]), RangeError);
       assert.throws(() => table([of('web', name, 'deny')]), RangeError);
     });
-  }
 
   it('agrees with a search through the list by precedence', () => {
     const name = fc.constantFrom('*', 'a', 'b', 'c');

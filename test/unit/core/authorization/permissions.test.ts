@@ -44,18 +44,16 @@ describe('PermissionList', () => {
     ['other methods', allow({ methods: ['GET'] }), false, false],
     ['what is not known here', allow({ isForeign: true }), false, false],
   ];
-  for (const [what, permission, infer, ready] of paths) {
+  for (const [what, permission, infer, ready] of paths)
     it(`allows by ${what}`, () => {
       const list = permissionList([permission], 'deny');
       const allowed = [INFER, READY].map((path) => list.decide(call(path)) === 'allow');
       assert.deepEqual(allowed, [infer, ready]);
     });
-  }
 
   it('denies where a condition cannot be evaluated', () => {
-    for (const permission of [deny({ pathRegex: '\\pL' }), deny({ isForeign: true })]) {
+    for (const permission of [deny({ pathRegex: '\\pL' }), deny({ isForeign: true })])
       assert.equal(permissionList([permission], 'allow').decide(call()), 'deny');
-    }
     const elsewhere = deny({ isForeign: true, pathExact: READY });
     assert.equal(permissionList([elsewhere], 'allow').decide(call()), 'allow');
   });
@@ -97,7 +95,7 @@ describe('PermissionList', () => {
     ['any case', { value: 'ADMIN', ignoreCase: true }, '-y--', '-y-y'],
     ['a regex in its own case', { kind: 'regex', value: 'ADMIN', ignoreCase: true }, '----', '----'],
     ['a name in any case', { name: 'X-Role' }, '-y--', '-y-y'],
-  ] as const) {
+  ] as const)
     it(`compares a header: ${what}`, () => {
       const matched = (action: Action, otherwise: Action): string => {
         const list = permissionList([{ action, headers: [header(match)] }], otherwise);
@@ -105,7 +103,6 @@ describe('PermissionList', () => {
       };
       assert.deepEqual([matched('allow', 'deny'), matched('deny', 'allow')], [allowed, denied]);
     });
-  }
 
   it('requires every header condition, and the path too', () => {
     const both = allow({ pathExact: INFER, headers: [header({}), header({ name: 'x-team', value: 'a' })] });

@@ -9,10 +9,9 @@ describe('Locality', () => {
     [3.5, 10, 0.5],
     [0, 10, 1],
     [0, 0, 1],
-  ] as const) {
+  ] as const)
     it(`sends ${spill} of the traffic elsewhere with ${eligible} of ${all} eligible in the own locality`, () =>
       assert.ok(Math.abs(spillOf(eligible, all, 0.7) - spill) < 1e-9));
-  }
 
   it('sends nothing elsewhere while enough endpoints are near, and all when none is', () => {
     assert.deepEqual(sharesOf(3, 3, 5, 0.7), { near: 1, far: 0 });

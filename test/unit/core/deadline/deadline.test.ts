@@ -17,10 +17,9 @@ describe('allowedMs', () => {
     [0, 0, 0],
     [Number.NaN, 15_000, 15_000],
     [Number.NaN, 0, UNLIMITED_MS],
-  ] as const) {
+  ] as const)
     it(`allows ${expected} ms when the caller says ${callerMs} and the route ${routeMs}`, () =>
       assert.equal(allowedMs(callerMs, routeMs), expected));
-  }
 });
 
 describe('isAttemptTimeoutFirst', () => {
@@ -32,8 +31,7 @@ describe('isAttemptTimeoutFirst', () => {
     [0, UNLIMITED_MS, false],
     [250, UNLIMITED_MS, true],
     [250, 0, false],
-  ] as const) {
+  ] as const)
     it(`is ${isFirst} with a limit of ${attemptMs} and ${leftMs} left`, () =>
       assert.equal(isAttemptTimeoutFirst(attemptMs, leftMs), isFirst));
-  }
 });

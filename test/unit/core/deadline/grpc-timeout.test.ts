@@ -21,9 +21,8 @@ describe('parseGrpcTimeout', () => {
     ['597H', MAX_TIMEOUT_MS],
     ['99999999S', MAX_TIMEOUT_MS],
     ['99999999H', MAX_TIMEOUT_MS],
-  ] as const) {
+  ] as const)
     it(`reads ${text} as ${ms} ms`, () => assert.equal(parseGrpcTimeout(text), ms));
-  }
 
   for (const text of [
     ...['', 'm', '1', '100', '100000000m', '1s', '1h', '-1m', '+1m', '1.5S', ' 1m', '1m ', '1 m', '1mm'],
@@ -61,12 +60,11 @@ describe('formatGrpcTimeout', () => {
     [100_000_000, '100000S'],
     [MAX_TIMEOUT_MS, '2147483S'],
     [Number.POSITIVE_INFINITY, '2147483S'],
-  ] as const) {
+  ] as const)
     it(`writes ${ms} ms as ${text}`, () => {
       assert.equal(formatGrpcTimeout(ms), text);
       assert.equal(formatGrpcTimeout(ms), text);
     });
-  }
 
   it('never promises more than is left, and wastes at most one per cent', () => {
     const times = [200, 20_000, MAX_TIMEOUT_MS].map((max) => fc.double({ min: 0.01, max, noNaN: true }));

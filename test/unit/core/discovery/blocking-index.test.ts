@@ -28,9 +28,8 @@ describe('parseIndex', () => {
     [' 1', undefined],
     ['', undefined],
     [undefined, undefined],
-  ] as const) {
+  ] as const)
     it(`reads ${JSON.stringify(header)} as ${index}`, () => assert.equal(parseIndex(header), index));
-  }
 });
 
 describe('afterAnswer', () => {
@@ -47,10 +46,9 @@ describe('afterAnswer', () => {
     ['no index any more', 12n, undefined, 0n, true, false, true],
     ['a step beyond 2^53', 2n ** 53n, 2n ** 53n + 1n, 2n ** 53n + 1n, true, false, false],
     ['rest beyond 2^53', 2n ** 53n + 1n, 2n ** 53n + 1n, 2n ** 53n + 1n, false, false, false],
-  ] as const) {
+  ] as const)
     it(`${what}: asked ${asked}, answered ${answered}, asks ${next} next`, () =>
       assert.deepEqual(afterAnswer(asked, answered), { next, news, reset, poll }));
-  }
 });
 
 describe('readTimeout', () => {
@@ -84,9 +82,8 @@ describe('isSuspect', () => {
     ['suspicion, and a held read with a change', true, { tookMs: 5_000, isChange: true }, false],
     ['suspicion, and a held read that went backwards', true, { tookMs: 10_000, isReset: true }, true],
     ['a held read that went backwards', false, { tookMs: 10_000, isReset: true }, false],
-  ] as const) {
+  ] as const)
     it(`is ${after} after ${what}`, () => assert.equal(isSuspect(before, { ...calm, ...read }), after));
-  }
 });
 
 describe('readBackoffMs', () => {

@@ -26,10 +26,9 @@ describe('The health of an endpoint', () => {
     ['PFFV', false, 'is not changed by a stall of ours'],
     ['PFFP', true, 'comes back with one good answer'],
     ['SFF', false, 'takes the first word, whenever it comes'],
-  ] as const) {
+  ] as const)
     it(`${what}: ${letters === '' ? 'nothing' : letters}`, () =>
       assert.equal(healthAfter(letters).isHealthy, isHealthy));
-  }
 
   it('comes back after as many good answers as it takes', () => {
     const settings = { ...SETTINGS, unhealthyThreshold: 1, healthyThreshold: 3 };

@@ -18,10 +18,9 @@ describe('The timeout of a health check', () => {
     [1_000.2, 3_001, 'whole milliseconds'],
     [20_000, 60_000, 'a minute'],
     [90_000, 60_000, 'no longer than a minute'],
-  ] as const) {
+  ] as const)
     it(`${what}: ${expectedMs} ms for ${usualMs} ms`, () =>
       assert.equal(answerTimeoutMs(usualMs), expectedMs));
-  }
 
   for (const [usualMs, intervalMs, expectedMs, what] of [
     [0, 5_000, 1_000, 'a second'],
@@ -30,10 +29,9 @@ describe('The timeout of a health check', () => {
     [100, 200, 300, 'behind slow work longer than until the next check'],
     [4_000, 5_000, 12_000, 'the same behind slower work'],
     [90_000, 5_000, 60_000, 'no longer than a minute'],
-  ] as const) {
+  ] as const)
     it(`with a check every ${intervalMs} ms, ${what}: ${expectedMs} ms for ${usualMs} ms`, () =>
       assert.equal(checkTimeoutMs(usualMs, intervalMs), expectedMs));
-  }
 });
 
 describe('CallTimes', () => {
@@ -43,12 +41,11 @@ describe('CallTimes', () => {
     ['are the longest of few', { 100: 20, 3000: 1 }, 3_000],
     ['leave out one in a thousand', { 100: 999, 3000: 1 }, 100],
     ['do not leave out one in fifty', { 100: 980, 3000: 20 }, 3_000],
-  ] as const) {
+  ] as const)
     it(what, () => {
       const found = timesOf(calls).p99Ms(0);
       assert.ok(found >= expectedMs / 1.26 && found <= expectedMs * 1.26, `${found}`);
     });
-  }
 
   it('are forgotten after 30 s to 60 s', () => {
     assert.ok(timesOf({ 2000: 5 }).p99Ms(59_999) > 1_500);

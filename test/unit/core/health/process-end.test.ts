@@ -16,10 +16,9 @@ describe('classOfExit', () => {
     ['SIGKILL from the kernel, for want of memory', null, 'SIGKILL', true, 'crashed'],
     ['the same below a shell', 137, null, true, 'crashed'],
     ['a process that could not be started', null, null, false, 'ended'],
-  ] as const) {
+  ] as const)
     it(`takes ${what} for ${expected}`, () =>
       assert.equal(classOfExit({ code, signal }, isOutOfMemory), expected));
-  }
 
   it('lets calls be implicated by a crash and by a death at work only', () =>
     assert.deepEqual(Object.values(EndClass).filter(implicatesCalls), ['crashed', 'killed-busy']));

@@ -34,7 +34,7 @@ describe('RestartLimit', () => {
   for (const [what, withinMs, readyMs, ranMs, pausedMs] of [
     ['ends now and then with healthy runs between', 3_600_000, HEALTHY_RUN_MS, HEALTHY_RUN_MS, 0],
     ['serves for most of the time between its ends', 60_000, 4_500, 6_000, 500],
-  ] as const) {
+  ] as const)
     it(`never gives up a process that ${what}`, () => {
       const limit = new RestartLimit({ ...SETTINGS, withinMs });
       let nowMs = 0;
@@ -46,7 +46,6 @@ describe('RestartLimit', () => {
         nowMs += pausedMs;
       }
     });
-  }
 
   it('forgets earlier ends at a healthy run', () => {
     const limit = new RestartLimit({ ...SETTINGS, withinMs: 600_000 });

@@ -19,7 +19,7 @@ describe('Reasons', () => {
     ]);
   });
 
-  for (const { name, status } of Object.values(LocalReplyReasons)) {
+  for (const { name, status } of Object.values(LocalReplyReasons))
     it(`${name} does not speak in the application's name (gRFC A54): ${statusName(status)}`, () => {
       const { OK, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION } = Status;
       const forApplications: number[] = [
@@ -32,7 +32,6 @@ describe('Reasons', () => {
       forApplications.push(Status.ABORTED, Status.OUT_OF_RANGE, Status.DATA_LOSS);
       assert.ok(!forApplications.includes(status));
     });
-  }
 
   it('time out with DEADLINE_EXCEEDED, shed with RESOURCE_EXHAUSTED', () => {
     const { deadlineExceeded, attemptTimeout, idleTimeout, queueExpired, ...others } = LocalReplyReasons;

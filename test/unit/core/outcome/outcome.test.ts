@@ -76,9 +76,8 @@ describe('classify, for a timeout', () => {
     ['a reset with CANCEL at a short deadline is neutral', reset, CANCELLED, 99, 100, 500, 'neutral'],
     ['a reset with CANCEL before it is a fault', reset, CANCELLED, 50, 1_000, 10, 'fault'],
     ['a reset with ENHANCE_YOUR_CALM is overload', reset, FULL, 50, 1_000, 10, 'overload'],
-  ] as const) {
+  ] as const)
     it(what, () => assert.equal(name(classify(ended, status, elapsedMs, allowedMs, usualMs)), outcome));
-  }
 
   it('finds no deadline near when there is none', () => assert.equal(isCancelAtDeadline(1e9, NONE), false));
 });
@@ -100,12 +99,11 @@ describe('classify, where the endpoint had less than the time allowed', () => {
     ['but not where it had none of it', attemptTimeout, 0, 250, 5_000, 100, 0, 'neutral'],
     ['what it says itself stays what it says', trailers, INTERNAL, 20, 5_000, 10, 0, 'fault'],
     ['so does a lost connection', AttemptEnd.connectionLost, 0, 20, 5_000, 10, 0, 'fault'],
-  ] as const) {
+  ] as const)
     it(what, () => {
       const found = classify(ended, status, elapsedMs, allowedMs, usualMs, USUAL_OUTCOMES, givenMs);
       assert.equal(name(found), outcome);
     });
-  }
 });
 
 describe('timeGivenMs', () => {
@@ -120,9 +118,8 @@ describe('timeGivenMs', () => {
     ['a stream of which an answer was due', { isStream: true, isDue: true }, 5_000],
     ['but not before its caller has sent all', { isStream: true, isDue: true, turnMs: NONE }, 0],
     ['and not once it answers', { isStream: true, isDue: true, isCommitted: true }, 0],
-  ] as const) {
+  ] as const)
     it(what, () => assert.equal(timeGivenMs({ ...UNARY, ...over }), expected));
-  }
 });
 
 describe('classify, with outcomes declared by a route', () => {
@@ -153,12 +150,11 @@ describe('classify, with outcomes declared by a route', () => {
     ['not missing trailers', AttemptEnd.missingTrailers, INTERNAL, 20, 5_000, 10, 'fault'],
     ['not a refused stream', AttemptEnd.refusedStream, UNAVAILABLE, 20, 5_000, 10, 'refusal'],
     ['not a cancel of the caller', AttemptEnd.cancelled, CANCELLED, 20, 5_000, 10, 'cancelled'],
-  ] as const) {
+  ] as const)
     it(what, () => {
       const table = outcomesWith(everything);
       assert.equal(name(classify(ended, status, elapsedMs, allowedMs, usualMs, table)), outcome);
     });
-  }
 
   it('does not change the usual table', () => {
     const before = [...USUAL_OUTCOMES];

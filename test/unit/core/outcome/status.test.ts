@@ -20,9 +20,8 @@ describe('status', () => {
     [17, 'other'],
     [-1, 'other'],
     [Number.NaN, 'other'],
-  ] as const) {
+  ] as const)
     it(`names ${code} ${name}`, () => assert.equal(statusName(code), name));
-  }
 
   for (const [text, code] of [
     ['UNAVAILABLE', 14],
@@ -37,9 +36,8 @@ describe('status', () => {
     ['UNAVAIL', undefined],
     ['constructor', undefined],
     ['1.0', undefined],
-  ] as const) {
+  ] as const)
     it(`reads "${text}" in a file as ${code}`, () => assert.equal(parseStatus(text), code));
-  }
 
   const { INTERNAL, UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, UNAVAILABLE, UNKNOWN } = Status;
   for (const [code, statuses] of [

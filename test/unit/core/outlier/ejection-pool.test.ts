@@ -16,7 +16,7 @@ describe('EjectionPool, cap and last endpoint', () => {
     [4, 2],
     [5, 2],
     [8, 4],
-  ] as const) {
+  ] as const)
     it(`ejects at most ${most} of ${count}, however many fail`, () => {
       const { pool, members } = ejectionPool(count);
       const events = members.map((member) => fail(pool, member));
@@ -24,7 +24,6 @@ describe('EjectionPool, cap and last endpoint', () => {
       const { detected, overCap, lastEligible: last } = findingsOf(pool);
       assert.deepEqual([pool.ejected, detected, overCap + last], [most, count, count - most]);
     });
-  }
 
   it('never ejects the last eligible endpoint, even below the cap', () => {
     const { pool, a, b, c, d } = ejectionPool(4);
@@ -145,14 +144,13 @@ describe('An endpoint whose sidecar reports its model unavailable', () => {
   for (const [mode, event] of [
     ['observe', observed],
     ['off', nothing],
-  ] as const) {
+  ] as const)
     it(`stays admitted when the detector is in mode ${mode}`, () => {
       const { pool, a } = ejectionPool(3, { detectors: { modelUnavailable: { mode } } });
       assert.deepEqual([down(pool, a), pool.ejected], [event, 0]);
       for (let i = 0; i < 4; i += 1) down(pool, a);
       assert.equal(pool.ejected, 1, 'by faults in a row');
     });
-  }
 });
 
 describe('EjectionPool under any sequence of events', () => {

@@ -42,7 +42,7 @@ describe('Consecutive faults', () => {
     assert.deepEqual([fails(0, 4), ends('fault', 0)], [nothing, ejected]);
   });
 
-  for (const outcome of ['neutral', 'refusal', 'cancelled', 'overload'] as const) {
+  for (const outcome of ['neutral', 'refusal', 'cancelled', 'overload'] as const)
     it(`are neither counted nor reset by the outcome ${outcome}`, () => {
       const { ends, fails } = setUp();
       for (let i = 0; i < 100; i += 1) assert.equal(ends(outcome, 0), nothing);
@@ -50,7 +50,6 @@ describe('Consecutive faults', () => {
       ends(outcome, 0);
       assert.equal(ends('fault', 0), ejected);
     });
-  }
 
   it('do not count faults that rest on elapsed time while the event loop stood still', () => {
     const { member, ends, fails } = setUp();
@@ -76,17 +75,16 @@ describe('An ejection', () => {
     [0, 27_000],
     [0.5, 30_000],
     [0.999999, 33_000],
-  ] as const) {
+  ] as const)
     it(`lasts ${lengthMs} ms with a random number of ${draw}`, () =>
       assert.ok(Math.abs(setUpEjected(0, constant(draw)).member.untilMs - lengthMs) < 1));
-  }
 
   for (const [cleanMs, nextMs] of [
     [29_999, 90_000],
     [30_000, 60_000],
     [60_000, 30_000],
     [600_000, 30_000],
-  ] as const) {
+  ] as const)
     it(`lasts ${nextMs} ms after two ejections and ${cleanMs} ms without one`, () => {
       const { member, fails, probe } = setUpEjected();
       probe('fault', 30_000);
@@ -94,7 +92,6 @@ describe('An ejection', () => {
       fails(90_000 + cleanMs);
       assert.equal(member.untilMs - 90_000 - cleanMs, nextMs);
     });
-  }
 
   it('lasts the base time again after twenty ejections and ten times base without one', () => {
     const { member, fails, probe } = setUpEjected();

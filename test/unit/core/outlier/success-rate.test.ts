@@ -22,12 +22,11 @@ describe('The success-rate detector', () => {
     [9, 2, false],
     [10, 2, true],
     [5, 2, false],
-  ] as const) {
+  ] as const)
     it(`${isFound ? 'finds' : 'cannot find'} ${failing} of ${count} endpoints that fail every call`, () => {
       const found = outliers(...times(failing, 0, 100), ...times(count - failing, 100, 0));
       assert.deepEqual(found, isFound ? Array.from({ length: failing }, (_, i) => i) : []);
     });
-  }
 
   it('compares no endpoints in pools too small, or with too few calls', () => {
     const four = times(4, 100, 0);

@@ -15,10 +15,9 @@ describe('The success-ratio detector', () => {
     [79, 21, true],
     [80, 20, false],
     [0, 0, false],
-  ] as const) {
+  ] as const)
     it(`${isOutlier ? 'finds' : 'does not find'} an endpoint with ${successes} successes and ${faults} faults`, () =>
       assert.equal(find(successes, faults) !== undefined, isOutlier));
-  }
 
   it('gives the ratio and the number of calls as the reason', () =>
     assert.equal(find(13, 19)!.why, 'success ratio 0.41 over 32 calls in 10 s'));

@@ -39,13 +39,12 @@ describe('RestartBackoff', () => {
   for (const [readyForMs, expected] of [
     [HEALTHY_RUN_MS - 1, 800],
     [HEALTHY_RUN_MS, 100],
-  ] as const) {
+  ] as const)
     it(`waits ${expected} ms after the fourth end and a run of ${readyForMs} ms`, () => {
       const backoff = new RestartBackoff(settings, constant(ALMOST_ONE));
       for (let i = 0; i < 3; i += 1) backoff.next(1_000);
       assert.equal(Math.round(backoff.next(readyForMs)), expected);
     });
-  }
 
   it('stays finite after ten thousand ends', () => {
     const backoff = new RestartBackoff(settings, constant(ALMOST_ONE));

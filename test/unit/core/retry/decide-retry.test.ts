@@ -67,10 +67,9 @@ describe('decideRetry, on an idempotent route that asks for it', () => {
     it(`tries again after ${name}`, () =>
       assert.ok(decide({ facts: { ended, status: Status.INTERNAL } }) >= 0));
 
-  for (const ended of ['cancelled', 'deadline'] as const) {
+  for (const ended of ['cancelled', 'deadline'] as const)
     it(`does not after ${ended}`, () =>
       assert.equal(decide({ facts: { ended: AttemptEnd[ended] } }), notRetryable));
-  }
 
   for (const [name, status] of Object.entries(Status)) {
     const expected = status === Status.UNAVAILABLE ? 12.5 : notRetryable;
@@ -119,13 +118,12 @@ describe('decideRetry, whatever the route', () => {
       assert.equal(decide({ route }), notRetryable);
   });
 
-  for (const ended of Object.values(AttemptEnd)) {
+  for (const ended of Object.values(AttemptEnd))
     it(`tries nothing again once bytes have reached the caller, nor when the request is gone (end ${ended})`, () => {
       assert.equal(decide({ facts: { ended, isCommitted: true } }), committed);
       for (const route of [IDEMPOTENT, PLAIN])
         assert.ok(decide({ facts: { ended, isRequestHeld: false }, route }) < 0);
     });
-  }
 
   it('leaves a success alone', () => assert.equal(decide({ facts: { status: Status.OK } }), notRetryable));
 });
@@ -133,9 +131,8 @@ describe('decideRetry, whatever the route', () => {
 describe('decideRetry, for what was never processed', () => {
   for (const ended of ['refusedStream', 'goawayUnprocessed', 'connectError'] as const) {
     const facts = { ended: AttemptEnd[ended] };
-    it(`${ended}: at once at another endpoint, on any route, free of the budget`, () => {
-      assert.equal(decide({ facts, route: PLAIN, budget: EMPTY() }), 0);
-    });
+    it(`${ended}: at once at another endpoint, on any route, free of the budget`, () =>
+      assert.equal(decide({ facts, route: PLAIN, budget: EMPTY() }), 0));
 
     it(`${ended}: once more at the only endpoint, after a short wait`, () => {
       const only = { ...facts, isOtherAvailable: false };

@@ -59,14 +59,13 @@ describe('Hedge', () => {
   for (const [fact, why] of [
     ['isRepeatable', 'request'],
     ['isOtherAvailable', 'endpoint'],
-  ] as const) {
+  ] as const)
     it(`spends nothing of any budget without ${fact}`, () => {
       const [hedge, budget] = [hedgeAfter(100), RICH()];
       assert.equal(hedge.take({ ...YES, [fact]: false }, budget, 0), false);
       assert.deepEqual([hedge.refused[why], budget.granted], [1, 0]);
       assert.equal(hedge.take(YES, budget, 0), true);
     });
-  }
 
   it('spends nothing of any budget where the breaker is open, which counts only hedges that would be sent', () => {
     const poor = new Hedge();

@@ -23,12 +23,11 @@ describe('Injected faults', () => {
     ['the method', { method: INFER }, 'web', INFER, true],
     ['no other method', { method: INFER }, 'web', HEALTH, false],
     ['the methods of a service', { method: '/grpc.health.v1.Health/*' }, 'web', HEALTH, true],
-  ] as const) {
+  ] as const)
     it(`${strikes ? 'apply to' : 'do not apply to'} ${what}`, () => {
       const each = fault(rule);
       assert.deepEqual([find([each], caller, path), each.injected], strikes ? [1, 1] : [undefined, 0]);
     });
-  }
 
   it('end by themselves', () => {
     const each = fault({}, 1000);

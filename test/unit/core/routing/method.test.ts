@@ -38,9 +38,8 @@ describe('isValidPath', () => {
 });
 
 describe('isValidPattern', () => {
-  for (const pattern of ['*', '/pkg.Service/*', '/pkg.Service/Method']) {
+  for (const pattern of ['*', '/pkg.Service/*', '/pkg.Service/Method'])
     it(`takes ${pattern}`, () => assert.equal(isValidPattern(pattern), true));
-  }
   const refused = ['', '/*', '/*/*', '/pkg.*/Method', '/pkg.Service/Met*', '/pkg.Service', '**'];
   for (const pattern of [...refused, '/pkg.Service/**'])
     it(`refuses "${pattern}"`, () => assert.equal(isValidPattern(pattern), false));

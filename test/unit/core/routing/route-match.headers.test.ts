@@ -71,10 +71,9 @@ describe('A header match of a traffic rule', () => {
       { Name: 'x-kind', Contains: 'a' },
       'Match.HTTP.Header "x-kind" asks for Contains, which is not known here',
     ],
-  ] as const) {
+  ] as const)
     it(`that says ${what} takes no call, and the reason is given`, () =>
       assert.deepEqual(matchOf({ HTTP: { Header: [header] } }), { kind: 'never', why }));
-  }
 });
 
 describe('The values of a header', () => {
@@ -106,7 +105,7 @@ describe('The values of a header', () => {
 
 describe('A header match of a permission', () => {
   const last = CALLS.length - 1;
-  for (const [rule, header, expected] of [...ROWS, ...PERMISSION_ROWS, ...REFUSED_ROWS]) {
+  for (const [rule, header, expected] of [...ROWS, ...PERMISSION_ROWS, ...REFUSED_ROWS])
     it(`${rule}: ${JSON.stringify(header)}`, () => {
       const allowed = letters((block) => takes(permissionOf('allow', header), block));
       const denied = letters((block) => takes(permissionOf('deny', header), block));
@@ -118,7 +117,6 @@ describe('A header match of a permission', () => {
       assert.ok(allowed[last] === '-' || expected[last] === 'y', `allowed ${allowed}`);
       assert.ok(denied[last] === 'y' || expected[last] === '-', `denied ${denied}`);
     });
-  }
 
   it('reports where it denies more than Envoy', () => {
     assert.deepEqual(unsupported([permissionOf('deny', { Exact: 'blue', Invert: true })], compileRe2), [

@@ -47,7 +47,7 @@ describe('Traffic rules', () => {
     ['prefix', { prefix: 'ab' }, 'abc', 'cab'],
     ['suffix', { suffix: 'ab' }, 'cab', 'abc'],
     ['regex', { regex: /^(?:a+)$/ }, 'aaa', 'aab'],
-  ] as const) {
+  ] as const)
     it(`match metadata by ${what}, and its opposite`, () => {
       assert.ok(matches(header(match), { 'x-kind': yes }));
       assert.ok(!matches(header(match), { 'x-kind': no }));
@@ -57,7 +57,6 @@ describe('Traffic rules', () => {
       assert.ok(matches(inverted, { 'x-kind': no }));
       assert.ok(!matches(inverted), 'what is not there has no value, not another one');
     });
-  }
 
   it('match metadata by its presence, empty or not', () => {
     assert.ok(matches(header({ present: true }), { 'x-kind': '' }));
