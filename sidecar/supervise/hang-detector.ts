@@ -134,7 +134,7 @@ export class HangDetector implements Monitor {
       }
       return;
     }
-    this.judge.answered(this.deps.activity(), nowMs);
+    this.judge.alive(this.deps.activity().abandoned, nowMs);
     if (health.kind === 'not-serving') {
       this.stop();
       this.events.onNotServing(health.why);

@@ -59,11 +59,12 @@ export class ProcessSigns {
   }
 
   private threadStat(thread: number): ProcessStat | undefined {
-    return readStat(`${this.root}/${this.pid}/task/${thread}/stat`);
+    return this.stat(`${this.pid}/task/${thread}`);
   }
 
-  private stat(pid: number): ProcessStat | undefined {
-    return readStat(`${this.root}/${pid}/stat`);
+  private stat(of: number | string): ProcessStat | undefined {
+    const text = read(`${this.root}/${of}/stat`);
+    return text === undefined ? undefined : parseStat(text);
   }
 
   /** Children of the first thread, which forks in every common server. */
@@ -71,11 +72,6 @@ export class ProcessSigns {
     const text = read(`${this.root}/${pid}/task/${pid}/children`);
     return text === undefined ? [] : (text.match(/\d+/g) ?? []).map(Number);
   }
-}
-
-function readStat(file: string): ProcessStat | undefined {
-  const text = read(file);
-  return text === undefined ? undefined : parseStat(text);
 }
 
 /** Parses `/proc/PID/stat`. CPU: user and kernel mode, with children that were waited for. */

@@ -41,14 +41,10 @@ export class AccessLog implements Recorder {
   record(call: EndedCall, status: number): void {
     const isPlain = call.degraded === '' && (status === Status.OK || isDeclaredSuccess(call, status));
     if (isPlain && this.sampleRatio < 1 && this.source.random() >= this.sampleRatio) return;
-    this.write(this.recordOf(call, status));
-  }
-
-  private recordOf(call: EndedCall, status: number): LogFields {
     const now = this.source.nowMs;
     const direction = call.stats?.direction ?? 'inbound';
     const isInbound = direction === 'inbound';
-    return {
+    this.write({
       direction,
       [isInbound ? 'service' : 'upstream']: call.stats?.service,
       method: methodOf(call.block),
@@ -63,7 +59,7 @@ export class AccessLog implements Recorder {
       deadlineLeftMs: Number.isFinite(call.deadlineMs) ? tenths(call.deadlineMs - now) : undefined,
       trace: traceOf(call.block),
       ...attemptsOf(call, now),
-    };
+    });
   }
 }
 

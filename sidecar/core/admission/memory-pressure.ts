@@ -48,11 +48,7 @@ export class MemoryPressure {
 }
 
 function levelOf(ratio: number, before: Pressure): Pressure {
-  if (isAbove(ratio, CRITICAL_RATIO, before === Pressure.critical)) return Pressure.critical;
-  if (isAbove(ratio, HIGH_RATIO, before >= Pressure.high)) return Pressure.high;
-  return Pressure.none;
-}
-
-function isAbove(ratio: number, threshold: number, wasAbove: boolean): boolean {
-  return ratio >= (wasAbove ? threshold - RELIEF_RATIO : threshold);
+  const relief = (level: Pressure): number => (before >= level ? RELIEF_RATIO : 0);
+  if (ratio >= CRITICAL_RATIO - relief(Pressure.critical)) return Pressure.critical;
+  return ratio >= HIGH_RATIO - relief(Pressure.high) ? Pressure.high : Pressure.none;
 }

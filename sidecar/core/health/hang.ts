@@ -100,11 +100,6 @@ export class HangDiagnosis {
     this.settled = abandoned;
   }
 
-  /** A health check was answered. */
-  answered(work: WorkSigns, nowMs: number): void {
-    this.alive(work.abandoned, nowMs);
-  }
-
   /** This process stood still until `nowMs`: what was missed before does not count. */
   stalled(work: WorkSigns, nowMs: number): void {
     this.alive(work.abandoned, nowMs);
@@ -203,7 +198,8 @@ export class HangDiagnosis {
     else if (this.workSinceMs === NEVER) this.workSinceMs = nowMs;
   }
 
-  private alive(settled: number, nowMs: number): void {
+  /** A sign of life; so many of the abandoned calls do not count from now on. */
+  alive(settled: number, nowMs: number): void {
     this.signMs = nowMs;
     this.unanswered = 0;
     this.settled = Math.max(this.settled, settled);

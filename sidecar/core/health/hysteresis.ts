@@ -11,19 +11,14 @@ export interface HysteresisSettings {
  * certain knowledge sets it at once. Consul's own thresholds do not apply to TTL checks, so they are applied here.
  */
 export class Hysteresis {
-  private readonly failureStreak: number;
-  private readonly successStreak: number;
   /** Samples in a row that contradict the state. */
   private against = 0;
 
   /** @param isGood the state before the first sample. */
   constructor(
     public isGood: boolean,
-    settings: HysteresisSettings = {},
-  ) {
-    this.failureStreak = settings.unhealthyThreshold ?? 2;
-    this.successStreak = settings.healthyThreshold ?? 1;
-  }
+    private readonly settings: HysteresisSettings = {},
+  ) {}
 
   /** Whether samples contradict the state, though not enough of them. */
   get isInDoubt(): boolean {
@@ -37,7 +32,8 @@ export class Hysteresis {
       return false;
     }
     this.against += 1;
-    return this.against >= (isGood ? this.successStreak : this.failureStreak) && this.set(isGood);
+    const { unhealthyThreshold = 2, healthyThreshold = 1 } = this.settings;
+    return this.against >= (isGood ? healthyThreshold : unhealthyThreshold) && this.set(isGood);
   }
 
   /** Sets the state, for what needs no second sample: the process has ended. Whether it changed. */

@@ -31,10 +31,8 @@ export const successRate: SweepDetector<OutcomeWindow, SuccessRateSettings> = {
 };
 
 /** The success rate below which an endpoint is an outlier among these; −1 when too few of them have enough calls. */
-export function thresholdOf(
-  windows: readonly OutcomeWindow[],
-  { factor, minPeers, minCalls }: SuccessRateSettings,
-): number {
+export function thresholdOf(windows: readonly OutcomeWindow[], settings: SuccessRateSettings): number {
+  const { factor, minPeers, minCalls } = settings;
   const rates = windows.filter(({ calls }) => calls >= minCalls).map((window) => window.successRatio);
   return rates.length < minPeers ? -1 : successRateThreshold(rates, factor);
 }

@@ -10,6 +10,8 @@ export interface SplitSettings {
   readonly stickyBy?: string;
 }
 
+type Lookup<Call> = (call: Call, key: string) => string | undefined;
+
 const RANGE = 0x1_0000_0000;
 
 /**
@@ -32,11 +34,7 @@ export class Split {
   }
 
   /** Name of the upstream; undefined when all weights are 0. @param lookup value of a metadata key of `call`. */
-  choose<Call>(
-    lookup: (call: Call, key: string) => string | undefined,
-    call: Call,
-    random: () => number,
-  ): string | undefined {
+  choose<Call>(lookup: Lookup<Call>, call: Call, random: () => number): string | undefined {
     const { match, stickyBy } = this.settings;
     for (const { key, value, upstream } of match) if (lookup(call, key) === value) return upstream;
     if (this.names.length <= 1) return this.names[0];

@@ -1,4 +1,4 @@
-import { type Dirent, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** One model of a directory `DIR/<name>/<version>`. */
@@ -38,13 +38,12 @@ function latestVersion(folder: string): string | undefined {
 }
 
 function foldersOf(folder: string): string[] {
-  let entries: Dirent[];
   try {
-    entries = readdirSync(folder, { withFileTypes: true });
+    const entries = readdirSync(folder, { withFileTypes: true });
+    // A symbolic link may lead to a directory; a broken one fails when it is read.
+    return entries.filter((entry) => entry.isDirectory() || entry.isSymbolicLink()).map(({ name }) => name);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new Error(`model directory ${folder} cannot be read: ${code}`);
   }
-  // A symbolic link may lead to a directory; a broken one fails when it is read.
-  return entries.filter((entry) => entry.isDirectory() || entry.isSymbolicLink()).map(({ name }) => name);
 }

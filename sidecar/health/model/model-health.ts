@@ -150,7 +150,7 @@ export class ModelHealth {
     if (!isNew) return;
     this.why = why;
     this.hysteresis.set(false);
-    this.notify();
+    this.deps.onChange(this.report());
   }
 
   /** The process may be another one: nothing is known of it, and it is probed at once. */
@@ -254,7 +254,7 @@ export class ModelHealth {
     this.isKnown = true;
     if (isSameExceptNumbers(why, this.why)) return;
     this.why = why;
-    this.notify();
+    this.deps.onChange(this.report());
   }
 
   private markProven(nowMs: number): void {
@@ -263,10 +263,6 @@ export class ModelHealth {
     this.isKnown = true;
     if (!this.hysteresis.sample(true)) return;
     this.why = '';
-    this.notify();
-  }
-
-  private notify(): void {
     this.deps.onChange(this.report());
   }
 

@@ -29,13 +29,12 @@ function answerOf(answer: UnaryAnswer): ModelAnswer {
     if (answer.status === Status.UNIMPLEMENTED) return { kind: 'ready' };
     return answer.status === Status.NOT_FOUND ? { kind: 'failed', why: answer.message } : { kind: 'unknown' };
   }
-  let properties: ReadonlyMap<string, string>;
   try {
-    properties = decodeProperties(answer.message);
+    const properties = decodeProperties(answer.message);
+    const state = properties.get('state');
+    if (state === 'FAILED') return { kind: 'failed', why: properties.get('reason') ?? 'it did not load' };
+    return state === undefined || state === 'READY' ? { kind: 'ready' } : { kind: 'unknown' };
   } catch {
     return { kind: 'unknown' };
   }
-  const state = properties.get('state');
-  if (state === 'FAILED') return { kind: 'failed', why: properties.get('reason') ?? 'it did not load' };
-  return state === undefined || state === 'READY' ? { kind: 'ready' } : { kind: 'unknown' };
 }
