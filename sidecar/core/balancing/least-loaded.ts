@@ -66,7 +66,11 @@ export class LeastLoaded implements Balancer {
 
   /** The better of two, in the order in which they were drawn. */
   private better<E extends EndpointLoad>(one: E, other: E, nowMs: number): E {
-    if (one.weightFactor !== other.weightFactor) return staysWithFirst(one, other) ? one : other;
+    // An endpoint with a low weight factor gets the calls it is drawn for, however slow it is, as long as its load is in
+    // proportion; that it is idle, which follows from the low factor, earns it no further calls.
+    if (one.weightFactor > other.weightFactor) return one;
+    if (one.weightFactor < other.weightFactor)
+      return one.inFlight * other.share <= (other.inFlight + 1) * one.share ? one : other;
     return this.cost(other, nowMs) < this.cost(one, nowMs) * CLEARLY_CHEAPER ? other : one;
   }
 
@@ -150,14 +154,4 @@ export class LeastLoaded implements Balancer {
     this.meanShare = positive > 0 ? shares / positive : 1;
     this.isWeighted = positive > 0 && minShare !== this.maxShare;
   }
-}
-
-/**
- * For two endpoints with different weight factors: whether the first draw stands. An endpoint with a low factor gets the
- * calls it is drawn for, however slow it is, as long as its load is in proportion; that it is idle, which follows from
- * the low factor, earns it no further calls.
- */
-function staysWithFirst(one: EndpointLoad, other: EndpointLoad): boolean {
-  if (one.weightFactor > other.weightFactor) return true;
-  return one.inFlight * other.share <= (other.inFlight + 1) * one.share;
 }

@@ -139,22 +139,17 @@ export class Prober extends WheelEntry {
     if (this.probe?.isPending !== true) {
       this.drop();
       this.probeMs = now;
-      if (!this.ask()) return;
+      const number = ++this.asked;
+      const probe = this.deps.ask(this, (result, why) => {
+        if (number === this.asked) this.onAnswer(result, why);
+      });
+      // The answer came within the call.
+      if (number !== this.asked) return;
+      this.probe = probe;
     }
     // No probe could be sent, because every connection has all its streams in use.
     if (this.probe === undefined) this.planNext(now);
     else context.wheel.add(this, now + this.timeoutMs);
-  }
-
-  /** False when the answer came within the call. */
-  private ask(): boolean {
-    const number = ++this.asked;
-    const question = this.deps.ask(this, (result, why) => {
-      if (number === this.asked) this.onAnswer(result, why);
-    });
-    if (number !== this.asked) return false;
-    this.probe = question;
-    return true;
   }
 
   private onAnswer(result: CheckResult, why: string): void {

@@ -13,6 +13,7 @@ import { timeoutField } from '../../relay/header-rewrite.js';
 import type { Pool } from '../../transport/pool.js';
 import type { Session } from '../../transport/session.js';
 import { describeSocketError } from '../../transport/socket-error.js';
+import { decoded } from '../model/grpc-client.js';
 
 const MAX_DETAILS = 200;
 const NOTHING = Buffer.alloc(0);
@@ -51,17 +52,13 @@ export class HealthCalls {
   private readonly body: Buffer;
 
   constructor(private readonly options: HealthCallOptions) {
-    const fields: readonly (readonly [string, string])[] = [
-      [':method', 'POST'],
-      [':scheme', options.scheme],
-      [':path', HEALTH_CHECK],
-      [':authority', options.authority],
-      ['te', 'trailers'],
-      ['content-type', 'application/grpc'],
-    ];
-    let list = StableList.root();
-    for (const [name, value] of fields) list = list.with(makeField(name, value));
-    this.headers = list;
+    const { scheme, authority } = options;
+    const target = { ':method': 'POST', ':scheme': scheme, ':path': HEALTH_CHECK, ':authority': authority };
+    const fields = Object.entries({ ...target, te: 'trailers', 'content-type': 'application/grpc' });
+    this.headers = fields.reduce(
+      (list, [name, value]) => list.with(makeField(name, value)),
+      StableList.root(),
+    );
     this.body = healthQuestion(options.service);
   }
 
@@ -193,13 +190,7 @@ class HealthCall implements AttemptOwner, Probe {
 /** `grpc-message`, percent-encoded UTF-8, on one line. */
 function detailsOf({ trailers }: Attempt): string {
   const said = trailers === null ? '' : (extraValue(trailers, Token.grpcMessage) ?? '');
-  let text = said;
-  try {
-    text = decodeURIComponent(said);
-  } catch {
-    // not percent-encoded: used as it is
-  }
-  return text.replace(/\s+/g, ' ').trim().slice(0, MAX_DETAILS);
+  return decoded(said).replace(/\s+/g, ' ').trim().slice(0, MAX_DETAILS);
 }
 
 /** A PING on a connection (RFC 9113 section 6.7); undefined when there is none. */

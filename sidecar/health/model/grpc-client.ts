@@ -128,8 +128,8 @@ function answerOf(status: string | undefined, details: string, body: Buffer): Un
   return { kind: 'message', message: body.subarray(PREFIX_BYTES) };
 }
 
-/** `grpc-message` is percent-encoded UTF-8. */
-function decoded(text: string): string {
+/** `grpc-message` is percent-encoded UTF-8; what is not stays as it is. */
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

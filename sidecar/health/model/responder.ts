@@ -36,18 +36,12 @@ export const YES: StoredResponse = storedResponse(Buffer.from([0, 0, 0, 0, 2, 0x
 export const NO: StoredResponse = storedResponse(Buffer.from([0, 0, 0, 0, 0]));
 
 function storedResponse(body: Buffer): StoredResponse {
-  return {
-    head: blockOf([
-      [':status', '200'],
-      ['content-type', 'application/grpc'],
-    ]),
-    body,
-    trailers: blockOf([['grpc-status', '0']]),
-  };
+  const head = blockOf({ ':status': '200', 'content-type': 'application/grpc' });
+  return { head, body, trailers: blockOf({ 'grpc-status': '0' }) };
 }
 
-function blockOf(fields: readonly (readonly [string, string])[]): HeaderBlock {
+function blockOf(fields: Readonly<Record<string, string>>): HeaderBlock {
   let list = StableList.root();
-  for (const [name, value] of fields) list = list.with(makeField(name, value));
+  for (const [name, value] of Object.entries(fields)) list = list.with(makeField(name, value));
   return new HeaderBlock(list, null, list.bytes, list.count, false, false);
 }
