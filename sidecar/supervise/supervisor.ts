@@ -1,6 +1,6 @@
 import { seconds } from '../core/health/hang.js';
 import { classOfExit, EndClass, type ProcessEnd, type ProcessExit } from '../core/health/process-end.js';
-import type { GivenUp, RestartLimit } from '../core/health/restart-limit.js';
+import type { RestartLimit } from '../core/health/restart-limit.js';
 import type { Health } from '../health/model/health-probe.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timer, Timers } from '../runtime/time/timers.js';
@@ -200,8 +200,9 @@ export class Supervisor {
       this.launch(`starting again: ${why}`);
     });
     const kind = givenUp === null ? 'backoff' : 'given-up';
-    const reason = givenUp === null ? why : `${givenUpText(givenUp)}: ${why}`;
-    this.enter({ kind, timer }, `${reason}; next start in ${seconds(delayMs)}`);
+    const starts = givenUp === null ? '' : `${givenUp.starts} ${givenUp.starts === 1 ? 'start' : 'starts'}`;
+    const limit = givenUp === null ? '' : `given up after ${starts} in ${seconds(givenUp.inMs)}: `;
+    this.enter({ kind, timer }, `${limit}${why}; next start in ${seconds(delayMs)}`);
   }
 
   private readyForMs(): number {
@@ -240,8 +241,4 @@ export class Supervisor {
     this.why = why;
     this.deps.onChange(this.report());
   }
-}
-
-function givenUpText({ starts, inMs }: GivenUp): string {
-  return `given up after ${starts} ${starts === 1 ? 'start' : 'starts'} in ${seconds(inMs)}`;
 }

@@ -87,9 +87,7 @@ class Rule {
     } else if (this.buckets.size > MAX_BUCKETS / 2) {
       // The order of use matters only when buckets may be dropped soon.
       this.buckets.delete(caller);
-    } else {
-      return bucket;
-    }
+    } else return bucket;
     this.buckets.set(caller, bucket);
     return bucket;
   }

@@ -25,10 +25,8 @@ type Key = keyof typeof DETECTORS;
 
 /** Number of a detector: its place in `DETECTORS`. */
 export type Detector = number;
-export const Detector = Object.fromEntries(Object.keys(DETECTORS).map((key, i) => [key, i])) as Record<
-  Key,
-  Detector
->;
+export const Detector = Object.fromEntries(Object.keys(DETECTORS).map((key, i) => [key, i])) as Numbers;
+type Numbers = Record<Key, Detector>;
 
 /** Names in metrics and reports, by number. */
 export const DETECTOR_NAMES: readonly string[] = Object.values(DETECTORS).map(({ name }) => name);

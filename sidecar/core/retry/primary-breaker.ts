@@ -53,9 +53,7 @@ export class PrimaryBreaker {
     if (this.isOpen) {
       this.isOpen = false;
       this.sinceMs = nowMs;
-    } else if (this.opens > 0 && nowMs - this.sinceMs >= this.openMs) {
-      this.opens = 0;
-    }
+    } else if (this.opens > 0 && nowMs - this.sinceMs >= this.openMs) this.opens = 0;
   }
 
   /** The primary failed a call that began at `startMs`, whatever the fallback made of it. */

@@ -37,15 +37,11 @@ export class Percentile {
   at(ratio: number, nowMs: number): number {
     if (nowMs < this.knownUntilMs && ratio === this.knownRatio) return this.known;
     this.times.forget(nowMs);
-    this.known = this.find(ratio);
+    const { count } = this;
+    const isKnown = count >= MIN_SAMPLES && count * (1 - ratio) >= 1 - 1e-9;
+    this.known = isKnown ? this.times.quantile(ratio) : UNKNOWN;
     this.knownRatio = ratio;
     this.knownUntilMs = nowMs + REMEMBERED_MS;
     return this.known;
-  }
-
-  private find(ratio: number): number {
-    const { count } = this;
-    if (count < MIN_SAMPLES || count * (1 - ratio) < 1 - 1e-9) return UNKNOWN;
-    return this.times.quantile(ratio);
   }
 }
