@@ -2,7 +2,7 @@ import { DEFAULT_WINDOW, FrameType } from './constants.js';
 import { Decoder } from './hpack/decoder.js';
 import { Encoder } from './hpack/encoder.js';
 import type { HeaderBlock } from './hpack/header-list.js';
-import { type LimitName, Meter, Meters, RESETS_SENT } from './limits.js';
+import { type LimitName, Meter, type Meters, metersOf, RESETS_SENT } from './limits.js';
 import { type OctetCount, STREAM_BYTES } from './octet-count.js';
 import { type LocalSettings, PeerSettings } from './settings.js';
 import { Parked, type Stream } from './stream.js';
@@ -123,7 +123,7 @@ export class ConnectionState {
     readonly waiting: OctetCount,
   ) {
     this.initialWindow = local.initialWindow;
-    this.meters = new Meters(local.buckets);
+    this.meters = metersOf(local.buckets);
     this.decoder = new Decoder({
       maxTableBytes: 4096,
       maxListBytes: local.maxHeaderBytes,

@@ -12,7 +12,7 @@ import { receiveFrame } from './receive.js';
 import { canReceiveRun, credit, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
 import { announceInitialWindow } from './receive-window.js';
 import { flush } from './send.js';
-import { clientSettings, type LocalSettings, serverSettings } from './settings.js';
+import { firstSettings, type LocalSettings } from './settings.js';
 import { Chunk, Parked, Stream, type StreamOwner } from './stream.js';
 import type { Output } from './write-buffer.js';
 
@@ -45,8 +45,7 @@ export class Connection implements FrameReceiver {
   start(): void {
     const c = this.state;
     if (c.role === 'client') c.control.raw(PREFACE);
-    const settings = c.role === 'client' ? clientSettings(c.local) : serverSettings(c.local);
-    c.control.frame(FrameType.settings, 0, 0, settings);
+    c.control.frame(FrameType.settings, 0, 0, firstSettings(c.role, c.local));
     const raise = c.local.connectionWindow - c.recvWindow;
     if (raise > 0) {
       c.control.word(FrameType.windowUpdate, 0, raise);

@@ -63,9 +63,8 @@ export function headerViewOf(block: HeaderBlock): HeaderView {
 /** `content-length`, octets; −1 when absent. Not in the view, because it differs from call to call. */
 export function contentLengthOf(block: HeaderBlock): number {
   const { extras } = block;
-  for (let i = 0; i < extras.length; i++) {
+  for (let i = 0; i < extras.length; i++)
     if (extras[i]!.token === Token.contentLength) return Number(extras[i]!.value);
-  }
   return -1;
 }
 

@@ -116,33 +116,21 @@ export class Meter {
   }
 }
 
-/** The meters of one connection. */
-export class Meters {
-  readonly rapidResets: Meter;
-  readonly violations: Meter;
-  readonly settings: Meter;
-  readonly goaways: Meter;
-  readonly pings: Meter;
-  readonly emptyFrames: Meter;
-  readonly idleFrames: Meter;
-  readonly windowUpdates: Meter;
-  readonly headerList: Meter;
+/** The meters of one connection, by the limits that they enforce. */
+export type Meters = Readonly<Record<keyof Buckets, Meter>>;
 
-  constructor(buckets: Buckets) {
-    const meterOf = (name: keyof Buckets): Meter => new Meter(buckets[name], name);
-    this.rapidResets = meterOf('rapid-resets');
-    this.violations = meterOf('violations');
-    this.settings = meterOf('settings');
-    this.goaways = meterOf('goaways');
-    this.pings = meterOf('pings');
-    this.emptyFrames = meterOf('empty-frames');
-    this.idleFrames = meterOf('idle-frames');
-    this.windowUpdates = meterOf('window-updates');
-    this.headerList = meterOf('header-list');
-  }
-
-  /** The meter of a limit; undefined for a limit that is no bucket. */
-  of(name: LimitName): Meter | undefined {
-    return (Object.values(this) as Meter[]).find((meter) => meter.name === name);
-  }
+/** Meters that have counted nothing yet. */
+export function metersOf(buckets: Buckets): Meters {
+  const meterOf = (name: keyof Buckets): Meter => new Meter(buckets[name], name);
+  return {
+    'rapid-resets': meterOf('rapid-resets'),
+    violations: meterOf('violations'),
+    settings: meterOf('settings'),
+    goaways: meterOf('goaways'),
+    pings: meterOf('pings'),
+    'empty-frames': meterOf('empty-frames'),
+    'idle-frames': meterOf('idle-frames'),
+    'window-updates': meterOf('window-updates'),
+    'header-list': meterOf('header-list'),
+  };
 }

@@ -22,7 +22,7 @@ export function receiveDataStart(c: ConnectionState, flags: number, id: number, 
   if (c.recvWindow < 0) flowControlError('DATA beyond the connection window');
   c.unannounced += length;
   if (c.unannounced >= c.local.connectionWindow >>> 1) announceConnection(c);
-  if (length === 0 && (flags & Flag.endStream) === 0) meter(c, c.meters.emptyFrames);
+  if (length === 0 && (flags & Flag.endStream) === 0) meter(c, c.meters['empty-frames']);
   c.dataStream = null;
   const stream = c.table.get(id);
   if (stream === null) {

@@ -15,7 +15,7 @@ import { HpackError } from './hpack/errors.js';
 import type { HeaderBlock } from './hpack/header-list.js';
 import { BLOCK_BYTES, BLOCK_FRAMES, INFORMATIONAL } from './limits.js';
 import { STREAM_BYTES } from './octet-count.js';
-import { Stream } from './stream.js';
+import { Stream, type StreamOwner } from './stream.js';
 
 /** Bit beside the flags of HEADERS (one octet) while the block is incomplete: the stream depends on itself. */
 const SELF_DEPENDENT = 0x100;
@@ -48,7 +48,7 @@ export const receiveHeaders: FrameHandler = (c, flags, id, buffer, start, end) =
   c.blockFrames = 1;
   c.block = [Buffer.from(buffer.subarray(at, to))];
   c.blockBytes = to - at;
-  if (at === to) meter(c, c.meters.emptyFrames);
+  if (at === to) meter(c, c.meters['empty-frames']);
 };
 
 /** CONTINUATION (RFC 9113 section 6.10). */
@@ -57,7 +57,7 @@ export const receiveContinuation: FrameHandler = (c, flags, id, buffer, start, e
   c.blockFrames++;
   c.blockBytes += end - start;
   if (c.blockFrames > BLOCK_FRAMES || c.blockBytes > BLOCK_BYTES) exceed(c, 'header-block-frames');
-  if (start === end && (flags & Flag.endHeaders) === 0) meter(c, c.meters.emptyFrames);
+  if (start === end && (flags & Flag.endHeaders) === 0) meter(c, c.meters['empty-frames']);
   c.block.push(Buffer.from(buffer.subarray(start, end)));
   if ((flags & Flag.endHeaders) === 0) return;
   const whole = Buffer.concat(c.block);
@@ -111,9 +111,8 @@ function receiveRequest(
   }
   if (block.overLimit) return refuseList(c, id, null);
   const view = headerViewOf(block);
-  if (selfDependent || !view.isRequest() || (ended && contentLengthOf(block) > 0)) {
+  if (selfDependent || !view.isRequest() || (ended && contentLengthOf(block) > 0))
     return streamError(c, id, null, ErrorCode.protocolError);
-  }
   // A client that has not seen our SETTINGS yet may count on the RFC's initial window.
   const window = c.settingsAcked ? c.initialWindow : Math.max(c.initialWindow, DEFAULT_WINDOW);
   const stream = new Stream(NO_OWNER, window, c.peer.initialWindow);
@@ -134,7 +133,7 @@ function refuse(c: ConnectionState, id: number): void {
 
 /** A header list above our MAX_HEADER_LIST_SIZE. */
 function refuseList(c: ConnectionState, id: number, stream: Stream | null): void {
-  meter(c, c.meters.headerList);
+  meter(c, c.meters['header-list']);
   c.handler.onLimit('header-list');
   streamError(c, id, stream, ErrorCode.enhanceYourCalm);
 }
@@ -150,9 +149,8 @@ function receiveResponse(c: ConnectionState, stream: Stream, block: HeaderBlock,
     return;
   }
   // A 304 has the length of a body that it does not carry (RFC 9110 section 8.6).
-  if (ended && contentLengthOf(block) > 0 && view.status !== 304) {
+  if (ended && contentLengthOf(block) > 0 && view.status !== 304)
     return streamError(c, stream.id, stream, ErrorCode.protocolError);
-  }
   stream.gotHeaders = true;
   stream.expectedBytes = contentLengthOf(block);
   stream.remoteEnded = ended;
@@ -162,19 +160,12 @@ function receiveResponse(c: ConnectionState, stream: Stream, block: HeaderBlock,
 
 function receiveTrailers(c: ConnectionState, stream: Stream, block: HeaderBlock, ended: boolean): void {
   const short = stream.expectedBytes >= 0 && stream.receivedBytes !== stream.expectedBytes;
-  if (!ended || short || !headerViewOf(block).isTrailers()) {
+  if (!ended || short || !headerViewOf(block).isTrailers())
     return streamError(c, stream.id, stream, ErrorCode.protocolError);
-  }
   stream.remoteEnded = true;
   stream.owner.onTrailers(stream, block);
   closeIfDone(c, stream);
 }
 
 /** Owner of a new stream until `onStream` has set one. */
-const NO_OWNER = {
-  onHeaders(): void {},
-  onData(): void {},
-  onTrailers(): void {},
-  onEnding(): void {},
-  onSent(): void {},
-};
+const NO_OWNER: StreamOwner = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };

@@ -1,7 +1,7 @@
 import type { ConnectionState } from './connection-state.js';
-import { FrameType } from './constants.js';
+import { FrameType, Setting } from './constants.js';
 import { credit } from './receive-data.js';
-import { windowSetting } from './settings.js';
+import { settingsPayload } from './settings.js';
 
 /**
  * Changes the initial window of streams while the connection is open, octets (RFC 9113 section 6.9.2): the windows of open
@@ -12,7 +12,7 @@ import { windowSetting } from './settings.js';
 export function announceInitialWindow(c: ConnectionState, bytes: number): void {
   if (c.isOver || !c.settingsAcked || c.announcedWindow !== 0 || bytes === c.initialWindow) return;
   c.announcedWindow = bytes;
-  c.control.frame(FrameType.settings, 0, 0, windowSetting(bytes));
+  c.control.frame(FrameType.settings, 0, 0, settingsPayload([Setting.initialWindowSize, bytes]));
   if (bytes > c.initialWindow) shift(c, bytes);
   c.dirty();
 }

@@ -52,14 +52,14 @@ export function receiveFrame(
     case FrameType.pushPromise:
       return protocolError('PUSH_PROMISE, which we never allow');
     default:
-      meter(c, c.meters.idleFrames);
+      meter(c, c.meters['idle-frames']);
   }
 }
 
 /** RFC 9113 section 6.9: more room at the peer, for the connection or for one stream. */
 const receiveWindowUpdate: FrameHandler = (c, _flags, id, buffer, start, end) => {
   if (end - start !== 4) frameSizeError('WINDOW_UPDATE is not 4 octets');
-  meter(c, c.meters.windowUpdates);
+  meter(c, c.meters['window-updates']);
   const increment = buffer.readUInt32BE(start) & 0x7fffffff;
   if (id === 0) {
     if (increment === 0) protocolError('WINDOW_UPDATE of 0');
@@ -84,11 +84,11 @@ const receiveWindowUpdate: FrameHandler = (c, _flags, id, buffer, start, end) =>
 const receiveReset: FrameHandler = (c, _flags, id, buffer, start, end) => {
   if (id === 0) protocolError('RST_STREAM on stream 0');
   if (end - start !== 4) frameSizeError('RST_STREAM is not 4 octets');
-  if (c.role === 'server') meter(c, c.meters.rapidResets);
+  if (c.role === 'server') meter(c, c.meters['rapid-resets']);
   const stream = c.table.get(id);
   if (stream === null) {
     if (c.isIdle(id)) protocolError('RST_STREAM on an idle stream');
-    if (c.role === 'client') meter(c, c.meters.idleFrames);
+    if (c.role === 'client') meter(c, c.meters['idle-frames']);
     return;
   }
   c.close(stream, Closed.resetByPeer);
@@ -101,7 +101,7 @@ const receiveSettings: FrameHandler = (c, flags, id, buffer, start, end) => {
   if ((flags & Flag.ack) !== 0) {
     if (end !== start) frameSizeError('SETTINGS acknowledgement with a payload');
     if (!c.gotSettings) protocolError('the first frame is not SETTINGS');
-    if (c.settingsAcked && c.announcedWindow === 0) meter(c, c.meters.idleFrames);
+    if (c.settingsAcked && c.announcedWindow === 0) meter(c, c.meters['idle-frames']);
     if (c.settingsAcked) acknowledgeWindow(c);
     c.settingsAcked = true;
     return;
@@ -135,7 +135,7 @@ const receivePing: FrameHandler = (c, flags, id, buffer, start, end) => {
   if (id !== 0) protocolError('PING on a stream');
   if (end - start !== 8) frameSizeError('PING is not 8 octets');
   if ((flags & Flag.ack) !== 0) {
-    if (c.pingsOutstanding === 0) return meter(c, c.meters.idleFrames);
+    if (c.pingsOutstanding === 0) return meter(c, c.meters['idle-frames']);
     c.pingsOutstanding--;
     return c.handler.onPong();
   }
@@ -168,7 +168,7 @@ const receiveGoaway: FrameHandler = (c, _flags, id, buffer, start, end) => {
 /** Priority is validated, then ignored (RFC 9113 section 5.3.2). */
 const receivePriority: FrameHandler = (c, _flags, id, buffer, start, end) => {
   if (id === 0) protocolError('PRIORITY on stream 0');
-  meter(c, c.meters.idleFrames);
+  meter(c, c.meters['idle-frames']);
   const stream = c.table.get(id);
   if (end - start !== 5) {
     if (stream === null) frameSizeError('PRIORITY is not 5 octets');

@@ -104,14 +104,8 @@ function writeBlock(
     out.reserve(FRAME_HEADER_BYTES + bound);
     const at = out.at;
     const to = c.encoder.encode(list, extras, out.buffer, at + FRAME_HEADER_BYTES);
-    putFrameHeader(
-      out.buffer,
-      at,
-      to - at - FRAME_HEADER_BYTES,
-      FrameType.headers,
-      flags | Flag.endHeaders,
-      id,
-    );
+    const length = to - at - FRAME_HEADER_BYTES;
+    putFrameHeader(out.buffer, at, length, FrameType.headers, flags | Flag.endHeaders, id);
     out.advance(to);
     return;
   }

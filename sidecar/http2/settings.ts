@@ -70,15 +70,13 @@ export function applySettings(
         peer.maxConcurrentStreams = value;
         break;
       case Setting.initialWindowSize:
-        if (value > MAX_WINDOW) {
+        if (value > MAX_WINDOW)
           throw new ConnectionError(ErrorCode.flowControlError, 'INITIAL_WINDOW_SIZE above 2^31-1');
-        }
         peer.initialWindow = value;
         break;
       case Setting.maxFrameSize:
-        if (value < DEFAULT_MAX_FRAME || value > 0xffffff) {
+        if (value < DEFAULT_MAX_FRAME || value > 0xffffff)
           throw new ConnectionError(ErrorCode.protocolError, 'MAX_FRAME_SIZE outside 2^14..2^24-1');
-        }
         peer.maxFrame = value;
         break;
       case Setting.maxHeaderListSize:
@@ -88,7 +86,8 @@ export function applySettings(
   }
 }
 
-function payloadOf(...settings: readonly (readonly [id: number, value: number])[]): Buffer {
+/** Payload of SETTINGS. */
+export function settingsPayload(...settings: readonly (readonly [id: number, value: number])[]): Buffer {
   const payload = Buffer.alloc(settings.length * 6);
   settings.forEach(([id, value], i) => {
     payload.writeUInt16BE(id, i * 6);
@@ -97,25 +96,12 @@ function payloadOf(...settings: readonly (readonly [id: number, value: number])[
   return payload;
 }
 
-function limits({ initialWindow, maxFrame, maxHeaderBytes }: LocalSettings) {
-  return [
-    [Setting.initialWindowSize, initialWindow],
-    [Setting.maxFrameSize, maxFrame],
-    [Setting.maxHeaderListSize, maxHeaderBytes],
-  ] as const;
-}
-
-/** Payload of the first SETTINGS of a server. */
-export function serverSettings(local: LocalSettings): Buffer {
-  return payloadOf([Setting.maxConcurrentStreams, local.maxConcurrentStreams], ...limits(local));
-}
-
-/** Payload of the first SETTINGS of a client: no push. */
-export function clientSettings(local: LocalSettings): Buffer {
-  return payloadOf([Setting.enablePush, 0], ...limits(local));
-}
-
-/** Payload of SETTINGS that change the initial window of streams alone, octets. */
-export function windowSetting(bytes: number): Buffer {
-  return payloadOf([Setting.initialWindowSize, bytes]);
+/** Payload of the first SETTINGS. A client allows no push; a server bounds the streams that its client may open. */
+export function firstSettings(role: 'client' | 'server', local: LocalSettings): Buffer {
+  return settingsPayload(
+    role === 'client' ? [Setting.enablePush, 0] : [Setting.maxConcurrentStreams, local.maxConcurrentStreams],
+    [Setting.initialWindowSize, local.initialWindow],
+    [Setting.maxFrameSize, local.maxFrame],
+    [Setting.maxHeaderListSize, local.maxHeaderBytes],
+  );
 }

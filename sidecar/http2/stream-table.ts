@@ -51,11 +51,7 @@ export class StreamTable {
     this.mask = this.mask * 2 + 1;
     this.slots = new Array<Stream | null>(this.mask + 1).fill(null);
     this.displaced.clear();
-    for (const stream of streams) {
-      const slot = (stream.id >>> 1) & this.mask;
-      const occupant = this.slots[slot]!;
-      if (occupant !== null) this.displaced.set(occupant.id, occupant);
-      this.slots[slot] = stream;
-    }
+    this.size = 0;
+    for (const stream of streams) this.add(stream);
   }
 }

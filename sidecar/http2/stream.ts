@@ -60,8 +60,6 @@ export class Chunk {
 export class Stream {
   /** 0 until a client's stream is written for the first time. */
   id = 0;
-  owner: StreamOwner;
-
   /** The peer has sent its (final) header list; its END_STREAM; we have sent ours; the stream is closed. */
   gotHeaders = false;
   remoteEnded = false;
@@ -73,12 +71,10 @@ export class Stream {
   /** Interim (1xx) responses received. */
   informational = 0;
 
-  /** Octets that the peer may still send; the window to restore. */
-  recvWindow: number;
-  recvTarget: number;
+  /** The window to restore, octets. */
+  recvTarget = this.recvWindow;
   /** Credit not yet announced by WINDOW_UPDATE, octets. */
   unannounced = 0;
-  sendWindow: number;
 
   /** Output in order: headers, payload, then trailers or a bare END_STREAM. */
   headers: StableList | null = null;
@@ -99,12 +95,12 @@ export class Stream {
   /** Client: was parked, and gets one of the next ids. */
   isReleased = false;
 
-  constructor(owner: StreamOwner, recvWindow: number, sendWindow: number) {
-    this.owner = owner;
-    this.recvWindow = recvWindow;
-    this.recvTarget = recvWindow;
-    this.sendWindow = sendWindow;
-  }
+  /** `recvWindow`: octets that the peer may still send. */
+  constructor(
+    public owner: StreamOwner,
+    public recvWindow: number,
+    public sendWindow: number,
+  ) {}
 
   dropOutput(): void {
     this.headers = null;

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Address } from '../config/model.js';
-import { register, SharedReadBuffer } from './shared-read-buffer.js';
+import { readBuffers, SharedReadBuffer } from './shared-read-buffer.js';
 
 type Target = { host: string; port: number; noDelay: true } | { path: string };
 
@@ -14,7 +14,7 @@ function target(address: Address): Target {
 export function dialPlain(address: Address): net.Socket {
   const port = new SharedReadBuffer();
   const socket = net.connect({ ...target(address), onread: port.onread });
-  register(socket, port);
+  readBuffers.set(socket, port);
   return socket;
 }
 
@@ -24,6 +24,6 @@ export function dialTls(address: Address, options: tls.ConnectionOptions): tls.T
   // `onread` is documented for tls.connect and missing from its types.
   const reading: object = { onread: port.onread };
   const socket = tls.connect({ ...target(address), ...options, ...reading });
-  register(socket, port);
+  readBuffers.set(socket, port);
   return socket;
 }

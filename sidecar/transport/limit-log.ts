@@ -5,6 +5,7 @@ import {
   BLOCK_FRAMES,
   INFORMATIONAL,
   type LimitName,
+  type Meter,
   UNREAD_CONTROL_BYTES,
 } from '../http2/limits.js';
 import type { DataPlaneContext } from './context.js';
@@ -48,7 +49,7 @@ export function logLimit(
 
 /** What a connection was cut off for. */
 export function limitDetails(c: ConnectionState, limit: LimitName): LimitDetails {
-  const meter = c.meters.of(limit);
+  const meter = (c.meters as Partial<Record<LimitName, Meter>>)[limit];
   if (meter !== undefined) {
     const { burst, perSecond } = meter.bucket;
     const forgiven = limit === 'pings' ? ', one more for each HEADERS or DATA written to the peer' : '';

@@ -74,7 +74,8 @@ export class Listener implements SessionHandler {
   private readonly silent: SilentConnections;
   private isDraining = false;
   private shortageLoggedMs = Number.NEGATIVE_INFINITY;
-  private onEmpty: (() => void) | undefined;
+  /** Resolve the drains that wait for the last session. */
+  private readonly drains: (() => void)[] = [];
 
   constructor(
     private readonly options: ListenerOptions,
@@ -88,10 +89,7 @@ export class Listener implements SessionHandler {
       this.onSocket(socket),
     );
     if (options.tls) {
-      this.secure = tls.createServer({
-        ...options.tls.options,
-        handshakeTimeout: handshakeTimeoutMs,
-      });
+      this.secure = tls.createServer({ ...options.tls.options, handshakeTimeout: handshakeTimeoutMs });
       this.stopRotation = options.tls.attach(this.secure);
       this.secure.on('secureConnection', (socket) => this.onSecure(socket));
       this.secure.on('tlsClientError', (error, socket) => this.onTlsError(error, socket));
@@ -99,12 +97,11 @@ export class Listener implements SessionHandler {
   }
 
   /** Resolves with the bound address; rejects with the system's error (EADDRINUSE, EACCES). */
-  listen(): Promise<Address> {
+  async listen(): Promise<Address> {
     const { address, socket } = this.options;
-    return this.sockets.listen(socket?.name ?? '', this.plain, address).then((bound) => {
-      this.plain.on('error', (error) => this.context.logger.warn({ error: error.message }, 'listener error'));
-      return bound;
-    });
+    const bound = await this.sockets.listen(socket?.name ?? '', this.plain, address);
+    this.plain.on('error', (error) => this.context.logger.warn({ error: error.message }, 'listener error'));
+    return bound;
   }
 
   /** Closes the connections that `keep` refuses. */
@@ -114,7 +111,7 @@ export class Listener implements SessionHandler {
 
   /** Sends every peer a GOAWAY, in two phases, and goes on accepting: the certificates of these connections have been replaced. */
   renew(): void {
-    for (const session of this.sessions) this.retire(session);
+    for (const guard of this.guards.values()) guard.retire();
   }
 
   /** Stops accepting, sends every peer a GOAWAY, in two phases, and resolves when the last call has ended. */
@@ -122,16 +119,10 @@ export class Listener implements SessionHandler {
     if (!this.isDraining) {
       this.isDraining = true;
       this.sockets.close(this.plain);
-      for (const session of this.sessions) this.retire(session);
+      this.renew();
     }
     if (this.sessions.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const before = this.onEmpty;
-      this.onEmpty = () => {
-        before?.();
-        resolve();
-      };
-    });
+    return new Promise((resolve) => void this.drains.push(resolve));
   }
 
   /** Ends everything now. */
@@ -157,10 +148,8 @@ export class Listener implements SessionHandler {
   }
 
   onRoom(session: Session): void {
-    if (session.isRetiring && session.inFlight === 0 && !session.isDown) {
-      const guard = this.guards.get(session);
-      if (guard === undefined || !guard.isGoawayPending) session.close('drained');
-    }
+    if (session.isRetiring && session.inFlight === 0 && !session.isDown)
+      if (!this.guards.get(session)?.isGoawayPending) session.close('drained');
   }
 
   onDown(session: Session, _reason: string): void {
@@ -169,7 +158,7 @@ export class Listener implements SessionHandler {
     if (guard !== undefined) this.context.wheel.cancel(guard);
     this.guards.delete(session);
     this.context.stats.connectionsOpen--;
-    if (this.sessions.size === 0) this.onEmpty?.();
+    if (this.sessions.size === 0) for (const resolve of this.drains.splice(0)) resolve();
   }
 
   // ---- accepting ----
@@ -180,12 +169,9 @@ export class Listener implements SessionHandler {
     if (descriptorOf(socket) >= (this.options.limits.firstReservedDescriptor ?? Number.POSITIVE_INFINITY))
       return this.refuseForShortage(socket);
     const { secure } = this;
-    if (secure === undefined) {
-      if (this.sessions.size < this.options.limits.maxConnections)
-        return this.accept(withReadBuffer(socket), null);
-      return this.refuse(socket, 'connections');
-    }
-    if (this.speaking >= this.options.limits.maxConnections) return this.refuse(socket, 'connections');
+    const open = secure === undefined ? this.sessions.size : this.speaking;
+    if (open >= this.options.limits.maxConnections) return this.refuse(socket, 'connections');
+    if (secure === undefined) return this.accept(withReadBuffer(socket), null);
     this.tlsSockets.add(socket);
     socket.once('close', () => this.tlsSockets.delete(socket));
     this.silent.add(socket, (octet) => this.onFirst(socket, secure, octet));
@@ -215,10 +201,11 @@ export class Listener implements SessionHandler {
   private refuse(socket: net.Socket, limit: 'connections' | 'handshake-rate'): void {
     this.context.stats.countLimit(limit);
     const { maxConnections, handshakesPerSecond } = this.options.limits;
-    const words =
+    const [most, option] =
       limit === 'connections'
-        ? { found: 'one more', allowed: `${maxConnections}`, option: 'limits.max_connections' }
-        : { found: 'one more', allowed: `${handshakesPerSecond}`, option: 'limits.handshakes_per_second' };
+        ? [maxConnections, 'max_connections']
+        : [handshakesPerSecond, 'handshakes_per_second'];
+    const words = { found: 'one more', allowed: `${most}`, option: `limits.${option}` };
     logLimit(this.context, limit, words, socket, '');
     socket.destroy();
   }
@@ -239,13 +226,10 @@ export class Listener implements SessionHandler {
   private onSecure(socket: tls.TLSSocket): void {
     socket.on('error', ignore);
     const verdict = this.options.tls!.admit(socket);
-    if ('refused' in verdict) {
-      this.context.stats.countHandshakeFailure(verdict.refused);
-      this.context.logger.info({ reason: verdict.refused }, 'peer refused');
-      socket.destroy();
-      return;
-    }
-    this.accept(socket, verdict.identity, verdict);
+    if (!('refused' in verdict)) return this.accept(socket, verdict.identity, verdict);
+    this.context.stats.countHandshakeFailure(verdict.refused);
+    this.context.logger.info({ reason: verdict.refused }, 'peer refused');
+    socket.destroy();
   }
 
   private onTlsError(error: Error, socket: tls.TLSSocket): void {
@@ -270,14 +254,8 @@ export class Listener implements SessionHandler {
     this.sessions.add(session);
     this.context.stats.connectionsAccepted++;
     this.context.stats.connectionsOpen++;
-    this.guards.set(
-      session,
-      new SessionGuard(session, this.sessions, this.options.limits.handshakeTimeoutMs),
-    );
-  }
-
-  private retire(session: Session): void {
-    this.guards.get(session)?.retire();
+    const { handshakeTimeoutMs } = this.options.limits;
+    this.guards.set(session, new SessionGuard(session, this.sessions, handshakeTimeoutMs));
   }
 }
 

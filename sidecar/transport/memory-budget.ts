@@ -53,11 +53,10 @@ export class MemoryBudget implements Flushable {
   /** The budget was over its limit after a turn's writes: what is still there cannot be written now. */
   private wasOver = false;
 
-  private readonly tightAt: number;
+  private readonly tightAt = Math.floor(this.limit * TIGHT_SHARE);
 
-  constructor(readonly limit: number) {
-    this.tightAt = Math.floor(limit * TIGHT_SHARE);
-  }
+  /** `limit`: of the process, octets. */
+  constructor(readonly limit: number) {}
 
   /** Octets that are really held, those of open streams included. */
   get used(): number {

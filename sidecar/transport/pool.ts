@@ -84,9 +84,7 @@ export class Pool implements SessionHandler {
   }
 
   get connectionCount(): number {
-    let n = 0;
-    for (const session of this.sessions) if (session.isAlive) n++;
-    return n;
+    return this.sessions.filter((session) => session.isAlive).length;
   }
 
   /** The live connection with the fewest calls, or null. */
@@ -182,9 +180,7 @@ export class Pool implements SessionHandler {
 
   /** No more connects; calls in flight go on; connections close when they are done. */
   retire(): void {
-    this.isStopped = true;
-    this.context.wheel.cancel(this.reconnect);
-    this.failWaiters('the endpoint left');
+    this.end('the endpoint left');
     for (const session of [...this.sessions]) {
       session.isRetiring = true;
       if (session.inFlight === 0) session.close('retired');
@@ -192,10 +188,14 @@ export class Pool implements SessionHandler {
   }
 
   stop(): void {
+    this.end('stopped');
+    for (const session of [...this.sessions]) session.destroy('stopped');
+  }
+
+  private end(reason: string): void {
     this.isStopped = true;
     this.context.wheel.cancel(this.reconnect);
-    this.failWaiters('stopped');
-    for (const session of [...this.sessions]) session.destroy('stopped');
+    this.failWaiters(reason);
   }
 
   // ---- SessionHandler ----

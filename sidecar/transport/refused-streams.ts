@@ -1,4 +1,5 @@
 import { ErrorCode } from '../http2/constants.js';
+import type { Session } from './session.js';
 
 /** Refusals in a row, without a response, after which a connection is replaced. */
 const REFUSALS_IN_A_ROW = 5;
@@ -8,15 +9,8 @@ const LONGEST_GAP_MS = 60_000;
 /** A connection with so many responses did work: the next gap is the first again. */
 const PROVEN_RESPONSES = 100;
 
-/** What is known of one connection; kept by it. */
-export interface RefusingSession {
-  /** Calls that the peer has reset without a response since the last response. */
-  refusals: number;
-  /** Responses that have begun. */
-  responses: number;
-  /** Calls under way, the refused one no longer among them. */
-  readonly inFlight: number;
-}
+/** What is known of one connection; the refused call is no longer among those in flight. */
+type RefusingSession = Pick<Session, 'refusals' | 'responses' | 'inFlight'>;
 
 /**
  * Finds connections on which the peer resets call after call, though it may serve others on a new one: an HTTP/2 server

@@ -1,7 +1,6 @@
 import type { Connection } from '../http2/connection.js';
 import { ErrorCode } from '../http2/constants.js';
-import type { OctetCount } from '../http2/octet-count.js';
-import { STREAM_BYTES } from '../http2/octet-count.js';
+import { type OctetCount, STREAM_BYTES } from '../http2/octet-count.js';
 import type { Stream } from '../http2/stream.js';
 import type { MemoryHolder } from './memory-budget.js';
 

@@ -13,7 +13,7 @@ import type { DataPlaneContext } from './context.js';
 import type { Flushable } from './flush-scheduler.js';
 import { limitDetails, logLimit } from './limit-log.js';
 import { SessionMemory } from './session-memory.js';
-import { readBufferOf } from './shared-read-buffer.js';
+import { readBuffers } from './shared-read-buffer.js';
 import { describeSocketError } from './socket-error.js';
 
 /** Octets handed to a socket and not yet taken by the kernel, at most (plus one flush). */
@@ -98,7 +98,7 @@ export class Session implements ConnectionHandler, Flushable {
     this.isTls = socket instanceof TLSSocket;
     this.lastReadMs = context.clock.now();
     socket.setNoDelay?.(true);
-    const port = readBufferOf(socket);
+    const port = readBuffers.get(socket);
     if (port === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk));
     socket.on('drain', () => this.onDrain());
     socket.on('end', () => this.onEnd());
@@ -225,14 +225,8 @@ export class Session implements ConnectionHandler, Flushable {
   onFatal(_code: number, message: string): void {
     this.context.stats.protocolErrors++;
     const { state } = this.connection;
-    if (state.exceededLimit !== null)
-      logLimit(
-        this.context,
-        state.exceededLimit,
-        limitDetails(state, state.exceededLimit),
-        this.socket,
-        this.subject,
-      );
+    const { exceededLimit: limit } = state;
+    if (limit !== null) logLimit(this.context, limit, limitDetails(state, limit), this.socket, this.subject);
     this.closeWithin(LINGER_MS, message);
   }
 

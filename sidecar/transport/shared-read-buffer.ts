@@ -71,18 +71,8 @@ export class SharedReadBuffer {
   }
 }
 
-/** Sockets that read through a port. */
-const ports = new WeakMap<net.Socket, SharedReadBuffer>();
-
-/** The read buffer of a socket; undefined: it reads in Node's own way. */
-export function readBufferOf(socket: net.Socket): SharedReadBuffer | undefined {
-  return ports.get(socket);
-}
-
-/** Remembers the read buffer of a socket, for its session. */
-export function register(socket: net.Socket, port: SharedReadBuffer): void {
-  ports.set(socket, port);
-}
+/** The read buffers of sockets, for their sessions; a socket that has none reads in Node's own way. */
+export const readBuffers = new WeakMap<net.Socket, SharedReadBuffer>();
 
 interface WithHandle {
   _handle: { readonly readStart?: unknown; readonly useUserBuffer?: unknown } | null;
@@ -105,7 +95,7 @@ export function withReadBuffer(accepted: net.Socket): net.Socket {
   const socket = new net.Socket(options);
   holder._handle = null;
   accepted.removeAllListeners();
-  register(socket, port);
+  readBuffers.set(socket, port);
   socket.read(0);
   return socket;
 }

@@ -6,21 +6,21 @@
  * `--seed N --sessions 1`.
  */
 import { type Figures, noFigures, Session } from '../kit/http2/fuzz/session.js';
+import { parseCommandLine, wholeNumber } from '../kit/process/command-line.js';
 
-const DEFAULTS = { seed: 1, frames: 1_000_000, sessions: Number.POSITIVE_INFINITY };
 const STEPS = 400;
 const EVERY_MS = 2000;
 
-function options(argv: readonly string[]): typeof DEFAULTS {
-  const chosen = { ...DEFAULTS };
-  for (let at = 0; at < argv.length; at += 2) {
-    const name = argv[at]!.replace(/^--/, '') as keyof typeof DEFAULTS;
-    const value = Number(argv[at + 1]);
-    if (!(name in DEFAULTS) || !Number.isFinite(value))
-      throw new Error(`no such option: ${argv[at]} ${argv[at + 1] ?? ''}`);
-    chosen[name] = value;
-  }
-  return chosen;
+const OPTION = { type: 'string' } as const;
+
+function options(args: readonly string[]): { seed: number; frames: number; sessions: number } {
+  const { values } = parseCommandLine(args, { seed: OPTION, frames: OPTION, sessions: OPTION });
+  const { seed = '1', frames = '1000000', sessions } = values;
+  return {
+    seed: wholeNumber('--seed', seed),
+    frames: wholeNumber('--frames', frames),
+    sessions: sessions === undefined ? Number.POSITIVE_INFINITY : wholeNumber('--sessions', sessions),
+  };
 }
 
 function line(figures: Figures, peakMiB: number): string {

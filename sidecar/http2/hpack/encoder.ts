@@ -1,10 +1,8 @@
-import type { HeaderField } from './field.js';
-import { ENOUGH_USES } from './field.js';
+import { ENOUGH_USES, type HeaderField } from './field.js';
 import type { StableList } from './header-list.js';
 import { writeInteger } from './integer.js';
 import { fieldLiteral, Representation } from './literal-writer.js';
-import type { Name } from './name.js';
-import { Volatility } from './name.js';
+import { type Name, Volatility } from './name.js';
 import { STATIC_COUNT, staticIndexOf } from './static-table.js';
 
 /** Octets used of the table that the peer offers; also the initial size of both sides (RFC 9113 section 6.5.2). */

@@ -1,6 +1,5 @@
 import type { HeaderField } from './field.js';
-import { MAX_CACHED_VALUE_OCTETS } from './field.js';
-import { MAX_CACHED_NAME_OCTETS, type Name } from './name.js';
+import type { Name } from './name.js';
 
 const WAYS = 4;
 
@@ -19,17 +18,14 @@ interface Entry<T> {
  * fields, secrets among them, are not cached.
  */
 export class OctetCache<T> {
-  /** Longest literal, octets; do not look up longer ones. */
-  readonly maxOctets: number;
   readonly #entries: (Entry<T> | null)[];
   readonly #setMask: number;
   #hash = 0;
 
   /** `sets` must be a power of two; each holds four entries. */
-  constructor(options: { sets: number; maxOctets: number }) {
-    this.maxOctets = options.maxOctets;
-    this.#entries = new Array<Entry<T> | null>(options.sets * WAYS).fill(null);
-    this.#setMask = options.sets - 1;
+  constructor(sets: number) {
+    this.#entries = new Array<Entry<T> | null>(sets * WAYS).fill(null);
+    this.#setMask = sets - 1;
   }
 
   /** The item of these octets in this context, or null: then `add` may follow at once with the same arguments. */
@@ -90,8 +86,8 @@ function equal(octets: Uint8Array, buffer: Uint8Array, start: number, end: numbe
   return true;
 }
 
-/** Literal names by their octets; context is the Huffman flag. */
-export const nameCache = new OctetCache<Name>({ sets: 128, maxOctets: MAX_CACHED_NAME_OCTETS });
+/** Literal names of up to MAX_CACHED_NAME_OCTETS by their octets; context is the Huffman flag. */
+export const nameCache = new OctetCache<Name>(128);
 
-/** Literal values by their octets; context is the id of the name and the Huffman flag. */
-export const fieldCache = new OctetCache<HeaderField>({ sets: 1024, maxOctets: MAX_CACHED_VALUE_OCTETS });
+/** Literal values of up to MAX_CACHED_VALUE_OCTETS by their octets; context is the id of the name and the Huffman flag. */
+export const fieldCache = new OctetCache<HeaderField>(1024);

@@ -24,11 +24,9 @@ let coded = Buffer.allocUnsafeSlow(1024);
  * passed on. Violations of RFC 9113 section 8.2 are found here (`error`); the reader of the list decides what follows.
  */
 export class HeaderField {
-  readonly info: Name;
   readonly token: number;
   /** Lower case unless `error` is `FieldError.name`. */
   readonly name: string;
-  readonly neverIndexed: boolean;
   /** RFC 7541 4.1: octets of name and value, plus 32. */
   readonly size: number;
   /** A `FieldError`: how the field violates RFC 9113 section 8.2. */
@@ -36,37 +34,30 @@ export class HeaderField {
   /** A `Volatility`, of this field rather than of its name. */
   readonly volatility: number;
   /** Times it was decoded, up to ENOUGH_USES; not counted if it varies. Constants and generated fields start with enough. */
-  uses: number;
+  uses = 0;
   /** Stable for good: `countUse` returns true and changes nothing. */
   isStable = false;
-  /** Encoded value octets, if kept: passed on as they are. Never longer than the value. */
-  wire: string | null;
-  /** Whether `wire` is Huffman-coded. */
-  wireIsHuffman: boolean;
   /** Encoded before: its encoding is kept the second time. */
   written = false;
   #value: string | null;
 
   /** @param value null if `wire` holds it Huffman-coded. Use `makeField` outside of hpack/. */
   constructor(
-    info: Name,
+    readonly info: Name,
     value: string | null,
     length: number,
     fault: number,
-    neverIndexed: boolean,
-    wire: string | null,
-    wireIsHuffman: boolean,
+    readonly neverIndexed: boolean,
+    /** Encoded value octets, if kept: passed on as they are. Never longer than the value. */
+    public wire: string | null,
+    /** Whether `wire` is Huffman-coded. */
+    public wireIsHuffman: boolean,
   ) {
-    this.info = info;
     this.token = info.token;
     this.name = info.text;
-    this.neverIndexed = neverIndexed;
     this.size = info.text.length + length + ENTRY_OVERHEAD;
     this.error = info.error !== FieldError.ok ? info.error : fault;
     this.volatility = volatilityOf(info, length, neverIndexed);
-    this.uses = 0;
-    this.wire = wire;
-    this.wireIsHuffman = wireIsHuffman;
     this.#value = value;
   }
 

@@ -22,8 +22,6 @@ class Trie {
  * live as long as they are referenced.
  */
 export class StableList {
-  readonly field: HeaderField | null;
-  readonly parent: StableList | null;
   readonly count: number;
   /** Sum of the sizes of its fields (RFC 9113 10.5.1). */
   readonly bytes: number;
@@ -43,9 +41,11 @@ export class StableList {
   #children: Map<HeaderField, StableList> | null = null;
   #fields: HeaderField[] | null = null;
 
-  constructor(parent: StableList | null, field: HeaderField | null, trie: Trie) {
-    this.parent = parent;
-    this.field = field;
+  constructor(
+    readonly parent: StableList | null,
+    readonly field: HeaderField | null,
+    trie: Trie,
+  ) {
     this.count = parent === null ? 0 : parent.count + 1;
     this.bytes = (parent?.bytes ?? 0) + (field?.size ?? 0);
     const pseudo = field?.info.pseudo === true;
@@ -114,30 +114,20 @@ const NO_FIELDS: readonly HeaderField[] = Object.freeze([]);
 
 /** One decoded header block: the stable list and the fields that vary. Immutable; blocks without extras are shared. */
 export class HeaderBlock {
-  readonly stable: StableList;
   /** Fields that vary from call to call, in the order received. Fields of one name keep their order: stable first. */
   readonly extras: readonly HeaderField[];
-  /** Size of the whole list as sent, by RFC 9113 section 10.5.1. */
-  readonly bytes: number;
-  readonly count: number;
-  /** Above the limits: the fields beyond them are counted and not kept. */
-  readonly overLimit: boolean;
-  /** A pseudo-header follows a regular field: malformed by RFC 9113 section 8.3. */
-  readonly misordered: boolean;
 
   constructor(
-    stable: StableList,
+    readonly stable: StableList,
     extras: readonly HeaderField[] | null,
-    bytes: number,
-    count: number,
-    overLimit: boolean,
-    misordered: boolean,
+    /** Size of the whole list as sent, by RFC 9113 section 10.5.1. */
+    readonly bytes: number,
+    readonly count: number,
+    /** Above the limits: the fields beyond them are counted and not kept. */
+    readonly overLimit: boolean,
+    /** A pseudo-header follows a regular field: malformed by RFC 9113 section 8.3. */
+    readonly misordered: boolean,
   ) {
-    this.stable = stable;
     this.extras = extras ?? NO_FIELDS;
-    this.bytes = bytes;
-    this.count = count;
-    this.overLimit = overLimit;
-    this.misordered = misordered;
   }
 }

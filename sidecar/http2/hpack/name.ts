@@ -77,7 +77,6 @@ let lastId = 0;
 
 /** A header name with what is derived from it once: its token, whether RFC 9113 section 8.2 allows it, and how often its values repeat. */
 export class Name {
-  readonly text: string;
   readonly token: number;
   readonly pseudo: boolean;
   readonly error: number;
@@ -89,29 +88,25 @@ export class Name {
   staticIndex = 0;
   /** Length-prefixed literal, made by the encoder when first needed. */
   literal: Uint8Array | null = null;
-  #volatility: number;
+  /** A `Volatility`; changed by `claimStableValue` alone. */
+  volatility: number;
   #stableValues = 0;
 
-  constructor(text: string) {
+  constructor(readonly text: string) {
     if (/[^\0-\xff]/.test(text)) throw new RangeError('a header name holds octets only');
-    this.text = text;
     this.token = tokenOf(text);
     this.pseudo = text.charCodeAt(0) === 0x3a;
     this.error = nameFault(text, this.token);
     this.worthIndexing = WORTH_INDEXING.has(this.token);
     this.id = ++lastId;
-    this.#volatility = volatilityOf(text, this.token, this.error);
-  }
-
-  get volatility(): number {
-    return this.#volatility;
+    this.volatility = volatilityOf(text, this.token, this.error);
   }
 
   /** Whether one more field of this name may become stable. When there are too many, the name varies from then on. */
   claimStableValue(): boolean {
-    if (this.#stableValues === MAX_STABLE_VALUES) this.#volatility = Volatility.varying;
+    if (this.#stableValues === MAX_STABLE_VALUES) this.volatility = Volatility.varying;
     else this.#stableValues++;
-    return this.#volatility === Volatility.earned;
+    return this.volatility === Volatility.earned;
   }
 }
 
@@ -140,11 +135,8 @@ const known = new Map<string, Name>();
 
 /** The permanent Name of `text`; only for the fixed sets of this package (tokens, static table). */
 export function internName(text: string): Name {
-  let name = known.get(text);
-  if (name === undefined) {
-    name = new Name(text);
-    known.set(text, name);
-  }
+  const name = nameOf(text);
+  known.set(text, name);
   return name;
 }
 

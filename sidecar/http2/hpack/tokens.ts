@@ -39,44 +39,19 @@ export const Token = {
   xForwardedClientCert: 33,
 } as const;
 
-/** One more than the largest token: the length of arrays indexed by token. */
-export const TOKEN_COUNT = 34;
+const PSEUDO: readonly string[] = ['authority', 'method', 'path', 'scheme', 'status'];
+const NO_NAMES: readonly string[] = ['other', 'outrider'];
 
-/** Every name with a token of its own. */
-export const TOKEN_BY_NAME: ReadonlyMap<string, number> = new Map<string, number>([
-  [':authority', Token.authority],
-  [':method', Token.method],
-  [':path', Token.path],
-  [':scheme', Token.scheme],
-  [':status', Token.status],
-  ['content-type', Token.contentType],
-  ['te', Token.te],
-  ['grpc-timeout', Token.grpcTimeout],
-  ['grpc-status', Token.grpcStatus],
-  ['grpc-message', Token.grpcMessage],
-  ['grpc-encoding', Token.grpcEncoding],
-  ['grpc-accept-encoding', Token.grpcAcceptEncoding],
-  ['user-agent', Token.userAgent],
-  ['content-length', Token.contentLength],
-  ['traceparent', Token.traceparent],
-  ['tracestate', Token.tracestate],
-  ['baggage', Token.baggage],
-  ['authorization', Token.authorization],
-  ['cookie', Token.cookie],
-  ['connection', Token.connection],
-  ['keep-alive', Token.keepAlive],
-  ['proxy-connection', Token.proxyConnection],
-  ['transfer-encoding', Token.transferEncoding],
-  ['upgrade', Token.upgrade],
-  ['host', Token.host],
-  ['date', Token.date],
-  ['grpc-previous-rpc-attempts', Token.grpcPreviousRpcAttempts],
-  ['grpc-retry-pushback-ms', Token.grpcRetryPushbackMs],
-  ['grpc-status-details-bin', Token.grpcStatusDetailsBin],
-  ['x-request-id', Token.xRequestId],
-  ['forwarded', Token.forwarded],
-  ['x-forwarded-client-cert', Token.xForwardedClientCert],
-]);
+/** Every name with a token of its own, made from the key of the token: `grpcTimeout` is `grpc-timeout`. */
+export const TOKEN_BY_NAME: ReadonlyMap<string, number> = new Map(
+  Object.entries(Token)
+    .filter(([key]) => !NO_NAMES.includes(key))
+    .map(([key, token]) => [headerName(key), token]),
+);
+
+function headerName(key: string): string {
+  return PSEUDO.includes(key) ? `:${key}` : key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
 
 /** The token of a name: lower case as on the wire; a name in another case is `other`. */
 export function tokenOf(name: string): number {

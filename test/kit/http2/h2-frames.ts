@@ -122,6 +122,15 @@ export function contentOf(frame: Frame): Buffer {
   return frame.payload.subarray(start, end);
 }
 
+/** The frame that begins at `at`, as a part of `bytes`; null: it is not whole. */
+export function frameAt(bytes: Buffer, at: number): Frame | null {
+  const start = at + 9;
+  const end = bytes.length < start ? Number.POSITIVE_INFINITY : start + bytes.readUIntBE(at, 3);
+  if (bytes.length < end) return null;
+  const streamId = bytes.readUInt32BE(at + 5) & 0x7fffffff;
+  return { type: bytes[at + 3]!, flags: bytes[at + 4]!, streamId, payload: bytes.subarray(start, end) };
+}
+
 /** Cuts a byte stream into frames; `push` may be given any split of it. */
 export class FrameReader {
   #pending: Buffer = Buffer.alloc(0);
@@ -138,16 +147,9 @@ export class FrameReader {
     }
     const frames: Frame[] = [];
     let at = 0;
-    while (bytes.length - at >= 9) {
-      const length = bytes.readUIntBE(at, 3);
-      if (bytes.length - at < 9 + length) break;
-      frames.push({
-        type: bytes[at + 3] as number,
-        flags: bytes[at + 4] as number,
-        streamId: bytes.readUInt32BE(at + 5) & 0x7fffffff,
-        payload: Buffer.from(bytes.subarray(at + 9, at + 9 + length)),
-      });
-      at += 9 + length;
+    for (let next = frameAt(bytes, at); next !== null; next = frameAt(bytes, at)) {
+      frames.push({ ...next, payload: Buffer.from(next.payload) });
+      at += 9 + next.payload.length;
     }
     this.#pending = Buffer.from(bytes.subarray(at));
     return frames;

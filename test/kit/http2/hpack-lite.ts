@@ -8,7 +8,8 @@
 
 export type Field = readonly [name: string, value: string];
 
-const STATIC: readonly Field[] = (
+/** The static table, RFC 7541 appendix A: its first field has index 1. */
+export const STATIC: readonly Field[] = (
   ':authority|:method=GET|:method=POST|:path=/|:path=/index.html|:scheme=http|:scheme=https|:status=200|:status=204|' +
   ':status=206|:status=304|:status=400|:status=404|:status=500|accept-charset|accept-encoding=gzip, deflate|' +
   'accept-language|accept-ranges|accept|access-control-allow-origin|age|allow|authorization|' +

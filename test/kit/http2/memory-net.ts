@@ -90,33 +90,30 @@ export class MemorySocket extends EventEmitter {
   /** @internal An error, then 'close'. */
   fail(code: string): void {
     if (this.isClosed) return;
-    this.destroyed = true;
     this.wire.length = 0;
     this.isClosed = true;
+    this.destroyed = true;
     this.emit('error', Object.assign(new Error(code), { code }));
     this.emit('close');
   }
 
+  private close(): true {
+    this.isClosed = true;
+    this.destroyed = true;
+    this.emit('close');
+    return true;
+  }
+
   /** @internal Moves what may be moved; true when something happened. */
   step(): boolean {
-    if (this.isClosed || this.connecting) return this.closeUnconnected();
+    if (this.isClosed) return false;
+    if (this.connecting) return this.destroyed && this.close();
     const { other } = this;
     const isReached = other !== null && !this.isCut && !other.isCut && !other.isClosed;
     const moved = isReached && (this.pass(other) || this.passEnd(other));
     if (moved || this.isClosed) return moved;
     const hasSaidAll = this.isEndSent || (this.writableEnded && other?.isClosed === true);
-    if (!this.destroyed && !(hasSaidAll && this.isEndRead)) return false;
-    this.destroyed = true;
-    this.isClosed = true;
-    this.emit('close');
-    return true;
-  }
-
-  private closeUnconnected(): boolean {
-    if (this.isClosed || !this.destroyed) return false;
-    this.isClosed = true;
-    this.emit('close');
-    return true;
+    return (this.destroyed || (hasSaidAll && this.isEndRead)) && this.close();
   }
 
   private pass(other: MemorySocket): boolean {

@@ -62,18 +62,15 @@ describe('A TLS listener', () => {
         return isPermissive;
       },
     };
+    const onStream: Listener['onStream'] = (_link, stream) => {
+      stream.owner = IDLE;
+      streams.push(stream);
+    };
+    const any: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+    const flushes = new FlushScheduler((fn) => void setImmediate(fn));
     listener = new Listener(
-      {
-        address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-        settings: DEFAULT_LOCAL_SETTINGS,
-        limits,
-        tls: secure,
-        onStream(_link, stream) {
-          stream.owner = IDLE;
-          streams.push(stream);
-        },
-      },
-      { ...stack.context, flushes: new FlushScheduler((fn) => void setImmediate(fn)) },
+      { address: any, settings: DEFAULT_LOCAL_SETTINGS, limits, tls: secure, onStream },
+      { ...stack.context, flushes },
     );
     address = (await listener.listen()) as typeof address;
   });
@@ -95,6 +92,8 @@ describe('A TLS listener', () => {
     const client = secureClient();
     await until('it is refused', () => client.destroyed);
   };
+  const open = (connections: number): Promise<void> =>
+    until(`${connections} connections`, () => listener.sessions.size === connections);
   const silentClient = (): net.Socket => keep(net.connect(address.port, address.host));
 
   const connected = async (socket: net.Socket = secureClient()): Promise<RawPeer> => {
@@ -107,24 +106,29 @@ describe('A TLS listener', () => {
     return peer;
   };
 
+  /** Nothing of what was sent is still on its way. */
+  const settled = async (): Promise<void> => {
+    for (let i = 0; i < 50; i++) await new Promise(setImmediate);
+  };
+
   it('a listener takes `max_connections`, and one more when one has closed', async () => {
     for (let i = 1; i <= 3; i++) {
       secureClient();
-      await until(`connection ${i}`, () => listener.sessions.size === i);
+      await open(i);
     }
     await refused();
     assert.equal(stack.context.stats.limits.get('connections'), 1);
     sockets[0]!.destroy();
-    await until('one is gone', () => listener.sessions.size === 2);
+    await open(2);
     secureClient();
-    await until('another one comes', () => listener.sessions.size === 3);
+    await open(3);
   });
 
   it('a connection counts from the first octet of its handshake', async () => {
     const begun = [silentClient(), silentClient(), silentClient()];
     for (const socket of begun) socket.write(HELLO_BEGINS);
     await until('they have begun', () => begun.every(({ bytesWritten }) => bytesWritten > 0));
-    for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+    await settled();
     await refused();
     assert.equal(listener.sessions.size, 0);
     assert.equal(stack.context.stats.limits.get('connections'), 1);
@@ -151,9 +155,9 @@ describe('A TLS listener', () => {
     it('a handshake beyond the rate is refused as it begins', async () => {
       for (let i = 0; i < PER_SECOND; i++) {
         const one = secureClient();
-        await until(`peer ${i} is in`, () => listener.sessions.size === 1);
+        await open(1);
         one.destroy();
-        await until(`peer ${i} is gone`, () => listener.sessions.size === 0);
+        await open(0);
       }
       await refused();
       assert.deepEqual([...stack.context.stats.limits], [['handshake-rate', 1]]);
@@ -172,10 +176,6 @@ describe('A TLS listener', () => {
       peer.send(openRequest(3, '/a.B/C'));
       await peer.waitForType(FrameType.rstStream, 3);
     };
-    /** Nothing of what was sent is still on its way. */
-    const settled = async (): Promise<void> => {
-      for (let i = 0; i < 50; i++) await new Promise(setImmediate);
-    };
     beforeEach(() => {
       validForMs = LIFE_MS;
     });
@@ -192,8 +192,7 @@ describe('A TLS listener', () => {
       await until('it is told for good', () => goaways(peer) === 2);
       await refusedCall(peer);
       assert.equal(streams.length, 1);
-      stack.clock.advance(EXPIRED_CALLS_MS + 10);
-      stack.clock.advance(EXPIRED_CALLS_MS + 10);
+      for (let i = 0; i < 2; i++) stack.clock.advance(EXPIRED_CALLS_MS + 10);
       await until('it is closed', () => peer.isClosed);
       assert.equal(stack.context.stats.limits.get('expired-certificate'), 1);
     });
@@ -223,7 +222,7 @@ describe('A TLS listener', () => {
       await refusedCall(old);
       await call(renewed);
       renewed.close();
-      await until('it is alone', () => listener.sessions.size === 1);
+      await open(1);
       stack.clock.advance(2 * EXPIRED_CALLS_MS);
       await until('it is closed', () => old.isClosed);
     });

@@ -147,6 +147,8 @@ for (const [how, split] of SPLITS) {
     const compression = over('COMPRESSION');
     const flowControl = over('FLOW_CONTROL');
     const badHpack = headers(1, Buffer.from([0x80]));
+    const badInTwo = [headers(1, Buffer.from([0x00]), 0), continuation(1, Buffer.from([0x7f]), 4)];
+    const selfDependent = headers(3, Buffer.from([0, 0, 0, 3, 0, 0x88]), 0x24);
     const begun = headers(1, Buffer.from([0x88]), 0);
     const overflow = [windowUpdate(1, 0x7fffffff - 65_535), settings([[Setting.initialWindowSize, 65_536]])];
     it('ends the whole connection', () =>
@@ -158,17 +160,9 @@ for (const [how, split] of SPLITS) {
         ['payload on a stream not opened yet', [data(3, BODY)], ...protocol],
         ['RST_STREAM of a stream not opened yet', [rstStream(3)], ...protocol],
         ['WINDOW_UPDATE of a stream not opened yet', [windowUpdate(3, 1)], ...protocol],
-        [
-          'headers that depend on themselves, on a stream not opened yet',
-          [headers(3, Buffer.from([0, 0, 0, 3, 0, 0x88]), 0x24)],
-          ...protocol,
-        ],
+        ['headers that depend on themselves, on a stream not opened yet', [selfDependent], ...protocol],
         ['bad HPACK', [badHpack], ...compression],
-        [
-          'bad HPACK in two frames',
-          [headers(1, Buffer.from([0x00]), 0), continuation(1, Buffer.from([0x7f]), 4)],
-          ...compression,
-        ],
+        ['bad HPACK in two frames', badInTwo, ...compression],
         ['a window past 2^31', [windowUpdate(0, 0x7fffffff)], ...flowControl],
         ['a window of 0 more', [windowUpdate(0, 0)], ...protocol],
         ['a header block that another frame interrupts', [begun, ping()], ...protocol],

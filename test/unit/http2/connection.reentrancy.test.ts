@@ -15,9 +15,7 @@ const BODY = Buffer.alloc(40_000, 1);
 const limit = (most: number) => ({ values: [[Setting.maxConcurrentStreams, most] as const] });
 const HARMLESS = ['', 'violation 1', 'reset 8', 'lost 2', 'unprocessed 7'];
 
-function fault(): never {
-  throw new Error('a defect');
-}
+const fault = (): never => assert.fail('a defect');
 
 /** What an owner may do in the middle of being told something. */
 type Deed = (side: Side, told: Told) => void;

@@ -18,12 +18,18 @@ import { SPLITS } from '../../kit/http2/splits.js';
 const BODY = Buffer.from('hello');
 const NOTHING = Buffer.alloc(0);
 
+/** What the client has sent before. */
+const IDLE: readonly Buffer[] = [];
+const OPENED = [request(1, 'more')];
+const ASKED = [request(1)];
+const RESET = [...OPENED, rstStream(1)];
+const SKIPPED = [request(1), request(5)];
+
 /** What may be done to stream 1 after its request, and what the server says, as the RFC has it: a GOAWAY ends the connection. */
 type Case = readonly [what: string, frames: readonly Buffer[], says?: string];
 
 for (const [how, split] of SPLITS) {
   const open = (options?: SideOptions): Raw => rawClient(options, split);
-  /** `start`: what the client has sent before. */
   const run = (start: readonly Buffer[], cases: readonly Case[], options?: SideOptions): void => {
     for (const [what, frames, says] of cases) {
       const fresh = open(options).send(...start);
@@ -35,13 +41,8 @@ for (const [how, split] of SPLITS) {
 
   describe(`a stream at a server, ${how}`, () => {
     it('receives headers, payload and trailers, and ends once', () => {
-      const raw = open().send(
-        request(1, 'more'),
-        data(1, BODY),
-        data(1, NOTHING),
-        paddedData(1, BODY, 9),
-        trailers(1),
-      );
+      const payload = [data(1, BODY), data(1, NOTHING), paddedData(1, BODY, 9)];
+      const raw = open().send(request(1, 'more'), ...payload, trailers(1));
       const [told] = raw.side.told;
       assert.equal(told!.headers?.[2]?.[1], '/test.Service/Call');
       assert.equal(told!.body.toString(), 'hellohello');
@@ -50,66 +51,53 @@ for (const [how, split] of SPLITS) {
     });
 
     it('is idle before HEADERS: nothing else may be sent on it but PRIORITY', () =>
-      run(
-        [],
-        [
-          ['DATA', [data(1, BODY)], 'GOAWAY 0 PROTOCOL'],
-          ['RST_STREAM', [rstStream(1)], 'GOAWAY 0 PROTOCOL'],
-          ['WINDOW_UPDATE', [windowUpdate(1, 1)], 'GOAWAY 0 PROTOCOL'],
-          ['CONTINUATION', [continuation(1, BODY, 4)], 'GOAWAY 0 PROTOCOL'],
-          ['PUSH_PROMISE', [pushPromise(1, 2, BODY)], 'GOAWAY 0 PROTOCOL'],
-          ['PRIORITY', [priority(1, 0)]],
-          ['PRIORITY on itself', [priority(1, 1)], 'GOAWAY 0 PROTOCOL'],
-          ['PRIORITY of 4 octets', [frame(2, 0, 1, Buffer.alloc(4))], 'GOAWAY 0 FRAME_SIZE'],
-          ['an even id', [request(2)], 'GOAWAY 0 PROTOCOL'],
-          ['DATA on an even id', [data(2, BODY)], 'GOAWAY 0 PROTOCOL'],
-          ['DATA on 0', [data(0, BODY)], 'GOAWAY 0 PROTOCOL'],
-          ['HEADERS on 0', [request(0)], 'GOAWAY 0 PROTOCOL'],
-          ['PRIORITY on 0', [priority(0, 3)], 'GOAWAY 0 PROTOCOL'],
-          ['RST_STREAM on 0', [rstStream(0)], 'GOAWAY 0 PROTOCOL'],
-          ['an unknown type', [frame(0xbe, 0xff, 1, BODY)]],
-        ],
-      ));
+      run(IDLE, [
+        ['DATA', [data(1, BODY)], 'GOAWAY 0 PROTOCOL'],
+        ['RST_STREAM', [rstStream(1)], 'GOAWAY 0 PROTOCOL'],
+        ['WINDOW_UPDATE', [windowUpdate(1, 1)], 'GOAWAY 0 PROTOCOL'],
+        ['CONTINUATION', [continuation(1, BODY, 4)], 'GOAWAY 0 PROTOCOL'],
+        ['PUSH_PROMISE', [pushPromise(1, 2, BODY)], 'GOAWAY 0 PROTOCOL'],
+        ['PRIORITY', [priority(1, 0)]],
+        ['PRIORITY on itself', [priority(1, 1)], 'GOAWAY 0 PROTOCOL'],
+        ['PRIORITY of 4 octets', [frame(2, 0, 1, Buffer.alloc(4))], 'GOAWAY 0 FRAME_SIZE'],
+        ['an even id', [request(2)], 'GOAWAY 0 PROTOCOL'],
+        ['DATA on an even id', [data(2, BODY)], 'GOAWAY 0 PROTOCOL'],
+        ['DATA on 0', [data(0, BODY)], 'GOAWAY 0 PROTOCOL'],
+        ['HEADERS on 0', [request(0)], 'GOAWAY 0 PROTOCOL'],
+        ['PRIORITY on 0', [priority(0, 3)], 'GOAWAY 0 PROTOCOL'],
+        ['RST_STREAM on 0', [rstStream(0)], 'GOAWAY 0 PROTOCOL'],
+        ['an unknown type', [frame(0xbe, 0xff, 1, BODY)]],
+      ]));
 
     it('is open after HEADERS', () =>
-      run(
-        [request(1, 'more')],
-        [
-          ['HEADERS without END_STREAM', [request(1, 'more')], 'RST_STREAM 1 PROTOCOL'],
-          ['RST_STREAM of 3 octets', [frame(3, 0, 1, Buffer.alloc(3))], 'GOAWAY 1 FRAME_SIZE'],
-          ['WINDOW_UPDATE of 0', [windowUpdate(1, 0)], 'RST_STREAM 1 PROTOCOL'],
-          ['WINDOW_UPDATE of 3 octets', [frame(8, 0, 1, Buffer.alloc(3))], 'GOAWAY 1 FRAME_SIZE'],
-          ['PRIORITY on itself', [priority(1, 1)], 'RST_STREAM 1 PROTOCOL'],
-          ['PRIORITY of 6 octets', [frame(2, 0, 1, Buffer.alloc(6))], 'RST_STREAM 1 FRAME_SIZE'],
-          ['CONTINUATION', [continuation(1, BODY, 4)], 'GOAWAY 1 PROTOCOL'],
-          ['PUSH_PROMISE', [pushPromise(1, 2, BODY)], 'GOAWAY 1 PROTOCOL'],
-          ['padding one octet too long', [frame(0, 8, 1, Buffer.from([3, 1, 2]))], 'GOAWAY 1 PROTOCOL'],
-          ['padding longer than DATA', [frame(0, 8, 1, Buffer.from([5, 1, 2]))], 'GOAWAY 1 PROTOCOL'],
-          ['padded DATA of nothing', [frame(0, 8, 1)], 'GOAWAY 1 FRAME_SIZE'],
-          ['padding and nothing else', [frame(0, 8, 1, Buffer.from([3, 0, 0, 0]))]],
-          ['SETTINGS on it', [frame(4, 0, 1)], 'GOAWAY 1 PROTOCOL'],
-          ['GOAWAY on it', [frame(7, 0, 1, Buffer.alloc(8))], 'GOAWAY 1 PROTOCOL'],
-          ['GOAWAY of 7 octets', [frame(7, 0, 0, Buffer.alloc(7))], 'GOAWAY 1 FRAME_SIZE'],
-          [
-            'trailers with a pseudo-header',
-            [headers(1, encode([[':path', '/']]), 5)],
-            'RST_STREAM 1 PROTOCOL',
-          ],
-          ['a frame of 16,385 octets', [data(1, Buffer.alloc(16_385))], 'GOAWAY 1 FRAME_SIZE'],
-          ['a reserved bit in the id', [frame(8, 0, 0x80000001, Buffer.from([0x80, 0, 0, 1]))]],
-        ],
-      ));
+      run(OPENED, [
+        ['HEADERS without END_STREAM', [request(1, 'more')], 'RST_STREAM 1 PROTOCOL'],
+        ['RST_STREAM of 3 octets', [frame(3, 0, 1, Buffer.alloc(3))], 'GOAWAY 1 FRAME_SIZE'],
+        ['WINDOW_UPDATE of 0', [windowUpdate(1, 0)], 'RST_STREAM 1 PROTOCOL'],
+        ['WINDOW_UPDATE of 3 octets', [frame(8, 0, 1, Buffer.alloc(3))], 'GOAWAY 1 FRAME_SIZE'],
+        ['PRIORITY on itself', [priority(1, 1)], 'RST_STREAM 1 PROTOCOL'],
+        ['PRIORITY of 6 octets', [frame(2, 0, 1, Buffer.alloc(6))], 'RST_STREAM 1 FRAME_SIZE'],
+        ['CONTINUATION', [continuation(1, BODY, 4)], 'GOAWAY 1 PROTOCOL'],
+        ['PUSH_PROMISE', [pushPromise(1, 2, BODY)], 'GOAWAY 1 PROTOCOL'],
+        ['padding one octet too long', [frame(0, 8, 1, Buffer.from([3, 1, 2]))], 'GOAWAY 1 PROTOCOL'],
+        ['padding longer than DATA', [frame(0, 8, 1, Buffer.from([5, 1, 2]))], 'GOAWAY 1 PROTOCOL'],
+        ['padded DATA of nothing', [frame(0, 8, 1)], 'GOAWAY 1 FRAME_SIZE'],
+        ['padding and nothing else', [frame(0, 8, 1, Buffer.from([3, 0, 0, 0]))]],
+        ['SETTINGS on it', [frame(4, 0, 1)], 'GOAWAY 1 PROTOCOL'],
+        ['GOAWAY on it', [frame(7, 0, 1, Buffer.alloc(8))], 'GOAWAY 1 PROTOCOL'],
+        ['GOAWAY of 7 octets', [frame(7, 0, 0, Buffer.alloc(7))], 'GOAWAY 1 FRAME_SIZE'],
+        ['trailers with a pseudo-header', [headers(1, encode([[':path', '/']]), 5)], 'RST_STREAM 1 PROTOCOL'],
+        ['a frame of 16,385 octets', [data(1, Buffer.alloc(16_385))], 'GOAWAY 1 FRAME_SIZE'],
+        ['a reserved bit in the id', [frame(8, 0, 0x80000001, Buffer.from([0x80, 0, 0, 1]))]],
+      ]));
 
     it('is half-closed after END_STREAM', () =>
-      run(
-        [request(1)],
-        [
-          ['DATA', [data(1, BODY)], 'RST_STREAM 1 STREAM_CLOSED'],
-          ['HEADERS', [trailers(1)], 'RST_STREAM 1 STREAM_CLOSED'],
-          ['WINDOW_UPDATE', [windowUpdate(1, 9)]],
-          ['PRIORITY', [priority(1, 3)]],
-        ],
-      ));
+      run(ASKED, [
+        ['DATA', [data(1, BODY)], 'RST_STREAM 1 STREAM_CLOSED'],
+        ['HEADERS', [trailers(1)], 'RST_STREAM 1 STREAM_CLOSED'],
+        ['WINDOW_UPDATE', [windowUpdate(1, 9)]],
+        ['PRIORITY', [priority(1, 3)]],
+      ]));
 
     it('is closed after both sides have ended: payload and headers end the connection', () => {
       const cases: readonly Case[] = [
@@ -122,20 +110,17 @@ for (const [how, split] of SPLITS) {
         ['PRIORITY', [priority(1, 3)]],
         ['PRIORITY on itself', [priority(1, 1)]],
       ];
-      run([request(1)], cases, ANSWERS_AT_ONCE);
+      run(ASKED, cases, ANSWERS_AT_ONCE);
     });
 
     it('is closed after RST_STREAM: what follows is an error of the stream', () =>
-      run(
-        [request(1, 'more'), rstStream(1)],
-        [
-          ['DATA', [data(1, BODY)], 'RST_STREAM 1 STREAM_CLOSED'],
-          ['HEADERS', [trailers(1)], 'RST_STREAM 1 STREAM_CLOSED'],
-          ['RST_STREAM', [rstStream(1)]],
-          ['WINDOW_UPDATE', [windowUpdate(1, 9)]],
-          ['DATA twice', [data(1, BODY), data(1, BODY)], 'RST_STREAM 1 STREAM_CLOSED'],
-        ],
-      ));
+      run(RESET, [
+        ['DATA', [data(1, BODY)], 'RST_STREAM 1 STREAM_CLOSED'],
+        ['HEADERS', [trailers(1)], 'RST_STREAM 1 STREAM_CLOSED'],
+        ['RST_STREAM', [rstStream(1)]],
+        ['WINDOW_UPDATE', [windowUpdate(1, 9)]],
+        ['DATA twice', [data(1, BODY), data(1, BODY)], 'RST_STREAM 1 STREAM_CLOSED'],
+      ]));
 
     it('that we reset ignores frames that were under way', () => {
       const raw = open().send(request(1, 'more'));
@@ -147,14 +132,11 @@ for (const [how, split] of SPLITS) {
     });
 
     it('that was skipped is closed, and cannot be used', () =>
-      run(
-        [request(1), request(5)],
-        [
-          ['HEADERS', [request(3)], 'GOAWAY 5 PROTOCOL'],
-          ['DATA', [data(3, BODY)], 'GOAWAY 5 PROTOCOL'],
-          ['RST_STREAM', [rstStream(3)]],
-        ],
-      ));
+      run(SKIPPED, [
+        ['HEADERS', [request(3)], 'GOAWAY 5 PROTOCOL'],
+        ['DATA', [data(3, BODY)], 'GOAWAY 5 PROTOCOL'],
+        ['RST_STREAM', [rstStream(3)]],
+      ]));
 
     it('answered before the request has ended stops the rest with NO_ERROR (RFC 9113 section 8.1)', () => {
       const raw = open(ANSWERS_AT_ONCE).send(request(1, 'more'));
@@ -173,10 +155,8 @@ for (const [how, split] of SPLITS) {
         },
       });
       raw.send(request(1), request(3));
-      assert.deepEqual(raw.said(), [
-        ...['HEADERS 1 200', 'DATA 1 10', 'HEADERS 1 0 end'],
-        ...['HEADERS 3 200', 'DATA 3 10', 'HEADERS 3 0 end'],
-      ]);
+      const answer = (id: number): string[] => [`HEADERS ${id} 200`, `DATA ${id} 10`, `HEADERS ${id} 0 end`];
+      assert.deepEqual(raw.said(), [...answer(1), ...answer(3)]);
       assert.equal(raw.side.told[0]!.sent, 10);
       assert.equal(raw.side.connection.openStreams, 0);
     });
@@ -229,13 +209,12 @@ for (const [how, split] of SPLITS) {
       });
 
     it('is refused when its body is longer or shorter than its content-length', () => {
-      const said: [string, Buffer[]][] = [
+      for (const [what, frames] of [
         ['longer', [data(1, BODY)]],
         ['longer in pieces', [data(1, BODY.subarray(0, 4)), data(1, BODY.subarray(0, 1))]],
         ['shorter', [data(1, BODY.subarray(0, 3), 1)]],
         ['shorter before trailers', [data(1, BODY.subarray(0, 3)), trailers(1)]],
-      ];
-      for (const [what, frames] of said) {
+      ] as const) {
         const raw = open().send(request(1, 'more', [['content-length', '4']]), ...frames, data(1, BODY, 1));
         assert.deepEqual(raw.said(), ['RST_STREAM 1 PROTOCOL'], what);
         const [told] = raw.side.told;
@@ -340,11 +319,7 @@ describe('how a closed stream is remembered', () => {
 
 describe('a connection without an owner for a stream yet', () => {
   it('survives a handler that throws: the defect ends this connection and is reported once', () => {
-    const raw = rawClient({
-      onStream: () => {
-        throw new Error('a defect');
-      },
-    });
+    const raw = rawClient({ onStream: () => assert.fail('a defect') });
     assert.deepEqual(raw.send(request(1)).said(), ['GOAWAY 1 INTERNAL']);
     assert.equal(raw.side.defects.length, 1);
   });

@@ -60,11 +60,12 @@ describe('a server that drains', () => {
 
   it('sends nothing more once the connection has failed', () => {
     const raw = rawClient();
-    raw.side.connection.fail(2, 'over');
-    raw.side.connection.fail(1, 'again');
-    raw.side.connection.announceGoaway();
-    raw.side.connection.finalGoaway();
-    raw.side.connection.ping();
+    const { connection } = raw.side;
+    connection.fail(2, 'over');
+    connection.fail(1, 'again');
+    connection.announceGoaway();
+    connection.finalGoaway();
+    connection.ping();
     assert.deepEqual(raw.said(), ['GOAWAY 0 INTERNAL']);
     assert.deepEqual(raw.side.fatal, [{ code: 2, message: 'over' }]);
   });
@@ -88,10 +89,8 @@ describe('a client that receives GOAWAY', () => {
     assert.deepEqual(raw.side.goaways, [{ code: 0, debug: 'going' }]);
     assert.equal(raw.side.connection.capacity, 0);
     raw.send(response(1, 'end'), response(3), data(3, BODY), trailers(3), response(5), data(5, BODY));
-    assert.deepEqual(
-      told.map((each) => each.ends),
-      [1, 1, 0],
-    );
+    const ends = told.map((each) => each.ends);
+    assert.deepEqual(ends, [1, 1, 0]);
     assert.equal(raw.side.connection.openStreams, 0);
   });
 

@@ -39,6 +39,9 @@ import {
 import { encode, type Field, literal } from '../../kit/http2/hpack-lite.js';
 
 const withCall = (): Raw => calling(['end']).raw;
+const opened = (i: number): Buffer => request(odd(i), 'more');
+const inTwo = (id: number): Buffer[] => [headers(id, NOTHING, 1), continuation(id, encode(REQUEST), 4)];
+const open = (): Raw => rawClient().send(request(1, 'more'));
 const closed = (): Raw => withCall().send(rstStream(1));
 const brief = (): Raw => rawClient({ local: { maxHeaderBytes: 300 } });
 const LONG: readonly Field[] = [['x', 'y'.repeat(300)]];
@@ -57,29 +60,16 @@ type Counted = readonly [
 const COUNTED: readonly Counted[] = [
   ['rapid-resets', 'streams opened and reset', (i) => [request(odd(i)), rstStream(odd(i))]],
   ['violations', 'requests that are malformed', (i) => [headers(odd(i), Buffer.from([0x82]), 5)]],
-  ['violations', 'windows of 0 on open streams', (i) => [request(odd(i), 'more'), windowUpdate(odd(i), 0)]],
+  ['violations', 'windows of 0 on open streams', (i) => [opened(i), windowUpdate(odd(i), 0)]],
   ['violations', 'payload after the end', (i) => [request(odd(i)), data(odd(i), Buffer.alloc(1))]],
-  [
-    'violations',
-    'streams that depend on themselves',
-    (i) => [request(odd(i), 'more'), priority(odd(i), odd(i))],
-  ],
+  ['violations', 'streams that depend on themselves', (i) => [opened(i), priority(odd(i), odd(i))]],
   ['settings', 'SETTINGS', () => [settings()], { before: 1 }],
   ['settings', 'SETTINGS of a server', () => [settings()], { make: rawServer, before: 1 }],
   ['goaways', 'GOAWAY', () => [goaway(0x7fffffff)], { make: rawServer }],
   ['pings', 'PING', () => [ping()]],
   ['pings', 'PING of a server', () => [ping()], { make: rawServer }],
-  [
-    'empty-frames',
-    'DATA of nothing',
-    () => [data(1, NOTHING)],
-    { make: () => rawClient().send(request(1, 'more')) },
-  ],
-  [
-    'empty-frames',
-    'HEADERS of nothing that end nothing',
-    (i) => [headers(odd(i), NOTHING, 1), continuation(odd(i), encode(REQUEST), 4), rstStream(odd(i))],
-  ],
+  ['empty-frames', 'DATA of nothing', () => [data(1, NOTHING)], { make: open }],
+  ['empty-frames', 'HEADERS of nothing that end nothing', (i) => [...inTwo(odd(i)), rstStream(odd(i))]],
   ['idle-frames', 'PRIORITY', () => [priority(5, 3)]],
   ['idle-frames', 'unknown frames', () => [frame(0xfe, 0, 0)]],
   ['idle-frames', 'acknowledgements of nothing', () => [settingsAck()]],
@@ -173,7 +163,7 @@ describe('PINGs of a peer', () => {
 
   it('are not forgiven for what only the peer sends: streams that are reset, and payload of one octet', () => {
     for (const each of [
-      (i: number) => Buffer.concat([request(odd(i), 'more'), rstStream(odd(i))]),
+      (i: number) => Buffer.concat([opened(i), rstStream(odd(i))]),
       () => data(1, Buffer.alloc(1)),
     ]) {
       const raw = rawClient().send(request(1, 'more'));
@@ -267,11 +257,8 @@ describe('a bucket', () => {
   it('that is full leaks, and admits one more for each that leaked', () => {
     const meter = new Meter(bucket);
     for (let i = 0; i < 10; i++) assert.equal(meter.take(1000), true);
-    const times = [1000, 1200, 1200, 1600, 1600, 1600];
-    assert.deepEqual(
-      times.map((ms) => meter.take(ms)),
-      [false, true, false, true, true, false],
-    );
+    const taken = [1000, 1200, 1200, 1600, 1600, 1600].map((ms) => meter.take(ms));
+    assert.deepEqual(taken, [false, true, false, true, true, false]);
   });
 
   it('changes with its rate, and the others stay', () => {

@@ -37,14 +37,9 @@ describe('StreamTable', () => {
       }
       for (const [id, each] of plain) assert.equal(table.get(id), each);
       assert.equal(table.get(next + 2), null);
-      const byId = (a: Stream, b: Stream): number => a.id - b.id;
-      assert.deepEqual(
-        table
-          .all()
-          .map(({ id }) => id)
-          .sort((a, b) => a - b),
-        [...plain.values()].sort(byId).map(({ id }) => id),
-      );
+      const ids = (streams: Iterable<Stream>): number[] =>
+        Array.from(streams, ({ id }) => id).sort((a, b) => a - b);
+      assert.deepEqual(ids(table.all()), ids(plain.values()));
     }
   });
 

@@ -72,8 +72,8 @@ describe('ControlQueue', () => {
       const frames = reader.push(Buffer.concat(out.finish()));
       assert.equal(frames.length, 2 * count);
       frames.forEach(({ type, streamId, payload }, i) => {
-        if (i % 2 === 0)
-          assert.deepEqual([type, streamId, payload.readUInt32BE(0)], [8, i / 2, 0xffffffff - i / 2]);
+        const word = payload.readUInt32BE(0);
+        if (i % 2 === 0) assert.deepEqual([type, streamId, word], [8, i / 2, 0xffffffff - i / 2]);
         else assert.deepEqual([type, payload[7]], [6, (i >> 1) & 255]);
       });
     }

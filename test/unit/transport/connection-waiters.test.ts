@@ -7,15 +7,9 @@ describe('ConnectionWaiters', () => {
 
   it('waiters are served by turns of their callers, and of each in the order of arrival', () => {
     const waiters = new ConnectionWaiters<{ holder: object; name: string }>();
-    for (const [holder, name] of [
-      [a, 'a1'],
-      [a, 'a2'],
-      [a, 'a3'],
-      [b, 'b1'],
-      [c, 'c1'],
-      [c, 'c2'],
-    ] as const)
-      waiters.add({ holder, name });
+    const holders = { a, b, c };
+    for (const name of ['a1', 'a2', 'a3', 'b1', 'c1', 'c2'])
+      waiters.add({ holder: holders[name[0] as 'a' | 'b' | 'c'], name });
     const order = waiters.clear().map(({ name }) => name);
     assert.deepEqual(order, ['a1', 'b1', 'c1', 'a2', 'c2', 'a3']);
     assert.equal(waiters.take(), undefined);
@@ -44,11 +38,10 @@ describe('ConnectionWaiters', () => {
             inside.delete(one);
           }
           assert.equal(waiters.size, inside.size);
-          for (const holder of holders)
-            assert.equal(
-              waiters.hasOthersThan(holder),
-              [...inside].some((each) => each.holder !== holder),
-            );
+          for (const holder of holders) {
+            const hasOthers = [...inside].some((each) => each.holder !== holder);
+            assert.equal(waiters.hasOthersThan(holder), hasOthers);
+          }
         }
       }),
     );

@@ -2,26 +2,11 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import type { Logger } from '../../../sidecar/runtime/log/logger.js';
-import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
-import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
-import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
-import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
 import { Session, type SessionHandler } from '../../../sidecar/transport/session.js';
 import { PREFACE, ping, settings } from '../../kit/http2/h2-frames.js';
-import { ManualClock } from '../../kit/time/manual-clock.js';
-
-const SILENT: Logger = {
-  debug() {},
-  info() {},
-  warn() {},
-  error() {},
-  child: () => SILENT,
-  writes: () => false,
-  setLevel() {},
-  flush() {},
-};
+import { Stack } from '../../kit/stack/stack.js';
+import type { ManualClock } from '../../kit/time/manual-clock.js';
 
 /** A socket whose peer reads as much as a test lets it. */
 class Pipe extends Duplex {
@@ -45,7 +30,6 @@ class Pipe extends Duplex {
 }
 
 function newLink(pipe: Pipe): { clock: ManualClock; link: Session; downs: string[] } {
-  const clock = new ManualClock();
   const downs: string[] = [];
   const host: SessionHandler = {
     onStream() {},
@@ -54,19 +38,10 @@ function newLink(pipe: Pipe): { clock: ManualClock; link: Session; downs: string
     onRoom() {},
     onDown: (_link, reason) => downs.push(reason),
   };
-  const relay: DataPlaneContext = {
-    clock,
-    random: () => 0.5,
-    wheel: new TimingWheel(clock, clock),
-    flushes: new FlushScheduler((fn) => void clock.after(0, fn)),
-    stats: new StatsRegistry(),
-    logger: SILENT,
-    memory: new MemoryBudget(1 << 20),
-    recorder: null,
-    nowMs: clock.now(),
-    hasStalled: () => false,
-  };
-  const link = new Session(pipe as unknown as Socket, 'server', DEFAULT_LOCAL_SETTINGS, host, relay);
+  const { context, clock } = new Stack();
+  const flushes = new FlushScheduler((fn) => void clock.after(0, fn));
+  const socket = pipe as unknown as Socket;
+  const link = new Session(socket, 'server', DEFAULT_LOCAL_SETTINGS, host, { ...context, flushes });
   return { clock, link, downs };
 }
 
@@ -107,8 +82,7 @@ describe('closing a session', () => {
     await clock.settle(200);
     assert.deepEqual(downs, ['drained']);
 
-    const never = new Pipe(false);
-    const other = newLink(never);
+    const other = newLink(new Pipe(false));
     await other.clock.settle(10);
     other.link.close('drained');
     await other.clock.settle(9900);

@@ -3,28 +3,17 @@ import { PeerRejectedError } from '../../../sidecar/identity/tls/tls-options.js'
 import { describeSocketError } from '../../../sidecar/transport/socket-error.js';
 
 describe('describeSocketError', () => {
-  const cases: readonly [string, string, string][] = [
+  const TLS = '40:error:0A000412:SSL routines';
+  const refused = (why: string): string =>
+    `the peer refused our certificate (${why}): its intentions or its roots do not let us in`;
+  for (const [code, message, words] of [
     ['ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1', 'ECONNREFUSED'],
     ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'unable to get it', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'],
-    [
-      'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
-      '40:error:0A000412:SSL routines',
-      'the peer refused our certificate (bad certificate): its intentions or its roots do not let us in',
-    ],
-    [
-      'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
-      '40:error',
-      'the peer refused our certificate (certificate required): its intentions or its roots do not let us in',
-    ],
-    [
-      'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
-      '40:error',
-      'the peer broke off the TLS handshake (protocol version)',
-    ],
-  ];
-  for (const [code, message, words] of cases) {
+    ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', TLS, refused('bad certificate')],
+    ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', TLS, refused('certificate required')],
+    ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', TLS, 'the peer broke off the TLS handshake (protocol version)'],
+  ] as const)
     it(code, () => assert.equal(describeSocketError(Object.assign(new Error(message), { code })), words));
-  }
 
   it("a refusal of the peer's certificate says what was expected and what was found", () => {
     const error = new PeerRejectedError('wrong-service', 'expected the service "a", found "b"');

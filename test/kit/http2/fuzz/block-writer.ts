@@ -1,27 +1,10 @@
 /** Header blocks in every representation of RFC 7541, clean or tampered with. */
-import { type Field, indexed, integer, literal, tableSizeUpdate } from '../hpack-lite.js';
+import { type Field, indexed, integer, literal, STATIC, tableSizeUpdate } from '../hpack-lite.js';
 import type { Dice } from './dice.js';
 
-/** Static entries whose whole field is known: RFC 7541 appendix A. */
-const WHOLE: Readonly<Record<string, number>> = {
-  ':method GET': 2,
-  ':method POST': 3,
-  ':path /': 4,
-  ':scheme http': 6,
-  ':scheme https': 7,
-  ':status 200': 8,
-  ':status 404': 13,
-};
-const NAMES: Readonly<Record<string, number>> = {
-  ':authority': 1,
-  ':method': 2,
-  ':path': 4,
-  ':scheme': 6,
-  ':status': 8,
-  'content-type': 31,
-  cookie: 32,
-  'user-agent': 58,
-};
+/** Indexes in the static table, RFC 7541 appendix A: of whole fields, and the first of each name. */
+const WHOLE = new Map(STATIC.map((field, i) => [field.join(' '), i + 1]));
+const NAMES = new Map(STATIC.map(([name], i): [string, number] => [name, i + 1]).reverse());
 
 /** Values with their Huffman code (RFC 7541 appendix C). */
 const CODED: readonly (readonly [string, string])[] = [
@@ -81,10 +64,10 @@ export class BlockWriter {
     const [name, value] = field;
     const known = this.recent.findIndex(([n, v]) => n === name && v === value);
     if (known >= 0 && dice.chance(0.7)) return indexed(62 + known);
-    const whole = WHOLE[`${name} ${value}`];
+    const whole = WHOLE.get(`${name} ${value}`);
     if (whole !== undefined && dice.chance(0.7)) return indexed(whole);
     const pattern = dice.pick([0x00, 0x10, 0x40] as const);
-    const named = NAMES[name];
+    const named = NAMES.get(name);
     const bytes =
       named !== undefined && dice.chance(0.7)
         ? Buffer.concat([

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Role } from '../../../../sidecar/http2/connection-state.js';
 import { DEFAULT_LOCAL_SETTINGS, type LocalSettings } from '../../../../sidecar/http2/settings.js';
-import { type Frame, PREFACE, settings, settingsAck } from '../h2-frames.js';
+import { type Frame, frameAt, PREFACE, settings, settingsAck } from '../h2-frames.js';
 import { App } from './app.js';
 import { Dice } from './dice.js';
 import { checkAtEnd, checkHeld, checkSame } from './holds.js';
@@ -28,6 +28,9 @@ export const noFigures = () => ({
   limits: 0,
   canaries: 0,
 });
+
+/** A frame above the largest size. */
+const TOO_LONG: Verdict = { ok: false, stream: [], connection: [6, 1] };
 
 /** Codes that only the engine resets with, because of what the peer did. */
 const VIOLATIONS = new Set([1, 3, 5, 6, 7, 11]);
@@ -140,18 +143,11 @@ export class Session {
     this.pending = Buffer.concat([this.pending, octets]);
     for (let frame = this.nextFrame(); frame !== null && !this.isOver; frame = this.nextFrame()) {
       const before = this.app.limits.length;
-      const verdict =
-        frame === 'too long'
-          ? { ok: false, stream: [], connection: [6, 1] }
-          : this.judge.judge(frame, isSuspect);
-      this.giveNext(frame === 'too long' ? this.pending.length : 9 + frame.payload.length);
-      const reaction = this.listen();
-      this.expect(
-        reaction,
-        verdict,
-        frame === 'too long' ? -1 : frame.streamId,
-        this.app.limits.slice(before),
-      );
+      const all = this.pending.length;
+      const verdict = frame === 'too long' ? TOO_LONG : this.judge.judge(frame, isSuspect);
+      const [size, id] = frame === 'too long' ? [all, -1] : [9 + frame.payload.length, frame.streamId];
+      this.giveNext(size);
+      this.expect(this.listen(), verdict, id, this.app.limits.slice(before));
       if (!verdict.ok && !this.isOver) this.canary();
     }
     if (!this.isOver && this.pending.length > this.given) {
@@ -184,17 +180,11 @@ export class Session {
 
   private nextFrame(): Frame | 'too long' | null {
     const { pending } = this;
-    if (pending.length < 9) return null;
-    const length = pending.readUIntBE(0, 3);
+    const length = pending.length < 9 ? 0 : pending.readUIntBE(0, 3);
     if (length > DEFAULT_LOCAL_SETTINGS.maxFrame) return 'too long';
-    if (pending.length < 9 + length) return null;
-    this.figures.framesIn++;
-    return {
-      type: pending[3]!,
-      flags: pending[4]!,
-      streamId: pending.readUInt32BE(5) & 0x7fffffff,
-      payload: pending.subarray(9, 9 + length),
-    };
+    const frame = frameAt(pending, 0);
+    if (frame !== null) this.figures.framesIn++;
+    return frame;
   }
 
   private giveNext(n: number): void {
@@ -245,9 +235,10 @@ export class Session {
       if (this.app.hasFailed) return;
       const cut = limits.some((name) => name !== 'concurrent-streams');
       const allowed = cut && end.code === 11 ? [11] : verdict.connection;
+      const { fatal } = this.app;
       assert.ok(
         allowed.includes(end.code),
-        `the connection ended with ${end.code} (${this.app.fatal}); allowed: ${allowed}`,
+        `the connection ended with ${end.code} (${fatal}), not ${allowed}`,
       );
       return;
     }
@@ -256,10 +247,8 @@ export class Session {
     if (verdict.ok) return assert.deepEqual(resets, [], 'nothing was wrong');
     assert.equal(resets.length, 1, `stream ${id} should have been reset with ${verdict.stream}`);
     assert.equal(resets[0]!.id, id);
-    assert.ok(
-      verdict.stream.includes(resets[0]!.code),
-      `reset with ${resets[0]!.code}, not ${verdict.stream}`,
-    );
+    const { code } = resets[0]!;
+    assert.ok(verdict.stream.includes(code), `reset with ${code}, not ${verdict.stream}`);
   }
 
   /** After an error of one stream another one must work as ever. */
@@ -294,12 +283,9 @@ export class Session {
     const isQuiet = this.pending.length === 0 && !this.isOver;
     if (this.isExact && isQuiet && this.dice.chance(0.2)) checkSame(this.app.connection.state, this.wire);
     if (this.dice.chance(0.1)) checkHeld(this.app, isQuiet);
+    const { acksOwed, pongsOwed } = this.wire;
     if (isQuiet && this.isExact)
-      assert.deepEqual(
-        [this.wire.acksOwed, this.wire.pongsOwed.length],
-        [0, 0],
-        'SETTINGS and PING are answered',
-      );
+      assert.deepEqual([acksOwed, pongsOwed.length], [0, 0], 'SETTINGS and PING are answered');
   }
 
   private end(): void {

@@ -7,25 +7,28 @@ import { HpackDecoder } from '../hpack-lite.js';
 /** How a stream came to be closed. */
 export type Closed = '' | 'ended' | 'reset by us' | 'reset by them';
 
-export interface View {
-  readonly id: number;
-  closed: Closed;
-  theyEnded: boolean;
-  weEnded: boolean;
+export class View {
+  closed: Closed = '';
+  theyEnded = false;
+  weEnded = false;
   /** Their request, or their final response, has been seen; ours. */
-  theirHeaders: boolean;
-  ourHeaders: boolean;
-  informational: number;
+  theirHeaders = false;
+  ourHeaders = false;
+  informational = 0;
   /** Octets announced by content-length, −1 = not; octets of payload seen. */
-  expected: number;
-  received: number;
+  expected = -1;
+  received = 0;
   /** Of the payload we sent. */
-  readonly ours: Hash;
-  /** What they may send, and we. */
-  theirWindow: number;
-  ourWindow: number;
+  readonly ours: Hash = createHash('md5');
   /** Several frames were under way at once, and the engine took for open what the onlooker had not: nothing is known of it. */
-  isGuess: boolean;
+  isGuess = false;
+
+  /** What they may send, and we. */
+  constructor(
+    readonly id: number,
+    public theirWindow: number,
+    public ourWindow: number,
+  ) {}
 }
 
 export class WireState {
@@ -58,23 +61,8 @@ export class WireState {
   ) {}
 
   open(id: number): View {
-    const floor = this.settingsAcked ? 0 : 65_535;
-    const view: View = {
-      id,
-      closed: '',
-      theyEnded: false,
-      weEnded: false,
-      theirHeaders: false,
-      ourHeaders: false,
-      informational: 0,
-      expected: -1,
-      received: 0,
-      ours: createHash('md5'),
-      theirWindow:
-        this.role === 'server' ? Math.max(this.limits.initialWindow, floor) : this.limits.initialWindow,
-      ourWindow: this.them.initialWindow,
-      isGuess: false,
-    };
+    const floor = this.settingsAcked || this.role === 'client' ? 0 : 65_535;
+    const view = new View(id, Math.max(this.limits.initialWindow, floor), this.them.initialWindow);
     this.views.set(id, view);
     this.openCount++;
     return view;

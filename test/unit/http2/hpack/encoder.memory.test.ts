@@ -115,7 +115,7 @@ describe('hostile input', () => {
 
   it('does not evict fields that repeat from the cache', () => {
     // A cache of its own, of the size of the process’s: what other tests left in that one would have its say.
-    const cache = new OctetCache<{ path: string }>({ sets: 1024, maxOctets: 64 });
+    const cache = new OctetCache<{ path: string }>(1024);
     const ask = (path: string) => {
       const octets = Buffer.from(path);
       const known = cache.find(1, octets, 0, octets.length);
@@ -135,7 +135,7 @@ describe('hostile input', () => {
   });
 
   it('does not evict them from a cache that was full before they came', () => {
-    const cache = new OctetCache<string>({ sets: 1024, maxOctets: 64 });
+    const cache = new OctetCache<string>(1024);
     const ask = (path: string) => {
       const octets = Buffer.from(path);
       if (cache.find(1, octets, 0, octets.length) !== null) return true;

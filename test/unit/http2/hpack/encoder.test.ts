@@ -182,11 +182,8 @@ describe('the extras of a block', () => {
     for (let round = 0; round < 3; round++) {
       const basic = makeField('authorization', 'Basic x', true);
       wire.send(listOf([secret]), [secret, makeField('cookie', 'c=1'), basic]);
-      const secrets = ['x-secret=a', 'x-secret=a', 'authorization=Basic x'];
-      assert.deepEqual(
-        wire.model.secrets.map((field) => field.join('=')),
-        secrets,
-      );
+      const secrets = wire.model.secrets.map((field) => field.join('='));
+      assert.deepEqual(secrets, ['x-secret=a', 'x-secret=a', 'authorization=Basic x']);
     }
     assert.equal(wire.model.table.entries.length, 0);
   });
