@@ -91,8 +91,7 @@ describe('raw HTTP/2 kit', () => {
       stream.resume();
       stream.end('ping');
     });
-    assert.equal(trailers['grpc-status'], '0');
-    assert.equal(server.calls, 1);
+    assert.deepEqual([trailers['grpc-status'], server.calls], ['0', 1]);
     client.destroy();
     await server.close();
   });

@@ -93,8 +93,7 @@ describe('The budget of memory', () => {
     assert.equal(memory.reserveWindow(900), true);
     const holder = new Fake(memory, 900);
     review(memory);
-    assert.equal(holder.lost, 0);
-    assert.equal(memory.reserve(1), false);
+    assert.deepEqual([holder.lost, memory.reserve(1)], [0, false]);
     memory.withdraw(900);
     assert.equal(memory.reserve(1), true);
   });

@@ -64,14 +64,9 @@ describe('The pool', () => {
         return stack.net.dial(labelOf(addressOf('a')));
       };
       const { pool: config } = anUpstream(['a'], { pool: { connectTimeoutMs: 5000, pingIntervalMs: 0 } });
-      const options = {
-        config,
-        settings: DEFAULT_LOCAL_SETTINGS,
-        dial,
-        backoffMaxMs: 250,
-        onChange: () => {},
-      };
+      const settings = DEFAULT_LOCAL_SETTINGS;
       a.mode = 'refuses';
+      const options = { config, settings, dial, backoffMaxMs: 250, onChange: () => {} };
       const local = new Pool(options, stack.context);
       local.start();
       stack.advance(20_000);
@@ -134,8 +129,7 @@ describe('The pool', () => {
       stack.advance(990);
       assert.deepEqual([pool().isConnected, a.open.length], [false, 1]);
       stack.advance(20);
-      assert.equal(a.peers[0]!.isClosed, true);
-      assert.equal(pool().problem, 'connect timeout');
+      assert.deepEqual([a.peers[0]!.isClosed, pool().problem], [true, 'connect timeout']);
     });
   });
 
@@ -245,8 +239,7 @@ describe('The pool', () => {
         assert.equal(a.requests.length, 0);
         answers();
         stack.settle(a.peer.announce([]));
-        assert.equal(made.status, 0);
-        assert.equal(a.last.body.toString(), 'question');
+        assert.deepEqual([made.status, a.last.body.toString()], [0, 'question']);
         assert.equal(a.last.header('grpc-previous-rpc-attempts'), undefined);
         assert.equal(out.cluster.endpoints[0]!.attempts, 1);
         stack.assertIdle();
@@ -275,8 +268,7 @@ describe('The pool', () => {
       stack.run();
       assert.equal(a.last.peer, a.peers[1]);
       stack.settle(a.requests[0]!.begin().trailers(0));
-      assert.equal(long.status, 0);
-      assert.equal(a.peers[0]!.isClosed, true);
+      assert.deepEqual([long.status, a.peers[0]!.isClosed], [0, true]);
     });
 
     describe('a connection on which the peer resets every call', () => {
@@ -298,8 +290,7 @@ describe('The pool', () => {
           a.answer = (stream) => (stream.peer === a.peers[0] ? stream.reset(code) : stream.reply());
           const good = answered(100);
           assert.ok(good >= 90, `${good} of 100 calls were answered`);
-          assert.equal(a.open.length, 1);
-          assert.equal(stack.context.stats.connectionsReplaced, 1);
+          assert.deepEqual([a.open.length, stack.context.stats.connectionsReplaced], [1, 1]);
         });
       }
 
@@ -307,8 +298,7 @@ describe('The pool', () => {
         open1();
         let n = 0;
         a.answer = (stream) => (++n % 5 === 0 ? stream.reply() : stream.reset(CALM));
-        assert.equal(answered(200), 40);
-        assert.equal(a.peers.length, 1);
+        assert.deepEqual([answered(200), a.peers.length], [40, 1]);
       });
 
       it('a connection whose peer is at its capacity is not replaced', () => {
@@ -406,8 +396,7 @@ describe('The pool', () => {
       assert.equal(a.peers.length, 4);
       assert.equal(a.open.length, 3, 'one has a call yet');
       stack.settle(a.last.reply());
-      assert.equal(under.status, 0);
-      assert.equal(a.open.length, 2);
+      assert.deepEqual([under.status, a.open.length], [0, 2]);
     });
   });
 
@@ -420,8 +409,7 @@ describe('The pool', () => {
       assert.equal(pool().isConnected, false);
       assert.equal(a.open.length, 1, 'one has a call yet');
       stack.settle(a.last.reply());
-      assert.equal(under.status, 0);
-      assert.equal(a.open.length, 0);
+      assert.deepEqual([under.status, a.open.length], [0, 0]);
       a.mode = 'accepts';
       refreshConnections(out.cluster);
       stack.advance(100);
@@ -462,8 +450,7 @@ describe('The pool', () => {
       calls(10);
       assert.ok(a.open.length > 1);
       stack.advance(70_000);
-      assert.equal(a.open.length, 1);
-      assert.equal(call().status, 0);
+      assert.deepEqual([a.open.length, call().status], [1, 0]);
     });
 
     it('calls wait at a limit of no streams, within their deadlines, until it is raised', () => {

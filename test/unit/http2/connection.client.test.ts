@@ -45,8 +45,7 @@ for (const [how, split] of SPLITS) {
   const run = (cases: readonly Case[], end: End = 'end'): void => {
     for (const [what, frames, says, ending = ''] of cases) {
       const { raw, told } = started(end);
-      raw.send(...frames);
-      assert.deepEqual(raw.said(), says === undefined ? [] : [says], what);
+      assert.deepEqual(raw.send(...frames).said(), says === undefined ? [] : [says], what);
       assert.equal(told.ending, ending, what);
       assert.deepEqual(raw.side.defects, [], what);
       // An owner that has had one ending gets no other.
@@ -84,8 +83,7 @@ for (const [how, split] of SPLITS) {
     it('stops its request with NO_ERROR when the response is complete before it', () => {
       const { raw, told } = started('more');
       raw.side.send(told, BODY);
-      raw.send(response(1, 'end'));
-      assert.deepEqual(raw.said(), ['RST_STREAM 1 NO_ERROR']);
+      assert.deepEqual(raw.send(response(1, 'end')).said(), ['RST_STREAM 1 NO_ERROR']);
       raw.side.send(told, BODY, 'end');
       assert.deepEqual(raw.said(), []);
       assert.deepEqual([told.ends, told.ending], [1, '']);
@@ -221,8 +219,7 @@ describe('the limit on streams', () => {
     }
     raw.side.send(waiting, BODY, 'end');
     assert.equal(raw.side.state.unopened.length, 1);
-    raw.send(response(1, 'end'));
-    assert.deepEqual(raw.said(), ['HEADERS 3 /test.Service/Call', `DATA 3 505 end`]);
+    assert.deepEqual(raw.send(response(1, 'end')).said(), ['HEADERS 3 /test.Service/Call', `DATA 3 505 end`]);
     assert.equal(raw.side.connection.openStreams, 1);
     raw.send(goaway(3));
     assert.equal(waiting.ending, '');

@@ -147,8 +147,9 @@ describe('the time a header block or a small frame may take', () => {
   });
 
   it('does not count for payload, which may be as slow as its sender', () => {
-    const raw = rawClient().send(request(1, 'more'));
-    raw.send(data(1, Buffer.alloc(1000)).subarray(0, 500));
+    const raw = rawClient()
+      .send(request(1, 'more'))
+      .send(data(1, Buffer.alloc(1000)).subarray(0, 500));
     assert.deepEqual([raw.side.connection.unfinishedSinceMs, raw.side.connection.isMidFrame], [0, true]);
   });
 });

@@ -25,8 +25,7 @@ describe('a server that drains', () => {
   it('announces the end, still accepts streams opened meanwhile, then refuses streams above the last id', () => {
     const raw = rawClient().send(request(1, 'more'));
     raw.side.connection.announceGoaway();
-    raw.send(request(3, 'more'));
-    assert.deepEqual(raw.said(), ['GOAWAY 2147483647 NO_ERROR']);
+    assert.deepEqual(raw.send(request(3, 'more')).said(), ['GOAWAY 2147483647 NO_ERROR']);
     raw.side.connection.finalGoaway();
     assert.deepEqual(raw.said(), ['GOAWAY 3 NO_ERROR']);
     raw.send(request(5, 'more'), data(5, BODY), trailers(5), windowUpdate(5, 1), rstStream(5));

@@ -21,6 +21,10 @@ export const FINE: Verdict = { ok: true, stream: [], connection: [] };
 const stream = (...codes: number[]): Verdict => ({ ok: false, stream: codes, connection: [] });
 const connection = (...codes: number[]): Verdict => ({ ok: false, stream: [], connection: codes });
 
+/** Frames that belong to a stream, and frames that belong to the connection. */
+const ON_STREAMS: readonly number[] = [T.data, T.headers, T.priority, T.rstStream];
+const ON_CONNECTIONS: readonly number[] = [T.settings, T.ping, T.goaway];
+
 type How = 'ends' | 'selfDependent' | 'isOver';
 
 const MAX = 0x7fffffff;
@@ -44,6 +48,8 @@ export class Judge {
       return connection(E.protocolError, E.frameSizeError);
     if (this.block !== null && (type !== T.continuation || id !== this.block.id))
       return connection(E.protocolError, E.frameSizeError);
+    if (id === 0 ? ON_STREAMS.includes(type) : ON_CONNECTIONS.includes(type))
+      return connection(E.protocolError);
     switch (type) {
       case T.data:
         return this.data(frame);
@@ -60,12 +66,11 @@ export class Judge {
       case T.pushPromise:
         return connection(E.protocolError);
       case T.ping:
-        if (id !== 0) return connection(E.protocolError);
         if (payload.length !== 8) return connection(E.frameSizeError);
         if (!(frame.flags & Flag.ack)) w.pongsOwed.push(payload.toString('hex'));
         return FINE;
       case T.goaway:
-        return this.goaway(id, payload);
+        return this.goaway(payload);
       case T.windowUpdate:
         return this.windowUpdate(id, payload);
       default:
@@ -87,7 +92,6 @@ export class Judge {
 
   private data({ flags, streamId: id, payload }: Frame): Verdict {
     const { w } = this;
-    if (id === 0) return connection(E.protocolError);
     w.theirWindow -= payload.length;
     if (w.theirWindow < 0) return connection(E.flowControlError);
     let n = payload.length;
@@ -118,7 +122,6 @@ export class Judge {
   }
 
   private headers({ flags, streamId: id, payload }: Frame, suspect: boolean): Verdict {
-    if (id === 0) return connection(E.protocolError);
     let at = 0;
     let to = payload.length;
     if (flags & Flag.padded) {
@@ -208,7 +211,6 @@ export class Judge {
   }
 
   private priority({ streamId: id, payload }: Frame): Verdict {
-    if (id === 0) return connection(E.protocolError);
     const view = this.w.openView(id);
     if (payload.length !== 5) return view === null ? connection(E.frameSizeError) : stream(E.frameSizeError);
     if ((payload.readUInt32BE(0) & MAX) !== id) return FINE;
@@ -217,16 +219,14 @@ export class Judge {
   }
 
   private reset(id: number, payload: Buffer): Verdict {
-    if (id === 0) return connection(E.protocolError);
     if (payload.length !== 4) return connection(E.frameSizeError);
     if (this.w.isIdle(id)) return connection(E.protocolError);
     if (this.w.openView(id) !== null) this.w.close(id, 'reset by them');
     return FINE;
   }
 
-  private settings({ flags, streamId, payload }: Frame): Verdict {
+  private settings({ flags, payload }: Frame): Verdict {
     const { w } = this;
-    if (streamId !== 0) return connection(E.protocolError);
     if (flags & Flag.ack) {
       if (payload.length !== 0) return connection(E.frameSizeError);
       w.settingsAcked = true;
@@ -256,9 +256,8 @@ export class Judge {
     return FINE;
   }
 
-  private goaway(id: number, payload: Buffer): Verdict {
+  private goaway(payload: Buffer): Verdict {
     const { w } = this;
-    if (id !== 0) return connection(E.protocolError);
     if (payload.length < 8) return connection(E.frameSizeError);
     w.goawayHeard = true;
     if (w.role === 'client') {

@@ -70,8 +70,7 @@ describe('fields that vary', () => {
     const long = plain('user-agent', 'u'.repeat(257));
     const named = plain('x'.repeat(65), '1');
     for (let round = 0; round < 3; round++) {
-      assert.equal(decode(decoder, long).extras.length, 1);
-      assert.equal(decode(decoder, named).extras.length, 1);
+      assert.deepEqual([decode(decoder, long).extras.length, decode(decoder, named).extras.length], [1, 1]);
     }
     const kept = plain('user-agent', 'u'.repeat(256));
     assert.equal(decode(decoder, kept).stable.count, 1);
@@ -88,8 +87,7 @@ describe('other fields', () => {
   it('are extras the first time and stable from the second', () => {
     const decoder = newDecoder();
     const octets = plain(fresh('x-tenant'), 'a');
-    assert.equal(decode(decoder, octets).extras.length, 1);
-    assert.equal(decode(decoder, octets).stable.count, 1);
+    assert.deepEqual([decode(decoder, octets).extras.length, decode(decoder, octets).stable.count], [1, 1]);
     assert.equal(decode(newDecoder(), octets).stable.count, 1, 'also on another connection');
   });
 
