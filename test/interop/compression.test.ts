@@ -5,26 +5,27 @@
  */
 
 import assert from 'node:assert/strict';
-import { Metadata } from '@grpc/grpc-js';
+import { Metadata, type MethodDefinition } from '@grpc/grpc-js';
 import { Caller, deadline, finish } from '../kit/interop/client.js';
 import { afterTest } from '../kit/mocha/after-test.js';
 import { type Pair, startPair } from '../kit/process/sidecars.js';
-import { inflate, methodOf, startCompressedService, wire } from '../kit/service/compressed-service.js';
+import { inflate, startCompressedService, wire } from '../kit/service/compressed-service.js';
 import { type FramedReply, framedCall } from '../kit/service/framed-client.js';
-import type {
-  SimpleRequest,
-  SimpleResponse,
-  StreamingInputCallRequest,
-  StreamingInputCallResponse,
-  StreamingOutputCallRequest,
-  StreamingOutputCallResponse,
+import {
+  methodOf,
+  type SimpleRequest,
+  type SimpleResponse,
+  type StreamingInputCallRequest,
+  type StreamingInputCallResponse,
+  type StreamingOutputCallRequest,
+  type StreamingOutputCallResponse,
 } from '../kit/service/test-proto.js';
+import { zeros } from '../kit/service/test-service.js';
 
 const INVALID_ARGUMENT = 3;
 const GZIP = 2;
 /** grpc-js's WriteFlags.NoCompress. */
 const NO_COMPRESS = 2;
-const zeros = (size: number): { body: Buffer } => ({ body: Buffer.alloc(size) });
 const flag = (value: boolean): { value: boolean } => ({ value });
 
 describe('compression through two sidecars with mutual TLS', () => {
@@ -40,62 +41,55 @@ describe('compression through two sidecars with mutual TLS', () => {
     service.close();
   });
 
-  function unary(request: SimpleRequest, isCompressed: boolean): Promise<FramedReply> {
-    const method = methodOf<SimpleRequest, SimpleResponse>('UnaryCall');
-    return framedCall(pair.target, {
-      path: '/grpc.testing.TestService/UnaryCall',
+  const headers = { 'grpc-encoding': 'gzip', 'grpc-accept-encoding': 'identity,gzip' };
+  const call = <Request>(
+    method: Pick<MethodDefinition<Request, unknown>, 'path' | 'requestSerialize'>,
+    request: Request,
+    isCompressed = false,
+  ): Promise<FramedReply> =>
+    framedCall(pair.target, {
+      path: method.path,
       body: wire(method.requestSerialize(request), isCompressed),
-      headers: { 'grpc-encoding': 'gzip', 'grpc-accept-encoding': 'identity,gzip' },
+      headers,
     });
-  }
+  const unary = methodOf<SimpleRequest, SimpleResponse>('UnaryCall');
+  const input = methodOf<StreamingInputCallRequest, StreamingInputCallResponse>('StreamingInputCall');
+  const output = methodOf<StreamingOutputCallRequest, StreamingOutputCallResponse>('StreamingOutputCall');
 
   it('client_compressed_unary: the probe fails, then each flag is honoured', async () => {
     const request = { response_size: 314_159, payload: zeros(271_828) };
-    const probe = await unary({ ...request, expect_compressed: flag(true) }, false);
+    const probe = await call(unary, { ...request, expect_compressed: flag(true) });
     assert.equal(probe.status, INVALID_ARGUMENT);
     for (const compressed of [true, false]) {
-      const reply = await unary({ ...request, expect_compressed: flag(compressed) }, compressed);
+      const reply = await call(unary, { ...request, expect_compressed: flag(compressed) }, compressed);
       assert.equal(reply.status, 0);
       assert.equal(reply.messages[0]?.compressed, false);
     }
   });
 
   it('server_compressed_unary: the answer keeps its flag and its encoding', async () => {
-    const method = methodOf<SimpleRequest, SimpleResponse>('UnaryCall');
     for (const compressed of [true, false]) {
-      const reply = await unary({ response_size: 314_159, response_compressed: flag(compressed) }, false);
-      const message = reply.messages[0];
-      assert.equal(reply.status, 0);
-      assert.equal(message?.compressed, compressed);
-      assert.equal(reply.headers['grpc-encoding'], 'gzip');
-      const body = method.responseDeserialize(inflate(message, 'gzip'));
+      const request = { response_size: 314_159, response_compressed: flag(compressed) };
+      const { status, headers: got, messages } = await call(unary, request);
+      assert.deepEqual([status, got['grpc-encoding'], messages[0]!.compressed], [0, 'gzip', compressed]);
+      const body = unary.responseDeserialize(inflate(messages[0]!, 'gzip'));
       assert.equal(body.payload?.body.length, 314_159);
     }
   });
 
   it('server_compressed_streaming: the first compressed, the second not', async () => {
-    const method = methodOf<StreamingOutputCallRequest, StreamingOutputCallResponse>('StreamingOutputCall');
-    const request = {
-      response_parameters: [
-        { size: 31_415, compressed: flag(true) },
-        { size: 92_653, compressed: flag(false) },
-      ],
-    };
-    const reply = await framedCall(pair.target, {
-      path: '/grpc.testing.TestService/StreamingOutputCall',
-      body: wire(method.requestSerialize(request), false),
-      headers: { 'grpc-accept-encoding': 'gzip' },
-    });
-    assert.equal(reply.status, 0);
+    const sizes = [31_415, 92_653];
+    const response_parameters = sizes.map((size, i) => ({ size, compressed: flag(i === 0) }));
+    const { status, messages } = await call(output, { response_parameters });
+    assert.equal(status, 0);
     assert.deepEqual(
-      reply.messages.map((message) => [
-        message.compressed,
-        method.responseDeserialize(inflate(message, 'gzip')).payload?.body.length,
-      ]),
-      [
-        [true, 31_415],
-        [false, 92_653],
-      ],
+      messages.map(({ compressed }) => compressed),
+      [true, false],
+    );
+    const bodies = messages.map((message) => output.responseDeserialize(inflate(message, 'gzip')));
+    assert.deepEqual(
+      bodies.map(({ payload }) => payload?.body.length),
+      sizes,
     );
   });
 
@@ -103,25 +97,19 @@ describe('compression through two sidecars with mutual TLS', () => {
     const caller = new Caller(pair.target, { 'grpc.default_compression_algorithm': GZIP });
     afterTest(() => caller.close());
     const reply = await finish<StreamingInputCallResponse>((done) => {
-      const call = caller.stub.StreamingInputCall(new Metadata(), deadline({}), done);
-      const first: StreamingInputCallRequest = { payload: zeros(27_182), expect_compressed: flag(true) };
-      const second: StreamingInputCallRequest = { payload: zeros(45_904), expect_compressed: flag(false) };
-      call.write(first);
-      call.write(second, NO_COMPRESS, () => {});
-      call.end();
-      return call;
+      const stream = caller.stub.StreamingInputCall(new Metadata(), deadline(), done);
+      stream.write({ payload: zeros(27_182), expect_compressed: flag(true) });
+      const second = { payload: zeros(45_904), expect_compressed: flag(false) };
+      stream.write(second, NO_COMPRESS, () => {});
+      stream.end();
+      return stream;
     });
     assert.equal(reply.code, 0, reply.details);
     assert.equal(reply.value?.aggregated_payload_size, 73_086);
   });
 
   it('client_compressed_streaming: the probe fails', async () => {
-    const method = methodOf<StreamingInputCallRequest, StreamingInputCallResponse>('StreamingInputCall');
-    const message = method.requestSerialize({ payload: zeros(27_182), expect_compressed: flag(true) });
-    const reply = await framedCall(pair.target, {
-      path: '/grpc.testing.TestService/StreamingInputCall',
-      body: wire(message, false),
-    });
+    const reply = await call(input, { payload: zeros(27_182), expect_compressed: flag(true) });
     assert.equal(reply.status, INVALID_ARGUMENT);
   });
 });

@@ -4,14 +4,13 @@
  */
 
 import assert from 'node:assert/strict';
-import { Metadata, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import type { Address } from '../../sidecar/config/model.js';
-import { type BuiltinServer, builtinClient, builtinServer } from '../kit/interop/builtin-proxy.js';
-import { cannotReach, casesIn, metadataSeen, refusesCalls, soon } from '../kit/interop/calls.js';
-import { Caller } from '../kit/interop/client.js';
+import { type BuiltinProxy, builtinClient, builtinServer } from '../kit/interop/builtin-proxy.js';
+import { callerUntilEnd, cannotReach, casesIn, metadataSeen, refusesCalls } from '../kit/interop/calls.js';
+import { Caller, soon } from '../kit/interop/client.js';
 import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
 import { portOf } from '../kit/interop/programs.js';
-import { afterTest } from '../kit/mocha/after-test.js';
 import { until } from '../kit/process/processes.js';
 import type { SidecarProcess } from '../kit/process/sidecars.js';
 import { startTestService, type TestService } from '../kit/service/test-service.js';
@@ -41,7 +40,7 @@ for (const mode of MODES) {
       let caller: Caller;
       before(async () => {
         sidecar = await mesh.serve('testing', service.address);
-        caller = new Caller((await builtinClient(mesh, 'app', 'testing')).upstream);
+        caller = new Caller((await builtinClient(mesh, 'app', 'testing')).address);
       });
       after(() => caller?.close());
 
@@ -52,79 +51,65 @@ for (const mode of MODES) {
       });
 
       it('a caller that no intention allows is refused by us, call by call', async () => {
-        await refusesCalls((await builtinClient(mesh, 'stranger', 'testing')).upstream, service);
+        await refusesCalls((await builtinClient(mesh, 'stranger', 'testing')).address, service);
       });
 
       it('a revoked intention ends the next call on the open connection, and a given one lets it through', async () => {
         await mesh.setIntentions([{ from: 'app', to: 'testing', action: 'deny' }]);
-        await until(
-          'the call is refused',
-          async () => (await caller.empty()).code === status.PERMISSION_DENIED,
-        );
+        const code = async () => (await caller.empty()).code;
+        await until('the call is refused', async () => (await code()) === status.PERMISSION_DENIED);
         await mesh.setIntentions([{ from: 'app', to: 'testing', action: 'allow' }]);
-        await until('the call is let through', async () => (await caller.empty()).code === status.OK);
+        await until('the call is let through', async () => (await code()) === status.OK);
       });
 
       it('it refuses us where we are not the service it looks for', async () => {
         await mesh.register('ledger', sidecar.address('inbound'));
-        const misled = new Caller((await builtinClient(mesh, 'app', 'ledger')).upstream);
-        afterTest(() => misled.close());
-        await cannotReach(misled, service);
+        await cannotReach((await builtinClient(mesh, 'app', 'ledger')).address, service);
       });
     });
 
     describe('we call it', () => {
-      let proxy: BuiltinServer;
+      let proxy: BuiltinProxy;
       let caller: Caller;
       before(async () => {
         proxy = await builtinServer(mesh, 'elsewhere', service.address);
-        caller = await callerOf('app', 'elsewhere', proxy.inbound);
+        caller = new Caller(await targetOf('app', 'elsewhere'));
       });
       after(() => caller?.close());
 
-      /** A client whose sidecar is `from` and calls `to`, of which `at` is the one instance. */
-      async function callerOf(from: string, to: string, at: Address): Promise<Caller> {
-        await mesh.register(to, at);
-        const { sidecar, target } = await mesh.call(from, to, [at]);
+      /** Where the application of `from` calls `to`, of which the proxy is the one instance. */
+      async function targetOf(from: string, to: string): Promise<Address> {
+        await mesh.register(to, proxy.address);
+        const { sidecar, target } = await mesh.call(from, to, [proxy.address]);
         if (from === 'app' && to === 'elsewhere') await sidecar.ready();
-        return new Caller(target);
+        return target;
       }
 
       for (const one of casesIn(mode)) it(one.name, () => one.run(caller));
 
       it('a caller that no intention allows is refused by it', async () => {
-        const stranger = await callerOf('stranger', 'elsewhere', proxy.inbound);
-        afterTest(() => stranger.close());
-        await cannotReach(stranger, service);
+        await cannotReach(await targetOf('stranger', 'elsewhere'), service);
       });
 
       it('a caller is let in once an intention allows it', async () => {
-        const latecomer = await callerOf('latecomer', 'elsewhere', proxy.inbound);
-        afterTest(() => latecomer.close());
-        assert.equal((await latecomer.empty(new Metadata(), soon())).code, status.UNAVAILABLE);
+        const latecomer = callerUntilEnd(await targetOf('latecomer', 'elsewhere'));
+        const code = async () => (await latecomer.empty(soon())).code;
+        assert.equal(await code(), status.UNAVAILABLE);
         await mesh.setIntentions([{ from: 'latecomer', to: 'elsewhere', action: 'allow' }]);
-        await until(
-          'a call goes through',
-          async () => (await latecomer.empty(new Metadata(), soon())).code === status.OK,
-        );
+        await until('a call goes through', async () => (await code()) === status.OK);
       });
 
       it('calls go on when it comes back', async () => {
         await proxy.stop();
-        const code = async () => (await caller.empty(new Metadata(), soon())).code;
+        const code = async () => (await caller.empty(soon())).code;
         assert.equal(await code(), status.UNAVAILABLE);
-        proxy = await builtinServer(mesh, 'elsewhere', service.address, portOf(proxy.inbound));
+        proxy = await builtinServer(mesh, 'elsewhere', service.address, portOf(proxy.address));
         await until('a call goes through', async () => (await code()) === status.OK);
       });
 
       it('we refuse it where it is not the service we look for', async () => {
-        const misled = await callerOf('app', 'ledger', proxy.inbound);
-        afterTest(() => misled.close());
-        const before = service.stats.started;
-        const reply = await misled.empty(new Metadata(), soon());
-        assert.equal(reply.code, status.UNAVAILABLE, reply.details);
-        assert.match(reply.details, /expected the service "ledger", found .*\/svc\/elsewhere/);
-        assert.equal(service.stats.started, before);
+        const says = /expected the service "ledger", found .*\/svc\/elsewhere/;
+        await cannotReach(await targetOf('app', 'ledger'), service, { says });
       });
     });
   });

@@ -1,18 +1,16 @@
 /** Connections end under load, because an instance drains or has had enough of one: each side must understand how the other says goodbye. */
 
 import assert from 'node:assert/strict';
-import { Caller } from '../kit/interop/client.js';
-import { clientResources, Envoy, serverResources } from '../kit/interop/envoy.js';
-import { startLoad } from '../kit/interop/load.js';
+import type { Address } from '../../sidecar/config/model.js';
+import { callerUntilEnd } from '../kit/interop/calls.js';
+import { clientResources, Envoy, type ServerOptions, serverResources } from '../kit/interop/envoy.js';
+import { type Load, startLoad } from '../kit/interop/load.js';
 import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
-import { afterTest } from '../kit/mocha/after-test.js';
 import { until } from '../kit/process/processes.js';
 import { toolOrSkip } from '../kit/process/tools.js';
 import { startTestService, type TestService } from '../kit/service/test-service.js';
 
 const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
-const WIDTH = 16;
-const DELAY_MS = 10;
 
 describe('interop, connections end under load', () => {
   let binary: string;
@@ -34,10 +32,8 @@ describe('interop, connections end under load', () => {
     const staying = await mesh.serve('testing', service.address, 'staying');
     const peers = [leaving.address('inbound'), staying.address('inbound')];
     const resources = clientResources('http', mesh, await mesh.leaf('app'), 'testing', peers);
-    const caller = new Caller((await Envoy.start(mesh, binary, 'envoy-client', resources)).address);
-    afterTest(() => caller.close());
-    const load = startLoad(caller, WIDTH, DELAY_MS);
-    await load.more(200);
+    const client = await Envoy.start(mesh, binary, 'envoy-client', resources);
+    const load = await loaded(client.address, 200);
     const taken = await leaving.metric('outrider_calls_total');
     assert.ok(taken > 0, 'it has calls to lose');
     assert.equal(await leaving.stop(), 0);
@@ -45,18 +41,36 @@ describe('interop, connections end under load', () => {
     assert.deepEqual((await load.stop()).failures, []);
   });
 
-  const options = () => ({ allowed: ['app'], local: service.address, names: ['testing'] });
+  /** Calls without a pause, of which so many have ended. */
+  async function loaded(target: Address, calls: number): Promise<Load> {
+    const load = startLoad(callerUntilEnd(target), 16, 10);
+    await load.more(calls);
+    return load;
+  }
+
+  const envoy = async (
+    name: string,
+    limits: Pick<ServerOptions, 'callsPerConnection'> = {},
+  ): Promise<Envoy> => {
+    const options = { allowed: ['app'], local: service.address, names: ['testing'], ...limits };
+    return Envoy.start(
+      mesh,
+      binary,
+      name,
+      serverResources('http', mesh, await mesh.leaf('testing'), options),
+    );
+  };
+  /** Where an application calls the Envoys, once its sidecar is ready. */
+  const targetOf = async (...envoys: Envoy[]): Promise<Address> => {
+    const addresses = envoys.map(({ address }) => address);
+    const { sidecar, target } = await mesh.call('app', 'testing', addresses);
+    await sidecar.ready();
+    return target;
+  };
 
   it('one of two Envoys drains, called by ours: no call is lost', async () => {
-    const resources = serverResources('http', mesh, await mesh.leaf('testing'), options());
-    const leaving = await Envoy.start(mesh, binary, 'envoy-leaving', resources);
-    const staying = await Envoy.start(mesh, binary, 'envoy-staying', resources);
-    const { sidecar, target } = await mesh.call('app', 'testing', [leaving.address, staying.address]);
-    await sidecar.ready();
-    const caller = new Caller(target);
-    afterTest(() => caller.close());
-    const load = startLoad(caller, WIDTH, DELAY_MS);
-    await load.more(200);
+    const [leaving, staying] = [await envoy('envoy-leaving'), await envoy('envoy-staying')];
+    const load = await loaded(await targetOf(leaving, staying), 200);
     assert.ok((await leaving.stat('http.in.downstream_rq_total')) > 0, 'it has calls to lose');
     await leaving.page('/drain_listeners?graceful', 'POST');
     const connections = () => leaving.stat('http.in.downstream_cx_active');
@@ -67,19 +81,10 @@ describe('interop, connections end under load', () => {
   });
 
   it('an Envoy tells each connection to go after ten calls: no call is lost', async () => {
-    const resources = serverResources('http', mesh, await mesh.leaf('testing'), {
-      ...options(),
-      callsPerConnection: 10,
-    });
-    const envoy = await Envoy.start(mesh, binary, 'envoy-impatient', resources);
-    const { sidecar, target } = await mesh.call('app', 'testing', [envoy.address]);
-    await sidecar.ready();
-    const caller = new Caller(target);
-    afterTest(() => caller.close());
-    const load = startLoad(caller, WIDTH, DELAY_MS);
-    await load.more(2000);
+    const impatient = await envoy('envoy-impatient', { callsPerConnection: 10 });
+    const load = await loaded(await targetOf(impatient), 2000);
     const { good, failures } = await load.stop();
     assert.deepEqual(failures, []);
-    assert.ok((await envoy.stat('http.in.downstream_cx_total')) >= good / 10 / 2, 'it ended connections');
+    assert.ok((await impatient.stat('http.in.downstream_cx_total')) >= good / 10 / 2, 'it ended connections');
   });
 });

@@ -1,13 +1,10 @@
 /** The table that our matching of headers is tested by, asked of Envoy itself, configured as Consul configures it. */
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import http from 'node:http';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { CALLS, type ConsulHeader, PERMISSION_ROWS, ROWS } from '../kit/config/header-table.js';
-import { Envoy, matcherResources } from '../kit/interop/envoy.js';
-import { type Program, portOf } from '../kit/interop/programs.js';
+import { Envoy, httpAsk, matcherResources } from '../kit/interop/envoy.js';
+import type { Program } from '../kit/interop/programs.js';
+import { Scratch } from '../kit/process/outrider.js';
 import { toolOrSkip } from '../kit/process/tools.js';
 
 const ALL = [...ROWS, ...PERMISSION_ROWS];
@@ -25,18 +22,13 @@ function matcherOf(header: Omit<ConsulHeader, 'Name'>): Readonly<Record<string, 
 
 describe("interop, Envoy's own matching of headers", () => {
   const programs: Program[] = [];
-  let folder: string;
+  const scratch = new Scratch();
   let envoy: Envoy;
 
   before(async function () {
     const binary = await toolOrSkip(this, 'envoy');
-    folder = await mkdtemp(path.join(tmpdir(), 'outrider-envoy-'));
     const home = {
-      async file(name: string, text: string): Promise<string> {
-        const file = path.join(folder, name);
-        await writeFile(file, text);
-        return file;
-      },
+      file: (name: string, text: string) => Promise.resolve(scratch.write(name, text)),
       own(program: Program): Program {
         programs.push(program);
         return program;
@@ -47,25 +39,13 @@ describe("interop, Envoy's own matching of headers", () => {
   });
   after(async () => {
     for (const program of programs) await program.stop();
-    if (folder !== undefined) await rm(folder, { recursive: true });
+    scratch.remove();
   });
 
-  const matches = (row: number, values: readonly string[]): Promise<boolean> =>
-    new Promise((resolve, reject) => {
-      const request = http.get(
-        {
-          port: portOf(envoy.address),
-          host: '127.0.0.1',
-          path: `/${row}`,
-          headers: { 'x-kind': [...values] },
-        },
-        (response) => {
-          response.resume();
-          response.once('end', () => resolve(response.statusCode === 200));
-        },
-      );
-      request.once('error', reject);
-    });
+  const matches = async (row: number, values: readonly string[]): Promise<boolean> => {
+    const headers = { 'x-kind': [...values] };
+    return (await httpAsk(envoy.address, { path: `/${row}`, headers })).status === 200;
+  };
 
   ALL.forEach(([rule, header, expected], row) => {
     it(`${rule}: ${JSON.stringify(header)}`, async () => {

@@ -40,6 +40,8 @@ export class PeerStream {
   bytes = 0;
   isEnded = false;
   resetCode: number | undefined;
+  /** This end has reset it. */
+  hasLeft = false;
 
   constructor(
     readonly peer: ScriptedPeer,
@@ -105,6 +107,7 @@ export class PeerStream {
     return this.headers(responseFields([['grpc-status', String(status)], ...fields]), Flag.endStream);
   }
   reset(code: number = ErrorCode.cancel): this {
+    this.hasLeft = true;
     this.peer.send(rstStream(this.id, code));
     return this;
   }

@@ -8,8 +8,8 @@ import type { ConnectMesh } from './mesh.js';
 import { accepts, freePort, loopback, Program, portOf } from './programs.js';
 
 export interface BuiltinProxy {
-  /** Where its own application reaches the upstream; mutual TLS from there. */
-  readonly upstream: Address;
+  /** Where it listens: for its own application in the client role, for peers in the server role. */
+  readonly address: Address;
   stop(): Promise<void>;
 }
 
@@ -20,14 +20,7 @@ export async function builtinClient(
   upstream: string,
 ): Promise<BuiltinProxy> {
   const port = await freePort();
-  const program = await start(mesh, service, [`-upstream=${upstream}:127.0.0.1:${port}`], port);
-  return { upstream: loopback(port), stop: () => program.stop() };
-}
-
-export interface BuiltinServer {
-  /** Where it listens for peers. */
-  readonly inbound: Address;
-  stop(): Promise<void>;
+  return start(mesh, service, port, `-upstream=${upstream}:127.0.0.1:${port}`);
 }
 
 /** The server role: lets callers in that the intentions allow to call `service`, and passes it on to `local`. */
@@ -36,23 +29,19 @@ export async function builtinServer(
   service: string,
   local: Address,
   listen?: number,
-): Promise<BuiltinServer> {
+): Promise<BuiltinProxy> {
   const port = listen ?? (await freePort());
-  const args = [`-service-addr=127.0.0.1:${portOf(local)}`, `-listen=127.0.0.1:${port}`];
-  const program = await start(mesh, service, args, port);
-  return { inbound: loopback(port), stop: () => program.stop() };
+  return start(mesh, service, port, `-service-addr=127.0.0.1:${portOf(local)}`, `-listen=127.0.0.1:${port}`);
 }
 
 async function start(
   mesh: ConnectMesh,
   service: string,
-  args: readonly string[],
   port: number,
-): Promise<Program> {
+  ...args: string[]
+): Promise<BuiltinProxy> {
   const command = [mesh.consulBinary, 'connect', 'proxy', `-service=${service}`, ...args] as const;
-  const program = mesh.own(
-    new Program(`built-in proxy of ${service}`, [...command], mesh.consulEnvironment()),
-  );
+  const program = mesh.own(new Program(`built-in proxy of ${service}`, command, mesh.consulEnvironment()));
   await program.started('it listens', () => accepts(port));
-  return program;
+  return { address: loopback(port), stop: () => program.stop() };
 }

@@ -1,11 +1,12 @@
 /** What the interop tests ask of calls beside the cases. */
 
 import assert from 'node:assert/strict';
-import { type CallOptions, Metadata, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import type { Address } from '../../../sidecar/config/model.js';
+import { afterTest } from '../mocha/after-test.js';
 import { Knob, type TestService } from '../service/test-service.js';
-import { CASES, type Case } from './cases.js';
-import { Caller } from './client.js';
+import { assertOk, CASES, type Case, reflected } from './cases.js';
+import { Caller, metadataOf, soon } from './client.js';
 import { LARGE_CASES } from './large-cases.js';
 import { MODES, type Mode } from './mesh.js';
 
@@ -16,35 +17,36 @@ export function casesIn(mode: Mode): readonly Case[] {
 
 /** The request metadata of a call as the service got it. */
 export async function metadataSeen(caller: Caller): Promise<Record<string, unknown>> {
-  const metadata = new Metadata();
-  metadata.set(Knob.reflect, '1');
-  const reply = await caller.unary({}, metadata);
-  assert.equal(reply.code, status.OK, reply.details);
-  return JSON.parse(Buffer.from(String(reply.trailing.get('x-test-seen')[0]), 'base64').toString());
+  const reply = await caller.unary({}, metadataOf({ [Knob.reflect]: '1' }));
+  assertOk(reply);
+  return reflected(reply);
 }
 
 /** Calls to this address are refused with PERMISSION_DENIED, one by one, and do not reach `service`. */
 export async function refusesCalls(address: Address, service: TestService): Promise<void> {
-  const stranger = new Caller(address);
-  try {
-    const before = service.stats.started;
-    const replies = [await stranger.empty(), await stranger.unary({ response_size: 1 })];
-    for (const reply of replies) assert.equal(reply.code, status.PERMISSION_DENIED, reply.details);
-    assert.equal(service.stats.started, before);
-  } finally {
-    stranger.close();
-  }
-}
-
-/** A call fails as UNAVAILABLE and does not reach `service`. */
-export async function cannotReach(caller: Caller, service: TestService): Promise<void> {
+  const stranger = callerUntilEnd(address);
   const before = service.stats.started;
-  const reply = await caller.empty(new Metadata(), soon());
-  assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+  const replies = [await stranger.empty(), await stranger.unary({ response_size: 1 })];
+  for (const reply of replies) assert.equal(reply.code, status.PERMISSION_DENIED, reply.details);
   assert.equal(service.stats.started, before);
 }
 
-/** For calls that are to fail: not so long that a wait for a connection hides the reason. */
-export function soon(): CallOptions {
-  return { deadline: Date.now() + 5000 };
+/** A call to this address fails with this status and says that, and does not reach `service`. */
+export async function cannotReach(
+  address: Address,
+  service: TestService,
+  { code = status.UNAVAILABLE, says = /^/ }: { readonly code?: status; readonly says?: RegExp } = {},
+): Promise<void> {
+  const before = service.stats.started;
+  const reply = await callerUntilEnd(address).empty(soon());
+  assert.equal(reply.code, code, reply.details);
+  assert.match(reply.details, says);
+  assert.equal(service.stats.started, before);
+}
+
+/** A client that is closed after the running test. */
+export function callerUntilEnd(address: Address): Caller {
+  const caller = new Caller(address);
+  afterTest(() => caller.close());
+  return caller;
 }

@@ -13,8 +13,11 @@ import {
   type ClientWritableStream,
   credentials,
   Metadata,
+  type ServiceClientConstructor,
   type ServiceError,
+  type StatusObject,
 } from '@grpc/grpc-js';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import {
   type SimpleRequest,
@@ -26,13 +29,15 @@ import {
   testProto,
 } from '../service/test-proto.js';
 
-export type Callback<T> = (error: ServiceError | null, value?: T) => void;
+type Callback<T> = (error: ServiceError | null, value?: T) => void;
 type Unary<Q, A> = (
   request: Q,
   metadata: Metadata,
   options: CallOptions,
   done: Callback<A>,
 ) => ClientUnaryCall;
+
+type Duplex = ClientDuplexStream<StreamingOutputCallRequest, StreamingOutputCallResponse>;
 
 /** The methods that proto-loader puts on the client. */
 interface TestClient extends Client {
@@ -49,10 +54,7 @@ interface TestClient extends Client {
     metadata: Metadata,
     options: CallOptions,
   ): ClientReadableStream<StreamingOutputCallResponse>;
-  FullDuplexCall(
-    metadata: Metadata,
-    options: CallOptions,
-  ): ClientDuplexStream<StreamingOutputCallRequest, StreamingOutputCallResponse>;
+  FullDuplexCall(metadata: Metadata, options: CallOptions): Duplex;
   HalfDuplexCall: TestClient['FullDuplexCall'];
 }
 
@@ -63,10 +65,6 @@ export interface Reply<T> {
   readonly value: T | undefined;
   readonly initial: Metadata;
   readonly trailing: Metadata;
-}
-
-export function targetOf(address: Address): string {
-  return address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`;
 }
 
 export class Caller {
@@ -86,17 +84,14 @@ export class Caller {
       'grpc.enable_retries': 0,
       ...options,
     };
-    const target = targetOf(address);
-    this.stub = new proto.TestClient(target, credentials.createInsecure(), all) as unknown as TestClient;
-    this.#unimplemented = new proto.UnimplementedClient(
-      target,
-      credentials.createInsecure(),
-      all,
-    ) as unknown as TestClient;
+    const open = (client: ServiceClientConstructor): TestClient =>
+      new client(writeAddress(address), credentials.createInsecure(), all) as unknown as TestClient;
+    this.stub = open(proto.TestClient);
+    this.#unimplemented = open(proto.UnimplementedClient);
   }
 
-  empty(metadata = new Metadata(), options: CallOptions = {}): Promise<Reply<object>> {
-    return finish((done) => this.stub.EmptyCall({}, metadata, deadline(options), done));
+  empty(options: CallOptions = {}): Promise<Reply<object>> {
+    return finish((done) => this.stub.EmptyCall({}, new Metadata(), deadline(options), done));
   }
 
   unary(
@@ -107,12 +102,17 @@ export class Caller {
     return finish((done) => this.stub.UnaryCall(request, metadata, deadline(options), done));
   }
 
+  /** A stream in both directions, open until the test ends it. */
+  duplex(metadata = new Metadata(), options: CallOptions = {}): Duplex {
+    return this.stub.FullDuplexCall(metadata, deadline(options));
+  }
+
   unimplementedMethod(): Promise<Reply<object>> {
-    return finish((done) => this.stub.UnimplementedCall({}, new Metadata(), deadline({}), done));
+    return finish((done) => this.stub.UnimplementedCall({}, new Metadata(), deadline(), done));
   }
 
   unimplementedService(): Promise<Reply<object>> {
-    return finish((done) => this.#unimplemented.UnimplementedCall({}, new Metadata(), deadline({}), done));
+    return finish((done) => this.#unimplemented.UnimplementedCall({}, new Metadata(), deadline(), done));
   }
 
   close(): void {
@@ -122,28 +122,17 @@ export class Caller {
 }
 
 /** A deadline of 30 s where none was chosen, so that a lost answer fails the case instead of hanging it. */
-export function deadline(options: CallOptions): CallOptions {
-  return options.deadline === undefined ? { ...options, deadline: Date.now() + 30_000 } : options;
+export function deadline(options: CallOptions = {}): CallOptions {
+  return { deadline: Date.now() + 30_000, ...options };
 }
 
 /** Runs a call with one answer to its end; never rejects, the status says how it went. */
 export function finish<T>(start: (done: Callback<T>) => EventEmitter): Promise<Reply<T>> {
-  return new Promise((resolve) => {
-    let value: T | undefined;
-    let initial = new Metadata();
-    const call = start((_error, answer) => {
-      value = answer;
-    });
-    call.on('metadata', (metadata: Metadata) => {
-      initial = metadata;
-    });
-    call.on('status', (end: { code: number; details: string; metadata: Metadata }) => {
-      // The callback comes after the status event.
-      setImmediate(() =>
-        resolve({ code: end.code, details: end.details, value, initial, trailing: end.metadata }),
-      );
-    });
+  let value: T | undefined;
+  const call = start((_error, answer) => {
+    value = answer;
   });
+  return endOf(call, () => value);
 }
 
 /** Collects a response stream to its end; never rejects. */
@@ -151,19 +140,36 @@ export function collect<T>(
   call: ClientReadableStream<T> | ClientDuplexStream<unknown, T>,
   onMessage: (message: T, all: readonly T[]) => void = () => {},
 ): Promise<Reply<readonly T[]>> {
+  const messages: T[] = [];
+  call.on('data', (message: T) => {
+    messages.push(message);
+    onMessage(message, messages);
+  });
+  call.on('error', () => {});
+  return endOf(call, () => messages);
+}
+
+function endOf<T>(call: EventEmitter, value: () => T | undefined): Promise<Reply<T>> {
   return new Promise((resolve) => {
-    const value: T[] = [];
     let initial = new Metadata();
     call.on('metadata', (metadata: Metadata) => {
       initial = metadata;
     });
-    call.on('data', (message: T) => {
-      value.push(message);
-      onMessage(message, value);
+    call.on('status', ({ code, details, metadata: trailing }: StatusObject) => {
+      // The callback of a call with one answer comes after the status event.
+      setImmediate(() => resolve({ code, details, value: value(), initial, trailing }));
     });
-    call.on('error', () => {});
-    call.on('status', (end: { code: number; details: string; metadata: Metadata }) =>
-      resolve({ code: end.code, details: end.details, value, initial, trailing: end.metadata }),
-    );
   });
+}
+
+/** Metadata with one value for each of these names. */
+export function metadataOf(values: Readonly<Record<string, string | Buffer>>): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(values)) metadata.set(name, value);
+  return metadata;
+}
+
+/** For calls that are to fail: not so long that a wait for a connection hides the reason. */
+export function soon(): CallOptions {
+  return { deadline: Date.now() + 5000 };
 }

@@ -48,16 +48,21 @@ export class Envoy {
       ]),
     );
     const admin = await program.started('it has an admin address', () => readAddressFile(adminFile));
-    await program.started('it is live', async () => (await ask(admin, '/ready')).status === 200);
-    const listeners = JSON.parse((await ask(admin, '/listeners?format=json')).text) as Listeners;
+    await program.started(
+      'it is live',
+      async () => (await httpAsk(admin, { path: '/ready' })).status === 200,
+    );
+    const listeners = JSON.parse(
+      (await httpAsk(admin, { path: '/listeners?format=json' })).text,
+    ) as Listeners;
     const port = listeners.listener_statuses[0]?.local_address.socket_address.port_value;
     if (port === undefined) throw new Error(`${name} has no listener:\n${program.output}`);
     return new Envoy(program, loopback(port), admin);
   }
 
   /** A page of its admin listener. */
-  page(where: string, method = 'GET'): Promise<{ status: number; text: string }> {
-    return ask(this.admin, where, method);
+  page(path: string, method = 'GET'): Promise<{ status: number; text: string }> {
+    return httpAsk(this.admin, { path, method });
   }
 
   /** One counter or gauge; 0 when it has not been made yet. */
@@ -86,13 +91,8 @@ export function clientResources(
   peers: readonly Address[],
 ): Json {
   const expected = leaf.uri.replace(/[^/]+$/, upstream);
-  const secure = tlsContext('Upstream', {
-    sni: mesh.sni(upstream),
-    common_tls_context: {
-      ...certificates(leaf, [{ san_type: 'URI', matcher: { exact: expected } }]),
-      ...(layer === 'http' ? { alpn_protocols: ['h2'] } : {}),
-    },
-  });
+  const names = { match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: expected } }] };
+  const secure = tlsContext('Upstream', layer, leaf, names, { sni: mesh.sni(upstream) });
   return {
     listeners: [listener([filterChain(layer, 'peer', [])])],
     clusters: [cluster(layer, 'peer', peers, secure)],
@@ -128,13 +128,7 @@ export function matcherResources(matchers: readonly Json[]): Json {
 /** Beside a service: mutual TLS in, plaintext out. */
 export function serverResources(layer: Layer, mesh: ConnectMesh, leaf: Leaf, options: ServerOptions): Json {
   const { allowed, local, names, callsPerConnection } = options;
-  const secure = tlsContext('Downstream', {
-    require_client_certificate: true,
-    common_tls_context: {
-      ...certificates(leaf, []),
-      ...(layer === 'http' ? { alpn_protocols: ['h2'] } : {}),
-    },
-  });
+  const secure = tlsContext('Downstream', layer, leaf, {}, { require_client_certificate: true });
   const chain = filterChain(layer, 'local', [rbac(layer, mesh.trustDomain, allowed)], callsPerConnection);
   const match = { filter_chain_match: { server_names: names.map((name) => mesh.sni(name)) } };
   const inspector = {
@@ -220,24 +214,23 @@ function cluster(layer: Layer, name: string, to: readonly Address[], secure: Jso
   };
 }
 
-function tlsContext(side: 'Upstream' | 'Downstream', fields: Json): Json {
-  return {
-    transport_socket: {
-      name: 'envoy.transport_sockets.tls',
-      typed_config: typed(`extensions.transport_sockets.tls.v3.${side}TlsContext`, fields),
-    },
-  };
-}
-
-function certificates(leaf: Leaf, names: readonly Json[]): Json {
+/** `names`: what must be in the peer's certificate. */
+function tlsContext(
+  side: 'Upstream' | 'Downstream',
+  layer: Layer,
+  leaf: Leaf,
+  names: Json,
+  fields: Json,
+): Json {
   const inline = (text: string): Json => ({ inline_string: text });
-  return {
+  const common_tls_context = {
     tls_certificates: [{ certificate_chain: inline(leaf.cert), private_key: inline(leaf.key) }],
-    validation_context: {
-      trusted_ca: inline(leaf.roots),
-      ...(names.length === 0 ? {} : { match_typed_subject_alt_names: names }),
-    },
+    validation_context: { trusted_ca: inline(leaf.roots), ...names },
+    ...(layer === 'http' ? { alpn_protocols: ['h2'] } : {}),
   };
+  const type = `extensions.transport_sockets.tls.v3.${side}TlsContext`;
+  const typed_config = typed(type, { ...fields, common_tls_context });
+  return { transport_socket: { name: 'envoy.transport_sockets.tls', typed_config } };
 }
 
 /** Intentions as Consul writes them for Envoy: a caller that is not named is denied. */
@@ -261,10 +254,14 @@ async function readAddressFile(file: string): Promise<Address | undefined> {
   return found ? loopback(Number(found[1])) : undefined;
 }
 
-function ask(admin: Address, where: string, method = 'GET'): Promise<{ status: number; text: string }> {
+/** One HTTP/1.1 request on a connection of its own. */
+export function httpAsk(
+  address: Address,
+  options: Pick<http.RequestOptions, 'path' | 'method' | 'headers'>,
+): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const options = { host: '127.0.0.1', port: portOf(admin), path: where, method, agent: false };
-    const request = http.request(options, (response) => {
+    const at = { host: '127.0.0.1', port: portOf(address), agent: false };
+    const request = http.request({ ...at, ...options }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => {
         text += part;

@@ -67,17 +67,11 @@ export async function callByGhz(
   const proto = run.method === HEALTH_CHECK ? 'health.proto' : 'inference.proto';
   const file = path.join(directory, `request-${run.method.replace('/', '-')}-${run.floats}.bin`);
   await writeFile(file, run.method === MODEL_INFER ? inferRequest(run.floats) : AN_EMPTY_NAME);
-  const report = JSON.parse(
-    await output(
-      binary,
-      [
-        ...['--insecure', '--proto', path.join(ROOT, 'proto', proto), '--call', run.method, '-B', file],
-        ...['-n', run.calls, '-c', run.width, '-t', '60s', '-O', 'json'].map(String),
-        writeAddress(target),
-      ],
-      limitMs,
-    ),
-  ) as Report;
+  const args = [
+    ...['--insecure', '--proto', path.join(ROOT, 'proto', proto), '--call', run.method, '-B', file],
+    ...['-n', run.calls, '-c', run.width, '-t', '60s', '-O', 'json', writeAddress(target)].map(String),
+  ];
+  const report = JSON.parse(await output(binary, args, limitMs)) as Report;
   const samples = Object.keys(report.errorDistribution ?? {});
   return { calls: report.count, byCode: report.statusCodeDistribution, samples };
 }

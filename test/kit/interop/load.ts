@@ -1,8 +1,8 @@
 /** Calls without a pause, to see what a change under way does to them. */
 
-import { Metadata, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { Knob } from '../service/test-service.js';
-import type { Caller } from './client.js';
+import { type Caller, metadataOf } from './client.js';
 
 export interface Load {
   /** Ends it: how many calls went well, and how each other one failed. */
@@ -17,8 +17,7 @@ export function startLoad(caller: Caller, width: number, delayMs: number): Load 
   const failures: string[] = [];
   const waiting: { readonly at: number; go(): void }[] = [];
   let isOver = false;
-  const metadata = new Metadata();
-  metadata.set(Knob.delayMs, String(delayMs));
+  const metadata = metadataOf({ [Knob.delayMs]: String(delayMs) });
   const lane = async (): Promise<void> => {
     while (!isOver) {
       const reply = await caller.unary({ response_size: 100 }, metadata);

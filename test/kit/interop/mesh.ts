@@ -14,13 +14,11 @@ import { until } from '../process/processes.js';
 import { SidecarBench, type SidecarFile, type SidecarProcess } from '../process/sidecars.js';
 import { type Program, portOf } from './programs.js';
 
-export type IntentionAction = 'allow' | 'deny';
-
 /** Which service may call which; no other may. Consul's form. */
 export interface Rule {
   readonly from: string;
   readonly to: string;
-  readonly action: IntentionAction;
+  readonly action: 'allow' | 'deny';
 }
 
 /** Where our sidecars get identity, peers and intentions from. */
@@ -65,20 +63,9 @@ export interface Leaf {
   readonly roots: string;
 }
 
-interface RootsAnswer {
-  readonly TrustDomain: string;
-  readonly Roots: readonly { readonly RootCert: string }[];
-}
-
-interface LeafAnswer {
-  readonly CertPEM: string;
-  readonly PrivateKeyPEM: string;
-  readonly ServiceURI: string;
-}
-
-interface Instance {
-  readonly Service: { readonly Port: number };
-}
+type RootsAnswer = { readonly TrustDomain: string; readonly Roots: readonly { readonly RootCert: string }[] };
+type LeafAnswer = Readonly<Record<'CertPEM' | 'PrivateKeyPEM' | 'ServiceURI', string>>;
+type Instance = { readonly Service: { readonly Port: number } };
 
 interface Served {
   readonly name: string;
@@ -137,8 +124,9 @@ export class ConnectMesh {
         this.intentionIds.set(`${from} ${to}`, made.ID);
       }
     }
-    const changed = new Set(rules.map(({ from, to }) => `${from} ${to}`));
-    this.rules = [...this.rules.filter(({ from, to }) => !changed.has(`${from} ${to}`)), ...rules];
+    const isChanged = (rule: Rule): boolean =>
+      rules.some(({ from, to }) => from === rule.from && to === rule.to);
+    this.rules = [...this.rules.filter((rule) => !isChanged(rule)), ...rules];
     if (!this.mode.registers) for (const one of this.served) await this.rewrite(one);
   }
 
@@ -151,37 +139,25 @@ export class ConnectMesh {
   /** The leaf and the roots in files, as a sidecar's `identity`. */
   async identityFiles(service: string): Promise<SidecarFile> {
     const { cert, key, roots } = await this.leaf(service);
-    const file = (kind: string): string => path.join(this.bench.directory, `${service}-${kind}.pem`);
-    await writeFile(file('cert'), cert);
-    await writeFile(file('key'), key, { mode: 0o600 });
-    await writeFile(file('roots'), roots);
-    return { cert: file('cert'), key: file('key'), roots: file('roots') };
+    const file = (kind: string, pem: string): Promise<string> => this.file(`${service}-${kind}.pem`, pem);
+    return { cert: await file('cert', cert), key: await file('key', key), roots: await file('roots', roots) };
   }
 
   /** Enters a proxy of `service` into the catalogue, so that peers that look there find it. */
   async register(service: string, address: Address, id = `${service}-announced`): Promise<void> {
-    await this.consul.api('PUT', '/agent/service/register', {
-      ID: id,
-      Name: `${service}-sidecar-proxy`,
-      Kind: 'connect-proxy',
-      Address: '127.0.0.1',
-      Port: portOf(address),
-      Proxy: { DestinationServiceName: service },
-    });
+    const place = { Address: '127.0.0.1', Port: portOf(address) };
+    const proxy = { Kind: 'connect-proxy', Proxy: { DestinationServiceName: service } };
+    const body = { ID: id, Name: `${service}-sidecar-proxy`, ...place, ...proxy };
+    await this.consul.api('PUT', '/agent/service/register', body);
   }
 
   /** Our sidecar beside `service`, which is at `local`; in the catalogue, and ready. `name`: where there are several. */
   async serve(service: string, local: Address, name = `${service}-inbound`): Promise<SidecarProcess> {
     const file = { service, ...(await this.mode.self(this, service)) };
-    const inbound = {
-      listen: '127.0.0.1:0',
-      local: writeAddress(local),
-      queue: { concurrency: 64, max_waiting: 4096, max_waiting_bytes: '1GiB' },
-    };
-    const sidecar = await this.bench.start(name, {
-      ...file,
-      inbound: { ...inbound, ...this.mode.intentions(this.rules) },
-    });
+    const queue = { concurrency: 64, max_waiting: 4096, max_waiting_bytes: '1GiB' };
+    const inbound = { listen: '127.0.0.1:0', local: writeAddress(local), queue };
+    const rules = this.mode.intentions(this.rules);
+    const sidecar = await this.bench.start(name, { ...file, inbound: { ...inbound, ...rules } });
     this.served.push({ name, file, inbound });
     await sidecar.ready();
     if (!this.mode.registers) await this.register(service, sidecar.address('inbound'), name);
@@ -198,10 +174,8 @@ export class ConnectMesh {
   private async rewrite({ name, file, inbound }: Served): Promise<void> {
     const rules = this.mode.intentions(this.rules);
     const next = { admin: '127.0.0.1:0', log: { level: 'warn' }, ...file, inbound: { ...inbound, ...rules } };
-    await rename(
-      await this.file(`${name}.next`, JSON.stringify(next)),
-      path.join(this.bench.directory, `${name}.yaml`),
-    );
+    const written = await this.file(`${name}.next`, JSON.stringify(next));
+    await rename(written, path.join(this.bench.directory, `${name}.yaml`));
   }
 
   /** Our sidecar beside a caller. `instances`: where `upstream` is; each must be in the catalogue. */
@@ -210,11 +184,9 @@ export class ConnectMesh {
     upstream: string,
     instances: readonly Address[],
   ): Promise<{ readonly sidecar: SidecarProcess; readonly target: Address }> {
-    const sidecar = await this.bench.start(`${service}-outbound-${this.bench.processes.length}`, {
-      service,
-      ...(await this.mode.self(this, service)),
-      outbound: { upstreams: { [upstream]: { listen: '127.0.0.1:0', ...this.mode.instances(instances) } } },
-    });
+    const upstreams = { [upstream]: { listen: '127.0.0.1:0', ...this.mode.instances(instances) } };
+    const file = { service, ...(await this.mode.self(this, service)), outbound: { upstreams } };
+    const sidecar = await this.bench.start(`${service}-outbound-${this.bench.processes.length}`, file);
     return { sidecar, target: sidecar.address(`upstream ${upstream}`) };
   }
 

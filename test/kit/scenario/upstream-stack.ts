@@ -3,6 +3,7 @@ import type { PeerOptions, PeerStream } from '../http2/scripted-peer.js';
 import {
   type Application,
   anUpstream,
+  type Backend,
   type CallOptions,
   type OutboundStack,
   Stack,
@@ -27,6 +28,8 @@ export interface UpstreamStackOptions {
   readonly memoryBytes?: number;
   /** How the endpoints speak HTTP/2, their SETTINGS for example. */
   readonly peer?: Omit<PeerOptions, 'role'>;
+  /** How the endpoints take connections. */
+  readonly mode?: Backend['mode'];
 }
 
 /** A stack with one upstream and one application that calls it. */
@@ -40,7 +43,8 @@ export class UpstreamStack extends Stack {
     options: UpstreamStackOptions = {},
   ) {
     super(options);
-    for (const name of names) this.backend(name).peerOptions = options.peer ?? {};
+    const { peer = {}, mode = 'accepts' } = options;
+    for (const name of names) Object.assign(this.backend(name), { peerOptions: peer, mode });
     this.out = this.outbound(anUpstream(names, over));
     this.caller = this.app(this.out.listener);
   }

@@ -8,15 +8,17 @@
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync, gzipSync, inflateSync } from 'node:zlib';
-import type { MethodDefinition } from '@grpc/proto-loader';
 import type { Address } from '../../../sidecar/config/model.js';
 import { grpcMessage } from '../http2/h2-frames.js';
 import {
+  type EchoStatus,
+  methodOf,
   type SimpleRequest,
   type SimpleResponse,
   type StreamingInputCallRequest,
+  type StreamingInputCallResponse,
   type StreamingOutputCallRequest,
-  testProto,
+  type StreamingOutputCallResponse,
 } from './test-proto.js';
 
 /** One message as it stood on the wire. */
@@ -52,32 +54,15 @@ export function inflate(message: WireMessage, encoding: string | undefined): Buf
 export const wire = (body: Buffer, compressed: boolean): Buffer =>
   compressed ? grpcMessage(gzipSync(body), undefined, 1) : grpcMessage(body);
 
-interface Failure {
-  readonly code: number;
-  readonly message: string;
-}
-
 const INVALID_ARGUMENT = 3;
 const UNIMPLEMENTED = 12;
-const MAX_BODY = 65_536;
+const MAX_BODY = 4 * 65_536;
 
-/** A method of the loaded definition, with its serialisers typed. */
-export function methodOf<Request, Response>(
-  name: string,
-): {
-  path: string;
-  requestSerialize(m: Request): Buffer;
-  requestDeserialize(b: Buffer): Request;
-  responseSerialize(m: Response): Buffer;
-  responseDeserialize(b: Buffer): Response;
-} {
-  return testProto().service[name] as unknown as MethodDefinition<object, object> & {
-    requestSerialize(m: Request): Buffer;
-    requestDeserialize(b: Buffer): Request;
-    responseSerialize(m: Response): Buffer;
-    responseDeserialize(b: Buffer): Response;
-  };
-}
+type Failure = EchoStatus;
+const MISMATCH: Failure = {
+  code: INVALID_ARGUMENT,
+  message: 'compressed flag is not what the message announced',
+};
 
 /** The answer to the complete list of request messages. */
 function answerTo(
@@ -85,44 +70,34 @@ function answerTo(
   messages: readonly WireMessage[],
   encoding: string | undefined,
 ): Buffer | Failure {
-  const check = (expected: { readonly value: boolean } | null | undefined, message: WireMessage): boolean =>
-    !expected || expected.value === message.compressed;
-  const mismatch: Failure = {
-    code: INVALID_ARGUMENT,
-    message: 'compressed flag is not what the message announced',
-  };
-  const first = messages[0];
+  const [first] = messages;
   if (first === undefined) return { code: INVALID_ARGUMENT, message: 'no message' };
+  const inflated = messages.map((message) => inflate(message, encoding));
+  /** Whether each message is compressed as it says. */
+  const areAsSaid = (requests: readonly Pick<SimpleRequest, 'expect_compressed'>[]): boolean =>
+    requests.every(({ expect_compressed: said }, i) => !said || said.value === messages[i]!.compressed);
   if (path.endsWith('/UnaryCall')) {
     const method = methodOf<SimpleRequest, SimpleResponse>('UnaryCall');
-    const request = method.requestDeserialize(inflate(first, encoding));
-    if (!check(request.expect_compressed, first)) return mismatch;
+    const request = method.requestDeserialize(inflated[0]!);
+    if (!areAsSaid([request])) return MISMATCH;
     const body = method.responseSerialize({ payload: { body: Buffer.alloc(request.response_size ?? 0) } });
     return wire(body, request.response_compressed?.value === true);
   }
   if (path.endsWith('/StreamingInputCall')) {
-    const method = methodOf<StreamingInputCallRequest, { aggregated_payload_size: number }>(
-      'StreamingInputCall',
-    );
-    let size = 0;
-    for (const message of messages) {
-      const request = method.requestDeserialize(inflate(message, encoding));
-      if (!check(request.expect_compressed, message)) return mismatch;
-      size += request.payload?.body.length ?? 0;
-    }
+    const method = methodOf<StreamingInputCallRequest, StreamingInputCallResponse>('StreamingInputCall');
+    const requests = inflated.map(method.requestDeserialize);
+    if (!areAsSaid(requests)) return MISMATCH;
+    const size = requests.reduce((sum, { payload }) => sum + (payload?.body.length ?? 0), 0);
     return wire(method.responseSerialize({ aggregated_payload_size: size }), false);
   }
   if (path.endsWith('/StreamingOutputCall')) {
-    const method = methodOf<StreamingOutputCallRequest, { payload: { body: Buffer } }>('StreamingOutputCall');
-    const request = method.requestDeserialize(inflate(first, encoding));
-    return Buffer.concat(
-      request.response_parameters.map((one) =>
-        wire(
-          method.responseSerialize({ payload: { body: Buffer.alloc(Math.min(one.size, MAX_BODY * 4)) } }),
-          one.compressed?.value === true,
-        ),
-      ),
-    );
+    const method = methodOf<StreamingOutputCallRequest, StreamingOutputCallResponse>('StreamingOutputCall');
+    const request = method.requestDeserialize(inflated[0]!);
+    const replies = request.response_parameters.map(({ size, compressed }) => {
+      const body = Buffer.alloc(Math.min(size, MAX_BODY));
+      return wire(method.responseSerialize({ payload: { body } }), compressed?.value === true);
+    });
+    return Buffer.concat(replies);
   }
   return { code: UNIMPLEMENTED, message: path };
 }
@@ -141,22 +116,13 @@ export async function startCompressedService(): Promise<{ address: Address; clos
     const messages: WireMessage[] = [];
     stream.on('data', (chunk: Buffer) => messages.push(...reader.push(chunk)));
     stream.on('end', () => {
-      const answer = answerTo(
-        String(fields[':path']),
-        messages,
-        fields['grpc-encoding'] as string | undefined,
-      );
-      const failure = Buffer.isBuffer(answer) ? undefined : answer;
-      stream.respond(
-        { ':status': 200, 'content-type': 'application/grpc', 'grpc-encoding': 'gzip' },
-        { waitForTrailers: true },
-      );
-      stream.on('wantTrailers', () =>
-        stream.sendTrailers({
-          'grpc-status': String(failure?.code ?? 0),
-          'grpc-message': encodeURIComponent(failure?.message ?? ''),
-        }),
-      );
+      const encoding = fields['grpc-encoding'] as string | undefined;
+      const answer = answerTo(String(fields[':path']), messages, encoding);
+      const { code, message } = Buffer.isBuffer(answer) ? { code: 0, message: '' } : answer;
+      const headers = { ':status': 200, 'content-type': 'application/grpc', 'grpc-encoding': 'gzip' };
+      stream.respond(headers, { waitForTrailers: true });
+      const trailers = { 'grpc-status': String(code), 'grpc-message': encodeURIComponent(message) };
+      stream.on('wantTrailers', () => stream.sendTrailers(trailers));
       stream.end(Buffer.isBuffer(answer) ? answer : undefined);
     });
   });

@@ -4,34 +4,28 @@
  */
 
 import http2 from 'node:http2';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { MessageReader, type WireMessage } from './compressed-service.js';
 
 export interface FramedReply {
   readonly headers: http2.IncomingHttpHeaders;
-  readonly trailers: http2.IncomingHttpHeaders;
   readonly messages: readonly WireMessage[];
   /** `grpc-status` from the trailers, or from the headers of a trailers-only answer; -1 when there was none. */
   readonly status: number;
-  readonly resetCode: number;
 }
 
-export interface FramedCall {
+interface FramedCall {
   readonly path: string;
   readonly body: Buffer;
   readonly headers?: http2.OutgoingHttpHeaders;
-  /** Fails after this long. Default 10 s. */
-  readonly timeoutMs?: number;
 }
 
-export const urlOf = (address: Address): string => {
-  if (address.kind === 'unix') throw new Error('a TCP address is wanted');
-  return `${address.host}:${address.port}`;
-};
+const LIMIT_MS = 10_000;
 
 /** Makes one call on a connection of its own and closes it. */
 export async function framedCall(address: Address, call: FramedCall): Promise<FramedReply> {
-  const session = http2.connect(`http://${urlOf(address)}`);
+  const session = http2.connect(`http://${writeAddress(address)}`);
   session.on('error', () => {});
   try {
     return await exchange(session, call);
@@ -46,18 +40,10 @@ function exchange(session: http2.ClientHttp2Session, call: FramedCall): Promise<
     const messages: WireMessage[] = [];
     let headers: http2.IncomingHttpHeaders = {};
     let trailers: http2.IncomingHttpHeaders = {};
-    const timeoutMs = call.timeoutMs ?? 10_000;
-    const timer = setTimeout(
-      () => reject(new Error(`no answer to ${call.path} within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': call.path,
-      te: 'trailers',
-      'content-type': 'application/grpc',
-      ...call.headers,
-    });
+    const late = new Error(`no answer to ${call.path} within ${LIMIT_MS} ms`);
+    const timer = setTimeout(() => reject(late), LIMIT_MS);
+    const common = { ':method': 'POST', te: 'trailers', 'content-type': 'application/grpc' };
+    const stream = session.request({ ...common, ':path': call.path, ...call.headers });
     stream.on('response', (fields) => {
       headers = fields;
     });
@@ -69,13 +55,7 @@ function exchange(session: http2.ClientHttp2Session, call: FramedCall): Promise<
     stream.on('close', () => {
       clearTimeout(timer);
       const status = trailers['grpc-status'] ?? headers['grpc-status'];
-      resolve({
-        headers,
-        trailers,
-        messages,
-        status: status === undefined ? -1 : Number(status),
-        resetCode: stream.rstCode ?? 0,
-      });
+      resolve({ headers, messages, status: Number(status ?? -1) });
     });
     stream.end(call.body);
   });

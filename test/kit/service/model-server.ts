@@ -2,11 +2,11 @@
  * A real model server on a Unix socket in a temporary directory, and a stock gRPC client that calls it.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   type CallOptions,
@@ -19,8 +19,7 @@ import {
 import { type Method, protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import { type ModelServer, startModelServer } from '../../../services/model-server/server.js';
-
-export const packageRoot = rootAbove(dirname(fileURLToPath(import.meta.url)));
+import { packageRoot } from '../process/package-root.js';
 
 export class TestClient {
   readonly client: Client;
@@ -114,21 +113,15 @@ export interface ServiceProcess {
   readonly exited: Promise<number | null>;
 }
 
-/** A real `serve` process. */
-/** @param stderr a descriptor in place of the pipe that `stderr()` reads. */
+/** A real `serve` process. @param stderr a descriptor in place of the pipe that `stderr()` reads. */
 export function spawnService(
   args: readonly string[],
   stdin: 'ignore' | 'pipe' = 'ignore',
   stderr: 'pipe' | number = 'pipe',
 ): ServiceProcess {
-  const sources = import.meta.url.endsWith('.ts');
-  const main = fileURLToPath(
-    new URL(`../../../services/model-server/main.${sources ? 'ts' : 'js'}`, import.meta.url),
-  );
-  const child = spawn(process.execPath, [...(sources ? ['--import', 'tsx'] : []), main, ...args], {
-    cwd: packageRoot,
-    stdio: [stdin, 'ignore', stderr],
-  });
+  const main = fileURLToPath(new URL('../../../services/model-server/main.js', import.meta.url));
+  const options = { cwd: packageRoot, stdio: [stdin, 'ignore', stderr] } satisfies SpawnOptions;
+  const child = spawn(process.execPath, [main, ...args], options);
   let text = '';
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
@@ -166,8 +159,4 @@ export async function failure(call: Promise<unknown>): Promise<{ code: number; d
     return { code, details };
   }
   throw new Error('the call succeeded');
-}
-
-function rootAbove(directory: string): string {
-  return existsSync(join(directory, 'package.json')) ? directory : rootAbove(dirname(directory));
 }

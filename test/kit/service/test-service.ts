@@ -6,15 +6,14 @@
  */
 
 import {
+  type handleBidiStreamingCall,
+  type handleClientStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
   Metadata,
   Server,
   ServerCredentials,
-  type ServerDuplexStream,
   type ServerErrorResponse,
-  type ServerReadableStream,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type sendUnaryData,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
@@ -51,7 +50,7 @@ export interface TestService {
   close(): void;
 }
 
-export interface TestServiceStats {
+interface TestServiceStats {
   /** Calls that reached a handler, over all methods. */
   started: number;
   cancelled: number;
@@ -72,18 +71,14 @@ interface ReplyStream extends AnyCall {
   once(event: 'drain', listener: () => void): unknown;
 }
 
-const payloadOf = (size: number): Payload => ({ type: 0, body: Buffer.alloc(size) });
+export const zeros = (size: number): Payload => ({ body: Buffer.alloc(size) });
 
 /** The status of an `EchoStatus` as grpc-js wants errors, with the trailers the caller asked for. */
 function errorOf(status: EchoStatus, call: AnyCall): ServerErrorResponse {
-  const trailers = trailersOf(call);
+  const metadata = trailersOf(call);
   const details = call.metadata.get(Knob.statusDetails)[0];
-  if (details !== undefined) trailers.set('grpc-status-details-bin', details);
-  return Object.assign(new Error(status.message), {
-    code: status.code,
-    details: status.message,
-    metadata: trailers,
-  });
+  if (details !== undefined) metadata.set('grpc-status-details-bin', details);
+  return Object.assign(new Error(status.message), { code: status.code, details: status.message, metadata });
 }
 
 function trailersOf(call: AnyCall): Metadata {
@@ -118,7 +113,7 @@ class Replies {
         const intervalMs = (one.interval_us ?? 0) / 1000;
         if (intervalMs > 0) await new Promise((resolve) => setTimeout(resolve, intervalMs));
         if (this.isCancelled()) return;
-        if (!this.call.write({ payload: payloadOf(one.size) })) {
+        if (!this.call.write({ payload: zeros(one.size) })) {
           await new Promise<void>((resolve) => this.call.once('drain', resolve));
         }
       });
@@ -132,7 +127,22 @@ class Replies {
   }
 }
 
-function handlers(stats: TestServiceStats): UntypedServiceImplementation {
+interface Handlers extends UntypedServiceImplementation {
+  readonly EmptyCall: handleUnaryCall<object, object>;
+  readonly UnaryCall: handleUnaryCall<SimpleRequest, SimpleResponse>;
+  readonly StreamingInputCall: handleClientStreamingCall<
+    StreamingInputCallRequest,
+    StreamingInputCallResponse
+  >;
+  readonly StreamingOutputCall: handleServerStreamingCall<
+    StreamingOutputCallRequest,
+    StreamingOutputCallResponse
+  >;
+  readonly FullDuplexCall: handleBidiStreamingCall<StreamingOutputCallRequest, StreamingOutputCallResponse>;
+  readonly HalfDuplexCall: Handlers['FullDuplexCall'];
+}
+
+function handlers(stats: TestServiceStats): Handlers {
   const begin = (call: AnyCall): { cancelled: boolean; finish(): void } => {
     const state = {
       cancelled: false,
@@ -154,25 +164,9 @@ function handlers(stats: TestServiceStats): UntypedServiceImplementation {
     echoInitial(call);
     return state;
   };
-  const unary = (
-    call: ServerUnaryCall<SimpleRequest, SimpleResponse>,
-    reply: sendUnaryData<SimpleResponse>,
-  ): void => {
-    const state = begin(call);
-    const answer = (): void => {
-      state.finish();
-      if (state.cancelled) return;
-      const status = call.request.response_status;
-      if (status && status.code !== 0) reply(errorOf(status, call));
-      else reply(null, { payload: payloadOf(call.request.response_size ?? 0) }, trailersOf(call));
-    };
-    const delayMs = Number(call.metadata.get(Knob.delayMs)[0] ?? 0);
-    if (delayMs > 0) setTimeout(answer, delayMs);
-    else answer();
-  };
   const duplex =
-    (when: 'at once' | 'after the end') =>
-    (call: ServerDuplexStream<StreamingOutputCallRequest, StreamingOutputCallResponse>): void => {
+    (when: 'at once' | 'after the end'): Handlers['FullDuplexCall'] =>
+    (call) => {
       const state = begin(call);
       const replies = new Replies(call, () => state.cancelled);
       const held: StreamingOutputCallRequest[] = [];
@@ -190,15 +184,24 @@ function handlers(stats: TestServiceStats): UntypedServiceImplementation {
       call.on('error', () => state.finish());
     };
   return {
-    EmptyCall: (call: ServerUnaryCall<object, object>, reply: sendUnaryData<object>): void => {
+    EmptyCall(call, reply) {
       begin(call).finish();
       reply(null, {}, trailersOf(call));
     },
-    UnaryCall: unary,
-    StreamingInputCall: (
-      call: ServerReadableStream<StreamingInputCallRequest, StreamingInputCallResponse>,
-      reply: sendUnaryData<StreamingInputCallResponse>,
-    ): void => {
+    UnaryCall(call, reply) {
+      const state = begin(call);
+      const answer = (): void => {
+        state.finish();
+        if (state.cancelled) return;
+        const { response_status: status, response_size: size = 0 } = call.request;
+        if (status && status.code !== 0) reply(errorOf(status, call));
+        else reply(null, { payload: zeros(size) }, trailersOf(call));
+      };
+      const delayMs = Number(call.metadata.get(Knob.delayMs)[0] ?? 0);
+      if (delayMs > 0) setTimeout(answer, delayMs);
+      else answer();
+    },
+    StreamingInputCall(call, reply) {
       const state = begin(call);
       let size = 0;
       call.on('data', (request: StreamingInputCallRequest) => {
@@ -210,9 +213,7 @@ function handlers(stats: TestServiceStats): UntypedServiceImplementation {
       });
       call.on('error', () => state.finish());
     },
-    StreamingOutputCall: (
-      call: ServerWritableStream<StreamingOutputCallRequest, StreamingOutputCallResponse>,
-    ): void => {
+    StreamingOutputCall(call) {
       const state = begin(call);
       const replies = new Replies(call, () => state.cancelled);
       replies.push(call.request);

@@ -49,7 +49,7 @@ export function arithmeticModel(): Buffer {
 }
 
 /** `n` INT64 [] → `count` INT64 []: counts to n, one turn of a loop each (about 1.3 µs): a service time on demand. */
-export function loopModel(): Buffer {
+function loopModel(): Buffer {
   const body: Graph = {
     name: 'body',
     node: [
@@ -59,14 +59,9 @@ export function loopModel(): Buffer {
     input: [value('turn', 'INT64', []), value('go', 'BOOL', []), value('so_far', 'INT64', [])],
     output: [value('go_on', 'BOOL', []), value('next', 'INT64', [])],
   };
-  const loop = {
-    opType: 'Loop',
-    input: ['n', '', 'zero'],
-    output: ['count'],
-    attribute: [{ name: 'body', type: onnx.AttributeProto.AttributeType.GRAPH, g: body }],
-  };
+  const attribute = [{ name: 'body', type: onnx.AttributeProto.AttributeType.GRAPH, g: body }];
   return model({
-    node: [loop],
+    node: [{ opType: 'Loop', input: ['n', '', 'zero'], output: ['count'], attribute }],
     initializer: [int64('zero', 0), int64('one', 1)],
     input: [value('n', 'INT64', [])],
     output: [value('count', 'INT64', [])],
@@ -75,15 +70,11 @@ export function loopModel(): Buffer {
 
 /** `n` INT64 [1] → `top` FP32 []: allocates 4·n bytes on the way (1e8 takes 400 MB; 1e12 fails cleanly). */
 export function memoryHogModel(): Buffer {
+  const dropped = { name: 'keepdims', type: onnx.AttributeProto.AttributeType.INT, i: 0 };
   return model({
     node: [
       { opType: 'ConstantOfShape', input: ['n'], output: ['filled'] },
-      {
-        opType: 'ReduceMax',
-        input: ['filled'],
-        output: ['top'],
-        attribute: [{ name: 'keepdims', type: onnx.AttributeProto.AttributeType.INT, i: 0 }],
-      },
+      { opType: 'ReduceMax', input: ['filled'], output: ['top'], attribute: [dropped] },
     ],
     input: [value('n', 'INT64', [1])],
     output: [value('top', 'FP32', [])],
@@ -130,24 +121,26 @@ export function putModel(
   return folder;
 }
 
+/** An identity as a repository entry: proven with these values. */
+export function putIdentityModel(
+  directory: string,
+  name: string,
+  type: ElementType,
+  values: unknown[],
+): void {
+  const golden = { inputs: { x: { shape: [values.length], values } }, outputs: { y: { values } } };
+  putModel(directory, name, identityModel(type), { golden });
+}
+
 /** The loop model as a repository entry: proven by counting to 3. */
 export function putLoopModel(directory: string, name = 'loop'): void {
   const golden = { inputs: { n: { shape: [], values: [3] } }, outputs: { count: { values: [3] } } };
   putModel(directory, name, loopModel(), { description: 'Takes as long as it is told', golden });
 }
 
-/** The memory hog as a repository entry: proven with 4 elements. */
-export function putMemoryHogModel(directory: string, name = 'hog'): void {
-  const golden = { inputs: { n: { shape: [1], values: [4] } }, outputs: { top: { values: [0] } } };
-  putModel(directory, name, memoryHogModel(), { description: 'Allocates what it is told', golden });
-}
-
 function model(graph: Graph): Buffer {
-  const message = {
-    irVersion: 7,
-    opsetImport: [{ domain: '', version: 13 }],
-    graph: { name: 'tiny', ...graph },
-  };
+  const opsetImport = [{ domain: '', version: 13 }];
+  const message = { irVersion: 7, opsetImport, graph: { name: 'tiny', ...graph } };
   return Buffer.from(onnx.ModelProto.encode(message).finish());
 }
 

@@ -7,7 +7,6 @@ import type {
   EndpointReport,
   MirrorReport,
   ModelReport,
-  PoisonReport,
   QueueReport,
   RegistryReport,
 } from '../../../sidecar/telemetry/reports.js';
@@ -38,66 +37,31 @@ export class FakeView implements SidecarView {
     this.endDrain = resolve;
   });
 
-  notReady(): readonly string[] {
-    return this.reasons;
-  }
-  endpoints(): readonly EndpointReport[] {
-    return this.rows;
-  }
-  queue(): QueueReport | undefined {
-    return this.queueReport;
-  }
-  poison(): readonly PoisonReport[] {
-    return [];
-  }
-  mirrors(): readonly MirrorReport[] {
-    return this.mirrorReports;
-  }
-  faults(): FaultAdmin {
-    return this.faultDesk;
-  }
-  model(): ModelReport | undefined {
-    return this.modelReport;
-  }
-  models(): readonly ModelReport[] {
-    return this.modelReports;
-  }
-  registry(): RegistryReport | undefined {
-    return this.registryReport;
-  }
-  metrics(): readonly Metric[] {
-    return this.metricFamilies;
-  }
-  config(): unknown {
-    return { service: this.service };
-  }
   takeoverAnswer: TakeoverAnswer = { ok: true, pid: 7 };
-  takeOver(): Promise<TakeoverAnswer> {
-    return Promise.resolve(this.takeoverAnswer);
-  }
 
-  drain(): Promise<void> {
+  notReady = () => this.reasons;
+  endpoints = (): readonly EndpointReport[] => this.rows;
+  queue = () => this.queueReport;
+  poison = () => [];
+  mirrors = () => this.mirrorReports;
+  faults = () => this.faultDesk;
+  model = () => this.modelReport;
+  models = () => this.modelReports;
+  registry = () => this.registryReport;
+  metrics = () => this.metricFamilies;
+  config = (): unknown => ({ service: this.service });
+  takeOver = () => Promise.resolve(this.takeoverAnswer);
+  drain = (): Promise<void> => {
     this.drains++;
     return this.drained;
-  }
+  };
 }
 
+/** An endpoint of the upstream `digits` that gets calls and has no call in flight. */
 export function anEndpoint(overrides: Partial<EndpointReport> = {}): EndpointReport {
-  return {
-    upstream: 'digits',
-    endpoint: 'digits-1',
-    address: '127.0.0.1:5001',
-    state: 'eligible',
-    why: '',
-    sinceMs: 1000,
-    connections: 1,
-    inFlight: 0,
-    ewmaMs: 2.25,
-    weight: 1,
-    attempts: 10,
-    faults: 0,
-    consecutiveFaults: 0,
-    ejections: 0,
-    ...overrides,
-  };
+  const state = { state: 'eligible', why: '', sinceMs: 1000, connections: 1, inFlight: 0 } as const;
+  const rates = { ewmaMs: 2.25, weight: 1, attempts: 10 };
+  const noFaults = { faults: 0, consecutiveFaults: 0, ejections: 0 };
+  const names = { upstream: 'digits', endpoint: 'digits-1', address: '127.0.0.1:5001' };
+  return { ...names, ...state, ...rates, ...noFaults, ...overrides };
 }

@@ -3,24 +3,18 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import type { RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
 import { startSidecar } from '../../../sidecar/app/sidecar.js';
+import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
 import type { Address, SidecarConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
-import type { Logger } from '../../../sidecar/runtime/log/logger.js';
+import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { ManualClock } from '../time/manual-clock.js';
 import { seeded } from '../time/seeded-random.js';
 import { Application, anUpstream, Backend, type UpstreamOptions } from './stack.js';
 
-const QUIET: Logger = {
-  debug() {},
-  info() {},
-  warn() {},
-  error() {},
-  child: () => QUIET,
-  writes: () => false,
-  setLevel() {},
-  flush() {},
-};
-
 export const ANY: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+
+const parsed = parseSidecarFile('service: digits', 'digits.yaml');
+assert.ok(parsed.ok);
+const DEFAULT_LIMITS = parsed.config.limits;
 
 export function aConfig(over: Partial<SidecarConfig> = {}): SidecarConfig {
   return {
@@ -29,25 +23,7 @@ export function aConfig(over: Partial<SidecarConfig> = {}): SidecarConfig {
     trustDomain: 'outrider.local',
     datacenter: 'dc1',
     identity: { kind: 'none' },
-    limits: {
-      maxConnections: 1024,
-      maxConcurrentStreams: 256,
-      maxHeaderBytes: 16_384,
-      maxHeaderFields: 100,
-      handshakeTimeoutMs: 5000,
-      handshakesPerSecond: 500,
-      framesPerSecond: {
-        pings: 100,
-        resets: 2_000,
-        settings: 20,
-        windowUpdates: 50_000,
-        empty: 10,
-        ignored: 2_000,
-        violations: 10,
-      },
-      memoryBudgetBytes: 256 * 1024 * 1024,
-      replayBytesPerCall: 1024 * 1024,
-    },
+    limits: { ...DEFAULT_LIMITS, handshakesPerSecond: 500, memoryBudgetBytes: 256 * 1024 * 1024 },
     drainTimeoutMs: 30_000,
     log: { level: 'error' },
     ...over,
@@ -89,7 +65,7 @@ export class SidecarInMemory {
 
   async sidecar(config: SidecarConfig): Promise<RunningSidecar> {
     const { clock } = this;
-    const deps = { clock, timers: clock, random: seeded(1), logger: QUIET, version: '0', env: {} };
+    const deps = { clock, timers: clock, random: seeded(1), logger: silentLogger, version: '0', env: {} };
     const sidecar = await startSidecar(config, deps);
     this.sidecars.push(sidecar);
     return sidecar;
@@ -99,13 +75,8 @@ export class SidecarInMemory {
   async server(name: string): Promise<{ backend: Backend; address: Address; server: net.Server }> {
     const backend = new Backend(name);
     backend.answer = (stream) => stream.reply(Buffer.from(name));
-    const server = net.createServer((socket) => {
-      this.keep(socket);
-      backend.onSocket(socket as never);
-    });
-    this.servers.push(server);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return { backend, server, address: addressOf(server) };
+    const { server, address } = await this.listen((socket) => backend.onSocket(this.keep(socket) as never));
+    return { backend, server, address };
   }
 
   async app(address: Address): Promise<Application> {
@@ -119,10 +90,16 @@ export class SidecarInMemory {
 
   /** An address that is taken. */
   async taken(): Promise<Address> {
-    const server = net.createServer();
+    return (await this.listen()).address;
+  }
+
+  private async listen(onSocket?: (socket: net.Socket) => void) {
+    const server = net.createServer(onSocket);
     this.servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return addressOf(server);
+    const { address: host, port } = server.address() as net.AddressInfo;
+    const address: Address = { kind: 'tcp', host, port };
+    return { server, address };
   }
 
   private keep(socket: net.Socket): net.Socket {
@@ -137,9 +114,4 @@ export class SidecarInMemory {
     for (const socket of this.sockets) socket.destroy();
     for (const server of this.servers) await new Promise((resolve) => server.close(resolve));
   }
-}
-
-function addressOf(server: net.Server): Address {
-  const { address, port } = server.address() as net.AddressInfo;
-  return { kind: 'tcp', host: address, port };
 }

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import type { Cluster } from '../../../sidecar/cluster/cluster.js';
 import { makeCluster } from '../../../sidecar/cluster/membership.js';
-import type { MakeCluster } from '../../../sidecar/cluster/upstream.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type {
   Address,
@@ -25,7 +24,7 @@ import { Caller as Identity } from '../../../sidecar/inbound/caller.js';
 import type { ModelBackend } from '../../../sidecar/inbound/model-backend.js';
 import { Inbound } from '../../../sidecar/inbound.js';
 import { Outbound } from '../../../sidecar/outbound.js';
-import type { Logger } from '../../../sidecar/runtime/log/logger.js';
+import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
 import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
@@ -47,15 +46,8 @@ const REPLAY_BYTES = 1024 * 1024;
 const LIMITS = { maxConnections: 1024, handshakeTimeoutMs: 5000, handshakesPerSecond: 500 };
 
 export function aRoute(over: Partial<RouteConfig> = {}): RouteConfig {
-  return {
-    methods: ['*'],
-    kind: 'unary',
-    idempotent: false,
-    timeoutMs: 15_000,
-    idleTimeoutMs: 0,
-    attemptTimeoutMs: 0,
-    ...over,
-  };
+  const times = { timeoutMs: 15_000, idleTimeoutMs: 0, attemptTimeoutMs: 0 };
+  return { methods: ['*'], kind: 'unary', idempotent: false, ...times, ...over };
 }
 
 /** A unary route that is safe to repeat, and repeated once. No backoff unless asked for. */
@@ -77,6 +69,13 @@ export function addressOf(name: string): Address {
   return { kind: 'tcp', host: name, port: 1 };
 }
 
+const PINGS = { pingIntervalMs: 10_000, pingTimeoutMs: 5000 };
+const POOL: PoolConfig = { connections: 1, connectTimeoutMs: 1000, ...PINGS, maxAgeMs: 0 };
+const EJECTION_TIMES = { baseMs: 30_000, maxMs: 300_000, jitter: 0 };
+const EJECTION: EjectionConfig = { mode: 'enforce', consecutiveFaults: 5, ...EJECTION_TIMES };
+/** Of the one connection to a model: it sends no PINGs. */
+const LOCAL_POOL: PoolConfig = { ...POOL, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0 };
+
 /** An upstream of the named endpoints. */
 export function anUpstream(names: readonly string[], over: UpstreamOptions = {}): UpstreamConfig {
   return {
@@ -87,22 +86,8 @@ export function anUpstream(names: readonly string[], over: UpstreamOptions = {})
     budget: { ratio: 0.2, perSecond: 3 },
     routes: [aRoute()],
     ...over,
-    pool: {
-      connections: 1,
-      connectTimeoutMs: 1000,
-      pingIntervalMs: 10_000,
-      pingTimeoutMs: 5000,
-      maxAgeMs: 0,
-      ...over.pool,
-    },
-    ejection: {
-      mode: 'enforce',
-      consecutiveFaults: 5,
-      baseMs: 30_000,
-      maxMs: 300_000,
-      jitter: 0,
-      ...over.ejection,
-    },
+    pool: { ...POOL, ...over.pool },
+    ejection: { ...EJECTION, ...over.ejection },
   };
 }
 
@@ -193,17 +178,13 @@ export class Application extends ScriptedPeer {
   }
 }
 
+/** Writes nothing; an error ends the test. */
 const QUIET: Logger = {
-  debug() {},
-  info() {},
-  warn() {},
+  ...silentLogger,
   error(fields) {
     throw fields['error'] ?? new Error(JSON.stringify(fields));
   },
   child: () => QUIET,
-  writes: () => false,
-  setLevel() {},
-  flush() {},
 };
 
 export interface OutboundStack {
@@ -293,22 +274,15 @@ export class Stack {
     const { context } = this;
     const dial = (address: Address) => (this.hasIdentity ? this.net.dial(labelOf(address)) : undefined);
     this.health.configure(config);
-    const make: MakeCluster = (each, cluster) => {
-      const upstream = makeCluster(
-        each,
-        { context: context, settings: DEFAULT_LOCAL_SETTINGS, dial },
-        cluster,
-      );
-      this.health.addCluster(upstream);
-      return upstream;
-    };
-    const find = (name: string): Outbound | undefined =>
-      this.outbounds.map((each) => each.outbound).find((each) => each.name === name);
     const outbound = new Outbound(config, {
-      makeCluster: make,
-      context: context,
+      makeCluster: (each, cluster) => {
+        const made = makeCluster(each, { context, settings: DEFAULT_LOCAL_SETTINGS, dial }, cluster);
+        this.health.addCluster(made);
+        return made;
+      },
+      context,
       replayBytes: REPLAY_BYTES,
-      find,
+      find: (name) => this.outbounds.find((each) => each.outbound.name === name)?.outbound,
     });
     const listener = this.listen((link, stream, block, ended) => outbound.accept(link, stream, block, ended));
     const stack: OutboundStack = {
@@ -357,7 +331,7 @@ export class Stack {
   private localPool(local: Address): Pool {
     return new Pool(
       {
-        config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
+        config: LOCAL_POOL,
         settings: DEFAULT_LOCAL_SETTINGS,
         dial: () => this.net.dial(labelOf(local)),
         onChange: () => {},
@@ -439,18 +413,23 @@ export class Stack {
     for (const { inbound } of this.inbounds) {
       for (const { queue, activity } of inbound.backends) {
         const { running, waiting, waitingBytes } = queue;
-        assert.deepEqual({ running, waiting, waitingBytes }, { running: 0, waiting: 0, waitingBytes: 0 });
+        assert.deepEqual([running, waiting, waitingBytes], [0, 0, 0], 'in the queue');
         assert.equal(activity.report().inFlight, 0, 'runs of the model in flight');
       }
     }
     assert.equal(stats.defects, 0, 'defects');
   }
 
-  /** Ends everything; nothing may be left in the wheel. */
+  /**
+   * Ends everything: nothing may be left in the wheel. Where every call is over, nothing may be held before its
+   * connections end.
+   */
   close(): void {
-    for (const app of this.apps) app.socket.destroy();
-    this.run();
     this.health.stop();
+    this.run();
+    const calls = this.apps.flatMap((app) => (app.isClosed ? [] : [...app.streams.values()]));
+    if (calls.every(({ isOver, hasLeft }) => isOver || hasLeft)) this.assertIdle();
+    for (const app of this.apps) app.socket.destroy();
     this.run();
     this.assertIdle();
     for (const { outbound, listener } of this.outbounds) {

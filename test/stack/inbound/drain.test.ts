@@ -1,156 +1,141 @@
 /** A listener that drains, and the limits of those that come in. */
 import assert from 'node:assert/strict';
 import { FrameType } from '../../kit/http2/h2-frames.js';
-import {
-  type Application,
-  anUpstream,
-  aStreamRoute,
-  type OutboundStack,
-  Stack,
-} from '../../kit/stack/stack.js';
+import type { MemorySocket } from '../../kit/http2/memory-net.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { statusesOf } from '../../kit/stack/call-ends.js';
+import { addressOf, anUpstream, aStreamRoute, Stack } from '../../kit/stack/stack.js';
 
 const MAX_ID = 0x7fffffff;
 
 describe('A drain', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: Application;
+  let stack: UpstreamStack;
   let isDrained: boolean;
 
   beforeEach(() => {
-    stack = new Stack();
-    out = stack.outbound(anUpstream(['a'], { routes: [aStreamRoute()] }));
-    app = stack.app(out.listener);
+    stack = new UpstreamStack(['a'], { routes: [aStreamRoute()] });
     isDrained = false;
   });
   afterEach(() => stack.close());
 
+  const open = (app = stack.caller): PeerStream => stack.settle(app.call({ body: null }));
   const drain = (): void => {
-    void out.listener.drain().then(() => {
+    void stack.out.listener.drain().then(() => {
       isDrained = true;
     });
     stack.run();
   };
-  const lastIds = (): number[] => app.goaways.map(({ payload }) => payload.readUInt32BE(0) & MAX_ID);
-  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  /** Of a drain that has gone so far. */
+  const assertOver = async (isOver: boolean): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([isDrained, stack.caller.isClosed], [isOver, isOver]);
+  };
+  const lastIds = (app = stack.caller): number[] =>
+    app.goaways.map(({ payload }) => payload.readUInt32BE(0) & MAX_ID);
 
   it('a drain sends GOAWAY twice: first without taking a stream away, then with the last stream it took', () => {
-    const call = stack.settle(app.call({ body: null }));
+    const call = open();
     drain();
     assert.deepEqual(lastIds(), [MAX_ID]);
-    const late = stack.settle(app.call({ body: null }));
-    assert.equal(stack.backend('a').requests.length, 2, 'what crossed the first one is served');
+    const late = open();
+    assert.equal(stack.requests.length, 2, 'what crossed the first one is served');
     stack.advance(260);
     assert.deepEqual(lastIds(), [MAX_ID, late.id]);
     assert.equal(call.isOver || late.isOver, false);
   });
 
   it('a drain delays the second GOAWAY for a client that stands still, and serves the calls that it opens meanwhile', () => {
-    stack.settle(app.call({ body: null }));
-    app.socket.pause();
+    open();
+    stack.caller.socket.pause();
     drain();
     stack.advance(1_000);
-    const late = stack.settle(app.call({ body: null }));
-    app.socket.resume();
+    const late = open();
+    stack.caller.socket.resume();
     stack.advance(10);
     assert.deepEqual(lastIds(), [MAX_ID, late.id]);
-    assert.equal(late.resetCode, undefined);
-    assert.equal(stack.backend('a').requests.length, 2);
+    assert.deepEqual([late.resetCode, stack.requests.length], [undefined, 2]);
   });
 
   it('a drain sends the second GOAWAY after 3 s to a client that answers no PING', () => {
-    app = stack.app(out.listener, undefined, { answersPings: false });
-    const call = stack.settle(app.call({ body: null }));
+    const app = stack.app(stack.out.listener, undefined, { answersPings: false });
+    const call = open(app);
     drain();
     stack.advance(2_900);
-    assert.deepEqual(lastIds(), [MAX_ID]);
+    assert.deepEqual(lastIds(app), [MAX_ID]);
     stack.advance(200);
-    assert.deepEqual(lastIds(), [MAX_ID, call.id]);
+    assert.deepEqual(lastIds(app), [MAX_ID, call.id]);
   });
 
   it('a renewal of all connections leaves the listener open: a client that gets GOAWAY connects again', () => {
-    const call = stack.settle(app.call({ body: null }));
-    stack.settle(out.listener.renew());
+    const call = open();
+    stack.settle(stack.out.listener.renew());
     stack.advance(260);
     assert.deepEqual(lastIds(), [MAX_ID, call.id]);
-    const again = stack.app(out.listener);
-    assert.equal(stack.settle(again.call()).isOver, false);
-    assert.equal(stack.backend('a').requests.length, 2);
+    const again = stack.app(stack.out.listener);
+    assert.deepEqual([stack.settle(again.call()).isOver, stack.requests.length], [false, 2]);
   });
 
   it('a call after the second GOAWAY is refused as never processed', () => {
-    stack.settle(app.call({ body: null }));
+    open();
     drain();
     stack.advance(260);
-    assert.equal(stack.settle(app.call()).resetCode, 7);
-    assert.equal(stack.backend('a').requests.length, 1);
+    assert.deepEqual([stack.settle(stack.caller.call()).resetCode, stack.requests.length], [7, 1]);
   });
 
   it('a drain lets calls in flight finish, closes their connections, and resolves', async () => {
-    const call = stack.settle(app.call({ body: null }));
+    const call = open();
     drain();
     stack.advance(60_000);
-    await settle();
-    assert.deepEqual([isDrained, app.isClosed], [false, false]);
+    await assertOver(false);
     call.end();
-    stack.backend('a').last.begin().data(Buffer.from('done')).trailers(0);
-    stack.run();
+    stack.settle(stack.backend('a').last.begin().data(Buffer.from('done')).trailers(0));
     assert.deepEqual([call.status, call.body.toString()], [0, 'done']);
-    await settle();
-    assert.deepEqual([isDrained, app.isClosed], [true, true]);
+    await assertOver(true);
   });
 
   it('a drain of an idle connection is over after the second GOAWAY', async () => {
     drain();
     stack.advance(300);
-    await settle();
-    assert.deepEqual([isDrained, app.isClosed], [true, true]);
-    assert.equal(app.goaways.length, 2);
+    await assertOver(true);
+    assert.equal(stack.caller.goaways.length, 2);
   });
 
   it('a drain without connections is over at once', async () => {
-    stack.settle(app.socket.destroy());
+    stack.settle(stack.caller.socket.destroy());
     drain();
-    await settle();
-    assert.equal(isDrained, true);
+    await assertOver(true);
   });
 
   it('a second drain joins the first', async () => {
     drain();
     drain();
     stack.advance(300);
-    await settle();
-    assert.equal(app.goaways.length, 2);
-    assert.equal(isDrained, true);
+    await assertOver(true);
+    assert.equal(stack.caller.goaways.length, 2);
   });
 
   it('a stop during a drain loses the calls that are left, and counts them', () => {
-    const call = stack.settle(app.call({ body: null }));
+    const call = open();
     drain();
     stack.advance(1000);
-    stack.settle(out.listener.stop());
-    assert.equal(app.isClosed, true);
-    assert.equal(call.isOver, false);
-    assert.equal(stack.backend('a').last.resetCode, 8);
-    stack.assertIdle();
+    stack.settle(stack.out.listener.stop());
+    assert.deepEqual(
+      [stack.caller.isClosed, call.isOver, stack.backend('a').last.resetCode],
+      [true, false, 8],
+    );
   });
 
   it('a drain loses no call of an outbound sidecar', () => {
     const stacked = new Stack();
     const behind = stacked.outbound(anUpstream(['a'], { name: 'behind' }));
-    const net = stacked.net;
-    net.declare('front:1', {
-      mode: 'accepts',
-      onSocket: (socket) => behind.listener.accept(socket as never, null),
-    });
+    const onSocket = (socket: MemorySocket): void => behind.listener.accept(socket as never, null);
+    stacked.net.declare('front:1', { mode: 'accepts', onSocket });
     stacked.backend('a').answer = (stream) => stream.reply();
-    const config = anUpstream([], { name: 'front' });
-    const front = stacked.outbound({
-      ...config,
-      endpoints: [{ address: { kind: 'tcp', host: 'front', port: 1 }, weight: 1, id: 'other' }],
-    });
+    const endpoints = [{ address: addressOf('front'), weight: 1, id: 'other' }];
+    const front = stacked.outbound(anUpstream([], { name: 'front', endpoints }));
     const caller = stacked.app(front.listener);
-    const made = [];
+    const made: PeerStream[] = [];
     for (let i = 0; i < 50; i++) {
       made.push(caller.call());
       // Calls are under way in every phase of the drain.
@@ -159,46 +144,40 @@ describe('A drain', () => {
       stacked.turn();
     }
     stacked.advance(1000);
-    for (const call of made) assert.equal(call.status, 0);
+    assert.ok(statusesOf(made).every((status) => status === 0));
     stacked.close();
   });
 
   it('the connection of a caller that sends GOAWAY closes when its calls have ended', () => {
-    const call = stack.settle(app.call({ body: null }));
-    stack.settle(app.goaway(0));
-    assert.equal(app.isClosed, false);
+    const call = open();
+    stack.settle(stack.caller.goaway(0));
+    assert.equal(stack.caller.isClosed, false);
     call.end();
-    stack.backend('a').last.fail(0);
-    stack.run();
-    assert.equal(call.status, 0);
-    assert.equal(app.isClosed, true);
+    stack.settle(stack.backend('a').last.fail(0));
+    assert.deepEqual([call.status, stack.caller.isClosed], [0, true]);
   });
 });
 
 describe('A newcomer', () => {
-  let stack: Stack;
-  let out: OutboundStack;
+  let stack: UpstreamStack;
   beforeEach(() => {
-    stack = new Stack();
-    out = stack.outbound(anUpstream(['a']));
+    stack = new UpstreamStack(['a']);
   });
   afterEach(() => stack.close());
 
   it('a new connection that sends nothing is closed after the handshake timeout', () => {
+    stack.settle(stack.caller.socket.destroy());
     const [near, far] = stack.net.pair();
-    out.listener.accept(far as never, null);
+    stack.out.listener.accept(far as never, null);
     stack.advance(4990);
     assert.equal(near.destroyed, false);
     stack.advance(20);
-    assert.equal(near.destroyed, true);
-    assert.equal(stack.context.stats.limits.get('handshake-timeout'), 1);
+    assert.deepEqual([near.destroyed, stack.context.stats.limits.get('handshake-timeout')], [true, 1]);
     assert.equal(stack.context.stats.connectionsOpen, 0);
   });
 
   it('a connection that is idle for an hour stays open, without a PING', () => {
-    const app = stack.app(out.listener);
     stack.advance(3_600_000);
-    assert.equal(app.isClosed, false);
-    assert.equal(app.count(FrameType.ping), 0);
+    assert.deepEqual([stack.caller.isClosed, stack.caller.count(FrameType.ping)], [false, 0]);
   });
 });

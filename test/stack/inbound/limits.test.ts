@@ -3,16 +3,15 @@ import assert from 'node:assert/strict';
 import { queueReport } from '../../../sidecar/app/endpoint-report.js';
 import type { RateLimitConfig } from '../../../sidecar/config/model.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { assertEnd, assertUnprocessed, statusesOf } from '../../kit/stack/call-ends.js';
 import { metricsIn } from '../../kit/stack/metrics.js';
+import { ModelStack } from '../../kit/stack/model-stack.js';
 import {
   type Application,
-  anInbound,
   aRoute,
   aStreamRoute,
   type CallOptions,
   type InboundOptions,
-  type InboundStack,
-  Stack,
 } from '../../kit/stack/stack.js';
 
 const CHECK = '/grpc.health.v1.Health/Check';
@@ -20,65 +19,53 @@ const READY = '/inference.GRPCInferenceService/ModelReady';
 const EVERYONE = [{ from: '*', to: 'digits', action: 'allow' }] as const;
 const PRIORITY = { key: 'x-class', classes: ['now', 'soon', 'later'], defaultClass: 'soon' };
 const MIB = 1024 * 1024;
+const rate = (over: Partial<RateLimitConfig> = {}): RateLimitConfig => {
+  return { callers: ['*'], methods: ['*'], perSecond: 2, burst: 2, ...over };
+};
 
 describe('Inbound limits', () => {
-  let stack: Stack;
-  let side: InboundStack;
+  let stack: ModelStack;
   let web: Application;
   let batch: Application;
   let usedBytes = 0;
 
   const start = (over: InboundOptions = {}): void => {
-    stack = new Stack();
     usedBytes = 0;
     const readMemory = () => ({ usedBytes, limitBytes: 100 });
-    side = stack.inbound(anInbound({ intentions: EVERYONE, ...over }), { readMemory });
-    web = stack.app(side.listener, 'web');
-    batch = stack.app(side.listener, 'batch');
+    stack = new ModelStack({ intentions: EVERYONE, ...over }, { readMemory });
+    web = stack.caller('web');
+    batch = stack.caller('batch');
   };
   const answering = (over: InboundOptions): void => {
     start(over);
-    side.model.answer = (stream) => stream.reply();
+    stack.model.answer = (stream) => stream.reply();
   };
-  const reload = (over: InboundOptions): void => {
-    const config = anInbound({ intentions: EVERYONE, ...over });
-    stack.settle(side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions));
-  };
-  const call = (app: Application, options: CallOptions = {}): PeerStream => stack.settle(app.call(options));
+  const reload = (over: InboundOptions): void => stack.reload({ intentions: EVERYONE, ...over });
+  const call = (app: Application, options: CallOptions = {}): PeerStream => stack.call(options, app);
+  const some = (n: number, app = web): PeerStream[] => Array.from({ length: n }, () => call(app));
   const ofClass = (name: string, app = web): PeerStream => call(app, { metadata: [['x-class', name]] });
-  const atModel = (): readonly PeerStream[] => side.model.requests;
-  const report = () => queueReport(side.backend.limits, stack.clock.now());
+  const report = () => queueReport(stack.side.backend.limits, stack.clock.now());
   /** Has the model answer everything, one by one; what each said in this field, in the order in which they came. */
   const order = (name: string): (string | undefined)[] => {
-    for (let i = 0; i < atModel().length; i++) {
-      stack.settle(atModel()[i]!.reply());
-    }
-    return atModel().map((stream) => stream.header(name));
+    // The list grows meanwhile.
+    for (const request of stack.requests) stack.settle(request.reply());
+    return stack.requests.map((stream) => stream.header(name));
   };
   afterEach(() => stack.close());
 
   describe('rate limits', () => {
-    const rate = (over: Partial<RateLimitConfig> = {}): RateLimitConfig => ({
-      callers: ['*'],
-      methods: ['*'],
-      perSecond: 2,
-      burst: 2,
-      ...over,
-    });
-
     it('a call over its rate limit is refused as never processed, with a pushback', () => {
       answering({ rateLimits: [rate()] });
-      assert.deepEqual([call(web).status, call(web).status], [0, 0]);
+      assert.deepEqual(statusesOf(some(2)), [0, 0]);
       const refused = call(web);
-      assert.deepEqual([refused.status, refused.reason, refused.isTrailersOnly], [8, 'rate-limited', true]);
-      assert.equal(refused.trailer('outrider-unprocessed'), 'true');
-      assert.equal(refused.trailer('grpc-retry-pushback-ms'), '500');
-      assert.match(refused.trailer('grpc-message')!, /web calls digits more often than it may/);
+      const message = /web calls digits more often than it may/;
+      const trailers = { 'grpc-retry-pushback-ms': '500', 'grpc-message': message };
+      assertUnprocessed(refused, [8, 'rate-limited'], trailers);
+      assert.equal(refused.isTrailersOnly, true);
       assert.equal(call(batch).status, 0, 'another caller has a bucket of its own');
-      assert.equal(atModel().length, 3);
-      assert.equal(report().rateLimited, 1);
+      assert.deepEqual([stack.requests.length, report().rateLimited], [3, 1]);
       stack.advance(500);
-      assert.deepEqual([call(web).status, call(web).status], [0, 8]);
+      assert.deepEqual(statusesOf(some(2)), [0, 8]);
     });
 
     it('the pushback of a rate limit is one minute at most', () => {
@@ -89,14 +76,14 @@ describe('Inbound limits', () => {
 
     it('callers without identity share one rate limit', () => {
       answering({ mtls: 'permissive', rateLimits: [rate({ burst: 1 })] });
-      const [one, other] = [stack.app(side.listener), stack.app(side.listener)];
+      const [one, other] = [stack.caller(), stack.caller()];
       assert.deepEqual([call(one).status, call(other).status, call(web).status], [0, 8, 0]);
       assert.match(call(other).trailer('grpc-message')!, /a caller without identity/);
     });
 
     it('a call that is not allowed takes no token of a rate limit', () => {
       answering({ rateLimits: [rate({ burst: 1 })], intentions: [] });
-      for (let i = 0; i < 3; i++) assert.equal(call(web).reason, 'not-allowed');
+      for (const { reason } of some(3)) assert.equal(reason, 'not-allowed');
       assert.equal(report().rateLimited, 0);
     });
 
@@ -111,8 +98,7 @@ describe('Inbound limits', () => {
       reload({ rateLimits: [rate({ burst: 5, perSecond: 0.1 })] });
       assert.equal(call(web).reason, 'rate-limited');
       reload({});
-      assert.equal(call(web).status, 0);
-      assert.equal(report().rateLimited, undefined);
+      assert.deepEqual([call(web).status, report().rateLimited], [0, undefined]);
     });
   });
 
@@ -129,15 +115,9 @@ describe('Inbound limits', () => {
         { name: 'soon', waiting: 3 },
         { name: 'later', waiting: 1 },
       ]);
-      assert.deepEqual(order('x-class'), [
-        undefined,
-        'now',
-        'now',
-        'soon',
-        'never heard of',
-        undefined,
-        'later',
-      ]);
+      const unclassed = undefined;
+      const expected = [unclassed, 'now', 'now', 'soon', 'never heard of', unclassed, 'later'];
+      assert.deepEqual(order('x-class'), expected);
     });
 
     it('a call of the least important class gives way in a full queue, as never processed', () => {
@@ -146,10 +126,8 @@ describe('Inbound limits', () => {
       const [, later] = [ofClass('later'), ofClass('later'), ofClass('soon')];
       const first = ofClass('now');
       assert.equal(first.isOver, false);
-      assert.deepEqual([later.status, later.reason], [8, 'overloaded']);
-      assert.equal(later.trailer('outrider-unprocessed'), 'true');
+      assertUnprocessed(later, [8, 'overloaded'], { 'grpc-message': /others go first/ });
       assert.ok(Number(later.trailer('grpc-retry-pushback-ms')) >= 1);
-      assert.match(later.trailer('grpc-message')!, /others go first/);
       assert.equal(ofClass('later').reason, 'overloaded', 'no class is below it');
       assert.equal(report().evicted, 1);
       order('x-class');
@@ -158,29 +136,16 @@ describe('Inbound limits', () => {
     it('a priority class that is not configured counts as the default', () => {
       start({ queue: { ...queue, maxWaiting: 100 } });
       call(web);
-      const hostile = [
-        '',
-        '-1',
-        '1e309',
-        '__proto__',
-        'NOW',
-        'now,now',
-        '\u0001\u00ff\u0080',
-        'n'.repeat(9_000),
-        '\u00ff'.repeat(2_000),
-      ];
+      const long = ['n'.repeat(9_000), '\u00ff'.repeat(2_000)];
+      const hostile = ['', '-1', '1e309', '__proto__', 'NOW', 'now,now', '\u0001\u00ff\u0080', ...long];
       for (const value of hostile) ofClass(value);
       for (let i = 0; i < 20; i++) ofClass(`class-${i}`);
-      assert.deepEqual(
-        report().classes?.map(({ waiting }) => waiting),
-        [0, hostile.length + 20, 0],
-      );
-      const metrics = metricsIn(stack, { inbound: side.inbound });
-      const labels = metrics.find(({ name }) => name === 'outrider_queue_class_waiting')!.samples;
-      assert.deepEqual(
-        labels.map((each) => each.labels),
-        [{ class: 'now' }, { class: 'soon' }, { class: 'later' }],
-      );
+      const waiting = report().classes?.map((each) => each.waiting);
+      assert.deepEqual(waiting, [0, hostile.length + 20, 0]);
+      const metrics = metricsIn(stack, { inbound: stack.side.inbound });
+      const { samples } = metrics.find(({ name }) => name === 'outrider_queue_class_waiting')!;
+      const labels = samples.map((each) => each.labels);
+      assert.deepEqual(labels, [{ class: 'now' }, { class: 'soon' }, { class: 'later' }]);
       order('x-class');
     });
 
@@ -191,10 +156,7 @@ describe('Inbound limits', () => {
       reload({ queue: { concurrency: 1, maxWaiting: 10 } });
       const after = call(web);
       order('x-class');
-      assert.deepEqual(
-        [...waiting, after].map(({ status }) => status),
-        [0, 0, 0, 0],
-      );
+      assert.deepEqual(statusesOf([...waiting, after]), [0, 0, 0, 0]);
     });
   });
 
@@ -205,36 +167,26 @@ describe('Inbound limits', () => {
       start({ queue: { ...queue, maxWaiting: 10 } });
       call(batch);
       for (let i = 0; i < 5; i++) call(batch, { metadata: [['outrider-caller', `batch-${i}`]] });
-      call(web);
-      call(web);
-      assert.deepEqual(order('outrider-caller'), [
-        'batch',
-        'batch',
-        'web',
-        'batch',
-        'web',
-        'batch',
-        'batch',
-        'batch',
-      ]);
+      some(2);
+      const expected = ['batch', 'batch', 'web', 'batch', 'web', 'batch', 'batch', 'batch'];
+      assert.deepEqual(order('outrider-caller'), expected);
     });
 
     it('the caller with the most waiting calls gives way to one with fewer', () => {
       start({ queue });
       call(batch);
-      const many = Array.from({ length: 4 }, () => call(batch));
+      const many = some(4, batch);
       assert.equal(call(web).isOver, false);
-      assert.deepEqual([many[3]!.status, many[3]!.reason], [8, 'overloaded']);
+      assertEnd(many[3]!, [8, 'overloaded']);
       assert.equal(call(batch).reason, 'overloaded');
       order('outrider-caller');
     });
 
     it('fairness that is switched on later keeps the calls that wait', () => {
       start({ queue: { ...queue, fair: false, maxWaiting: 10 } });
-      call(batch);
-      for (let i = 0; i < 3; i++) call(batch);
+      some(4, batch);
       reload({ queue: { ...queue, maxWaiting: 10 } });
-      for (let i = 0; i < 3; i++) call(batch);
+      some(3, batch);
       call(web);
       const callers = order('outrider-caller');
       assert.equal(callers.length, 8);
@@ -244,21 +196,23 @@ describe('Inbound limits', () => {
 
   describe('the adaptive limit', () => {
     const queue = { concurrency: 2, maxWaiting: 1_000, adaptive: { min: 1, max: 50 } };
+    const routes = [aRoute({ timeoutMs: 0 })];
+    const found = () => [report().concurrency, report().unloadedMs];
     /** Calls keep coming, and the model takes `takesMs` for each. */
     const drive = (seconds: number, takesMs: (held: number) => number, options: CallOptions = {}): void => {
-      side.model.answer = (stream) => {
-        const held = side.backend.queue.running;
-        stack.clock.after(takesMs(held), () => void (stream.isOver && stream.reply()));
+      const { queue: line } = stack.side.backend;
+      stack.model.answer = (stream) => {
+        stack.clock.after(takesMs(line.running), () => void (stream.isOver && stream.reply()));
       };
       for (let i = 0; i < seconds * 10; i++) {
-        while (side.backend.queue.waiting < 20) call(web, options);
+        while (line.waiting < 20) call(web, options);
         stack.advance(100);
       }
     };
     const finish = (): void => stack.advance(60_000);
 
     it('the adaptive limit grows while latency does not, and stops where it does', () => {
-      start({ queue, routes: [aRoute({ timeoutMs: 0 })] });
+      start({ queue, routes });
       drive(20, (held) => 10 * Math.max(1, held / 8));
       assert.ok(report().concurrency >= 8 && report().concurrency <= 18, `${report().concurrency}`);
       assert.ok(report().unloadedMs! >= 10 && report().unloadedMs! < 15);
@@ -266,15 +220,15 @@ describe('Inbound limits', () => {
     });
 
     it('the adaptive limit samples unary inferences that succeeded, and nothing else', () => {
-      start({ queue, routes: [aRoute({ timeoutMs: 0 })] });
+      start({ queue, routes });
       drive(3, () => 0.5, { path: READY });
-      assert.deepEqual([report().concurrency, report().unloadedMs], [2, 0]);
-      side.model.answer = (stream) => stream.fail(3);
+      assert.deepEqual(found(), [2, 0]);
+      stack.model.answer = (stream) => stream.fail(3);
       for (let i = 0; i < 300; i++) {
         call(web);
         stack.advance(5);
       }
-      assert.deepEqual([report().concurrency, report().unloadedMs], [2, 0]);
+      assert.deepEqual(found(), [2, 0]);
       finish();
     });
 
@@ -286,23 +240,24 @@ describe('Inbound limits', () => {
     });
 
     it('the adaptive limit is kept while the model is away, and within new bounds', () => {
-      start({ queue, routes: [aRoute({ timeoutMs: 0 })] });
+      start({ queue, routes });
       drive(10, () => 10);
-      const found = report().concurrency;
-      assert.ok(found > 4, `${found}`);
+      const { concurrency } = report();
+      assert.ok(concurrency > 4, `${concurrency}`);
       finish();
-      side.backend.setState({ kind: 'away', why: 'it is being restarted' });
+      stack.side.backend.setState({ kind: 'away', why: 'it is being restarted' });
       assert.equal(report().concurrency, 0);
-      side.backend.setState({ kind: 'ready' });
-      assert.equal(report().concurrency, found);
+      stack.side.backend.setState({ kind: 'ready' });
+      assert.equal(report().concurrency, concurrency);
       reload({ queue: { ...queue, adaptive: { min: 1, max: 3 } } });
       assert.equal(report().concurrency, 3);
       reload({ queue: { concurrency: 7 } });
-      assert.deepEqual([report().concurrency, report().unloadedMs], [7, undefined]);
+      assert.deepEqual(found(), [7, undefined]);
     });
   });
 
   describe('memory pressure', () => {
+    const reasons = (calls: readonly PeerStream[]) => calls.map(({ reason }) => reason);
     const use = (share: number): void => {
       usedBytes = share;
       stack.advance(300);
@@ -312,10 +267,8 @@ describe('Inbound limits', () => {
       answering({ queue: { concurrency: 1, maxWaiting: 10, priority: PRIORITY } });
       use(88);
       const shed = ofClass('soon');
-      assert.deepEqual([shed.status, shed.reason], [8, 'memory-pressure']);
-      assert.equal(shed.trailer('outrider-unprocessed'), 'true');
-      assert.equal(shed.trailer('grpc-retry-pushback-ms'), '1000');
-      assert.equal(shed.trailer('grpc-message'), 'digits is short of memory');
+      const trailers = { 'grpc-retry-pushback-ms': '1000', 'grpc-message': 'digits is short of memory' };
+      assertUnprocessed(shed, [8, 'memory-pressure'], trailers);
       assert.deepEqual([ofClass('now').status, call(web, { path: CHECK }).status], [0, 0]);
       assert.equal(report().pressure, 'high');
       use(50);
@@ -325,21 +278,15 @@ describe('Inbound limits', () => {
     it('high memory pressure without classes refuses calls while the queue is half full', () => {
       start({ queue: { concurrency: 1, maxWaiting: 4 } });
       use(88);
-      const calls = Array.from({ length: 5 }, () => call(web));
-      assert.deepEqual(
-        calls.map(({ reason }) => reason),
-        [undefined, undefined, undefined, 'memory-pressure', 'memory-pressure'],
-      );
+      const [places, refused] = [new Array(3).fill(undefined), new Array(2).fill('memory-pressure')];
+      assert.deepEqual(reasons(some(5)), [...places, ...refused]);
       order('x-class');
     });
 
     it('high memory pressure refuses no call that finds a free place', () => {
       start({ queue: { concurrency: 1, maxWaiting: 0 } });
       use(88);
-      assert.deepEqual(
-        [call(web), call(web)].map(({ reason }) => reason),
-        [undefined, 'memory-pressure'],
-      );
+      assert.deepEqual(reasons(some(2)), [undefined, 'memory-pressure']);
       order('x-class');
     });
 
@@ -349,19 +296,15 @@ describe('Inbound limits', () => {
       use(95);
       const { held } = stack.context.memory;
       const upload = call(web, { body: null, metadata: [['x-class', 'now']] });
-      assert.deepEqual([upload.status, upload.reason], [8, 'memory-pressure']);
+      assertEnd(upload, [8, 'memory-pressure']);
       assert.equal(stack.context.memory.held, held);
       const check = call(web, { path: CHECK });
       order('x-class');
-      assert.deepEqual(
-        [running, waiting, check].map((each) => each!.status),
-        [0, 0, 0],
-      );
+      assert.deepEqual(statusesOf([running!, waiting!, check]), [0, 0, 0]);
     });
 
     it('a call that is refused for memory takes no token of a rate limit', () => {
-      const rateLimits = [{ callers: ['*'], methods: ['*'], perSecond: 0.1, burst: 1 }];
-      answering({ rateLimits });
+      answering({ rateLimits: [rate({ perSecond: 0.1, burst: 1 })] });
       use(95);
       assert.equal(call(web).reason, 'memory-pressure');
       use(10);
@@ -370,7 +313,7 @@ describe('Inbound limits', () => {
   });
 
   it('a large request that is refused is not buffered', () => {
-    answering({ rateLimits: [{ callers: ['*'], methods: ['*'], perSecond: 0.1, burst: 1 }] });
+    answering({ rateLimits: [rate({ perSecond: 0.1, burst: 1 })] });
     call(web);
     assert.equal(call(web, { body: Buffer.alloc(4 * MIB) }).reason, 'rate-limited');
     assert.equal(stack.context.memory.held, 0);

@@ -1,35 +1,27 @@
 /** The model's process ends while calls run in it: what they are told depends on how it ended. */
 import assert from 'node:assert/strict';
 import { EndClass } from '../../../sidecar/core/health/process-end.js';
-import { type Application, anInbound, type InboundStack, Stack } from '../../kit/stack/stack.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { assertEnd } from '../../kit/stack/call-ends.js';
+import { ModelStack } from '../../kit/stack/model-stack.js';
 
 describe('Inbound, when the process of the model ends', () => {
-  let stack: Stack;
-  let side: InboundStack;
-  let peer: Application;
+  let stack: ModelStack;
 
   beforeEach(() => {
-    stack = new Stack();
-    side = stack.inbound(anInbound(), { ready: true });
-    side.inbound.backends[0]!.lostCalls.hasSupervisor = true;
-    peer = stack.app(side.listener, 'app');
+    stack = new ModelStack();
+    stack.side.backend.lostCalls.hasSupervisor = true;
   });
-  afterEach(() => {
-    stack.assertIdle();
-    stack.close();
-  });
+  afterEach(() => stack.close());
 
-  const running = () => {
-    const call = stack.settle(peer.call());
-    assert.equal(side.model.requests.length > 0, true);
+  const running = (): PeerStream => {
+    const call = stack.call();
+    assert.ok(stack.requests.length > 0);
     return call;
   };
-  const breakConnection = (): void => {
-    stack.settle(side.model.peer.socket.break());
-  };
-  const end = (of: EndClass, how = 'killed by SIGSEGV'): void => {
-    stack.settle(side.backend.onProcessEnd({ class: of, how }));
-  };
+  const breakConnection = (): void => void stack.settle(stack.model.peer.socket.break());
+  const end = (of: EndClass, how = 'killed by SIGSEGV'): void =>
+    stack.settle(stack.side.backend.onProcessEnd({ class: of, how }));
 
   for (const of of [EndClass.crashed, EndClass.killedBusy]) {
     it(`a call in a process that is ${of} gets model-crashed, and is not marked as unprocessed`, () => {
@@ -38,7 +30,7 @@ describe('Inbound, when the process of the model ends', () => {
       stack.advance(200);
       assert.equal(call.isEnded, false, 'the end of the process is waited for');
       end(of);
-      assert.deepEqual([call.status, call.reason], [14, 'model-crashed']);
+      assertEnd(call, [14, 'model-crashed']);
       assert.equal(call.trailer('outrider-unprocessed'), undefined);
       assert.match(call.trailer('grpc-message')!, /ended while the call ran in it: killed by SIGSEGV/);
     });
@@ -49,16 +41,16 @@ describe('Inbound, when the process of the model ends', () => {
       const call = running();
       breakConnection();
       end(of);
-      assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);
+      assertEnd(call, [14, 'connection-lost']);
     });
   }
 
   it('the end of the process may be reported before the loss of the connection is seen', () => {
     const call = running();
     end(EndClass.crashed);
-    side.backend.setState({ kind: 'away', why: 'killed by SIGSEGV' });
+    stack.side.backend.setState({ kind: 'away', why: 'killed by SIGSEGV' });
     breakConnection();
-    assert.deepEqual([call.status, call.reason], [14, 'model-crashed']);
+    assertEnd(call, [14, 'model-crashed']);
   });
 
   it('an end of the process longer ago is not blamed for a connection that is lost', () => {
@@ -67,7 +59,7 @@ describe('Inbound, when the process of the model ends', () => {
     const call = running();
     breakConnection();
     stack.advance(300);
-    assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);
+    assertEnd(call, [14, 'connection-lost']);
   });
 
   it('a call waits for the end of the process for 250 ms at most', () => {
@@ -76,25 +68,25 @@ describe('Inbound, when the process of the model ends', () => {
     stack.advance(240);
     assert.equal(call.isEnded, false);
     stack.advance(40);
-    assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);
+    assertEnd(call, [14, 'connection-lost']);
     end(EndClass.crashed);
   });
 
   it('a call waits for the end of the process neither beyond its deadline nor after it is cancelled', () => {
-    const short = peer.call({ metadata: [['grpc-timeout', '100m']] });
-    const cancelled = stack.settle(peer.call());
+    const short = stack.peer.call({ metadata: [['grpc-timeout', '100m']] });
+    const cancelled = stack.call();
     breakConnection();
     cancelled.reset();
     stack.advance(120);
     assert.equal(short.status, 4);
     end(EndClass.crashed);
-    assert.deepEqual([short.status, short.reason], [4, 'deadline-exceeded']);
+    assertEnd(short, [4, 'deadline-exceeded']);
   });
 
   it('a call to a model without a supervisor does not wait for the end of the process', () => {
-    side.inbound.backends[0]!.lostCalls.hasSupervisor = false;
+    stack.side.backend.lostCalls.hasSupervisor = false;
     const call = running();
     breakConnection();
-    assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);
+    assertEnd(call, [14, 'connection-lost']);
   });
 });

@@ -3,41 +3,35 @@
 import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import { setHealthy } from '../../../sidecar/cluster/endpoint-health.js';
-import {
-  type Application,
-  anUpstream,
-  type OutboundStack,
-  Stack,
-  type UpstreamOptions,
-} from '../../kit/stack/stack.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { anUpstream, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 describe('Endpoints and their health checks', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: Application;
-  beforeEach(() => {
-    stack = new Stack();
-  });
+  let stack: UpstreamStack;
   afterEach(() => stack.close());
 
   const open = (names: readonly string[], over: UpstreamOptions = {}): void => {
-    out = stack.outbound(anUpstream(names, over));
-    app = stack.app(out.listener);
-    for (const name of names) stack.backend(name).answer = (stream) => stream.reply(Buffer.from(name));
+    stack = new UpstreamStack(names, over);
+    for (const name of names) stack.answers((stream) => stream.reply(Buffer.from(name)), name);
   };
-  const endpoint = (name: string) => out.cluster.endpoints.find(({ id }) => id === name)!;
+  /** Three endpoints, of which the first fails its calls and is ejected. */
+  const openEjected = (): void => {
+    open(['a', 'b', 'c']);
+    stack.answers((stream) => stream.fail(14), 'a');
+    calls(15);
+  };
   const say = (name: string, healthy: boolean, why = 'the check says no'): void =>
-    setHealthy(out.cluster, endpoint(name), healthy, why);
+    setHealthy(stack.out.cluster, stack.endpoint(name), healthy, why);
   const calls = (count: number): Record<string, number> => {
     const found: Record<string, number> = {};
     for (let i = 0; i < count; i++) {
-      const call = stack.settle(app.call());
-      const key = call.status === 0 ? call.body.toString() : `${call.status}`;
+      const { status, body } = stack.call();
+      const key = status === 0 ? body.toString() : `${status}`;
       found[key] = (found[key] ?? 0) + 1;
     }
     return found;
   };
-  const report = (name: string) => reportOf(out.cluster, endpoint(name), stack.clock.now());
+  const report = (name: string) => reportOf(stack.out.cluster, stack.endpoint(name), stack.clock.now());
 
   it('an unhealthy endpoint gets no calls while another answers, and its report says why', () => {
     open(['a', 'b']);
@@ -59,21 +53,18 @@ describe('Endpoints and their health checks', () => {
   });
 
   it('ejected endpoints get calls in a panic before unhealthy ones do', () => {
-    open(['a', 'b', 'c']);
-    stack.backend('a').answer = (stream) => stream.fail(14);
-    calls(15);
+    openEjected();
     assert.equal(report('a').state, 'ejected');
     say('b', false);
     say('c', false);
     assert.deepEqual(calls(5), { '14': 5 });
-    assert.ok(out.cluster.ejections.isPanicking);
+    assert.ok(stack.out.cluster.ejections.isPanicking);
   });
 
   it('endpoints of another priority get calls before unhealthy ones do', () => {
     open(['a', 'b']);
-    const config = anUpstream(['a', 'b']);
-    const endpoints = config.endpoints.map((each, i) => ({ ...each, priority: i }));
-    stack.settle(out.outbound.update({ ...config, endpoints }));
+    const endpoints = anUpstream(['a', 'b']).endpoints.map((each, priority) => ({ ...each, priority }));
+    stack.settle(stack.out.outbound.update(anUpstream(['a', 'b'], { endpoints })));
     assert.deepEqual(calls(3), { a: 3 });
     say('a', false);
     assert.deepEqual(calls(3), { b: 3 });
@@ -82,61 +73,52 @@ describe('Endpoints and their health checks', () => {
   });
 
   it('an ejected endpoint that becomes healthy again is probed at once, and one that was healthy all along is not', () => {
-    open(['a', 'b', 'c']);
-    stack.backend('a').answer = (stream) => stream.fail(14);
-    calls(15);
+    openEjected();
     say('a', true);
     assert.deepEqual(calls(4), { b: 2, c: 2 });
     say('a', false);
     stack.advance(60_000);
     assert.equal(calls(4)['14'], undefined, 'and not while it is unhealthy, though its time is over');
-    stack.backend('a').answer = (stream) => stream.reply(Buffer.from('a'));
+    stack.answers((stream) => stream.reply(Buffer.from('a')), 'a');
     say('a', true);
     assert.deepEqual(calls(6), { a: 2, b: 2, c: 2 });
   });
 
   it('an endpoint that becomes healthy again is balanced without its former latency', () => {
     open(['a', 'b'], { balance: { kind: 'least-loaded' } });
-    for (const name of ['a', 'b']) stack.backend(name).answer = () => {};
-    endpoint('a').latency.record(60_000, stack.clock.now());
-    endpoint('b').latency.record(20, stack.clock.now());
-    const inFlight = (): readonly number[] => ['a', 'b'].map((name) => endpoint(name).inFlight);
-    const send = (count: number): void => {
-      for (let i = 0; i < count; i++) app.call();
-      stack.run();
-    };
-    send(10);
-    assert.deepEqual(inFlight(), [0, 10]);
+    stack.answers(() => {});
+    const [a, b] = [stack.endpoint('a'), stack.endpoint('b')];
+    a.latency.record(60_000, stack.clock.now());
+    b.latency.record(20, stack.clock.now());
+    for (let i = 0; i < 10; i++) stack.caller.call();
+    stack.run();
+    assert.deepEqual([a.inFlight, b.inFlight], [0, 10]);
     say('a', false);
     say('a', true);
-    send(10);
-    const [a = 0, b = 0] = inFlight();
-    assert.ok(a >= 5 && a + b === 20, `${a} of ${a + b} calls`);
+    for (let i = 0; i < 10; i++) stack.caller.call();
+    stack.run();
+    assert.ok(a.inFlight >= 5 && a.inFlight + b.inFlight === 20, `${a.inFlight}, ${b.inFlight}`);
   });
 
   it('an endpoint that fails its probe is ejected again, and each flap of its check brings it one call at most', () => {
-    open(['a', 'b', 'c']);
-    stack.backend('a').answer = (stream) => stream.fail(14);
-    calls(15);
+    openEjected();
     for (let i = 0; i < 3; i++) {
       say('a', false);
       say('a', true);
       assert.equal(calls(10)['14'], 1);
     }
-    assert.equal(endpoint('a').ejection.ejections, 4);
+    assert.equal(stack.endpoint('a').ejection.ejections, 4);
   });
 
   it('the result of a check outlives its connection, and ends with the health option', () => {
     open(['a', 'b']);
     say('a', false);
-    stack.backend('a').mode = 'refuses';
-    stack.backend('a').peer.socket.break();
-    stack.run();
+    stack.settle(stack.kill('a'));
     assert.equal(report('a').state, 'disconnected');
-    stack.backend('a').mode = 'accepts';
+    stack.revive('a');
     stack.advance(1_000);
     assert.equal(report('a').state, 'unhealthy');
-    out.outbound.update(anUpstream(['a', 'b']));
+    stack.out.outbound.update(anUpstream(['a', 'b']));
     assert.deepEqual(calls(4), { a: 2, b: 2 });
   });
 });

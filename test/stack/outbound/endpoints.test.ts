@@ -3,55 +3,52 @@ import assert from 'node:assert/strict';
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { ErrorCode } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import {
-  type Application,
-  anUpstream,
-  aRoute,
-  aSafeRoute,
-  type OutboundStack,
-  Stack,
-  type UpstreamOptions,
-} from '../../kit/stack/stack.js';
+import { UpstreamStack, type UpstreamStackOptions } from '../../kit/scenario/upstream-stack.js';
+import { assertEnd, bodiesOf } from '../../kit/stack/call-ends.js';
+import { anUpstream, aRoute, aSafeRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 describe('Outbound: endpoints', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: Application;
+  let stack: UpstreamStack;
 
-  const start = (names: readonly string[], over: UpstreamOptions = {}): void => {
-    stack = new Stack();
+  const start = (
+    names: readonly string[],
+    over: UpstreamOptions = {},
+    options: UpstreamStackOptions = {},
+  ): void => {
+    stack = new UpstreamStack(names, over, options);
     for (const name of names) answers(name);
-    out = stack.outbound(anUpstream(names, over));
-    app = stack.app(out.listener);
   };
-  const answers = (name: string): void => {
-    stack.backend(name).answer = (stream) => stream.reply(Buffer.from(name));
+  /** Two endpoints; `a` is ejected, for five faults in a row. */
+  const startEjected = (over: UpstreamOptions = {}): void => {
+    start(['a', 'b'], over);
+    fails('a', 13);
+    calls(10);
   };
-  const fails = (name: string, status = 14): void => {
-    stack.backend(name).answer = (stream) => stream.fail(status);
-  };
-  const hangs = (name: string): void => {
-    stack.backend(name).answer = () => {};
-  };
+  const answers = (name: string): void => stack.answers((stream) => stream.reply(Buffer.from(name)), name);
+  const fails = (name: string, status = 14): void => stack.answers((stream) => stream.fail(status), name);
+  const hangs = (name: string): void => stack.answers(() => {}, name);
   const calls = (n: number, options = {}): PeerStream[] =>
-    stack.settle(Array.from({ length: n }, () => app.call(options)));
-  const endpoint = (name: string) => out.cluster.endpoints.find(({ id }) => id === name)!;
-  const stateOf = (name: string) => endpoint(name).ejection.state;
+    stack.settle(Array.from({ length: n }, () => stack.caller.call(options)));
+  const call = (options = {}): PeerStream => stack.call(options);
+  const assertAllServed = (made: readonly PeerStream[]): void => {
+    for (const each of made) assert.equal(each.status, 0);
+  };
+  const assertState = (name: string, state: EjectionState, message?: string): void =>
+    assert.equal(stack.endpoint(name).ejection.state, state, message);
   const seen = (name: string): number => stack.backend(name).requests.length;
   afterEach(() => stack.close());
 
   it('a ring hash chooses endpoints by its key from the first call on', () => {
-    const names = ['a', 'b', 'c', 'd'];
-    start(names, { balance: { kind: 'ring-hash', key: 'x-session' } });
+    start(['a', 'b', 'c', 'd'], { balance: { kind: 'ring-hash', key: 'x-session' } });
     const homes = new Set<string>();
     for (let i = 0; i < 12; i++) {
       const options = { metadata: [['x-session', `s${i}`]] };
-      const answered = Array.from({ length: 5 }, () => calls(1, options)[0]!.body.toString());
+      const answered = bodiesOf(Array.from({ length: 5 }, () => call(options)));
       assert.equal(new Set(answered).size, 1, `${answered}`);
       homes.add(answered[0]!);
     }
     assert.ok(homes.size >= 3, 'they are spread');
-    assert.ok(new Set(calls(40).map(({ body }) => body.toString())).size === 4, 'without the key, anywhere');
+    assert.ok(new Set(bodiesOf(calls(40))).size === 4, 'without the key, anywhere');
   });
 
   describe('that fail', () => {
@@ -59,9 +56,9 @@ describe('Outbound: endpoints', () => {
       start(['a', 'b']);
       fails('a', 13);
       calls(8);
-      assert.equal(stateOf('a'), EjectionState.admitted);
+      assertState('a', EjectionState.admitted);
       calls(2);
-      assert.equal(stateOf('a'), EjectionState.ejected);
+      assertState('a', EjectionState.ejected);
       const before = seen('a');
       calls(20);
       stack.advance(29_000);
@@ -70,37 +67,30 @@ describe('Outbound: endpoints', () => {
     });
 
     it('an ejected endpoint keeps its connection', () => {
-      start(['a', 'b']);
-      fails('a', 13);
-      calls(10);
+      startEjected();
       assert.equal(stack.backend('a').open.length, 1);
     });
 
     it('an ejected endpoint returns after the success of one probe', () => {
-      start(['a', 'b']);
-      fails('a', 13);
-      calls(10);
+      startEjected();
       stack.advance(30_000);
       hangs('a');
       const before = seen('a');
       calls(10);
       assert.equal(seen('a'), before + 1, 'one probe, however many calls');
-      assert.equal(stateOf('a'), EjectionState.probing);
-      stack.backend('a').last.reply();
-      stack.run();
-      assert.equal(stateOf('a'), EjectionState.admitted);
+      assertState('a', EjectionState.probing);
+      stack.settle(stack.backend('a').last.reply());
+      assertState('a', EjectionState.admitted);
       answers('a');
       calls(4);
       assert.equal(seen('a'), before + 3);
     });
 
     it('an endpoint whose probe fails is ejected for twice as long', () => {
-      start(['a', 'b']);
-      fails('a', 13);
-      calls(10);
+      startEjected();
       stack.advance(30_000);
       calls(2);
-      assert.equal(stateOf('a'), EjectionState.ejected);
+      assertState('a', EjectionState.ejected);
       const before = seen('a');
       stack.advance(59_000);
       calls(2);
@@ -108,247 +98,204 @@ describe('Outbound: endpoints', () => {
       answers('a');
       stack.advance(2000);
       calls(2);
-      assert.equal(stateOf('a'), EjectionState.admitted);
+      assertState('a', EjectionState.admitted);
     });
 
     it('an ejected endpoint is probed again when the caller of its probe leaves, or the deadline passes', () => {
-      start(['a', 'b']);
-      fails('a', 13);
-      calls(10);
+      startEjected();
       stack.advance(30_000);
       hangs('a');
-      const [left] = calls(1);
-      assert.equal(stateOf('a'), EjectionState.probing);
-      stack.settle(left!.reset());
-      assert.equal(stateOf('a'), EjectionState.ejected);
-      calls(1, { timeout: '50m' });
-      assert.equal(stateOf('a'), EjectionState.probing);
+      const left = call();
+      assertState('a', EjectionState.probing);
+      stack.settle(left.reset());
+      assertState('a', EjectionState.ejected);
+      call({ timeout: '50m' });
+      assertState('a', EjectionState.probing);
       stack.advance(60);
-      assert.equal(stateOf('a'), EjectionState.ejected);
+      assertState('a', EjectionState.ejected);
       answers('a');
-      calls(1);
-      assert.equal(stateOf('a'), EjectionState.admitted);
+      call();
+      assertState('a', EjectionState.admitted);
     });
 
-    it('an ejected endpoint is probed by a call that may be tried again, where there are such', () => {
+    describe('where some calls may be tried again', () => {
       const routes = [aSafeRoute({ methods: ['/p.S/Safe'] }), aRoute()];
-      start(['a', 'b'], { routes });
-      fails('a', 13);
-      calls(10);
-      stack.advance(30_000);
-      const before = seen('a');
-      calls(5);
-      assert.equal(seen('a'), before, 'the others are spared');
-      answers('a');
-      calls(1, { path: '/p.S/Safe' });
-      assert.equal(stateOf('a'), EjectionState.admitted);
-    });
+      beforeEach(() => startEjected({ routes }));
 
-    it('an ejected endpoint is probed by any call when no retryable one comes for 5 s', () => {
-      const routes = [aSafeRoute({ methods: ['/p.S/Safe'] }), aRoute()];
-      start(['a', 'b'], { routes });
-      fails('a', 13);
-      calls(10);
-      answers('a');
-      stack.advance(36_000);
-      calls(1);
-      assert.equal(stateOf('a'), EjectionState.admitted);
+      it('an ejected endpoint is probed by a call that may be tried again', () => {
+        stack.advance(30_000);
+        const before = seen('a');
+        calls(5);
+        assert.equal(seen('a'), before, 'the others are spared');
+        answers('a');
+        call({ path: '/p.S/Safe' });
+        assertState('a', EjectionState.admitted);
+      });
+
+      it('an ejected endpoint is probed by any call when no retryable one comes for 5 s', () => {
+        answers('a');
+        stack.advance(36_000);
+        call();
+        assertState('a', EjectionState.admitted);
+      });
     });
 
     it('calls that began before an ejection neither prolong nor end it', () => {
       start(['a', 'b']);
       hangs('a');
-      const slow = calls(4).filter((call) => !call.isOver);
+      const slow = calls(4).filter(({ isOver }) => !isOver);
       assert.equal(slow.length, 2);
       const old = stack.backend('a').requests.slice();
       stack.advance(10); // A call's time is told apart from the ejection's only when they differ.
       fails('a', 13);
       calls(10);
-      assert.equal(stateOf('a'), EjectionState.ejected);
+      assertState('a', EjectionState.ejected);
       old[0]!.reply();
       stack.settle(old[1]!.fail(13));
-      assert.equal(stateOf('a'), EjectionState.ejected, 'a late success re-admits nobody');
-      assert.equal(endpoint('a').ejection.ejections, 1);
+      assertState('a', EjectionState.ejected, 'a late success admits no endpoint again');
+      assert.equal(stack.endpoint('a').ejection.ejections, 1);
     });
 
-    it('an endpoint is ejected neither for errors of its callers nor for being full', () => {
-      for (const status of [1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 16]) {
+    for (const status of [1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 16]) {
+      it(`an endpoint is not ejected for status ${status}, an error of its callers or of a full endpoint`, () => {
         start(['a', 'b']);
         fails('a', status);
         calls(40);
-        assert.equal(stateOf('a'), EjectionState.admitted, `status ${status}`);
-        stack.close();
-      }
-      start(['a', 'b']);
-    });
+        assertState('a', EjectionState.admitted);
+      });
+    }
 
     it('an endpoint is not ejected for timeouts while the event loop stood still', () => {
       start(['a', 'b'], { routes: [aRoute({ timeoutMs: 2000 })] });
       hangs('a');
-      calls(20);
-      stack.hasStalled = true;
-      stack.advance(2100);
-      assert.equal(stateOf('a'), EjectionState.admitted);
-      stack.hasStalled = false;
-      calls(20);
-      stack.advance(2100);
-      assert.equal(stateOf('a'), EjectionState.ejected);
+      for (const hasStalled of [true, false]) {
+        calls(20);
+        stack.hasStalled = hasStalled;
+        stack.advance(2100);
+        assertState('a', hasStalled ? EjectionState.admitted : EjectionState.ejected);
+        stack.hasStalled = false;
+      }
     });
 
     it('the last eligible endpoint is not ejected, and gets all calls', () => {
       start(['a', 'b']);
-      fails('a', 13);
-      fails('b', 13);
+      for (const name of ['a', 'b']) fails(name, 13);
       calls(200);
-      assert.deepEqual([stateOf('a'), stateOf('b')].filter((state) => state !== 0).length, 1);
-      for (const call of calls(20)) assert.equal(call.status, 13, 'not "no endpoint"');
+      assert.equal(stack.out.cluster.endpoints.filter(({ ejection }) => ejection.state !== 0).length, 1);
+      for (const { status } of calls(20)) assert.equal(status, 13, 'not "no endpoint"');
     });
 
     it('ejected endpoints serve again in a panic, when the others are gone', () => {
       start(['a', 'b', 'c', 'd']);
       for (const name of ['a', 'b']) fails(name, 13);
       calls(40);
-      assert.equal(out.cluster.ejections.ejected, 2);
-      for (const name of ['c', 'd']) {
-        stack.backend(name).mode = 'refuses';
-        stack.backend(name).peer.socket.break();
-      }
+      assert.equal(stack.out.cluster.ejections.ejected, 2);
+      for (const name of ['c', 'd']) stack.kill(name);
       stack.run();
       for (const name of ['a', 'b']) answers(name);
-      for (const call of calls(10)) assert.equal(call.status, 0);
-      assert.equal(out.cluster.panics, 1);
+      assertAllServed(calls(10));
+      assert.equal(stack.out.cluster.panics, 1);
     });
   });
 
   describe('that are not connected', () => {
-    const everyoneLeaves = (): void => {
-      for (const name of ['a', 'b']) {
-        stack.backend(name).mode = 'refuses';
-        for (const peer of stack.backend(name).open) peer.socket.break();
-      }
-      stack.run();
-    };
-
     it('an endpoint without a connection gets no calls while another has one', () => {
       start(['a', 'b']);
-      stack.backend('a').mode = 'refuses';
-      stack.backend('a').peer.socket.break();
-      stack.run();
-      for (const call of calls(10)) assert.equal(call.body.toString(), 'b');
+      stack.settle(stack.kill('a'));
+      for (const body of bodiesOf(calls(10))) assert.equal(body, 'b');
     });
 
     it('calls fail at once while no endpoint can be connected to, and succeed at once when one can', () => {
       start(['a', 'b']);
-      everyoneLeaves();
-      const [lost] = calls(1);
+      for (const name of ['a', 'b']) stack.kill(name);
+      stack.run();
+      const lost = call();
       stack.advance(300);
-      assert.deepEqual([lost!.status, lost!.reason], [14, 'connect-failed']);
-      for (const name of ['a', 'b']) stack.backend(name).mode = 'accepts';
+      assertEnd(lost, [14, 'connect-failed']);
+      for (const name of ['a', 'b']) stack.revive(name);
       stack.advance(25);
-      for (const call of calls(10)) {
+      for (const each of calls(10)) {
         stack.advance(25);
-        assert.equal(call.status, 0);
+        assert.equal(each.status, 0);
       }
       stack.advance(10_000);
-      assert.equal(out.cluster.ejections.ejected, 0);
-      assert.deepEqual(
-        out.cluster.endpoints.map(({ eligible }) => eligible),
-        [true, true],
-      );
+      const { ejections, endpoints } = stack.out.cluster;
+      assert.deepEqual([ejections.ejected, ...endpoints.map(({ eligible }) => eligible)], [0, true, true]);
     });
 
     it('the first calls wait for their endpoint to connect', () => {
-      stack = new Stack();
-      for (const name of ['a', 'b']) {
-        answers(name);
-        stack.backend(name).peerOptions = { settings: null };
-      }
-      out = stack.outbound(anUpstream(['a', 'b']));
-      app = stack.app(out.listener);
+      start(['a', 'b'], {}, { peer: { settings: null } });
       const made = calls(6);
       stack.advance(300);
-      assert.equal(
-        made.some(({ isOver }) => isOver),
-        false,
-      );
+      assert.ok(!made.some(({ isOver }) => isOver));
       for (const name of ['a', 'b']) stack.backend(name).peer.announce([]);
       stack.run();
-      for (const call of made) assert.equal(call.status, 0);
+      assertAllServed(made);
     });
 
     it('a call that waits for a connection goes to another endpoint once the connect has failed', () => {
-      stack = new Stack();
-      for (const name of ['a', 'b']) answers(name);
+      start([]);
       stack.backend('a').mode = 'silent';
       stack.backend('b').peerOptions = { settings: null };
-      out = stack.outbound(anUpstream(['a', 'b']));
-      app = stack.app(out.listener);
+      answers('b');
+      stack.settle(stack.out.outbound.update(anUpstream(['a', 'b'])));
       const made = calls(4);
       stack.backend('b').peer.announce([]);
       stack.advance(1100);
-      for (const call of made) assert.deepEqual([call.status, call.body.toString()], [0, 'b']);
+      assertAllServed(made);
+      assert.deepEqual(bodiesOf(made), ['b', 'b', 'b', 'b']);
     });
 
     it('a lost connection is replaced at once', () => {
       start(['a']);
-      calls(1);
-      stack.backend('a').peer.socket.break();
-      stack.run();
-      const [call] = calls(1);
-      assert.equal(call!.status, 0);
-      assert.equal(stack.backend('a').peers.length, 2);
+      call();
+      stack.settle(stack.backend('a').peer.socket.break());
+      assert.deepEqual([call().status, stack.backend('a').peers.length], [0, 2]);
     });
   });
 
   describe('that change under load', () => {
     const update = (names: readonly string[], over: UpstreamOptions = {}): void => {
       for (const name of names) stack.backend(name);
-      stack.settle(out.outbound.update(anUpstream(names, over)));
+      stack.settle(stack.out.outbound.update(anUpstream(names, over)));
+    };
+    const counts = (): number[] => {
+      const { size, ejected, eligible } = stack.out.cluster.ejections;
+      return [size, ejected, eligible];
     };
 
     it('endpoints that stay keep their connections and statistics when others come and go', () => {
-      start(['a', 'b']);
-      fails('a', 13);
-      calls(10);
-      const kept = endpoint('b');
+      startEjected();
+      const kept = stack.endpoint('b');
       answers('c');
-      stack.backend('c').answer = (stream) => stream.reply(Buffer.from('c'));
       update(['b', 'a', 'c']);
-      assert.equal(endpoint('b'), kept);
-      assert.equal(stateOf('a'), EjectionState.ejected);
+      assert.equal(stack.endpoint('b'), kept);
+      assertState('a', EjectionState.ejected);
       assert.deepEqual([stack.backend('a').peers.length, stack.backend('b').peers.length], [1, 1]);
-      assert.deepEqual(
-        calls(4)
-          .map((call) => call.body.toString())
-          .sort(),
-        ['b', 'b', 'c', 'c'],
-      );
+      assert.deepEqual(bodiesOf(calls(4)).sort(), ['b', 'b', 'c', 'c']);
     });
 
     it('an endpoint that is taken away finishes its calls and gets no new ones', () => {
       start(['a', 'b']);
       hangs('a');
-      const slow = calls(2).find((call) => !call.isOver)!;
+      const slow = calls(2).find(({ isOver }) => !isOver)!;
       update(['b']);
-      for (const call of calls(4)) assert.equal(call.body.toString(), 'b');
+      assert.deepEqual(bodiesOf(calls(4)), ['b', 'b', 'b', 'b']);
       assert.equal(stack.backend('a').open.length, 1);
-      stack.backend('a').last.reply(Buffer.from('late'));
-      stack.run();
+      stack.settle(stack.backend('a').last.reply(Buffer.from('late')));
       assert.deepEqual([slow.status, slow.body.toString()], [0, 'late']);
       assert.equal(stack.backend('a').open.length, 0);
-      stack.assertIdle();
     });
 
     it('faults of an endpoint that has been taken away do not count', () => {
       start(['a', 'b', 'c']);
       hangs('a');
       calls(30);
-      assert.equal(endpoint('a').inFlight, 10);
+      assert.equal(stack.endpoint('a').inFlight, 10);
       update(['b', 'c']);
       for (const stream of stack.backend('a').requests) stream.fail(13);
       stack.run();
-      const { ejections } = out.cluster;
-      assert.deepEqual([ejections.size, ejections.ejected, ejections.eligible], [2, 0, 2]);
+      assert.deepEqual(counts(), [2, 0, 2]);
     });
 
     it('a probe of an endpoint that has been taken away does not count', () => {
@@ -357,40 +304,31 @@ describe('Outbound: endpoints', () => {
       calls(15);
       stack.advance(30_000);
       hangs('a');
-      calls(1);
-      assert.equal(stateOf('a'), EjectionState.probing);
+      call();
+      assertState('a', EjectionState.probing);
       update(['b', 'c']);
-      stack.backend('a').last.reply();
-      stack.run();
-      const { ejections } = out.cluster;
-      assert.deepEqual([ejections.size, ejections.ejected, ejections.eligible], [2, 0, 2]);
+      stack.settle(stack.backend('a').last.reply());
+      assert.deepEqual(counts(), [2, 0, 2]);
     });
 
     it('a call that waits for an endpoint that is taken away goes to another', () => {
-      stack = new Stack();
-      stack.backend('a').mode = 'silent';
-      out = stack.outbound(anUpstream(['a']));
-      app = stack.app(out.listener);
-      const [call] = calls(1);
+      start(['a'], {}, { mode: 'silent' });
+      const waiting = call();
       answers('b');
       update(['b']);
       stack.advance(30);
-      assert.deepEqual([call!.status, call!.body.toString()], [0, 'b']);
+      assert.deepEqual([waiting.status, waiting.body.toString()], [0, 'b']);
     });
 
     it('calls are shared by the weights of endpoints, and weight zero gets none', () => {
       start(['a', 'b']);
-      const config = anUpstream(['a', 'b']);
-      out.outbound.update({
-        ...config,
-        endpoints: config.endpoints.map((each, i) => ({ ...each, weight: i === 0 ? 3 : 1 })),
-      });
+      const { endpoints } = anUpstream(['a', 'b']);
+      const weigh = (...weights: number[]): void =>
+        update(['a', 'b'], { endpoints: endpoints.map((each, i) => ({ ...each, weight: weights[i]! })) });
+      weigh(3, 1);
       calls(40);
       assert.deepEqual([seen('a'), seen('b')], [30, 10]);
-      out.outbound.update({
-        ...config,
-        endpoints: config.endpoints.map((each, i) => ({ ...each, weight: i })),
-      });
+      weigh(0, 1);
       calls(10);
       assert.deepEqual([seen('a'), seen('b')], [30, 20]);
     });
@@ -398,37 +336,35 @@ describe('Outbound: endpoints', () => {
     it('calls are refused with no-endpoint while an upstream has none', () => {
       start(['a']);
       update([]);
-      const [none] = calls(1);
-      assert.deepEqual([none!.status, none!.reason], [14, 'no-endpoint']);
+      assertEnd(call(), [14, 'no-endpoint']);
       update(['a']);
-      const [call] = calls(1);
-      assert.equal(call!.status, 0);
+      assert.equal(call().status, 0);
     });
 
     it('new routes and detectors apply at once', () => {
       start(['a', 'b']);
       fails('a');
       update(['a', 'b'], { routes: [aSafeRoute()], ejection: { consecutiveFaults: 2 } });
-      for (const call of calls(8)) assert.equal(call.status, 0);
-      assert.equal(stateOf('a'), EjectionState.ejected);
+      assertAllServed(calls(8));
+      assertState('a', EjectionState.ejected);
       update(['a', 'b'], { ejection: { mode: 'observe' } });
-      assert.equal(stateOf('a'), EjectionState.admitted);
+      assertState('a', EjectionState.admitted);
     });
   });
 
   it('an endpoint is charged with its own attempt, not with the outcome of the call', () => {
     start(['a', 'b'], { routes: [aSafeRoute()] });
     fails('a');
-    for (const call of calls(10)) assert.equal(call.status, 0);
-    assert.equal(stateOf('a'), EjectionState.ejected);
-    assert.equal(endpoint('b').ejection.consecutiveFaults, 0);
+    assertAllServed(calls(10));
+    assertState('a', EjectionState.ejected);
+    assert.equal(stack.endpoint('b').ejection.consecutiveFaults, 0);
   });
 
   it('REFUSED_STREAM is no fault of an endpoint, and any other reset is', () => {
     start(['a', 'b']);
-    stack.backend('a').answer = (stream) => stream.reset(ErrorCode.internalError);
+    stack.answers((stream) => stream.reset(ErrorCode.internalError), 'a');
     calls(10);
-    assert.equal(stateOf('a'), EjectionState.ejected);
-    assert.match(endpoint('a').lastFault, /reset with code 2/);
+    assertState('a', EjectionState.ejected);
+    assert.match(stack.endpoint('a').lastFault, /reset with code 2/);
   });
 });

@@ -5,6 +5,8 @@ import { readHealthQuestion } from '../../../sidecar/codec/health.js';
 import type { ActiveHealthConfig } from '../../../sidecar/config/model.js';
 import { FrameType, Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { CHECK, GRPC_HEALTH } from '../../kit/scenario/upstream-stack.js';
+import { bodiesOf } from '../../kit/stack/call-ends.js';
 import {
   type Application,
   addressOf,
@@ -15,14 +17,10 @@ import {
   type UpstreamOptions,
 } from '../../kit/stack/stack.js';
 
-const CHECK = '/grpc.health.v1.Health/Check';
 const SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 1]);
 const NOT_SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 2]);
 
-function aCheck(over: Partial<ActiveHealthConfig> = {}): ActiveHealthConfig {
-  const times = { intervalMs: 5000, timeoutMs: 1000, unhealthyThreshold: 2, healthyThreshold: 1 };
-  return { kind: 'grpc', service: '', ...times, ...over };
-}
+const NAMES = ['a', 'b', 'c'];
 
 describe('Health checks', () => {
   let stack: Stack;
@@ -35,22 +33,29 @@ describe('Health checks', () => {
   beforeEach(() => {
     stack = new Stack();
     answers = {};
-    backends = ['a', 'b', 'c'].map((name) => {
-      const backend = stack.backend(name);
+    backends = NAMES.map((name) => stack.backend(name));
+    for (const backend of backends) {
       backend.answer = (stream) => {
-        if (stream.header(':path') !== CHECK) stream.reply(Buffer.from(name));
-        else if (answers[name] === undefined) stream.reply(SERVING);
-        else answers[name](stream);
+        if (stream.header(':path') !== CHECK) stream.reply(Buffer.from(backend.name));
+        else (answers[backend.name] ?? serves)(stream);
       };
-      return backend;
-    });
+    }
   });
   afterEach(() => stack.close());
 
-  const open = (health: Partial<ActiveHealthConfig> = {}, over: UpstreamOptions = {}): void => {
-    out = stack.outbound(anUpstream(['a', 'b', 'c'], { health: aCheck(health), ...over }));
+  const serves = (stream: PeerStream): void => void stream.reply(SERVING);
+  const servesNot = (stream: PeerStream): void => void stream.reply(NOT_SERVING);
+  const openWith = (over: UpstreamOptions): void => {
+    out = stack.outbound(anUpstream(NAMES, over));
     app = stack.app(out.listener);
     stack.advance(10);
+  };
+  const open = (health: Partial<ActiveHealthConfig> = {}, over: UpstreamOptions = {}): void =>
+    openWith({ health: { ...GRPC_HEALTH, ...health }, ...over });
+  const change = (names: readonly string[], over: UpstreamOptions = {}): void => {
+    const config = anUpstream(names, over);
+    stack.health.configure(config);
+    out.outbound.update(config);
   };
   const checksOf = (i: number): PeerStream[] =>
     backends[i]!.requests.filter((request) => request.header(':path') === CHECK);
@@ -62,24 +67,39 @@ describe('Health checks', () => {
     );
     return found && 'value' in found ? found.value : undefined;
   };
+  const checks = (endpoint: string, result: string): number | undefined =>
+    metric('outrider_health_checks_total', { endpoint, result });
   const call = (): PeerStream => stack.settle(app.call());
+  const load = (count: number, everyMs: number): void => {
+    for (let i = 0; i < count; i++) {
+      call();
+      stack.advance(everyMs);
+    }
+  };
+  /** How long it takes until the first endpoint is unhealthy, at most `limitMs`. */
+  const untilUnhealthy = (limitMs: number): number => {
+    const startMs = stack.clock.now();
+    while (report(0).state === 'eligible' && stack.clock.now() < startMs + limitMs) stack.advance(10);
+    return stack.clock.now() - startMs;
+  };
+  const assertUnhealthy = (why: RegExp): void => {
+    assert.equal(report(0).state, 'unhealthy');
+    assert.match(report(0).why, why);
+  };
 
   it('a health check is sent as soon as an endpoint is connected, as a call on its connection', () => {
     open({ service: 'digits' });
     const [asked] = checksOf(0);
     assert.ok(asked);
     assert.equal(readHealthQuestion(asked.body), 'digits');
-    assert.equal(asked.header('content-type'), 'application/grpc');
-    assert.equal(asked.header('te'), 'trailers');
-    assert.equal(asked.header(':scheme'), 'https');
-    assert.equal(asked.header(':authority'), 'digits');
+    const fields = ['content-type', 'te', ':scheme', ':authority'].map((name) => asked.header(name));
+    assert.deepEqual(fields, ['application/grpc', 'trailers', 'https', 'digits']);
     assert.match(asked.header('grpc-timeout') ?? '', /^1000m$|^1S$/);
     assert.equal(backends[0]!.peers.length, 1);
   });
 
   it('an upstream without the health option sends no health checks', () => {
-    out = stack.outbound(anUpstream(['a', 'b', 'c']));
-    app = stack.app(out.listener);
+    openWith({});
     stack.advance(60_000);
     assert.equal(checksOf(0).length, 0);
     assert.ok(!stack.health.metrics().some(({ name }) => name === 'outrider_health_checks_total'));
@@ -90,61 +110,47 @@ describe('Health checks', () => {
     stack.advance(60_000);
     const n = checksOf(0).length;
     assert.ok(n >= 11 && n <= 14, `${n}`);
-    const [endpoint] = out.cluster.endpoints;
-    assert.equal(endpoint!.attempts, 0);
-    assert.equal(
-      endpoint!.outcomes.reduce((sum, each) => sum + each, 0),
-      0,
+    const { attempts, outcomes, label } = out.cluster.endpoints[0]!;
+    assert.deepEqual([attempts, out.outbound.attempts], [0, 0]);
+    assert.ok(outcomes.every((each) => each === 0));
+    assert.ok(stack.context.stats.calls.every(({ started }) => started === 0));
+    assert.deepEqual(
+      [checks(label, 'passed'), metric('outrider_endpoint_healthy', { endpoint: label })],
+      [n, 1],
     );
-    assert.equal(out.outbound.attempts, 0);
-    assert.equal(
-      stack.context.stats.calls.reduce((sum, { started }) => sum + started, 0),
-      0,
-    );
-    assert.equal(metric('outrider_health_checks_total', { endpoint: endpoint!.label, result: 'passed' }), n);
-    assert.equal(metric('outrider_endpoint_healthy', { endpoint: endpoint!.label }), 1);
   });
 
   it('an endpoint whose calls succeed is not checked until they stop', () => {
     open({}, { balance: { kind: 'round-robin' } });
     const before = checksOf(0).length;
-    for (let i = 0; i < 300; i++) {
-      call();
-      stack.advance(100);
-    }
+    load(300, 100);
     assert.ok(checksOf(0).length <= before + 1, `${checksOf(0).length}`);
-    assert.ok(metric('outrider_health_checks_total', { endpoint: 'a:1', result: 'skipped' })! >= 5);
+    assert.ok(checks('a:1', 'skipped')! >= 5);
     stack.advance(12_000);
     assert.ok(checksOf(0).length >= before + 1);
   });
 
   it('a health check that names a model is sent although calls succeed', () => {
     open({ service: 'digits' });
-    for (let i = 0; i < 300; i++) {
-      call();
-      stack.advance(100);
-    }
+    load(300, 100);
     assert.ok(checksOf(0).length >= 6);
   });
 
   it('an endpoint that answers NOT_SERVING twice gets no calls, and gets them again at its first SERVING', () => {
     open();
-    answers['a'] = (stream) => stream.reply(NOT_SERVING);
-    const since = stack.clock.now();
-    while (report(0).state === 'eligible' && stack.clock.now() < since + 20_000) stack.advance(10);
-    assert.equal(report(0).state, 'unhealthy');
-    assert.match(report(0).why, /the health check says NOT_SERVING/);
-    assert.ok(stack.clock.now() - since <= 5500 + 1000 + 20, 'the second one follows within a second');
+    answers['a'] = servesNot;
+    assert.ok(untilUnhealthy(20_000) <= 5500 + 1000 + 20, 'the second one follows within a second');
+    assertUnhealthy(/the health check says NOT_SERVING/);
     assert.equal(metric('outrider_endpoint_healthy', { endpoint: 'a:1' }), 0);
     for (let i = 0; i < 9; i++) assert.notEqual(call().body.toString(), 'a');
     delete answers['a'];
     stack.advance(5010);
     assert.equal(report(0).state, 'eligible');
-    assert.ok([call(), call(), call()].some(({ body }) => body.toString() === 'a'));
+    assert.ok(bodiesOf([call(), call(), call()]).includes('a'));
   });
 
   it('the first health check of a new connection decides at once', () => {
-    answers['b'] = (stream) => stream.reply(NOT_SERVING);
+    answers['b'] = servesNot;
     open();
     assert.equal(report(1).state, 'unhealthy');
     backends[1]!.peer.socket.break();
@@ -153,28 +159,25 @@ describe('Health checks', () => {
     assert.equal(report(1).state, 'eligible');
   });
 
-  for (const [what, answer, why] of [
-    ['without a health service', (stream: PeerStream) => stream.fail(12), ''],
-    ['that will not tell us', (stream: PeerStream) => stream.fail(7), ''],
-    ['that is too busy to say', (stream: PeerStream) => stream.fail(8), ''],
-    ['that does not know the model', (stream: PeerStream) => stream.fail(5), 'there is no model digits'],
+  const answerers: [string, (stream: PeerStream) => PeerStream, string][] = [
+    ['without a health service', (stream) => stream.fail(12), ''],
+    ['that will not tell us', (stream) => stream.fail(7), ''],
+    ['that is too busy to say', (stream) => stream.fail(8), ''],
+    ['that does not know the model', (stream) => stream.fail(5), 'there is no model digits'],
     [
       'that cannot serve',
-      (stream: PeerStream) => stream.fail(14, [['grpc-message', 'not%20yet']]),
+      (stream) => stream.fail(14, [['grpc-message', 'not%20yet']]),
       'UNAVAILABLE: not yet',
     ],
-    ['that says UNKNOWN', (stream: PeerStream) => stream.reply(Buffer.alloc(5)), 'says UNKNOWN'],
-    ['that babbles', (stream: PeerStream) => stream.reply(Buffer.alloc(2000, 7)), 'cannot be read'],
-    [
-      'that babbles without end',
-      (stream: PeerStream) => stream.begin().data(Buffer.alloc(65_536)),
-      'far too long',
-    ],
-    ['that resets', (stream: PeerStream) => stream.reset(), 'reset with code 8'],
-    ['that ends without a status', (stream: PeerStream) => stream.begin().end(), 'without a status'],
-  ] as const) {
+    ['that says UNKNOWN', (stream) => stream.reply(Buffer.alloc(5)), 'says UNKNOWN'],
+    ['that babbles', (stream) => stream.reply(Buffer.alloc(2000, 7)), 'cannot be read'],
+    ['that babbles without end', (stream) => stream.begin().data(Buffer.alloc(65_536)), 'far too long'],
+    ['that resets', (stream) => stream.reset(), 'reset with code 8'],
+    ['that ends without a status', (stream) => stream.begin().end(), 'without a status'],
+  ];
+  for (const [what, answer, why] of answerers) {
     it(`find a server ${what} ${why === '' ? 'well' : 'ill'}`, () => {
-      answers['a'] = (stream) => void answer(stream);
+      answers['a'] = answer;
       open({ service: 'digits' });
       stack.advance(100);
       assert.equal(report(0).state, why === '' ? 'eligible' : 'unhealthy');
@@ -190,20 +193,17 @@ describe('Health checks', () => {
       stack.settle(backends[0]!.peer.socket.heal());
     };
 
-    for (const kind of ['grpc', 'ping'] as const) {
+    for (const [kind, what] of [
+      ['grpc', 'a health check'],
+      ['ping', 'a PING'],
+    ] as const) {
       it(`a frozen peer is found by health checks alone, as is its return (${kind})`, () => {
         open({ kind }, { pool: { pingIntervalMs: 0 } });
         stack.advance(20_000);
         freeze();
-        const frozenMs = stack.clock.now();
-        while (report(0).state === 'eligible' && stack.clock.now() < frozenMs + 20_000) stack.advance(10);
-        assert.equal(report(0).state, 'unhealthy');
-        const tookMs = stack.clock.now() - frozenMs;
+        const tookMs = untilUnhealthy(20_000);
         assert.ok(tookMs <= 5500 + 2 * 1000 + 30, `${tookMs}`);
-        assert.match(
-          report(0).why,
-          kind === 'grpc' ? /no answer to a health check in 1000 ms/ : /no answer to a PING in 1000 ms/,
-        );
+        assertUnhealthy(new RegExp(`no answer to ${what} in 1000 ms`));
         stack.advance(60_000);
         assert.equal(report(0).state, 'unhealthy');
         thaw();
@@ -232,30 +232,19 @@ describe('Health checks', () => {
   });
 
   describe('of a model that takes 2 s for a call, and answers a check after it', () => {
-    const untimed: ActiveHealthConfig = {
-      kind: 'grpc',
-      service: '',
-      intervalMs: 5000,
-      unhealthyThreshold: 2,
-      healthyThreshold: 1,
-    };
-    /** `b` answers checks late; calls go on all the time, of `count` in 100 s. */
-    const work = (health: ActiveHealthConfig, count: number, perCallMs = 2000): void => {
+    const { timeoutMs: _, ...untimed } = { ...GRPC_HEALTH, service: 'digits' };
+    /** `b` answers checks late; calls go on all the time, 40 in 100 s. */
+    const work = (health: ActiveHealthConfig = untimed): void => {
       for (const backend of backends) {
         const { answer } = backend;
         backend.answer = (stream) => {
           const isCheck = stream.header(':path') === CHECK;
           if (isCheck && backend !== backends[1]) answer(stream);
-          else stack.clock.after(perCallMs, () => answer(stream));
+          else stack.clock.after(2000, () => answer(stream));
         };
       }
-      out = stack.outbound(anUpstream(['a', 'b', 'c'], { health }));
-      app = stack.app(out.listener);
-      stack.advance(10);
-      for (let i = 0; i < count; i++) {
-        call();
-        stack.advance(100_000 / count);
-      }
+      openWith({ health });
+      load(40, 2500);
     };
     const seconds = (stream: PeerStream | undefined): number => {
       const [, number, unit] = /^(\d+)([mS])$/.exec(stream?.header('grpc-timeout') ?? '') ?? [];
@@ -263,54 +252,48 @@ describe('Health checks', () => {
     };
 
     it('a check of a slow model waits three times as long as its calls take', () => {
-      work({ ...untimed, service: 'digits' }, 40);
+      work();
       assert.equal(report(1).state, 'eligible');
-      assert.equal(metric('outrider_health_checks_total', { endpoint: 'b:1', result: 'passed' })! > 10, true);
+      assert.ok(checks('b:1', 'passed')! > 10);
       const toldToPeer = seconds(checksOf(1).at(-1));
       assert.ok(toldToPeer >= 5 && toldToPeer <= 8, `${toldToPeer} s`);
       assert.equal(metric('outrider_health_check_timeout_seconds', { endpoint: 'b:1' }), toldToPeer);
     });
 
     it('a check of a slow model waits for the configured timeout where there is one', () => {
-      work({ ...untimed, service: 'digits', timeoutMs: 1000 }, 40);
-      assert.equal(report(1).state, 'unhealthy');
-      assert.equal(seconds(checksOf(1).at(-1)), 1);
-      assert.equal(out.cluster.sweep, null, 'nobody writes down what calls take');
+      work({ ...untimed, timeoutMs: 1000 });
+      assert.deepEqual([report(1).state, seconds(checksOf(1).at(-1))], ['unhealthy', 1]);
+      assert.equal(out.cluster.sweep, null, 'what calls take is not written down');
     });
 
     it('a check of a slow model waits 1 s again after a minute without calls', () => {
-      work({ ...untimed, service: 'digits' }, 40);
-      answers = { a: (stream) => stream.reply(SERVING) };
+      work();
+      answers = { a: serves };
       stack.advance(70_000);
       assert.equal(seconds(checksOf(0).at(-1)), 1);
     });
 
     it("a check that the model's work does not delay waits 1 s", () => {
-      work({ ...untimed, kind: 'ping' }, 40);
+      work({ ...untimed, kind: 'ping' });
       assert.equal(metric('outrider_health_check_timeout_seconds', { endpoint: 'a:1' }), 1);
       assert.equal(out.cluster.sweep, null);
     });
 
     it('a slow model that is frozen is found after two timed-out checks', () => {
-      work({ ...untimed, service: 'digits' }, 40);
+      work();
       backends[0]!.peer.socket.isCut = true;
-      const frozenMs = stack.clock.now();
-      while (report(0).state === 'eligible' && stack.clock.now() < frozenMs + 60_000) stack.advance(10);
+      const tookMs = untilUnhealthy(60_000);
       assert.match(report(0).why, /no answer to a health check in [5-8]\d\d\d ms/);
-      assert.ok(stack.clock.now() - frozenMs <= 5500 + 2 * 8000, `${stack.clock.now() - frozenMs}`);
+      assert.ok(tookMs <= 5500 + 2 * 8000, `${tookMs}`);
     });
 
     it('the timeout of a check changes with a reload', () => {
-      work({ ...untimed, service: 'digits' }, 40);
-      const change = (health: ActiveHealthConfig): void => {
-        const config = anUpstream(['a', 'b', 'c'], { health });
-        stack.health.configure(config);
-        out.outbound.update(config);
-        stack.advance(10_000);
-      };
-      change({ ...untimed, service: 'digits', timeoutMs: 3000 });
+      work();
+      change(NAMES, { health: { ...untimed, timeoutMs: 3000 } });
+      stack.advance(10_000);
       assert.equal(seconds(checksOf(0).at(-1)), 3);
-      change({ ...untimed, service: 'digits' });
+      change(NAMES, { health: untimed });
+      stack.advance(10_000);
       assert.equal(seconds(checksOf(0).at(-1)), 1, 'what was known before is not');
     });
   });
@@ -321,15 +304,14 @@ describe('Health checks', () => {
     for (let i = 0; i < 20; i++) {
       // Asked, and then nothing is read for longer than the timeout.
       const asked: PeerStream[] = [];
-      for (const name of ['a', 'b', 'c']) answers[name] = (stream) => void asked.push(stream);
+      for (const name of NAMES) answers[name] = (stream) => void asked.push(stream);
       while (asked.length === 0) stack.advance(20);
       stack.clock.stall(3000);
       answers = {};
       for (const each of asked) each.reply(SERVING);
       stack.run();
       stack.advance(500);
-      const states = [0, 1, 2].map((each) => report(each).state);
-      assert.deepEqual(states, ['eligible', 'eligible', 'eligible']);
+      for (const each of [0, 1, 2]) assert.equal(report(each).state, 'eligible');
     }
   });
 
@@ -340,14 +322,13 @@ describe('Health checks', () => {
       asked = stream;
     };
     while (asked === undefined) stack.advance(10);
-    const missed = metric('outrider_health_checks_total', { endpoint: 'a:1', result: 'silent' });
+    const missed = checks('a:1', 'silent');
     // The timer comes first in a turn that began late, and what was read in it comes after.
     stack.clock.advance(70);
     asked.reply(SERVING);
-    stack.clock.stall(40);
-    stack.run();
+    stack.settle(stack.clock.stall(40));
     stack.advance(50);
-    assert.equal(metric('outrider_health_checks_total', { endpoint: 'a:1', result: 'silent' }), missed);
+    assert.equal(checks('a:1', 'silent'), missed);
   });
 
   it('a check on a connection that breaks says nothing, and the next connection is checked', () => {
@@ -359,8 +340,7 @@ describe('Health checks', () => {
     delete answers['a'];
     stack.advance(3000);
     assert.equal(report(0).state, 'eligible');
-    assert.equal(metric('outrider_health_checks_total', { endpoint: 'a:1', result: 'void' }), 1);
-    assert.equal(metric('outrider_health_checks_total', { endpoint: 'a:1', result: 'failed' }), 0);
+    assert.deepEqual([checks('a:1', 'void'), checks('a:1', 'failed')], [1, 0]);
   });
 
   it('a check by PING runs on the connection and is timed', () => {
@@ -377,8 +357,7 @@ describe('Health checks', () => {
     assert.ok(backends[0]!.peers.length >= 4);
     backends[0]!.mode = 'refuses';
     stack.advance(3000);
-    assert.equal(report(0).state, 'unhealthy');
-    assert.match(report(0).why, /a connection was not made: ECONNREFUSED/);
+    assertUnhealthy(/a connection was not made: ECONNREFUSED/);
     backends[0]!.mode = 'silent';
     stack.advance(3000);
     assert.match(report(0).why, /no connection was made in 1000 ms|ECONNREFUSED/);
@@ -401,18 +380,15 @@ describe('Health checks', () => {
   describe('of many', () => {
     it('an endpoint of several upstreams is checked once', () => {
       open();
-      const second = stack.outbound({ ...anUpstream(['a'], { health: aCheck() }), name: 'numbers' });
+      const second = stack.outbound(anUpstream(['a'], { health: GRPC_HEALTH, name: 'numbers' }));
       // The same address, and another service is expected there: not the same peer.
       stack.advance(60_000);
       const each = checksOf(0).length;
       assert.ok(each > 18, 'two peers');
-      const third = stack.outbound({
-        ...anUpstream([], { health: aCheck() }),
-        name: 'more-digits',
-        endpoints: [{ address: addressOf('a'), weight: 1, id: 'a', service: 'digits' }],
-      });
+      const endpoints = [{ address: addressOf('a'), weight: 1, id: 'a', service: 'digits' }];
+      const third = stack.outbound(anUpstream([], { health: GRPC_HEALTH, name: 'more-digits', endpoints }));
       const before = checksOf(0).length;
-      answers['a'] = (stream) => stream.reply(NOT_SERVING);
+      answers['a'] = servesNot;
       stack.advance(60_000);
       assert.ok(checksOf(0).length - before <= 28, `${checksOf(0).length - before}`);
       for (const { cluster } of [out, second, third])
@@ -424,13 +400,12 @@ describe('Health checks', () => {
       const names = Array.from({ length: 100 }, (_, i) => `e${i}`);
       const at: number[] = [];
       for (const name of names) {
-        const backend = stack.backend(name);
-        backend.answer = (stream) => {
+        stack.backend(name).answer = (stream) => {
           at.push(stack.clock.now());
-          stream.reply(SERVING);
+          serves(stream);
         };
       }
-      out = stack.outbound(anUpstream(names, { health: aCheck() }));
+      out = stack.outbound(anUpstream(names, { health: GRPC_HEALTH }));
       const startMs = stack.clock.now();
       stack.advance(500);
       assert.equal(at.length, 100);
@@ -449,19 +424,15 @@ describe('Health checks', () => {
 
   it('health checks end with their endpoint, and with their option', () => {
     open();
-    const config = anUpstream(['b', 'c'], { health: aCheck() });
-    stack.health.configure(config);
-    out.outbound.update(config);
+    change(['b', 'c'], { health: GRPC_HEALTH });
     const before = checksOf(0).length;
     stack.advance(30_000);
     assert.equal(checksOf(0).length, before);
     assert.ok(checksOf(1).length > 3);
-    answers['b'] = (stream) => stream.reply(NOT_SERVING);
+    answers['b'] = servesNot;
     stack.advance(12_000);
     assert.equal(report(0).state, 'unhealthy');
-    const none = anUpstream(['b', 'c']);
-    stack.health.configure(none);
-    out.outbound.update(none);
+    change(['b', 'c']);
     stack.advance(10);
     assert.equal(report(0).state, 'eligible');
     const asked = checksOf(1).length;
@@ -471,19 +442,10 @@ describe('Health checks', () => {
   });
 
   it('an endpoint without a connection is not checked', () => {
-    out = stack.outbound({
-      ...anUpstream([], { health: aCheck() }),
-      endpoints: ['a', 'b', 'c'].map((name, i) => ({
-        address: addressOf(name),
-        weight: 1,
-        id: name,
-        priority: i,
-      })),
-    });
+    const endpoints = anUpstream(NAMES).endpoints.map((each, priority) => ({ ...each, priority }));
+    openWith({ health: GRPC_HEALTH, endpoints });
     stack.advance(60_000);
-    assert.deepEqual(
-      [0, 1, 2].map((i) => checksOf(i).length > 0),
-      [true, true, false],
-    );
+    const areChecked = [0, 1, 2].map((i) => checksOf(i).length > 0);
+    assert.deepEqual(areChecked, [true, true, false]);
   });
 });

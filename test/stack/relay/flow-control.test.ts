@@ -1,14 +1,14 @@
 /** Large payloads and slow readers: what is held is bounded, and neighbours do not wait. */
 import assert from 'node:assert/strict';
 import { contentOf, data, Flag, FrameType, paddedData, Setting } from '../../kit/http2/h2-frames.js';
-import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import type { PeerOptions } from '../../kit/http2/scripted-peer.js';
+import { UpstreamStack, type UpstreamStackOptions } from '../../kit/scenario/upstream-stack.js';
 import {
-  anUpstream,
+  type Application,
   aRoute,
   aSafeRoute,
   aStreamRoute,
-  type OutboundStack,
-  Stack,
+  type UpstreamOptions,
 } from '../../kit/stack/stack.js';
 
 const MIB = 1024 * 1024;
@@ -16,36 +16,37 @@ const HEAD = { type: FrameType.data, streamId: 0 } as const;
 const BODY = Buffer.alloc(64 * MIB, 'z');
 
 describe('Flow', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  const start = (routes = [aRoute({ timeoutMs: 0 })]): void => {
-    stack = new Stack();
-    out = stack.outbound(anUpstream(['a'], { routes, pool: { pingIntervalMs: 0 } }));
+  let stack: UpstreamStack;
+  const start = (
+    route = aRoute({ timeoutMs: 0 }),
+    options: UpstreamStackOptions = {},
+    over: UpstreamOptions = {},
+  ): void => {
+    stack = new UpstreamStack(['a'], { routes: [route], pool: { pingIntervalMs: 0 }, ...over }, options);
   };
-  /** Octets that have left one side and not reached the other. */
-  const heldBetween = (sent: number, received: number): number => sent - received;
+  /** Another application, which speaks HTTP/2 so. */
+  const another = (options: Omit<PeerOptions, 'role'> = {}): Application =>
+    stack.app(stack.out.listener, undefined, options);
   afterEach(() => stack.close());
 
   it('a 64 MiB response to a caller that does not read holds at most the windows', () => {
     start();
-    const app = stack.app(out.listener);
-    const call = stack.settle(app.call());
+    const call = stack.call();
     const { last, peer } = stack.backend('a');
-    app.socket.pause();
+    stack.caller.socket.pause();
     stack.settle(last.begin().data(BODY));
     stack.advance(1000);
     const taken = peer.socket.delivered;
     assert.ok(taken < 3 * MIB, `${taken} octets were taken from the endpoint`);
     assert.equal(call.bytes, 0);
-    stack.settle(app.socket.resume());
+    stack.settle(stack.caller.socket.resume());
     stack.settle(last.trailers(0));
     assert.deepEqual([call.status, call.bytes], [0, BODY.length]);
-    stack.assertIdle();
   }).timeout(10_000);
 
   it('a 64 MiB response to a caller that gives no window holds at most the windows', () => {
     start();
-    const app = stack.app(out.listener, undefined, { replenishes: false });
+    const app = another({ replenishes: false });
     const call = stack.settle(app.call());
     const { last, peer } = stack.backend('a');
     stack.settle(last.begin().data(BODY));
@@ -53,24 +54,19 @@ describe('Flow', () => {
     assert.equal(call.bytes, 65_535);
     stack.settle(call.reset());
     assert.equal(last.resetCode, 8);
-    stack.assertIdle();
   });
 
   it('many large responses hold the sum of their windows, and other callers do not notice', () => {
     start();
-    const slow = stack.app(out.listener, undefined, { replenishes: false });
+    const slow = another({ replenishes: false });
     const made = stack.settle(Array.from({ length: 20 }, () => slow.call()));
     const { requests, peer } = stack.backend('a');
     for (const request of requests) request.begin().data(BODY.subarray(0, 4 * MIB));
     stack.run();
-    const held = heldBetween(
-      peer.socket.delivered,
-      made.reduce((sum, call) => sum + call.bytes, 0),
-    );
+    const held = made.reduce((rest, { bytes }) => rest - bytes, peer.socket.delivered);
     assert.ok(held < 20 * 1.3 * MIB, `${held}`);
-    const quick = stack.settle(stack.app(out.listener).call());
-    stack.backend('a').last.reply();
-    stack.run();
+    const quick = stack.settle(another().call());
+    stack.settle(stack.backend('a').last.reply());
     assert.equal(quick.status, 0);
   });
 
@@ -84,9 +80,8 @@ describe('Flow', () => {
     for (const memoryBytes of [256 * MIB, 110 * 1024]) {
       for (const [name, next] of Object.entries(frames)) {
         it(`${name}, ${memoryBytes < MIB ? 'without a budget' : 'within the budget'}`, () => {
-          stack = new Stack({ memoryBytes });
-          out = stack.outbound(anUpstream(['a'], { routes: [aRoute()] }));
-          const call = stack.settle(stack.app(out.listener).call());
+          stack = new UpstreamStack(['a'], {}, { memoryBytes });
+          const call = stack.call();
           const { last, peer } = stack.backend('a');
           last.begin();
           for (let sent = 0; sent < 100_000; ) {
@@ -96,80 +91,62 @@ describe('Flow', () => {
           }
           stack.settle(last.trailers(0));
           assert.deepEqual([call.status, call.bytes], [0, 100_000]);
-          stack.assertIdle();
         });
       }
     }
   });
 
   it('a 64 MiB request to an endpoint that does not read holds at most the windows and the replay buffer', () => {
-    start([aSafeRoute({ timeoutMs: 0 })]);
-    const a = stack.backend('a');
-    a.peerOptions = { replenishes: false };
-    stack.settle(a.peer.socket.destroy());
-    const app = stack.app(out.listener);
-    const call = stack.settle(app.call({ body: BODY }));
-    assert.ok(app.socket.delivered < 3 * MIB, `${app.socket.delivered} octets were taken from the caller`);
+    start(aSafeRoute({ timeoutMs: 0 }), { peer: { replenishes: false } });
+    const call = stack.call({ body: BODY });
+    const taken = stack.caller.socket.delivered;
+    assert.ok(taken < 3 * MIB, `${taken} octets were taken from the caller`);
     assert.ok(stack.context.memory.held <= MIB * 1.1);
     stack.settle(call.reset());
-    stack.assertIdle();
   });
 
   it('a 64 MiB request that waits for a connection holds at most the replay buffer', () => {
-    stack = new Stack();
-    stack.backend('a').peerOptions = { settings: null };
-    out = stack.outbound(anUpstream(['a'], { pool: { connectTimeoutMs: 60_000 } }));
-    const app = stack.app(out.listener);
-    const call = stack.settle(app.call({ body: BODY, timeout: '1H' }));
-    assert.ok(app.socket.delivered < MIB);
-    stack.backend('a').peer.announce([[Setting.initialWindowSize, MIB]]);
-    stack.run();
+    start(aRoute(), { peer: { settings: null } }, { pool: { connectTimeoutMs: 60_000 } });
+    const call = stack.call({ body: BODY, timeout: '1H' });
+    assert.ok(stack.caller.socket.delivered < MIB);
+    stack.settle(stack.backend('a').peer.announce([[Setting.initialWindowSize, MIB]]));
     const { last } = stack.backend('a');
     assert.equal(last.bytes, BODY.length);
     stack.settle(last.reply());
     assert.equal(call.status, 0);
-    stack.assertIdle();
   }).timeout(10_000);
 
   it('64 MiB pass in both directions without a changed octet', () => {
     start();
-    const app = stack.app(out.listener);
     const body = Buffer.from(BODY);
     for (let i = 0; i < body.length; i += 4096) body.writeUInt32LE(i, i);
-    const call = stack.settle(app.call({ body }));
+    const call = stack.call({ body });
     const { last } = stack.backend('a');
     assert.ok(last.body.equals(body));
     stack.settle(last.reply(body));
     assert.equal(call.status, 0);
     assert.ok(call.body.equals(body));
-    stack.assertIdle();
   }).timeout(10_000);
 
   it('a small call beside a 64 MiB one on the same connection waits for a few frames of it', () => {
     start();
-    const app = stack.app(out.listener);
-    const small = (): { call: PeerStream; largeBefore: number } => {
-      const largeBefore = stack.backend('a').requests[0]!.bytes;
-      const call = app.call({ path: '/p.S/Small' });
-      return { call, largeBefore };
-    };
-    app.call({ body: BODY });
+    stack.caller.call({ body: BODY });
     for (let i = 0; i < 20; i++) stack.turn();
-    const { largeBefore } = small();
-    const a = stack.backend('a');
-    while (a.requests.length < 2) assert.ok(stack.turn(), 'the small call never came');
-    const between = a.requests[0]!.bytes - largeBefore;
+    const { requests } = stack.backend('a');
+    const largeBefore = requests[0]!.bytes;
+    stack.caller.call({ path: '/p.S/Small' });
+    while (requests.length < 2) assert.ok(stack.turn(), 'the small call never came');
+    const between = requests[0]!.bytes - largeBefore;
     assert.ok(between <= 2.2 * MIB, `${between} octets of the large call came first`);
     stack.run();
-    assert.equal(a.requests[0]!.bytes, BODY.length);
-    for (const request of a.requests) request.reply();
+    assert.equal(requests[0]!.bytes, BODY.length);
+    for (const request of requests) request.reply();
     stack.run();
-    stack.assertIdle();
   }).timeout(10_000);
 
   it('responses side by side take turns, a quantum each', () => {
-    start([aStreamRoute()]);
-    const app = stack.app(out.listener, undefined, { settings: [[Setting.initialWindowSize, MIB]] });
+    start(aStreamRoute());
+    const app = another({ settings: [[Setting.initialWindowSize, MIB]] });
     const made = stack.settle(Array.from({ length: 4 }, () => app.call()));
     for (const request of stack.backend('a').requests) request.begin().data(BODY.subarray(0, MIB / 2));
     while (made.every((call) => call.bytes < MIB / 8)) stack.turn();
@@ -183,22 +160,18 @@ describe('Flow', () => {
 
   it('a peer may reduce its frame size and its windows during a call', () => {
     start();
-    const app = stack.app(out.listener, undefined, { settings: [[Setting.initialWindowSize, 1]] });
+    const app = another({ settings: [[Setting.initialWindowSize, 1]] });
     const call = stack.settle(app.call());
-    stack.backend('a').last.reply(Buffer.from('0123456789'));
-    stack.run();
-    assert.equal(call.body.toString(), '0123456789');
-    assert.equal(call.status, 0);
+    stack.settle(stack.backend('a').last.reply(Buffer.from('0123456789')));
+    assert.deepEqual([call.body.toString(), call.status], ['0123456789', 0]);
   });
 
   it('an empty DATA frame with END_STREAM is passed on', () => {
-    start([aStreamRoute()]);
-    const app = stack.app(out.listener);
-    const call = stack.settle(app.call({ body: null }));
+    start(aStreamRoute());
+    const call = stack.call({ body: null });
     stack.settle(call.data(Buffer.alloc(0), Flag.endStream));
     assert.equal(stack.backend('a').last.isEnded, true);
-    stack.backend('a').last.begin().trailers(0);
-    stack.run();
+    stack.settle(stack.backend('a').last.begin().trailers(0));
     assert.equal(call.status, 0);
   });
 });

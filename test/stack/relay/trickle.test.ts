@@ -2,63 +2,56 @@
 import assert from 'node:assert/strict';
 import { continuation, Flag, headers, ping } from '../../kit/http2/h2-frames.js';
 import { encode, literal } from '../../kit/http2/hpack-lite.js';
-import {
-  type Application,
-  anUpstream,
-  aStreamRoute,
-  type OutboundStack,
-  Stack,
-} from '../../kit/stack/stack.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { type Application, aStreamRoute } from '../../kit/stack/stack.js';
 
 const PIECE = literal('a', 'b');
 
 describe('A peer that trickles', () => {
-  let stack: Stack;
-  let out: OutboundStack;
+  let stack: UpstreamStack;
   let app: Application;
 
   beforeEach(() => {
-    stack = new Stack();
-    out = stack.outbound(anUpstream(['a'], { routes: [aStreamRoute()] }));
-    app = stack.app(out.listener);
-    stack.run();
+    stack = new UpstreamStack(['a'], { routes: [aStreamRoute()] });
+    app = stack.caller;
   });
   afterEach(() => stack.close());
 
-  const stalls = (): number => stack.context.stats.limits.get('stalled-frame') ?? 0;
+  const assertCutOff = (isCutOff: boolean): void => {
+    const stalls = stack.context.stats.limits.get('stalled-frame') ?? 0;
+    assert.deepEqual([app.isClosed, stalls], [isCutOff, isCutOff ? 1 : 0]);
+  };
 
   it('a header block that trickles, a frame every half second, is cut off, though another call goes on', () => {
-    stack.settle(app.call({ body: null }));
+    stack.call({ body: null });
     app.send(headers(101, encode([[':method', 'POST']]), 0));
     for (let i = 0; i < 30 && !app.isClosed; i++) {
       stack.advance(500);
       if (!app.isClosed) app.send(continuation(101, PIECE));
       stack.run();
     }
-    assert.equal(app.isClosed, true);
-    assert.equal(stalls(), 1);
+    assertCutOff(true);
   });
 
   it('a small frame that trickles, an octet every two seconds, is cut off', () => {
-    stack.settle(app.call({ body: null }));
+    stack.call({ body: null });
     const octets = ping();
     for (let at = 0; at < octets.length - 1 && !app.isClosed; at++) {
       app.send(octets.subarray(at, at + 1));
       stack.advance(2000);
     }
-    assert.equal(app.isClosed, true);
-    assert.equal(stalls(), 1);
+    assertCutOff(true);
   });
 
   it('payload that trickles is not cut off', () => {
-    const call = stack.settle(app.call({ body: null }));
+    const call = stack.call({ body: null });
     const frame = Buffer.concat([Buffer.from([0, 0, 200, 0, 0, 0, 0, 0, call.id]), Buffer.alloc(200)]);
     for (let at = 0; at < frame.length; at += 10) {
       app.send(frame.subarray(at, at + 10));
       stack.advance(900);
     }
     stack.settle(call.data(Buffer.alloc(0), Flag.endStream));
-    assert.deepEqual([app.isClosed, stalls()], [false, 0]);
+    assertCutOff(false);
     assert.equal(stack.backend('a').last.body.length, 200);
   });
 });

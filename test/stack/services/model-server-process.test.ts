@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
+import type { CallOptions } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import { parseListen } from '../../../services/model-server/listen.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
@@ -16,103 +17,103 @@ import {
 } from '../../kit/service/model-server.js';
 import { putLoopModel } from '../../kit/service/tiny-models.js';
 
-const count = (client: TestClient, n: number, deadline?: number) => {
-  const raw = Buffer.alloc(8);
-  raw.writeBigInt64LE(BigInt(n));
-  return client.infer(
-    { model_name: 'loop', inputs: [{ name: 'n', datatype: 'INT64', shape: [] }], raw_input_contents: [raw] },
-    deadline === undefined ? {} : { deadline },
-  );
+/** Standard input and where standard error goes, as `spawnService` takes them. */
+type Stdio = [stdin?: 'ignore' | 'pipe', stderr?: 'pipe' | number];
+
+const { ModelInfer } = protocols().inference;
+
+const count = (client: TestClient, n: number, options: CallOptions = {}) => {
+  const input = { name: 'n', datatype: 'INT64', shape: [], contents: { int64_contents: [n] } };
+  return client.infer({ model_name: 'loop', inputs: [input] }, options);
 };
+/** Of a field of a process's `status`, in MB. */
+const memoryMb = (pid: number | undefined, field: 'VmHWM' | 'VmRSS'): number =>
+  Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
 describe('the process of a model server', () => {
   let directory: string;
   let socket: string;
   let client: TestClient;
-  let service: ServiceProcess | undefined;
-  let listener: Server | undefined;
 
   beforeEach(() => {
-    directory = temporaryDirectory();
+    const made = temporaryDirectory();
+    afterTest(() => rmSync(made, { recursive: true }));
+    directory = made;
     putLoopModel(join(directory, 'models'));
     socket = join(directory, 's');
-    client = new TestClient(`unix:${socket}`);
-  });
-  afterEach(async () => {
-    client.close();
-    listener?.close();
-    listener = undefined;
-    if (service !== undefined) {
-      service.child.kill('SIGKILL');
-      await service.exited;
-      service = undefined;
-    }
-    rmSync(directory, { recursive: true });
+    connect();
   });
 
-  const start = async (extra: string[] = [], stdin: 'ignore' | 'pipe' = 'ignore') => {
-    service = spawnService(
-      ['--models', join(directory, 'models'), '--listen', `unix:${socket}`, ...extra],
-      stdin,
-    );
+  const connect = (): void => {
+    const made = new TestClient(`unix:${socket}`);
+    afterTest(() => made.close());
+    client = made;
+  };
+  const spawn = (extra: readonly string[] = [], ...stdio: Stdio): ServiceProcess => {
+    const models = ['--models', join(directory, 'models'), '--listen', `unix:${socket}`];
+    const service = spawnService([...models, ...extra], ...stdio);
+    afterTest(async () => {
+      service.child.kill('SIGKILL');
+      await service.exited;
+    });
+    return service;
+  };
+  const start = async (extra: readonly string[] = [], ...stdio: Stdio): Promise<ServiceProcess> => {
+    const service = spawn(extra, ...stdio);
     await untilServing(client);
     return service;
+  };
+  const assertServes = async (): Promise<void> => assert.equal((await count(client, 5)).model_name, 'loop');
+  /** It ends with this code, and says that. */
+  const assertEnds = async (service: ServiceProcess, code: number, ...says: RegExp[]): Promise<void> => {
+    assert.equal(await service.exited, code, service.stderr());
+    for (const pattern of says) assert.match(service.stderr(), pattern);
   };
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     it(`finishes what is in flight on ${signal}, refuses what comes later, and exits 0`, async () => {
-      const { child, exited, stderr } = await start();
+      const service = await start();
       const calls = [200_000, 1000, 1000].map((n) => count(client, n));
       // The calls are with the server before the signal: this one is behind them on the same connection.
       await client.call(protocols().inference.ServerLive, {});
-      child.kill(signal);
+      service.child.kill(signal);
       for (const call of calls) assert.equal((await call).model_name, 'loop');
-      assert.equal(await exited, 0, stderr());
+      await assertEnds(service, 0, /finishing calls in flight/);
       assert.equal((await failure(count(client, 1))).code, 14);
       assert.ok(!existsSync(socket));
-      assert.match(stderr(), /finishing calls in flight/);
     });
   }
 
   it('starts, serves and stops though nothing can be written to its log', async function () {
     if (!existsSync('/dev/full')) this.skip();
     const full = openSync('/dev/full', 'w');
-    service = spawnService(
-      ['--models', join(directory, 'models'), '--listen', `unix:${socket}`],
-      'ignore',
-      full,
-    );
+    const service = spawn([], 'ignore', full);
     closeSync(full);
     const code = await Promise.race([service.exited, untilServing(client)]);
     assert.equal(code, undefined, `it exited with code ${code}`);
-    assert.equal((await count(client, 10)).model_name, 'loop');
+    await assertServes();
     service.child.kill('SIGTERM');
-    assert.equal(await service.exited, 0);
+    await assertEnds(service, 0);
   });
 
   it('gives up a drain that takes too long, and exits 1', async () => {
-    const { child, exited, stderr } = await start(['--drain-timeout-ms', '100']);
+    const service = await start(['--drain-timeout-ms', '100']);
     // A stream that its caller never ends.
     const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
-    const stream = client.client.makeBidiStreamRequest(
-      path,
-      (b: Buffer) => b,
-      (b: Buffer) => b,
-    );
+    const asIs = (b: Buffer) => b;
+    const stream = client.client.makeBidiStreamRequest(path, asIs, asIs);
     const cut = once(stream, 'error');
     stream.write(Buffer.from([0x3a, 0x00]));
     await once(stream, 'data');
-    child.kill('SIGTERM');
-    assert.equal(await exited, 1, stderr());
+    service.child.kill('SIGTERM');
+    await assertEnds(service, 1, /not drained after 100 ms/);
     await cut;
-    assert.match(stderr(), /not drained after 100 ms/);
   });
 
   it('ends with its standard input when told to', async () => {
-    const { child, exited, stderr } = await start(['--exit-with-stdin'], 'pipe');
-    child.stdin?.end();
-    assert.equal(await exited, 0, stderr());
-    assert.match(stderr(), /stdin ended/);
+    const service = await start(['--exit-with-stdin'], 'pipe');
+    service.child.stdin?.end();
+    await assertEnds(service, 0, /stdin ended/);
   });
 
   it('takes over the socket file that a killed process left', async () => {
@@ -120,16 +121,15 @@ describe('the process of a model server', () => {
     child.kill('SIGKILL');
     await exited;
     assert.ok(existsSync(socket));
-    client.close();
-    client = new TestClient(`unix:${socket}`);
+    connect();
     await start();
-    assert.equal((await count(client, 5)).model_name, 'loop');
+    await assertServes();
   });
 
   it('says in one line why it cannot listen, and exits 1', async () => {
-    listener = createServer();
+    const [listener, port] = [createServer(), createServer()];
+    afterTest(() => Promise.all([listener.close(), port.close()]));
     await once(listener.listen(socket), 'listening');
-    const port = createServer();
     await once(port.listen(0, '127.0.0.1'), 'listening');
     const file = join(directory, 'file');
     writeFileSync(file, '');
@@ -139,40 +139,30 @@ describe('the process of a model server', () => {
       [`127.0.0.1:${(port.address() as { port: number }).port}`, /cannot listen on 127.0.0.1:\d+: .*/],
       [`unix:${directory}/none/s`, /cannot listen on unix:/],
     ];
-    afterTest(() => port.close());
     const answers = attempts.map(async ([listen, says]) => {
-      const { exited, stderr } = spawnService(['--models', join(directory, 'models'), '--listen', listen]);
-      assert.equal(await exited, 1, stderr());
-      assert.match(stderr(), says);
-      assert.equal(stderr().trim().split('\n').length, 1, stderr());
+      const service = spawn(['--listen', listen]);
+      await assertEnds(service, 1, says);
+      assert.equal(service.stderr().trim().split('\n').length, 1, service.stderr());
     });
     await Promise.all(answers);
   });
 
   it('says in one line that a model directory is missing, and exits 1', async () => {
-    const { exited, stderr } = spawnService([
-      '--models',
-      join(directory, 'none'),
-      '--listen',
-      `unix:${socket}`,
-    ]);
-    assert.equal(await exited, 1);
-    assert.equal(stderr(), `outrider serve: model directory ${directory}/none does not exist\n`);
+    const service = spawn(['--models', join(directory, 'none')]);
+    await assertEnds(service, 1);
+    assert.equal(service.stderr(), `outrider serve: model directory ${directory}/none does not exist\n`);
   });
 
   it('serves the one model that is named, and says which there are when there is no such', async () => {
     putLoopModel(join(directory, 'models'), 'other');
-    const { child, exited, stderr } = await start(['--model', 'loop']);
-    assert.equal((await count(client, 5)).model_name, 'loop');
+    const service = await start(['--model', 'loop']);
+    await assertServes();
     const { Check } = protocols().health;
-    assert.equal((await failure(client.call(Check, { service: 'other' }))).code, 5, stderr());
-    child.kill('SIGTERM');
-    assert.equal(await exited, 0, stderr());
-    const unknown = spawnService([
-      ...['--models', join(directory, 'models'), '--listen', `unix:${socket}`],
-      ...['--model', 'loop', '--model', 'lop'],
-    ]);
-    assert.equal(await unknown.exited, 1);
+    assert.equal((await failure(client.call(Check, { service: 'other' }))).code, 5, service.stderr());
+    service.child.kill('SIGTERM');
+    await assertEnds(service, 0);
+    const unknown = spawn(['--model', 'loop', '--model', 'lop']);
+    await assertEnds(unknown, 1);
     assert.equal(
       unknown.stderr(),
       `outrider serve: model directory ${directory}/models: found 'loop', 'other', expected 'lop'\n`,
@@ -187,28 +177,22 @@ describe('the process of a model server', () => {
       [['--models', directory, '--modle', 'x'], /Unknown option '--modle'/],
       [['--models', directory, '--drain-timeout-ms', 'soon'], /found 'soon', expected whole milliseconds/],
     ];
-    const answers = wrong.map(async ([args, says]) => {
-      const { exited, stderr } = spawnService(args);
-      assert.equal(await exited, 2, stderr());
-      assert.match(stderr(), says);
-      assert.match(stderr(), /usage: serve --models DIR/);
-    });
-    await Promise.all(answers);
+    const usage = /usage: serve --models DIR/;
+    await Promise.all(wrong.map(([args, says]) => assertEnds(spawnService(args), 2, says, usage)));
   });
 
   it('loses no good call to requests of 10 MB that hold millions of empty fields', async () => {
     const { child, stderr } = await start();
-    const peakMb = () =>
-      Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024;
-    const { ModelInfer } = protocols().inference;
+    const peakMb = () => memoryMb(child.pid, 'VmHWM');
     const hostile = new TestClient(`unix:${socket}`);
+    afterTest(() => hostile.close());
     const beforeMb = peakMb();
     let lost = 0;
     let good = 0;
     let done = false;
     const traffic = Array.from({ length: 4 }, async () => {
       while (!done) {
-        await count(client, 100, Date.now() + 1000).catch(() => lost++);
+        await count(client, 100, { deadline: Date.now() + 1000 }).catch(() => lost++);
         good++;
       }
     });
@@ -221,7 +205,6 @@ describe('the process of a model server', () => {
     }
     done = true;
     await Promise.all(traffic);
-    hostile.close();
     assert.equal(lost, 0, `${lost} of ${good} good calls were lost\n${stderr()}`);
     assert.ok(good >= 100, `${good}`);
     // The messages themselves, as they were received: 10 MB each, and what the transport makes of them.
@@ -231,40 +214,28 @@ describe('the process of a model server', () => {
 
   it('keeps handles and memory after 1,000 bad requests, cancelled and expired calls', async () => {
     const { child } = await start();
-    const measure = () => {
-      const proc = `/proc/${child.pid}`;
-      const rssKb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`${proc}/status`, 'utf8'))?.[1]);
-      return { handles: readdirSync(`${proc}/fd`).length, rssMb: rssKb / 1024 };
-    };
-    const { ModelInfer } = protocols().inference;
+    const handles = (): number => readdirSync(`/proc/${child.pid}/fd`).length;
+    const rssMb = (): number => memoryMb(child.pid, 'VmRSS');
     const big = Buffer.alloc(100_000, 0xff);
-    const bad = async (i: number) => {
-      const kinds = [
-        () => client.bytes(ModelInfer, big),
-        () => client.infer({ model_name: 'nobody', raw_input_contents: [big] }),
-        () =>
-          client.infer({
-            model_name: 'loop',
-            inputs: [{ name: 'n', datatype: 'INT64', shape: [3] }],
-            raw_input_contents: [big],
-          }),
-        () => count(client, 1000, Date.now() + 1),
-      ];
-      await kinds[i % kinds.length]!().catch(() => undefined);
-    };
+    const raw_input_contents = [big];
+    const inputs = [{ name: 'n', datatype: 'INT64', shape: [3] }];
+    const kinds = [
+      () => client.bytes(ModelInfer, big),
+      () => client.infer({ model_name: 'nothing', raw_input_contents }),
+      () => client.infer({ model_name: 'loop', inputs, raw_input_contents }),
+      () => count(client, 1000, { deadline: Date.now() + 1 }),
+    ];
+    const bad = (i: number) => kinds[i % kinds.length]!().catch(() => undefined);
     const round = async () => {
       for (let i = 0; i < 1000; i += 20) await Promise.all(Array.from({ length: 20 }, (_, n) => bad(i + n)));
     };
     await round();
-    const before = measure();
+    const [handlesBefore, mbBefore] = [handles(), rssMb()];
     await round();
-    const after = measure();
-    assert.equal(after.handles, before.handles);
-    assert.ok(
-      after.rssMb - before.rssMb < 40,
-      `${before.rssMb.toFixed(0)} MB, then ${after.rssMb.toFixed(0)} MB`,
-    );
-    assert.equal((await count(client, 5)).model_name, 'loop');
+    const mbAfter = rssMb();
+    assert.equal(handles(), handlesBefore);
+    assert.ok(mbAfter - mbBefore < 40, `${mbBefore.toFixed(0)} MB, then ${mbAfter.toFixed(0)} MB`);
+    await assertServes();
   });
 });
 
@@ -272,8 +243,8 @@ describe('the address a model server listens on', () => {
   it('is host:port, [v6]:port or unix:/path', () => {
     assert.deepEqual(parseListen('localhost:0'), { kind: 'tcp', host: 'localhost', port: 0 });
     assert.deepEqual(parseListen('[::1]:8500'), { kind: 'tcp', host: '[::1]', port: 8500 });
-    assert.deepEqual(parseListen('unix:/run/m.sock'), { kind: 'unix', path: '/run/m.sock' });
-    assert.deepEqual(parseListen('unix:///run/m.sock'), { kind: 'unix', path: '/run/m.sock' });
+    for (const text of ['unix:/run/m.sock', 'unix:///run/m.sock'])
+      assert.deepEqual(parseListen(text), { kind: 'unix', path: '/run/m.sock' });
   });
 
   it('is refused when it is anything else, or a path longer than the kernel takes', () => {

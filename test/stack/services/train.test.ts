@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { type Digit, heldOut, trainingSet } from '../../../services/digits/dataset.js';
 import { make, recipes } from '../../../services/digits/train.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
-import { packageRoot, startHarness, type TestClient } from '../../kit/service/model-server.js';
+import { packageRoot } from '../../kit/process/package-root.js';
+import { startHarness, type TestClient } from '../../kit/service/model-server.js';
 
 const read = async (client: TestClient, { pixels }: Digit): Promise<number> => {
   const answer = await client.infer({

@@ -10,12 +10,8 @@ import { renderDigit } from '../../../../services/digits/render.js';
 import { type InferOptions, inferCommand } from '../../../../sidecar/cli/infer/infer.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { scratchForTest } from '../../../kit/mocha/scratch.js';
-import {
-  type Harness,
-  packageRoot,
-  startHarness,
-  temporaryDirectory,
-} from '../../../kit/service/model-server.js';
+import { packageRoot } from '../../../kit/process/package-root.js';
+import { type Harness, startHarness, temporaryDirectory } from '../../../kit/service/model-server.js';
 import { arithmeticModel, identityModel, putLoopModel, putModel } from '../../../kit/service/tiny-models.js';
 
 async function run(options: Partial<InferOptions> & Pick<InferOptions, 'model' | 'inputs'>) {

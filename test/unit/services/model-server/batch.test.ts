@@ -7,10 +7,10 @@ import { protocols } from '../../../../proto/load.js';
 import { heldOut } from '../../../../services/digits/dataset.js';
 import { InferenceQueue, type Job, type Runner } from '../../../../services/model-server/batch.js';
 import type { RpcError } from '../../../../services/model-server/rpc.js';
+import { packageRoot } from '../../../kit/process/package-root.js';
 import {
   failure,
   type Harness,
-  packageRoot,
   startHarness,
   temporaryDirectory,
 } from '../../../kit/service/model-server.js';
