@@ -7,8 +7,8 @@
 import assert from 'node:assert/strict';
 import { Metadata, type MethodDefinition } from '@grpc/grpc-js';
 import { Caller, deadline, finish } from '../kit/interop/client.js';
+import { suitePair } from '../kit/interop/suites.js';
 import { afterTest } from '../kit/mocha/after-test.js';
-import { type Pair, startPair } from '../kit/process/sidecars.js';
 import { inflate, startCompressedService, wire } from '../kit/service/compressed-service.js';
 import { type FramedReply, framedCall } from '../kit/service/framed-client.js';
 import {
@@ -29,25 +29,14 @@ const NO_COMPRESS = 2;
 const flag = (value: boolean): { value: boolean } => ({ value });
 
 describe('compression through two sidecars with mutual TLS', () => {
-  let service: Awaited<ReturnType<typeof startCompressedService>>;
-  let pair: Pair;
-
-  before(async () => {
-    service = await startCompressedService();
-    pair = await startPair({ local: service.address });
-  });
-  after(async () => {
-    await pair?.close();
-    service.close();
-  });
-
+  const suite = suitePair(startCompressedService);
   const headers = { 'grpc-encoding': 'gzip', 'grpc-accept-encoding': 'identity,gzip' };
   const call = <Request>(
     method: Pick<MethodDefinition<Request, unknown>, 'path' | 'requestSerialize'>,
     request: Request,
     isCompressed = false,
   ): Promise<FramedReply> =>
-    framedCall(pair.target, {
+    framedCall(suite.pair.target, {
       path: method.path,
       body: wire(method.requestSerialize(request), isCompressed),
       headers,
@@ -94,7 +83,7 @@ describe('compression through two sidecars with mutual TLS', () => {
   });
 
   it('client_compressed_streaming: grpc-js compresses message by message', async () => {
-    const caller = new Caller(pair.target, { 'grpc.default_compression_algorithm': GZIP });
+    const caller = new Caller(suite.pair.target, { 'grpc.default_compression_algorithm': GZIP });
     afterTest(() => caller.close());
     const reply = await finish<StreamingInputCallResponse>((done) => {
       const stream = caller.stub.StreamingInputCall(new Metadata(), deadline(), done);

@@ -9,38 +9,23 @@ import type { Address } from '../../sidecar/config/model.js';
 import { type BuiltinProxy, builtinClient, builtinServer } from '../kit/interop/builtin-proxy.js';
 import { callerUntilEnd, cannotReach, casesIn, metadataSeen, refusesCalls } from '../kit/interop/calls.js';
 import { Caller, soon } from '../kit/interop/client.js';
-import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
+import { MODES } from '../kit/interop/mesh.js';
 import { portOf } from '../kit/interop/programs.js';
+import { suiteMesh } from '../kit/interop/suites.js';
 import { until } from '../kit/process/processes.js';
 import type { SidecarProcess } from '../kit/process/sidecars.js';
-import { startTestService, type TestService } from '../kit/service/test-service.js';
-
-/** What we serve, and what it serves. */
-const RULES = [
-  { from: 'app', to: 'testing', action: 'allow' },
-  { from: 'app', to: 'elsewhere', action: 'allow' },
-] as const;
 
 for (const mode of MODES) {
   describe(`interop, Consul's built-in proxy and our sidecar with ${mode.name}`, () => {
-    let service: TestService;
-    let mesh: ConnectMesh;
-
-    before(async function () {
-      service = await startTestService();
-      mesh = await ConnectMesh.open(this, mode, RULES);
-    });
-    after(async () => {
-      await mesh?.close();
-      service.close();
-    });
+    // What we serve, and what it serves.
+    const suite = suiteMesh(mode, ['testing', 'elsewhere']);
 
     describe('it calls us', () => {
       let sidecar: SidecarProcess;
       let caller: Caller;
       before(async () => {
-        sidecar = await mesh.serve('testing', service.address);
-        caller = new Caller((await builtinClient(mesh, 'app', 'testing')).address);
+        sidecar = await suite.mesh.serve('testing', suite.service.address);
+        caller = new Caller((await builtinClient(suite.mesh, 'app', 'testing')).address);
       });
       after(() => caller?.close());
 
@@ -51,20 +36,20 @@ for (const mode of MODES) {
       });
 
       it('a caller that no intention allows is refused by us, call by call', async () => {
-        await refusesCalls((await builtinClient(mesh, 'stranger', 'testing')).address, service);
+        await refusesCalls((await builtinClient(suite.mesh, 'stranger', 'testing')).address, suite.service);
       });
 
       it('a revoked intention ends the next call on the open connection, and a given one lets it through', async () => {
-        await mesh.setIntentions([{ from: 'app', to: 'testing', action: 'deny' }]);
+        await suite.mesh.setIntentions([{ from: 'app', to: 'testing', action: 'deny' }]);
         const code = async () => (await caller.empty()).code;
         await until('the call is refused', async () => (await code()) === status.PERMISSION_DENIED);
-        await mesh.setIntentions([{ from: 'app', to: 'testing', action: 'allow' }]);
+        await suite.mesh.setIntentions([{ from: 'app', to: 'testing', action: 'allow' }]);
         await until('the call is let through', async () => (await code()) === status.OK);
       });
 
       it('it refuses us where we are not the service it looks for', async () => {
-        await mesh.register('ledger', sidecar.address('inbound'));
-        await cannotReach((await builtinClient(mesh, 'app', 'ledger')).address, service);
+        await suite.mesh.register('ledger', sidecar.address('inbound'));
+        await cannotReach((await builtinClient(suite.mesh, 'app', 'ledger')).address, suite.service);
       });
     });
 
@@ -72,15 +57,15 @@ for (const mode of MODES) {
       let proxy: BuiltinProxy;
       let caller: Caller;
       before(async () => {
-        proxy = await builtinServer(mesh, 'elsewhere', service.address);
+        proxy = await builtinServer(suite.mesh, 'elsewhere', suite.service.address);
         caller = new Caller(await targetOf('app', 'elsewhere'));
       });
       after(() => caller?.close());
 
       /** Where the application of `from` calls `to`, of which the proxy is the one instance. */
       async function targetOf(from: string, to: string): Promise<Address> {
-        await mesh.register(to, proxy.address);
-        const { sidecar, target } = await mesh.call(from, to, [proxy.address]);
+        await suite.mesh.register(to, proxy.address);
+        const { sidecar, target } = await suite.mesh.call(from, to, [proxy.address]);
         if (from === 'app' && to === 'elsewhere') await sidecar.ready();
         return target;
       }
@@ -88,14 +73,14 @@ for (const mode of MODES) {
       for (const one of casesIn(mode)) it(one.name, () => one.run(caller));
 
       it('a caller that no intention allows is refused by it', async () => {
-        await cannotReach(await targetOf('stranger', 'elsewhere'), service);
+        await cannotReach(await targetOf('stranger', 'elsewhere'), suite.service);
       });
 
       it('a caller is let in once an intention allows it', async () => {
         const latecomer = callerUntilEnd(await targetOf('latecomer', 'elsewhere'));
         const code = async () => (await latecomer.empty(soon())).code;
         assert.equal(await code(), status.UNAVAILABLE);
-        await mesh.setIntentions([{ from: 'latecomer', to: 'elsewhere', action: 'allow' }]);
+        await suite.mesh.setIntentions([{ from: 'latecomer', to: 'elsewhere', action: 'allow' }]);
         await until('a call goes through', async () => (await code()) === status.OK);
       });
 
@@ -103,13 +88,13 @@ for (const mode of MODES) {
         await proxy.stop();
         const code = async () => (await caller.empty(soon())).code;
         assert.equal(await code(), status.UNAVAILABLE);
-        proxy = await builtinServer(mesh, 'elsewhere', service.address, portOf(proxy.address));
+        proxy = await builtinServer(suite.mesh, 'elsewhere', suite.service.address, portOf(proxy.address));
         await until('a call goes through', async () => (await code()) === status.OK);
       });
 
       it('we refuse it where it is not the service we look for', async () => {
         const says = /expected the service "ledger", found .*\/svc\/elsewhere/;
-        await cannotReach(await targetOf('app', 'ledger'), service, { says });
+        await cannotReach(await targetOf('app', 'ledger'), suite.service, { says });
       });
     });
   });

@@ -6,35 +6,23 @@ import { cannotReach, casesIn, metadataSeen, refusesCalls } from '../kit/interop
 import { CASES } from '../kit/interop/cases.js';
 import { Caller } from '../kit/interop/client.js';
 import { clientResources, Envoy, type Layer } from '../kit/interop/envoy.js';
-import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
+import { MODES } from '../kit/interop/mesh.js';
+import { suiteMesh } from '../kit/interop/suites.js';
 import type { SidecarProcess } from '../kit/process/sidecars.js';
-import { toolOrSkip } from '../kit/process/tools.js';
-import { startTestService, type TestService } from '../kit/service/test-service.js';
 
-const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
 const LAYERS: readonly Layer[] = ['http', 'tcp'];
 
 for (const mode of MODES) {
   describe(`interop, Envoy calls our sidecar with ${mode.name}`, () => {
-    let binary: string;
-    let service: TestService;
-    let mesh: ConnectMesh;
+    const suite = suiteMesh(mode, ['testing'], 'envoy');
     let sidecar: SidecarProcess;
-
-    before(async function () {
-      binary = await toolOrSkip(this, 'envoy');
-      service = await startTestService();
-      mesh = await ConnectMesh.open(this, mode, RULES);
-      sidecar = await mesh.serve('testing', service.address);
-    });
-    after(async () => {
-      await mesh?.close();
-      service?.close();
+    before(async () => {
+      sidecar = await suite.mesh.serve('testing', suite.service.address);
     });
 
     const envoy = async (layer: Layer, from: string, to: string, ...at: Address[]): Promise<Envoy> => {
-      const resources = clientResources(layer, mesh, await mesh.leaf(from), to, at);
-      return Envoy.start(mesh, binary, `envoy-${layer}-${from}-${to}`, resources);
+      const resources = clientResources(layer, suite.mesh, await suite.mesh.leaf(from), to, at);
+      return Envoy.start(suite.mesh, suite.binary, `envoy-${layer}-${from}-${to}`, resources);
     };
 
     for (const layer of LAYERS) {
@@ -56,12 +44,12 @@ for (const mode of MODES) {
 
         it('a caller that no intention allows is refused by us, call by call', async () => {
           const stranger = await envoy(layer, 'stranger', 'testing', sidecar.address('inbound'));
-          await refusesCalls(stranger.address, service);
+          await refusesCalls(stranger.address, suite.service);
         });
 
         it('it refuses us where we are not the service it looks for', async () => {
           const other = await envoy(layer, 'app', 'ledger', sidecar.address('inbound'));
-          await cannotReach(other.address, service);
+          await cannotReach(other.address, suite.service);
           assert.ok((await other.stat('cluster.peer.ssl.fail_verify_san')) > 0);
         });
       });

@@ -5,34 +5,19 @@ import type { Address } from '../../sidecar/config/model.js';
 import { callerUntilEnd } from '../kit/interop/calls.js';
 import { clientResources, Envoy, type ServerOptions, serverResources } from '../kit/interop/envoy.js';
 import { type Load, startLoad } from '../kit/interop/load.js';
-import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
+import { MODES } from '../kit/interop/mesh.js';
+import { suiteMesh } from '../kit/interop/suites.js';
 import { until } from '../kit/process/processes.js';
-import { toolOrSkip } from '../kit/process/tools.js';
-import { startTestService, type TestService } from '../kit/service/test-service.js';
-
-const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
 
 describe('interop, connections end under load', () => {
-  let binary: string;
-  let service: TestService;
-  let mesh: ConnectMesh;
-
-  before(async function () {
-    binary = await toolOrSkip(this, 'envoy');
-    service = await startTestService();
-    mesh = await ConnectMesh.open(this, MODES[0]!, RULES);
-  });
-  after(async () => {
-    await mesh?.close();
-    service?.close();
-  });
+  const suite = suiteMesh(MODES[0]!, ['testing'], 'envoy');
 
   it('one of two sidecars of ours drains, called by Envoy: no call is lost', async () => {
-    const leaving = await mesh.serve('testing', service.address, 'leaving');
-    const staying = await mesh.serve('testing', service.address, 'staying');
+    const leaving = await suite.mesh.serve('testing', suite.service.address, 'leaving');
+    const staying = await suite.mesh.serve('testing', suite.service.address, 'staying');
     const peers = [leaving.address('inbound'), staying.address('inbound')];
-    const resources = clientResources('http', mesh, await mesh.leaf('app'), 'testing', peers);
-    const client = await Envoy.start(mesh, binary, 'envoy-client', resources);
+    const resources = clientResources('http', suite.mesh, await suite.mesh.leaf('app'), 'testing', peers);
+    const client = await Envoy.start(suite.mesh, suite.binary, 'envoy-client', resources);
     const load = await loaded(client.address, 200);
     const taken = await leaving.metric('outrider_calls_total');
     assert.ok(taken > 0, 'it has calls to lose');
@@ -48,22 +33,16 @@ describe('interop, connections end under load', () => {
     return load;
   }
 
-  const envoy = async (
-    name: string,
-    limits: Pick<ServerOptions, 'callsPerConnection'> = {},
-  ): Promise<Envoy> => {
+  const envoy = async (name: string, limits: Pick<ServerOptions, 'callsPerConnection'> = {}) => {
+    const { mesh, service, binary } = suite;
     const options = { allowed: ['app'], local: service.address, names: ['testing'], ...limits };
-    return Envoy.start(
-      mesh,
-      binary,
-      name,
-      serverResources('http', mesh, await mesh.leaf('testing'), options),
-    );
+    const resources = serverResources('http', mesh, await mesh.leaf('testing'), options);
+    return Envoy.start(mesh, binary, name, resources);
   };
   /** Where an application calls the Envoys, once its sidecar is ready. */
   const targetOf = async (...envoys: Envoy[]): Promise<Address> => {
     const addresses = envoys.map(({ address }) => address);
-    const { sidecar, target } = await mesh.call('app', 'testing', addresses);
+    const { sidecar, target } = await suite.mesh.call('app', 'testing', addresses);
     await sidecar.ready();
     return target;
   };

@@ -10,7 +10,6 @@ import assert from 'node:assert/strict';
 import {
   callByGhz,
   callByGo,
-  type GoServer,
   HEALTH_CHECK,
   MODEL_INFER,
   type Outcome,
@@ -18,7 +17,7 @@ import {
   SERVER_READY,
   startGoServer,
 } from '../kit/interop/go.js';
-import { type Pair, startPair } from '../kit/process/sidecars.js';
+import { suitePair } from '../kit/interop/suites.js';
 import { toolOrSkip } from '../kit/process/tools.js';
 
 const SMALL_CALLS = Number(process.env['OUTRIDER_GO_CALLS'] ?? 20_000);
@@ -41,28 +40,14 @@ function title({ method, calls, width, floats }: Run): string {
 }
 
 describe('grpc-go on both sides of two sidecars with mutual TLS', () => {
-  let server: GoServer;
-  let pair: Pair;
-  let goClient: string;
-
-  before(async function () {
-    goClient = await toolOrSkip(this, 'go-client');
-    server = await startGoServer(goClient);
-    pair = await startPair({
-      local: server.address,
-      queue: { concurrency: 512 },
-    });
-    await pair.ready();
-  });
-  after(async () => {
-    await pair?.close();
-    await server?.stop();
-  });
+  const start = async (context: Mocha.Context) => startGoServer(await toolOrSkip(context, 'go-client'));
+  const suite = suitePair(start, { queue: { concurrency: 512 } });
+  before(() => suite.pair.ready());
 
   /** Every call is OK, and no connection of either sidecar met a limit. */
   async function allServed(run: Run, outcome: Outcome): Promise<void> {
     assert.deepEqual(outcome.byCode, { OK: run.calls }, outcome.samples.join('\n'));
-    for (const sidecar of [pair.caller, pair.service])
+    for (const sidecar of [suite.pair.caller, suite.pair.service])
       assert.equal(await sidecar.metric('outrider_limit_hits_total'), 0, sidecar.output);
   }
 
@@ -71,7 +56,7 @@ describe('grpc-go on both sides of two sidecars with mutual TLS', () => {
     for (const run of [...runs, small(32, SERVER_READY), small(32, HEALTH_CHECK)]) {
       it(`${title(run)}: none fails`, async function () {
         this.timeout(LIMIT_MS);
-        await allServed(run, await callByGo(goClient, pair.target, run, LIMIT_MS));
+        await allServed(run, await callByGo(suite.service.binary, suite.pair.target, run, LIMIT_MS));
       });
     }
   });
@@ -85,7 +70,10 @@ describe('grpc-go on both sides of two sidecars with mutual TLS', () => {
     for (const run of [...slow, small(32), small(256), large(32), small(32, HEALTH_CHECK)]) {
       it(`${title(run)}: none fails`, async function () {
         this.timeout(LIMIT_MS);
-        await allServed(run, await callByGhz(ghz, pair.target, run, pair.bench.directory, LIMIT_MS));
+        await allServed(
+          run,
+          await callByGhz(ghz, suite.pair.target, run, suite.pair.bench.directory, LIMIT_MS),
+        );
       });
     }
   });

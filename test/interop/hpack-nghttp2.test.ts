@@ -6,59 +6,40 @@ import http2 from 'node:http2';
 import { Duplex } from 'node:stream';
 import { Encoder } from '../../sidecar/http2/hpack/encoder.js';
 import { makeField } from '../../sidecar/http2/hpack/field.js';
+import {
+  Flag,
+  type Frame,
+  FrameReader,
+  FrameType,
+  headers,
+  PREFACE,
+  Setting,
+  settings,
+  settingsAck,
+  settingsOf,
+} from '../kit/http2/h2-frames.js';
 import { decode, listOf, newDecoder, type Pair, pairsOf, sorted } from '../kit/http2/hpack-blocks.js';
-
-const SETTINGS = 4;
-const HEADERS = 1;
-const END_STREAM_AND_HEADERS = 0x5;
-const HEADER_TABLE_SIZE = 1;
-const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
-
-function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-function tableSetting(bytes: number): Buffer {
-  const payload = Buffer.alloc(6);
-  payload.writeUInt16BE(HEADER_TABLE_SIZE, 0);
-  payload.writeUInt32BE(bytes, 2);
-  return frame(SETTINGS, 0, 0, payload);
-}
 
 /** The other end of a node:http2 session: hands over its frames, takes ours. */
 class Peer extends Duplex {
-  readonly #onFrame: (type: number, flags: number, payload: Buffer) => void;
-  #input = Buffer.alloc(0);
-  #skip: number;
+  readonly #onFrame: (each: Frame) => void;
+  readonly #reader: FrameReader;
 
-  constructor(preface: number, onFrame: (type: number, flags: number, payload: Buffer) => void) {
+  constructor(preface: number, onFrame: (each: Frame) => void) {
     super();
     this.#onFrame = onFrame;
-    this.#skip = preface;
+    this.#reader = new FrameReader(preface);
   }
 
   override _read(): void {}
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.#input = Buffer.concat([this.#input, chunk]);
-    const skipped = Math.min(this.#skip, this.#input.length);
-    this.#skip -= skipped;
-    this.#input = this.#input.subarray(skipped);
-    while (this.#input.length >= 9 && this.#input.length >= 9 + this.#input.readUIntBE(0, 3)) {
-      const length = this.#input.readUIntBE(0, 3);
-      const payload = this.#input.subarray(9, 9 + length);
-      const [type, flags] = [this.#input[3]!, this.#input[4]!];
-      this.#input = this.#input.subarray(9 + length);
-      this.#onFrame(type, flags, payload);
-    }
+    for (const each of this.#reader.push(chunk)) this.#onFrame(each);
     done();
   }
 }
+
+const isAck = ({ flags }: Frame): boolean => (flags & Flag.ack) !== 0;
 
 const CALLS: Pair[][] = Array.from({ length: 60 }, (_, call) => [
   [':method', 'POST'],
@@ -80,7 +61,7 @@ describe('nghttp2', () => {
   it('reads what the encoder writes, while it changes the size of its table', async () => {
     const received: Pair[][] = [];
     const encoder = new Encoder();
-    const settings = [4096, 300, 0, 4096];
+    const sizes = [4096, 300, 0, 4096];
     const server = http2.createServer({ settings: { headerTableSize: 4096 } });
     const done = new Promise<void>((resolve, reject) => {
       server.on('sessionError', reject);
@@ -98,28 +79,24 @@ describe('nghttp2', () => {
       return made.get(key)!;
     };
     const varying = new Set(['grpc-timeout', 'traceparent', 'authorization', 'x-blob-bin']);
-    const peer = new Peer(0, (type, flags, payload) => {
-      if (type !== SETTINGS || flags !== 0) return;
-      for (let at = 0; at + 6 <= payload.length; at += 6)
-        if (payload.readUInt16BE(at) === HEADER_TABLE_SIZE)
-          encoder.setMaxTableBytes(payload.readUInt32BE(at + 2));
-      peer.push(frame(SETTINGS, 1, 0, Buffer.alloc(0)));
+    const peer = new Peer(0, (each) => {
+      if (each.type !== FrameType.settings || isAck(each)) return;
+      const bytes = settingsOf(each).get(Setting.headerTableSize);
+      if (bytes !== undefined) encoder.setMaxTableBytes(bytes);
+      peer.push(settingsAck());
     });
     const started = new Promise<http2.ServerHttp2Session>((resolve) => server.once('session', resolve));
     server.emit('connection', peer);
     const session = await started;
-    peer.push(Buffer.concat([Buffer.from(PREFACE), frame(SETTINGS, 0, 0, Buffer.alloc(0))]));
+    peer.push(Buffer.concat([PREFACE, settings()]));
     for (const [at, call] of CALLS.entries()) {
-      if (at % 15 === 0) {
-        await new Promise<void>((resolve) =>
-          session.settings({ headerTableSize: settings[at / 15]! }, () => resolve()),
-        );
-      }
+      const table = { headerTableSize: sizes[at / 15]! };
+      if (at % 15 === 0) await new Promise<void>((resolve) => session.settings(table, () => resolve()));
       const stable = listOf(call.filter(([name]) => !varying.has(name)).map(field));
       const extras = call.filter(([name]) => varying.has(name)).map(field);
       const out = Buffer.alloc(encoder.bound(stable, extras));
       const block = out.subarray(0, encoder.encode(stable, extras, out, 0));
-      peer.push(frame(HEADERS, END_STREAM_AND_HEADERS, at * 2 + 1, block));
+      peer.push(headers(at * 2 + 1, block, Flag.endHeaders | Flag.endStream));
     }
     await done;
     session.destroy();
@@ -135,27 +112,27 @@ describe('nghttp2', () => {
       finish = resolve;
     });
     let acknowledge: () => void = () => {};
-    const peer = new Peer(PREFACE.length, (type, flags, payload) => {
-      if (type === SETTINGS && (flags & 1) === 0) peer.push(frame(SETTINGS, 1, 0, Buffer.alloc(0)));
-      if (type === SETTINGS && (flags & 1) === 1) acknowledge();
-      if (type !== HEADERS) return;
-      received.push(pairsOf(decode(decoder, payload)));
+    const peer = new Peer(PREFACE.length, (each) => {
+      if (each.type === FrameType.settings && isAck(each)) acknowledge();
+      else if (each.type === FrameType.settings) peer.push(settingsAck());
+      if (each.type !== FrameType.headers) return;
+      received.push(pairsOf(decode(decoder, each.payload)));
       if (received.length === CALLS.length) finish();
     });
     const client = http2.connect('http://127.0.0.1:9000', { createConnection: () => peer });
-    peer.push(frame(SETTINGS, 0, 0, Buffer.alloc(0)));
+    peer.push(settings());
     const sizes = [4096, 200, 0, 4096];
     for (const [at, call] of CALLS.entries()) {
       if (at % 15 === 0) {
         const acknowledged = new Promise<void>((resolve) => {
           acknowledge = resolve;
         });
-        peer.push(tableSetting(sizes[at / 15]!));
+        peer.push(settings([[Setting.headerTableSize, sizes[at / 15]!]]));
         await acknowledged;
         decoder.setMaxTableBytes(sizes[at / 15]!);
       }
-      const headers = { ...Object.fromEntries(call), [http2.sensitiveHeaders]: ['authorization'] };
-      client.request(headers, { endStream: true }).on('error', () => {});
+      const fields = { ...Object.fromEntries(call), [http2.sensitiveHeaders]: ['authorization'] };
+      client.request(fields, { endStream: true }).on('error', () => {});
       await new Promise((resolve) => setImmediate(resolve));
     }
     await done;

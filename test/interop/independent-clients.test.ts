@@ -7,10 +7,11 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { writeAddress } from '../../sidecar/config/codecs/address.js';
+import { suitePair } from '../kit/interop/suites.js';
 import { type Pair, startPair } from '../kit/process/sidecars.js';
 import { ROOT, testFile, toolOrSkip } from '../kit/process/tools.js';
 import { TEST_PROTO } from '../kit/service/test-proto.js';
-import { startTestService, type TestService } from '../kit/service/test-service.js';
+import { startTestService } from '../kit/service/test-service.js';
 
 interface Run {
   readonly code: number;
@@ -51,24 +52,14 @@ async function outcomesOf(binary: string, script: string, ...args: readonly stri
 }
 
 describe('independent clients, through two sidecars with mutual TLS', () => {
-  let service: TestService;
-  let pair: Pair;
-
-  before(async () => {
-    service = await startTestService();
-    pair = await startPair({ local: service.address });
-  });
-  after(async () => {
-    await pair?.close();
-    service.close();
-  });
+  const suite = suitePair(() => startTestService());
 
   describe('Python grpcio', () => {
     let outcomes: ReadonlyMap<string, string>;
     before(async function () {
       const binary = await toolOrSkip(this, 'python');
       const proto = [path.dirname(TEST_PROTO), path.basename(TEST_PROTO)];
-      const target = writeAddress(pair.target);
+      const target = writeAddress(suite.pair.target);
       outcomes = await outcomesOf(binary, 'python-client.py', ...proto, target, ...PYTHON_CASES);
     });
     for (const name of PYTHON_CASES) it(name, () => assert.equal(outcomes.get(name), 'ok'));
@@ -82,7 +73,7 @@ describe('independent clients, through two sidecars with mutual TLS', () => {
     });
 
     const ask = (...words: string[]): Promise<Run> =>
-      run(binary, '-plaintext', writeAddress(pair.target), ...words);
+      run(binary, '-plaintext', writeAddress(suite.pair.target), ...words);
     const call = (method: string, messages: string, ...options: string[]): Promise<Run> =>
       run(
         binary,
@@ -90,7 +81,7 @@ describe('independent clients, through two sidecars with mutual TLS', () => {
         ...options,
         '-d',
         messages,
-        writeAddress(pair.target),
+        writeAddress(suite.pair.target),
         `${SERVICE}/${method}`,
       );
 

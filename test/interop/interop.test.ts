@@ -3,64 +3,38 @@
  * two sidecars with mutual TLS.
  */
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CASES } from '../kit/interop/cases.js';
+import type { Address } from '../../sidecar/config/model.js';
+import { CASES, type Case } from '../kit/interop/cases.js';
 import { Caller } from '../kit/interop/client.js';
 import { LARGE_CASES } from '../kit/interop/large-cases.js';
-import { type Pair, startPair } from '../kit/process/sidecars.js';
-import { startTestService, type TestService } from '../kit/service/test-service.js';
+import { suitePair } from '../kit/interop/suites.js';
+import { Scratch } from '../kit/process/outrider.js';
+import { startTestService } from '../kit/service/test-service.js';
 
 describe('interop, grpc-js client', () => {
-  let service: TestService;
+  const suite = suitePair(() => startTestService());
 
-  before(async () => {
-    service = await startTestService();
-  });
-  after(() => service.close());
-
-  describe('directly', () => {
+  const passes = (cases: readonly Case[], addressOf: () => Address): void => {
     let caller: Caller;
     before(() => {
-      caller = new Caller(service.address);
+      caller = new Caller(addressOf());
     });
-    after(() => caller.close());
-    for (const one of [...CASES, ...LARGE_CASES]) it(one.name, () => one.run(caller));
-  });
+    after(() => caller?.close());
+    for (const one of cases) it(one.name, () => one.run(caller));
+  };
 
-  describe('through two sidecars with mutual TLS', () => {
-    let pair: Pair;
-    let caller: Caller;
-    before(async () => {
-      pair = await startPair({ local: service.address });
-      caller = new Caller(pair.target);
-    });
-    after(async () => {
-      caller?.close();
-      await pair?.close();
-    });
-    for (const one of [...CASES, ...LARGE_CASES]) it(one.name, () => one.run(caller));
-  });
+  describe('directly', () => passes([...CASES, ...LARGE_CASES], () => suite.service.address));
+
+  describe('through two sidecars with mutual TLS', () =>
+    passes([...CASES, ...LARGE_CASES], () => suite.pair.target));
 
   describe('through two sidecars, Unix sockets at both ends', () => {
-    let directory: string;
-    let local: TestService;
-    let pair: Pair;
-    let caller: Caller;
-    before(async () => {
-      directory = await mkdtemp(path.join(tmpdir(), 'outrider-interop-'));
-      local = await startTestService({ kind: 'unix', path: path.join(directory, 'service.sock') });
-      const listen = { kind: 'unix', path: path.join(directory, 'caller.sock') } as const;
-      pair = await startPair({ local: local.address, listen });
-      caller = new Caller(listen);
-    });
-    after(async () => {
-      caller?.close();
-      await pair?.close();
-      local?.close();
-      await rm(directory, { recursive: true, force: true });
-    });
-    for (const one of CASES) it(one.name, () => one.run(caller));
+    const scratch = new Scratch();
+    const socket = (name: string) => ({ kind: 'unix', path: path.join(scratch.path, name) }) as const;
+    after(() => scratch.remove());
+    const local = () => startTestService(socket('service.sock'));
+    const ends = suitePair(local, { listen: socket('caller.sock') });
+    passes(CASES, () => ends.pair.target);
   });
 });

@@ -102,9 +102,7 @@ export const CASES: readonly Case[] = casesOf({
     assert.equal(early, false);
   },
   async empty_stream(caller) {
-    const call = caller.duplex();
-    call.end();
-    const reply = await collect(call);
+    const reply = await caller.converse([]);
     assertOk(reply);
     assert.equal(reply.value?.length, 0);
   },
@@ -112,10 +110,8 @@ export const CASES: readonly Case[] = casesOf({
     const unary = await caller.unary({ response_size: 314_159, payload: zeros(271_828) }, echoMetadata());
     assertOk(unary);
     assertEchoed(unary);
-    const call = caller.duplex(echoMetadata());
-    call.write({ response_parameters: [{ size: 314_159 }], payload: zeros(271_828) });
-    call.end();
-    const duplex = await collect(call);
+    const request = { response_parameters: [{ size: 314_159 }], payload: zeros(271_828) };
+    const duplex = await caller.converse([request], echoMetadata());
     assertOk(duplex);
     assertEchoed(duplex);
   },
@@ -123,11 +119,7 @@ export const CASES: readonly Case[] = casesOf({
     const echo = { code: 2, message: 'test status message' };
     const unary = await caller.unary({ response_status: echo });
     assert.deepEqual([unary.code, unary.details], [2, 'test status message']);
-    const call = caller.duplex();
-    const ended = collect(call);
-    call.write({ response_parameters: [], response_status: echo });
-    call.end();
-    const duplex = await ended;
+    const duplex = await caller.converse([{ response_parameters: [], response_status: echo }]);
     assert.deepEqual([duplex.code, duplex.details], [2, 'test status message']);
   },
   async special_status_message(caller) {

@@ -102,6 +102,15 @@ export class Caller {
     return finish((done) => this.stub.UnaryCall(request, metadata, deadline(options), done));
   }
 
+  /** A stream in both directions on which these requests are sent, and then the end. */
+  converse(requests: readonly StreamingOutputCallRequest[], metadata = new Metadata()) {
+    const call = this.duplex(metadata);
+    const ended = collect(call);
+    for (const request of requests) call.write(request);
+    call.end();
+    return ended;
+  }
+
   /** A stream in both directions, open until the test ends it. */
   duplex(metadata = new Metadata(), options: CallOptions = {}): Duplex {
     return this.stub.FullDuplexCall(metadata, deadline(options));

@@ -34,19 +34,12 @@ export class Envoy {
   /** Starts one and waits until it listens. `binary`: from toolOrSkip. */
   static async start(mesh: EnvoyHome, binary: string, name: string, resources: Json): Promise<Envoy> {
     const adminFile = await mesh.file(`${name}.admin`, '');
-    const bootstrap = {
-      node: { id: name, cluster: name },
-      admin: { address: socketAddress(loopback(0)) },
-      static_resources: resources,
-    };
+    const node = { id: name, cluster: name };
+    const bootstrap = { node, admin: { address: socketAddress(loopback(0)) }, static_resources: resources };
     const file = await mesh.file(`${name}.json`, JSON.stringify(bootstrap));
-    const program = mesh.own(
-      new Program(name, [
-        ...([binary, '-c', file] as const),
-        ...['--concurrency', '1', '--disable-hot-restart', '-l', 'warning'],
-        ...['--admin-address-path', adminFile, '--drain-time-s', '2'],
-      ]),
-    );
+    const options = ['--concurrency', '1', '--disable-hot-restart', '-l', 'warning', '--drain-time-s', '2'];
+    const command = [binary, '-c', file, ...options, '--admin-address-path', adminFile] as const;
+    const program = mesh.own(new Program(name, command));
     const admin = await program.started('it has an admin address', () => readAddressFile(adminFile));
     await program.started(
       'it is live',
@@ -77,9 +70,7 @@ export class Envoy {
 }
 
 interface Listeners {
-  readonly listener_statuses: readonly {
-    readonly local_address: { readonly socket_address: { readonly port_value: number } };
-  }[];
+  readonly listener_statuses: readonly { readonly local_address: ReturnType<typeof socketAddress> }[];
 }
 
 /** Beside a caller: plaintext in, mutual TLS as the leaf's service out to `peers`, which must all be `upstream`. */
@@ -116,13 +107,8 @@ export function matcherResources(matchers: readonly Json[]): Json {
     match: { path: `/${row}`, headers: [matcher] },
     direct_response: { status: 200 },
   }));
-  const manager = typed('extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
-    stat_prefix: 'in',
-    route_config: { name: 'rows', virtual_hosts: [{ name: 'rows', domains: ['*'], routes }] },
-    http_filters: [ROUTER],
-  });
-  const filter = { name: 'envoy.filters.network.http_connection_manager', typed_config: manager };
-  return { listeners: [listener([{ filters: [filter] }])] };
+  const manager = managerOf({ route_config: routesOf(routes), http_filters: [ROUTER] });
+  return { listeners: [listener([{ filters: [manager] }])] };
 }
 
 /** Beside a service: mutual TLS in, plaintext out. */
@@ -131,27 +117,33 @@ export function serverResources(layer: Layer, mesh: ConnectMesh, leaf: Leaf, opt
   const secure = tlsContext('Downstream', layer, leaf, {}, { require_client_certificate: true });
   const chain = filterChain(layer, 'local', [rbac(layer, mesh.trustDomain, allowed)], callsPerConnection);
   const match = { filter_chain_match: { server_names: names.map((name) => mesh.sni(name)) } };
-  const inspector = {
-    name: 'envoy.filters.listener.tls_inspector',
-    typed_config: typed('extensions.filters.listener.tls_inspector.v3.TlsInspector'),
-  };
+  const name = 'filters.listener.tls_inspector';
+  const inspector = extension(name, `${name}.v3.TlsInspector`);
   return {
     listeners: [{ ...listener([{ ...chain, ...match, ...secure }]), listener_filters: [inspector] }],
     clusters: [cluster(layer, 'local', [local])],
   };
 }
 
-const typed = (type: string, fields: Json = {}): Json => ({
-  '@type': `type.googleapis.com/envoy.${type}`,
-  ...fields,
-});
-
-const ROUTER: Json = {
-  name: 'envoy.filters.http.router',
-  typed_config: typed('extensions.filters.http.router.v3.Router'),
+const typed = (type: string, fields: Json = {}): Json => {
+  return { '@type': `type.googleapis.com/envoy.extensions.${type}`, ...fields };
+};
+/** An extension by its name, with its configuration. */
+const extension = (name: string, type: string, fields: Json = {}): Json => {
+  return { name: `envoy.${name}`, typed_config: typed(type, fields) };
 };
 
-function socketAddress(address: Address): Json {
+const ROUTER = extension('filters.http.router', 'filters.http.router.v3.Router');
+const managerOf = (fields: Json): Json => {
+  const name = 'filters.network.http_connection_manager';
+  return extension(name, `${name}.v3.HttpConnectionManager`, { stat_prefix: 'in', ...fields });
+};
+/** Every host goes to these routes. */
+const routesOf = (routes: readonly Json[]): Json => {
+  return { name: 'all', virtual_hosts: [{ name: 'all', domains: ['*'], routes }] };
+};
+
+function socketAddress(address: Address) {
   return { socket_address: { address: '127.0.0.1', port_value: portOf(address) } };
 }
 
@@ -162,54 +154,42 @@ function listener(filterChains: readonly Json[]): Json {
 /** Everything to one cluster. `guards`: filters before it. */
 function filterChain(layer: Layer, to: string, guards: readonly Json[], callsPerConnection?: number): Json {
   if (layer === 'tcp') {
-    const proxy = typed('extensions.filters.network.tcp_proxy.v3.TcpProxy', {
-      stat_prefix: 'in',
-      cluster: to,
-    });
-    return { filters: [...guards, { name: 'envoy.filters.network.tcp_proxy', typed_config: proxy }] };
+    const name = 'filters.network.tcp_proxy';
+    const proxy = extension(name, `${name}.v3.TcpProxy`, { stat_prefix: 'in', cluster: to });
+    return { filters: [...guards, proxy] };
   }
+  const previous = 'retry.host.previous_hosts.v3.PreviousHostsPredicate';
   // Only what was never processed: a connection that is refused, and a call that came after GOAWAY.
-  const elsewhere = {
-    name: 'envoy.retry_host_predicates.previous_hosts',
-    typed_config: typed('extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate'),
-  };
   const retry_policy = {
     retry_on: 'connect-failure,refused-stream',
     num_retries: 2,
-    retry_host_predicate: [elsewhere],
+    retry_host_predicate: [extension('retry_host_predicates.previous_hosts', previous)],
     host_selection_retry_max_attempts: 5,
   };
   const route = { match: { prefix: '/' }, route: { cluster: to, timeout: '0s', retry_policy } };
-  const manager = typed('extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
-    stat_prefix: 'in',
+  const limits = { max_requests_per_connection: callsPerConnection };
+  const manager = managerOf({
     codec_type: 'HTTP2',
-    ...(callsPerConnection === undefined
-      ? {}
-      : { common_http_protocol_options: { max_requests_per_connection: callsPerConnection } }),
+    ...(callsPerConnection === undefined ? {} : { common_http_protocol_options: limits }),
     http_filters: [...guards, ROUTER],
-    route_config: { name: 'all', virtual_hosts: [{ name: 'all', domains: ['*'], routes: [route] }] },
+    route_config: routesOf([route]),
   });
-  return { filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }] };
+  return { filters: [manager] };
 }
 
 function cluster(layer: Layer, name: string, to: readonly Address[], secure: Json = {}): Json {
   const endpoints = to.map((address) => ({ endpoint: { address: socketAddress(address) } }));
-  const http2 = typed('extensions.upstreams.http.v3.HttpProtocolOptions', {
-    explicit_http_config: { http2_protocol_options: { max_concurrent_streams: MAX_STREAMS } },
-  });
+  const http2_protocol_options = { max_concurrent_streams: MAX_STREAMS };
+  const type = 'upstreams.http.v3.HttpProtocolOptions';
+  const http2 = typed(type, { explicit_http_config: { http2_protocol_options } });
+  const options = { [`envoy.extensions.${type}`]: http2 };
   return {
     name,
     type: 'STATIC',
     connect_timeout: '5s',
     circuit_breakers: { thresholds: [{ max_retries: 1000 }] },
     load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: endpoints }] },
-    ...(layer === 'http'
-      ? {
-          typed_extension_protocol_options: {
-            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': http2,
-          },
-        }
-      : {}),
+    ...(layer === 'http' ? { typed_extension_protocol_options: options } : {}),
     ...secure,
   };
 }
@@ -228,25 +208,25 @@ function tlsContext(
     validation_context: { trusted_ca: inline(leaf.roots), ...names },
     ...(layer === 'http' ? { alpn_protocols: ['h2'] } : {}),
   };
-  const type = `extensions.transport_sockets.tls.v3.${side}TlsContext`;
-  const typed_config = typed(type, { ...fields, common_tls_context });
-  return { transport_socket: { name: 'envoy.transport_sockets.tls', typed_config } };
+  const type = `transport_sockets.tls.v3.${side}TlsContext`;
+  const socket = extension('transport_sockets.tls', type, { ...fields, common_tls_context });
+  return { transport_socket: socket };
 }
 
 /** Intentions as Consul writes them for Envoy: a caller that is not named is denied. */
 function rbac(layer: Layer, trustDomain: string, allowed: readonly string[]): Json {
-  const kind = layer === 'http' ? 'http' : 'network';
+  const name = `filters.${layer === 'http' ? 'http' : 'network'}.rbac`;
   const principals = allowed.map((service) => {
     const regex = `^spiffe://${trustDomain}/ns/default/dc/[^/]+/svc/${service}$`;
     return { authenticated: { principal_name: { safe_regex: { regex } } } };
   });
-  const rules = {
-    action: 'ALLOW',
-    policies: { 'consul-intentions-layer4': { permissions: [{ any: true }], principals } },
-  };
-  const type = `extensions.filters.${kind}.rbac.v3.RBAC`;
-  const fields = layer === 'http' ? { rules } : { rules, stat_prefix: 'connect_authz' };
-  return { name: `envoy.filters.${kind}.rbac`, typed_config: typed(type, fields) };
+  const policies = { 'consul-intentions-layer4': { permissions: [{ any: true }], principals } };
+  const rules = { action: 'ALLOW', policies };
+  return extension(
+    name,
+    `${name}.v3.RBAC`,
+    layer === 'http' ? { rules } : { rules, stat_prefix: 'connect_authz' },
+  );
 }
 
 async function readAddressFile(file: string): Promise<Address | undefined> {

@@ -29,8 +29,10 @@ export interface Outcome {
 }
 
 export interface GoServer {
+  /** The program, which is the client too. */
+  readonly binary: string;
   readonly address: Address;
-  stop(): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** A server on grpc-go: ModelInfer answers with its input, every other method says yes. */
@@ -40,8 +42,9 @@ export async function startGoServer(binary: string): Promise<GoServer> {
   const address = readAddress(line.toString('utf8').trim());
   if (!address.ok) throw new Error(`the Go server said: ${line.toString('utf8')}`);
   return {
+    binary,
     address: address.value,
-    async stop() {
+    async close() {
       const ended = once(child, 'exit');
       child.stdin.end();
       await ended;

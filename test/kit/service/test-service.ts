@@ -81,9 +81,15 @@ function errorOf(status: EchoStatus, call: AnyCall): ServerErrorResponse {
   return Object.assign(new Error(status.message), { code: status.code, details: status.message, metadata });
 }
 
+/** The values that a call has of one name, and nothing else. */
+function copyOf(call: AnyCall, name: string): Metadata {
+  const copy = new Metadata();
+  for (const value of call.metadata.get(name)) copy.add(name, value);
+  return copy;
+}
+
 function trailersOf(call: AnyCall): Metadata {
-  const trailers = new Metadata();
-  for (const value of call.metadata.get(Knob.echoTrailing)) trailers.add(Knob.echoTrailing, value);
+  const trailers = copyOf(call, Knob.echoTrailing);
   if (call.metadata.get(Knob.reflect).length > 0) {
     trailers.set('x-test-seen', Buffer.from(JSON.stringify(call.metadata.getMap())).toString('base64'));
   }
@@ -91,11 +97,7 @@ function trailersOf(call: AnyCall): Metadata {
 }
 
 function echoInitial(call: AnyCall): void {
-  const values = call.metadata.get(Knob.echoInitial);
-  if (values.length === 0) return;
-  const initial = new Metadata();
-  for (const value of values) initial.add(Knob.echoInitial, value);
-  call.sendMetadata(initial);
+  if (call.metadata.get(Knob.echoInitial).length > 0) call.sendMetadata(copyOf(call, Knob.echoInitial));
 }
 
 /** What comes after every message of an output stream: the given sizes at their intervals, one after another. */

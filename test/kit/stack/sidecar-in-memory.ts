@@ -12,7 +12,8 @@ import { Application, anUpstream, Backend, type UpstreamOptions } from './stack.
 
 export const ANY: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 
-const parsed = parseSidecarFile('service: digits', 'digits.yaml');
+const upstreams = { digits: { listen: '127.0.0.1:0', tls: 'plaintext', endpoints: ['127.0.0.1:1'] } };
+const parsed = parseSidecarFile(JSON.stringify({ service: 'app', outbound: { upstreams } }), 'app.yaml');
 assert.ok(parsed.ok);
 const DEFAULT_LIMITS = parsed.config.limits;
 

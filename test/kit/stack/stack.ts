@@ -305,18 +305,11 @@ export class Stack {
       model: this.backend(local.kind === 'tcp' ? local.host : local.path),
       pool: this.localPool(local),
     }));
-    const [{ model, pool }] = served as [(typeof served)[number]];
+    const { model, pool } = served[0]!;
     const intentions = (list: readonly IntentionConfig[]): IntentionTable =>
       new IntentionTable(list, config.defaultIntention, ++this.intentionsVersion);
-    const inbound = new Inbound(
-      config,
-      'digits',
-      served,
-      intentions(config.intentions),
-      context,
-      REPLAY_BYTES,
-      options.readMemory,
-    );
+    const table = intentions(config.intentions);
+    const inbound = new Inbound(config, 'digits', served, table, context, REPLAY_BYTES, options.readMemory);
     for (const each of served) each.pool.start();
     const listener = this.listen((link, stream, block, ended) => inbound.accept(link, stream, block, ended));
     const pools = served.map((each) => each.pool);
@@ -329,15 +322,9 @@ export class Stack {
   }
 
   private localPool(local: Address): Pool {
-    return new Pool(
-      {
-        config: LOCAL_POOL,
-        settings: DEFAULT_LOCAL_SETTINGS,
-        dial: () => this.net.dial(labelOf(local)),
-        onChange: () => {},
-      },
-      this.context,
-    );
+    const dial = () => this.net.dial(labelOf(local));
+    const settings = DEFAULT_LOCAL_SETTINGS;
+    return new Pool({ config: LOCAL_POOL, settings, dial, onChange: () => {} }, this.context);
   }
 
   private listen(onStream: Listener['onStream']): Listener {
