@@ -8,10 +8,10 @@ import { status } from '@grpc/grpc-js';
 import type { Address } from '../../sidecar/config/model.js';
 import { type BuiltinProxy, builtinClient, builtinServer } from '../kit/interop/builtin-proxy.js';
 import { callerUntilEnd, cannotReach, casesIn, metadataSeen, refusesCalls } from '../kit/interop/calls.js';
-import { Caller, soon } from '../kit/interop/client.js';
+import { soon } from '../kit/interop/client.js';
 import { MODES } from '../kit/interop/mesh.js';
 import { portOf } from '../kit/interop/programs.js';
-import { suiteMesh } from '../kit/interop/suites.js';
+import { suiteCaller, suiteMesh } from '../kit/interop/suites.js';
 import { until } from '../kit/process/processes.js';
 import type { SidecarProcess } from '../kit/process/sidecars.js';
 
@@ -22,26 +22,25 @@ for (const mode of MODES) {
 
     describe('it calls us', () => {
       let sidecar: SidecarProcess;
-      let caller: Caller;
       before(async () => {
         sidecar = await suite.mesh.serve('testing', suite.service.address);
-        caller = new Caller((await builtinClient(suite.mesh, 'app', 'testing')).address);
       });
-      after(() => caller?.close());
-
-      for (const one of casesIn(mode)) it(one.name, () => one.run(caller));
+      /** Where `from` calls what it takes for `to`, through its own proxy. */
+      const targetOf = async (from: string, to: string): Promise<Address> =>
+        (await builtinClient(suite.mesh, from, to)).address;
+      const client = suiteCaller(casesIn(mode), () => targetOf('app', 'testing'));
 
       it('the service gets the identity of the caller', async () => {
-        assert.equal((await metadataSeen(caller))['outrider-caller'], 'app');
+        assert.equal((await metadataSeen(client.caller))['outrider-caller'], 'app');
       });
 
       it('a caller that no intention allows is refused by us, call by call', async () => {
-        await refusesCalls((await builtinClient(suite.mesh, 'stranger', 'testing')).address, suite.service);
+        await refusesCalls(await targetOf('stranger', 'testing'), suite.service);
       });
 
       it('a revoked intention ends the next call on the open connection, and a given one lets it through', async () => {
         await suite.mesh.setIntentions([{ from: 'app', to: 'testing', action: 'deny' }]);
-        const code = async () => (await caller.empty()).code;
+        const code = async () => (await client.caller.empty()).code;
         await until('the call is refused', async () => (await code()) === status.PERMISSION_DENIED);
         await suite.mesh.setIntentions([{ from: 'app', to: 'testing', action: 'allow' }]);
         await until('the call is let through', async () => (await code()) === status.OK);
@@ -49,18 +48,15 @@ for (const mode of MODES) {
 
       it('it refuses us where we are not the service it looks for', async () => {
         await suite.mesh.register('ledger', sidecar.address('inbound'));
-        await cannotReach((await builtinClient(suite.mesh, 'app', 'ledger')).address, suite.service);
+        await cannotReach(await targetOf('app', 'ledger'), suite.service);
       });
     });
 
     describe('we call it', () => {
       let proxy: BuiltinProxy;
-      let caller: Caller;
       before(async () => {
         proxy = await builtinServer(suite.mesh, 'elsewhere', suite.service.address);
-        caller = new Caller(await targetOf('app', 'elsewhere'));
       });
-      after(() => caller?.close());
 
       /** Where the application of `from` calls `to`, of which the proxy is the one instance. */
       async function targetOf(from: string, to: string): Promise<Address> {
@@ -70,7 +66,7 @@ for (const mode of MODES) {
         return target;
       }
 
-      for (const one of casesIn(mode)) it(one.name, () => one.run(caller));
+      const client = suiteCaller(casesIn(mode), () => targetOf('app', 'elsewhere'));
 
       it('a caller that no intention allows is refused by it', async () => {
         await cannotReach(await targetOf('stranger', 'elsewhere'), suite.service);
@@ -86,7 +82,7 @@ for (const mode of MODES) {
 
       it('calls go on when it comes back', async () => {
         await proxy.stop();
-        const code = async () => (await caller.empty(soon())).code;
+        const code = async () => (await client.caller.empty(soon())).code;
         assert.equal(await code(), status.UNAVAILABLE);
         proxy = await builtinServer(suite.mesh, 'elsewhere', suite.service.address, portOf(proxy.address));
         await until('a call goes through', async () => (await code()) === status.OK);

@@ -22,13 +22,15 @@ function matcherOf(header: Omit<ConsulHeader, 'Name'>): Readonly<Record<string, 
 
 describe("interop, Envoy's own matching of headers", () => {
   const programs: Program[] = [];
-  const scratch = new Scratch();
+  let scratch: Scratch | undefined;
   let envoy: Envoy;
 
   before(async function () {
     const binary = await toolOrSkip(this, 'envoy');
+    const made = new Scratch();
+    scratch = made;
     const home = {
-      file: (name: string, text: string) => Promise.resolve(scratch.write(name, text)),
+      file: (name: string, text: string) => Promise.resolve(made.write(name, text)),
       own(program: Program): Program {
         programs.push(program);
         return program;
@@ -39,7 +41,7 @@ describe("interop, Envoy's own matching of headers", () => {
   });
   after(async () => {
     for (const program of programs) await program.stop();
-    scratch.remove();
+    scratch?.remove();
   });
 
   const matches = async (row: number, values: readonly string[]): Promise<boolean> => {

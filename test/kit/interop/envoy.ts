@@ -10,7 +10,9 @@ import type { Address } from '../../../sidecar/config/model.js';
 import type { ConnectMesh, Leaf } from './mesh.js';
 import { loopback, Program, portOf } from './programs.js';
 
-export type Layer = 'http' | 'tcp';
+export const LAYERS = ['http', 'tcp'] as const;
+export type Layer = (typeof LAYERS)[number];
+export const LAYER_TITLES = { http: 'as an HTTP/2 proxy', tcp: 'as a TCP proxy, without ALPN' } as const;
 
 /**
  * Our listeners' default. A burst on a new connection is sent before the server's SETTINGS are read, up to this many

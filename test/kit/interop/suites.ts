@@ -4,6 +4,8 @@ import type { Address } from '../../../sidecar/config/model.js';
 import { type Pair, type PairOptions, startPair } from '../process/sidecars.js';
 import { type ToolName, toolOrSkip } from '../process/tools.js';
 import { startTestService, type TestService } from '../service/test-service.js';
+import type { Case } from './cases.js';
+import { Caller } from './client.js';
 import { ConnectMesh, type Mode, type Rule } from './mesh.js';
 
 interface Service {
@@ -49,5 +51,19 @@ export function suiteMesh(mode: Mode, services: readonly string[], tool?: ToolNa
     await suite.mesh?.close();
     suite.service?.close();
   });
+  return suite;
+}
+
+/** A client of what `target` names, and the cases as tests of it. */
+export function suiteCaller(
+  cases: readonly Case[],
+  target: () => Address | Promise<Address>,
+): { readonly caller: Caller } {
+  const suite = {} as { caller: Caller };
+  before(async () => {
+    suite.caller = new Caller(await target());
+  });
+  after(() => suite.caller?.close());
+  for (const { name, run } of cases) it(name, () => run(suite.caller));
   return suite;
 }

@@ -2,7 +2,7 @@
  * A real model server on a Unix socket in a temporary directory, and a stock gRPC client that calls it.
  */
 
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ import {
 } from '@grpc/grpc-js';
 import { type Method, protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
-import { type ModelServer, startModelServer } from '../../../services/model-server/server.js';
+import { startModelServer } from '../../../services/model-server/server.js';
 import { packageRoot } from '../process/package-root.js';
 
 export class TestClient {
@@ -73,15 +73,10 @@ export class TestClient {
   }
 }
 
-export interface Harness {
-  readonly server: ModelServer;
-  readonly client: TestClient;
-  readonly log: string[];
-  stop(): Promise<void>;
-}
+export type Harness = Awaited<ReturnType<typeof startHarness>>;
 
 /** A server over `models`, or those of them that `only` names, loaded. */
-export async function startHarness(models: string, only: readonly string[] = []): Promise<Harness> {
+export async function startHarness(models: string, only: readonly string[] = []) {
   const directory = temporaryDirectory();
   const log: string[] = [];
   const server = await startModelServer({
@@ -107,18 +102,14 @@ export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'outrider-'));
 }
 
-export interface ServiceProcess {
-  readonly child: ChildProcess;
-  readonly stderr: () => string;
-  readonly exited: Promise<number | null>;
-}
+export type ServiceProcess = ReturnType<typeof spawnService>;
 
 /** A real `serve` process. @param stderr a descriptor in place of the pipe that `stderr()` reads. */
 export function spawnService(
   args: readonly string[],
   stdin: 'ignore' | 'pipe' = 'ignore',
   stderr: 'pipe' | number = 'pipe',
-): ServiceProcess {
+) {
   const main = fileURLToPath(new URL('../../../services/model-server/main.js', import.meta.url));
   const options = { cwd: packageRoot, stdio: [stdin, 'ignore', stderr] } satisfies SpawnOptions;
   const child = spawn(process.execPath, [main, ...args], options);

@@ -22,12 +22,14 @@ const REFLECT = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
 describe('Inbound', () => {
   let stack: ModelStack;
 
-  const start = (over: InboundOptions = {}, ready = true): void => {
+  const start = (over: InboundOptions = {}, ready = true): ModelStack => {
     stack = new ModelStack(over, { ready });
+    return stack;
   };
-  const answering = (over: InboundOptions = {}): void => {
+  const answering = (over: InboundOptions = {}): ModelStack => {
     start(over);
     stack.model.answer = (stream) => stream.reply();
+    return stack;
   };
   const last = (): PeerStream => stack.model.last;
   const timeLeft = (stream: PeerStream): number => parseGrpcTimeout(stream.header('grpc-timeout')!);
@@ -64,15 +66,13 @@ describe('Inbound', () => {
       ['x', undefined],
     ] as const) {
       it(`the number of previous attempts reaches the model: ${told} for ${said}`, () => {
-        start();
-        stack.call({ metadata: [['grpc-previous-rpc-attempts', said]] });
+        start().call({ metadata: [['grpc-previous-rpc-attempts', said]] });
         assert.equal(last().header('grpc-previous-rpc-attempts'), told);
       });
     }
 
     it('a call without an intention is not allowed', () => {
-      start({ intentions: [] });
-      const call = stack.call();
+      const call = start({ intentions: [] }).call();
       assertEnd(call, [7, 'not-allowed'], { 'grpc-message': /app may not call digits/ });
       assert.deepEqual([call.isTrailersOnly, stack.requests.length], [true, 0]);
     });
@@ -105,8 +105,7 @@ describe('Inbound', () => {
       });
 
     it('an intention that is revoked refuses the next call on an open connection', () => {
-      answering();
-      stack.call();
+      answering().call();
       revoke();
       assertEnd(stack.call(), [7, 'not-allowed']);
       assert.equal(stack.requests.length, 1);
@@ -284,8 +283,7 @@ describe('Inbound', () => {
     });
 
     it('the place of a call whose deadline passes at the model goes to the next', () => {
-      start({ queue: { concurrency: 1 } });
-      const call = stack.peer.call({ timeout: '200m' });
+      const call = start({ queue: { concurrency: 1 } }).peer.call({ timeout: '200m' });
       fill(1);
       stack.advance(210);
       assertEnd(call, [4, 'deadline-exceeded']);
@@ -293,8 +291,7 @@ describe('Inbound', () => {
     });
 
     it('a unary call is not queued while its request is still arriving', () => {
-      start({ queue: { concurrency: 1 } });
-      const slow = stack.peer.call({ body: null });
+      const slow = start({ queue: { concurrency: 1 } }).peer.call({ body: null });
       stack.settle(slow.data(Buffer.alloc(100)));
       assert.equal(queue().running, 0);
       stack.model.answer = (stream) => stream.reply();
@@ -304,8 +301,7 @@ describe('Inbound', () => {
     });
 
     it('a large unary request is buffered whole before it is queued', () => {
-      start({ queue: { concurrency: 1 } });
-      const slow = stack.peer.call({ body: null });
+      const slow = start({ queue: { concurrency: 1 } }).peer.call({ body: null });
       stack.settle(slow.data(Buffer.alloc(1_000_000, 'x')));
       assert.deepEqual([queue().running, stack.requests.length], [0, 0]);
       stack.settle(slow.data(Buffer.alloc(10), Flag.endStream));
@@ -324,8 +320,7 @@ describe('Inbound', () => {
     });
 
     it('a stream is queued when it begins', () => {
-      start({ queue: { concurrency: 1 }, routes: [aStreamRoute()] });
-      stack.call({ body: null });
+      start({ queue: { concurrency: 1 }, routes: [aStreamRoute()] }).call({ body: null });
       assert.equal(stack.requests.length, 1);
     });
 
@@ -364,8 +359,7 @@ describe('Inbound', () => {
     });
 
     it('calls wait for a model that starts, within their deadlines', () => {
-      start({}, false);
-      const patient = stack.peer.call({ timeout: '5S' });
+      const patient = start({}, false).peer.call({ timeout: '5S' });
       const hasty = stack.peer.call({ timeout: '500m' });
       stack.advance(1000);
       assertEnd(hasty, [4, 'queue-expired']);
@@ -378,8 +372,7 @@ describe('Inbound', () => {
     });
 
     it('calls to a model that is away, queued ones too, are refused as never processed', () => {
-      start({ queue: { concurrency: 1 } });
-      const running = stack.peer.call();
+      const running = start({ queue: { concurrency: 1 } }).peer.call();
       const waiting = stack.call();
       stack.settle(stack.side.backend.setState({ kind: 'away', why: 'it is being restarted' }));
       for (const call of [waiting, stack.call()])
@@ -390,8 +383,7 @@ describe('Inbound', () => {
     });
 
     it('a call that the model answers with GOAWAY or REFUSED_STREAM counts as never processed', () => {
-      start();
-      const refused = stack.peer.call();
+      const refused = start().peer.call();
       const leftOut = stack.call();
       stack.settle(stack.requests[0]!.reset(7));
       stack.settle(stack.model.peer.goaway(stack.requests[0]!.id));
@@ -455,8 +447,7 @@ describe('Inbound', () => {
   });
 
   it('a bidirectional stream is relayed to the model', () => {
-    start({ routes: [aStreamRoute()] });
-    const call = stack.peer.call({ body: null });
+    const call = start({ routes: [aStreamRoute()] }).peer.call({ body: null });
     stack.settle(call.data(MESSAGE));
     stack.settle(last().begin().data(Buffer.from('one')));
     assert.equal(call.body.toString(), 'one');

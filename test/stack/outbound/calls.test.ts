@@ -15,8 +15,9 @@ const PAGE = Buffer.from('<p>');
 describe('Outbound: a call', () => {
   let stack: UpstreamStack;
 
-  const start = (routes = [aRoute()], over = {}, options: UpstreamStackOptions = {}): void => {
+  const start = (routes = [aRoute()], over = {}, options: UpstreamStackOptions = {}): UpstreamStack => {
     stack = new UpstreamStack(['a'], { routes, ...over }, options);
+    return stack;
   };
   /** The newest request at the endpoint. */
   const last = (): PeerStream => stack.backend('a').last;
@@ -33,8 +34,7 @@ describe('Outbound: a call', () => {
     });
 
     it('a request carries the authority and the scheme of the mesh, not those of the application', () => {
-      start();
-      stack.call({ authority: 'localhost:50051' });
+      start().call({ authority: 'localhost:50051' });
       const pseudo = [':authority', ':scheme', ':method'].map((name) => last().header(name));
       assert.deepEqual(pseudo, ['digits', 'https', 'POST']);
       const names = last().lists[0]!.map(([name]) => name[0]);
@@ -42,14 +42,12 @@ describe('Outbound: a call', () => {
     });
 
     it('forwarded headers of a proxy before the application are passed on', () => {
-      start();
-      stack.call({ metadata: [['forwarded', 'for=10.0.0.1']] });
+      start().call({ metadata: [['forwarded', 'for=10.0.0.1']] });
       assert.equal(last().header('forwarded'), 'for=10.0.0.1');
     });
 
     it('a request to an upstream outside the mesh has the scheme http', () => {
-      start([aRoute()], { tls: 'plaintext' });
-      stack.call();
+      start([aRoute()], { tls: 'plaintext' }).call();
       assert.equal(last().header(':scheme'), 'http');
     });
 
@@ -92,8 +90,7 @@ describe('Outbound: a call', () => {
     for (const said of ['1', '9', '0', '10', '-1', 'many', '']) {
       const sent = ['1', '9'].includes(said) ? [said] : [];
       it(`says that the caller has tried "${said}" times before as ${sent[0] ?? 'nothing'}`, () => {
-        start();
-        stack.call({ metadata: [['grpc-previous-rpc-attempts', said]] });
+        start().call({ metadata: [['grpc-previous-rpc-attempts', said]] });
         assert.deepEqual(valuesOf('grpc-previous-rpc-attempts'), sent);
       });
     }
@@ -111,8 +108,7 @@ describe('Outbound: a call', () => {
     });
 
     it('both directions of a stream are relayed message by message before either has ended', () => {
-      start([aStreamRoute()]);
-      const call = stack.call({ body: null });
+      const call = start([aStreamRoute()]).call({ body: null });
       stack.settle(call.data(Buffer.from('one')));
       stack.settle(last().begin());
       assert.equal(call.header(':status'), '200', 'response headers are passed on at once');
@@ -127,8 +123,7 @@ describe('Outbound: a call', () => {
     });
 
     it('a response that is complete before its request is passed on', () => {
-      start([aStreamRoute()]);
-      const call = stack.call({ body: null });
+      const call = start([aStreamRoute()]).call({ body: null });
       stack.settle(call.data(Buffer.from('one')));
       stack.settle(last().fail(9));
       assert.equal(call.status, 9);
@@ -136,8 +131,7 @@ describe('Outbound: a call', () => {
     });
 
     it('request trailers end the request', () => {
-      start();
-      const call = stack.call({ body: null });
+      const call = start().call({ body: null });
       stack.settle(call.data(MESSAGE).headers([['x-late', '1']], Flag.endStream));
       assert.deepEqual([last().isEnded, last().lists.length], [true, 1]);
       stack.settle(last().reply());
@@ -163,35 +157,30 @@ describe('Outbound: a call', () => {
       ['99999999H', 0, 2_147_483_647],
     ] as const) {
       it(`the deadline is ${expected} ms when the caller allows ${asked} and the route ${route}`, () => {
-        start([aRoute({ timeoutMs: route })]);
-        stack.call(asked === undefined ? {} : { timeout: asked });
+        start([aRoute({ timeoutMs: route })]).call(asked === undefined ? {} : { timeout: asked });
         assert.ok(sent() <= expected && sent() > expected * 0.98, `${sent()}`);
       });
     }
 
     it('a call has no deadline when neither its caller nor its route sets one', () => {
-      start([aStreamRoute()]);
-      stack.call();
+      start([aStreamRoute()]).call();
       assert.equal(last().header('grpc-timeout'), undefined);
     });
 
     it('a call that had to wait tells its endpoint the time that is left', () => {
-      start([aRoute()], {}, { peer: { settings: null } });
-      stack.caller.call({ timeout: '900m' });
+      start([aRoute()], {}, { peer: { settings: null } }).caller.call({ timeout: '900m' });
       stack.advance(500);
       stack.settle(stack.backend('a').peer.announce([]));
       assert.equal(sent(), 400);
     });
 
     it('grpc-timeout never becomes zero, however little time is left', () => {
-      start();
-      stack.call({ timeout: '1n' });
+      start().call({ timeout: '1n' });
       assert.ok(sent() > 0 && sent() <= 0.000_001);
     });
 
     it('a deadline ends the call with DEADLINE_EXCEEDED and resets its attempt', () => {
-      start();
-      const call = stack.caller.call({ timeout: '200m' });
+      const call = start().caller.call({ timeout: '200m' });
       stack.advance(199);
       assert.equal(call.isOver, false);
       stack.advance(10);
@@ -200,8 +189,7 @@ describe('Outbound: a call', () => {
     });
 
     it('a deadline ends a stream that has begun in its trailers', () => {
-      start([aStreamRoute()]);
-      const call = stack.call({ timeout: '200m' });
+      const call = start([aStreamRoute()]).call({ timeout: '200m' });
       last().begin().data(Buffer.from('part'));
       stack.advance(250);
       assertEnd(call, [4, 'deadline-exceeded']);
@@ -215,8 +203,7 @@ describe('Outbound: a call', () => {
     });
 
     it('a response after the deadline is dropped', () => {
-      start();
-      const call = stack.call({ timeout: '100m' });
+      const call = start().call({ timeout: '100m' });
       stack.advance(150);
       stack.settle(last().reply());
       assert.deepEqual([call.status, call.lists.length], [4, 1]);
@@ -224,8 +211,7 @@ describe('Outbound: a call', () => {
   });
 
   it('a stream that is idle for too long is ended, and a frame in either direction keeps it', () => {
-    start([aStreamRoute({ idleTimeoutMs: 1000 })]);
-    const call = stack.call({ body: null });
+    const call = start([aStreamRoute({ idleTimeoutMs: 1000 })]).call({ body: null });
     last().begin();
     for (let i = 0; i < 5; i++) {
       stack.advance(800);
@@ -239,8 +225,7 @@ describe('Outbound: a call', () => {
 
   describe('answered by the sidecar itself', () => {
     it('a call of an unknown route gets UNIMPLEMENTED, trailers-only, with a reason', () => {
-      start([aRoute({ methods: [CHECK] })]);
-      const call = stack.call();
+      const call = start([aRoute({ methods: [CHECK] })]).call();
       assertEnd(call, [12, 'unknown-route'], { ':status': '200', 'content-type': 'application/grpc' });
       assert.equal(call.isTrailersOnly, true);
     });
@@ -280,8 +265,7 @@ describe('Outbound: a call', () => {
       ['another method', { method: 'GET' }],
     ] as const) {
       it(`a request that is no gRPC gets 415: ${what}`, () => {
-        start();
-        const call = stack.call(options);
+        const call = start().call(options);
         assert.match(call.body.toString(), /gRPC/);
         assert.deepEqual([call.header(':status'), call.isEnded, stack.requests.length], ['415', true, 0]);
       });
@@ -293,8 +277,7 @@ describe('Outbound: a call', () => {
     });
 
     it('a call gets UNAVAILABLE when no endpoint can be connected to', () => {
-      start([aRoute()], {}, { mode: 'refuses' });
-      const call = stack.caller.call();
+      const call = start([aRoute()], {}, { mode: 'refuses' }).caller.call();
       stack.advance(100);
       assertEnd(call, [14, 'connect-failed'], { 'grpc-message': /a:1: ECONNREFUSED/ });
     });
@@ -310,8 +293,7 @@ describe('Outbound: a call', () => {
     ];
     for (const [what, respond, status, reason] of answers) {
       it(`a status replaces ${what} of an endpoint`, () => {
-        start();
-        const call = stack.call();
+        const call = start().call();
         stack.settle(respond(last()));
         assertEnd(call, [status, reason]);
         assert.equal(call.header('content-type'), 'application/grpc');
@@ -321,8 +303,7 @@ describe('Outbound: a call', () => {
 
   describe('whose caller leaves', () => {
     it('a call whose caller leaves is reset at the endpoint within the turn', () => {
-      start([aStreamRoute()]);
-      const call = stack.caller.call({ body: null, timeout: '10S' });
+      const call = start([aStreamRoute()]).caller.call({ body: null, timeout: '10S' });
       stack.settle(call.data(Buffer.alloc(1000)));
       const before = stack.context.wheel.size;
       call.reset();

@@ -22,8 +22,9 @@ const timed = (over: Partial<RouteConfig> = {}): RouteConfig =>
 describe('Outbound: another attempt', () => {
   let stack: UpstreamStack;
 
-  const start = (route = aSafeRoute(), over = {}, options: UpstreamStackOptions = {}): void => {
+  const start = (route = aSafeRoute(), over = {}, options: UpstreamStackOptions = {}): UpstreamStack => {
     stack = new UpstreamStack(['a', 'b'], { routes: [route], ...over }, options);
+    return stack;
   };
   /** The endpoint that got the first attempt, and the other one. */
   const first = (): PeerStream => stack.backend('a').last;
@@ -114,8 +115,7 @@ describe('Outbound: another attempt', () => {
   for (const [how, status] of Object.entries(losses)) {
     for (const isSafe of [true, false]) {
       it(`a retry follows a call that is ${how} on an idempotent route only (idempotent: ${isSafe})`, () => {
-        start(isSafe ? aSafeRoute() : aRoute());
-        const call = stack.call();
+        const call = start(isSafe ? aSafeRoute() : aRoute()).call();
         if (how === 'reset') first().reset(ErrorCode.internalError);
         else stack.backend('a').peer.socket.break();
         stack.run();
@@ -136,8 +136,7 @@ describe('Outbound: another attempt', () => {
       });
 
       it(`an attempt follows a GOAWAY that leaves its stream out (idempotent: ${isSafe})`, () => {
-        start(route);
-        const call = stack.call();
+        const call = start(route).call();
         stack.settle(stack.backend('a').peer.goaway(0));
         assertSecondServes(call);
       });
@@ -203,8 +202,7 @@ describe('Outbound: another attempt', () => {
 
   describe('after an attempt timeout', () => {
     it('a retry after an attempt timeout has the time that is left, and the first attempt is reset', () => {
-      start(timed({ timeoutMs: 500 }));
-      const call = stack.caller.call();
+      const call = start(timed({ timeoutMs: 500 })).caller.call();
       stack.advance(310);
       assert.equal(first().resetCode, 8);
       const left = timeTold(second());
@@ -220,8 +218,7 @@ describe('Outbound: another attempt', () => {
       ['a reset', (stream: PeerStream) => stream.reset(8)],
     ] as const) {
       it(`${what} of the endpoint just before the attempt timeout counts as the timeout`, () => {
-        start(timed());
-        const call = stack.caller.call();
+        const call = start(timed()).caller.call();
         stack.advance(288);
         stack.settle(answer(first()));
         assert.equal(wasRetried(), true, 'whatever `on` says');
@@ -231,8 +228,7 @@ describe('Outbound: another attempt', () => {
       });
 
       it(`${what} of the endpoint long before the attempt timeout counts as the endpoint's own`, () => {
-        start(timed());
-        stack.caller.call();
+        start(timed()).caller.call();
         stack.advance(270);
         stack.settle(answer(first()));
         assert.equal(wasRetried(), what === 'a reset');
@@ -240,8 +236,7 @@ describe('Outbound: another attempt', () => {
     }
 
     it('an attempt timeout spent in the queue of a replica is no fault, and is retried on any route', () => {
-      start(aRoute({ attemptTimeoutMs: 300 }));
-      const call = stack.caller.call();
+      const call = start(aRoute({ attemptTimeoutMs: 300 })).caller.call();
       stack.advance(299);
       const fields = { 'outrider-unprocessed': 'true', 'outrider-reason': 'queue-expired' };
       stack.settle(first().fail(4, Object.entries(fields)));
@@ -250,23 +245,20 @@ describe('Outbound: another attempt', () => {
     });
 
     it('the attempt timeout is the answer when no attempt is left', () => {
-      start(timed());
-      const call = stack.caller.call();
+      const call = start(timed()).caller.call();
       stack.advance(650);
       assertEnd(call, [4, 'attempt-timeout'], { 'grpc-message': /b:1 exceeded 300 ms/ });
       assert.equal(second().resetCode, 8);
     });
 
     it('an attempt timeout runs from its attempt and never beyond the deadline', () => {
-      start(timed({ timeoutMs: 500 }));
-      const call = stack.caller.call();
+      const call = start(timed({ timeoutMs: 500 })).caller.call();
       stack.advance(510);
       assertEnd(call, [4, 'deadline-exceeded']);
     });
 
     it('an attempt timeout does not end a response that has begun to flow', () => {
-      start(aStreamRoute({ attemptTimeoutMs: 300, idempotent: true }));
-      const call = stack.call();
+      const call = start(aStreamRoute({ attemptTimeoutMs: 300, idempotent: true })).call();
       first().begin().data(Buffer.from('one'));
       stack.advance(1000);
       stack.settle(first().data(Buffer.from('two')).trailers(0));
@@ -276,8 +268,7 @@ describe('Outbound: another attempt', () => {
 
   describe('and the timeout that its endpoint is told', () => {
     it('the endpoint is told the attempt timeout of a request that comes in one read with its headers', () => {
-      start(timed());
-      stack.caller.call({ timeout: '5S' });
+      start(timed()).caller.call({ timeout: '5S' });
       stack.call();
       assert.deepEqual([timeTold(first()), timeTold(second())], [300, 300]);
     });
@@ -292,8 +283,7 @@ describe('Outbound: another attempt', () => {
     });
 
     it("the endpoint is told the call's deadline where that is earlier than the attempt timeout", () => {
-      start(timed());
-      stack.call({ timeout: '200m' });
+      start(timed()).call({ timeout: '200m' });
       assert.equal(timeTold(first()), 200);
     });
 
@@ -310,8 +300,7 @@ describe('Outbound: another attempt', () => {
     });
 
     it('the endpoint is not told an attempt timeout while the request is being sent', () => {
-      start(timed());
-      const call = stack.call({ timeout: '5S', body: null });
+      const call = start(timed()).call({ timeout: '5S', body: null });
       stack.settle(call.data(MESSAGE).end());
       assert.equal(timeTold(first()), 5000);
       assert.equal(parseGrpcTimeout(first().header('outrider-attempt-timeout')!), 300, 'from its end');
@@ -320,8 +309,7 @@ describe('Outbound: another attempt', () => {
     });
 
     it('only a sidecar is told the length of the attempt timeout, and only where it is of use', () => {
-      start(timed(), { tls: 'plaintext' });
-      stack.caller.call({ timeout: '5S', body: null });
+      start(timed(), { tls: 'plaintext' }).caller.call({ timeout: '5S', body: null });
       stack.call({ timeout: '5S' });
       const lengths = [first(), second()].map((stream) => stream.header('outrider-attempt-timeout'));
       assert.deepEqual(lengths, [undefined, undefined]);
@@ -329,14 +317,12 @@ describe('Outbound: another attempt', () => {
     });
 
     it('an attempt timeout that the application sends is ignored', () => {
-      start();
-      stack.call({ body: null, metadata: [['outrider-attempt-timeout', '1m']] });
+      start().call({ body: null, metadata: [['outrider-attempt-timeout', '1m']] });
       assert.equal(first().header('outrider-attempt-timeout'), undefined);
     });
 
     it('the endpoint of a stream is not told the attempt timeout, which ends with the begin of the response', () => {
-      start(aStreamRoute({ attemptTimeoutMs: 300, idempotent: true }));
-      stack.call({ timeout: '5S' });
+      start(aStreamRoute({ attemptTimeoutMs: 300, idempotent: true })).call({ timeout: '5S' });
       assert.equal(timeTold(first()), 5000);
     });
   });
@@ -382,8 +368,7 @@ describe('Outbound: another attempt', () => {
     });
 
     it('a request of more than 1 MiB is not sent again, and nothing of it is kept', () => {
-      start();
-      const call = stack.call({ body: Buffer.alloc(MIB + 1) });
+      const call = start().call({ body: Buffer.alloc(MIB + 1) });
       assert.equal(first().bytes, MIB + 1);
       const promised = WIDE_WINDOW - FIRST_WINDOW;
       assert.equal(stack.context.memory.held, promised, 'the promise of a wide window only');
@@ -399,8 +384,7 @@ describe('Outbound: another attempt', () => {
     });
 
     it('a retry of a request that is still being sent gets what was sent, then the rest', () => {
-      start();
-      const call = stack.call({ body: null });
+      const call = start().call({ body: null });
       stack.settle(call.data(Buffer.from('begin ')));
       stack.settle(first().reset(ErrorCode.internalError));
       assert.deepEqual([second().body.toString(), second().isEnded], ['begin ', false]);
@@ -410,8 +394,7 @@ describe('Outbound: another attempt', () => {
     });
 
     it('a request that grows beyond 1 MiB between two attempts is sent whole', () => {
-      start(retriedAfter(200));
-      const call = stack.call({ body: null });
+      const call = start(retriedAfter(200)).call({ body: null });
       const size = MIB - 100_000;
       stack.settle(call.data(Buffer.alloc(size, 'x')));
       stack.settle(first().fail(14));
@@ -447,8 +430,7 @@ describe('Outbound: another attempt', () => {
   });
 
   it('a retry after a lost connection is told the time that is left', () => {
-    start(aSafeRoute({ timeoutMs: 10_000 }));
-    stack.caller.call();
+    start(aSafeRoute({ timeoutMs: 10_000 })).caller.call();
     stack.advance(4000);
     stack.settle(stack.backend('a').peer.socket.break());
     const left = timeTold(second());

@@ -21,8 +21,9 @@ describe('Flow', () => {
     route = aRoute({ timeoutMs: 0 }),
     options: UpstreamStackOptions = {},
     over: UpstreamOptions = {},
-  ): void => {
+  ): UpstreamStack => {
     stack = new UpstreamStack(['a'], { routes: [route], pool: { pingIntervalMs: 0 }, ...over }, options);
+    return stack;
   };
   /** Another application, which speaks HTTP/2 so. */
   const another = (options: Omit<PeerOptions, 'role'> = {}): Application =>
@@ -30,8 +31,7 @@ describe('Flow', () => {
   afterEach(() => stack.close());
 
   it('a 64 MiB response to a caller that does not read holds at most the windows', () => {
-    start();
-    const call = stack.call();
+    const call = start().call();
     const { last, peer } = stack.backend('a');
     stack.caller.socket.pause();
     stack.settle(last.begin().data(BODY));
@@ -97,8 +97,7 @@ describe('Flow', () => {
   });
 
   it('a 64 MiB request to an endpoint that does not read holds at most the windows and the replay buffer', () => {
-    start(aSafeRoute({ timeoutMs: 0 }), { peer: { replenishes: false } });
-    const call = stack.call({ body: BODY });
+    const call = start(aSafeRoute({ timeoutMs: 0 }), { peer: { replenishes: false } }).call({ body: BODY });
     const taken = stack.caller.socket.delivered;
     assert.ok(taken < 3 * MIB, `${taken} octets were taken from the caller`);
     assert.ok(stack.context.memory.held <= MIB * 1.1);
@@ -129,8 +128,7 @@ describe('Flow', () => {
   }).timeout(10_000);
 
   it('a small call beside a 64 MiB one on the same connection waits for a few frames of it', () => {
-    start();
-    stack.caller.call({ body: BODY });
+    start().caller.call({ body: BODY });
     for (let i = 0; i < 20; i++) stack.turn();
     const { requests } = stack.backend('a');
     const largeBefore = requests[0]!.bytes;
@@ -167,8 +165,7 @@ describe('Flow', () => {
   });
 
   it('an empty DATA frame with END_STREAM is passed on', () => {
-    start(aStreamRoute());
-    const call = stack.call({ body: null });
+    const call = start(aStreamRoute()).call({ body: null });
     stack.settle(call.data(Buffer.alloc(0), Flag.endStream));
     assert.equal(stack.backend('a').last.isEnded, true);
     stack.settle(stack.backend('a').last.begin().trailers(0));

@@ -66,6 +66,9 @@ const TYPED_TEXT = text({ contents: { bytes_contents: [Buffer.from([0xff])] } })
 const MIXED = /contents field must not be specified when using raw_input_contents for 'b' for model 'pair'/;
 const TWO_SIZES = /input 'b': found 1 in dimension 0 \('rows'\), expected 2 as in input 'a'/;
 const WRONG_FIELD = /input 'a': found int_contents, expected fp32_contents for FP32/;
+const NOT_UTF8 = /input 'x': BYTES element 0: found bytes that are not UTF-8/;
+const ABSURD = /found shape \[0,9223372036854775807\], expected \[-1,2\]/;
+const NO_BOOL = /input 'x': BOOL element 0: found 7, expected 0 or 1/;
 const WRONG_RANK = /input 'a': found shape \[2\] of rank 1, expected \[-1,2\] of rank 2/;
 const TWO_TYPES = { fp32_contents: [1, 2], fp64_contents: [1] };
 const CUBE = text({ shape: ['4294967296'] }, Buffer.alloc(0), 'cube');
@@ -73,11 +76,7 @@ const MANY_TEXTS = text({ shape: [2 ** 18] }, Buffer.alloc(4));
 
 /** What is wrong, the octets of the text, what the message must say, and how many elements there are, 1 by default. */
 const texts: [string, number[], RegExp, number?][] = [
-  [
-    'text that is not UTF-8',
-    [2, 0, 0, 0, 0xc3, 0x28],
-    /input 'x': BYTES element 0: found bytes that are not UTF-8/,
-  ],
+  ['text that is not UTF-8', [2, 0, 0, 0, 0xc3, 0x28], NOT_UTF8],
   ['text cut off inside an element', [9, 0, 0, 0, 65], /BYTES element 0: found 1 bytes left, expected 9/],
   ['text with a length of 4 GiB', [255, 255, 255, 255, 65], /found 1 bytes left, expected 4294967295/],
   ['text cut off inside a length', [1, 0, 0, 0, 65, 1, 0, 0], /BYTES element 1: found 0 bytes left/, 2],
@@ -108,11 +107,7 @@ const cases: Case[] = [
   ['a dimension of 2^62', firstOf({ shape: [`${2n ** 62n}`, 2] }), /found shape \[4611686018427387904,2\]/],
   ['a dimension of 2^31', firstOf({ shape: [2 ** 31, 2] }), /found shape \[2147483648,2\], expected at most/],
   ['a product that overflows 64 bits', CUBE, /found shape \[4294967296\], expected at most/],
-  [
-    'a zero that hides an absurd dimension',
-    HIDDEN,
-    /found shape \[0,9223372036854775807\], expected \[-1,2\]/,
-  ],
+  ['a zero that hides an absurd dimension', HIDDEN, ABSURD],
   ['a rank of 64', firstOf({ shape: new Array(64).fill(1) }), /of rank 64, expected/],
   ['dimensions of one name and two sizes', TWO_ROWS, TWO_SIZES],
   ['an unknown output', outputs({ name: 'total' }), /found output 'total', expected one of 'sum', 'product'/],
@@ -120,17 +115,17 @@ const cases: Case[] = [
   ...texts.map(([what, raw, says, count = 1]): Case => [what, text({ shape: [count] }, raw), says]),
   ['typed text that is not UTF-8', TYPED_TEXT, /BYTES element 0: found bytes that are not UTF-8/],
   ['more text elements than bytes', MANY_TEXTS, /found 4 raw bytes, expected at least 1048576/],
-  [
-    'a BOOL that is 7',
-    text({ datatype: 'BOOL' }, [7], 'bools'),
-    /input 'x': BOOL element 0: found 7, expected 0 or 1/,
-  ],
+  ['a BOOL that is 7', text({ datatype: 'BOOL' }, [7], 'bools'), NO_BOOL],
   ['an INT8 of 300', INT8, /INT8 element 0: found 300, expected an integer from -128 to 127/],
 ];
 
 const SHARED = { parameters: { shared_memory_region: { string_param: 'r' } } };
 const SCALED = { parameters: { scale: { int64_param: 2 } } };
 const CLASSES = { name: 'sum', parameters: { classification: { int64_param: 3 } } };
+const NO_SHARING = /^model 'pair', input 'a': found parameter 'shared_memory_region' \(r\)/;
+const NO_CLASSES = /^model 'pair', output 'sum': found parameter 'classification' \(3\), which is not served/;
+const NO_SCALE =
+  /^model 'pair', input 'b': found parameter 'scale', .*expected only binary_data_size, content_type$/;
 const UNKNOWN =
   /^model 'pair': found parameter 'temperature', which is not known; expected only binary_data_output, content_type, /;
 const NOT_SERVED = /^model 'pair': found parameter 'sequence_id' \(7\), which is not served; expected none$/;
@@ -142,16 +137,8 @@ const unserved: Case[] = [
   ['the start of a sequence', saying('sequence_start', { bool_param: true }), /'sequence_start'/],
   ['a priority', saying('priority', { uint64_param: 1 }), /'priority'/],
   ['a timeout', saying('timeout', { int64_param: 5000 }), /'timeout' \(5000\)/],
-  [
-    'shared memory for an input',
-    firstOf(SHARED),
-    /^model 'pair', input 'a': found parameter 'shared_memory_region' \(r\)/,
-  ],
-  [
-    'classes of an output',
-    outputs(CLASSES),
-    /^model 'pair', output 'sum': found parameter 'classification' \(3\), which is not served/,
-  ],
+  ['shared memory for an input', firstOf(SHARED), NO_SHARING],
+  ['classes of an output', outputs(CLASSES), NO_CLASSES],
 ];
 const unknown: Case[] = [
   ['an unknown parameter', saying('temperature', { double_param: 0.7 }), UNKNOWN],
@@ -160,11 +147,7 @@ const unknown: Case[] = [
     saying('constructor', { bool_param: true }),
     /found parameter 'constructor'/,
   ],
-  [
-    'an unknown parameter of an input',
-    secondOf(SCALED),
-    /^model 'pair', input 'b': found parameter 'scale', .*expected only binary_data_size, content_type$/,
-  ],
+  ['an unknown parameter of an input', secondOf(SCALED), NO_SCALE],
 ];
 
 /** Bytes as the field of that number. */
@@ -192,6 +175,7 @@ const empties = (number: number): Buffer => tenMib(number * 8 + 2, 0);
 const contents = (bytes: Buffer): Buffer => field(5, field(5, bytes));
 
 const TOO_MANY_TEXTS = /inputs.contents.bytes_contents: found 262145 or more, expected at most 262144/;
+const TOO_LONG_SHAPE = /inputs.shape: found 65 or more, expected at most 64/;
 const TOO_LARGE =
   /inputs.contents.int64_contents: found contents of 83886080 bytes or more once decoded, expected at most 67108864 in all/;
 
@@ -203,11 +187,7 @@ const tooMany: [string, Buffer, RegExp][] = [
   ['millions of parameters', empties(4), /parameters: found 257 or more, expected at most 256/],
   ['a name millions of times', empties(1), /fields in all: found 65537 or more, expected at most 65536/],
   ['millions of unknown fields', empties(15), /fields in all: found 65537 or more/],
-  [
-    'millions of dimensions',
-    field(5, field(3, tenMib(1))),
-    /inputs.shape: found 65 or more, expected at most 64/,
-  ],
+  ['millions of dimensions', field(5, field(3, tenMib(1))), TOO_LONG_SHAPE],
   ['millions of dimensions one by one', field(5, tenMib(0x18, 1)), /inputs.shape: found 65 or more/],
   ['millions of parameters of an input', field(5, empties(4)), /inputs.parameters: found 257 or more/],
   ['millions of parameters of an output', field(6, empties(2)), /outputs.parameters: found 257 or more/],
