@@ -8,8 +8,8 @@ import { status } from '@grpc/grpc-js';
 import { Flag, type Frame, FrameType } from '../kit/http2/h2-frames.js';
 import * as behaviours from '../kit/http2/raw-behaviours.js';
 import type { RawCall } from '../kit/http2/raw-server.js';
-import { Caller } from '../kit/interop/client.js';
 import { largeUnary } from '../kit/interop/cases.js';
+import { Caller } from '../kit/interop/client.js';
 import { type SidecarBeforeUpstreams, startUpstreams } from '../kit/stack/upstream-bench.js';
 
 const BODY = behaviours.simpleResponse(314_159);
