@@ -30,13 +30,10 @@ import {
 } from '../service/test-proto.js';
 
 type Callback<T> = (error: ServiceError | null, value?: T) => void;
-type Unary<Q, A> = (
-  request: Q,
-  metadata: Metadata,
-  options: CallOptions,
-  done: Callback<A>,
-) => ClientUnaryCall;
-
+type Options = [metadata: Metadata, options: CallOptions];
+type Unary<Q, A> = (request: Q, ...rest: [...Options, done: Callback<A>]) => ClientUnaryCall;
+type Input = ClientWritableStream<StreamingInputCallRequest>;
+type Output = ClientReadableStream<StreamingOutputCallResponse>;
 type Duplex = ClientDuplexStream<StreamingOutputCallRequest, StreamingOutputCallResponse>;
 
 /** The methods that proto-loader puts on the client. */
@@ -44,17 +41,9 @@ interface TestClient extends Client {
   EmptyCall: Unary<object, object>;
   UnaryCall: Unary<SimpleRequest, SimpleResponse>;
   UnimplementedCall: Unary<object, object>;
-  StreamingInputCall(
-    metadata: Metadata,
-    options: CallOptions,
-    done: Callback<StreamingInputCallResponse>,
-  ): ClientWritableStream<StreamingInputCallRequest>;
-  StreamingOutputCall(
-    request: StreamingOutputCallRequest,
-    metadata: Metadata,
-    options: CallOptions,
-  ): ClientReadableStream<StreamingOutputCallResponse>;
-  FullDuplexCall(metadata: Metadata, options: CallOptions): Duplex;
+  StreamingInputCall(...rest: [...Options, done: Callback<StreamingInputCallResponse>]): Input;
+  StreamingOutputCall(request: StreamingOutputCallRequest, ...rest: Options): Output;
+  FullDuplexCall(...rest: Options): Duplex;
   HalfDuplexCall: TestClient['FullDuplexCall'];
 }
 

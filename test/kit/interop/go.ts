@@ -24,7 +24,7 @@ export interface Run {
 /** How many calls ended with which status, by its name in Go (`OK`, `Unavailable`), and the words of some that failed. */
 export interface Outcome {
   readonly calls: number;
-  readonly byCode: Readonly<Record<string, number>>;
+  readonly byCode: Counts;
   readonly samples: readonly string[];
 }
 
@@ -79,11 +79,8 @@ export async function callByGhz(
   return { calls: report.count, byCode: report.statusCodeDistribution, samples };
 }
 
-interface Report {
-  readonly count: number;
-  readonly statusCodeDistribution: Record<string, number>;
-  readonly errorDistribution?: Record<string, number>;
-}
+type Counts = Readonly<Record<string, number>>;
+type Report = { count: number; statusCodeDistribution: Counts; errorDistribution?: Counts };
 
 /** Field 1 with no octets: ghz cannot send a message of none. */
 const AN_EMPTY_NAME = Buffer.from([0x0a, 0]);

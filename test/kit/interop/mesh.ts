@@ -56,22 +56,13 @@ export const MODES: readonly Mode[] = [
 ];
 
 /** A leaf of Connect's authority and the roots, as PEM. The leaf holds its intermediates. */
-export interface Leaf {
-  readonly uri: string;
-  readonly cert: string;
-  readonly key: string;
-  readonly roots: string;
-}
+export type Leaf = Readonly<Record<'uri' | 'cert' | 'key' | 'roots', string>>;
 
 type RootsAnswer = { readonly TrustDomain: string; readonly Roots: readonly { readonly RootCert: string }[] };
 type LeafAnswer = Readonly<Record<'CertPEM' | 'PrivateKeyPEM' | 'ServiceURI', string>>;
 type Instance = { readonly Service: { readonly Port: number } };
 
-interface Served {
-  readonly name: string;
-  readonly file: SidecarFile;
-  readonly inbound: SidecarFile;
-}
+type Served = { readonly name: string; readonly file: SidecarFile; readonly inbound: SidecarFile };
 
 export class ConnectMesh {
   private readonly programs: Program[] = [];

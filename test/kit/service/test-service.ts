@@ -129,19 +129,17 @@ class Replies {
   }
 }
 
+type InputHandler = handleClientStreamingCall<StreamingInputCallRequest, StreamingInputCallResponse>;
+type OutputHandler = handleServerStreamingCall<StreamingOutputCallRequest, StreamingOutputCallResponse>;
+type DuplexHandler = handleBidiStreamingCall<StreamingOutputCallRequest, StreamingOutputCallResponse>;
+
 interface Handlers extends UntypedServiceImplementation {
   readonly EmptyCall: handleUnaryCall<object, object>;
   readonly UnaryCall: handleUnaryCall<SimpleRequest, SimpleResponse>;
-  readonly StreamingInputCall: handleClientStreamingCall<
-    StreamingInputCallRequest,
-    StreamingInputCallResponse
-  >;
-  readonly StreamingOutputCall: handleServerStreamingCall<
-    StreamingOutputCallRequest,
-    StreamingOutputCallResponse
-  >;
-  readonly FullDuplexCall: handleBidiStreamingCall<StreamingOutputCallRequest, StreamingOutputCallResponse>;
-  readonly HalfDuplexCall: Handlers['FullDuplexCall'];
+  readonly StreamingInputCall: InputHandler;
+  readonly StreamingOutputCall: OutputHandler;
+  readonly FullDuplexCall: DuplexHandler;
+  readonly HalfDuplexCall: DuplexHandler;
 }
 
 function handlers(stats: TestServiceStats): Handlers {
@@ -167,7 +165,7 @@ function handlers(stats: TestServiceStats): Handlers {
     return state;
   };
   const duplex =
-    (when: 'at once' | 'after the end'): Handlers['FullDuplexCall'] =>
+    (when: 'at once' | 'after the end'): DuplexHandler =>
     (call) => {
       const state = begin(call);
       const replies = new Replies(call, () => state.cancelled);

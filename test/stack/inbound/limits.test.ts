@@ -209,14 +209,13 @@ describe('Inbound limits', () => {
         stack.advance(100);
       }
     };
-    const finish = (): void => stack.advance(60_000);
+    afterEach(() => stack.advance(60_000));
 
     it('the adaptive limit grows while latency does not, and stops where it does', () => {
       start({ queue, routes });
       drive(20, (held) => 10 * Math.max(1, held / 8));
       assert.ok(report().concurrency >= 8 && report().concurrency <= 18, `${report().concurrency}`);
       assert.ok(report().unloadedMs! >= 10 && report().unloadedMs! < 15);
-      finish();
     });
 
     it('the adaptive limit samples unary inferences that succeeded, and nothing else', () => {
@@ -229,14 +228,12 @@ describe('Inbound limits', () => {
         stack.advance(5);
       }
       assert.deepEqual(found(), [2, 0]);
-      finish();
     });
 
     it('the adaptive limit takes no samples from streams', () => {
       start({ queue, routes: [aStreamRoute()] });
       drive(3, () => 10);
       assert.equal(report().unloadedMs, 0);
-      finish();
     });
 
     it('the adaptive limit is kept while the model is away, and within new bounds', () => {
@@ -244,7 +241,7 @@ describe('Inbound limits', () => {
       drive(10, () => 10);
       const { concurrency } = report();
       assert.ok(concurrency > 4, `${concurrency}`);
-      finish();
+      stack.advance(60_000);
       stack.side.backend.setState({ kind: 'away', why: 'it is being restarted' });
       assert.equal(report().concurrency, 0);
       stack.side.backend.setState({ kind: 'ready' });

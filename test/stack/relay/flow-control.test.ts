@@ -3,13 +3,7 @@ import assert from 'node:assert/strict';
 import { contentOf, data, Flag, FrameType, paddedData, Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerOptions } from '../../kit/http2/scripted-peer.js';
 import { UpstreamStack, type UpstreamStackOptions } from '../../kit/scenario/upstream-stack.js';
-import {
-  type Application,
-  aRoute,
-  aSafeRoute,
-  aStreamRoute,
-  type UpstreamOptions,
-} from '../../kit/stack/stack.js';
+import { type Application, aRoute, aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
 const MIB = 1024 * 1024;
 const HEAD = { type: FrameType.data, streamId: 0 } as const;
@@ -17,12 +11,8 @@ const BODY = Buffer.alloc(64 * MIB, 'z');
 
 describe('Flow', () => {
   let stack: UpstreamStack;
-  const start = (
-    route = aRoute({ timeoutMs: 0 }),
-    options: UpstreamStackOptions = {},
-    over: UpstreamOptions = {},
-  ): UpstreamStack => {
-    stack = new UpstreamStack(['a'], { routes: [route], pool: { pingIntervalMs: 0 }, ...over }, options);
+  const start = (route = aRoute({ timeoutMs: 0 }), options: UpstreamStackOptions = {}): UpstreamStack => {
+    stack = new UpstreamStack(['a'], { routes: [route], pool: { pingIntervalMs: 0 } }, options);
     return stack;
   };
   /** Another application, which speaks HTTP/2 so. */
@@ -105,7 +95,8 @@ describe('Flow', () => {
   });
 
   it('a 64 MiB request that waits for a connection holds at most the replay buffer', () => {
-    start(aRoute(), { peer: { settings: null } }, { pool: { connectTimeoutMs: 60_000 } });
+    const peer = { settings: null };
+    stack = new UpstreamStack(['a'], { pool: { connectTimeoutMs: 60_000 } }, { peer });
     const call = stack.call({ body: BODY, timeout: '1H' });
     assert.ok(stack.caller.socket.delivered < MIB);
     stack.settle(stack.backend('a').peer.announce([[Setting.initialWindowSize, MIB]]));

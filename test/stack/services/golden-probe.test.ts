@@ -38,20 +38,18 @@ describe('golden probe of a real model service', () => {
     return made;
   }
 
-  type HealthOptions = Pick<ConstructorParameters<typeof ModelHealth>[0], 'probe' | 'intervalMs'> & {
-    readonly inFlight?: number;
-    readonly usualMs?: number;
-    onChange?(verdict: ModelStatusReport): void;
-  };
-  function startHealth({ probe, intervalMs, onChange = () => {}, ...work }: HealthOptions): ModelHealth {
+  type HealthOptions = ConstructorParameters<typeof ModelHealth>[0];
+  const IDLE = { inferences: 0, inFlight: 0, usualMs: 0, lastDeadlineMs: 0 };
+  function startHealth(probe: GoldenProbes, over: Partial<HealthOptions>): ModelHealth {
     const health = new ModelHealth({
       clock: systemClock,
       timers: systemTimers,
       probe,
-      intervalMs,
-      activity: () => ({ inferences: 0, inFlight: 0, usualMs: 0, lastDeadlineMs: 0, ...work }),
+      intervalMs: 100,
+      activity: () => IDLE,
       phase: () => ({ kind: 'ready' }),
-      onChange,
+      onChange: () => {},
+      ...over,
     });
     afterTest(() => health.close());
     health.start();
@@ -135,15 +133,14 @@ describe('golden probe of a real model service', () => {
       const probe = digitsProbes(DIGITS_MODELS);
       assert.equal((await probe.ask(10_000)).kind, 'passed');
       process.kill(pid, 'SIGSTOP');
-      assert.equal((await probe.ask(300)).kind, 'silent');
-      assert.equal((await probe.ask(300)).kind, 'silent');
+      assert.deepEqual([(await probe.ask(300)).kind, (await probe.ask(300)).kind], ['silent', 'silent']);
       process.kill(pid, 'SIGCONT');
       await until('it passes again', async () => (await probe.ask(2_000)).kind === 'passed');
     });
 
     it('together with the verdict: a frozen model is critical within seconds and good again at once', async () => {
       const { pid } = digits;
-      const health = startHealth({ probe: digitsProbes(DIGITS_MODELS), intervalMs: 200 });
+      const health = startHealth(digitsProbes(DIGITS_MODELS), { intervalMs: 200 });
       await until('it passes', () => health.report().ok);
       process.kill(pid, 'SIGSTOP');
       await until('it is critical', () => !health.report().ok);
@@ -168,10 +165,11 @@ describe('golden probe of a real model service', () => {
     };
     const usualMs = await run();
     const verdicts: ModelStatusReport[] = [];
-    const onChange = (verdict: ModelStatusReport) => void verdicts.push(verdict);
-    // As if none of them ended well: only the golden input can speak for the model.
-    const probe = probes(models, service.socket);
-    const health = startHealth({ probe, intervalMs: 100, inFlight: 1, usualMs, onChange });
+    const health = startHealth(probes(models, service.socket), {
+      // As if none of them ended well: only the golden input can speak for the model.
+      activity: () => ({ ...IDLE, inFlight: 1, usualMs }),
+      onChange: (verdict) => verdicts.push(verdict),
+    });
     for (let i = 0; i < 3; i++) await run();
     assert.deepEqual(verdicts, [{ ok: true, why: '' }]);
     assert.equal(health.probes().failed, 0);
