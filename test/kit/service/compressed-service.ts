@@ -64,12 +64,8 @@ const MISMATCH: Failure = {
   message: 'compressed flag is not what the message announced',
 };
 
-/** The answer to the complete list of request messages. */
-function answerTo(
-  path: string,
-  messages: readonly WireMessage[],
-  encoding: string | undefined,
-): Buffer | Failure {
+/** The answer to the complete list of request messages, of which `encoding` names the compression. */
+function answerTo(path: string, messages: readonly WireMessage[], encoding?: string): Buffer | Failure {
   const [first] = messages;
   if (first === undefined) return { code: INVALID_ARGUMENT, message: 'no message' };
   const inflated = messages.map((message) => inflate(message, encoding));

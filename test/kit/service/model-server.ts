@@ -27,12 +27,9 @@ export class TestClient {
   trailers: Metadata | undefined;
 
   constructor(target: string, options: ChannelOptions = {}) {
-    this.client = new Client(target, credentials.createInsecure(), {
-      'grpc.max_send_message_length': -1,
-      'grpc.max_receive_message_length': -1,
-      'grpc.use_local_subchannel_pool': 1,
-      ...options,
-    });
+    const sizes = { 'grpc.max_send_message_length': -1, 'grpc.max_receive_message_length': -1 };
+    const all = { ...sizes, 'grpc.use_local_subchannel_pool': 1, ...options };
+    this.client = new Client(target, credentials.createInsecure(), all);
   }
 
   call<Request, Response>(
@@ -50,14 +47,11 @@ export class TestClient {
     options: CallOptions = {},
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const call = this.client.makeUnaryRequest(
-        method.path,
-        (b: Buffer) => b,
-        method.responseDeserialize,
-        bytes,
-        options,
-        (error, response) => (error === null ? resolve(response) : reject(error)),
-      );
+      const { path, responseDeserialize } = method;
+      const done = (error: ServiceError | null, response?: unknown): void =>
+        error === null ? resolve(response) : reject(error);
+      const asIs = (b: Buffer): Buffer => b;
+      const call = this.client.makeUnaryRequest(path, asIs, responseDeserialize, bytes, options, done);
       call.on('status', (s) => {
         this.trailers = s.metadata;
       });

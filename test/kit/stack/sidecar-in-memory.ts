@@ -17,12 +17,11 @@ const parsed = parseSidecarFile(JSON.stringify({ service: 'app', outbound: { ups
 assert.ok(parsed.ok);
 const DEFAULT_LIMITS = parsed.config.limits;
 
+const NAMES = { service: 'digits', instance: 'digits-1', trustDomain: 'outrider.local', datacenter: 'dc1' };
+
 export function aConfig(over: Partial<SidecarConfig> = {}): SidecarConfig {
   return {
-    service: 'digits',
-    instance: 'digits-1',
-    trustDomain: 'outrider.local',
-    datacenter: 'dc1',
+    ...NAMES,
     identity: { kind: 'none' },
     limits: { ...DEFAULT_LIMITS, handshakesPerSecond: 500, memoryBudgetBytes: 256 * 1024 * 1024 },
     drainTimeoutMs: 30_000,

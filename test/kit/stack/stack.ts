@@ -300,11 +300,10 @@ export class Stack {
   inbound(config: InboundConfig, options: InboundStackOptions = {}): InboundStack {
     const { context } = this;
     const places = options.models?.map((name) => ({ name, local: addressOf(`model ${name}`) }));
-    const served = (places ?? [{ name: '', local: config.local }]).map(({ name, local }) => ({
-      name,
-      model: this.backend(local.kind === 'tcp' ? local.host : local.path),
-      pool: this.localPool(local),
-    }));
+    const served = (places ?? [{ name: '', local: config.local }]).map(({ name, local }) => {
+      const model = this.backend(local.kind === 'tcp' ? local.host : local.path);
+      return { name, model, pool: this.localPool(local) };
+    });
     const { model, pool } = served[0]!;
     const intentions = (list: readonly IntentionConfig[]): IntentionTable =>
       new IntentionTable(list, config.defaultIntention, ++this.intentionsVersion);

@@ -3,20 +3,16 @@ import assert from 'node:assert/strict';
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { ErrorCode } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { UpstreamStack, type UpstreamStackOptions } from '../../kit/scenario/upstream-stack.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { assertEnd, bodiesOf } from '../../kit/stack/call-ends.js';
 import { anUpstream, aRoute, aSafeRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 describe('Outbound: endpoints', () => {
   let stack: UpstreamStack;
 
-  const start = (
-    names: readonly string[],
-    over: UpstreamOptions = {},
-    options: UpstreamStackOptions = {},
-  ): void => {
-    stack = new UpstreamStack(names, over, options);
-    for (const name of names) answers(name);
+  const start = (...args: ConstructorParameters<typeof UpstreamStack>): void => {
+    stack = new UpstreamStack(...args);
+    for (const name of args[0]) answers(name);
   };
   /** Two endpoints; `a` is ejected, for five faults in a row. */
   const startEjected = (over: UpstreamOptions = {}): void => {

@@ -9,6 +9,7 @@ import type { ProbeAnswer } from '../../../sidecar/health/model/probe.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../kit/mocha/scratch.js';
 import { DIGITS_MODELS, Scratch } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { spawnService, TestClient, untilServing } from '../../kit/service/model-server.js';
@@ -22,14 +23,9 @@ import {
 } from '../../kit/service/tiny-models.js';
 
 describe('golden probe of a real model service', () => {
-  let scratch: Scratch;
   let models: string;
-
   beforeEach(() => {
-    const made = new Scratch();
-    afterTest(() => made.remove());
-    scratch = made;
-    models = join(scratch.path, 'models');
+    models = join(scratchForTest().path, 'models');
   });
 
   function probes(directory: string, at: string): GoldenProbes {

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { CallOptions } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import { parseListen } from '../../../services/model-server/listen.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../kit/mocha/scratch.js';
 import {
   failure,
   type ServiceProcess,
   spawnService,
   TestClient,
-  temporaryDirectory,
   untilServing,
 } from '../../kit/service/model-server.js';
 import { putLoopModel } from '../../kit/service/tiny-models.js';
@@ -36,9 +36,7 @@ describe('the process of a model server', () => {
   let client: TestClient;
 
   beforeEach(() => {
-    const made = temporaryDirectory();
-    afterTest(() => rmSync(made, { recursive: true }));
-    directory = made;
+    directory = scratchForTest().path;
     putLoopModel(join(directory, 'models'));
     socket = join(directory, 's');
     connect();
