@@ -16,7 +16,7 @@ import {
 
 const CHECK = '/grpc.health.v1.Health/Check';
 const READY = '/inference.GRPCInferenceService/ModelReady';
-const EVERYONE = [{ from: '*', to: 'digits', action: 'allow' }] as const;
+const ANY_CALLER = [{ from: '*', to: 'digits', action: 'allow' }] as const;
 const PRIORITY = { key: 'x-class', classes: ['now', 'soon', 'later'], defaultClass: 'soon' };
 const MIB = 1024 * 1024;
 const rate = (over: Partial<RateLimitConfig> = {}): RateLimitConfig => {
@@ -32,7 +32,7 @@ describe('Inbound limits', () => {
   const start = (over: InboundOptions = {}): void => {
     usedBytes = 0;
     const readMemory = () => ({ usedBytes, limitBytes: 100 });
-    stack = new ModelStack({ intentions: EVERYONE, ...over }, { readMemory });
+    stack = new ModelStack({ intentions: ANY_CALLER, ...over }, { readMemory });
     web = stack.caller('web');
     batch = stack.caller('batch');
   };
@@ -40,7 +40,7 @@ describe('Inbound limits', () => {
     start(over);
     stack.model.answer = (stream) => stream.reply();
   };
-  const reload = (over: InboundOptions): void => stack.reload({ intentions: EVERYONE, ...over });
+  const reload = (over: InboundOptions): void => stack.reload({ intentions: ANY_CALLER, ...over });
   const call = (app: Application, options: CallOptions = {}): PeerStream => stack.call(options, app);
   const some = (n: number, app = web): PeerStream[] => Array.from({ length: n }, () => call(app));
   const ofClass = (name: string, app = web): PeerStream => call(app, { metadata: [['x-class', name]] });
