@@ -44,7 +44,10 @@ export class UpstreamStack extends Stack {
   ) {
     super(options);
     const { peer = {}, mode = 'accepts' } = options;
-    for (const name of names) Object.assign(this.backend(name), { peerOptions: peer, mode });
+    for (const backend of names.map((name) => this.backend(name))) {
+      backend.peerOptions = peer;
+      backend.mode = mode;
+    }
     this.out = this.outbound(anUpstream(names, over));
     this.caller = this.app(this.out.listener);
   }
