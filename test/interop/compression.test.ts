@@ -71,15 +71,11 @@ describe('compression through two sidecars with mutual TLS', () => {
     const response_parameters = sizes.map((size, i) => ({ size, compressed: flag(i === 0) }));
     const { status, messages } = await call(output, { response_parameters });
     assert.equal(status, 0);
-    assert.deepEqual(
-      messages.map(({ compressed }) => compressed),
-      [true, false],
-    );
-    const bodies = messages.map((message) => output.responseDeserialize(inflate(message, 'gzip')));
-    assert.deepEqual(
-      bodies.map(({ payload }) => payload?.body.length),
-      sizes,
-    );
+    const got = messages.map((message) => {
+      const { payload } = output.responseDeserialize(inflate(message, 'gzip'));
+      return [message.compressed, payload?.body.length];
+    });
+    assert.deepEqual(got.flat(), [true, sizes[0], false, sizes[1]]);
   });
 
   it('client_compressed_streaming: grpc-js compresses message by message', async () => {

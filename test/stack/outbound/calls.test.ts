@@ -53,10 +53,8 @@ describe('Outbound: a call', () => {
 
     it('metadata is passed on in its order, binary and repeated fields too', () => {
       start();
-      const [ones, traces] = [
-        ['1', '2'],
-        ['AAECAw', 'BAUG,BwgJ'],
-      ] as const;
+      const ones = ['1', '2'];
+      const traces = ['AAECAw', 'BAUG,BwgJ'];
       const metadata = ones.flatMap((one, i): Field[] => [
         ['x-one', one],
         ['trace-bin', traces[i]!],
