@@ -31,10 +31,7 @@ const LOOP_COPY_BYTES = 512;
 /** Copies `source[start, end)` to `target` at `at`. */
 export function copyOctets(source: Buffer, start: number, end: number, target: Buffer, at: number): void {
   const n = end - start;
-  if (n > LOOP_COPY_BYTES) {
-    source.copy(target, at, start, end);
-    return;
-  }
+  if (n > LOOP_COPY_BYTES) return void source.copy(target, at, start, end);
   const from = copied.of(source);
   const to = copiedTo.of(target);
   const words = n & ~3;

@@ -22,8 +22,7 @@ export class StreamTable {
     if (occupant !== null) {
       if (this.displaced.size > this.mask >>> 2 && this.mask < 4095) {
         this.grow();
-        this.add(stream);
-        return;
+        return this.add(stream);
       }
       this.displaced.set(occupant.id, occupant);
     }

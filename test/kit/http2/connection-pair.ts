@@ -12,18 +12,12 @@ import type { Stream } from '../../../sidecar/http2/stream.js';
 import { Output } from '../../../sidecar/http2/write-buffer.js';
 import { listOf as listOfFields } from './hpack-blocks.js';
 import type { Field } from './hpack-lite.js';
+import { grpcFields } from './raw-client.js';
 import { responseFields } from './raw-server.js';
 import { Told } from './recorded-events.js';
 import { type Split, WHOLE } from './splits.js';
 
-export const REQUEST: readonly Field[] = [
-  [':method', 'POST'],
-  [':scheme', 'http'],
-  [':path', '/test.Service/Call'],
-  [':authority', 'service'],
-  ['te', 'trailers'],
-  ['content-type', 'application/grpc'],
-];
+export const REQUEST: readonly Field[] = grpcFields('/test.Service/Call');
 export const RESPONSE: readonly Field[] = responseFields();
 export const TRAILERS: readonly Field[] = [['grpc-status', '0']];
 

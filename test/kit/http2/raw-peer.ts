@@ -73,11 +73,8 @@ export class RawPeer<S extends PeerSocket = Duplex> {
   readonly #queue = new SendQueue((bytes) => void this.send(bytes));
   #open: { frame: Received; parts: Buffer[] } | undefined;
   #closed = false;
-  #settle: () => void = () => {};
   /** Resolves when the socket has closed, however that happened. */
-  readonly closed = new Promise<void>((resolve) => {
-    this.#settle = resolve;
-  });
+  readonly closed = new Promise<void>((resolve) => void this.socket.once('close', resolve));
 
   constructor(
     readonly socket: S,
@@ -215,7 +212,6 @@ export class RawPeer<S extends PeerSocket = Duplex> {
 
   #ended(): void {
     this.#closed = true;
-    this.#settle();
     for (const waiter of this.#waiters) {
       clearTimeout(waiter.timer);
       waiter.reject(new Error(`connection closed while waiting; got ${this.describe()}`));
