@@ -1,6 +1,6 @@
 /**
  * The engine against a peer that speaks mostly valid HTTP/2 and sometimes lies, in both roles. The judge, the onlooker
- * and the peer share nothing with the engine; see support/fuzz. The long run is `npm run fuzz`.
+ * and the peer share nothing with the engine; see test/kit/http2/fuzz. The long run is `npm run fuzz`.
  */
 import assert from 'node:assert/strict';
 import { noFigures, Session } from '../../kit/http2/fuzz/session.js';
