@@ -1,5 +1,5 @@
 import type { Address, SidecarConfig, UpstreamConfig } from '../config/model.js';
-import type { InstanceUpstream, ServiceInstance } from '../discovery/consul/registration/definition.js';
+import type { InstanceUpstream, ServiceInstance } from '../discovery/consul/registration/instance.js';
 import type { ListedModel } from '../health/model/model-directory.js';
 import type { InboundSide } from './inbound-side.js';
 

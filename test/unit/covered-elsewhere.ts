@@ -122,10 +122,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/discovery/consul/catalog/cached-instances.ts':
     'test/unit/discovery/consul/catalog/endpoint-watcher.test.ts',
   'sidecar/discovery/consul/parser/health-status.ts': 'test/unit/discovery/consul/parser/instances.test.ts',
-  'sidecar/discovery/consul/catalog/target.ts': 'test/unit/discovery/consul/catalog/endpoint-watcher.test.ts',
   'sidecar/discovery/consul/chain/chain-json.ts': 'test/unit/discovery/consul/chain/chain-plan.test.ts',
-  'sidecar/discovery/consul/chain/config-entry-watcher.ts':
-    'test/unit/discovery/consul/chain/upstream-watcher.test.ts',
   'sidecar/discovery/consul/chain/resolver.ts': 'test/unit/discovery/consul/chain/chain-plan.test.ts',
   'sidecar/discovery/consul/chain/route-match.ts': 'test/unit/discovery/consul/chain/chain-plan.test.ts',
   'sidecar/discovery/consul/client/body-buffer.ts': 'test/unit/discovery/consul/client/client.test.ts',
@@ -143,6 +140,8 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
     'test/unit/discovery/consul/query/query-registry.test.ts',
   'sidecar/discovery/consul/registration/agent-client.ts':
     'test/unit/discovery/consul/registration/registration.test.ts',
+  'sidecar/discovery/consul/registration/agent-state.ts':
+    'test/unit/discovery/consul/registration/definition.test.ts',
   'sidecar/discovery/consul/registration/checks.ts':
     'test/unit/discovery/consul/registration/registration.test.ts',
   'sidecar/discovery/consul/registration/definition-watcher.ts':

@@ -1,4 +1,5 @@
 import type { Address, ConsulConfig, SidecarConfig, UpstreamConfig } from '../../config/model.js';
+import { present } from '../../config/present.js';
 import type { IntentionTable } from '../../core/authorization/intentions.js';
 import type { IdentitySource } from '../../identity/identity.js';
 import type { Logger } from '../../runtime/log/logger.js';
@@ -16,7 +17,7 @@ import { ConnectIntentions } from './connect/intentions.js';
 import { metrics } from './metrics.js';
 import { QueryRegistry } from './query/query-registry.js';
 import type { ConsulDeps } from './query/query-spec.js';
-import type { ServiceInstance } from './registration/definition.js';
+import type { ServiceInstance } from './registration/instance.js';
 import { Registration } from './registration/registration.js';
 
 /** What the Consul side of a sidecar is made with. */
@@ -52,7 +53,7 @@ export class Consul implements Discovery {
     const { logger, timers } = tools;
     this.agent = new ConsulAgent(agentSettings(consul, env), timers);
     const cache = consul.cache && CacheFile.open(consul.cache.dir, logger, timers);
-    this.deps = { ...tools, config: consul, ...(cache === undefined ? {} : { cache }) };
+    this.deps = { ...tools, config: consul, ...present('cache', cache) };
     this.queries = new QueryRegistry(this.agent, this.deps);
     this.identity = config.identity.kind === 'consul' ? this.connectIdentity(logger) : undefined;
     this.endpoints = new EndpointWatcher(this.queries, {
@@ -140,7 +141,7 @@ export class Consul implements Discovery {
         name,
         state,
         ...(Number.isFinite(ageMs) ? { ageMs: Math.round(ageMs) } : {}),
-        ...(problem === undefined ? {} : { problem }),
+        ...present('problem', problem),
       })),
       unsupported: this.unsupported(),
     };

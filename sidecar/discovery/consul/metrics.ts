@@ -1,14 +1,22 @@
-import type { Health, Listed } from '../../core/discovery/eviction-guard.js';
+import { present } from '../../config/present.js';
+import type { Listed } from '../../core/discovery/eviction-guard.js';
 import { counter, gauge, type Metric, type Sample } from '../../telemetry/metric.js';
+import type { ParsePool } from './parser/parser-pool.js';
 import type { QueryStatus } from './query/query-spec.js';
-import type { Check } from './registration/checks.js';
+import type { RegistrationSync } from './registration/sync.js';
+
+const COUNTED = ['answers', 'failures', 'resets', 'rereads', 'bytes'] as const;
+type Counted = (typeof COUNTED)[number];
 
 /** The metrics of the queries, by name. @param extra metrics of other parts of the Consul side, put after these. */
 export function metrics(statuses: readonly QueryStatus[], extra: readonly Metric[] = []): Metric[] {
   const queries = byName(statuses);
-  const each = (of: (status: QueryStatus) => number): Sample[] =>
+  const each = (of: Counted | ((status: QueryStatus) => number)): Sample[] =>
     queries
-      .map((status) => ({ labels: { query: status.name }, value: of(status) }))
+      .map((status) => ({
+        labels: { query: status.name },
+        value: typeof of === 'string' ? status[of] : of(status),
+      }))
       .filter(({ value }) => Number.isFinite(value));
   return [
     gauge(
@@ -26,31 +34,19 @@ export function metrics(statuses: readonly QueryStatus[], extra: readonly Metric
       'Time since the last good answer to a query. At rest it goes up to the wait of a blocking query (5 min).',
       each(({ ageMs }) => ageMs / 1_000),
     ),
-    counter(
-      'outrider_consul_answers_total',
-      'Good answers to a query.',
-      each(({ answers }) => answers),
-    ),
-    counter(
-      'outrider_consul_failures_total',
-      'Failed reads of a query.',
-      each(({ failures }) => failures),
-    ),
+    counter('outrider_consul_answers_total', 'Good answers to a query.', each('answers')),
+    counter('outrider_consul_failures_total', 'Failed reads of a query.', each('failures')),
     counter(
       'outrider_consul_index_resets_total',
       'Times that the index of a query went backwards: servers were restored or replaced.',
-      each(({ resets }) => resets),
+      each('resets'),
     ),
     counter(
       'outrider_consul_rereads_total',
       'Times that what a query had answered was doubted and read again.',
-      each(({ rereads }) => rereads),
+      each('rereads'),
     ),
-    counter(
-      'outrider_consul_bytes_total',
-      'Bytes of bodies read for a query.',
-      each(({ bytes }) => bytes),
-    ),
+    counter('outrider_consul_bytes_total', 'Bytes of bodies read for a query.', each('bytes')),
     ...extra,
   ];
 }
@@ -72,46 +68,40 @@ function byName(statuses: readonly QueryStatus[]): QueryStatus[] {
 /** Two rows of one name as one: counts are added up, of state, age and problem the worse counts. */
 function merge(a: QueryStatus, b: QueryStatus): QueryStatus {
   const problem = a.problem ?? b.problem;
+  const sums = Object.fromEntries(COUNTED.map((field) => [field, a[field] + b[field]]));
   return {
     name: a.name,
     state: a.state === 'current' ? b.state : a.state,
     index: Math.max(a.index, b.index),
     ageMs: Math.max(a.ageMs, b.ageMs),
-    ...(problem === undefined ? {} : { problem }),
-    answers: a.answers + b.answers,
-    failures: a.failures + b.failures,
-    resets: a.resets + b.resets,
-    rereads: a.rereads + b.rereads,
-    bytes: a.bytes + b.bytes,
+    ...present('problem', problem),
+    ...(sums as Record<Counted, number>),
   };
 }
 
 /** The metrics of a registration and its checks. */
-export function registrationMetrics(
-  isRegistered: boolean,
-  counts: { readonly registrations: number; readonly failures: number },
-  checks: readonly Check[],
-): Metric[] {
+export function registrationMetrics(sync: RegistrationSync, failures: number): Metric[] {
+  const { isConfirmed, registrations, checks } = sync;
   return [
     gauge(
       'outrider_consul_registered',
       '1 while the agent had this instance and its checks when last asked.',
-      only(isRegistered ? 1 : 0),
+      only(isConfirmed ? 1 : 0),
     ),
     counter(
       'outrider_consul_registrations_total',
       'Definitions sent to the agent; more than a few an hour mean that it keeps forgetting them.',
-      only(counts.registrations),
+      only(registrations),
     ),
     counter(
       'outrider_consul_registration_failures_total',
       'Rounds of registration, comparison or refresh that failed.',
-      only(counts.failures),
+      only(failures),
     ),
     gauge(
       'outrider_consul_check_passing',
       'What each check tells Consul: 1 passing, 0 critical, or a warning that one of several models is not served.',
-      checks.map(({ id, state }) => ({
+      [checks.service, checks.proxy].map(({ id, state }) => ({
         labels: { check: id },
         value: state.status === 'passing' ? 1 : 0,
       })),
@@ -120,7 +110,7 @@ export function registrationMetrics(
 }
 
 /** What the metrics show of one target. */
-export interface TargetReport {
+interface TargetReport {
   readonly title: string;
   readonly members: readonly Listed[];
   /** Instances in use although Consul no longer lists them. */
@@ -130,20 +120,10 @@ export interface TargetReport {
   readonly holds: number;
 }
 
-/** Where answers about instances were parsed, and how many threads were started. */
-export interface ParseCounts {
-  readonly inPlace: number;
-  readonly inThread: number;
-  readonly threads: number;
-  readonly failures: number;
-}
-
-const STATUSES: readonly Health[] = ['passing', 'warning', 'critical'];
-
 /** The metrics of instances, by target. */
-export function targetMetrics(targets: readonly TargetReport[], parses: ParseCounts): Metric[] {
-  const each = (value: (target: TargetReport) => number): Sample[] =>
-    targets.map((target) => ({ labels: { target: target.title }, value: value(target) }));
+export function targetMetrics(targets: readonly TargetReport[], parses: ParsePool['counts']): Metric[] {
+  const each = (field: 'kept' | 'skipped' | 'holds'): Sample[] =>
+    targets.map((target) => ({ labels: { target: target.title }, value: target[field] }));
   return [
     gauge(
       'outrider_consul_instances',
@@ -153,17 +133,17 @@ export function targetMetrics(targets: readonly TargetReport[], parses: ParseCou
     gauge(
       'outrider_consul_kept_instances',
       'Instances in use although Consul took them away, because too many went at once.',
-      each(({ kept }) => kept),
+      each('kept'),
     ),
     counter(
       'outrider_consul_holds_total',
       'Times Consul took away most of a working set at once and was not believed for the grace time.',
-      each(({ holds }) => holds),
+      each('holds'),
     ),
     gauge(
       'outrider_consul_skipped_entries',
       'Entries of the last answer that make no sense and are left out.',
-      each(({ skipped }) => skipped),
+      each('skipped'),
     ),
     counter(
       'outrider_consul_parses_total',
@@ -183,7 +163,8 @@ export function targetMetrics(targets: readonly TargetReport[], parses: ParseCou
 
 /** One sample for each status, also where no instance has it. */
 function byStatus({ title, members }: TargetReport): Sample[] {
-  const counts: Record<Health, number> = { passing: 0, warning: 0, critical: 0 };
-  for (const { status } of members) counts[status] += 1;
-  return STATUSES.map((status) => ({ labels: { target: title, status }, value: counts[status] }));
+  return (['passing', 'warning', 'critical'] as const).map((status) => ({
+    labels: { target: title, status },
+    value: members.filter((each) => each.status === status).length,
+  }));
 }

@@ -1,7 +1,7 @@
 /** A service instance whose state the test sets, a log that can be read, and settings with all their defaults. */
 
 import type { ConsulConfig, RegistrationConfig } from '../../../sidecar/config/model.js';
-import type { ServiceInstance } from '../../../sidecar/discovery/consul/registration/definition.js';
+import type { ServiceInstance } from '../../../sidecar/discovery/consul/registration/instance.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { CONFIG } from './scripted-agent.js';
 

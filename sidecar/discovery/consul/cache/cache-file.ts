@@ -1,13 +1,13 @@
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../../runtime/log/logger.js';
+import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Timer, Timers } from '../../../runtime/time/timers.js';
 import {
   CacheEncoder,
   decodeCache,
   type EncodedCache,
   fileNameOf,
-  messageOf,
   prepareDirectory,
   readSafely,
   temporaryFor,

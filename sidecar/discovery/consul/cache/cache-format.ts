@@ -15,6 +15,7 @@ import {
 import { open } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { messageOf } from '../../../runtime/log/message-of.js';
 
 /** Moves when a file written before can no longer be understood. */
 const VERSION = 1;
@@ -147,9 +148,4 @@ export function fileNameOf(section: string): string {
 /** A name for the file before it is renamed into its place. */
 export function temporaryFor(path: string): string {
   return `${path}.${randomBytes(6).toString('hex')}`;
-}
-
-/** The message of an error; what is thrown may be any value. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

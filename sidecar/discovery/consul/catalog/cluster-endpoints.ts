@@ -1,4 +1,5 @@
 import type { EndpointConfig } from '../../../config/model.js';
+import { present } from '../../../config/present.js';
 import { subsetOf } from '../../../core/balancing/subset.js';
 import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import { CRITICAL_PRIORITY } from '../../snapshot.js';
@@ -67,6 +68,8 @@ export class ClusterEndpoints {
 /** An instance as an endpoint. @param at the place of its target in the order of failover, from 0 */
 function endpointOf(instance: Instance, target: Target, at: number): EndpointConfig {
   const isCritical = instance.status === 'critical';
+  // What the instance says of itself, else its datacenter.
+  const locality = instance.meta['locality'] ?? instance.datacenter;
   return {
     address: { kind: 'tcp', host: instance.address, port: instance.port },
     id: instance.id,
@@ -75,14 +78,8 @@ function endpointOf(instance: Instance, target: Target, at: number): EndpointCon
     // The service that the caller asks for, not the one in the catalogue.
     service: target.service,
     ...(instance.datacenter === '' ? {} : { datacenter: instance.datacenter }),
-    ...localityOf(instance),
-    ...(target.subset === undefined ? {} : { subset: target.subset }),
+    ...(locality === '' ? {} : { locality }),
+    ...present('subset', target.subset),
     ...(isCritical ? { critical: instance.why === '' ? 'its checks fail' : instance.why } : {}),
   };
-}
-
-/** What the instance says of itself, else its datacenter. */
-function localityOf({ meta, datacenter }: Instance): { readonly locality?: string } {
-  const locality = meta['locality'] ?? datacenter;
-  return locality === '' ? {} : { locality };
 }

@@ -1,4 +1,5 @@
 import type { Address } from '../../../config/model.js';
+import { present } from '../../../config/present.js';
 import { apply, type Registry, reevaluate } from '../../../core/discovery/eviction-guard.js';
 import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import type { Timer } from '../../../runtime/time/timers.js';
@@ -58,9 +59,8 @@ export class EndpointWatcher {
   constructor(
     private readonly watches: Queries,
     private readonly deps: TargetDeps,
-    pool?: ParsePool,
   ) {
-    this.pool = pool ?? new ParsePool(deps.timers);
+    this.pool = new ParsePool(deps.timers);
   }
 
   /** @param onChange called with every change; synchronously with what is known, when something is. */
@@ -86,8 +86,10 @@ export class EndpointWatcher {
 
   /** Instances by status, kept ones, skipped entries, and where answers were parsed. */
   metrics(): Metric[] {
-    const targets = [...this.entries.values()].map((entry) => entry.report());
-    return targetMetrics(targets, this.pool.counts);
+    return targetMetrics(
+      [...this.entries.values()].map((entry) => entry.report()),
+      this.pool.counts,
+    );
   }
 
   close(): void {
@@ -122,13 +124,10 @@ class WatchedTarget {
   ) {
     this.title = titleOf(target);
     this.section = `endpoints ${keyOf(target)}`;
-    const isFar = (): boolean => {
-      const own = deps.datacenter?.();
-      return target.datacenter !== undefined && own !== undefined && target.datacenter !== own;
-    };
     this.stream = pool.stream({
       get wan() {
-        return isFar();
+        const own = deps.datacenter?.();
+        return target.datacenter !== undefined && own !== undefined && target.datacenter !== own;
       },
     });
   }
@@ -162,13 +161,8 @@ class WatchedTarget {
   /** What the metrics show of this target. */
   report() {
     const { title, registry, skipped, holds } = this;
-    return {
-      title,
-      members: registry?.members ?? [],
-      kept: registry?.guard?.retained.size ?? 0,
-      skipped,
-      holds,
-    };
+    const { members = [], guard } = registry ?? {};
+    return { title, members, kept: guard?.retained.size ?? 0, skipped, holds };
   }
 
   private open(): void {
@@ -188,8 +182,8 @@ class WatchedTarget {
       this.deps.logger.warn(fields, 'entries of an answer of Consul make no sense and are left out');
     }
     this.problem = problem;
-    const answer =
-      this.target.onlyPassing === true ? instances.map((each) => this.asPassingOnly(each)) : instances;
+    const isStrict = this.target.onlyPassing === true;
+    const answer = isStrict ? instances.map((each) => this.asPassingOnly(each)) : instances;
     const { config, clock } = this.deps;
     this.replaceRegistry(apply(this.registry, answer, this.isAnswering, clock.now(), config.graceMs), from);
   }
@@ -212,11 +206,11 @@ class WatchedTarget {
     this.registry = after;
     if (before?.guard === undefined && after.guard !== undefined) {
       this.holds += 1;
-      logEvictionsHeld(this.deps.logger, this.title, after.guard, after.answer);
+      logEvictionsHeld(this.deps.logger, this.title, after);
       // The server that answered may lag behind: the leader is asked.
       if (from === 'agent') this.query?.reread('it took away most of a working set at once');
     }
-    if (after.ended !== undefined) logHoldEnded(this.deps.logger, this.title, after.ended, after.members);
+    logHoldEnded(this.deps.logger, this.title, after);
     this.reevaluateTimer?.cancel();
     this.reevaluateTimer = undefined;
     if (after.guard !== undefined) {
@@ -231,9 +225,8 @@ class WatchedTarget {
 
   private notify(listener: Listener, { members, guard }: Registry<Instance>): void {
     if (!this.listeners.has(listener)) return;
-    const grace = guard === undefined ? {} : { graceUntilMs: guard.untilMs };
     try {
-      listener({ instances: members, ...grace });
+      listener({ instances: members, ...present('graceUntilMs', guard?.untilMs) });
     } catch (error) {
       this.deps.logger.error({ target: this.title, error }, 'a user of the endpoints of a target failed');
     }

@@ -1,19 +1,14 @@
-import type { EvictionGuard, GuardEnd, Listed } from '../../../core/discovery/eviction-guard.js';
+import type { GuardEnd, Listed, Registry } from '../../../core/discovery/eviction-guard.js';
 import type { Logger } from '../../../runtime/log/logger.js';
 
 /** One line in the log when instances stay in use although Consul no longer lists them. */
-export function logEvictionsHeld<I extends Listed>(
-  logger: Logger,
-  target: string,
-  hold: EvictionGuard<I>,
-  answer: readonly I[],
-): void {
+export function logEvictionsHeld(logger: Logger, target: string, { guard, answer }: Registry<Listed>): void {
+  if (guard === undefined) return;
   const listed = answer.filter(({ status }) => status !== 'critical').length;
-  const kept = hold.retained.size;
-  const graceMs = hold.untilMs - hold.sinceMs;
+  const { size: before, untilMs, sinceMs, retained } = guard;
   logger.warn(
-    { target, before: hold.size, listed, kept, graceMs },
-    `Consul took away most of a working set at once: ${kept} of ${hold.size} instances stay in use for now`,
+    { target, before, listed, kept: retained.size, graceMs: untilMs - sinceMs },
+    `Consul took away most of a working set at once: ${retained.size} of ${before} instances stay in use for now`,
   );
 }
 
@@ -25,14 +20,8 @@ const ENDS: Readonly<Record<GuardEnd, string>> = {
 };
 
 /** One line in the log when the list of Consul counts again, and why. */
-export function logHoldEnded(
-  logger: Logger,
-  target: string,
-  end: GuardEnd,
-  members: readonly Listed[],
-): void {
-  const fields = { target, instances: members.length };
-  const message = `Consul is believed again: ${ENDS[end]}`;
-  if (end === 'recovered') logger.info(fields, message);
-  else logger.warn(fields, message);
+export function logHoldEnded(logger: Logger, target: string, { ended, members }: Registry<Listed>): void {
+  if (ended === undefined) return;
+  const level = ended === 'recovered' ? 'info' : 'warn';
+  logger[level]({ target, instances: members.length }, `Consul is believed again: ${ENDS[ended]}`);
 }

@@ -1,3 +1,6 @@
+import { defined } from '../../../config/present.js';
+import type { QuerySpec } from '../query/query-spec.js';
+
 /** A service, or a part of it, that endpoints are read for. */
 export interface Target {
   readonly service: string;
@@ -24,10 +27,9 @@ export function keyOf(target: Target): string {
 /** A target's name in messages and metrics: `digits@dc2`. */
 export function titleOf({ service, datacenter, filter, onlyPassing }: Target): string {
   const where = datacenter === undefined ? '' : `@${datacenter}`;
-  const which = [
-    ...(filter === undefined ? [] : [filter]),
-    ...(onlyPassing === true ? ['only passing'] : []),
-  ];
+  const which = [filter, onlyPassing === true ? 'only passing' : undefined].filter(
+    (text) => text !== undefined,
+  );
   return `${service}${where}${which.length === 0 ? '' : ` (${which.join(', ')})`}`;
 }
 
@@ -35,23 +37,12 @@ export function titleOf({ service, datacenter, filter, onlyPassing }: Target): s
  * The blocking query for a target. It does not ask for `passing` alone: critical instances are used when no other is
  * left.
  */
-export function queryOf({ service, datacenter, filter, via }: Target): {
-  readonly key: string;
-  readonly name: string;
-  readonly path: string;
-  readonly query: Readonly<Record<string, string>>;
-} {
+export function queryOf(target: Target): Pick<QuerySpec<unknown>, 'key' | 'name' | 'path' | 'query'> {
+  const { service, datacenter, filter, via } = target;
   const path = `/health/${via === 'plain' ? 'service' : 'connect'}/${encodeURIComponent(service)}`;
-  const query: Record<string, string> = {};
-  if (datacenter !== undefined) query['dc'] = datacenter;
-  if (filter !== undefined) query['filter'] = filter;
+  const query = defined({ dc: datacenter, filter }) as Record<string, string>;
   const key = `${path}?${new URLSearchParams(query).toString()}`;
-  const title = titleOf({
-    service,
-    ...(datacenter === undefined ? {} : { datacenter }),
-    ...(filter === undefined ? {} : { filter }),
-  });
-  return { key, name: `instances of ${title}`, path, query };
+  return { key, name: `instances of ${titleOf({ ...target, onlyPassing: false })}`, path, query };
 }
 
 /**

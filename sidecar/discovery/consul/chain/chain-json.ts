@@ -1,11 +1,8 @@
 import { type Json, objectIn, quote, textIn } from '../parser/json-fields.js';
 
-/** The kinds of nodes in a discovery chain. */
-export type NodeType = 'router' | 'splitter' | 'resolver';
-
 /** A node of a discovery chain. */
 export interface ChainNode {
-  readonly type: NodeType;
+  readonly type: 'router' | 'splitter' | 'resolver';
   /** As Consul calls it: `v1.web.default.dc1`. */
   readonly name: string;
   readonly json: Json;
@@ -82,16 +79,7 @@ function targetOf(id: string, json: Json | undefined): ChainTarget {
 }
 
 /** The units of Go's `time.Duration`, in ms. */
-const UNITS_MS: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  μs: 1e-3,
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-};
+const UNITS_MS = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1e3, m: 60_000, h: 3_600_000 };
 
 /** A duration as Go writes it ("1m30s", "250ms"), in ms; undefined for zero and for what is none. */
 export function durationIn(json: Json | undefined, field: string): number | undefined {
@@ -99,7 +87,7 @@ export function durationIn(json: Json | undefined, field: string): number | unde
   if (!/^(\d+(\.\d+)?(ns|us|µs|μs|ms|s|m|h))+$/.test(text)) return undefined;
   let ms = 0;
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)([a-zµμ]+)/g))
-    ms += Number(amount) * UNITS_MS[unit!]!;
+    ms += Number(amount) * UNITS_MS[unit as keyof typeof UNITS_MS];
   return ms > 0 ? ms : undefined;
 }
 

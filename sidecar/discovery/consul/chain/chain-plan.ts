@@ -1,3 +1,4 @@
+import { defined } from '../../../config/present.js';
 import { Status } from '../../../core/outcome/status.js';
 import type { TrafficRoute } from '../../../core/routing/route-match.js';
 import { MAIN_CLUSTER } from '../../snapshot.js';
@@ -52,13 +53,10 @@ class PlanReader {
     if (start.type !== 'router') return [this.routeTo(start, {})];
     const routes = listIn(start.json, 'Routes');
     if (routes.length > MAX_ROUTES) throw new Error(`a router of ${routes.length} routes`);
-    const found: TrafficRoute[] = [];
-    routes.forEach((route, at) => {
-      const read = this.route(route, `service-router ${quote(this.chain.service)}, route ${at + 1}`);
-      if (read !== undefined) found.push(read);
-    });
     // Consul ends every router with a route for all calls; without one, calls that match nothing have nowhere to go.
-    return found;
+    return routes
+      .map((route, at) => this.route(route, `service-router ${quote(this.chain.service)}, route ${at + 1}`))
+      .filter((route) => route !== undefined);
   }
 
   private route(route: unknown, where: string): TrafficRoute | undefined {
@@ -81,9 +79,7 @@ class PlanReader {
     }
     const isRewritten = rewrite !== '' && match?.regex === undefined;
     return this.routeTo(this.chain.node(textIn(route, 'NextNode')), {
-      ...(match === undefined ? {} : { match }),
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
-      ...(retry === undefined ? {} : { retry }),
+      ...defined({ match, timeoutMs, retry }),
       ...(isRewritten ? { rewrite } : {}),
     });
   }

@@ -1,3 +1,4 @@
+import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Queries } from '../catalog/endpoint-watcher.js';
 import type { Watch } from '../query/query-registry.js';
 import { cachedIn, type QuerySpec, type ServiceDeps, smallQuery } from '../query/query-spec.js';
@@ -55,8 +56,8 @@ export class ConfigEntryWatcher {
         take(text);
       } catch (error) {
         // The entry before stays in force.
-        const problem = error instanceof Error ? error.message : String(error);
-        this.deps.logger.warn({ entry: `${kind} ${name}`, problem }, 'an entry of Consul makes no sense');
+        const fields = { entry: `${kind} ${name}`, problem: messageOf(error) };
+        this.deps.logger.warn(fields, 'an entry of Consul makes no sense');
       }
     });
   }

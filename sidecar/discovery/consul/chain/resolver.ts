@@ -1,3 +1,4 @@
+import { defined } from '../../../config/present.js';
 import { MAIN_CLUSTER } from '../../snapshot.js';
 import type { Target } from '../catalog/target.js';
 import { type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
@@ -45,8 +46,7 @@ export class ClusterReader {
     this.plans.set(name, {
       targets: targets.filter((each) => this.isReachable(each)).map((each) => this.targetOf(each)),
       ...(connectTimeoutMs === DEFAULT_CONNECT_TIMEOUT_MS ? {} : { connectTimeoutMs }),
-      ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
-      ...(hashKey === undefined ? {} : { hashKey }),
+      ...defined({ requestTimeoutMs, hashKey }),
     });
     return name;
   }
@@ -65,23 +65,21 @@ export class ClusterReader {
   }
 
   private targetOf(target: ChainTarget): Target {
-    const isElsewhere = target.datacenter !== '' && target.datacenter !== this.chain.datacenter;
+    const { service, datacenter, subset, filter } = target;
     return {
-      service: target.service,
-      ...(isElsewhere ? { datacenter: target.datacenter } : {}),
-      ...(target.filter === '' ? {} : { filter: target.filter }),
+      service,
+      ...(datacenter === '' || datacenter === this.chain.datacenter ? {} : { datacenter }),
+      ...(filter === '' ? {} : { filter }),
       ...(target.onlyPassing ? { onlyPassing: true } : {}),
-      ...(target.subset === '' ? {} : { subset: target.subset }),
+      ...(subset === '' ? {} : { subset }),
     };
   }
 
   /** Whether connections to the target are possible; reports what is not applied to them. */
   private isReachable(target: ChainTarget): boolean {
     const where = `service-resolver ${quote(target.service)}, target ${quote(target.id)}`;
-    const namespace = textIn(target.json, 'Namespace');
-    const partition = textIn(target.json, 'Partition');
-    const peer = textIn(target.json, 'Peer');
-    if ((namespace || 'default') !== 'default' || (partition || 'default') !== 'default' || peer !== '') {
+    const isForeign = (field: string): boolean => !['', 'default'].includes(textIn(target.json, field));
+    if (isForeign('Namespace') || isForeign('Partition') || textIn(target.json, 'Peer') !== '') {
       this.refuse(`${where} is left out: namespaces, partitions and cluster peers cannot be reached.`);
       return false;
     }

@@ -1,11 +1,9 @@
 import type { HeaderMatch, Pattern, TrafficMatch } from '../../../core/routing/route-match.js';
 import { compileRe2 } from '../../re2-pattern.js';
-import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
+import { fieldIn, isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 
 /** What a route of a service-router asks of a call. `never`: no call of gRPC can match, for this reason. */
-export type Matched =
-  | { readonly kind: 'some'; readonly match: TrafficMatch | undefined }
-  | { readonly kind: 'never'; readonly why: string };
+type Matched = { kind: 'some'; match: TrafficMatch | undefined } | { kind: 'never'; why: string };
 
 type Path = Pick<TrafficMatch, 'exact' | 'prefix' | 'regex' | 'ignoreCase'>;
 
@@ -50,26 +48,24 @@ function pathOf(http: Json): Path {
 }
 
 /** The fields of `Match.HTTP.Header` that are read; another one that is set makes the route unreadable. */
-const HEADER_FIELDS = ['Name', 'Present', 'Exact', 'Prefix', 'Suffix', 'Regex', 'Invert'];
+const PLAIN_KINDS = ['Exact', 'Prefix', 'Suffix'];
+const HEADER_FIELDS = ['Name', 'Present', 'Regex', 'Invert', ...PLAIN_KINDS];
 
 /** One header of a match. @throws Unreadable when it names no header or asks for what is unknown. */
 function headerOf(header: unknown): HeaderMatch {
   const name = textIn(header, 'Name').toLowerCase();
-  const invert = (header as Json | null)?.['Invert'] === true;
-  const exact = textIn(header, 'Exact');
-  const prefix = textIn(header, 'Prefix');
-  const suffix = textIn(header, 'Suffix');
+  const invert = fieldIn(header, 'Invert') === true;
+  const kind = PLAIN_KINDS.find((field) => textIn(header, field) !== '');
   const regex = textIn(header, 'Regex');
   if (name === '') throw new Unreadable('Match.HTTP.Header is without a Name');
   const where = `Match.HTTP.Header ${quote(name)}`;
   for (const [field, said] of Object.entries(header as Json))
     if (isSet(said) && !HEADER_FIELDS.includes(field))
       throw new Unreadable(`${where} asks for ${field}, which is not known here`);
-  if (exact !== '') return { name, exact, invert };
-  if (prefix !== '') return { name, prefix, invert };
-  if (suffix !== '') return { name, suffix, invert };
+  if (kind !== undefined)
+    return { name, [kind.toLowerCase()]: textIn(header, kind), invert } as unknown as HeaderMatch;
   if (regex !== '') return { name, regex: regexOf(regex, where), invert };
-  if ((header as Json)['Present'] !== true) throw new Unreadable(`${where} says nothing of its value`);
+  if (fieldIn(header, 'Present') !== true) throw new Unreadable(`${where} says nothing of its value`);
   return { name, present: true, invert };
 }
 

@@ -1,3 +1,4 @@
+import { defined } from '../../../config/present.js';
 import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 import { countIn } from './chain-json.js';
 
@@ -9,24 +10,17 @@ export interface UpstreamLimits {
   readonly unsupported: readonly string[];
 }
 
-const NOTHING: UpstreamLimits = { unsupported: [] };
-
 /** Settings of Envoy and of balancing that have no counterpart here, or one in the sidecar's file. */
-const REFUSED = [
-  'EnvoyListenerJSON',
-  'EnvoyClusterJSON',
-  'PassiveHealthCheck',
-  'BalanceOutboundConnections',
-] as const;
+const ENVOY = ['EnvoyListenerJSON', 'EnvoyClusterJSON', 'PassiveHealthCheck', 'BalanceOutboundConnections'];
 /** Of `Limits`, these count connections and requests that wait; a sidecar has its own bounds for both. */
-const REFUSED_LIMITS = ['MaxConnections', 'MaxPendingRequests'] as const;
+const LIMITS = ['MaxConnections', 'MaxPendingRequests'];
 
 /**
  * What the `UpstreamConfig` of `service-defaults` (Consul 1.9) sets for an upstream. @param upstream its name in the
  * catalogue. @throws Error when it is no entry.
  */
 export function limitsOf(text: string, upstream: string): UpstreamLimits {
-  if (text === '') return NOTHING;
+  if (text === '') return { unsupported: [] };
   const entry: unknown = JSON.parse(text);
   const service = textIn(entry, 'Name');
   if (textIn(entry, 'Kind') !== 'service-defaults') throw new Error('not a service-defaults entry');
@@ -41,21 +35,18 @@ export function limitsOf(text: string, upstream: string): UpstreamLimits {
     [defaults, 'Defaults'],
   ] as const) {
     const name = `service-defaults ${quote(service)}: UpstreamConfig.${where}`;
-    for (const field of REFUSED)
-      if (isSet(said?.[field])) unsupported.push(`${name}.${field} is not applied.`);
-    for (const field of REFUSED_LIMITS)
-      if (isSet(objectIn(said, 'Limits')?.[field]))
-        unsupported.push(`${name}.Limits.${field} is not applied.`);
+    const limits = objectIn(said, 'Limits');
+    const refused = [
+      ...ENVOY.filter((field) => isSet(said?.[field])),
+      ...LIMITS.filter((field) => isSet(limits?.[field])).map((field) => `Limits.${field}`),
+    ];
+    unsupported.push(...refused.map((field) => `${name}.${field} is not applied.`));
   }
   const first = (read: (said: Json | undefined) => number | undefined): number | undefined =>
     read(override) ?? read(defaults);
   const maxInFlight = first((said) => countIn(objectIn(said, 'Limits'), 'MaxConcurrentRequests'));
   const connectTimeoutMs = first((said) => countIn(said, 'ConnectTimeoutMs'));
-  return {
-    unsupported,
-    ...(maxInFlight === undefined ? {} : { maxInFlight }),
-    ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
-  };
+  return { unsupported, ...defined({ maxInFlight, connectTimeoutMs }) };
 }
 
 /**

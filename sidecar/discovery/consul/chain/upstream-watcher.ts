@@ -1,5 +1,6 @@
 import { DEFAULT_MAX_ENDPOINTS } from '../../../config/defaults.js';
 import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
+import { defined } from '../../../config/present.js';
 import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { ClusterSnapshot, UpstreamSnapshot } from '../../snapshot.js';
@@ -26,6 +27,7 @@ export interface UpstreamDeps extends ServiceDeps {
 const PRIMARY_WAIT_MS = 3_000;
 /** The file's connect timeout wins over Consul's unless it is this default. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;
+const UNREF = { unref: true } as const;
 
 interface Followed {
   readonly target: Target;
@@ -102,7 +104,8 @@ export class UpstreamWatcher {
     if (!this.deps.config.rules || hasOwnTarget(consul)) {
       this.limits = { unsupported: [] };
       this.refused = [];
-      return this.follow(plainPlan(clusterOf(consul)));
+      // The cluster that the file names, with its failover targets.
+      return this.follow(plainPlan({ targets: [consul, ...consul.failover].map(targetOf) }));
     }
     this.batch(() => {
       this.rules = new ConfigEntryWatcher(consul.service, this.watches, this.deps, {
@@ -188,9 +191,11 @@ export class UpstreamWatcher {
     const isFilesWish = pool.connectTimeoutMs !== DEFAULT_CONNECT_TIMEOUT_MS;
     return {
       endpoints: this.endpointsOf(name, plan),
-      ...(wished === undefined || isFilesWish ? {} : { connectTimeoutMs: wished }),
-      ...(maxInFlight === undefined ? {} : { maxInFlight }),
-      ...(plan.hashKey === undefined || balance.kind !== 'least-loaded' ? {} : { hashKey: plan.hashKey }),
+      ...defined({
+        connectTimeoutMs: isFilesWish ? undefined : wished,
+        maxInFlight,
+        hashKey: balance.kind === 'least-loaded' ? plan.hashKey : undefined,
+      }),
     };
   }
 
@@ -204,9 +209,8 @@ export class UpstreamWatcher {
     if (first !== undefined && first.instances === undefined) {
       if (known.every(({ instances }) => instances === undefined)) return undefined;
       if (this.awaitsPrimary) {
-        this.failoverTimer ??= this.deps.timers.after(PRIMARY_WAIT_MS, () => this.allowFailover(), {
-          unref: true,
-        });
+        const { timers } = this.deps;
+        this.failoverTimer ??= timers.after(PRIMARY_WAIT_MS, () => this.allowFailover(), UNREF);
         return undefined;
       }
     }
@@ -224,10 +228,8 @@ export class UpstreamWatcher {
     for (const sentence of this.unsupported()) {
       if (this.logged.has(sentence)) continue;
       this.logged.add(sentence);
-      this.deps.logger.warn(
-        { upstream: this.config.name, rule: sentence },
-        'a rule of Consul is not applied',
-      );
+      const fields = { upstream: this.config.name, rule: sentence };
+      this.deps.logger.warn(fields, 'a rule of Consul is not applied');
     }
   }
 }
@@ -246,17 +248,7 @@ function withoutMesh(plan: ChainPlan): ChainPlan {
   return { ...plan, clusters: new Map(clusters) };
 }
 
-/** The cluster of an upstream whose file names the target, with its failover targets. */
-function clusterOf(discovery: DiscoveryConfig): ClusterPlan {
-  return { targets: [targetOf(discovery), ...discovery.failover.map(targetOf)] };
-}
-
 /** A target of the file, with a filter for its tags and metadata. */
 function targetOf({ service, datacenter, tags, meta }: DiscoveryTarget): Target {
-  const filter = filterFor(tags, meta);
-  return {
-    service,
-    ...(datacenter === undefined ? {} : { datacenter }),
-    ...(filter === undefined ? {} : { filter }),
-  };
+  return { service, ...defined({ datacenter, filter: filterFor(tags, meta) }) };
 }

@@ -1,8 +1,10 @@
-import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpAgent, type OutgoingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { stringify } from 'node:querystring';
 import type { Writable } from 'node:stream';
 import Consul from 'consul';
+import { defined, present } from '../../../config/present.js';
+import type { Health } from '../../../core/discovery/eviction-guard.js';
 import type { Timers } from '../../../runtime/time/timers.js';
 import { Exchange } from './request.js';
 import { AgentError, type AgentReader, type Answer, type GetOptions, type Query } from './response.js';
@@ -38,12 +40,17 @@ export class ConsulAgent implements AgentReader {
 
   /** Reads a path below `/v1`; blocks where the query holds `index` and `wait`. */
   get(path: string, query: Query, options: GetOptions): Promise<Answer> {
-    return this.request('GET', path, query, undefined, options);
+    return this.request({ method: 'GET', path, query, headers: {} }, options);
   }
 
   /** @param body sent as JSON. */
   put(path: string, query: Query, body: unknown, options: GetOptions): Promise<Answer> {
-    return this.request('PUT', path, query, body, options);
+    const content = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    const headers = {
+      'content-length': content?.length ?? 0,
+      ...(content === undefined ? {} : { 'content-type': 'application/json; charset=utf-8' }),
+    };
+    return this.request({ method: 'PUT', path, query, headers, content }, options);
   }
 
   /** Takes a service and its checks out of the agent. */
@@ -57,12 +64,7 @@ export class ConsulAgent implements AgentReader {
   }
 
   /** State of a TTL check, which starts its TTL anew. */
-  updateCheck(
-    id: string,
-    status: 'passing' | 'warning' | 'critical',
-    output: string,
-    options: GetOptions,
-  ): Promise<Answer> {
+  updateCheck(id: string, status: Health, output: string, options: GetOptions): Promise<Answer> {
     const path = `/agent/check/update/${encodeURIComponent(id)}`;
     return this.put(path, {}, { Status: status, Output: output }, options);
   }
@@ -75,52 +77,33 @@ export class ConsulAgent implements AgentReader {
     this.sockets.destroy();
   }
 
-  private request(
-    method: 'GET' | 'PUT',
-    path: string,
-    query: Query,
-    body: unknown,
-    options: GetOptions,
-  ): Promise<Answer> {
+  private request({ method, path, query, headers, content }: Request, options: GetOptions): Promise<Answer> {
     const { address } = this.settings;
-    const base = address.kind === 'tcp' ? address.path : '';
     const search = Object.keys(query).length === 0 ? '' : `?${stringify(query)}`;
-    const content = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-    return this.exchange(options, ({ ctx, token }) =>
-      ctx.send(
-        {
-          ...(address.kind === 'unix'
-            ? { socketPath: address.socketPath }
-            : { host: address.hostname, port: address.port }),
-          protocol: address.protocol,
-          agent: this.sockets,
-          method,
-          path: `${base}/v1${path}${search}`,
-          headers: {
-            'user-agent': USER_AGENT,
-            ...(method === 'PUT' ? { 'content-length': content?.length ?? 0 } : {}),
-            ...(content === undefined ? {} : { 'content-type': 'application/json; charset=utf-8' }),
-            ...(token === undefined ? {} : { 'x-consul-token': token }),
-          },
-        },
-        content,
-      ),
-    );
+    const [place, base] =
+      address.kind === 'unix'
+        ? [{ socketPath: address.socketPath }, '']
+        : [{ host: address.hostname, port: address.port }, address.path];
+    const where = { ...place, protocol: address.protocol, path: `${base}/v1${path}${search}` };
+    return this.exchange(options, ({ ctx, token }) => {
+      const all = { 'user-agent': USER_AGENT, ...headers, ...present('x-consul-token', token) };
+      return ctx.send({ ...where, agent: this.sockets, method, headers: all }, content);
+    });
   }
 
   private async exchange(options: GetOptions, start: (common: Common) => Promise<unknown>): Promise<Answer> {
     const { signal, timeoutMs } = options;
-    if (this.isClosed || signal?.aborted === true)
-      throw new AgentError('cancelled', 'the read was cancelled');
+    const cancelled = new AgentError('cancelled', 'the read was cancelled');
+    if (this.isClosed || signal?.aborted === true) throw cancelled;
     const token = this.settings.token();
     const ctx = new Exchange(this.where, token, options.maxBytes);
-    const abort = (): void => ctx.fail(new AgentError('cancelled', 'the read was cancelled'));
+    const abort = (): void => ctx.fail(cancelled);
     signal?.addEventListener('abort', abort, { once: true });
     const late = `${this.where} did not answer within ${Math.round(timeoutMs)} ms`;
     const limit = this.timers.after(timeoutMs, () => ctx.fail(new AgentError('timeout', late)));
     this.exchanges.add(ctx);
     try {
-      await start(token === undefined ? { ctx } : { ctx, token });
+      await start({ ctx, ...present('token', token) });
     } catch (error) {
       // The client rejects every status but 2xx by itself.
       if ((error as { isResponse?: boolean }).isResponse !== true) throw ctx.errorFrom(error);
@@ -131,6 +114,15 @@ export class ConsulAgent implements AgentReader {
     }
     return ctx.answer();
   }
+}
+
+/** A request over node:http, its path from `/v1` on. */
+interface Request {
+  readonly method: 'GET' | 'PUT';
+  readonly path: string;
+  readonly query: Query;
+  readonly headers: OutgoingHttpHeaders;
+  readonly content?: Buffer | undefined;
 }
 
 /** What the functions of the client take beside their own options. */
@@ -179,11 +171,6 @@ function socketsFor({ address, tls }: AgentSettings): HttpAgent {
   };
   if (address.protocol === 'http:') return new HttpAgent(options);
   const { ca, cert, key, serverName, verify } = tls;
-  return new HttpsAgent({
-    ...options,
-    rejectUnauthorized: verify,
-    ...(ca === undefined ? {} : { ca: [...ca] }),
-    ...(cert === undefined || key === undefined ? {} : { cert, key }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-  });
+  const material = defined({ ca: ca && [...ca], cert, key, servername: serverName });
+  return new HttpsAgent({ ...options, rejectUnauthorized: verify, ...material });
 }

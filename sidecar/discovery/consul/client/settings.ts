@@ -1,20 +1,23 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsulConfig } from '../../../config/model.js';
+import { defined } from '../../../config/present.js';
 import { codeOf, type Environment, nonEmpty, readIfSmall, readSmall, wrong } from './settings-files.js';
 import { tokenSource } from './token.js';
+
+type Protocol = 'http:' | 'https:';
 
 /** Where the agent listens. `path` is put before `/v1`; mostly empty. */
 export type AgentAddress =
   | {
       readonly kind: 'tcp';
-      readonly protocol: 'http:' | 'https:';
+      readonly protocol: Protocol;
       /** Without the brackets of an IPv6 address. */
       readonly hostname: string;
       readonly port: number;
       readonly path: string;
     }
-  | { readonly kind: 'unix'; readonly protocol: 'http:' | 'https:'; readonly socketPath: string };
+  | { readonly kind: 'unix'; readonly protocol: Protocol; readonly socketPath: string };
 
 /** Contents of PEM files, not their names. */
 export interface AgentTls {
@@ -40,11 +43,11 @@ export interface AgentSettings {
  */
 export function agentSettings(config: ConsulConfig, env: Environment): AgentSettings {
   refuseEnterprise(env);
-  const ssl = flag(env, 'CONSUL_HTTP_SSL');
+  const protocol = flag(env, 'CONSUL_HTTP_SSL') === true ? 'https:' : 'http:';
   const address =
     config.address === undefined
-      ? fromVariable(env['CONSUL_HTTP_ADDR'], ssl ?? false)
-      : parseAddress('consul.address', config.address, ssl ?? false);
+      ? fromVariable(env['CONSUL_HTTP_ADDR'], protocol)
+      : parseAddress('consul.address', config.address, protocol);
   return { address, tls: tlsOf(config, env), token: tokenSource(config, env) };
 }
 
@@ -56,18 +59,16 @@ export function describeAddress(address: AgentAddress): string {
 }
 
 /** The address in `CONSUL_HTTP_ADDR`; `127.0.0.1:8500` where it is unset, as for Consul's own tools. */
-function fromVariable(text: string | undefined, ssl: boolean): AgentAddress {
-  if (text === undefined || text === '') text = '127.0.0.1:8500';
-  const address = parseAddress('CONSUL_HTTP_ADDR', text, ssl);
+function fromVariable(text: string | undefined, protocol: Protocol): AgentAddress {
+  const address = parseAddress('CONSUL_HTTP_ADDR', text || '127.0.0.1:8500', protocol);
   // As Consul's tools: asked for by its own variable, TLS is not taken back by an address that says http.
-  return ssl ? { ...address, protocol: 'https:' } : address;
+  return protocol === 'https:' ? { ...address, protocol } : address;
 }
 
 const EXPECTED_ADDRESS = 'http://host:port, https://host:port, unix:///path or host:port';
 
 /** An address as Consul's tools spell it. @throws Error that quotes no address with credentials in it. */
-function parseAddress(from: string, text: string, ssl: boolean): AgentAddress {
-  const protocol = ssl ? 'https:' : 'http:';
+function parseAddress(from: string, text: string, protocol: Protocol): AgentAddress {
   if (text.startsWith('unix://')) {
     const socketPath = text.slice('unix://'.length);
     if (!socketPath.startsWith('/')) throw new Error(wrong(from, text, 'unix:// and an absolute path'));
@@ -82,49 +83,36 @@ function parseAddress(from: string, text: string, ssl: boolean): AgentAddress {
   } catch {
     throw new Error(wrong(from, text, EXPECTED_ADDRESS));
   }
-  if (
-    (url.protocol !== 'http:' && url.protocol !== 'https:') ||
-    url.hostname === '' ||
-    url.port === '0' ||
-    url.search !== '' ||
-    url.hash !== ''
-  ) {
+  const isHttp = url.protocol === 'http:' || url.protocol === 'https:';
+  if (!isHttp || url.hostname === '' || url.port === '0' || url.search !== '' || url.hash !== '')
     throw new Error(wrong(from, text, EXPECTED_ADDRESS));
-  }
   return {
     kind: 'tcp',
-    protocol: url.protocol,
+    protocol: url.protocol as Protocol,
     hostname: url.hostname.replace(/^\[|\]$/g, ''),
-    port: url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port),
+    port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)),
     path: url.pathname.replace(/\/+$/, ''),
   };
 }
 
 /** Namespaces and partitions are Consul Enterprise's; no request here names one. */
 function refuseEnterprise(env: Environment): void {
+  const expected = 'it unset or "default": namespaces and partitions of Consul Enterprise are not supported';
   for (const name of ['CONSUL_NAMESPACE', 'CONSUL_PARTITION']) {
-    const value = env[name];
-    if (value !== undefined && value !== '' && value !== 'default')
-      throw new Error(
-        wrong(
-          name,
-          value,
-          'it unset or "default": namespaces and partitions of Consul Enterprise are not supported',
-        ),
-      );
+    const value = env[name] || 'default';
+    if (value !== 'default') throw new Error(wrong(name, value, expected));
   }
 }
 
 /** The spellings that Go's `strconv.ParseBool` takes. */
-const TRUE = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
-const FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
+const TRUE = ['1', 't', 'T', 'true', 'TRUE', 'True'];
+const FALSE = ['0', 'f', 'F', 'false', 'FALSE', 'False'];
 
 /** The spellings that Consul's tools take. */
 function flag(env: Environment, name: string): boolean | undefined {
-  const value = env[name];
-  if (value === undefined || value === '') return undefined;
-  if (TRUE.has(value)) return true;
-  if (FALSE.has(value)) return false;
+  const value = nonEmpty(env[name]);
+  if (value === undefined) return undefined;
+  if (TRUE.includes(value) || FALSE.includes(value)) return TRUE.includes(value);
   throw new Error(wrong(name, value, 'true or false'));
 }
 
@@ -132,27 +120,22 @@ function flag(env: Environment, name: string): boolean | undefined {
  * Certificates of the file, each else from its variable. A client certificate needs its key, and the other way round.
  */
 function tlsOf({ tls }: ConsulConfig, env: Environment): AgentTls {
-  const ca = authorities(tls.ca, env);
-  const cert = pem('consul.tls.cert', tls.cert, 'CONSUL_CLIENT_CERT', env, 'CERTIFICATE');
-  const key = pem('consul.tls.key', tls.key, 'CONSUL_CLIENT_KEY', env, 'PRIVATE KEY');
+  const ca = authorities(tls, env);
+  const cert = pem(tls, 'cert', env);
+  const key = pem(tls, 'key', env);
   if ((cert === undefined) !== (key === undefined)) {
     const [there, missing] = cert === undefined ? ['key', 'certificate'] : ['certificate', 'key'];
-    throw new Error(
-      `a client ${there} for the Consul agent is given and no client ${missing}; expected both or neither`,
-    );
+    const found = `a client ${there} for the Consul agent is given and no client ${missing}`;
+    throw new Error(`${found}; expected both or neither`);
   }
   const serverName = tls.serverName ?? nonEmpty(env['CONSUL_TLS_SERVER_NAME']);
-  return {
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined || key === undefined ? {} : { cert, key }),
-    ...(serverName === undefined ? {} : { serverName }),
-    verify: tls.verify ?? flag(env, 'CONSUL_HTTP_SSL_VERIFY') ?? true,
-  };
+  const verify = tls.verify ?? flag(env, 'CONSUL_HTTP_SSL_VERIFY') ?? true;
+  return { ...defined({ ca, cert, key, serverName }), verify };
 }
 
 /** The CA of the file or of `CONSUL_CACERT`, else all certificates in the directory `CONSUL_CAPATH`. */
-function authorities(file: string | undefined, env: Environment): string[] | undefined {
-  const one = pem('consul.tls.ca', file, 'CONSUL_CACERT', env, 'CERTIFICATE');
+function authorities(tls: ConsulConfig['tls'], env: Environment): string[] | undefined {
+  const one = pem(tls, 'ca', env);
   if (one !== undefined) return [one];
   const directory = nonEmpty(env['CONSUL_CAPATH']);
   if (directory === undefined) return undefined;
@@ -171,19 +154,21 @@ function authorities(file: string | undefined, env: Environment): string[] | und
   return found;
 }
 
+/** Variables for the options below `consul.tls`, and what their files hold. */
+const PEMS = {
+  ca: ['CONSUL_CACERT', 'CERTIFICATE'],
+  cert: ['CONSUL_CLIENT_CERT', 'CERTIFICATE'],
+  key: ['CONSUL_CLIENT_KEY', 'PRIVATE KEY'],
+} as const;
+
 /**
  * The content of a PEM file that the option or the variable names; undefined where neither does. @throws Error of one
  * line
  */
-function pem(
-  option: string,
-  path: string | undefined,
-  variable: string,
-  env: Environment,
-  what: string,
-): string | undefined {
-  const from = path === undefined ? variable : option;
-  const file = path ?? nonEmpty(env[variable]);
+function pem(tls: ConsulConfig['tls'], part: keyof typeof PEMS, env: Environment): string | undefined {
+  const [variable, what] = PEMS[part];
+  const from = tls[part] === undefined ? variable : `consul.tls.${part}`;
+  const file = tls[part] ?? nonEmpty(env[variable]);
   if (file === undefined) return undefined;
   let text: string;
   try {

@@ -42,12 +42,9 @@ export function parseRootsAnswer(body: Buffer): ConnectRoots {
     else good.push(endLine(pem));
   }
   if (good.length === 0) throw new Error(`no root is usable: ${refused[0]}`);
-  return {
-    trustDomain,
-    rootsPem: good.join(''),
-    intermediatesPem: intermediatesOf(listed.find(isActive)),
-    refused,
-  };
+  const intermediates = listIn(listed.find(isActive), 'IntermediateCerts');
+  const intermediatesPem = intermediates.filter((pem) => typeof pem === 'string').map(endLine);
+  return { trustDomain, rootsPem: good.join(''), intermediatesPem: intermediatesPem.join(''), refused };
 }
 
 /**
@@ -67,25 +64,15 @@ export function parseLeafAnswer(body: Buffer): ConnectLeaf {
 export function cachedRoots(kept: unknown): ConnectRoots | undefined {
   const roots = kept as Partial<ConnectRoots> | null | undefined;
   const texts = [roots?.trustDomain, roots?.rootsPem, roots?.intermediatesPem];
-  return texts.every((text) => typeof text === 'string')
-    ? ({ ...roots, refused: [] } as unknown as ConnectRoots)
-    : undefined;
+  if (!texts.every((text) => typeof text === 'string')) return undefined;
+  return { ...roots, refused: [] } as unknown as ConnectRoots;
 }
 
 /** A leaf from the cache; undefined where its shape is wrong. */
 export function cachedLeaf(kept: unknown): ConnectLeaf | undefined {
   const leaf = kept as Partial<ConnectLeaf> | null | undefined;
-  return typeof leaf?.certPem === 'string' && typeof leaf.keyPem === 'string'
-    ? { certPem: leaf.certPem, keyPem: leaf.keyPem }
-    : undefined;
-}
-
-/** The `IntermediateCerts` of a root as one PEM text. */
-function intermediatesOf(root: unknown): string {
-  return listIn(root, 'IntermediateCerts')
-    .filter((pem) => typeof pem === 'string')
-    .map(endLine)
-    .join('');
+  if (typeof leaf?.certPem !== 'string' || typeof leaf.keyPem !== 'string') return undefined;
+  return { certPem: leaf.certPem, keyPem: leaf.keyPem };
 }
 
 /** The body of an answer as JSON. @param what names the answer in the error */

@@ -1,3 +1,4 @@
+import { defined } from '../../../config/present.js';
 import type { Identity, IdentitySource, IdentityStatus } from '../../../identity/identity.js';
 import { assembleIdentity } from '../../../identity/sources/assemble-identity.js';
 import {
@@ -81,12 +82,7 @@ export class ConnectIdentity implements IdentitySource {
 
   /** The problem, if any, and the expiry in ms since 1970. */
   status(): IdentityStatus {
-    const problem = this.problem();
-    const notAfterMs = this.identity?.notAfterMs;
-    return {
-      ...(problem === undefined ? {} : { problem }),
-      ...(notAfterMs === undefined ? {} : { notAfterMs }),
-    };
+    return defined({ problem: this.problem(), notAfterMs: this.identity?.notAfterMs });
   }
 
   /** Ends queries, timers and subscriptions. */
@@ -103,8 +99,7 @@ export class ConnectIdentity implements IdentitySource {
     if (identity !== undefined) return this.ageProblem(identity) ?? mismatch;
     if (mismatch !== undefined) return mismatch;
     const missing = this.leaf === undefined ? 'leaf' : 'roots';
-    const [roots, leaf] = this.watches.map((watch) => watch.status().problem);
-    const why = missing === 'leaf' ? leaf : roots;
+    const why = this.watches[missing === 'leaf' ? 1 : 0]!.status().problem;
     return `Consul has given no ${missing} yet${why === undefined ? '' : `: ${why}`}`;
   }
 

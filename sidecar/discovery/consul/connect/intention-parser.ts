@@ -89,25 +89,15 @@ function doubtsOf(entry: unknown): string[] {
 
 /** The fields that are read. Another one that is set makes the permission foreign, which fails closed. */
 const PERMISSION_FIELDS = ['Action', 'HTTP'];
-const HTTP_FIELDS = ['PathExact', 'PathPrefix', 'PathRegex', 'Header', 'Methods'];
-const HEADER_FIELDS = [
-  'Name',
-  'Present',
-  'Exact',
-  'Prefix',
-  'Suffix',
-  'Contains',
-  'Regex',
-  'Invert',
-  'IgnoreCase',
-];
+const PATHS = { PathExact: 'pathExact', PathPrefix: 'pathPrefix', PathRegex: 'pathRegex' } as const;
+const HTTP_FIELDS = [...Object.keys(PATHS), 'Header', 'Methods'];
+const HEADER_KINDS = ['Exact', 'Prefix', 'Suffix', 'Contains', 'Regex'];
+const HEADER_FIELDS = ['Name', 'Present', ...HEADER_KINDS, 'Invert', 'IgnoreCase'];
 
 /** One permission. @param isDoubtful the intention asks for more than can be checked */
 function readPermission(entry: unknown, isDoubtful: boolean): Permission {
   const http = fieldIn(entry, 'HTTP');
-  const paths = (['PathExact', 'PathPrefix', 'PathRegex'] as const).filter(
-    (field) => textIn(http, field) !== '',
-  );
+  const paths = Object.entries(PATHS).filter(([field]) => textIn(http, field) !== '');
   const methods = listOf(http, 'Methods');
   const headers = listOf(http, 'Header')?.map(readHeader);
   const action = textIn(entry, 'Action');
@@ -122,9 +112,7 @@ function readPermission(entry: unknown, isDoubtful: boolean): Permission {
     headers?.includes(undefined) !== false;
   return {
     action: action === 'allow' ? 'allow' : 'deny',
-    ...(paths.includes('PathExact') ? { pathExact: textIn(http, 'PathExact') } : {}),
-    ...(paths.includes('PathPrefix') ? { pathPrefix: textIn(http, 'PathPrefix') } : {}),
-    ...(paths.includes('PathRegex') ? { pathRegex: textIn(http, 'PathRegex') } : {}),
+    ...Object.fromEntries(paths.map(([field, name]) => [name, textIn(http, field)])),
     methods: (methods ?? []).filter((method) => typeof method === 'string'),
     headers: (headers ?? []).filter((header) => header !== undefined),
     isForeign,
@@ -135,20 +123,14 @@ function readPermission(entry: unknown, isDoubtful: boolean): Permission {
 function readHeader(entry: unknown): HeaderCondition | undefined {
   const name = textIn(entry, 'Name');
   if (name === '' || hasOthers(entry, HEADER_FIELDS)) return undefined;
-  const kinds = (['Exact', 'Prefix', 'Suffix', 'Contains', 'Regex'] as const).filter(
-    (field) => textIn(entry, field) !== '',
-  );
-  const isPresent = fieldIn(entry, 'Present') === true;
-  if (kinds.length + (isPresent ? 1 : 0) !== 1) return undefined;
-  const common = {
+  const kinds = HEADER_KINDS.filter((field) => textIn(entry, field) !== '');
+  if (fieldIn(entry, 'Present') === true) kinds.push('Present');
+  const [kind, ...others] = kinds;
+  if (kind === undefined || others.length > 0) return undefined;
+  return {
     name,
     invert: fieldIn(entry, 'Invert') === true,
     ignoreCase: fieldIn(entry, 'IgnoreCase') === true,
-  };
-  if (isPresent) return { ...common, kind: 'present', value: '' };
-  const kind = kinds[0]!;
-  return {
-    ...common,
     kind: kind.toLowerCase() as HeaderCondition['kind'],
     value: textIn(entry, kind),
   };

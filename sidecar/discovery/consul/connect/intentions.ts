@@ -1,3 +1,4 @@
+import { present } from '../../../config/present.js';
 import { type Action, IntentionTable } from '../../../core/authorization/intentions.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import { compileRe2 } from '../../re2-pattern.js';
@@ -77,7 +78,7 @@ export class ConnectIntentions {
   /** Why the intentions cannot be read or are not in force; absent while all is well. */
   status(): { readonly problem?: string } {
     const problem = this.problem ?? this.watch.status().problem;
-    return problem === undefined ? {} : { problem };
+    return present('problem', problem);
   }
 
   /** Ends the query and the timers; the table stays as it is. */
@@ -123,10 +124,10 @@ export class ConnectIntentions {
     if (rules === undefined || this.isClosed) return;
     this.askTimer?.cancel();
     this.askTimer = undefined;
-    const { service } = this.deps;
+    const { service, config } = this.deps;
     const probe = new IntentionTable(rules.intentions, 'deny', 0);
     const isCovered = probe.explain(PROBE_SOURCE, service) !== undefined;
-    const answer = await askDefault(this.agent, this.deps.config.maxAnswerBytes, service, isCovered);
+    const answer = await askDefault(this.agent, service, { isCovered, maxBytes: config.maxAnswerBytes });
     // A newer list has asked anew.
     if (this.isClosed || round !== this.round) return;
     this.onDefault(answer);

@@ -36,17 +36,12 @@ export function aggregateStatus(checks: readonly unknown[]): AggregateStatus {
 
 /** 3: maintenance, 2: critical, 1: warning, 0: passing or a status that Consul does not have. */
 function rankOf(check: unknown): number {
-  if (isMaintenance(check)) return 3;
-  switch (textIn(check, 'Status')) {
-    case 'critical':
-    case 'maintenance':
-      return 2;
-    case 'warning':
-      return 1;
-    default:
-      return 0;
-  }
+  return isMaintenance(check) ? 3 : (RANKS.get(textIn(check, 'Status')) ?? 0);
 }
+
+const RANKS: ReadonlyMap<string, number> = new Map(
+  Object.entries({ critical: 2, maintenance: 2, warning: 1 }),
+);
 
 /** Whether a check is the one that an operator sets by `consul maint`, on the node or on the service. */
 function isMaintenance(check: unknown): boolean {
@@ -60,11 +55,8 @@ function isMaintenance(check: unknown): boolean {
 function reasonOf(check: unknown): string {
   const name = textIn(check, 'Name') || textIn(check, 'CheckID') || 'a check without a name';
   const output = textIn(check, 'Output') || textIn(check, 'Notes');
-  const first =
-    output
-      .slice(0, MAX_WHY * 4)
-      .trimStart()
-      .split('\n', 1)[0] ?? '';
+  const start = output.slice(0, MAX_WHY * 4).trimStart();
+  const first = start.split('\n', 1)[0] ?? '';
   const aliased = ALIASED.exec(first);
   if (aliased !== null) return oneLine(`${aliased[1]}: ${first.slice(aliased[0].length)}`, MAX_WHY);
   return oneLine(first === '' ? name : `${name}: ${first}`, MAX_WHY);

@@ -1,3 +1,4 @@
+import { messageOf } from '../../../runtime/log/message-of.js';
 import { readInstances } from './instances.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
@@ -47,7 +48,7 @@ export class ParseTask {
       if (fresh.length > 0) this.waiting.set(job, fresh);
       this.send({ kind: 'parsed', job, from, fresh: fresh.length, skipped, problem });
     } catch (error) {
-      this.send({ kind: 'failed', job, message: error instanceof Error ? error.message : String(error) });
+      this.send({ kind: 'failed', job, message: messageOf(error) });
     }
   }
 

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Timer, Timers } from '../../../runtime/time/timers.js';
 import { type Instance, type InstanceList, type ReadOptions, readInstances } from './instances.js';
 import type { FromWorker, ToWorker } from './messages.js';
@@ -107,16 +108,13 @@ export class ParsePool {
     this.thread = thread;
     this.counts.threads += 1;
     thread.unref();
-    const isCurrent = (): boolean => this.thread === thread;
-    thread.on('message', (message) => {
-      if (isCurrent()) this.take(message);
-    });
-    thread.on('error', (error) => {
-      if (isCurrent()) this.end(error.message);
-    });
-    thread.on('exit', () => {
-      if (isCurrent()) this.end('its thread ended');
-    });
+    const end = (why: string): void => {
+      if (this.thread === thread) this.end(why);
+    };
+    // A thread that was ended has no job any more.
+    thread.on('message', (message) => this.take(message));
+    thread.on('error', ({ message }) => end(message));
+    thread.on('exit', () => end('its thread ended'));
     return thread;
   }
 
@@ -236,7 +234,7 @@ function movable(body: Buffer): ArrayBuffer[] {
 
 /** The error of a parse that has not ended. */
 function failure(why: unknown): Error {
-  return new Error(`the answer was not parsed: ${why instanceof Error ? why.message : String(why)}`);
+  return new Error(`the answer was not parsed: ${messageOf(why)}`);
 }
 
 /**
@@ -246,13 +244,8 @@ function failure(why: unknown): Error {
 function startWorker(): ParseThread {
   const own = import.meta.url;
   const options = { resourceLimits: LIMITS, name: 'parse' } as const;
-  if (own.endsWith('.js')) return asThread(new Worker(new URL('./worker.js', own), options));
+  if (own.endsWith('.js')) return new Worker(new URL('./worker.js', own), options);
   const path = JSON.stringify(new URL('./worker.ts', own).href);
   const code = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(${path}); });`;
-  return asThread(new Worker(code, { ...options, eval: true }));
-}
-
-/** Its overloads of `on` are wider than what is used. */
-function asThread(worker: Worker): ParseThread {
-  return worker as unknown as ParseThread;
+  return new Worker(code, { ...options, eval: true });
 }

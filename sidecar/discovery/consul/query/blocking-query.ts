@@ -1,3 +1,4 @@
+import { present } from '../../../config/present.js';
 import {
   afterAnswer,
   FRESH,
@@ -85,9 +86,8 @@ export class BlockingQuery<T> {
       name: this.spec.name,
       state: this.state(),
       index: Number(this.index),
-      ageMs:
-        this.lastGoodMs === undefined ? Number.POSITIVE_INFINITY : this.deps.clock.now() - this.lastGoodMs,
-      ...(this.problem === undefined ? {} : { problem: this.problem }),
+      ageMs: this.deps.clock.now() - (this.lastGoodMs ?? Number.NEGATIVE_INFINITY),
+      ...present('problem', this.problem),
       ...this.counts,
     };
   }

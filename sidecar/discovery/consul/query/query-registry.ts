@@ -104,11 +104,8 @@ export class QueryRegistry {
   /** An agent that is away is one piece of news, however many queries meet it; a refusal concerns its query. */
   private warn(name: string, problem: string, error: unknown): void {
     const held = this.throttle.pass(isAgentFault(error) ? problem : `${name}: ${problem}`);
-    if (held < 0) return;
-    this.deps.logger.warn(
-      { query: name, problem, held },
-      'Consul cannot be read; what is known stays in use',
-    );
+    const fields = { query: name, problem, held };
+    if (held >= 0) this.deps.logger.warn(fields, 'Consul cannot be read; what is known stays in use');
   }
 
   private answered(name: string, wasFailing: boolean): void {

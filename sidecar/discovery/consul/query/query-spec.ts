@@ -9,7 +9,7 @@ import type { CacheFile } from '../cache/cache-file.js';
 export type Source = 'agent' | 'cache';
 
 /** For answers that do not grow with the fleet. Consul itself takes no entry of more than 0.5 MiB. */
-export const SMALL_ANSWER_BYTES = 2 * 1024 * 1024;
+const SMALL_ANSWER_BYTES = 2 * 1024 * 1024;
 
 /** One blocking query: what is read, and what an answer is parsed into. */
 export interface QuerySpec<T> {

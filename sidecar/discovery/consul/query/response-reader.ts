@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { parseIndex } from '../../../core/discovery/blocking-index.js';
+import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Timers } from '../../../runtime/time/timers.js';
 import { AgentError, type Answer } from '../client/response.js';
 import type { QuerySpec } from './query-spec.js';
@@ -23,9 +24,8 @@ export function readValue<T>(answer: Answer, spec: QuerySpec<T>, timers: Timers)
       resolve(parsed as T);
       return;
     }
-    const limit = timers.after(PARSE_LIMIT_MS, () =>
-      reject(new Error(`the answer was not parsed within ${PARSE_LIMIT_MS} ms`)),
-    );
+    const late = new Error(`the answer was not parsed within ${PARSE_LIMIT_MS} ms`);
+    const limit = timers.after(PARSE_LIMIT_MS, () => reject(late));
     parsed.then(resolve, reject).finally(() => limit.cancel());
   });
 }
@@ -61,6 +61,5 @@ export function isUnanswered(error: unknown): boolean {
 export function problemOf(error: unknown): string {
   if (error instanceof AgentError) return error.message;
   if (error instanceof SyntaxError) return 'the answer cannot be used: it is no valid JSON';
-  const text = error instanceof Error ? error.message : String(error);
-  return `the answer cannot be used: ${(text.split('\n', 1)[0] ?? '').slice(0, 200)}`;
+  return `the answer cannot be used: ${(messageOf(error).split('\n', 1)[0] ?? '').slice(0, 200)}`;
 }

@@ -2,7 +2,8 @@ import type { ConsulAgent } from '../client/client.js';
 import { AgentError, type GetOptions, type Query } from '../client/response.js';
 import { type AgentCheck, type AgentService, readChecks, readServices } from './agent-state.js';
 import type { Check } from './checks.js';
-import type { Ids, ServiceDefinition } from './definition.js';
+import type { ServiceDefinition } from './definition.js';
+import type { Ids } from './instance.js';
 
 /** The part of ConsulAgent that registration needs. */
 export type RegistrationAgent = Pick<ConsulAgent, 'get' | 'put' | 'deregisterService' | 'updateCheck'>;

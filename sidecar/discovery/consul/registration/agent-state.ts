@@ -1,37 +1,13 @@
 import { decodeJson, isObject, type Json, textIn } from '../parser/json-fields.js';
+import type { ServiceDefinition } from './definition.js';
 
-/**
- * A service in the agent's own spelling, as far as it is compared. The answer comes from outside: any field may be
- * absent.
- */
-export interface AgentService {
-  readonly ID?: string;
-  readonly Service: string;
-  readonly Kind?: string;
-  readonly Address?: string;
-  readonly Port?: number;
-  readonly Tags?: readonly string[] | null;
-  readonly Meta?: Readonly<Record<string, string>> | null;
-  readonly Weights?: { readonly Passing?: number; readonly Warning?: number } | null;
-  readonly Proxy?: AgentProxy | null;
-}
+/** A value that comes from outside: any field may be absent, or null. */
+type Foreign<T> = T extends object ? { readonly [P in keyof T]?: Foreign<T[P]> | null } : T;
 
-/** The `Proxy` of a sidecar. */
-export interface AgentProxy {
-  readonly DestinationServiceName?: string;
-  readonly DestinationServiceID?: string;
-  readonly LocalServiceAddress?: string;
-  readonly LocalServicePort?: number;
-  readonly Upstreams?: readonly AgentUpstream[] | null;
-}
-
-/** One upstream of a sidecar. */
-export interface AgentUpstream {
-  readonly DestinationName?: string;
-  readonly Datacenter?: string;
-  readonly LocalBindAddress?: string;
-  readonly LocalBindPort?: number;
-}
+/** A service in the agent's own spelling, as far as it is compared. */
+export type AgentService = Foreign<
+  Omit<ServiceDefinition, 'Kind' | 'Name' | 'Checks'> & Readonly<Record<'Kind' | 'Service', string>>
+>;
 
 /** A check as far as it is compared: `passing`, `warning` or `critical`, and its output. */
 export interface AgentCheck {
@@ -41,10 +17,7 @@ export interface AgentCheck {
 
 /** Services by id. Throws an Error of one line when the bytes are no JSON object. */
 export function readServices(body: Buffer): ReadonlyMap<string, AgentService> {
-  return new Map(objectsOf(body, 'services')) as ReadonlyMap<string, unknown> as ReadonlyMap<
-    string,
-    AgentService
-  >;
+  return new Map<string, AgentService>(objectsOf(body, 'services'));
 }
 
 /** Checks by id. Throws an Error of one line when the bytes are no JSON object. */
@@ -62,4 +35,29 @@ function objectsOf(body: Buffer, what: string): [string, Json][] {
   return Object.entries(document).filter(
     (entry): entry is [string, Json] => typeof entry[1] === 'object' && entry[1] !== null,
   );
+}
+
+/** Whether the agent has exactly this; what Consul adds by itself does not count. */
+export function isSame(wanted: ServiceDefinition, found: AgentService): boolean {
+  return JSON.stringify(essenceOf({ ...wanted, Service: wanted.Name })) === JSON.stringify(essenceOf(found));
+}
+
+/** What of a service is compared, in one order and with Consul's defaults in place of absent fields. */
+function essenceOf(service: AgentService): unknown {
+  const proxy = service.Proxy;
+  const upstreams = (proxy?.Upstreams ?? []).map((each) =>
+    [each?.DestinationName, each?.Datacenter ?? '', each?.LocalBindAddress, each?.LocalBindPort].join(' '),
+  );
+  return [
+    service.Service,
+    service.Kind ?? '',
+    service.Address ?? '',
+    service.Port ?? 0,
+    [...(service.Tags ?? [])].sort(),
+    Object.entries(service.Meta ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
+    [service.Weights?.Passing ?? 1, service.Weights?.Warning ?? 1],
+    [proxy?.DestinationServiceName ?? '', proxy?.DestinationServiceID ?? ''],
+    [proxy?.LocalServiceAddress ?? '', proxy?.LocalServicePort ?? 0],
+    upstreams.sort(),
+  ];
 }

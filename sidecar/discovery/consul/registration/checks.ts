@@ -1,23 +1,17 @@
 import { Hysteresis, isSameExceptNumbers } from '../../../core/health/hysteresis.js';
 import type { AgentCheck } from './agent-state.js';
-import type { CheckStatus, Ids, ServiceInstance } from './definition.js';
+import type { CheckStatus } from './definition.js';
+import type { Ids, ServiceInstance } from './instance.js';
 
-/** What a check tells Consul. */
-export interface CheckState {
-  /** A warning: calls are taken, and not for all models. */
+/** What a check tells Consul. A warning: calls are taken, and not for all models. */
+interface CheckState extends AgentCheck {
   readonly status: CheckStatus;
-  readonly output: string;
 }
 
 /** Consul cuts outputs at 4 KiB; a sentence is far shorter. */
 const MAX_OUTPUT = 400;
 /** Samples of the sidecar that are closer together count as one. */
 const SAMPLE_MS = 1_000;
-
-/** Outputs of checks, as Consul's UI shows them. */
-export const MODEL_ANSWERS = 'the model answers';
-export const SIDECAR_SERVES = 'the sidecar can take calls';
-export const DRAINING = 'draining';
 
 /** One TTL check: the state it should have, what was sent to the agent, and what the agent has. */
 export class Check {
@@ -32,7 +26,7 @@ export class Check {
    * Sets what the check should say, on one line and at most 400 characters; numbers that change in a sentence do not
    * count as a change.
    */
-  set(status: CheckState['status'], output: string): void {
+  set(status: CheckStatus, output: string): void {
     const text = output.replace(/\s+/g, ' ').trim().slice(0, MAX_OUTPUT);
     if (status !== this.state.status || !isSameExceptNumbers(text, this.state.output))
       this.state = { status, output: text };
@@ -57,9 +51,7 @@ export class Check {
 
   /** What the agent has: where that differs from what was sent, it is sent again. */
   noteHeld(held: AgentCheck): void {
-    const { sent } = this;
-    if (sent === undefined || held.status !== sent.status || held.output !== sent.output)
-      this.sent = undefined;
+    if (held.status !== this.sent?.status || held.output !== this.sent.output) this.sent = undefined;
     this.held = held;
   }
 }
@@ -93,8 +85,7 @@ export class Checks {
   /** Takes the states over from the instance. */
   update(nowMs: number): void {
     if (this.isLeaving) {
-      this.service.set('critical', DRAINING);
-      this.proxy.set('critical', DRAINING);
+      for (const check of [this.service, this.proxy]) check.set('critical', 'draining');
       return;
     }
     this.updateProxyCheck(nowMs);
@@ -104,8 +95,8 @@ export class Checks {
       return;
     }
     const { ok, why } = this.instance.model();
-    if (ok) this.service.set(why === '' ? 'passing' : 'warning', why === '' ? MODEL_ANSWERS : why);
-    else this.service.set('critical', why === '' ? 'the model does not answer' : why);
+    if (!ok) this.service.set('critical', why || 'the model does not answer');
+    else this.service.set(why === '' ? 'passing' : 'warning', why || 'the model answers');
   }
 
   private updateProxyCheck(nowMs: number): void {
@@ -117,7 +108,7 @@ export class Checks {
       this.lastBadMs = nowMs;
       this.sidecarHealth.sample(false);
     }
-    if (this.sidecarHealth.isGood) this.proxy.set('passing', SIDECAR_SERVES);
+    if (this.sidecarHealth.isGood) this.proxy.set('passing', 'the sidecar can take calls');
     else this.proxy.set('critical', reasons.join('; '));
   }
 }

@@ -1,34 +1,6 @@
 import type { Address, RegistrationConfig } from '../../../config/model.js';
-import type { AgentService } from './agent-state.js';
-
-/** The instance that is registered. Read anew each time, so that getters return what has changed since. */
-export interface ServiceInstance {
-  readonly service: string;
-  readonly instance: string;
-  /** The version of Outrider. */
-  readonly version: string;
-  /** Where peers call; absent where the sidecar only calls others. */
-  readonly inbound?: Address | undefined;
-  /** Where the model service listens. */
-  readonly local?: Address | undefined;
-  readonly upstreams: readonly InstanceUpstream[];
-  readonly models: readonly { readonly name: string; readonly version: string }[];
-  /**
-   * Whether the model answers (health/model/model-health.ts): taken at its word, so it has to be steady already. `ok` with a
-   * reason: of several models, some do, and the reason names those that do not.
-   */
-  model(): { readonly ok: boolean; readonly why: string };
-  /** Why the sidecar cannot serve; empty: it can. Flapping is damped by the check. */
-  sidecar(): readonly string[];
-}
-
-/** An upstream of an instance, as it is shown in Consul. */
-export interface InstanceUpstream {
-  readonly name: string;
-  readonly service: string;
-  readonly datacenter?: string | undefined;
-  readonly listen?: Address | undefined;
-}
+import { defined, present } from '../../../config/present.js';
+import { idsOf, type ServiceInstance } from './instance.js';
 
 /** A service as `/v1/agent/service/register` takes it. */
 export interface ServiceDefinition {
@@ -46,7 +18,7 @@ export interface ServiceDefinition {
 }
 
 /** The `Proxy` of a sidecar as the agent takes it. */
-export interface ProxyDefinition {
+interface ProxyDefinition {
   readonly DestinationServiceName: string;
   readonly DestinationServiceID: string;
   readonly LocalServiceAddress?: string;
@@ -55,7 +27,7 @@ export interface ProxyDefinition {
 }
 
 /** One upstream of a sidecar as the agent takes it. */
-export interface UpstreamDefinition {
+interface UpstreamDefinition {
   readonly DestinationType: 'service';
   readonly DestinationName: string;
   readonly Datacenter?: string;
@@ -78,10 +50,7 @@ export interface CheckDefinition {
 export type CheckStatus = 'passing' | 'warning' | 'critical';
 
 /** The checks' states at this moment, with which a new check begins. */
-export interface States {
-  readonly service: CheckStatus;
-  readonly proxy: CheckStatus;
-}
+export type States = Readonly<Record<'service' | 'proxy', CheckStatus>>;
 
 /** What is registered for one instance. */
 export interface Definitions {
@@ -91,48 +60,20 @@ export interface Definitions {
 }
 
 /** A check that was not refreshed for this long is critical. */
-export const TTL_MS = 30_000;
+const TTL_MS = 30_000;
 
-/** Name and notes of a check, as Consul's UI shows them. */
-interface CheckText {
-  readonly name: string;
-  readonly notes: string;
-}
-
-const MODEL: CheckText = {
-  name: 'model',
-  notes: 'Outrider: inferences are answered, or a probe while there are none',
-};
-const CALLER: CheckText = { name: 'caller', notes: 'Outrider: serves no model; as healthy as its sidecar' };
-const SIDECAR: CheckText = { name: 'sidecar', notes: 'Outrider: the sidecar can take calls' };
+/** Name and notes of the checks, as Consul's UI shows them. */
+const CHECKS = {
+  model: 'Outrider: inferences are answered, or a probe while there are none',
+  caller: 'Outrider: serves no model; as healthy as its sidecar',
+  sidecar: 'Outrider: the sidecar can take calls',
+} as const;
+const ALIAS = 'service behind the sidecar';
 
 /** Consul's bounds on metadata: entries, characters of a key, characters of a value. */
 const MAX_META = 64;
 const MAX_META_KEY = 128;
 const MAX_META_VALUE = 512;
-
-/** The ids of an instance in the agent. */
-export interface Ids {
-  readonly service: string;
-  readonly proxy: string;
-  readonly serviceCheck: string;
-  readonly proxyCheck: string;
-  readonly aliasCheck: string;
-}
-
-/** `<service>-<instance>`, or the instance alone where it begins with the service. */
-export function idsOf({ service, instance }: Pick<ServiceInstance, 'service' | 'instance'>): Ids {
-  const own =
-    instance === service || instance.startsWith(`${service}-`) ? instance : `${service}-${instance}`;
-  const proxy = `${own}-sidecar-proxy`;
-  return {
-    service: own,
-    proxy,
-    serviceCheck: `${own}:health`,
-    proxyCheck: `${proxy}:health`,
-    aliasCheck: `${proxy}:service`,
-  };
-}
 
 /**
  * What is registered for one instance, in the agent's spelling: the service, and its sidecar as `connect-proxy`, so
@@ -152,15 +93,23 @@ export function definitionsOf(
     Meta: metaOf(instance, config),
     Weights: { Passing: config.weights.passing, Warning: config.weights.warning },
   };
+  /** A check that the sidecar refreshes. Consul removes a service whose check was critical for `deregister_after`. */
+  const ttlCheck = (Name: keyof typeof CHECKS, CheckID: string, Status: CheckStatus): CheckDefinition => ({
+    CheckID,
+    Name,
+    Status,
+    Notes: CHECKS[Name],
+    TTL: `${TTL_MS}ms`,
+    DeregisterCriticalServiceAfter: `${config.deregisterAfterMs}ms`,
+  });
   const reach = reachOf(instance, config);
   const local = instance.local?.kind === 'tcp' ? instance.local : undefined;
   const service: ServiceDefinition = {
     ID: ids.service,
     Name: instance.service,
     ...common,
-    ...(reach?.Address === undefined ? {} : { Address: reach.Address }),
-    ...(local === undefined ? {} : { Port: local.port }),
-    Checks: [ttlCheck(ids.serviceCheck, instance.inbound ? MODEL : CALLER, states.service, config)],
+    ...defined({ Address: reach?.Address, Port: local?.port }),
+    Checks: [ttlCheck(instance.inbound ? 'model' : 'caller', ids.serviceCheck, states.service)],
   };
   if (reach === undefined) return { service };
   const proxy: ServiceDefinition = {
@@ -172,37 +121,15 @@ export function definitionsOf(
     Proxy: {
       DestinationServiceName: instance.service,
       DestinationServiceID: ids.service,
-      ...(local === undefined ? {} : { LocalServiceAddress: local.host, LocalServicePort: local.port }),
+      ...defined({ LocalServiceAddress: local?.host, LocalServicePort: local?.port }),
       Upstreams: upstreamsOf(instance),
     },
     Checks: [
-      ttlCheck(ids.proxyCheck, SIDECAR, states.proxy, config),
-      {
-        CheckID: ids.aliasCheck,
-        Name: 'service behind the sidecar',
-        AliasService: ids.service,
-        Status: states.service,
-      },
+      ttlCheck('sidecar', ids.proxyCheck, states.proxy),
+      { CheckID: ids.aliasCheck, Name: ALIAS, AliasService: ids.service, Status: states.service },
     ],
   };
   return { service, proxy };
-}
-
-/** A check that the sidecar refreshes. Consul removes a service whose check was critical for `deregister_after`. */
-function ttlCheck(
-  id: string,
-  { name, notes }: CheckText,
-  status: CheckStatus,
-  config: RegistrationConfig,
-): CheckDefinition {
-  return {
-    CheckID: id,
-    Name: name,
-    Status: status,
-    Notes: notes,
-    TTL: `${TTL_MS}ms`,
-    DeregisterCriticalServiceAfter: `${config.deregisterAfterMs}ms`,
-  };
 }
 
 /**
@@ -219,7 +146,7 @@ function reachOf(
   }
   if (!isTcp(inbound)) return undefined;
   const address = config.address ?? (isWildcard(inbound.host) ? undefined : inbound.host);
-  return { ...(address === undefined ? {} : { Address: address }), Port: inbound.port };
+  return { ...present('Address', address), Port: inbound.port };
 }
 
 /** Those that Consul can hold: the ones with a TCP listener of their own, each service once. */
@@ -229,14 +156,9 @@ function upstreamsOf({ upstreams }: ServiceInstance): UpstreamDefinition[] {
     const key = `${service} ${datacenter ?? ''}`;
     if (!isTcp(listen) || seen.has(key)) return [];
     seen.add(key);
-    const upstream: UpstreamDefinition = {
-      DestinationType: 'service',
-      DestinationName: service,
-      ...(datacenter === undefined ? {} : { Datacenter: datacenter }),
-      LocalBindAddress: listen.host,
-      LocalBindPort: listen.port,
-    };
-    return [upstream];
+    const bind = { LocalBindAddress: listen.host, LocalBindPort: listen.port };
+    const named = { DestinationName: service, ...present('Datacenter', datacenter) };
+    return [{ DestinationType: 'service', ...named, ...bind }];
   });
 }
 
@@ -280,34 +202,4 @@ function isWildcard(host: string): boolean {
 function loopbackFor(host: string): string {
   if (!isWildcard(host)) return host;
   return host === '::' ? '::1' : '127.0.0.1';
-}
-
-/** Whether the agent has exactly this; what Consul adds by itself does not count. */
-export function isSame(wanted: ServiceDefinition, found: AgentService): boolean {
-  return JSON.stringify(essenceOf({ ...wanted, Service: wanted.Name })) === JSON.stringify(essenceOf(found));
-}
-
-/** What of a service is compared, in one order and with Consul's defaults in place of absent fields. */
-function essenceOf(service: AgentService): unknown {
-  const proxy = service.Proxy;
-  const upstreams = (proxy?.Upstreams ?? []).map((upstream) =>
-    [
-      upstream.DestinationName,
-      upstream.Datacenter ?? '',
-      upstream.LocalBindAddress,
-      upstream.LocalBindPort,
-    ].join(' '),
-  );
-  return [
-    service.Service,
-    service.Kind ?? '',
-    service.Address ?? '',
-    service.Port ?? 0,
-    [...(service.Tags ?? [])].sort(),
-    Object.entries(service.Meta ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
-    [service.Weights?.Passing ?? 1, service.Weights?.Warning ?? 1],
-    [proxy?.DestinationServiceName ?? '', proxy?.DestinationServiceID ?? ''],
-    [proxy?.LocalServiceAddress ?? '', proxy?.LocalServicePort ?? 0],
-    upstreams.sort(),
-  ];
 }

@@ -1,20 +1,16 @@
 import type { RegistrationConfig } from '../../../config/model.js';
+import { present } from '../../../config/present.js';
 import { isSameExceptNumbers } from '../../../core/health/hysteresis.js';
+import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { Metric } from '../../../telemetry/metric.js';
 import { AgentError } from '../client/response.js';
 import { registrationMetrics } from '../metrics.js';
 import type { ConsulDeps } from '../query/query-spec.js';
+import { isUnanswered } from '../query/response-reader.js';
 import type { RegistrationAgent } from './agent-client.js';
-import type { ServiceInstance } from './definition.js';
+import type { ServiceInstance } from './instance.js';
 import { CONFLICT_PROBLEM, RegistrationSync } from './sync.js';
-
-/** How a registration stands. */
-export interface RegistrationStatus {
-  readonly registered: boolean;
-  /** One sentence; absent while all is well. */
-  readonly problem?: string;
-}
 
 /** The states of the checks are taken over from the instance this often. */
 const UPDATE_MS = 2_000;
@@ -71,19 +67,15 @@ export class Registration {
     this.tick();
   }
 
-  /** Whether the agent had everything when last asked, and the problem, if any. */
-  status(): RegistrationStatus {
+  /** Whether the agent had everything when last asked, and the problem, if any, in one sentence. */
+  status(): { readonly registered: boolean; readonly problem?: string } {
     const problem = this.problem ?? (this.sync.isConflicting ? CONFLICT_PROBLEM : undefined);
-    return { registered: this.sync.isConfirmed, ...(problem === undefined ? {} : { problem }) };
+    return { registered: this.sync.isConfirmed, ...present('problem', problem) };
   }
 
   /** Registered or not, definitions sent, failures, and the state of each check. */
   metrics(): Metric[] {
-    const { isConfirmed, registrations, checks } = this.sync;
-    return registrationMetrics(isConfirmed, { registrations, failures: this.failed }, [
-      checks.service,
-      checks.proxy,
-    ]);
+    return registrationMetrics(this.sync, this.failed);
   }
 
   /**
@@ -183,14 +175,12 @@ export class Registration {
     if (this.isClosed) return;
     const nowMs = this.deps.clock.now();
     const fault = error instanceof AgentError ? `${error.fault} ${error.status ?? ''}` : 'other';
-    const isAway =
-      error instanceof AgentError && (error.fault === 'unreachable' || error.fault === 'timeout');
     // A returning agent refuses at first: that does not go on from the waits for its return.
     this.failures = fault === this.lastFault ? this.failures + 1 : 1;
     this.lastFault = fault;
     this.failed += 1;
     this.sync.isConfirmed = false;
-    const mostMs = isAway ? AWAY_BACKOFF_MS : REFUSED_BACKOFF_MS;
+    const mostMs = isUnanswered(error) ? AWAY_BACKOFF_MS : REFUSED_BACKOFF_MS;
     const fullMs = Math.min(mostMs, BACKOFF_BASE_MS * 2 ** Math.min(this.failures - 1, 20));
     this.retryAtMs = nowMs + fullMs * (0.5 + 0.5 * this.deps.random());
     const problem = messageOf(error);
@@ -200,8 +190,4 @@ export class Registration {
     }
     this.problem = problem;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

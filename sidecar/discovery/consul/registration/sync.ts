@@ -1,17 +1,11 @@
 import type { RegistrationConfig } from '../../../config/model.js';
 import type { ConsulDeps } from '../query/query-spec.js';
 import { type AgentState, isUnknown, type RegistrationAgent, RegistrationClient } from './agent-client.js';
+import { isSame } from './agent-state.js';
 import { type Check, Checks } from './checks.js';
-import {
-  type Definitions,
-  definitionsOf,
-  type Ids,
-  idsOf,
-  isSame,
-  type ServiceDefinition,
-  type ServiceInstance,
-} from './definition.js';
+import { definitionsOf, type ServiceDefinition } from './definition.js';
 import { DefinitionWatcher } from './definition-watcher.js';
+import { type Ids, idsOf, type ServiceInstance } from './instance.js';
 
 /** A third of the TTL of the checks: two refreshes in a row may be lost. */
 const REFRESH_MS = 10_000;
@@ -81,8 +75,7 @@ export class RegistrationSync {
 
   /** The instance may have changed: compares in the next round if it has. */
   noteChange(): void {
-    const { service, proxy } = this.definitions();
-    for (const definition of proxy === undefined ? [service] : [service, proxy]) {
+    for (const definition of this.definitions()) {
       const known = this.registered.get(definition.ID);
       if (known !== undefined && known !== essence(definition)) this.isConfirmed = false;
     }
@@ -158,19 +151,17 @@ export class RegistrationSync {
     const isOtherWords = check.isOutputChange;
     await this.client.updateCheck(check, this.deps.clock.now());
     if (!isOtherWords || this.isLeaving) return;
-    const { service, proxy } = this.definitions();
-    await this.register(check === this.checks.service ? service : (proxy ?? service));
+    await this.register(this.definitions().at(check === this.checks.service ? 0 : -1)!);
   }
 
   private async compare(): Promise<void> {
     const { clock } = this.deps;
     const held = await this.client.readState();
-    const { service: serviceCheck, proxy: proxyCheck } = this.checks;
-    const { service, proxy } = this.definitions();
-    this.inUse = proxy === undefined ? [serviceCheck] : [serviceCheck, proxyCheck];
+    const definitions = this.definitions();
+    this.inUse = [this.checks.service, this.checks.proxy].slice(0, definitions.length);
     const isRenewal = clock.now() >= this.renewAtMs;
     let wasOverwritten = false;
-    for (const definition of proxy === undefined ? [service] : [service, proxy]) {
+    for (const definition of definitions) {
       if (this.isLeaving || (!isRenewal && isHeld(definition, held))) continue;
       wasOverwritten ||= this.isOverwritten(definition, held);
       await this.register(definition);
@@ -181,14 +172,16 @@ export class RegistrationSync {
     this.noteConflict(wasOverwritten);
     this.compareAtMs = clock.now() + this.jittered(this.isConflicting ? CONFLICT_COMPARE_MS : COMPARE_MS);
     this.isConfirmed = true;
-    if (!this.isConflicting && !this.isLeaving && !this.isEnded) this.watch.start((proxy ?? service).ID);
+    const watched = definitions.at(-1)!.ID;
+    if (!this.isConflicting && !this.isLeaving && !this.isEnded) this.watch.start(watched);
   }
 
-  private definitions(): Definitions {
-    return definitionsOf(this.instance, this.settings, {
-      service: this.checks.service.state.status,
-      proxy: this.checks.proxy.state.status,
-    });
+  /** Of the service, and of its proxy where there is one. */
+  private definitions(): ServiceDefinition[] {
+    const { service: model, proxy: sidecar } = this.checks;
+    const states = { service: model.state.status, proxy: sidecar.state.status };
+    const { service, proxy } = definitionsOf(this.instance, this.settings, states);
+    return proxy === undefined ? [service] : [service, proxy];
   }
 
   private async register(definition: ServiceDefinition): Promise<void> {

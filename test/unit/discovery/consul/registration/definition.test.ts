@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
+import { isSame } from '../../../../../sidecar/discovery/consul/registration/agent-state.js';
 import {
   definitionsOf,
-  idsOf,
-  isSame,
   type States,
 } from '../../../../../sidecar/discovery/consul/registration/definition.js';
+import { idsOf } from '../../../../../sidecar/discovery/consul/registration/instance.js';
 import { SETTINGS, TestInstance } from '../../../../kit/consul/registration-kit.js';
 
 const PASSING: States = { service: 'passing', proxy: 'passing' };
