@@ -1,6 +1,6 @@
 /** A service instance whose state the test sets, a log that can be read, and settings with all their defaults. */
 
-import type { ConsulConfig, RegistrationConfig } from '../../../sidecar/config/model.js';
+import type { Address, ConsulConfig, RegistrationConfig } from '../../../sidecar/config/model.js';
 import type { ServiceInstance } from '../../../sidecar/discovery/consul/registration/instance.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { CONFIG } from './scripted-agent.js';
@@ -17,12 +17,19 @@ export function consulConfig(registration: Partial<RegistrationConfig> = {}): Co
   return { ...CONFIG, maxAnswerBytes: 32 << 20, registration: { ...SETTINGS, ...registration } };
 }
 
+export function tcp(port: number, host = '127.0.0.1'): Extract<Address, { kind: 'tcp' }> {
+  return { kind: 'tcp', host, port };
+}
+
+/** An upstream that the sidecar of an instance calls. */
+export const OCR = { name: 'ocr', service: 'ocr', listen: tcp(9001) };
+
 export class TestInstance implements ServiceInstance {
   service = 'digits';
   instance = '1';
   version = '0.1.0';
-  inbound: ServiceInstance['inbound'] = { kind: 'tcp', host: '127.0.0.1', port: 8001 };
-  local: ServiceInstance['local'] = { kind: 'tcp', host: '127.0.0.1', port: 7001 };
+  inbound: ServiceInstance['inbound'] = tcp(8001);
+  local: ServiceInstance['local'] = tcp(7001);
   upstreams: ServiceInstance['upstreams'] = [];
   models: ServiceInstance['models'] = [{ name: 'digits', version: '1' }];
   answers = { ok: true, why: '' };

@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import type { ConsulConfig } from '../../../sidecar/config/model.js';
+import { present } from '../../../sidecar/config/present.js';
+import { CacheFile } from '../../../sidecar/discovery/consul/cache/cache-file.js';
 import {
   AgentError,
   type AgentReader,
@@ -11,6 +13,7 @@ import {
   type GetOptions,
   type Query,
 } from '../../../sidecar/discovery/consul/client/response.js';
+import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import type { ConsulDeps } from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { createLogger } from '../../../sidecar/runtime/log/logger.js';
 import type { Random } from '../../../sidecar/runtime/random.js';
@@ -110,11 +113,12 @@ export class ScriptedAgent implements AgentReader {
     return this.reads.filter(({ isOpen }) => isOpen);
   }
 
-  /** The only read that waits for an answer; with a path, the only one of it. */
+  /** The only read that waits for an answer. */
   get one(): Read {
     return this.at();
   }
 
+  /** The only read that waits for an answer; with a path, the only one of it. */
   at(path?: string): Read {
     const open = this.open.filter((read) => path === undefined || read.path === path);
     assert.equal(open.length, 1, `${open.length} reads of ${path ?? 'any path'} are open`);
@@ -122,19 +126,28 @@ export class ScriptedAgent implements AgentReader {
   }
 }
 
-export interface Kit {
-  readonly clock: ManualClock;
-  readonly agent: ScriptedAgent;
-  readonly deps: ConsulDeps;
-  readonly log: Record<string, unknown>[];
-}
+export type Kit = ReturnType<typeof kit>;
 
-/** @param random default: always one half. */
-export function kit(config: Partial<ConsulConfig> = {}, random: Random = constant(0.5)): Kit {
+/** Queries of a scripted agent, with a cache where `config` names one. @param random default: always one half. */
+export function kit(config: Partial<ConsulConfig> = {}, random: Random = constant(0.5)) {
   const clock = new ManualClock();
   const log: Record<string, unknown>[] = [];
   const destination = { write: (line: string) => void log.push(JSON.parse(line)) };
   const logger = createLogger({ level: 'info', destination });
-  const deps = { config: { ...CONFIG, ...config }, clock, timers: clock, random, logger };
-  return { clock, agent: new ScriptedAgent(clock), deps, log };
+  const cache = config.cache && CacheFile.open(config.cache.dir, logger, clock);
+  const all = { ...CONFIG, ...config };
+  const deps: ConsulDeps = { config: all, clock, timers: clock, random, logger, ...present('cache', cache) };
+  const agent = new ScriptedAgent(clock);
+  const watches = new QueryRegistry(agent, deps);
+  /** Messages of the problems that were logged as warnings. */
+  const problems = () => log.filter(({ level }) => level === 'warn').map(({ problem }) => problem);
+  /** Time passes until the next read begins. */
+  const nextRead = async (): Promise<void> => {
+    while (agent.open.length === 0) await clock.settle(clock.nextDueMs() - clock.now());
+  };
+  const close = (): void => {
+    watches.close();
+    cache?.close();
+  };
+  return { clock, agent, deps, log, watches, problems, nextRead, at: agent.at.bind(agent), close };
 }

@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 const cleanups: (() => unknown)[] = [];
 
 // Registered at the root when this module is loaded, so it runs after every test of the process.
@@ -9,4 +13,11 @@ afterEach(async function () {
 /** Runs `cleanup` after the test that is running, also when it fails; the last one registered runs first. */
 export function afterTest(cleanup: () => unknown): void {
   cleanups.push(cleanup);
+}
+
+/** An empty folder, removed after the test that is running. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'outrider-test-'));
+  afterTest(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }

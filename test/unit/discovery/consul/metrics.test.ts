@@ -23,15 +23,10 @@ function samples(statuses: readonly QueryStatus[], name: string): unknown {
 
 describe('the metrics of blocking queries', () => {
   it('metrics of queries have one row a query', () => {
+    const failing = { state: 'failing', problem: '403 Permission denied' } as const;
     const statuses = [
       status('roots', { bytes: 7 }),
-      status('leaf', {
-        state: 'failing',
-        problem: '403 Permission denied',
-        failures: 4,
-        resets: 2,
-        rereads: 1,
-      }),
+      status('leaf', { ...failing, failures: 4, resets: 2, rereads: 1 }),
     ];
     const row = (name: string, value: number) => [name, value];
     for (const [name, roots, leaf] of [
@@ -48,21 +43,18 @@ describe('the metrics of blocking queries', () => {
   });
 
   it('metrics of queries show Consul as up while any query succeeds', () => {
-    const up = (...states: QueryStatus['state'][]) =>
-      samples(
-        states.map((state, i) => status(`${i}`, { state })),
-        'outrider_consul_up',
-      );
+    const up = (...states: QueryStatus['state'][]) => {
+      const statuses = states.map((state, i) => status(`${i}`, { state }));
+      return samples(statuses, 'outrider_consul_up');
+    };
     assert.deepEqual(up('current', 'failing'), [[undefined, 1]]);
     assert.deepEqual(up('cached', 'failing', 'waiting'), [[undefined, 0]]);
     assert.deepEqual(up(), [[undefined, 0]]);
   });
 
   it('metrics of queries have no age before the first answer', () => {
-    assert.deepEqual(
-      samples([status('a', { ageMs: Number.POSITIVE_INFINITY })], 'outrider_consul_age_seconds'),
-      [],
-    );
+    const fresh = status('a', { ageMs: Number.POSITIVE_INFINITY });
+    assert.deepEqual(samples([fresh], 'outrider_consul_age_seconds'), []);
   });
 
   it('metrics of queries add up queries of one name, and show the worse state', () => {

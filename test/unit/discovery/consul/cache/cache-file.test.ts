@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import {
   chmodSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -10,11 +9,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import { jsonPieces } from '../../../../../sidecar/discovery/consul/cache/json-writer.js';
 import { type Logger, silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
+import { temporaryFolder } from '../../../../kit/mocha/after-test.js';
 import { until } from '../../../../kit/process/processes.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
@@ -27,16 +26,18 @@ describe('the cache file', () => {
   let clock: ManualClock;
 
   beforeEach(() => {
-    dir = join(mkdtempSync(join(tmpdir(), 'outrider-cache-')), 'cache');
+    dir = join(temporaryFolder(), 'cache');
     warnings = [];
     logger = { ...silentLogger, warn: (_, message) => void warnings.push(message) };
     clock = new ManualClock();
   });
-  afterEach(() => rmSync(join(dir, '..'), { recursive: true, force: true }));
 
   const openCache = (): CacheFile => CacheFile.open(dir, logger, clock);
   const files = (): string[] => readdirSync(dir);
-  const theFile = (): string => join(dir, files().find((name) => name.endsWith('.json'))!);
+  const jsonFile = () => files().find((name) => name.endsWith('.json'));
+  const theFile = (): string => join(dir, jsonFile()!);
+  const isWritten = () => until('the file is there', () => jsonFile() !== undefined);
+  const assertLoads = (value: unknown): void => assert.deepEqual(openCache().load(SECTION), value);
   const write = (value: unknown): void => {
     const cache = openCache();
     cache.save(SECTION, value);
@@ -44,8 +45,9 @@ describe('the cache file', () => {
   };
 
   it('the cache gives a later process what was saved', () => {
-    write({ instances: [1, 'zwei', null], ünïcode: '😀' });
-    assert.deepEqual(openCache().load(SECTION), { instances: [1, 'zwei', null], ünïcode: '😀' });
+    const value = { instances: [1, 'zwei', null], ünïcode: '😀' };
+    write(value);
+    assertLoads(value);
     assert.equal(openCache().load('another section'), undefined);
     assert.deepEqual(warnings, []);
   });
@@ -57,14 +59,14 @@ describe('the cache file', () => {
   });
 
   it('the cache writes a second after the first of several changes, and once', async () => {
-    const cache = CacheFile.open(dir, logger, clock);
+    const cache = openCache();
     cache.save(SECTION, 1);
     clock.advance(600);
     cache.save(SECTION, 2);
     clock.advance(399);
     assert.deepEqual(files(), []);
     await clock.settle(10);
-    await until('the file is there', () => files().some((name) => name.endsWith('.json')));
+    await isWritten();
     assert.equal(openCache().load(SECTION), 2);
   });
 
@@ -116,7 +118,7 @@ describe('the cache file', () => {
     clock.advance(1_001);
     const held = async (): Promise<string> => {
       await clock.settle(1);
-      return files().some((name) => name.endsWith('.json')) ? readFileSync(theFile(), 'utf8') : '';
+      return jsonFile() === undefined ? '' : readFileSync(theFile(), 'utf8');
     };
     assert.match(await until('the first is there', held), /4998,4999\]$/);
     await clock.settle(1_000);
@@ -135,10 +137,8 @@ describe('the cache file', () => {
   const damages: Readonly<Record<string, (file: Buffer) => Buffer | string>> = {
     'an empty file': () => '',
     'a file cut short': (file) => file.subarray(0, file.length - 3),
-    'a flipped bit': (file) => {
-      file[file.length - 4]! ^= 1;
-      return file;
-    },
+    'a flipped bit': (file) =>
+      Buffer.from(file.map((byte, at) => (at === file.length - 4 ? byte ^ 1 : byte))),
     'a later version': (file) => file.toString('utf8').replace('cache 1', 'cache 2'),
     'another section': (file) => file.toString('utf8').replace('digits', 'letter'),
     'something else': () => '{"a":1}\n',
@@ -200,7 +200,7 @@ describe('the cache file', () => {
     await until('the warning', () => warnings.length === 1);
     mkdirSync(dir, { mode: 0o700 });
     await clock.settle(60_000);
-    await until('the file is there', () => files().some((name) => name.endsWith('.json')));
+    await isWritten();
   });
 
   it('the cache clears away what a killed process left half-written', () => {
@@ -208,10 +208,8 @@ describe('the cache file', () => {
     writeFileSync(`${theFile()}.0123456789ab`, 'half');
     writeFileSync(join(dir, 'notes.txt'), 'not ours');
     openCache();
-    assert.deepEqual(
-      files().filter((name) => !name.endsWith('.json')),
-      ['notes.txt'],
-    );
+    const others = files().filter((name) => !name.endsWith('.json'));
+    assert.deepEqual(others, ['notes.txt']);
   });
 });
 

@@ -28,10 +28,8 @@ describe('Endpoints of a cluster', () => {
     assert.equal(second.filter((each) => !first.includes(each)).length, 1, 'only the gap is filled');
     const others = new ClusterEndpoints(2).of([{ target, instances: all }], 20);
     const ids = new Set(first.map(({ id }) => id));
-    assert.ok(
-      others.some(({ id }) => !ids.has(id)),
-      'another sidecar has others',
-    );
+    const strangers = others.filter(({ id }) => !ids.has(id));
+    assert.ok(strangers.length > 0, 'another sidecar has others');
   });
 
   it('endpoints of a cluster leave out instances without weight when there are too many', () => {

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Address } from '../../../../../sidecar/config/model.js';
+import { present } from '../../../../../sidecar/config/present.js';
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import {
   EndpointWatcher,
@@ -15,29 +13,26 @@ import { seeded } from '../../../../../sidecar/runtime/random.js';
 import { answerOf, type EntryOptions, entryOf } from '../../../../kit/consul/answers.js';
 import { FakeQueries } from '../../../../kit/consul/fake-queries.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
+import { temporaryFolder } from '../../../../kit/mocha/after-test.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
 const GRACE_MS = CONFIG.graceMs;
 
 /** Instances `1 2! 3?`: the second is critical, the third warns. */
 function answer(text: string, options: EntryOptions = {}): Buffer {
+  const statuses: Record<string, string> = { '!': 'critical', '?': 'warning' };
   const words = text.split(' ').filter((word) => word !== '');
-  return answerOf(
-    words.map((word) => {
-      const status = word.endsWith('!') ? 'critical' : word.endsWith('?') ? 'warning' : 'passing';
-      return entryOf(Number.parseInt(word, 10), { status, ...options });
-    }),
-  );
+  const entries = words.map((word) => {
+    const status = statuses[word.at(-1)!] ?? 'passing';
+    return entryOf(Number.parseInt(word, 10), { status, ...options });
+  });
+  return answerOf(entries);
 }
 
 function shown(state: TargetState | undefined): string {
   if (state?.instances === undefined) return 'unknown';
-  return state.instances
-    .map(
-      ({ address, status }) =>
-        `${address.split('.')[3]}${{ passing: '', critical: '!', warning: '?' }[status]}`,
-    )
-    .join(' ');
+  const marks = { passing: '', critical: '!', warning: '?' };
+  return state.instances.map(({ address, status }) => `${address.split('.')[3]}${marks[status]}`).join(' ');
 }
 
 describe('the endpoints of a target', () => {
@@ -46,7 +41,6 @@ describe('the endpoints of a target', () => {
   let log: string[];
   let silent: Set<string>;
   let targets: EndpointWatcher;
-  let dir: string;
   let logger: Logger;
 
   beforeEach(() => {
@@ -54,32 +48,24 @@ describe('the endpoints of a target', () => {
     queries = new FakeQueries();
     log = [];
     silent = new Set();
-    dir = mkdtempSync(join(tmpdir(), 'outrider-targets-'));
-    const keep =
-      (level: string) =>
-      (_: unknown, message: string): void =>
-        void log.push(`${level}: ${message}`);
+    const keep = (level: string) => (_: unknown, message: string) => void log.push(`${level}: ${message}`);
     logger = { ...silentLogger, info: keep('info'), warn: keep('warn'), error: keep('error') };
     targets = build();
   });
-  afterEach(() => {
-    targets.close();
-    rmSync(dir, { recursive: true });
-  });
+  afterEach(() => targets.close());
 
   function build(cache?: CacheFile): EndpointWatcher {
     const isAnswering = (address: Address): boolean =>
       address.kind === 'tcp' && !silent.has(address.host.split('.')[3]!);
-    return new EndpointWatcher(queries, {
+    const deps = {
       config: CONFIG,
       clock,
       timers: clock,
       random: seeded(1),
       logger,
-      datacenter: () => 'dc1',
-      isAnswering,
-      ...(cache === undefined ? {} : { cache }),
-    });
+      ...present('cache', cache),
+    };
+    return new EndpointWatcher(queries, { ...deps, datacenter: () => 'dc1', isAnswering });
   }
 
   /** A user of a target and all it was told. */
@@ -89,17 +75,21 @@ describe('the endpoints of a target', () => {
     return { ...watch, told };
   }
 
-  const metric = (name: string): number[] =>
-    targets
-      .metrics()
-      .filter((family) => family.name === name)
-      .flatMap((family) => (family.kind === 'histogram' ? [] : family.samples.map(({ value }) => value)));
+  const metric = (name: string): number[] => {
+    const family = targets.metrics().find((each) => each.name === name)!;
+    return family.kind === 'histogram' ? [] : family.samples.map(({ value }) => value);
+  };
+  /** The state of a target that was told last. */
+  function latest(target: Target = { service: 'digits' }): () => TargetState | undefined {
+    let state: TargetState | undefined;
+    targets.watch(target, (now) => (state = now));
+    return () => state;
+  }
 
   it("endpoints of a target are read without Consul's filter on health", () => {
     use();
-    assert.equal(queries.only.path, '/health/connect/digits');
-    assert.deepEqual(queries.only.query, {});
-    assert.equal(queries.only.name, 'instances of digits');
+    const { path, query, name } = queries.only;
+    assert.deepEqual([path, query, name], ['/health/connect/digits', {}, 'instances of digits']);
   });
 
   it('endpoints of a target are read from another datacenter, with a filter, under a name with odd letters', () => {
@@ -169,16 +159,15 @@ describe('the endpoints of a target', () => {
   });
 
   it('endpoints of a target in their grace time carry its end', async () => {
-    let state: TargetState | undefined;
-    targets.watch({ service: 'digits' }, (now) => {
-      state = now;
-    });
-    await queries.answer(answer('1 2 3'));
-    assert.equal(state?.graceUntilMs, undefined);
-    await queries.answer(answer(''));
-    assert.equal(state?.graceUntilMs, clock.now() + GRACE_MS);
-    await queries.answer(answer('1 2 3'));
-    assert.equal(state?.graceUntilMs, undefined);
+    const state = latest();
+    for (const [text, graceUntilMs] of [
+      ['1 2 3', undefined],
+      ['', clock.now() + GRACE_MS],
+      ['1 2 3', undefined],
+    ] as const) {
+      await queries.answer(answer(text));
+      assert.equal(state()?.graceUntilMs, graceUntilMs);
+    }
     assert.equal(log.at(-1), 'info: Consul is believed again: it lists enough instances');
   });
 
@@ -194,10 +183,8 @@ describe('the endpoints of a target', () => {
     silent = new Set(['1', '2', '3']);
     clock.advance(4_000);
     assert.equal(told.at(-1), '1! 2! 3!');
-    assert.equal(
-      log.at(-1),
-      'warn: Consul is believed again: the instances it took away do not answer any more',
-    );
+    const why = 'the instances it took away do not answer any more';
+    assert.equal(log.at(-1), `warn: Consul is believed again: ${why}`);
   });
 
   it('endpoints of a target that are deregistered one at a time go at once', async () => {
@@ -220,14 +207,11 @@ describe('the endpoints of a target', () => {
   });
 
   it('endpoints of a target in another datacenter are reached at their wan address', async () => {
-    let state: TargetState | undefined;
-    targets.watch({ service: 'digits', datacenter: 'dc2' }, (now) => {
-      state = now;
-    });
+    const state = latest({ service: 'digits', datacenter: 'dc2' });
     const entry = entryOf(1);
     Object.assign(entry.Service, { TaggedAddresses: { wan: { Address: '198.51.100.1', Port: 444 } } });
     await queries.answer(answerOf([entry]));
-    assert.equal(state?.instances?.[0]?.key, '198.51.100.1:444');
+    assert.equal(state()?.instances?.[0]?.key, '198.51.100.1:444');
   });
 
   it('endpoints of a target that make no sense are left out with one warning', async () => {
@@ -238,10 +222,8 @@ describe('the endpoints of a target', () => {
       await queries.answer(answerOf([entryOf(1), bad]));
     }
     assert.deepEqual(told, ['1']);
-    assert.deepEqual(log, [
-      'warn: entries of an answer of Consul make no sense and are left out',
-      'warn: entries of an answer of Consul make no sense and are left out',
-    ]);
+    const warning = 'warn: entries of an answer of Consul make no sense and are left out';
+    assert.deepEqual(log, [warning, warning]);
     assert.deepEqual(metric('outrider_consul_skipped_entries'), [1]);
   });
 
@@ -269,39 +251,34 @@ describe('the endpoints of a target', () => {
   });
 
   describe('with a cache', () => {
-    const cacheOf = (): CacheFile => CacheFile.open(dir, logger, clock);
-
-    it('endpoints of a target are known to a later process while Consul is away, and then replaced', async () => {
-      const cache = cacheOf();
+    /** What a process is told while Consul is away, after one that got these answers. */
+    const afterAnswers = async (...answers: string[]): Promise<string[]> => {
+      const dir = temporaryFolder();
+      const cache = CacheFile.open(dir, logger, clock);
       const before = build(cache);
       use({ service: 'digits' }, before);
-      await queries.answer(answer('1 2 3!'));
+      for (const text of answers) await queries.answer(answer(text));
       before.close();
       cache.close();
-      targets = build(cacheOf());
+      targets = build(CacheFile.open(dir, logger, clock));
       const { told } = use();
       queries.useCache();
+      return told;
+    };
+
+    it('endpoints of a target are known to a later process while Consul is away, and then replaced', async () => {
+      const told = await afterAnswers('1 2 3!');
       assert.deepEqual(told, ['1 2 3!']);
       await queries.answer(answer('4 5'));
       assert.deepEqual(told, ['1 2 3!', '4 5']);
     });
 
     it('endpoints of a target are kept as they were when an answer is doubted', async () => {
-      const cache = cacheOf();
-      const before = build(cache);
-      use({ service: 'digits' }, before);
-      await queries.answer(answer('1 2 3'));
-      await queries.answer(answer(''));
-      before.close();
-      cache.close();
-      targets = build(cacheOf());
-      const { told } = use();
-      queries.useCache();
-      assert.deepEqual(told, ['1 2 3']);
+      assert.deepEqual(await afterAnswers('1 2 3', ''), ['1 2 3']);
     });
 
     it('endpoints of a target are not taken from a cache that holds something else', () => {
-      const cache = cacheOf();
+      const cache = CacheFile.open(temporaryFolder(), logger, clock);
       for (const kept of [{}, 'x', [1], [{ key: 'a' }], [null]]) {
         cache.save('endpoints /health/connect/digits?', kept);
         targets = build(cache);
@@ -314,16 +291,13 @@ describe('the endpoints of a target', () => {
 });
 
 describe('a filter for tags and metadata', () => {
+  const SEVERAL =
+    '"a" in Service.Tags and "v2" in Service.Tags and Service.Meta["b"] == "2" and Service.Meta["z"] == "1"';
   for (const [name, tags, meta, expected] of [
     ['nothing', [], {}, undefined],
     ['a tag', ['v1'], {}, '"v1" in Service.Tags'],
     ['a meta value', [], { 'my-key': 'a b' }, 'Service.Meta["my-key"] == "a b"'],
-    [
-      'several, in an order of its own',
-      ['v2', 'a', 'v2'],
-      { z: '1', b: '2' },
-      '"a" in Service.Tags and "v2" in Service.Tags and Service.Meta["b"] == "2" and Service.Meta["z"] == "1"',
-    ],
+    ['several, in an order of its own', ['v2', 'a', 'v2'], { z: '1', b: '2' }, SEVERAL],
     ['quotes', ['a"b`c\\"'], {}, '"a\\x22b`c\\\\\\x22" in Service.Tags'],
     ['what would end it', ['x" or "y'], {}, '"x\\x22 or \\x22y" in Service.Tags'],
     ['controls', ['a\nb\u0001'], {}, '"a\\nb\\u0001" in Service.Tags'],

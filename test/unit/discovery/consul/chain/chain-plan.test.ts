@@ -8,6 +8,7 @@ import { chain, idOf, resolver, router, splitter } from '../../../../kit/consul/
 
 const node = (spec: string) => `resolver:${idOf(spec)}`;
 const re2 = (source: string) => compileRe2(source) as Re2Pattern;
+const HALVES = { 'splitter:web.default': 50, 'splitter:other.default': 50 };
 const MAIN = { split: [{ weight: 1, cluster: '' }] };
 
 describe('A discovery chain', () => {
@@ -19,30 +20,17 @@ describe('A discovery chain', () => {
   });
 
   it('a discovery chain with a redirect reads the endpoints of another service, there', () => {
-    const plan = planOf(
-      chain([resolver('v2.other.dc9', { connectTimeout: '3s' })], {
-        'v2.other.dc9': { Filter: 'Service.Meta.version == v2', OnlyPassing: true },
-      }),
-    );
-    const target = {
-      service: 'other',
-      datacenter: 'dc9',
-      filter: 'Service.Meta.version == v2',
-      onlyPassing: true,
-      subset: 'v2',
-    };
+    const filter = 'Service.Meta.version == v2';
+    const targets = { 'v2.other.dc9': { Filter: filter, OnlyPassing: true } };
+    const plan = planOf(chain([resolver('v2.other.dc9', { connectTimeout: '3s' })], targets));
+    const target = { service: 'other', datacenter: 'dc9', filter, onlyPassing: true, subset: 'v2' };
     assert.deepEqual([...plan.clusters.values()], [{ targets: [target], connectTimeoutMs: 3000 }]);
     assert.deepEqual(plan.routes, [{ split: [{ weight: 1, cluster: 'v2.other.default.dc9' }] }]);
   });
 
   it('a discovery chain with failover has its targets in their order', () => {
-    const plan = planOf(
-      chain([resolver('web', { failover: ['other.dc2', 'web.dc3'] })], {
-        web: {},
-        'other.dc2': {},
-        'web.dc3': {},
-      }),
-    );
+    const targets = { web: {}, 'other.dc2': {}, 'web.dc3': {} };
+    const plan = planOf(chain([resolver('web', { failover: ['other.dc2', 'web.dc3'] })], targets));
     assert.deepEqual(plan.clusters.get('')?.targets, [
       { service: 'web' },
       { service: 'other', datacenter: 'dc2' },
@@ -51,79 +39,56 @@ describe('A discovery chain', () => {
   });
 
   it('a discovery chain splits by weight, through splitters behind splitters, and leaves out what gets nothing', () => {
-    const plan = planOf(
-      chain(
-        [
-          splitter('web', { [node('v1.web')]: 90, 'splitter:other.default': 10, [node('v3.web')]: 0 }),
-          splitter('other', { [node('other')]: 50, [node('v1.web')]: 50 }),
-          resolver('v1.web'),
-          resolver('v3.web'),
-          resolver('other'),
-        ],
-        { 'v1.web': {}, 'v3.web': {}, other: {} },
-      ),
-    );
-    assert.deepEqual(plan.routes, [
-      {
-        split: [
-          { weight: 0.9, cluster: 'v1.web.default.dc1' },
-          { weight: 0.05, cluster: 'other.default.dc1' },
-          { weight: 0.05, cluster: 'v1.web.default.dc1' },
-        ],
-      },
-    ]);
+    const nodes = [
+      splitter('web', { [node('v1.web')]: 90, 'splitter:other.default': 10, [node('v3.web')]: 0 }),
+      splitter('other', { [node('other')]: 50, [node('v1.web')]: 50 }),
+      ...['v1.web', 'v3.web', 'other'].map((spec) => resolver(spec)),
+    ];
+    const plan = planOf(chain(nodes, { 'v1.web': {}, 'v3.web': {}, other: {} }));
+    const split = [
+      { weight: 0.9, cluster: 'v1.web.default.dc1' },
+      { weight: 0.05, cluster: 'other.default.dc1' },
+      { weight: 0.05, cluster: 'v1.web.default.dc1' },
+    ];
+    assert.deepEqual(plan.routes, [{ split }]);
     assert.deepEqual([...plan.clusters.keys()], ['v1.web.default.dc1', 'other.default.dc1']);
   });
 
   it('a discovery chain routes by path, metadata and method', () => {
-    const plan = planOf(
-      chain([
-        router(
-          'web',
-          [
-            { match: { PathExact: '/a.B/C' }, next: node('web') },
-            { match: { PathPrefix: '/a.B/', Methods: ['GET', 'POST'] }, next: node('web') },
-            { match: { PathRegex: '/a.[BC]/.*' }, next: node('web') },
-            {
-              match: {
-                Header: [
-                  { Name: 'X-Exact', Exact: 'yes' },
-                  { Name: 'x-prefix', Prefix: 'a', Invert: true },
-                  { Name: 'x-suffix', Suffix: 'b' },
-                  { Name: 'x-regex', Regex: '(?i)c+' },
-                  { Name: 'x-there', Present: true },
-                ],
-              },
-              next: node('web'),
-            },
-            { match: { PathExact: '/a.B/C', CaseInsensitive: true }, next: node('web') },
-            { match: { PathPrefix: '/a.B', CaseInsensitive: true }, next: node('web') },
-          ],
-          node('web'),
-        ),
-        resolver('web'),
-      ]),
-    );
-    assert.deepEqual(plan.routes, [
-      { ...MAIN, match: { exact: '/a.B/C', headers: [] } },
-      { ...MAIN, match: { prefix: '/a.B/', headers: [] } },
-      { ...MAIN, match: { regex: re2('/a.[BC]/.*'), headers: [] } },
-      {
-        ...MAIN,
-        match: {
-          headers: [
-            { name: 'x-exact', exact: 'yes', invert: false },
-            { name: 'x-prefix', prefix: 'a', invert: true },
-            { name: 'x-suffix', suffix: 'b', invert: false },
-            { name: 'x-regex', regex: re2('(?i)c+'), invert: false },
-            { name: 'x-there', present: true, invert: false },
-          ],
-        },
-      },
-      { ...MAIN, match: { exact: '/a.B/C', ignoreCase: true, headers: [] } },
-      { ...MAIN, match: { prefix: '/a.B', ignoreCase: true, headers: [] } },
-      MAIN,
-    ]);
+    const said = [
+      { Name: 'X-Exact', Exact: 'yes' },
+      { Name: 'x-prefix', Prefix: 'a', Invert: true },
+      { Name: 'x-suffix', Suffix: 'b' },
+      { Name: 'x-regex', Regex: '(?i)c+' },
+      { Name: 'x-there', Present: true },
+    ];
+    const headers = [
+      { name: 'x-exact', exact: 'yes', invert: false },
+      { name: 'x-prefix', prefix: 'a', invert: true },
+      { name: 'x-suffix', suffix: 'b', invert: false },
+      { name: 'x-regex', regex: re2('(?i)c+'), invert: false },
+      { name: 'x-there', present: true, invert: false },
+    ];
+    const cases = [
+      [{ PathExact: '/a.B/C' }, { exact: '/a.B/C', headers: [] }],
+      [
+        { PathPrefix: '/a.B/', Methods: ['GET', 'POST'] },
+        { prefix: '/a.B/', headers: [] },
+      ],
+      [{ PathRegex: '/a.[BC]/.*' }, { regex: re2('/a.[BC]/.*'), headers: [] }],
+      [{ Header: said }, { headers }],
+      [
+        { PathExact: '/a.B/C', CaseInsensitive: true },
+        { exact: '/a.B/C', ignoreCase: true, headers: [] },
+      ],
+      [
+        { PathPrefix: '/a.B', CaseInsensitive: true },
+        { prefix: '/a.B', ignoreCase: true, headers: [] },
+      ],
+    ] as const;
+    const routes = cases.map(([match]) => ({ match, next: node('web') }));
+    const plan = planOf(chain([router('web', routes, node('web')), resolver('web')]));
+    assert.deepEqual(plan.routes, [...cases.map(([, match]) => ({ ...MAIN, match })), MAIN]);
     assert.deepEqual(plan.unsupported, []);
   });
 
@@ -140,38 +105,28 @@ describe('A discovery chain', () => {
     said: Record<string, unknown>,
     match: Record<string, unknown> = { PathPrefix: '/a.B/' },
   ) => {
-    const plan = planOf(
-      chain([router('web', [{ match, destination: said, next: node('web') }], node('web')), resolver('web')]),
-    );
-    return { route: plan.routes[0], unsupported: plan.unsupported };
+    const nodes = [
+      router('web', [{ match, destination: said, next: node('web') }], node('web')),
+      resolver('web'),
+    ];
+    const { routes, unsupported } = planOf(chain(nodes));
+    return { route: routes[0], unsupported };
   };
 
   it('a discovery chain has timeouts, retries and path rewrites', () => {
-    const said = {
-      RequestTimeout: '1m30s',
-      NumRetries: 3,
-      RetryOnConnectFailure: true,
-      RetryOnStatusCodes: [503],
-      PrefixRewrite: '/c.D/',
-    };
+    const retries = { NumRetries: 3, RetryOnConnectFailure: true, RetryOnStatusCodes: [503] };
+    const said = { RequestTimeout: '1m30s', ...retries, PrefixRewrite: '/c.D/' };
     const { route, unsupported } = destination(said);
-    assert.equal(route?.timeoutMs, 90_000);
+    assert.deepEqual([route?.timeoutMs, route?.rewrite, unsupported], [90_000, '/c.D/', []]);
     assert.deepEqual(route?.retry, { attempts: 4, on: [14] });
-    assert.equal(route?.rewrite, '/c.D/');
-    assert.deepEqual(unsupported, []);
-    assert.deepEqual(destination({ RetryOnStatusCodes: [502] }).route?.retry, { attempts: 2, on: [14] });
-    assert.deepEqual(
-      destination({ RetryOn: ['unavailable', 'resource-exhausted', 'connect-failure'] }).route?.retry,
-      {
-        attempts: 2,
-        on: [14, 8],
-      },
-    );
-    assert.equal(destination({ RetryOnConnectFailure: true, NumRetries: 2 }).route?.retry, undefined);
-    assert.deepEqual(destination({ PrefixRewrite: '/c.D/' }, { PathPrefix: '/' }).route?.match, {
-      prefix: '/',
-      headers: [],
-    });
+    for (const [how, retry] of [
+      [{ RetryOnStatusCodes: [502] }, { attempts: 2, on: [14] }],
+      [{ RetryOn: ['unavailable', 'resource-exhausted', 'connect-failure'] }, { attempts: 2, on: [14, 8] }],
+      [{ RetryOnConnectFailure: true, NumRetries: 2 }, undefined],
+    ] as const)
+      assert.deepEqual(destination(how).route?.retry, retry);
+    const { match } = destination({ PrefixRewrite: '/c.D/' }, { PathPrefix: '/' }).route!;
+    assert.deepEqual(match, { prefix: '/', headers: [] });
   });
 
   it('a discovery chain reports what of a route is not applied', () => {
@@ -191,12 +146,10 @@ describe('A discovery chain', () => {
   });
 
   it('a discovery chain leaves out routes that no call of gRPC can match, and reports them', () => {
+    const query = 'Match.HTTP.QueryParam asks for a query, which no call of gRPC has';
     for (const [match, why] of [
       [{ Methods: ['GET'] }, 'Match.HTTP.Methods is without POST'],
-      [
-        { QueryParam: [{ Name: 'a', Present: true }] },
-        'Match.HTTP.QueryParam asks for a query, which no call of gRPC has',
-      ],
+      [{ QueryParam: [{ Name: 'a', Present: true }] }, query],
       [{ PathRegex: '(' }, 'Match.HTTP.PathRegex "(" has missing closing ) at "("'],
       [{ Header: [{ Name: 'a', Regex: '[' }] }, 'Match.HTTP.Header "a" "[" has missing closing ] at "["'],
       [{ Header: [{ Exact: 'a' }] }, 'Match.HTTP.Header is without a Name'],
@@ -210,10 +163,8 @@ describe('A discovery chain', () => {
   it('a discovery chain applies the timeout of a resolver where its route has none', () => {
     const slow = resolver('web', { connectTimeout: '2s', more: { RequestTimeout: '7s' } });
     assert.deepEqual(planOf(chain([slow])).routes, [{ ...MAIN, timeoutMs: 7000 }]);
-    const mixed = chain(
-      [splitter('web', { [node('web')]: 50, [node('other')]: 50 }), slow, resolver('other')],
-      { web: {}, other: {} },
-    );
+    const split = splitter('web', { [node('web')]: 50, [node('other')]: 50 });
+    const mixed = chain([split, slow, resolver('other')], { web: {}, other: {} });
     assert.match(planOf(mixed).unsupported[0]!, /RequestTimeouts of its resolvers differ/);
   });
 
@@ -221,15 +172,10 @@ describe('A discovery chain', () => {
     const balanced = (loadBalancer: Record<string, unknown>) =>
       planOf(chain([resolver('web', { loadBalancer })]));
     const header = { Field: 'header', FieldValue: 'X-Session' };
-    assert.equal(
-      balanced({ Policy: 'ring_hash', HashPolicies: [header] }).clusters.get('')?.hashKey,
-      'x-session',
-    );
-    const more = balanced({
-      Policy: 'maglev',
-      HashPolicies: [{ Field: 'cookie', FieldValue: 'c' }, header, { SourceIP: true }],
-    });
-    assert.equal(more.clusters.get('')?.hashKey, 'x-session');
+    const one = balanced({ Policy: 'ring_hash', HashPolicies: [header] });
+    const several = [{ Field: 'cookie', FieldValue: 'c' }, header, { SourceIP: true }];
+    const more = balanced({ Policy: 'maglev', HashPolicies: several });
+    for (const { clusters } of [one, more]) assert.equal(clusters.get('')?.hashKey, 'x-session');
     assert.deepEqual(more.unsupported, [
       'service-resolver "web": of LoadBalancer.HashPolicies only the first header is applied.',
     ]);
@@ -238,41 +184,29 @@ describe('A discovery chain', () => {
   });
 
   it('a discovery chain leaves out targets that cannot be reached, and reports gateways', () => {
-    const plan = planOf(
-      chain(
-        [
-          resolver('web', {
-            failover: ['web.dc2', 'peered', 'spaced', 'outside'],
-            failoverMore: { Policy: { Mode: 'order-by-locality' } },
-          }),
-        ],
-        {
-          web: {},
-          'web.dc2': { MeshGateway: { Mode: 'local' } },
-          peered: { Peer: 'other' },
-          spaced: { Namespace: 'other' },
-          outside: { External: true },
-        },
-      ),
-    );
-    assert.deepEqual(
-      plan.clusters.get('')?.targets.map(({ service }) => service),
-      ['web', 'web', 'outside'],
-    );
-    assert.equal(plan.unsupported.length, 5);
-    assert.match(plan.unsupported.join(' '), /Failover.Policy is not applied/);
-    assert.match(
-      plan.unsupported.join(' '),
+    const targets = {
+      web: {},
+      'web.dc2': { MeshGateway: { Mode: 'local' } },
+      peered: { Peer: 'other' },
+      spaced: { Namespace: 'other' },
+      outside: { External: true },
+    };
+    const failover = ['web.dc2', 'peered', 'spaced', 'outside'];
+    const failoverMore = { Policy: { Mode: 'order-by-locality' } };
+    const { clusters, unsupported } = planOf(chain([resolver('web', { failover, failoverMore })], targets));
+    const services = clusters.get('')?.targets.map(({ service }) => service);
+    assert.deepEqual([services, unsupported.length], [['web', 'web', 'outside'], 5]);
+    for (const sentence of [
+      /Failover.Policy is not applied/,
       /"web.default.dc2": MeshGateway.Mode "local" is not applied, connections are direct/,
-    );
-    assert.match(plan.unsupported.join(' '), /"outside.default.dc1": its ExternalSNI/);
+      /"outside.default.dc1": its ExternalSNI/,
+    ])
+      assert.match(unsupported.join(' '), sentence);
   });
 
   it('a discovery chain does not report a gateway mode that makes no difference', () => {
-    assert.deepEqual(
-      planOf(chain([resolver('web')], { web: { MeshGateway: { Mode: 'local' } } })).unsupported,
-      [],
-    );
+    const plan = planOf(chain([resolver('web')], { web: { MeshGateway: { Mode: 'local' } } }));
+    assert.deepEqual(plan.unsupported, []);
   });
 
   for (const [what, text] of [
@@ -284,13 +218,7 @@ describe('A discovery chain', () => {
     ['a target that is not there', chain([resolver('web')], {})],
     ['a splitter without splits', chain([splitter('web', {})])],
     ['a splitter in a circle', chain([splitter('web', { 'splitter:web.default': 100 })])],
-    [
-      'splitters that multiply',
-      chain([
-        splitter('web', { 'splitter:web.default': 50, 'splitter:other.default': 50 }),
-        splitter('other', { 'splitter:web.default': 50, 'splitter:other.default': 50 }),
-      ]),
-    ],
+    ['splitters that multiply', chain([splitter('web', HALVES), splitter('other', HALVES)])],
     ['a router behind a router', chain([router('web', [], 'router:web.default')])],
   ] as const) {
     it(`a discovery chain is refused when it is ${what}`, () => {
@@ -299,56 +227,29 @@ describe('A discovery chain', () => {
   }
 
   it('a discovery chain of any shape is read or refused, and nothing else', () => {
+    const ofNodes = ['Type', 'Name', 'Routes', 'Splits', 'Resolver', 'NextNode', 'Weight', 'LoadBalancer'];
+    const below = ['Target', 'Targets', 'Definition', 'Match', 'HTTP', 'Header', 'Failover', 'HashPolicies'];
+    const fields = [...ofNodes, ...below];
     const nonsense = fc.letrec((tie) => ({
       value: fc.oneof(
         { depthSize: 'small' },
         fc.constantFrom(null, true, 0, -1, 1e300, '', 'web', 'resolver', 'router:web.default'),
         fc.array(tie('value'), { maxLength: 3 }),
-        fc.dictionary(
-          fc.constantFrom(
-            'Type',
-            'Routes',
-            'Splits',
-            'Resolver',
-            'Target',
-            'Definition',
-            'Match',
-            'HTTP',
-            'Header',
-            'NextNode',
-            'Weight',
-            'Failover',
-            'Targets',
-            'Name',
-            'LoadBalancer',
-            'HashPolicies',
-          ),
-          tie('value'),
-          { maxKeys: 4 },
-        ),
+        fc.dictionary(fc.constantFrom(...fields), tie('value'), { maxKeys: 4 }),
       ),
     }));
     fc.assert(
       fc.property(nonsense.value, nonsense.value, nonsense.value, (start, next, to) => {
         const Nodes = { 'router:web.default': start, 'resolver:web': next, '': start };
-        const text = JSON.stringify({
-          Chain: {
-            ServiceName: 'web',
-            Datacenter: 'dc1',
-            StartNode: 'router:web.default',
-            Nodes,
-            Targets: { web: to, '': to },
-          },
-        });
+        const names = { ServiceName: 'web', Datacenter: 'dc1', StartNode: 'router:web.default' };
+        const text = JSON.stringify({ Chain: { ...names, Nodes, Targets: { web: to, '': to } } });
         try {
           const plan = planOf(text);
           for (const { split } of plan.routes)
             for (const { cluster } of split) assert.ok(plan.clusters.has(cluster));
         } catch (error) {
-          assert.ok(
-            error instanceof Error && !(error instanceof TypeError || error instanceof assert.AssertionError),
-            String(error),
-          );
+          const isDefect = error instanceof TypeError || error instanceof assert.AssertionError;
+          assert.ok(error instanceof Error && !isDefect, String(error));
         }
       }),
       { numRuns: 500 },

@@ -7,15 +7,10 @@ const entry = (UpstreamConfig: unknown) =>
 
 describe('Defaults of Consul for outbound calls', () => {
   it('service-defaults set nothing where there is no entry, or one without upstreams', () => {
-    assert.deepEqual(limitsOf('', 'digits'), { unsupported: [] });
-    assert.deepEqual(limitsOf('{"Kind":"service-defaults","Name":"app","Protocol":"grpc"}', 'digits'), {
-      unsupported: [],
-    });
-    assert.deepEqual(refusedDefaults(''), []);
-    assert.deepEqual(
-      refusedDefaults('{"Kind":"proxy-defaults","Name":"global","Config":{"protocol":"grpc"}}'),
-      [],
-    );
+    for (const text of ['', '{"Kind":"service-defaults","Name":"app","Protocol":"grpc"}'])
+      assert.deepEqual(limitsOf(text, 'digits'), { unsupported: [] });
+    for (const text of ['', '{"Kind":"proxy-defaults","Name":"global","Config":{"protocol":"grpc"}}'])
+      assert.deepEqual(refusedDefaults(text), []);
   });
 
   it('service-defaults limit calls in flight and the time to connect, those of the upstream before those of all', () => {
@@ -28,26 +23,19 @@ describe('Defaults of Consul for outbound calls', () => {
   });
 
   it('service-defaults and proxy-defaults report what is not applied', () => {
-    const text = entry({
-      Overrides: [
-        { Name: 'digits', PassiveHealthCheck: { MaxFailures: 3 }, Limits: { MaxPendingRequests: 9 } },
-      ],
-      Defaults: { EnvoyClusterJSON: '{}', Limits: { MaxConnections: 9 } },
-    });
+    const override = { PassiveHealthCheck: { MaxFailures: 3 }, Limits: { MaxPendingRequests: 9 } };
+    const Defaults = { EnvoyClusterJSON: '{}', Limits: { MaxConnections: 9 } };
+    const text = entry({ Overrides: [{ Name: 'digits', ...override }], Defaults });
     assert.deepEqual(limitsOf(text, 'digits').unsupported, [
       'service-defaults "app": UpstreamConfig.Overrides "digits".PassiveHealthCheck is not applied.',
       'service-defaults "app": UpstreamConfig.Overrides "digits".Limits.MaxPendingRequests is not applied.',
       'service-defaults "app": UpstreamConfig.Defaults.EnvoyClusterJSON is not applied.',
       'service-defaults "app": UpstreamConfig.Defaults.Limits.MaxConnections is not applied.',
     ]);
-    const all = JSON.stringify({
-      Kind: 'proxy-defaults',
-      Name: 'global',
-      Config: { local_connect_timeout_ms: 5, protocol: 'grpc' },
-    });
-    assert.deepEqual(refusedDefaults(all), [
-      'proxy-defaults: Config "local_connect_timeout_ms" is not applied.',
-    ]);
+    const Config = { local_connect_timeout_ms: 5, protocol: 'grpc' };
+    const all = JSON.stringify({ Kind: 'proxy-defaults', Name: 'global', Config });
+    const sentence = 'proxy-defaults: Config "local_connect_timeout_ms" is not applied.';
+    assert.deepEqual(refusedDefaults(all), [sentence]);
   });
 
   it('service-defaults are refused when they are something else', () => {
@@ -56,10 +44,8 @@ describe('Defaults of Consul for outbound calls', () => {
       assert.throws(() => refusedDefaults(text), Error);
     }
     assert.throws(() => limitsOf('nonsense', 'digits'), Error);
-    const odd = entry({
-      Overrides: [null, 5, { Name: 'digits', Limits: { MaxConcurrentRequests: '5' } }],
-      Defaults: [],
-    });
+    const named = { Name: 'digits', Limits: { MaxConcurrentRequests: '5' } };
+    const odd = entry({ Overrides: [null, 5, named], Defaults: [] });
     assert.deepEqual(limitsOf(odd, 'digits'), { unsupported: [] });
   });
 });

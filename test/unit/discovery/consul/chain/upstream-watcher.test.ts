@@ -35,11 +35,8 @@ class Registry {
     watch: (spec, onValue) => {
       this.specs.set(spec.path, spec as QuerySpec<unknown>);
       this.told.set(spec.path, onValue as unknown as (value: never) => void);
-      return {
-        status: () => ({}) as QueryStatus,
-        reread() {},
-        close: () => void this.specs.delete(spec.path),
-      };
+      const close = () => void this.specs.delete(spec.path);
+      return { status: () => ({}) as QueryStatus, reread() {}, close };
     },
   };
 
@@ -75,22 +72,16 @@ class Registry {
 }
 
 function nameOf({ service, datacenter, filter, via }: Target): string {
-  const parts = [
-    via === 'plain' ? `plain ${service}` : service,
-    datacenter && `@${datacenter}`,
-    filter && `[${filter}]`,
-  ];
-  return parts.filter((part) => part !== undefined).join('');
+  const where = datacenter === undefined ? '' : `@${datacenter}`;
+  return `${via === 'plain' ? 'plain ' : ''}${service}${where}${filter === undefined ? '' : `[${filter}]`}`;
 }
 
 const CHAIN = '/discovery-chain/web';
+const SERVICE_DEFAULTS = '/config/service-defaults/app';
+const PROXY_DEFAULTS = '/config/proxy-defaults/global';
+const STICKY = { Policy: 'maglev', HashPolicies: [{ Field: 'header', FieldValue: 'x-user' }] };
 /** A chain with a connect timeout and a hash policy of its own. */
-const TUNED = chain([
-  resolver('web', {
-    connectTimeout: '2s',
-    loadBalancer: { Policy: 'maglev', HashPolicies: [{ Field: 'header', FieldValue: 'x-user' }] },
-  }),
-]);
+const TUNED = chain([resolver('web', { connectTimeout: '2s', loadBalancer: STICKY })]);
 
 describe('UpstreamWatcher', () => {
   let clock: ManualClock;
@@ -100,12 +91,8 @@ describe('UpstreamWatcher', () => {
   let logged: Set<string>;
   let open: UpstreamWatcher[];
   beforeEach(() => {
-    clock = new ManualClock();
-    registry = new Registry();
-    warnings = [];
-    told = [];
-    logged = new Set();
-    open = [];
+    [clock, registry, logged] = [new ManualClock(), new Registry(), new Set()];
+    [warnings, told, open] = [[], [], []];
   });
   afterEach(() => {
     for (const watch of open) watch.close();
@@ -120,35 +107,24 @@ describe('UpstreamWatcher', () => {
       balance: { kind: 'least-loaded' },
       ...over,
     } as never);
-  const kept: Record<string, unknown> = {};
-  const cache = {
-    load: (section: string) => kept[section],
-    save: (section: string, value: unknown) => {
-      kept[section] = value;
-    },
-  } as unknown as CacheFile;
+  const kept = new Map<string, unknown>();
+  const cache = { load: kept.get.bind(kept), save: kept.set.bind(kept) } as unknown as CacheFile;
   const watch = (config = upstream(), rules = true): UpstreamWatcher => {
     const logger = { ...silentLogger, warn: (fields: object) => void warnings.push(fields as never) };
-    const deps = {
-      config: { ...CONFIG, rules },
-      clock,
-      timers: clock,
-      random: seeded(1),
-      logger,
-      service: 'app',
-      logged,
-      cache,
-    };
-    const made = new UpstreamWatcher(config, registry.queries, registry.source, deps, (knowledge) =>
-      told.push(knowledge),
+    const tools = { config: { ...CONFIG, rules }, clock, timers: clock, random: seeded(1), logger };
+    const deps = { ...tools, service: 'app', logged, cache };
+    const made = new UpstreamWatcher(config, registry.queries, registry.source, deps, (now) =>
+      told.push(now),
     );
     open.push(made);
     return made;
   };
+  /** Consul answers with a chain of these nodes. */
+  const answerChain = (...args: Parameters<typeof chain>) => registry.answer(CHAIN, chain(...args));
   /** A watch whose rules are known: there are none but Consul's defaults. */
   const plain = async (config = upstream()): Promise<UpstreamWatcher> => {
     const made = watch(config);
-    await registry.answer(CHAIN, chain([resolver('web')]));
+    await answerChain([resolver('web')]);
     return made;
   };
   const cluster = (name = '') => told.at(-1)?.clusters.get(name);
@@ -159,47 +135,27 @@ describe('UpstreamWatcher', () => {
 
   it('a watched upstream has no snapshot until the rules are known, and no endpoints until those are', async () => {
     watch();
-    assert.deepEqual([...registry.specs.keys()].sort(), [
-      '/config/proxy-defaults/global',
-      '/config/service-defaults/app',
-      CHAIN,
-    ]);
+    assert.deepEqual([...registry.specs.keys()].sort(), [PROXY_DEFAULTS, SERVICE_DEFAULTS, CHAIN]);
     assert.deepEqual(told, []);
-    registry.absent('/config/service-defaults/app');
+    registry.absent(SERVICE_DEFAULTS);
     assert.deepEqual(told, []);
-    await registry.answer(CHAIN, chain([resolver('web')]));
+    await answerChain([resolver('web')]);
     assert.equal(told.length, 1);
     assert.deepEqual(cluster(), { endpoints: undefined });
-    registry.find(
-      'web',
-      instance('a'),
-      instance('b', { status: 'critical', why: 'check "x": timeout', weight: 3 }),
-    );
-    assert.deepEqual(found(), ['a@0', 'b@1000 check "x": timeout']);
-    assert.deepEqual(cluster()?.endpoints?.[1], {
-      address: { kind: 'tcp', host: 'b', port: 8443 },
-      id: 'b',
-      weight: 3,
-      priority: 1000,
-      service: 'web',
-      datacenter: 'dc1',
-      locality: 'dc1',
-      critical: 'check "x": timeout',
-    });
+    const why = 'check "x": timeout';
+    registry.find('web', instance('a'), instance('b', { status: 'critical', why, weight: 3 }));
+    assert.deepEqual(found(), ['a@0', `b@1000 ${why}`]);
+    const where = { address: { kind: 'tcp', host: 'b', port: 8443 }, datacenter: 'dc1', locality: 'dc1' };
+    const rest = { id: 'b', weight: 3, priority: 1000, service: 'web', critical: why };
+    assert.deepEqual(cluster()?.endpoints?.[1], { ...where, ...rest });
     registry.find('web');
     assert.deepEqual(found(), []);
   });
 
   it('a watched upstream gives failover targets their priorities, and an address to the first that names it', async () => {
     watch();
-    await registry.answer(
-      CHAIN,
-      chain([resolver('v1.web', { failover: ['web', 'web.dc2'] })], {
-        'v1.web': { Filter: 'v1' },
-        web: {},
-        'web.dc2': {},
-      }),
-    );
+    const targets = { 'v1.web': { Filter: 'v1' }, web: {}, 'web.dc2': {} };
+    await answerChain([resolver('v1.web', { failover: ['web', 'web.dc2'] })], targets);
     registry.find('web', instance('a'), instance('b'));
     registry.find('web@dc2', instance('c', { datacenter: 'dc2' }));
     registry.find('web[v1]', instance('a', { status: 'critical', why: 'no' }), instance('d'));
@@ -209,10 +165,7 @@ describe('UpstreamWatcher', () => {
 
   it('a watched upstream waits for the first target before it uses the next, but not for ever', async () => {
     watch();
-    await registry.answer(
-      CHAIN,
-      chain([resolver('web.dc2', { failover: ['web'] })], { 'web.dc2': {}, web: {} }),
-    );
+    await answerChain([resolver('web.dc2', { failover: ['web'] })], { 'web.dc2': {}, web: {} });
     registry.find('web', instance('a'));
     assert.equal(found('web.default.dc2'), undefined);
     clock.advance(3000);
@@ -225,21 +178,12 @@ describe('UpstreamWatcher', () => {
     await plain();
     registry.find('web', instance('a'));
     registry.known['other'] = [instance('o')];
-    await registry.answer(
-      CHAIN,
-      chain(
-        [
-          splitter('web', { [`resolver:${idOf('web')}`]: 50, [`resolver:${idOf('other')}`]: 50 }),
-          resolver('web'),
-          resolver('other'),
-        ],
-        { web: {}, other: {} },
-      ),
-    );
+    const split = splitter('web', { [`resolver:${idOf('web')}`]: 50, [`resolver:${idOf('other')}`]: 50 });
+    await answerChain([split, resolver('web'), resolver('other')], { web: {}, other: {} });
     assert.deepEqual(found(), ['a@0']);
     assert.deepEqual(found('other.default.dc1'), ['o@0']);
     assert.equal(told.length, 3, 'one change is told once');
-    await registry.answer(CHAIN, chain([resolver('other')], { other: {} }));
+    await answerChain([resolver('other')], { other: {} });
     assert.deepEqual([...registry.targets.keys()], ['other']);
     assert.equal(cluster(), undefined);
   });
@@ -247,7 +191,7 @@ describe('UpstreamWatcher', () => {
   it('a watched upstream keeps its rules when an answer makes no sense', async () => {
     await plain();
     await assert.rejects(registry.answer(CHAIN, '{"Chain":{}}'));
-    await registry.answer('/config/service-defaults/app', '{"Kind":"service-router"}');
+    await registry.answer(SERVICE_DEFAULTS, '{"Kind":"service-router"}');
     assert.equal(warnings.length, 1);
     registry.find('web', instance('a'));
     assert.deepEqual(found(), ['a@0']);
@@ -256,22 +200,14 @@ describe('UpstreamWatcher', () => {
   it('a watched upstream has the limits of the service-defaults of its caller', async () => {
     watch();
     await registry.answer(CHAIN, TUNED);
-    assert.deepEqual(cluster(), { endpoints: undefined, connectTimeoutMs: 2000, hashKey: 'x-user' });
-    const UpstreamConfig = {
-      Overrides: [{ Name: 'web', ConnectTimeoutMs: 300, Limits: { MaxConcurrentRequests: 7 } }],
-    };
-    await registry.answer(
-      '/config/service-defaults/app',
-      JSON.stringify({ Kind: 'service-defaults', Name: 'app', UpstreamConfig }),
-    );
-    assert.deepEqual(cluster(), {
-      endpoints: undefined,
-      connectTimeoutMs: 300,
-      maxInFlight: 7,
-      hashKey: 'x-user',
-    });
-    registry.absent('/config/service-defaults/app');
-    assert.deepEqual(cluster(), { endpoints: undefined, connectTimeoutMs: 2000, hashKey: 'x-user' });
+    const tuned = { endpoints: undefined, connectTimeoutMs: 2000, hashKey: 'x-user' };
+    assert.deepEqual(cluster(), tuned);
+    const override = { Name: 'web', ConnectTimeoutMs: 300, Limits: { MaxConcurrentRequests: 7 } };
+    const defaults = { Kind: 'service-defaults', Name: 'app', UpstreamConfig: { Overrides: [override] } };
+    await registry.answer(SERVICE_DEFAULTS, JSON.stringify(defaults));
+    assert.deepEqual(cluster(), { ...tuned, connectTimeoutMs: 300, maxInFlight: 7 });
+    registry.absent(SERVICE_DEFAULTS);
+    assert.deepEqual(cluster(), tuned);
   });
 
   it('a watched upstream has the settings of the file before those of Consul', async () => {
@@ -282,13 +218,8 @@ describe('UpstreamWatcher', () => {
   });
 
   it('a watched upstream reads no rules where the file names a target, or turns rules off', () => {
-    const consul = {
-      service: 'web',
-      tags: ['gpu'],
-      meta: { version: '2' },
-      failover: [{ service: 'web', datacenter: 'dc2', tags: [], meta: {} }],
-    };
-    watch(upstream({ consul }));
+    const failover = [{ service: 'web', datacenter: 'dc2', tags: [], meta: {} }];
+    watch(upstream({ consul: { service: 'web', tags: ['gpu'], meta: { version: '2' }, failover } }));
     assert.equal(registry.specs.size, 0);
     const [first, second] = [...registry.targets.keys()];
     assert.match(first ?? '', /^web\[.*gpu.*\]$/);
@@ -312,29 +243,26 @@ describe('UpstreamWatcher', () => {
     await registry.answer(CHAIN, limited);
     await registry.answer(CHAIN, limited);
     const defaults = '{"Kind":"proxy-defaults","Name":"global","Config":{"local_connect_timeout_ms":5}}';
-    await registry.answer('/config/proxy-defaults/global', defaults);
+    await registry.answer(PROXY_DEFAULTS, defaults);
     const sentences = [
       'service-resolver "web": LoadBalancer.Policy "random" is not applied, the sidecar\'s file says how.',
       'proxy-defaults: Config "local_connect_timeout_ms" is not applied.',
     ];
-    assert.deepEqual(
-      warnings.map(({ rule }) => rule),
-      sentences,
-    );
-    assert.deepEqual(one.unsupported(), sentences);
+    const rules = warnings.map(({ rule }) => rule);
+    assert.deepEqual([rules, one.unsupported()], [sentences, sentences]);
     one.close();
     open.pop();
     const two = watch(upstream({ name: 'again' }));
     await registry.answer(CHAIN, limited);
     assert.equal(warnings.length, 2);
     assert.deepEqual(two.unsupported(), sentences.slice(0, 1));
-    await registry.answer(CHAIN, chain([resolver('web')]));
+    await answerChain([resolver('web')]);
     assert.deepEqual(two.unsupported(), []);
   });
 
   it('a watched upstream is read again where connections contradict it', async () => {
     const watching = watch();
-    await registry.answer(CHAIN, chain([resolver('web', { failover: ['other'] })], { web: {}, other: {} }));
+    await answerChain([resolver('web', { failover: ['other'] })], { web: {}, other: {} });
     watching.doubt('', 'a: ECONNREFUSED');
     watching.doubt('unheard of', 'x');
     assert.deepEqual(registry.doubts, ['web: a: ECONNREFUSED', 'other: a: ECONNREFUSED']);
@@ -364,7 +292,7 @@ describe('UpstreamWatcher', () => {
     spec.cache?.save(value);
     assert.deepEqual(spec.cache?.load(), value);
     for (const damaged of [5, '{"Chain":{}}', 'nonsense', null]) {
-      kept['chain web'] = damaged;
+      kept.set('chain web', damaged);
       assert.equal(spec.cache?.load(), undefined);
     }
   });

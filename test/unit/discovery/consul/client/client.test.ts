@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
+import { createServer, type ListenOptions } from 'node:net';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { AgentError, type GetOptions } from '../../../../../sidecar/discovery/consul/client/response.js';
-import { LoopbackAgent } from '../../../../kit/consul/loopback-agent.js';
+import { type Asked, LoopbackAgent } from '../../../../kit/consul/loopback-agent.js';
+import { afterTest, temporaryFolder } from '../../../../kit/mocha/after-test.js';
 import { until } from '../../../../kit/process/processes.js';
 
 const TOKEN = '5ec4e7-70ce-4-marker';
@@ -25,15 +25,20 @@ async function failure(promise: Promise<unknown>): Promise<AgentError> {
 
 describe('ConsulAgent', () => {
   let loopback: LoopbackAgent;
-  let folder: string;
+  const started = async (where?: ListenOptions): Promise<LoopbackAgent> => {
+    const agent = await LoopbackAgent.start(where);
+    afterTest(() => agent.stop());
+    return agent;
+  };
   beforeEach(async () => {
-    loopback = await LoopbackAgent.start();
-    folder = mkdtempSync(join(tmpdir(), 'outrider-agent-'));
+    loopback = await started();
   });
-  afterEach(async () => {
-    await loopback.stop();
-    rmSync(folder, { recursive: true });
-  });
+
+  const read = (client = loopback.client(), over: Partial<GetOptions> = {}) =>
+    client.get('/kv/a', {}, { ...OPTIONS, ...over });
+  const areClosed = () => until('the connections are closed', () => loopback.sockets.size === 0);
+  /** Method, URL and body of what was asked. */
+  const asked = () => loopback.asked.map(({ method, url, body }) => [method, url, body]);
 
   it('the Consul client asks for a path with its query, and hands back status, index, headers and the bytes as they came', async () => {
     loopback.handler = (_request, response) => {
@@ -42,19 +47,13 @@ describe('ConsulAgent', () => {
     };
     const client = loopback.client();
     assert.equal(client.where, `http://127.0.0.1:${loopback.port}`);
-    const answer = await client.get(
-      '/health/connect/a%2Fb',
-      { index: '7', filter: 'x == "y z"', stale: '' },
-      OPTIONS,
-    );
-    assert.equal(answer.status, 200);
-    assert.equal(answer.index, 42);
-    assert.equal(answer.headers['x-consul-knownleader'], 'true');
-    assert.deepEqual([...answer.body], [...Buffer.from('{"a":\xff}', 'latin1')]);
-    const { method, url, headers } = loopback.asked[0]!;
-    assert.equal(method, 'GET');
+    const query = { index: '7', filter: 'x == "y z"', stale: '' };
+    const { status, index, body, headers } = await client.get('/health/connect/a%2Fb', query, OPTIONS);
+    assert.deepEqual([status, index, headers['x-consul-knownleader']], [200, 42, 'true']);
+    assert.deepEqual([...body], [...Buffer.from('{"a":\xff}', 'latin1')]);
+    const [{ method, url, headers: sent }] = loopback.asked as [Asked];
+    assert.deepEqual([method, sent['x-consul-token']], ['GET', undefined]);
     assert.equal(url, '/v1/health/connect/a%2Fb?index=7&filter=x%20%3D%3D%20%22y%20z%22&stale=');
-    assert.equal(headers['x-consul-token'], undefined);
   });
 
   it('the Consul client has no index where there is no header for it, or no number in it', async () => {
@@ -68,51 +67,43 @@ describe('ConsulAgent', () => {
         if (header !== undefined) response.setHeader('x-consul-index', header);
         response.end();
       };
-      assert.equal((await client.get('/kv/a', {}, OPTIONS)).index, index);
+      assert.equal((await read(client)).index, index);
     }
   });
 
   it('the Consul client sends the token with each request, and reads its file again when it changed', async () => {
-    const path = join(folder, 'token');
+    const path = join(temporaryFolder(), 'token');
     writeFileSync(path, `${TOKEN}\n`);
     const client = loopback.client({ CONSUL_HTTP_TOKEN_FILE: path });
-    await client.get('/kv/a', {}, OPTIONS);
+    await read(client);
     writeFileSync(path, 'another-one');
     await client.put('/kv/a', {}, undefined, OPTIONS);
     writeFileSync(path, '');
     await client.deregisterService('a', OPTIONS);
     rmSync(path);
     await client.get('/agent/services', {}, OPTIONS);
-    assert.deepEqual(
-      loopback.asked.map(({ headers }) => headers['x-consul-token']),
-      [TOKEN, 'another-one', 'another-one', 'another-one'],
-    );
+    const tokens = loopback.asked.map(({ headers }) => headers['x-consul-token']);
+    assert.deepEqual(tokens, [TOKEN, 'another-one', 'another-one', 'another-one']);
   });
 
   it('the Consul client puts JSON, and nothing where there is nothing', async () => {
     const client = loopback.client();
     await client.put('/config', { cas: '3' }, { Kind: 'service-router' }, OPTIONS);
     await client.put('/agent/leave', {}, undefined, OPTIONS);
-    assert.deepEqual(
-      loopback.asked.map(({ method, url, body }) => [method, url, body]),
-      [
-        ['PUT', '/v1/config?cas=3', '{"Kind":"service-router"}'],
-        ['PUT', '/v1/agent/leave', ''],
-      ],
-    );
+    assert.deepEqual(asked(), [
+      ['PUT', '/v1/config?cas=3', '{"Kind":"service-router"}'],
+      ['PUT', '/v1/agent/leave', ''],
+    ]);
   });
 
   it('the Consul client deregisters services and sets checks, whatever their names', async () => {
     const client = loopback.client();
     await client.deregisterService('digits/1 a', OPTIONS);
     await client.updateCheck('check:1', 'warning', 'it is slow', OPTIONS);
-    assert.deepEqual(
-      loopback.asked.map(({ method, url, body }) => [method, url, body]),
-      [
-        ['PUT', '/v1/agent/service/deregister/digits%2F1%20a', ''],
-        ['PUT', '/v1/agent/check/update/check%3A1', '{"Status":"warning","Output":"it is slow"}'],
-      ],
-    );
+    assert.deepEqual(asked(), [
+      ['PUT', '/v1/agent/service/deregister/digits%2F1%20a', ''],
+      ['PUT', '/v1/agent/check/update/check%3A1', '{"Status":"warning","Output":"it is slow"}'],
+    ]);
   });
 
   it('the Consul client rejects every status but 2xx with what was said, in one line and without the token', async () => {
@@ -128,17 +119,15 @@ describe('ConsulAgent', () => {
       [500, `token ${TOKEN} is\u0007 bad`, '500 token [token] is? bad'],
       [301, 'Moved', '301 Moved'],
     ] as const) {
-      loopback.handler = (_request, response) =>
-        response.writeHead(status, { 'x-consul-index': '9' }).end(body);
+      const head = { 'x-consul-index': '9' };
+      loopback.handler = (_request, response) => response.writeHead(status, head).end(body);
       for (const ask of [
-        () => client.get('/kv/a', {}, OPTIONS),
+        () => read(client),
         () => client.deregisterService('a', OPTIONS),
         () => client.leader(OPTIONS),
       ]) {
         const error = await failure(ask());
-        assert.equal(error.fault, 'status');
-        assert.equal(error.status, status);
-        assert.equal(error.message, message);
+        assert.deepEqual([error.fault, error.status, error.message], ['status', status, message]);
         assert.equal(error.answer?.index, 9);
       }
     }
@@ -146,9 +135,8 @@ describe('ConsulAgent', () => {
 
   it('the Consul client keeps little of a large refusal', async () => {
     loopback.handler = (_request, response) => response.writeHead(500).end('x'.repeat(900_000));
-    const error = await failure(loopback.client().get('/kv/a', {}, OPTIONS));
-    assert.equal(error.fault, 'status');
-    assert.equal(error.answer?.body.length, 4_096);
+    const error = await failure(read());
+    assert.deepEqual([error.fault, error.answer?.body.length], ['status', 4_096]);
     assert.ok(error.message.length < 250);
   });
 
@@ -171,10 +159,10 @@ describe('ConsulAgent', () => {
         request.socket.on('close', () => response.destroy());
         pump();
       };
-      const error = await failure(loopback.client().get('/kv/a', {}, OPTIONS));
+      const error = await failure(read());
       assert.equal(error.fault, 'too-large');
       assert.match(error.message, /larger than 1000000 bytes/);
-      await until('the connection is closed', () => loopback.sockets.size === 0);
+      await areClosed();
       assert.ok(written < 25_000_000, `${written} bytes were written`);
     });
   }
@@ -189,7 +177,7 @@ describe('ConsulAgent', () => {
     await until('it has begun', () => loopback.asked.length === 3);
     client.close();
     assert.equal((await last).fault, 'cancelled');
-    await until('the connections are closed', () => loopback.sockets.size === 0);
+    await areClosed();
   });
 
   it('the Consul client takes an answer of exactly the bound, and of many pieces', async () => {
@@ -198,7 +186,7 @@ describe('ConsulAgent', () => {
       for (let at = 0; at < body.length; at += 10_007) response.write(body.subarray(at, at + 10_007));
       response.end();
     };
-    assert.ok((await loopback.client().get('/kv/a', {}, OPTIONS)).body.equals(body));
+    assert.ok((await read()).body.equals(body));
   });
 
   it('the Consul client fails at once when the connection breaks within the answer', async () => {
@@ -206,28 +194,26 @@ describe('ConsulAgent', () => {
       response.write('[1, 2');
       setImmediate(() => request.socket.destroy());
     };
-    const error = await failure(loopback.client().get('/kv/a', {}, { ...OPTIONS, timeoutMs: 60_000 }));
+    const error = await failure(read(loopback.client(), { timeoutMs: 60_000 }));
     assert.equal(error.fault, 'unreachable');
     assert.match(error.message, /broke within the answer/);
   });
 
   it('the Consul client fails when the connection breaks before the answer, when the port is closed, and when it is no HTTP', async () => {
     loopback.handler = (request) => request.socket.destroy();
-    assert.equal((await failure(loopback.client().get('/kv/a', {}, OPTIONS))).fault, 'unreachable');
+    assert.equal((await failure(read())).fault, 'unreachable');
 
     const gone = await LoopbackAgent.start();
     const client = loopback.client({}, `http://127.0.0.1:${gone.port}`);
     await gone.stop();
-    const error = await failure(client.get('/kv/a', {}, OPTIONS));
-    assert.equal(error.fault, 'unreachable');
-    assert.equal(error.message, `${client.where}: ECONNREFUSED`);
+    const error = await failure(read(client));
+    assert.deepEqual([error.fault, error.message], ['unreachable', `${client.where}: ECONNREFUSED`]);
 
     const other = createServer((socket) => socket.on('error', () => {}).end('220 smtp.example.org\r\n'));
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    afterTest(() => other.close());
     const { port } = other.address() as { port: number };
-    const parse = await failure(loopback.client({}, `http://127.0.0.1:${port}`).get('/kv/a', {}, OPTIONS));
-    assert.equal(parse.fault, 'unreachable');
-    other.close();
+    assert.equal((await failure(read(loopback.client({}, `http://127.0.0.1:${port}`)))).fault, 'unreachable');
   });
 
   for (const [when, begin] of [
@@ -236,22 +222,22 @@ describe('ConsulAgent', () => {
   ] as const) {
     it(`the Consul client times out ${when} the answer`, async () => {
       loopback.handler = (_request, response) => begin(() => response.write('[1,'));
-      const error = await failure(loopback.client().get('/kv/a', {}, { ...OPTIONS, timeoutMs: 50 }));
+      const error = await failure(read(loopback.client(), { timeoutMs: 50 }));
       assert.equal(error.fault, 'timeout');
       assert.match(error.message, /did not answer within 50 ms/);
-      await until('the connection is closed', () => loopback.sockets.size === 0);
+      await areClosed();
     });
   }
 
   it('the Consul client ends at the signal, and leaves no connection behind', async () => {
     loopback.handler = () => {};
     const abort = new AbortController();
-    const read = loopback.client().get('/kv/a', {}, { ...OPTIONS, signal: abort.signal });
+    const reading = read(loopback.client(), { signal: abort.signal });
     await until('the read has begun', () => loopback.asked.length === 1);
     abort.abort();
-    assert.equal((await failure(read)).fault, 'cancelled');
-    await until('the connection is closed', () => loopback.sockets.size === 0);
-    const late = loopback.client().get('/kv/a', {}, { ...OPTIONS, signal: abort.signal });
+    assert.equal((await failure(reading)).fault, 'cancelled');
+    await areClosed();
+    const late = read(loopback.client(), { signal: abort.signal });
     assert.equal((await failure(late)).fault, 'cancelled');
     assert.equal(loopback.asked.length, 1);
   });
@@ -259,21 +245,21 @@ describe('ConsulAgent', () => {
   it('the Consul client ends what is under way when closed, and begins nothing after', async () => {
     loopback.handler = () => {};
     const client = loopback.client();
-    const reads = [1, 2, 3].map(() => failure(client.get('/kv/a', {}, OPTIONS)));
+    const reads = [1, 2, 3].map(() => failure(read(client)));
     await until('the reads have begun', () => loopback.asked.length === 3);
     client.close();
-    for (const read of reads) assert.equal((await read).fault, 'cancelled');
-    assert.equal((await failure(client.get('/kv/a', {}, OPTIONS))).fault, 'cancelled');
-    await until('the connections are closed', () => loopback.sockets.size === 0);
+    for (const each of reads) assert.equal((await each).fault, 'cancelled');
+    assert.equal((await failure(read(client))).fault, 'cancelled');
+    await areClosed();
   });
 
   it('the Consul client uses a connection again, and keeps few of them', async () => {
     const client = loopback.client();
-    for (let i = 0; i < 5; i++) await client.get('/kv/a', {}, OPTIONS);
+    for (let i = 0; i < 5; i++) await read(client);
     assert.equal(loopback.sockets.size, 1);
     const held: (() => void)[] = [];
     loopback.handler = (_request, response) => held.push(() => response.end('[]'));
-    const reads = Array.from({ length: 20 }, () => client.get('/kv/a', {}, OPTIONS));
+    const reads = Array.from({ length: 20 }, () => read(client));
     await until('all are there', () => held.length === 20);
     for (const release of held) release();
     await Promise.all(reads);
@@ -281,22 +267,20 @@ describe('ConsulAgent', () => {
   });
 
   it('the Consul client speaks through a Unix socket, to an IPv6 address, and under a path', async () => {
-    const path = join(folder, 'consul.sock');
-    const unix = await LoopbackAgent.start({ path });
-    await unix.client({}, `unix://${path}`).get('/kv/a', {}, OPTIONS);
+    const path = join(temporaryFolder(), 'consul.sock');
+    const unix = await started({ path });
+    await read(unix.client({}, `unix://${path}`));
     assert.equal(unix.asked[0]?.url, '/v1/kv/a');
-    await unix.stop();
 
-    const six = await LoopbackAgent.start({ host: '::1', port: 0 }).catch(() => undefined);
+    const six = await started({ host: '::1', port: 0 }).catch(() => undefined);
     if (six !== undefined) {
       const client = six.client({}, `http://[::1]:${six.port}`);
       assert.equal(client.where, `http://[::1]:${six.port}`);
-      await client.get('/kv/a', {}, OPTIONS);
+      await read(client);
       assert.equal(six.asked[0]?.headers.host, `[::1]:${six.port}`);
-      await six.stop();
     }
 
-    await loopback.client({}, `http://127.0.0.1:${loopback.port}/consul/`).get('/kv/a', {}, OPTIONS);
+    await read(loopback.client({}, `http://127.0.0.1:${loopback.port}/consul/`));
     assert.equal(loopback.asked.at(-1)?.url, '/consul/v1/kv/a');
   });
 

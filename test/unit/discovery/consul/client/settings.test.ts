@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
 import { agentSettings, describeAddress } from '../../../../../sidecar/discovery/consul/client/settings.js';
 import type { Environment } from '../../../../../sidecar/discovery/consul/client/settings-files.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
+import { temporaryFolder } from '../../../../kit/mocha/after-test.js';
 
 const TOKEN = '5ec4e7-70ce-4-marker';
 const CERT = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
@@ -28,6 +28,7 @@ function refused(expected: RegExp, config: Partial<ConsulConfig>, env: Environme
     },
   );
 }
+const refusedIn = (env: Environment, expected: RegExp): void => refused(expected, {}, env);
 
 describe('the address of the agent', () => {
   for (const [address, variable, ssl, expected] of [
@@ -53,35 +54,27 @@ describe('the address of the agent', () => {
     });
   }
 
-  for (const address of [
-    'ftp://a:21',
-    'http://',
-    'a b',
-    'http://a:0',
-    'http://a:99999',
-    'http://a?x=1',
-    'unix://run',
-  ]) {
+  const bad = ['ftp://a:21', 'http://', 'a b', 'http://a:0', 'http://a:99999', 'http://a?x=1', 'unix://run'];
+  for (const address of bad) {
     it(`the address of the agent refuses ${address}`, () => {
       refused(/^consul\.address is ".*"; expected /, { address });
-      refused(/^CONSUL_HTTP_ADDR is ".*"; expected /, {}, { CONSUL_HTTP_ADDR: address });
+      refusedIn({ CONSUL_HTTP_ADDR: address }, /^CONSUL_HTTP_ADDR is ".*"; expected /);
     });
   }
 
   it('the address of the agent quotes no address with credentials in it', () => {
-    refused(/^CONSUL_HTTP_ADDR must not hold a user/, {}, { CONSUL_HTTP_ADDR: `http://u:${TOKEN}@a:8500` });
+    refusedIn({ CONSUL_HTTP_ADDR: `http://u:${TOKEN}@a:8500` }, /^CONSUL_HTTP_ADDR must not hold a user/);
     refused(/^consul\.address must not hold a user/, { address: `http://u:${TOKEN}@:no` });
   });
 });
 
 describe('the environment of the agent', () => {
   it('an environment that asks for what only Consul Enterprise has is refused', () => {
-    refused(
-      /^CONSUL_NAMESPACE is "team-a"; expected it unset or "default"/,
-      {},
+    refusedIn(
       { CONSUL_NAMESPACE: 'team-a' },
+      /^CONSUL_NAMESPACE is "team-a"; expected it unset or "default"/,
     );
-    refused(/^CONSUL_PARTITION is "p"/, {}, { CONSUL_PARTITION: 'p' });
+    refusedIn({ CONSUL_PARTITION: 'p' }, /^CONSUL_PARTITION is "p"/);
     settings({}, { CONSUL_NAMESPACE: 'default', CONSUL_PARTITION: '' });
   });
 
@@ -94,8 +87,8 @@ describe('the environment of the agent', () => {
       ['True', true],
     ] as const)
       assert.equal(settings({}, { CONSUL_HTTP_SSL_VERIFY: text }).tls.verify, value);
-    refused(/^CONSUL_HTTP_SSL_VERIFY is "no"; expected true or false/, {}, { CONSUL_HTTP_SSL_VERIFY: 'no' });
-    refused(/^CONSUL_HTTP_SSL is "yes"/, {}, { CONSUL_HTTP_SSL: 'yes' });
+    refusedIn({ CONSUL_HTTP_SSL_VERIFY: 'no' }, /^CONSUL_HTTP_SSL_VERIFY is "no"; expected true or false/);
+    refusedIn({ CONSUL_HTTP_SSL: 'yes' }, /^CONSUL_HTTP_SSL is "yes"/);
   });
 });
 
@@ -107,9 +100,8 @@ describe('the token and the certificates for the agent', () => {
     return path;
   };
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'outrider-settings-'));
+    folder = temporaryFolder();
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
 
   it('token and certificates come from the file, else from the variable for a file, else from the variable', () => {
     const env = { CONSUL_HTTP_TOKEN: ' c ', CONSUL_HTTP_TOKEN_FILE: file('b', 'b\n') };
@@ -121,12 +113,11 @@ describe('the token and the certificates for the agent', () => {
   });
 
   it('token and certificates name what is wrong with a token without quoting it', () => {
-    refused(/^consul\.token_file is ".*"; expected a file that holds a token: ENOENT/, {
-      tokenFile: join(folder, 'no'),
-    });
-    refused(/^CONSUL_HTTP_TOKEN_FILE holds no token/, {}, { CONSUL_HTTP_TOKEN_FILE: file('empty', ' \n') });
+    const none = { tokenFile: join(folder, 'no') };
+    refused(/^consul\.token_file is ".*"; expected a file that holds a token: ENOENT/, none);
+    refusedIn({ CONSUL_HTTP_TOKEN_FILE: file('empty', ' \n') }, /^CONSUL_HTTP_TOKEN_FILE holds no token/);
     refused(/^consul\.token_file is ".*": not a regular file|not a regular file/, { tokenFile: folder });
-    refused(/^CONSUL_HTTP_TOKEN holds something else/, {}, { CONSUL_HTTP_TOKEN: `${TOKEN}\n${TOKEN}` });
+    refusedIn({ CONSUL_HTTP_TOKEN: `${TOKEN}\n${TOKEN}` }, /^CONSUL_HTTP_TOKEN holds something else/);
     refused(/larger than 1 MiB/, { tokenFile: file('large', 'x'.repeat(2 ** 20 + 1)) });
   });
 
@@ -159,37 +150,25 @@ describe('the token and the certificates for the agent', () => {
     file('authorities/a.pem', `${CERT}a`);
     file('authorities/README', 'read me');
     assert.deepEqual(settings({}, { CONSUL_CAPATH: path }).tls.ca, [`${CERT}a`, `${CERT}b`]);
-    refused(
-      /^CONSUL_CAPATH is ".*"; expected a directory with at least one PEM/,
-      {},
-      {
-        CONSUL_CAPATH: join(path, 'deeper'),
-      },
-    );
-    refused(
-      /^CONSUL_CAPATH is ".*"; expected a directory of PEM files: ENOENT/,
-      {},
-      {
-        CONSUL_CAPATH: join(path, 'none'),
-      },
-    );
+    for (const [name, problem] of [
+      ['deeper', /^CONSUL_CAPATH is ".*"; expected a directory with at least one PEM/],
+      ['none', /^CONSUL_CAPATH is ".*"; expected a directory of PEM files: ENOENT/],
+    ] as const)
+      refusedIn({ CONSUL_CAPATH: join(path, name) }, problem);
   });
 
   it('token and certificates name a file that is not what it should be', () => {
-    refused(/^consul\.tls\.ca is ".*"; expected a readable PEM file: ENOENT/, {
-      tls: { ca: join(folder, 'no') },
-    });
-    refused(
-      /^CONSUL_CACERT is ".*"; expected a PEM file with a certificate in it/,
-      {},
-      {
-        CONSUL_CACERT: file('ca', KEY),
-      },
-    );
-    refused(/^consul\.tls\.key is ".*"; expected a PEM file with a private key in it/, {
-      tls: { cert: file('c', CERT), key: file('k', CERT) },
-    });
-    refused(/client key .* no client certificate/, { tls: { key: file('k2', KEY) } });
-    refused(/client certificate .* no client key/, {}, { CONSUL_CLIENT_CERT: file('c2', CERT) });
+    for (const [tls, problem] of [
+      [{ ca: join(folder, 'no') }, /^consul\.tls\.ca is ".*"; expected a readable PEM file: ENOENT/],
+      [
+        { cert: file('c', CERT), key: file('k', CERT) },
+        /^consul\.tls\.key is ".*"; expected a PEM file with a private key in it/,
+      ],
+      [{ key: file('k2', KEY) }, /client key .* no client certificate/],
+    ] as const)
+      refused(problem, { tls });
+    const noCertificate = /^CONSUL_CACERT is ".*"; expected a PEM file with a certificate in it/;
+    refusedIn({ CONSUL_CACERT: file('ca', KEY) }, noCertificate);
+    refusedIn({ CONSUL_CLIENT_CERT: file('c2', CERT) }, /client certificate .* no client key/);
   });
 });

@@ -1,78 +1,53 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
-import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import { ConnectIdentity } from '../../../../../sidecar/discovery/consul/connect/identity.js';
-import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import type { Identity } from '../../../../../sidecar/identity/identity.js';
 import { leafAnswer, rootsAnswer } from '../../../../kit/consul/connect-answers.js';
-import { kit } from '../../../../kit/consul/scripted-agent.js';
+import { type Kit, kit } from '../../../../kit/consul/scripted-agent.js';
 import { TestAuthority, type TestLeaf, TRUST_DOMAIN } from '../../../../kit/identity/certificates.js';
+import { afterTest, temporaryFolder } from '../../../../kit/mocha/after-test.js';
 
 const ROOTS = '/agent/connect/ca/roots';
 const LEAF = '/agent/connect/ca/leaf/digits';
 const HOUR = 3_600_000;
+const LONG = { notBeforeMs: Date.UTC(2025, 0, 1), notAfterMs: Date.UTC(2036, 0, 1) };
+/** The beginning of the manual clock. */
+const START = Date.UTC(2026, 0, 1);
 
-type Rig = ReturnType<typeof rig>;
-
+/** Closed after the test. */
 function rig(config: Partial<ConsulConfig> = {}) {
   const base = kit(config);
-  const { deps, agent } = base;
-  const watches = new QueryRegistry(agent, deps);
   const problems: string[] = [];
-  const cache = config.cache && CacheFile.open(config.cache.dir, deps.logger, deps.timers);
-  const identity = new ConnectIdentity(watches, {
-    ...deps,
-    service: 'digits',
-    ...(cache === undefined ? {} : { cache }),
-    onProblem: (problem) => problems.push(problem),
-  });
+  const onProblem = (problem: string) => void problems.push(problem);
+  const identity = new ConnectIdentity(base.watches, { ...base.deps, service: 'digits', onProblem });
   const told: Identity[] = [];
   identity.subscribe((next) => told.push(next));
-  const at = (path: string) => agent.at(path);
   const close = (): void => {
     identity.close();
-    watches.close();
-    cache?.close();
+    base.close();
   };
-  return { ...base, watches, identity, told, problems, at, close };
+  afterTest(close);
+  return { ...base, identity, told, problems, close };
 }
 
 describe('ConnectIdentity', () => {
   let root: TestAuthority;
   let next: TestAuthority;
-  let open: Rig | undefined;
-  let dir: string;
   /** Of `hours` from the manual clock's beginning. */
-  const leafOf = (from: TestAuthority, hours = 10, service = 'digits') => {
-    const start = Date.UTC(2026, 0, 1);
-    return from.leaf({ service, notBeforeMs: start - 1000, notAfterMs: start + hours * HOUR - 1000 });
-  };
-  const started = (config: Partial<ConsulConfig> = {}): Rig => {
-    open = rig(config);
-    return open;
-  };
+  const leafOf = (from: TestAuthority, hours = 10, service = 'digits') =>
+    from.leaf({ service, notBeforeMs: START - 1000, notAfterMs: START + hours * HOUR - 1000 });
 
   /** Consul gives the first root, and a leaf: by default one of that root. */
-  const issued = async (at: Rig['at'], leaf?: TestLeaf): Promise<void> => {
+  const issued = async (at: Kit['at'], leaf?: TestLeaf): Promise<void> => {
     await at(ROOTS).answer(7, rootsAnswer([root]));
     await at(LEAF).answer(7, leafAnswer(leaf ?? (await leafOf(root))));
   };
 
   before(async () => {
-    const long = { notBeforeMs: Date.UTC(2025, 0, 1), notAfterMs: Date.UTC(2036, 0, 1) };
-    root = await TestAuthority.root({ commonName: 'First root', ...long });
-    next = await TestAuthority.root({ commonName: 'Next root', ...long });
-  });
-  beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), 'outrider-connect-'));
-  });
-  afterEach(() => {
-    open?.close();
-    open = undefined;
-    rmSync(dir, { recursive: true, force: true });
+    root = await TestAuthority.root({ commonName: 'First root', ...LONG });
+    next = await TestAuthority.root({ commonName: 'Next root', ...LONG });
   });
 
   it('an identity from Connect is there when leaf and roots are, in either order', async () => {
@@ -81,7 +56,7 @@ describe('ConnectIdentity', () => {
       [LEAF, ROOTS],
       [ROOTS, LEAF],
     ]) {
-      const { at, identity, told, close } = rig();
+      const { at, identity, told } = rig();
       assert.equal(identity.current(), undefined);
       assert.match(identity.status().problem!, /^Consul has given no leaf yet$/);
       for (const path of order)
@@ -91,19 +66,18 @@ describe('ConnectIdentity', () => {
       assert.deepEqual([told.length, told[0]], [1, made]);
       assert.equal(identity.trustDomain(), TRUST_DOMAIN);
       assert.deepEqual(identity.status(), { notAfterMs: made.notAfterMs });
-      close();
     }
   });
 
   it('an identity from Connect trusts every root that is listed, the active one first', async () => {
-    const { at, identity } = started();
+    const { at, identity } = rig();
     await at(ROOTS).answer(7, rootsAnswer([root, next], { ActiveRootID: 'root-1' }));
     await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
     assert.equal(identity.current()!.rootsPem, next.pem + root.pem);
   });
 
   it('an identity from Connect follows a rotation of the root step by step, and never hands out what does not fit', async () => {
-    const { at, identity, told, problems } = started();
+    const { at, identity, told, problems } = rig();
     await issued(at);
     const before = identity.current()!;
     // The leaf of the new root overtakes the new list of roots.
@@ -119,7 +93,7 @@ describe('ConnectIdentity', () => {
   });
 
   it('an identity from Connect reports leaf and roots that do not fit for long, keeps the one before, and recovers when they fit', async () => {
-    const { at, identity, clock, problems } = started();
+    const { at, identity, clock, problems } = rig();
     await issued(at);
     const before = identity.current()!;
     await at(LEAF).answer(9, leafAnswer(await leafOf(next)));
@@ -127,11 +101,9 @@ describe('ConnectIdentity', () => {
     assert.deepEqual(problems, []);
     await clock.settle(200);
     assert.equal(problems.length, 1);
-    assert.match(
-      problems[0]!,
-      /^the leaf and roots from Consul are not usable, the one before stays in use: /,
-    );
-    assert.equal(identity.status().problem, problems[0]);
+    const [problem] = problems;
+    assert.match(problem!, /^the leaf and roots from Consul are not usable, the one before stays in use: /);
+    assert.equal(identity.status().problem, problem);
     assert.equal(identity.current(), before);
     assert.equal(at(ROOTS).index, undefined, 'read afresh');
     await at(ROOTS).answer(9, rootsAnswer([next, root]));
@@ -139,24 +111,16 @@ describe('ConnectIdentity', () => {
     assert.notEqual(identity.current(), before);
   });
 
-  const refusals: [string, () => Promise<object>, RegExp][] = [
-    [
-      'of another service',
-      async () => leafAnswer(await leafOf(root, 10, 'web')),
-      /expected the service "digits"/,
-    ],
-    ['that is over', async () => leafAnswer(await leafOf(root, 0)), /clock-expired/],
-    [
-      'with the key of another',
-      async () => leafAnswer(await leafOf(root), { PrivateKeyPEM: (await leafOf(root)).keyPem }),
-      /key: does not belong to the certificate/,
-    ],
-  ];
-  for (const [what, answer, problem] of refusals) {
+  const other = async () => ({ PrivateKeyPEM: (await leafOf(root)).keyPem });
+  for (const [what, leaf, over, problem] of [
+    ['of another service', () => leafOf(root, 10, 'web'), () => ({}), /expected the service "digits"/],
+    ['that is over', () => leafOf(root, 0), () => ({}), /clock-expired/],
+    ['with the key of another', () => leafOf(root), other, /key: does not belong to the certificate/],
+  ] as const) {
     it(`an identity from Connect does not take a leaf ${what}`, async () => {
-      const { at, identity, clock } = started();
+      const { at, identity, clock } = rig();
       await at(ROOTS).answer(7, rootsAnswer([root]));
-      await at(LEAF).answer(7, await answer());
+      await at(LEAF).answer(7, leafAnswer(await leaf(), await over()));
       await clock.settle(6_000);
       assert.equal(identity.current(), undefined);
       assert.match(identity.status().problem!, problem);
@@ -164,13 +128,10 @@ describe('ConnectIdentity', () => {
   }
 
   it('an identity from Connect takes an intermediate from the list of roots where the leaf comes without', async () => {
-    const issuer = await root.intermediate({
-      notAfterMs: Date.UTC(2036, 0, 1),
-      notBeforeMs: Date.UTC(2025, 0, 1),
-    });
+    const issuer = await root.intermediate(LONG);
     const leaf = await leafOf(issuer);
     const bare = leaf.certChainPem.slice(0, leaf.certChainPem.indexOf('-----END CERTIFICATE-----') + 26);
-    const { at, identity } = started();
+    const { at, identity } = rig();
     const answer = rootsAnswer([root]) as { Roots: { IntermediateCerts: unknown }[] };
     answer.Roots[0]!.IntermediateCerts = [issuer.pem];
     await at(ROOTS).answer(7, answer);
@@ -179,7 +140,7 @@ describe('ConnectIdentity', () => {
   });
 
   it('an identity from Connect leaves out a root that cannot be used, and reports which', async () => {
-    const { at, identity, problems } = started();
+    const { at, identity, problems } = rig();
     const answer = rootsAnswer([root, next]) as { Roots: { RootCert: string }[] };
     answer.Roots[1]!.RootCert = 'nonsense';
     await at(ROOTS).answer(7, answer);
@@ -189,19 +150,12 @@ describe('ConnectIdentity', () => {
   });
 
   it('an identity from Connect keeps what it has through garbage, and quotes none of it', async () => {
-    const { at, identity, clock, log } = started();
+    const { at, identity, clock, log } = rig();
     const leaf = await leafOf(root);
     await issued(at, leaf);
     const before = identity.current();
-    const garbage = [
-      `${leaf.keyPem}`,
-      'null',
-      '[]',
-      '{}',
-      '{"CertPEM":1,"PrivateKeyPEM":{}}',
-      '{"Roots":[]}',
-      '',
-    ];
+    const wrong = ['{"CertPEM":1,"PrivateKeyPEM":{}}', '{"Roots":[]}'];
+    const garbage = [leaf.keyPem, 'null', '[]', '{}', ...wrong, ''];
     for (const path of [LEAF, ROOTS]) {
       for (const [i, body] of garbage.entries()) {
         await at(path).answer(100 + i, body);
@@ -215,7 +169,7 @@ describe('ConnectIdentity', () => {
   });
 
   it('an identity from Connect is read again from half of its life on, with a warning from a fifth, and serves until its end', async () => {
-    const { at, agent, identity, watches, clock, problems } = started();
+    const { at, agent, identity, watches, clock, problems } = rig();
     await issued(at);
     const { certChainPem: CertPEM, keyPem: PrivateKeyPEM } = identity.current()!;
     const bodies: Record<string, object> = {
@@ -254,13 +208,9 @@ describe('ConnectIdentity', () => {
   });
 
   it('an identity from Connect warns at once of a leaf with little of its life left', async () => {
-    const { at, problems, identity } = started();
-    const start = Date.UTC(2026, 0, 1);
-    const old = await root.leaf({
-      service: 'digits',
-      notBeforeMs: start - 9 * HOUR,
-      notAfterMs: start + HOUR,
-    });
+    const { at, problems, identity } = rig();
+    const times = { notBeforeMs: START - 9 * HOUR, notAfterMs: START + HOUR };
+    const old = await root.leaf({ service: 'digits', ...times });
     await issued(at, old);
     assert.deepEqual(problems, ['our certificate expires in 3599 s; Consul has given no new one']);
     assert.equal(identity.status().problem, problems[0]);
@@ -268,16 +218,15 @@ describe('ConnectIdentity', () => {
 
   it('an identity from Connect outlives a restart with its key only where the file says so', async () => {
     const leaf = await leafOf(root);
+    const dir = temporaryFolder();
+    const hasKey = (cache: string) =>
+      readdirSync(cache).some((file) => readFileSync(join(cache, file), 'utf8').includes('PRIVATE KEY'));
     for (const keys of [true, false]) {
       const cache = { dir: join(dir, String(keys)), keys };
       const first = rig({ cache });
       await issued(first.at, leaf);
       first.close();
-      const files = readdirSync(cache.dir).map((file) => readFileSync(join(cache.dir, file), 'utf8'));
-      assert.equal(
-        files.some((text) => text.includes('PRIVATE KEY')),
-        keys,
-      );
+      assert.equal(hasKey(cache.dir), keys);
       const second = rig({ cache });
       for (const path of [ROOTS, LEAF]) await second.at(path).break('unreachable', 'connection refused');
       assert.equal(second.identity.current()?.certChainPem, keys ? leaf.certChainPem : undefined);
@@ -287,15 +236,11 @@ describe('ConnectIdentity', () => {
     }
     // Taken back: the key leaves the disk at once.
     rig({ cache: { dir: join(dir, 'true'), keys: false } }).close();
-    const left = readdirSync(join(dir, 'true')).map((file) => readFileSync(join(dir, 'true', file), 'utf8'));
-    assert.equal(
-      left.some((text) => text.includes('PRIVATE KEY')),
-      false,
-    );
+    assert.equal(hasKey(join(dir, 'true')), false);
   });
 
   it('an identity from Connect leaves no timer or query behind when closed', async () => {
-    const { at, identity, watches, clock } = started();
+    const { at, identity, watches, clock } = rig();
     await issued(at, await leafOf(next));
     identity.close();
     watches.close();

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
+import { defined } from '../../../../../sidecar/config/present.js';
 import type { IntentionTable } from '../../../../../sidecar/core/authorization/intentions.js';
-import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import { configuredAction } from '../../../../../sidecar/discovery/consul/connect/default-policy.js';
 import { ConnectIntentions } from '../../../../../sidecar/discovery/consul/connect/intentions.js';
-import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import { kit } from '../../../../kit/consul/scripted-agent.js';
-import { afterTest } from '../../../../kit/mocha/after-test.js';
+import { afterTest, temporaryFolder } from '../../../../kit/mocha/after-test.js';
 
 const LIST = '/connect/intentions';
 const MATCH = '/connect/intentions/match';
@@ -18,33 +14,20 @@ const SELF = '/agent/self';
 
 type Rule = readonly [source: string, destination: string, action: string, permissions?: readonly object[]];
 const list = (...rules: readonly Rule[]): object[] =>
-  rules.map(([SourceName, DestinationName, Action, Permissions]) => ({
-    SourceName,
-    DestinationName,
-    Action,
-    ...(Permissions === undefined ? {} : { Permissions }),
-  }));
+  rules.map(([SourceName, DestinationName, Action, Permissions]) =>
+    defined({ SourceName, DestinationName, Action, Permissions }),
+  );
 const INFER = { Action: 'allow', HTTP: { PathExact: '/inference.GRPCInferenceService/ModelInfer' } };
 
-type Rig = ReturnType<typeof rig>;
-
-/** @param mayMatch the token may read the intentions of this service. */
+/** Closed after the test. @param mayMatch the token may read the intentions of this service. */
 function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = true) {
   const base = kit(config);
-  const { deps, agent } = base;
-  const watches = new QueryRegistry(agent, deps);
-  const cache = config.cache && CacheFile.open(config.cache.dir, deps.logger, deps.timers);
+  const { deps, agent, at, watches } = base;
   const told: IntentionTable[] = [];
-  const intentions = new ConnectIntentions(
-    watches,
-    agent,
-    { ...deps, service, ...(cache === undefined ? {} : { cache }) },
-    (table) => told.push(table),
-  );
+  const intentions = new ConnectIntentions(watches, agent, { ...deps, service }, (table) => told.push(table));
   agent.onRead = (read) => {
     if (read.path === MATCH && mayMatch) void read.answer(undefined, { [service]: null });
   };
-  const at = (path: string) => agent.at(path);
   /** Consul answers with this list, then with this default. */
   const know = async (index: number, rules: readonly object[], isAllowed: boolean): Promise<void> => {
     await at(LIST).answer(index, rules);
@@ -52,46 +35,24 @@ function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = 
   };
   const close = (): void => {
     intentions.close();
-    watches.close();
-    cache?.close();
+    base.close();
   };
-  return {
-    ...base,
-    intentions,
-    told,
-    at,
-    know,
-    isAsking: (path: string) => agent.open.some((read) => read.path === path),
-    allows: (source: string) => intentions.table.allows(source, service),
-    close,
-  };
+  afterTest(close);
+  const isAsking = (path: string) => agent.open.some((read) => read.path === path);
+  const allows = (source: string) => intentions.table.allows(source, service);
+  return { ...base, intentions, told, know, isAsking, allows, close };
 }
 
 describe('ConnectIntentions', () => {
-  let open: Rig | undefined;
-  const started = (...args: Parameters<typeof rig>): Rig => {
-    open = rig(...args);
-    return open;
-  };
-  afterEach(() => {
-    open?.close();
-    open = undefined;
-  });
-
   it('intentions from Consul are read for this service alone, by a filter that any name fits into', () => {
-    const filterOf = (service: string): string | undefined => {
-      const { at, close } = rig({}, service);
-      const { filter } = at(LIST).query;
-      close();
-      return filter;
-    };
+    const filterOf = (service: string) => rig({}, service).at(LIST).query['filter'];
     assert.equal(filterOf('digits'), 'DestinationName == "digits" or DestinationName == "*"');
     assert.equal(filterOf('a"b\\'), 'DestinationName == `a"b\\` or DestinationName == "*"');
     assert.equal(filterOf('a`b'), '');
   });
 
   it('intentions from Consul deny every caller until list and default are known', async () => {
-    const { at, intentions, allows, told } = started();
+    const { at, intentions, allows, told } = rig();
     assert.deepEqual([intentions.loaded(), intentions.table.isLoaded, allows('web')], [false, false, false]);
     await at(LIST).answer(7, list(['web', 'digits', 'allow']));
     assert.deepEqual([intentions.loaded(), told.length], [false, 0]);
@@ -103,21 +64,19 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul have the default of Consul: allow', async () => {
-    const { know, allows } = started();
+    const { know, allows } = rig();
     await know(7, list(['web', 'digits', 'deny']), true);
     assert.deepEqual([allows('web'), allows('api')], [false, true]);
   });
 
   it('intentions from Consul follow the list, each table with a version of its own, and an equal list makes no table', async () => {
-    const { know, at, allows, told, clock } = started();
+    const { know, at, allows, told, clock } = rig();
     for (const [i, action] of ['allow', 'deny', 'allow'].entries()) {
       await know(7 + i, list(['web', 'digits', action]), false);
       assert.equal(allows('web'), action === 'allow');
     }
-    assert.deepEqual(
-      told.map(({ version }) => version),
-      [1, 2, 3],
-    );
+    const versions = told.map(({ version }) => version);
+    assert.deepEqual(versions, [1, 2, 3]);
     await know(20, [...list(['web', 'digits', 'allow']), ...list(['web', 'other', 'deny'])], false);
     await clock.settle(61_000);
     await at(CHECK).answer(undefined, { Allowed: false });
@@ -125,7 +84,7 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul read the default about once a minute', async () => {
-    const { know, at, allows, clock, isAsking } = started();
+    const { know, at, allows, clock, isAsking } = rig();
     await know(7, [], false);
     await clock.settle(53_000);
     assert.equal(isAsking(CHECK), false);
@@ -135,7 +94,7 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul hold a new list back for the default, a second at most', async () => {
-    const { know, at, allows, clock } = started();
+    const { know, at, allows, clock } = rig();
     await know(7, list(['web', 'digits', 'allow']), false);
     await at(LIST).answer(8, list(['web', 'digits', 'deny']));
     await clock.settle(900);
@@ -145,7 +104,7 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul stay in force through failures, garbage and an agent that is away', async () => {
-    const { know, at, allows, told, clock, intentions, isAsking } = started();
+    const { know, at, allows, told, clock, intentions, isAsking } = rig();
     await know(7, list(['web', 'digits', 'allow']), false);
     await at(LIST).answer(8, 'no JSON');
     await clock.settle(31_000);
@@ -161,7 +120,7 @@ describe('ConnectIntentions', () => {
 
   describe('while a wildcard covers every source', () => {
     it('the default does not matter while a wildcard covers every source, and is read anew when the wildcard goes', async () => {
-      const { know, at, allows, clock } = started();
+      const { know, at, allows, clock } = rig();
       await know(7, list(['*', '*', 'allow']), true);
       await at(SELF).refuse(403, 'Permission denied');
       assert.equal(allows('api'), true);
@@ -179,7 +138,7 @@ describe('ConnectIntentions', () => {
         [false, 'allow'],
         [true, 'deny'],
       ] as const) {
-        const { know, at, intentions, log, close } = rig();
+        const { know, at, intentions, log } = rig();
         await know(7, rules, false);
         if (refused) await at(SELF).refuse(403, 'Permission denied');
         else await at(SELF).answer(undefined, { DebugConfig: { ACLsEnabled: false } });
@@ -188,13 +147,12 @@ describe('ConnectIntentions', () => {
         assert.equal(verdict.decide(other), decision);
         assert.equal(verdict.decide({ ...other, path: INFER.HTTP.PathExact }), 'allow');
         assert.equal(JSON.stringify(log).includes('does not tell the default policy'), refused);
-        close();
       }
     });
   });
 
   it('intentions from Consul do not change by a list that the token cannot read whole', async () => {
-    const { at, allows, clock, intentions, log } = started({}, 'digits', false);
+    const { at, allows, clock, intentions, log } = rig({}, 'digits', false);
     await at(LIST).answer(7, list(['web', 'digits', 'deny']));
     assert.deepEqual(at(MATCH).query, { by: 'destination', name: 'digits' });
     await at(MATCH).answer(undefined, { digits: [] });
@@ -213,7 +171,7 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul are not loaded while the default is not known, and deny after three failures', async () => {
-    const { at, allows, clock, intentions } = started();
+    const { at, allows, clock, intentions } = rig();
     await at(LIST).answer(7, list(['web', 'digits', 'allow']));
     for (const answer of [{}, { Allowed: 'yes' }, 'no JSON']) {
       assert.equal(intentions.loaded(), false);
@@ -225,34 +183,23 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul that are not applied are logged once', async () => {
-    const { at, intentions, log } = started();
+    const { know, intentions, problems } = rig();
     const foreign = { Action: 'allow', HTTP: { PathRegex: '\\pL' } };
-    for (const index of [7, 8]) {
-      await at(LIST).answer(
-        index,
-        list(['web', 'digits', '', [foreign]], ['w', 'digits', index === 7 ? 'allow' : 'deny']),
-      );
-      await at(CHECK).answer(undefined, { Allowed: false });
-    }
+    for (const [i, action] of ['allow', 'deny'].entries())
+      await know(7 + i, list(['web', 'digits', '', [foreign]], ['w', 'digits', action]), false);
     const notes = [
       'intention web → digits: permission 1: PathRegex has invalid escape sequence at "\\\\p"; it allows nothing',
     ];
     assert.deepEqual(intentions.unsupported(), notes);
-    assert.deepEqual(
-      log.filter(({ level }) => level === 'warn').map(({ problem }) => problem),
-      notes,
-    );
+    assert.deepEqual(problems(), notes);
   });
 
   it('intentions from Consul start from the cache, and follow Consul as soon as it answers', async () => {
-    const dir = mkdtempSync(join(tmpdir(), 'outrider-intentions-'));
-    afterTest(() => rmSync(dir, { recursive: true, force: true }));
-    afterTest(() => open?.close());
-    const cache = { dir: join(dir, 'cache'), keys: false };
+    const cache = { dir: `${temporaryFolder()}/cache`, keys: false };
     const first = rig({ cache });
     await first.know(7, list(['web', 'digits', 'deny'], ['api', 'digits', '', [INFER]]), true);
     first.close();
-    const { at, allows, intentions } = started({ cache });
+    const { at, allows, intentions } = rig({ cache });
     await at(LIST).break('unreachable', 'connection refused');
     assert.deepEqual([intentions.loaded(), allows('web'), allows('x')], [true, false, true]);
     assert.equal(typeof intentions.table.decisionFor('api', 'digits'), 'object');

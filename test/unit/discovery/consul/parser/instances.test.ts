@@ -9,30 +9,35 @@ import {
 } from '../../../../../sidecar/discovery/consul/parser/instances.js';
 import { type AnswerEntry, answerOf, entryOf } from '../../../../kit/consul/answers.js';
 
-function read(entries: readonly unknown[], wan = false): InstanceList {
-  return readInstances(answerOf(entries), { wan });
+const NEAR = { wan: false };
+const FAR = { wan: true };
+
+function read(entries: readonly unknown[], options = NEAR): InstanceList {
+  return readInstances(answerOf(entries), options);
+}
+
+/** Fields of an entry in place of its own. */
+type Over = Partial<Record<keyof AnswerEntry, object>>;
+
+function entryWith({ Node, Service, Checks }: Over): AnswerEntry {
+  const entry = entryOf(1);
+  Object.assign(entry.Node, Node);
+  Object.assign(entry.Service, Service);
+  return { ...entry, ...(Checks === undefined ? {} : { Checks: Checks as AnswerEntry['Checks'] }) };
 }
 
 /** The only instance of an answer whose only entry was changed so. */
-function one(change: (entry: AnswerEntry) => void, wan = false): Instance {
-  const entry = entryOf(1);
-  change(entry);
-  const { instances, problem } = read([entry], wan);
-  assert.equal(problem, undefined);
-  assert.equal(instances.length, 1);
+function one(over: Over, options = NEAR): Instance {
+  const { instances, problem } = read([entryWith(over)], options);
+  assert.deepEqual([instances.length, problem], [1, undefined]);
   return instances[0]!;
 }
 
 /** What is wrong with the only entry. */
-function problemOf(change: (entry: AnswerEntry) => void): string {
-  const entry = entryOf(1);
-  change(entry);
+function problemOf(entry: object): string {
   const { instances, skipped, problem } = read([entry, entryOf(2)]);
-  assert.deepEqual(
-    instances.map(({ node }) => node),
-    ['node-2.fleet.example.internal'],
-  );
-  assert.equal(skipped, 1);
+  const nodes = instances.map(({ node }) => node);
+  assert.deepEqual([nodes, skipped], [['node-2.fleet.example.internal'], 1]);
   return problem!;
 }
 
@@ -62,66 +67,50 @@ describe('instances of a service', () => {
   });
 
   it('instances of a service may be none', () => {
-    for (const text of ['[]', ' [ ] \n', '[\n\n]\n']) {
-      assert.deepEqual(readInstances(Buffer.from(text), { wan: false }).instances, []);
-    }
+    for (const text of ['[]', ' [ ] \n', '[\n\n]\n'])
+      assert.deepEqual(readInstances(Buffer.from(text), NEAR).instances, []);
   });
 
   it('instances of a service may be services that speak for themselves', () => {
-    const instance = one(({ Service }) => Object.assign(Service, { Kind: '', Service: 'native', Proxy: {} }));
-    assert.equal(instance.service, 'native');
+    assert.equal(one({ Service: { Kind: '', Service: 'native', Proxy: {} } }).service, 'native');
   });
 
   it('instances of a service have the id of the service that a proxy speaks for, as far as it says so', () => {
-    const id = (DestinationServiceID: unknown) =>
-      one(({ Service }) => Object.assign(Service, { Proxy: { DestinationServiceID } })).id;
+    const id = (DestinationServiceID: unknown) => one({ Service: { Proxy: { DestinationServiceID } } }).id;
     assert.equal(id('digits-blue'), 'digits-blue');
     for (const none of [undefined, '', 7, 'x'.repeat(513)]) assert.equal(id(none), 'digits-1-sidecar-proxy');
   });
 
   it('instances of a service are where their service is, else where their node is', () => {
-    assert.equal(one(({ Service }) => Object.assign(Service, { Address: '10.9.9.9' })).address, '10.9.9.9');
-    assert.equal(one(({ Service }) => Object.assign(Service, { Address: '' })).address, '10.0.0.1');
-    assert.equal(one(({ Service }) => delete Service['Address']).address, '10.0.0.1');
-    assert.equal(
-      one(({ Service }) => Object.assign(Service, { Address: 'Host-1.example' })).key,
-      'host-1.example:20000',
-    );
+    for (const [Address, address] of [
+      ['10.9.9.9', '10.9.9.9'],
+      ['', '10.0.0.1'],
+      [undefined, '10.0.0.1'],
+    ] as const)
+      assert.equal(one({ Service: { Address } }).address, address);
+    assert.equal(one({ Service: { Address: 'Host-1.example' } }).key, 'host-1.example:20000');
   });
 
   it('instances of a service may have IPv6 addresses', () => {
-    const instance = one(({ Service }) => Object.assign(Service, { Address: '2001:DB8::7' }));
-    assert.equal(instance.address, '2001:DB8::7');
-    assert.equal(instance.key, '[2001:db8::7]:20000');
+    const { address, key } = one({ Service: { Address: '2001:DB8::7' } });
+    assert.deepEqual([address, key], ['2001:DB8::7', '[2001:db8::7]:20000']);
   });
 
   it('instances of a service are at their wan address for another datacenter', () => {
-    const wan = { wan: { Address: '198.51.100.7', Port: 30_000 } };
-    const change = ({ Service }: AnswerEntry): unknown => Object.assign(Service, { TaggedAddresses: wan });
-    assert.equal(one(change, true).key, '198.51.100.7:30000');
-    assert.equal(one(change, false).key, '10.0.0.1:20000');
-    const withoutPort = one(
-      ({ Service }) => Object.assign(Service, { TaggedAddresses: { wan: { Address: '198.51.100.7' } } }),
-      true,
-    );
+    const tagged = (wan: unknown) => ({ TaggedAddresses: { wan } });
+    const Service = tagged({ Address: '198.51.100.7', Port: 30_000 });
+    assert.equal(one({ Service }, FAR).key, '198.51.100.7:30000');
+    assert.equal(one({ Service }, NEAR).key, '10.0.0.1:20000');
+    const withoutPort = one({ Service: tagged({ Address: '198.51.100.7' }) }, FAR);
     assert.equal(withoutPort.key, '198.51.100.7:20000');
-    const ofNode = one(({ Node, Service }) => {
-      Object.assign(Service, { Address: '' });
-      Object.assign(Node, { TaggedAddresses: { wan: '198.51.100.8' } });
-    }, true);
-    assert.equal(ofNode.key, '198.51.100.8:20000');
-    const ofService = one(
-      ({ Node }) => Object.assign(Node, { TaggedAddresses: { wan: '198.51.100.8' } }),
-      true,
-    );
-    assert.equal(ofService.key, '10.0.0.1:20000');
+    const Node = tagged('198.51.100.8');
+    assert.equal(one({ Node, Service: { Address: '' } }, FAR).key, '198.51.100.8:20000');
+    assert.equal(one({ Node }, FAR).key, '10.0.0.1:20000');
   });
 
   describe('are judged by their checks', () => {
     const judged = (...checks: object[]): string => {
-      const { status, why } = one((entry) => {
-        entry.Checks = checks as Record<string, unknown>[];
-      });
+      const { status, why } = one({ Checks: checks });
       return `${status} ${why}`.trim();
     };
     const serf = { CheckID: 'serfHealth', Name: 'Serf Health Status', Status: 'passing' };
@@ -129,148 +118,106 @@ describe('instances of a service', () => {
     it('the worst check of an instance counts', () => {
       assert.equal(judged(serf), 'passing');
       assert.equal(judged(), 'passing');
-      assert.equal(
-        judged(serf, { Name: 'model', Status: 'warning', Output: 'slow' }, { Name: 'x', Status: 'passing' }),
-        'warning model: slow',
-      );
-      assert.equal(
-        judged({ Name: 'a', Status: 'warning', Output: 'slow' }, { Name: 'b', Status: 'critical' }),
-        'critical b',
-      );
+      const slow = { Name: 'model', Status: 'warning', Output: 'slow' };
+      assert.equal(judged(serf, slow, { Name: 'x', Status: 'passing' }), 'warning model: slow');
+      assert.equal(judged(slow, { Name: 'b', Status: 'critical' }), 'critical b');
     });
 
     it('a failing check of the service is quoted itself, not the alias check of its proxy', () => {
       const alias = (Output: string) => judged({ Name: 'service', Status: 'critical', Output });
-      assert.equal(
-        alias('Aliased check "model" failing: no answer for 9 s'),
-        'critical model: no answer for 9 s',
-      );
+      const failing = 'Aliased check "model" failing: no answer for 9 s';
+      assert.equal(alias(failing), 'critical model: no answer for 9 s');
       for (const other of ['Aliased check "model" failing: ', 'No checks found.'])
         assert.equal(alias(other), `critical service: ${other.trim()}`);
     });
 
-    it('a check of the node counts for its instances', () =>
-      assert.equal(
-        judged({ ...serf, Status: 'critical', Output: 'Agent not live or unreachable' }),
-        'critical Serf Health Status: Agent not live or unreachable',
-      ));
+    it('a check of the node counts for its instances', () => {
+      const Output = 'Agent not live or unreachable';
+      const failing = judged({ ...serf, Status: 'critical', Output });
+      assert.equal(failing, `critical Serf Health Status: ${Output}`);
+    });
 
     it('maintenance comes before other checks', () => {
       const failing = { Name: 'model', Status: 'critical', Output: 'dead' };
-      for (const id of ['_node_maintenance', '_service_maintenance:digits-1']) {
-        const maintenance = {
-          CheckID: id,
-          Name: 'Maintenance Mode',
-          Status: 'critical',
-          Output: '',
-          Notes: 'new disk',
-        };
-        assert.equal(judged(failing, maintenance), 'critical Maintenance Mode: new disk');
-      }
+      const maintenance = { Name: 'Maintenance Mode', Status: 'critical', Output: '', Notes: 'new disk' };
+      for (const CheckID of ['_node_maintenance', '_service_maintenance:digits-1'])
+        assert.equal(judged(failing, { ...maintenance, CheckID }), 'critical Maintenance Mode: new disk');
     });
 
     it('the reason of a status is one line', () => {
-      const output = `\n first \u001b[31mline\tof\u2028it \nsecond`;
-      assert.equal(
-        judged({ Name: 'c', Status: 'critical', Output: output }),
-        'critical c: first  [31mline of it',
-      );
+      const Output = `\n first \u001b[31mline\tof\u2028it \nsecond`;
+      assert.equal(judged({ Name: 'c', Status: 'critical', Output }), 'critical c: first  [31mline of it');
       const long = judged({ Name: 'c', Status: 'critical', Output: 'x'.repeat(100_000) });
       assert.equal(long.length, 'critical '.length + 200);
       assert.equal(judged({ CheckID: 'id', Status: 'critical' }), 'critical id');
     });
 
     it('an entry that is no check is passed over', () => {
-      assert.equal(
-        judged(null as never, 5 as never, {}, { Status: 'broken' }, { Status: ['critical'] }),
-        'passing',
-      );
-      assert.equal(one((entry) => Object.assign(entry, { Checks: 'critical' })).status, 'passing');
+      const none = [null as never, 5 as never, {}, { Status: 'broken' }, { Status: ['critical'] }];
+      assert.equal(judged(...none), 'passing');
+      assert.equal(one({ Checks: 'critical' as never }).status, 'passing');
     });
   });
 
   it('instances of a service have the weight of their status', () => {
-    const weighted = (status: string, weights: unknown): number =>
-      one((entry) => {
-        Object.assign(entry.Service, { Weights: weights });
-        entry.Checks = [{ Name: 'c', Status: status }];
-      }).weight;
-    assert.equal(weighted('passing', { Passing: 10, Warning: 2 }), 10);
-    assert.equal(weighted('warning', { Passing: 10, Warning: 2 }), 2);
-    assert.equal(weighted('critical', { Passing: 10, Warning: 2 }), 10);
-    assert.equal(weighted('warning', { Passing: 10, Warning: 0 }), 0);
-    assert.equal(weighted('passing', undefined), 1);
-    assert.equal(weighted('passing', { Passing: 'many' }), 1);
-    assert.equal(weighted('passing', { Passing: -3 }), 0);
-    assert.equal(weighted('passing', { Passing: 1e9 }), 65_535);
+    for (const [Status, Weights, weight] of [
+      ['passing', { Passing: 10, Warning: 2 }, 10],
+      ['warning', { Passing: 10, Warning: 2 }, 2],
+      ['critical', { Passing: 10, Warning: 2 }, 10],
+      ['warning', { Passing: 10, Warning: 0 }, 0],
+      ['passing', undefined, 1],
+      ['passing', { Passing: 'many' }, 1],
+      ['passing', { Passing: -3 }, 0],
+      ['passing', { Passing: 1e9 }, 65_535],
+    ] as const)
+      assert.equal(one({ Service: { Weights }, Checks: [{ Name: 'c', Status }] }).weight, weight);
   });
 
   describe('that make no sense are left out', () => {
     const at = 'instance "digits-1-sidecar-proxy" on node "node-1.fleet.example.internal"';
-    const cases: Record<string, [(entry: AnswerEntry) => unknown, string]> = {
-      'no host': [
-        (e) => Object.assign(e.Service, { Address: 'no host' }),
-        `${at}: found the address "no host"; expected an IP address or a host name`,
-      ],
-      'an address with more in it': [
-        (e) => Object.assign(e.Service, { Address: '10.0.0.1\r\nx' }),
-        `${at}: found the address "10.0.0.1 x"; expected an IP address or a host name`,
-      ],
-      'a huge id': [
-        (e) => Object.assign(e.Service, { ID: 'i'.repeat(1000) }),
-        `instance "${'i'.repeat(79)}…" on node "node-1.fleet.example.internal": found an ID of 1000 characters`,
-      ],
-      'a huge destination': [
-        (e) => Object.assign(e.Service, { Proxy: { DestinationServiceName: 'd'.repeat(1000) } }),
+    const noHost = (shown: string) =>
+      `${at}: found the address "${shown}"; expected an IP address or a host name`;
+    const noPort = (port: unknown) => `${at}: found the port ${JSON.stringify(port)}; expected 1 to 65535`;
+    const service = (Service: object) => entryWith({ Service });
+    const neither = 'an entry has no Node or no Service; expected both, as objects';
+    const longName = { DestinationServiceName: 'd'.repeat(1000) };
+    const longId = `instance "${'i'.repeat(79)}…" on node "node-1.fleet.example.internal"`;
+    const huge = 300_000 + JSON.stringify(entryOf(1)).length - 21;
+    for (const [name, entry, problem] of [
+      ['no host', service({ Address: 'no host' }), noHost('no host')],
+      ['an address with more in it', service({ Address: '10.0.0.1\r\nx' }), noHost('10.0.0.1 x')],
+      ['a huge id', service({ ID: 'i'.repeat(1000) }), `${longId}: found an ID of 1000 characters`],
+      [
+        'a huge destination',
+        service({ Proxy: longName }),
         `${at}: found a service name of 1000 characters; expected 1 to 512`,
       ],
-      'no service': [
-        (e) => Object.assign(e, { Service: null }),
-        'an entry has no Node or no Service; expected both, as objects',
+      ['no service', { ...entryOf(1), Service: null }, neither],
+      ['a list as node', { ...entryOf(1), Node: [] }, neither],
+      [
+        'a huge entry',
+        entryWith({ Node: { Meta: { a: 'x'.repeat(300_000) } } }),
+        `an entry has ${huge} bytes; expected at most 262144`,
       ],
-      'a list as node': [
-        (e) => Object.assign(e, { Node: [] }),
-        'an entry has no Node or no Service; expected both, as objects',
-      ],
-      'a huge entry': [
-        (e) => Object.assign(e.Node, { Meta: { a: 'x'.repeat(300_000) } }),
-        `an entry has ${300_000 + JSON.stringify(entryOf(1)).length - 21} bytes; expected at most 262144`,
-      ],
-    };
-    for (const [name, port] of [
-      ['a port too large', 65_536],
-      ['port 0', 0],
-      ['half a port', 80.5],
-      ['a port in words', '80'],
+      ['a port too large', service({ Port: 65_536 }), noPort(65_536)],
+      ['port 0', service({ Port: 0 }), noPort(0)],
+      ['half a port', service({ Port: 80.5 }), noPort(80.5)],
+      ['a port in words', service({ Port: '80' }), noPort('80')],
     ] as const)
-      cases[name] = [
-        (e) => Object.assign(e.Service, { Port: port }),
-        `${at}: found the port ${JSON.stringify(port)}; expected 1 to 65535`,
-      ];
-    for (const [name, [change, problem]] of Object.entries(cases)) {
-      it(name, () => assert.equal(problemOf(change), problem));
-    }
+      it(name, () => assert.equal(problemOf(entry), problem));
 
     it('entries that are no objects are left out', () => {
       const { instances, skipped, problem } = read([null, 5, 'x', [], {}, true, entryOf(1)]);
-      assert.equal(instances.length, 1);
-      assert.equal(skipped, 6);
-      assert.equal(problem, 'an entry has no Node or no Service; expected both, as objects');
+      assert.deepEqual([instances.length, skipped, problem], [1, 6, neither]);
     });
 
     it('of two instances with one address the healthier one counts', () => {
       const stale = entryOf(1, { host: '10.1.1.1', status: 'critical' });
       const fresh = entryOf(2, { host: '10.1.1.1' });
-      for (const entries of [
-        [stale, fresh],
-        [fresh, stale],
-      ]) {
-        const { instances, skipped, problem } = read(entries);
-        assert.deepEqual(
-          instances.map(({ id }) => id),
-          ['digits-2'],
-        );
-        assert.equal(skipped, 1);
+      for (const first of [stale, fresh]) {
+        const { instances, skipped, problem } = read([first, first === stale ? fresh : stale]);
+        const ids = instances.map(({ id }) => id);
+        assert.deepEqual([ids, skipped], [['digits-2'], 1]);
         assert.match(problem!, /has the address 10\.1\.1\.1:20000 of instance .*; the healthier one counts$/);
       }
     });
@@ -281,29 +228,23 @@ describe('instances of a service', () => {
         Service: { ID: 'a', Service: 'a', Port: 1 },
       });
       const { instances, skipped } = read(Array.from({ length: MAX_INSTANCES + 10 }, (_, n) => small(n)));
-      assert.equal(instances.length, MAX_INSTANCES);
-      assert.equal(skipped, 10);
+      assert.deepEqual([instances.length, skipped], [MAX_INSTANCES, 10]);
     });
   });
 
   it('instances of a service have bounded tags and metadata of the right kind only', () => {
-    const instance = one(({ Service }) =>
-      Object.assign(Service, {
-        Tags: ['a', 5, null, 'x'.repeat(1000), ...Array.from({ length: 500 }, (_, i) => `t${i}`)],
-        Meta: { good: 'yes', number: 5, long: 'x'.repeat(1000), ['y'.repeat(1000)]: 'z' },
-      }),
-    );
+    const Tags = ['a', 5, null, 'x'.repeat(1000), ...Array.from({ length: 500 }, (_, i) => `t${i}`)];
+    const Meta = { good: 'yes', number: 5, long: 'x'.repeat(1000), ['y'.repeat(1000)]: 'z' };
+    const instance = one({ Service: { Tags, Meta } });
     assert.equal(instance.tags.length, 128);
     assert.deepEqual(instance.tags.slice(0, 2), ['a', 't0']);
-    assert.deepEqual(instance.meta, { good: 'yes' });
-    assert.equal('version' in instance, false);
+    assert.deepEqual([instance.meta, 'version' in instance], [{ good: 'yes' }, false]);
   });
 
   it('instances of a service cannot change what all objects inherit', () => {
-    const text = answerOf([entryOf(1)])
-      .toString()
-      .replace('"models":"digits"', '"__proto__":"polluted"');
-    const { instances } = readInstances(Buffer.from(text), { wan: false });
+    const answer = answerOf([entryOf(1)]).toString();
+    const text = answer.replace('"models":"digits"', '"__proto__":"polluted"');
+    const { instances } = readInstances(Buffer.from(text), NEAR);
     assert.ok(Object.hasOwn(instances[0]!.meta, '__proto__'));
     assert.equal(Object.getPrototypeOf(instances[0]!.meta), Object.prototype);
   });
@@ -311,7 +252,7 @@ describe('instances of a service', () => {
   it('instances of a service survive whatever JSON there is', () => {
     fc.assert(
       fc.property(fc.array(fc.jsonValue()), fc.boolean(), (entries, wan) => {
-        assert.equal(read(entries, wan).instances.length, 0);
+        assert.equal(read(entries, { wan }).instances.length, 0);
       }),
     );
     fc.assert(
@@ -345,29 +286,26 @@ describe('instances of a service', () => {
     ['[{]}]', 'an entry is not JSON'],
   ] as const) {
     it(`are not to be had from ${text === '' ? 'nothing' : text}`, () =>
-      assert.throws(() => readInstances(Buffer.from(text), { wan: false }), new Error(problem)));
+      assert.throws(() => readInstances(Buffer.from(text), NEAR), new Error(problem)));
   }
 
   it('instances of a service are not to be had from an answer cut short anywhere', () => {
     const whole = answerOf([entryOf(1), entryOf(2)]);
     for (let length = 0; length < whole.length; length += 1) {
-      assert.throws(() => readInstances(whole.subarray(0, length), { wan: false }));
+      assert.throws(() => readInstances(whole.subarray(0, length), NEAR));
     }
   });
 });
 
 describe('the elements of a JSON array', () => {
   it('elements of a JSON array are what JSON.parse finds', () => {
+    const indent = fc.constantFrom(0, 2);
     fc.assert(
-      fc.property(
-        fc.array(fc.jsonValue({ noUnicodeString: false })),
-        fc.constantFrom(0, 2),
-        (values, indent) => {
-          const text = Buffer.from(JSON.stringify(values, null, indent));
-          const found = [...jsonElements(text, 1e6)].map(({ text: each }) => JSON.parse(each!) as unknown);
-          assert.deepEqual(found, JSON.parse(text.toString()));
-        },
-      ),
+      fc.property(fc.array(fc.jsonValue({ noUnicodeString: false })), indent, (values, spaces) => {
+        const text = Buffer.from(JSON.stringify(values, null, spaces));
+        const found = [...jsonElements(text, 1e6)].map(({ text: each }) => JSON.parse(each!) as unknown);
+        assert.deepEqual(found, JSON.parse(text.toString()));
+      }),
     );
   });
 

@@ -49,10 +49,8 @@ class FakeThread implements ParseThread {
   }
   /** Rows that crossed. */
   rows(): number {
-    return this.sent.reduce(
-      (sum, message) => sum + (message.kind === 'slice' ? (JSON.parse(message.text) as unknown[]).length : 0),
-      0,
-    );
+    const slices = this.sent.filter((message) => message.kind === 'slice');
+    return slices.flatMap(({ text }) => JSON.parse(text) as unknown[]).length;
   }
 }
 
@@ -77,15 +75,17 @@ describe('the parse pool', () => {
   /** Lets the fake thread answer and the slices be taken. */
   const settled = async <T>(work: T | Promise<T>): Promise<T> => {
     let done = false;
-    const result = Promise.resolve(work).finally(() => {
-      done = true;
-    });
+    const result = Promise.resolve(work).finally(() => (done = true));
     result.catch(() => {});
     for (let i = 0; i < 1_000 && !done; i += 1) await clock.settle(1);
     return result;
   };
 
   const readFleet = (stream: InstanceStream) => settled(stream.read(answerOf(fleet())));
+  const assertReadsFleet = async (stream: InstanceStream): Promise<void> =>
+    assert.deepEqual((await readFleet(stream)).instances, plainly(fleet()));
+  const assertReadsOne = (stream: InstanceStream, n: number): void =>
+    assert.deepEqual((stream.read(answerOf([entryOf(n)])) as InstanceList).instances, plainly([entryOf(n)]));
 
   /** A stream that has brought the fleet once. */
   const used = async (): Promise<InstanceStream> => {
@@ -106,8 +106,8 @@ describe('the parse pool', () => {
 
   it('the parse pool gives of small answers the same objects for what has not changed', () => {
     const stream = pool.stream(NEAR);
-    const first = stream.read(answerOf([entryOf(1), entryOf(2)])) as { instances: readonly Instance[] };
-    const second = stream.read(answerOf([entryOf(2), entryOf(1, { status: 'warning' })])) as typeof first;
+    const first = stream.read(answerOf([entryOf(1), entryOf(2)])) as InstanceList;
+    const second = stream.read(answerOf([entryOf(2), entryOf(1, { status: 'warning' })])) as InstanceList;
     assert.equal(second.instances[0], first.instances[1]);
     assert.equal(second.instances[1]!.status, 'warning');
   });
@@ -146,8 +146,7 @@ describe('the parse pool', () => {
   it('the parse pool starts from the whole list after a small answer in between', async () => {
     const stream = await used();
     await stream.read(answerOf([entryOf(1)]));
-    const list = await readFleet(stream);
-    assert.deepEqual(list.instances, plainly(fleet()));
+    await assertReadsFleet(stream);
     assert.equal(threads[0]!.rows(), 2 * COUNT);
   });
 
@@ -155,19 +154,17 @@ describe('the parse pool', () => {
     const stream = await used();
     const next = [entryOf(1000), ...fleet()];
     const overtaken = stream.read(answerOf(next));
-    assert.deepEqual((stream.read(answerOf([entryOf(1)])) as InstanceList).instances, plainly([entryOf(1)]));
+    assertReadsOne(stream, 1);
     assert.deepEqual((await settled(overtaken)).instances, plainly(next));
-    const small = stream.read(answerOf([entryOf(2)])) as InstanceList;
-    assert.deepEqual(small.instances, plainly([entryOf(2)]));
-    assert.deepEqual((await readFleet(stream)).instances, plainly(fleet()));
+    assertReadsOne(stream, 2);
+    await assertReadsFleet(stream);
   });
 
   it('the parse pool rejects a large answer that is garbage, and goes on with the list before', async () => {
     const stream = await used();
-    await assert.rejects(async () => settled(stream.read(Buffer.alloc(LARGE_BYTES + 1, '['))), {
-      message: `found an end after ${LARGE_BYTES + 1} bytes, within an element; expected a JSON array`,
-    });
-    assert.deepEqual((await readFleet(stream)).instances, plainly(fleet()));
+    const message = `found an end after ${LARGE_BYTES + 1} bytes, within an element; expected a JSON array`;
+    await assert.rejects(async () => settled(stream.read(Buffer.alloc(LARGE_BYTES + 1, '['))), { message });
+    await assertReadsFleet(stream);
     assert.equal(threads[0]!.rows(), COUNT);
     assert.equal(pool.counts.failures, 1);
   });
@@ -176,11 +173,10 @@ describe('the parse pool', () => {
     const stream = await used();
     threads[0]!.isDeaf = true;
     const reading = stream.read(answerOf(fleet()));
-    threads[0]!.fail('Worker terminated due to reaching memory limit');
-    await assert.rejects(async () => settled(reading), {
-      message: 'the answer was not parsed: Worker terminated due to reaching memory limit',
-    });
-    assert.deepEqual((await readFleet(stream)).instances, plainly(fleet()));
+    const why = 'Worker terminated due to reaching memory limit';
+    threads[0]!.fail(why);
+    await assert.rejects(async () => settled(reading), { message: `the answer was not parsed: ${why}` });
+    await assertReadsFleet(stream);
     assert.equal(threads.length, 2);
   });
 
@@ -208,7 +204,7 @@ describe('the parse pool', () => {
     assert.equal(threads[0]!.isTerminated, false);
     clock.advance(1_000);
     assert.equal(threads[0]!.isTerminated, true);
-    assert.deepEqual((await readFleet(stream)).instances, plainly(fleet()));
+    await assertReadsFleet(stream);
     assert.equal(threads.length, 2);
   });
 
@@ -226,11 +222,16 @@ describe('the parse pool', () => {
   });
 });
 
-describe('the parse thread', () => {
-  it('the parse thread is found beside this program, parses, and ends', async function () {
-    this.timeout(60_000);
+describe('the parse thread', function () {
+  this.timeout(60_000);
+  const realPool = (): ParsePool => {
     const pool = new ParsePool(systemTimers);
     afterTest(() => pool.close());
+    return pool;
+  };
+
+  it('the parse thread is found beside this program, parses, and ends', async () => {
+    const pool = realPool();
     const stream = pool.stream(NEAR);
     assert.deepEqual((await stream.read(answerOf(fleet()))).instances, plainly(fleet()));
     const next = fleet();
@@ -241,11 +242,8 @@ describe('the parse thread', () => {
     assert.equal(pool.counts.threads, 1);
   });
 
-  it('the parse thread lives on after megabytes of garbage', async function () {
-    this.timeout(60_000);
-    const pool = new ParsePool(systemTimers);
-    afterTest(() => pool.close());
-    const stream = pool.stream(NEAR);
+  it('the parse thread lives on after megabytes of garbage', async () => {
+    const stream = realPool().stream(NEAR);
     const huge = Buffer.alloc(LARGE_BYTES * 64, '{"a":[');
     huge[0] = 0x5b;
     await assert.rejects(async () => stream.read(huge), /expected a JSON array|not parsed/);

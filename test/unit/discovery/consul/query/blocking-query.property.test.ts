@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import { kit, type Read } from '../../../../kit/consul/scripted-agent.js';
 import { seeded } from '../../../../kit/time/seeded-random.js';
 
@@ -18,6 +17,8 @@ interface Step {
   readonly act: Act;
 }
 
+const STATUS = fc.constantFrom(403, 404, 429, 500);
+const SIMPLE = ['unreachable', 'too-large', 'hang', 'garbage', 'doubt'] as const;
 const act: fc.Arbitrary<Act> = fc.oneof(
   {
     weight: 6,
@@ -27,25 +28,8 @@ const act: fc.Arbitrary<Act> = fc.oneof(
       body: fc.constantFrom('[]', '["a"]', '["b"]', '["c"]'),
     }),
   },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      kind: fc.constant('status' as const),
-      status: fc.constantFrom(403, 404, 429, 500),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      kind: fc.constantFrom(
-        'unreachable' as const,
-        'too-large' as const,
-        'hang' as const,
-        'garbage' as const,
-        'doubt' as const,
-      ),
-    }),
-  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('status' as const), status: STATUS }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom(...SIMPLE) }) },
 );
 const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.record({ afterMs: fc.constantFrom(0, 0, 0, 1, 50, 900, 5_000, 60_000), act }),
@@ -66,22 +50,15 @@ describe('a blocking query, whatever the agent does', () => {
   it('keeps what it knows, tells of changes only, reads seldom, and finds its way back', async () => {
     await fc.assert(
       fc.asyncProperty(steps, fc.boolean(), fc.integer(), async (script, hasCache, seed) => {
-        const { agent, deps, clock } = kit({}, seeded(seed));
-        const watches = new QueryRegistry(agent, deps);
+        const { agent, clock, watches } = kit({}, seeded(seed));
         const given = new Set<string>(hasCache ? ['["kept"]'] : []);
         const told: { value: string; from: string }[] = [];
-        const cache = { load: () => ['kept'], save: () => {} };
-        const watch = watches.watch<string[]>(
-          {
-            key: 'k',
-            name: 'k',
-            path: '/k',
-            query: {},
-            parse: (body) => JSON.parse(body.toString()) as string[],
-            ...(hasCache ? { cache } : {}),
-          },
-          (value, from) => told.push({ value: JSON.stringify(value), from }),
-        );
+        const cache = hasCache ? { cache: { load: () => ['kept'], save: () => {} } } : {};
+        const parse = (body: Buffer) => JSON.parse(body.toString()) as string[];
+        const spec = { key: 'k', name: 'k', path: '/k', query: {}, parse, ...cache };
+        const watch = watches.watch<string[]>(spec, (value, from) => {
+          told.push({ value: JSON.stringify(value), from });
+        });
 
         const left = [...script];
         let mostOpen = 0;

@@ -1,44 +1,35 @@
 import assert from 'node:assert/strict';
-import { QueryRegistry, type Watch } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
+import type { Watch } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import type { QuerySpec, Source } from '../../../../../sidecar/discovery/consul/query/query-spec.js';
-import { type Kit, kit } from '../../../../kit/consul/scripted-agent.js';
+import { kit } from '../../../../kit/consul/scripted-agent.js';
 
 type Value = readonly string[];
 
-type Rig = ReturnType<typeof rig>;
-
-const KEY = { key: '/health/connect/digits', name: 'instances of digits', path: '/health/connect/digits' };
+const PATH = '/health/connect/digits';
+const parse = (body: Buffer) => JSON.parse(body.toString()) as Value;
+const SPEC = { key: PATH, name: 'instances of digits', path: PATH, query: {}, parse };
 
 function rig(spec: Partial<QuerySpec<Value>> = {}, config: Parameters<typeof kit>[0] = {}) {
   const base = kit(config);
-  const watches = new QueryRegistry(base.agent, base.deps);
   /** Bodies that were parsed. */
   const parsed: string[] = [];
   const told: [Value, Source][] = [];
-  const parse = (body: Buffer) => {
+  const counting = (body: Buffer) => {
     parsed.push(body.toString());
-    return JSON.parse(body.toString()) as Value;
+    return parse(body);
   };
-  const watch = watches.watch<Value>({ ...KEY, query: { dc: 'dc2' }, parse, ...spec }, (value, from) =>
-    told.push([value, from]),
-  );
-  return { ...base, watches, watch, told, parsed };
+  const all = { ...SPEC, query: { dc: 'dc2' }, parse: counting, ...spec };
+  const watch = base.watches.watch<Value>(all, (value, from) => told.push([value, from]));
+  return { ...base, watch, told, parsed, values: () => told.map(([value]) => value) };
 }
-
-/** Time passes until the next read begins. */
-async function nextRead({ agent, clock }: Kit): Promise<void> {
-  while (agent.open.length === 0) await clock.settle(clock.nextDueMs() - clock.now());
-}
-
-const problems = ({ log }: Kit) => log.filter(({ level }) => level === 'warn').map(({ problem }) => problem);
 
 describe('a blocking query', () => {
   it('a blocking query asks first without an index, then waits for what comes after the one it got', async () => {
     const { agent, told } = rig();
     assert.equal(agent.one.path, '/health/connect/digits');
     assert.deepEqual(agent.one.query, { dc: 'dc2', stale: '' });
-    assert.equal(agent.one.options.timeoutMs, 10_000);
-    assert.equal(agent.one.options.maxBytes, 1024 * 1024);
+    const { timeoutMs, maxBytes } = agent.one.options;
+    assert.deepEqual([timeoutMs, maxBytes], [10_000, 1024 * 1024]);
     await agent.one.answer(12, ['a']);
     assert.deepEqual(agent.one.query, { dc: 'dc2', stale: '', index: '12', wait: '290625ms' });
     assert.equal(agent.one.options.timeoutMs, 290_625 * (17 / 16) + 10_000);
@@ -62,23 +53,17 @@ describe('a blocking query', () => {
     assert.equal(largest(2 * 1024 * 1024), 1024 * 1024);
   });
 
-  it('a blocking query neither parses nor publishes an answer with the index that it asked with', async () => {
-    const { agent, told, parsed } = rig();
-    await agent.one.answer(12, ['a']);
-    await agent.one.answer(12, 'not even JSON');
-    assert.equal(agent.one.index, '12');
-    assert.equal(told.length, 1);
-    assert.equal(parsed.length, 1);
-  });
-
-  it('a blocking query neither parses nor publishes the same bytes under a new index', async () => {
-    const { agent, told, parsed } = rig();
-    await agent.one.answer(12, ['a']);
-    await agent.one.answer(13, ['a']);
-    assert.equal(agent.one.index, '13');
-    assert.equal(told.length, 1);
-    assert.equal(parsed.length, 1);
-  });
+  for (const [what, index, body] of [
+    ['an answer with the index that it asked with', 12, 'not even JSON'],
+    ['the same bytes under a new index', 13, ['a']],
+  ] as const) {
+    it(`a blocking query neither parses nor publishes ${what}`, async () => {
+      const { agent, told, parsed } = rig();
+      await agent.one.answer(12, ['a']);
+      await agent.one.answer(index, body);
+      assert.deepEqual([agent.one.index, told.length, parsed.length], [`${index}`, 1, 1]);
+    });
+  }
 
   it('a blocking query reads afresh when the index goes backwards, and does not take what came with it', async () => {
     const { agent, told, watch } = rig();
@@ -114,7 +99,7 @@ describe('a blocking query', () => {
   for (const pollMs of [1_000, undefined]) {
     const periodMs = pollMs ?? 5_000;
     it(`a blocking query polls every ${periodMs} ms where answers have no index, and tells of changes only`, async () => {
-      const { agent, clock, told } = rig(pollMs === undefined ? {} : { pollMs });
+      const { agent, clock, values } = rig(pollMs === undefined ? {} : { pollMs });
       await agent.one.answer(undefined, ['a']);
       for (const body of [['a'], ['a'], ['b']]) {
         await clock.settle(periodMs - 1);
@@ -123,10 +108,7 @@ describe('a blocking query', () => {
         assert.equal(agent.one.index, undefined);
         await agent.one.answer(undefined, body);
       }
-      assert.deepEqual(
-        told.map(([value]) => value),
-        [['a'], ['b']],
-      );
+      assert.deepEqual(values(), [['a'], ['b']]);
       assert.equal(agent.open.length, 0);
     });
   }
@@ -140,22 +122,18 @@ describe('a blocking query', () => {
   });
 
   it('a blocking query takes a 404 with an index for absence where its spec knows absence', async () => {
-    const { agent, told, watch } = rig({ absent: () => ['none'] });
+    const { agent, values, watch } = rig({ absent: () => ['none'] });
     await agent.one.refuse(404, 'Config entry not found', 3);
     assert.equal(agent.one.index, '3');
     await agent.one.answer(5, ['a']);
     await agent.one.refuse(404, 'Config entry not found', 6);
     assert.equal(agent.one.index, '6');
-    assert.deepEqual(
-      told.map(([value]) => value),
-      [['none'], ['a'], ['none']],
-    );
+    assert.deepEqual(values(), [['none'], ['a'], ['none']]);
     assert.equal(watch.status().failures, 0);
   });
 
   it('a blocking query asks again when a thing that may not exist is answered the same under a new index', async () => {
-    const base = rig({ absent: () => ['none'] });
-    const { agent, told } = base;
+    const { agent, told, nextRead } = rig({ absent: () => ['none'] });
     await agent.one.answer(5, ['a']);
     // Consul 1.8, of an entry that was just deleted.
     await agent.one.answer(6, ['a']);
@@ -165,9 +143,8 @@ describe('a blocking query', () => {
     assert.deepEqual(told.at(-1), [['none'], 'agent']);
     await agent.one.refuse(404, 'Config entry not found', 7);
     await agent.one.refuse(404, 'Config entry not found', 7);
-    await nextRead(base);
-    assert.equal(agent.one.index, '7');
-    assert.equal(told.length, 2);
+    await nextRead();
+    assert.deepEqual([agent.one.index, told.length], ['7', 2]);
   });
 
   it('a blocking query takes a 404 for a failure where its spec knows no absence, or without an index', async () => {
@@ -177,8 +154,7 @@ describe('a blocking query', () => {
     ] as const) {
       const { agent, told, watch } = rig(spec);
       await agent.one.refuse(404, 'page not found', index);
-      assert.equal(told.length, 0);
-      assert.equal(watch.status().state, 'failing');
+      assert.deepEqual([told.length, watch.status().state], [0, 'failing']);
     }
   });
 
@@ -188,8 +164,8 @@ describe('a blocking query', () => {
     agent.onRead = (read) => void read.answer(++index, ['a']);
     await agent.one.answer(1, ['a']);
     await clock.settle(60_000);
-    assert.ok(agent.reads.length <= 66, `${agent.reads.length} reads`);
-    assert.ok(agent.reads.length >= 60, `${agent.reads.length} reads`);
+    const reads = agent.reads.length;
+    assert.ok(reads >= 60 && reads <= 66, `${reads} reads`);
     assert.equal(told.length, 1);
   });
 
@@ -246,13 +222,10 @@ describe('a blocking query that fails', () => {
       await clock.settle(1_000);
       assert.equal(agent.one.index, undefined);
     }
-    assert.equal(watch.status().state, 'failing');
-    assert.equal(watch.status().problem, '500 No cluster leader');
-    assert.equal(told.length, 1);
+    const status = () => [watch.status().state, watch.status().problem, told.length];
+    assert.deepEqual(status(), ['failing', '500 No cluster leader', 1]);
     await agent.one.answer(12, ['a']);
-    assert.equal(watch.status().state, 'current');
-    assert.equal(watch.status().problem, undefined);
-    assert.equal(told.length, 1, 'the same is no news');
+    assert.deepEqual(status(), ['current', undefined, 1], 'the same is no news');
     await agent.one.answer(13, ['b']);
     assert.equal(told.length, 2);
     assert.equal(agent.open.length, 0, 'one read more at once, then one a second: many others come back too');
@@ -286,22 +259,22 @@ describe('a blocking query that fails', () => {
   });
 
   it('a blocking query that fails takes garbage for a failure, and quotes none of it', async () => {
-    const base = rig();
-    const { agent, told, watch, clock } = base;
+    const { agent, told, watch, clock, problems } = rig();
     await agent.one.answer(12, ['a']);
     await agent.one.answer(13, '-----BEGIN EC PRIVATE KEY-----');
-    assert.equal(told.length, 1);
-    assert.equal(watch.status().state, 'failing');
-    assert.deepEqual(problems(base), ['the answer cannot be used: it is no valid JSON']);
+    assert.deepEqual([told.length, watch.status().state], [1, 'failing']);
+    assert.deepEqual(problems(), ['the answer cannot be used: it is no valid JSON']);
     await clock.settle(1_000);
     await agent.one.answer(13, ['b']);
     assert.deepEqual(told.at(-1), [['b'], 'agent']);
   });
 
   it('a blocking query that fails reports what its parser found wrong', async () => {
-    const base = rig({ parse: () => Promise.reject(new Error('no field Service\nin line 3')) });
-    await base.agent.one.answer(12, {});
-    assert.deepEqual(problems(base), ['the answer cannot be used: no field Service']);
+    const { agent, problems } = rig({
+      parse: () => Promise.reject(new Error('no field Service\nin line 3')),
+    });
+    await agent.one.answer(12, {});
+    assert.deepEqual(problems(), ['the answer cannot be used: no field Service']);
   });
 
   it('a blocking query that fails gives up a parser that never ends', async () => {
@@ -314,27 +287,25 @@ describe('a blocking query that fails', () => {
   });
 
   it('a blocking query that fails logs once that it is refused, and once that it is served again', async () => {
-    const base = rig();
-    const { agent, log } = base;
+    const { agent, log, nextRead, problems } = rig();
     for (let i = 0; i < 20; i++) {
       await agent.one.refuse(403, 'Permission denied');
-      await nextRead(base);
+      await nextRead();
     }
-    assert.deepEqual(problems(base), ['403 Permission denied']);
+    assert.deepEqual(problems(), ['403 Permission denied']);
     await agent.one.answer(12, ['a']);
-    assert.deepEqual(
-      log.map(({ message }) => message),
-      ['Consul cannot be read; what is known stays in use', 'Consul can be read again'],
-    );
+    const messages = log.map(({ message }) => message);
+    const said = ['Consul cannot be read; what is known stays in use', 'Consul can be read again'];
+    assert.deepEqual(messages, said);
   });
 
   it('a blocking query that fails bounds what an agent can make it log', async () => {
-    const base = rig();
-    base.agent.onRead = (read) => void read.break('unreachable', `fault ${base.agent.reads.length % 2}`);
-    await base.agent.one.break('unreachable');
-    await base.clock.settle(600_000);
-    assert.ok(base.watch.status().failures > 150);
-    assert.ok(problems(base).length <= 42, `${problems(base).length} lines`);
+    const { agent, clock, watch, problems } = rig();
+    agent.onRead = (read) => void read.break('unreachable', `fault ${agent.reads.length % 2}`);
+    await agent.one.break('unreachable');
+    await clock.settle(600_000);
+    assert.ok(watch.status().failures > 150);
+    assert.ok(problems().length <= 42, `${problems().length} lines`);
   });
 });
 
@@ -347,15 +318,14 @@ describe('the cache of a blocking query', () => {
   it('the cache of a blocking query is used after two seconds without an answer', async () => {
     const { cache, saved } = cached(() => ['old']);
     const { clock, agent, told, watch } = rig({ cache });
+    const state = () => [told.at(-1), watch.status().state];
     await clock.settle(1_999);
-    assert.equal(told.length, 0);
-    assert.equal(watch.status().state, 'waiting');
+    assert.deepEqual(state(), [undefined, 'waiting']);
     await clock.settle(1);
-    assert.deepEqual(told, [[['old'], 'cache']]);
-    assert.equal(watch.status().state, 'cached');
+    assert.deepEqual(state(), [[['old'], 'cache'], 'cached']);
+    assert.equal(told.length, 1);
     await agent.one.answer(5, ['old']);
-    assert.deepEqual(told.at(-1), [['old'], 'agent'], 'the agent confirms it');
-    assert.equal(watch.status().state, 'current');
+    assert.deepEqual(state(), [[['old'], 'agent'], 'current'], 'the agent confirms it');
     assert.deepEqual(saved, [['old']]);
   });
 
@@ -365,11 +335,10 @@ describe('the cache of a blocking query', () => {
       loads += 1;
       return ['old'];
     });
-    const base = rig({ cache });
-    const { agent, told } = base;
+    const { agent, told, nextRead } = rig({ cache });
     for (let i = 0; i < 5; i++) {
       await agent.one.break('unreachable');
-      await nextRead(base);
+      await nextRead();
     }
     assert.deepEqual(told, [[['old'], 'cache']]);
     assert.equal(loads, 1);
@@ -389,16 +358,10 @@ describe('the cache of a blocking query', () => {
     const empty = rig(cached(() => undefined));
     await empty.agent.one.break('unreachable');
     assert.equal(empty.watch.status().state, 'failing');
-    const broken = rig({
-      cache: {
-        load: () => {
-          throw new Error('damaged');
-        },
-        save: () => {
-          throw new Error('disk full');
-        },
-      },
-    });
+    const fail = (): never => {
+      throw new Error('damaged, or the disk is full');
+    };
+    const broken = rig({ cache: { load: fail, save: fail } });
     await broken.agent.one.break('unreachable');
     await broken.clock.settle(1_000);
     await broken.agent.one.answer(5, ['a']);
@@ -408,15 +371,11 @@ describe('the cache of a blocking query', () => {
 });
 
 describe('QueryRegistry', () => {
-  const parse = (body: Buffer) => JSON.parse(body.toString()) as Value;
-
   it('the query registry makes one query for one key, and gives a late user the last value at once', async () => {
     const { watches, agent, told } = rig();
     await agent.one.answer(5, ['a']);
     const late: [Value, Source][] = [];
-    const second = watches.watch<Value>({ ...KEY, query: {}, parse }, (value, from) =>
-      late.push([value, from]),
-    );
+    const second = watches.watch<Value>(SPEC, (value, from) => late.push([value, from]));
     assert.deepEqual(late, [[['a'], 'agent']]);
     assert.equal(agent.open.length, 1);
     await agent.one.answer(6, ['b']);
@@ -434,11 +393,9 @@ describe('QueryRegistry', () => {
     watch.close();
     watch.close();
     await clock.settle();
-    assert.equal(agent.open.length, 0);
-    assert.equal(clock.pending(), 0);
-    assert.deepEqual(watches.statuses(), []);
+    assert.deepEqual([agent.open.length, clock.pending(), watches.statuses()], [0, 0, []]);
     const told: Value[] = [];
-    watches.watch<Value>({ ...KEY, query: {}, parse }, (value) => told.push(value));
+    watches.watch<Value>(SPEC, (value) => told.push(value));
     watch.close();
     watch.reread('it is over');
     assert.deepEqual(told, []);
@@ -446,19 +403,14 @@ describe('QueryRegistry', () => {
   });
 
   it('the query registry ends everything when closed, reads, waits and parsers alike', async () => {
-    for (const act of [
-      () => {},
-      (base: Rig) => base.agent.one.answer(5, ['a']),
-      (base: Rig) => base.agent.one.break('unreachable'),
-    ]) {
-      const base = rig({ cache: { load: () => ['old'], save: () => {} } });
-      await act(base);
-      const before = base.told.length;
-      base.watches.close();
-      await base.clock.settle(600_000);
-      assert.equal(base.agent.open.length, 0);
-      assert.equal(base.clock.pending(), 0);
-      assert.equal(base.told.length, before);
+    for (const act of ['none', 'answer', 'break'] as const) {
+      const { agent, clock, told, watches } = rig({ cache: { load: () => ['old'], save: () => {} } });
+      if (act === 'answer') await agent.one.answer(5, ['a']);
+      if (act === 'break') await agent.one.break('unreachable');
+      const before = told.length;
+      watches.close();
+      await clock.settle(600_000);
+      assert.deepEqual([agent.open.length, clock.pending(), told.length], [0, 0, before]);
     }
   });
 
@@ -471,41 +423,34 @@ describe('QueryRegistry', () => {
     watch.close();
     finish(['a']);
     await clock.settle();
-    assert.deepEqual(told, []);
-    assert.equal(clock.pending(), 0);
+    assert.deepEqual([told, clock.pending()], [[], 0]);
   });
 
   it('the query registry goes on when a user throws, or leaves while it is notified', async () => {
-    const base = rig();
-    const { watches, agent, told, log } = base;
-    const spec = { ...KEY, query: {}, parse };
-    watches.watch<Value>(spec, () => {
+    const { watches, agent, told, log } = rig();
+    watches.watch<Value>(SPEC, () => {
       throw new Error('no');
     });
-    const leaver = watches.watch<Value>(spec, () => leaver.close());
+    const leaver = watches.watch<Value>(SPEC, () => leaver.close());
     const last: Value[] = [];
-    watches.watch<Value>(spec, (value) => last.push(value));
+    watches.watch<Value>(SPEC, (value) => last.push(value));
     await agent.one.answer(5, ['a']);
     await agent.one.answer(6, ['b']);
-    assert.equal(told.length, 2);
-    assert.equal(last.length, 2);
-    assert.equal(log.filter(({ level }) => level === 'error').length, 2);
+    const errors = log.filter(({ level }) => level === 'error');
+    assert.deepEqual([told.length, last.length, errors.length], [2, 2, 2]);
   });
 
   it('the query registry stops reading when its only user leaves while it is notified', async () => {
-    const { agent, deps, clock } = kit();
-    const watches = new QueryRegistry(agent, deps);
-    const watch: Watch = watches.watch<Value>({ ...KEY, query: {}, parse }, () => watch.close());
+    const { agent, watches, clock } = kit();
+    const watch: Watch = watches.watch<Value>(SPEC, () => watch.close());
     await agent.one.answer(5, ['a']);
-    assert.equal(agent.open.length, 0);
-    assert.equal(clock.pending(), 0);
+    assert.deepEqual([agent.open.length, clock.pending()], [0, 0]);
   });
 
   it('the query registry logs once, not once a query, that an agent is away, and retries all queries soon when it is back', async () => {
-    const { agent, deps, clock, log } = kit();
-    const watches = new QueryRegistry(agent, deps);
+    const { agent, watches, clock, log } = kit();
     for (let i = 0; i < 20; i++)
-      watches.watch<Value>({ key: `${i}`, name: `query ${i}`, path: `/kv/${i}`, query: {}, parse }, () => {});
+      watches.watch<Value>({ ...SPEC, key: `${i}`, name: `query ${i}`, path: `/kv/${i}` }, () => {});
     let isAway = true;
     const answer = (read: (typeof agent.reads)[number]): void => {
       if (isAway) void read.break('unreachable', 'ECONNREFUSED');
@@ -519,9 +464,8 @@ describe('QueryRegistry', () => {
     const sinceMs = clock.now();
     await clock.settle(5_000);
     assert.ok(watches.statuses().every(({ state }) => state === 'current'));
-    const back = agent.reads
-      .filter(({ atMs, index }) => atMs > sinceMs && index === undefined)
-      .map(({ atMs }) => atMs);
+    const reads = agent.reads.filter(({ atMs, index }) => atMs > sinceMs && index === undefined);
+    const back = reads.map(({ atMs }) => atMs);
     assert.ok(Math.max(...back) - Math.min(...back) <= 500);
     assert.equal(log.length, 2);
   });
@@ -538,8 +482,8 @@ describe('a watch in doubt', () => {
     await agent.one.answer(12, ['b']);
     assert.deepEqual(told.at(-1), [['b'], 'agent']);
     assert.deepEqual(agent.one.query, { dc: 'dc2', stale: '', index: '12', wait: '290625ms' });
-    assert.equal(watch.status().rereads, 1);
-    assert.equal(watch.status().failures, 0);
+    const { rereads, failures } = watch.status();
+    assert.deepEqual([rereads, failures], [1, 0]);
   });
 
   it('a watch in doubt publishes nothing when what it doubted is confirmed', async () => {
@@ -577,11 +521,10 @@ describe('a watch in doubt', () => {
   });
 
   it('a watch in doubt does not wait for the backoff of a read that failed', async () => {
-    const base = rig();
-    const { agent, watch } = base;
+    const { agent, watch, nextRead } = rig();
     for (let i = 0; i < 8; i++) {
       await agent.one.refuse(500, 'no');
-      await nextRead(base);
+      await nextRead();
     }
     await agent.one.refuse(500, 'no');
     assert.equal(agent.open.length, 0);
@@ -595,16 +538,17 @@ describe('a watch in doubt', () => {
       parse: () => new Promise<Value>((resolve) => finishers.push(resolve)),
     });
     await agent.one.answer(5, ['a']);
-    finishers[0]!(['a']);
-    await clock.settle();
+    const finish = async (read: number, value: Value): Promise<void> => {
+      finishers[read]!(value);
+      await clock.settle();
+    };
+    await finish(0, ['a']);
     await agent.one.answer(6, ['b']);
     watch.reread('so');
-    finishers[1]!(['b']);
-    await clock.settle();
+    await finish(1, ['b']);
     assert.equal(told.length, 1);
     await agent.one.answer(7, ['c']);
-    finishers[2]!(['c']);
-    await clock.settle();
+    await finish(2, ['c']);
     assert.deepEqual(told.at(-1), [['c'], 'agent']);
   });
 });

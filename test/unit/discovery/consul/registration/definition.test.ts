@@ -5,7 +5,7 @@ import {
   type States,
 } from '../../../../../sidecar/discovery/consul/registration/definition.js';
 import { idsOf } from '../../../../../sidecar/discovery/consul/registration/instance.js';
-import { SETTINGS, TestInstance } from '../../../../kit/consul/registration-kit.js';
+import { SETTINGS, TestInstance, tcp } from '../../../../kit/consul/registration-kit.js';
 
 const PASSING: States = { service: 'passing', proxy: 'passing' };
 
@@ -20,23 +20,25 @@ describe('the definition of an instance', () => {
     definitionsOf(instance, { ...SETTINGS, ...settings }, PASSING);
 
   it('a definition is a service and its proxy, with checks that Consul ends after a bounded time', () => {
+    const common = {
+      Tags: ['eu', 'outrider', 'model-digits'],
+      Meta: { team: 'ml', outrider: '0.1.0', models: 'digits:1', 'model-digits': '1' },
+      Weights: { Passing: 1, Warning: 1 },
+    };
+    const ttl = { Status: 'passing', TTL: '30000ms', DeregisterCriticalServiceAfter: '600000ms' };
     assert.deepEqual(definitions({ tags: ['eu'], meta: { team: 'ml' } }), {
       service: {
         ID: 'digits-1',
         Name: 'digits',
         Address: '127.0.0.1',
         Port: 7001,
-        Tags: ['eu', 'outrider', 'model-digits'],
-        Meta: { team: 'ml', outrider: '0.1.0', models: 'digits:1', 'model-digits': '1' },
-        Weights: { Passing: 1, Warning: 1 },
+        ...common,
         Checks: [
           {
             CheckID: 'digits-1:health',
             Name: 'model',
-            Status: 'passing',
             Notes: 'Outrider: inferences are answered, or a probe while there are none',
-            TTL: '30000ms',
-            DeregisterCriticalServiceAfter: '600000ms',
+            ...ttl,
           },
         ],
       },
@@ -46,9 +48,7 @@ describe('the definition of an instance', () => {
         Kind: 'connect-proxy',
         Address: '127.0.0.1',
         Port: 8001,
-        Tags: ['eu', 'outrider', 'model-digits'],
-        Meta: { team: 'ml', outrider: '0.1.0', models: 'digits:1', 'model-digits': '1' },
-        Weights: { Passing: 1, Warning: 1 },
+        ...common,
         Proxy: {
           DestinationServiceName: 'digits',
           DestinationServiceID: 'digits-1',
@@ -60,10 +60,8 @@ describe('the definition of an instance', () => {
           {
             CheckID: 'digits-1-sidecar-proxy:health',
             Name: 'sidecar',
-            Status: 'passing',
             Notes: 'Outrider: the sidecar can take calls',
-            TTL: '30000ms',
-            DeregisterCriticalServiceAfter: '600000ms',
+            ...ttl,
           },
           {
             CheckID: 'digits-1-sidecar-proxy:service',
@@ -77,27 +75,27 @@ describe('the definition of an instance', () => {
   });
 
   it('a definition has ids that hold the service name once', () => {
-    const id = (instance: string) => idsOf({ service: 'digits', instance }).service;
-    assert.deepEqual(['2', 'digits-2', 'digits', 'digits2', 'host-a'].map(id), [
-      'digits-2',
-      'digits-2',
-      'digits',
-      'digits-digits2',
-      'digits-host-a',
-    ]);
+    for (const [instance, id] of [
+      ['2', 'digits-2'],
+      ['digits-2', 'digits-2'],
+      ['digits', 'digits'],
+      ['digits2', 'digits-digits2'],
+      ['host-a', 'digits-host-a'],
+    ] as const)
+      assert.equal(idsOf({ service: 'digits', instance }).service, id);
   });
 
   it('a definition has the address of the file, else where the sidecar listens, else that of the node', () => {
-    const address = (host: string, said?: string) => {
-      instance.inbound = { kind: 'tcp', host, port: 8001 };
-      const { proxy } = definitions(said === undefined ? {} : ({ address: said } as object));
-      return proxy!.Address;
-    };
-    assert.equal(address('10.0.0.5'), '10.0.0.5');
-    assert.equal(address('0.0.0.0'), undefined);
-    assert.equal(address('::'), undefined);
-    assert.equal(address('0.0.0.0', '192.0.2.1'), '192.0.2.1');
-    assert.equal(address('10.0.0.5', 'digits.example'), 'digits.example');
+    for (const [host, said, address] of [
+      ['10.0.0.5', {}, '10.0.0.5'],
+      ['0.0.0.0', {}, undefined],
+      ['::', {}, undefined],
+      ['0.0.0.0', { address: '192.0.2.1' }, '192.0.2.1'],
+      ['10.0.0.5', { address: 'digits.example' }, 'digits.example'],
+    ] as const) {
+      instance.inbound = tcp(8001, host);
+      assert.equal(definitions(said).proxy!.Address, address);
+    }
   });
 
   it('a definition leaves out ports where the model listens on a socket file', () => {
@@ -113,22 +111,17 @@ describe('the definition of an instance', () => {
   });
 
   it('a definition gives a sidecar that only calls the port of its first listener, and draws its upstreams', () => {
-    instance.inbound = undefined;
-    instance.local = undefined;
-    instance.models = [];
-    instance.upstreams = [
+    const upstreams = [
       { name: 'a', service: 'a', listen: { kind: 'unix', path: '/run/a' } },
-      { name: 'b', service: 'bb', datacenter: 'dc2', listen: { kind: 'tcp', host: '0.0.0.0', port: 9002 } },
-      { name: 'c', service: 'c', listen: { kind: 'tcp', host: '127.0.0.1', port: 9003 } },
-      { name: 'c-again', service: 'c', listen: { kind: 'tcp', host: '127.0.0.1', port: 9004 } },
+      { name: 'b', service: 'bb', datacenter: 'dc2', listen: tcp(9002, '0.0.0.0') },
+      { name: 'c', service: 'c', listen: tcp(9003) },
+      { name: 'c-again', service: 'c', listen: tcp(9004) },
       { name: 'd', service: 'd' },
-    ];
+    ] as const;
+    Object.assign(instance, { inbound: undefined, local: undefined, models: [], upstreams });
     const { service, proxy } = definitions();
-    assert.deepEqual(
-      service.Checks.map(({ Name }) => Name),
-      ['caller'],
-    );
-    assert.equal(service.Meta['models'], undefined);
+    const checks = service.Checks.map(({ Name }) => Name);
+    assert.deepEqual([checks, service.Meta['models']], [['caller'], undefined]);
     assert.deepEqual([proxy!.Address, proxy!.Port], ['127.0.0.1', 9002]);
     const drawn = proxy!.Proxy!.Upstreams.map((u) => [u.DestinationName, u.Datacenter, u.LocalBindPort]);
     assert.deepEqual(drawn, [
@@ -153,9 +146,7 @@ describe('the definition of an instance', () => {
   });
 
   it('a definition equals that of the agent whatever the agent adds, and differs when any of its own fields does', () => {
-    instance.upstreams = [
-      { name: 'a', service: 'a', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
-    ];
+    instance.upstreams = [{ name: 'a', service: 'a', listen: tcp(9001) }];
     const wanted = definitions().proxy!;
     const { Name, ...rest } = wanted;
     const found = {

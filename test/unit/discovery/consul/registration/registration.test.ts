@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
+import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
 import { AgentError } from '../../../../../sidecar/discovery/consul/client/response.js';
 import { Registration } from '../../../../../sidecar/discovery/consul/registration/registration.js';
 import { seeded } from '../../../../../sidecar/runtime/random.js';
 import { FakeAgent } from '../../../../kit/consul/registration-agent.js';
-import { consulConfig, LogLines, TestInstance } from '../../../../kit/consul/registration-kit.js';
+import { consulConfig, LogLines, OCR, TestInstance } from '../../../../kit/consul/registration-kit.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
 const SERVICE = 'digits-1:health';
 const PROXY = 'digits-1-sidecar-proxy:health';
+const DRAINING = [`${PROXY} critical draining`, `${SERVICE} critical draining`];
 const BOTH = `deregister digits-1-sidecar-proxy\nderegister digits-1`;
 
 describe('registration', () => {
@@ -27,8 +29,8 @@ describe('registration', () => {
 
   afterEach(() => registration.close());
 
-  function make(): Registration {
-    const deps = { config: consulConfig(), clock, timers: clock, random: seeded(1), logger: log.logger };
+  function make(config: ConsulConfig = consulConfig()): Registration {
+    const deps = { config, clock, timers: clock, random: seeded(1), logger: log.logger };
     return new Registration(agent, deps, instance);
   }
 
@@ -49,6 +51,7 @@ describe('registration', () => {
     await clock.settle();
   }
 
+  const fail = (why: string) => change({ answers: { ok: false, why } });
   const registrations = () => agent.log.filter((line) => line.startsWith('register')).length;
 
   it('a registration registers the service, then its sidecar, and sends both checks', async () => {
@@ -69,15 +72,11 @@ describe('registration', () => {
   it('a registration begins with the state of the moment, so that nothing flaps through critical', async () => {
     instance.answers = { ok: false, why: 'the model is starting' };
     await started();
-    const initial = [...agent.checks.values()].map(({ definition }) => [
-      definition.CheckID,
-      definition.Status,
-    ]);
-    assert.deepEqual(initial, [
-      [SERVICE, 'critical'],
-      [PROXY, 'passing'],
-      ['digits-1-sidecar-proxy:service', 'critical'],
-    ]);
+    const initial = [...agent.checks.values()].map(
+      ({ definition: { CheckID, Status } }) => `${CheckID} ${Status}`,
+    );
+    const alias = 'digits-1-sidecar-proxy:service';
+    assert.deepEqual(initial, [`${SERVICE} critical`, `${PROXY} passing`, `${alias} critical`]);
     assert.equal(agent.checks.get(SERVICE)!.output, 'the model is starting');
   });
 
@@ -91,10 +90,9 @@ describe('registration', () => {
 
   it('a registration sends a transition at once, and the reason once', async () => {
     await settledDown();
-    await change({ answers: { ok: false, why: 'the model has not answered for 12 s' } });
+    await fail('the model has not answered for 12 s');
     assert.deepEqual(agent.log, [`${SERVICE} critical the model has not answered for 12 s`]);
-    instance.answers = { ok: false, why: 'the model has not answered for 14 s' };
-    registration.changed();
+    await fail('the model has not answered for 14 s');
     await clock.settle(30_000);
     assert.deepEqual(new Set(agent.log.filter((line) => line.startsWith(SERVICE))).size, 1);
     await change({ answers: { ok: true, why: '' } });
@@ -112,7 +110,7 @@ describe('registration', () => {
   it('a new output of a check in the same state is passed on at once, which agents put off for minutes', async () => {
     instance.answers = { ok: false, why: 'the model is starting' };
     await settledDown();
-    await change({ answers: { ok: false, why: 'NOT_SERVING' } });
+    await fail('NOT_SERVING');
     assert.deepEqual(agent.log, [`${SERVICE} critical NOT_SERVING`, 'register digits-1 {}']);
   });
 
@@ -124,8 +122,8 @@ describe('registration', () => {
     await clock.settle();
     assert.equal(agent.checks.get(PROXY)!.status, 'passing');
     await clock.settle(2_000);
-    assert.equal(agent.checks.get(PROXY)!.status, 'critical');
-    assert.equal(agent.checks.get(PROXY)!.output, 'identity: expired');
+    const { status, output } = agent.checks.get(PROXY)!;
+    assert.deepEqual([status, output], ['critical', 'identity: expired']);
     await change({ reasons: [] });
     assert.equal(agent.checks.get(PROXY)!.status, 'passing');
   });
@@ -190,9 +188,7 @@ describe('registration', () => {
     await started();
     await change({ models: [{ name: 'digits', version: '2' }] });
     assert.equal(agent.services.get('digits-1')!.Meta['model-digits'], '2');
-    instance.upstreams = [
-      { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9 } },
-    ];
+    instance.upstreams = [OCR];
     await clock.settle(18_000);
     assert.equal(agent.services.get('digits-1-sidecar-proxy')!.Proxy!.Upstreams.length, 1);
   });
@@ -230,12 +226,9 @@ describe('registration', () => {
   it('a registration leaves in order: critical, a wait for peers, deregistered', async () => {
     await settledDown();
     let isDone = false;
-    void registration.leave().then(() => {
-      isDone = true;
-    });
+    void registration.leave().then(() => (isDone = true));
     await clock.settle(1_999);
-    assert.deepEqual(agent.log, [`${PROXY} critical draining`, `${SERVICE} critical draining`]);
-    assert.equal(isDone, false);
+    assert.deepEqual([agent.log, isDone], [DRAINING, false]);
     await clock.settle(1);
     assert.equal(isDone, true);
     await clock.settle(20_000);
@@ -249,13 +242,10 @@ describe('registration', () => {
   });
 
   it('a registration without inbound calls leaves without a wait', async () => {
-    instance.inbound = undefined;
-    instance.upstreams = [
-      { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
-    ];
+    Object.assign(instance, { inbound: undefined, upstreams: [OCR] });
     await settledDown();
     await registration.leave();
-    assert.deepEqual(agent.log, [`${PROXY} critical draining`, `${SERVICE} critical draining`]);
+    assert.deepEqual(agent.log, DRAINING);
   });
 
   it('a registration does not come back while it leaves', async () => {
@@ -273,13 +263,11 @@ describe('registration', () => {
     agent.fault = new AgentError('unreachable', 'ECONNREFUSED');
     await registration.leave();
     await registration.deregister();
-    assert.deepEqual(
-      log.lines.slice(1).map((line) => line.split(' {')[0]),
-      [
-        'warn Consul could not be told of the drain',
-        'warn not deregistered; Consul does it once its checks were critical for long enough',
-      ],
-    );
+    const lines = log.lines.slice(1).map((line) => line.split(' {')[0]);
+    assert.deepEqual(lines, [
+      'warn Consul could not be told of the drain',
+      'warn not deregistered; Consul does it once its checks were critical for long enough',
+    ]);
   });
 
   it('a registration has nothing to take back when it never registered', async () => {
@@ -299,22 +287,20 @@ describe('registration', () => {
 
   it('a registration refuses to be made without settings', () => {
     const { registration: _, ...config } = consulConfig();
-    const deps = { config, clock, timers: clock, random: seeded(1), logger: log.logger };
-    assert.throws(() => new Registration(agent, deps, instance), /consul.registration: missing/);
+    assert.throws(() => make(config), /consul.registration: missing/);
   });
 
   it('a registration has metrics', async () => {
     await started();
-    const families = registration.metrics();
-    const values = families.map(({ name, samples }) => [
-      name,
-      ...samples.map((s) => ('value' in s ? s.value : s)),
-    ]);
+    const values = registration.metrics().map(({ name, samples }) => {
+      const each = samples.map((sample) => ('value' in sample ? sample.value : sample));
+      return `${name} ${each.join(' ')}`;
+    });
     assert.deepEqual(values, [
-      ['outrider_consul_registered', 1],
-      ['outrider_consul_registrations_total', 4],
-      ['outrider_consul_registration_failures_total', 0],
-      ['outrider_consul_check_passing', 1, 1],
+      'outrider_consul_registered 1',
+      'outrider_consul_registrations_total 4',
+      'outrider_consul_registration_failures_total 0',
+      'outrider_consul_check_passing 1 1',
     ]);
   });
 });
