@@ -43,6 +43,13 @@ export interface LiveResult {
 
 type Agent = AskedProcess<AgentRequest, number>;
 
+/** The processes of a measurement. */
+interface Live {
+  readonly agent: Agent;
+  readonly load: LoadProcess;
+  readonly sidecar: Running;
+}
+
 /** Measures live traffic over endpoints that the agent lists. */
 export async function measureLive(
   options: BenchOptions,
@@ -51,15 +58,14 @@ export async function measureLive(
 ): Promise<LiveResult> {
   const endpoints = options.quick ? 100 : 1_000;
   say(`live traffic, ${endpoints.toLocaleString('en')} endpoints`);
-  const backend = await AskedProcess.start<never, number>(new URL('backend.js', import.meta.url), {
-    core: LOAD_CORE,
-  });
+  const url = new URL('backend.js', import.meta.url);
+  const backend = await AskedProcess.start<never, number>(url, { core: LOAD_CORE });
   await agent.ask({ do: 'set', service: SERVICE, count: endpoints, port: backend.ready });
   const load = await startLoad();
   let sidecar: Running | undefined;
   try {
     sidecar = await startSidecar(agent.ready);
-    return await compare(options, agent, load, sidecar, endpoints);
+    return await compare({ agent, load, sidecar }, options, endpoints);
   } finally {
     await sidecar?.stop();
     load.stop();
@@ -68,24 +74,24 @@ export async function measureLive(
 }
 
 async function compare(
+  { agent, load, sidecar }: Live,
   options: BenchOptions,
-  agent: Agent,
-  load: LoadProcess,
-  sidecar: Running,
   endpoints: number,
 ): Promise<LiveResult> {
   const quiet: LoadResult[] = [];
   const churned: LoadResult[] = [];
   let changes = 0;
-  await run(options, load, sidecar, 0);
+  const counted = async () => (await agent.ask<AgentCounts>({ do: 'counts' })).changes;
+  const run = (seed: number) => runLoad({ load, sidecar }, options.quick ? 3_000 : 4_000, seed);
+  await run(0);
   const pairs = options.quick ? 1 : options.runs * SEGMENTS_PER_RUN;
   for (let i = 0; i < pairs; i += 1) {
-    quiet.push(await run(options, load, sidecar, 2 * i + 1));
-    const before = await agent.ask<AgentCounts>({ do: 'counts' });
+    quiet.push(await run(2 * i + 1));
+    const before = await counted();
     await agent.ask({ do: 'churn', service: SERVICE, perMinute: PER_MINUTE });
-    churned.push(await run(options, load, sidecar, 2 * i + 2));
+    churned.push(await run(2 * i + 2));
     await agent.ask({ do: 'churn', service: SERVICE, perMinute: 0 });
-    changes += (await agent.ask<AgentCounts>({ do: 'counts' })).changes - before.changes;
+    changes += (await counted()) - before;
     await sleep(500);
   }
   const all = [...quiet, ...churned];
@@ -108,10 +114,9 @@ function upperQuartile(values: readonly number[]): number {
   return sorted[Math.ceil(sorted.length * 0.75) - 1]!;
 }
 
-function run(
-  { quick }: BenchOptions,
-  load: LoadProcess,
-  sidecar: Running,
+function runLoad(
+  { load, sidecar }: Omit<Live, 'agent'>,
+  measureMs: number,
   seed: number,
 ): Promise<LoadResult> {
   return load.run({
@@ -122,7 +127,7 @@ function run(
     requestBytes: SMALL_MESSAGE_BYTES,
     varyingHeaders: true,
     warmMs: 1_000,
-    measureMs: quick ? 3_000 : 4_000,
+    measureMs,
     ratePerSecond: RATE,
     seed: 0x5eed + seed,
     pids: sidecar.pids(),
@@ -156,9 +161,6 @@ outbound:
         - { methods: ["${PATHS.unary}"], kind: unary, idempotent: true, timeout: 15s, retry: { attempts: 2, on: [unavailable] } }
 `,
   );
-  return startProcess({
-    command: [process.execPath, YOUNG_HEAP_FLAG, MAIN, 'sidecar', '-c', file],
-    port,
-    dir,
-  });
+  const command = [process.execPath, YOUNG_HEAP_FLAG, MAIN, 'sidecar', '-c', file];
+  return startProcess({ command, port, dir });
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { describeMachine } from '../relay/machine.js';
 import { type Spread, spreadOf } from '../relay/results.js';
 import { LoopMeter } from './loop.js';
@@ -11,18 +12,15 @@ function size(endpoints: number, stallMs: number, pickNs: number): SizeResult {
   return {
     endpoints,
     bytes: endpoints * 1930,
-    firstMs: always(20),
-    firstStallMs: always(stallMs),
-    firstOwnMs: always(stallMs / 2),
-    changeMs: always(10),
-    changeStallMs: always(stallMs / 2),
-    changeOwnMs: always(stallMs / 4),
+    first: { appliedMs: always(20), stallMs: always(stallMs), ownMs: always(stallMs / 2) },
+    change: { appliedMs: always(10), stallMs: always(stallMs / 2), ownMs: always(stallMs / 4) },
     memoryMb: 40,
     pickNs,
   };
 }
 
 function report(stallMs: number, pickNs: number, p99Us: number, problem = ''): DiscoveryReport {
+  const many = { allMs: 100, memoryMb: 10, readsPerSecondAtRest: 0, changeMs: 1 };
   const loop = { stallMs: 2, ownMs: 1, cpu: 0.1, rssMb: 100, applied: 5 };
   return {
     machine: describeMachine(),
@@ -30,16 +28,7 @@ function report(stallMs: number, pickNs: number, p99Us: number, problem = ''): D
     idleStallMs: 1.2,
     sizes: [size(1, 1, 20), size(10_000, stallMs, pickNs)],
     churn: [{ ...loop, endpoints: 10_000, seconds: 5, changes: 83, reads: 5, mbPerSecond: 19.3 }],
-    many: {
-      upstreams: 100,
-      endpointsEach: 10,
-      allMs: 100,
-      stallMs: 3,
-      ownMs: 2,
-      memoryMb: 10,
-      readsPerSecondAtRest: 0,
-      changeMs: 1,
-    },
+    many: { upstreams: 100, endpointsEach: 10, stallMs: 3, ownMs: 2, ...many },
     live: {
       endpoints: 1_000,
       ratePerSecond: 500,
@@ -66,10 +55,8 @@ describe('the discovery benchmark', () => {
   it('says which bar is missed', () => {
     assert.deepEqual(results(report(10.1, 30, 1_100)), [false, true, true, true]);
     assert.deepEqual(results(report(20.2, 31, 1_101)), [false, false, false, false]);
-    assert.match(
-      renderDiscovery(report(10, 31, 1_100)),
-      /MISSED {2}a pick, slowest ÷ fastest size: 1\.55 \(from 2 endpoints on: 1\.00\)/,
-    );
+    const missed = /MISSED {2}a pick, slowest ÷ fastest size: 1\.55 \(from 2 endpoints on: 1\.00\)/;
+    assert.match(renderDiscovery(report(10, 31, 1_100)), missed);
   });
 
   it('gives no figure of live traffic that failed', () => {
@@ -86,25 +73,20 @@ describe('the discovery benchmark', () => {
   });
 
   it('says when the machine is not quiet', () => {
-    assert.match(
-      renderDiscovery({ ...report(1, 20, 900), idleStallMs: 9 }),
-      /9\.0 ms here: THIS MACHINE IS NOT QUIET/,
-    );
+    const noisy = renderDiscovery({ ...report(1, 20, 900), idleStallMs: 9 });
+    assert.match(noisy, /9\.0 ms here: THIS MACHINE IS NOT QUIET/);
   });
 
   it('sees the event loop stand still', async () => {
     const meter = new LoopMeter();
-    try {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      meter.reset();
-      const untilMs = performance.now() + 60;
-      while (performance.now() < untilMs);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      const { stallMs, ownMs } = meter.read();
-      assert.ok(stallMs >= 50, `${stallMs} ms`);
-      assert.ok(ownMs > 1 && ownMs <= stallMs, `${ownMs} ms`);
-    } finally {
-      meter.close();
-    }
+    afterTest(() => meter.close());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    meter.reset();
+    const untilMs = performance.now() + 60;
+    while (performance.now() < untilMs);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const { stallMs, ownMs } = meter.read();
+    assert.ok(stallMs >= 50, `${stallMs} ms`);
+    assert.ok(ownMs > 1 && ownMs <= stallMs, `${ownMs} ms`);
   });
 });

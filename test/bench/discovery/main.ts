@@ -12,6 +12,7 @@ import { describeMachine, type Machine } from '../relay/machine.js';
 import { type Spread, spreadOf } from '../relay/results.js';
 import { LOAD_CORE, scratch } from '../subjects/subject.js';
 import { type LiveResult, measureLive } from './live.js';
+import type { Stall } from './loop.js';
 import type { AgentCounts, AgentRequest, Applied, LoopWatch, SubjectRequest } from './protocol.js';
 
 const COUNTS = [1, 2, 100, 1_000, 10_000];
@@ -21,25 +22,33 @@ const PER_MINUTE = 1_000;
 /** Reads of one query are at most this frequent in the long run. */
 const READ_PERIOD_MS = 1_100;
 
+/** What one kind of answer costs, over several runs. */
+export interface Times {
+  readonly appliedMs: Spread;
+  readonly stallMs: Spread;
+  /** Of the stall, the main thread's own CPU time: what of it is not the machine's doing. */
+  readonly ownMs: Spread;
+}
+
+function timesOf(runs: readonly Applied[]): Times {
+  const spread = (field: keyof Times): Spread => spreadOf(runs.map((run) => run[field]));
+  return { appliedMs: spread('appliedMs'), stallMs: spread('stallMs'), ownMs: spread('ownMs') };
+}
+
 /** One upstream of so many endpoints. */
 export interface SizeResult {
   readonly endpoints: number;
   readonly bytes: number;
   /** The first answer, all of which is new, and one in which a single instance has changed. */
-  readonly firstMs: Spread;
-  readonly firstStallMs: Spread;
-  readonly changeMs: Spread;
-  readonly changeStallMs: Spread;
-  /** Of the stalls, the main thread's own CPU time: what of them is not the machine's doing. */
-  readonly firstOwnMs: Spread;
-  readonly changeOwnMs: Spread;
+  readonly first: Times;
+  readonly change: Times;
   /** Beyond what the process had before it asked. */
   readonly memoryMb: number;
   readonly pickNs: number;
 }
 
 /** A thousand changes a minute in one upstream of so many endpoints. */
-export interface ChurnResult extends LoopWatch {
+interface ChurnResult extends LoopWatch {
   readonly endpoints: number;
   readonly seconds: number;
   readonly changes: number;
@@ -48,12 +57,10 @@ export interface ChurnResult extends LoopWatch {
 }
 
 /** Many upstreams of a few endpoints each. */
-export interface ManyResult {
+interface ManyResult extends Stall {
   readonly upstreams: number;
   readonly endpointsEach: number;
   readonly allMs: number;
-  readonly stallMs: number;
-  readonly ownMs: number;
   readonly memoryMb: number;
   readonly readsPerSecondAtRest: number;
   readonly changeMs: number;
@@ -71,30 +78,28 @@ export interface DiscoveryReport {
   readonly live: LiveResult;
 }
 
-type Agent = AskedProcess<AgentRequest, number>;
-type Subject = AskedProcess<SubjectRequest>;
-
 /** Runs the whole benchmark; the agent has a core of its own. */
 export async function benchDiscovery(
   options: BenchOptions,
   say: (line: string) => void,
 ): Promise<DiscoveryReport> {
-  const agent: Agent = await AskedProcess.start(new URL('agent.js', import.meta.url), { core: LOAD_CORE });
+  const url = new URL('agent.js', import.meta.url);
+  const agent: Bench['agent'] = await AskedProcess.start(url, { core: LOAD_CORE });
   try {
     const sizes: SizeResult[] = [];
     const churn: ChurnResult[] = [];
     let idleStallMs = 0;
     for (const count of COUNTS) {
       say(`${count.toLocaleString('en')} endpoints`);
-      await withSubject(agent, async (subject, baseMb) => {
-        const idle = await subject.ask<LoopWatch>({ do: 'watch', forMs: 1_000 });
+      await withSubject(agent, async (bench) => {
+        const idle = await bench.subject.ask<LoopWatch>({ do: 'watch', forMs: 1_000 });
         idleStallMs = Math.max(idleStallMs, idle.stallMs);
-        sizes.push(await measureSize(agent, subject, count, baseMb, options));
-        if (count >= 1_000) churn.push(await measureChurn(agent, subject, count, options));
+        sizes.push(await measureSize(bench, count, options));
+        if (count >= 1_000) churn.push(await measureChurn(bench, count, options));
       });
     }
     say(`${UPSTREAMS} upstreams`);
-    const many = await withSubject(agent, (subject, baseMb) => measureMany(agent, subject, baseMb));
+    const many = await withSubject(agent, measureMany);
     const live = await measureLive(options, agent, say);
     return { machine: describeMachine(), runs: options.runs, idleStallMs, sizes, churn, many, live };
   } finally {
@@ -102,12 +107,17 @@ export async function benchDiscovery(
   }
 }
 
-async function withSubject<T>(
-  agent: Agent,
-  work: (subject: Subject, baseMb: number) => Promise<T>,
-): Promise<T> {
-  const subject: Subject = await AskedProcess.start(new URL('subject.js', import.meta.url), {
-    flags: [YOUNG_HEAP_FLAG],
+/** The two processes, and the memory of the subject before it asked for anything. */
+interface Bench {
+  readonly agent: AskedProcess<AgentRequest, number>;
+  readonly subject: AskedProcess<SubjectRequest>;
+  readonly baseMb: number;
+}
+
+async function withSubject<T>(agent: Bench['agent'], work: (bench: Bench) => Promise<T>): Promise<T> {
+  const flags = [YOUNG_HEAP_FLAG];
+  const subject: Bench['subject'] = await AskedProcess.start(new URL('subject.js', import.meta.url), {
+    flags,
   });
   try {
     const url = `http://127.0.0.1:${agent.ready}`;
@@ -116,17 +126,15 @@ async function withSubject<T>(
     await agent.ask({ do: 'set', service: 'warm', count: 50, port: 0 });
     await subject.ask({ do: 'follow', service: 'warm' });
     await subject.ask({ do: 'leave', service: 'warm' });
-    return await work(subject, baseMb);
+    return await work({ agent, subject, baseMb });
   } finally {
     subject.stop();
   }
 }
 
 async function measureSize(
-  agent: Agent,
-  subject: Subject,
+  { agent, subject, baseMb }: Bench,
   count: number,
-  baseMb: number,
   { runs }: BenchOptions,
 ): Promise<SizeResult> {
   const service = `fleet-${count}`;
@@ -146,20 +154,15 @@ async function measureSize(
   return {
     endpoints: count,
     bytes: first[0]!.bytes,
-    firstMs: spreadOf(first.map(({ appliedMs }) => appliedMs)),
-    firstStallMs: spreadOf(first.map(({ stallMs }) => stallMs)),
-    changeMs: spreadOf(changes.map(({ appliedMs }) => appliedMs)),
-    changeStallMs: spreadOf(changes.map(({ stallMs }) => stallMs)),
-    firstOwnMs: spreadOf(first.map(({ ownMs }) => ownMs)),
-    changeOwnMs: spreadOf(changes.map(({ ownMs }) => ownMs)),
+    first: timesOf(first),
+    change: timesOf(changes),
     memoryMb: changes.at(-1)!.rssMb - baseMb,
     pickNs: await subject.ask<number>({ do: 'picks', service }),
   };
 }
 
 async function measureChurn(
-  agent: Agent,
-  subject: Subject,
+  { agent, subject }: Bench,
   count: number,
   { quick }: BenchOptions,
 ): Promise<ChurnResult> {
@@ -182,7 +185,7 @@ async function measureChurn(
   };
 }
 
-async function measureMany(agent: Agent, subject: Subject, baseMb: number): Promise<ManyResult> {
+async function measureMany({ agent, subject, baseMb }: Bench): Promise<ManyResult> {
   const names = Array.from({ length: UPSTREAMS }, (_, i) => `many-${i}`);
   for (const service of names) await agent.ask({ do: 'set', service, count: EACH, port: 0 });
   const fromMs = performance.now();

@@ -1,7 +1,7 @@
 /** The discovery benchmark as tables, and what it must come to. Pure. */
 
 import type { Spread } from '../relay/results.js';
-import type { DiscoveryReport } from './main.js';
+import type { DiscoveryReport, Times } from './main.js';
 
 const STALL_BAR_MS = 10;
 const PICKS_BAR = 1.5;
@@ -9,7 +9,7 @@ const PICKS_BAR = 1.5;
 const NOISY_MS = 3;
 
 /** One bar, and whether it holds. */
-export interface Bar {
+interface Bar {
   readonly what: string;
   readonly found: string;
   readonly bar: string;
@@ -21,7 +21,7 @@ export function barsOf(report: DiscoveryReport): Bar[] {
   const largest = report.sizes.at(-1)!;
   const isQuiet = report.idleStallMs <= NOISY_MS;
   // Where others keep us from the core, the clock measures them; the bar is then held against what was ours.
-  const stall = (what: string, clock: Spread, own: Spread): Bar => ({
+  const stall = (what: string, { stallMs: clock, ownMs: own }: Times): Bar => ({
     what: `longest stall of the event loop, ${largest.endpoints.toLocaleString('en')} endpoints, ${what}`,
     found: `${ms(clock.median)} (worst ${ms(clock.max)}), of it own CPU ${ms(own.median)}`,
     bar: `at most ${STALL_BAR_MS} ms${isQuiet ? '' : ' of own CPU, as the machine is not quiet'}`,
@@ -34,8 +34,8 @@ export function barsOf(report: DiscoveryReport): Bar[] {
   const amongSeveral = Math.max(...choices) / Math.min(...choices);
   const { live } = report;
   return [
-    stall('first answer', largest.firstStallMs, largest.firstOwnMs),
-    stall('one change', largest.changeStallMs, largest.changeOwnMs),
+    stall('first answer', largest.first),
+    stall('one change', largest.change),
     {
       what: 'a pick, slowest ÷ fastest size',
       found: `${ratio.toFixed(2)} (from 2 endpoints on: ${amongSeveral.toFixed(2)})`,
@@ -75,28 +75,19 @@ export function renderDiscovery(report: DiscoveryReport): string {
 }
 
 function renderSizes({ sizes }: DiscoveryReport): string {
+  const times = ({ appliedMs, stallMs, ownMs }: Times) => [
+    worst(appliedMs),
+    worst(stallMs),
+    ownMs.median.toFixed(1),
+  ];
+  const ofTimes = (what: string) => [`${what}, ms`, 'stall, ms', 'own CPU'];
   return columns([
-    [
-      'endpoints',
-      'answer',
-      'first, ms',
-      'stall, ms',
-      'own CPU',
-      'change, ms',
-      'stall, ms',
-      'own CPU',
-      'memory, MB',
-      'picks/s',
-    ],
+    ['endpoints', 'answer', ...ofTimes('first'), ...ofTimes('change'), 'memory, MB', 'picks/s'],
     ...sizes.map((s) => [
       s.endpoints.toLocaleString('en'),
       size(s.bytes),
-      worst(s.firstMs),
-      worst(s.firstStallMs),
-      s.firstOwnMs.median.toFixed(1),
-      worst(s.changeMs),
-      worst(s.changeStallMs),
-      s.changeOwnMs.median.toFixed(1),
+      ...times(s.first),
+      ...times(s.change),
       more(s.memoryMb),
       `${(1000 / s.pickNs).toFixed(1)} M`,
     ]),

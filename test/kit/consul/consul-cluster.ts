@@ -18,12 +18,12 @@ export class ConsulCluster {
     readonly client: ConsulServer,
   ) {}
 
-  /** Resolves when a leader is elected and the client is in the catalogue. `config`: for every agent. */
-  static async start(count = 3, config: NonNullable<ConsulOptions['config']> = {}): Promise<ConsulCluster> {
+  /** Resolves when a leader is elected and the client is in the catalogue. */
+  static async start(count = 3): Promise<ConsulCluster> {
     const started: ConsulServer[] = [];
     const start = async (options: ConsulOptions) => {
       const join = started.map((server) => server.join);
-      const agent = await ConsulServer.start({ ...options, config, join, awaitLeader: false });
+      const agent = await ConsulServer.start({ ...options, join, awaitLeader: false });
       started.push(agent);
       return agent;
     };

@@ -13,39 +13,37 @@ describe('a proxy that spoils what Consul says', function () {
     consul = await ConsulServer.start();
   });
 
-  after(async () => {
-    await consul?.stop();
-  });
-
+  after(() => consul?.stop());
   beforeEach(async () => {
     proxy = await FaultProxy.start(consul);
   });
-
-  afterEach(async () => {
-    await proxy.stop();
-  });
+  afterEach(() => proxy.stop());
 
   const get = (path: string, signal?: AbortSignal) =>
     fetch(`${proxy.url}/v1${path}`, signal === undefined ? {} : { signal });
   const indexOf = (response: Response) => response.headers.get('x-consul-index');
-  const leafSerial = async () => {
-    const response = await get('/agent/connect/ca/leaf/digits');
-    return ((await response.json()) as { SerialNumber: string }).SerialNumber;
+  const serialOf = async (response: Response) =>
+    ((await response.json()) as { SerialNumber: string }).SerialNumber;
+  const LEAF = '/agent/connect/ca/leaf/digits';
+  const leafSerial = async () => serialOf(await get(LEAF));
+  /** A read that is held open: it waits for what comes after `index`. */
+  const blocks = async (path: string, index: string | null, signal?: AbortSignal) => {
+    const blocked = get(`${path}?index=${index}&wait=60s`, signal);
+    await until('it blocks', () => proxy.waiting === 1);
+    return { blocked };
   };
 
   it('passes reads and writes, and counts them', async () => {
     const put = await fetch(`${proxy.url}/v1/kv/a`, { method: 'PUT', body: 'x' });
     assert.equal(await put.json(), true);
     assert.equal(await (await get('/kv/a?raw')).text(), 'x');
-    assert.equal(proxy.count('/v1/kv/'), 2);
-    assert.equal(proxy.busiestSecond('/v1/kv/'), 2);
-    assert.equal(proxy.count('/v1/catalog'), 0);
+    const counts = [proxy.count('/v1/kv/'), proxy.busiestSecond('/v1/kv/'), proxy.count('/v1/catalog')];
+    assert.deepEqual(counts, [2, 2, 0]);
   });
 
   it('passes blocking queries, and ends them at the agent when the client gives up', async () => {
     const index = indexOf(await get('/kv/b'));
-    const blocked = get(`/kv/b?index=${index}&wait=60s`);
-    await until('it blocks', () => proxy.waiting === 1);
+    const { blocked } = await blocks('/kv/b', index);
     await consul.api('PUT', '/kv/b', 'y');
     assert.notEqual(indexOf(await blocked), index);
     const abort = new AbortController();
@@ -58,8 +56,7 @@ describe('a proxy that spoils what Consul says', function () {
 
   it('answers what hangs when a fault is set, and forwards it when it is over', async () => {
     const index = indexOf(await get('/kv/c'));
-    const blocked = get(`/kv/c?index=${index}&wait=60s`);
-    await until('it blocks', () => proxy.waiting === 1);
+    const { blocked } = await blocks('/kv/c', index);
     await proxy.set({ kind: 'status', status: 500 });
     assert.equal((await blocked).status, 500);
     await proxy.set({ kind: 'hang' }, (path) => path.startsWith('/v1/kv'));
@@ -98,13 +95,12 @@ describe('a proxy that spoils what Consul says', function () {
   it('makes the agent mint leaf certificates, and answers queries that wait for the next one', async () => {
     const first = await leafSerial();
     assert.equal(await leafSerial(), first);
-    const index = indexOf(await get('/agent/connect/ca/leaf/digits'));
-    const blocked = get(`/agent/connect/ca/leaf/digits?index=${index}&wait=60s`);
-    await until('it blocks', () => proxy.waiting === 1);
+    const index = indexOf(await get(LEAF));
+    const { blocked } = await blocks(LEAF, index);
     proxy.mintLeaves();
     const woken = await blocked;
     assert.ok(Number(indexOf(woken)) > Number(index), `${indexOf(woken)} after ${index}`);
-    assert.notEqual(((await woken.json()) as { SerialNumber: string }).SerialNumber, first);
+    assert.notEqual(await serialOf(woken), first);
     assert.notEqual(await leafSerial(), first);
   });
 

@@ -11,7 +11,6 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 
 export type Fault =
   | { readonly kind: 'none' }
@@ -52,8 +51,6 @@ const LEAF = '/v1/agent/connect/ca/leaf/';
 export class FaultProxy {
   /** Every request so far. */
   readonly seen: Seen[] = [];
-  /** Added before each request is forwarded. */
-  latencyMs = 0;
   private readonly pending = new Set<Pending>();
   private readonly sockets = new Set<Duplex>();
   private fault: Fault = { kind: 'none' };
@@ -98,17 +95,14 @@ export class FaultProxy {
     }
   }
 
-  /** From now on every request carries this token, whatever the client sent; undefined: the client's own. */
-  setToken(token: string | undefined): void {
-    this.token = token;
-    for (const pending of [...this.pending]) {
-      if (pending.url.pathname.startsWith(LEAF)) this.again(pending, true);
-    }
-  }
-
-  /** Makes the agent mint new leaf certificates: it keeps one for each token. For agents that demand no token. */
+  /**
+   * Makes the agent mint new leaf certificates, of which it keeps one for each token: from now on every request carries
+   * another token than the client's. For agents that demand no token.
+   */
   mintLeaves(): void {
-    this.setToken(randomUUID());
+    this.token = randomUUID();
+    for (const pending of [...this.pending])
+      if (pending.url.pathname.startsWith(LEAF)) this.again(pending, true);
   }
 
   /** Cuts every connection once. */
@@ -123,9 +117,8 @@ export class FaultProxy {
 
   /** The most requests for such paths within any one second since `sinceMs` (of `performance.now()`). */
   busiestSecond(prefix = '', sinceMs = 0): number {
-    const times = this.seen
-      .filter(({ path, atMs }) => path.startsWith(prefix) && atMs >= sinceMs)
-      .map(({ atMs }) => atMs);
+    const seen = this.seen.filter(({ path, atMs }) => path.startsWith(prefix) && atMs >= sinceMs);
+    const times = seen.map(({ atMs }) => atMs);
     let most = 0;
     for (let first = 0, last = 0; last < times.length; last++) {
       while (times[last]! - times[first]! >= 1_000) first++;
@@ -162,7 +155,6 @@ export class FaultProxy {
     this.seen.push({ atMs: performance.now(), method: incoming.method ?? '', path, query });
     const chunks: Buffer[] = [];
     for await (const chunk of incoming) chunks.push(chunk as Buffer);
-    if (this.latencyMs > 0) await delay(this.latencyMs);
     const pending: Pending = { incoming, outgoing, url, body: Buffer.concat(chunks), withdraw() {} };
     this.pending.add(pending);
     outgoing.once('close', () => {

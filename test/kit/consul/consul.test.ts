@@ -5,6 +5,7 @@ import { afterTest } from '../mocha/after-test.js';
 import { isRunning, isStopped, until } from '../process/processes.js';
 import { ConsulServer, consulOrSkip } from './consul.js';
 import { ConsulCluster } from './consul-cluster.js';
+import { tokenFor } from './real-agent.js';
 
 describe('a Consul agent for tests', function () {
   this.timeout(60_000);
@@ -14,19 +15,17 @@ describe('a Consul agent for tests', function () {
     await consulOrSkip(this);
   });
 
-  afterEach(async () => {
-    await server?.stop();
-    server = undefined;
-  });
+  afterEach(() => server?.stop());
 
+  const roots = (of: ConsulServer) =>
+    of.api<{ TrustDomain: string; ActiveRootID: string }>('GET', '/agent/connect/ca/roots');
   const services = async (of: ConsulServer) => Object.keys(await of.api<object>('GET', '/agent/services'));
 
   it('answers, has a leader and an authority, and leaves nothing behind', async () => {
     server = await ConsulServer.start();
     const { pid } = server;
     assert.match(await server.api<string>('GET', '/status/leader'), /^127\.0\.0\.1:\d+$/);
-    const roots = await server.api<{ TrustDomain: string }>('GET', '/agent/connect/ca/roots');
-    assert.match(roots.TrustDomain, /\.consul$/);
+    assert.match((await roots(server)).TrustDomain, /\.consul$/);
     assert.ok(Number((await server.request('GET', '/health/service/consul')).headers['x-consul-index']) > 0);
     await server.stop();
     assert.equal(isRunning(pid), false);
@@ -36,7 +35,7 @@ describe('a Consul agent for tests', function () {
   it('comes back on its port with nothing', async () => {
     server = await ConsulServer.start();
     const { port, pid } = server;
-    await server.api('PUT', '/agent/service/register', { Name: 'digits', Port: 1 });
+    await server.register({ Name: 'digits' });
     await server.restart({ state: 'empty' });
     assert.equal(server.port, port);
     assert.notEqual(server.pid, pid);
@@ -46,10 +45,9 @@ describe('a Consul agent for tests', function () {
 
   it('keeps all, or forgets what was registered with it, when it is persistent', async () => {
     server = await ConsulServer.start({ persistent: true });
-    const authority = async () =>
-      (await server!.api<{ ActiveRootID: string }>('GET', '/agent/connect/ca/roots')).ActiveRootID;
+    const authority = async () => (await roots(server!)).ActiveRootID;
     const root = await authority();
-    await server.api('PUT', '/agent/service/register', { Name: 'digits', Port: 1 });
+    await server.register({ Name: 'digits' });
     await server.restart({ state: 'kept' });
     assert.deepEqual(await services(server), ['digits']);
     await server.restart({ state: 'forgotten' });
@@ -69,35 +67,24 @@ describe('a Consul agent for tests', function () {
 
   it('joins agents of other datacenters, whose certificates the first one signs', async () => {
     server = await ConsulServer.start({ node: 'one' });
-    const other = await ConsulServer.start({
-      ...{ node: 'two', datacenter: 'dc2', primary: 'dc1', joinWan: [server.joinWan] },
-    });
+    const there = { node: 'two', datacenter: 'dc2', primary: 'dc1', joinWan: [server.joinWan] };
+    const other = await ConsulServer.start(there);
     afterTest(() => other.stop());
-    const domain = async (of: ConsulServer) =>
-      (await of.api<{ TrustDomain: string }>('GET', '/agent/connect/ca/roots')).TrustDomain;
-    await until('they know each other', async () => {
-      const known = await server!.api<string[]>('GET', '/catalog/datacenters');
-      return known.length === 2;
-    });
+    const domain = async (of: ConsulServer) => (await roots(of)).TrustDomain;
+    const known = () => server!.api<string[]>('GET', '/catalog/datacenters');
+    await until('they know each other', async () => (await known()).length === 2);
     await until('one authority', async () => (await domain(server!)) === (await domain(other)));
-    await other.api('PUT', '/agent/service/register', { Name: 'digits', Port: 1 });
-    const there = () => server!.api<unknown[]>('GET', '/health/service/digits?dc=dc2');
-    await until('one sees the other’s services', async () => (await there()).length === 1);
+    await other.register({ Name: 'digits' });
+    const found = () => server!.api<unknown[]>('GET', '/health/service/digits?dc=dc2');
+    await until('one sees the other’s services', async () => (await found()).length === 1);
   });
 
   it('demands a token', async () => {
     server = await ConsulServer.start({ acl: true });
     assert.equal((await server.request('PUT', '/kv/a', 'b', '')).status, 403);
     assert.equal(await server.api('PUT', '/kv/a', 'b'), true);
-    const policy = { Name: 'reader', Rules: 'service_prefix "" { policy = "read" }' };
-    await server.api('PUT', '/acl/policy', policy);
-    const made = await server.api<{ SecretID: string }>('PUT', '/acl/token', {
-      Policies: [{ Name: 'reader' }],
-    });
-    assert.equal(
-      (await server.request('GET', '/health/service/consul', undefined, made.SecretID)).status,
-      200,
-    );
+    const token = await tokenFor(server, 'reader', 'service_prefix "" { policy = "read" }');
+    assert.equal((await server.request('GET', '/health/service/consul', undefined, token)).status, 200);
   });
 
   it('speaks HTTPS, and demands a certificate when it shall', async () => {
@@ -123,7 +110,7 @@ describe('a Consul cluster for tests', function () {
   it('elects another leader when the leader is killed, and its client agent knows what was registered', async () => {
     cluster = await ConsulCluster.start();
     const first = await cluster.leader();
-    await cluster.client.api('PUT', '/agent/service/register', { Name: 'digits', Port: 1 });
+    await cluster.client.register({ Name: 'digits' });
     await first.kill();
     const second = await cluster.leader(40_000);
     assert.notEqual(second, first);

@@ -51,7 +51,7 @@ export async function consulOrSkip(context: Mocha.Context): Promise<ConsulBinary
   }
 }
 
-export interface ApiReply {
+interface ApiReply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
@@ -152,6 +152,15 @@ export class ConsulServer {
     } catch {
       return reply.body as T;
     }
+  }
+
+  /** Registers a service with the agent, in the agent's words; a port of 1 where none is given. */
+  register(definition: object): Promise<unknown> {
+    return this.api('PUT', '/agent/service/register', { Port: 1, ...definition });
+  }
+
+  deregister(id: string): Promise<unknown> {
+    return this.api('PUT', `/agent/service/deregister/${encodeURIComponent(id)}`);
   }
 
   /** Whatever it answers. */
@@ -260,10 +269,8 @@ export class ConsulServer {
   }
 
   private async isAnswering(): Promise<boolean> {
-    return this.request('GET', '/status/leader').then(
-      ({ status }) => status === 200,
-      () => false,
-    );
+    const reply = await this.request('GET', '/status/leader').catch(() => undefined);
+    return reply?.status === 200;
   }
 
   private async isReady(): Promise<boolean> {
@@ -282,7 +289,19 @@ export class ConsulServer {
   }
 }
 
-export interface Restart {
+/** The sidecar of a service on loopback, as it is registered. */
+export function proxyOf(service: string, port: number): object {
+  const destination = { DestinationServiceName: service };
+  return {
+    Kind: 'connect-proxy',
+    Name: `${service}-sidecar-proxy`,
+    Address: HOST,
+    Port: port,
+    Proxy: destination,
+  };
+}
+
+interface Restart {
   readonly state: 'kept' | 'forgotten' | 'empty';
   readonly awaitLeader?: boolean;
 }

@@ -1,6 +1,7 @@
 /** The parts of the Consul side on a real agent, with real time. */
 
 import type { ConsulConfig } from '../../../sidecar/config/model.js';
+import { present } from '../../../sidecar/config/present.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
 import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
@@ -12,16 +13,9 @@ import { seeded } from '../time/seeded-random.js';
 import type { ConsulServer } from './consul.js';
 import { CONFIG } from './scripted-agent.js';
 
-export interface RealKit {
-  readonly agent: ConsulAgent;
-  readonly watches: QueryRegistry;
-  readonly deps: ConsulDeps;
-  /** Lines as they were written, at every level. */
-  readonly log: string[];
-  close(): void;
-}
+export type RealKit = ReturnType<typeof realKit>;
 
-export interface RealKitOptions {
+interface RealKitOptions {
   /** Default: the server's own, which may do everything. */
   readonly token?: string | undefined;
   readonly config?: Partial<ConsulConfig>;
@@ -29,15 +23,19 @@ export interface RealKitOptions {
   readonly logger?: Logger;
 }
 
-export function realKit(server: ConsulServer, options: RealKitOptions = {}): RealKit {
+export function realKit(
+  server: Pick<ConsulServer, 'url'> & { token?: string | undefined },
+  options: RealKitOptions = {},
+) {
   const { token = server.token } = options;
+  /** Lines as they were written, at every level. */
   const log: string[] = [];
   const destination = { write: (line: string) => void log.push(line) };
   const logger = options.logger ?? createLogger({ level: 'debug', destination });
   const config = { ...CONFIG, ...options.config, address: server.url };
-  const env = token === undefined ? {} : { CONSUL_HTTP_TOKEN: token };
+  const env = present('CONSUL_HTTP_TOKEN', token);
   const agent = new ConsulAgent(agentSettings(config, env), systemTimers);
-  const deps = { config, clock: systemClock, timers: systemTimers, random: seeded(7), logger };
+  const deps: ConsulDeps = { config, clock: systemClock, timers: systemTimers, random: seeded(7), logger };
   const watches = new QueryRegistry(agent, deps);
   const close = (): void => {
     watches.close();
@@ -49,7 +47,11 @@ export function realKit(server: ConsulServer, options: RealKitOptions = {}): Rea
 /** A token that may be a service and nothing more, as an operator would give it to a sidecar. */
 export async function serviceToken(server: ConsulServer, service: string): Promise<string> {
   const Rules = `service "${service}" { policy = "write" } service_prefix "" { policy = "read" intentions = "deny" } node_prefix "" { policy = "read" }`;
-  const Name = `only-${service}`;
+  return tokenFor(server, `only-${service}`, Rules);
+}
+
+/** A token with one policy of this name. */
+export async function tokenFor(server: ConsulServer, Name: string, Rules: string): Promise<string> {
   await server.api('PUT', '/acl/policy', { Name, Rules });
   const { SecretID } = await server.api<{ SecretID: string }>('PUT', '/acl/token', { Policies: [{ Name }] });
   return SecretID;

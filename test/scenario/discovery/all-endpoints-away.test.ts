@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { HEALTH_CHECK, healthAnswer } from '../../../sidecar/codec/health.js';
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';
-import { aRoute, aSafeRoute } from '../../kit/stack/stack.js';
+import { aRoute, aSafeRoute, type Backend } from '../../kit/stack/stack.js';
 
 const NAMES = ['a', 'b', 'c', 'd'];
 const ALL_ELIGIBLE = NAMES.map(() => 'eligible');
@@ -77,21 +77,16 @@ describe('Scenario: all endpoints were away', () => {
   });
 
   describe('or failed every call, over connections that stood', () => {
-    const NO_MODEL = [
-      ['outrider-reason', 'model-unavailable'],
-      ['outrider-unprocessed', '1'],
-    ] as const;
+    const NO_MODEL = Object.entries({ 'outrider-reason': 'model-unavailable', 'outrider-unprocessed': '1' });
 
     for (const [how, trailers] of [
       ['their sidecars say that the models are gone', NO_MODEL],
       ['the models answer with errors', []],
     ] as const) {
       it(`${how}: none is ejected for that once they are back, and all have their share within twelve seconds`, () => {
-        pool = new DetectorPool(NAMES, {
-          routes: [aSafeRoute()],
-          balance: { kind: 'least-loaded' },
-          ejection: { baseMs: 2_000 },
-        });
+        const over = { balance: { kind: 'least-loaded' }, ejection: { baseMs: 2_000 } } as const;
+        pool = new DetectorPool(NAMES, { routes: [aSafeRoute()], ...over });
+        const ejections = () => NAMES.map((name) => pool.endpoint(name).ejection.ejections);
         const become = (isWell: boolean): void => {
           for (const name of NAMES) {
             pool.stack.backend(name).answer = (stream) => {
@@ -105,7 +100,7 @@ describe('Scenario: all endpoints were away', () => {
         pool.load(400, 5);
         become(false);
         pool.load(1_000, 5);
-        const before = NAMES.map((name) => pool.endpoint(name).ejection.ejections);
+        const before = ejections();
         become(true);
         // An endpoint avoided for its latency is tried again after ten seconds.
         pool.load(2_400, 5);
@@ -113,8 +108,7 @@ describe('Scenario: all endpoints were away', () => {
         assert.equal(failed, undefined);
         for (const name of NAMES) assert.ok(served[name]! > 100, JSON.stringify(served));
         assert.deepEqual(pool.states, ALL_ELIGIBLE);
-        const after = NAMES.map((name) => pool.endpoint(name).ejection.ejections);
-        assert.deepEqual(after, before, 'ejections after they were back');
+        assert.deepEqual(ejections(), before, 'ejections after they were back');
       });
     }
   });
@@ -143,10 +137,8 @@ describe('Scenario: all endpoints were away', () => {
   });
 
   it('because there are as many connections as may be', () => {
-    pool = new DetectorPool(NAMES, {
-      routes: [aRoute()],
-      breaker: { maxConnections: 1, maxPending: 100, maxInFlight: 100, maxRetries: 10 },
-    });
+    const breaker = { maxConnections: 1, maxPending: 100, maxInFlight: 100, maxRetries: 10 };
+    pool = new DetectorPool(NAMES, { routes: [aRoute()], breaker });
     const starved = pool.out.cluster.endpoints.find((endpoint) => !endpoint.isConnected)!;
     const heard: string[] = [];
     const onConnectFailed = (reason: string, whose: string): void => void heard.push(`${whose}: ${reason}`);
@@ -157,10 +149,16 @@ describe('Scenario: all endpoints were away', () => {
 });
 
 describe('Scenario: an endpoint that goes again right after it came', () => {
-  it('is ejected, though every connection is a new beginning', () => {
-    const pool = new DetectorPool(['a', 'b', 'c'], { routes: [aSafeRoute()] });
+  let pool: DetectorPool;
+  let a: Backend;
+  beforeEach(() => {
+    pool = new DetectorPool(['a', 'b', 'c'], { routes: [aSafeRoute()] });
     pool.load(60, 20);
-    const a = pool.stack.backend('a');
+    a = pool.stack.backend('a');
+  });
+  afterEach(() => pool.close());
+
+  it('is ejected, though every connection is a new beginning', () => {
     a.answer = (stream) => stream.peer.socket.break();
     const before = pool.endpoint('a').attempts;
     pool.load(100, 20);
@@ -168,13 +166,9 @@ describe('Scenario: an endpoint that goes again right after it came', () => {
     assert.equal(pool.endpoint('a').ejection.ejections, 1);
     const tried = pool.endpoint('a').attempts - before;
     assert.ok(tried <= 6, `${tried} attempts at it`);
-    pool.close();
   });
 
   it('also when it is gone for a moment each time', () => {
-    const pool = new DetectorPool(['a', 'b', 'c'], { routes: [aSafeRoute()] });
-    pool.load(60, 20);
-    const a = pool.stack.backend('a');
     a.answer = (stream) => {
       a.mode = 'refuses';
       pool.stack.clock.after(700, () => (a.mode = 'accepts'));
@@ -182,6 +176,5 @@ describe('Scenario: an endpoint that goes again right after it came', () => {
     };
     pool.load(600, 20);
     assert.equal(pool.endpoint('a').ejection.ejections, 1);
-    pool.close();
   });
 });

@@ -13,13 +13,15 @@ describe('Scenario: Consul empties a service', () => {
     await mesh.setInstances(40, 'a', 'b', 'c');
   });
   afterEach(() => mesh.close());
+  const assertKept = (instances: number): void =>
+    assert.equal(mesh.metric('outrider_consul_kept_instances'), instances);
 
   it('keeps instances that answer for the grace time and reports it, then removes them', async () => {
     await mesh.setInstances(41);
     assert.deepEqual(await mesh.calls(30, 1_000), { a: 10, b: 10, c: 10 });
-    assert.equal(mesh.metric('outrider_consul_kept_instances'), 3);
+    assertKept(3);
     await mesh.pass(31_000);
-    assert.equal(mesh.metric('outrider_consul_kept_instances'), 0);
+    assertKept(0);
     assert.deepEqual(await mesh.calls(2), { '14 no-endpoint': 2 });
   });
 
@@ -27,7 +29,7 @@ describe('Scenario: Consul empties a service', () => {
     mesh.stack.settle(mesh.stack.kill('b'));
     await mesh.setInstances(41);
     await mesh.pass(5_000);
-    assert.equal(mesh.metric('outrider_consul_kept_instances'), 2);
+    assertKept(2);
     assert.deepEqual(await mesh.calls(10), { a: 5, c: 5 });
   });
 
@@ -37,14 +39,14 @@ describe('Scenario: Consul empties a service', () => {
     await mesh.setInstances(42, 'a', 'b', 'c');
     await mesh.pass(70_000);
     assert.deepEqual(await mesh.calls(9), { a: 3, b: 3, c: 3 });
-    assert.equal(mesh.metric('outrider_consul_kept_instances'), 0);
+    assertKept(0);
     for (const name of ['a', 'b', 'c']) assert.equal(mesh.stack.backend(name).peers.length, 1, name);
   });
 
   it('all are called critical: the same', async () => {
     await mesh.setInstances(41, 'a!', 'b!', 'c!');
     assert.deepEqual(await mesh.calls(9, 1_000), { a: 3, b: 3, c: 3 });
-    assert.equal(mesh.metric('outrider_consul_kept_instances'), 3);
+    assertKept(3);
   });
 
   it('one after the other is believed at once', async () => {
@@ -53,7 +55,7 @@ describe('Scenario: Consul empties a service', () => {
     await mesh.pass(11_000);
     await mesh.setInstances(42, 'c');
     assert.deepEqual(await mesh.calls(4), { c: 4 });
-    assert.equal(mesh.metric('outrider_consul_kept_instances'), 0);
+    assertKept(0);
   });
 
   it('others in their place are believed at once', async () => {

@@ -9,13 +9,18 @@ describe('Scenario: locality', () => {
   let pool: DetectorPool;
   afterEach(() => pool.close());
 
-  /** `h…` are here, `t…` are there. */
-  const open = (names: readonly string[], over: UpstreamOptions = {}): void => {
+  /** `h…` are here, `t…` are there; those of `later` have the second priority. */
+  const open = (
+    names: readonly string[],
+    over: UpstreamOptions = {},
+    later: readonly string[] = [],
+  ): void => {
     pool = new DetectorPool(names, over);
     const config = anUpstream(names, { locality: LOCALITY, ...over });
     const endpoints = config.endpoints.map((each) => ({
       ...each,
       locality: each.id.startsWith('h') ? 'here' : 'there',
+      priority: later.includes(each.id) ? 1 : 0,
     }));
     pool.stack.settle(pool.out.outbound.update({ ...config, endpoints }));
   };
@@ -49,14 +54,7 @@ describe('Scenario: locality', () => {
   });
 
   it('counts within each priority', () => {
-    open(['h1', 't1', 'h2']);
-    const config = anUpstream(['h1', 't1', 'h2'], { locality: LOCALITY });
-    const endpoints = config.endpoints.map((each) => ({
-      ...each,
-      locality: each.id.startsWith('h') ? 'here' : 'there',
-      priority: each.id === 'h2' ? 1 : 0,
-    }));
-    pool.out.outbound.update({ ...config, endpoints });
+    open(['h1', 't1', 'h2'], {}, ['h2']);
     assert.deepEqual(pool.load(10), { h1: 10 });
     kill('h1');
     assert.deepEqual(pool.load(10), { t1: 10 }, 'a far one of this priority before a near one of the next');

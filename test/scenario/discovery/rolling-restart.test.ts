@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { Mesh, Replica } from '../../kit/scenario/mesh-in-memory.js';
-import { aRoute, aStreamRoute } from '../../kit/stack/stack.js';
+import { anUpstream, aRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
 describe('Scenario: a rolling restart', () => {
   let mesh: Mesh;
@@ -33,23 +33,8 @@ describe('Scenario: a rolling restart', () => {
     const streams = Array.from({ length: 3 }, () => mesh.call({ body: null, timeout: '1H' }));
     mesh.stack.run();
     const { cluster, outbound } = mesh.out;
-    const config = {
-      name: 'digits',
-      tls: 'mesh',
-      balance: { kind: 'round-robin' },
-      ejection: { mode: 'enforce', consecutiveFaults: 5, baseMs: 30_000, maxMs: 300_000, jitter: 0 },
-      pool: {
-        connections: 1,
-        connectTimeoutMs: 1000,
-        pingIntervalMs: 10_000,
-        pingTimeoutMs: 5000,
-        maxAgeMs: 0,
-      },
-      budget: { ratio: 0.2, perSecond: 3 },
-      routes: [aStreamRoute()],
-      endpoints: cluster.endpoints.slice(1).map(({ address, id, weight }) => ({ address, id, weight })),
-    } as const;
-    mesh.stack.settle(outbound.update(config));
+    const endpoints = cluster.endpoints.slice(1).map(({ address, id, weight }) => ({ address, id, weight }));
+    mesh.stack.settle(outbound.update({ ...anUpstream([], { routes: [aStreamRoute()] }), endpoints }));
     const before = mesh.replicas[0]!.model.requests.length;
     mesh.call({ body: null });
     mesh.call({ body: null });
@@ -59,8 +44,7 @@ describe('Scenario: a rolling restart', () => {
       for (const each of model.requests) each.begin().data(Buffer.from('still here')).trailers(0);
     }
     mesh.stack.run();
-    for (const stream of streams)
-      assert.deepEqual([stream.status, stream.body.toString()], [0, 'still here']);
+    for (const { status, body } of streams) assert.deepEqual([status, body.toString()], [0, 'still here']);
     assert.equal(mesh.replicas[0]!.sockets.filter(({ destroyed }) => !destroyed).length, 0);
     mesh.stack.assertIdle();
   });

@@ -1,5 +1,6 @@
 /** Calls that come before the registry has answered: they wait within their deadline, in number and bytes bounded. */
 import assert from 'node:assert/strict';
+import { countBy, resultOf } from '../../kit/scenario/counts.js';
 import { DiscoveredUpstream } from '../../kit/scenario/discovered-upstream.js';
 import { aRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
@@ -7,17 +8,20 @@ describe('Scenario: calls before discovery has answered', () => {
   let mesh: DiscoveredUpstream;
   afterEach(() => mesh.close());
 
+  const assertWaiting = (calls: number): void => assert.equal(mesh.out.outbound.breaker.waitingCalls, calls);
+  const notReady = () => mesh.out.outbound.upstream.notReady();
+
   it('wait, and go on when it does', () => {
     mesh = new DiscoveredUpstream();
     const calls = [mesh.call({ timeout: '5S' }), mesh.call()];
     mesh.stack.advance(3000);
     for (const { isOver } of calls) assert.ok(!isOver);
-    assert.equal(mesh.out.outbound.breaker.waitingCalls, 2);
-    assert.equal(mesh.out.outbound.upstream.notReady(), 'its endpoints are not known yet');
+    assertWaiting(2);
+    assert.equal(notReady(), 'its endpoints are not known yet');
     mesh.discover(['a', 'b']);
     for (const { status } of calls) assert.equal(status, 0);
-    assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
-    assert.equal(mesh.out.outbound.upstream.notReady(), undefined);
+    assertWaiting(0);
+    assert.equal(notReady(), undefined);
     assert.equal(mesh.stack.context.memory.held, 0);
   });
 
@@ -34,10 +38,9 @@ describe('Scenario: calls before discovery has answered', () => {
     mesh = new DiscoveredUpstream();
     const call = mesh.call({ timeout: '200m' });
     mesh.stack.advance(250);
-    assert.equal(call.status, 4);
-    assert.equal(call.reason, 'deadline-exceeded');
+    assert.equal(resultOf(call), '4 deadline-exceeded');
     assert.match(call.trailer('grpc-message') ?? '', /while waiting for the endpoints of digits/);
-    assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
+    assertWaiting(0);
     assert.equal(mesh.stack.context.memory.held, 0);
   });
 
@@ -45,10 +48,9 @@ describe('Scenario: calls before discovery has answered', () => {
     mesh = new DiscoveredUpstream({ routes: [aStreamRoute()] });
     const call = mesh.call({ body: null });
     mesh.stack.advance(14_900);
-    assert.equal(mesh.out.outbound.breaker.waitingCalls, 1);
+    assertWaiting(1);
     mesh.stack.advance(200);
-    assert.equal(call.status, 14);
-    assert.equal(call.reason, 'discovery-pending');
+    assert.equal(resultOf(call), '14 discovery-pending');
     assert.equal(mesh.stack.context.memory.held, 0);
   });
 
@@ -56,7 +58,7 @@ describe('Scenario: calls before discovery has answered', () => {
     mesh = new DiscoveredUpstream();
     const call = mesh.call({ body: null });
     mesh.stack.settle(call.reset(8));
-    assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
+    assertWaiting(0);
     mesh.discover(['a']);
     assert.equal(mesh.stack.backend('a').requests.length, 0);
   });
@@ -66,31 +68,27 @@ describe('Scenario: calls before discovery has answered', () => {
     const apps = Array.from({ length: 9 }, () => mesh.stack.app(mesh.out.listener));
     const calls = apps.flatMap((app) => Array.from({ length: 128 }, () => app.call({ timeout: '5S' })));
     mesh.stack.run();
-    assert.equal(mesh.out.outbound.breaker.waitingCalls, 1024);
-    const refused = calls.filter(({ isOver }) => isOver);
-    assert.equal(refused.length, 128);
-    assert.ok(refused.every(({ reason, status }) => reason === 'discovery-pending' && status === 14));
+    assertWaiting(1024);
+    assert.deepEqual(countBy(calls, resultOf), { 'not ended': 1024, '14 discovery-pending': 128 });
     mesh.discover(['a']);
     mesh.stack.advance(100);
-    assert.equal(calls.filter(({ status }) => status === 0).length, 1024);
+    assert.deepEqual(countBy(calls, resultOf), { a: 1024, '14 discovery-pending': 128 });
   });
 
   it('are not held where no endpoint will be found', () => {
     mesh = new DiscoveredUpstream();
     const call = mesh.call();
     mesh.discover([]);
-    assert.equal(call.status, 14);
-    assert.equal(call.reason, 'no-endpoint');
+    assert.equal(resultOf(call), '14 no-endpoint');
     assert.equal(mesh.call().reason, 'no-endpoint');
-    assert.equal(mesh.out.outbound.upstream.notReady(), 'it has no endpoint');
+    assert.equal(notReady(), 'it has no endpoint');
   });
 
   it('go by the rules that come with the answer, which may allow them less', () => {
     mesh = new DiscoveredUpstream({ routes: [aRoute()] });
     const call = mesh.call();
-    mesh.apply({ slow: { endpoints: undefined } }, [
-      { split: [{ weight: 1, cluster: 'slow' }], timeoutMs: 300 },
-    ]);
+    const rule = { split: [{ weight: 1, cluster: 'slow' }], timeoutMs: 300 };
+    mesh.apply({ slow: { endpoints: undefined } }, [rule]);
     mesh.stack.advance(350);
     assert.equal(call.status, 4);
     assert.match(call.trailer('grpc-message') ?? '', /300 ms/);
@@ -115,7 +113,7 @@ describe('Scenario: calls before discovery has answered', () => {
       mesh.discover(['a', 'b']);
       mesh.stack.advance(1000);
       assert.ok(!call.isOver);
-      assert.equal(mesh.out.outbound.breaker.waitingCalls, 1);
+      assertWaiting(1);
       mesh.stack.hasIdentity = true;
       mesh.out.outbound.refreshConnections();
       mesh.stack.advance(100);
@@ -132,9 +130,8 @@ describe('Scenario: calls before discovery has answered', () => {
       assert.equal(soon.status, 4);
       assert.match(soon.trailer('grpc-message') ?? '', /while waiting for an identity/);
       mesh.stack.advance(15_000);
-      assert.equal(late.status, 14);
-      assert.equal(late.reason, 'connect-failed');
-      assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
+      assert.equal(resultOf(late), '14 connect-failed');
+      assertWaiting(0);
     });
 
     it('but fail at once when we had one and have none any more', () => {

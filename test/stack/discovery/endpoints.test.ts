@@ -6,7 +6,8 @@ import {
   type TargetState,
 } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { filterFor, type Target } from '../../../sidecar/discovery/consul/catalog/target.js';
-import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import type { Instance } from '../../../sidecar/discovery/consul/parser/instances.js';
+import { ConsulServer, consulOrSkip, proxyOf } from '../../kit/consul/consul.js';
 import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
 import { until } from '../../kit/process/processes.js';
 
@@ -36,36 +37,26 @@ describe('the endpoints of a target, from a real Consul', () => {
   afterEach(async () => {
     targets.close();
     kit.close();
-    for (const id of Object.keys(await server.api<object>('GET', '/agent/services'))) await deregister(id);
+    for (const id of Object.keys(await server.api<object>('GET', '/agent/services')))
+      await server.deregister(id);
   });
 
   const register = (port: number, more: object = {}): Promise<unknown> =>
-    server.api('PUT', '/agent/service/register', {
-      Kind: 'connect-proxy',
-      Name: 'digits-sidecar-proxy',
+    server.register({
+      ...proxyOf('digits', port),
       ID: `digits-${port}`,
-      Address: '127.0.0.1',
-      Port: port,
-      Proxy: { DestinationServiceName: 'digits' },
       Check: { CheckID: `check-${port}`, Name: 'can serve', TTL: '60s', Status: 'passing' },
       ...more,
     });
-  const deregister = (id: string): Promise<unknown> =>
-    server.api('PUT', `/agent/service/deregister/${encodeURIComponent(id)}`);
   const check = (port: number, status: string, output = ''): Promise<unknown> =>
     server.api('PUT', `/agent/check/update/check-${port}`, { Status: status, Output: output });
 
   /** What was told last, as `9001 9002:critical`. */
   const follow = (target: Target): (() => string) => {
     let state: TargetState | undefined;
-    targets.watch(target, (now) => {
-      state = now;
-    });
-    return () =>
-      (state?.instances ?? [])
-        .map(({ port, status }) => (status === 'passing' ? `${port}` : `${port}:${status}`))
-        .sort()
-        .join(' ');
+    targets.watch(target, (now) => (state = now));
+    const shown = ({ port, status }: Instance) => (status === 'passing' ? `${port}` : `${port}:${status}`);
+    return () => (state?.instances ?? []).map(shown).sort().join(' ');
   };
   const shows = (what: () => string, expected: string): Promise<unknown> =>
     until(`endpoints are ${expected}`, () => what() === expected).catch((error: unknown) => {
@@ -78,7 +69,7 @@ describe('the endpoints of a target, from a real Consul', () => {
     await shows(digits, '9001 9002 9003');
     await check(9002, 'critical', 'the model does not answer');
     await shows(digits, '9001 9002:critical 9003');
-    await deregister('digits-9002');
+    await server.deregister('digits-9002');
     await shows(digits, '9001 9003');
   });
 
@@ -114,17 +105,16 @@ describe('the endpoints of a target, from a real Consul', () => {
 
   it('endpoints from Consul are filtered by tags and metadata, whatever letters are in them', async () => {
     const odd = ['plain', 'a"b', 'c`d"e', 'f\\g', 'h\ni', 'ü 😀', '" or "" in Service.Tags or "'];
-    for (const [i, text] of odd.entries()) {
+    for (const [i, text] of odd.entries())
       await register(9100 + i, { Tags: [text, 'all'], Meta: { 'my-key': text } });
-    }
     for (const [i, text] of odd.entries()) {
-      const filter = filterFor([text, 'all'], { 'my-key': text });
-      await shows(follow({ service: 'digits', ...(filter === undefined ? {} : { filter }) }), `${9100 + i}`);
+      const filter = filterFor([text, 'all'], { 'my-key': text })!;
+      await shows(follow({ service: 'digits', filter }), `${9100 + i}`);
     }
   });
 
   it('endpoints from Consul outside the mesh are those of the service itself', async () => {
-    await server.api('PUT', '/agent/service/register', { Name: 'plain', ID: 'plain-1', Port: 9200 });
+    await server.register({ Name: 'plain', ID: 'plain-1', Port: 9200 });
     await shows(follow({ service: 'plain', via: 'plain' }), '9200');
   });
 });

@@ -13,8 +13,9 @@ import { seeded } from '../../kit/time/seeded-random.js';
 const DESTINATIONS = ['digits', 'other'];
 const SOURCES = ['web', 'api', 'digits', 'unlisted'];
 const PAIRS = DESTINATIONS.flatMap((destination) => SOURCES.map((source) => [source, destination] as const));
+type Ends = readonly [source: string, destination: string];
 /** Everything that intentions speak of, the most specific first. */
-const ENDS: readonly (readonly [string, string])[] = [
+const ENDS: readonly Ends[] = [
   ...PAIRS.slice(0, 6),
   ['*', 'digits'],
   ['*', 'other'],
@@ -59,10 +60,7 @@ class Oracle {
   }
 
   /** Makes the intention, changes it, or takes it away. */
-  async set(
-    [source, destination]: readonly [string, string],
-    action: 'allow' | 'deny' | null,
-  ): Promise<void> {
+  async set([source, destination]: Ends, action: 'allow' | 'deny' | null): Promise<void> {
     const { server } = this;
     const all = await server.api<Listed[]>('GET', '/connect/intentions');
     const one = all.find((each) => each.SourceName === source && each.DestinationName === destination);
@@ -90,11 +88,8 @@ class Oracle {
     const lines = PAIRS.map(async ([source, Target]) => {
       const ClientCertURI = `spiffe://${trustDomain}/ns/default/dc/dc1/svc/${source}`;
       const body = { Target, ClientCertURI, ClientCertSerial: '04' };
-      const { Authorized } = await this.server.api<{ Authorized: boolean }>(
-        'POST',
-        '/agent/connect/authorize',
-        body,
-      );
+      const path = '/agent/connect/authorize';
+      const { Authorized } = await this.server.api<{ Authorized: boolean }>('POST', path, body);
       return said(source, Target, Authorized);
     });
     return (await Promise.all(lines)).join('\n');
@@ -124,10 +119,8 @@ for (const acl of [false, true]) {
       server = await ConsulServer.start({ acl });
       oracle = new Oracle(server);
       await oracle.start();
-      ({ TrustDomain: trustDomain } = await server.api<{ TrustDomain: string }>(
-        'GET',
-        '/agent/connect/ca/roots',
-      ));
+      const roots = await server.api<{ TrustDomain: string }>('GET', '/agent/connect/ca/roots');
+      trustDomain = roots.TrustDomain;
     });
     after(async () => {
       oracle?.close();
@@ -140,25 +133,19 @@ for (const acl of [false, true]) {
     });
 
     it('intentions of every precedence, from the least specific up, each overrule the one below', async () => {
-      let action: 'allow' | 'deny' = acl ? 'allow' : 'deny';
-      for (const ends of [
-        ['*', '*'],
-        ['web', '*'],
-        ['*', 'digits'],
-        ['web', 'digits'],
+      const [first, second] = acl ? (['allow', 'deny'] as const) : (['deny', 'allow'] as const);
+      for (const [source, destination, action] of [
+        ['*', '*', first],
+        ['web', '*', second],
+        ['*', 'digits', first],
+        ['web', 'digits', second],
+        ['web', 'digits', null],
+        ['*', 'digits', null],
+        ['*', '*', null],
+        ['web', '*', null],
       ] as const) {
-        await oracle.set(ends, action);
-        await oracle.agree(`${ends.join(' → ')} ${action}`);
-        action = action === 'allow' ? 'deny' : 'allow';
-      }
-      for (const ends of [
-        ['web', 'digits'],
-        ['*', 'digits'],
-        ['*', '*'],
-        ['web', '*'],
-      ] as const) {
-        await oracle.set(ends, null);
-        await oracle.agree(`${ends.join(' → ')} taken away`);
+        await oracle.set([source, destination], action);
+        await oracle.agree(`${source} → ${destination} ${action ?? 'taken away'}`);
       }
     });
 

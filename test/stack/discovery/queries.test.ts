@@ -1,23 +1,20 @@
 /** The client and its blocking queries against a real Consul, and one that is spoiled on the way. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsulConfig } from '../../../sidecar/config/model.js';
-import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { AgentError } from '../../../sidecar/discovery/consul/client/response.js';
-import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
-import type { Source } from '../../../sidecar/discovery/consul/query/query-spec.js';
-import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
-import { systemRandom } from '../../../sidecar/runtime/random.js';
-import { systemClock } from '../../../sidecar/runtime/time/clock.js';
-import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
+import {
+  type QueryStatus,
+  type Source,
+  smallQuery,
+} from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import type { ConsulOptions } from '../../kit/consul/consul-config.js';
 import { FaultProxy } from '../../kit/consul/consul-proxy.js';
-import { CONFIG } from '../../kit/consul/scripted-agent.js';
-import { afterTest } from '../../kit/mocha/after-test.js';
+import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
+import { afterTest, temporaryFolder } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
 
 const OPTIONS = { timeoutMs: 10_000, maxBytes: 1_000_000 };
@@ -29,24 +26,21 @@ interface Told {
 }
 
 class Side {
-  readonly agent: ConsulAgent;
-  readonly watches: QueryRegistry;
+  readonly kit: RealKit;
   readonly told: Told[] = [];
 
-  constructor(config: Partial<ConsulConfig>) {
-    const all = { ...CONFIG, ...config };
-    this.agent = new ConsulAgent(agentSettings(all, {}), systemTimers);
-    const ambient = { clock: systemClock, timers: systemTimers, random: systemRandom };
-    this.watches = new QueryRegistry(this.agent, { config: all, ...ambient, logger: silentLogger });
+  constructor(agent: { readonly url: string }, config: Partial<ConsulConfig>) {
+    this.kit = realKit(agent, { config });
+    afterTest(() => this.kit.close());
   }
 
   watch(service: string): this {
     const path = `/health/service/${service}`;
     const parse = (body: Buffer) =>
       (JSON.parse(body.toString()) as { Service: { ID: string } }[]).map(({ Service }) => Service.ID).sort();
-    this.watches.watch({ key: path, name: service, path, query: {}, parse }, (ids, from) =>
-      this.told.push({ ids, from, atMs: performance.now() }),
-    );
+    this.kit.watches.watch({ key: path, name: service, path, query: {}, parse }, (ids, from) => {
+      this.told.push({ ids, from, atMs: performance.now() });
+    });
     return this;
   }
 
@@ -54,21 +48,21 @@ class Side {
     return this.told.at(-1)?.ids;
   }
 
-  close(): void {
-    this.watches.close();
-    this.agent.close();
+  /** How its only query stands. */
+  get status(): QueryStatus | undefined {
+    return this.kit.watches.statuses()[0];
+  }
+
+  knows(): Promise<unknown> {
+    return until('the first answer', () => this.ids !== undefined);
   }
 }
 
 describe('blocking queries of a real Consul', () => {
   let server: ConsulServer;
   let proxy: FaultProxy;
-  const sides: Side[] = [];
-  const side = (config: Partial<ConsulConfig> = {}): Side => {
-    const made = new Side({ address: proxy.url, ...config });
-    sides.push(made);
-    return made;
-  };
+  const side = (config: Partial<ConsulConfig> = {}, agent: { readonly url: string } = proxy): Side =>
+    new Side(agent, config);
 
   before(async function () {
     await consulOrSkip(this);
@@ -79,23 +73,16 @@ describe('blocking queries of a real Consul', () => {
     await proxy?.stop();
     await server?.stop();
   });
-  afterEach(async () => {
-    for (const each of sides.splice(0)) each.close();
-    await proxy?.set({ kind: 'none' });
-  });
-
-  const register = (id: string, Name: string) =>
-    server.api('PUT', '/agent/service/register', { ID: id, Name, Port: 1 });
-  const deregister = (id: string) => server.api('PUT', `/agent/service/deregister/${id}`);
+  afterEach(() => proxy?.set({ kind: 'none' }));
 
   it('blocking queries publish a change in the catalogue as it happens', async () => {
     const one = side().watch('fast');
-    await until('the first answer', () => one.ids !== undefined);
+    await one.knows();
     assert.deepEqual(one.ids, []);
     let slowest = 0;
     for (const id of ['fast-1', 'fast-2', 'fast-3']) {
       const sinceMs = performance.now();
-      await register(id, 'fast');
+      await server.register({ ID: id, Name: 'fast' });
       await until(`${id} is told of`, () => one.ids?.includes(id));
       slowest = Math.max(slowest, one.told.at(-1)!.atMs - sinceMs);
     }
@@ -124,16 +111,16 @@ describe('blocking queries of a real Consul', () => {
   ] as const) {
     const name = fault.kind === 'status' ? `${fault.status}` : fault.kind;
     it(`blocking queries keep what they know and ask little through ${name}, and go on afterwards`, async () => {
-      await register(`kept-${name}-1`, `kept-${name}`);
-      const one = side().watch(`kept-${name}`);
-      await until('the first answer', () => one.ids !== undefined);
+      const Name = `kept-${name}`;
+      await server.register({ ID: `${Name}-1`, Name });
+      const one = side().watch(Name);
+      await one.knows();
       const sinceMs = performance.now();
       await proxy.set(fault);
-      await until('it fails', () => (one.watches.statuses()[0]?.failures ?? 0) >= 3);
-      assert.equal(one.told.length, 1);
-      assert.equal(one.watches.statuses()[0]?.state, 'failing');
-      assert.ok(proxy.busiestSecond(`/v1/health/service/kept-${name}`, sinceMs) <= 5);
-      await register(`kept-${name}-2`, `kept-${name}`);
+      await until('it fails', () => (one.status?.failures ?? 0) >= 3);
+      assert.deepEqual([one.told.length, one.status?.state], [1, 'failing']);
+      assert.ok(proxy.busiestSecond(`/v1/health/service/${Name}`, sinceMs) <= 5);
+      await server.register({ ID: `${Name}-2`, Name });
       await proxy.set({ kind: 'none' });
       await until('it is told of the change', () => one.ids?.length === 2);
       assert.equal(one.told.length, 2);
@@ -142,19 +129,20 @@ describe('blocking queries of a real Consul', () => {
 
   for (const index of ['rising', 'falling', 'zero', 'absent'] as const) {
     it(`blocking queries ask about once a second where the index is ${index}`, async () => {
-      await register(`loop-${index}`, `loop-${index}`);
+      const Name = `loop-${index}`;
+      await server.register({ Name });
       // It may be asleep on a false index for one wait when the loop ends.
-      const one = side({ waitMs: 2_000 }).watch(`loop-${index}`);
-      await until('the first answer', () => one.ids !== undefined);
+      const one = side({ waitMs: 2_000 }).watch(Name);
+      await one.knows();
       const sinceMs = performance.now();
       await proxy.set({ kind: 'index', index });
       await until('some time passes', () => performance.now() - sinceMs > 4_000);
-      const path = `/v1/health/service/loop-${index}`;
+      const path = `/v1/health/service/${Name}`;
       const asked = proxy.seen.filter((each) => each.path === path && each.atMs > sinceMs).length;
       assert.ok(asked <= 5 + 4 + 1, `${asked} requests in 4 s`);
       assert.equal(one.told.length, 1);
       await proxy.set({ kind: 'none' });
-      await deregister(`loop-${index}`);
+      await server.deregister(Name);
       await until('it is told of the change', () => one.ids?.length === 0);
     });
   }
@@ -162,32 +150,24 @@ describe('blocking queries of a real Consul', () => {
   it('blocking queries come back to an agent that was restarted with an empty state', async () => {
     const own = await ConsulServer.start();
     afterTest(() => own.stop());
-    const one = side({ address: own.url }).watch('again');
-    for (const id of ['again-1', 'again-2', 'again-3'])
-      await own.api('PUT', '/agent/service/register', { ID: id, Name: 'again', Port: 1 });
+    const one = side({}, own).watch('again');
+    for (const ID of ['again-1', 'again-2', 'again-3']) await own.register({ ID, Name: 'again' });
     await until('it is told of them', () => one.ids?.length === 3);
     await own.kill();
-    await until('it fails', () => one.watches.statuses()[0]?.state === 'failing');
+    await until('it fails', () => one.status?.state === 'failing');
     assert.equal(one.ids?.length, 3);
     await own.restart({ state: 'empty' });
-    await own.api('PUT', '/agent/service/register', { ID: 'again-4', Name: 'again', Port: 1 });
+    await own.register({ ID: 'again-4', Name: 'again' });
     await until('it is told of the new one', () => one.ids?.join() === 'again-4');
   });
 
   it('blocking queries take a config entry that is not there for absent, and notice when it comes and goes', async () => {
-    const one = side();
     const told: (string | undefined)[] = [];
-    one.watches.watch<string | undefined>(
-      {
-        key: 'entry',
-        name: 'entry',
-        path: '/config/service-defaults/entry',
-        query: {},
-        parse: (body) => (JSON.parse(body.toString()) as { Protocol: string }).Protocol,
-        absent: () => undefined,
-      },
-      (protocol) => told.push(protocol),
-    );
+    const spec = smallQuery<string | undefined>('/config/service-defaults/entry', 'entry', {
+      parse: (body) => (JSON.parse(body.toString()) as { Protocol: string }).Protocol,
+      absent: () => undefined,
+    });
+    side().kit.watches.watch(spec, (protocol) => told.push(protocol));
     await until('it is absent', () => told.length === 1);
     await server.api('PUT', '/config', { Kind: 'service-defaults', Name: 'entry', Protocol: 'grpc' });
     await until('it is there', () => told.at(-1) === 'grpc');
@@ -198,18 +178,22 @@ describe('blocking queries of a real Consul', () => {
 });
 
 describe('the client of a real Consul', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'outrider-token-'));
-  after(() => rmSync(folder, { recursive: true }));
-
   before(async function () {
     await consulOrSkip(this);
   });
 
-  it('the Consul client registers a proxy with its weights and checks, and takes both back', async () => {
-    const server = await ConsulServer.start();
-    const agent = new ConsulAgent(agentSettings({ ...CONFIG, address: server.url }, {}), systemTimers);
+  /** A server and a client of it that has no token in its environment. */
+  const started = async (options: ConsulOptions, config: Partial<ConsulConfig> = {}) => {
+    const server = await ConsulServer.start(options);
     afterTest(() => server.stop());
-    afterTest(() => agent.close());
+    const kit = realKit({ url: server.url }, { config });
+    afterTest(() => kit.close());
+    return { server, agent: kit.agent };
+  };
+
+  it('the Consul client registers a proxy with its weights and checks, and takes both back', async () => {
+    const { agent } = await started({});
+    const get = async (path: string) => (await agent.get(path, {}, OPTIONS)).body.toString().trim();
     const check = { CheckID: 'p:serves', Name: 'sidecar can serve', TTL: '30s', Status: 'critical' };
     const proxy = { Kind: 'connect-proxy', Proxy: { DestinationServiceName: 'p' } };
     const weights = { Passing: 3, Warning: 1 };
@@ -218,32 +202,22 @@ describe('the client of a real Consul', () => {
       agent.put('/agent/service/register', { 'replace-existing-checks': 'true' }, what, OPTIONS);
     await register(definition);
     await agent.updateCheck('p:serves', 'passing', 'it serves', OPTIONS);
-    const services = JSON.parse((await agent.get('/agent/services', {}, OPTIONS)).body.toString());
-    assert.equal(services['p-1'].Kind, 'connect-proxy');
-    assert.deepEqual(services['p-1'].Weights, weights);
-    const checks = JSON.parse((await agent.get('/agent/checks', {}, OPTIONS)).body.toString());
-    assert.equal(checks['p:serves'].Status, 'passing');
-    assert.equal(checks['p:serves'].Output, 'it serves');
+    const { Kind, Weights } = JSON.parse(await get('/agent/services'))['p-1'];
+    assert.deepEqual([Kind, Weights], ['connect-proxy', weights]);
+    const { Status, Output } = JSON.parse(await get('/agent/checks'))['p:serves'];
+    assert.deepEqual([Status, Output], ['passing', 'it serves']);
     await register({ ...definition, Checks: [] });
-    assert.equal((await agent.get('/agent/checks', {}, OPTIONS)).body.toString().trim(), '{}');
+    assert.equal(await get('/agent/checks'), '{}');
     await agent.deregisterService('p-1', OPTIONS);
-    assert.equal((await agent.get('/agent/services', {}, OPTIONS)).body.toString().trim(), '{}');
-    await assert.rejects(
-      agent.updateCheck('p:serves', 'passing', '', OPTIONS),
-      (error) => error instanceof AgentError && error.fault === 'status',
-    );
+    assert.equal(await get('/agent/services'), '{}');
+    const isRefused = (error: unknown) => error instanceof AgentError && error.fault === 'status';
+    await assert.rejects(agent.updateCheck('p:serves', 'passing', '', OPTIONS), isRefused);
   });
 
   it('the Consul client is refused with a wrong token, and served once the file holds a right one', async () => {
-    const server = await ConsulServer.start({ acl: true });
-    const tokenFile = join(folder, 'token');
+    const tokenFile = join(temporaryFolder(), 'token');
     writeFileSync(tokenFile, '5ec4e7-70ce-4-marker');
-    const agent = new ConsulAgent(
-      agentSettings({ ...CONFIG, address: server.url, tokenFile }, {}),
-      systemTimers,
-    );
-    afterTest(() => server.stop());
-    afterTest(() => agent.close());
+    const { agent, server } = await started({ acl: true }, { tokenFile });
     await assert.rejects(agent.get('/agent/services', {}, OPTIONS), (error: AgentError) => {
       assert.equal(error.message, '403 ACL not found');
       return error.status === 403;
@@ -254,26 +228,25 @@ describe('the client of a real Consul', () => {
 
   it('the Consul client speaks mutual TLS, and only to a server whose certificate is for the expected name', async () => {
     const server = await ConsulServer.start({ tls: 'mutual' });
+    afterTest(() => server.stop());
     const { ca, cert, key } = server.tls!;
-    const ask = async (tls: ConsulConfig['tls']) => {
-      const agent = new ConsulAgent(agentSettings({ ...CONFIG, address: server.url, tls }, {}), systemTimers);
+    const ask = async (tls: ConsulConfig['tls']): Promise<string> => {
+      const kit = realKit(server, { config: { tls } });
+      afterTest(() => kit.close());
       try {
-        return (await agent.get('/status/leader', {}, OPTIONS)).status;
+        return `${(await kit.agent.get('/status/leader', {}, OPTIONS)).status}`;
       } catch (error) {
         return `${(error as AgentError).fault}: ${(error as AgentError).message}`;
-      } finally {
-        agent.close();
       }
     };
-    afterTest(() => server.stop());
-    assert.equal(await ask({ ca, cert, key }), 200);
-    assert.equal(await ask({ ca, cert, key, serverName: 'server.dc1.consul' }), 200);
-    assert.match(
-      String(await ask({ ca, cert, key, serverName: 'elsewhere.consul' })),
-      /^unreachable: .*ALTNAME/,
-    );
-    assert.match(String(await ask({ cert, key })), /^unreachable: /);
-    assert.equal(await ask({ cert, key, verify: false }), 200);
-    assert.match(String(await ask({ ca })), /^unreachable: /);
+    for (const [tls, answer] of [
+      [{ ca, cert, key }, /^200$/],
+      [{ ca, cert, key, serverName: 'server.dc1.consul' }, /^200$/],
+      [{ ca, cert, key, serverName: 'elsewhere.consul' }, /^unreachable: .*ALTNAME/],
+      [{ cert, key }, /^unreachable: /],
+      [{ cert, key, verify: false }, /^200$/],
+      [{ ca }, /^unreachable: /],
+    ] as const)
+      assert.match(await ask(tls), answer);
   });
 });

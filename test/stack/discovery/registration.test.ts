@@ -1,20 +1,21 @@
 /** Registration with a real Consul agent. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RegistrationConfig } from '../../../sidecar/config/model.js';
+import { present } from '../../../sidecar/config/present.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
 import { Registration } from '../../../sidecar/discovery/consul/registration/registration.js';
 import { seeded } from '../../../sidecar/runtime/random.js';
-import type { Clock } from '../../../sidecar/runtime/time/clock.js';
-import { systemClock } from '../../../sidecar/runtime/time/clock.js';
+import { type Clock, systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers, type Timers } from '../../../sidecar/runtime/time/timers.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
-import { consulConfig, LogLines, TestInstance } from '../../kit/consul/registration-kit.js';
-import { afterTest } from '../../kit/mocha/after-test.js';
+import type { ConsulOptions } from '../../kit/consul/consul-config.js';
+import { tokenFor } from '../../kit/consul/real-agent.js';
+import { consulConfig, LogLines, OCR, TestInstance } from '../../kit/consul/registration-kit.js';
+import { afterTest, temporaryFolder } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
@@ -52,11 +53,9 @@ class Seat {
     token = consul.token,
   ) {
     const config = { ...consulConfig(settings), address: consul.url };
-    this.agent = new ConsulAgent(
-      agentSettings(config, token === undefined ? {} : { CONSUL_HTTP_TOKEN: token }),
-      systemTimers,
-    );
-    const { agent } = this;
+    const env = present('CONSUL_HTTP_TOKEN', token);
+    const agent = new ConsulAgent(agentSettings(config, env), systemTimers);
+    this.agent = agent;
     const counting = {
       get: agent.get.bind(agent),
       put: agent.put.bind(agent),
@@ -114,33 +113,46 @@ describe('registration with a real Consul', () => {
   const entries = (path: string, server = consul) => server.api<Entry[]>('GET', `/health/${path}`);
   const passing = async (path: string, server = consul) => {
     const all = await entries(path, server);
-    const isGood =
-      all.length > 0 && all.every(({ Checks }) => Checks.every(({ Status }) => Status === 'passing'));
-    return isGood && all;
+    const statuses = all.flatMap(({ Checks }) => Checks.map(({ Status }) => Status));
+    return all.length > 0 && statuses.every((status) => status === 'passing') && all;
+  };
+  const passes = (server = consul) => until('it passes', () => passing('connect/digits', server));
+  const ownServer = async (options: ConsulOptions = {}): Promise<ConsulServer> => {
+    const own = await ConsulServer.start(options);
+    afterTest(() => own.stop());
+    return own;
+  };
+  const endAll = () => Promise.all(seats.splice(0).map((each) => each.end()));
+  /** Registered, on a manual clock that goes on by 650 s, check by check; `between` is done before. */
+  const pastRefreshes = async (between: () => Promise<unknown>): Promise<void> => {
+    const clock = new ManualClock();
+    const made = seat(consul, {}, clock);
+    made.registration.start();
+    await passes();
+    await between();
+    for (let i = 0; i < 65; i++) {
+      const { updates } = made;
+      clock.advance(10_000);
+      await until('both checks are refreshed', () => made.updates >= updates + 2);
+    }
   };
 
   it('a registration shows in Consul the instance, its sidecar, its upstreams, and checks with their outputs', async () => {
     const made = seat();
-    const { instance } = made;
-    instance.upstreams = [
-      { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
-    ];
+    made.instance.upstreams = [OCR];
     await made.registered();
     const [proxy] = await until('the proxy passes', () => passing('connect/digits'));
     assert.deepEqual([proxy!.Service.ID, proxy!.Service.Kind], ['digits-1-sidecar-proxy', 'connect-proxy']);
-    assert.equal(proxy!.Service.Proxy!.DestinationServiceID, 'digits-1');
-    assert.deepEqual(
-      proxy!.Service.Proxy!.Upstreams.map(({ DestinationName }) => DestinationName),
-      ['ocr'],
-    );
+    const { DestinationServiceID, Upstreams } = proxy!.Service.Proxy!;
+    const drawn = Upstreams.map(({ DestinationName }) => DestinationName);
+    assert.deepEqual([DestinationServiceID, drawn], ['digits-1', ['ocr']]);
     const service = await until('the service passes with our words', async () => {
       const [entry] = await entries('service/digits');
       return entry?.Checks.some(({ Output }) => Output === 'the model answers') && entry;
     });
     assert.equal(service.Service.Meta['model-digits'], '1');
-    const filtered = await entries(
-      `connect/digits?filter=${encodeURIComponent('Service.Tags contains "model-digits"')}`,
-    );
+    const filter = encodeURIComponent('Service.Tags contains "model-digits"');
+    const filtered = await entries(`connect/digits?filter=${filter}`);
     assert.equal(filtered.length, 1);
   });
 
@@ -163,40 +175,27 @@ describe('registration with a real Consul', () => {
   });
 
   it('a registration that does not change ends no blocking query: refreshes, comparisons and renewals leave the index alone', async () => {
-    const clock = new ManualClock();
-    const made = seat(consul, {}, clock);
-    made.registration.start();
-    await until('it passes', () => passing('connect/digits'));
-    const index = async () =>
-      [
-        await consul.request('GET', '/health/connect/digits'),
-        await consul.request('GET', '/health/service/digits'),
-      ].map(({ headers }) => headers['x-consul-index']);
-    await until('the agent is in step', async () => {
-      const first = await index();
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      return JSON.stringify(first) === JSON.stringify(await index());
+    const indexOf = async (path: string) => (await consul.request('GET', path)).headers['x-consul-index'];
+    const index = async () => [
+      await indexOf('/health/connect/digits'),
+      await indexOf('/health/service/digits'),
+    ];
+    let before: unknown;
+    await pastRefreshes(async () => {
+      await until('the agent is in step', async () => {
+        const first = await index();
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        return JSON.stringify(first) === JSON.stringify(await index());
+      });
+      before = await index();
     });
-    const before = await index();
-    for (let i = 0; i < 65; i++) {
-      const { updates } = made;
-      clock.advance(10_000);
-      await until('both checks are refreshed', () => made.updates >= updates + 2);
-    }
     assert.deepEqual(await index(), before);
   });
 
   it('a registration leaves the maintenance mode of an operator alone', async () => {
-    const clock = new ManualClock();
-    const made = seat(consul, {}, clock);
-    made.registration.start();
-    await until('it passes', () => passing('connect/digits'));
-    await consul.api('PUT', '/agent/service/maintenance/digits-1?enable=true&reason=disk');
-    for (let i = 0; i < 65; i++) {
-      const { updates } = made;
-      clock.advance(10_000);
-      await until('both checks are refreshed', () => made.updates >= updates + 2);
-    }
+    await pastRefreshes(() =>
+      consul.api('PUT', '/agent/service/maintenance/digits-1?enable=true&reason=disk'),
+    );
     const checks = await consul.api<Record<string, unknown>>('GET', '/agent/checks');
     assert.ok(Object.hasOwn(checks, '_service_maintenance:digits-1'));
     await consul.api('PUT', '/agent/service/maintenance/digits-1?enable=false');
@@ -206,25 +205,22 @@ describe('registration with a real Consul', () => {
     const made = seat(consul, { propagationMs: 700 });
     const { registration } = made;
     await made.registered();
-    await until('it passes', () => passing('connect/digits'));
+    await passes();
     const seen = watch(consul);
     await until('the watch has begun', () => seen.length > 0);
     await registration.leave();
     await registration.deregister();
     await until('it is gone', () => seen.at(-1)!.states === 'gone');
-    assert.deepEqual(
-      seen.map(({ states }) => states).filter((states, i, all) => states !== all[i - 1]),
-      ['passing', 'critical', 'gone'],
-    );
-    const critical = seen.find(({ states }) => states === 'critical')!;
-    const gone = seen.find(({ states }) => states === 'gone')!;
-    assert.ok(gone.atMs - critical.atMs >= 600, `${gone.atMs - critical.atMs} ms`);
+    const changes = seen.filter(({ states }, i) => states !== seen[i - 1]?.states);
+    const states = changes.map((each) => each.states);
+    assert.deepEqual(states, ['passing', 'critical', 'gone']);
+    const [, critical, gone] = changes;
+    assert.ok(gone!.atMs - critical!.atMs >= 600, `${gone!.atMs - critical!.atMs} ms`);
     assert.deepEqual(await entries('service/digits'), []);
   });
 
   it('a registration is back within 5 s of the return of an agent that has forgotten everything, once each', async () => {
-    const own = await ConsulServer.start();
-    afterTest(() => own.stop());
+    const own = await ownServer();
     const made = seat(own);
     await made.registered();
     await own.restart({ state: 'empty', awaitLeader: false });
@@ -238,60 +234,41 @@ describe('registration with a real Consul', () => {
     await until('the catalogue has it', () => passing('connect/digits', own));
     for (const path of ['service/digits', 'service/digits-sidecar-proxy', 'connect/digits'])
       assert.equal((await entries(path, own)).length, 1, path);
-    await Promise.all(seats.splice(0).map((each) => each.end()));
+    await endAll();
   });
 
   it('a registration passes again within 5 s of the return of an agent that kept it, and is removed after the configured time', async () => {
-    const data = mkdtempSync(join(tmpdir(), 'outrider-test-'));
-    const own = await ConsulServer.start({ persistent: true, config: { data_dir: data } });
-    afterTest(() => rmSync(data, { recursive: true, force: true }));
-    afterTest(() => own.stop());
-    const made = seat(own, { deregisterAfterMs: 120_000 });
-    await made.registered();
-    await until('it passes', () => passing('connect/digits', own));
+    const data = temporaryFolder();
+    const own = await ownServer({ persistent: true, config: { data_dir: data } });
+    await seat(own, { deregisterAfterMs: 120_000 }).registered();
+    await passes(own);
     // The agent writes each file under a temporary name beside it first; its own name is a hash.
     const kept = readdirSync(join(data, 'checks'))
       .filter((name) => /^[0-9a-f]+$/.test(name))
       .map((name) => JSON.parse(readFileSync(join(data, 'checks', name), 'utf8')).ChkType);
-    const after = kept.map((check) => [
-      check.CheckID,
-      check.TTL / 1e9,
-      check.DeregisterCriticalServiceAfter / 1e9,
-    ]);
-    assert.deepEqual(after.sort(), [
-      ['digits-1-sidecar-proxy:health', 30, 120],
-      ['digits-1-sidecar-proxy:service', 0, 0],
-      ['digits-1:health', 30, 120],
+    const times = kept.map(
+      ({ CheckID, TTL, DeregisterCriticalServiceAfter: after }) => `${CheckID} ${TTL / 1e9} ${after / 1e9}`,
+    );
+    assert.deepEqual(times.sort(), [
+      'digits-1-sidecar-proxy:health 30 120',
+      'digits-1-sidecar-proxy:service 0 0',
+      'digits-1:health 30 120',
     ]);
     await own.restart({ state: 'kept', awaitLeader: false });
     const returnedMs = performance.now();
     await until('both checks pass', async () => {
-      const checks = await own.api<Record<string, { Status: string; Output: string }>>(
-        'GET',
-        '/agent/checks',
-      );
-      return (
-        checks['digits-1:health']?.Output === 'the model answers' &&
-        Object.values(checks).every(({ Status }) => Status === 'passing')
-      );
+      type Checks = Record<string, { Status: string; Output: string }>;
+      const checks = await own.api<Checks>('GET', '/agent/checks');
+      const arePassing = Object.values(checks).every(({ Status }) => Status === 'passing');
+      return arePassing && checks['digits-1:health']?.Output === 'the model answers';
     });
     assert.ok(performance.now() - returnedMs < 5_000, `${performance.now() - returnedMs} ms`);
-    await Promise.all(seats.splice(0).map((each) => each.end()));
+    await endAll();
   });
 
   it('a registration with a token that may not register logs one line, retries, succeeds once it may, and never logs the token', async () => {
-    const own = await ConsulServer.start({ acl: true });
-    afterTest(() => own.stop());
-    const rules = (text: string) => ({ Name: 'digits', Rules: text });
-    const policy = await own.api<{ ID: string }>(
-      'PUT',
-      '/acl/policy',
-      rules('node_prefix "" { policy = "read" }'),
-    );
-    const granted = await own.api<{ SecretID: string }>('PUT', '/acl/token', {
-      Policies: [{ ID: policy.ID }],
-    });
-    const token = granted.SecretID;
+    const own = await ownServer({ acl: true });
+    const token = await tokenFor(own, 'digits', 'node_prefix "" { policy = "read" }');
     const { log, registration } = seat(own, {}, undefined, token);
     registration.start();
     await until('it has been refused', () => log.lines.length > 0);
@@ -300,11 +277,13 @@ describe('registration with a real Consul', () => {
     const first = refusals();
     await until('it has tried again', () => refusals() > first + 1);
     assert.equal(log.lines.length, 1);
-    await own.api('PUT', `/acl/policy/${policy.ID}`, rules('service_prefix "digits" { policy = "write" }'));
+    const { ID } = await own.api<{ ID: string }>('GET', '/acl/policy/name/digits');
+    const Rules = 'service_prefix "digits" { policy = "write" }';
+    await own.api('PUT', `/acl/policy/${ID}`, { Name: 'digits', Rules });
     await until('it is registered', () => registration.status().registered, 60_000);
     const told = JSON.stringify([log.lines, registration.status(), registration.metrics()]);
     assert.ok(!told.includes(token));
-    await Promise.all(seats.splice(0).map((each) => each.end()));
+    await endAll();
     assert.deepEqual(await own.api('GET', '/catalog/service/digits'), []);
   });
 

@@ -4,7 +4,7 @@ import { EndpointWatcher } from '../../../sidecar/discovery/consul/catalog/endpo
 import { UpstreamWatcher } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import type { UpstreamSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
-import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { ConsulServer, consulOrSkip, proxyOf } from '../../kit/consul/consul.js';
 import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
 import { until } from '../../kit/process/processes.js';
 import { anUpstream } from '../../kit/stack/stack.js';
@@ -43,9 +43,8 @@ describe('rules of a real Consul', () => {
     targets = new EndpointWatcher(watches, { ...deps, isAnswering: () => true });
     const consul = { service: 'web', tags: [], meta: {}, failover: [] };
     const upstream = anUpstream([], { name: 'web', consul, balance: { kind: 'least-loaded' } });
-    watch = new UpstreamWatcher(upstream, watches, targets, { ...deps, service: 'app' }, (knowledge) => {
-      latest = knowledge;
-    });
+    const take = (snapshot: UpstreamSnapshot) => (latest = snapshot);
+    watch = new UpstreamWatcher(upstream, watches, targets, { ...deps, service: 'app' }, take);
   });
   afterEach(async () => {
     watch.close();
@@ -61,14 +60,10 @@ describe('rules of a real Consul', () => {
   async function register(id: string, version: string, status: string): Promise<void> {
     const [service] = id.split('-');
     const port = 20_000 + Number(id.at(-1)) + (service === 'web' ? 0 : 100);
-    await server.api('PUT', '/agent/service/register', {
+    await server.register({
       ID: id,
-      Name: `${service}-sidecar-proxy`,
-      Kind: 'connect-proxy',
-      Address: '127.0.0.1',
-      Port: port,
+      ...proxyOf(service!, port),
       Meta: { version },
-      Proxy: { DestinationServiceName: service },
       Check: { CheckID: `check:${id}`, Name: 'model answers', TTL: '1h', Status: status },
     });
   }
@@ -114,59 +109,35 @@ describe('rules of a real Consul', () => {
   });
 
   it('a service-splitter has weights, which change while they are in force', async () => {
-    const Subsets = {
-      v1: { Filter: 'Service.Meta.version == 1' },
-      v2: { Filter: 'Service.Meta.version == 2' },
-    };
-    await write({ Kind: 'service-resolver', Name: 'web', Subsets });
-    for (const [one, two] of [
-      [90, 10],
-      [50, 50],
-    ] as const) {
-      const Splits = [
-        { Weight: one, ServiceSubset: 'v1' },
-        { Weight: two, ServiceSubset: 'v2' },
-      ];
+    const filter = (version: number) => ({ Filter: `Service.Meta.version == ${version}` });
+    await write({ Kind: 'service-resolver', Name: 'web', Subsets: { v1: filter(1), v2: filter(2) } });
+    for (const weights of [
+      { v1: 90, v2: 10 },
+      { v1: 50, v2: 50 },
+    ]) {
+      const shares = Object.entries(weights);
+      const Splits = shares.map(([ServiceSubset, Weight]) => ({ Weight, ServiceSubset }));
       await write({ Kind: 'service-splitter', Name: 'web', Splits });
-      await become('split', () => latest?.routes, [
-        {
-          split: [
-            { weight: one / 100, cluster: 'v1.web.default.dc1' },
-            { weight: two / 100, cluster: 'v2.web.default.dc1' },
-          ],
-        },
-      ]);
+      const split = shares.map(([v, weight]) => ({ weight: weight / 100, cluster: `${v}.web.default.dc1` }));
+      await become('split', () => latest?.routes, [{ split }]);
     }
     await become('v1', () => endpoints('v1.web.default.dc1'), ['web-1@0']);
     await become('v2', () => endpoints('v2.web.default.dc1'), ['web-2@0', 'web-3@0']);
   });
 
   it('a service-router has paths, metadata, timeout and retries, and what is not applied is reported once', async () => {
-    const Destination = {
-      Service: 'other',
-      RequestTimeout: '2s',
-      NumRetries: 2,
-      RetryOnStatusCodes: [503, 500],
-    };
+    const retries = { NumRetries: 2, RetryOnStatusCodes: [503, 500] };
+    const Destination = { Service: 'other', RequestTimeout: '2s', ...retries };
+    const prefix = '/inference.GRPCInferenceService/';
+    const HTTP = { PathPrefix: prefix, Header: [{ Name: 'x-canary', Exact: 'yes' }] };
     const Routes = [
-      {
-        Match: {
-          HTTP: {
-            PathPrefix: '/inference.GRPCInferenceService/',
-            Header: [{ Name: 'x-canary', Exact: 'yes' }],
-          },
-        },
-        Destination,
-      },
+      { Match: { HTTP }, Destination },
       { Match: { HTTP: { PathRegex: '/a.B/.*', Methods: ['GET'] } } },
     ];
     await write({ Kind: 'service-router', Name: 'web', Routes });
     await become('routes', () => latest?.routes, [
       {
-        match: {
-          prefix: '/inference.GRPCInferenceService/',
-          headers: [{ name: 'x-canary', exact: 'yes', invert: false }],
-        },
+        match: { prefix, headers: [{ name: 'x-canary', exact: 'yes', invert: false }] },
         timeoutMs: 2000,
         retry: { attempts: 3, on: [14] },
         split: [{ weight: 1, cluster: 'other.default.dc1' }],
@@ -179,32 +150,22 @@ describe('rules of a real Consul', () => {
       'service-router "web", route 2 is left out: Match.HTTP.Methods is without POST.',
     ];
     assert.deepEqual(watch.unsupported(), sentences);
-    await write({
-      Kind: 'service-router',
-      Name: 'web',
-      Routes: [...Routes, { Match: { HTTP: { PathExact: '/c.D/E' } } }],
-    });
+    const more = { Match: { HTTP: { PathExact: '/c.D/E' } } };
+    await write({ Kind: 'service-router', Name: 'web', Routes: [...Routes, more] });
     await become('one more', () => latest?.routes.length, 3);
     assert.deepEqual(warnings, sentences, 'once, though the rules were read twice');
   });
 
   it('proxy-defaults are reported as far as they concern Envoy, and gateways where they would matter', async () => {
     await become('endpoints', endpoints, ALL);
-    await write({
-      Kind: 'proxy-defaults',
-      Name: 'global',
-      Config: { local_connect_timeout_ms: 1000 },
-      MeshGateway: { Mode: 'local' },
-    });
-    await become('named', () => watch.unsupported(), [
-      'proxy-defaults: Config "local_connect_timeout_ms" is not applied.',
-    ]);
+    const settings = { Config: { local_connect_timeout_ms: 1000 }, MeshGateway: { Mode: 'local' } };
+    await write({ Kind: 'proxy-defaults', Name: 'global', ...settings });
+    const sentence = 'proxy-defaults: Config "local_connect_timeout_ms" is not applied.';
+    await become('named', () => watch.unsupported(), [sentence]);
     await write({ Kind: 'service-resolver', Name: 'web', Failover: { '*': { Datacenters: ['dc9'] } } });
     await become('both', () => watch.unsupported().length, 2);
-    assert.match(
-      watch.unsupported().join(' '),
-      /MeshGateway.Mode "local" is not applied, connections are direct/,
-    );
+    const gateway = /MeshGateway.Mode "local" is not applied, connections are direct/;
+    assert.match(watch.unsupported().join(' '), gateway);
     await become('the near ones serve, though the far datacenter is unknown', endpoints, ALL);
   });
 
