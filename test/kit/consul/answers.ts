@@ -91,19 +91,6 @@ export function answerOf(entries: readonly unknown[]): Buffer {
 
 /** An instance of the service `web` as it is read from an answer: passing, at `ID:8443`. */
 export function anInstance(id: string, over: Partial<Instance> = {}): Instance {
-  return {
-    key: `${id}:8443`,
-    id,
-    node: 'n1',
-    address: id,
-    port: 8443,
-    weight: 1,
-    status: 'passing',
-    why: '',
-    service: 'web',
-    datacenter: 'dc1',
-    tags: [],
-    meta: {},
-    ...over,
-  };
+  const place = { key: `${id}:8443`, id, node: 'n1', address: id, port: 8443, datacenter: 'dc1' };
+  return { ...place, weight: 1, status: 'passing', why: '', service: 'web', tags: [], meta: {}, ...over };
 }

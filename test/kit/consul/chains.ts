@@ -1,11 +1,13 @@
 /** Discovery chains in the form that Consul 1.8 gives them, and what later versions add where a test says so. */
 
+import { defined, present } from '../../../sidecar/config/present.js';
+
 type Json = Readonly<Record<string, unknown>>;
 
-export const DOMAIN = '11111111-2222-3333-4444-555555555555.consul';
+const DOMAIN = '11111111-2222-3333-4444-555555555555.consul';
 
 /** `web`, `v1.web` or `v1.web.dc2`: a target of the chain. */
-export interface TargetSpec extends Json {
+interface TargetSpec extends Json {
   readonly Filter?: string;
   readonly OnlyPassing?: boolean;
 }
@@ -21,28 +23,16 @@ export function idOf(spec: string): string {
 function target(spec: string, { Filter, OnlyPassing, ...over }: TargetSpec): [string, Json] {
   const id = idOf(spec);
   const [datacenter, , service, subset] = id.split('.').reverse();
-  const subsets = {
-    ...(Filter === undefined ? {} : { Filter }),
-    ...(OnlyPassing === undefined ? {} : { OnlyPassing }),
-  };
+  const name = `${id}.internal.${DOMAIN}`;
+  const where = { Service: service, ...present('ServiceSubset', subset), Datacenter: datacenter };
+  const Subset = defined({ Filter, OnlyPassing });
   return [
     id,
-    {
-      ID: id,
-      Service: service,
-      ...(subset === undefined ? {} : { ServiceSubset: subset }),
-      Namespace: 'default',
-      Datacenter: datacenter,
-      MeshGateway: {},
-      Subset: subsets,
-      SNI: `${id}.internal.${DOMAIN}`,
-      Name: `${id}.internal.${DOMAIN}`,
-      ...over,
-    },
+    { ID: id, ...where, Namespace: 'default', MeshGateway: {}, Subset, SNI: name, Name: name, ...over },
   ];
 }
 
-export interface ResolverSpec {
+interface ResolverSpec {
   readonly connectTimeout?: string;
   readonly failover?: readonly string[];
   readonly failoverMore?: Json;
@@ -60,12 +50,10 @@ export function resolver(spec: string, over: ResolverSpec = {}): [string, Json] 
       ConnectTimeout: over.connectTimeout ?? '5s',
       ...(over.connectTimeout === undefined && over.failover === undefined ? { Default: true } : {}),
       Target: id,
-      ...(over.failover === undefined
-        ? {}
-        : { Failover: { Targets: over.failover.map(idOf), ...over.failoverMore } }),
+      ...present('Failover', over.failover && { Targets: over.failover.map(idOf), ...over.failoverMore }),
       ...over.more,
     },
-    ...(over.loadBalancer === undefined ? {} : { LoadBalancer: over.loadBalancer }),
+    ...present('LoadBalancer', over.loadBalancer),
   };
   return [`resolver:${id}`, node];
 }
@@ -79,7 +67,7 @@ export function splitter(
   return [`splitter:${service}.default`, { Type: 'splitter', Name: `${service}.default`, Splits }];
 }
 
-export interface RouteSpec {
+interface RouteSpec {
   readonly match?: Json;
   readonly destination?: Json;
   readonly next: string;
@@ -89,10 +77,7 @@ export interface RouteSpec {
 export function router(service: string, routes: readonly RouteSpec[], rest: string): [string, Json] {
   const all = [...routes, { match: { PathPrefix: '/' }, destination: { Service: service }, next: rest }];
   const Routes = all.map(({ match, destination, next }) => ({
-    Definition: {
-      ...(match === undefined ? {} : { Match: { HTTP: match } }),
-      ...(destination === undefined ? {} : { Destination: destination }),
-    },
+    Definition: defined({ Match: match && { HTTP: match }, Destination: destination }),
     NextNode: next,
   }));
   return [`router:${service}.default`, { Type: 'router', Name: `${service}.default`, Routes }];
@@ -104,15 +89,8 @@ export function chain(
   targets: Readonly<Record<string, TargetSpec>> = { web: {} },
   service = 'web',
 ): string {
-  return JSON.stringify({
-    Chain: {
-      ServiceName: service,
-      Namespace: 'default',
-      Datacenter: 'dc1',
-      Protocol: 'grpc',
-      StartNode: nodes[0]?.[0],
-      Nodes: Object.fromEntries(nodes),
-      Targets: Object.fromEntries(Object.entries(targets).map(([spec, over]) => target(spec, over))),
-    },
-  });
+  const names = { ServiceName: service, Namespace: 'default', Datacenter: 'dc1', Protocol: 'grpc' };
+  const Targets = Object.fromEntries(Object.entries(targets).map(([spec, over]) => target(spec, over)));
+  const Nodes = Object.fromEntries(nodes);
+  return JSON.stringify({ Chain: { ...names, StartNode: nodes[0]?.[0], Nodes, Targets } });
 }

@@ -5,26 +5,12 @@ import { TRUST_DOMAIN } from '../identity/certificates.js';
 
 /** `roots`: the first is the active one. */
 export function rootsAnswer(roots: readonly TestAuthority[], over: object = {}): object {
-  return {
-    ActiveRootID: 'root-0',
-    TrustDomain: TRUST_DOMAIN,
-    Roots: roots.map((root, i) => ({
-      ID: `root-${i}`,
-      Name: 'Consul CA Root Cert',
-      RootCert: root.pem,
-      IntermediateCerts: null,
-      Active: i === 0,
-    })),
-    ...over,
-  };
+  const rest = { Name: 'Consul CA Root Cert', IntermediateCerts: null };
+  const Roots = roots.map(({ pem }, i) => ({ ID: `root-${i}`, RootCert: pem, Active: i === 0, ...rest }));
+  return { ActiveRootID: 'root-0', TrustDomain: TRUST_DOMAIN, Roots, ...over };
 }
 
 export function leafAnswer(leaf: TestLeaf, over: object = {}): object {
-  return {
-    SerialNumber: '0c',
-    CertPEM: leaf.certChainPem,
-    PrivateKeyPEM: leaf.keyPem,
-    Service: 'digits',
-    ...over,
-  };
+  const pems = { CertPEM: leaf.certChainPem, PrivateKeyPEM: leaf.keyPem };
+  return { SerialNumber: '0c', ...pems, Service: 'digits', ...over };
 }

@@ -49,7 +49,7 @@ export interface ConsulTls {
   readonly key: string;
 }
 
-export interface AgentFacts {
+interface AgentFacts {
   readonly folder: string;
   readonly nodeId: string;
   readonly ports: AgentPorts;

@@ -15,7 +15,7 @@ export interface Asked {
   readonly body: string;
 }
 
-export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 export class LoopbackAgent {
   readonly asked: Asked[] = [];

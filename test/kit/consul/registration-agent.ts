@@ -15,7 +15,7 @@ import type {
   ServiceDefinition,
 } from '../../../sidecar/discovery/consul/registration/definition.js';
 
-export interface StoredCheck {
+interface StoredCheck {
   status: string;
   output: string;
   readonly definition: CheckDefinition;
@@ -55,18 +55,14 @@ export class FakeAgent implements RegistrationAgent {
     }
   }
 
-  statuses(): Record<string, string> {
-    return Object.fromEntries([...this.checks].map(([id, { status }]) => [id, status]));
-  }
-
   async get(path: string, query: Query, { signal }: GetOptions): Promise<Answer> {
     this.begin();
     if (path === '/agent/services')
       return json(Object.fromEntries([...this.services].map(asAgent)), this.garbage);
     if (path === '/agent/checks') {
-      const all = [...this.checks].map(([id, { status, output }]) => [
+      const all = [...this.checks].map(([id, { status: Status, output: Output }]) => [
         id,
-        { Status: status, Output: output },
+        { Status, Output },
       ]);
       return json(Object.fromEntries(all), this.garbage);
     }
@@ -132,10 +128,8 @@ export class FakeAgent implements RegistrationAgent {
 
 /** As the agent lists it, with what it adds by itself. */
 function asAgent([id, { Name, Checks: _, ...rest }]: [string, ServiceDefinition]): [string, object] {
-  return [
-    id,
-    { ...rest, Service: Name, EnableTagOverride: false, TaggedAddresses: {}, Tags: [...rest.Tags] },
-  ];
+  const added = { EnableTagOverride: false, TaggedAddresses: {} };
+  return [id, { ...rest, Service: Name, ...added, Tags: [...rest.Tags] }];
 }
 
 function json(value: unknown, garbage?: string): Answer {

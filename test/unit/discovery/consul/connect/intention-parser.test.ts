@@ -6,19 +6,15 @@ import {
   readIntentions,
 } from '../../../../../sidecar/discovery/consul/connect/intention-parser.js';
 
+const SOURCE = { SourceNS: 'default', SourceName: 'web', SourceType: 'consul' };
+const DESTINATION = { DestinationNS: 'default', DestinationName: 'digits' };
+const ID = 'a4fe0687-55cd-8c2f-b690-f4cf3f9bda16';
+const REST = { ID, Description: '', Meta: {}, Precedence: 9, CreateIndex: 23, ModifyIndex: 23 };
 const entry = (over: object = {}): object => ({
-  ID: 'a4fe0687-55cd-8c2f-b690-f4cf3f9bda16',
-  Description: '',
-  SourceNS: 'default',
-  SourceName: 'web',
-  DestinationNS: 'default',
-  DestinationName: 'digits',
-  SourceType: 'consul',
+  ...SOURCE,
+  ...DESTINATION,
   Action: 'allow',
-  Meta: {},
-  Precedence: 9,
-  CreateIndex: 23,
-  ModifyIndex: 23,
+  ...REST,
   ...over,
 });
 const permission = (over: object = {}): object => entry({ Action: '', Permissions: [over] });
@@ -73,39 +69,21 @@ describe('the list of intentions', () => {
   });
 
   it('the list of intentions has permissions', () => {
-    const found = one(
-      permission({
-        Action: 'allow',
-        HTTP: {
-          PathPrefix: '/inference.GRPCInferenceService/',
-          Methods: ['POST'],
-          Header: [
-            { Name: 'x-team', Exact: 'a', Invert: true },
-            { Name: 'x-any', Present: true },
-            { Name: 'x-role', Regex: 'a.*', IgnoreCase: true, Exact: '' },
-          ],
-        },
-        JWT: null,
-      }),
-    );
-    assert.deepEqual(found, {
-      from: 'web',
-      to: 'digits',
-      action: 'deny',
-      permissions: [
-        {
-          action: 'allow',
-          pathPrefix: '/inference.GRPCInferenceService/',
-          methods: ['POST'],
-          headers: [
-            { name: 'x-team', kind: 'exact', value: 'a', invert: true, ignoreCase: false },
-            { name: 'x-any', kind: 'present', value: '', invert: false, ignoreCase: false },
-            { name: 'x-role', kind: 'regex', value: 'a.*', invert: false, ignoreCase: true },
-          ],
-          isForeign: false,
-        },
-      ],
-    });
+    const pathPrefix = '/inference.GRPCInferenceService/';
+    const Header = [
+      { Name: 'x-team', Exact: 'a', Invert: true },
+      { Name: 'x-any', Present: true },
+      { Name: 'x-role', Regex: 'a.*', IgnoreCase: true, Exact: '' },
+    ];
+    const headers = [
+      { name: 'x-team', kind: 'exact', value: 'a', invert: true, ignoreCase: false },
+      { name: 'x-any', kind: 'present', value: '', invert: false, ignoreCase: false },
+      { name: 'x-role', kind: 'regex', value: 'a.*', invert: false, ignoreCase: true },
+    ];
+    const HTTP = { PathPrefix: pathPrefix, Methods: ['POST'], Header };
+    const found = one(permission({ Action: 'allow', HTTP, JWT: null }));
+    const allowed = { action: 'allow', pathPrefix, methods: ['POST'], headers, isForeign: false };
+    assert.deepEqual(found, { from: 'web', to: 'digits', action: 'deny', permissions: [allowed] });
   });
 
   const foreign: [string, object][] = [
@@ -136,32 +114,18 @@ describe('the list of intentions', () => {
   }
 
   it('the list of intentions is garbage as a whole where one name cannot be read: a deny might be lost', () => {
-    for (const over of [
-      { SourceName: '' },
-      { SourceName: 7 },
-      { SourceName: 'we*b' },
-      { DestinationName: null },
-    ]) {
+    const sources = ['', 7, 'we*b'].map((SourceName) => ({ SourceName }));
+    for (const over of [...sources, { DestinationName: null }])
       assert.throws(() => read(entry(), entry(over)), /Name/);
-    }
-    for (const body of ['', 'null', '{}', '7', '[1', '[null]']) {
+    for (const body of ['', 'null', '{}', '7', '[1', '[null]'])
       assert.throws(() => parseIntentionsAnswer(Buffer.from(body), 'digits'), Error, body);
-    }
     assert.deepEqual(parseIntentionsAnswer(Buffer.from('[]'), 'digits').intentions, []);
   });
 
   it('the list of intentions makes a table or an error of any JSON', () => {
     const values = fc.constantFrom<unknown>('', '*', 'web', 'digits', 'allow', 'deny', null, 7, true, {}, []);
-    const keys = [
-      'SourceName',
-      'DestinationName',
-      'Action',
-      'SourceNS',
-      'Permissions',
-      'HTTP',
-      'Header',
-      'JWT',
-    ];
+    const ends = ['SourceName', 'DestinationName', 'SourceNS'];
+    const keys = [...ends, 'Action', 'Permissions', 'HTTP', 'Header', 'JWT'];
     const thing = fc.letrec<{ any: unknown }>((tie) => ({
       any: fc.oneof(
         { maxDepth: 4 },

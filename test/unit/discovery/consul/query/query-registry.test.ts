@@ -23,6 +23,13 @@ function rig(spec: Partial<QuerySpec<Value>> = {}, config: Parameters<typeof kit
   return { ...base, watch, told, parsed, values: () => told.map(([value]) => value) };
 }
 
+/** A rig whose agent has answered once. */
+async function known() {
+  const made = rig();
+  await made.agent.one.answer(12, ['a']);
+  return made;
+}
+
 describe('a blocking query', () => {
   it('a blocking query asks first without an index, then waits for what comes after the one it got', async () => {
     const { agent, told } = rig();
@@ -58,16 +65,14 @@ describe('a blocking query', () => {
     ['the same bytes under a new index', 13, ['a']],
   ] as const) {
     it(`a blocking query neither parses nor publishes ${what}`, async () => {
-      const { agent, told, parsed } = rig();
-      await agent.one.answer(12, ['a']);
+      const { agent, told, parsed } = await known();
       await agent.one.answer(index, body);
       assert.deepEqual([agent.one.index, told.length, parsed.length], [`${index}`, 1, 1]);
     });
   }
 
   it('a blocking query reads afresh when the index goes backwards, and does not take what came with it', async () => {
-    const { agent, told, watch } = rig();
-    await agent.one.answer(12, ['a']);
+    const { agent, told, watch } = await known();
     await agent.one.answer(3, []);
     assert.equal(agent.one.index, undefined);
     assert.equal(told.length, 1);
@@ -211,8 +216,7 @@ describe('a blocking query', () => {
 
 describe('a blocking query that fails', () => {
   it('a blocking query that fails keeps what it has, backs off, and reads afresh', async () => {
-    const { agent, clock, told, watch } = rig();
-    await agent.one.answer(12, ['a']);
+    const { agent, clock, told, watch } = await known();
     for (const waitMs of [187.5, 375, 750, 1_500, 3_000, 6_000, 12_000, 22_500, 22_500]) {
       await agent.one.refuse(500, 'No cluster leader');
       assert.equal(agent.open.length, 0);
@@ -247,8 +251,7 @@ describe('a blocking query that fails', () => {
   });
 
   it('a blocking query that fails gives up a read that hangs beyond its wait and a sixteenth, and carries on', async () => {
-    const { agent, clock, told, watch } = rig();
-    await agent.one.answer(12, ['a']);
+    const { agent, clock, told, watch } = await known();
     await clock.settle(290_625 * (17 / 16) + 10_000 - 1);
     assert.equal(watch.status().state, 'current');
     await clock.settle(1);
@@ -259,8 +262,7 @@ describe('a blocking query that fails', () => {
   });
 
   it('a blocking query that fails takes garbage for a failure, and quotes none of it', async () => {
-    const { agent, told, watch, clock, problems } = rig();
-    await agent.one.answer(12, ['a']);
+    const { agent, told, watch, clock, problems } = await known();
     await agent.one.answer(13, '-----BEGIN EC PRIVATE KEY-----');
     assert.deepEqual([told.length, watch.status().state], [1, 'failing']);
     assert.deepEqual(problems(), ['the answer cannot be used: it is no valid JSON']);
@@ -473,8 +475,7 @@ describe('QueryRegistry', () => {
 
 describe('a watch in doubt', () => {
   it('a watch in doubt abandons the read that blocks, and reads afresh at the leader', async () => {
-    const { agent, watch, told } = rig();
-    await agent.one.answer(12, ['a']);
+    const { agent, watch, told } = await known();
     const blocked = agent.one;
     watch.reread('connections to every instance were refused');
     assert.equal(blocked.isOpen, false);
@@ -487,8 +488,7 @@ describe('a watch in doubt', () => {
   });
 
   it('a watch in doubt publishes nothing when what it doubted is confirmed', async () => {
-    const { agent, watch, told } = rig();
-    await agent.one.answer(12, ['a']);
+    const { agent, watch, told } = await known();
     watch.reread('so');
     await agent.one.answer(12, ['a']);
     assert.equal(told.length, 1);

@@ -52,6 +52,7 @@ describe('registration', () => {
   }
 
   const fail = (why: string) => change({ answers: { ok: false, why } });
+  const statusOf = (check: string) => agent.checks.get(check)!.status;
   const registrations = () => agent.log.filter((line) => line.startsWith('register')).length;
 
   it('a registration registers the service, then its sidecar, and sends both checks', async () => {
@@ -96,7 +97,7 @@ describe('registration', () => {
     await clock.settle(30_000);
     assert.deepEqual(new Set(agent.log.filter((line) => line.startsWith(SERVICE))).size, 1);
     await change({ answers: { ok: true, why: '' } });
-    assert.equal(agent.checks.get(SERVICE)!.status, 'passing');
+    assert.equal(statusOf(SERVICE), 'passing');
   });
 
   it('one of several models that is not served is a warning in Consul, and no more', async () => {
@@ -120,12 +121,12 @@ describe('registration', () => {
     registration.changed();
     registration.changed();
     await clock.settle();
-    assert.equal(agent.checks.get(PROXY)!.status, 'passing');
+    assert.equal(statusOf(PROXY), 'passing');
     await clock.settle(2_000);
     const { status, output } = agent.checks.get(PROXY)!;
     assert.deepEqual([status, output], ['critical', 'identity: expired']);
     await change({ reasons: [] });
-    assert.equal(agent.checks.get(PROXY)!.status, 'passing');
+    assert.equal(statusOf(PROXY), 'passing');
   });
 
   it('a registration is back at once when the agent has forgotten everything, and only once', async () => {
@@ -166,7 +167,7 @@ describe('registration', () => {
     await started();
     agent.checks.delete(PROXY);
     await clock.settle(15_000);
-    assert.equal(agent.checks.get(PROXY)!.status, 'passing');
+    assert.equal(statusOf(PROXY), 'passing');
     agent.meddle('digits-1-sidecar-proxy');
     await clock.settle(1_000);
     assert.ok(agent.services.has('digits-1-sidecar-proxy'));
