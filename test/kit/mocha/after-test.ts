@@ -1,7 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
 const cleanups: (() => unknown)[] = [];
 
 // Registered at the root when this module is loaded, so it runs after every test of the process.
@@ -13,11 +9,4 @@ afterEach(async function () {
 /** Runs `cleanup` after the test that is running, also when it fails; the last one registered runs first. */
 export function afterTest(cleanup: () => unknown): void {
   cleanups.push(cleanup);
-}
-
-/** An empty folder, removed after the test that is running. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'outrider-test-'));
-  afterTest(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }

@@ -14,7 +14,8 @@ import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import type { ConsulOptions } from '../../kit/consul/consul-config.js';
 import { FaultProxy } from '../../kit/consul/consul-proxy.js';
 import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
-import { afterTest, temporaryFolder } from '../../kit/mocha/after-test.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../kit/mocha/scratch.js';
 import { until } from '../../kit/process/processes.js';
 
 const OPTIONS = { timeoutMs: 10_000, maxBytes: 1_000_000 };
@@ -215,7 +216,7 @@ describe('the client of a real Consul', () => {
   });
 
   it('the Consul client is refused with a wrong token, and served once the file holds a right one', async () => {
-    const tokenFile = join(temporaryFolder(), 'token');
+    const tokenFile = join(scratchForTest().path, 'token');
     writeFileSync(tokenFile, '5ec4e7-70ce-4-marker');
     const { agent, server } = await started({ acl: true }, { tokenFile });
     await assert.rejects(agent.get('/agent/services', {}, OPTIONS), (error: AgentError) => {

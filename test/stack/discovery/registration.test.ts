@@ -15,7 +15,8 @@ import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import type { ConsulOptions } from '../../kit/consul/consul-config.js';
 import { tokenFor } from '../../kit/consul/real-agent.js';
 import { consulConfig, LogLines, OCR, TestInstance } from '../../kit/consul/registration-kit.js';
-import { afterTest, temporaryFolder } from '../../kit/mocha/after-test.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../kit/mocha/scratch.js';
 import { until } from '../../kit/process/processes.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
@@ -238,7 +239,7 @@ describe('registration with a real Consul', () => {
   });
 
   it('a registration passes again within 5 s of the return of an agent that kept it, and is removed after the configured time', async () => {
-    const data = temporaryFolder();
+    const data = scratchForTest().path;
     const own = await ownServer({ persistent: true, config: { data_dir: data } });
     await seat(own, { deregisterAfterMs: 120_000 }).registered();
     await passes(own);

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import { jsonPieces } from '../../../../../sidecar/discovery/consul/cache/json-writer.js';
 import { type Logger, silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
-import { temporaryFolder } from '../../../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../../../kit/mocha/scratch.js';
 import { until } from '../../../../kit/process/processes.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
@@ -26,7 +26,7 @@ describe('the cache file', () => {
   let clock: ManualClock;
 
   beforeEach(() => {
-    dir = join(temporaryFolder(), 'cache');
+    dir = join(scratchForTest().path, 'cache');
     warnings = [];
     logger = { ...silentLogger, warn: (_, message) => void warnings.push(message) };
     clock = new ManualClock();

@@ -13,7 +13,7 @@ import { seeded } from '../../../../../sidecar/runtime/random.js';
 import { answerOf, type EntryOptions, entryOf } from '../../../../kit/consul/answers.js';
 import { FakeQueries } from '../../../../kit/consul/fake-queries.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
-import { temporaryFolder } from '../../../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../../../kit/mocha/scratch.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
 const GRACE_MS = CONFIG.graceMs;
@@ -253,7 +253,7 @@ describe('the endpoints of a target', () => {
   describe('with a cache', () => {
     /** What a process is told while Consul is away, after one that got these answers. */
     const afterAnswers = async (...answers: string[]): Promise<string[]> => {
-      const dir = temporaryFolder();
+      const dir = scratchForTest().path;
       const cache = CacheFile.open(dir, logger, clock);
       const before = build(cache);
       use({ service: 'digits' }, before);
@@ -278,7 +278,7 @@ describe('the endpoints of a target', () => {
     });
 
     it('endpoints of a target are not taken from a cache that holds something else', () => {
-      const cache = CacheFile.open(temporaryFolder(), logger, clock);
+      const cache = CacheFile.open(scratchForTest().path, logger, clock);
       for (const kept of [{}, 'x', [1], [{ key: 'a' }], [null]]) {
         cache.save('endpoints /health/connect/digits?', kept);
         targets = build(cache);

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { AgentError, type GetOptions } from '../../../../../sidecar/discovery/consul/client/response.js';
 import { type Asked, LoopbackAgent } from '../../../../kit/consul/loopback-agent.js';
-import { afterTest, temporaryFolder } from '../../../../kit/mocha/after-test.js';
+import { afterTest } from '../../../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../../../kit/mocha/scratch.js';
 import { until } from '../../../../kit/process/processes.js';
 
 const TOKEN = '5ec4e7-70ce-4-marker';
@@ -72,7 +73,7 @@ describe('ConsulAgent', () => {
   });
 
   it('the Consul client sends the token with each request, and reads its file again when it changed', async () => {
-    const path = join(temporaryFolder(), 'token');
+    const path = join(scratchForTest().path, 'token');
     writeFileSync(path, `${TOKEN}\n`);
     const client = loopback.client({ CONSUL_HTTP_TOKEN_FILE: path });
     await read(client);
@@ -267,7 +268,7 @@ describe('ConsulAgent', () => {
   });
 
   it('the Consul client speaks through a Unix socket, to an IPv6 address, and under a path', async () => {
-    const path = join(temporaryFolder(), 'consul.sock');
+    const path = join(scratchForTest().path, 'consul.sock');
     const unix = await started({ path });
     await read(unix.client({}, `unix://${path}`));
     assert.equal(unix.asked[0]?.url, '/v1/kv/a');

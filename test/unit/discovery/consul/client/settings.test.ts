@@ -6,7 +6,7 @@ import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
 import { agentSettings, describeAddress } from '../../../../../sidecar/discovery/consul/client/settings.js';
 import type { Environment } from '../../../../../sidecar/discovery/consul/client/settings-files.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
-import { temporaryFolder } from '../../../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../../../kit/mocha/scratch.js';
 
 const TOKEN = '5ec4e7-70ce-4-marker';
 const CERT = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
@@ -100,7 +100,7 @@ describe('the token and the certificates for the agent', () => {
     return path;
   };
   beforeEach(() => {
-    folder = temporaryFolder();
+    folder = scratchForTest().path;
   });
 
   it('token and certificates come from the file, else from the variable for a file, else from the variable', () => {

@@ -7,7 +7,8 @@ import type { Identity } from '../../../../../sidecar/identity/identity.js';
 import { leafAnswer, rootsAnswer } from '../../../../kit/consul/connect-answers.js';
 import { type Kit, kit } from '../../../../kit/consul/scripted-agent.js';
 import { TestAuthority, type TestLeaf, TRUST_DOMAIN } from '../../../../kit/identity/certificates.js';
-import { afterTest, temporaryFolder } from '../../../../kit/mocha/after-test.js';
+import { afterTest } from '../../../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../../../kit/mocha/scratch.js';
 
 const ROOTS = '/agent/connect/ca/roots';
 const LEAF = '/agent/connect/ca/leaf/digits';
@@ -218,7 +219,7 @@ describe('ConnectIdentity', () => {
 
   it('an identity from Connect outlives a restart with its key only where the file says so', async () => {
     const leaf = await leafOf(root);
-    const dir = temporaryFolder();
+    const dir = scratchForTest().path;
     const hasKey = (cache: string) =>
       readdirSync(cache).some((file) => readFileSync(join(cache, file), 'utf8').includes('PRIVATE KEY'));
     for (const keys of [true, false]) {

@@ -5,7 +5,8 @@ import type { IntentionTable } from '../../../../../sidecar/core/authorization/i
 import { configuredAction } from '../../../../../sidecar/discovery/consul/connect/default-policy.js';
 import { ConnectIntentions } from '../../../../../sidecar/discovery/consul/connect/intentions.js';
 import { kit } from '../../../../kit/consul/scripted-agent.js';
-import { afterTest, temporaryFolder } from '../../../../kit/mocha/after-test.js';
+import { afterTest } from '../../../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../../../kit/mocha/scratch.js';
 
 const LIST = '/connect/intentions';
 const MATCH = '/connect/intentions/match';
@@ -195,7 +196,7 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul start from the cache, and follow Consul as soon as it answers', async () => {
-    const cache = { dir: `${temporaryFolder()}/cache`, keys: false };
+    const cache = { dir: `${scratchForTest().path}/cache`, keys: false };
     const first = rig({ cache });
     await first.know(7, list(['web', 'digits', 'deny'], ['api', 'digits', '', [INFER]]), true);
     first.close();
