@@ -209,6 +209,8 @@ const AS_ARGUMENTS =
   /\b(counter|gauge)\(\s*'((?:outrider|process)_\w+)',\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
 const AS_OBJECT =
   /\bkind: '(\w+)',\s*name: '((?:outrider|process)_\w+)',\s*help:\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
+/** In a table of helps; the name says what it is. */
+const IN_TABLE = /^ {2}((?:outrider|process)_\w+):\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*"),$/gm;
 
 /**
  * The metrics that source files declare, in the order found; one that is declared twice is listed
@@ -216,13 +218,15 @@ const AS_OBJECT =
  */
 export function declaredMetrics(sources: Iterable<string>): DeclaredMetric[] {
   const found = new Map<string, DeclaredMetric>();
+  const add = (kind: string, name: string, help: string): void => {
+    if (found.has(name)) return;
+    found.set(name, { kind, name, help: help.slice(1, -1).replaceAll(/\\(.)/g, '$1') });
+  };
   for (const source of sources) {
-    for (const pattern of [AS_ARGUMENTS, AS_OBJECT]) {
-      for (const [, kind, name, help] of source.matchAll(pattern)) {
-        if (found.has(name!)) continue;
-        found.set(name!, { kind: kind!, name: name!, help: help!.slice(1, -1).replaceAll(/\\(.)/g, '$1') });
-      }
-    }
+    for (const pattern of [AS_ARGUMENTS, AS_OBJECT])
+      for (const [, kind, name, help] of source.matchAll(pattern)) add(kind!, name!, help!);
+    for (const [, name, help] of source.matchAll(IN_TABLE))
+      add(name!.endsWith('_total') ? 'counter' : 'gauge', name!, help!);
   }
   return [...found.values()];
 }

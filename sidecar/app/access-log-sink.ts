@@ -3,8 +3,8 @@ import { LogFile } from '../runtime/log/log-file.js';
 import { createLineWriter, type LineDestination, StandardErrorLines } from '../runtime/log/logger.js';
 import { AccessLog } from '../telemetry/access-log.js';
 import type { Metric } from '../telemetry/metric.js';
-import { counter } from '../telemetry/metric.js';
 import type { AppContext } from './context.js';
+import { metric } from './metrics/rows.js';
 
 /**
  * Opens, replaces and closes the destination of the access log as the configuration asks, and
@@ -65,14 +65,12 @@ export class AccessLogSink {
       { labels: {}, value: all.reduce((total, each) => total + read(each), before) },
     ];
     return [
-      counter(
+      metric(
         'outrider_access_log_lines_total',
-        'Lines of the access log that were written, or handed to standard error.',
         sum(this.written, ({ written }) => written),
       ),
-      counter(
+      metric(
         'outrider_access_log_dropped_total',
-        'Lines of the access log that were dropped, on standard error those of every log: the disk is full, gone or too slow.',
         sum(this.dropped, ({ dropped }) => dropped),
       ),
     ];

@@ -1,8 +1,7 @@
 import type { ModelBackend } from '../../inbound/model-backend.js';
 import type { Inbound } from '../../inbound.js';
 import type { Metric } from '../../telemetry/metric.js';
-import { counter, gauge } from '../../telemetry/metric.js';
-import { metricsOver, one } from './rows.js';
+import { metric, metricsOver, one } from './rows.js';
 
 /**
  * Metrics of the queue before the local model; of several models each has its own queue, and a
@@ -15,41 +14,13 @@ export function queueMetrics(inbound: Inbound | undefined): Metric[] {
   const perModel = metricsOver(backends, labelsOf);
   return [
     ...limitMetrics(backends, labelsOf),
-    perModel.gauge(
-      'outrider_queue_concurrency',
-      'Calls the local model may hold: as configured or as found; 0 while it is not ready.',
-      ({ queue: { concurrency } }) => concurrency,
-    ),
-    perModel.counter(
-      'outrider_queue_evicted_total',
-      'Calls that gave way in a full queue to more important ones or to callers with fewer.',
-      ({ queue: { evictedTotal } }) => evictedTotal,
-    ),
-    perModel.gauge(
-      'outrider_queue_running',
-      'Calls the local model holds.',
-      ({ queue: { running } }) => running,
-    ),
-    perModel.gauge(
-      'outrider_queue_waiting',
-      'Calls that wait for the local model.',
-      ({ queue: { waiting } }) => waiting,
-    ),
-    perModel.gauge(
-      'outrider_queue_waiting_bytes',
-      'Request bytes that wait.',
-      ({ queue: { waitingBytes } }) => waitingBytes,
-    ),
-    perModel.counter(
-      'outrider_queue_admitted_total',
-      'Calls let through to the local model.',
-      ({ queue: { admittedTotal } }) => admittedTotal,
-    ),
-    perModel.counter(
-      'outrider_queue_expired_total',
-      'Calls whose deadline passed in the queue.',
-      ({ queue: { expiredTotal } }) => expiredTotal,
-    ),
+    perModel.metric('outrider_queue_concurrency', ({ queue: { concurrency } }) => concurrency),
+    perModel.metric('outrider_queue_evicted_total', ({ queue: { evictedTotal } }) => evictedTotal),
+    perModel.metric('outrider_queue_running', ({ queue: { running } }) => running),
+    perModel.metric('outrider_queue_waiting', ({ queue: { waiting } }) => waiting),
+    perModel.metric('outrider_queue_waiting_bytes', ({ queue: { waitingBytes } }) => waitingBytes),
+    perModel.metric('outrider_queue_admitted_total', ({ queue: { admittedTotal } }) => admittedTotal),
+    perModel.metric('outrider_queue_expired_total', ({ queue: { expiredTotal } }) => expiredTotal),
   ];
 }
 
@@ -73,25 +44,12 @@ function limitMetrics(
   );
   const entered = memory === null ? [] : Object.entries(memory.entered);
   const metrics = [
-    gauge(
-      'outrider_queue_unloaded_seconds',
-      'Best latency of late, from which the concurrency is found; 0 while unknown.',
-      unloaded,
-    ),
-    gauge('outrider_queue_class_waiting', 'Calls that wait for the local model, by class.', classes),
-    counter(
-      'outrider_rate_limited_total',
-      'Calls refused because their caller calls too often.',
-      rates === null ? [] : one(rates.refused),
-    ),
-    gauge(
-      'outrider_memory_used_ratio',
-      'Share in use of the memory this process may hold, at the last look.',
-      memory === null ? [] : one(memory.usedRatio),
-    ),
-    counter(
+    metric('outrider_queue_unloaded_seconds', unloaded),
+    metric('outrider_queue_class_waiting', classes),
+    metric('outrider_rate_limited_total', rates === null ? [] : one(rates.refused)),
+    metric('outrider_memory_used_ratio', memory === null ? [] : one(memory.usedRatio)),
+    metric(
       'outrider_memory_pressure_total',
-      'Times memory ran short: high sheds what is less important, critical every new call.',
       entered.map(([level, value]) => ({ labels: { level }, value })),
     ),
   ];

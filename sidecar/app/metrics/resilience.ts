@@ -3,8 +3,7 @@ import { HEDGE_REFUSALS } from '../../core/retry/hedging.js';
 import type { MethodState } from '../../outbound/method-state.js';
 import type { Outbound } from '../../outbound.js';
 import type { Metric } from '../../telemetry/metric.js';
-import { counter, gauge } from '../../telemetry/metric.js';
-import { metricsOver } from './rows.js';
+import { metric, metricsOver } from './rows.js';
 
 /** One method of one upstream. */
 interface Row {
@@ -18,9 +17,8 @@ export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
     ...hedgeMetrics(rowsOf(outbounds)),
     ...fallbackMetrics(outbounds),
     ...breakerMetrics(outbounds),
-    counter(
+    metric(
       'outrider_crashed_attempts_total',
-      'Attempts that ran in a model process as it crashed: they are not tried again. Requests that were in two crashes are refused for a while (outrider_local_replies_total, reason poison).',
       outbounds.map(({ name, poison }) => ({ labels: { upstream: name }, value: poison.crashes })),
     ),
   ];
@@ -37,21 +35,9 @@ function hedgeMetrics(rows: readonly Row[]): Metric[] {
   const perMethod = metricsOver(hedging, ({ labels }) => labels);
   const refused = perMethod.by('reason', HEDGE_REFUSALS, ({ state }, reason) => state.hedge.refused[reason]);
   return [
-    perMethod.counter(
-      'outrider_hedges_total',
-      'Second copies sent of calls that were late.',
-      ({ state: { hedge } }) => hedge.sent,
-    ),
-    perMethod.counter(
-      'outrider_hedges_won_total',
-      'Second copies that answered before the first.',
-      ({ state: { hedge } }) => hedge.won,
-    ),
-    counter(
-      'outrider_hedges_not_sent_total',
-      'Late calls that got no second copy: the request is not kept (request), there is no other endpoint (endpoint), the share of calls (ratio), the retry budget (budget) or the breaker (breaker) is used up.',
-      refused,
-    ),
+    perMethod.metric('outrider_hedges_total', ({ state: { hedge } }) => hedge.sent),
+    perMethod.metric('outrider_hedges_won_total', ({ state: { hedge } }) => hedge.won),
+    metric('outrider_hedges_not_sent_total', refused),
   ];
 }
 
@@ -71,29 +57,21 @@ function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
     return [{ labels: { upstream: name }, bytes: sum(({ bytes }) => bytes), size: sum(({ size }) => size) }];
   });
   return [
-    counter(
-      'outrider_degraded_answers_total',
-      'Calls answered by what their route falls back to, by what that was and why.',
-      degraded,
-    ),
-    counter(
+    metric('outrider_degraded_answers_total', degraded),
+    metric(
       'outrider_degraded_declined_total',
-      'Failed calls whose caller accepts no degraded answer.',
       rows.map(({ labels, state }) => ({ labels, value: state.declined })),
     ),
-    gauge(
+    metric(
       'outrider_fallback_active',
-      '1 while calls go to the fallback at once, because the primary keeps failing.',
       rows.map(({ labels, state }) => ({ labels, value: Number(state.primaryBreaker.isOpen) })),
     ),
-    gauge(
+    metric(
       'outrider_response_cache_bytes',
-      'Octets of answers kept for the same request.',
       cached.map(({ labels, bytes }) => ({ labels, value: bytes })),
     ),
-    gauge(
+    metric(
       'outrider_response_cache_entries',
-      'Answers kept for the same request.',
       cached.map(({ labels, size }) => ({ labels, value: size })),
     ),
   ];
@@ -111,14 +89,9 @@ function breakerMetrics(outbounds: readonly Outbound[]): Metric[] {
     },
   ]);
   return [
-    counter(
-      'outrider_breaker_open_total',
-      'Times a bound of the upstream was hit: calls in flight (in-flight), calls waiting (pending), extra attempts (retries), connections.',
-      hits,
-    ),
-    gauge(
+    metric('outrider_breaker_open_total', hits),
+    metric(
       'outrider_breaker_in_flight',
-      'Calls that count against the bound of their upstream.',
       broken.map(({ labels, breaker }) => ({ labels, value: breaker.inFlight })),
     ),
   ];

@@ -1,11 +1,15 @@
 import { counter, gauge, type Metric, type Sample } from '../../telemetry/metric.js';
+import { HELP, type MetricName } from './help.js';
+
+/** A counter or gauge with its text. */
+export function metric(name: MetricName, samples: Sample[]): Metric {
+  return (name.endsWith('_total') ? counter : gauge)(name, HELP[name], samples);
+}
 
 /** Makes metrics with one sample for each row of a table, such as each endpoint or each method. */
 export interface RowMetrics<Row> {
-  /** A counter of `read(row)`, with the labels of each row. */
-  counter(name: string, help: string, read: (row: Row) => number): Metric;
-  /** As `counter`, for a value that may also fall. */
-  gauge(name: string, help: string, read: (row: Row) => number): Metric;
+  /** One of `read(row)`, with the labels of each row. */
+  metric(name: MetricName, read: (row: Row) => number): Metric;
   /**
    * Samples of each row for each of `values`, which become the label `label`.
    *
@@ -23,11 +27,12 @@ export function metricsOver<Row>(
   rows: readonly Row[],
   labelsOf: (row: Row) => Readonly<Record<string, string>>,
 ): RowMetrics<Row> {
-  const samples = (read: (row: Row) => number): Sample[] =>
-    rows.map((row) => ({ labels: labelsOf(row), value: read(row) }));
   return {
-    counter: (name, help, read) => counter(name, help, samples(read)),
-    gauge: (name, help, read) => gauge(name, help, samples(read)),
+    metric: (name, read) =>
+      metric(
+        name,
+        rows.map((row) => ({ labels: labelsOf(row), value: read(row) })),
+      ),
     by: (label, values, read) =>
       rows.flatMap((row) =>
         values.map((each, i) => ({ labels: { ...labelsOf(row), [label]: each }, value: read(row, each, i) })),

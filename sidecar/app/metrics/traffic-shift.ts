@@ -1,10 +1,9 @@
 import { DIFFERENCE_BOUNDS_MS, type MirrorStats } from '../../outbound/mirror/stats.js';
 import type { TrafficShift } from '../../outbound/traffic-shift.js';
 import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js';
-import { counter } from '../../telemetry/metric.js';
 import type { MirrorReport } from '../../telemetry/reports.js';
 import type { FaultController } from '../fault-controller.js';
-import { metricsOver } from './rows.js';
+import { metric, metricsOver } from './rows.js';
 
 /** An upstream and its splits and mirrors; `Outbound` has this shape. */
 export interface ShapedUpstream {
@@ -21,10 +20,7 @@ export function trafficShiftMetrics(upstreams: readonly ShapedUpstream[]): Metri
   const splits = upstreams.flatMap(({ name, trafficShift }) =>
     [...trafficShift.splits].map(([to, { calls }]) => ({ labels: { upstream: name, to }, value: calls })),
   );
-  const metrics = [
-    counter('outrider_split_total', 'Calls of split routes, by the upstream that got them.', splits),
-    ...mirrorMetrics(countsIn(upstreams)),
-  ];
+  const metrics = [metric('outrider_split_total', splits), ...mirrorMetrics(countsIn(upstreams))];
   return metrics.filter(({ samples }) => samples.length > 0);
 }
 
@@ -38,34 +34,22 @@ function mirrorMetrics(mirrors: readonly MirrorStats[]): Metric[] {
       })),
     );
   return [
-    perMirror.counter(
-      'outrider_mirror_sent_total',
-      'Copies of calls sent to another upstream.',
-      ({ sent }) => sent,
-    ),
-    counter(
+    perMirror.metric('outrider_mirror_sent_total', ({ sent }) => sent),
+    metric(
       'outrider_mirror_skipped_total',
-      'Calls that were to be copied and were not, by reason.',
       by('reason', ({ skipped }) => skipped),
     ),
-    perMirror.counter(
-      'outrider_mirror_compared_total',
-      'Copies whose end was compared with that of the call.',
-      ({ compared }) => compared,
-    ),
-    counter(
+    perMirror.metric('outrider_mirror_compared_total', ({ compared }) => compared),
+    metric(
       'outrider_mirror_not_compared_total',
-      'Copies whose end was not compared, by reason.',
       by('reason', ({ notCompared }) => notCompared),
     ),
-    counter(
+    metric(
       'outrider_mirror_mismatched_total',
-      'Copies that ended otherwise than their call, by what differed.',
       by('about', ({ mismatched }) => mismatched),
     ),
-    counter(
+    metric(
       'outrider_mirror_largest_class_total',
-      'Pairs of answers with classes, by whether the largest one is the same.',
       by('class', ({ argmax }) => argmax),
     ),
     {
@@ -101,13 +85,7 @@ export function faultMetrics({ injected }: FaultController): Metric[] {
     const [direction = '', kind = ''] = key.split(' ');
     return { labels: { direction, kind }, value };
   });
-  return [
-    counter(
-      'outrider_faults_injected_total',
-      'Calls struck by a fault that was put in for a drill.',
-      samples,
-    ),
-  ];
+  return [metric('outrider_faults_injected_total', samples)];
 }
 
 /** The mirrors in `/endpoints`. */

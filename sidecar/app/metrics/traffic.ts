@@ -9,11 +9,10 @@ import type { Inbound } from '../../inbound.js';
 import type { Outbound } from '../../outbound.js';
 import { type CallStats, LATENCY_BOUNDS_MS, type StatsRegistry } from '../../telemetry/call-stats.js';
 import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js';
-import { counter, gauge } from '../../telemetry/metric.js';
 import type { MemoryBudget } from '../../transport/memory-budget.js';
 import { queueMetrics } from './admission.js';
 import { resilienceMetrics } from './resilience.js';
-import { metricsOver, one } from './rows.js';
+import { metric, metricsOver, one } from './rows.js';
 
 /** Where the metrics of calls, endpoints and connections are read. */
 export interface MetricSources {
@@ -67,23 +66,11 @@ function callMetrics(calls: readonly CallStats[]): Metric[] {
   }
   const perCall = metricsOver(calls, labelsOf);
   return [
-    perCall.counter('outrider_calls_started_total', 'Calls that arrived.', (call) => call.started),
-    counter('outrider_calls_total', 'Calls that ended, by the gRPC status the caller got.', finished),
-    counter(
-      'outrider_local_replies_total',
-      'Calls the sidecar answered itself, by outrider-reason.',
-      answers,
-    ),
-    perCall.gauge(
-      'outrider_calls_in_flight',
-      'Calls that have arrived and not ended.',
-      (call) => call.inFlight,
-    ),
-    perCall.counter(
-      'outrider_retries_total',
-      'Attempts beyond the first of their call.',
-      (call) => call.retries,
-    ),
+    perCall.metric('outrider_calls_started_total', (call) => call.started),
+    metric('outrider_calls_total', finished),
+    metric('outrider_local_replies_total', answers),
+    perCall.metric('outrider_calls_in_flight', (call) => call.inFlight),
+    perCall.metric('outrider_retries_total', (call) => call.retries),
     {
       kind: 'histogram',
       name: 'outrider_call_seconds',
@@ -135,81 +122,26 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     ),
   );
   return [
-    perEndpoint.counter(
-      'outrider_attempts_total',
-      'Attempts begun at an endpoint.',
-      ({ endpoint }) => endpoint.attempts,
+    perEndpoint.metric('outrider_attempts_total', ({ endpoint }) => endpoint.attempts),
+    metric('outrider_attempt_outcomes_total', outcomes),
+    perEndpoint.metric('outrider_endpoint_in_flight', ({ endpoint }) => endpoint.inFlight),
+    perEndpoint.metric('outrider_endpoint_eligible', ({ endpoint }) => Number(endpoint.eligible)),
+    perEndpoint.metric('outrider_endpoint_healthy', ({ endpoint }) => Number(endpoint.unhealthy === '')),
+    perEndpoint.metric('outrider_endpoint_share', ({ endpoint }) => endpoint.weightFactor),
+    perEndpoint.metric('outrider_endpoint_ewma_seconds', ({ endpoint }) => endpoint.latency.peakMs / 1000),
+    perEndpoint.metric('outrider_endpoint_connections', ({ endpoint }) => endpoint.pool.connectionCount),
+    perEndpoint.metric('outrider_endpoint_ejected', ({ endpoint }) =>
+      Number(endpoint.ejection.state !== EjectionState.admitted),
     ),
-    counter('outrider_attempt_outcomes_total', 'Attempts ended, by outcome.', outcomes),
-    perEndpoint.gauge(
-      'outrider_endpoint_in_flight',
-      'Attempts under way.',
-      ({ endpoint }) => endpoint.inFlight,
-    ),
-    perEndpoint.gauge(
-      'outrider_endpoint_eligible',
-      '1 when the endpoint may receive traffic.',
-      ({ endpoint }) => Number(endpoint.eligible),
-    ),
-    perEndpoint.gauge(
-      'outrider_endpoint_healthy',
-      '0 while the health check speaks against the endpoint.',
-      ({ endpoint }) => Number(endpoint.unhealthy === ''),
-    ),
-    perEndpoint.gauge(
-      'outrider_endpoint_share',
-      'What the endpoint takes of its weight: less than 1 while it warms up, is full or is far away.',
-      ({ endpoint }) => endpoint.weightFactor,
-    ),
-    perEndpoint.gauge(
-      'outrider_endpoint_ewma_seconds',
-      'Peak-sensitive average of latency.',
-      ({ endpoint }) => endpoint.latency.peakMs / 1000,
-    ),
-    perEndpoint.gauge(
-      'outrider_endpoint_connections',
-      'Live connections.',
-      ({ endpoint }) => endpoint.pool.connectionCount,
-    ),
-    perEndpoint.gauge(
-      'outrider_endpoint_ejected',
-      '1 while the endpoint is ejected or on probation.',
-      ({ endpoint }) => Number(endpoint.ejection.state !== EjectionState.admitted),
-    ),
-    counter(
-      'outrider_ejections_total',
-      'Ejections enforced, by the detector that found the endpoint out.',
-      ejections,
-    ),
-    counter('outrider_ejections_detected_total', 'Times a detector tripped, enforced or not.', detected),
-    counter(
-      'outrider_ejections_not_enforced_total',
-      'Times a detector tripped and nothing was ejected: it only observes, too many are ejected, or it is the last one.',
-      notEnforced,
-    ),
-    counter(
-      'outrider_outputs_inspected_total',
-      'Sampled answers of ModelInfer: in order; charged, for a peer answers the same request properly; acquitted, for it does not; unproven; unreadable.',
-      inspected,
-    ),
-    perCluster.counter(
-      'outrider_panics_total',
-      'Times fewer than half of the endpoints were eligible.',
-      ({ panics }) => panics,
-    ),
-    perCluster.counter(
-      'outrider_retry_budget_refused_total',
-      'Retries refused for lack of budget.',
-      ({ budget }) => budget.refused,
-    ),
-    perEndpoint.gauge(
-      'outrider_endpoint_priority',
-      'Lower goes first; from 1000 on the registry calls the endpoint critical.',
-      ({ endpoint }) => endpoint.priority,
-    ),
-    gauge(
+    metric('outrider_ejections_total', ejections),
+    metric('outrider_ejections_detected_total', detected),
+    metric('outrider_ejections_not_enforced_total', notEnforced),
+    metric('outrider_outputs_inspected_total', inspected),
+    perCluster.metric('outrider_panics_total', ({ panics }) => panics),
+    perCluster.metric('outrider_retry_budget_refused_total', ({ budget }) => budget.refused),
+    perEndpoint.metric('outrider_endpoint_priority', ({ endpoint }) => endpoint.priority),
+    metric(
       'outrider_calls_waiting_for_discovery',
-      'Calls that wait until the endpoints of their upstream are known.',
       outbounds.map(({ name, breaker }) => ({ labels: { upstream: name }, value: breaker.waitingCalls })),
     ),
   ];
@@ -221,60 +153,21 @@ function connectionMetrics(sources: MetricSources): Metric[] {
   const limits = LIMIT_NAMES.map((limit) => ({ labels: { limit }, value: stats.limits.get(limit) ?? 0 }));
   const failures = [...stats.handshakeFailures].map(([reason, value]) => ({ labels: { reason }, value }));
   const metrics = [
-    counter('outrider_limit_hits_total', 'Times a bound against hostile peers was hit.', limits),
-    counter(
-      'outrider_protocol_errors_total',
-      'Connections ended for breaking HTTP/2.',
-      one(stats.protocolErrors),
-    ),
-    counter('outrider_defects_total', 'Errors of our own that ended a connection.', one(stats.defects)),
-    counter('outrider_connections_accepted_total', 'Connections accepted.', one(stats.connectionsAccepted)),
-    gauge('outrider_connections_open', 'Accepted connections that are open.', one(stats.connectionsOpen)),
-    counter(
-      'outrider_connections_convicted_total',
-      'Connections to endpoints or to the model that were replaced because the peer reset every call on them.',
-      one(stats.connectionsReplaced),
-    ),
-    counter('outrider_handshake_failures_total', 'TLS peers refused, by reason.', failures),
-    gauge(
-      'outrider_buffered_bytes',
-      'Payload held for another attempt, and promised by wide stream windows.',
-      one(sources.memory.held),
-    ),
-    gauge(
-      'outrider_waiting_bytes',
-      'Payload that waits to be passed on, and 4 KiB for each open stream of a peer.',
-      one(sources.memory.waiting.octets),
-    ),
-    gauge(
-      'outrider_granted_bytes',
-      'What peers may send at once by the stream windows they have been given.',
-      one(sources.memory.grantedBytes()),
-    ),
-    counter(
-      'outrider_shed_calls_total',
-      'Calls ended for want of memory, on the connections that held most.',
-      one(stats.shedCalls),
-    ),
-    counter(
-      'outrider_config_reloads_rejected_total',
-      'Changed configurations that were not taken over.',
-      one(sources.rejectedReloads),
-    ),
-    counter(
-      'outrider_identity_rotations_total',
-      'Identities taken over since the start.',
-      one(sources.rotations),
-    ),
+    metric('outrider_limit_hits_total', limits),
+    metric('outrider_protocol_errors_total', one(stats.protocolErrors)),
+    metric('outrider_defects_total', one(stats.defects)),
+    metric('outrider_connections_accepted_total', one(stats.connectionsAccepted)),
+    metric('outrider_connections_open', one(stats.connectionsOpen)),
+    metric('outrider_connections_convicted_total', one(stats.connectionsReplaced)),
+    metric('outrider_handshake_failures_total', failures),
+    metric('outrider_buffered_bytes', one(sources.memory.held)),
+    metric('outrider_waiting_bytes', one(sources.memory.waiting.octets)),
+    metric('outrider_granted_bytes', one(sources.memory.grantedBytes())),
+    metric('outrider_shed_calls_total', one(stats.shedCalls)),
+    metric('outrider_config_reloads_rejected_total', one(sources.rejectedReloads)),
+    metric('outrider_identity_rotations_total', one(sources.rotations)),
   ];
-  if (sources.leafSecondsLeft !== undefined) {
-    metrics.push(
-      gauge(
-        'outrider_identity_expires_seconds',
-        'Seconds until our certificate expires.',
-        one(sources.leafSecondsLeft),
-      ),
-    );
-  }
+  if (sources.leafSecondsLeft !== undefined)
+    metrics.push(metric('outrider_identity_expires_seconds', one(sources.leafSecondsLeft)));
   return metrics;
 }

@@ -73,11 +73,14 @@ describe('mesh-config/METRICS.md', () => {
       `counter('outrider_a_total', 'One.', []), gauge(\n  'outrider_b',\n  "It's two.",\n)`,
       `{\n  kind: 'histogram',\n  name: 'outrider_c_seconds',\n  help: 'Three: \\'x\\'.',\n}`,
       `counter('outrider_a_total', 'Again.', [])`,
+      `const HELP = {\n  outrider_d_total: 'Four.',\n  outrider_e:\n    "It's five.",\n};`,
     ];
     assert.deepEqual(declaredMetrics(source), [
       { kind: 'counter', name: 'outrider_a_total', help: 'One.' },
       { kind: 'gauge', name: 'outrider_b', help: "It's two." },
       { kind: 'histogram', name: 'outrider_c_seconds', help: "Three: 'x'." },
+      { kind: 'counter', name: 'outrider_d_total', help: 'Four.' },
+      { kind: 'gauge', name: 'outrider_e', help: "It's five." },
     ]);
   });
 

@@ -1,0 +1,101 @@
+/**
+ * What each counter and gauge of the app says, by its name: one whose name ends in `_total` is a counter. Histograms stand
+ * where they are made.
+ */
+export const HELP = {
+  // calls, endpoints and connections
+  outrider_calls_started_total: 'Calls that arrived.',
+  outrider_calls_total: 'Calls that ended, by the gRPC status the caller got.',
+  outrider_local_replies_total: 'Calls the sidecar answered itself, by outrider-reason.',
+  outrider_calls_in_flight: 'Calls that have arrived and not ended.',
+  outrider_retries_total: 'Attempts beyond the first of their call.',
+  outrider_attempts_total: 'Attempts begun at an endpoint.',
+  outrider_attempt_outcomes_total: 'Attempts ended, by outcome.',
+  outrider_endpoint_in_flight: 'Attempts under way.',
+  outrider_endpoint_eligible: '1 when the endpoint may receive traffic.',
+  outrider_endpoint_healthy: '0 while the health check speaks against the endpoint.',
+  outrider_endpoint_share:
+    'What the endpoint takes of its weight: less than 1 while it warms up, is full or is far away.',
+  outrider_endpoint_ewma_seconds: 'Peak-sensitive average of latency.',
+  outrider_endpoint_connections: 'Live connections.',
+  outrider_endpoint_ejected: '1 while the endpoint is ejected or on probation.',
+  outrider_ejections_total: 'Ejections enforced, by the detector that found the endpoint out.',
+  outrider_ejections_detected_total: 'Times a detector tripped, enforced or not.',
+  outrider_ejections_not_enforced_total:
+    'Times a detector tripped and nothing was ejected: it only observes, too many are ejected, or it is the last one.',
+  outrider_outputs_inspected_total:
+    'Sampled answers of ModelInfer: in order; charged, for a peer answers the same request properly; acquitted, for it does not; unproven; unreadable.',
+  outrider_panics_total: 'Times fewer than half of the endpoints were eligible.',
+  outrider_retry_budget_refused_total: 'Retries refused for lack of budget.',
+  outrider_endpoint_priority: 'Lower goes first; from 1000 on the registry calls the endpoint critical.',
+  outrider_calls_waiting_for_discovery: 'Calls that wait until the endpoints of their upstream are known.',
+  outrider_limit_hits_total: 'Times a bound against hostile peers was hit.',
+  outrider_protocol_errors_total: 'Connections ended for breaking HTTP/2.',
+  outrider_defects_total: 'Errors of our own that ended a connection.',
+  outrider_connections_accepted_total: 'Connections accepted.',
+  outrider_connections_open: 'Accepted connections that are open.',
+  outrider_connections_convicted_total:
+    'Connections to endpoints or to the model that were replaced because the peer reset every call on them.',
+  outrider_handshake_failures_total: 'TLS peers refused, by reason.',
+  outrider_buffered_bytes: 'Payload held for another attempt, and promised by wide stream windows.',
+  outrider_waiting_bytes: 'Payload that waits to be passed on, and 4 KiB for each open stream of a peer.',
+  outrider_granted_bytes: 'What peers may send at once by the stream windows they have been given.',
+  outrider_shed_calls_total: 'Calls ended for want of memory, on the connections that held most.',
+  outrider_config_reloads_rejected_total: 'Changed configurations that were not taken over.',
+  outrider_identity_rotations_total: 'Identities taken over since the start.',
+  outrider_identity_expires_seconds: 'Seconds until our certificate expires.',
+
+  // hedging, fallbacks and breakers
+  outrider_crashed_attempts_total:
+    'Attempts that ran in a model process as it crashed: they are not tried again. Requests that were in two crashes are refused for a while (outrider_local_replies_total, reason poison).',
+  outrider_hedges_total: 'Second copies sent of calls that were late.',
+  outrider_hedges_won_total: 'Second copies that answered before the first.',
+  outrider_hedges_not_sent_total:
+    'Late calls that got no second copy: the request is not kept (request), there is no other endpoint (endpoint), the share of calls (ratio), the retry budget (budget) or the breaker (breaker) is used up.',
+  outrider_degraded_answers_total:
+    'Calls answered by what their route falls back to, by what that was and why.',
+  outrider_degraded_declined_total: 'Failed calls whose caller accepts no degraded answer.',
+  outrider_fallback_active: '1 while calls go to the fallback at once, because the primary keeps failing.',
+  outrider_response_cache_bytes: 'Octets of answers kept for the same request.',
+  outrider_response_cache_entries: 'Answers kept for the same request.',
+  outrider_breaker_open_total:
+    'Times a bound of the upstream was hit: calls in flight (in-flight), calls waiting (pending), extra attempts (retries), connections.',
+  outrider_breaker_in_flight: 'Calls that count against the bound of their upstream.',
+
+  // the line before the model
+  outrider_queue_concurrency:
+    'Calls the local model may hold: as configured or as found; 0 while it is not ready.',
+  outrider_queue_evicted_total:
+    'Calls that gave way in a full queue to more important ones or to callers with fewer.',
+  outrider_queue_running: 'Calls the local model holds.',
+  outrider_queue_waiting: 'Calls that wait for the local model.',
+  outrider_queue_waiting_bytes: 'Request bytes that wait.',
+  outrider_queue_admitted_total: 'Calls let through to the local model.',
+  outrider_queue_expired_total: 'Calls whose deadline passed in the queue.',
+  outrider_queue_unloaded_seconds:
+    'Best latency of late, from which the concurrency is found; 0 while unknown.',
+  outrider_queue_class_waiting: 'Calls that wait for the local model, by class.',
+  outrider_rate_limited_total: 'Calls refused because their caller calls too often.',
+  outrider_memory_used_ratio: 'Share in use of the memory this process may hold, at the last look.',
+  outrider_memory_pressure_total:
+    'Times memory ran short: high sheds what is less important, critical every new call.',
+
+  // splits, mirrors and injected faults
+  outrider_split_total: 'Calls of split routes, by the upstream that got them.',
+  outrider_mirror_sent_total: 'Copies of calls sent to another upstream.',
+  outrider_mirror_skipped_total: 'Calls that were to be copied and were not, by reason.',
+  outrider_mirror_compared_total: 'Copies whose end was compared with that of the call.',
+  outrider_mirror_not_compared_total: 'Copies whose end was not compared, by reason.',
+  outrider_mirror_mismatched_total: 'Copies that ended otherwise than their call, by what differed.',
+  outrider_mirror_largest_class_total:
+    'Pairs of answers with classes, by whether the largest one is the same.',
+  outrider_faults_injected_total: 'Calls struck by a fault that was put in for a drill.',
+
+  // the access log
+  outrider_access_log_lines_total: 'Lines of the access log that were written, or handed to standard error.',
+  outrider_access_log_dropped_total:
+    'Lines of the access log that were dropped, on standard error those of every log: the disk is full, gone or too slow.',
+} as const;
+
+/** Name of a counter or gauge of the app. */
+export type MetricName = keyof typeof HELP;
