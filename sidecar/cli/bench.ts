@@ -13,9 +13,8 @@ const ENTRY = join(dirname(fileURLToPath(import.meta.url)), '../../test/bench/ma
  * @returns the exit code of the measurement.
  */
 export async function benchCommand(args: readonly string[]): Promise<number> {
-  if (!existsSync(ENTRY)) {
+  if (!existsSync(ENTRY))
     throw new CommandFailure('bench needs a clone of the repository, built with `npm run build`');
-  }
   const child = spawn(process.execPath, [ENTRY, ...args], { stdio: 'inherit' });
   return new Promise((resolve, reject) => {
     child.on('error', reject);

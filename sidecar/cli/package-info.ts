@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { attempt } from '../runtime/attempt.js';
 
 interface PackageInfo {
   readonly folder: string;
@@ -17,12 +18,8 @@ const PACKAGE = findPackage(dirname(fileURLToPath(import.meta.url)));
 
 function findPackage(start: string): PackageInfo | undefined {
   for (let folder = start; ; folder = dirname(folder)) {
-    try {
-      const info = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-      if (info.name === 'outrider') return { ...info, folder };
-    } catch {
-      // no package file in this folder: continue with its parent
-    }
+    const info = attempt(() => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')), undefined);
+    if (info?.name === 'outrider') return { ...info, folder };
     if (folder === dirname(folder)) return undefined;
   }
 }

@@ -1,7 +1,7 @@
 import { loadMeshFile, loadSidecarFile } from '../config/file/load.js';
 import type { ParseResult } from '../config/file/parse.js';
 import type { MeshConfig, SidecarConfig } from '../config/model.js';
-import { formatProblem, formatProblems, type Problem } from '../config/problem.js';
+import { formatProblem, formatProblems } from '../config/problem.js';
 import { CommandFailure } from './failure.js';
 
 /**
@@ -18,13 +18,8 @@ export function readSidecarFile(file: string, warn: (line: string) => void): Sid
   return configOf(loadSidecarFile(file), warn);
 }
 
-/** Problems of a file as text, one line each. */
-export function problemsText(problems: readonly Problem[]): string {
-  return formatProblems(problems);
-}
-
 function configOf<T>(result: ParseResult<T>, warn: (line: string) => void): T {
-  if (!result.ok) throw new CommandFailure(problemsText(result.problems));
+  if (!result.ok) throw new CommandFailure(formatProblems(result.problems));
   for (const warning of result.warnings) warn(formatProblem(warning));
   return result.config;
 }

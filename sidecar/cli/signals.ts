@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs';
+import { attempt } from '../runtime/attempt.js';
 import { systemClock } from '../runtime/time/clock.js';
 
 const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -73,10 +74,7 @@ export function hangups(onTerminalGone: () => void): Hangups {
 
 /** The controlling terminal can be opened as `/dev/tty` while it exists (tty(4)). */
 function hasTerminal(): boolean {
-  try {
-    closeSync(openSync('/dev/tty', constants.O_RDWR | constants.O_NOCTTY));
-    return true;
-  } catch {
-    return false;
-  }
+  const descriptor = attempt(() => openSync('/dev/tty', constants.O_RDWR | constants.O_NOCTTY), -1);
+  if (descriptor >= 0) closeSync(descriptor);
+  return descriptor >= 0;
 }

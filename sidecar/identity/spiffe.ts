@@ -1,3 +1,4 @@
+import { attempt } from '../runtime/attempt.js';
 /**
  * A SPIFFE id of a service in Consul's form, `spiffe://<trust
  * domain>/ns/<namespace>/dc/<datacenter>/svc/<service>`. Each path segment is unescaped exactly
@@ -56,9 +57,8 @@ export function splitSpiffeUri(uri: string): { trustDomain: string; path: string
   if (authority.includes('@')) return { problem: 'has user information' };
   if (authority.includes(':')) return { problem: 'has a port' };
   const trustDomain = authority.toLowerCase();
-  if (trustDomain.length > MAX_TRUST_DOMAIN_BYTES) {
+  if (trustDomain.length > MAX_TRUST_DOMAIN_BYTES)
     return { problem: `the trust domain is longer than ${MAX_TRUST_DOMAIN_BYTES} bytes` };
-  }
   if (!TRUST_DOMAIN.test(trustDomain))
     return { problem: 'the trust domain is empty or has illegal characters' };
   return { trustDomain, path };
@@ -101,13 +101,8 @@ export function trustDomainUri(trustDomain: string): string {
 
 function unescapeSegment(raw: string): string | undefined {
   if (!SEGMENT.test(raw)) return undefined;
-  let text: string;
-  try {
-    text = decodeURIComponent(raw);
-  } catch {
-    return undefined;
-  }
-  if (text === '.' || text === '..') return undefined;
+  const text = attempt(() => decodeURIComponent(raw), undefined);
+  if (text === undefined || text === '.' || text === '..') return undefined;
   // Control characters have no place in a name, and would travel into logs and metadata.
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);

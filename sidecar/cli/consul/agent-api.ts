@@ -1,8 +1,10 @@
 import { Agent } from 'node:http';
-import { type HttpAnswer, httpRequest } from '../http-request.js';
+import { type HttpAnswer, type HttpRequest, httpRequest } from '../http-request.js';
 
 const TIMEOUT_MS = 5_000;
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
+
+type Options = Pick<HttpRequest, 'timeoutMs' | 'body'>;
 
 /** HTTP API of the agent of `up --consul dev`, on 127.0.0.1 and one kept connection. */
 export class AgentApi {
@@ -19,14 +21,13 @@ export class AgentApi {
   }
 
   /** `path` from `/v1` on. Rejects when there is no whole answer in time. */
-  private request(
-    method: 'GET' | 'POST',
-    path: string,
-    options: { readonly timeoutMs: number; readonly body?: string },
-  ): Promise<HttpAnswer> {
-    const target = { host: '127.0.0.1', port: this.port };
-    const { agent } = this;
-    return httpRequest({ target, method, path: `/v1${path}`, agent, maxBytes: MAX_BODY_BYTES, ...options });
+  private request(method: 'GET' | 'POST', path: string, options: Options): Promise<HttpAnswer> {
+    const fixed = {
+      target: { host: '127.0.0.1', port: this.port },
+      agent: this.agent,
+      maxBytes: MAX_BODY_BYTES,
+    };
+    return httpRequest({ ...fixed, method, path: `/v1${path}`, ...options });
   }
 
   /** Closes the connection; the next request opens a new one. */

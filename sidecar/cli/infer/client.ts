@@ -65,12 +65,10 @@ export class InferClient {
       error.details,
     )?.[1];
     const reason = String(error.metadata?.get('outrider-reason')[0] ?? '');
-    if (error.code === status.UNAVAILABLE && reason === '' && refused !== undefined) {
+    if (error.code === status.UNAVAILABLE && reason === '' && refused !== undefined)
       return `${name}: nothing answers at ${this.target} (${refused}): is \`outrider up\` running? (--target ADDR calls another address)`;
-    }
-    if (error.code === status.DEADLINE_EXCEEDED && error.details.startsWith('Deadline exceeded after')) {
+    if (error.code === status.DEADLINE_EXCEEDED && error.details.startsWith('Deadline exceeded after'))
       return `${name}: no answer from ${this.target} within ${this.deadlineMs} ms (--deadline DURATION waits longer)`;
-    }
     const text = error.details.replace(/\s+/g, ' ').trim();
     const hint = this.hint(error.code, reason);
     return [`${name}: ${text}`, reason && ` (outrider-reason: ${reason})`, hint && `; ${hint}`].join('');

@@ -115,16 +115,14 @@ function fromPicture(
   const { input_kind, input_height, input_width, normalise } = metadata.properties;
   const width = Number(input_width);
   const height = Number(input_height);
-  if (input_kind !== 'image/grey' || !(width > 0 && height > 0) || !datatype.startsWith('FP')) {
+  if (input_kind !== 'image/grey' || !(width > 0 && height > 0) || !datatype.startsWith('FP'))
     throw new Error(
       `model '${metadata.name}' does not say that input '${tensor.name}' is a grey picture (property input_kind)`,
     );
-  }
-  if (normalise !== undefined && normalise !== 'ink-centred') {
+  if (normalise !== undefined && normalise !== 'ink-centred')
     throw new Error(
       `model '${metadata.name}' wants its pictures normalised '${normalise}', which is not known here`,
     );
-  }
   const grey = decodePng(bytes);
   const sized = normalise === undefined ? toSize(grey, width, height) : centredInk(grey, width, height);
   const data = datatype === 'FP32' ? sized.values : fromValues([...sized.values], datatype, 'picture');
@@ -162,11 +160,10 @@ function fromText(text: string, tensor: TensorMetadata, datatype: Datatype, wher
 /** Appends the leaves in order; returns the dimensions of the nesting. */
 function flatten(value: unknown, into: (number | string | boolean)[], where: string): number[] {
   if (!Array.isArray(value)) {
-    if (typeof value !== 'number' && typeof value !== 'string' && typeof value !== 'boolean') {
+    if (typeof value !== 'number' && typeof value !== 'string' && typeof value !== 'boolean')
       throw usage(
         `${where}: found ${shorten(JSON.stringify(value) ?? 'nothing')}, expected numbers, text, true or false`,
       );
-    }
     into.push(value);
     return [];
   }
@@ -192,9 +189,8 @@ function fitShape(dims: readonly number[], count: number, tensor: TensorMetadata
   const fixed = declared.reduce((product, d) => (d < 0 ? product : product * d), 1);
   const open = declared.filter((d) => d < 0).length;
   const rest = count / fixed;
-  if (open <= 1 && Number.isInteger(rest) && rest > 0 && (open === 1 || rest === 1)) {
+  if (open <= 1 && Number.isInteger(rest) && rest > 0 && (open === 1 || rest === 1))
     return declared.map((d) => (d < 0 ? rest : d));
-  }
   throw new Error(
     `input '${tensor.name}': found ${count} values in shape [${dims.join(',')}], expected shape [${declared.join(',')}]`,
   );

@@ -42,10 +42,9 @@ export function parseNpy(bytes: Buffer, expected: Datatype): { dims: number[]; d
     .map(Number);
   const count = dims.reduce((product, d) => product * d, 1);
   const body = bytes.subarray(end);
-  if (body.length !== count * elementBytes(datatype)) {
+  if (body.length !== count * elementBytes(datatype))
     throw new Error(
       `found ${body.length} bytes of data, expected ${count * elementBytes(datatype)} for shape (${shape})`,
     );
-  }
   return { dims, data: decodeRaw(body, datatype, count, '.npy') };
 }

@@ -1,6 +1,7 @@
 import { type Elements, fromHalf, isDatatype } from '../../../proto/datatypes.js';
 import type { ModelInferResponse, ModelMetadataResponse } from '../../../proto/messages.js';
 import { decodeRaw, fromContents } from '../../../proto/tensors.js';
+import { attempt } from '../../runtime/attempt.js';
 import { CommandFailure } from '../failure.js';
 
 /** One output tensor. */
@@ -99,12 +100,8 @@ function plain(data: Elements, datatype: string): (number | string)[] {
 }
 
 function labelsOf(metadata: ModelMetadataResponse): string[] {
-  try {
-    const labels: unknown = JSON.parse(metadata.properties['labels'] ?? '[]');
-    return Array.isArray(labels) ? labels.map(String) : [];
-  } catch {
-    return [];
-  }
+  const labels: unknown = attempt(() => JSON.parse(metadata.properties['labels'] ?? '[]'), []);
+  return Array.isArray(labels) ? labels.map(String) : [];
 }
 
 function isNumber(value: number | string): value is number {

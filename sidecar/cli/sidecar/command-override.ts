@@ -35,11 +35,10 @@ export function withCommand(config: SidecarConfig, command: readonly string[], f
       ? config
       : { ...config, model: { ...model, command: resolved(model.command) } };
   }
-  if (config.inbound === undefined) {
+  if (config.inbound === undefined)
     throw new CommandFailure(
       `${file}: a model command needs an inbound block, which says where the model listens`,
     );
-  }
   return { ...config, model: { ...defaultModelProcess(), ...config.model, command: resolved(command) } };
 }
 

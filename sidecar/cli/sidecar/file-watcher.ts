@@ -1,5 +1,6 @@
 import { readFileSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { attempt } from '../../runtime/attempt.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
 
 export interface FileWatcher {
@@ -52,9 +53,5 @@ export function watchFile({ file, timers, onChange, onProblem }: FileWatcherOpti
 }
 
 function contentOf(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
+  return attempt(() => readFileSync(file, 'utf8'), undefined);
 }

@@ -1,5 +1,6 @@
 import type { TakeoverAnswer } from '../../admin/view.js';
 import type { IdentityFeed, IdentityParts } from '../../identity/identity.js';
+import { attempt } from '../../runtime/attempt.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 
 /**
@@ -176,16 +177,8 @@ function readLines<T>(input: NodeJS.ReadableStream, start: string, onMessage: (m
     const lines = (rest + part).split('\n');
     rest = lines.pop()!.slice(-MAX_LINE_BYTES);
     for (const line of lines) {
-      const message = line.startsWith(start) ? parse<T>(line) : undefined;
+      const message = line.startsWith(start) ? attempt(() => JSON.parse(line) as T, undefined) : undefined;
       if (message !== undefined) onMessage(message);
     }
   });
-}
-
-function parse<T>(line: string): T | undefined {
-  try {
-    return JSON.parse(line) as T;
-  } catch {
-    return undefined;
-  }
 }

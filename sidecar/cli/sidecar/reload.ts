@@ -1,9 +1,9 @@
 import type { RunningSidecar } from '../../app/running-sidecar.js';
 import { loadSidecarFile } from '../../config/file/load.js';
+import { formatProblems } from '../../config/problem.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { oneLine } from '../failure.js';
-import { problemsText } from '../read-config.js';
 import { ofGeneration, withCommand } from './command-override.js';
 import { watchFile } from './file-watcher.js';
 import type { ParentChannel } from './parent-channel.js';
@@ -46,13 +46,12 @@ export function watchConfiguration(options: ReloadOptions): { close(): void } {
     onProblem: ({ message }) =>
       logger.warn({ problem: message }, 'the configuration file cannot be watched; SIGHUP reloads it'),
   });
-  if (parent !== undefined) {
+  if (parent !== undefined)
     parent.onFile = (ignored) => {
       const isBack = isIgnored && !ignored;
       isIgnored = ignored;
       if (isBack) reload();
     };
-  }
   return {
     close() {
       process.off('SIGHUP', onHangup);
@@ -76,7 +75,7 @@ async function reloadNow({
     parent?.send({ event: 'reload-refused', problem });
   };
   const loaded = loadSidecarFile(file);
-  if (!loaded.ok) return refuse(problemsText(loaded.problems));
+  if (!loaded.ok) return refuse(formatProblems(loaded.problems));
   try {
     const config = ofGeneration(withCommand(loaded.config, command, file), generation);
     const { needsRestart } = await sidecar.reload(config);

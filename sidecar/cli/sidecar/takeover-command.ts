@@ -22,11 +22,10 @@ export async function takeoverCommand(file: string, command: readonly string[]):
     file,
   );
   const { admin } = config;
-  if (admin === undefined || (admin.kind === 'tcp' && admin.port === 0)) {
+  if (admin === undefined || (admin.kind === 'tcp' && admin.port === 0))
     throw new CommandFailure(
       `${file}: --takeover finds the running sidecar by its admin port: name one in \`admin\`, or send the process SIGUSR2`,
     );
-  }
   const where = writeAddress(admin);
   const timeoutMs = answerLimitMs(config) + SLACK_MS;
   const answer = await askAdmin(admin, '/takeover', { method: 'POST', timeoutMs }).catch((error) => {

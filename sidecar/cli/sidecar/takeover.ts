@@ -5,6 +5,7 @@ import type { TakeoverAnswer } from '../../admin/view.js';
 import type { RunningSidecar } from '../../app/running-sidecar.js';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { SidecarConfig } from '../../config/model.js';
+import { attempt } from '../../runtime/attempt.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import { inheriting, type ListenSockets, withoutSockets } from '../../runtime/process/listen-sockets.js';
 import { systemTimers, type Timer } from '../../runtime/time/timers.js';
@@ -128,11 +129,8 @@ export class Takeover {
       const why = `this Node does not say the descriptors of ${unknown.join(', ')}`;
       return Promise.resolve({ ok: false, why });
     }
-    const { env, fds } = inheriting(sockets.all(), {
-      holdBack: true,
-      generation: sockets.generation + 1,
-      tells: true,
-    });
+    const next = { holdBack: true, generation: sockets.generation + 1, tells: true } as const;
+    const { env, fds } = inheriting(sockets.all(), next);
     const [program, ...args] = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
     const child = spawn(program!, args, {
       detached: true,
@@ -152,13 +150,11 @@ export class Takeover {
         settle({ ok: false, why });
       };
       const limitMs = readyLimitMs(config);
-      limit = systemTimers.after(limitMs, () =>
-        fail(`the successor was not ready within ${limitMs / 1000} s`),
-      );
+      const tooLate = `the successor was not ready within ${limitMs / 1000} s`;
+      const endedWith = (how: unknown): string => `the successor ended with ${how}; its log says why`;
+      limit = systemTimers.after(limitMs, () => fail(tooLate));
       child.once('error', (error) => fail(`the successor could not be started: ${oneLine(error)}`));
-      child.once('exit', (code, signal) =>
-        fail(`the successor ended with ${code ?? signal}; its log says why`),
-      );
+      child.once('exit', (code, signal) => fail(endedWith(code ?? signal)));
       const told = child.stdio.at(-1) as Readable;
       told.on('error', () => {});
       told.once('data', () => settle({ ok: true, pid: child.pid! }));
@@ -179,16 +175,9 @@ export function acceptWhenReady(sidecar: RunningSidecar, sockets: ListenSockets,
     }
     sidecar.accept();
     then();
-    if (sockets.readyFd !== undefined) writeTo(sockets.readyFd);
+    const { readyFd } = sockets;
+    // The predecessor may have exited already.
+    if (readyFd !== undefined) attempt(() => writeSync(readyFd, '{"event":"accepting"}\n'), 0);
   };
   poll();
-}
-
-/** Reports to the predecessor that this process accepts. */
-function writeTo(fd: number): void {
-  try {
-    writeSync(fd, '{"event":"accepting"}\n');
-  } catch {
-    // the predecessor has exited already
-  }
 }

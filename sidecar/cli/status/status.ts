@@ -5,7 +5,7 @@ import type { Address } from '../../config/model.js';
 import { askAdmin } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
-import { type Palette, paletteFor } from '../terminal.js';
+import { paletteFor } from '../terminal.js';
 import { runningMeshes } from '../up/run-directory.js';
 import { type SidecarStatus, statusTables } from './tables.js';
 
@@ -21,8 +21,6 @@ interface Target {
   readonly name: string;
   readonly address: Address;
 }
-
-type Seen = { readonly target: Target } & ({ readonly report: StatusReport } | { readonly problem: string });
 
 const TIMEOUT_MS = 2_000;
 const PERIOD_MS = 1_000;
@@ -50,9 +48,8 @@ export async function statusCommand(options: StatusOptions): Promise<number> {
 function targetsOf(admin: readonly string[]): Target[] {
   if (admin.length > 0) return admin.map((text) => ({ name: text, address: addressOf(text) }));
   const found = runningMeshes().flatMap((mesh) => Object.entries(mesh.admin));
-  if (found.length === 0) {
+  if (found.length === 0)
     throw new CommandFailure('no mesh of `outrider up` runs here; name a sidecar with --admin HOST:PORT');
-  }
   return found.map(([name, text]) => ({ name, address: addressOf(text) }));
 }
 
@@ -62,15 +59,14 @@ function addressOf(text: string): Address {
   return read.value;
 }
 
-function fetchAll(targets: readonly Target[]): Promise<Seen[]> {
+function fetchAll(targets: readonly Target[]): Promise<SidecarStatus[]> {
   return Promise.all(
-    targets.map(async (target) => {
+    targets.map(async ({ name, address }) => {
       try {
-        const { status, body } = await askAdmin(target.address, '/endpoints', { timeoutMs: TIMEOUT_MS });
-        if (status !== 200) return { target, problem: `answered ${status}` };
-        return { target, report: asReport(body) };
+        const { status, body } = await askAdmin(address, '/endpoints', { timeoutMs: TIMEOUT_MS });
+        return status === 200 ? { name, report: asReport(body) } : { name, problem: `answered ${status}` };
       } catch (error) {
-        return { target, problem: oneLine(error) };
+        return { name, problem: oneLine(error) };
       }
     }),
   );
@@ -83,23 +79,14 @@ function asReport(body: string): StatusReport {
   return report;
 }
 
-function print(seen: readonly Seen[], options: StatusOptions): number {
+function print(seen: readonly SidecarStatus[], options: StatusOptions): number {
   const text = options.json
     ? JSON.stringify(seen.map(asJson))
-    : asText(seen, paletteFor(process.stdout, process.env));
+    : statusTables(seen, paletteFor(process.stdout, process.env));
   process.stdout.write(`${text}\n`);
   return seen.every((each) => 'report' in each) ? 0 : 1;
 }
 
-function asJson(seen: Seen): unknown {
-  const { name } = seen.target;
-  return 'report' in seen ? { name, ...seen.report } : { name, problem: seen.problem };
-}
-
-function asText(seen: readonly Seen[], palette: Palette): string {
-  const named = seen.map((each): SidecarStatus => {
-    const { name } = each.target;
-    return 'report' in each ? { name, report: each.report } : { name, problem: each.problem };
-  });
-  return statusTables(named, palette);
+function asJson(seen: SidecarStatus): unknown {
+  return 'report' in seen ? { name: seen.name, ...seen.report } : seen;
 }

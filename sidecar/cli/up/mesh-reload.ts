@@ -1,9 +1,9 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { loadMeshFile } from '../../config/file/load.js';
 import type { MeshConfig } from '../../config/model.js';
+import { formatProblems } from '../../config/problem.js';
 import { stringifySidecar } from '../../config/stringify.js';
 import { oneLine } from '../failure.js';
-import { problemsText } from '../read-config.js';
 import type { Fleet } from './fleet.js';
 import type { SidecarSpec } from './plan.js';
 
@@ -66,7 +66,7 @@ export class MeshReload {
   private async reloadNow(): Promise<void> {
     const { file, plan, check, report } = this.options;
     const loaded = loadMeshFile(file);
-    if (!loaded.ok) return report({ kind: 'refused', problem: problemsText(loaded.problems) });
+    if (!loaded.ok) return report({ kind: 'refused', problem: formatProblems(loaded.problems) });
     const { mesh, needsRestart } = keepFixedOptions(this.mesh, loaded.config);
     check(mesh);
     const specs = await plan(mesh);

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { attempt } from '../../runtime/attempt.js';
 import { portOwner } from '../../runtime/process/port-owner.js';
 import { CommandFailure } from '../failure.js';
 
@@ -111,11 +112,7 @@ function reason(error: unknown, port: number): string {
 
 /** First port that the system uses for outgoing connections. */
 function ephemeralStart(): number {
-  try {
-    const start = Number.parseInt(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'), 10);
-    if (start > LOWEST + 1000) return start;
-  } catch {
-    // not Linux
-  }
-  return DEFAULT_EPHEMERAL_START;
+  const range = attempt(() => readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'), ''); // else not Linux
+  const start = Number.parseInt(range, 10);
+  return start > LOWEST + 1000 ? start : DEFAULT_EPHEMERAL_START;
 }

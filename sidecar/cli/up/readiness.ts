@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { attempt } from '../../runtime/attempt.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure } from '../failure.js';
@@ -117,9 +118,5 @@ function lastMessage(spec: SidecarSpec): string | undefined {
 }
 
 function logOf(spec: SidecarSpec): string {
-  try {
-    return readFileSync(logFileOf(spec), 'utf8');
-  } catch {
-    return '';
-  }
+  return attempt(() => readFileSync(logFileOf(spec), 'utf8'), '');
 }

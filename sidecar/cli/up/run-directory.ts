@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { attempt } from '../../runtime/attempt.js';
 import { CommandFailure, oneLine } from '../failure.js';
 
 const PREFIX = 'outrider-up-';
@@ -77,11 +78,10 @@ export class RunDirectory {
    */
   socket(folder: string, name: string): string {
     const path = join(folder, name);
-    if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) {
+    if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH)
       throw new CommandFailure(
         `the run directory's path is too long for a Unix socket: ${path} (set run_dir or TMPDIR)`,
       );
-    }
     return path;
   }
 
@@ -93,24 +93,20 @@ export class RunDirectory {
   /** Removes everything. Safe to call twice. */
   remove(): void {
     if (this.mayRemove === 'all') rmSync(this.path, { recursive: true, force: true });
-    else this.empty();
+    else attempt(() => this.empty(), undefined); // removed already
   }
 
   private empty(): void {
-    try {
-      for (const name of readdirSync(this.path))
-        rmSync(join(this.path, name), { recursive: true, force: true });
-    } catch {
-      // removed already
-    }
+    for (const name of readdirSync(this.path))
+      rmSync(join(this.path, name), { recursive: true, force: true });
   }
 }
 
 /** The meshes that run on this machine under this user, oldest first. */
 export function runningMeshes(): RunNote[] {
   return runDirectories()
-    .map((path) => readNote(path))
-    .filter((note): note is RunNote => note !== undefined && isAlive(note.pid));
+    .flatMap((path) => readNote(path) ?? [])
+    .filter(({ pid }) => isAlive(pid));
 }
 
 function removeAbandoned(): void {
@@ -130,11 +126,8 @@ function ownerOf(path: string): number {
  * ids.
  */
 function pidNamespace(): string {
-  try {
-    return Number(/\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0]).toString(36);
-  } catch {
-    return 'host'; // not Linux
-  }
+  const link = attempt(() => readlinkSync('/proc/self/ns/pid'), undefined);
+  return link === undefined ? 'host' : Number(/\d+/.exec(link)?.[0]).toString(36); // `host`: not Linux
 }
 
 /**
@@ -143,14 +136,10 @@ function pidNamespace(): string {
  */
 function runDirectories(): string[] {
   const folder = tmpdir();
-  try {
-    return readdirSync(folder)
-      .filter((name) => ownerOf(name) > 0)
-      .map((name) => join(folder, name))
-      .filter(isOurs);
-  } catch {
-    return [];
-  }
+  return attempt(() => readdirSync(folder), [])
+    .filter((name) => ownerOf(name) > 0)
+    .map((name) => join(folder, name))
+    .filter((path) => attempt(() => isOurs(path), false));
 }
 
 function isOurs(path: string): boolean {
@@ -159,12 +148,8 @@ function isOurs(path: string): boolean {
 }
 
 function readNote(path: string): RunNote | undefined {
-  try {
-    const note = JSON.parse(readFileSync(join(path, NOTE), 'utf8'));
-    return Number.isInteger(note.pid) ? note : undefined;
-  } catch {
-    return undefined;
-  }
+  const note = attempt(() => JSON.parse(readFileSync(join(path, NOTE), 'utf8')), undefined);
+  return Number.isInteger(note?.pid) ? note : undefined;
 }
 
 /** EPERM means that the process exists and belongs to another user. */

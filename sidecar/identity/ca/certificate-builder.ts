@@ -88,11 +88,10 @@ async function extensions(spec: CertificateSpec): Promise<x509.Extension[]> {
     await x509.SubjectKeyIdentifierExtension.create(spec.publicKey),
     await x509.AuthorityKeyIdentifierExtension.create(spec.issuerPublicKey),
   ];
-  if (spec.extendedUsages) {
+  if (spec.extendedUsages)
     list.push(
       new x509.ExtendedKeyUsageExtension(spec.extendedUsages.map((usage) => x509.ExtendedKeyUsage[usage])),
     );
-  }
   const names = [
     ...spec.uris.map((value) => ({ type: 'url' as const, value })),
     ...(spec.dnsNames ?? []).map((value) => ({ type: 'dns' as const, value })),

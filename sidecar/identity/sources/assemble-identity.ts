@@ -1,5 +1,6 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
+import { attempt } from '../../runtime/attempt.js';
 import type { Identity, IdentityParts } from '../identity.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
 import { createPeerTrust, verifyPeer } from '../tls/peer-verification.js';
@@ -26,9 +27,8 @@ export function assembleIdentity(
   if (isProblem(facts)) return { problem: `certificate: ${facts.problem}` };
   const key = readKey(parts.keyPem);
   if (isProblem(key)) return key;
-  if (!new X509Certificate(leafDer).checkPrivateKey(key)) {
+  if (!new X509Certificate(leafDer).checkPrivateKey(key))
     return { problem: 'key: does not belong to the certificate' };
-  }
   const refusal = refusedByOpenSsl(parts);
   if (refusal) return refusal;
   const own = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, expected.service);
@@ -45,12 +45,9 @@ export function assembleIdentity(
 }
 
 function readKey(pem: string): KeyObject | IdentityProblem {
-  try {
-    return createPrivateKey(pem);
-  } catch {
-    // The error is dropped: its message may quote the file.
-    return { problem: 'key: not a private key in PEM form, or it needs a passphrase' };
-  }
+  // The error is dropped: its message may quote the file.
+  const problem = 'key: not a private key in PEM form, or it needs a passphrase';
+  return attempt<KeyObject | IdentityProblem>(() => createPrivateKey(pem), { problem });
 }
 
 /** Finds keys and signatures that are too weak for OpenSSL's security level. */

@@ -55,9 +55,7 @@ export function phaseEndsInMs(validity: Validity, wallNowMs: number): number {
  */
 export function expiryWarning(validity: Validity, wallNowMs: number, want: string): string | undefined {
   const phase = validityPhase(validity, wallNowMs);
-  if (phase === 'expired') {
-    return `our certificate expired at ${isoTime(validity.notAfterMs)}; ${want}`;
-  }
+  if (phase === 'expired') return `our certificate expired at ${isoTime(validity.notAfterMs)}; ${want}`;
   if (phase !== 'low') return undefined;
   const left = Math.ceil((validity.notAfterMs - wallNowMs) / 1000);
   return `our certificate expires in ${left} s; ${want}`;

@@ -1,4 +1,5 @@
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
+import { attempt } from '../../runtime/attempt.js';
 import { type IdentityProblem, isProblem, parseSpiffeId, type SpiffeId } from '../spiffe.js';
 import { type CertificateFacts, ExtendedKeyUsage, KeyUsage } from '../x509/certificate.js';
 import {
@@ -35,6 +36,8 @@ export type PeerRejection =
 export type PeerVerification =
   | { readonly kind: 'accepted'; readonly id: SpiffeId; readonly notAfterMs: number }
   | { readonly kind: 'rejected'; readonly reason: PeerRejection; readonly detail: string };
+
+type Rejected = Extract<PeerVerification, { kind: 'rejected' }>;
 
 /** The certificates of a peer in DER. */
 export interface PeerChain {
@@ -93,12 +96,10 @@ export function verifyPeer(
 function checkExpected(id: SpiffeId, expected: ExpectedPeer | string): PeerVerification | undefined {
   const { service, datacenter } =
     typeof expected === 'string' ? { service: expected, datacenter: undefined } : expected;
-  if (id.service !== service) {
+  if (id.service !== service)
     return reject('wrong-service', `expected the service ${quote(service)}, found ${id.uri}`);
-  }
-  if (datacenter !== undefined && id.datacenter !== datacenter) {
+  if (datacenter !== undefined && id.datacenter !== datacenter)
     return reject('wrong-datacenter', `expected the datacenter ${quote(datacenter)}, found ${id.uri}`);
-  }
   return undefined;
 }
 
@@ -113,21 +114,16 @@ export function verifyPeerSocket(
   expected?: ExpectedPeer | string,
 ): PeerVerification {
   const alpn = socket.alpnProtocol;
-  if (typeof alpn === 'string' && alpn !== 'h2') {
+  if (typeof alpn === 'string' && alpn !== 'h2')
     return reject('wrong-protocol', `agreed on the protocol ${quote(alpn)}, not h2`);
-  }
   const chain = peerChain(socket);
   if (!chain) return reject('no-certificate', 'the peer presented no certificate');
   return verifyPeer(chain, trust, wallNowMs, expected);
 }
 
 function peerChain(socket: TLSSocket): PeerChain | undefined {
-  try {
-    // Not getPeerX509Certificate: on a client it removes the leaf from the session, so that a second call fails.
-    return chainOf(socket.getPeerCertificate(true));
-  } catch {
-    return undefined;
-  }
+  // Not getPeerX509Certificate: on a client it removes the leaf from the session, so that a second call fails.
+  return attempt(() => chainOf(socket.getPeerCertificate(true)), undefined);
 }
 
 /**
@@ -152,57 +148,47 @@ export function chainOf(certificate: Partial<DetailedPeerCertificate> | undefine
  * may.
  */
 function checkPurpose(facts: CertificateFacts): PeerVerification | undefined {
-  if (facts.unknownCritical.length > 0) {
+  if (facts.unknownCritical.length > 0)
     return reject('critical-extension', `unknown critical extension ${facts.unknownCritical[0]}`);
-  }
   if (facts.isCa) return reject('signing-certificate', 'a CA certificate cannot identify a service');
   const usage = facts.keyUsage ?? 0;
-  if (usage & (KeyUsage.keyCertSign | KeyUsage.crlSign)) {
+  if (usage & (KeyUsage.keyCertSign | KeyUsage.crlSign))
     return reject('signing-certificate', 'its key may sign certificates or revocation lists');
-  }
   if (!(usage & KeyUsage.digitalSignature))
     return reject('key-usage', 'digitalSignature is not among its key usages');
   const extended = facts.extendedKeyUsages;
   if (extended) {
     for (const need of ['clientAuth', 'serverAuth'] as const) {
-      if (!extended.includes(ExtendedKeyUsage[need])) {
+      if (!extended.includes(ExtendedKeyUsage[need]))
         return reject('key-usage', `${need} is not among its extended key usages`);
-      }
     }
   }
   return undefined;
 }
 
-function checkId(
-  facts: CertificateFacts,
-  trustDomain: string,
-): SpiffeId | Extract<PeerVerification, { kind: 'rejected' }> {
+function checkId(facts: CertificateFacts, trustDomain: string): SpiffeId | Rejected {
   if (facts.uris.length === 0) return reject('no-uri', 'it has no URI name');
   if (facts.uris.length > 1)
     return reject('several-uris', `it has ${facts.uris.length} URI names, exactly one is allowed`);
   const uri = facts.uris[0]!;
   const id = parseSpiffeId(uri);
   if (isProblem(id)) return reject('bad-spiffe-id', `${quote(uri)}: ${id.problem}`);
-  if (id.trustDomain !== trustDomain.toLowerCase()) {
+  if (id.trustDomain !== trustDomain.toLowerCase())
     return reject('wrong-trust-domain', `${quote(uri)} is not of the trust domain ${trustDomain}`);
-  }
-  if (id.namespace !== 'default' || id.partition !== 'default') {
+  if (id.namespace !== 'default' || id.partition !== 'default')
     return reject('wrong-namespace', `${quote(uri)} is not of the default namespace and partition`);
-  }
   return id;
 }
 
 function checkValidity(facts: CertificateFacts, wallNowMs: number): PeerVerification | undefined {
-  if (wallNowMs < facts.notBeforeMs) {
+  if (wallNowMs < facts.notBeforeMs)
     return reject(
       'clock-not-yet-valid',
       `valid from ${isoTime(facts.notBeforeMs)}, ${clockRemark(wallNowMs)}`,
     );
-  }
   // A clock that is no number counts as expired.
-  if (!(wallNowMs <= facts.notAfterMs)) {
+  if (!(wallNowMs <= facts.notAfterMs))
     return reject('clock-expired', `valid until ${isoTime(facts.notAfterMs)}, ${clockRemark(wallNowMs)}`);
-  }
   return undefined;
 }
 
@@ -212,9 +198,8 @@ function checkPath(
   trust: PeerTrust,
   wallNowMs: number,
 ): PeerVerification | undefined {
-  if (chainDer.length > MAX_CHAIN_CERTIFICATES) {
+  if (chainDer.length > MAX_CHAIN_CERTIFICATES)
     return reject('chain-too-long', `more than ${MAX_CHAIN_CERTIFICATES} certificates above the leaf`);
-  }
   // An unreadable intermediate is skipped: another path may lead to a root.
   const intermediates = chainDer
     .map(parseCertificate)
@@ -241,6 +226,6 @@ function quote(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }
 
-function reject(reason: PeerRejection, detail: string): Extract<PeerVerification, { kind: 'rejected' }> {
+function reject(reason: PeerRejection, detail: string): Rejected {
   return { kind: 'rejected', reason, detail };
 }

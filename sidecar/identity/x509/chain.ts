@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { attempt } from '../../runtime/attempt.js';
 import type { IdentityProblem } from '../spiffe.js';
 import { isProblem, splitSpiffeUri } from '../spiffe.js';
 import { type CertificateFacts, KeyUsage, readCertificate } from './certificate.js';
@@ -25,11 +26,8 @@ const MAX_SIGNATURES = 32;
 export function parseCertificate(der: Uint8Array): ParsedCertificate | IdentityProblem {
   const facts = readCertificate(der);
   if (isProblem(facts)) return facts;
-  try {
-    return { x509: new X509Certificate(der), facts };
-  } catch {
-    return { problem: 'OpenSSL cannot read it' };
-  }
+  const x509 = attempt(() => new X509Certificate(der), undefined);
+  return x509 === undefined ? { problem: 'OpenSSL cannot read it' } : { x509, facts };
 }
 
 /**
@@ -81,29 +79,23 @@ class PathSearch {
     if (!facts.isCa) return this.fail('untrusted', 'its issuer is not a CA');
     const unfit = foreignId(facts, this.options.trustDomain);
     if (unfit !== undefined) return this.fail('untrusted', unfit);
-    if (facts.keyUsage !== undefined && !(facts.keyUsage & KeyUsage.keyCertSign)) {
+    if (facts.keyUsage !== undefined && !(facts.keyUsage & KeyUsage.keyCertSign))
       return this.fail('untrusted', 'its issuer may not sign certificates');
-    }
-    if (facts.unknownCritical.length > 0) {
+    if (facts.unknownCritical.length > 0)
       return this.fail(
         'untrusted',
         `its issuer has an unknown critical extension ${facts.unknownCritical[0]}`,
       );
-    }
-    if (facts.pathLength !== undefined && intermediatesBelow > facts.pathLength) {
+    if (facts.pathLength !== undefined && intermediatesBelow > facts.pathLength)
       return this.fail('untrusted', `longer than the path of ${facts.pathLength} its issuer allows`);
-    }
-    if (!hostAllowed(this.options.trustDomain, facts.uriConstraints)) {
+    if (!hostAllowed(this.options.trustDomain, facts.uriConstraints))
       return this.fail('untrusted', 'its issuer may not name this trust domain');
-    }
     this.signatures++;
     if (!signed(child, issuer)) return this.fail('untrusted', 'its signature is not of the issuer it names');
-    if (this.options.wallNowMs < facts.notBeforeMs) {
+    if (this.options.wallNowMs < facts.notBeforeMs)
       return this.fail('issuer-not-yet-valid', `its issuer is valid from ${isoTime(facts.notBeforeMs)}`);
-    }
-    if (this.options.wallNowMs > facts.notAfterMs) {
+    if (this.options.wallNowMs > facts.notAfterMs)
       return this.fail('issuer-expired', `its issuer was valid until ${isoTime(facts.notAfterMs)}`);
-    }
     return true;
   }
 
@@ -128,19 +120,11 @@ function foreignId(facts: CertificateFacts, host: string): string | undefined {
 }
 
 function named(child: ParsedCertificate, issuer: ParsedCertificate): boolean {
-  try {
-    return child.x509.checkIssued(issuer.x509);
-  } catch {
-    return false;
-  }
+  return attempt(() => child.x509.checkIssued(issuer.x509), false);
 }
 
 function signed(child: ParsedCertificate, issuer: ParsedCertificate): boolean {
-  try {
-    return child.x509.verify(issuer.x509.publicKey);
-  } catch {
-    return false;
-  }
+  return attempt(() => child.x509.verify(issuer.x509.publicKey), false);
 }
 
 /**
@@ -169,11 +153,10 @@ export function parseRoots(
     if (!root.facts.isCa) return { problem: `root ${index + 1}: not a CA certificate` };
     for (const uri of root.facts.uris) {
       const id = splitSpiffeUri(uri);
-      if (!isProblem(id) && id.trustDomain !== trustDomain.toLowerCase()) {
+      if (!isProblem(id) && id.trustDomain !== trustDomain.toLowerCase())
         return {
           problem: `root ${index + 1}: belongs to the trust domain ${id.trustDomain}, not ${trustDomain}`,
         };
-      }
     }
     roots.push(root);
   }

@@ -109,9 +109,8 @@ export function readSmallInteger(content: DerReader): number {
  */
 export function readNamedBits(content: DerReader): number {
   const bytes = content.rest();
-  if (bytes.length === 0 || bytes[0]! > 7 || (bytes.length === 1 && bytes[0] !== 0)) {
+  if (bytes.length === 0 || bytes[0]! > 7 || (bytes.length === 1 && bytes[0] !== 0))
     throw new DerError('bad bit string');
-  }
   let bits = 0;
   for (let i = 0; i < 16; i++) {
     const byte = bytes[1 + (i >> 3)] ?? 0;
@@ -163,9 +162,8 @@ export function readTime(value: { tag: number; content: DerReader }): number {
   const iso = `${part(0, 4)}-${part(4, 6)}-${part(6, 8)}T${part(8, 10)}:${part(10, 12)}:${part(12, 14)}Z`;
   const ms = Date.parse(iso);
   // The parser may roll an impossible day over into the next month.
-  if (Number.isNaN(ms) || new Date(ms).toISOString() !== iso.replace('Z', '.000Z')) {
+  if (Number.isNaN(ms) || new Date(ms).toISOString() !== iso.replace('Z', '.000Z'))
     throw new DerError('impossible date');
-  }
   return ms;
 }
 

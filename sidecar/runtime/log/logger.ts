@@ -51,9 +51,8 @@ export function redact(value: unknown, depth = 0): unknown {
   if (value instanceof Uint8Array) return `[${value.byteLength} bytes]`;
   if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1));
   const copy: Record<string, unknown> = {};
-  for (const [name, item] of Object.entries(value)) {
+  for (const [name, item] of Object.entries(value))
     copy[name] = isSecretName(name) ? REDACTED : redact(item, depth + 1);
-  }
   return copy;
 }
 

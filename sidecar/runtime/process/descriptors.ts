@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { attempt } from '../attempt.js';
 
 /** Descriptors kept for other uses: one eighth of the limit, within these bounds. */
 const LEAST_RESERVE = 16;
@@ -10,12 +11,8 @@ const RESERVE_SHARE = 1 / 8;
  * Infinity where it is not known.
  */
 export function descriptorLimit(read: () => string = ownLimits): number {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(read())?.[1];
-    return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
+  const soft = /^Max open files\s+(\d+)/m.exec(attempt(read, ''))?.[1];
+  return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
 }
 
 function ownLimits(): string {

@@ -224,11 +224,10 @@ function activated(env: Environment, pid: number): Handed['sockets'] {
   const sockets: Record<string, Inherited> = {};
   for (let i = 0; i < count; i++) {
     const name = names[i] ?? '';
-    if (name === '' || sockets[name] !== undefined) {
+    if (name === '' || sockets[name] !== undefined)
       throw new Error(
         `LISTEN_FDNAMES=${names.join(':')}: each of ${count} sockets needs a name of its own (FileDescriptorName=)`,
       );
-    }
     sockets[name] = { fd: FIRST_FD + i, isGiven: true };
   }
   return sockets;

@@ -1,5 +1,6 @@
 import { totalmem } from 'node:os';
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
+import { attempt } from '../attempt.js';
 
 const MIB = 1024 * 1024;
 /** V8's default on 64 bits, MiB. */
@@ -21,11 +22,7 @@ let known: ProcessMemory = { usedBytes: 0, limitBytes: 0 };
  * throws: without a free descriptor, the last reading.
  */
 export function processMemory(): ProcessMemory {
-  try {
-    known = readProcessMemory();
-  } catch {
-    // reading opens files: the last reading stands
-  }
+  known = attempt(readProcessMemory, known);
   return known;
 }
 

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { attempt } from '../attempt.js';
 
 const LISTEN = '0A';
 const MAX_PROCESSES = 20_000;
@@ -11,7 +12,9 @@ const MAX_COMMAND_CHARS = 160;
  */
 export function portOwner(port: number): string | undefined {
   const sockets = new Set(
-    ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => inodesIn(read(table), port)).map(linkOf),
+    ['/proc/net/tcp', '/proc/net/tcp6']
+      .flatMap((table) => inodesIn(read(table), port))
+      .map((inode) => `socket:[${inode}]`),
   );
   if (sockets.size === 0) return undefined;
   for (const pid of list('/proc').filter(isNumber).slice(0, MAX_PROCESSES))
@@ -28,19 +31,9 @@ export function inodesIn(table: string, port: number): string[] {
   });
 }
 
-function linkOf(inode: string): string {
-  return `socket:[${inode}]`;
-}
-
 function holds(pid: string, sockets: ReadonlySet<string>): boolean {
   const folder = `/proc/${pid}/fd`;
-  return list(folder).some((fd) => {
-    try {
-      return sockets.has(readlinkSync(`${folder}/${fd}`));
-    } catch {
-      return false;
-    }
-  });
+  return list(folder).some((fd) => sockets.has(attempt(() => readlinkSync(`${folder}/${fd}`), '')));
 }
 
 /** The command line, at most 160 characters, on one line. */
@@ -56,17 +49,9 @@ function isNumber(name: string): boolean {
 }
 
 function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
+  return attempt(() => readFileSync(path, 'utf8'), '');
 }
 
 function list(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
+  return attempt(() => readdirSync(path), []);
 }

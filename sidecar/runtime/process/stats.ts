@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
+import { attempt } from '../attempt.js';
 
 /** A gauge or counter in the shape of `telemetry/metric.ts`, which `runtime/` may not import. */
 export interface ProcessStat {
@@ -44,19 +45,11 @@ export async function processStats(): Promise<ProcessStat[]> {
   ];
 }
 
-let memoryKnown: Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'external'> = {
-  rss: 0,
-  heapUsed: 0,
-  external: 0,
-};
+let memoryKnown = { rss: 0, heapUsed: 0, external: 0 };
 
 /** The last reading: without a free descriptor there is no new one. */
 function memoryUsage(): typeof memoryKnown {
-  try {
-    memoryKnown = process.memoryUsage();
-  } catch {
-    // the last reading stands
-  }
+  memoryKnown = attempt<typeof memoryKnown>(() => process.memoryUsage(), memoryKnown);
   return memoryKnown;
 }
 
@@ -67,12 +60,8 @@ function turnDelayMs(): Promise<number> {
 
 /** Linux only; other systems have no cheap way to count. */
 function openDescriptors(): ProcessStat[] {
-  try {
-    const open = readdirSync('/proc/self/fd').length - 1; // the listing itself holds one
-    return [gauge('process_open_fds', 'Open file descriptors.', open)];
-  } catch {
-    return [];
-  }
+  const open = attempt(() => readdirSync('/proc/self/fd').length - 1, -1); // the listing itself holds one
+  return open < 0 ? [] : [gauge('process_open_fds', 'Open file descriptors.', open)];
 }
 
 function gauge(name: string, help: string, value: number): ProcessStat {

@@ -57,9 +57,8 @@ export const systemTimers: Timers = {
     return new Once(delayMs, fn, options?.unref === true);
   },
   every(periodMs, fn, options) {
-    if (!(periodMs >= 1 && periodMs <= MAX_DELAY_MS)) {
+    if (!(periodMs >= 1 && periodMs <= MAX_DELAY_MS))
       throw new RangeError(`timer period must be 1 to ${MAX_DELAY_MS} ms, not ${periodMs}`);
-    }
     const handle = setInterval(fn, periodMs);
     if (options?.unref === true) handle.unref();
     return { cancel: () => clearInterval(handle) };
