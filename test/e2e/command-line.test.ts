@@ -23,9 +23,8 @@ describe('command line', function () {
   it('lists its commands when asked, and that is a success', async () => {
     const { code, stdout } = await outrider(['--help']);
     assert.equal(code, 0);
-    for (const command of ['up', 'sidecar', 'serve', 'infer', 'validate', 'status', 'bench']) {
+    for (const command of ['up', 'sidecar', 'serve', 'infer', 'validate', 'status', 'bench'])
       assert.match(stdout, new RegExp(`^ +${command} `, 'm'));
-    }
   });
 
   it('exits with 2 when the command line is wrong, and says what was meant', async () => {

@@ -19,12 +19,11 @@ describe('faults of Consul under load', function () {
     if (world !== undefined) await consulFaults.close(world);
   });
 
-  for (const row of consulFaults.rows) {
+  for (const row of consulFaults.rows)
     it(row.fault, async () => {
       const { criteria } = await runRow(row, world, 'short');
       const missed = criteria.filter(({ kept }) => !kept);
       assert.ok(criteria.length > 0);
       assert.deepEqual(missed, []);
     });
-  }
 });

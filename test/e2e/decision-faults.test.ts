@@ -24,7 +24,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 describe('faults under load', function () {
   this.timeout(120_000);
 
-  for (const row of decisionFaults.rows.filter(({ name }) => !Object.hasOwn(ELSEWHERE, name))) {
+  for (const row of decisionFaults.rows.filter(({ name }) => !Object.hasOwn(ELSEWHERE, name)))
     it(row.fault, async function () {
       for (let left = TRIES; left > 0; left--) {
         const verdict = await runRow(row, {}, 'short');
@@ -36,5 +36,4 @@ describe('faults under load', function () {
       process.stderr.write(`\nSKIPPING ${row.name}: this machine is too busy for it\n`);
       this.skip();
     });
-  }
 });

@@ -13,7 +13,7 @@ describe('outrider infer while one of three models is frozen', function () {
 
   const mesh = new SuiteMesh(exampleOnFreePorts('demo.yaml'));
 
-  for (let i = 0; i < FREEZES; i++) {
+  for (let i = 0; i < FREEZES; i++)
     it(`succeeds, time ${i + 1}`, async () => {
       const replicas = mesh.replicas.filter(({ name }) => /^digits-\d$/.test(name));
       assert.equal(replicas.length, 3);
@@ -28,5 +28,4 @@ describe('outrider infer while one of three models is frozen', function () {
       await until('the frozen model is gone', () => !isRunning(pid!), 30_000);
       await until('another one is ready', async () => (await model()).state === 'ready', 30_000);
     });
-  }
 });

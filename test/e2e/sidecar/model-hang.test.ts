@@ -123,7 +123,7 @@ describe('a model service behind its sidecar', function () {
     assert.ok(running[0]!.running!.deadlineInMs! > 50_000);
   });
 
-  for (const when of ['idle', 'at work'] as const) {
+  for (const when of ['idle', 'at work'] as const)
     it(`is replaced soon when it is stopped while ${when}, and no call is implicated`, async () => {
       const steps = await stepsFor(1_000);
       const { pid } = await model();
@@ -139,7 +139,6 @@ describe('a model service behind its sidecar', function () {
       console.log(`      killed after ${(killedMs / 1000).toFixed(1)} s`);
       assert.ok(killedMs < (when === 'idle' ? 9_000 : 7_000), `killed after ${killedMs.toFixed(0)} ms`);
     });
-  }
 
   for (const [signal, reason] of [
     ['SIGSEGV', 'model-crashed'],

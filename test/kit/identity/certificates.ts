@@ -4,7 +4,6 @@
  */
 
 import {
-  type CaKey,
   generateKeyPair,
   issueCertificate,
   type KeyPair,
@@ -21,43 +20,32 @@ export const DATACENTER = 'dc1';
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-type Usages = Parameters<typeof issueCertificate>[0]['usages'];
-type ExtendedUsages = NonNullable<Parameters<typeof issueCertificate>[0]['extendedUsages']>;
-type Extra = NonNullable<Parameters<typeof issueCertificate>[0]['extra']>;
+type Spec = Parameters<typeof issueCertificate>[0];
 
-export interface LeafOptions {
-  readonly service?: string;
-  readonly trustDomain?: string;
-  /** In place of the id made from service and trust domain. */
-  readonly uris?: readonly string[];
-  readonly dnsNames?: readonly string[];
-  readonly ca?: boolean;
-  readonly usages?: Usages;
-  /** `'absent'`: no such extension. Default both. */
-  readonly extendedUsages?: ExtendedUsages | 'absent';
-  readonly notBeforeMs?: number;
-  readonly notAfterMs?: number;
-  readonly extra?: Extra;
+type CommonOptions = Partial<
+  Pick<Spec, 'ca' | 'usages' | 'uris' | 'notBeforeMs' | 'notAfterMs' | 'extra'>
+> & {
   /** Default: a new pair. */
   readonly keys?: KeyPair;
+};
+
+/** `uris`: in place of the id made from service and trust domain. */
+export interface LeafOptions extends CommonOptions {
+  readonly service?: string;
+  readonly trustDomain?: string;
+  readonly dnsNames?: readonly string[];
+  /** `'absent'`: no such extension. Default both. */
+  readonly extendedUsages?: NonNullable<Spec['extendedUsages']> | 'absent';
   /** The issuer it names, in place of the one that signs it. */
   readonly issuerCommonName?: string;
   /** Signs in place of the issuer it names. */
   readonly forger?: KeyPair;
 }
 
-export interface AuthorityOptions {
+/** `uris`: default the id of the trust domain, as on Consul's. */
+export interface AuthorityOptions extends CommonOptions {
   readonly commonName?: string;
-  readonly ca?: boolean;
   readonly pathLength?: number;
-  readonly usages?: Usages;
-  /** Default: the id of the trust domain, as on Consul's. */
-  readonly uris?: readonly string[];
-  readonly notBeforeMs?: number;
-  readonly notAfterMs?: number;
-  readonly extra?: Extra;
-  /** Default: a new pair. */
-  readonly keys?: KeyPair;
 }
 
 export interface TestLeaf extends IdentityParts {
@@ -67,8 +55,8 @@ export interface TestLeaf extends IdentityParts {
   readonly notAfterMs: number;
 }
 
-export const LEAF_USAGES: Usages = ['digitalSignature'];
-export const CA_USAGES: Usages = ['keyCertSign', 'cRLSign', 'digitalSignature'];
+const LEAF_USAGES: Spec['usages'] = ['digitalSignature'];
+const CA_USAGES: Spec['usages'] = ['keyCertSign', 'cRLSign', 'digitalSignature'];
 
 /** A root, or an intermediate under one, that issues whatever it is asked for. */
 export class TestAuthority {
@@ -76,20 +64,17 @@ export class TestAuthority {
     readonly commonName: string,
     readonly der: Buffer,
     readonly pem: string,
-    private readonly keys: KeyPair,
+    readonly keys: KeyPair,
     private readonly parent: TestAuthority | undefined,
   ) {}
 
-  static async root(options: AuthorityOptions = {}): Promise<TestAuthority> {
-    const keys = options.keys ?? (await generateKeyPair({ extractable: true }));
-    const commonName = options.commonName ?? 'Test root';
-    return TestAuthority.mint(commonName, keys, options, undefined);
+  static root(options: AuthorityOptions = {}): Promise<TestAuthority> {
+    return TestAuthority.mint({ commonName: 'Test root', ...options }, undefined);
   }
 
   /** An intermediate that this authority signs. */
-  async intermediate(options: AuthorityOptions = {}): Promise<TestAuthority> {
-    const keys = options.keys ?? (await generateKeyPair({ extractable: true }));
-    return TestAuthority.mint(options.commonName ?? 'Test intermediate', keys, options, this);
+  intermediate(options: AuthorityOptions = {}): Promise<TestAuthority> {
+    return TestAuthority.mint({ commonName: 'Test intermediate', ...options }, this);
   }
 
   get rootPem(): string {
@@ -102,21 +87,14 @@ export class TestAuthority {
 
   async leaf(asked: LeafOptions = {}): Promise<TestLeaf> {
     const options = { ...asked, ...validity(asked) };
-    const keys = options.keys ?? (await generateKeyPair({ extractable: true }));
-    const issuerKey = {
-      commonName: this.commonName,
-      publicKey: this.keys.publicKey,
-      signingKey: this.keys.privateKey,
-    };
-    const minted = await mintLeaf(options, keys, issuerKey);
+    const keys = options.keys ?? (await newKeys());
+    const minted = await mintLeaf(options, keys, this);
     const above = this.intermediates();
     return {
-      certChainPem: [minted.pem, ...above.map((authority) => authority.pem)].join(''),
-      keyPem: await privateKeyToPem(keys.privateKey),
+      ...minted,
+      certChainPem: [minted.certChainPem, ...above.map((authority) => authority.pem)].join(''),
       rootsPem: this.rootPem,
-      leafDer: minted.der,
       chainDer: above.map((authority) => authority.der),
-      notAfterMs: options.notAfterMs,
     };
   }
 
@@ -130,14 +108,11 @@ export class TestAuthority {
   }
 
   private static async mint(
-    commonName: string,
-    keys: KeyPair,
-    options: AuthorityOptions,
+    options: AuthorityOptions & { readonly commonName: string },
     parent: TestAuthority | undefined,
   ): Promise<TestAuthority> {
-    const signer: { readonly commonName: string; readonly keys: KeyPair } = parent
-      ? { commonName: parent.commonName, keys: parent.keys }
-      : { commonName, keys };
+    const { commonName, keys = await newKeys() } = options;
+    const signer = parent ?? { commonName, keys };
     const minted = await issueCertificate({
       commonName,
       issuerCommonName: signer.commonName,
@@ -159,21 +134,9 @@ export class TestAuthority {
 /** A leaf that only vouches for itself; `rootsPem` is the leaf. */
 export async function selfSignedLeaf(asked: LeafOptions = {}): Promise<TestLeaf> {
   const options = { ...asked, ...validity(asked) };
-  const keys = await generateKeyPair({ extractable: true });
-  const own = {
-    commonName: options.service ?? 'web',
-    publicKey: keys.publicKey,
-    signingKey: keys.privateKey,
-  };
-  const minted = await mintLeaf(options, keys, own);
-  return {
-    certChainPem: minted.pem,
-    keyPem: await privateKeyToPem(keys.privateKey),
-    rootsPem: minted.pem,
-    leafDer: minted.der,
-    chainDer: [],
-    notAfterMs: options.notAfterMs,
-  };
+  const keys = await newKeys();
+  const minted = await mintLeaf(options, keys, { commonName: options.service ?? 'web', keys });
+  return { ...minted, rootsPem: minted.certChainPem, chainDer: [] };
 }
 
 /** Checks the parts as the product does. Throws when they are not an identity. */
@@ -191,29 +154,29 @@ export function spiffeUri(service: string, trustDomain = TRUST_DOMAIN): string {
 function validity(options: LeafOptions): { notBeforeMs: number; notAfterMs: number } {
   return {
     notBeforeMs: options.notBeforeMs ?? Date.now() - HOUR_MS,
-    notAfterMs: wholeSeconds(options.notAfterMs ?? Date.now() + HOUR_MS),
+    notAfterMs: Math.floor((options.notAfterMs ?? Date.now() + HOUR_MS) / 1000) * 1000,
   };
 }
 
-function wholeSeconds(ms: number): number {
-  return Math.floor(ms / 1000) * 1000;
-}
+const newKeys = (): Promise<KeyPair> => generateKeyPair({ extractable: true });
 
+/** The parts of a leaf that do not depend on what stands above its issuer. */
 async function mintLeaf(
   options: LeafOptions & ReturnType<typeof validity>,
   keys: KeyPair,
-  issuer: { commonName: string; publicKey: CaKey; signingKey: CaKey },
-) {
+  issuer: { readonly commonName: string; readonly keys: KeyPair },
+): Promise<Omit<TestLeaf, 'rootsPem' | 'chainDer'>> {
   const service = options.service ?? 'web';
   const extendedUsages = options.extendedUsages ?? ['clientAuth', 'serverAuth'];
-  return issueCertificate({
+  const { notBeforeMs, notAfterMs } = options;
+  const { der, pem } = await issueCertificate({
     commonName: service,
     issuerCommonName: options.issuerCommonName ?? issuer.commonName,
     publicKey: keys.publicKey,
-    signingKey: options.forger?.privateKey ?? issuer.signingKey,
-    issuerPublicKey: issuer.publicKey,
-    notBeforeMs: options.notBeforeMs,
-    notAfterMs: options.notAfterMs,
+    signingKey: (options.forger ?? issuer.keys).privateKey,
+    issuerPublicKey: issuer.keys.publicKey,
+    notBeforeMs,
+    notAfterMs,
     uris: options.uris ?? [spiffeUri(service, options.trustDomain)],
     dnsNames: options.dnsNames ?? [],
     ca: options.ca ?? false,
@@ -221,6 +184,7 @@ async function mintLeaf(
     ...(extendedUsages === 'absent' ? {} : { extendedUsages }),
     extra: options.extra ?? [],
   });
+  return { certChainPem: pem, keyPem: await privateKeyToPem(keys.privateKey), leafDer: der, notAfterMs };
 }
 
 /** Trust in these roots for the test trust domain. */

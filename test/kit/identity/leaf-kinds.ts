@@ -5,7 +5,14 @@
 
 import { generateKeyPair } from '../../../sidecar/identity/ca/certificate-builder.js';
 import type { PeerRejection } from '../../../sidecar/identity/tls/peer-verification.js';
-import { selfSignedLeaf, spiffeUri, TestAuthority, type TestLeaf, TRUST_DOMAIN } from './certificates.js';
+import {
+  type LeafOptions,
+  selfSignedLeaf,
+  spiffeUri,
+  TestAuthority,
+  type TestLeaf,
+  TRUST_DOMAIN,
+} from './certificates.js';
 
 export interface LeafKind {
   readonly name: string;
@@ -48,42 +55,25 @@ async function accepted(root: TestAuthority): Promise<LeafKind[]> {
   const second = await intermediate.intermediate({ commonName: 'Second intermediate', pathLength: 0 });
   const permitted = await root.intermediate({ extra: [nameConstraints(0xa0, TRUST_DOMAIN)] });
   const right = { service: 'web' };
+  const unnamed = await root.intermediate({ uris: [] });
+  const upperHost = spiffeUri('web').replace(TRUST_DOMAIN, TRUST_DOMAIN.toUpperCase());
+  const dnsNames = ['web.local'];
+  const admin = 'web/admin';
+  const below = { expected: right, resumed: 'untrusted' } as const;
   return [
     { name: 'right', leaf: await root.leaf(), expected: right },
-    {
-      name: 'web%2Fadmin',
-      leaf: await root.leaf({ service: 'web/admin' }),
-      expected: { service: 'web/admin' },
-    },
-    {
-      name: 'a DNS name beside the URI',
-      leaf: await root.leaf({ dnsNames: ['web.local'] }),
-      expected: right,
-    },
+    { name: 'web%2Fadmin', leaf: await root.leaf({ service: admin }), expected: { service: admin } },
+    { name: 'a DNS name beside the URI', leaf: await root.leaf({ dnsNames }), expected: right },
     { name: 'no extended key usage', leaf: await root.leaf({ extendedUsages: 'absent' }), expected: right },
-    { name: 'trust domain in upper case', leaf: await root.leaf({ uris: [upperHost()] }), expected: right },
-    { name: 'one intermediate', leaf: await intermediate.leaf(), expected: right, resumed: 'untrusted' },
-    { name: 'two intermediates', leaf: await second.leaf(), expected: right, resumed: 'untrusted' },
-    {
-      name: 'intermediate without an id',
-      leaf: await (await root.intermediate({ uris: [] })).leaf(),
-      expected: right,
-      resumed: 'untrusted',
-    },
-    {
-      name: 'intermediate bound to the domain',
-      leaf: await permitted.leaf(),
-      expected: right,
-      resumed: 'untrusted',
-    },
+    { name: 'trust domain in upper case', leaf: await root.leaf({ uris: [upperHost] }), expected: right },
+    { name: 'one intermediate', leaf: await intermediate.leaf(), ...below },
+    { name: 'two intermediates', leaf: await second.leaf(), ...below },
+    { name: 'intermediate without an id', leaf: await unnamed.leaf(), ...below },
+    { name: 'intermediate bound to the domain', leaf: await permitted.leaf(), ...below },
   ];
 }
 
-function upperHost(): string {
-  return spiffeUri('web').replace(TRUST_DOMAIN, TRUST_DOMAIN.toUpperCase());
-}
-
-async function badIds(root: TestAuthority): Promise<LeafKind[]> {
+function badIds(root: TestAuthority): Promise<LeafKind[]> {
   const base = spiffeUri('web');
   const ids: ReadonlyArray<readonly [string, readonly string[], PeerRejection]> = [
     ['wrong trust domain', [spiffeUri('web', 'other.consul')], 'wrong-trust-domain'],
@@ -113,19 +103,24 @@ async function badIds(root: TestAuthority): Promise<LeafKind[]> {
     ['other namespace', [base.replace('/ns/default/', '/ns/other/')], 'wrong-namespace'],
     ['other partition', [base.replace('/ns/', '/ap/other/ns/')], 'wrong-namespace'],
   ];
-  return Promise.all(
-    ids.map(async ([name, uris, reason]) => ({
-      name,
-      leaf: await root.leaf({ uris, dnsNames: ['web.local'] }),
-      expected: { reason },
-    })),
+  return refused(
+    root,
+    ids.map(([name, uris, reason]) => [name, { uris, dnsNames: ['web.local'] }, reason]),
   );
 }
 
-async function badPurposes(root: TestAuthority): Promise<LeafKind[]> {
+type Refused = readonly [name: string, LeafOptions, PeerRejection];
+
+function refused(root: TestAuthority, kinds: readonly Refused[]): Promise<LeafKind[]> {
+  const kindOf = async ([name, options, reason]: Refused) =>
+    ({ name, leaf: await root.leaf(options), expected: { reason } }) as const;
+  return Promise.all(kinds.map(kindOf));
+}
+
+function badPurposes(root: TestAuthority): Promise<LeafKind[]> {
   const now = Date.now();
   const usages = ['digitalSignature', 'keyCertSign'] as const;
-  const kinds: ReadonlyArray<readonly [string, Parameters<TestAuthority['leaf']>[0], PeerRejection]> = [
+  return refused(root, [
     ['CA:TRUE', { ca: true, usages }, 'signing-certificate'],
     ['CA:TRUE without keyCertSign', { ca: true }, 'signing-certificate'],
     ['keyCertSign', { usages }, 'signing-certificate'],
@@ -136,14 +131,7 @@ async function badPurposes(root: TestAuthority): Promise<LeafKind[]> {
     ['expired', { notBeforeMs: now - 2 * DAY_MS, notAfterMs: now - DAY_MS }, 'clock-expired'],
     ['not yet valid', { notBeforeMs: now + DAY_MS, notAfterMs: now + 2 * DAY_MS }, 'clock-not-yet-valid'],
     ['unknown critical extension', { extra: unknownCritical() }, 'critical-extension'],
-  ];
-  return Promise.all(
-    kinds.map(async ([name, options, reason]) => ({
-      name,
-      leaf: await root.leaf(options),
-      expected: { reason },
-    })),
-  );
+  ]);
 }
 
 async function badPaths(root: TestAuthority): Promise<LeafKind[]> {
@@ -164,11 +152,8 @@ async function badPaths(root: TestAuthority): Promise<LeafKind[]> {
   const workload = await root.intermediate({ uris: [spiffeUri('web')] });
   const foreign = await root.intermediate({ uris: ['spiffe://other.consul'] });
   const lonely = await (await root.intermediate()).leaf();
-  const leafOnly = {
-    ...lonely,
-    chainDer: [],
-    certChainPem: lonely.certChainPem.split(/(?<=END CERTIFICATE-----\n)/)[0]!,
-  };
+  const certChainPem = lonely.certChainPem.split(/(?<=END CERTIFICATE-----\n)/)[0]!;
+  const leafOnly = { ...lonely, chainDer: [], certChainPem };
   const paths: ReadonlyArray<readonly [string, TestLeaf, PeerRejection, PeerRejection?]> = [
     ['other CA', await other.leaf(), 'untrusted'],
     ['other CA of the same name', await sameName.leaf(), 'untrusted'],

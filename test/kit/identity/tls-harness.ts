@@ -32,8 +32,6 @@ export interface Sides {
   readonly judgeServer?: (socket: tls.TLSSocket) => PeerVerification;
 }
 
-const ANY: Seen = { service: 'any' };
-
 export class TlsHarness {
   private readonly open = new Set<{ destroy(): void } | tls.Server>();
 
@@ -75,10 +73,7 @@ export class TlsHarness {
     const result: Handshake = {
       server: atServer.seen,
       client: atClient.seen,
-      resumed: {
-        server: atServer.socket?.isSessionReused() ?? false,
-        client: client.isSessionReused() ?? false,
-      },
+      resumed: { server: atServer.socket?.isSessionReused() ?? false, client: client.isSessionReused() },
       alpn: client.alpnProtocol,
       protocol: atServer.socket?.getProtocol() ?? null,
       cipher: atServer.socket?.getCipher()?.name,
@@ -115,12 +110,9 @@ interface Side {
   readonly socket: tls.TLSSocket | undefined;
 }
 
-function judged(
-  socket: tls.TLSSocket,
-  judge: ((socket: tls.TLSSocket) => PeerVerification) | undefined,
-): Seen {
+function judged(socket: tls.TLSSocket, judge: Sides['judgeClient']): Seen {
   const verdict = judge?.(socket);
-  if (!verdict) return ANY;
+  if (!verdict) return { service: 'any' };
   return verdict.kind === 'accepted' ? { service: verdict.id.service } : { reason: verdict.reason };
 }
 
@@ -132,7 +124,7 @@ function serverSide(server: tls.Server, judge: Sides['judgeClient']): Promise<Si
     };
     const failed = (error: Error, socket: tls.TLSSocket) => {
       server.off('secureConnection', secured);
-      resolve({ seen: { reason: handshakeFailure(error, socket) ?? errorName(error) }, socket: undefined });
+      resolve(failedBy(error, socket));
     };
     server.once('secureConnection', secured);
     server.once('tlsClientError', failed);
@@ -142,16 +134,14 @@ function serverSide(server: tls.Server, judge: Sides['judgeClient']): Promise<Si
 function clientSide(socket: tls.TLSSocket, judge: Sides['judgeServer']): Promise<Side> {
   return new Promise((resolve) => {
     socket.once('secureConnect', () => resolve({ seen: judged(socket, judge), socket }));
-    socket.once('error', (error) => {
-      resolve({
-        seen: { reason: handshakeFailure(error, undefined) ?? errorName(error) },
-        socket: undefined,
-      });
-    });
+    socket.once('error', (error) => resolve(failedBy(error)));
     socket.once('close', () => resolve({ seen: { reason: 'closed' }, socket: undefined }));
   });
 }
 
-function errorName(error: Error & { code?: string }): string {
-  return error.code ?? error.message;
+function failedBy(error: Error & { code?: string }, socket?: tls.TLSSocket): Side {
+  return {
+    seen: { reason: handshakeFailure(error, socket) ?? error.code ?? error.message },
+    socket: undefined,
+  };
 }

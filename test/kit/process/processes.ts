@@ -30,9 +30,8 @@ export function sessionOf(pid: number): number {
 /** Nanoseconds of CPU the process has had, all threads together. */
 export function cpuTimeNs(pid: number): number {
   let total = 0;
-  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+  for (const thread of readdirSync(`/proc/${pid}/task`))
     total += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
-  }
   return total;
 }
 

@@ -74,9 +74,8 @@ class Tokenizer {
 
   private string(quote: string): void {
     let end = this.at + 1;
-    while (end < this.source.length && this.source[end] !== quote && this.source[end] !== '\n') {
+    while (end < this.source.length && this.source[end] !== quote && this.source[end] !== '\n')
       end += this.source[end] === '\\' ? 2 : 1;
-    }
     this.push('string', this.source.slice(this.at + 1, end));
     this.move(end + 1 - this.at);
   }

@@ -12,14 +12,8 @@ import { TlsHarness, VERSIONS } from '../../kit/identity/tls-harness.js';
 
 /** Either side as careless software has it: tickets on, no peer refused. */
 function ticketed(leaf: TestLeaf, version: tls.SecureVersion): tls.TlsOptions & tls.ConnectionOptions {
-  return {
-    cert: leaf.certChainPem,
-    key: leaf.keyPem,
-    requestCert: true,
-    rejectUnauthorized: false,
-    ALPNProtocols: ['h2'],
-    maxVersion: version,
-  };
+  const careless = { requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] };
+  return { cert: leaf.certChainPem, key: leaf.keyPem, ...careless, maxVersion: version };
 }
 
 describe('a resumed session', () => {
@@ -64,11 +58,8 @@ describe('a resumed session', () => {
     });
 
     it(`is refused once the leaf has expired or its root was removed (${version})`, async () => {
-      const server = await harness.listen({
-        ...ticketed(good, version),
-        ca: root.pem,
-        rejectUnauthorized: true,
-      });
+      const strict = { ...ticketed(good, version), ca: root.pem, rejectUnauthorized: true };
+      const server = await harness.listen(strict);
       const client = ticketed(good, version);
       const { session } = await harness.handshake({ server: {}, client }, server);
       const otherTrust = trustIn(await TestAuthority.root());
@@ -84,19 +75,15 @@ describe('a resumed session', () => {
         }
         return verifyPeerSocket(socket, trustIn(root), Date.now());
       };
-      const second = await harness.handshake(
-        { server: {}, client: { ...client, session: session! }, judgeClient },
-        server,
-      );
+      const again = { ...client, session: session! };
+      const second = await harness.handshake({ server: {}, client: again, judgeClient }, server);
       assert.equal(second.resumed.server, true);
       assert.deepEqual(seen, ['accepted', 'accepted', 'clock-expired', 'untrusted']);
     });
 
     it(`does not come about with our server, whatever the client keeps (${version})`, async () => {
-      const server = await harness.listen({
-        ...serverTlsOptions(await root.identity('api')),
-        maxVersion: version,
-      });
+      const ours = serverTlsOptions(await root.identity('api'));
+      const server = await harness.listen({ ...ours, maxVersion: version });
       const client = ticketed(good, version);
       const first = await harness.handshake({ server: {}, client }, server);
       assert.deepEqual(first.server, { service: 'any' });

@@ -51,7 +51,7 @@ describe('finding Consul', () => {
 
   it('says what to do where none can be brought', async () => {
     const says =
-      /^CommandFailure: there is no Consul here, .*no apt-get\. Install Consul 1\.8 or newer[^\n]*$/;
+      /^CommandFailure: there is no Consul here, .*this machine has no apt-get\. Install Consul 1\.8 or newer[^\n]*$/;
     await assert.rejects(findConsul({ env: { PATH: scratch.path }, cache }), says);
     assert.equal(existsSync(cache), false);
   });

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { LeafRenewal } from '../../../../sidecar/identity/ca/leaf-renewal.js';
 import { LocalCa } from '../../../../sidecar/identity/ca/local-ca.js';
@@ -10,41 +9,37 @@ import { isProblem } from '../../../../sidecar/identity/spiffe.js';
 import { createPeerTrust, verifyPeer } from '../../../../sidecar/identity/tls/peer-verification.js';
 import { certificatesFromPem } from '../../../../sidecar/identity/x509/pem.js';
 import { seeded } from '../../../../sidecar/runtime/random.js';
+import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 const TRUST_DOMAIN = 'local.outrider';
 const HOUR_MS = 3_600_000;
 
 describe('the local issuer', () => {
-  let directory: string;
+  const scratch = scratchForEach();
   let clock: ManualClock;
   let ca: LocalCa;
   let issuer: LeafRenewal;
   let problems: string[];
 
   beforeEach(async () => {
-    directory = mkdtempSync(join(tmpdir(), 'issuer-'));
     clock = new ManualClock(0, Date.UTC(2027, 0, 1));
     problems = [];
-    ca = await LocalCa.create({
-      trustDomain: TRUST_DOMAIN,
-      datacenter: 'dc1',
-      wallNow: () => clock.wallNow(),
-    });
-    issuer = new LeafRenewal({
-      ca,
-      directory: join(directory, 'identity'),
-      clock,
-      timers: clock,
-      random: seeded(7),
-      onProblem: (problem) => problems.push(problem),
-    });
+    const wallNow = () => clock.wallNow();
+    ca = await LocalCa.create({ trustDomain: TRUST_DOMAIN, datacenter: 'dc1', wallNow });
+    issuer = issuerIn('identity');
   });
   afterEach(async () => {
     await issuer.close();
     assert.equal(clock.pending(), 0);
-    rmSync(directory, { recursive: true, force: true });
   });
+
+  function issuerIn(folder: string, leafLifetimeMs?: number): LeafRenewal {
+    const onProblem = (problem: string) => problems.push(problem);
+    const time = { clock, timers: clock, random: seeded(7) };
+    const lifetime = leafLifetimeMs === undefined ? {} : { leafLifetimeMs };
+    return new LeafRenewal({ ca, directory: join(scratch.path, folder), ...time, onProblem, ...lifetime });
+  }
 
   function open(paths: IdentityPaths, service = 'digits') {
     return openIdentityFiles({ paths, trustDomain: TRUST_DOMAIN, service, clock, timers: clock });
@@ -55,14 +50,14 @@ describe('the local issuer', () => {
     while (!condition()) await new Promise(setImmediate);
   }
 
-  it('writes a set that a sidecar accepts, for nobody else to read', async () => {
+  it('writes a set that a sidecar accepts, which no other user can read', async () => {
     const paths = await issuer.add('digits', 'digits-1');
     const source = open(paths);
     assert.equal(source.current().id.service, 'digits');
     source.close();
     const mode = (path: string) => statSync(path).mode & 0o777;
     assert.deepEqual([paths.cert, paths.key, paths.roots].map(mode), [0o600, 0o600, 0o600]);
-    const folder = join(directory, 'identity');
+    const folder = join(scratch.path, 'identity');
     assert.deepEqual([folder, join(folder, 'digits-1')].map(mode), [0o700, 0o700]);
     assert.ok(lstatSync(join(folder, 'digits-1', '..data')).isSymbolicLink());
   });
@@ -81,22 +76,12 @@ describe('the local issuer', () => {
       renewed()!.renewedAtMs = clock.now();
     }
     const times = added.map((one) => one.renewedAtMs / HOUR_MS);
-    assert.ok(
-      times.every((time) => time >= 0.5 && time <= 0.7),
-      `${times}`,
-    );
+    assert.ok(Math.min(...times) >= 0.5 && Math.max(...times) <= 0.7, `${times}`);
     assert.ok(new Set(times).size > 4);
   });
 
   it('issues a leaf of ten seconds that is not taken for one that runs out', async () => {
-    const brief = new LeafRenewal({
-      ca,
-      directory: join(directory, 'brief'),
-      clock,
-      timers: clock,
-      random: seeded(7),
-      leafLifetimeMs: 10_000,
-    });
+    const brief = issuerIn('brief', 10_000);
     const source = open(await brief.add('digits', 'digits-1'));
     clock.advance(6_900); // renewal comes at 70 % at the latest
     assert.equal(source.status().problem, undefined);
@@ -120,7 +105,7 @@ describe('the local issuer', () => {
   it('keeps two sets on disk and no more', async () => {
     await issuer.add('digits', 'digits-1');
     for (let i = 0; i < 5; i++) await issuer.renewAll();
-    const names = readdirSync(join(directory, 'identity', 'digits-1')).sort();
+    const names = readdirSync(join(scratch.path, 'identity', 'digits-1')).sort();
     assert.deepEqual(names, ['..data', '..set-5', '..set-6', 'cert.pem', 'key.pem', 'roots.pem']);
   });
 
@@ -154,28 +139,28 @@ describe('the local issuer', () => {
 
   it('keeps a set that cannot be written, tells it at once, says so once, and writes it with backoff', async () => {
     const paths = await issuer.add('digits', 'digits-1');
-    const before = readFileSync(paths.cert, 'utf8');
+    const cert = () => readFileSync(paths.cert, 'utf8');
+    const before = cert();
     const told: string[] = [];
     issuer.onSet((instance, { certChainPem }) => told.push(`${instance} ${certChainPem}`));
     // Files where the next two sets would have to go.
-    for (const name of ['..set-2', '..set-3'])
-      writeFileSync(join(directory, 'identity', 'digits-1', name), '');
+    for (const name of ['..set-2', '..set-3']) scratch.write(`identity/digits-1/${name}`, '');
     await issuer.renewAll();
     const kept = issuer.current('digits-1')!.certChainPem;
     assert.notEqual(kept, before);
     assert.deepEqual(told, [`digits-1 ${kept}`]);
     assert.match(problems[0] ?? '', /new certificate of digits-1 cannot be written and is kept .*: EEXIST/);
-    assert.equal(readFileSync(paths.cert, 'utf8'), before);
+    assert.equal(cert(), before);
     const firstWaitMs = clock.nextDueMs() - clock.now();
     assert.ok(firstWaitMs >= 500 && firstWaitMs <= 1_000, `${firstWaitMs}`);
     clock.advance(firstWaitMs);
     await until(() => clock.pending() === 2);
     const secondWaitMs = clock.nextDueMs() - clock.now();
     assert.ok(secondWaitMs >= 1_000 && secondWaitMs <= 2_000, `${secondWaitMs}`);
-    assert.equal(readFileSync(paths.cert, 'utf8'), before);
+    assert.equal(cert(), before);
     clock.advance(secondWaitMs);
-    await until(() => readFileSync(paths.cert, 'utf8') !== before);
-    assert.equal(readFileSync(paths.cert, 'utf8'), kept);
+    await until(() => cert() !== before);
+    assert.equal(cert(), kept);
     assert.equal(problems.length, 1);
     assert.equal(told.length, 1);
   });
@@ -193,9 +178,8 @@ describe('the local issuer', () => {
   });
 
   it('refuses a name that would leave its directory, and the same name twice', async () => {
-    for (const name of ['../x', 'a/b', '', '..', '.hidden']) {
+    for (const name of ['../x', 'a/b', '', '..', '.hidden'])
       await assert.rejects(issuer.add('digits', name), /not a directory name/, name);
-    }
     await issuer.add('digits', 'digits-1');
     await assert.rejects(issuer.add('digits', 'digits-1'), /issued twice/);
   });

@@ -33,27 +33,16 @@ describe('the local CA', () => {
     assert.equal(verdict(leaf, ca.rootsPem).kind, 'accepted');
     const [openssl, root] = [new X509Certificate(leaf.certChainPem), new X509Certificate(ca.rootsPem)];
     assert.ok(openssl.verify(root.publicKey) && openssl.checkIssued(root));
-    assert.match(
-      openssl.subjectAltName ?? '',
-      /^URI:spiffe:\/\/local\.outrider\/ns\/default\/dc\/dc1\/svc\/digits$/,
-    );
-    assert.match(root.subjectAltName ?? '', /^URI:spiffe:\/\/local\.outrider$/);
+    assert.equal(openssl.subjectAltName, 'URI:spiffe://local.outrider/ns/default/dc/dc1/svc/digits');
+    assert.equal(root.subjectAltName, 'URI:spiffe://local.outrider');
   });
 
   it('gives a leaf its lifetime to the second, an hour when not told, and a minute of the past', async () => {
     const ca = await create();
     assert.equal((await ca.issueLeaf('web')).notAfterMs, NOW_MS + 3_600_000);
     const short = await ca.issueLeaf('web', 240_000);
-    const accepted = (ms: number) => verdict(short, ca.rootsPem, ms).kind === 'accepted';
-    assert.deepEqual(
-      [
-        accepted(NOW_MS - 60_000),
-        accepted(NOW_MS + 240_000),
-        accepted(NOW_MS + 240_001),
-        accepted(NOW_MS - 60_001),
-      ],
-      [true, true, false, false],
-    );
+    const accepted = (ms: number) => verdict(short, ca.rootsPem, NOW_MS + ms).kind === 'accepted';
+    assert.deepEqual([-60_000, 240_000, 240_001, -60_001].map(accepted), [true, true, false, false]);
   });
 
   it('gives each leaf a key and a serial of its own', async () => {
@@ -77,7 +66,7 @@ describe('the local CA', () => {
     }
   });
 
-  it('changes its root so that at every step everyone trusts everyone', async () => {
+  it('changes its root so that at every step each holder trusts each other one', async () => {
     const ca = await create();
     const holders = [await ca.issueLeaf('a'), await ca.issueLeaf('b')];
     const assertMutualTrust = (step: string) => {
@@ -86,21 +75,21 @@ describe('the local CA', () => {
       }
     };
     const first = ca.rootsPem;
+    const renewRoots = (step: string) => {
+      for (const [index, holder] of holders.entries()) {
+        holders[index] = { ...holder, rootsPem: ca.rootsPem };
+        assertMutualTrust(`${step} ${index}`);
+      }
+    };
     await ca.prepareRoot();
-    for (const [index, holder] of holders.entries()) {
-      holders[index] = { ...holder, rootsPem: ca.rootsPem };
-      assertMutualTrust(`prepare ${index}`);
-    }
+    renewRoots('prepare');
     ca.activateRoot();
     for (const [index, service] of ['a', 'b'].entries()) {
       holders[index] = await ca.issueLeaf(service);
       assertMutualTrust(`activate ${index}`);
     }
     ca.retireRoots();
-    for (const [index, holder] of holders.entries()) {
-      holders[index] = { ...holder, rootsPem: ca.rootsPem };
-      assertMutualTrust(`retire ${index}`);
-    }
+    renewRoots('retire');
     assert.equal(certificatesFromPem(ca.rootsPem).length, 1);
     assert.equal(verdict(holders[0]!, first).kind, 'rejected');
   });

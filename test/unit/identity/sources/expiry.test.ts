@@ -23,25 +23,22 @@ describe("a certificate's life", () => {
     [10.001, 'expired', Number.POSITIVE_INFINITY],
     [Number.NaN, 'expired', Number.POSITIVE_INFINITY],
   ];
-  for (const [hours, phase, endsInMs] of phases) {
+  for (const [hours, phase, endsInMs] of phases)
     it(`after ${hours} of 10 hours is ${phase}`, () => {
       const now = START + hours * HOUR;
       assert.equal(validityPhase(life, now), phase);
       assert.equal(phaseEndsInMs(life, now), endsInMs);
     });
-  }
 
   it('is looked at never, sometimes, often, all the time', () => {
     const middle = () => 0.5;
-    const each = (['fresh', 'renewing', 'low', 'expired'] as const).map((phase) =>
-      nextCheckMs(life, phase, middle),
-    );
+    const all = ['fresh', 'renewing', 'low', 'expired'] as const;
+    const each = all.map((phase) => nextCheckMs(life, phase, middle));
     assert.deepEqual(each, [Number.POSITIVE_INFINITY, HOUR / 2, HOUR / 10, 3_000]);
     const short = { notBeforeMs: 0, notAfterMs: 60_000 };
-    assert.deepEqual(
-      [nextCheckMs(short, 'renewing', () => 0), Math.round(nextCheckMs(short, 'low', () => 1))],
-      [4_000, 6_000],
-    );
+    const renewing = nextCheckMs(short, 'renewing', () => 0);
+    const low = nextCheckMs(short, 'low', () => 1);
+    assert.deepEqual([renewing, Math.round(low)], [4_000, 6_000]);
   });
 
   it('is a problem from 20 % left on', () => {

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { webcrypto } from 'node:crypto';
-import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Identity, IdentityParts } from '../../../../sidecar/identity/identity.js';
+import type { Identity, IdentityFeed, IdentityParts } from '../../../../sidecar/identity/identity.js';
 import {
   type FileIdentitySource,
   IdentityFilesError,
@@ -16,6 +15,7 @@ import {
   type TestLeaf,
   TRUST_DOMAIN,
 } from '../../../kit/identity/certificates.js';
+import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 const HOUR_MS = 3_600_000;
@@ -24,7 +24,7 @@ const POLL_MS = 10_000;
 describe('an identity in files', () => {
   let root: TestAuthority;
   let good: TestLeaf;
-  let directory: string;
+  const scratch = scratchForEach();
   let clock: ManualClock;
   let problems: string[];
   let source: FileIdentitySource | undefined;
@@ -34,17 +34,15 @@ describe('an identity in files', () => {
     good = await root.leaf();
   });
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'identity-'));
     clock = new ManualClock(0, Date.now());
     problems = [];
   });
   afterEach(() => {
     source?.close();
     source = undefined;
-    rmSync(directory, { recursive: true, force: true });
   });
 
-  const path = (name: string) => join(directory, name);
+  const path = (name: string) => join(scratch.path, name);
 
   /** Writes in the given order, each file in place. */
   function put(parts: Partial<IdentityParts>): void {
@@ -53,19 +51,14 @@ describe('an identity in files', () => {
     if (parts.rootsPem !== undefined) writeFileSync(path('roots.pem'), parts.rootsPem);
   }
 
-  function open(service = 'web'): FileIdentitySource {
+  function open(more: { readonly service?: string; readonly feed?: IdentityFeed } = {}): FileIdentitySource {
     const paths = { cert: path('cert.pem'), key: path('key.pem'), roots: path('roots.pem') };
     const onProblem = (problem: string) => void problems.push(problem);
-    source = openIdentityFiles({
-      paths,
-      trustDomain: TRUST_DOMAIN,
-      service,
-      clock,
-      timers: clock,
-      onProblem,
-    });
+    const rest = { trustDomain: TRUST_DOMAIN, clock, timers: clock, onProblem };
+    source = openIdentityFiles({ paths, service: 'web', ...rest, ...more });
     return source;
   }
+  const chainOf = (files: FileIdentitySource) => files.current().certChainPem;
 
   /** Opens over the good set and collects what is announced. */
   function opened(): { files: FileIdentitySource; announced: Identity[] } {
@@ -78,7 +71,7 @@ describe('an identity in files', () => {
 
   function assertRefused(pattern: RegExp, service = 'web'): void {
     assert.throws(
-      () => open(service),
+      () => open({ service }),
       (error) =>
         error instanceof IdentityFilesError &&
         pattern.test(error.message) &&
@@ -150,10 +143,8 @@ describe('an identity in files', () => {
 
     it('is refused when OpenSSL finds the key too weak', async () => {
       const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', publicExponent: new Uint8Array([1, 0, 1]) };
-      const keys = await webcrypto.subtle.generateKey({ ...rsa, modulusLength: 512 }, true, [
-        'sign',
-        'verify',
-      ]);
+      const usages = ['sign', 'verify'] as const;
+      const keys = await webcrypto.subtle.generateKey({ ...rsa, modulusLength: 512 }, true, usages);
       put(await root.leaf({ keys }));
       assertRefused(/refused by OpenSSL \(ERR_SSL_EE_KEY_TOO_SMALL\)/);
     });
@@ -172,7 +163,7 @@ describe('an identity in files', () => {
       put(next);
       clock.advance(3 * POLL_MS);
       assert.equal(announced.length, 1);
-      assert.equal(files.current().certChainPem, next.certChainPem);
+      assert.equal(chainOf(files), next.certChainPem);
       assert.deepEqual(problems, []);
     });
 
@@ -193,11 +184,11 @@ describe('an identity in files', () => {
       put({ certChainPem: next.certChainPem });
       files.refresh();
       clock.advance(1_000);
-      assert.equal(files.current().certChainPem, good.certChainPem);
+      assert.equal(chainOf(files), good.certChainPem);
       assert.deepEqual([announced.length, files.status().problem], [0, undefined]);
       put({ keyPem: next.keyPem });
       files.refresh();
-      assert.equal(files.current().certChainPem, next.certChainPem);
+      assert.equal(chainOf(files), next.certChainPem);
       clock.advance(POLL_MS);
       assert.deepEqual([announced.length, problems], [1, []]);
     });
@@ -232,16 +223,16 @@ describe('an identity in files', () => {
       chmodSync(path('key.pem'), 0o644);
       clock.advance(2 * POLL_MS);
       assert.match(files.status().problem ?? '', /mode 0644/);
-      assert.equal(files.current().certChainPem, good.certChainPem);
+      assert.equal(chainOf(files), good.certChainPem);
     });
 
     it('by whole directories, behind a replaced parent, is found by the poll', async () => {
       const { files, announced } = opened();
       const next = await root.leaf();
-      renameSync(directory, `${directory}.old`);
+      renameSync(scratch.path, `${scratch.path}.old`);
       clock.advance(POLL_MS + 3_000);
       assert.match(files.status().problem ?? '', /no such file/);
-      renameSync(`${directory}.old`, directory);
+      renameSync(`${scratch.path}.old`, scratch.path);
       put(next);
       clock.advance(POLL_MS);
       assert.deepEqual([announced.length, files.status().problem], [1, undefined]);
@@ -265,7 +256,7 @@ describe('an identity in files', () => {
     assert.match(files.status().problem ?? '', /our certificate expires in \d+ s; its files hold no new one/);
     clock.advance(25 * 60_000);
     assert.match(files.status().problem ?? '', /our certificate expired at .*Z; its files hold no new one/);
-    assert.equal(files.current().certChainPem, good.certChainPem);
+    assert.equal(chainOf(files), good.certChainPem);
   });
 
   it('leaves no timer and no watch behind when closed', async () => {
@@ -296,41 +287,33 @@ describe('an identity in files', () => {
       }
     }
 
-    function fedBy(feed: Feed): FileIdentitySource {
-      const paths = { cert: path('cert.pem'), key: path('key.pem'), roots: path('roots.pem') };
-      const onProblem = (problem: string) => void problems.push(problem);
-      const rest = { trustDomain: TRUST_DOMAIN, service: 'web', clock, timers: clock, onProblem };
-      source = openIdentityFiles({ paths, feed, ...rest });
-      return source;
-    }
-
     it('takes a set that its files do not hold, until they change', async () => {
       put(good);
       const feed = new Feed();
-      const files = fedBy(feed);
+      const files = open({ feed });
       const brought = await root.leaf();
       feed.bring(brought);
-      assert.equal(files.current().certChainPem, brought.certChainPem);
+      assert.equal(chainOf(files), brought.certChainPem);
       clock.advance(POLL_MS);
-      assert.equal(files.current().certChainPem, brought.certChainPem, 'the old files had their say');
+      assert.equal(chainOf(files), brought.certChainPem, 'the old files had their say');
       const later = await root.leaf();
       put(later);
       clock.advance(POLL_MS);
-      assert.equal(files.current().certChainPem, later.certChainPem);
+      assert.equal(chainOf(files), later.certChainPem);
     });
 
     it('starts with the set that was brought, though the files hold none', () => {
       put({ ...good, certChainPem: 'nothing' });
-      const files = fedBy(new Feed(good));
-      assert.equal(files.current().certChainPem, good.certChainPem);
+      const files = open({ feed: new Feed(good) });
+      assert.equal(chainOf(files), good.certChainPem);
     });
 
     it('keeps its identity when what is brought is not usable, and says why', () => {
       put(good);
       const feed = new Feed();
-      const files = fedBy(feed);
+      const files = open({ feed });
       feed.bring({ ...good, certChainPem: 'nothing' });
-      assert.equal(files.current().certChainPem, good.certChainPem);
+      assert.equal(chainOf(files), good.certChainPem);
       assert.match(problems[0] ?? '', /no certificate found/);
     });
   });

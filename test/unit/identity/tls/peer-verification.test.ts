@@ -37,10 +37,8 @@ describe('the verdict on a peer', () => {
       const found = verifyPeer(leaf, trustIn(root), Date.now(), expected);
       return found.kind === 'accepted' ? found.id.datacenter : found.reason;
     };
-    assert.deepEqual(
-      [undefined, 'web', { service: 'web' }, { service: 'web', datacenter: 'dc2' }].map(verdict),
-      ['dc2', 'dc2', 'dc2', 'dc2'],
-    );
+    for (const expected of [undefined, 'web', { service: 'web' }, { service: 'web', datacenter: 'dc2' }])
+      assert.equal(verdict(expected), 'dc2');
     assert.equal(verdict({ service: 'web', datacenter: 'dc1' }), 'wrong-datacenter');
     assert.equal(verdict({ service: 'api', datacenter: 'dc2' }), 'wrong-service');
   });
@@ -74,14 +72,11 @@ describe('the verdict on a peer', () => {
     assert.equal((await verdict()).kind, 'accepted');
     assert.equal((await verdict(`spiffe://${TRUST_DOMAIN}`)).kind, 'accepted');
     const refused = await verdict(`spiffe://${TRUST_DOMAIN}/ns/default/dc/dc1/svc/web`);
-    assert.deepEqual(refused, {
-      kind: 'rejected',
-      reason: 'untrusted',
-      detail: 'its issuer has the id of a workload, which may sign nothing',
-    });
+    const detail = 'its issuer has the id of a workload, which may sign nothing';
+    assert.deepEqual(refused, { kind: 'rejected', reason: 'untrusted', detail });
   });
 
-  it('refuses everyone when the clock is no number', async () => {
+  it('refuses every peer when the clock is no number', async () => {
     const verdict = verifyPeer(await root.leaf(), trustIn(root), Number.NaN);
     assert.equal(verdict.kind === 'rejected' && verdict.reason, 'clock-expired');
   });

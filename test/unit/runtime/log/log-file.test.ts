@@ -2,21 +2,19 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,
-  mkdtempSync,
   readFileSync,
   renameSync,
-  rmSync,
   statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LogFile, type LogFileSystem } from '../../../../sidecar/runtime/log/log-file.js';
 import { createLogger, silentLogger } from '../../../../sidecar/runtime/log/logger.js';
 import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
+import { scratchForTest } from '../../../kit/mocha/scratch.js';
 import { until } from '../../../kit/process/processes.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
@@ -91,6 +89,11 @@ describe('LogFile', () => {
     clock.advance(ms);
     await settle();
   };
+  /** Writes lines, and lets them reach the disk. */
+  const put = async (...lines: readonly string[]): Promise<void> => {
+    for (const line of lines) file.write(`${line}\n`);
+    await pass(100);
+  };
   const counts = (): number[] => [file.written, file.dropped];
 
   it('a log file gathers lines for a moment, and writes them in order', async () => {
@@ -100,8 +103,7 @@ describe('LogFile', () => {
     assert.equal(disk.content, '');
     await pass(100);
     assert.equal(disk.content, 'one\ntwo\n');
-    file.write('three\n');
-    await pass(100);
+    await put('three');
     assert.deepEqual([disk.content, disk.opened], ['one\ntwo\nthree\n', 1]);
     assert.deepEqual(counts(), [3, 0]);
   });
@@ -117,42 +119,38 @@ describe('LogFile', () => {
 
   it('a log file drops and counts when the disk is full, and goes on when it is not', async () => {
     disk.room = 6;
-    for (const line of ['one\n', 'two\n', 'three\n']) file.write(line);
-    await pass(100);
+    await put('one', 'two', 'three');
     assert.equal(disk.content, 'one\ntw');
     assert.deepEqual(counts(), [1, 1]);
     file.write('four\n');
     assert.deepEqual(counts(), [1, 2]);
     await pass(1_000);
-    file.write('five\n');
-    await pass(100);
+    await put('five');
     assert.deepEqual(counts(), [1, 3]);
     disk.room = Number.POSITIVE_INFINITY;
     await pass(1_000);
-    file.write('six\n');
-    await pass(100);
+    await put('six');
     // The line that was torn is whole.
     assert.equal(disk.content, 'one\ntwo\nsix\n');
     assert.deepEqual(counts(), [3, 3]);
     assert.equal(disk.closed, 2);
-    assert.deepEqual(
-      logged.map((line) => (JSON.parse(line) as { message: string }).message),
-      ['lines of the access log are dropped; calls go on', 'the access log is written again'],
-    );
+    const messages = logged.map((line) => JSON.parse(line).message);
+    const [lost, back] = [
+      'lines of the access log are dropped; calls go on',
+      'the access log is written again',
+    ];
+    assert.deepEqual(messages, [lost, back]);
     assert.match(logged[0]!, /ENOSPC/);
   });
 
   it('a log file leaves the rest of a torn line out of another file', async () => {
     disk.room = 6;
-    file.write('one\n');
-    file.write('two\n');
-    await pass(100);
+    await put('one', 'two');
     disk.room = Number.POSITIVE_INFINITY;
     disk.identity = 'second';
     disk.content = '';
     await pass(1_000);
-    file.write('three\n');
-    await pass(100);
+    await put('three');
     assert.equal(disk.content, 'three\n');
     assert.deepEqual(counts(), [2, 1]);
   });
@@ -175,8 +173,7 @@ describe('LogFile', () => {
   it('a log file waits for a pipe whose reader is slow, and forgets nothing it took', async () => {
     disk.room = 2;
     disk.fault = 'EAGAIN';
-    file.write('one\n');
-    await pass(100);
+    await put('one');
     assert.equal(disk.content, 'on');
     disk.room = 100;
     await pass(50);
@@ -186,31 +183,24 @@ describe('LogFile', () => {
 
   it('a log file drops while the file cannot be opened', async () => {
     disk.openFault = 'ENXIO';
-    for (let i = 0; i < 20; i++) {
-      file.write('line\n');
-      await pass(100);
-    }
+    for (let i = 0; i < 20; i++) await put('line');
     assert.ok(file.dropped > 10);
     assert.equal(file.written, 0);
     disk.openFault = undefined;
     await pass(2_000);
-    file.write('last\n');
-    await pass(100);
+    await put('last');
     assert.ok(disk.content.endsWith('last\n'));
     assert.equal(file.written + file.dropped, 21);
   });
 
   it('a log file opens the file anew when it was moved away, and when it is told to', async () => {
-    file.write('one\n');
-    await pass(100);
+    await put('one');
     disk.identity = 'second';
     await pass(2_000);
-    file.write('two\n');
-    await pass(100);
+    await put('two');
     assert.deepEqual([disk.opened, disk.closed], [2, 1]);
     file.reopen();
-    file.write('three\n');
-    await pass(100);
+    await put('three');
     assert.deepEqual([disk.opened, disk.closed], [3, 2]);
     assert.deepEqual(counts(), [3, 0]);
   });
@@ -249,20 +239,21 @@ describe('LogFile', () => {
   });
 
   describe('on a real file system', () => {
-    let directory: string;
     let path: string;
     let real: LogFile;
 
     beforeEach(() => {
-      directory = mkdtempSync(join(tmpdir(), 'outrider-lines-'));
-      path = join(directory, 'calls.log');
+      path = join(scratchForTest().path, 'calls.log');
       real = new LogFile(path, { clock: systemClock, timers: systemTimers, logger: silentLogger });
     });
-    afterEach(async () => {
-      await real.close();
-      rmSync(directory, { recursive: true });
-    });
+    afterEach(() => real.close());
 
+    /** Writes `line` again and again until that is so. */
+    const writeUntil = (what: string, line: string, isSo: () => boolean) =>
+      until(what, () => {
+        real.write(`${line}\n`);
+        return isSo();
+      });
     const content = (): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
 
     it('a log file adds to what is there, for its owner and group only', async () => {
@@ -280,34 +271,22 @@ describe('LogFile', () => {
       real.write('one\n');
       await until('it is written', () => content() === 'one\n');
       renameSync(path, `${path}.1`);
-      await until('a new file is made', () => {
-        real.write('two\n');
-        return content().endsWith('two\n');
-      });
+      await writeUntil('a new file is made', 'two', () => content().endsWith('two\n'));
       assert.match(readFileSync(`${path}.1`, 'utf8'), /^one\n(two\n)*$/);
     });
 
     it('a log file outlives a full disk', async () => {
       symlinkSync('/dev/full', path);
-      await until('lines are dropped', () => {
-        real.write('line\n');
-        return real.dropped > 5;
-      });
+      await writeUntil('lines are dropped', 'line', () => real.dropped > 5);
       assert.equal(real.written, 0);
       unlinkSync(path);
-      await until('lines are written again', () => {
-        real.write('line\n');
-        return content().length > 0;
-      });
+      await writeUntil('lines are written again', 'line', () => content().length > 0);
       assert.match(content(), /^(line\n)+$/);
     });
 
     it('a log file does not wait for the reader of a pipe', async () => {
       execFileSync('mkfifo', [path]);
-      await until('lines are dropped', () => {
-        real.write('line\n');
-        return real.dropped > 5;
-      });
+      await writeUntil('lines are dropped', 'line', () => real.dropped > 5);
       assert.equal(real.written, 0);
     });
   });

@@ -10,9 +10,7 @@ import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 function setUp(level: 'debug' | 'info' | 'warn' | 'error' = 'info') {
   const lines: Record<string, unknown>[] = [];
-  const destination = {
-    write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>),
-  };
+  const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
   const logger = createLogger({ level, destination, fields: { service: 'digits', token: 's3cret' } });
   return { lines, logger };
 }
@@ -23,13 +21,8 @@ describe('createLogger', () => {
     logger.warn({ endpoint: 'a' }, 'ejected');
     assert.equal(lines.length, 1);
     const { time, ...rest } = lines[0]!;
-    assert.deepEqual(rest, {
-      level: 'warn',
-      service: 'digits',
-      token: '[redacted]',
-      endpoint: 'a',
-      message: 'ejected',
-    });
+    const fields = { service: 'digits', token: '[redacted]', endpoint: 'a' };
+    assert.deepEqual(rest, { level: 'warn', ...fields, message: 'ejected' });
     assert.match(String(time), /^\d{4}-\d\d-\d\dT.*Z$/);
   });
 
@@ -40,30 +33,15 @@ describe('createLogger', () => {
     assert.equal(logger.writes('error'), true);
     logger.setLevel('debug');
     logger.debug({}, 'loud');
-    assert.deepEqual(
-      lines.map(({ message }) => message),
-      ['loud'],
-    );
+    assert.deepEqual([lines.length, lines[0]!['message']], [1, 'loud']);
   });
 
   it('a logger never shows authorization, tokens, keys or binary metadata, at any depth', () => {
     const { lines, logger } = setUp();
-    logger.info(
-      {
-        headers: {
-          Authorization: 'Bearer s3cret',
-          'trace-bin': 's3cret',
-          'x-api-key': 's3cret',
-          cookie: 's3cret',
-        },
-        list: [{ accessToken: 's3cret' }],
-        key: 's3cret',
-        body: Buffer.from('s3cret'),
-        'set-cookie': 's3cret',
-        password: 's3cret',
-      },
-      'request',
-    );
+    const [key, body] = ['s3cret', Buffer.from('s3cret')];
+    const headers = { Authorization: `Bearer ${key}`, 'trace-bin': key, 'x-api-key': key, cookie: key };
+    const list = [{ accessToken: key }];
+    logger.info({ headers, list, key, body, 'set-cookie': key, password: key }, 'request');
     assert.doesNotMatch(JSON.stringify(lines), /s3cret/);
     assert.match(JSON.stringify(lines), /\[6 bytes\]/);
   });
@@ -94,21 +72,11 @@ describe('createLogger', () => {
 });
 
 describe('isSecretName', () => {
-  for (const name of [
-    'authorization',
-    'Proxy-Authorization',
-    'token',
-    'consulToken',
-    'privateKey',
-    'private-key',
-    'x-bin',
-    'KEY',
-  ]) {
+  const headers = ['authorization', 'Proxy-Authorization', 'x-bin'];
+  for (const name of [...headers, 'token', 'consulToken', 'privateKey', 'private-key', 'KEY'])
     it(`${name} is the name of a secret`, () => assert.equal(isSecretName(name), true));
-  }
-  for (const name of ['endpoint', 'monkey', 'keys', 'binary', 'metadataKey', 'combine']) {
+  for (const name of ['endpoint', 'monkey', 'keys', 'binary', 'metadataKey', 'combine'])
     it(`${name} is not the name of a secret`, () => assert.equal(isSecretName(name), false));
-  }
 });
 
 describe('redact', () => {

@@ -62,7 +62,7 @@ describe('StderrWriter', () => {
     assert.equal(system.content.length, (3_000 - out.dropped) * 1_024);
   });
 
-  for (const fault of ['ENOSPC', 'EPIPE', 'EIO']) {
+  for (const fault of ['ENOSPC', 'EPIPE', 'EIO'])
     it(`standard error drops and counts what ${fault} keeps from being written, and goes on after`, () => {
       system.fault = fault;
       for (let i = 0; i < 10; i++) out.write('lost\n');
@@ -74,7 +74,6 @@ describe('StderrWriter', () => {
       system.go();
       assert.equal(system.content, 'kept\n');
     });
-  }
 
   it('standard error waits for a pipe that is full', async () => {
     system.fault = 'EAGAIN';
@@ -112,10 +111,9 @@ describe('StderrWriter', () => {
   });
 
   it('standard error on a full disk neither ends the process nor keeps it from ending', () => {
-    const logger = new URL('../../../../sidecar/runtime/log/logger.', import.meta.url);
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const logger = new URL('../../../../sidecar/runtime/log/logger.js', import.meta.url);
     const program = `
-      const { createLogger } = await import(${JSON.stringify(`${logger}${extension}`)});
+      const { createLogger } = await import(${JSON.stringify(logger)});
       const logger = createLogger({ level: 'info' });
       for (let i = 0; i < 20; i++) {
         logger.info({}, 'lost');
@@ -124,15 +122,10 @@ describe('StderrWriter', () => {
       logger.info({}, 'lost at the end');
       logger.flush();
       process.stdout.write('reached the end');`;
-    const { status, stdout } = spawnSync(
-      process.execPath,
-      [...process.execArgv, '--input-type=module', '--eval', program],
-      {
-        stdio: ['ignore', 'pipe', openSync('/dev/full', 'w')],
-        timeout: 15_000,
-        cwd: fileURLToPath(new URL('.', import.meta.url)),
-      },
-    );
+    const args = [...process.execArgv, '--input-type=module', '--eval', program];
+    const stdio = ['ignore', 'pipe', openSync('/dev/full', 'w')] as const;
+    const cwd = fileURLToPath(new URL('.', import.meta.url));
+    const { status, stdout } = spawnSync(process.execPath, args, { stdio: [...stdio], timeout: 15_000, cwd });
     assert.deepEqual([status, String(stdout)], [0, 'reached the end']);
   });
 });

@@ -1,42 +1,25 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   inheriting,
   ListenSockets,
   withoutSockets,
 } from '../../../../sidecar/runtime/process/listen-sockets.js';
+import { freePort } from '../../../kit/interop/programs.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
+import { scratchForEach } from '../../../kit/mocha/scratch.js';
 
 const ANY = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
-
 describe('listening sockets by name', () => {
-  let folder: string;
-  const servers: Server[] = [];
-
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'sockets-'));
-  });
-  afterEach(() => {
-    for (const server of servers.splice(0)) server.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  const scratch = scratchForEach();
 
   /** A server that says its name to each connection. */
   function named(name: string): Server {
     const server = createServer((socket) => socket.end(name));
-    servers.push(server);
+    afterTest(() => server.close());
     return server;
   }
 
@@ -53,15 +36,10 @@ describe('listening sockets by name', () => {
     const at = await sockets.listen('admin', named('a'), ANY);
     assert.ok(at.kind === 'tcp' && at.port > 0);
     const all = sockets.all();
-    assert.deepEqual(
-      all.map(({ name, at: where }) => [name, where]),
-      [['admin', at]],
-    );
+    const places = all.map(({ name, at: where }) => [name, where]);
+    assert.deepEqual(places, [['admin', at]]);
     const { env, fds } = inheriting(all, { holdBack: true, generation: 2, tells: true });
-    assert.deepEqual(
-      fds,
-      all.map(({ fd }) => fd),
-    );
+    assert.deepEqual([fds.length, fds[0]], [1, all[0]!.fd]);
     const successor = ListenSockets.fromEnvironment(env, process.pid);
     assert.equal(successor.isSuccessor, true);
     assert.equal(successor.readyFd, 4);
@@ -69,7 +47,7 @@ describe('listening sockets by name', () => {
   });
 
   it('of a successor are not accepted on before it says so, and say where they are', async () => {
-    const at = { kind: 'unix', path: join(folder, 's') } as const;
+    const at = { kind: 'unix', path: join(scratch.path, 's') } as const;
     const server = named('late');
     const before = named('early');
     await new ListenSockets().listen('admin', before, at);
@@ -91,7 +69,7 @@ describe('listening sockets by name', () => {
   });
 
   it('leave the path of a Unix socket behind when a successor listens there, else not', async () => {
-    const path = join(folder, 's');
+    const path = join(scratch.path, 's');
     for (const keeps of [false, true]) {
       const sockets = new ListenSockets();
       const server = named('mine');
@@ -114,14 +92,10 @@ describe('listening sockets by name', () => {
   });
 
   it('without a name of their own are refused', () => {
-    const env = { LISTEN_FDS: '2', LISTEN_PID: '77', LISTEN_FDNAMES: 'a:a' };
-    assert.throws(
-      () => ListenSockets.fromEnvironment(env, 77),
-      /LISTEN_FDNAMES=a:a: each of 2 sockets needs a name of its own/,
-    );
-    assert.throws(
-      () => ListenSockets.fromEnvironment({ LISTEN_FDS: '1', LISTEN_PID: '77' }, 77),
-      /FileDescriptorName/,
-    );
+    const from = (env: Record<string, string>) => () =>
+      ListenSockets.fromEnvironment({ LISTEN_PID: '77', ...env }, 77);
+    const same = /LISTEN_FDNAMES=a:a: each of 2 sockets needs a name of its own/;
+    assert.throws(from({ LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:a' }), same);
+    assert.throws(from({ LISTEN_FDS: '1' }), /FileDescriptorName/);
   });
 });

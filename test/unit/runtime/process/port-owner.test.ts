@@ -13,7 +13,7 @@ describe('the holder of a port', () => {
     assert.deepEqual(inodesIn('', 1), []);
   });
 
-  it('is a process with its command, and nobody once the port is free', async function () {
+  it('is a process with its command, and nothing once the port is free', async function () {
     if (process.platform !== 'linux') this.skip();
     for (const host of ['127.0.0.1', '::1']) {
       const server = net.createServer();

@@ -39,9 +39,8 @@ describe('systemTimers', () => {
   it('refuses delays and periods that make no sense', () => {
     for (const delayMs of [-1, Number.NaN])
       assert.throws(() => systemTimers.after(delayMs, () => {}), RangeError);
-    for (const periodMs of [0, -5, Number.NaN, MAX_DELAY_MS + 1]) {
+    for (const periodMs of [0, -5, Number.NaN, MAX_DELAY_MS + 1])
       assert.throws(() => systemTimers.every(periodMs, () => {}), RangeError);
-    }
   });
 });
 
