@@ -129,10 +129,8 @@ export function queueReportOfAll(all: readonly InboundAdmission[], nowMs: number
   if (reports.length === 1) return first;
   const sum = (of: (report: QueueReport) => number): number =>
     reports.reduce((total, report) => total + of(report), 0);
-  const classes = first.classes?.map(({ name }, i) => ({
-    name,
-    waiting: sum((report) => report.classes?.[i]?.waiting ?? 0),
-  }));
+  const waitingOf = (i: number): number => sum((report) => report.classes?.[i]?.waiting ?? 0);
+  const classes = first.classes?.map(({ name }, i) => ({ name, waiting: waitingOf(i) }));
   return {
     running: sum(({ running }) => running),
     waiting: sum(({ waiting }) => waiting),

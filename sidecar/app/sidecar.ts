@@ -46,10 +46,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   private admin: AdminServer | undefined;
   private isStopped = false;
   private isHandedOver = false;
-  private startTakeover: () => Promise<TakeoverAnswer> = async () => ({
-    ok: false,
-    why: 'not possible here',
-  });
+  private startTakeover = async (): Promise<TakeoverAnswer> => ({ ok: false, why: 'not possible here' });
 
   constructor(
     current: SidecarConfig,
@@ -109,10 +106,8 @@ class Sidecar extends SidecarReports implements RunningSidecar {
 
   private openIdentity(): void {
     const source = this.consul?.identity;
-    this.identity =
-      source === undefined
-        ? TlsIdentity.fromFiles(this.current, this.context)
-        : new TlsIdentity(source, this.context);
+    this.identity = source && new TlsIdentity(source, this.context);
+    this.identity ??= TlsIdentity.fromFiles(this.current, this.context);
     this.identity?.onRotated(() => this.outbound.refreshConnections());
     this.identity?.onExpiry(() => this.outbound.expireConnections());
   }

@@ -43,17 +43,10 @@ export class TlsIdentity {
     const { identity, trustDomain, service } = config;
     if (identity.kind !== 'files') return undefined;
     const { clock, timers, logger, identityFeed } = context.deps;
-    const source = openIdentityFiles({
-      paths: identity,
-      trustDomain,
-      service,
-      clock,
-      timers,
-      feed: identityFeed,
-      onProblem: (problem) =>
-        logger.error({ problem }, 'identity files are not usable; the last good identity stays'),
-    });
-    return new TlsIdentity(source, context);
+    const onProblem = (problem: string) =>
+      logger.error({ problem }, 'identity files are not usable; the last good identity stays');
+    const from = { paths: identity, feed: identityFeed, trustDomain, service };
+    return new TlsIdentity(openIdentityFiles({ ...from, clock, timers, onProblem }), context);
   }
 
   /**
@@ -103,13 +96,9 @@ export class TlsIdentity {
         const { trust } = rotation;
         if (trust === undefined) return { refused: 'no-identity' };
         const peer = verifyPeerSocket(socket, trust, this.context.deps.clock.wallNow());
-        return peer.kind === 'accepted'
-          ? {
-              identity: new Caller(peer.id.service),
-              subject: peer.id.uri,
-              notAfterMs: peer.notAfterMs,
-            }
-          : { refused: peer.reason };
+        if (peer.kind !== 'accepted') return { refused: peer.reason };
+        const { id, notAfterMs } = peer;
+        return { identity: new Caller(id.service), subject: id.uri, notAfterMs };
       },
       fault: (error, socket) => rotation.handshakeFailure(error, socket) ?? handshakeErrorName(error),
       alsoPlaintext,

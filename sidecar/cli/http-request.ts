@@ -23,14 +23,8 @@ export interface HttpRequest {
  * One HTTP request to a server on this machine. Rejects when there is no whole answer in time and
  * within the size.
  */
-export function httpRequest({
-  target,
-  body,
-  agent,
-  timeoutMs,
-  maxBytes,
-  ...options
-}: HttpRequest): Promise<HttpAnswer> {
+export function httpRequest(asked: HttpRequest): Promise<HttpAnswer> {
+  const { target, body, agent, timeoutMs, maxBytes, ...options } = asked;
   return new Promise((resolve, reject) => {
     const sent = request({ ...target, ...options, agent: agent ?? false }, (response) => {
       const parts: Buffer[] = [];

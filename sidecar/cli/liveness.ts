@@ -56,13 +56,8 @@ export function monitorSidecar(options: MonitorOptions): Monitor {
  *
  * @param subject what does not answer, at the start of the reported sentence.
  */
-export function monitorAnswers({
-  probe,
-  events,
-  clock,
-  timers,
-  subject = 'it',
-}: MonitorOptions & { readonly subject?: string }): Monitor {
+export function monitorAnswers(options: MonitorOptions & { readonly subject?: string }): Monitor {
+  const { probe, events, clock, timers, subject = 'it' } = options;
   let timeouts = 0;
   let isStopped = false;
   let timer: Timer;

@@ -56,20 +56,16 @@ export function build(done: (exitCode: number) => void): Command {
 }
 
 function addMeshCommands(program: Command, done: (exitCode: number) => void): void {
+  const consul = new Option('--consul <KIND>', 'dev: start a Consul agent beside the mesh and run on it');
   program
     .command('up')
     .description('run a whole mesh on this machine until Ctrl-C')
     .argument('[FILE]', 'mesh file; default: mesh-config/demo.yaml, here or as it came with the program')
-    .addOption(
-      new Option('--consul <KIND>', 'dev: start a Consul agent beside the mesh and run on it').choices([
-        'dev',
-      ]),
-    )
+    .addOption(consul.choices(['dev']))
     .option('--json', 'print one JSON object per event instead of text')
     .action(async (file: string | undefined, options: { json?: true; consul?: 'dev' }) => {
       const { upCommand } = await import('./up/up.js');
-      const { json = false, ...consul } = options;
-      done(await upCommand(file ?? packageFile('mesh-config/demo.yaml'), { json, ...consul }));
+      done(await upCommand(file ?? packageFile('mesh-config/demo.yaml'), { json: false, ...options }));
     });
   program
     .command('sidecar')

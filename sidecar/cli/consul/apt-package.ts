@@ -137,16 +137,9 @@ async function command(
 
 /** apt's error line (`E: …`), else the last line. */
 function lastMessage(stderr: string): string | undefined {
-  const lines = stderr
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
-  return (
-    lines
-      .find((line) => line.startsWith('E:'))
-      ?.slice(2)
-      .trim() ?? lines.at(-1)
-  );
+  const lines = stderr.split('\n').flatMap((line) => line.trim() || []);
+  const error = lines.find((line) => line.startsWith('E:'));
+  return error?.slice(2).trim() ?? lines.at(-1);
 }
 
 /** A target that exists by now was unpacked by another process. */

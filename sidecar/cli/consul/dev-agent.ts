@@ -98,12 +98,8 @@ export class DevAgent {
   private launch(onExit: OwnedProcessOptions['onExit']): ChildProcessHandle {
     const log = openSync(this.logFile, 'a', 0o600);
     const argv = [this.input.binary.path, 'agent', '-ui', '-config-file', this.file];
-    const child = new ChildProcessHandle(argv, {
-      env: withoutConsulVariables(process.env),
-      stdout: log,
-      stderr: log,
-      onExit,
-    });
+    const env = withoutConsulVariables(process.env);
+    const child = new ChildProcessHandle(argv, { env, stdout: log, stderr: log, onExit });
     closeSync(log);
     return child;
   }

@@ -38,13 +38,8 @@ export async function writeIntentions(api: AgentApi, mesh: MeshIntentions): Prom
   for (const { from, to, action } of intentionsToWrite(mesh)) {
     const failed = (why: string) =>
       new CommandFailure(`consul did not take the intention ${from} → ${to} (${action}): ${why}`);
-    const body = {
-      SourceName: from,
-      DestinationName: to,
-      SourceType: 'consul',
-      Action: action,
-      Description: DESCRIPTION,
-    };
+    const pair = { SourceName: from, DestinationName: to, SourceType: 'consul' };
+    const body = { ...pair, Action: action, Description: DESCRIPTION };
     const answer = await api.post('/connect/intentions', body).catch((error: unknown) => {
       throw failed(oneLine(error));
     });

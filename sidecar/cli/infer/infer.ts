@@ -55,10 +55,8 @@ async function infer(options: InferOptions): Promise<void> {
     const metadata = (await client.call(inference.ModelMetadata, { name: model, version })).message;
     requireReady(metadata);
     const { inputs, raw } = await requestTensors(options.inputs, metadata, options.stdin ?? process.stdin);
-    requireAll(
-      metadata,
-      inputs.map((i) => i.name),
-    );
+    const given = inputs.map(({ name }) => name);
+    requireAll(metadata, given);
     const request = { model_name: model, model_version: version, inputs, raw_input_contents: raw };
     const { message, headers } = await client.call(inference.ModelInfer, request);
     const outputs = outputsOf(message);
@@ -67,13 +65,8 @@ async function infer(options: InferOptions): Promise<void> {
     const stdout = options.stdout ?? process.stdout;
     if (options.json) {
       const { model_name, model_version } = message;
-      const answer = {
-        model: model_name,
-        version: model_version,
-        ...(degraded ? { degraded } : {}),
-        guesses,
-        outputs,
-      };
+      const answered = { model: model_name, version: model_version, ...(degraded ? { degraded } : {}) };
+      const answer = { ...answered, guesses, outputs };
       stdout.write(`${JSON.stringify(answer)}\n`);
       return;
     }

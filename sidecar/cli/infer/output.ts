@@ -57,11 +57,8 @@ export function guessesOf(outputs: readonly Output[], metadata: ModelMetadataRes
     const score = Math.max(...row);
     const sum = row.reduce((a, b) => a + b, 0);
     const isProbability = row.every((v) => v >= 0) && Math.abs(sum - 1) < 0.01;
-    guesses.push({
-      label: labels[row.indexOf(score)] ?? 'no label: the scores are not numbers',
-      score,
-      isProbability,
-    });
+    const label = labels[row.indexOf(score)] ?? 'no label: the scores are not numbers';
+    guesses.push({ label, score, isProbability });
   }
   return guesses;
 }

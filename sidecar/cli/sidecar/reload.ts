@@ -61,14 +61,8 @@ export function watchConfiguration(options: ReloadOptions): { close(): void } {
 }
 
 /** Never rejects. */
-async function reloadNow({
-  file,
-  sidecar,
-  logger,
-  command,
-  parent,
-  generation,
-}: ReloadOptions): Promise<void> {
+async function reloadNow(options: ReloadOptions): Promise<void> {
+  const { file, sidecar, logger, command, parent, generation } = options;
   const refuse = (problem: string) => {
     sidecar.reloadRejected();
     logger.error({ problem }, 'the new configuration is refused; the old one stays in force');

@@ -58,39 +58,25 @@ function sidecarRow(seen: SidecarStatus, palette: Palette): string[] {
 
 /** Each model of sidecars that serve several. */
 function modelTable(reports: readonly StatusReport[], palette: Palette): string {
-  const rows = reports.flatMap(({ instance, models }) =>
-    (models ?? []).map((model) => ({ ...model, sidecar: instance })),
-  );
+  const rows = rowsOf(reports, ({ models }) => models);
   const shown = (state: string): string => {
     if (state === 'ready' || state === 'foreign') return palette.green(state);
     return state === 'starting' ? palette.yellow(state) : palette.red(state);
   };
-  return tableOf(
-    rows,
-    [
-      { title: 'sidecar', cell: ({ sidecar }) => sidecar },
-      { title: 'model', cell: ({ name }) => name ?? '' },
-      { title: 'state', cell: ({ state }) => shown(state) },
-      { title: 'process', cell: ({ pid }) => String(pid ?? '') },
-      { title: 'restarts', cell: ({ restarts }) => String(restarts) },
-      { title: 'why', cell: ({ why }) => why },
-    ],
-    palette,
-  );
+  return tableOf(palette, rows, [
+    { title: 'sidecar', cell: ({ sidecar }) => sidecar },
+    { title: 'model', cell: ({ name }) => name ?? '' },
+    { title: 'state', cell: ({ state }) => shown(state) },
+    { title: 'process', cell: ({ pid }) => String(pid ?? '') },
+    { title: 'restarts', cell: ({ restarts }) => String(restarts) },
+    { title: 'why', cell: ({ why }) => why },
+  ]);
 }
-
-type EndpointRow = EndpointReport & { readonly caller: string };
 
 function endpointTable(reports: readonly StatusReport[], palette: Palette): string {
-  const rows = reports.flatMap(({ instance, endpoints }) =>
-    endpoints.map((each): EndpointRow => ({ ...each, caller: instance })),
-  );
-  return tableOf(rows, endpointColumns(palette), palette);
-}
-
-function endpointColumns(palette: Palette): Column<EndpointRow>[] {
-  return [
-    { title: 'caller', cell: ({ caller }) => caller },
+  const rows = rowsOf(reports, ({ endpoints }) => endpoints);
+  return tableOf(palette, rows, [
+    { title: 'caller', cell: ({ sidecar }) => sidecar },
     { title: 'upstream', cell: ({ upstream }) => upstream },
     { title: 'cluster', cell: ({ cluster }) => cluster ?? '', isOptional: true },
     { title: 'endpoint', cell: ({ endpoint }) => endpoint },
@@ -105,7 +91,7 @@ function endpointColumns(palette: Palette): Column<EndpointRow>[] {
     { title: 'faults', cell: ({ faults }) => String(faults) },
     { title: 'ejections', cell: ({ ejections }) => String(ejections) },
     { title: 'why', cell: ({ why }) => why },
-  ];
+  ]);
 }
 
 /** From 1000 on the endpoint is critical in Consul; `why` says so. */
@@ -128,23 +114,17 @@ function success({ recentCalls, successRatio }: EndpointReport): string {
 }
 
 function mirrorTable(reports: readonly StatusReport[], palette: Palette): string {
-  const rows = reports.flatMap(({ instance, mirrors }) =>
-    (mirrors ?? []).map((mirror) => ({ ...mirror, caller: instance })),
-  );
-  return tableOf(
-    rows,
-    [
-      { title: 'caller', cell: ({ caller }) => caller },
-      { title: 'upstream', cell: ({ upstream }) => upstream },
-      { title: 'copied to', cell: ({ to }) => to },
-      { title: 'sent', cell: ({ sent }) => String(sent) },
-      { title: 'skipped', cell: ({ skipped }) => String(skipped) },
-      { title: 'compared', cell: ({ compared }) => String(compared) },
-      { title: 'mismatched', cell: ({ mismatched }) => String(mismatched) },
-      { title: 'last', cell: ({ last }) => last ?? '' },
-    ],
-    palette,
-  );
+  const rows = rowsOf(reports, ({ mirrors }) => mirrors);
+  return tableOf(palette, rows, [
+    { title: 'caller', cell: ({ sidecar }) => sidecar },
+    { title: 'upstream', cell: ({ upstream }) => upstream },
+    { title: 'copied to', cell: ({ to }) => to },
+    { title: 'sent', cell: ({ sent }) => String(sent) },
+    { title: 'skipped', cell: ({ skipped }) => String(skipped) },
+    { title: 'compared', cell: ({ compared }) => String(compared) },
+    { title: 'mismatched', cell: ({ mismatched }) => String(mismatched) },
+    { title: 'last', cell: ({ last }) => last ?? '' },
+  ]);
 }
 
 /** A row for each sidecar with Consul, and one for each of its queries that is not current. */
@@ -164,17 +144,13 @@ function registryTable(reports: readonly StatusReport[], palette: Palette): stri
       });
     return [own, ...stale];
   });
-  return tableOf(
-    rows,
-    [
-      { title: 'sidecar', cell: ({ sidecar }) => sidecar },
-      { title: 'Consul', cell: ({ where }) => where },
-      { title: 'state', cell: ({ state }) => state },
-      { title: 'answered', cell: ({ answered }) => answered },
-      { title: 'why', cell: ({ why }) => why },
-    ],
-    palette,
-  );
+  return tableOf(palette, rows, [
+    { title: 'sidecar', cell: ({ sidecar }) => sidecar },
+    { title: 'Consul', cell: ({ where }) => where },
+    { title: 'state', cell: ({ state }) => state },
+    { title: 'answered', cell: ({ answered }) => answered },
+    { title: 'why', cell: ({ why }) => why },
+  ]);
 }
 
 function times(ratio: number | undefined): string {
@@ -185,7 +161,15 @@ function percent(ratio: number | undefined): string {
   return ratio === undefined ? '' : `${Math.round(ratio * 100)} %`;
 }
 
-function tableOf<Row>(rows: readonly Row[], columns: readonly Column<Row>[], palette: Palette): string {
+/** What each report lists, with the name of the sidecar that lists it. */
+function rowsOf<Row>(
+  reports: readonly StatusReport[],
+  read: (report: StatusReport) => readonly Row[] | undefined,
+): (Row & { readonly sidecar: string })[] {
+  return reports.flatMap((each) => (read(each) ?? []).map((row) => ({ ...row, sidecar: each.instance })));
+}
+
+function tableOf<Row>(palette: Palette, rows: readonly Row[], columns: readonly Column<Row>[]): string {
   if (rows.length === 0) return '';
   const shown = columns.filter(
     ({ cell, isOptional }) => isOptional !== true || rows.some((row) => cell(row) !== ''),

@@ -87,25 +87,13 @@ async function replicaSpec(
   const admin = await listenAddress(input, { port: base && base + 1 }, `${name} (admin)`);
   const folder = input.run.folder(name);
   const { local, model } = await modelOf(input, service, replica, folder);
-  const { queue, routes } = service;
-  return sidecarSpec(
-    input,
-    { name, service: service.name, role: 'replica', folder, admin },
-    {
-      inbound: {
-        listen,
-        mtls: 'strict',
-        local,
-        ...guard(input),
-        ...golden(service),
-        queue,
-        ...present('rateLimits', service.rateLimits),
-        routes,
-      },
-      model,
-    },
-    service,
-  );
+  const { queue, routes, rateLimits } = service;
+  const inbound: InboundConfig = {
+    ...{ listen, mtls: 'strict', local, ...guard(input), ...golden(service) },
+    ...{ queue, ...present('rateLimits', rateLimits), routes },
+  };
+  const spec = { name, service: service.name, role: 'replica', folder, admin } as const;
+  return sidecarSpec(input, spec, { inbound, model }, service);
 }
 
 /**
@@ -141,16 +129,9 @@ async function modelOf(
   const { server, model } = service;
   if (server.kind === 'models') {
     const path = input.run.socket(folder, 'model.sock');
-    const command = [
-      ...input.self,
-      'serve',
-      '--models',
-      server.dir,
-      ...(server.isolation === 'process' ? ['--model', '{model}'] : []),
-      '--listen',
-      '{socket}',
-      '--exit-with-stdin',
-    ];
+    const only = server.isolation === 'process' ? ['--model', '{model}'] : [];
+    const serve = ['serve', '--models', server.dir, ...only, '--listen', '{socket}', '--exit-with-stdin'];
+    const command = [...input.self, ...serve];
     return { local: { kind: 'unix', path }, model: { ...model, isolation: server.isolation, command } };
   }
   const port = await input.ports.find(HOST, `model of ${service.name}-${replica}`);
@@ -178,11 +159,8 @@ async function callerSpec(input: PlanInput, replicas: readonly SidecarSpec[]): P
   const admin = isImplied
     ? await defaultAddress(input, DEFAULT_ADMIN_PORT)
     : await listenAddress(input, caller.admin?.kind === 'tcp' ? caller.admin : {}, `${name} (admin)`);
-  return sidecarSpec(
-    input,
-    { name, service: name, role: 'caller', folder: input.run.folder(name), admin },
-    { outbound: { upstreams, ...shared } },
-  );
+  const spec = { name, service: name, role: 'caller', folder: input.run.folder(name), admin } as const;
+  return sidecarSpec(input, spec, { outbound: { upstreams, ...shared } });
 }
 
 /**

@@ -78,21 +78,15 @@ export class SidecarProcess {
     const probe = liveProbe(spec.admin);
     const backoff = new RestartBackoff(RESTART, deps.random);
     const stopModelMs = spec.config.model?.stopTimeoutMs ?? 0;
-    this.supervisor = new Supervisor(
-      {
-        startTimeoutMs: START_TIMEOUT_MS,
-        stopTimeoutMs: spec.config.drainTimeoutMs + stopModelMs + leaveMs(spec) + STOP_SLACK_MS,
-      },
-      {
-        clock,
-        timers,
-        probe,
-        start: (onExit) => this.launch(onExit),
-        monitor: (events) => monitorSidecar({ probe, events, clock, timers }),
-        restartDelayMs: (readyForMs) => backoff.next(readyForMs),
-        onChange: (report) => deps.onProcess(this, report),
-      },
-    );
+    const stopTimeoutMs = spec.config.drainTimeoutMs + stopModelMs + leaveMs(spec) + STOP_SLACK_MS;
+    const limits = { startTimeoutMs: START_TIMEOUT_MS, stopTimeoutMs };
+    this.supervisor = new Supervisor(limits, {
+      ...{ clock, timers, probe },
+      start: (onExit) => this.launch(onExit),
+      monitor: (events) => monitorSidecar({ probe, events, clock, timers }),
+      restartDelayMs: (readyForMs) => backoff.next(readyForMs),
+      onChange: (report) => deps.onProcess(this, report),
+    });
   }
 
   start(): void {
@@ -127,10 +121,8 @@ export class SidecarProcess {
   private launch(onExit: OwnedProcessOptions['onExit']): ChildProcessHandle {
     const { spec, deps } = this;
     const identity = deps.identityOf(spec);
-    const sockets = inheriting(deps.sockets?.forSidecar(spec) ?? [], {
-      holdBack: this.holdsBack,
-      generation: this.generation,
-    });
+    const { generation, holdsBack: holdBack } = this;
+    const sockets = inheriting(deps.sockets?.forSidecar(spec) ?? [], { holdBack, generation });
     this.holdsBack = false;
     const log = openSync(logFileOf(spec), 'a', 0o600);
     const child = new ChildProcessHandle([...deps.self, 'sidecar', '-c', spec.file], {

@@ -62,12 +62,9 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
   const removeRun = () => run.remove();
   process.on('exit', removeRun);
   try {
-    const report = new UpReport({
-      out: process.stdout,
-      palette: paletteFor(process.stdout, process.env),
-      json: options.json,
-      wallNow: systemClock.wallNow,
-    });
+    const out = process.stdout;
+    const palette = paletteFor(out, process.env);
+    const report = new UpReport({ out, palette, json: options.json, wallNow: systemClock.wallNow });
     const up: Up = { file, mesh, run, ends, hangup, report, externalConsul };
     if (binary === undefined) return await runMesh(up);
     const onChange = report.consul.bind(report);
