@@ -14,12 +14,11 @@ export interface LeafRenewalOptions {
   readonly random: Random;
   /** Default 1 h. */
   readonly leafLifetimeMs?: number;
-  /** Time between the steps of a root rotation. Default 30 s: three polls of the files. */
-  readonly overlapMs?: number;
   /** Called with one line for each certificate that could not be renewed or written. */
   readonly onProblem?: (problem: string) => void;
 }
 
+/** Between the steps of a root rotation: three polls of the files. */
 const OVERLAP_MS = 30_000;
 /**
  * Renewal at 50 % to 70 % of the validity, at random, so that the leaves of a mesh are not renewed
@@ -73,17 +72,8 @@ export class LeafRenewal {
     const store = await CertificateDirectory.create(this.options.directory, instance);
     const leaf = await this.issue(service);
     await store.write(leaf);
-    const holder: RenewedLeaf = {
-      service,
-      instance,
-      store,
-      leaf,
-      failures: 0,
-      timer: undefined,
-      unwritten: 0,
-      writing: undefined,
-      work: Promise.resolve(),
-    };
+    const idle = { failures: 0, timer: undefined, unwritten: 0, writing: undefined, work: Promise.resolve() };
+    const holder: RenewedLeaf = { service, instance, store, leaf, ...idle };
     this.holders.push(holder);
     this.schedule(holder);
     return store.paths;
@@ -106,7 +96,7 @@ export class LeafRenewal {
 
   /**
    * Replaces the root: the new one is published, then it signs, then the old one is removed, with
-   * `overlapMs` between the steps. Resolves after the last step, or early when closed.
+   * 30 s between the steps. Resolves after the last step, or early when closed.
    */
   async rotateRoot(): Promise<void> {
     const { ca } = this.options;
@@ -217,7 +207,7 @@ export class LeafRenewal {
   private overlap(): Promise<void> {
     if (this.closed) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = this.options.timers.after(this.options.overlapMs ?? OVERLAP_MS, () => {
+      const timer = this.options.timers.after(OVERLAP_MS, () => {
         this.waits.delete(timer);
         resolve();
       });

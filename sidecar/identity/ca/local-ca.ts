@@ -61,10 +61,6 @@ export class LocalCa {
     return new LocalCa(options, await makeRoot(options, 1));
   }
 
-  get trustDomain(): string {
-    return this.options.trustDomain;
-  }
-
   /** PEM of every root to trust now, the signing one first. */
   get rootsPem(): string {
     const roots = [this.active, ...(this.prepared ? [this.prepared] : []), ...this.retiring];
@@ -92,12 +88,8 @@ export class LocalCa {
       usages: ['digitalSignature'],
       extendedUsages: ['clientAuth', 'serverAuth'],
     });
-    return {
-      certChainPem: leaf.pem,
-      keyPem: await privateKeyToPem(keys.privateKey),
-      rootsPem: this.rootsPem,
-      notAfterMs,
-    };
+    const keyPem = await privateKeyToPem(keys.privateKey);
+    return { certChainPem: leaf.pem, keyPem, rootsPem: this.rootsPem, notAfterMs };
   }
 
   /**

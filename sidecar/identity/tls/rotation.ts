@@ -138,15 +138,12 @@ export class TlsRotation {
     if (identity === undefined || this.timers === undefined) return;
     const leftMs = identity.notAfterMs - this.wallNow() + 1;
     const delayMs = Math.min(Math.max(leftMs, 0), EXPIRY_CHECK_MS);
-    this.expiry = this.timers.after(
-      delayMs,
-      () => {
-        if (!this.isExpired) return this.watchExpiry();
-        this.expiry = undefined;
-        for (const listener of [...this.expiryListeners]) listener(identity);
-      },
-      { unref: true },
-    );
+    const check = (): void => {
+      if (!this.isExpired) return this.watchExpiry();
+      this.expiry = undefined;
+      for (const listener of [...this.expiryListeners]) listener(identity);
+    };
+    this.expiry = this.timers.after(delayMs, check, { unref: true });
   }
 
   private rotate(identity: Identity): void {
@@ -164,11 +161,8 @@ export class TlsRotation {
     this.lastProblem = undefined;
     this.watchExpiry();
     if (before) this.count++;
-    const change = {
-      identity,
-      trust: next.trust,
-      rootsChanged: before?.identity.rootsPem !== identity.rootsPem,
-    };
+    const rootsChanged = before?.identity.rootsPem !== identity.rootsPem;
+    const change = { identity, trust: next.trust, rootsChanged };
     for (const listener of [...this.listeners]) listener(change);
   }
 }

@@ -87,16 +87,13 @@ function contextOptions(identity: Identity | undefined): tls.SecureContextOption
  * may open without an identity, when every handshake fails, and gets one by `TlsRotation.attach`.
  * Peers also have to pass `verifyPeerSocket`.
  */
-export function serverTlsOptions(
-  identity: Identity | undefined,
-  handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS,
-): tls.TlsOptions {
+export function serverTlsOptions(identity: Identity | undefined): tls.TlsOptions {
   return {
     ...contextOptions(identity),
     requestCert: true,
     rejectUnauthorized: true,
     ALPNProtocols: ['h2'],
-    handshakeTimeout: handshakeTimeoutMs,
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   };
 }
 

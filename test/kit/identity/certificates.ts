@@ -81,10 +81,6 @@ export class TestAuthority {
     return this.parent ? this.parent.rootPem : this.pem;
   }
 
-  get rootDer(): Buffer {
-    return this.parent ? this.parent.rootDer : this.der;
-  }
-
   async leaf(asked: LeafOptions = {}): Promise<TestLeaf> {
     const options = { ...asked, ...validity(asked) };
     const keys = options.keys ?? (await newKeys());
