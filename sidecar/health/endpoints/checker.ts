@@ -17,10 +17,6 @@ import { RecoveryProbes } from './recovery.js';
 const AT_ONCE = 8;
 const PAUSE_MS = 4;
 
-const CHECKS_HELP =
-  'Checks of endpoints by what came of them. void: the connection went, or our own process stood still; skipped: calls had shown as much.';
-const TIMEOUT_HELP = 'How long the last answer to a check was waited for at most.';
-
 export interface HealthCheckerOptions {
   readonly context: DataPlaneContext;
   readonly timers: Timers;
@@ -208,10 +204,18 @@ export class HealthChecker extends WheelEntry {
       }
     }
     return [
-      counter('outrider_health_checks_total', CHECKS_HELP, checks),
+      counter(
+        'outrider_health_checks_total',
+        'Checks of endpoints by what came of them. void: the connection went, or our own process stood still; skipped: calls had shown as much.',
+        checks,
+      ),
       gauge('outrider_endpoint_healthy', '0 while the health check speaks against the endpoint.', healthy),
       gauge('outrider_health_check_seconds', 'How long the last answer to a check took.', seconds),
-      gauge('outrider_health_check_timeout_seconds', TIMEOUT_HELP, timeouts),
+      gauge(
+        'outrider_health_check_timeout_seconds',
+        'How long the last answer to a check was waited for at most.',
+        timeouts,
+      ),
       ...this.recoveries.metrics(),
     ];
   }

@@ -67,9 +67,13 @@ export class RecoveryProbes {
     const samples = [...this.counts].flatMap(([upstream, results]) =>
       [...results].map(([result, value]) => ({ labels: { upstream, result }, value })),
     );
-    const help =
-      'Questions to ejected endpoints, because their own sidecar said that the model cannot serve, or because no call came to try them, by what came of them.';
-    return [counter('outrider_recovery_checks_total', help, samples)];
+    return [
+      counter(
+        'outrider_recovery_checks_total',
+        'Questions to ejected endpoints, because their own sidecar said that the model cannot serve, or because no call came to try them, by what came of them.',
+        samples,
+      ),
+    ];
   }
 
   /** Forgets the counters of an upstream. */
