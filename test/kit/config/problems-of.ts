@@ -6,7 +6,7 @@ import { type ParseResult, parseMeshFile, parseSidecarFile } from '../../../side
 import type { MeshConfig, SidecarConfig } from '../../../sidecar/config/model.js';
 import { formatProblems } from '../../../sidecar/config/problem.js';
 
-export const FILE = '/etc/mesh/file.yaml';
+const FILE = '/etc/mesh/file.yaml';
 
 export function sidecarProblems(text: string): string[] {
   return problemsIn(parseSidecarFile(text, FILE));
@@ -24,8 +24,25 @@ export function meshConfig(text: string): MeshConfig {
   return accepted(parseMeshFile(text, FILE)).config;
 }
 
-export function warningsIn(result: ParseResult<unknown>): string[] {
-  return lines(accepted(result).warnings);
+export function sidecarWarnings(text: string): string[] {
+  return lines(accepted(parseSidecarFile(text, FILE)).warnings);
+}
+
+export function meshWarnings(text: string): string[] {
+  return lines(accepted(parseMeshFile(text, FILE)).warnings);
+}
+
+/** Declares tests of texts with exactly one problem each: `refused('no method', '{…}').because(/methods: found/)`. */
+export function refusing(problemsOf: (text: string) => string[], before = 'refuses ', after = '') {
+  return (what: string, text: string) => ({
+    because: (problem: RegExp): void => {
+      it(`${before}${what}${after}`, () => {
+        const problems = problemsOf(text);
+        assert.equal(problems.length, 1, problems.join('\n'));
+        assert.match(problems[0]!, problem);
+      });
+    },
+  });
 }
 
 /** Problems of a sidecar file with this upstream block, and lines that begin below it. */

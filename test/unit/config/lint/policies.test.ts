@@ -1,7 +1,12 @@
 /** What a file says of decisions and perhaps does not mean. */
 import assert from 'node:assert/strict';
-import { parseMeshFile, parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
-import { FILE, IDENTITY, upstreamWith, warningsIn } from '../../../kit/config/problems-of.js';
+import {
+  IDENTITY,
+  meshWarnings,
+  refusing,
+  sidecarWarnings,
+  upstreamWith,
+} from '../../../kit/config/problems-of.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 const TWO = 'endpoints: ["10.0.0.1:1", {address: "10.0.0.2:1", locality: dc2}]';
@@ -14,84 +19,55 @@ const inbound = (more: string) =>
 const FALLBACK = 'fallback: [{kind: upstream, upstream: lite}]';
 
 describe('warnings about decisions', () => {
-  const cases: readonly (readonly [what: string, text: string, warning: RegExp])[] = [
-    [
-      'a copy of many calls',
-      route('hedge: {percentile: 0.8}'),
-      /hedge\.percentile: more than one call in ten would be sent twice/,
-    ],
-    [
-      'a copy that has nowhere to go',
-      `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith(`routes: [{methods: [${INFER}], idempotent: true, hedge: {}}]`)}}}`,
-      /hedge: there is only one endpoint/,
-    ],
-    [
-      'faults that callers make',
-      route('outcomes: {fault: [not_found, invalid_argument]}'),
-      /outcomes\.fault\[1\]: invalid_argument is up to what callers send/,
-    ],
-    [
-      'a fallback from a call that never fails',
-      route(`timeout: none, ${FALLBACK}`),
-      /fallback: a route without timeout and attempt_timeout: a call that hangs never falls back/,
-    ],
-    [
-      'a fallback without time',
-      route(FALLBACK),
-      /fallback: a route without attempt_timeout: when a call hangs, all of its time is over/,
-    ],
-    [
-      'a memory of answers beyond that of calls',
-      `${route('attempt_timeout: 1s, fallback: [{kind: last-good, max_bytes: 1GiB}]')}`,
-      /fallback\[0\]\.max_bytes: 1GiB of answers kept are more than memory_budget \(96MiB\)/,
-    ],
-    [
-      'sticking to the only choice',
-      route('split: {weights: {u: 1, lite: 0}, sticky_by: x-session}'),
-      /split\.sticky_by: there is nothing to choose from by weight/,
-    ],
-    [
-      'fewer connections than endpoints',
-      upstream('breaker: {max_connections: 1}'),
-      /breaker\.max_connections: 1 connections are fewer than its endpoints are to have \(2\)/,
-    ],
-    [
-      'a place without endpoints',
-      upstream('locality: {own: dc1}'),
-      /locality\.own: no endpoint is at "dc1", so that all of them are used alike/,
-    ],
-    [
-      'an order of no calls',
-      inbound('queue: {max_waiting: 0, fair: true}'),
-      /queue\.fair: no call waits \(max_waiting is 0\)/,
-    ],
-    [
-      'classes of no calls',
-      inbound('queue: {max_waiting: 0, priority: {key: p, classes: [a, b]}}'),
-      /queue\.priority: no call waits/,
-    ],
-    [
-      'a search for what is said',
-      inbound('queue: {adaptive: {min: 2, max: 2}}'),
-      /queue\.adaptive: min and max are both 2: there is nothing to find/,
-    ],
-    [
-      'drills that cannot be held',
-      `${inbound('mtls: strict')}\nfault_injection: true`,
-      /fault_injection: there is no admin port/,
-    ],
-  ];
-  for (const [what, text, warning] of cases) {
-    it(`says ${what}, and accepts it`, () => {
-      const warnings = warningsIn(parseSidecarFile(text, FILE));
-      assert.equal(warnings.length, 1, warnings.join('\n'));
-      assert.match(warnings[0]!, warning);
-    });
-  }
+  const warned = refusing(sidecarWarnings, 'says ', ', and accepts it');
+  const ofUpstream = refusing((more) => sidecarWarnings(upstream(more)), 'says ', ', and accepts it');
+  const ofRoute = refusing((more) => sidecarWarnings(route(more)), 'says ', ', and accepts it');
+  const ofInbound = refusing((more) => sidecarWarnings(inbound(more)), 'says ', ', and accepts it');
+  ofRoute('a copy of many calls', 'hedge: {percentile: 0.8}').because(
+    /hedge\.percentile: more than one call in ten would be sent twice/,
+  );
+  warned(
+    'a copy that has nowhere to go',
+    `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith(`routes: [{methods: [${INFER}], idempotent: true, hedge: {}}]`)}}}`,
+  ).because(/hedge: there is only one endpoint/);
+  ofRoute('faults that callers make', 'outcomes: {fault: [not_found, invalid_argument]}').because(
+    /outcomes\.fault\[1\]: invalid_argument is up to what callers send/,
+  );
+  ofRoute('a fallback from a call that never fails', `timeout: none, ${FALLBACK}`).because(
+    /fallback: a route without timeout and attempt_timeout: a call that hangs never falls back/,
+  );
+  ofRoute('a fallback without time', FALLBACK).because(
+    /fallback: a route without attempt_timeout: when a call hangs, all of its time is over/,
+  );
+  warned(
+    'a memory of answers beyond that of calls',
+    `${route('attempt_timeout: 1s, fallback: [{kind: last-good, max_bytes: 1GiB}]')}`,
+  ).because(/fallback\[0\]\.max_bytes: 1GiB of answers kept are more than memory_budget \(96MiB\)/);
+  ofRoute('sticking to the only choice', 'split: {weights: {u: 1, lite: 0}, sticky_by: x-session}').because(
+    /split\.sticky_by: there is nothing to choose from by weight/,
+  );
+  ofUpstream('fewer connections than endpoints', 'breaker: {max_connections: 1}').because(
+    /breaker\.max_connections: 1 connections are fewer than its endpoints are to have \(2\)/,
+  );
+  ofUpstream('a place without endpoints', 'locality: {own: dc1}').because(
+    /locality\.own: no endpoint is at "dc1", so that all of them are used alike/,
+  );
+  ofInbound('an order of no calls', 'queue: {max_waiting: 0, fair: true}').because(
+    /queue\.fair: no call waits \(max_waiting is 0\)/,
+  );
+  ofInbound('classes of no calls', 'queue: {max_waiting: 0, priority: {key: p, classes: [a, b]}}').because(
+    /queue\.priority: no call waits/,
+  );
+  ofInbound('a search for what is said', 'queue: {adaptive: {min: 2, max: 2}}').because(
+    /queue\.adaptive: min and max are both 2: there is nothing to find/,
+  );
+  warned('drills that cannot be held', `${inbound('mtls: strict')}\nfault_injection: true`).because(
+    /fault_injection: there is no admin port/,
+  );
 
   it('say that an open admin port is more dangerous with drills', () => {
     const text = `${inbound('mtls: strict')}\nadmin: 0.0.0.0:1\nfault_injection: true`;
-    const warnings = warningsIn(parseSidecarFile(text, FILE)).join('\n');
+    const warnings = sidecarWarnings(text).join('\n');
     assert.match(warnings, /fault_injection: a client that reaches 0\.0\.0\.0:1 can delay and abort calls/);
   });
 
@@ -101,14 +77,14 @@ describe('warnings about decisions', () => {
       upstream('breaker: {}, locality: {own: dc2}, health: {}, slow_start: {}'),
       `${inbound('queue: {adaptive: {}, fair: true}')}\nadmin: 127.0.0.1:9\nfault_injection: true`,
     ])
-      assert.deepEqual(warningsIn(parseSidecarFile(text, FILE)), [], text);
+      assert.deepEqual(sidecarWarnings(text), [], text);
   });
 });
 
 describe('warnings about decisions in a mesh file', () => {
   const mesh = (more: string, top = '') =>
     `services: {digits: {models: m, replicas: 3, queue: {concurrency: 8}}}\ncaller: {name: app, upstreams: {digits: {listen: "127.0.0.1:1", ${more}}}}\ndefault_intention: allow\n${top}`;
-  const warnings = (text: string) => warningsIn(parseMeshFile(text, FILE));
+  const warnings = (text: string) => meshWarnings(text);
 
   it('say that a breaker keeps models from having enough to do', () => {
     assert.deepEqual(warnings(mesh('breaker: {max_in_flight: 23}')), [

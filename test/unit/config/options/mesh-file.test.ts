@@ -1,8 +1,7 @@
 /** What a mesh file says, and what is wrong with it. */
 import assert from 'node:assert/strict';
 import { fillPlaceholders } from '../../../../sidecar/config/command-placeholders.js';
-import { parseMeshFile } from '../../../../sidecar/config/file/parse.js';
-import { FILE, meshConfig, meshProblems, warningsIn } from '../../../kit/config/problems-of.js';
+import { meshConfig, meshProblems, meshWarnings, refusing } from '../../../kit/config/problems-of.js';
 
 const SERVICES = 'services: {digits: {models: ../models}}';
 const CALLER = 'caller: {name: app, upstreams: {digits: {listen: "127.0.0.1:8500"}}}';
@@ -108,116 +107,82 @@ describe('a mesh file', () => {
     ]);
   });
 
-  const cases: readonly (readonly [what: string, text: string, problem: RegExp])[] = [
-    ['no service', `services: {}\ncaller: {name: app, upstreams: {}}`, /services: found none/],
-    ['a service that is nothing', services('{}'), /services\.digits: found neither models nor command/],
-    [
-      'a service that is two things',
-      services('{models: a, command: [x, "{port}"]}'),
-      /command: found beside models/,
-    ],
-    [
-      'a command that cannot know where to listen',
-      services('{command: [python3, serve.py]}'),
-      /command: found neither \{port\} nor \{address\}/,
-    ],
-    [
-      'an isolation of what is one process',
-      services('{command: [x, "{port}"], isolation: process}'),
-      /isolation: found without models; expected with models only/,
-    ],
-    [
-      'a command in one string',
-      services('{command: "python3 serve.py"}'),
-      /command: found "python3 serve\.py"; expected a list of words/,
-    ],
-    [
-      'a command without a program',
-      services('{command: ["", "{port}"]}'),
-      /command: the first word is empty; expected a program/,
-    ],
-    [
-      'no replica',
-      services('{models: a, replicas: 0}'),
-      /replicas: found 0; expected a whole number from 1 to 64/,
-    ],
-    ['too many replicas', services('{models: a, replicas: 65}'), /replicas: found 65/],
-    [
-      'a name that is no name',
-      `services: {Digits: {models: a}, digits: {models: a}}\n${CALLER}`,
-      /services\.Digits: found this as a name; expected the name of a service/,
-    ],
-    [
-      'ports beyond the last',
-      services('{models: a, replicas: 3, port_base: 65533}'),
-      /port_base: found 65533, with which the last replica would need port 65538; expected at most 65530/,
-    ],
-    [
-      'ports of replicas that meet the caller',
-      services('{models: a, replicas: 2, port_base: 8497}'),
-      /port_base: found 127\.0\.0\.1:8500, which caller\.upstreams\.digits\.listen takes already/,
-    ],
-    [
-      'an upstream that is no service',
-      `${SERVICES}\ncaller: {name: app, upstreams: {digist: {listen: "127.0.0.1:1"}}}`,
-      /upstreams\.digist: found no service of that name; expected one of digits; did you mean "digits"\?/,
-    ],
-    [
-      'endpoints, which the mesh knows better',
-      `${SERVICES}\ncaller: {name: app, upstreams: {digits: {listen: "127.0.0.1:1", endpoints: []}}}`,
-      /endpoints: unknown option/,
-    ],
-    [
-      'a caller with the name of a service',
-      `${SERVICES}\ncaller: {name: digits, upstreams: {digits: {listen: "127.0.0.1:1"}}}`,
-      /caller\.name: found "digits", which is also a service/,
-    ],
-    [
-      'an intention about no service of the mesh',
-      `${SERVICES}\n${CALLER}\nintentions: [{from: apps, to: "*", action: deny}]`,
-      /intentions\[0\]\.from: found "apps", which is no service of this mesh; .*; did you mean "app"\?/,
-    ],
-    [
-      'an admin page that no browser opens',
-      `${SERVICES}\ncaller: {name: app, admin: "unix:/a", upstreams: {digits: {listen: "127.0.0.1:1"}}}`,
-      /admin: found a socket/,
-    ],
-    [
-      'certificates that are over before they are used',
-      `${SERVICES}\n${CALLER}\nleaf_lifetime: 1s`,
-      /leaf_lifetime: found "1s"; expected 10s to 8760h/,
-    ],
-    [
-      'restarts that wait longest first',
-      services('{models: a, model: {restart: {base: 1m}}}'),
-      /restart\.max: found 30s; expected at least base \(1m\)/,
-    ],
-    [
-      'a name of a variable that is none',
-      services('{models: a, model: {env: {"A=B": x}}}'),
-      /\["A=B"\]: found this as a name; expected an environment variable/,
-    ],
-    [
-      'a variable to inherit that is no name',
-      services('{models: a, model: {inherit: ["*"]}}'),
-      /model\.inherit\[0\]: found "\*"; expected the name of an environment variable/,
-    ],
-    [
-      'a limit of no starts at all',
-      services('{models: a, model: {restart: {limit: {starts: 0}}}}'),
-      /restart\.limit\.starts: found 0; expected a whole number from 1 to 1000, or none/,
-    ],
-    [
-      'a command for our own server',
-      services('{models: a, model: {command: [x]}}'),
-      /model\.command: unknown option/,
-    ],
-  ];
-  for (const [what, text, problem] of cases) {
-    it(`refuses ${what}`, () => {
-      assert.match(meshProblems(text).join('\n'), problem);
-    });
-  }
+  const refused = refusing((text) => [meshProblems(text).join('\n')]);
+  const ofService = refusing((block) => [meshProblems(services(block)).join('\n')]);
+  refused('no service', `services: {}\ncaller: {name: app, upstreams: {}}`).because(/services: found none/);
+  ofService('a service that is nothing', '{}').because(/services\.digits: found neither models nor command/);
+  ofService('a service that is two things', '{models: a, command: [x, "{port}"]}').because(
+    /command: found beside models/,
+  );
+  ofService('a command that cannot know where to listen', '{command: [python3, serve.py]}').because(
+    /command: found neither \{port\} nor \{address\}/,
+  );
+  ofService('an isolation of what is one process', '{command: [x, "{port}"], isolation: process}').because(
+    /isolation: found without models; expected with models only/,
+  );
+  ofService('a command in one string', '{command: "python3 serve.py"}').because(
+    /command: found "python3 serve\.py"; expected a list of words/,
+  );
+  ofService('a command without a program', '{command: ["", "{port}"]}').because(
+    /command: the first word is empty; expected a program/,
+  );
+  ofService('no replica', '{models: a, replicas: 0}').because(
+    /replicas: found 0; expected a whole number from 1 to 64/,
+  );
+  ofService('too many replicas', '{models: a, replicas: 65}').because(/replicas: found 65/);
+  refused(
+    'a name that is no name',
+    `services: {Digits: {models: a}, digits: {models: a}}\n${CALLER}`,
+  ).because(/services\.Digits: found this as a name; expected the name of a service/);
+  ofService('ports beyond the last', '{models: a, replicas: 3, port_base: 65533}').because(
+    /port_base: found 65533, with which the last replica would need port 65538; expected at most 65530/,
+  );
+  ofService('ports of replicas that meet the caller', '{models: a, replicas: 2, port_base: 8497}').because(
+    /port_base: found 127\.0\.0\.1:8500, which caller\.upstreams\.digits\.listen takes already/,
+  );
+  refused(
+    'an upstream that is no service',
+    `${SERVICES}\ncaller: {name: app, upstreams: {digist: {listen: "127.0.0.1:1"}}}`,
+  ).because(
+    /upstreams\.digist: found no service of that name; expected one of digits; did you mean "digits"\?/,
+  );
+  refused(
+    'endpoints, which the mesh knows better',
+    `${SERVICES}\ncaller: {name: app, upstreams: {digits: {listen: "127.0.0.1:1", endpoints: []}}}`,
+  ).because(/endpoints: unknown option/);
+  refused(
+    'a caller with the name of a service',
+    `${SERVICES}\ncaller: {name: digits, upstreams: {digits: {listen: "127.0.0.1:1"}}}`,
+  ).because(/caller\.name: found "digits", which is also a service/);
+  refused(
+    'an intention about no service of the mesh',
+    `${SERVICES}\n${CALLER}\nintentions: [{from: apps, to: "*", action: deny}]`,
+  ).because(
+    /intentions\[0\]\.from: found "apps", which is no service of this mesh; .*; did you mean "app"\?/,
+  );
+  refused(
+    'an admin page that no browser opens',
+    `${SERVICES}\ncaller: {name: app, admin: "unix:/a", upstreams: {digits: {listen: "127.0.0.1:1"}}}`,
+  ).because(/admin: found a socket/);
+  refused(
+    'certificates that are over before they are used',
+    `${SERVICES}\n${CALLER}\nleaf_lifetime: 1s`,
+  ).because(/leaf_lifetime: found "1s"; expected 10s to 8760h/);
+  ofService('restarts that wait longest first', '{models: a, model: {restart: {base: 1m}}}').because(
+    /restart\.max: found 30s; expected at least base \(1m\)/,
+  );
+  ofService('a name of a variable that is none', '{models: a, model: {env: {"A=B": x}}}').because(
+    /\["A=B"\]: found this as a name; expected an environment variable/,
+  );
+  ofService('a variable to inherit that is no name', '{models: a, model: {inherit: ["*"]}}').because(
+    /model\.inherit\[0\]: found "\*"; expected the name of an environment variable/,
+  );
+  ofService('a limit of no starts at all', '{models: a, model: {restart: {limit: {starts: 0}}}}').because(
+    /restart\.limit\.starts: found 0; expected a whole number from 1 to 1000, or none/,
+  );
+  ofService('a command for our own server', '{models: a, model: {command: [x]}}').because(
+    /model\.command: unknown option/,
+  );
 
   it('says once that ranges of ports meet, not once for every port', () => {
     const text = `services: {a: {models: x, replicas: 20, port_base: 9000}, b: {models: x, replicas: 20, port_base: 9002}}\ncaller: {name: app, upstreams: {a: {listen: "127.0.0.1:1"}}}`;
@@ -230,7 +195,7 @@ describe('a mesh file', () => {
 });
 
 describe('warnings about a mesh file', () => {
-  const warnings = (more: string) => warningsIn(parseMeshFile(`${SERVICES}\n${CALLER}\n${more}`, FILE));
+  const warnings = (more: string) => meshWarnings(`${SERVICES}\n${CALLER}\n${more}`);
 
   it('says which service the caller may not call', () => {
     assert.deepEqual(warnings(''), [], 'it says nothing of intentions');

@@ -1,15 +1,14 @@
 /** What a sidecar file says, and what is wrong with it. */
 import assert from 'node:assert/strict';
-import { parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
 import type { RouteConfig, UpstreamConfig } from '../../../../sidecar/config/model.js';
 import {
-  FILE,
   IDENTITY,
+  refusing,
   sidecarConfig,
   sidecarProblems,
+  sidecarWarnings,
   upstreamProblems,
   upstreamWith,
-  warningsIn,
 } from '../../../kit/config/problems-of.js';
 
 const INBOUND = 'inbound: {listen: "0.0.0.0:9443", local: "unix:model.sock"}';
@@ -231,81 +230,59 @@ describe('a sidecar file', () => {
 });
 
 describe('rules between the options of a sidecar file', () => {
-  const cases: readonly (readonly [what: string, text: string, problem: RegExp])[] = [
-    ['has nothing to do', IDENTITY, /found neither inbound nor outbound/],
-    [
-      'has a model that cannot be called',
-      `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('')}}}\nmodel: {command: [x]}`,
-      /model: found a model process without inbound/,
-    ],
-    [
-      'is strict without an identity',
-      `service: s\n${INBOUND}`,
-      /inbound\.mtls: found strict without an identity/,
-    ],
-    [
-      'is permissive without an identity',
-      'service: s\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", mtls: permissive}',
-      /found permissive without an identity/,
-    ],
-    [
-      'calls the mesh without an identity',
-      `service: s\noutbound: {upstreams: {u: ${upstreamWith('')}}}`,
-      /u\.tls: found mesh without an identity/,
-    ],
-    ['has no upstream', `${IDENTITY}\noutbound: {upstreams: {}}`, /outbound\.upstreams: found none/],
-    [
-      'has an upstream that the application cannot reach',
-      `${IDENTITY}\noutbound: {upstreams: {u: {endpoints: ["10.0.0.1:1"]}}}`,
-      /u\.listen: missing; expected an address, or a block shared/,
-    ],
-    [
-      'has two listeners at one address',
-      `${IDENTITY}\nadmin: 0.0.0.0:9443\n${INBOUND}`,
-      /inbound\.listen: found 0\.0\.0\.0:9443, which admin takes already/,
-    ],
-    [
-      'would serve itself',
-      `${IDENTITY}\ninbound: {listen: "0.0.0.0:80", local: "127.0.0.1:80"}`,
-      /inbound\.local: found 127\.0\.0\.1:80, which is inbound\.listen of this same sidecar/,
-    ],
-    [
-      'would call itself',
-      `${IDENTITY}\noutbound: {upstreams: {u: {listen: "127.0.0.1:1", endpoints: ["localhost:1"]}}}`,
-      /endpoints\[0\]: found localhost:1, which is outbound\.upstreams\.u\.listen/,
-    ],
-    [
-      'has models by name, and none listed',
-      `${IDENTITY}\n${INBOUND}\nmodel: {command: [x], isolation: shared}`,
-      /model\.isolation: found without inbound\.golden/,
-    ],
-    [
-      'has processes that do not know their models',
-      `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", golden: {models: /m}}\nmodel: {command: [x], isolation: process}`,
-      /model\.command: found without \{model\}/,
-    ],
-    [
-      'has processes that would listen at the same port',
-      `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "127.0.0.1:2", golden: {models: /m}}\nmodel: {command: [x, "{model}"], isolation: process}`,
-      /inbound\.local: found a port; expected a socket/,
-    ],
-    [
-      'names a model that it does not have',
-      `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:/m"}\nmodel: {command: [x, "{model}"]}`,
-      /model\.command: found \{model\} without isolation: process/,
-    ],
-    [
-      'replays more than it may hold',
-      `${IDENTITY}\n${INBOUND}\nlimits: {memory_budget: 16MiB, replay_bytes_per_call: 17MiB}`,
-      /replay_bytes_per_call: found 17MiB; expected at most memory_budget \(16MiB\)/,
-    ],
-  ];
-  for (const [what, text, problem] of cases) {
-    it(`refuses a sidecar that ${what}`, () => {
-      assert.equal(sidecarProblems(text).length, 1);
-      assert.match(sidecarProblems(text)[0]!, problem);
-    });
-  }
+  const refused = refusing(sidecarProblems, 'refuses a sidecar that ');
+  const ofFile = refusing((text) => sidecarProblems(`${IDENTITY}\n${text}`), 'refuses a sidecar that ');
+  refused('has nothing to do', IDENTITY).because(/found neither inbound nor outbound/);
+  ofFile(
+    'has a model that cannot be called',
+    `outbound: {upstreams: {u: ${upstreamWith('')}}}\nmodel: {command: [x]}`,
+  ).because(/model: found a model process without inbound/);
+  refused('is strict without an identity', `service: s\n${INBOUND}`).because(
+    /inbound\.mtls: found strict without an identity/,
+  );
+  refused(
+    'is permissive without an identity',
+    'service: s\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", mtls: permissive}',
+  ).because(/found permissive without an identity/);
+  refused(
+    'calls the mesh without an identity',
+    `service: s\noutbound: {upstreams: {u: ${upstreamWith('')}}}`,
+  ).because(/u\.tls: found mesh without an identity/);
+  ofFile('has no upstream', 'outbound: {upstreams: {}}').because(/outbound\.upstreams: found none/);
+  ofFile(
+    'has an upstream that the application cannot reach',
+    'outbound: {upstreams: {u: {endpoints: ["10.0.0.1:1"]}}}',
+  ).because(/u\.listen: missing; expected an address, or a block shared/);
+  ofFile('has two listeners at one address', `admin: 0.0.0.0:9443\n${INBOUND}`).because(
+    /inbound\.listen: found 0\.0\.0\.0:9443, which admin takes already/,
+  );
+  ofFile('would serve itself', 'inbound: {listen: "0.0.0.0:80", local: "127.0.0.1:80"}').because(
+    /inbound\.local: found 127\.0\.0\.1:80, which is inbound\.listen of this same sidecar/,
+  );
+  ofFile(
+    'would call itself',
+    'outbound: {upstreams: {u: {listen: "127.0.0.1:1", endpoints: ["localhost:1"]}}}',
+  ).because(/endpoints\[0\]: found localhost:1, which is outbound\.upstreams\.u\.listen/);
+  ofFile(
+    'has models by name, and none listed',
+    `${INBOUND}\nmodel: {command: [x], isolation: shared}`,
+  ).because(/model\.isolation: found without inbound\.golden/);
+  ofFile(
+    'has processes that do not know their models',
+    'inbound: {listen: "127.0.0.1:1", local: "unix:/m", golden: {models: /m}}\nmodel: {command: [x], isolation: process}',
+  ).because(/model\.command: found without \{model\}/);
+  ofFile(
+    'has processes that would listen at the same port',
+    'inbound: {listen: "127.0.0.1:1", local: "127.0.0.1:2", golden: {models: /m}}\nmodel: {command: [x, "{model}"], isolation: process}',
+  ).because(/inbound\.local: found a port; expected a socket/);
+  ofFile(
+    'names a model that it does not have',
+    'inbound: {listen: "127.0.0.1:1", local: "unix:/m"}\nmodel: {command: [x, "{model}"]}',
+  ).because(/model\.command: found \{model\} without isolation: process/);
+  ofFile(
+    'replays more than it may hold',
+    `${INBOUND}\nlimits: {memory_budget: 16MiB, replay_bytes_per_call: 17MiB}`,
+  ).because(/replay_bytes_per_call: found 17MiB; expected at most memory_budget \(16MiB\)/);
 
   it('lets another machine use the same port as a listener for every interface', () => {
     sidecarConfig(
@@ -319,94 +296,53 @@ describe('rules between the options of a sidecar file', () => {
 });
 
 describe('rules of an upstream', () => {
-  const cases: readonly (readonly [what: string, block: string, problem: RegExp])[] = [
-    [
-      'no endpoint',
-      '{listen: "127.0.0.1:1", endpoints: []}',
-      /^endpoints: found an empty list; expected at least one endpoint$/,
-    ],
-    [
-      'no list of endpoints',
-      '{listen: "127.0.0.1:1"}',
-      /^endpoints: missing; expected at least one endpoint, or a block consul at the top$/,
-    ],
-    [
-      'only weights of zero',
-      '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", weight: 0}]}',
-      /^endpoints: found only weights of 0/,
-    ],
-    [
-      'a negative weight',
-      '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", weight: -1}]}',
-      /weight: found -1; expected a number from 0/,
-    ],
-    [
-      'an infinite weight',
-      '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", weight: .inf}]}',
-      /weight: found \.inf; expected a number/,
-    ],
-    [
-      'an endpoint at port 0',
-      '{listen: "127.0.0.1:1", endpoints: ["10.0.0.1:0"]}',
-      /expected a port from 1 to 65535/,
-    ],
-    [
-      'an endpoint that is a number',
-      '{listen: "127.0.0.1:1", endpoints: [5]}',
-      /^endpoints\[0\]: found 5; expected an address, or a block/,
-    ],
-    [
-      'one endpoint twice',
-      '{listen: "127.0.0.1:1", endpoints: ["10.0.0.1:1", {address: "10.0.0.1:1"}]}',
-      /^endpoints\[1\]: found 10\.0\.0\.1:1 again, as in endpoints\[0\]/,
-    ],
-    [
-      'one id twice',
-      '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", id: a}, {address: "10.0.0.2:1", id: a}]}',
-      /^endpoints\[1\]\.id: found "a" again/,
-    ],
-    [
-      'an ejection that ends before it begins',
-      upstreamWith('ejection: {base: 1m, max: 30s}'),
-      /^ejection\.max: found 30s; expected at least base \(1m\)$/,
-    ],
-    [
-      'an ejection longer than its default bound',
-      upstreamWith('ejection: {base: 10m}'),
-      /^ejection\.max: found 5m; expected at least base \(10m\)$/,
-    ],
-    [
-      'a ratio in percent',
-      upstreamWith('budget: {ratio: 20}'),
-      /^budget\.ratio: found 20; expected a ratio from 0 to 1$/,
-    ],
-    [
-      'a timeout of nothing',
-      upstreamWith('routes: [{methods: ["*"], timeout: 0ms}]'),
-      /timeout: found "0ms"; expected 1ms to 24h, or none$/,
-    ],
-    [
-      'no connection',
-      upstreamWith('pool: {connections: 0}'),
-      /^pool\.connections: found 0; expected a whole number from 1 to 64$/,
-    ],
-    [
-      'half a connection',
-      upstreamWith('pool: {connections: 1.5}'),
-      /^pool\.connections: found 1\.5; expected a whole number/,
-    ],
-    [
-      'an unknown way to balance',
-      upstreamWith('balance: {kind: random}'),
-      /^balance\.kind: found "random"; expected one of least-loaded, round-robin, ring-hash$/,
-    ],
-  ];
-  for (const [what, block, problem] of cases) {
-    it(`refuses ${what}`, () => {
-      assert.equal(upstreamProblems(block).length, 1, upstreamProblems(block).join('\n'));
-      assert.match(upstreamProblems(block)[0]!, problem);
-    });
-  }
+  const refused = refusing(upstreamProblems);
+  const ofEndpoints = refusing((list) => upstreamProblems(`{listen: "127.0.0.1:1", endpoints: [${list}]}`));
+  const ofUpstream = refusing((more) => upstreamProblems(upstreamWith(more)));
+  ofEndpoints('no endpoint', '').because(/^endpoints: found an empty list; expected at least one endpoint$/);
+  refused('no list of endpoints', '{listen: "127.0.0.1:1"}').because(
+    /^endpoints: missing; expected at least one endpoint, or a block consul at the top$/,
+  );
+  ofEndpoints('only weights of zero', '{address: "10.0.0.1:1", weight: 0}').because(
+    /^endpoints: found only weights of 0/,
+  );
+  ofEndpoints('a negative weight', '{address: "10.0.0.1:1", weight: -1}').because(
+    /weight: found -1; expected a number from 0/,
+  );
+  ofEndpoints('an infinite weight', '{address: "10.0.0.1:1", weight: .inf}').because(
+    /weight: found \.inf; expected a number/,
+  );
+  ofEndpoints('an endpoint at port 0', '"10.0.0.1:0"').because(/expected a port from 1 to 65535/);
+  ofEndpoints('an endpoint that is a number', '5').because(
+    /^endpoints\[0\]: found 5; expected an address, or a block/,
+  );
+  ofEndpoints('one endpoint twice', '"10.0.0.1:1", {address: "10.0.0.1:1"}').because(
+    /^endpoints\[1\]: found 10\.0\.0\.1:1 again, as in endpoints\[0\]/,
+  );
+  ofEndpoints('one id twice', '{address: "10.0.0.1:1", id: a}, {address: "10.0.0.2:1", id: a}').because(
+    /^endpoints\[1\]\.id: found "a" again/,
+  );
+  ofUpstream('an ejection that ends before it begins', 'ejection: {base: 1m, max: 30s}').because(
+    /^ejection\.max: found 30s; expected at least base \(1m\)$/,
+  );
+  ofUpstream('an ejection longer than its default bound', 'ejection: {base: 10m}').because(
+    /^ejection\.max: found 5m; expected at least base \(10m\)$/,
+  );
+  ofUpstream('a ratio in percent', 'budget: {ratio: 20}').because(
+    /^budget\.ratio: found 20; expected a ratio from 0 to 1$/,
+  );
+  ofUpstream('a timeout of nothing', 'routes: [{methods: ["*"], timeout: 0ms}]').because(
+    /timeout: found "0ms"; expected 1ms to 24h, or none$/,
+  );
+  ofUpstream('no connection', 'pool: {connections: 0}').because(
+    /^pool\.connections: found 0; expected a whole number from 1 to 64$/,
+  );
+  ofUpstream('half a connection', 'pool: {connections: 1.5}').because(
+    /^pool\.connections: found 1\.5; expected a whole number/,
+  );
+  ofUpstream('an unknown way to balance', 'balance: {kind: random}').because(
+    /^balance\.kind: found "random"; expected one of least-loaded, round-robin, ring-hash$/,
+  );
 
   it('hears rules between options even when single options are wrong', () => {
     assert.deepEqual(
@@ -419,59 +355,43 @@ describe('rules of an upstream', () => {
 });
 
 describe('warnings about a sidecar file', () => {
-  const cases: readonly (readonly [what: string, text: string, warning: RegExp])[] = [
-    [
-      'an admin page for everyone',
-      `${IDENTITY}\nadmin: 0.0.0.0:1\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}`,
-      /^3: admin: a client that reaches 0\.0\.0\.0:1 can read and drain/,
-    ],
-    [
-      'a listener that lends its identity to everyone',
-      `${IDENTITY}\noutbound: {upstreams: {u: {listen: "0.0.0.0:1", endpoints: ["10.0.0.1:1"]}}}`,
-      /u\.listen: a client that reaches 0\.0\.0\.0:1 calls with this sidecar's identity/,
-    ],
-    [
-      'plaintext callers',
-      `${IDENTITY}\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: permissive, default_intention: allow}`,
-      /mtls: plaintext callers are let in/,
-    ],
-    [
-      'no proof of who calls',
-      'service: s\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: off, default_intention: allow}',
-      /mtls: callers are not authenticated/,
-    ],
-    [
-      'plaintext that leaves the machine',
-      `${IDENTITY}\ninbound: {listen: "0.0.0.0:2", local: "10.0.0.1:1", default_intention: allow}`,
-      /local: 10\.0\.0\.1:1 is not on this machine/,
-    ],
-    [
-      'a service that no caller may call',
-      `${IDENTITY}\n${INBOUND}`,
-      /intentions: no intention allows calls to s$/,
-    ],
-    [
-      'retries without a budget',
-      `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('budget: {ratio: 0, per_second: 0}, routes: [{methods: ["*"], idempotent: true, retry: {}}]')}}}`,
-      /budget: a budget of nothing/,
-    ],
-    [
-      'a bound that another hides',
-      `${IDENTITY}\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}\nlimits: {memory_budget: 32MiB}`,
-      /queue: max_waiting_bytes \(64MiB\) is above memory_budget \(32MiB\)/,
-    ],
-  ];
-  for (const [what, text, warning] of cases) {
-    it(`says ${what}, and accepts it`, () => {
-      const warnings = warningsIn(parseSidecarFile(text, FILE));
-      assert.equal(warnings.length, 1, warnings.join('\n'));
-      assert.match(warnings[0]!, warning);
-    });
-  }
+  const plain = refusing(sidecarWarnings, 'says ', ', and accepts it');
+  const warned = refusing((text) => sidecarWarnings(`${IDENTITY}\n${text}`), 'says ', ', and accepts it');
+  warned(
+    'an admin page for everyone',
+    'admin: 0.0.0.0:1\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}',
+  ).because(/^3: admin: a client that reaches 0\.0\.0\.0:1 can read and drain/);
+  warned(
+    'a listener that lends its identity to everyone',
+    'outbound: {upstreams: {u: {listen: "0.0.0.0:1", endpoints: ["10.0.0.1:1"]}}}',
+  ).because(/u\.listen: a client that reaches 0\.0\.0\.0:1 calls with this sidecar's identity/);
+  warned(
+    'plaintext callers',
+    'inbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: permissive, default_intention: allow}',
+  ).because(/mtls: plaintext callers are let in/);
+  plain(
+    'no proof of who calls',
+    'service: s\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: off, default_intention: allow}',
+  ).because(/mtls: callers are not authenticated/);
+  warned(
+    'plaintext that leaves the machine',
+    'inbound: {listen: "0.0.0.0:2", local: "10.0.0.1:1", default_intention: allow}',
+  ).because(/local: 10\.0\.0\.1:1 is not on this machine/);
+  warned('a service that no caller may call', INBOUND).because(
+    /intentions: no intention allows calls to s$/,
+  );
+  warned(
+    'retries without a budget',
+    `outbound: {upstreams: {u: ${upstreamWith('budget: {ratio: 0, per_second: 0}, routes: [{methods: ["*"], idempotent: true, retry: {}}]')}}}`,
+  ).because(/budget: a budget of nothing/);
+  warned(
+    'a bound that another hides',
+    'inbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}\nlimits: {memory_budget: 32MiB}',
+  ).because(/queue: max_waiting_bytes \(64MiB\) is above memory_budget \(32MiB\)/);
 
   it('has none for a careful file', () => {
     const text = `${IDENTITY}\nadmin: 127.0.0.1:1\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", intentions: [{from: web, to: s, action: allow}]}`;
-    assert.deepEqual(warningsIn(parseSidecarFile(text, FILE)), []);
+    assert.deepEqual(sidecarWarnings(text), []);
   });
 });
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../../../../sidecar/config/model.js';
 import {
   IDENTITY,
+  refusing,
   sidecarConfig,
   sidecarProblems,
   upstreamProblems,
@@ -41,76 +42,56 @@ describe('the outcomes of a route', () => {
 });
 
 describe('outcomes that are refused', () => {
-  const cases: readonly (readonly [what: string, outcomes: string, problem: RegExp, more?: string])[] = [
-    [
-      'a status that does not exist',
-      '{fault: [not_fond]}',
-      /^routes\[0\]\.outcomes\.fault\[0\]: found "not_fond"; expected one of cancelled, .*; did you mean "not_found"\?/,
-    ],
-    [
-      'a status in the spelling of the protocol',
-      '{fault: [RESOURCE_EXHAUSTED]}',
-      /fault\[0\]: found "RESOURCE_EXHAUSTED"; .*did you mean "resource_exhausted"\?/,
-    ],
-    ['a number', '{fault: [8]}', /fault\[0\]: found 8; expected one of cancelled/],
-    ['OK', '{fault: [ok]}', /fault\[0\]: found "ok"; expected another status, as ok is always a success$/],
-    [
-      'an outcome that does not exist',
-      '{failure: [internal]}',
-      /outcomes\.failure: unknown option; expected one of success, fault, neutral, overload/,
-    ],
-    ['an outcome misspelled', '{sucess: [not_found]}', /outcomes\.sucess: .*did you mean "success"\?/],
-    [
-      'a refusal, which only the protocol tells',
-      '{refusal: [unavailable]}',
-      /outcomes\.refusal: unknown option; expected one of success, fault/,
-    ],
-    ['no status', '{fault: []}', /outcomes\.fault: found an empty list; expected at least one status/],
-    ['a status without a list', '{fault: internal}', /outcomes\.fault: .*did you mean \[internal\]\?/],
-    [
-      'a status twice as the same',
-      '{neutral: [internal, unknown, internal]}',
-      /neutral\[2\]: found internal again, as in neutral\[0\]; expected each status to count as one thing/,
-    ],
-    [
-      'a status as two things',
-      '{fault: [not_found], success: [not_found]}',
-      /fault\[0\]: found not_found again, as in success\[0\]/,
-    ],
-    [
-      'a failure of the endpoint as a success',
-      '{success: [unavailable]}',
-      /success\[0\]: found unavailable; expected another status, as it says that the endpoint failed; counted as a success it would draw/,
-    ],
-    [
-      'being full as a success',
-      '{success: [resource_exhausted]}',
-      /success\[0\]: found resource_exhausted; /,
-    ],
-    [
-      'running out of time as a success',
-      '{success: [deadline_exceeded]}',
-      /success\[0\]: found deadline_exceeded; expected another status, as it says that time ran out/,
-    ],
-    [
-      'giving up as being full',
-      '{overload: [cancelled]}',
-      /overload\[0\]: found cancelled; .*never that it was ans/,
-    ],
-    [
-      'a success that is tried again',
-      '{success: [not_found, aborted]}',
-      /outcomes\.success\[1\]: found aborted, which retry\.on\[1\] repeats; .*a success is not tried again/,
-      ', retry: {on: [unavailable, aborted]}',
-    ],
-  ];
-  for (const [what, outcomes, problem, more] of cases) {
-    it(`refuses ${what}`, () => {
-      const problems = upstreamProblems(route(outcomes, more));
-      assert.equal(problems.length, 1, problems.join('\n'));
-      assert.match(problems[0]!, problem);
-    });
-  }
+  const refused = refusing((outcomes) => upstreamProblems(route(outcomes)));
+  refused('a status that does not exist', '{fault: [not_fond]}').because(
+    /^routes\[0\]\.outcomes\.fault\[0\]: found "not_fond"; expected one of cancelled, .*; did you mean "not_found"\?/,
+  );
+  refused('a status in the spelling of the protocol', '{fault: [RESOURCE_EXHAUSTED]}').because(
+    /fault\[0\]: found "RESOURCE_EXHAUSTED"; .*did you mean "resource_exhausted"\?/,
+  );
+  refused('a number', '{fault: [8]}').because(/fault\[0\]: found 8; expected one of cancelled/);
+  refused('OK', '{fault: [ok]}').because(
+    /fault\[0\]: found "ok"; expected another status, as ok is always a success$/,
+  );
+  refused('an outcome that does not exist', '{failure: [internal]}').because(
+    /outcomes\.failure: unknown option; expected one of success, fault, neutral, overload/,
+  );
+  refused('an outcome misspelled', '{sucess: [not_found]}').because(
+    /outcomes\.sucess: .*did you mean "success"\?/,
+  );
+  refused('a refusal, which only the protocol tells', '{refusal: [unavailable]}').because(
+    /outcomes\.refusal: unknown option; expected one of success, fault/,
+  );
+  refused('no status', '{fault: []}').because(
+    /outcomes\.fault: found an empty list; expected at least one status/,
+  );
+  refused('a status without a list', '{fault: internal}').because(
+    /outcomes\.fault: .*did you mean \[internal\]\?/,
+  );
+  refused('a status twice as the same', '{neutral: [internal, unknown, internal]}').because(
+    /neutral\[2\]: found internal again, as in neutral\[0\]; expected each status to count as one thing/,
+  );
+  refused('a status as two things', '{fault: [not_found], success: [not_found]}').because(
+    /fault\[0\]: found not_found again, as in success\[0\]/,
+  );
+  refused('a failure of the endpoint as a success', '{success: [unavailable]}').because(
+    /success\[0\]: found unavailable; expected another status, as it says that the endpoint failed; counted as a success it would draw/,
+  );
+  refused('being full as a success', '{success: [resource_exhausted]}').because(
+    /success\[0\]: found resource_exhausted; /,
+  );
+  refused('running out of time as a success', '{success: [deadline_exceeded]}').because(
+    /success\[0\]: found deadline_exceeded; expected another status, as it says that time ran out/,
+  );
+  refused('giving up as being full', '{overload: [cancelled]}').because(
+    /overload\[0\]: found cancelled; .*never that it was ans/,
+  );
+  refused(
+    'a success that is tried again',
+    '{success: [not_found, aborted]}, retry: {on: [unavailable, aborted]}',
+  ).because(
+    /outcomes\.success\[1\]: found aborted, which retry\.on\[1\] repeats; .*a success is not tried again/,
+  );
 
   it('on the side of the model, where no endpoint is judged', () => {
     const problems = sidecarProblems(

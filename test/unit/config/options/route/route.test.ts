@@ -4,6 +4,7 @@ import { isCovered } from '../../../../../sidecar/config/methods.js';
 import type { RouteConfig } from '../../../../../sidecar/config/model.js';
 import {
   IDENTITY,
+  refusing,
   sidecarConfig,
   sidecarProblems,
   upstreamProblems,
@@ -119,73 +120,55 @@ describe('a route of methods that only read', () => {
 });
 
 describe('routes that are refused', () => {
-  const cases: readonly (readonly [what: string, routes: string, problem: RegExp])[] = [
-    ['no method', '[{methods: []}]', /methods: found an empty list; expected at least one method/],
-    [
-      'a method without its slash',
-      '[{methods: [a.B/C]}]',
-      /found "a\.B\/C"; expected .*; did you mean "\/a\.B\/C"\?/,
-    ],
-    ['a method with two', '[{methods: [/a/b/c]}]', /found "\/a\/b\/c"; expected/],
-    ['a pattern inside a name', '[{methods: [/a.B/Get*]}]', /expected "\/package\.Service\/Method"/],
-    [
-      'an attempt longer than its call',
-      '[{methods: ["*"], timeout: 1s, attempt_timeout: 2s}]',
-      /attempt_timeout: found 2s; expected at most timeout \(1s\)/,
-    ],
-    [
-      'an attempt longer than the default of its call',
-      `[{methods: [${INFER}], attempt_timeout: 20s}]`,
-      /found 20s; expected at most timeout \(15s by default\)/,
-    ],
-    [
-      'a retry of what may not be done twice',
-      '[{methods: ["*"], retry: {}}]',
-      /retry\.on: found unavailable on a route that is not idempotent; expected "idempotent: true" .* or "on: \[\]"/,
-    ],
-    [
-      'one attempt as a retry',
-      '[{methods: ["*"], idempotent: true, retry: {attempts: 1}}]',
-      /attempts: found 1; expected a whole number from 2 to 5/,
-    ],
-    [
-      'a status that another attempt cannot change',
-      '[{methods: ["*"], idempotent: true, retry: {on: [not_found]}}]',
-      /on\[0\]: found "not_found"; expected one of unknown/,
-    ],
-    [
-      'a status in the spelling of the protocol',
-      '[{methods: ["*"], idempotent: true, retry: {on: [UNAVAILABLE]}}]',
-      /did you mean "unavailable"\?/,
-    ],
-    [
-      'a wait that is longest before it is shortest',
-      '[{methods: ["*"], idempotent: true, retry: {backoff: {base: 2s, max: 1s}}}]',
-      /backoff\.max: found 1s; expected at least base \(2s\)/,
-    ],
-    [
-      'a method that an earlier route takes',
-      `[{methods: [/inference.GRPCInferenceService/*]}, {methods: [${INFER}]}]`,
-      /routes\[1\]\.methods\[0\]: found "\/inference.*", which is never reached; routes\[0\] already takes "\/inference\.GRPCInferenceService\/\*"/,
-    ],
-    [
-      'a route after one for everything',
-      '[{methods: ["*"]}, {methods: [/a.B/C]}]',
-      /never reached; routes\[0\] already takes "\*"/,
-    ],
-    ['a method twice', '[{methods: [/a.B/C]}, {methods: [/a.B/C]}]', /never reached/],
-    [
-      'a known stream as unary',
-      '[{methods: [/grpc.health.v1.Health/Watch], kind: unary}]',
-      /found "\/grpc\.health\.v1\.Health\/Watch" in a unary route; expected kind streaming/,
-    ],
-  ];
-  for (const [what, routes, problem] of cases) {
-    it(`refuses ${what}`, () => {
-      assert.equal(problemsWith(routes).length, 1, problemsWith(routes).join('\n'));
-      assert.match(problemsWith(routes)[0]!, problem);
-    });
-  }
+  const refused = refusing(problemsWith);
+  refused('no method', '[{methods: []}]').because(
+    /methods: found an empty list; expected at least one method/,
+  );
+  refused('a method without its slash', '[{methods: [a.B/C]}]').because(
+    /found "a\.B\/C"; expected .*; did you mean "\/a\.B\/C"\?/,
+  );
+  refused('a method with two', '[{methods: [/a/b/c]}]').because(/found "\/a\/b\/c"; expected/);
+  refused('a pattern inside a name', '[{methods: [/a.B/Get*]}]').because(
+    /expected "\/package\.Service\/Method"/,
+  );
+  refused('an attempt longer than its call', '[{methods: ["*"], timeout: 1s, attempt_timeout: 2s}]').because(
+    /attempt_timeout: found 2s; expected at most timeout \(1s\)/,
+  );
+  refused(
+    'an attempt longer than the default of its call',
+    `[{methods: [${INFER}], attempt_timeout: 20s}]`,
+  ).because(/found 20s; expected at most timeout \(15s by default\)/);
+  refused('a retry of what may not be done twice', '[{methods: ["*"], retry: {}}]').because(
+    /retry\.on: found unavailable on a route that is not idempotent; expected "idempotent: true" .* or "on: \[\]"/,
+  );
+  refused('one attempt as a retry', '[{methods: ["*"], idempotent: true, retry: {attempts: 1}}]').because(
+    /attempts: found 1; expected a whole number from 2 to 5/,
+  );
+  refused(
+    'a status that another attempt cannot change',
+    '[{methods: ["*"], idempotent: true, retry: {on: [not_found]}}]',
+  ).because(/on\[0\]: found "not_found"; expected one of unknown/);
+  refused(
+    'a status in the spelling of the protocol',
+    '[{methods: ["*"], idempotent: true, retry: {on: [UNAVAILABLE]}}]',
+  ).because(/did you mean "unavailable"\?/);
+  refused(
+    'a wait that is longest before it is shortest',
+    '[{methods: ["*"], idempotent: true, retry: {backoff: {base: 2s, max: 1s}}}]',
+  ).because(/backoff\.max: found 1s; expected at least base \(2s\)/);
+  refused(
+    'a method that an earlier route takes',
+    `[{methods: [/inference.GRPCInferenceService/*]}, {methods: [${INFER}]}]`,
+  ).because(
+    /routes\[1\]\.methods\[0\]: found "\/inference.*", which is never reached; routes\[0\] already takes "\/inference\.GRPCInferenceService\/\*"/,
+  );
+  refused('a route after one for everything', '[{methods: ["*"]}, {methods: [/a.B/C]}]').because(
+    /never reached; routes\[0\] already takes "\*"/,
+  );
+  refused('a method twice', '[{methods: [/a.B/C]}, {methods: [/a.B/C]}]').because(/never reached/);
+  refused('a known stream as unary', '[{methods: [/grpc.health.v1.Health/Watch], kind: unary}]').because(
+    /found "\/grpc\.health\.v1\.Health\/Watch" in a unary route; expected kind streaming/,
+  );
 
   it('does not compare a limit that is wrong in itself', () => {
     for (const wrong of ['20000', '5e-324', '-1', '"20 s"']) {
