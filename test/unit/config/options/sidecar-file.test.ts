@@ -377,9 +377,7 @@ describe('warnings about a sidecar file', () => {
     'plaintext that leaves the machine',
     'inbound: {listen: "0.0.0.0:2", local: "10.0.0.1:1", default_intention: allow}',
   ).because(/local: 10\.0\.0\.1:1 is not on this machine/);
-  warned('a service that no caller may call', INBOUND).because(
-    /intentions: no intention allows calls to s$/,
-  );
+  warned('a service that no caller may call', INBOUND).because(/intentions: no intention allows calls to s$/);
   warned(
     'retries without a budget',
     `outbound: {upstreams: {u: ${upstreamWith('budget: {ratio: 0, per_second: 0}, routes: [{methods: ["*"], idempotent: true, retry: {}}]')}}}`,
