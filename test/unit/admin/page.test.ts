@@ -4,6 +4,16 @@ import { statusOf } from '../../../sidecar/admin/status.js';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { anEndpoint, FakeView } from '../../kit/stack/admin-view.js';
 
+const pageOf = (view: FakeView) => renderPage(statusOf(view), 'n');
+
+/** A view of which these answers are set. */
+const viewWith = (answers: Partial<FakeView>) => Object.assign(new FakeView(), answers);
+
+function assertShows(view: FakeView, parts: readonly string[]): void {
+  const html = pageOf(view);
+  for (const part of parts) assert.ok(html.includes(part), `the page lacks "${part}"`);
+}
+
 describe('admin page', () => {
   it('shows the endpoints, the queue, the model and why the sidecar is not ready', () => {
     const view = new FakeView();
@@ -11,8 +21,7 @@ describe('admin page', () => {
     view.rows = [anEndpoint({ state: 'ejected', why: '5 faults in a row', untilMs: 12_300 })];
     view.queueReport = { running: 1, waiting: 3, waitingBytes: 400, concurrency: 2 };
     view.modelReport = { state: 'backoff', why: 'killed by SIGKILL', restarts: 4 };
-    const html = renderPage(statusOf(view), 'n');
-    for (const part of [
+    assertShows(view, [
       'not ready',
       'the model is starting',
       'ejected',
@@ -22,9 +31,7 @@ describe('admin page', () => {
       '3 waiting',
       'killed by SIGKILL',
       'started again 4 times',
-    ]) {
-      assert.ok(html.includes(part), `the page lacks "${part}"`);
-    }
+    ]);
   });
 
   it('shows each model of several', () => {
@@ -34,78 +41,60 @@ describe('admin page', () => {
       { name: '<broken>', state: 'failed', why: 'no such graph', pid: 7, restarts: 0 },
       { name: 'digits', state: 'ready', why: '', pid: 8, restarts: 1 },
     ];
-    const html = renderPage(statusOf(view), 'n');
-    for (const part of ['&lt;broken&gt;', '<span class="bad">failed</span>', 'no such graph', 'digits'])
-      assert.ok(html.includes(part), `the page lacks "${part}"`);
+    assertShows(view, ['&lt;broken&gt;', '<span class="bad">failed</span>', 'no such graph', 'digits']);
   });
 
   it('shows no share and no latency of no calls, and no green beside calls that fail', () => {
     const row = (over: Partial<EndpointReport>): string => {
-      const view = new FakeView();
-      view.rows = [anEndpoint(over)];
-      return /<tbody>(.*)<\/tbody>/s.exec(renderPage(statusOf(view), 'n'))![1]!;
+      const html = pageOf(viewWith({ rows: [anEndpoint(over)] }));
+      return /<tbody>(.*)<\/tbody>/s.exec(html)![1]!;
     };
     const idle = row({ attempts: 0, ewmaMs: 0, recentCalls: 0 });
     assert.ok(!/%|0\.0 ms/.test(idle) && idle.includes('>–<'), idle);
-    for (const [successRatio, tone] of [
-      [1, 'good'],
-      [0.8, 'good'],
-      [0.6, 'warn'],
-      [0, 'bad'],
-    ] as const) {
-      const html = row({ recentCalls: 20, successRatio });
+    const tones = { 1: 'good', 0.8: 'good', 0.6: 'warn', 0: 'bad' };
+    for (const [successRatio, tone] of Object.entries(tones)) {
+      const html = row({ recentCalls: 20, successRatio: Number(successRatio) });
       assert.ok(html.includes(`class="${tone}">eligible`), html);
     }
   });
 
   it('shows how often the sidecar was started again', () => {
     const view = new FakeView();
-    assert.ok(!renderPage(statusOf(view), 'n').includes('started again'));
+    assert.ok(!pageOf(view).includes('started again'));
     view.restarts = 1;
-    assert.ok(renderPage(statusOf(view), 'n').includes('started again once'));
+    assert.ok(pageOf(view).includes('started again once'));
   });
 
   it('shows what copies of calls showed', () => {
     const view = new FakeView();
-    assert.ok(!renderPage(statusOf(view), 'n').includes('Mirrors'));
+    assert.ok(!pageOf(view).includes('Mirrors'));
     assert.ok(!('mirrors' in statusOf(view)));
     const counts = { sent: 41, inFlight: 1, skipped: 7, compared: 40, mismatched: 2 };
     const last = 'output "<b>": 1 of 2 elements differ';
     view.mirrorReports = [{ upstream: 'digits', to: 'digits-new', ...counts, last, lastAgoMs: 61_000 }];
-    const html = renderPage(statusOf(view), 'n');
-    for (const part of ['digits-new', '>41<', '>7<', '&lt;b&gt;', '61 s ago'])
-      assert.ok(html.includes(part), `the page lacks "${part}"`);
+    assertShows(view, ['digits-new', '>41<', '>7<', '&lt;b&gt;', '61 s ago']);
   });
 
   it('shows what the limits of the queue do, and nothing of those that are not there', () => {
     const view = new FakeView();
     view.queueReport = { running: 1, waiting: 3, waitingBytes: 400, concurrency: 2, evicted: 0 };
-    assert.ok(!/unloaded|evicted|rate|pressure/.test(renderPage(statusOf(view), 'n')));
-    view.queueReport = {
-      ...view.queueReport,
-      unloadedMs: 12.34,
-      classes: [{ name: '<now>', waiting: 3 }],
-      evicted: 5,
-      rateLimited: 6,
-      pressure: 'high',
-    };
-    const html = renderPage(statusOf(view), 'n');
-    const said =
-      '3 &lt;now&gt; · unloaded latency 12.3 ms · 5 evicted · 6 over their rate · memory pressure high';
-    assert.ok(html.includes(said), html);
+    assert.ok(!/unloaded|evicted|rate|pressure/.test(pageOf(view)));
+    const refused = { evicted: 5, rateLimited: 6, pressure: 'high' } as const;
+    const classes = [{ name: '<now>', waiting: 3 }];
+    view.queueReport = { ...view.queueReport, unloadedMs: 12.34, classes, ...refused };
+    assertShows(view, [
+      '3 &lt;now&gt; · unloaded latency 12.3 ms · 5 evicted · 6 over their rate · memory pressure high',
+    ]);
   });
 
   it('shows how Consul is read and what of it is not applied', () => {
     const view = new FakeView();
     view.registryReport = {
-      where: 'http://127.0.0.1:8500',
-      registered: false,
-      problem: 'the agent answered 403',
+      ...{ where: 'http://127.0.0.1:8500', registered: false, problem: 'the agent answered 403' },
       queries: [{ name: 'instances of digits', state: 'failing', ageMs: 12_000, problem: 'no leader' }],
       unsupported: ['service-router digits: PrefixRewrite is not applied'],
     };
-    const html = renderPage(statusOf(view), 'n');
-    for (const part of [
+    assertShows(view, [
       '127.0.0.1:8500',
       'not registered',
       'the agent answered 403',
@@ -113,15 +102,14 @@ describe('admin page', () => {
       '12 s ago',
       'no leader',
       'PrefixRewrite',
-    ]) {
-      assert.ok(html.includes(part), `the page lacks "${part}"`);
-    }
+    ]);
   });
 
   it('shows which endpoints go first, and what each takes of its share', () => {
     const view = new FakeView();
     view.rows = [anEndpoint({ endpoint: 'first' })];
-    assert.ok(!renderPage(statusOf(view), 'n').includes('priority'));
+    assert.ok(!pageOf(view).includes('priority'));
+    const measured = { share: 0.25, successRatio: 0.987, latencyRatio: 1.25 };
     view.rows.push(
       anEndpoint({
         endpoint: 'second',
@@ -130,17 +118,9 @@ describe('admin page', () => {
         state: 'standby',
         why: 'others go first',
       }),
-      anEndpoint({
-        endpoint: 'third',
-        priority: 1000,
-        share: 0.25,
-        successRatio: 0.987,
-        latencyRatio: 1.25,
-        why: 'critical: disk',
-      }),
+      anEndpoint({ endpoint: 'third', priority: 1000, ...measured, why: 'critical: disk' }),
     );
-    const html = renderPage(statusOf(view), 'n');
-    for (const part of [
+    assertShows(view, [
       '<th class="n">priority</th>',
       '· canary',
       '<td class="n">0</td>',
@@ -151,13 +131,11 @@ describe('admin page', () => {
       '99 % successful in the last 10 s',
       '2.3 ms, 1.3 × its peers',
       'critical: disk',
-    ]) {
-      assert.ok(html.includes(part), `the page lacks "${part}"`);
-    }
+    ]);
   });
 
   it('loads nothing from elsewhere', () => {
-    const html = renderPage(statusOf(new FakeView()), 'n');
+    const html = pageOf(new FakeView());
     assert.doesNotMatch(html, /https?:|src=|@import|url\(/);
   });
 
@@ -168,7 +146,7 @@ describe('admin page', () => {
     view.reasons = [hostile];
     view.rows = [anEndpoint({ upstream: hostile, endpoint: hostile, address: hostile, why: hostile })];
     view.modelReport = { state: 'ready', why: hostile, restarts: 0 };
-    const html = renderPage(statusOf(view), 'n');
+    const html = pageOf(view);
     assert.ok(!html.includes('<img'), 'a tag got through');
     assert.ok(!html.includes(hostile));
     assert.equal(html.split(escapeHtml(hostile)).length - 1, 8);

@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { type AdminServer, startAdmin } from '../../../sidecar/admin/server.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { anEndpoint, FakeView } from '../../kit/stack/admin-view.js';
@@ -34,19 +35,18 @@ describe('admin server', () => {
   ): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const asked = request({ host: '127.0.0.1', port, path, agent: false, ...options }, (response) => {
-        let body = '';
-        response.setEncoding('utf8');
-        response.on('data', (part: string) => {
-          body += part;
-        });
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
-        );
+        const { statusCode: status = 0, headers } = response;
+        text(response).then((body) => resolve({ status, headers, body }), reject);
       });
       asked.on('error', reject);
       asked.end();
     });
   }
+
+  const post = (path: string, headers: Record<string, string> = {}) => ask(path, { method: 'POST', headers });
+  const statusWith = async (path: string, headers: Record<string, string>) =>
+    (await ask(path, { headers })).status;
+  const said = (reply: Promise<Reply>) => reply.then(({ status, body }) => [status, body]);
 
   it('is live whatever the state', async () => {
     view.reasons = ['the model is starting'];
@@ -54,12 +54,9 @@ describe('admin server', () => {
   });
 
   it('is ready only without reasons, and otherwise says each of them', async () => {
-    assert.deepEqual(await ask('/ready').then((r) => [r.status, r.body]), [200, 'ready\n']);
+    assert.deepEqual(await said(ask('/ready')), [200, 'ready\n']);
     view.reasons = ['the model is starting', 'no certificate yet'];
-    assert.deepEqual(await ask('/ready').then((r) => [r.status, r.body]), [
-      503,
-      'the model is starting\nno certificate yet\n',
-    ]);
+    assert.deepEqual(await said(ask('/ready')), [503, 'the model is starting\nno certificate yet\n']);
   });
 
   it('exposes the families of the view and the numbers of the process', async () => {
@@ -69,13 +66,8 @@ describe('admin server', () => {
     const reply = await ask('/metrics');
     assert.match(String(reply.headers['content-type']), /^text\/plain; version=0\.0\.4/);
     assert.match(reply.body, /^outrider_calls_total 3$/m);
-    for (const name of [
-      'process_cpu_seconds_total',
-      'process_resident_memory_bytes',
-      'process_event_loop_lag_seconds',
-    ]) {
-      assert.match(reply.body, new RegExp(`^${name} [0-9.e+-]+$`, 'm'));
-    }
+    for (const name of ['cpu_seconds_total', 'resident_memory_bytes', 'event_loop_lag_seconds'])
+      assert.match(reply.body, new RegExp(`^process_${name} [0-9.e+-]+$`, 'm'));
   });
 
   it('reports endpoints, queue, model and readiness as JSON', async () => {
@@ -89,35 +81,29 @@ describe('admin server', () => {
   });
 
   it('shows the configuration without what may be secret in it', async () => {
-    view.config = () => ({
+    const config = (secret: string, language: string) => ({
       service: 'digits',
-      model: { command: ['serve'], env: { HF_TOKEN: 'hunter2', LANG: 'C' } },
-      apiKey: 'hunter2',
-      identity: { cert: 'cert.pem', key: 'hunter2' },
+      model: { command: ['serve'], env: { HF_TOKEN: secret, LANG: language } },
+      apiKey: secret,
+      identity: { cert: 'cert.pem', key: secret },
       balance: { kind: 'ring-hash', key: 'x-session' },
     });
+    view.config = () => config('hunter2', 'C');
     const { body } = await ask('/config');
     assert.doesNotMatch(body, /hunter2/);
-    assert.deepEqual(JSON.parse(body), {
-      service: 'digits',
-      model: { command: ['serve'], env: { HF_TOKEN: '[redacted]', LANG: '[redacted]' } },
-      apiKey: '[redacted]',
-      identity: { cert: 'cert.pem', key: '[redacted]' },
-      balance: { kind: 'ring-hash', key: 'x-session' },
-    });
+    assert.deepEqual(JSON.parse(body), config('[redacted]', '[redacted]'));
   });
 
   it('answers a drain at once, or when it is done if asked to wait', async () => {
-    assert.equal((await ask('/drain', { method: 'POST' })).status, 202);
+    assert.equal((await post('/drain')).status, 202);
     let done = false;
-    const waiting = ask('/drain?wait', { method: 'POST' }).then((reply) => {
+    const waiting = said(post('/drain?wait')).finally(() => {
       done = true;
-      return reply;
     });
     assert.equal((await ask('/live')).status, 200);
     assert.equal(done, false);
     view.endDrain();
-    assert.deepEqual(await waiting.then((r) => [r.status, r.body]), [200, 'drained\n']);
+    assert.deepEqual(await waiting, [200, 'drained\n']);
     assert.equal(view.drains, 2);
   });
 
@@ -142,36 +128,23 @@ describe('admin server', () => {
   });
 
   it('refuses names in the Host header, which is how a page reaches loopback by DNS rebinding', async () => {
-    for (const host of [
-      'evil.example',
-      'evil.example:80',
-      '127.0.0.1.evil.example',
-      'localhost.evil.example',
-      '[',
-    ]) {
-      assert.equal((await ask('/config', { headers: { host } })).status, 403, host);
-    }
-    for (const host of ['127.0.0.1', `localhost:${port}`, '[::1]:80', '10.1.2.3:4401']) {
-      assert.equal((await ask('/config', { headers: { host } })).status, 200, host);
-    }
+    const evil = 'evil.example';
+    for (const host of [evil, `${evil}:80`, `127.0.0.1.${evil}`, `localhost.${evil}`, '['])
+      assert.equal(await statusWith('/config', { host }), 403, host);
+    for (const host of ['127.0.0.1', `localhost:${port}`, '[::1]:80', '10.1.2.3:4401'])
+      assert.equal(await statusWith('/config', { host }), 200, host);
   });
 
   it('refuses a drain that another site posts through a browser', async () => {
-    const foreign = [
-      { origin: 'http://evil.example' },
-      { origin: 'null' },
-      { 'sec-fetch-site': 'cross-site' },
-    ];
-    for (const headers of foreign) {
-      assert.equal(
-        (await ask('/drain', { method: 'POST', headers: headers as unknown as Record<string, string> }))
-          .status,
-        403,
-      );
-    }
+    for (const [name, value] of [
+      ['origin', 'http://evil.example'],
+      ['origin', 'null'],
+      ['sec-fetch-site', 'cross-site'],
+    ] as const)
+      assert.equal((await post('/drain', { [name]: value })).status, 403, value);
     assert.equal(view.drains, 0);
     const own = { origin: `http://127.0.0.1:${port}`, 'sec-fetch-site': 'same-origin' };
-    assert.equal((await ask('/drain', { method: 'POST', headers: own })).status, 202);
+    assert.equal((await post('/drain', own)).status, 202);
   });
 
   it('never allows another origin to read an answer, and lets the page run only its own script', async () => {
@@ -195,7 +168,7 @@ describe('admin server', () => {
   });
 
   it('refuses oversized headers and garbage without harm to others', async () => {
-    assert.equal((await ask('/live', { headers: { 'x-big': 'x'.repeat(20_000) } })).status, 431);
+    assert.equal(await statusWith('/live', { 'x-big': 'x'.repeat(20_000) }), 431);
     await new Promise<void>((resolve) => {
       const socket = connect(port, '127.0.0.1', () => socket.end('\x16\x03\x01 garbage\r\n\r\n'));
       socket.on('error', () => {});

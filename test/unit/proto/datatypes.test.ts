@@ -23,6 +23,8 @@ const samples: Record<Exclude<Datatype, 'BF16'>, (number | string | boolean)[]> 
   BYTES: ['', 'plain', 'grüße, 世界 🙂'],
 };
 
+const bytesOf = (raw: Uint8Array) => Buffer.from(raw);
+
 describe('tensors of every datatype', () => {
   let models: string;
   let harness: Harness;
@@ -33,14 +35,11 @@ describe('tensors of every datatype', () => {
     for (const datatype of datatypes) {
       const values = samples[datatype].filter((v) => typeof v !== 'number' || Number.isFinite(v));
       const golden = { inputs: { x: { shape: [values.length], values } }, outputs: { y: { values } } };
-      putModel(models, datatype.toLowerCase(), identityModel(datatype), {
-        golden,
-        batching: { max_batch: 16 },
-      });
+      const card = { golden, batching: { max_batch: 16 } };
+      putModel(models, datatype.toLowerCase(), identityModel(datatype), card);
     }
-    putModel(models, 'bf16', identityModel('BF16'), {
-      golden: { inputs: {}, outputs: { y: { values: [] } } },
-    });
+    const none = { golden: { inputs: {}, outputs: { y: { values: [] } } } };
+    putModel(models, 'bf16', identityModel('BF16'), none);
     harness = await startHarness(models);
   });
   after(async () => {
@@ -63,10 +62,7 @@ describe('tensors of every datatype', () => {
 
     it(`carries ${datatype} raw, unchanged`, async () => {
       const answer = await infer(datatype, raw, values.length);
-      assert.deepEqual(
-        answer.raw_output_contents.map((r) => Buffer.from(r)),
-        [raw],
-      );
+      assert.deepEqual(answer.raw_output_contents.map(bytesOf), [raw]);
       assert.equal(answer.outputs[0]!.datatype, datatype);
       assert.deepEqual(answer.outputs[0]!.shape, [String(values.length)]);
       assert.equal(answer.outputs[0]!.contents, null);
@@ -81,10 +77,7 @@ describe('tensors of every datatype', () => {
         model_name: datatype.toLowerCase(),
         inputs: [{ name: 'x', datatype, shape: [values.length], contents }],
       });
-      assert.deepEqual(
-        answer.raw_output_contents.map((r) => Buffer.from(r)),
-        [raw],
-      );
+      assert.deepEqual(answer.raw_output_contents.map(bytesOf), [raw]);
     });
   }
 
@@ -131,15 +124,17 @@ describe('half precision', () => {
   });
 
   it('rounds to the nearest, ties to even, and overflows to infinity', () => {
-    const bits = (value: number) => toHalf(value);
-    assert.equal(bits(1 + 2 ** -11), bits(1));
-    assert.equal(bits(1 + 3 * 2 ** -11), bits(1 + 2 ** -9));
-    assert.equal(bits(2 ** -25), 0);
-    assert.equal(bits(1.5 * 2 ** -24), 2);
-    assert.equal(bits(65519), bits(65504));
-    assert.equal(bits(65520), 0x7c00);
-    assert.equal(bits(-1e9), 0xfc00);
-    assert.equal(bits(Number.NaN) & 0x7e00, 0x7e00);
+    for (const [value, bits] of [
+      [1 + 2 ** -11, toHalf(1)],
+      [1 + 3 * 2 ** -11, toHalf(1 + 2 ** -9)],
+      [2 ** -25, 0],
+      [1.5 * 2 ** -24, 2],
+      [65519, toHalf(65504)],
+      [65520, 0x7c00],
+      [-1e9, 0xfc00],
+    ] as const)
+      assert.equal(toHalf(value), bits, `${value}`);
+    assert.equal(toHalf(Number.NaN) & 0x7e00, 0x7e00);
     assert.equal(fromHalf(0xfc00), Number.NEGATIVE_INFINITY);
     assert.ok(Number.isNaN(fromHalf(0x7e00)));
   });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { contentFields } from '../../../proto/datatypes.js';
 import { decodeInferRequest } from '../../../proto/infer-request.js';
 import { protocols } from '../../../proto/load.js';
-import type { InferTensorContents, ModelInferRequest } from '../../../proto/messages.js';
+import type { DecodedContents, InferTensorContents, ModelInferRequest } from '../../../proto/messages.js';
 import { LimitError, WireError } from '../../../proto/wire.js';
 
 /** How the library that reads .proto files decodes the message: the reference. */
@@ -79,36 +80,21 @@ const plainRequest = requests(fc.string({ maxLength: 12 }), fc.nat().map(String)
 
 /** As the reference writes it: lists for typed arrays, decimal strings for 64 bits, every field present. */
 function asLists(decoded: ModelInferRequest): unknown {
-  return plain({
-    ...decoded,
-    inputs: decoded.inputs?.map((input) => ({
-      ...input,
-      contents:
-        input.contents == null
-          ? null
-          : Object.fromEntries(
-              Object.keys(noContents).map((field) => {
-                const values = Array.from<unknown>(
-                  input.contents?.[field as keyof InferTensorContents] ?? [],
-                );
-                if (field === 'bool_contents') return [field, values.map(Boolean)];
-                return [field, field.includes('int64') ? values.map(String) : values];
-              }),
-            ),
-    })),
-  });
+  const inputs = decoded.inputs?.map(({ contents, ...input }) => ({
+    ...input,
+    contents:
+      contents == null
+        ? null
+        : Object.fromEntries(contentFields.map((name) => [name, listIn(contents, name)])),
+  }));
+  return plain({ ...decoded, inputs });
 }
 
-const noContents: Required<InferTensorContents> = {
-  bool_contents: [],
-  int_contents: [],
-  int64_contents: [],
-  uint_contents: [],
-  uint64_contents: [],
-  fp32_contents: [],
-  fp64_contents: [],
-  bytes_contents: [],
-};
+function listIn(contents: DecodedContents | InferTensorContents, name: keyof InferTensorContents): unknown[] {
+  const values = Array.from<unknown>(contents[name] ?? []);
+  if (name === 'bool_contents') return values.map(Boolean);
+  return name.includes('int64') ? values.map(String) : values;
+}
 
 /** Without prototypes and undefined. Signs of zero and NaN stay what they are. */
 function plain(value: unknown): unknown {
@@ -120,12 +106,26 @@ function plain(value: unknown): unknown {
     .map(([key, item]) => [key, plain(item)]);
 }
 
+/** Undefined for bytes that are refused. Fails where they fail otherwise. */
+function decodedOrRefused(bytes: Uint8Array): ModelInferRequest | undefined {
+  try {
+    return decodeInferRequest(bytes);
+  } catch (error) {
+    assert.ok(error instanceof WireError || error instanceof LimitError, String(error));
+    return undefined;
+  }
+}
+
 const encode = (message: ModelInferRequest) => protocols().inference.ModelInfer.requestSerialize(message);
 const field = (number: number, ...content: (Uint8Array | readonly number[])[]): Buffer => {
   const bytes = Buffer.concat(content.map((c) => Buffer.from(c as Uint8Array)));
   assert.ok(bytes.length < 128);
   return Buffer.concat([Buffer.from([number * 8 + 2, bytes.length]), bytes]);
 };
+
+function refuses(wrong: readonly [Buffer, RegExp][]): void {
+  for (const [bytes, says] of wrong) assert.throws(() => decodeInferRequest(bytes), says);
+}
 
 describe('the decoder of inference requests', () => {
   it('reads every request as the library does', () => {
@@ -146,13 +146,8 @@ describe('the decoder of inference requests', () => {
         const bytes = Buffer.from(encode(message));
         for (const [at, byte] of changes) if (bytes.length > 0) bytes[at % bytes.length] = byte;
         const damaged = cut % 3 === 0 ? bytes.subarray(0, cut % (bytes.length + 1)) : bytes;
-        let decoded: ModelInferRequest;
-        try {
-          decoded = decodeInferRequest(damaged);
-        } catch (error) {
-          assert.ok(error instanceof WireError || error instanceof LimitError, String(error));
-          return;
-        }
+        const decoded = decodedOrRefused(damaged);
+        if (decoded === undefined) return;
         const expected = byReference(damaged);
         if (expected === 'fails') return;
         assert.deepEqual(asLists(decoded), plain(expected));
@@ -165,13 +160,7 @@ describe('the decoder of inference requests', () => {
 
   it('never fails otherwise on random bytes', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-        try {
-          decodeInferRequest(bytes);
-        } catch (error) {
-          assert.ok(error instanceof WireError || error instanceof LimitError, String(error));
-        }
-      }),
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void decodedOrRefused(bytes)),
       { numRuns: 5000 },
     );
   });
@@ -191,7 +180,7 @@ describe('the decoder of inference requests', () => {
   });
 
   it('refuses a known field of another wire type, which the library would read as its own', () => {
-    const wrong: [Buffer, RegExp][] = [
+    refuses([
       [Buffer.from([0x28, 0x02, 0x0a, 0x00]), /inputs at byte 1: found wire type 0, expected 2/],
       [Buffer.from([0x09, 0, 0, 0, 0, 0, 0, 0, 0]), /model_name at byte 1: found wire type 1, expected 2/],
       [
@@ -201,12 +190,11 @@ describe('the decoder of inference requests', () => {
       [field(5, field(5, [0x40, 1])), /bytes_contents at byte 5: found wire type 0, expected 2/],
       [field(5, [0x1d, 0, 0, 0, 0]), /inputs.shape at byte 3: found wire type 5, expected 0/],
       [field(4, field(2, field(1, [0, 0]))), /parameters at byte 5: found wire type 2, expected 0/],
-    ];
-    for (const [bytes, says] of wrong) assert.throws(() => decodeInferRequest(bytes), says);
+    ]);
   });
 
   it('refuses fields that reach beyond their message, numbers too long and groups', () => {
-    const wrong: [Buffer, RegExp][] = [
+    refuses([
       [Buffer.from([0x2a, 0x02, 0x0a, 0x02, 0x61, 0x62]), /cut off by the end of its message at 4/],
       [
         field(5, field(5, field(6, [0, 0, 0]))),
@@ -217,8 +205,7 @@ describe('the decoder of inference requests', () => {
       [Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x1f]), /2\^32 or more/],
       [Buffer.from([0x02, 0x00]), /field number 0 at byte 0/],
       [Buffer.from([0x7b, 0x7c]), /wire type 3 at byte 1/],
-    ];
-    for (const [bytes, says] of wrong) assert.throws(() => decodeInferRequest(bytes), says);
+    ]);
   });
 
   it('takes as much as its limits say', () => {
@@ -228,9 +215,8 @@ describe('the decoder of inference requests', () => {
       ...Array.from({ length: 256 }, (_, i) => field(4, field(1, Buffer.from(`p${i}`)))),
     ]);
     const decoded = decodeInferRequest(most);
-    assert.equal(decoded.inputs?.length, 4096);
-    assert.equal(decoded.outputs?.length, 4096);
-    assert.equal(decoded.raw_input_contents?.length, 4096);
+    for (const list of ['inputs', 'outputs', 'raw_input_contents'] as const)
+      assert.equal(decoded[list]?.length, 4096);
     assert.equal(Object.keys(decoded.parameters ?? {}).length, 256);
     const deep = decodeInferRequest(field(5, field(3, new Array(64).fill(1))));
     assert.equal(deep.inputs?.[0]?.shape.length, 64);

@@ -8,11 +8,33 @@ interface Descriptor {
   readonly nestedType?: readonly Descriptor[];
 }
 
-const fields = (name: string, nested?: string): Record<string, number> => {
-  const definition = protocols().definitions[name] as unknown as { type: Descriptor };
-  const found =
-    nested === undefined ? definition.type : definition.type.nestedType?.find((n) => n.name === nested);
-  return Object.fromEntries(found!.field.map((f) => [f.name, f.number]));
+/** Fields of a message or, after a dot, of one inside it: `name = 1, version = 2`. */
+function fieldsOf(name: string): string {
+  const { definitions } = protocols();
+  const typeOf = (full: string) => (definitions[full] as unknown as { type: Descriptor } | undefined)?.type;
+  const outer = typeOf(name.slice(0, name.lastIndexOf('.')));
+  const inner = outer?.nestedType?.find((nested) => name.endsWith(`.${nested.name}`));
+  return (typeOf(name) ?? inner)!.field.map((f) => `${f.name} = ${f.number}`).join(', ');
+}
+
+const TENSOR = 'name = 1, datatype = 2, shape = 3, parameters = 4, contents = 5';
+const MESSAGES = {
+  'inference.ModelInferRequest':
+    'model_name = 1, model_version = 2, id = 3, parameters = 4, inputs = 5, outputs = 6, raw_input_contents = 7',
+  'inference.ModelInferRequest.InferInputTensor': TENSOR,
+  'inference.ModelInferResponse.InferOutputTensor': TENSOR,
+  'inference.ModelInferRequest.InferRequestedOutputTensor': 'name = 1, parameters = 2',
+  'inference.ModelInferResponse':
+    'model_name = 1, model_version = 2, id = 3, parameters = 4, outputs = 5, raw_output_contents = 6',
+  'inference.InferParameter':
+    'bool_param = 1, int64_param = 2, string_param = 3, double_param = 4, uint64_param = 5',
+  'inference.InferTensorContents':
+    'bool_contents = 1, int_contents = 2, int64_contents = 3, uint_contents = 4, uint64_contents = 5, fp32_contents = 6, fp64_contents = 7, bytes_contents = 8',
+  'inference.ModelMetadataResponse':
+    'name = 1, versions = 2, platform = 3, inputs = 4, outputs = 5, properties = 6',
+  'inference.ModelMetadataResponse.TensorMetadata': 'name = 1, datatype = 2, shape = 3',
+  'grpc.health.v1.HealthCheckRequest': 'service = 1',
+  'grpc.health.v1.HealthCheckResponse': 'status = 1',
 };
 
 describe('the protocol definitions', () => {
@@ -28,62 +50,7 @@ describe('the protocol definitions', () => {
         (n) => `/inference.GRPCInferenceService/${n}`,
       ),
     );
-    assert.deepEqual(fields('inference.ModelInferRequest'), {
-      model_name: 1,
-      model_version: 2,
-      id: 3,
-      parameters: 4,
-      inputs: 5,
-      outputs: 6,
-      raw_input_contents: 7,
-    });
-    const tensor = { name: 1, datatype: 2, shape: 3, parameters: 4, contents: 5 };
-    assert.deepEqual(fields('inference.ModelInferRequest', 'InferInputTensor'), tensor);
-    assert.deepEqual(fields('inference.ModelInferResponse', 'InferOutputTensor'), tensor);
-    assert.deepEqual(fields('inference.ModelInferRequest', 'InferRequestedOutputTensor'), {
-      name: 1,
-      parameters: 2,
-    });
-    assert.deepEqual(fields('inference.ModelInferResponse'), {
-      model_name: 1,
-      model_version: 2,
-      id: 3,
-      parameters: 4,
-      outputs: 5,
-      raw_output_contents: 6,
-    });
-    assert.deepEqual(fields('inference.InferParameter'), {
-      bool_param: 1,
-      int64_param: 2,
-      string_param: 3,
-      double_param: 4,
-      uint64_param: 5,
-    });
-    assert.deepEqual(fields('inference.InferTensorContents'), {
-      bool_contents: 1,
-      int_contents: 2,
-      int64_contents: 3,
-      uint_contents: 4,
-      uint64_contents: 5,
-      fp32_contents: 6,
-      fp64_contents: 7,
-      bytes_contents: 8,
-    });
-    assert.deepEqual(fields('inference.ModelMetadataResponse'), {
-      name: 1,
-      versions: 2,
-      platform: 3,
-      inputs: 4,
-      outputs: 5,
-      properties: 6,
-    });
-    assert.deepEqual(fields('inference.ModelMetadataResponse', 'TensorMetadata'), {
-      name: 1,
-      datatype: 2,
-      shape: 3,
-    });
-    assert.deepEqual(fields('grpc.health.v1.HealthCheckRequest'), { service: 1 });
-    assert.deepEqual(fields('grpc.health.v1.HealthCheckResponse'), { status: 1 });
+    for (const [name, fields] of Object.entries(MESSAGES)) assert.equal(fieldsOf(name), fields, name);
     const { Check, Watch } = protocols().health;
     assert.deepEqual([Check.path, Check.responseStream], ['/grpc.health.v1.Health/Check', false]);
     assert.deepEqual([Watch.path, Watch.responseStream], ['/grpc.health.v1.Health/Watch', true]);
@@ -107,17 +74,11 @@ describe('the protocol definitions', () => {
     const { ModelInfer } = protocols().inference;
     const int64 = ['9223372036854775807', '-9223372036854775808', '9007199254740993'];
     const uint64 = ['18446744073709551615', '0'];
+    const contents = { int64_contents: int64, uint64_contents: uint64 };
+    const parameters = { p: { uint64_param: uint64[0]! } };
     const bytes = ModelInfer.requestSerialize({
       model_name: 'm',
-      inputs: [
-        {
-          name: 'x',
-          datatype: 'INT64',
-          shape: int64,
-          contents: { int64_contents: int64, uint64_contents: uint64 },
-          parameters: { p: { uint64_param: uint64[0]! } },
-        },
-      ],
+      inputs: [{ name: 'x', datatype: 'INT64', shape: int64, contents, parameters }],
     });
     const read = ModelInfer.requestDeserialize(bytes).inputs?.[0];
     assert.deepEqual(read?.shape, int64);
@@ -151,15 +112,8 @@ describe('the protocol definitions', () => {
       0x78, 0xff, 0xff, 0x03, 0x7d, 1, 2, 3, 4, 0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x0a, 1, 0x6d,
     ]);
     assert.deepEqual(ModelReady.requestDeserialize(unknown), { name: 'm', version: '' });
-    for (const wrong of [
-      [0x7b],
-      [0x7e, 1],
-      [0x7d, 1, 2],
-      [0x79, 1],
-      [0x78, ...new Array(11).fill(0x80)],
-      [0x78],
-    ]) {
+    const tooLong = [0x78, ...new Array(11).fill(0x80)];
+    for (const wrong of [[0x7b], [0x7e, 1], [0x7d, 1, 2], [0x79, 1], tooLong, [0x78]])
       assert.throws(() => ModelReady.requestDeserialize(Buffer.from(wrong)), `${wrong}`);
-    }
   });
 });
