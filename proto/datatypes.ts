@@ -5,6 +5,7 @@
 
 import type { InferTensorContents } from './messages.js';
 
+/** The datatypes of the protocol, in its spelling. */
 export type Datatype =
   | 'BOOL'
   | 'UINT8'
@@ -34,6 +35,7 @@ export type NumericArray =
   | Float32Array
   | Float64Array;
 
+/** Makes an array of so many zeros, or one over memory that is there. */
 export interface NumericArrayConstructor {
   new (length: number): NumericArray;
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): NumericArray;
@@ -43,6 +45,7 @@ export interface NumericArrayConstructor {
 /** Elements of one tensor in row-major order; BYTES are text. */
 export type Elements = NumericArray | string[];
 
+/** A tensor in memory: as many elements as its dims hold. */
 export interface Tensor {
   readonly datatype: Datatype;
   readonly dims: readonly number[];
@@ -59,6 +62,7 @@ export interface TensorSpec {
   readonly symbols: readonly (string | undefined)[];
 }
 
+/** What the table says of one datatype. */
 export interface DatatypeInfo {
   /** undefined for BYTES. */
   readonly array: NumericArrayConstructor | undefined;
@@ -85,6 +89,7 @@ const table: Readonly<Record<Datatype, DatatypeInfo>> = {
   BYTES: { array: undefined, field: 'bytes_contents' },
 };
 
+/** The lists of InferTensorContents, in the order of their field numbers. */
 export const contentFields: readonly (keyof InferTensorContents)[] = [
   'bool_contents',
   'int_contents',

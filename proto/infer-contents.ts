@@ -7,6 +7,7 @@ import type { NumericArrayConstructor } from './datatypes.js';
 import type { DecodedContents } from './messages.js';
 import { atMost, LimitError, WireError, type WireReader, WireType } from './wire.js';
 
+/** What the contents of one request may hold; more is a LimitError. */
 export const contentsLimits = {
   /** Octets of all numbers of a request once decoded: the largest tensor that can be received raw. */
   octets: 64 * 1024 * 1024,

@@ -14,6 +14,7 @@ import type {
 } from './messages.js';
 import { atMost, signed, unsigned, WireReader, WireType } from './wire.js';
 
+/** What one request may hold; more is a LimitError. */
 export const inferLimits = {
   /** Inputs, outputs and raw contents, each. The largest models (a cache per layer as input) have some hundreds. */
   tensors: 4096,

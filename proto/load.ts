@@ -38,6 +38,7 @@ export interface Method<Request, Response> {
   readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
+/** The methods of inference.GRPCInferenceService that are served. */
 export interface InferenceService {
   readonly ServerLive: Method<ServerLiveRequest, ServerLiveResponse>;
   readonly ServerReady: Method<ServerReadyRequest, ServerReadyResponse>;
@@ -47,11 +48,13 @@ export interface InferenceService {
   readonly ModelInfer: Method<ModelInferRequest, ModelInferResponse>;
 }
 
+/** The methods of grpc.health.v1.Health. */
 export interface HealthService {
   readonly Check: Method<HealthCheckRequest, HealthCheckResponse>;
   readonly Watch: Method<HealthCheckRequest, HealthCheckResponse>;
 }
 
+/** What the .proto files define, loaded once for the process. */
 export interface Protocols {
   readonly inference: InferenceService;
   readonly health: HealthService;

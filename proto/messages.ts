@@ -6,41 +6,52 @@
 /** A 64-bit integer: always a decimal string when read; a safe number will do when written. */
 export type Int64 = string | number;
 
+/** Whether the process answers. */
 export type ServerLiveRequest = Record<never, never>;
+/** `live`: it does. */
 export interface ServerLiveResponse {
   live: boolean;
 }
 
+/** Whether the server as a whole takes requests. */
 export type ServerReadyRequest = Record<never, never>;
+/** `ready`: one of its models at least serves, and it is not stopping. */
 export interface ServerReadyResponse {
   ready: boolean;
 }
 
+/** Whether one model takes requests. Without a version: the one that the server chooses. */
 export interface ModelReadyRequest {
   name: string;
   version?: string;
 }
+/** An unknown model is NOT_FOUND, and not `false`. */
 export interface ModelReadyResponse {
   ready: boolean;
 }
 
+/** Which server this is. */
 export type ServerMetadataRequest = Record<never, never>;
+/** Name and version of the server, and the extensions of the protocol that it serves. */
 export interface ServerMetadataResponse {
   name: string;
   version: string;
   extensions: string[];
 }
 
+/** What one model takes and gives. */
 export interface ModelMetadataRequest {
   name: string;
   version?: string;
 }
+/** One input or output as the model declares it. */
 export interface TensorMetadata {
   name: string;
   datatype: string;
   /** -1: any size. */
   shape: Int64[];
 }
+/** What the model declares. `versions`: those that are served. */
 export interface ModelMetadataResponse {
   name: string;
   versions: string[];
@@ -50,6 +61,7 @@ export interface ModelMetadataResponse {
   properties: Record<string, string>;
 }
 
+/** One value of any of these kinds; exactly one is set. */
 export interface InferParameter {
   bool_param?: boolean;
   int64_param?: Int64;
@@ -60,6 +72,7 @@ export interface InferParameter {
   parameter_choice?: string;
 }
 
+/** The elements of one tensor in row-major order, in the one list that its datatype has (datatypes.ts). */
 export interface InferTensorContents {
   bool_contents?: boolean[];
   int_contents?: number[];
@@ -92,11 +105,13 @@ export interface InferTensor {
   contents?: InferTensorContents | DecodedContents | null;
 }
 
+/** An output that is to be answered; where a request names none, all are. */
 export interface RequestedOutput {
   name: string;
   parameters?: Record<string, InferParameter>;
 }
 
+/** One inference. With `raw_input_contents`, one for each input in their order, no input has `contents`. */
 export interface ModelInferRequest {
   model_name: string;
   model_version?: string;
@@ -107,6 +122,7 @@ export interface ModelInferRequest {
   raw_input_contents?: Uint8Array[];
 }
 
+/** Its outputs. With `raw_output_contents`, one for each output in their order, no output has `contents`. */
 export interface ModelInferResponse {
   model_name: string;
   model_version: string;
@@ -116,10 +132,13 @@ export interface ModelInferResponse {
   raw_output_contents: Uint8Array[];
 }
 
+/** grpc.health.v1. Empty: the server as a whole. */
 export interface HealthCheckRequest {
   service?: string;
 }
+/** SERVICE_UNKNOWN only in answers of Watch; Check fails with NOT_FOUND instead. */
 export type ServingStatus = 'UNKNOWN' | 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
+/** The state when it was asked, or after a change. */
 export interface HealthCheckResponse {
   status: ServingStatus;
 }

@@ -13,6 +13,7 @@ export class WireError extends Error {}
 /** A message that holds more than is taken. One line: which field, what was found, what is allowed. */
 export class LimitError extends Error {}
 
+/** The last three bits of a tag. Groups (3 and 4) are not used by any message here. */
 export const WireType = { VARINT: 0, FIXED64: 1, LENGTH: 2, FIXED32: 5 } as const;
 
 /** 64 bits, 7 in each byte. */

@@ -7,13 +7,17 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { seededRandom } from './random.js';
 
+/** Rows, and columns, of a picture. */
 export const SIDE = 28;
+/** Pixels of a picture. */
 export const PIXELS = SIDE * SIDE;
+/** 0 to 9. */
 export const CLASSES = 10;
 
 const SPLIT_SEED = 20260101;
 const HELD_OUT = 2500;
 
+/** A hand-written digit and what it is. */
 export interface Digit {
   /** Row by row, 0 (paper) to 1 (ink). */
   readonly pixels: Float32Array;

@@ -7,6 +7,7 @@
 import type { Digit } from './dataset.js';
 import type { Random } from './random.js';
 
+/** One fully connected layer. */
 export interface Layer {
   readonly inputs: number;
   readonly outputs: number;
@@ -15,6 +16,7 @@ export interface Layer {
   readonly biases: Float64Array;
 }
 
+/** How layers are trained: `epochs` times over the data, `batchSize` digits for each step. */
 export interface Training {
   readonly epochs: number;
   readonly batchSize: number;

@@ -3,6 +3,7 @@
  * the same weights and the same bytes on every machine.
  */
 
+/** A generator with a state of its own: what it gives next depends on what it gave before. */
 export interface Random {
   /** Uniform in [0, 1), 32 bits of it. */
   next(): number;

@@ -1,6 +1,7 @@
 import { type Digit, SIDE } from './dataset.js';
 import { encodeGreyPng } from './png.js';
 
+/** How a digit is drawn in a picture. */
 export interface Rendering {
   /** Edge of one data-set pixel in the picture. */
   readonly scale: number;

@@ -12,6 +12,7 @@ import { toOnnx } from './export-onnx.js';
 import { classify, type Layer, network, probabilities, type Training, train } from './network.js';
 import { type Random, seededRandom } from './random.js';
 
+/** What decides every bit of a model: the sizes of its layers, its seed and how it is trained. */
 export interface Recipe {
   readonly folder: string;
   readonly description: string;
@@ -53,8 +54,10 @@ const lite: Recipe = {
   },
 };
 
+/** The models of this package. */
 export const recipes = { full, lite };
 
+/** What is written for one model, and the layers that are in it. */
 export interface Made {
   readonly onnx: Buffer;
   readonly card: string;

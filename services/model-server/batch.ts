@@ -14,6 +14,7 @@ export interface Runner {
   run(inputs: readonly Tensor[], wanted: readonly number[]): Promise<Tensor[]>;
 }
 
+/** One request, decoded and checked. All of its inputs have the datatypes and shapes that the model declares. */
 export interface Job {
   readonly runner: Runner;
   readonly inputs: readonly Tensor[];
@@ -24,6 +25,7 @@ export interface Job {
   readonly done: (error: RpcError | undefined, outputs: readonly Tensor[]) => void;
 }
 
+/** Since the start of the process. */
 export interface QueueCounters {
   runs: number;
   /** Jobs that ran; divided by `runs` it is the mean batch. */
@@ -65,6 +67,7 @@ export class InferenceQueue {
     this.runNow = runNow;
   }
 
+  /** Queues the job; where nothing runs, it is next. */
   submit(job: Job): void {
     this.turns.add(job.runner, job);
     if (!this.working) void this.work();

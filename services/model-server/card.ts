@@ -46,6 +46,7 @@ export const cardSchema = z.strictObject({
   }),
 });
 
+/** A card with its defaults filled in. */
 export type Card = z.output<typeof cardSchema>;
 
 /** Throws an Error whose message names every problem on one line. */
@@ -68,6 +69,7 @@ export function parseCard(text: string): Card {
   throw new Error(`model.yaml: ${problems.join('; ')}`);
 }
 
+/** Golden inputs by their names. */
 export type GivenInputs = Readonly<Record<string, z.output<typeof goldenInput>>>;
 
 /** The golden inputs of a card that need not be complete yet; none where it has none. Throws for those that are wrong. */

@@ -29,6 +29,7 @@ const PLATFORM = 'onnxruntime_onnx';
 const MAX_DETAILS = 1000;
 const MAX_ENCODED_DETAILS = 3000;
 
+/** What the handlers answer from. */
 export interface Serving {
   readonly version: string;
   readonly models: ReadonlyMap<string, Model>;

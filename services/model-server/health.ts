@@ -1,5 +1,6 @@
 import type { ServingStatus } from '../../proto/messages.js';
 
+/** Called with each state of one service. */
 export type Watcher = (status: ServingStatus) => void;
 
 /**
@@ -17,6 +18,7 @@ export class HealthTable {
     return this.states.get(service);
   }
 
+  /** Tells the watchers, if it is a change; nothing after `stop`. */
   set(service: string, status: ServingStatus): void {
     if (this.frozen || this.states.get(service) === status) return;
     this.states.set(service, status);
@@ -40,6 +42,7 @@ export class HealthTable {
     this.frozen = true;
   }
 
+  /** Watchers of all services together. */
   get watcherCount(): number {
     let count = 0;
     for (const set of this.watchers.values()) count += set.size;

@@ -5,6 +5,7 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 
+/** A host and its port, 0 for any free one, or the path of a socket. */
 export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };

@@ -11,6 +11,7 @@ import type { Signature } from './request.js';
 import { messageOf, RpcError, status } from './rpc.js';
 import { ModelSession } from './session.js';
 
+/** `failed`: the reason is in `why`, and it is not loaded again. */
 export type ModelState = 'loading' | 'ready' | 'failed';
 
 /**
@@ -34,6 +35,7 @@ export class Model implements Runner, Signature {
     this.problem = found.problem;
   }
 
+  /** Where it is between loading and serving. */
   get state(): ModelState {
     return this.current;
   }
@@ -43,6 +45,7 @@ export class Model implements Runner, Signature {
     return this.reason;
   }
 
+  /** As the file declares them; empty until it is loaded. */
   get inputs(): readonly TensorSpec[] {
     return this.session?.inputs ?? [];
   }
@@ -55,6 +58,7 @@ export class Model implements Runner, Signature {
     return this.outputs.length;
   }
 
+  /** Rows of the card; 1 without a block `batching`, and until it is loaded. */
   get maxBatch(): number {
     return this.card?.batching?.max_batch ?? 1;
   }
@@ -94,6 +98,7 @@ export class Model implements Runner, Signature {
     }
   }
 
+  /** Throws an RpcError (UNAVAILABLE) unless the model is ready. */
   run(inputs: readonly Tensor[], wanted: readonly number[]): Promise<Tensor[]> {
     if (this.session === undefined)
       throw new RpcError(status.UNAVAILABLE, `model '${this.name}' is not ready`);

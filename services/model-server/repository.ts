@@ -6,6 +6,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** A model as its directory shows it, before anything in it is read. */
 export interface Found {
   readonly name: string;
   /** Empty when there is no version directory. */

@@ -13,6 +13,7 @@ import { invalidArgument } from './rpc.js';
 /** No message can carry more elements than this, whatever a shape claims. */
 const MAX_ELEMENTS = 2 ** 31;
 
+/** What a request for a model has to fit. */
 export interface Signature {
   readonly name: string;
   readonly inputs: readonly TensorSpec[];

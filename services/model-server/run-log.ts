@@ -1,5 +1,6 @@
 /** Fields of the shared memory, each a Float64. Times are those of the monotonic clock, ms. */
 export const Field = { runs: 0, startedMs: 1, deadlineMs: 2 } as const;
+/** How many they are. */
 export const FIELDS = 3;
 
 /** What the serving thread notes; between the two calls it may be blocked. */

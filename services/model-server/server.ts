@@ -22,6 +22,7 @@ import type { RunLog } from './run-log.js';
 /** 64 MiB of tensors and what surrounds them. */
 export const MAX_MESSAGE_BYTES = 65 * 1024 * 1024;
 
+/** What is served, where, and by which clocks. */
 export interface ModelServerOptions {
   readonly modelsDirectory: string;
   /** Names of the models to serve; default: every model of the directory. */
@@ -39,6 +40,7 @@ export interface ModelServerOptions {
   readonly runLog?: RunLog | undefined;
 }
 
+/** A server that listens; its models may still be loading. */
 export interface ModelServer {
   /** As a client dials it: `host:port` or `unix:/path`. */
   readonly target: string;

@@ -25,6 +25,7 @@ export class Turns<Key, Item> {
   /** The account of the lane that had the last turn, when it got it. */
   private startedMs = 0;
 
+  /** At the end of the queue of `key`. */
   add(key: Key, item: Item): void {
     let lane = this.lanes.get(key);
     if (lane === undefined) {
@@ -54,6 +55,7 @@ export class Turns<Key, Item> {
     return first;
   }
 
+  /** Whether any lane has items. */
   get waiting(): boolean {
     for (const lane of this.lanes.values()) if (lane.items.length > 0) return true;
     return false;

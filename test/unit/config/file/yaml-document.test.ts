@@ -1,4 +1,4 @@
-/** What can be wrong with a file before anyone asks what it says. */
+/** What can be wrong with a file before it is asked what it says. */
 import assert from 'node:assert/strict';
 import {
   MAX_FILE_BYTES,

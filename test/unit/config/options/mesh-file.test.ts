@@ -92,7 +92,7 @@ describe('a mesh file', () => {
     assert.equal(meshConfig('services: {client: {models: m}}').caller.name, 'caller');
   });
 
-  it('lets its caller call its upstreams and nothing else, unless it says who may call', () => {
+  it('lets its caller call its upstreams and nothing else, unless it says which callers may call', () => {
     const two = `services: {digits: {models: m}, other: {models: m}}\n${CALLER}`;
     assert.deepEqual(meshConfig(two).intentions, [{ from: 'app', to: 'digits', action: 'allow' }]);
     for (const said of ['intentions: []', 'default_intention: deny'])

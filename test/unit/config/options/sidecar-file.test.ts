@@ -358,11 +358,11 @@ describe('warnings about a sidecar file', () => {
   const plain = refusing(sidecarWarnings, 'says ', ', and accepts it');
   const warned = refusing((text) => sidecarWarnings(`${IDENTITY}\n${text}`), 'says ', ', and accepts it');
   warned(
-    'an admin page for everyone',
+    'an admin page for every client',
     'admin: 0.0.0.0:1\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}',
   ).because(/^3: admin: a client that reaches 0\.0\.0\.0:1 can read and drain/);
   warned(
-    'a listener that lends its identity to everyone',
+    'a listener that lends its identity to every client',
     'outbound: {upstreams: {u: {listen: "0.0.0.0:1", endpoints: ["10.0.0.1:1"]}}}',
   ).because(/u\.listen: a client that reaches 0\.0\.0\.0:1 calls with this sidecar's identity/);
   warned(
@@ -370,7 +370,7 @@ describe('warnings about a sidecar file', () => {
     'inbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: permissive, default_intention: allow}',
   ).because(/mtls: plaintext callers are let in/);
   plain(
-    'no proof of who calls',
+    'no proof of which service calls',
     'service: s\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: off, default_intention: allow}',
   ).because(/mtls: callers are not authenticated/);
   warned(

@@ -312,7 +312,7 @@ describe('contradictions of an upstream', () => {
   refused('a mode that is none', 'ejection: {detectors: {latency: {mode: on}}}').because(
     /mode: found "on"; expected one of enforce, observe, off/,
   );
-  refused('a ratio that ejects everyone', 'ejection: {detectors: {success_ratio: {below: 1}}}').because(
+  refused('a ratio that ejects every endpoint', 'ejection: {detectors: {success_ratio: {below: 1}}}').because(
     /below: found 1; expected a ratio from 0\.01 to 0\.999/,
   );
   refused('an unknown detector', 'ejection: {detectors: {success: {}}}').because(
@@ -381,7 +381,7 @@ describe('decisions in a mesh file', () => {
     assert.equal(config.caller.upstreams[0]!.ejection.detectors!.latency!.mode, 'enforce');
   });
 
-  it('limit somebody, unless Consul knows others', () => {
+  it('limit a caller of the mesh, unless Consul knows others', () => {
     const limited = mesh('rate_limits: [{callers: [ap], per_second: 5}]');
     assert.match(
       meshProblems(limited).join('\n'),
