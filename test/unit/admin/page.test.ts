@@ -22,15 +22,8 @@ describe('admin page', () => {
     view.queueReport = { running: 1, waiting: 3, waitingBytes: 400, concurrency: 2 };
     view.modelReport = { state: 'backoff', why: 'killed by SIGKILL', restarts: 4 };
     assertShows(view, [
-      'not ready',
-      'the model is starting',
-      'ejected',
-      '13 s to go',
-      '5 faults in a row',
-      '1 of 2 running',
-      '3 waiting',
-      'killed by SIGKILL',
-      'started again 4 times',
+      ...['not ready', 'the model is starting', 'ejected', '13 s to go', '5 faults in a row'],
+      ...['1 of 2 running', '3 waiting', 'killed by SIGKILL', 'started again 4 times'],
     ]);
   });
 
@@ -95,13 +88,8 @@ describe('admin page', () => {
       unsupported: ['service-router digits: PrefixRewrite is not applied'],
     };
     assertShows(view, [
-      '127.0.0.1:8500',
-      'not registered',
-      'the agent answered 403',
-      'instances of digits',
-      '12 s ago',
-      'no leader',
-      'PrefixRewrite',
+      ...['127.0.0.1:8500', 'not registered', 'the agent answered 403', 'instances of digits'],
+      ...['12 s ago', 'no leader', 'PrefixRewrite'],
     ]);
   });
 
@@ -121,16 +109,10 @@ describe('admin page', () => {
       anEndpoint({ endpoint: 'third', priority: 1000, ...measured, why: 'critical: disk' }),
     );
     assertShows(view, [
-      '<th class="n">priority</th>',
-      '· canary',
-      '<td class="n">0</td>',
-      '<span class="warn">standby</span>',
-      'others go first',
-      '<td class="n">1000</td>',
-      '25 % of its share',
-      '99 % successful in the last 10 s',
-      '2.3 ms, 1.3 × its peers',
-      'critical: disk',
+      ...['<th class="n">priority</th>', '· canary', '<td class="n">0</td>'],
+      ...['<span class="warn">standby</span>', 'others go first', '<td class="n">1000</td>'],
+      ...['25 % of its share', '99 % successful in the last 10 s', '2.3 ms, 1.3 × its peers'],
+      ...['critical: disk'],
     ]);
   });
 

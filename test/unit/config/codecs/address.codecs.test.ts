@@ -28,54 +28,38 @@ function problemOf(result: Parsed<unknown>): string {
   return result.problem;
 }
 
+function assertSuggests(result: Parsed<unknown>, meant: string): void {
+  assert.ok(problemOf(result).endsWith(`did you mean ${meant}?`), problemOf(result));
+}
+
 describe('durations', () => {
-  for (const [text, ms] of [
-    ['0ms', 0],
-    ['1ms', 1],
-    ['250ms', 250],
-    ['15s', 15_000],
-    ['1.5s', 1_500],
-    ['0.25s', 250],
-    ['1.1s', 1_100],
-    ['5m', 300_000],
-    ['1h', 3_600_000],
-    ['0.5h', 1_800_000],
-  ] as const) {
+  const lengths = {
+    ...{ '0ms': 0, '1ms': 1, '250ms': 250, '15s': 15_000, '1.5s': 1_500, '0.25s': 250, '1.1s': 1_100 },
+    ...{ '5m': 300_000, '1h': 3_600_000, '0.5h': 1_800_000 },
+  };
+  for (const [text, ms] of Object.entries(lengths)) {
     it(`reads ${text} as ${ms} ms`, () => assert.equal(valueIn(readDuration(text)), ms));
   }
 
   for (const text of [
-    '',
-    '15',
-    '-1s',
-    '1e3ms',
-    's',
-    '1 s ',
-    '1d',
-    '1m30s',
-    '15S',
-    '.5s',
-    '5.s',
-    'none',
-    '1s\n',
-    '٣s',
+    ...['', '15', '-1s', '1e3ms', 's', '1 s ', '1d', '1m30s', '15S', '.5s', '5.s', 'none', '1s\n'],
+    ...['٣s'],
   ]) {
     it(`refuses ${JSON.stringify(text)} and says what a duration looks like`, () => {
       assert.match(problemOf(readDuration(text)), /expected a duration with its unit/);
     });
   }
 
-  for (const [text, meant] of [
-    ['15 s', '15s'],
-    ['15S', '15s'],
-    ['250 msec', '250ms'],
-    ['2 minutes', '2m'],
-    ['1 hour', '1h'],
-    ['2d', '48h'],
-  ]) {
-    it(`suggests ${meant} for ${text}`, () => {
-      assert.ok(problemOf(readDuration(text!)).endsWith(`did you mean "${meant}"?`));
-    });
+  const near = {
+    '15 s': '15s',
+    '15S': '15s',
+    '250 msec': '250ms',
+    '2 minutes': '2m',
+    '1 hour': '1h',
+    '2d': '48h',
+  };
+  for (const [text, meant] of Object.entries(near)) {
+    it(`suggests ${meant} for ${text}`, () => assertSuggests(readDuration(text), `"${meant}"`));
   }
 
   it('refuses parts of a millisecond', () => {
@@ -110,26 +94,14 @@ describe('durations', () => {
 });
 
 describe('sizes', () => {
-  for (const [text, bytes] of [
-    ['0B', 0],
-    ['512B', 512],
-    ['64KiB', 65_536],
-    ['64MiB', 67_108_864],
-    ['2GiB', 2_147_483_648],
-  ] as const) {
+  const sizes = { '0B': 0, '512B': 512, '64KiB': 65_536, '64MiB': 67_108_864, '2GiB': 2_147_483_648 };
+  for (const [text, bytes] of Object.entries(sizes)) {
     it(`reads ${text} as ${bytes} bytes`, () => assert.equal(valueIn(readSize(text)), bytes));
   }
 
-  for (const [text, meant] of [
-    ['64MB', '64MiB'],
-    ['64 mib', '64MiB'],
-    ['64k', '64KiB'],
-    ['1g', '1GiB'],
-    ['10 bytes', '10B'],
-  ]) {
-    it(`suggests ${meant} for ${text}`, () => {
-      assert.ok(problemOf(readSize(text!)).endsWith(`did you mean "${meant}"?`));
-    });
+  const near = { '64MB': '64MiB', '64 mib': '64MiB', '64k': '64KiB', '1g': '1GiB', '10 bytes': '10B' };
+  for (const [text, meant] of Object.entries(near)) {
+    it(`suggests ${meant} for ${text}`, () => assertSuggests(readSize(text), `"${meant}"`));
   }
 
   for (const text of ['', '64', '1.5MiB', '-1B', '1TiB', '99999999999999999GiB']) {
@@ -150,6 +122,7 @@ describe('sizes', () => {
 });
 
 describe('addresses', () => {
+  const at = (text: string) => valueIn(readAddress(text));
   for (const [text, address] of [
     ['127.0.0.1:8500', { kind: 'tcp', host: '127.0.0.1', port: 8500 }],
     ['localhost:0', { kind: 'tcp', host: 'localhost', port: 0 }],
@@ -196,12 +169,7 @@ describe('addresses', () => {
     ['::1:80', '"[::1]:80"'],
     ['/run/a.sock', '"unix:/run/a.sock"'],
   ]) {
-    it(`suggests ${meant} for ${text}`, () => {
-      assert.ok(
-        problemOf(readAddress(text!)).endsWith(`did you mean ${meant}?`),
-        problemOf(readAddress(text!)),
-      );
-    });
+    it(`suggests ${meant} for ${text}`, () => assertSuggests(readAddress(text!), meant!));
   }
 
   it('takes a socket path as long as the kernel does, and not a byte more', () => {
@@ -217,7 +185,7 @@ describe('addresses', () => {
   });
 
   it('knows which addresses only this machine can reach', () => {
-    const local = (text: string) => isLocalAddress(valueIn(readAddress(text)));
+    const local = (text: string) => isLocalAddress(at(text));
     for (const text of ['127.0.0.1:1', '127.9.9.9:1', 'localhost:1', '[::1]:1', 'unix:/a'])
       assert.ok(local(text), text);
     for (const text of ['0.0.0.0:1', '10.0.0.1:1', '[::]:1', 'example.com:1', '127.example.com:1']) {
@@ -226,7 +194,7 @@ describe('addresses', () => {
   });
 
   it('knows which listeners exclude each other', () => {
-    const same = (a: string, b: string) => isSamePlace(valueIn(readAddress(a)), valueIn(readAddress(b)));
+    const same = (a: string, b: string) => isSamePlace(at(a), at(b));
     assert.ok(same('127.0.0.1:80', 'localhost:80'));
     assert.ok(same('0.0.0.0:80', '10.0.0.1:80'));
     assert.ok(same('unix:/a', 'unix:/a'));
@@ -238,7 +206,7 @@ describe('addresses', () => {
   });
 
   it('knows whether a call would come back to a listener', () => {
-    const reaches = (a: string, b: string) => wouldReach(valueIn(readAddress(a)), valueIn(readAddress(b)));
+    const reaches = (a: string, b: string) => wouldReach(at(a), at(b));
     assert.ok(reaches('127.0.0.1:80', '0.0.0.0:80'));
     assert.ok(reaches('localhost:80', '127.0.0.1:80'));
     assert.ok(!reaches('10.0.0.7:80', '0.0.0.0:80'), 'another machine');
@@ -259,7 +227,6 @@ describe('status codes', () => {
 });
 
 describe('addresses of agents', () => {
-  const read = (text: string) => readAgentUrl(text);
   for (const [text, url] of [
     ['http://127.0.0.1:8500', 'http://127.0.0.1:8500'],
     ['https://consul.internal:8501/', 'https://consul.internal:8501'],
@@ -268,23 +235,14 @@ describe('addresses of agents', () => {
     ['unix:/run/consul.sock', 'unix:///run/consul.sock'],
     ['unix:consul.sock', 'unix://consul.sock'],
   ] as const)
-    it(`reads ${text}`, () => assert.deepEqual(read(text), { ok: true, value: url }));
+    it(`reads ${text}`, () => assert.deepEqual(readAgentUrl(text), { ok: true, value: url }));
 
   for (const text of [
-    '',
-    'http://',
-    'http://:8500',
-    'http://a b:8500',
-    'http://127.0.0.1:0',
-    'http://127.0.0.1:65536',
-    'ftp://127.0.0.1:8500',
-    'http://127.0.0.1:8500?x=1',
-    'http://127.0.0.1:8500#x',
-    'unix:',
-    'unix://',
-    'http://unix:/a:1',
+    ...['', 'http://', 'http://:8500', 'http://a b:8500', 'http://127.0.0.1:0'],
+    ...['http://127.0.0.1:65536', 'ftp://127.0.0.1:8500', 'http://127.0.0.1:8500?x=1'],
+    ...['http://127.0.0.1:8500#x', 'unix:', 'unix://', 'http://unix:/a:1'],
   ])
-    it(`refuses ${JSON.stringify(text)}`, () => assert.ok(!read(text).ok));
+    it(`refuses ${JSON.stringify(text)}`, () => assert.ok(!readAgentUrl(text).ok));
 
   for (const [text, meant] of [
     ['127.0.0.1:8500', 'http://127.0.0.1:8500'],
@@ -294,15 +252,11 @@ describe('addresses of agents', () => {
     ['http://127.0.0.1:8500/v1', 'http://127.0.0.1:8500'],
     ['/run/consul.sock', 'unix:///run/consul.sock'],
   ] as const)
-    it(`suggests ${meant} for ${text}`, () => {
-      const result = read(text);
-      assert.ok(!result.ok);
-      assert.ok(result.problem.endsWith(`did you mean "${meant}"?`), result.problem);
-    });
+    it(`suggests ${meant} for ${text}`, () => assertSuggests(readAgentUrl(text), `"${meant}"`));
 
   it('does not repeat a user or a password', () => {
     for (const text of ['http://me:5ecret@host:8500', 'https://5ecret@host', 'HTTP://a:5ecret@[::1]:1/x']) {
-      const result = read(text);
+      const result = readAgentUrl(text);
       assert.ok(!result.ok && !result.problem.includes('5ecret'), text);
     }
   });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { status } from '@grpc/grpc-js';
 import { protocols } from '../../../../proto/load.js';
 import { HealthTable } from '../../../../services/model-server/health.js';
@@ -32,10 +33,7 @@ function watch(client: TestClient, service: string) {
     seen.push(message.status);
     wake();
   });
-  const ended = new Promise<number>((resolve) => {
-    stream.on('error', (error) => resolve((error as unknown as { code: number }).code));
-    stream.on('end', () => resolve(0));
-  });
+  const ended = endOf(stream);
   const next = async () => {
     while (seen.length === 0) {
       await new Promise<void>((resolve) => {
@@ -46,6 +44,25 @@ function watch(client: TestClient, service: string) {
   };
   return { next, ended, cancel: () => stream.cancel() };
 }
+
+/** The status that ends a stream. */
+function endOf(stream: Readable): Promise<number> {
+  return new Promise((resolve) => {
+    stream.on('error', (error) => resolve((error as unknown as { code: number }).code));
+    stream.on('end', () => resolve(0));
+  });
+}
+
+const check = (client: TestClient, service = '') => client.call(protocols().health.Check, { service });
+
+const reflect = ({ client }: TestClient, version: string) => {
+  const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
+  return client.makeBidiStreamRequest(
+    path,
+    (b: Buffer) => b,
+    (b: Buffer) => b,
+  );
+};
 
 describe('health of a model server', () => {
   let models: string;
@@ -77,21 +94,14 @@ describe('health of a model server', () => {
       server.health.watch(service, (state) => states.push(`${service}:${state}`));
     await server.loaded;
     await server.stop();
-    assert.deepEqual(states, [
-      ':NOT_SERVING',
-      'm:NOT_SERVING',
-      'm:SERVING',
-      ':SERVING',
-      ':NOT_SERVING',
-      'm:NOT_SERVING',
-    ]);
+    const began = [':NOT_SERVING', 'm:NOT_SERVING', 'm:SERVING', ':SERVING'];
+    assert.deepEqual(states, [...began, ':NOT_SERVING', 'm:NOT_SERVING']);
   });
 
   it('answers Check for the whole, for each model, and NOT_FOUND for anything else', async () => {
-    const { Check } = protocols().health;
-    assert.deepEqual(await harness.client.call(Check, {}), { status: 'SERVING' });
-    assert.deepEqual(await harness.client.call(Check, { service: 'm' }), { status: 'SERVING' });
-    assert.equal((await failure(harness.client.call(Check, { service: 'x' }))).code, status.NOT_FOUND);
+    for (const service of ['', 'm'])
+      assert.deepEqual(await check(harness.client, service), { status: 'SERVING' });
+    assert.equal((await failure(check(harness.client, 'x'))).code, status.NOT_FOUND);
   });
 
   it('streams the state at once, then each change, and ends the stream when it stops', async () => {
@@ -123,22 +133,18 @@ describe('health of a model server', () => {
     for (const watcher of watchers) watcher.cancel();
     await Promise.all(watchers.map((w) => w.ended));
     // The server learns of it with the reset; a call behind it on the same connection comes after.
-    while (harness.server.health.watcherCount > 0) await harness.client.call(protocols().health.Check, {});
+    while (harness.server.health.watcherCount > 0) await check(harness.client);
   });
 
   it('answers new calls with UNAVAILABLE once it is stopping', async () => {
     await harness.server.stop();
-    assert.equal((await failure(harness.client.call(protocols().health.Check, {}))).code, status.UNAVAILABLE);
+    assert.equal((await failure(check(harness.client))).code, status.UNAVAILABLE);
   });
 
   it('lists and describes its services by reflection, in both versions of that protocol', async () => {
     for (const version of ['v1', 'v1alpha']) {
       const ask = async (request: Buffer) => {
-        const stream = harness.client.client.makeBidiStreamRequest(
-          `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
-          (b: Buffer) => b,
-          (b: Buffer) => b,
-        );
+        const stream = reflect(harness.client, version);
         stream.write(request);
         const answer = await new Promise<Buffer>((resolve, reject) =>
           stream.on('data', resolve).on('error', reject),
@@ -165,19 +171,13 @@ describe('reflection of a model server', () => {
     const models = temporaryDirectory();
     putModel(models, 'm', identityModel('FP32'), { golden });
     const harness = await startHarness(models);
-    const stream = harness.client.client.makeBidiStreamRequest(
-      '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
-      (b: Buffer) => b,
-      (b: Buffer) => b,
-    );
-    const ended = new Promise<number>((resolve) => {
-      stream.on('error', (error) => resolve((error as unknown as { code: number }).code));
-    });
+    const stream = reflect(harness.client, 'v1');
+    const ended = endOf(stream);
     stream.on('data', () => {});
     stream.write(Buffer.alloc(64 * 1024 + 2, Buffer.from([0x3a, 0x00])));
     // The transport has one answer for a message that its service does not take.
     assert.equal(await ended, status.INTERNAL);
-    assert.deepEqual(await harness.client.call(protocols().health.Check, {}), { status: 'SERVING' });
+    assert.deepEqual(await check(harness.client), { status: 'SERVING' });
     await harness.stop();
     rmSync(models, { recursive: true });
   });
