@@ -25,10 +25,7 @@ const ofRequest: Known = {
   harmless: ['binary_data_output', 'content_type', 'triton_enable_empty_final_response'],
   unserved: ['sequence_id', 'sequence_start', 'sequence_end', 'priority', 'timeout'],
 };
-const ofInput: Known = {
-  harmless: ['binary_data_size', 'content_type'],
-  unserved: SHARED_MEMORY,
-};
+const ofInput: Known = { harmless: ['binary_data_size', 'content_type'], unserved: SHARED_MEMORY };
 const ofOutput: Known = {
   harmless: ['binary_data', 'content_type'],
   unserved: ['classification', ...SHARED_MEMORY],

@@ -65,11 +65,7 @@ export function meshConfig(file: MeshFile, baseDir: string) {
     datacenter: rest.datacenter ?? DEFAULT_DATACENTER,
     leafLifetimeMs: rest.leafLifetimeMs ?? LEAF_LIFETIME_MS,
     ...present('consul', consul),
-    caller: {
-      ...caller,
-      ...present('isImplied', isCallerImplied || undefined),
-      upstreams,
-    },
+    caller: { ...caller, ...present('isImplied', isCallerImplied || undefined), upstreams },
     intentions: file.intentions,
     defaultIntention: file.default_intention,
     ...present('areIntentionsImplied', areIntentionsImplied || undefined),

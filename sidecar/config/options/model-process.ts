@@ -68,14 +68,9 @@ const restart = block({
 const common = {
   env: option(
     z
-      .record(matching('text', ENV_NAME, ENV_ERROR), plainText('text'), {
-        error: 'a map of names and texts',
-      })
+      .record(matching('text', ENV_NAME, ENV_ERROR), plainText('text'), { error: 'a map of names and texts' })
       .prefault({}),
-    {
-      meaning: 'Environment variables for the process.',
-      why: 'Nothing is needed.',
-    },
+    { meaning: 'Environment variables for the process.', why: 'Nothing is needed.' },
   ),
   inherit: option(
     listOf(

@@ -55,10 +55,7 @@ const golden = block({
 });
 
 const inbound = blockAs('a block that says how peers reach the local model', {
-  listen: option(listenAddress(), {
-    meaning: 'Where peers call.',
-    why: 'Without it peers could not call.',
-  }),
+  listen: option(listenAddress(), { meaning: 'Where peers call.', why: 'Without it peers could not call.' }),
   mtls: option(choice(['strict', 'permissive', 'off']).prefault('strict'), {
     meaning:
       '`strict`: mutual TLS or nothing. `permissive`: plaintext callers come in too, without identity, while a mesh is being introduced. `off`: plaintext only.',

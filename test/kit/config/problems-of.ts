@@ -56,6 +56,16 @@ export function upstreamWith(more: string): string {
   return `{listen: "127.0.0.1:1", endpoints: ["10.0.0.1:1"], ${more}}`;
 }
 
+/** What a file means that says nothing of the model process. */
+export const MODEL_PROCESS = {
+  env: {},
+  inherit: [],
+  startTimeoutMs: 60_000,
+  longestRunMs: 300_000,
+  restart: { baseMs: 100, maxMs: 30_000, limit: { starts: 5, withinMs: 60_000 }, retryAfterMs: 300_000 },
+  stopTimeoutMs: 10_000,
+};
+
 export const IDENTITY = 'service: s\nidentity: {cert: c, key: k, roots: r}';
 
 function problemsIn(result: ParseResult<unknown>): string[] {

@@ -6,6 +6,7 @@ import type { SidecarConfig } from '../../../sidecar/config/model.js';
 import { formatProblems } from '../../../sidecar/config/problem.js';
 import { stringifySidecar } from '../../../sidecar/config/stringify.js';
 import { sidecarFiles } from '../../kit/config/arbitrary-file.js';
+import { MODEL_PROCESS } from '../../kit/config/problems-of.js';
 
 function configOf(text: string): SidecarConfig {
   const result = parseSidecarFile(text, '/etc/outrider/sidecar.yaml');
@@ -44,9 +45,8 @@ describe('writing a sidecar file', () => {
       'memory_budget',
       'drain_timeout',
       'default_intention',
-    ]) {
+    ])
       assert.match(text, new RegExp(`\\b${option}: `));
-    }
   });
 
   it('says what Consul is asked, and leaves out what Consul says', () => {
@@ -82,13 +82,5 @@ describe('writing a sidecar file', () => {
 });
 
 function modelWith(env: Record<string, string>) {
-  return {
-    command: ['run', '--flag', '- x', 'a: b', '#'],
-    env,
-    inherit: [],
-    startTimeoutMs: 60_000,
-    longestRunMs: 300_000,
-    restart: { baseMs: 100, maxMs: 30_000, limit: { starts: 5, withinMs: 60_000 }, retryAfterMs: 300_000 },
-    stopTimeoutMs: 10_000,
-  };
+  return { command: ['run', '--flag', '- x', 'a: b', '#'], ...MODEL_PROCESS, env };
 }

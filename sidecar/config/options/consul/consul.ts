@@ -194,10 +194,7 @@ export const meshConsul = blockAs('a block about Consul; {} is enough for an age
       z.union([meshRegistration, choice(['none'])], orNone('a block about the registration')).prefault({}),
       (said) => (said === 'none' ? undefined : { ...said, tags: [], meta: {} }),
     ),
-    {
-      ...registrationDoc,
-      meaning: 'How each replica is registered in the catalogue. `none`: not at all.',
-    },
+    { ...registrationDoc, meaning: 'How each replica is registered in the catalogue. `none`: not at all.' },
   ),
   cache: option(cache('Directory in which each sidecar gets one of its own.').optional(), {
     meaning: 'Present: what was last read (instances, intentions, roots) survives the end of the mesh.',

@@ -12,14 +12,8 @@ const examples = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
 
 describe('the example files', () => {
   it('are there', () => {
-    for (const name of [
-      'demo.yaml',
-      'resilient.yaml',
-      'foreign-server.yaml',
-      'sidecar.yaml',
-      'sidecar-on-consul.yaml',
-    ])
-      assert.ok(examples.includes(name), name);
+    for (const name of ['demo', 'resilient', 'foreign-server', 'sidecar', 'sidecar-on-consul'])
+      assert.ok(examples.includes(`${name}.yaml`), name);
   });
 
   for (const name of examples) {

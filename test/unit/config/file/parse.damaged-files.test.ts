@@ -6,14 +6,8 @@ import fc from 'fast-check';
 import { type ParseResult, parseMeshFile, parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
 import { packageRoot } from '../../../kit/process/package-root.js';
 
-const good = [
-  'demo.yaml',
-  'resilient.yaml',
-  'sidecar.yaml',
-  'sidecar-on-consul.yaml',
-  'foreign-server.yaml',
-].map((name) =>
-  readFileSync(join(packageRoot, 'mesh-config', name), 'utf8')
+const good = ['demo', 'resilient', 'sidecar', 'sidecar-on-consul', 'foreign-server'].map((name) =>
+  readFileSync(join(packageRoot, 'mesh-config', `${name}.yaml`), 'utf8')
     .split('\n')
     .filter((line) => !/^\s*#/.test(line))
     .join('\n'),

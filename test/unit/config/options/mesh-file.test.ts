@@ -1,7 +1,13 @@
 /** What a mesh file says, and what is wrong with it. */
 import assert from 'node:assert/strict';
 import { fillPlaceholders } from '../../../../sidecar/config/command-placeholders.js';
-import { meshConfig, meshProblems, meshWarnings, refusing } from '../../../kit/config/problems-of.js';
+import {
+  MODEL_PROCESS,
+  meshConfig,
+  meshProblems,
+  meshWarnings,
+  refusing,
+} from '../../../kit/config/problems-of.js';
 
 const SERVICES = 'services: {digits: {models: ../models}}';
 const CALLER = 'caller: {name: app, upstreams: {digits: {listen: "127.0.0.1:8500"}}}';
@@ -24,35 +30,16 @@ describe('a mesh file', () => {
         routes: ['unary', 'streaming'],
         tags: [],
         meta: {},
-        model: {
-          env: {},
-          inherit: [],
-          startTimeoutMs: 60_000,
-          longestRunMs: 300_000,
-          restart: {
-            baseMs: 100,
-            maxMs: 30_000,
-            limit: { starts: 5, withinMs: 60_000 },
-            retryAfterMs: 300_000,
-          },
-          stopTimeoutMs: 10_000,
-        },
+        model: MODEL_PROCESS,
       },
     );
-    const { trustDomain, datacenter, intentions, defaultIntention, leafLifetimeMs, drainTimeoutMs, log } =
-      config;
+    const { trustDomain, datacenter, intentions, defaultIntention } = config;
     assert.deepEqual(
-      { trustDomain, datacenter, intentions, defaultIntention, leafLifetimeMs, drainTimeoutMs, log },
-      {
-        trustDomain: 'outrider.local',
-        datacenter: 'dc1',
-        intentions: [],
-        defaultIntention: 'deny',
-        leafLifetimeMs: 3_600_000,
-        drainTimeoutMs: 30_000,
-        log: { level: 'info' },
-      },
+      [trustDomain, datacenter, intentions, defaultIntention],
+      ['outrider.local', 'dc1', [], 'deny'],
     );
+    const { leafLifetimeMs, drainTimeoutMs, log } = config;
+    assert.deepEqual([leafLifetimeMs, drainTimeoutMs, log], [3_600_000, 30_000, { level: 'info' }]);
     assert.ok(!('runDir' in config) && !('admin' in config.caller) && !('shared' in config.caller));
     assert.ok(!('endpoints' in config.caller.upstreams[0]!));
   });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { RouteConfig, UpstreamConfig } from '../../../../sidecar/config/model.js';
 import {
   IDENTITY,
+  MODEL_PROCESS,
   refusing,
   sidecarConfig,
   sidecarProblems,
@@ -95,12 +96,7 @@ describe('a sidecar file', () => {
   it('gives a model process its defaults, and an empty command when the command line names it', () => {
     assert.deepEqual(sidecarConfig(`${IDENTITY}\n${INBOUND}\nmodel: {}`).model, {
       command: [],
-      env: {},
-      inherit: [],
-      startTimeoutMs: 60_000,
-      longestRunMs: 300_000,
-      restart: { baseMs: 100, maxMs: 30_000, limit: { starts: 5, withinMs: 60_000 }, retryAfterMs: 300_000 },
-      stopTimeoutMs: 10_000,
+      ...MODEL_PROCESS,
     });
   });
 
@@ -126,11 +122,7 @@ describe('a sidecar file', () => {
       `${IDENTITY}\noutbound: {shared: ${shared}, upstreams: {u: {endpoints: ["10.0.0.1:1"]}}}`;
     assert.deepEqual(
       sidecarConfig(text('{listen: "127.0.0.1:1", by: metadata, metadata_key: to}')).outbound!.shared,
-      {
-        listen: { kind: 'tcp', host: '127.0.0.1', port: 1 },
-        by: 'metadata',
-        metadataKey: 'to',
-      },
+      { listen: { kind: 'tcp', host: '127.0.0.1', port: 1 }, by: 'metadata', metadataKey: 'to' },
     );
     assert.equal(sidecarConfig(text('{listen: "127.0.0.1:1"}')).outbound!.shared!.by, 'authority');
     assert.match(

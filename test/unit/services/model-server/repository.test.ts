@@ -92,18 +92,14 @@ describe('a model repository', () => {
   );
   keeps(
     'a golden output it does not have',
-    bad(identityModel('FP32'), {
-      golden: { ...one(1).golden, outputs: { z: { values: [1] } } },
-    }),
+    bad(identityModel('FP32'), { golden: { ...one(1).golden, outputs: { z: { values: [1] } } } }),
   ).because(/golden: the model has no output 'z'/);
   keeps('a golden input it does not have', bad(arithmeticModel(), one(1))).because(
     /golden: the model has no input 'x'/,
   );
   keeps(
     'a golden input that is missing',
-    bad(arithmeticModel(), {
-      golden: { inputs: { a: row(1, 2) }, outputs: { sum: { values: [1] } } },
-    }),
+    bad(arithmeticModel(), { golden: { inputs: { a: row(1, 2) }, outputs: { sum: { values: [1] } } } }),
   ).because(/golden: input 'b' is missing/);
   keeps(
     'a golden input of the wrong shape',
