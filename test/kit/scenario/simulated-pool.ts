@@ -6,26 +6,13 @@ import { type Balancer, EndpointLoad, hasUntried } from '../../../sidecar/core/b
 import { type BalancerKind, makeBalancer } from '../../../sidecar/core/balancing/balancers.js';
 import { AttemptEnd, classify, Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../sidecar/core/outcome/status.js';
-import {
-  Ejection,
-  EjectionEvent,
-  type EjectionSettings,
-  Evidence,
-  NO_PROBE,
-} from '../../../sidecar/core/outlier/ejection.js';
+import { Ejection, EjectionEvent, Evidence, NO_PROBE } from '../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
 import { decideRetry } from '../../../sidecar/core/retry/decide-retry.js';
 import { NO_PUSHBACK, type RetryRoute, RetryState } from '../../../sidecar/core/retry/retry.js';
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
+import { EJECTION_SETTINGS } from '../core/ejections.js';
 import { seeded } from '../time/seeded-random.js';
-
-export const EJECTION: EjectionSettings = {
-  mode: 'enforce',
-  consecutiveFaults: 5,
-  baseMs: 30_000,
-  maxMs: 300_000,
-  jitter: 0,
-};
 
 export interface Answer {
   readonly ended: AttemptEnd;
@@ -33,17 +20,10 @@ export interface Answer {
   readonly afterMs: number;
 }
 
-export const ok = (afterMs = 10): Answer => ({ ended: AttemptEnd.trailers, status: Status.OK, afterMs });
-export const failure = (status: Status, afterMs = 1): Answer => ({
-  ended: AttemptEnd.trailers,
-  status,
-  afterMs,
-});
-export const ended = (how: AttemptEnd, afterMs = 1): Answer => ({
-  ended: how,
-  status: Status.UNKNOWN,
-  afterMs,
-});
+const TRAILERS = AttemptEnd.trailers;
+export const ok = (afterMs = 10): Answer => ({ ended: TRAILERS, status: Status.OK, afterMs });
+export const failure = (status: Status, afterMs = 1): Answer => ({ ended: TRAILERS, status, afterMs });
+export const ended = (how: AttemptEnd): Answer => ({ ended: how, status: Status.UNKNOWN, afterMs: 1 });
 
 export class SimulatedEndpoint extends EndpointLoad {
   readonly ejection = new Ejection();
@@ -57,13 +37,11 @@ export class SimulatedEndpoint extends EndpointLoad {
 }
 
 export interface Settings {
-  readonly ejection?: Partial<EjectionSettings>;
   /** Default `least-loaded`. */
   readonly balance?: BalancerKind;
   readonly route?: RetryRoute;
   readonly ratio?: number;
   readonly perSecond?: number;
-  readonly seed?: number;
 }
 
 export class SimulatedPool {
@@ -72,19 +50,18 @@ export class SimulatedPool {
   readonly ejections: EjectionPool;
   readonly budget: RetryBudget;
   readonly events: EjectionEvent[] = [];
-  private readonly random: () => number;
+  private readonly random = seeded(1);
   private readonly balancer: Balancer;
   private readonly route: RetryRoute;
 
   constructor(
     names: readonly string[],
-    { ejection, balance = 'least-loaded', route, ratio = 0.2, perSecond = 3, seed = 1 }: Settings = {},
+    { balance = 'least-loaded', route = { idempotent: false }, ratio = 0.2, perSecond = 3 }: Settings = {},
   ) {
-    this.random = seeded(seed);
     this.balancer = makeBalancer(balance, this.random);
-    this.ejections = new EjectionPool({ ...EJECTION, ...ejection }, this.random);
+    this.ejections = new EjectionPool({ ...EJECTION_SETTINGS, jitter: 0 }, this.random);
     this.budget = new RetryBudget({ ratio, perSecond });
-    this.route = route ?? { idempotent: false };
+    this.route = route;
     this.endpoints = names.map((name) => new SimulatedEndpoint(name, () => ok()));
     for (const { ejection: member } of this.endpoints) this.ejections.add(member);
   }
@@ -119,11 +96,8 @@ export class SimulatedPool {
       if (endpoint === undefined) return Status.UNAVAILABLE;
       tried.push(endpoint);
       state.attempts += 1;
-      const answer = this.attempt(
-        endpoint,
-        probed === undefined ? NO_PROBE : endpoint.ejection.probe,
-        deadlineMs,
-      );
+      const probe = probed === undefined ? NO_PROBE : endpoint.ejection.probe;
+      const answer = this.attempt(endpoint, probe, deadlineMs);
       const facts = {
         ...answer,
         pushbackMs: NO_PUSHBACK,

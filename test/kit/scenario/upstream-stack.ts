@@ -1,4 +1,6 @@
+import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import type { Endpoint } from '../../../sidecar/cluster/endpoint.js';
+import { HEALTH_CHECK, healthAnswer } from '../../../sidecar/codec/health.js';
 import type { PeerOptions, PeerStream } from '../http2/scripted-peer.js';
 import {
   type Application,
@@ -9,9 +11,14 @@ import {
   Stack,
   type UpstreamOptions,
 } from '../stack/stack.js';
+import { countBy } from './counts.js';
 
-/** `grpc.health.v1.Health/Check`, the method of health checks. */
-export const CHECK = '/grpc.health.v1.Health/Check';
+/** Whether it asks for the health of the endpoint. */
+export const isCheck = (stream: PeerStream): boolean => stream.header(':path') === HEALTH_CHECK;
+
+/** An answer to such a check. */
+export const says = (isServing: boolean) => (stream: PeerStream) =>
+  void stream.reply(healthAnswer(isServing));
 
 /** Active health checks every 5 s; two failures make an endpoint unhealthy, one success makes it healthy. */
 export const GRPC_HEALTH = {
@@ -57,16 +64,34 @@ export class UpstreamStack extends Stack {
     return this.settle(this.caller.call(options));
   }
 
-  /** A call every `everyMs` for `forMs`. */
-  load(forMs: number, everyMs = 50): void {
-    for (let ms = 0; ms < forMs; ms += everyMs) {
-      this.caller.call();
+  /** A call every `everyMs`; answers counted by their text, failures by their status. */
+  load(count: number, everyMs = 10, options: CallOptions = {}): Record<string, number> {
+    const sent: PeerStream[] = [];
+    for (let i = 0; i < count; i++) {
+      sent.push(this.caller.call(options));
       this.advance(everyMs);
     }
+    return countBy(sent, ({ isOver, status, body }) =>
+      isOver ? (status === 0 ? body.toString() : status) : 'open',
+    );
+  }
+
+  /** The upstream as the file says from now on. */
+  update(over: UpstreamOptions, names = this.names): void {
+    this.settle(this.out.outbound.update(anUpstream(names, over)));
   }
 
   endpoint(name: string): Endpoint {
     return this.out.cluster.endpoints.find(({ id }) => id === name)!;
+  }
+
+  report(name: string): ReturnType<typeof reportOf> {
+    return reportOf(this.out.cluster, this.endpoint(name), this.clock.now());
+  }
+
+  /** Of the endpoints, in the order of their names. */
+  get states(): string[] {
+    return this.names.map((name) => this.report(name).state);
   }
 
   /** What these endpoints do with each request; without names, every endpoint. */
@@ -74,8 +99,20 @@ export class UpstreamStack extends Stack {
     for (const name of names.length === 0 ? this.names : names) this.backend(name).answer = answer;
   }
 
-  /** The requests that reached the endpoints, in the order of their names. */
+  /** Each of them answers with its name after `ms`. */
+  works(names: string | readonly string[] = this.names, ms = 0): void {
+    for (const name of [names].flat()) {
+      const reply = (stream: PeerStream) => void stream.reply(Buffer.from(name));
+      this.answers(ms === 0 ? reply : (stream) => void this.clock.after(ms, () => reply(stream)), name);
+    }
+  }
+
+  /** The requests that reached these endpoints, in the order of the names. */
+  requestsAt(...names: readonly string[]): PeerStream[] {
+    return names.flatMap((name) => this.backend(name).requests);
+  }
+
   get requests(): PeerStream[] {
-    return this.names.flatMap((name) => this.backend(name).requests);
+    return this.requestsAt(...this.names);
   }
 }

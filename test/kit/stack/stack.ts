@@ -36,6 +36,7 @@ import { Flag, grpcMessage } from '../http2/h2-frames.js';
 import type { Field } from '../http2/hpack-lite.js';
 import { MemoryNet, type MemorySocket } from '../http2/memory-net.js';
 import { type PeerOptions, type PeerStream, ScriptedPeer } from '../http2/scripted-peer.js';
+import { afterTest } from '../mocha/after-test.js';
 import { ManualClock } from '../time/manual-clock.js';
 import { seeded } from '../time/seeded-random.js';
 
@@ -213,6 +214,7 @@ export interface InboundStack {
   intentions(list: readonly IntentionConfig[]): IntentionTable;
 }
 
+/** It is closed after the test that makes it, or before by `close`. */
 export class Stack {
   readonly clock = new ManualClock();
   readonly net = new MemoryNet();
@@ -228,9 +230,11 @@ export class Stack {
   private readonly outbounds: OutboundStack[] = [];
   private readonly inbounds: InboundStack[] = [];
   private intentionsVersion = 0;
+  private isClosed = false;
 
   constructor(options: { readonly seed?: number; readonly memoryBytes?: number } = {}) {
     const { clock } = this;
+    afterTest(() => this.close());
     this.context = {
       clock,
       random: seeded(options.seed ?? 1),
@@ -411,6 +415,8 @@ export class Stack {
    * connections end.
    */
   close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
     this.health.stop();
     this.run();
     const calls = this.apps.flatMap((app) => (app.isClosed ? [] : [...app.streams.values()]));

@@ -22,12 +22,12 @@ describe('Scenario: all endpoints were away', () => {
   };
   const become = (mode: 'accepts' | 'refuses' | 'silent', names = pool.names): void => {
     for (const name of names) {
-      const backend = pool.stack.backend(name);
+      const backend = pool.backend(name);
       backend.mode = mode;
       if (mode === 'accepts') for (const peer of backend.peers) peer.socket.heal();
       else for (const peer of backend.open) peer.socket.break();
     }
-    pool.stack.run();
+    pool.run();
   };
   const faults = (): number =>
     NAMES.reduce((sum, name) => sum + pool.endpoint(name).outcomes[Outcome.fault]!, 0);
@@ -44,7 +44,7 @@ describe('Scenario: all endpoints were away', () => {
       become('refuses');
       pool.load(400, 10);
       become('accepts');
-      pool.stack.advance(5000);
+      pool.advance(5000);
       assertAllServe();
     }
   });
@@ -54,21 +54,21 @@ describe('Scenario: all endpoints were away', () => {
     become('silent');
     pool.load(400, 10);
     become('accepts');
-    pool.stack.advance(6000);
+    pool.advance(6000);
     assertAllServe();
   });
 
   it('and calls were lost with every connection', () => {
     open(NAMES, aRoute());
-    pool.stack.advance(11_000);
-    for (const name of NAMES) pool.stack.backend(name).answer = () => {};
-    for (let i = 0; i < 16; i++) pool.app.call();
-    pool.stack.run();
+    pool.advance(11_000);
+    for (const name of NAMES) pool.backend(name).answer = () => {};
+    for (let i = 0; i < 16; i++) pool.caller.call();
+    pool.run();
     become('refuses');
     for (const name of NAMES) pool.works(name);
-    pool.stack.advance(1000);
+    pool.advance(1000);
     become('accepts');
-    pool.stack.advance(5000);
+    pool.advance(5000);
     // One more failure each would be enough, if what they lost still counted.
     for (const name of NAMES) pool.fails(name);
     pool.load(4, 10);
@@ -89,9 +89,9 @@ describe('Scenario: all endpoints were away', () => {
         const ejections = () => NAMES.map((name) => pool.endpoint(name).ejection.ejections);
         const become = (isWell: boolean): void => {
           for (const name of NAMES) {
-            pool.stack.backend(name).answer = (stream) => {
+            pool.backend(name).answer = (stream) => {
               if (stream.header(':path') === HEALTH_CHECK) stream.reply(healthAnswer(isWell));
-              else if (isWell) pool.stack.clock.after(5, () => stream.reply(Buffer.from(name)));
+              else if (isWell) pool.clock.after(5, () => stream.reply(Buffer.from(name)));
               else stream.fail(14, trailers);
             };
           }
@@ -115,24 +115,24 @@ describe('Scenario: all endpoints were away', () => {
 
   it('for want of an identity to connect with, which is no endpoint’s fault', () => {
     open();
-    pool.stack.hasIdentity = false;
+    pool.hasIdentity = false;
     pool.out.outbound.expireConnections();
     pool.load(400, 10);
     assert.equal(faults(), 0);
-    pool.stack.hasIdentity = true;
-    pool.stack.settle(pool.out.outbound.refreshConnections());
+    pool.hasIdentity = true;
+    pool.settle(pool.out.outbound.refreshConnections());
     assertAllServe();
   });
 
   it('for want of a file descriptor, which is no endpoint’s fault either', () => {
     open();
-    for (const name of NAMES) pool.stack.backend(name).refusal = 'EMFILE';
+    for (const name of NAMES) pool.backend(name).refusal = 'EMFILE';
     become('refuses');
     const failed = pool.load(400, 10)['14']!;
     assert.ok(failed > 390, `${failed}`);
     assert.equal(faults(), 0);
     become('accepts');
-    pool.stack.advance(5000);
+    pool.advance(5000);
     assertAllServe();
   });
 
@@ -143,7 +143,7 @@ describe('Scenario: all endpoints were away', () => {
     const heard: string[] = [];
     const onConnectFailed = (reason: string, whose: string): void => void heard.push(`${whose}: ${reason}`);
     starved.pool.wait({ holder: {}, onSession() {}, onConnectFailed });
-    pool.stack.advance(100);
+    pool.advance(100);
     assert.deepEqual(heard, ['ours: there are as many connections as may be']);
   });
 });
@@ -154,7 +154,7 @@ describe('Scenario: an endpoint that goes again right after it came', () => {
   beforeEach(() => {
     pool = new DetectorPool(['a', 'b', 'c'], { routes: [aSafeRoute()] });
     pool.load(60, 20);
-    a = pool.stack.backend('a');
+    a = pool.backend('a');
   });
   afterEach(() => pool.close());
 
@@ -171,7 +171,7 @@ describe('Scenario: an endpoint that goes again right after it came', () => {
   it('also when it is gone for a moment each time', () => {
     a.answer = (stream) => {
       a.mode = 'refuses';
-      pool.stack.clock.after(700, () => (a.mode = 'accepts'));
+      pool.clock.after(700, () => (a.mode = 'accepts'));
       stream.peer.socket.break();
     };
     pool.load(600, 20);

@@ -22,9 +22,9 @@ describe('Scenario: locality', () => {
       locality: each.id.startsWith('h') ? 'here' : 'there',
       priority: later.includes(each.id) ? 1 : 0,
     }));
-    pool.stack.settle(pool.out.outbound.update({ ...config, endpoints }));
+    pool.settle(pool.out.outbound.update({ ...config, endpoints }));
   };
-  const kill = (name: string): void => pool.stack.settle(pool.stack.kill(name));
+  const kill = (name: string): void => pool.settle(pool.kill(name));
 
   for (const kind of ['round-robin', 'least-loaded', 'ring-hash'] as const) {
     const balance = kind === 'ring-hash' ? { kind, key: 'user' } : { kind };
@@ -50,7 +50,7 @@ describe('Scenario: locality', () => {
     pool.fails('h1');
     const found = pool.load(4);
     assert.deepEqual(found, { t1: 4 });
-    assert.equal(pool.stack.backend('h1').requests.length, 4);
+    assert.equal(pool.backend('h1').requests.length, 4);
   });
 
   it('counts within each priority', () => {

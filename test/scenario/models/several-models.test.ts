@@ -25,12 +25,12 @@ describe('Scenario: several models behind one upstream', () => {
     const { at = {}, ...options } = over;
     pool = new DetectorPool(['a', 'b', 'c'], options);
     for (const name of pool.names)
-      pool.stack.backend(name).answer = (stream) => {
+      pool.backend(name).answer = (stream) => {
         const { model_name: model } = protocols().inference.ModelInfer.requestDeserialize(
           stream.body.subarray(5),
         );
         const key = stream.header(':path') === METADATA ? 'metadata' : model;
-        pool.stack.clock.after(at[name]?.[key] ?? ms[key]!, () => stream.reply(answer(name)));
+        pool.clock.after(at[name]?.[key] ?? ms[key]!, () => stream.reply(answer(name)));
       };
   };
   const call = (model: string, options: CallOptions = {}): CallOptions => ({
@@ -48,11 +48,11 @@ describe('Scenario: several models behind one upstream', () => {
       const [name] = Object.keys(pool.load(1, 150, call('quick', { metadata: [['x-model', `m${i}`]] })));
       keys[name!] ??= `m${i}`;
     }
-    pool.stack.advance(11_000);
+    pool.advance(11_000);
     return keys;
   };
   const ratios = (): (string | undefined)[] =>
-    reportsOf(pool.out.cluster, pool.stack.clock.now()).map((each) => each.latencyRatio?.toFixed(1));
+    reportsOf(pool.out.cluster, pool.clock.now()).map((each) => each.latencyRatio?.toFixed(1));
   const states = (): string => pool.states.join(' ');
   const ALL_IN = 'eligible eligible eligible';
 
@@ -124,7 +124,7 @@ describe('Scenario: several models behind one upstream', () => {
 
   it('requests of which nothing was buffered: they might be for any model, and no latency is compared', () => {
     open({ quick: 10, slow: 100, slowest: 200 });
-    const { memory } = pool.stack.context;
+    const { memory } = pool.context;
     const taken = memory.limit - memory.held;
     memory.reserve(taken);
     load(450, [call('quick'), call('slow'), call('slowest')]);

@@ -22,25 +22,25 @@ describe('Scenario: streams that last as long as they may', () => {
   /** Twelve streams over two endpoints, which answer by hand. */
   const open = (route: Parameters<typeof aStreamRoute>[0], options: CallOptions = {}): void => {
     pool = new DetectorPool(['a', 'b'], { routes: [aStreamRoute({ methods: [TALK], ...route }), aRoute()] });
-    for (const name of pool.names) pool.stack.backend(name).answer = () => {};
+    for (const name of pool.names) pool.backend(name).answer = () => {};
     streams = [];
     for (let i = 0; i < 12; i++) {
-      const stream = pool.app.call({ path: TALK, body: null, ...options });
+      const stream = pool.caller.call({ path: TALK, body: null, ...options });
       if (options.body === undefined) stream.data(MESSAGE);
       streams.push(stream);
-      pool.stack.run();
+      pool.run();
     }
   };
-  const requests = (): PeerStream[] => pool.names.flatMap((name) => pool.stack.backend(name).requests);
+  const requests = (): PeerStream[] => pool.names.flatMap((name) => pool.backend(name).requests);
   const begin = (): void => {
     for (const request of requests()) request.begin();
-    pool.stack.run();
+    pool.run();
   };
   /** Every stream answers once a second. */
   const talk = (forMs: number): void => {
     for (let ms = 0; ms < forMs; ms += 1000) {
       for (const request of requests()) if (!request.isOver) request.data(MESSAGE);
-      pool.stack.advance(1000);
+      pool.advance(1000);
     }
   };
   const assertNobodyBlamed = (status: number, reason: string | undefined): void => {
@@ -68,7 +68,7 @@ describe('Scenario: streams that last as long as they may', () => {
 
   it('a longest life without a message, for none was due', () => {
     open({ maxTimeoutMs: MINUTE_MS }, { body: MESSAGE });
-    pool.stack.advance(MINUTE_MS + 1000);
+    pool.advance(MINUTE_MS + 1000);
     assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'deadline-exceeded');
   });
 
@@ -76,7 +76,7 @@ describe('Scenario: streams that last as long as they may', () => {
     for (const answers of [true, false]) {
       open({}, { body: MESSAGE });
       if (answers) begin();
-      pool.stack.advance(301_000);
+      pool.advance(301_000);
       assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'idle-timeout');
       if (answers) pool.close();
     }
@@ -91,7 +91,7 @@ describe('Scenario: streams that last as long as they may', () => {
         if (answers) request.trailers(Status.DEADLINE_EXCEEDED, [why]);
         else request.fail(Status.DEADLINE_EXCEEDED, [why]);
       }
-      pool.stack.run();
+      pool.run();
       assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'idle-timeout');
       if (answers) pool.close();
     }
@@ -99,19 +99,19 @@ describe('Scenario: streams that last as long as they may', () => {
 
   it('silence until the deadline counts when the whole request was sent', () => {
     open({}, { body: MESSAGE, timeout: '5S' });
-    pool.stack.advance(6000);
+    pool.advance(6000);
     assert.equal(pool.states.filter((state) => state === 'ejected').length, 1);
   });
 
   it('but not while they may still have something to say', () => {
     open({}, { timeout: '5S' });
-    pool.stack.advance(6000);
+    pool.advance(6000);
     assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'deadline-exceeded');
   });
 
   it('nor are they blamed by an attempt timeout meanwhile, though another endpoint is tried', () => {
     open({ attemptTimeoutMs: 500, idempotent: true, retry: aSafeRoute().retry! });
-    pool.stack.advance(2000);
+    pool.advance(2000);
     assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'attempt-timeout');
     assert.ok(pool.out.outbound.retries > 0);
   });
@@ -123,17 +123,17 @@ describe('Scenario: a stream that fails after a long life', () => {
       balance: { kind: 'least-loaded' },
       routes: [STREAMS, aRoute()],
     });
-    for (const name of pool.names) pool.stack.backend(name).answer = () => {};
-    pool.stack.settle(pool.app.call({ path: TALK, body: null }).data(MESSAGE));
-    const name = pool.names.find((each) => pool.stack.backend(each).requests.length > 0)!;
-    const stream = pool.stack.backend(name).last.begin();
+    for (const name of pool.names) pool.backend(name).answer = () => {};
+    pool.settle(pool.caller.call({ path: TALK, body: null }).data(MESSAGE));
+    const name = pool.names.find((each) => pool.backend(each).requests.length > 0)!;
+    const stream = pool.backend(name).last.begin();
     for (let i = 0; i < 600; i++) {
       stream.data(MESSAGE);
-      pool.stack.advance(1000);
+      pool.advance(1000);
     }
     for (const each of pool.names) pool.works(each, 20);
     pool.load(90, 30);
-    pool.stack.settle(stream.trailers(Status.INTERNAL));
+    pool.settle(stream.trailers(Status.INTERNAL));
     // Several calls at once: to a single one, any fault makes the others look better.
     const share = pool.load(600, 5)[name] ?? 0;
     assert.ok(share > 60, `${share} of 600 calls`);
@@ -147,30 +147,30 @@ describe('Scenario: callers that take long to send their request', () => {
 
   /** A request that is begun, and ended after `ms`. */
   const slowly = (ms: number, options: CallOptions = {}): PeerStream => {
-    const stream = pool.app.call({ body: null, ...options });
+    const stream = pool.caller.call({ body: null, ...options });
     stream.data(MESSAGE.subarray(0, 5));
-    pool.stack.advance(ms);
-    pool.stack.settle(stream.data(MESSAGE.subarray(5), Flag.endStream));
+    pool.advance(ms);
+    pool.settle(stream.data(MESSAGE.subarray(5), Flag.endStream));
     return stream;
   };
   const faults = (): number => pool.names.reduce((sum, name) => sum + pool.endpoint(name).outcomes[1]!, 0);
 
   it('and never end: their deadlines count against no endpoint', () => {
-    pool = new DetectorPool(['a', 'b', 'c']);
+    pool = new DetectorPool();
     pool.load(60);
-    for (let i = 0; i < 15; i++) pool.app.call({ body: null, timeout: '3S' });
-    pool.stack.advance(3100);
+    for (let i = 0; i < 15; i++) pool.caller.call({ body: null, timeout: '3S' });
+    pool.advance(3100);
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
     assert.equal(faults(), 0);
   });
 
   it('nor does one that leaves the endpoint no time', () => {
-    pool = new DetectorPool(['a', 'b', 'c']);
+    pool = new DetectorPool();
     for (const name of pool.names) pool.works(name, 100);
     pool.load(30, 110);
     for (let i = 0; i < 15; i++) {
       assert.equal(slowly(2950, { timeout: '3S' }).status, -1);
-      pool.stack.advance(200);
+      pool.advance(200);
     }
     assert.equal(faults(), 0);
   });
@@ -184,11 +184,11 @@ describe('Scenario: callers that take long to send their request', () => {
 
   it('and get one when the endpoint is silent then', () => {
     pool = new DetectorPool(['a', 'b'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
-    pool.stack.backend('a').answer = () => {};
+    pool.backend('a').answer = () => {};
     const stream = slowly(1000);
-    pool.stack.advance(240);
+    pool.advance(240);
     assert.equal(stream.status, -1);
-    pool.stack.advance(20);
+    pool.advance(20);
     assert.equal(stream.status, 0);
     assert.equal(stream.body.toString(), 'b');
     assert.equal(pool.endpoint('a').outcomes[1], 1);
@@ -196,12 +196,12 @@ describe('Scenario: callers that take long to send their request', () => {
 
   it('or when it does not take what there is of the request', () => {
     pool = new DetectorPool(['a', 'b'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
-    pool.stack.backend('a').peer.socket.isCut = true;
-    const stream = pool.app.call({ body: null });
+    pool.backend('a').peer.socket.isCut = true;
+    const stream = pool.caller.call({ body: null });
     stream.data(Buffer.alloc(600_000), Flag.endStream);
-    pool.stack.advance(240);
+    pool.advance(240);
     assert.equal(stream.status, -1);
-    pool.stack.advance(50);
+    pool.advance(50);
     assert.equal(stream.body.toString(), 'b');
     assert.equal(pool.endpoint('a').outcomes[1], 1);
   });
@@ -211,7 +211,7 @@ describe('Scenario: callers that take long to send their request', () => {
     for (const name of pool.names) pool.works(name, 10);
     pool.load(90, 20);
     for (let i = 0; i < 3; i++) slowly(3000);
-    pool.stack.advance(100);
+    pool.advance(100);
     for (const name of pool.names) assert.ok(pool.endpoint(name).latency.peakMs < 20, name);
     const shares = pool.load(90, 20);
     for (const name of pool.names) assert.ok(shares[name]! > 15, JSON.stringify(shares));
@@ -222,9 +222,9 @@ describe('Scenario: callers that take long to send their request', () => {
     for (const name of pool.names) pool.works(name, 10);
     // In turn: every slow one goes to the same endpoint.
     for (let i = 0; i < 60; i++) {
-      pool.stack.settle(pool.app.call());
+      pool.settle(pool.caller.call());
       slowly(90);
-      pool.stack.advance(20);
+      pool.advance(20);
     }
     assert.equal(pool.endpoint('a').attempts, 60);
     assert.deepEqual(pool.states, ['eligible', 'eligible']);
@@ -240,15 +240,15 @@ describe('Scenario: callers that take long to send their request', () => {
     pool.load(30, 50);
     for (let i = 0; i < 30; i++) {
       slowly(300);
-      pool.stack.advance(50);
+      pool.advance(50);
     }
     assert.equal(pool.out.outbound.attempts, 60, 'no attempt was late');
-    for (const name of pool.names) pool.stack.backend(name).answer = () => {};
+    for (const name of pool.names) pool.backend(name).answer = () => {};
     const stream = slowly(90);
-    pool.stack.advance(35);
+    pool.advance(35);
     assert.equal(pool.out.outbound.attempts, 61);
-    pool.stack.advance(30);
+    pool.advance(30);
     assert.equal(pool.out.outbound.attempts, 62);
-    pool.stack.settle(stream.reset());
+    pool.settle(stream.reset());
   });
 });

@@ -10,19 +10,16 @@ import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 const IN_FLIGHT = 120;
 
 describe('Scenario: an endpoint fails under concurrency', () => {
-  let pool: DetectorPool;
-  afterEach(() => pool.close());
-
   it('is out with the fifth failure, with a hundred calls in flight, and gets no further one', () => {
-    pool = new DetectorPool(['a', 'b', 'c']);
+    const pool = new DetectorPool();
     const held: PeerStream[] = [];
-    pool.stack.backend('b').answer = (stream) => void held.push(stream);
-    for (let i = 0; i < IN_FLIGHT; i++) pool.app.call();
-    pool.stack.run();
+    pool.backend('b').answer = (stream) => void held.push(stream);
+    for (let i = 0; i < IN_FLIGHT; i++) pool.caller.call();
+    pool.run();
     assert.equal(held.length, IN_FLIGHT / 3);
     for (const [i, stream] of held.entries()) {
       assert.equal(pool.report('b').state, i < 5 ? 'eligible' : 'ejected', `after ${i} failures`);
-      pool.stack.settle(stream.fail(14));
+      pool.settle(stream.fail(14));
     }
     const found = pool.load(300, 10);
     assert.equal(found['b'], undefined);

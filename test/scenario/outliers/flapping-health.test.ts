@@ -3,27 +3,24 @@
  * take it out of use, and as many good ones to bring it back; one odd answer changes nothing.
  */
 import assert from 'node:assert/strict';
-import { healthAnswer } from '../../../sidecar/codec/health.js';
-import { GRPC_HEALTH, UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { GRPC_HEALTH, says, UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 
 describe('Scenario: flapping health', () => {
   let stack: UpstreamStack;
   let answered: boolean[];
   let changes: number;
-  afterEach(() => stack.close());
 
   /** `answers` are given by turns, for ever. */
-  const open = (
-    answers: string,
-    thresholds: { unhealthyThreshold: number; healthyThreshold: number },
-  ): void => {
+  const open = (answers: string, unhealthyThreshold: number, healthyThreshold: number): void => {
     answered = [];
-    stack = new UpstreamStack(['a', 'b'], { health: { ...GRPC_HEALTH, ...thresholds } });
-    stack.answers((stream) => void stream.reply(healthAnswer(true)), 'b');
+    stack = new UpstreamStack(['a', 'b'], {
+      health: { ...GRPC_HEALTH, unhealthyThreshold, healthyThreshold },
+    });
+    stack.answers(says(true), 'b');
     stack.answers((stream) => {
       const isGood = answers[answered.length % answers.length] === '+';
       answered.push(isGood);
-      stream.reply(healthAnswer(isGood));
+      says(isGood)(stream);
     }, 'a');
     changes = 0;
     let was = '';
@@ -36,23 +33,23 @@ describe('Scenario: flapping health', () => {
   };
 
   it('of every other answer changes nothing, though it is asked again sooner', () => {
-    open('+-', { unhealthyThreshold: 2, healthyThreshold: 1 });
+    open('+-', 2, 1);
     assert.equal(changes, 0);
     assert.ok(answered.length > 150 && answered.length < 260, `${answered.length}`);
   });
 
   it('of two bad answers in a row takes it out, and of one good one brings it back', () => {
-    open('++--', { unhealthyThreshold: 2, healthyThreshold: 1 });
+    open('++--', 2, 1);
     assert.ok(changes > 20, `${changes}`);
   });
 
   it('is damped by higher thresholds', () => {
-    open('++--', { unhealthyThreshold: 3, healthyThreshold: 3 });
+    open('++--', 3, 3);
     assert.equal(changes, 0);
   });
 
   it('keeps it out until as many good answers have come as it takes', () => {
-    open('+---+-+-+-', { unhealthyThreshold: 3, healthyThreshold: 2 });
+    open('+---+-+-+-', 3, 2);
     assert.equal(changes, 1, 'out once, and never two good ones in a row');
   });
 });

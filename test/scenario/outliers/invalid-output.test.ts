@@ -3,8 +3,6 @@
  * better the replica is charged and ejected. When it is the input that is bad, no endpoint is.
  */
 import assert from 'node:assert/strict';
-import { reportOf } from '../../../sidecar/app/endpoint-report.js';
-import type { DetectorsConfig } from '../../../sidecar/config/model.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { anAnswer } from '../../kit/service/infer-answers.js';
@@ -16,19 +14,16 @@ const SHORT = anAnswer([0.1]);
 
 describe('Scenario: invalid output', () => {
   let stack: UpstreamStack;
-  afterEach(() => stack.close());
-
-  const open = (over: UpstreamOptions = {}, mode: 'enforce' | 'observe' = 'enforce'): void => {
-    const detectors: DetectorsConfig = {
-      invalidOutput: { mode, above: 0.5, minSamples: 20, sampleRatio: 1 },
-    };
+  const open = (over: UpstreamOptions = {}): void => {
+    const detectors = {
+      invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 20, sampleRatio: 1 },
+    } as const;
     const routes = [aSafeRoute()];
     stack = new UpstreamStack(['a', 'b', 'c'], { routes, ...over, ejection: { detectors } });
-    for (const name of ['a', 'b', 'c']) answerWith(name, GOOD);
+    answerWith(GOOD);
   };
-  const answerWith = (name: string, body: Buffer): void => {
-    stack.backend(name).answer = (stream) => stream.reply(body);
-  };
+  const answerWith = (body: Buffer, ...names: readonly string[]): void =>
+    stack.answers((stream) => void stream.reply(body), ...names);
   const load = (count: number, everyMs = 100): void => {
     for (let i = 0; i < count; i++) {
       const call = stack.caller.call();
@@ -36,45 +31,40 @@ describe('Scenario: invalid output', () => {
       assert.equal(call.status, 0);
     }
   };
-  const states = (): string[] =>
-    stack.out.cluster.endpoints.map((each) => reportOf(stack.out.cluster, each, stack.clock.now()).state);
   const counts = () => stack.out.cluster.sweep!.inspector!.counts;
 
   it('ejects the one whose answers are none, by the word of its peers', () => {
     open();
-    answerWith('b', BAD);
+    answerWith(BAD, 'b');
     load(90);
-    assert.deepEqual(states(), ['eligible', 'ejected', 'eligible']);
-    const { why } = reportOf(stack.out.cluster, stack.out.cluster.endpoints[1]!, stack.clock.now());
-    assert.match(
-      why,
-      /^\d+ of \d+ sampled answers in 60 s are invalid.*last: output "scores": 1 of 2 numbers/,
-    );
+    assert.deepEqual(stack.states, ['eligible', 'ejected', 'eligible']);
+    const why = /^\d+ of \d+ sampled answers in 60 s are invalid.*last: output "scores": 1 of 2 numbers/;
+    assert.match(stack.report('b').why, why);
     assert.ok(counts().charged >= 20 && counts().acquitted === 0);
     assert.ok(counts().inOrder >= 40);
   });
 
   it('ejects the one whose answers have another form', () => {
     open();
-    answerWith('c', SHORT);
+    answerWith(SHORT, 'c');
     load(90);
-    assert.deepEqual(states(), ['eligible', 'eligible', 'ejected']);
+    assert.deepEqual(stack.states, ['eligible', 'eligible', 'ejected']);
   });
 
   it('ejects none for inputs that all endpoints answer so', () => {
     open();
-    for (const name of ['a', 'b', 'c']) answerWith(name, BAD);
+    answerWith(BAD);
     load(120);
-    assert.deepEqual(states(), ['eligible', 'eligible', 'eligible']);
+    assert.deepEqual(stack.states, ['eligible', 'eligible', 'eligible']);
     assert.ok(counts().acquitted >= 100);
     assert.equal(counts().charged, 0);
   });
 
   it('charges nothing that may not be sent again', () => {
     open({ routes: [aRoute()] });
-    answerWith('b', BAD);
+    answerWith(BAD, 'b');
     load(90);
-    assert.deepEqual(states(), ['eligible', 'eligible', 'eligible']);
+    assert.deepEqual(stack.states, ['eligible', 'eligible', 'eligible']);
     assert.equal(counts().unproven, 30);
     assert.equal(stack.backend('a').requests.length, 30, 'and nothing has been');
   });
@@ -82,7 +72,7 @@ describe('Scenario: invalid output', () => {
   it('passes on what it cannot read, and counts it', () => {
     open();
     const bodies = [grpcMessage(Buffer.from('no message')), grpcMessage(Buffer.alloc(0)), GOOD];
-    for (const [i, name] of ['a', 'b', 'c'].entries()) answerWith(name, bodies[i]!);
+    for (const [i, name] of ['a', 'b', 'c'].entries()) answerWith(bodies[i]!, name);
     const seen = new Set<string>();
     for (let i = 0; i < 30; i++) {
       const call = stack.caller.call();
@@ -92,7 +82,7 @@ describe('Scenario: invalid output', () => {
     }
     assert.deepEqual([...seen].sort(), bodies.map((body) => body.toString('hex')).sort(), 'to the octet');
     assert.ok(counts().unreadable >= 10);
-    assert.deepEqual(states(), ['eligible', 'eligible', 'eligible']);
+    assert.deepEqual(stack.states, ['eligible', 'eligible', 'eligible']);
   });
 
   it('looks at a few answers a second, however many there are', () => {
@@ -107,14 +97,9 @@ describe('Scenario: invalid output', () => {
 
   it('gives up on a peer that does not answer', () => {
     open();
-    answerWith('b', BAD);
-    stack.backend('a').answer = (stream) => {
-      if (stack.backend('a').requests.length % 2 === 1) stream.reply(GOOD);
-    };
-    for (let i = 0; i < 30; i++) {
-      stack.caller.call({ timeout: '1S' });
-      stack.advance(200);
-    }
+    answerWith(BAD, 'b');
+    stack.answers((stream) => void (stack.requestsAt('a').length % 2 === 1 && stream.reply(GOOD)), 'a');
+    stack.load(30, 200, { timeout: '1S' });
     stack.advance(30_000);
     assert.ok(counts().unproven > 0);
   });

@@ -16,32 +16,29 @@ describe('Scenario: a detector that is nearly full when another one ejects', () 
     pool = new DetectorPool(['a', 'b', 'c'], { ejection: { baseMs: OUT_MS } });
     pool.load(3);
   });
-  afterEach(() => pool.close());
 
   /** `a` fails so many of its calls, and is well again. */
   const fail = (faults: number): void => {
     let left = faults;
-    pool.stack.backend('a').answer = (stream) => {
-      if (left-- > 0) stream.fail(14);
-      else stream.reply(Buffer.from('a'));
-    };
+    pool.answers((stream) => void (left-- > 0 ? stream.fail(14) : stream.reply(Buffer.from('a'))), 'a');
     pool.load(3 * faults);
   };
+  const shown = (): string => `${pool.report('a').state}, ${pool.report('a').consecutiveFaults} in a row`;
   const comesBack = (): void => {
-    pool.stack.advance(OUT_MS);
+    pool.advance(OUT_MS);
     pool.load(6);
     assert.equal(pool.report('a').state, 'eligible');
   };
 
   it('four faults in a row are forgotten, where the success ratio ejected', () => {
     fail(4);
-    assert.deepEqual([pool.report('a').state, pool.report('a').consecutiveFaults], ['eligible', 4]);
-    pool.stack.advance(LOOK_MS);
+    assert.equal(shown(), 'eligible, 4 in a row');
+    pool.advance(LOOK_MS);
     assert.equal(pool.report('a').state, 'ejected');
     assert.match(pool.report('a').why, /^success ratio/);
     comesBack();
     fail(1);
-    assert.deepEqual([pool.report('a').state, pool.report('a').consecutiveFaults], ['eligible', 1]);
+    assert.equal(shown(), 'eligible, 1 in a row');
   });
 
   it('a success ratio far too low is forgotten, where faults in a row ejected', () => {
@@ -50,7 +47,7 @@ describe('Scenario: a detector that is nearly full when another one ejects', () 
     assert.match(pool.report('a').why, /^5 faults in a row/);
     comesBack();
     pool.load(12);
-    pool.stack.advance(LOOK_MS);
+    pool.advance(LOOK_MS);
     const { state, successRatio } = pool.report('a');
     assert.deepEqual([state, successRatio], ['eligible', 1]);
   });
@@ -59,7 +56,7 @@ describe('Scenario: a detector that is nearly full when another one ejects', () 
     fail(5);
     comesBack();
     fail(5);
-    assert.equal(pool.report('a').state, 'ejected');
-    assert.equal(pool.report('a').ejections, 2);
+    const { state, ejections } = pool.report('a');
+    assert.deepEqual([state, ejections], ['ejected', 2]);
   });
 });

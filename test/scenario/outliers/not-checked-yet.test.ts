@@ -1,10 +1,8 @@
 /** What is shown, and done, before the first check of an endpoint has passed: a model that starts is not one that failed. */
 import assert from 'node:assert/strict';
 import { endpointState } from '../../../sidecar/admin/endpoint-state.js';
-import { reportOf } from '../../../sidecar/app/endpoint-report.js';
-import { healthAnswer } from '../../../sidecar/codec/health.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { CHECK, GRPC_HEALTH, UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { GRPC_HEALTH, isCheck, says, UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 
 describe('Scenario: an endpoint whose check has not passed yet', () => {
   let stack: UpstreamStack;
@@ -14,26 +12,19 @@ describe('Scenario: an endpoint whose check has not passed yet', () => {
   const start = (answer: (stream: PeerStream) => void): void => {
     [answersCheck, checks] = [answer, 0];
     stack = new UpstreamStack(['a'], { health: GRPC_HEALTH });
-    stack.backend('a').answer = (stream) => {
-      if (stream.header(':path') !== CHECK) return void stream.reply();
+    stack.answers((stream) => {
+      if (!isCheck(stream)) return void stream.reply();
       checks++;
       return answersCheck(stream);
-    };
+    });
     stack.advance(10);
   };
-  afterEach(() => stack.close());
-
-  const says = (serving: boolean) => (stream: PeerStream) => void stream.reply(healthAnswer(serving));
-  const shown = (): [string, string] => {
-    const report = reportOf(stack.out.cluster, stack.endpoint('a'), stack.clock.now());
-    return [endpointState(report), report.why];
-  };
+  const shown = (): [string, string] => [endpointState(stack.report('a')), stack.report('a').why];
 
   it('gets calls, and is shown as not checked', () => {
     start(() => {});
     assert.deepEqual(shown(), ['eligible', 'not checked yet; calls go there']);
-    const call = stack.call();
-    assert.equal(call.status, 0);
+    assert.equal(stack.call().status, 0);
   });
 
   it('is starting while its check fails, and called within a second of the check that passes', () => {

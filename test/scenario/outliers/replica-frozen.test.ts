@@ -7,11 +7,8 @@ import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { Mesh } from '../../kit/scenario/mesh-in-memory.js';
 
 describe('Scenario: a replica is frozen', () => {
-  let mesh: Mesh;
-  afterEach(() => mesh.close());
-
   it('loses no call, gets none after five seconds, and is back after the thaw', () => {
-    mesh = new Mesh({ balance: 'round-robin' });
+    const mesh = new Mesh({ balance: 'round-robin' });
     mesh.load(500);
     mesh.replicas[0]!.freeze();
     mesh.load(5000);
@@ -28,7 +25,7 @@ describe('Scenario: a replica is frozen', () => {
   });
 
   it('by its model alone: the sidecar stays, its line fills, and calls go elsewhere', () => {
-    mesh = new Mesh({ balance: 'round-robin', queue: { concurrency: 2, maxWaiting: 4 } });
+    const mesh = new Mesh({ balance: 'round-robin', queue: { concurrency: 2, maxWaiting: 4 } });
     mesh.load(500);
     const [first] = mesh.replicas;
     first!.model.peer.socket.isCut = true;
@@ -42,7 +39,7 @@ describe('Scenario: a replica is frozen', () => {
   });
 
   it('gets next to nothing where calls go to the least loaded, ejected or not', () => {
-    mesh = new Mesh();
+    const mesh = new Mesh();
     mesh.load(500);
     mesh.replicas[0]!.freeze();
     mesh.load(5000);
@@ -53,7 +50,7 @@ describe('Scenario: a replica is frozen', () => {
   });
 
   it('leaves nothing hanging beyond a deadline, even when all of them are', () => {
-    mesh = new Mesh();
+    const mesh = new Mesh();
     mesh.load(200);
     for (const replica of mesh.replicas) replica.freeze();
     mesh.load(3000, 50);

@@ -8,8 +8,6 @@ import { aSafeRoute } from '../../kit/stack/stack.js';
 
 describe('Scenario: a slow endpoint', () => {
   let mesh: Mesh;
-  afterEach(() => mesh.close());
-
   const slowBy = (ms: number): void => {
     mesh.replicas[0]!.model.answer = (stream) =>
       void mesh.stack.clock.after(ms, () => stream.reply(Buffer.from('r1')));

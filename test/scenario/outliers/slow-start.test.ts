@@ -1,22 +1,23 @@
 /** Replicas that come, or come back, get a growing share of the calls until they are as fast as the others. */
 import assert from 'node:assert/strict';
 import { DetectorPool, SLOW_START } from '../../kit/scenario/detector-pool.js';
-import { addressOf, anUpstream } from '../../kit/stack/stack.js';
+import { addressOf, anUpstream, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 describe('Scenario: slow start', () => {
   let pool: DetectorPool;
-  afterEach(() => pool.close());
-
-  const kill = (name: string): void => pool.stack.settle(pool.stack.kill(name));
-  const revive = (name: string): void => {
-    pool.stack.backend(name).mode = 'accepts';
-    pool.stack.advance(5_000);
+  const start = (names: readonly string[], over: UpstreamOptions = {}): void => {
+    pool = new DetectorPool(names, { slowStart: SLOW_START, ...over });
+    pool.works(names, 5);
+  };
+  const kill = (name: string): void => pool.settle(pool.kill(name));
+  const revive = (...names: readonly string[]): void => {
+    for (const name of names) pool.revive(name);
+    pool.advance(5_000);
   };
 
   for (const kind of ['round-robin', 'least-loaded'] as const) {
     it(`a replica that was restarted begins with little, and ends with all (${kind})`, () => {
-      pool = new DetectorPool(['a', 'b', 'c'], { balance: { kind }, slowStart: SLOW_START });
-      for (const name of pool.names) pool.works(name, 5);
+      start(['a', 'b', 'c'], { balance: { kind } });
       assert.ok(pool.load(90)['c']! > 20, 'those of the beginning start at once');
       kill('c');
       pool.load(30);
@@ -32,8 +33,7 @@ describe('Scenario: slow start', () => {
   }
 
   it('one that stays slower than its peers waits, whatever the number of its calls, but not for ever', () => {
-    pool = new DetectorPool(['a', 'b'], { slowStart: SLOW_START, ejection: { detectors: {} } });
-    pool.works('a', 5);
+    start(['a', 'b'], { ejection: { detectors: {} } });
     kill('b');
     pool.load(50, 20);
     pool.works('b', 50);
@@ -45,12 +45,11 @@ describe('Scenario: slow start', () => {
   });
 
   it('one that is new among others warms up, and one that discovery moves does not', () => {
-    pool = new DetectorPool(['a', 'b'], { slowStart: SLOW_START });
-    for (const name of pool.names) pool.works(name, 5);
+    start(['a', 'b']);
     pool.load(40);
-    pool.stack.backend('n').answer = (stream) => stream.reply(Buffer.from('n'));
+    pool.works('n');
     const config = anUpstream(['a', 'b', 'n'], { slowStart: SLOW_START });
-    pool.stack.settle(pool.out.outbound.update(config));
+    pool.settle(pool.out.outbound.update(config));
     const early = pool.load(30)['n'] ?? 0;
     assert.ok(early >= 1 && early <= 6, `${early}`);
     pool.load(300);
@@ -62,13 +61,12 @@ describe('Scenario: slow start', () => {
   });
 
   it('one that passes its probe after an ejection warms up', () => {
-    pool = new DetectorPool(['a', 'b', 'c'], { slowStart: SLOW_START });
-    for (const name of pool.names) pool.works(name, 5);
+    start(['a', 'b', 'c']);
     pool.fails('b');
     pool.load(60);
     assert.equal(pool.report('b').state, 'ejected');
     pool.works('b', 5);
-    pool.stack.advance(31_000);
+    pool.advance(31_000);
     pool.load(10);
     assert.match(pool.report('b').why, /^warming up/);
     const few = pool.load(40)['b'] ?? 0;
@@ -76,12 +74,10 @@ describe('Scenario: slow start', () => {
   });
 
   it('when all come back at once, none gets much more than its share', () => {
-    pool = new DetectorPool(['a', 'b', 'c'], { slowStart: SLOW_START });
-    for (const name of pool.names) pool.works(name, 5);
+    start(['a', 'b', 'c']);
     pool.load(30);
     for (const name of pool.names) kill(name);
-    for (const name of pool.names) pool.stack.backend(name).mode = 'accepts';
-    pool.stack.advance(5_000);
+    revive(...pool.names);
     const found = pool.load(300);
     for (const name of pool.names) assert.ok(found[name]! > 80 && found[name]! < 150, JSON.stringify(found));
   });

@@ -19,7 +19,6 @@ for (const kind of ['grpc', 'ping', 'tcp'] as const) {
       stack.answers((stream) => void stack.clock.after(60, () => stream.reply(healthAnswer(true))));
       stack.advance(3000);
     });
-    afterEach(() => stack.close());
 
     const unhealthy = (): string[] =>
       stack.out.cluster.endpoints.filter((each) => each.unhealthy !== '').map(({ label }) => label);

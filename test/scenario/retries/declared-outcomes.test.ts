@@ -60,7 +60,7 @@ describe('Scenario: what statuses count as is declared', () => {
   it('as a success: it ends a row of faults, and the detectors count it as an answer', () => {
     open({ success: [NOT_FOUND] });
     let calls = 0;
-    pool.stack.backend('b').answer = (stream) => stream.fail(++calls % 5 === 0 ? NOT_FOUND : UNAVAILABLE);
+    pool.backend('b').answer = (stream) => stream.fail(++calls % 5 === 0 ? NOT_FOUND : UNAVAILABLE);
     pool.load(13);
     assert.equal(pool.endpoint('b').ejection.consecutiveFaults, 4);
     pool.load(3);
@@ -75,7 +75,7 @@ describe('Scenario: what statuses count as is declared', () => {
     pool.load(60);
     assert.equal(pool.report('b').state, 'ejected');
     pool.fails('b', 0, NOT_FOUND);
-    pool.stack.advance(30_000);
+    pool.advance(30_000);
     pool.load(3);
     assert.equal(pool.report('b').state, 'eligible');
   });
@@ -86,7 +86,7 @@ describe('Scenario: what statuses count as is declared', () => {
       routes: saying({ success: [NOT_FOUND] }),
       ejection: { detectors: { ...DETECTORS, invalidOutput } },
     });
-    pool.stack.backend('a').answer = (stream) => stream.reply(Buffer.from('partial'), NOT_FOUND);
+    pool.backend('a').answer = (stream) => stream.reply(Buffer.from('partial'), NOT_FOUND);
     pool.load(20);
     const { sweep } = pool.out.cluster;
     assert.equal(sweep!.inspector!.counts.unreadable, 0);
@@ -108,13 +108,12 @@ describe('Scenario: what statuses count as is declared', () => {
 
   it('does not change what a sidecar or HTTP says', () => {
     open({ neutral: [UNAVAILABLE] });
-    pool.stack.backend('b').answer = (stream) =>
-      stream.fail(UNAVAILABLE, [['outrider-reason', 'connect-failed']]);
+    pool.backend('b').answer = (stream) => stream.fail(UNAVAILABLE, [['outrider-reason', 'connect-failed']]);
     pool.load(60);
     assert.equal(pool.report('b').state, 'ejected');
     pool.close();
     open({ neutral: [UNAVAILABLE] });
-    pool.stack.backend('b').answer = (stream) => stream.headers([[':status', '503']], 1);
+    pool.backend('b').answer = (stream) => stream.headers([[':status', '503']], 1);
     pool.load(60);
     assert.equal(pool.report('b').state, 'ejected');
   });

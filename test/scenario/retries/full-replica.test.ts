@@ -68,8 +68,8 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
     for (const each of pool.names) pool.works(each, 20);
     pool.load(80);
     for (const each of pool.names) {
-      pool.stack.backend(each).answer = (stream) =>
-        void pool.stack.clock.after(1990, () =>
+      pool.backend(each).answer = (stream) =>
+        void pool.clock.after(1990, () =>
           stream.fail(status, [
             ['outrider-reason', name],
             ['outrider-unprocessed', 'true'],
@@ -78,7 +78,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
         );
     }
     pool.load(60, 20, { timeout: '2S' });
-    pool.stack.advance(3000);
+    pool.advance(3000);
   };
 
   for (const reason of Object.values(LocalReplyReasons)) {
@@ -109,7 +109,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
   const serveWithout = (out: readonly string[]): void => {
     pool = new DetectorPool(['a', 'b', 'c'], {});
     for (const name of pool.names)
-      pool.stack.backend(name).answer = (stream) => {
+      pool.backend(name).answer = (stream) => {
         const isAsked = stream.header('x-model') === 'broken';
         if (!isAsked || !out.includes(name)) return void stream.reply(Buffer.from('ok'));
         stream.fail(14, [
@@ -140,7 +140,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
   it('a process that crashed, of one model of several: the endpoint goes on with the others', () => {
     pool = new DetectorPool(['a', 'b'], {});
     let isNamed = true;
-    pool.stack.backend('a').answer = (stream) =>
+    pool.backend('a').answer = (stream) =>
       void stream.fail(14, [
         ['outrider-reason', LocalReplyReasons.modelCrashed.name],
         ...(isNamed ? ([['outrider-model', 'broken']] as const) : []),

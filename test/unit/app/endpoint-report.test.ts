@@ -17,7 +17,7 @@ describe('The latency of an endpoint beside its peers', () => {
     pool.works('c', 10);
   };
   const ratios = (): (number | undefined)[] => {
-    const now = pool.stack.clock.now();
+    const now = pool.clock.now();
     return reportsOf(pool.out.cluster, now).map(({ latencyRatio }) => latencyRatio);
   };
 
@@ -31,7 +31,7 @@ describe('The latency of an endpoint beside its peers', () => {
     assert.ok(b! < 1 && c! < 1, `${b}, ${c}: the slow one is a peer of theirs`);
     pool.load(100, 20);
     assert.match(pool.endpoint('a').ejection.why, /[34]\.\d times that of its peers/);
-    pool.stack.advance(11_000);
+    pool.advance(11_000);
     assert.deepEqual(ratios(), [undefined, undefined, undefined]);
   });
 
