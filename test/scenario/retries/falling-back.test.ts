@@ -3,113 +3,106 @@
  * answer says so, a caller that accepts no other answer gets the failure, and the first answer of the primary ends it.
  */
 import assert from 'node:assert/strict';
-import type { FallbackConfig, RouteConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
+import type { FallbackConfig, RouteConfig } from '../../../sidecar/config/model.js';
 import { FAILURES } from '../../../sidecar/core/retry/primary-breaker.js';
 import { MAIN_CLUSTER } from '../../../sidecar/discovery/snapshot.js';
 import { ErrorCode } from '../../kit/http2/h2-frames.js';
+import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { endpoint } from '../../kit/scenario/discovered-upstream.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import {
-  type Application,
-  addressOf,
   anUpstream,
   aRoute,
   aSafeRoute,
   aStreamRoute,
   type CallOptions,
   type OutboundStack,
-  Stack,
   type UpstreamOptions,
 } from '../../kit/stack/stack.js';
 
 const TO_SMALL: FallbackConfig = { kind: 'upstream', upstream: 'small' };
 const LAST_GOOD: FallbackConfig = { kind: 'last-good', maxAgeMs: 60_000, maxBytes: 100_000 };
+const PRIMARY_ONLY = { metadata: [['outrider-accept-degraded', 'no']] } as const;
+
+const says = (text: string) => (stream: PeerStream) => void stream.reply(Buffer.from(text));
+const fails =
+  (status = 14) =>
+  (stream: PeerStream) =>
+    void stream.fail(status, [['grpc-message', 'broken']]);
+const hangs = () => {};
 
 describe('Scenario: a call falls back', () => {
-  let stack: Stack;
-  let big: OutboundStack;
+  let stack: UpstreamStack;
   let small: OutboundStack;
-  let app: Application;
 
-  const bigConfig = (
-    fallback: readonly FallbackConfig[],
-    route: Partial<RouteConfig> = {},
-    over: UpstreamOptions = {},
-  ): UpstreamConfig =>
-    anUpstream(['a', 'b'], {
-      name: 'big',
-      routes: [aRoute({ idempotent: true, fallback, ...route })],
-      ejection: { mode: 'observe' },
-      ...over,
-    });
+  const big = (fallback: readonly FallbackConfig[], route: Partial<RouteConfig> = {}): UpstreamOptions => ({
+    name: 'big',
+    routes: [aRoute({ idempotent: true, fallback, ...route })],
+    ejection: { mode: 'observe' },
+  });
   const start = (
-    fallback: readonly FallbackConfig[],
+    fallback: readonly FallbackConfig[] = [TO_SMALL],
     route: Partial<RouteConfig> = {},
-    over: UpstreamOptions = {},
     smallOver: UpstreamOptions = {},
   ): void => {
-    stack = new Stack();
+    stack = new UpstreamStack(['a', 'b'], big(fallback, route));
     small = stack.outbound(anUpstream(['s'], { name: 'small', ...smallOver }));
-    big = stack.outbound(bigConfig(fallback, route, over));
-    app = stack.app(big.listener);
-    bigSays((stream) => stream.reply(Buffer.from('big')));
-    smallSays((stream) => stream.reply(Buffer.from('small')));
+    bigSays(says('big'));
+    smallSays(says('small'));
   };
-  const bigSays = (answer: (stream: PeerStream) => void): void => {
-    stack.backend('a').answer = answer;
-    stack.backend('b').answer = answer;
+  /** `start` with a primary that fails. */
+  const startBroken = (...how: Parameters<typeof start>): void => {
+    start(...how);
+    stack.answers(fails());
   };
-  const smallSays = (answer: (stream: PeerStream) => void): void => {
-    stack.backend('s').answer = answer;
+  /** And then so many calls that the next ones begin with the fallback. */
+  const startResting = (): void => {
+    startBroken();
+    stack.load(FAILURES, 0);
   };
-  const refuseConnections = (): void => {
-    for (const name of ['a', 'b']) {
-      stack.backend(name).mode = 'refuses';
-      for (const peer of stack.backend(name).peers) peer.socket.break();
-    }
-    stack.run();
-  };
-  const fails =
-    (status = 14) =>
-    (stream: PeerStream) =>
-      void stream.fail(status, [['grpc-message', 'broken']]);
-  const call = (options: CallOptions = {}): PeerStream => stack.settle(app.call(options));
-  const asked = (): number => stack.backend('a').requests.length + stack.backend('b').requests.length;
-  const smallAsked = (): number => stack.backend('s').requests.length;
+  const withoutEndpoints = (fallback: FallbackConfig): void => stack.update(big([fallback]), []);
+  const bigSays = (answer: (stream: PeerStream) => void): void => stack.answers(answer);
+  const smallSays = (answer: (stream: PeerStream) => void): void => stack.answers(answer, 's');
+  const call = (options: CallOptions = {}): PeerStream => stack.call(options);
+  const asked = (): number => stack.requests.length;
+  const smallAsked = (): number => stack.requestsAt('s').length;
   const why = (stream: PeerStream): string | undefined => stream.header('outrider-degraded');
   const seen = (stream: PeerStream) => [stream.status, stream.body.toString(), why(stream)];
-  const care = () => [...big.outbound.methodStates.all][0]!;
-  afterEach(() => stack.close());
+  const isBroken = (stream: PeerStream): void =>
+    assert.deepEqual([stream.status, stream.trailer('grpc-message')], [14, 'broken']);
+  const isFromBig = (stream: PeerStream): void => assert.deepEqual(seen(stream), [0, 'big', undefined]);
+  const isFromSmall = (stream: PeerStream, reason = 'unavailable'): void =>
+    assert.deepEqual(seen(stream), [0, 'small', `${reason}; from=small`]);
+  const isLastGood = (stream: PeerStream, reason = 'unavailable'): void =>
+    assert.deepEqual(seen(stream), [0, 'big', `${reason}; from=last-good`]);
+  const care = () => [...stack.out.outbound.methodStates.all][0]!;
 
   describe('to another upstream', () => {
     it('when the primary failed, with its authority, and marked', () => {
-      start([TO_SMALL]);
-      bigSays(fails());
-      const stream = call({ metadata: [['x-id', '7']], timeout: '2S' });
-      assert.deepEqual(seen(stream), [0, 'small', 'unavailable; from=small']);
+      startBroken();
+      isFromSmall(call({ metadata: [['x-id', '7']], timeout: '2S' }));
       const request = stack.backend('s').last;
-      assert.equal(request.header(':authority'), 'small');
-      assert.equal(request.header('x-id'), '7');
-      assert.equal(request.header('grpc-previous-rpc-attempts'), undefined);
+      const fields = [':authority', 'x-id', 'grpc-previous-rpc-attempts'].map((name) => request.header(name));
+      assert.deepEqual(fields, ['small', '7', undefined]);
       assert.deepEqual(request.body, stack.backend('a').last.body);
       assert.deepEqual([...care().degraded], [['small unavailable', 1]]);
       stack.assertIdle();
     });
 
     it('only after the retries of the primary', () => {
-      start([TO_SMALL], { retry: aSafeRoute().retry! });
-      bigSays(fails());
+      startBroken([TO_SMALL], { retry: aSafeRoute().retry! });
       const stream = call();
       assert.equal(asked(), 2);
       assert.equal(seen(stream)[1], 'small');
-      stack.backend('a').answer = fails();
-      stack.backend('b').answer = (each) => void each.reply(Buffer.from('big'));
-      assert.deepEqual(seen(call()), [0, 'big', undefined]);
+      stack.answers(says('big'), 'b');
+      isFromBig(call());
     });
 
     it('with what is left of the time, and no more', () => {
       start([TO_SMALL], { attemptTimeoutMs: 300, timeoutMs: 1000 });
-      bigSays(() => {});
-      smallSays(() => {});
+      bigSays(hangs);
+      smallSays(hangs);
       const stream = call();
       stack.advance(310);
       assert.equal(smallAsked(), 1);
@@ -121,7 +114,7 @@ describe('Scenario: a call falls back', () => {
     });
 
     for (const [what, trouble, expected] of [
-      ['no process listens', () => refuseConnections(), 'connect-failed'],
+      ['no process listens', () => stack.names.map((name) => stack.kill(name)), 'connect-failed'],
       ['it resets the stream', () => bigSays((s) => void s.reset(2)), 'upstream-reset'],
       ['it refuses the stream', () => bigSays((s) => void s.reset(7)), 'upstream-reset'],
       ['it breaks the protocol', () => bigSays((s) => void s.begin().end()), 'protocol-error'],
@@ -130,73 +123,62 @@ describe('Scenario: a call falls back', () => {
       ['it is at a loss', () => bigSays(fails(2)), 'unknown'],
     ] as const) {
       it(`when ${what}`, () => {
-        start([TO_SMALL]);
+        start();
         trouble();
         const stream = call();
         stack.advance(1000);
-        assert.deepEqual(seen(stream), [0, 'small', `${expected}; from=small`]);
+        isFromSmall(stream, expected);
       });
     }
 
     it('when there is no endpoint', () => {
-      start([TO_SMALL]);
-      big.outbound.update({ ...bigConfig([TO_SMALL]), endpoints: [] });
-      assert.deepEqual(seen(call()), [0, 'small', 'no-endpoint; from=small']);
+      start();
+      withoutEndpoints(TO_SMALL);
+      isFromSmall(call(), 'no-endpoint');
     });
 
     it('when there is none, and the request comes in pieces', () => {
-      start([TO_SMALL]);
-      big.outbound.update({ ...bigConfig([TO_SMALL]), endpoints: [] });
+      start();
+      withoutEndpoints(TO_SMALL);
       const stream = call({ body: null });
       stack.settle(stream.data(Buffer.alloc(200_000, 1)));
       stack.settle(stream.data(Buffer.alloc(200_000, 2)).end());
-      assert.equal(stack.backend('s').last.bytes, 400_000);
-      assert.equal(stream.status, 0);
+      assert.deepEqual([stack.backend('s').last.bytes, stream.status], [400_000, 0]);
     });
 
-    for (const status of [3, 5, 6, 7, 9, 10, 11, 12, 16])
-      it(`not for status ${status}, which is about the request`, () => {
-        start([TO_SMALL]);
-        bigSays(fails(status));
-        const stream = call();
-        assert.deepEqual([stream.status, smallAsked()], [status, 0]);
+    const large = Buffer.alloc(1_200_000);
+    for (const [what, answer, options, status] of [
+      ['the answer had begun to flow', (s) => void s.begin().data(Buffer.alloc(70_000)).trailers(14), {}, 14],
+      ['the request is too large to be kept', fails(), { body: large }, 14],
+      ...[3, 5, 6, 7, 9, 10, 11, 12, 16].map(
+        (status) => [`the status ${status} is about the request`, fails(status), {}, status] as const,
+      ),
+    ] as [string, (stream: PeerStream) => void, CallOptions, number][]) {
+      it(`not when ${what}`, () => {
+        start();
+        bigSays(answer);
+        assert.deepEqual([call(options).status, smallAsked()], [status, 0]);
       });
+    }
 
     it('not when the caller has left', () => {
-      start([TO_SMALL]);
-      bigSays(() => {});
+      start();
+      bigSays(hangs);
       const stream = call();
       stack.settle(stream.reset());
       assert.equal(smallAsked(), 0);
     });
 
-    it('not when the answer had begun to flow', () => {
-      start([TO_SMALL]);
-      bigSays((each) => void each.begin().data(Buffer.alloc(70_000)).trailers(14));
-      assert.equal(call().status, 14);
-      assert.equal(smallAsked(), 0);
-    });
-
-    it('not when the request is too large to be kept', () => {
-      start([TO_SMALL]);
-      bigSays(fails());
-      const stream = call({ body: Buffer.alloc(1_200_000) });
-      assert.deepEqual([stream.status, smallAsked()], [14, 0]);
-    });
-
     it('not when the caller wants no other answer', () => {
-      start([TO_SMALL]);
-      bigSays(fails());
-      const stream = call({ metadata: [['outrider-accept-degraded', 'no']] });
-      assert.deepEqual([stream.status, stream.trailer('grpc-message'), smallAsked()], [14, 'broken', 0]);
-      assert.equal(care().declined, 1);
+      startBroken();
+      isBroken(call(PRIMARY_ONLY));
+      assert.deepEqual([smallAsked(), care().declined], [0, 1]);
       assert.equal(stack.backend('a').last.header('outrider-accept-degraded'), undefined);
     });
 
     it('the caller leaves meanwhile: the attempt there is reset', () => {
-      start([TO_SMALL]);
-      bigSays(fails());
-      smallSays(() => {});
+      startBroken();
+      smallSays(hangs);
       const stream = call();
       stack.settle(stream.reset());
       assert.equal(stack.backend('s').last.resetCode, ErrorCode.cancel);
@@ -204,43 +186,33 @@ describe('Scenario: a call falls back', () => {
     });
 
     it('its retries and endpoints are its own', () => {
-      start([TO_SMALL], {}, {}, { routes: [aSafeRoute()] });
-      stack.backend('t');
-      small.outbound.update(anUpstream(['s', 't'], { name: 'small', routes: [aSafeRoute()] }));
-      stack.backend('t').answer = (each) => void each.reply(Buffer.from('t'));
-      stack.run();
-      bigSays(fails());
+      startBroken();
+      stack.answers(says('t'), 't');
+      stack.settle(small.outbound.update(anUpstream(['s', 't'], { name: 'small', routes: [aSafeRoute()] })));
       smallSays(fails());
       for (let i = 0; i < 4; i++) assert.equal(seen(call())[1], 't');
       assert.equal(small.outbound.retries >= 1, true);
     });
 
     it('also when that one takes the method for a stream', () => {
-      start([TO_SMALL], {}, {}, { routes: [aStreamRoute()] });
-      bigSays(fails());
-      assert.deepEqual(seen(call()), [0, 'small', 'unavailable; from=small']);
+      startBroken([TO_SMALL], {}, { routes: [aStreamRoute()] });
+      isFromSmall(call());
       smallSays(fails(13));
-      assert.deepEqual([call().status], [14]);
+      assert.equal(call().status, 14);
     });
 
     it('also when that one did not know its endpoints yet', () => {
       const consul = { service: 'small', tags: [], meta: {}, failover: [] };
-      start([TO_SMALL], {}, {}, { consul, endpoints: [], routes: [aStreamRoute()] });
-      bigSays((each) => void each.fail(14, [['grpc-message', 'broken']]));
+      startBroken([TO_SMALL], {}, { consul, endpoints: [], routes: [aStreamRoute()] });
       smallSays((each) => void each.begin().trailers(13));
       const stream = call();
       assert.equal(stream.isOver, false, 'it waits');
-      const endpoints = [{ address: addressOf('s'), id: 's', weight: 1, priority: 0 }];
-      small.outbound.apply({
-        routes: [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
-        clusters: new Map([[MAIN_CLUSTER, { endpoints }]]),
-      });
-      stack.run();
-      assert.deepEqual(
-        [smallAsked(), stream.status, stream.trailer('grpc-message')],
-        [1, 14, 'broken'],
-        'the failure of the first is the answer, not that of the other',
-      );
+      const clusters = new Map([[MAIN_CLUSTER, { endpoints: [endpoint('s')] }]]);
+      const routes = [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }];
+      stack.settle(small.outbound.apply({ routes, clusters }));
+      assert.equal(smallAsked(), 1);
+      // The failure of the first is the answer, not that of the other.
+      isBroken(stream);
     });
 
     for (const [what, trouble] of [
@@ -250,55 +222,38 @@ describe('Scenario: a call falls back', () => {
       ['is gone', () => {}],
     ] as const) {
       it(`and the first failure is the answer when that one ${what}`, () => {
-        start([what === 'is gone' ? { kind: 'upstream', upstream: 'nobody' } : TO_SMALL]);
+        start([what === 'is gone' ? { kind: 'upstream', upstream: 'unknown' } : TO_SMALL]);
         trouble();
         bigSays((each) => void each.begin([['x-big', '1']]).trailers(14, [['grpc-message', 'broken']]));
         const stream = call();
-        assert.deepEqual(
-          [stream.status, stream.trailer('grpc-message'), stream.header('x-big'), why(stream)],
-          [14, 'broken', '1', undefined],
-        );
+        isBroken(stream);
+        assert.deepEqual([stream.header('x-big'), why(stream)], ['1', undefined]);
         stack.assertIdle();
       });
     }
 
     it('does not go round: what falls back does not fall back further', () => {
       const toBig: FallbackConfig = { kind: 'upstream', upstream: 'big' };
-      start([TO_SMALL], {}, {}, { routes: [aRoute({ fallback: [toBig] })] });
-      bigSays(fails());
+      startBroken([TO_SMALL], {}, { routes: [aRoute({ fallback: [toBig] })] });
       smallSays(fails(13));
       assert.equal(call().status, 14);
       assert.deepEqual([asked(), smallAsked()], [1, 1]);
     });
 
     it('strips what the other one says of itself, when that is outside the mesh', () => {
-      start([TO_SMALL], {}, {}, { tls: 'plaintext' });
-      bigSays(fails());
-      smallSays(
-        (each) =>
-          void each
-            .begin([['outrider-degraded', 'lies']])
-            .data(Buffer.from('s'))
-            .trailers(0),
-      );
-      const stream = call();
-      assert.deepEqual(
-        stream.lists[0]!.filter(([name]) => name === 'outrider-degraded').map(([, value]) => value),
-        ['unavailable; from=small'],
-      );
+      startBroken([TO_SMALL], {}, { tls: 'plaintext' });
+      const lie = [['outrider-degraded', 'lies']] as const;
+      smallSays((each) => void each.begin(lie).data(Buffer.from('s')).trailers(0));
+      const said = call().lists[0]!.filter(([name]) => name === 'outrider-degraded');
+      assert.deepEqual(said, [['outrider-degraded', 'unavailable; from=small']]);
     });
   });
 
   describe('to the last good answer', () => {
     it('to the same request, while it is young enough', () => {
       start([LAST_GOOD]);
-      bigSays(
-        (each) =>
-          void each
-            .begin([['x-model', '3']])
-            .data(each.body)
-            .trailers(0, [['x-took', '9']]),
-      );
+      const [first, last] = [[['x-model', '3']], [['x-took', '9']]] as const;
+      bigSays((each) => void each.begin(first).data(each.body).trailers(0, last));
       const body = Buffer.from('\0\0\0\0\x03one');
       call({ body });
       bigSays(fails());
@@ -322,7 +277,7 @@ describe('Scenario: a call falls back', () => {
     it('of the same caller, by the metadata that identifies it', () => {
       start([LAST_GOOD]);
       for (const user of ['ann', 'bob']) {
-        bigSays((each) => void each.reply(Buffer.from(`for ${user}`)));
+        bigSays(says(`for ${user}`));
         call(key(user));
       }
       bigSays(fails());
@@ -335,20 +290,17 @@ describe('Scenario: a call falls back', () => {
 
     it('whatever tracing and timing say, which differ in each call', () => {
       start([LAST_GOOD]);
+      const trace = ['traceparent', 'tracestate', 'baggage', 'x-b3-traceid', 'b3', 'grpc-trace-bin'];
+      const names = [
+        ...trace,
+        'user-agent',
+        'x-request-id',
+        'x-cloud-trace-context',
+        'x-envoy-attempt-count',
+      ];
       const traced = (n: number): CallOptions => ({
         timeout: `${10 + n}S`,
-        metadata: [
-          ['user-agent', `grpc-node/${n}`],
-          ['traceparent', `00-${n}`],
-          ['tracestate', `a=${n}`],
-          ['baggage', `b=${n}`],
-          ['x-request-id', `${n}`],
-          ['x-b3-traceid', `${n}`],
-          ['b3', `${n}`],
-          ['grpc-trace-bin', `${n}`],
-          ['x-cloud-trace-context', `${n}`],
-          ['x-envoy-attempt-count', `${n}`],
-        ],
+        metadata: names.map((name) => [name, `a=${n}`]),
       });
       call(traced(1));
       bigSays(fails());
@@ -357,23 +309,20 @@ describe('Scenario: a call falls back', () => {
 
     it('by the metadata that the route names, where it names any', () => {
       start([{ ...LAST_GOOD, vary: ['x-tenant'] } as FallbackConfig]);
-      const of = (tenant: string, other: string): CallOptions => ({
-        metadata: [
-          ['x-tenant', tenant],
-          ['x-session', other],
-        ],
+      const of = (tenant: string, session: string, ...more: readonly Field[]): CallOptions => ({
+        metadata: [['x-tenant', tenant], ['x-session', session], ...more],
       });
       call(of('one', '1'));
       bigSays(fails());
       assert.equal(seen(call(of('one', '2')))[1], 'big');
       assert.equal(call(of('two', '1')).status, 14);
-      assert.equal(call({ metadata: [...of('one', '1').metadata!, ['grpc-encoding', 'gzip']] }).status, 14);
+      assert.equal(call(of('one', '1', ['grpc-encoding', 'gzip'])).status, 14);
     });
 
     it('which is the newest one', () => {
       start([LAST_GOOD]);
       for (const answer of ['old', 'new']) {
-        bigSays((each) => void each.reply(Buffer.from(answer)));
+        bigSays(says(answer));
         call();
       }
       bigSays(fails());
@@ -386,36 +335,33 @@ describe('Scenario: a call falls back', () => {
       const bodies = ['1', '2', '3', '4'].map((text) => Buffer.from(text));
       for (const body of bodies.slice(0, 3)) call({ body });
       for (let i = 0; i < 2; i++) call({ body: bodies[3]! });
-      const [cache] = big.outbound.methodStates.responseCaches;
+      const [cache] = stack.out.outbound.methodStates.responseCaches;
       assert.ok(cache!.bytes <= 36_000 && cache!.size === 3);
       bigSays(fails());
-      assert.deepEqual(
-        bodies.map((body) => call({ body }).status),
-        [14, 0, 0, 0],
-      );
+      const statuses = bodies.map((body) => call({ body }).status);
+      assert.deepEqual(statuses, [14, 0, 0, 0]);
     });
 
     it('keeps nothing that is larger than all of it, or that was passed on as it came', () => {
       start([{ ...LAST_GOOD, maxBytes: 1000 } as FallbackConfig]);
-      bigSays((each) => void each.reply(Buffer.alloc(2000)));
-      call();
-      assert.equal([...big.outbound.methodStates.responseCaches][0]!.size, 0);
-      big.outbound.update(bigConfig([LAST_GOOD]));
-      bigSays((each) => void each.reply(Buffer.alloc(90_000)));
-      call();
-      assert.equal([...big.outbound.methodStates.responseCaches][0]!.size, 0);
+      for (const bytes of [2000, 90_000]) {
+        bigSays((each) => void each.reply(Buffer.alloc(bytes)));
+        call();
+        assert.equal([...stack.out.outbound.methodStates.responseCaches][0]!.size, 0);
+        stack.update(big([LAST_GOOD]));
+      }
     });
 
     it('waits for the request to be all here', () => {
       start([LAST_GOOD]);
       const body = Buffer.alloc(100_000, 5);
       call({ body });
-      big.outbound.update({ ...bigConfig([LAST_GOOD]), endpoints: [] });
+      withoutEndpoints(LAST_GOOD);
       const stream = call({ body: null });
       stack.settle(stream.data(body.subarray(0, 40_000)));
       assert.equal(stream.isOver, false);
       stack.settle(stream.data(body.subarray(40_000)).end());
-      assert.deepEqual(seen(stream), [0, 'big', 'no-endpoint; from=last-good']);
+      isLastGood(stream, 'no-endpoint');
       const other = call({ body: null, timeout: '300m' });
       stack.advance(310);
       assert.equal(other.status, 4);
@@ -428,51 +374,45 @@ describe('Scenario: a call falls back', () => {
       bigSays(fails());
       assert.equal(seen(call())[1], 'small');
       smallSays(fails());
-      assert.deepEqual(seen(call()), [0, 'big', 'unavailable; from=last-good']);
-      big.outbound.update(bigConfig([LAST_GOOD, TO_SMALL]));
-      assert.deepEqual(seen(call()), [0, 'big', 'unavailable; from=last-good']);
-      smallSays((each) => void each.reply(Buffer.from('small')));
+      isLastGood(call());
+      stack.update(big([LAST_GOOD, TO_SMALL]));
+      isLastGood(call());
+      smallSays(says('small'));
       assert.equal(seen(call({ body: Buffer.from('new') }))[1], 'small');
     });
 
     it('survives a reload that leaves it as it is', () => {
       start([LAST_GOOD]);
       call();
-      big.outbound.update(bigConfig([LAST_GOOD]));
+      stack.update(big([LAST_GOOD]));
       bigSays(fails());
       assert.equal(seen(call())[1], 'big');
-      big.outbound.update(bigConfig([]));
+      stack.update(big([]));
       assert.equal(call().status, 14);
     });
   });
 
   describe('and comes back', () => {
     it('at once while failures are few, with the first answer after they were many', () => {
-      start([TO_SMALL]);
-      bigSays(fails());
-      for (let i = 0; i < FAILURES; i++) call();
+      startResting();
       assert.equal(asked(), FAILURES);
-      for (let i = 0; i < 20; i++) assert.deepEqual(seen(call()), [0, 'small', 'unavailable; from=small']);
+      for (let i = 0; i < 20; i++) isFromSmall(call());
       assert.equal(asked(), FAILURES, 'no call waits for it');
       stack.advance(1200);
-      bigSays(() => {});
+      bigSays(hangs);
       const trial = call();
       assert.equal(asked(), FAILURES + 1);
       for (let i = 0; i < 5; i++) assert.equal(seen(call())[1], 'small');
-      bigSays((each) => void each.reply(Buffer.from('big')));
-      for (const name of ['a', 'b']) {
-        const { last } = stack.backend(name);
+      bigSays(says('big'));
+      for (const { last } of stack.names.map((name) => stack.backend(name)))
         if (last.resetCode === undefined) last.reply(Buffer.from('big'));
-      }
       stack.run();
-      assert.deepEqual(seen(trial), [0, 'big', undefined]);
-      for (let i = 0; i < 5; i++) assert.deepEqual(seen(call()), [0, 'big', undefined]);
+      isFromBig(trial);
+      for (let i = 0; i < 5; i++) isFromBig(call());
     });
 
     it('not before: a failed probe is answered by the fallback, and the next one comes later', () => {
-      start([TO_SMALL]);
-      bigSays(fails());
-      for (let i = 0; i < FAILURES; i++) call();
+      startResting();
       let trials = 0;
       for (let second = 0; second < 60; second++) {
         const before = asked();
@@ -486,58 +426,48 @@ describe('Scenario: a call falls back', () => {
     });
 
     it('a caller that wants no other answer goes to the primary all the while', () => {
-      start([TO_SMALL]);
-      bigSays(fails());
-      for (let i = 0; i < FAILURES; i++) call();
-      const metadata = [['outrider-accept-degraded', 'no']] as const;
-      assert.equal(call({ metadata }).status, 14);
+      startResting();
+      assert.equal(call(PRIMARY_ONLY).status, 14);
       assert.equal(asked(), FAILURES + 1);
-      bigSays((each) => void each.reply(Buffer.from('big')));
-      assert.equal(seen(call({ metadata }))[1], 'big');
+      bigSays(says('big'));
+      assert.equal(seen(call(PRIMARY_ONLY))[1], 'big');
       assert.equal(seen(call())[1], 'big', 'and its answer brings the others back');
     });
 
     it('the primary is asked after all when the fallback has nothing', () => {
-      start([TO_SMALL]);
-      bigSays(fails());
-      for (let i = 0; i < FAILURES; i++) call();
+      startResting();
       smallSays(fails(13));
       const before = asked();
-      const stream = call();
-      assert.deepEqual([stream.status, stream.trailer('grpc-message')], [14, 'broken']);
+      isBroken(call());
       assert.equal(asked(), before + 1);
-      bigSays((each) => void each.reply(Buffer.from('big')));
-      assert.deepEqual(seen(call()), [0, 'big', undefined]);
-      assert.deepEqual(seen(call()), [0, 'big', undefined]);
+      bigSays(says('big'));
+      for (let i = 0; i < 2; i++) isFromBig(call());
     });
 
     it('with the beginning of an answer where the probe is a stream, not with its end', () => {
-      start([TO_SMALL], aStreamRoute());
-      bigSays(fails());
+      startBroken([TO_SMALL], aStreamRoute());
       for (let i = 0; i < FAILURES; i++) assert.equal(seen(call())[1], 'small');
       stack.advance(1200);
       bigSays((each) => void each.begin().data(Buffer.from('one of many')));
       const trial = call();
       assert.equal(trial.isOver, false);
-      bigSays((each) => void each.reply(Buffer.from('big')));
-      for (let i = 0; i < 5; i++) assert.deepEqual(seen(call()), [0, 'big', undefined]);
+      bigSays(says('big'));
+      for (let i = 0; i < 5; i++) isFromBig(call());
       assert.equal(trial.isOver, false);
     });
 
     it('a probe whose caller cancels decides nothing: the next call is one', () => {
-      start([TO_SMALL]);
-      bigSays(fails());
-      for (let i = 0; i < FAILURES; i++) call();
+      startResting();
       stack.advance(1200);
-      bigSays(() => {});
+      bigSays(hangs);
       stack.settle(call().reset());
-      bigSays((each) => void each.reply(Buffer.from('big')));
+      bigSays(says('big'));
       assert.equal(seen(call())[1], 'big');
     });
 
     it('calls that hang count as failures too', () => {
       start([TO_SMALL], { timeoutMs: 2000 });
-      bigSays(() => {});
+      bigSays(hangs);
       for (let i = 0; i < FAILURES; i++) {
         assert.equal(call().isOver, false);
         stack.advance(2010);

@@ -1,7 +1,8 @@
 /** Calls that are copied elsewhere: whatever becomes of the copy, the call is not affected, and differences are counted. */
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import { mirrorReports, trafficShiftMetrics } from '../../../sidecar/app/metrics/traffic-shift.js';
-import type { MirrorConfig } from '../../../sidecar/config/model.js';
+import type { MirrorConfig, RouteConfig } from '../../../sidecar/config/model.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { endpoint } from '../../kit/scenario/discovered-upstream.js';
@@ -18,29 +19,30 @@ import {
 
 const SCORES = anAnswer([0.1, 0.7, 0.2]);
 
-interface Options {
-  readonly mirror?: Partial<MirrorConfig>;
-  readonly memoryBytes?: number;
-}
+const GARBAGE = Buffer.from('garbage');
+const says = (body: Buffer) => (stream: PeerStream) => void stream.reply(body);
 
 describe('Scenario: a mirror', () => {
   let stack: UpstreamStack;
   let shadow: OutboundStack;
 
-  function start({ mirror = {}, memoryBytes }: Options = {}): void {
+  function start(mirror: Partial<MirrorConfig> = {}, memoryBytes = 1 << 28): void {
     const config = { upstream: 'shadow', ratio: 1, maxInFlight: 8, tolerance: 1e-4, ...mirror };
-    stack = new UpstreamStack(
-      ['a'],
-      { routes: [aRoute({ mirror: config })] },
-      memoryBytes === undefined ? {} : { memoryBytes },
-    );
+    stack = new UpstreamStack(['a'], { routes: [aRoute({ mirror: config })] }, { memoryBytes });
     shadow = stack.outbound(anUpstream(['b'], { name: 'shadow' }));
-    stack.backend('a').answer = (stream) => stream.reply(SCORES);
-    stack.backend('b').answer = (stream) => stream.reply(SCORES);
+    stack.answers(says(SCORES), 'a', 'b');
   }
 
-  function call(options: CallOptions = {}): PeerStream {
-    return stack.call(options);
+  const call = (options: CallOptions = {}): PeerStream => stack.call(options);
+
+  /** A call, and long enough for its copy to be sent, answered and compared. */
+  function mirrored(options: CallOptions = {}, ms = 50): void {
+    call(options);
+    settle(ms);
+  }
+
+  function shadowRoute(route: RouteConfig): void {
+    stack.settle(shadow.outbound.update(anUpstream(['b'], { name: 'shadow', routes: [route] })));
   }
 
   /** Long enough for a copy to be sent, answered and compared. */
@@ -49,28 +51,23 @@ describe('Scenario: a mirror', () => {
   }
 
   const counts = () => stack.out.outbound.trafficShift.mirrors.get('shadow')!;
-  const copies = () => stack.backend('b').requests;
+  const copies = () => stack.requestsAt('b');
 
   afterEach(() => {
     settle(120_000);
     assert.equal(counts()?.inFlight ?? 0, 0);
-    stack.close();
   });
 
   it('sends the request again once the call is over, marked, and compares the answers', () => {
     start();
     const answered = call({ timeout: '2S', metadata: [['x-user', 'u1']] });
-    assert.equal(answered.status, 0);
-    assert.equal(copies().length, 0);
+    assert.deepEqual([answered.status, copies().length], [0, 0]);
     settle();
     const [copy] = copies();
     assert.equal(copy!.body.toString(), MESSAGE.toString());
-    assert.deepEqual(
-      ['outrider-mirrored', 'x-user', ':authority', 'grpc-previous-rpc-attempts'].map((name) =>
-        copy!.header(name),
-      ),
-      ['1', 'u1', 'shadow', undefined],
-    );
+    const names = ['outrider-mirrored', 'x-user', ':authority', 'grpc-previous-rpc-attempts'];
+    const fields = names.map((name) => copy!.header(name));
+    assert.deepEqual(fields, ['1', 'u1', 'shadow', undefined]);
     assert.match(copy!.header('grpc-timeout')!, /^(1\d{3}|2000)m$|^[12]S$|u$/);
     assert.equal(stack.backend('a').last.header('outrider-mirrored'), undefined);
     const { sent, compared, mismatched, argmax } = counts();
@@ -79,17 +76,15 @@ describe('Scenario: a mirror', () => {
       { upstream: 'digits', to: 'shadow', sent: 1, inFlight: 0, skipped: 0, compared: 1, mismatched: 0 },
     ]);
     // Copies count as no caller's calls.
-    assert.ok(
-      stack.context.stats.calls.every(({ service, started }) => service === 'digits' || started === 0),
-    );
+    for (const { service, started } of stack.context.stats.calls)
+      assert.ok(service === 'digits' || started === 0);
   });
 
   it('is written down as the copy that it is', () => {
     start();
     const written: (boolean | undefined)[] = [];
     stack.context.recorder = { record: (each) => void written.push(each.isCopy) };
-    call();
-    settle();
+    mirrored();
     assert.deepEqual(written, [false, true]);
   });
 
@@ -97,7 +92,7 @@ describe('Scenario: a mirror', () => {
     'never answers': () => {},
     fails: (stream) => void stream.fail(14),
     'answers slowly': (stream) => void stack.clock.after(700, () => stream.reply(SCORES)),
-    'answers garbage': (stream) => void stream.reply(Buffer.from('garbage')),
+    'answers garbage': (stream) => void stream.reply(GARBAGE),
     'answers nothing but an end': (stream) => void stream.begin().trailers(0),
     'breaks off': (stream) => void stream.begin().data(SCORES.subarray(0, 3)).reset(2),
     'resets at once': (stream) => void stream.reset(7),
@@ -110,7 +105,7 @@ describe('Scenario: a mirror', () => {
   for (const [what, answer] of Object.entries(shadows)) {
     it(`does its calls no harm when the other upstream ${what}`, () => {
       start();
-      stack.backend('b').answer = answer;
+      stack.answers(answer, 'b');
       for (let i = 0; i < 40; i++) {
         const startMs = stack.clock.now();
         const each = call();
@@ -119,48 +114,36 @@ describe('Scenario: a mirror', () => {
         stack.advance(5);
       }
       settle(20_000);
-      const { sent, skipped, compared, notCompared } = counts();
+      const { sent, skipped, compared, notCompared, inFlight } = counts();
       const uncompared = Object.values(notCompared).reduce((sum, n) => sum + n, 0);
-      assert.equal(sent + skipped.busy, 40);
-      assert.equal(compared + uncompared, sent);
-      assert.equal(counts().inFlight, 0);
+      assert.deepEqual([sent + skipped.busy, compared + uncompared, inFlight], [40, sent, 0]);
       stack.assertIdle();
     });
   }
 
   it('does its calls no harm when the shadow has no endpoint', () => {
     start();
-    stack.backend('b').mode = 'refuses';
-    for (const peer of stack.backend('b').peers) peer.socket.destroy();
-    stack.run();
+    stack.settle(stack.kill('b'));
     for (let i = 0; i < 5; i++) assert.equal(call().status, 0);
     settle(20_000);
     assert.equal(counts().mismatched.status, 5);
-    assert.match(
-      counts().last,
-      /^the copy ended with UNAVAILABLE \((no-endpoint|connect-failed)\), the call with OK$/,
-    );
+    const why = /^the copy ended with UNAVAILABLE \((no-endpoint|connect-failed)\), the call with OK$/;
+    assert.match(counts().last, why);
   });
 
   it('is not tried again, whatever the other upstream’s route says', () => {
     start();
     const retry = { attempts: 3, on: [14], backoff: { baseMs: 0, maxMs: 0 } };
-    shadow.outbound.update(
-      anUpstream(['b'], { name: 'shadow', routes: [aRoute({ idempotent: true, retry })] }),
-    );
-    stack.backend('b').answer = (stream) => stream.fail(14);
-    call();
-    settle();
+    shadowRoute(aRoute({ idempotent: true, retry }));
+    stack.answers((stream) => void stream.fail(14), 'b');
+    mirrored();
     assert.equal(copies().length, 1);
   });
 
   it('has no more than so many copies under way', () => {
-    start({ mirror: { maxInFlight: 3 } });
-    stack.backend('b').answer = () => {};
-    for (let i = 0; i < 10; i++) {
-      call();
-      settle(5);
-    }
+    start({ maxInFlight: 3 });
+    stack.answers(() => {}, 'b');
+    stack.load(10, 5);
     const { sent, skipped, inFlight } = counts();
     assert.deepEqual([sent, skipped.busy, inFlight, copies().length], [3, 7, 3, 3]);
     settle(16_000);
@@ -169,7 +152,7 @@ describe('Scenario: a mirror', () => {
   });
 
   it('copies a share', () => {
-    start({ mirror: { ratio: 0.2 } });
+    start({ ratio: 0.2 });
     for (let i = 0; i < 500; i++) call();
     settle();
     const { sent, skipped } = counts();
@@ -181,7 +164,7 @@ describe('Scenario: a mirror', () => {
     start();
     call({ body: grpcMessage(Buffer.alloc(1_200_000)) });
     assert.equal(counts().skipped['not-held'], 1);
-    stack.backend('a').answer = () => {};
+    stack.answers(() => {}, 'a');
     const left = call();
     stack.settle(left.reset(8));
     assert.equal(counts().skipped.cancelled, 1);
@@ -189,16 +172,15 @@ describe('Scenario: a mirror', () => {
     assert.deepEqual([counts().sent, copies().length], [0, 0]);
     stack.close();
 
-    start({ memoryBytes: 400_000 });
-    call({ body: grpcMessage(Buffer.alloc(250_000)) });
-    settle();
+    start({}, 400_000);
+    mirrored({ body: grpcMessage(Buffer.alloc(250_000)) });
     assert.equal(counts().skipped.memory, 1);
     stack.assertIdle();
   });
 
   it('leaves out what the other upstream cannot take as a whole', () => {
     start();
-    shadow.outbound.update(anUpstream(['b'], { name: 'shadow', routes: [aStreamRoute()] }));
+    shadowRoute(aStreamRoute());
     assert.equal(call().status, 0);
     settle();
     assert.deepEqual([counts().sent, counts().skipped['no-route']], [0, 1]);
@@ -206,64 +188,54 @@ describe('Scenario: a mirror', () => {
 
   it('tells what differed last, without the values', () => {
     start();
-    stack.backend('b').answer = (stream) => stream.reply(anAnswer([0.6, 0.3, 0.1]));
-    call();
-    settle();
+    stack.answers(says(anAnswer([0.6, 0.3, 0.1])), 'b');
+    mirrored();
     const [report] = mirrorReports([stack.out.outbound], stack.clock.now() + 1000);
-    assert.equal(report!.mismatched, 1);
-    assert.equal(
-      report!.last,
-      'output "scores": 3 of 3 elements differ, by up to 0.5; 1 of 1 largest classes are others',
-    );
+    const what = 'output "scores": 3 of 3 elements differ, by up to 0.5; 1 of 1 largest classes are others';
+    assert.deepEqual([report!.mismatched, report!.last], [1, what]);
     assert.ok(report!.lastAgoMs! >= 1000);
-    const families = new Map(
-      trafficShiftMetrics([stack.out.outbound]).map((family) => [family.name, family]),
-    );
-    const numberOf = (name: string, labels: Record<string, string>) =>
-      families
-        .get(name)!
-        .samples.map((sample) => ('value' in sample ? sample : assert.fail()))
-        .find((sample) => Object.entries(labels).every(([key, value]) => sample.labels[key] === value))!
-        .value;
-    assert.equal(numberOf('outrider_mirror_sent_total', { upstream: 'digits', to: 'shadow' }), 1);
-    assert.equal(numberOf('outrider_mirror_mismatched_total', { about: 'values' }), 1);
-    assert.equal(numberOf('outrider_mirror_largest_class_total', { class: 'other' }), 1);
+    const families = trafficShiftMetrics([stack.out.outbound]);
+    const of = { upstream: 'digits', to: 'shadow' };
+    for (const [name, labels] of [
+      ['sent', of],
+      ['mismatched', { ...of, about: 'values' }],
+      ['largest_class', { ...of, class: 'other' }],
+    ] as const) {
+      const family = families.find((each) => each.name === `outrider_mirror_${name}_total`)!;
+      const sample = family.samples.find((each) => isDeepStrictEqual(each.labels, labels))!;
+      assert.equal('value' in sample && sample.value, 1, name);
+    }
   });
 
   it('tells of an answer that cannot be read, and of none', () => {
     start();
-    for (const body of [Buffer.from('garbage'), Buffer.alloc(0)]) {
-      stack.backend('b').answer = (stream) => stream.reply(body);
-      call();
-      settle();
+    for (const body of [GARBAGE, Buffer.alloc(0)]) {
+      stack.answers(says(body), 'b');
+      mirrored();
     }
     assert.equal(counts().mismatched.unreadable, 2);
     assert.equal(counts().last, "the copy's answer cannot be read");
-    stack.backend('a').answer = (stream) => stream.reply(Buffer.from('garbage'));
-    call();
-    settle();
+    stack.answers(says(GARBAGE), 'a');
+    mirrored();
     assert.equal(counts().notCompared.unreadable, 1);
   });
 
   it('tells how much longer the copies took', () => {
     start();
-    stack.backend('a').answer = (stream) => void stack.clock.after(20, () => stream.reply(SCORES));
-    stack.backend('b').answer = (stream) => void stack.clock.after(120, () => stream.reply(SCORES));
-    call();
-    settle(200);
+    stack.answers((stream) => void stack.clock.after(20, () => stream.reply(SCORES)), 'a');
+    stack.answers((stream) => void stack.clock.after(120, () => stream.reply(SCORES)), 'b');
+    mirrored({}, 200);
     assert.ok(Math.abs(counts().differenceSumMs - 100) < 5, String(counts().differenceSumMs));
   });
 
   it('agrees where both fail alike, and compares no answers of other methods', () => {
     start();
-    for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => stream.fail(3);
-    call();
-    settle();
+    stack.answers((stream) => void stream.fail(3), 'a', 'b');
+    mirrored();
     assert.deepEqual([counts().compared, counts().last], [1, '']);
-    stack.backend('a').answer = (stream) => stream.reply(Buffer.from('one'));
-    stack.backend('b').answer = (stream) => stream.reply(Buffer.from('other'));
-    call({ path: '/a.B/C' });
-    settle();
+    stack.answers(says(Buffer.from('one')), 'a');
+    stack.answers(says(Buffer.from('other')), 'b');
+    mirrored({ path: '/a.B/C' });
     assert.deepEqual([counts().compared, counts().last], [2, '']);
   });
 
@@ -272,35 +244,29 @@ describe('Scenario: a mirror', () => {
     const mirror = { upstream: 'shadow', ratio: 1, maxInFlight: 8, tolerance: 0 };
     const all = (upstream: string) => ({ match: [], weights: { [upstream]: 1 } });
     stack.outbound(anUpstream(['c'], { name: 'canary' }));
-    stack.backend('c').answer = (stream) => stream.reply(SCORES);
-    stack.out.outbound.update(anUpstream(['a'], { routes: [aRoute({ mirror, split: all('canary') })] }));
-    call();
-    settle();
+    stack.answers(says(SCORES), 'c');
+    stack.update({ routes: [aRoute({ mirror, split: all('canary') })] });
+    mirrored();
     assert.deepEqual([stack.backend('c').requests.length, copies().length, counts().sent], [1, 1, 1]);
-    stack.out.outbound.update(anUpstream(['a'], { routes: [aRoute({ mirror, split: all('shadow') })] }));
-    call();
-    settle();
+    stack.update({ routes: [aRoute({ mirror, split: all('shadow') })] });
+    mirrored();
     assert.deepEqual([copies().length, counts().sent], [2, 1]);
   });
 
   it('is sent once, even where a rule of the registry asks for more', () => {
-    start({ mirror: { upstream: 'found' } });
+    start({ upstream: 'found' });
     const consul = { service: 'found', tags: [], meta: {}, failover: [] };
     const found = stack.outbound(anUpstream([], { name: 'found', consul }));
-    for (const name of ['b', 'c']) stack.backend(name).answer = (stream) => stream.fail(14);
-    const sent = () => copies().length + stack.backend('c').requests.length;
+    stack.answers((stream) => void stream.fail(14), 'b', 'c');
+    const sent = () => stack.requestsAt('b', 'c').length;
     // The first one waits until it is known where it can go.
-    call();
-    settle(500);
+    mirrored({}, 500);
     const rule = { split: [{ weight: 1, cluster: '' }], retry: { attempts: 3, on: [14] } };
     const endpoints = [endpoint('b'), endpoint('c')];
     found.outbound.apply({ routes: [rule], clusters: new Map([['', { endpoints }]]) });
     settle(500);
     assert.equal(sent(), 1);
-    for (let i = 0; i < 5; i++) {
-      call();
-      settle(500);
-    }
+    for (let i = 0; i < 5; i++) mirrored({}, 500);
     assert.equal(sent(), 6);
   });
 });
