@@ -5,10 +5,11 @@
 
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { AttackedSidecar, SIDES } from '../kit/attacks/attacked-sidecar.js';
+import { AttackedSidecar, assertServes, SIDES } from '../kit/attacks/attacked-sidecar.js';
 import { Path } from '../kit/attacks/upstream-worker.js';
 import { openSocket, unaryRequest } from '../kit/http2/raw-client.js';
-import type { RawPeer } from '../kit/http2/raw-peer.js';
+import type { RawPeer, Received } from '../kit/http2/raw-peer.js';
+import { until } from '../kit/process/processes.js';
 
 const DESCRIPTORS = 192;
 const CROWD = 300;
@@ -20,10 +21,8 @@ describe('attacks: file descriptors', () => {
       let target: AttackedSidecar;
       let crowd: Socket[] = [];
       before(async () => {
-        target = await AttackedSidecar.open({
-          descriptors: DESCRIPTORS,
-          limits: { handshakes_per_second: 2000 },
-        });
+        const limits = { handshakes_per_second: 2000 };
+        target = await AttackedSidecar.open({ descriptors: DESCRIPTORS, limits });
       });
       after(async () => {
         disperse();
@@ -34,41 +33,41 @@ describe('attacks: file descriptors', () => {
         for (const socket of crowd.splice(0)) socket.destroy();
       }
       async function gather(): Promise<void> {
-        crowd = (await Promise.all(
-          Array.from({ length: CROWD }, () => openSocket(target.address(side))),
-        )) as Socket[];
+        const opening = Array.from({ length: CROWD }, () => openSocket(target.address(side)));
+        crowd = (await Promise.all(opening)) as Socket[];
         for (const socket of crowd) socket.on('error', () => {});
+        const isRefused = async () => (await target.sidecar.limitHits('descriptors')) > 0;
+        await until('the crowd is refused', isRefused, LIMIT_MS);
       }
 
       it('taken by a crowd cost those inside no call, and newcomers are let in when it has gone', async () => {
         const hits = await target.hitsDuring(async () => {
           const canary = await target.underAttack(side, async () => {
-            await until('the canary is inside', async () => (await openAt(target)) > 0);
+            await until('the canary is inside', async () => (await openAt(target)) > 0, LIMIT_MS);
             await gather();
-            await until(
-              'the crowd is refused',
-              async () => (await target.sidecar.limitHits('descriptors')) > 0,
-            );
           });
           assert.equal(canary.connections, 1);
         });
         assert.ok(hits['descriptors']! > CROWD / 4, `${hits['descriptors']} refused`);
         disperse();
-        await until('there is room', async () => (await openAt(target)) === 0);
+        await until('there is room', async () => (await openAt(target)) === 0, LIMIT_MS);
         await target.underAttack(side, async () => {});
       }).timeout(30_000);
 
       it('are left for a connection of the sidecar itself that has to be made anew', async () => {
         const inside = await target.attacker(side);
-        await served(inside, 1);
+        await assertServes(inside, 1);
         await gather();
-        await until('the crowd is refused', async () => (await target.sidecar.limitHits('descriptors')) > 0);
         await target.dropUpstream();
         let streamId = 1;
-        await until('the call is served', () => {
-          streamId += 2;
-          return isServed(inside, streamId);
-        });
+        await until(
+          'the call is served',
+          () => {
+            streamId += 2;
+            return isServed(inside, streamId);
+          },
+          LIMIT_MS,
+        );
       }).timeout(30_000);
     });
   }
@@ -78,23 +77,9 @@ function openAt(target: AttackedSidecar): Promise<number> {
   return target.sidecar.metric('outrider_connections_open');
 }
 
-async function served(peer: RawPeer, streamId: number): Promise<void> {
-  assert.ok(await isServed(peer, streamId), `not answered: ${peer.describe()}`);
-}
-
 async function isServed(peer: RawPeer, streamId: number): Promise<boolean> {
   peer.send(unaryRequest(streamId, Path.quick));
-  const last = await peer.waitFor(
-    'an answer',
-    (one) => one.streamId === streamId && one.fields?.get('grpc-status') !== undefined,
-  );
-  return last.fields?.get('grpc-status') === '0';
-}
-
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + LIMIT_MS;
-  while (!(await isSo())) {
-    assert.ok(performance.now() < endMs, `in time: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  const statusOf = (one: Received) =>
+    one.streamId === streamId ? one.fields?.get('grpc-status') : undefined;
+  return statusOf(await peer.waitFor('an answer', (one) => statusOf(one) !== undefined)) === '0';
 }

@@ -3,17 +3,11 @@
  */
 
 import assert from 'node:assert/strict';
-import {
-  AttackedSidecar,
-  assertServes,
-  resetsWith,
-  SIDES,
-  type Side,
-} from '../kit/attacks/attacked-sidecar.js';
+import { AttackedSidecar, assertServes, resetsWith, SIDES } from '../kit/attacks/attacked-sidecar.js';
 import { Path } from '../kit/attacks/upstream-worker.js';
 import { ErrorCode, FrameType, ping, rstStream } from '../kit/http2/h2-frames.js';
 import { openRequest, openSocket } from '../kit/http2/raw-client.js';
-import { RawPeer } from '../kit/http2/raw-peer.js';
+import { RawPeer, type Received } from '../kit/http2/raw-peer.js';
 
 const CONNECTIONS = 32;
 const HANDSHAKES = 50;
@@ -38,17 +32,10 @@ describe('attacks: exhaustion', () => {
         for (let i = 1; i < CONNECTIONS; i += 1) inside.push(await target.attacker(side));
         await Promise.all(inside.map((peer) => assertServes(peer, 1)));
         const startedMs = performance.now();
-        const outside = await Promise.all(
-          Array.from(
-            { length: 10 },
-            async () => new RawPeer(await openSocket(target.address(side)), { role: 'client' }),
-          ),
-        );
+        const sockets = await Promise.all(Array.from({ length: 10 }, () => openSocket(target.address(side))));
+        const outside = sockets.map((socket) => new RawPeer(socket, { role: 'client' }));
         const refused = await Promise.all(outside.map((peer) => peer.closesWithin(1000)));
-        assert.deepEqual(
-          refused,
-          outside.map(() => true),
-        );
+        assert.deepEqual(refused, Array(10).fill(true));
         assert.ok(performance.now() - startedMs < 500, 'refusing took long');
         await Promise.all(inside.map((peer) => assertServes(peer, 3)));
         for (const peer of inside.splice(0, 5)) {
@@ -57,9 +44,7 @@ describe('attacks: exhaustion', () => {
         }
         // The sidecar has to see the hang-ups first.
         await Promise.all(inside.map((peer) => assertServes(peer, 5)));
-        const late = await target.attacker(side);
-        await assertServes(late, 1);
-        for (const peer of [...inside, late]) peer.close();
+        await assertServes(await target.attacker(side), 1);
       });
       assert.deepEqual(hits, { connections: 10 });
     });
@@ -80,7 +65,6 @@ describe('attacks: exhaustion', () => {
       assert.ok(open <= STREAMS, `${open} calls are open at the upstream`);
       for (let i = 0; i < STREAMS; i += 1) peer.send(rstStream(i * 2 + 1));
       if (!peer.isClosed) await assertServes(peer, asked * 2 + 1);
-      peer.close();
     });
   }
 
@@ -95,22 +79,17 @@ describe('attacks: exhaustion', () => {
   }
 
   it('a storm of TLS handshakes is shed by rate, and a connected peer does not notice', async () => {
-    const side: Side = 'inbound';
     const attempts = 200;
     let refused = 0;
-    const hits = await target.hitsUnderAttack(
-      side,
-      async () => {
-        for (let at = 0; at < attempts; at += 20) {
-          const opened = await Promise.all(
-            Array.from({ length: 20 }, () => target.attacker(side).catch(() => undefined)),
-          );
-          refused += opened.filter((peer) => peer === undefined).length;
-          for (const peer of opened) peer?.close();
-        }
-      },
-      HANDSHAKES_MS,
-    );
+    const attempt = () => target.attacker('inbound').catch(() => undefined);
+    const attack = async (): Promise<void> => {
+      for (let at = 0; at < attempts; at += 20) {
+        const opened = await Promise.all(Array.from({ length: 20 }, attempt));
+        refused += opened.filter((peer) => peer === undefined).length;
+        for (const peer of opened) peer?.close();
+      }
+    };
+    const hits = await target.hitsUnderAttack('inbound', attack, HANDSHAKES_MS);
     const shed = (hits['handshake-rate'] ?? 0) + (hits['connections'] ?? 0);
     assert.equal(shed, refused);
     assert.ok(refused > 0, 'nothing was shed');
@@ -120,11 +99,7 @@ describe('attacks: exhaustion', () => {
 /** A PING after everything else: its answer says that everything before it has been handled. */
 async function pongAfter(peer: RawPeer): Promise<void> {
   peer.send(ping(Buffer.from('lastping')));
-  await Promise.race([
-    peer.waitFor(
-      'PING answered',
-      (one) => one.type === FrameType.ping && one.payload.toString() === 'lastping',
-    ),
-    peer.closed,
-  ]);
+  const isPong = (one: Received): boolean =>
+    one.type === FrameType.ping && one.payload.toString() === 'lastping';
+  await Promise.race([peer.waitFor('PING answered', isPong), peer.closed]);
 }

@@ -9,8 +9,8 @@ import assert from 'node:assert/strict';
 import { AttackedSidecar, SIDES } from '../kit/attacks/attacked-sidecar.js';
 import { type HeldPayload, holdRequests, holdResponses, peakDuring } from '../kit/attacks/held-payload.js';
 import { LARGE_BYTES, Path } from '../kit/attacks/upstream-worker.js';
-import { data, grpcMessage, Setting } from '../kit/http2/h2-frames.js';
-import { openRequest, unaryRequest } from '../kit/http2/raw-client.js';
+import { data, grpcMessage } from '../kit/http2/h2-frames.js';
+import { openRequest } from '../kit/http2/raw-client.js';
 
 const MIB = 1 << 20;
 const BUDGET_MIB = 32;
@@ -55,10 +55,8 @@ describe('attacks: payload that is not read', () => {
   function assertBounded(offeredBytes: number, rssBytes = target.rssBytes()): void {
     const grownMib = Math.round((rssBytes - rssBefore) / MIB);
     const offeredMib = Math.round(offeredBytes / MIB);
-    assert.ok(
-      grownMib < BUDGET_MIB + OVERHEAD_MIB,
-      `RSS grew by ${grownMib} MiB of ${offeredMib} MiB offered, with a budget of ${BUDGET_MIB} MiB`,
-    );
+    const found = `RSS grew by ${grownMib} MiB of ${offeredMib} MiB offered, with a budget of ${BUDGET_MIB} MiB`;
+    assert.ok(grownMib < BUDGET_MIB + OVERHEAD_MIB, found);
   }
 
   for (const side of SIDES) {
@@ -67,17 +65,13 @@ describe('attacks: payload that is not read', () => {
       ['requests that never end', holdRequests],
     ] as const) {
       it(`${side}: 2,500 ${what}`, async () => {
+        const attack = async (): Promise<void> => {
+          await leave(target, side, HOARD);
+          await shed();
+        };
         const peak = await peakDuring(
           () => target.rssBytes(),
-          () =>
-            target.underAttack(
-              side,
-              async () => {
-                await leave(target, side, HOARD);
-                await shed();
-              },
-              HOARD_MS,
-            ),
+          () => target.underAttack(side, attack, HOARD_MS),
         );
         assertBounded(HOARD_BYTES, peak);
         let waiting = Number.POSITIVE_INFINITY;
@@ -89,39 +83,28 @@ describe('attacks: payload that is not read', () => {
     }
 
     it(`${side}: 500 answers of 200 KB unread`, async () => {
-      await target.underAttack(
-        side,
-        async () => {
-          for (let i = 0; i < 5; i += 1) {
-            const settings = [[Setting.initialWindowSize, 0]] as const;
-            const peer = await target.attacker(side, { settings, replenish: false });
-            const calls = Array.from({ length: 100 }, (_, k) => unaryRequest(2 * k + 1, Path.large));
-            await peer.sendAll(Buffer.concat(calls));
-          }
-          await new Promise((resolve) => setTimeout(resolve, 500));
-        },
-        CANARY_MS,
-      );
+      const attack = async (): Promise<void> => {
+        await holdResponses(target, side, { connections: 5, streams: 100 });
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      };
+      await target.underAttack(side, attack, CANARY_MS);
       assertBounded(500 * LARGE_BYTES);
     });
 
     it(`${side}: 500 uploads of 256 KiB that the upstream does not read`, async () => {
-      await target.underAttack(
-        side,
-        async () => {
-          for (let i = 0; i < 5; i += 1) {
-            const peer = await target.attacker(side);
-            for (let k = 0; k < 100; k += 1) {
-              const streamId = 2 * k + 1;
-              const message = grpcMessage(Buffer.alloc(10), 4 * MIB);
-              peer.queue(streamId, openRequest(streamId, Path.hold), data(streamId, message));
-              peer.queueShared(streamId, UPLOAD);
-            }
-            await new Promise((resolve) => setTimeout(resolve, 100));
+      const attack = async (): Promise<void> => {
+        for (let i = 0; i < 5; i += 1) {
+          const peer = await target.attacker(side);
+          for (let k = 0; k < 100; k += 1) {
+            const streamId = 2 * k + 1;
+            const message = grpcMessage(Buffer.alloc(10), 4 * MIB);
+            peer.queue(streamId, openRequest(streamId, Path.hold), data(streamId, message));
+            peer.queueShared(streamId, UPLOAD);
           }
-        },
-        CANARY_MS,
-      );
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      };
+      await target.underAttack(side, attack, CANARY_MS);
       assertBounded(500 * UPLOAD.length);
     });
   }

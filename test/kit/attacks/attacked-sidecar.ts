@@ -4,13 +4,14 @@
  */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { ErrorCode, errorCodeOf, FrameType } from '../http2/h2-frames.js';
 import { type RawClientOptions, rawClient, type TlsMaterial, unaryRequest } from '../http2/raw-client.js';
-import type { RawPeer } from '../http2/raw-peer.js';
+import type { RawPeer, Received } from '../http2/raw-peer.js';
 import { SidecarBench, type SidecarProcess } from '../process/sidecars.js';
 import {
   type CanaryReport,
@@ -23,6 +24,7 @@ import {
 
 /** `outbound`: cleartext, from the local application. `inbound`: mutual TLS, from peers. */
 export type Side = 'outbound' | 'inbound';
+type Attack = () => Promise<void>;
 export const SIDES: readonly Side[] = ['outbound', 'inbound'];
 
 /**
@@ -112,10 +114,8 @@ export class AttackedSidecar {
 
   /** A connection for the attacker. */
   async attacker(side: Side, options: RawClientOptions = {}): Promise<RawPeer> {
-    const peer = await rawClient(
-      this.address(side),
-      side === 'inbound' ? { tls: this.tls, ...options } : options,
-    );
+    const tls = side === 'inbound' ? { tls: this.tls } : {};
+    const peer = await rawClient(this.address(side), { ...tls, ...options });
     this.attackers.push(peer);
     return peer;
   }
@@ -157,29 +157,20 @@ export class AttackedSidecar {
    * Runs an attack beside a canary on a connection of its own to the same listener. Fails when one of the canary's
    * calls failed, its connection was lost, its p99 was `allowedMs` above the control's, or the sidecar died.
    */
-  async underAttack(
-    side: Side,
-    attack: () => Promise<void>,
-    allowedMs = CANARY_P99_MS,
-  ): Promise<CanaryReport> {
+  async underAttack(side: Side, attack: Attack, allowedMs = CANARY_P99_MS): Promise<CanaryReport> {
     const [canary, control] = await this.measureDuring(side, attack);
     assert.ok(this.sidecar.isRunning, `the sidecar died:\n${this.sidecar.output}`);
     assert.equal(canary.failed, 0, `canary: ${canary.failed} of ${canary.calls} failed: ${canary.why}`);
     assert.equal(canary.connections, 1, 'the canary lost its connection');
     assert.ok(canary.calls >= LEAST_CANARY_CALLS, `the canary made only ${canary.calls} calls`);
     const boundMs = allowedMs + NOISE * control.p99Ms;
-    assert.ok(
-      canary.p99Ms < boundMs,
-      `canary p99 ${canary.p99Ms.toFixed(1)} ms, beside ${control.p99Ms.toFixed(1)} ms without an attack`,
-    );
+    const [found, usual] = [canary, control].map(({ p99Ms }) => `${p99Ms.toFixed(1)} ms`);
+    assert.ok(canary.p99Ms < boundMs, `canary p99 ${found}, beside ${usual} without an attack`);
     return canary;
   }
 
   /** As `underAttack`, and judges nothing: what the canary and the control found. */
-  async measureDuring(
-    side: Side,
-    attack: () => Promise<void>,
-  ): Promise<readonly [CanaryReport, CanaryReport]> {
+  async measureDuring(side: Side, attack: Attack): Promise<readonly [CanaryReport, CanaryReport]> {
     await this.#ask({ kind: 'reset stats' });
     const tls = side === 'inbound' ? this.tls : undefined;
     const targets = [this.sidecar, this.control].map((of) => ({ address: this.address(side, of), tls }));
@@ -191,16 +182,13 @@ export class AttackedSidecar {
       const restMs = LEAST_CANARY_MS - (performance.now() - startedMs);
       if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, restMs));
     } finally {
-      reports = await this.#ask<readonly CanaryReport[]>({
-        kind: 'stop canaries',
-        leastCalls: LEAST_CANARY_CALLS,
-      });
+      reports = await this.#ask<typeof reports>({ kind: 'stop canaries', leastCalls: LEAST_CANARY_CALLS });
     }
     return reports as [CanaryReport, CanaryReport];
   }
 
   /** Runs `body` and returns by how much each limit's counter rose; limits that did not count are left out. */
-  async hitsDuring(body: () => Promise<void>): Promise<Record<string, number>> {
+  async hitsDuring(body: Attack): Promise<Record<string, number>> {
     const before = await this.#hits();
     await body();
     const after = await this.#hits();
@@ -213,11 +201,7 @@ export class AttackedSidecar {
   }
 
   /** `hitsDuring` and `underAttack` in one. */
-  hitsUnderAttack(
-    side: Side,
-    attack: () => Promise<void>,
-    allowedMs = CANARY_P99_MS,
-  ): Promise<Record<string, number>> {
+  hitsUnderAttack(side: Side, attack: Attack, allowedMs = CANARY_P99_MS): Promise<Record<string, number>> {
     return this.hitsDuring(async () => void (await this.underAttack(side, attack, allowedMs)));
   }
 
@@ -229,11 +213,8 @@ export class AttackedSidecar {
   async #hits(): Promise<Map<string, number>> {
     const { text } = await this.sidecar.page('/metrics');
     const hits = new Map<string, number>();
-    for (const [, limit, value] of text.matchAll(
-      /^outrider_limit_hits_total\{.*?limit="([^"]+)".*?\} (\S+)/gm,
-    )) {
-      hits.set(limit as string, (hits.get(limit as string) ?? 0) + Number(value));
-    }
+    const samples = text.matchAll(/^outrider_limit_hits_total\{.*?limit="([^"]+)".*?\} (\S+)/gm);
+    for (const [, limit = '', value] of samples) hits.set(limit, (hits.get(limit) ?? 0) + Number(value));
     return hits;
   }
 
@@ -244,19 +225,10 @@ export class AttackedSidecar {
   }
 }
 
-function reply(worker: Worker): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const onMessage = (message: Reply): void => {
-      worker.off('error', onError);
-      resolve(message);
-    };
-    const onError = (error: Error): void => {
-      worker.off('message', onMessage);
-      reject(error);
-    };
-    worker.once('message', onMessage);
-    worker.once('error', onError);
-  });
+/** What the worker says next; fails when it fails. */
+async function reply(worker: Worker): Promise<Reply> {
+  const [message] = await once(worker, 'message');
+  return message as Reply;
 }
 
 /** Sends `one` up to `times`, a few hundred per write, as fast as the peer reads and until it hangs up. Returns how many. */
@@ -287,15 +259,13 @@ export async function assertDisconnected(
 
 /** How many resets with `code` arrived. */
 export function resetsWith(peer: RawPeer, code: number): number {
-  return peer.frames.filter((frame) => frame.type === FrameType.rstStream && errorCodeOf(frame) === code)
-    .length;
+  const resets = peer.frames.filter((frame) => frame.type === FrameType.rstStream);
+  return resets.filter((frame) => errorCodeOf(frame) === code).length;
 }
 
 /** A call on this stream is answered with OK. */
 export async function assertServes(peer: RawPeer, streamId: number): Promise<void> {
   peer.send(unaryRequest(streamId, Path.quick));
-  await peer.waitFor(
-    'an answer',
-    (one) => one.streamId === streamId && one.fields?.get('grpc-status') === '0',
-  );
+  const isServed = (one: Received) => one.streamId === streamId && one.fields?.get('grpc-status') === '0';
+  await peer.waitFor('an answer', isServed);
 }

@@ -18,24 +18,17 @@ export interface HeldPayload {
   readonly streams: number;
 }
 
+type Hold = (target: AttackedSidecar, side: Side, hoard: HeldPayload) => Promise<RawPeer[]>;
+
 /** Answers of 200 KB to streams whose windows stay shut. */
-export async function holdResponses(
-  target: AttackedSidecar,
-  side: Side,
-  hoard: HeldPayload,
-): Promise<RawPeer[]> {
-  const calls = Buffer.concat(
-    Array.from({ length: hoard.streams }, (_, k) => unaryRequest(2 * k + 1, Path.large)),
-  );
-  return occupy(target, side, hoard, (peer) => peer.sendAll(calls), [[Setting.initialWindowSize, 0]]);
-}
+export const holdResponses: Hold = (target, side, hoard) => {
+  const calls = Array.from({ length: hoard.streams }, (_, k) => unaryRequest(2 * k + 1, Path.large));
+  const fill = (peer: RawPeer) => peer.sendAll(Buffer.concat(calls));
+  return occupy(target, side, hoard, fill, [[Setting.initialWindowSize, 0]]);
+};
 
 /** Requests that begin and never end. */
-export async function holdRequests(
-  target: AttackedSidecar,
-  side: Side,
-  hoard: HeldPayload,
-): Promise<RawPeer[]> {
+export const holdRequests: Hold = (target, side, hoard) => {
   const start = grpcMessage(Buffer.alloc(10), 4 * MIB);
   return occupy(target, side, hoard, async (peer) => {
     for (let k = 0; k < hoard.streams; k += 1) {
@@ -45,7 +38,7 @@ export async function holdRequests(
       if (k % 25 === 24) await new Promise((resolve) => setImmediate(resolve));
     }
   });
-}
+};
 
 async function occupy(
   target: AttackedSidecar,

@@ -71,12 +71,7 @@ export type Request =
   | { readonly kind: 'stats' };
 export type Reply = Address | readonly CanaryReport[] | UpstreamStats | null;
 
-async function startUpstream({ streams }: UpstreamWorkerOptions): Promise<{
-  address: Address;
-  stats(): UpstreamStats;
-  drop(): void;
-  reset(): void;
-}> {
+async function startUpstream({ streams }: UpstreamWorkerOptions) {
   let calls = 0;
   let resets = 0;
   let mostOpen = 0;
@@ -118,7 +113,7 @@ async function startUpstream({ streams }: UpstreamWorkerOptions): Promise<{
   });
   return {
     address: server.address,
-    stats: () => ({ calls, resets, open: open.size, mostOpen, bytes }),
+    stats: (): UpstreamStats => ({ calls, resets, open: open.size, mostOpen, bytes }),
     drop: () => {
       for (const peer of server.peers) peer.close();
     },
@@ -178,13 +173,8 @@ class Canary {
     const { address, tls } = this.target;
     if (address.kind !== 'tcp') throw new Error('the canary calls over TCP');
     const where = `${address.host}:${address.port}`;
-    this.#session =
-      tls === undefined
-        ? http2.connect(`http://${where}`)
-        : http2.connect(`https://${where}`, {
-            ...{ cert: tls.cert, key: tls.key, ca: tls.ca, ALPNProtocols: ['h2'] },
-            checkServerIdentity: () => undefined,
-          });
+    const secure = { ...tls, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined };
+    this.#session = http2.connect(`${tls === undefined ? 'http' : 'https'}://${where}`, secure);
     this.#session.on('error', () => {});
     this.#connections += 1;
     return this.#session;
@@ -193,21 +183,15 @@ class Canary {
   #call(): Promise<void> {
     const startedMs = performance.now();
     return new Promise((resolve) => {
-      const stream = this.#connected().request({
-        ':method': 'POST',
-        ':path': CANARY_PATH,
-        te: 'trailers',
-        'content-type': 'application/grpc',
-      });
+      const fields = { te: 'trailers', 'content-type': 'application/grpc' };
+      const stream = this.#connected().request({ ':method': 'POST', ':path': CANARY_PATH, ...fields });
       const timer = setTimeout(() => stream.destroy(new Error('took over two seconds')), CALL_LIMIT_MS);
       let status: string | undefined;
       let why = 'ended without a status';
-      stream.on('response', (fields) => {
-        status = fields['grpc-status'] as string | undefined;
-      });
-      stream.on('trailers', (fields) => {
-        status = fields['grpc-status'] as string | undefined;
-      });
+      for (const list of ['response', 'trailers'])
+        stream.on(list, (fields: http2.IncomingHttpHeaders) => {
+          status = fields['grpc-status'] as string | undefined;
+        });
       stream.on('error', (error) => {
         why = error.message;
       });
@@ -249,9 +233,7 @@ async function main(port: MessagePort): Promise<void> {
         return upstream.stats();
     }
   };
-  port.on('message', async (request: Request) => {
-    port.postMessage(await answerTo(request));
-  });
+  port.on('message', async (request: Request) => port.postMessage(await answerTo(request)));
   port.postMessage(upstream.address);
 }
 

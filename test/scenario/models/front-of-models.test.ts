@@ -7,6 +7,7 @@ import { deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { healthQuestion } from '../../../sidecar/codec/health.js';
 import { encodeMetadataRequest } from '../../../sidecar/codec/inference.js';
+import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import { HealthResponder } from '../../../sidecar/health/model/responder.js';
 import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
@@ -20,6 +21,7 @@ import {
   type CallOptions,
   type InboundOptions,
   type InboundStack,
+  MESSAGE,
   PATH,
   Stack,
 } from '../../kit/stack/stack.js';
@@ -47,7 +49,6 @@ describe('Scenario: the front of several models', () => {
     for (const name of models) model(name).answer = (stream) => stream.reply(Buffer.from(name));
     peer = stack.app(side.listener, 'app');
   };
-  afterEach(() => stack.close());
 
   const model = (name: string): Backend => stack.backend(`model ${name}`);
   const slot = (name: string) => side.inbound.backends.find((each) => each.name === name)!;
@@ -55,13 +56,13 @@ describe('Scenario: the front of several models', () => {
   const infer = (name: string, options: CallOptions = {}): PeerStream =>
     ask({ body: anInferRequest(name), ...options });
   const seen = (): number[] => ['digits', 'slow'].map((name) => model(name).requests.length);
-  /** A message of these fields: [number, wire type, payload] as they come. */
+  /** A message of these fields, each a number and its octets. */
   const message = (...fields: readonly (readonly [number, Buffer])[]): Buffer =>
     grpcMessage(
-      Buffer.concat(
-        fields.map(([number, value]) => Buffer.concat([varint(number * 8 + 2), varint(value.length), value])),
-      ),
+      fields.reduce((all, [number, value]) => all.bytes(number, value), new MessageWriter()).finish(),
     );
+  const seenAs = (call: PeerStream) => [call.status, call.reason];
+  const textOf = (path: string, body: Buffer): string => ask({ path, body }).body.toString();
   const said = (stream: PeerStream): string => decodeURIComponent(stream.trailer('grpc-message') ?? '');
 
   it('each call goes to the model that it names, and the answer is that model’s', () => {
@@ -70,11 +71,8 @@ describe('Scenario: the front of several models', () => {
       const call = infer(name);
       assert.deepEqual([call.status, call.body.toString()], [0, name]);
     }
-    const about = ask({
-      path: `${INFERENCE}/ModelMetadata`,
-      body: grpcMessage(encodeMetadataRequest('slow', '1')),
-    });
-    assert.equal(about.body.toString(), 'slow');
+    const question = grpcMessage(encodeMetadataRequest('slow', '1'));
+    assert.equal(textOf(`${INFERENCE}/ModelMetadata`, question), 'slow');
     assert.deepEqual(seen(), [2, 2]);
     assert.deepEqual(model('digits').last.body, anInferRequest('digits'), 'as it was sent');
   });
@@ -85,10 +83,7 @@ describe('Scenario: the front of several models', () => {
     const held = [infer('slow'), infer('slow'), infer('slow')];
     assert.deepEqual([slot('slow').queue.running, slot('slow').queue.waiting], [1, 2]);
     for (let i = 0; i < 20; i++) assert.equal(infer('digits').status, 0);
-    assert.deepEqual(
-      held.map((call) => call.isOver),
-      [false, false, false],
-    );
+    assert.ok(held.every(({ isOver }) => !isOver));
     model('slow').answer = (stream) => stream.reply();
     stack.settle(model('slow').last.reply());
     assert.ok(held.every(({ status }) => status === 0));
@@ -98,9 +93,8 @@ describe('Scenario: the front of several models', () => {
     open();
     slot('slow').setState({ kind: 'away', why: 'model.onnx is broken' });
     const away = infer('slow');
-    assert.deepEqual([away.status, away.reason], [14, 'model-not-ready']);
-    assert.equal(away.trailer('outrider-unprocessed'), 'true');
-    assert.equal(away.trailer('outrider-model'), 'slow');
+    const marks = [away.trailer('outrider-unprocessed'), away.trailer('outrider-model')];
+    assert.deepEqual([...seenAs(away), ...marks], [14, 'model-not-ready', 'true', 'slow']);
     assert.equal(said(away), "model 'slow' of digits is not ready: model.onnx is broken");
     assert.equal(infer('digits').status, 0);
     slot('digits').setState({ kind: 'away', why: 'it was killed' });
@@ -123,7 +117,7 @@ describe('Scenario: the front of several models', () => {
     open();
     for (const name of ['letters', '', 'digit', 'digitsdigits']) {
       const call = infer(name);
-      assert.deepEqual([call.status, call.reason], [5, 'unknown-model']);
+      assert.deepEqual(seenAs(call), [5, 'unknown-model']);
       assert.equal(said(call), `Request for unknown model: '${name}' is not found`);
     }
     const asked = ask({ path: `${HEALTH}/Watch`, body: healthQuestion('letters') });
@@ -143,7 +137,7 @@ describe('Scenario: the front of several models', () => {
     const late = message([7, Buffer.alloc(50_000)], [2, Buffer.from('1')], [1, Buffer.from('slow')]);
     assert.equal(ask({ body: late }).body.toString(), 'slow');
     const tooLate = ask({ body: message([7, Buffer.alloc(70_000)], [1, Buffer.from('slow')]) });
-    assert.deepEqual([tooLate.status, tooLate.reason], [12, 'no-model-name']);
+    assert.deepEqual(seenAs(tooLate), [12, 'no-model-name']);
     assert.equal(ask({ body: message([7, Buffer.alloc(70_000)]) }).status, 5, 'there is none');
     assert.equal(ask({ body: message([1, Buffer.alloc(300, 0x61)]) }).status, 5, 'longer than any');
   });
@@ -173,7 +167,7 @@ describe('Scenario: the front of several models', () => {
     ];
     for (const body of bodies) {
       const call = ask({ body });
-      assert.deepEqual([call.status, call.reason], [3, 'no-model-name'], body.toString('hex'));
+      assert.deepEqual(seenAs(call), [3, 'no-model-name'], body.toString('hex'));
     }
     assert.deepEqual(seen(), [0, 0]);
   });
@@ -223,9 +217,6 @@ describe('Scenario: the front of several models', () => {
   });
 
   describe('a stream', () => {
-    const echo = (name: string): void => {
-      model(name).answer = (stream) => stream.reply(Buffer.from(name));
-    };
     const stream = (): PeerStream => peer.call({ path: STREAM, body: null });
     const sends = (call: PeerStream, body: Buffer, flags = 0): void => {
       stack.settle(call.data(body, flags));
@@ -233,7 +224,6 @@ describe('Scenario: the front of several models', () => {
 
     it('goes where its first message says, as soon as that has come', () => {
       open();
-      echo('slow');
       const call = stack.settle(stream());
       assert.deepEqual(seen(), [0, 0]);
       sends(call, anInferRequest('slow'));
@@ -252,7 +242,7 @@ describe('Scenario: the front of several models', () => {
         const other = anInferRequest('digits');
         if (cut > 0) sends(call, other.subarray(0, cut));
         sends(call, other.subarray(cut));
-        assert.deepEqual([call.status, call.reason], [3, 'other-model'], `cut at ${cut}`);
+        assert.deepEqual(seenAs(call), [3, 'other-model'], `cut at ${cut}`);
         assert.match(said(call), /'slow'.*'digits'/);
       }
       const both = stream();
@@ -268,22 +258,20 @@ describe('Scenario: the front of several models', () => {
     slot('digits').setState({ kind: 'away', why: 'it is broken' });
     const server = (method: string): PeerStream =>
       ask({ path: `${INFERENCE}/${method}`, body: grpcMessage(Buffer.alloc(0)) });
+    const check = (name: string): PeerStream => ask({ path: `${HEALTH}/Check`, body: healthQuestion(name) });
     for (const method of ['ServerLive', 'ServerReady'])
-      assert.equal(server(method).body.toString('hex'), '00000000020801', method);
+      assert.equal(server(method).body.toString('hex'), SERVING, method);
     assert.deepEqual(seen(), [0, 0]);
     assert.equal(server('ServerMetadata').body.toString(), 'slow');
-    assert.equal(
-      ask({ path: '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo' }).body.toString(),
-      'slow',
-    );
-    assert.equal(ask({ path: `${HEALTH}/Watch`, body: healthQuestion('') }).body.toString(), 'slow');
-    assert.equal(ask({ path: `${HEALTH}/Check`, body: healthQuestion('') }).body.toString('hex'), SERVING);
+    assert.equal(textOf('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', MESSAGE), 'slow');
+    assert.equal(textOf(`${HEALTH}/Watch`, healthQuestion('')), 'slow');
+    assert.equal(check('').body.toString('hex'), SERVING);
     known[''] = undefined;
-    assert.equal(ask({ path: `${HEALTH}/Check`, body: healthQuestion('') }).body.toString(), 'slow');
+    assert.equal(check('').body.toString(), 'slow');
     known['slow'] = undefined;
-    assert.equal(ask({ path: `${HEALTH}/Check`, body: healthQuestion('slow') }).body.toString(), 'slow');
+    assert.equal(check('slow').body.toString(), 'slow');
     slot('slow').setState({ kind: 'away', why: 'it is broken too' });
-    assert.equal(server('ServerLive').body.toString('hex'), '00000000020801');
+    assert.equal(server('ServerLive').body.toString('hex'), SERVING);
     assert.equal(server('ServerReady').body.toString('hex'), '0000000000');
     assert.equal(server('ServerMetadata').reason, 'model-unavailable');
   });
@@ -291,7 +279,7 @@ describe('Scenario: the front of several models', () => {
   it('a method that names no model is UNIMPLEMENTED, and says why', () => {
     open();
     const call = ask({ path: '/custom.Predictor/Predict' });
-    assert.deepEqual([call.status, call.reason], [12, 'no-model-name']);
+    assert.deepEqual(seenAs(call), [12, 'no-model-name']);
     assert.match(said(call), /each model of digits has a process of its own/);
     assert.deepEqual(seen(), [0, 0]);
   });
@@ -307,14 +295,8 @@ describe('Scenario: the front of several models', () => {
         return grpcMessage(packed, packed.length, 1);
       }),
     );
-    const methods = [
-      PATH,
-      STREAM,
-      `${HEALTH}/Check`,
-      `${HEALTH}/Watch`,
-      `${INFERENCE}/ServerReady`,
-      '/x.Y/Z',
-    ];
+    const health = [`${HEALTH}/Check`, `${HEALTH}/Watch`];
+    const methods = [PATH, STREAM, ...health, `${INFERENCE}/ServerReady`, '/x.Y/Z'];
     const calls = fc.array(
       fc.record({
         path: fc.constantFrom(...methods),
@@ -331,12 +313,15 @@ describe('Scenario: the front of several models', () => {
         open();
         if (isAway) slot('slow').setState({ kind: 'away', why: 'it is broken' });
         const streams = all.map(({ path, bodies, cut, isEnded, isGone, encoding }) => {
-          const options = { path, timeout: '2S', metadata: [['grpc-encoding', encoding]] as const };
-          const call = peer.call({ ...options, body: null });
+          const call = peer.call({
+            path,
+            timeout: '2S',
+            metadata: [['grpc-encoding', encoding]],
+            body: null,
+          });
           const bytes = Buffer.concat(bodies);
-          for (let at = 0; at < bytes.length && !call.isOver; at += cut) {
+          for (let at = 0; at < bytes.length && !call.isOver; at += cut)
             stack.settle(call.data(bytes.subarray(at, at + cut), 0));
-          }
           if (isGone && !call.isOver) call.reset(8);
           else if (isEnded && !call.isOver) call.data(Buffer.alloc(0), Flag.endStream);
           stack.run();
@@ -348,7 +333,6 @@ describe('Scenario: the front of several models', () => {
       }),
       { numRuns: 150 },
     );
-    open();
   });
 
   it('the rate of a caller counts over all models', () => {
@@ -357,10 +341,3 @@ describe('Scenario: the front of several models', () => {
     assert.deepEqual(reasons, [undefined, undefined, 'rate-limited', 'rate-limited']);
   });
 });
-
-function varint(value: number): Buffer {
-  const octets: number[] = [];
-  let left = value;
-  for (; left >= 0x80; left = Math.floor(left / 128)) octets.push((left % 128) | 0x80);
-  return Buffer.from([...octets, left]);
-}

@@ -1,13 +1,9 @@
 /** The model of one replica is gone, and its sidecar says so: it is ejected without five failed calls. */
 import assert from 'node:assert/strict';
-import { reportOf } from '../../../sidecar/app/endpoint-report.js';
-import { healthAnswer } from '../../../sidecar/codec/health.js';
+import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { isCheck, says, UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import type { UpstreamOptions } from '../../kit/stack/stack.js';
-
-const CHECK = '/grpc.health.v1.Health/Check';
-const isCheck = (stream: PeerStream): boolean => stream.header(':path') === CHECK;
 
 describe('Scenario: a sidecar says that its model cannot serve', () => {
   let stack: UpstreamStack;
@@ -16,53 +12,52 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     stack = new UpstreamStack(names, over);
     for (const name of names) well(name);
   };
-  const well = (name: string): void => {
-    stack.backend(name).answer = (stream) =>
-      void stream.reply(isCheck(stream) ? healthAnswer(true) : Buffer.from(name));
+  /** A pool of three without the model of `a`. */
+  const startWithoutA = (over: UpstreamOptions = {}): void => {
+    start(['a', 'b', 'c'], over);
+    gone('a');
   };
-  const gone = (...names: string[]): void => {
-    for (const name of names)
-      stack.backend(name).answer = (stream) =>
-        isCheck(stream) ? void stream.reply(healthAnswer(false)) : refuse(stream);
+  const well = (name: string): void =>
+    stack.answers(
+      (stream) => void (isCheck(stream) ? says(true)(stream) : stream.reply(Buffer.from(name))),
+      name,
+    );
+  const gone = (...names: string[]): void =>
+    stack.answers((stream) => (isCheck(stream) ? says(false) : refuse)(stream), ...names);
+  const REFUSAL: readonly Field[] = [
+    ['outrider-reason', 'model-unavailable'],
+    ['outrider-unprocessed', '1'],
+  ];
+  const refuse = (stream: PeerStream): void => void stream.fail(14, REFUSAL);
+  /** A call each 50 ms, none of which fails. */
+  const loadFor = (forMs: number): void => {
+    for (let ms = 0; ms < forMs; ms += 50) {
+      assert.notEqual(calls(1)[0], '14');
+      stack.advance(50);
+    }
   };
-  const refuse = (stream: PeerStream): void =>
-    void stream.fail(14, [
-      ['outrider-reason', 'model-unavailable'],
-      ['outrider-unprocessed', '1'],
-    ]);
-  const call = (): PeerStream => stack.call({});
   /** The name of the endpoint that answered each of so many calls; failures by their status. */
   const calls = (count: number): string[] =>
     Array.from({ length: count }, () => {
-      const { status, body } = call();
+      const { status, body } = stack.call();
       return status === 0 ? body.toString() : `${status}`;
     });
-  const asked = (name: string): number =>
-    stack.backend(name).requests.filter((each) => !isCheck(each)).length;
-  const checked = (name: string): number => stack.backend(name).requests.filter(isCheck).length;
-
-  afterEach(() => stack.close());
+  const checked = (name: string): number => stack.requestsAt(name).filter(isCheck).length;
+  const asked = (name: string): number => stack.requestsAt(name).length - checked(name);
 
   it('gets no call after the first one, which is answered elsewhere', () => {
-    start(['a', 'b', 'c']);
-    gone('a');
+    startWithoutA();
     assert.deepEqual([...new Set(calls(60))].sort(), ['b', 'c']);
     assert.equal(asked('a'), 1);
-    const { ejection } = stack.out.outbound.cluster.endpoints[0]!;
-    assert.match(ejection.why, /its sidecar says that its model cannot serve/);
+    assert.match(stack.endpoint('a').ejection.why, /its sidecar says that its model cannot serve/);
   });
 
   it('is probed as soon as it says that it serves, and takes its share with the first answer', () => {
-    start(['a', 'b', 'c']);
-    gone('a');
+    startWithoutA();
     calls(6);
     stack.advance(20_000);
     assert.ok(!calls(6).includes('a'));
-    const { state, untilMs } = reportOf(
-      stack.out.cluster,
-      stack.out.cluster.endpoints[0]!,
-      stack.clock.now(),
-    );
+    const { state, untilMs } = stack.report('a');
     assert.deepEqual([state, untilMs], ['ejected', undefined], 'for an unknown time');
     well('a');
     stack.advance(600);
@@ -74,12 +69,8 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
   });
 
   it('costs no further call while it says no, and about two questions a second', () => {
-    start(['a', 'b', 'c']);
-    gone('a');
-    for (let ms = 0; ms < 20_000; ms += 50) {
-      assert.notEqual(calls(1)[0], '14');
-      stack.advance(50);
-    }
+    startWithoutA();
+    loadFor(20_000);
     assert.equal(asked('a'), 1);
     assert.ok(checked('a') >= 33 && checked('a') <= 50, String(checked('a')));
     const family = stack.health.metrics().find(({ name }) => name === 'outrider_recovery_checks_total');
@@ -88,8 +79,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
   });
 
   it('is asked no more once its upstream is gone', () => {
-    start(['a', 'b', 'c']);
-    gone('a');
+    startWithoutA();
     calls(6);
     stack.advance(5_000);
     stack.out.outbound.retire();
@@ -98,32 +88,21 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     const before = checked('a');
     stack.advance(60_000);
     assert.equal(checked('a'), before);
-    assert.ok(
-      stack.context.wheel.size <= size && stack.context.wheel.size <= 1,
-      `${stack.context.wheel.size} timers`,
-    );
+    const timers = stack.context.wheel.size;
+    assert.ok(timers <= size && timers <= 1, `${timers} timers`);
   });
 
   it('is asked less often when it says that it serves and does not', () => {
-    start(['a', 'b', 'c']);
-    gone('a');
-    stack.backend('a').answer = (stream) =>
-      isCheck(stream) ? void stream.reply(healthAnswer(true)) : refuse(stream);
-    for (let ms = 0; ms < 20_000; ms += 50) {
-      assert.notEqual(calls(1)[0], '14');
-      stack.advance(50);
-    }
+    startWithoutA();
+    stack.answers((stream) => (isCheck(stream) ? says(true) : refuse)(stream), 'a');
+    loadFor(20_000);
     assert.ok(asked('a') >= 5 && asked('a') <= 10, String(asked('a')));
   });
 
   it('is probed at its own interval, ever more rarely, when its sidecar says nothing', () => {
-    start(['a', 'b', 'c']);
-    gone('a');
-    stack.backend('a').answer = (stream) => (isCheck(stream) ? undefined : refuse(stream));
-    for (let ms = 0; ms < 15_000; ms += 50) {
-      assert.notEqual(calls(1)[0], '14');
-      stack.advance(50);
-    }
+    startWithoutA();
+    stack.answers((stream) => (isCheck(stream) ? undefined : refuse(stream)), 'a');
+    loadFor(15_000);
     assert.equal(asked('a'), 1 + 4, 'after 0.5, 1.5, 3.5 and 7.5 s; the next one comes at 15.5 s');
   });
 
@@ -144,8 +123,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
   });
 
   it('is believed within the mesh only', () => {
-    start(['a', 'b', 'c'], { tls: 'plaintext' });
-    gone('a');
+    startWithoutA({ tls: 'plaintext' });
     calls(12);
     assert.equal(asked('a'), 4, 'which counts four faults in a row of the five it takes');
   });

@@ -14,7 +14,6 @@ const MIB = 1024 * 1024;
 
 describe('Scenario: several models behind one upstream', () => {
   let pool: DetectorPool;
-  afterEach(() => pool.close());
 
   /** `ms` by model, of all endpoints; at one endpoint other times than that. */
   const open = (

@@ -56,7 +56,6 @@ describe('Scenario: streams at a model', () => {
     stack.advance(2_000);
     return countBy(calls, ({ status }) => status);
   };
-  afterEach(() => stack.close());
 
   it('a long one does not count as the duration of an inference', () => {
     start();

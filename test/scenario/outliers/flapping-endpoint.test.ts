@@ -18,6 +18,5 @@ describe('Scenario: a flapping endpoint', () => {
     assert.deepEqual(mesh.failures(), {});
     const { ejections } = mesh.endpoint(0).ejection;
     assert.ok(ejections >= 1 && ejections <= 5, `${ejections}`);
-    mesh.close();
   });
 });

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { ErrorCode, Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { type Application, anUpstream, aRoute, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aRoute } from '../../kit/stack/stack.js';
 
 type Act = (stream: PeerStream, body: string) => void;
 
@@ -30,74 +31,68 @@ const ACTS: Readonly<Record<string, Act>> = {
 };
 const NAMES = Object.keys(ACTS);
 
-class Arena {
-  readonly stack = new Stack();
-  readonly out: OutboundStack;
-  app: Application;
-
+class Arena extends UpstreamStack {
   constructor(attempts: number) {
-    const { stack } = this;
     const hedge = { percentile: 0.6, minDelayMs: 1, maxRatio: 0.5 };
     const retry = { attempts, on: [14], backoff: { baseMs: 0, maxMs: 0 } };
     const routes = [aRoute({ idempotent: true, hedge, retry, timeoutMs: 1000 })];
     const ejection = { mode: 'observe' } as const;
-    this.out = stack.outbound(
-      anUpstream(['a', 'b', 'c'], { routes, ejection, budget: { ratio: 1, perSecond: 1000 } }),
-    );
-    this.app = stack.app(this.out.listener);
+    super(['a', 'b', 'c'], { routes, ejection, budget: { ratio: 1, perSecond: 1000 } });
     this.train();
   }
 
   /** Calls take 20 ms, so that copies are due after 24. */
   train(): void {
-    const { stack } = this;
-    for (const name of ['a', 'b', 'c'])
-      stack.backend(name).answer = (stream) => void stack.clock.after(20, () => stream.reply());
-    for (let i = 0; i < 24; i++) {
-      this.app.call();
-      stack.advance(30);
-    }
-    for (const name of ['a', 'b', 'c']) {
-      stack.backend(name).answer = () => {};
-      stack.backend(name).requests.length = 0;
-    }
+    this.works(this.names, 20);
+    this.load(24, 30);
+    this.answers(() => {});
+    this.forget();
   }
 
-  get requests(): PeerStream[] {
-    return ['a', 'b', 'c'].flatMap((name) => this.stack.backend(name).requests);
+  forget(): void {
+    for (const name of this.names) this.backend(name).requests.length = 0;
   }
 
   /** A call with two copies out. */
   hedged(): readonly [PeerStream, PeerStream, PeerStream] {
-    const call = this.app.call();
-    this.stack.run();
+    const call = this.call();
     const [first] = this.requests;
-    this.stack.advance(40);
+    this.advance(40);
     const second = this.requests.find((each) => each !== first);
     assert.ok(first && second, 'no copy was sent');
     return [call, first, second];
   }
 
+  /** A call with two copies out for each pair of acts. */
+  eachPair(test: (streams: ReturnType<Arena['hedged']>, one: string, other: string) => void): void {
+    for (const one of NAMES) {
+      NAMES.forEach((other, i) => {
+        // So that what calls take is not forgotten over it.
+        if (i % 5 === 0) this.train();
+        test(this.hedged(), one, other);
+      });
+    }
+  }
+
   /** The call is over, answered once, and nothing is left of it. */
   finish(call: PeerStream | null, what: string): void {
-    const { stack } = this;
     // Attempts beyond the two are answered.
     for (let i = 0; i < 4 && call?.isOver === false; i++) {
-      stack.advance(30);
+      this.advance(30);
       for (const each of this.requests.slice(2)) if (each.resetCode === undefined) each.reply();
-      stack.run();
+      this.run();
     }
-    stack.advance(1000);
+    this.advance(1000);
     if (call !== null) {
       assert.ok(call.isOver && call.resetCode === undefined, `${what}: never answered`);
       assert.ok(call.status >= 0 && call.lists.length <= 2, `${what}: ${call.lists.length} header lists`);
       const body = call.body.toString();
       assert.ok(!(body.includes('1') && body.includes('2')), `${what}: answered by both`);
     }
-    stack.assertIdle();
+    this.assertIdle();
     for (const each of this.requests) if (!each.isOver && !each.peer.isClosed) each.reset();
-    stack.advance(500);
-    for (const name of ['a', 'b', 'c']) stack.backend(name).requests.length = 0;
+    this.advance(500);
+    this.forget();
   }
 }
 
@@ -106,44 +101,34 @@ describe('Scenario: a call with two copies is answered once', () => {
     for (const order of ['first then second', 'second then first', 'in one turn'] as const) {
       it(`whatever both do, ${order}, ${attempts} attempts`, () => {
         const arena = new Arena(attempts);
-        for (const one of NAMES) {
-          NAMES.forEach((other, i) => {
-            // So that what calls take is not forgotten over it.
-            if (i % 5 === 0) arena.train();
-            const [call, first, second] = arena.hedged();
-            const acts = [
-              () => first.peer.isClosed || first.resetCode !== undefined || ACTS[one]!(first, '1'),
-              () => second.peer.isClosed || second.resetCode !== undefined || ACTS[other]!(second, '2'),
-            ];
-            if (order === 'second then first') acts.reverse();
-            for (const act of acts) {
-              act();
-              if (order !== 'in one turn') arena.stack.run();
-            }
-            arena.stack.run();
-            arena.finish(call, `${one}, ${other}, ${order}`);
-          });
-        }
-        arena.stack.close();
+        arena.eachPair(([call, first, second], one, other) => {
+          const acts = [
+            () => first.peer.isClosed || first.resetCode !== undefined || ACTS[one]!(first, '1'),
+            () => second.peer.isClosed || second.resetCode !== undefined || ACTS[other]!(second, '2'),
+          ];
+          if (order === 'second then first') acts.reverse();
+          for (const act of acts) {
+            act();
+            if (order !== 'in one turn') arena.run();
+          }
+          arena.run();
+          arena.finish(call, `${one}, ${other}, ${order}`);
+        });
       }).timeout(20_000);
     }
   }
 
   it('or not at all, when the caller left before', () => {
     const arena = new Arena(4);
-    for (const one of NAMES) {
-      NAMES.forEach((other, i) => {
-        if (i % 5 === 0) arena.train();
-        const [call, first, second] = arena.hedged();
-        call.reset();
-        if (i % 2 === 0) arena.stack.run();
-        if (first.resetCode === undefined) ACTS[one]!(first, '1');
-        if (second.resetCode === undefined && !second.peer.isClosed) ACTS[other]!(second, '2');
-        arena.stack.run();
-        assert.equal(call.lists.length, 0);
-        arena.finish(null, `${one}, ${other}, the caller left`);
-      });
-    }
-    arena.stack.close();
+    let n = 0;
+    arena.eachPair(([call, first, second], one, other) => {
+      call.reset();
+      if ((n++ % NAMES.length) % 2 === 0) arena.run();
+      if (first.resetCode === undefined) ACTS[one]!(first, '1');
+      if (second.resetCode === undefined && !second.peer.isClosed) ACTS[other]!(second, '2');
+      arena.run();
+      assert.equal(call.lists.length, 0);
+      arena.finish(null, `${one}, ${other}, the caller left`);
+    });
   }).timeout(20_000);
 });

@@ -4,19 +4,13 @@ import assert from 'node:assert/strict';
 import { resilienceMetrics } from '../../../sidecar/app/metrics/resilience.js';
 import { refreshConnections } from '../../../sidecar/cluster/connections.js';
 import type { BreakerConfig } from '../../../sidecar/config/model.js';
-import type { UpstreamSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
-import {
-  addressOf,
-  anUpstream,
-  aRoute,
-  aSafeRoute,
-  aStreamRoute,
-  type UpstreamOptions,
-} from '../../kit/stack/stack.js';
+import { anUpstream, aRoute, aSafeRoute, aStreamRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
 
+const CONSUL = { service: 'digits', tags: [], meta: {}, failover: [] };
 const OPEN: BreakerConfig = { maxConnections: 0, maxPending: 0, maxInFlight: 0, maxRetries: 0 };
 
 describe('Scenario: a breaker opens', () => {
@@ -24,7 +18,15 @@ describe('Scenario: a breaker opens', () => {
   const start = (breaker: Partial<BreakerConfig>, over: UpstreamOptions = {}, names = ['a', 'b']): void => {
     stack = new UpstreamStack(names, { breaker: { ...OPEN, ...breaker }, ...over });
   };
-  const all = (): PeerStream[] => ['a', 'b'].flatMap((name) => stack.backend(name).requests);
+  const isRefused = (stream: PeerStream, message: string): void => {
+    const said = [stream.status, stream.reason, stream.trailer('grpc-message')];
+    assert.deepEqual(said, [8, 'breaker-open', message]);
+  };
+  const isServed = (calls: readonly PeerStream[]): void => {
+    for (const { status } of calls) assert.equal(status, 0);
+  };
+  const limits = () => stack.out.outbound.breaker.limits!;
+  const open = (): string[] => stack.names.filter((name) => stack.backend(name).open.length > 0);
   const hits = (limit: string): number => {
     const family = resilienceMetrics([stack.out.outbound]).find(
       ({ name }) => name === 'outrider_breaker_open_total',
@@ -32,27 +34,19 @@ describe('Scenario: a breaker opens', () => {
     assert.ok(family?.kind === 'counter');
     return family.samples.find(({ labels }) => labels['limit'] === limit)!.value;
   };
-  afterEach(() => stack.close());
 
   it('for calls in flight: the next one is refused at once', () => {
     start({ maxInFlight: 3 });
     const running = [stack.call(), stack.call(), stack.call()];
     const refused = stack.call();
-    assert.deepEqual(
-      [
-        refused.status,
-        refused.reason,
-        refused.trailer('grpc-message'),
-        refused.trailer('outrider-unprocessed'),
-      ],
-      [8, 'breaker-open', 'digits has 3 calls in flight already', 'true'],
-    );
+    isRefused(refused, 'digits has 3 calls in flight already');
+    assert.equal(refused.trailer('outrider-unprocessed'), 'true');
     assert.equal(hits('in-flight'), 1);
-    stack.settle(all()[0]!.reply());
+    stack.settle(stack.requests[0]!.reply());
     assert.equal(stack.call().isOver, false);
-    for (const each of all().filter((_, i) => i > 0)) each.reply();
+    for (const each of stack.requests.filter((_, i) => i > 0)) each.reply();
     stack.run();
-    for (const each of running) assert.equal(each.status, 0);
+    isServed(running);
     stack.assertIdle();
   });
 
@@ -62,10 +56,10 @@ describe('Scenario: a breaker opens', () => {
       const [one, two] = [stack.call(), stack.call()];
       assert.equal(stack.call().status, 8);
       if (i % 4 === 0) one!.reset();
-      else if (i % 4 === 1) all().at(-1)!.fail(14);
-      else if (i % 4 === 2) all().at(-1)!.reply();
+      else if (i % 4 === 1) stack.requests.at(-1)!.fail(14);
+      else if (i % 4 === 2) stack.requests.at(-1)!.reply();
       stack.advance(600);
-      assert.equal(stack.out.outbound.breaker.limits!.inFlight, 0);
+      assert.equal(limits().inFlight, 0);
       assert.ok(one!.isOver || one!.resetCode === undefined);
       assert.ok(two!.isOver);
     }
@@ -73,24 +67,20 @@ describe('Scenario: a breaker opens', () => {
 
   it('for calls that wait for a connection', () => {
     start({ maxPending: 2 });
-    for (const name of ['a', 'b']) {
+    for (const name of stack.names) {
+      stack.kill(name);
       stack.backend(name).mode = 'silent';
-      for (const peer of stack.backend(name).peers) peer.socket.break();
     }
     stack.run();
     const waiting = [stack.call(), stack.call()];
-    const refused = stack.call();
-    assert.deepEqual(
-      [refused.status, refused.reason, refused.trailer('grpc-message')],
-      [8, 'breaker-open', 'digits has 2 calls waiting already'],
-    );
+    isRefused(stack.call(), 'digits has 2 calls waiting already');
     for (const each of waiting) each.reset();
     stack.run();
     const next = stack.call();
     assert.equal(next.isOver, false);
     assert.equal(hits('pending'), 1);
     next.reset();
-    for (const name of ['a', 'b']) stack.backend(name).mode = 'accepts';
+    for (const name of stack.names) stack.revive(name);
     stack.advance(5000);
   });
 
@@ -103,23 +93,17 @@ describe('Scenario: a breaker opens', () => {
   });
 
   it('for calls that wait for discovery', () => {
-    const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
-    start({ maxPending: 2 }, { consul, endpoints: [] });
-    stack.backend('x').answer = (each) => void each.reply();
+    start({ maxPending: 2 }, { consul: CONSUL, endpoints: [] });
+    stack.works('x');
     const waiting = [stack.call(), stack.call()];
     assert.equal(stack.call().reason, 'breaker-open');
-    const endpoints = [{ address: addressOf('x'), weight: 1, id: 'x' }];
-    const knowledge: UpstreamSnapshot = {
-      routes: [{ split: [{ weight: 1, cluster: '' }] }],
-      clusters: new Map([['', { endpoints }]]),
-    };
-    stack.settle(stack.out.outbound.apply(knowledge));
-    for (const each of waiting) assert.equal(each.status, 0);
+    const clusters = new Map([['', { endpoints: [endpoint('x')] }]]);
+    stack.settle(stack.out.outbound.apply({ routes: [{ split: [{ weight: 1, cluster: '' }] }], clusters }));
+    isServed(waiting);
   });
 
   it('and a call that has waited for it does not count against itself', () => {
-    const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
-    start({ maxPending: 2 }, { consul, endpoints: [], routes: [aStreamRoute()] });
+    start({ maxPending: 2 }, { consul: CONSUL, endpoints: [], routes: [aStreamRoute()] });
     const waiting = [stack.call(), stack.call()];
     stack.advance(15_100);
     for (const each of waiting) assert.equal(each.reason, 'discovery-pending');
@@ -132,60 +116,52 @@ describe('Scenario: a breaker opens', () => {
     const retry = { ...aSafeRoute().retry!, backoff: { baseMs: 50, maxMs: 50 } };
     start({ maxRetries: 1 }, { routes: [aSafeRoute({ retry })], ejection: { mode: 'observe' } });
     const [first, second] = [stack.call(), stack.call()];
-    for (const each of all()) each.fail(14, [['grpc-message', 'broken']]);
+    for (const each of stack.requests) each.fail(14, [['grpc-message', 'broken']]);
     stack.run();
     assert.deepEqual([first!.isOver, second!.isOver].sort(), [false, true], 'one of them is tried again');
     assert.equal(hits('retries'), 1);
     stack.advance(60);
-    assert.equal(all().length, 3);
-    all()
-      .find((each) => each.header('grpc-previous-rpc-attempts') === '1')!
-      .reply();
-    stack.run();
+    assert.equal(stack.requests.length, 3);
+    stack.settle(stack.requests.find((each) => each.header('grpc-previous-rpc-attempts') === '1')!.reply());
     assert.deepEqual([first!.status, second!.status].sort(), [0, 14]);
-    assert.equal(stack.out.outbound.breaker.limits!.retries, 0);
+    assert.equal(limits().retries, 0);
   });
 
   it('an attempt that is still to come counts, and not when its caller has left', () => {
     const retry = { ...aSafeRoute().retry!, backoff: { baseMs: 5000, maxMs: 5000 } };
     start({ maxRetries: 1 }, { routes: [aSafeRoute({ retry })], ejection: { mode: 'observe' } });
     const stream = stack.call();
-    stack.settle(all()[0]!.fail(14));
-    assert.equal(stack.out.outbound.breaker.limits!.retries, 1);
+    stack.settle(stack.requests[0]!.fail(14));
+    assert.equal(limits().retries, 1);
     stack.settle(stream.reset());
     stack.assertIdle();
   });
 
   it('for connections: no more are made, and calls go where there are some', () => {
     start({ maxConnections: 2 }, { pool: { connections: 1 } }, ['a', 'b', 'c', 'd']);
-    const open = (): number =>
-      ['a', 'b', 'c', 'd'].reduce((n, name) => n + stack.backend(name).open.length, 0);
-    assert.equal(open(), 2);
-    for (const name of ['a', 'b', 'c', 'd']) stack.backend(name).answer = (each) => void each.reply();
+    const connections = (): number => stack.names.flatMap((name) => stack.backend(name).open).length;
+    assert.equal(connections(), 2);
+    stack.works();
     for (let i = 0; i < 10; i++) assert.equal(stack.call().status, 0);
     assert.ok(hits('connections') >= 2);
     // One goes: another endpoint, or the same, takes its place.
-    const [gone] = ['a', 'b', 'c', 'd'].filter((name) => stack.backend(name).open.length > 0);
-    stack.backend(gone!).mode = 'refuses';
-    stack.backend(gone!).open[0]!.socket.break();
+    stack.kill(open()[0]!);
     stack.advance(10_000);
-    assert.equal(open(), 2);
+    assert.equal(connections(), 2);
     for (let i = 0; i < 10; i++) assert.equal(stack.call().status, 0);
   });
 
   it('for connections: one that could once not be reached has its turn again', () => {
     start({ maxConnections: 1 }, { pool: { connections: 1 } });
-    const open = (): string[] => ['a', 'b'].filter((name) => stack.backend(name).open.length > 0);
     const fail = (name: string): void => {
-      stack.backend(name).mode = 'refuses';
-      for (const { socket } of stack.backend(name).open) socket.break();
+      stack.kill(name);
       stack.advance(10_000);
     };
     const [first] = open();
     const second = first === 'a' ? 'b' : 'a';
     fail(first!);
     assert.deepEqual(open(), [second]);
-    stack.backend(first!).mode = 'accepts';
+    stack.revive(first!);
     fail(second);
     assert.deepEqual(open(), [first]);
   });
@@ -193,11 +169,10 @@ describe('Scenario: a breaker opens', () => {
   it('connections are replaced all the same, make before break', () => {
     start({ maxConnections: 2 });
     stack.settle(refreshConnections(stack.out.cluster));
-    assert.deepEqual(
-      ['a', 'b'].map((name) => stack.backend(name).peers.length),
-      [2, 2],
-    );
-    for (const name of ['a', 'b']) assert.equal(stack.backend(name).open.length, 1);
+    for (const name of stack.names) {
+      const backend = stack.backend(name);
+      assert.deepEqual([backend.peers.length, backend.open.length], [2, 1]);
+    }
   });
 
   it('and there is something to fall back to', () => {
@@ -229,10 +204,7 @@ describe('Scenario: a breaker opens', () => {
     const small = stack.outbound(anUpstream(['s'], { name: 'small', breaker }));
     stack.backend('a').answer = (each) => void each.fail(14);
     const one = stack.call();
-    assert.deepEqual(
-      [stack.out.outbound.breaker.limits!.inFlight, small.outbound.breaker.limits!.inFlight],
-      [0, 1],
-    );
+    assert.deepEqual([limits().inFlight, small.outbound.breaker.limits!.inFlight], [0, 1]);
     const two = stack.call();
     assert.equal(two.status, 14, 'the other one is full: the first failure is the answer');
     stack.backend('s').last.reply();
@@ -250,9 +222,9 @@ describe('Scenario: a breaker opens', () => {
     assert.equal(stack.call().status, 8);
     stack.out.outbound.update(anUpstream(['a', 'b']));
     running.push(stack.call(), stack.call());
-    for (const each of all()) each.reply();
+    for (const each of stack.requests) each.reply();
     stack.run();
-    for (const each of running) assert.equal(each.status, 0);
+    isServed(running);
     stack.assertIdle();
   });
 });

@@ -6,11 +6,8 @@ import assert from 'node:assert/strict';
 import { Mesh } from '../../kit/scenario/mesh-in-memory.js';
 
 describe('Scenario: the caller leaves', () => {
-  let mesh: Mesh;
-  afterEach(() => mesh.close());
-
   it('frees running and waiting calls on all replicas at once', () => {
-    mesh = new Mesh({ queue: { concurrency: 1 } });
+    const mesh = new Mesh({ queue: { concurrency: 1 } });
     for (const { model } of mesh.replicas) model.answer = () => {};
     const timersBefore = mesh.stack.context.wheel.size;
     for (let i = 0; i < 30; i++) mesh.call({ body: Buffer.alloc(20_000), timeout: '10S' });
@@ -36,7 +33,7 @@ describe('Scenario: the caller leaves', () => {
   });
 
   it('frees a call between two attempts', () => {
-    mesh = new Mesh();
+    const mesh = new Mesh();
     for (const { model } of mesh.replicas) model.answer = (stream) => stream.reset(2);
     const call = mesh.stack.settle(mesh.call());
     call.reset();

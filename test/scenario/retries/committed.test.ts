@@ -6,11 +6,8 @@ import { Mesh } from '../../kit/scenario/mesh-in-memory.js';
 import { aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
 describe('Scenario: a committed call', () => {
-  let mesh: Mesh;
-  afterEach(() => mesh.close());
-
   it('is not tried again when its replica dies in the middle of the answer', () => {
-    mesh = new Mesh({ routes: [aStreamRoute({ idempotent: true, retry: aSafeRoute().retry! })] });
+    const mesh = new Mesh({ routes: [aStreamRoute({ idempotent: true, retry: aSafeRoute().retry! })] });
     for (const { model } of mesh.replicas) model.answer = () => {};
     const call = mesh.stack.settle(mesh.call());
     const serving = mesh.replicas.find(({ model }) => model.requests.length > 0)!;

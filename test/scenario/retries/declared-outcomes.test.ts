@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { Outcome, type OutcomeOverrides } from '../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../sidecar/core/outcome/status.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { DETECTORS, DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { DiscoveredUpstream, endpoint as endpointOf } from '../../kit/scenario/discovered-upstream.js';
-import { anUpstream, aRoute, aSafeRoute, Stack } from '../../kit/stack/stack.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { anUpstream, aRoute, aSafeRoute } from '../../kit/stack/stack.js';
 
 const { ABORTED, INTERNAL, NOT_FOUND, OK, RESOURCE_EXHAUSTED, UNAVAILABLE } = Status;
 
@@ -15,15 +17,18 @@ describe('Scenario: what statuses count as is declared', () => {
   const open = (outcomes?: OutcomeOverrides) => {
     pool = new DetectorPool(['a', 'b', 'c'], outcomes === undefined ? {} : { routes: saying(outcomes) });
   };
+  /** The state of `b` after so many calls. */
+  const stateAfter = (calls: number): string => {
+    pool.load(calls);
+    return pool.report('b').state;
+  };
   const counted = (name: string, outcome: Outcome) => pool.endpoint(name).outcomes[outcome]!;
-  afterEach(() => pool.close());
 
   it('as a fault: a replica that says for ever that it is full is ejected, and is not by default', () => {
     for (const [outcomes, states] of [
       [undefined, ['eligible', 'eligible', 'eligible']],
       [{ fault: [RESOURCE_EXHAUSTED] }, ['eligible', 'ejected', 'eligible']],
     ] as const) {
-      pool?.close();
       open(outcomes);
       pool.fails('b', 0, RESOURCE_EXHAUSTED);
       pool.load(60);
@@ -37,11 +42,9 @@ describe('Scenario: what statuses count as is declared', () => {
       [undefined, 'ejected'],
       [{ neutral: [INTERNAL] }, 'eligible'],
     ] as const) {
-      pool?.close();
       open(outcomes);
       pool.fails('b', 0, INTERNAL);
-      pool.load(60);
-      assert.equal(pool.report('b').state, state);
+      assert.equal(stateAfter(60), state);
     }
     assert.equal(counted('b', Outcome.fault), 0);
     assert.ok(counted('b', Outcome.neutral) >= 10);
@@ -51,8 +54,7 @@ describe('Scenario: what statuses count as is declared', () => {
   it('as overload: no ejection, and less weight', () => {
     open({ overload: [UNAVAILABLE] });
     pool.fails('b', 2, UNAVAILABLE);
-    pool.load(300);
-    assert.equal(pool.report('b').state, 'eligible');
+    assert.equal(stateAfter(300), 'eligible');
     assert.equal(counted('b', Outcome.fault), 0);
     assert.ok(pool.endpoint('b').overloadFactor > 0.3, `${pool.endpoint('b').overloadFactor}`);
   });
@@ -72,12 +74,10 @@ describe('Scenario: what statuses count as is declared', () => {
   it('as a success: it ends a probe', () => {
     open({ success: [NOT_FOUND] });
     pool.fails('b');
-    pool.load(60);
-    assert.equal(pool.report('b').state, 'ejected');
+    assert.equal(stateAfter(60), 'ejected');
     pool.fails('b', 0, NOT_FOUND);
     pool.advance(30_000);
-    pool.load(3);
-    assert.equal(pool.report('b').state, 'eligible');
+    assert.equal(stateAfter(3), 'eligible');
   });
 
   it('as a success: its output is not inspected', () => {
@@ -98,48 +98,33 @@ describe('Scenario: what statuses count as is declared', () => {
   it('changes with the file, for what happens from then on', () => {
     open();
     pool.fails('b', 0, RESOURCE_EXHAUSTED);
-    pool.load(60);
-    assert.equal(pool.report('b').state, 'eligible');
-    const config = { ejection: { detectors: DETECTORS }, routes: saying({ fault: [RESOURCE_EXHAUSTED] }) };
-    pool.out.outbound.update(anUpstream(pool.names, config));
-    pool.load(60);
-    assert.equal(pool.report('b').state, 'ejected');
+    assert.equal(stateAfter(60), 'eligible');
+    pool.update({ ejection: { detectors: DETECTORS }, routes: saying({ fault: [RESOURCE_EXHAUSTED] }) });
+    assert.equal(stateAfter(60), 'ejected');
   });
 
   it('does not change what a sidecar or HTTP says', () => {
     open({ neutral: [UNAVAILABLE] });
-    pool.backend('b').answer = (stream) => stream.fail(UNAVAILABLE, [['outrider-reason', 'connect-failed']]);
-    pool.load(60);
-    assert.equal(pool.report('b').state, 'ejected');
-    pool.close();
+    pool.answers((stream) => void stream.fail(UNAVAILABLE, [['outrider-reason', 'connect-failed']]), 'b');
+    assert.equal(stateAfter(60), 'ejected');
     open({ neutral: [UNAVAILABLE] });
-    pool.backend('b').answer = (stream) => stream.headers([[':status', '503']], 1);
-    pool.load(60);
-    assert.equal(pool.report('b').state, 'ejected');
+    pool.answers((stream) => void stream.headers([[':status', '503']], 1), 'b');
+    assert.equal(stateAfter(60), 'ejected');
   });
 });
 
 describe('Scenario: declared outcomes, and what follows a failed attempt', () => {
-  let stack: Stack;
-  beforeEach(() => {
-    stack = new Stack();
-  });
-  afterEach(() => {
-    stack.advance(1_000);
-    stack.close();
-  });
+  const answerTo = (call: PeerStream) => (call.status === OK ? call.body.toString() : call.status);
 
   /** One call to `a`, which fails with `status`; the name of the endpoint that answered, or the status. */
   const fallen = (outcomes: OutcomeOverrides | undefined, status: Status) => {
     const fallback = [{ kind: 'upstream', upstream: 'lite' }] as const;
     const route = { fallback, ...(outcomes === undefined ? {} : { outcomes }) };
-    stack.outbound({ ...anUpstream(['lite']), name: 'lite' });
-    stack.backend('lite').answer = (stream) => stream.reply(Buffer.from('lite'));
-    const out = stack.outbound(anUpstream(['a'], { routes: [aRoute(route)] }));
-    stack.backend('a').answer = (stream) => stream.fail(status);
-    const call = stack.app(out.listener).call();
-    stack.run();
-    return call.status === OK ? call.body.toString() : call.status;
+    const stack = new UpstreamStack(['a'], { routes: [aRoute(route)] });
+    stack.outbound(anUpstream(['lite'], { name: 'lite' }));
+    stack.works('lite');
+    stack.answers((stream) => void stream.fail(status));
+    return answerTo(stack.call());
   };
 
   for (const [what, outcomes, status, answer] of [
@@ -159,23 +144,15 @@ describe('Scenario: declared outcomes, and what follows a failed attempt', () =>
       [{ fault: [NOT_FOUND] }, OK],
     ] as const) {
       const hedge = { percentile: 0.95, minDelayMs: 5, maxRatio: 0.5 };
-      const routes = [aSafeRoute({ hedge, outcomes })];
-      const out = stack.outbound(anUpstream(['a', 'b'], { routes }));
-      for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => stream.reply(Buffer.from(name));
-      const app = stack.app(out.listener);
-      for (let i = 0; i < 200; i++) {
-        app.call();
-        stack.advance(1);
-      }
-      for (const name of ['a', 'b']) stack.backend(name).answer = () => {};
-      const before = ['a', 'b'].map((name) => stack.backend(name).requests.length);
-      const call = app.call();
+      const stack = new UpstreamStack(['a', 'b'], { routes: [aSafeRoute({ hedge, outcomes })] });
+      stack.works();
+      stack.load(200, 1);
+      stack.answers(() => {});
+      const before = stack.names.map((name) => stack.backend(name).requests.length);
+      const call = stack.call();
       stack.advance(50);
-      const held = ['a', 'b'].map((name, i) => stack.backend(name).requests[before[i]!]!);
-      assert.ok(
-        held.every((each) => each !== undefined),
-        'both have a copy',
-      );
+      const held = stack.names.map((name, i) => stack.backend(name).requests[before[i]!]!);
+      assert.equal(held.includes(undefined as never), false, 'both have a copy');
       stack.settle(held[0]!.fail(NOT_FOUND));
       if (answer === OK) {
         assert.ok(!call.isOver);
@@ -188,16 +165,11 @@ describe('Scenario: declared outcomes, and what follows a failed attempt', () =>
   it('a last good answer is an OK, whatever else counts as a success', () => {
     const fallback = [{ kind: 'last-good', maxAgeMs: 60_000, maxBytes: 1 << 20 }] as const;
     const routes = [aRoute({ idempotent: true, fallback, outcomes: { success: [NOT_FOUND] } })];
-    const out = stack.outbound(anUpstream(['a'], { routes }));
-    const app = stack.app(out.listener);
-    const ask = () => {
-      const call = stack.settle(app.call());
-      return call.status === OK ? call.body.toString() : call.status;
-    };
-    stack.backend('a').answer = (stream) => stream.reply(Buffer.from('half'), NOT_FOUND);
-    assert.equal(ask(), NOT_FOUND);
-    stack.backend('a').answer = (stream) => stream.fail(UNAVAILABLE);
-    assert.equal(ask(), UNAVAILABLE);
+    const stack = new UpstreamStack(['a'], { routes });
+    stack.answers((stream) => void stream.reply(Buffer.from('half'), NOT_FOUND));
+    assert.equal(answerTo(stack.call()), NOT_FOUND);
+    stack.answers((stream) => void stream.fail(UNAVAILABLE));
+    assert.equal(answerTo(stack.call()), UNAVAILABLE);
   });
 });
 
@@ -209,9 +181,8 @@ describe('Scenario: declared outcomes, and rules of the registry', () => {
     ] as const) {
       const mesh = new DiscoveredUpstream({ routes: [aRoute(outcomes === undefined ? {} : { outcomes })] });
       const retry = { attempts: 2, on: [UNAVAILABLE, ABORTED] };
-      mesh.apply({ '': { endpoints: ['a', 'b'].map(endpointOf) } }, [
-        { split: [{ weight: 1, cluster: '' }], retry },
-      ]);
+      const route = { split: [{ weight: 1, cluster: '' }], retry };
+      mesh.apply({ '': { endpoints: ['a', 'b'].map(endpointOf) } }, [route]);
       mesh.stack.backend('a').answer = (stream) => stream.fail(ABORTED);
       const statuses = [0, 1].map(() => {
         const call = mesh.call();
@@ -219,7 +190,6 @@ describe('Scenario: declared outcomes, and rules of the registry', () => {
         return call.status;
       });
       assert.ok(statuses.includes(status) && statuses.every((each) => each === status || each === OK));
-      mesh.close();
     }
   });
 });

@@ -5,41 +5,32 @@
 import assert from 'node:assert/strict';
 import { LocalReplyReasons } from '../../../sidecar/core/outcome/local-reply-reason.js';
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import type { Field } from '../../kit/http2/hpack-lite.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';
-import { Mesh, type MeshOptions } from '../../kit/scenario/mesh-in-memory.js';
+import { Mesh } from '../../kit/scenario/mesh-in-memory.js';
 import { aSafeRoute } from '../../kit/stack/stack.js';
 
 const RUN_MS = 20;
 const PLACES = 4;
 const RETRIED = aSafeRoute({ retry: { attempts: 2, on: [8, 14], backoff: { baseMs: 25, maxMs: 250 } } });
 
-/** A mesh whose models have places, and how often each began to run. */
-function busyMesh(options: MeshOptions): { readonly mesh: Mesh; readonly runs: number[] } {
-  const mesh = new Mesh({
-    balance: 'least-loaded',
-    routes: [RETRIED],
-    queue: { concurrency: PLACES, maxWaiting: PLACES },
-    ...options,
-  });
-  const runs = mesh.replicas.map(() => 0);
-  for (const [i, { model, name }] of mesh.replicas.entries()) {
-    model.answer = (stream) => {
-      runs[i]! += 1;
-      mesh.stack.clock.after(RUN_MS, () => stream.reply(Buffer.from(name)));
-    };
-  }
-  return { mesh, runs };
+/** A mesh whose models have places. */
+function busyMesh(): Mesh {
+  const queue = { concurrency: PLACES, maxWaiting: PLACES };
+  const mesh = new Mesh({ routes: [RETRIED], queue });
+  for (const { model, name } of mesh.replicas)
+    model.answer = (stream) => void mesh.stack.clock.after(RUN_MS, () => stream.reply(Buffer.from(name)));
+  return mesh;
 }
 
 describe('Scenario: one of several replicas is full', () => {
-  let mesh: Mesh;
-  afterEach(() => mesh.close());
-
   it('sends hardly anything to one that turns everything away, and its share when it has room again', () => {
-    const world = busyMesh({ replicas: 3 });
-    mesh = world.mesh;
+    const mesh = busyMesh();
     mesh.load(500, 6);
-    mesh.replicas[0]!.model.answer = (stream) => stream.reply(Buffer.alloc(0), 8);
+    const { model } = mesh.replicas[0]!;
+    const { answer } = model;
+    model.answer = (stream) => stream.reply(Buffer.alloc(0), 8);
     mesh.load(1000, 4);
     const before = mesh.endpoint(0).attempts;
     const from = mesh.sent.length;
@@ -48,16 +39,24 @@ describe('Scenario: one of several replicas is full', () => {
     const share = (mesh.endpoint(0).attempts - before) / (mesh.sent.length - from);
     assert.ok(share < 0.05, `${(100 * share).toFixed(1)} % of the calls went to it first`);
     assert.deepEqual(mesh.failures(from), {});
-    world.mesh.replicas[0]!.model.answer = (stream) =>
-      void mesh.stack.clock.after(RUN_MS, () => stream.reply(Buffer.from('r1')));
+    model.answer = answer;
     mesh.load(8000, 4);
     assert.ok(mesh.shares(600)['r1']! > 150, JSON.stringify(mesh.shares(600)));
   });
 });
 
+/** What a sidecar says of a call that its model has not seen. */
+function says(
+  stream: PeerStream,
+  reason: string,
+  { status = 14, model = [] as readonly string[] } = {},
+): void {
+  const names = model.map((name): Field => ['outrider-model', name]);
+  stream.fail(status, [['outrider-reason', reason], ['outrider-unprocessed', 'true'], ...names]);
+}
+
 describe('Scenario: sidecars say that their models have not seen the call', () => {
   let pool: DetectorPool;
-  afterEach(() => pool.close());
 
   /** Every call comes to its deadline in line, and its sidecar says so, or gives another reason. */
   const turnAway = (
@@ -65,25 +64,17 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
     { name, status }: (typeof LocalReplyReasons)[keyof typeof LocalReplyReasons],
   ) => {
     pool = new DetectorPool(['a', 'b', 'c', 'd'], { tls });
-    for (const each of pool.names) pool.works(each, 20);
+    pool.works(pool.names, 20);
     pool.load(80);
-    for (const each of pool.names) {
-      pool.backend(each).answer = (stream) =>
-        void pool.clock.after(1990, () =>
-          stream.fail(status, [
-            ['outrider-reason', name],
-            ['outrider-unprocessed', 'true'],
-            ...(name === LocalReplyReasons.modelNotReady.name ? ([['outrider-model', 'm']] as const) : []),
-          ]),
-        );
-    }
+    const model = name === LocalReplyReasons.modelNotReady.name ? ['m'] : [];
+    pool.answers((stream) => void pool.clock.after(1990, () => says(stream, name, { status, model })));
     pool.load(60, 20, { timeout: '2S' });
     pool.advance(3000);
   };
 
   for (const reason of Object.values(LocalReplyReasons)) {
-    if (!reason.isUnprocessed || reason === LocalReplyReasons.modelUnavailable) continue;
-    if (reason === LocalReplyReasons.modelNotReady) continue;
+    const { modelUnavailable, modelNotReady } = LocalReplyReasons;
+    if (!reason.isUnprocessed || reason === modelUnavailable || reason === modelNotReady) continue;
     it(`${reason.name}: less for them, and none is ejected`, () => {
       turnAway('mesh', reason);
       assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible', 'eligible']);
@@ -107,25 +98,20 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
 
   /** Every replica serves one model; those named do not serve the other. */
   const serveWithout = (out: readonly string[]): void => {
-    pool = new DetectorPool(['a', 'b', 'c'], {});
+    pool = new DetectorPool();
     for (const name of pool.names)
-      pool.backend(name).answer = (stream) => {
+      pool.answers((stream) => {
         const isAsked = stream.header('x-model') === 'broken';
         if (!isAsked || !out.includes(name)) return void stream.reply(Buffer.from('ok'));
-        stream.fail(14, [
-          ['outrider-reason', LocalReplyReasons.modelNotReady.name],
-          ['outrider-unprocessed', 'true'],
-          ['outrider-model', 'broken'],
-        ]);
-      };
+        says(stream, LocalReplyReasons.modelNotReady.name, { model: ['broken'] });
+      }, name);
   };
   const BROKEN = { metadata: [['x-model', 'broken']] as const };
   const retried = (): number => pool.out.outbound.retries;
 
   it('model-not-ready: another replica is tried, and serves it', () => {
     serveWithout(['a']);
-    const found = pool.load(60, 20, BROKEN);
-    assert.deepEqual(found, { ok: 60 });
+    assert.deepEqual(pool.load(60, 20, BROKEN), { ok: 60 });
     assert.ok(retried() > 10, `${retried()} retries`);
   });
 
@@ -138,17 +124,14 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
   });
 
   it('a process that crashed, of one model of several: the endpoint goes on with the others', () => {
-    pool = new DetectorPool(['a', 'b'], {});
-    let isNamed = true;
-    pool.backend('a').answer = (stream) =>
-      void stream.fail(14, [
-        ['outrider-reason', LocalReplyReasons.modelCrashed.name],
-        ...(isNamed ? ([['outrider-model', 'broken']] as const) : []),
-      ]);
+    pool = new DetectorPool(['a', 'b']);
+    const crashed: Field = ['outrider-reason', LocalReplyReasons.modelCrashed.name];
+    let names: readonly Field[] = [['outrider-model', 'broken']];
+    pool.answers((stream) => void stream.fail(14, [crashed, ...names]), 'a');
     pool.load(40, 20);
     assert.deepEqual(pool.states, ['eligible', 'eligible']);
     assert.equal(pool.endpoint('a').outcomes[Outcome.fault], 0);
-    isNamed = false;
+    names = [];
     pool.load(4, 20);
     assert.deepEqual(pool.states, ['ejected', 'eligible'], 'without a name it is about all');
   });

@@ -48,7 +48,6 @@ class Models {
 describe('Scenario: attempts whose time is up', () => {
   let mesh: Mesh;
   let models: Models;
-  afterEach(() => mesh.close());
 
   const open = (route: Partial<RouteConfig>): void => {
     mesh = new Mesh({

@@ -7,7 +7,6 @@ describe('Scenario: the longest deadline a route grants', () => {
   beforeEach(() => {
     stack = new Stack();
   });
-  afterEach(() => stack.close());
 
   for (const [what, timeout, expectedMs] of [
     ['a caller’s later deadline is brought forward', '1H', 2000],

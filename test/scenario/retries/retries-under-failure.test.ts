@@ -6,11 +6,8 @@ import assert from 'node:assert/strict';
 import { Mesh } from '../../kit/scenario/mesh-in-memory.js';
 
 describe('Scenario: retries while everything fails', () => {
-  let mesh: Mesh;
-  afterEach(() => mesh.close());
-
   it('add no more than the budget, and end with the failure', () => {
-    mesh = new Mesh();
+    const mesh = new Mesh();
     for (const { model } of mesh.replicas) model.answer = (stream) => stream.fail(14);
     const seconds = 20;
     mesh.load(seconds * 1000);
@@ -28,7 +25,7 @@ describe('Scenario: retries while everything fails', () => {
   });
 
   it('spend nothing that was saved up before: the load grows by a fifth at once, not by twice', () => {
-    mesh = new Mesh();
+    const mesh = new Mesh();
     mesh.load(10_000);
     const [calls, attempts] = [mesh.sent.length, mesh.out.outbound.attempts];
     for (const { model } of mesh.replicas) model.answer = (stream) => stream.fail(14);

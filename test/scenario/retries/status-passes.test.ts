@@ -17,16 +17,13 @@ const WAYS: Readonly<Record<string, (stream: PeerStream, status: number) => void
 };
 
 describe('Scenario: a status passes', () => {
-  let mesh: Mesh;
-  afterEach(() => mesh.close());
-
   for (const [kind, route] of [
     ['unary', aRoute()],
     ['streaming', aStreamRoute()],
   ] as const) {
     for (const [way, answer] of Object.entries(WAYS)) {
       it(`${way}, ${kind}: each of the sixteen, with its message and without a word of ours`, () => {
-        mesh = new Mesh({ routes: [route] });
+        const mesh = new Mesh({ routes: [route] });
         for (let status = 1; status <= 16; status++) {
           for (const { model } of mesh.replicas) model.answer = (stream) => answer(stream, status);
           const call = mesh.call();

@@ -7,7 +7,6 @@ const LONG_MS = 4_000;
 
 describe('Scenario: a drain', () => {
   let mesh: Mesh;
-  afterEach(() => mesh.close());
 
   /** One long call at each replica; then the first one drains. */
   function drainUnderWay(): number {

@@ -10,7 +10,6 @@ describe('Scenario: how an upstream is found changes with the file', () => {
   beforeEach(() => {
     mesh = new DiscoveredUpstream();
   });
-  afterEach(() => mesh.close());
 
   const fixed = (...names: string[]) => {
     for (const name of names) mesh.backend(name);

@@ -6,14 +6,7 @@ import type { FaultRule } from '../../../sidecar/core/routing/fault-rule.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { countBy } from '../../kit/scenario/counts.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
-import {
-  anInbound,
-  anUpstream,
-  aRoute,
-  type CallOptions,
-  type InboundStack,
-  MESSAGE,
-} from '../../kit/stack/stack.js';
+import { anInbound, aRoute, type CallOptions, type InboundStack, MESSAGE } from '../../kit/stack/stack.js';
 
 const HEALTH = '/grpc.health.v1.Health/Check';
 
@@ -38,14 +31,15 @@ describe('Scenario: injected faults', () => {
         into.inbound.faults = on;
       },
     });
-    stack.backend('a').answer = (stream) => stream.reply();
+    stack.works();
     into.model.answer = (stream) => stream.reply();
   });
 
-  afterEach(() => {
-    faults.stop();
-    stack.close();
-  });
+  afterEach(() => faults.stop());
+
+  function switchOn(over: Partial<FaultRule>): ReturnType<FaultController['switchOn']> {
+    return faults.switchOn(aRule(over), 60_000);
+  }
 
   function call(options: CallOptions = {}, by = stack.caller): PeerStream {
     return stack.settle(by.call(options));
@@ -57,7 +51,7 @@ describe('Scenario: injected faults', () => {
   }
 
   it('abort calls to an upstream with the status asked for, and say that it was a drill', () => {
-    faults.switchOn(aRule({ peer: 'digits', abort: 5 }), 60_000);
+    switchOn({ peer: 'digits', abort: 5 });
     const struck = call();
     assert.deepEqual([struck.status, struck.reason], [5, 'fault-injected']);
     assert.equal(struck.trailer('outrider-unprocessed'), undefined);
@@ -66,21 +60,19 @@ describe('Scenario: injected faults', () => {
   });
 
   it('hit a share of the calls, of the method that is named', () => {
-    faults.switchOn(aRule({ ratio: 0.25, abort: 14, method: '/inference.GRPCInferenceService/*' }), 60_000);
+    switchOn({ ratio: 0.25, abort: 14, method: '/inference.GRPCInferenceService/*' });
     const found = statuses(1000);
     // Four standard deviations.
     assert.ok(Math.abs(found[14]! - 250) < 55, JSON.stringify(found));
     assert.deepEqual(statuses(50, { path: HEALTH }), { 0: 50 });
     assert.equal(faults.list()[0]!.injected, found[14]);
-    const [family] = faultMetrics(faults);
-    assert.deepEqual(family!.samples, [
-      { labels: { direction: 'outbound', kind: 'abort' }, value: found[14] },
-    ]);
+    const labels = { direction: 'outbound', kind: 'abort' };
+    assert.deepEqual(faultMetrics(faults)[0]!.samples, [{ labels, value: found[14] }]);
   });
 
   it('spare upstreams and callers that are not meant', () => {
-    faults.switchOn(aRule({ peer: 'other', abort: 14 }), 60_000);
-    faults.switchOn(aRule({ side: 'inbound', peer: 'batch', abort: 14 }), 60_000);
+    switchOn({ peer: 'other', abort: 14 });
+    switchOn({ side: 'inbound', peer: 'batch', abort: 14 });
     assert.deepEqual(statuses(5), { 0: 5 });
     assert.deepEqual(statuses(5, {}, stack.app(into.listener, 'web')), { 0: 5 });
     assert.deepEqual(statuses(5, {}, stack.app(into.listener, 'batch')), { 14: 5 });
@@ -102,8 +94,8 @@ describe('Scenario: injected faults', () => {
   });
 
   it('are cleared one by one or at once', () => {
-    const first = faults.switchOn(aRule({ peer: 'other', abort: 14 }), 60_000);
-    faults.switchOn(aRule({ abort: 14 }), 60_000);
+    const first = switchOn({ peer: 'other', abort: 14 });
+    switchOn({ abort: 14 });
     assert.equal(first.kind, 'on');
     assert.equal(faults.switchOff(99), 0);
     assert.equal(faults.switchOff(first.kind === 'on' ? first.fault.id : 0), 1);
@@ -113,8 +105,8 @@ describe('Scenario: injected faults', () => {
   });
 
   it('delay calls, and abort them after that where both are asked for', () => {
-    faults.switchOn(aRule({ peer: 'digits', delayMs: 200, method: HEALTH, abort: 14 }), 60_000);
-    faults.switchOn(aRule({ delayMs: 200 }), 60_000);
+    switchOn({ peer: 'digits', delayMs: 200, method: HEALTH, abort: 14 });
+    switchOn({ delayMs: 200 });
     const [plain, both] = [call(), call({ path: HEALTH })];
     stack.advance(190);
     assert.ok(!plain.isOver && !both.isOver);
@@ -124,8 +116,8 @@ describe('Scenario: injected faults', () => {
   });
 
   it('hold no call beyond its deadline, nor beyond its caller’s patience', () => {
-    faults.switchOn(aRule({ delayMs: 10_000 }), 60_000);
-    faults.switchOn(aRule({ side: 'inbound', delayMs: 10_000 }), 60_000);
+    switchOn({ delayMs: 10_000 });
+    switchOn({ side: 'inbound', delayMs: 10_000 });
     const late = [call({ timeout: '300m' }), call({ timeout: '300m' }, stack.app(into.listener, 'web'))];
     const left = call();
     stack.advance(310);
@@ -136,7 +128,7 @@ describe('Scenario: injected faults', () => {
   });
 
   it('delay peers before they hold a place, while their request is still coming', () => {
-    faults.switchOn(aRule({ side: 'inbound', peer: 'web', delayMs: 100 }), 60_000);
+    switchOn({ side: 'inbound', peer: 'web', delayMs: 100 });
     const web = stack.app(into.listener, 'web');
     const whole = call({}, web);
     const open = call({ body: null }, web);
@@ -153,8 +145,8 @@ describe('Scenario: injected faults', () => {
   });
 
   it('stream calls wait and go on', () => {
-    stack.out.outbound.update(anUpstream(['a'], { routes: [aRoute({ kind: 'streaming', timeoutMs: 0 })] }));
-    faults.switchOn(aRule({ delayMs: 100 }), 60_000);
+    stack.update({ routes: [aRoute({ kind: 'streaming', timeoutMs: 0 })] });
+    switchOn({ delayMs: 100 });
     const open = call({ body: null });
     open.data(MESSAGE);
     stack.advance(110);
@@ -172,9 +164,7 @@ describe('Scenario: injected faults', () => {
     });
     assert.equal(closed.switchOn(aRule({ abort: 14 }), 1000).kind, 'refused');
     for (let i = 0; i < 32; i++) assert.equal(faults.switchOn(aRule({ abort: 14 }), 1000).kind, 'on');
-    assert.deepEqual(faults.switchOn(aRule({ abort: 14 }), 1000), {
-      kind: 'refused',
-      why: '32 faults are on already',
-    });
+    const refused = { kind: 'refused', why: '32 faults are on already' };
+    assert.deepEqual(faults.switchOn(aRule({ abort: 14 }), 1000), refused);
   });
 });

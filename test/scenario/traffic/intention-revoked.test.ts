@@ -31,6 +31,5 @@ describe('Scenario: an intention is revoked', () => {
     const allowed = mesh.stack.settle(mesh.call());
     assert.equal(allowed.status, 0);
     assert.equal(sockets.length, 1);
-    mesh.close();
   });
 });

@@ -142,7 +142,6 @@ describe('Scenario: discovery changes at random', () => {
         eligible.map(({ id }) => id),
         ['a', 'b'],
       );
-      mesh.close();
     });
   }
 });

@@ -16,6 +16,7 @@ import { Listener } from '../../../sidecar/transport/listener.js';
 import type { Session } from '../../../sidecar/transport/session.js';
 import { identityOf, TestAuthority } from '../../kit/identity/certificates.js';
 import { ManualSource } from '../../kit/identity/manual-source.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/stack/sidecar-in-memory.js';
 import {
   type Application,
@@ -31,35 +32,25 @@ const LOOPBACK: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 
 /** A caller's sidecar and a model's, each with an identity that the test changes. */
 class TwoSidecars {
-  readonly stack = new Stack();
   readonly caller: ManualSource;
-  readonly model: ManualSource;
   readonly app: Application;
-  readonly backend: Backend;
   readonly outbound: Outbound;
-  readonly inbound: Listener;
   private readonly near: Listener;
   private readonly identities: readonly TlsIdentity[];
 
   private constructor(
     address: Address,
-    inbound: {
-      readonly listener: Listener;
-      readonly backend: Backend;
-      readonly source: ManualSource;
-      readonly own: TlsIdentity;
-    },
-    stack: Stack,
+    readonly stack: Stack,
+    readonly inbound: Listener,
+    readonly backend: Backend,
+    readonly model: ManualSource,
+    modelIdentity: TlsIdentity,
     caller: Identity,
   ) {
-    this.stack = stack;
-    this.inbound = inbound.listener;
-    this.backend = inbound.backend;
-    this.model = inbound.source;
     this.caller = new ManualSource(caller);
     const { context } = stack;
     const own = new TlsIdentity(this.caller, partsOf(stack));
-    this.identities = [own, inbound.own];
+    this.identities = [own, modelIdentity];
     const config = anUpstream([], {
       endpoints: [{ address, weight: 1, id: 'digits' }],
       routes: [aStreamRoute({ idleTimeoutMs: 0 })],
@@ -68,22 +59,14 @@ class TwoSidecars {
       makeCluster: (each, cluster) =>
         makeCluster(
           each,
-          { context: context, settings: DEFAULT_LOCAL_SETTINGS, dial: (to, peer) => own.dial(to, peer) },
+          { context, settings: DEFAULT_LOCAL_SETTINGS, dial: (to, peer) => own.dial(to, peer) },
           cluster,
         ),
       context: context,
       replayBytes: 1024 * 1024,
     });
     own.onRotated(() => this.outbound.refreshConnections());
-    this.near = new Listener(
-      {
-        address: LOOPBACK,
-        settings: DEFAULT_LOCAL_SETTINGS,
-        limits: LIMITS,
-        onStream: (...of) => this.outbound.accept(...of),
-      },
-      context,
-    );
+    this.near = listenerOf(stack, { onStream: (...of) => this.outbound.accept(...of) });
     this.app = stack.app(this.near);
   }
 
@@ -92,21 +75,14 @@ class TwoSidecars {
     const side = stack.inbound(anInbound({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] }));
     const source = new ManualSource(model);
     const own = new TlsIdentity(source, partsOf(stack));
-    const listener = new Listener(
-      {
-        address: LOOPBACK,
-        settings: DEFAULT_LOCAL_SETTINGS,
-        limits: LIMITS,
-        tls: own.serverTls({ alsoPlaintext: false }),
-        onStream: (...of) => side.inbound.accept(...of),
-      },
-      stack.context,
-    );
+    const tls = own.serverTls({ alsoPlaintext: false });
+    const listener = listenerOf(stack, { tls, onStream: (...of) => side.inbound.accept(...of) });
     own.onRotated(({ rootsChanged }) => {
       if (rootsChanged) listener.review((link) => own.stillTrusts(link));
     });
     const address = await listener.listen();
-    const both = new TwoSidecars(address, { listener, backend: side.model, source, own }, stack, caller);
+    const both = new TwoSidecars(address, stack, listener, side.model, source, own, caller);
+    afterTest(() => both.close());
     await both.until('they are connected', () => both.pool.isConnected);
     return both;
   }
@@ -123,14 +99,22 @@ class TwoSidecars {
     });
   }
 
-  async close(): Promise<void> {
+  private async close(): Promise<void> {
     this.near.stop();
     this.outbound.stop();
     this.inbound.stop();
     await this.until('no connection is left', () => this.inbound.sessions.size === 0);
     for (const own of this.identities) own.close();
-    this.stack.close();
   }
+}
+
+type ListenerSettings = ConstructorParameters<typeof Listener>[0];
+
+function listenerOf({ context }: Stack, over: Pick<ListenerSettings, 'onStream' | 'tls'>): Listener {
+  return new Listener(
+    { address: LOOPBACK, settings: DEFAULT_LOCAL_SETTINGS, limits: LIMITS, ...over },
+    context,
+  );
 }
 
 function partsOf({ clock, context }: Stack): AppContext {
@@ -161,12 +145,17 @@ describe('Scenario: certificates rotate', () => {
     old = await TestAuthority.root();
     next = await TestAuthority.root({ commonName: 'Next root' });
   });
-  afterEach(() => mesh.close());
 
   /** A leaf of `by`, whose holder believes all of `roots`. */
   const leaf = async (service: string, by: TestAuthority, ...roots: TestAuthority[]): Promise<Identity> => {
     const parts = await by.leaf({ service });
     return identityOf({ ...parts, rootsPem: roots.map(({ pem }) => pem).join('') }, service);
+  };
+
+  const serves = async (): Promise<void> => {
+    const call = mesh.app.call();
+    await mesh.until('it is answered', () => call.isOver);
+    assert.equal(call.status, 0);
   };
 
   it('a stream goes on over its connection, and the next call takes one with the new leaves', async () => {
@@ -184,9 +173,7 @@ describe('Scenario: certificates rotate', () => {
     assert.ok(serialsOf(mesh.inbound.sessions).includes(app.serial));
 
     mesh.backend.answer = (each) => each.reply();
-    const call = mesh.app.call();
-    await mesh.until('it is answered', () => call.isOver);
-    assert.equal(call.status, 0);
+    await serves();
 
     stream.data(Buffer.from('and after')).trailers(0);
     await mesh.until('the stream ends', () => open.isOver);
@@ -212,11 +199,6 @@ describe('Scenario: certificates rotate', () => {
   it('root and all: a peer that trusts both is served all the time, one with the old leaf is refused', async () => {
     mesh = await TwoSidecars.open(await leaf('app', old, old, next), await leaf('digits', old, old, next));
     mesh.backend.answer = (each) => each.reply();
-    const serves = async (): Promise<void> => {
-      const call = mesh.app.call();
-      await mesh.until('it is answered', () => call.isOver);
-      assert.equal(call.status, 0);
-    };
     await serves();
     mesh.model.set(await leaf('digits', next, old, next));
     await serves();

@@ -2,16 +2,21 @@
 import assert from 'node:assert/strict';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import type { ClusterSnapshot } from '../../../sidecar/discovery/snapshot.js';
+import { resultOf } from '../../kit/scenario/counts.js';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { DiscoveredUpstream, endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { metricsIn } from '../../kit/stack/metrics.js';
-import { aRoute, aStreamRoute } from '../../kit/stack/stack.js';
+import { aRoute, aStreamRoute, type CallOptions, PATH, type UpstreamOptions } from '../../kit/stack/stack.js';
 
-const INFER = '/inference.GRPCInferenceService/ModelInfer';
+const SLOW_RETRY = { attempts: 2, on: [14], backoff: { baseMs: 100, maxMs: 100 } };
 
 function cluster(...specs: string[]): ClusterSnapshot {
   return { endpoints: specs.map(endpoint) };
 }
+
+const under = (prefix: string): NonNullable<TrafficRoute['match']> => ({ prefix, headers: [] });
+
+const session = (key: string): CallOptions => ({ metadata: [['x-session', key]] });
 
 function to(name: string, over: Partial<TrafficRoute> = {}): TrafficRoute {
   return { split: [{ weight: 100, cluster: name }], ...over };
@@ -19,18 +24,26 @@ function to(name: string, over: Partial<TrafficRoute> = {}): TrafficRoute {
 
 describe('Scenario: traffic rules', () => {
   let mesh: DiscoveredUpstream;
-  beforeEach(() => {
-    mesh = new DiscoveredUpstream({ routes: [aRoute()] });
-  });
-  afterEach(() => mesh.close());
+  const start = (over: UpstreamOptions): void => {
+    mesh = new DiscoveredUpstream(over);
+  };
+  beforeEach(() => start({ routes: [aRoute()] }));
+  /** A call without an answer ends between these times. */
+  const endsBetween = (fromMs: number, toMs: number): void => {
+    const call = mesh.call();
+    mesh.stack.advance(fromMs);
+    assert.ok(!call.isOver);
+    mesh.stack.advance(toMs - fromMs);
+    assert.equal(call.status, 4);
+  };
 
   it('send calls by their path', () => {
     mesh.apply({ '': cluster('a'), health: cluster('h') }, [
-      to('health', { match: { prefix: '/grpc.health.v1.Health/', headers: [] } }),
+      to('health', { match: under('/grpc.health.v1.Health/') }),
       to(''),
     ]);
     assert.deepEqual(mesh.calls(3, { path: '/grpc.health.v1.Health/Check' }), { h: 3 });
-    assert.deepEqual(mesh.calls(3, { path: INFER }), { a: 3 });
+    assert.deepEqual(mesh.calls(3, { path: PATH }), { a: 3 });
   });
 
   it('send calls by their metadata', () => {
@@ -44,23 +57,17 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('split 90 to 10', () => {
-    mesh.apply({ v1: cluster('a'), v2: cluster('b') }, [
-      {
-        split: [
-          { weight: 90, cluster: 'v1' },
-          { weight: 10, cluster: 'v2' },
-        ],
-      },
-    ]);
-    const shares = mesh.calls(2000, {}, 0);
-    assert.equal((shares['a'] ?? 0) + (shares['b'] ?? 0), 2000);
+    const split = Object.entries({ v1: 90, v2: 10 }).map(([name, weight]) => ({ weight, cluster: name }));
+    mesh.apply({ v1: cluster('a'), v2: cluster('b') }, [{ split }]);
+    const { a = 0, b = 0 } = mesh.calls(2000, {}, 0);
+    assert.equal(a + b, 2000);
     // Four standard deviations of 2,000 draws at 0.1.
-    assert.ok(Math.abs((shares['b'] ?? 0) - 200) < 54, JSON.stringify(shares));
+    assert.ok(Math.abs(b - 200) < 54, `${a} and ${b}`);
   });
 
   it('rewrite the path on its way out', () => {
     mesh.apply({ '': cluster('a') }, [
-      to('', { match: { prefix: '/old.S/', headers: [] }, rewrite: '/new.S/' }),
+      to('', { match: under('/old.S/'), rewrite: '/new.S/' }),
       to('', { match: { exact: '/bad.S/M', headers: [] }, rewrite: 'nonsense' }),
       to(''),
     ]);
@@ -73,14 +80,13 @@ describe('Scenario: traffic rules', () => {
     mesh.call({ path: '/other.S/M' });
     assert.equal(paths(), '/other.S/M');
     const refused = mesh.call({ path: '/bad.S/M' });
-    assert.equal(refused.status, 12);
-    assert.equal(refused.reason, 'unknown-route');
+    assert.deepEqual([refused.status, refused.reason], [12, 'unknown-route']);
   });
 
   it('answer calls that no rule takes, and those whose cluster is not there', () => {
     mesh.apply({ '': cluster('a') }, [
-      to('', { match: { prefix: '/a.B/', headers: [] } }),
-      to('gone', { match: { prefix: '/c.D/', headers: [] } }),
+      to('', { match: under('/a.B/') }),
+      to('gone', { match: under('/c.D/') }),
     ]);
     assert.deepEqual(mesh.calls(1, { path: '/x.Y/Z' }), { '12 unknown-route': 1 });
     assert.deepEqual(mesh.calls(1, { path: '/c.D/E' }), { '14 no-endpoint': 1 });
@@ -96,23 +102,14 @@ describe('Scenario: traffic rules', () => {
       assert.equal(call.body.toString(), 'b');
     }
     for (const name of ['a', 'b']) mesh.stack.backend(name).answer = () => {};
-    const call = mesh.call();
-    mesh.stack.advance(199);
-    assert.ok(!call.isOver);
-    mesh.stack.advance(10);
-    assert.equal(call.status, 4);
+    endsBetween(199, 209);
   });
 
   it('give way to the file where it speaks', () => {
-    mesh.close();
-    mesh = new DiscoveredUpstream({ routes: [aRoute({ timeoutMs: 500 })] });
+    start({ routes: [aRoute({ timeoutMs: 500 })] });
     mesh.apply({ '': cluster('a') }, [to('', { timeoutMs: 200 })]);
     mesh.stack.backend('a').answer = () => {};
-    const call = mesh.call();
-    mesh.stack.advance(400);
-    assert.ok(!call.isOver);
-    mesh.stack.advance(150);
-    assert.equal(call.status, 4);
+    endsBetween(400, 550);
   });
 
   it('refuse calls beyond what a cluster may have in flight', () => {
@@ -120,10 +117,7 @@ describe('Scenario: traffic rules', () => {
     const held: { reply(): unknown }[] = [];
     mesh.stack.backend('a').answer = (stream) => void held.push(stream);
     const calls = [mesh.call(), mesh.call(), mesh.call()];
-    assert.deepEqual(
-      calls.map(({ status, reason }) => `${status} ${reason ?? ''}`),
-      ['-1 ', '-1 ', '8 breaker-open'],
-    );
+    assert.deepEqual(calls.map(resultOf), ['not ended', 'not ended', '8 breaker-open']);
     for (const stream of held) stream.reply();
     mesh.stack.run();
     mesh.backend('a');
@@ -134,39 +128,36 @@ describe('Scenario: traffic rules', () => {
     mesh.apply({ '': { ...cluster('a', 'b', 'c', 'd'), hashKey: 'x-session' } });
     const homes = new Set<string>();
     for (let i = 0; i < 20; i++) {
-      const shares = mesh.calls(5, { metadata: [['x-session', `s${i}`]] });
+      const shares = mesh.calls(5, session(`s${i}`));
       assert.equal(Object.values(shares)[0], 5, JSON.stringify(shares));
       homes.add(Object.keys(shares)[0]!);
     }
     assert.equal(homes.size, 4);
     assert.equal(Object.keys(mesh.calls(50)).length, 4);
-    const [home] = Object.keys(mesh.calls(1, { metadata: [['x-session', 'kept']] }));
+    const [home] = Object.keys(mesh.calls(1, session('kept')));
     const other = ['a', 'b', 'c', 'd'].find((name) => name !== home)!;
     mesh.stack.settle(mesh.stack.kill(other));
-    assert.deepEqual(mesh.calls(5, { metadata: [['x-session', 'kept']] }), { [home!]: 5 });
+    assert.deepEqual(mesh.calls(5, session('kept')), { [home!]: 5 });
     mesh.stack.settle(mesh.stack.kill(home!));
-    const moved = mesh.calls(5, { metadata: [['x-session', 'kept']] });
+    const moved = mesh.calls(5, session('kept'));
     assert.equal(Object.values(moved)[0], 5, JSON.stringify(moved));
   });
 
   it('stick by the file’s own key too', () => {
-    mesh.close();
-    mesh = new DiscoveredUpstream({ balance: { kind: 'ring-hash', key: 'x-session' } });
+    start({ balance: { kind: 'ring-hash', key: 'x-session' } });
     mesh.discover(['a', 'b', 'c']);
-    for (let i = 0; i < 10; i++)
-      assert.equal(Object.values(mesh.calls(4, { metadata: [['x-session', `s${i}`]] }))[0], 4);
+    for (let i = 0; i < 10; i++) assert.equal(Object.values(mesh.calls(4, session(`s${i}`)))[0], 4);
   });
 
   it('stick by it from the first call on where the file names the endpoints', () => {
     const pool = new DetectorPool(['a', 'b', 'c'], { balance: { kind: 'ring-hash', key: 'x-session' } });
     const homes = new Set<string>();
     for (let i = 0; i < 10; i++) {
-      const shares = pool.load(4, 10, { metadata: [['x-session', `s${i}`]] });
+      const shares = pool.load(4, 10, session(`s${i}`));
       assert.equal(Object.values(shares)[0], 4, JSON.stringify(shares));
       homes.add(Object.keys(shares)[0]!);
     }
     assert.equal(homes.size, 3);
-    pool.close();
   });
 
   it('change while calls run: what is under way ends in peace, and the connections that stay needed stay', () => {
@@ -187,12 +178,7 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('send a call elsewhere whose cluster went between two attempts', () => {
-    mesh.close();
-    mesh = new DiscoveredUpstream({
-      routes: [
-        aRoute({ idempotent: true, retry: { attempts: 2, on: [14], backoff: { baseMs: 100, maxMs: 100 } } }),
-      ],
-    });
+    start({ routes: [aRoute({ idempotent: true, retry: SLOW_RETRY })] });
     mesh.apply({ v1: cluster('a') }, [to('v1')]);
     mesh.stack.backend('a').answer = (stream) => stream.fail(14);
     const call = mesh.call();
@@ -202,12 +188,8 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('rewrite nothing any more once they are gone, whatever the call had become', () => {
-    mesh.close();
-    const retry = { attempts: 2, on: [14], backoff: { baseMs: 100, maxMs: 100 } };
-    mesh = new DiscoveredUpstream({ routes: [aRoute({ idempotent: true, retry })] });
-    mesh.apply({ v1: cluster('a') }, [
-      to('v1', { match: { prefix: '/old.S/', headers: [] }, rewrite: '/new.S/' }),
-    ]);
+    start({ routes: [aRoute({ idempotent: true, retry: SLOW_RETRY })] });
+    mesh.apply({ v1: cluster('a') }, [to('v1', { match: under('/old.S/'), rewrite: '/new.S/' })]);
     mesh.stack.backend('a').answer = (stream) => stream.fail(14);
     mesh.call({ path: '/old.S/M' });
     assert.equal(mesh.stack.backend('a').last.header(':path'), '/new.S/M');
@@ -217,8 +199,7 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('leave streams of a cluster that went alone', () => {
-    mesh.close();
-    mesh = new DiscoveredUpstream({ routes: [aStreamRoute()] });
+    start({ routes: [aStreamRoute()] });
     mesh.apply({ v1: cluster('a') }, [to('v1')]);
     mesh.stack.backend('a').answer = () => {};
     const stream = mesh.call({ body: null });
@@ -226,35 +207,24 @@ describe('Scenario: traffic rules', () => {
     far.begin().data(Buffer.from('one'));
     mesh.apply({ v2: cluster('b') }, [to('v2')]);
     mesh.stack.settle(far.data(Buffer.from('two')).trailers(0));
-    assert.equal(stream.body.toString(), 'onetwo');
-    assert.equal(stream.status, 0);
+    assert.deepEqual([stream.status, stream.body.toString()], [0, 'onetwo']);
     mesh.stack.settle(stream.reset(8));
   });
 
   it('show each cluster in the metrics, no label twice', () => {
-    mesh.apply({ '': cluster('a'), v2: cluster('a', 'b') }, [
-      to('', { match: { prefix: '/x.', headers: [] } }),
-      to('v2'),
-    ]);
+    mesh.apply({ '': cluster('a'), v2: cluster('a', 'b') }, [to('', { match: under('/x.') }), to('v2')]);
     const families = metricsIn(mesh.stack, { outbounds: [mesh.out.outbound] });
     for (const { name, samples } of families) {
       const labels = samples.map((sample) => JSON.stringify(sample.labels));
       assert.equal(new Set(labels).size, labels.length, name);
     }
     const attempts = families.find(({ name }) => name === 'outrider_attempts_total')!;
-    assert.deepEqual(
-      attempts.samples.map(({ labels }) => [labels['cluster'], labels['endpoint']]),
-      [
-        [undefined, 'a:1'],
-        ['v2', 'a:1'],
-        ['v2', 'b:1'],
-      ],
-    );
+    const shown = attempts.samples.map(({ labels }) => `${labels['cluster']} ${labels['endpoint']}`);
+    assert.deepEqual(shown, ['undefined a:1', 'v2 a:1', 'v2 b:1']);
   });
 
   it('keep to a subset of very many endpoints', () => {
-    mesh.close();
-    mesh = new DiscoveredUpstream({ pool: { maxEndpoints: 10 } });
+    start({ pool: { maxEndpoints: 10 } });
     mesh.discover(Array.from({ length: 200 }, (_, i) => `e${i}`));
     assert.equal(mesh.out.cluster.endpoints.length, 10);
     const before = new Set(mesh.out.cluster.endpoints.map(({ id }) => id));

@@ -9,7 +9,7 @@ import { makeCluster, stopCluster, updateCluster } from '../../../sidecar/cluste
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type { EndpointConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import { findingsOf } from '../../kit/core/ejections.js';
+import { fail, findingsOf } from '../../kit/core/ejections.js';
 import { addressOf, anUpstream, Stack } from '../../kit/stack/stack.js';
 
 describe('A cluster', () => {
@@ -20,20 +20,17 @@ describe('A cluster', () => {
     stack = new Stack();
     dialled = [];
   });
-  afterEach(() => {
-    stopCluster(upstream);
-    stack.close();
-  });
+  afterEach(() => stopCluster(upstream));
 
+  const addresses = (): string[] => dialled.map(({ to }) => to);
   const config = (endpoints: readonly Partial<EndpointConfig>[], over = {}): UpstreamConfig => ({
     ...anUpstream([], over),
     endpoints: endpoints.map((each, i) => ({ address: addressOf(`e${i}`), weight: 1, id: `e${i}`, ...each })),
   });
-  const deps = (): ClusterDeps => ({
-    context: stack.context,
-    settings: DEFAULT_LOCAL_SETTINGS,
-    dial: () => undefined,
-  });
+  const deps = (): ClusterDeps => {
+    const { context } = stack;
+    return { context, settings: DEFAULT_LOCAL_SETTINGS, dial: () => undefined };
+  };
   const open = (endpoints: readonly Partial<EndpointConfig>[], over = {}): void => {
     for (let i = 0; i < endpoints.length; i++) stack.backend(`e${i}`);
     upstream = makeCluster(config(endpoints, over), {
@@ -45,6 +42,9 @@ describe('A cluster', () => {
     });
     stack.run();
   };
+
+  const update = (...how: Parameters<typeof config>): void =>
+    stack.settle(updateCluster(upstream, config(...how)));
 
   it('a cluster connects to each endpoint as the service that it has to be', () => {
     open([{}, { service: 'other', datacenter: 'dc2', subset: 'v1' }]);
@@ -68,18 +68,16 @@ describe('A cluster', () => {
 
   it('connections stay when their limits change, grow in number with them, and are replaced for TLS', () => {
     open([{}]);
-    stack.settle(
-      updateCluster(upstream, config([{}], { pool: { connectTimeoutMs: 300, pingIntervalMs: 50 } })),
-    );
+    update([{}], { pool: { connectTimeoutMs: 300, pingIntervalMs: 50 } });
     assert.equal(dialled.length, 1);
-    stack.settle(updateCluster(upstream, config([{}], { pool: { connections: 3 } })));
+    update([{}], { pool: { connections: 3 } });
     assert.equal(dialled.length, 3);
     assert.equal(upstream.endpoints[0]?.pool.connectionCount, 3);
     stack.backend('e1').mode = 'silent';
-    updateCluster(upstream, config([{}, {}], { pool: { connectTimeoutMs: 300 } }));
+    update([{}, {}], { pool: { connectTimeoutMs: 300 } });
     stack.advance(310);
     assert.match(upstream.endpoints[1]?.pool.problem ?? '', /timeout/);
-    stack.settle(updateCluster(upstream, config([{}], { tls: 'plaintext' })));
+    update([{}], { tls: 'plaintext' });
     assert.equal(upstream.endpoints[0]?.pool.connects, 1);
   });
 
@@ -93,32 +91,22 @@ describe('A cluster', () => {
     open([{}, {}, {}]);
     const [moved] = upstream.endpoints;
     const { ejections, ejection } = moved!;
-    for (let i = 0; i < 5; i++) ejections.record(ejection, 1, 2000, 2000, 0, 0);
+    fail(ejections, ejection, 2000);
     refreshEligible(upstream);
     assert.equal(upstream.ejections.ejected, 1);
     updateCluster(upstream, config([{ priority: 1 }, {}, {}]));
     assert.equal(upstream.ejections.ejected, 0);
-    assert.equal(
-      upstream.allEjections.reduce((sum, { ejected }) => sum + ejected, 0),
-      1,
-    );
-    assert.equal(
-      upstream.allEjections.reduce((sum, pool) => sum + findingsOf(pool).enforced, 0),
-      1,
-    );
+    const sums = upstream.allEjections.map((pool) => [pool.ejected, findingsOf(pool).enforced] as const);
+    const sumOf = (at: 0 | 1) => sums.reduce((sum, each) => sum + each[at], 0);
+    assert.deepEqual([sumOf(0), sumOf(1)], [1, 1]);
     assert.equal(moved?.ejection.state, 1);
   });
 
   it('the order of endpoints does not depend on the order of the list', () => {
     open([{ priority: 1002 }, { priority: 2 }, { priority: 0 }]);
-    assert.deepEqual(
-      upstream.endpoints.map(({ priority }) => priority),
-      [0, 2, 1002],
-    );
-    assert.deepEqual(
-      dialled.map(({ to }) => to),
-      ['e2:1', 'e1:1'],
-    );
+    const priorities = upstream.endpoints.map(({ priority }) => priority);
+    assert.deepEqual(priorities, [0, 2, 1002]);
+    assert.deepEqual(addresses(), ['e2:1', 'e1:1']);
   });
 
   it('a cluster connects to few endpoints at once, and at once to one that a call needs', () => {
@@ -137,10 +125,7 @@ describe('A cluster', () => {
     open([{}, { priority: 1 }]);
     expireConnections(upstream);
     stack.advance(100);
-    assert.deepEqual(
-      dialled.map(({ to }) => to),
-      ['e0:1', 'e1:1', 'e0:1', 'e1:1'],
-    );
+    assert.deepEqual(addresses(), ['e0:1', 'e1:1', 'e0:1', 'e1:1']);
     assert.ok(upstream.active[0]?.eligible);
   });
 });

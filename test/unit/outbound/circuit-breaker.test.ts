@@ -41,22 +41,15 @@ describe('The circuit breaker of an upstream', () => {
   beforeEach(() => {
     stack = new Stack();
     stack.backend('a').mode = 'silent';
-    clusters = new Upstream(
-      anUpstream(['a']),
-      // No endpoint can be reached: attempts wait for their connection.
-      (config, cluster) =>
-        makeCluster(
-          config,
-          { context: stack.context, settings: DEFAULT_LOCAL_SETTINGS, dial: () => stack.net.dial('a:1') },
-          cluster,
-        ),
-    );
+    // No endpoint can be reached: attempts wait for their connection.
+    const dial = () => stack.net.dial('a:1');
+    const deps = { context: stack.context, settings: DEFAULT_LOCAL_SETTINGS, dial };
+    clusters = new Upstream(anUpstream(['a']), (config, cluster) => makeCluster(config, deps, cluster));
     bounds = new CircuitBreaker('digits', clusters, stack.context);
   });
   afterEach(() => {
     bounds.takeWaiting();
     for (const upstream of clusters.all) stopCluster(upstream);
-    stack.close();
   });
 
   it('an upstream without a breaker bounds no calls', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Status } from '../../../sidecar/core/outcome/status.js';
 import { RETRY_RULES } from '../../../sidecar/core/retry/decide-retry.js';
 import { PASS, type RetryRule } from '../../../sidecar/core/retry/retry.js';
-import { anUpstream, Stack } from '../../kit/stack/stack.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 
 /** What a new rule takes: its function, and its line in the table. */
 const onceAfterAborted: RetryRule = ({ facts: { status }, state }) =>
@@ -11,24 +11,15 @@ const onceAfterAborted: RetryRule = ({ facts: { status }, state }) =>
 const rules = RETRY_RULES as RetryRule[];
 
 describe('The rules that decide whether a call is tried again', () => {
-  let stack: Stack;
-
-  beforeEach(() => {
-    stack = new Stack();
-    rules.unshift(onceAfterAborted);
-  });
-  afterEach(() => {
-    rules.shift();
-    stack.close();
-  });
+  before(() => rules.unshift(onceAfterAborted));
+  after(() => rules.shift());
 
   /** Requests at the endpoint, and the status of the call, when every attempt ends with `status`. */
   const outcomeOf = (status: number): unknown[] => {
-    const backend = stack.backend('a');
-    backend.answer = (stream) => stream.fail(status);
-    const stream = stack.app(stack.outbound(anUpstream(['a'])).listener).call();
-    stack.run();
-    return [backend.requests.length, stream.status];
+    const stack = new UpstreamStack(['a']);
+    stack.answers((stream) => void stream.fail(status));
+    const stream = stack.call();
+    return [stack.requests.length, stream.status];
   };
 
   it('a new rule grants an attempt that the others would not', () => {

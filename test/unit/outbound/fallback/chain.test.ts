@@ -7,14 +7,12 @@ import { type FallbackStep, markDegraded } from '../../../../sidecar/outbound/fa
 import { Next } from '../../../../sidecar/relay/next.js';
 import { sendLocalReply } from '../../../../sidecar/relay/response.js';
 import type { PeerStream } from '../../../kit/http2/scripted-peer.js';
-import { anUpstream, aRoute, Stack } from '../../../kit/stack/stack.js';
+import { UpstreamStack } from '../../../kit/scenario/upstream-stack.js';
+import { aRoute } from '../../../kit/stack/stack.js';
 
 /** What a new kind of step takes: its function, and its line in the table. */
-const apologise: FallbackStep<{ readonly kind: 'toy'; readonly words: string }> = (
-  call,
-  fallback,
-  { words },
-) => {
+type Toy = { readonly kind: 'toy'; readonly words: string };
+const apologise: FallbackStep<Toy> = (call, fallback, { words }) => {
   if (words === '') return Next.continue;
   markDegraded(call, fallback, 'toy');
   sendLocalReply(call, { reason: LocalReplyReasons.unknownRoute, message: words, metadata: null });
@@ -24,24 +22,16 @@ const table = FALLBACK_STEPS as unknown as Record<string, FallbackStep<never>>;
 const toy = (words: string): FallbackConfig => ({ kind: 'toy', words }) as unknown as FallbackConfig;
 
 describe('The steps of a fallback chain', () => {
-  let stack: Stack;
-
-  beforeEach(() => {
-    stack = new Stack();
+  before(() => {
     table['toy'] = apologise;
   });
-  afterEach(() => {
-    delete table['toy'];
-    stack.close();
-  });
+  after(() => delete table['toy']);
 
   /** The end of a call whose endpoint fails. */
   const end = (fallback: readonly FallbackConfig[]): PeerStream => {
-    stack.backend('a').answer = (stream) => stream.fail(Status.UNAVAILABLE, [['grpc-message', 'broken']]);
-    const { listener } = stack.outbound(anUpstream(['a'], { routes: [aRoute({ fallback })] }));
-    const stream = stack.app(listener).call();
-    stack.run();
-    return stream;
+    const stack = new UpstreamStack(['a'], { routes: [aRoute({ fallback })] });
+    stack.answers((stream) => void stream.fail(Status.UNAVAILABLE, [['grpc-message', 'broken']]));
+    return stack.call();
   };
 
   it('a new kind of step answers the calls of a route that names it', () => {

@@ -16,57 +16,39 @@ function bytesOf(array: ArrayBufferView): Uint8Array {
 }
 
 describe('Two answers of ModelInfer', () => {
+  const same = { kind: 'same', argmax: true } as const;
+  const differs = (about: 'values' | 'shape' | 'unreadable', why: string, more = {}) =>
+    ({ kind: 'differs', about, why, ...more }) as const;
+  const values = (why: string, argmax: boolean) => differs('values', `output "scores": ${why}`, { argmax });
+  const { NaN: none, POSITIVE_INFINITY: infinite } = Number;
+  const others = '1 of 1 largest classes are others';
+
   for (const [what, call, copy, expected] of [
-    ['the same', [0.1, 0.9], [0.1, 0.9], { kind: 'same', argmax: true }],
-    ['within the tolerance', [0.1, 0.9], [0.1009, 0.9], { kind: 'same', argmax: true }],
-    ['within it, relative beyond 1', [1000, 2000], [1000.9, 2001], { kind: 'same', argmax: true }],
-    ['both no number', [Number.NaN, 1], [Number.NaN, 1], { kind: 'same', argmax: true }],
-    [
-      'both infinite',
-      [Number.POSITIVE_INFINITY, 1],
-      [Number.POSITIVE_INFINITY, 1],
-      { kind: 'same', argmax: true },
-    ],
-    ['two classes alike, in the other order', [0.5, 0.5001], [0.5001, 0.5], { kind: 'same', argmax: true }],
+    ['the same', [0.1, 0.9], [0.1, 0.9], same],
+    ['within the tolerance', [0.1, 0.9], [0.1009, 0.9], same],
+    ['within it, relative beyond 1', [1000, 2000], [1000.9, 2001], same],
+    ['both no number', [none, 1], [none, 1], same],
+    ['both infinite', [infinite, 1], [infinite, 1], same],
+    ['two classes alike, in the other order', [0.5, 0.5001], [0.5001, 0.5], same],
     ['one class only', [3], [3], { kind: 'same' }],
-    [
-      'a number that differs',
-      [0.1, 0.9],
-      [0.2, 0.9],
-      {
-        kind: 'differs',
-        about: 'values',
-        why: 'output "scores": 1 of 2 elements differ, by up to 0.1',
-        argmax: true,
-      },
-    ],
+    ['a number that differs', [0.1, 0.9], [0.2, 0.9], values('1 of 2 elements differ, by up to 0.1', true)],
     [
       'another largest class',
       [0.1, 0.9],
       [0.9, 0.1],
-      {
-        kind: 'differs',
-        about: 'values',
-        why: 'output "scores": 2 of 2 elements differ, by up to 0.8; 1 of 1 largest classes are others',
-        argmax: false,
-      },
+      values(`2 of 2 elements differ, by up to 0.8; ${others}`, false),
     ],
     [
       'no number where there was one',
       [0.1, 0.9],
-      [0.1, Number.NaN],
-      {
-        kind: 'differs',
-        about: 'values',
-        why: 'output "scores": 1 of 2 elements differ; 1 of 1 largest classes are others',
-        argmax: false,
-      },
+      [0.1, none],
+      values(`1 of 2 elements differ; ${others}`, false),
     ],
     [
       'another number of classes',
       [0.1, 0.9],
       [0.1, 0.8, 0.1],
-      { kind: 'differs', about: 'shape', why: 'output "scores" has 1×2 elements, and 1×3 in the copy' },
+      differs('shape', 'output "scores" has 1×2 elements, and 1×3 in the copy'),
     ],
   ] as const) {
     it(`with ${what}`, () => {
@@ -90,16 +72,14 @@ describe('Two answers of ModelInfer', () => {
     const others = { ...one!, contents: { int64_contents: ['9007199254740992', '1'] } };
     assert.deepEqual(compare(anAnswerOf([labels, two!]), anAnswerOf([two!, labels])), { kind: 'same' });
     assert.deepEqual(compare(anAnswerOf([labels]), anAnswerOf([two!, labels])), { kind: 'same' });
-    assert.deepEqual(compare(anAnswerOf([labels, two!]), anAnswerOf([labels])), {
-      kind: 'differs',
-      about: 'shape',
-      why: 'output "two" is missing in the copy',
-    });
-    assert.deepEqual(compare(anAnswerOf([labels]), anAnswerOf([others])), {
-      kind: 'differs',
-      about: 'values',
-      why: 'output "one": 1 of 2 elements differ',
-    });
+    assert.deepEqual(
+      compare(anAnswerOf([labels, two!]), anAnswerOf([labels])),
+      differs('shape', 'output "two" is missing in the copy'),
+    );
+    assert.deepEqual(
+      compare(anAnswerOf([labels]), anAnswerOf([others])),
+      differs('values', 'output "one": 1 of 2 elements differ'),
+    );
   });
 
   it('may be raw or typed, and are not alike in another datatype', () => {
@@ -112,11 +92,10 @@ describe('Two answers of ModelInfer', () => {
       [{ name: 'scores', datatype: 'FP64', shape }],
       [bytesOf(Float64Array.from([0.1, 0.9]))],
     );
-    assert.deepEqual(compare(anAnswer([0.1, 0.9]), wide), {
-      kind: 'differs',
-      about: 'shape',
-      why: 'output "scores" is FP32, and FP64 in the copy',
-    });
+    assert.deepEqual(
+      compare(anAnswer([0.1, 0.9]), wide),
+      differs('shape', 'output "scores" is FP32, and FP64 in the copy'),
+    );
   });
 
   it('may be of half precision', () => {
@@ -179,10 +158,6 @@ describe('Two answers of ModelInfer', () => {
       { name: 'y', datatype: 'BYTES', shape: ['9007199254740991'] },
       { name: 'z', datatype: 'FP32', shape: ['-1'] },
     ]);
-    assert.deepEqual(compare(valid, huge), {
-      kind: 'differs',
-      about: 'unreadable',
-      why: "the copy's answer cannot be read",
-    });
+    assert.deepEqual(compare(valid, huge), differs('unreadable', "the copy's answer cannot be read"));
   });
 });
