@@ -29,8 +29,7 @@ interface Sent {
   tookMs: number;
 }
 
-class World {
-  readonly stack = new Stack();
+class World extends Stack {
   readonly side: InboundStack;
   /** Runs that the model ended, wanted or not. */
   runs = 0;
@@ -38,18 +37,15 @@ class World {
   vain = 0;
   private busy = 0;
   private readonly inside: PeerStream[] = [];
-  private readonly open: Sent[] = [];
+  private readonly underWay: Sent[] = [];
 
   constructor(queue: Partial<QueueConfig>) {
-    this.side = this.stack.inbound(anInbound({ queue, intentions: ALLOW_ALL }));
+    super();
+    this.side = this.inbound(anInbound({ queue, intentions: ALLOW_ALL }));
     this.side.model.answer = (stream) => {
       this.inside.push(stream);
       this.work();
     };
-  }
-
-  app(name: string): Application {
-    return this.stack.app(this.side.listener, name);
   }
 
   /** An open loop: `factor` times the capacity, for so long. */
@@ -63,29 +59,29 @@ class World {
     const sent: Sent[] = [];
     for (let i = 0; i < (seconds * 1_000) / everyMs; i++) {
       const [app, options] = next(i);
-      const each = { stream: app.call(options), sentMs: this.stack.clock.now(), tookMs: Number.NaN };
+      const each = { stream: app.call(options), sentMs: this.clock.now(), tookMs: Number.NaN };
       onSent(each.stream);
       sent.push(each);
-      this.open.push(each);
+      this.underWay.push(each);
       this.advance(everyMs);
     }
     return sent;
   }
 
-  advance(ms: number): void {
-    this.stack.advance(ms);
-    const nowMs = this.stack.clock.now();
-    for (let i = this.open.length - 1; i >= 0; i--) {
-      const each = this.open[i]!;
+  override advance(ms: number): void {
+    super.advance(ms);
+    const nowMs = this.clock.now();
+    for (let i = this.underWay.length - 1; i >= 0; i--) {
+      const each = this.underWay[i]!;
       if (!each.stream.isOver) continue;
       each.tookMs = nowMs - each.sentMs;
-      this.open.splice(i, 1);
+      this.underWay.splice(i, 1);
     }
   }
 
   /** Until nothing is under way. */
   rest(): void {
-    for (let i = 0; i < 5_000 && this.open.length > 0; i++) this.advance(1);
+    for (let i = 0; i < 5_000 && this.underWay.length > 0; i++) this.advance(1);
   }
 
   private work(): void {
@@ -93,7 +89,7 @@ class World {
       const stream = this.inside.shift();
       if (stream === undefined) return;
       this.busy++;
-      this.stack.clock.after(RUN_MS, () => {
+      this.clock.after(RUN_MS, () => {
         this.busy--;
         this.runs++;
         if (stream.resetCode === undefined) stream.reply();
@@ -110,10 +106,18 @@ const slowest = (calls: readonly Sent[]): number => Math.max(...calls.map(({ too
 
 describe('Scenario: overload', () => {
   let world: World;
-  afterEach(() => {
+  let web: Application;
+  const open = (queue: Partial<QueueConfig>): void => {
+    world = new World(queue);
+    web = world.app(world.side.listener, 'web');
+  };
+  /** Five times the capacity by one caller, for so long; then all is at rest. */
+  const flood = (seconds: number, options: CallOptions): Sent[] => {
+    const calls = world.load(seconds, 5, () => [web, options]);
     world.rest();
-    world.stack.close();
-  });
+    return calls;
+  };
+  afterEach(() => world.rest());
 
   const isGoodput = (calls: readonly Sent[], seconds: number): void => {
     const share = ok(calls).length / (seconds * CAPACITY_PER_SECOND);
@@ -125,10 +129,8 @@ describe('Scenario: overload', () => {
     ['a long line, where deadlines decide', { concurrency: PLACES, maxWaiting: 1_000 }],
   ] as const) {
     it(`${what}: the model stays busy, with nothing in vain, and refusals are immediate`, () => {
-      world = new World(queue);
-      const web = world.app('web');
-      const calls = world.load(2, 5, () => [web, { timeout: '400m' }]);
-      world.rest();
+      open(queue);
+      const calls = flood(2, { timeout: '400m' });
       isGoodput(calls, 2);
       assert.equal(ok(calls).length + refused(calls).length, calls.length, 'no call waits in vain');
       assert.equal(world.vain, 0);
@@ -143,17 +145,12 @@ describe('Scenario: overload', () => {
   }
 
   it('requests that take long to come are refused before they are sent', () => {
-    world = new World({ concurrency: PLACES, maxWaiting: PLACES });
-    const web = world.app('web');
-    const calls = world.load(
-      2,
-      5,
-      () => [web, { timeout: '1S', body: null }],
-      (stream) =>
-        world.stack.clock.after(UPLOAD_MS, () => {
-          if (!stream.isOver) stream.data(MESSAGE, Flag.endStream);
-        }),
-    );
+    open({ concurrency: PLACES, maxWaiting: PLACES });
+    const upload = (stream: PeerStream): void => {
+      if (!stream.isOver) stream.data(MESSAGE, Flag.endStream);
+    };
+    const next = () => [web, { timeout: '1S', body: null }] as const;
+    const calls = world.load(2, 5, next, (stream) => world.clock.after(UPLOAD_MS, () => upload(stream)));
     world.rest();
     isGoodput(calls, 2);
     const early = refused(calls).filter(({ tookMs }) => tookMs <= 1).length;
@@ -162,39 +159,32 @@ describe('Scenario: overload', () => {
   });
 
   it('a short line keeps what is served quick: at most two runs', () => {
-    world = new World({ concurrency: PLACES, maxWaiting: PLACES });
-    const web = world.app('web');
-    const calls = world.load(2, 5, () => [web, { timeout: '1S' }]);
-    world.rest();
+    open({ concurrency: PLACES, maxWaiting: PLACES });
+    const calls = flood(2, { timeout: '1S' });
     assert.ok(slowest(ok(calls)) <= 2 * RUN_MS + 2, `${slowest(ok(calls))} ms`);
   });
 
   it('a number that is far too high is found out, and the model’s own line stays short', () => {
-    world = new World({ concurrency: 64, maxWaiting: 16, adaptive: { min: 1, max: 200 } });
-    const web = world.app('web');
+    open({ concurrency: 64, maxWaiting: 16, adaptive: { min: 1, max: 200 } });
     world.load(6, 5, () => [web, { timeout: '1S' }]);
-    const calls = world.load(3, 5, () => [web, { timeout: '1S' }]);
-    world.rest();
+    const calls = flood(3, { timeout: '1S' });
     isGoodput(calls, 3);
     const { concurrency } = world.side.backend.queue;
     assert.ok(concurrency >= PLACES && concurrency <= 3 * PLACES, `${concurrency}`);
   });
 
   it('a number so high that every deadline passes inside the model is found out too', () => {
-    world = new World({ concurrency: 100, maxWaiting: 16, adaptive: { min: 1, max: 200 } });
-    const web = world.app('web');
+    open({ concurrency: 100, maxWaiting: 16, adaptive: { min: 1, max: 200 } });
     const hopeless = world.load(1, 5, () => [web, { timeout: '150m' }]);
     world.load(10, 5, () => [web, { timeout: '150m' }]);
-    const calls = world.load(3, 5, () => [web, { timeout: '150m' }]);
-    world.rest();
+    const calls = flood(3, { timeout: '150m' });
     assert.ok(ok(hopeless).length < 0.9 * CAPACITY_PER_SECOND, 'the scenario is none');
     isGoodput(calls, 3);
   });
 
   it('calls of the first class do not notice, as long as they alone are not too many', () => {
     const priority = { key: 'x-class', classes: ['now', 'later'], defaultClass: 'later' };
-    world = new World({ concurrency: PLACES, maxWaiting: 2 * PLACES, priority });
-    const web = world.app('web');
+    open({ concurrency: PLACES, maxWaiting: 2 * PLACES, priority });
     const now: CallOptions = { timeout: '1S', metadata: [['x-class', 'now']] };
     const calls = world.load(2, 5, (i) => [web, i % 10 === 0 ? now : { timeout: '1S' }]);
     world.rest();
@@ -202,17 +192,14 @@ describe('Scenario: overload', () => {
     assert.equal(ok(first).length, first.length);
     assert.ok(slowest(first) <= 2 * RUN_MS + 2, `${slowest(first)} ms`);
     isGoodput(calls, 2);
-    assert.equal(
-      world.side.backend.queue.evictedTotal,
-      0,
-      'room is left for them: no call waits only to give way',
-    );
+    const { evictedTotal } = world.side.backend.queue;
+    assert.equal(evictedTotal, 0, 'room is left for them: no call waits only to give way');
   });
 
   it('a caller that floods costs another one nothing but its turn', () => {
-    world = new World({ concurrency: PLACES, maxWaiting: 2 * PLACES, fair: true });
-    const [flood, web] = [world.app('flood'), world.app('web')];
-    const calls = world.load(2, 5, (i) => [i % 15 === 0 ? web : flood, { timeout: '1S' }]);
+    open({ concurrency: PLACES, maxWaiting: 2 * PLACES, fair: true });
+    const flooding = world.app(world.side.listener, 'flood');
+    const calls = world.load(2, 5, (i) => [i % 15 === 0 ? web : flooding, { timeout: '1S' }]);
     world.rest();
     const polite = calls.filter((_, i) => i % 15 === 0);
     assert.equal(ok(polite).length, polite.length);

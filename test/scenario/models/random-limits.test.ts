@@ -3,13 +3,13 @@
  * comes and goes and the model too. No place is lost, no waiting call is forgotten, no bound is passed.
  */
 import assert from 'node:assert/strict';
-import type { QueueConfig, RateLimitConfig } from '../../../sidecar/config/model.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { type Application, anInbound, aRoute, type InboundOptions, Stack } from '../../kit/stack/stack.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
 const ALLOW_ALL = [{ from: '*', to: 'digits', action: 'allow' }] as const;
 const STEPS = 400;
+const RATE = { callers: ['batch'], methods: ['*'], perSecond: 20 };
 
 describe('Scenario: the limits under random load', () => {
   const reasons = new Set<string>();
@@ -25,9 +25,8 @@ describe('Scenario: the limits under random load', () => {
       const config = (): InboundOptions => ({ intentions: ALLOW_ALL, ...limits(upTo) });
       let usedBytes = 50;
       const stack = new Stack({ seed });
-      const side = stack.inbound(anInbound(config()), {
-        readMemory: () => ({ usedBytes, limitBytes: 100 }),
-      });
+      const readMemory = () => ({ usedBytes, limitBytes: 100 });
+      const side = stack.inbound(anInbound(config()), { readMemory });
       const apps: Application[] = ['web', 'batch', 'cron'].map((name) => stack.app(side.listener, name));
       const calls: PeerStream[] = [];
       let answered = 0;
@@ -78,23 +77,14 @@ describe('Scenario: the limits under random load', () => {
       for (const { byReason } of stack.context.stats.calls)
         for (const reason of byReason.keys()) reasons.add(reason);
       stack.assertIdle();
-      stack.close();
     });
   }
 });
 
 /** Some of all limits there are, small enough to be met. */
-function limits(upTo: (n: number) => number): {
-  readonly queue: Partial<QueueConfig>;
-  readonly rateLimits?: readonly RateLimitConfig[];
-  readonly routes: NonNullable<InboundOptions['routes']>;
-} {
+function limits(upTo: (n: number) => number): InboundOptions {
   const concurrency = 1 + upTo(4);
-  const classes = [
-    ['now', 'later'],
-    ['later', 'now', 'never'],
-    ['now', 'never'],
-  ][upTo(3)]!;
+  const classes = ['now later', 'later now never', 'now never'][upTo(3)]!.split(' ');
   return {
     queue: {
       concurrency,
@@ -104,9 +94,7 @@ function limits(upTo: (n: number) => number): {
       ...(upTo(2) === 0 ? {} : { adaptive: { min: 1, max: 8 } }),
       ...(upTo(2) === 0 ? {} : { priority: { key: 'x-class', classes, defaultClass: classes.at(-1)! } }),
     },
-    ...(upTo(2) === 0
-      ? {}
-      : { rateLimits: [{ callers: ['batch'], methods: ['*'], perSecond: 20, burst: 1 + upTo(5) }] }),
+    ...(upTo(2) === 0 ? {} : { rateLimits: [{ ...RATE, burst: 1 + upTo(5) }] }),
     routes: [aRoute()],
   };
 }

@@ -23,19 +23,18 @@ describe('Scenario: several models behind one upstream', () => {
   ): void => {
     const { at = {}, ...options } = over;
     pool = new DetectorPool(['a', 'b', 'c'], options);
+    const { requestDeserialize } = protocols().inference.ModelInfer;
     for (const name of pool.names)
       pool.backend(name).answer = (stream) => {
-        const { model_name: model } = protocols().inference.ModelInfer.requestDeserialize(
-          stream.body.subarray(5),
-        );
+        const { model_name: model } = requestDeserialize(stream.body.subarray(5));
         const key = stream.header(':path') === METADATA ? 'metadata' : model;
         pool.clock.after(at[name]?.[key] ?? ms[key]!, () => stream.reply(answer(name)));
       };
   };
-  const call = (model: string, options: CallOptions = {}): CallOptions => ({
-    body: anInferRequest(model),
-    ...options,
-  });
+  const call = (model: string, key?: string): CallOptions => {
+    const body = anInferRequest(model);
+    return key === undefined ? { body } : { body, metadata: [['x-model', key]] };
+  };
   /** These calls in turn. */
   const load = (count: number, calls: readonly CallOptions[], everyMs = 20): void => {
     for (let i = 0; i < count; i++) pool.load(1, everyMs, calls[i % calls.length]!);
@@ -44,7 +43,7 @@ describe('Scenario: several models behind one upstream', () => {
   const keysOf = (): Record<string, string> => {
     const keys: Record<string, string> = {};
     for (let i = 0; i < 40; i++) {
-      const [name] = Object.keys(pool.load(1, 150, call('quick', { metadata: [['x-model', `m${i}`]] })));
+      const [name] = Object.keys(pool.load(1, 150, call('quick', `m${i}`)));
       keys[name!] ??= `m${i}`;
     }
     pool.advance(11_000);
@@ -58,9 +57,7 @@ describe('Scenario: several models behind one upstream', () => {
   it('each at an endpoint of its own, by ring hash: no endpoint is blamed for the slower model', () => {
     open({ quick: 20, slow: 100 }, { balance: { kind: 'ring-hash', key: 'x-model' } });
     const { a, b, c } = keysOf();
-    const to = (model: string, key: string | undefined): CallOptions =>
-      call(model, { metadata: [['x-model', key!]] });
-    load(300, [to('quick', a), to('slow', b), to('quick', c)], 60);
+    load(300, [call('quick', a), call('slow', b), call('quick', c)], 60);
     assert.equal(states(), ALL_IN);
     for (const ratio of ratios()) assert.equal(ratio ?? '1.0', '1.0');
   });

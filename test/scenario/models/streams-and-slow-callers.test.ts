@@ -48,25 +48,28 @@ describe('Scenario: streams that last as long as they may', () => {
     for (const name of pool.names) assert.equal(pool.endpoint(name).outcomes[1], 0, `faults of ${name}`);
   };
 
-  it('a longest life', () => {
-    open({ maxTimeoutMs: MINUTE_MS });
+  const talkFor = (forMs: number) => (): void => {
     begin();
-    talk(MINUTE_MS + 1000);
-    assertNoneBlamed('deadline-exceeded');
-  });
-
-  it('a deadline of their callers', () => {
-    open({}, { timeout: '30S' });
-    begin();
-    talk(31_000);
-    assertNoneBlamed('deadline-exceeded');
-  });
-
-  it('a longest life without a message, for none was due', () => {
-    open({ maxTimeoutMs: MINUTE_MS }, { body: MESSAGE });
-    pool.advance(MINUTE_MS + 1000);
-    assertNoneBlamed('deadline-exceeded');
-  });
+    talk(forMs);
+  };
+  const advance = (ms: number) => (): void => pool.advance(ms);
+  for (const [what, route, options, live] of [
+    ['a longest life', { maxTimeoutMs: MINUTE_MS }, {}, talkFor(MINUTE_MS + 1000)],
+    ['a deadline of their callers', {}, { timeout: '30S' }, talkFor(31_000)],
+    [
+      'a longest life without a message, for none was due',
+      { maxTimeoutMs: MINUTE_MS },
+      { body: MESSAGE },
+      advance(MINUTE_MS + 1000),
+    ],
+    ['a deadline while they may still have something to say', {}, { timeout: '5S' }, advance(6000)],
+  ] as const) {
+    it(what, () => {
+      open(route, options);
+      live();
+      assertNoneBlamed('deadline-exceeded');
+    });
+  }
 
   it('a longest idle time, whether or not they have answered', () => {
     for (const answers of [true, false]) {
@@ -95,12 +98,6 @@ describe('Scenario: streams that last as long as they may', () => {
     open({}, { body: MESSAGE, timeout: '5S' });
     pool.advance(6000);
     assert.equal(pool.states.filter((state) => state === 'ejected').length, 1);
-  });
-
-  it('but not while they may still have something to say', () => {
-    open({}, { timeout: '5S' });
-    pool.advance(6000);
-    assertNoneBlamed('deadline-exceeded');
   });
 
   it('nor are they blamed by an attempt timeout meanwhile, though another endpoint is tried', () => {

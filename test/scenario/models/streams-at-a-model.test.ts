@@ -32,15 +32,13 @@ describe('Scenario: streams at a model', () => {
     app = stack.app(side.listener, 'app');
     side.model.answer = (stream) => void stack.clock.after(RUN_MS, () => stream.reply());
   };
+  const running = (): number => side.backend.queue.running;
   const call = (options: CallOptions = {}): PeerStream =>
     stack.settle(app.call({ timeout: '1S', ...options }));
   /** A stream in both directions that has said something: the caller’s end and the model’s. */
   const talk = (): readonly [PeerStream, PeerStream] => {
-    const near = app.call({ path: TALK, body: null });
-    stack.settle(near.data(MESSAGE));
-    const far = side.model.last;
-    stack.settle(far.begin());
-    return [near, far];
+    const near = stack.settle(app.call({ path: TALK, body: null }).data(MESSAGE));
+    return [near, stack.settle(side.model.last.begin())];
   };
   const end = (near: PeerStream, far: PeerStream): void => {
     far.trailers(0);
@@ -74,8 +72,6 @@ describe('Scenario: streams at a model', () => {
   });
 
   describe('on which nothing moves', () => {
-    const running = (): number => side.backend.queue.running;
-
     it('keep no call waiting, however many', () => {
       start();
       const talks = [talk(), talk()];
@@ -154,7 +150,7 @@ describe('Scenario: streams at a model', () => {
     const [near, far] = talk();
     for (let i = 0; i < 20; i++) {
       stack.advance(900);
-      assert.equal(side.backend.queue.running, 1);
+      assert.equal(running(), 1);
       stack.settle(far.data(MESSAGE));
     }
     end(near, far);
@@ -165,12 +161,12 @@ describe('Scenario: streams at a model', () => {
     side.model.answer = () => {};
     const stream = app.call({ path: TALK });
     stack.advance(20_000);
-    assert.equal(side.backend.queue.running, 1);
+    assert.equal(running(), 1);
     side.model.last.begin().data(MESSAGE);
     stack.advance(990);
-    assert.equal(side.backend.queue.running, 1);
+    assert.equal(running(), 1);
     stack.advance(20);
-    assert.equal(side.backend.queue.running, 0);
+    assert.equal(running(), 0);
     stack.settle(side.model.last.trailers(0));
     assert.equal(stream.status, 0);
   });
@@ -182,8 +178,8 @@ describe('Scenario: streams at a model', () => {
       assert.equal(side.backend.activity.report().inFlight, 1);
       stack.advance(60_000);
       const silent = side.backend.activity.report();
-      assert.deepEqual([silent.inFlight, silent.oldestStartMs, silent.completed], [0, 0, 0]);
-      assert.equal(silent.abandoned, 0);
+      const counts = [silent.inFlight, silent.oldestStartMs, silent.completed, silent.abandoned];
+      assert.deepEqual(counts, [0, 0, 0, 0]);
       stack.settle(near.data(MESSAGE));
       const now = stack.clock.now();
       const { inFlight, abandoned, oldestStartMs } = side.backend.activity.report();
@@ -191,18 +187,19 @@ describe('Scenario: streams at a model', () => {
       end(near, far);
     });
 
+    const sendTen = (stream: PeerStream): void => {
+      for (let i = 0; i < 10; i++) {
+        stack.advance(500);
+        stack.settle(stream.data(MESSAGE));
+      }
+    };
+
     it('are as fresh as the last of their answer, whatever the caller sends', () => {
       start();
       const [near, far] = talk();
-      for (let i = 0; i < 10; i++) {
-        stack.advance(500);
-        stack.settle(far.data(MESSAGE));
-      }
+      sendTen(far);
       const toldMs = stack.clock.now();
-      for (let i = 0; i < 10; i++) {
-        stack.advance(500);
-        stack.settle(near.data(MESSAGE));
-      }
+      sendTen(near);
       assert.equal(side.backend.activity.report().oldestStartMs, toldMs);
       end(near, far);
     });

@@ -17,10 +17,7 @@ describe('Scenario: a committed call', () => {
     mesh.advance(1000);
     assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);
     assert.equal(call.lists.length, 2, 'headers once, trailers once');
-    assert.equal(
-      mesh.replicas.reduce((sum, { model }) => sum + model.requests.length, 0),
-      1,
-    );
+    assert.equal(mesh.replicas.flatMap(({ model }) => model.requests).length, 1);
     mesh.stack.assertIdle();
   });
 });

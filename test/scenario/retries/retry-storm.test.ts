@@ -29,11 +29,9 @@ describe('Scenario: retry storm', () => {
       }
       const extra = pool.attempts - calls;
       const allowed = ratio * calls + perSecond * (pool.nowMs / 1_000 + 10);
-      assert.ok(extra <= allowed + 1e-6, `${extra} extra attempts, ${allowed} allowed`);
-      assert.ok(
-        extra > 0 && extra >= Math.min(allowed * 0.7, calls),
-        `${extra} extra attempts, ${allowed} allowed`,
-      );
+      const found = `${extra} extra attempts, ${allowed} allowed`;
+      assert.ok(extra <= allowed + 1e-6, found);
+      assert.ok(extra > 0 && extra >= Math.min(allowed * 0.7, calls), found);
     });
   }
 

@@ -1,5 +1,6 @@
 /** The file of a running sidecar changes how an upstream is found: no call notices. */
 import assert from 'node:assert/strict';
+import type { UpstreamConfig } from '../../../sidecar/config/model.js';
 import { DiscoveredUpstream } from '../../kit/scenario/discovered-upstream.js';
 import { addressOf, anUpstream } from '../../kit/stack/stack.js';
 
@@ -11,6 +12,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
     mesh = new DiscoveredUpstream();
   });
 
+  const update = (config: UpstreamConfig): void => mesh.stack.settle(mesh.out.outbound.update(config));
   const fixed = (...names: string[]) => {
     for (const name of names) mesh.backend(name);
     return anUpstream(names);
@@ -19,7 +21,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
   it('from the registry to the file', () => {
     mesh.discover(['a']);
     assert.deepEqual(mesh.calls(2), { a: 2 });
-    mesh.stack.settle(mesh.out.outbound.update(fixed('a', 'b')));
+    update(fixed('a', 'b'));
     assert.deepEqual(mesh.calls(4), { a: 2, b: 2 });
     assert.equal(mesh.stack.backend('a').peers.length, 1, 'on the connection there was');
     mesh.discover(['c']);
@@ -27,9 +29,9 @@ describe('Scenario: how an upstream is found changes with the file', () => {
   });
 
   it('from the file to the registry: the old endpoints serve until it has answered', () => {
-    mesh.stack.settle(mesh.out.outbound.update(fixed('a')));
+    update(fixed('a'));
     assert.deepEqual(mesh.calls(2), { a: 2 });
-    mesh.stack.settle(mesh.out.outbound.update(anUpstream([], { consul: DISCOVERY })));
+    update(anUpstream([], { consul: DISCOVERY }));
     assert.deepEqual(mesh.calls(2), { a: 2 });
     mesh.discover(['b']);
     assert.deepEqual(mesh.calls(2), { b: 2 });
@@ -37,27 +39,24 @@ describe('Scenario: how an upstream is found changes with the file', () => {
 
   it('while calls wait: they go where the file says', () => {
     const call = mesh.call();
-    mesh.stack.settle(mesh.out.outbound.update(fixed('a')));
+    update(fixed('a'));
     assert.equal(call.body.toString(), 'a');
   });
 
   it('in other points: what the registry said stays in force', () => {
     mesh.discover(['a', 'b@1']);
-    mesh.out.outbound.update(anUpstream([], { consul: DISCOVERY, pool: { connections: 2 } }));
-    mesh.stack.run();
+    update(anUpstream([], { consul: DISCOVERY, pool: { connections: 2 } }));
     assert.deepEqual(mesh.calls(2), { a: 2 });
     assert.equal(mesh.stack.backend('a').open.length, 2);
   });
 
   it('in its TLS mode: the scheme of the next call says so', () => {
-    mesh.stack.settle(mesh.out.outbound.update(fixed('a')));
+    update(fixed('a'));
     mesh.call();
-    mesh.stack.settle(mesh.out.outbound.update({ ...fixed('a'), tls: 'plaintext' }));
+    update({ ...fixed('a'), tls: 'plaintext' });
     mesh.call();
-    assert.deepEqual(
-      mesh.stack.backend('a').requests.map((request) => request.header(':scheme')),
-      ['https', 'http'],
-    );
+    const schemes = mesh.stack.backend('a').requests.map((request) => request.header(':scheme'));
+    assert.deepEqual(schemes, ['https', 'http']);
   });
 
   it('so that it is gone: calls that wait are answered', () => {

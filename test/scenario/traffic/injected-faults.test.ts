@@ -6,7 +6,14 @@ import type { FaultRule } from '../../../sidecar/core/routing/fault-rule.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { countBy } from '../../kit/scenario/counts.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
-import { anInbound, aRoute, type CallOptions, type InboundStack, MESSAGE } from '../../kit/stack/stack.js';
+import {
+  type Application,
+  anInbound,
+  aRoute,
+  type CallOptions,
+  type InboundStack,
+  MESSAGE,
+} from '../../kit/stack/stack.js';
 
 const HEALTH = '/grpc.health.v1.Health/Check';
 
@@ -37,26 +44,22 @@ describe('Scenario: injected faults', () => {
 
   afterEach(() => faults.stop());
 
-  function switchOn(over: Partial<FaultRule>): ReturnType<FaultController['switchOn']> {
-    return faults.switchOn(aRule(over), 60_000);
-  }
+  const switchOn = (over: Partial<FaultRule>) => faults.switchOn(aRule(over), 60_000);
 
-  function call(options: CallOptions = {}, by = stack.caller): PeerStream {
-    return stack.settle(by.call(options));
-  }
-
-  function statuses(n: number, options: CallOptions = {}, by = stack.caller): Record<number, number> {
-    const calls = Array.from({ length: n }, () => call(options, by));
-    return countBy(calls, ({ status }) => status);
-  }
+  const peer = (service?: string): Application => stack.app(into.listener, service);
+  const call = (options: CallOptions = {}, by = stack.caller): PeerStream => stack.settle(by.call(options));
+  const statuses = (n: number, options: CallOptions = {}, by = stack.caller): Record<number, number> =>
+    countBy(
+      Array.from({ length: n }, () => call(options, by)),
+      ({ status }) => status,
+    );
 
   it('abort calls to an upstream with the status asked for, and say that it was a drill', () => {
     switchOn({ peer: 'digits', abort: 5 });
     const struck = call();
-    assert.deepEqual([struck.status, struck.reason], [5, 'fault-injected']);
-    assert.equal(struck.trailer('outrider-unprocessed'), undefined);
-    assert.equal(stack.backend('a').requests.length, 0);
-    assert.equal(stack.out.outbound.cluster.endpoints[0]!.outcomes[0], 0);
+    const said = [struck.status, struck.reason, struck.trailer('outrider-unprocessed')];
+    assert.deepEqual(said, [5, 'fault-injected', undefined]);
+    assert.deepEqual([stack.requests.length, stack.endpoint('a').outcomes[0]], [0, 0]);
   });
 
   it('hit a share of the calls, of the method that is named', () => {
@@ -74,9 +77,9 @@ describe('Scenario: injected faults', () => {
     switchOn({ peer: 'other', abort: 14 });
     switchOn({ side: 'inbound', peer: 'batch', abort: 14 });
     assert.deepEqual(statuses(5), { 0: 5 });
-    assert.deepEqual(statuses(5, {}, stack.app(into.listener, 'web')), { 0: 5 });
-    assert.deepEqual(statuses(5, {}, stack.app(into.listener, 'batch')), { 14: 5 });
-    assert.deepEqual(statuses(1, {}, stack.app(into.listener)), { 16: 1 });
+    assert.deepEqual(statuses(5, {}, peer('web')), { 0: 5 });
+    assert.deepEqual(statuses(5, {}, peer('batch')), { 14: 5 });
+    assert.deepEqual(statuses(1, {}, peer()), { 16: 1 });
   });
 
   it('end by themselves, and then cost nothing', () => {
@@ -118,7 +121,7 @@ describe('Scenario: injected faults', () => {
   it('hold no call beyond its deadline, nor beyond its caller’s patience', () => {
     switchOn({ delayMs: 10_000 });
     switchOn({ side: 'inbound', delayMs: 10_000 });
-    const late = [call({ timeout: '300m' }), call({ timeout: '300m' }, stack.app(into.listener, 'web'))];
+    const late = [call({ timeout: '300m' }), call({ timeout: '300m' }, peer('web'))];
     const left = call();
     stack.advance(310);
     for (const each of late) assert.deepEqual([each.status, each.reason], [4, 'deadline-exceeded']);
@@ -129,13 +132,13 @@ describe('Scenario: injected faults', () => {
 
   it('delay peers before they hold a place, while their request is still coming', () => {
     switchOn({ side: 'inbound', peer: 'web', delayMs: 100 });
-    const web = stack.app(into.listener, 'web');
+    const web = peer('web');
     const whole = call({}, web);
     const open = call({ body: null }, web);
     open.data(Buffer.alloc(40_000));
     stack.advance(50);
     assert.equal(into.backend.queue.running, 0);
-    assert.deepEqual(statuses(1, {}, stack.app(into.listener, 'other')), { 0: 1 });
+    assert.deepEqual(statuses(1, {}, peer('other')), { 0: 1 });
     stack.advance(60);
     assert.equal(whole.status, 0);
     // It may send on: what came meanwhile has been credited.

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import type { ClusterSnapshot } from '../../../sidecar/discovery/snapshot.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { DiscoveredUpstream, endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 import { seeded } from '../../kit/time/seeded-random.js';
@@ -34,9 +35,7 @@ class Whims {
     const clusters: Record<string, ClusterSnapshot> = {};
     const names = CLUSTERS.filter(() => this.chance(0.6));
     for (const name of names.length === 0 ? [''] : names) clusters[name] = this.cluster();
-    const routes: TrafficRoute[] = Array.from({ length: this.pick([0, 0, 1, 2]) }, () =>
-      this.route(clusters),
-    );
+    const routes = Array.from({ length: this.pick([0, 0, 1, 2]) }, () => this.route(clusters));
     const { match: _, ...last } = this.route(clusters);
     this.mesh.apply(clusters, [...routes, last]);
   }
@@ -96,16 +95,10 @@ describe('Scenario: discovery changes at random', () => {
         aStreamRoute({ methods: ['/p.S/Stream'], idleTimeoutMs: 2000 }),
         aSafeRoute({ attemptTimeoutMs: 150, timeoutMs: 5000 }),
       ];
-      const mesh = new DiscoveredUpstream(
-        { routes, balance: { kind: 'least-loaded' }, pool: { connectTimeoutMs: 300 } },
-        seed,
-      );
+      const over = { routes, balance: { kind: 'least-loaded' }, pool: { connectTimeoutMs: 300 } } as const;
+      const mesh = new DiscoveredUpstream(over, seed);
       const whims = new Whims(mesh, seed);
-      const answer = (stream: {
-        reply(): unknown;
-        fail(status: number): unknown;
-        reset(code: number): unknown;
-      }): void => {
+      const answer = (stream: PeerStream): void => {
         const roll = whims.pick([0, 0, 0, 0, 0, 0, 1, 2, 3]);
         if (roll === 0) stream.reply();
         else if (roll === 1) stream.fail(whims.pick([14, 8, 3]));
@@ -133,15 +126,9 @@ describe('Scenario: discovery changes at random', () => {
       mesh.stack.advance(400_000);
       // Which of the two does not matter: in this world calls take no time, and either may look the better one.
       const served = Object.keys(mesh.calls(40, { path: '/r.S/M' }, 20));
-      assert.ok(
-        served.every((name) => name === 'a' || name === 'b'),
-        served.join(', '),
-      );
-      const eligible = mesh.out.cluster.endpoints.filter((each) => each.eligible);
-      assert.deepEqual(
-        eligible.map(({ id }) => id),
-        ['a', 'b'],
-      );
+      assert.ok(served.length > 0 && /^[ab]+$/.test(served.join('')), served.join(', '));
+      const eligible = mesh.out.cluster.endpoints.filter((each) => each.eligible).map(({ id }) => id);
+      assert.deepEqual(eligible, ['a', 'b']);
     });
   }
 });
