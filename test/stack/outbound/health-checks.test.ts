@@ -5,7 +5,7 @@ import { readHealthQuestion } from '../../../sidecar/codec/health.js';
 import type { ActiveHealthConfig } from '../../../sidecar/config/model.js';
 import { FrameType, Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { CHECK, GRPC_HEALTH } from '../../kit/scenario/upstream-stack.js';
+import { GRPC_HEALTH, isCheck } from '../../kit/scenario/upstream-stack.js';
 import { bodiesOf } from '../../kit/stack/call-ends.js';
 import {
   type Application,
@@ -37,7 +37,7 @@ describe('Health checks', () => {
     backends = NAMES.map((name) => stack.backend(name));
     for (const backend of backends) {
       backend.answer = (stream) => {
-        if (stream.header(':path') !== CHECK) stream.reply(Buffer.from(backend.name));
+        if (!isCheck(stream)) stream.reply(Buffer.from(backend.name));
         else (answers[backend.name] ?? serves)(stream);
       };
     }
@@ -58,8 +58,7 @@ describe('Health checks', () => {
     stack.health.configure(config);
     out.outbound.update(config);
   };
-  const checksOf = (i: number): PeerStream[] =>
-    backends[i]!.requests.filter((request) => request.header(':path') === CHECK);
+  const checksOf = (i: number): PeerStream[] => backends[i]!.requests.filter(isCheck);
   const report = (i: number) => reportOf(out.cluster, out.cluster.endpoints[i]!, stack.clock.now());
   const metric = (name: string, labels: Record<string, string>): number | undefined => {
     const samples = stack.health.metrics().find((family) => family.name === name)?.samples ?? [];
@@ -233,8 +232,7 @@ describe('Health checks', () => {
       for (const backend of backends) {
         const { answer } = backend;
         backend.answer = (stream) => {
-          const isCheck = stream.header(':path') === CHECK;
-          if (isCheck && backend !== backends[1]) answer(stream);
+          if (isCheck(stream) && backend !== backends[1]) answer(stream);
           else stack.clock.after(2000, () => answer(stream));
         };
       }

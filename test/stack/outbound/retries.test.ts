@@ -290,7 +290,7 @@ describe('Outbound: another attempt', () => {
     it('the endpoint of a hedge is told its attempt timeout, from when the hedge is sent', () => {
       start(timed({ hedge: { percentile: 0.9, minDelayMs: 1, maxRatio: 0.5 } }));
       stack.answers((stream) => stream.reply());
-      stack.load(300, 5);
+      stack.load(60, 5);
       stack.answers(() => {});
       const before = attempts();
       stack.caller.call({ timeout: '5S' });
