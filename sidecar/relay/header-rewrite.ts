@@ -53,20 +53,15 @@ export function forwardRequest(block: HeaderBlock, profile: RequestProfile): Sta
 }
 
 function rewrite(fields: readonly HeaderField[], profile: RequestProfile): StableList {
-  let list = StableList.root();
-  for (const field of fields) {
-    if (isDropped(field, profile)) continue;
-    if (field.token === Token.scheme) list = list.with(profile.scheme);
-    else if (field.token === Token.authority && profile.authority) list = list.with(profile.authority);
-    else list = list.with(field);
-  }
-  if (profile.authority && !fields.some((field) => field.token === Token.authority)) {
-    // Pseudo-headers come first (RFC 9113 section 8.3).
-    const rest = list.toFields();
-    list = StableList.root().with(profile.authority);
-    for (const field of rest) list = list.with(field);
-  }
-  return list;
+  const { scheme, authority } = profile;
+  const replaced = (field: HeaderField): HeaderField => {
+    if (field.token === Token.scheme) return scheme;
+    return field.token === Token.authority && authority ? authority : field;
+  };
+  const kept = fields.filter((field) => !isDropped(field, profile)).map(replaced);
+  const isAdded = authority && !fields.some(({ token }) => token === Token.authority);
+  // Pseudo-headers come first (RFC 9113 section 8.3).
+  return StableList.of(isAdded ? [authority, ...kept] : kept);
 }
 
 function isDropped(field: HeaderField, profile: RequestProfile): boolean {
@@ -127,13 +122,9 @@ function forwardLongRequest(block: HeaderBlock, profile: RequestProfile): Stable
 /** Response or trailers from outside the mesh: its `outrider-*` fields are removed. */
 export function stripResponse(list: StableList): StableList {
   if (list.slot !== null) return (list.slot as Memo).list;
-  let stripped = StableList.root();
-  let changed = false;
-  for (const field of list.toFields()) {
-    if (field.token === Token.outrider) changed = true;
-    else stripped = stripped.with(field);
-  }
-  const result = changed ? stripped : list;
+  const fields = list.toFields();
+  const kept = stripExtras(fields);
+  const result = kept === fields ? list : StableList.of(kept);
   list.slot = { profile: null, list: result, next: null } satisfies Memo;
   return result;
 }
@@ -184,8 +175,7 @@ export class PathFields {
   rewritten(block: HeaderBlock, path: string): HeaderBlock {
     const field = this.fieldOf(path);
     const change = (each: HeaderField): HeaderField => (each.token === Token.path ? field : each);
-    let list = StableList.root();
-    for (const each of block.stable.toFields()) list = list.with(change(each));
+    const list = StableList.of(block.stable.toFields().map(change));
     const extras = block.extras.map(change);
     return new HeaderBlock(list, extras, block.bytes, block.count, block.overLimit, block.misordered);
   }

@@ -29,15 +29,9 @@ function headersFor(reason: LocalReplyReason): Lists {
   if (known !== undefined) return known;
   const fields = [makeField('grpc-status', String(reason.status)), makeField('outrider-reason', reason.name)];
   if (reason.isUnprocessed) fields.push(UNPROCESSED);
-  const made = { headers: listOf([STATUS_200, GRPC, ...fields]), trailers: listOf(fields) };
+  const made = { headers: StableList.of([STATUS_200, GRPC, ...fields]), trailers: StableList.of(fields) };
   lists.set(reason, made);
   return made;
-}
-
-function listOf(fields: readonly HeaderField[]): StableList {
-  let list = StableList.root();
-  for (const field of fields) list = list.with(field);
-  return list;
 }
 
 /** The headers of a trailers-only reply (gRPC over HTTP/2, "Responses"), made once per reason. */
@@ -71,7 +65,7 @@ function percentEncode(message: string): string {
 }
 
 /** For requests that are not gRPC: status 415 and a sentence. */
-export const NOT_GRPC_HEADERS: StableList = listOf([
+export const NOT_GRPC_HEADERS: StableList = StableList.of([
   makeField(':status', '415'),
   makeField('content-type', 'text/plain'),
 ]);

@@ -6,6 +6,7 @@ import http2 from 'node:http2';
 import { Duplex } from 'node:stream';
 import { Encoder } from '../../sidecar/http2/hpack/encoder.js';
 import { makeField } from '../../sidecar/http2/hpack/field.js';
+import { StableList } from '../../sidecar/http2/hpack/header-list.js';
 import {
   Flag,
   type Frame,
@@ -18,7 +19,7 @@ import {
   settingsAck,
   settingsOf,
 } from '../kit/http2/h2-frames.js';
-import { decode, listOf, newDecoder, type Pair, pairsOf, sorted } from '../kit/http2/hpack-blocks.js';
+import { decode, newDecoder, type Pair, pairsOf, sorted } from '../kit/http2/hpack-blocks.js';
 
 /** The other end of a node:http2 session: hands over its frames, takes ours. */
 class Peer extends Duplex {
@@ -92,7 +93,7 @@ describe('nghttp2', () => {
     for (const [at, call] of CALLS.entries()) {
       const table = { headerTableSize: sizes[at / 15]! };
       if (at % 15 === 0) await new Promise<void>((resolve) => session.settings(table, () => resolve()));
-      const stable = listOf(call.filter(([name]) => !varying.has(name)).map(field));
+      const stable = StableList.of(call.filter(([name]) => !varying.has(name)).map(field));
       const extras = call.filter(([name]) => varying.has(name)).map(field);
       const out = Buffer.alloc(encoder.bound(stable, extras));
       const block = out.subarray(0, encoder.encode(stable, extras, out, 0));

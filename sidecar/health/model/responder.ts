@@ -41,7 +41,6 @@ function storedResponse(body: Buffer): StoredResponse {
 }
 
 function blockOf(fields: Readonly<Record<string, string>>): HeaderBlock {
-  let list = StableList.root();
-  for (const [name, value] of Object.entries(fields)) list = list.with(makeField(name, value));
+  const list = StableList.of(Object.entries(fields).map(([name, value]) => makeField(name, value)));
   return new HeaderBlock(list, null, list.bytes, list.count, false, false);
 }

@@ -63,6 +63,11 @@ export class StableList {
     return current.root;
   }
 
+  /** The list of these fields, in this order. */
+  static of(fields: readonly HeaderField[]): StableList {
+    return fields.reduce((list, field) => list.with(field), StableList.root());
+  }
+
   /** This list with one more field at its end; the same object for the same field while the trie lasts. */
   with(field: HeaderField): StableList {
     return field === this.#lastField ? this.#lastChild! : this.#find(field);

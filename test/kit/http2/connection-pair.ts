@@ -2,15 +2,15 @@
  * One end of a connection without a socket: the engine, a handler that writes down what it is told, and owners that do
  * the same. Octets are carried by the test.
  */
+
 import { Connection } from '../../../sidecar/http2/connection.js';
 import type { ConnectionHandler, Role } from '../../../sidecar/http2/connection-state.js';
 import { type HeaderField, makeField } from '../../../sidecar/http2/hpack/field.js';
-import type { HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
+import { type HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
 import type { LimitName } from '../../../sidecar/http2/limits.js';
 import { DEFAULT_LOCAL_SETTINGS, type LocalSettings } from '../../../sidecar/http2/settings.js';
 import type { Stream } from '../../../sidecar/http2/stream.js';
 import { Output } from '../../../sidecar/http2/write-buffer.js';
-import { listOf as listOfFields } from './hpack-blocks.js';
 import type { Field } from './hpack-lite.js';
 import { grpcFields } from './raw-client.js';
 import { responseFields } from './raw-server.js';
@@ -25,7 +25,7 @@ export const TRAILERS: readonly Field[] = [['grpc-status', '0']];
 export type End = 'end' | 'more';
 
 export function listOf(pairs: readonly Field[]): StableList {
-  return listOfFields(pairs.map(([name, value]) => makeField(name, value)));
+  return StableList.of(pairs.map(([name, value]) => makeField(name, value)));
 }
 
 export const NONE: readonly HeaderField[] = [];

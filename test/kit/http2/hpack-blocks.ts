@@ -2,7 +2,7 @@
 
 import { Decoder, type DecoderOptions } from '../../../sidecar/http2/hpack/decoder.js';
 import type { HeaderField } from '../../../sidecar/http2/hpack/field.js';
-import { type HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
+import type { HeaderBlock } from '../../../sidecar/http2/hpack/header-list.js';
 import { huffmanEncode, huffmanLength } from '../../../sidecar/http2/hpack/huffman.js';
 import { type Field, integer } from './hpack-lite.js';
 
@@ -38,10 +38,6 @@ export function pairsOf(block: HeaderBlock): Field[] {
 /** By name, then by value. */
 export function sorted(pairs: readonly Field[]): Field[] {
   return [...pairs].sort();
-}
-
-export function listOf(fields: readonly HeaderField[]): StableList {
-  return fields.reduce((list, field) => list.with(field), StableList.root());
 }
 
 interface Literal {

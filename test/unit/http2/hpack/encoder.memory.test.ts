@@ -7,7 +7,7 @@ import { Encoder } from '../../../../sidecar/http2/hpack/encoder.js';
 import { makeField } from '../../../../sidecar/http2/hpack/field.js';
 import { fieldCache, nameCache, OctetCache } from '../../../../sidecar/http2/hpack/field-cache.js';
 import { MAX_TRIE_NODES, StableList } from '../../../../sidecar/http2/hpack/header-list.js';
-import { decode, listOf, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
+import { decode, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
 
 const A = makeField('x-a', '1');
 const B = makeField('x-b', '2');
@@ -15,17 +15,17 @@ const C = makeField('x-c', '3');
 
 describe('a stable list', () => {
   it('is one object for one sequence of fields', () => {
-    const list = listOf([A, B]);
-    assert.equal(listOf([A, B]), list);
-    assert.equal(listOf([A, C]), listOf([A, C]));
-    assert.equal(listOf([A, B]), list);
-    assert.notEqual(listOf([B, A]), list);
-    assert.equal(list.with(C), listOf([A, B, C]));
+    const list = StableList.of([A, B]);
+    assert.equal(StableList.of([A, B]), list);
+    assert.equal(StableList.of([A, C]), StableList.of([A, C]));
+    assert.equal(StableList.of([A, B]), list);
+    assert.notEqual(StableList.of([B, A]), list);
+    assert.equal(list.with(C), StableList.of([A, B, C]));
     assert.equal(list.with(C).parent, list);
   });
 
   it('knows its fields, their number and their size', () => {
-    const list = listOf([A, B, A]);
+    const list = StableList.of([A, B, A]);
     assert.deepEqual(list.toFields(), [A, B, A]);
     assert.equal(list.toFields(), list.toFields());
     assert.equal(list.count, 3);
@@ -35,14 +35,14 @@ describe('a stable list', () => {
   });
 
   it('has empty slots for memos', () => {
-    const list = listOf([C, makeField('x-unique', 'slots')]);
+    const list = StableList.of([C, makeField('x-unique', 'slots')]);
     assert.deepEqual([list.view, list.slot], [null, null]);
   });
 });
 
 describe('the trie of lists', () => {
   it('begins anew when it is full, and old lists keep working without keeping it alive', () => {
-    const old = listOf([A, B]);
+    const old = StableList.of([A, B]);
     const oldRoot = old.parent!.parent!;
     const before = StableList.root();
     for (let at = 0; StableList.root() === before; at++) {
@@ -50,18 +50,19 @@ describe('the trie of lists', () => {
       StableList.root().with(makeField('x-fill', `${at}`));
     }
     assert.notEqual(oldRoot, StableList.root());
-    const again = listOf([A, B]);
+    const again = StableList.of([A, B]);
     assert.notEqual(again, old);
     assert.deepEqual(again.toFields(), old.toFields());
     assert.notEqual(old.with(C), old.with(C), 'nothing is added to a trie that was given up');
     assert.deepEqual(old.with(C).toFields(), [A, B, C]);
-    assert.equal(listOf([A, B]), again);
+    assert.equal(StableList.of([A, B]), again);
   });
 
   it('frees earlier lists', async () => {
     const registry: WeakRef<StableList>[] = [];
     (() => {
-      for (let at = 0; at < 50; at++) registry.push(new WeakRef(listOf([A, makeField('x-weak', `${at}`)])));
+      for (let at = 0; at < 50; at++)
+        registry.push(new WeakRef(StableList.of([A, makeField('x-weak', `${at}`)])));
     })();
     const root = StableList.root();
     for (let at = 0; StableList.root() === root; at++) root.with(makeField('x-fill', `again ${at}`));

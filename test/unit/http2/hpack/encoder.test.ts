@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Encoder, MAX_TABLE_BYTES, MISSES_BEFORE_RESTART } from '../../../../sidecar/http2/hpack/encoder.js';
 import { type HeaderField, makeField } from '../../../../sidecar/http2/hpack/field.js';
-import type { StableList } from '../../../../sidecar/http2/hpack/header-list.js';
-import { decode, hex, listOf, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
+import { StableList } from '../../../../sidecar/http2/hpack/header-list.js';
+import { decode, hex, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
 import { HpackDecoder } from '../../../kit/http2/hpack-lite.js';
 
 /** An encoder and, behind it, the model of a peer. */
@@ -32,11 +32,11 @@ function lines(fields: readonly HeaderField[]): string[] {
   return fields.map((field) => `${field.name}: ${field.value}`);
 }
 
-const EMPTY = listOf([]);
+const EMPTY = StableList.of([]);
 const POST = makeField(':method', 'POST');
 const PATH = makeField(':path', '/package.Service/Method');
 const TE = makeField('te', 'trailers');
-const REQUEST = listOf([POST, PATH, TE]);
+const REQUEST = StableList.of([POST, PATH, TE]);
 
 describe('an encoder with the same list again', () => {
   it('writes indexes only, from the second time, and the same octets from then on', () => {
@@ -52,7 +52,7 @@ describe('an encoder with the same list again', () => {
   it('is not misled by later insertions', () => {
     const wire = new Wire();
     for (let round = 0; round < 3; round++) wire.send(REQUEST);
-    const other = listOf([POST, makeField('x-tenant', 'a')]);
+    const other = StableList.of([POST, makeField('x-tenant', 'a')]);
     for (let round = 0; round < 3; round++) {
       wire.passes(other);
       wire.passes(REQUEST);
@@ -86,7 +86,7 @@ describe('an encoder with the same list again', () => {
   it('writes a large number of lists in turn, each correctly', () => {
     const wire = new Wire();
     const lists = Array.from({ length: 500 }, (_, at) =>
-      listOf([POST, makeField('x-shard', `number ${at}`)]),
+      StableList.of([POST, makeField('x-shard', `number ${at}`)]),
     );
     for (let round = 0; round < 4; round++) for (const list of lists) wire.passes(list);
     assert.ok(wire.encoder.usage.memoBytes <= 131_072);
@@ -94,7 +94,7 @@ describe('an encoder with the same list again', () => {
 });
 
 describe('an encoder whose table is full', () => {
-  const lists = Array.from({ length: 200 }, (_, at) => listOf([makeField('x-shard', `number ${at}`)]));
+  const lists = Array.from({ length: 200 }, (_, at) => StableList.of([makeField('x-shard', `number ${at}`)]));
 
   it('evicts no entry that it still uses, and restarts after enough misses', () => {
     const wire = new Wire();
@@ -117,7 +117,7 @@ describe('an encoder whose table is full', () => {
 
   it('does not count fields that no table could hold as misses', () => {
     const wire = new Wire();
-    const list = listOf([PATH, makeField('x-large', 'l'.repeat(5000))]);
+    const list = StableList.of([PATH, makeField('x-large', 'l'.repeat(5000))]);
     wire.passes(list);
     const out = Buffer.alloc(wire.encoder.bound(list, []));
     for (let round = 0; round < MISSES_BEFORE_RESTART + 10; round++) wire.encoder.encode(list, [], out, 0);
@@ -181,7 +181,7 @@ describe('the extras of a block', () => {
     const secret = makeField('x-secret', 'a', true);
     for (let round = 0; round < 3; round++) {
       const basic = makeField('authorization', 'Basic x', true);
-      wire.send(listOf([secret]), [secret, makeField('cookie', 'c=1'), basic]);
+      wire.send(StableList.of([secret]), [secret, makeField('cookie', 'c=1'), basic]);
       const secrets = wire.model.secrets.map((field) => field.join('='));
       assert.deepEqual(secrets, ['x-secret=a', 'x-secret=a', 'authorization=Basic x']);
     }
@@ -192,7 +192,7 @@ describe('the extras of a block', () => {
     const wire = new Wire();
     const long = makeField(':path', `/${'p'.repeat(300)}`);
     const trace = makeField('traceparent', '00-1');
-    assert.deepEqual(wire.send(listOf([POST, TE]), [long, trace]), lines([long, POST, TE, trace]));
+    assert.deepEqual(wire.send(StableList.of([POST, TE]), [long, trace]), lines([long, POST, TE, trace]));
   });
 
   it('pass on the encoded octets of a value, unless they are longer than the value', () => {

@@ -3,16 +3,9 @@
 import assert from 'node:assert/strict';
 import { Encoder } from '../../../../sidecar/http2/hpack/encoder.js';
 import { makeField } from '../../../../sidecar/http2/hpack/field.js';
+import { StableList } from '../../../../sidecar/http2/hpack/header-list.js';
 import { Cursor, readInteger, writeInteger } from '../../../../sidecar/http2/hpack/integer.js';
-import {
-  decode,
-  fieldsOf,
-  hex,
-  listOf,
-  newDecoder,
-  pairsOf,
-  sorted,
-} from '../../../kit/http2/hpack-blocks.js';
+import { decode, fieldsOf, hex, newDecoder, pairsOf, sorted } from '../../../kit/http2/hpack-blocks.js';
 
 const HOST = { ':authority': 'www.example.com' };
 const FIRST = { ':method': 'GET', ':scheme': 'http', ':path': '/', ...HOST };
@@ -144,7 +137,9 @@ describe('RFC 7541 appendix C', () => {
       REQUESTS.flatMap(({ list }) => Object.entries(list)).map(([n, v]) => [`${n} ${v}`, makeField(n, v)]),
     );
     for (const [at, { list }] of REQUESTS.entries()) {
-      const stable = listOf(Object.entries(list).map(([name, value]) => fields.get(`${name} ${value}`)!));
+      const stable = StableList.of(
+        Object.entries(list).map(([name, value]) => fields.get(`${name} ${value}`)!),
+      );
       const end = encoder.encode(stable, [], out, 0);
       assert.equal(out.subarray(0, end).toString('hex'), hex(CHAINS[1]!.blocks[at]!).toString('hex'));
     }
