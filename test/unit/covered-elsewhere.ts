@@ -153,7 +153,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/health/endpoints/probes.ts': 'test/stack/outbound/health-checks.test.ts',
   'sidecar/health/endpoints/recovery.ts': 'test/scenario/models/model-gone.test.ts',
   'sidecar/health/model/readiness-query.ts': 'test/e2e/sidecar/several-models.test.ts',
-  'sidecar/health/model/responder.ts': 'test/stack/inbound/health.test.ts',
   'sidecar/http2/connection-state.ts': 'test/unit/http2/connection.reentrancy.test.ts',
   'sidecar/http2/frame-reader.ts': 'test/unit/http2/connection.streams.test.ts',
   'sidecar/http2/frame-rules.ts': 'test/unit/http2/connection.client.test.ts',
