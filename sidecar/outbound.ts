@@ -133,7 +133,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
 
   onStopped(call: OutboundCall, attempt: OutboundAttempt): void {
     recordOutcome(call, attempt, this.context);
-    if (attempt.ended === AttemptEnd.superseded) hedging.recordLoss(call, attempt, this.context.nowMs);
+    if (attempt.ended === AttemptEnd.superseded) hedging.recordHedgeWin(call, attempt, this.context.nowMs);
   }
 
   private succeed(call: OutboundCall, attempt: OutboundAttempt): void {

@@ -60,7 +60,7 @@ export class InboundSide {
     identity?.onRotated(({ rootsChanged }) => {
       if (rootsChanged) this.listener?.review((session) => identity.stillTrusts(session));
     });
-    identity?.onExpiry(() => this.listener?.renew());
+    identity?.onExpiry(() => this.listener?.retireSessions());
   }
 
   /** Gives each model server its part of the backends, which `Inbound` made in the same order. */

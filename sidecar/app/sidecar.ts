@@ -34,7 +34,7 @@ export async function startSidecar(config: SidecarConfig, deps: Deps): Promise<R
 /**
  * Builds the parts of a sidecar and starts them in this order: Consul, identity, upstreams with
  * their listeners, model servers and the inbound listener, admin server, registration. The drain:
- * turn critical in Consul, GOAWAY on every connection, wait for calls in flight, deregister; `stop`
+ * turn critical in Consul, wait for that to spread, GOAWAY on every connection, wait for calls in flight, deregister; `stop`
  * then closes the parts.
  */
 class Sidecar extends SidecarReports implements RunningSidecar {

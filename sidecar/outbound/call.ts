@@ -49,7 +49,7 @@ export interface UpstreamHandler extends CallHandler {
   nextStep(call: OutboundCall): void;
 }
 
-/** Where a call stands in the fallback chain of its route; also kept for the trial call of a primary that failed. */
+/** Where a call stands in the fallback chain of its route; also kept for the probe of a primary that failed. */
 export class FallbackState {
   /** Index of the next step of the chain. */
   step = 0;

@@ -40,7 +40,7 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
   const tried = [...(call.tried as Endpoint[]), first.endpoint];
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
   const isOtherAvailable = !cluster.isRetired && hasUntried(cluster, tried);
-  if (!hedge.take({ isRepeatable, isOtherAvailable, breaker }, cluster.budget, nowMs)) return undefined;
+  if (!hedge.grant({ isRepeatable, isOtherAvailable, breaker }, cluster.budget, nowMs)) return undefined;
   const endpoint = pickAgain(cluster, tried, nowMs, call.routeDecision?.key);
   if (endpoint === undefined) return undefined;
   call.tried = tried;
@@ -77,7 +77,7 @@ export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs:
 }
 
 /** A first attempt was overtaken by its hedge: it would have taken at least this long. */
-export function recordLoss(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
+export function recordHedgeWin(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
   const { hedging, hedge } = call.methodState!;
   if (loser.number > 0 || hedging === null) return;
   hedge.recordWin(hedging, call.methodState!.latenciesOf(call.cluster), loser.tookMs, nowMs);

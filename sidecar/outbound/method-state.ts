@@ -48,15 +48,15 @@ export class MethodState {
   }
 
   /** Latencies of this method at one cluster; those of retired clusters are dropped. */
-  latenciesOf(upstream: Cluster): Percentile {
-    if (upstream === this.recentOf) return this.recent!;
-    let found = this.latencies.get(upstream);
+  latenciesOf(cluster: Cluster): Percentile {
+    if (cluster === this.recentOf) return this.recent!;
+    let found = this.latencies.get(cluster);
     if (found === undefined) {
       for (const other of this.latencies.keys()) if (other.isRetired) this.latencies.delete(other);
       found = new Percentile();
-      this.latencies.set(upstream, found);
+      this.latencies.set(cluster, found);
     }
-    this.recentOf = upstream;
+    this.recentOf = cluster;
     this.recent = found;
     return found;
   }

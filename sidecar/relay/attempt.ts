@@ -74,7 +74,7 @@ export class Attempt implements StreamOwner, Waiter {
   /** Of a call that is recorded: when the attempt ended, monotonic ms, and the attempt before it. */
   endedMs = 0;
   previous: Attempt | null = null;
-  /** The probe number when this is an ejected endpoint's one trial call. */
+  /** The probe number when this is the one call that probes an ejected endpoint. */
   probe = 0;
 
   constructor(

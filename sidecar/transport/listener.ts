@@ -110,7 +110,7 @@ export class Listener implements SessionHandler {
   }
 
   /** Sends every peer a GOAWAY, in two phases, and goes on accepting: the certificates of these connections have been replaced. */
-  renew(): void {
+  retireSessions(): void {
     for (const guard of this.guards.values()) guard.retire();
   }
 
@@ -119,7 +119,7 @@ export class Listener implements SessionHandler {
     if (!this.isDraining) {
       this.isDraining = true;
       this.sockets.close(this.plain);
-      this.renew();
+      this.retireSessions();
     }
     if (this.sessions.size === 0) return Promise.resolve();
     return new Promise((resolve) => void this.drains.push(resolve));
@@ -140,7 +140,7 @@ export class Listener implements SessionHandler {
     this.options.onStream(session, stream, block, ended);
   }
 
-  onAlive(_link: Session): void {}
+  onAlive(_session: Session): void {}
 
   onGoaway(session: Session): void {
     // A client that is leaving: its calls are left to end.

@@ -200,7 +200,7 @@ export class Pool implements SessionHandler {
 
   // ---- SessionHandler ----
 
-  onStream(_link: Session, _stream: Stream, _block: HeaderBlock, _ended: boolean): void {}
+  onStream(_session: Session, _stream: Stream, _block: HeaderBlock, _ended: boolean): void {}
 
   onAlive(session: Session): void {
     this.backoff.reset();

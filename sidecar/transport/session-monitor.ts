@@ -3,9 +3,9 @@ import { WheelEntry, WheelTimer } from '../runtime/time/timing-wheel.js';
 import type { Session } from './session.js';
 
 /**
- * Watches one connection of a pool with one timer: the time that its connect may take, then silence while calls wait,
- * which a PING breaks or proves (gRPC keepalive: a PING after `pingIntervalMs` without octets, and `pingTimeoutMs` for
- * its answer). A second timer is for the age at which the connection is replaced.
+ * Watches one connection of a pool with one timer: the time that its connect may take, then its silence. When no octets
+ * come for `pingIntervalMs` while calls wait, a PING is sent; without an answer for `pingTimeoutMs` the connection is closed
+ * (gRPC keepalive). A second timer is for the age at which the connection is replaced.
  */
 export class SessionMonitor extends WheelEntry {
   readonly age: WheelTimer;

@@ -3,12 +3,26 @@ import { LeastLoaded } from './least-loaded.js';
 import { RingHash } from './ring-hash.js';
 import { RoundRobin } from './round-robin.js';
 
-/** The load-balancing policies by the name that the configuration uses. One line adds a policy; the first is the default. */
+/** A policy of the table. */
+export interface BalancerEntry {
+  readonly make: (random: () => number) => Balancer;
+  /** How it chooses, for the reference of options. */
+  readonly meaning: string;
+}
+
+/** The load-balancing policies by the name that the configuration uses. One entry adds a policy; the first is the default. */
 export const BALANCERS = {
-  'least-loaded': (random) => new LeastLoaded(random),
-  'round-robin': () => new RoundRobin(),
-  'ring-hash': (random) => new RingHash(random),
-} satisfies Record<string, (random: () => number) => Balancer>;
+  'least-loaded': {
+    make: (random) => new LeastLoaded(random),
+    meaning: 'the better of two endpoints drawn at random, by recent latency times calls in flight',
+  },
+  'round-robin': { make: () => new RoundRobin(), meaning: 'in turn' },
+  'ring-hash': {
+    make: (random) => new RingHash(random),
+    meaning:
+      'calls with the same value of the metadata key below go to the same endpoint as long as it is not overloaded, and few of them move when endpoints come and go',
+  },
+} satisfies Record<string, BalancerEntry>;
 
 /** Name of a policy, as in `balance.kind`. */
 export type BalancerKind = keyof typeof BALANCERS;
@@ -18,5 +32,5 @@ export const BALANCER_KINDS = Object.keys(BALANCERS) as [BalancerKind, ...Balanc
 
 /** A new balancer of this kind. @param random in [0, 1); for policies that draw. Once per configuration of a cluster. */
 export function makeBalancer(kind: BalancerKind, random: () => number): Balancer {
-  return BALANCERS[kind](random);
+  return BALANCERS[kind].make(random);
 }

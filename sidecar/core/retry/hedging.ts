@@ -60,7 +60,7 @@ export class Hedge {
   }
 
   /** The delay is over: whether to send the hedge. Spends from both budgets when true. */
-  take(facts: HedgeFacts, budget: RetryBudget, nowMs: number): boolean {
+  grant(facts: HedgeFacts, budget: RetryBudget, nowMs: number): boolean {
     if (!facts.isRepeatable) return this.refuse('request');
     if (!facts.isOtherAvailable) return this.refuse('endpoint');
     if (this.tokens < ALMOST) return this.refuse('ratio');

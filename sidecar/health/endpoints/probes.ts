@@ -120,7 +120,7 @@ class HealthCall implements AttemptOwner, Probe {
 
   // ---- AttemptOwner ----
 
-  writeRequest(_attempt: Attempt, _link: Session, stream: Stream): void {
+  writeRequest(_attempt: Attempt, _session: Session, stream: Stream): void {
     this.fields.write(stream);
   }
 

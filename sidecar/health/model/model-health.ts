@@ -228,7 +228,7 @@ export class ModelHealth {
       this.counts.failed += 1;
       if (answer.kind === 'wrong') this.isWrong = true;
       const wasGood = this.hysteresis.isGood;
-      if (this.hysteresis.sample(false) || !wasGood) this.markFailed(this.sentence(answer, nowMs));
+      if (this.hysteresis.sample(false) || !wasGood) this.markFailed(this.whyProbeFailed(answer, nowMs));
     }
     this.tick();
   }
@@ -244,7 +244,7 @@ export class ModelHealth {
     return nowMs < this.busyUntilMs;
   }
 
-  private sentence(answer: Exclude<ProbeAnswer, { kind: 'passed' }>, nowMs: number): string {
+  private whyProbeFailed(answer: Exclude<ProbeAnswer, { kind: 'passed' }>, nowMs: number): string {
     if (answer.kind !== 'silent') return answer.why;
     const seconds = Math.round((nowMs - this.lastProofMs) / 1000);
     return `the model has not answered for ${seconds} s: no inference completed and ${this.deps.probe.name} got no answer`;

@@ -81,7 +81,7 @@ export function recordPrimaryResponse(call: OutboundCall, attempt: OutboundAttem
     responseCache.store(call, attempt, call.context.nowMs);
 }
 
-/** The primary answers the trial call with a stream, which may last: its begin is the success. */
+/** The primary answers the probe with a stream, which may last: its begin is the success. */
 export function recordPrimaryStream(call: OutboundCall): void {
   if (!call.fallback!.isRecorded) recordPrimarySuccess(call);
 }

@@ -69,7 +69,7 @@ describe('A drain', () => {
 
   it('a renewal of all connections leaves the listener open: a client that gets GOAWAY connects again', () => {
     const call = open();
-    stack.settle(stack.out.listener.renew());
+    stack.settle(stack.out.listener.retireSessions());
     stack.advance(260);
     assert.deepEqual(lastIds(), [MAX_ID, call.id]);
     const again = stack.app(stack.out.listener);

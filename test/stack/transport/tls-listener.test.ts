@@ -62,7 +62,7 @@ describe('A TLS listener', () => {
         return isPermissive;
       },
     };
-    const onStream: Listener['onStream'] = (_link, stream) => {
+    const onStream: Listener['onStream'] = (_session, stream) => {
       stream.owner = IDLE;
       streams.push(stream);
     };

@@ -36,7 +36,7 @@ function newLink(pipe: Pipe): { clock: ManualClock; link: Session; downs: string
     onAlive() {},
     onGoaway() {},
     onRoom() {},
-    onDown: (_link, reason) => downs.push(reason),
+    onDown: (_session, reason) => downs.push(reason),
   };
   const { context, clock } = new Stack();
   const flushes = new FlushScheduler((fn) => void clock.after(0, fn));

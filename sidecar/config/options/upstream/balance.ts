@@ -1,7 +1,7 @@
 /**
  * How the endpoint of an attempt is chosen.
  */
-import { BALANCER_KINDS, type BalancerKind } from '../../../core/balancing/balancers.js';
+import { BALANCER_KINDS, BALANCERS, type BalancerKind } from '../../../core/balancing/balancers.js';
 import { metadataKey } from '../metadata-key.js';
 import { blockAs, inCode, option, rules } from '../option.js';
 import { choice } from '../values.js';
@@ -14,8 +14,7 @@ type BalanceConfig =
 export const balance = inCode(
   blockAs(`a block such as { kind: ${BALANCER_KINDS[0]} }`, {
     kind: option(choice(BALANCER_KINDS), {
-      meaning:
-        '`least-loaded`: the better of two endpoints drawn at random, by recent latency times calls in flight. `round-robin`: in turn. `ring-hash`: calls with the same value of the metadata key below go to the same endpoint as long as it is not overloaded, and few of them move when endpoints come and go.',
+      meaning: BALANCER_KINDS.map((kind) => `\`${kind}\`: ${BALANCERS[kind].meaning}.`).join(' '),
       why: 'The block is there to choose one.',
     }),
     key: option(metadataKey().optional(), {

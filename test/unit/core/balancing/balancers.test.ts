@@ -3,7 +3,12 @@ import fc from 'fast-check';
 import type { Balancer, EndpointLoad } from '../../../../sidecar/core/balancing/balancer.js';
 import { canPick, hasUntried } from '../../../../sidecar/core/balancing/balancer.js';
 import type { BalancerKind } from '../../../../sidecar/core/balancing/balancers.js';
-import { BALANCER_KINDS, BALANCERS, makeBalancer } from '../../../../sidecar/core/balancing/balancers.js';
+import {
+  BALANCER_KINDS,
+  BALANCERS,
+  type BalancerEntry,
+  makeBalancer,
+} from '../../../../sidecar/core/balancing/balancers.js';
 import { mix } from '../../../../sidecar/core/balancing/hash.js';
 import { about, endpoint, shares } from '../../../kit/core/endpoints.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
@@ -93,15 +98,15 @@ for (const kind of BALANCER_KINDS) {
 }
 
 describe('BALANCERS', () => {
-  it('takes a new policy as one line of the table, and a cluster that names it picks by it', () => {
+  it('takes a new policy as one entry of the table, and a cluster that names it picks by it', () => {
     /** Always the last endpoint that may be picked. */
     class LastOf implements Balancer {
       pick<E extends EndpointLoad>(endpoints: readonly E[], tried: readonly EndpointLoad[]): E | undefined {
         return endpoints.findLast((each) => canPick(each, tried));
       }
     }
-    const table: Record<string, (random: () => number) => Balancer> = BALANCERS;
-    table['last-of'] = () => new LastOf();
+    const table: Record<string, BalancerEntry> = BALANCERS;
+    table['last-of'] = { make: () => new LastOf(), meaning: 'the last' };
     afterTest(() => delete table['last-of']);
     const balancer = makeBalancer('last-of' as BalancerKind, seeded(1));
     const pool = [endpoint(), endpoint(), endpoint({ eligible: false })];

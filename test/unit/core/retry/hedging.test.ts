@@ -41,7 +41,7 @@ describe('Hedge', () => {
     ] as const) {
       const hedge = hedgeAfter(n);
       let sent = 0;
-      while (hedge.take(YES, RICH(), 0)) sent++;
+      while (hedge.grant(YES, RICH(), 0)) sent++;
       assert.deepEqual([sent, hedge.sent, hedge.refused.ratio], [allowed, allowed, 1], `${n} calls`);
     }
   });
@@ -50,7 +50,7 @@ describe('Hedge', () => {
     const [hedge, budget, latencies] = [new Hedge(), RICH(), known(10)];
     for (let i = 1; i <= 10_000; i++) {
       hedge.begin(SETTINGS, latencies, 1000, 0);
-      hedge.take(YES, budget, i);
+      hedge.grant(YES, budget, i);
       assert.ok(hedge.sent <= i * SETTINGS.maxRatio + 1e-6);
     }
     assert.equal(hedge.sent, 500);
@@ -62,9 +62,9 @@ describe('Hedge', () => {
   ] as const)
     it(`spends nothing of any budget without ${fact}`, () => {
       const [hedge, budget] = [hedgeAfter(100), RICH()];
-      assert.equal(hedge.take({ ...YES, [fact]: false }, budget, 0), false);
+      assert.equal(hedge.grant({ ...YES, [fact]: false }, budget, 0), false);
       assert.deepEqual([hedge.refused[why], budget.granted], [1, 0]);
-      assert.equal(hedge.take(YES, budget, 0), true);
+      assert.equal(hedge.grant(YES, budget, 0), true);
     });
 
   it('spends nothing of any budget where the breaker is open, which counts only hedges that would be sent', () => {
@@ -73,20 +73,20 @@ describe('Hedge', () => {
     breaker.retries = 1;
     const budget = RICH();
     for (const over of [{ isRepeatable: false }, { isOtherAvailable: false }, {}])
-      assert.equal(poor.take({ ...YES, ...over, breaker }, budget, 0), false);
+      assert.equal(poor.grant({ ...YES, ...over, breaker }, budget, 0), false);
     assert.deepEqual([poor.refused.ratio, breaker.hits.retries], [1, 0]);
     const hedge = hedgeAfter(100);
-    assert.equal(hedge.take({ ...YES, breaker }, budget, 0), false);
+    assert.equal(hedge.grant({ ...YES, breaker }, budget, 0), false);
     assert.deepEqual([hedge.refused.breaker, breaker.hits.retries, budget.granted], [1, 1, 0]);
     breaker.retries = 0;
-    assert.equal(hedge.take({ ...YES, breaker }, budget, 0), true);
+    assert.equal(hedge.grant({ ...YES, breaker }, budget, 0), true);
   });
 
   it('needs the retry budget too, and spends none of its own without that', () => {
     const hedge = hedgeAfter(20);
-    assert.equal(hedge.take(YES, new RetryBudget({ ratio: 0, perSecond: 0 }), 0), false);
+    assert.equal(hedge.grant(YES, new RetryBudget({ ratio: 0, perSecond: 0 }), 0), false);
     assert.equal(hedge.refused.budget, 1);
-    assert.equal(hedge.take(YES, RICH(), 0), true);
+    assert.equal(hedge.grant(YES, RICH(), 0), true);
   });
 
   it('keeps its delay while the hedge wins one call in three, however long that lasts', () => {
