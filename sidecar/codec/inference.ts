@@ -10,6 +10,7 @@ import { type Field, fieldsOf, MessageWriter, varintsOf } from './protobuf.js';
 export const MODEL_METADATA = '/inference.GRPCInferenceService/ModelMetadata';
 export const MODEL_INFER = '/inference.GRPCInferenceService/ModelInfer';
 
+/** An input tensor as `raw_input_contents` has it: little-endian, row-major. */
 export interface RawInput {
   readonly name: string;
   readonly datatype: Datatype;
@@ -65,6 +66,7 @@ export function decodeProperties(bytes: Buffer): ReadonlyMap<string, string> {
   return properties;
 }
 
+/** A ModelInferResponse, as far as a sidecar reads it. */
 export interface InferAnswer {
   readonly outputs: readonly pb.InferTensor[];
   /** One for each output in its order, or none where they carry typed contents. */

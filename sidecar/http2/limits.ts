@@ -76,6 +76,7 @@ const OTHER_LIMITS = [
 /** Name of a limit in metrics and logs. */
 export type LimitName = keyof typeof BUCKETS | (typeof OTHER_LIMITS)[number];
 
+/** Names of all limits, for metrics and the log. */
 export const LIMIT_NAMES: readonly LimitName[] = [
   ...(Object.keys(BUCKETS) as (keyof typeof BUCKETS)[]),
   ...OTHER_LIMITS,

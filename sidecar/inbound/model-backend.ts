@@ -21,6 +21,7 @@ import type { InboundCall, Ticket } from './call.js';
 import { ModelActivity } from './model-activity.js';
 import { LostCalls } from './process-end-wait.js';
 
+/** Whether a model takes calls. */
 export type ModelState =
   | { readonly kind: 'ready' }
   /** Not yet ready for the first time: calls wait in the queue. */

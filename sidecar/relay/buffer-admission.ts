@@ -16,6 +16,7 @@ const COST = 2;
 /** Flag and length in front of a gRPC message. */
 const PREFIX_BYTES = 5;
 
+/** Whether a request may send more than its first window. */
 export const BufferState = { none: 0, waiting: 1, granted: 2 } as const;
 export type BufferState = (typeof BufferState)[keyof typeof BufferState];
 

@@ -73,6 +73,7 @@ class DelayedCall implements CallHandler {
   onAttemptEnd(): void {}
 }
 
+/** What an injected fault does to a call. */
 export type FaultKind = 'delay' | 'abort';
 
 /** The faults that are injected now, in calls of peers and in calls of the application. */

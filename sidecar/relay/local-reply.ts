@@ -69,6 +69,7 @@ export const NOT_GRPC_HEADERS: StableList = StableList.of([
   makeField(':status', '415'),
   makeField('content-type', 'text/plain'),
 ]);
+/** The body of the answer to a request that is not gRPC. */
 export const NOT_GRPC_BODY = Buffer.from(
   'This port speaks gRPC: POST with content-type application/grpc.\n',
   'latin1',

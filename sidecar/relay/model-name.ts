@@ -4,6 +4,7 @@ export const MAX_SEARCHED_BYTES = 64 * 1024;
 const LONGEST_NAME = 256;
 const PREFIX_BYTES = 5;
 
+/** How far a message has been read for the name of its model. */
 export const Naming = {
   /** What has been seen so far does not say. */
   reading: 0,

@@ -7,6 +7,7 @@ type EndpointState =
   | 'disconnected'
   | 'connecting';
 
+/** One endpoint in `/endpoints`. */
 export interface EndpointReport {
   readonly upstream: string;
   /** Where traffic rules make several clusters of one upstream: which. */
@@ -63,6 +64,7 @@ export interface MirrorReport {
   readonly lastAgoMs?: number;
 }
 
+/** The queue before a local model in `/endpoints`. */
 export interface QueueReport {
   readonly running: number;
   readonly waiting: number;
@@ -84,6 +86,7 @@ export interface QueueReport {
 
 type ProcessState = 'starting' | 'ready' | 'unresponsive' | 'backoff' | 'given-up' | 'stopping' | 'stopped';
 
+/** A model process in `/endpoints`. */
 export interface ModelReport {
   /** Where the sidecar knows its models by name. */
   readonly name?: string;
@@ -110,6 +113,7 @@ export interface RegistryReport {
   readonly unsupported: readonly string[];
 }
 
+/** A blocking query of the Consul agent in `/endpoints`. */
 export interface RegistryQueryReport {
   readonly name: string;
   /** `waiting`: no response yet. `cached`: none yet, the snapshot of an earlier run serves. `failing`: the last good response serves. */

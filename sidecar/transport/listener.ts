@@ -13,6 +13,7 @@ import { SessionGuard } from './session-guard.js';
 import { withReadBuffer } from './shared-read-buffer.js';
 import { SilentConnections } from './silent-connections.js';
 
+/** What a listener takes at most. */
 export interface ListenerLimits {
   readonly maxConnections: number;
   readonly handshakeTimeoutMs: number;
@@ -42,6 +43,7 @@ export interface ListenerTls {
   readonly alsoPlaintext: boolean;
 }
 
+/** A listener of one side of the sidecar. */
 export interface ListenerOptions {
   readonly address: Address;
   readonly settings: LocalSettings;

@@ -22,6 +22,7 @@ export interface Waiter extends HeldByCaller {
   onConnectFailed(reason: string, whose: 'theirs' | 'ours'): void;
 }
 
+/** What the connections to one endpoint need from outside. */
 export interface PoolOptions {
   readonly config: PoolConfig;
   readonly settings: LocalSettings;

@@ -8,6 +8,7 @@ import type { InferAnswer } from '../../codec/inference.js';
 const PREFIX_BYTES = 5;
 const MAX_NAME = 60;
 
+/** One output tensor of an answer, decoded. */
 export interface Output {
   readonly datatype: Datatype;
   readonly shape: readonly number[];

@@ -19,6 +19,7 @@ export interface Permission {
   readonly isForeign?: boolean;
 }
 
+/** A condition on one header of a call (Consul: `HTTP.Header` of a permission). */
 export interface HeaderCondition {
   /** Of any case. */
   readonly name: string;

@@ -8,6 +8,7 @@ import { Status } from './status.js';
 const { DEADLINE_EXCEEDED, INTERNAL, INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED } = Status;
 const { RESOURCE_EXHAUSTED, UNAUTHENTICATED, UNAVAILABLE, UNIMPLEMENTED } = Status;
 
+/** Why a sidecar answers a call itself: `outrider-reason`, with the status and the text that go with it. */
 export interface LocalReplyReason {
   readonly name: string;
   readonly status: Status;

@@ -1,6 +1,7 @@
 import type { SweepDetector } from './detector.js';
 import { type OutcomeWindow, ratioInWords } from './outcome-window.js';
 
+/** When a share of faults is too large. */
 export interface FailureRatioSettings {
   /** An endpoint with a larger share of faults is an outlier; 0 to 1. */
   readonly above: number;

@@ -1,6 +1,7 @@
 import type { SweepDetector } from './detector.js';
 import type { OutcomeWindow } from './outcome-window.js';
 
+/** When a share of invalid responses is too large. */
 export interface InvalidOutputSettings {
   /** An endpoint with a larger share of invalid responses among the samples is an outlier; 0 to 1. */
   readonly above: number;

@@ -11,6 +11,7 @@ const DOUBLINGS = 26;
 /** Medians that differ by less are equal whatever their ratio, ms. */
 const MIN_EXCESS_MS = 2;
 
+/** When an endpoint is too slow beside its peers. */
 export interface LatencySettings {
   /** Times the median of the peers above which an endpoint is slow. */
   readonly factor: number;

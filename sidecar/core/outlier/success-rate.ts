@@ -1,6 +1,7 @@
 import type { SweepDetector } from './detector.js';
 import { type OutcomeWindow, ratioInWords } from './outcome-window.js';
 
+/** When a success rate is too far below the mean (Envoy: `success_rate_*`). */
 export interface SuccessRateSettings {
   /** Standard deviations below the mean of all endpoints from which on one is an outlier. */
   readonly factor: number;

@@ -1,6 +1,7 @@
 import type { SweepDetector } from './detector.js';
 import { type OutcomeWindow, ratioInWords } from './outcome-window.js';
 
+/** When a share of successes is too small. */
 export interface SuccessRatioSettings {
   /** An endpoint with a smaller share of successes is an outlier; 0 to 1. */
   readonly below: number;

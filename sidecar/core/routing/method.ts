@@ -26,8 +26,9 @@ const QUERIES = [
 ].map((name) => `/inference.GRPCInferenceService/${name}`);
 const READ_ONLY: ReadonlySet<string> = new Set([...QUERIES, '/grpc.health.v1.Health/Check']);
 
-/** Methods known to be unary without configuration: those, and the inference itself. */
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
+
+/** Methods known to be unary without configuration: those that only read, and the inference itself. */
 export const KNOWN_UNARY: ReadonlySet<string> = new Set([...READ_ONLY, INFER]);
 
 /** Whether all of these patterns are paths of methods without side effects; false for an empty list. */

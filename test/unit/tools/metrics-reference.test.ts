@@ -50,7 +50,7 @@ describe('mesh-config/METRICS.md', () => {
     const stack = new Stack();
     const { outbound, listener } = stack.outbound(anUpstream(['a', 'b'], { routes: [aSafeRoute()] }));
     const { inbound } = stack.inbound(anInbound());
-    stack.app(listener).call({ path: '/nobody/knows' });
+    stack.app(listener).call({ path: '/not.There/Method' });
     stack.run();
     const { stats, memory } = stack.context;
     stats.countHandshakeFailure('no-identity');
