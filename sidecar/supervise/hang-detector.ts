@@ -87,8 +87,7 @@ export class HangDetector implements Monitor {
     const conviction = this.judge.diagnose(work, this.readSigns(isInDoubt), nowMs);
     if (conviction !== null) {
       this.stop();
-      this.events.onHang(conviction.why, conviction.end);
-      return;
+      return this.events.onHang(conviction.why, conviction.end);
     }
     this.tickIn(this.judge.isIdle(work) && !this.isProbing ? IDLE_TICK_MS : TICK_MS, nowMs);
     if (this.wantsProbe(isInDoubt, nowMs)) void this.ask(work.usualMs);

@@ -6,17 +6,13 @@ import type { QueryStatus } from './query/query-spec.js';
 import type { RegistrationSync } from './registration/sync.js';
 
 const COUNTED = ['answers', 'failures', 'resets', 'rereads', 'bytes'] as const;
-type Counted = (typeof COUNTED)[number];
 
 /** The metrics of the queries, by name. @param extra metrics of other parts of the Consul side, put after these. */
 export function metrics(statuses: readonly QueryStatus[], extra: readonly Metric[] = []): Metric[] {
   const queries = byName(statuses);
-  const each = (of: Counted | ((status: QueryStatus) => number)): Sample[] =>
+  const each = (of: (status: QueryStatus) => number): Sample[] =>
     queries
-      .map((status) => ({
-        labels: { query: status.name },
-        value: typeof of === 'string' ? status[of] : of(status),
-      }))
+      .map((status) => ({ labels: { query: status.name }, value: of(status) }))
       .filter(({ value }) => Number.isFinite(value));
   return [
     gauge(
@@ -34,19 +30,31 @@ export function metrics(statuses: readonly QueryStatus[], extra: readonly Metric
       'Time since the last good answer to a query. At rest it goes up to the wait of a blocking query (5 min).',
       each(({ ageMs }) => ageMs / 1_000),
     ),
-    counter('outrider_consul_answers_total', 'Good answers to a query.', each('answers')),
-    counter('outrider_consul_failures_total', 'Failed reads of a query.', each('failures')),
+    counter(
+      'outrider_consul_answers_total',
+      'Good answers to a query.',
+      each(({ answers }) => answers),
+    ),
+    counter(
+      'outrider_consul_failures_total',
+      'Failed reads of a query.',
+      each(({ failures }) => failures),
+    ),
     counter(
       'outrider_consul_index_resets_total',
       'Times that the index of a query went backwards: servers were restored or replaced.',
-      each('resets'),
+      each(({ resets }) => resets),
     ),
     counter(
       'outrider_consul_rereads_total',
       'Times that what a query had answered was doubted and read again.',
-      each('rereads'),
+      each(({ rereads }) => rereads),
     ),
-    counter('outrider_consul_bytes_total', 'Bytes of bodies read for a query.', each('bytes')),
+    counter(
+      'outrider_consul_bytes_total',
+      'Bytes of bodies read for a query.',
+      each(({ bytes }) => bytes),
+    ),
     ...extra,
   ];
 }
@@ -75,7 +83,7 @@ function merge(a: QueryStatus, b: QueryStatus): QueryStatus {
     index: Math.max(a.index, b.index),
     ageMs: Math.max(a.ageMs, b.ageMs),
     ...present('problem', problem),
-    ...(sums as Record<Counted, number>),
+    ...(sums as Record<(typeof COUNTED)[number], number>),
   };
 }
 

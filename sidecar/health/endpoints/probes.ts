@@ -71,9 +71,7 @@ export class HealthCalls {
       session.connection.sendData(to, this.body, 0, this.body.length, true);
     };
     const { service } = this.options;
-    const call = new HealthCall({ pool, session, nowMs, onResult, service, write });
-    call.begin();
-    return call;
+    return new HealthCall({ pool, session, nowMs, onResult, service, write });
   }
 }
 
@@ -103,10 +101,7 @@ class HealthCall implements AttemptOwner, Probe {
 
   constructor(private readonly fields: HealthCallFields) {
     this.attempt = new Attempt(this, { pool: fields.pool }, fields.nowMs);
-  }
-
-  begin(): void {
-    this.attempt.onSession(this.fields.session);
+    this.attempt.onSession(fields.session);
   }
 
   get isPending(): boolean {

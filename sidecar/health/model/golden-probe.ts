@@ -13,6 +13,7 @@ import {
 import { type GoldenCard, readGoldenCard } from '../../config/file/golden-card.js';
 import type { Address } from '../../config/model.js';
 import { Status, statusName } from '../../core/outcome/status.js';
+import { messageOf } from '../../runtime/log/message-of.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { GrpcClient, type UnaryAnswer } from './grpc-client.js';
 import { type ListedModel, listModels } from './model-directory.js';
@@ -222,8 +223,4 @@ function distinct(found: Element, expected: Element): [string, string] {
     if (pair[0] !== pair[1]) return [pair[0]!, pair[1]!];
   }
   return [String(found), String(expected)];
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

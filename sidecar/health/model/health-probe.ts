@@ -10,8 +10,7 @@ import { GrpcClient, type UnaryAnswer } from './grpc-client.js';
  */
 export type Health =
   | { readonly kind: 'serving' }
-  | { readonly kind: 'not-serving'; readonly why: string }
-  | { readonly kind: 'silent'; readonly why: string };
+  | { readonly kind: 'not-serving' | 'silent'; readonly why: string };
 
 const REQUEST = Buffer.alloc(0); // HealthCheckRequest{service: ""}
 const MAX_ANSWER_BYTES = 64;

@@ -62,13 +62,8 @@ const BEAT_MS = 250;
 const LONGEST_BUSY_MS = 300_000;
 const OWN_STALL_MS = 250;
 
-/** Probes by result. */
-export interface ModelHealthCounts {
-  readonly passed: number;
-  readonly failed: number;
-  /** Timeouts during a stall of our own process, or while the model was at work. */
-  readonly void: number;
-}
+/** Probes by result; `void`: timeouts during a stall of our own process, or while the model was at work. */
+export type ModelHealthCounts = Readonly<Record<'passed' | 'failed' | 'void', number>>;
 
 /**
  * Whether the local model works. An inference that succeeds is proof and costs nothing; the model

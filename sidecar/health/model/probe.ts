@@ -2,15 +2,13 @@ import type { Address } from '../../config/model.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { HealthProbe } from './health-probe.js';
 
-/** What a probe of the local model has shown; `why` is one sentence. */
+/**
+ * What a probe of the local model has shown; `why` is one sentence. `wrong`: the model computes something else than
+ * expected; `failed`: it answers with an error; `silent`: no answer in time, or no connection.
+ */
 export type ProbeAnswer =
   | { readonly kind: 'passed' }
-  /** The model computes something else than expected. */
-  | { readonly kind: 'wrong'; readonly why: string }
-  /** The model answers with an error. */
-  | { readonly kind: 'failed'; readonly why: string }
-  /** No answer in time, or no connection. */
-  | { readonly kind: 'silent'; readonly why: string };
+  | { readonly kind: 'wrong' | 'failed' | 'silent'; readonly why: string };
 
 /** A direct probe of the local model, past the queue. */
 export interface ModelProbe {

@@ -1,7 +1,7 @@
 import type { EndpointConfig } from '../../../config/model.js';
 import { present } from '../../../config/present.js';
-import { subsetOf } from '../../../core/balancing/subset.js';
 import { getOrInsert } from '../../../runtime/get-or-insert.js';
+import { ownOfEach } from '../../endpoint-subset.js';
 import { CRITICAL_PRIORITY } from '../../snapshot.js';
 import type { Instance } from '../parser/instances.js';
 import type { Target } from './target.js';
@@ -58,10 +58,7 @@ export class ClusterEndpoints {
     if (instances.length <= limit) return instances;
     const critical = instances.filter(({ status }) => status === 'critical');
     const others = instances.filter(({ status }) => status !== 'critical');
-    return [others, critical].flatMap((list) => {
-      const shared = list.length <= limit ? list : list.filter(({ weight }) => weight > 0);
-      return subsetOf(shared, ({ key }) => key, limit, this.seed);
-    });
+    return ownOfEach([others, critical], ({ key }) => key, { limit, seed: this.seed });
   }
 }
 

@@ -66,12 +66,8 @@ export class EndpointWatcher {
   /** @param onChange called with every change; synchronously with what is known, when something is. */
   watch(target: Target, onChange: Listener): TargetWatch {
     const key = keyOf(target);
-    const entry = getOrInsert(
-      this.entries,
-      key,
-      () => new WatchedTarget(target, this.watches, this.deps, this.pool),
-    );
-    const used = entry;
+    const make = () => new WatchedTarget(target, this.watches, this.deps, this.pool);
+    const used = getOrInsert(this.entries, key, make);
     // A listener of its own for each user, in case one function is given twice.
     const listener: Listener = (state) => onChange(state);
     used.add(listener);
@@ -86,10 +82,8 @@ export class EndpointWatcher {
 
   /** Instances by status, kept ones, skipped entries, and where answers were parsed. */
   metrics(): Metric[] {
-    return targetMetrics(
-      [...this.entries.values()].map((entry) => entry.report()),
-      this.pool.counts,
-    );
+    const reports = [...this.entries.values()].map((entry) => entry.report());
+    return targetMetrics(reports, this.pool.counts);
   }
 
   close(): void {

@@ -27,9 +27,7 @@ export function keyOf(target: Target): string {
 /** A target's name in messages and metrics: `digits@dc2`. */
 export function titleOf({ service, datacenter, filter, onlyPassing }: Target): string {
   const where = datacenter === undefined ? '' : `@${datacenter}`;
-  const which = [filter, onlyPassing === true ? 'only passing' : undefined].filter(
-    (text) => text !== undefined,
-  );
+  const which = [filter ?? [], onlyPassing === true ? 'only passing' : []].flat();
   return `${service}${where}${which.length === 0 ? '' : ` (${which.join(', ')})`}`;
 }
 

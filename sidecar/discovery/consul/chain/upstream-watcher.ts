@@ -30,7 +30,6 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;
 const UNREF = { unref: true } as const;
 
 interface Followed {
-  readonly target: Target;
   readonly watch: TargetWatch;
   instances: readonly Instance[] | undefined;
 }
@@ -167,7 +166,7 @@ export class UpstreamWatcher {
       followed.instances = instances;
       this.publish();
     });
-    this.followed.set(key, { target, watch, instances: known });
+    this.followed.set(key, { watch, instances: known });
   }
 
   // ---- snapshot ----

@@ -6,9 +6,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** PEM files and tokens are a few KiB. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** The message for a wrong setting: what it is and what was expected. @param from the option or the variable. */
-export function wrong(from: string, found: string, expected: string): string {
-  return `${from} is "${found.slice(0, 200)}"; expected ${expected}`;
+/** The error of a wrong setting: what it is and what was expected. @param from the option or the variable. */
+export function wrong(from: string, found: string, expected: string): Error {
+  return new Error(`${from} is "${found.slice(0, 200)}"; expected ${expected}`);
 }
 
 /** The text; undefined where it is empty. */

@@ -71,7 +71,7 @@ const EXPECTED_ADDRESS = 'http://host:port, https://host:port, unix:///path or h
 function parseAddress(from: string, text: string, protocol: Protocol): AgentAddress {
   if (text.startsWith('unix://')) {
     const socketPath = text.slice('unix://'.length);
-    if (!socketPath.startsWith('/')) throw new Error(wrong(from, text, 'unix:// and an absolute path'));
+    if (!socketPath.startsWith('/')) throw wrong(from, text, 'unix:// and an absolute path');
     return { kind: 'unix', protocol, socketPath };
   }
   // An address with credentials in it is not quoted.
@@ -81,11 +81,11 @@ function parseAddress(from: string, text: string, protocol: Protocol): AgentAddr
   try {
     url = new URL(text.includes('://') ? text : `${protocol}//${text}`);
   } catch {
-    throw new Error(wrong(from, text, EXPECTED_ADDRESS));
+    throw wrong(from, text, EXPECTED_ADDRESS);
   }
   const isHttp = url.protocol === 'http:' || url.protocol === 'https:';
   if (!isHttp || url.hostname === '' || url.port === '0' || url.search !== '' || url.hash !== '')
-    throw new Error(wrong(from, text, EXPECTED_ADDRESS));
+    throw wrong(from, text, EXPECTED_ADDRESS);
   return {
     kind: 'tcp',
     protocol: url.protocol as Protocol,
@@ -100,7 +100,7 @@ function refuseEnterprise(env: Environment): void {
   const expected = 'it unset or "default": namespaces and partitions of Consul Enterprise are not supported';
   for (const name of ['CONSUL_NAMESPACE', 'CONSUL_PARTITION']) {
     const value = env[name] || 'default';
-    if (value !== 'default') throw new Error(wrong(name, value, expected));
+    if (value !== 'default') throw wrong(name, value, expected);
   }
 }
 
@@ -113,7 +113,7 @@ function flag(env: Environment, name: string): boolean | undefined {
   const value = nonEmpty(env[name]);
   if (value === undefined) return undefined;
   if (TRUE.includes(value) || FALSE.includes(value)) return TRUE.includes(value);
-  throw new Error(wrong(name, value, 'true or false'));
+  throw wrong(name, value, 'true or false');
 }
 
 /**
@@ -143,14 +143,14 @@ function authorities(tls: ConsulConfig['tls'], env: Environment): string[] | und
   try {
     names = readdirSync(directory).sort();
   } catch (error) {
-    throw new Error(wrong('CONSUL_CAPATH', directory, `a directory of PEM files: ${codeOf(error)}`));
+    throw wrong('CONSUL_CAPATH', directory, `a directory of PEM files: ${codeOf(error)}`);
   }
   // Other files are passed over, as by Consul's tools.
   const found = names
     .map((name) => readIfSmall(join(directory, name)))
     .filter((text) => holds(text, 'CERTIFICATE'));
   if (found.length === 0)
-    throw new Error(wrong('CONSUL_CAPATH', directory, 'a directory with at least one PEM certificate'));
+    throw wrong('CONSUL_CAPATH', directory, 'a directory with at least one PEM certificate');
   return found;
 }
 
@@ -174,9 +174,9 @@ function pem(tls: ConsulConfig['tls'], part: keyof typeof PEMS, env: Environment
   try {
     text = readSmall(file);
   } catch (error) {
-    throw new Error(wrong(from, file, `a readable PEM file: ${codeOf(error)}`));
+    throw wrong(from, file, `a readable PEM file: ${codeOf(error)}`);
   }
-  if (!holds(text, what)) throw new Error(wrong(from, file, `a PEM file with a ${what.toLowerCase()} in it`));
+  if (!holds(text, what)) throw wrong(from, file, `a PEM file with a ${what.toLowerCase()} in it`);
   return text;
 }
 

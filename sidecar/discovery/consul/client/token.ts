@@ -32,7 +32,7 @@ function tokenFile(from: string, path: string): () => string | undefined {
     read();
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error)) throw error;
-    throw new Error(wrong(from, path, `a file that holds a token: ${codeOf(error)}`));
+    throw wrong(from, path, `a file that holds a token: ${codeOf(error)}`);
   }
   return () => {
     try {

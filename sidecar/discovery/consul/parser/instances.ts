@@ -74,10 +74,8 @@ class InstanceReader {
 
   /** Throws an Error when `text` is not JSON. `undefined`: it was too large to look at. */
   add(text: string | undefined, bytes: number): void {
-    if (text === undefined) {
-      this.skip(`an entry has ${bytes} bytes; expected at most ${MAX_ENTRY_BYTES}`);
-      return;
-    }
+    if (text === undefined)
+      return this.skip(`an entry has ${bytes} bytes; expected at most ${MAX_ENTRY_BYTES}`);
     const found = readEntry(decodeJson(text, 'an entry is not JSON') as Json, this.options);
     if (typeof found === 'string') this.skip(found);
     else this.admit(found);
@@ -90,10 +88,8 @@ class InstanceReader {
 
   private admit(found: Instance): void {
     const known = this.byKey.get(found.key);
-    if (known === undefined && this.byKey.size >= MAX_INSTANCES) {
-      this.skip(`found more than ${MAX_INSTANCES} instances; the others are left out`);
-      return;
-    }
+    if (known === undefined && this.byKey.size >= MAX_INSTANCES)
+      return this.skip(`found more than ${MAX_INSTANCES} instances; the others are left out`);
     if (known !== undefined) {
       this.skip(
         `${titleOf(found)} has the address ${found.key} of ${titleOf(known)}; the healthier one counts`,

@@ -123,8 +123,7 @@ export class ParsePool {
     if (job === undefined) return;
     if (message.kind === 'failed') {
       this.counts.failures += 1;
-      this.finish(message.job)?.reject(new Error(message.message));
-      return;
+      return this.finish(message.job)?.reject(new Error(message.message));
     }
     if (message.kind === 'parsed') job.parsed = message;
     else for (const instance of JSON.parse(message.text) as Instance[]) job.fresh.push(instance);

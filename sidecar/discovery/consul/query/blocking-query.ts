@@ -224,7 +224,6 @@ export class BlockingQuery<T> {
 
   private succeed(): void {
     const wasFailing = this.problem !== undefined;
-    const isFirst = this.lastGoodMs === undefined;
     this.reading = undefined;
     this.cacheTimer?.cancel();
     this.counts.answers += 1;
@@ -232,8 +231,9 @@ export class BlockingQuery<T> {
     this.problem = undefined;
     this.failuresInARow = 0;
     this.isAgentAway = false;
-    if (wasFailing) this.bucket.returned(this.lastGoodMs);
-    if (wasFailing || isFirst) this.events.answered(wasFailing);
+    if (!wasFailing) return;
+    this.bucket.returned(this.lastGoodMs);
+    this.events.answered();
   }
 
   private fail(error: unknown): void {

@@ -85,7 +85,7 @@ export class QueryRegistry {
         for (const listener of [...listeners]) if (listeners.has(listener)) listener(value, from);
       },
       problem: (problem, error) => this.warn(spec.name, problem, error),
-      answered: (wasFailing) => this.answered(spec.name, wasFailing),
+      answered: () => this.answered(spec.name),
     });
     const shared: Shared = { query: query as BlockingQuery<unknown>, listeners };
     this.shared.set(spec.key, shared);
@@ -108,8 +108,7 @@ export class QueryRegistry {
     if (held >= 0) this.deps.logger.warn(fields, 'Consul cannot be read; what is known stays in use');
   }
 
-  private answered(name: string, wasFailing: boolean): void {
-    if (!wasFailing) return;
+  private answered(name: string): void {
     const held = this.throttle.pass('answered');
     if (held >= 0) this.deps.logger.info({ query: name, held }, 'Consul can be read again');
     for (const { query } of this.shared.values()) query.retrySoon(RETURN_SPREAD_MS);

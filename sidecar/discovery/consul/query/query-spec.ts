@@ -91,8 +91,8 @@ export interface QueryEvents<T> {
   value(value: T, from: Source): void;
   /** A read failed for another reason than the one before it. */
   problem(problem: string, error: unknown): void;
-  /** A read succeeded after one that failed, or the first of all. */
-  answered(wasFailing: boolean): void;
+  /** A read succeeded after one that failed. */
+  answered(): void;
 }
 
 /** What every part of the Consul side needs. */

@@ -20,10 +20,7 @@ export function readValue<T>(answer: Answer, spec: QuerySpec<T>, timers: Timers)
   return new Promise((resolve, reject) => {
     const isAbsent = spec.absent !== undefined && isAbsence(answer);
     const parsed = isAbsent ? spec.absent?.() : spec.parse(answer.body);
-    if (!(parsed instanceof Promise)) {
-      resolve(parsed as T);
-      return;
-    }
+    if (!(parsed instanceof Promise)) return resolve(parsed as T);
     const late = new Error(`the answer was not parsed within ${PARSE_LIMIT_MS} ms`);
     const limit = timers.after(PARSE_LIMIT_MS, () => reject(late));
     parsed.then(resolve, reject).finally(() => limit.cancel());

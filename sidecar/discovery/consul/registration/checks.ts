@@ -1,11 +1,11 @@
+import type { Health } from '../../../core/discovery/eviction-guard.js';
 import { Hysteresis, isSameExceptNumbers } from '../../../core/health/hysteresis.js';
 import type { AgentCheck } from './agent-state.js';
-import type { CheckStatus } from './definition.js';
 import type { Ids, ServiceInstance } from './instance.js';
 
 /** What a check tells Consul. A warning: calls are taken, and not for all models. */
 interface CheckState extends AgentCheck {
-  readonly status: CheckStatus;
+  readonly status: Health;
 }
 
 /** Consul cuts outputs at 4 KiB; a sentence is far shorter. */
@@ -26,7 +26,7 @@ export class Check {
    * Sets what the check should say, on one line and at most 400 characters; numbers that change in a sentence do not
    * count as a change.
    */
-  set(status: CheckStatus, output: string): void {
+  set(status: Health, output: string): void {
     const text = output.replace(/\s+/g, ' ').trim().slice(0, MAX_OUTPUT);
     if (status !== this.state.status || !isSameExceptNumbers(text, this.state.output))
       this.state = { status, output: text };
@@ -91,8 +91,8 @@ export class Checks {
     this.updateProxyCheck(nowMs);
     if (this.instance.inbound === undefined) {
       // There is no model: the service is as well as its sidecar.
-      this.service.set(this.proxy.state.status, this.proxy.state.output);
-      return;
+      const { status, output } = this.proxy.state;
+      return this.service.set(status, output);
     }
     const { ok, why } = this.instance.model();
     if (!ok) this.service.set('critical', why || 'the model does not answer');

@@ -1,5 +1,6 @@
 import type { Address, RegistrationConfig } from '../../../config/model.js';
 import { defined, present } from '../../../config/present.js';
+import type { Health } from '../../../core/discovery/eviction-guard.js';
 import { idsOf, type ServiceInstance } from './instance.js';
 
 /** A service as `/v1/agent/service/register` takes it. */
@@ -39,25 +40,15 @@ interface UpstreamDefinition {
 export interface CheckDefinition {
   readonly CheckID: string;
   readonly Name: string;
-  readonly Status: CheckStatus;
+  readonly Status: Health;
   readonly Notes?: string;
   readonly TTL?: string;
   readonly AliasService?: string;
   readonly DeregisterCriticalServiceAfter?: string;
 }
 
-/** The states of a check in Consul. */
-export type CheckStatus = 'passing' | 'warning' | 'critical';
-
 /** The checks' states at this moment, with which a new check begins. */
-export type States = Readonly<Record<'service' | 'proxy', CheckStatus>>;
-
-/** What is registered for one instance. */
-export interface Definitions {
-  readonly service: ServiceDefinition;
-  /** Absent where there is no TCP port that it could be registered with. */
-  readonly proxy?: ServiceDefinition;
-}
+export type States = Readonly<Record<'service' | 'proxy', Health>>;
 
 /** A check that was not refreshed for this long is critical. */
 const TTL_MS = 30_000;
@@ -80,13 +71,13 @@ const MAX_META_VALUE = 512;
  * that Consul and its UI draw them together. What Consul 1.8.7 asks for: a proxy needs a port, an upstream too, and
  * no two upstreams may share an address or a service; keys of metadata are `[A-Za-z0-9_-]`, at most 128 characters,
  * their values at most 512, and at most 64 of them. What does not fit is left out or shortened rather than refused as
- * a whole.
+ * a whole. There is no `proxy` where there is no TCP port that it could be registered with.
  */
 export function definitionsOf(
   instance: ServiceInstance,
   config: RegistrationConfig,
   states: States,
-): Definitions {
+): { readonly service: ServiceDefinition; readonly proxy?: ServiceDefinition } {
   const ids = idsOf(instance);
   const common = {
     Tags: tagsOf(instance, config),
@@ -94,7 +85,7 @@ export function definitionsOf(
     Weights: { Passing: config.weights.passing, Warning: config.weights.warning },
   };
   /** A check that the sidecar refreshes. Consul removes a service whose check was critical for `deregister_after`. */
-  const ttlCheck = (Name: keyof typeof CHECKS, CheckID: string, Status: CheckStatus): CheckDefinition => ({
+  const ttlCheck = (Name: keyof typeof CHECKS, CheckID: string, Status: Health): CheckDefinition => ({
     CheckID,
     Name,
     Status,
