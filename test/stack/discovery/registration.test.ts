@@ -4,16 +4,11 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RegistrationConfig } from '../../../sidecar/config/model.js';
-import { present } from '../../../sidecar/config/present.js';
-import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
-import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
+import type { ServiceDefinition } from '../../../sidecar/discovery/consul/registration/definition.js';
 import { Registration } from '../../../sidecar/discovery/consul/registration/registration.js';
-import { seeded } from '../../../sidecar/runtime/random.js';
-import { type Clock, systemClock } from '../../../sidecar/runtime/time/clock.js';
-import { systemTimers, type Timers } from '../../../sidecar/runtime/time/timers.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import type { ConsulOptions } from '../../kit/consul/consul-config.js';
-import { tokenFor } from '../../kit/consul/real-agent.js';
+import { type RealKit, realKit, tokenFor } from '../../kit/consul/real-agent.js';
 import { consulConfig, LogLines, OCR, TestInstance } from '../../kit/consul/registration-kit.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { scratchForTest } from '../../kit/mocha/scratch.js';
@@ -21,20 +16,7 @@ import { until } from '../../kit/process/processes.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
 interface Entry {
-  readonly Node: { readonly Address: string };
-  readonly Service: {
-    readonly ID: string;
-    readonly Kind?: string;
-    readonly Address: string;
-    readonly Port: number;
-    readonly Tags: readonly string[];
-    readonly Meta: Readonly<Record<string, string>>;
-    readonly Proxy?: {
-      readonly DestinationServiceName: string;
-      readonly DestinationServiceID: string;
-      readonly Upstreams: readonly { readonly DestinationName: string }[];
-    };
-  };
+  readonly Service: Pick<ServiceDefinition, 'ID' | 'Kind' | 'Meta' | 'Proxy'>;
   readonly Checks: readonly { readonly CheckID: string; readonly Status: string; readonly Output: string }[];
 }
 
@@ -42,33 +24,28 @@ interface Entry {
 class Seat {
   readonly instance = new TestInstance();
   readonly log = new LogLines();
-  readonly agent: ConsulAgent;
   readonly registration: Registration;
   /** Updates of checks that the agent has taken. */
   updates = 0;
+  private readonly kit: RealKit;
 
+  /** @param time default: the system's clock and timers. @param token default: the server's own. */
   constructor(
     consul: ConsulServer,
     settings: Partial<RegistrationConfig> = {},
-    time: Clock & Timers = Object.assign({}, systemClock, systemTimersOf()),
+    time?: ManualClock,
     token = consul.token,
   ) {
-    const config = { ...consulConfig(settings), address: consul.url };
-    const env = present('CONSUL_HTTP_TOKEN', token);
-    const agent = new ConsulAgent(agentSettings(config, env), systemTimers);
-    this.agent = agent;
-    const counting = {
-      get: agent.get.bind(agent),
-      put: agent.put.bind(agent),
-      deregisterService: agent.deregisterService.bind(agent),
-      updateCheck: async (...args: Parameters<ConsulAgent['updateCheck']>) => {
-        const answer = await agent.updateCheck(...args);
-        this.updates += 1;
-        return answer;
-      },
+    this.kit = realKit(consul, { token, config: consulConfig(settings), logger: this.log.logger });
+    const { agent, deps } = this.kit;
+    const update = agent.updateCheck.bind(agent);
+    agent.updateCheck = async (...args) => {
+      const answer = await update(...args);
+      this.updates += 1;
+      return answer;
     };
-    const deps = { config, clock: time, timers: time, random: seeded(7), logger: this.log.logger };
-    this.registration = new Registration(counting, deps, this.instance);
+    const times = time && { clock: time, timers: time };
+    this.registration = new Registration(agent, { ...deps, ...times }, this.instance);
   }
 
   async registered(): Promise<void> {
@@ -78,12 +55,8 @@ class Seat {
 
   async end(): Promise<void> {
     await this.registration.deregister();
-    this.agent.close();
+    this.kit.close();
   }
-}
-
-function systemTimersOf(): Timers {
-  return { after: systemTimers.after.bind(systemTimers), every: systemTimers.every.bind(systemTimers) };
 }
 
 const statusesOf = (entry: Entry | undefined): Record<string, string> =>

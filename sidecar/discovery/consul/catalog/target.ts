@@ -27,7 +27,8 @@ export function keyOf(target: Target): string {
 /** A target's name in messages and metrics: `digits@dc2`. */
 export function titleOf({ service, datacenter, filter, onlyPassing }: Target): string {
   const where = datacenter === undefined ? '' : `@${datacenter}`;
-  const which = [filter ?? [], onlyPassing === true ? 'only passing' : []].flat();
+  const checks = onlyPassing === true ? 'only passing' : undefined;
+  const which = Object.values(defined({ filter, checks }));
   return `${service}${where}${which.length === 0 ? '' : ` (${which.join(', ')})`}`;
 }
 

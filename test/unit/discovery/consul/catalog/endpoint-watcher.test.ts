@@ -57,15 +57,8 @@ describe('the endpoints of a target', () => {
   function build(cache?: CacheFile): EndpointWatcher {
     const isAnswering = (address: Address): boolean =>
       address.kind === 'tcp' && !silent.has(address.host.split('.')[3]!);
-    const deps = {
-      config: CONFIG,
-      clock,
-      timers: clock,
-      random: seeded(1),
-      logger,
-      ...present('cache', cache),
-    };
-    return new EndpointWatcher(queries, { ...deps, datacenter: () => 'dc1', isAnswering });
+    const deps = { config: CONFIG, clock, timers: clock, random: seeded(1), logger, isAnswering };
+    return new EndpointWatcher(queries, { ...deps, ...present('cache', cache), datacenter: () => 'dc1' });
   }
 
   /** A user of a target and all it was told. */

@@ -7,7 +7,7 @@ import {
   MAX_INSTANCES,
   readInstances,
 } from '../../../../../sidecar/discovery/consul/parser/instances.js';
-import { type AnswerEntry, answerOf, entryOf } from '../../../../kit/consul/answers.js';
+import { type AnswerEntry, anInstance, answerOf, entryOf } from '../../../../kit/consul/answers.js';
 
 const NEAR = { wan: false };
 const FAR = { wan: true };
@@ -43,27 +43,11 @@ function problemOf(entry: object): string {
 
 describe('instances of a service', () => {
   it('instances of a service are read as Consul lists them', () => {
-    assert.deepEqual(read([entryOf(7)]), {
-      instances: [
-        {
-          key: '10.0.0.7:20000',
-          id: 'digits-7',
-          node: 'node-7.fleet.example.internal',
-          address: '10.0.0.7',
-          port: 20_000,
-          weight: 1,
-          status: 'passing',
-          why: '',
-          service: 'digits',
-          datacenter: 'dc1',
-          tags: ['v1', 'zone-1'],
-          meta: { version: '1', models: 'digits', 'outrider-version': '0.1.0' },
-          version: '1',
-        },
-      ],
-      skipped: 0,
-      problem: undefined,
-    });
+    const place = { node: 'node-7.fleet.example.internal', address: '10.0.0.7', port: 20_000 };
+    const meta = { version: '1', models: 'digits', 'outrider-version': '0.1.0' };
+    const rest = { service: 'digits', tags: ['v1', 'zone-1'], meta, version: '1' };
+    const instance = anInstance('digits-7', { key: '10.0.0.7:20000', ...place, ...rest });
+    assert.deepEqual(read([entryOf(7)]), { instances: [instance], skipped: 0, problem: undefined });
   });
 
   it('instances of a service may be none', () => {

@@ -26,49 +26,28 @@ describe('the definition of an instance', () => {
       Weights: { Passing: 1, Warning: 1 },
     };
     const ttl = { Status: 'passing', TTL: '30000ms', DeregisterCriticalServiceAfter: '600000ms' };
+    const at = (Port: number) => ({ Address: '127.0.0.1', Port, ...common });
+    const check = (of: string, Name: string, rest: object) => ({ CheckID: `digits-1${of}`, Name, ...rest });
+    const modelNotes = 'Outrider: inferences are answered, or a probe while there are none';
+    const alias = { AliasService: 'digits-1', Status: 'passing' };
+    const destination = { DestinationServiceName: 'digits', DestinationServiceID: 'digits-1' };
+    const local = { LocalServiceAddress: '127.0.0.1', LocalServicePort: 7001 };
     assert.deepEqual(definitions({ tags: ['eu'], meta: { team: 'ml' } }), {
       service: {
         ID: 'digits-1',
         Name: 'digits',
-        Address: '127.0.0.1',
-        Port: 7001,
-        ...common,
-        Checks: [
-          {
-            CheckID: 'digits-1:health',
-            Name: 'model',
-            Notes: 'Outrider: inferences are answered, or a probe while there are none',
-            ...ttl,
-          },
-        ],
+        ...at(7001),
+        Checks: [check(':health', 'model', { Notes: modelNotes, ...ttl })],
       },
       proxy: {
         ID: 'digits-1-sidecar-proxy',
         Name: 'digits-sidecar-proxy',
         Kind: 'connect-proxy',
-        Address: '127.0.0.1',
-        Port: 8001,
-        ...common,
-        Proxy: {
-          DestinationServiceName: 'digits',
-          DestinationServiceID: 'digits-1',
-          LocalServiceAddress: '127.0.0.1',
-          LocalServicePort: 7001,
-          Upstreams: [],
-        },
+        ...at(8001),
+        Proxy: { ...destination, ...local, Upstreams: [] },
         Checks: [
-          {
-            CheckID: 'digits-1-sidecar-proxy:health',
-            Name: 'sidecar',
-            Notes: 'Outrider: the sidecar can take calls',
-            ...ttl,
-          },
-          {
-            CheckID: 'digits-1-sidecar-proxy:service',
-            Name: 'service behind the sidecar',
-            AliasService: 'digits-1',
-            Status: 'passing',
-          },
+          check('-sidecar-proxy:health', 'sidecar', { Notes: 'Outrider: the sidecar can take calls', ...ttl }),
+          check('-sidecar-proxy:service', 'service behind the sidecar', alias),
         ],
       },
     });
