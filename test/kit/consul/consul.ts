@@ -291,8 +291,8 @@ export class ConsulServer {
 
 /** The sidecar of a service on loopback, as it is registered. */
 export function proxyOf(service: string, port: number): object {
-  const Proxy = { DestinationServiceName: service };
-  return { Kind: 'connect-proxy', Name: `${service}-sidecar-proxy`, Address: HOST, Port: port, Proxy };
+  const place = { Address: HOST, Port: port, Proxy: { DestinationServiceName: service } };
+  return { Kind: 'connect-proxy', Name: `${service}-sidecar-proxy`, ...place };
 }
 
 interface Restart {

@@ -29,6 +29,7 @@ describe('the definition of an instance', () => {
     const at = (Port: number) => ({ Address: '127.0.0.1', Port, ...common });
     const check = (of: string, Name: string, rest: object) => ({ CheckID: `digits-1${of}`, Name, ...rest });
     const modelNotes = 'Outrider: inferences are answered, or a probe while there are none';
+    const sidecarNotes = 'Outrider: the sidecar can take calls';
     const alias = { AliasService: 'digits-1', Status: 'passing' };
     const destination = { DestinationServiceName: 'digits', DestinationServiceID: 'digits-1' };
     const local = { LocalServiceAddress: '127.0.0.1', LocalServicePort: 7001 };
@@ -46,7 +47,7 @@ describe('the definition of an instance', () => {
         ...at(8001),
         Proxy: { ...destination, ...local, Upstreams: [] },
         Checks: [
-          check('-sidecar-proxy:health', 'sidecar', { Notes: 'Outrider: the sidecar can take calls', ...ttl }),
+          check('-sidecar-proxy:health', 'sidecar', { Notes: sidecarNotes, ...ttl }),
           check('-sidecar-proxy:service', 'service behind the sidecar', alias),
         ],
       },
