@@ -37,8 +37,9 @@ function answer(...parts: readonly Buffer[]): Attempt {
   return { head: ANSWER, trailers: ANSWER, heldResponse: pieces(...parts) } as unknown as Attempt;
 }
 
+/** `n` octets that differ with `seed`; they repeat after 256. */
 function octets(n: number, seed = 200): Buffer {
-  return Buffer.from(Array.from({ length: n }, (_, i) => (i * 7 + seed) & 255));
+  return Buffer.alloc(n, Buffer.from(Array.from({ length: 256 }, (_, i) => (i * 7 + seed) & 255)));
 }
 
 /** Whole numbers below `n`, the same each time. */
