@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { CALLS, type ConsulHeader, PERMISSION_ROWS, ROWS } from '../kit/config/header-table.js';
-import { Envoy, httpAsk, matcherResources } from '../kit/interop/envoy.js';
+import { Envoy, matcherResources } from '../kit/interop/envoy.js';
 import type { Program } from '../kit/interop/programs.js';
+import { httpAsk } from '../kit/process/http-ask.js';
 import { Scratch } from '../kit/process/outrider.js';
 import { toolOrSkip } from '../kit/process/tools.js';
 

@@ -3,46 +3,27 @@
  */
 
 import type { EventEmitter } from 'node:events';
-import {
-  type CallOptions,
-  type ChannelOptions,
-  type Client,
-  type ClientDuplexStream,
-  type ClientReadableStream,
-  type ClientUnaryCall,
-  type ClientWritableStream,
-  credentials,
-  Metadata,
-  type ServiceClientConstructor,
-  type ServiceError,
-  type StatusObject,
-} from '@grpc/grpc-js';
+import type * as grpc from '@grpc/grpc-js';
+import { credentials, Metadata } from '@grpc/grpc-js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { Address } from '../../../sidecar/config/model.js';
-import {
-  type SimpleRequest,
-  type SimpleResponse,
-  type StreamingInputCallRequest,
-  type StreamingInputCallResponse,
-  type StreamingOutputCallRequest,
-  type StreamingOutputCallResponse,
-  testProto,
-} from '../service/test-proto.js';
+import type * as proto from '../service/test-proto.js';
+import { testProto } from '../service/test-proto.js';
 
-type Callback<T> = (error: ServiceError | null, value?: T) => void;
-type Options = [metadata: Metadata, options: CallOptions];
-type Unary<Q, A> = (request: Q, ...rest: [...Options, done: Callback<A>]) => ClientUnaryCall;
-type Input = ClientWritableStream<StreamingInputCallRequest>;
-type Output = ClientReadableStream<StreamingOutputCallResponse>;
-type Duplex = ClientDuplexStream<StreamingOutputCallRequest, StreamingOutputCallResponse>;
+type Callback<T> = (error: grpc.ServiceError | null, value?: T) => void;
+type Options = [metadata: Metadata, options: grpc.CallOptions];
+type Unary<Q, A> = (request: Q, ...rest: [...Options, done: Callback<A>]) => grpc.ClientUnaryCall;
+type Input = grpc.ClientWritableStream<proto.StreamingInputCallRequest>;
+type Output = grpc.ClientReadableStream<proto.StreamingOutputCallResponse>;
+type Duplex = grpc.ClientDuplexStream<proto.StreamingOutputCallRequest, proto.StreamingOutputCallResponse>;
 
 /** The methods that proto-loader puts on the client. */
-interface TestClient extends Client {
+interface TestClient extends grpc.Client {
   EmptyCall: Unary<object, object>;
-  UnaryCall: Unary<SimpleRequest, SimpleResponse>;
+  UnaryCall: Unary<proto.SimpleRequest, proto.SimpleResponse>;
   UnimplementedCall: Unary<object, object>;
-  StreamingInputCall(...rest: [...Options, done: Callback<StreamingInputCallResponse>]): Input;
-  StreamingOutputCall(request: StreamingOutputCallRequest, ...rest: Options): Output;
+  StreamingInputCall(...rest: [...Options, done: Callback<proto.StreamingInputCallResponse>]): Input;
+  StreamingOutputCall(request: proto.StreamingOutputCallRequest, ...rest: Options): Output;
   FullDuplexCall(...rest: Options): Duplex;
   HalfDuplexCall: TestClient['FullDuplexCall'];
 }
@@ -62,10 +43,10 @@ export class Caller {
 
   constructor(
     readonly address: Address,
-    options: ChannelOptions = {},
+    options: grpc.ChannelOptions = {},
   ) {
     const proto = testProto();
-    const all: ChannelOptions = {
+    const all: grpc.ChannelOptions = {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       // Each caller gets connections of its own, so that a test sees only its own traffic.
@@ -73,26 +54,26 @@ export class Caller {
       'grpc.enable_retries': 0,
       ...options,
     };
-    const open = (client: ServiceClientConstructor): TestClient =>
+    const open = (client: grpc.ServiceClientConstructor): TestClient =>
       new client(writeAddress(address), credentials.createInsecure(), all) as unknown as TestClient;
     this.stub = open(proto.TestClient);
     this.#unimplemented = open(proto.UnimplementedClient);
   }
 
-  empty(options: CallOptions = {}): Promise<Reply<object>> {
+  empty(options: grpc.CallOptions = {}): Promise<Reply<object>> {
     return finish((done) => this.stub.EmptyCall({}, new Metadata(), deadline(options), done));
   }
 
   unary(
-    request: SimpleRequest,
+    request: proto.SimpleRequest,
     metadata = new Metadata(),
-    options: CallOptions = {},
-  ): Promise<Reply<SimpleResponse>> {
+    options: grpc.CallOptions = {},
+  ): Promise<Reply<proto.SimpleResponse>> {
     return finish((done) => this.stub.UnaryCall(request, metadata, deadline(options), done));
   }
 
   /** A stream in both directions on which these requests are sent, and then the end. */
-  converse(requests: readonly StreamingOutputCallRequest[], metadata = new Metadata()) {
+  converse(requests: readonly proto.StreamingOutputCallRequest[], metadata = new Metadata()) {
     const call = this.duplex(metadata);
     const ended = collect(call);
     for (const request of requests) call.write(request);
@@ -101,7 +82,7 @@ export class Caller {
   }
 
   /** A stream in both directions, open until the test ends it. */
-  duplex(metadata = new Metadata(), options: CallOptions = {}): Duplex {
+  duplex(metadata = new Metadata(), options: grpc.CallOptions = {}): Duplex {
     return this.stub.FullDuplexCall(metadata, deadline(options));
   }
 
@@ -120,7 +101,7 @@ export class Caller {
 }
 
 /** A deadline of 30 s where none was chosen, so that a lost answer fails the case instead of hanging it. */
-export function deadline(options: CallOptions = {}): CallOptions {
+export function deadline(options: grpc.CallOptions = {}): grpc.CallOptions {
   return { deadline: Date.now() + 30_000, ...options };
 }
 
@@ -135,7 +116,7 @@ export function finish<T>(start: (done: Callback<T>) => EventEmitter): Promise<R
 
 /** Collects a response stream to its end; never rejects. */
 export function collect<T>(
-  call: ClientReadableStream<T> | ClientDuplexStream<unknown, T>,
+  call: grpc.ClientReadableStream<T> | grpc.ClientDuplexStream<unknown, T>,
   onMessage: (message: T, all: readonly T[]) => void = () => {},
 ): Promise<Reply<readonly T[]>> {
   const messages: T[] = [];
@@ -153,7 +134,7 @@ function endOf<T>(call: EventEmitter, value: () => T | undefined): Promise<Reply
     call.on('metadata', (metadata: Metadata) => {
       initial = metadata;
     });
-    call.on('status', ({ code, details, metadata: trailing }: StatusObject) => {
+    call.on('status', ({ code, details, metadata: trailing }: grpc.StatusObject) => {
       // The callback of a call with one answer comes after the status event.
       setImmediate(() => resolve({ code, details, value: value(), initial, trailing }));
     });
@@ -168,6 +149,6 @@ export function metadataOf(values: Readonly<Record<string, string | Buffer>>): M
 }
 
 /** For calls that are to fail: not so long that a wait for a connection hides the reason. */
-export function soon(): CallOptions {
+export function soon(): grpc.CallOptions {
   return { deadline: Date.now() + 5000 };
 }

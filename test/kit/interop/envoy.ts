@@ -5,8 +5,8 @@
  */
 
 import { readFile } from 'node:fs/promises';
-import http from 'node:http';
 import type { Address } from '../../../sidecar/config/model.js';
+import { type HttpAnswer, httpAsk } from '../process/http-ask.js';
 import type { ConnectMesh, Leaf } from './mesh.js';
 import { loopback, Program, portOf } from './programs.js';
 
@@ -43,20 +43,16 @@ export class Envoy {
     const command = [binary, '-c', file, ...options, '--admin-address-path', adminFile] as const;
     const program = mesh.own(new Program(name, command));
     const admin = await program.started('it has an admin address', () => readAddressFile(adminFile));
-    await program.started(
-      'it is live',
-      async () => (await httpAsk(admin, { path: '/ready' })).status === 200,
-    );
-    const listeners = JSON.parse(
-      (await httpAsk(admin, { path: '/listeners?format=json' })).text,
-    ) as Listeners;
+    const ask = (path: string) => httpAsk(admin, { path });
+    await program.started('it is live', async () => (await ask('/ready')).status === 200);
+    const listeners = JSON.parse((await ask('/listeners?format=json')).text) as Listeners;
     const port = listeners.listener_statuses[0]?.local_address.socket_address.port_value;
     if (port === undefined) throw new Error(`${name} has no listener:\n${program.output}`);
     return new Envoy(program, loopback(port), admin);
   }
 
   /** A page of its admin listener. */
-  page(path: string, method = 'GET'): Promise<{ status: number; text: string }> {
+  page(path: string, method = 'GET'): Promise<HttpAnswer> {
     return httpAsk(this.admin, { path, method });
   }
 
@@ -224,33 +220,11 @@ function rbac(layer: Layer, trustDomain: string, allowed: readonly string[]): Js
   });
   const policies = { 'consul-intentions-layer4': { permissions: [{ any: true }], principals } };
   const rules = { action: 'ALLOW', policies };
-  return extension(
-    name,
-    `${name}.v3.RBAC`,
-    layer === 'http' ? { rules } : { rules, stat_prefix: 'connect_authz' },
-  );
+  const fields = layer === 'http' ? { rules } : { rules, stat_prefix: 'connect_authz' };
+  return extension(name, `${name}.v3.RBAC`, fields);
 }
 
 async function readAddressFile(file: string): Promise<Address | undefined> {
   const found = /:(\d+)$/.exec((await readFile(file, 'utf8')).trim());
   return found ? loopback(Number(found[1])) : undefined;
-}
-
-/** One HTTP/1.1 request on a connection of its own. */
-export function httpAsk(
-  address: Address,
-  options: Pick<http.RequestOptions, 'path' | 'method' | 'headers'>,
-): Promise<{ status: number; text: string }> {
-  return new Promise((resolve, reject) => {
-    const at = { host: '127.0.0.1', port: portOf(address), agent: false };
-    const request = http.request({ ...at, ...options }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => {
-        text += part;
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-    });
-    request.on('error', reject);
-    request.end();
-  });
 }

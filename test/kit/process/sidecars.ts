@@ -7,7 +7,6 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +15,7 @@ import { readAddress, writeAddress } from '../../../sidecar/config/codecs/addres
 import type { Address } from '../../../sidecar/config/model.js';
 import { LocalCa } from '../../../sidecar/identity/ca/local-ca.js';
 import type { TlsMaterial } from '../http2/raw-client.js';
+import { type HttpAnswer, httpAsk } from './http-ask.js';
 import { sumOfSamples } from './metrics-page.js';
 import { OUTRIDER } from './outrider.js';
 import { until } from './processes.js';
@@ -70,14 +70,8 @@ export class SidecarProcess {
   /** Starts the sidecar of a file as it lies there, and waits until it listens. */
   static async start(file: string, options: StartOptions = {}): Promise<SidecarProcess> {
     const { name = 'the sidecar', before = [], model = [], env = {}, onStart } = options;
-    const [program, ...args] = [
-      ...before,
-      ...OUTRIDER,
-      'sidecar',
-      '-c',
-      file,
-      ...(model.length > 0 ? ['--', ...model] : []),
-    ];
+    const own = model.length > 0 ? ['--', ...model] : [];
+    const [program, ...args] = [...before, ...OUTRIDER, 'sidecar', '-c', file, ...own];
     const child = spawn(program!, args, { env: { ...process.env, ...env }, stdio: 'pipe' });
     const sidecar = new SidecarProcess(name, child);
     onStart?.(sidecar);
@@ -127,24 +121,8 @@ export class SidecarProcess {
   }
 
   /** A page of the admin listener. */
-  page(where: string): Promise<{ readonly status: number; readonly text: string }> {
-    const admin = this.address('admin');
-    if (admin.kind !== 'tcp') throw new Error('the admin listener is expected on TCP');
-    return new Promise((resolve, reject) => {
-      const request = http.get(
-        { host: admin.host, port: admin.port, path: where, agent: false },
-        (response) => {
-          let text = '';
-          response.setEncoding('utf8');
-          response.on('data', (chunk: string) => {
-            text += chunk;
-          });
-          response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-        },
-      );
-      request.setTimeout(5000, () => request.destroy(new Error(`${this.name}: ${where} took over 5 s`)));
-      request.on('error', reject);
-    });
+  page(where: string): Promise<HttpAnswer> {
+    return httpAsk(this.address('admin'), { path: where });
   }
 
   /** What it says of itself. */
@@ -219,10 +197,8 @@ export class SidecarBench {
     descriptors = 0,
   ): Promise<SidecarProcess> {
     const where = path.join(this.directory, `${name}.yaml`);
-    await writeFile(
-      where,
-      JSON.stringify({ admin: '127.0.0.1:0', log: { level: 'warn' }, drain_timeout: '500ms', ...file }),
-    );
+    const common = { admin: '127.0.0.1:0', log: { level: 'warn' }, drain_timeout: '500ms' };
+    await writeFile(where, JSON.stringify({ ...common, ...file }));
     const before = descriptors > 0 ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh'] : [];
     return SidecarProcess.start(where, { name, before, env, onStart: (each) => this.processes.push(each) });
   }
@@ -234,18 +210,8 @@ export class SidecarBench {
   }
 }
 
-export interface Pair {
-  readonly bench: SidecarBench;
-  /** The application's sidecar, and where the application calls. */
-  readonly caller: SidecarProcess;
-  readonly target: Address;
-  /** The service's sidecar and its mutual-TLS listener. */
-  readonly service: SidecarProcess;
-  readonly inbound: Address;
-  /** Resolves once both sidecars say they are ready; fails after 20 s. */
-  ready(): Promise<void>;
-  close(): Promise<void>;
-}
+/** `caller`: the application's sidecar, called at `target`. `service`: the service's, with `inbound` for mutual TLS. */
+export type Pair = Awaited<ReturnType<typeof startPair>>;
 
 export interface PairOptions {
   /** Where the local service listens. */
@@ -259,7 +225,7 @@ export interface PairOptions {
 }
 
 /** Two sidecars with mutual TLS between them, as `up` sets them up: `app` may call `testing`. */
-export async function startPair(options: PairOptions): Promise<Pair> {
+export async function startPair(options: PairOptions) {
   const bench = await SidecarBench.open();
   try {
     const limits = options.limits ?? {};
@@ -284,6 +250,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       outbound: { upstreams: { testing: { listen, endpoints: [writeAddress(inbound)] } } },
     });
     const target = caller.address('upstream testing');
+    /** Resolves once both sidecars say they are ready; fails after 20 s. */
     const ready = async (): Promise<void> => void (await Promise.all([service.ready(), caller.ready()]));
     return { bench, caller, target, service, inbound, ready, close: () => bench.close() };
   } catch (error) {

@@ -10,16 +10,7 @@ import type { AddressInfo } from 'node:net';
 import { gunzipSync, gzipSync, inflateSync } from 'node:zlib';
 import type { Address } from '../../../sidecar/config/model.js';
 import { grpcMessage } from '../http2/h2-frames.js';
-import {
-  type EchoStatus,
-  methodOf,
-  type SimpleRequest,
-  type SimpleResponse,
-  type StreamingInputCallRequest,
-  type StreamingInputCallResponse,
-  type StreamingOutputCallRequest,
-  type StreamingOutputCallResponse,
-} from './test-proto.js';
+import { type EchoStatus, methodOf, type SimpleRequest } from './test-proto.js';
 
 /** One message as it stood on the wire. */
 export interface WireMessage {
@@ -58,14 +49,10 @@ const INVALID_ARGUMENT = 3;
 const UNIMPLEMENTED = 12;
 const MAX_BODY = 4 * 65_536;
 
-type Failure = EchoStatus;
-const MISMATCH: Failure = {
-  code: INVALID_ARGUMENT,
-  message: 'compressed flag is not what the message announced',
-};
+const MISMATCH = { code: INVALID_ARGUMENT, message: 'compressed flag is not what the message announced' };
 
 /** The answer to the complete list of request messages, of which `encoding` names the compression. */
-function answerTo(path: string, messages: readonly WireMessage[], encoding?: string): Buffer | Failure {
+function answerTo(path: string, messages: readonly WireMessage[], encoding?: string): Buffer | EchoStatus {
   const [first] = messages;
   if (first === undefined) return { code: INVALID_ARGUMENT, message: 'no message' };
   const inflated = messages.map((message) => inflate(message, encoding));
@@ -73,21 +60,21 @@ function answerTo(path: string, messages: readonly WireMessage[], encoding?: str
   const areAsSaid = (requests: readonly Pick<SimpleRequest, 'expect_compressed'>[]): boolean =>
     requests.every(({ expect_compressed: said }, i) => !said || said.value === messages[i]!.compressed);
   if (path.endsWith('/UnaryCall')) {
-    const method = methodOf<SimpleRequest, SimpleResponse>('UnaryCall');
+    const method = methodOf('UnaryCall');
     const request = method.requestDeserialize(inflated[0]!);
     if (!areAsSaid([request])) return MISMATCH;
     const body = method.responseSerialize({ payload: { body: Buffer.alloc(request.response_size ?? 0) } });
     return wire(body, request.response_compressed?.value === true);
   }
   if (path.endsWith('/StreamingInputCall')) {
-    const method = methodOf<StreamingInputCallRequest, StreamingInputCallResponse>('StreamingInputCall');
+    const method = methodOf('StreamingInputCall');
     const requests = inflated.map(method.requestDeserialize);
     if (!areAsSaid(requests)) return MISMATCH;
     const size = requests.reduce((sum, { payload }) => sum + (payload?.body.length ?? 0), 0);
     return wire(method.responseSerialize({ aggregated_payload_size: size }), false);
   }
   if (path.endsWith('/StreamingOutputCall')) {
-    const method = methodOf<StreamingOutputCallRequest, StreamingOutputCallResponse>('StreamingOutputCall');
+    const method = methodOf('StreamingOutputCall');
     const request = method.requestDeserialize(inflated[0]!);
     const replies = request.response_parameters.map(({ size, compressed }) => {
       const body = Buffer.alloc(Math.min(size, MAX_BODY));

@@ -2,14 +2,9 @@
  * The messages of proto/testing.proto as plain objects, and its services as grpc-js wants them.
  */
 
-import {
-  type GrpcObject,
-  loadPackageDefinition,
-  type MethodDefinition,
-  type ServiceClientConstructor,
-  type ServiceDefinition,
-} from '@grpc/grpc-js';
-import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import type * as grpc from '@grpc/grpc-js';
+import { loadPackageDefinition } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
 import { testFile } from '../process/tools.js';
 
 export type Payload = { readonly body: Buffer };
@@ -41,31 +36,32 @@ export interface StreamingOutputCallRequest {
 }
 export type StreamingOutputCallResponse = { readonly payload: Payload | null };
 
-interface TestProto {
-  readonly definitions: PackageDefinition;
-  readonly service: ServiceDefinition;
-  readonly TestClient: ServiceClientConstructor;
-  readonly UnimplementedClient: ServiceClientConstructor;
+/** Request and response of each method that is called by its name. */
+interface Messages {
+  readonly UnaryCall: readonly [SimpleRequest, SimpleResponse];
+  readonly StreamingInputCall: readonly [StreamingInputCallRequest, StreamingInputCallResponse];
+  readonly StreamingOutputCall: readonly [StreamingOutputCallRequest, StreamingOutputCallResponse];
 }
 
 export const TEST_PROTO = testFile('kit', 'service', 'proto', 'testing.proto');
 
-let loaded: TestProto | undefined;
+let loaded: ReturnType<typeof read> | undefined;
 
 /** Reads the definitions once per process. */
-export function testProto(): TestProto {
+export function testProto() {
   loaded ??= read();
   return loaded;
 }
 
 /** A method of the service, with its serialisers typed. */
-export const methodOf = <Request, Response>(name: string): MethodDefinition<Request, Response> =>
-  testProto().service[name] as MethodDefinition<Request, Response>;
+export const methodOf = <Name extends keyof Messages>(name: Name) =>
+  testProto().service[name] as grpc.MethodDefinition<Messages[Name][0], Messages[Name][1]>;
 
-function read(): TestProto {
+function read() {
   const definitions = loadSync(TEST_PROTO, { keepCase: true, defaults: true, enums: Number });
-  const testing = (loadPackageDefinition(definitions)['grpc'] as GrpcObject)['testing'] as GrpcObject;
-  const TestClient = testing['TestService'] as ServiceClientConstructor;
-  const UnimplementedClient = testing['UnimplementedService'] as ServiceClientConstructor;
+  const packages = loadPackageDefinition(definitions)['grpc'] as grpc.GrpcObject;
+  const testing = packages['testing'] as grpc.GrpcObject;
+  const TestClient = testing['TestService'] as grpc.ServiceClientConstructor;
+  const UnimplementedClient = testing['UnimplementedService'] as grpc.ServiceClientConstructor;
   return { definitions, service: TestClient.service, TestClient, UnimplementedClient };
 }

@@ -5,17 +5,8 @@
  * It cannot send compressed messages, because grpc-js servers cannot; compressed-service.ts does.
  */
 
-import {
-  type handleBidiStreamingCall,
-  type handleClientStreamingCall,
-  type handleServerStreamingCall,
-  type handleUnaryCall,
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerErrorResponse,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import type * as grpc from '@grpc/grpc-js';
+import { Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { Address } from '../../../sidecar/config/model.js';
@@ -43,20 +34,8 @@ export const Knob = {
   reflect: 'x-test-reflect',
 } as const;
 
-export interface TestService {
-  readonly address: Address;
-  readonly stats: TestServiceStats;
-  /** Stops at once, calls in flight included. */
-  close(): void;
-}
-
-interface TestServiceStats {
-  /** Calls that reached a handler, over all methods. */
-  started: number;
-  cancelled: number;
-  inFlight: number;
-  maxInFlight: number;
-}
+export type TestService = Awaited<ReturnType<typeof startTestService>>;
+type TestServiceStats = TestService['stats'];
 
 interface AnyCall {
   readonly metadata: Metadata;
@@ -74,7 +53,7 @@ interface ReplyStream extends AnyCall {
 export const zeros = (size: number): Payload => ({ body: Buffer.alloc(size) });
 
 /** The status of an `EchoStatus` as grpc-js wants errors, with the trailers the caller asked for. */
-function errorOf(status: EchoStatus, call: AnyCall): ServerErrorResponse {
+function errorOf(status: EchoStatus, call: AnyCall): grpc.ServerErrorResponse {
   const metadata = trailersOf(call);
   const details = call.metadata.get(Knob.statusDetails)[0];
   if (details !== undefined) metadata.set('grpc-status-details-bin', details);
@@ -129,13 +108,13 @@ class Replies {
   }
 }
 
-type InputHandler = handleClientStreamingCall<StreamingInputCallRequest, StreamingInputCallResponse>;
-type OutputHandler = handleServerStreamingCall<StreamingOutputCallRequest, StreamingOutputCallResponse>;
-type DuplexHandler = handleBidiStreamingCall<StreamingOutputCallRequest, StreamingOutputCallResponse>;
+type InputHandler = grpc.handleClientStreamingCall<StreamingInputCallRequest, StreamingInputCallResponse>;
+type OutputHandler = grpc.handleServerStreamingCall<StreamingOutputCallRequest, StreamingOutputCallResponse>;
+type DuplexHandler = grpc.handleBidiStreamingCall<StreamingOutputCallRequest, StreamingOutputCallResponse>;
 
-interface Handlers extends UntypedServiceImplementation {
-  readonly EmptyCall: handleUnaryCall<object, object>;
-  readonly UnaryCall: handleUnaryCall<SimpleRequest, SimpleResponse>;
+interface Handlers extends grpc.UntypedServiceImplementation {
+  readonly EmptyCall: grpc.handleUnaryCall<object, object>;
+  readonly UnaryCall: grpc.handleUnaryCall<SimpleRequest, SimpleResponse>;
   readonly StreamingInputCall: InputHandler;
   readonly StreamingOutputCall: OutputHandler;
   readonly FullDuplexCall: DuplexHandler;
@@ -226,8 +205,9 @@ function handlers(stats: TestServiceStats): Handlers {
 }
 
 /** Starts the service, with server reflection, on a free loopback port or the given address. */
-export async function startTestService(listen?: Address): Promise<TestService> {
-  const stats: TestServiceStats = { started: 0, cancelled: 0, inFlight: 0, maxInFlight: 0 };
+export async function startTestService(listen?: Address) {
+  /** `started`: calls that reached a handler, over all methods. */
+  const stats = { started: 0, cancelled: 0, inFlight: 0, maxInFlight: 0 };
   const server = new Server({
     'grpc.max_receive_message_length': -1,
     'grpc.max_send_message_length': -1,
@@ -243,9 +223,8 @@ export async function startTestService(listen?: Address): Promise<TestService> {
       error ? reject(error) : resolve(bound),
     );
   });
-  return {
-    address: listen?.kind === 'unix' ? listen : { kind: 'tcp', host: '127.0.0.1', port },
-    stats,
-    close: () => server.forceShutdown(),
-  };
+  const address: Address = listen?.kind === 'unix' ? listen : { kind: 'tcp', host: '127.0.0.1', port };
+  /** Stops at once, calls in flight included. */
+  const close = (): void => server.forceShutdown();
+  return { address, stats, close };
 }
