@@ -25,12 +25,12 @@ export interface Peer {
 export class Endpoint extends EndpointLoad {
   readonly address: Address;
   readonly peer: Peer;
-  id: string;
-  priority: number;
+  id = '';
+  priority = 0;
   /** Where it is; empty: elsewhere. */
-  locality: string;
+  locality = '';
   /** Why Consul reports it as critical; empty: it does not. */
-  critical: string;
+  critical = '';
   readonly ejection: EndpointEjection = new EndpointEjection(this);
   /** The ejections of its priority. Set when it joins that. */
   ejections!: EjectionPool;
@@ -78,11 +78,7 @@ export class Endpoint extends EndpointLoad {
     this.address = config.address;
     this.label = labelOf(config.address);
     this.peer = peerOf(config, upstream);
-    this.id = config.id;
-    this.weight = config.weight;
-    this.priority = config.priority ?? 0;
-    this.locality = config.locality ?? '';
-    this.critical = config.critical ?? '';
+    this.configure(config);
   }
 
   /** What it takes of its weight has changed. */
