@@ -3,6 +3,7 @@
 import type { Queries } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import type { Watch } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import type { QuerySpec, QueryStatus, Source } from '../../../sidecar/discovery/consul/query/query-spec.js';
+import { getOrInsert } from '../../../sidecar/runtime/get-or-insert.js';
 
 interface Open {
   readonly spec: QuerySpec<unknown>;
@@ -15,12 +16,8 @@ export class FakeQueries implements Queries {
   readonly rereads: string[] = [];
 
   watch<T>(spec: QuerySpec<T>, onValue: (value: T, from: Source) => void): Watch {
-    let query = this.open.get(spec.key);
-    if (query === undefined) {
-      query = { spec: spec as QuerySpec<unknown>, listeners: new Set() };
-      this.open.set(spec.key, query);
-    }
-    const { listeners, latest } = query;
+    const make = (): Open => ({ spec: spec as QuerySpec<unknown>, listeners: new Set() });
+    const { listeners, latest } = getOrInsert(this.open, spec.key, make);
     const listener = onValue as (value: unknown, from: Source) => void;
     listeners.add(listener);
     if (latest !== undefined) listener(latest.value, latest.from);

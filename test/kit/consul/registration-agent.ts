@@ -38,10 +38,6 @@ export class FakeAgent implements RegistrationAgent {
   forget(): void {
     this.services.clear();
     this.checks.clear();
-    this.breakHeld();
-  }
-
-  breakHeld(): void {
     for (const { wake } of this.held.splice(0)) wake(new AgentError('unreachable', 'the connection broke'));
   }
 
@@ -60,11 +56,8 @@ export class FakeAgent implements RegistrationAgent {
     if (path === '/agent/services')
       return json(Object.fromEntries([...this.services].map(asAgent)), this.garbage);
     if (path === '/agent/checks') {
-      const all = [...this.checks].map(([id, { status: Status, output: Output }]) => [
-        id,
-        { Status, Output },
-      ]);
-      return json(Object.fromEntries(all), this.garbage);
+      const shown = ({ status: Status, output: Output }: StoredCheck) => ({ Status, Output });
+      return json(Object.fromEntries([...this.checks].map(([id, each]) => [id, shown(each)])), this.garbage);
     }
     const id = decodeURIComponent(path.replace('/agent/service/', ''));
     if (query['hash'] !== undefined && query['hash'] === this.hash(id)) await this.hold(id, signal);
@@ -79,12 +72,8 @@ export class FakeAgent implements RegistrationAgent {
     this.services.set(definition.ID, definition);
     for (const check of definition.Checks) {
       const known = this.checks.get(check.CheckID);
-      this.checks.set(check.CheckID, {
-        status: known?.status ?? check.Status,
-        output: known?.output ?? '',
-        definition: check,
-        service: definition.ID,
-      });
+      const { status = check.Status, output = '' } = known ?? {};
+      this.checks.set(check.CheckID, { status, output, definition: check, service: definition.ID });
     }
     if (path !== '/agent/service/register') throw new Error(path);
     return json('');

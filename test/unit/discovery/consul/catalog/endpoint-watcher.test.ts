@@ -72,6 +72,9 @@ describe('the endpoints of a target', () => {
     const family = targets.metrics().find((each) => each.name === name)!;
     return family.kind === 'histogram' ? [] : family.samples.map(({ value }) => value);
   };
+  const answers = async (...texts: string[]): Promise<void> => {
+    for (const text of texts) await queries.answer(answer(text));
+  };
   /** The state of a target that was told last. */
   function latest(target: Target = { service: 'digits' }): () => TargetState | undefined {
     let state: TargetState | undefined;
@@ -133,9 +136,7 @@ describe('the endpoints of a target', () => {
 
   it('endpoints of a target are not taken away by a sudden empty answer until the grace time is over', async () => {
     const { told } = use();
-    await queries.answer(answer('1 2 3'));
-    await queries.answer(answer(''));
-    await queries.answer(answer(''));
+    await answers('1 2 3', '', '');
     assert.deepEqual(queries.rereads, ['it took away most of a working set at once']);
     assert.deepEqual(metric('outrider_consul_kept_instances'), [3]);
     assert.deepEqual(metric('outrider_consul_holds_total'), [1]);
@@ -166,8 +167,7 @@ describe('the endpoints of a target', () => {
 
   it('endpoints of a target that are kept go when they do not answer any more', async () => {
     const { told } = use();
-    await queries.answer(answer('1 2 3'));
-    await queries.answer(answer('1! 2! 3!'));
+    await answers('1 2 3', '1! 2! 3!');
     silent = new Set(['2']);
     clock.advance(3_000);
     assert.equal(told.at(-1), '1 2 3');
@@ -182,8 +182,7 @@ describe('the endpoints of a target', () => {
 
   it('endpoints of a target that are deregistered one at a time go at once', async () => {
     const { told } = use();
-    await queries.answer(answer('1 2 3'));
-    await queries.answer(answer('1 3'));
+    await answers('1 2 3', '1 3');
     assert.deepEqual(told, ['1 2 3', '1 3']);
     assert.deepEqual(log, []);
   });
@@ -245,12 +244,12 @@ describe('the endpoints of a target', () => {
 
   describe('with a cache', () => {
     /** What a process is told while Consul is away, after one that got these answers. */
-    const afterAnswers = async (...answers: string[]): Promise<string[]> => {
+    const afterAnswers = async (...texts: string[]): Promise<string[]> => {
       const dir = scratchForTest().path;
       const cache = CacheFile.open(dir, logger, clock);
       const before = build(cache);
       use({ service: 'digits' }, before);
-      for (const text of answers) await queries.answer(answer(text));
+      await answers(...texts);
       before.close();
       cache.close();
       targets = build(CacheFile.open(dir, logger, clock));
