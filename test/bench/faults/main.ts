@@ -13,18 +13,8 @@ import { spreadsOf } from '../relay/results.js';
 import { LOAD_CORE, PROXY_CORE, pin, versionsOf } from '../subjects/subject.js';
 import { type FaultFigures, figuresOf, MEASURES } from './figures.js';
 import type { Calls, LoadRequest } from './protocol.js';
-import {
-  DEADLINE_MS,
-  type FaultRow,
-  FULL,
-  MOST_REPLICAS,
-  PLACES,
-  QUICK,
-  ROWS,
-  SEED,
-  SERVICE_MS,
-  type Times,
-} from './rows.js';
+import type { FaultRow, Times } from './rows.js';
+import { DEADLINE_MS, FULL, MOST_REPLICAS, PLACES, QUICK, ROWS, SEED, SERVICE_MS } from './rows.js';
 import { type FaultSubject, type Standing, SUBJECTS } from './subjects.js';
 
 /** How the comparison is run; `only`: rows and subjects. */

@@ -32,29 +32,17 @@ export interface UpstreamWorkerOptions {
   readonly streams?: number | undefined;
 }
 
-export interface UpstreamStats {
-  /** Calls of the attacker that reached the upstream, how many of them it saw reset, and how many were open at most. */
-  readonly calls: number;
-  readonly resets: number;
-  readonly open: number;
-  readonly mostOpen: number;
-  /** Request payload received, padding included. */
-  readonly bytes: number;
-}
+/**
+ * Calls of the attacker that reached the upstream, how many of them it saw reset, and how many were open at most; `bytes`:
+ * request payload received, padding included.
+ */
+export type UpstreamStats = Readonly<Record<'calls' | 'resets' | 'open' | 'mostOpen' | 'bytes', number>>;
 
 /** For the calls of a canary that the machine keeps waiting, ms. */
 const LEAST_CALLS_WAIT_MS = 5_000;
 
-export interface CanaryReport {
-  readonly calls: number;
-  readonly failed: number;
-  /** Why the first failed one failed. */
-  readonly why: string;
-  readonly connections: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
-}
+/** `why`: why the first failed call failed. */
+export type CanaryReport = Awaited<ReturnType<Canary['stop']>>;
 
 /** One listener to call, and how. */
 export interface CanaryTarget {
@@ -145,7 +133,7 @@ class Canary {
     }, everyMs);
   }
 
-  async stop(leastCalls: number): Promise<CanaryReport> {
+  async stop(leastCalls: number) {
     const untilMs = performance.now() + LEAST_CALLS_WAIT_MS;
     while (this.#latencies.length + this.#failed < leastCalls && performance.now() < untilMs)
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -2,21 +2,8 @@
 
 import { DIGITS_MODELS } from '../process/outrider.js';
 
-export interface MeshFileOptions {
-  readonly replicas?: number;
-  /** `host:port` of the upstream's listener; default a free port. */
-  readonly listen?: string;
-  readonly models?: string;
-  /** More top-level text. */
-  readonly more?: string;
-}
-
-export function meshFile({
-  replicas = 1,
-  listen = '127.0.0.1:0',
-  models = DIGITS_MODELS,
-  more = '',
-}: MeshFileOptions = {}): string {
+/** `listen`: `host:port` of the upstream's listener, by default a free port; `more`: further top-level text. */
+export function meshFile({ replicas = 1, listen = '127.0.0.1:0', models = DIGITS_MODELS, more = '' } = {}) {
   return `
 services:
   digits: { models: ${models}, replicas: ${replicas} }

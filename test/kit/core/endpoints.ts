@@ -4,30 +4,15 @@ import { type Balancer, EndpointLoad } from '../../../sidecar/core/balancing/bal
 import { mix } from '../../../sidecar/core/balancing/hash.js';
 
 /** An endpoint as balancers see it; each field has the default of `EndpointLoad`. */
-export interface EndpointSpec {
-  readonly weight?: number;
-  readonly eligible?: boolean;
-  readonly inFlight?: number;
-  readonly latencyMs?: number;
-  readonly weightFactor?: number;
-}
+type EndpointSpec = Partial<Pick<EndpointLoad, 'weight' | 'eligible' | 'inFlight' | 'weightFactor'>> & {
+  readonly latencyMs?: number | undefined;
+};
 
 let labels = 0;
 
 /** An endpoint with a label of its own; with `latencyMs`, one success of that latency at 0 ms. */
-export function endpoint({
-  weight = 1,
-  eligible = true,
-  inFlight = 0,
-  latencyMs,
-  weightFactor = 1,
-}: EndpointSpec = {}): EndpointLoad {
-  const load = new EndpointLoad();
-  load.weight = weight;
-  load.eligible = eligible;
-  load.inFlight = inFlight;
-  load.weightFactor = weightFactor;
-  load.label = `e${labels++}`;
+export function endpoint({ latencyMs, ...fields }: EndpointSpec = {}): EndpointLoad {
+  const load = Object.assign(new EndpointLoad(), fields, { label: `e${labels++}` });
   if (latencyMs !== undefined) load.latency.record(latencyMs, 0);
   return load;
 }

@@ -12,18 +12,6 @@ export const VERSIONS: readonly Version[] = ['TLSv1.2', 'TLSv1.3'];
 /** What one side saw: whether it accepted the peer, or the name of the fault that ended the handshake. */
 export type Seen = { readonly service: string } | { readonly reason: string };
 
-export interface Handshake {
-  readonly server: Seen;
-  readonly client: Seen;
-  readonly resumed: { readonly server: boolean; readonly client: boolean };
-  readonly alpn: string | false | null;
-  readonly protocol: string | null;
-  readonly cipher: string | undefined;
-  readonly servername: string | false | null;
-  /** To be given to another handshake. */
-  readonly session: Buffer | undefined;
-}
-
 export interface Sides {
   readonly server: tls.TlsOptions;
   readonly client: tls.ConnectionOptions;
@@ -61,7 +49,7 @@ export class TlsHarness {
   }
 
   /** One connection to a server of its own (or to `at`), seen from both sides. */
-  async handshake(sides: Sides, at?: tls.Server): Promise<Handshake> {
+  async handshake(sides: Sides, at?: tls.Server) {
     const server = at ?? (await this.listen(sides.server));
     const accepted = serverSide(server, sides.judgeClient);
     const client = this.connect(server, sides.client);
@@ -70,7 +58,7 @@ export class TlsHarness {
     const connected = clientSide(client, sides.judgeServer);
     const [atServer, atClient] = await Promise.all([accepted, connected]);
     if (atServer.socket && atClient.socket) await exchange(atServer.socket, client);
-    const result: Handshake = {
+    const result = {
       server: atServer.seen,
       client: atClient.seen,
       resumed: { server: atServer.socket?.isSessionReused() ?? false, client: client.isSessionReused() },
@@ -78,6 +66,7 @@ export class TlsHarness {
       protocol: atServer.socket?.getProtocol() ?? null,
       cipher: atServer.socket?.getCipher()?.name,
       servername: (atServer.socket as { servername?: string | false } | undefined)?.servername ?? null,
+      /** To be given to another handshake. */
       session: sessions.at(-1),
     };
     client.destroy();
@@ -140,8 +129,6 @@ function clientSide(socket: tls.TLSSocket, judge: Sides['judgeServer']): Promise
 }
 
 function failedBy(error: Error & { code?: string }, socket?: tls.TLSSocket): Side {
-  return {
-    seen: { reason: handshakeFailure(error, socket) ?? error.code ?? error.message },
-    socket: undefined,
-  };
+  const reason = handshakeFailure(error, socket) ?? error.code ?? error.message;
+  return { seen: { reason }, socket: undefined };
 }

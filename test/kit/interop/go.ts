@@ -28,15 +28,8 @@ export interface Outcome {
   readonly samples: readonly string[];
 }
 
-export interface GoServer {
-  /** The program, which is the client too. */
-  readonly binary: string;
-  readonly address: Address;
-  close(): Promise<void>;
-}
-
-/** A server on grpc-go: ModelInfer answers with its input, every other method says yes. */
-export async function startGoServer(binary: string): Promise<GoServer> {
+/** A server on grpc-go: ModelInfer answers with its input, every other method says yes. `binary`: the client too. */
+export async function startGoServer(binary: string) {
   const child = spawn(binary, ['serve', '127.0.0.1:0'], { stdio: ['pipe', 'pipe', 'inherit'] });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const address = readAddress(line.toString('utf8').trim());

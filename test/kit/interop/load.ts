@@ -4,15 +4,10 @@ import { status } from '@grpc/grpc-js';
 import { Knob } from '../service/test-service.js';
 import { type Caller, metadataOf } from './client.js';
 
-export interface Load {
-  /** Ends it: how many calls went well, and how each other one failed. */
-  stop(): Promise<{ readonly good: number; readonly failures: readonly string[] }>;
-  /** Resolves when so many more calls have ended. */
-  more(calls: number): Promise<void>;
-}
+export type Load = ReturnType<typeof startLoad>;
 
 /** `width` calls at a time, each of `delayMs` at the service. */
-export function startLoad(caller: Caller, width: number, delayMs: number): Load {
+export function startLoad(caller: Caller, width: number, delayMs: number) {
   let good = 0;
   const failures: string[] = [];
   const waiting: { readonly at: number; go(): void }[] = [];
@@ -28,14 +23,16 @@ export function startLoad(caller: Caller, width: number, delayMs: number): Load 
   };
   const lanes = Array.from({ length: width }, lane);
   return {
+    /** Ends it: how many calls went well, and how each other one failed. */
     async stop() {
       isOver = true;
       await Promise.all(lanes);
       return { good, failures };
     },
-    more(calls) {
+    /** Resolves when so many more calls have ended. */
+    more(calls: number) {
       const at = good + failures.length + calls;
-      return new Promise((go) => waiting.push({ at, go }));
+      return new Promise<void>((go) => waiting.push({ at, go }));
     },
   };
 }

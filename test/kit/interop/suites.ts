@@ -30,17 +30,12 @@ export function suitePair<S extends Service>(
   return suite;
 }
 
-/** A Connect mesh, and the interoperability service to put into it. */
-export interface MeshSuite {
-  readonly service: TestService;
-  readonly mesh: ConnectMesh;
-  /** Where the tool is that was asked for. */
-  readonly binary: string;
-}
-
-/** `services`: what `app` may call. Skips where there is no Consul, or no `tool`. */
-export function suiteMesh(mode: Mode, services: readonly string[], tool?: ToolName): MeshSuite {
-  const suite = {} as { -readonly [Key in keyof MeshSuite]: MeshSuite[Key] };
+/**
+ * A Connect mesh, and the interoperability service to put into it. `services`: what `app` may call; `binary`: where the
+ * `tool` is. Skips where there is no Consul, or no `tool`.
+ */
+export function suiteMesh(mode: Mode, services: readonly string[], tool?: ToolName) {
+  const suite = {} as { service: TestService; mesh: ConnectMesh; binary: string };
   before(async function () {
     if (tool !== undefined) suite.binary = await toolOrSkip(this, tool);
     suite.service = await startTestService();

@@ -194,12 +194,7 @@ export class Mesh {
   }
 }
 
-export interface AdminReply {
-  readonly status: number;
-  readonly body: string;
-}
-
-export async function admin(address: string, path: string, method = 'GET'): Promise<AdminReply> {
+export async function admin(address: string, path: string, method = 'GET') {
   const response = await fetch(`http://${address}${path}`, { method });
   return { status: response.status, body: await response.text() };
 }

@@ -58,13 +58,8 @@ const goProgram = (name: string, module: string): Tool => ({
 });
 
 function pipInstall(directory: string, packages: readonly string[]): [command: string, ...args: string[]] {
-  return [
-    path.join(directory, 'bin', 'pip'),
-    'install',
-    '--quiet',
-    '--disable-pip-version-check',
-    ...packages,
-  ];
+  const pip = path.join(directory, 'bin', 'pip');
+  return [pip, 'install', '--quiet', '--disable-pip-version-check', ...packages];
 }
 
 /** Python with `packages`, of which `modules` can be imported. */

@@ -3,13 +3,7 @@
 import type { FaultAdmin } from '../../../sidecar/admin/faults.js';
 import type { SidecarView, TakeoverAnswer } from '../../../sidecar/admin/view.js';
 import type { Metric } from '../../../sidecar/telemetry/metric.js';
-import type {
-  EndpointReport,
-  MirrorReport,
-  ModelReport,
-  QueueReport,
-  RegistryReport,
-} from '../../../sidecar/telemetry/reports.js';
+import type * as reports from '../../../sidecar/telemetry/reports.js';
 
 export class FakeView implements SidecarView {
   readonly service = 'digits';
@@ -17,13 +11,13 @@ export class FakeView implements SidecarView {
   restarts: number | undefined;
   instance = 'digits-1';
   reasons: string[] = [];
-  rows: EndpointReport[] = [];
-  queueReport: QueueReport | undefined;
-  modelReport: ModelReport | undefined;
-  modelReports: ModelReport[] = [];
-  registryReport: RegistryReport | undefined;
+  rows: reports.EndpointReport[] = [];
+  queueReport: reports.QueueReport | undefined;
+  modelReport: reports.ModelReport | undefined;
+  modelReports: reports.ModelReport[] = [];
+  registryReport: reports.RegistryReport | undefined;
   metricFamilies: Metric[] = [];
-  mirrorReports: MirrorReport[] = [];
+  mirrorReports: reports.MirrorReport[] = [];
   faultDesk: FaultAdmin = {
     isAllowed: false,
     upstreams: [],
@@ -40,7 +34,7 @@ export class FakeView implements SidecarView {
   takeoverAnswer: TakeoverAnswer = { ok: true, pid: 7 };
 
   notReady = () => this.reasons;
-  endpoints = (): readonly EndpointReport[] => this.rows;
+  endpoints = (): readonly reports.EndpointReport[] => this.rows;
   queue = () => this.queueReport;
   poison = () => [];
   mirrors = () => this.mirrorReports;
@@ -58,7 +52,7 @@ export class FakeView implements SidecarView {
 }
 
 /** An endpoint of the upstream `digits` that gets calls and has no call in flight. */
-export function anEndpoint(overrides: Partial<EndpointReport> = {}): EndpointReport {
+export function anEndpoint(overrides: Partial<reports.EndpointReport> = {}): reports.EndpointReport {
   const state = { state: 'eligible', why: '', sinceMs: 1000, connections: 1, inFlight: 0 } as const;
   const rates = { ewmaMs: 2.25, weight: 1, attempts: 10 };
   const noFaults = { faults: 0, consecutiveFaults: 0, ejections: 0 };

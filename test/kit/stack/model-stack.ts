@@ -1,14 +1,6 @@
 import type { PeerOptions, PeerStream } from '../http2/scripted-peer.js';
-import {
-  type Application,
-  anInbound,
-  type Backend,
-  type CallOptions,
-  type InboundOptions,
-  type InboundStack,
-  type InboundStackOptions,
-  Stack,
-} from './stack.js';
+import type { Application, Backend, CallOptions, InboundOptions, InboundStackOptions } from './stack.js';
+import { anInbound, type InboundStack, Stack } from './stack.js';
 
 export interface ModelStackOptions extends InboundStackOptions {
   /** How the model speaks HTTP/2. */

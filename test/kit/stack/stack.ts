@@ -6,16 +6,8 @@ import assert from 'node:assert/strict';
 import type { Cluster } from '../../../sidecar/cluster/cluster.js';
 import { makeCluster } from '../../../sidecar/cluster/membership.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
-import type {
-  Address,
-  EjectionConfig,
-  InboundConfig,
-  IntentionConfig,
-  PoolConfig,
-  QueueConfig,
-  RouteConfig,
-  UpstreamConfig,
-} from '../../../sidecar/config/model.js';
+import type * as configs from '../../../sidecar/config/model.js';
+import type { Address, InboundConfig, RouteConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import type { MemoryReading } from '../../../sidecar/core/admission/memory-pressure.js';
 import { IntentionTable } from '../../../sidecar/core/authorization/intentions.js';
 import { HealthChecker } from '../../../sidecar/health/endpoints/checker.js';
@@ -62,8 +54,8 @@ export function aStreamRoute(over: Partial<RouteConfig> = {}): RouteConfig {
 }
 
 export interface UpstreamOptions extends Partial<Omit<UpstreamConfig, 'pool' | 'ejection'>> {
-  readonly pool?: Partial<PoolConfig>;
-  readonly ejection?: Partial<EjectionConfig>;
+  readonly pool?: Partial<configs.PoolConfig>;
+  readonly ejection?: Partial<configs.EjectionConfig>;
 }
 
 export function addressOf(name: string): Address {
@@ -71,11 +63,16 @@ export function addressOf(name: string): Address {
 }
 
 const PINGS = { pingIntervalMs: 10_000, pingTimeoutMs: 5000 };
-const POOL: PoolConfig = { connections: 1, connectTimeoutMs: 1000, ...PINGS, maxAgeMs: 0 };
+const POOL: configs.PoolConfig = { connections: 1, connectTimeoutMs: 1000, ...PINGS, maxAgeMs: 0 };
 const EJECTION_TIMES = { baseMs: 30_000, maxMs: 300_000, jitter: 0 };
-const EJECTION: EjectionConfig = { mode: 'enforce', consecutiveFaults: 5, ...EJECTION_TIMES };
+const EJECTION: configs.EjectionConfig = { mode: 'enforce', consecutiveFaults: 5, ...EJECTION_TIMES };
 /** Of the one connection to a model: it sends no PINGs. */
-const LOCAL_POOL: PoolConfig = { ...POOL, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0 };
+const LOCAL_POOL: configs.PoolConfig = {
+  ...POOL,
+  connectTimeoutMs: 5000,
+  pingIntervalMs: 0,
+  pingTimeoutMs: 0,
+};
 
 /** An upstream of the named endpoints. */
 export function anUpstream(names: readonly string[], over: UpstreamOptions = {}): UpstreamConfig {
@@ -93,7 +90,7 @@ export function anUpstream(names: readonly string[], over: UpstreamOptions = {})
 }
 
 export interface InboundOptions extends Partial<Omit<InboundConfig, 'queue'>> {
-  readonly queue?: Partial<QueueConfig>;
+  readonly queue?: Partial<configs.QueueConfig>;
 }
 
 export function anInbound(over: InboundOptions = {}): InboundConfig {
@@ -211,7 +208,7 @@ export interface InboundStack {
   readonly pool: Pool;
   readonly pools: readonly Pool[];
   readonly model: Backend;
-  intentions(list: readonly IntentionConfig[]): IntentionTable;
+  intentions(list: readonly configs.IntentionConfig[]): IntentionTable;
 }
 
 /** It is closed after the test that makes it, or before by `close`. */
@@ -309,7 +306,7 @@ export class Stack {
       return { name, model, pool: this.localPool(local) };
     });
     const { model, pool } = served[0]!;
-    const intentions = (list: readonly IntentionConfig[]): IntentionTable =>
+    const intentions = (list: readonly configs.IntentionConfig[]): IntentionTable =>
       new IntentionTable(list, config.defaultIntention, ++this.intentionsVersion);
     const table = intentions(config.intentions);
     const inbound = new Inbound(config, 'digits', served, table, context, REPLAY_BYTES, options.readMemory);
