@@ -11,9 +11,7 @@ import { isIP } from 'node:net';
  */
 export function refusal(headers: IncomingHttpHeaders, method: string): string | undefined {
   const host = headers.host;
-  if (host !== undefined && !isLiteralHost(host)) {
-    return 'the Host header must be an IP address or localhost';
-  }
+  if (host !== undefined && !isLiteralHost(host)) return 'the Host header must be an IP address or localhost';
   if (method === 'GET' || method === 'HEAD') return undefined;
   const site = headers['sec-fetch-site'];
   if (site !== undefined && site !== 'same-origin' && site !== 'none')

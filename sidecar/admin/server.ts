@@ -212,9 +212,8 @@ function json(value: unknown, replace?: (this: object, name: string, value: unkn
  */
 function withoutSecrets(this: object, name: string, value: unknown): unknown {
   if (name === 'key' && !('cert' in this)) return value;
-  if (name === 'env' && typeof value === 'object' && value !== null) {
+  if (name === 'env' && typeof value === 'object' && value !== null)
     return Object.fromEntries(Object.keys(value).map((key) => [key, REDACTED]));
-  }
   return typeof value === 'string' && isSecretName(name) ? REDACTED : value;
 }
 

@@ -60,9 +60,8 @@ export function wouldReach(target: Address, listener: Address): boolean {
 
 /** True when two listeners could not both be bound. */
 export function isSamePlace(one: Address, other: Address): boolean {
-  if (one.kind === 'unix' || other.kind === 'unix') {
+  if (one.kind === 'unix' || other.kind === 'unix')
     return one.kind === 'unix' && other.kind === 'unix' && one.path === other.path;
-  }
   if (one.port !== other.port || one.port === 0) return false;
   return isEveryInterface(one.host) || isEveryInterface(other.host) || plainHost(one) === plainHost(other);
 }
@@ -88,14 +87,12 @@ function isHost(host: string): boolean {
 function readSocketPath(text: string): Parsed<Address> {
   const rest = text.slice('unix:'.length);
   const path = rest.startsWith('//') ? rest.slice(2) : rest;
-  if (path === '' || path.includes('\0')) {
+  if (path === '' || path.includes('\0'))
     return invalid(`found ${quoted(text)}; expected the path of a socket after "unix:"`);
-  }
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
     return invalid(
       `found a socket path of ${Buffer.byteLength(path)} bytes; expected at most ${MAX_SOCKET_PATH_BYTES}, as the kernel takes no more`,
     );
-  }
   return ok({ kind: 'unix', path });
 }
 
@@ -105,9 +102,8 @@ function refuse(text: string): { readonly ok: false; readonly problem: string } 
 
 function hint(text: string): string {
   const bare = /^:?(\d{1,5})$/.exec(text);
-  if (bare !== null) {
+  if (bare !== null)
     return `; did you mean "127.0.0.1:${bare[1]}" (this machine only) or "0.0.0.0:${bare[1]}" (every interface)?`;
-  }
   const url = /^[a-z0-9+.-]+:\/\/([^/]+)\/?$/i.exec(text);
   if (url !== null) return `; did you mean "${url[1]}"?`;
   const star = /^\*:(\d{1,5})$/.exec(text);

@@ -24,9 +24,8 @@ export function readDuration(text: string, expected: string = DURATION_EXPECTED)
   if (match === null) return invalid(`found ${quoted(text)}; expected ${expected}${nearMiss(text)}`);
   const exact = Number(match[1]) * UNIT_MS[match[2] as Unit];
   const ms = Math.round(exact);
-  if (Math.abs(exact - ms) > 1e-6) {
+  if (Math.abs(exact - ms) > 1e-6)
     return invalid(`found ${quoted(text)}; expected a whole number of milliseconds`);
-  }
   if (!Number.isSafeInteger(ms)) return invalid(`found ${quoted(text)}; expected a shorter duration`);
   return ok(ms);
 }

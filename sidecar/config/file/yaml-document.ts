@@ -40,9 +40,8 @@ export type YamlResult =
 /** Reads one document of YAML 1.2 (core schema) of at most 1 MiB. `file` is its name in problems. */
 export function readYaml(text: string, file: string): YamlResult {
   const bytes = Buffer.byteLength(text);
-  if (bytes > MAX_FILE_BYTES) {
+  if (bytes > MAX_FILE_BYTES)
     return failed(file, `found ${bytes} bytes; expected at most ${MAX_FILE_BYTES} (1MiB)`);
-  }
   const lines = new LineCounter();
   const lineAt = (offset: number): number => Math.max(1, lines.linePos(offset).line);
   // The library's own check for duplicate keys takes minutes on 100,000 keys: the walk does it.
@@ -61,12 +60,10 @@ export function readYaml(text: string, file: string): YamlResult {
   const syntax = [...first.errors, ...first.warnings];
   if (syntax.length > 0) return { ok: false, problems: syntaxProblems(syntax, file, lineAt) };
   const second = documents[1];
-  if (second !== undefined) {
+  if (second !== undefined)
     return failed(file, 'found a second document ("---"); expected one per file', lineAt(second.range[0]));
-  }
-  if (first.directives.yaml.explicit === true && first.directives.yaml.version !== '1.2') {
+  if (first.directives.yaml.explicit === true && first.directives.yaml.version !== '1.2')
     return failed(file, `found YAML ${first.directives.yaml.version}; expected YAML 1.2`, 1);
-  }
   const root: Node | null = first.contents;
   if (root === null || (isScalar(root) && root.value === null)) return failed(file, 'the file is empty');
 

@@ -54,9 +54,8 @@ class Pass {
     if (isAlias(node)) return this.followed(node, path);
     if (!isScalar(node) && !isMap(node) && !isSeq(node)) return null;
     if (node.anchor !== undefined) this.anchors.set(node.anchor, node);
-    if (node.tag !== undefined && !PLAIN_TAGS.has(node.tag)) {
+    if (node.tag !== undefined && !PLAIN_TAGS.has(node.tag))
       return this.note(node, path, `found the tag ${quoted(node.tag)}; expected a plain value`);
-    }
     if (isScalar(node)) return node.value;
     this.open.add(node);
     const value = isMap(node) ? this.mapOf(node, path) : this.listOf(node, path);
@@ -66,13 +65,12 @@ class Pass {
 
   private followed(alias: Alias, path: Path): unknown {
     const target = this.anchors.get(alias.source);
-    if (target === undefined) {
+    if (target === undefined)
       return this.note(
         alias,
         path,
         `found the alias "*${alias.source}"; expected an anchor "&${alias.source}" before it`,
       );
-    }
     if (this.open.has(target))
       return this.note(alias, path, `found the alias "*${alias.source}" inside what it stands for`);
     return this.valueOf(target, path);

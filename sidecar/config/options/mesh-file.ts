@@ -89,12 +89,11 @@ export const caller = blockAs('a block with name and upstreams', {
 }).check(
   rules((found, report) => {
     upstreamsRules(found, report);
-    if (address(found['admin'])?.kind === 'unix') {
+    if (address(found['admin'])?.kind === 'unix')
       report(
         ['admin'],
         'found a socket; expected an address such as "127.0.0.1:8890", as a browser opens it',
       );
-    }
   }),
 );
 
@@ -168,9 +167,8 @@ function meshRules(found: FoundBlock, report: Report): void {
     report(['services'], 'found none; expected at least one service');
   const names = services.map(([serviceName]) => serviceName);
   const callerName = text(callerBlock['name']);
-  if (callerName !== undefined && names.includes(callerName)) {
+  if (callerName !== undefined && names.includes(callerName))
     report(['caller', 'name'], `found "${callerName}", which is also a service; expected a name of its own`);
-  }
   requireKnownNames(file, services, report);
   const own = [
     ...listeners([['caller', 'admin'], callerBlock['admin']]),

@@ -14,11 +14,10 @@ function readMetadataKey(key: string): Parsed<string> {
     const hint = lower !== key && /^[a-z0-9_.-]{1,64}$/.test(lower) ? `; did you mean ${quoted(lower)}?` : '';
     return invalid(`found ${quoted(key)}; expected ${METADATA_EXPECTED}${hint}`);
   }
-  if (key.startsWith('grpc-') || key.endsWith('-bin')) {
+  if (key.startsWith('grpc-') || key.endsWith('-bin'))
     return invalid(
       `found ${quoted(key)}; expected a key that does not begin with "grpc-" or end with "-bin"`,
     );
-  }
   return ok(key);
 }
 

@@ -55,12 +55,11 @@ export function refuseIdleLimits(limits: unknown, report: Report): void {
         said.methods.every((pattern) => other.methods.some((by) => isCovered(pattern, by))),
     );
     const isWhole = said.callers.length > 0 && said.methods.length > 0;
-    if (before !== -1 && isWhole) {
+    if (before !== -1 && isWhole)
       report(
         [i],
         `found a limit that is never reached: rate_limits[${before}] already takes all its calls; expected the more specific one first`,
       );
-    }
     earlier.push(said);
   }
 }

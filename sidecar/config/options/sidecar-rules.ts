@@ -52,26 +52,23 @@ function requireModels(file: FoundBlock, report: Report): void {
 }
 
 function requireWork(file: FoundBlock, report: Report): void {
-  if (file['inbound'] === undefined && file['outbound'] === undefined) {
+  if (file['inbound'] === undefined && file['outbound'] === undefined)
     report([], 'found neither inbound nor outbound; expected at least one, or the sidecar has nothing to do');
-  }
-  if (file['inbound'] === undefined && file['model'] !== undefined) {
+  if (file['inbound'] === undefined && file['model'] !== undefined)
     report(
       ['model'],
       'found a model process without inbound; expected inbound, or the model could not be called',
     );
-  }
 }
 
 function requireIdentity(file: FoundBlock, report: Report): void {
   if (file['identity'] !== undefined || file['consul'] !== undefined) return;
   const { mtls } = mapping(file['inbound']);
-  if (mtls === 'strict' || mtls === 'permissive') {
+  if (mtls === 'strict' || mtls === 'permissive')
     report(
       ['inbound', 'mtls'],
       `found ${mtls} without an identity; expected a block identity with cert, key and roots, a block consul, or mtls off`,
     );
-  }
   for (const [upstream, { tls }] of entries(mapping(file['outbound'])['upstreams'])) {
     if (tls !== 'mesh') continue;
     report(

@@ -40,12 +40,11 @@ function refuseOnStreams({ route, kind }: RouteFacts, report: Report): void {
 
 function refuseUnsafeCopies({ route }: RouteFacts, report: Report): void {
   if (mayRepeat(route)) return;
-  if (route['hedge'] !== undefined) {
+  if (route['hedge'] !== undefined)
     report(
       ['hedge'],
       'found on a route that is not idempotent; expected "idempotent: true" if doing it twice is harmless, or no hedge',
     );
-  }
   for (const [i, step] of list(route['fallback']).entries()) {
     if (mapping(step)['kind'] !== 'last-good') continue;
     report(

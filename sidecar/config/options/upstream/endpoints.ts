@@ -122,7 +122,6 @@ export function refuseBadEndpoints(found: unknown, report: Report): void {
       report([at, 'id'], `found "${id}" again, as in endpoints[${namesake.at}]; expected each once`);
     seen.push({ at, address: where, id });
   }
-  if (weights.length > 0 && weights.every((share) => share === 0)) {
+  if (weights.length > 0 && weights.every((share) => share === 0))
     report([], 'found only weights of 0; expected at least one above, or no call could go anywhere');
-  }
 }

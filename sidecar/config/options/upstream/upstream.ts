@@ -135,9 +135,8 @@ export const meshUpstream = inCode(meshUpstreamBlock, named);
 
 /** In a sidecar file. */
 export const sidecarUpstream = inCode(
-  blockAs('a block that says how to call this service', {
-    ...common,
-    endpoints,
-  }).check(rules(refuseBadRoutes, inside('endpoints', refuseBadEndpoints))),
+  blockAs('a block that says how to call this service', { ...common, endpoints }).check(
+    rules(refuseBadRoutes, inside('endpoints', refuseBadEndpoints)),
+  ),
   (said, upstream) => ({ ...named(said, upstream), endpoints: said.endpoints }),
 );

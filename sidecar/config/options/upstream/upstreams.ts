@@ -30,12 +30,11 @@ const shared = inCode(
   }).check(
     rules((found, report) => {
       const { by, metadata_key: key } = found;
-      if (key !== undefined && by === 'authority') {
+      if (key !== undefined && by === 'authority')
         report(
           ['metadata_key'],
           'found with "by: authority", which does not read it; expected "by: metadata"',
         );
-      }
     }),
   ),
   (said) => ({ ...said, metadataKey: said.metadataKey ?? METADATA_KEY }),
