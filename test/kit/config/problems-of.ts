@@ -32,17 +32,24 @@ export function meshWarnings(text: string): string[] {
   return lines(accepted(parseMeshFile(text, FILE)).warnings);
 }
 
+/** `because` declares the test of a refused text; `also` goes on with the next. */
+interface Refused {
+  because(problem: RegExp): { readonly also: (what: string, text: string) => Refused };
+}
+
 /** Declares tests of texts with exactly one problem each: `refused('no method', '{…}').because(/methods: found/)`. */
 export function refusing(problemsOf: (text: string) => string[], before = 'refuses ', after = '') {
-  return (what: string, text: string) => ({
-    because: (problem: RegExp): void => {
+  const also = (what: string, text: string): Refused => ({
+    because: (problem) => {
       it(`${before}${what}${after}`, () => {
         const problems = problemsOf(text);
         assert.equal(problems.length, 1, problems.join('\n'));
         assert.match(problems[0]!, problem);
       });
+      return { also };
     },
   });
+  return also;
 }
 
 /** Problems of a sidecar file with this upstream block, and lines that begin below it. */

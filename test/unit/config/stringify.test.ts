@@ -15,25 +15,23 @@ function configOf(text: string): SidecarConfig {
 }
 
 describe('writing a sidecar file', () => {
-  it('gives back every configuration that a file can say', () => {
+  it('gives back every configuration that a file can say', () =>
     fc.assert(
       fc.property(sidecarFiles, (file) => {
         const config = configOf(JSON.stringify(file));
         assert.deepEqual(configOf(stringifySidecar(config)), config);
       }),
       { numRuns: 200, seed: 1 },
-    );
-  });
+    ));
 
-  it('says the same text for the same configuration', () => {
+  it('says the same text for the same configuration', () =>
     fc.assert(
       fc.property(sidecarFiles, (file) => {
         const text = stringifySidecar(configOf(JSON.stringify(file)));
         assert.equal(stringifySidecar(configOf(text)), text);
       }),
       { numRuns: 50, seed: 1 },
-    );
-  });
+    ));
 
   const MINIMAL = 'service: a\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", mtls: off}';
 

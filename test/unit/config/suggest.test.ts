@@ -14,14 +14,12 @@ describe('did you mean', () => {
     ['lisetn', 'listen'],
     ['unavail', 'unavailable'],
     ['no', 'on'],
-  ]) {
+  ])
     it(`finds ${meant} for ${word}`, () => assert.equal(nearest(word!, KNOWN), meant));
-  }
 
-  for (const word of ['', 'zzz', 'unrelated_thing', '_', 'x'.repeat(10_000)]) {
+  for (const word of ['', 'zzz', 'unrelated_thing', '_', 'x'.repeat(10_000)])
     it(`finds nothing for ${JSON.stringify(word.slice(0, 20))}`, () =>
       assert.equal(nearest(word, KNOWN), undefined));
-  }
 
   it('finds nothing among nothing', () => assert.equal(nearest('listen', []), undefined));
 });

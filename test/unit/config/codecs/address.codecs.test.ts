@@ -37,18 +37,15 @@ describe('durations', () => {
     ...{ '0ms': 0, '1ms': 1, '250ms': 250, '15s': 15_000, '1.5s': 1_500, '0.25s': 250, '1.1s': 1_100 },
     ...{ '5m': 300_000, '1h': 3_600_000, '0.5h': 1_800_000 },
   };
-  for (const [text, ms] of Object.entries(lengths)) {
+  for (const [text, ms] of Object.entries(lengths))
     it(`reads ${text} as ${ms} ms`, () => assert.equal(valueIn(readDuration(text)), ms));
-  }
 
   for (const text of [
     ...['', '15', '-1s', '1e3ms', 's', '1 s ', '1d', '1m30s', '15S', '.5s', '5.s', 'none', '1s\n'],
     ...['٣s'],
-  ]) {
-    it(`refuses ${JSON.stringify(text)} and says what a duration looks like`, () => {
-      assert.match(problemOf(readDuration(text)), /expected a duration with its unit/);
-    });
-  }
+  ])
+    it(`refuses ${JSON.stringify(text)} and says what a duration looks like`, () =>
+      assert.match(problemOf(readDuration(text)), /expected a duration with its unit/));
 
   const near = {
     '15 s': '15s',
@@ -58,27 +55,23 @@ describe('durations', () => {
     '1 hour': '1h',
     '2d': '48h',
   };
-  for (const [text, meant] of Object.entries(near)) {
+  for (const [text, meant] of Object.entries(near))
     it(`suggests ${meant} for ${text}`, () => assertSuggests(readDuration(text), `"${meant}"`));
-  }
 
-  it('refuses parts of a millisecond', () => {
-    assert.match(problemOf(readDuration('0.5ms')), /whole number of milliseconds/);
-  });
+  it('refuses parts of a millisecond', () =>
+    assert.match(problemOf(readDuration('0.5ms')), /whole number of milliseconds/));
 
-  it('refuses what no number can hold', () => {
-    assert.match(problemOf(readDuration('99999999999999999h')), /shorter/);
-  });
+  it('refuses what no number can hold', () =>
+    assert.match(problemOf(readDuration('99999999999999999h')), /shorter/));
 
-  it('writes what it reads, for every whole number of milliseconds', () => {
+  it('writes what it reads, for every whole number of milliseconds', () =>
     fc.assert(
       fc.property(
         fc.nat({ max: Number.MAX_SAFE_INTEGER }),
         (ms) => valueIn(readDuration(writeDuration(ms))) === ms,
       ),
       { seed: 1 },
-    );
-  });
+    ));
 
   it('writes the largest unit that is exact', () => {
     assert.equal(writeDuration(90_000), '90s');
@@ -88,32 +81,27 @@ describe('durations', () => {
     assert.equal(writeDuration(0), '0ms');
   });
 
-  for (const ms of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+  for (const ms of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY])
     it(`does not write ${ms}`, () => assert.throws(() => writeDuration(ms), RangeError));
-  }
 });
 
 describe('sizes', () => {
   const sizes = { '0B': 0, '512B': 512, '64KiB': 65_536, '64MiB': 67_108_864, '2GiB': 2_147_483_648 };
-  for (const [text, bytes] of Object.entries(sizes)) {
+  for (const [text, bytes] of Object.entries(sizes))
     it(`reads ${text} as ${bytes} bytes`, () => assert.equal(valueIn(readSize(text)), bytes));
-  }
 
   const near = { '64MB': '64MiB', '64 mib': '64MiB', '64k': '64KiB', '1g': '1GiB', '10 bytes': '10B' };
-  for (const [text, meant] of Object.entries(near)) {
+  for (const [text, meant] of Object.entries(near))
     it(`suggests ${meant} for ${text}`, () => assertSuggests(readSize(text), `"${meant}"`));
-  }
 
-  for (const text of ['', '64', '1.5MiB', '-1B', '1TiB', '99999999999999999GiB']) {
+  for (const text of ['', '64', '1.5MiB', '-1B', '1TiB', '99999999999999999GiB'])
     it(`refuses ${JSON.stringify(text)}`, () => assert.match(problemOf(readSize(text)), /expected a/));
-  }
 
-  it('writes what it reads, for every whole number of bytes', () => {
+  it('writes what it reads, for every whole number of bytes', () =>
     fc.assert(
       fc.property(fc.nat({ max: Number.MAX_SAFE_INTEGER }), (n) => valueIn(readSize(writeSize(n))) === n),
       { seed: 1 },
-    );
-  });
+    ));
 
   it('does not write what is no size', () => {
     assert.throws(() => writeSize(1.5), RangeError);
@@ -132,9 +120,8 @@ describe('addresses', () => {
     ['unix:/run/a.sock', { kind: 'unix', path: '/run/a.sock' }],
     ['unix:///run/a.sock', { kind: 'unix', path: '/run/a.sock' }],
     ['unix:a.sock', { kind: 'unix', path: 'a.sock' }],
-  ] as const) {
+  ] as const)
     it(`reads ${text}`, () => assert.deepEqual(valueIn(readAddress(text)), address));
-  }
 
   for (const text of [
     '',
@@ -156,10 +143,9 @@ describe('addresses', () => {
     '127.0.0.1:-1',
     '127.0.0.1:80 ',
     'tcp:127.0.0.1:80',
-  ]) {
+  ])
     it(`refuses ${JSON.stringify(text.slice(0, 30))}`, () =>
       assert.match(problemOf(readAddress(text)), /expected /));
-  }
 
   for (const [text, meant] of [
     [':8500', '"127.0.0.1:8500" (this machine only) or "0.0.0.0:8500" (every interface)'],
@@ -168,9 +154,8 @@ describe('addresses', () => {
     ['*:80', '"0.0.0.0:80"'],
     ['::1:80', '"[::1]:80"'],
     ['/run/a.sock', '"unix:/run/a.sock"'],
-  ]) {
+  ])
     it(`suggests ${meant} for ${text}`, () => assertSuggests(readAddress(text!), meant!));
-  }
 
   it('takes a socket path as long as the kernel does, and not a byte more', () => {
     assert.ok(readAddress(`unix:/${'x'.repeat(106)}`).ok);
@@ -179,18 +164,16 @@ describe('addresses', () => {
   });
 
   it('writes what it reads', () => {
-    for (const text of ['127.0.0.1:8500', '[::1]:80', 'unix:/run/a.sock', 'a.example:1']) {
+    for (const text of ['127.0.0.1:8500', '[::1]:80', 'unix:/run/a.sock', 'a.example:1'])
       assert.equal(writeAddress(valueIn(readAddress(text))), text);
-    }
   });
 
   it('knows which addresses only this machine can reach', () => {
     const local = (text: string) => isLocalAddress(at(text));
     for (const text of ['127.0.0.1:1', '127.9.9.9:1', 'localhost:1', '[::1]:1', 'unix:/a'])
       assert.ok(local(text), text);
-    for (const text of ['0.0.0.0:1', '10.0.0.1:1', '[::]:1', 'example.com:1', '127.example.com:1']) {
+    for (const text of ['0.0.0.0:1', '10.0.0.1:1', '[::]:1', 'example.com:1', '127.example.com:1'])
       assert.ok(!local(text), text);
-    }
   });
 
   it('knows which listeners exclude each other', () => {

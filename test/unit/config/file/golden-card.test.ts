@@ -49,7 +49,7 @@ golden:
       /golden\.tolerance: .*; golden\.outputs\.y\.values: /,
     ],
   ] as const)
-    it(`refuses ${JSON.stringify(text)} in one line`, () => {
+    it(`refuses ${JSON.stringify(text)} in one line`, () =>
       assert.throws(
         () => card(text),
         (error: Error) => {
@@ -60,12 +60,10 @@ golden:
           assert.ok(!error.message.includes('\n'));
           return true;
         },
-      );
-    });
+      ));
 
-  it('names a file that is not there', () => {
-    assert.throws(() => readGoldenCard('/nowhere/model.yaml'), /\/nowhere\/model\.yaml/);
-  });
+  it('names a file that is not there', () =>
+    assert.throws(() => readGoldenCard('/nowhere/model.yaml'), /\/nowhere\/model\.yaml/));
 });
 
 function quoted(text: string): string {

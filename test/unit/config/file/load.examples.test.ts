@@ -16,7 +16,7 @@ describe('the example files', () => {
       assert.ok(examples.includes(`${name}.yaml`), name);
   });
 
-  for (const name of examples) {
+  for (const name of examples)
     it(`${name} is valid, has no warnings and names its schema`, () => {
       const { kind, result } = loadAnyFile(join(folder, name));
       assert.ok(result.ok, result.ok ? '' : formatProblems(result.problems));
@@ -24,7 +24,6 @@ describe('the example files', () => {
       const [first] = readFileSync(join(folder, name), 'utf8').split('\n');
       assert.equal(first, `# yaml-language-server: $schema=./${kind}.schema.json`);
     });
-  }
 
   it('listen nowhere that Consul, Envoy, Jupyter, Prometheus or TensorFlow Serving do by default', () => {
     const taken = [8300, 8301, 8302, 8500, 8501, 8502, 8503, 8600, 8888, 9090, 9901, 10_000, 15_000];
@@ -98,14 +97,12 @@ describe('the example of everything', () => {
 });
 
 describe('the generated files', () => {
-  for (const { name, content } of generatedFiles()) {
-    it(`${name} is up to date (npm run generate)`, () => {
+  for (const { name, content } of generatedFiles())
+    it(`${name} is up to date (npm run generate)`, () =>
       assert.ok(
         readFileSync(join(folder, name), 'utf8') === content,
         `${name} differs from what the declarations say`,
-      );
-    });
-  }
+      ));
 
   it('explain every option: what it means and why it has that default', () => {
     const reference = generatedFiles().find(({ name }) => name === 'REFERENCE.md')!.content;
@@ -136,9 +133,8 @@ describe('the generated files', () => {
         if (properties !== undefined && !path.endsWith('.properties')) {
           blocks += 1;
           assert.equal(additionalProperties, false, path);
-          for (const [key, option] of Object.entries(properties)) {
+          for (const [key, option] of Object.entries(properties))
             assert.ok((option.description ?? '').length > 10, `${path}.${key}`);
-          }
         }
         for (const [key, inner] of Object.entries(node)) check(inner, `${path}.${key}`);
       };

@@ -57,9 +57,8 @@ describe('loading a file', () => {
     );
   });
 
-  it('says in one line that it is a directory', () => {
-    assert.equal(problem(dir), `${dir}: is a directory; expected a file`);
-  });
+  it('says in one line that it is a directory', () =>
+    assert.equal(problem(dir), `${dir}: is a directory; expected a file`));
 
   it('says in one line that it is not UTF-8', () => {
     const path = write('latin1.yaml', Buffer.from([0x61, 0x3a, 0x20, 0xe4, 0x0a]));
@@ -79,9 +78,8 @@ describe('loading a file', () => {
     else assert.equal(problem(path), `${path}: may not be read by this user`);
   });
 
-  it('does not read from a device, which may have no end', () => {
-    assert.equal(problem('/dev/zero'), '/dev/zero: is a device, pipe or socket; expected a file');
-  });
+  it('does not read from a device, which may have no end', () =>
+    assert.equal(problem('/dev/zero'), '/dev/zero: is a device, pipe or socket; expected a file'));
 
   it('tells the kinds of file apart by what they hold', () => {
     const mesh = write(

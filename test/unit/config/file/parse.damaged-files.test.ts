@@ -72,7 +72,6 @@ describe('damaged files', () => {
     );
   });
 
-  it('of any JSON at all are read or refused', () => {
-    fc.assert(fc.property(fc.json({ maxDepth: 4 }), checkBoth), { numRuns: 150, seed: 1 });
-  });
+  it('of any JSON at all are read or refused', () =>
+    fc.assert(fc.property(fc.json({ maxDepth: 4 }), checkBoth), { numRuns: 150, seed: 1 }));
 });

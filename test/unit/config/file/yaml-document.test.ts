@@ -66,46 +66,38 @@ describe('refusing YAML', () => {
     ['comments only', '# a\n# b\n'],
     ['a lone null', '~'],
     ['a document mark', '---\n'],
-  ]) {
+  ])
     it(`says that ${what} is an empty file`, () =>
       assert.deepEqual(problemsOf(text!).map(withoutLine), ['f.yaml: the file is empty']));
-  }
 
-  it('names each key that stands twice, with the line of the second', () => {
+  it('names each key that stands twice, with the line of the second', () =>
     assert.deepEqual(problemsOf('a: 1\nb: {c: 1, c: 2}\na: 3\n'), [
       'f.yaml:2: b.c: found a second time; expected each key once',
       'f.yaml:3: a: found a second time; expected each key once',
-    ]);
-  });
+    ]));
 
-  it('says where a tab is used as indentation', () => {
+  it('says where a tab is used as indentation', () =>
     assert.deepEqual(problemsOf('a:\n\tb: 1\n'), [
       'f.yaml:2: not valid YAML: found a tab as indentation; expected spaces',
-    ]);
-  });
+    ]));
 
-  it('refuses several documents in one file', () => {
+  it('refuses several documents in one file', () =>
     assert.deepEqual(problemsOf('a: 1\n---\nb: 2\n'), [
       'f.yaml:2: found a second document ("---"); expected one per file',
-    ]);
-  });
+    ]));
 
-  it('refuses another YAML version, in which words mean other things', () => {
-    assert.match(problemsOf('%YAML 1.1\n---\na: yes')[0]!, /found YAML 1.1; expected YAML 1.2/);
-  });
+  it('refuses another YAML version, in which words mean other things', () =>
+    assert.match(problemsOf('%YAML 1.1\n---\na: yes')[0]!, /found YAML 1.1; expected YAML 1.2/));
 
-  for (const tag of ['!foo x', '!!binary aGk=', '!!set {a}', '!!timestamp 2026-01-01']) {
+  for (const tag of ['!foo x', '!!binary aGk=', '!!set {a}', '!!timestamp 2026-01-01'])
     it(`refuses the tag of ${tag}`, () => assert.match(problemsOf(`a: ${tag}`)[0]!, /tag/i));
-  }
 
-  it('accepts the tags that say what is so anyway', () => {
-    assert.equal(JSON.stringify(documentOf('a: !!str 5').value), '{"a":"5"}');
-  });
+  it('accepts the tags that say what is so anyway', () =>
+    assert.equal(JSON.stringify(documentOf('a: !!str 5').value), '{"a":"5"}'));
 
   it('refuses keys that are not text', () => {
-    for (const text of ['8500: x', 'true: x', '? [a]\n: b', '? {a: 1}\n: b', '~: x', '__proto__: x']) {
+    for (const text of ['8500: x', 'true: x', '? [a]\n: b', '? {a: 1}\n: b', '~: x', '__proto__: x'])
       assert.match(problemsOf(text)[0]!, /found the key/, text);
-    }
   });
 
   it('does not let a key change what objects are', () => {
@@ -129,12 +121,11 @@ describe('refusing YAML', () => {
     assert.match(problemsOf('&a [*a]')[0]!, /inside what it stands for/);
   });
 
-  it('treats a merge key as an ordinary key', () => {
+  it('treats a merge key as an ordinary key', () =>
     assert.equal(
       JSON.stringify(documentOf('a: &a {x: 1}\nb: {<<: *a}').value),
       '{"a":{"x":1},"b":{"<<":{"x":1}}}',
-    );
-  });
+    ));
 
   it('stops aliases that multiply, quickly', () => {
     const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x, x]'];
@@ -156,11 +147,10 @@ describe('refusing YAML', () => {
     assert.equal(problemsOf(text).length, 20);
   });
 
-  it('refuses a file over one MiB without parsing it', () => {
+  it('refuses a file over one MiB without parsing it', () =>
     assert.deepEqual(problemsOf(`# ${'x'.repeat(MAX_FILE_BYTES)}`), [
       `f.yaml: found ${MAX_FILE_BYTES + 2} bytes; expected at most 1048576 (1MiB)`,
-    ]);
-  });
+    ]));
 
   it('reads fifteen thousand distinct keys without comparing each with every other', () => {
     // The library's own check for duplicates is quadratic and takes 3 s and more here; it must stay off.
@@ -174,12 +164,11 @@ describe('refusing YAML', () => {
   for (const text of [
     ...['a: [1, 2', 'a: {b: 1', 'a: "x', "a: 'x", 'a: b: c', '- a\nb: c', '\0', 'a: \u0001', '}', '&'],
     ...['*', '%', '@a', 'a:\n b: 1\n  c: 2'],
-  ]) {
+  ])
     it(`gives a problem or a value, and no exception, for ${JSON.stringify(text)}`, () => {
       const result = readYaml(text, 'f.yaml');
       if (!result.ok) assert.match(formatProblems(result.problems), /^f\.yaml(:\d+)?: ./);
     });
-  }
 });
 
 function withoutLine(problem: string): string {

@@ -23,44 +23,34 @@ describe('warnings about decisions', () => {
   const ofUpstream = refusing((more) => sidecarWarnings(upstream(more)), 'says ', ', and accepts it');
   const ofRoute = refusing((more) => sidecarWarnings(route(more)), 'says ', ', and accepts it');
   const ofInbound = refusing((more) => sidecarWarnings(inbound(more)), 'says ', ', and accepts it');
-  ofRoute('a copy of many calls', 'hedge: {percentile: 0.8}').because(
-    /hedge\.percentile: more than one call in ten would be sent twice/,
-  );
+  ofRoute('a copy of many calls', 'hedge: {percentile: 0.8}')
+    .because(/hedge\.percentile: more than one call in ten would be sent twice/)
+    .also('faults that callers make', 'outcomes: {fault: [not_found, invalid_argument]}')
+    .because(/outcomes\.fault\[1\]: invalid_argument is up to what callers send/)
+    .also('a fallback from a call that never fails', `timeout: none, ${FALLBACK}`)
+    .because(/fallback: a route without timeout and attempt_timeout: a call that hangs never falls back/)
+    .also('a fallback without time', FALLBACK)
+    .because(/fallback: a route without attempt_timeout: when a call hangs, all of its time is over/)
+    .also('sticking to the only choice', 'split: {weights: {u: 1, lite: 0}, sticky_by: x-session}')
+    .because(/split\.sticky_by: there is nothing to choose from by weight/);
   warned(
     'a copy that has nowhere to go',
     `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith(`routes: [{methods: [${INFER}], idempotent: true, hedge: {}}]`)}}}`,
   ).because(/hedge: there is only one endpoint/);
-  ofRoute('faults that callers make', 'outcomes: {fault: [not_found, invalid_argument]}').because(
-    /outcomes\.fault\[1\]: invalid_argument is up to what callers send/,
-  );
-  ofRoute('a fallback from a call that never fails', `timeout: none, ${FALLBACK}`).because(
-    /fallback: a route without timeout and attempt_timeout: a call that hangs never falls back/,
-  );
-  ofRoute('a fallback without time', FALLBACK).because(
-    /fallback: a route without attempt_timeout: when a call hangs, all of its time is over/,
-  );
   warned(
     'a memory of answers beyond that of calls',
     `${route('attempt_timeout: 1s, fallback: [{kind: last-good, max_bytes: 1GiB}]')}`,
   ).because(/fallback\[0\]\.max_bytes: 1GiB of answers kept are more than memory_budget \(96MiB\)/);
-  ofRoute('sticking to the only choice', 'split: {weights: {u: 1, lite: 0}, sticky_by: x-session}').because(
-    /split\.sticky_by: there is nothing to choose from by weight/,
-  );
-  ofUpstream('fewer connections than endpoints', 'breaker: {max_connections: 1}').because(
-    /breaker\.max_connections: 1 connections are fewer than its endpoints are to have \(2\)/,
-  );
-  ofUpstream('a place without endpoints', 'locality: {own: dc1}').because(
-    /locality\.own: no endpoint is at "dc1", so that all of them are used alike/,
-  );
-  ofInbound('an order of no calls', 'queue: {max_waiting: 0, fair: true}').because(
-    /queue\.fair: no call waits \(max_waiting is 0\)/,
-  );
-  ofInbound('classes of no calls', 'queue: {max_waiting: 0, priority: {key: p, classes: [a, b]}}').because(
-    /queue\.priority: no call waits/,
-  );
-  ofInbound('a search for what is said', 'queue: {adaptive: {min: 2, max: 2}}').because(
-    /queue\.adaptive: min and max are both 2: there is nothing to find/,
-  );
+  ofUpstream('fewer connections than endpoints', 'breaker: {max_connections: 1}')
+    .because(/breaker\.max_connections: 1 connections are fewer than its endpoints are to have \(2\)/)
+    .also('a place without endpoints', 'locality: {own: dc1}')
+    .because(/locality\.own: no endpoint is at "dc1", so that all of them are used alike/);
+  ofInbound('an order of no calls', 'queue: {max_waiting: 0, fair: true}')
+    .because(/queue\.fair: no call waits \(max_waiting is 0\)/)
+    .also('classes of no calls', 'queue: {max_waiting: 0, priority: {key: p, classes: [a, b]}}')
+    .because(/queue\.priority: no call waits/)
+    .also('a search for what is said', 'queue: {adaptive: {min: 2, max: 2}}')
+    .because(/queue\.adaptive: min and max are both 2: there is nothing to find/);
   warned('drills that cannot be held', `${inbound('mtls: strict')}\nfault_injection: true`).because(
     /fault_injection: there is no admin port/,
   );
@@ -94,11 +84,9 @@ describe('warnings about decisions in a mesh file', () => {
     assert.deepEqual(warnings(mesh('breaker: {max_in_flight: none}')), []);
   });
 
-  it('do not count replicas where Consul may know of more', () => {
-    assert.deepEqual(warnings(mesh('breaker: {max_in_flight: 23}', 'consul: {}')), []);
-  });
+  it('do not count replicas where Consul may know of more', () =>
+    assert.deepEqual(warnings(mesh('breaker: {max_in_flight: 23}', 'consul: {}')), []));
 
-  it('need no admin port of the caller for drills: every replica has one', () => {
-    assert.deepEqual(warnings(mesh('tls: mesh', 'fault_injection: true')), []);
-  });
+  it('need no admin port of the caller for drills: every replica has one', () =>
+    assert.deepEqual(warnings(mesh('tls: mesh', 'fault_injection: true')), []));
 });

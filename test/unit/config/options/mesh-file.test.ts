@@ -88,44 +88,46 @@ describe('a mesh file', () => {
     assert.equal(meshConfig(`${SERVICES}\n${own}`).intentions.length, 1, 'the implied caller has a name');
   });
 
-  it('names the other command when a sidecar file is given', () => {
+  it('names the other command when a sidecar file is given', () =>
     assert.deepEqual(meshProblems('service: s\ninbound: {}'), [
       '1: found a sidecar file; expected a mesh file; for one sidecar use "outrider sidecar -c"',
-    ]);
-  });
+    ]));
 
   const refused = refusing((text) => [meshProblems(text).join('\n')]);
   const ofService = refusing((block) => [meshProblems(services(block)).join('\n')]);
   refused('no service', `services: {}\ncaller: {name: app, upstreams: {}}`).because(/services: found none/);
   ofService('a service that is nothing', '{}').because(/services\.digits: found neither models nor command/);
-  ofService('a service that is two things', '{models: a, command: [x, "{port}"]}').because(
-    /command: found beside models/,
-  );
-  ofService('a command that cannot know where to listen', '{command: [python3, serve.py]}').because(
-    /command: found neither \{port\} nor \{address\}/,
-  );
-  ofService('an isolation of what is one process', '{command: [x, "{port}"], isolation: process}').because(
-    /isolation: found without models; expected with models only/,
-  );
-  ofService('a command in one string', '{command: "python3 serve.py"}').because(
-    /command: found "python3 serve\.py"; expected a list of words/,
-  );
-  ofService('a command without a program', '{command: ["", "{port}"]}').because(
-    /command: the first word is empty; expected a program/,
-  );
-  ofService('no replica', '{models: a, replicas: 0}').because(
-    /replicas: found 0; expected a whole number from 1 to 64/,
-  );
+  ofService('a service that is two things', '{models: a, command: [x, "{port}"]}')
+    .because(/command: found beside models/)
+    .also('a command that cannot know where to listen', '{command: [python3, serve.py]}')
+    .because(/command: found neither \{port\} nor \{address\}/)
+    .also('an isolation of what is one process', '{command: [x, "{port}"], isolation: process}')
+    .because(/isolation: found without models; expected with models only/)
+    .also('a command in one string', '{command: "python3 serve.py"}')
+    .because(/command: found "python3 serve\.py"; expected a list of words/)
+    .also('a command without a program', '{command: ["", "{port}"]}')
+    .because(/command: the first word is empty; expected a program/)
+    .also('no replica', '{models: a, replicas: 0}')
+    .because(/replicas: found 0; expected a whole number from 1 to 64/)
+    .also('ports of replicas that meet the caller', '{models: a, replicas: 2, port_base: 8497}')
+    .because(/port_base: found 127\.0\.0\.1:8500, which caller\.upstreams\.digits\.listen takes already/)
+    .also('restarts that wait longest first', '{models: a, model: {restart: {base: 1m}}}')
+    .because(/restart\.max: found 30s; expected at least base \(1m\)/)
+    .also('a name of a variable that is none', '{models: a, model: {env: {"A=B": x}}}')
+    .because(/\["A=B"\]: found this as a name; expected an environment variable/)
+    .also('a variable to inherit that is no name', '{models: a, model: {inherit: ["*"]}}')
+    .because(/model\.inherit\[0\]: found "\*"; expected the name of an environment variable/)
+    .also('a limit of no starts at all', '{models: a, model: {restart: {limit: {starts: 0}}}}')
+    .because(/restart\.limit\.starts: found 0; expected a whole number from 1 to 1000, or none/)
+    .also('a command for our own server', '{models: a, model: {command: [x]}}')
+    .because(/model\.command: unknown option/);
   ofService('too many replicas', '{models: a, replicas: 65}').because(/replicas: found 65/);
-  refused(
-    'a name that is no name',
-    `services: {Digits: {models: a}, digits: {models: a}}\n${CALLER}`,
-  ).because(/services\.Digits: found this as a name; expected the name of a service/);
+  refused('a name that is no name', `services: {Digits: {models: a}, digits: {models: a}}\n${CALLER}`)
+    .because(/services\.Digits: found this as a name; expected the name of a service/)
+    .also('certificates that are over before they are used', `${SERVICES}\n${CALLER}\nleaf_lifetime: 1s`)
+    .because(/leaf_lifetime: found "1s"; expected 10s to 8760h/);
   ofService('ports beyond the last', '{models: a, replicas: 3, port_base: 65533}').because(
     /port_base: found 65533, with which the last replica would need port 65538; expected at most 65530/,
-  );
-  ofService('ports of replicas that meet the caller', '{models: a, replicas: 2, port_base: 8497}').because(
-    /port_base: found 127\.0\.0\.1:8500, which caller\.upstreams\.digits\.listen takes already/,
   );
   refused(
     'an upstream that is no service',
@@ -151,34 +153,14 @@ describe('a mesh file', () => {
     'an admin page that no browser opens',
     `${SERVICES}\ncaller: {name: app, admin: "unix:/a", upstreams: {digits: {listen: "127.0.0.1:1"}}}`,
   ).because(/admin: found a socket/);
-  refused(
-    'certificates that are over before they are used',
-    `${SERVICES}\n${CALLER}\nleaf_lifetime: 1s`,
-  ).because(/leaf_lifetime: found "1s"; expected 10s to 8760h/);
-  ofService('restarts that wait longest first', '{models: a, model: {restart: {base: 1m}}}').because(
-    /restart\.max: found 30s; expected at least base \(1m\)/,
-  );
-  ofService('a name of a variable that is none', '{models: a, model: {env: {"A=B": x}}}').because(
-    /\["A=B"\]: found this as a name; expected an environment variable/,
-  );
-  ofService('a variable to inherit that is no name', '{models: a, model: {inherit: ["*"]}}').because(
-    /model\.inherit\[0\]: found "\*"; expected the name of an environment variable/,
-  );
-  ofService('a limit of no starts at all', '{models: a, model: {restart: {limit: {starts: 0}}}}').because(
-    /restart\.limit\.starts: found 0; expected a whole number from 1 to 1000, or none/,
-  );
-  ofService('a command for our own server', '{models: a, model: {command: [x]}}').because(
-    /model\.command: unknown option/,
-  );
 
   it('says once that ranges of ports meet, not once for every port', () => {
     const text = `services: {a: {models: x, replicas: 20, port_base: 9000}, b: {models: x, replicas: 20, port_base: 9002}}\ncaller: {name: app, upstreams: {a: {listen: "127.0.0.1:1"}}}`;
     assert.equal(meshProblems(text).length, 1);
   });
 
-  it('lets a service listen where its environment says', () => {
-    meshConfig(services('{command: [serve], model: {env: {PORT: "{port}"}}}'));
-  });
+  it('lets a service listen where its environment says', () =>
+    meshConfig(services('{command: [serve], model: {env: {PORT: "{port}"}}}')));
 });
 
 describe('warnings about a mesh file', () => {
@@ -196,9 +178,8 @@ describe('warnings about a mesh file', () => {
       ALLOW,
       'intentions: [{from: "*", to: "*", action: allow}]',
       'default_intention: allow',
-    ]) {
+    ])
       assert.deepEqual(warnings(more), [], more);
-    }
   });
 
   it('reads intentions as the sidecar does: the more specific decides', () => {

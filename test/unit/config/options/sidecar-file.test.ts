@@ -15,7 +15,7 @@ import {
 const INBOUND = 'inbound: {listen: "0.0.0.0:9443", local: "unix:model.sock"}';
 
 describe('a sidecar file', () => {
-  it('needs only a service, an identity and something to do; everything else has its default', () => {
+  it('needs only a service, an identity and something to do; everything else has its default', () =>
     assert.deepEqual(sidecarConfig(`${IDENTITY}\n${INBOUND}`), {
       service: 's',
       instance: 's-1',
@@ -52,8 +52,7 @@ describe('a sidecar file', () => {
       },
       drainTimeoutMs: 30_000,
       log: { level: 'info' },
-    });
-  });
+    }));
 
   it('gives an upstream the defaults of the design', () => {
     const [upstream] = sidecarConfig(`${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('')}}}`).outbound!
@@ -93,12 +92,11 @@ describe('a sidecar file', () => {
     } satisfies UpstreamConfig);
   });
 
-  it('gives a model process its defaults, and an empty command when the command line names it', () => {
+  it('gives a model process its defaults, and an empty command when the command line names it', () =>
     assert.deepEqual(sidecarConfig(`${IDENTITY}\n${INBOUND}\nmodel: {}`).model, {
       command: [],
       ...MODEL_PROCESS,
-    });
-  });
+    }));
 
   it('leaves what is absent absent', () => {
     const config = sidecarConfig(`${IDENTITY}\n${INBOUND}`);
@@ -139,7 +137,7 @@ describe('a sidecar file', () => {
     );
   });
 
-  it('says everything that is wrong at once, in the order of the file, each with line, path and what was meant', () => {
+  it('says everything that is wrong at once, in the order of the file, each with line, path and what was meant', () =>
     assert.deepEqual(
       sidecarProblems(
         [
@@ -177,8 +175,7 @@ describe('a sidecar file', () => {
         '14: limits.max_connections: found 1; expected a whole number from 8 to 1000000',
         '15: drain_timeout: found "soon"; expected a duration with its unit, such as "250ms", "15s", "5m" or "1h"',
       ],
-    );
-  });
+    ));
 
   it('says where a block is expected and nothing, text or a list was found', () => {
     assert.match(
@@ -203,22 +200,19 @@ describe('a sidecar file', () => {
     );
   });
 
-  it('quotes keys that are no plain words, so that they cannot pass for something else', () => {
+  it('quotes keys that are no plain words, so that they cannot pass for something else', () =>
     assert.match(
       sidecarProblems(`${IDENTITY}\n${INBOUND}\n"a.b\\nc": 1`)[0]!,
       /^4: \["a\.b\\nc"\]: unknown option/,
-    );
-  });
+    ));
 
-  for (const text of ['[a]', 'a', '5', '{}']) {
+  for (const text of ['[a]', 'a', '5', '{}'])
     it(`refuses ${text} as a whole`, () => assert.ok(sidecarProblems(text).length > 0));
-  }
 
-  it('names the other command when a mesh file is given', () => {
+  it('names the other command when a mesh file is given', () =>
     assert.deepEqual(sidecarProblems('services: {}\ncaller: {}'), [
       '1: found a mesh file; expected a sidecar file; for a whole mesh use "outrider up"',
-    ]);
-  });
+    ]));
 });
 
 describe('rules between the options of a sidecar file', () => {
@@ -229,36 +223,29 @@ describe('rules between the options of a sidecar file', () => {
     'has a model that cannot be called',
     `outbound: {upstreams: {u: ${upstreamWith('')}}}\nmodel: {command: [x]}`,
   ).because(/model: found a model process without inbound/);
-  refused('is strict without an identity', `service: s\n${INBOUND}`).because(
-    /inbound\.mtls: found strict without an identity/,
-  );
+  refused('is strict without an identity', `service: s\n${INBOUND}`)
+    .because(/inbound\.mtls: found strict without an identity/)
+    .also('calls the mesh without an identity', `service: s\noutbound: {upstreams: {u: ${upstreamWith('')}}}`)
+    .because(/u\.tls: found mesh without an identity/);
   refused(
     'is permissive without an identity',
     'service: s\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", mtls: permissive}',
   ).because(/found permissive without an identity/);
-  refused(
-    'calls the mesh without an identity',
-    `service: s\noutbound: {upstreams: {u: ${upstreamWith('')}}}`,
-  ).because(/u\.tls: found mesh without an identity/);
   ofFile('has no upstream', 'outbound: {upstreams: {}}').because(/outbound\.upstreams: found none/);
   ofFile(
     'has an upstream that the application cannot reach',
     'outbound: {upstreams: {u: {endpoints: ["10.0.0.1:1"]}}}',
   ).because(/u\.listen: missing; expected an address, or a block shared/);
-  ofFile('has two listeners at one address', `admin: 0.0.0.0:9443\n${INBOUND}`).because(
-    /inbound\.listen: found 0\.0\.0\.0:9443, which admin takes already/,
-  );
-  ofFile('would serve itself', 'inbound: {listen: "0.0.0.0:80", local: "127.0.0.1:80"}').because(
-    /inbound\.local: found 127\.0\.0\.1:80, which is inbound\.listen of this same sidecar/,
-  );
+  ofFile('has two listeners at one address', `admin: 0.0.0.0:9443\n${INBOUND}`)
+    .because(/inbound\.listen: found 0\.0\.0\.0:9443, which admin takes already/)
+    .also('would serve itself', 'inbound: {listen: "0.0.0.0:80", local: "127.0.0.1:80"}')
+    .because(/inbound\.local: found 127\.0\.0\.1:80, which is inbound\.listen of this same sidecar/)
+    .also('has models by name, and none listed', `${INBOUND}\nmodel: {command: [x], isolation: shared}`)
+    .because(/model\.isolation: found without inbound\.golden/);
   ofFile(
     'would call itself',
     'outbound: {upstreams: {u: {listen: "127.0.0.1:1", endpoints: ["localhost:1"]}}}',
   ).because(/endpoints\[0\]: found localhost:1, which is outbound\.upstreams\.u\.listen/);
-  ofFile(
-    'has models by name, and none listed',
-    `${INBOUND}\nmodel: {command: [x], isolation: shared}`,
-  ).because(/model\.isolation: found without inbound\.golden/);
   ofFile(
     'has processes that do not know their models',
     'inbound: {listen: "127.0.0.1:1", local: "unix:/m", golden: {models: /m}}\nmodel: {command: [x], isolation: process}',
@@ -276,15 +263,13 @@ describe('rules between the options of a sidecar file', () => {
     `${INBOUND}\nlimits: {memory_budget: 16MiB, replay_bytes_per_call: 17MiB}`,
   ).because(/replay_bytes_per_call: found 17MiB; expected at most memory_budget \(16MiB\)/);
 
-  it('lets another machine use the same port as a listener for every interface', () => {
+  it('lets another machine use the same port as a listener for every interface', () =>
     sidecarConfig(
       `${IDENTITY}\n${INBOUND}\noutbound: {upstreams: {u: {listen: "127.0.0.1:1", endpoints: ["10.0.0.7:9443"]}}}`,
-    );
-  });
+    ));
 
-  it('lets any number of listeners take any free port', () => {
-    sidecarConfig(`${IDENTITY}\nadmin: 127.0.0.1:0\ninbound: {listen: "127.0.0.1:0", local: "unix:/m"}`);
-  });
+  it('lets any number of listeners take any free port', () =>
+    sidecarConfig(`${IDENTITY}\nadmin: 127.0.0.1:0\ninbound: {listen: "127.0.0.1:0", local: "unix:/m"}`));
 });
 
 describe('rules of an upstream', () => {
@@ -295,55 +280,41 @@ describe('rules of an upstream', () => {
   refused('no list of endpoints', '{listen: "127.0.0.1:1"}').because(
     /^endpoints: missing; expected at least one endpoint, or a block consul at the top$/,
   );
-  ofEndpoints('only weights of zero', '{address: "10.0.0.1:1", weight: 0}').because(
-    /^endpoints: found only weights of 0/,
-  );
-  ofEndpoints('a negative weight', '{address: "10.0.0.1:1", weight: -1}').because(
-    /weight: found -1; expected a number from 0/,
-  );
-  ofEndpoints('an infinite weight', '{address: "10.0.0.1:1", weight: .inf}').because(
-    /weight: found \.inf; expected a number/,
-  );
+  ofEndpoints('only weights of zero', '{address: "10.0.0.1:1", weight: 0}')
+    .because(/^endpoints: found only weights of 0/)
+    .also('a negative weight', '{address: "10.0.0.1:1", weight: -1}')
+    .because(/weight: found -1; expected a number from 0/)
+    .also('an infinite weight', '{address: "10.0.0.1:1", weight: .inf}')
+    .because(/weight: found \.inf; expected a number/)
+    .also('an endpoint that is a number', '5')
+    .because(/^endpoints\[0\]: found 5; expected an address, or a block/)
+    .also('one endpoint twice', '"10.0.0.1:1", {address: "10.0.0.1:1"}')
+    .because(/^endpoints\[1\]: found 10\.0\.0\.1:1 again, as in endpoints\[0\]/)
+    .also('one id twice', '{address: "10.0.0.1:1", id: a}, {address: "10.0.0.2:1", id: a}')
+    .because(/^endpoints\[1\]\.id: found "a" again/);
   ofEndpoints('an endpoint at port 0', '"10.0.0.1:0"').because(/expected a port from 1 to 65535/);
-  ofEndpoints('an endpoint that is a number', '5').because(
-    /^endpoints\[0\]: found 5; expected an address, or a block/,
-  );
-  ofEndpoints('one endpoint twice', '"10.0.0.1:1", {address: "10.0.0.1:1"}').because(
-    /^endpoints\[1\]: found 10\.0\.0\.1:1 again, as in endpoints\[0\]/,
-  );
-  ofEndpoints('one id twice', '{address: "10.0.0.1:1", id: a}, {address: "10.0.0.2:1", id: a}').because(
-    /^endpoints\[1\]\.id: found "a" again/,
-  );
-  ofUpstream('an ejection that ends before it begins', 'ejection: {base: 1m, max: 30s}').because(
-    /^ejection\.max: found 30s; expected at least base \(1m\)$/,
-  );
-  ofUpstream('an ejection longer than its default bound', 'ejection: {base: 10m}').because(
-    /^ejection\.max: found 5m; expected at least base \(10m\)$/,
-  );
-  ofUpstream('a ratio in percent', 'budget: {ratio: 20}').because(
-    /^budget\.ratio: found 20; expected a ratio from 0 to 1$/,
-  );
-  ofUpstream('a timeout of nothing', 'routes: [{methods: ["*"], timeout: 0ms}]').because(
-    /timeout: found "0ms"; expected 1ms to 24h, or none$/,
-  );
-  ofUpstream('no connection', 'pool: {connections: 0}').because(
-    /^pool\.connections: found 0; expected a whole number from 1 to 64$/,
-  );
-  ofUpstream('half a connection', 'pool: {connections: 1.5}').because(
-    /^pool\.connections: found 1\.5; expected a whole number/,
-  );
-  ofUpstream('an unknown way to balance', 'balance: {kind: random}').because(
-    /^balance\.kind: found "random"; expected one of least-loaded, round-robin, ring-hash$/,
-  );
+  ofUpstream('an ejection that ends before it begins', 'ejection: {base: 1m, max: 30s}')
+    .because(/^ejection\.max: found 30s; expected at least base \(1m\)$/)
+    .also('an ejection longer than its default bound', 'ejection: {base: 10m}')
+    .because(/^ejection\.max: found 5m; expected at least base \(10m\)$/)
+    .also('a ratio in percent', 'budget: {ratio: 20}')
+    .because(/^budget\.ratio: found 20; expected a ratio from 0 to 1$/)
+    .also('a timeout of nothing', 'routes: [{methods: ["*"], timeout: 0ms}]')
+    .because(/timeout: found "0ms"; expected 1ms to 24h, or none$/)
+    .also('no connection', 'pool: {connections: 0}')
+    .because(/^pool\.connections: found 0; expected a whole number from 1 to 64$/)
+    .also('half a connection', 'pool: {connections: 1.5}')
+    .because(/^pool\.connections: found 1\.5; expected a whole number/)
+    .also('an unknown way to balance', 'balance: {kind: random}')
+    .because(/^balance\.kind: found "random"; expected one of least-loaded, round-robin, ring-hash$/);
 
-  it('hears rules between options even when single options are wrong', () => {
+  it('hears rules between options even when single options are wrong', () =>
     assert.deepEqual(
       upstreamProblems(upstreamWith('ejection: {base: 1m, max: 30s, jitter: 5, mode: off}')).map(
         (line) => line.split(':')[0],
       ),
       ['ejection.mode', 'ejection.jitter', 'ejection.max'],
-    );
-  });
+    ));
 });
 
 describe('warnings about a sidecar file', () => {

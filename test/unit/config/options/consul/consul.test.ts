@@ -122,11 +122,10 @@ outbound: {upstreams: {u: {listen: "127.0.0.1:1", endpoints: ["10.0.0.1:1"]}}}`,
     assert.ok(!('discovery' in config.outbound!.upstreams[0]!));
   });
 
-  it('may be in plaintext', () => {
+  it('may be in plaintext', () =>
     sidecarConfig(
       'service: s\nconsul: {}\ninbound: {listen: "10.0.0.7:1", local: "unix:/m", mtls: off}\noutbound: {upstreams: {u: {listen: "127.0.0.1:1", tls: plaintext}}}',
-    );
-  });
+    ));
 
   it('says which instances it wants, and where else to look', () => {
     const [upstream] = sidecarConfig(
@@ -158,9 +157,24 @@ describe('what is refused of a sidecar on Consul', () => {
   refused('no endpoints and no Consul', `service: s\n${FILES}\n${OUTBOUND}`).because(
     /^3: outbound\.upstreams\.u\.endpoints: missing; expected at least one endpoint, or a block consul at the top$/,
   );
-  ofUpstream('endpoints from both sides', 'endpoints: ["10.0.0.1:1"], consul: {}').because(
-    /upstreams\.u\.consul: found beside endpoints; expected only one of them$/,
-  );
+  ofUpstream('endpoints from both sides', 'endpoints: ["10.0.0.1:1"], consul: {}')
+    .because(/upstreams\.u\.consul: found beside endpoints; expected only one of them$/)
+    .also('a datacenter with a dot', 'consul: {datacenter: eu.west}')
+    .because(/consul\.datacenter: found "eu\.west"; expected the name of a datacenter/)
+    .also('more wanted metadata than an instance can have', `consul: {meta: ${pairs(65)}}`)
+    .because(/consul\.meta: found 65 pairs; expected at most 64, as Consul takes no more$/)
+    .also('a failover to where it comes from', 'consul: {tags: [a, b], failover: [{tags: [b, a]}]}')
+    .because(/failover\[0\]: found the same target again, as in the upstream itself; expected each once$/)
+    .also('a failover to its own name', 'consul: {failover: [{service: u}]}')
+    .because(/failover\[0\]: found the same target again, as in the upstream itself/)
+    .also('a ring without a key', 'balance: {kind: ring-hash}')
+    .because(/balance\.key: missing; expected a metadata key, by which ring-hash chooses$/)
+    .also('a key without a ring', 'balance: {kind: round-robin, key: x}')
+    .because(/balance\.key: found with round-robin, which does not read it; expected "kind: ring-hash"$/)
+    .also('a key that is no metadata key', 'balance: {kind: ring-hash, key: X-User}')
+    .because(/balance\.key: found "X-User"; .*; did you mean "x-user"\?$/)
+    .also('a pool of nothing', 'pool: {max_endpoints: 0}')
+    .because(/max_endpoints: found 0; expected a whole number from 1/);
   refused(
     'an upstream on Consul without an agent',
     `service: s\n${FILES}\noutbound: {upstreams: {u: {listen: "127.0.0.1:1", consul: {}}}}`,
@@ -168,112 +182,69 @@ describe('what is refused of a sidecar on Consul', () => {
   ofInbound('intentions beside those of Consul', 'intentions: []').because(
     /inbound\.intentions: found beside intentions from Consul; .* set consul\.intentions to false to let this file decide$/,
   );
-  ofInbound("a default beside Consul's", 'default_intention: allow').because(
-    /inbound\.default_intention: found beside intentions from Consul/,
-  );
+  ofInbound("a default beside Consul's", 'default_intention: allow')
+    .because(/inbound\.default_intention: found beside intentions from Consul/)
+    .also('golden inputs from nowhere', 'golden: {}')
+    .because(/inbound\.golden\.models: missing; expected the path of a directory of models$/);
   refused("a trust domain beside the cluster's", `trust_domain: t\n${withBlock('{}')}`).because(
     /^1: trust_domain: found with an identity from Consul, whose cluster says it; expected this to be left out$/,
   );
   refused("a datacenter beside the cluster's", `datacenter: dc1\n${withBlock('{}')}`).because(
     /^1: datacenter: found with an identity from Consul/,
   );
-  ofBlock('a block that is nothing', '').because(
-    /^2: consul: found nothing; expected .*; for all defaults, write \{\}$/,
-  );
-  ofBlock('a token in the file', '{token: 5ecret}').because(
-    /^2: consul\.token: unknown option; .*; did you mean "token_file"\?$/,
-  );
-  ofBlock('an address without a scheme', '{address: "127.0.0.1:8500"}').because(
-    /consul\.address: found "127\.0\.0\.1:8500"; .*; did you mean "http:\/\/127\.0\.0\.1:8500"\?$/,
-  );
+  ofBlock('a block that is nothing', '')
+    .because(/^2: consul: found nothing; expected .*; for all defaults, write \{\}$/)
+    .also('a token in the file', '{token: 5ecret}')
+    .because(/^2: consul\.token: unknown option; .*; did you mean "token_file"\?$/)
+    .also('an address without a scheme', '{address: "127.0.0.1:8500"}')
+    .because(/consul\.address: found "127\.0\.0\.1:8500"; .*; did you mean "http:\/\/127\.0\.0\.1:8500"\?$/)
+    .also('a certificate without its key', '{tls: {cert: c}}')
+    .because(/consul\.tls\.key: missing; expected the private key/)
+    .also('a key without its certificate', '{tls: {key: c}}')
+    .because(/consul\.tls\.cert: missing; expected the cert/)
+    .also('keys without a place', '{cache: {keys: true}}')
+    .because(/consul\.cache\.dir: missing; expected the path of a directory$/)
+    .also('registration switched off by false', '{registration: false}')
+    .because(/consul\.registration: found false; expected a block about the registration, or none$/)
+    .also('a wildcard for peers to call', '{registration: {address: "0.0.0.0"}}')
+    .because(/registration\.address: found "0\.0\.0\.0"; expected a host name or IP address without a port/)
+    .also('a port with the host for peers', '{registration: {address: "[fd00::7]:9443"}}')
+    .because(/registration\.address: .*; did you mean "fd00::7"\?$/)
+    .also('a removal sooner than Consul does it', '{registration: {deregister_after: 59s}}')
+    .because(/deregister_after: found "59s"; expected 1m to 720h$/)
+    .also('no weight while passing', '{registration: {weights: {passing: 0}}}')
+    .because(/weights\.passing: found 0; expected a whole number from 1 to 65535$/)
+    .also("a metadata key of Consul's", '{registration: {meta: {consul-x: c}}}')
+    .because(/meta\.consul-x: found a key that is reserved/)
+    .also('a metadata value in 257 letters of two bytes', `{registration: {meta: {a: ${'é'.repeat(257)}}}}`)
+    .because(
+      /meta\.a: found 514 bytes; expected a metadata value: 0 to 512 bytes without control characters$/,
+    )
+    .also('a tag that is nothing', '{registration: {tags: [""]}}')
+    .because(/tags\[0\]: found ""; expected a tag: 1 to 512 bytes without control characters$/)
+    .also('a tag that is a number', '{registration: {tags: [2]}}')
+    .because(/tags\[0\]: found 2; .*put it in quotes: "2"$/);
   ofBlock('its own listener as the agent', '{address: "http://127.0.0.1:1"}').because(
     /consul\.address: found 127\.0\.0\.1:1, which is outbound\.upstreams\.u\.listen of this same sidecar/,
   );
   ofBlock('TLS towards an address without', '{address: "http://10.0.0.1:8500", tls: {ca: a}}').because(
     /consul\.tls: found beside the address http:\/\/10\.0\.0\.1:8500, which does without TLS; expected/,
   );
-  ofBlock('a certificate without its key', '{tls: {cert: c}}').because(
-    /consul\.tls\.key: missing; expected the private key/,
-  );
-  ofBlock('a key without its certificate', '{tls: {key: c}}').because(
-    /consul\.tls\.cert: missing; expected the cert/,
-  );
   ofBlock('a wait that Consul cuts', '{wait: 11m}').because(/consul\.wait: found "11m"; expected 1s to 10m$/);
-  ofBlock('keys without a place', '{cache: {keys: true}}').because(
-    /consul\.cache\.dir: missing; expected the path of a directory$/,
-  );
-  ofBlock('registration switched off by false', '{registration: false}').because(
-    /consul\.registration: found false; expected a block about the registration, or none$/,
-  );
-  ofBlock('a wildcard for peers to call', '{registration: {address: "0.0.0.0"}}').because(
-    /registration\.address: found "0\.0\.0\.0"; expected a host name or IP address without a port/,
-  );
-  ofBlock('a port with the host for peers', '{registration: {address: "[fd00::7]:9443"}}').because(
-    /registration\.address: .*; did you mean "fd00::7"\?$/,
-  );
-  ofBlock('a removal sooner than Consul does it', '{registration: {deregister_after: 59s}}').because(
-    /deregister_after: found "59s"; expected 1m to 720h$/,
-  );
-  ofBlock('no weight while passing', '{registration: {weights: {passing: 0}}}').because(
-    /weights\.passing: found 0; expected a whole number from 1 to 65535$/,
-  );
   ofBlock('a metadata key with a dot', '{registration: {meta: {a.b: c}}}').because(
     /registration\.meta\["a\.b"\]: found this as a name; expected a metadata key: letters, digits, "-" and "_", at most 128$/,
   );
-  ofBlock("a metadata key of Consul's", '{registration: {meta: {consul-x: c}}}').because(
-    /meta\.consul-x: found a key that is reserved/,
-  );
-  ofBlock(
-    'a metadata value in 257 letters of two bytes',
-    `{registration: {meta: {a: ${'é'.repeat(257)}}}}`,
-  ).because(
-    /meta\.a: found 514 bytes; expected a metadata value: 0 to 512 bytes without control characters$/,
-  );
   ofBlock('more metadata than there is room for', `{registration: {meta: ${pairs(49)}}}`).because(
     /registration\.meta: found 49 pairs; expected at most 48: Consul takes 64, and Outrider adds its own$/,
-  );
-  ofBlock('a tag that is nothing', '{registration: {tags: [""]}}').because(
-    /tags\[0\]: found ""; expected a tag: 1 to 512 bytes without control characters$/,
-  );
-  ofBlock('a tag that is a number', '{registration: {tags: [2]}}').because(
-    /tags\[0\]: found 2; .*put it in quotes: "2"$/,
   );
   refused(
     'a socket that peers would be told of',
     'service: s\nconsul: {}\ninbound: {listen: "unix:/in", local: "unix:/m"}',
   ).because(/inbound\.listen: found a socket, which Consul cannot tell peers of/);
-  ofUpstream('a datacenter with a dot', 'consul: {datacenter: eu.west}').because(
-    /consul\.datacenter: found "eu\.west"; expected the name of a datacenter/,
-  );
-  ofUpstream('more wanted metadata than an instance can have', `consul: {meta: ${pairs(65)}}`).because(
-    /consul\.meta: found 65 pairs; expected at most 64, as Consul takes no more$/,
-  );
-  ofUpstream(
-    'a failover to where it comes from',
-    'consul: {tags: [a, b], failover: [{tags: [b, a]}]}',
-  ).because(/failover\[0\]: found the same target again, as in the upstream itself; expected each once$/);
   ofUpstream(
     'a failover to the same place twice',
     'consul: {failover: [{datacenter: dc2}, {service: v}, {datacenter: dc2}]}',
   ).because(/failover\[2\]: found the same target again, as in failover\[0\]/);
-  ofUpstream('a failover to its own name', 'consul: {failover: [{service: u}]}').because(
-    /failover\[0\]: found the same target again, as in the upstream itself/,
-  );
-  ofUpstream('a ring without a key', 'balance: {kind: ring-hash}').because(
-    /balance\.key: missing; expected a metadata key, by which ring-hash chooses$/,
-  );
-  ofUpstream('a key without a ring', 'balance: {kind: round-robin, key: x}').because(
-    /balance\.key: found with round-robin, which does not read it; expected "kind: ring-hash"$/,
-  );
-  ofUpstream('a key that is no metadata key', 'balance: {kind: ring-hash, key: X-User}').because(
-    /balance\.key: found "X-User"; .*; did you mean "x-user"\?$/,
-  );
-  ofUpstream('a pool of nothing', 'pool: {max_endpoints: 0}').because(
-    /max_endpoints: found 0; expected a whole number from 1/,
-  );
-  ofInbound('golden inputs from nowhere', 'golden: {}').because(
-    /inbound\.golden\.models: missing; expected the path of a directory of models$/,
-  );
 
   it('never shows a password', () => {
     const said = sidecarProblems(
@@ -364,26 +335,21 @@ describe('a mesh on Consul', () => {
   });
 
   const refused = refusing(meshProblems);
-  refused("a trust domain beside the cluster's", mesh('{}', undefined, 'trust_domain: t')).because(
-    /trust_domain: found with certificates from Consul, whose cluster says it/,
-  );
-  refused("a lifetime beside the cluster's", mesh('{}', undefined, 'leaf_lifetime: 2h')).because(
-    /leaf_lifetime: found with certificates from Consul/,
-  );
+  refused("a trust domain beside the cluster's", mesh('{}', undefined, 'trust_domain: t'))
+    .because(/trust_domain: found with certificates from Consul, whose cluster says it/)
+    .also("a lifetime beside the cluster's", mesh('{}', undefined, 'leaf_lifetime: 2h'))
+    .because(/leaf_lifetime: found with certificates from Consul/)
+    .also('an unknown service without a word where it is', mesh('{}', 'faces: {listen: "127.0.0.1:1"}'))
+    .because(
+      /upstreams\.faces: found no service of that name; expected one of digits, or a block consul in it for a service elsewhere$/,
+    )
+    .also('its own listener as the agent', mesh('{address: "http://127.0.0.1:1"}'))
+    .because(/consul\.address: found 127\.0\.0\.1:1, which is caller\.upstreams\.digits\.listen/);
   refused('an address for all replicas', mesh('{registration: {address: "10.0.0.7"}}')).because(
     /consul\.registration\.address: unknown option; expected one of weights, deregister_after, propagation/,
-  );
-  refused(
-    'an unknown service without a word where it is',
-    mesh('{}', 'faces: {listen: "127.0.0.1:1"}'),
-  ).because(
-    /upstreams\.faces: found no service of that name; expected one of digits, or a block consul in it for a service elsewhere$/,
   );
   refused(
     'an upstream on Consul without an agent',
     'services: {digits: {models: m}}\ncaller: {name: app, upstreams: {digits: {listen: "127.0.0.1:1", consul: {tags: [a]}}}}',
   ).because(/upstreams\.digits\.consul: found without a block consul at the top/);
-  refused('its own listener as the agent', mesh('{address: "http://127.0.0.1:1"}')).because(
-    /consul\.address: found 127\.0\.0\.1:1, which is caller\.upstreams\.digits\.listen/,
-  );
 });

@@ -46,45 +46,34 @@ describe('outcomes that are refused', () => {
   refused('a status that does not exist', '{fault: [not_fond]}').because(
     /^routes\[0\]\.outcomes\.fault\[0\]: found "not_fond"; expected one of cancelled, .*; did you mean "not_found"\?/,
   );
-  refused('a status in the spelling of the protocol', '{fault: [RESOURCE_EXHAUSTED]}').because(
-    /fault\[0\]: found "RESOURCE_EXHAUSTED"; .*did you mean "resource_exhausted"\?/,
-  );
+  refused('a status in the spelling of the protocol', '{fault: [RESOURCE_EXHAUSTED]}')
+    .because(/fault\[0\]: found "RESOURCE_EXHAUSTED"; .*did you mean "resource_exhausted"\?/)
+    .also('OK', '{fault: [ok]}')
+    .because(/fault\[0\]: found "ok"; expected another status, as ok is always a success$/)
+    .also('an outcome that does not exist', '{failure: [internal]}')
+    .because(/outcomes\.failure: unknown option; expected one of success, fault, neutral, overload/)
+    .also('an outcome misspelled', '{sucess: [not_found]}')
+    .because(/outcomes\.sucess: .*did you mean "success"\?/)
+    .also('a refusal, which only the protocol tells', '{refusal: [unavailable]}')
+    .because(/outcomes\.refusal: unknown option; expected one of success, fault/)
+    .also('no status', '{fault: []}')
+    .because(/outcomes\.fault: found an empty list; expected at least one status/)
+    .also('a status without a list', '{fault: internal}')
+    .because(/outcomes\.fault: .*did you mean \[internal\]\?/)
+    .also('a status as two things', '{fault: [not_found], success: [not_found]}')
+    .because(/fault\[0\]: found not_found again, as in success\[0\]/)
+    .also('being full as a success', '{success: [resource_exhausted]}')
+    .because(/success\[0\]: found resource_exhausted; /)
+    .also('running out of time as a success', '{success: [deadline_exceeded]}')
+    .because(/success\[0\]: found deadline_exceeded; expected another status, as it says that time ran out/)
+    .also('giving up as being full', '{overload: [cancelled]}')
+    .because(/overload\[0\]: found cancelled; .*never that it was ans/);
   refused('a number', '{fault: [8]}').because(/fault\[0\]: found 8; expected one of cancelled/);
-  refused('OK', '{fault: [ok]}').because(
-    /fault\[0\]: found "ok"; expected another status, as ok is always a success$/,
-  );
-  refused('an outcome that does not exist', '{failure: [internal]}').because(
-    /outcomes\.failure: unknown option; expected one of success, fault, neutral, overload/,
-  );
-  refused('an outcome misspelled', '{sucess: [not_found]}').because(
-    /outcomes\.sucess: .*did you mean "success"\?/,
-  );
-  refused('a refusal, which only the protocol tells', '{refusal: [unavailable]}').because(
-    /outcomes\.refusal: unknown option; expected one of success, fault/,
-  );
-  refused('no status', '{fault: []}').because(
-    /outcomes\.fault: found an empty list; expected at least one status/,
-  );
-  refused('a status without a list', '{fault: internal}').because(
-    /outcomes\.fault: .*did you mean \[internal\]\?/,
-  );
   refused('a status twice as the same', '{neutral: [internal, unknown, internal]}').because(
     /neutral\[2\]: found internal again, as in neutral\[0\]; expected each status to count as one thing/,
   );
-  refused('a status as two things', '{fault: [not_found], success: [not_found]}').because(
-    /fault\[0\]: found not_found again, as in success\[0\]/,
-  );
   refused('a failure of the endpoint as a success', '{success: [unavailable]}').because(
     /success\[0\]: found unavailable; expected another status, as it says that the endpoint failed; counted as a success it would draw/,
-  );
-  refused('being full as a success', '{success: [resource_exhausted]}').because(
-    /success\[0\]: found resource_exhausted; /,
-  );
-  refused('running out of time as a success', '{success: [deadline_exceeded]}').because(
-    /success\[0\]: found deadline_exceeded; expected another status, as it says that time ran out/,
-  );
-  refused('giving up as being full', '{overload: [cancelled]}').because(
-    /overload\[0\]: found cancelled; .*never that it was ans/,
   );
   refused(
     'a success that is tried again',

@@ -60,9 +60,8 @@ describe('the end of a list of routes', () => {
     );
   });
 
-  it('is left alone when a route takes every method', () => {
-    assert.equal(routesOf('[{methods: ["*"]}]').length, 1);
-  });
+  it('is left alone when a route takes every method', () =>
+    assert.equal(routesOf('[{methods: ["*"]}]').length, 1));
 });
 
 describe('what a route leaves unsaid', () => {
@@ -121,28 +120,25 @@ describe('a route of methods that only read', () => {
 
 describe('routes that are refused', () => {
   const refused = refusing(problemsWith);
-  refused('no method', '[{methods: []}]').because(
-    /methods: found an empty list; expected at least one method/,
-  );
-  refused('a method without its slash', '[{methods: [a.B/C]}]').because(
-    /found "a\.B\/C"; expected .*; did you mean "\/a\.B\/C"\?/,
-  );
+  refused('no method', '[{methods: []}]')
+    .because(/methods: found an empty list; expected at least one method/)
+    .also('a method without its slash', '[{methods: [a.B/C]}]')
+    .because(/found "a\.B\/C"; expected .*; did you mean "\/a\.B\/C"\?/)
+    .also('a pattern inside a name', '[{methods: [/a.B/Get*]}]')
+    .because(/expected "\/package\.Service\/Method"/)
+    .also('an attempt longer than its call', '[{methods: ["*"], timeout: 1s, attempt_timeout: 2s}]')
+    .because(/attempt_timeout: found 2s; expected at most timeout \(1s\)/)
+    .also('an attempt longer than the default of its call', `[{methods: [${INFER}], attempt_timeout: 20s}]`)
+    .because(/found 20s; expected at most timeout \(15s by default\)/)
+    .also('one attempt as a retry', '[{methods: ["*"], idempotent: true, retry: {attempts: 1}}]')
+    .because(/attempts: found 1; expected a whole number from 2 to 5/)
+    .also('a route after one for everything', '[{methods: ["*"]}, {methods: [/a.B/C]}]')
+    .because(/never reached; routes\[0\] already takes "\*"/)
+    .also('a known stream as unary', '[{methods: [/grpc.health.v1.Health/Watch], kind: unary}]')
+    .because(/found "\/grpc\.health\.v1\.Health\/Watch" in a unary route; expected kind streaming/);
   refused('a method with two', '[{methods: [/a/b/c]}]').because(/found "\/a\/b\/c"; expected/);
-  refused('a pattern inside a name', '[{methods: [/a.B/Get*]}]').because(
-    /expected "\/package\.Service\/Method"/,
-  );
-  refused('an attempt longer than its call', '[{methods: ["*"], timeout: 1s, attempt_timeout: 2s}]').because(
-    /attempt_timeout: found 2s; expected at most timeout \(1s\)/,
-  );
-  refused(
-    'an attempt longer than the default of its call',
-    `[{methods: [${INFER}], attempt_timeout: 20s}]`,
-  ).because(/found 20s; expected at most timeout \(15s by default\)/);
   refused('a retry of what may not be done twice', '[{methods: ["*"], retry: {}}]').because(
     /retry\.on: found unavailable on a route that is not idempotent; expected "idempotent: true" .* or "on: \[\]"/,
-  );
-  refused('one attempt as a retry', '[{methods: ["*"], idempotent: true, retry: {attempts: 1}}]').because(
-    /attempts: found 1; expected a whole number from 2 to 5/,
   );
   refused(
     'a status that another attempt cannot change',
@@ -162,13 +158,7 @@ describe('routes that are refused', () => {
   ).because(
     /routes\[1\]\.methods\[0\]: found "\/inference.*", which is never reached; routes\[0\] already takes "\/inference\.GRPCInferenceService\/\*"/,
   );
-  refused('a route after one for everything', '[{methods: ["*"]}, {methods: [/a.B/C]}]').because(
-    /never reached; routes\[0\] already takes "\*"/,
-  );
   refused('a method twice', '[{methods: [/a.B/C]}, {methods: [/a.B/C]}]').because(/never reached/);
-  refused('a known stream as unary', '[{methods: [/grpc.health.v1.Health/Watch], kind: unary}]').because(
-    /found "\/grpc\.health\.v1\.Health\/Watch" in a unary route; expected kind streaming/,
-  );
 
   it('does not compare a limit that is wrong in itself', () => {
     for (const wrong of ['20000', '5e-324', '-1', '"20 s"']) {
@@ -178,16 +168,14 @@ describe('routes that are refused', () => {
     }
   });
 
-  it('allows retries of what was never begun on any route', () => {
-    assert.deepEqual(routesOf('[{methods: ["*"], retry: {on: []}}]')[0]!.retry!.on, []);
-  });
+  it('allows retries of what was never begun on any route', () =>
+    assert.deepEqual(routesOf('[{methods: ["*"], retry: {on: []}}]')[0]!.retry!.on, []));
 
-  it('allows an attempt exactly as long as its call', () => {
+  it('allows an attempt exactly as long as its call', () =>
     assert.equal(
       routesOf('[{methods: ["*"], timeout: 1s, attempt_timeout: 1s}]')[0]!.attemptTimeoutMs,
       1_000,
-    );
-  });
+    ));
 
   it('knows no retries on the side of the model', () => {
     const problems = sidecarProblems(
@@ -211,8 +199,7 @@ describe('covering', () => {
     ['/a.BC/D', '/a.B/*', false],
     ['/a.B/*', '/a.B/C', false],
     ['*', '/a.B/*', false],
-  ] as const) {
+  ] as const)
     it(`${pattern} is ${covered ? '' : 'not '}covered by ${by}`, () =>
       assert.equal(isCovered(pattern, by), covered));
-  }
 });

@@ -37,15 +37,14 @@ function inbound(more: string): string {
 const queueOf = (block: string) => sidecarConfig(inbound(`queue: ${block}`)).inbound!.queue;
 
 describe('an empty block about a decision', () => {
-  it('of health asks the server as a whole, by gRPC', () => {
+  it('of health asks the server as a whole, by gRPC', () =>
     assert.deepEqual(upstreamOf('health: {}').health, {
       kind: 'grpc',
       service: '',
       intervalMs: 5_000,
       unhealthyThreshold: 2,
       healthyThreshold: 1,
-    });
-  });
+    }));
 
   it('of health leaves it open how long an answer may take, with short intervals too', () => {
     assert.ok(!('timeoutMs' in upstreamOf('health: {interval: 200ms}').health!));
@@ -139,104 +138,74 @@ describe('what decisions leave unsaid', () => {
 
 describe('contradictions in a route', () => {
   const refused = refusing((more) => sidecarProblems(upstreams(route(more))));
-  refused('a hedge that may not be', 'hedge: {}').because(
-    /hedge: found on a route that is not idempotent; expected "idemp/,
-  );
-  refused('the last good answer to what is new each time', 'fallback: [{kind: last-good}]').because(
-    /fallback\[0\]\.kind: found last-good on a route that is not idempotent/,
-  );
-  refused('a hedge of a stream', 'kind: streaming, idempotent: true, hedge: {}').because(
-    /hedge: found on a route which is streaming; expected "kind: unary"/,
-  );
-  refused('a fallback of a stream', 'kind: streaming, fallback: [{kind: upstream, upstream: lite}]').because(
-    /fallback: found on a route which is streaming/,
-  );
-  refused('a mirror of a stream', 'kind: streaming, mirror: {upstream: lite}').because(
-    /mirror: found on a route which/,
-  );
-  refused('a copy after the end', 'idempotent: true, timeout: 1s, hedge: {min_delay: 1s}').because(
-    /min_delay: found 1s; expected less than timeout \(1s\), or a copy would never go/,
-  );
-  refused(
-    'a copy after the attempt',
-    'idempotent: true, attempt_timeout: 50ms, hedge: {min_delay: 80ms}',
-  ).because(/min_delay: found 80ms; expected less than attempt_timeout \(50ms\)/);
-  refused('a grant below what is granted anyway', 'max_timeout: 10s').because(
-    /max_timeout: found 10s; expected at least timeout \(15s by default\)/,
-  );
-  refused('a copy of every other call', 'idempotent: true, hedge: {percentile: 0.5}').because(
-    /percentile: found 0\.5; expected a percentile above 0\.5, at most 0\.999/,
-  );
-  refused('a percentile in percent', 'idempotent: true, hedge: {percentile: 95}').because(
-    /percentile: found 95; expected a percentile/,
-  );
-  refused('no fallback in a list of them', 'fallback: []').because(
-    /fallback: found an empty list; expected at least one/,
-  );
-  refused('a fallback to no upstream', 'fallback: [{kind: upstream}]').because(
-    /fallback\[0\]\.upstream: missing/,
-  );
-  refused(
-    'a fallback that is two things',
-    'idempotent: true, fallback: [{kind: last-good, upstream: lite}]',
-  ).because(/upstream: found with last-good, which calls no upstream/);
+  refused('a hedge that may not be', 'hedge: {}')
+    .because(/hedge: found on a route that is not idempotent; expected "idemp/)
+    .also('the last good answer to what is new each time', 'fallback: [{kind: last-good}]')
+    .because(/fallback\[0\]\.kind: found last-good on a route that is not idempotent/)
+    .also('a hedge of a stream', 'kind: streaming, idempotent: true, hedge: {}')
+    .because(/hedge: found on a route which is streaming; expected "kind: unary"/)
+    .also('a fallback of a stream', 'kind: streaming, fallback: [{kind: upstream, upstream: lite}]')
+    .because(/fallback: found on a route which is streaming/)
+    .also('a mirror of a stream', 'kind: streaming, mirror: {upstream: lite}')
+    .because(/mirror: found on a route which/)
+    .also('a copy after the end', 'idempotent: true, timeout: 1s, hedge: {min_delay: 1s}')
+    .because(/min_delay: found 1s; expected less than timeout \(1s\), or a copy would never go/)
+    .also('a copy after the attempt', 'idempotent: true, attempt_timeout: 50ms, hedge: {min_delay: 80ms}')
+    .because(/min_delay: found 80ms; expected less than attempt_timeout \(50ms\)/)
+    .also('a grant below what is granted anyway', 'max_timeout: 10s')
+    .because(/max_timeout: found 10s; expected at least timeout \(15s by default\)/)
+    .also('a copy of every other call', 'idempotent: true, hedge: {percentile: 0.5}')
+    .because(/percentile: found 0\.5; expected a percentile above 0\.5, at most 0\.999/)
+    .also('a percentile in percent', 'idempotent: true, hedge: {percentile: 95}')
+    .because(/percentile: found 95; expected a percentile/)
+    .also('no fallback in a list of them', 'fallback: []')
+    .because(/fallback: found an empty list; expected at least one/)
+    .also('a fallback to no upstream', 'fallback: [{kind: upstream}]')
+    .because(/fallback\[0\]\.upstream: missing/)
+    .also('a fallback that is two things', 'idempotent: true, fallback: [{kind: last-good, upstream: lite}]')
+    .because(/upstream: found with last-good, which calls no upstream/)
+    .also('metadata in upper case', 'idempotent: true, fallback: [{kind: last-good, vary: [X-Tenant]}]')
+    .because(/vary\[0\]: found "X-Tenant"; expected a metadata key: .*; did you mean "x-tenant"\?/)
+    .also('an age of what is not kept', 'fallback: [{kind: upstream, upstream: lite, max_age: 1m}]')
+    .because(/max_age: found with upstream, which keeps nothing/)
+    .also('a fallback of a kind that is none', 'fallback: [{kind: last_good}]')
+    .because(/kind: found "last_good"; expected one of upstream, last-good; did you mean "last-good"\?/)
+    .also('a fallback to an upstream that does not exist', 'fallback: [{kind: upstream, upstream: lit}]')
+    .because(
+      /upstream: found "lit", which is no upstream of this file; expected one of lite; did you mean "lite"\?/,
+    )
+    .also('a fallback to itself', 'fallback: [{kind: upstream, upstream: u}]')
+    .because(/upstream: found "u" itself; expected another upstream/)
+    .also('a mirror nowhere', 'mirror: {upstream: x}')
+    .because(/mirror\.upstream: found "x", which is no upstream/)
+    .also('a match that leads nowhere', 'split: {match: [{key: k, value: v, upstream: x}]}')
+    .because(/match\[0\]\.upstream: found "x", which is no upstream of this file; expected one of u, lite/)
+    .also('weights of nothing', 'split: {weights: {u: 0, lite: 0}}')
+    .because(/weights: found only weights of 0/)
+    .also('no weights', 'split: {weights: {}}')
+    .because(/weights: found none; expected the weight of at least one/)
+    .also('a negative weight', 'split: {weights: {u: 2, lite: -1}}')
+    .because(/lite: found -1; expected a number from 0/)
+    .also('a split by a reserved key', 'split: {weights: {u: 1}, sticky_by: grpc-timeout}')
+    .because(/sticky_by: .*does not begin with "grpc-"/)
+    .also('a mirror of nothing', 'mirror: {upstream: lite, ratio: 0}')
+    .because(/ratio: found 0; expected a ratio from 0\.0001/);
   refused(
     'metadata that tells nothing apart',
     'idempotent: true, fallback: [{kind: upstream, upstream: lite, vary: [x-tenant]}]',
   ).because(/vary: found with upstream, which keeps nothing; expected "kind: last-good"/);
   refused(
-    'metadata in upper case',
-    'idempotent: true, fallback: [{kind: last-good, vary: [X-Tenant]}]',
-  ).because(/vary\[0\]: found "X-Tenant"; expected a metadata key: .*; did you mean "x-tenant"\?/);
-  refused('an age of what is not kept', 'fallback: [{kind: upstream, upstream: lite, max_age: 1m}]').because(
-    /max_age: found with upstream, which keeps nothing/,
-  );
-  refused(
     'a fallback twice',
     'fallback: [{kind: upstream, upstream: lite}, {kind: upstream, upstream: lite}]',
   ).because(/fallback\[1\]: found "lite" again, as in fallback\[0\]/);
-  refused('a fallback of a kind that is none', 'fallback: [{kind: last_good}]').because(
-    /kind: found "last_good"; expected one of upstream, last-good; did you mean "last-good"\?/,
-  );
-  refused(
-    'a fallback to an upstream that does not exist',
-    'fallback: [{kind: upstream, upstream: lit}]',
-  ).because(
-    /upstream: found "lit", which is no upstream of this file; expected one of lite; did you mean "lite"\?/,
-  );
-  refused('a fallback to itself', 'fallback: [{kind: upstream, upstream: u}]').because(
-    /upstream: found "u" itself; expected another upstream/,
-  );
   refused('a mirror of itself', 'mirror: {upstream: u}').because(/mirror\.upstream: found "u" itself/);
-  refused('a mirror nowhere', 'mirror: {upstream: x}').because(
-    /mirror\.upstream: found "x", which is no upstream/,
-  );
   refused('weights for an upstream that does not exist', 'split: {weights: {u: 95, liet: 5}}').because(
     /split\.weights\.liet: found "liet", which is no upstream of this file; .*did you mean "lite"\?/,
   );
-  refused('a match that leads nowhere', 'split: {match: [{key: k, value: v, upstream: x}]}').because(
-    /match\[0\]\.upstream: found "x", which is no upstream of this file; expected one of u, lite/,
-  );
-  refused('weights of nothing', 'split: {weights: {u: 0, lite: 0}}').because(
-    /weights: found only weights of 0/,
-  );
-  refused('no weights', 'split: {weights: {}}').because(
-    /weights: found none; expected the weight of at least one/,
-  );
-  refused('a negative weight', 'split: {weights: {u: 2, lite: -1}}').because(
-    /lite: found -1; expected a number from 0/,
-  );
   refused('an empty split', 'split: {}').because(/split: found neither match nor weights/);
-  refused('a split by a reserved key', 'split: {weights: {u: 1}, sticky_by: grpc-timeout}').because(
-    /sticky_by: .*does not begin with "grpc-"/,
-  );
-  refused('a mirror of nothing', 'mirror: {upstream: lite, ratio: 0}').because(
-    /ratio: found 0; expected a ratio from 0\.0001/,
-  );
 
-  it('says both when a stream that is not idempotent is hedged', () => {
-    assert.equal(sidecarProblems(upstreams(route('kind: streaming, hedge: {}'))).length, 2);
-  });
+  it('says both when a stream that is not idempotent is hedged', () =>
+    assert.equal(sidecarProblems(upstreams(route('kind: streaming, hedge: {}'))).length, 2));
 
   it('says where it is a stream only because nothing else is said', () => {
     const text = upstreams('routes: [{methods: ["*"], idempotent: true, hedge: {}}]');
@@ -279,82 +248,61 @@ describe('circles of fallbacks', () => {
     assert.match(problems[0]!, /caller\.upstreams\.b\.routes\[0\].*leads back here: b → a → b/);
   });
 
-  it('are not seen where two ways lead to the same end', () => {
-    sidecarConfig(upstreams(to('v'), other('v', 3, 'lite') + other('w', 4, 'lite')));
-  });
+  it('are not seen where two ways lead to the same end', () =>
+    sidecarConfig(upstreams(to('v'), other('v', 3, 'lite') + other('w', 4, 'lite'))));
 });
 
 describe('contradictions of an upstream', () => {
   const refused = refusing((more) => upstreamProblems(upstreamWith(more)));
-  refused('a share of nothing at the begin', 'slow_start: {min_ratio: 0}').because(
-    /min_ratio: found 0; expected a ratio from 0\.01/,
-  );
-  refused('a begin that never ends', 'slow_start: {max: 2h}').because(
-    /slow_start\.max: found "2h"; expected 100ms to 1h/,
-  );
-  refused('faster than its peers', 'slow_start: {converged_factor: 0.5}').because(
-    /converged_factor: found 0\.5; expected a number/,
-  );
+  refused('a share of nothing at the begin', 'slow_start: {min_ratio: 0}')
+    .because(/min_ratio: found 0; expected a ratio from 0\.01/)
+    .also('a begin that never ends', 'slow_start: {max: 2h}')
+    .because(/slow_start\.max: found "2h"; expected 100ms to 1h/)
+    .also('faster than its peers', 'slow_start: {converged_factor: 0.5}')
+    .because(/converged_factor: found 0\.5; expected a number/)
+    .also('a check that outlasts its interval', 'health: {interval: 500ms, timeout: 1s}')
+    .because(/timeout: found 1s; expected at most interval \(500ms\)/)
+    .also('a service for a ping', 'health: {kind: ping, service: digits}')
+    .because(/service: found with ping, which asks for no service/)
+    .also('a kind without its block', 'health: grpc')
+    .because(/health: found "grpc"; .*; did you mean \{ kind: grpc \}\?/)
+    .also('a breaker that lets nothing through', 'breaker: {max_in_flight: 0}')
+    .because(/max_in_flight: found 0; expected a whole number from 1 to 1000000, or none/)
+    .also('a mode that is none', 'ejection: {detectors: {latency: {mode: on}}}')
+    .because(/mode: found "on"; expected one of enforce, observe, off/)
+    .also('a ratio that ejects every endpoint', 'ejection: {detectors: {success_ratio: {below: 1}}}')
+    .because(/below: found 1; expected a ratio from 0\.01 to 0\.999/)
+    .also('an unknown detector', 'ejection: {detectors: {success: {}}}')
+    .because(/detectors\.success: unknown option/);
   refused('no place', 'locality: {}').because(/locality\.own: missing; expected the name of a place/);
-  refused('a check that outlasts its interval', 'health: {interval: 500ms, timeout: 1s}').because(
-    /timeout: found 1s; expected at most interval \(500ms\)/,
-  );
-  refused('a service for a ping', 'health: {kind: ping, service: digits}').because(
-    /service: found with ping, which asks for no service/,
-  );
-  refused('a kind without its block', 'health: grpc').because(
-    /health: found "grpc"; .*; did you mean \{ kind: grpc \}\?/,
-  );
-  refused('a breaker that lets nothing through', 'breaker: {max_in_flight: 0}').because(
-    /max_in_flight: found 0; expected a whole number from 1 to 1000000, or none/,
-  );
   refused('a bound in words', 'breaker: {max_pending: many}').because(/max_pending: found "many"; expected/);
-  refused('a mode that is none', 'ejection: {detectors: {latency: {mode: on}}}').because(
-    /mode: found "on"; expected one of enforce, observe, off/,
-  );
-  refused('a ratio that ejects every endpoint', 'ejection: {detectors: {success_ratio: {below: 1}}}').because(
-    /below: found 1; expected a ratio from 0\.01 to 0\.999/,
-  );
-  refused('an unknown detector', 'ejection: {detectors: {success: {}}}').because(
-    /detectors\.success: unknown option/,
-  );
 });
 
 describe('contradictions before the model', () => {
   const refused = refusing((more) => sidecarProblems(inbound(more)));
-  refused('bounds the wrong way round', 'queue: {adaptive: {min: 9, max: 3}}').because(
-    /adaptive\.min: found 9; expected at most max \(3\)/,
-  );
-  refused('a beginning outside its bounds', 'queue: {adaptive: {min: 4, max: 8}}').because(
-    /concurrency: found 2; expected adaptive\.min to adaptive\.max \(4 to 8\)/,
-  );
-  refused('a class twice', 'queue: {priority: {key: p, classes: [a, b, a]}}').because(
-    /classes\[2\]: found "a" again, as in classes\[0\]/,
-  );
-  refused('one class', 'queue: {priority: {key: p, classes: [a]}}').because(
-    /classes: found a list; expected at least two classes/,
-  );
+  refused('bounds the wrong way round', 'queue: {adaptive: {min: 9, max: 3}}')
+    .because(/adaptive\.min: found 9; expected at most max \(3\)/)
+    .also('a beginning outside its bounds', 'queue: {adaptive: {min: 4, max: 8}}')
+    .because(/concurrency: found 2; expected adaptive\.min to adaptive\.max \(4 to 8\)/)
+    .also('a class twice', 'queue: {priority: {key: p, classes: [a, b, a]}}')
+    .because(/classes\[2\]: found "a" again, as in classes\[0\]/)
+    .also('one class', 'queue: {priority: {key: p, classes: [a]}}')
+    .because(/classes: found a list; expected at least two classes/)
+    .also('a rate of nothing', 'rate_limits: [{per_second: 0}]')
+    .because(/per_second: found 0; expected a number from 0\.001/)
+    .also('a burst of nothing', 'rate_limits: [{per_second: 1, burst: 0}]')
+    .because(/burst: found 0; expected a whole number from 1/)
+    .also('a limit that never holds', 'rate_limits: [{per_second: 1}, {callers: [web], per_second: 9}]')
+    .because(/rate_limits\[1\]: found a limit that is never reached: rate_limits\[0\] already takes all/)
+    .also('a line of one byte', 'queue: {max_waiting_bytes: 1B}')
+    .because(/max_waiting_bytes: found "1B"; expected 64KiB/)
+    .also('a grant below its timeout', 'routes: [{methods: ["*"], timeout: 2s, max_timeout: 1s}]')
+    .because(/max_timeout: found 1s; expected at least timeout \(2s\)/);
   refused(
     'a class for the rest that is none',
     'queue: {priority: {key: p, classes: [high, low], default_class: lo}}',
   ).because(/default_class: found "lo"; expected one of the classes high, low; did you mean "low"\?/);
-  refused('a rate of nothing', 'rate_limits: [{per_second: 0}]').because(
-    /per_second: found 0; expected a number from 0\.001/,
-  );
   refused('a limit without a rate', 'rate_limits: [{callers: [web]}]').because(/per_second: missing/);
-  refused('a burst of nothing', 'rate_limits: [{per_second: 1, burst: 0}]').because(
-    /burst: found 0; expected a whole number from 1/,
-  );
-  refused(
-    'a limit that never holds',
-    'rate_limits: [{per_second: 1}, {callers: [web], per_second: 9}]',
-  ).because(/rate_limits\[1\]: found a limit that is never reached: rate_limits\[0\] already takes all/);
-  refused('a line of one byte', 'queue: {max_waiting_bytes: 1B}').because(
-    /max_waiting_bytes: found "1B"; expected 64KiB/,
-  );
-  refused('a grant below its timeout', 'routes: [{methods: ["*"], timeout: 2s, max_timeout: 1s}]').because(
-    /max_timeout: found 1s; expected at least timeout \(2s\)/,
-  );
 
   it('lets a wider limit follow a narrower one', () => {
     const limits = 'rate_limits: [{callers: [web], per_second: 9}, {per_second: 1}]';
