@@ -143,7 +143,7 @@ describe('a model service behind its sidecar', function () {
   for (const [signal, reason] of [
     ['SIGSEGV', 'model-crashed'],
     ['SIGKILL', 'connection-lost'],
-  ] as const) {
+  ] as const)
     it(`tells a call that ran when ${signal} ended the process: ${reason}`, async () => {
       const steps = await stepsFor(1_000);
       const { pid } = await model();
@@ -155,7 +155,6 @@ describe('a model service behind its sidecar', function () {
       assert.equal(failure.metadata.get('outrider-unprocessed').length, 0);
       await untilReady();
     });
-  }
 
   async function running(): Promise<number> {
     return (await sidecar.report()).queue!.running;

@@ -66,12 +66,11 @@ describe('/faults', () => {
       { side: 'outbound', peer: 'digits-small', method: '/a.B/C', ratio: 0.5, delayMs: 0, abort: 4 },
       60_000,
     ],
-  ] as const) {
+  ] as const)
     it(`takes ${query}`, () => {
       assert.equal(add(query).status, 201);
       assert.deepEqual(desk.on, [{ rule, forMs }]);
     });
-  }
 
   for (const [query, said] of [
     ['', /neither side, caller nor upstream/],
@@ -98,7 +97,7 @@ describe('/faults', () => {
     ['upstream=digits&abort=14&ratoi=0.1', /^found the parameter "ratoi"; did you mean ratio\?/],
     ['upstream=digits&abort=14&x=1', /^found the parameter "x"; expected side, caller/],
     ['upstream=digits&abort=14&ratio=1&ratio=0.1', /^ratio: found it twice/],
-  ] as const) {
+  ] as const)
     it(`refuses ${query || 'nothing'}, and says why`, () => {
       const { status, body } = add(query);
       assert.equal(status, 400);
@@ -106,7 +105,6 @@ describe('/faults', () => {
       assert.equal(String(body).trim().split('\n').length, 1);
       assert.deepEqual(desk.on, []);
     });
-  }
 
   it('says when there are too many', () => {
     desk.isFull = true;

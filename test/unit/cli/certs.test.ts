@@ -48,11 +48,10 @@ describe('outrider certs', function () {
     [['Digits'], /found "Digits"; expected the name of a service/],
     [['../x'], /expected the name of a service/],
     [['digits', '--days', '0'], /--days: expected a whole number from 1 to 3650/],
-  ] as const) {
+  ] as const)
     it(`refuses ${args.join(' ')}`, async () => {
       const { code, stderr } = await outrider(['certs', ...args, '--out', out]);
       assert.equal(code, 2);
       assert.match(stderr, problem);
     });
-  }
 });

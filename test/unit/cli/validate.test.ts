@@ -29,9 +29,8 @@ describe('outrider validate', () => {
     return { code, out, error };
   }
 
-  it('says ok for each good file and ends with 0', () => {
-    assert.deepEqual(run([good, good], false), { code: 0, out: [`ok ${good}`, `ok ${good}`], error: [] });
-  });
+  it('says ok for each good file and ends with 0', () =>
+    assert.deepEqual(run([good, good], false), { code: 0, out: [`ok ${good}`, `ok ${good}`], error: [] }));
 
   it('says warnings aside and still ends with 0', () => {
     const { code, out, error } = run([warned], false);
@@ -64,7 +63,6 @@ describe('outrider validate', () => {
     assert.deepEqual(files[2], { file: dir, ok: false, problems, warnings: [] });
   });
 
-  it('ends with 1 when no file is given, as nothing was found good', () => {
-    assert.equal(run([], false).code, 1);
-  });
+  it('ends with 1 when no file is given, as nothing was found good', () =>
+    assert.equal(run([], false).code, 1));
 });

@@ -128,15 +128,14 @@ function refuses(wrong: readonly [Buffer, RegExp][]): void {
 }
 
 describe('the decoder of inference requests', () => {
-  it('reads every request as the library does', () => {
+  it('reads every request as the library does', () =>
     fc.assert(
       fc.property(request, (message) => {
         const bytes = encode(message);
         assert.deepEqual(asLists(decodeInferRequest(bytes)), plain(reference.deserialize(bytes)));
       }),
       { numRuns: 500 },
-    );
-  });
+    ));
 
   it('reads a message that has been damaged as the library does, or refuses it, and never fails otherwise', () => {
     const damage = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 });
@@ -158,12 +157,11 @@ describe('the decoder of inference requests', () => {
     assert.ok(compared > 20, `${compared} of 2000 were compared`);
   });
 
-  it('never fails otherwise on random bytes', () => {
+  it('never fails otherwise on random bytes', () =>
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void decodedOrRefused(bytes)),
       { numRuns: 5000 },
-    );
-  });
+    ));
 
   it('takes numbers packed, one by one, and in several pieces', () => {
     const one = Buffer.from(new Float32Array([1]).buffer);
@@ -179,7 +177,7 @@ describe('the decoder of inference requests', () => {
     assert.deepEqual(inputs?.[0]?.shape, ['2', '3']);
   });
 
-  it('refuses a known field of another wire type, which the library would read as its own', () => {
+  it('refuses a known field of another wire type, which the library would read as its own', () =>
     refuses([
       [Buffer.from([0x28, 0x02, 0x0a, 0x00]), /inputs at byte 1: found wire type 0, expected 2/],
       [Buffer.from([0x09, 0, 0, 0, 0, 0, 0, 0, 0]), /model_name at byte 1: found wire type 1, expected 2/],
@@ -190,10 +188,9 @@ describe('the decoder of inference requests', () => {
       [field(5, field(5, [0x40, 1])), /bytes_contents at byte 5: found wire type 0, expected 2/],
       [field(5, [0x1d, 0, 0, 0, 0]), /inputs.shape at byte 3: found wire type 5, expected 0/],
       [field(4, field(2, field(1, [0, 0]))), /parameters at byte 5: found wire type 2, expected 0/],
-    ]);
-  });
+    ]));
 
-  it('refuses fields that reach beyond their message, numbers too long and groups', () => {
+  it('refuses fields that reach beyond their message, numbers too long and groups', () =>
     refuses([
       [Buffer.from([0x2a, 0x02, 0x0a, 0x02, 0x61, 0x62]), /cut off by the end of its message at 4/],
       [
@@ -205,8 +202,7 @@ describe('the decoder of inference requests', () => {
       [Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x1f]), /2\^32 or more/],
       [Buffer.from([0x02, 0x00]), /field number 0 at byte 0/],
       [Buffer.from([0x7b, 0x7c]), /wire type 3 at byte 1/],
-    ]);
-  });
+    ]));
 
   it('takes as much as its limits say', () => {
     const most = Buffer.concat([

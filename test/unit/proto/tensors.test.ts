@@ -35,17 +35,16 @@ describe('a tensor between the wire and memory', () => {
     assert.equal(encodeRaw({ datatype: 'FP32', dims: [8], data }).buffer, bytes.buffer);
   });
 
-  it('carries any text', () => {
+  it('carries any text', () =>
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary' })), (texts) => {
         const bytes = encodeRaw({ datatype: 'BYTES', dims: [texts.length], data: texts });
         assert.deepEqual(decodeRaw(bytes, 'BYTES', texts.length, 'x'), texts);
       }),
       { seed: 1 },
-    );
-  });
+    ));
 
-  it('is refused with a TensorError, whatever bytes arrive in place of text', () => {
+  it('is refused with a TensorError, whatever bytes arrive in place of text', () =>
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat(4), (bytes, count) => {
         try {
@@ -56,8 +55,7 @@ describe('a tensor between the wire and memory', () => {
         }
       }),
       { seed: 1 },
-    );
-  });
+    ));
 
   it('takes 64-bit integers exactly and refuses what is none or does not fit', () => {
     const max = 2n ** 63n - 1n;
@@ -90,12 +88,11 @@ describe('a tensor between the wire and memory', () => {
   });
 
   it('has no typed form for half precision', () => {
-    for (const datatype of ['FP16', 'BF16'] as const) {
+    for (const datatype of ['FP16', 'BF16'] as const)
       assert.throws(
         () => fromContents({ fp32_contents: [1] }, datatype, 1, 'x'),
         /found fp32_contents, expected raw_input_contents/,
       );
-    }
   });
 
   it('has one of the protocol’s datatypes', () => {

@@ -71,7 +71,5 @@ describe('the Consul of a mesh', () => {
     assert.equal((await agentPorts(mesh(), second)).http === 8500, isFree);
   });
 
-  it('is brought into the clone', () => {
-    assert.ok(existsSync(join(dirname(cacheFolder()), 'package.json')));
-  });
+  it('is brought into the clone', () => assert.ok(existsSync(join(dirname(cacheFolder()), 'package.json'))));
 });

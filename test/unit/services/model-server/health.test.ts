@@ -35,11 +35,10 @@ function watch(client: TestClient, service: string) {
   });
   const ended = endOf(stream);
   const next = async () => {
-    while (seen.length === 0) {
+    while (seen.length === 0)
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
-    }
     return seen.shift();
   };
   return { next, ended, cancel: () => stream.cancel() };
