@@ -4,16 +4,8 @@
  */
 
 import { type End, REQUEST, RESPONSE, Side, type SideOptions, TRAILERS } from './connection-pair.js';
-import {
-  errorCodeOf,
-  type Frame,
-  FrameReader,
-  FrameType,
-  headers,
-  PREFACE,
-  settings,
-  settingsAck,
-} from './h2-frames.js';
+import * as h2 from './h2-frames.js';
+import { type Frame, FrameReader, FrameType, PREFACE } from './h2-frames.js';
 import { encode, type Field, HpackDecoder } from './hpack-lite.js';
 import type { Told } from './recorded-events.js';
 import { type Split, WHOLE } from './splits.js';
@@ -61,7 +53,7 @@ export class Raw {
   private words(frame: Frame): string {
     const { type, flags, streamId, payload } = frame;
     const end = (type === FrameType.data || type === FrameType.headers) && flags & 1 ? ' end' : '';
-    const code = (): string => CODES[errorCodeOf(frame)]!;
+    const code = (): string => CODES[h2.errorCodeOf(frame)]!;
     switch (type) {
       case FrameType.data:
         return `DATA ${streamId} ${payload.length}${end}`;
@@ -103,7 +95,7 @@ const CODES = (
 /** A server under test that has seen a client's preface and acknowledgement; its own handshake has been read. */
 export function rawClient(options: SideOptions = {}, split: Split = WHOLE): Raw {
   const raw = new Raw(new Side('server', options), split, false);
-  raw.send(PREFACE, settings(), settingsAck());
+  raw.send(PREFACE, h2.settings(), h2.settingsAck());
   raw.frames();
   return raw;
 }
@@ -111,7 +103,7 @@ export function rawClient(options: SideOptions = {}, split: Split = WHOLE): Raw 
 /** A client under test that has seen a server's SETTINGS with `values`. */
 export function rawServer(options: SideOptions = {}, split: Split = WHOLE, values: Settings = []): Raw {
   const raw = new Raw(new Side('client', options), split, true);
-  raw.send(settings(values), settingsAck());
+  raw.send(h2.settings(values), h2.settingsAck());
   raw.frames();
   return raw;
 }
@@ -140,9 +132,9 @@ export const endingsOf = (told: readonly Told[]): string[] => told.map(({ ending
 export const idsOf = (told: readonly Told[]): number[] => told.map(({ stream }) => stream.id);
 
 export const request = (id: number, end: End = 'end', more: readonly Field[] = []): Buffer =>
-  headers(id, encode([...REQUEST, ...more]), end === 'end' ? 5 : 4);
+  h2.headers(id, encode([...REQUEST, ...more]), end === 'end' ? 5 : 4);
 
 export const response = (id: number, end: End = 'more', more: readonly Field[] = []): Buffer =>
-  headers(id, encode([...RESPONSE, ...more]), end === 'end' ? 5 : 4);
+  h2.headers(id, encode([...RESPONSE, ...more]), end === 'end' ? 5 : 4);
 
-export const trailers = (id: number): Buffer => headers(id, encode(TRAILERS), 5);
+export const trailers = (id: number): Buffer => h2.headers(id, encode(TRAILERS), 5);

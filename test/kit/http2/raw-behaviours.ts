@@ -5,22 +5,8 @@
  * servers have been seen to do. Bodies are `grpc.testing.SimpleResponse`.
  */
 
-import {
-  continuation,
-  data,
-  ErrorCode,
-  Flag,
-  FrameType,
-  frame,
-  goaway,
-  grpcMessage,
-  headers,
-  ping,
-  pushPromise,
-  rstStream,
-  Setting,
-  settings,
-} from './h2-frames.js';
+import * as h2 from './h2-frames.js';
+import { ErrorCode, Flag, FrameType, Setting } from './h2-frames.js';
 import { encode } from './hpack-lite.js';
 import {
   answer,
@@ -53,13 +39,14 @@ export const simpleResponse = (size: number): Buffer =>
 export const goesAwayAfterFirst = (body: Buffer): RawScript => ({
   onRequest(call) {
     if (call.streamId !== 1) return;
-    call.peer.queue(1, headersFrame(call), ...messageFrames(call, body), trailersFrame(call), goaway(1));
+    call.peer.queue(1, headersFrame(call), ...messageFrames(call, body), trailersFrame(call), h2.goaway(1));
   },
 });
 
 /** rst_after_header. */
 export const resetsAfterHeaders = (): RawScript => ({
-  onRequest: (call) => void call.peer.send(headersFrame(call), rstStream(call.streamId, ErrorCode.noError)),
+  onRequest: (call) =>
+    void call.peer.send(headersFrame(call), h2.rstStream(call.streamId, ErrorCode.noError)),
 });
 
 /** rst_during_data: half a message, then a reset. */
@@ -67,7 +54,7 @@ export const resetsDuringData = (body: Buffer): RawScript => ({
   onRequest(call) {
     const frames = messageFrames(call, body);
     const half = frames.slice(0, frames.length >> 1);
-    queue(call, headersFrame(call), ...half, rstStream(call.streamId, ErrorCode.noError));
+    queue(call, headersFrame(call), ...half, h2.rstStream(call.streamId, ErrorCode.noError));
   },
 });
 
@@ -78,14 +65,14 @@ export const resetsAfterData = (body: Buffer): RawScript => ({
       call,
       headersFrame(call),
       ...messageFrames(call, body),
-      rstStream(call.streamId, ErrorCode.noError),
+      h2.rstStream(call.streamId, ErrorCode.noError),
     ),
 });
 
 /** ping: pings before and after the headers, the data and the trailers. */
 export const pingsAllAlong = (body: Buffer): RawScript => ({
   onRequest(call) {
-    const named = (name: string): Buffer => ping(Buffer.from(name));
+    const named = (name: string): Buffer => h2.ping(Buffer.from(name));
     queue(call, named('pingbef1'), headersFrame(call), named('pingbef2'), ...messageFrames(call, body));
     queue(call, named('pingbef3'), trailersFrame(call), named('pingafte'));
   },
@@ -109,27 +96,27 @@ export const answersInFiveByteFrames = (body: Buffer, padding: number | undefine
 export const answersPlainly = (body: Buffer): RawScript => ({ onRequest: (call) => answer(call, body) });
 
 export const refusesEveryStream = (): RawScript => ({
-  onHeaders: (call) => void call.peer.send(rstStream(call.streamId, ErrorCode.refusedStream)),
+  onHeaders: (call) => void call.peer.send(h2.rstStream(call.streamId, ErrorCode.refusedStream)),
 });
 
 export const answersTrailersOnly = (status: number, message: string): RawScript => ({
   onRequest({ peer, streamId }) {
-    peer.send(headers(streamId, Buffer.concat([responseHeaders(), trailerBlock(status, message)]), ENDS));
+    peer.send(h2.headers(streamId, Buffer.concat([responseHeaders(), trailerBlock(status, message)]), ENDS));
   },
 });
 
 /** Ends the stream on DATA: no status at all. */
 export const omitsTrailers = (body: Buffer): RawScript => ({
   onRequest: (call) =>
-    void call.peer.send(headersFrame(call), data(call.streamId, grpcMessage(body), Flag.endStream)),
+    void call.peer.send(headersFrame(call), h2.data(call.streamId, h2.grpcMessage(body), Flag.endStream)),
 });
 
 /** What a web server says to a gRPC call: an HTML page with status 404. */
 export const answersHtml = (): RawScript => ({
   onRequest({ peer, streamId }) {
     const page = Buffer.from('<html><body>404 page not found</body></html>');
-    const head = headers(streamId, listed({ ':status': '404', 'content-type': 'text/html' }));
-    peer.send(head, data(streamId, page, Flag.endStream));
+    const head = h2.headers(streamId, listed({ ':status': '404', 'content-type': 'text/html' }));
+    peer.send(head, h2.data(streamId, page, Flag.endStream));
   },
 });
 
@@ -143,14 +130,14 @@ export const neverSaysSettings = (): RawScript => ({ settings: 'none', ackSettin
 
 /** An index that names no table entry: a connection error of type COMPRESSION_ERROR. */
 export const sendsBadHpack = (): RawScript => ({
-  onRequest: (call) => void call.peer.send(headers(call.streamId, Buffer.from([0xff, 0xff, 0x03]))),
+  onRequest: (call) => void call.peer.send(h2.headers(call.streamId, Buffer.from([0xff, 0xff, 0x03]))),
 });
 
 /** A push, although the client role must have disabled it. */
 export const pushes = (): RawScript => ({
   onRequest({ peer, streamId }) {
     const request = { ':method': 'GET', ':path': '/', ':scheme': 'http', ':authority': 'x' };
-    peer.send(pushPromise(streamId, 2, listed(request)));
+    peer.send(h2.pushPromise(streamId, 2, listed(request)));
   },
 });
 
@@ -162,7 +149,7 @@ export const overrunsTheWindow = (bytes: number): RawScript => ({
 /** `count` informational answers before the real one. */
 export const stormsInformational = (count: number, body: Buffer): RawScript => ({
   onRequest(call) {
-    const early = headers(call.streamId, listed({ ':status': '103', link: '</a>; rel=preload' }));
+    const early = h2.headers(call.streamId, listed({ ':status': '103', link: '</a>; rel=preload' }));
     for (let i = 0; i < count; i += 1) call.peer.send(early);
     answer(call, body);
   },
@@ -173,14 +160,14 @@ const repeated = (one: Buffer, times: number): Buffer =>
 
 /** On each request, `count` PINGs or SETTINGS in one go, then nothing. */
 export const floodsWith = (what: 'pings' | 'settings', count: number): RawScript => ({
-  onRequest: (call) => void call.peer.send(repeated(what === 'pings' ? ping() : settings(), count)),
+  onRequest: (call) => void call.peer.send(repeated(what === 'pings' ? h2.ping() : h2.settings(), count)),
 });
 
 /** A header block that never ends. */
 export const floodsContinuation = (count: number): RawScript => ({
   onRequest({ peer, streamId }) {
-    peer.send(headers(streamId, responseHeaders(), 0));
-    peer.send(repeated(continuation(streamId, listed({ x: 'y'.repeat(1000) })), count));
+    peer.send(h2.headers(streamId, responseHeaders(), 0));
+    peer.send(repeated(h2.continuation(streamId, listed({ x: 'y'.repeat(1000) })), count));
   },
 });
 
@@ -202,7 +189,7 @@ export const answersByteByByte = (body: Buffer): RawScript => ({
 export const closesMidFrame = (): RawScript => ({
   onRequest(call) {
     call.peer.send(headersFrame(call));
-    call.peer.socket.end(frame(FrameType.data, 0, call.streamId, Buffer.alloc(10), 1000));
+    call.peer.socket.end(h2.frame(FrameType.data, 0, call.streamId, Buffer.alloc(10), 1000));
   },
 });
 

@@ -7,17 +7,8 @@
 
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
-import {
-  contentOf,
-  Flag,
-  type Frame,
-  FrameReader,
-  FrameType,
-  PREFACE,
-  ping,
-  settingsAck,
-  windowUpdate,
-} from './h2-frames.js';
+import * as h2 from './h2-frames.js';
+import { Flag, type Frame, FrameReader, FrameType, PREFACE } from './h2-frames.js';
 import { type Field, HpackDecoder } from './hpack-lite.js';
 import { SendQueue } from './send-queue.js';
 
@@ -186,7 +177,7 @@ export class RawPeer<S extends PeerSocket = Duplex> {
   }
 
   #assemble(frame: Received): void {
-    if (frame.type === FrameType.headers) this.#open = { frame, parts: [contentOf(frame)] };
+    if (frame.type === FrameType.headers) this.#open = { frame, parts: [h2.contentOf(frame)] };
     else if (frame.type === FrameType.continuation) this.#open?.parts.push(frame.payload);
     else return;
     if (!(frame.flags & Flag.endHeaders) || this.#open === undefined) return;
@@ -203,11 +194,11 @@ export class RawPeer<S extends PeerSocket = Duplex> {
   #react({ type, flags, streamId, payload }: Frame): void {
     const isAck = (flags & Flag.ack) !== 0;
     const { ackPings, replenish } = this.reflexes;
-    if (type === FrameType.settings && !isAck && this.acksSettings) this.send(settingsAck());
-    if (type === FrameType.ping && !isAck && ackPings !== false) this.send(ping(payload, Flag.ack));
+    if (type === FrameType.settings && !isAck && this.acksSettings) this.send(h2.settingsAck());
+    if (type === FrameType.ping && !isAck && ackPings !== false) this.send(h2.ping(payload, Flag.ack));
     if (type !== FrameType.data || payload.length === 0 || replenish === false) return;
-    this.send(windowUpdate(0, payload.length));
-    if (!(flags & Flag.endStream)) this.send(windowUpdate(streamId, payload.length));
+    this.send(h2.windowUpdate(0, payload.length));
+    if (!(flags & Flag.endStream)) this.send(h2.windowUpdate(streamId, payload.length));
   }
 
   #ended(): void {

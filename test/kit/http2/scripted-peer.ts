@@ -2,23 +2,8 @@
  * One end of an HTTP/2 connection in a test's hands, without waiting: frames are written by the raw frame kit and read
  * as they come, never by the product's engine. Polite by default (acknowledges, answers PING, gives windows back).
  */
-import {
-  contentOf,
-  continuation,
-  data,
-  ErrorCode,
-  errorCodeOf,
-  Flag,
-  type Frame,
-  FrameType,
-  goaway,
-  headers,
-  PREFACE,
-  rstStream,
-  settings,
-  settingsAck,
-  windowUpdate,
-} from './h2-frames.js';
+import * as h2 from './h2-frames.js';
+import { ErrorCode, Flag, type Frame, FrameType, PREFACE } from './h2-frames.js';
 import { encode, type Field } from './hpack-lite.js';
 import type { MemorySocket } from './memory-net.js';
 import { RawPeer } from './raw-peer.js';
@@ -76,7 +61,7 @@ export class PeerStream {
   // ---- what this end says ----
 
   headers(fields: readonly Field[], flags = 0): this {
-    this.peer.queue(this.id, headers(this.id, encode(fields), Flag.endHeaders | flags));
+    this.peer.queue(this.id, h2.headers(this.id, encode(fields), Flag.endHeaders | flags));
     return this;
   }
   /** Sent as frames of up to 16 KiB, as far as the windows reach. */
@@ -84,7 +69,7 @@ export class PeerStream {
     const frames: Buffer[] = [];
     for (let at = 0; at < body.length || at === 0; at += PIECE) {
       const last = at + PIECE >= body.length;
-      frames.push(data(this.id, body.subarray(at, at + PIECE), last ? flags : 0));
+      frames.push(h2.data(this.id, body.subarray(at, at + PIECE), last ? flags : 0));
     }
     this.peer.queue(this.id, ...frames);
     return this;
@@ -108,11 +93,11 @@ export class PeerStream {
   }
   reset(code: number = ErrorCode.cancel): this {
     this.hasLeft = true;
-    this.peer.send(rstStream(this.id, code));
+    this.peer.send(h2.rstStream(this.id, code));
     return this;
   }
   credit(bytes: number): this {
-    this.peer.send(windowUpdate(this.id, bytes));
+    this.peer.send(h2.windowUpdate(this.id, bytes));
     return this;
   }
 }
@@ -143,15 +128,15 @@ export class ScriptedPeer extends RawPeer<MemorySocket> {
     super(socket, { role, ackSettings: values !== null, ackPings, replenish, keepFrames: false });
     this.onFrame = (frame) => this.take(frame);
     if (role === 'client') this.send(PREFACE);
-    if (values !== null) this.send(settings(values));
+    if (values !== null) this.send(h2.settings(values));
   }
 
   goaway(lastId: number, code: number = ErrorCode.noError): void {
-    this.send(goaway(lastId, code));
+    this.send(h2.goaway(lastId, code));
   }
   announce(values: readonly (readonly [number, number])[]): void {
-    this.send(settings(values));
-    if (!this.acksSettings) this.send(settingsAck());
+    this.send(h2.settings(values));
+    if (!this.acksSettings) this.send(h2.settingsAck());
     this.acksSettings = true;
   }
 
@@ -167,7 +152,7 @@ export class ScriptedPeer extends RawPeer<MemorySocket> {
       const isFirst = at === 0;
       this.queue(
         stream.id,
-        isFirst ? headers(stream.id, piece, flags | last) : continuation(stream.id, piece, last),
+        isFirst ? h2.headers(stream.id, piece, flags | last) : h2.continuation(stream.id, piece, last),
       );
     }
     return stream;
@@ -181,12 +166,12 @@ export class ScriptedPeer extends RawPeer<MemorySocket> {
     if (stream === undefined) return;
     // NO_ERROR after a complete answer only asks us to stop sending.
     if (frame.type === FrameType.rstStream && !(stream.isEnded && this.options.role === 'client'))
-      stream.resetCode = errorCodeOf(frame);
+      stream.resetCode = h2.errorCodeOf(frame);
     if (frame.type === FrameType.data) this.takeData(frame, stream);
   }
 
   private takeData(frame: Frame, stream: PeerStream): void {
-    const content = contentOf(frame);
+    const content = h2.contentOf(frame);
     if (content.length > 0) stream.chunks.push(content);
     stream.bytes += content.length;
     if ((frame.flags & Flag.endStream) !== 0) this.ended(stream);

@@ -9,29 +9,15 @@ import {
   response,
   trailers,
 } from '../../kit/http2/connection-under-test.js';
-import {
-  continuation,
-  data,
-  FrameType,
-  frame,
-  goaway,
-  headers,
-  paddedData,
-  ping,
-  priority,
-  pushPromise,
-  rstStream,
-  Setting,
-  settings,
-  windowUpdate,
-} from '../../kit/http2/h2-frames.js';
+import * as h2 from '../../kit/http2/h2-frames.js';
+import { FrameType, Setting } from '../../kit/http2/h2-frames.js';
 import { encode, type Field } from '../../kit/http2/hpack-lite.js';
 import type { Told } from '../../kit/http2/recorded-events.js';
 import { SPLITS } from '../../kit/http2/splits.js';
 
 const BODY = Buffer.from('hello');
 const status = (id: number, code: string, flags = 4, more: readonly Field[] = []): Buffer =>
-  headers(id, encode([[':status', code], ...more]), flags);
+  h2.headers(id, encode([[':status', code], ...more]), flags);
 
 /** What the server sends, what the client says to it, and what the owner of stream 1 is told. */
 type Case = readonly [what: string, frames: readonly Buffer[], says?: string | undefined, told?: string];
@@ -57,7 +43,7 @@ for (const [how, split] of SPLITS) {
   describe(`a client, ${how}`, () => {
     it('receives a response with headers, payload and trailers', () => {
       const { raw, told } = started();
-      raw.send(response(1), data(1, BODY), paddedData(1, BODY, 200), trailers(1));
+      raw.send(response(1), h2.data(1, BODY), h2.paddedData(1, BODY, 200), trailers(1));
       assert.deepEqual(told.headers?.[0], [':status', '200']);
       assert.equal(told.body.toString(), 'hellohello');
       assert.deepEqual([told.trailerPairs, told.ends, told.ending], [[['grpc-status', '0']], 1, '']);
@@ -70,7 +56,7 @@ for (const [how, split] of SPLITS) {
       only.raw.send(response(1, 'end', [['grpc-status', '5']]));
       assert.deepEqual([only.told.ends, only.told.trailerPairs], [1, null]);
       const bare = started();
-      bare.raw.send(response(1), data(1, BODY, 1));
+      bare.raw.send(response(1), h2.data(1, BODY, 1));
       assert.deepEqual([bare.told.ends, bare.told.bytes], [1, 5]);
     });
 
@@ -102,8 +88,8 @@ for (const [how, split] of SPLITS) {
 
     it('ends that stream only', () =>
       run([
-        ['payload before headers', [data(1, BODY)], ...protocol],
-        ['no status', [headers(1, encode([['a', 'b']]))], ...protocol],
+        ['payload before headers', [h2.data(1, BODY)], ...protocol],
+        ['no status', [h2.headers(1, encode([['a', 'b']]))], ...protocol],
         ['two statuses', [status(1, '200', 4, [[':status', '200']])], ...protocol],
         ['a status of two digits', [status(1, '20')], ...protocol],
         ['a status that is no number', [status(1, '2x0')], ...protocol],
@@ -114,16 +100,20 @@ for (const [how, split] of SPLITS) {
         ['trailers with a status', [response(1), status(1, '200', 5)], ...protocol],
         ['connection headers', [status(1, '200', 4, [['connection', 'close']])], ...protocol],
         ['a length and no body', [status(1, '200', 5, length(1))], ...protocol],
-        ['more body than it said', [response(1, 'more', length(4)), data(1, BODY)], ...protocol],
-        ['less body than it said', [response(1, 'more', length(6)), data(1, BODY), trailers(1)], ...protocol],
-        ['a window of 0 more', [windowUpdate(1, 0)], ...protocol],
-        ['a window past 2^31', [windowUpdate(1, 0x7fffffff)], 'RST_STREAM 1 FLOW_CONTROL', 'violation 3'],
-        ['a dependency on itself', [priority(1, 1)], ...protocol],
-        ['RST_STREAM', [rstStream(1, 7)], undefined, 'reset 7'],
-        ['RST_STREAM twice', [rstStream(1, 8), rstStream(1, 7)], undefined, 'reset 8'],
+        ['more body than it said', [response(1, 'more', length(4)), h2.data(1, BODY)], ...protocol],
+        [
+          'less body than it said',
+          [response(1, 'more', length(6)), h2.data(1, BODY), trailers(1)],
+          ...protocol,
+        ],
+        ['a window of 0 more', [h2.windowUpdate(1, 0)], ...protocol],
+        ['a window past 2^31', [h2.windowUpdate(1, 0x7fffffff)], 'RST_STREAM 1 FLOW_CONTROL', 'violation 3'],
+        ['a dependency on itself', [h2.priority(1, 1)], ...protocol],
+        ['RST_STREAM', [h2.rstStream(1, 7)], undefined, 'reset 7'],
+        ['RST_STREAM twice', [h2.rstStream(1, 8), h2.rstStream(1, 7)], undefined, 'reset 8'],
         [
           'payload after RST_STREAM',
-          [rstStream(1, 2), data(1, BODY)],
+          [h2.rstStream(1, 2), h2.data(1, BODY)],
           'RST_STREAM 1 STREAM_CLOSED',
           'reset 2',
         ],
@@ -131,8 +121,8 @@ for (const [how, split] of SPLITS) {
 
     it('ends that stream while its request is still being sent, too', () => {
       const cases: readonly Case[] = [
-        ['payload before headers', [data(1, BODY)], ...protocol],
-        ['payload after the end', [response(1, 'end'), data(1, BODY)], 'RST_STREAM 1 NO_ERROR'],
+        ['payload before headers', [h2.data(1, BODY)], ...protocol],
+        ['payload after the end', [response(1, 'end'), h2.data(1, BODY)], 'RST_STREAM 1 NO_ERROR'],
         ['trailers after the end', [response(1, 'end'), trailers(1)], 'RST_STREAM 1 NO_ERROR'],
       ];
       run(cases, 'more');
@@ -144,34 +134,37 @@ for (const [how, split] of SPLITS) {
     const protocol = over('PROTOCOL');
     const compression = over('COMPRESSION');
     const flowControl = over('FLOW_CONTROL');
-    const badHpack = headers(1, Buffer.from([0x80]));
-    const badInTwo = [headers(1, Buffer.from([0x00]), 0), continuation(1, Buffer.from([0x7f]), 4)];
-    const selfDependent = headers(3, Buffer.from([0, 0, 0, 3, 0, 0x88]), 0x24);
-    const begun = headers(1, Buffer.from([0x88]), 0);
-    const overflow = [windowUpdate(1, 0x7fffffff - 65_535), settings([[Setting.initialWindowSize, 65_536]])];
+    const badHpack = h2.headers(1, Buffer.from([0x80]));
+    const badInTwo = [h2.headers(1, Buffer.from([0x00]), 0), h2.continuation(1, Buffer.from([0x7f]), 4)];
+    const selfDependent = h2.headers(3, Buffer.from([0, 0, 0, 3, 0, 0x88]), 0x24);
+    const begun = h2.headers(1, Buffer.from([0x88]), 0);
+    const overflow = [
+      h2.windowUpdate(1, 0x7fffffff - 65_535),
+      h2.settings([[Setting.initialWindowSize, 65_536]]),
+    ];
     it('ends the whole connection', () =>
       run([
-        ['PUSH_PROMISE', [pushPromise(1, 2, encode([[':path', '/']]))], ...protocol],
+        ['PUSH_PROMISE', [h2.pushPromise(1, 2, encode([[':path', '/']]))], ...protocol],
         ['headers on a pushed stream', [response(2)], ...protocol],
-        ['payload on a pushed stream', [data(2, BODY)], ...protocol],
+        ['payload on a pushed stream', [h2.data(2, BODY)], ...protocol],
         ['headers on a stream not opened yet', [response(3)], ...protocol],
-        ['payload on a stream not opened yet', [data(3, BODY)], ...protocol],
-        ['RST_STREAM of a stream not opened yet', [rstStream(3)], ...protocol],
-        ['WINDOW_UPDATE of a stream not opened yet', [windowUpdate(3, 1)], ...protocol],
+        ['payload on a stream not opened yet', [h2.data(3, BODY)], ...protocol],
+        ['RST_STREAM of a stream not opened yet', [h2.rstStream(3)], ...protocol],
+        ['WINDOW_UPDATE of a stream not opened yet', [h2.windowUpdate(3, 1)], ...protocol],
         ['headers that depend on themselves, on a stream not opened yet', [selfDependent], ...protocol],
         ['bad HPACK', [badHpack], ...compression],
         ['bad HPACK in two frames', badInTwo, ...compression],
-        ['a window past 2^31', [windowUpdate(0, 0x7fffffff)], ...flowControl],
-        ['a window of 0 more', [windowUpdate(0, 0)], ...protocol],
-        ['a header block that another frame interrupts', [begun, ping()], ...protocol],
-        ['a header block that another stream interrupts', [begun, continuation(3, BODY)], ...protocol],
-        ['CONTINUATION of nothing', [continuation(1, BODY)], ...protocol],
+        ['a window past 2^31', [h2.windowUpdate(0, 0x7fffffff)], ...flowControl],
+        ['a window of 0 more', [h2.windowUpdate(0, 0)], ...protocol],
+        ['a header block that another frame interrupts', [begun, h2.ping()], ...protocol],
+        ['a header block that another stream interrupts', [begun, h2.continuation(3, BODY)], ...protocol],
+        ['CONTINUATION of nothing', [h2.continuation(1, BODY)], ...protocol],
         ['SETTINGS that overflow a window', overflow, ...flowControl],
-        ['GOAWAY on a stream', [frame(7, 0, 1, Buffer.alloc(8))], ...protocol],
+        ['GOAWAY on a stream', [h2.frame(7, 0, 1, Buffer.alloc(8))], ...protocol],
         ['HTTP/1', [Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')], ...over('FRAME_SIZE')],
-        ['payload after the end', [response(1, 'end'), data(1, BODY)], 'GOAWAY 0 STREAM_CLOSED'],
+        ['payload after the end', [response(1, 'end'), h2.data(1, BODY)], 'GOAWAY 0 STREAM_CLOSED'],
         ['headers after the end', [response(1, 'end'), trailers(1)], 'GOAWAY 0 STREAM_CLOSED'],
-        ['GOAWAY and then bad HPACK', [goaway(1), badHpack], ...compression],
+        ['GOAWAY and then bad HPACK', [h2.goaway(1), badHpack], ...compression],
       ]));
   });
 }
@@ -191,7 +184,7 @@ describe('the limit on streams', () => {
     const told = [raw.side.open(), raw.side.open(), raw.side.open()];
     assert.deepEqual(ids(raw), []);
     assert.deepEqual(figures(raw), [-3, 3]);
-    assert.deepEqual(ids(raw.send(settings([[MOST, 2]]))), [1, 3]);
+    assert.deepEqual(ids(raw.send(h2.settings([[MOST, 2]]))), [1, 3]);
     assert.deepEqual(idsOf(told), [1, 3, 0]);
     assert.deepEqual(ids(raw.send(response(1, 'end'))), [5]);
     assert.equal(told[2]!.stream.id, 5);
@@ -221,7 +214,7 @@ describe('the limit on streams', () => {
     assert.equal(raw.side.state.unopened.length, 1);
     assert.deepEqual(raw.send(response(1, 'end')).said(), ['HEADERS 3 /test.Service/Call', `DATA 3 505 end`]);
     assert.equal(raw.side.connection.openStreams, 1);
-    raw.send(goaway(3));
+    raw.send(h2.goaway(3));
     assert.equal(waiting.ending, '');
     raw.send(response(3, 'end'));
     assert.equal(waiting.ends, 1);
@@ -251,7 +244,7 @@ describe('the limit on streams', () => {
 
   it('lowered below the number of open streams lets those continue and opens no more', () => {
     const { raw } = limited(10, 4);
-    raw.send(settings([[MOST, 1]]));
+    raw.send(h2.settings([[MOST, 1]]));
     raw.side.open();
     assert.deepEqual(ids(raw), []);
     assert.equal(raw.side.connection.capacity, -4);
@@ -261,8 +254,8 @@ describe('the limit on streams', () => {
 
   it('lowered after a stream was released parks it again, at the front', () => {
     const { raw, told } = limited(1, 3);
-    assert.deepEqual(ids(raw.send(response(1, 'end'), settings([[MOST, 0]]))), []);
-    assert.deepEqual(ids(raw.send(settings([[MOST, 1]]))), [3]);
+    assert.deepEqual(ids(raw.send(response(1, 'end'), h2.settings([[MOST, 0]]))), []);
+    assert.deepEqual(ids(raw.send(h2.settings([[MOST, 1]]))), [3]);
     assert.deepEqual(idsOf(told), [1, 3, 0]);
   });
 
@@ -281,7 +274,7 @@ describe('the limit on streams', () => {
       const { raw, told } = limited(1, 3);
       const fresh = raw.side.open();
       if (end === 'abandon') raw.side.connection.abandon();
-      else raw.send(end === 'goaway' ? goaway(1) : Buffer.alloc(9));
+      else raw.send(end === 'goaway' ? h2.goaway(1) : Buffer.alloc(9));
       raw.frames();
       const [open, ...others] = endingsOf([...told, fresh]);
       assert.equal(open, end === 'goaway' ? '' : 'lost 2', end);

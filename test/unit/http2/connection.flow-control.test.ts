@@ -9,22 +9,14 @@ import {
   responding,
   response,
 } from '../../kit/http2/connection-under-test.js';
-import {
-  data,
-  FrameType,
-  paddedData,
-  rstStream,
-  Setting,
-  settings,
-  settingsAck,
-  windowUpdate,
-} from '../../kit/http2/h2-frames.js';
+import * as h2 from '../../kit/http2/h2-frames.js';
+import { FrameType, Setting } from '../../kit/http2/h2-frames.js';
 import { OCTETS, SPLITS } from '../../kit/http2/splits.js';
 
 const MAX = 0x7fffffff;
 const DEFAULT = 65_535;
 
-const window = (bytes: number): Buffer => settings([[Setting.initialWindowSize, bytes]]);
+const window = (bytes: number): Buffer => h2.settings([[Setting.initialWindowSize, bytes]]);
 
 /** A server whose streams are given `bytes` of answer each, of which nothing has been written yet. */
 function answering(bytes: number, initialWindow = DEFAULT): Raw {
@@ -51,9 +43,9 @@ describe('sending within windows', () => {
   it('stops at the stream window and continues with what is added', () => {
     const raw = answering(200_000, 1000);
     assert.deepEqual(written(raw.send(request(1))), [[1, 1000]]);
-    assert.deepEqual(written(raw.send(windowUpdate(1, 1))), [[1, 1]]);
-    assert.deepEqual(written(raw.send(windowUpdate(0, 500_000))), []);
-    assert.deepEqual(written(raw.send(windowUpdate(1, 200_000))), [[1, 198_999]]);
+    assert.deepEqual(written(raw.send(h2.windowUpdate(1, 1))), [[1, 1]]);
+    assert.deepEqual(written(raw.send(h2.windowUpdate(0, 500_000))), []);
+    assert.deepEqual(written(raw.send(h2.windowUpdate(1, 200_000))), [[1, 198_999]]);
   });
 
   it('stops at the connection window, and shares what is added in turn', () => {
@@ -66,7 +58,7 @@ describe('sending within windows', () => {
     for (const n of first) assert.ok(n <= 2 * 16_384 && n >= 16_383, String(n));
     // The stream that has waited longest is next: a small addition goes to one, the next to another.
     const turns = Array.from({ length: 6 }, () => {
-      const given = written(raw.send(windowUpdate(0, 16_384)));
+      const given = written(raw.send(h2.windowUpdate(0, 16_384)));
       assert.equal(given.length, 1);
       return given[0]![0];
     });
@@ -90,8 +82,8 @@ describe('sending within windows', () => {
     assert.deepEqual(raw.said(), ['HEADERS 1 200', 'DATA 1 3']);
     raw.side.trailers(told);
     assert.deepEqual(raw.said(), []);
-    assert.deepEqual(raw.send(windowUpdate(1, 1)).said(), ['DATA 1 1']);
-    assert.deepEqual(raw.send(windowUpdate(1, 9)).said(), ['DATA 1 1', 'HEADERS 1 0 end']);
+    assert.deepEqual(raw.send(h2.windowUpdate(1, 1)).said(), ['DATA 1 1']);
+    assert.deepEqual(raw.send(h2.windowUpdate(1, 9)).said(), ['DATA 1 1', 'HEADERS 1 0 end']);
   });
 
   it("keeps to the peer's MAX_FRAME_SIZE, and to its own quantum", () => {
@@ -104,14 +96,14 @@ describe('sending within windows', () => {
     assert.deepEqual(written(raw.send(request(1))), [[1, 1000]]);
     raw.send(window(400));
     assert.equal(raw.side.told[0]!.stream.sendWindow, -600);
-    assert.deepEqual(written(raw.send(windowUpdate(1, 600))), []);
-    assert.deepEqual(written(raw.send(windowUpdate(1, 1))), [[1, 1]]);
+    assert.deepEqual(written(raw.send(h2.windowUpdate(1, 600))), []);
+    assert.deepEqual(written(raw.send(h2.windowUpdate(1, 1))), [[1, 1]]);
     assert.deepEqual(written(raw.send(window(0), window(1000))), [[1, 600]]);
   });
 
   it('a stream with nothing to send is not made ready by a window', () => {
     const raw = rawClient();
-    raw.send(request(1), windowUpdate(1, 5), window(70_000)).frames();
+    raw.send(request(1), h2.windowUpdate(1, 5), window(70_000)).frames();
     assert.equal(raw.side.state.firstReady, null);
   });
 
@@ -119,13 +111,13 @@ describe('sending within windows', () => {
     const raw = answering(1).send(request(1, 'more'), request(3, 'more'));
     const told = raw.side.told[0]!;
     told.stream.sendWindow = DEFAULT;
-    raw.send(windowUpdate(1, MAX - DEFAULT));
+    raw.send(h2.windowUpdate(1, MAX - DEFAULT));
     assert.equal(told.stream.sendWindow, MAX);
-    raw.send(windowUpdate(1, 1));
+    raw.send(h2.windowUpdate(1, 1));
     assert.equal(told.ending, 'violation 3');
-    raw.send(windowUpdate(0, MAX - DEFAULT));
+    raw.send(h2.windowUpdate(0, MAX - DEFAULT));
     assert.equal(raw.side.state.sendWindow, MAX);
-    raw.send(windowUpdate(0, 1));
+    raw.send(h2.windowUpdate(0, 1));
     assert.equal(raw.side.fatal[0]!.code, 3);
   });
 
@@ -140,7 +132,7 @@ describe('sending within windows', () => {
     const body = Buffer.from(Array.from({ length: 700 }, (_, i) => i & 255));
     const { raw, told } = responding(window(0));
     raw.side.send(told, body, 'end');
-    const got = Array.from({ length: 700 }, () => raw.send(windowUpdate(1, 1)).payload());
+    const got = Array.from({ length: 700 }, () => raw.send(h2.windowUpdate(1, 1)).payload());
     assert.ok(Buffer.concat(got).equals(body));
   });
 });
@@ -161,7 +153,7 @@ describe('streams that wait for the connection window', () => {
       raw.frames();
       assert.ok(raw.side.state.starved.length <= 1);
     }
-    assert.deepEqual(written(raw.send(windowUpdate(0, 500))), [[1, 500]]);
+    assert.deepEqual(written(raw.send(h2.windowUpdate(0, 500))), [[1, 500]]);
   });
 
   it('leave no entry when they are reset, by either side', () => {
@@ -169,19 +161,19 @@ describe('streams that wait for the connection window', () => {
     for (let id = 3; id < 2003; id += 2) {
       raw.send(request(id)).frames();
       assert.equal(raw.side.state.starved.length, 1);
-      if (id % 4 === 3) raw.send(rstStream(id));
+      if (id % 4 === 3) raw.send(h2.rstStream(id));
       else raw.side.reset(raw.side.told.at(-1)!);
       assert.equal(raw.side.state.starved.length, 0);
     }
-    assert.deepEqual(written(raw.send(windowUpdate(0, 100))), []);
+    assert.deepEqual(written(raw.send(h2.windowUpdate(0, 100))), []);
   });
 
   it('are not starved by a stream that lost its own window meanwhile', () => {
     const raw = starving();
     raw.send(request(3), request(5)).frames();
-    raw.send(window(0)).send(windowUpdate(3, 10), windowUpdate(0, 100));
+    raw.send(window(0)).send(h2.windowUpdate(3, 10), h2.windowUpdate(0, 100));
     assert.deepEqual(written(raw), [[3, 10]]);
-    assert.deepEqual(written(raw.send(windowUpdate(5, 10))), [[5, 10]]);
+    assert.deepEqual(written(raw.send(h2.windowUpdate(5, 10))), [[5, 10]]);
   });
 });
 
@@ -190,7 +182,7 @@ for (const [how, split] of SPLITS) {
   const receiving = (initialWindow: number, credits = false): Raw =>
     rawClient({ credits, local: { initialWindow } }, split);
   /** DATA of stream 1. */
-  const zeros = (bytes: number): Buffer => data(1, Buffer.alloc(bytes));
+  const zeros = (bytes: number): Buffer => h2.data(1, Buffer.alloc(bytes));
 
   describe(`receiving within windows, ${how}`, () => {
     it('accepts as much as the window and resets the stream for one octet more', () => {
@@ -199,7 +191,7 @@ for (const [how, split] of SPLITS) {
       assert.deepEqual(raw.said(), []);
       assert.deepEqual(raw.send(zeros(0), zeros(1)).said(), ['RST_STREAM 1 FLOW_CONTROL']);
       assert.equal(raw.side.told[0]!.ending, 'violation 3');
-      raw.send(data(3, Buffer.alloc(1)));
+      raw.send(h2.data(3, Buffer.alloc(1)));
       assert.equal(raw.side.told[1]!.bytes, 1);
     });
 
@@ -227,7 +219,7 @@ for (const [how, split] of SPLITS) {
 
     it('counts padding against both windows and returns its credit at once', () => {
       const raw = receiving(70_000, true).send(request(1, 'more'));
-      for (let i = 0; i < 600; i++) raw.send(paddedData(1, Buffer.alloc(0), 255));
+      for (let i = 0; i < 600; i++) raw.send(h2.paddedData(1, Buffer.alloc(0), 255));
       assert.deepEqual(raw.side.told[0]!.ending, '');
       const updates = raw.said().map((line) => line.split(' '));
       assert.ok(updates.every(([what, id]) => what === 'WINDOW_UPDATE' && id === '1'));
@@ -237,7 +229,7 @@ for (const [how, split] of SPLITS) {
 
     it('returns the padding of a frame whose payload is passed on', () => {
       const raw = receiving(70_000).send(request(1, 'more'));
-      for (let i = 0; i < 100; i++) raw.send(paddedData(1, Buffer.alloc(100), 255));
+      for (let i = 0; i < 100; i++) raw.send(h2.paddedData(1, Buffer.alloc(100), 255));
       const { stream } = raw.side.told[0]!;
       assert.equal(stream.unannounced, 25_600);
       raw.side.connection.credit(stream, 10_000, 0);
@@ -249,7 +241,7 @@ for (const [how, split] of SPLITS) {
       const raw = rawClient({ credits: false, local }, split).send(request(1, 'more'), request(3, 'more'));
       raw.side.reset(raw.side.told[0]!);
       raw.frames();
-      for (let i = 0; i < 40; i++) raw.send(data(i % 2 === 0 ? 1 : 3, Buffer.alloc(10_000)));
+      for (let i = 0; i < 40; i++) raw.send(h2.data(i % 2 === 0 ? 1 : 3, Buffer.alloc(10_000)));
       assert.deepEqual(raw.said(), new Array<string>(8).fill('WINDOW_UPDATE 0 50000'));
       assert.deepEqual([raw.side.told[1]!.bytes, raw.side.state.recvWindow], [200_000, 100_000]);
     });
@@ -266,9 +258,9 @@ for (const [how, split] of SPLITS) {
 
     it('does not return credit for a stream that has ended or was reset', () => {
       const raw = receiving(70_000);
-      raw.send(request(1, 'more'), zeros(16_000), zeros(16_000), data(1, Buffer.alloc(16_000), 1));
+      raw.send(request(1, 'more'), zeros(16_000), zeros(16_000), h2.data(1, Buffer.alloc(16_000), 1));
       raw.side.connection.credit(raw.side.told[0]!.stream, 48_000, 0);
-      raw.send(request(3, 'more'), data(3, Buffer.alloc(16_000)), rstStream(3));
+      raw.send(request(3, 'more'), h2.data(3, Buffer.alloc(16_000)), h2.rstStream(3));
       raw.side.connection.credit(raw.side.told[1]!.stream, 50_000, 0);
       assert.deepEqual(raw.said(), []);
     });
@@ -279,8 +271,8 @@ describe('an initial window smaller than that of the RFC', () => {
   it('applies from the acknowledgement on, as the client cannot know of it before', () => {
     const raw = rawClient({ local: { initialWindow: 1000 }, credits: false });
     raw.side.state.settingsAcked = false;
-    assert.deepEqual(raw.send(request(1, 'more'), data(1, Buffer.alloc(16_000))).said(), []);
-    raw.send(settingsAck(), request(3, 'more'), data(3, Buffer.alloc(1001)));
+    assert.deepEqual(raw.send(request(1, 'more'), h2.data(1, Buffer.alloc(16_000))).said(), []);
+    raw.send(h2.settingsAck(), request(3, 'more'), h2.data(3, Buffer.alloc(1001)));
     assert.deepEqual(raw.said(), ['RST_STREAM 3 FLOW_CONTROL']);
   });
 });
@@ -295,7 +287,7 @@ describe('the octets reported to the owner by onSent', () => {
     for (let i = 0; seen < 50_000; i++) {
       seen += raw.payload().length;
       assert.equal(told.sent, seen);
-      raw.send(windowUpdate(1, 1 + i * 13));
+      raw.send(h2.windowUpdate(1, 1 + i * 13));
     }
     assert.equal(seen, 50_000);
   });
@@ -306,7 +298,7 @@ describe('a response to a stream whose server has no room', () => {
     const { raw, told } = calling(['more', 'more'], { values: [[Setting.initialWindowSize, 5]] });
     for (const each of told) raw.side.send(each, Buffer.alloc(50));
     raw.frames();
-    raw.send(windowUpdate(1, 0), windowUpdate(3, 45), response(3, 'more'));
+    raw.send(h2.windowUpdate(1, 0), h2.windowUpdate(3, 45), response(3, 'more'));
     assert.deepEqual(raw.said(), ['RST_STREAM 1 PROTOCOL', 'DATA 3 45']);
     assert.deepEqual(endingsOf(told), ['violation 1', '']);
   });

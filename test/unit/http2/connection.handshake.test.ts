@@ -8,16 +8,8 @@ import {
   request,
   response,
 } from '../../kit/http2/connection-under-test.js';
-import {
-  FrameType,
-  frame,
-  headers,
-  PREFACE,
-  ping,
-  Setting,
-  settings,
-  settingsAck,
-} from '../../kit/http2/h2-frames.js';
+import * as h2 from '../../kit/http2/h2-frames.js';
+import { FrameType, PREFACE, Setting } from '../../kit/http2/h2-frames.js';
 import { encode, tableSizeUpdate } from '../../kit/http2/hpack-lite.js';
 import { SPLITS, WHOLE } from '../../kit/http2/splits.js';
 
@@ -36,7 +28,7 @@ for (const [how, split] of SPLITS) {
     it('begins with SETTINGS and the window of a server, which acknowledges those of the client', () => {
       const raw = newServer();
       assert.deepEqual(raw.said(), ['SETTINGS', `WINDOW_UPDATE 0 ${16 * 1024 * 1024 - 65_535}`]);
-      assert.deepEqual(raw.send(PREFACE, settings()).said(), ['SETTINGS ack']);
+      assert.deepEqual(raw.send(PREFACE, h2.settings()).said(), ['SETTINGS ack']);
       assert.equal(raw.side.settingsSeen, 1);
     });
 
@@ -46,7 +38,7 @@ for (const [how, split] of SPLITS) {
       assert.ok(octets.subarray(0, PREFACE.length).equals(PREFACE));
       const types = raw.reader.push(octets).map(({ type }) => type);
       assert.deepEqual(types, [FrameType.settings, FrameType.windowUpdate]);
-      assert.deepEqual(raw.send(settings()).said(), ['SETTINGS ack']);
+      assert.deepEqual(raw.send(h2.settings()).said(), ['SETTINGS ack']);
     });
 
     it('is refused when it is not HTTP/2, at the first octet that differs', () => {
@@ -58,7 +50,7 @@ for (const [how, split] of SPLITS) {
     });
 
     it('is refused when the first frame is not SETTINGS, or only their acknowledgement', () => {
-      for (const first of [ping(), request(1), settingsAck(), frame(0, 0, 1), frame(99, 0, 0)]) {
+      for (const first of [h2.ping(), request(1), h2.settingsAck(), h2.frame(0, 0, 1), h2.frame(99, 0, 0)]) {
         const [server, client] = begun();
         assert.deepEqual(server.send(PREFACE, first).said(), ['GOAWAY 0 PROTOCOL']);
         assert.deepEqual(client.send(first).said(), ['GOAWAY 0 PROTOCOL']);
@@ -67,8 +59,8 @@ for (const [how, split] of SPLITS) {
 
     it('reads and sends nothing after the connection is over', () => {
       const [raw] = begun();
-      assert.deepEqual(raw.send(PREFACE, ping(), settings(), request(1)).said(), ['GOAWAY 0 PROTOCOL']);
-      assert.deepEqual(raw.send(settings(), request(3)).said(), []);
+      assert.deepEqual(raw.send(PREFACE, h2.ping(), h2.settings(), request(1)).said(), ['GOAWAY 0 PROTOCOL']);
+      assert.deepEqual(raw.send(h2.settings(), request(3)).said(), []);
       assert.deepEqual([raw.side.told.length, raw.side.fatal.length, raw.side.settingsSeen], [0, 1, 0]);
     });
   });
@@ -91,32 +83,32 @@ for (const [how, split] of SPLITS) {
         [0x4242, 0xffffffff, ''],
       ] as const) {
         const says = error === '' ? 'SETTINGS ack' : `GOAWAY 0 ${error}`;
-        const frame = settings([[id, value]]);
+        const frame = h2.settings([[id, value]]);
         for (const make of both)
           assert.deepEqual(make({}, split).send(frame).said(), [says], `${id} ${value}`);
       }
     });
 
     it('may offer push from a client, not from a server', () => {
-      const offer = settings([[Setting.enablePush, 1]]);
+      const offer = h2.settings([[Setting.enablePush, 1]]);
       assert.deepEqual(rawClient({}, split).send(offer).said(), ['SETTINGS ack']);
       assert.deepEqual(rawServer({}, split).send(offer).said(), ['GOAWAY 0 PROTOCOL']);
     });
 
     it('of the wrong shape end the connection', () => {
       for (const [octets, error] of [
-        [frame(4, 0, 0, Buffer.alloc(5)), 'FRAME_SIZE'],
-        [frame(4, 0, 0, Buffer.alloc(7)), 'FRAME_SIZE'],
-        [frame(4, 1, 0, Buffer.alloc(6)), 'FRAME_SIZE'],
-        [frame(4, 0, 1, Buffer.alloc(0)), 'PROTOCOL'],
-        [frame(4, 1, 1, Buffer.alloc(0)), 'PROTOCOL'],
+        [h2.frame(4, 0, 0, Buffer.alloc(5)), 'FRAME_SIZE'],
+        [h2.frame(4, 0, 0, Buffer.alloc(7)), 'FRAME_SIZE'],
+        [h2.frame(4, 1, 0, Buffer.alloc(6)), 'FRAME_SIZE'],
+        [h2.frame(4, 0, 1, Buffer.alloc(0)), 'PROTOCOL'],
+        [h2.frame(4, 1, 1, Buffer.alloc(0)), 'PROTOCOL'],
       ] as const)
         assert.deepEqual(rawClient({}, split).send(octets).said(), [`GOAWAY 0 ${error}`]);
     });
 
     it('that make the table smaller and larger in one frame are followed by two updates (RFC 7541 section 4.2)', () => {
       const sizes = [0, 4096].map((size) => [Setting.headerTableSize, size] as const);
-      const [, answer] = rawClient(ANSWERS_AT_ONCE, split).send(settings(sizes)).send(request(1)).frames();
+      const [, answer] = rawClient(ANSWERS_AT_ONCE, split).send(h2.settings(sizes)).send(request(1)).frames();
       const updates = Buffer.concat([tableSizeUpdate(0), tableSizeUpdate(4096)]);
       assert.deepEqual(answer!.payload.subarray(0, updates.length), updates);
     });
@@ -130,7 +122,7 @@ describe('a header table', () => {
       [100, tableSizeUpdate(100)],
       [1 << 20, Buffer.alloc(0)],
     ] as const) {
-      const offer = settings([[Setting.headerTableSize, size]]);
+      const offer = h2.settings([[Setting.headerTableSize, size]]);
       const [, answer] = rawClient(ANSWERS_AT_ONCE).send(offer, request(1)).frames();
       assert.deepEqual(answer!.payload.subarray(0, update.length), update);
       if (update.length === 0) assert.notEqual(answer!.payload[0]! & 0xe0, 0x20);
@@ -140,20 +132,20 @@ describe('a header table', () => {
 
 describe('PING', () => {
   it('is answered with its own octets; its own answers are counted once each', () => {
-    const raw = rawClient().send(ping(Buffer.from('0102030405060708', 'hex')));
+    const raw = rawClient().send(h2.ping(Buffer.from('0102030405060708', 'hex')));
     assert.deepEqual(raw.said(), ['PING ack 0102030405060708']);
-    raw.send(ping(Buffer.alloc(8), 1));
+    raw.send(h2.ping(Buffer.alloc(8), 1));
     assert.equal(raw.side.pongs, 0);
     raw.side.connection.ping();
     assert.equal(raw.frames().length, 1);
-    raw.send(ping(Buffer.alloc(8), 1), ping(Buffer.alloc(8), 1));
+    raw.send(h2.ping(Buffer.alloc(8), 1), h2.ping(Buffer.alloc(8), 1));
     assert.equal(raw.side.pongs, 1);
   });
 
   it('of the wrong shape ends the connection', () => {
     for (const [octets, error] of [
-      [frame(6, 0, 0, Buffer.alloc(7)), 'FRAME_SIZE'],
-      [frame(6, 0, 1, Buffer.alloc(8)), 'PROTOCOL'],
+      [h2.frame(6, 0, 0, Buffer.alloc(7)), 'FRAME_SIZE'],
+      [h2.frame(6, 0, 1, Buffer.alloc(8)), 'PROTOCOL'],
     ] as const)
       assert.deepEqual(rawClient().send(octets).said(), [`GOAWAY 0 ${error}`]);
   });
@@ -185,11 +177,11 @@ describe('padding and priority of HEADERS', () => {
   const block = encode(Object.entries({ ':method': 'POST', ':scheme': 'http', ':path': '/a/b' }));
   const priority = Buffer.from([0x80, 0, 0, 0, 7]);
   const padded = (padding: number, body: Buffer, flags: number): Buffer =>
-    headers(1, Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(padding)]), flags | 8);
+    h2.headers(1, Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(padding)]), flags | 8);
 
   it('are removed', () => {
     for (const octets of [
-      headers(1, Buffer.concat([priority, block]), 0x25),
+      h2.headers(1, Buffer.concat([priority, block]), 0x25),
       padded(0, block, 5),
       padded(255, block, 5),
       padded(9, Buffer.concat([priority, block]), 0x25),
@@ -202,10 +194,10 @@ describe('padding and priority of HEADERS', () => {
 
   it('that do not fit end the connection', () => {
     for (const [octets, error] of [
-      [headers(1, Buffer.alloc(0), 0xd), 'FRAME_SIZE'],
-      [headers(1, Buffer.from([1]), 0xd), 'PROTOCOL'],
-      [headers(1, Buffer.from([0, 0, 0, 0]), 0x25), 'FRAME_SIZE'],
-      [headers(1, Buffer.concat([Buffer.from([200]), block]), 0xd), 'PROTOCOL'],
+      [h2.headers(1, Buffer.alloc(0), 0xd), 'FRAME_SIZE'],
+      [h2.headers(1, Buffer.from([1]), 0xd), 'PROTOCOL'],
+      [h2.headers(1, Buffer.from([0, 0, 0, 0]), 0x25), 'FRAME_SIZE'],
+      [h2.headers(1, Buffer.concat([Buffer.from([200]), block]), 0xd), 'PROTOCOL'],
     ] as const)
       assert.deepEqual(rawClient().send(octets).said(), [`GOAWAY 0 ${error}`]);
   });

@@ -21,28 +21,15 @@ import {
   request,
   response,
 } from '../../kit/http2/connection-under-test.js';
-import {
-  continuation,
-  data,
-  errorCodeOf,
-  frame,
-  goaway,
-  headers,
-  ping,
-  priority,
-  rstStream,
-  Setting,
-  settings,
-  settingsAck,
-  windowUpdate,
-} from '../../kit/http2/h2-frames.js';
+import * as h2 from '../../kit/http2/h2-frames.js';
+import { Setting } from '../../kit/http2/h2-frames.js';
 import { encode, type Field, literal } from '../../kit/http2/hpack-lite.js';
 
 const withCall = (): Raw => calling(['end']).raw;
 const opened = (i: number): Buffer => request(odd(i), 'more');
-const inTwo = (id: number): Buffer[] => [headers(id, NOTHING, 1), continuation(id, encode(REQUEST), 4)];
+const inTwo = (id: number): Buffer[] => [h2.headers(id, NOTHING, 1), h2.continuation(id, encode(REQUEST), 4)];
 const open = (): Raw => rawClient().send(request(1, 'more'));
-const closed = (): Raw => withCall().send(rstStream(1));
+const closed = (): Raw => withCall().send(h2.rstStream(1));
 const brief = (): Raw => rawClient({ local: { maxHeaderBytes: 300 } });
 const LONG: readonly Field[] = [['x', 'y'.repeat(300)]];
 const NOTHING = Buffer.alloc(0);
@@ -58,24 +45,24 @@ type Counted = readonly [
 ];
 
 const COUNTED: readonly Counted[] = [
-  ['rapid-resets', 'streams opened and reset', (i) => [request(odd(i)), rstStream(odd(i))]],
-  ['violations', 'requests that are malformed', (i) => [headers(odd(i), Buffer.from([0x82]), 5)]],
-  ['violations', 'windows of 0 on open streams', (i) => [opened(i), windowUpdate(odd(i), 0)]],
-  ['violations', 'payload after the end', (i) => [request(odd(i)), data(odd(i), Buffer.alloc(1))]],
-  ['violations', 'streams that depend on themselves', (i) => [opened(i), priority(odd(i), odd(i))]],
-  ['settings', 'SETTINGS', () => [settings()], { before: 1 }],
-  ['settings', 'SETTINGS of a server', () => [settings()], { make: rawServer, before: 1 }],
-  ['goaways', 'GOAWAY', () => [goaway(0x7fffffff)], { make: rawServer }],
-  ['pings', 'PING', () => [ping()]],
-  ['pings', 'PING of a server', () => [ping()], { make: rawServer }],
-  ['empty-frames', 'DATA of nothing', () => [data(1, NOTHING)], { make: open }],
-  ['empty-frames', 'HEADERS of nothing that end nothing', (i) => [...inTwo(odd(i)), rstStream(odd(i))]],
-  ['idle-frames', 'PRIORITY', () => [priority(5, 3)]],
-  ['idle-frames', 'unknown frames', () => [frame(0xfe, 0, 0)]],
-  ['idle-frames', 'acknowledgements of nothing', () => [settingsAck()]],
-  ['idle-frames', 'answers to no PING', () => [ping(Buffer.alloc(8), 1)]],
-  ['idle-frames', 'resets of closed streams by a server', () => [rstStream(1)], { make: closed }],
-  ['window-updates', 'WINDOW_UPDATE', () => [windowUpdate(0, 1)]],
+  ['rapid-resets', 'streams opened and reset', (i) => [request(odd(i)), h2.rstStream(odd(i))]],
+  ['violations', 'requests that are malformed', (i) => [h2.headers(odd(i), Buffer.from([0x82]), 5)]],
+  ['violations', 'windows of 0 on open streams', (i) => [opened(i), h2.windowUpdate(odd(i), 0)]],
+  ['violations', 'payload after the end', (i) => [request(odd(i)), h2.data(odd(i), Buffer.alloc(1))]],
+  ['violations', 'streams that depend on themselves', (i) => [opened(i), h2.priority(odd(i), odd(i))]],
+  ['settings', 'SETTINGS', () => [h2.settings()], { before: 1 }],
+  ['settings', 'SETTINGS of a server', () => [h2.settings()], { make: rawServer, before: 1 }],
+  ['goaways', 'GOAWAY', () => [h2.goaway(0x7fffffff)], { make: rawServer }],
+  ['pings', 'PING', () => [h2.ping()]],
+  ['pings', 'PING of a server', () => [h2.ping()], { make: rawServer }],
+  ['empty-frames', 'DATA of nothing', () => [h2.data(1, NOTHING)], { make: open }],
+  ['empty-frames', 'HEADERS of nothing that end nothing', (i) => [...inTwo(odd(i)), h2.rstStream(odd(i))]],
+  ['idle-frames', 'PRIORITY', () => [h2.priority(5, 3)]],
+  ['idle-frames', 'unknown frames', () => [h2.frame(0xfe, 0, 0)]],
+  ['idle-frames', 'acknowledgements of nothing', () => [h2.settingsAck()]],
+  ['idle-frames', 'answers to no PING', () => [h2.ping(Buffer.alloc(8), 1)]],
+  ['idle-frames', 'resets of closed streams by a server', () => [h2.rstStream(1)], { make: closed }],
+  ['window-updates', 'WINDOW_UPDATE', () => [h2.windowUpdate(0, 1)]],
   ['header-list', 'header lists that are too long', (i) => [request(odd(i), 'end', LONG)], { make: brief }],
 ];
 
@@ -100,7 +87,7 @@ describe('a rate limit', () => {
       assert.deepEqual(raw.side.fatal, [{ code: 11, message: name === 'pings' ? 'too_many_pings' : name }]);
       assert.deepEqual(raw.side.limits.slice(before0), [name]);
       const last = raw.frames().at(-1)!;
-      assert.deepEqual([last.type, errorCodeOf(last)], [7, 11]);
+      assert.deepEqual([last.type, h2.errorCodeOf(last)], [7, 11]);
       raw.send(...frames(burst + 1));
       assert.deepEqual([raw.side.fatal.length, raw.side.take().length], [1, 0]);
     });
@@ -110,7 +97,7 @@ describe('a rate limit', () => {
     const raw = rawClient();
     for (let ms = 0; ms < 20_000; ms++) {
       raw.side.nowMs = 1000 + ms;
-      raw.send(request(2 * ms + 1), rstStream(2 * ms + 1));
+      raw.send(request(2 * ms + 1), h2.rstStream(2 * ms + 1));
       raw.side.take();
     }
     assert.deepEqual([raw.side.fatal, raw.side.limits, raw.side.told.length], [[], [], 20_000]);
@@ -127,13 +114,13 @@ describe('PINGs of a peer', () => {
     raw.side.respond(call);
     raw.side.send(call, Buffer.alloc(bytes), 'end');
     raw.side.take();
-    raw.send(windowUpdate(0, bytes));
+    raw.send(h2.windowUpdate(0, bytes));
   };
 
   /** As grpc-go measures bandwidth: a call, its answer, and a PING for the DATA of it. */
   const callAndPing = (raw: Raw, i: number): void => {
     answer(raw.send(request(odd(i))));
-    raw.send(ping()).side.take();
+    raw.send(h2.ping()).side.take();
   };
 
   it('are forgiven one for each frame of a call that we wrote, so that a client may ping once for each response', () => {
@@ -147,7 +134,7 @@ describe('PINGs of a peer', () => {
     for (let i = 0; i < PAST; i++) {
       raw.side.send(raw.side.open(REQUEST, 'more'), Buffer.alloc(16), 'end');
       raw.side.take();
-      raw.send(ping(), response(2 * i + 1, 'end'), windowUpdate(0, 16));
+      raw.send(h2.ping(), response(2 * i + 1, 'end'), h2.windowUpdate(0, 16));
       raw.side.take();
     }
     assert.deepEqual([raw.side.fatal, raw.side.limits], [[], []]);
@@ -156,19 +143,20 @@ describe('PINGs of a peer', () => {
   it('are not forgiven in advance: after any number of calls the burst is the same', () => {
     const raw = rawClient();
     for (let i = 0; i < 1000; i++) answer(raw.send(request(odd(i))));
-    for (let i = 0; i < BUCKETS.pings.burst; i++) raw.send(ping()).side.take();
+    for (let i = 0; i < BUCKETS.pings.burst; i++) raw.send(h2.ping()).side.take();
     assert.deepEqual(raw.side.fatal, []);
-    assert.deepEqual(raw.send(ping()).side.limits, ['pings']);
+    assert.deepEqual(raw.send(h2.ping()).side.limits, ['pings']);
   });
 
   it('are not forgiven for what only the peer sends: streams that are reset, and payload of one octet', () => {
     for (const each of [
-      (i: number) => Buffer.concat([opened(i), rstStream(odd(i))]),
-      () => data(1, Buffer.alloc(1)),
+      (i: number) => Buffer.concat([opened(i), h2.rstStream(odd(i))]),
+      () => h2.data(1, Buffer.alloc(1)),
     ]) {
       const raw = rawClient().send(request(1, 'more'));
       let pings = 0;
-      for (; pings < PAST && raw.side.fatal.length === 0; pings++) raw.send(each(pings), ping()).side.take();
+      for (; pings < PAST && raw.side.fatal.length === 0; pings++)
+        raw.send(each(pings), h2.ping()).side.take();
       assert.deepEqual([pings, raw.side.limits], [BUCKETS.pings.burst + 1, ['pings']]);
     }
   });
@@ -177,11 +165,11 @@ describe('PINGs of a peer', () => {
     const updates = 100;
     const buckets = { ...BUCKETS, 'window-updates': { burst: updates, perSecond: 1 } };
     const raw = rawClient({ local: { buckets } });
-    answer(raw.send(settings([[Setting.initialWindowSize, 0]]), request(1)), 10_000);
+    answer(raw.send(h2.settings([[Setting.initialWindowSize, 0]]), request(1)), 10_000);
     let pings = 0;
     for (; raw.side.fatal.length === 0; pings++) {
-      raw.send(windowUpdate(1, 1)).side.take();
-      raw.send(ping(), ping()).side.take();
+      raw.send(h2.windowUpdate(1, 1)).side.take();
+      raw.send(h2.ping(), h2.ping()).side.take();
     }
     assert.ok(pings <= updates + 1, `${pings} rounds`);
     assert.deepEqual(raw.side.limits, ['window-updates']);
@@ -192,7 +180,7 @@ describe('PINGs of a peer', () => {
     let calls = 0;
     for (; calls < PAST && raw.side.fatal.length === 0; calls++) {
       callAndPing(raw, calls);
-      raw.send(ping(), ping(), ping(), ping()).side.take();
+      raw.send(h2.ping(), h2.ping(), h2.ping(), h2.ping()).side.take();
     }
     assert.ok(calls < BUCKETS.pings.burst, `${calls} calls`);
     assert.deepEqual(raw.side.limits, ['pings']);
@@ -222,7 +210,7 @@ describe('resets that a client sends', () => {
     const raw = rawServer();
     for (let second = 1; second < 300; second++) {
       raw.side.nowMs = 1000 * second;
-      raw.send(ping());
+      raw.send(h2.ping());
       cancel(raw, RESETS_SENT.perSecond);
     }
     for (let i = 0; i < 3000; i++) raw.side.reset(raw.side.open(REQUEST, 'more'));
@@ -267,9 +255,9 @@ describe('a bucket', () => {
     assert.deepEqual(buckets['rapid-resets'], { burst: 10_000, perSecond: 4000 });
     assert.deepEqual(buckets.settings, BUCKETS.settings);
     const raw = rawClient({ local: { buckets } });
-    for (let i = 0; i < 100; i++) raw.send(ping());
+    for (let i = 0; i < 100; i++) raw.send(h2.ping());
     assert.deepEqual(raw.side.limits, []);
-    assert.deepEqual(raw.send(ping()).side.limits, ['pings']);
+    assert.deepEqual(raw.send(h2.ping()).side.limits, ['pings']);
   });
 
   it('has a name in the list of limits', () => {
@@ -281,8 +269,8 @@ describe('a bucket', () => {
 describe('a header block', () => {
   const block = (frames: number): Buffer[] => {
     const whole = encode(REQUEST);
-    const middle = Array.from({ length: frames - 2 }, () => continuation(1, literal('a', '')));
-    return [headers(1, whole, 1), ...middle, continuation(1, literal('b', ''), 4)];
+    const middle = Array.from({ length: frames - 2 }, () => h2.continuation(1, literal('a', '')));
+    return [h2.headers(1, whole, 1), ...middle, h2.continuation(1, literal('b', ''), 4)];
   };
 
   it(`may come in ${BLOCK_FRAMES} frames and no more`, () => {
@@ -299,7 +287,7 @@ describe('a header block', () => {
       const cut: Buffer[] = [];
       for (let at = 0; at < bytes; at += 16_384) cut.push(exact.subarray(at, at + 16_384));
       return cut.map((part, i) =>
-        i === 0 ? headers(1, part, 1) : continuation(1, part, i === cut.length - 1 ? 4 : 0),
+        i === 0 ? h2.headers(1, part, 1) : h2.continuation(1, part, i === cut.length - 1 ? 4 : 0),
       );
     };
     const [within, over] = [-2, 1].map((more) =>
@@ -310,8 +298,8 @@ describe('a header block', () => {
   });
 
   it('that never ends is cut off, with nothing kept of it', () => {
-    const raw = rawClient().send(headers(1, encode(REQUEST), 1));
-    for (let i = 0; i < 1000; i++) raw.send(continuation(1, Buffer.alloc(1000, 0x88)));
+    const raw = rawClient().send(h2.headers(1, encode(REQUEST), 1));
+    for (let i = 0; i < 1000; i++) raw.send(h2.continuation(1, Buffer.alloc(1000, 0x88)));
     assertCut(raw, 'header-block-frames');
   });
 });
@@ -320,7 +308,7 @@ describe('the limit on streams a client may open', () => {
   it('is exact: one more is refused, counted, and harms no other', () => {
     const raw = rawClient({ local: { maxConcurrentStreams: 3 } });
     assert.deepEqual(raw.send(request(1, 'more'), request(3), request(5, 'more')).said(), []);
-    raw.send(request(7, 'more'), data(7, Buffer.alloc(10)), request(9));
+    raw.send(request(7, 'more'), h2.data(7, Buffer.alloc(10)), request(9));
     assert.deepEqual(raw.said(), ['RST_STREAM 7 REFUSED', 'RST_STREAM 9 REFUSED']);
     assert.deepEqual(raw.side.limits, ['concurrent-streams', 'concurrent-streams']);
     raw.side.respond(raw.side.told[1]!, undefined, 'end');
@@ -335,7 +323,7 @@ describe('the limit on streams a client may open', () => {
       raw.send(request(id, id % 4 === 1 ? 'more' : 'end'));
       assert.equal(raw.frames()[0]!.type, 1);
     }
-    for (let id = 201; id < 401; id += 2) raw.send(request(id, 'more'), rstStream(id));
+    for (let id = 201; id < 401; id += 2) raw.send(request(id, 'more'), h2.rstStream(id));
     assert.deepEqual(raw.side.limits, []);
   });
 });
@@ -345,7 +333,7 @@ describe('control octets that are not read', () => {
     // PING is answered in 17 octets; the bucket is left out of it by letting time pass.
     while (raw.side.state.control.length + 17 <= bytes) {
       raw.side.nowMs += 1000;
-      raw.send(ping());
+      raw.send(h2.ping());
     }
   };
 
@@ -354,7 +342,7 @@ describe('control octets that are not read', () => {
     settle(raw, UNREAD_CONTROL_BYTES);
     assert.deepEqual(raw.side.fatal, []);
     raw.side.nowMs += 1000;
-    raw.send(ping());
+    raw.send(h2.ping());
     assert.deepEqual([raw.said().at(-1), raw.side.limits], ['GOAWAY 0 CALM', ['unread-output']]);
   });
 
@@ -370,7 +358,7 @@ describe('control octets that are not read', () => {
 });
 
 describe('interim responses', () => {
-  const early = headers(1, encode([[':status', '103']]), 4);
+  const early = h2.headers(1, encode([[':status', '103']]), 4);
 
   it(`may be ${INFORMATIONAL} to one request and no more`, () => {
     const most = Array.from({ length: INFORMATIONAL }, () => early);

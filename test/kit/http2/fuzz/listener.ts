@@ -3,15 +3,8 @@
  * the other side, every SETTINGS and PING answered, one GOAWAY with an error and then silence.
  */
 import assert from 'node:assert/strict';
-import {
-  ErrorCode as E,
-  errorCodeOf,
-  Flag,
-  type Frame,
-  FrameReader,
-  PREFACE,
-  FrameType as T,
-} from '../h2-frames.js';
+import * as h2 from '../h2-frames.js';
+import { ErrorCode as E, Flag, type Frame, FrameReader, PREFACE, FrameType as T } from '../h2-frames.js';
 import { isRequest, isTrailers, statusOf } from './lists.js';
 import type { View, WireState } from './wire-state.js';
 
@@ -51,7 +44,7 @@ export class Listener {
   /** Frames without their meaning: nothing may follow the GOAWAY that ends the connection. */
   skim(octets: Buffer, isOver: boolean): void {
     const frames = this.reader.push(this.afterPreface(octets));
-    const ends = frames.filter((frame) => frame.type === T.goaway && errorCodeOf(frame) !== E.noError);
+    const ends = frames.filter((frame) => frame.type === T.goaway && h2.errorCodeOf(frame) !== E.noError);
     assert.equal(ends.length, isOver ? 1 : 0);
     if (isOver) assert.equal(frames.at(-1), ends[0], 'something follows GOAWAY with an error');
   }
@@ -93,7 +86,7 @@ export class Listener {
         if (flags & Flag.ack) assert.equal(payload.toString('hex'), w.pongsOwed.shift());
         return;
       case T.goaway: {
-        const [last, code] = [payload.readUInt32BE(0), errorCodeOf(frame)];
+        const [last, code] = [payload.readUInt32BE(0), h2.errorCodeOf(frame)];
         assert.equal(id, 0);
         assert.ok(last <= w.goawaySaid, 'GOAWAY raises its last id');
         w.goawaySaid = last;
@@ -186,7 +179,7 @@ export class Listener {
     const { streamId: id, payload } = frame;
     assert.equal(payload.length, 4);
     assert.ok(!w.isIdle(id), `RST_STREAM of the idle stream ${id}`);
-    const code = errorCodeOf(frame);
+    const code = h2.errorCodeOf(frame);
     const view = w.views.get(id);
     if (this.isExact) assert.notEqual(view?.closed, 'reset by us', `RST_STREAM of ${id} twice`);
     const crossed = this.isCut && view?.closed === 'ended' && code !== E.streamClosed;

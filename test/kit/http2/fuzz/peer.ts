@@ -3,21 +3,7 @@
  * does something wrong: a frame with a wrong id, type, flag or length, a list that means nothing, HPACK that is none,
  * a window overrun, octets at random.
  */
-import {
-  continuation,
-  data,
-  frame,
-  goaway,
-  headers,
-  paddedData,
-  ping,
-  priority,
-  pushPromise,
-  rstStream,
-  settings,
-  settingsAck,
-  windowUpdate,
-} from '../h2-frames.js';
+import * as h2 from '../h2-frames.js';
 import type { Field } from '../hpack-lite.js';
 import { BlockWriter } from './block-writer.js';
 import type { Dice } from './dice.js';
@@ -44,7 +30,7 @@ const PAYLOAD = Buffer.alloc(16_384, 0x2e);
 
 export class Peer {
   private readonly writer: BlockWriter;
-  private last: Buffer = settings();
+  private last: Buffer = h2.settings();
   private isTampering = false;
 
   /** `malice`: how likely a frame is to be wrong. */
@@ -94,8 +80,8 @@ export class Peer {
     const one = sending.length > 0 ? dice.pick(sending) : null;
     const isServer = w.role === 'server';
     const isComplete = one !== null && (one.expected < 0 || one.expected === one.received);
-    const request = (): Buffer => (isServer ? this.request() : ping(dice.octets(8)));
-    const anyPing = (): Buffer => ping(dice.octets(8), dice.chance(0.2) ? 1 : 0);
+    const request = (): Buffer => (isServer ? this.request() : h2.ping(dice.octets(8)));
+    const anyPing = (): Buffer => h2.ping(dice.octets(8), dice.chance(0.2) ? 1 : 0);
     const next = (view: View): Buffer => (view.theirHeaders ? this.data(view) : this.response(view));
     const trailers = (view: View): Buffer =>
       this.block(view.id, dice.pick(TRAILER_LISTS), isComplete ? 1 : 0);
@@ -106,15 +92,19 @@ export class Peer {
       [1.5, () => (one?.theirHeaders ? trailers(one) : request())],
       [4, () => this.window(open)],
       [0.6, () => this.settings()],
-      [0.3, settingsAck],
+      [0.3, h2.settingsAck],
       [0.6, anyPing],
-      [0.8, () => (open.length > 0 ? rstStream(dice.pick(open).id, dice.pick([0, 2, 7, 8, 99])) : anyPing())],
-      [0.4, () => priority(dice.between(1, 500) * 2 + 1, 0, dice.below(256))],
+      [
+        0.8,
+        () => (open.length > 0 ? h2.rstStream(dice.pick(open).id, dice.pick([0, 2, 7, 8, 99])) : anyPing()),
+      ],
+      [0.4, () => h2.priority(dice.between(1, 500) * 2 + 1, 0, dice.below(256))],
       [
         0.3,
-        () => frame(dice.between(10, 255), dice.below(256), dice.below(1 << 20), dice.octets(dice.below(40))),
+        () =>
+          h2.frame(dice.between(10, 255), dice.below(256), dice.below(1 << 20), dice.octets(dice.below(40))),
       ],
-      [0.02, () => goaway(isServer ? 0 : dice.pick(lastIds), 0, 'bye')],
+      [0.02, () => h2.goaway(isServer ? 0 : dice.pick(lastIds), 0, 'bye')],
     ]);
     return make();
   }
@@ -158,12 +148,12 @@ export class Peer {
       body = Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(padding)]);
       all |= 8;
     }
-    if (rest.length === 0 && cut === octets.length && dice.chance(0.95)) return headers(id, body, all | 4);
+    if (rest.length === 0 && cut === octets.length && dice.chance(0.95)) return h2.headers(id, body, all | 4);
     const middle = dice.below(rest.length + 1);
     return Buffer.concat([
-      headers(id, body, all),
-      continuation(id, rest.subarray(0, middle)),
-      continuation(id, rest.subarray(middle), 4),
+      h2.headers(id, body, all),
+      h2.continuation(id, rest.subarray(0, middle)),
+      h2.continuation(id, rest.subarray(middle), 4),
     ]);
   }
 
@@ -178,7 +168,7 @@ export class Peer {
     for (let n = dice.between(2, 30); n > 0 && room > 0; n--) {
       const size = Math.min(room, dice.pick([1, 2, 3, 4, 5, 105, 1023, 1024, 1025, dice.below(1100) + 1]));
       room -= size;
-      frames.push(data(view.id, dice.octets(size)));
+      frames.push(h2.data(view.id, dice.octets(size)));
     }
     return frames.length === 0 ? null : frames;
   }
@@ -191,15 +181,15 @@ export class Peer {
     const ends = (view.expected < 0 ? dice.chance(0.15) : n === left) ? 1 : 0;
     const room = Math.min(view.theirWindow, w.theirWindow, 16_384) - n - 1;
     if (dice.chance(0.15) && room >= 0)
-      return paddedData(view.id, PAYLOAD.subarray(0, n), Math.min(room, dice.below(256)), ends);
-    return data(view.id, PAYLOAD.subarray(0, n), ends);
+      return h2.paddedData(view.id, PAYLOAD.subarray(0, n), Math.min(room, dice.below(256)), ends);
+    return h2.data(view.id, PAYLOAD.subarray(0, n), ends);
   }
 
   private window(open: readonly View[]): Buffer {
     const { dice, w } = this;
     const isWhole = open.length === 0 || dice.chance(0.4);
     const { id, ourWindow } = isWhole ? { id: 0, ourWindow: w.ourWindow } : dice.pick(open);
-    return windowUpdate(id, Math.max(1, Math.min(0x7fffffff - ourWindow, dice.size(100_000))));
+    return h2.windowUpdate(id, Math.max(1, Math.min(0x7fffffff - ourWindow, dice.size(100_000))));
   }
 
   private settings(): Buffer {
@@ -214,7 +204,7 @@ export class Peer {
         [dice.between(7, 99), dice.below(1 << 30)],
         [2, 0],
       ]);
-    return settings(Array.from({ length: dice.below(4) }, any));
+    return h2.settings(Array.from({ length: dice.below(4) }, any));
   }
 
   // ---- what is wrong ----
@@ -237,23 +227,23 @@ export class Peer {
       return this.block(freshId(), [], dice.below(2), this.writer.tampered(dice.pick(lists)));
     };
     const large = (): Field => ['x-large', 'y'.repeat(dice.pick([3000, 17_000]))];
-    const interim = (): Buffer => headers(id, Buffer.from('0803313033', 'hex'), 4);
+    const interim = (): Buffer => h2.headers(id, Buffer.from('0803313033', 'hex'), 4);
     const faults: readonly (() => Buffer)[] = [
       malformed,
       malformed,
       tampered,
       tampered,
-      () => data(id, PAYLOAD.subarray(0, dice.size(16_384)), dice.below(2)),
-      () => windowUpdate(id, dice.pick([0, 0, 1, 0x7fffffff])),
-      () => rstStream(id, dice.below(20)),
-      () => priority(id, id),
-      () => settings([dice.pick(BAD_SETTINGS)]),
-      () => pushPromise(id, 2, Buffer.from([0x82])),
-      () => frame(dice.below(11), dice.below(256), id, dice.octets(dice.below(30))),
+      () => h2.data(id, PAYLOAD.subarray(0, dice.size(16_384)), dice.below(2)),
+      () => h2.windowUpdate(id, dice.pick([0, 0, 1, 0x7fffffff])),
+      () => h2.rstStream(id, dice.below(20)),
+      () => h2.priority(id, id),
+      () => h2.settings([dice.pick(BAD_SETTINGS)]),
+      () => h2.pushPromise(id, 2, Buffer.from([0x82])),
+      () => h2.frame(dice.below(11), dice.below(256), id, dice.octets(dice.below(30))),
       () => this.flip(this.good()),
       () => this.flip(this.last),
       () => this.last,
-      () => frame(dice.below(10), dice.below(256), id, NOTHING, dice.pick([16_385, 0xffffff, 1 << 20])),
+      () => h2.frame(dice.below(10), dice.below(256), id, NOTHING, dice.pick([16_385, 0xffffff, 1 << 20])),
       () => this.cut(this.good()),
       () => dice.octets(dice.between(1, 30)),
       () => this.block(freshId(), [...dice.pick(REQUESTS), large()], 1),
@@ -280,7 +270,12 @@ export class Peer {
     const { dice } = this;
     const n = dice.below(5);
     const [type, flags] = [dice.below(2), 8 + dice.pick([0, 1, 4, 5])];
-    return frame(type, flags, id, Buffer.concat([Buffer.from([n + dice.between(-1, 2)]), Buffer.alloc(n)]));
+    return h2.frame(
+      type,
+      flags,
+      id,
+      Buffer.concat([Buffer.from([n + dice.between(-1, 2)]), Buffer.alloc(n)]),
+    );
   }
 
   /** One octet of the frame's header or payload is another. */
