@@ -18,7 +18,6 @@ const DEADLINE_MS = 3000;
 
 const { OK, UNAVAILABLE, INTERNAL, UNKNOWN, NOT_FOUND, UNIMPLEMENTED, DEADLINE_EXCEEDED } = status;
 const BROKEN = [UNAVAILABLE, INTERNAL, UNKNOWN];
-const CALM = ErrorCode.enhanceYourCalm;
 
 interface Effects {
   /** Error code of the GOAWAY, or of the RST_STREAM, that the server must get. */
@@ -32,16 +31,16 @@ interface Effects {
 /** `codes`: statuses that the caller may see. */
 type Expectation = readonly [name: string, script: RawScript, codes: readonly number[], effects?: Effects];
 
+const STORM = behaviours.stormsInformational(5000, SMALL);
+/** The server gets ENHANCE_YOUR_CALM for this limit. */
+const calmed = (limit: string): Effects => ({ goaway: ErrorCode.enhanceYourCalm, limit });
+const SOON: Effects = { deadlineMs: 300 };
+
 const EXPECTATIONS: readonly Expectation[] = [
   ['answers byte by byte', behaviours.answersByteByByte(SMALL), [OK]],
   ['answers with trailers only', behaviours.answersTrailersOnly(5, 'gone'), [NOT_FOUND]],
   ['sends nine informational answers first', behaviours.stormsInformational(9, SMALL), [OK]],
-  [
-    'storms with informational answers',
-    behaviours.stormsInformational(5000, SMALL),
-    BROKEN,
-    { limit: 'informational' },
-  ],
+  ['storms with informational answers', STORM, BROKEN, { limit: 'informational' }],
   ['refuses every stream', behaviours.refusesEveryStream(), [UNAVAILABLE]],
   ['omits trailers', behaviours.omitsTrailers(SMALL), BROKEN],
   ['answers HTML', behaviours.answersHtml(), [UNIMPLEMENTED, UNKNOWN]],
@@ -49,33 +48,13 @@ const EXPECTATIONS: readonly Expectation[] = [
   ['never says SETTINGS', behaviours.neverSaysSettings(), [UNAVAILABLE]],
   ['sends bad HPACK', behaviours.sendsBadHpack(), BROKEN, { goaway: ErrorCode.compressionError }],
   ['pushes', behaviours.pushes(), BROKEN, { goaway: ErrorCode.protocolError }],
-  ['floods with PINGs', behaviours.floodsWith('pings', 20_000), BROKEN, { goaway: CALM, limit: 'pings' }],
-  [
-    'floods with SETTINGS',
-    behaviours.floodsWith('settings', 20_000),
-    BROKEN,
-    { goaway: CALM, limit: 'settings' },
-  ],
-  [
-    'never ends a header block',
-    behaviours.floodsContinuation(500),
-    BROKEN,
-    { goaway: CALM, limit: 'header-block-frames' },
-  ],
+  ['floods with PINGs', behaviours.floodsWith('pings', 20_000), BROKEN, calmed('pings')],
+  ['floods with SETTINGS', behaviours.floodsWith('settings', 20_000), BROKEN, calmed('settings')],
+  ['never ends a header block', behaviours.floodsContinuation(500), BROKEN, calmed('header-block-frames')],
   ['closes in the middle of a frame', behaviours.closesMidFrame(), BROKEN],
   ['hangs up on a request', behaviours.hangsUpOnRequest(), [UNAVAILABLE]],
-  [
-    'allows no stream at all',
-    behaviours.allowsStreams(0, SMALL, 0),
-    [UNAVAILABLE, DEADLINE_EXCEEDED],
-    { deadlineMs: 300 },
-  ],
-  [
-    'stays silent',
-    behaviours.staysSilent(),
-    [DEADLINE_EXCEEDED],
-    { reset: ErrorCode.cancel, deadlineMs: 300 },
-  ],
+  ['allows no stream at all', behaviours.allowsStreams(0, SMALL, 0), [UNAVAILABLE, DEADLINE_EXCEEDED], SOON],
+  ['stays silent', behaviours.staysSilent(), [DEADLINE_EXCEEDED], { reset: ErrorCode.cancel, ...SOON }],
 ];
 
 describe('misbehaving upstreams, behind the outbound listener', () => {

@@ -81,6 +81,9 @@ export class Peer {
     const isServer = w.role === 'server';
     const isComplete = one !== null && (one.expected < 0 || one.expected === one.received);
     const request = (): Buffer => (isServer ? this.request() : h2.ping(dice.octets(8)));
+    const aReset = (): Buffer => h2.rstStream(dice.pick(open).id, dice.pick([0, 2, 7, 8, 99]));
+    const unknown = (): Buffer =>
+      h2.frame(dice.between(10, 255), dice.below(256), dice.below(1 << 20), dice.octets(dice.below(40)));
     const anyPing = (): Buffer => h2.ping(dice.octets(8), dice.chance(0.2) ? 1 : 0);
     const next = (view: View): Buffer => (view.theirHeaders ? this.data(view) : this.response(view));
     const trailers = (view: View): Buffer =>
@@ -94,16 +97,9 @@ export class Peer {
       [0.6, () => this.settings()],
       [0.3, h2.settingsAck],
       [0.6, anyPing],
-      [
-        0.8,
-        () => (open.length > 0 ? h2.rstStream(dice.pick(open).id, dice.pick([0, 2, 7, 8, 99])) : anyPing()),
-      ],
+      [0.8, () => (open.length > 0 ? aReset() : anyPing())],
       [0.4, () => h2.priority(dice.between(1, 500) * 2 + 1, 0, dice.below(256))],
-      [
-        0.3,
-        () =>
-          h2.frame(dice.between(10, 255), dice.below(256), dice.below(1 << 20), dice.octets(dice.below(40))),
-      ],
+      [0.3, unknown],
       [0.02, () => h2.goaway(isServer ? 0 : dice.pick(lastIds), 0, 'bye')],
     ]);
     return make();
@@ -212,13 +208,8 @@ export class Peer {
   private bad(): Buffer {
     const { dice, w } = this;
     const ids = [0, 1, 2, 3, w.lastTheirId, w.nextOurId, Math.max(1, w.nextOurId - 2), dice.below(4000)];
-    const id = dice.pick([
-      ...ids,
-      ...w
-        .openViews()
-        .slice(-5)
-        .map((view) => view.id),
-    ]);
+    const latest = w.openViews().slice(-5);
+    const id = dice.pick([...ids, ...latest.map((view) => view.id)]);
     const freshId = (): number => (w.role === 'server' ? this.nextId() : id);
     const malformed = (): Buffer => this.malformed(id);
     const tampered = (): Buffer => {
@@ -270,12 +261,8 @@ export class Peer {
     const { dice } = this;
     const n = dice.below(5);
     const [type, flags] = [dice.below(2), 8 + dice.pick([0, 1, 4, 5])];
-    return h2.frame(
-      type,
-      flags,
-      id,
-      Buffer.concat([Buffer.from([n + dice.between(-1, 2)]), Buffer.alloc(n)]),
-    );
+    const padding = Buffer.from([n + dice.between(-1, 2)]);
+    return h2.frame(type, flags, id, Buffer.concat([padding, Buffer.alloc(n)]));
   }
 
   /** One octet of the frame's header or payload is another. */

@@ -322,20 +322,12 @@ describe('InboundQueue, when a place is free,', () => {
 });
 
 describe('InboundQueue under any sequence of events', () => {
+  const OFFERS = ['offer', 'offer', 'offer'] as const;
+  const OTHERS = ['release', 'releaseWithoutSample', 'remove', 'wait', 'next'] as const;
+
   it('agrees with a plain list, and never passes a limit', () => {
     const step = fc.record({
-      kind: fc.constantFrom(
-        ...([
-          'offer',
-          'offer',
-          'offer',
-          'release',
-          'releaseWithoutSample',
-          'remove',
-          'wait',
-          'next',
-        ] as const),
-      ),
+      kind: fc.constantFrom(...OFFERS, ...OTHERS),
       bytes: fc.nat(40),
       leftMs: fc.oneof(fc.constant(NEVER), fc.nat(200)),
       pick: fc.nat(),
@@ -357,12 +349,9 @@ describe('InboundQueue under any sequence of events', () => {
             const head = line[0];
             const isTooLate = line.length > 1 && head!.queueDeadlineMs - nowMs < queue.serviceMs;
             const entry = queue.next(nowMs);
-            if (entry === null) {
-              assert.ok(
-                head === undefined || (running.length >= limits.concurrency && head.queueDeadlineMs > nowMs),
-              );
-              return;
-            }
+            const isFull = running.length >= limits.concurrency;
+            if (entry === null)
+              return assert.ok(head === undefined || (isFull && head.queueDeadlineMs > nowMs));
             assert.equal(entry, line.shift());
             const onTurn = isTooLate ? QueueState.late : QueueState.running;
             const expected = entry.queueDeadlineMs <= nowMs ? QueueState.expired : onTurn;
@@ -506,11 +495,10 @@ describe('InboundQueue with classes and fairness', () => {
           const mine = order.filter((entry) => entry.queueClass === queueClass);
           const expected = left.filter((entry) => entry.queueClass === queueClass);
           if (!fair) assert.deepEqual(mine, expected);
-          for (const caller of ['a', 'b', 'c'])
-            assert.deepEqual(
-              mine.filter(({ queueCaller }) => queueCaller === caller),
-              expected.filter(({ queueCaller }) => queueCaller === caller),
-            );
+          for (const caller of ['a', 'b', 'c']) {
+            const ofCaller = ({ queueCaller }: Work): boolean => queueCaller === caller;
+            assert.deepEqual(mine.filter(ofCaller), expected.filter(ofCaller));
+          }
         }
       }),
     );

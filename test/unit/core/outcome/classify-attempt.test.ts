@@ -32,6 +32,13 @@ const unavailable = (reason: AttemptFacts['reason'], over: Partial<AttemptFacts>
   answered(UNAVAILABLE, { reason, ...over });
 const refused = { isUnprocessed: true };
 const digits = { model: 'digits' };
+const notReady = (over: Partial<AttemptFacts> = {}) =>
+  unavailable('model-not-ready', { ...refused, ...over });
+const expired = answered(DEADLINE_EXCEEDED, { reason: 'queue-expired', ...refused });
+const overloaded = answered(RESOURCE_EXHAUSTED, { reason: 'overloaded', ...refused, ...digits });
+const cannotServe = unavailable('model-unavailable', refused);
+const longStream = { isStream: true, isTimeAsked: false };
+const stalled = { hasStalled: true };
 const gaveUp = { ...answered(DEADLINE_EXCEEDED), elapsedMs: 2_000, isStream: true };
 
 /** What is expected: the outcome, then the traits. */
@@ -41,33 +48,13 @@ const CASES: readonly (readonly [what: string, facts: Partial<AttemptFacts>, exp
   ['a status that the route declares a fault', answered(ABORTED, { outcomes }), 'fault'],
   ['a declared status that HTTP gave', answered(ABORTED, { outcomes, hasTrailers: false }), 'neutral'],
   ['a declared status that a sidecar gave', answered(ABORTED, { outcomes, reason: 'internal' }), 'neutral'],
-  [
-    'a refusal before any work, whatever its status,',
-    answered(DEADLINE_EXCEEDED, { reason: 'queue-expired', ...refused }),
-    'overload unprocessed',
-  ],
+  ['a refusal before any work, whatever its status,', expired, 'overload unprocessed'],
   ['a refusal without a reason', answered(ABORTED, refused), 'overload unprocessed'],
-  [
-    'a model that is not ready, the only one of its endpoint,',
-    unavailable('model-not-ready', refused),
-    'overload unprocessed',
-  ],
-  [
-    'one model of several that is not ready',
-    unavailable('model-not-ready', { ...refused, ...digits }),
-    'refusal unprocessed modelNotServed',
-  ],
-  [
-    'another refusal about one model of several',
-    answered(RESOURCE_EXHAUSTED, { reason: 'overloaded', ...refused, ...digits }),
-    'refusal unprocessed',
-  ],
+  ['a model that is not ready, the only one of its endpoint,', notReady(), 'overload unprocessed'],
+  ['one model of several that is not ready', notReady(digits), 'refusal unprocessed modelNotServed'],
+  ['another refusal about one model of several', overloaded, 'refusal unprocessed'],
   ['a failure about one model of several', unavailable('connection-lost', digits), 'neutral'],
-  [
-    'a model that cannot serve, though the call was refused before any work,',
-    unavailable('model-unavailable', refused),
-    'fault unprocessed modelDown',
-  ],
+  ['a model that cannot serve, though refused before any work,', cannotServe, 'fault unprocessed modelDown'],
   ['a model process that crashed', unavailable('model-crashed'), 'fault modelDown modelCrashed'],
   ['one model of several that crashed', unavailable('model-crashed', digits), 'neutral modelCrashed'],
   ['a crash with another status', answered(Status.INTERNAL, { reason: 'model-crashed' }), 'fault'],
@@ -79,24 +66,16 @@ const CASES: readonly (readonly [what: string, facts: Partial<AttemptFacts>, exp
   ['a deadline of which the caller needed the most', late({ turnMs: 4_500 }), 'neutral'],
   ['a deadline before the caller had sent its request', late({ turnMs: Infinity }), 'neutral'],
   ['a deadline after the answer has begun', late({ isCommitted: true }), 'neutral'],
-  ['the longest life of a stream', late({ isStream: true, isTimeAsked: false }), 'neutral'],
+  ['the longest life of a stream', late(longStream), 'neutral'],
   ['the deadline that the caller of a stream set', late({ isStream: true }), 'fault'],
-  [
-    'the attempt timeout of a stream',
-    late({ ended: attemptTimeout, isStream: true, isTimeAsked: false }),
-    'fault',
-  ],
+  ['the attempt timeout of a stream', late({ ...longStream, ended: attemptTimeout }), 'fault'],
   ['a cancel by the caller at its own deadline', late({ ended: cancelled, elapsedMs: 4_950 }), 'fault'],
   ['a cancel by the caller before that', late({ ended: cancelled, elapsedMs: 20 }), 'cancelled'],
   ['a stream that its service gives up early', late(gaveUp), 'fault'],
   ['a stream that a sidecar gives up early', late({ ...gaveUp, reason: 'idle-timeout' }), 'neutral'],
-  ['a deadline while the event loop stood still', late({ hasStalled: true }), 'fault doubtful'],
-  [
-    'a CANCELLED that the service sent while the event loop stood still',
-    answered(CANCELLED, { hasStalled: true }),
-    'neutral doubtful',
-  ],
-  ['another status while the event loop stood still', answered(UNAVAILABLE, { hasStalled: true }), 'fault'],
+  ['a deadline while the event loop stood still', late(stalled), 'fault doubtful'],
+  ['a CANCELLED sent while the event loop stood still', answered(CANCELLED, stalled), 'neutral doubtful'],
+  ['another status while the event loop stood still', answered(UNAVAILABLE, stalled), 'fault'],
 ];
 
 describe('classifyAttempt', () => {

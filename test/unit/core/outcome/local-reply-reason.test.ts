@@ -7,6 +7,11 @@ import {
 } from '../../../../sidecar/core/outcome/local-reply-reason.js';
 import { Status, statusName } from '../../../../sidecar/core/outcome/status.js';
 
+const FOR_APPLICATIONS: readonly (keyof typeof Status)[] = [
+  ...(['OK', 'INVALID_ARGUMENT', 'NOT_FOUND', 'ALREADY_EXISTS', 'FAILED_PRECONDITION'] as const),
+  ...(['ABORTED', 'OUT_OF_RANGE', 'DATA_LOSS'] as const),
+];
+
 describe('Reasons', () => {
   it('have stable names, each once', () => {
     assert.deepEqual(REASON_NAMES, [
@@ -21,28 +26,15 @@ describe('Reasons', () => {
 
   for (const { name, status } of Object.values(LocalReplyReasons))
     it(`${name} does not speak in the application's name (gRFC A54): ${statusName(status)}`, () => {
-      const { OK, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION } = Status;
-      const forApplications: number[] = [
-        OK,
-        INVALID_ARGUMENT,
-        NOT_FOUND,
-        ALREADY_EXISTS,
-        FAILED_PRECONDITION,
-      ];
-      forApplications.push(Status.ABORTED, Status.OUT_OF_RANGE, Status.DATA_LOSS);
-      assert.ok(!forApplications.includes(status));
+      assert.ok(FOR_APPLICATIONS.every((name) => Status[name] !== status));
     });
 
   it('time out with DEADLINE_EXCEEDED, shed with RESOURCE_EXHAUSTED', () => {
-    const { deadlineExceeded, attemptTimeout, idleTimeout, queueExpired, ...others } = LocalReplyReasons;
+    const { deadlineExceeded, attemptTimeout, idleTimeout, queueExpired } = LocalReplyReasons;
+    const { overloaded, rateLimited, memoryPressure, breakerOpen } = LocalReplyReasons;
     for (const { status } of [deadlineExceeded, attemptTimeout, idleTimeout, queueExpired])
       assert.equal(status, Status.DEADLINE_EXCEEDED);
-    for (const { status } of [
-      others.overloaded,
-      others.rateLimited,
-      others.memoryPressure,
-      others.breakerOpen,
-    ])
+    for (const { status } of [overloaded, rateLimited, memoryPressure, breakerOpen])
       assert.equal(status, Status.RESOURCE_EXHAUSTED);
   });
 

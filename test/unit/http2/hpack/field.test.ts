@@ -49,33 +49,17 @@ describe('the errors of a field', () => {
 
   const around = (char: string): string[] => [char, `a${char}`, `${char}a`, `a${char}b`, ` ${char}`];
   const blanks = [' ', '\t', ' a', 'a ', '\ta', 'a\t', 'a'.repeat(300).concat(' ')];
+  const breaks = [...'\0\r\n'].flatMap(around);
+  const ofValues = ['x-plain', 'authorization', 'traceparent', 'tracestate', 'user-agent'];
+  const encodings = ['', 'gzip', 'Trailers', 'trailers, gzip', 't'.repeat(400)];
+  const pseudo = [':', ':protocol', ':Path', ':path ', '::path'];
   const ofHttp1 = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'];
   for (const [title, names, values, fault] of [
-    [
-      'name NUL, CR and LF anywhere in a value, also in one that varies',
-      ['x-plain', 'authorization', 'traceparent', 'user-agent'],
-      [...'\0\r\n'].flatMap(around),
-      FieldError.value,
-    ],
-    [
-      'name blanks at either end of a value',
-      ['x-plain', 'authorization', 'tracestate'],
-      blanks,
-      FieldError.whitespace,
-    ],
+    ['name NUL, CR and LF anywhere in a value, also in one that varies', ofValues, breaks, FieldError.value],
+    ['name blanks at either end of a value', ofValues, blanks, FieldError.whitespace],
     ['name fields about an HTTP/1 connection', ofHttp1, ['x'], FieldError.connection],
-    [
-      'name te other than trailers',
-      ['te'],
-      ['', 'gzip', 'Trailers', 'trailers, gzip', 't'.repeat(400)],
-      FieldError.te,
-    ],
-    [
-      'name undefined pseudo-headers',
-      [':', ':protocol', ':Path', ':path ', '::path'],
-      ['x'],
-      FieldError.pseudo,
-    ],
+    ['name te other than trailers', ['te'], encodings, FieldError.te],
+    ['name undefined pseudo-headers', pseudo, ['x'], FieldError.pseudo],
   ] as const)
     it(title, () => {
       for (const name of names) for (const value of values) assertFault(name, value, fault);
