@@ -4,7 +4,7 @@ import { createLineWriter, type LineDestination, StandardErrorLines } from '../r
 import { AccessLog } from '../telemetry/access-log.js';
 import type { Metric } from '../telemetry/metric.js';
 import type { AppContext } from './context.js';
-import { metric } from './metrics/rows.js';
+import { metric, one } from './metrics/rows.js';
 
 /**
  * Opens, replaces and closes the destination of the access log as the configuration asks, and
@@ -61,18 +61,11 @@ export class AccessLogSink {
     const { destination, closing } = this;
     if (this.config === undefined && closing.size === 0 && this.written === 0) return [];
     const all = [...closing, ...(destination === undefined ? [] : [destination])];
-    const sum = (before: number, read: (each: LineDestination) => number) => [
-      { labels: {}, value: all.reduce((total, each) => total + read(each), before) },
-    ];
+    const sum = (field: 'written' | 'dropped') =>
+      one(all.reduce((total, each) => total + each[field], this[field]));
     return [
-      metric(
-        'outrider_access_log_lines_total',
-        sum(this.written, ({ written }) => written),
-      ),
-      metric(
-        'outrider_access_log_dropped_total',
-        sum(this.dropped, ({ dropped }) => dropped),
-      ),
+      metric('outrider_access_log_lines_total', sum('written')),
+      metric('outrider_access_log_dropped_total', sum('dropped')),
     ];
   }
 

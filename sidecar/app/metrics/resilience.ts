@@ -13,14 +13,12 @@ interface Row {
 
 /** Metrics of hedging, fallbacks, circuit breakers and crashed attempts. */
 export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
+  const perUpstream = metricsOver(outbounds, ({ name }) => ({ upstream: name }));
   return [
     ...hedgeMetrics(rowsOf(outbounds)),
     ...fallbackMetrics(outbounds),
     ...breakerMetrics(outbounds),
-    metric(
-      'outrider_crashed_attempts_total',
-      outbounds.map(({ name, poison }) => ({ labels: { upstream: name }, value: poison.crashes })),
-    ),
+    perUpstream.metric('outrider_crashed_attempts_total', ({ poison }) => poison.crashes),
   ];
 }
 
@@ -56,24 +54,14 @@ function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
       caches.reduce((total, cache) => total + read(cache), 0);
     return [{ labels: { upstream: name }, bytes: sum(({ bytes }) => bytes), size: sum(({ size }) => size) }];
   });
+  const perRow = metricsOver(rows, ({ labels }) => labels);
+  const perCache = metricsOver(cached, ({ labels }) => labels);
   return [
     metric('outrider_degraded_answers_total', degraded),
-    metric(
-      'outrider_degraded_declined_total',
-      rows.map(({ labels, state }) => ({ labels, value: state.declined })),
-    ),
-    metric(
-      'outrider_fallback_active',
-      rows.map(({ labels, state }) => ({ labels, value: Number(state.primaryBreaker.isOpen) })),
-    ),
-    metric(
-      'outrider_response_cache_bytes',
-      cached.map(({ labels, bytes }) => ({ labels, value: bytes })),
-    ),
-    metric(
-      'outrider_response_cache_entries',
-      cached.map(({ labels, size }) => ({ labels, value: size })),
-    ),
+    perRow.metric('outrider_degraded_declined_total', ({ state }) => state.declined),
+    perRow.metric('outrider_fallback_active', ({ state }) => Number(state.primaryBreaker.isOpen)),
+    perCache.metric('outrider_response_cache_bytes', ({ bytes }) => bytes),
+    perCache.metric('outrider_response_cache_entries', ({ size }) => size),
   ];
 }
 
@@ -88,11 +76,9 @@ function breakerMetrics(outbounds: readonly Outbound[]): Metric[] {
       value: clusters.reduce((sum, { connectionsRefused }) => sum + connectionsRefused, 0),
     },
   ]);
+  const perBreaker = metricsOver(broken, ({ labels }) => labels);
   return [
     metric('outrider_breaker_open_total', hits),
-    metric(
-      'outrider_breaker_in_flight',
-      broken.map(({ labels, breaker }) => ({ labels, value: breaker.inFlight })),
-    ),
+    perBreaker.metric('outrider_breaker_in_flight', ({ breaker }) => breaker.inFlight),
   ];
 }

@@ -26,32 +26,21 @@ export function trafficShiftMetrics(upstreams: readonly ShapedUpstream[]): Metri
 
 function mirrorMetrics(mirrors: readonly MirrorStats[]): Metric[] {
   const perMirror = metricsOver(mirrors, labelsOf);
-  const by = (label: string, read: (counts: MirrorStats) => Readonly<Record<string, number>>): Sample[] =>
+  type Counted = 'skipped' | 'notCompared' | 'mismatched' | 'argmax';
+  const by = (label: string, counted: Counted): Sample[] =>
     mirrors.flatMap((counts) =>
-      Object.entries(read(counts)).map(([name, value]) => ({
+      Object.entries(counts[counted]).map(([name, value]) => ({
         labels: { ...labelsOf(counts), [label]: name },
         value,
       })),
     );
   return [
     perMirror.metric('outrider_mirror_sent_total', ({ sent }) => sent),
-    metric(
-      'outrider_mirror_skipped_total',
-      by('reason', ({ skipped }) => skipped),
-    ),
+    metric('outrider_mirror_skipped_total', by('reason', 'skipped')),
     perMirror.metric('outrider_mirror_compared_total', ({ compared }) => compared),
-    metric(
-      'outrider_mirror_not_compared_total',
-      by('reason', ({ notCompared }) => notCompared),
-    ),
-    metric(
-      'outrider_mirror_mismatched_total',
-      by('about', ({ mismatched }) => mismatched),
-    ),
-    metric(
-      'outrider_mirror_largest_class_total',
-      by('class', ({ argmax }) => argmax),
-    ),
+    metric('outrider_mirror_not_compared_total', by('reason', 'notCompared')),
+    metric('outrider_mirror_mismatched_total', by('about', 'mismatched')),
+    metric('outrider_mirror_largest_class_total', by('class', 'argmax')),
     {
       kind: 'histogram',
       name: 'outrider_mirror_extra_seconds',

@@ -93,6 +93,7 @@ function sumOf(cluster: Cluster, read: (ejections: EjectionPool) => number): num
 
 function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
   const clusters = outbounds.flatMap((outbound) => outbound.clusters);
+  const perUpstream = metricsOver(outbounds, ({ name }) => ({ upstream: name }));
   const perCluster = metricsOver(clusters, clusterLabels);
   const rows = clusters.flatMap((cluster) => cluster.endpoints.map((endpoint) => ({ cluster, endpoint })));
   const perEndpoint = metricsOver(rows, ({ cluster, endpoint }) => ({
@@ -140,10 +141,7 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     perCluster.metric('outrider_panics_total', ({ panics }) => panics),
     perCluster.metric('outrider_retry_budget_refused_total', ({ budget }) => budget.refused),
     perEndpoint.metric('outrider_endpoint_priority', ({ endpoint }) => endpoint.priority),
-    metric(
-      'outrider_calls_waiting_for_discovery',
-      outbounds.map(({ name, breaker }) => ({ labels: { upstream: name }, value: breaker.waitingCalls })),
-    ),
+    perUpstream.metric('outrider_calls_waiting_for_discovery', ({ breaker }) => breaker.waitingCalls),
   ];
 }
 
