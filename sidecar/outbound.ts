@@ -140,7 +140,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     if (!this.poison.isIdle) this.poison.answered(call, attempt);
     const { methodState } = call;
     if (methodState !== null) {
-      if (methodState.hedging !== null) hedging.noteSuccess(call, attempt, this.context.nowMs);
+      if (methodState.hedgeSettings !== null) hedging.noteSuccess(call, attempt, this.context.nowMs);
       if (methodState.chain.length > 0) recordPrimaryResponse(call, attempt);
     }
     finishWith(call, attempt);

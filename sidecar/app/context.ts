@@ -2,21 +2,16 @@ import type { SidecarConfig } from '../config/model.js';
 import type { MemoryReading } from '../core/admission/memory-pressure.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { IdentityFeed } from '../identity/identity.js';
+import type { RuntimeDeps } from '../runtime/deps.js';
 import type { Logger } from '../runtime/log/logger.js';
 import type { ListenSockets } from '../runtime/process/listen-sockets.js';
-import type { Random } from '../runtime/random.js';
-import type { Clock } from '../runtime/time/clock.js';
-import type { Timers } from '../runtime/time/timers.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { Listener, type ListenerOptions } from '../transport/listener.js';
 
 /**
  * What a sidecar gets from its process or from a test: time, chance, the log and the environment.
  */
-export interface Deps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly timers: Timers;
+export interface Deps extends RuntimeDeps {
   readonly logger: Logger;
   readonly version: string;
   /** Number of restarts by the parent process; absent: not known. */

@@ -2,8 +2,8 @@ import { Agent } from 'node:http';
 import type { Address } from '../config/model.js';
 import { EndClass } from '../core/health/process-end.js';
 import type { Health } from '../health/model/health-probe.js';
-import type { Clock } from '../runtime/time/clock.js';
-import type { Timer, Timers } from '../runtime/time/timers.js';
+import type { TimeDeps } from '../runtime/deps.js';
+import type { Timer } from '../runtime/time/timers.js';
 import type { Monitor, MonitorEvents, Probe } from '../supervise/supervisor.js';
 import { askAdmin } from './admin-client.js';
 import { oneLine } from './failure.js';
@@ -38,11 +38,9 @@ export function liveProbe(admin: Address): Probe {
   };
 }
 
-export interface MonitorOptions {
+export interface MonitorOptions extends TimeDeps {
   readonly probe: Probe;
   readonly events: MonitorEvents;
-  readonly clock: Clock;
-  readonly timers: Timers;
 }
 
 /** Monitors a sidecar by its admin server: see `monitorAnswers`. */

@@ -13,19 +13,19 @@ import { retryFacts } from './retry.js';
 
 /** When a hedge of the call is due, monotonic ms; NEVER: none is. First attempts only. */
 export function hedgeDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
-  const { hedging, hedge } = call.methodState!;
-  if (hedging === null || attempt.number > 0) return NEVER;
+  const { hedgeSettings, hedgePolicy } = call.methodState!;
+  if (hedgeSettings === null || attempt.number > 0) return NEVER;
   const latencies = call.methodState!.latenciesOf(call.cluster);
-  return nowMs + hedge.begin(hedging, latencies, call.deadlineMs - nowMs, nowMs);
+  return nowMs + hedgePolicy.begin(hedgeSettings, latencies, call.deadlineMs - nowMs, nowMs);
 }
 
 /** Whether a hedge that was due is put off, as the caller took time to send its request: only the endpoint's time counts. */
 export function postponeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): boolean {
-  const { hedging, hedge } = call.methodState!;
+  const { hedgeSettings, hedgePolicy } = call.methodState!;
   const turnMs = endpointWaitStartMs(call, first);
-  if (hedging === null || turnMs === first.startMs) return false;
+  if (hedgeSettings === null || turnMs === first.startMs) return false;
   const latencies = call.methodState!.latenciesOf(call.cluster);
-  const delayMs = hedge.delayMs(hedging, latencies, call.deadlineMs - nowMs, nowMs);
+  const delayMs = hedgePolicy.delayMs(hedgeSettings, latencies, call.deadlineMs - nowMs, nowMs);
   // A caller that sends for long is looked at less and less often.
   const dueMs = turnMs === NEVER ? nowMs + Math.max(delayMs, (nowMs - first.startMs) / 2) : turnMs + delayMs;
   if (dueMs <= nowMs) return false;
@@ -36,11 +36,12 @@ export function postponeHedge(call: OutboundCall, first: OutboundAttempt, nowMs:
 /** The endpoint for a hedge of a late attempt, taken from the budgets (core/retry/hedging.ts); undefined: none may be sent. */
 export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): Endpoint | undefined {
   const { cluster, breaker } = call;
-  const { hedge } = call.methodState!;
+  const { hedgePolicy } = call.methodState!;
   const tried = [...(call.tried as Endpoint[]), first.endpoint];
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
   const isOtherAvailable = !cluster.isRetired && hasUntried(cluster, tried);
-  if (!hedge.grant({ isRepeatable, isOtherAvailable, breaker }, cluster.budget, nowMs)) return undefined;
+  if (!hedgePolicy.grant({ isRepeatable, isOtherAvailable, breaker }, cluster.budget, nowMs))
+    return undefined;
   const endpoint = pickAgain(cluster, tried, nowMs, call.routeDecision?.key);
   if (endpoint === undefined) return undefined;
   call.tried = tried;
@@ -78,7 +79,7 @@ export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs:
 
 /** A first attempt was overtaken by its hedge: it would have taken at least this long. */
 export function recordHedgeWin(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
-  const { hedging, hedge } = call.methodState!;
-  if (loser.number > 0 || hedging === null) return;
-  hedge.recordWin(hedging, call.methodState!.latenciesOf(call.cluster), loser.tookMs, nowMs);
+  const { hedgeSettings, hedgePolicy } = call.methodState!;
+  if (loser.number > 0 || hedgeSettings === null) return;
+  hedgePolicy.recordWin(hedgeSettings, call.methodState!.latenciesOf(call.cluster), loser.tookMs, nowMs);
 }

@@ -15,8 +15,8 @@ const NO_CHAIN: readonly FallbackConfig[] = [];
  * last good responses. Methods whose route does neither have none.
  */
 export class MethodState {
-  hedging: HedgeConfig | null = null;
-  readonly hedge = new Hedge();
+  hedgeSettings: HedgeConfig | null = null;
+  readonly hedgePolicy = new Hedge();
   chain: readonly FallbackConfig[] = NO_CHAIN;
   readonly primaryBreaker: PrimaryBreaker;
   /** Why the primary failed last. */
@@ -42,7 +42,7 @@ export class MethodState {
   configure(config: RouteConfig, caches: ResponseCaches): void {
     if (config === this.config) return;
     this.config = config;
-    this.hedging = config.hedge ?? null;
+    this.hedgeSettings = config.hedge ?? null;
     this.chain = config.fallback ?? NO_CHAIN;
     this.responseCache = caches.of(this.chain);
   }

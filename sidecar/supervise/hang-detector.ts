@@ -1,7 +1,7 @@
 import { HangDiagnosis, type ProcessSigns as Signs, type WorkSigns } from '../core/health/hang.js';
 import { answerTimeoutMs } from '../core/health/probe-timeout.js';
-import type { Clock } from '../runtime/time/clock.js';
-import type { Timer, Timers } from '../runtime/time/timers.js';
+import type { TimeDeps } from '../runtime/deps.js';
+import type { Timer } from '../runtime/time/timers.js';
 import type { ProcessSigns } from './process-state.js';
 import type { Monitor, MonitorEvents, Probe } from './supervisor.js';
 import type { WatcherClient } from './watcher-client.js';
@@ -12,9 +12,7 @@ export interface ModelWork extends WorkSigns {
   readonly usualMs: number;
 }
 
-export interface HangDetectorDeps {
-  readonly clock: Clock;
-  readonly timers: Timers;
+export interface HangDetectorDeps extends TimeDeps {
   readonly probe: Probe;
   /** State from the kernel; undefined: the process could not be started. */
   readonly signs: Pick<ProcessSigns, 'state' | 'cpuMs' | 'isStarved'> | undefined;

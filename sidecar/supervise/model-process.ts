@@ -6,9 +6,7 @@ import type { ProcessEnd } from '../core/health/process-end.js';
 import { RestartLimit } from '../core/health/restart-limit.js';
 import { RestartBackoff } from '../core/retry/backoff.js';
 import { HealthProbe } from '../health/model/health-probe.js';
-import type { Random } from '../runtime/random.js';
-import type { Clock } from '../runtime/time/clock.js';
-import type { Timers } from '../runtime/time/timers.js';
+import type { RuntimeDeps } from '../runtime/deps.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { ChildProcessHandle } from './child-process.js';
 import { HangDetector, type ModelWork } from './hang-detector.js';
@@ -19,10 +17,7 @@ import { Supervisor } from './supervisor.js';
 import { WatcherClient } from './watcher-client.js';
 
 /** What a model process needs of its sidecar. */
-export interface ModelProcessDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly timers: Timers;
+export interface ModelProcessDeps extends RuntimeDeps {
   /** Environment of the sidecar; `modelEnvironment` selects what the model gets. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Descriptors for the model's standard output and error. */

@@ -2,8 +2,8 @@ import { seconds } from '../core/health/hang.js';
 import { classOfExit, EndClass, type ProcessEnd, type ProcessExit } from '../core/health/process-end.js';
 import type { RestartLimit } from '../core/health/restart-limit.js';
 import type { Health } from '../health/model/health-probe.js';
-import type { Clock } from '../runtime/time/clock.js';
-import type { Timer, Timers } from '../runtime/time/timers.js';
+import type { TimeDeps } from '../runtime/deps.js';
+import type { Timer } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
 
 /** A started process; `ChildProcessHandle` is one. */
@@ -38,9 +38,7 @@ export interface SupervisorLimits {
   readonly stopTimeoutMs: number;
 }
 
-export interface SupervisorDeps {
-  readonly clock: Clock;
-  readonly timers: Timers;
+export interface SupervisorDeps extends TimeDeps {
   readonly probe: Probe;
   /** Starts the process. Never throws; `onExit` is called once, after this call has returned. */
   start(onExit: (how: string, exit: ProcessExit) => void): RunningProcess;

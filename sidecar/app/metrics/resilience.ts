@@ -29,12 +29,16 @@ function rowsOf(outbounds: readonly Outbound[]): Row[] {
 }
 
 function hedgeMetrics(rows: readonly Row[]): Metric[] {
-  const hedging = rows.filter(({ state }) => state.hedging !== null);
+  const hedging = rows.filter(({ state }) => state.hedgeSettings !== null);
   const perMethod = metricsOver(hedging, ({ labels }) => labels);
-  const refused = perMethod.by('reason', HEDGE_REFUSALS, ({ state }, reason) => state.hedge.refused[reason]);
+  const refused = perMethod.by(
+    'reason',
+    HEDGE_REFUSALS,
+    ({ state }, reason) => state.hedgePolicy.refused[reason],
+  );
   return [
-    perMethod.metric('outrider_hedges_total', ({ state: { hedge } }) => hedge.sent),
-    perMethod.metric('outrider_hedges_won_total', ({ state: { hedge } }) => hedge.won),
+    perMethod.metric('outrider_hedges_total', ({ state }) => state.hedgePolicy.sent),
+    perMethod.metric('outrider_hedges_won_total', ({ state }) => state.hedgePolicy.won),
     metric('outrider_hedges_not_sent_total', refused),
   ];
 }

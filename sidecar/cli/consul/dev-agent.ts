@@ -2,9 +2,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { RestartBackoff } from '../../core/retry/backoff.js';
 import type { Health } from '../../health/model/health-probe.js';
-import type { Random } from '../../runtime/random.js';
-import type { Clock } from '../../runtime/time/clock.js';
-import type { Timers } from '../../runtime/time/timers.js';
+import type { RuntimeDeps } from '../../runtime/deps.js';
 import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
 import { type Probe, Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
@@ -14,11 +12,8 @@ import { AgentApi } from './agent-api.js';
 import { type AgentFileInput, agentFile } from './agent-file.js';
 import type { ConsulBinary } from './binary.js';
 
-export interface DevAgentInput extends Omit<AgentFileInput, 'version'> {
+export interface DevAgentInput extends Omit<AgentFileInput, 'version'>, RuntimeDeps {
   readonly binary: ConsulBinary;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly timers: Timers;
   /** Called after every change of its state. */
   onChange(report: ModelReport): void;
 }

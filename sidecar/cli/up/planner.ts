@@ -1,17 +1,13 @@
-import type { ConsulConfig, MeshConfig } from '../../config/model.js';
+import type { MeshConfig } from '../../config/model.js';
 import type { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
 import type { IdentityPaths } from '../../identity/identity.js';
-import { planMesh, type SidecarSpec } from './plan.js';
+import { type PlanInput, planMesh, type SidecarSpec } from './plan.js';
 import { PortAllocator } from './port-allocator.js';
-import type { RunDirectory } from './run-directory.js';
 
-export interface PlannerOptions {
-  readonly run: RunDirectory;
-  readonly consul?: ConsulConfig;
+/** What stays the same from plan to plan. */
+export interface PlannerOptions extends Pick<PlanInput, 'run' | 'consul' | 'self'> {
   /** Local certificate authority; undefined where Consul issues certificates. */
   readonly issuer: LeafRenewal | undefined;
-  /** argv of this program. */
-  readonly self: readonly string[];
 }
 
 /**

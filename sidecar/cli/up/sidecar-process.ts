@@ -2,10 +2,8 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { RestartBackoff } from '../../core/retry/backoff.js';
 import type { IdentityParts } from '../../identity/identity.js';
+import type { RuntimeDeps } from '../../runtime/deps.js';
 import { inheriting, withoutSockets } from '../../runtime/process/listen-sockets.js';
-import type { Random } from '../../runtime/random.js';
-import type { Clock } from '../../runtime/time/clock.js';
-import type { Timers } from '../../runtime/time/timers.js';
 import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
 import { Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
@@ -22,10 +20,7 @@ import {
 import type { HeldSockets } from './listen-sockets.js';
 import type { SidecarSpec } from './plan.js';
 
-export interface SidecarProcessDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly timers: Timers;
+export interface SidecarProcessDeps extends RuntimeDeps {
   /** argv of this program. */
   readonly self: readonly string[];
   /** Environment of the sidecars. */

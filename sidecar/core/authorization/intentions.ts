@@ -83,6 +83,7 @@ export class IntentionTable {
     return this.allows(source, destination) ? 'allow' : 'deny';
   }
 
+  /** The decision of the intention that names both most exactly: destination before source, a name before `*` (Consul's precedence). */
   decisionFor(source: string, destination: string): AuthorizationDecision {
     const exact = this.decisions.get(destination);
     return (

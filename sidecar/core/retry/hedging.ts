@@ -59,7 +59,7 @@ export class Hedge {
     return delayMs < leftMs ? delayMs : Number.POSITIVE_INFINITY;
   }
 
-  /** The delay is over: whether to send the hedge. Spends from both budgets when true. */
+  /** The delay is over: whether a hedge may be sent. If so it is counted, and taken from both budgets. */
   grant(facts: HedgeFacts, budget: RetryBudget, nowMs: number): boolean {
     if (!facts.isRepeatable) return this.refuse('request');
     if (!facts.isOtherAvailable) return this.refuse('endpoint');

@@ -1,7 +1,7 @@
 import { Hysteresis, isSameExceptNumbers } from '../../core/health/hysteresis.js';
 import { answerTimeoutMs } from '../../core/health/probe-timeout.js';
-import type { Clock } from '../../runtime/time/clock.js';
-import type { Timer, Timers } from '../../runtime/time/timers.js';
+import type { TimeDeps } from '../../runtime/deps.js';
+import type { Timer } from '../../runtime/time/timers.js';
 import type { ModelProbe, ProbeAnswer } from './probe.js';
 
 /** Whether a model works. */
@@ -31,9 +31,7 @@ export type ModelPhase =
   | { readonly kind: 'starting' }
   | { readonly kind: 'away'; readonly why: string };
 
-export interface ModelHealthDeps {
-  readonly clock: Clock;
-  readonly timers: Timers;
+export interface ModelHealthDeps extends TimeDeps {
   readonly probe: ModelProbe;
   /** An inference or a probe has to succeed once in this time, ms. */
   readonly intervalMs: number;

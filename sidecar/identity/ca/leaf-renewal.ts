@@ -1,3 +1,4 @@
+import { messageOf } from '../../runtime/log/message-of.js';
 import type { Random } from '../../runtime/random.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
@@ -152,7 +153,7 @@ export class LeafRenewal {
         await this.write(holder);
       } catch (error) {
         holder.failures++;
-        this.options.onProblem?.(`certificate of ${holder.service} was not renewed: ${reason(error)}`);
+        this.options.onProblem?.(`certificate of ${holder.service} was not renewed: ${messageOf(error)}`);
       }
       this.schedule(holder);
     });
@@ -172,7 +173,7 @@ export class LeafRenewal {
     } catch (error) {
       holder.unwritten++;
       if (holder.unwritten === 1) {
-        const why = `cannot be written and is kept in memory: ${reason(error)}`;
+        const why = `cannot be written and is kept in memory: ${messageOf(error)}`;
         this.options.onProblem?.(`the new certificate of ${holder.instance} ${why}`);
       }
       if (!this.closed) this.writeLater(holder);
@@ -214,8 +215,4 @@ export class LeafRenewal {
       this.waits.set(timer, resolve);
     });
   }
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

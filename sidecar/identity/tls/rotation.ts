@@ -1,4 +1,5 @@
 import type { ConnectionOptions, Server, TLSSocket } from 'node:tls';
+import { messageOf } from '../../runtime/log/message-of.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
 import type { Identity, IdentitySource } from '../identity.js';
 import type { PeerRejection, PeerTrust } from './peer-verification.js';
@@ -154,7 +155,7 @@ export class TlsRotation {
       const options = serverTlsOptions(identity);
       for (const server of this.servers) server.setSecureContext(options);
     } catch (error) {
-      this.lastProblem = error instanceof Error ? error.message : String(error);
+      this.lastProblem = messageOf(error);
       return;
     }
     this.credentials = next;

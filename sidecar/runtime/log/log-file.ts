@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import type { Clock } from '../time/clock.js';
-import type { Timer, Timers } from '../time/timers.js';
+import type { TimeDeps } from '../deps.js';
+import type { Timer } from '../time/timers.js';
 import { type LineDestination, type Logger, LogThrottle } from './logger.js';
 
 /** Characters held for a disk that is slow. */
@@ -38,9 +38,7 @@ export interface OpenLogFile {
 }
 
 /** What a log file is made with. */
-export interface LogFileOptions {
-  readonly clock: Clock;
-  readonly timers: Timers;
+export interface LogFileOptions extends TimeDeps {
   readonly logger: Logger;
   readonly system?: LogFileSystem;
 }

@@ -101,9 +101,14 @@ describe('a model service behind its sidecar', function () {
   async function stepsFor(ms: number): Promise<number> {
     for (let i = 0; i < 50; i++) await count(500);
     const probe = 300_000;
-    const fromMs = performance.now();
-    await count(probe);
-    return (probe * ms) / (performance.now() - fromMs);
+    let fastestMs = Number.POSITIVE_INFINITY;
+    // The fastest of three: a probe that other work held up would make the run too short.
+    for (let i = 0; i < 3; i++) {
+      const fromMs = performance.now();
+      await count(probe);
+      fastestMs = Math.min(fastestMs, performance.now() - fromMs);
+    }
+    return (probe * ms) / fastestMs;
   }
 
   it('is not killed for a long run among short ones, whose watcher thread beats meanwhile', async () => {

@@ -252,7 +252,7 @@ describe('Scenario: calls and faults at random', () => {
         [0.5, () => chaos.advance(chaos.below(80))],
       ]);
       const cares = [...out.outbound.methodStates.all];
-      assert.ok(cares.some((care) => care.hedge.sent > 0 && care.hedge.won > 0));
+      assert.ok(cares.some((care) => care.hedgePolicy.sent > 0 && care.hedgePolicy.won > 0));
       assert.ok(cares.some((care) => care.degraded.size > 0));
       const backends = all.map((name) => chaos.backend(name));
       chaos.calm(backends, 40_000, () => {

@@ -1,8 +1,6 @@
 import type { ConsulConfig } from '../../../config/model.js';
+import type { RuntimeDeps } from '../../../runtime/deps.js';
 import type { Logger } from '../../../runtime/log/logger.js';
-import type { Random } from '../../../runtime/random.js';
-import type { Clock } from '../../../runtime/time/clock.js';
-import type { Timers } from '../../../runtime/time/timers.js';
 import type { CacheFile } from '../cache/cache-file.js';
 
 /** Where a value comes from: a read of the agent, or the cache of an earlier process. */
@@ -96,13 +94,10 @@ export interface QueryEvents<T> {
 }
 
 /** What every part of the Consul side needs. */
-export interface ConsulDeps {
+export interface ConsulDeps extends RuntimeDeps {
   readonly config: ConsulConfig;
   /** Absent: nothing of Consul's answers outlives the process. */
   readonly cache?: CacheFile;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly random: Random;
   readonly logger: Logger;
 }
 

@@ -1,12 +1,9 @@
-import type { Clock } from '../../../runtime/time/clock.js';
-import type { Timers } from '../../../runtime/time/timers.js';
+import type { TimeDeps } from '../../../runtime/deps.js';
 import { AgentError } from '../client/response.js';
 import type { RegistrationClient } from './agent-client.js';
 
 /** What a watcher is made with. */
-export interface DefinitionWatcherDeps {
-  readonly clock: Clock;
-  readonly timers: Timers;
+export interface DefinitionWatcherDeps extends TimeDeps {
   readonly client: RegistrationClient;
   readonly waitMs: number;
   /** What was registered is gone or different, or that cannot be told. Called at most once for each `start`. */
