@@ -15,7 +15,7 @@ import { HpackError } from './hpack/errors.js';
 import type { HeaderBlock } from './hpack/header-list.js';
 import { BLOCK_BYTES, BLOCK_FRAMES, INFORMATIONAL } from './limits.js';
 import { STREAM_BYTES } from './octet-count.js';
-import { Stream, type StreamOwner } from './stream.js';
+import { NO_OWNER, Stream } from './stream.js';
 
 /** Bit beside the flags of HEADERS (one octet) while the block is incomplete: the stream depends on itself. */
 const SELF_DEPENDENT = 0x100;
@@ -168,4 +168,3 @@ function receiveTrailers(c: ConnectionState, stream: Stream, block: HeaderBlock,
 }
 
 /** Owner of a new stream until `onStream` has set one. */
-const NO_OWNER: StreamOwner = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };

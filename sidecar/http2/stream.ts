@@ -113,3 +113,12 @@ export class Stream {
 }
 
 export const NO_FIELDS: readonly HeaderField[] = Object.freeze([]);
+
+/** Ignores all that a stream reports: until the stream has an owner, or where no more is expected of it. */
+export const NO_OWNER: StreamOwner = {
+  onHeaders() {},
+  onData() {},
+  onTrailers() {},
+  onEnding() {},
+  onSent() {},
+};

@@ -3,7 +3,7 @@ import type { HeaderView } from '../http2/header-view.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream, StreamOwner } from '../http2/stream.js';
-import { NO_FIELDS } from '../http2/stream.js';
+import { NO_FIELDS, NO_OWNER } from '../http2/stream.js';
 import type { CallStats } from '../telemetry/call-stats.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { FIRST_WINDOW } from '../transport/memory-budget.js';
@@ -57,7 +57,7 @@ export class UnroutedStream {
 
   accept(session: Session, stream: Stream, block: HeaderBlock, ended: boolean, name: string): void {
     if (!isGrpcRequest(headerViewOf(block))) return void new RejectedStream(session, stream, ended);
-    stream.owner = IGNORE;
+    stream.owner = NO_OWNER;
     this.stats ??= this.context.stats.callStats('outbound', 'none', 'other');
     this.stats.begin();
     const message = messageField(
@@ -68,5 +68,3 @@ export class UnroutedStream {
     this.stats.finish(LocalReplyReasons.unknownRoute.status, 0);
   }
 }
-
-const IGNORE = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };

@@ -55,10 +55,7 @@ export class HealthCalls {
     const { scheme, authority } = options;
     const target = { ':method': 'POST', ':scheme': scheme, ':path': HEALTH_CHECK, ':authority': authority };
     const fields = Object.entries({ ...target, te: 'trailers', 'content-type': 'application/grpc' });
-    this.headers = fields.reduce(
-      (list, [name, value]) => list.with(makeField(name, value)),
-      StableList.root(),
-    );
+    this.headers = StableList.of(fields.map(([name, value]) => makeField(name, value)));
     this.body = healthQuestion(options.service);
   }
 

@@ -1,6 +1,6 @@
 import { makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
-import { Stream } from '../../http2/stream.js';
+import { NO_OWNER, Stream } from '../../http2/stream.js';
 import type { Attempt } from '../../relay/attempt.js';
 import { disableReplay } from '../../relay/request-buffer.js';
 import { type Match, matchForCopy } from '../../relay/route-table.js';
@@ -31,9 +31,6 @@ const NO_CALLER = {
     credit() {},
   },
 } as unknown as Session;
-
-/** Stands for the owner of the caller's stream until the call takes it over. */
-const NO_OWNER = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };
 
 /** Reports the end of a copy: its status, and its response where that is whole. */
 export class ShadowObserver implements CallObserver {

@@ -17,7 +17,7 @@ export function withoutDocstring(path: string, source: string): string[] {
 const VAGUE =
   /(?<![\w-])(?:who|whom|whoever|nobody|somebody|someone|anybody|anyone|everybody|everyone)(?![\w-])/i;
 
-/** Lines with a vague subject, as `PATH:LINE: says "who"; name the thing`. */
+/** Lines with a vague subject, as `PATH:LINE: says "WORD"; name the thing`. */
 export function vagueSubjects(path: string, text: string): string[] {
   return text.split('\n').flatMap((line, i) => {
     const [word] = VAGUE.exec(line) ?? [];
