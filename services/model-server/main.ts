@@ -8,12 +8,12 @@
 import { existsSync, readFileSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type ListenAddress, parseListen } from './listen.js';
-import { chooseModels, findModels } from './repository.js';
-import { messageOf, silenceTransportLog } from './rpc.js';
-import type { RunLog } from './run-log.js';
+import { chooseModels, findModels } from './models/repository.js';
+import { messageOf, silenceTransportLog } from './protocol/rpc.js';
+import type { RunLog } from './runs/run-log.js';
+import { startWatcher } from './runs/watcher.js';
 import type { ModelServer } from './server.js';
-import { startWatcher } from './watcher.js';
+import { type ListenAddress, parseListen } from './transport/listen.js';
 
 const USAGE =
   'usage: serve --models DIR [--model NAME]… [--golden | [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]]';
@@ -68,7 +68,7 @@ async function main(): Promise<void> {
 }
 
 async function printGolden({ models, only }: Arguments): Promise<void> {
-  const { goldenBlock } = await import('./golden-block.js');
+  const { goldenBlock } = await import('./models/golden-block.js');
   for (const found of chooseModels(models, findModels(models), only)) {
     process.stdout.write(`# ${found.name}, version ${found.version}: ${found.directory}/model.yaml\n`);
     process.stdout.write(await goldenBlock(found));

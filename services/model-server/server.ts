@@ -11,13 +11,13 @@ import {
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { type HealthService, type InferenceService, protocols, small } from '../../proto/load.js';
-import { InferenceQueue, type QueueCounters } from './batch.js';
-import * as calls from './handlers.js';
-import { HealthTable } from './health.js';
-import { type ListenAddress, removeStaleSocket } from './listen.js';
-import { Model } from './model.js';
-import { chooseModels, findModels } from './repository.js';
-import type { RunLog } from './run-log.js';
+import { Model } from './models/model.js';
+import { chooseModels, findModels } from './models/repository.js';
+import * as calls from './protocol/handlers.js';
+import { HealthTable } from './protocol/health.js';
+import { InferenceQueue, type QueueCounters } from './runs/batch.js';
+import type { RunLog } from './runs/run-log.js';
+import { type ListenAddress, removeStaleSocket } from './transport/listen.js';
 
 /** 64 MiB of tensors and what surrounds them. */
 export const MAX_MESSAGE_BYTES = 65 * 1024 * 1024;

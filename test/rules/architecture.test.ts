@@ -34,14 +34,14 @@ const VENDORS: VendorTable = {
   commander: ['sidecar/cli/program.ts'],
   consul: ['sidecar/discovery/consul/client/client.ts'],
   'onnx-proto': ['services/digits/'],
-  'onnxruntime-node': ['services/model-server/session.ts'],
+  'onnxruntime-node': ['services/model-server/models/session.ts'],
   pino: ['sidecar/runtime/log/logger.ts'],
   pngjs: ['sidecar/cli/infer/image.ts'],
   'prom-client': ['sidecar/admin/exposition.ts'],
   re2js: ['sidecar/discovery/re2-pattern.ts'],
   'reflect-metadata': ['sidecar/identity/ca/certificate-builder.ts'],
-  yaml: ['services/model-server/card.ts', 'sidecar/config/'],
-  zod: ['services/model-server/card.ts', 'sidecar/config/', 'tools/'],
+  yaml: ['services/model-server/models/card.ts', 'sidecar/config/'],
+  zod: ['services/model-server/models/card.ts', 'sidecar/config/', 'tools/'],
 };
 
 /** Clocks, chance, timers, the process and its console: the rest of the sidecar gets them passed in. */

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { CallOptions } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
-import { parseListen } from '../../../services/model-server/listen.js';
+import { parseListen } from '../../../services/model-server/transport/listen.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { scratchForTest } from '../../kit/mocha/scratch.js';
 import {

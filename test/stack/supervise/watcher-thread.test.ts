@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { startWatcher } from '../../../services/model-server/watcher.js';
+import { startWatcher } from '../../../services/model-server/runs/watcher.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { WatcherClient } from '../../../sidecar/supervise/watcher-client.js';
 import { afterTest } from '../../kit/mocha/after-test.js';

@@ -6,7 +6,7 @@
  * KServe and MLServer clients.
  */
 
-import type { InferParameter, ModelInferRequest } from '../../proto/messages.js';
+import type { InferParameter, ModelInferRequest } from '../../../proto/messages.js';
 import { invalidArgument, RpcError, status } from './rpc.js';
 
 type Parameters = Readonly<Record<string, InferParameter>>;

@@ -1,4 +1,4 @@
-import type { ServingStatus } from '../../proto/messages.js';
+import type { ServingStatus } from '../../../proto/messages.js';
 
 /** Called with each state of one service. */
 export type Watcher = (status: ServingStatus) => void;

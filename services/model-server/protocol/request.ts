@@ -4,10 +4,10 @@
  * the tensor, what was found and what was expected.
  */
 
-import { elementBytes, type Tensor, type TensorSpec } from '../../proto/datatypes.js';
-import { contentsLimits } from '../../proto/infer-contents.js';
-import type { InferTensor, Int64, ModelInferRequest } from '../../proto/messages.js';
-import { decodeRaw, fromContents } from '../../proto/tensors.js';
+import { elementBytes, type Tensor, type TensorSpec } from '../../../proto/datatypes.js';
+import { contentsLimits } from '../../../proto/infer-contents.js';
+import type { InferTensor, Int64, ModelInferRequest } from '../../../proto/messages.js';
+import { decodeRaw, fromContents } from '../../../proto/tensors.js';
 import { invalidArgument } from './rpc.js';
 
 /** No message can carry more elements than this, whatever a shape claims. */

@@ -10,13 +10,13 @@ import type {
   sendUnaryData,
 } from '@grpc/grpc-js';
 import { Metadata } from '@grpc/grpc-js';
-import type { Method } from '../../proto/load.js';
-import type * as pb from '../../proto/messages.js';
-import { encodeRaw, TensorError } from '../../proto/tensors.js';
-import { LimitError } from '../../proto/wire.js';
-import type { InferenceQueue, Job } from './batch.js';
+import type { Method } from '../../../proto/load.js';
+import type * as pb from '../../../proto/messages.js';
+import { encodeRaw, TensorError } from '../../../proto/tensors.js';
+import { LimitError } from '../../../proto/wire.js';
+import type { Model } from '../models/model.js';
+import type { InferenceQueue, Job } from '../runs/batch.js';
 import type { HealthTable } from './health.js';
-import type { Model } from './model.js';
 import { requireServedParameters } from './parameters.js';
 import { decodeInputs, requestedOutputs } from './request.js';
 import { invalidArgument, messageOf, RpcError, status } from './rpc.js';

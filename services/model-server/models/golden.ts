@@ -3,9 +3,9 @@
  * serve, and the answer must match. Where the card declares batching, a row in a batch must give what it gives alone.
  */
 
-import { fromHalf, type NumericArrayConstructor, type Tensor } from '../../proto/datatypes.js';
-import { fromValues } from '../../proto/tensors.js';
-import { combine, slice } from './batch.js';
+import { fromHalf, type NumericArrayConstructor, type Tensor } from '../../../proto/datatypes.js';
+import { fromValues } from '../../../proto/tensors.js';
+import { combine, slice } from '../runs/batch.js';
 import type { Card } from './card.js';
 import type { ModelSession } from './session.js';
 

@@ -4,9 +4,9 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
-import { cardSchema, parseCard } from '../../../../services/model-server/card.js';
-import { DIGITS_MODELS, outrider, REPOSITORY, Scratch } from '../../../kit/process/outrider.js';
-import { readMarkdown } from '../../../kit/source-tree/document.js';
+import { cardSchema, parseCard } from '../../../../../services/model-server/models/card.js';
+import { DIGITS_MODELS, outrider, REPOSITORY, Scratch } from '../../../../kit/process/outrider.js';
+import { readMarkdown } from '../../../../kit/source-tree/document.js';
 
 const PAGE = readFileSync(join(REPOSITORY, 'mesh-config/MODEL.md'), 'utf8');
 

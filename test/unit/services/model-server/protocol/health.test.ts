@@ -3,17 +3,17 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { status } from '@grpc/grpc-js';
-import { protocols } from '../../../../proto/load.js';
-import { HealthTable } from '../../../../services/model-server/health.js';
-import { startModelServer } from '../../../../services/model-server/server.js';
+import { protocols } from '../../../../../proto/load.js';
+import { HealthTable } from '../../../../../services/model-server/protocol/health.js';
+import { startModelServer } from '../../../../../services/model-server/server.js';
 import {
   failure,
   type Harness,
   startHarness,
   type TestClient,
   temporaryDirectory,
-} from '../../../kit/service/model-server.js';
-import { identityModel, putModel } from '../../../kit/service/tiny-models.js';
+} from '../../../../kit/service/model-server.js';
+import { identityModel, putModel } from '../../../../kit/service/tiny-models.js';
 
 const golden = { inputs: { x: { shape: [1], values: [1] } }, outputs: { y: { values: [1] } } };
 

@@ -1,8 +1,8 @@
-import './no-telemetry.js'; // before the library
+import '../no-telemetry.js'; // before the library
 
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import type { Datatype, Elements, NumericArray, Tensor, TensorSpec } from '../../proto/datatypes.js';
-import { elementBytes } from '../../proto/datatypes.js';
+import type { Datatype, Elements, NumericArray, Tensor, TensorSpec } from '../../../proto/datatypes.js';
+import { elementBytes } from '../../../proto/datatypes.js';
 
 const ortTypes: Readonly<Record<Exclude<Datatype, 'BF16'>, OrtTensor.Type>> = {
   BOOL: 'bool',

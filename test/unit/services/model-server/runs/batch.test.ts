@@ -2,19 +2,19 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
-import type { Tensor } from '../../../../proto/datatypes.js';
-import { protocols } from '../../../../proto/load.js';
-import { heldOut } from '../../../../services/digits/dataset.js';
-import { InferenceQueue, type Job, type Runner } from '../../../../services/model-server/batch.js';
-import type { RpcError } from '../../../../services/model-server/rpc.js';
-import { packageRoot } from '../../../kit/process/package-root.js';
+import type { Tensor } from '../../../../../proto/datatypes.js';
+import { protocols } from '../../../../../proto/load.js';
+import { heldOut } from '../../../../../services/digits/dataset.js';
+import type { RpcError } from '../../../../../services/model-server/protocol/rpc.js';
+import { InferenceQueue, type Job, type Runner } from '../../../../../services/model-server/runs/batch.js';
+import { packageRoot } from '../../../../kit/process/package-root.js';
 import {
   failure,
   type Harness,
   startHarness,
   temporaryDirectory,
-} from '../../../kit/service/model-server.js';
-import { putLoopModel } from '../../../kit/service/tiny-models.js';
+} from '../../../../kit/service/model-server.js';
+import { putLoopModel } from '../../../../kit/service/tiny-models.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
 

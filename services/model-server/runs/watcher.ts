@@ -6,8 +6,8 @@
 
 import { rmSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { parseListen, removeStaleSocket } from './listen.js';
-import { messageOf } from './rpc.js';
+import { messageOf } from '../protocol/rpc.js';
+import { parseListen, removeStaleSocket } from '../transport/listen.js';
 import { FIELDS, type RunLog, SharedRunLog } from './run-log.js';
 
 /**

@@ -5,8 +5,8 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Tensor, TensorSpec } from '../../proto/datatypes.js';
-import { fromValues } from '../../proto/tensors.js';
+import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
+import { fromValues } from '../../../proto/tensors.js';
 import { type GivenInputs, goldenInputsIn } from './card.js';
 import { elementAt } from './golden.js';
 import type { Found } from './repository.js';

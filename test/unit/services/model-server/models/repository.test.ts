@@ -2,21 +2,21 @@ import assert from 'node:assert/strict';
 import { appendFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
-import { protocols } from '../../../../proto/load.js';
-import { RepositoryError } from '../../../../services/model-server/repository.js';
+import { protocols } from '../../../../../proto/load.js';
+import { RepositoryError } from '../../../../../services/model-server/models/repository.js';
 import {
   failure,
   type Harness,
   startHarness,
   temporaryDirectory,
-} from '../../../kit/service/model-server.js';
+} from '../../../../kit/service/model-server.js';
 import {
   arithmeticModel,
   identityModel,
   memoryHogModel,
   mixingModel,
   putModel,
-} from '../../../kit/service/tiny-models.js';
+} from '../../../../kit/service/tiny-models.js';
 
 const row = (...values: number[]) => ({ shape: [1, values.length], values });
 const pairCard = (sum: number[]) => ({
