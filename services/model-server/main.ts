@@ -9,7 +9,7 @@ import { existsSync, readFileSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chooseModels, findModels } from './models/repository.js';
-import { messageOf, silenceTransportLog } from './protocol/rpc.js';
+import { messageOf, silenceTransportLog } from './rpc.js';
 import type { RunLog } from './runs/run-log.js';
 import { startWatcher } from './runs/watcher.js';
 import type { ModelServer } from './server.js';

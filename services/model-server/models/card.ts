@@ -5,7 +5,7 @@
 
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { messageOf } from '../protocol/rpc.js';
+import { messageOf } from '../rpc.js';
 
 /** A list, or for large tensors a block of numbers separated by white space. */
 const values = z.union([

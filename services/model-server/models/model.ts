@@ -3,13 +3,13 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
-import type { Signature } from '../protocol/request.js';
-import { messageOf, RpcError, status } from '../protocol/rpc.js';
+import { messageOf, RpcError, status } from '../rpc.js';
 import type { Runner } from '../runs/batch.js';
 import { type Card, parseCard } from './card.js';
 import { proveGolden } from './golden.js';
 import type { Found } from './repository.js';
 import { ModelSession } from './session.js';
+import type { Signature } from './signature.js';
 
 /** `failed`: the reason is in `why`, and it is not loaded again. */
 export type ModelState = 'loading' | 'ready' | 'failed';

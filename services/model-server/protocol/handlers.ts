@@ -15,11 +15,11 @@ import type * as pb from '../../../proto/messages.js';
 import { encodeRaw, TensorError } from '../../../proto/tensors.js';
 import { LimitError } from '../../../proto/wire.js';
 import type { Model } from '../models/model.js';
+import { invalidArgument, messageOf, RpcError, status } from '../rpc.js';
 import type { InferenceQueue, Job } from '../runs/batch.js';
 import type { HealthTable } from './health.js';
 import { requireServedParameters } from './parameters.js';
 import { decodeInputs, requestedOutputs } from './request.js';
-import { invalidArgument, messageOf, RpcError, status } from './rpc.js';
 
 const PLATFORM = 'onnxruntime_onnx';
 /**

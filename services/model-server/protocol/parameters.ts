@@ -7,7 +7,7 @@
  */
 
 import type { InferParameter, ModelInferRequest } from '../../../proto/messages.js';
-import { invalidArgument, RpcError, status } from './rpc.js';
+import { invalidArgument, RpcError, status } from '../rpc.js';
 
 type Parameters = Readonly<Record<string, InferParameter>>;
 

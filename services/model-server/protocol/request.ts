@@ -8,17 +8,11 @@ import { elementBytes, type Tensor, type TensorSpec } from '../../../proto/datat
 import { contentsLimits } from '../../../proto/infer-contents.js';
 import type { InferTensor, Int64, ModelInferRequest } from '../../../proto/messages.js';
 import { decodeRaw, fromContents } from '../../../proto/tensors.js';
-import { invalidArgument } from './rpc.js';
+import type { Signature } from '../models/signature.js';
+import { invalidArgument } from '../rpc.js';
 
 /** No message can carry more elements than this, whatever a shape claims. */
 const MAX_ELEMENTS = 2 ** 31;
-
-/** What a request for a model has to fit. */
-export interface Signature {
-  readonly name: string;
-  readonly inputs: readonly TensorSpec[];
-  readonly outputs: readonly TensorSpec[];
-}
 
 /** The request's tensors in the order in which the model declares its inputs. */
 export function decodeInputs(model: Signature, request: ModelInferRequest): Tensor[] {

@@ -1,5 +1,5 @@
 import type { NumericArrayConstructor, Tensor } from '../../../proto/datatypes.js';
-import { messageOf, RpcError, status } from '../protocol/rpc.js';
+import { messageOf, RpcError, status } from '../rpc.js';
 import { NO_RUN_LOG, type RunLog } from './run-log.js';
 import { charge, type Lane, Turns } from './turns.js';
 

@@ -6,7 +6,7 @@
 
 import { rmSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { messageOf } from '../protocol/rpc.js';
+import { messageOf } from '../rpc.js';
 import { parseListen, removeStaleSocket } from '../transport/listen.js';
 import { FIELDS, type RunLog, SharedRunLog } from './run-log.js';
 

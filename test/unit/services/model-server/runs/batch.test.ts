@@ -5,7 +5,7 @@ import { status } from '@grpc/grpc-js';
 import type { Tensor } from '../../../../../proto/datatypes.js';
 import { protocols } from '../../../../../proto/load.js';
 import { heldOut } from '../../../../../services/digits/dataset.js';
-import type { RpcError } from '../../../../../services/model-server/protocol/rpc.js';
+import type { RpcError } from '../../../../../services/model-server/rpc.js';
 import { InferenceQueue, type Job, type Runner } from '../../../../../services/model-server/runs/batch.js';
 import { packageRoot } from '../../../../kit/process/package-root.js';
 import {
