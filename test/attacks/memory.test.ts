@@ -21,11 +21,13 @@ const BUDGET_MIB = 32;
 const OVERHEAD_MIB = 96;
 /** All that payload passes the canary's answers on the connection to the upstream: a while, but not for long. */
 const CANARY_MS = 500;
-/** Two hundred MiB pass the canary's calls on their one connection to the upstream. */
+/** Answers of more than a hundred MiB pass the canary's calls on their one connection to the upstream. */
 const HOARD_MS = 1500;
 /** First windows alone are five times the budget. */
 const HOARD: HeldPayload = { connections: 10, streams: 250 };
 const HOARD_BYTES = 10 * 250 * 64 * 1024;
+/** The upstream takes so little of a request that the rest waits in the sidecar, however fast each of them is. */
+const STREAM_WINDOW = 1024;
 /** As much as the sidecar's window for one stream. */
 const UPLOAD = Buffer.alloc(256 * 1024 - 100);
 
@@ -33,7 +35,10 @@ describe('attacks: payload that is not read', () => {
   let target: AttackedSidecar;
   let rssBefore = 0;
   beforeEach(async () => {
-    target = await AttackedSidecar.open({ limits: { memory_budget: `${BUDGET_MIB}MiB` } });
+    target = await AttackedSidecar.open({
+      limits: { memory_budget: `${BUDGET_MIB}MiB` },
+      streamWindow: STREAM_WINDOW,
+    });
     rssBefore = target.rssBytes();
   });
   afterEach(async () => {

@@ -43,6 +43,8 @@ export interface AttackedSidecarOptions {
   readonly limits?: Readonly<Record<string, unknown>>;
   /** Calls that one connection to the upstream may have open. */
   readonly streams?: number;
+  /** Octets of each request that the upstream takes. Default 65,535. */
+  readonly streamWindow?: number;
   /** Of the sidecar's inbound queue. */
   readonly concurrency?: number;
   /** Files that the sidecar may have open. */
@@ -77,9 +79,9 @@ export class AttackedSidecar {
   }
 
   private async start(): Promise<void> {
-    const { limits, concurrency, streams, descriptors } = this.options;
+    const { limits, concurrency, streams, streamWindow, descriptors } = this.options;
     this.worker = new Worker(new URL('./upstream-worker.js', import.meta.url), {
-      workerData: { streams } satisfies UpstreamWorkerOptions,
+      workerData: { streams, streamWindow } satisfies UpstreamWorkerOptions,
     });
     this.bench = await SidecarBench.open();
     try {
@@ -154,7 +156,7 @@ export class AttackedSidecar {
   }
 
   /**
-   * Runs an attack beside a canary on a connection of its own to the same listener. Fails when one of the canary's
+   * Runs an attack beside a canary that is connected to the same listener before the attack begins. Fails when one of the canary's
    * calls failed, its connection was lost, its p99 was `allowedMs` above the control's, or the sidecar died.
    */
   async underAttack(side: Side, attack: Attack, allowedMs = CANARY_P99_MS): Promise<CanaryReport> {

@@ -30,6 +30,8 @@ const CONNECTION_WINDOW = 16 << 20;
 export interface UpstreamWorkerOptions {
   /** Calls that one connection to the upstream may have open; absent: any number. */
   readonly streams?: number | undefined;
+  /** Octets of each request that the upstream takes; absent: 65,535, HTTP/2's default. */
+  readonly streamWindow?: number | undefined;
 }
 
 /**
@@ -51,6 +53,7 @@ export interface CanaryTarget {
 }
 
 export type Request =
+  /** Answered when each has made its first call. */
   | { readonly kind: 'start canaries'; readonly targets: readonly CanaryTarget[]; readonly everyMs: number }
   /** Not before each has made so many calls, or some seconds have passed. */
   | { readonly kind: 'stop canaries'; readonly leastCalls: number }
@@ -59,7 +62,10 @@ export type Request =
   | { readonly kind: 'stats' };
 export type Reply = Address | readonly CanaryReport[] | UpstreamStats | null;
 
-async function startUpstream({ streams }: UpstreamWorkerOptions) {
+async function startUpstream({ streams, streamWindow }: UpstreamWorkerOptions) {
+  const settings: [id: number, value: number][] = [];
+  if (streams !== undefined) settings.push([Setting.maxConcurrentStreams, streams]);
+  if (streamWindow !== undefined) settings.push([Setting.initialWindowSize, streamWindow]);
   let calls = 0;
   let resets = 0;
   let mostOpen = 0;
@@ -71,7 +77,7 @@ async function startUpstream({ streams }: UpstreamWorkerOptions) {
   const server = await rawServer({
     keepFrames: false,
     replenish: false,
-    settings: streams === undefined ? [] : [[Setting.maxConcurrentStreams, streams]],
+    settings,
     onConnection: (peer) => void peer.send(windowUpdate(0, CONNECTION_WINDOW)),
     onHeaders(call) {
       if (call.fields.get(':path') === CANARY_PATH) return;
@@ -122,15 +128,20 @@ class Canary {
   #connections = 0;
   #session: http2.ClientHttp2Session | undefined;
   readonly #timer: NodeJS.Timeout;
+  /** The first call has ended, so that the canary is connected, or has failed to. */
+  readonly connected = this.#begin();
 
   constructor(
     private readonly target: CanaryTarget,
     everyMs: number,
   ) {
-    this.#timer = setInterval(() => {
-      const call = this.#call().finally(() => this.#pending.delete(call));
-      this.#pending.add(call);
-    }, everyMs);
+    this.#timer = setInterval(() => void this.#begin(), everyMs);
+  }
+
+  #begin(): Promise<void> {
+    const call = this.#call().finally(() => this.#pending.delete(call));
+    this.#pending.add(call);
+    return call;
   }
 
   async stop(leastCalls: number) {
@@ -205,6 +216,7 @@ async function main(port: MessagePort): Promise<void> {
     switch (request.kind) {
       case 'start canaries':
         canaries = request.targets.map((target) => new Canary(target, request.everyMs));
+        await Promise.all(canaries.map(({ connected }) => connected));
         return null;
       case 'stop canaries': {
         const reports = await Promise.all(canaries.map((canary) => canary.stop(request.leastCalls)));
