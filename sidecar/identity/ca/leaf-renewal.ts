@@ -19,8 +19,6 @@ export interface LeafRenewalOptions {
   readonly onProblem?: (problem: string) => void;
 }
 
-/** Between the steps of a root rotation: three polls of the files. */
-const OVERLAP_MS = 30_000;
 /**
  * Renewal at 50 % to 70 % of the validity, at random, so that the leaves of a mesh are not renewed
  * at once.
@@ -54,7 +52,6 @@ interface RenewedLeaf {
 export class LeafRenewal {
   private readonly names = new Set<string>();
   private readonly holders: RenewedLeaf[] = [];
-  private readonly waits = new Map<Timer, () => void>();
   private closed = false;
   private listener: ((instance: string, parts: IdentityParts) => void) | undefined;
 
@@ -95,24 +92,6 @@ export class LeafRenewal {
     await Promise.all(this.holders.map((holder) => this.renew(holder)));
   }
 
-  /**
-   * Replaces the root: the new one is published, then it signs, then the old one is removed, with
-   * 30 s between the steps. Resolves after the last step, or early when closed.
-   */
-  async rotateRoot(): Promise<void> {
-    const { ca } = this.options;
-    await ca.prepareRoot();
-    await this.publishRoots();
-    await this.overlap();
-    if (this.closed) return;
-    ca.activateRoot();
-    await this.renewAll();
-    await this.overlap();
-    if (this.closed) return;
-    ca.retireRoots();
-    await this.publishRoots();
-  }
-
   /** Stops renewing. The files stay. */
   async close(): Promise<void> {
     this.closed = true;
@@ -120,11 +99,6 @@ export class LeafRenewal {
       holder.timer?.cancel();
       holder.writing?.cancel();
     }
-    for (const [timer, resolve] of this.waits) {
-      timer.cancel();
-      resolve();
-    }
-    this.waits.clear();
     await Promise.all(this.holders.map((holder) => holder.work));
   }
 
@@ -132,22 +106,12 @@ export class LeafRenewal {
     return this.options.ca.issueLeaf(service, this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS);
   }
 
-  private async publishRoots(): Promise<void> {
-    const { rootsPem } = this.options.ca;
-    const publish = (holder: RenewedLeaf) => this.replace(holder, async () => ({ ...holder.leaf, rootsPem }));
-    await Promise.all(this.holders.map(publish));
-  }
-
-  private renew(holder: RenewedLeaf): Promise<void> {
-    return this.replace(holder, () => this.issue(holder.service));
-  }
-
   /** Never rejects: a failure is reported and tried again later. */
-  private replace(holder: RenewedLeaf, make: () => Promise<IssuedLeaf>): Promise<void> {
+  private renew(holder: RenewedLeaf): Promise<void> {
     holder.work = holder.work.then(async () => {
       if (this.closed) return;
       try {
-        holder.leaf = await make();
+        holder.leaf = await this.issue(holder.service);
         holder.failures = 0;
         this.listener?.(holder.instance, holder.leaf);
         await this.write(holder);
@@ -203,16 +167,5 @@ export class LeafRenewal {
   private backoffMs(failures: number): number {
     const backoffMs = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** (failures - 1));
     return backoffMs * (0.5 + 0.5 * this.options.random());
-  }
-
-  private overlap(): Promise<void> {
-    if (this.closed) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = this.options.timers.after(OVERLAP_MS, () => {
-        this.waits.delete(timer);
-        resolve();
-      });
-      this.waits.set(timer, resolve);
-    });
   }
 }

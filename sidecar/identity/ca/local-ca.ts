@@ -19,6 +19,7 @@ export interface LocalCaOptions {
 
 /** Certificates begin this much in the past, for peers whose clock is behind, as Consul's do. */
 export const BACKDATE_MS = 60_000;
+const ROOT_NAME = 'Outrider local CA root 1';
 const ROOT_LIFETIME_MS = 10 * 365 * 24 * 3_600_000;
 /** Default validity of a leaf. */
 export const LEAF_LIFETIME_MS = 3_600_000;
@@ -29,12 +30,11 @@ export const LEAF_LIFETIME_MS = 3_600_000;
 const BACKDATE_RATIO = 0.25;
 
 interface Root {
-  readonly commonName: string;
   readonly keys: KeyPair;
   readonly pem: string;
 }
 
-/** A leaf with its key and the roots at the time of issue. */
+/** A leaf with its key and the root. */
 export interface IssuedLeaf extends IdentityParts {
   readonly notAfterMs: number;
 }
@@ -42,45 +42,35 @@ export interface IssuedLeaf extends IdentityParts {
 /**
  * The certificate authority of a mesh on one machine. Its key lives in memory and ends with the
  * process; leaves are short-lived, so none is ever revoked.
- *
- * A root is replaced in three steps, so that every sidecar trusts what any other presents at each
- * moment: `prepareRoot` (until all have the new roots), `activateRoot` (until all have new leaves),
- * `retireRoots`.
  */
 export class LocalCa {
-  private prepared: Root | undefined;
-  private retiring: readonly Root[] = [];
-  private made = 1;
-
   private constructor(
     private readonly options: LocalCaOptions,
-    private active: Root,
+    private readonly root: Root,
   ) {}
 
   static async create(options: LocalCaOptions): Promise<LocalCa> {
-    return new LocalCa(options, await makeRoot(options, 1));
+    return new LocalCa(options, await makeRoot(options));
   }
 
-  /** PEM of every root to trust now, the signing one first. */
+  /** PEM of the root. */
   get rootsPem(): string {
-    const roots = [this.active, ...(this.prepared ? [this.prepared] : []), ...this.retiring];
-    return roots.map((root) => root.pem).join('');
+    return this.root.pem;
   }
 
-  /** A new key and leaf for a service, with the roots of this moment. `lifetimeMs`: default 1 h. */
+  /** A new key and leaf for a service, with the root. `lifetimeMs`: default 1 h. */
   async issueLeaf(service: string, lifetimeMs: number = LEAF_LIFETIME_MS): Promise<IssuedLeaf> {
     const { trustDomain, datacenter, wallNow } = this.options;
-    const signer = this.active;
     const keys = await generateKeyPair({ extractable: true });
     // Certificates count in seconds.
     const now = Math.floor(wallNow() / 1000) * 1000;
     const notAfterMs = now + Math.ceil(lifetimeMs / 1000) * 1000;
     const leaf = await issueCertificate({
       commonName: service,
-      issuerCommonName: signer.commonName,
+      issuerCommonName: ROOT_NAME,
       publicKey: keys.publicKey,
-      signingKey: signer.keys.privateKey,
-      issuerPublicKey: signer.keys.publicKey,
+      signingKey: this.root.keys.privateKey,
+      issuerPublicKey: this.root.keys.publicKey,
       notBeforeMs: now - Math.min(BACKDATE_MS, Math.max(1000, lifetimeMs * BACKDATE_RATIO)),
       notAfterMs,
       uris: [formatSpiffeId({ trustDomain, datacenter, service })],
@@ -91,39 +81,15 @@ export class LocalCa {
     const keyPem = await privateKeyToPem(keys.privateKey);
     return { certChainPem: leaf.pem, keyPem, rootsPem: this.rootsPem, notAfterMs };
   }
-
-  /**
-   * Step 1: a new root that is trusted but does not sign yet. Does nothing when one is prepared
-   * already.
-   */
-  async prepareRoot(): Promise<void> {
-    if (this.prepared) return;
-    this.made++;
-    this.prepared = await makeRoot(this.options, this.made);
-  }
-
-  /** Step 2: the prepared root signs from now on; the old one is still trusted. */
-  activateRoot(): void {
-    if (!this.prepared) throw new Error('no root is prepared');
-    this.retiring = [this.active, ...this.retiring];
-    this.active = this.prepared;
-    this.prepared = undefined;
-  }
-
-  /** Step 3: only the signing root (and a prepared one) is trusted from now on. */
-  retireRoots(): void {
-    this.retiring = [];
-  }
 }
 
-async function makeRoot(options: LocalCaOptions, ordinal: number): Promise<Root> {
+async function makeRoot(options: LocalCaOptions): Promise<Root> {
   const keys = await generateKeyPair({ extractable: false });
-  const commonName = `Outrider local CA root ${ordinal}`;
   const now = Math.floor(options.wallNow() / 1000) * 1000;
   const publicKey: CaKey = keys.publicKey;
   const { pem } = await issueCertificate({
-    commonName,
-    issuerCommonName: commonName,
+    commonName: ROOT_NAME,
+    issuerCommonName: ROOT_NAME,
     publicKey,
     signingKey: keys.privateKey,
     issuerPublicKey: publicKey,
@@ -133,5 +99,5 @@ async function makeRoot(options: LocalCaOptions, ordinal: number): Promise<Root>
     ca: true,
     usages: ['digitalSignature', 'keyCertSign', 'cRLSign'],
   });
-  return { commonName, keys, pem };
+  return { keys, pem };
 }
