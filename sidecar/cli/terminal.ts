@@ -50,12 +50,6 @@ export class ProgressLine {
   }
 }
 
-/** A progress bar, such as `[#####.....]  50 %`. */
-export function bar(ratio: number, width = 30): string {
-  const full = Math.round(Math.min(1, Math.max(0, ratio)) * width);
-  return `[${'#'.repeat(full)}${'.'.repeat(width - full)}] ${String(Math.floor(ratio * 100)).padStart(3)} %`;
-}
-
 /**
  * Columns two spaces apart: left-aligned, or right-aligned where every cell is a number (with a
  * unit).

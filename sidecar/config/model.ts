@@ -32,8 +32,6 @@ export type RateLimitConfig = NonNullable<InboundConfig['rateLimits']>[number];
 export type OutboundConfig = NonNullable<SidecarConfig['outbound']>;
 /** A mesh service that is called; its SPIFFE id is what every endpoint must present. */
 export type UpstreamConfig = OutboundConfig['upstreams'][number];
-/** How the endpoint of an attempt is chosen. */
-export type BalanceConfig = UpstreamConfig['balance'];
 /** One prober for each endpoint, however many routes lead to it. */
 export type ActiveHealthConfig = NonNullable<UpstreamConfig['health']>;
 /** Bounds of one upstream; 0 = no bound. */
@@ -46,8 +44,6 @@ export type LocalityConfig = NonNullable<UpstreamConfig['locality']>;
 export type EjectionConfig = UpstreamConfig['ejection'];
 /** How an endpoint is found out. Absent: faults in a row and what sidecars say of their models. */
 export type DetectorsConfig = NonNullable<EjectionConfig['detectors']>;
-/** `observe` counts what a detector would eject; `off`: it does not look. */
-export type DetectorMode = 'enforce' | 'observe' | 'off';
 /** The connections to each endpoint. `maxEndpoints` absent: 128; `maxAgeMs` 0: never replaced. */
 export type PoolConfig = UpstreamConfig['pool'];
 

@@ -40,11 +40,10 @@ export class PeerSettings {
   maxConcurrentStreams = 0x7fffffff;
   initialWindow = DEFAULT_WINDOW;
   maxFrame = DEFAULT_MAX_FRAME;
-  maxHeaderBytes = 0x7fffffff;
 }
 
 /**
- * Applies one SETTINGS payload in order; unknown identifiers are ignored. Throws ConnectionError for a value that RFC 9113
+ * Applies one SETTINGS payload in order; unknown identifiers are ignored, and so is MAX_HEADER_LIST_SIZE, which is advisory. Throws ConnectionError for a value that RFC 9113
  * section 6.5.2 forbids. @param mayPush largest ENABLE_PUSH that this peer may announce: 0 for a server.
  */
 export function applySettings(
@@ -78,9 +77,6 @@ export function applySettings(
         if (value < DEFAULT_MAX_FRAME || value > 0xffffff)
           throw new ConnectionError(ErrorCode.protocolError, 'MAX_FRAME_SIZE outside 2^14..2^24-1');
         peer.maxFrame = value;
-        break;
-      case Setting.maxHeaderListSize:
-        peer.maxHeaderBytes = value;
         break;
     }
   }

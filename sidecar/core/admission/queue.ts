@@ -25,7 +25,6 @@ export class QueueEntry extends QueueNode {
   queueBytes = 0;
   /** Deadline, monotonic ms; Infinity: none. */
   queueDeadlineMs = Number.POSITIVE_INFINITY;
-  queueArrivedMs = 0;
   queueStartedMs = 0;
 }
 
@@ -127,7 +126,6 @@ export class InboundQueue<E extends QueueEntry> {
   ): Admission {
     entry.queueBytes = bytes;
     entry.queueDeadlineMs = deadlineMs;
-    entry.queueArrivedMs = nowMs;
     if (deadlineMs <= nowMs) return Admission.tooLate;
     if (this.running < this.settings.concurrency && this.waiting === 0) {
       this.start(entry, nowMs);

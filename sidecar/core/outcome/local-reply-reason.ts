@@ -123,8 +123,6 @@ export const ModelReplyReasons = {
   ),
 } as const satisfies Record<string, LocalReplyReason>;
 
-export const REASON_NAMES: readonly string[] = Object.values(LocalReplyReasons).map(({ name }) => name);
-
 const injectedReasons = new Map<Status, LocalReplyReason>();
 
 /** `faultInjected` with another status; the same object for the same one. */

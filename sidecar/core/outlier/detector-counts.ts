@@ -11,9 +11,6 @@ export class DetectorCounts {
   readonly notEnforced = { observed: 0, overCap: 0, lastEligible: 0 };
 }
 
-/** Why an outlier was not ejected. */
-export type NotEnforced = keyof DetectorCounts['notEnforced'];
-
 /** The counts of a pool. */
 export class EjectionCounts {
   /** By `Detector`. */

@@ -78,14 +78,6 @@ export class RetryState {
   returns = 0;
   /** A hedged attempt that failed while the other ran asked not to be tried again (`grpc-retry-pushback-ms`). */
   isForbidden = false;
-
-  reset(): void {
-    this.attempts = 0;
-    this.processed = 0;
-    this.refusals = 0;
-    this.returns = 0;
-    this.isForbidden = false;
-  }
 }
 
 /** One of two hedged attempts failed while the other runs: nothing is decided, but the failure counts. */

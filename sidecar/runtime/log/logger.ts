@@ -13,10 +13,6 @@ export interface Logger {
   info(fields: LogFields, message: string): void;
   warn(fields: LogFields, message: string): void;
   error(fields: LogFields, message: string): void;
-  /** A logger that adds `fields` to every line. */
-  child(fields: LogFields): Logger;
-  /** Whether a line of this level would be written: ask before building expensive fields. */
-  writes(level: LogLevel): boolean;
   setLevel(level: LogLevel): void;
   /** Writes what is still in memory. For the end of the process. */
   flush(): void;
@@ -83,12 +79,6 @@ class PinoLogger implements Logger {
   }
   error(fields: LogFields, message: string): void {
     this.inner.error(fields, message);
-  }
-  child(fields: LogFields): Logger {
-    return new PinoLogger(this.inner.child(redact(fields) as pino.Bindings));
-  }
-  writes(level: LogLevel): boolean {
-    return this.inner.isLevelEnabled(level);
   }
   setLevel(level: LogLevel): void {
     this.inner.level = level;
@@ -184,8 +174,6 @@ export const silentLogger: Logger = {
   info() {},
   warn() {},
   error() {},
-  child: () => silentLogger,
-  writes: () => false,
   setLevel() {},
   flush() {},
 };

@@ -94,7 +94,6 @@ function again(): DecisionCost[] {
     ...{ ended: AttemptEnd.trailers, status: 14, pushbackMs: NO_PUSHBACK, isMarkedUnprocessed: false },
     ...{ isCommitted: false, isRequestHeld: true, isOtherAvailable: true, timeLeftMs: 10_000 },
   } as const;
-  const state = new RetryState();
   const latencies = new Percentile();
   for (let i = 0; i < 1_000; i++) latencies.record(4 + (i & 7), 0);
   const hedge = new Hedge();
@@ -103,7 +102,7 @@ function again(): DecisionCost[] {
   const wayBack = new PrimaryBreaker(Math.random);
   return [
     instead('retry or not, after a failure', (call) => {
-      state.reset();
+      const state = new RetryState();
       state.attempts = 1;
       return decideRetry({ state, facts: failure, route, budget, random: Math.random, nowMs: call });
     }),

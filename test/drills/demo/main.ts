@@ -5,13 +5,14 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
-import { bar, ProgressLine, paletteFor, table } from '../../../sidecar/cli/terminal.js';
+import { ProgressLine, paletteFor, table } from '../../../sidecar/cli/terminal.js';
 import { reportEnd } from '../../kit/process/command-line.js';
 import { admin, Mesh, type UpFacts } from '../../kit/process/outrider.js';
 import { exampleOnFreePorts } from '../../kit/process/suite-mesh.js';
 import { digitLoad, digitOf, readDigit } from '../faults/digit-load.js';
 import { summarize } from '../faults/load.js';
 import { STAGES, seconds } from './faults.js';
+import { bar } from './progress-bar.js';
 
 const PER_SECOND = 150;
 const DEADLINE_MS = 1_000;

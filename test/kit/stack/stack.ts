@@ -182,7 +182,6 @@ const QUIET: Logger = {
   error(fields) {
     throw fields['error'] ?? new Error(JSON.stringify(fields));
   },
-  child: () => QUIET,
 };
 
 export interface OutboundStack {

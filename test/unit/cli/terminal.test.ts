@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { bar, type OutputStream, ProgressLine, paletteFor, table } from '../../../sidecar/cli/terminal.js';
+import { type OutputStream, ProgressLine, paletteFor, table } from '../../../sidecar/cli/terminal.js';
 
 class FakeStream implements OutputStream {
   text = '';
@@ -34,14 +34,6 @@ describe('terminal', () => {
     const file = new FakeStream();
     new ProgressLine(file).show('hidden');
     assert.equal(file.text, '');
-  });
-
-  it('draws a bar that never leaves its frame', () => {
-    assert.equal(bar(0, 4), '[....]   0 %');
-    assert.equal(bar(0.5, 4), '[##..]  50 %');
-    assert.equal(bar(1, 4), '[####] 100 %');
-    assert.equal(bar(7, 4).slice(0, 6), '[####]');
-    assert.equal(bar(-1, 4).slice(0, 6), '[....]');
   });
 
   it('lays out columns by what is visible, numbers to the right', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AdaptiveLimit } from '../../../../sidecar/core/admission/gradient-limit.js';
-import { seeded } from '../../../../sidecar/runtime/random.js';
+import { seeded } from '../../../kit/time/seeded-random.js';
 
 /** A limit of 1 to 200 that begins with `start`. */
 const limitFrom = (start: number) => new AdaptiveLimit({ min: 1, max: 200 }, start);

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import {
   injected,
   LocalReplyReasons,
-  REASON_NAMES,
   reasonMessage,
 } from '../../../../sidecar/core/outcome/local-reply-reason.js';
 import { Status, statusName } from '../../../../sidecar/core/outcome/status.js';
@@ -14,7 +13,8 @@ const FOR_APPLICATIONS: readonly (keyof typeof Status)[] = [
 
 describe('Reasons', () => {
   it('have stable names, each once', () => {
-    assert.deepEqual(REASON_NAMES, [
+    const names = Object.values(LocalReplyReasons).map(({ name }) => name);
+    assert.deepEqual(names, [
       ...['deadline-exceeded', 'attempt-timeout', 'idle-timeout', 'overloaded', 'rate-limited'],
       ...['memory-pressure', 'memory-budget', 'silent-stream', 'queue-expired', 'no-endpoint'],
       ...['discovery-pending', 'breaker-open', 'connect-failed', 'connection-lost', 'upstream-reset'],

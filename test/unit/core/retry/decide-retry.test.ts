@@ -246,11 +246,3 @@ describe('decideRetry, with a breaker that lets no more attempts through', () =>
     assert.equal(breaker.hits.retries, 0);
   });
 });
-
-describe('RetryState', () => {
-  it('forgets everything on reset', () => {
-    const state = stateOf({ attempts: 3, processed: 2, refusals: 1, returns: 1 });
-    state.reset();
-    assert.deepEqual({ ...state }, { ...new RetryState() });
-  });
-});

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { seeded } from '../../../../sidecar/runtime/random.js';
 import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
 import { MAX_DELAY_MS, systemTimers } from '../../../../sidecar/runtime/time/timers.js';
 import { TimingWheel, WheelTimer } from '../../../../sidecar/runtime/time/timing-wheel.js';
+import { seeded } from '../../../kit/time/seeded-random.js';
 
 describe('systemTimers', () => {
   it('calls once after the delay, and never within the call', async () => {

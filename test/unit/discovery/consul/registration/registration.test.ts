@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
 import { AgentError } from '../../../../../sidecar/discovery/consul/client/response.js';
 import { Registration } from '../../../../../sidecar/discovery/consul/registration/registration.js';
-import { seeded } from '../../../../../sidecar/runtime/random.js';
 import { FakeAgent } from '../../../../kit/consul/registration-agent.js';
 import { consulConfig, LogLines, OCR, TestInstance } from '../../../../kit/consul/registration-kit.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
+import { seeded } from '../../../../kit/time/seeded-random.js';
 
 const SERVICE = 'digits-1:health';
 const PROXY = 'digits-1-sidecar-proxy:health';
