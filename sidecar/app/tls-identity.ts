@@ -3,7 +3,7 @@ import tls from 'node:tls';
 import type { Peer } from '../cluster/endpoint.js';
 import type { Address, SidecarConfig } from '../config/model.js';
 import type { Identity, IdentitySource } from '../identity/identity.js';
-import { openIdentityFiles } from '../identity/sources/file-source.js';
+import { FileIdentitySource } from '../identity/sources/file-source.js';
 import { verifyPeerSocket } from '../identity/tls/peer-verification.js';
 import { TlsRotation } from '../identity/tls/rotation.js';
 import { serverTlsOptions } from '../identity/tls/tls-options.js';
@@ -46,7 +46,7 @@ export class TlsIdentity {
     const onProblem = (problem: string) =>
       logger.error({ problem }, 'identity files are not usable; the last good identity stays');
     const from = { paths: identity, feed: identityFeed, trustDomain, service };
-    return new TlsIdentity(openIdentityFiles({ ...from, clock, timers, onProblem }), context);
+    return new TlsIdentity(new FileIdentitySource({ ...from, clock, timers, onProblem }), context);
   }
 
   /**

@@ -1,15 +1,16 @@
 import type { SpiffeId } from './spiffe.js';
 
-/**
- * A certificate with its key and roots, checked as a whole by `assembleIdentity`. The key must
- * never be logged.
- */
-export interface Identity {
-  readonly id: SpiffeId;
+/** An identity before it is checked: three PEM texts. The key must never be logged. */
+export interface IdentityParts {
   /** Leaf first, then intermediates. */
   readonly certChainPem: string;
   readonly keyPem: string;
   readonly rootsPem: string;
+}
+
+/** A certificate with its key and roots, checked as a whole by `assembleIdentity`. */
+export interface Identity extends IdentityParts {
+  readonly id: SpiffeId;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   /** Serial number of the leaf, lower-case hex. */
@@ -36,13 +37,6 @@ export interface IdentityStatus {
   /** What is wrong now, in one line; absent when nothing is. */
   readonly problem?: string;
   readonly notAfterMs?: number;
-}
-
-/** An identity before it is checked: three PEM texts. */
-export interface IdentityParts {
-  readonly certChainPem: string;
-  readonly keyPem: string;
-  readonly rootsPem: string;
 }
 
 /**

@@ -35,12 +35,8 @@ export function assembleIdentity(
   if (own.kind === 'rejected') return { problem: `certificate: ${own.detail} (${own.reason})` };
   return {
     id: own.id,
-    certChainPem: parts.certChainPem,
-    keyPem: parts.keyPem,
-    rootsPem: parts.rootsPem,
-    notBeforeMs: facts.notBeforeMs,
-    notAfterMs: facts.notAfterMs,
-    serial: facts.serial,
+    ...{ certChainPem: parts.certChainPem, keyPem: parts.keyPem, rootsPem: parts.rootsPem },
+    ...{ notBeforeMs: facts.notBeforeMs, notAfterMs: facts.notAfterMs, serial: facts.serial },
   };
 }
 

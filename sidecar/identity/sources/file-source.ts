@@ -44,11 +44,6 @@ const SETTLE_MS = 2_000;
 /** The files cannot be used at start; the message names the file and the reason. */
 export class IdentityFilesError extends Error {}
 
-/** Reads and checks the files, then watches them. Throws `IdentityFilesError`. */
-export function openIdentityFiles(options: FileIdentityOptions): FileIdentitySource {
-  return new FileIdentitySource(options);
-}
-
 /**
  * The identity in PEM files (of `up`, cert-manager, SPIRE, Kubernetes secrets), followed as they
  * change.
@@ -68,6 +63,7 @@ export class FileIdentitySource implements IdentitySource {
   private readonly watchers: FSWatcher[] = [];
   private readonly listeners = new Set<(identity: Identity) => void>();
 
+  /** Reads and checks the files, then watches them. Throws `IdentityFilesError`. */
   constructor(private readonly options: FileIdentityOptions) {
     this.seen = readIdentityFiles(options.paths);
     const fed = options.feed?.current();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { LeafRenewal } from '../../../../sidecar/identity/ca/leaf-renewal.js';
 import { LocalCa } from '../../../../sidecar/identity/ca/local-ca.js';
 import type { Identity, IdentityPaths } from '../../../../sidecar/identity/identity.js';
-import { openIdentityFiles } from '../../../../sidecar/identity/sources/file-source.js';
+import { FileIdentitySource } from '../../../../sidecar/identity/sources/file-source.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
@@ -39,7 +39,7 @@ describe('the local issuer', () => {
   }
 
   function open(paths: IdentityPaths, service = 'digits') {
-    return openIdentityFiles({ paths, trustDomain: TRUST_DOMAIN, service, clock, timers: clock });
+    return new FileIdentitySource({ paths, trustDomain: TRUST_DOMAIN, service, clock, timers: clock });
   }
 
   /** Turns of the event loop until the condition holds: files are written by the operating system, not by the clock. */

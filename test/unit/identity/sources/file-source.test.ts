@@ -4,11 +4,7 @@ import { webcrypto } from 'node:crypto';
 import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Identity, IdentityFeed, IdentityParts } from '../../../../sidecar/identity/identity.js';
-import {
-  type FileIdentitySource,
-  IdentityFilesError,
-  openIdentityFiles,
-} from '../../../../sidecar/identity/sources/file-source.js';
+import { FileIdentitySource, IdentityFilesError } from '../../../../sidecar/identity/sources/file-source.js';
 import {
   selfSignedLeaf,
   TestAuthority,
@@ -55,7 +51,7 @@ describe('an identity in files', () => {
     const paths = { cert: path('cert.pem'), key: path('key.pem'), roots: path('roots.pem') };
     const onProblem = (problem: string) => void problems.push(problem);
     const rest = { trustDomain: TRUST_DOMAIN, clock, timers: clock, onProblem };
-    source = openIdentityFiles({ paths, service: 'web', ...rest, ...more });
+    source = new FileIdentitySource({ paths, service: 'web', ...rest, ...more });
     return source;
   }
   const chainOf = (files: FileIdentitySource) => files.current().certChainPem;
