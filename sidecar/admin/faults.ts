@@ -7,14 +7,11 @@ import type { FaultRule } from '../core/routing/fault-rule.js';
 import { isValidPattern } from '../core/routing/method.js';
 
 /** One active fault in the JSON of `/faults`. */
-export interface FaultReport {
+export interface FaultReport extends Pick<FaultRule, 'side' | 'method' | 'ratio'> {
   readonly id: number;
-  readonly side: 'inbound' | 'outbound';
   /** Calls of this caller, or to this upstream; without either: all calls of the side. */
   readonly caller?: string;
   readonly upstream?: string;
-  readonly method: string;
-  readonly ratio: number;
   readonly delayMs?: number;
   /** Name of the gRPC status. */
   readonly abort?: string;

@@ -41,20 +41,15 @@ export function liveProbe(admin: Address): Probe {
 export interface MonitorOptions extends TimeDeps {
   readonly probe: Probe;
   readonly events: MonitorEvents;
-}
-
-/** Monitors a sidecar by its admin server: see `monitorAnswers`. */
-export function monitorSidecar(options: MonitorOptions): Monitor {
-  return monitorAnswers({ ...options, subject: 'its admin server' });
+  /** What does not answer, at the start of the reported sentence. Default: `it`. */
+  readonly subject?: string;
 }
 
 /**
  * Probes a process every 5 s, and reports a hang after two timeouts of 10 s in a row. A timeout
  * that lasted longer than it should was a stall of our own process, and is not counted.
- *
- * @param subject what does not answer, at the start of the reported sentence.
  */
-export function monitorAnswers(options: MonitorOptions & { readonly subject?: string }): Monitor {
+export function monitorAnswers(options: MonitorOptions): Monitor {
   const { probe, events, clock, timers, subject = 'it' } = options;
   let timeouts = 0;
   let isStopped = false;

@@ -7,7 +7,7 @@ import { inheriting, withoutSockets } from '../../runtime/process/listen-sockets
 import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
 import { Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
-import { liveProbe, monitorSidecar } from '../liveness.js';
+import { liveProbe, monitorAnswers } from '../liveness.js';
 import {
   IDENTITY_MARK,
   PARENT_MARK,
@@ -78,7 +78,7 @@ export class SidecarProcess {
     this.supervisor = new Supervisor(limits, {
       ...{ clock, timers, probe },
       start: (onExit) => this.launch(onExit),
-      monitor: (events) => monitorSidecar({ probe, events, clock, timers }),
+      monitor: (events) => monitorAnswers({ probe, events, clock, timers, subject: 'its admin server' }),
       restartDelayMs: (readyForMs) => backoff.next(readyForMs),
       onChange: (report) => deps.onProcess(this, report),
     });

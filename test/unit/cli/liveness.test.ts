@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { monitorSidecar } from '../../../sidecar/cli/liveness.js';
+import { monitorAnswers } from '../../../sidecar/cli/liveness.js';
 import type { Monitor } from '../../../sidecar/supervise/supervisor.js';
 import { FakeProbe, SERVING, SILENT } from '../../kit/process/fake-process.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
@@ -18,7 +18,7 @@ describe('live watch of a sidecar', () => {
       onHang: (why: string) => hangs.push(why),
       onNotServing: () => assert.fail('a sidecar cannot say so'),
     };
-    watch = monitorSidecar({ probe, events, clock: time, timers: time });
+    watch = monitorAnswers({ probe, events, clock: time, timers: time, subject: 'its admin server' });
   });
 
   afterEach(() => {
