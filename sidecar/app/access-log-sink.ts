@@ -3,8 +3,8 @@ import { LogFile } from '../runtime/log/log-file.js';
 import { createLineWriter, type LineDestination, StandardErrorLines } from '../runtime/log/logger.js';
 import { AccessLog } from '../telemetry/access-log.js';
 import type { Metric } from '../telemetry/metric.js';
+import { metric, one } from '../telemetry/metric-rows.js';
 import type { AppContext } from './context.js';
-import { metric, one } from './metrics/rows.js';
 
 /**
  * Opens, replaces and closes the destination of the access log as the configuration asks, and

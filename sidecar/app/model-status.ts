@@ -5,6 +5,7 @@ import { ModelHealth, type ModelHealthCounts, type ModelStatusReport } from '../
 import { healthProbe, type ModelProbe } from '../health/model/probe.js';
 import type { ModelBackend } from '../inbound/model-backend.js';
 import type { Metric } from '../telemetry/metric.js';
+import { metric, metricsOver } from '../telemetry/metric-rows.js';
 import type { AppContext } from './context.js';
 import type { ModelHost } from './model-host.js';
 
@@ -162,25 +163,11 @@ export class ModelStatuses {
     if (started.length === 0) return [];
     const labelsOf = ({ backend }: ModelStatus): Readonly<Record<string, string>> =>
       this.statuses.length === 1 ? {} : { model: backend.name };
+    const perModel = metricsOver(started, labelsOf);
+    const probes = perModel.counts('result', (status) => status.probes());
     return [
-      {
-        kind: 'counter',
-        name: 'outrider_model_probes_total',
-        help: 'Direct questions to an idle model, by what came of them; void: our own process stood still, or the model was at work.',
-        samples: started.flatMap((status) => {
-          const { passed, failed, void: silent } = status.probes();
-          return Object.entries({ passed, failed, void: silent }).map(([result, value]) => ({
-            labels: { ...labelsOf(status), result },
-            value,
-          }));
-        }),
-      },
-      {
-        kind: 'gauge',
-        name: 'outrider_model_up',
-        help: '1 while inferences or the golden input show that the model answers.',
-        samples: started.map((status) => ({ labels: labelsOf(status), value: status.report().ok ? 1 : 0 })),
-      },
+      metric('outrider_model_probes_total', probes),
+      perModel.metric('outrider_model_up', (status) => Number(status.report().ok)),
     ];
   }
 

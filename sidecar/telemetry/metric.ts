@@ -1,13 +1,3 @@
-/** A metric that only grows, read at scrape time. `name` ends in `_total`. */
-export function counter(name: string, help: string, samples: Sample[]): Metric {
-  return { kind: 'counter', name, help, samples };
-}
-
-/** A metric that goes up and down, read at scrape time. */
-export function gauge(name: string, help: string, samples: Sample[]): Metric {
-  return { kind: 'gauge', name, help, samples };
-}
-
 /** One sample of a counter or gauge: `labels` and `value`. Label values come only from configuration, discovery or known methods. */
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>;

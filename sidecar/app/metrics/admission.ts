@@ -1,7 +1,7 @@
 import type { ModelBackend } from '../../inbound/model-backend.js';
 import type { Inbound } from '../../inbound.js';
 import type { Metric } from '../../telemetry/metric.js';
-import { metric, metricsOver, one } from './rows.js';
+import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 
 /**
  * Metrics of the queue before the local model; of several models each has its own queue, and a

@@ -3,7 +3,7 @@ import { HEDGE_REFUSALS } from '../../core/retry/hedging.js';
 import type { MethodState } from '../../outbound/method-state.js';
 import type { Outbound } from '../../outbound.js';
 import type { Metric } from '../../telemetry/metric.js';
-import { metric, metricsOver } from './rows.js';
+import { metric, metricsOver } from '../../telemetry/metric-rows.js';
 
 /** One method of one upstream. */
 interface Row {

@@ -1,9 +1,9 @@
 import { DIFFERENCE_BOUNDS_MS, type MirrorStats } from '../../outbound/mirror/stats.js';
 import type { TrafficShift } from '../../outbound/traffic-shift.js';
-import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js';
+import type { Metric } from '../../telemetry/metric.js';
+import { histogramSample, metric, metricsOver } from '../../telemetry/metric-rows.js';
 import type { MirrorReport } from '../../telemetry/reports.js';
 import type { FaultController } from '../fault-controller.js';
-import { metric, metricsOver } from './rows.js';
 
 /** An upstream and its splits and mirrors; `Outbound` has this shape. */
 export interface ShapedUpstream {
@@ -26,45 +26,31 @@ export function trafficShiftMetrics(upstreams: readonly ShapedUpstream[]): Metri
 
 function mirrorMetrics(mirrors: readonly MirrorStats[]): Metric[] {
   const perMirror = metricsOver(mirrors, labelsOf);
-  type Counted = 'skipped' | 'notCompared' | 'mismatched' | 'argmax';
-  const by = (label: string, counted: Counted): Sample[] =>
-    mirrors.flatMap((counts) =>
-      Object.entries(counts[counted]).map(([name, value]) => ({
-        labels: { ...labelsOf(counts), [label]: name },
-        value,
-      })),
-    );
+  const skipped = perMirror.counts('reason', (mirror) => mirror.skipped);
+  const notCompared = perMirror.counts('reason', (mirror) => mirror.notCompared);
+  const mismatched = perMirror.counts('about', (mirror) => mirror.mismatched);
+  const largest = perMirror.counts('class', (mirror) => mirror.argmax);
   return [
     perMirror.metric('outrider_mirror_sent_total', ({ sent }) => sent),
-    metric('outrider_mirror_skipped_total', by('reason', 'skipped')),
+    metric('outrider_mirror_skipped_total', skipped),
     perMirror.metric('outrider_mirror_compared_total', ({ compared }) => compared),
-    metric('outrider_mirror_not_compared_total', by('reason', 'notCompared')),
-    metric('outrider_mirror_mismatched_total', by('about', 'mismatched')),
-    metric('outrider_mirror_largest_class_total', by('class', 'argmax')),
+    metric('outrider_mirror_not_compared_total', notCompared),
+    metric('outrider_mirror_mismatched_total', mismatched),
+    metric('outrider_mirror_largest_class_total', largest),
     {
       kind: 'histogram',
       name: 'outrider_mirror_extra_seconds',
       help: 'How much longer the copy took than the call; below 0: it was faster.',
-      samples: mirrors.map(differencesOf),
+      samples: mirrors.map((counts) => {
+        const { differences, differenceSumMs: sumMs } = counts;
+        return histogramSample(labelsOf(counts), differences, { boundsMs: DIFFERENCE_BOUNDS_MS, sumMs });
+      }),
     },
   ];
 }
 
 function labelsOf({ from, to }: MirrorStats): Record<string, string> {
   return { upstream: from, to };
-}
-
-function differencesOf(counts: MirrorStats): HistogramSample {
-  let total = 0;
-  return {
-    labels: labelsOf(counts),
-    bounds: DIFFERENCE_BOUNDS_MS.map((ms) => ms / 1000),
-    counts: Array.from(counts.differences, (n) => {
-      total += n;
-      return total;
-    }),
-    sum: counts.differenceSumMs / 1000,
-  };
 }
 
 /** Faults injected since the start; empty when there were none. */

@@ -9,10 +9,10 @@ import type { Inbound } from '../../inbound.js';
 import type { Outbound } from '../../outbound.js';
 import { type CallStats, LATENCY_BOUNDS_MS, type StatsRegistry } from '../../telemetry/call-stats.js';
 import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js';
+import { histogramSample, metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 import type { MemoryBudget } from '../../transport/memory-budget.js';
 import { queueMetrics } from './admission.js';
 import { resilienceMetrics } from './resilience.js';
-import { metric, metricsOver, one } from './rows.js';
 
 /** Where the metrics of calls, endpoints and connections are read. */
 export interface MetricSources {
@@ -52,17 +52,8 @@ function callMetrics(calls: readonly CallStats[]): Metric[] {
       if (value > 0) finished.push({ labels: { ...labels, grpc_status: statusName(status) }, value });
     });
     for (const [reason, value] of call.byReason) answers.push({ labels: { ...labels, reason }, value });
-    let total = 0;
-    const counts = Array.from(call.latency, (n) => {
-      total += n;
-      return total;
-    });
-    seconds.push({
-      labels,
-      bounds: LATENCY_BOUNDS_MS.map((ms) => ms / 1000),
-      counts,
-      sum: call.latencySumMs / 1000,
-    });
+    const { latency, latencySumMs: sumMs } = call;
+    seconds.push(histogramSample(labels, latency, { boundsMs: LATENCY_BOUNDS_MS, sumMs }));
   }
   const perCall = metricsOver(calls, labelsOf);
   return [
@@ -106,12 +97,7 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     DETECTOR_NAMES,
     ({ endpoint }, _, i) => endpoint.ejection.ejectionsBy[i]!,
   );
-  const inspected = clusters.flatMap((cluster) =>
-    Object.entries(cluster.sweep?.inspector?.counts ?? {}).map(([result, value]) => ({
-      labels: { ...clusterLabels(cluster), result },
-      value: value as number,
-    })),
-  );
+  const inspected = perCluster.counts('result', ({ sweep }) => sweep?.inspector?.counts ?? {});
   const detected = perCluster.by('detector', DETECTOR_NAMES, (cluster, _, i) =>
     sumOf(cluster, ({ counts }) => counts.by[i]!.detected),
   );

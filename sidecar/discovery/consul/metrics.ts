@@ -1,6 +1,7 @@
 import { present } from '../../config/present.js';
 import type { Listed } from '../../core/discovery/eviction-guard.js';
-import { counter, gauge, type Metric, type Sample } from '../../telemetry/metric.js';
+import type { Metric } from '../../telemetry/metric.js';
+import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 import type { ParsePool } from './parser/parser-pool.js';
 import type { QueryStatus } from './query/query-spec.js';
 import type { RegistrationSync } from './registration/sync.js';
@@ -10,57 +11,21 @@ const COUNTED = ['answers', 'failures', 'resets', 'rereads', 'bytes'] as const;
 /** The metrics of the queries, by name. @param extra metrics of other parts of the Consul side, put after these. */
 export function metrics(statuses: readonly QueryStatus[], extra: readonly Metric[] = []): Metric[] {
   const queries = byName(statuses);
-  const each = (of: (status: QueryStatus) => number): Sample[] =>
-    queries
-      .map((status) => ({ labels: { query: status.name }, value: of(status) }))
-      .filter(({ value }) => Number.isFinite(value));
+  const labelsOf = ({ name }: QueryStatus): Record<string, string> => ({ query: name });
+  const perQuery = metricsOver(queries, labelsOf);
+  const answered = queries.filter(({ ageMs }) => Number.isFinite(ageMs));
+  const isUp = statuses.some(({ state }) => state === 'current');
   return [
-    gauge(
-      'outrider_consul_up',
-      '1 while at least one blocking query of the Consul agent succeeds; 0 while none does.',
-      only(statuses.some(({ state }) => state === 'current') ? 1 : 0),
-    ),
-    gauge(
-      'outrider_consul_query_failing',
-      '1 while the last read of a query failed, and what was known before stays in use.',
-      each(({ problem }) => (problem === undefined ? 0 : 1)),
-    ),
-    gauge(
-      'outrider_consul_age_seconds',
-      'Time since the last good answer to a query. At rest it goes up to the wait of a blocking query (5 min).',
-      each(({ ageMs }) => ageMs / 1_000),
-    ),
-    counter(
-      'outrider_consul_answers_total',
-      'Good answers to a query.',
-      each(({ answers }) => answers),
-    ),
-    counter(
-      'outrider_consul_failures_total',
-      'Failed reads of a query.',
-      each(({ failures }) => failures),
-    ),
-    counter(
-      'outrider_consul_index_resets_total',
-      'Times that the index of a query went backwards: servers were restored or replaced.',
-      each(({ resets }) => resets),
-    ),
-    counter(
-      'outrider_consul_rereads_total',
-      'Times that what a query had answered was doubted and read again.',
-      each(({ rereads }) => rereads),
-    ),
-    counter(
-      'outrider_consul_bytes_total',
-      'Bytes of bodies read for a query.',
-      each(({ bytes }) => bytes),
-    ),
+    metric('outrider_consul_up', one(Number(isUp))),
+    perQuery.metric('outrider_consul_query_failing', ({ problem }) => Number(problem !== undefined)),
+    metricsOver(answered, labelsOf).metric('outrider_consul_age_seconds', ({ ageMs }) => ageMs / 1_000),
+    perQuery.metric('outrider_consul_answers_total', ({ answers }) => answers),
+    perQuery.metric('outrider_consul_failures_total', ({ failures }) => failures),
+    perQuery.metric('outrider_consul_index_resets_total', ({ resets }) => resets),
+    perQuery.metric('outrider_consul_rereads_total', ({ rereads }) => rereads),
+    perQuery.metric('outrider_consul_bytes_total', ({ bytes }) => bytes),
     ...extra,
   ];
-}
-
-function only(value: number): Sample[] {
-  return [{ labels: {}, value }];
 }
 
 /** Queries that share a name, as those for subsets of one service may, are one row: sums, and the worse of the two. */
@@ -90,30 +55,12 @@ function merge(a: QueryStatus, b: QueryStatus): QueryStatus {
 /** The metrics of a registration and its checks. */
 export function registrationMetrics(sync: RegistrationSync, failures: number): Metric[] {
   const { isConfirmed, registrations, checks } = sync;
+  const perCheck = metricsOver([checks.service, checks.proxy], ({ id }) => ({ check: id }));
   return [
-    gauge(
-      'outrider_consul_registered',
-      '1 while the agent had this instance and its checks when last asked.',
-      only(isConfirmed ? 1 : 0),
-    ),
-    counter(
-      'outrider_consul_registrations_total',
-      'Definitions sent to the agent; more than a few an hour mean that it keeps forgetting them.',
-      only(registrations),
-    ),
-    counter(
-      'outrider_consul_registration_failures_total',
-      'Rounds of registration, comparison or refresh that failed.',
-      only(failures),
-    ),
-    gauge(
-      'outrider_consul_check_passing',
-      'What each check tells Consul: 1 passing, 0 critical, or a warning that one of several models is not served.',
-      [checks.service, checks.proxy].map(({ id, state }) => ({
-        labels: { check: id },
-        value: state.status === 'passing' ? 1 : 0,
-      })),
-    ),
+    metric('outrider_consul_registered', one(Number(isConfirmed))),
+    metric('outrider_consul_registrations_total', one(registrations)),
+    metric('outrider_consul_registration_failures_total', one(failures)),
+    perCheck.metric('outrider_consul_check_passing', ({ state }) => Number(state.status === 'passing')),
   ];
 }
 
@@ -128,51 +75,24 @@ interface TargetReport {
   readonly holds: number;
 }
 
-/** The metrics of instances, by target. */
+/** The metrics of instances, by target; of each status, also where no instance has it. */
 export function targetMetrics(targets: readonly TargetReport[], parses: ParsePool['counts']): Metric[] {
-  const each = (field: 'kept' | 'skipped' | 'holds'): Sample[] =>
-    targets.map((target) => ({ labels: { target: target.title }, value: target[field] }));
-  return [
-    gauge(
-      'outrider_consul_instances',
-      'Instances in use by target and by the status that counts.',
-      targets.flatMap(byStatus),
-    ),
-    gauge(
-      'outrider_consul_kept_instances',
-      'Instances in use although Consul took them away, because too many went at once.',
-      each('kept'),
-    ),
-    counter(
-      'outrider_consul_holds_total',
-      'Times Consul took away most of a working set at once and was not believed for the grace time.',
-      each('holds'),
-    ),
-    gauge(
-      'outrider_consul_skipped_entries',
-      'Entries of the last answer that make no sense and are left out.',
-      each('skipped'),
-    ),
-    counter(
-      'outrider_consul_parses_total',
-      'Answers about instances that were parsed, on the main thread or in a thread of its own.',
-      [
-        { labels: { where: 'main' }, value: parses.inPlace },
-        { labels: { where: 'thread' }, value: parses.inThread },
-      ],
-    ),
-    counter(
-      'outrider_consul_parse_failures_total',
-      'Answers that the parse thread could not parse.',
-      only(parses.failures),
-    ),
+  const perTarget = metricsOver(targets, ({ title }) => ({ target: title }));
+  const instances = perTarget.by(
+    'status',
+    ['passing', 'warning', 'critical'],
+    ({ members }, status) => members.filter((each) => each.status === status).length,
+  );
+  const parsed = [
+    { labels: { where: 'main' }, value: parses.inPlace },
+    { labels: { where: 'thread' }, value: parses.inThread },
   ];
-}
-
-/** One sample for each status, also where no instance has it. */
-function byStatus({ title, members }: TargetReport): Sample[] {
-  return (['passing', 'warning', 'critical'] as const).map((status) => ({
-    labels: { target: title, status },
-    value: members.filter((each) => each.status === status).length,
-  }));
+  return [
+    metric('outrider_consul_instances', instances),
+    perTarget.metric('outrider_consul_kept_instances', ({ kept }) => kept),
+    perTarget.metric('outrider_consul_holds_total', ({ holds }) => holds),
+    perTarget.metric('outrider_consul_skipped_entries', ({ skipped }) => skipped),
+    metric('outrider_consul_parses_total', parsed),
+    metric('outrider_consul_parse_failures_total', one(parses.failures)),
+  ];
 }

@@ -6,7 +6,8 @@ import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { EventLoopMonitor } from '../../runtime/process/event-loop-monitor.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
-import { counter, gauge, type Metric, type Sample } from '../../telemetry/metric.js';
+import type { Metric } from '../../telemetry/metric.js';
+import { metric, metricsOver } from '../../telemetry/metric-rows.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import { dialPlain } from '../../transport/dial.js';
 import { type Member, Prober, type ProberDeps } from './prober.js';
@@ -189,33 +190,20 @@ export class HealthChecker extends WheelEntry {
 
   metrics(): Metric[] {
     if (this.probers.size === 0) return this.recoveries.metrics();
-    const checks: Sample[] = [];
-    const healthy: Sample[] = [];
-    const seconds: Sample[] = [];
-    const timeouts: Sample[] = [];
-    for (const prober of this.probers.values()) {
-      for (const upstream of new Set(prober.members.map((member) => member.cluster.name))) {
-        const labels = { upstream, endpoint: prober.members[0]!.endpoint.label };
-        for (const [result, value] of Object.entries(prober.counts))
-          checks.push({ labels: { ...labels, result }, value });
-        healthy.push({ labels, value: prober.health.isHealthy ? 1 : 0 });
-        if (prober.timeoutMs > 0) timeouts.push({ labels, value: prober.timeoutMs / 1000 });
-        if (prober.answerMs > 0) seconds.push({ labels, value: prober.answerMs / 1000 });
-      }
-    }
+    const rows = [...this.probers.values()].flatMap((prober) => {
+      const endpoint = prober.members[0]!.endpoint.label;
+      const upstreams = new Set(prober.members.map(({ cluster }) => cluster.name));
+      return [...upstreams].map((upstream) => ({ labels: { upstream, endpoint }, prober }));
+    });
+    const over = (some: typeof rows) => metricsOver(some, ({ labels }) => labels);
+    const asked = over(rows.filter(({ prober }) => prober.timeoutMs > 0));
+    const answered = over(rows.filter(({ prober }) => prober.answerMs > 0));
+    const checks = over(rows).counts('result', ({ prober }) => prober.counts);
     return [
-      counter(
-        'outrider_health_checks_total',
-        'Checks of endpoints by what came of them. void: the connection went, or our own process stood still; skipped: calls had shown as much.',
-        checks,
-      ),
-      gauge('outrider_endpoint_healthy', '0 while the health check speaks against the endpoint.', healthy),
-      gauge('outrider_health_check_seconds', 'How long the last answer to a check took.', seconds),
-      gauge(
-        'outrider_health_check_timeout_seconds',
-        'How long the last answer to a check was waited for at most.',
-        timeouts,
-      ),
+      metric('outrider_health_checks_total', checks),
+      over(rows).metric('outrider_endpoint_healthy', ({ prober }) => Number(prober.health.isHealthy)),
+      answered.metric('outrider_health_check_seconds', ({ prober }) => prober.answerMs / 1000),
+      asked.metric('outrider_health_check_timeout_seconds', ({ prober }) => prober.timeoutMs / 1000),
       ...this.recoveries.metrics(),
     ];
   }

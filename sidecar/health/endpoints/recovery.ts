@@ -6,7 +6,8 @@ import type { CheckResult } from '../../core/health/health-check.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
-import { counter, type Metric } from '../../telemetry/metric.js';
+import type { Metric } from '../../telemetry/metric.js';
+import { metric } from '../../telemetry/metric-rows.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import { HealthCalls, type Probe } from './probes.js';
 
@@ -67,13 +68,7 @@ export class RecoveryProbes {
     const samples = [...this.counts].flatMap(([upstream, results]) =>
       [...results].map(([result, value]) => ({ labels: { upstream, result }, value })),
     );
-    return [
-      counter(
-        'outrider_recovery_checks_total',
-        'Questions to ejected endpoints, because their own sidecar said that the model cannot serve, or because no call came to try them, by what came of them.',
-        samples,
-      ),
-    ];
+    return [metric('outrider_recovery_checks_total', samples)];
   }
 
   /** Forgets the counters of an upstream. */

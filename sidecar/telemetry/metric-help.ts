@@ -1,6 +1,6 @@
 /**
- * What each counter and gauge of the app says, by its name: one whose name ends in `_total` is a counter. Histograms stand
- * where they are made.
+ * What each counter and gauge of a sidecar says, by its name: one whose name ends in `_total` is a counter. Histograms
+ * stand where they are made, and what the operating system says of the process in runtime/process/stats.ts.
  */
 export const HELP = {
   // calls, endpoints and connections
@@ -13,6 +13,12 @@ export const HELP = {
   outrider_attempt_outcomes_total: 'Attempts ended, by outcome.',
   outrider_endpoint_in_flight: 'Attempts under way.',
   outrider_endpoint_eligible: '1 when the endpoint may receive traffic.',
+  outrider_health_checks_total:
+    'Checks of endpoints by what came of them. void: the connection went, or our own process stood still; skipped: calls had shown as much.',
+  outrider_health_check_seconds: 'How long the last answer to a check took.',
+  outrider_health_check_timeout_seconds: 'How long the last answer to a check was waited for at most.',
+  outrider_recovery_checks_total:
+    'Questions to ejected endpoints, because their own sidecar said that the model cannot serve, or because no call came to try them, by what came of them.',
   outrider_endpoint_healthy: '0 while the health check speaks against the endpoint.',
   outrider_endpoint_share:
     'What the endpoint takes of its weight: less than 1 while it warms up, is full or is far away.',
@@ -80,6 +86,10 @@ export const HELP = {
   outrider_memory_pressure_total:
     'Times memory ran short: high sheds what is less important, critical every new call.',
 
+  outrider_model_probes_total:
+    'Direct questions to an idle model, by what came of them; void: our own process stood still, or the model was at work.',
+  outrider_model_up: '1 while inferences or the golden input show that the model answers.',
+
   // splits, mirrors and injected faults
   outrider_split_total: 'Calls of split routes, by the upstream that got them.',
   outrider_mirror_sent_total: 'Copies of calls sent to another upstream.',
@@ -91,11 +101,39 @@ export const HELP = {
     'Pairs of answers with classes, by whether the largest one is the same.',
   outrider_faults_injected_total: 'Calls struck by a fault that was put in for a drill.',
 
+  // what is read from Consul, and the registration there
+  outrider_consul_up: '1 while at least one blocking query of the Consul agent succeeds; 0 while none does.',
+  outrider_consul_query_failing:
+    '1 while the last read of a query failed, and what was known before stays in use.',
+  outrider_consul_age_seconds:
+    'Time since the last good answer to a query. At rest it goes up to the wait of a blocking query (5 min).',
+  outrider_consul_answers_total: 'Good answers to a query.',
+  outrider_consul_failures_total: 'Failed reads of a query.',
+  outrider_consul_index_resets_total:
+    'Times that the index of a query went backwards: servers were restored or replaced.',
+  outrider_consul_rereads_total: 'Times that what a query had answered was doubted and read again.',
+  outrider_consul_bytes_total: 'Bytes of bodies read for a query.',
+  outrider_consul_registered: '1 while the agent had this instance and its checks when last asked.',
+  outrider_consul_registrations_total:
+    'Definitions sent to the agent; more than a few an hour mean that it keeps forgetting them.',
+  outrider_consul_registration_failures_total: 'Rounds of registration, comparison or refresh that failed.',
+  outrider_consul_check_passing:
+    'What each check tells Consul: 1 passing, 0 critical, or a warning that one of several models is not served.',
+  outrider_consul_instances: 'Instances in use by target and by the status that counts.',
+  outrider_consul_kept_instances:
+    'Instances in use although Consul took them away, because too many went at once.',
+  outrider_consul_holds_total:
+    'Times Consul took away most of a working set at once and was not believed for the grace time.',
+  outrider_consul_skipped_entries: 'Entries of the last answer that make no sense and are left out.',
+  outrider_consul_parses_total:
+    'Answers about instances that were parsed, on the main thread or in a thread of its own.',
+  outrider_consul_parse_failures_total: 'Answers that the parse thread could not parse.',
+
   // the access log
   outrider_access_log_lines_total: 'Lines of the access log that were written, or handed to standard error.',
   outrider_access_log_dropped_total:
     'Lines of the access log that were dropped, on standard error those of every log: the disk is full, gone or too slow.',
 } as const;
 
-/** Name of a counter or gauge of the app. */
+/** Name of a counter or gauge. */
 export type MetricName = keyof typeof HELP;

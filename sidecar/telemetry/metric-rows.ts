@@ -1,9 +1,9 @@
-import { counter, gauge, type Metric, type Sample } from '../../telemetry/metric.js';
-import { HELP, type MetricName } from './help.js';
+import type { HistogramSample, Metric, Sample } from './metric.js';
+import { HELP, type MetricName } from './metric-help.js';
 
-/** A counter or gauge with its text. */
+/** A counter or gauge with its text, read at scrape time. */
 export function metric(name: MetricName, samples: Sample[]): Metric {
-  return (name.endsWith('_total') ? counter : gauge)(name, HELP[name], samples);
+  return { kind: name.endsWith('_total') ? 'counter' : 'gauge', name, help: HELP[name], samples };
 }
 
 /** Makes metrics with one sample for each row of a table, such as each endpoint or each method. */
@@ -20,6 +20,8 @@ export interface RowMetrics<Row> {
     values: readonly Value[],
     read: (row: Row, value: Value, i: number) => number,
   ): Sample[];
+  /** Samples of each row for each of the counts that `read` gives, whose names become the label `label`. */
+  counts(label: string, read: (row: Row) => Readonly<Record<string, number>>): Sample[];
 }
 
 /** @param labelsOf labels that tell the rows apart; called at scrape time. */
@@ -37,7 +39,28 @@ export function metricsOver<Row>(
       rows.flatMap((row) =>
         values.map((each, i) => ({ labels: { ...labelsOf(row), [label]: each }, value: read(row, each, i) })),
       ),
+    counts: (label, read) =>
+      rows.flatMap((row) =>
+        Object.entries(read(row)).map(([name, value]) => ({
+          labels: { ...labelsOf(row), [label]: name },
+          value,
+        })),
+      ),
   };
+}
+
+/** A sample of a histogram, from the count and the upper bound of each bucket, and the sum of all that was observed. */
+export function histogramSample(
+  labels: Readonly<Record<string, string>>,
+  counts: Iterable<number>,
+  { boundsMs, sumMs }: { readonly boundsMs: readonly number[]; readonly sumMs: number },
+): HistogramSample {
+  let total = 0;
+  const cumulative = Array.from(counts, (n) => {
+    total += n;
+    return total;
+  });
+  return { labels, bounds: boundsMs.map((ms) => ms / 1000), counts: cumulative, sum: sumMs / 1000 };
 }
 
 /** The sample of a metric without labels. */
