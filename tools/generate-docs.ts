@@ -4,6 +4,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cardSchema } from '../services/model-server/models/card.js';
+import { withKeyTable } from './card-reference.js';
 import { generatedFiles } from './generated-files.js';
 import { declaredMetrics, metricsReference } from './metrics-reference.js';
 
@@ -11,6 +13,8 @@ const root = packageRoot(dirname(fileURLToPath(import.meta.url)));
 const target = join(root, 'mesh-config');
 for (const { name, content } of generatedFiles()) writeFileSync(join(target, name), content);
 writeFileSync(join(target, 'METRICS.md'), metricsReference(declaredMetrics(sources())));
+const page = join(target, 'MODEL.md');
+writeFileSync(page, withKeyTable(readFileSync(page, 'utf8'), cardSchema));
 
 /** Where metric families are made. */
 function sources(): string[] {

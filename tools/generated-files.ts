@@ -1,5 +1,7 @@
+import { cardSchema } from '../services/model-server/models/card.js';
 import { meshFile } from '../sidecar/config/options/mesh-file.js';
 import { sidecarFile } from '../sidecar/config/options/sidecar-file.js';
+import { cardJsonSchema } from './card-reference.js';
 import { renderReference } from './config-reference.js';
 import { jsonSchemaOf } from './json-schema.js';
 
@@ -10,12 +12,13 @@ export interface GeneratedFile {
 }
 
 /**
- * Everything in mesh-config/ that is made from the declarations: the two JSON Schemas and the reference page.
+ * Everything in mesh-config/ that is made from the declarations: the JSON Schemas and the reference page.
  */
 export function generatedFiles(): GeneratedFile[] {
   return [
     { name: 'mesh.schema.json', content: jsonSchemaOf(meshFile, 'Outrider mesh file') },
     { name: 'sidecar.schema.json', content: jsonSchemaOf(sidecarFile, 'Outrider sidecar file') },
+    { name: 'model.schema.json', content: cardJsonSchema(cardSchema) },
     { name: 'REFERENCE.md', content: reference() },
   ];
 }

@@ -7,42 +7,98 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { messageOf } from '../rpc.js';
 
+/** What the reference and the JSON Schema say of a key of model.yaml. */
+export interface KeyDoc {
+  readonly description: string;
+  /** The default in words, where the schema itself has none. */
+  readonly otherwise?: string;
+}
+
+/** The text of every key, blocks included: `npm run generate` fails for a key without one. */
+export const keyDocs = z.registry<KeyDoc>();
+
 /** A list, or for large tensors a block of numbers separated by white space. */
-const values = z.union([
-  z.array(z.union([z.number(), z.boolean(), z.string()])),
-  z.string().transform((block, context) => {
-    const words = block.split(/\s+/).filter(Boolean);
-    const wrong = words.find((word) => Number.isNaN(Number(word)));
-    if (wrong !== undefined)
-      context.addIssue({ code: 'custom', message: `found '${wrong}', expected numbers` });
-    return words.map(Number);
-  }),
-]);
+const values = (description: string) =>
+  z
+    .union([
+      z.array(z.union([z.number(), z.boolean(), z.string()])),
+      z.string().transform((block, context) => {
+        const words = block.split(/\s+/).filter(Boolean);
+        const wrong = words.find((word) => Number.isNaN(Number(word)));
+        if (wrong !== undefined)
+          context.addIssue({ code: 'custom', message: `found '${wrong}', expected numbers` });
+        return words.map(Number);
+      }),
+    ])
+    .register(keyDocs, { description });
 const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
 
 /** One input of the golden block. */
-const goldenInput = z.strictObject({ shape: z.array(z.int().min(0)), values });
+const goldenInput = z.strictObject({
+  shape: z
+    .array(z.int().min(0))
+    .register(keyDocs, { description: 'Of the input tensor of this name, without free dimensions.' }),
+  values: values(
+    'All elements, row by row: a list, or for large tensors a block of numbers separated by white space.',
+  ),
+});
+
+const goldenOutput = z.strictObject({ values: values('What has to come out, likewise.') });
+
+const golden = z.strictObject({
+  tolerance: z.number().min(0).default(1e-4).register(keyDocs, {
+    description: 'Largest difference allowed: absolute, or relative to expected values beyond ±1.',
+  }),
+  inputs: z.record(z.string(), goldenInput).register(keyDocs, {
+    description: 'The inputs by their names; every input of the model is required.',
+  }),
+  outputs: z
+    .record(z.string(), goldenOutput)
+    .refine((o) => Object.keys(o).length > 0, 'expected one output at least')
+    .register(keyDocs, {
+      description:
+        'The expected outputs by their names. Outputs that are not named are not compared; one is required.',
+    }),
+});
 
 /** As it is written. */
 export const cardSchema = z.strictObject({
-  description: z.string().default(''),
-  /** Of model.onnx, hex. A file that does not match is not loaded. */
+  description: z
+    .string()
+    .default('')
+    .register(keyDocs, { description: 'One sentence, passed on in ModelMetadata.', otherwise: 'empty' }),
   sha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits')
-    .optional(),
-  /** Names of the classes, in the order of the last output dimension. */
-  labels: z.array(scalar).min(1).optional(),
-  batching: z.strictObject({ max_batch: z.int().min(1).max(4096) }).optional(),
-  /** Passed on in ModelMetadata as they are. */
-  properties: z.record(z.string().regex(/^[a-z][a-z0-9_]*$/), scalar).default({}),
-  golden: z.strictObject({
-    /** Largest difference allowed: absolute, or relative to expected values beyond ±1. */
-    tolerance: z.number().min(0).default(1e-4),
-    inputs: z.record(z.string(), goldenInput),
-    outputs: z
-      .record(z.string(), z.strictObject({ values }))
-      .refine((o) => Object.keys(o).length > 0, 'expected one output at least'),
+    .optional()
+    .register(keyDocs, {
+      description: 'Of `model.onnx`, in lower-case hex. A file that does not match is not loaded.',
+      otherwise: 'not checked',
+    }),
+  labels: z.array(scalar).min(1).optional().register(keyDocs, {
+    description: 'Names of the classes, in the order of the last output dimension.',
+    otherwise: 'none',
+  }),
+  batching: z
+    .strictObject({
+      max_batch: z.int().min(1).max(4096).register(keyDocs, {
+        description:
+          'Waiting requests that may run as one batch. Inputs and outputs need a first dimension of any size, and a row has to give in a batch what it gives alone; both are tested at the start.',
+        otherwise: 'each request runs alone',
+      }),
+    })
+    .optional()
+    .register(keyDocs, { description: 'Present: waiting requests run together.' }),
+  properties: z
+    .record(z.string().regex(/^[a-z][a-z0-9_]*$/), scalar)
+    .default({})
+    .register(keyDocs, {
+      description:
+        'Further keys and values, passed on in ModelMetadata. `outrider infer` reads those of the table below.',
+      otherwise: 'empty',
+    }),
+  golden: golden.register(keyDocs, {
+    description: 'Inputs that are run before the model is served, and what has to come out.',
   }),
 });
 

@@ -47,7 +47,7 @@ export const ROOT_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   proto: [],
   services: ['proto'],
   sidecar: ['proto'],
-  tools: ['sidecar'],
+  tools: ['services', 'sidecar'],
 };
 
 /** Where `sidecar/` imports from `proto/`: what reads or writes messages of the inference protocol. */

@@ -139,7 +139,7 @@ describe('the generated files', () => {
         for (const [key, inner] of Object.entries(node)) check(inner, `${path}.${key}`);
       };
       check(JSON.parse(content), name);
-      assert.ok(blocks > 10, `${name} has ${blocks} blocks`);
+      assert.ok(blocks > 3, `${name} has ${blocks} blocks`);
     }
   });
 });
