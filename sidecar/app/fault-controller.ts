@@ -26,14 +26,10 @@ export class FaultController implements FaultAdmin, ActiveFaults {
   private faults: readonly ActiveFault[] = [];
   private lastId = 0;
   private readonly timer = new WheelTimer(() => this.expire());
+  readonly isAllowed = this.options.isAllowed;
+  private readonly dataPlane = this.options.dataPlane;
 
-  readonly isAllowed: boolean;
-  private readonly dataPlane: DataPlaneContext;
-
-  constructor(private readonly options: FaultControllerOptions) {
-    this.isAllowed = options.isAllowed;
-    this.dataPlane = options.dataPlane;
-  }
+  constructor(private readonly options: FaultControllerOptions) {}
 
   get upstreams(): readonly string[] {
     return this.options.upstreamNames();

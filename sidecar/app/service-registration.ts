@@ -21,20 +21,15 @@ export interface RegistrationDeps {
  * two checks, one for the models and one for the sidecar.
  */
 export class ServiceRegistration implements ServiceInstance {
-  readonly service: string;
-  readonly instance: string;
-  readonly version: string;
-  readonly models: readonly ListedModel[];
+  readonly service = this.config.service;
+  readonly instance = this.config.instance;
+  readonly version = this.deps.version;
+  readonly models: readonly ListedModel[] = this.deps.inbound?.statuses.models ?? [];
 
   constructor(
     private readonly config: SidecarConfig,
     private readonly deps: RegistrationDeps,
-  ) {
-    this.service = config.service;
-    this.instance = config.instance;
-    this.version = deps.version;
-    this.models = deps.inbound?.statuses.models ?? [];
-  }
+  ) {}
 
   /** Starts the model probes: the check needs their result also without traffic. */
   start(): void {
@@ -54,7 +49,6 @@ export class ServiceRegistration implements ServiceInstance {
 
   get upstreams(): readonly InstanceUpstream[] {
     return this.deps.upstreams().map(({ name, consul }) => ({
-      name,
       service: consul?.service ?? name,
       datacenter: consul?.datacenter,
       listen: this.deps.listeners[name],

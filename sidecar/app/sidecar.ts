@@ -53,9 +53,9 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     private readonly deps: Deps,
   ) {
     super(current, deps);
-    this.loopMonitor = new EventLoopMonitor(deps.clock, deps.timers, {
-      isBusy: () => this.context.dataPlane.stats.calls.some(({ inFlight }) => inFlight > 0),
-    });
+    this.loopMonitor = new EventLoopMonitor(deps.clock, deps.timers, () =>
+      this.context.dataPlane.stats.calls.some(({ inFlight }) => inFlight > 0),
+    );
     const dataPlane = createDataPlane(current, deps, this.loopMonitor);
     this.context = { deps, dataPlane, settings: localSettings(current), limits: current.limits };
     this.accessLog = new AccessLogSink(current, this.context);

@@ -1,4 +1,3 @@
-import { BREAKER_LIMITS } from '../../core/retry/circuit-breaker.js';
 import { HEDGE_REFUSALS } from '../../core/retry/hedging.js';
 import type { MethodState } from '../../outbound/method-state.js';
 import type { Outbound } from '../../outbound.js';
@@ -73,14 +72,11 @@ function breakerMetrics(outbounds: readonly Outbound[]): Metric[] {
   const broken = outbounds.flatMap(({ name, breaker: { limits }, clusters }) =>
     limits === null ? [] : [{ labels: { upstream: name }, breaker: limits, clusters }],
   );
-  const hits = broken.flatMap(({ labels, breaker, clusters }) => [
-    ...BREAKER_LIMITS.map((limit) => ({ labels: { ...labels, limit }, value: breaker.hits[limit] })),
-    {
-      labels: { ...labels, limit: 'connections' },
-      value: clusters.reduce((sum, { connectionsRefused }) => sum + connectionsRefused, 0),
-    },
-  ]);
   const perBreaker = metricsOver(broken, ({ labels }) => labels);
+  const hits = perBreaker.counts('limit', ({ breaker, clusters }) => ({
+    ...breaker.hits,
+    connections: clusters.reduce((sum, { connectionsRefused }) => sum + connectionsRefused, 0),
+  }));
   return [
     metric('outrider_breaker_open_total', hits),
     perBreaker.metric('outrider_breaker_in_flight', ({ breaker }) => breaker.inFlight),

@@ -80,7 +80,8 @@ function endpointTable(reports: readonly StatusReport[], palette: Palette): stri
     { title: 'upstream', cell: ({ upstream }) => upstream },
     { title: 'cluster', cell: ({ cluster }) => cluster ?? '', isOptional: true },
     { title: 'endpoint', cell: ({ endpoint }) => endpoint },
-    { title: 'priority', cell: ({ priority }) => priorityOf(priority), isOptional: true },
+    // From 1000 on the endpoint is critical in Consul; `why` says so.
+    { title: 'priority', cell: ({ priority }) => String(priority ?? ''), isOptional: true },
     { title: 'state', cell: (row) => stateCell(row, palette) },
     { title: 'share', cell: ({ share }) => percent(share), isOptional: true },
     { title: 'in flight', cell: ({ inFlight }) => String(inFlight) },
@@ -92,11 +93,6 @@ function endpointTable(reports: readonly StatusReport[], palette: Palette): stri
     { title: 'ejections', cell: ({ ejections }) => String(ejections) },
     { title: 'why', cell: ({ why }) => why },
   ]);
-}
-
-/** From 1000 on the endpoint is critical in Consul; `why` says so. */
-function priorityOf(priority: number | undefined): string {
-  return priority === undefined ? '' : String(priority);
 }
 
 function stateCell(row: EndpointReport, palette: Palette): string {

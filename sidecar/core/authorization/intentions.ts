@@ -73,14 +73,9 @@ export class IntentionTable {
     return new IntentionTable([], 'deny', version, { isLoaded: false });
   }
 
-  /** Whether `source` may call `destination`, whatever the call. An empty source is a caller without identity: only `*` and the default speak of it. */
+  /** Whether `source` may call `destination`, whatever the call: as for Consul, permissions are a deny. An empty source is a caller without identity: only `*` and the default speak of it. */
   allows(source: string, destination: string): boolean {
     return this.decisionFor(source, destination) === 'allow';
-  }
-
-  /** Consul's decision for a connection, whose calls it does not know: permissions are a deny. */
-  decide(source: string, destination: string): Action {
-    return this.allows(source, destination) ? 'allow' : 'deny';
   }
 
   /** The decision of the intention that names both most exactly: destination before source, a name before `*` (Consul's precedence). */

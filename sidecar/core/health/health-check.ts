@@ -1,13 +1,9 @@
-import { Hysteresis, isSameExceptNumbers } from './hysteresis.js';
+import { Hysteresis, type HysteresisSettings, isSameExceptNumbers } from './hysteresis.js';
 
 /** Settings of active health checks (Envoy, HAProxy). */
-export interface HealthSettings {
+export interface HealthSettings extends Required<HysteresisSettings> {
   /** Time between the starts of two checks, ms, ± 10 %. */
   readonly intervalMs: number;
-  /** Failed checks in a row until the endpoint is unhealthy. */
-  readonly unhealthyThreshold: number;
-  /** Passed checks in a row until it is healthy again. */
-  readonly healthyThreshold: number;
 }
 
 /** Result of one check. */

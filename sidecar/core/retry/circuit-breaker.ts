@@ -9,8 +9,7 @@ export interface BreakerSettings {
 }
 
 /** Names of the limits, in metrics. */
-export const BREAKER_LIMITS = ['pending', 'in-flight', 'retries'] as const;
-export type BreakerLimit = (typeof BREAKER_LIMITS)[number];
+export type BreakerLimit = 'pending' | 'in-flight' | 'retries';
 
 /**
  * How much of one upstream may be under way at once (Envoy's circuit breakers). What exceeds a limit is refused at once: a call

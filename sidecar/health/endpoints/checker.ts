@@ -57,7 +57,7 @@ export class HealthChecker extends WheelEntry {
     const isBusy = (): boolean => [...this.probers.values()].some(({ isAsking }) => isAsking);
     this.deps = {
       context,
-      loopMonitor: new EventLoopMonitor(context.clock, timers, { isBusy }),
+      loopMonitor: new EventLoopMonitor(context.clock, timers, isBusy),
       enqueue: (prober) => this.enqueue(prober),
       ask: (prober, hear) => this.ask(prober, hear),
     };

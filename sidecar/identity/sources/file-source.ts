@@ -26,19 +26,13 @@ export interface FileIdentityOptions {
   readonly feed?: IdentityFeed | undefined;
   /** Called once for each new problem with changed files, in one line. */
   readonly onProblem?: (problem: string) => void;
-  /** How often the files are read without an event. Default 10 s. */
-  readonly pollMs?: number;
-  /** Quiet time after an event before the files are read. Default 100 ms. */
-  readonly debounceMs?: number;
-  /**
-   * How long files may be inconsistent before that counts as a problem rather than a write in
-   * progress. Default 2 s.
-   */
-  readonly settleMs?: number;
 }
 
+/** How often the files are read without an event. */
 const POLL_MS = 10_000;
+/** Quiet time after an event before the files are read. */
 const DEBOUNCE_MS = 100;
+/** How long files may be inconsistent before that counts as a problem rather than a write in progress. */
 const SETTLE_MS = 2_000;
 
 /** The files cannot be used at start; the message names the file and the reason. */
@@ -72,7 +66,7 @@ export class FileIdentitySource implements IdentitySource {
     this.identity = identity;
     options.feed?.subscribe((parts) => this.takeFed(parts));
     this.watchDirectories();
-    this.poll = options.timers.every(options.pollMs ?? POLL_MS, () => this.refresh());
+    this.poll = options.timers.every(POLL_MS, () => this.refresh());
   }
 
   current(): Identity {
@@ -140,7 +134,7 @@ export class FileIdentitySource implements IdentitySource {
 
   /** Reports a problem that is still there after the settling time. */
   private awaitConsistency(): void {
-    this.settle ??= this.options.timers.after(this.options.settleMs ?? SETTLE_MS, () => {
+    this.settle ??= this.options.timers.after(SETTLE_MS, () => {
       const next = this.check(readIdentityFiles(this.options.paths));
       this.settle = undefined;
       if (isProblem(next)) this.report(next.problem);
@@ -170,7 +164,6 @@ export class FileIdentitySource implements IdentitySource {
 
   private refreshSoon(): void {
     this.debounce?.cancel();
-    const delayMs = this.options.debounceMs ?? DEBOUNCE_MS;
-    this.debounce = this.options.timers.after(delayMs, () => this.refresh());
+    this.debounce = this.options.timers.after(DEBOUNCE_MS, () => this.refresh());
   }
 }

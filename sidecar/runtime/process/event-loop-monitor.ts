@@ -1,14 +1,10 @@
 import type { Clock } from '../time/clock.js';
 import type { Timer, Timers } from '../time/timers.js';
 
-export interface EventLoopMonitorOptions {
-  /** A beat that is this much late is a stall. Default 100 ms. */
-  readonly stallMs?: number;
-  /** Time between beats while it runs. Default 50 ms. */
-  readonly beatMs?: number;
-  /** Asked at every beat: false stops the monitor. Default: always `true`. */
-  readonly isBusy?: () => boolean;
-}
+/** A beat that is this much late is a stall. */
+const STALL_MS = 100;
+/** Time between beats while it runs. */
+const BEAT_MS = 50;
 
 /**
  * Detects stalls of our own event loop. A frozen or starved process sees deadlines pass and probes
@@ -16,9 +12,6 @@ export interface EventLoopMonitorOptions {
  * Lifeguard). It runs one coarse timer while there is work, and none at other times.
  */
 export class EventLoopMonitor {
-  private readonly stallMs: number;
-  private readonly beatMs: number;
-  private readonly isBusy: () => boolean;
   private timer: Timer | undefined;
   private lastBeatMs = 0;
 
@@ -28,15 +21,12 @@ export class EventLoopMonitor {
   lastStallMs = 0;
   stalls = 0;
 
+  /** @param isBusy asked at every beat: false stops the monitor. */
   constructor(
     private readonly clock: Clock,
     private readonly timers: Timers,
-    options: EventLoopMonitorOptions = {},
-  ) {
-    this.stallMs = options.stallMs ?? 100;
-    this.beatMs = options.beatMs ?? 50;
-    this.isBusy = options.isBusy ?? (() => true);
-  }
+    private readonly isBusy: () => boolean,
+  ) {}
 
   get isRunning(): boolean {
     return this.timer !== undefined;
@@ -46,7 +36,7 @@ export class EventLoopMonitor {
   start(): void {
     if (this.timer !== undefined) return;
     this.lastBeatMs = this.clock.now();
-    this.timer = this.timers.every(this.beatMs, () => this.onBeat(), { unref: true });
+    this.timer = this.timers.every(BEAT_MS, () => this.onBeat(), { unref: true });
   }
 
   /** Stops the timer. Past stalls are still reported. */
@@ -73,9 +63,9 @@ export class EventLoopMonitor {
 
   private beat(): number {
     const nowMs = this.clock.now();
-    const lateMs = nowMs - this.lastBeatMs - this.beatMs;
+    const lateMs = nowMs - this.lastBeatMs - BEAT_MS;
     this.lastBeatMs = nowMs;
-    if (lateMs < this.stallMs) return nowMs;
+    if (lateMs < STALL_MS) return nowMs;
     this.lastStallEndMs = nowMs;
     this.lastStallMs = lateMs;
     this.stalls += 1;

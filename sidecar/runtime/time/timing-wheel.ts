@@ -94,16 +94,6 @@ export class TimingWheel {
     this.size -= 1;
   }
 
-  /**
-   * Disarms the system timer. Entries stay; the next `add` arms it again. For the end of the
-   * process and of tests.
-   */
-  stop(): void {
-    this.armed?.cancel();
-    this.armed = undefined;
-    this.armedTick = Number.POSITIVE_INFINITY;
-  }
-
   private unlink(entry: WheelEntry): void {
     const next = entry.wheelNext!;
     const prev = entry.wheelPrev!;

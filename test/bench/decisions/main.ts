@@ -111,7 +111,7 @@ function admitting(): DecisionCost[] {
   const entry = new QueueEntry();
   return [
     always('route of a method', () => routes.match(PATHS.unary)),
-    always('intention of a caller', () => table.decide('caller', 'echo')),
+    always('intention of a caller', () => table.allows('caller', 'echo')),
     always('queue, in and out', (call) => {
       queue.offer(entry, 105, call + 1000, call);
       queue.release(entry, call + 1);

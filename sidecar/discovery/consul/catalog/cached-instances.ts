@@ -19,7 +19,7 @@ const TEXTS = ['key', 'id', 'node', 'address', 'why', 'service', 'datacenter'] a
 /** Whether a value has the shape of an instance: a cache of another version must not reach the data plane. */
 function isInstance(value: unknown): value is Instance {
   if (typeof value !== 'object' || value === null) return false;
-  const { port, weight, status, tags, meta, version } = value as Record<string, unknown>;
+  const { port, weight, status, tags, meta } = value as Record<string, unknown>;
   return (
     TEXTS.every((field) => typeof (value as Record<string, unknown>)[field] === 'string') &&
     textIn(value, 'address') !== '' &&
@@ -34,7 +34,6 @@ function isInstance(value: unknown): value is Instance {
     tags.every((tag) => typeof tag === 'string') &&
     typeof meta === 'object' &&
     meta !== null &&
-    Object.values(meta).every((each) => typeof each === 'string') &&
-    (version === undefined || typeof version === 'string')
+    Object.values(meta).every((each) => typeof each === 'string')
   );
 }

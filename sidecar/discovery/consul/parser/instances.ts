@@ -24,8 +24,6 @@ export interface Instance {
   readonly datacenter: string;
   readonly tags: readonly string[];
   readonly meta: Readonly<Record<string, string>>;
-  /** `meta.version`. */
-  readonly version?: string;
 }
 
 /** The instances of an answer, and what was left out of it. */
@@ -141,8 +139,6 @@ function readEntry(entry: Json, options: ReadOptions): Instance | string {
 /** The instance of an entry whose address and names are valid; what is too long in its metadata is left out. */
 function build(node: Json, service: Json, place: Place, judgement: AggregateStatus, name: string): Instance {
   const { host, port } = place;
-  const meta = metaOf(service);
-  const version = meta['version'];
   return {
     key: `${isIP(host) === 6 ? `[${host}]` : host}:${port}`.toLowerCase(),
     id: idOf(service),
@@ -157,8 +153,7 @@ function build(node: Json, service: Json, place: Place, judgement: AggregateStat
     tags: listIn(service, 'Tags')
       .filter((tag): tag is string => typeof tag === 'string' && tag.length <= MAX_NAME)
       .slice(0, MAX_TAGS),
-    meta,
-    ...(version === undefined ? {} : { version }),
+    meta: metaOf(service),
   };
 }
 

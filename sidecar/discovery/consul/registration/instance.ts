@@ -23,7 +23,6 @@ export interface ServiceInstance {
 
 /** An upstream of an instance, as it is shown in Consul. */
 export interface InstanceUpstream {
-  readonly name: string;
   readonly service: string;
   readonly datacenter?: string | undefined;
   readonly listen?: Address | undefined;

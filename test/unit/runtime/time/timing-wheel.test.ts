@@ -170,18 +170,6 @@ describe('TimingWheel', () => {
     }
   });
 
-  it('disarms on stop and arms again with the next entry', () => {
-    const { clock, wheel, probe, other } = setUp();
-    wheel.add(probe, clock.now() + 100);
-    wheel.stop();
-    assert.equal(clock.pending(), 0);
-    clock.advance(100_000);
-    wheel.add(other, clock.now() + 10);
-    clock.advance(20);
-    assert.equal(probe.firedAtMs.length, 1);
-    assert.equal(other.firedAtMs.length, 1);
-  });
-
   it('calls the function of a WheelTimer', () => {
     const { clock, wheel } = setUp();
     let calls = 0;

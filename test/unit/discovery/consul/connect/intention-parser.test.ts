@@ -143,7 +143,7 @@ describe('the list of intentions', () => {
           assert.ok(error instanceof Error && !(error instanceof TypeError));
           return;
         }
-        new IntentionTable(rules.intentions, 'deny', 1).decide('web', 'digits');
+        new IntentionTable(rules.intentions, 'deny', 1).allows('web', 'digits');
       }),
       { numRuns: 2000 },
     );

@@ -126,7 +126,7 @@ describe('the definition of an instance', () => {
   });
 
   it('a definition equals that of the agent whatever the agent adds, and differs when any of its own fields does', () => {
-    instance.upstreams = [{ name: 'a', service: 'a', listen: tcp(9001) }];
+    instance.upstreams = [{ service: 'a', listen: tcp(9001) }];
     const wanted = definitions().proxy!;
     const { Name, ...rest } = wanted;
     const found = {
