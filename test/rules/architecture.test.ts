@@ -33,14 +33,14 @@ const VENDORS: VendorTable = {
   '@peculiar/x509': ['sidecar/identity/ca/certificate-builder.ts'],
   commander: ['sidecar/cli/program.ts'],
   consul: ['sidecar/discovery/consul/client/client.ts'],
-  'onnx-proto': ['services/digits/'],
+  'onnx-proto': ['services/onnx/graph.ts'],
   'onnxruntime-node': ['services/model-server/models/session.ts'],
   pino: ['sidecar/runtime/log/logger.ts'],
   pngjs: ['sidecar/cli/infer/image.ts'],
   'prom-client': ['sidecar/admin/exposition.ts'],
   re2js: ['sidecar/discovery/re2-pattern.ts'],
   'reflect-metadata': ['sidecar/identity/ca/certificate-builder.ts'],
-  yaml: ['services/model-server/models/card.ts', 'sidecar/config/'],
+  yaml: ['services/fetch/card.ts', 'services/model-server/models/card.ts', 'sidecar/config/'],
   zod: ['services/model-server/models/card.ts', 'sidecar/config/', 'tools/'],
 };
 
@@ -100,7 +100,7 @@ describe('the architecture', () => {
 
   it('depends on the packages it imports, and on no others', () => {
     const { dependencies, optionalDependencies } = JSON.parse(read('package.json'));
-    // Only needed to train models; and what is no package.
+    // Only needed to make models; and what is no package.
     const others = ['onnx-proto', COMPUTED];
     const expected = Object.keys(VENDORS).filter((name) => !others.includes(name));
     assert.deepEqual(Object.keys({ ...dependencies, ...optionalDependencies }).sort(), expected.sort());

@@ -12,6 +12,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/digits/network.ts': 'test/stack/services/train.test.ts',
   'services/digits/render.ts': 'test/unit/cli/infer/infer.test.ts',
   'services/digits/train.ts': 'test/stack/services/train.test.ts',
+  'services/models.ts': 'test/stack/services/models.test.ts',
   'services/model-server/models/golden-block.ts': 'test/stack/services/model-server-process.test.ts',
   'services/model-server/models/golden.ts': 'test/unit/services/model-server/runs/batch.test.ts',
   'services/model-server/protocol/handlers.ts': 'test/unit/services/model-server/protocol/health.test.ts',

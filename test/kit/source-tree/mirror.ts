@@ -20,6 +20,7 @@ export type CoveredElsewhere = Readonly<Record<string, string>>;
 const STARTED_BY: Readonly<Record<string, string>> = {
   'test/kit/process/outrider.ts': 'sidecar/main.ts',
   'test/kit/process/sidecars.ts': 'sidecar/main.ts',
+  'test/kit/service/made-models.ts': 'services/models.ts',
   'test/kit/service/model-server.ts': 'services/model-server/main.ts',
 };
 
