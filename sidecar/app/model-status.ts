@@ -23,16 +23,15 @@ interface ModelStatusInput {
 /** The health of one model, or of a server of another make as a whole. */
 class ModelStatus {
   private readonly health: ModelHealth;
-  private isStarted = false;
-
-  readonly backend: ModelBackend;
+  /** Whether it is being probed. */
+  hasStarted = false;
+  readonly backend = this.input.backend;
 
   constructor(
     private readonly input: ModelStatusInput,
     { deps: { clock, timers } }: AppContext,
   ) {
     const { backend, probe, intervalMs } = input;
-    this.backend = backend;
     this.health = new ModelHealth({
       clock,
       timers,
@@ -49,13 +48,9 @@ class ModelStatus {
 
   /** Starts probing; calling it again does nothing. */
   start(): void {
-    if (this.isStarted) return;
-    this.isStarted = true;
+    if (this.hasStarted) return;
+    this.hasStarted = true;
     this.health.start();
-  }
-
-  get hasStarted(): boolean {
-    return this.isStarted;
   }
 
   changed(): void {

@@ -1,4 +1,3 @@
-import { HEDGE_REFUSALS } from '../../core/retry/hedging.js';
 import type { MethodState } from '../../outbound/method-state.js';
 import type { Outbound } from '../../outbound.js';
 import type { Metric } from '../../telemetry/metric.js';
@@ -30,11 +29,7 @@ function rowsOf(outbounds: readonly Outbound[]): Row[] {
 function hedgeMetrics(rows: readonly Row[]): Metric[] {
   const hedging = rows.filter(({ state }) => state.hedgeSettings !== null);
   const perMethod = metricsOver(hedging, ({ labels }) => labels);
-  const refused = perMethod.by(
-    'reason',
-    HEDGE_REFUSALS,
-    ({ state }, reason) => state.hedgePolicy.refused[reason],
-  );
+  const refused = perMethod.counts('reason', ({ state }) => state.hedgePolicy.refused);
   return [
     perMethod.metric('outrider_hedges_total', ({ state }) => state.hedgePolicy.sent),
     perMethod.metric('outrider_hedges_won_total', ({ state }) => state.hedgePolicy.won),

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -23,7 +23,7 @@ export interface AptPackage {
 
 /** Why this machine cannot unpack a Debian package, as half a sentence; undefined when it can. */
 export function whyNoApt(env: Readonly<Record<string, string | undefined>>): string | undefined {
-  const missing = ['apt-get', 'dpkg'].find((command) => !onPath(command, env));
+  const missing = ['apt-get', 'dpkg'].find((command) => !onPath(command, env).some(existsSync));
   if (missing !== undefined) return `this machine has no ${missing}`;
   if (keyring() === undefined) return "this machine lacks Debian's keyring (package debian-archive-keyring)";
   return undefined;
@@ -155,6 +155,8 @@ function keyring(): string | undefined {
   return KEYRINGS.find((file) => existsSync(file));
 }
 
-function onPath(name: string, env: AptPackage['env']): boolean {
-  return (env['PATH'] ?? '').split(':').some((folder) => folder !== '' && existsSync(join(folder, name)));
+/** Where a program of this name would be found on PATH, in this order. */
+export function onPath(name: string, env: AptPackage['env']): string[] {
+  const folders = (env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, name));
 }

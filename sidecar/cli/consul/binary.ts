@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CommandFailure, oneLine } from '../failure.js';
-import { unpackDebianPackage, whyNoApt } from './apt-package.js';
+import { onPath, unpackDebianPackage, whyNoApt } from './apt-package.js';
 
 const run = promisify(execFile);
 
@@ -40,7 +40,7 @@ export async function findConsul(options: FindOptions): Promise<ConsulBinary> {
   if (asked !== undefined && asked !== '') return askedFor(asked);
   const unpacked = join(cache, 'consul', 'bullseye');
   const program = join(unpacked, 'usr', 'bin', 'consul');
-  for (const path of [...onPath(env['PATH'] ?? ''), program]) {
+  for (const path of [...onPath('consul', env), program]) {
     const version = await versionOf(path);
     if (version !== undefined && isRecentEnough(version)) return { path, version };
   }
@@ -76,13 +76,6 @@ async function download(target: string, { env, onInstall }: FindOptions): Promis
   } catch (error) {
     throw new CommandFailure(`Consul could not be brought (${oneLine(error)}). ${WHAT_TO_DO}`);
   }
-}
-
-function onPath(path: string): string[] {
-  return path
-    .split(delimiter)
-    .filter((folder) => folder !== '')
-    .map((folder) => join(folder, 'consul'));
 }
 
 /**

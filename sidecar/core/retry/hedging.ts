@@ -26,10 +26,6 @@ export interface HedgeFacts {
   readonly breaker: CircuitBreakerLimits | null;
 }
 
-/** Why a hedge was not sent. */
-export const HEDGE_REFUSALS = ['request', 'endpoint', 'ratio', 'budget', 'breaker'] as const;
-export type HedgeRefusal = (typeof HEDGE_REFUSALS)[number];
-
 /**
  * Hedging of one method's calls: when a slow call gets a second attempt beside the first, and whether it may (Dean and Barroso,
  * "The tail at scale"; gRFC A6). The delay is a percentile of recent latencies of the same method; hedges are a share of the
@@ -40,6 +36,7 @@ export class Hedge {
   sent = 0;
   /** Hedges that answered first. */
   won = 0;
+  /** Hedges that were not sent, by what was missing. */
   readonly refused = { request: 0, endpoint: 0, ratio: 0, budget: 0, breaker: 0 };
 
   /**
@@ -81,7 +78,7 @@ export class Hedge {
     latencies.record(usual === UNKNOWN ? elapsedMs : Math.min(elapsedMs, usual * ALMOST), nowMs);
   }
 
-  private refuse(why: HedgeRefusal): false {
+  private refuse(why: keyof Hedge['refused']): false {
     this.refused[why]++;
     return false;
   }
