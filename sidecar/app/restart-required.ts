@@ -24,9 +24,11 @@ const FIXED: readonly (readonly [string, (config: SidecarConfig) => unknown])[] 
 export function restartPaths(before: SidecarConfig, next: SidecarConfig): string[] {
   const isChanged = (a: unknown, b: unknown): boolean => JSON.stringify(a) !== JSON.stringify(b);
   const fixed = FIXED.filter(([, read]) => isChanged(read(before), read(next))).map(([path]) => path);
+  const ownsModel = next.model !== undefined && next.model.command.length > 0;
   const moved = (next.outbound?.upstreams ?? []).filter(({ name, listen }) => {
     const old = before.outbound?.upstreams.find((each) => each.name === name);
-    return old !== undefined && isChanged(old.listen, listen);
+    // The model process has the addresses of upstreams in its environment.
+    return old === undefined ? ownsModel : isChanged(old.listen, listen);
   });
   return [...fixed, ...moved.map(({ name }) => `outbound.upstreams.${name}.listen`)];
 }

@@ -1,6 +1,7 @@
 /**
  * What a mesh file need not say. Without a block `caller` there is one of a usual name that may be called with any service
- * of the file; without a word of intentions the caller may call its upstreams, and nothing else is let in (decision 44).
+ * of the file; without a word of intentions the caller and each service
+ * may call their upstreams, and nothing else is let in (decision 44).
  */
 import type { z } from 'zod';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './defaults.js';
@@ -33,7 +34,7 @@ export function completed(file: Written): MeshFile {
   return {
     ...file,
     caller,
-    intentions: areIntentionsImplied ? toUpstreams(caller) : (file.intentions ?? []),
+    intentions: areIntentionsImplied ? toUpstreams(caller, file.services) : (file.intentions ?? []),
     default_intention: file.default_intention ?? 'deny',
     isCallerImplied: file.caller === undefined,
     areIntentionsImplied,
@@ -46,8 +47,12 @@ function impliedCaller(services: readonly string[]): Caller {
   return callerBlock.parse({ name: impliedCallerName(services), upstreams });
 }
 
-function toUpstreams({ name, upstreams }: Caller): MeshFile['intentions'] {
-  return Object.keys(upstreams).map((to) => ({ from: name, to, action: 'allow' as const }));
+/** One for each upstream of the caller and of each service. */
+function toUpstreams(caller: Caller, services: Written['services']): MeshFile['intentions'] {
+  const calling = [[caller.name, caller] as const, ...Object.entries(services)];
+  return calling.flatMap(([from, { upstreams = {} }]) =>
+    Object.keys(upstreams).map((to) => ({ from, to, action: 'allow' as const })),
+  );
 }
 
 /** A mesh file as `outrider up` reads it. */
@@ -55,17 +60,26 @@ export function meshConfig(file: MeshFile, baseDir: string) {
   const { isCallerImplied, areIntentionsImplied } = file;
   const { consul, ...rest } = fromFile(meshFile, file, baseDir);
   const caller = fromFile(callerBlock, file.caller, baseDir);
-  const upstreams: typeof caller.upstreams =
+  const discovered = (upstreams: typeof caller.upstreams): typeof caller.upstreams =>
     consul === undefined
-      ? caller.upstreams
-      : caller.upstreams.map((upstream) => ({ consul: plainDiscovery(upstream.name), ...upstream }));
+      ? upstreams
+      : upstreams.map((upstream) => ({ consul: plainDiscovery(upstream.name), ...upstream }));
+  const services = rest.services.map(({ upstreams, ...service }) => ({
+    ...service,
+    ...present('upstreams', upstreams && discovered(upstreams)),
+  }));
   return {
     ...rest,
+    services,
     trustDomain: rest.trustDomain ?? DEFAULT_TRUST_DOMAIN,
     datacenter: rest.datacenter ?? DEFAULT_DATACENTER,
     leafLifetimeMs: rest.leafLifetimeMs ?? LEAF_LIFETIME_MS,
     ...present('consul', consul),
-    caller: { ...caller, ...present('isImplied', isCallerImplied || undefined), upstreams },
+    caller: {
+      ...caller,
+      ...present('isImplied', isCallerImplied || undefined),
+      upstreams: discovered(caller.upstreams),
+    },
     intentions: file.intentions,
     defaultIntention: file.default_intention,
     ...present('areIntentionsImplied', areIntentionsImplied || undefined),

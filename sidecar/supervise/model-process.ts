@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeAddress } from '../config/codecs/address.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
+import { upstreamVariables } from '../config/upstream-variable.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { RestartLimit } from '../core/health/restart-limit.js';
 import { RestartBackoff } from '../core/retry/backoff.js';
@@ -25,6 +26,8 @@ export interface ModelProcessDeps extends RuntimeDeps {
   readonly stderr: number;
   /** Name for `{model}` in the command. */
   readonly model?: string | undefined;
+  /** Where the sidecar listens for each upstream, by name; asked at each start of the process. */
+  upstreams(): Readonly<Record<string, Address>>;
   activity(): ModelWork;
   onChange(report: ModelReport): void;
   onEnd(end: ProcessEnd): void;
@@ -54,10 +57,13 @@ export function modelProcess(
     part.replaceAll('{socket}', writeAddress(address)).replaceAll('{model}', deps.model ?? ''),
   );
   const watcherPath = watcherSocket(address);
-  const { env, withheld } = modelEnvironment(deps.env, config, {
-    OUTRIDER_MODEL_LISTEN: writeAddress(address),
-    ...(watcherPath === undefined ? {} : { OUTRIDER_WATCHER: `unix:${watcherPath}` }),
-  });
+  const environment = () =>
+    modelEnvironment(deps.env, config, {
+      ...upstreamVariables(deps.upstreams()),
+      OUTRIDER_MODEL_LISTEN: writeAddress(address),
+      ...(watcherPath === undefined ? {} : { OUTRIDER_WATCHER: `unix:${watcherPath}` }),
+    });
+  const { withheld } = environment();
   if (withheld.length > 0) deps.onWithheld(withheld);
   const oomKills = new OomKills(clock.now());
   const activity = (): ModelWork => {
@@ -71,6 +77,7 @@ export function modelProcess(
     start: (onExit) => {
       makeRoomForSocket(address);
       if (watcherPath !== undefined) rmSync(watcherPath, { force: true });
+      const { env } = environment();
       return new ChildProcessHandle(argv, { env, stdout: deps.stdout, stderr: deps.stderr, onExit });
     },
     monitor: (events, pid) => {

@@ -106,6 +106,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/config/options/sidecar-rules.ts': 'test/unit/config/options/sidecar-file.test.ts',
   'sidecar/config/options/upstream/endpoints.ts': 'test/unit/config/options/sidecar-file.test.ts',
   'sidecar/config/options/upstream/names.ts': 'test/unit/config/options/upstream/upstream.policies.test.ts',
+  'sidecar/config/options/upstream/service-upstreams.ts': 'test/unit/config/options/mesh-file.test.ts',
   'sidecar/config/options/upstream/upstreams.ts': 'test/unit/config/options/sidecar-file.test.ts',
   'sidecar/config/options/values.ts': 'test/unit/config/options/consul/consul.test.ts',
   'sidecar/core/admission/fair-queue.ts': 'test/unit/core/admission/queue.test.ts',

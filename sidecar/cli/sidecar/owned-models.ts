@@ -17,18 +17,20 @@ import { IDENTITY_MARK, PARENT_MARK, RESTARTS_MARK } from './parent-channel.js';
 export function startModels(config: SidecarConfig, sidecar: RunningSidecar, logger: Logger): Supervisor[] {
   if (!ownsModel(config)) return [];
   const onWithheld = logWithheldOnce(logger);
-  return sidecar.hosts.map((host) => startModel(config.model!, { host, logger, onWithheld }));
+  const upstreams = () => sidecar.addresses.upstreams;
+  return sidecar.hosts.map((host) => startModel(config.model!, { host, logger, onWithheld, upstreams }));
 }
 
 interface StartModelInput {
   readonly host: OwnedModel;
   readonly logger: Logger;
   onWithheld(names: readonly string[]): void;
+  upstreams(): RunningSidecar['addresses']['upstreams'];
 }
 
 function startModel(
   config: NonNullable<SidecarConfig['model']>,
-  { host, logger, onWithheld }: StartModelInput,
+  { host, logger, onWithheld, upstreams }: StartModelInput,
 ): Supervisor {
   const {
     [PARENT_MARK]: parent,
@@ -44,6 +46,7 @@ function startModel(
     stdout: parent === undefined ? 1 : 2, // with a parent, standard output carries events
     stderr: 2,
     model: host.model,
+    upstreams,
     activity: () => host.activity(),
     onChange: (report) => {
       host.processChanged(report);

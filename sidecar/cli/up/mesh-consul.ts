@@ -73,9 +73,10 @@ export async function agentPorts(mesh: MeshConfig, ports: PortAllocator): Promis
   return { http: isDefaultFree ? DEFAULT_PORT : await find(), serfLan: await find(), rpc: await find() };
 }
 
-/** TCP ports that the mesh file assigns to the caller and to replicas. */
+/** TCP ports that the mesh file assigns to the caller, to replicas and to upstreams of services. */
 function portsInFile({ caller, services }: MeshConfig): Set<number> {
-  const listeners = [caller.admin, caller.shared?.listen, ...caller.upstreams.map(({ listen }) => listen)];
+  const upstreams = [caller, ...services].flatMap((calling) => calling.upstreams ?? []);
+  const listeners = [caller.admin, caller.shared?.listen, ...upstreams.map(({ listen }) => listen)];
   const replicaPorts = services.flatMap(({ portBase, replicas }) =>
     portBase === undefined ? [] : Array.from({ length: 2 * replicas }, (_, i) => portBase + i),
   );

@@ -73,7 +73,31 @@ export async function planMesh(input: PlanInput): Promise<SidecarSpec[]> {
     for (let replica = 1; replica <= service.replicas; replica++)
       replicas.push(await replicaSpec(input, service, replica));
   }
-  return [...replicas, await callerSpec(input, replicas)];
+  const calling: SidecarSpec[] = [];
+  for (const replica of replicas) calling.push(await withUpstreams(input, replica, replicas));
+  return [...calling, await callerSpec(input, replicas)];
+}
+
+/**
+ * A replica's sidecar with the upstreams of its service. One without a listener in the file gets a
+ * socket in the private folder.
+ */
+async function withUpstreams(
+  input: PlanInput,
+  spec: SidecarSpec,
+  replicas: readonly SidecarSpec[],
+): Promise<SidecarSpec> {
+  const { upstreams: called = [] } = input.mesh.services.find(({ name }) => name === spec.service)!;
+  if (called.length === 0) return spec;
+  const upstreams: UpstreamConfig[] = [];
+  for (const upstream of called) {
+    const { name, listen: said } = upstream;
+    const listen: Address =
+      (await assignPort(input, said, `${spec.name}, upstream ${name}`)) ??
+      ({ kind: 'unix', path: input.run.socket(spec.folder, `${name}.sock`) } as const);
+    upstreams.push({ ...upstream, ...endpointSource(input, upstream, replicas), listen });
+  }
+  return { ...spec, config: { ...spec.config, outbound: { upstreams } } };
 }
 
 async function replicaSpec(
@@ -164,7 +188,7 @@ async function callerSpec(input: PlanInput, replicas: readonly SidecarSpec[]): P
 }
 
 /**
- * Where the caller finds the replicas of an upstream: in Consul's catalogue, or at the addresses
+ * Where a sidecar finds the replicas of an upstream: in Consul's catalogue, or at the addresses
  * planned here.
  */
 function endpointSource(

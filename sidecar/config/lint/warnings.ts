@@ -8,6 +8,7 @@ import { callListeners, listeners } from '../options/listener-conflicts.js';
 import { below, type Report } from '../options/option.js';
 import type { SidecarFile } from '../options/sidecar-file.js';
 import type { Warning } from '../problem.js';
+import { warnOfCallCycles } from './call-cycles.js';
 import { warnOfConsul, warnOfRegistration } from './consul.js';
 import { type UpstreamFacts, warnOfDrills, warnOfPolicies, warnOfQueue } from './policies.js';
 
@@ -23,7 +24,7 @@ export function sidecarWarnings(file: SidecarFile): Warning[] {
     }
     warnOfDrills(file, admin, { isAdminNeeded: true }, warn);
     const own = listeners([['admin'], admin], [['inbound', 'listen'], inbound?.listen]);
-    warnOfConsul(consul, [...own, ...callListeners('outbound', outbound)], warn);
+    warnOfConsul(consul, [...own, ...callListeners(['outbound'], outbound)], warn);
     warnOfRegistration(file, warn);
   });
 }
@@ -36,10 +37,15 @@ export function meshWarnings(file: MeshFile): Warning[] {
     warnOfUpstreams(caller, (name) => replicasOf(file, name), below(['caller'], warn));
     warnOfDrills(file, caller.admin, { isAdminNeeded: false }, warn);
     const own = listeners([['caller', 'admin'], caller.admin]);
-    warnOfConsul(consul, [...own, ...callListeners('caller', caller)], warn);
-    warnOfClosedUpstreams(file, below(['caller', 'upstreams'], warn));
-    for (const [name, { queue }] of Object.entries(services))
-      warnOfQueue(queue, limits.memory_budget, below(['services', name, 'queue'], warn));
+    warnOfConsul(consul, [...own, ...callListeners(['caller'], caller)], warn);
+    warnOfClosedUpstreams(file, caller.name, caller.upstreams, below(['caller', 'upstreams'], warn));
+    for (const [name, { queue, upstreams = {} }] of Object.entries(services)) {
+      const inside = below(['services', name], warn);
+      warnOfQueue(queue, limits.memory_budget, below(['queue'], inside));
+      warnOfUpstreams({ upstreams }, (upstream) => replicasOf(file, upstream), inside);
+      warnOfClosedUpstreams(file, name, upstreams, below(['upstreams'], inside));
+    }
+    warnOfCallCycles(services, below(['services'], warn));
   });
 }
 
@@ -73,16 +79,21 @@ interface CallsFile<U extends UpstreamFile> {
   readonly upstreams: Readonly<Record<string, U>>;
 }
 
-/** Upstreams that no intention of the file lets the caller call. Where the file has none, Consul decides. */
-function warnOfClosedUpstreams(file: MeshFile, warn: Report): void {
-  const { caller, intentions } = file;
+/** Upstreams that no intention of the file lets `from` call. Where the file has none, Consul decides. */
+function warnOfClosedUpstreams(
+  file: MeshFile,
+  from: string,
+  upstreams: MeshFile['caller']['upstreams'],
+  warn: Report,
+): void {
+  const { intentions } = file;
   if (file.areIntentionsImplied || (file.consul?.intentions === true && intentions.length === 0)) return;
   const table = new IntentionTable(intentions, file.default_intention, 0);
-  for (const upstream of Object.keys(caller.upstreams))
-    if (!table.allows(caller.name, upstream))
+  for (const upstream of Object.keys(upstreams))
+    if (!table.allows(from, upstream))
       warn(
         [upstream],
-        `no intention lets ${caller.name} call it; every call will be answered with PERMISSION_DENIED`,
+        `no intention lets ${from} call it; every call will be answered with PERMISSION_DENIED`,
       );
 }
 

@@ -21,12 +21,12 @@ export function listeners(...found: readonly [path: (string | number)[], place: 
 }
 
 /** Where the application calls: the listeners of a block with `shared` and `upstreams`, which stands at `above`. */
-export function callListeners(above: string, calls: unknown): Listener[] {
+export function callListeners(above: readonly string[], calls: unknown): Listener[] {
   const { shared, upstreams } = mapping(calls);
   const own = entries(upstreams).flatMap(([name, { listen }]) =>
-    listeners([[above, 'upstreams', name, 'listen'], listen]),
+    listeners([[...above, 'upstreams', name, 'listen'], listen]),
   );
-  return [...listeners([[above, 'shared', 'listen'], mapping(shared)['listen']]), ...own];
+  return [...listeners([[...above, 'shared', 'listen'], mapping(shared)['listen']]), ...own];
 }
 
 /** Reports each listener at an address that an earlier one takes, once per option. */

@@ -16,8 +16,9 @@ import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
 import { admin, datacenter, defaultIntention, drainTimeout, intentions, log, trustDomain } from './shared.js';
+import { serviceUpstreamsRules } from './upstream/service-upstreams.js';
 import { meshUpstream } from './upstream/upstream.js';
-import { sharedListener, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
+import { sharedListener, upstreamMap, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
 import { choice, duration, filePath, name, wholeNumber } from './values.js';
 
 /** What runs: our own server, for each model or for all of them, or any gRPC server, whose words may hold placeholders. */
@@ -55,6 +56,12 @@ const service = inCode(
       meaning: 'Time limits by method, on the side of the model. What no route names gets the defaults.',
       why: 'The caller usually brings a deadline.',
     }),
+    upstreams: option(upstreamMap(meshUpstream).optional(), {
+      meaning:
+        'The services that this one calls through its own sidecars, by name, with the identity of this service. The model process is told where in `OUTRIDER_UPSTREAM_NAME`, with the name in upper case and `_` for what is no letter or digit: the target that a gRPC client dials. Without `listen` that is a socket in the private directory of the sidecar.',
+      otherwise: 'absent: it calls no other',
+      why: 'Most models call no other service.',
+    }),
     model: option(meshModelProcess.prefault({}), {
       meaning: 'The life of each model process.',
       why: 'Suits models that load within a minute.',
@@ -68,7 +75,12 @@ const service = inCode(
     tags: ownTags,
     meta: registeredMeta,
   }).check(
-    rules(inside('routes', refuseUnreachable), inside('rate_limits', refuseIdleLimits), requireOneServer),
+    rules(
+      inside('routes', refuseUnreachable),
+      inside('rate_limits', refuseIdleLimits),
+      serviceUpstreamsRules,
+      requireOneServer,
+    ),
   ),
   ({ models, command = [], isolation = 'process', ...rest }, serviceName) => {
     const server: ModelServerConfig =
@@ -172,7 +184,8 @@ function meshRules(found: FoundBlock, report: Report): void {
   requireKnownNames(file, services, report);
   const own = [
     ...listeners([['caller', 'admin'], callerBlock['admin']]),
-    ...callListeners('caller', callerBlock),
+    ...callListeners(['caller'], callerBlock),
+    ...services.flatMap(([serviceName, block]) => callListeners(['services', serviceName], block)),
     ...services.flatMap(([serviceName, block]) => replicaListeners(serviceName, block, report)),
   ];
   refuseSharedPlaces(own, report);

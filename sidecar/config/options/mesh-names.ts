@@ -30,20 +30,31 @@ export function requireKnownNames(
 /** Upstreams that are no service of this file, with a block that says where Consul has them. */
 function elsewhere(file: FoundBlock): string[] {
   if (file['consul'] === undefined) return [];
-  const upstreams = entries(mapping(file['caller'])['upstreams']);
-  return upstreams.flatMap(([upstream, said]) => (said['consul'] === undefined ? [] : [upstream]));
+  const all = callingBlocks(file).flatMap(({ block }) => entries(block['upstreams']));
+  return all.flatMap(([upstream, said]) => (said['consul'] === undefined ? [] : [upstream]));
+}
+
+/** The blocks with upstreams: the caller, and services that call others. */
+function callingBlocks(file: FoundBlock): { readonly at: string[]; readonly block: FoundBlock }[] {
+  const services = entries(file['services']).map(([service, block]) => ({
+    at: ['services', service],
+    block,
+  }));
+  return [{ at: ['caller'], block: mapping(file['caller']) }, ...services];
 }
 
 function requireKnownUpstreams(names: readonly string[], file: FoundBlock, report: Report): void {
   const known = [...names, ...elsewhere(file)];
   const other = file['consul'] === undefined ? '' : ', or a block consul in it for a service elsewhere';
-  for (const [upstream] of entries(mapping(file['caller'])['upstreams'])) {
-    if (known.includes(upstream)) continue;
-    const hint = didYouMean(upstream, names);
-    report(
-      ['caller', 'upstreams', upstream],
-      `found no service of that name; expected one of ${names.join(', ')}${other}${hint}`,
-    );
+  for (const { at, block } of callingBlocks(file)) {
+    for (const [upstream] of entries(block['upstreams'])) {
+      if (known.includes(upstream)) continue;
+      const hint = didYouMean(upstream, names);
+      report(
+        [...at, 'upstreams', upstream],
+        `found no service of that name; expected one of ${names.join(', ')}${other}${hint}`,
+      );
+    }
   }
 }
 

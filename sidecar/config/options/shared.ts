@@ -66,7 +66,8 @@ const INTENTIONS_MEANING =
 /** In a mesh file. */
 export const intentions = option(intentionList.optional(), {
   meaning: INTENTIONS_MEANING,
-  otherwise: 'absent, and `default_intention` too: the caller may call its upstreams; else `[]`',
+  otherwise:
+    'absent, and `default_intention` too: the caller and each service may call their upstreams; else `[]`',
   why: 'Only the calls that the file itself sets up are allowed.',
 });
 

@@ -3,12 +3,13 @@ import { sidecarConsulRules } from './consul/rules.js';
 import { address, entries, type FoundBlock, list, mapping, texts } from './found.js';
 import { callListeners, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
 import type { Report } from './option.js';
+import { refuseSharedVariables } from './upstream/service-upstreams.js';
 
 /** Reports what parts of a sidecar file contradict, or leave without effect, in each other. */
 export function sidecarRules(file: FoundBlock, report: Report): void {
   const own = [
     ...listeners([['admin'], file['admin']], [['inbound', 'listen'], mapping(file['inbound'])['listen']]),
-    ...callListeners('outbound', file['outbound']),
+    ...callListeners(['outbound'], file['outbound']),
   ];
   refuseSharedPlaces(own, report);
   refuseCallingItself(own, ['inbound', 'local'], address(mapping(file['inbound'])['local']), report);
@@ -22,6 +23,8 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
   requireWork(file, report);
   requireModels(file, report);
   requireIdentity(file, report);
+  if (file['model'] !== undefined)
+    refuseSharedVariables(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);
 }
 
 /** Processes by model need their names, and each a place of its own. */

@@ -35,16 +35,22 @@ export function sidecarConsulRules(file: FoundBlock, own: readonly Listener[], r
 /** For a whole mesh file. `outrider up` writes its intentions into a Consul of its own, so they may stand beside. */
 export function meshConsulRules(file: FoundBlock, own: readonly Listener[], report: Report): void {
   const { consul } = file;
-  const upstreams = mapping(file['caller'])['upstreams'];
-  checkFailover(['caller', 'upstreams'], upstreams, report);
-  for (const [upstream, said] of entries(upstreams)) {
-    if (said['consul'] !== undefined && consul === undefined)
-      report(['caller', 'upstreams', upstream, 'consul'], NO_AGENT);
-  }
+  meshTargets(['caller'], mapping(file['caller']), consul, report);
+  for (const [service, block] of entries(file['services']))
+    meshTargets(['services', service], block, consul, report);
   if (consul === undefined) return;
   refuseCallingItself(own, ['consul', 'address'], placeOf(consul), report);
   const why = 'certificates from Consul, whose cluster says it';
   refuseSaid(file, ['trust_domain', 'datacenter', 'leaf_lifetime'], why, report);
+}
+
+function meshTargets(above: string[], block: FoundBlock, consul: unknown, report: Report): void {
+  const { upstreams } = block;
+  checkFailover([...above, 'upstreams'], upstreams, report);
+  for (const [upstream, said] of entries(upstreams)) {
+    if (said['consul'] !== undefined && consul === undefined)
+      report([...above, 'upstreams', upstream, 'consul'], NO_AGENT);
+  }
 }
 
 function checkFailover(above: (string | number)[], upstreams: unknown, report: Report): void {

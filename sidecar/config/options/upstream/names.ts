@@ -2,6 +2,7 @@
  * Names of upstreams inside upstreams: each has to exist, and fallbacks must not lead back to where they began.
  */
 import { didYouMean } from '../../suggest.js';
+import { wayFrom } from '../../way.js';
 import { entries, list, mapping, text } from '../found.js';
 import type { Report } from '../option.js';
 
@@ -62,7 +63,8 @@ function isGood({ from, to, path, what }: Mention, names: readonly string[], rep
 function refuseCircles(fallbacks: readonly Mention[], report: Report): void {
   const accepted: Mention[] = [];
   for (const mention of fallbacks) {
-    const back = wayFrom(mention.to, mention.from, accepted);
+    const next = (name: string) => accepted.flatMap(({ from, to }) => (from === name ? [to] : []));
+    const back = wayFrom(mention.to, mention.from, next);
     if (back === undefined) {
       accepted.push(mention);
       continue;
@@ -73,19 +75,4 @@ function refuseCircles(fallbacks: readonly Mention[], report: Report): void {
       `found "${mention.to}", which leads back here: ${circle}; expected fallbacks that come to an end`,
     );
   }
-}
-
-/** The names on a way, both ends included; nothing when there is none. */
-function wayFrom(from: string, to: string, mentions: readonly Mention[]): string[] | undefined {
-  const cameFrom = new Map<string, string | undefined>([[from, undefined]]);
-  for (const name of cameFrom.keys()) {
-    if (name === to) {
-      const way: string[] = [];
-      for (let at: string | undefined = to; at !== undefined; at = cameFrom.get(at)) way.unshift(at);
-      return way;
-    }
-    for (const mention of mentions)
-      if (mention.from === name && !cameFrom.has(mention.to)) cameFrom.set(mention.to, name);
-  }
-  return undefined;
 }

@@ -50,16 +50,18 @@ export const sharedListener = option(shared.optional(), {
 
 /** A map of upstreams by name. */
 export function upstreamsOf<S extends z.ZodType>(upstream: S) {
-  return option(
-    z.record(name('the name of a service'), upstream, {
-      error: 'a map of upstreams by the name of their service',
-    }),
-    {
-      meaning:
-        'The services that may be called, by name. The name is also the identity that their endpoints have to prove.',
-      why: 'Without an upstream there is nothing to call.',
-    },
-  );
+  return option(upstreamMap(upstream), {
+    meaning:
+      'The services that may be called, by name. The name is also the identity that their endpoints have to prove.',
+    why: 'Without an upstream there is nothing to call.',
+  });
+}
+
+/** The same without its words in the reference. */
+export function upstreamMap<S extends z.ZodType>(upstream: S) {
+  return z.record(name('the name of a service'), upstream, {
+    error: 'a map of upstreams by the name of their service',
+  });
 }
 
 /**

@@ -134,6 +134,33 @@ describe('plan of a mesh', () => {
     }
   });
 
+  it('gives each replica of a service that calls others sockets of its own, and tells it where they are', async () => {
+    const text = `services: {a: {models: ${DIGITS_MODELS}, replicas: 2, upstreams: {b: {}}}, b: {models: ${DIGITS_MODELS}, replicas: 2, upstreams: {a: {listen: "127.0.0.1:0"}}}}`;
+    const [a1, a2, b1, b2] = await plan(text);
+    for (const spec of [a1!, a2!]) {
+      const [upstream] = spec.config.outbound!.upstreams;
+      assert.deepEqual(upstream!.listen, { kind: 'unix', path: `${spec.folder}/b.sock` });
+      assert.deepEqual(
+        upstream!.endpoints.map(({ id, address }) => [id, address]),
+        [b1!, b2!].map(({ name, config }) => [name, config.inbound!.listen]),
+      );
+      assertReadsBack(spec);
+    }
+    const ports = [b1!, b2!].map(({ config }) => {
+      const { listen } = config.outbound!.upstreams[0]!;
+      return listen?.kind === 'tcp' ? listen.port : 0;
+    });
+    assert.ok(ports.every((port) => port > 0) && ports[0] !== ports[1], String(ports));
+  });
+
+  it('leaves the endpoints of a service that is called to Consul, where the mesh has one', async () => {
+    const text = `services: {a: {models: ${DIGITS_MODELS}, upstreams: {b: {}}}, b: {models: ${DIGITS_MODELS}}}`;
+    const [a] = await plan(text, 'http://127.0.0.1:8500');
+    const [upstream] = a!.config.outbound!.upstreams;
+    assert.deepEqual([upstream!.endpoints, upstream!.consul!.service], [[], 'b']);
+    assertReadsBack(a!);
+  });
+
   it('writes sidecar files that read back as planned', async () => {
     for (const spec of await plan(meshFile({ replicas: 2 }))) assertReadsBack(spec);
   });

@@ -188,6 +188,82 @@ describe('warnings about a mesh file', () => {
   });
 });
 
+describe('upstreams of a service in a mesh file', () => {
+  const chain = (more: string) =>
+    `services: {a: {models: x, ${more}}, b: {models: x}, c-1: {models: x}, c_1: {models: x}}`;
+
+  it('are those of a caller, and need no listener', () => {
+    const [a, b] = meshConfig(
+      chain('upstreams: {b: {routes: [{methods: [/s/M], idempotent: true}]}}'),
+    ).services;
+    const [upstream] = a!.upstreams!;
+    assert.deepEqual([upstream!.name, upstream!.listen, upstream!.consul], ['b', undefined, undefined]);
+    assert.equal(upstream!.routes[0]!.idempotent, true);
+    assert.ok(!('upstreams' in b!));
+  });
+
+  it('are looked for in Consul where the mesh is', () => {
+    const { services } = meshConfig(`${chain('upstreams: {b: {}, away: {consul: {}}}')}\nconsul: {}`);
+    assert.deepEqual(
+      services[0]!.upstreams!.map(({ consul }) => consul!.service),
+      ['b', 'away'],
+    );
+  });
+
+  it('may be called where the file says nothing of intentions, and are warned of where it does', () => {
+    const { intentions } = meshConfig(
+      `${chain('upstreams: {b: {}}')}\n${'caller: {name: app, upstreams: {a: {listen: "127.0.0.1:1"}}}'}`,
+    );
+    assert.deepEqual(
+      intentions.map(({ from, to }) => `${from} ${to}`),
+      ['app a', 'a b'],
+    );
+    assert.match(
+      meshWarnings(`${chain('upstreams: {b: {}}')}\nintentions: [{from: "*", to: a, action: allow}]`).at(-1)!,
+      /services\.a\.upstreams\.b: no intention lets a call it/,
+    );
+  });
+
+  it('may form a cycle, with a warning that shows it', () => {
+    const text =
+      'services: {a: {models: x, upstreams: {b: {}}}, b: {models: x, upstreams: {c: {}}}, c: {models: x, upstreams: {a: {}}}}';
+    assert.equal(meshConfig(text).services.length, 3);
+    const warnings = meshWarnings(text);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0]!, /services\.c\.upstreams\.a: closes a cycle of calls: c → a → b → c;/);
+    assert.match(
+      meshWarnings(chain('upstreams: {a: {}}'))[0]!,
+      /upstreams\.a: closes a cycle of calls: a → a;/,
+    );
+    assert.deepEqual(meshWarnings(chain('upstreams: {b: {}, c-1: {}}')), []);
+  });
+
+  const refused = refusing(meshProblems);
+  refused('an upstream of a service that is no service', chain('upstreams: {bb: {}}')).because(
+    /services\.a\.upstreams\.bb: found no service of that name; expected one of a, b, c-1, c_1/,
+  );
+  refused('two upstreams with one variable', chain('upstreams: {c-1: {}, c_1: {}}')).because(
+    /upstreams\.c_1: found beside c-1, and both are OUTRIDER_UPSTREAM_C_1 to the model/,
+  );
+  refused('one port for several sidecars', chain('replicas: 2, upstreams: {b: {listen: "127.0.0.1:9000"}}'))
+    .because(
+      /upstreams\.b\.listen: found one address for the sidecars of 2 replicas; expected port 0, or no listen/,
+    )
+    .also('a port of two listeners', chain('port_base: 9000, upstreams: {b: {listen: "127.0.0.1:9001"}}'))
+    .because(/found 127\.0\.0\.1:9001, which services\.a\./)
+    .also('a target in Consul without Consul', chain('upstreams: {b: {consul: {}}}'))
+    .because(/services\.a\.upstreams\.b\.consul: found without a block consul/)
+    .also(
+      'a fallback to no upstream',
+      chain(
+        'upstreams: {b: {routes: [{methods: [/s/M], kind: unary, fallback: [{kind: upstream, upstream: d}]}]}}',
+      ),
+    )
+    .because(
+      /services\.a\.upstreams\.b\.routes\[0\]\.fallback\[0\]\.upstream: found "d", which is no upstream/,
+    );
+});
+
 describe('places in a command', () => {
   it('are filled wherever they stand, and nothing else is touched', () => {
     const places = { address: '127.0.0.1:7001', port: 7001, replica: 2 };

@@ -223,6 +223,10 @@ describe('rules between the options of a sidecar file', () => {
     'has a model that cannot be called',
     `outbound: {upstreams: {u: ${upstreamWith('')}}}\nmodel: {command: [x]}`,
   ).because(/model: found a model process without inbound/);
+  ofFile(
+    'has two upstreams that are one variable to its model',
+    `${INBOUND}\noutbound: {upstreams: {u-1: ${upstreamWith('')}, u.1: {listen: "127.0.0.1:2", endpoints: ["10.0.0.1:1"]}}}\nmodel: {command: [x]}`,
+  ).because(/upstreams\["u\.1"\]: found beside u-1, and both are OUTRIDER_UPSTREAM_U_1 to the model/);
   refused('is strict without an identity', `service: s\n${INBOUND}`)
     .because(/inbound\.mtls: found strict without an identity/)
     .also('calls the mesh without an identity', `service: s\noutbound: {upstreams: {u: ${upstreamWith('')}}}`)

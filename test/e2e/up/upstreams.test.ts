@@ -1,0 +1,107 @@
+/** Model services that call other services through their own sidecars. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Metadata } from '@grpc/grpc-js';
+import { scratchForEach } from '../../kit/mocha/scratch.js';
+import { Mesh } from '../../kit/process/outrider.js';
+import { TestClient } from '../../kit/service/model-server.js';
+
+const PROGRAM = fileURLToPath(new URL('../../kit/service/chain-process.js', import.meta.url));
+const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+const ROUTES =
+  'routes: [{methods: [/inference.GRPCInferenceService/ModelInfer], idempotent: true, timeout: 5s, retry: {attempts: 3, on: [unavailable]}}]';
+
+/** The last service is the one that `failures` is about; `more` of a service by its name. */
+function chain(
+  log: string,
+  failures: string,
+  more: Readonly<Record<string, string>> = {},
+  text = '',
+): string {
+  const service = (name: string, next: string, upstreams: string) => {
+    const words = [process.execPath, ...process.execArgv, PROGRAM, name, '{address}', log, next, failures];
+    const rest = [upstreams, more[name] ?? ''].filter((part) => part !== '').join(', ');
+    return `  ${name}: {command: ${JSON.stringify(words)}, queue: {concurrency: 16}${rest === '' ? '' : `, ${rest}`}}`;
+  };
+  return [
+    'services:',
+    service('a', 'b-2', `upstreams: {b-2: {${ROUTES}}}`),
+    service('b-2', 'c', `upstreams: {c: {${ROUTES}}}`),
+    service('c', '', ''),
+    `caller: {name: app, admin: "127.0.0.1:0", upstreams: {a: {listen: "127.0.0.1:0", ${ROUTES}}}}`,
+    text,
+  ].join('\n');
+}
+
+describe('a chain of model services', function () {
+  this.timeout(120_000);
+  const scratch = scratchForEach();
+  let mesh: Mesh | undefined;
+  let client: TestClient | undefined;
+
+  afterEach(async () => {
+    client?.close();
+    await mesh?.discard();
+    mesh = undefined;
+  });
+
+  const logFile = () => join(scratch.path, 'calls.log');
+
+  /** Calls that each service got, in their order. */
+  function callsOf(service: string): { readonly leftMs: number; readonly trace: string }[] {
+    if (!existsSync(logFile())) return [];
+    const lines = readFileSync(logFile(), 'utf8').trim().split('\n');
+    return lines.flatMap((line) => {
+      const [name, leftMs, trace = ''] = line.split(' ');
+      return name === service ? [{ leftMs: Number(leftMs), trace }] : [];
+    });
+  }
+
+  async function start(text: string): Promise<TestClient> {
+    mesh = Mesh.start(text);
+    const { call } = await mesh.ready();
+    client = new TestClient(call['a']!);
+    return client;
+  }
+
+  function call(traceparent: string, within = 4_000): Promise<unknown> {
+    const path = '/inference.GRPCInferenceService/ModelInfer';
+    const metadata = new Metadata();
+    if (traceparent !== '') metadata.set('traceparent', traceparent);
+    const method = { path, responseDeserialize: (octets: Buffer) => octets };
+    return new Promise((resolve, reject) => {
+      const asIs = (octets: Buffer): Buffer => octets;
+      const options = { deadline: Date.now() + within };
+      client!.client.makeUnaryRequest(
+        path,
+        asIs,
+        method.responseDeserialize,
+        Buffer.from('hello'),
+        metadata,
+        options,
+        (error, answer) => (error === null ? resolve(answer) : reject(error)),
+      );
+    });
+  }
+
+  it('passes a call from service to service, each with its own identity and less time', async () => {
+    await start(chain(logFile(), 'never', { a: 'replicas: 2' }));
+    for (let i = 0; i < 8; i++) assert.equal(String(await call(TRACE)), 'hello');
+    const [a, b, c] = ['a', 'b-2', 'c'].map((service) => callsOf(service));
+    assert.deepEqual([a!.length, b!.length, c!.length], [8, 8, 8]);
+    assert.ok([...a!, ...b!, ...c!].every(({ trace }) => trace === TRACE));
+    for (const [i, { leftMs }] of c!.entries()) {
+      assert.ok(leftMs <= b![i]!.leftMs && b![i]!.leftMs <= a![i]!.leftMs && a![i]!.leftMs <= 4_000, `${i}`);
+      assert.ok(leftMs > 1_000, 'the deadline is lost');
+    }
+  });
+
+  it('is held to the intentions of each hop', async () => {
+    const text = 'intentions: [{from: app, to: a, action: allow}, {from: a, to: b-2, action: allow}]';
+    await start(chain(logFile(), 'never', {}, text));
+    await assert.rejects(call(TRACE), /PERMISSION_DENIED: b-2 may not call c/);
+    assert.deepEqual([callsOf('b-2').length, callsOf('c').length], [1, 0]);
+  });
+});

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { restartPaths } from '../../../sidecar/app/restart-required.js';
+import { IDENTITY, sidecarConfig } from '../../kit/config/problems-of.js';
+
+const file = (upstreams: string, model = '') =>
+  sidecarConfig(
+    `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:m"}\n${model}\noutbound: {upstreams: ${upstreams}}`,
+  );
+const A = 'a: {listen: "127.0.0.1:2", endpoints: ["10.0.0.1:1"]}';
+const B = 'b: {listen: "127.0.0.1:3", endpoints: ["10.0.0.1:1"]}';
+const MODEL = 'model: {command: [serve]}';
+
+describe('options that only a restart takes over', () => {
+  it('are those that listeners, the identity and the model process were made with', () => {
+    const next = { ...file(`{${A}}`), service: 'other', datacenter: 'dc2' };
+    assert.deepEqual(restartPaths(file(`{${A}}`), next), ['service', 'datacenter']);
+    const moved = file(`{${A.replace(':2', ':4')}}`);
+    assert.deepEqual(restartPaths(file(`{${A}}`), moved), ['outbound.upstreams.a.listen']);
+  });
+
+  it('are a new upstream of a model process, which learns of its upstreams when it starts', () => {
+    assert.deepEqual(restartPaths(file(`{${A}}`), file(`{${A}, ${B}}`)), []);
+    const [before, next] = [file(`{${A}}`, MODEL), file(`{${A}, ${B}}`, MODEL)];
+    assert.deepEqual(restartPaths(before, next), ['outbound.upstreams.b.listen']);
+    assert.deepEqual(restartPaths(next, before), []);
+  });
+});
