@@ -26,6 +26,7 @@ export async function metadataSeen(caller: Caller): Promise<Record<string, unkno
 /** Calls to this address are refused with PERMISSION_DENIED, one by one, and do not reach `service`. */
 export async function refusesCalls(address: Address, service: TestService): Promise<void> {
   const stranger = callerUntilEnd(address);
+  await stranger.connected();
   const before = service.stats.started;
   const replies = [await stranger.empty(), await stranger.unary({ response_size: 1 })];
   for (const reply of replies) assert.equal(reply.code, status.PERMISSION_DENIED, reply.details);

@@ -60,6 +60,13 @@ export class Caller {
     this.#unimplemented = open(proto.UnimplementedClient);
   }
 
+  /** Resolves when a connection stands; a proxy on the way may close some before. Rejects after 15 s. */
+  connected(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.stub.waitForReady(Date.now() + 15_000, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
   empty(options: grpc.CallOptions = {}): Promise<Reply<object>> {
     return finish((done) => this.stub.EmptyCall({}, new Metadata(), deadline(options), done));
   }

@@ -1,16 +1,49 @@
-/** Mocha's own report, then one plain line that any tool can read: `N passed, N failed, N skipped`. */
+/**
+ * Mocha's own report, then one plain line that any tool can read: `N passed, N failed, N skipped`. With `report=FILE` among
+ * the reporter's options the line is left out, and the results go into that file.
+ */
 
+import { writeFileSync } from 'node:fs';
 import Mocha from 'mocha';
+
+/** What one mocha process found. */
+export interface Report extends Counts {
+  readonly tests: readonly TestTime[];
+  /** Whole titles. */
+  readonly failures: readonly string[];
+}
+
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** `ms`: without hooks. */
+export interface TestTime {
+  readonly title: string;
+  readonly ms: number;
+}
 
 export class ClosingLine extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options?: Mocha.MochaOptions) {
     super(runner, options);
+    const file: string | undefined = options?.reporterOptions?.['report'];
+    const tests: TestTime[] = [];
+    const failures: string[] = [];
+    runner.on('test end', (test) => tests.push({ title: test.fullTitle(), ms: test.duration ?? 0 }));
+    runner.on('fail', (test) => failures.push(test.fullTitle()));
     runner.once('end', () => {
-      const { passes, failures, pending } = this.stats;
-      process.stdout.write(`\n${passes} passed, ${failures} failed, ${pending} skipped\n`);
+      const { passes: passed, failures: failed, pending: skipped } = this.stats;
+      const counts = { passed, failed, skipped };
+      if (file === undefined) process.stdout.write(`\n${closingLine(counts)}\n`);
+      else writeFileSync(file, JSON.stringify({ ...counts, tests, failures } satisfies Report));
     });
   }
 }
+
+export const closingLine = ({ passed, failed, skipped }: Counts): string =>
+  `${passed} passed, ${failed} failed, ${skipped} skipped`;
 
 // Mocha loads reporters by `require(...)`, or the default export of a module.
 export { ClosingLine as default };

@@ -4,11 +4,22 @@
  * The tests install what they miss by themselves; this is for doing it beforehand, so that no test pays for it.
  */
 
-import { install, TOOL_NAMES } from './tools.js';
+import path from 'node:path';
+import { findConsul } from '../../../sidecar/cli/consul/binary.js';
+import { install, ROOT, TOOL_NAMES } from './tools.js';
+
+async function installConsul(): Promise<string | undefined> {
+  try {
+    await findConsul({ env: process.env, cache: path.join(ROOT, '.cache') });
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
 
 let missing = 0;
-for (const name of TOOL_NAMES) {
-  const problem = await install(name);
+for (const name of ['consul', ...TOOL_NAMES] as const) {
+  const problem = await (name === 'consul' ? installConsul() : install(name));
   process.stdout.write(`${problem ?? `${name}: ready`}\n`);
   if (problem !== undefined) missing += 1;
 }

@@ -1,0 +1,85 @@
+/** Which test files run side by side, and which alone: the lanes of `npm test`. */
+
+/** What one mocha process runs: `name` is a folder or a file. */
+export interface Job {
+  readonly name: string;
+  readonly files: readonly string[];
+}
+
+/** `width` jobs of a lane run at a time. A lane begins when the one before it has ended. */
+export interface Lane {
+  readonly name: string;
+  readonly width: number;
+  readonly jobs: readonly Job[];
+}
+
+/** Which files a lane holds. */
+export interface LaneRule extends Pick<Lane, 'name' | 'width'> {
+  /** What a process runs: a folder or file below `test/GROUP/`, or one file wherever it is. */
+  readonly process: 'folder' | 'file';
+  /** Folders and files, without `.test.ts`. The longest one that holds a file decides its lane. Long jobs come first. */
+  readonly holds: readonly string[];
+}
+
+/** On two cores: tests of the second lane mostly wait for processes to start and for time to pass. */
+export const LANES: readonly LaneRule[] = [
+  {
+    name: 'in memory',
+    width: 2,
+    process: 'folder',
+    holds: ['test/unit', 'test/stack', 'test/scenario', 'test/rules', 'test/bench', 'test/drills'],
+  },
+  {
+    name: 'processes',
+    width: 2,
+    process: 'file',
+    holds: [
+      ...['test/e2e', 'test/interop', 'test/conformance', 'test/kit'],
+      ...['test/stack/cli', 'test/stack/discovery', 'test/stack/services', 'test/stack/supervise'],
+    ],
+  },
+  {
+    name: 'alone',
+    width: 1,
+    process: 'file',
+    holds: [
+      // Latencies beside an attack or a large call, memory and CPU time.
+      ...['test/attacks', 'test/interop/neighbours'],
+      // Calls that fail are counted while processes die, freeze and are replaced.
+      ...['test/e2e/consul-faults', 'test/e2e/decision-faults', 'test/e2e/sidecar/full-disk'],
+      ...['test/e2e/sidecar/takeover', 'test/e2e/up/takeover'],
+      // The ports that README and mesh-config/ name.
+      ...['test/e2e/examples', 'test/e2e/readme'],
+    ],
+  },
+];
+
+/** The lanes that hold `files`, paths such as `test/unit/core/queue.test.ts`; lanes without any are left out. */
+export function lanesOf(files: readonly string[], rules: readonly LaneRule[] = LANES): Lane[] {
+  const jobs = new Map(rules.map((rule) => [rule, new Map<string, string[]>()]));
+  for (const file of [...files].sort()) {
+    const rule = ruleFor(file, rules);
+    const name = rule.process === 'file' ? file : file.split('/').slice(0, 3).join('/');
+    const of = jobs.get(rule)!;
+    of.set(name, [...(of.get(name) ?? []), file]);
+  }
+  return rules
+    .map((rule) => ({ name: rule.name, width: rule.width, jobs: inOrder(rule, jobs.get(rule)!) }))
+    .filter((lane) => lane.jobs.length > 0);
+}
+
+function ruleFor(file: string, rules: readonly LaneRule[]): LaneRule {
+  const places = rules.flatMap((rule) => rule.holds.map((place) => ({ rule, place })));
+  const holding = places.filter(({ place }) => holds(place, file));
+  const [nearest] = holding.sort((a, b) => b.place.length - a.place.length);
+  if (nearest === undefined) throw new Error(`${file} is in no lane of test/kit/mocha/lanes.ts`);
+  return nearest.rule;
+}
+
+const holds = (place: string, file: string): boolean =>
+  file.startsWith(`${place}/`) || file === `${place}.test.ts`;
+
+function inOrder({ holds: places }: LaneRule, jobs: ReadonlyMap<string, string[]>): Job[] {
+  const at = (name: string): number => places.findIndex((place) => `${name}/`.startsWith(place));
+  return [...jobs].map(([name, files]) => ({ name, files })).sort((a, b) => at(a.name) - at(b.name));
+}

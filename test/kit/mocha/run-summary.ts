@@ -1,0 +1,69 @@
+/** What `npm test` prints at its end. */
+import { type Counts, closingLine, type Report } from './reporter.js';
+
+/** How one mocha process ended. */
+export interface Result {
+  /** Its folder or file. */
+  readonly name: string;
+  readonly ms: number;
+  /** Why the process failed; undefined when it exited with 0. */
+  readonly fault: string | undefined;
+  /** Undefined when it ended before its tests had. */
+  readonly report: Report | undefined;
+}
+
+const SLOWEST = 10;
+
+/**
+ * Where the time went, what failed, and the sums of all processes as the last line. A process that failed without a failed
+ * test, such as one that was killed, counts as one failure.
+ *
+ * @param ms from the first process to the last.
+ */
+export function summaryOf(results: readonly Result[], ms: number): { text: string; hasFailed: boolean } {
+  const failures = results.flatMap(failuresOf);
+  const sum = (key: keyof Counts): number =>
+    results.reduce((total, { report }) => total + (report?.[key] ?? 0), 0);
+  const counts = { passed: sum('passed'), failed: failures.length, skipped: sum('skipped') };
+  const lines = [
+    `time: ${seconds(ms)}`,
+    ...['', 'by folder, summed over its processes:', ...listed(folderTimes(results))],
+    ...['', 'slowest files:', ...listed(results.filter(({ name }) => name.endsWith('.ts')))],
+    ...['', 'slowest tests, without hooks:', ...listed(testTimes(results))],
+    ...(failures.length === 0 ? [] : ['', 'failed:', ...failures.map((each) => `  ${each}`)]),
+    ...['', closingLine(counts), ''],
+  ];
+  return { text: lines.join('\n'), hasFailed: failures.length > 0 };
+}
+
+function failuresOf({ name, fault, report }: Result): string[] {
+  const failed = (report?.failures ?? []).map((title) => `${name}: ${title}`);
+  if (failed.length > 0) return failed;
+  const found = fault ?? (report === undefined ? 'ended without results' : undefined);
+  return found === undefined ? [] : [`${name}: ${found}`];
+}
+
+interface Timed {
+  readonly name: string;
+  readonly ms: number;
+}
+
+function folderTimes(results: readonly Result[]): Timed[] {
+  const folders = new Map<string, number>();
+  for (const { name, ms } of results) {
+    const folder = name.split('/').slice(0, 2).join('/');
+    folders.set(folder, (folders.get(folder) ?? 0) + ms);
+  }
+  return [...folders].map(([name, ms]) => ({ name, ms }));
+}
+
+const testTimes = (results: readonly Result[]): Timed[] =>
+  results.flatMap(({ report }) => report?.tests ?? []).map(({ title, ms }) => ({ name: title, ms }));
+
+const listed = (times: readonly Timed[]): string[] =>
+  [...times]
+    .sort((a, b) => b.ms - a.ms)
+    .slice(0, SLOWEST)
+    .map(({ name, ms }) => `  ${seconds(ms).padStart(8)}  ${name}`);
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
