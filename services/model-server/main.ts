@@ -68,7 +68,7 @@ async function main(): Promise<void> {
 }
 
 async function printGolden({ models, only }: Arguments): Promise<void> {
-  const { goldenBlock } = await import('./models/golden-block.js');
+  const { goldenBlock } = await import('./authoring/golden-of.js');
   for (const found of chooseModels(models, findModels(models), only)) {
     process.stdout.write(`# ${found.name}, version ${found.version}: ${found.directory}/model.yaml\n`);
     process.stdout.write(await goldenBlock(found));

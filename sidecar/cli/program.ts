@@ -3,6 +3,7 @@ import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../config/defaults.js'
 import type { CertsOptions } from './certs.js';
 import { CommandFailure, oneLine } from './failure.js';
 import type { InferFlags } from './infer/flags.js';
+import type { InitOptions } from './own-model/init.js';
 import { packageFile, packageVersion } from './package-info.js';
 import type { ServeOptions } from './serve.js';
 
@@ -118,6 +119,32 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     .action(async (options: ServeOptions) => {
       const { serveCommand } = await import('./serve.js');
       done(await serveCommand(options));
+    });
+  program
+    .command('init')
+    .description('take an ONNX file of your own: writes its model.yaml and a mesh file')
+    .argument('<NAME>', 'name of the model and of its service')
+    .requiredOption('--model <FILE>', 'the ONNX file; it is copied to DIR/NAME/1/model.onnx')
+    .option('--dir <DIR>', 'folder of models', 'models')
+    .option('--labels <LIST>', 'names of the classes, separated by commas')
+    .option('--size <NAME=N>', 'size of a named dimension for the golden input; may be repeated', collect, [])
+    .action(async (name: string, options: Omit<InitOptions, 'name'>) => {
+      const { initCommand } = await import('./own-model/init.js');
+      done(await initCommand({ name, ...options }));
+    });
+  program
+    .command('golden')
+    .description('renew the block `golden` of a model.yaml by running the model on inputs of yours')
+    .argument('<DIR>', 'folder of the model.yaml, or of its model')
+    .requiredOption(
+      '--input <NAME=VALUE>',
+      'as for `infer`; inputs that are not given keep their golden values',
+      collect,
+      [],
+    )
+    .action(async (directory: string, { input }: { input: string[] }) => {
+      const { goldenCommand } = await import('./own-model/golden.js');
+      done(await goldenCommand({ directory, inputs: input }));
     });
   program
     .command('infer')

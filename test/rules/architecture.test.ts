@@ -40,7 +40,12 @@ const VENDORS: VendorTable = {
   'prom-client': ['sidecar/admin/exposition.ts'],
   re2js: ['sidecar/discovery/re2-pattern.ts'],
   'reflect-metadata': ['sidecar/identity/ca/certificate-builder.ts'],
-  yaml: ['services/fetch/card.ts', 'services/model-server/models/card.ts', 'sidecar/config/'],
+  yaml: [
+    'services/fetch/card.ts',
+    'services/model-server/authoring/renewed-card.ts',
+    'services/model-server/models/card.ts',
+    'sidecar/config/',
+  ],
   zod: ['services/model-server/models/card.ts', 'sidecar/config/', 'tools/'],
 };
 

@@ -105,15 +105,29 @@ export const cardSchema = z.strictObject({
 /** A card with its defaults filled in. */
 export type Card = z.output<typeof cardSchema>;
 
+/** A card whose golden block is still to be made. */
+export type CardDraft = Omit<Card, 'golden'>;
+
+const draftSchema = cardSchema.omit({ golden: true }).extend({ golden: z.unknown().optional() });
+
 /** Throws an Error whose message names every problem on one line. */
 export function parseCard(text: string): Card {
+  return parseBy(cardSchema, text);
+}
+
+/** The same of a card without a golden block, or with one that is not looked at. */
+export function parseDraft(text: string): CardDraft {
+  return parseBy(draftSchema, text);
+}
+
+function parseBy<S extends z.ZodType>(schema: S, text: string): z.output<S> {
   let document: unknown;
   try {
     document = parse(text);
   } catch (error) {
     throw new Error(`model.yaml is not YAML: ${messageOf(error)}`);
   }
-  const result = cardSchema.safeParse(document ?? {});
+  const result = schema.safeParse(document ?? {});
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => {
     const path = issue.path.join('.');
@@ -128,9 +142,13 @@ export function parseCard(text: string): Card {
 /** Golden inputs by their names. */
 export type GivenInputs = Readonly<Record<string, z.output<typeof goldenInput>>>;
 
-/** The golden inputs of a card that need not be complete yet; none where it has none. Throws for those that are wrong. */
-export function goldenInputsIn(text: string): GivenInputs {
-  const document = parse(text) as { golden?: { inputs?: Record<string, unknown> } } | null;
+/** What a card that need not be complete yet says of its golden inputs and their tolerance. Throws for what is wrong there. */
+export function goldenSoFar(text: string): { readonly inputs: GivenInputs; readonly tolerance?: number } {
+  const document = parse(text) as {
+    golden?: { inputs?: Record<string, unknown>; tolerance?: unknown };
+  } | null;
   const given = Object.entries(document?.golden?.inputs ?? {});
-  return Object.fromEntries(given.map(([name, input]) => [name, goldenInput.parse(input)]));
+  const inputs = Object.fromEntries(given.map(([name, input]) => [name, goldenInput.parse(input)]));
+  const tolerance = document?.golden?.tolerance;
+  return typeof tolerance === 'number' ? { inputs, tolerance } : { inputs };
 }

@@ -9,8 +9,11 @@ import { combine, slice } from '../runs/batch.js';
 import type { Card } from './card.js';
 import type { ModelSession } from './session.js';
 
+/** What a proof needs of a loaded model. */
+export type ProvableSession = Pick<ModelSession, 'inputs' | 'outputs' | 'run'>;
+
 /** Throws an Error that names the output, the element, what was found and what was expected. */
-export async function proveGolden(session: ModelSession, card: Card): Promise<void> {
+export async function proveGolden(session: ProvableSession, card: Card): Promise<void> {
   const inputs = goldenInputs(session, card);
   const all = session.outputs.map((_, i) => i);
   const outputs = await session.run(inputs, all);
@@ -27,11 +30,11 @@ export async function proveGolden(session: ModelSession, card: Card): Promise<vo
     );
   }
   if (card.batching !== undefined && card.batching.max_batch > 1) {
-    await proveBatching(session, inputs, outputs, card.golden.tolerance);
+    await proveBatching(session, { inputs, single: outputs, tolerance: card.golden.tolerance });
   }
 }
 
-function goldenInputs(session: ModelSession, card: Card): Tensor[] {
+function goldenInputs(session: ProvableSession, card: Card): Tensor[] {
   const extra = Object.keys(card.golden.inputs).find((name) => !session.inputs.some((i) => i.name === name));
   if (extra !== undefined) throw new Error(`golden: the model has no input '${extra}'`);
   return session.inputs.map(({ name, datatype, shape }) => {
@@ -51,11 +54,17 @@ function goldenInputs(session: ModelSession, card: Card): Tensor[] {
   });
 }
 
-async function proveBatching(
-  session: ModelSession,
-  inputs: readonly Tensor[],
-  single: readonly Tensor[],
-  tolerance: number,
+/** What goes into a run and what came out of it alone. */
+export interface SingleRun {
+  readonly inputs: readonly Tensor[];
+  readonly single: readonly Tensor[];
+  readonly tolerance: number;
+}
+
+/** Runs the request twice in one batch, with another one in between. Throws an Error unless each gives what it gave alone. */
+export async function proveBatching(
+  session: ProvableSession,
+  { inputs, single, tolerance }: SingleRun,
 ): Promise<void> {
   const wrong = [...session.inputs, ...session.outputs].find((spec) => spec.shape[0] !== -1);
   if (wrong !== undefined) {

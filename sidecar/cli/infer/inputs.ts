@@ -8,9 +8,13 @@ import {
 } from '../../../proto/datatypes.js';
 import type { InferTensor, ModelMetadataResponse, TensorMetadata } from '../../../proto/messages.js';
 import { decodeRaw, encodeRaw, fromValues } from '../../../proto/tensors.js';
+import { type GoldenCard, readGoldenCard } from '../../config/file/golden-card.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { centredInk, decodePng, toSize } from './image.js';
 import { parseNpy } from './npy.js';
+
+/** The file of `outrider init`: its golden inputs are an example. */
+const CARD = /^@(.*\/)?model\.yaml$/;
 
 /** Input tensors of a request; `raw` has their contents, in the same order. */
 export interface RequestTensors {
@@ -24,6 +28,7 @@ export interface RequestTensors {
  *   NAME=VALUE   JSON: a number, text, true, or arrays nested by dimension
  *   NAME=@FILE   JSON, .npy, PNG, or plain little-endian bytes (.bin, .raw)
  *   @FILE        for a model with one input; `-` as FILE is standard input
+ *   @…/model.yaml   the golden inputs of a card
  *
  * @throws CommandFailure: exit code 2 for a wrong argument, 1 for a file that cannot be used.
  */
@@ -34,12 +39,12 @@ export async function requestTensors(
 ): Promise<RequestTensors> {
   const result: RequestTensors = { inputs: [], raw: [] };
   for (const spec of specs) {
+    if (CARD.test(spec)) {
+      addGolden(spec.slice(1), metadata, result);
+      continue;
+    }
     const { name, value } = splitSpec(spec, metadata);
-    const tensor = metadata.inputs.find((i) => i.name === name);
-    if (tensor === undefined)
-      throw usage(`--input ${spec}: found input '${name}', expected ${names(metadata)}`);
-    if (!isDatatype(tensor.datatype))
-      throw new CommandFailure(`input '${name}' has the unknown datatype ${tensor.datatype}`);
+    const tensor = declared(name, metadata, `--input ${spec}`);
     const where = `input '${name}'`;
     const read = value.startsWith('@')
       ? await fromFile(value.slice(1), tensor, tensor.datatype, metadata, stdin)
@@ -48,6 +53,34 @@ export async function requestTensors(
     result.raw.push(encodeRaw({ datatype: tensor.datatype, dims: read.dims, data: read.data }));
   }
   return result;
+}
+
+/** The golden inputs of a card, as an example of what the model takes. */
+function addGolden(file: string, metadata: ModelMetadataResponse, into: RequestTensors): void {
+  let golden: GoldenCard;
+  try {
+    golden = readGoldenCard(file);
+  } catch (error) {
+    throw new CommandFailure(oneLine(error));
+  }
+  for (const [name, { shape, values }] of Object.entries(golden.inputs)) {
+    const { datatype } = declared(name, metadata, `${file}: golden`);
+    const data = fromValues(values, datatype, `${file}: input '${name}'`);
+    into.inputs.push({ name, datatype, shape });
+    into.raw.push(encodeRaw({ datatype, dims: shape, data }));
+  }
+}
+
+function declared(
+  name: string,
+  metadata: ModelMetadataResponse,
+  where: string,
+): TensorMetadata & { datatype: Datatype } {
+  const tensor = metadata.inputs.find((i) => i.name === name);
+  if (tensor === undefined) throw usage(`${where}: found input '${name}', expected ${names(metadata)}`);
+  const { datatype } = tensor;
+  if (!isDatatype(datatype)) throw new CommandFailure(`input '${name}' has the unknown datatype ${datatype}`);
+  return { ...tensor, datatype };
 }
 
 interface Read {

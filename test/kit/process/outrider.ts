@@ -1,7 +1,7 @@
 /** The program as a user runs it, in tests: one command and its outcome, or a whole mesh with its events. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -93,6 +93,15 @@ export class Scratch {
     const file = join(this.path, name);
     writeFileSync(file, text);
     return file;
+  }
+
+  removeFile(name: string): void {
+    rmSync(join(this.path, name));
+  }
+
+  /** Copies a folder. */
+  copy(from: string, name: string): void {
+    cpSync(from, join(this.path, name), { recursive: true });
   }
 
   remove(): void {

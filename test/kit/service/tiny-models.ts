@@ -105,6 +105,23 @@ export function lookupModel(): Buffer {
   });
 }
 
+/** `x` FP32 [-1,-1] → `y` FP32 [-1,16]: takes only sizes that fill rows of 16. */
+export function windowModel(): Buffer {
+  const rawData = new Uint8Array(new BigInt64Array([-1n, 16n]).buffer);
+  return model({
+    node: [{ opType: 'Reshape', input: ['x', 'shape'], output: ['y'] }],
+    initializer: [{ name: 'shape', dims: [2], dataType: elementTypes.INT64, rawData }],
+    input: [value('x', 'FP32', ['rows', 'width'])],
+    output: [value('y', 'FP32', ['windows', 16])],
+  });
+}
+
+/** `x` FP32 [-1] → `y` FP32 [-1] by an operator that no runtime has. */
+export function unknownOperatorModel(): Buffer {
+  const node = [{ opType: 'NoSuchOperator', input: ['x'], output: ['y'] }];
+  return model({ node, input: [value('x', 'FP32', ['n'])], output: [value('y', 'FP32', ['n'])] });
+}
+
 /** Writes DIR/name/version/model.onnx and model.yaml; returns the version directory. */
 export function putModel(
   directory: string,

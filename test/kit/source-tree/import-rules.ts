@@ -53,6 +53,7 @@ export const ROOT_IMPORTS: Readonly<Record<string, readonly string[]>> = {
 /** Where `sidecar/` imports from `proto/`: what reads or writes messages of the inference protocol. */
 export const PROTO_IMPORTERS: readonly string[] = [
   'sidecar/cli/infer/',
+  'sidecar/cli/own-model/',
   'sidecar/cluster/output-check/',
   'sidecar/codec/',
   'sidecar/health/model/',

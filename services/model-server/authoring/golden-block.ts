@@ -1,0 +1,67 @@
+/**
+ * The block `golden` of a model.yaml as text: what a model says now of some inputs. Whether that is right, only its maker knows.
+ */
+
+import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
+import { elementAt } from '../models/golden.js';
+
+/** Longer lists are blocks of numbers. */
+const MAX_LIST = 12;
+const PER_LINE = 14;
+/** Outputs beyond this are left out where there are smaller ones: what is compared has to be read first. */
+const MAX_OUTPUT = 20_000;
+
+/** What goes in and comes out, and what the model declares of it. */
+export interface Run {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly given: readonly Tensor[];
+  readonly results: readonly Tensor[];
+}
+
+/** YAML text. Throws an Error when the results prove nothing: all empty, or not numbers. */
+export function goldenText(run: Run, comment: string, tolerance = 1e-4): string {
+  const compared = comparedOutputs(run);
+  return [
+    `golden:${comment === '' ? '' : ` # ${comment}`}`,
+    `  tolerance: ${tolerance}`,
+    '  inputs:',
+    ...run.inputs.flatMap(({ name }, i) => [
+      `    ${JSON.stringify(name)}:`,
+      `      shape: [${run.given[i]!.dims.join(', ')}]`,
+      ...valueLines(run.given[i]!),
+    ]),
+    '  outputs:',
+    ...compared.flatMap((i) => [
+      `    ${JSON.stringify(run.outputs[i]!.name)}:`,
+      ...valueLines(run.results[i]!),
+    ]),
+    '',
+  ].join('\n');
+}
+
+/** Indices of the outputs that the block holds: those of moderate size, else the smallest. */
+function comparedOutputs({ outputs, results }: Run): number[] {
+  const filled = outputs.map((_, i) => i).filter((i) => results[i]!.data.length > 0);
+  if (filled.length === 0) throw new Error('golden: every output is empty, which proves nothing');
+  const moderate = filled.filter((i) => results[i]!.data.length <= MAX_OUTPUT);
+  if (moderate.length > 0) return moderate;
+  return [filled.reduce((a, b) => (results[b]!.data.length < results[a]!.data.length ? b : a))];
+}
+
+function valueLines(tensor: Tensor): string[] {
+  const words = Array.from({ length: tensor.data.length }, (_, i) => wordOf(elementAt(tensor, i)));
+  if (words.length <= MAX_LIST || tensor.datatype === 'BYTES') return [`      values: [${words.join(', ')}]`];
+  const lines: string[] = [];
+  for (let i = 0; i < words.length; i += PER_LINE)
+    lines.push(`        ${words.slice(i, i + PER_LINE).join(' ')}`);
+  return ['      values: |', ...lines];
+}
+
+/** With the digits that single precision has. */
+function wordOf(element: number | bigint | string): string {
+  if (typeof element === 'string') return JSON.stringify(element);
+  if (typeof element === 'bigint') return String(element);
+  if (!Number.isFinite(element)) throw new Error(`golden: the model gives ${element}, which proves nothing`);
+  return String(Number(element.toPrecision(7)));
+}

@@ -1,0 +1,57 @@
+/** The golden block of a model directory, made by running its model once. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
+import { fromValues } from '../../../proto/tensors.js';
+import { type GivenInputs, goldenSoFar } from '../models/card.js';
+import type { Found } from '../models/repository.js';
+import { ModelSession } from '../models/session.js';
+import { goldenText } from './golden-block.js';
+
+/**
+ * Text to put into model.yaml, on the inputs that the card has, else on zeros. Rejects with the reason when the model
+ * cannot be loaded or run.
+ */
+export async function goldenBlock({ directory }: Found): Promise<string> {
+  const { inputs: known } = soFarIn(join(directory, 'model.yaml'));
+  const session = await ModelSession.load(join(directory, 'model.onnx'));
+  try {
+    const { inputs, outputs } = session;
+    const given = inputs.map((spec) => knownInput(spec, known[spec.name]) ?? zeros(spec));
+    const results = await session.run(
+      given,
+      outputs.map((_, i) => i),
+    );
+    const isZero = inputs.some(({ name }) => known[name] === undefined);
+    const comment = isZero ? 'of zeros, which prove little: put a real input in, and make this again' : '';
+    return goldenText({ inputs, outputs, given, results }, comment);
+  } finally {
+    await session.release();
+  }
+}
+
+/** A golden input of a card as a tensor; undefined where there is none. Throws an Error where its values do not fill its shape. */
+export function knownInput(
+  { name, datatype }: TensorSpec,
+  known: GivenInputs[string] | undefined,
+): Tensor | undefined {
+  if (known === undefined) return undefined;
+  const { shape: dims, values } = known;
+  const count = dims.reduce((product, size) => product * size, 1);
+  if (values.length !== count)
+    throw new Error(`golden: input '${name}': found ${values.length} values, expected ${count}`);
+  return { datatype, dims, data: fromValues(values, datatype, `golden: input '${name}'`) };
+}
+
+function zeros({ name, datatype, shape }: TensorSpec): Tensor {
+  const dims = shape.map((size) => Math.max(1, size));
+  const count = dims.reduce((product, size) => product * size, 1);
+  const none = datatype === 'BYTES' ? '' : datatype === 'BOOL' ? false : 0;
+  const values = new Array(count).fill(none) as Parameters<typeof fromValues>[0];
+  return { datatype, dims, data: fromValues(values, datatype, `golden: input '${name}'`) };
+}
+
+function soFarIn(file: string): ReturnType<typeof goldenSoFar> {
+  return existsSync(file) ? goldenSoFar(readFileSync(file, 'utf8')) : { inputs: {} };
+}

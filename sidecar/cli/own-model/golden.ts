@@ -1,0 +1,65 @@
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { CommandFailure } from '../failure.js';
+import { requestTensors } from '../infer/inputs.js';
+import { guessesOf, outputsOf, printText } from '../infer/output.js';
+import type { OutputStream } from '../terminal.js';
+import { AuthoringProcess } from './authoring-process.js';
+
+export interface GoldenOptions {
+  /** Directory of a model.yaml, or of a model, whose highest version is taken. */
+  readonly directory: string;
+  /** As `outrider infer` takes them. Inputs that are not given keep their golden values. */
+  readonly inputs: readonly string[];
+  readonly stdin?: AsyncIterable<Uint8Array>;
+  readonly stdout?: OutputStream;
+}
+
+/**
+ * `outrider golden`: runs a model once on inputs of its maker and writes what came out into its
+ * model.yaml as the expected output. Other keys and comments stay. Nothing is written when the model
+ * would not be served with it.
+ *
+ * @returns the exit code 0.
+ * @throws CommandFailure with the reason: 2 for a wrong argument, 1 for anything else.
+ */
+export async function goldenCommand(options: GoldenOptions): Promise<number> {
+  const directory = cardDirectory(options.directory);
+  const file = join(directory, 'model.yaml');
+  const before = readFileSync(file, 'utf8');
+  const author = AuthoringProcess.start();
+  try {
+    const { metadata } = await author.ask<'describe'>(
+      { ask: 'describe', directory: resolve(directory) },
+      file,
+    );
+    const { inputs, raw } = await requestTensors(options.inputs, metadata, options.stdin ?? process.stdin);
+    const { card, response } = await author.ask<'golden'>({ ask: 'golden', inputs, raw }, file);
+    if (readFileSync(file, 'utf8') !== before)
+      throw new CommandFailure(`${file} was changed meanwhile; it is left as it is`);
+    writeFileSync(`${file}.new`, card);
+    renameSync(`${file}.new`, file);
+    const outputs = outputsOf(response);
+    const out = options.stdout ?? process.stdout;
+    out.write(`${printText(outputs, guessesOf(outputs, metadata))}\n`);
+    out.write(`wrote the block golden of ${file}: is that answer right?\n`);
+    return 0;
+  } finally {
+    author.close();
+  }
+}
+
+/** @throws CommandFailure unless there is a model.yaml. */
+function cardDirectory(directory: string): string {
+  if (existsSync(join(directory, 'model.yaml'))) return directory;
+  const [newest] = existsSync(directory)
+    ? readdirSync(directory)
+        .filter((name) => /^[1-9]\d*$/.test(name) && existsSync(join(directory, name, 'model.yaml')))
+        .sort((a, b) => Number(b) - Number(a))
+    : [];
+  if (newest === undefined)
+    throw new CommandFailure(
+      `${directory}: found no model.yaml, expected one in it or in a version directory (1)`,
+    );
+  return join(directory, newest);
+}

@@ -1,0 +1,160 @@
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { impliedCallerName } from '../../config/options/mesh-names.js';
+import { NAME } from '../../config/options/values.js';
+import { CommandFailure } from '../failure.js';
+import type { OutputStream } from '../terminal.js';
+import { PortAllocator } from '../up/port-allocator.js';
+import { AuthoringProcess } from './authoring-process.js';
+import { meshFileText } from './mesh-file-text.js';
+
+export interface InitOptions {
+  readonly name: string;
+  /** The ONNX file. It is copied. */
+  readonly model: string;
+  /** Directory of models. */
+  readonly dir: string;
+  /** Names of the classes, separated by commas. */
+  readonly labels?: string;
+  /** `NAME=N` each: sizes of named dimensions for the made inputs. */
+  readonly size: readonly string[];
+  readonly stdout?: OutputStream;
+}
+
+const HOST = '127.0.0.1';
+const CALL_PORT = 8800;
+const ADMIN_PORT = 8890;
+const PORTS_TRIED = 80;
+/** More than one shell word. */
+const NEEDS_QUOTES = /[^\w@%+=:,./-]/;
+
+/**
+ * `outrider init`: takes an ONNX file into a directory of models, with a model.yaml, and writes a mesh
+ * file for it into the working directory. Overwrites nothing; when anything is wrong, it leaves nothing.
+ *
+ * @returns the exit code 0.
+ * @throws CommandFailure with the reason: 2 for a wrong argument, 1 for a file that cannot be taken.
+ */
+export async function initCommand(options: InitOptions): Promise<number> {
+  const { name, dir } = options;
+  const out = options.stdout ?? process.stdout;
+  requireName(name);
+  const source = requireFile(options.model);
+  const target = join(dir, name);
+  const meshFile = `${name}.yaml`;
+  for (const path of [target, meshFile])
+    if (existsSync(path)) throw new CommandFailure(`${path} exists already; it is left as it is`);
+  const sizes = sizesOf(options.size);
+  const labels = options.labels === undefined ? [] : options.labels.split(',').map((label) => label.trim());
+
+  mkdirSync(dir, { recursive: true });
+  // The model is looked at where it will be, so that what lies beside it is missed now and not at the start.
+  const staging = mkdtempSync(join(dir, '.init-'));
+  const author = AuthoringProcess.start();
+  try {
+    const version = join(staging, '1');
+    mkdirSync(version);
+    cpSync(source, join(version, 'model.onnx'));
+    for (const weights of [`${source}.data`, `${source}_data`])
+      if (existsSync(weights)) cpSync(weights, join(version, basename(weights)));
+    const file = resolve(version, 'model.onnx');
+    const made = await author.ask<'card'>(
+      { ask: 'card', file, source: basename(source), labels, sizes },
+      source,
+    );
+    writeFileSync(join(version, 'model.yaml'), made.card, { flag: 'wx' });
+    const ports = await freePorts();
+    const models = relative(dirname(resolve(meshFile)), resolve(dir)) || '.';
+    const mesh = meshFileText({ service: name, models, caller: impliedCallerName([name]), ...ports });
+    writeFileSync(meshFile, mesh, { flag: 'wx' });
+    try {
+      chmodSync(staging, statSync(dir).mode);
+      renameSync(staging, target);
+    } catch (error) {
+      rmSync(meshFile);
+      throw error;
+    }
+    const card = join(target, '1', 'model.yaml');
+    const inputs = made.inputs.length > 0 ? made.inputs : [`@${card}`];
+    const infer = inputs.map((input) => `--input ${quoted(input)}`).join(' ');
+    const lines = [
+      ...made.found,
+      `wrote ${join(target, '1', 'model.onnx')}, ${card} and ${meshFile}`,
+      ...othersIn(dir, name, meshFile),
+      '',
+      'next, in two terminals:',
+      `  npx outrider up ${meshFile}`,
+      `  npx outrider infer ${name} ${infer} --target ${ports.listen}`,
+    ];
+    out.write(`${lines.join('\n')}\n`);
+    return 0;
+  } finally {
+    author.close();
+    rmSync(staging, { recursive: true, force: true });
+  }
+}
+
+function requireName(name: string): void {
+  if (!NAME.test(name))
+    throw new CommandFailure(
+      `NAME: found '${name}', expected lower-case letters, digits, '-', '_' and '.', at most 63`,
+      2,
+    );
+}
+
+function requireFile(path: string): string {
+  const facts = statSync(path, { throwIfNoEntry: false });
+  if (facts === undefined) throw new CommandFailure(`--model: ${path} does not exist`);
+  if (!facts.isFile()) throw new CommandFailure(`--model: ${path} is not a file, expected an ONNX file`);
+  return path;
+}
+
+function sizesOf(pairs: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.lastIndexOf('=');
+      const size = Number(pair.slice(at + 1));
+      if (at <= 0 || !Number.isInteger(size) || size < 1)
+        throw new CommandFailure(`--size: found '${pair}', expected NAME=N, for example sequence=16`, 2);
+      return [pair.slice(0, at), size];
+    }),
+  );
+}
+
+/** The usual ports, or the next ones that are free now. */
+async function freePorts(): Promise<{ listen: string; admin: string }> {
+  const ports = new PortAllocator();
+  const next = async (first: number): Promise<string> => {
+    for (let port = first; port < first + PORTS_TRIED; port++)
+      if (await ports.tryClaim(HOST, port)) return `${HOST}:${port}`;
+    return `${HOST}:${await ports.find(HOST)}`;
+  };
+  try {
+    return { listen: await next(CALL_PORT), admin: await next(ADMIN_PORT) };
+  } finally {
+    await ports.release();
+  }
+}
+
+function othersIn(dir: string, name: string, meshFile: string): string[] {
+  const others = readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== name && !entry.name.startsWith('.'))
+    .map((entry) => entry.name);
+  return others.length === 0 ? [] : [`${meshFile} also serves what else is in ${dir}: ${others.join(', ')}`];
+}
+
+/** For a shell. */
+function quoted(word: string): string {
+  return NEEDS_QUOTES.test(word) ? `'${word.replaceAll("'", `'\\''`)}'` : word;
+}
