@@ -8,13 +8,14 @@ import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { embed } from './embed/recipe.js';
 import { makeModels, type Place } from './fetch/build.js';
 import { SourceMissing, titleOf } from './fetch/packages.js';
 import type { Recipe } from './fetch/recipe.js';
 import { langid } from './langid/recipe.js';
 
 /** The models that can be made. */
-const RECIPES: readonly Recipe[] = [langid];
+const RECIPES: readonly Recipe[] = [embed, langid];
 
 const ROOT = packageRoot(dirname(fileURLToPath(import.meta.url)));
 /** Code that every recipe uses. */

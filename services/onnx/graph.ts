@@ -7,6 +7,9 @@ import onnxProto from 'onnx-proto';
 
 const { onnx } = onnxProto;
 
+/** Since this version of the operators, files have version 8 of the format. */
+const NEWER_OPSET = 15;
+
 /** Element types of values and tensors, by the protocol's names. */
 const elementTypes = { FP32: 1, INT32: 6, INT64: 7, BYTES: 8, BOOL: 9 } as const;
 /** A datatype that a graph can have. */
@@ -26,6 +29,12 @@ export interface GraphValue {
 export type Attributes = Readonly<
   Record<string, number | readonly number[] | string | { readonly float: number }>
 >;
+
+/** What a node of several outputs has. */
+export interface SeveralOutputs {
+  readonly outputs: readonly string[];
+  readonly attributes?: Attributes;
+}
 
 /** A graph that grows. Values are known by their names. */
 export class Graph {
@@ -49,10 +58,20 @@ export class Graph {
 
   /** Adds a node and returns the name of its output. */
   node(opType: string, input: readonly string[], output: string, attributes: Attributes = {}): string {
-    const attribute = Object.entries(attributes).map(([key, value]) => attributeOf(key, value));
-    const node = { opType, input: [...input], output: [output] };
-    this.nodes.push(attribute.length === 0 ? node : { ...node, attribute });
+    this.split(opType, input, { outputs: [output], attributes });
     return output;
+  }
+
+  /** Adds a node of several outputs and returns their names. */
+  split(
+    opType: string,
+    input: readonly string[],
+    { outputs, attributes = {} }: SeveralOutputs,
+  ): readonly string[] {
+    const attribute = Object.entries(attributes).map(([key, value]) => attributeOf(key, value));
+    const node = { opType, input: [...input], output: [...outputs] };
+    this.nodes.push(attribute.length === 0 ? node : { ...node, attribute });
+    return outputs;
   }
 
   /** Adds weights, rounded to single precision, and returns their name. */
@@ -78,7 +97,7 @@ export class Graph {
   /** The file. @param opset version of the operators that the nodes are of. */
   encode(opset = 13): Buffer {
     const model: onnxProto.onnx.IModelProto = {
-      irVersion: 7,
+      irVersion: opset < NEWER_OPSET ? 7 : 8,
       producerName: 'outrider',
       opsetImport: [{ domain: '', version: opset }],
       graph: {

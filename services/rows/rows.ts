@@ -23,6 +23,12 @@ export class Rows {
     return new Rows(requests.map(({ inputs }) => inputs[input]!.data as string[]));
   }
 
+  /** Of a list with an element for each row: those of one request. */
+  of<T>(request: number, list: readonly T[]): readonly T[] {
+    const start = this.counts.slice(0, request).reduce((sum, count) => sum + count, 0);
+    return list.slice(start, start + this.counts[request]!);
+  }
+
   /** Cuts outputs of a row for each text into the answers of the requests. */
   answers(outputs: Tensors): ModelAnswer[] {
     let start = 0;

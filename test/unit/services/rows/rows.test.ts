@@ -31,6 +31,15 @@ describe('requests as rows of one run', () => {
     );
   });
 
+  it('cut a list of one element a row', () => {
+    const requests = [['a', 'b'], [], ['c']].map((texts) => requestOf({ text: textTensor(...texts) }));
+    const rows = Rows.of(requests, 'text');
+    assert.deepEqual(
+      [0, 1, 2].map((request) => rows.of(request, [1, 2, 3])),
+      [[1, 2], [], [3]],
+    );
+  });
+
   it('do not share memory with the run', () => {
     const data = new Float32Array([1, 2]);
     const [answer] = Rows.of([requestOf({ text: textTensor('a', 'b') })], 'text').answers({
