@@ -12,10 +12,11 @@ import { embed } from './embed/recipe.js';
 import { makeModels, type Place } from './fetch/build.js';
 import { SourceMissing, titleOf } from './fetch/packages.js';
 import type { Recipe } from './fetch/recipe.js';
+import { filetype } from './filetype/recipe.js';
 import { langid } from './langid/recipe.js';
 
 /** The models that can be made. */
-const RECIPES: readonly Recipe[] = [embed, langid];
+const RECIPES: readonly Recipe[] = [embed, filetype, langid];
 
 const ROOT = packageRoot(dirname(fileURLToPath(import.meta.url)));
 /** Code that every recipe uses. */
