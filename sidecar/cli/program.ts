@@ -152,7 +152,7 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     .argument('<MODEL>', 'name of the model')
     .option(
       '--input <NAME=VALUE>',
-      'NAME=VALUE, NAME=@FILE or @FILE; may be given for each input',
+      'NAME=VALUE, NAME=@FILE or @FILE, for each input; several of one name are a batch',
       collect,
       [],
     )

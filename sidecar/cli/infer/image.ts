@@ -14,26 +14,53 @@ const MAX_PIXELS = 64 * 1024 * 1024;
 /** Fainter than this share of the strongest ink counts as paper when the ink's box is measured. */
 const FAINT = 0.15;
 
+/** A picture as one grey picture for each colour; values 0 to 1. */
+export interface Colours {
+  readonly red: Grey;
+  readonly green: Grey;
+  readonly blue: Grey;
+}
+
 /**
  * Decodes any PNG (grey, colour, palette, alpha) to grey. Transparent parts count as paper.
  * @throws ImageError
  */
 export function decodePng(bytes: Buffer): Grey {
+  const png = readPng(bytes);
+  const onWhite = flatten(png, 1);
+  const { values } = onWhite;
+  // White ink on a transparent ground shows only on black.
+  return values.every((v) => v === values[0]) ? flatten(png, 0) : onWhite;
+}
+
+/**
+ * Decodes any PNG to its colours, on white, in the given size; 0 in a dimension is that of the picture.
+ * @throws ImageError
+ */
+export function decodeRgb(bytes: Buffer, { width, height }: { width: number; height: number }): Colours {
+  const png = readPng(bytes);
+  const plane = (channel: number): Grey => {
+    const values = new Float32Array(png.width * png.height);
+    for (let i = 0; i < values.length; i++) {
+      const alpha = png.data[i * 4 + 3]! / 255;
+      values[i] = (png.data[i * 4 + channel]! / 255) * alpha + 1 - alpha;
+    }
+    return toSize({ width: png.width, height: png.height, values }, width || png.width, height || png.height);
+  };
+  return { red: plane(0), green: plane(1), blue: plane(2) };
+}
+
+function readPng(bytes: Buffer): PNG {
   if (bytes.length < 24) throw new ImageError('it is no PNG');
   const width = bytes.readUInt32BE(16);
   const height = bytes.readUInt32BE(20);
   if (width * height > MAX_PIXELS)
     throw new ImageError(`it has ${width}×${height} pixels, at most ${MAX_PIXELS} are read`);
-  let png: PNG;
   try {
-    png = PNG.sync.read(bytes);
+    return PNG.sync.read(bytes);
   } catch (error) {
     throw new ImageError(`it is no valid PNG: ${(error as Error).message}`);
   }
-  const onWhite = flatten(png, 1);
-  const { values } = onWhite;
-  // White ink on a transparent ground shows only on black.
-  return values.every((v) => v === values[0]) ? flatten(png, 0) : onWhite;
 }
 
 /** Scales a picture to the size of the model's input. */

@@ -1,14 +1,17 @@
 import { protocols } from '../../../proto/load.js';
-import type { ModelMetadataResponse } from '../../../proto/messages.js';
+import type { ModelInferResponse, ModelMetadataResponse } from '../../../proto/messages.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import type { OutputStream } from '../terminal.js';
+import { type Asked, answerOf } from './answers/answer.js';
 import { InferClient } from './client.js';
-import { requestTensors } from './inputs.js';
-import { guessesOf, outputsOf, printText } from './output.js';
+import { AUDIO_RATE } from './file-value.js';
+import { type GivenInput, givenInputs } from './inputs.js';
+import { joined, type Output, outputsOf } from './output.js';
+import { requestsOf } from './request.js';
 
 export interface InferOptions {
   readonly model: string;
-  /** `NAME=VALUE`, `NAME=@FILE` or `@FILE`: see `requestTensors`. */
+  /** `NAME=VALUE`, `NAME=@FILE` or `@FILE`: see `givenInputs`. */
   readonly inputs: readonly string[];
   /** `host:port` or `unix:/path`. Default 127.0.0.1:8001. */
   readonly target?: string;
@@ -54,27 +57,55 @@ async function infer(options: InferOptions): Promise<void> {
     const { inference } = protocols();
     const metadata = (await client.call(inference.ModelMetadata, { name: model, version })).message;
     requireReady(metadata);
-    const { inputs, raw } = await requestTensors(options.inputs, metadata, options.stdin ?? process.stdin);
-    const given = inputs.map(({ name }) => name);
+    const given = await givenInputs(options.inputs, metadata, options.stdin ?? process.stdin);
     requireAll(metadata, given);
-    const request = { model_name: model, model_version: version, inputs, raw_input_contents: raw };
-    const { message, headers } = await client.call(inference.ModelInfer, request);
-    const outputs = outputsOf(message);
-    const guesses = guessesOf(outputs, metadata);
-    const degraded = headers['outrider-degraded'];
-    const stdout = options.stdout ?? process.stdout;
-    if (options.json) {
-      const { model_name, model_version } = message;
-      const answered = { model: model_name, version: model_version, ...(degraded ? { degraded } : {}) };
-      const answer = { ...answered, guesses, outputs };
-      stdout.write(`${JSON.stringify(answer)}\n`);
-      return;
+    const answers: Output[][] = [];
+    const degraded = new Set<string>();
+    let last: ModelInferResponse | undefined;
+    for (const request of requestsOf(given, metadata, { model, version })) {
+      const { message, headers } = await client.call(inference.ModelInfer, request);
+      const why = headers['outrider-degraded'] ?? message.parameters?.['degraded']?.string_param;
+      if (why) degraded.add(why);
+      answers.push(outputsOf(message));
+      last = message;
     }
-    stdout.write(`${printText(outputs, guesses)}\n`);
-    if (degraded) (options.stderr ?? process.stderr).write(`degraded: ${degraded}\n`);
+    const { model_name, model_version } = last!;
+    const named = { model: model_name, version: model_version };
+    print(joined(answers), { ...options, named, degraded: [...degraded].join('; ') }, asked(given, metadata));
   } finally {
     client.close();
   }
+}
+
+interface Printing extends InferOptions {
+  /** What answered. */
+  readonly named: { readonly model: string; readonly version: string };
+  /** Why the answer is not all it could be; empty: it is. */
+  readonly degraded: string;
+}
+
+function print(
+  outputs: readonly Output[],
+  { json, named, degraded, ...options }: Printing,
+  about: Asked,
+): void {
+  const stdout = options.stdout ?? process.stdout;
+  const answer = answerOf(outputs, about);
+  if (json) {
+    const marked = degraded === '' ? {} : { degraded };
+    stdout.write(`${JSON.stringify({ ...named, ...marked, ...answer.json, outputs })}\n`);
+    return;
+  }
+  stdout.write(`${answer.text}\n`);
+  if (degraded !== '') (options.stderr ?? process.stderr).write(`degraded: ${degraded}\n`);
+}
+
+/** What the answer is about: the rows by their names, and how long the sound was. */
+function asked(given: readonly GivenInput[], metadata: ModelMetadataResponse): Asked {
+  const named = given.find(({ rowNames }) => rowNames.length > 1);
+  const isSound = metadata.properties['input_kind'] === 'audio/16khz';
+  const samples = isSound ? Math.max(0, ...given.map(({ tensor }) => tensor.data.length)) : 0;
+  return { metadata, rowNames: named?.rowNames ?? [], seconds: samples / AUDIO_RATE };
 }
 
 function requireReady({ name, properties, inputs }: ModelMetadataResponse): void {
@@ -86,11 +117,11 @@ function requireReady({ name, properties, inputs }: ModelMetadataResponse): void
   throw new CommandFailure(`model '${name}' is ${state}: ${reason ?? 'no reason given'}`);
 }
 
-function requireAll({ inputs }: ModelMetadataResponse, given: readonly string[]): void {
+/** Inputs may be left out where the model says so: property `optional_inputs`, names separated by commas. */
+function requireAll({ inputs, properties }: ModelMetadataResponse, given: readonly GivenInput[]): void {
+  const known = [...given.map(({ name }) => name), ...(properties['optional_inputs'] ?? '').split(',')];
   const missing = inputs
-    .filter((i) => !given.includes(i.name))
+    .filter((i) => !known.includes(i.name))
     .map((i) => `${i.name} (${i.datatype} [${i.shape.join(',')}])`);
   if (missing.length > 0) throw new CommandFailure(`--input is missing for ${missing.join(', ')}`, 2);
-  const twice = given.find((name, i) => given.indexOf(name) !== i);
-  if (twice !== undefined) throw new CommandFailure(`--input is given twice for ${twice}`, 2);
 }

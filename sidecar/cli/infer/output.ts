@@ -22,6 +22,29 @@ export interface Guess {
 
 const SHOWN_ELEMENTS = 64;
 
+/** The answers of a sequence as one: outputs of the same name one after the other, along their first dimension. */
+export function joined(answers: readonly (readonly Output[])[]): readonly Output[] {
+  const [first = []] = answers;
+  if (answers.length < 2) return first;
+  return first.map((output, i) => {
+    const data = answers.flatMap((answer) => answer[i]?.data ?? []);
+    const [, ...inner] = output.shape;
+    const size = inner.reduce((product, d) => product * d, 1);
+    return { ...output, shape: [data.length / Math.max(1, size), ...inner], data };
+  });
+}
+
+/** The first output that is all numbers and has this rank at least, as rows of its last dimension. */
+export function numericRows(outputs: readonly Output[], rank: number): number[][] | undefined {
+  const output = outputs.find(({ shape, data }) => shape.length >= rank && data.every(isNumber));
+  if (output === undefined) return undefined;
+  const size = output.shape.at(-1) ?? 1;
+  const data = output.data as readonly number[];
+  return Array.from({ length: size === 0 ? 0 : data.length / size }, (_, row) =>
+    data.slice(row * size, (row + 1) * size),
+  );
+}
+
 /** Decodes the outputs of an answer. @throws CommandFailure for an unknown datatype. */
 export function outputsOf(response: ModelInferResponse): Output[] {
   return response.outputs.map((output, i) => {
@@ -63,17 +86,21 @@ export function guessesOf(outputs: readonly Output[], metadata: ModelMetadataRes
   return guesses;
 }
 
-/** The answer for people: the best classes, or the tensors. */
-export function printText(outputs: readonly Output[], guesses: readonly Guess[]): string {
-  if (guesses.length > 0) {
-    return guesses
-      .map(({ label, score, isProbability }) =>
-        isProbability
-          ? `${label}  (${(100 * score).toFixed(1)} %)`
-          : `${label}  (score ${Number(score.toPrecision(4))})`,
-      )
-      .join('\n');
-  }
+/** The best classes, a line for each row, with the name of the row where there are several. */
+export function guessText(guesses: readonly Guess[], rowNames: readonly string[]): string {
+  return guesses
+    .map(({ label, score, isProbability }, row) => {
+      const certainty = isProbability
+        ? `(${(100 * score).toFixed(1)} %)`
+        : `(score ${Number(score.toPrecision(4))})`;
+      const name = guesses.length > 1 && rowNames.length === guesses.length ? `  ${rowNames[row]}` : '';
+      return `${label}  ${certainty}${name}`.trimEnd();
+    })
+    .join('\n');
+}
+
+/** The tensors as they are, a line for each. */
+export function tensorText(outputs: readonly Output[]): string {
   return outputs
     .map(({ name, datatype, shape, data }) => {
       const shown = data
@@ -101,6 +128,7 @@ function labelsOf(metadata: ModelMetadataResponse): string[] {
   return Array.isArray(labels) ? labels.map(String) : [];
 }
 
-function isNumber(value: number | string): value is number {
+/** Whether an element is a number, and no text in its place. */
+export function isNumber(value: number | string): value is number {
   return typeof value === 'number';
 }

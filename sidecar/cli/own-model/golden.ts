@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CommandFailure } from '../failure.js';
-import { requestTensors } from '../infer/inputs.js';
-import { guessesOf, outputsOf, printText } from '../infer/output.js';
+import { answerOf } from '../infer/answers/answer.js';
+import { givenInputs } from '../infer/inputs.js';
+import { outputsOf } from '../infer/output.js';
+import { encoded } from '../infer/request.js';
 import type { OutputStream } from '../terminal.js';
 import { AuthoringProcess } from './authoring-process.js';
 
@@ -33,15 +35,17 @@ export async function goldenCommand(options: GoldenOptions): Promise<number> {
       { ask: 'describe', directory: resolve(directory) },
       file,
     );
-    const { inputs, raw } = await requestTensors(options.inputs, metadata, options.stdin ?? process.stdin);
+    const given = await givenInputs(options.inputs, metadata, options.stdin ?? process.stdin);
+    const { inputs, raw_input_contents: raw } = encoded(given);
     const { card, response } = await author.ask<'golden'>({ ask: 'golden', inputs, raw }, file);
     if (readFileSync(file, 'utf8') !== before)
       throw new CommandFailure(`${file} was changed meanwhile; it is left as it is`);
     writeFileSync(`${file}.new`, card);
     renameSync(`${file}.new`, file);
-    const outputs = outputsOf(response);
+    const rowNames = given.find((input) => input.rowNames.length > 1)?.rowNames ?? [];
+    const answer = answerOf(outputsOf(response), { metadata, rowNames, seconds: 0 });
     const out = options.stdout ?? process.stdout;
-    out.write(`${printText(outputs, guessesOf(outputs, metadata))}\n`);
+    out.write(`${answer.text}\n`);
     out.write(`wrote the block golden of ${file}: is that answer right?\n`);
     return 0;
   } finally {

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Metadata, Server, ServerCredentials, type ServiceDefinition, status } from '@grpc/grpc-js';
+import { PNG } from 'pngjs';
 import { protocols } from '../../../../proto/load.js';
 import { heldOut } from '../../../../services/digits/dataset.js';
 import { renderDigit } from '../../../../services/digits/render.js';
@@ -12,7 +13,13 @@ import { afterTest } from '../../../kit/mocha/after-test.js';
 import { scratchForTest } from '../../../kit/mocha/scratch.js';
 import { packageRoot } from '../../../kit/process/package-root.js';
 import { type Harness, startHarness, temporaryDirectory } from '../../../kit/service/model-server.js';
-import { arithmeticModel, identityModel, putLoopModel, putModel } from '../../../kit/service/tiny-models.js';
+import {
+  arithmeticModel,
+  type ElementType,
+  identityModel,
+  putLoopModel,
+  putModel,
+} from '../../../kit/service/tiny-models.js';
 
 async function run(options: Partial<InferOptions> & Pick<InferOptions, 'model' | 'inputs'>) {
   let [out, err] = ['', ''];
@@ -30,6 +37,24 @@ function npy(descr: string, shape: string, data: Uint8Array): Buffer {
   const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape}), }\n`;
   const prefix = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, header.length, 0]);
   return Buffer.concat([prefix, Buffer.from(header), data]);
+}
+
+/** A WAV file of one channel. */
+function wav(samples: Int16Array, rate: number): Buffer {
+  const header = Buffer.alloc(44);
+  header.write('RIFF', 0, 'latin1');
+  header.writeUInt32LE(36 + samples.byteLength, 4);
+  header.write('WAVEfmt ', 8, 'latin1');
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(1, 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(rate, 24);
+  header.writeUInt32LE(2 * rate, 28);
+  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(16, 34);
+  header.write('data', 36, 'latin1');
+  header.writeUInt32LE(samples.byteLength, 40);
+  return Buffer.concat([header, new Uint8Array(samples.buffer)]);
 }
 
 describe('outrider infer with the digits model', () => {
@@ -105,7 +130,6 @@ describe('outrider infer with the digits model', () => {
       [['pixels=[[1,2],[3]]'], 2, /rows of different lengths/],
       [['pixels={"a":1}'], 2, /expected numbers, text, true or false/],
       [[`pixels=${texts}`], 2, /FP32 element 0: found x, expected a number/],
-      [[`@${samples}/seven.png`, `@${samples}/seven.png`], 2, /given twice for pixels/],
       [[`@${directory}/none.png`], 1, /none.png does not exist/],
       [[`@${directory}`], 1, /cannot be read: EISDIR/],
       [[`@${directory}/bad.png`], 1, /bad.png: .*PNG/],
@@ -167,6 +191,22 @@ describe('outrider infer with any model', () => {
       putModel(models, name, identityModel(datatype), { golden });
     }
     putModel(models, 'broken', Buffer.from('x'), { golden: {} });
+    const kinds: readonly [string, ElementType, unknown, object][] = [
+      ['octets', 'UINT8', 1, { input_kind: 'bytes' }],
+      ['picture', 'UINT8', 1, { input_kind: 'image/rgb', input_height: 2, input_width: 2 }],
+      ['sound', 'FP32', 1, { input_kind: 'audio/16khz', output_kind: 'speech' }],
+      ['talk', 'BYTES', 't', { output_kind: 'tokens' }],
+    ];
+    for (const [name, datatype, value, properties] of kinds) {
+      const golden = { inputs: { x: { shape: [1], values: [value] } }, outputs: { y: { values: [value] } } };
+      putModel(models, name, identityModel(datatype), { golden, properties });
+    }
+    putModel(models, 'vectors', arithmeticModel(), { golden, properties: { output_kind: 'embedding' } });
+    putModel(models, 'vague', arithmeticModel(), {
+      golden,
+      labels: ['no', 'yes'],
+      properties: { optional_inputs: 'b,c' },
+    });
     harness = await startHarness(models);
   });
   after(async () => {
@@ -209,12 +249,105 @@ describe('outrider infer with any model', () => {
     assert.match((await read('x.npy', whole.subarray(0, 9))).err, /the .npy header is cut off/);
   });
 
+  it('takes a scalar, a list of one and a shape for the same input', async () => {
+    for (const value of ['5', '[5]', '{"shape":[],"values":[5]}', '{"values":5}'])
+      assert.equal((await infer('loop', [`n=${value}`])).out, 'count INT64 []: 5\n', value);
+    const shaped = await infer('pair', ['a={"shape":[2,2],"values":[1,2,3,4]}', 'b=[[1,1],[1,1]]']);
+    assert.equal(shaped.out, 'sum FP32 [2,2]: 2 3 4 5\nproduct FP32 [2,2]: 1 2 3 4\n');
+    const wrong: [string, RegExp][] = [
+      ['{"shape":[3,1],"values":[1,2,3]}', /input 'a': found shape \[3,1\], expected \[-1,2\]/],
+      ['{"shape":[1,2],"values":[1]}', /input 'a': found 1 values, expected 2 for shape \[1,2\]/],
+      ['{"shape":"x","values":[1]}', /input 'a': found shape "x", expected a list of sizes/],
+      ['{"size":[1],"values":[1]}', /input 'a': found the key "size", expected shape and values/],
+    ];
+    for (const [value, says] of wrong) {
+      const { code, err } = await infer('pair', [`a=${value}`, 'b=[[1,2]]']);
+      assert.equal(code, 2);
+      assert.match(err, says);
+    }
+  });
+
+  it('takes text as it is, also where it looks like JSON', async () => {
+    for (const text of ['null', '5.0', '{"a":1}', '[a', 'true'])
+      assert.equal((await infer('text', [`x=${text}`])).out, `y BYTES [1]: ${text}\n`);
+  });
+
+  it('makes a batch of several inputs of one name, and of the lines of a file', async () => {
+    assert.equal((await infer('text', ['x=one two', 'x=three'])).out, 'y BYTES [2]: one two three\n');
+    const rows = await infer('pair', ['a=[1,2]', 'a=[3,4]', 'b=[[0,0],[1,1]]']);
+    assert.match(rows.out, /^sum FP32 \[2,2\]: 1 2 4 5\n/);
+    const scratch = scratchForTest();
+    const lines = scratch.write('lines.txt', 'first line\n\nsecond\r\n');
+    assert.equal((await infer('text', [`@${lines}`])).out, 'y BYTES [2]: first line second\n');
+    const numbers = scratch.write('rows.jsonl', '[1,2]\n[3,4]\n');
+    assert.match(
+      (await infer('pair', [`a=@${numbers}`, 'b=[[0,0],[0,0]]'])).out,
+      /^sum FP32 \[2,2\]: 1 2 3 4\n/,
+    );
+    const broken = scratch.write('rows.txt', '[1,2]\n[3\n');
+    assert.match(
+      (await infer('pair', [`a=@${broken}`, 'b=0'])).err,
+      /rows\.txt, line 2: found \[3, expected JSON/,
+    );
+    const one = await infer('loop', ['n=1', 'n=2']);
+    assert.equal(one.code, 2);
+    assert.match(
+      one.err,
+      /input 'n': found 2 values, expected one: its shape \[\] has no free first dimension/,
+    );
+  });
+
+  it('sends the octets of any file to a model that takes octets', async () => {
+    const file = scratchForTest().write('x.txt', '[1]\n');
+    assert.equal((await infer('octets', [`@${file}`])).out, 'y UINT8 [4]: 91 49 93 10\n');
+    assert.equal((await infer('octets', ['x=[1,2]'])).out, 'y UINT8 [2]: 1 2\n');
+  });
+
+  it('sends a picture in colours, in the size of the model, and refuses a JPEG by name', async () => {
+    const png = new PNG({ width: 4, height: 4 });
+    for (let i = 0; i < 16; i++) png.data.set(i % 4 < 2 ? [255, 0, 0, 255] : [0, 0, 255, 255], 4 * i);
+    const scratch = scratchForTest();
+    const { out } = await infer('picture', [`@${scratch.write('x.png', PNG.sync.write(png))}`]);
+    assert.equal(out, 'y UINT8 [12]: 255 0 0 0 0 255 255 0 0 0 0 255\n');
+    const jpeg = await infer('picture', [
+      `@${scratch.write('x.jpg', Buffer.from([0xff, 0xd8, 0xff, 0xe0]))}`,
+    ]);
+    assert.match(jpeg.err, /x\.jpg: input 'x': found a JPEG, expected a PNG/);
+  });
+
+  it('shows where a sound has speech', async () => {
+    const samples = Int16Array.from({ length: 32_000 }, (_, i) => (i >= 8_000 && i < 24_000 ? 32_000 : 0));
+    const file = scratchForTest().write('x.wav', wav(samples, 16_000));
+    const { out, err } = await infer('sound', [`@${file}`]);
+    assert.equal(err, '');
+    assert.match(out, /^\.{15}#{30}\.{15} {2}2\.0 s, 1\.0 s of speech\nspeech {2}0\.50 s to 1\.50 s\n$/);
+    const json = JSON.parse((await infer('sound', [`@${file}`], { json: true })).out);
+    assert.deepEqual(json.speech, [{ from: 0.5, to: 1.5 }]);
+    assert.match(
+      (await infer('long', [`@${file}`])).err,
+      /found sound; model 'long' does not say that input 'x' is sound/,
+    );
+  });
+
+  it('shows how similar embeddings are, and text as text', async () => {
+    const { out } = await infer('vectors', ['a=[[1,0],[0,1],[2,0]]', 'b=[[0,0],[0,0],[0,0]]']);
+    assert.match(out, /^1 +1\.00 +0\.00 +1\.00$/m);
+    assert.match((await infer('vectors', ['a=[1,0]', 'b=[0,0]'])).out, /^2 numbers: 1 0/);
+    assert.equal((await infer('talk', ['x=["one"," two"]'])).out, 'one two\n');
+  });
+
+  it('leaves it to the server whether an input may be missing that the model calls optional', async () => {
+    const { code, err } = await infer('vague', ['a=[1,0]']);
+    assert.equal(code, 1);
+    assert.match(err, /INVALID_ARGUMENT: model 'vague': input 'b' is missing/);
+  });
+
   it('says why a model is not ready, and that a model takes no pictures', async () => {
     const broken = await infer('broken', []);
     assert.equal(broken.code, 1);
     assert.match(broken.err, /^outrider infer: model 'broken' is FAILED: model.yaml: /);
     const picture = await infer('long', [`@${join(packageRoot, 'services/digits/samples/one.png')}`]);
-    assert.match(picture.err, /does not say that input 'x' is a grey picture/);
+    assert.match(picture.err, /one\.png: found a picture; model 'long' does not say that input 'x' is one/);
     assert.match((await infer('pair', ['@x'])).err, /the model has 2 inputs, expected NAME=@x/);
   });
 });
