@@ -5,6 +5,7 @@ import { QueueState } from './core/admission/queue.js';
 import type { IntentionTable } from './core/authorization/intentions.js';
 import { LocalReplyReasons } from './core/outcome/local-reply-reason.js';
 import { AttemptEnd, isNeverProcessed } from './core/outcome/outcome.js';
+import type { UpstreamFailures } from './core/retry/upstream-failures.js';
 import { findFault } from './core/routing/fault-rule.js';
 import type { HealthResponder } from './health/model/responder.js';
 import { headerViewOf } from './http2/header-view.js';
@@ -15,6 +16,7 @@ import { SharedLimits } from './inbound/admission.js';
 import { InboundAuthorization } from './inbound/authorization.js';
 import { InboundCall } from './inbound/call.js';
 import type { Caller } from './inbound/caller.js';
+import { failedUpstreamFields } from './inbound/failed-upstream.js';
 import { type ModelBackend, makeBackends, type ServedModel } from './inbound/model-backend.js';
 import { targetOf } from './inbound/model-methods.js';
 import { ModelRoutedCall, type ModelRoutedHandler } from './inbound/model-routed-call.js';
@@ -46,6 +48,8 @@ export class Inbound implements ModelRoutedHandler {
   readonly backends: readonly ModelBackend[];
   /** Null: health checks go to the model. */
   health: HealthResponder | null = null;
+  /** Failures of the services that the models call; null: they call none. */
+  upstreamFailures: UpstreamFailures | null = null;
   /** Null: no faults are injected. */
   faults: ActiveFaults | null = null;
   /** Null: there is one model, and calls are not read for a model name. */
@@ -161,7 +165,8 @@ export class Inbound implements ModelRoutedHandler {
     const backend = this.backendOf(call);
     const { nowMs } = this.context;
     if (call.ticket !== null) backend.activity.onResponse(call, nowMs);
-    if (attempt.trailers !== null) finishWith(call, attempt);
+    if (attempt.trailers !== null)
+      finishWith(call, attempt, failedUpstreamFields(call, attempt, this.upstreamFailures));
     else if (isNeverProcessed(attempt.ended as AttemptEnd) && !call.isCommitted) {
       const why = attempt.reason === '' ? 'it refused the call' : attempt.reason;
       sendLocalReply(call, backend.unavailable(why));

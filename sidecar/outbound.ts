@@ -8,6 +8,7 @@ import type { Stream } from './http2/stream.js';
 import { attemptDueMs, noteLimit, retimeHeaders } from './outbound/attempt-timeout.js';
 import { type Failure, OutboundAttempt, OutboundCall, type UpstreamHandler } from './outbound/call.js';
 import { CallEvents } from './outbound/call-events.js';
+import { noteFailure } from './outbound/failed-upstream.js';
 import { leaveUpstream, onFallbackRequest, runFallback } from './outbound/fallback/chain.js';
 import { divert, fallBack, recordPrimaryResponse } from './outbound/fallback/primary.js';
 import * as hedging from './outbound/hedging.js';
@@ -217,7 +218,9 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     return Next.handled;
   }
 
-  private reply(call: OutboundCall, { reply, attempt }: Failure): void {
+  private reply(call: OutboundCall, failure: Failure): void {
+    const { reply, attempt } = failure;
+    if (this.failures !== null) noteFailure(this.failures, this.name, call, failure);
     if (reply === null) finishWith(call, attempt!);
     else sendLocalReply(call, reply);
   }

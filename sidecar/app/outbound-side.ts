@@ -2,6 +2,7 @@ import type { Dial } from '../cluster/cluster.js';
 import { makeCluster } from '../cluster/membership.js';
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-requests.js';
+import { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import type { Discovery, DiscoverySubscription } from '../discovery/snapshot.js';
 import { HealthChecker } from '../health/endpoints/checker.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
@@ -39,6 +40,8 @@ export class OutboundSide {
   readonly health: HealthChecker;
   /** Fingerprints of requests that were in crashes of models, shared by all upstreams. */
   readonly poison = new PoisonTable();
+  /** Failures of all upstreams that the application got; for the inbound side, where the application is a model. */
+  readonly failures = new UpstreamFailures();
   private readonly byName = new Map<string, Outbound>();
   private readonly listenerOf = new Map<string, Listener>();
   private readonly subscriptions = new Map<string, DiscoverySubscription>();
@@ -170,6 +173,7 @@ export class OutboundSide {
       replayBytes: limits.replayBytesPerCall,
       find: (name) => this.byName.get(name),
       poison: this.poison,
+      failures: this.failures,
     });
     if (config.listen !== undefined) {
       const listener = openListener(this.context, SOCKET_NAMES.upstream(config.name), {

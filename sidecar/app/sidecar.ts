@@ -121,6 +121,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
       isolation: current.model?.isolation,
     });
     this.inbound = inbound;
+    inbound.inbound.upstreamFailures = this.outbound.failures;
     await inbound.start();
     this.consul?.watchIntentions((table) => inbound.setIntentions(table));
   }

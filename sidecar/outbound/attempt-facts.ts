@@ -6,6 +6,7 @@ import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { isTimeAsked } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
+import { FAILED_UPSTREAM_TRAILER } from './failed-upstream.js';
 
 /** Trailer of a sidecar that serves several models: the one its answer is about. */
 export const MODEL_TRAILER = 'outrider-model';
@@ -38,6 +39,7 @@ export function factsOf(
   facts.reason = undefined;
   facts.model = undefined;
   facts.isUnprocessed = false;
+  facts.isOfUpstream = false;
   // Metadata of an endpoint outside the mesh is not believed: it may say anything.
   if (status > 0 && trailers !== null && !call.plan.stripsResponse) readSidecarTrailers(trailers);
   return facts;
@@ -47,4 +49,5 @@ function readSidecarTrailers(trailers: HeaderBlock): void {
   facts.reason = metadataValue(trailers, 'outrider-reason');
   facts.model = metadataValue(trailers, MODEL_TRAILER);
   facts.isUnprocessed = metadataValue(trailers, 'outrider-unprocessed') !== undefined;
+  facts.isOfUpstream = metadataValue(trailers, FAILED_UPSTREAM_TRAILER) !== undefined;
 }

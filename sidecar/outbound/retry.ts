@@ -19,7 +19,7 @@ export function retryWaitMs(call: OutboundCall, attempt: OutboundAttempt, contex
   const { nowMs, random } = context;
   call.retry ??= new RetryState();
   call.retry.attempts = call.attemptsHere;
-  return decideRetry({
+  call.retry.decision = decideRetry({
     state: call.retry,
     facts: retryFacts(call, attempt, nowMs),
     route: call.match.plan.config,
@@ -27,6 +27,7 @@ export function retryWaitMs(call: OutboundCall, attempt: OutboundAttempt, contex
     random,
     nowMs,
   });
+  return call.retry.decision;
 }
 
 /** What is true of a call and of the attempt that just ended, for the decision whether another follows. */

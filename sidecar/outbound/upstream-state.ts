@@ -4,6 +4,7 @@ import { retireCluster, stopCluster } from '../cluster/membership.js';
 import { type MakeCluster, Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-requests.js';
+import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import type { UpstreamSnapshot } from '../discovery/snapshot.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { type RequestProfile, requestProfile } from '../relay/header-rewrite.js';
@@ -26,6 +27,8 @@ export interface OutboundDeps {
   readonly find?: (name: string) => UpstreamHandler | undefined;
   /** Requests that crash models, of all upstreams of this sidecar; absent: of this one alone. */
   readonly poison?: PoisonTable;
+  /** Where failures are kept that the application gets; absent: nowhere. */
+  readonly failures?: UpstreamFailures;
 }
 
 /**
@@ -40,6 +43,8 @@ export class UpstreamState {
   readonly methodStates: MethodStates;
   readonly trafficShift: TrafficShift;
   readonly poison: PoisonWatch;
+  /** Null: nothing asks for them. */
+  protected readonly failures: UpstreamFailures | null;
   /** Counts for `/metrics`. */
   retries = 0;
   attempts = 0;
@@ -65,6 +70,7 @@ export class UpstreamState {
     this.methodStates = new MethodStates(context.random, routes);
     this.trafficShift = new TrafficShift(name, context);
     this.poison = new PoisonWatch(name, deps.poison ?? new PoisonTable());
+    this.failures = deps.failures ?? null;
     this.configure(config);
   }
 

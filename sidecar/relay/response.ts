@@ -5,6 +5,7 @@ import { Status } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { NO_FIELDS } from '../http2/stream.js';
 import type { Attempt } from './attempt.js';
 import type { Call } from './call.js';
 import { settleOn, stopAttempts } from './call-attempts.js';
@@ -52,14 +53,15 @@ export function forwardResponse(call: Call, buffer: Buffer, start: number, end: 
   call.session.connection.sendData(call.stream, buffer, start, end, false);
 }
 
-/** Ends the call with the response of the endpoint, whose trailers have come. */
-export function finishWith(call: Call, attempt: Attempt): void {
+/** Ends the call with the response of the endpoint, whose trailers have come. @param added fields after its own. */
+export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderField[] = NO_FIELDS): void {
   const { trailers } = attempt;
   if (trailers === null || call.isFinished) return;
   if (call.hedge !== null) settleOn(call, attempt);
   const { stripsResponse } = call.plan;
   const list = stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
-  const extras = stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
+  const own = stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
+  const extras = added.length === 0 ? own : [...own, ...added];
   const { connection } = call.session;
   if (attempt.isTrailersOnly) {
     connection.sendHeaders(call.stream, list, withDegraded(call, extras), true);

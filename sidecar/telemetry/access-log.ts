@@ -5,13 +5,11 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { LogFields } from '../runtime/log/logger.js';
 import type { Random } from '../runtime/random.js';
 import type { EndedAttempt, EndedCall, Recorder } from './call-record.js';
+import { traceIdOf } from './trace-context.js';
 
 const MAX_METHOD = 200;
 /** Of more attempts the last ones are in the line. */
 const MAX_ATTEMPTS = 16;
-/** W3C Trace Context: version, trace id, parent id, flags; later versions may add to it. */
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
-const MAX_TRACEPARENT = 100;
 const REASON = /^[a-z][a-z-]{0,39}$/;
 
 const ENDED_NAMES = Object.keys(AttemptEnd).map((name) =>
@@ -57,7 +55,7 @@ export class AccessLog implements Recorder {
       requestBytes: call.requestBytes,
       responseBytes: call.responseBytes,
       deadlineLeftMs: Number.isFinite(call.deadlineMs) ? tenths(call.deadlineMs - now) : undefined,
-      trace: traceOf(call.block),
+      trace: traceIdOf(call.block),
       ...attemptsOf(call, now),
     });
   }
@@ -112,11 +110,6 @@ function identityOf({ session }: EndedCall): string | undefined {
 /** Without what would follow a `?`, which is no part of a method. */
 function methodOf(block: HeaderBlock): string {
   return headerViewOf(block).path.split('?', 1)[0]!.slice(0, MAX_METHOD);
-}
-
-function traceOf(block: HeaderBlock): string | undefined {
-  const value = metadataValue(block, 'traceparent') ?? '';
-  return value.length > MAX_TRACEPARENT ? undefined : TRACEPARENT.exec(value)?.[1];
 }
 
 function tenths(ms: number): number {

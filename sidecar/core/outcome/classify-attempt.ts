@@ -47,11 +47,13 @@ export class AttemptFacts {
   isUnprocessed = false;
   /** `outrider-model`: the answer is about this one of several models; undefined: about the endpoint. */
   model: string | undefined = undefined;
+  /** `outrider-failed-upstream`: a service that the endpoint calls is at fault, and it says so. */
+  isOfUpstream = false;
 }
 
 /** What the class of an attempt says beside its `Outcome`; each is one bit of the number `classifyAttempt` gives. */
 export const AttemptTrait = {
-  /** It failed by time alone, while our event loop stood still: the end counts for nothing. */
+  /** It failed by time alone, while our event loop stood still, or by the fault of another service: the end counts for nothing. */
   doubtful: 1 << 3,
   /** A sidecar refused it before any work: another endpoint may have it at once. */
   unprocessed: 1 << 4,
@@ -90,7 +92,8 @@ export function classifyAttempt(facts: AttemptFacts): number {
       isByTime ? givenMs(facts) : 0,
     );
   let traits = 0;
-  if (isByTime && facts.hasStalled && outcome !== Outcome.success) traits |= AttemptTrait.doubtful;
+  if (((isByTime && facts.hasStalled) || facts.isOfUpstream) && outcome !== Outcome.success)
+    traits |= AttemptTrait.doubtful;
   if (facts.isUnprocessed) traits |= AttemptTrait.unprocessed;
   if (facts.reason !== undefined) traits |= traitsOfReason(facts, outcome);
   return outcome | traits;

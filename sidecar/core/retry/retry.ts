@@ -78,6 +78,8 @@ export class RetryState {
   returns = 0;
   /** A hedged attempt that failed while the other ran asked not to be tried again (`grpc-retry-pushback-ms`). */
   isForbidden = false;
+  /** What was decided last: the wait in ms, or a `NoRetry`. */
+  decision = 0;
 }
 
 /** One of two hedged attempts failed while the other runs: nothing is decided, but the failure counts. */

@@ -98,6 +98,40 @@ describe('a chain of model services', function () {
     }
   });
 
+  const REPLICAS = { a: 'replicas: 2', 'b-2': 'replicas: 2', c: 'replicas: 2' };
+  /** So many that the reserves of two sidecars, 30 attempts each and 3/s, are a small part. */
+  const CALLS = 1_200;
+
+  /** So many calls, eight at a time; those that failed. */
+  async function load(traceOf: (i: number) => string): Promise<number> {
+    let next = 0;
+    let failed = 0;
+    const lane = async (): Promise<void> => {
+      for (let i = next++; i < CALLS; i = next++) await call(traceOf(i)).catch(() => failed++);
+    };
+    await Promise.all(Array.from({ length: 8 }, lane));
+    return failed;
+  }
+
+  const traced = (i: number) => `00-${String(i + 1).padStart(32, '0')}-b7ad6b7169203331-01`;
+  for (const [failures, what, traceOf] of [
+    ['always', 'with a trace each', traced],
+    ['always', 'without traces', () => ''],
+    ['second', 'with a trace each', traced],
+  ] as const)
+    it(`retries at the hop next to the fault only: the last service fails ${failures === 'always' ? 'always' : 'every second time'}, calls ${what}`, async () => {
+      await start(chain(logFile(), failures, REPLICAS));
+      const beganMs = performance.now();
+      const failed = await load(traceOf);
+      const seconds = (performance.now() - beganMs) / 1_000;
+      const [a, b, c] = ['a', 'b-2', 'c'].map((service) => callsOf(service).length / CALLS);
+      const found = `attempts per call ${a}, ${b}, ${c} in ${seconds} s; ${failed} calls failed`;
+      const reserves = (2 * (30 + 3 * seconds)) / CALLS;
+      assert.ok(c! > 1 && c! <= 1.2 + reserves + 0.01, found);
+      assert.ok(a! <= 1.05 && b! <= 1.05, found);
+      assert.ok(failures === 'always' ? failed === CALLS : failed < CALLS / 2, found);
+    });
+
   it('is held to the intentions of each hop', async () => {
     const text = 'intentions: [{from: app, to: a, action: allow}, {from: a, to: b-2, action: allow}]';
     await start(chain(logFile(), 'never', {}, text));

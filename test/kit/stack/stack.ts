@@ -10,6 +10,7 @@ import type * as configs from '../../../sidecar/config/model.js';
 import type { Address, InboundConfig, RouteConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import type { MemoryReading } from '../../../sidecar/core/admission/memory-pressure.js';
 import { IntentionTable } from '../../../sidecar/core/authorization/intentions.js';
+import { UpstreamFailures } from '../../../sidecar/core/retry/upstream-failures.js';
 import { HealthChecker } from '../../../sidecar/health/endpoints/checker.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { Caller as Identity } from '../../../sidecar/inbound/caller.js';
@@ -217,6 +218,8 @@ export class Stack {
   readonly context: DataPlaneContext;
   /** Asks the endpoints of upstreams whose configuration says so. */
   readonly health: HealthChecker;
+  /** What the applications of all upstreams got and retries could not better. */
+  readonly failures = new UpstreamFailures();
   hasStalled = false;
   /** False: there is no identity to connect with. */
   hasIdentity = true;
@@ -283,6 +286,7 @@ export class Stack {
       context,
       replayBytes: REPLAY_BYTES,
       find: (name) => this.outbounds.find((each) => each.outbound.name === name)?.outbound,
+      failures: this.failures,
     });
     const listener = this.listen((link, stream, block, ended) => outbound.accept(link, stream, block, ended));
     const stack: OutboundStack = {
