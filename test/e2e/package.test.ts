@@ -82,6 +82,8 @@ describe('the package', function () {
       'proto/health.proto',
       'services/digits/models/digits/1/model.onnx',
       'services/digits/samples/seven.png',
+      'dist/services/tokens/tokens.js',
+      'services/tokens/models/tokens/1/model.onnx',
       'mesh-config/demo.yaml',
       'README.md',
       'LICENSE',

@@ -26,6 +26,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/model-server/server.ts': 'test/unit/services/model-server/protocol/health.test.ts',
   'services/model-server/models/session.ts': 'test/unit/services/model-server/protocol/health.test.ts',
   'services/model-server/runs/turns.ts': 'test/unit/services/model-server/runs/batch.test.ts',
+  'services/tokens/tokens.ts': 'test/stack/services/tokens.test.ts',
   'sidecar/admin/endpoint-state.ts': 'test/unit/admin/page.test.ts',
   'sidecar/admin/guard.ts': 'test/unit/admin/faults.test.ts',
   'sidecar/app/access-log-sink.ts': 'test/stack/app/model-status.test.ts',
