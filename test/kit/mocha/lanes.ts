@@ -27,14 +27,14 @@ export const LANES: readonly LaneRule[] = [
     name: 'in memory',
     width: 2,
     process: 'folder',
-    holds: ['test/unit', 'test/stack', 'test/scenario', 'test/rules', 'test/bench', 'test/drills'],
+    holds: ['test/unit', 'test/scenario', 'test/stack', 'test/rules'],
   },
   {
     name: 'processes',
     width: 2,
     process: 'file',
     holds: [
-      ...['test/e2e', 'test/interop', 'test/conformance', 'test/kit'],
+      ...['test/e2e', 'test/interop', 'test/bench', 'test/drills', 'test/conformance', 'test/kit'],
       ...['test/stack/cli', 'test/stack/discovery', 'test/stack/services', 'test/stack/supervise'],
     ],
   },

@@ -14,8 +14,8 @@ import { type Result, summaryOf } from './run-summary.js';
 
 const MOCHA = join(packageRoot, 'node_modules/mocha/lib/cli/cli.js');
 const INSTALL_TOOLS = join(packageRoot, 'dist/test/kit/process/install-tools.js');
-/** No file takes a quarter of it. A process that has not ended by then is killed, and has failed. */
-const JOB_LIMIT_MS = 600_000;
+/** A process that has not ended by then is killed, and has failed. */
+const JOB_LIMIT_MS = 900_000;
 
 const running = new Set<ChildProcess>();
 const reports = mkdtempSync(join(tmpdir(), 'outrider-tests-'));

@@ -104,8 +104,9 @@ export class Scratch {
     cpSync(from, join(this.path, name), { recursive: true });
   }
 
+  /** Also while a write into it is still under way. */
   remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 5 });
     scratches.delete(this);
   }
 }
