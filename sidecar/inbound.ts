@@ -27,7 +27,13 @@ import { type Call, NEVER } from './relay/call.js';
 import { setDeadline } from './relay/call-timer.js';
 import { type ActiveFaults, injectFault } from './relay/fault-injection.js';
 import { forwardExtras, forwardRequest, inboundProfile } from './relay/header-rewrite.js';
-import { deadlineReply, idleReply, localReplyFor, makeLocalReply } from './relay/local-reply.js';
+import {
+  deadlineReply,
+  idleReply,
+  type LocalReply,
+  localReplyFor,
+  makeLocalReply,
+} from './relay/local-reply.js';
 import { Next } from './relay/next.js';
 import { isGrpcRequest, RejectedStream } from './relay/rejected-stream.js';
 import { creditRequest } from './relay/request-buffer.js';
@@ -145,39 +151,43 @@ export class Inbound implements ModelRoutedHandler {
 
   /** The call has been read as far as its model is concerned: its limits and its queue are next. */
   onModelRead(call: InboundCall): void {
-    const refusal = this.router === null ? null : this.router.route(call);
-    refuseIf(call, refusal ?? this.backendOf(call).admit(call));
+    let refusal: LocalReply | null = null;
+    if (this.router === null) call.backend = this.backends[0]!;
+    else refusal = this.router.route(call);
+    refuseIf(call, refusal ?? call.backend!.admit(call));
   }
 
   /** More of the request has come, or all of it. */
   onRequestReady(call: InboundCall): void {
     if (call.match === null || call.isUnderWay) return;
     if (call.isHealthCheck) return this.answerHealth(call);
-    if (call.backendIndex < 0 && !(call as ModelRoutedCall).readModel())
+    if (call.backend === null && !(call as ModelRoutedCall).readModel())
       return creditRequest(call, call.requestBytes);
     if (call.isUnderWay) return;
     // The rest is waited for outside the queue, as far as there is memory for it.
-    if (call.requestEnded || !call.isReplayable) refuseIf(call, this.backendOf(call).enqueue(call));
+    if (call.requestEnded || !call.isReplayable) refuseIf(call, call.backend!.enqueue(call));
     else if (this.buffers.admits(call)) creditRequest(call, call.requestBytes);
   }
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
-    const backend = this.backendOf(call);
+    const backend = call.backend!;
+    const { activity, lostCalls } = call.instance!;
     const { nowMs } = this.context;
-    if (call.ticket !== null) backend.activity.onResponse(call, nowMs);
+    if (call.ticket !== null) activity.onResponse(call, nowMs);
     if (attempt.trailers !== null)
       finishWith(call, attempt, failedUpstreamFields(call, attempt, this.upstreamFailures));
     else if (isNeverProcessed(attempt.ended as AttemptEnd) && !call.isCommitted) {
+      if (backend.repeat(call)) return;
       const why = attempt.reason === '' ? 'it refused the call' : attempt.reason;
       sendLocalReply(call, backend.unavailable(why));
-    } else if (attempt.ended === AttemptEnd.connectionLost) backend.lostCalls.onLost(call, nowMs);
+    } else if (attempt.ended === AttemptEnd.connectionLost) lostCalls.onLost(call, nowMs);
     else sendLocalReply(call, localReplyFor(attempt, this.service, 0));
   }
 
   onFinish(call: InboundCall, status: number): void {
     call.stats?.finish(status, this.context.nowMs - call.startMs);
     this.buffers.release(call);
-    if (call.ticket !== null) this.backendOf(call).onFinish(call, call.ticket);
+    if (call.ticket !== null) call.backend!.onFinish(call, call.ticket);
   }
 
   // ---- other events of a call ----
@@ -192,12 +202,12 @@ export class Inbound implements ModelRoutedHandler {
   }
 
   onResume(call: InboundCall): void {
-    this.backendOf(call).lostCalls.onTimeout(call);
+    call.instance!.lostCalls.onTimeout(call);
   }
 
   onDeadline(call: InboundCall): void {
     const isWaiting = call.ticket?.queueState === QueueState.waiting;
-    sendLocalReply(call, isWaiting ? this.backendOf(call).queueExpired() : deadlineReply(call));
+    sendLocalReply(call, isWaiting ? call.backend!.queueExpired() : deadlineReply(call));
   }
 
   onIdle(call: InboundCall): void {
@@ -205,15 +215,11 @@ export class Inbound implements ModelRoutedHandler {
   }
 
   onInactive(call: InboundCall): void {
-    if (call.ticket !== null) this.backendOf(call).onInactive(call, call.ticket);
+    if (call.ticket !== null) call.backend!.onInactive(call, call.ticket);
   }
 
   onActive(call: InboundCall): void {
-    if (call.ticket !== null) this.backendOf(call).onActive(call, call.ticket);
-  }
-
-  private backendOf(call: InboundCall): ModelBackend {
-    return this.backends[call.backendIndex]!;
+    if (call.ticket !== null) call.backend!.onActive(call, call.ticket);
   }
 
   /** A fault of a drill delays or aborts the call. */

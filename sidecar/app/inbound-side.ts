@@ -1,10 +1,13 @@
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { IntentionTable } from '../core/authorization/intentions.js';
 import { HealthResponder } from '../health/model/responder.js';
+import type { ServedModel } from '../inbound/model-backend.js';
 import { Inbound } from '../inbound.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import type { Listener } from '../transport/listener.js';
+import type { Pool } from '../transport/pool.js';
 import { type AppContext, openListener } from './context.js';
 import { modelServers } from './model-addresses.js';
 import { ModelHost } from './model-host.js';
@@ -16,7 +19,8 @@ export interface InboundSideOptions {
   readonly identity: TlsIdentity | undefined;
   /** `registry`: intentions come from Consul, by `setIntentions`. */
   readonly intentionsFrom: 'file' | 'registry';
-  readonly isolation?: ModelProcessConfig['isolation'];
+  /** Absent: the model server is started by something else. */
+  readonly process?: Pick<ModelProcessConfig, 'isolation' | 'instances'> | undefined;
 }
 
 /**
@@ -42,13 +46,13 @@ export class InboundSide {
   ) {
     const { dataPlane, limits, deps } = context;
     const { service, identity } = options;
-    const servers = modelServers(config, options.isolation);
+    const servers = modelServers(config, options.process);
     this.hosts = servers.map((spec) => new ModelHost(spec, context, { hasOthers: servers.length > 1 }));
     this.intentions = options.intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
     this.inbound = new Inbound(
       config,
       service,
-      this.hosts.flatMap((host) => host.served()),
+      servedBy(this.hosts),
       this.intentions,
       dataPlane,
       limits.replayBytesPerCall,
@@ -63,17 +67,18 @@ export class InboundSide {
     identity?.onExpiry(() => this.listener?.retireSessions());
   }
 
-  /** Gives each model server its part of the backends, which `Inbound` made in the same order. */
+  /** Gives each model server its instances of the backends, which `Inbound` made in the same order. */
   private attachHosts(): void {
-    let at = 0;
     for (const host of this.hosts) {
-      const end = at + host.served().length;
-      host.attach(this.inbound.backends.slice(at, end));
-      host.onChange = (backend) => {
-        this.statuses.changed(backend);
+      const hosted = this.inbound.backends.flatMap((backend) => {
+        const instance = backend.instances.find(({ pool }) => pool === host.pool);
+        return instance === undefined ? [] : [{ backend, instance }];
+      });
+      host.attach(hosted);
+      host.onChange = ({ instance }) => {
+        this.statuses.changed(instance);
         this.onModel();
       };
-      at = end;
     }
   }
 
@@ -152,4 +157,12 @@ export class InboundSide {
     this.statuses.close();
     for (const host of this.hosts) host.stop();
   }
+}
+
+/** The models of these servers; a model that several serve has several instances. */
+function servedBy(hosts: readonly ModelHost[]): readonly ServedModel[] {
+  const pools = new Map<string, Pool[]>();
+  for (const { names, pool } of hosts)
+    for (const name of names) getOrInsert(pools, name, () => []).push(pool);
+  return [...pools].map(([name, each]) => ({ name, pools: each }));
 }

@@ -3,7 +3,8 @@ import type { ProcessEnd } from '../core/health/process-end.js';
 import { GrpcClient } from '../health/model/grpc-client.js';
 import { type ModelAnswer, queryModel } from '../health/model/readiness-query.js';
 import type { ActivityReport } from '../inbound/model-activity.js';
-import type { ModelBackend, ModelState, ServedModel } from '../inbound/model-backend.js';
+import type { ModelBackend } from '../inbound/model-backend.js';
+import type { ModelInstance, ModelState } from '../inbound/model-instance.js';
 import type { Timer } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { dialPlain } from '../transport/dial.js';
@@ -30,14 +31,20 @@ const QUERY_TIMEOUT_MS = 1_000;
  */
 const MAX_FAILED_STARTS = 2;
 
+/** A model at one of its servers. */
+export interface HostedModel {
+  readonly backend: ModelBackend;
+  readonly instance: ModelInstance;
+}
+
 /**
- * One model server: the connection to it, its models (backends of `Inbound`) and their state. The
- * state comes from the supervisor where the sidecar owns the process, else from the connection; a
+ * One model server: the connection to it, the models that it serves (each an instance of a backend of `Inbound`) and their
+ * state. The state comes from the supervisor where the sidecar owns the process, else from the connection; a
  * server of several models is also asked which of them it serves.
  */
 export class ModelHost {
   readonly pool: Pool;
-  backends: readonly ModelBackend[] = [];
+  hosted: readonly HostedModel[] = [];
   private supervisor: (() => ModelReport) | undefined;
   private isReady = false;
   /** Why models did not load, by model. */
@@ -47,7 +54,7 @@ export class ModelHost {
   private isQuerying = false;
   private isStopped = false;
   /** Called after every change of a model's state. */
-  onChange: (backend: ModelBackend) => void = () => {};
+  onChange: (hosted: HostedModel) => void = () => {};
 
   constructor(
     private readonly server: ModelServerSpec,
@@ -78,26 +85,30 @@ export class ModelHost {
     return this.server.only;
   }
 
+  /** Number of this instance of its model, from 1; undefined: the model has one. */
+  get instance(): number | undefined {
+    return this.server.instance;
+  }
+
   /** Why this model did not load; undefined when it did, or is loading. */
-  whyFailed({ name }: ModelBackend): string | undefined {
+  whyFailed(name: string): string | undefined {
     return this.failures.get(name);
   }
 
-  /** The backends to create for this server. */
-  served(): readonly ServedModel[] {
-    const { pool } = this;
+  /** Names of the models that it serves; one empty name: all that a server of another make has. */
+  get names(): readonly string[] {
     const { models } = this.server;
-    return models.length === 0 ? [{ name: '', pool }] : models.map(({ name }) => ({ name, pool }));
+    return models.length === 0 ? [''] : models.map(({ name }) => name);
   }
 
-  /** Connects the backends that `Inbound` created from `served`. */
-  attach(backends: readonly ModelBackend[]): void {
-    this.backends = backends;
+  /** Connects the instances that `Inbound` created, one for each of `names`. */
+  attach(hosted: readonly HostedModel[]): void {
+    this.hosted = hosted;
   }
 
   /** Activity of the process, over all its models. */
   activity(): ActivityReport {
-    return combineActivity(this.backends.map(({ activity }) => activity.report()));
+    return combineActivity(this.hosted.map(({ instance }) => instance.activity.report()));
   }
 
   // ---- state ----
@@ -105,12 +116,12 @@ export class ModelHost {
   /** The supervisor reports the state of the process from now on. */
   superviseBy(report: () => ModelReport): void {
     this.supervisor = report;
-    for (const { lostCalls } of this.backends) lostCalls.hasSupervisor = true;
+    for (const { instance } of this.hosted) instance.lostCalls.hasSupervisor = true;
   }
 
   /** From the supervisor: the process has ended, and its calls with it. */
   processEnded(end: ProcessEnd): void {
-    for (const backend of this.backends) backend.onProcessEnd(end);
+    for (const { instance } of this.hosted) instance.onProcessEnd(end);
   }
 
   /**
@@ -123,12 +134,12 @@ export class ModelHost {
       const isOver =
         state === 'given-up' ||
         (this.options.hasOthers && state === 'backoff' && restarts >= MAX_FAILED_STARTS);
-      for (const backend of this.backends)
-        if (isOver || backend.state.kind !== 'starting')
-          this.set(backend, { kind: 'away', why: this.failures.get(backend.name) ?? why });
+      for (const each of this.hosted)
+        if (isOver || each.instance.state.kind !== 'starting')
+          this.set(each, { kind: 'away', why: this.failures.get(each.backend.name) ?? why });
     }
     if (state === 'starting') this.queryLater(QUERY_MS);
-    for (const backend of this.backends) this.onChange(backend);
+    for (const each of this.hosted) this.onChange(each);
   }
 
   /** Without a supervisor, a model is ready while there is a connection. */
@@ -138,25 +149,25 @@ export class ModelHost {
     this.isReady = pool.isConnected;
     if (pool.isConnected) return this.serves();
     if (pool.isConnecting) return;
-    for (const backend of this.backends)
-      if (backend.state.kind === 'ready') this.set(backend, { kind: 'away', why: pool.problem });
+    for (const each of this.hosted)
+      if (each.instance.isReady) this.set(each, { kind: 'away', why: pool.problem });
   }
 
   /** The server answers: its only model is ready; which of several are, has to be asked. */
   private serves(): void {
-    const [first] = this.backends;
-    if (this.backends.length === 1) this.becameReady(first!);
+    const [first] = this.hosted;
+    if (this.hosted.length === 1) this.becameReady(first!);
     else void this.query();
   }
 
-  private becameReady(backend: ModelBackend): void {
-    this.failures.delete(backend.name);
-    if (backend.state.kind !== 'ready') this.set(backend, { kind: 'ready' });
+  private becameReady(hosted: HostedModel): void {
+    this.failures.delete(hosted.backend.name);
+    if (!hosted.instance.isReady) this.set(hosted, { kind: 'ready' });
   }
 
-  private set(backend: ModelBackend, state: ModelState): void {
-    backend.setState(state);
-    this.onChange(backend);
+  private set(hosted: HostedModel, state: ModelState): void {
+    hosted.instance.setState(state);
+    this.onChange(hosted);
   }
 
   // ---- readiness queries ----
@@ -174,28 +185,29 @@ export class ModelHost {
   private async query(): Promise<void> {
     if (this.isQuerying) return;
     this.isQuerying = true;
-    for (const backend of this.backends)
-      if (backend.state.kind !== 'ready')
-        this.onAnswer(backend, await queryModel(this.client, backend.name, QUERY_TIMEOUT_MS));
+    for (const each of this.hosted)
+      if (!each.instance.isReady)
+        this.onAnswer(each, await queryModel(this.client, each.backend.name, QUERY_TIMEOUT_MS));
     this.isQuerying = false;
-    const open = this.backends.filter(({ state }) => state.kind !== 'ready');
+    const open = this.hosted.filter(({ instance }) => !instance.isReady);
     if (open.length === 0) return this.client.close();
-    const areKnown = open.every(({ name }) => this.failures.has(name));
+    const areKnown = open.every(({ backend }) => this.failures.has(backend.name));
     this.queryLater(areKnown ? FAILED_QUERY_MS : QUERY_MS);
   }
 
-  private onAnswer(backend: ModelBackend, answer: ModelAnswer): void {
+  private onAnswer(hosted: HostedModel, answer: ModelAnswer): void {
     if (this.isStopped || answer.kind === 'unknown') return;
     if (answer.kind === 'ready') {
       // Not before the supervisor has found the process ready.
-      if (this.isReady) this.becameReady(backend);
+      if (this.isReady) this.becameReady(hosted);
       return;
     }
     const { why } = answer;
-    const isNew = this.failures.get(backend.name) !== why;
-    this.failures.set(backend.name, why);
-    if (isNew) this.context.deps.logger.error({ model: backend.name, why }, 'model is not served');
-    if (isNew || backend.state.kind !== 'away') this.set(backend, { kind: 'away', why });
+    const { name } = hosted.backend;
+    const isNew = this.failures.get(name) !== why;
+    this.failures.set(name, why);
+    if (isNew) this.context.deps.logger.error({ model: name, why }, 'model is not served');
+    if (isNew || hosted.instance.state.kind !== 'away') this.set(hosted, { kind: 'away', why });
   }
 
   // ---- reports ----
@@ -209,9 +221,11 @@ export class ModelHost {
   /** State of each model. */
   reports(): readonly ModelReport[] {
     const report = this.report();
-    return this.backends.map(({ name, state }) => {
+    return this.hosted.map(({ backend: { name }, instance: { state } }) => {
       const failure = this.failures.get(name);
-      const named = { ...(name === '' ? {} : { name }), ...report };
+      const { instance } = this;
+      const which = instance === undefined ? {} : { instance };
+      const named = { ...(name === '' ? {} : { name }), ...which, ...report };
       const isUp = report.state === 'ready' || report.state === 'starting' || report.state === 'foreign';
       if (failure !== undefined && isUp && state.kind !== 'ready')
         return { ...named, state: 'failed', why: failure };

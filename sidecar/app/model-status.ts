@@ -3,45 +3,50 @@ import { GoldenProbes } from '../health/model/golden-probe.js';
 import { type ListedModel, listModels } from '../health/model/model-directory.js';
 import { ModelHealth, type ModelHealthCounts, type ModelStatusReport } from '../health/model/model-health.js';
 import { healthProbe, type ModelProbe } from '../health/model/probe.js';
-import type { ModelBackend } from '../inbound/model-backend.js';
+import type { ModelInstance } from '../inbound/model-instance.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { Metric } from '../telemetry/metric.js';
 import { metric, metricsOver } from '../telemetry/metric-rows.js';
 import type { AppContext } from './context.js';
-import type { ModelHost } from './model-host.js';
+import type { HostedModel, ModelHost } from './model-host.js';
 
 /** How often a model without a golden input is probed while no inference succeeds. */
 const HEALTH_INTERVAL_MS = 10_000;
 
 interface ModelStatusInput {
-  readonly backend: ModelBackend;
+  readonly hosted: HostedModel;
   readonly host: ModelHost;
   readonly probe: ModelProbe;
   readonly intervalMs: number;
   onChange(): void;
 }
 
-/** The health of one model, or of a server of another make as a whole. */
+/** The health of one instance of a model, or of a server of another make as a whole. */
 class ModelStatus {
   private readonly health: ModelHealth;
   /** Whether it is being probed. */
   hasStarted = false;
-  readonly backend = this.input.backend;
+  readonly name: string;
+  readonly instance: ModelInstance;
 
   constructor(
     private readonly input: ModelStatusInput,
     { deps: { clock, timers } }: AppContext,
   ) {
-    const { backend, probe, intervalMs } = input;
+    const { hosted, probe, intervalMs } = input;
+    const { instance } = hosted;
+    this.name = hosted.backend.name;
+    this.instance = instance;
     this.health = new ModelHealth({
       clock,
       timers,
       probe,
       intervalMs,
       activity: () => {
-        const { succeeded, inFlight, usualMs, lastDeadlineMs } = backend.activity.report();
+        const { succeeded, inFlight, usualMs, lastDeadlineMs } = instance.activity.report();
         return { inferences: succeeded, inFlight, usualMs, lastDeadlineMs };
       },
-      phase: () => backend.state,
+      phase: () => instance.state,
       onChange: () => input.onChange(),
     });
   }
@@ -60,17 +65,17 @@ class ModelStatus {
   /** The reason why a model did not load takes precedence over what probes found. */
   report(): ModelStatusReport {
     const report = this.health.report();
-    const why = report.ok ? undefined : this.input.host.whyFailed(this.backend);
+    const why = report.ok ? undefined : this.input.host.whyFailed(this.name);
     return why === undefined ? report : { ok: false, why };
   }
 
   /** Whether the model serves; undefined while no probe or inference has shown it. */
   serving(): boolean | undefined {
     this.start();
-    if (this.backend.state.kind !== 'ready') return false;
+    if (this.instance.state.kind !== 'ready') return false;
     if (this.health.isKnown) return this.health.report().ok;
     // The answer to a probe would come after the work in flight: until then the model counts as serving.
-    return this.backend.activity.report().inFlight > 0 ? true : undefined;
+    return this.instance.activity.report().inFlight > 0 ? true : undefined;
   }
 
   probes(): ModelHealthCounts {
@@ -98,19 +103,16 @@ export class ModelStatuses {
     const { timers } = context.deps;
     this.models = golden === undefined ? [] : listModels(golden.models);
     const intervalMs = golden?.intervalMs ?? HEALTH_INTERVAL_MS;
-    const probeOf = ({ name }: ModelBackend, host: ModelHost): ModelProbe => {
+    const probeOf = (name: string, host: ModelHost): ModelProbe => {
       if (golden === undefined) return healthProbe(local, timers);
       if (name === '') return GoldenProbes.open(golden.models, local, timers);
       return GoldenProbes.ofModel(golden.models, name, host.address, timers);
     };
     this.statuses = hosts.flatMap((host) =>
-      host.backends.map(
-        (backend) =>
-          new ModelStatus(
-            { backend, host, probe: probeOf(backend, host), intervalMs, onChange: () => this.onChange() },
-            context,
-          ),
-      ),
+      host.hosted.map((hosted) => {
+        const probe = probeOf(hosted.backend.name, host);
+        return new ModelStatus({ hosted, host, probe, intervalMs, onChange: () => this.onChange() }, context);
+      }),
     );
   }
 
@@ -118,14 +120,28 @@ export class ModelStatuses {
     for (const status of this.statuses) status.start();
   }
 
-  /** The process of a model, or the connection to it, has started or ended. */
-  changed(backend: ModelBackend): void {
-    for (const status of this.statuses) if (status.backend === backend) status.changed();
+  /** The process of an instance, or the connection to it, has started or ended. */
+  changed(instance: ModelInstance): void {
+    for (const status of this.statuses) if (status.instance === instance) status.changed();
+  }
+
+  /** Each model, which is ok while one of its instances is. */
+  private reports(): readonly ({ readonly name: string } & ModelStatusReport)[] {
+    return [...this.byModel()].map(([name, instances]) => {
+      const reports = instances.map((status) => status.report());
+      return { name, ...(reports.find(({ ok }) => ok) ?? reports[0]!) };
+    });
+  }
+
+  private byModel(): ReadonlyMap<string, readonly ModelStatus[]> {
+    const byName = new Map<string, ModelStatus[]>();
+    for (const status of this.statuses) getOrInsert(byName, status.name, () => []).push(status);
+    return byName;
   }
 
   /** All models together: ok while one is served; `why` names every model that is not. */
   report(): ModelStatusReport {
-    const reports = this.statuses.map((status) => ({ name: status.backend.name, ...status.report() }));
+    const reports = this.reports();
     const out = reports.filter(({ ok }) => !ok);
     if (out.length === 0) return { ok: true, why: '' };
     const why =
@@ -145,24 +161,28 @@ export class ModelStatuses {
    */
   serving(service: string): boolean | undefined {
     if (service !== '' && !this.models.some(({ name }) => name === service)) return undefined;
-    const asked = this.statuses.filter(
-      ({ backend }) => service === '' || backend.name === '' || backend.name === service,
-    );
+    const asked = this.statuses.filter(({ name }) => service === '' || name === '' || name === service);
     const answers = asked.map((status) => status.serving());
     if (answers.includes(true)) return true;
     return answers.includes(undefined) || answers.length === 0 ? undefined : false;
   }
 
   metrics(): Metric[] {
-    const started = this.statuses.filter(({ hasStarted }) => hasStarted);
-    if (started.length === 0) return [];
-    const labelsOf = ({ backend }: ModelStatus): Readonly<Record<string, string>> =>
-      this.statuses.length === 1 ? {} : { model: backend.name };
-    const perModel = metricsOver(started, labelsOf);
-    const probes = perModel.counts('result', (status) => status.probes());
+    const models = [...this.byModel()].filter(([, all]) => all.some(({ hasStarted }) => hasStarted));
+    if (models.length === 0) return [];
+    const isOnly = this.byModel().size === 1;
+    const perModel = metricsOver(
+      models,
+      ([model]): Readonly<Record<string, string>> => (isOnly ? {} : { model }),
+    );
+    const probes = perModel.by('result', ['passed', 'failed', 'void'] as const, ([, instances], result) =>
+      instances.reduce((sum, status) => sum + status.probes()[result], 0),
+    );
     return [
       metric('outrider_model_probes_total', probes),
-      perModel.metric('outrider_model_up', (status) => Number(status.report().ok)),
+      perModel.metric('outrider_model_up', ([, instances]) =>
+        Number(instances.some((status) => status.report().ok)),
+      ),
     ];
   }
 

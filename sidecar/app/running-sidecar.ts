@@ -20,7 +20,7 @@ export interface ReloadResult {
 /** A model server, as the supervisor of its process uses it. */
 export type OwnedModel = Pick<
   ModelHost,
-  'model' | 'address' | 'activity' | 'processChanged' | 'processEnded' | 'superviseBy' | 'report'
+  'model' | 'instance' | 'address' | 'activity' | 'processChanged' | 'processEnded' | 'superviseBy' | 'report'
 >;
 
 /** A started sidecar, as the command line and tests use it. */

@@ -118,7 +118,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
       service,
       identity,
       intentionsFrom: current.consul?.intentions === true ? 'registry' : 'file',
-      isolation: current.model?.isolation,
+      process: current.model,
     });
     this.inbound = inbound;
     inbound.inbound.upstreamFailures = this.outbound.failures;

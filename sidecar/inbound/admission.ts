@@ -46,11 +46,11 @@ export class SharedLimits {
 export class InboundAdmission {
   readonly queue: InboundQueue<Ticket>;
   priorities: Priorities | null = null;
-  /** Null: the number of calls at once is the configured one. */
+  /** Of each instance. Null: the number of calls at once is the configured one. */
   adaptive: AdaptiveLimit | null = null;
   private isFair = false;
-  /** The model is ready for calls. */
-  private isOpen = false;
+  /** Instances of the model that are ready for calls. */
+  private ready = 0;
   /** Refuses a call that waited and gave way to the one that is offered. Made once: it would be a closure per call. */
   private readonly evict = (ticket: Ticket): void =>
     sendLocalReply(ticket.call, this.overloaded(ticket, 'others go first'));
@@ -77,9 +77,9 @@ export class InboundAdmission {
     this.configureQueue();
   }
 
-  /** Whether the model is ready for calls; until then they wait. */
-  open(isOpen: boolean): void {
-    this.isOpen = isOpen;
+  /** How many instances of the model are ready for calls; while none is, they wait. */
+  open(ready: number): void {
+    this.ready = ready;
     this.configureQueue();
   }
 
@@ -170,7 +170,7 @@ export class InboundAdmission {
   private configureQueue(): void {
     const { queue }: { readonly queue: QueueConfig } = this.config;
     const concurrency = this.adaptive?.concurrency ?? queue.concurrency;
-    this.queue.configure({ ...queue, concurrency: this.isOpen ? concurrency : 0 });
+    this.queue.configure({ ...queue, concurrency: concurrency * this.ready });
   }
 }
 

@@ -1,6 +1,8 @@
 import { QueueEntry } from '../core/admission/queue.js';
+import type { SilentStreams } from '../core/admission/silent-streams.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { BufferState } from '../relay/buffer-admission.js';
+import type { LocalReply } from '../relay/local-reply.js';
 import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
 import type { Caller } from './caller.js';
@@ -17,6 +19,35 @@ export class Ticket extends QueueEntry {
   }
 }
 
+/** A model, as its calls use it; `ModelBackend` is one. */
+export interface ModelOfCall {
+  admit(call: InboundCall): LocalReply | null;
+  enqueue(call: InboundCall): LocalReply | null;
+  repeat(call: InboundCall): boolean;
+  unavailable(detail: string): LocalReply;
+  queueExpired(): LocalReply;
+  onInactive(call: InboundCall, ticket: Ticket): void;
+  onActive(call: InboundCall, ticket: Ticket): void;
+  onFinish(call: InboundCall, ticket: Ticket): void;
+}
+
+/** The process that runs a call, as the call uses it; `ModelInstance` is one. */
+export interface InstanceOfCall {
+  readonly activity: {
+    begin(ticket: Ticket): void;
+    suspend(ticket: Ticket): boolean;
+    end(ticket: Ticket): boolean;
+    onResponse(call: InboundCall, nowMs: number): void;
+  };
+  readonly lostCalls: {
+    onLost(call: InboundCall, nowMs: number): void;
+    onTimeout(call: InboundCall): void;
+    forget(call: InboundCall): void;
+  };
+  readonly silentStreams: SilentStreams<Ticket>;
+  endExcessStreams(): void;
+}
+
 /** A call of a peer to a local model. */
 export class InboundCall extends RelayedCall {
   /** Null until the call is authorized and its route known. */
@@ -25,10 +56,14 @@ export class InboundCall extends RelayedCall {
   ticket: Ticket | null = null;
   /** Null: the peer has no identity. */
   caller: Caller | null = null;
+  /** It was lost with its process, and sent to another one. */
+  isRepeated = false;
   /** It has been offered to the queue. */
   isOffered = false;
-  /** Index of its model among the backends; −1 until it is known. */
-  backendIndex = 0;
+  /** Its model; null until it is known. */
+  backend: ModelOfCall | null = null;
+  /** The process of the model that it is sent to; null until then. */
+  instance: InstanceOfCall | null = null;
   /** A health check that the sidecar may answer itself. */
   isHealthCheck = false;
   /** State of the request while it is buffered; see buffer-admission.ts. */

@@ -33,6 +33,10 @@ export class ModelActivity {
   private lastCompletionMs = 0;
   private usualMs = 0;
 
+  get inFlight(): number {
+    return this.running.size;
+  }
+
   begin(ticket: Ticket): void {
     this.running.add(ticket);
   }

@@ -1,7 +1,7 @@
 import type { InboundConfig } from '../config/model.js';
 import { Admission, type InboundQueue, QueueState } from '../core/admission/queue.js';
-import { SilentStreams } from '../core/admission/silent-streams.js';
-import type { ProcessEnd } from '../core/health/process-end.js';
+import { pickInstance } from '../core/models/pick-instance.js';
+import { SequenceTable } from '../core/models/sequence-table.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
@@ -13,28 +13,20 @@ import { beginAttempt } from '../relay/call-attempts.js';
 import { setDeadline } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { disableReplay, holdRequest, resumeRequest } from '../relay/request-buffer.js';
-import { failCall, sendLocalReply } from '../relay/response.js';
+import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
 import { InboundAdmission, isBypassed, type SharedLimits } from './admission.js';
 import type { InboundCall, Ticket } from './call.js';
-import { ModelActivity } from './model-activity.js';
-import { LostCalls } from './process-end-wait.js';
-
-/** Whether a model takes calls. */
-export type ModelState =
-  | { readonly kind: 'ready' }
-  /** Not yet ready for the first time: calls wait in the queue. */
-  | { readonly kind: 'starting' }
-  /** It was ready and is not, or will not be: calls are refused, so that the caller's sidecar tries another replica. */
-  | { readonly kind: 'away'; readonly why: string };
+import { ModelInstance, type ModelState } from './model-instance.js';
+import { sequenceOf } from './sequence-of.js';
 
 /** Where a model is served. */
 export interface ServedModel {
   /** Empty: the only server, whatever models it has; calls are not read for a model name. */
   readonly name: string;
-  /** Several models of one process share it. */
-  readonly pool: Pool;
+  /** One for each instance; several models of one process share one. */
+  readonly pools: readonly Pool[];
 }
 
 /** What the models behind one inbound side share. */
@@ -46,26 +38,25 @@ export interface BackendDeps {
 }
 
 /**
- * One model, or all models of a server whose calls are not read for a name: its state, the connections to its process,
- * its queue, and the calls that it runs. A stream on which nothing moves gives its place in the queue to others.
+ * One model, or all models of a server whose calls are not read for a name: its queue, and behind it the instances that
+ * run its calls. A stream on which nothing moves gives its place in the queue to others.
  */
 export class ModelBackend {
   readonly name: string;
-  /** The target of its attempts. */
-  readonly pool: Pool;
+  /** At least one; `concurrency` counts for each. */
+  readonly instances: readonly ModelInstance[];
   readonly limits: InboundAdmission;
-  readonly activity = new ModelActivity();
-  readonly lostCalls: LostCalls;
-  /** Its suspended calls; shared by all models behind the same connections. */
-  silentStreams = new SilentStreams<Ticket>();
   /** `outrider-model`, sent with a failure of this model only, so that callers do not hold it against others; null: there is one model. */
   readonly modelField: HeaderField | null;
-  state: ModelState = { kind: 'starting' };
   private readonly context: DataPlaneContext;
+  /** Null: with one instance there is nothing to choose, and requests are not read for sequences. */
+  private readonly sequences: SequenceTable<ModelInstance> | null;
+  /** Where the search for the next instance begins. */
+  private turn = 0;
 
   /** `isOnly`: there is one model. */
   constructor(
-    { name, pool }: ServedModel,
+    { name, pools }: ServedModel,
     config: InboundConfig,
     private readonly deps: BackendDeps,
     /** All of them, this one included. */
@@ -74,34 +65,50 @@ export class ModelBackend {
   ) {
     const { service, context, limits } = deps;
     this.name = name;
-    this.pool = pool;
     this.context = context;
-    this.modelField = isOnly ? null : makeField('outrider-model', encodeURIComponent(name));
-    this.lostCalls = new LostCalls(service, this.modelField);
+    const modelField = isOnly ? null : makeField('outrider-model', encodeURIComponent(name));
+    this.modelField = modelField;
     this.limits = new InboundAdmission(config, service, context, limits);
-    pool.onExhausted = () => this.endExcessStreams();
+    const onState = () => this.onState();
+    this.instances = pools.map((pool, i) => {
+      const label = pools.length === 1 ? undefined : `local.${i + 1}`;
+      const silentStreams = this.sharing(pool)?.silentStreams;
+      const repeat = (call: InboundCall) => this.repeat(call);
+      return new ModelInstance({ pool, service, context, modelField, label, silentStreams, onState, repeat });
+    });
+    this.sequences = pools.length === 1 ? null : new SequenceTable();
+  }
+
+  /** An instance of another model behind the same connections. */
+  private sharing(pool: Pool): ModelInstance | undefined {
+    for (const { instances } of this.siblings)
+      for (const instance of instances) if (instance.pool === pool) return instance;
+    return undefined;
+  }
+
+  /** Ready while one instance is; away when none is and none is still starting. */
+  get state(): ModelState {
+    const { instances } = this;
+    const [first] = instances;
+    if (instances.length === 1) return first!.state;
+    const ready = instances.find(({ isReady }) => isReady) ?? instances.find(isStarting);
+    return (ready ?? first!).state;
   }
 
   get queue(): InboundQueue<Ticket> {
     return this.limits.queue;
   }
 
-  /** Calls that wait are refused when the model is away. */
-  setState(state: ModelState): void {
-    this.context.nowMs = this.context.clock.now();
-    this.state = state;
-    this.limits.open(state.kind === 'ready');
+  /** An instance has changed. Calls that wait are refused when the model is away. */
+  private onState(): void {
+    const { state, instances, sequences, queue } = this;
+    if (sequences !== null)
+      for (const each of instances) if (each.state.kind === 'away') sequences.forget(each);
+    this.limits.open(instances.filter(({ isReady }) => isReady).length);
     if (state.kind === 'ready') return this.startWaiting();
     if (state.kind === 'starting') return;
-    const { queue } = this;
     for (let ticket = queue.takeWaiting(); ticket !== null; ticket = queue.takeWaiting())
       sendLocalReply(ticket.call, this.unavailable(state.why));
-  }
-
-  /** The process of the model has ended. */
-  onProcessEnd(end: ProcessEnd): void {
-    this.context.nowMs = this.context.clock.now();
-    this.lostCalls.onProcessEnd(end, this.context.nowMs);
   }
 
   /**
@@ -149,12 +156,60 @@ export class ModelBackend {
     return refusal;
   }
 
-  /** Forwards the call to the model. There is no second attempt: nothing is buffered for one. */
+  /** Forwards the call to the model. Where it may not be repeated, nothing is buffered for another attempt. */
   start(call: InboundCall): void {
-    if (call.ticket !== null) this.activity.begin(call.ticket);
-    beginAttempt(call, new Attempt(call, this, this.context.nowMs), NEVER);
-    disableReplay(call);
+    const instance = this.instanceFor(call);
+    call.instance = instance;
+    if (call.ticket !== null) instance.activity.begin(call.ticket);
+    beginAttempt(call, new Attempt(call, instance, this.context.nowMs), NEVER);
+    if (!this.mayRepeat(call)) disableReplay(call);
     this.deps.buffers.release(call);
+  }
+
+  private mayRepeat({ match, requestEnded, plan, isRepeated }: InboundCall): boolean {
+    const isWhole = requestEnded && plan.holdsResponse;
+    return this.instances.length > 1 && isWhole && !isRepeated && match?.plan.config.idempotent === true;
+  }
+
+  /**
+   * Sends the call to another instance that is ready, once, where its route says that it is idempotent. False: the call is
+   * as it was. Its place in the queue stays its own.
+   */
+  repeat(call: InboundCall): boolean {
+    const { instance: lost, ticket } = call;
+    if (lost === null || !call.isReplayable || call.isCommitted || !this.mayRepeat(call)) return false;
+    const others = this.instances.filter((each) => each !== lost && each.isReady && each.isConnected);
+    const instance = pickInstance(others, this.turn);
+    if (instance === null) return false;
+    call.isRepeated = true;
+    call.instance = instance;
+    if (ticket !== null) {
+      lost.activity.end(ticket);
+      instance.activity.begin(ticket);
+    }
+    beginAttempt(call, new Attempt(call, instance, this.context.nowMs), NEVER);
+    disableReplay(call);
+    return true;
+  }
+
+  /** The instance that has the call's sequence, else the least loaded one. */
+  private instanceFor(call: InboundCall): ModelInstance {
+    const { instances, sequences } = this;
+    if (sequences === null) return instances[0]!;
+    const sequence = sequenceOf(call);
+    const { nowMs } = this.context;
+    const bound = sequence === null ? undefined : sequences.find(sequence.id, nowMs);
+    const instance = bound ?? this.nextInstance();
+    if (sequence?.isEnd === true) sequences.end(sequence.id);
+    else if (sequence !== null && bound === undefined) sequences.bind(sequence.id, instance, nowMs);
+    return instance;
+  }
+
+  private nextInstance(): ModelInstance {
+    const { instances } = this;
+    const instance = pickInstance(instances, this.turn) ?? instances[0]!;
+    this.turn = instances.indexOf(instance) + 1;
+    return instance;
   }
 
   /** Gives the free places in the queue away: to suspended calls that go on and to waiting ones, by turns. */
@@ -164,7 +219,7 @@ export class ModelBackend {
     for (;;) {
       const resumed = queue.nextResumed(now);
       if (resumed !== null) {
-        this.activity.begin(resumed);
+        resumed.call.instance!.activity.begin(resumed);
         resumeRequest(resumed.call);
       }
       const ticket = queue.next(now);
@@ -190,43 +245,31 @@ export class ModelBackend {
    * Nothing has moved on the call for a while. Its place in the queue goes to another call, unless the model has the whole
    * request and has not begun to answer: then it is at work.
    */
-  onInactive({ requestEnded, isCommitted }: InboundCall, ticket: Ticket): void {
+  onInactive({ requestEnded, isCommitted, instance }: InboundCall, ticket: Ticket): void {
     const isAtWork = requestEnded && !isCommitted;
-    if (isAtWork || !this.activity.suspend(ticket)) return;
+    if (isAtWork || instance === null || !instance.activity.suspend(ticket)) return;
     this.queue.suspend(ticket, this.context.nowMs);
-    this.silentStreams.add(ticket);
-    this.endExcessStreams();
+    instance.silentStreams.add(ticket);
+    instance.endExcessStreams();
     this.startWaiting();
   }
 
   /** Something moves again. Without a free place, what the caller sends is held until there is one; the response goes on. */
   onActive(call: InboundCall, ticket: Ticket): void {
     if (ticket.queueState !== QueueState.suspended) return;
-    this.silentStreams.delete(ticket);
-    if (this.queue.resume(ticket, this.context.nowMs)) this.activity.begin(ticket);
+    const { silentStreams, activity } = call.instance!;
+    silentStreams.delete(ticket);
+    if (this.queue.resume(ticket, this.context.nowMs)) activity.begin(ticket);
     else holdRequest(call);
-  }
-
-  /**
-   * Calls wait for a stream to the model, and its connections allow no more: callers with more than their share of the
-   * streams lose suspended ones.
-   */
-  endExcessStreams(): void {
-    const { pool, silentStreams } = this;
-    while (pool.isExhausted) {
-      const ticket = silentStreams.overShare(pool.inFlight);
-      if (ticket === null || !pool.hasWaitersBesides(ticket.holder)) return;
-      silentStreams.delete(ticket);
-      failCall(ticket.call, makeLocalReply(LocalReplyReasons.silentStream, { service: this.deps.service }));
-    }
   }
 
   /** The call is over, however it ended: its place is free. */
   onFinish(call: InboundCall, ticket: Ticket): void {
     const now = this.context.nowMs;
-    this.lostCalls.forget(call);
-    this.silentStreams.delete(ticket);
-    if (this.activity.end(ticket)) {
+    const { instance } = call;
+    instance?.lostCalls.forget(call);
+    instance?.silentStreams.delete(ticket);
+    if (instance?.activity.end(ticket) === true) {
       this.limits.release(call, ticket, now);
       this.startWaiting();
     } else {
@@ -235,18 +278,18 @@ export class ModelBackend {
   }
 }
 
-/** One backend for each model; those of one process share its pool and its account of silent streams. */
+function isStarting({ state }: ModelInstance): boolean {
+  return state.kind === 'starting';
+}
+
+/** One backend for each model; those of one process share its connections and its account of silent streams. */
 export function makeBackends(
   models: readonly ServedModel[],
   config: InboundConfig,
   deps: BackendDeps,
 ): readonly ModelBackend[] {
   const backends: ModelBackend[] = [];
-  for (const model of models) {
-    const backend = new ModelBackend(model, config, deps, backends, models.length === 1);
-    const other = backends.find(({ pool }) => pool === model.pool);
-    if (other !== undefined) backend.silentStreams = other.silentStreams;
-    backends.push(backend);
-  }
+  for (const model of models)
+    backends.push(new ModelBackend(model, config, deps, backends, models.length === 1));
   return backends;
 }

@@ -6,8 +6,8 @@ import type { CallHandler } from '../relay/call.js';
 import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
 import { makeLocalReply } from '../relay/local-reply.js';
 import { MAX_SEARCHED_BYTES, NameReader, Naming } from '../relay/model-name.js';
+import { prefixOf } from '../relay/request-prefix.js';
 import { sendLocalReply } from '../relay/response.js';
-import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
@@ -50,7 +50,6 @@ export class ModelRoutedCall extends InboundCall {
   ) {
     super(context, modelHandler, session, stream, block, ended);
     this.readsOn = method.isStream;
-    this.backendIndex = -1;
   }
 
   override onData(stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
@@ -149,16 +148,3 @@ export class ModelRoutedCall extends InboundCall {
 
 const EMPTY = Buffer.alloc(0);
 const TOO_LATE = `it is not within the first ${MAX_SEARCHED_BYTES} octets of the message`;
-
-/** The first `bytes` octets, or as many as there are. */
-function prefixOf(chunks: ChunkList, bytes: number): Buffer {
-  const parts: Buffer[] = [];
-  let left = bytes;
-  for (let i = 0; i < chunks.count && left > 0; i++) {
-    const { buffer, start, end } = chunks.at(i);
-    const part = buffer.subarray(start, Math.min(end, start + left));
-    parts.push(part);
-    left -= part.length;
-  }
-  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
-}

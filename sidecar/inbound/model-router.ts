@@ -13,20 +13,16 @@ import { ModelRoutedCall } from './model-routed-call.js';
  * is ready, or is answered for all of them.
  */
 export class ModelRouter {
-  private readonly indexes = new Map<string, number>();
-
   constructor(
     private readonly backends: readonly ModelBackend[],
     private readonly service: string,
-  ) {
-    for (const [i, { name }] of backends.entries()) this.indexes.set(name, i);
-  }
+  ) {}
 
   /** ServerLive and ServerReady of the inference protocol, answered for all models; null: another method. */
   serverResponse(path: string): StoredResponse | null {
     const { kind } = targetOf(path);
     if (kind === 'live') return YES;
-    return kind === 'ready' ? (this.anyReady() < 0 ? NO : YES) : null;
+    return kind === 'ready' ? (this.anyReady() === undefined ? NO : YES) : null;
   }
 
   /** Sets the call's model, or returns the reply to a call that is for none. A named call has been read before. */
@@ -46,22 +42,22 @@ export class ModelRouter {
     }
     // The health of the server as a whole, where that is not known here.
     if (method.isHealth && model === '') return this.routeToAny(call);
-    const index = this.indexes.get(model);
-    if (index === undefined) {
+    const backend = this.backends.find(({ name }) => name === model);
+    if (backend === undefined) {
       const { unknownService, unknownModel } = ModelReplyReasons;
       const reason: LocalReplyReason = method.isHealth ? unknownService : unknownModel;
       return makeLocalReply(reason, { model });
     }
-    call.backendIndex = index;
+    call.backend = backend;
     return null;
   }
 
   private routeToAny(call: InboundCall): null {
-    call.backendIndex = Math.max(0, this.anyReady());
+    call.backend = this.anyReady() ?? this.backends[0]!;
     return null;
   }
 
-  private anyReady(): number {
-    return this.backends.findIndex(({ state }) => state.kind === 'ready');
+  private anyReady(): ModelBackend | undefined {
+    return this.backends.find(({ state }) => state.kind === 'ready');
   }
 }

@@ -21,22 +21,24 @@ export class LostCalls {
   private lastEnd: ProcessEnd | null = null;
   private lastEndMs = Number.NEGATIVE_INFINITY;
 
+  /** `repeat`: sends a call that its process did not end to another one, and says whether it did. */
   constructor(
     private readonly service: string,
     private readonly modelField: HeaderField | null,
+    private readonly repeat: (call: InboundCall) => boolean,
   ) {}
 
   /** The connection under the call was lost: it is answered now, or when the process has ended, or after a moment. */
   onLost(call: InboundCall, nowMs: number): void {
-    if (!this.hasSupervisor || call.ticket === null) return sendLocalReply(call, this.connectionLost(call));
-    if (nowMs - this.lastEndMs <= LONGEST_WAIT_MS) return sendLocalReply(call, this.replyTo(call));
+    if (!this.hasSupervisor || call.ticket === null) return this.answer(call, this.connectionLost(call));
+    if (nowMs - this.lastEndMs <= LONGEST_WAIT_MS) return this.answer(call, this.replyTo(call));
     this.waiting.add(call);
     resumeAt(call, nowMs + LONGEST_WAIT_MS);
   }
 
   /** The wait of the call is over, and the process has not ended. */
   onTimeout(call: InboundCall): void {
-    if (this.waiting.delete(call)) sendLocalReply(call, this.connectionLost(call));
+    if (this.waiting.delete(call)) this.answer(call, this.connectionLost(call));
   }
 
   /** The call has ended meanwhile. */
@@ -49,8 +51,12 @@ export class LostCalls {
     this.lastEndMs = nowMs;
     for (const call of this.waiting) {
       this.waiting.delete(call);
-      sendLocalReply(call, this.replyTo(call));
+      this.answer(call, this.replyTo(call));
     }
+  }
+
+  private answer(call: InboundCall, reply: LocalReply): void {
+    if (reply.reason === LocalReplyReasons.modelCrashed || !this.repeat(call)) sendLocalReply(call, reply);
   }
 
   private replyTo(call: InboundCall): LocalReply {

@@ -90,6 +90,8 @@ type ProcessState = 'starting' | 'ready' | 'unresponsive' | 'backoff' | 'given-u
 export interface ModelReport {
   /** Where the sidecar knows its models by name. */
   readonly name?: string;
+  /** Number of the instance, from 1, where the model has several. */
+  readonly instance?: number;
   /**
    * `given-up`: it died too often; a single start tries again now and then. `failed`: its process is there, and could not
    * load it.

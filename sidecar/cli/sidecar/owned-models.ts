@@ -50,7 +50,7 @@ function startModel(
     activity: () => host.activity(),
     onChange: (report) => {
       host.processChanged(report);
-      logChange(report, host.model, logger);
+      logChange(report, host, logger);
     },
     onEnd: (end) => host.processEnded(end),
     onWithheld,
@@ -75,10 +75,15 @@ function logWithheldOnce(logger: Logger): (names: readonly string[]) => void {
   };
 }
 
-function logChange(report: ModelReport, model: string | undefined, logger: Logger): void {
+function logChange(
+  report: ModelReport,
+  { model, instance }: Pick<OwnedModel, 'model' | 'instance'>,
+  logger: Logger,
+): void {
   const { state, why, pid, restarts } = report;
   const isBad = state === 'backoff' || state === 'unresponsive';
   const level = state === 'given-up' ? 'error' : isBad ? 'warn' : 'info';
   const name = model === undefined ? {} : { model };
-  logger[level]({ ...name, state, why, modelPid: pid, restarts }, `model ${state}`);
+  const which = instance === undefined ? {} : { instance };
+  logger[level]({ ...name, ...which, state, why, modelPid: pid, restarts }, `model ${state}`);
 }

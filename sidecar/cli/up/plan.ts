@@ -141,7 +141,7 @@ function golden({ server }: MeshServiceConfig): Pick<InboundConfig, 'golden'> {
 
 /**
  * Address and process of the model server. Our own listens on a socket in the private folder
- * (`model.sock`; with `isolation: process` also `model.sock.2` and so on); another program gets a
+ * (`model.sock`; where there are several processes, `model.sock.1` and so on); another program gets a
  * loopback port, filled into its argv.
  */
 async function modelOf(
@@ -156,7 +156,8 @@ async function modelOf(
     const only = server.isolation === 'process' ? ['--model', '{model}'] : [];
     const serve = ['serve', '--models', server.dir, ...only, '--listen', '{socket}', '--exit-with-stdin'];
     const command = [...input.self, ...serve];
-    return { local: { kind: 'unix', path }, model: { ...model, isolation: server.isolation, command } };
+    const { isolation, instances } = server;
+    return { local: { kind: 'unix', path }, model: { ...model, isolation, instances, command } };
   }
   const port = await input.ports.find(HOST, `model of ${service.name}-${replica}`);
   const fill = (text: string) => fillPlaceholders(text, { address: `${HOST}:${port}`, port, replica });

@@ -10,7 +10,13 @@ import { address, entries, type FoundBlock, mapping, number, text, texts } from 
 import { limits } from './limits.js';
 import { callListeners, listeners, refuseSharedPlaces } from './listener-conflicts.js';
 import { requireKnownNames } from './mesh-names.js';
-import { meshCommand, meshModelProcess } from './model-process.js';
+import {
+  INSTANCES_MEANING,
+  INSTANCES_REASON,
+  instanceCount,
+  meshCommand,
+  meshModelProcess,
+} from './model-process.js';
 import { blockAs, inCode, inside, option, type Report, rules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
@@ -23,7 +29,12 @@ import { choice, duration, filePath, name, wholeNumber } from './values.js';
 
 /** What runs: our own server, for each model or for all of them, or any gRPC server, whose words may hold placeholders. */
 export type ModelServerConfig =
-  | { readonly kind: 'models'; readonly dir: string; readonly isolation: 'process' | 'shared' }
+  | {
+      readonly kind: 'models';
+      readonly dir: string;
+      readonly isolation: 'process' | 'shared';
+      readonly instances: number;
+    }
   | { readonly kind: 'command'; readonly command: readonly string[] };
 
 const service = inCode(
@@ -45,6 +56,11 @@ const service = inCode(
         '`process`: each model of `models` has a process of its own, so that one that is slow, broken or dies holds up no other. `shared`: all are served by one process, which takes less memory.',
       otherwise: '`process` with `models`; a foreign server is one process',
       why: 'A model should suffer from its own faults only.',
+    }),
+    instances: option(instanceCount().optional(), {
+      meaning: INSTANCES_MEANING,
+      otherwise: '`1`',
+      why: INSTANCES_REASON,
     }),
     replicas: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
       meaning: 'Model processes of this kind, each behind a sidecar of its own.',
@@ -82,9 +98,11 @@ const service = inCode(
       requireOneServer,
     ),
   ),
-  ({ models, command = [], isolation = 'process', ...rest }, serviceName) => {
+  ({ models, command = [], isolation = 'process', instances = 1, ...rest }, serviceName) => {
     const server: ModelServerConfig =
-      models === undefined ? { kind: 'command', command } : { kind: 'models', dir: models, isolation };
+      models === undefined
+        ? { kind: 'command', command }
+        : { kind: 'models', dir: models, isolation, instances };
     return { ...rest, name: serviceName, server };
   },
 );
@@ -162,6 +180,7 @@ function requireOneServer(found: FoundBlock, report: Report): void {
     report(['command'], 'found beside models; expected only one of them');
   if (models === undefined && found['isolation'] !== undefined)
     report(['isolation'], 'found without models; expected with models only');
+  requireProcesses(found, 'instances', report);
   if (!Array.isArray(words)) return;
   const env = Object.values(mapping(mapping(found['model'])['env'])).flatMap((inner) => text(inner) ?? []);
   if ([...texts(words), ...env].some(saysWhereToListen)) return;
@@ -169,6 +188,17 @@ function requireOneServer(found: FoundBlock, report: Report): void {
     ['command'],
     'found neither {port} nor {address}; expected one of them, here or in model.env, or the server could not know where to listen',
   );
+}
+
+/** What is said of the processes of single models needs such processes. */
+function requireProcesses(found: FoundBlock, key: string, report: Report): void {
+  if (found[key] === undefined) return;
+  if (found['models'] === undefined) report([key], 'found without models; expected with models only');
+  else if (found['isolation'] === 'shared')
+    report(
+      [key],
+      'found with isolation: shared; expected isolation: process, with which each model has processes',
+    );
 }
 
 function meshRules(found: FoundBlock, report: Report): void {

@@ -12,6 +12,7 @@ import {
   pathFrom,
   plainText,
   refuseMaxBelowBase,
+  wholeNumber,
   wholeNumberOrNone,
 } from './values.js';
 
@@ -110,6 +111,13 @@ export function defaultModelProcess() {
   return fromFile(meshModelProcess, meshModelProcess.parse({}), '/');
 }
 
+/** Processes of each model, in a mesh file and in a sidecar file. */
+export const instanceCount = () => wholeNumber({ min: 1, max: 32 });
+export const INSTANCES_MEANING =
+  "Processes of each model, behind one queue (`count` of Triton's `instance_group`). A call goes to the ready one with the fewest calls in flight, a sequence (request parameter `sequence_id`) stays at its instance, and `queue.concurrency` counts for each. One that dies is started again while the others go on. With `isolation: process` only.";
+export const INSTANCES_REASON =
+  'Each takes the memory of its model again; one process runs one inference at a time.';
+
 /** In a sidecar file. */
 export const sidecarModelProcess = blockAs('a block about the model process', {
   command: option(
@@ -130,6 +138,11 @@ export const sidecarModelProcess = blockAs('a block about the model process', {
       'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a line, limits and health of its own, and calls go to the model that they name.',
     otherwise: 'absent: one process, which is not asked which models it has',
     why: 'Right for any server.',
+  }),
+  instances: option(instanceCount().optional(), {
+    meaning: INSTANCES_MEANING,
+    otherwise: '`1`',
+    why: INSTANCES_REASON,
   }),
   ...common,
 });

@@ -29,8 +29,13 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
 
 /** Processes by model need their names, and each a place of its own. */
 function requireModels(file: FoundBlock, report: Report): void {
-  const { isolation, command } = mapping(file['model']);
+  const { isolation, command, instances } = mapping(file['model']);
   const { golden, local } = mapping(file['inbound']);
+  if (isolation !== 'process' && instances !== undefined)
+    report(
+      ['model', 'instances'],
+      'found without isolation: process; expected it, for the instances are processes of single models',
+    );
   if (isolation === undefined) {
     if (texts(command).some((word) => word.includes('{model}')))
       report(['model', 'command'], 'found {model} without isolation: process, which fills it');

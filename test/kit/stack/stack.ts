@@ -15,6 +15,7 @@ import { HealthChecker } from '../../../sidecar/health/endpoints/checker.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { Caller as Identity } from '../../../sidecar/inbound/caller.js';
 import type { ModelBackend } from '../../../sidecar/inbound/model-backend.js';
+import type { ModelInstance } from '../../../sidecar/inbound/model-instance.js';
 import { Inbound } from '../../../sidecar/inbound.js';
 import { Outbound } from '../../../sidecar/outbound.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
@@ -196,6 +197,8 @@ export interface InboundStackOptions {
   readonly ready?: boolean;
   /** Names of models, each at a backend `model NAME`. Absent: one without a name, at `config.local`. */
   readonly models?: readonly string[];
+  /** Instances of each, from the second on at `model NAME.2` and so on; default 1. */
+  readonly instances?: number;
   readonly readMemory?: () => MemoryReading;
 }
 
@@ -203,6 +206,8 @@ export interface InboundStack {
   readonly inbound: Inbound;
   /** The only model, or the first. */
   readonly backend: ModelBackend;
+  /** Its only instance, or the first. */
+  readonly instance: ModelInstance;
   readonly listener: Listener;
   /** Of the only model, or of the first. */
   readonly pool: Pool;
@@ -305,22 +310,27 @@ export class Stack {
     const { context } = this;
     const places = options.models?.map((name) => ({ name, local: addressOf(`model ${name}`) }));
     const served = (places ?? [{ name: '', local: config.local }]).map(({ name, local }) => {
-      const model = this.backend(local.kind === 'tcp' ? local.host : local.path);
-      return { name, model, pool: this.localPool(local) };
+      const at = local.kind === 'tcp' ? local.host : local.path;
+      const others = Array.from({ length: (options.instances ?? 1) - 1 }, (_, i) => `${at}.${i + 2}`);
+      for (const each of others) this.backend(each);
+      const pools = [local, ...others.map(addressOf)].map((each) => this.localPool(each));
+      return { name, model: this.backend(at), pools };
     });
-    const { model, pool } = served[0]!;
+    const { model } = served[0]!;
     const intentions = (list: readonly configs.IntentionConfig[]): IntentionTable =>
       new IntentionTable(list, config.defaultIntention, ++this.intentionsVersion);
     const table = intentions(config.intentions);
     const inbound = new Inbound(config, 'digits', served, table, context, REPLAY_BYTES, options.readMemory);
-    for (const each of served) each.pool.start();
+    const pools = served.flatMap((each) => each.pools);
+    for (const pool of pools) pool.start();
     const listener = this.listen((link, stream, block, ended) => inbound.accept(link, stream, block, ended));
-    const pools = served.map((each) => each.pool);
     const backend = inbound.backends[0]!;
-    const stack = { inbound, backend, listener, pool, pools, model, intentions };
+    const instance = backend.instances[0]!;
+    const stack = { inbound, backend, instance, listener, pool: pools[0]!, pools, model, intentions };
     this.inbounds.push(stack);
     this.run();
-    if (options.ready !== false) for (const each of inbound.backends) each.setState({ kind: 'ready' });
+    const instances = inbound.backends.flatMap((each) => each.instances);
+    if (options.ready !== false) for (const each of instances) each.setState({ kind: 'ready' });
     return stack;
   }
 
@@ -401,10 +411,11 @@ export class Stack {
       }
     }
     for (const { inbound } of this.inbounds) {
-      for (const { queue, activity } of inbound.backends) {
+      for (const { queue, instances } of inbound.backends) {
         const { running, waiting, waitingBytes } = queue;
         assert.deepEqual([running, waiting, waitingBytes], [0, 0, 0], 'in the queue');
-        assert.equal(activity.report().inFlight, 0, 'runs of the model in flight');
+        for (const { activity } of instances)
+          assert.equal(activity.inFlight, 0, 'runs of the model in flight');
       }
     }
     assert.equal(stats.defects, 0, 'defects');

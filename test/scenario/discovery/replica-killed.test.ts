@@ -44,11 +44,11 @@ describe('Scenario: a replica is killed', () => {
     const [first] = mesh.replicas;
     first!.model.mode = 'refuses';
     first!.model.peer.socket.break();
-    first!.side.backend.setState({ kind: 'away', why: 'it ended' });
+    first!.side.instance.setState({ kind: 'away', why: 'it ended' });
     mesh.load(1000);
     assert.deepEqual(mesh.failures(), {});
     first!.model.mode = 'accepts';
-    first!.side.backend.setState({ kind: 'ready' });
+    first!.side.instance.setState({ kind: 'ready' });
     mesh.load(40_000, 50);
     assert.deepEqual(mesh.failures(), {});
     assert.ok(mesh.shares(90)['r1']! >= 25);

@@ -91,13 +91,13 @@ describe('Scenario: the front of several models', () => {
 
   it('a model that is away turns away its own calls, with a word that keeps the others', () => {
     open();
-    slot('slow').setState({ kind: 'away', why: 'model.onnx is broken' });
+    slot('slow').instances[0]!.setState({ kind: 'away', why: 'model.onnx is broken' });
     const away = infer('slow');
     const marks = [away.trailer('outrider-unprocessed'), away.trailer('outrider-model')];
     assert.deepEqual([...seenAs(away), ...marks], [14, 'model-not-ready', 'true', 'slow']);
     assert.equal(said(away), "model 'slow' of digits is not ready: model.onnx is broken");
     assert.equal(infer('digits').status, 0);
-    slot('digits').setState({ kind: 'away', why: 'it was killed' });
+    slot('digits').instances[0]!.setState({ kind: 'away', why: 'it was killed' });
     for (const name of ['slow', 'digits'])
       assert.equal(infer(name).reason, 'model-unavailable', 'nothing is served');
     assert.deepEqual(seen(), [1, 0]);
@@ -105,11 +105,11 @@ describe('Scenario: the front of several models', () => {
 
   it('calls wait for a model that starts, while others are answered', () => {
     open();
-    slot('slow').setState({ kind: 'starting' });
+    slot('slow').instances[0]!.setState({ kind: 'starting' });
     const waiting = infer('slow');
     assert.equal(infer('digits').status, 0);
     assert.equal(waiting.isOver, false);
-    stack.settle(slot('slow').setState({ kind: 'ready' }));
+    stack.settle(slot('slow').instances[0]!.setState({ kind: 'ready' }));
     assert.equal(waiting.body.toString(), 'slow');
   });
 
@@ -255,7 +255,7 @@ describe('Scenario: the front of several models', () => {
     open();
     const known: Record<string, boolean | undefined> = { '': true, digits: true, slow: false };
     side.inbound.health = new HealthResponder((name) => known[name]);
-    slot('digits').setState({ kind: 'away', why: 'it is broken' });
+    slot('digits').instances[0]!.setState({ kind: 'away', why: 'it is broken' });
     const server = (method: string): PeerStream =>
       ask({ path: `${INFERENCE}/${method}`, body: grpcMessage(Buffer.alloc(0)) });
     const check = (name: string): PeerStream => ask({ path: `${HEALTH}/Check`, body: healthQuestion(name) });
@@ -270,7 +270,7 @@ describe('Scenario: the front of several models', () => {
     assert.equal(check('').body.toString(), 'slow');
     known['slow'] = undefined;
     assert.equal(check('slow').body.toString(), 'slow');
-    slot('slow').setState({ kind: 'away', why: 'it is broken too' });
+    slot('slow').instances[0]!.setState({ kind: 'away', why: 'it is broken too' });
     assert.equal(server('ServerLive').body.toString('hex'), SERVING);
     assert.equal(server('ServerReady').body.toString('hex'), '0000000000');
     assert.equal(server('ServerMetadata').reason, 'model-unavailable');
@@ -311,7 +311,7 @@ describe('Scenario: the front of several models', () => {
     fc.assert(
       fc.property(calls, fc.boolean(), (all, isAway) => {
         open();
-        if (isAway) slot('slow').setState({ kind: 'away', why: 'it is broken' });
+        if (isAway) slot('slow').instances[0]!.setState({ kind: 'away', why: 'it is broken' });
         const streams = all.map(({ path, bodies, cut, isEnded, isGone, encoding }) => {
           const call = peer.call({
             path,

@@ -60,8 +60,8 @@ describe('Scenario: the limits under random load', () => {
         },
         () => {
           if (upTo(6) > 0) return;
-          stack.settle(side.backend.setState({ kind: 'away', why: 'for a while' }));
-          side.backend.setState({ kind: 'ready' });
+          stack.settle(side.instance.setState({ kind: 'away', why: 'for a while' }));
+          side.instance.setState({ kind: 'ready' });
         },
       ];
       for (let i = 0; i < STEPS; i++) {

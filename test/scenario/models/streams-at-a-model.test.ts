@@ -65,7 +65,7 @@ describe('Scenario: streams at a model', () => {
     }
     end(near, far);
     const { serviceMs } = side.backend.queue;
-    const { usualMs } = side.backend.activity.report();
+    const { usualMs } = side.instance.activity.report();
     assert.ok(serviceMs <= RUN_MS && usualMs <= RUN_MS, `${serviceMs} and ${usualMs} ms`);
     // More than the places there are, so that some have to wait; none is refused because it would wait too long.
     assert.deepEqual(load(60, 2), { 0: 60 });
@@ -175,14 +175,14 @@ describe('Scenario: streams at a model', () => {
     it('are no runs while they are silent, and new ones when they go on', () => {
       start();
       const [near, far] = talk();
-      assert.equal(side.backend.activity.report().inFlight, 1);
+      assert.equal(side.instance.activity.report().inFlight, 1);
       stack.advance(60_000);
-      const silent = side.backend.activity.report();
+      const silent = side.instance.activity.report();
       const counts = [silent.inFlight, silent.oldestStartMs, silent.completed, silent.abandoned];
       assert.deepEqual(counts, [0, 0, 0, 0]);
       stack.settle(near.data(MESSAGE));
       const now = stack.clock.now();
-      const { inFlight, abandoned, oldestStartMs } = side.backend.activity.report();
+      const { inFlight, abandoned, oldestStartMs } = side.instance.activity.report();
       assert.deepEqual([inFlight, abandoned, oldestStartMs], [1, 0, now]);
       end(near, far);
     });
@@ -200,7 +200,7 @@ describe('Scenario: streams at a model', () => {
       sendTen(far);
       const toldMs = stack.clock.now();
       sendTen(near);
-      assert.equal(side.backend.activity.report().oldestStartMs, toldMs);
+      assert.equal(side.instance.activity.report().oldestStartMs, toldMs);
       end(near, far);
     });
   });

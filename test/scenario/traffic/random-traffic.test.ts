@@ -288,15 +288,15 @@ describe('Scenario: calls and faults at random', () => {
         [0.05, () => chaos.trouble(side.model)],
         [0.02, (app) => app.socket.break()],
         [0.03, () => reload(config())],
-        [0.02, () => side.backend.setState({ kind: 'away', why: 'chaos' })],
-        [0.1, () => side.backend.setState({ kind: 'ready' })],
+        [0.02, () => side.instance.setState({ kind: 'away', why: 'chaos' })],
+        [0.1, () => side.instance.setState({ kind: 'ready' })],
         [0.7, () => chaos.turn()],
         [0.3, () => chaos.advance(chaos.below(120))],
       ]);
       for (const peer of side.model.peers) peer.socket.break();
       chaos.calm([side.model], 30_000, () => {
         reload(anInbound({ routes: ROUTES, queue }));
-        side.backend.setState({ kind: 'ready' });
+        side.instance.setState({ kind: 'ready' });
       });
       // As many as run at once: one more would wait, and may rightly be refused by how long runs took so far.
       chaos.serves(open(), queue.concurrency);

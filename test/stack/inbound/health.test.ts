@@ -79,10 +79,10 @@ describe('Questions about health, inbound,', () => {
 
   it('a health check is answered while the model is away or starts', () => {
     known[''] = false;
-    stack.side.backend.setState({ kind: 'away', why: 'it crashed' });
+    stack.side.instance.setState({ kind: 'away', why: 'it crashed' });
     assert.equal(answer(''), NOT_SERVING);
     assertEnd(ask('letters'), [14, 'model-unavailable']);
-    stack.side.backend.setState({ kind: 'starting' });
+    stack.side.instance.setState({ kind: 'starting' });
     assert.equal(answer(''), NOT_SERVING);
   });
 

@@ -364,7 +364,7 @@ describe('Inbound', () => {
       stack.advance(1000);
       assertEnd(hasty, [4, 'queue-expired']);
       assert.equal(stack.requests.length, 0);
-      stack.settle(stack.side.backend.setState({ kind: 'ready' }));
+      stack.settle(stack.side.instance.setState({ kind: 'ready' }));
       const left = timeLeft(last());
       assert.ok(left <= 4000, `${left} ms were promised`);
       stack.settle(last().reply());
@@ -374,7 +374,7 @@ describe('Inbound', () => {
     it('calls to a model that is away, queued ones too, are refused as never processed', () => {
       const running = start({ queue: { concurrency: 1 } }).peer.call();
       const waiting = stack.call();
-      stack.settle(stack.side.backend.setState({ kind: 'away', why: 'it is being restarted' }));
+      stack.settle(stack.side.instance.setState({ kind: 'away', why: 'it is being restarted' }));
       for (const call of [waiting, stack.call()])
         assertUnprocessed(call, [14, 'model-unavailable'], { 'grpc-message': /being restarted/ });
       stack.settle(stack.model.peer.socket.break());
@@ -412,7 +412,7 @@ describe('Inbound', () => {
 
     it('the activity of a model is measured by its calls, not by health and reflection', () => {
       start({ queue: { concurrency: 2 } });
-      const { activity } = stack.side.backend;
+      const { activity } = stack.side.instance;
       stack.peer.call({ path: CHECK });
       stack.advance(10);
       stack.settle(last().reply());

@@ -242,9 +242,9 @@ describe('Inbound limits', () => {
       const { concurrency } = report();
       assert.ok(concurrency > 4, `${concurrency}`);
       stack.advance(60_000);
-      stack.side.backend.setState({ kind: 'away', why: 'it is being restarted' });
+      stack.side.instance.setState({ kind: 'away', why: 'it is being restarted' });
       assert.equal(report().concurrency, 0);
-      stack.side.backend.setState({ kind: 'ready' });
+      stack.side.instance.setState({ kind: 'ready' });
       assert.equal(report().concurrency, concurrency);
       reload({ queue: { ...queue, adaptive: { min: 1, max: 3 } } });
       assert.equal(report().concurrency, 3);

@@ -10,7 +10,7 @@ describe('Inbound, when the process of the model ends', () => {
 
   beforeEach(() => {
     stack = new ModelStack();
-    stack.side.backend.lostCalls.hasSupervisor = true;
+    stack.side.instance.lostCalls.hasSupervisor = true;
   });
   afterEach(() => stack.close());
 
@@ -21,7 +21,7 @@ describe('Inbound, when the process of the model ends', () => {
   };
   const breakConnection = (): void => void stack.settle(stack.model.peer.socket.break());
   const end = (of: EndClass, how = 'killed by SIGSEGV'): void =>
-    stack.settle(stack.side.backend.onProcessEnd({ class: of, how }));
+    stack.settle(stack.side.instance.onProcessEnd({ class: of, how }));
 
   for (const of of [EndClass.crashed, EndClass.killedBusy]) {
     it(`a call in a process that is ${of} gets model-crashed, and is not marked as unprocessed`, () => {
@@ -48,7 +48,7 @@ describe('Inbound, when the process of the model ends', () => {
   it('the end of the process may be reported before the loss of the connection is seen', () => {
     const call = running();
     end(EndClass.crashed);
-    stack.side.backend.setState({ kind: 'away', why: 'killed by SIGSEGV' });
+    stack.side.instance.setState({ kind: 'away', why: 'killed by SIGSEGV' });
     breakConnection();
     assertEnd(call, [14, 'model-crashed']);
   });
@@ -84,7 +84,7 @@ describe('Inbound, when the process of the model ends', () => {
   });
 
   it('a call to a model without a supervisor does not wait for the end of the process', () => {
-    stack.side.backend.lostCalls.hasSupervisor = false;
+    stack.side.instance.lostCalls.hasSupervisor = false;
     const call = running();
     breakConnection();
     assertEnd(call, [14, 'connection-lost']);

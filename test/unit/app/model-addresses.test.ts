@@ -11,19 +11,22 @@ describe('the places of models', () => {
   const put = (...folders: string[]): void => {
     for (const folder of folders) mkdirSync(join(scratch.path, folder), { recursive: true });
   };
-  const places = (isolation?: 'process' | 'shared') =>
-    modelServers({ local, golden: { models: scratch.path, intervalMs: 1_000 } }, isolation).map(
-      ({ address, models, only }) => [
-        address.kind === 'unix' ? address.path : '',
-        models.map(({ name, version }) => `${name}:${version}`),
-        only,
-      ],
-    );
+  const places = (isolation?: 'process' | 'shared', instances = 1) =>
+    modelServers(
+      { local, golden: { models: scratch.path, intervalMs: 1_000 } },
+      isolation === undefined ? undefined : { isolation, instances },
+    ).map(({ address, models, only }) => [
+      address.kind === 'unix' ? address.path : '',
+      models.map(({ name, version }) => `${name}:${version}`),
+      only,
+    ]);
 
   it('are one, without names, where nothing is said', () => {
     put('a/1', 'b/1');
     assert.deepEqual(places(), [['/run/model.sock', [], undefined]]);
-    assert.deepEqual(modelServers({ local }, 'process'), [{ address: local, models: [] }]);
+    assert.deepEqual(modelServers({ local }, { isolation: 'process', instances: 2 }), [
+      { address: local, models: [] },
+    ]);
   });
 
   it('are one with the names of all where they share a process', () => {
@@ -37,6 +40,14 @@ describe('the places of models', () => {
       ['/run/model.sock.1', ['a:2'], 'a'],
       ['/run/model.sock.2', ['b:1'], 'b'],
     ]);
+  });
+
+  it('are sockets for each instance of each model', () => {
+    put('a/1', 'b/1');
+    assert.deepEqual(
+      places('process', 2).map(([path, models]) => [path, ...(models as string[])]),
+      [1, 2, 3, 4].map((n) => [`/run/model.sock.${n}`, n <= 2 ? 'a:1' : 'b:1']),
+    );
   });
 
   it('are that socket itself for a single model, whose process is told its name all the same', () => {

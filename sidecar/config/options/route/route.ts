@@ -116,12 +116,27 @@ export const retry = block({
   ),
 });
 
-/** A route on the side of the model: times only. In code it is a route that never repeats a call. */
+/** A route on the side of the model: times, and whether a call may go to another instance of its model. */
 export const inboundRoute = inCode(
-  block({ methods, kind, timeout, max_timeout: maxTimeout, idle_timeout: idleTimeout }).check(
-    rules(refuseHeldStreams, refuseShortGrants),
-  ),
-  (said): RouteConfig => ({ ...said, ...timesOf(said), idempotent: false, attemptTimeoutMs: 0 }),
+  block({
+    methods,
+    kind,
+    idempotent: option(yesOrNo().optional(), {
+      meaning:
+        'True when doing it twice does no harm. Where the model has several instances, a unary call whose process was killed from outside or stood still is then sent once more, to another instance; a call that may have crashed its process is not.',
+      otherwise: '`no`; `yes` when every method only reads',
+      why: 'For other methods it depends on the model.',
+    }),
+    timeout,
+    max_timeout: maxTimeout,
+    idle_timeout: idleTimeout,
+  }).check(rules(refuseHeldStreams, refuseShortGrants)),
+  (said): RouteConfig => ({
+    ...said,
+    ...timesOf(said),
+    idempotent: said.idempotent ?? areReadOnly(said.methods),
+    attemptTimeoutMs: 0,
+  }),
 );
 
 /** A route of an upstream. Unsaid times follow from its kind; methods that only read are idempotent and tried three times. */

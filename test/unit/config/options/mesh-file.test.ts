@@ -24,7 +24,7 @@ describe('a mesh file', () => {
       { ...digits, routes: digits!.routes.map(({ kind }) => kind) },
       {
         name: 'digits',
-        server: { kind: 'models', dir: '/etc/models', isolation: 'process' },
+        server: { kind: 'models', dir: '/etc/models', isolation: 'process', instances: 1 },
         replicas: 1,
         queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
         routes: ['unary', 'streaming'],
@@ -55,7 +55,7 @@ describe('a mesh file', () => {
     assert.deepEqual(
       config.services.map(({ server }) => server),
       [
-        { kind: 'models', dir: '/etc/mesh/b', isolation: 'process' },
+        { kind: 'models', dir: '/etc/mesh/b', isolation: 'process', instances: 1 },
         { kind: 'command', command: ['/etc/mesh/serve.py', '{port}'] },
         { kind: 'command', command: ['python3', './x {address}'] },
       ],

@@ -177,13 +177,13 @@ describe('routes that are refused', () => {
       1_000,
     ));
 
-  it('knows no retries on the side of the model', () => {
+  it('knows no retries and no hedges on the side of the model', () => {
     const problems = sidecarProblems(
-      `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", routes: [{methods: ["*"], retry: {}, idempotent: true}]}`,
+      `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", routes: [{methods: ["*"], retry: {}, hedge: {}}]}`,
     );
     assert.deepEqual(
       problems.map((line) => line.split(';')[0]),
-      ['3: inbound.routes[0].retry: unknown option', '3: inbound.routes[0].idempotent: unknown option'],
+      ['3: inbound.routes[0].retry: unknown option', '3: inbound.routes[0].hedge: unknown option'],
     );
   });
 });

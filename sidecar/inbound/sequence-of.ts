@@ -1,0 +1,75 @@
+import { type Field, fieldsOf } from '../codec/protobuf.js';
+import { headerViewOf, metadataValue } from '../http2/header-view.js';
+import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
+import { MAX_SEARCHED_BYTES } from '../relay/model-name.js';
+import { prefixOf } from '../relay/request-prefix.js';
+import { type InboundCall, isInference } from './call.js';
+
+/** The sequence that a call belongs to. */
+export interface Sequence {
+  readonly id: string;
+  /** It is the last call of the sequence. */
+  readonly isEnd: boolean;
+}
+
+const PREFIX_BYTES = 5;
+/** Of ModelInferRequest: parameters come before the inputs in every encoding in the order of field numbers. */
+const PARAMETERS = 4;
+
+/**
+ * The sequence of a call, by the parameters `sequence_id` and `sequence_end` of its first message (Triton's sequence
+ * extension), as far as that is here. Null: it belongs to none; 0 and an empty id mean the same.
+ */
+export function sequenceOf(call: InboundCall): Sequence | null {
+  const { buffered } = call;
+  if (buffered === null || buffered.bytes <= PREFIX_BYTES) return null;
+  if (!isInference(headerViewOf(call.block).path)) return null;
+  const head = prefixOf(buffered, PREFIX_BYTES + MAX_SEARCHED_BYTES);
+  const body = head.subarray(PREFIX_BYTES);
+  return head[0] === 0 ? readSequence(body) : readCompressed(call, head.readUInt32BE(1), body);
+}
+
+function readCompressed(call: InboundCall, length: number, body: Buffer): Sequence | null {
+  const encoding = metadataValue(call.block, 'grpc-encoding') ?? 'identity';
+  if (!canInflate(encoding)) return null;
+  const part = body.subarray(0, Math.min(length, MAX_INFLATED_BYTES));
+  for (const { octets } of inflatedPrefixes(encoding, part, part.length === length)) {
+    const found = readSequence(octets);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** Reads a ModelInferRequest, which may be cut off after its parameters. */
+export function readSequence(message: Buffer): Sequence | null {
+  let id = '';
+  let isEnd = false;
+  try {
+    for (const field of fieldsOf(message)) {
+      if (field.number > PARAMETERS) break;
+      if (field.number !== PARAMETERS || field.type !== 'bytes') continue;
+      const { key, value } = entryOf(field.value);
+      if (key === 'sequence_id') id = value === '0' ? '' : value;
+      else if (key === 'sequence_end') isEnd = value === '1';
+    }
+  } catch {
+    // cut off, or no message: what has been read stands
+  }
+  return id === '' ? null : { id, isEnd };
+}
+
+/** One entry of `map<string, InferParameter>`; numbers and bools in decimal. */
+function entryOf(bytes: Buffer): { readonly key: string; readonly value: string } {
+  let key = '';
+  let value = '';
+  for (const field of fieldsOf(bytes)) {
+    if (field.type !== 'bytes') continue;
+    if (field.number === 1) key = field.value.toString('utf8');
+    else if (field.number === 2) for (const choice of fieldsOf(field.value)) value = textOf(choice);
+  }
+  return { key, value };
+}
+
+function textOf(field: Field): string {
+  return field.type === 'varint' ? String(field.value) : field.value.toString('utf8');
+}

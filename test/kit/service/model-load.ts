@@ -1,0 +1,58 @@
+/** Calls to a model one after the other, from several callers at once, and how they ended. */
+import type { TestClient } from './model-server.js';
+
+/** The failures that are kept, at most. */
+const MAX_FAILURES = 20;
+
+interface LoadOptions {
+  readonly callers: number;
+  /** Default `digits`. */
+  readonly model?: string;
+}
+
+/** Blank pictures for the model `digits` (or one with its signature), until `stop`. */
+export class ModelLoad {
+  /** Calls that ended with OK so far. */
+  ok = 0;
+  /** Code and text of the others, the first few. */
+  readonly failures: string[] = [];
+  /** Versions that have answered, in the order in which they first did. */
+  readonly versions: string[] = [];
+  private isStopped = false;
+  private running: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    private readonly client: TestClient,
+    private readonly model: string,
+  ) {}
+
+  static start(client: TestClient, { callers, model = 'digits' }: LoadOptions): ModelLoad {
+    const load = new ModelLoad(client, model);
+    load.running = Promise.all(Array.from({ length: callers }, () => load.run()));
+    return load;
+  }
+
+  /** Resolves when the calls in flight have ended. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    const raw = Buffer.alloc(784 * 4);
+    while (!this.isStopped) {
+      try {
+        const { model_version: version } = await this.client.infer({
+          model_name: this.model,
+          inputs: [{ name: 'pixels', datatype: 'FP32', shape: [1, 784] }],
+          raw_input_contents: [raw],
+        });
+        this.ok++;
+        if (!this.versions.includes(version)) this.versions.push(version);
+      } catch (error) {
+        const { code, details } = error as { code: number; details: string };
+        if (this.failures.length < MAX_FAILURES) this.failures.push(`${code}: ${details}`);
+      }
+    }
+  }
+}
