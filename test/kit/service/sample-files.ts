@@ -114,7 +114,13 @@ const FOUND: readonly (readonly [kind: string, folder: string, ending: RegExp])[
 
 /** All of them: the same ones each time, but for Node and the packages. */
 export function sampleFiles(): SampleFile[] {
-  const made = Object.entries({ ...TEXTS, ...BINARIES }).flatMap(([kind, make], k) =>
+  const node: SampleFile = { kind: 'elf', name: 'node', content: readFileSync(process.execPath) };
+  return [...madeFiles(), ...FOUND.flatMap(foundFiles), node];
+}
+
+/** Those made by rule, of some kilobytes each. */
+export function madeFiles(): SampleFile[] {
+  return Object.entries({ ...TEXTS, ...BINARIES }).flatMap(([kind, make], k) =>
     Array.from({ length: MADE_OF_EACH }, (_, i) => {
       const content = make(new Words(1000 * (k + 1) + i));
       return {
@@ -124,8 +130,6 @@ export function sampleFiles(): SampleFile[] {
       };
     }),
   );
-  const node: SampleFile = { kind: 'elf', name: 'node', content: readFileSync(process.execPath) };
-  return [...made, ...FOUND.flatMap(foundFiles), node];
 }
 
 function foundFiles([kind, folder, ending]: (typeof FOUND)[number]): SampleFile[] {

@@ -1,0 +1,40 @@
+/** The models in code that are measured: how each is opened, and what it is given. */
+
+import { PARAPHRASES } from '../../../services/embed/samples.js';
+import { SAMPLES } from '../../../services/langid/samples.js';
+import type { OpenModel, Tensors } from '../../../services/model-server/code/model-code.js';
+import { textTensor } from '../../kit/service/model-context.js';
+import { madeFiles } from '../../kit/service/sample-files.js';
+
+/** One model of `.cache/models/NAME/NAME/1`. */
+export interface ModelSubject {
+  readonly name: string;
+  /** Loads its module, so that a process has the code of one model only. */
+  open(): Promise<OpenModel>;
+  /** Real inputs of single requests; they are taken in turns. */
+  inputs(): readonly Tensors[];
+}
+
+const texts = (list: readonly string[]): Tensors[] => list.map((text) => ({ text: textTensor(text) }));
+
+/** In the order of the table. */
+export const SUBJECTS: readonly ModelSubject[] = [
+  {
+    name: 'embed',
+    open: async () => (await import('../../../services/embed/model.js')).open,
+    inputs: () => texts(PARAPHRASES.flat()),
+  },
+  {
+    name: 'filetype',
+    open: async () => (await import('../../../services/filetype/model.js')).open,
+    inputs: () =>
+      madeFiles().map(({ content }) => ({
+        content: { datatype: 'UINT8', dims: [content.length], data: Uint8Array.from(content) },
+      })),
+  },
+  {
+    name: 'langid',
+    open: async () => (await import('../../../services/langid/model.js')).open,
+    inputs: () => texts(SAMPLES.map(([, text]) => text)),
+  },
+];
