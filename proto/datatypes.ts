@@ -52,6 +52,9 @@ export interface Tensor {
   readonly data: Elements;
 }
 
+/** A parameter of a request or response, as InferParameter holds it; 64-bit integers as bigint. */
+export type ParameterValue = boolean | bigint | number | string;
+
 /** What a model declares of one input or output. */
 export interface TensorSpec {
   readonly name: string;

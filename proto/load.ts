@@ -7,22 +7,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { loadSync, type MethodDefinition, type PackageDefinition } from '@grpc/proto-loader';
 import { decodeInferRequest } from './infer-request.js';
-import type {
-  HealthCheckRequest,
-  HealthCheckResponse,
-  ModelInferRequest,
-  ModelInferResponse,
-  ModelMetadataRequest,
-  ModelMetadataResponse,
-  ModelReadyRequest,
-  ModelReadyResponse,
-  ServerLiveRequest,
-  ServerLiveResponse,
-  ServerMetadataRequest,
-  ServerMetadataResponse,
-  ServerReadyRequest,
-  ServerReadyResponse,
-} from './messages.js';
+import type * as pb from './messages.js';
 import { type FileDescriptorCodec, withProtocNames } from './reflection.js';
 import { LimitError, requireWholeFields } from './wire.js';
 
@@ -38,20 +23,34 @@ export interface Method<Request, Response> {
   readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
-/** The methods of inference.GRPCInferenceService that are served. */
+/** The methods of inference.GRPCInferenceService: those of the protocol, then Triton's extensions. */
 export interface InferenceService {
-  readonly ServerLive: Method<ServerLiveRequest, ServerLiveResponse>;
-  readonly ServerReady: Method<ServerReadyRequest, ServerReadyResponse>;
-  readonly ModelReady: Method<ModelReadyRequest, ModelReadyResponse>;
-  readonly ServerMetadata: Method<ServerMetadataRequest, ServerMetadataResponse>;
-  readonly ModelMetadata: Method<ModelMetadataRequest, ModelMetadataResponse>;
-  readonly ModelInfer: Method<ModelInferRequest, ModelInferResponse>;
+  readonly ServerLive: Method<pb.ServerLiveRequest, pb.ServerLiveResponse>;
+  readonly ServerReady: Method<pb.ServerReadyRequest, pb.ServerReadyResponse>;
+  readonly ModelReady: Method<pb.ModelReadyRequest, pb.ModelReadyResponse>;
+  readonly ServerMetadata: Method<pb.ServerMetadataRequest, pb.ServerMetadataResponse>;
+  readonly ModelMetadata: Method<pb.ModelMetadataRequest, pb.ModelMetadataResponse>;
+  readonly ModelInfer: Method<pb.ModelInferRequest, pb.ModelInferResponse>;
+  readonly ModelStreamInfer: Method<pb.ModelInferRequest, pb.ModelStreamInferResponse>;
+  readonly ModelConfig: Method<pb.ModelConfigRequest, pb.ModelConfigResponse>;
+  readonly ModelStatistics: Method<pb.ModelStatisticsRequest, pb.ModelStatisticsResponse>;
+  readonly RepositoryIndex: Method<pb.RepositoryIndexRequest, pb.RepositoryIndexResponse>;
+  readonly RepositoryModelLoad: Method<pb.RepositoryModelLoadRequest, pb.RepositoryModelResponse>;
+  readonly RepositoryModelUnload: Method<pb.RepositoryModelUnloadRequest, pb.RepositoryModelResponse>;
+  readonly TraceSetting: Method<pb.TraceSettingRequest, pb.TraceSettingResponse>;
+  readonly LogSettings: Method<pb.LogSettingsRequest, pb.LogSettingsResponse>;
+  readonly SystemSharedMemoryStatus: Method<pb.SharedMemoryRequest, pb.SharedMemoryResponse>;
+  readonly SystemSharedMemoryRegister: Method<pb.SharedMemoryRequest, pb.SharedMemoryResponse>;
+  readonly SystemSharedMemoryUnregister: Method<pb.SharedMemoryRequest, pb.SharedMemoryResponse>;
+  readonly CudaSharedMemoryStatus: Method<pb.SharedMemoryRequest, pb.SharedMemoryResponse>;
+  readonly CudaSharedMemoryRegister: Method<pb.SharedMemoryRequest, pb.SharedMemoryResponse>;
+  readonly CudaSharedMemoryUnregister: Method<pb.SharedMemoryRequest, pb.SharedMemoryResponse>;
 }
 
 /** The methods of grpc.health.v1.Health. */
 export interface HealthService {
-  readonly Check: Method<HealthCheckRequest, HealthCheckResponse>;
-  readonly Watch: Method<HealthCheckRequest, HealthCheckResponse>;
+  readonly Check: Method<pb.HealthCheckRequest, pb.HealthCheckResponse>;
+  readonly Watch: Method<pb.HealthCheckRequest, pb.HealthCheckResponse>;
 }
 
 /** What the .proto files define, loaded once for the process. */
@@ -90,6 +89,7 @@ function read(): Protocols {
     inference: {
       ...inference,
       ModelInfer: { ...inference.ModelInfer, requestDeserialize: decodeInferRequest },
+      ModelStreamInfer: { ...inference.ModelStreamInfer, requestDeserialize: decodeInferRequest },
     },
     health: service(definitions, 'grpc.health.v1.Health') as unknown as HealthService,
     definitions: withProtocNames(definitions, fileDescriptorCodec()),

@@ -132,6 +132,128 @@ export interface ModelInferResponse {
   raw_output_contents: Uint8Array[];
 }
 
+/** One answer of ModelStreamInfer. A model that streams gives many for one request. */
+export interface ModelStreamInferResponse {
+  /** Empty: the inference succeeded. */
+  error_message?: string;
+  infer_response?: ModelInferResponse | null;
+}
+
+/** The configuration of one model, as Triton's clients read it. */
+export interface ModelConfigRequest {
+  name: string;
+  version?: string;
+}
+/** See `ModelConfig`. */
+export interface ModelConfigResponse {
+  config: ModelConfig | null;
+}
+/** The part of Triton's model configuration that clients read. `dims` lack the batch dimension where `max_batch_size` is not 0. */
+export interface ModelConfig {
+  name: string;
+  platform: string;
+  backend: string;
+  version_policy?: {
+    latest?: { num_versions: number };
+    all?: Record<never, never>;
+    specific?: { versions: Int64[] };
+  };
+  max_batch_size: number;
+  /** `data_type`: TYPE_FP32 and so on; TYPE_STRING for BYTES. */
+  input: { name: string; data_type: string; dims: Int64[]; optional?: boolean }[];
+  output: { name: string; data_type: string; dims: Int64[]; label_filename?: string }[];
+  instance_group: { name: string; count: number; kind: string }[];
+  default_model_filename: string;
+  dynamic_batching?: { preferred_batch_size: number[]; max_queue_delay_microseconds: Int64 };
+  sequence_batching?: {
+    max_sequence_idle_microseconds: Int64;
+    state?: { input_name: string; output_name: string }[];
+  };
+  parameters: Record<string, { string_value: string }>;
+  model_transaction_policy?: { decoupled: boolean } | null;
+}
+
+/** Counts and durations of one model, or of all where `name` is empty. */
+export interface ModelStatisticsRequest {
+  name?: string;
+  version?: string;
+}
+/** One entry for each model and version. */
+export interface ModelStatisticsResponse {
+  model_stats: ModelStatistics[];
+}
+/** How often, and how long in all, nanoseconds. */
+export interface StatisticDuration {
+  count: Int64;
+  ns: Int64;
+}
+/** Since the model was loaded. Requests count in `inference_stats`; rows in `inference_count`; runs in `execution_count`. */
+export interface ModelStatistics {
+  name: string;
+  version: string;
+  /** Epoch ms; 0: none yet. */
+  last_inference: Int64;
+  inference_count: Int64;
+  execution_count: Int64;
+  inference_stats: Record<
+    'success' | 'fail' | 'queue' | 'compute_input' | 'compute_infer' | 'compute_output',
+    StatisticDuration
+  > | null;
+  batch_stats: ({ batch_size: Int64 } & Record<
+    'compute_input' | 'compute_infer' | 'compute_output',
+    StatisticDuration | null
+  >)[];
+  memory_usage: { type: string; id: Int64; byte_size: Int64 }[];
+}
+
+/** The models of the repository; `ready`: only those that are. */
+export interface RepositoryIndexRequest {
+  repository_name?: string;
+  ready?: boolean;
+}
+/** `state`: READY, LOADING, UNLOADING or UNAVAILABLE, with the reason of the last two. */
+export interface RepositoryIndexResponse {
+  models: { name: string; version: string; state: string; reason: string }[];
+}
+/** Loads a model, or the versions of it that are new. */
+export interface RepositoryModelLoadRequest {
+  repository_name?: string;
+  model_name: string;
+  parameters?: Record<
+    string,
+    { bool_param?: boolean; int64_param?: Int64; string_param?: string; bytes_param?: Uint8Array }
+  >;
+}
+/** Ends the serving of a model once its calls in flight have finished. */
+export type RepositoryModelUnloadRequest = RepositoryModelLoadRequest;
+/** Sent when the model is ready, or has ended. */
+export type RepositoryModelResponse = Record<never, never>;
+
+/** Settings of tracing; a request that names a value is refused. */
+export interface TraceSettingRequest {
+  settings?: Record<string, { value?: string[] }>;
+  model_name?: string;
+}
+/** The settings as they are. */
+export interface TraceSettingResponse {
+  settings: Record<string, { value: string[] }>;
+}
+/** Settings of the log; a request that names a value is refused. */
+export interface LogSettingsRequest {
+  settings?: Record<string, { bool_param?: boolean; uint32_param?: number; string_param?: string }>;
+}
+/** The settings as they are. */
+export interface LogSettingsResponse {
+  settings: Record<string, { bool_param?: boolean; uint32_param?: number; string_param?: string }>;
+}
+
+/** A shared memory region by its name. */
+export interface SharedMemoryRequest {
+  name?: string;
+}
+/** No region is ever registered. */
+export type SharedMemoryResponse = Record<never, never>;
+
 /** grpc.health.v1. Empty: the server as a whole. */
 export interface HealthCheckRequest {
   service?: string;

@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ModelSession } from '../model-server/models/session.js';
+import { ModelSession } from '../model-server/network/session.js';
 import { type Digit, heldOut, PIXELS } from './dataset.js';
 import { renderDigit } from './render.js';
 

@@ -58,6 +58,7 @@ async function main(): Promise<void> {
       wallNow: Date.now,
       runNow: () => performance.now(),
       runLog,
+      environment: process.env,
     });
     stopOnSignals(server, args);
     log(`listening on ${server.target}`);

@@ -25,16 +25,16 @@ import { COMPUTED, ROOTS, read, readSourceFile, readTree, treeOf } from '../kit/
 
 const VENDORS: VendorTable = {
   // `outrider serve` starts the model service, a program of its own, by its path, as a shell would.
-  [COMPUTED]: ['sidecar/cli/serve.ts'],
+  [COMPUTED]: ['sidecar/cli/serve.ts', 'services/model-server/code/load-code.ts'],
   '@bufbuild/protobuf': ['sidecar/codec/protobuf.ts'],
   '@grpc/grpc-js': ['services/model-server/', 'sidecar/cli/infer/client.ts'],
   '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts'],
-  '@grpc/reflection': ['services/model-server/server.ts'],
+  '@grpc/reflection': ['services/model-server/transport/grpc-js.ts'],
   '@peculiar/x509': ['sidecar/identity/ca/certificate-builder.ts'],
   commander: ['sidecar/cli/program.ts'],
   consul: ['sidecar/discovery/consul/client/client.ts'],
   'onnx-proto': ['services/onnx/graph.ts'],
-  'onnxruntime-node': ['services/model-server/models/session.ts'],
+  'onnxruntime-node': ['services/model-server/network/session.ts'],
   pino: ['sidecar/runtime/log/logger.ts'],
   pngjs: ['sidecar/cli/infer/image.ts'],
   'prom-client': ['sidecar/admin/exposition.ts'],

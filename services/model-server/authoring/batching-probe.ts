@@ -6,7 +6,7 @@
 import type { Tensor } from '../../../proto/datatypes.js';
 import { type ProvableSession, proveBatching } from '../models/golden.js';
 import { messageOf } from '../rpc.js';
-import { combine } from '../runs/batch.js';
+import { combine } from '../runs/stacking.js';
 
 /** What was found. */
 export interface BatchingFound {

@@ -6,7 +6,7 @@ import type { InferTensor, ModelInferResponse, ModelMetadataResponse } from '../
 import { encodeRaw } from '../../../proto/tensors.js';
 import { goldenSoFar, parseCard, parseDraft } from '../models/card.js';
 import { proveGolden } from '../models/golden.js';
-import type { ModelSession } from '../models/session.js';
+import type { ModelSession } from '../network/session.js';
 import { decodeInputs } from '../protocol/request.js';
 import { goldenText } from './golden-block.js';
 import { knownInput } from './golden-of.js';
@@ -68,7 +68,8 @@ export class Described {
       raw_input_contents: [...raw, ...kept.map(([, bytes]) => bytes)],
     };
     const signature = { name: place.name, inputs: session.inputs, outputs: session.outputs };
-    const given = decodeInputs(signature, request);
+    // A network has no optional inputs.
+    const given = decodeInputs(signature, request) as Tensor[];
     const results = await session.run(
       given,
       session.outputs.map((_, i) => i),

@@ -6,7 +6,7 @@ import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
 import { fromValues } from '../../../proto/tensors.js';
 import { type GivenInputs, goldenSoFar } from '../models/card.js';
 import type { Found } from '../models/repository.js';
-import { ModelSession } from '../models/session.js';
+import { ModelSession } from '../network/session.js';
 import { goldenText } from './golden-block.js';
 
 /**

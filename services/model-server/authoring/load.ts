@@ -1,6 +1,6 @@
 /** Loads an ONNX file of unknown origin: the runtime's words, and what they mean for its maker. */
 
-import { ModelSession } from '../models/session.js';
+import { ModelSession } from '../network/session.js';
 import { messageOf } from '../rpc.js';
 
 /** What the runtime says, and what to do about it. */

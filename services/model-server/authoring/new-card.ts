@@ -7,7 +7,7 @@ import type { AuthoringAnswer } from '../../../proto/authoring.js';
 import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
 import { parseCard } from '../models/card.js';
 import { elementAt, proveGolden } from '../models/golden.js';
-import type { ModelSession } from '../models/session.js';
+import type { ModelSession } from '../network/session.js';
 import { messageOf } from '../rpc.js';
 import { type BatchingFound, probeBatching } from './batching-probe.js';
 import { goldenText } from './golden-block.js';

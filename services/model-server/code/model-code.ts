@@ -7,13 +7,12 @@
  * It holds no retry, limit or time-out: deadlines, queues and faults of other services are the sidecar's work.
  */
 
-import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
+import type { ParameterValue, Tensor, TensorSpec } from '../../../proto/datatypes.js';
+
+export type { ParameterValue };
 
 /** Tensors by their names. */
 export type Tensors = Readonly<Record<string, Tensor>>;
-
-/** A parameter of a request, as the protocol's InferParameter holds it; 64-bit integers as bigint. */
-export type ParameterValue = boolean | bigint | number | string;
 
 /** Called once when the model is loaded. Rejects with an Error that says what is wrong; the model then never gets a call. */
 export type OpenModel = (context: ModelContext) => Promise<ModelCode>;
@@ -67,6 +66,8 @@ export interface ModelRequest {
   readonly deadlineMs: number;
   /** Aborted when the caller has gone or the deadline has passed: long loops look at it between steps. */
   readonly signal: AbortSignal;
+  /** Of the request's metadata (lower case); undefined where there is none. */
+  header(name: string): string | undefined;
   /** Where the request belongs to a sequence (`sequence_id`), and `sequence` stands in model.yaml. */
   readonly sequence: SequenceState | undefined;
 }

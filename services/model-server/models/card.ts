@@ -33,6 +33,15 @@ const values = (description: string) =>
     .register(keyDocs, { description });
 const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
 
+const duration = () =>
+  z
+    .string()
+    .regex(/^\d+(\.\d+)?(us|ms|s|m)$/, 'expected a duration such as 5ms or 10s')
+    .transform((text) => {
+      const [, number, unit] = /^([\d.]+)(us|ms|s|m)$/.exec(text)!;
+      return Number(number) * { us: 0.001, ms: 1, s: 1000, m: 60_000 }[unit as 'us' | 'ms' | 's' | 'm'];
+    });
+
 /** One input of the golden block. */
 const goldenInput = z.strictObject({
   shape: z
@@ -79,6 +88,18 @@ export const cardSchema = z.strictObject({
     description: 'Names of the classes, in the order of the last output dimension.',
     otherwise: 'none',
   }),
+  code: z.string().min(1).optional().register(keyDocs, {
+    description:
+      'An ES module that answers instead of the network alone, relative to `model.yaml`; its interface is [model-code.ts](../services/model-server/code/model-code.ts).',
+    otherwise: 'none',
+  }),
+  settings: z.record(z.string(), z.unknown()).default({}).register(keyDocs, {
+    description: 'Handed to `code` as they are.',
+    otherwise: 'empty',
+  }),
+  concurrency: z.int().min(1).max(1024).default(1).register(keyDocs, {
+    description: 'Runs of `code` that may be under way at once, for a model that waits for other services.',
+  }),
   batching: z
     .strictObject({
       max_batch: z.int().min(1).max(4096).register(keyDocs, {
@@ -86,9 +107,51 @@ export const cardSchema = z.strictObject({
           'Waiting requests that may run as one batch. Inputs and outputs need a first dimension of any size, and a row has to give in a batch what it gives alone; both are tested at the start.',
         otherwise: 'each request runs alone',
       }),
+      max_delay: duration().optional().register(keyDocs, {
+        description: 'How long the first request of a batch may wait for further ones, such as `2ms`.',
+        otherwise: 'no wait',
+      }),
+      preferred: z.array(z.int().min(1).max(4096)).min(1).optional().register(keyDocs, {
+        description: 'Numbers of rows at which a batch that waits is run at once.',
+        otherwise: '`max_batch`',
+      }),
     })
     .optional()
     .register(keyDocs, { description: 'Present: waiting requests run together.' }),
+  sequence: z
+    .strictObject({
+      idle: duration().prefault('10s').register(keyDocs, {
+        description: 'A sequence (`sequence_id`) without a request for so long ends.',
+      }),
+      max: z.int().min(1).max(1_000_000).default(1000).register(keyDocs, {
+        description: 'Sequences at once.',
+      }),
+      state: z
+        .array(z.strictObject({ input: z.string(), output: z.string() }))
+        .default([])
+        .register(keyDocs, {
+          description:
+            'Pairs of `input` and `output`: the input gets what the output gave in the request before of the same sequence, and zeros at its start. Not with `code`.',
+          otherwise: 'none',
+        }),
+    })
+    .optional()
+    .register(keyDocs, { description: 'Present: the model keeps a state for each sequence.' }),
+  runtime: z
+    .strictObject({
+      threads: z.int().min(1).max(256).default(1).register(keyDocs, {
+        description: 'Threads of one run of the network.',
+      }),
+      graph_optimization: z.enum(['disabled', 'basic', 'extended', 'all']).default('all').register(keyDocs, {
+        description: 'How far ONNX Runtime rewrites the network: `disabled`, `basic`, `extended` or `all`.',
+      }),
+      providers: z.array(z.string()).min(1).default(['cpu']).register(keyDocs, {
+        description:
+          'Execution providers of ONNX Runtime, in order of preference. One that the installed runtime lacks is an error.',
+      }),
+    })
+    .prefault({})
+    .register(keyDocs, { description: 'How ONNX Runtime runs the network.' }),
   properties: z
     .record(z.string().regex(/^[a-z][a-z0-9_]*$/), scalar)
     .default({})

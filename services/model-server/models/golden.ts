@@ -5,18 +5,37 @@
 
 import { fromHalf, type NumericArrayConstructor, type Tensor } from '../../../proto/datatypes.js';
 import { fromValues } from '../../../proto/tensors.js';
-import { combine, slice } from '../runs/batch.js';
+import type { ModelSession } from '../network/session.js';
+import { type Executor, type GivenTensors, type InputSpec, runOnce, runTogether } from '../runs/executor.js';
+import { combine, slice } from '../runs/stacking.js';
 import type { Card } from './card.js';
-import type { ModelSession } from './session.js';
 
 /** What a proof needs of a loaded model. */
-export type ProvableSession = Pick<ModelSession, 'inputs' | 'outputs' | 'run'>;
+export interface ProvableSession extends Pick<ModelSession, 'outputs' | 'run'> {
+  readonly inputs: readonly InputSpec[];
+  /** Given by a model in code, which takes several requests instead of stacked rows. */
+  readonly runTogether?: (
+    requests: readonly GivenTensors[],
+  ) => Promise<readonly (readonly Tensor[] | Error)[]>;
+}
+
+/** A loaded model as the proof sees it. */
+export function provable(executor: Executor): ProvableSession {
+  return {
+    inputs: executor.inputs,
+    outputs: executor.outputs,
+    run: async (inputs) => [...(await runOnce(executor, inputs))],
+    ...(executor.kind === 'code'
+      ? { runTogether: (requests: readonly GivenTensors[]) => runTogether(executor, requests) }
+      : {}),
+  };
+}
 
 /** Throws an Error that names the output, the element, what was found and what was expected. */
 export async function proveGolden(session: ProvableSession, card: Card): Promise<void> {
   const inputs = goldenInputs(session, card);
   const all = session.outputs.map((_, i) => i);
-  const outputs = await session.run(inputs, all);
+  const outputs = await session.run(inputs as readonly Tensor[], all);
   for (const [name, { values }] of Object.entries(card.golden.outputs)) {
     const at = session.outputs.findIndex((o) => o.name === name);
     if (at < 0) throw new Error(`golden: the model has no output '${name}'`);
@@ -30,15 +49,17 @@ export async function proveGolden(session: ProvableSession, card: Card): Promise
     );
   }
   if (card.batching !== undefined && card.batching.max_batch > 1) {
-    await proveBatching(session, { inputs, single: outputs, tolerance: card.golden.tolerance });
+    const single = { inputs: inputs as readonly Tensor[], single: outputs, tolerance: card.golden.tolerance };
+    await proveBatching(session, single);
   }
 }
 
-function goldenInputs(session: ProvableSession, card: Card): Tensor[] {
+function goldenInputs(session: ProvableSession, card: Card): (Tensor | undefined)[] {
   const extra = Object.keys(card.golden.inputs).find((name) => !session.inputs.some((i) => i.name === name));
   if (extra !== undefined) throw new Error(`golden: the model has no input '${extra}'`);
-  return session.inputs.map(({ name, datatype, shape }) => {
+  return session.inputs.map(({ name, datatype, shape, optional }) => {
     const given = card.golden.inputs[name];
+    if (given === undefined && optional) return undefined;
     if (given === undefined) throw new Error(`golden: input '${name}' is missing`);
     const where = `golden: input '${name}'`;
     const count = given.shape.reduce((product, d) => product * d, 1);
@@ -66,6 +87,10 @@ export async function proveBatching(
   session: ProvableSession,
   { inputs, single, tolerance }: SingleRun,
 ): Promise<void> {
+  if (session.runTogether !== undefined) {
+    await proveRequestsApart(session, { inputs, single, tolerance });
+    return;
+  }
   const wrong = [...session.inputs, ...session.outputs].find((spec) => spec.shape[0] !== -1);
   if (wrong !== undefined) {
     throw new Error(
@@ -90,6 +115,21 @@ export async function proveBatching(
     }
     for (const start of [0, 2 * rows]) compare(slice(output, start, rows), single[o]!, tolerance, where);
   });
+}
+
+/** Another request in between shows whether requests see each other. */
+async function proveRequestsApart(
+  { outputs: specs, runTogether: run }: ProvableSession,
+  { inputs, single, tolerance }: SingleRun,
+): Promise<void> {
+  const between = inputs.map((tensor) => tensor && blank(tensor));
+  const answers = await run!([inputs, between, inputs]);
+  for (const outputs of [answers[0]!, answers[2]!]) {
+    if (outputs instanceof Error) throw outputs;
+    outputs.forEach((output, o) => {
+      compare(output, single[o]!, tolerance, `batching: output '${specs[o]!.name}'`);
+    });
+  }
 }
 
 /** The same shape with nothing in it: zeros, or empty text. */

@@ -1,18 +1,34 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
+import type { TensorSpec } from '../../../proto/datatypes.js';
+import { loadCode } from '../code/load-code.js';
+import type { Upstream } from '../code/model-code.js';
+import { NetworkExecutor } from '../network/network-executor.js';
+import { ModelSession } from '../network/session.js';
 import { messageOf, RpcError, status } from '../rpc.js';
-import type { Runner } from '../runs/batch.js';
+import type { Executor, InputSpec } from '../runs/executor.js';
+import { type Answer, type Job, type Runner, rowsOf } from '../runs/job.js';
+import { Sequences } from '../runs/sequences.js';
+import { ModelStats } from '../runs/statistics.js';
 import { type Card, parseCard } from './card.js';
-import { proveGolden } from './golden.js';
+import { provable, proveGolden } from './golden.js';
 import type { Found } from './repository.js';
-import { ModelSession } from './session.js';
 import type { Signature } from './signature.js';
 
 /** `failed`: the reason is in `why`, and it is not loaded again. */
-export type ModelState = 'loading' | 'ready' | 'failed';
+export type ModelState = 'loading' | 'ready' | 'unloading' | 'failed';
+
+/** The clocks of a model, and the way to others. */
+export interface ModelDeps {
+  /** Epoch ms. */
+  readonly wallNow: () => number;
+  /** Ms of a monotonic clock. */
+  readonly runNow: () => number;
+  /** See `CodeSource`. */
+  readonly upstream: (name: string) => Upstream;
+}
 
 /**
  * One model of the repository and its state: loading, then ready or failed with the reason. It becomes ready only after
@@ -21,14 +37,21 @@ export type ModelState = 'loading' | 'ready' | 'failed';
 export class Model implements Runner, Signature {
   readonly name: string;
   readonly version: string;
+  readonly stats = new ModelStats();
+  /** Where `sequence` stands in the card, once it is loaded. */
+  sequences: Sequences | undefined;
+  stream?: (job: Job) => AsyncIterator<Answer>;
   private readonly directory: string;
   private readonly problem: string;
-  private session: ModelSession | undefined;
-  private card: Card | undefined;
+  private executor: Executor | undefined;
+  private loadedCard: Card | undefined;
   private current: ModelState = 'loading';
   private reason = 'it is still loading';
 
-  constructor(found: Found) {
+  constructor(
+    found: Found,
+    private readonly deps: ModelDeps,
+  ) {
     this.name = found.name;
     this.version = found.version;
     this.directory = found.directory;
@@ -45,27 +68,50 @@ export class Model implements Runner, Signature {
     return this.reason;
   }
 
-  /** As the file declares them; empty until it is loaded. */
-  get inputs(): readonly TensorSpec[] {
-    return this.session?.inputs ?? [];
+  /** Undefined until it is loaded. */
+  get card(): Card | undefined {
+    return this.loadedCard;
+  }
+
+  /** As the file or the code declares them; empty until it is loaded. */
+  get inputs(): readonly InputSpec[] {
+    return this.executor?.inputs ?? [];
   }
 
   get outputs(): readonly TensorSpec[] {
-    return this.session?.outputs ?? [];
-  }
-
-  get outputCount(): number {
-    return this.outputs.length;
+    return this.executor?.outputs ?? [];
   }
 
   /** Rows of the card; 1 without a block `batching`, and until it is loaded. */
   get maxBatch(): number {
-    return this.card?.batching?.max_batch ?? 1;
+    return this.loadedCard?.batching?.max_batch ?? 1;
+  }
+
+  get maxDelayMs(): number {
+    return this.loadedCard?.batching?.max_delay ?? 0;
+  }
+
+  get preferredRows(): readonly number[] {
+    return this.loadedCard?.batching?.preferred ?? [];
+  }
+
+  get concurrency(): number {
+    return this.loadedCard?.concurrency ?? 1;
+  }
+
+  /** Whether requests may have parameters that only the model knows. */
+  get takesParameters(): boolean {
+    return this.executor?.kind === 'code';
+  }
+
+  /** Whether one request may have many answers (Triton: decoupled). */
+  get isDecoupled(): boolean {
+    return this.stream !== undefined;
   }
 
   /** What ModelMetadata tells beyond names and shapes. */
   get properties(): Record<string, string> {
-    const { card } = this;
+    const card = this.loadedCard;
     return {
       ...card?.properties,
       ...(card?.description ? { description: card.description } : {}),
@@ -78,41 +124,85 @@ export class Model implements Runner, Signature {
 
   /** Never rejects: what goes wrong becomes the state and the reason. */
   async load(): Promise<void> {
-    let session: ModelSession | undefined;
+    let executor: Executor | undefined;
     try {
       if (this.problem !== '') throw new Error(this.problem);
       const card = parseCard(await readText(join(this.directory, 'model.yaml')));
-      const file = join(this.directory, 'model.onnx');
-      await requireChecksum(file, card.sha256);
-      session = await ModelSession.load(file);
-      requireLabels(session, card);
-      await proveGolden(session, card);
-      this.session = session;
-      this.card = card;
-      this.current = 'ready';
-      this.reason = '';
+      executor = await this.open(card);
+      requireLabels(executor, card);
+      if (!executor.streamsOnly) await proveGolden(provable(executor), card);
+      this.take(executor, card);
     } catch (error) {
-      await session?.release();
+      await executor?.release();
       this.current = 'failed';
       this.reason = messageOf(error);
     }
   }
 
-  /** Throws an RpcError (UNAVAILABLE) unless the model is ready. */
-  run(inputs: readonly Tensor[], wanted: readonly number[]): Promise<Tensor[]> {
-    if (this.session === undefined)
+  fits(head: Job, job: Job): boolean {
+    return this.executor!.fits(head, job);
+  }
+
+  /** Rejects with an RpcError (UNAVAILABLE) unless the model is loaded. */
+  async execute(jobs: readonly Job[]): Promise<readonly (Answer | RpcError)[]> {
+    if (this.executor === undefined)
       throw new RpcError(status.UNAVAILABLE, `model '${this.name}' is not ready`);
-    return this.session.run(inputs, wanted);
+    const { answers, times } = await this.executor.execute(jobs);
+    const rows = jobs.reduce((sum, job) => sum + rowsOf(job), 0);
+    this.stats.recordRun(rows, jobs.length, times);
+    return answers;
+  }
+
+  /** From now on it takes no request; what waits is still answered. */
+  retire(reason: string): void {
+    this.current = 'unloading';
+    this.reason = reason;
   }
 
   /** No run may be under way. */
-  async release(): Promise<void> {
-    const { session } = this;
-    this.session = undefined;
+  async release(reason = 'the server is stopping'): Promise<void> {
+    const { executor } = this;
+    this.executor = undefined;
     this.current = 'failed';
-    this.reason = 'the server is stopping';
-    await session?.release();
+    this.reason = reason;
+    await executor?.release();
   }
+
+  private async open(card: Card): Promise<Executor> {
+    const file = join(this.directory, 'model.onnx');
+    const { code, settings, runtime } = card;
+    // With code a model.onnx need not be there.
+    if (code === undefined || card.sha256 !== undefined || (await exists(file)))
+      await requireChecksum(file, card.sha256);
+    if (code === undefined) {
+      const session = await ModelSession.load(file, runtime);
+      try {
+        return new NetworkExecutor(session, card.sequence?.state ?? [], this.deps.runNow);
+      } catch (error) {
+        await session.release();
+        throw error;
+      }
+    }
+    const { name, version, directory, deps } = this;
+    const { runNow: now, wallNow, upstream } = deps;
+    return loadCode({ name, version, directory, code, settings, runtime, now, wallNow, upstream });
+  }
+
+  private take(executor: Executor, card: Card): void {
+    this.executor = executor;
+    this.loadedCard = card;
+    if (executor.stream !== undefined) this.stream = (job) => executor.stream!(job);
+    if (card.sequence !== undefined) {
+      const { idle, max } = card.sequence;
+      this.sequences = new Sequences(this.name, { idleMs: idle, max }, this.deps.runNow);
+    }
+    this.current = 'ready';
+    this.reason = '';
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
 async function readText(path: string): Promise<string> {
@@ -136,9 +226,9 @@ async function requireChecksum(path: string, expected: string | undefined): Prom
   }
 }
 
-function requireLabels(session: ModelSession, card: Card): void {
+function requireLabels({ outputs }: Executor, card: Card): void {
   if (card.labels === undefined) return;
   const count = card.labels.length;
-  if (session.outputs.some((o) => o.shape.at(-1) === count || o.shape.at(-1) === -1)) return;
+  if (outputs.some((o) => o.shape.at(-1) === count || o.shape.at(-1) === -1)) return;
   throw new Error(`labels: found ${count}, but no output has ${count} as its last dimension`);
 }

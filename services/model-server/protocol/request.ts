@@ -14,14 +14,15 @@ import { invalidArgument } from '../rpc.js';
 /** No message can carry more elements than this, whatever a shape claims. */
 const MAX_ELEMENTS = 2 ** 31;
 
-/** The request's tensors in the order in which the model declares its inputs. */
-export function decodeInputs(model: Signature, request: ModelInferRequest): Tensor[] {
+/** The request's tensors in the order in which the model declares its inputs; undefined where an optional one is left out. */
+export function decodeInputs(model: Signature, request: ModelInferRequest): (Tensor | undefined)[] {
   const inputs = request.inputs ?? [];
   const raw = request.raw_input_contents ?? [];
   const position = positions(model, inputs);
   if (raw.length > 0) requireRawOnly(model, inputs, raw.length);
   const tensors = model.inputs.map((spec) => {
     const at = position.get(spec.name);
+    if (at === undefined && spec.optional) return undefined;
     if (at === undefined)
       throw invalidArgument(
         `model '${model.name}': input '${spec.name}' is missing, expected ${describe(spec)}`,
@@ -144,13 +145,13 @@ function parseShape(shape: readonly Int64[], spec: TensorSpec, where: string): n
 }
 
 /** Dimensions that a model gives the same name are the same size; the runtime would fail somewhere inside. */
-function requireSameSymbols(model: Signature, tensors: readonly Tensor[]): void {
+function requireSameSymbols(model: Signature, tensors: readonly (Tensor | undefined)[]): void {
   if (tensors.length < 2) return;
   const sizes = new Map<string, { size: number; input: string }>();
   model.inputs.forEach((spec, t) => {
     spec.symbols.forEach((symbol, i) => {
-      if (symbol === undefined) return;
-      const size = tensors[t]!.dims[i]!;
+      const size = tensors[t]?.dims[i];
+      if (symbol === undefined || size === undefined) return;
       const first = sizes.get(symbol);
       if (first === undefined) sizes.set(symbol, { size, input: spec.name });
       else if (first.size !== size) {

@@ -25,15 +25,21 @@ export class Turns<Key, Item> {
   /** The account of the lane that had the last turn, when it got it. */
   private startedMs = 0;
 
-  /** At the end of the queue of `key`. */
-  add(key: Key, item: Item): void {
+  /** @param mayRun false for a lane whose turn does not come for now, though items wait in it. */
+  constructor(private readonly mayRun: (key: Key) => boolean = () => true) {}
+
+  /** At the end of the queue of `key`, but before the items than which it is more urgent. */
+  add(key: Key, item: Item, isMoreUrgent?: (item: Item, other: Item) => boolean): void {
     let lane = this.lanes.get(key);
     if (lane === undefined) {
       lane = new Lane(key);
       this.lanes.set(key, lane);
     }
     if (lane.items.length === 0) lane.spentMs = Math.max(lane.spentMs, this.startedMs);
-    lane.items.push(item);
+    let at = lane.items.length;
+    while (isMoreUrgent !== undefined && at > 0 && isMoreUrgent(item, lane.items[at - 1]!)) at--;
+    if (at === lane.items.length) lane.items.push(item);
+    else lane.items.splice(at, 0, item);
   }
 
   /** False when the item does not wait. */
@@ -49,16 +55,27 @@ export class Turns<Key, Item> {
   next(): Lane<Key, Item> | undefined {
     let first: Lane<Key, Item> | undefined;
     for (const lane of this.lanes.values()) {
-      if (lane.items.length > 0 && (first === undefined || lane.spentMs < first.spentMs)) first = lane;
+      if (!this.isReady(lane)) continue;
+      if (first === undefined || lane.spentMs < first.spentMs) first = lane;
     }
     if (first !== undefined) this.startedMs = first.spentMs;
     return first;
   }
 
-  /** Whether any lane has items. */
+  /** Whether a lane has items and may have a turn. */
   get waiting(): boolean {
-    for (const lane of this.lanes.values()) if (lane.items.length > 0) return true;
+    for (const lane of this.lanes.values()) if (this.isReady(lane)) return true;
     return false;
+  }
+
+  /** The same of the lanes but that of `key`. */
+  othersWait(key: Key): boolean {
+    for (const lane of this.lanes.values()) if (lane.key !== key && this.isReady(lane)) return true;
+    return false;
+  }
+
+  private isReady({ key, items }: Lane<Key, Item>): boolean {
+    return items.length > 0 && this.mayRun(key);
   }
 }
 

@@ -10,7 +10,7 @@ import type {
   OpenModel,
   Tensors,
 } from '../../../services/model-server/code/model-code.js';
-import { ModelSession } from '../../../services/model-server/models/session.js';
+import { ModelSession } from '../../../services/model-server/network/session.js';
 
 /** A model of `directory` (that of model.yaml), and how to end it. */
 export interface OpenedModel {
@@ -58,6 +58,7 @@ export function requestOf(inputs: Tensors): ModelRequest {
     parameters: {},
     deadlineMs: Number.POSITIVE_INFINITY,
     signal: new AbortController().signal,
+    header: () => undefined,
     sequence: undefined,
   };
 }

@@ -121,26 +121,35 @@ const cases: Case[] = [
 
 const SHARED = { parameters: { shared_memory_region: { string_param: 'r' } } };
 const SCALED = { parameters: { scale: { int64_param: 2 } } };
-const CLASSES = { name: 'sum', parameters: { classification: { int64_param: 3 } } };
+const CLASSES = { name: 'sum', parameters: { classification: { int64_param: -3 } } };
 const NO_SHARING = /^model 'pair', input 'a': found parameter 'shared_memory_region' \(r\)/;
-const NO_CLASSES = /^model 'pair', output 'sum': found parameter 'classification' \(3\), which is not served/;
+const NO_CLASSES = /^model 'pair', output 'sum': found classification -3, expected an integer from 1/;
 const NO_SCALE =
   /^model 'pair', input 'b': found parameter 'scale', .*expected only binary_data_size, content_type$/;
 const UNKNOWN =
-  /^model 'pair': found parameter 'temperature', which is not known; expected only binary_data_output, content_type, /;
-const NOT_SERVED = /^model 'pair': found parameter 'sequence_id' \(7\), which is not served; expected none$/;
+  /^model 'pair': found parameter 'temperature', which is not known; expected only sequence_id, .*, content_type$/;
+const NOT_SERVED =
+  /^model 'pair': found parameter 'sequence_id' \(7\), but the model keeps no sequences \('sequence' of model.yaml\); expected none$/;
 
 /** Where a parameter is, the request with it, and what the answer must say. */
 const unserved: Case[] = [
   ['a sequence by number', saying('sequence_id', { uint64_param: 7 }), NOT_SERVED],
   ['a sequence by name', saying('sequence_id', { string_param: 'call-7' }), /'sequence_id' \(call-7\)/],
-  ['the start of a sequence', saying('sequence_start', { bool_param: true }), /'sequence_start'/],
-  ['a priority', saying('priority', { uint64_param: 1 }), /'priority'/],
-  ['a timeout', saying('timeout', { int64_param: 5000 }), /'timeout' \(5000\)/],
   ['shared memory for an input', firstOf(SHARED), NO_SHARING],
-  ['classes of an output', outputs(CLASSES), NO_CLASSES],
 ];
 const unknown: Case[] = [
+  [
+    'the start of a sequence without a name',
+    saying('sequence_start', { bool_param: true }),
+    /without 'sequence_id'/,
+  ],
+  [
+    'a priority that is no number',
+    saying('priority', { bool_param: true }),
+    /'priority' true, expected an integer/,
+  ],
+  ['a negative timeout', saying('timeout', { int64_param: -5 }), /'timeout' -5, expected an integer from 0/],
+  ['a negative number of classes', outputs(CLASSES), NO_CLASSES],
   ['an unknown parameter', saying('temperature', { double_param: 0.7 }), UNKNOWN],
   [
     'a parameter named like an inherited property',
@@ -342,7 +351,7 @@ describe('bad input to a model server', () => {
     const long = Buffer.alloc(64 * 1024 + 2);
     for (let at = 0; at < long.length; at += 2) long[at] = 0x0a;
     for (const method of [...Object.values(inference), health.Check]) {
-      if (method === inference.ModelInfer) continue;
+      if (method === inference.ModelInfer || method === inference.ModelStreamInfer) continue;
       const says = /^request: found 65538 bytes, expected at most 65536$/;
       await refusal(send(long, method), INVALID_ARGUMENT, says);
     }

@@ -103,7 +103,7 @@ describe('tensors of every datatype', () => {
   });
 
   it('says why a model whose datatype the runtime does not know is not ready', () => {
-    const model = harness.server.models.get('bf16')!;
+    const model = harness.server.models.all('bf16')[0]!;
     assert.equal(model.state, 'failed');
     assert.match(model.why, /Unsupported data type: 16/);
     assert.ok(elementTypes.BF16 === 16);

@@ -18,7 +18,26 @@ function fieldsOf(name: string): string {
 }
 
 const TENSOR = 'name = 1, datatype = 2, shape = 3, parameters = 4, contents = 5';
+const METHODS = [
+  ...['ServerLive', 'ServerReady', 'ModelReady', 'ServerMetadata', 'ModelMetadata', 'ModelInfer'],
+  ...['ModelStreamInfer', 'ModelConfig', 'ModelStatistics'],
+  ...['RepositoryIndex', 'RepositoryModelLoad', 'RepositoryModelUnload', 'TraceSetting', 'LogSettings'],
+  ...['System', 'Cuda'].flatMap((kind) =>
+    ['Status', 'Register', 'Unregister'].map((action) => `${kind}SharedMemory${action}`),
+  ),
+];
+const DURATIONS = 'compute_input = 4, compute_infer = 5, compute_output = 6';
 const MESSAGES = {
+  'inference.ModelStreamInferResponse': 'error_message = 1, infer_response = 2',
+  'inference.ModelConfig':
+    'name = 1, platform = 2, version_policy = 3, max_batch_size = 4, input = 5, output = 6, instance_group = 7, default_model_filename = 8, dynamic_batching = 11, sequence_batching = 13, parameters = 14, backend = 17, model_transaction_policy = 19',
+  'inference.ModelConfig.Input': 'name = 1, data_type = 2, dims = 4, optional = 8',
+  'inference.ModelConfig.Output': 'name = 1, data_type = 2, dims = 3, label_filename = 4',
+  'inference.ModelStatistics':
+    'name = 1, version = 2, last_inference = 3, inference_count = 4, execution_count = 5, inference_stats = 6, batch_stats = 7, memory_usage = 8',
+  'inference.InferStatistics': `success = 1, fail = 2, queue = 3, ${DURATIONS}`,
+  'inference.RepositoryIndexResponse.ModelIndex': 'name = 1, version = 2, state = 3, reason = 4',
+  'inference.RepositoryModelLoadRequest': 'repository_name = 1, model_name = 2, parameters = 3',
   'inference.ModelInferRequest':
     'model_name = 1, model_version = 2, id = 3, parameters = 4, inputs = 5, outputs = 6, raw_input_contents = 7',
   'inference.ModelInferRequest.InferInputTensor': TENSOR,
@@ -46,9 +65,7 @@ describe('the protocol definitions', () => {
   it('keep the names and numbers that other servers and clients of the protocol use', () => {
     assert.deepEqual(
       Object.values(protocols().inference).map((m) => m.path),
-      ['ServerLive', 'ServerReady', 'ModelReady', 'ServerMetadata', 'ModelMetadata', 'ModelInfer'].map(
-        (n) => `/inference.GRPCInferenceService/${n}`,
-      ),
+      METHODS.map((n) => `/inference.GRPCInferenceService/${n}`),
     );
     for (const [name, fields] of Object.entries(MESSAGES)) assert.equal(fieldsOf(name), fields, name);
     const { Check, Watch } = protocols().health;

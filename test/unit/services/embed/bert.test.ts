@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { type BertConfig, bertToOnnx } from '../../../../services/embed/bert.js';
 import { Safetensors } from '../../../../services/embed/safetensors.js';
-import { ModelSession } from '../../../../services/model-server/models/session.js';
+import { ModelSession } from '../../../../services/model-server/network/session.js';
 import { scratchForTest } from '../../../kit/mocha/scratch.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 

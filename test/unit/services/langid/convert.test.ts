@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { decodeWeights, exportedJson, toOnnx } from '../../../../services/langid/convert.js';
-import { ModelSession } from '../../../../services/model-server/models/session.js';
+import { ModelSession } from '../../../../services/model-server/network/session.js';
 import { scratchForTest } from '../../../kit/mocha/scratch.js';
 
 /** Octets of weights, as lande keeps them. */

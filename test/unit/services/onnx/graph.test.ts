@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { ModelSession } from '../../../../services/model-server/models/session.js';
+import { ModelSession } from '../../../../services/model-server/network/session.js';
 import { Graph } from '../../../../services/onnx/graph.js';
 import { scratchForTest } from '../../../kit/mocha/scratch.js';
 

@@ -174,7 +174,7 @@ describe('a model repository', () => {
     putGood('a', 'b', 'c');
     putModel(models, 'bad', Buffer.from('garbage'), one(1));
     const { server } = await start(['c', 'a']);
-    assert.deepEqual([...server.models.keys()], ['a', 'c']);
+    assert.deepEqual(server.models.names(), ['a', 'c']);
     assert.deepEqual(await check(), { status: 'SERVING' });
     assert.equal((await failure(check('b'))).code, status.NOT_FOUND);
   });
@@ -193,7 +193,7 @@ describe('a model repository', () => {
   it('serves a model whose rows depend on each other when its card declares no batching', async () => {
     putModel(models, 'm', mixingModel(), mixingCard);
     const { server } = await start();
-    assert.equal(server.models.get('m')!.state, 'ready');
+    assert.equal(server.models.all('m')[0]!.state, 'ready');
   });
 
   it('serves the highest version, by number, and names it in the metadata', async () => {

@@ -6,7 +6,10 @@ import type { Tensor } from '../../../../../proto/datatypes.js';
 import { protocols } from '../../../../../proto/load.js';
 import { heldOut } from '../../../../../services/digits/dataset.js';
 import type { RpcError } from '../../../../../services/model-server/rpc.js';
-import { InferenceQueue, type Job, type Runner } from '../../../../../services/model-server/runs/batch.js';
+import type { Answer, Job, Runner } from '../../../../../services/model-server/runs/job.js';
+import { InferenceQueue } from '../../../../../services/model-server/runs/queue.js';
+import { runStacked, sameRowShape } from '../../../../../services/model-server/runs/stacking.js';
+import { ModelStats } from '../../../../../services/model-server/runs/statistics.js';
 import { packageRoot } from '../../../../kit/process/package-root.js';
 import {
   failure,
@@ -22,18 +25,35 @@ function tensorOf(values: readonly number[], dims: readonly number[] = [values.l
   return { datatype: 'FP32', dims, data: Float32Array.from(values) };
 }
 
-/** Notes its runs in order with those of other models; each takes its time on the bench's clock. */
-class TimedRunner implements Runner {
-  readonly maxBatch = 1;
+/** A network that is run alone or stacked. */
+abstract class NetworkRunner implements Runner {
+  readonly maxBatch: number = 1;
   readonly outputCount = 1;
+  readonly maxDelayMs = 0;
+  readonly preferredRows = [];
+  readonly concurrency = 1;
+  readonly stats = new ModelStats();
+  readonly fits = sameRowShape;
+  abstract readonly name: string;
 
+  execute(jobs: readonly Job[]): Promise<Answer[]> {
+    return runStacked(this, jobs);
+  }
+
+  abstract run(inputs: readonly Tensor[]): Promise<Tensor[]>;
+}
+
+/** Notes its runs in order with those of other models; each takes its time on the bench's clock. */
+class TimedRunner extends NetworkRunner {
   constructor(
     readonly name: string,
     private readonly bench: Bench,
     private readonly runMs: number,
     private readonly order: string[],
     private readonly then: () => void = () => {},
-  ) {}
+  ) {
+    super();
+  }
 
   async run(inputs: readonly Tensor[]): Promise<Tensor[]> {
     this.order.push(this.name);
@@ -44,17 +64,18 @@ class TimedRunner implements Runner {
 }
 
 /** Doubles its rows; a run lasts until it is released. */
-class ScriptedRunner implements Runner {
+class ScriptedRunner extends NetworkRunner {
   readonly name = 'scripted';
-  readonly outputCount = 1;
   /** Rows of each run, in order. */
   readonly runs: number[][] = [];
   private readonly releases: (() => void)[] = [];
 
   constructor(
-    readonly maxBatch: number,
+    override readonly maxBatch: number,
     private readonly held = false,
-  ) {}
+  ) {
+    super();
+  }
 
   async run(inputs: readonly Tensor[]): Promise<Tensor[]> {
     const { dims, data } = inputs[0]!;
@@ -84,10 +105,7 @@ class Bench {
   now = 1000;
   /** The clock by which runs are measured. */
   runMs = 0;
-  readonly queue = new InferenceQueue(
-    () => this.now,
-    () => this.runMs,
-  );
+  readonly queue = new InferenceQueue({ wallNow: () => this.now, runNow: () => this.runMs });
 
   job(
     runner: Runner,
@@ -100,9 +118,12 @@ class Bench {
       resolve = r;
     });
     const inputs = [tensorOf(values, shape)];
-    const done: Job['done'] = (error, outputs) =>
-      resolve({ error, values: outputs.flatMap((o) => Array.from(o.data as Float32Array)) });
-    const job = { runner, inputs, wanted: [0], deadlineMs, done, ended };
+    const done: Job['done'] = (error, answer) =>
+      resolve({
+        error,
+        values: (answer?.outputs ?? []).flatMap((o) => Array.from(o.data as Float32Array)),
+      });
+    const job = { runner, inputs, wanted: [0], parameters: {}, deadlineMs, done, ended };
     this.queue.submit(job);
     return job;
   }
@@ -275,19 +296,27 @@ describe('a batch of several callers', () => {
   it('combines no request whose inputs have different numbers of rows', async () => {
     const bench = new Bench();
     const seen: number[][] = [];
-    const runner: Runner = {
-      ...{ name: 'two', maxBatch: 8, outputCount: 1 },
-      async run(inputs) {
+    const runner = new (class extends NetworkRunner {
+      readonly name = 'two';
+      override readonly maxBatch = 8;
+      async run(inputs: readonly Tensor[]) {
         seen.push(inputs.map((tensor) => tensor.dims[0]!));
         return [inputs[0]!];
-      },
-    };
+      }
+    })();
     const tensor = (rows: number) => tensorOf(new Array(rows).fill(0));
     const ended = [1, 2, 1].map(
       (rows) =>
         new Promise<void>((resolve) => {
           const inputs = [tensor(rows), tensor(1)];
-          bench.queue.submit({ runner, inputs, wanted: [0], deadlineMs: NEVER, done: () => resolve() });
+          bench.queue.submit({
+            runner,
+            inputs,
+            wanted: [0],
+            parameters: {},
+            deadlineMs: NEVER,
+            done: () => resolve(),
+          });
         }),
     );
     await Promise.all(ended);
@@ -317,7 +346,14 @@ describe('a batch of several callers', () => {
       errors.push(error);
       if (error === undefined) throw new RangeError('too long');
     };
-    bench.queue.submit({ runner, inputs: [tensorOf([1])], wanted: [0], deadlineMs: NEVER, done });
+    bench.queue.submit({
+      runner,
+      inputs: [tensorOf([1])],
+      wanted: [0],
+      parameters: {},
+      deadlineMs: NEVER,
+      done,
+    });
     const next = bench.job(runner, [2]);
     assert.deepEqual((await next.ended).values, [4]);
     assert.equal(errors[1]?.code, status.INTERNAL);

@@ -1,6 +1,6 @@
 import '../no-telemetry.js'; // before the library
 
-import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { InferenceSession, listSupportedBackends, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { Datatype, Elements, NumericArray, Tensor, TensorSpec } from '../../../proto/datatypes.js';
 import { elementBytes } from '../../../proto/datatypes.js';
 
@@ -21,10 +21,29 @@ const ortTypes: Readonly<Record<Exclude<Datatype, 'BF16'>, OrtTensor.Type>> = {
 };
 const datatypes = new Map(Object.entries(ortTypes).map(([datatype, type]) => [type, datatype as Datatype]));
 
+/** `runtime` of model.yaml. */
+export interface SessionOptions {
+  readonly threads: number;
+  readonly graph_optimization: 'disabled' | 'basic' | 'extended' | 'all';
+  readonly providers: readonly string[];
+}
+
+const DEFAULTS: SessionOptions = { threads: 1, graph_optimization: 'all', providers: ['cpu'] };
+
+/** Throws an Error that names the execution provider that the installed runtime lacks, and those that it has. */
+function requireProviders(providers: readonly string[]): void {
+  const there = listSupportedBackends().map(({ name }) => name);
+  const missing = providers.find((provider) => !there.includes(provider));
+  if (missing === undefined) return;
+  throw new Error(
+    `runtime.providers: found '${missing}', expected one of ${there.join(', ')} (of this machine's ONNX Runtime)`,
+  );
+}
+
 /**
  * One loaded ONNX model. The only importer of onnxruntime-node.
  * A run blocks this thread until it is done, so the caller of `run` decides what everything else waits for (batch.ts).
- * One thread per session and no spinning: a model service scales by processes.
+ * One thread per session unless told otherwise, and no spinning: a model service scales by processes.
  */
 export class ModelSession {
   readonly inputs: readonly TensorSpec[];
@@ -40,9 +59,12 @@ export class ModelSession {
   }
 
   /** Blocks the thread while the file is read and optimised. Rejects with the runtime's words for what is wrong. */
-  static async load(path: string): Promise<ModelSession> {
+  static async load(path: string, options: SessionOptions = DEFAULTS): Promise<ModelSession> {
+    requireProviders(options.providers);
     const session = await InferenceSession.create(path, {
-      intraOpNumThreads: 1,
+      executionProviders: [...options.providers],
+      graphOptimizationLevel: options.graph_optimization,
+      intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
       logSeverityLevel: 4,

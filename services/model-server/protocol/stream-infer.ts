@@ -1,0 +1,135 @@
+/**
+ * ModelStreamInfer: requests as they come, and for each of them one answer, or as many as its model gives (Triton's decoupled
+ * transactions). A request that fails is answered with an error message and the stream goes on; with the request header
+ * `triton_grpc_error: true` the stream ends with the status instead.
+ */
+
+import type { ModelInferRequest, ModelStreamInferResponse } from '../../../proto/messages.js';
+import type { RpcError } from '../rpc.js';
+import type { AnswerStream } from '../runs/job.js';
+import type { StreamCall, StreamHandler, StreamReceiver } from './call.js';
+import { toRpcError } from './decode.js';
+import { type PreparedInfer, prepareInfer } from './infer-job.js';
+import type { Serving } from './serving.js';
+import { detailsOf } from './status-details.js';
+
+/** Requests of one stream that wait or run; beyond it the caller is held by flow control. */
+const MAX_IN_FLIGHT = 64;
+
+/** The handler of ModelStreamInfer. */
+export function modelStreamInfer(
+  serving: Serving,
+): StreamHandler<ModelInferRequest, ModelStreamInferResponse> {
+  return (call) => new InferStream(serving, call);
+}
+
+class InferStream implements StreamReceiver<ModelInferRequest> {
+  private readonly inFlight = new Set<PreparedInfer>();
+  private readonly endsOnError: boolean;
+  private halfClosed = false;
+  private ended = false;
+
+  constructor(
+    private readonly serving: Serving,
+    private readonly call: StreamCall<ModelStreamInferResponse>,
+  ) {
+    this.endsOnError = call.header('triton_grpc_error') === 'true';
+    call.onCancelled(() => this.abandon());
+  }
+
+  request(request: ModelInferRequest): void {
+    if (this.ended) return;
+    let prepared: PreparedInfer | undefined;
+    try {
+      prepared = this.prepare(request);
+    } catch (error) {
+      this.fail(toRpcError(error), request.id ?? '', request);
+      return;
+    }
+    this.inFlight.add(prepared);
+    if (this.inFlight.size >= MAX_IN_FLIGHT) this.call.pause();
+    this.serving.queue.submit(prepared.job);
+  }
+
+  end(): void {
+    this.halfClosed = true;
+    this.endWhenDone();
+  }
+
+  private prepare(request: ModelInferRequest): PreparedInfer {
+    const { call } = this;
+    const streams: AnswerStream = {
+      get writable() {
+        return call.writable;
+      },
+      onWritable: (listener) => call.onWritable(listener),
+    };
+    const prepared: PreparedInfer = prepareInfer(this.serving, request, call, {
+      streams,
+      done: (error, answer) => {
+        if (answer !== undefined) {
+          this.write(prepared, answer);
+          return;
+        }
+        if (error !== undefined) this.fail(error, request.id ?? '', request);
+        else this.finish(prepared);
+        this.leave(prepared);
+      },
+    });
+    return prepared;
+  }
+
+  private write(prepared: PreparedInfer, answer: Parameters<PreparedInfer['respond']>[0]): void {
+    if (this.ended) return;
+    const response = prepared.respond(answer);
+    // The only answer of a model that gives one is its last.
+    if (prepared.options.emptyFinalResponse && !prepared.model.isDecoupled)
+      response.parameters = { ...response.parameters, triton_final_response: { bool_param: true } };
+    this.call.write({ infer_response: response });
+  }
+
+  private finish(prepared: PreparedInfer): void {
+    if (this.ended || !prepared.options.emptyFinalResponse || !prepared.model.isDecoupled) return;
+    const response = prepared.respond(undefined);
+    response.parameters = { triton_final_response: { bool_param: true } };
+    this.call.write({ infer_response: response });
+  }
+
+  private fail(error: RpcError, id: string, { model_name, model_version }: ModelInferRequest): void {
+    if (this.ended) return;
+    if (this.endsOnError) {
+      this.ended = true;
+      this.abandon();
+      this.call.end(error);
+      return;
+    }
+    // The request that failed is told by its id, as Triton does it.
+    const infer_response = {
+      model_name: model_name.slice(0, 1000),
+      model_version: model_version ?? '',
+      id,
+      outputs: [],
+      raw_output_contents: [],
+    };
+    this.call.write({ error_message: detailsOf(error.message), infer_response });
+  }
+
+  private leave(prepared: PreparedInfer): void {
+    prepared.leave();
+    if (!this.inFlight.delete(prepared)) return;
+    if (this.inFlight.size < MAX_IN_FLIGHT) this.call.resume();
+    this.endWhenDone();
+  }
+
+  private endWhenDone(): void {
+    if (!this.halfClosed || this.inFlight.size > 0 || this.ended) return;
+    this.ended = true;
+    this.call.end();
+  }
+
+  private abandon(): void {
+    this.ended = true;
+    for (const prepared of this.inFlight) prepared.cancel();
+    this.inFlight.clear();
+  }
+}

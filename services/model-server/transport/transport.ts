@@ -1,0 +1,20 @@
+/** A server that carries the calls of a model server. */
+
+import type { ServedMethod } from '../protocol/call.js';
+import type { ListenAddress } from './listen.js';
+
+/** 64 MiB of tensors and what surrounds them. */
+export const MAX_MESSAGE_BYTES = 65 * 1024 * 1024;
+
+/** A server that listens. */
+export interface Transport {
+  /** As a client dials it: `host:port` or `unix:/path`. */
+  readonly target: string;
+  /** Takes no new call; resolves when those in flight have ended. */
+  stop(): Promise<void>;
+  /** Ends what is still in flight. */
+  abort(): void;
+}
+
+/** Rejects with an Error that says why the address cannot be listened on. */
+export type StartTransport = (methods: readonly ServedMethod[], listen: ListenAddress) => Promise<Transport>;
