@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import type { ModelContext, ModelRequest, OnnxSession, Tensors } from '../../model-server/code/model-code.js';
-import { ModelSession } from '../../model-server/models/session.js';
+import { ModelSession } from '../../model-server/network/session.js';
 
 /** A context for `open`, and how to release what it has loaded. */
 export interface Alone {
@@ -63,6 +63,7 @@ export function requestFor({ prompt, maxTokens, seed, temperature, signal }: Ask
     parameters: {},
     deadlineMs: Number.POSITIVE_INFINITY,
     signal: signal ?? new AbortController().signal,
+    header: () => undefined,
     sequence: undefined,
   };
 }
