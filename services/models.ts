@@ -14,9 +14,10 @@ import { SourceMissing, titleOf } from './fetch/packages.js';
 import type { Recipe } from './fetch/recipe.js';
 import { filetype } from './filetype/recipe.js';
 import { langid } from './langid/recipe.js';
+import { vad } from './vad/recipe.js';
 
 /** The models that can be made. */
-const RECIPES: readonly Recipe[] = [embed, filetype, langid];
+const RECIPES: readonly Recipe[] = [embed, filetype, langid, vad];
 
 const ROOT = packageRoot(dirname(fileURLToPath(import.meta.url)));
 /** Code that every recipe uses. */

