@@ -14,10 +14,13 @@ import { SourceMissing, titleOf } from './fetch/packages.js';
 import type { Recipe } from './fetch/recipe.js';
 import { filetype } from './filetype/recipe.js';
 import { langid } from './langid/recipe.js';
+import { find } from './ocr/find/recipe.js';
+import { orient } from './ocr/orient/recipe.js';
+import { read } from './ocr/read/recipe.js';
 import { vad } from './vad/recipe.js';
 
 /** The models that can be made. */
-const RECIPES: readonly Recipe[] = [embed, filetype, langid, vad];
+const RECIPES: readonly Recipe[] = [embed, filetype, langid, find, orient, read, vad];
 
 const ROOT = packageRoot(dirname(fileURLToPath(import.meta.url)));
 /** Code that every recipe uses. */
@@ -27,13 +30,14 @@ const EXIT = { defect: 1, unknown: 2, missing: 3 };
 async function main(args: string[]): Promise<number> {
   const options = { cache: { type: 'string', default: join(ROOT, '.cache') } } as const;
   const { values, positionals: names } = parseArgs({ args, options, allowPositionals: true });
-  const unknown = names.filter((name) => !RECIPES.some((recipe) => recipe.name === name));
+  const unknown = names.filter((name) => !RECIPES.some((recipe) => isMeant(recipe, name)));
   if (unknown.length > 0) {
     const known = RECIPES.map(({ name }) => name).join(', ');
     process.stderr.write(`models: there is no model ${unknown.join(', ')}; there are ${known}\n`);
     return EXIT.unknown;
   }
-  const wanted = names.length === 0 ? RECIPES : RECIPES.filter(({ name }) => names.includes(name));
+  const wanted =
+    names.length === 0 ? RECIPES : RECIPES.filter((recipe) => names.some((name) => isMeant(recipe, name)));
   let worst = 0;
   for (const recipe of wanted) {
     try {
@@ -45,6 +49,11 @@ async function main(args: string[]): Promise<number> {
     }
   }
   return worst;
+}
+
+/** By its own name, or by that of the chain it belongs to: `ocr` means `ocr/find`, `ocr/orient` and `ocr/read`. */
+function isMeant(recipe: Recipe, name: string): boolean {
+  return recipe.name === name || recipe.name.startsWith(`${name}/`);
 }
 
 async function make(recipe: Recipe, place: Place): Promise<string> {

@@ -9,6 +9,7 @@ import type {
   OnnxSession,
   OpenModel,
   Tensors,
+  Upstream,
 } from '../../../services/model-server/code/model-code.js';
 import { ModelSession } from '../../../services/model-server/network/session.js';
 
@@ -20,7 +21,18 @@ export interface OpenedModel {
   close(): Promise<void>;
 }
 
-export async function openModel(open: OpenModel, directory: string, settings = {}): Promise<OpenedModel> {
+/** What a model finds around it. */
+export interface Surroundings {
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** By the names under which the model asks for them. */
+  readonly upstreams?: Readonly<Record<string, Upstream>>;
+}
+
+export async function openModel(
+  open: OpenModel,
+  directory: string,
+  { settings = {}, upstreams = {} }: Surroundings = {},
+): Promise<OpenedModel> {
   const sessions: ModelSession[] = [];
   const context: ModelContext = {
     name: 'under-test',
@@ -33,7 +45,9 @@ export async function openModel(open: OpenModel, directory: string, settings = {
       return named(session);
     },
     upstream: (name) => {
-      throw new Error(`there is no upstream ${name}`);
+      const upstream = upstreams[name];
+      if (upstream === undefined) throw new Error(`there is no upstream ${name}`);
+      return upstream;
     },
   };
   const code = await open(context);

@@ -12,6 +12,13 @@ describe('npm run models', () => {
     assert.match(stdout, /^langid: there \(\.cache\/models\/langid, 0\.3 MB\)\n$/);
   });
 
+  it('takes the name of a chain for all of its models', function () {
+    requireModels(this, 'ocr');
+    const { stdout } = runModels(['ocr']);
+    const names = [...stdout.matchAll(/^(\S+): there/gm)].map(([, name]) => name);
+    assert.deepEqual(names, ['ocr/find', 'ocr/orient', 'ocr/read']);
+  });
+
   it('says in one line that a package cannot be had, with exit code 3, and leaves nothing half made', () => {
     const cache = join(scratchForTest().path, 'cache');
     const { status, stdout, stderr } = runModels(['langid', '--cache', cache], { PATH: '/nowhere' });

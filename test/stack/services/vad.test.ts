@@ -8,7 +8,7 @@ import {
 } from '../../../services/model-server/code/model-code.js';
 import { open } from '../../../services/vad/model.js';
 import { RECORDING, SPEECH } from '../../../services/vad/speech.js';
-import { samplesOfWav } from '../../../services/vad/wav.js';
+import { decodeWav } from '../../../sidecar/cli/infer/wav.js';
 import { requireModels, requirePackage } from '../../kit/service/made-models.js';
 import { type OpenedModel, openModel, requestOf } from '../../kit/service/model-context.js';
 import { seeded } from '../../kit/time/seeded-random.js';
@@ -23,7 +23,7 @@ describe('the model vad', () => {
 
   before(async function () {
     const files = await requirePackage(this, SPEECH);
-    recording = samplesOfWav(readFileSync(files.get(RECORDING)!), RATE);
+    recording = decodeWav(readFileSync(files.get(RECORDING)!)).samples;
     model = await openModel(open, join(requireModels(this, 'vad'), 'vad/6'));
   });
   after(() => model?.close());
