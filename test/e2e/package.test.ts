@@ -4,39 +4,17 @@
  */
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { packageRoot } from '../kit/process/package-root.js';
-
-interface Packed {
-  readonly filename: string;
-  readonly size: number;
-  readonly unpackedSize: number;
-  readonly files: readonly { readonly path: string }[];
-}
-
-function run(
-  command: string,
-  args: readonly string[],
-  cwd: string,
-  stopAt?: RegExp,
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const child = execFile(command, args, { cwd, timeout: 60_000 }, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
-      resolve({ code, stdout, stderr });
-    });
-    let said = '';
-    child.stderr?.on('data', (chunk: string) => {
-      said += chunk;
-      if (stopAt?.test(said)) child.kill('SIGTERM');
-    });
-  });
-}
-
-const readPackage = (where: string) => JSON.parse(readFileSync(path.join(where, 'package.json'), 'utf8'));
+import {
+  installPacked,
+  linkDependency,
+  type Packed,
+  readPackage,
+  run,
+} from '../kit/process/packed-package.js';
 
 describe('the package', function () {
   this.timeout(90_000);
@@ -50,26 +28,9 @@ describe('the package', function () {
 
   before(async () => {
     folder = mkdtempSync(path.join(tmpdir(), 'outrider-package-'));
-    const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
-    const { code, stdout, stderr } = await run('npm', pack, packageRoot);
-    assert.equal(code, 0, stderr);
-    packed = (JSON.parse(stdout) as [Packed])[0];
-    installed = path.join(folder, 'node_modules', 'outrider');
-    mkdirSync(installed, { recursive: true });
-    const archive = path.join(folder, packed.filename);
-    const unpacked = await run('tar', ['xzf', archive, '--strip-components=1', '-C', installed], folder);
-    assert.equal(unpacked.code, 0, unpacked.stderr);
-    const { dependencies } = readPackage(installed);
-    for (const name of Object.keys(dependencies)) link(name);
+    ({ packed, installed } = await installPacked(folder));
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
-
-  /** Packages find what they need themselves where the link leads. */
-  function link(name: string): void {
-    const to = path.join(folder, 'node_modules', name);
-    mkdirSync(path.dirname(to), { recursive: true });
-    symlinkSync(path.join(packageRoot, 'node_modules', name), to);
-  }
 
   it('has what runs and what it runs on, and no tests, sources or source maps', () => {
     const paths = packed.files.map((file) => file.path);
@@ -124,7 +85,7 @@ describe('the package', function () {
   });
 
   it('serves the models it comes with once the runtime is there', async () => {
-    link('onnxruntime-node');
+    linkDependency(folder, 'onnxruntime-node');
     const listen = `unix:${path.join(folder, 's')}`;
     const { code, stderr } = await outrider(
       ['serve', '--models', models(), '--listen', listen],

@@ -69,9 +69,10 @@ export function outputsOf(response: ModelInferResponse): Output[] {
  */
 export function guessesOf(outputs: readonly Output[], metadata: ModelMetadataResponse): Guess[] {
   const labels = labelsOf(metadata);
-  const scores = outputs.find(
-    (o) => labels.length > 0 && o.shape.at(-1) === labels.length && o.data.every(isNumber),
-  );
+  const scores = outputs
+    .filter((o) => labels.length > 0 && o.shape.at(-1) === labels.length && o.data.every(isNumber))
+    // As many numbers as labels may also be one number for each row: what has rows and columns goes first.
+    .sort((a, b) => b.shape.length - a.shape.length)[0];
   if (scores === undefined) return [];
   const data = scores.data as readonly number[];
   const guesses: Guess[] = [];

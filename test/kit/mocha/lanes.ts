@@ -48,8 +48,8 @@ export const LANES: readonly LaneRule[] = [
       // Calls that fail are counted while processes die, freeze and are replaced.
       ...['test/e2e/consul-faults', 'test/e2e/decision-faults', 'test/e2e/sidecar/full-disk'],
       ...['test/e2e/sidecar/takeover', 'test/e2e/up/takeover'],
-      // The ports that README and mesh-config/ name.
-      ...['test/e2e/examples', 'test/e2e/readme'],
+      // The ports that README, docs/ and mesh-config/ name.
+      ...['test/e2e/examples', 'test/e2e/readme', 'test/e2e/own-model', 'test/e2e/python-examples'],
     ],
   },
 ];

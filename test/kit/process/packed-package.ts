@@ -1,0 +1,67 @@
+/** The package as it is installed: packed by npm, unpacked into a folder, with what it depends on beside it. */
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+import { packageRoot } from './package-root.js';
+
+/** What `npm pack --json` says. */
+export interface Packed {
+  readonly filename: string;
+  readonly size: number;
+  readonly unpackedSize: number;
+  readonly files: readonly { readonly path: string }[];
+}
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end, or until `stopAt` stands in its standard error: then it gets SIGTERM. */
+export function run(command: string, args: readonly string[], cwd: string, stopAt?: RegExp): Promise<Ran> {
+  return new Promise((resolve) => {
+    const child = execFile(command, args, { cwd, timeout: 60_000 }, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
+      resolve({ code, stdout, stderr });
+    });
+    let said = '';
+    child.stderr?.on('data', (chunk: string) => {
+      said += chunk;
+      if (stopAt?.test(said)) child.kill('SIGTERM');
+    });
+  });
+}
+
+/** The `package.json` in a folder. */
+export const readPackage = (where: string) =>
+  JSON.parse(readFileSync(path.join(where, 'package.json'), 'utf8'));
+
+/**
+ * Installs the package into `folder` as npm would, without the inference runtime; `installed` is where it lies, and the
+ * command is in `node_modules/.bin`.
+ */
+export async function installPacked(folder: string): Promise<{ packed: Packed; installed: string }> {
+  const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
+  const { code, stdout, stderr } = await run('npm', pack, packageRoot);
+  assert.equal(code, 0, stderr);
+  const packed = (JSON.parse(stdout) as [Packed])[0];
+  const installed = path.join(folder, 'node_modules', 'outrider');
+  mkdirSync(installed, { recursive: true });
+  const archive = path.join(folder, packed.filename);
+  const unpacked = await run('tar', ['xzf', archive, '--strip-components=1', '-C', installed], folder);
+  assert.equal(unpacked.code, 0, unpacked.stderr);
+  for (const name of Object.keys(readPackage(installed).dependencies)) linkDependency(folder, name);
+  mkdirSync(path.join(folder, 'node_modules/.bin'));
+  symlinkSync('../outrider/dist/sidecar/main.js', path.join(folder, 'node_modules/.bin/outrider'));
+  return { packed, installed };
+}
+
+/** Puts a dependency beside the package. Packages find what they need themselves where the link leads. */
+export function linkDependency(folder: string, name: string): void {
+  const to = path.join(folder, 'node_modules', name);
+  mkdirSync(path.dirname(to), { recursive: true });
+  symlinkSync(path.join(packageRoot, 'node_modules', name), to);
+}
