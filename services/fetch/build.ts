@@ -116,7 +116,7 @@ async function write({ recipe, models, made }: Work, fresh: string, folder: stri
   for (const built of models) {
     const directory = join(fresh, built.model, built.version);
     await mkdir(directory, { recursive: true });
-    const card = cardText(built, recipe.name, join(folder, built.model, built.version));
+    const card = cardText(built, recipe, join(folder, built.model, built.version));
     for (const [name, content] of Object.entries({ ...built.files, 'model.yaml': card })) {
       const path = join(directory, name);
       await writeFile(path, content);

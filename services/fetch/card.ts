@@ -4,23 +4,32 @@ import { createHash } from 'node:crypto';
 import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Document, visit } from 'yaml';
-import type { BuiltModel, Golden, GoldenValues } from './recipe.js';
+import { titleOf } from './packages.js';
+import type { BuiltModel, Golden, GoldenValues, Recipe } from './recipe.js';
 
 /** Longer lists of numbers are written as a block of lines. */
 const MAX_LIST = 12;
 const PER_LINE = 14;
 
-/** The text of model.yaml for a model that will lie in `directory` (absolute). */
-export function cardText({ files, card }: BuiltModel, recipe: string, directory: string): string {
+/**
+ * The text of model.yaml for a model that will lie in `directory` (absolute). Its properties, which ModelMetadata passes on,
+ * name the packages it was made of and their licences.
+ */
+export function cardText({ files, card }: BuiltModel, recipe: Recipe, directory: string): string {
   const onnx = files['model.onnx'];
+  const properties = {
+    source: recipe.sources.map(titleOf).join(', '),
+    licence: recipe.sources.map(({ licence }) => licence).join(', '),
+  };
   const document = {
     description: card.description,
     ...(card.code && { code: relative(directory, fileURLToPath(card.code)).split(sep).join('/') }),
     ...(onnx !== undefined && { sha256: createHash('sha256').update(onnx).digest('hex') }),
+    properties: { ...properties, ...card.properties },
     ...card.keys,
     golden: goldenBlock(card.golden),
   };
-  const about = `# Written by npm run models. How this model was made and what it can do: services/${recipe}/CARD.md.\n`;
+  const about = `# Written by npm run models. How this model was made and what it can do: services/${recipe.name}/CARD.md.\n`;
   const yaml = new Document(document);
   visit(yaml, {
     Seq: (_, list) => {

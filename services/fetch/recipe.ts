@@ -53,7 +53,9 @@ export interface CardDraft {
   readonly description: string;
   /** URL of the compiled module of a model in code; written relative to model.yaml. */
   readonly code?: URL;
-  /** Keys of model.yaml as the model server reads them: `labels`, `batching`, `properties`, `settings`, `sequence`, … */
+  /** `properties` of model.yaml; `source` and `licence` are added. */
+  readonly properties?: Readonly<Record<string, string>>;
+  /** Other keys of model.yaml as the model server reads them: `labels`, `batching`, `settings`, `sequence`, … */
   readonly keys?: Readonly<Record<string, unknown>>;
   readonly golden: Golden;
 }

@@ -24,9 +24,13 @@ export function runModels(args: readonly string[], env = process.env) {
  * For `before` hooks: the folder of models `.cache/models/NAME`, or the suite is skipped. Several test processes at once
  * make a model once. A model that cannot be made although its packages are there fails the suite.
  */
-export function requireModels(context: Mocha.Context, name: string): string {
+export function requireModels(
+  context: Pick<Mocha.Context, 'timeout' | 'skip'>,
+  name: string,
+  run: (args: readonly string[]) => Pick<ReturnType<typeof runModels>, 'status' | 'stderr'> = runModels,
+): string {
   context.timeout(LIMIT_MS + 10_000);
-  const { status, stderr } = runModels([name]);
+  const { status, stderr } = run([name]);
   if (status === SOURCE_MISSING) {
     process.stderr.write(`\nSKIPPING TESTS: ${stderr.trim()}\n`);
     return context.skip();

@@ -20,14 +20,19 @@ describe('making the models of a recipe', () => {
     model: 'm',
     version: '3',
     files: { 'model.onnx': content, 'words.txt': 'w' },
-    card: { description: 'A "model": of tests', keys: { labels: ['1', 'no', 'b'] }, golden },
+    card: {
+      description: 'A "model": of tests',
+      properties: { kind: 'text' },
+      keys: { labels: ['1', 'no', 'b'] },
+      golden,
+    },
   });
   let builds: number;
   let content: string;
   const recipe = (): Recipe => ({
     name: 'r',
     code: pathToFileURL(`${join(scratch.path, 'code')}/`),
-    sources: [],
+    sources: [{ registry: 'npm', name: 'p', version: '1.2.3', licence: 'MIT', files: [] }],
     build: async () => {
       builds += 1;
       return [built(content)];
@@ -52,6 +57,7 @@ describe('making the models of a recipe', () => {
     assert.equal(card.description, 'A "model": of tests');
     assert.equal(card.sha256, createHash('sha256').update('one').digest('hex'));
     assert.deepEqual(card.labels, ['1', 'no', 'b']);
+    assert.deepEqual(card.properties, { source: 'npm p 1.2.3', licence: 'MIT', kind: 'text' });
     assert.deepEqual(card.golden, golden);
   });
 
