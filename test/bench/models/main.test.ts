@@ -6,7 +6,7 @@ describe('the table of models in code', () => {
     const figures = {
       name: 'tiny',
       loadMs: 12.4,
-      rssMb: 90.2,
+      processMb: 90.2,
       modelMb: 30.6,
       batchedMb: 99.9,
       batches: [

@@ -24,18 +24,18 @@ async function measure(name: string, roundMs: number): Promise<ModelFigures> {
     for (const answer of await model.code.execute!(own)) if (answer instanceof Error) throw answer;
   };
   const batches: ModelFigures['batches'][number][] = [];
-  let rssMb = 0;
+  let modelMb = 0;
   for (const size of BATCHES) {
     await run(size);
     let best = Number.POSITIVE_INFINITY;
     for (let round = 0; round < ROUNDS; round++)
       best = Math.min(best, await roundOf(() => run(size), roundMs));
     batches.push({ size, microsecondsEach: (1000 * best) / size });
-    if (size === 1) rssMb = process.memoryUsage.rss() / MB;
+    if (size === 1) modelMb = (process.memoryUsage.rss() - before) / MB;
   }
-  const batchedMb = process.memoryUsage.rss() / MB;
+  const batchedMb = (process.memoryUsage.rss() - before) / MB;
   await model.close();
-  return { name, loadMs, rssMb, modelMb: rssMb - before / MB, batchedMb, batches };
+  return { name, loadMs, modelMb, batchedMb, batches };
 }
 
 /** The mean CPU time of a run, ms, over runs that take `roundMs` together at the least. */
