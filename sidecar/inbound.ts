@@ -3,11 +3,11 @@ import type { InboundConfig } from './config/model.js';
 import type { MemoryReading } from './core/admission/memory-pressure.js';
 import { QueueState } from './core/admission/queue.js';
 import type { IntentionTable } from './core/authorization/intentions.js';
-import { LocalReplyReasons } from './core/outcome/local-reply-reason.js';
+import { LocalReplyReasons, ModelReplyReasons } from './core/outcome/local-reply-reason.js';
 import { AttemptEnd, isNeverProcessed } from './core/outcome/outcome.js';
 import type { UpstreamFailures } from './core/retry/upstream-failures.js';
 import { findFault } from './core/routing/fault-rule.js';
-import type { HealthResponder } from './health/model/responder.js';
+import { type HealthResponder, messageResponse } from './health/model/responder.js';
 import { headerViewOf } from './http2/header-view.js';
 import type { HeaderField } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
@@ -16,8 +16,10 @@ import { SharedLimits } from './inbound/admission.js';
 import { InboundAuthorization } from './inbound/authorization.js';
 import { InboundCall } from './inbound/call.js';
 import type { Caller } from './inbound/caller.js';
+import { EndedQueues } from './inbound/ended-queues.js';
 import { failedUpstreamFields } from './inbound/failed-upstream.js';
-import { type ModelBackend, makeBackends, type ServedModel } from './inbound/model-backend.js';
+import { type FrontMethods, MAX_FRONT_REQUEST_BYTES, messageOf } from './inbound/front-methods.js';
+import { type BackendDeps, ModelBackend, makeBackends, type ServedModel } from './inbound/model-backend.js';
 import { targetOf } from './inbound/model-methods.js';
 import { ModelRoutedCall, type ModelRoutedHandler } from './inbound/model-routed-call.js';
 import { ModelRouter } from './inbound/model-router.js';
@@ -50,8 +52,9 @@ const QUIET_AFTER_MS = 1_000;
  * given a deadline, brought to their model, limited, queued, forwarded and answered. Details are in `inbound/`.
  */
 export class Inbound implements ModelRoutedHandler {
-  /** The models, at least one. */
-  readonly backends: readonly ModelBackend[];
+  private readonly served: ModelBackend[];
+  /** Methods that the sidecar answers for all models; null: none. */
+  front: FrontMethods | null = null;
   /** Null: health checks go to the model. */
   health: HealthResponder | null = null;
   /** Failures of the services that the models call; null: they call none. */
@@ -60,7 +63,11 @@ export class Inbound implements ModelRoutedHandler {
   faults: ActiveFaults | null = null;
   /** Null: there is one model, and calls are not read for a model name. */
   private readonly router: ModelRouter | null;
-  private readonly limits: SharedLimits;
+  /** Limits for all models together. */
+  readonly limits: SharedLimits;
+  private readonly deps: BackendDeps;
+  /** What the queues of models that are gone have counted. */
+  readonly ended = new EndedQueues();
   private readonly authorization: InboundAuthorization;
   private readonly profile = inboundProfile();
   /** Memory for requests that are buffered whole before they are queued. */
@@ -80,11 +87,33 @@ export class Inbound implements ModelRoutedHandler {
     this.limits = new SharedLimits(config, readMemory);
     this.buffers = new BufferAdmission(context, replayBytes);
     const { limits, buffers } = this;
-    this.backends = makeBackends(models, config, { service, context, limits, buffers });
-    this.router = models.length === 1 ? null : new ModelRouter(this.backends, service);
+    this.deps = { service, context, limits, buffers };
+    this.served = makeBackends(models, config, this.deps);
+    const isOnly = models.length === 1 && models[0]!.version === undefined;
+    this.router = isOnly ? null : new ModelRouter(this.served, service);
     this.authorization = new InboundAuthorization(intentions, service);
     const options = { service, replayBytes, stripsResponse: true, quietAfterMs: QUIET_AFTER_MS };
     this.routes = new Routes(config.routes, { direction: 'inbound', ...options }, context.stats);
+  }
+
+  /** The models, each version one of its own where versions are told apart. */
+  get backends(): readonly ModelBackend[] {
+    return this.served;
+  }
+
+  /** One more model or version; only where there is more than one, or the first has a version. */
+  addModel(model: ServedModel): ModelBackend {
+    const backend = new ModelBackend(model, this.config, this.deps, this.served, false);
+    this.served.push(backend);
+    this.router?.add(backend);
+    return backend;
+  }
+
+  /** A model that has retired. */
+  removeModel(backend: ModelBackend): void {
+    this.ended.add(backend);
+    this.served.splice(this.served.indexOf(backend), 1);
+    this.router?.remove(backend);
   }
 
   // ---- the way of a call ----
@@ -128,9 +157,31 @@ export class Inbound implements ModelRoutedHandler {
 
   /** A call that is authorized, and whose route and deadline are known. */
   private answerOrForward(call: InboundCall): void {
+    if (this.front?.has(headerViewOf(call.block).path) === true) {
+      call.isForFront = true;
+      return this.answerByFront(this.front, call);
+    }
     if (this.health === null || headerViewOf(call.block).path !== HEALTH_CHECK) return this.chooseModel(call);
     call.isHealthCheck = true;
     if (call.requestEnded) this.answerHealth(call);
+  }
+
+  /** Answers for all models, as soon as the request is complete. */
+  private answerByFront(front: FrontMethods, call: InboundCall): void {
+    if (call.requestBytes > MAX_FRONT_REQUEST_BYTES) {
+      const detail = `the request has more than ${MAX_FRONT_REQUEST_BYTES} octets; files of a model are not taken here`;
+      return sendLocalReply(call, makeLocalReply(ModelReplyReasons.requestTooLarge, { detail }));
+    }
+    if (!call.requestEnded || call.isOffered) return;
+    call.isOffered = true;
+    const message = messageOf(call);
+    if (!Buffer.isBuffer(message)) return sendLocalReply(call, message as LocalReply);
+    const { context } = this;
+    void front.answer(headerViewOf(call.block).path, message).then((answer) => {
+      context.nowMs = context.clock.now();
+      if (answer.kind === 'message') sendStored(call, messageResponse(answer.message));
+      else sendLocalReply(call, makeLocalReply(answer.reason, { detail: answer.detail }));
+    });
   }
 
   /** The response from what is known of the model; where nothing is known, the check goes to the model. */
@@ -160,13 +211,20 @@ export class Inbound implements ModelRoutedHandler {
   /** More of the request has come, or all of it. */
   onRequestReady(call: InboundCall): void {
     if (call.match === null || call.isUnderWay) return;
+    if (call.isForFront) return this.answerByFront(this.front!, call);
     if (call.isHealthCheck) return this.answerHealth(call);
     if (call.backend === null && !(call as ModelRoutedCall).readModel())
       return creditRequest(call, call.requestBytes);
     if (call.isUnderWay) return;
     // The rest is waited for outside the queue, as far as there is memory for it.
-    if (call.requestEnded || !call.isReplayable) refuseIf(call, call.backend!.enqueue(call));
+    if (call.requestEnded || !call.isReplayable) this.enqueue(call);
     else if (this.buffers.admits(call)) creditRequest(call, call.requestBytes);
+  }
+
+  /** The model may have retired since the call arrived: another version takes it then. */
+  private enqueue(call: InboundCall): void {
+    const refusal = call.backend!.isRetired ? (this.router?.route(call) ?? null) : null;
+    refuseIf(call, refusal ?? call.backend!.enqueue(call));
   }
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {

@@ -16,7 +16,7 @@ import type { ModelServer } from './server.js';
 import { type ListenAddress, parseListen } from './transport/listen.js';
 
 const USAGE =
-  'usage: serve --models DIR [--model NAME]… [--golden | [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]]';
+  'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]]';
 const DEFAULT_LISTEN = '127.0.0.1:8001';
 const DEFAULT_DRAIN_MS = 30_000;
 const STDERR = 2;

@@ -3,15 +3,14 @@ import { IntentionTable } from '../core/authorization/intentions.js';
 import { HealthResponder } from '../health/model/responder.js';
 import type { ServedModel } from '../inbound/model-backend.js';
 import { Inbound } from '../inbound.js';
-import { getOrInsert } from '../runtime/get-or-insert.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import type { Listener } from '../transport/listener.js';
-import type { Pool } from '../transport/pool.js';
 import { type AppContext, openListener } from './context.js';
-import { modelServers } from './model-addresses.js';
+import { modelServer } from './model-addresses.js';
 import { ModelHost } from './model-host.js';
 import { ModelStatuses } from './model-status.js';
+import { ServedRepository } from './models/served-repository.js';
 import type { TlsIdentity } from './tls-identity.js';
 
 export interface InboundSideOptions {
@@ -20,7 +19,9 @@ export interface InboundSideOptions {
   /** `registry`: intentions come from Consul, by `setIntentions`. */
   readonly intentionsFrom: 'file' | 'registry';
   /** Absent: the model server is started by something else. */
-  readonly process?: Pick<ModelProcessConfig, 'isolation' | 'instances'> | undefined;
+  readonly process?: ModelProcessConfig | undefined;
+  /** Longest time that calls of a version may take to end once another one has taken over. */
+  readonly drainTimeoutMs: number;
 }
 
 /**
@@ -29,12 +30,14 @@ export interface InboundSideOptions {
  */
 export class InboundSide {
   readonly inbound: Inbound;
-  /** The model servers, at least one. */
-  readonly hosts: readonly ModelHost[];
+  /** Undefined: no model has processes of its own. */
+  readonly repository: ServedRepository | undefined;
   readonly statuses: ModelStatuses;
   /** Called after every change of a model's state. */
   onModel: () => void = () => {};
   address: Address | undefined;
+  /** The only model server, where models have no processes of their own. */
+  private readonly single: ModelHost | undefined;
   private listener: Listener | undefined;
   private intentions: IntentionTable;
   private fileVersion = 0;
@@ -46,20 +49,30 @@ export class InboundSide {
   ) {
     const { dataPlane, limits, deps } = context;
     const { service, identity } = options;
-    const servers = modelServers(config, options.process);
-    this.hosts = servers.map((spec) => new ModelHost(spec, context, { hasOthers: servers.length > 1 }));
     this.intentions = options.intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
+    this.repository = ServedRepository.open(config, options, context);
+    const only = this.repository === undefined ? modelServer(config, options.process?.isolation) : undefined;
+    this.single = only && new ModelHost(only, context, { hasOthers: false });
     this.inbound = new Inbound(
       config,
       service,
-      servedBy(this.hosts),
+      this.repository?.initial ?? servedBy(this.single!),
       this.intentions,
       dataPlane,
       limits.replayBytesPerCall,
       deps.readMemory,
     );
-    this.attachHosts();
+    this.single?.attach(
+      this.inbound.backends.map((backend) => ({ backend, instance: backend.instances[0]! })),
+    );
+    this.repository?.attach(this.inbound);
     this.statuses = new ModelStatuses(config, this.hosts, context);
+    this.repository?.reportTo(this.statuses, () => this.onModel());
+    if (this.single !== undefined)
+      this.single.onChange = ({ instance }) => {
+        this.statuses.changed(instance);
+        this.onModel();
+      };
     this.inbound.health = new HealthResponder((service) => this.statuses.serving(service));
     identity?.onRotated(({ rootsChanged }) => {
       if (rootsChanged) this.listener?.review((session) => identity.stillTrusts(session));
@@ -67,23 +80,20 @@ export class InboundSide {
     identity?.onExpiry(() => this.listener?.retireSessions());
   }
 
-  /** Gives each model server its instances of the backends, which `Inbound` made in the same order. */
-  private attachHosts(): void {
-    for (const host of this.hosts) {
-      const hosted = this.inbound.backends.flatMap((backend) => {
-        const instance = backend.instances.find(({ pool }) => pool === host.pool);
-        return instance === undefined ? [] : [{ backend, instance }];
-      });
-      host.attach(hosted);
-      host.onChange = ({ instance }) => {
-        this.statuses.changed(instance);
-        this.onModel();
-      };
-    }
+  /** The model servers. */
+  get hosts(): readonly ModelHost[] {
+    return this.single === undefined ? this.repository!.hosts : [this.single];
+  }
+
+  /** `start` is called for each model server, now and when one is added, to start its process. */
+  ownModels(start: (host: ModelHost) => void): void {
+    if (this.repository !== undefined) this.repository.ownModels(start);
+    else start(this.single!);
   }
 
   async start(): Promise<void> {
     for (const host of this.hosts) host.start();
+    this.repository?.start();
     const { mtls, listen } = this.config;
     const tls =
       mtls === 'off' ? undefined : this.options.identity?.serverTls({ alsoPlaintext: mtls === 'permissive' });
@@ -117,15 +127,17 @@ export class InboundSide {
   model(): ModelReport {
     const reports = this.models();
     const [first] = reports;
-    if (reports.length === 1) return first!;
+    if (first === undefined) return { state: 'stopped', why: 'no model is loaded', restarts: 0 };
+    if (reports.length === 1) return first;
     const served = reports.find(({ state }) => state === 'ready');
     const out = reports.filter(({ state }) => state !== 'ready');
-    const [{ pid }] = this.hosts.map((host) => host.report()) as [ModelReport];
+    const hosts = this.hosts.map((host) => host.report());
+    const { pid } = hosts[0]!;
     return {
-      state: (served ?? first!).state,
+      state: (served ?? first).state,
       why: out.map(({ name, why, state }) => `${name}: ${why === '' ? state : why}`).join('; '),
-      restarts: this.hosts.reduce((sum, host) => sum + host.report().restarts, 0),
-      ...(this.hosts.length > 1 || pid === undefined ? {} : { pid }),
+      restarts: hosts.reduce((sum, { restarts }) => sum + restarts, 0),
+      ...(hosts.length > 1 || pid === undefined ? {} : { pid }),
     };
   }
 
@@ -135,15 +147,19 @@ export class InboundSide {
   }
 
   /**
-   * Models that still start count as reasons; models that cannot be served only while no model is
-   * ready.
+   * Models that still start count as reasons, those that are loaded later only while no model is ready; so do models that
+   * cannot be served.
    */
   notReady(): string[] {
-    const { backends } = this.inbound;
+    const backends = this.inbound.backends.filter(({ isRetired }) => !isRetired);
+    if (backends.length === 0) return ['no model is loaded'];
     const isServing = backends.some(({ state }) => state.kind === 'ready');
-    return backends.flatMap(({ name, state }) => {
-      if (state.kind === 'ready' || (isServing && state.kind === 'away')) return [];
-      const model = backends.length === 1 ? 'model' : `model ${name}`;
+    return backends.flatMap((backend) => {
+      const { name, version, state } = backend;
+      const isLater = this.repository !== undefined && !this.repository.isInitial(backend);
+      if (state.kind === 'ready' || (isServing && (state.kind === 'away' || isLater))) return [];
+      const model =
+        backends.length === 1 ? 'model' : `model ${name}${version === '' ? '' : ` version ${version}`}`;
       return [`${model}: ${state.kind === 'away' ? state.why : 'starting'}`];
     });
   }
@@ -155,14 +171,12 @@ export class InboundSide {
   stop(): void {
     this.listener?.stop();
     this.statuses.close();
+    this.repository?.stop();
     for (const host of this.hosts) host.stop();
   }
 }
 
-/** The models of these servers; a model that several serve has several instances. */
-function servedBy(hosts: readonly ModelHost[]): readonly ServedModel[] {
-  const pools = new Map<string, Pool[]>();
-  for (const { names, pool } of hosts)
-    for (const name of names) getOrInsert(pools, name, () => []).push(pool);
-  return [...pools].map(([name, each]) => ({ name, pools: each }));
+/** The models of one server. */
+function servedBy({ names, pool }: ModelHost): readonly ServedModel[] {
+  return names.map((name) => ({ name, pools: [pool] }));
 }

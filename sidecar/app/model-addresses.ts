@@ -10,38 +10,30 @@ export interface ModelServerSpec {
    * Name of the model, for a process that serves one model only; absent: the process serves all.
    */
   readonly only?: string;
+  /** The version that the process of one model serves. */
+  readonly version?: string;
   /** Number of this instance of the model, from 1; absent: the model has one. */
   readonly instance?: number;
 }
 
 /**
- * The model servers of a sidecar: one, or with `isolation: process` one for each instance of each model of the directory, at
- * `PATH.1`, `PATH.2` and so on.
+ * The model server of a sidecar whose models have no processes of their own: one that is not asked which models it has, or
+ * with `isolation: shared` one for all models of the directory.
  *
  * @throws Error of one line when the model directory cannot be read or has no model.
  */
-export function modelServers(
+export function modelServer(
   { local, golden }: Pick<InboundConfig, 'local' | 'golden'>,
-  model: Pick<ModelProcessConfig, 'isolation' | 'instances'> | undefined,
-): readonly ModelServerSpec[] {
-  const { isolation, instances = 1 } = model ?? {};
-  if (isolation === undefined || golden === undefined) return [{ address: local, models: [] }];
+  isolation: ModelProcessConfig['isolation'],
+): ModelServerSpec {
+  if (isolation === undefined || golden === undefined) return { address: local, models: [] };
   const models = listModelFolders(golden.models);
   if (!models.some(({ version }) => version !== ''))
     throw new Error(`${golden.models}: found no models, expected <name>/<version>/model.yaml`);
-  if (isolation === 'shared') return [{ address: local, models }];
-  const count = models.length * instances;
-  return models.flatMap((each, i) =>
-    Array.from({ length: instances }, (_, n) => ({
-      address: count === 1 ? local : siblingOf(local, i * instances + n + 1),
-      models: [each],
-      only: each.name,
-      ...(instances === 1 ? {} : { instance: n + 1 }),
-    })),
-  );
+  return { address: local, models };
 }
 
 /** A socket in the same private directory. */
-function siblingOf(address: Address, number: number): Address {
+export function siblingOf(address: Address, number: number): Address {
   return address.kind === 'unix' ? { kind: 'unix', path: `${address.path}.${number}` } : address;
 }

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import type { Address } from '../config/model.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { GrpcClient } from '../health/model/grpc-client.js';
@@ -31,6 +32,13 @@ const QUERY_TIMEOUT_MS = 1_000;
  */
 const MAX_FAILED_STARTS = 2;
 
+/** The process of a model server, in the care of a supervisor. */
+export interface OwnedProcess {
+  report(): ModelReport;
+  /** Resolves when it has ended. */
+  stop(): Promise<void>;
+}
+
 /** A model at one of its servers. */
 export interface HostedModel {
   readonly backend: ModelBackend;
@@ -45,7 +53,7 @@ export interface HostedModel {
 export class ModelHost {
   readonly pool: Pool;
   hosted: readonly HostedModel[] = [];
-  private supervisor: (() => ModelReport) | undefined;
+  private supervisor: OwnedProcess | undefined;
   private isReady = false;
   /** Why models did not load, by model. */
   private readonly failures = new Map<string, string>();
@@ -60,7 +68,7 @@ export class ModelHost {
     private readonly server: ModelServerSpec,
     private readonly context: AppContext,
     /** `hasOthers`: this sidecar has other model servers too. */
-    private readonly options: { readonly hasOthers: boolean },
+    private readonly options: { readonly hasOthers: boolean; readonly isVersioned?: boolean },
   ) {
     const { settings, dataPlane, deps } = context;
     this.client = new GrpcClient(server.address, deps.timers);
@@ -83,6 +91,11 @@ export class ModelHost {
   /** Name of its only model, for a process that serves one model only; undefined: it serves all. */
   get model(): string | undefined {
     return this.server.only;
+  }
+
+  /** The version that its process is told to serve; undefined: its process knows. */
+  get version(): string | undefined {
+    return this.server.version;
   }
 
   /** Number of this instance of its model, from 1; undefined: the model has one. */
@@ -114,8 +127,8 @@ export class ModelHost {
   // ---- state ----
 
   /** The supervisor reports the state of the process from now on. */
-  superviseBy(report: () => ModelReport): void {
-    this.supervisor = report;
+  superviseBy(owned: OwnedProcess): void {
+    this.supervisor = owned;
     for (const { instance } of this.hosted) instance.lostCalls.hasSupervisor = true;
   }
 
@@ -214,7 +227,7 @@ export class ModelHost {
 
   /** State of the process. */
   report(): ModelReport {
-    if (this.supervisor !== undefined) return this.supervisor();
+    if (this.supervisor !== undefined) return this.supervisor.report();
     return { state: 'foreign', why: this.pool.problem, restarts: 0 };
   }
 
@@ -224,13 +237,30 @@ export class ModelHost {
     return this.hosted.map(({ backend: { name }, instance: { state } }) => {
       const failure = this.failures.get(name);
       const { instance } = this;
-      const which = instance === undefined ? {} : { instance };
+      const which = {
+        ...(this.options.isVersioned === true ? { version: this.version ?? '' } : {}),
+        ...(instance === undefined ? {} : { instance }),
+      };
       const named = { ...(name === '' ? {} : { name }), ...which, ...report };
       const isUp = report.state === 'ready' || report.state === 'starting' || report.state === 'foreign';
       if (failure !== undefined && isUp && state.kind !== 'ready')
         return { ...named, state: 'failed', why: failure };
       return this.isReady && state.kind === 'starting' ? { ...named, state: 'starting' } : named;
     });
+  }
+
+  /** Nothing starts its process: it will not serve. */
+  refuse(why: string): void {
+    for (const each of this.hosted) this.set(each, { kind: 'away', why });
+  }
+
+  /** Stops its process as well, and resolves when that has ended. */
+  async end(): Promise<void> {
+    await this.supervisor?.stop();
+    this.stop();
+    const { address } = this;
+    if (address.kind === 'unix')
+      for (const path of [address.path, `${address.path}.w`]) rmSync(path, { force: true });
   }
 
   start(): void {

@@ -96,27 +96,53 @@ export class ModelStatuses {
   readonly models: readonly ListedModel[];
   /** Called after every change of a report. */
   onChange: () => void = () => {};
-  private readonly statuses: readonly ModelStatus[];
+  private readonly statuses: ModelStatus[] = [];
+  private isStarted = false;
 
   /** @throws Error of one line when the golden cards cannot be read. */
-  constructor({ golden, local }: InboundConfig, hosts: readonly ModelHost[], context: AppContext) {
+  private readonly probeOf: (name: string, host: ModelHost) => ModelProbe;
+  private readonly intervalMs: number;
+
+  constructor(
+    { golden, local }: InboundConfig,
+    hosts: readonly ModelHost[],
+    private readonly context: AppContext,
+  ) {
     const { timers } = context.deps;
     this.models = golden === undefined ? [] : listModels(golden.models);
     const intervalMs = golden?.intervalMs ?? HEALTH_INTERVAL_MS;
-    const probeOf = (name: string, host: ModelHost): ModelProbe => {
+    this.probeOf = (name: string, host: ModelHost): ModelProbe => {
       if (golden === undefined) return healthProbe(local, timers);
       if (name === '') return GoldenProbes.open(golden.models, local, timers);
-      return GoldenProbes.ofModel(golden.models, name, host.address, timers);
+      const { address, version } = host;
+      return GoldenProbes.ofModel(golden.models, { name, version }, address, timers);
     };
-    this.statuses = hosts.flatMap((host) =>
-      host.hosted.map((hosted) => {
-        const probe = probeOf(hosted.backend.name, host);
-        return new ModelStatus({ hosted, host, probe, intervalMs, onChange: () => this.onChange() }, context);
-      }),
-    );
+    this.intervalMs = intervalMs;
+    for (const host of hosts) this.add(host);
+  }
+
+  /** The models of one more server. */
+  add(host: ModelHost): void {
+    const { intervalMs, context } = this;
+    for (const hosted of host.hosted) {
+      const probe = this.probeOf(hosted.backend.name, host);
+      const onChange = () => this.onChange();
+      const status = new ModelStatus({ hosted, host, probe, intervalMs, onChange }, context);
+      this.statuses.push(status);
+      if (this.isStarted) status.start();
+    }
+  }
+
+  /** The models of a server that is gone. */
+  remove(host: ModelHost): void {
+    for (const { instance } of host.hosted) {
+      const at = this.statuses.findIndex((status) => status.instance === instance);
+      if (at >= 0) this.statuses.splice(at, 1)[0]!.close();
+    }
   }
 
   start(): void {
+    this.isStarted = true;
     for (const status of this.statuses) status.start();
   }
 
@@ -160,7 +186,8 @@ export class ModelStatuses {
    * has been found yet.
    */
   serving(service: string): boolean | undefined {
-    if (service !== '' && !this.models.some(({ name }) => name === service)) return undefined;
+    const isKnown = [...this.models, ...this.statuses].some(({ name }) => name === service);
+    if (service !== '' && !isKnown) return undefined;
     const asked = this.statuses.filter(({ name }) => service === '' || name === '' || name === service);
     const answers = asked.map((status) => status.serving());
     if (answers.includes(true)) return true;

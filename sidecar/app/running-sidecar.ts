@@ -20,7 +20,15 @@ export interface ReloadResult {
 /** A model server, as the supervisor of its process uses it. */
 export type OwnedModel = Pick<
   ModelHost,
-  'model' | 'instance' | 'address' | 'activity' | 'processChanged' | 'processEnded' | 'superviseBy' | 'report'
+  | 'model'
+  | 'version'
+  | 'instance'
+  | 'address'
+  | 'activity'
+  | 'processChanged'
+  | 'processEnded'
+  | 'superviseBy'
+  | 'report'
 >;
 
 /** A started sidecar, as the command line and tests use it. */
@@ -37,6 +45,8 @@ export interface RunningSidecar extends SidecarView {
   reopenLogs(): void;
   /** The model servers; empty in a sidecar beside a caller only. */
   readonly hosts: readonly OwnedModel[];
+  /** `start` is called for each model server, now and when one is added, to start its process. */
+  ownModels(start: (host: OwnedModel) => void): void;
   /** `listener` is called after every change of a model's state. */
   onModel(listener: () => void): void;
   /** In a successor: accepts on the inherited sockets, and registers. */

@@ -16,6 +16,7 @@ import type { AppContext } from './context.js';
 import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js';
 import type { FaultController } from './fault-controller.js';
 import type { InboundSide } from './inbound-side.js';
+import { repositoryMetrics } from './metrics/repository.js';
 import { metricsOf } from './metrics/traffic.js';
 import { faultMetrics, mirrorReports, trafficShiftMetrics } from './metrics/traffic-shift.js';
 import type { OutboundSide } from './outbound-side.js';
@@ -80,7 +81,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
 
   queue(): QueueReport | undefined {
     const backends = this.inbound?.inbound.backends.map(({ limits }) => limits);
-    return backends && queueReportOfAll(backends, this.nowMs());
+    return backends && backends.length > 0 ? queueReportOfAll(backends, this.nowMs()) : undefined;
   }
 
   mirrors(): readonly MirrorReport[] {
@@ -126,6 +127,9 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
       ...this.accessLog.metrics(),
       ...(this.consul?.metrics() ?? []),
       ...(this.inbound?.statuses.metrics() ?? []),
+      ...(this.inbound?.repository === undefined
+        ? []
+        : repositoryMetrics(this.inbound.repository.repository)),
     ];
   }
 

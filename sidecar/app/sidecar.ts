@@ -119,6 +119,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
       identity,
       intentionsFrom: current.consul?.intentions === true ? 'registry' : 'file',
       process: current.model,
+      drainTimeoutMs: current.drainTimeoutMs,
     });
     this.inbound = inbound;
     inbound.inbound.upstreamFailures = this.outbound.failures;
@@ -180,6 +181,10 @@ class Sidecar extends SidecarReports implements RunningSidecar {
 
   get hosts(): readonly OwnedModel[] {
     return this.inbound?.hosts ?? [];
+  }
+
+  ownModels(start: (host: OwnedModel) => void): void {
+    this.inbound?.ownModels(start);
   }
 
   onModel(listener: () => void): void {

@@ -21,6 +21,7 @@ export class Ticket extends QueueEntry {
 
 /** A model, as its calls use it; `ModelBackend` is one. */
 export interface ModelOfCall {
+  readonly isRetired: boolean;
   admit(call: InboundCall): LocalReply | null;
   enqueue(call: InboundCall): LocalReply | null;
   repeat(call: InboundCall): boolean;
@@ -66,6 +67,8 @@ export class InboundCall extends RelayedCall {
   instance: InstanceOfCall | null = null;
   /** A health check that the sidecar may answer itself. */
   isHealthCheck = false;
+  /** The sidecar answers it for all models, once it is complete. */
+  isForFront = false;
   /** State of the request while it is buffered; see buffer-admission.ts. */
   bufferState: BufferState = BufferState.none;
   bufferLimit = 0;

@@ -25,6 +25,8 @@ import { sequenceOf } from './sequence-of.js';
 export interface ServedModel {
   /** Empty: the only server, whatever models it has; calls are not read for a model name. */
   readonly name: string;
+  /** Absent: versions are not told apart, and its process knows which it has. */
+  readonly version?: string;
   /** One for each instance; several models of one process share one. */
   readonly pools: readonly Pool[];
 }
@@ -43,6 +45,13 @@ export interface BackendDeps {
  */
 export class ModelBackend {
   readonly name: string;
+  /** Empty: versions are not told apart. */
+  readonly version: string;
+  /** It gets no new calls: another version has taken them over, or it is unloaded. */
+  isRetired = false;
+  /** Calls that run, wait or are suspended. */
+  private calls = 0;
+  private onIdle: (() => void) | null = null;
   /** At least one; `concurrency` counts for each. */
   readonly instances: readonly ModelInstance[];
   readonly limits: InboundAdmission;
@@ -56,7 +65,7 @@ export class ModelBackend {
 
   /** `isOnly`: there is one model. */
   constructor(
-    { name, pools }: ServedModel,
+    { name, version = '', pools }: ServedModel,
     config: InboundConfig,
     private readonly deps: BackendDeps,
     /** All of them, this one included. */
@@ -65,6 +74,7 @@ export class ModelBackend {
   ) {
     const { service, context, limits } = deps;
     this.name = name;
+    this.version = version;
     this.context = context;
     const modelField = isOnly ? null : makeField('outrider-model', encodeURIComponent(name));
     this.modelField = modelField;
@@ -146,6 +156,7 @@ export class ModelBackend {
   /** Offers the call to the queue; it starts now or when its turn comes. Returned is the reply where it is refused. */
   enqueue(call: InboundCall): LocalReply | null {
     call.isOffered = true;
+    this.calls++;
     if (call.requestEnded && call.plan.holdsResponse) {
       // The attempt timeout of the caller's sidecar counts from the end of the request.
       const untilMs = this.context.nowMs + attemptTimeoutIn(call.block);
@@ -275,6 +286,20 @@ export class ModelBackend {
     } else {
       this.queue.remove(ticket);
     }
+    if (!call.isOffered) return;
+    this.calls--;
+    if (this.calls === 0) this.onIdle?.();
+  }
+
+  /** It gets no new calls from now on; those that it has go on. */
+  retire(): void {
+    this.isRetired = true;
+  }
+
+  /** Calls `fn` when the last call has ended; at once when there is none. */
+  whenIdle(fn: () => void): void {
+    this.onIdle = fn;
+    if (this.calls === 0) fn();
   }
 }
 
@@ -287,9 +312,11 @@ export function makeBackends(
   models: readonly ServedModel[],
   config: InboundConfig,
   deps: BackendDeps,
-): readonly ModelBackend[] {
+): ModelBackend[] {
   const backends: ModelBackend[] = [];
   for (const model of models)
-    backends.push(new ModelBackend(model, config, deps, backends, models.length === 1));
+    backends.push(
+      new ModelBackend(model, config, deps, backends, models.length === 1 && model.version === undefined),
+    );
   return backends;
 }

@@ -34,6 +34,8 @@ export class ModelRoutedCall extends InboundCall {
   private readsOn: boolean;
   /** The name in the first message; empty: it has none. */
   model = '';
+  /** The version in it; empty: the one that the sidecar chooses. */
+  version = '';
   /** Why the first message cannot be read, as the end of a sentence; empty: it can. */
   problem = '';
   /** The caller's message is at fault, so that no other sidecar or server could read it. */
@@ -65,7 +67,10 @@ export class ModelRoutedCall extends InboundCall {
     const { reader } = this;
     const at = reader.feed(buffer, start, end);
     if (reader.naming === Naming.compressed) this.readsOn = false;
-    else this.model = reader.name;
+    else {
+      this.model = reader.name;
+      this.version = reader.version;
+    }
     return at;
   }
 
@@ -95,8 +100,9 @@ export class ModelRoutedCall extends InboundCall {
     return true;
   }
 
-  private setModel({ naming, name }: NameReader): void {
+  private setModel({ naming, name, version }: NameReader): void {
     this.model = name;
+    this.version = version;
     if (naming === Naming.malformed) this.malformed('the octets are no message');
     else if (naming === Naming.tooLate) this.problem = TOO_LATE;
   }
@@ -126,6 +132,7 @@ export class ModelRoutedCall extends InboundCall {
       inner.feedMessage(octets, isWhole);
       if (inner.naming !== Naming.reading) break;
     }
+    inner.end();
     if (!isHead) this.malformed(`the octets are not compressed as '${encoding}'`);
     else if (inner.naming === Naming.reading) this.problem = TOO_LATE;
     else this.setModel(inner);

@@ -1,8 +1,10 @@
-import { type LocalReplyReason, ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
+import { compareVersions } from '../core/models/version-policy.js';
+import { LocalReplyReasons, ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { NO, YES } from '../health/model/responder.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import type { StoredResponse } from '../relay/response.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { InboundCall } from './call.js';
 import type { ModelBackend } from './model-backend.js';
 import { targetOf } from './model-methods.js';
@@ -13,10 +15,30 @@ import { ModelRoutedCall } from './model-routed-call.js';
  * is ready, or is answered for all of them.
  */
 export class ModelRouter {
+  /** The versions of each model, the highest first, and of the same version the newest first. */
+  private readonly byName = new Map<string, ModelBackend[]>();
+
   constructor(
     private readonly backends: readonly ModelBackend[],
     private readonly service: string,
-  ) {}
+  ) {
+    for (const backend of backends) this.add(backend);
+  }
+
+  /** One more model, or one more version of a model. */
+  add(backend: ModelBackend): void {
+    const versions = getOrInsert(this.byName, backend.name, () => []);
+    const at = versions.findIndex((each) => compareVersions(each.version, backend.version) <= 0);
+    versions.splice(at < 0 ? versions.length : at, 0, backend);
+  }
+
+  /** Calls do not find it from now on. */
+  remove(backend: ModelBackend): void {
+    const versions = this.byName.get(backend.name) ?? [];
+    const left = versions.filter((each) => each !== backend);
+    if (left.length === 0) this.byName.delete(backend.name);
+    else this.byName.set(backend.name, left);
+  }
 
   /** ServerLive and ServerReady of the inference protocol, answered for all models; null: another method. */
   serverResponse(path: string): StoredResponse | null {
@@ -42,22 +64,67 @@ export class ModelRouter {
     }
     // The health of the server as a whole, where that is not known here.
     if (method.isHealth && model === '') return this.routeToAny(call);
-    const backend = this.backends.find(({ name }) => name === model);
-    if (backend === undefined) {
-      const { unknownService, unknownModel } = ModelReplyReasons;
-      const reason: LocalReplyReason = method.isHealth ? unknownService : unknownModel;
-      return makeLocalReply(reason, { model });
-    }
+    const versions = this.byName.get(model);
+    const backend = versions && preferred(versions, call.version);
+    if (backend === undefined) return this.unknown(call, versions);
     call.backend = backend;
     return null;
   }
 
-  private routeToAny(call: InboundCall): null {
-    call.backend = this.anyReady() ?? this.backends[0]!;
-    return null;
+  private unknown(
+    { model, version, method }: ModelRoutedCall,
+    versions: readonly ModelBackend[] = [],
+  ): LocalReply {
+    const { unknownService, unknownModel, unknownVersion } = ModelReplyReasons;
+    if (method.isHealth) return makeLocalReply(unknownService, { model });
+    const served = versions.filter(({ isRetired }) => !isRetired).map((each) => each.version);
+    if (served.length === 0) return makeLocalReply(unknownModel, { model });
+    return makeLocalReply(unknownVersion, {
+      model,
+      version,
+      served: [...new Set(served)].reverse().join(', '),
+    });
+  }
+
+  private routeToAny(call: InboundCall): LocalReply | null {
+    call.backend = this.anyReady() ?? this.backends[0] ?? null;
+    if (call.backend !== null) return null;
+    return makeLocalReply(LocalReplyReasons.modelUnavailable, {
+      service: this.service,
+      detail: 'no model is loaded',
+    });
   }
 
   private anyReady(): ModelBackend | undefined {
-    return this.backends.find(({ state }) => state.kind === 'ready');
+    return this.backends.find(({ state, isRetired }) => state.kind === 'ready' && !isRetired);
   }
+}
+
+/**
+ * The backend for a call: of those that take calls the one that is ready with all of its instances, the highest version
+ * first; else the best there is, for its reply says why. `version` empty: any.
+ */
+function preferred(versions: readonly ModelBackend[], version: string): ModelBackend | undefined {
+  let best: ModelBackend | undefined;
+  let bestRank = -1;
+  for (const each of versions) {
+    if (each.isRetired || !isVersion(each, version)) continue;
+    const rank = rankOf(each);
+    if (rank > bestRank) {
+      best = each;
+      bestRank = rank;
+    }
+  }
+  return best;
+}
+
+/** A backend whose version is not told apart takes all of them: its process knows which it has. */
+function isVersion(backend: ModelBackend, version: string): boolean {
+  return version === '' || backend.version === '' || backend.version === version;
+}
+
+function rankOf({ instances, state: { kind } }: ModelBackend): number {
+  if (kind === 'away') return 0;
+  if (kind === 'starting') return 1;
+  return instances.some(({ state }) => state.kind === 'starting') ? 2 : 3;
 }

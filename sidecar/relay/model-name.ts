@@ -25,17 +25,24 @@ const Part = { tag: 0, length: 1, number: 2, skip: 3, name: 4 } as const;
 
 /** Field and wire type, as one: number 1, length-delimited. */
 const NAME = 8 * 1 + 2;
+/** Number 2, length-delimited: the version, which stands right after the name in every known encoder's messages. */
+const VERSION = 8 * 2 + 2;
 /** A varint is at most ten octets. */
 const LARGEST_SCALE = 2 ** 63;
 
 /**
  * Reads which model a call names: field 1 of its messages, as the inference protocol and gRPC's health service have it.
  * Messages are read as they pass, octet by octet only where fields begin; nothing of them is kept but a name that comes
- * in parts. The first field of that number counts, if it is within the first `MAX_SEARCHED_BYTES` of its message.
+ * in parts. The first field of that number counts, if it is within the first `MAX_SEARCHED_BYTES` of its message. A
+ * version counts where it is the next field.
  */
 export class NameReader {
   naming: Naming = Naming.reading;
   name = '';
+  /** Empty: none is named, or it does not stand right after the name. */
+  version = '';
+  /** The name has been read, and the next field may be its version. */
+  private isNamed = false;
   /** Octets of the present message, as its prefix says. */
   length = 0;
   /** Octets of it that have not passed yet. */
@@ -85,9 +92,16 @@ export class NameReader {
       at = this.readPart(bytes, at, bytes.length);
   }
 
+  /** No more octets can be read: a name without what follows it counts. */
+  end(): void {
+    if (this.isNamed && this.naming === Naming.reading) this.naming = Naming.found;
+  }
+
   private begin(): void {
     this.naming = Naming.reading;
     this.name = '';
+    this.version = '';
+    this.isNamed = false;
     this.prefixed = 0;
     this.length = 0;
     this.partialBytes = 0;
@@ -128,7 +142,8 @@ export class NameReader {
     this.left--;
     this.value += (octet & 0x7f) * this.scale;
     if (octet >= 0x80) {
-      if (this.left === 0 || this.scale >= LARGEST_SCALE) this.naming = Naming.malformed;
+      if (this.left === 0 || this.scale >= LARGEST_SCALE)
+        this.naming = this.isNamed ? Naming.found : Naming.malformed;
       this.scale *= 128;
     } else if (part === Part.tag) this.onTag(this.value);
     else if (part === Part.length) this.onLength(this.value);
@@ -138,6 +153,11 @@ export class NameReader {
 
   private onTag(tag: number): void {
     this.tag = tag;
+    if (this.isNamed) {
+      if (tag === VERSION && this.left > 0) this.expect(Part.length);
+      else this.naming = Naming.found;
+      return;
+    }
     // 64-bit field numbers do not exist, and `&` takes 32 bits.
     const type = tag % 8;
     if (tag < 8) this.naming = Naming.malformed;
@@ -150,13 +170,21 @@ export class NameReader {
   }
 
   private onLength(length: number): void {
+    if (this.isNamed) {
+      if (length === 0 || length > this.left) this.naming = Naming.found;
+      else this.expectText(length);
+      return;
+    }
     if (this.tag !== NAME) return this.skip(length);
     if (length > this.left) this.naming = Naming.malformed;
     else if (length === 0) this.naming = Naming.found;
-    else {
-      this.rest = length;
-      this.expect(Part.name);
-    }
+    else this.expectText(length);
+  }
+
+  private expectText(octets: number): void {
+    this.rest = octets;
+    this.partialBytes = 0;
+    this.expect(Part.name);
   }
 
   private skip(octets: number): void {
@@ -181,7 +209,7 @@ export class NameReader {
     const isWhole = this.partialBytes === 0 && n === this.rest;
     this.rest -= n;
     this.left -= n;
-    if (isWhole) this.name = bytes.toString('utf8', at, at + Math.min(n, LONGEST_NAME));
+    if (isWhole) this.onText(bytes.toString('utf8', at, at + Math.min(n, LONGEST_NAME)));
     else {
       this.partial ??= Buffer.allocUnsafeSlow(LONGEST_NAME);
       this.partialBytes += bytes.copy(
@@ -190,9 +218,19 @@ export class NameReader {
         at,
         at + Math.min(n, LONGEST_NAME - this.partialBytes),
       );
-      if (this.rest === 0) this.name = this.partial.toString('utf8', 0, this.partialBytes);
+      if (this.rest === 0) this.onText(this.partial.toString('utf8', 0, this.partialBytes));
     }
-    if (this.rest === 0) this.naming = Naming.found;
     return at + n;
+  }
+
+  /** The name is read, or after it the version. */
+  private onText(text: string): void {
+    if (this.isNamed) this.version = text;
+    else this.name = text;
+    if (this.isNamed || this.left === 0) this.naming = Naming.found;
+    else {
+      this.isNamed = true;
+      this.expect(Part.tag);
+    }
   }
 }

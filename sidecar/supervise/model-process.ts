@@ -26,6 +26,8 @@ export interface ModelProcessDeps extends RuntimeDeps {
   readonly stderr: number;
   /** Name for `{model}` in the command. */
   readonly model?: string | undefined;
+  /** For `{version}` in the command. */
+  readonly version?: string | undefined;
   /** Where the sidecar listens for each upstream, by name; asked at each start of the process. */
   upstreams(): Readonly<Record<string, Address>>;
   activity(): ModelWork;
@@ -54,7 +56,10 @@ export function modelProcess(
   const backoff = new RestartBackoff({ baseMs, maxMs }, deps.random);
   const limit = given.starts === 0 ? undefined : new RestartLimit({ ...given, retryAfterMs });
   const argv = config.command.map((part) =>
-    part.replaceAll('{socket}', writeAddress(address)).replaceAll('{model}', deps.model ?? ''),
+    part
+      .replaceAll('{socket}', writeAddress(address))
+      .replaceAll('{model}', deps.model ?? '')
+      .replaceAll('{version}', deps.version ?? ''),
   );
   const watcherPath = watcherSocket(address);
   const environment = () =>

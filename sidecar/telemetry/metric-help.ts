@@ -89,6 +89,8 @@ export const HELP = {
   outrider_model_probes_total:
     'Direct questions to an idle model, by what came of them; void: our own process stood still, or the model was at work.',
   outrider_model_up: '1 while inferences or the golden input show that the model answers.',
+  outrider_model_version_ready: '1 while this version of the model is ready.',
+  outrider_model_loads_total: 'Loads of versions of a model, by how they ended.',
 
   // splits, mirrors and injected faults
   outrider_split_total: 'Calls of split routes, by the upstream that got them.',

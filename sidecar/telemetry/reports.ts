@@ -90,6 +90,8 @@ type ProcessState = 'starting' | 'ready' | 'unresponsive' | 'backoff' | 'given-u
 export interface ModelReport {
   /** Where the sidecar knows its models by name. */
   readonly name?: string;
+  /** Where versions are told apart. */
+  readonly version?: string;
   /** Number of the instance, from 1, where the model has several. */
   readonly instance?: number;
   /**

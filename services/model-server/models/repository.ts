@@ -20,16 +20,36 @@ export interface Found {
 export class RepositoryError extends Error {}
 
 /**
- * The models of `found` that `names` lists, in the order of `found`; all of them when it lists none.
+ * The models of `found` that `names` lists, in the order of `found`; all of them when it lists none. `NAME=VERSION` is one
+ * version of a model, and a version that is not there is the problem of that model.
  * Throws RepositoryError that names what is missing and what is there.
  */
 export function chooseModels(root: string, found: readonly Found[], names: readonly string[]): Found[] {
-  const missing = names.filter((name) => !found.some((f) => f.name === name));
+  if (names.length === 0) return [...found];
+  const wanted = new Map(names.map((name) => wantedOf(name, found)));
+  const missing = [...wanted.keys()].filter((name) => !found.some((f) => f.name === name));
   if (missing.length > 0) {
     const there = found.length === 0 ? 'no model' : quoted(found.map((f) => f.name));
     throw new RepositoryError(`model directory ${root}: found ${there}, expected ${quoted(missing)}`);
   }
-  return names.length === 0 ? [...found] : found.filter((f) => names.includes(f.name));
+  return found.flatMap((f) => {
+    const version = wanted.get(f.name);
+    if (version === undefined) return [];
+    return [version === '' || version === f.version ? f : versionOf(root, f.name, version)];
+  });
+}
+
+/** A name as it is, where a model has it; else up to the last `=`, and the version after that. */
+function wantedOf(text: string, found: readonly Found[]): [string, string] {
+  const [, name, version] = /^(.+)=([1-9]\d*|)$/.exec(text) ?? [];
+  if (name === undefined || version === undefined || found.some((f) => f.name === text)) return [text, ''];
+  return [name, version];
+}
+
+function versionOf(root: string, name: string, version: string): Found {
+  const directory = join(root, name, version);
+  const problem = isDirectory(directory) ? '' : `no version directory, expected ${directory}`;
+  return { name, version, directory, problem };
 }
 
 function quoted(names: readonly string[]): string {

@@ -1,5 +1,7 @@
+import type { QueueCounts } from '../../inbound/ended-queues.js';
 import type { ModelBackend } from '../../inbound/model-backend.js';
 import type { Inbound } from '../../inbound.js';
+import { getOrInsert } from '../../runtime/get-or-insert.js';
 import type { Metric } from '../../telemetry/metric.js';
 import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 
@@ -10,28 +12,48 @@ import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 export function queueMetrics(inbound: Inbound | undefined): Metric[] {
   if (inbound === undefined) return [];
   const { backends } = inbound;
-  const labelsOf = ({ name }: ModelBackend): Labels => (backends.length === 1 ? {} : { model: name });
-  const perModel = metricsOver(backends, labelsOf);
+  const isOnly = backends.length === 1 && backends[0]!.version === '';
+  const labelsOf = ({ name, version }: ModelBackend): Labels => {
+    if (isOnly) return {};
+    return version === '' ? { model: name } : { model: name, version };
+  };
+  // A version that is being replaced by another load of itself is there twice.
+  const rows = [...groupBackends(backends).values()];
+  const perModel = metricsOver(rows, ([first]) => labelsOf(first!));
+  const sum = (row: readonly ModelBackend[], of: (queue: ModelBackend['queue']) => number): number =>
+    row.reduce((total, { queue }) => total + of(queue), 0);
+  const total = (row: readonly ModelBackend[], of: (counts: QueueCounts) => number): number =>
+    sum(row, of) + of(inbound.ended.of(row[0]!.name, row[0]!.version));
   return [
-    ...limitMetrics(backends, labelsOf),
-    perModel.metric('outrider_queue_concurrency', ({ queue: { concurrency } }) => concurrency),
-    perModel.metric('outrider_queue_evicted_total', ({ queue: { evictedTotal } }) => evictedTotal),
-    perModel.metric('outrider_queue_running', ({ queue: { running } }) => running),
-    perModel.metric('outrider_queue_waiting', ({ queue: { waiting } }) => waiting),
-    perModel.metric('outrider_queue_waiting_bytes', ({ queue: { waitingBytes } }) => waitingBytes),
-    perModel.metric('outrider_queue_admitted_total', ({ queue: { admittedTotal } }) => admittedTotal),
-    perModel.metric('outrider_queue_expired_total', ({ queue: { expiredTotal } }) => expiredTotal),
+    ...limitMetrics(inbound, rows, labelsOf),
+    perModel.metric('outrider_queue_concurrency', (row) => sum(row, ({ concurrency }) => concurrency)),
+    perModel.metric('outrider_queue_evicted_total', (row) => total(row, ({ evictedTotal }) => evictedTotal)),
+    perModel.metric('outrider_queue_running', (row) => sum(row, ({ running }) => running)),
+    perModel.metric('outrider_queue_waiting', (row) => sum(row, ({ waiting }) => waiting)),
+    perModel.metric('outrider_queue_waiting_bytes', (row) => sum(row, ({ waitingBytes }) => waitingBytes)),
+    perModel.metric('outrider_queue_admitted_total', (row) =>
+      total(row, ({ admittedTotal }) => admittedTotal),
+    ),
+    perModel.metric('outrider_queue_expired_total', (row) => total(row, ({ expiredTotal }) => expiredTotal)),
   ];
+}
+
+function groupBackends(backends: readonly ModelBackend[]): ReadonlyMap<string, ModelBackend[]> {
+  const groups = new Map<string, ModelBackend[]>();
+  for (const each of backends) getOrInsert(groups, `${each.version}/${each.name}`, () => []).push(each);
+  return groups;
 }
 
 type Labels = Readonly<Record<string, string>>;
 
 /** Metrics of the limits that are configured. */
 function limitMetrics(
-  backends: readonly ModelBackend[],
+  inbound: Inbound,
+  rows: readonly (readonly ModelBackend[])[],
   labelsOf: (backend: ModelBackend) => Labels,
 ): Metric[] {
-  const { rates, memory } = backends[0]!.limits.shared;
+  const { rates, memory } = inbound.limits;
+  const backends = rows.map((row) => row.at(-1)!);
   const unloaded = backends.flatMap((backend) => {
     const { adaptive } = backend.limits;
     return adaptive === null ? [] : [{ labels: labelsOf(backend), value: adaptive.unloadedMs / 1000 }];

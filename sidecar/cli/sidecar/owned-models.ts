@@ -11,14 +11,26 @@ import { ownsModel } from './command-override.js';
 import { IDENTITY_MARK, PARENT_MARK, RESTARTS_MARK } from './parent-channel.js';
 
 /**
- * Starts and supervises the model processes that the configuration has a command for; empty when
- * the model server is started by something else.
+ * Starts and supervises the model processes that the configuration has a command for, also those of models that are loaded
+ * later. Returned are the ones that are there, at any time; none when the model server is started by something else.
  */
-export function startModels(config: SidecarConfig, sidecar: RunningSidecar, logger: Logger): Supervisor[] {
-  if (!ownsModel(config)) return [];
+export function startModels(
+  config: SidecarConfig,
+  sidecar: RunningSidecar,
+  logger: Logger,
+): ReadonlySet<Supervisor> {
+  const running = new Set<Supervisor>();
+  if (!ownsModel(config)) return running;
   const onWithheld = logWithheldOnce(logger);
   const upstreams = () => sidecar.addresses.upstreams;
-  return sidecar.hosts.map((host) => startModel(config.model!, { host, logger, onWithheld, upstreams }));
+  sidecar.ownModels((host) => {
+    const model = startModel(config.model!, { host, logger, onWithheld, upstreams });
+    running.add(model);
+    const stop = () => model.stop().finally(() => running.delete(model));
+    host.superviseBy({ report: () => model.report(), stop });
+    model.start();
+  });
+  return running;
 }
 
 interface StartModelInput {
@@ -46,6 +58,7 @@ function startModel(
     stdout: parent === undefined ? 1 : 2, // with a parent, standard output carries events
     stderr: 2,
     model: host.model,
+    version: host.version,
     upstreams,
     activity: () => host.activity(),
     onChange: (report) => {
@@ -55,8 +68,6 @@ function startModel(
     onEnd: (end) => host.processEnded(end),
     onWithheld,
   });
-  host.superviseBy(() => model.report());
-  model.start();
   return model;
 }
 
@@ -77,13 +88,13 @@ function logWithheldOnce(logger: Logger): (names: readonly string[]) => void {
 
 function logChange(
   report: ModelReport,
-  { model, instance }: Pick<OwnedModel, 'model' | 'instance'>,
+  { model, version, instance }: Pick<OwnedModel, 'model' | 'version' | 'instance'>,
   logger: Logger,
 ): void {
   const { state, why, pid, restarts } = report;
   const isBad = state === 'backoff' || state === 'unresponsive';
   const level = state === 'given-up' ? 'error' : isBad ? 'warn' : 'info';
-  const name = model === undefined ? {} : { model };
+  const name = model === undefined ? {} : { model, version };
   const which = instance === undefined ? {} : { instance };
   logger[level]({ ...name, ...which, state, why, modelPid: pid, restarts }, `model ${state}`);
 }

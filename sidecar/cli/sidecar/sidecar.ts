@@ -158,12 +158,12 @@ function listenProblem(error: unknown): string {
 
 async function end(
   sidecar: RunningSidecar,
-  models: readonly Supervisor[],
+  models: ReadonlySet<Supervisor>,
   ends: EndRequests,
 ): Promise<number> {
   const orderly = async () => {
     await sidecar.drain();
-    await Promise.all(models.map((model) => model.stop()));
+    await Promise.all([...models].map((model) => model.stop()));
     await sidecar.stop();
     return 0;
   };

@@ -153,11 +153,16 @@ async function modelOf(
   const { server, model } = service;
   if (server.kind === 'models') {
     const path = input.run.socket(folder, 'model.sock');
-    const only = server.isolation === 'process' ? ['--model', '{model}'] : [];
+    const only = server.isolation === 'process' ? ['--model', '{model}={version}'] : [];
     const serve = ['serve', '--models', server.dir, ...only, '--listen', '{socket}', '--exit-with-stdin'];
     const command = [...input.self, ...serve];
-    const { isolation, instances } = server;
-    return { local: { kind: 'unix', path }, model: { ...model, isolation, instances, command } };
+    const { isolation, instances, versions, repository } = server;
+    const own = isolation === 'process' && {
+      instances,
+      ...present('versions', versions),
+      ...present('repository', repository),
+    };
+    return { local: { kind: 'unix', path }, model: { ...model, isolation, ...own, command } };
   }
   const port = await input.ports.find(HOST, `model of ${service.name}-${replica}`);
   const fill = (text: string) => fillPlaceholders(text, { address: `${HOST}:${port}`, port, replica });

@@ -2,7 +2,10 @@
  * The whole of a mesh file, and the rules between its parts.
  */
 import { z } from 'zod';
+import type { VersionPolicy } from '../../core/models/version-policy.js';
 import { saysWhereToListen } from '../command-placeholders.js';
+import type { CodeOf } from '../names.js';
+import { present } from '../present.js';
 import { faultInjection, meshAccessLog } from './access-log.js';
 import { meshConsul, ownTags, registeredMeta } from './consul/consul.js';
 import { meshConsulRules } from './consul/rules.js';
@@ -16,6 +19,11 @@ import {
   instanceCount,
   meshCommand,
   meshModelProcess,
+  REPOSITORY_MEANING,
+  repository,
+  VERSIONS_MEANING,
+  VERSIONS_REASON,
+  versionPolicy,
 } from './model-process.js';
 import { blockAs, inCode, inside, option, type Report, rules } from './option.js';
 import { queue } from './queue.js';
@@ -34,6 +42,8 @@ export type ModelServerConfig =
       readonly dir: string;
       readonly isolation: 'process' | 'shared';
       readonly instances: number;
+      readonly versions?: VersionPolicy;
+      readonly repository?: CodeOf<ReturnType<typeof repository>>;
     }
   | { readonly kind: 'command'; readonly command: readonly string[] };
 
@@ -41,7 +51,7 @@ const service = inCode(
   blockAs('a block with models or command, and replicas', {
     models: option(filePath('a directory of models').optional(), {
       meaning:
-        'Directory of models, each as `NAME/VERSION/model.onnx`, that `outrider serve` serves. A model that is added later is served after the next start of its sidecars, a new version after that of its process.',
+        'Directory of models, each as `NAME/VERSION/model.onnx`, that `outrider serve` serves. What is added later is served after the next start of its sidecars, or at once with `repository`.',
       otherwise: 'absent: `command` says what runs',
       why: 'A service is either ours or foreign.',
     }),
@@ -61,6 +71,16 @@ const service = inCode(
       meaning: INSTANCES_MEANING,
       otherwise: '`1`',
       why: INSTANCES_REASON,
+    }),
+    versions: option(versionPolicy().optional(), {
+      meaning: VERSIONS_MEANING,
+      otherwise: '`latest 1`',
+      why: VERSIONS_REASON,
+    }),
+    repository: option(repository().optional(), {
+      meaning: REPOSITORY_MEANING,
+      otherwise: 'absent: `control: none`',
+      why: 'A model should not change unless that is wanted.',
     }),
     replicas: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
       meaning: 'Model processes of this kind, each behind a sidecar of its own.',
@@ -98,11 +118,18 @@ const service = inCode(
       requireOneServer,
     ),
   ),
-  ({ models, command = [], isolation = 'process', instances = 1, ...rest }, serviceName) => {
+  (
+    { models, command = [], isolation = 'process', instances = 1, versions, repository: changes, ...rest },
+    serviceName,
+  ) => {
     const server: ModelServerConfig =
       models === undefined
         ? { kind: 'command', command }
-        : { kind: 'models', dir: models, isolation, instances };
+        : {
+            ...{ kind: 'models', dir: models, isolation, instances },
+            ...present('versions', versions),
+            ...present('repository', changes),
+          };
     return { ...rest, name: serviceName, server };
   },
 );
@@ -180,7 +207,7 @@ function requireOneServer(found: FoundBlock, report: Report): void {
     report(['command'], 'found beside models; expected only one of them');
   if (models === undefined && found['isolation'] !== undefined)
     report(['isolation'], 'found without models; expected with models only');
-  requireProcesses(found, 'instances', report);
+  for (const key of ['instances', 'versions', 'repository']) requireProcesses(found, key, report);
   if (!Array.isArray(words)) return;
   const env = Object.values(mapping(mapping(found['model'])['env'])).flatMap((inner) => text(inner) ?? []);
   if ([...texts(words), ...env].some(saysWhereToListen)) return;

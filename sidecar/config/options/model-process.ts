@@ -2,10 +2,17 @@
  * The life of a model process that the sidecar owns.
  */
 import { z } from 'zod';
+import {
+  readVersionPolicy,
+  VERSION_POLICY_FORM,
+  VERSION_POLICY_PATTERN,
+  writeVersionPolicy,
+} from '../codecs/version-policy.js';
 import { fromFile } from '../names-codec.js';
-import { block, blockAs, inCode, located, option, rules } from './option.js';
+import { block, blockAs, inCode, located, option, rules, value } from './option.js';
 import {
   choice,
+  codec,
   duration,
   listOf,
   matching,
@@ -118,6 +125,32 @@ export const INSTANCES_MEANING =
 export const INSTANCES_REASON =
   'Each takes the memory of its model again; one process runs one inference at a time.';
 
+/** Which versions of a model are served. */
+export const versionPolicy = () =>
+  value(codec(VERSION_POLICY_FORM, VERSION_POLICY_PATTERN, readVersionPolicy, writeVersionPolicy), {
+    type: 'versions',
+  });
+export const VERSIONS_MEANING =
+  "Which versions of each model are served (Triton's `version_policy`): `latest N` (the N highest), `specific V, V`, or `all`. Each is a process of its own. A request with `model_version` gets that one, a request without it the highest that is ready. With `isolation: process` only.";
+export const VERSIONS_REASON = 'One version takes the memory of one.';
+
+/** How a repository changes while it is served. */
+export const repository = () =>
+  block({
+    control: option(choice(['none', 'poll', 'explicit']).prefault('none'), {
+      meaning:
+        "As Triton's `--model-control-mode`. `none`: what is in the directory at the start is served. `poll`: the directory is watched; new, changed and removed versions and models are followed. `explicit`: RepositoryModelLoad and RepositoryModelUnload are answered, and the directory is read for them only; intentions decide which callers may. In each mode a new version is loaded beside the one that is served, takes its calls when it is ready with its golden output, and a bad one gets none.",
+      why: 'A model should not change unless that is wanted.',
+    }),
+    poll: option(duration({ min: 100, max: 86_400_000 }).prefault('15s'), {
+      meaning:
+        'With `control: poll`: longest time until a change is seen; new versions and models are seen at once where the system reports changes of folders. A version has to stay the same for a second before it is loaded.',
+      why: "Triton's default for `--repository-poll-secs`.",
+    }),
+  });
+export const REPOSITORY_MEANING =
+  'Whether models and versions are loaded and unloaded while others are served. With `isolation: process` only.';
+
 /** In a sidecar file. */
 export const sidecarModelProcess = blockAs('a block about the model process', {
   command: option(
@@ -128,7 +161,7 @@ export const sidecarModelProcess = blockAs('a block about the model process', {
     ),
     {
       meaning:
-        'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`, `{model}` for the name of a model (see `isolation`).',
+        'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`, `{model}` for the name of a model (see `isolation`), `{version}` for its version.',
       otherwise: 'taken from the command line: `outrider sidecar -c FILE -- COMMAND…`',
       why: 'A unit file or a container often says it already.',
     },
@@ -143,6 +176,16 @@ export const sidecarModelProcess = blockAs('a block about the model process', {
     meaning: INSTANCES_MEANING,
     otherwise: '`1`',
     why: INSTANCES_REASON,
+  }),
+  versions: option(versionPolicy().optional(), {
+    meaning: `${VERSIONS_MEANING} The command needs {version}.`,
+    otherwise: '`latest 1`',
+    why: VERSIONS_REASON,
+  }),
+  repository: option(repository().optional(), {
+    meaning: `${REPOSITORY_MEANING} The command needs {version}.`,
+    otherwise: 'absent: `control: none`',
+    why: 'A model should not change unless that is wanted.',
   }),
   ...common,
 });

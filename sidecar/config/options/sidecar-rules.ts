@@ -29,13 +29,16 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
 
 /** Processes by model need their names, and each a place of its own. */
 function requireModels(file: FoundBlock, report: Report): void {
-  const { isolation, command, instances } = mapping(file['model']);
+  const model = mapping(file['model']);
+  const { isolation, command } = model;
   const { golden, local } = mapping(file['inbound']);
-  if (isolation !== 'process' && instances !== undefined)
-    report(
-      ['model', 'instances'],
-      'found without isolation: process; expected it, for the instances are processes of single models',
-    );
+  if (isolation !== 'process')
+    for (const key of ['instances', 'versions', 'repository'])
+      if (model[key] !== undefined)
+        report(
+          ['model', key],
+          `found without isolation: process; expected it, for ${key} are of processes of single models`,
+        );
   if (isolation === undefined) {
     if (texts(command).some((word) => word.includes('{model}')))
       report(['model', 'command'], 'found {model} without isolation: process, which fills it');
@@ -51,6 +54,12 @@ function requireModels(file: FoundBlock, report: Report): void {
     report(
       ['inbound', 'local'],
       'found a port; expected a socket ("unix:/PATH") with isolation: process, for each model has one beside it',
+    );
+  const isVersioned = model['versions'] !== undefined || model['repository'] !== undefined;
+  if (isVersioned && command !== undefined && !texts(command).some((word) => word.includes('{version}')))
+    report(
+      ['model', 'command'],
+      'found without {version}; expected it with versions or repository, or a process could not know its version',
     );
   if (command !== undefined && !texts(command).some((word) => word.includes('{model}')))
     report(

@@ -108,6 +108,16 @@ export const LocalReplyReasons = {
  */
 export const ModelReplyReasons = {
   unknownModel: reason('unknown-model', NOT_FOUND, "Request for unknown model: '{model}' is not found"),
+  unknownVersion: reason(
+    'unknown-model',
+    NOT_FOUND,
+    "Request for unknown model: '{model}' version {version} is not found; served: {served}",
+  ),
+  /** Of a method that the sidecar answers for all models; the words are its own, the codes are Triton's. */
+  badRequest: reason('repository', INVALID_ARGUMENT, '{detail}'),
+  notServedHere: reason('repository', UNIMPLEMENTED, '{detail}'),
+  notFoundHere: reason('repository', NOT_FOUND, '{detail}'),
+  requestTooLarge: reason('repository', RESOURCE_EXHAUSTED, '{detail}'),
   unknownService: reason('unknown-model', NOT_FOUND, "unknown service '{model}'"),
   otherModel: reason(
     'other-model',

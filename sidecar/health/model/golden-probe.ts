@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type Datatype, fromHalf, isDatatype } from '../../../proto/datatypes.js';
 import type { InferTensor } from '../../../proto/messages.js';
 import { decodeRaw, encodeRaw, fromContents, fromValues } from '../../../proto/tensors.js';
@@ -78,6 +79,12 @@ class GoldenProbe {
   }
 }
 
+/** A model to probe; `version` undefined: the highest. */
+export interface ProbedModel {
+  readonly name: string;
+  readonly version: string | undefined;
+}
+
 /**
  * The golden probes of the models of one server, in turn. After a failure the directory is read
  * again: a server that was restarted serves what is in it by then.
@@ -91,8 +98,8 @@ export class GoldenProbes implements ModelProbe {
   private constructor(
     private readonly directory: string,
     private readonly client: GrpcClient,
-    /** Name of the only model; absent: all of the directory. */
-    private readonly only?: string,
+    /** The only model, and its version where that is known; absent: all of the directory, each at its highest. */
+    private readonly only?: ProbedModel,
   ) {}
 
   /**
@@ -111,7 +118,7 @@ export class GoldenProbes implements ModelProbe {
    * For one model of `directory`. A card that cannot be read is a failure of the probe, not of the
    * start.
    */
-  static ofModel(directory: string, model: string, address: Address, timers: Timers): GoldenProbes {
+  static ofModel(directory: string, model: ProbedModel, address: Address, timers: Timers): GoldenProbes {
     const made = new GoldenProbes(directory, new GrpcClient(address, timers), model);
     made.isStale = true;
     return made;
@@ -138,11 +145,20 @@ export class GoldenProbes implements ModelProbe {
     this.client.close();
   }
 
+  private listed(): ListedModel[] {
+    const { only, directory } = this;
+    if (only === undefined) return listModels(directory);
+    const { name, version } = only;
+    if (version !== undefined && version !== '')
+      return [{ name, version, card: join(directory, name, version, 'model.yaml') }];
+    return listModels(directory).filter((each) => each.name === name);
+  }
+
   /** Reads the cards only when the list of models has changed: cards may be large. */
   private read(): void {
     const { only } = this;
-    const models = listModels(this.directory).filter(({ name }) => only === undefined || name === only);
-    const expected = `${only ?? '<name>'}/<version>/model.yaml`;
+    const models = this.listed();
+    const expected = `${only?.name ?? '<name>'}/${only?.version || '<version>'}/model.yaml`;
     if (models.length === 0) throw new Error(`${this.directory}: found no models, expected ${expected}`);
     if (JSON.stringify(models) === JSON.stringify(this.models)) return;
     const probeOf = ({ name, version, card }: ListedModel) =>

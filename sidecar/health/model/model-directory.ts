@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { compareVersions } from '../../core/models/version-policy.js';
 
 /** One model of a directory `DIR/<name>/<version>`. */
 export interface ListedModel {
@@ -7,6 +8,11 @@ export interface ListedModel {
   readonly version: string;
   /** Path of its `model.yaml`, which may not exist. */
   readonly card: string;
+}
+
+/** A model with all its versions, the highest last. */
+export interface ModelFolder extends ListedModel {
+  readonly versions: readonly string[];
 }
 
 /**
@@ -20,21 +26,21 @@ export function listModels(root: string): ListedModel[] {
 }
 
 /** As `listModels`, with models without a version (`''`): the server reports them as not served. */
-export function listModelFolders(root: string): ListedModel[] {
+export function listModelFolders(root: string): ModelFolder[] {
   return foldersOf(root)
     .filter((name) => !name.startsWith('.'))
     .sort()
     .map((name) => {
-      const version = latestVersion(join(root, name)) ?? '';
-      return { name, version, card: join(root, name, version, 'model.yaml') };
+      const versions = versionsOf(join(root, name));
+      const version = versions.at(-1) ?? '';
+      return { name, version, versions, card: join(root, name, version, 'model.yaml') };
     });
 }
 
-function latestVersion(folder: string): string | undefined {
+function versionsOf(folder: string): string[] {
   return foldersOf(folder)
     .filter((version) => /^[1-9]\d*$/.test(version))
-    .sort((a, b) => a.length - b.length || (a < b ? -1 : 1))
-    .at(-1);
+    .sort(compareVersions);
 }
 
 function foldersOf(folder: string): string[] {

@@ -35,6 +35,13 @@ export class HealthResponder {
 export const YES: StoredResponse = storedResponse(Buffer.from([0, 0, 0, 0, 2, 0x08, 1]));
 export const NO: StoredResponse = storedResponse(Buffer.from([0, 0, 0, 0, 0]));
 
+/** A response with this message. */
+export function messageResponse(message: Buffer): StoredResponse {
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  return storedResponse(Buffer.concat([prefix, message]));
+}
+
 function storedResponse(body: Buffer): StoredResponse {
   const head = blockOf({ ':status': '200', 'content-type': 'application/grpc' });
   return { head, body, trailers: blockOf({ 'grpc-status': '0' }) };

@@ -23,13 +23,14 @@ const NAMES = ['a', 'digits-2'];
 const TEXTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   name: fc.constantFrom(...NAMES),
   'name or `*`': fc.constantFrom('*', ...NAMES),
-  text: fc.oneof(anyText, fc.constantFrom('{model}', 'A', 'B_*')),
+  text: fc.oneof(anyText, fc.constantFrom('{model} {version}', 'A', 'B_*')),
   path: fc.constantFrom('/run/x', '/etc/a b.pem', 'beside/the file'),
   URL: fc.constantFrom('http://127.0.0.1:8500', 'https://consul.example:8501', 'unix:///run/consul.sock'),
   host: fc.constantFrom('10.0.0.7', 'digits.example'),
   address: fc
     .tuple(fc.constantFrom('127.0.0.1', '[::1]', 'model.example', 'unix:'), fc.nat(9_999))
     .map(([host, n]) => (host === 'unix:' ? `unix:/run/${n}.sock` : `${host}:${20_000 + n}`)),
+  versions: fc.constantFrom('all', 'latest', 'latest 2', 'specific 1, 3'),
   'metadata key': fc.constantFrom('x-session', 'user_id', 'tenant.name'),
   method: fc.constantFrom(
     '*',

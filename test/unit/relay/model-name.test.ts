@@ -38,6 +38,7 @@ describe('the name of a model', () => {
         const reader = new NameReader();
         read(reader, grpcMessage(ModelInfer.requestSerialize({ ...each, inputs: [] })), lengths);
         assert.equal(reader.name, each.model_name);
+        assert.equal(reader.version, each.model_name === '' ? '' : each.model_version);
         // An empty name may be said or left out.
         if (each.model_name !== '') assert.equal(reader.naming, Naming.found);
         else assert.ok(reader.naming === Naming.found || reader.naming === Naming.absent);

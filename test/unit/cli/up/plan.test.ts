@@ -99,12 +99,12 @@ describe('plan of a mesh', () => {
     assert.equal(statSync(dirname(path)).mode & 0o777, 0o700);
     assert.deepEqual(model!.command.slice(0, 3), ['node', 'main.js', 'serve']);
     assert.equal(model!.isolation, 'process');
-    const rest = ['--model', '{model}', '--listen', '{socket}', '--exit-with-stdin'];
+    const rest = ['--model', '{model}={version}', '--listen', '{socket}', '--exit-with-stdin'];
     assert.deepEqual(model!.command.slice(5), rest);
     rmSync(`${scratch.path}/run`, { recursive: true });
     const [shared] = await plan(meshFile().replace('replicas: 1', 'replicas: 1, isolation: shared'));
     assert.equal(shared!.config.model!.isolation, 'shared');
-    assert.ok(!shared!.config.model!.command.includes('{model}'));
+    assert.ok(!shared!.config.model!.command.includes('{model}={version}'));
     assert.equal(inbound!.mtls, 'strict');
     assert.equal(inbound!.defaultIntention, 'deny');
   });

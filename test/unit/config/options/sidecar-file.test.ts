@@ -255,6 +255,14 @@ describe('rules between the options of a sidecar file', () => {
     'inbound: {listen: "127.0.0.1:1", local: "unix:/m", golden: {models: /m}}\nmodel: {command: [x], isolation: process}',
   ).because(/model\.command: found without \{model\}/);
   ofFile(
+    'has processes that do not know their versions',
+    'inbound: {listen: "127.0.0.1:1", local: "unix:/m", golden: {models: /m}}\nmodel: {command: [x, "{model}"], isolation: process, versions: all}',
+  ).because(/model\.command: found without \{version\}/);
+  ofFile(
+    'has instances of a server that has its models itself',
+    'inbound: {listen: "127.0.0.1:1", local: "unix:/m"}\nmodel: {command: [x], instances: 2}',
+  ).because(/model\.instances: found without isolation: process/);
+  ofFile(
     'has processes that would listen at the same port',
     'inbound: {listen: "127.0.0.1:1", local: "127.0.0.1:2", golden: {models: /m}}\nmodel: {command: [x, "{model}"], isolation: process}',
   ).because(/inbound\.local: found a port; expected a socket/);

@@ -208,6 +208,24 @@ describe('a model repository', () => {
     assert.equal(old.code, status.NOT_FOUND);
   });
 
+  it('serves the version that is named, and is not ready where that is not there', async () => {
+    for (const version of ['1', '2', '3']) putModel(models, 'good', identityModel('FP32'), one(1), version);
+    await start(['good=2']);
+    assert.deepEqual(await isReady('good', '2'), { ready: true });
+    assert.equal((await failure(isReady('good', '3'))).code, 5);
+    await harness!.stop();
+    await start(['good=7']);
+    assert.deepEqual(await isReady('good'), { ready: false });
+    assert.match(whyNot(), /no version directory, expected .*good\/7$/);
+  });
+
+  it('takes a name that looks like a version of another model for what it is', async () => {
+    putModel(models, 'good', identityModel('FP32'), one(1));
+    putModel(models, 'good=1', identityModel('FP32'), one(1), '4');
+    await start(['good=1']);
+    assert.deepEqual(await isReady('good=1', '4'), { ready: true });
+  });
+
   it('is not ready when it is empty, and says what was expected', async () => {
     writeFileSync(join(models, 'README'), 'not a model');
     mkdirSync(join(models, '.git'));

@@ -1,0 +1,51 @@
+import { type InstanceFact, type LoadState, nextLoadState } from '../../core/models/load-state.js';
+import type { HeldRevision } from '../../core/models/repository-plan.js';
+import type { Revision } from '../../core/models/settled-listing.js';
+import type { ModelBackend } from '../../inbound/model-backend.js';
+import type { ModelHost } from '../model-host.js';
+
+/**
+ * One version of a model with its processes, from its load to its unload: the files that it had when it was loaded, the
+ * backend that its calls go to, and a model server for each instance.
+ */
+export class LoadedRevision implements HeldRevision {
+  readonly name: string;
+  readonly version: string;
+  readonly fingerprint: string;
+  state: LoadState = { kind: 'loading' };
+
+  constructor(
+    revision: Revision,
+    readonly backend: ModelBackend,
+    readonly hosts: readonly ModelHost[],
+    /** It was there at the start: the sidecar waits for it, and its processes are started again however often they fail. */
+    readonly isInitial: boolean,
+  ) {
+    this.name = revision.name;
+    this.version = revision.version;
+    this.fingerprint = revision.fingerprint;
+  }
+
+  /** Takes over the states of its processes. True: its own has changed. */
+  update(): boolean {
+    const facts: InstanceFact[] = this.backend.instances.map(({ state }) => state);
+    const next = nextLoadState(this.state, facts, this.isInitial);
+    const before = this.state;
+    this.state = next;
+    return next.kind !== before.kind || whyOf(next) !== whyOf(before);
+  }
+
+  /** Why it is not served; empty: it is, or will be. */
+  get why(): string {
+    return whyOf(this.state);
+  }
+
+  /** Ends its processes. Resolves when they have ended. */
+  async stop(): Promise<void> {
+    await Promise.all(this.hosts.map((host) => host.end()));
+  }
+}
+
+function whyOf(state: LoadState): string {
+  return 'why' in state ? state.why : '';
+}

@@ -1,0 +1,305 @@
+import { planRepository, wantedRevisions } from '../../core/models/repository-plan.js';
+import { type Revision, SettledListing } from '../../core/models/settled-listing.js';
+import { compareVersions, type VersionPolicy } from '../../core/models/version-policy.js';
+import { listRevisions } from '../../health/model/model-revisions.js';
+import { getOrInsert } from '../../runtime/get-or-insert.js';
+import { messageOf } from '../../runtime/log/message-of.js';
+import type { AppContext } from '../context.js';
+import type { LoadedRevision } from './loaded-revision.js';
+import { RepositoryWatch } from './repository-watch.js';
+
+/** How a repository changes while it is served (Triton's `--model-control-mode`). */
+export type ModelControl = 'none' | 'poll' | 'explicit';
+
+export interface RepositorySettings {
+  /** `DIR/NAME/VERSION/…` */
+  readonly directory: string;
+  readonly policy: VersionPolicy;
+  readonly control: ModelControl;
+  /** Between two scans with `poll`. */
+  readonly pollMs: number;
+  /** Longest time that calls of a revision may take to end before its processes are stopped. */
+  readonly drainTimeoutMs: number;
+}
+
+/** What a repository asks of the inbound side. */
+export interface RevisionOwner {
+  /** Makes what a revision needs to be served; `isInitial`: it was there at the start. */
+  open(revision: Revision, isInitial: boolean): LoadedRevision;
+  /** Starts its processes. */
+  run(revision: LoadedRevision): void;
+  /** The revision has ended, and gets no more calls. */
+  close(revision: LoadedRevision): void;
+}
+
+/**
+ * A line of RepositoryIndex, with the states of Triton. `reason` says why it is UNAVAILABLE, and of a version that is READY
+ * why its files, which have changed since, could not be loaded.
+ */
+export interface IndexEntry {
+  readonly name: string;
+  readonly version: string;
+  readonly state: 'READY' | 'LOADING' | 'UNLOADING' | 'UNAVAILABLE';
+  readonly reason: string;
+}
+
+/** What came of a command: empty, or why it failed. */
+export type CommandResult =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'unknown' | 'failed'; readonly why: string };
+
+interface PendingLoad {
+  readonly name: string;
+  resolve(result: CommandResult): void;
+}
+
+/**
+ * The models of a directory, each version with processes of its own: which are served follows from the directory, from the
+ * version policy and from commands. A new or changed version is loaded beside the one that is served and takes its calls when
+ * it is ready; what it replaces then gets no more, finishes what it has, and is stopped. A bad version gets none.
+ */
+export class ModelRepository {
+  readonly revisions: LoadedRevision[] = [];
+  private readonly listing = new SettledListing();
+  /** Models that a command has unloaded. */
+  private readonly unloaded = new Set<string>();
+  private readonly pending = new Set<PendingLoad>();
+  /** Loads that have ended, by model. */
+  readonly loads = new Map<string, { ok: number; failed: number }>();
+  private watcher: RepositoryWatch | undefined;
+  private isStopped = false;
+  private problem = '';
+
+  constructor(
+    private readonly settings: RepositorySettings,
+    private readonly owner: RevisionOwner,
+    private readonly context: AppContext,
+  ) {}
+
+  /**
+   * The revisions that are served from the start.
+   *
+   * @throws Error of one line when the directory cannot be read or has no version to serve.
+   */
+  static initial({ directory, policy }: RepositorySettings): readonly Revision[] {
+    const found = listRevisions(directory);
+    if (!found.some(({ version }) => version !== ''))
+      throw new Error(`${directory}: found no models, expected <name>/<version>/model.yaml`);
+    const wanted = wantedRevisions(found, policy);
+    if (wanted.length === 0)
+      throw new Error(`${directory}: found no version that the version policy serves, expected at least one`);
+    return wanted;
+  }
+
+  /** Begins with these, which are open. `found`: all that is in the directory. */
+  begin(initial: readonly LoadedRevision[], found: readonly Revision[]): void {
+    this.revisions.push(...initial);
+    this.listing.observe(found, this.nowMs());
+  }
+
+  /** Follows the directory from now on, where it is watched. */
+  start(): void {
+    const { directory, control, pollMs } = this.settings;
+    if (control !== 'poll') return;
+    const { timers } = this.context.deps;
+    this.watcher = new RepositoryWatch({ directory, timers, pollMs, scan: () => this.scan() });
+    this.watcher.start();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.watcher?.close();
+    for (const { resolve } of this.pending) resolve({ kind: 'failed', why: 'the sidecar is stopping' });
+    this.pending.clear();
+  }
+
+  // ---- changes ----
+
+  private scan(): { readonly names: readonly string[]; readonly isMoving: boolean } {
+    const isRead = this.look();
+    if (isRead) this.apply();
+    const names = new Set(this.listing.revisions().map(({ name }) => name));
+    return { names: [...names], isMoving: isRead && this.listing.isMoving };
+  }
+
+  /** Reads the directory. What cannot be read changes nothing: no model is unloaded for want of a listing. */
+  private look(): boolean {
+    const { logger } = this.context.deps;
+    try {
+      this.listing.observe(listRevisions(this.settings.directory), this.nowMs());
+      this.problem = '';
+      return true;
+    } catch (error) {
+      const problem = messageOf(error);
+      if (problem !== this.problem)
+        logger.warn({ problem }, 'the model repository cannot be read; what is served stays');
+      this.problem = problem;
+      return false;
+    }
+  }
+
+  /** Loads and unloads what the plan says. */
+  private apply(): void {
+    if (this.isStopped) return;
+    const wanted = this.wanted();
+    const { load, unload } = planRepository(wanted, this.revisions);
+    for (const each of load) this.load(each);
+    for (const each of unload) this.unload(each);
+    for (const command of this.pending) this.settle(command);
+  }
+
+  private wanted(): readonly Revision[] {
+    const listed = this.listing.revisions().filter(({ name }) => !this.unloaded.has(name));
+    return wantedRevisions(listed, this.settings.policy);
+  }
+
+  private load(revision: Revision): void {
+    const { name: model, version } = revision;
+    this.context.deps.logger.info({ model, version }, 'loading a version of a model');
+    const loaded = this.owner.open(revision, false);
+    this.revisions.push(loaded);
+    this.owner.run(loaded);
+  }
+
+  /** A process of a revision has changed its state. */
+  changed(revision: LoadedRevision): void {
+    const before = revision.state.kind;
+    if (this.isStopped || !this.revisions.includes(revision) || !revision.update()) return;
+    const { logger } = this.context.deps;
+    const { name: model, version, state } = revision;
+    if (state.kind === 'ready' && before === 'loading') {
+      this.loadsOf(model).ok++;
+      logger.info({ model, version }, 'a version of a model is ready');
+    }
+    if (before === 'loading' && 'why' in state) this.loadsOf(model).failed++;
+    if (state.kind === 'failed') {
+      logger.error({ model, version, why: state.why }, 'a version of a model could not be loaded');
+      void revision.stop();
+    }
+    this.apply();
+  }
+
+  private loadsOf(name: string): { ok: number; failed: number } {
+    return getOrInsert(this.loads, name, () => ({ ok: 0, failed: 0 }));
+  }
+
+  /** No new calls; the processes end when the calls have, or the drain timeout has passed. */
+  private unload(revision: LoadedRevision): void {
+    const { name: model, version, state } = revision;
+    const { deps } = this.context;
+    deps.logger.info({ model, version }, 'unloading a version of a model');
+    revision.state = { kind: 'unloading' };
+    void this.drained(revision, state.kind === 'ready')
+      .then(() => revision.stop())
+      .then(() => this.remove(revision));
+  }
+
+  private drained({ backend }: LoadedRevision, isServing: boolean): Promise<void> {
+    backend.retire();
+    if (!isServing) return Promise.resolve();
+    return new Promise((resolve) => {
+      const limit = this.context.deps.timers.after(this.settings.drainTimeoutMs, resolve);
+      backend.whenIdle(() => {
+        limit.cancel();
+        resolve();
+      });
+    });
+  }
+
+  private remove(revision: LoadedRevision): void {
+    this.revisions.splice(this.revisions.indexOf(revision), 1);
+    this.owner.close(revision);
+    const { name: model, version } = revision;
+    this.context.deps.logger.info({ model, version }, 'a version of a model is unloaded');
+  }
+
+  // ---- commands ----
+
+  /**
+   * Loads a model as it is in the directory now: versions that are new or have changed, and those that failed before.
+   * Resolves when all of its versions are ready, or one has failed. Never rejects.
+   */
+  loadModel(name: string): Promise<CommandResult> {
+    if (!this.look()) return Promise.resolve({ kind: 'failed', why: this.problem });
+    this.listing.accept(name);
+    if (!this.listing.revisions().some((each) => each.name === name))
+      return Promise.resolve({ kind: 'unknown', why: 'failed to poll from model repository' });
+    this.unloaded.delete(name);
+    for (const each of this.revisions)
+      if (each.name === name && each.state.kind === 'failed') this.unload(each);
+    return new Promise((resolve) => {
+      this.pending.add({ name, resolve });
+      this.apply();
+    });
+  }
+
+  private settle(command: PendingLoad): void {
+    const wanted = this.wanted().filter(({ name }) => name === command.name);
+    const held = wanted.map((each) =>
+      this.revisions.find(
+        ({ name, version, fingerprint, state }) =>
+          name === each.name &&
+          version === each.version &&
+          fingerprint === each.fingerprint &&
+          state.kind !== 'unloading',
+      ),
+    );
+    if (held.some((each) => each === undefined || each.state.kind === 'loading')) return;
+    const bad = held.filter((each) => each !== undefined && each.state.kind !== 'ready');
+    this.pending.delete(command);
+    if (bad.length === 0) return command.resolve({ kind: 'done' });
+    const why = bad
+      .map((each) => `version ${each!.version} is at UNAVAILABLE state: ${each!.why};`)
+      .join(' ');
+    command.resolve({ kind: 'failed', why });
+  }
+
+  /** Calls of the model get NOT_FOUND from now on; those under way end. */
+  unloadModel(name: string): CommandResult {
+    const isKnown = this.index().some((entry) => entry.name === name);
+    if (!isKnown) return { kind: 'unknown', why: `'${name}' is not found` };
+    this.unloaded.add(name);
+    this.apply();
+    return { kind: 'done' };
+  }
+
+  /** Every version that is there or has processes, in the order of names and versions. */
+  index(): readonly IndexEntry[] {
+    const entries = new Map<string, IndexEntry>();
+    for (const { name, version } of this.listing.revisions())
+      entries.set(`${version}/${name}`, { name, version, state: 'UNAVAILABLE', reason: 'unloaded' });
+    for (const each of this.revisions) {
+      const { name, version } = each;
+      const key = `${version}/${name}`;
+      const entry = entryOf(each);
+      const known = entries.get(key);
+      if (known === undefined || RANKS[entry.state] >= RANKS[known.state]) entries.set(key, entry);
+    }
+    // The files of a version that is served have changed, and could not be loaded.
+    for (const { name, version, state } of this.revisions) {
+      const entry = entries.get(`${version}/${name}`)!;
+      if (state.kind === 'failed' && entry.state === 'READY')
+        entries.set(`${version}/${name}`, {
+          ...entry,
+          reason: `changed since, and not loaded again: ${state.why}`,
+        });
+    }
+    return [...entries.values()].sort((a, b) =>
+      a.name < b.name ? -1 : a.name > b.name ? 1 : compareVersions(a.version, b.version),
+    );
+  }
+
+  private nowMs(): number {
+    return this.context.deps.clock.now();
+  }
+}
+
+/** Of several revisions of one version the one that matters most stands in the index. */
+const RANKS = { UNAVAILABLE: 0, UNLOADING: 1, LOADING: 2, READY: 3 } as const;
+
+function entryOf({ name, version, state, why }: LoadedRevision): IndexEntry {
+  const states = { loading: 'LOADING', ready: 'READY', unloading: 'UNLOADING' } as const;
+  if (state.kind === 'unavailable' || state.kind === 'failed')
+    return { name, version, state: 'UNAVAILABLE', reason: why };
+  return { name, version, state: states[state.kind], reason: '' };
+}

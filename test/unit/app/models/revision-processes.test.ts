@@ -1,0 +1,44 @@
+/** The sockets of processes of single models. */
+import assert from 'node:assert/strict';
+import { RevisionProcesses } from '../../../../sidecar/app/models/revision-processes.js';
+import { anAppContext } from '../../../kit/stack/app-context.js';
+
+describe('the processes of a version', () => {
+  const local = { kind: 'unix', path: '/run/model.sock' } as const;
+  const base = { directory: '/models', local, instances: 1, isVersioned: false, initial: 1 };
+  const make = (over: Partial<typeof base>) => new RevisionProcesses({ ...base, ...over }, anAppContext());
+  const revision = { name: 'digits', version: '2', fingerprint: 'a' };
+  const paths = (processes: RevisionProcesses) =>
+    processes.hostsOf(revision).map(({ address }) => (address.kind === 'unix' ? address.path : ''));
+
+  it('of the only model without instances are at the socket that is named', () => {
+    assert.deepEqual(paths(make({})), ['/run/model.sock']);
+  });
+
+  it('have sockets beside it, never the same twice', () => {
+    const processes = make({ initial: 4, instances: 2 });
+    assert.deepEqual(paths(processes), ['/run/model.sock.1', '/run/model.sock.2']);
+    assert.deepEqual(paths(processes), ['/run/model.sock.3', '/run/model.sock.4']);
+    assert.deepEqual(paths(make({ isVersioned: true })), ['/run/model.sock.1'], 'others may come');
+  });
+
+  it('are told their model and version, and their number where there are several', () => {
+    const said = (over: Partial<typeof base>) =>
+      make(over)
+        .hostsOf(revision)
+        .map(({ model, version, instance }) => [model, version, instance]);
+    assert.deepEqual(said({}), [['digits', '2', undefined]]);
+    assert.deepEqual(said({ instances: 2 }), [
+      ['digits', '2', 1],
+      ['digits', '2', 2],
+    ]);
+  });
+
+  it('are told apart by version where versions come and go', () => {
+    const served = (isVersioned: boolean) => {
+      const processes = make({ isVersioned });
+      return processes.servedBy(revision, processes.hostsOf(revision)).version;
+    };
+    assert.deepEqual([served(true), served(false)], ['2', undefined]);
+  });
+});
