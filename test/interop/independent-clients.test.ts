@@ -4,29 +4,14 @@
  */
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { writeAddress } from '../../sidecar/config/codecs/address.js';
+import { outcomesOf, pythonCases, type Run, run } from '../kit/interop/python-cases.js';
 import { suitePair } from '../kit/interop/suites.js';
 import { type Pair, startPair } from '../kit/process/sidecars.js';
-import { ROOT, testFile, toolOrSkip } from '../kit/process/tools.js';
+import { ROOT, toolOrSkip } from '../kit/process/tools.js';
 import { TEST_PROTO } from '../kit/service/test-proto.js';
 import { startTestService } from '../kit/service/test-service.js';
-
-interface Run {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(command: string, ...args: readonly string[]): Promise<Run> {
-  return new Promise((resolve) => {
-    execFile(command, args, { timeout: 60_000, maxBuffer: 16 << 20 }, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
-      resolve({ code, stdout, stderr });
-    });
-  });
-}
 
 const PYTHON_CASES = [
   ...['empty_unary', 'large_unary', 'client_compressed_unary', 'client_streaming', 'server_streaming'],
@@ -34,36 +19,15 @@ const PYTHON_CASES = [
   ...['deadline', 'cancel_after_first_response', 'concurrent_unary'],
 ];
 
-const TRITON_CASES = [
-  ...['health_and_metadata', 'plain_infer', 'requested_output', 'classification', 'sequence', 'priority'],
-  ...['timeout', 'unknown_parameter', 'shared_memory'],
-];
-
-/** Runs a Python client in one process; the outcome of each of its cases by name. */
-async function outcomesOf(binary: string, script: string, ...args: readonly string[]) {
-  const { stdout, stderr } = await run(binary, testFile('interop', script), ...args);
-  const outcomes = new Map<string, string>();
-  for (const line of stdout.split('\n').filter((text) => text.startsWith('{'))) {
-    const { case: name, ok, why } = JSON.parse(line) as { case: string; ok: boolean; why?: string };
-    outcomes.set(name, ok ? 'ok' : (why ?? 'failed'));
-  }
-  if (outcomes.size === 0) throw new Error(`the Python client said nothing: ${stderr}`);
-  return outcomes;
-}
-
 describe('independent clients, through two sidecars with mutual TLS', () => {
   const suite = suitePair(() => startTestService());
 
-  describe('Python grpcio', () => {
-    let outcomes: ReadonlyMap<string, string>;
-    before(async function () {
-      const binary = await toolOrSkip(this, 'python');
-      const proto = [path.dirname(TEST_PROTO), path.basename(TEST_PROTO)];
-      const target = writeAddress(suite.pair.target);
-      outcomes = await outcomesOf(binary, 'python-client.py', ...proto, target, ...PYTHON_CASES);
-    });
-    for (const name of PYTHON_CASES) it(name, () => assert.equal(outcomes.get(name), 'ok'));
-  });
+  describe('Python grpcio', () =>
+    pythonCases('python', 'python-client.py', PYTHON_CASES, () => [
+      path.dirname(TEST_PROTO),
+      path.basename(TEST_PROTO),
+      writeAddress(suite.pair.target),
+    ]));
 
   describe('grpcurl', () => {
     const SERVICE = 'grpc.testing.TestService';
@@ -139,15 +103,6 @@ describe('independent clients, a model through two sidecars with mutual TLS', ()
     const args = [path.join(ROOT, 'proto'), 'inference.proto', target, 'model_infer'];
     const outcomes = await outcomesOf(binary, 'python-client.py', ...args);
     assert.equal(outcomes.get('model_infer'), 'ok');
-  });
-
-  describe('Triton’s Python client', () => {
-    let outcomes: ReadonlyMap<string, string>;
-    before(async function () {
-      const binary = await toolOrSkip(this, 'tritonclient');
-      outcomes = await outcomesOf(binary, 'triton-client.py', target, ...TRITON_CASES);
-    });
-    for (const name of TRITON_CASES) it(name, () => assert.equal(outcomes.get(name), 'ok'));
   });
 
   it('grpcurl finds the Open Inference Protocol by reflection and infers', async function () {
