@@ -13,6 +13,7 @@ import { leaveUpstream, onFallbackRequest, runFallback } from './outbound/fallba
 import { divert, fallBack, recordPrimaryResponse } from './outbound/fallback/primary.js';
 import * as hedging from './outbound/hedging.js';
 import { recordOutcome } from './outbound/outcome-recorder.js';
+import { KEY_UNREAD } from './outbound/parameter-key.js';
 import { pickEndpoint } from './outbound/pick.js';
 import { failureOf } from './outbound/replies.js';
 import { isServedNowhere, lacksIdentity, retryWaitMs } from './outbound/retry.js';
@@ -76,6 +77,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
   /** Begins an attempt at the best endpoint there is. Only a first attempt may probe an ejected endpoint. */
   protected attempt(call: OutboundCall): void {
     const now = this.context.nowMs;
+    if (call.routeDecision !== null && call.routeDecision.key === KEY_UNREAD && this.awaitKey(call)) return;
     let probed: Endpoint | undefined;
     if (call.attemptsHere === 0) {
       if (!this.poison.isIdle) {
@@ -98,6 +100,11 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
     const hedgeMs = call.methodState === null ? NEVER : hedging.hedgeDueMs(call, attempt, now);
     beginAttempt(call, attempt, attemptDueMs(call, now), hedgeMs);
+  }
+
+  /** The call sticks to an endpoint by a parameter of its request. True: it waits for more of that. */
+  private awaitKey(call: OutboundCall): boolean {
+    return this.parameterKeys.awaitKey(call, this.upstream.hashParameterOf(call.cluster)!) === Next.handled;
   }
 
   private makeAttempt(call: OutboundCall, endpoint: Endpoint, nowMs: number): OutboundAttempt {
@@ -232,7 +239,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     if (call.fallback !== null) onFallbackRequest(call, call.fallback);
     if (call.requestEnded && call.plan.attemptTimeoutMs > 0) retimeHeaders(call, this.context.nowMs);
     if (!call.isWaiting) return;
-    if (call.requestEnded || !call.isReplayable) this.resume(call);
+    if (call.requestEnded || !call.isReplayable || this.parameterKeys.isReadable(call)) this.resume(call);
     else creditRequest(call, call.requestBytes); // There is room to buffer the rest.
   }
 

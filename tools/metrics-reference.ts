@@ -77,6 +77,7 @@ const GROUPS: readonly Group[] = [
       outrider_response_cache_bytes: ['upstream'],
       outrider_response_cache_entries: ['upstream'],
       outrider_crashed_attempts_total: ['upstream'],
+      outrider_keyless_calls_total: ['upstream', 'reason'],
     },
   },
   {

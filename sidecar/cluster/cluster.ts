@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
 import type { Address, UpstreamConfig } from '../config/model.js';
 import type { Balancer } from '../core/balancing/balancer.js';
-import { makeBalancer } from '../core/balancing/balancers.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { RetryBudget } from '../core/retry/retry-budget.js';
 import { MAIN_CLUSTER } from '../discovery/snapshot.js';
 import type { LocalSettings } from '../http2/settings.js';
 import { LogThrottle } from '../runtime/log/logger.js';
 import type { DataPlaneContext } from '../transport/context.js';
+import { balancerFor } from './balancer-for.js';
 import { ConnectionWarmer } from './connection-warmer.js';
 import type { Endpoint, Peer } from './endpoint.js';
 import type { OutlierSweep } from './outlier-sweep.js';
@@ -79,7 +79,7 @@ export class Cluster {
     this.context = context;
     this.budget = new RetryBudget(config.budget);
     this.logThrottle = new LogThrottle(context.clock);
-    this.balancer = makeBalancer(config.balance.kind, context.random);
+    this.balancer = balancerFor(config.balance, context.random);
     this.warmer = new ConnectionWarmer(context.wheel, context.clock);
     this.priorities = new PrioritySet(config.ejection, context.random, this.warmer);
   }

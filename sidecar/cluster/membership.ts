@@ -1,10 +1,10 @@
 import { labelOf } from '../config/codecs/address.js';
 import { DEFAULT_MAX_ENDPOINTS } from '../config/defaults.js';
 import type { EndpointConfig, UpstreamConfig } from '../config/model.js';
-import { makeBalancer } from '../core/balancing/balancers.js';
 import { NO_PROBE } from '../core/outlier/ejection.js';
 import { ownEndpoints } from '../discovery/endpoint-subset.js';
 import { Pool } from '../transport/pool.js';
+import { balancerFor, isSameBalancer } from './balancer-for.js';
 import { Cluster, type ClusterDeps } from './cluster.js';
 import { dialTo, isStarted, mayOpen, onConnectionChange } from './connections.js';
 import { refreshEligible } from './eligibility.js';
@@ -26,8 +26,8 @@ export function updateCluster(cluster: Cluster, config: UpstreamConfig): void {
   cluster.budget.configure(config.budget);
   if (config.health === undefined)
     for (const endpoint of cluster.endpoints) setHealthy(cluster, endpoint, true, 'health checks are off');
-  if (config.balance.kind !== cluster.config.balance.kind)
-    cluster.balancer = makeBalancer(config.balance.kind, cluster.context.random);
+  if (!isSameBalancer(config.balance, cluster.config.balance))
+    cluster.balancer = balancerFor(config.balance, cluster.context.random);
   configureSweep(cluster, config);
   const isSameProtocol = config.tls === cluster.config.tls;
   cluster.config = config;

@@ -149,6 +149,19 @@ export class Upstream {
     return this.hashKeys.get(cluster);
   }
 
+  /** The parameter of requests that calls of `cluster` stick by; undefined: there is none, or a metadata key. */
+  hashParameterOf(cluster: Cluster): string | undefined {
+    const { balance } = this.config;
+    if (balance.kind !== 'ring-hash' || this.hashKeys.has(cluster)) return undefined;
+    return balance.hashOn?.parameter;
+  }
+
+  /** Calls stick by a parameter of their requests. */
+  get hasHashParameter(): boolean {
+    const { balance } = this.config;
+    return balance.kind === 'ring-hash' && balance.hashOn !== undefined;
+  }
+
   /** Why calls may not get through yet; undefined once an endpoint has been reached. */
   notReady(): string | undefined {
     const { all } = this;

@@ -9,6 +9,7 @@ import { type Field, fieldsOf, MessageWriter, varintsOf } from './protobuf.js';
 
 export const MODEL_METADATA = '/inference.GRPCInferenceService/ModelMetadata';
 export const MODEL_INFER = '/inference.GRPCInferenceService/ModelInfer';
+export const MODEL_STREAM_INFER = '/inference.GRPCInferenceService/ModelStreamInfer';
 
 /** An input tensor as `raw_input_contents` has it: little-endian, row-major. */
 export interface RawInput {

@@ -17,7 +17,7 @@ import type { MethodState } from './method-state.js';
 export interface RouteDecision {
   /** Version of the rules that decided. */
   readonly version: number;
-  /** Hash of the metadata value that the call sticks to an endpoint by; NO_KEY: it does not stick. */
+  /** Hash of the value that the call sticks to an endpoint by; NO_KEY: it does not stick; KEY_UNREAD: not known yet. */
   readonly key: number;
   /** The request as it came, whose path a rule may have changed. */
   readonly original: HeaderBlock;
@@ -100,6 +100,8 @@ export class OutboundCall extends RelayedCall {
   isWaiting = false;
   /** It has waited once, to be the probe of an ejected endpoint. */
   hasWaited = false;
+  /** Octets of the request at which its beginning is looked at again, while `isRequestAwaited`. */
+  keyBytes = 0;
   /** The model that it names (cluster/model-key.ts), where that was noted before the request was let go. */
   model: Uint8Array | null = null;
   /** What it is known by where it may have crashed a model; empty: not made. */

@@ -1,4 +1,6 @@
+import type { Cluster } from '../cluster/cluster.js';
 import type { Upstream } from '../cluster/upstream.js';
+import { MODEL_INFER, MODEL_STREAM_INFER } from '../codec/inference.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
 import { hashText } from '../core/balancing/hash.js';
@@ -6,6 +8,7 @@ import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { isValidPath } from '../core/routing/method.js';
 import { rewritePath } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { headerValues } from '../relay/call-facts.js';
 import { setDeadline } from '../relay/call-timer.js';
 import { PathFields } from '../relay/header-rewrite.js';
@@ -13,6 +16,7 @@ import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { type Match, matchForCopy, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundCall } from './call.js';
+import { KEY_UNREAD } from './parameter-key.js';
 
 /**
  * Decides where a call goes: its route, and the cluster of endpoints. Most upstreams have one cluster for all calls
@@ -81,10 +85,7 @@ export class Router {
     call.block = rewritten === path ? original : this.paths.rewritten(original, rewritten);
     call.cluster = cluster;
     call.match = this.routes.complete(match, rule);
-    const hashKey = this.upstream.hashKeyOf(cluster);
-    const value = hashKey === undefined ? undefined : metadataValue(original, hashKey);
-    const key = value === undefined ? NO_KEY : hashText(value);
-    call.routeDecision = { version: this.upstream.version, key, original };
+    call.routeDecision = { version: this.upstream.version, key: this.keyOf(cluster, original), original };
     const { inFlight, maxInFlight: limit } = cluster;
     if (inFlight < limit) return null;
     return makeLocalReply(LocalReplyReasons.breakerOpen, {
@@ -92,6 +93,16 @@ export class Router {
       limit,
       what: 'calls in flight',
     });
+  }
+
+  private keyOf(cluster: Cluster, request: HeaderBlock): number {
+    if (this.upstream.hashParameterOf(cluster) !== undefined) {
+      const { path } = headerViewOf(request);
+      return path === MODEL_INFER || path === MODEL_STREAM_INFER ? KEY_UNREAD : NO_KEY;
+    }
+    const hashKey = this.upstream.hashKeyOf(cluster);
+    const value = hashKey === undefined ? undefined : metadataValue(request, hashKey);
+    return value === undefined ? NO_KEY : hashText(value);
   }
 
   /**

@@ -13,6 +13,7 @@ import type { UpstreamHandler } from './call.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { EjectionProbes } from './ejection-probe.js';
 import { MethodStates } from './method-state.js';
+import { ParameterKeys } from './parameter-key.js';
 import { PoisonWatch } from './poison-requests.js';
 import { Router } from './router.js';
 import { TrafficShift } from './traffic-shift.js';
@@ -43,6 +44,7 @@ export class UpstreamState {
   readonly methodStates: MethodStates;
   readonly trafficShift: TrafficShift;
   readonly poison: PoisonWatch;
+  readonly parameterKeys = new ParameterKeys();
   /** Null: nothing asks for them. */
   protected readonly failures: UpstreamFailures | null;
   /** Counts for `/metrics`. */

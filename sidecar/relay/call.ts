@@ -110,6 +110,8 @@ export abstract class Call extends WheelEntry {
   isReplayable = true;
   /** What the caller sends is buffered for now, and not forwarded. */
   isRequestHeld = false;
+  /** The handler is told of everything that comes of the request: it waits to read its beginning. */
+  isRequestAwaited = false;
   /** The caller has sent END_STREAM. */
   requestEnded: boolean;
   requestBytes = 0;

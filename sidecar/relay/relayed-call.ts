@@ -47,7 +47,11 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     if (n > 0 && (this.isReplayable || !open)) bufferRequest(this, buffer, start, end, open);
     if (open) attempt.session!.connection.sendData(attempt.stream!, buffer, start, end, ended);
     // Half a window, so that the largest frame fits into the rest: not every sender divides its frames.
-    if (ended || this.requestBytes - this.creditedBytes >= this.context.memory.firstWindow >>> 1)
+    if (
+      ended ||
+      this.isRequestAwaited ||
+      this.requestBytes - this.creditedBytes >= this.context.memory.firstWindow >>> 1
+    )
       this.handler.onRequestReady(this);
   }
 

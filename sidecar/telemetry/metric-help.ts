@@ -54,6 +54,8 @@ export const HELP = {
   // hedging, fallbacks and breakers
   outrider_crashed_attempts_total:
     'Attempts that ran in a model process as it crashed: they are not tried again. Requests that were in two crashes are refused for a while (outrider_local_replies_total, reason poison).',
+  outrider_keyless_calls_total:
+    'Calls of an upstream with hash_on that stick to no endpoint: the parameter is absent (absent), not within the first 64 KiB of the message (beyond), in a compressed message (compressed) or one that is none (malformed), or the request was not here when it had to go (incomplete).',
   outrider_hedges_total: 'Second copies sent of calls that were late.',
   outrider_hedges_won_total: 'Second copies that answered before the first.',
   outrider_hedges_not_sent_total:

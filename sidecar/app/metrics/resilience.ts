@@ -12,11 +12,17 @@ interface Row {
 /** Metrics of hedging, fallbacks, circuit breakers and crashed attempts. */
 export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
   const perUpstream = metricsOver(outbounds, ({ name }) => ({ upstream: name }));
+  const keyed = outbounds.filter(({ upstream }) => upstream.hasHashParameter);
+  const keyless = metricsOver(keyed, ({ name }) => ({ upstream: name })).counts(
+    'reason',
+    ({ parameterKeys }) => parameterKeys.keyless,
+  );
   return [
     ...hedgeMetrics(rowsOf(outbounds)),
     ...fallbackMetrics(outbounds),
     ...breakerMetrics(outbounds),
     perUpstream.metric('outrider_crashed_attempts_total', ({ poison }) => poison.crashes),
+    metric('outrider_keyless_calls_total', keyless),
   ];
 }
 

@@ -3,9 +3,15 @@ import { LeastLoaded } from './least-loaded.js';
 import { RingHash } from './ring-hash.js';
 import { RoundRobin } from './round-robin.js';
 
+/** What a policy may have beside its name. */
+export interface BalancerOptions {
+  /** Calls with a key go to its endpoint whatever the load. Read by ring-hash only; default: within bounds of load. */
+  readonly ignoresLoad?: boolean;
+}
+
 /** A policy of the table. */
 export interface BalancerEntry {
-  readonly make: (random: () => number) => Balancer;
+  readonly make: (random: () => number, options: BalancerOptions) => Balancer;
   /** How it chooses, for the reference of options. */
   readonly meaning: string;
 }
@@ -18,9 +24,9 @@ export const BALANCERS = {
   },
   'round-robin': { make: () => new RoundRobin(), meaning: 'in turn' },
   'ring-hash': {
-    make: (random) => new RingHash(random),
+    make: (random, { ignoresLoad }) => new RingHash(random, { ignoresLoad: ignoresLoad === true }),
     meaning:
-      'calls with the same value of the metadata key below go to the same endpoint as long as it is not overloaded, and few of them move when endpoints come and go',
+      'calls with the same value of the metadata key or parameter below go to the same endpoint, with a metadata key as long as it is not overloaded, and few of them move when endpoints come and go',
   },
 } satisfies Record<string, BalancerEntry>;
 
@@ -31,6 +37,10 @@ export type BalancerKind = keyof typeof BALANCERS;
 export const BALANCER_KINDS = Object.keys(BALANCERS) as [BalancerKind, ...BalancerKind[]];
 
 /** A new balancer of this kind. @param random in [0, 1); for policies that draw. Once per configuration of a cluster. */
-export function makeBalancer(kind: BalancerKind, random: () => number): Balancer {
-  return BALANCERS[kind].make(random);
+export function makeBalancer(
+  kind: BalancerKind,
+  random: () => number,
+  options: BalancerOptions = {},
+): Balancer {
+  return BALANCERS[kind].make(random, options);
 }

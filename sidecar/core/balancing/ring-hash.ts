@@ -27,8 +27,14 @@ export class RingHash implements Balancer {
   private readonly keyless: LeastLoaded;
   private ring: Ring | undefined;
 
-  /** @param random for calls without a key, which go to the less loaded of two. */
-  constructor(random: () => number) {
+  /**
+   * @param random for calls without a key, which go to the less loaded of two.
+   * @param ignoresLoad keys stay at their endpoint whatever its load or weight: there is state there.
+   */
+  constructor(
+    random: () => number,
+    private readonly options: { readonly ignoresLoad: boolean } = { ignoresLoad: false },
+  ) {
     this.keyless = new LeastLoaded(random);
   }
 
@@ -73,6 +79,7 @@ export class RingHash implements Balancer {
     for (let step = 0; step < points.length; step += 1) {
       const endpoint = endpoints[owners[(from + step) % points.length]!]!;
       if (!canPick(endpoint, tried)) continue;
+      if (this.options.ignoresLoad) return endpoint;
       if (!isLastRound && endpoint.weightFactor < 1 && !takesKey(endpoint, key)) continue;
       const bound = Math.ceil((BOUND * inFlight * endpoint.share) / eligible);
       if (endpoint.inFlight < bound) return endpoint;

@@ -3,12 +3,26 @@
  */
 import { BALANCER_KINDS, BALANCERS, type BalancerKind } from '../../../core/balancing/balancers.js';
 import { metadataKey } from '../metadata-key.js';
-import { blockAs, inCode, option, rules } from '../option.js';
-import { choice } from '../values.js';
+import { block, blockAs, inCode, option, rules } from '../option.js';
+import { choice, matching } from '../values.js';
 
 type BalanceConfig =
   | { readonly kind: Exclude<BalancerKind, 'ring-hash'> }
-  | { readonly kind: 'ring-hash'; readonly key: string };
+  | { readonly kind: 'ring-hash'; readonly key: string; readonly hashOn?: undefined }
+  | { readonly kind: 'ring-hash'; readonly hashOn: { readonly parameter: string }; readonly key?: undefined };
+
+const PARAMETER = /^[!-~]{1,64}$/;
+
+const hashOn = block({
+  parameter: option(
+    matching('text', PARAMETER, 'the name of a parameter, such as sequence_id: at most 64 characters'),
+    {
+      meaning:
+        'Name in `parameters` of ModelInfer and of the first message of ModelStreamInfer, with a text or an integer other than 0.',
+      why: 'Which calls belong together depends on the application.',
+    },
+  ),
+});
 
 /** `balance`: Envoy's `lb_policy`. */
 export const balance = inCode(
@@ -19,16 +33,25 @@ export const balance = inCode(
     }),
     key: option(metadataKey().optional(), {
       meaning: 'With `ring-hash`: the metadata key whose value decides. Calls without it go anywhere.',
-      otherwise: 'required with `ring-hash`, refused with the others',
+      otherwise: 'required with `ring-hash` without `hash_on`, refused with the others',
       why: 'Which calls belong together depends on the application.',
+    }),
+    hash_on: option(hashOn.optional(), {
+      meaning:
+        'With `ring-hash`, in the place of `key`: calls with the same value of a parameter of the request go to the same endpoint while it is there, whatever its load, as a sequence has its state there. An attempt begins once the parameter has been read, in the first 64 KiB of the first message and before its inputs. Calls whose parameter is absent or cannot be read go where the load says.',
+      otherwise: 'absent: `key` says what decides',
+      why: 'Clients of sequence models put `sequence_id` there.',
     }),
   }).check(
     rules((found, report) => {
-      const { kind, key } = found;
-      if (kind === 'ring-hash' && key === undefined)
-        report(['key'], 'missing; expected a metadata key, by which ring-hash chooses');
-      if (key !== undefined && kind !== 'ring-hash' && BALANCER_KINDS.some((each) => each === kind))
-        report(['key'], `found with ${kind}, which does not read it; expected "kind: ring-hash"`);
+      const { kind, key, hash_on: on } = found;
+      if (kind === 'ring-hash' && key === undefined && on === undefined)
+        report(['key'], 'missing; expected a metadata key, or hash_on, by which ring-hash chooses');
+      if (key !== undefined && on !== undefined)
+        report(['hash_on'], 'found beside key; expected only one of them');
+      for (const [name, said] of Object.entries({ key, hash_on: on }))
+        if (said !== undefined && kind !== 'ring-hash' && BALANCER_KINDS.some((each) => each === kind))
+          report([name], `found with ${kind}, which does not read it; expected "kind: ring-hash"`);
     }),
   ),
   (said) => said as BalanceConfig,

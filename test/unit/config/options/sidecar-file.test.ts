@@ -318,7 +318,15 @@ describe('rules of an upstream', () => {
     .also('half a connection', 'pool: {connections: 1.5}')
     .because(/^pool\.connections: found 1\.5; expected a whole number/)
     .also('an unknown way to balance', 'balance: {kind: random}')
-    .because(/^balance\.kind: found "random"; expected one of least-loaded, round-robin, ring-hash$/);
+    .because(/^balance\.kind: found "random"; expected one of least-loaded, round-robin, ring-hash$/)
+    .also('a ring without a key', 'balance: {kind: ring-hash}')
+    .because(/^balance\.key: missing; expected a metadata key, or hash_on/)
+    .also('a ring with two keys', 'balance: {kind: ring-hash, key: x, hash_on: {parameter: y}}')
+    .because(/^balance\.hash_on: found beside key; expected only one of them$/)
+    .also('a key that nothing reads', 'balance: {kind: round-robin, hash_on: {parameter: y}}')
+    .because(/^balance\.hash_on: found with round-robin, which does not read it; expected "kind: ring-hash"$/)
+    .also('a parameter without a name', 'balance: {kind: ring-hash, hash_on: {parameter: ""}}')
+    .because(/^balance\.hash_on\.parameter: found ""; expected the name of a parameter/);
 
   it('hears rules between options even when single options are wrong', () =>
     assert.deepEqual(

@@ -55,6 +55,21 @@ describe('RingHash', () => {
     });
   });
 
+  it('keeps a key where its state is, whatever the load and weight there, if it is to ignore them', () => {
+    const pool = endpoints(3);
+    const balancer = new RingHash(seeded(1), { ignoresLoad: true });
+    const before = KEYS.map((key) => balancer.pick(pool, [], 0, key)!);
+    pool[0]!.inFlight = 1_000;
+    pool[1]!.weightFactor = 0.01;
+    for (const [i, key] of KEYS.entries()) assert.equal(balancer.pick(pool, [], 0, key), before[i]);
+    pool[0]!.eligible = false;
+    KEYS.forEach((key, i) => {
+      const now = balancer.pick(pool, [], 0, key);
+      if (before[i] !== pool[0]) assert.equal(now, before[i]);
+      else assert.notEqual(now, before[i]);
+    });
+  });
+
   it('passes a popular key on when its endpoint has a quarter more than its share', () => {
     const [pool, balancer] = [endpoints(4), ring()];
     const key = hashText('popular');

@@ -1,0 +1,73 @@
+import { readInferParameter } from '../codec/infer-parameter.js';
+import { NO_KEY } from '../core/balancing/balancer.js';
+import { hashText } from '../core/balancing/hash.js';
+import { NEVER } from '../relay/call.js';
+import { resumeAt } from '../relay/call-timer.js';
+import { Next } from '../relay/next.js';
+import { creditRequest } from '../relay/request-buffer.js';
+import { prefixOf } from '../relay/request-prefix.js';
+import type { OutboundCall } from './call.js';
+
+/** Key of a call that sticks by a parameter of its request which has not been read yet. */
+export const KEY_UNREAD = -2;
+
+/** Octets of the message that are looked at: first as many, then as many at most. */
+const FIRST_BYTES = 4 * 1024;
+const MOST_BYTES = 64 * 1024;
+const PREFIX_BYTES = 5;
+
+/** Why a call goes where the load says although its upstream has a hash key. */
+export const KEYLESS_REASONS = ['absent', 'beyond', 'compressed', 'malformed', 'incomplete'] as const;
+export type KeylessReason = (typeof KEYLESS_REASONS)[number];
+
+type Found = { readonly key: number } | { readonly keyless: KeylessReason } | { readonly needed: number };
+
+/**
+ * Reads the keys of calls from a parameter in their first message (`balance.hash_on`). A call without one, or whose message
+ * cannot be read, goes where the load says, and is counted by the reason.
+ */
+export class ParameterKeys {
+  readonly keyless: Record<KeylessReason, number> = {
+    ...{ absent: 0, beyond: 0, compressed: 0, malformed: 0, incomplete: 0 },
+  };
+
+  /**
+   * Before an attempt. `handled`: the call waits until more of its first message is here. A stream may be open for long
+   * before that comes, so that only the limits of the call bound the wait.
+   */
+  awaitKey(call: OutboundCall, parameter: string): Next {
+    const found = find(call, parameter);
+    if ('needed' in found && !call.requestEnded && call.isReplayable) {
+      call.keyBytes = found.needed;
+      call.isRequestAwaited = true;
+      call.isWaiting = true;
+      resumeAt(call, NEVER);
+      creditRequest(call, call.requestBytes);
+      return Next.handled;
+    }
+    call.isRequestAwaited = false;
+    call.routeDecision = { ...call.routeDecision!, key: 'key' in found ? found.key : NO_KEY };
+    if (!('key' in found)) this.keyless['keyless' in found ? found.keyless : 'incomplete']++;
+    return Next.continue;
+  }
+
+  /** More of the request has come: whether that is worth a look. */
+  isReadable({ buffered, keyBytes, isRequestAwaited }: OutboundCall): boolean {
+    return isRequestAwaited && buffered !== null && buffered.bytes >= keyBytes;
+  }
+}
+
+/** Looks at no more than four lengths of the beginning, however it comes in. */
+function find({ buffered }: OutboundCall, parameter: string): Found {
+  const has = buffered === null ? 0 : buffered.bytes;
+  if (has < PREFIX_BYTES) return { needed: PREFIX_BYTES };
+  const head = prefixOf(buffered!, PREFIX_BYTES + MOST_BYTES);
+  if (head[0] !== 0) return { keyless: head[0] === 1 ? 'compressed' : 'malformed' };
+  const length = head.readUInt32BE(1);
+  const most = PREFIX_BYTES + Math.min(length, MOST_BYTES);
+  const reading = readInferParameter(head.subarray(PREFIX_BYTES, PREFIX_BYTES + length), length, parameter);
+  if (reading.kind === 'found') return { key: hashText(reading.value) };
+  if (reading.kind !== 'more') return { keyless: reading.kind };
+  if (has >= most) return { keyless: 'beyond' };
+  return { needed: has < PREFIX_BYTES + FIRST_BYTES ? Math.min(most, PREFIX_BYTES + FIRST_BYTES) : most };
+}
