@@ -86,12 +86,12 @@ describe('the package', function () {
 
   it('serves the models it comes with once the runtime is there', async () => {
     linkDependency(folder, 'onnxruntime-node');
-    const listen = `unix:${path.join(folder, 's')}`;
-    const { code, stderr } = await outrider(
-      ['serve', '--models', models(), '--listen', listen],
-      / ready in /,
-    );
-    assert.match(stderr, /digits version 1: ready in \d+ ms, golden input matched/);
-    assert.equal(code, 0, stderr);
+    for (const name of ['digits', 'tokens']) {
+      const served = ['serve', '--models', path.join(installed, 'services', name, 'models')];
+      const listen = `unix:${path.join(folder, name)}`;
+      const { code, stderr } = await outrider([...served, '--listen', listen], / ready in |NOT READY/);
+      assert.match(stderr, new RegExp(`${name} version 1: ready in \\d+ ms, golden input matched`));
+      assert.equal(code, 0, stderr);
+    }
   });
 });
