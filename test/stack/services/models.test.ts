@@ -29,6 +29,19 @@ describe('npm run models', () => {
     assert.deepEqual(readdirSync(join(cache, 'packages')), []);
   });
 
+  it('says what npm says when its registry is away', function () {
+    this.timeout(60_000);
+    const scratch = scratchForTest();
+    const away = { npm_config_registry: 'http://127.0.0.1:1/', npm_config_cache: join(scratch.path, 'npm') };
+    const args = ['langid', '--cache', join(scratch.path, 'cache')];
+    const { status, stderr } = runModels(args, { ...process.env, ...away });
+    assert.equal(status, 3);
+    assert.match(
+      stderr,
+      /^langid: npm lande 1\.0\.10 cannot be had: npm: npm error code ECONNREFUSED[^\n]*\n$/,
+    );
+  });
+
   it('names the models that there are when one is asked for that is not', () => {
     const { status, stderr } = runModels(['langid', 'nothing']);
     assert.equal(status, 2);

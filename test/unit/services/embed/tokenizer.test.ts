@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { WordPieceTokenizer } from '../../../../services/embed/tokenizer.js';
 
 const PIECES = [
@@ -65,6 +66,24 @@ describe('the WordPiece tokenizer', () => {
     assert.deepEqual(short.encode('a a a a'), { ids: [2, 8, 8, 8, 8, 3], isTruncated: false });
     assert.deepEqual(short.encode('a a a a a'), { ids: [2, 8, 8, 8, 8, 3], isTruncated: true });
     assert.deepEqual(short.encode('a a a unaffable'), { ids: [2, 8, 8, 8, 4, 3], isTruncated: true });
+  });
+
+  it('gives numbers of its vocabulary for any text, lone surrogates among it, and no more than its limit', () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 600 }),
+      fc.string({ unit: 'grapheme', maxLength: 600 }),
+      fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units)),
+      fc
+        .array(fc.constantFrom('una', 'able', 'caf\u0301', '中', '\ud800', ',', ' ', '##a'))
+        .map((parts) => parts.join('')),
+    );
+    fc.assert(
+      fc.property(text, (any) => {
+        const { ids, isTruncated } = tokenizer.encode(any);
+        assert.ok(ids.every((id) => Number.isInteger(id) && id > 0 && id < PIECES.length));
+        assert.ok(ids.length >= 2 && ids.length <= 256 && (ids.length === 256 || !isTruncated));
+      }),
+    );
   });
 
   it('reads vocabularies with line ends of either kind', () => {

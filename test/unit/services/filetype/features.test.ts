@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { type FeatureConfig, featuresOf, requireKnown } from '../../../../services/filetype/features.js';
 
 const PAD = 256;
@@ -45,6 +46,22 @@ describe('the features of filetype', () => {
   it('are none for a file of too little, white space apart', () => {
     for (const text of ['', 'a', '  a', ' '.repeat(50), `${' '.repeat(8)}abcdef`])
       assert.equal(features(text), undefined, JSON.stringify(text));
+  });
+
+  it('are so many octets and padding for any file, in their order', () => {
+    const octet = fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(0x20, 0x0a));
+    fc.assert(
+      fc.property(fc.array(octet, { maxLength: 40 }), (octets) => {
+        const found = featuresOf(Uint8Array.from(octets), config);
+        if (found === undefined) return;
+        const [begin, end] = [[...found.subarray(0, 4)], [...found.subarray(4)]];
+        const kept = (part: number[]): string => part.filter((f) => f !== PAD).join();
+        assert.equal(found.length, 7);
+        assert.ok(octets.join().includes(kept(begin)) && octets.join().includes(kept(end)));
+        assert.ok(!begin.slice(begin.indexOf(PAD)).some((f) => f !== PAD) || !begin.includes(PAD));
+        assert.ok(!end.slice(0, end.lastIndexOf(PAD) + 1).some((f) => f !== PAD));
+      }),
+    );
   });
 
   it('are refused for a network that wants others', () => {
