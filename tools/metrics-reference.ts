@@ -1,3 +1,5 @@
+import { isCounter } from '../sidecar/telemetry/metric-rows.js';
+
 /** A metric as a source file declares it. */
 export interface DeclaredMetric {
   readonly kind: string;
@@ -118,6 +120,25 @@ const GROUPS: readonly Group[] = [
     },
   },
   {
+    title: 'Models by their own statistics',
+    about:
+      'Of model processes of our own, read from each every 5 s (ModelStatistics), added up over instances and restarts. Those that begin with `nv_` are named and defined as Triton has them; durations are microseconds in all.',
+    metrics: {
+      nv_inference_request_success: ['model', 'version'],
+      nv_inference_request_failure: ['model', 'version'],
+      nv_inference_count: ['model', 'version'],
+      nv_inference_exec_count: ['model', 'version'],
+      nv_inference_request_duration_us: ['model', 'version'],
+      nv_inference_queue_duration_us: ['model', 'version'],
+      nv_inference_compute_input_duration_us: ['model', 'version'],
+      nv_inference_compute_infer_duration_us: ['model', 'version'],
+      nv_inference_compute_output_duration_us: ['model', 'version'],
+      nv_inference_pending_request_count: ['model', 'version'],
+      outrider_model_batch_size: ['model', 'version'],
+      outrider_model_memory_bytes: ['model', 'version', 'instance'],
+    },
+  },
+  {
     title: 'Connections, identity and configuration',
     about: 'The sidecar itself.',
     metrics: {
@@ -193,6 +214,7 @@ const LABELS: Readonly<Record<string, string>> = {
   level: '`high` or `critical`.',
   limit: 'The bound that was hit.',
   method: 'A method that a route names; `other`: one that none does.',
+  instance: 'Number of the process, from 1, where a model has several.',
   model: 'Where one sidecar serves several models: which. Else absent.',
   outcome: 'What the end of an attempt says about its endpoint.',
   query: 'What is read from the agent, in words.',
@@ -203,17 +225,18 @@ const LABELS: Readonly<Record<string, string>> = {
   target: 'A service, with datacenter and filter where there are any.',
   to: 'The upstream that got the call or its copy.',
   upstream: 'Name of the upstream, as in the file.',
+  version: 'Where versions are told apart: which.',
   where: '`main` thread, or a `thread` of its own.',
   why: 'The word after `outrider-degraded:`.',
 };
 
 /** A name, and a help in either quotes, as arguments or as properties. */
 const AS_ARGUMENTS =
-  /\b(counter|gauge)\(\s*'((?:outrider|process)_\w+)',\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
+  /\b(counter|gauge)\(\s*'((?:outrider|process|nv)_\w+)',\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
 const AS_OBJECT =
-  /\bkind: '(\w+)',\s*name: '((?:outrider|process)_\w+)',\s*help:\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
+  /\bkind: '(\w+)',\s*name: '((?:outrider|process|nv)_\w+)',\s*help:\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
 /** In a table of helps; the name says what it is. */
-const IN_TABLE = /^ {2}((?:outrider|process)_\w+):\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*"),$/gm;
+const IN_TABLE = /^ {2}((?:outrider|process|nv)_\w+):\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*"),$/gm;
 
 /**
  * The metrics that source files declare, in the order found; one that is declared twice is listed
@@ -229,7 +252,7 @@ export function declaredMetrics(sources: Iterable<string>): DeclaredMetric[] {
     for (const pattern of [AS_ARGUMENTS, AS_OBJECT])
       for (const [, kind, name, help] of source.matchAll(pattern)) add(kind!, name!, help!);
     for (const [, name, help] of source.matchAll(IN_TABLE))
-      add(name!.endsWith('_total') ? 'counter' : 'gauge', name!, help!);
+      add(isCounter(name!) ? 'counter' : 'gauge', name!, help!);
   }
   return [...found.values()];
 }

@@ -11,6 +11,7 @@ import { modelServer } from './model-addresses.js';
 import { ModelHost } from './model-host.js';
 import { ModelStatuses } from './model-status.js';
 import { ServedRepository } from './models/served-repository.js';
+import { StatisticsReader } from './models/statistics-reader.js';
 import type { TlsIdentity } from './tls-identity.js';
 
 export interface InboundSideOptions {
@@ -33,6 +34,8 @@ export class InboundSide {
   /** Undefined: no model has processes of its own. */
   readonly repository: ServedRepository | undefined;
   readonly statuses: ModelStatuses;
+  /** Undefined where the model server may be of another make. */
+  readonly statistics: StatisticsReader | undefined;
   /** Called after every change of a model's state. */
   onModel: () => void = () => {};
   address: Address | undefined;
@@ -65,7 +68,9 @@ export class InboundSide {
     this.single?.attach(
       this.inbound.backends.map((backend) => ({ backend, instance: backend.instances[0]! })),
     );
-    this.repository?.attach(this.inbound);
+    if (options.process?.isolation !== undefined)
+      this.statistics = new StatisticsReader(() => this.hosts, context);
+    this.repository?.attach(this.inbound, this.statistics);
     this.statuses = new ModelStatuses(config, this.hosts, context);
     this.repository?.reportTo(this.statuses, () => this.onModel());
     if (this.single !== undefined)
@@ -94,6 +99,7 @@ export class InboundSide {
   async start(): Promise<void> {
     for (const host of this.hosts) host.start();
     this.repository?.start();
+    this.statistics?.start();
     const { mtls, listen } = this.config;
     const tls =
       mtls === 'off' ? undefined : this.options.identity?.serverTls({ alsoPlaintext: mtls === 'permissive' });
@@ -172,6 +178,7 @@ export class InboundSide {
     this.listener?.stop();
     this.statuses.close();
     this.repository?.stop();
+    this.statistics?.stop();
     for (const host of this.hosts) host.stop();
   }
 }

@@ -16,6 +16,7 @@ import type { AppContext } from './context.js';
 import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js';
 import type { FaultController } from './fault-controller.js';
 import type { InboundSide } from './inbound-side.js';
+import { inferenceMetrics } from './metrics/inference.js';
 import { repositoryMetrics } from './metrics/repository.js';
 import { metricsOf } from './metrics/traffic.js';
 import { faultMetrics, mirrorReports, trafficShiftMetrics } from './metrics/traffic-shift.js';
@@ -127,6 +128,9 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
       ...this.accessLog.metrics(),
       ...(this.consul?.metrics() ?? []),
       ...(this.inbound?.statuses.metrics() ?? []),
+      ...(this.inbound?.statistics === undefined
+        ? []
+        : inferenceMetrics(this.inbound.statistics, this.inbound.inbound.backends)),
       ...(this.inbound?.repository === undefined
         ? []
         : repositoryMetrics(this.inbound.repository.repository)),

@@ -20,6 +20,12 @@ export class MessageWriter {
     return this;
   }
 
+  /** A uint64 field; 0 is left out, as proto3 does. */
+  number(field: number, value: number): this {
+    if (value !== 0) this.wire.tag(field, WireType.Varint).uint64(value);
+    return this;
+  }
+
   message(field: number, value: MessageWriter): this {
     return this.bytes(field, value.finish());
   }

@@ -14,6 +14,7 @@ const NONE: Readonly<QueueCounts> = { evictedTotal: 0, admittedTotal: 0, expired
 export class EndedQueues {
   private readonly counts = new Map<string, QueueCounts>();
 
+  /** The model of this queue is gone. */
   add({ name, version, queue }: ModelBackend): void {
     const sum = getOrInsert(this.counts, keyOf(name, version), () => ({ ...NONE }));
     sum.evictedTotal += queue.evictedTotal;

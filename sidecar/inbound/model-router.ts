@@ -71,6 +71,7 @@ export class ModelRouter {
     return null;
   }
 
+  /** NOT_FOUND in the protocol's words, with the versions that are served where the model is known. */
   private unknown(
     { model, version, method }: ModelRoutedCall,
     versions: readonly ModelBackend[] = [],
@@ -123,6 +124,7 @@ function isVersion(backend: ModelBackend, version: string): boolean {
   return version === '' || backend.version === '' || backend.version === version;
 }
 
+/** With some of its instances a version takes calls only where no other is whole. */
 function rankOf({ instances, state: { kind } }: ModelBackend): number {
   if (kind === 'away') return 0;
   if (kind === 'starting') return 1;

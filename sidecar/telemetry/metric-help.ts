@@ -92,6 +92,17 @@ export const HELP = {
     'Direct questions to an idle model, by what came of them; void: our own process stood still, or the model was at work.',
   outrider_model_up: '1 while inferences or the golden input show that the model answers.',
   outrider_model_version_ready: '1 while this version of the model is ready.',
+  outrider_model_memory_bytes: 'Resident memory of a model process, as it says itself.',
+  nv_inference_request_success: 'Requests that a model has answered.',
+  nv_inference_request_failure: 'Requests that a model has refused, or that failed in it.',
+  nv_inference_count: 'Rows that a model has been run for; a batch of n counts n.',
+  nv_inference_exec_count: 'Runs of a model.',
+  nv_inference_request_duration_us: 'Time of answered requests in the model process, from arrival to answer.',
+  nv_inference_queue_duration_us: 'Time that requests waited in the model process.',
+  nv_inference_compute_input_duration_us: 'Time for the inputs of runs.',
+  nv_inference_compute_infer_duration_us: 'Time of runs.',
+  nv_inference_compute_output_duration_us: 'Time for the outputs of runs.',
+  nv_inference_pending_request_count: 'Calls that wait before a model.',
   outrider_model_loads_total: 'Loads of versions of a model, by how they ended.',
 
   // splits, mirrors and injected faults

@@ -3,7 +3,12 @@ import { HELP, type MetricName } from './metric-help.js';
 
 /** A counter or gauge with its text, read at scrape time. */
 export function metric(name: MetricName, samples: Sample[]): Metric {
-  return { kind: name.endsWith('_total') ? 'counter' : 'gauge', name, help: HELP[name], samples };
+  return { kind: isCounter(name) ? 'counter' : 'gauge', name, help: HELP[name], samples };
+}
+
+/** By its name: `…_total`, or one of Triton's, which have no such end. */
+export function isCounter(name: string): boolean {
+  return name.endsWith('_total') || (name.startsWith('nv_') && name !== 'nv_inference_pending_request_count');
 }
 
 /** Makes metrics with one sample for each row of a table, such as each endpoint or each method. */

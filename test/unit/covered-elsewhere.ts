@@ -52,6 +52,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/app/metrics/admission.ts': 'test/unit/app/metrics/traffic.test.ts',
   'sidecar/app/model-host.ts': 'test/stack/app/model-status.test.ts',
   'sidecar/app/model-status.ts': 'test/stack/app/model-status.test.ts',
+  'sidecar/app/metrics/inference.ts': 'test/e2e/sidecar/instances.test.ts',
   'sidecar/app/models/repository-methods.ts': 'test/e2e/sidecar/model-repository.test.ts',
   'sidecar/app/models/repository-watch.ts': 'test/unit/app/models/model-repository.test.ts',
   'sidecar/app/models/served-repository.ts': 'test/e2e/sidecar/model-repository.test.ts',

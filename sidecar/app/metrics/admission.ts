@@ -38,6 +38,7 @@ export function queueMetrics(inbound: Inbound | undefined): Metric[] {
   ];
 }
 
+/** By version and name. */
 function groupBackends(backends: readonly ModelBackend[]): ReadonlyMap<string, ModelBackend[]> {
   const groups = new Map<string, ModelBackend[]>();
   for (const each of backends) getOrInsert(groups, `${each.version}/${each.name}`, () => []).push(each);

@@ -46,6 +46,7 @@ export class LoadedRevision implements HeldRevision {
   }
 }
 
+/** The reason of a state that has one. */
 function whyOf(state: LoadState): string {
   return 'why' in state ? state.why : '';
 }

@@ -194,6 +194,7 @@ export class ModelRepository {
       .then(() => this.remove(revision));
   }
 
+  /** Resolves when the last call has ended, or the drain timeout has passed; at once for one that never served. */
   private drained({ backend }: LoadedRevision, isServing: boolean): Promise<void> {
     backend.retire();
     if (!isServing) return Promise.resolve();
@@ -233,6 +234,7 @@ export class ModelRepository {
     });
   }
 
+  /** Answers a command whose model has come to rest: every wanted version is ready, or has failed. */
   private settle(command: PendingLoad): void {
     const wanted = this.wanted().filter(({ name }) => name === command.name);
     const held = wanted.map((each) =>
@@ -297,6 +299,7 @@ export class ModelRepository {
 /** Of several revisions of one version the one that matters most stands in the index. */
 const RANKS = { UNAVAILABLE: 0, UNLOADING: 1, LOADING: 2, READY: 3 } as const;
 
+/** What RepositoryIndex says of one revision. */
 function entryOf({ name, version, state, why }: LoadedRevision): IndexEntry {
   const states = { loading: 'LOADING', ready: 'READY', unloading: 'UNLOADING' } as const;
   if (state.kind === 'unavailable' || state.kind === 'failed')

@@ -6,10 +6,12 @@ import {
   REPOSITORY_LOAD,
   REPOSITORY_UNLOAD,
 } from '../../codec/repository.js';
+import { decodeStatisticsRequest, encodeStatistics, MODEL_STATISTICS } from '../../codec/statistics.js';
 import { ModelReplyReasons } from '../../core/outcome/local-reply-reason.js';
 import type { FrontAnswer, FrontMethods } from '../../inbound/front-methods.js';
 import { messageOf } from '../../runtime/log/message-of.js';
 import type { CommandResult, ModelControl, ModelRepository } from './model-repository.js';
+import type { StatisticsReader } from './statistics-reader.js';
 
 const EMPTY: FrontAnswer = { kind: 'message', message: Buffer.alloc(0) };
 /** Parameters that change nothing about what is loaded: Triton's, of unload. */
@@ -17,21 +19,24 @@ const KNOWN_PARAMETERS = ['unload_dependents'];
 
 /**
  * RepositoryIndex, RepositoryModelLoad and RepositoryModelUnload (Triton's model repository extension), answered from the
- * repository. The last two only with `control: explicit`.
+ * repository, the last two only with `control: explicit`; and ModelStatistics, for all processes of a model together.
  */
 export class RepositoryMethods implements FrontMethods {
   constructor(
     private readonly repository: ModelRepository,
     private readonly control: ModelControl,
+    private readonly statistics: StatisticsReader | undefined,
   ) {}
 
   has(path: string): boolean {
+    if (path === MODEL_STATISTICS) return this.statistics !== undefined;
     return path === REPOSITORY_INDEX || path === REPOSITORY_LOAD || path === REPOSITORY_UNLOAD;
   }
 
   async answer(path: string, message: Buffer): Promise<FrontAnswer> {
     try {
       if (path === REPOSITORY_INDEX) return this.index(message);
+      if (path === MODEL_STATISTICS) return await this.counts(message, this.statistics!);
       return await this.command(path, message);
     } catch (error) {
       return refused(ModelReplyReasons.badRequest, `the request cannot be read: ${messageOf(error)}`);
@@ -45,6 +50,19 @@ export class RepositoryMethods implements FrontMethods {
       kind: 'message',
       message: encodeIndex(ready ? all.filter(({ state }) => state === 'READY') : all),
     };
+  }
+
+  /** Of all instances of a version together, and over their restarts. */
+  private async counts(message: Buffer, statistics: StatisticsReader): Promise<FrontAnswer> {
+    const { name, version } = decodeStatisticsRequest(message);
+    await statistics.read();
+    const all = statistics.statistics();
+    const asked = all.filter(
+      (each) => (name === '' || each.name === name) && (version === '' || each.version === version),
+    );
+    if (asked.length > 0 || name === '') return { kind: 'message', message: encodeStatistics(asked) };
+    const what = version === '' ? `'${name}'` : `'${name}' version ${version}`;
+    return refused(ModelReplyReasons.notFoundHere, `Request for unknown model: ${what} is not found`);
   }
 
   private async command(path: string, message: Buffer): Promise<FrontAnswer> {
@@ -65,6 +83,7 @@ export class RepositoryMethods implements FrontMethods {
   }
 }
 
+/** Codes and words are those of Triton's model repository manager. */
 function loadAnswer(model: string, result: CommandResult): FrontAnswer {
   const { badRequest, notFoundHere } = ModelReplyReasons;
   if (result.kind === 'done') return EMPTY;

@@ -18,7 +18,11 @@ export interface RevisionProcessesOptions {
   readonly initial: number;
 }
 
-/** Makes the model servers of revisions, each with a socket of its own: `PATH.1`, `PATH.2` and so on. */
+/**
+ * Makes the model servers of revisions, each with a socket of its own: `PATH.1`, `PATH.2` and so on. A number is used once,
+ * because a revision that is loaded again begins while the one before it still drains. The only process of a sidecar whose
+ * models never change is at `PATH` itself.
+ */
 export class RevisionProcesses {
   private sockets = 0;
 

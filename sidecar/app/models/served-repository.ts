@@ -11,6 +11,7 @@ import { LoadedRevision } from './loaded-revision.js';
 import { ModelRepository, type RepositorySettings, type RevisionOwner } from './model-repository.js';
 import { RepositoryMethods } from './repository-methods.js';
 import { RevisionProcesses } from './revision-processes.js';
+import type { StatisticsReader } from './statistics-reader.js';
 
 const DEFAULT_POLL_MS = 15_000;
 
@@ -77,9 +78,9 @@ export class ServedRepository implements RevisionOwner {
   }
 
   /** `Inbound` has made the backends of `initial`, in their order. */
-  attach(inbound: Inbound): void {
+  attach(inbound: Inbound, statistics: StatisticsReader | undefined): void {
     this.inbound = inbound;
-    inbound.front = new RepositoryMethods(this.repository, this.settings.control);
+    inbound.front = new RepositoryMethods(this.repository, this.settings.control, statistics);
     const opened = this.initials.map(({ revision, hosts }, i) =>
       this.connect(revision, hosts, inbound.backends[i]!, true),
     );

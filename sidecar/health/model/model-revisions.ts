@@ -41,6 +41,7 @@ function fingerprintOf(folder: string): string {
   return hash.digest('hex').slice(0, 16);
 }
 
+/** A folder that has just gone has no files. */
 function entriesOf(folder: string): readonly Dirent[] {
   try {
     return readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
+import { protocols } from '../../../proto/load.js';
 import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
+import { sumOfSamples } from '../../kit/process/metrics-page.js';
 import {
   DIGITS_MODELS,
   Mesh,
@@ -13,7 +15,7 @@ import {
 } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { ModelLoad } from '../../kit/service/model-load.js';
-import { TestClient } from '../../kit/service/model-server.js';
+import { failure, TestClient } from '../../kit/service/model-server.js';
 
 describe('two instances of one model', function () {
   this.timeout(90_000);
@@ -50,6 +52,8 @@ intentions: [{ from: app, to: mine, action: allow }]
 
   const instances = async (): Promise<readonly ModelReport[]> => (await reportOf(replica.admin)).models!;
 
+  const scrape = async (): Promise<string> => (await fetch(`http://${replica.admin}/metrics`)).text();
+
   it('are two processes behind one queue, whose places are those of both', async () => {
     const all = await instances();
     assert.deepEqual(
@@ -64,7 +68,42 @@ intentions: [{ from: app, to: mine, action: allow }]
     assert.equal(queue!.concurrency % 2, 0);
   });
 
+  it('are counted together: by ModelStatistics, with and without a name, and in the metrics by the names of Triton', async () => {
+    const load = ModelLoad.start(client, { callers: 2 });
+    await until('calls go through', () => load.ok > 50);
+    await load.stop();
+    const { ModelStatistics } = protocols().inference;
+    const counted = async (name: string): Promise<number[]> => {
+      const { model_stats: all } = await client.call(ModelStatistics, { name });
+      assert.deepEqual(
+        all.map((each) => [each.name, each.version]),
+        [['digits', '1']],
+      );
+      return [Number(all[0]!.inference_stats!.success.count), Number(all[0]!.memory_usage[0]!.byte_size)];
+    };
+    const [success, memory] = (await counted('')) as [number, number];
+    assert.ok(success >= load.ok, `${success} of ${load.ok}`);
+    assert.ok(memory > 60_000_000, `two processes in ${memory} octets`);
+    assert.equal((await counted('digits'))[0], success);
+    const { code, details } = await failure(client.call(ModelStatistics, { name: 'letters' }));
+    assert.deepEqual([code, details], [5, "Request for unknown model: 'letters' is not found"]);
+    const page = await scrape();
+    const labels = { model: 'digits', version: '1' };
+    assert.equal(sumOfSamples(page, 'nv_inference_request_success', labels), success);
+    assert.equal(
+      sumOfSamples(page, 'outrider_model_memory_bytes', { ...labels, instance: '2' }) > 30_000_000,
+      true,
+    );
+    assert.match(page, /^# TYPE nv_inference_count counter$/m);
+    const runs = sumOfSamples(page, 'nv_inference_exec_count', labels);
+    assert.equal(sumOfSamples(page, 'outrider_model_batch_size_count', labels), runs);
+    for (const part of ['request', 'queue', 'compute_input', 'compute_infer', 'compute_output'])
+      assert.ok(page.includes(`nv_inference_${part}_duration_us{`), part);
+  });
+
   it('lose one to SIGKILL under load: no call fails, the model stays ready, and the process comes back', async () => {
+    const counted = sumOfSamples(await scrape(), 'nv_inference_request_success');
+    assert.ok(counted > 0);
     const load = ModelLoad.start(client, { callers: 4 });
     await until('calls go through', () => load.ok > 50);
     for (let round = 0; round < 2; round++) {
@@ -81,5 +120,8 @@ intentions: [{ from: app, to: mine, action: allow }]
     }
     await load.stop();
     assert.deepEqual(load.failures, []);
+    await client.call(protocols().inference.ModelStatistics, {});
+    const now = sumOfSamples(await scrape(), 'nv_inference_request_success');
+    assert.ok(now >= counted, `the count went from ${counted} to ${now} when processes were started again`);
   });
 });

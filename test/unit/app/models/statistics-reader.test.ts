@@ -1,0 +1,104 @@
+/** Statistics of model processes, read over real sockets on a manual clock. */
+import assert from 'node:assert/strict';
+import type { ModelHost } from '../../../../sidecar/app/model-host.js';
+import { StatisticsReader } from '../../../../sidecar/app/models/statistics-reader.js';
+import { encodeStatistics } from '../../../../sidecar/codec/statistics.js';
+import type { Address } from '../../../../sidecar/config/model.js';
+import { grpcMessage } from '../../../kit/http2/h2-frames.js';
+import { anAppContext } from '../../../kit/stack/app-context.js';
+import { SidecarInMemory, until } from '../../../kit/stack/sidecar-in-memory.js';
+import { type Backend, Stack } from '../../../kit/stack/stack.js';
+
+describe('the reader of statistics', () => {
+  let bench: SidecarInMemory;
+  let stack: Stack;
+  let hosts: ModelHost[];
+  let reader: StatisticsReader;
+
+  beforeEach(() => {
+    bench = new SidecarInMemory();
+    stack = new Stack();
+    hosts = [];
+    reader = new StatisticsReader(() => hosts, anAppContext(stack));
+  });
+  afterEach(async () => {
+    reader.stop();
+    await bench.close();
+  });
+
+  /** A model server that says it has run so often. */
+  const serve = async (
+    runs: number,
+  ): Promise<{ backend: Backend; report: { pid: number; state: string } }> => {
+    const { backend, address } = await bench.server('model');
+    says(backend, runs);
+    const report = { pid: hosts.length + 1, state: 'ready', why: '', restarts: 0 };
+    hosts.push({ address: address as Address, report: () => report } as unknown as ModelHost);
+    return { backend, report };
+  };
+  const says = (backend: Backend, runs: number): void => {
+    const counts = new Map([['execution_count', runs]]);
+    const model = { name: 'digits', version: '2', lastInferenceMs: runs, counts, memoryBytes: 1_000 };
+    backend.answer = (stream) => void stream.reply(grpcMessage(encodeStatistics([model])));
+  };
+  const runs = (): number | undefined => reader.statistics()[0]?.counts.get('execution_count');
+
+  it('adds up the instances of a version', async () => {
+    await serve(3);
+    await serve(4);
+    await reader.read();
+    const [only, ...others] = reader.statistics();
+    assert.deepEqual([runs(), only!.lastInferenceMs, only!.memoryBytes, others.length], [7, 4, 2_000, 0]);
+    assert.deepEqual(
+      reader.memory().map(({ bytes }) => bytes),
+      [1_000, 1_000],
+    );
+  });
+
+  it('goes on from what a process had counted when it is started again, or is gone', async () => {
+    const { backend, report } = await serve(3);
+    await reader.read();
+    report.pid = 77;
+    says(backend, 1);
+    await reader.read();
+    assert.equal(runs(), 4);
+    hosts.pop();
+    await reader.read();
+    assert.deepEqual([runs(), reader.memory()], [4, []]);
+  });
+
+  it('asks every five seconds, and only what serves', async () => {
+    const { backend, report } = await serve(3);
+    reader.start();
+    stack.clock.advance(4_900);
+    assert.equal(backend.requests.length, 0);
+    stack.clock.advance(200);
+    await until('it is asked', () => runs() === 3);
+    report.state = 'starting';
+    await reader.read();
+    assert.equal(backend.requests.length, 1);
+  });
+
+  it('leaves alone a process that does not know the method, until another is in its place', async () => {
+    const { backend, report } = await serve(3);
+    backend.answer = (stream) => void stream.fail(12);
+    await reader.read();
+    await reader.read();
+    assert.deepEqual([backend.requests.length, reader.statistics()], [1, []]);
+    report.pid = 77;
+    says(backend, 5);
+    await reader.read();
+    assert.equal(runs(), 5);
+  });
+
+  it('keeps the last counts of a process that does not answer', async () => {
+    const { backend } = await serve(3);
+    await reader.read();
+    backend.answer = () => {};
+    const silent = reader.read();
+    await until('it is asked', () => backend.requests.length === 2);
+    stack.clock.advance(2_000);
+    await silent;
+    assert.equal(runs(), 3);
+  });
+});
