@@ -52,7 +52,7 @@ export const filetype: Recipe = {
         card: {
           description: 'What kind of file some octets are: magika, 214 types',
           code: new URL('model.js', import.meta.url),
-          keys: { labels },
+          keys: { labels, properties: { input_kind: 'bytes' } },
           golden: GOLDEN,
         },
       },

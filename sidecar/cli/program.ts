@@ -160,7 +160,8 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     .option('--deadline <DURATION>', 'for all calls together, such as 500ms; default 15s')
     .option('--model-version <VERSION>', 'default: the one the server picks')
     .option('--metadata <KEY=VALUE>', 'request metadata; may be given more than once', collect, [])
-    .option('--json', 'print JSON')
+    .option('--stream', 'print each answer as it comes: ModelStreamInfer, such as text token by token')
+    .option('--json', 'print JSON; with --stream, a line for each answer')
     .action(async (model: string, options: InferFlags) => {
       const { inferFlags } = await import('./infer/flags.js');
       const { inferCommand } = await import('./infer/infer.js');

@@ -70,6 +70,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/infer/inputs.ts': 'test/unit/cli/infer/infer.test.ts',
   'sidecar/cli/infer/json-value.ts': 'test/unit/cli/infer/infer.test.ts',
   'sidecar/cli/infer/shape.ts': 'test/unit/cli/infer/infer.test.ts',
+  'sidecar/cli/infer/streamed.ts': 'test/unit/cli/infer/infer.test.ts',
   'sidecar/cli/infer/npy.ts': 'test/unit/cli/infer/infer.test.ts',
   'sidecar/cli/infer/output.ts': 'test/unit/cli/infer/infer.test.ts',
   'sidecar/cli/own-model/golden.ts': 'test/unit/cli/own-model/init.test.ts',

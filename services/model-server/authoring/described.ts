@@ -1,12 +1,14 @@
 /** A model directory whose golden block is to be made anew with inputs of its maker. */
 
-import { join } from 'node:path';
-import type { Tensor } from '../../../proto/datatypes.js';
+import { basename, join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
 import type { InferTensor, ModelInferResponse, ModelMetadataResponse } from '../../../proto/messages.js';
 import { encodeRaw } from '../../../proto/tensors.js';
+import { loadCode } from '../code/load-code.js';
+import type { Upstream } from '../code/model-code.js';
 import { goldenSoFar, parseCard, parseDraft } from '../models/card.js';
-import { proveGolden } from '../models/golden.js';
-import type { ModelSession } from '../network/session.js';
+import { type ProvableSession, provable, proveGolden } from '../models/golden.js';
 import { decodeInputs } from '../protocol/request.js';
 import { goldenText } from './golden-block.js';
 import { knownInput } from './golden-of.js';
@@ -27,10 +29,11 @@ export class Described {
 
   private constructor(
     private readonly place: Place,
-    private readonly session: ModelSession,
+    private readonly session: ProvableSession,
   ) {
     const { labels, properties } = parseDraft(place.card);
-    const specs = (all: ModelSession['inputs']) =>
+    const optional = session.inputs.filter((input) => input.optional).map(({ name }) => name);
+    const specs = (all: readonly TensorSpec[]) =>
       all.map(({ name, datatype, shape }) => ({ name, datatype, shape: [...shape] }));
     this.metadata = {
       name: place.name,
@@ -38,15 +41,38 @@ export class Described {
       platform: 'onnxruntime_onnx',
       inputs: specs(session.inputs),
       outputs: specs(session.outputs),
-      properties: { ...properties, ...(labels === undefined ? {} : { labels: JSON.stringify(labels) }) },
+      properties: {
+        optional_inputs: optional.join(','),
+        ...properties,
+        ...(labels === undefined ? {} : { labels: JSON.stringify(labels) }),
+      },
     };
   }
 
   /** Rejects with an Error of one line: the card without its golden block is wrong, or the model cannot be loaded. */
   static async open(place: Place): Promise<Described> {
-    parseDraft(place.card);
-    const file = join(place.directory, 'model.onnx');
-    return new Described(place, await loadForAuthoring(file, file));
+    const { code, settings, runtime } = parseDraft(place.card);
+    const { name, directory } = place;
+    if (code === undefined) {
+      const file = join(directory, 'model.onnx');
+      return new Described(place, await loadForAuthoring(file, file));
+    }
+    const [now, wallNow] = [() => performance.now(), Date.now];
+    const version = basename(directory);
+    const executor = await loadCode({
+      name,
+      version,
+      directory,
+      code,
+      settings,
+      runtime,
+      now,
+      wallNow,
+      upstream,
+    });
+    if (executor.streamsOnly)
+      throw new Error(`${directory}: the model can only stream, and has no golden block to renew`);
+    return new Described(place, provable(executor));
   }
 
   /**
@@ -68,10 +94,9 @@ export class Described {
       raw_input_contents: [...raw, ...kept.map(([, bytes]) => bytes)],
     };
     const signature = { name: place.name, inputs: session.inputs, outputs: session.outputs };
-    // A network has no optional inputs.
-    const given = decodeInputs(signature, request) as Tensor[];
+    const given = decodeInputs(signature, request);
     const results = await session.run(
-      given,
+      given as readonly Tensor[],
       session.outputs.map((_, i) => i),
     );
     const block = goldenText({ ...signature, given, results }, '', soFar.tolerance);
@@ -81,8 +106,17 @@ export class Described {
   }
 }
 
+/** A golden input is answered by the model alone: what others answer is not its own. */
+function upstream(name: string): Upstream {
+  return {
+    infer: async () => {
+      throw new Error(`upstream '${name}': not there outside a mesh, so this input cannot be the golden one`);
+    },
+  };
+}
+
 function responseOf(
-  { name, outputs }: { name: string; outputs: ModelSession['outputs'] },
+  { name, outputs }: { name: string; outputs: readonly TensorSpec[] },
   results: readonly Tensor[],
 ): ModelInferResponse {
   return {

@@ -15,7 +15,8 @@ const MAX_OUTPUT = 20_000;
 export interface Run {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
-  readonly given: readonly Tensor[];
+  /** Undefined where an optional input is left out. */
+  readonly given: readonly (Tensor | undefined)[];
   readonly results: readonly Tensor[];
 }
 
@@ -26,11 +27,12 @@ export function goldenText(run: Run, comment: string, tolerance = 1e-4): string 
     `golden:${comment === '' ? '' : ` # ${comment}`}`,
     `  tolerance: ${tolerance}`,
     '  inputs:',
-    ...run.inputs.flatMap(({ name }, i) => [
-      `    ${JSON.stringify(name)}:`,
-      `      shape: [${run.given[i]!.dims.join(', ')}]`,
-      ...valueLines(run.given[i]!),
-    ]),
+    ...run.inputs.flatMap(({ name }, i) => {
+      const tensor = run.given[i];
+      if (tensor === undefined) return [];
+      const shape = `      shape: [${tensor.dims.join(', ')}]`;
+      return [`    ${JSON.stringify(name)}:`, shape, ...valueLines(tensor)];
+    }),
     '  outputs:',
     ...compared.flatMap((i) => [
       `    ${JSON.stringify(run.outputs[i]!.name)}:`,

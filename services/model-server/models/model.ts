@@ -112,7 +112,9 @@ export class Model implements Runner, Signature {
   /** What ModelMetadata tells beyond names and shapes. */
   get properties(): Record<string, string> {
     const card = this.loadedCard;
+    const optional = this.inputs.filter((input) => input.optional).map(({ name }) => name);
     return {
+      ...(optional.length === 0 ? {} : { optional_inputs: optional.join(',') }),
       ...card?.properties,
       ...(card?.description ? { description: card.description } : {}),
       ...(card?.labels ? { labels: JSON.stringify(card.labels) } : {}),

@@ -72,6 +72,8 @@ settings:
   vocabulary: "${settings.vocabulary}" # the bytes that the network knows
 batching:
   max_batch: ${MAX_BATCH}
+properties:
+  output_kind: tokens
 golden:
   tolerance: 0
   inputs:

@@ -9,7 +9,7 @@ export interface Answer<Response> {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The two calls of `outrider infer`, over a stock gRPC client, with hints for calls that fail. */
+/** The calls of `outrider infer`, over a stock gRPC client, with hints for calls that fail. */
 export class InferClient {
   private readonly target: string;
   private readonly client: Client;
@@ -52,6 +52,42 @@ export class InferClient {
       call.on('metadata', (received: Metadata) => {
         for (const [key, value] of Object.entries(received.getMap())) headers[key] = String(value);
       });
+    });
+  }
+
+  /**
+   * Sends the requests on one stream and hands over each answer as it comes. Resolves with the response
+   * metadata when the server has ended the stream; rejects like `call`, and with what `each` throws.
+   */
+  stream<Request, Response>(
+    method: Method<Request, Response>,
+    requests: readonly Request[],
+    each: (message: Response) => void,
+  ): Promise<Answer<undefined>> {
+    return new Promise((resolve, reject) => {
+      const headers: Record<string, string> = {};
+      const call = this.client.makeBidiStreamRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        this.metadata,
+        { deadline: this.deadline },
+      );
+      call.on('metadata', (received: Metadata) => {
+        for (const [key, value] of Object.entries(received.getMap())) headers[key] = String(value);
+      });
+      call.on('data', (message: Response) => {
+        try {
+          each(message);
+        } catch (error) {
+          reject(error);
+          call.cancel();
+        }
+      });
+      call.on('error', (error: ServiceError) => reject(new CommandFailure(this.explain(error))));
+      call.on('end', () => resolve({ message: undefined, headers }));
+      for (const request of requests) call.write(request);
+      call.end();
     });
   }
 

@@ -11,6 +11,7 @@ export interface InferFlags {
   readonly modelVersion?: string;
   readonly metadata: readonly string[];
   readonly json?: true;
+  readonly stream?: true;
 }
 
 /**
@@ -24,6 +25,7 @@ export function inferFlags(model: string, flags: InferFlags): InferOptions {
     inputs: flags.input,
     metadata: flags.metadata,
     json: flags.json === true,
+    stream: flags.stream === true,
     ...(target === undefined ? {} : { target }),
     ...(flags.deadline === undefined ? {} : { deadlineMs: deadlineOf(flags.deadline) }),
     ...(flags.modelVersion === undefined ? {} : { version: flags.modelVersion }),

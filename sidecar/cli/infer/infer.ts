@@ -8,6 +8,7 @@ import { AUDIO_RATE } from './file-value.js';
 import { type GivenInput, givenInputs } from './inputs.js';
 import { joined, type Output, outputsOf } from './output.js';
 import { requestsOf } from './request.js';
+import { degradedIn, streamed } from './streamed.js';
 
 export interface InferOptions {
   readonly model: string;
@@ -20,6 +21,8 @@ export interface InferOptions {
   /** Empty: the one the server picks. */
   readonly version?: string;
   readonly json?: boolean;
+  /** ModelStreamInfer: each answer is printed as it comes. */
+  readonly stream?: boolean;
   /** Request metadata, `KEY=VALUE` each. */
   readonly metadata?: readonly string[];
   readonly stdin?: AsyncIterable<Uint8Array>;
@@ -59,12 +62,18 @@ async function infer(options: InferOptions): Promise<void> {
     requireReady(metadata);
     const given = await givenInputs(options.inputs, metadata, options.stdin ?? process.stdin);
     requireAll(metadata, given);
+    const requests = requestsOf(given, metadata, { model, version });
+    if (options.stream) {
+      const { json = false, stdout = process.stdout, stderr = process.stderr } = options;
+      const about = asked(given, metadata);
+      return await streamed(client, requests, { about, json, stdout, stderr, now: () => performance.now() });
+    }
     const answers: Output[][] = [];
     const degraded = new Set<string>();
     let last: ModelInferResponse | undefined;
-    for (const request of requestsOf(given, metadata, { model, version })) {
+    for (const request of requests) {
       const { message, headers } = await client.call(inference.ModelInfer, request);
-      const why = headers['outrider-degraded'] ?? message.parameters?.['degraded']?.string_param;
+      const why = headers['outrider-degraded'] || degradedIn(message);
       if (why) degraded.add(why);
       answers.push(outputsOf(message));
       last = message;

@@ -81,7 +81,10 @@ export function guessesOf(outputs: readonly Output[], metadata: ModelMetadataRes
     const score = Math.max(...row);
     const sum = row.reduce((a, b) => a + b, 0);
     const isProbability = row.every((v) => v >= 0) && Math.abs(sum - 1) < 0.01;
-    const label = labels[row.indexOf(score)] ?? 'no label: the scores are not numbers';
+    const isUndecided = row.length > 1 && row.every((v) => v === score);
+    const label = isUndecided
+      ? 'undecided: all scores are equal'
+      : (labels[row.indexOf(score)] ?? 'no label: the scores are not numbers');
     guesses.push({ label, score, isProbability });
   }
   return guesses;

@@ -342,6 +342,12 @@ describe('outrider infer with any model', () => {
     assert.match(err, /INVALID_ARGUMENT: model 'vague': input 'b' is missing/);
   });
 
+  it('names no label where all scores are equal, and takes rows and columns for scores', async () => {
+    const undecided = await infer('vague', ['a=[0,0]', 'b=[0,0]']);
+    assert.equal(undecided.out, 'undecided: all scores are equal  (score 0)\n');
+    assert.equal((await infer('vague', ['a=[1,3]', 'b=[0,0]'])).out, 'yes  (score 3)\n');
+  });
+
   it('says why a model is not ready, and that a model takes no pictures', async () => {
     const broken = await infer('broken', []);
     assert.equal(broken.code, 1);
@@ -349,6 +355,44 @@ describe('outrider infer with any model', () => {
     const picture = await infer('long', [`@${join(packageRoot, 'services/digits/samples/one.png')}`]);
     assert.match(picture.err, /one\.png: found a picture; model 'long' does not say that input 'x' is one/);
     assert.match((await infer('pair', ['@x'])).err, /the model has 2 inputs, expected NAME=@x/);
+  });
+});
+
+describe('outrider infer with a model that streams text', () => {
+  let harness: Harness;
+  before(async () => {
+    harness = await startHarness(join(packageRoot, 'services/tokens/models'));
+  });
+  after(() => harness.stop());
+  const tokens = (inputs: string[], more: Partial<InferOptions> = {}) =>
+    run({ model: 'tokens', inputs: ['prompt=The sea ', ...inputs], target: harness.server.target, ...more });
+
+  it('prints the text as it comes, the same as in one answer, and how fast it came', async () => {
+    const whole = await tokens(['max_tokens=20']);
+    assert.deepEqual([whole.code, whole.err], [0, '']);
+    const pieces: string[] = [];
+    const stdout = { write: (text: string) => pieces.push(text) };
+    const { code, err } = await tokens(['max_tokens=20'], { stream: true, stdout });
+    assert.equal(code, 0, err);
+    assert.equal(pieces.length, 21, 'a piece for each character, and the end of the line');
+    assert.equal(pieces.join(''), whole.out);
+    assert.match(err, /^20 answers, the first after \d+ ms, then \d+ a second\n$/);
+  });
+
+  it('prints a line of JSON for each answer', async () => {
+    const { out } = await tokens(['max_tokens=3'], { stream: true, json: true });
+    const lines = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.equal(lines.length, 3);
+    for (const line of lines) assert.equal(line.tokens.length, 1);
+  });
+
+  it('says what is wrong with a request on the stream', async () => {
+    const { code, err } = await tokens(['max_tokens=-1'], { stream: true });
+    assert.equal(code, 1);
+    assert.match(err, /^outrider infer: .*max_tokens.*found -1/);
   });
 });
 

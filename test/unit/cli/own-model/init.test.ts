@@ -7,6 +7,7 @@ import {
   DIGITS_MODELS,
   type Outcome,
   outcomeOf,
+  REPOSITORY,
   Scratch,
   startOutrider,
 } from '../../../kit/process/outrider.js';
@@ -225,5 +226,24 @@ describe('outrider golden', function () {
       /models\/none: found no model\.yaml, expected/,
     );
     assert.equal(readFileSync(file, 'utf8'), before);
+  });
+
+  it('renews the block of a model in code, whose optional inputs may be left out', async () => {
+    scratch.copy(join(REPOSITORY, 'services/tokens/models'), 'code');
+    const card = join(scratch.path, 'code/tokens/1/model.yaml');
+    const code = join(REPOSITORY, 'dist/services/tokens/tokens.js');
+    const before = readFileSync(card, 'utf8').replace(/^code: .*$/m, `code: ${code}`);
+    writeFileSync(card, before.slice(0, before.indexOf('golden:')));
+    const { code: exit, stderr } = await golden(
+      'code/tokens',
+      '--input',
+      'prompt=Call me ',
+      '--input',
+      'max_tokens=5',
+    );
+    assert.deepEqual([exit, stderr], [0, '']);
+    const renewed = parseCard(readFileSync(card, 'utf8')).golden;
+    assert.deepEqual(Object.keys(renewed.inputs), ['prompt', 'max_tokens']);
+    assert.equal(renewed.outputs['token']!.values.length, 5);
   });
 });
