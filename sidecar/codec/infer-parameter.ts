@@ -1,4 +1,4 @@
-import { fieldsOf } from './protobuf.js';
+import { type Field, fieldsOf } from './protobuf.js';
 
 /** What the beginning of a ModelInferRequest says of one parameter. */
 export type ParameterReading =
@@ -28,26 +28,59 @@ const MALFORMED: ParameterReading = { kind: 'malformed' };
  * @param messageBytes the length of the whole message.
  */
 export function readInferParameter(bytes: Buffer, messageBytes: number, name: string): ParameterReading {
+  const entries: Entries = [null];
+  const end = findEntries(bytes, messageBytes, [Buffer.from(name)], entries);
+  return end === ALL ? parameterIn(entries[0]!) : end;
+}
+
+const SEQUENCE_NAMES = [Buffer.from('sequence_id'), Buffer.from('sequence_end')];
+
+/**
+ * The sequence that a ModelInferRequest belongs to (Triton's sequence extension), as far as its beginning says. An empty
+ * `id`: it says none.
+ */
+export function readSequenceParameters(bytes: Buffer): { readonly id: string; readonly isEnd: boolean } {
+  const entries: Entries = [null, null];
+  findEntries(bytes, Number.POSITIVE_INFINITY, SEQUENCE_NAMES, entries);
+  const [id, end] = entries as [Buffer | null, Buffer | null];
+  const reading = parameterIn(id);
+  const isEnd = fieldIn(end);
+  return {
+    id: reading.kind === 'found' ? reading.value : '',
+    isEnd: isEnd?.number === BOOL && isEnd.type === 'varint' && isEnd.value !== 0n,
+  };
+}
+
+/** The last entry of each name that is looked for. */
+type Entries = (Buffer | null)[];
+
+const ALL = Symbol('all parameters have been seen');
+
+function findEntries(
+  bytes: Buffer,
+  messageBytes: number,
+  names: readonly Buffer[],
+  entries: Entries,
+): typeof ALL | ParameterReading {
   const cursor = new Cursor(bytes);
   const cutOff = bytes.length >= messageBytes ? MALFORMED : MORE;
-  const wanted = Buffer.from(name);
-  let entry: Buffer | null = null;
   while (cursor.at < bytes.length) {
     const tag = cursor.number();
     if (tag < 0) return cutOff;
     if (tag < 8 || tag >= 2 ** 32) return MALFORMED;
-    if (Math.floor(tag / 8) >= INPUTS) return parameterIn(entry);
+    if (Math.floor(tag / 8) >= INPUTS) return ALL;
     const octets = cursor.fieldBytes(tag % 8);
     if (octets === NOT_A_FIELD) return MALFORMED;
     if (octets < 0) return cutOff;
     const end = cursor.at + octets;
     if (end > messageBytes) return MALFORMED;
     if (end > bytes.length) return MORE;
-    if (tag === PARAMETERS * 8 + 2 && isNamed(bytes, cursor.at, end, wanted))
-      entry = bytes.subarray(cursor.at, end);
+    if (tag === PARAMETERS * 8 + 2)
+      for (let i = 0; i < names.length; i++)
+        if (isNamed(bytes, cursor.at, end, names[i]!)) entries[i] = bytes.subarray(cursor.at, end);
     cursor.at = end;
   }
-  return cursor.at === messageBytes ? parameterIn(entry) : MORE;
+  return cursor.at === messageBytes ? ALL : MORE;
 }
 
 const NOT_A_FIELD = -2;
@@ -89,22 +122,32 @@ function isNamed(bytes: Buffer, start: number, end: number, wanted: Buffer): boo
   );
 }
 
-/** The value of an entry: field 2, an InferParameter. */
+/** Fields of InferParameter. */
+const BOOL = 1;
+const INT64 = 2;
+const STRING = 3;
+const UINT64 = 5;
+
 function parameterIn(entry: Buffer | null): ParameterReading {
-  if (entry === null) return ABSENT;
+  const field = fieldIn(entry);
+  if (field === null) return MALFORMED;
   let value = '';
-  try {
-    for (const outer of fieldsOf(entry)) {
-      if (outer.number !== 2 || outer.type !== 'bytes') continue;
-      for (const field of fieldsOf(outer.value)) {
-        value = '';
-        if (field.number === 2 && field.type === 'varint') value = String(BigInt.asIntN(64, field.value));
-        else if (field.number === 3 && field.type === 'bytes') value = field.value.toString('utf8');
-        else if (field.number === 5 && field.type === 'varint') value = String(field.value);
-      }
-    }
-  } catch {
-    return MALFORMED;
-  }
+  if (field?.number === INT64 && field.type === 'varint') value = String(BigInt.asIntN(64, field.value));
+  else if (field?.number === STRING && field.type === 'bytes') value = field.value.toString('utf8');
+  else if (field?.number === UINT64 && field.type === 'varint') value = String(field.value);
   return value === '' || value === '0' ? ABSENT : { kind: 'found', value };
+}
+
+/** What the InferParameter of an entry, its field 2, holds: the last of its fields; undefined: nothing, null: it is cut off. */
+function fieldIn(entry: Buffer | null): Field | undefined | null {
+  let found: Field | undefined;
+  try {
+    if (entry !== null)
+      for (const outer of fieldsOf(entry))
+        if (outer.number === 2 && outer.type === 'bytes')
+          for (const field of fieldsOf(outer.value)) found = field;
+  } catch {
+    return null;
+  }
+  return found;
 }

@@ -1,4 +1,4 @@
-import { type Field, fieldsOf } from '../codec/protobuf.js';
+import { readSequenceParameters } from '../codec/infer-parameter.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
 import { MAX_SEARCHED_BYTES } from '../relay/model-name.js';
@@ -13,8 +13,6 @@ export interface Sequence {
 }
 
 const PREFIX_BYTES = 5;
-/** Of ModelInferRequest: parameters come before the inputs in every encoding in the order of field numbers. */
-const PARAMETERS = 4;
 
 /**
  * The sequence of a call, by the parameters `sequence_id` and `sequence_end` of its first message (Triton's sequence
@@ -42,34 +40,6 @@ function readCompressed(call: InboundCall, length: number, body: Buffer): Sequen
 
 /** Reads a ModelInferRequest, which may be cut off after its parameters. */
 export function readSequence(message: Buffer): Sequence | null {
-  let id = '';
-  let isEnd = false;
-  try {
-    for (const field of fieldsOf(message)) {
-      if (field.number > PARAMETERS) break;
-      if (field.number !== PARAMETERS || field.type !== 'bytes') continue;
-      const { key, value } = entryOf(field.value);
-      if (key === 'sequence_id') id = value === '0' ? '' : value;
-      else if (key === 'sequence_end') isEnd = value === '1';
-    }
-  } catch {
-    // cut off, or no message: what has been read stands
-  }
-  return id === '' ? null : { id, isEnd };
-}
-
-/** One entry of `map<string, InferParameter>`; numbers and bools in decimal. */
-function entryOf(bytes: Buffer): { readonly key: string; readonly value: string } {
-  let key = '';
-  let value = '';
-  for (const field of fieldsOf(bytes)) {
-    if (field.type !== 'bytes') continue;
-    if (field.number === 1) key = field.value.toString('utf8');
-    else if (field.number === 2) for (const choice of fieldsOf(field.value)) value = textOf(choice);
-  }
-  return { key, value };
-}
-
-function textOf(field: Field): string {
-  return field.type === 'varint' ? String(field.value) : field.value.toString('utf8');
+  const sequence = readSequenceParameters(message);
+  return sequence.id === '' ? null : sequence;
 }

@@ -77,6 +77,33 @@ describe('Scenario: the front of several models', () => {
     assert.deepEqual(model('digits').last.body, anInferRequest('digits'), 'as it was sent');
   });
 
+  it('what is asked about a model goes to its process, whatever method asks', () => {
+    open();
+    for (const method of ['ModelReady', 'ModelMetadata', 'ModelConfig', 'ModelStatistics'])
+      assert.equal(
+        textOf(`${INFERENCE}/${method}`, grpcMessage(encodeMetadataRequest('slow', '1'))),
+        'slow',
+        method,
+      );
+    assert.deepEqual(seen(), [0, 4]);
+  });
+
+  it('hostile parameters between name and inputs change nothing: each call goes to its model', () => {
+    open();
+    const named = [1, Buffer.from('slow')] as const;
+    const sequence = (value: string) =>
+      new MessageWriter().text(1, 'sequence_id').message(2, new MessageWriter().text(3, value)).finish();
+    const many = Array.from({ length: 16_000 }, () => [4, Buffer.from([0x0a, 0])] as const);
+    for (const body of [
+      message(named, ...many),
+      message(named, [4, Buffer.from([0x0a, 200, 0x61])], [4, Buffer.from([0x12])]),
+      message(named, [4, sequence('one')], [4, sequence('two')]),
+      message([4, Buffer.alloc(60_000)], named),
+    ])
+      for (const path of [PATH, STREAM]) assert.equal(textOf(path, body), 'slow');
+    assert.deepEqual(seen(), [0, 8]);
+  });
+
   it('a busy model holds up no other model', () => {
     open();
     model('slow').answer = () => {};

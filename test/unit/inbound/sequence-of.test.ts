@@ -43,6 +43,13 @@ describe('the sequence of a request', () => {
     assert.equal(readSequence(whole.subarray(0, 12)), null);
   });
 
+  it('costs little in a message of very many parameters', () => {
+    const hostile = Buffer.concat(Array.from({ length: 16_000 }, () => Buffer.from([0x22, 2, 0x0a, 0])));
+    const beganMs = performance.now();
+    for (let i = 0; i < 100; i++) assert.equal(readSequence(hostile), null);
+    assert.ok(performance.now() - beganMs < 1_000);
+  });
+
   it('is none in octets that are no message', () => {
     for (const octets of ['ffffffff', '22ff', '2203080108'])
       assert.equal(readSequence(Buffer.from(octets, 'hex')), null);
