@@ -1,5 +1,5 @@
 /**
- * The process of one model service: `--models DIR [--model NAME]… --listen ADDR [--exit-with-stdin]`, or with `--golden` what
+ * The process of one model service: `--models DIR [--model NAME]… --listen ADDR [--server NAME] [--exit-with-stdin]`, or with `--golden` what
  * its models answer to their golden inputs.
  * Exit codes: 0 stopped as told, 1 it failed, 2 the command line was wrong. Says what it does on stderr; whether it is
  * ready is asked through grpc.health.
@@ -14,9 +14,10 @@ import type { RunLog } from './runs/run-log.js';
 import { startWatcher } from './runs/watcher.js';
 import type { ModelServer } from './server.js';
 import { type ListenAddress, parseListen } from './transport/listen.js';
+import { DEFAULT_SERVER, parseServer, type ServerName } from './transport/servers.js';
 
 const USAGE =
-  'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]]';
+  'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--server engine|grpc-js] [--drain-timeout-ms N] [--exit-with-stdin]]';
 const DEFAULT_LISTEN = '127.0.0.1:8001';
 const DEFAULT_DRAIN_MS = 30_000;
 const STDERR = 2;
@@ -26,6 +27,8 @@ interface Arguments {
   /** Names of the models to serve; empty: every model of the directory. */
   readonly only: readonly string[];
   readonly listen: ListenAddress;
+  /** What carries the calls: our own HTTP/2 engine, or @grpc/grpc-js. */
+  readonly server: ServerName;
   /** Longest time calls in flight may take once told to stop. */
   readonly drainTimeoutMs: number;
   /** Stop when stdin ends: the parent process has died. */
@@ -53,6 +56,7 @@ async function main(): Promise<void> {
       modelsDirectory: args.models,
       only: args.only,
       listen: args.listen,
+      server: args.server,
       version: packageVersion(),
       log,
       wallNow: Date.now,
@@ -96,6 +100,7 @@ function readArguments(argv: string[]): Arguments {
       models: { type: 'string' },
       model: { type: 'string', multiple: true, default: [] },
       listen: { type: 'string', default: DEFAULT_LISTEN },
+      server: { type: 'string', default: DEFAULT_SERVER },
       'drain-timeout-ms': { type: 'string', default: String(DEFAULT_DRAIN_MS) },
       'exit-with-stdin': { type: 'boolean', default: false },
       golden: { type: 'boolean', default: false },
@@ -110,6 +115,7 @@ function readArguments(argv: string[]): Arguments {
     models: values.models,
     only: values.model,
     listen: parseListen(values.listen),
+    server: parseServer(values.server),
     drainTimeoutMs,
     exitWithStdin: values['exit-with-stdin'],
     golden: values.golden,

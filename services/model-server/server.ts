@@ -13,8 +13,8 @@ import { servedMethods } from './protocol/methods.js';
 import type { Serving } from './protocol/serving.js';
 import { InferenceQueue, type QueueCounters } from './runs/queue.js';
 import type { RunLog } from './runs/run-log.js';
-import { startGrpcJs } from './transport/grpc-js.js';
 import type { ListenAddress } from './transport/listen.js';
+import { DEFAULT_SERVER, type ServerName, transportOf } from './transport/servers.js';
 
 /** What is served, where, and by which clocks. */
 export interface ModelServerOptions {
@@ -22,6 +22,8 @@ export interface ModelServerOptions {
   /** Names of the models to serve; default: every model of the directory. */
   readonly only?: readonly string[];
   readonly listen: ListenAddress;
+  /** What carries the calls. Default: `DEFAULT_SERVER`. */
+  readonly server?: ServerName;
   /** Reported by ServerMetadata. */
   readonly version: string;
   /** One line for people. */
@@ -75,7 +77,8 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     watches.add(end);
     return () => watches.delete(end);
   });
-  const transport = await startGrpcJs(methods, options.listen);
+  const start = await transportOf(options.server ?? DEFAULT_SERVER);
+  const transport = await start(methods, options.listen, log);
 
   let stopping: Promise<void> | undefined;
   const loaded = loadAll(serving, options, () => stopping !== undefined);

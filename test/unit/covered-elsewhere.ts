@@ -29,6 +29,10 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/model-server/protocol/stream-infer.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/protocol/settings-calls.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/runs/sequences.ts': 'test/stack/services/extensions.test.ts',
+  'services/model-server/transport/engine/engine-call.ts':
+    'test/unit/services/model-server/transport/engine/start.test.ts',
+  'services/model-server/transport/engine/inflate.ts':
+    'test/unit/services/model-server/transport/engine/start.test.ts',
   'services/model-server/transport/grpc-js.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/models/golden.ts': 'test/unit/services/model-server/runs/queue.test.ts',
   'services/model-server/transport/listen.ts': 'test/stack/services/model-server-process.test.ts',

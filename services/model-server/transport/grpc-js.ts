@@ -12,13 +12,12 @@ import {
   type sendUnaryData,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
-import { protocols, small } from '../../../proto/load.js';
 import type { Call, Reply, ServedMethod, StreamCall, StreamReceiver } from '../protocol/call.js';
 import { decodeRequest, toRpcError } from '../protocol/decode.js';
 import { detailsOf, trailerValue } from '../protocol/status-details.js';
 import type { RpcError } from '../rpc.js';
 import { type ListenAddress, removeStaleSocket } from './listen.js';
+import { reflectionMethods } from './reflection.js';
 import { MAX_MESSAGE_BYTES, type Transport } from './transport.js';
 
 type Served<Kind extends ServedMethod['kind']> = Extract<ServedMethod, { kind: Kind }>;
@@ -36,12 +35,8 @@ export async function startGrpcJs(
     'grpc-node.flow_control_window': 1024 * 1024,
     'grpc.enable_channelz': 0,
   });
-  for (const { definition, implementation } of services(methods))
+  for (const { definition, implementation } of services([...methods, ...reflectionMethods()]))
     server.addService(definition, implementation);
-  // Reflection asks for a name; what the library reads and echoes is bounded before it is decoded.
-  new ReflectionService(protocols().definitions).addToServer({
-    addService: (service, implementation) => server.addService(withSmallRequests(service), implementation),
-  });
   const target = await bind(server, listen);
   return {
     target,
@@ -67,15 +62,6 @@ function services(methods: readonly ServedMethod[]) {
     definition: ServiceDefinition;
     implementation: UntypedServiceImplementation;
   }[];
-}
-
-function withSmallRequests(service: ServiceDefinition): ServiceDefinition {
-  return Object.fromEntries(
-    Object.entries(service).map(([name, method]) => [
-      name,
-      { ...method, requestDeserialize: small(method.requestDeserialize) },
-    ]),
-  );
 }
 
 function unaryHandler({ method, handle }: Served<'unary'>) {

@@ -16,5 +16,12 @@ export interface Transport {
   abort(): void;
 }
 
-/** Rejects with an Error that says why the address cannot be listened on. */
-export type StartTransport = (methods: readonly ServedMethod[], listen: ListenAddress) => Promise<Transport>;
+/** One line for people. */
+export type Log = (line: string) => void;
+
+/** Rejects with an Error that says why the address cannot be listened on. Server reflection is added to the methods. */
+export type StartTransport = (
+  methods: readonly ServedMethod[],
+  listen: ListenAddress,
+  log: Log,
+) => Promise<Transport>;

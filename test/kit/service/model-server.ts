@@ -19,6 +19,7 @@ import {
 import { type Method, protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import { startModelServer } from '../../../services/model-server/server.js';
+import { DEFAULT_SERVER, SERVER_NAMES } from '../../../services/model-server/transport/servers.js';
 import { packageRoot } from '../process/package-root.js';
 
 export class TestClient {
@@ -69,14 +70,22 @@ export class TestClient {
 
 export type Harness = Awaited<ReturnType<typeof startHarness>>;
 
+/** The tests of `suite` over each server that can carry the calls; it gets `startHarness` for that one. */
+export function describeOverServers(title: string, suite: (start: typeof startHarness) => void): void {
+  for (const server of SERVER_NAMES)
+    describe(`${title}, over ${server}`, () =>
+      suite((models, only = []) => startHarness(models, only, server)));
+}
+
 /** A server over `models`, or those of them that `only` names, loaded. */
-export async function startHarness(models: string, only: readonly string[] = []) {
+export async function startHarness(models: string, only: readonly string[] = [], carriedBy = DEFAULT_SERVER) {
   const directory = temporaryDirectory();
   const log: string[] = [];
   const server = await startModelServer({
     modelsDirectory: models,
     only,
     listen: { kind: 'unix', path: join(directory, 's') },
+    server: carriedBy,
     version: '0.0.0',
     log: (line) => log.push(line),
     wallNow: Date.now,

@@ -5,7 +5,7 @@
  * import from layers below its own and from the foundations that its row allows. What is not allowed here
  * fails in `test/rules/architecture.test.ts`.
  */
-import type { LayerRules } from './rules.js';
+import type { LayerRules, RootEdge } from './rules.js';
 
 /** Inside `sidecar/`. */
 export const LAYER_RULES: LayerRules = {
@@ -42,20 +42,40 @@ export const LAYER_RULES: LayerRules = {
   narrowLayers: { http2: [], telemetry: ['core', 'runtime'] },
 };
 
-/** The other roots, with the roots that each may import. A sidecar and a model server share only their contract. */
+/** The other roots, with the roots that each may import. `ROOT_EDGES` says more of two of them. */
 export const ROOT_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   proto: [],
-  services: ['proto'],
+  services: ['proto', 'sidecar'],
   sidecar: ['proto'],
   tools: ['services', 'sidecar'],
 };
 
-/** Where `sidecar/` imports from `proto/`: what reads or writes messages of the inference protocol. */
-export const PROTO_IMPORTERS: readonly string[] = [
-  'sidecar/cli/infer/',
-  'sidecar/cli/own-model/',
-  'sidecar/cluster/output-check/',
-  'sidecar/codec/',
-  'sidecar/health/model/',
-  'sidecar/outbound/mirror/',
-];
+/** Which files of a root may import from another, and what of it. */
+export const ROOT_EDGES: Readonly<Record<string, RootEdge>> = {
+  /**
+   * A sidecar and a model server share their contract and, in one folder, the HTTP/2 engine with its sockets
+   * (sidecar/decisions/0061).
+   */
+  'services sidecar': {
+    importers: ['services/model-server/transport/engine/'],
+    imported: [
+      'sidecar/core/deadline/grpc-timeout.ts',
+      'sidecar/http2/',
+      'sidecar/runtime/random.ts',
+      'sidecar/runtime/time/',
+      'sidecar/telemetry/call-stats.ts',
+      'sidecar/transport/',
+    ],
+  },
+  /** What reads or writes messages of the inference protocol. */
+  'sidecar proto': {
+    importers: [
+      'sidecar/cli/infer/',
+      'sidecar/cli/own-model/',
+      'sidecar/cluster/output-check/',
+      'sidecar/codec/',
+      'sidecar/health/model/',
+      'sidecar/outbound/mirror/',
+    ],
+  },
+};

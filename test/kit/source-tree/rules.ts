@@ -86,20 +86,28 @@ function layerNameOf(path: string): string {
   return name === 'inbound.ts' || name === 'outbound.ts' ? name.slice(0, -3) : name;
 }
 
-/** Files of one root import from another only where its row allows it; `importers`: the only ones that may, of a root. */
+/** What of one root may import what of another: folders or files, `imported` absent: all of it. */
+export interface RootEdge {
+  readonly importers: readonly string[];
+  readonly imported?: readonly string[];
+}
+
+/** Files of one root import from another only where its row allows it, and `edges` where they have `from to`. */
 export function importsAllowedRoots(
   files: readonly SourceFile[],
   roots: Readonly<Record<string, readonly string[]>>,
-  importers: Readonly<Record<string, readonly string[]>>,
+  edges: Readonly<Record<string, RootEdge>>,
 ): Complaints {
   return complain(files, ({ target, isRelative }, { path }) => {
     const [from, to] = [path.split('/')[0]!, target.split('/')[0]!];
     const allowed = roots[from];
     if (!isRelative || from === to || allowed === undefined) return undefined;
     if (!allowed.includes(to)) return `imports ${target}; ${from}/ must not import ${to}/`;
-    const only = importers[`${from} ${to}`];
-    if (only === undefined || isInOneOf(path, only)) return undefined;
-    return `imports ${target}; only ${only.join(', ')} may`;
+    const edge = edges[`${from} ${to}`];
+    if (edge === undefined) return undefined;
+    if (!isInOneOf(path, edge.importers)) return `imports ${target}; only ${edge.importers.join(', ')} may`;
+    if (edge.imported === undefined || isInOneOf(target, edge.imported)) return undefined;
+    return `imports ${target}; of ${to}/ it may import ${edge.imported.join(', ')}`;
   });
 }
 

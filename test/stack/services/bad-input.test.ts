@@ -13,9 +13,9 @@ import type {
 import { LimitError } from '../../../proto/wire.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import {
+  describeOverServers,
   failure,
   type Harness,
-  startHarness,
   TestClient,
   temporaryDirectory,
 } from '../../kit/service/model-server.js';
@@ -206,7 +206,7 @@ const tooMany: [string, Buffer, RegExp][] = [
   ['numbers that grow eightfold', contents(field(3, tenMib(1))), TOO_LARGE],
 ];
 
-describe('bad input to a model server', () => {
+describeOverServers('bad input to a model server', (startHarness) => {
   let models: string;
   let harness: Harness;
 

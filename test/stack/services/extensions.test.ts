@@ -7,7 +7,12 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { InferParameter, ModelInferRequest, ModelStreamInferResponse } from '../../../proto/messages.js';
 import { packageRoot } from '../../kit/process/package-root.js';
-import { failure, type Harness, startHarness, temporaryDirectory } from '../../kit/service/model-server.js';
+import {
+  describeOverServers,
+  failure,
+  type Harness,
+  temporaryDirectory,
+} from '../../kit/service/model-server.js';
 import { arithmeticModel, identityModel } from '../../kit/service/tiny-models.js';
 
 const CODE = fileURLToPath(new URL('../../kit/service/counting-model.js', import.meta.url));
@@ -37,7 +42,7 @@ function putCounting(models: string, card: string, version = '1', name = 'counti
   writeFileSync(join(directory, 'model.yaml'), `code: ${relative(directory, CODE)}\n${card}${GOLDEN}`);
 }
 
-describe('Triton extensions of the model server', () => {
+describeOverServers('Triton extensions of the model server', (startHarness) => {
   let models: string;
   let harness: Harness;
   const { inference } = protocols();

@@ -1,0 +1,38 @@
+import { systemRandom } from '../../../../sidecar/runtime/random.js';
+import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
+import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
+import { TimingWheel } from '../../../../sidecar/runtime/time/timing-wheel.js';
+import { deferToTurnEnd } from '../../../../sidecar/runtime/time/turn-end.js';
+import { StatsRegistry } from '../../../../sidecar/telemetry/call-stats.js';
+import type { DataPlaneContext } from '../../../../sidecar/transport/context.js';
+import { FlushScheduler } from '../../../../sidecar/transport/flush-scheduler.js';
+import { MemoryBudget } from '../../../../sidecar/transport/memory-budget.js';
+import type { Log } from '../transport.js';
+
+/**
+ * What requests that are not whole, and responses that are not sent, may hold in all, octets: sixteen of the largest
+ * messages. Beyond it the calls that hold most end with RESOURCE_EXHAUSTED.
+ */
+const MEMORY_BUDGET_BYTES = 1024 * 1024 * 1024;
+
+/** What the connections of one model server share. What they report goes to `log`, a line each. */
+export function engineContext(log: Log): DataPlaneContext {
+  const say = (fields: Readonly<Record<string, unknown>>, message: string): void => {
+    const { error, ...rest } = fields;
+    const why = error instanceof Error ? (error.stack ?? error.message) : error;
+    log(`${message}: ${JSON.stringify(why === undefined ? rest : { ...rest, error: why })}`);
+  };
+  return {
+    clock: systemClock,
+    random: systemRandom,
+    wheel: new TimingWheel(systemClock, systemTimers),
+    flushes: new FlushScheduler(deferToTurnEnd),
+    stats: new StatsRegistry(),
+    logger: { debug: () => {}, info: () => {}, warn: say, error: say, setLevel: () => {}, flush: () => {} },
+    memory: new MemoryBudget(MEMORY_BUDGET_BYTES),
+    recorder: null,
+    nowMs: systemClock.now(),
+    // Only asked about peers that are judged by time: outbound connections.
+    hasStalled: () => false,
+  };
+}

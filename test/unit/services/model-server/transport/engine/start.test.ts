@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import http2 from 'node:http2';
+import { deflateSync, gzipSync } from 'node:zlib';
+import { status } from '@grpc/grpc-js';
+import type { Method } from '../../../../../../proto/load.js';
+import {
+  type ServedMethod,
+  type StreamCall,
+  streaming,
+  unary,
+} from '../../../../../../services/model-server/protocol/call.js';
+import { RpcError } from '../../../../../../services/model-server/rpc.js';
+import { startEngine } from '../../../../../../services/model-server/transport/engine/start.js';
+import type { Transport } from '../../../../../../services/model-server/transport/transport.js';
+import { grpcMessage } from '../../../../../kit/http2/h2-frames.js';
+import { until } from '../../../../../kit/process/processes.js';
+import { framedCall } from '../../../../../kit/service/framed-client.js';
+
+const asIs = (bytes: Buffer): Buffer => bytes;
+
+function method(path: string, requestStream: boolean, responseStream: boolean): Method<Buffer, Buffer> {
+  const codec = {
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  };
+  return { path, requestStream, responseStream, ...codec };
+}
+
+describe('the engine as the server of a model service', () => {
+  let server: Transport;
+  let cancelled: string[];
+  let opened: StreamCall<Buffer> | undefined;
+  let received: string[];
+  let written: number;
+  const log: string[] = [];
+
+  const table: ServedMethod[] = [
+    unary(method('/t.T/Echo', false, false), (request, _call, reply) =>
+      reply(undefined, request, { seen: 'yes' }),
+    ),
+    unary(method('/t.T/Fail', false, false), () => {
+      throw new RpcError(status.NOT_FOUND, 'no ünit, 100 %', { why: 'gone' });
+    }),
+    unary(method('/t.T/Hang', false, false), (_request, call) => {
+      received.push('hangs');
+      call.onCancelled(() => cancelled.push(`cancelled ${call.cancelled}`));
+    }),
+    streaming(method('/t.T/Talk', true, true), (call) => {
+      opened = call;
+      call.onCancelled(() => cancelled.push('talk'));
+      return {
+        request: (request) => {
+          received.push(request.toString());
+          if (received.length === 1) call.pause();
+          call.write(request);
+        },
+        end: () => call.end(),
+      };
+    }),
+    streaming(method('/t.T/Flood', false, true), (call) => {
+      const write = (): void => {
+        while (call.writable && written < 400) {
+          written++;
+          call.write(Buffer.alloc(16_384));
+        }
+        if (written < 400) call.onWritable(write);
+        else call.end();
+      };
+      return { request: write, end: () => undefined };
+    }),
+  ];
+
+  const address = () => {
+    const [host, port] = server.target.split(':');
+    return { kind: 'tcp', host: host!, port: Number(port) } as const;
+  };
+  const call = (path: string, body: Buffer, headers = {}) => framedCall(address(), { path, body, headers });
+  const connect = () => http2.connect(`http://${server.target}`).on('error', () => {});
+  const open = (session: http2.ClientHttp2Session, path: string) =>
+    session.request({ ':method': 'POST', ':path': path, te: 'trailers', 'content-type': 'application/grpc' });
+
+  beforeEach(async () => {
+    cancelled = [];
+    received = [];
+    written = 0;
+    opened = undefined;
+    server = await startEngine(table, { kind: 'tcp', host: '127.0.0.1', port: 0 }, (line) => log.push(line));
+  });
+  afterEach(() => server.abort());
+
+  it('answers a unary call, a message of many frames among them', async () => {
+    for (const length of [0, 5, 100_000, 3_000_000]) {
+      const { status: code, messages } = await call('/t.T/Echo', grpcMessage(Buffer.alloc(length, 'a')));
+      assert.equal(code, status.OK);
+      assert.equal(messages.length, 1);
+      assert.equal(messages[0]!.body.length, length);
+    }
+  });
+
+  it('inflates gzip and deflate, and refuses other encodings with those that it takes', async () => {
+    for (const [encoding, body] of [
+      ['gzip', gzipSync('text')],
+      ['deflate', deflateSync('text')],
+    ] as const) {
+      const { messages } = await call('/t.T/Echo', grpcMessage(body, undefined, 1), {
+        'grpc-encoding': encoding,
+      });
+      assert.equal(messages[0]!.body.toString(), 'text');
+    }
+    const compressed = grpcMessage(gzipSync('text'), undefined, 1);
+    const refused = await call('/t.T/Echo', compressed, { 'grpc-encoding': 'br' });
+    assert.equal(refused.status, status.UNIMPLEMENTED);
+    assert.equal(refused.headers['grpc-accept-encoding'], 'identity,deflate,gzip');
+    const unnamed = await call('/t.T/Echo', compressed);
+    assert.equal(unnamed.status, status.INTERNAL);
+    const damaged = await call('/t.T/Echo', grpcMessage(Buffer.from('no gzip'), undefined, 1), {
+      'grpc-encoding': 'gzip',
+    });
+    assert.equal(damaged.status, status.INTERNAL);
+  });
+
+  it('refuses a message that inflates beyond the limit', async () => {
+    const bomb = grpcMessage(gzipSync(Buffer.alloc(66 * 1024 * 1024)), undefined, 1);
+    assert.equal(
+      (await call('/t.T/Echo', bomb, { 'grpc-encoding': 'gzip' })).status,
+      status.RESOURCE_EXHAUSTED,
+    );
+  });
+
+  it('sends the status of a handler that throws, its message percent-encoded, and its trailers', async () => {
+    const { status: code, headers } = await call('/t.T/Fail', grpcMessage(Buffer.alloc(1)));
+    assert.equal(code, status.NOT_FOUND);
+    assert.equal(headers['grpc-message'], 'no %C3%BCnit, 100 %25');
+    assert.equal(headers['why'], 'gone');
+  });
+
+  it('answers UNIMPLEMENTED for a method that is not served, and for none or two messages where one is expected', async () => {
+    assert.equal((await call('/t.T/Other', grpcMessage(Buffer.alloc(1)))).status, status.UNIMPLEMENTED);
+    const one = grpcMessage(Buffer.alloc(1));
+    assert.equal((await call('/t.T/Echo', Buffer.alloc(0))).status, status.UNIMPLEMENTED);
+    assert.equal((await call('/t.T/Echo', Buffer.concat([one, one]))).status, status.UNIMPLEMENTED);
+  });
+
+  it('answers INTERNAL for a request that ends within a message, and for a grpc-timeout that is none', async () => {
+    const one = grpcMessage(Buffer.alloc(10));
+    assert.equal((await call('/t.T/Echo', one.subarray(0, 9))).status, status.INTERNAL);
+    assert.equal((await call('/t.T/Echo', one, { 'grpc-timeout': 'soon' })).status, status.INTERNAL);
+  });
+
+  it('answers HTTP 415 to what is not gRPC', async () => {
+    const { headers } = await call('/t.T/Echo', Buffer.from('{}'), { 'content-type': 'application/json' });
+    assert.equal(headers[':status'], 415);
+  });
+
+  it('ends a call at its deadline and tells its handler, once', async () => {
+    const { status: code } = await call('/t.T/Hang', grpcMessage(Buffer.alloc(1)), { 'grpc-timeout': '30m' });
+    assert.equal(code, status.DEADLINE_EXCEEDED);
+    assert.deepEqual(cancelled, ['cancelled true']);
+  });
+
+  it('tells the handler when the caller resets its call, and not when a call ends well', async () => {
+    const session = connect();
+    const stream = open(session, '/t.T/Hang');
+    stream.on('error', () => {}).end(grpcMessage(Buffer.alloc(1)));
+    await until('the handler hangs', () => received.length === 1);
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    await until('the handler is told', () => cancelled.length === 1);
+    session.destroy();
+    await call('/t.T/Talk', grpcMessage(Buffer.from('x')));
+    assert.deepEqual(cancelled, ['cancelled true']);
+  });
+
+  it('hands on nothing while a stream is paused, holds its caller by flow control, and loses nothing', async () => {
+    const session = connect();
+    const stream = open(session, '/t.T/Talk');
+    let answers = 0;
+    stream.on('data', (chunk: Buffer) => {
+      answers += chunk.length;
+    });
+    const message = grpcMessage(Buffer.alloc(10_000, 'b'));
+    let taken = 0;
+    for (let i = 0; i < 100; i++) stream.write(message, () => taken++);
+    await until('the first message is handed on', () => received.length === 1);
+    // The window is 64 KiB: with nothing read, the caller cannot have sent much more.
+    await call('/t.T/Echo', grpcMessage(Buffer.alloc(1)));
+    assert.equal(received.length, 1);
+    assert.ok(taken < 60, `${taken} of 100 messages were taken from the caller`);
+    opened!.resume();
+    await until('all messages are handed on', () => received.length === 100);
+    stream.end();
+    await until('all answers came', () => answers === 100 * message.length);
+    session.destroy();
+  });
+
+  it('is not writable while its caller does not read, and writes on when it does', async () => {
+    const session = connect();
+    const stream = open(session, '/t.T/Flood');
+    stream.end(grpcMessage(Buffer.alloc(1)));
+    await until('the handler writes', () => written > 0);
+    await call('/t.T/Echo', grpcMessage(Buffer.alloc(1)));
+    assert.ok(written < 100, `${written} messages were written`);
+    let octets = 0;
+    stream.on('data', (chunk: Buffer) => {
+      octets += chunk.length;
+    });
+    await until('all of the response came', () => octets === 400 * (16_384 + 5));
+    session.destroy();
+  });
+
+  it('finishes calls in flight when it stops, and takes no connection meanwhile', async () => {
+    const session = connect();
+    const stream = open(session, '/t.T/Talk');
+    const answers: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => answers.push(chunk));
+    stream.write(grpcMessage(Buffer.from('a')));
+    await until('the message is handed on', () => received.length === 1);
+    let isStopped = false;
+    const stopped = server.stop().then(() => {
+      isStopped = true;
+    });
+    await until('the client has read the GOAWAY', () => session.closed);
+    assert.equal(isStopped, false);
+    // The connection is refused: no status.
+    assert.equal((await call('/t.T/Echo', grpcMessage(Buffer.alloc(1)))).status, -1);
+    opened!.resume();
+    stream.end(grpcMessage(Buffer.from('b')));
+    await stopped;
+    assert.deepEqual(received, ['a', 'b']);
+  });
+
+  it('says what the system says about an address that is taken', async () => {
+    const { host, port } = address();
+    const words = /^cannot listen on 127\.0\.0\.1:\d+: listen EADDRINUSE/;
+    await assert.rejects(
+      startEngine(table, { kind: 'tcp', host, port }, () => {}),
+      ({ message }) => words.test(message),
+    );
+  });
+});
