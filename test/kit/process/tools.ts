@@ -31,6 +31,7 @@ const VENV = path.join(CACHE, 'venv-interop');
 const SKLEARN_VENV = path.join(CACHE, 'venv-sklearn');
 /** Apart from the others: it needs an older protobuf. */
 const TRITON_VENV = path.join(CACHE, 'venv-triton');
+const KSERVE_VENV = path.join(CACHE, 'venv-kserve');
 const ENVOY_VENV = path.join(CACHE, 'venv');
 /** A link to the program in its package, which says where that is. */
 const ENVOY = path.join(BIN, 'envoy');
@@ -100,6 +101,32 @@ const TOOLS = {
   python: venv(VENV, 'grpc, grpc_tools', requirementsOf('python-grpcio')),
   sklearn: venv(SKLEARN_VENV, 'sklearn, skl2onnx', requirementsOf('sklearn')),
   tritonclient: venv(TRITON_VENV, 'tritonclient.grpc', ['tritonclient[grpc]==2.73.0', 'grpcio==1.85.3']),
+  // Its client alone: with the server and the Kubernetes SDK that kserve installs it is twice as large.
+  kserve: {
+    path: path.join(KSERVE_VENV, 'bin', 'python'),
+    mark: markOf(KSERVE_VENV),
+    needs: 'Python 3.10 or newer with venv',
+    steps: [
+      ['python3', '-m', 'venv', '--clear', KSERVE_VENV],
+      pipInstall(KSERVE_VENV, ['--no-deps', 'kserve==0.21.0']),
+      pipInstall(KSERVE_VENV, [
+        ...['grpcio==1.85.3', 'protobuf==6.33.6', 'numpy==2.4.6', 'pandas==2.3.3', 'httpx==0.28.1'],
+        ...['orjson==3.13.0', 'cloudevents==1.13.0', 'pydantic==2.14.4', 'fastapi==0.165.0'],
+        ...['psutil==5.9.8', 'pyyaml==6.0.4', 'opentelemetry-api==1.45.2', 'python-multipart==0.0.34'],
+        'python-dateutil==2.9.0.post0',
+      ]),
+      [
+        path.join(KSERVE_VENV, 'bin', 'python'),
+        '-c',
+        [
+          `import sys; sys.path.insert(0, ${JSON.stringify(testFile('interop', 'clients', 'kserve-client-only'))})`,
+          'import sitecustomize',
+          'from kserve import InferenceGRPCClient, InferRequest',
+          `open(${JSON.stringify(markOf(KSERVE_VENV))}, "w").close()`,
+        ].join('\n'),
+      ],
+    ],
+  },
   envoy: {
     path: ENVOY,
     needs: 'Python 3 with venv, on Linux with glibc',
