@@ -1,7 +1,8 @@
 /**
- * `npm run models [-- NAME…] [--cache DIR]`: makes the models that are not committed, all of them or those that are named, in
- * `models/NAME/` of the cache (default: `.cache` of the package). One line for each. Exit code 0: all are there; 3: the source of one cannot be had, and the others
- * are there; 1: one could not be made of its source, which is a defect; 2: there is no model of that name.
+ * `npm run models [-- NAME…] [--cache DIR]`: makes the models that are not committed, all of them or those that are named,
+ * in `models/NAME/` of the cache (default: `.cache` of the package). One line for each. Exit code 0: all are there; 3: the
+ * source of one cannot be had, and the others are there; 1: one could not be made of its source, which is a defect; 2: there
+ * is no model of that name.
  */
 
 import { existsSync } from 'node:fs';

@@ -52,7 +52,8 @@ export const embed: Recipe = {
         card: {
           description: 'Sentence embeddings: all-MiniLM-L6-v2, 384 numbers a text',
           code: new URL('model.js', import.meta.url),
-          keys: { batching: { max_batch: 16 }, properties: { output_kind: 'embedding' } },
+          properties: { output_kind: 'embedding' },
+          keys: { batching: { max_batch: 16 } },
           golden: GOLDEN,
         },
       },

@@ -52,7 +52,8 @@ export const filetype: Recipe = {
         card: {
           description: 'What kind of file some octets are: magika, 214 types',
           code: new URL('model.js', import.meta.url),
-          keys: { labels, properties: { input_kind: 'bytes' } },
+          properties: { input_kind: 'bytes' },
+          keys: { labels },
           golden: GOLDEN,
         },
       },

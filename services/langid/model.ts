@@ -12,10 +12,14 @@ const UNDETERMINED = 'und';
 /** What the recipe writes beside the network. */
 export const files = { network: 'model.onnx', ngrams: 'ngrams.json', languages: 'languages.json' };
 
+/** What the probabilities of the model are of: the languages of the network, and `und`. */
+export const labelsOf = (languages: readonly string[]): readonly string[] => [...languages, UNDETERMINED];
+
 /** Loads the network, the sequences it counts and the languages it knows. */
 export const open: OpenModel = async (context) => {
   const extractor = new FeatureExtractor(await json(context, files.ngrams));
   const languages = await json<readonly string[]>(context, files.languages);
+  const labels = labelsOf(languages);
   const network = await context.session(files.network);
 
   const execute = async (requests: readonly ModelRequest[]) => {
@@ -25,16 +29,17 @@ export const open: OpenModel = async (context) => {
     const hasLetters = texts.map((text, row) => extractor.write(text, features, row * extractor.size));
     const dims = [texts.length, extractor.size];
     const answer = await network.run({ features: { datatype: 'FP32', dims, data: features } });
-    const probabilities = answer['probabilities']!.data as Float32Array;
+    const known = answer['probabilities']!.data as Float32Array;
+    const probabilities = new Float32Array(texts.length * labels.length);
     const names = hasLetters.map((has, row) => {
-      const own = probabilities.subarray(row * languages.length, (row + 1) * languages.length);
-      if (has) return languages[own.indexOf(Math.max(...own))]!;
-      own.fill(0);
-      return UNDETERMINED;
+      const own = probabilities.subarray(row * labels.length, (row + 1) * labels.length);
+      if (has) own.set(known.subarray(row * languages.length, (row + 1) * languages.length));
+      else own[labels.indexOf(UNDETERMINED)] = 1;
+      return labels[own.indexOf(Math.max(...own))]!;
     });
     return rows.answers({
       language: { datatype: 'BYTES', dims: [texts.length], data: names },
-      probabilities: { datatype: 'FP32', dims: [texts.length, languages.length], data: probabilities },
+      probabilities: { datatype: 'FP32', dims: [texts.length, labels.length], data: probabilities },
     });
   };
 
@@ -42,7 +47,7 @@ export const open: OpenModel = async (context) => {
     inputs: [{ name: 'text', datatype: 'BYTES', shape: [-1] }],
     outputs: [
       { name: 'language', datatype: 'BYTES', shape: [-1] },
-      { name: 'probabilities', datatype: 'FP32', shape: [-1, languages.length] },
+      { name: 'probabilities', datatype: 'FP32', shape: [-1, labels.length] },
     ],
     execute,
   };

@@ -1,7 +1,7 @@
 import type { PackageSource, Recipe } from '../fetch/recipe.js';
 import { exportedJson, toOnnx } from './convert.js';
 import { GOLDEN } from './golden.js';
-import { files } from './model.js';
+import { files, labelsOf } from './model.js';
 
 const LANDE: PackageSource = {
   registry: 'npm',
@@ -48,7 +48,7 @@ export const langid: Recipe = {
         card: {
           description: 'In which of 50 languages a text is written',
           code: new URL('model.js', import.meta.url),
-          keys: { labels: languages, batching: { max_batch: 64 } },
+          keys: { labels: labelsOf(languages as readonly string[]), batching: { max_batch: 64 } },
           golden: GOLDEN,
         },
       },
