@@ -1,3 +1,4 @@
+import { modelTitle } from '../telemetry/model-title.js';
 import type * as reports from '../telemetry/reports.js';
 import { endpointState, endpointTone } from './endpoint-state.js';
 import type { StatusReport } from './status.js';
@@ -73,10 +74,10 @@ function model(report: StatusReport): string {
 }
 
 function modelTable(models: readonly reports.ModelReport[]): string {
-  const rows = models.map(
-    ({ name = '', state: how, pid, restarts, why }) =>
-      `<tr><td>${escapeHtml(name)}</td><td>${state(how)}</td><td class="n">${pid ?? ''}</td><td class="n">${restarts}</td><td>${escapeHtml(why)}</td></tr>`,
-  );
+  const rows = models.map((each) => {
+    const { state: how, pid, restarts, why } = each;
+    return `<tr><td>${escapeHtml(modelTitle(each))}</td><td>${state(how)}</td><td class="n">${pid ?? ''}</td><td class="n">${restarts}</td><td>${escapeHtml(why)}</td></tr>`;
+  });
   return `<h2>Models</h2><table><thead><tr><th>model</th><th>state</th><th class="n">process</th><th class="n">restarts</th><th>why</th></tr></thead>
 <tbody>${rows.join('\n')}</tbody></table>`;
 }

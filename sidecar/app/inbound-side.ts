@@ -174,6 +174,11 @@ export class InboundSide {
     return this.listener === undefined ? [] : [this.listener];
   }
 
+  /** No version of a model is loaded or unloaded from now on: the sidecar drains. */
+  stopLoading(): void {
+    this.repository?.stop();
+  }
+
   stop(): void {
     this.listener?.stop();
     this.statuses.close();

@@ -242,7 +242,8 @@ export class ModelHost {
         ...(instance === undefined ? {} : { instance }),
       };
       const named = { ...(name === '' ? {} : { name }), ...which, ...report };
-      const isUp = report.state === 'ready' || report.state === 'starting' || report.state === 'foreign';
+      // One that is stopped because it did not load has failed.
+      const isUp = ['ready', 'starting', 'foreign', 'stopped'].includes(report.state);
       if (failure !== undefined && isUp && state.kind !== 'ready')
         return { ...named, state: 'failed', why: failure };
       return this.isReady && state.kind === 'starting' ? { ...named, state: 'starting' } : named;

@@ -222,6 +222,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
 
   private async drainNow(): Promise<void> {
     const { drainTimeoutMs } = this.current;
+    this.inbound?.stopLoading();
     if (!this.isHandedOver) await this.consul?.leave();
     const listeners = [...this.outbound.listeners, ...(this.inbound?.listeners ?? [])];
     this.deps.logger.info({ timeoutMs: drainTimeoutMs }, 'draining');

@@ -48,6 +48,8 @@ export type CommandResult =
   | { readonly kind: 'done' }
   | { readonly kind: 'unknown' | 'failed'; readonly why: string };
 
+const STOPPING = 'the sidecar is stopping';
+
 interface PendingLoad {
   readonly name: string;
   resolve(result: CommandResult): void;
@@ -109,7 +111,7 @@ export class ModelRepository {
   stop(): void {
     this.isStopped = true;
     this.watcher?.close();
-    for (const { resolve } of this.pending) resolve({ kind: 'failed', why: 'the sidecar is stopping' });
+    for (const { resolve } of this.pending) resolve({ kind: 'failed', why: STOPPING });
     this.pending.clear();
   }
 
@@ -221,6 +223,7 @@ export class ModelRepository {
    * Resolves when all of its versions are ready, or one has failed. Never rejects.
    */
   loadModel(name: string): Promise<CommandResult> {
+    if (this.isStopped) return Promise.resolve({ kind: 'failed', why: STOPPING });
     if (!this.look()) return Promise.resolve({ kind: 'failed', why: this.problem });
     this.listing.accept(name);
     if (!this.listing.revisions().some((each) => each.name === name))

@@ -1,5 +1,6 @@
 import { endpointState, endpointTone } from '../../admin/endpoint-state.js';
 import type { StatusReport } from '../../admin/status.js';
+import { modelTitle } from '../../telemetry/model-title.js';
 import type { EndpointReport } from '../../telemetry/reports.js';
 import { type Palette, table } from '../terminal.js';
 
@@ -65,7 +66,7 @@ function modelTable(reports: readonly StatusReport[], palette: Palette): string 
   };
   return tableOf(palette, rows, [
     { title: 'sidecar', cell: ({ sidecar }) => sidecar },
-    { title: 'model', cell: ({ name }) => name ?? '' },
+    { title: 'model', cell: (model) => modelTitle(model) },
     { title: 'state', cell: ({ state }) => shown(state) },
     { title: 'process', cell: ({ pid }) => String(pid ?? '') },
     { title: 'restarts', cell: ({ restarts }) => String(restarts) },

@@ -75,6 +75,12 @@ export function applySidecarEvent(state: SidecarState, event: SidecarEvent): Fle
 }
 
 function isSame(one: ModelReport): (other: ModelReport) => boolean {
-  return ({ name, state, why, pid }) =>
-    name === one.name && state === one.state && why === one.why && pid === one.pid;
+  const { name, version, instance, state, why, pid } = one;
+  return (other) =>
+    name === other.name &&
+    version === other.version &&
+    instance === other.instance &&
+    state === other.state &&
+    why === other.why &&
+    pid === other.pid;
 }

@@ -1,3 +1,4 @@
+import { modelTitle } from '../../telemetry/model-title.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { type OutputStream, type Palette, ProgressLine } from '../terminal.js';
 import { type FleetEvent, isReady, type SidecarState } from './fleet-state.js';
@@ -122,7 +123,8 @@ function textOf(event: FleetEvent): string | undefined {
   const { model, models } = event.state;
   if (models.length < 2) return processText('model', model);
   return (
-    event.changed.flatMap((each) => processText(`model ${each.name}`, each) ?? []).join('; ') || undefined
+    event.changed.flatMap((each) => processText(`model ${modelTitle(each)}`, each) ?? []).join('; ') ||
+    undefined
   );
 }
 

@@ -91,7 +91,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     put(3);
     const card = join(version(3), 'model.yaml');
     writeFileSync(card, readFileSync(card, 'utf8').replace(/(outputs:[\s\S]*?values: \|\s+)\S+/, '$112345'));
-    await until('version 3 has failed', async () => (await states()).join() === '2 ready,3 stopped', 30_000);
+    await until('version 3 has failed', async () => (await states()).join() === '2 ready,3 failed', 30_000);
     await goesOn();
     assert.deepEqual(load.versions, ['2']);
     const refused = await failure(infer('3'));
@@ -113,7 +113,7 @@ intentions: [{ from: app, to: mine, action: allow }]
       await until('a while passes', () => load.ok > ok + 60);
       appendFileSync(copy, octets.subarray(i * 1_000, (i + 1) * 1_000));
     }
-    await until('version 4 has failed', async () => (await states()).join() === '2 ready,4 stopped', 30_000);
+    await until('version 4 has failed', async () => (await states()).join() === '2 ready,4 failed', 30_000);
     assert.match((await failure(infer('4'))).details, /sha256|protobuf|model\.onnx/i);
     writeFileSync(copy, octets);
     await until('version 4 is whole and serves', async () => (await states()).join() === '4 ready', 30_000);
@@ -124,7 +124,7 @@ intentions: [{ from: app, to: mine, action: allow }]
   it('keeps serving what it has loaded while the files of it change', async () => {
     const pid = (await reports())[0]!.pid;
     truncateSync(join(version(4), 'model.onnx'), 100);
-    await until('the change has failed', async () => (await states()).join() === '4 ready,4 stopped', 30_000);
+    await until('the change has failed', async () => (await states()).join() === '4 ready,4 failed', 30_000);
     await goesOn();
     assert.equal((await reports())[0]!.pid, pid);
     cpSync(join(version(1), 'model.onnx'), join(version(4), 'model.onnx'));

@@ -1,0 +1,7 @@
+import type { ModelReport } from './reports.js';
+
+/** A model as people read it: `digits`, with its version and the number of its instance where these are told apart. */
+export function modelTitle({ name = '', version, instance }: ModelReport): string {
+  const which = version === undefined || version === '' ? name : `${name} version ${version}`;
+  return instance === undefined ? which : `${which}, instance ${instance}`;
+}
