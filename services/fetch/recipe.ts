@@ -56,7 +56,7 @@ export interface CardDraft {
   /** `properties` of model.yaml; `source` and `licence` are added. */
   readonly properties?: Readonly<Record<string, string>>;
   /** Other keys of model.yaml as the model server reads them: `labels`, `batching`, `settings`, `sequence`, … */
-  readonly keys?: Readonly<Record<string, unknown>>;
+  readonly keys?: Readonly<Record<string, unknown>> & { readonly properties?: never };
   readonly golden: Golden;
 }
 

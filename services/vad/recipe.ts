@@ -31,10 +31,8 @@ export const vad: Recipe = {
         card: {
           description: 'Where in a recording there is speech',
           code: new URL('model.js', import.meta.url),
-          keys: {
-            sequence: { idle: '30s', max: 1000 },
-            properties: { input_kind: 'audio/16khz', output_kind: 'speech' },
-          },
+          properties: { input_kind: 'audio/16khz', output_kind: 'speech' },
+          keys: { sequence: { idle: '30s', max: 1000 } },
           golden: GOLDEN,
         },
       },

@@ -18,10 +18,10 @@ export const find: Recipe = {
         card: {
           description: 'The lines of text in a picture of a page',
           code: new URL('model.js', import.meta.url),
+          properties: { input_kind: 'image/rgb', output_kind: 'boxes', optional_inputs: 'read_text' },
           keys: {
             // It waits for the two models behind it most of the time.
             concurrency: 4,
-            properties: { input_kind: 'image/rgb', output_kind: 'boxes', optional_inputs: 'read_text' },
           },
           golden: {
             // A pixel or two at the edges of the word.

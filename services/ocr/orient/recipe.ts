@@ -21,7 +21,7 @@ export const orient: Recipe = {
         card: {
           description: 'Which lines of text stand upside down',
           code: new URL('model.js', import.meta.url),
-          keys: { properties: { optional_inputs: 'widths' } },
+          properties: { optional_inputs: 'widths' },
           golden: {
             tolerance: 0,
             inputs: {

@@ -22,7 +22,7 @@ export const read: Recipe = {
         card: {
           description: 'The text in pictures of single lines',
           code: new URL('model.js', import.meta.url),
-          keys: { properties: { optional_inputs: 'widths' } },
+          properties: { optional_inputs: 'widths' },
           golden: {
             tolerance: 0.02,
             inputs: {
