@@ -195,7 +195,7 @@ export interface OutboundStack {
 export interface InboundStackOptions {
   /** Default true. */
   readonly ready?: boolean;
-  /** Names of models, each at a backend `model NAME`. Absent: one without a name, at `config.local`. */
+  /** Names of models, or NAME=VERSION, each at a backend `model NAME` or `model NAME=VERSION`. Absent: one without a name, at `config.local`. */
   readonly models?: readonly string[];
   /** Instances of each, from the second on at `model NAME.2` and so on; default 1. */
   readonly instances?: number;
@@ -308,13 +308,16 @@ export class Stack {
 
   inbound(config: InboundConfig, options: InboundStackOptions = {}): InboundStack {
     const { context } = this;
-    const places = options.models?.map((name) => ({ name, local: addressOf(`model ${name}`) }));
-    const served = (places ?? [{ name: '', local: config.local }]).map(({ name, local }) => {
+    const places = options.models?.map((text) => {
+      const [name = '', version] = text.split('=');
+      return { name, ...(version === undefined ? {} : { version }), local: addressOf(`model ${text}`) };
+    });
+    const served = (places ?? [{ name: '', local: config.local }]).map(({ local, ...which }) => {
       const at = local.kind === 'tcp' ? local.host : local.path;
       const others = Array.from({ length: (options.instances ?? 1) - 1 }, (_, i) => `${at}.${i + 2}`);
       for (const each of others) this.backend(each);
       const pools = [local, ...others.map(addressOf)].map((each) => this.localPool(each));
-      return { name, model: this.backend(at), pools };
+      return { ...which, model: this.backend(at), pools };
     });
     const { model } = served[0]!;
     const intentions = (list: readonly configs.IntentionConfig[]): IntentionTable =>
