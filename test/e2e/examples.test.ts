@@ -10,12 +10,14 @@ import { promisify } from 'node:util';
 import { ConsulServer, consulOrSkip } from '../kit/consul/consul.js';
 import { afterTest } from '../kit/mocha/after-test.js';
 import { scratchForTest } from '../kit/mocha/scratch.js';
-import { DIGITS_MODELS, Mesh, OUTRIDER, REPOSITORY, reportOf } from '../kit/process/outrider.js';
+import { DIGITS_MODELS, Mesh, OUTRIDER, outrider, REPOSITORY, reportOf } from '../kit/process/outrider.js';
 import { until } from '../kit/process/processes.js';
 import { ScratchDirectory } from '../kit/process/scratch-directory.js';
 import { inferSeven } from '../kit/process/suite-mesh.js';
+import { requireModels } from '../kit/service/made-models.js';
 
 const run = promisify(execFile);
+const PARCEL = join(REPOSITORY, 'services/ocr/samples/parcel.png');
 /** What a sidecar says once it listens. */
 const LISTENS = /^outrider \S+ \S+: .* on /m;
 
@@ -68,6 +70,34 @@ describe('the example files, as written', function () {
     const { call } = await discarded(Mesh.open('mesh-config/consul.yaml', ['--consul', 'dev'])).ready();
     const answers = async (): Promise<boolean> => /^7 /.test((await inferSeven(call['digits']!)).stdout);
     await until('it answers', answers, 20_000);
+  });
+
+  example('models.yaml', 'every model answers', async function () {
+    for (const name of ['ocr', 'vad', 'embed', 'filetype', 'langid']) requireModels(this, name);
+    const { call } = await discarded(Mesh.open('mesh-config/models.yaml')).ready();
+    const page = await outrider(['infer', 'find', '--input', `image=@${PARCEL}`, '--target', call['find']!]);
+    assert.match(
+      page.stdout,
+      /^Fragile: do not drop .*\nGross weight 12 kg .*\nKeep this side up .*\nStore in a dry place /m,
+    );
+    const others = {
+      vad: 'audio=[0, 0, 0, 0]',
+      embed: 'text="Where is the library?"',
+      filetype: `content=@${PARCEL}`,
+      langid: 'text="Hvor er biblioteket?"',
+      tokens: 'prompt="Call me "',
+    };
+    const answers = await Promise.all(
+      Object.entries(others).map(async ([name, input]) => {
+        const { stdout, stderr } = await outrider(['infer', name, '--input', input, '--target', call[name]!]);
+        return `${name}: ${stdout}${stderr}`;
+      }),
+    );
+    assert.match(answers[0]!, / 0\.0 s of speech/);
+    assert.match(answers[1]!, /384 numbers/);
+    assert.match(answers[2]!, /png/);
+    assert.match(answers[3]!, /dan/);
+    assert.match(answers[4]!, /^tokens: token BYTES \[128\]/);
   });
 
   example('foreign-server.yaml', 'the mesh answers around servers that are called tritonserver', async () => {

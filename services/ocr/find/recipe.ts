@@ -18,10 +18,10 @@ export const find: Recipe = {
         card: {
           description: 'The lines of text in a picture of a page',
           code: new URL('model.js', import.meta.url),
-          properties: { input_kind: 'image/rgb', output_kind: 'boxes', optional_inputs: 'read_text' },
+          properties: { input_kind: 'image/rgb', output_kind: 'boxes' },
           keys: {
-            // It waits for the two models behind it most of the time.
-            concurrency: 4,
+            // While one page waits for the two models behind, the network runs for another. More would all be late together.
+            concurrency: 2,
           },
           golden: {
             // A pixel or two at the edges of the word.

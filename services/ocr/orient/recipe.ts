@@ -21,7 +21,6 @@ export const orient: Recipe = {
         card: {
           description: 'Which lines of text stand upside down',
           code: new URL('model.js', import.meta.url),
-          properties: { optional_inputs: 'widths' },
           golden: {
             tolerance: 0,
             inputs: {

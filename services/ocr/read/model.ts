@@ -29,7 +29,7 @@ export const open: OpenModel = async ({ session, directory }) => {
       `${files.characters}: found ${characters.length} characters, expected ${(classes ?? 0) - 1}`,
     );
 
-  // One at a time: lines of different lengths in one run are no faster, and each would be filled up to the longest.
+  // One at a time: in one run each line would be filled up to the widest.
   const read = async (line: Picture): Promise<ReadLine> => {
     const width = Math.max(MIN_WIDTH, Math.ceil(line.width / STEP) * STEP);
     const data = planes(line, PLUS_MINUS_ONE, width);

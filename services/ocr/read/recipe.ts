@@ -22,7 +22,6 @@ export const read: Recipe = {
         card: {
           description: 'The text in pictures of single lines',
           code: new URL('model.js', import.meta.url),
-          properties: { optional_inputs: 'widths' },
           golden: {
             tolerance: 0.02,
             inputs: {

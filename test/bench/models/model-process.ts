@@ -16,7 +16,10 @@ async function measure(name: string, roundMs: number): Promise<ModelFigures> {
   const requests = subject.inputs().map(requestOf);
   const before = process.memoryUsage.rss();
   const start = performance.now();
-  const model = await openModel(await subject.open(), join(packageRoot, '.cache/models', name, name, '1'));
+  const model = await openModel(
+    await subject.open(),
+    join(packageRoot, '.cache/models', name, name, subject.version ?? '1'),
+  );
   const loadMs = performance.now() - start;
   let next = 0;
   const run = async (size: number): Promise<void> => {

@@ -19,6 +19,7 @@ import type { TrueTypeFont } from '../../../services/ocr/print/truetype.js';
 import { open as openRead } from '../../../services/ocr/read/model.js';
 import { requireModels, requirePackage } from '../../kit/service/made-models.js';
 import { type OpenedModel, openModel, requestOf } from '../../kit/service/model-context.js';
+import { seeded } from '../../kit/time/seeded-random.js';
 
 /** Measured: see CARD.md. */
 const PROMISED = 0.98;
@@ -189,6 +190,23 @@ describe('the chain of find, orient and read', function () {
 
   it('answers pictures of one pixel and of noise, and refuses one of no pixels', async () => {
     assert.deepEqual(await textOf({ width: 1, height: 1, rgb: Uint8Array.of(0, 0, 0) }), []);
+    const random = seeded(5);
+    const noise = (width: number, height: number): Picture => ({
+      width,
+      height,
+      rgb: Uint8Array.from({ length: 3 * width * height }, () => 256 * random()),
+    });
+    for (const [width, height] of [
+      [400, 300],
+      [3000, 1],
+      [1, 900],
+    ] as const) {
+      const { text, boxes, confidence } = (await answer(noise(width, height))).outputs;
+      assert.deepEqual(
+        [boxes!.data.length, confidence!.data.length],
+        [4 * text!.data.length, text!.data.length],
+      );
+    }
     const none = { width: 0, height: 7, rgb: new Uint8Array(0) };
     await assert.rejects(
       answer(none),

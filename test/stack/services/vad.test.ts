@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
+import type { ModelInferRequest } from '../../../proto/messages.js';
+import { encodeRaw } from '../../../proto/tensors.js';
 import {
   RequestError,
   type SequenceState,
@@ -11,7 +14,10 @@ import { RECORDING, SPEECH } from '../../../services/vad/speech.js';
 import { decodeWav } from '../../../sidecar/cli/infer/wav.js';
 import { requireModels, requirePackage } from '../../kit/service/made-models.js';
 import { type OpenedModel, openModel, requestOf } from '../../kit/service/model-context.js';
+import { failure, type Harness, startHarness } from '../../kit/service/model-server.js';
 import { seeded } from '../../kit/time/seeded-random.js';
+
+type Parameters = NonNullable<ModelInferRequest['parameters']>;
 
 const RATE = 16_000;
 /** Pieces of a recording as they might come from a microphone. */
@@ -128,5 +134,80 @@ describe('the model vad', () => {
 
   it('answers no audio with no windows', async () => {
     assert.deepEqual([...(await speechIn(new Float32Array(0)))], []);
+  });
+});
+
+describe('the model vad in a model server', () => {
+  let harness: Harness;
+  let recording: Float32Array;
+
+  before(async function () {
+    const files = await requirePackage(this, SPEECH);
+    recording = decodeWav(readFileSync(files.get(RECORDING)!)).samples;
+    harness = await startHarness(requireModels(this, 'vad'));
+  });
+  after(() => harness?.stop());
+
+  /** Probabilities for a piece; `sequence`: request parameters, none for a whole recording. */
+  async function speechIn(samples: Float32Array, sequence: Parameters = {}): Promise<Float32Array> {
+    const raw = encodeRaw({ datatype: 'FP32', dims: [samples.length], data: samples });
+    const response = await harness.client.infer({
+      model_name: 'vad',
+      parameters: sequence,
+      inputs: [{ name: 'audio', datatype: 'FP32', shape: [samples.length] }],
+      raw_input_contents: [raw],
+    });
+    const octets = Uint8Array.from(response.raw_output_contents[0]!);
+    return new Float32Array(octets.buffer);
+  }
+
+  const piece = (id: string, flags: { start?: boolean; end?: boolean } = {}): Parameters => ({
+    sequence_id: { string_param: id },
+    sequence_start: { bool_param: flags.start ?? false },
+    sequence_end: { bool_param: flags.end ?? false },
+  });
+
+  it('is served, for its golden output is what it gives', () => {
+    assert.match(harness.log.join('\n'), /^vad version 6: ready in \d+ ms, golden input matched$/);
+  });
+
+  it('keeps two recordings apart that come in turn, piece by piece', async () => {
+    const whole = await speechIn(recording);
+    const found: Record<string, number[]> = { one: [], other: [] };
+    for (let from = 0; from < recording.length; from += RATE) {
+      const flags = { start: from === 0, end: from + RATE >= recording.length };
+      const samples = recording.subarray(from, from + RATE);
+      found['one']!.push(...(await speechIn(samples, piece('one', flags))));
+      found['other']!.push(
+        ...(await speechIn(
+          samples.map((s) => s / 4),
+          piece('other', flags),
+        )),
+      );
+    }
+    assert.equal(found['one']!.length, whole.length);
+    found['one']!.forEach((p, i) => {
+      assert.ok(Math.abs(p - whole[i]!) < 1e-4, `window ${i}: ${p} and ${whole[i]}`);
+    });
+    assert.notDeepEqual(found['one'], found['other']);
+  });
+
+  it('refuses a piece of a recording whose beginning it has not heard', async () => {
+    const { code, details } = await failure(speechIn(recording.subarray(0, RATE), piece('unknown')));
+    assert.equal(code, status.FAILED_PRECONDITION);
+    assert.match(details, /sequence 'unknown' is not known/);
+  });
+
+  it('goes on with a recording after a piece that is no audio', async () => {
+    const [first, second] = [recording.subarray(0, RATE), recording.subarray(RATE, 2 * RATE)];
+    const undisturbed = [
+      ...(await speechIn(first, piece('a', { start: true }))),
+      ...(await speechIn(second, piece('a'))),
+    ];
+    const before = [...(await speechIn(first, piece('b', { start: true })))];
+    const refused = await failure(speechIn(Float32Array.of(0, Number.NaN), piece('b')));
+    assert.equal(refused.code, status.INVALID_ARGUMENT);
+    assert.match(refused.details, /sample 1: found NaN/);
+    assert.deepEqual([...before, ...(await speechIn(second, piece('b')))], undisturbed);
   });
 });
