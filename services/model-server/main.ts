@@ -17,7 +17,7 @@ import { type ListenAddress, parseListen } from './transport/listen.js';
 import { DEFAULT_SERVER, parseServer, type ServerName } from './transport/servers.js';
 
 const USAGE =
-  'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--server engine|grpc-js] [--drain-timeout-ms N] [--exit-with-stdin]]';
+  'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--rest HOST:PORT|unix:/PATH] [--server engine|grpc-js] [--drain-timeout-ms N] [--exit-with-stdin]]';
 const DEFAULT_LISTEN = '127.0.0.1:8001';
 const DEFAULT_DRAIN_MS = 30_000;
 const STDERR = 2;
@@ -29,6 +29,8 @@ interface Arguments {
   readonly listen: ListenAddress;
   /** What carries the calls: our own HTTP/2 engine, or @grpc/grpc-js. */
   readonly server: ServerName;
+  /** Where the REST half of the protocol is served; undefined: nowhere. */
+  readonly rest: ListenAddress | undefined;
   /** Longest time calls in flight may take once told to stop. */
   readonly drainTimeoutMs: number;
   /** Stop when stdin ends: the parent process has died. */
@@ -57,6 +59,7 @@ async function main(): Promise<void> {
       only: args.only,
       listen: args.listen,
       server: args.server,
+      rest: args.rest,
       version: packageVersion(),
       log,
       wallNow: Date.now,
@@ -66,6 +69,7 @@ async function main(): Promise<void> {
     });
     stopOnSignals(server, args);
     log(`listening on ${server.target}`);
+    if (server.restTarget !== undefined) log(`REST on ${server.restTarget}`);
   } catch (error) {
     log(messageOf(error));
     process.exit(1);
@@ -101,6 +105,7 @@ function readArguments(argv: string[]): Arguments {
       model: { type: 'string', multiple: true, default: [] },
       listen: { type: 'string', default: DEFAULT_LISTEN },
       server: { type: 'string', default: DEFAULT_SERVER },
+      rest: { type: 'string' },
       'drain-timeout-ms': { type: 'string', default: String(DEFAULT_DRAIN_MS) },
       'exit-with-stdin': { type: 'boolean', default: false },
       golden: { type: 'boolean', default: false },
@@ -111,15 +116,29 @@ function readArguments(argv: string[]): Arguments {
   if (!Number.isInteger(drainTimeoutMs) || drainTimeoutMs < 0 || drainTimeoutMs > 2 ** 31 - 1) {
     throw new Error(`--drain-timeout-ms: found '${values['drain-timeout-ms']}', expected whole milliseconds`);
   }
+  const listen = parseListen(values.listen);
   return {
     models: values.models,
     only: values.model,
     listen: parseListen(values.listen),
     server: parseServer(values.server),
+    listen,
+    rest: restAddress(values.rest, listen),
     drainTimeoutMs,
     exitWithStdin: values['exit-with-stdin'],
     golden: values.golden,
   };
+}
+
+/** Beside a gRPC server on a Unix socket, which a sidecar stands in front of, nothing is opened to the network. */
+function restAddress(text: string | undefined, listen: ListenAddress): ListenAddress | undefined {
+  if (text === undefined) return undefined;
+  const rest = parseListen(text);
+  if (listen.kind === 'unix' && rest.kind === 'tcp')
+    throw new Error(
+      `--rest: found '${text}', expected unix:/path as for --listen: a port would be a way around the sidecar and its intentions`,
+    );
+  return rest;
 }
 
 /** The first signal drains; a second one, or a drain that takes too long, ends what is in flight and exits 1. */

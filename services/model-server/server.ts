@@ -8,13 +8,16 @@ import { Model, type ModelDeps } from './models/model.js';
 import { ModelTable } from './models/model-table.js';
 import { chooseModels, findModels } from './models/repository.js';
 import { RepositoryControl } from './models/repository-control.js';
+import type { ServedMethod } from './protocol/call.js';
 import { HealthTable } from './protocol/health.js';
 import { servedMethods } from './protocol/methods.js';
-import type { Serving } from './protocol/serving.js';
+import { findModel, type Serving } from './protocol/serving.js';
 import { InferenceQueue, type QueueCounters } from './runs/queue.js';
 import type { RunLog } from './runs/run-log.js';
 import type { ListenAddress } from './transport/listen.js';
+import { startRest } from './transport/rest/server.js';
 import { DEFAULT_SERVER, type ServerName, transportOf } from './transport/servers.js';
+import type { Transport } from './transport/transport.js';
 
 /** What is served, where, and by which clocks. */
 export interface ModelServerOptions {
@@ -24,6 +27,8 @@ export interface ModelServerOptions {
   readonly listen: ListenAddress;
   /** What carries the calls. Default: `DEFAULT_SERVER`. */
   readonly server?: ServerName;
+  /** Where the REST half of the protocol is served. Default: nowhere. */
+  readonly rest?: ListenAddress | undefined;
   /** Reported by ServerMetadata. */
   readonly version: string;
   /** One line for people. */
@@ -42,6 +47,8 @@ export interface ModelServerOptions {
 export interface ModelServer {
   /** As a client dials it: `host:port` or `unix:/path`. */
   readonly target: string;
+  /** The same of the REST half; undefined where it is not served. */
+  readonly restTarget: string | undefined;
   /** Resolves when every model is ready or has failed. */
   readonly loaded: Promise<void>;
   readonly models: ModelTable;
@@ -79,19 +86,22 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   });
   const start = await transportOf(options.server ?? DEFAULT_SERVER);
   const transport = await start(methods, options.listen, log);
+  const rest =
+    options.rest && (await serveRest(serving, { methods, listen: options.rest, beside: transport }));
 
   let stopping: Promise<void> | undefined;
   const loaded = loadAll(serving, options, () => stopping !== undefined);
   const stop = async () => {
     health.stop();
     for (const end of watches) end();
-    await transport.stop();
+    await Promise.all([transport.stop(), rest?.stop()]);
     await loaded;
     for (const model of models.all()) await model.release();
     upstreams.close();
   };
   return {
     target: transport.target,
+    restTarget: rest?.target,
     loaded,
     models,
     health,
@@ -100,8 +110,28 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
       stopping ??= stop();
       return stopping;
     },
-    abort: () => transport.abort(),
+    abort: () => {
+      transport.abort();
+      rest?.abort();
+    },
   };
+}
+
+interface RestOptions {
+  readonly methods: readonly ServedMethod[];
+  readonly listen: ListenAddress;
+  /** Ended where REST cannot be served. */
+  readonly beside: Transport;
+}
+
+async function serveRest(serving: Serving, { methods, listen, beside }: RestOptions): Promise<Transport> {
+  try {
+    const inputsOf = (name: string, version: string) => findModel(serving, name, version).inputs;
+    return await startRest({ methods, inputsOf }, listen);
+  } catch (error) {
+    beside.abort();
+    throw error;
+  }
 }
 
 async function loadAll(

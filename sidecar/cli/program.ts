@@ -114,6 +114,10 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
       '--listen <ADDR>',
       'where to listen: HOST:PORT or unix:PATH; default: $OUTRIDER_MODEL_LISTEN or 127.0.0.1:8001',
     )
+    .option(
+      '--rest <ADDR>',
+      'serve the REST half of the protocol as well: HOST:PORT or unix:PATH; default: it is not served',
+    )
     .option('--golden', 'print the block `golden` for model.yaml, by running each model once, and end')
     .addOption(new Option('--exit-with-stdin', 'end when standard input ends').hideHelp())
     .action(async (options: ServeOptions) => {

@@ -8,6 +8,8 @@ export interface ServeOptions {
   /** Names of the models to serve; empty: all of the directory. */
   readonly model: readonly string[];
   readonly listen?: string;
+  /** Where the REST half of the protocol is served. */
+  readonly rest?: string;
   /** End when standard input ends. */
   readonly exitWithStdin?: true;
   /** Print the block `golden` for each `model.yaml`, and end. */
@@ -37,6 +39,7 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     options.models,
     ...options.model.flatMap((name) => ['--model', name]),
     ...(listen === undefined ? [] : ['--listen', listen]),
+    ...(options.rest === undefined ? [] : ['--rest', options.rest]),
     ...(options.exitWithStdin ? ['--exit-with-stdin'] : []),
     ...(options.golden ? ['--golden'] : []),
   );

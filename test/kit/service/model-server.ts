@@ -18,8 +18,8 @@ import {
 } from '@grpc/grpc-js';
 import { type Method, protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
-import { startModelServer } from '../../../services/model-server/server.js';
-import { DEFAULT_SERVER, SERVER_NAMES } from '../../../services/model-server/transport/servers.js';
+import { type ModelServerOptions, startModelServer } from '../../../services/model-server/server.js';
+import { SERVER_NAMES } from '../../../services/model-server/transport/servers.js';
 import { packageRoot } from '../process/package-root.js';
 
 export class TestClient {
@@ -74,22 +74,26 @@ export type Harness = Awaited<ReturnType<typeof startHarness>>;
 export function describeOverServers(title: string, suite: (start: typeof startHarness) => void): void {
   for (const server of SERVER_NAMES)
     describe(`${title}, over ${server}`, () =>
-      suite((models, only = []) => startHarness(models, only, server)));
+      suite((models, only = [], more = {}) => startHarness(models, only, { server, ...more })));
 }
 
 /** A server over `models`, or those of them that `only` names, loaded. */
-export async function startHarness(models: string, only: readonly string[] = [], carriedBy = DEFAULT_SERVER) {
+export async function startHarness(
+  models: string,
+  only: readonly string[] = [],
+  more: Partial<ModelServerOptions> = {},
+) {
   const directory = temporaryDirectory();
   const log: string[] = [];
   const server = await startModelServer({
     modelsDirectory: models,
     only,
     listen: { kind: 'unix', path: join(directory, 's') },
-    server: carriedBy,
     version: '0.0.0',
     log: (line) => log.push(line),
     wallNow: Date.now,
     runNow: () => performance.now(),
+    ...more,
   });
   await server.loaded;
   const client = new TestClient(server.target);

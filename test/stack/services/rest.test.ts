@@ -1,0 +1,168 @@
+/** The REST half of the inference protocol, by plain HTTP. */
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
+import { packageRoot } from '../../kit/process/package-root.js';
+import {
+  type Harness,
+  spawnService,
+  startHarness,
+  temporaryDirectory,
+} from '../../kit/service/model-server.js';
+import { identityModel } from '../../kit/service/tiny-models.js';
+
+interface Answer {
+  readonly code: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+  /** The body, parsed. */
+  readonly json: Record<string, never> & { error?: string };
+}
+
+describe('the REST half of the protocol', () => {
+  let models: string;
+  let harness: Harness;
+
+  function call(method: string, path: string, body?: unknown, headers = {}): Promise<Answer> {
+    const [host, port] = harness.server.restTarget!.split(':');
+    const bytes = Buffer.isBuffer(body) ? body : body === undefined ? undefined : JSON.stringify(body);
+    return new Promise((resolve, reject) => {
+      const request = httpRequest({ host, port, method, path, headers }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () => {
+          const whole = Buffer.concat(chunks);
+          const isJson = response.headers['content-type'] === 'application/json';
+          const json = isJson ? JSON.parse(whole.toString()) : {};
+          resolve({ code: response.statusCode!, headers: response.headers, body: whole, json });
+        });
+      });
+      request.on('error', reject);
+      request.end(bytes);
+    });
+  }
+
+  before(async () => {
+    models = temporaryDirectory();
+    for (const type of ['FP32', 'INT64', 'BOOL', 'BYTES'] as const) {
+      const directory = join(models, type.toLowerCase(), '1');
+      mkdirSync(directory, { recursive: true });
+      writeFileSync(join(directory, 'model.onnx'), identityModel(type));
+      const value = { FP32: '1.5', INT64: '7', BOOL: 'true', BYTES: 'a' }[type];
+      const golden = `{inputs: {x: {shape: [1], values: [${value}]}}, outputs: {y: {values: [${value}]}}}`;
+      writeFileSync(join(directory, 'model.yaml'), `golden: ${golden}\n`);
+    }
+    harness = await startHarness(models, [], { rest: { kind: 'tcp', host: '127.0.0.1', port: 0 } });
+  });
+  after(async () => {
+    await harness.stop();
+    rmSync(models, { recursive: true, force: true });
+  });
+
+  const infer = (model: string, data: unknown, more = {}) =>
+    call('POST', `/v2/models/${model}/infer`, { inputs: [{ name: 'x', data, ...more }] });
+  const outputOf = ({ json }: Answer) => (json['outputs'] as unknown as object[])[0];
+
+  it('tells health, server, models, configuration, statistics and repository', async () => {
+    assert.deepEqual((await call('GET', '/v2/health/live')).json, { live: true });
+    assert.deepEqual((await call('GET', '/v2/health/ready')).json, { ready: true });
+    assert.equal((await call('GET', '/v2')).json['name'], 'outrider');
+    assert.equal((await call('GET', '/v2/models/fp32/ready')).code, 200);
+    const metadata = await call('GET', '/v2/models/fp32/versions/1');
+    assert.deepEqual(metadata.json['inputs'], [{ name: 'x', datatype: 'FP32', shape: [-1] }]);
+    assert.equal((await call('GET', '/v2/models/fp32/config')).json['platform'], 'onnxruntime_onnx');
+    const stats = (await call('GET', '/v2/models/fp32/stats')).json['model_stats'] as unknown as object[];
+    assert.equal(stats.length, 1);
+    const index = (await call('POST', '/v2/repository/index')).json as unknown as object[];
+    assert.equal(index.length, 4);
+  });
+
+  for (const [title, model, data, more, expected] of [
+    ['a list', 'fp32', [1, 2.5], { datatype: 'FP32', shape: [2] }, [2, [1, 2.5]]],
+    ['a list without shape and datatype', 'fp32', [1, 2.5], {}, [2, [1, 2.5]]],
+    ['a single value', 'fp32', 3, {}, [1, [3]]],
+    [
+      '64-bit integers as text where JSON would round them',
+      'int64',
+      ['9007199254740993'],
+      {},
+      [1, ['9007199254740993']],
+    ],
+    ['booleans', 'bool', [true, false], {}, [2, [true, false]]],
+    ['text', 'bytes', ['grüß', ''], {}, [2, ['grüß', '']]],
+  ] as const)
+    it(`takes and gives ${title}`, async () => {
+      const answer = await infer(model, data, more);
+      assert.equal(answer.code, 200, answer.json.error);
+      const { shape, data: values } = outputOf(answer) as { shape: number[]; data: unknown };
+      assert.deepEqual([shape[0], values], expected);
+    });
+
+  it('takes and gives binary tensor data', async () => {
+    const raw = Buffer.from(Float32Array.of(1, 2, 3).buffer);
+    const head = Buffer.from(
+      JSON.stringify({
+        inputs: [{ name: 'x', datatype: 'FP32', shape: [3], parameters: { binary_data_size: 12 } }],
+        outputs: [{ name: 'y', parameters: { binary_data: true } }],
+      }),
+    );
+    const answer = await call('POST', '/v2/models/fp32/infer', Buffer.concat([head, raw]), {
+      'inference-header-content-length': head.length,
+    });
+    assert.equal(answer.code, 200);
+    const length = Number(answer.headers['inference-header-content-length']);
+    const json = JSON.parse(answer.body.subarray(0, length).toString());
+    assert.deepEqual(json.outputs[0].parameters, { binary_data_size: 12 });
+    assert.ok(answer.body.subarray(length).equals(raw));
+  });
+
+  for (const [title, body, code, says] of [
+    ['no JSON', Buffer.from('{'), 400, /found 1 bytes that are no JSON/],
+    ['no inputs', {}, 400, /inputs: found none, expected a list/],
+    ['ragged lists', { inputs: [{ name: 'x', data: [[1], [1, 2]] }] }, 400, /lists of different sizes/],
+    [
+      'a wrong count',
+      { inputs: [{ name: 'x', shape: [3], data: [1] }] },
+      400,
+      /found 1 values, expected 3 for shape/,
+    ],
+    ['a wrong type', { inputs: [{ name: 'x', data: [null] }] }, 400, /found null, expected a value/],
+    ['an unknown input', { inputs: [{ name: 'q', datatype: 'FP32', data: [1] }] }, 400, /found input 'q'/],
+    [
+      'an unknown parameter',
+      { parameters: { q: 1 }, inputs: [{ name: 'x', data: [1] }] },
+      400,
+      /parameter 'q'/,
+    ],
+  ] as const)
+    it(`refuses ${title}, and says what was expected`, async () => {
+      const answer = await call('POST', '/v2/models/fp32/infer', body);
+      assert.equal(answer.code, code);
+      assert.match(answer.json.error!, says);
+    });
+
+  it('answers an unknown model and an unknown path with 404', async () => {
+    assert.match((await infer('none', [1])).json.error!, /Request for unknown model: 'none' is not found/);
+    for (const [verb, path] of [
+      ['GET', '/v1/models/fp32'],
+      ['PUT', '/v2/models/fp32/infer'],
+      ['GET', '//['],
+    ] as const)
+      assert.equal((await call(verb, path)).code, 404);
+  });
+
+  it('opens no port beside a socket that a sidecar stands in front of', async () => {
+    const socket = `unix:${join(models, 's')}`;
+    const service = spawnService([
+      '--models',
+      join(packageRoot, 'services/digits/models'),
+      '--listen',
+      socket,
+      '--rest',
+      '127.0.0.1:0',
+    ]);
+    assert.equal(await service.exited, 2);
+    assert.match(service.stderr(), /--rest: found '127.0.0.1:0', expected unix:\/path as for --listen/);
+  });
+});
