@@ -7,11 +7,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ModelInferResponse } from '../../../../proto/messages.js';
+import type { Signature } from '../../models/signature.js';
 import type { Call, ServedMethod } from '../../protocol/call.js';
 import { toRpcError } from '../../protocol/decode.js';
 import { detailsOf } from '../../protocol/status-details.js';
 import { invalidArgument, messageOf, type RpcError, status } from '../../rpc.js';
-import type { InputSpec } from '../../runs/executor.js';
 import { type ListenAddress, removeStaleSocket } from '../listen.js';
 import { MAX_MESSAGE_BYTES, type Transport } from '../transport.js';
 import { type Route, routeOf } from './routes.js';
@@ -21,7 +21,7 @@ import { readInfer, writeInfer } from './tensors.js';
 export interface RestDeps {
   readonly methods: readonly ServedMethod[];
   /** What a model takes; throws NOT_FOUND. */
-  readonly inputsOf: (name: string, version: string) => readonly InputSpec[];
+  readonly inputsOf: (name: string, version: string) => Signature['inputs'];
 }
 
 /** How long a caller may take for its headers and body, ms. */

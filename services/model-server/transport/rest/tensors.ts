@@ -6,8 +6,8 @@
 import { type Datatype, isDatatype, type Tensor } from '../../../../proto/datatypes.js';
 import type { InferParameter, ModelInferRequest, ModelInferResponse } from '../../../../proto/messages.js';
 import { decodeRaw, encodeRaw, fromValues } from '../../../../proto/tensors.js';
+import type { Signature } from '../../models/signature.js';
 import { invalidArgument } from '../../rpc.js';
-import type { InputSpec } from '../../runs/executor.js';
 
 type Json = Readonly<Record<string, unknown>>;
 type Scalar = string | number | boolean;
@@ -27,7 +27,7 @@ const MAX_RANK = 16;
  * single value has the rank that the model declares; a datatype that is missing is the model's. Throws INVALID_ARGUMENT.
  */
 export function readInfer(
-  model: { readonly name: string; readonly version: string; readonly inputs: readonly InputSpec[] },
+  model: { readonly name: string; readonly version: string; readonly inputs: Signature['inputs'] },
   json: unknown,
   binary: Buffer,
 ): RestInfer {
@@ -135,7 +135,12 @@ function plainParameters(parameters: Readonly<Record<string, InferParameter>>): 
   );
 }
 
-function tensorOf(input: Json, datatype: Datatype, spec: InputSpec | undefined, where: string): Tensor {
+function tensorOf(
+  input: Json,
+  datatype: Datatype,
+  spec: Signature['inputs'][number] | undefined,
+  where: string,
+): Tensor {
   if (input['data'] === undefined)
     throw invalidArgument(`${where}: found no data, expected a list of values`);
   if (datatype === 'FP16' || datatype === 'BF16')
