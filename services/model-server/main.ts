@@ -120,7 +120,6 @@ function readArguments(argv: string[]): Arguments {
   return {
     models: values.models,
     only: values.model,
-    listen: parseListen(values.listen),
     server: parseServer(values.server),
     listen,
     rest: restAddress(values.rest, listen),
