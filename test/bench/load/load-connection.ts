@@ -32,6 +32,8 @@ export interface ConnectionOptions extends EncoderOptions {
   readonly kind: CallKind;
   /** Default: as the kind says. */
   readonly path?: string;
+  /** Set: the answer is not that of the echo, and its length is not judged. */
+  readonly call?: unknown;
   readonly varyingHeaders: boolean;
   readonly request: Buffer;
   /** Monotonic milliseconds, read once per chunk. */
@@ -173,6 +175,7 @@ export class LoadConnection extends Peer {
     const answer = call.answer;
     const expected = this.options.kind === 'stream' ? STREAM_MESSAGES : 1;
     if (answer.messages !== expected || !answer.isAtBorder) return `${answer.messages} messages`;
+    if (this.options.call !== undefined) return '';
     if (answer.lastBytes !== SMALL_MESSAGE_BYTES || !answer.uniform)
       return `message of ${answer.lastBytes} bytes`;
     return '';

@@ -55,6 +55,8 @@ export interface LoadSpec {
   /** Ends the run after this many measured calls rather than after `measureMs`. */
   readonly calls?: number;
   readonly churn?: Churn;
+  /** Another call than the echo: its path and its gRPC message (base64). Any one message is a good answer. */
+  readonly call?: { readonly path: string; readonly message: string };
   /** Start of the random numbers, different in each run so that no trace id ever comes again. */
   readonly seed: number;
   /** Processes whose CPU time is read when the measured part begins and ends. */

@@ -23,7 +23,10 @@ export class Run implements ConnectionEvents {
   private readonly connections: LoadConnection[] = [];
   private readonly latency = new Histogram();
   private readonly failures = new Map<string, number>();
-  private readonly request = messageOf(this.spec.requestBytes);
+  private readonly request =
+    this.spec.call === undefined
+      ? messageOf(this.spec.requestBytes)
+      : Buffer.from(this.spec.call.message, 'base64');
   private part: Part = 'connecting';
   private ready = 0;
   private issued = 0;
@@ -130,7 +133,10 @@ export class Run implements ConnectionEvents {
 
   private connect(): void {
     const { request, now } = this;
-    this.connections.push(new LoadConnection({ ...this.spec, request, seed: this.random32(), now }, this));
+    const path = this.spec.call === undefined ? {} : { path: this.spec.call.path };
+    this.connections.push(
+      new LoadConnection({ ...this.spec, ...path, request, seed: this.random32(), now }, this),
+    );
   }
 
   private fill(connection: LoadConnection): void {

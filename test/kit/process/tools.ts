@@ -32,6 +32,7 @@ const SKLEARN_VENV = path.join(CACHE, 'venv-sklearn');
 /** Apart from the others: it needs an older protobuf. */
 const TRITON_VENV = path.join(CACHE, 'venv-triton');
 const KSERVE_VENV = path.join(CACHE, 'venv-kserve');
+const ONNX_VENV = path.join(CACHE, 'venv-onnx');
 const ENVOY_VENV = path.join(CACHE, 'venv');
 /** A link to the program in its package, which says where that is. */
 const ENVOY = path.join(BIN, 'envoy');
@@ -127,6 +128,12 @@ const TOOLS = {
       ],
     ],
   },
+  /** For the benchmark of servers: the stubs are those of Triton's client. */
+  'grpcio-onnxruntime': venv(ONNX_VENV, 'grpc, onnxruntime, tritonclient.grpc.service_pb2_grpc', [
+    'tritonclient[grpc]==2.73.0',
+    'grpcio==1.85.3',
+    'onnxruntime==1.32.0',
+  ]),
   envoy: {
     path: ENVOY,
     needs: 'Python 3 with venv, on Linux with glibc',

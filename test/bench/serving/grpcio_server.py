@@ -1,0 +1,39 @@
+"""Serves one ONNX file by ModelInfer, on grpc.aio and onnxruntime: `grpcio_server.py FILE PORT`. One input, raw FP32 contents."""
+
+import asyncio
+import sys
+
+import grpc
+import numpy
+import onnxruntime
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+
+class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
+    def __init__(self, path):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.outputs = [output.name for output in self.session.get_outputs()]
+
+    async def ModelInfer(self, request, context):
+        tensor = request.inputs[0]
+        values = numpy.frombuffer(request.raw_input_contents[0], dtype="<f4").reshape(tensor.shape)
+        results = self.session.run(self.outputs, {tensor.name: values})
+        response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="1", id=request.id)
+        for name, result in zip(self.outputs, results):
+            response.outputs.add(name=name, datatype="FP32", shape=result.shape)
+            response.raw_output_contents.append(result.tobytes())
+        return response
+
+
+async def main():
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(sys.argv[1]), server)
+    server.add_insecure_port(f"127.0.0.1:{sys.argv[2]}")
+    await server.start()
+    await server.wait_for_termination()
+
+
+asyncio.run(main())
