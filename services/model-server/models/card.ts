@@ -70,6 +70,11 @@ const golden = z.strictObject({
     }),
 });
 
+const stateLink = z.strictObject({
+  input: z.string().register(keyDocs, { description: 'Name of the input; callers do not see it.' }),
+  output: z.string().register(keyDocs, { description: 'Name of the output; callers do not see it.' }),
+});
+
 /** As it is written. */
 export const cardSchema = z.strictObject({
   description: z
@@ -126,14 +131,11 @@ export const cardSchema = z.strictObject({
       max: z.int().min(1).max(1_000_000).default(1000).register(keyDocs, {
         description: 'Sequences at once.',
       }),
-      state: z
-        .array(z.strictObject({ input: z.string(), output: z.string() }))
-        .default([])
-        .register(keyDocs, {
-          description:
-            'Pairs of `input` and `output`: the input gets what the output gave in the request before of the same sequence, and zeros at its start. Not with `code`.',
-          otherwise: 'none',
-        }),
+      state: z.array(stateLink).default([]).register(keyDocs, {
+        description:
+          'Pairs of `input` and `output`: the input gets what the output gave in the request before of the same sequence, and zeros at its start. Not with `code`.',
+        otherwise: 'none',
+      }),
     })
     .optional()
     .register(keyDocs, { description: 'Present: the model keeps a state for each sequence.' }),

@@ -168,7 +168,7 @@ describe('what is refused of a sidecar on Consul', () => {
     .also('a failover to its own name', 'consul: {failover: [{service: u}]}')
     .because(/failover\[0\]: found the same target again, as in the upstream itself/)
     .also('a ring without a key', 'balance: {kind: ring-hash}')
-    .because(/balance\.key: missing; expected a metadata key, by which ring-hash chooses$/)
+    .because(/balance\.key: missing; expected a metadata key, or hash_on, by which ring-hash chooses$/)
     .also('a key without a ring', 'balance: {kind: round-robin, key: x}')
     .because(/balance\.key: found with round-robin, which does not read it; expected "kind: ring-hash"$/)
     .also('a key that is no metadata key', 'balance: {kind: ring-hash, key: X-User}')
