@@ -29,6 +29,10 @@ const READY: MethodTarget = { kind: 'ready' };
 const ANY: MethodTarget = { kind: 'any' };
 const NONE: MethodTarget = { kind: 'none' };
 
+/** Triton's extensions that are about the server: each process of it has the same settings, and no shared memory. */
+const OF_SERVER = ['TraceSetting', 'LogSettings'].map((method) => INFERENCE + method);
+const SHARED_MEMORY = /^(System|Cuda)SharedMemory(Status|Register|Unregister)$/;
+
 /** The protocol's methods about a model (`Model…`) have its name in field 1, those of the server (`Server…`) have none. */
 export function targetOf(path: string): MethodTarget {
   if (path === HEALTH_CHECK || path === HEALTH_WATCH) return HEALTH;
@@ -37,7 +41,8 @@ export function targetOf(path: string): MethodTarget {
     if (path.startsWith('Model', INFERENCE.length)) return UNARY;
     if (path.endsWith('/ServerLive')) return LIVE;
     if (path.endsWith('/ServerReady')) return READY;
-    return path.startsWith('Server', INFERENCE.length) ? ANY : NONE;
+    if (path.startsWith('Server', INFERENCE.length) || OF_SERVER.includes(path)) return ANY;
+    return SHARED_MEMORY.test(path.slice(INFERENCE.length)) ? ANY : NONE;
   }
   for (const prefix of REFLECTION) if (path.startsWith(prefix)) return ANY;
   return NONE;

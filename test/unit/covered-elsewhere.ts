@@ -27,7 +27,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/model-server/protocol/model-calls.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/protocol/repository-calls.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/protocol/stream-infer.ts': 'test/stack/services/extensions.test.ts',
-  'services/model-server/protocol/settings-calls.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/runs/sequences.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/transport/engine/engine-call.ts':
     'test/unit/services/model-server/transport/engine/start.test.ts',

@@ -28,7 +28,7 @@ export function servedMethods(serving: Serving, stopping: (end: () => void) => (
     unary(inference.RepositoryIndex, repositoryIndex(serving)),
     unary(inference.RepositoryModelLoad, repositoryModelLoad(serving)),
     unary(inference.RepositoryModelUnload, repositoryModelUnload(serving)),
-    unary(inference.TraceSetting, traceSetting(serving)),
+    unary(inference.TraceSetting, traceSetting),
     unary(inference.LogSettings, logSettings),
     unary(inference.SystemSharedMemoryStatus, sharedMemoryStatus('system')),
     unary(inference.SystemSharedMemoryRegister, sharedMemory('system', 'register')),

@@ -3,18 +3,19 @@
 import type * as pb from '../../../proto/messages.js';
 import { RpcError, status } from '../rpc.js';
 import type { UnaryHandler } from './call.js';
-import { findModel, type Serving } from './serving.js';
 
-/** TraceSetting: tracing is off here; the sidecar traces. A request that sets something is UNIMPLEMENTED. */
-export function traceSetting(
-  serving: Serving,
-): UnaryHandler<pb.TraceSettingRequest, pb.TraceSettingResponse> {
-  return ({ settings, model_name }, _call, reply) => {
-    if (model_name) findModel(serving, model_name, undefined);
-    requireNothingSet(settings, 'tracing is the work of the sidecar');
-    reply(undefined, { settings: { trace_level: { value: ['OFF'] }, trace_rate: { value: ['0'] } } });
-  };
-}
+/**
+ * TraceSetting: tracing is off here; the sidecar traces. The settings are the same for every model, so that `model_name` is not
+ * looked up: beside a sidecar a model may be served by another process. A request that sets something is UNIMPLEMENTED.
+ */
+export const traceSetting: UnaryHandler<pb.TraceSettingRequest, pb.TraceSettingResponse> = (
+  { settings },
+  _call,
+  reply,
+) => {
+  requireNothingSet(settings, 'tracing is the work of the sidecar');
+  reply(undefined, { settings: { trace_level: { value: ['OFF'] }, trace_rate: { value: ['0'] } } });
+};
 
 /** LogSettings: what is logged here is fixed. A request that sets something is UNIMPLEMENTED. */
 export const logSettings: UnaryHandler<pb.LogSettingsRequest, pb.LogSettingsResponse> = (

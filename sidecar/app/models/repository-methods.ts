@@ -66,7 +66,7 @@ export class RepositoryMethods implements FrontMethods {
   }
 
   private async command(path: string, message: Buffer): Promise<FrontAnswer> {
-    const { badRequest, notServedHere } = ModelReplyReasons;
+    const { notServedHere } = ModelReplyReasons;
     if (this.control !== 'explicit') {
       const says = `found repository.control: ${this.control}; expected explicit, with which models are loaded and unloaded on command`;
       return refused(notServedHere, says);
@@ -75,7 +75,7 @@ export class RepositoryMethods implements FrontMethods {
     const foreign = parameters.find((name) => !KNOWN_PARAMETERS.includes(name));
     if (foreign !== undefined)
       return refused(
-        badRequest,
+        notServedHere,
         `parameter '${foreign}' is not served here: a model is loaded from its directory`,
       );
     if (path === REPOSITORY_UNLOAD) return unloadAnswer(this.repository.unloadModel(model));

@@ -274,7 +274,7 @@ intentions: [{ from: app, to: '*', action: allow }]
     const parameter = new MessageWriter().text(1, 'config').bytes(2, Buffer.alloc(0));
     const asked = new MessageWriter().text(2, 'digits').message(3, parameter).finish();
     const config = await failure(ask(client, REPOSITORY_LOAD, asked));
-    assert.deepEqual([config.code, /parameter 'config'/.test(config.details)], [3, true]);
+    assert.deepEqual([config.code, /parameter 'config'/.test(config.details)], [12, true]);
     const broken = await failure(ask(client, REPOSITORY_LOAD, Buffer.from([0x12, 0x7f])));
     assert.equal(broken.code, 3);
     const large = await failure(ask(client, REPOSITORY_LOAD, Buffer.alloc(200_000)));

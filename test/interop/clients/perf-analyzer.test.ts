@@ -5,7 +5,8 @@ import { pythonCases } from '../../kit/interop/python-cases.js';
 
 const CASES = ['synchronous', 'asynchronous', 'sequences', 'streaming'];
 
-describe('the calls of perf_analyzer through two sidecars with mutual TLS', () => {
-  const suite = suiteModels();
-  pythonCases('tritonclient', 'clients/perf_analyzer.py', CASES, () => [suite.target]);
-});
+for (const serving of ['one process', 'a process per model'] as const)
+  describe(`the calls of perf_analyzer through two sidecars with mutual TLS, ${serving}`, () => {
+    const suite = suiteModels(serving);
+    pythonCases('tritonclient', 'clients/perf_analyzer.py', CASES, () => [suite.target]);
+  });

@@ -33,13 +33,18 @@ const STREAM = [
   ...['cancel_requests', 'stream_timeout', 'compression', 'grpc_error_header', 'many_streams'],
 ];
 
-describe('tritonclient through two sidecars with mutual TLS', () => {
-  const suite = suiteModels();
-  const target = () => [suite.target];
+/** What a stream makes of requests for several models. */
+const MODELS = { 'one process': 'several_models', 'a process per model': 'one_model' } as const;
 
-  describe('the synchronous client', () =>
-    pythonCases('tritonclient', 'clients/tritonclient_sync.py', SYNC, target));
-  describe('the asyncio client', () =>
-    pythonCases('tritonclient', 'clients/tritonclient_aio.py', AIO, target));
-  describe('streams', () => pythonCases('tritonclient', 'clients/tritonclient_stream.py', STREAM, target));
-});
+for (const serving of ['one process', 'a process per model'] as const)
+  describe(`tritonclient through two sidecars with mutual TLS, ${serving}`, () => {
+    const suite = suiteModels(serving);
+    const target = () => [suite.target];
+
+    describe('the synchronous client', () =>
+      pythonCases('tritonclient', 'clients/tritonclient_sync.py', SYNC, target));
+    describe('the asyncio client', () =>
+      pythonCases('tritonclient', 'clients/tritonclient_aio.py', AIO, target));
+    describe('streams', () =>
+      pythonCases('tritonclient', 'clients/tritonclient_stream.py', [...STREAM, MODELS[serving]], target));
+  });

@@ -83,11 +83,31 @@ def error_in_the_middle(target):
         stream.send("counting", -1)
         _, error = stream.take()
         check("found -1, expected 0 or more" in error.message(), f"found {error}")
+        stream.send("counting", 6)
+        equal(stream.value(), 6)
+
+
+def several_models(target):
+    """Where one process serves all models, each request of a stream is for the one that it names."""
+    with Stream(target) as stream:
+        stream.send("counting", 5)
+        equal(stream.value(), 5)
         stream.send("none", 1)
         _, error = stream.take()
         check("'none'" in error.message(), f"found {error}")
-        stream.send("counting", 6)
-        equal(stream.value(), 6)
+        stream.send("counter", 1)
+        equal(stream.value(), 0)
+
+
+def one_model(target):
+    """Where each model has a process of its own, a stream belongs to the model of its first request."""
+    with Stream(target) as stream:
+        stream.send("counting", 5)
+        equal(stream.value(), 5)
+        stream.send("counter", 1)
+        _, error = stream.take()
+        equal(error.status(), "StatusCode.INVALID_ARGUMENT")
+        check("began with the model 'counting'" in error.message(), f"found {error}")
 
 
 def sequence(target):

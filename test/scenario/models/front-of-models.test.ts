@@ -289,7 +289,8 @@ describe('Scenario: the front of several models', () => {
     for (const method of ['ServerLive', 'ServerReady'])
       assert.equal(server(method).body.toString('hex'), SERVING, method);
     assert.deepEqual(seen(), [0, 0]);
-    assert.equal(server('ServerMetadata').body.toString(), 'slow');
+    for (const method of ['ServerMetadata', 'TraceSetting', 'LogSettings', 'CudaSharedMemoryStatus'])
+      assert.equal(server(method).body.toString(), 'slow', method);
     assert.equal(textOf('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', MESSAGE), 'slow');
     assert.equal(textOf(`${HEALTH}/Watch`, healthQuestion('')), 'slow');
     assert.equal(check('').body.toString('hex'), SERVING);

@@ -1,5 +1,5 @@
 /**
- * grpc-js with retries of its own (gRFC A6), in front of a sidecar that retries too: how often a call is executed then. The
+ * Clients with retries of their own (gRFC A6), grpc-js and kserve's, in front of a sidecar that retries too: how often a call is executed then. The
  * sidecar's budget bounds what it adds, and what its own retries mend the client never sees.
  */
 
@@ -8,7 +8,9 @@ import { Client, credentials, type Metadata, Server, ServerCredentials, status }
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import { run } from '../../kit/interop/python-cases.js';
 import { SidecarBench } from '../../kit/process/sidecars.js';
+import { testFile, toolOrSkip } from '../../kit/process/tools.js';
 
 const { ModelInfer } = protocols().inference;
 const CALLS = 60;
@@ -61,12 +63,13 @@ class Replica {
   }
 }
 
-describe('grpc-js with its own retries through two sidecars that retry', function () {
+describe('clients with retries of their own through two sidecars that retry', function () {
   this.timeout(60_000);
 
   let bench: SidecarBench;
   let replicas: Replica[];
   let client: Client;
+  let target: string;
   let arrivals: () => Promise<number>;
 
   beforeEach(async () => {
@@ -101,7 +104,7 @@ describe('grpc-js with its own retries through two sidecars that retry', functio
       outbound: { upstreams: { testing: { listen: '127.0.0.1:0', endpoints, routes } } },
     });
     await caller.ready();
-    const target = writeAddress(caller.address('upstream testing'));
+    target = writeAddress(caller.address('upstream testing'));
     client = new Client(target, credentials.createInsecure(), { 'grpc.service_config': SERVICE_CONFIG });
     arrivals = () => caller.metric('outrider_calls_total', { direction: 'outbound' });
   });
@@ -142,5 +145,17 @@ describe('grpc-js with its own retries through two sidecars that retry', functio
     const allowed = arrived * (1 + BUDGET.ratio) + BUDGET.perSecond * (seconds + BUDGET.savedSeconds);
     assert.ok(executions() <= allowed, `${executions()} executions, ${arrived} calls in ${seconds} s`);
     assert.ok(executions() < CALLS * CLIENT_ATTEMPTS * 1.5);
+  });
+
+  it('hears each of the three attempts that kserve’s client makes by default, and adds no more than its own', async function () {
+    const python = await toolOrSkip(this, 'kserve');
+    const script = testFile('interop', 'clients', 'kserve_retries.py');
+    assert.equal((await run(python, script, target)).stdout, 'OK\n');
+    assert.equal(await arrivals(), 1);
+    for (const replica of replicas) replica.fails = true;
+    const before = executions();
+    assert.equal((await run(python, script, target)).stdout, 'UNAVAILABLE\n');
+    assert.equal(await arrivals(), 1 + 3);
+    assert.ok(executions() - before <= 3 * SIDECAR_ATTEMPTS, `${executions() - before} executions`);
   });
 });
