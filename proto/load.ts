@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { loadSync, type MethodDefinition, type PackageDefinition } from '@grpc/proto-loader';
 import { decodeInferRequest } from './infer-request.js';
+import { inferResponseWriter } from './infer-response.js';
 import type * as pb from './messages.js';
 import { type FileDescriptorCodec, withProtocNames } from './reflection.js';
 import { LimitError, requireWholeFields } from './wire.js';
@@ -88,7 +89,11 @@ function read(): Protocols {
   return {
     inference: {
       ...inference,
-      ModelInfer: { ...inference.ModelInfer, requestDeserialize: decodeInferRequest },
+      ModelInfer: {
+        ...inference.ModelInfer,
+        requestDeserialize: decodeInferRequest,
+        responseSerialize: inferResponseWriter(inference.ModelInfer.responseSerialize),
+      },
       ModelStreamInfer: { ...inference.ModelStreamInfer, requestDeserialize: decodeInferRequest },
     },
     health: service(definitions, 'grpc.health.v1.Health') as unknown as HealthService,

@@ -32,7 +32,10 @@ export function decodeRaw(bytes: Uint8Array, datatype: Datatype, count: number, 
   if (datatype === 'BOOL') requireBooleans(bytes, where);
   if (bytes.byteOffset % array.BYTES_PER_ELEMENT === 0)
     return new array(bytes.buffer, bytes.byteOffset, count);
-  return new array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + expected), 0, count);
+  // Node's pool, which small copies share, begins each at a multiple of eight.
+  const copy = Buffer.allocUnsafe(expected);
+  copy.set(bytes);
+  return new array(copy.buffer, copy.byteOffset, count);
 }
 
 /** `count` elements out of the one typed field that fits `datatype`; the other fields must be empty. */

@@ -8,7 +8,7 @@ export const SERVER_NAMES = ['engine', 'grpc-js'] as const;
 export type ServerName = (typeof SERVER_NAMES)[number];
 
 /** Used where none is named. */
-export const DEFAULT_SERVER: ServerName = 'grpc-js';
+export const DEFAULT_SERVER: ServerName = 'engine';
 
 /** Throws an Error that says what was expected. */
 export function parseServer(text: string): ServerName {

@@ -1,7 +1,7 @@
 import type { SidecarConfig } from '../../config/model.js';
 import { defaultModelProcess } from '../../config/options/model-process.js';
 import { CommandFailure } from '../failure.js';
-import { SELF } from '../self.js';
+import { commandOf, SELF } from '../self.js';
 
 /**
  * The configuration of a successor: its models listen at sockets of their own (`PATH.GENERATION`),
@@ -43,5 +43,5 @@ export function withCommand(config: SidecarConfig, command: readonly string[], f
 }
 
 function resolved(command: readonly string[]): readonly string[] {
-  return command[0] === 'outrider' ? [...SELF, ...command.slice(1)] : command;
+  return command[0] === 'outrider' ? commandOf(SELF, command.slice(1)) : command;
 }

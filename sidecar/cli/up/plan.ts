@@ -13,6 +13,7 @@ import type {
 import { plainDiscovery } from '../../config/options/consul/discovery.js';
 import { present } from '../../config/present.js';
 import type { IdentityPaths } from '../../identity/identity.js';
+import { commandOf } from '../self.js';
 import type { PortAllocator } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
 
@@ -155,7 +156,7 @@ async function modelOf(
     const path = input.run.socket(folder, 'model.sock');
     const only = server.isolation === 'process' ? ['--model', '{model}={version}'] : [];
     const serve = ['serve', '--models', server.dir, ...only, '--listen', '{socket}', '--exit-with-stdin'];
-    const command = [...input.self, ...serve];
+    const command = commandOf(input.self, serve);
     const { isolation, instances, versions, repository } = server;
     const own = isolation === 'process' && {
       instances,

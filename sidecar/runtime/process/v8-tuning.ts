@@ -10,6 +10,14 @@ const LARGE_BYTES = 2 * 1024 * 1024;
 export const YOUNG_HEAP_FLAG = '--max-semi-space-size=4';
 
 /**
+ * V8 flags of a model process, after `YOUNG_HEAP_FLAG`, which they replace: up to 64 MiB for young objects, and garbage
+ * collected by the thread of the model alone. A call of a small network leaves some ten kilobytes that are dead when it is
+ * answered; with a small young heap they are collected by several threads at once, which on one core are in each other's way
+ * (`npm run bench -- serving`).
+ */
+export const MODEL_HEAP_FLAGS: readonly string[] = ['--max-semi-space-size=64', '--single-threaded-gc'];
+
+/**
  * To be called once, at start. glibc returns memory at the top of its heap to the system whenever
  * 128 KiB are free, and takes it again by page faults for the next 64 KiB buffer. Freeing one large
  * block raises that threshold for good (mallopt(3), M_TRIM_THRESHOLD). The block's pages are never

@@ -1,6 +1,7 @@
 /** What serves the models in the serving benchmark: each is started on core 1, for one folder of models. */
 
 import { join } from 'node:path';
+import { MODEL_HEAP_FLAGS } from '../../../sidecar/runtime/process/v8-tuning.js';
 import { freePort, loopback } from '../../kit/interop/programs.js';
 import { packageRoot } from '../../kit/process/package-root.js';
 import { startPair } from '../../kit/process/sidecars.js';
@@ -20,7 +21,8 @@ export interface ServingSubject {
 
 async function startOurs(server: string, { directory }: ServedModel, profile?: string): Promise<Running> {
   const port = await freePort();
-  const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const profiled = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const flags = [...MODEL_HEAP_FLAGS, ...profiled];
   const args = ['--models', directory, '--listen', `127.0.0.1:${port}`, '--server', server];
   return startProcess({ command: [process.execPath, ...flags, SERVER, ...args], port, dir: scratch() });
 }
