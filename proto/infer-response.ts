@@ -8,18 +8,22 @@ import type { InferTensor, ModelInferResponse } from './messages.js';
 /** Numbers below it take one octet as a varint. */
 const ONE_OCTET = 0x80;
 
-/** As `library` writes it. It gets what is more than names, shapes and raw contents: parameters and typed contents. */
+/** As `library` writes it. It gets what is more, or less, than names, shapes and raw contents: parameters, typed contents, absent fields. */
 export function inferResponseWriter(
   library: (response: ModelInferResponse) => Buffer,
 ): (response: ModelInferResponse) => Buffer {
   return (response) => (isPlain(response) ? encode(response) : library(response));
 }
 
-function isPlain({ parameters, outputs }: ModelInferResponse): boolean {
-  if (parameters !== undefined) return false;
-  for (const { parameters: own, contents } of outputs)
-    if (own !== undefined || contents != null) return false;
-  return true;
+function isPlain(response: Partial<ModelInferResponse>): response is ModelInferResponse {
+  const { model_name, parameters, outputs, raw_output_contents: raw } = response;
+  if (model_name === undefined || outputs === undefined || raw === undefined) return false;
+  return parameters === undefined && outputs.every(isPlainTensor);
+}
+
+function isPlainTensor({ name, datatype, shape, parameters, contents }: Partial<InferTensor>): boolean {
+  if (name === undefined || datatype === undefined || shape === undefined) return false;
+  return parameters === undefined && contents == null && shape.every((size) => Number(size) >= 0);
 }
 
 function encode(response: ModelInferResponse): Buffer {

@@ -43,6 +43,19 @@ describe('the writer of ModelInferResponse', () => {
     assert.equal(write({ ...plain, outputs: [{ ...output, contents: { fp32_contents: [1] } }] }), marked);
   });
 
+  it('leaves what lacks a field, and sizes below 0, to the library', () => {
+    const marked = Buffer.from('library');
+    const write = inferResponseWriter(() => marked);
+    const output = { name: 'y', datatype: 'FP32', shape: [1] };
+    const plain = { model_name: 'm', model_version: '1', id: '', outputs: [output], raw_output_contents: [] };
+    for (const field of ['model_name', 'outputs', 'raw_output_contents'] as const)
+      assert.equal(write({ ...plain, [field]: undefined } as unknown as ModelInferResponse), marked, field);
+    for (const odd of [{ name: undefined }, { datatype: undefined }, { shape: undefined }, { shape: [-1] }]) {
+      const outputs = [{ ...output, ...odd }];
+      assert.equal(write({ ...plain, outputs } as unknown as ModelInferResponse), marked);
+    }
+  });
+
   it('takes a response without version and id for one where they are empty', () => {
     const bare = { model_name: 'm', outputs: [], raw_output_contents: [] } as unknown as ModelInferResponse;
     assert.deepEqual(responseDeserialize(responseSerialize(bare)).model_version, '');
