@@ -76,11 +76,10 @@ export class CodeExecutor implements Executor {
     const checked = answers.map((answer, i) =>
       answer instanceof Error ? this.failure(answer) : this.select(answer, jobs[i]!),
     );
-    const decodeMs = jobs.reduce((sum, job) => sum + (job.decodeMs ?? 0), 0);
     return {
       answers: checked,
       times: {
-        inputMs: inferBegan - began + decodeMs,
+        inputMs: inferBegan - began,
         inferMs: inferEnded - inferBegan,
         outputMs: deps.now() - inferEnded,
       },

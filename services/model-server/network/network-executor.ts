@@ -62,9 +62,8 @@ export class NetworkExecutor implements Executor {
       this.links.length === 0
         ? await runStacked(network, jobs)
         : [await this.runWithState(jobs[0]!, network.run)];
-    const decodeMs = jobs.reduce((sum, job) => sum + (job.decodeMs ?? 0), 0);
     const times = {
-      inputMs: inferBegan - began + decodeMs,
+      inputMs: inferBegan - began,
       inferMs: inferEnded - inferBegan,
       outputMs: this.now() - inferEnded,
     };

@@ -304,7 +304,8 @@ export class InferenceQueue {
     const { stats } = job.runner;
     const now = this.runNow();
     this.left(job.runner);
-    (failed ? stats.fail : stats.success).add(now - (job.arrivedMs ?? beganMs));
+    const spentMs = now - (job.arrivedMs ?? beganMs) + (job.decodeMs ?? 0);
+    (failed ? stats.fail : stats.success).add(spentMs);
     if (!failed) stats.inferences += rowsOf(job);
   }
 
