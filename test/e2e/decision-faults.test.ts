@@ -11,7 +11,7 @@ import { isKept, runRow } from '../drills/faults/run.js';
 /** A drill that the machine itself disturbed shows nothing, and is done again. */
 const TRIES = 3;
 
-/** By name: the test that has the same fault in less time. */
+/** By name: what has the same fault in less time, or for the time that it needs. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   'long-run': 'e2e/model-hang.test.ts',
   'bad-neighbour': 'e2e/several-models.test.ts',
@@ -19,6 +19,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'in-vain': 'scenario/in-vain.test.ts',
   'held-payload': 'attacks/memory.test.ts, relay/silent-streams.test.ts',
   'caller-restart': 'e2e/takeover.test.ts, e2e/up-takeover.test.ts',
+  // Its goodput lies so near its bound that a short run says nothing: found 82.8 % to 89.5 % of the capacity.
+  'overload-5': '.ci/nightly, for its full time; twice as many calls are here',
 };
 
 describe('faults under load', function () {
