@@ -110,6 +110,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
   private makeAttempt(call: OutboundCall, endpoint: Endpoint, nowMs: number): OutboundAttempt {
     const attempt = new OutboundAttempt(call, endpoint, nowMs);
     endpoint.inFlight++;
+    if (attempt.isUnanswered) endpoint.unanswered++;
     endpoint.attempts++;
     this.attempts++;
     return attempt;
@@ -148,7 +149,8 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     if (!this.poison.isIdle) this.poison.answered(call, attempt);
     const { methodState } = call;
     if (methodState !== null) {
-      if (methodState.hedgeSettings !== null) hedging.noteSuccess(call, attempt, this.context.nowMs);
+      if (methodState.hedgeSettings !== null && call.plan.holdsResponse)
+        hedging.noteSuccess(call, attempt, this.context.nowMs);
       if (methodState.chain.length > 0) recordPrimaryResponse(call, attempt);
     }
     finishWith(call, attempt);

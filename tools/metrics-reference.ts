@@ -47,6 +47,7 @@ const GROUPS: readonly Group[] = [
       outrider_endpoint_healthy: ENDPOINT,
       outrider_endpoint_share: ENDPOINT,
       outrider_endpoint_ewma_seconds: ENDPOINT,
+      outrider_endpoint_first_message_seconds: ENDPOINT,
       outrider_endpoint_connections: ENDPOINT,
       outrider_endpoint_priority: ENDPOINT,
       outrider_endpoint_ejected: ENDPOINT,

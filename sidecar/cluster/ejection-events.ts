@@ -7,7 +7,7 @@ import { type Endpoint, whyEjected } from './endpoint.js';
 export function onEjectionEvent(cluster: Cluster, event: EjectionEvent, endpoint: Endpoint): void {
   if (event === EjectionEvent.nothing) return;
   // Its latency while it failed no longer counts, as for an endpoint that was away.
-  if (event === EjectionEvent.recovered) return endpoint.latency.forgetPeak();
+  if (event === EjectionEvent.recovered) return endpoint.forgetPeaks();
   refreshEligible(cluster);
   if (event === EjectionEvent.readmitted) cluster.sweep?.startSlowly(endpoint);
   const { logger } = cluster.context;

@@ -31,7 +31,7 @@ export function setHealthy(cluster: Cluster, endpoint: Endpoint, healthy: boolea
 /** The endpoint has a connection or its health again: what it did before no longer counts, and slow start begins. */
 export function onRecovered(cluster: Cluster, endpoint: Endpoint): void {
   const now = cluster.context.clock.now();
-  endpoint.latency.forgetPeak();
+  endpoint.forgetPeaks();
   if (now - endpoint.backSinceMs >= FORGIVEN_AFTER_MS) endpoint.ejections.forgetHistory(endpoint.ejection);
   endpoint.backSinceMs = now;
   cluster.sweep?.startSlowly(endpoint);

@@ -57,6 +57,8 @@ export class Endpoint extends EndpointLoad {
   slowStart: SlowStart | null = null;
   /** What its warm peers usually need, ms, as of the last look; only kept while it warms up. 0 = unknown. */
   peerLatencyMs = 0;
+  /** The same for the first message of a stream. */
+  peerStreamMs = 0;
   /** Share of its calls that it lately turned away for being full, where that lowers its weight. */
   overloadFactor = 0;
   /** What its locality leaves of its weight. */

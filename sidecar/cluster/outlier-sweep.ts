@@ -1,5 +1,6 @@
-import { MODEL_INFER } from '../codec/inference.js';
+import { MODEL_INFER, MODEL_STREAM_INFER } from '../codec/inference.js';
 import type { DetectorsConfig, SlowStartConfig, UpstreamConfig } from '../config/model.js';
+import { CallKind } from '../core/balancing/balancer.js';
 import { SlowStart } from '../core/balancing/slow-start.js';
 import { CallTimes } from '../core/health/probe-timeout.js';
 import { CallClasses, NO_MODEL } from '../core/outlier/call-class.js';
@@ -36,8 +37,9 @@ export interface SweepTarget {
   onReweighed(): void;
 }
 
-/** A unary call, as far as it says what kind of call it is. */
+/** A call, as far as it says what kind of call it is. */
 export interface RequestSample {
+  readonly kind: CallKind;
   readonly block: HeaderBlock;
   readonly requestBytes: number;
   /** The request from its first octet on; null: nothing is kept. */
@@ -97,7 +99,7 @@ export class OutlierSweep extends WheelEntry {
     this.inspector.ratio = outputs.sampleRatio;
   }
 
-  /** A unary call that began at `startMs` has succeeded; the endpoint took `tookMs` for it. */
+  /** A unary call that began at `startMs` has succeeded, or a stream has its first message; the endpoint took `tookMs`. */
   onSuccess(endpoint: Endpoint, startMs: number, tookMs: number, call: RequestSample, nowMs: number): void {
     const { ejection, slowStart } = endpoint;
     this.callTimes?.record(tookMs, nowMs);
@@ -111,7 +113,7 @@ export class OutlierSweep extends WheelEntry {
       const kind = this.kindOf(call, nowMs);
       if (kind >= 0) ejection.latencies.record(kind, tookMs, nowMs);
     }
-    if (slowStart !== null) this.recordWarmUp(endpoint, slowStart, tookMs, nowMs);
+    if (slowStart !== null) this.recordWarmUp(endpoint, call.kind, tookMs, nowMs);
   }
 
   /** −1: it is compared with no other. */
@@ -119,7 +121,7 @@ export class OutlierSweep extends WheelEntry {
     const { classes } = this;
     const { requestBytes, model, buffered } = call;
     const { path } = headerViewOf(call.block);
-    if (path !== MODEL_INFER) return classes.indexOf(path, NO_MODEL, 0, requestBytes, nowMs);
+    if (!namesModel(path)) return classes.indexOf(path, NO_MODEL, 0, requestBytes, nowMs);
     if (model !== null) return classes.indexOf(path, model, model.length, requestBytes, nowMs);
     // A request without a model name is compared with requests of the same method and size.
     if (buffered === null || !view.read(buffered)) return -1;
@@ -128,8 +130,7 @@ export class OutlierSweep extends WheelEntry {
 
   /** What is kept of its request is let go before its end. */
   noteModel(call: RequestSample): void {
-    if (!this.comparesTimes || call.buffered === null || headerViewOf(call.block).path !== MODEL_INFER)
-      return;
+    if (!this.comparesTimes || call.buffered === null || !namesModel(headerViewOf(call.block).path)) return;
     if (view.read(call.buffered)) call.model = view.copy();
   }
 
@@ -144,7 +145,7 @@ export class OutlierSweep extends WheelEntry {
     this.resetLatencies();
     if (this.slowStart === null) return;
     endpoint.slowStart = new SlowStart(this.slowStart, this.context.clock.now());
-    endpoint.peerLatencyMs = this.peerLatencyMs(endpoint);
+    this.comparePeers(endpoint);
     endpoint.updateEffectiveWeight();
     this.cluster.onReweighed();
   }
@@ -190,7 +191,7 @@ export class OutlierSweep extends WheelEntry {
     if (slowStart !== null) {
       slowStart.check(now);
       if (slowStart.isOver) this.endSlowStart(endpoint);
-      else endpoint.peerLatencyMs = this.peerLatencyMs(endpoint);
+      else this.comparePeers(endpoint);
     }
     if (!this.cluster.feelsLoad && ejection.outcomes !== null) {
       ejection.outcomes.moveTo(now);
@@ -202,8 +203,10 @@ export class OutlierSweep extends WheelEntry {
     if (endpoint.weightFactor !== before) this.cluster.onReweighed();
   }
 
-  private recordWarmUp(endpoint: Endpoint, warmUp: SlowStart, tookMs: number, now: number): void {
-    warmUp.record(tookMs, endpoint.peerLatencyMs, now);
+  private recordWarmUp(endpoint: Endpoint, kind: CallKind, tookMs: number, now: number): void {
+    const { peerLatencyMs, peerStreamMs } = endpoint;
+    const warmUp = endpoint.slowStart!;
+    warmUp.record(tookMs, kind === CallKind.unary ? peerLatencyMs : peerStreamMs, now);
     if (warmUp.isOver) this.endSlowStart(endpoint);
     endpoint.updateEffectiveWeight();
   }
@@ -221,15 +224,22 @@ export class OutlierSweep extends WheelEntry {
     for (const { ejection } of this.cluster.endpoints) ejection.latencies?.clear();
   }
 
-  /** Median latency of the eligible endpoints that are not in slow start, ms; 0 = unknown. */
-  private peerLatencyMs(of: Endpoint): number {
-    const known: number[] = [];
-    for (const endpoint of this.cluster.endpoints) {
-      const { meanMs } = endpoint.latency;
-      if (endpoint !== of && endpoint.slowStart === null && endpoint.eligible && meanMs > 0)
-        known.push(meanMs);
-    }
-    known.sort((a, b) => a - b);
-    return known.length === 0 ? 0 : known[(known.length - 1) >> 1]!;
+  private comparePeers(endpoint: Endpoint): void {
+    const peers = this.cluster.endpoints.filter(
+      (each) => each !== endpoint && each.slowStart === null && each.eligible,
+    );
+    endpoint.peerLatencyMs = medianOf(peers.map(({ latency }) => latency.meanMs));
+    endpoint.peerStreamMs = medianOf(peers.map(({ firstMessage }) => firstMessage?.meanMs ?? 0));
   }
+}
+
+/** Calls of these methods take the time of the model that they name. */
+function namesModel(path: string): boolean {
+  return path === MODEL_INFER || path === MODEL_STREAM_INFER;
+}
+
+/** Median of those above 0, which stands for unknown; 0: there are none. */
+function medianOf(times: readonly number[]): number {
+  const known = times.filter((ms) => ms > 0).sort((a, b) => a - b);
+  return known.length === 0 ? 0 : known[(known.length - 1) >> 1]!;
 }

@@ -1,4 +1,4 @@
-import { hasUntried as isAnyUntried } from '../core/balancing/balancer.js';
+import { type CallKind, hasUntried as isAnyUntried } from '../core/balancing/balancer.js';
 import type { Cluster } from './cluster.js';
 import { refreshEligible } from './eligibility.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
@@ -21,7 +21,7 @@ export function takeProbe(cluster: Cluster, nowMs: number, overMs: number): Endp
   ) as EndpointEjection | undefined;
   if (probe === undefined) return undefined;
   // The probe alone is to speak for or against the endpoint, not the latency that led to its ejection.
-  probe.endpoint.latency.forgetPeak();
+  probe.endpoint.forgetPeaks();
   refreshEligible(cluster);
   return probe.endpoint;
 }
@@ -36,8 +36,11 @@ export function pick(
   tried: readonly Endpoint[],
   nowMs: number,
   key?: number,
+  kind?: CallKind,
 ): Endpoint | undefined {
-  return cluster.balancer.pick(cluster.active, tried, nowMs, key) ?? cluster.priorities.unconnected(tried);
+  return (
+    cluster.balancer.pick(cluster.active, tried, nowMs, key, kind) ?? cluster.priorities.unconnected(tried)
+  );
 }
 
 /** `pick` for a further attempt, which fails over to another priority or locality when it has tried all of the active one. */
@@ -46,8 +49,9 @@ export function pickAgain(
   tried: readonly Endpoint[],
   nowMs: number,
   key?: number,
+  kind?: CallKind,
 ): Endpoint | undefined {
-  return failover(cluster, tried) ?? pick(cluster, tried, nowMs, key);
+  return failover(cluster, tried) ?? pick(cluster, tried, nowMs, key, kind);
 }
 
 /** Whether an attempt could go to an endpoint that the call has not tried. */

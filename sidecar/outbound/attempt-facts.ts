@@ -1,5 +1,5 @@
 import { AttemptFacts } from '../core/outcome/classify-attempt.js';
-import { type AttemptEnd, restsOnElapsedTime } from '../core/outcome/outcome.js';
+import { AttemptEnd, restsOnElapsedTime } from '../core/outcome/outcome.js';
 import { metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
@@ -29,10 +29,10 @@ export function factsOf(
   facts.allowedMs = call.deadlineMs - startMs;
   facts.deadlineMs = call.deadlineMs;
   facts.turnMs = endpointWaitStartMs(call, attempt);
-  facts.usualMs = attempt.endpoint.usualMs;
+  facts.usualMs = attempt.endpoint.usualMsOf(call.kind);
   facts.outcomes = call.match.plan.outcomes;
   facts.isStream = !call.plan.holdsResponse;
-  facts.isCommitted = call.isCommitted;
+  facts.isCommitted = hasBegun(call, attempt);
   facts.isTimeAsked = isByTime && isTimeAsked(call.match.plan.config, call.block);
   facts.hasStalled = isByTime && context.hasStalled();
   facts.hasTrailers = trailers !== null;
@@ -43,6 +43,12 @@ export function factsOf(
   // Metadata of an endpoint outside the mesh is not believed: it may say anything.
   if (status > 0 && trailers !== null && !call.plan.stripsResponse) readSidecarTrailers(trailers);
   return facts;
+}
+
+/** A stream that has sent its headers is at work, and may be silent for as long as it likes, unless its first message is due. */
+function hasBegun({ isCommitted, plan }: OutboundCall, { head, ended }: OutboundAttempt): boolean {
+  if (plan.holdsResponse) return isCommitted;
+  return ended !== AttemptEnd.attemptTimeout && (isCommitted || head !== null);
 }
 
 function readSidecarTrailers(trailers: HeaderBlock): void {

@@ -10,7 +10,7 @@ import type { OutboundAttempt, OutboundCall } from './call.js';
 
 /** When the timeout of an attempt that begins now is due, monotonic ms; NEVER: the call's deadline comes first. */
 export function attemptDueMs(call: OutboundCall, nowMs: number): number {
-  const { attemptTimeoutMs } = call.match.plan.config;
+  const { attemptTimeoutMs } = call.plan;
   return isAttemptTimeoutFirst(attemptTimeoutMs, call.deadlineMs - nowMs) ? nowMs + attemptTimeoutMs : NEVER;
 }
 

@@ -12,6 +12,8 @@ import { timeToldMs, withLimit } from './attempt-timeout.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { onFallbackFinish } from './fallback/chain.js';
 import { recordPrimaryDeadline, recordPrimaryStream } from './fallback/primary.js';
+import * as hedging from './hedging.js';
+import { recordFirstMessage } from './outcome-recorder.js';
 import { deadlineReply, idleReply } from './replies.js';
 import { UpstreamState } from './upstream-state.js';
 
@@ -46,13 +48,22 @@ export abstract class CallEvents extends UpstreamState {
   }
 
   onBufferReleased(call: OutboundCall): void {
-    if (call.plan.holdsResponse) call.cluster.sweep?.noteModel(call);
+    call.cluster.sweep?.noteModel(call);
     if (!this.poison.isIdle) this.poison.note(call);
   }
 
   onStreaming(call: OutboundCall, attempt: OutboundAttempt): void {
     if (attempt.probe !== NO_PROBE) this.probes.answered(call, attempt, this.context.nowMs);
-    if (call.fallback !== null && !call.fallback.isAway) recordPrimaryStream(call);
+    if (call.fallback !== null) recordPrimaryStream(call);
+  }
+
+  /** What a stream is judged by: how long it lasts is up to its caller. */
+  onFirstMessage(call: OutboundCall, attempt: OutboundAttempt): void {
+    recordFirstMessage(call, attempt, this.context);
+    const { methodState } = call;
+    if (methodState === null) return;
+    if (methodState.hedgeSettings !== null) hedging.noteSuccess(call, attempt, this.context.nowMs);
+    if (methodState.chain.length > 0) recordPrimaryStream(call);
   }
 
   onDeadline(call: OutboundCall): void {

@@ -1,5 +1,6 @@
 import type { Cluster } from '../cluster/cluster.js';
 import type { Endpoint } from '../cluster/endpoint.js';
+import { CallKind } from '../core/balancing/balancer.js';
 import type { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
 import type { PrimaryRoute } from '../core/retry/primary-breaker.js';
 import type { RetryState } from '../core/retry/retry.js';
@@ -114,6 +115,11 @@ export class OutboundCall extends RelayedCall {
   breaker: CircuitBreakerLimits | null = null;
   extra = 0;
 
+  /** By which of the endpoints' times it is balanced and judged. */
+  get kind(): CallKind {
+    return this.plan.holdsResponse ? CallKind.unary : CallKind.stream;
+  }
+
   get isCopy(): boolean {
     return this.marker !== null;
   }
@@ -162,6 +168,8 @@ export class OutboundAttempt extends Attempt {
   isLimitTold = false;
   /** What `classifyAttempt` made of its end: `AttemptTrait`s and the outcome; 0 while it runs. */
   traits = 0;
+  /** A stream that waits for its first message: it is counted so at its endpoint. */
+  isUnanswered: boolean;
   /** What the endpoint needed, ms, once it has ended; UNKNOWN_DURATION: it cannot be told. */
   tookMs = -1;
 
@@ -172,5 +180,6 @@ export class OutboundAttempt extends Attempt {
   ) {
     super(call, endpoint, nowMs);
     this.number = call.attemptsHere;
+    this.isUnanswered = call.kind === CallKind.stream;
   }
 }

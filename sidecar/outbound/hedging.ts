@@ -42,7 +42,7 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
   const isOtherAvailable = !cluster.isRetired && hasUntried(cluster, tried);
   if (!hedgePolicy.grant({ isRepeatable, isOtherAvailable, breaker }, cluster.budget, nowMs))
     return undefined;
-  const endpoint = pickAgain(cluster, tried, nowMs, call.routeDecision?.key);
+  const endpoint = pickAgain(cluster, tried, nowMs, call.routeDecision?.key, call.kind);
   if (endpoint === undefined) return undefined;
   call.tried = tried;
   call.takeExtra();
@@ -70,7 +70,7 @@ export function leaveToOtherAttempt(
   return dropAttempt(call, attempt) ? Next.handled : Next.continue;
 }
 
-/** A first attempt succeeded: its latency counts. Hedges do not, as they go where it is fast. */
+/** A first attempt succeeded, or had its first message: its latency counts. Hedges do not, as they go where it is fast. */
 export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
   const { tookMs } = attempt;
   if (attempt.number === 0 && tookMs !== UNKNOWN_DURATION)

@@ -1,5 +1,6 @@
 import { onEjectionEvent } from '../cluster/ejection-events.js';
 import type { OutlierSweep } from '../cluster/outlier-sweep.js';
+import { CallKind } from '../core/balancing/balancer.js';
 import type { PeakEwma } from '../core/balancing/peak-ewma.js';
 import { AttemptTrait, classifyAttempt, outcomeIn } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
@@ -25,6 +26,7 @@ export function recordOutcome(
   const now = context.nowMs;
   const { endpoint } = attempt;
   endpoint.inFlight--;
+  const isUnanswered = attempt.isUnanswered && answer(attempt);
   const facts = factsOf(call, attempt, context);
   // The time a caller takes to send its request is not the endpoint's.
   attempt.tookMs = facts.turnMs === NEVER ? UNKNOWN_DURATION : now - facts.turnMs;
@@ -36,6 +38,8 @@ export function recordOutcome(
   const tookMs = call.plan.holdsResponse ? attempt.tookMs : UNKNOWN_DURATION;
   if ((attempt.traits & AttemptTrait.doubtful) === 0) {
     recordLatency(endpoint.latency, outcome, tookMs, endpoint.usualMs, now);
+    if (call.kind === CallKind.stream || endpoint.firstMessage !== null)
+      recordForStreams(attempt, isUnanswered, now);
     if (outcome === Outcome.fault) endpoint.lastFault = describeEnd(attempt);
   }
   const event = recordForEjection(attempt, outcome, now);
@@ -47,6 +51,42 @@ export function recordOutcome(
 
 /** The time an attempt took, where it says nothing: the request was not all there, so the endpoint waited for the caller. */
 export const UNKNOWN_DURATION = -1;
+
+/**
+ * The first message of a stream has come: the time to it counts as the latency of a unary call does, among streams. Of a
+ * caller that has more to say it is the time since it last said something: the endpoint may have needed longer, but not less.
+ */
+export function recordFirstMessage(
+  call: OutboundCall,
+  attempt: OutboundAttempt,
+  { nowMs }: DataPlaneContext,
+): void {
+  const { endpoint, startMs } = attempt;
+  if (attempt.isUnanswered) answer(attempt);
+  attempt.tookMs = nowMs - Math.max(startMs, call.lastRequestMs);
+  endpoint.latencyOf(CallKind.stream).record(attempt.tookMs, nowMs);
+  call.cluster.sweep?.onSuccess(endpoint, startMs, attempt.tookMs, call, nowMs);
+}
+
+/** It waits for its first message no more. Returns true. */
+function answer(attempt: OutboundAttempt): true {
+  attempt.isUnanswered = false;
+  attempt.endpoint.unanswered--;
+  return true;
+}
+
+/**
+ * How any attempt ended says something of its endpoint to streams. That one waited for its first message counts where that was
+ * due, or a hedge was faster.
+ */
+function recordForStreams(attempt: OutboundAttempt, isUnanswered: boolean, nowMs: number): void {
+  const { endpoint, ended } = attempt;
+  const outcome = attempt.outcome as Outcome;
+  const isJudged = outcome === Outcome.fault || ended === AttemptEnd.superseded;
+  const tookMs = isUnanswered && isJudged ? attempt.tookMs : UNKNOWN_DURATION;
+  const usualMs = endpoint.usualMsOf(CallKind.stream);
+  recordLatency(endpoint.latencyOf(CallKind.stream), outcome, tookMs, usualMs, nowMs);
+}
 
 function recordForEjection(attempt: OutboundAttempt, outcome: Outcome, nowMs: number): EjectionEvent {
   const { endpoint, startMs, probe, traits } = attempt;

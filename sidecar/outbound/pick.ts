@@ -4,8 +4,8 @@ import type { OutboundCall } from './call.js';
 
 /** The endpoint for the next attempt of a call: one it has not tried, where there is any; undefined: there is none. */
 export function pickEndpoint(call: OutboundCall, nowMs: number): Endpoint | undefined {
-  const { cluster, routeDecision } = call;
+  const { cluster, kind, routeDecision } = call;
   const tried = call.tried as Endpoint[];
-  if (call.attemptsHere === 0) return pick(cluster, tried, nowMs, routeDecision?.key);
-  return pickAgain(cluster, tried, nowMs, routeDecision?.key);
+  if (call.attemptsHere === 0) return pick(cluster, tried, nowMs, routeDecision?.key, kind);
+  return pickAgain(cluster, tried, nowMs, routeDecision?.key, kind);
 }

@@ -6,8 +6,11 @@ import type { Failure, OutboundAttempt, OutboundCall } from './call.js';
 /** The failure of a call whose last attempt this was: the endpoint's own answer where there is one. */
 export function failureOf(call: OutboundCall, attempt: OutboundAttempt): Failure {
   if (attempt.ended === AttemptEnd.trailers && attempt.trailers !== null) return { reply: null, attempt };
-  const limitMs = call.match.plan.config.attemptTimeoutMs;
-  return { reply: localReplyFor(attempt, attempt.endpoint.label, limitMs), attempt };
+  const { attemptTimeoutMs: limitMs, timesFirstMessage } = call.plan;
+  const { label: endpoint } = attempt.endpoint;
+  if (timesFirstMessage && attempt.ended === AttemptEnd.attemptTimeout)
+    return { reply: makeLocalReply(LocalReplyReasons.firstMessageTimeout, { endpoint, limitMs }), attempt };
+  return { reply: localReplyFor(attempt, endpoint, limitMs), attempt };
 }
 
 /**

@@ -9,6 +9,7 @@ import { isValidPath } from '../core/routing/method.js';
 import { rewritePath } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { FirstMessage } from '../relay/call.js';
 import { headerValues } from '../relay/call-facts.js';
 import { setDeadline } from '../relay/call-timer.js';
 import { PathFields } from '../relay/header-rewrite.js';
@@ -146,8 +147,12 @@ export class Router {
   }
 }
 
-/** As the route says; the end of a call that another upstream failed has to be known, so that its response is held. */
+/**
+ * As the route says; what becomes of a call that another upstream failed has to be known, so that its response is held: to the
+ * end, or to the first message of a stream.
+ */
 function planOf({ match: { plan }, fallback }: OutboundCall): RoutePlan {
   if (plan.holdsResponse || fallback === null || !fallback.isAway) return plan;
-  return { ...plan, holdsResponse: true };
+  if (fallback.match.plan.holdsResponse) return { ...plan, holdsResponse: true };
+  return { ...plan, firstMessage: FirstMessage.awaited };
 }

@@ -8,6 +8,7 @@ import { ChunkList } from '../transport/chunk-list.js';
 import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/memory-budget.js';
 import type { Pool, Waiter } from '../transport/pool.js';
 import type { Session } from '../transport/session.js';
+import type { MessageCounter } from './stream/message-counter.js';
 
 /** A held response commits at this size, octets, so that the caller does not wait for the rest. */
 const HELD_RESPONSE_BYTES = 64 * 1024;
@@ -34,6 +35,10 @@ export interface AttemptOwner {
   writeRequest(attempt: Attempt, session: Session, stream: Stream): void;
   /** `sent` octets of the request have been passed on. */
   onRequestSent(sent: number): void;
+  /** The response has begun, and is not held to its end: whether it is passed on at once is up to the call. */
+  beginStream(attempt: Attempt): void;
+  /** Octets that complete a message are about to be passed on. Only while `attempt.counter` is set. */
+  onMessages(attempt: Attempt): void;
   commitResponse(attempt: Attempt): void;
   forwardResponse(buffer: Buffer, start: number, end: number): void;
   onAttemptEnd(attempt: Attempt): void;
@@ -61,6 +66,8 @@ export class Attempt implements StreamOwner, Waiter {
   private isWide = false;
   /** The window has grown so that the response can be held. */
   private isWidened = false;
+  /** Counts the messages of a stream, for as long as they matter; null: they do not. */
+  counter: MessageCounter | null = null;
   trailers: HeaderBlock | null = null;
   isTrailersOnly = false;
 
@@ -137,11 +144,12 @@ export class Attempt implements StreamOwner, Waiter {
       );
     }
     this.head = block;
-    if (!this.owner.holdsResponse) this.owner.commitResponse(this);
+    if (!this.owner.holdsResponse) this.owner.beginStream(this);
   }
 
   onData(_stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
     if (this.isOver) return;
+    if (this.counter !== null) this.count(this.counter, buffer, start, end);
     if (this.owner.isCommitted) {
       this.owner.forwardResponse(buffer, start, end);
     } else if (end > start) {
@@ -152,6 +160,10 @@ export class Attempt implements StreamOwner, Waiter {
       if (this.held.bytes >= HELD_RESPONSE_BYTES || !this.hasWindow()) this.owner.commitResponse(this);
     }
     if (ended) this.finish(AttemptEnd.missingTrailers, -1);
+  }
+
+  private count(counter: MessageCounter, buffer: Buffer, start: number, end: number): void {
+    if (counter.take(buffer, start, end) > 0 || counter.isBroken) this.owner.onMessages(this);
   }
 
   /**

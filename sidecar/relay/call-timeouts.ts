@@ -25,21 +25,30 @@ export function fireTimer(call: Call): void {
 }
 
 /**
- * When the timeout of the attempt is due after all; NEVER: now. In a unary call it counts from when the endpoint has the
- * request, which is found out only here: most calls are over before their timer fires.
+ * When the timeout of the attempt is due after all; NEVER: now. In a unary call, and to the first message of a stream, it
+ * counts from when the endpoint has the request, which is found out only here: most calls are over before their timer fires.
  */
 function postponedMs(call: Call, attempt: Attempt | null, nowMs: number): number {
-  if (attempt === null || !call.plan.holdsResponse) return NEVER;
+  const { holdsResponse, timesFirstMessage } = call.plan;
+  if (attempt === null || !(holdsResponse || timesFirstMessage)) return NEVER;
   const sinceMs = endpointWaitStartMs(call, attempt);
   const dueMs = (sinceMs === NEVER ? nowMs : sinceMs) + call.plan.attemptTimeoutMs;
   return dueMs > nowMs ? dueMs : NEVER;
 }
 
 function timeOut(call: Call, attempt: Attempt | null, nowMs: number): void {
-  if (attempt === null || attempt.isOver || call.isCommitted) return;
+  if (attempt === null || attempt.isOver || hasBegun(call, attempt)) return;
   attempt.abort(AttemptEnd.attemptTimeout);
   attempt.endedMs = nowMs;
   call.handler.onAttemptTimeout?.(call, attempt);
+}
+
+/**
+ * Whether the answer has begun to flow, which is not timed: how fast it flows is up to its caller too. Headers alone are no
+ * answer where the first message is timed.
+ */
+function hasBegun({ isCommitted, plan, responseBytes }: Call, { counter }: Attempt): boolean {
+  return isCommitted && !(plan.timesFirstMessage && counter !== null && responseBytes === 0);
 }
 
 /** Tells the handler where no frame has come for too long, in either direction. */

@@ -12,14 +12,26 @@ import type { Attempt } from './attempt.js';
 /** No deadline, no timeout: a time in ms that never comes. */
 export const NEVER = Number.POSITIVE_INFINITY;
 
+/**
+ * What the first message of a stream is to the sidecar. `ignored`: nothing, as in unary calls. `timed`: the time until it
+ * is what the endpoint is judged by. `awaited`: so it is, and the response headers of a call whose request is complete wait
+ * for it, so that another attempt is possible until then.
+ */
+export const FirstMessage = { ignored: 0, timed: 1, awaited: 2 } as const;
+export type FirstMessage = (typeof FirstMessage)[keyof typeof FirstMessage];
+
 /** What a route asks of its calls; made once per route. Times in ms, 0 = no limit. */
 export interface CallPlan {
   /** The response is held until its status is known (unary), so that the call can be tried again. */
   readonly holdsResponse: boolean;
+  /** Of streams at the side of the caller. */
+  readonly firstMessage: FirstMessage;
   /** A stream without a frame in either direction for this long is ended. */
   readonly idleTimeoutMs: number;
   /** Longest time that one attempt may take. */
   readonly attemptTimeoutMs: number;
+  /** That limits the time to the first message, also where the response headers have been passed on already. */
+  readonly timesFirstMessage: boolean;
   /** After this long without a frame in either direction `onInactive` is called, and `onActive` at the next one. */
   readonly quietAfterMs: number;
   /** Request octets buffered for another attempt, at most. */
@@ -45,6 +57,8 @@ export interface CallHandler {
   onBufferReleased?(call: Call): void;
   /** The response of a streaming call begins; its end may be far away. */
   onStreaming?(call: Call, attempt: Attempt): void;
+  /** Its first message is complete, and is passed on next. Only where the plan asks for it. */
+  onFirstMessage?(call: Call, attempt: Attempt): void;
   /** The sidecar stopped an attempt; `attempt.ended` says why. Every attempt ends here or in `onAttemptEnd`. */
   onStopped?(call: Call, attempt: Attempt): void;
   onDeadline(call: Call): void;
@@ -150,8 +164,10 @@ const NO_ENDPOINTS: EndpointLoad[] = [];
 
 const NO_PLAN: CallPlan = {
   holdsResponse: false,
+  firstMessage: FirstMessage.ignored,
   idleTimeoutMs: 0,
   attemptTimeoutMs: 0,
+  timesFirstMessage: false,
   quietAfterMs: 0,
   replayBytes: 0,
   stripsResponse: false,

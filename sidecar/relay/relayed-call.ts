@@ -12,7 +12,7 @@ import { fireTimer } from './call-timeouts.js';
 import { markActive } from './call-timer.js';
 import { makeLocalReply } from './local-reply.js';
 import { bufferRequest, creditRequest, reserveWideWindow, writeRequest } from './request-buffer.js';
-import { closeCall, commitResponse, failCall, forwardResponse } from './response.js';
+import { beginStream, closeCall, commitResponse, failCall, forwardResponse, onMessages } from './response.js';
 
 /**
  * A call as the owner of its stream and of its attempts: each event of the caller's connection, of an attempt and of the
@@ -113,6 +113,14 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
 
   onRequestSent(sent: number): void {
     creditRequest(this, sent);
+  }
+
+  beginStream(attempt: Attempt): void {
+    beginStream(this, attempt);
+  }
+
+  onMessages(attempt: Attempt): void {
+    onMessages(this, attempt);
   }
 
   commitResponse(attempt: Attempt): void {

@@ -7,18 +7,37 @@ import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import type { Attempt } from './attempt.js';
-import type { Call } from './call.js';
+import { type Call, FirstMessage } from './call.js';
 import { settleOn, stopAttempts } from './call-attempts.js';
 import { markActive } from './call-timer.js';
 import { stripExtras, stripResponse } from './header-rewrite.js';
 import { degradedField, type LocalReply, messageField, replyHeaders, replyTrailers } from './local-reply.js';
 import { disableReplay, dropBuffer } from './request-buffer.js';
+import { MessageCounter } from './stream/message-counter.js';
 
 /** A whole response that is sent without an attempt: from the response cache, or the sidecar's own about health. */
 export interface StoredResponse {
   readonly head: HeaderBlock;
   readonly body: Buffer;
   readonly trailers: HeaderBlock;
+}
+
+/**
+ * The headers of a stream have come. They wait for the first message only where that opens the way to another attempt, and
+ * only once the request is complete: a caller with more to say may wait for them itself.
+ */
+export function beginStream(call: Call, attempt: Attempt): void {
+  const { firstMessage } = call.plan;
+  if (firstMessage !== FirstMessage.ignored) attempt.counter = new MessageCounter();
+  if (firstMessage !== FirstMessage.awaited || !call.requestEnded) commitResponse(call, attempt);
+}
+
+/** The first message of a stream is complete, or its framing is not gRPC's: from here on frames are passed on unread. */
+export function onMessages(call: Call, attempt: Attempt): void {
+  const { isBroken } = attempt.counter!;
+  attempt.counter = null;
+  if (!isBroken) call.handler.onFirstMessage?.(call, attempt);
+  if (!call.isCommitted) commitResponse(call, attempt);
 }
 
 /** Sends the headers and all that is held of an attempt's response: from here on no other attempt is possible. */

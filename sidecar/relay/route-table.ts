@@ -10,7 +10,7 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { CallStats, StatsRegistry } from '../telemetry/call-stats.js';
-import type { CallPlan } from './call.js';
+import { type CallPlan, FirstMessage } from './call.js';
 
 /** What a route asks of its calls, with its configuration. */
 export interface RoutePlan extends CallPlan {
@@ -166,10 +166,22 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     outcomes: outcomesWith(config.outcomes),
     isOnce,
     holdsResponse: config.kind === 'unary',
+    firstMessage: options.direction === 'outbound' ? firstMessageOf(config) : FirstMessage.ignored,
     idleTimeoutMs: config.idleTimeoutMs,
-    attemptTimeoutMs: config.attemptTimeoutMs,
+    attemptTimeoutMs: config.firstMessageTimeoutMs ?? config.attemptTimeoutMs,
+    timesFirstMessage: config.firstMessageTimeoutMs !== undefined,
     quietAfterMs: options.quietAfterMs ?? 0,
     replayBytes: options.replayBytes,
     stripsResponse: options.stripsResponse,
   };
+}
+
+/** Headers are held back only on routes that can make something of it: an observer of rare events may wait for them. */
+function firstMessageOf({ kind, idempotent, ...route }: RouteConfig): FirstMessage {
+  if (kind === 'unary') return FirstMessage.ignored;
+  const { retry, hedge, fallback, firstMessageTimeoutMs } = route;
+  const mayRepeat = idempotent && (retry !== undefined || hedge !== undefined);
+  return mayRepeat || fallback !== undefined || firstMessageTimeoutMs !== undefined
+    ? FirstMessage.awaited
+    : FirstMessage.timed;
 }

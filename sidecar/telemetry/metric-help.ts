@@ -22,7 +22,9 @@ export const HELP = {
   outrider_endpoint_healthy: '0 while the health check speaks against the endpoint.',
   outrider_endpoint_share:
     'What the endpoint takes of its weight: less than 1 while it warms up, is full or is far away.',
-  outrider_endpoint_ewma_seconds: 'Peak-sensitive average of latency.',
+  outrider_endpoint_ewma_seconds: 'Peak-sensitive average of the latency of unary calls.',
+  outrider_endpoint_first_message_seconds:
+    'Peak-sensitive average of the time to the first message of streams; 0: there was none yet.',
   outrider_endpoint_connections: 'Live connections.',
   outrider_endpoint_ejected: '1 while the endpoint is ejected or on probation.',
   outrider_ejections_total: 'Ejections enforced, by the detector that found the endpoint out.',

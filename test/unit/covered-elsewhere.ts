@@ -228,6 +228,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/inbound/process-end-wait.ts': 'test/stack/inbound/process-end.test.ts',
   'sidecar/main.ts': 'test/e2e/command-line.test.ts',
   'sidecar/outbound.ts': 'test/scenario/traffic/random-traffic.test.ts',
+  'sidecar/outbound/attempt-facts.ts': 'test/scenario/streams/first-message.test.ts',
   'sidecar/outbound/attempt-timeout.ts': 'test/scenario/retries/late-attempts.test.ts',
   'sidecar/outbound/call-events.ts': 'test/scenario/traffic/random-traffic.test.ts',
   'sidecar/outbound/call.ts': 'test/scenario/retries/breaker-opens.test.ts',

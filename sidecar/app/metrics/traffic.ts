@@ -116,6 +116,10 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     perEndpoint.metric('outrider_endpoint_healthy', ({ endpoint }) => Number(endpoint.unhealthy === '')),
     perEndpoint.metric('outrider_endpoint_share', ({ endpoint }) => endpoint.weightFactor),
     perEndpoint.metric('outrider_endpoint_ewma_seconds', ({ endpoint }) => endpoint.latency.peakMs / 1000),
+    perEndpoint.metric(
+      'outrider_endpoint_first_message_seconds',
+      ({ endpoint }) => (endpoint.firstMessage?.peakMs ?? 0) / 1000,
+    ),
     perEndpoint.metric('outrider_endpoint_connections', ({ endpoint }) => endpoint.pool.connectionCount),
     perEndpoint.metric('outrider_endpoint_ejected', ({ endpoint }) =>
       Number(endpoint.ejection.state !== EjectionState.admitted),

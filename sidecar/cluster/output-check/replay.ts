@@ -68,6 +68,10 @@ export class Replay implements AttemptOwner {
 
   forwardResponse(): void {}
 
+  beginStream(): void {}
+
+  onMessages(): void {}
+
   /** For as much as is looked at; there are few of these at a time. */
   reserveWideWindow(): boolean {
     return true;

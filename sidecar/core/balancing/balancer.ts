@@ -1,12 +1,21 @@
 import { PeakEwma } from './peak-ewma.js';
 
+/** Kinds of calls that take times of their own: a unary call its answer, a stream its first message. */
+export const CallKind = { unary: 0, stream: 1 } as const;
+export type CallKind = (typeof CallKind)[keyof typeof CallKind];
+
 /** What a balancer reads of one endpoint. The cluster extends it and keeps `inFlight`, `weight` and `eligible` up to date. */
 export class EndpointLoad {
+  /** Of unary calls. */
   readonly latency = new PeakEwma();
+  /** Of streams, by the time to their first message; null: there was none yet. */
+  firstMessage: PeakEwma | null = null;
   /** Address in words; unique in the cluster and stable, so that hashes of it are. */
   label = '';
   /** Attempts under way. */
   inFlight = 0;
+  /** Of these, streams that wait for their first message. */
+  unanswered = 0;
   /** Configured weight, ≥ 0. Zero takes no traffic. */
   weight = 1;
   /**
@@ -21,6 +30,8 @@ export class EndpointLoad {
 
   /** @internal Latency of its peers, ms, as the balancer last computed it; 0 = unknown. */
   peerMs = 0;
+  /** @internal The same of first messages. */
+  peerFirstMessageMs = 0;
 
   /** Effective weight: configured weight × factor. */
   get share(): number {
@@ -30,6 +41,26 @@ export class EndpointLoad {
   /** What this endpoint usually needs, ms: the mean of its own successes, else what its peers need; 0 = unknown. */
   get usualMs(): number {
     return this.latency.meanMs > 0 ? this.latency.meanMs : this.peerMs;
+  }
+
+  /** The same for calls of one kind; of streams, as long as no first message is known, what unary calls need. */
+  usualMsOf(kind: CallKind): number {
+    if (kind === CallKind.unary) return this.usualMs;
+    if (this.firstMessage !== null && this.firstMessage.meanMs > 0) return this.firstMessage.meanMs;
+    return this.peerFirstMessageMs > 0 ? this.peerFirstMessageMs : this.usualMs;
+  }
+
+  /** Its calls of this kind. */
+  latencyOf(kind: CallKind): PeakEwma {
+    if (kind === CallKind.unary) return this.latency;
+    this.firstMessage ??= new PeakEwma();
+    return this.firstMessage;
+  }
+
+  /** The endpoint is back after an absence (`PeakEwma.forgetPeak`). */
+  forgetPeaks(): void {
+    this.latency.forgetPeak();
+    this.firstMessage?.forgetPeak();
   }
 }
 
@@ -42,12 +73,14 @@ export interface Balancer {
    * An eligible endpoint, preferring one not in `tried`; undefined when none is eligible.
    * A `tried` one is returned only when every eligible one has been tried.
    * @param key hash of the value that the call is sticky by, 0 to 2³² − 1; absent or NO_KEY: not sticky. Read by ring-hash only.
+   * @param kind whose latencies count; absent: those of unary calls. Read by least-loaded only.
    */
   pick<E extends EndpointLoad>(
     endpoints: readonly E[],
     tried: readonly EndpointLoad[],
     nowMs: number,
     key?: number,
+    kind?: CallKind,
   ): E | undefined;
   /** Effective weights have changed: drops what was derived from them. */
   reweighed?(): void;

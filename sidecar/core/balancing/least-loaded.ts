@@ -1,4 +1,12 @@
-import { type Balancer, canPick, type EndpointLoad, NONE_TRIED, type Tried } from './balancer.js';
+import {
+  type Balancer,
+  CallKind,
+  canPick,
+  type EndpointLoad,
+  NO_KEY,
+  NONE_TRIED,
+  type Tried,
+} from './balancer.js';
 
 /** Assumed cost, ms, of an endpoint without samples when no peer has any either. Only ratios matter. */
 const UNKNOWN_COST_MS = 1;
@@ -21,6 +29,10 @@ export class LeastLoaded implements Balancer {
    * estimate of an endpoint without calls decays towards it.
    */
   neutralMs = UNKNOWN_COST_MS;
+  /** The same of first messages; 0: no endpoint has sent one, and streams go by the latency of unary calls. */
+  neutralFirstMessageMs = 0;
+  /** Calls under way at an average endpoint, at least 1. */
+  private meanInFlight = 1;
   private meanShare = 1;
   private maxShare = 1;
   private isWeighted = false;
@@ -36,11 +48,18 @@ export class LeastLoaded implements Balancer {
     this.state = (random() * 2 ** 32) | 0 || 1;
   }
 
-  pick<E extends EndpointLoad>(endpoints: readonly E[], tried: Tried, nowMs: number): E | undefined {
+  pick<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    tried: Tried,
+    nowMs: number,
+    _key?: number,
+    kind: CallKind = CallKind.unary,
+  ): E | undefined {
     if (nowMs - this.refreshedMs >= REFRESH_MS || endpoints.length !== this.refreshedCount)
       this.refresh(endpoints, nowMs);
     const count = endpoints.length;
-    if (this.isWeighted || tried.length > 0 || count < 2) return this.pickSingly(endpoints, tried, nowMs);
+    if (this.isWeighted || tried.length > 0 || count < 2)
+      return this.pickSingly(endpoints, tried, nowMs, kind);
     // One random number gives both indexes: its fraction is as random as the whole.
     const point = this.nextRandom() * count;
     const first = point | 0;
@@ -48,8 +67,8 @@ export class LeastLoaded implements Balancer {
     const one = endpoints[first]!;
     const other = endpoints[rest < first ? rest : rest + 1]!;
     if (!canPick(one, NONE_TRIED) || !canPick(other, NONE_TRIED))
-      return this.pickSingly(endpoints, tried, nowMs);
-    return this.better(one, other, nowMs);
+      return this.pickSingly(endpoints, tried, nowMs, kind);
+    return this.better(one, other, nowMs, kind);
   }
 
   /** Two separate draws: where endpoints are excluded, or weights differ. */
@@ -57,21 +76,23 @@ export class LeastLoaded implements Balancer {
     endpoints: readonly E[],
     tried: Tried,
     nowMs: number,
+    kind: CallKind,
   ): E | undefined {
     const first = this.draw(endpoints, tried, -1);
-    if (first < 0) return tried.length > 0 ? this.pick(endpoints, NONE_TRIED, nowMs) : undefined;
+    if (first < 0)
+      return tried.length > 0 ? this.pick(endpoints, NONE_TRIED, nowMs, NO_KEY, kind) : undefined;
     const second = this.draw(endpoints, tried, first);
-    return second < 0 ? endpoints[first]! : this.better(endpoints[first]!, endpoints[second]!, nowMs);
+    return second < 0 ? endpoints[first]! : this.better(endpoints[first]!, endpoints[second]!, nowMs, kind);
   }
 
   /** The better of two, in the order in which they were drawn. */
-  private better<E extends EndpointLoad>(one: E, other: E, nowMs: number): E {
+  private better<E extends EndpointLoad>(one: E, other: E, nowMs: number, kind: CallKind): E {
     // An endpoint with a low weight factor gets the calls it is drawn for, however slow it is, as long as its load is in
     // proportion; that it is idle, which follows from the low factor, earns it no further calls.
     if (one.weightFactor > other.weightFactor) return one;
     if (one.weightFactor < other.weightFactor)
       return one.inFlight * other.share <= (other.inFlight + 1) * one.share ? one : other;
-    return this.cost(other, nowMs) < this.cost(one, nowMs) * CLEARLY_CHEAPER ? other : one;
+    return this.cost(other, nowMs, kind) < this.cost(one, nowMs, kind) * CLEARLY_CHEAPER ? other : one;
   }
 
   reweighed(): void {
@@ -79,9 +100,21 @@ export class LeastLoaded implements Balancer {
   }
 
   /** Cost of one more call, ms; lower is better. */
-  cost(endpoint: EndpointLoad, nowMs: number): number {
+  cost(endpoint: EndpointLoad, nowMs: number, kind: CallKind = CallKind.unary): number {
+    if (kind === CallKind.stream && this.neutralFirstMessageMs > 0) return this.streamCost(endpoint, nowMs);
     const load = this.isWeighted ? (endpoint.inFlight * this.meanShare) / endpoint.share : endpoint.inFlight;
     return Math.max(endpoint.latency.cost(this.neutralMs, nowMs), MIN_COST_MS) * (1 + load);
+  }
+
+  /**
+   * The same of a stream, ms to its first message. Before it are those that wait for theirs; the streams that are open take
+   * part of the endpoint too, by their number beside that of the peers: how many there are depends on how long they last.
+   */
+  private streamCost({ firstMessage, unanswered, inFlight, share }: EndpointLoad, nowMs: number): number {
+    const { neutralFirstMessageMs: neutralMs } = this;
+    const costMs = firstMessage === null ? neutralMs : firstMessage.cost(neutralMs, nowMs);
+    const load = unanswered + inFlight / this.meanInFlight;
+    return Math.max(costMs, MIN_COST_MS) * (1 + (this.isWeighted ? (load * this.meanShare) / share : load));
   }
 
   /** A number in [0, 1), by xorshift32 (Marsaglia 2003): cheaper than calling `Math.random` through a field. */
@@ -138,10 +171,19 @@ export class LeastLoaded implements Balancer {
     let positive = 0;
     this.maxShare = 0;
     let minShare = Number.POSITIVE_INFINITY;
-    for (const { latency, share } of endpoints) {
+    let streamInverse = 0;
+    let streamsKnown = 0;
+    let inFlight = 0;
+    for (const endpoint of endpoints) {
+      const { latency, firstMessage, share } = endpoint;
+      inFlight += endpoint.inFlight;
       if (latency.samples > 0) {
         inverse += 1 / Math.max(latency.estimate(this.neutralMs, nowMs), MIN_COST_MS);
         known += 1;
+      }
+      if (firstMessage !== null && firstMessage.samples > 0) {
+        streamInverse += 1 / Math.max(firstMessage.estimate(this.neutralFirstMessageMs, nowMs), MIN_COST_MS);
+        streamsKnown += 1;
       }
       if (!(share > 0)) continue;
       shares += share;
@@ -150,7 +192,12 @@ export class LeastLoaded implements Balancer {
       if (share < minShare) minShare = share;
     }
     this.neutralMs = known > 0 ? known / inverse : UNKNOWN_COST_MS;
-    for (const endpoint of endpoints) endpoint.peerMs = known > 0 ? this.neutralMs : 0;
+    this.meanInFlight = Math.max(1, inFlight / endpoints.length);
+    this.neutralFirstMessageMs = streamsKnown > 0 ? streamsKnown / streamInverse : 0;
+    for (const endpoint of endpoints) {
+      endpoint.peerMs = known > 0 ? this.neutralMs : 0;
+      endpoint.peerFirstMessageMs = this.neutralFirstMessageMs;
+    }
     this.meanShare = positive > 0 ? shares / positive : 1;
     this.isWeighted = positive > 0 && minShare !== this.maxShare;
   }

@@ -10,9 +10,9 @@ export interface SlowStartSettings {
   readonly maxMs: number;
 }
 
-/** Latencies of which the median counts. */
+/** Calls of which the median counts. */
 const RECENT = 9;
-/** Scratch array of `medianMs`. */
+/** Scratch array of `medianRatio`. */
 const sorted = new Float64Array(RECENT);
 
 /**
@@ -35,16 +35,16 @@ export class SlowStart {
   }
 
   /**
-   * A call that succeeded.
-   * @param peerLatencyMs what its peers usually need; 0 = unknown, and then the number of calls alone decides.
+   * A call that succeeded, or the first message of a stream.
+   * @param peersMs what its peers usually need for such; 0 = unknown, and then the number of calls alone decides.
    */
   record(elapsedMs: number, peersMs: number, nowMs: number): void {
     if (this.isOver) return;
     const { minRatio, convergedFactor, minCalls, maxMs } = this.settings;
-    this.recent[this.calls % RECENT] = elapsedMs;
+    this.recent[this.calls % RECENT] = peersMs > 0 ? elapsedMs / peersMs : 0;
     this.calls += 1;
     const grown = this.calls >= minCalls ? 1 : minRatio ** (1 - this.calls / minCalls);
-    const allowed = peersMs > 0 ? (peersMs * convergedFactor) / Math.max(this.medianMs, 1e-3) : 1;
+    const allowed = peersMs > 0 ? convergedFactor / Math.max(this.medianRatio, 1e-9) : 1;
     this.ratio = Math.max(minRatio, Math.min(1, grown, allowed));
     if ((grown === 1 && allowed >= 1) || nowMs - this.startedMs >= maxMs) this.end();
   }
@@ -54,7 +54,8 @@ export class SlowStart {
     if (nowMs - this.startedMs >= this.settings.maxMs) this.end();
   }
 
-  private get medianMs(): number {
+  /** Of the latest calls: their time over that of the peers. */
+  private get medianRatio(): number {
     const count = Math.min(this.calls, RECENT);
     for (let i = 0; i < count; i += 1) {
       const value = this.recent[i]!;

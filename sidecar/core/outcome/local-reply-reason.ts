@@ -29,6 +29,11 @@ function unprocessed(name: string, status: Status, template: string): LocalReply
 export const LocalReplyReasons = {
   deadlineExceeded: reason('deadline-exceeded', DEADLINE_EXCEEDED, 'deadline of {limitMs} ms exceeded'),
   attemptTimeout: reason('attempt-timeout', DEADLINE_EXCEEDED, 'attempt at {endpoint} exceeded {limitMs} ms'),
+  firstMessageTimeout: reason(
+    'first-message-timeout',
+    DEADLINE_EXCEEDED,
+    'no message from {endpoint} within {limitMs} ms',
+  ),
   idleTimeout: reason('idle-timeout', DEADLINE_EXCEEDED, 'stream was idle for {limitMs} ms'),
   overloaded: unprocessed('overloaded', RESOURCE_EXHAUSTED, '{service} is overloaded: {detail}'),
   rateLimited: unprocessed(

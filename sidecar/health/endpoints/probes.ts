@@ -120,6 +120,10 @@ class HealthCall implements AttemptOwner, Probe {
 
   forwardResponse(): void {}
 
+  beginStream(): void {}
+
+  onMessages(): void {}
+
   /** Few checks run at a time, so that no budget is needed. */
   reserveWideWindow(): boolean {
     return true;

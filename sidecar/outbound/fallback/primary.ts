@@ -22,6 +22,7 @@ const FALLBACK_REASONS: ReadonlySet<string> = new Set(
     LocalReplyReasons.connectionLost,
     LocalReplyReasons.upstreamReset,
     LocalReplyReasons.attemptTimeout,
+    LocalReplyReasons.firstMessageTimeout,
     LocalReplyReasons.protocolError,
   ].map(({ name }) => name),
 );
@@ -81,9 +82,10 @@ export function recordPrimaryResponse(call: OutboundCall, attempt: OutboundAttem
     responseCache.store(call, attempt, call.context.nowMs);
 }
 
-/** The primary answers the probe with a stream, which may last: its begin is the success. */
+/** The primary answers with a stream, which may last: its begin is the success. */
 export function recordPrimaryStream(call: OutboundCall): void {
-  if (!call.fallback!.isRecorded) recordPrimarySuccess(call);
+  if (call.fallback === null || !(call.fallback.isAway || call.fallback.isRecorded))
+    recordPrimarySuccess(call);
 }
 
 /** The deadline has passed, and no fallback can help: the primary's breaker counts a failure where its endpoint was at fault. */

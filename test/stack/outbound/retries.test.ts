@@ -329,7 +329,7 @@ describe('Outbound: another attempt', () => {
   describe('and octets that have been passed on', () => {
     it('a stream whose response headers have been passed on is not tried again', () => {
       start(aStreamRoute({ idempotent: true, retry: aSafeRoute().retry! }));
-      const call = failing((stream) => stream.begin());
+      const call = failing((stream) => stream.begin(), { body: null });
       assert.equal(call.lists.length, 1);
       stack.settle(first().trailers(14));
       assertNotRetried(call);

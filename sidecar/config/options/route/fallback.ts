@@ -81,7 +81,7 @@ export const fallback = option(
   listOf(fallbackStep, 'fallbacks', MAX_LISTED).min(1, { error: 'at least one fallback' }).optional(),
   {
     meaning:
-      'Present: when a call failed after its retries, or no endpoint could take it, these are tried in this order. Answers carry the response metadata `outrider-degraded`; callers that send `outrider-accept-degraded: no` get the failure instead. Unary methods only.',
+      'Present: when a call failed after its retries, or no endpoint could take it, these are tried in this order. Answers carry the response metadata `outrider-degraded`; callers that send `outrider-accept-degraded: no` get the failure instead. A stream falls back until its first message, and not to `last-good`.',
     otherwise: 'absent: the caller gets the failure',
     why: 'Whether a lesser answer is better than none depends on the application.',
   },

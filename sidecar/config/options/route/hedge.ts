@@ -16,7 +16,8 @@ function percentile() {
 export const hedge = option(
   block({
     percentile: option(percentile().prefault(0.95), {
-      meaning: 'The copy goes when the answer has taken longer than this share of recent ones.',
+      meaning:
+        'The copy goes when the answer, or the first message of a stream, has taken longer than this share of recent ones.',
       why: 'One call in twenty is late by definition; the copy rescues it.',
     }),
     min_delay: option(duration({ min: 1, max: MINUTE_MS }).prefault('1ms'), {
@@ -30,7 +31,7 @@ export const hedge = option(
   }).optional(),
   {
     meaning:
-      'Present: a call that is late is sent a second time, to another endpoint. The first answer wins, the other call is reset. Needs `idempotent: true`, unary methods and two endpoints. `{}` takes all defaults.',
+      'Present: a call that is late is sent a second time, to another endpoint. The first answer wins, the other call is reset. Of a stream the first message counts. Needs `idempotent: true` and two endpoints. `{}` takes all defaults.',
     otherwise: 'absent: no copies',
     why: 'It does work twice, so a route has to ask for it.',
   },

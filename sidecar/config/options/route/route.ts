@@ -45,7 +45,7 @@ const methods = option(methodList(), {
 
 const kind = option(choice(['unary', 'streaming']).optional(), {
   meaning:
-    'Whether one message answers one message. Only unary methods get the default timeout and have their answer held (up to 64 KiB) until its status is known.',
+    'Whether one message answers one message. Only unary methods get the default timeout and have their answer held (up to 64 KiB) until its status is known. Streams are held until their first message, where the route has `retry` and is idempotent, or has `hedge`, `fallback` or `first_message_timeout`; not while the caller has more to send.',
   otherwise:
     '`unary` when every method is one of the Open Inference Protocol or `grpc.health.v1.Health/Check`, else `streaming`',
   why: 'The wire does not say it, and calling a stream unary would break it.',
@@ -156,8 +156,14 @@ export const outboundRoute = inCode(
     idle_timeout: idleTimeout,
     attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
       meaning:
-        'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed.',
+        'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed: of a stream, the first message.',
       why: 'It has to be well above what the model usually needs.',
+    }),
+    first_message_timeout: option(duration({ min: 1, max: DAY_MS }).optional(), {
+      meaning:
+        'Longest that the first message of a stream may take, from when the endpoint has all of the request; then it counts as a fault of its endpoint, and another attempt may follow. It never runs while the caller has more to send, and ends nothing that has begun to answer. Streams only.',
+      otherwise: 'absent: no limit but that of the call',
+      why: 'Whether a stream that says nothing is at work or lost depends on the service.',
     }),
     outcomes,
     retry: option(retry.optional(), {
@@ -176,6 +182,7 @@ export const outboundRoute = inCode(
       refuseHeldStreams,
       refuseShortGrants,
       refuseLongAttempts,
+      refuseFirstMessages,
       refuseUnsafeRetries,
       refuseRetriedSuccesses,
       (route, report) =>
@@ -253,6 +260,20 @@ function refuseLongAttempts(route: FoundBlock, report: Report): void {
     ['attempt_timeout'],
     `found ${writeDuration(attemptMs)}; expected at most timeout (${shownTimeout(route)})`,
   );
+}
+
+function refuseFirstMessages(route: FoundBlock, report: Report): void {
+  const limitMs = number(route['first_message_timeout']);
+  if (limitMs === undefined) return;
+  const path = ['first_message_timeout'];
+  const found = `found ${writeDuration(limitMs)}`;
+  if (kindOf(route) === 'unary')
+    report(path, `${found} on a unary route; expected attempt_timeout, as there is one message only`);
+  else if ((number(route['attempt_timeout']) ?? 0) > 0)
+    report(path, `${found} beside attempt_timeout; expected one of them, as both end with the first message`);
+  const timeoutMs = timeoutOf(route);
+  if (timeoutMs > 0 && limitMs > timeoutMs)
+    report(path, `${found}; expected at most timeout (${shownTimeout(route)})`);
 }
 
 function refuseShortGrants(route: FoundBlock, report: Report): void {

@@ -23,11 +23,7 @@ export function refuseBadDetours(facts: RouteFacts, report: Report): void {
   refuseRepeatedFallbacks(facts, report);
 }
 
-const ON_STREAMS = [
-  ['hedge', 'as the first message of one copy would decide for both'],
-  ['fallback', 'as what has begun to answer cannot be answered by another'],
-  ['mirror', 'as only whole answers can be compared'],
-] as const;
+const ON_STREAMS = [['mirror', 'as only whole answers can be compared']] as const;
 
 function refuseOnStreams({ route, kind }: RouteFacts, report: Report): void {
   if (kind === 'unary') return;
@@ -35,6 +31,11 @@ function refuseOnStreams({ route, kind }: RouteFacts, report: Report): void {
   for (const [option, why] of ON_STREAMS) {
     if (route[option] === undefined) continue;
     report([option], `found on a route ${how}; expected "kind: unary", ${why}`);
+  }
+  for (const [i, step] of list(route['fallback']).entries()) {
+    if (mapping(step)['kind'] !== 'last-good') continue;
+    const path = ['fallback', i, 'kind'];
+    report(path, `found last-good on a route ${how}; expected "kind: unary", as only whole answers are kept`);
   }
 }
 

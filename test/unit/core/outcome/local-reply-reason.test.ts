@@ -15,7 +15,8 @@ describe('Reasons', () => {
   it('have stable names, each once', () => {
     const names = Object.values(LocalReplyReasons).map(({ name }) => name);
     assert.deepEqual(names, [
-      ...['deadline-exceeded', 'attempt-timeout', 'idle-timeout', 'overloaded', 'rate-limited'],
+      ...['deadline-exceeded', 'attempt-timeout', 'first-message-timeout', 'idle-timeout'],
+      ...['overloaded', 'rate-limited'],
       ...['memory-pressure', 'memory-budget', 'silent-stream', 'queue-expired', 'no-endpoint'],
       ...['discovery-pending', 'breaker-open', 'connect-failed', 'connection-lost', 'upstream-reset'],
       ...['not-allowed', 'intentions-not-loaded', 'no-identity', 'unknown-route', 'model-unavailable'],

@@ -142,10 +142,20 @@ describe('contradictions in a route', () => {
     .because(/hedge: found on a route that is not idempotent; expected "idemp/)
     .also('the last good answer to what is new each time', 'fallback: [{kind: last-good}]')
     .because(/fallback\[0\]\.kind: found last-good on a route that is not idempotent/)
-    .also('a hedge of a stream', 'kind: streaming, idempotent: true, hedge: {}')
-    .because(/hedge: found on a route which is streaming; expected "kind: unary"/)
-    .also('a fallback of a stream', 'kind: streaming, fallback: [{kind: upstream, upstream: lite}]')
-    .because(/fallback: found on a route which is streaming/)
+    .also(
+      'the last good answer to a stream',
+      'kind: streaming, idempotent: true, fallback: [{kind: last-good}]',
+    )
+    .because(/kind: found last-good on a route which is streaming; expected "kind: unary"/)
+    .also('a first message of a unary call', 'first_message_timeout: 1s')
+    .because(/first_message_timeout: found 1s on a unary route; expected attempt_timeout/)
+    .also(
+      'two limits to the first message',
+      'kind: streaming, first_message_timeout: 1s, attempt_timeout: 2s',
+    )
+    .because(/first_message_timeout: found 1s beside attempt_timeout; expected one of them/)
+    .also('a first message after the end', 'kind: streaming, timeout: 1s, first_message_timeout: 2s')
+    .because(/first_message_timeout: found 2s; expected at most timeout \(1s\)/)
     .also('a mirror of a stream', 'kind: streaming, mirror: {upstream: lite}')
     .because(/mirror: found on a route which/)
     .also('a copy after the end', 'idempotent: true, timeout: 1s, hedge: {min_delay: 1s}')
@@ -204,11 +214,19 @@ describe('contradictions in a route', () => {
   );
   refused('an empty split', 'split: {}').because(/split: found neither match nor weights/);
 
-  it('says both when a stream that is not idempotent is hedged', () =>
-    assert.equal(sidecarProblems(upstreams(route('kind: streaming, hedge: {}'))).length, 2));
+  it('says both when a stream that is not idempotent is mirrored and hedged', () => {
+    const text = upstreams(route('kind: streaming, hedge: {}, mirror: {upstream: lite}'));
+    assert.equal(sidecarProblems(text).length, 2);
+  });
+
+  it('lets a stream be hedged, and fall back to another upstream', () => {
+    const said = 'hedge: {}, fallback: [{kind: upstream, upstream: lite}], first_message_timeout: 2s';
+    const route = routeOf(`kind: streaming, idempotent: true, ${said}`);
+    assert.deepEqual([route.hedge?.percentile, route.firstMessageTimeoutMs], [0.95, 2000]);
+  });
 
   it('says where it is a stream only because nothing else is said', () => {
-    const text = upstreams('routes: [{methods: ["*"], idempotent: true, hedge: {}}]');
+    const text = upstreams('routes: [{methods: ["*"], mirror: {upstream: lite}}]');
     assert.match(sidecarProblems(text)[0]!, /which is streaming by default; expected "kind: unary"/);
   });
 

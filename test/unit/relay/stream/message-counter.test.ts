@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { MessageCounter } from '../../../../sidecar/relay/stream/message-counter.js';
+import { grpcMessage } from '../../../kit/http2/h2-frames.js';
+
+const bodies = fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 12 });
+const cuts = fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 8 });
+
+describe('MessageCounter', () => {
+  it('counts the same messages however the octets are cut', () => {
+    fc.assert(
+      fc.property(bodies, cuts, (messages, sizes) => {
+        const octets = Buffer.concat(messages.map((body) => grpcMessage(body)));
+        const counter = new MessageCounter();
+        const ends: number[] = [];
+        for (let at = 0, i = 0; at < octets.length; i++) {
+          const end = Math.min(octets.length, at + sizes[i % sizes.length]!);
+          if (counter.take(octets, at, end) > 0) ends.push(counter.endOfLast);
+          else assert.equal(counter.endOfLast, -1);
+          at = end;
+        }
+        const all: number[] = [];
+        for (const body of messages) all.push((all.at(-1) ?? 0) + 5 + body.length);
+        assert.equal(counter.messages, messages.length);
+        assert.ok(counter.isBetween && !counter.isBroken);
+        assert.ok(ends.every((end) => all.includes(end)));
+        assert.equal(ends.at(-1), all.at(-1));
+      }),
+    );
+  });
+
+  it('is inside a message until its last octet', () => {
+    const counter = new MessageCounter();
+    const octets = grpcMessage(Buffer.from('hello'));
+    for (let i = 0; i < octets.length; i++) {
+      assert.equal(counter.take(octets, i, i + 1), i === octets.length - 1 ? 1 : 0);
+      assert.equal(counter.isBetween, i === octets.length - 1);
+    }
+  });
+
+  it('takes a length of 4 GiB as it is', () => {
+    const counter = new MessageCounter();
+    assert.equal(counter.take(grpcMessage(Buffer.alloc(10), 0xffff_ffff), 0, 15), 0);
+    assert.ok(!counter.isBroken && !counter.isBetween);
+  });
+
+  it('gives up at a flag that gRPC does not know, and keeps what it counted', () => {
+    const counter = new MessageCounter();
+    const octets = Buffer.concat([grpcMessage(Buffer.from('a'), 1, 1), Buffer.from('<html>')]);
+    assert.equal(counter.take(octets, 0, octets.length), 1);
+    assert.deepEqual([counter.isBroken, counter.messages], [true, 1]);
+    assert.equal(counter.take(octets, 0, octets.length), 0);
+  });
+});
