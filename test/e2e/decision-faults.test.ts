@@ -1,30 +1,55 @@
 /**
- * A short run of every fault of replicas, networks and callers, on real processes under load; `npm run faults --
- * decisions` runs them for the full times, in .ci/nightly too. Those of models and sidecars that have a test with real
- * processes of their own are left to that.
+ * A short run of the faults of replicas, networks and callers, on real processes under load; `npm run faults --
+ * decisions` runs all of them for the full times, in .ci/nightly too. A fault that another test holds, in less time or
+ * on a manual clock for longer than a short run could, is left to that.
  */
 
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { decisionFaults } from '../drills/decisions/rows.js';
 import { isKept, runRow } from '../drills/faults/run.js';
+import { testFile } from '../kit/process/tools.js';
 
 /** A drill that the machine itself disturbed shows nothing, and is done again. */
 const TRIES = 3;
 
-/** By name: what has the same fault in less time, or for the time that it needs. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
-  'long-run': 'e2e/model-hang.test.ts',
-  'bad-neighbour': 'e2e/several-models.test.ts',
-  'crash-loop': 'e2e/sidecar.test.ts',
-  'in-vain': 'scenario/in-vain.test.ts',
-  'held-payload': 'attacks/memory.test.ts, relay/silent-streams.test.ts',
-  'caller-restart': 'e2e/takeover.test.ts, e2e/up-takeover.test.ts',
+/** By name: the tests that hold what the row promises. */
+const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+  // With real processes.
+  'long-run': ['e2e/sidecar/model-hang'],
+  'bad-neighbour': ['e2e/sidecar/several-models'],
+  'crash-loop': ['e2e/sidecar/sidecar'],
+  'caller-restart': ['e2e/sidecar/takeover', 'e2e/up/takeover'],
+  'disk-full': ['e2e/sidecar/access-log'],
+  'held-payload': ['attacks/memory', 'stack/inbound/silent-streams'],
+  narrow: ['attacks/memory'],
+  'slow-reader': ['attacks/memory'],
+  ping: ['e2e/sidecar/health-checks'],
+  tiers: ['e2e/up/upstreams'],
+  // On a manual clock, with more calls or for longer.
+  'in-vain': ['scenario/retries/late-attempts', 'scenario/models/overload'],
+  slow: ['scenario/outliers/slow-endpoint', 'scenario/outliers/gray-failures'],
+  pair: ['scenario/outliers/max-ejection-boundary'],
+  poison: ['scenario/retries/poison'],
+  'client-errors': ['scenario/outliers/one-endpoint-fails', 'unit/core/retry/decide-retry'],
+  flapping: ['scenario/outliers/flapping-endpoint'],
+  // By another row: failures in trailers are those of `all-fail`, and a dark line is that of `partition`.
+  'late-errors': ['scenario/outliers/one-endpoint-fails', 'e2e/decision-faults'],
+  'black-hole': ['scenario/outliers/replica-frozen', 'e2e/decision-faults'],
   // Its goodput lies so near its bound that a short run says nothing: found 82.8 % to 89.5 % of the capacity.
-  'overload-5': '.ci/nightly, for its full time; twice as many calls are here',
+  'overload-5': ['bench/overload/main'],
 };
 
 describe('faults under load', function () {
   this.timeout(120_000);
+
+  it('leave out only rows that there are, each for tests that there are', () => {
+    const rows = decisionFaults.rows.map(({ name }) => name);
+    for (const [name, tests] of Object.entries(ELSEWHERE)) {
+      assert.ok(rows.includes(name), name);
+      for (const test of tests) assert.ok(existsSync(testFile(`${test}.test.ts`)), test);
+    }
+  });
 
   for (const row of decisionFaults.rows.filter(({ name }) => !Object.hasOwn(ELSEWHERE, name)))
     it(row.fault, async function () {

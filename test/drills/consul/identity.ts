@@ -29,7 +29,7 @@ export const leafRotation: Row<ConsulWorld> = {
   name: 'leaf-rotation',
   fault: 'all leaf certificates are replaced again and again',
   async run(world, trial) {
-    const rotations = trial.pick(5, 20);
+    const rotations = trial.pick(3, 20);
     const everyMs = trial.pick(2_000, 3_000);
     const visit = await visitor(world);
     const slowest: (number | undefined)[] = [];

@@ -1,7 +1,9 @@
 /** Hedging, fallback and health checks: what helps a call beside retries. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import type { SentCall } from '../faults/load.js';
 import { fails, WELL } from '../faults/model-protocol.js';
+import { measure } from '../faults/times.js';
 import { type DecisionRow, drillRow, percentOf } from './drill.js';
 import { IMPATIENT, RETRIED, STAND_IN, sinceNow } from './mesh.js';
 
@@ -59,8 +61,11 @@ const fallback = drillRow({
     await mesh.behave(WELL);
     // The primary is tried after 1, 2, 4 and 8 s: the longer it failed, the rarer.
     const limitMs = trial.pick(4_000, 12_000);
-    const after = await load.during(healMs, limitMs + 1_500);
-    const own = after.find(({ degraded, failure }) => !degraded && failure === undefined);
+    const isOwn = ({ degraded, failure }: SentCall) => !degraded && failure === undefined;
+    const isBack = async () => (await load.between(healMs)).some(isOwn);
+    const backMs = await measure(isBack, limitMs, healMs);
+    const after = await load.during(healMs, (backMs ?? limitMs) + trial.pick(1_000, 3_000));
+    const own = after.find(isOwn);
     trial.within('the replicas answer again', limitMs, own && own.sentMs - healMs);
     const late = after.filter(({ sentMs, degraded }) => degraded && own && sentMs > own.sentMs + 250);
     const isOver = own !== undefined && late.length === 0;

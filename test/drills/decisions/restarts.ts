@@ -72,15 +72,7 @@ async function killed(trial: Trial, { mesh, load }: UpDrill, times: number): Pro
   trial.expect('new calls wait until the next one accepts', late.length === 0, failuresOf(summarize(late)));
 }
 
-/** Of the sidecar of the caller now, as `up` said last. */
-function pidOf({ events }: Mesh): number {
-  const isCaller = (event: Record<string, unknown>) =>
-    event['name'] === 'client' && pidIn(event) !== undefined;
-  return pidIn(events.findLast(isCaller))!;
-}
-
-function pidIn(event: Record<string, unknown> | undefined): number | undefined {
-  return (event?.['process'] as { readonly pid?: number } | undefined)?.pid;
-}
+/** Of the sidecar of the caller now. */
+const pidOf = (mesh: Mesh): number => mesh.pidOf('client');
 
 export const RESTART_ROWS: readonly DecisionRow[] = [callerRestart];

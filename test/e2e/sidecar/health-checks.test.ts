@@ -20,6 +20,8 @@ describe('Health checks between sidecars', function () {
   let model: TestService;
   let peers: SidecarProcess[];
   let caller: SidecarProcess;
+  /** A caller that asks by PINGs alone, which the sidecars answer for themselves. */
+  let pinging: SidecarProcess;
 
   before(async () => {
     model = await startTestService();
@@ -36,20 +38,24 @@ describe('Health checks between sidecars', function () {
         },
       });
     peers = [await start('one'), await start('two')];
-    caller = await bench.start('caller', {
-      service: 'app',
-      identity: await bench.identity('app'),
-      outbound: {
-        upstreams: {
-          testing: {
-            listen: '127.0.0.1:0',
-            endpoints: peers.map((peer) => writeAddress(peer.address('inbound'))),
-            health: { interval: `${INTERVAL_MS}ms`, timeout: `${TIMEOUT_MS}ms` },
+    const app = await bench.identity('app');
+    const startCaller = (name: string, kind: 'grpc' | 'ping'): Promise<SidecarProcess> =>
+      bench.start(name, {
+        service: 'app',
+        identity: app,
+        outbound: {
+          upstreams: {
+            testing: {
+              listen: '127.0.0.1:0',
+              endpoints: peers.map((peer) => writeAddress(peer.address('inbound'))),
+              health: { kind, interval: `${INTERVAL_MS}ms`, timeout: `${TIMEOUT_MS}ms` },
+            },
           },
         },
-      },
-    });
-    for (const each of [...peers, caller]) await each.ready();
+      });
+    caller = await startCaller('caller', 'grpc');
+    pinging = await startCaller('pinging', 'ping');
+    for (const each of [...peers, caller, pinging]) await each.ready();
   });
 
   after(async () => {
@@ -58,14 +64,14 @@ describe('Health checks between sidecars', function () {
     model?.close();
   });
 
-  const reportOf = async (i: number): Promise<EndpointReport> => {
+  const reportOf = async (i: number, of = caller): Promise<EndpointReport> => {
     const at = writeAddress(peers[i]!.address('inbound'));
-    const { endpoints } = await caller.report();
+    const { endpoints } = await of.report();
     const found = endpoints.find(({ address }) => address === at);
     assert.ok(found, JSON.stringify(endpoints));
     return found;
   };
-  const state = async (i: number): Promise<string> => (await reportOf(i)).state;
+  const state = async (i: number, of = caller): Promise<string> => (await reportOf(i, of)).state;
 
   it('pass without traffic, answered by the peers', async () => {
     const passed = () => caller.metric('outrider_health_checks_total', { result: 'passed' });
@@ -75,21 +81,27 @@ describe('Health checks between sidecars', function () {
     assert.equal(await peers[0]!.metric('outrider_model_up'), 1);
   });
 
-  it('find a frozen sidecar without traffic, and find it well within an interval after it goes on', async () => {
+  it('find a frozen sidecar without traffic, and find it well within an interval after it goes on, by calls and by PINGs', async () => {
     process.kill(peers[0]!.pid, 'SIGSTOP');
     const frozenMs = performance.now();
-    await until('it is unhealthy', async () => (await state(0)) !== 'eligible');
-    const tookMs = performance.now() - frozenMs;
-    const { state: found, why } = await reportOf(0);
-    assert.equal(found, 'unhealthy', why);
-    assert.match(why, /no answer to a health check in 300 ms/);
-    // One interval until it is asked, two questions, the second a second later at the latest.
-    assert.ok(tookMs < 1.1 * INTERVAL_MS + 1000 + TIMEOUT_MS + 1500, `${tookMs}`);
-    assert.equal(await state(1), 'eligible');
+    const found = async (by: SidecarProcess, question: string): Promise<void> => {
+      await until('it is unhealthy', async () => (await state(0, by)) !== 'eligible');
+      const tookMs = performance.now() - frozenMs;
+      const { state: now, why } = await reportOf(0, by);
+      assert.equal(now, 'unhealthy', why);
+      assert.match(why, new RegExp(`no answer to ${question} in 300 ms`));
+      // One interval until it is asked, two questions, the second a second later at the latest.
+      assert.ok(tookMs < 1.1 * INTERVAL_MS + 1000 + TIMEOUT_MS + 1500, `${tookMs}`);
+      assert.equal(await state(1, by), 'eligible');
+    };
+    await Promise.all([found(caller, 'a health check'), found(pinging, 'a PING')]);
     await delay(1500);
     process.kill(peers[0]!.pid, 'SIGCONT');
     const thawedMs = performance.now();
-    await until('it is back', async () => (await state(0)) === 'eligible');
-    assert.ok(performance.now() - thawedMs < INTERVAL_MS + 500, `${performance.now() - thawedMs}`);
+    const isBack = async (by: SidecarProcess): Promise<void> => {
+      await until('it is back', async () => (await state(0, by)) === 'eligible');
+      assert.ok(performance.now() - thawedMs < INTERVAL_MS + 500, `${performance.now() - thawedMs}`);
+    };
+    await Promise.all([isBack(caller), isBack(pinging)]);
   });
 });

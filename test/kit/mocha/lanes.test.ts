@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../process/package-root.js';
 import { readTree } from '../source-tree/source-file.js';
-import { LANES, type LaneRule, lanesOf } from './lanes.js';
+import { type Job, LANES, type LaneRule, lanesOf, takeJob } from './lanes.js';
 
 const RULES: readonly LaneRule[] = [
   { name: 'first', width: 2, process: 'folder', holds: ['test/b', 'test/a'] },
@@ -15,7 +15,7 @@ const jobs = (...files: readonly string[]): string[][] =>
 
 describe('the lanes of the tests', () => {
   it('name folders and files that exist', () => {
-    const places = LANES.flatMap(({ holds }) => holds);
+    const places = LANES.flatMap(({ holds, fixedPorts = [] }) => [...holds, ...fixedPorts]);
     const exists = (place: string) =>
       [place, `${place}.test.ts`].some((path) => existsSync(join(packageRoot, path)));
     assert.deepEqual(
@@ -48,6 +48,27 @@ describe('the lanes of the tests', () => {
 
   it('lose no file: one that no lane holds is an error', () =>
     assert.throws(() => jobs('test/c/1.test.ts'), /test\/c\/1\.test\.ts is in no lane/));
+
+  it('run no two jobs with the same fixed ports at a time, and others beside one of them', () => {
+    const rule = {
+      name: 'only',
+      width: 2,
+      process: 'file',
+      holds: ['test/a'],
+      fixedPorts: ['test/a/p'],
+    } as const;
+    const files = ['test/a/p/1.test.ts', 'test/a/p/2.test.ts', 'test/a/q.test.ts'];
+    const left = [...lanesOf(files, [rule])[0]!.jobs];
+    const running = new Set<Job>();
+    const take = (): string | undefined => {
+      const job = takeJob(left, running);
+      if (job !== undefined) running.add(job);
+      return job?.name;
+    };
+    assert.deepEqual([take(), take(), take()], ['test/a/p/1.test.ts', 'test/a/q.test.ts', undefined]);
+    running.clear();
+    assert.deepEqual([take(), take(), left], ['test/a/p/2.test.ts', undefined, []]);
+  });
 
   it('are left out when they are empty', () => assert.deepEqual(lanesOf([], RULES), []));
 });

@@ -8,7 +8,7 @@ import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../process/package-root.js';
-import { type Job, type Lane, lanesOf } from './lanes.js';
+import { type Job, type Lane, lanesOf, takeJob } from './lanes.js';
 import type { Report } from './reporter.js';
 import { type Result, summaryOf } from './run-summary.js';
 
@@ -83,9 +83,14 @@ function readReport(file: string): Report | undefined {
 async function runLane({ name, width, jobs }: Lane): Promise<readonly Result[]> {
   print(`==== ${name}: ${jobs.length} processes, ${width} at a time\n\n`);
   const left = [...jobs];
+  const current = new Set<Job>();
   const results: Result[] = [];
   const work = async (): Promise<void> => {
-    for (let job = left.shift(); job !== undefined; job = left.shift()) results.push(await runJob(job));
+    for (let job = takeJob(left, current); job !== undefined; job = takeJob(left, current)) {
+      current.add(job);
+      results.push(await runJob(job));
+      current.delete(job);
+    }
   };
   await Promise.all(Array.from({ length: width }, work));
   return results;

@@ -159,6 +159,13 @@ export class Mesh {
     return this.child.pid!;
   }
 
+  /** Of the sidecar `name` now, as `up` said last. */
+  pidOf(name: string): number {
+    const pidIn = (event: Record<string, unknown> | undefined) =>
+      (event?.['process'] as { readonly pid?: number } | undefined)?.pid;
+    return pidIn(this.events.findLast((event) => event['name'] === name && pidIn(event) !== undefined))!;
+  }
+
   /** Where `up` makes its run directory. */
   get temporary(): string {
     return this.scratch.path;
