@@ -23,7 +23,7 @@ import { toolOrSkip } from '../../kit/process/tools.js';
 const PER_SECOND = 200;
 
 describe('a sidecar that another takes over from', function () {
-  this.timeout(60_000);
+  this.timeout(90_000);
 
   const scratch = scratchForEach();
   let model: Model;

@@ -35,6 +35,12 @@ export function cpuTimeNs(pid: number): number {
   return total;
 }
 
+/** Nanoseconds for which the first thread of the process had a core, and for which it waited for one. */
+export function coreTimeOf(pid: number): { readonly ranNs: number; readonly waitedNs: number } {
+  const [ranNs, waitedNs] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ').map(Number);
+  return { ranNs: ranNs!, waitedNs: waitedNs! };
+}
+
 export function childrenOf(pid: number): number[] {
   return allProcesses().filter((other) => Number(statOf(other)[1]) === pid);
 }
