@@ -37,11 +37,11 @@ import {
   makeLocalReply,
 } from './relay/local-reply.js';
 import { Next } from './relay/next.js';
-import { isGrpcRequest, RejectedStream } from './relay/rejected-stream.js';
 import { creditRequest } from './relay/request-buffer.js';
 import { finishWith, refuseIf, sendLocalReply, sendStored } from './relay/response.js';
 import { Routes, timeAllowedMs } from './relay/route-table.js';
 import type { DataPlaneContext } from './transport/context.js';
+import { isGrpcRequest, RejectedStream } from './transport/not-grpc.js';
 import type { Session } from './transport/session.js';
 
 /** A stream on which nothing moves for this long gives its place at the model to others. */

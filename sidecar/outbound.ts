@@ -22,10 +22,10 @@ import { beginAttempt, beginHedge, settleOn } from './relay/call-attempts.js';
 import { resumeAt } from './relay/call-timer.js';
 import type { LocalReply } from './relay/local-reply.js';
 import { Next } from './relay/next.js';
-import { isGrpcRequest, RejectedStream } from './relay/rejected-stream.js';
 import { creditRequest } from './relay/request-buffer.js';
 import { finishWith, sendLocalReply } from './relay/response.js';
 import { type Match, timeAllowedMs } from './relay/route-table.js';
+import { isGrpcRequest, RejectedStream } from './transport/not-grpc.js';
 import type { Session } from './transport/session.js';
 
 /**

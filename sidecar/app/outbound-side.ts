@@ -8,7 +8,7 @@ import { HealthChecker } from '../health/endpoints/checker.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import { Outbound } from '../outbound.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
-import { UnroutedStream } from '../relay/rejected-stream.js';
+import { UnroutedStream } from '../relay/unrouted-stream.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Listener } from '../transport/listener.js';
 import { type AppContext, openListener } from './context.js';

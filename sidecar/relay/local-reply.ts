@@ -1,6 +1,6 @@
 /**
  * Answers of our own, as gRPC wants them: trailers-only (or trailers, when an answer had begun), with the right code,
- * a message and `outrider-reason`. What is no gRPC request gets 415 and a sentence (gRPC over HTTP/2, "Responses").
+ * a message and `outrider-reason` (gRPC over HTTP/2, "Responses").
  */
 
 import type { LocalReplyReason } from '../core/outcome/local-reply-reason.js';
@@ -63,17 +63,6 @@ function percentEncode(message: string): string {
   }
   return out;
 }
-
-/** For requests that are not gRPC: status 415 and a sentence. */
-export const NOT_GRPC_HEADERS: StableList = StableList.of([
-  makeField(':status', '415'),
-  makeField('content-type', 'text/plain'),
-]);
-/** The body of the answer to a request that is not gRPC. */
-export const NOT_GRPC_BODY = Buffer.from(
-  'This port speaks gRPC: POST with content-type application/grpc.\n',
-  'latin1',
-);
 
 /** The sidecar's own answer to a call, ready to be sent; what refuses a call returns one. */
 export interface LocalReply {

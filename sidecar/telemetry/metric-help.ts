@@ -95,8 +95,9 @@ export const HELP = {
   outrider_model_up: '1 while inferences or the golden input show that the model answers.',
   outrider_model_version_ready: '1 while this version of the model is ready.',
   outrider_model_memory_bytes: 'Resident memory of a model process, as it says itself.',
-  nv_inference_request_success: 'Requests that a model has answered.',
-  nv_inference_request_failure: 'Requests that a model has refused, or that failed in it.',
+  nv_inference_request_success: 'Requests that a model has answered; a stream counts once, at its end.',
+  nv_inference_request_failure:
+    'Requests that failed in a model process, or whose time was up there. Those whose caller has gone are not counted, unlike Triton (reason CANCELED).',
   nv_inference_count: 'Rows that a model has been run for; a batch of n counts n.',
   nv_inference_exec_count: 'Runs of a model.',
   nv_inference_request_duration_us: 'Time of answered requests in the model process, from arrival to answer.',

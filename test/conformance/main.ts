@@ -1,9 +1,12 @@
 /**
- * `npm run conformance`: h2spec in strict mode against both listeners of a real pair of sidecars.
+ * `npm run conformance`: h2spec in strict mode against both listeners of a real pair of sidecars, and against a model server.
  *
  * Prints a table and exits 1 unless every case passed on every listener.
  */
 
+import path from 'node:path';
+import { startModelServer } from '../../services/model-server/server.js';
+import { packageRoot } from '../kit/process/package-root.js';
 import { type Pair, startPair } from '../kit/process/sidecars.js';
 import { tool } from '../kit/process/tools.js';
 import { startTestService } from '../kit/service/test-service.js';
@@ -18,7 +21,30 @@ interface Row {
   readonly result: H2specResult;
 }
 
-async function measure(binary: string, pair: Pair): Promise<Row[]> {
+/** The engine of a model server, which is started with a model of the repository. */
+async function measureModelServer(binary: string): Promise<Row> {
+  const server = await startModelServer({
+    modelsDirectory: path.join(packageRoot, 'services/digits/models'),
+    listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    server: 'engine',
+    version: 'conformance',
+    log: () => {},
+    wallNow: Date.now,
+    runNow: () => performance.now(),
+  });
+  try {
+    await server.loaded;
+    const [host, port] = server.target.split(':');
+    return {
+      listener: 'model server, cleartext',
+      result: await runH2spec(binary, { host: host!, port: Number(port) }),
+    };
+  } finally {
+    await server.stop();
+  }
+}
+
+async function measureSidecars(binary: string, pair: Pair): Promise<Row[]> {
   const { target, inbound, bench } = pair;
   if (target.kind !== 'tcp') throw new Error('h2spec speaks TCP');
   const rows: Row[] = [{ listener: 'outbound, cleartext', result: await runH2spec(binary, target) }];
@@ -53,7 +79,7 @@ async function main(): Promise<number> {
   const upstream = await startTestService();
   const pair = await startPair({ local: upstream.address, limits: LIMITS });
   try {
-    const rows = await measure(binary, pair);
+    const rows = [...(await measureSidecars(binary, pair)), await measureModelServer(binary)];
     process.stdout.write(`h2spec, strict, ${STRICT_CASES} cases\n\n${table(rows)}\n`);
     return rows.every(({ result: { passed, total } }) => passed === STRICT_CASES && total === STRICT_CASES)
       ? 0

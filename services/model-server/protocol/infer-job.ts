@@ -55,7 +55,7 @@ export function prepareInfer(
     wanted,
     parameters: options.custom,
     deadlineMs: call.deadlineMs,
-    startByMs: serving.runNow() + options.queueTimeoutMs,
+    queueTimeoutMs: options.queueTimeoutMs,
     priority: options.priority,
     sequence,
     sequenceFlags: flags,

@@ -13,7 +13,7 @@ import { type PreparedInfer, prepareInfer } from './infer-job.js';
 import type { Serving } from './serving.js';
 import { detailsOf } from './status-details.js';
 
-/** Requests of one stream that wait or run; beyond it the caller is held by flow control. */
+/** Requests of one stream that wait or run; beyond it no more are read, so that the caller is held by flow control. */
 const MAX_IN_FLIGHT = 64;
 
 /** The handler of ModelStreamInfer. */
@@ -27,6 +27,8 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
   private readonly inFlight = new Set<PreparedInfer>();
   private readonly endsOnError: boolean;
   private halfClosed = false;
+  /** The caller does not read. */
+  private isHeldByCaller = false;
   private ended = false;
 
   constructor(
@@ -47,7 +49,7 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
       return;
     }
     this.inFlight.add(prepared);
-    if (this.inFlight.size >= MAX_IN_FLIGHT) this.call.pause();
+    this.pace();
     this.serving.queue.submit(prepared.job);
   }
 
@@ -85,14 +87,14 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
     // The only answer of a model that gives one is its last.
     if (prepared.options.emptyFinalResponse && !prepared.model.isDecoupled)
       response.parameters = { ...response.parameters, triton_final_response: { bool_param: true } };
-    this.call.write({ infer_response: response });
+    this.send({ infer_response: response });
   }
 
   private finish(prepared: PreparedInfer): void {
     if (this.ended || !prepared.options.emptyFinalResponse || !prepared.model.isDecoupled) return;
     const response = prepared.respond(undefined);
     response.parameters = { triton_final_response: { bool_param: true } };
-    this.call.write({ infer_response: response });
+    this.send({ infer_response: response });
   }
 
   private fail(error: RpcError, id: string, { model_name, model_version }: ModelInferRequest): void {
@@ -111,13 +113,32 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
       outputs: [],
       raw_output_contents: [],
     };
-    this.call.write({ error_message: detailsOf(error.message), infer_response });
+    this.send({ error_message: detailsOf(error.message), infer_response });
+  }
+
+  private send(message: ModelStreamInferResponse): void {
+    this.call.write(message);
+    this.pace();
+  }
+
+  /** Requests are read while few wait and the caller reads the answers: what it does not read is bounded. */
+  private pace(): void {
+    const { call } = this;
+    if (!call.writable && !this.isHeldByCaller) {
+      this.isHeldByCaller = true;
+      call.onWritable(() => {
+        this.isHeldByCaller = false;
+        this.pace();
+      });
+    }
+    if (this.isHeldByCaller || this.inFlight.size >= MAX_IN_FLIGHT) call.pause();
+    else call.resume();
   }
 
   private leave(prepared: PreparedInfer): void {
     prepared.leave();
     if (!this.inFlight.delete(prepared)) return;
-    if (this.inFlight.size < MAX_IN_FLIGHT) this.call.resume();
+    this.pace();
     this.endWhenDone();
   }
 

@@ -45,8 +45,8 @@ export interface Job {
   readonly parameters: Readonly<Record<string, ParameterValue>>;
   /** Epoch ms; Infinity when the caller set none. */
   readonly deadlineMs: number;
-  /** On the clock of the runs, ms: a job that has not begun by then is never run. Default: none. */
-  readonly startByMs?: number;
+  /** How long it may wait before it begins, ms; one that has waited for longer is never run. Default: Infinity. */
+  readonly queueTimeoutMs?: number;
   /** 1 is the most urgent; 0 and absent come last (Triton's schedule policy extension). */
   readonly priority?: number;
   /** Where it belongs to one: it never runs while another request of it does. */
@@ -80,4 +80,20 @@ export interface AnswerStream {
 /** Rows of a job: the size of the first dimension of its first input; 1 without one. */
 export function rowsOf(job: Pick<Job, 'inputs'>): number {
   return job.inputs[0]?.dims[0] ?? 1;
+}
+
+/** Whether the job goes before the other, which came earlier. */
+export function isMoreUrgent(job: Job, other: Job): boolean {
+  return level(job) < level(other);
+}
+
+function level({ priority }: Job): number {
+  return priority === undefined || priority === 0 ? Number.POSITIVE_INFINITY : priority;
+}
+
+/** The latest deadline of the jobs, epoch ms. */
+export function latestDeadline(jobs: readonly Job[]): number {
+  let latest = 0;
+  for (const { deadlineMs } of jobs) latest = Math.max(latest, deadlineMs);
+  return latest;
 }

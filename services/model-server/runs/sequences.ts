@@ -64,17 +64,22 @@ export class Sequences {
   enter({ id, start, end }: SequenceFlags): Sequence {
     this.endIdle();
     let sequence = this.live.get(id);
+    // After its last request, another of the same id may begin while that one still waits or runs.
     if (start) {
-      if (sequence !== undefined && sequence.pending > 0)
+      if (sequence !== undefined && sequence.pending > 0 && !sequence.ending)
         throw invalidArgument(
           `model '${this.model}': sequence '${id}' is started again while a request of it waits or runs`,
         );
       if (sequence === undefined) this.makeRoom();
+      else if (sequence.ending) this.counts.ended += 1;
       sequence = { id, state: undefined, ending: false, pending: 0, busy: false, lastMs: 0 };
       this.counts.started += 1;
-    } else if (sequence === undefined) {
+    } else if (sequence === undefined || sequence.ending) {
       this.counts.lost += 1;
-      const why = this.ended.get(id) ?? 'it was never started here, or this process was restarted';
+      const why =
+        sequence === undefined
+          ? (this.ended.get(id) ?? 'it was never started here, or this process was restarted')
+          : 'its last request waits or runs';
       throw new RpcError(
         status.FAILED_PRECONDITION,
         `model '${this.model}': sequence '${id}' is not known: ${why}; expected sequence_start on its first request`,

@@ -51,6 +51,17 @@ export class Turns<Key, Item> {
     return true;
   }
 
+  /** Nothing is kept of the key until an item of it comes again. */
+  forget(key: Key): void {
+    this.lanes.delete(key);
+  }
+
+  /** Adds a run to the account of `key`, which has a lane unless it was forgotten. */
+  charge(key: Key, ranMs: number): void {
+    const lane = this.lanes.get(key);
+    if (lane !== undefined) lane.spentMs += Math.max(LEAST_RUN_MS, ranMs);
+  }
+
   /** The lane whose turn it is; undefined when nothing waits. */
   next(): Lane<Key, Item> | undefined {
     let first: Lane<Key, Item> | undefined;
@@ -77,9 +88,4 @@ export class Turns<Key, Item> {
   private isReady({ key, items }: Lane<Key, Item>): boolean {
     return items.length > 0 && this.mayRun(key);
   }
-}
-
-/** Adds a run to the lane's account. */
-export function charge(lane: { spentMs: number }, ranMs: number): void {
-  lane.spentMs += Math.max(LEAST_RUN_MS, ranMs);
 }

@@ -245,6 +245,9 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
       call.cancel();
       while (model!.stats.pending > 0) await new Promise((resolve) => setImmediate(resolve));
       assert.equal(await total(counting(2)), 2);
+      const { model_stats } = await harness.client.call(inference.ModelStatistics, { name: 'counting' });
+      const { success, fail } = model_stats[0]!.inference_stats!;
+      assert.deepEqual([success.count, fail.count], ['2', '0'], 'the unary calls; the stream is neither');
     });
   });
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { packageRoot } from '../../kit/process/package-root.js';
 import {
@@ -59,6 +60,27 @@ describe('the REST half of the protocol', () => {
     await harness.stop();
     rmSync(models, { recursive: true, force: true });
   });
+
+  /** A body that is announced as longer than the server takes; what comes back before its end. */
+  function longBody(): Promise<{ socket: Socket; whole: string }> {
+    const [host, port] = harness.server.restTarget!.split(':');
+    return new Promise((resolve, reject) => {
+      const socket = connect(Number(port), host);
+      const chunk = Buffer.alloc(1 << 20, 0x20);
+      let whole = '';
+      let sent = 0;
+      const write = () => {
+        while (whole === '' && sent++ < 100) if (!socket.write(chunk)) return socket.once('drain', write);
+      };
+      socket.on('error', reject);
+      socket.on('data', (bytes: Buffer) => {
+        whole += bytes.toString();
+        if (whole.includes('}')) resolve({ socket, whole });
+      });
+      socket.write(`POST /v2/models/fp32/infer HTTP/1.1\r\nhost: x\r\ncontent-length: ${100 << 20}\r\n\r\n`);
+      write();
+    });
+  }
 
   const infer = (model: string, data: unknown, more = {}) =>
     call('POST', `/v2/models/${model}/infer`, { inputs: [{ name: 'x', data, ...more }] });
@@ -150,6 +172,20 @@ describe('the REST half of the protocol', () => {
       ['GET', '//['],
     ] as const)
       assert.equal((await call(verb, path)).code, 404);
+  });
+
+  it('refuses a parameter of a load that is not served, instead of ignoring it', async () => {
+    const answer = await call('POST', '/v2/repository/models/fp32/load', { parameters: { config: '{}' } });
+    assert.equal(answer.code, 501);
+    assert.match(answer.json.error!, /found parameter 'config', which is not served/);
+  });
+
+  it('answers a body that is too long with 413 while it comes, and goes on serving', async () => {
+    const { socket, whole } = await longBody();
+    socket.destroy();
+    assert.match(whole, /^HTTP\/1\.1 413 /);
+    assert.match(whole, /found more than 68157440 bytes, expected at most so many/);
+    assert.equal((await infer('fp32', [1])).code, 200);
   });
 
   it('opens no port beside a socket that a sidecar stands in front of', async () => {

@@ -18,16 +18,6 @@ export const HEAD: StableList = StableList.of(HEAD_FIELDS);
 /** The trailers of a call that ended well. */
 export const OK: StableList = StableList.of([makeField('grpc-status', '0')]);
 
-/** A request that is not gRPC gets HTTP 415 and a sentence (gRPC over HTTP/2, "Content-Type"). */
-export const NOT_GRPC: StableList = StableList.of([
-  makeField(':status', '415'),
-  makeField('content-type', 'text/plain'),
-]);
-export const NOT_GRPC_BODY = Buffer.from(
-  'This port speaks gRPC: POST with content-type application/grpc.\n',
-  'latin1',
-);
-
 const trailers = new Map<status, StableList>();
 const trailersOnly = new Map<status, StableList>();
 

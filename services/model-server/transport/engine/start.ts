@@ -5,6 +5,7 @@ import type { HeaderBlock } from '../../../../sidecar/http2/hpack/header-list.js
 import { DEFAULT_LOCAL_SETTINGS } from '../../../../sidecar/http2/settings.js';
 import { NO_OWNER, type Stream } from '../../../../sidecar/http2/stream.js';
 import { Listener } from '../../../../sidecar/transport/listener.js';
+import { isGrpcRequest, RejectedStream } from '../../../../sidecar/transport/not-grpc.js';
 import type { Session } from '../../../../sidecar/transport/session.js';
 import type { ServedMethod } from '../../protocol/call.js';
 import { messageOf, RpcError, status } from '../../rpc.js';
@@ -13,7 +14,6 @@ import { reflectionMethods } from '../reflection.js';
 import type { Log, Transport } from '../transport.js';
 import { engineContext } from './context.js';
 import { EngineCall } from './engine-call.js';
-import { RejectedRequest } from './rejected-request.js';
 import { statusFields, trailersOnlyOf } from './response-fields.js';
 
 /** Those of a sidecar's listener (`limits` in its configuration); TLS is the sidecar's, so there are no handshakes. */
@@ -56,11 +56,9 @@ function accept(
   block: HeaderBlock,
   ended: boolean,
 ): void {
-  const { method, isGrpc, path } = headerViewOf(block);
-  if (method !== 'POST' || !isGrpc) {
-    stream.owner = new RejectedRequest(session, stream, ended);
-    return;
-  }
+  const view = headerViewOf(block);
+  if (!isGrpcRequest(view)) return void new RejectedStream(session, stream, ended);
+  const { path } = view;
   const served = methods.get(path);
   if (served === undefined) {
     stream.owner = NO_OWNER;

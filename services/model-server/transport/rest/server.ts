@@ -15,7 +15,7 @@ import { invalidArgument, messageOf, type RpcError, status } from '../../rpc.js'
 import { type ListenAddress, removeStaleSocket } from '../listen.js';
 import { MAX_MESSAGE_BYTES, type Transport } from '../transport.js';
 import { type Route, routeOf } from './routes.js';
-import { readInfer, writeInfer } from './tensors.js';
+import { readInfer, readParameters, writeInfer } from './tensors.js';
 
 /** What the REST server needs of the model server. */
 export interface RestDeps {
@@ -27,6 +27,8 @@ export interface RestDeps {
 /** How long a caller may take for its headers and body, ms. */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 120_000;
+/** Connections at once, as at the gRPC listener. */
+const MAX_CONNECTIONS = 1024;
 /** Length of the JSON at the head of a body that has binary tensor data behind it. */
 const LENGTH_HEADER = 'inference-header-content-length';
 
@@ -55,6 +57,7 @@ export async function startRest(deps: RestDeps, listen: ListenAddress): Promise<
   });
   server.headersTimeout = HEADERS_MS;
   server.requestTimeout = REQUEST_MS;
+  server.maxConnections = MAX_CONNECTIONS;
   const target = await bind(server, listen);
   return {
     target,
@@ -80,7 +83,13 @@ async function answer(serving: Serving, request: IncomingMessage, response: Serv
     });
   }
   const call = new RestCall(request, response);
-  const body = await read(request);
+  const body = await readBody(request);
+  if (body === undefined) {
+    response.setHeader('connection', 'close');
+    return send(response, 413, {
+      error: `request: found more than ${MAX_MESSAGE_BYTES} bytes, expected at most so many`,
+    });
+  }
   if (route.method === 'ModelInfer') return infer(serving, route, { body, call, response });
   const found = await ask<Record<string, unknown>>(
     serving.unary.get(route.method)!,
@@ -153,8 +162,10 @@ function requestFor({ method, model, version }: Route, body: Buffer): unknown {
       return { repository_name: '', ready: ready === true };
     }
     case 'RepositoryModelLoad':
-    case 'RepositoryModelUnload':
-      return { repository_name: '', model_name: model, parameters: {} };
+    case 'RepositoryModelUnload': {
+      const { parameters } = (body.length === 0 ? {} : (parse(body) ?? {})) as { parameters?: unknown };
+      return { repository_name: '', model_name: model, parameters: readParameters(parameters ?? {}) };
+    }
     default:
       return { name: model, version };
   }
@@ -169,16 +180,25 @@ function ask<Response>({ handle }: Unary, request: unknown, call: Call): Promise
   );
 }
 
-async function read(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length;
-    if (size > MAX_MESSAGE_BYTES)
-      throw invalidArgument(`request: found more than ${MAX_MESSAGE_BYTES} bytes, expected at most so many`);
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks);
+/**
+ * The body; undefined: it is longer than `MAX_MESSAGE_BYTES`, and what follows is not kept. Rejects when the caller goes
+ * before its end.
+ */
+function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= MAX_MESSAGE_BYTES) chunks.push(chunk);
+      else {
+        chunks.length = 0;
+        resolve(undefined);
+      }
+    });
+    request.once('end', () => resolve(Buffer.concat(chunks)));
+    request.once('error', reject);
+  });
 }
 
 function fail(response: ServerResponse, error: RpcError): void {
@@ -227,6 +247,8 @@ async function bind(server: Server, listen: ListenAddress): Promise<string> {
         : { host: listen.host.replace(/^\[|\]$/g, ''), port: listen.port };
     server.listen(where, resolve);
   });
+  // As when no file descriptor is left for a connection: that one is lost, and the server goes on.
+  server.removeAllListeners('error').on('error', () => {});
   if (listen.kind === 'unix') return `unix:${listen.path}`;
   return `${listen.host}:${(server.address() as AddressInfo).port}`;
 }

@@ -43,32 +43,36 @@ export function readInfer(
     const datatype = datatypeOf(input['datatype'] ?? spec?.datatype, where);
     const parameters = objectOf(input['parameters'] ?? {}, `${where}: parameters`);
     const size = parameters['binary_data_size'];
+    const others = Object.fromEntries(
+      Object.entries(parameters).filter(([key]) => key !== 'binary_data_size'),
+    );
+    const own = { parameters: parametersOf(others, where) };
     if (size === undefined) {
       const tensor = tensorOf(input, datatype, spec, where);
       raw.push(encodeRaw(tensor));
-      return { name, datatype, shape: [...tensor.dims] };
+      return { name, datatype, shape: [...tensor.dims], ...own };
     }
+    if (input['data'] !== undefined)
+      throw invalidArgument(`${where}: found data and binary_data_size, expected one of the two`);
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0 || at + size > binary.length)
       throw invalidArgument(
         `${where}: found binary_data_size ${String(size)}, expected at most the ${binary.length - at} bytes that are left`,
       );
     raw.push(binary.subarray(at, at + size));
     at += size;
-    return { name, datatype, shape: shapeOf(input['shape'], where) };
+    return { name, datatype, shape: shapeOf(input['shape'], where), ...own };
   });
   if (at < binary.length)
     throw invalidArgument(`request: found ${binary.length - at} bytes behind the inputs, expected none`);
   const outputs = document['outputs'] === undefined ? [] : listOf(document['outputs'], 'outputs');
-  const { binary_data_output: all = false, ...parameters } = objectOf(
-    document['parameters'] ?? {},
-    'parameters',
-  );
+  const { binary_data_output: given, ...parameters } = objectOf(document['parameters'] ?? {}, 'parameters');
+  const all = flagOf(given, "parameters: 'binary_data_output'") ?? false;
   const named = new Map<string, boolean>();
   const requested = outputs.map((item, i) => {
     const output = objectOf(item, `outputs[${i}]`);
     const name = textOf(output['name'], `outputs[${i}].name`);
-    const { binary_data: isBinary = all, ...rest } = objectOf(output['parameters'] ?? {}, `output '${name}'`);
-    named.set(name, isBinary === true);
+    const { binary_data: isBinary, ...rest } = objectOf(output['parameters'] ?? {}, `output '${name}'`);
+    named.set(name, flagOf(isBinary, `output '${name}': 'binary_data'`) ?? all);
     return { name, parameters: parametersOf(rest, `output '${name}'`) };
   });
   const id = document['id'] === undefined ? '' : textOf(document['id'], 'id');
@@ -82,7 +86,7 @@ export function readInfer(
       outputs: requested,
       raw_input_contents: raw,
     },
-    binary: { all: all === true, named },
+    binary: { all, named },
   };
 }
 
@@ -198,6 +202,11 @@ function datatypeOf(datatype: unknown, where: string): Datatype {
   throw invalidArgument(`${where}: found datatype ${wordFor(datatype)}, expected one such as FP32`);
 }
 
+/** The parameters of a request of another method; `given`: as they stand in its JSON. Throws INVALID_ARGUMENT. */
+export function readParameters(given: unknown): Record<string, InferParameter> {
+  return parametersOf(objectOf(given, 'parameters'), 'parameters');
+}
+
 function parametersOf(given: Json, where: string): Record<string, InferParameter> {
   return Object.fromEntries(
     Object.entries(given).map(([name, value]) => [name, parameterOf(value, `${where}: '${name}'`)]),
@@ -220,6 +229,11 @@ function objectOf(value: unknown, where: string): Json {
 function listOf(value: unknown, where: string): unknown[] {
   if (Array.isArray(value)) return value;
   throw invalidArgument(`${where}: found ${wordFor(value)}, expected a list`);
+}
+
+function flagOf(value: unknown, where: string): boolean | undefined {
+  if (value === undefined || typeof value === 'boolean') return value;
+  throw invalidArgument(`${where}: found ${wordFor(value)}, expected true or false`);
 }
 
 function textOf(value: unknown, where: string): string {

@@ -1,0 +1,28 @@
+/** What the caller of a job is told when its run fails. */
+
+import { messageOf, RpcError, status } from '../rpc.js';
+import type { Job } from './job.js';
+
+/** INTERNAL with the model's name, unless the model has said what it is. */
+export function toRpcError(job: Job, error: unknown): RpcError {
+  if (error instanceof RpcError) return error;
+  return new RpcError(status.INTERNAL, `model '${job.runner.name}': inference failed: ${messageOf(error)}`);
+}
+
+/** The answer is there but cannot be made a message. */
+export function unsendable(job: Job, error: unknown): RpcError {
+  return new RpcError(
+    status.INTERNAL,
+    `model '${job.runner.name}': its answer cannot be sent: ${messageOf(error)}`,
+  );
+}
+
+/** The deadline of the call has passed. */
+export function deadlinePassed(begun: 'begun' | 'not begun'): RpcError {
+  return new RpcError(
+    status.DEADLINE_EXCEEDED,
+    begun === 'begun'
+      ? 'deadline exceeded between two answers of the model'
+      : 'deadline exceeded before the model could run; it was not run',
+  );
+}

@@ -1,0 +1,83 @@
+import type { RpcError } from '../rpc.js';
+import { toRpcError, unsendable } from './failures.js';
+import type { Answer, Job, Runner } from './job.js';
+import type { JobEnd } from './ledger.js';
+
+/** What the turns of streams need of the queue. */
+export interface StreamHost {
+  /** The wait of the job is over. */
+  begun(job: Job): void;
+  /** Runs and measures one answer. */
+  timed<T>(job: Job, run: () => Promise<T>): Promise<T>;
+  /** The job waits for its next turn, at the end of its model's queue. */
+  again(job: Job): void;
+  /** Whether the caller has gone. */
+  hasGone(job: Job): boolean;
+  /** Counts the job, and tells its caller unless that has gone. */
+  ended(job: Job, how: JobEnd, error: RpcError | undefined): void;
+}
+
+/**
+ * Jobs that have many answers: one answer a turn. A job whose caller does not read is parked and makes no further answer.
+ * However a stream ends, its iterator is told (`return`), so that the model gives back what it holds for it.
+ */
+export class Streams {
+  private readonly open = new Map<Job, AsyncIterator<Answer>>();
+  /** Jobs whose caller does not read. */
+  private readonly parked = new Set<Job>();
+
+  constructor(private readonly host: StreamHost) {}
+
+  /** Whether the job has had its first turn. */
+  has(job: Job): boolean {
+    return this.open.has(job);
+  }
+
+  /** One answer of the job, which then waits for its next turn, is parked or ends. */
+  async turn(runner: Runner, job: Job): Promise<void> {
+    const { host } = this;
+    let answers = this.open.get(job);
+    if (answers === undefined) {
+      host.begun(job);
+      answers = runner.stream!(job);
+      this.open.set(job, answers);
+    }
+    let next: IteratorResult<Answer>;
+    try {
+      next = await host.timed(job, () => answers.next());
+    } catch (error) {
+      return this.close(job, host.hasGone(job) ? 'cancelled' : 'fail', toRpcError(job, error));
+    }
+    if (host.hasGone(job)) return this.close(job, 'cancelled');
+    if (next.done) return this.close(job, 'success');
+    try {
+      job.done(undefined, next.value);
+    } catch (error) {
+      return this.close(job, 'fail', unsendable(job, error));
+    }
+    // What it was told may have made the caller end the call.
+    if (host.hasGone(job)) return this.close(job, 'cancelled');
+    if (job.streams!.writable) host.again(job);
+    else this.park(job);
+  }
+
+  /** Takes a parked job away. @returns false where it is not parked. */
+  unpark(job: Job): boolean {
+    return this.parked.delete(job);
+  }
+
+  /** Ends the job and, where it has begun, its stream. Resolves when the model has given back what it held for it. */
+  async close(job: Job, how: JobEnd, error?: RpcError): Promise<void> {
+    const answers = this.open.get(job);
+    this.open.delete(job);
+    this.host.ended(job, how, error);
+    await answers?.return?.().then(undefined, () => undefined);
+  }
+
+  private park(job: Job): void {
+    this.parked.add(job);
+    job.streams!.onWritable(() => {
+      if (this.parked.delete(job)) this.host.again(job);
+    });
+  }
+}

@@ -1,0 +1,50 @@
+/** Requests that are not gRPC (gRPC over HTTP/2, "Responses"), at the ports of sidecars and of model servers. */
+
+import type { HeaderView } from '../http2/header-view.js';
+import { makeField } from '../http2/hpack/field.js';
+import { StableList } from '../http2/hpack/header-list.js';
+import { NO_FIELDS, type Stream, type StreamOwner } from '../http2/stream.js';
+import { FIRST_WINDOW } from './memory-budget.js';
+import type { Session } from './session.js';
+
+const HEADERS: StableList = StableList.of([
+  makeField(':status', '415'),
+  makeField('content-type', 'text/plain'),
+]);
+const BODY = Buffer.from('This port speaks gRPC: POST with content-type application/grpc.\n', 'latin1');
+
+/** gRPC over HTTP/2: POST with content-type application/grpc. */
+export function isGrpcRequest(facts: HeaderView): boolean {
+  return facts.method === 'POST' && facts.isGrpc;
+}
+
+/** A request that is not gRPC: read to its end, then answered with status 415 and a sentence. */
+export class RejectedStream implements StreamOwner {
+  constructor(
+    private readonly session: Session,
+    stream: Stream,
+    ended: boolean,
+  ) {
+    stream.owner = this;
+    if (ended) this.reply(stream);
+  }
+
+  onHeaders(): void {}
+
+  onData(stream: Stream, _buffer: Buffer, start: number, end: number, ended: boolean): void {
+    if (ended) this.reply(stream);
+    else this.session.connection.credit(stream, end - start, FIRST_WINDOW);
+  }
+
+  onTrailers(stream: Stream): void {
+    this.reply(stream);
+  }
+
+  onEnding(): void {}
+  onSent(): void {}
+
+  private reply(stream: Stream): void {
+    this.session.connection.sendHeaders(stream, HEADERS, NO_FIELDS, false);
+    this.session.connection.sendData(stream, BODY, 0, BODY.length, true);
+  }
+}

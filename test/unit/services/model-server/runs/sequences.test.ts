@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { status } from '@grpc/grpc-js';
+import type { RpcError } from '../../../../../services/model-server/rpc.js';
+import { Sequences } from '../../../../../services/model-server/runs/sequences.js';
+import { ManualClock } from '../../../../kit/time/manual-clock.js';
+
+describe('the sequences of a model', () => {
+  function sequences(limits = { idleMs: 10_000, max: 3 }) {
+    const clock = new ManualClock();
+    const all = new Sequences('m', limits, () => clock.now());
+    const enter = (id: string, flags: { start?: boolean; end?: boolean } = {}) =>
+      all.enter({ id, start: flags.start === true, end: flags.end === true });
+    /** One request from its arrival to its answer. */
+    const call = (id: string, flags = {}) => {
+      const sequence = enter(id, flags);
+      all.leave(sequence);
+      return sequence;
+    };
+    return { clock, all, enter, call };
+  }
+
+  const START = { start: true };
+  const END = { end: true };
+  const refused = (code: status, message: RegExp) => (error: RpcError) => {
+    assert.equal(error.code, code);
+    assert.match(error.message, message);
+    return true;
+  };
+
+  it('keep their state from the first request to the last', () => {
+    const { all, call } = sequences();
+    call('a', START).state = 'kept';
+    assert.equal(call('a').state, 'kept');
+    assert.equal(call('a', END).state, undefined, 'dropped after the last request');
+    assert.equal(all.size, 0);
+    assert.throws(
+      () => call('a'),
+      refused(
+        status.FAILED_PRECONDITION,
+        /'a' is not known: its last request was answered; expected sequence_start/,
+      ),
+    );
+    assert.deepEqual({ ...all.counts }, { started: 1, ended: 1, idle: 0, evicted: 0, lost: 1 });
+  });
+
+  it('say when one is not known, with a trailer that tells it apart', () => {
+    const { enter } = sequences();
+    assert.throws(
+      () => enter('x'),
+      (error: RpcError) =>
+        error.trailers['outrider-sequence'] === 'lost' && /never started here/.test(error.message),
+    );
+  });
+
+  it('begin anew with another sequence_start when none of their requests waits or runs', () => {
+    const { all, enter, call } = sequences();
+    call('a', START).state = 'old';
+    const again = enter('a', START);
+    assert.equal(again.state, undefined);
+    assert.throws(
+      () => enter('a', START),
+      refused(status.INVALID_ARGUMENT, /started again while a request of it/),
+    );
+    all.leave(again);
+    assert.equal(all.size, 1);
+  });
+
+  it('take no request behind their last, and let another of the same id begin beside it', () => {
+    const { all, enter } = sequences();
+    const old = enter('a', { start: true, end: true });
+    assert.throws(() => enter('a'), refused(status.FAILED_PRECONDITION, /its last request waits or runs/));
+    const next = enter('a', START);
+    assert.notEqual(next, old);
+    next.state = 'new';
+    all.leave(old);
+    all.leave(next);
+    assert.equal(enter('a').state, 'new');
+    assert.deepEqual([all.counts.started, all.counts.ended], [2, 1]);
+  });
+
+  it('end when they are idle for too long, but not while a request of them waits or runs', () => {
+    const { clock, all, enter, call } = sequences({ idleMs: 100, max: 10 });
+    call('idle', START);
+    const busy = enter('busy', START);
+    clock.advance(99);
+    call('late', START);
+    clock.advance(2);
+    assert.throws(() => call('idle'), refused(status.FAILED_PRECONDITION, /it was idle for 100 ms/));
+    call('late');
+    all.leave(busy);
+    call('busy');
+    assert.equal(all.counts.idle, 1);
+  });
+
+  it('are bounded in number: the longest idle gives way, if it has been so for a second', () => {
+    const { clock, all, enter, call } = sequences({ idleMs: 1e9, max: 2 });
+    const busy = enter('a', START);
+    call('b', START);
+    assert.throws(() => call('c', START), refused(status.RESOURCE_EXHAUSTED, /all 2 sequences are in use/));
+    clock.advance(1000);
+    call('c', START);
+    assert.throws(
+      () => call('b'),
+      refused(status.FAILED_PRECONDITION, /it gave way to another when all 2 were taken/),
+    );
+    all.leave(busy);
+    call('a');
+    assert.deepEqual([all.size, all.counts.evicted], [2, 1]);
+  });
+
+  it('that were never ended, ten thousand of them, leave no more behind than their bounds', () => {
+    const { clock, all, call } = sequences({ idleMs: 1e9, max: 100 });
+    for (let i = 0; i < 10_000; i++) {
+      clock.advance(1001);
+      call(String(i), START);
+    }
+    assert.deepEqual([all.size, all.counts.evicted], [100, 9900]);
+    assert.throws(() => call('5'), /never started here/, 'the oldest reasons are forgotten');
+    assert.throws(() => call('9899'), /gave way/);
+  });
+});

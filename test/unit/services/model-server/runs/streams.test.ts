@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { status } from '@grpc/grpc-js';
+import type { Answer, Job, Runner } from '../../../../../services/model-server/runs/job.js';
+import { Caller, column, jobOf, QueueBench, runnerOf } from '../../../../kit/service/queue-jobs.js';
+
+/** Counts from 0 below the job's value; notes each turn, and each stream that was closed. */
+function counting(notes: string[] = [], name = 's', each: () => void = () => {}): Runner {
+  return runnerOf({
+    name,
+    stream(job: Job): AsyncIterator<Answer> {
+      const end = Number(job.inputs[0]!.data[0]);
+      let next = 0;
+      return {
+        async next() {
+          notes.push(`${name}${next}`);
+          each();
+          if (end < 0) throw new Error('below zero');
+          if (next === end) return { done: true, value: undefined };
+          return { done: false, value: { outputs: [column(next++)] } };
+        },
+        async return() {
+          notes.push(`${name} closed`);
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  });
+}
+
+const streamed = (runner: Runner, value: number, more: Partial<Job> = {}) =>
+  jobOf(runner, value, { streams: new Caller(), ...more });
+
+describe('streams in the inference queue', () => {
+  it('give one answer a turn, and a call behind one waits for one answer', async () => {
+    const bench = new QueueBench();
+    const notes: string[] = [];
+    const runner = Object.assign(counting(notes), {
+      execute: async () => {
+        notes.push('call');
+        return [{ outputs: [column(9)] }];
+      },
+    });
+    const job = streamed(runner, 3);
+    bench.submit(job, jobOf(runner));
+    await bench.settle();
+    assert.deepEqual(job.answered, [0, 1, 2]);
+    assert.equal(job.ends, 1);
+    assert.ok(notes.indexOf('call') <= 2, notes.join(' '));
+    const { success, fail, pending, queue } = runner.stats;
+    assert.deepEqual([success.count, fail.count, queue.count], [2, 0, 2], 'the stream and the call');
+    assert.equal(pending, 0);
+  });
+
+  it('stand still while the caller does not read', async () => {
+    const bench = new QueueBench();
+    const runner = counting();
+    const caller = new Caller();
+    const job = jobOf(runner, 3, { streams: caller });
+    caller.writable = false;
+    bench.submit(job);
+    await bench.settle();
+    assert.deepEqual(job.answered, [0]);
+    caller.reads();
+    await bench.settle();
+    assert.deepEqual([job.answered, job.ends], [[0, 1, 2], 1]);
+  });
+
+  for (const where of ['parked', 'in the queue', 'in its turn'] as const)
+    it(`count as cancelled, not as success, when the caller goes while one is ${where}, and give back what they hold`, async () => {
+      const bench = new QueueBench();
+      const notes: string[] = [];
+      let turns = 0;
+      const runner = counting(notes, 's', () => {
+        turns += 1;
+        if (where === 'in its turn' && turns === 2) bench.queue.withdraw(job);
+      });
+      const caller = new Caller();
+      const job: Job & { answered: number[]; ends: number } = jobOf(runner, 1_000_000, { streams: caller });
+      const other = streamed(counting([], 'other'), 3);
+      const done = job.done;
+      Object.assign(job, {
+        done: (...args: Parameters<Job['done']>) => {
+          done(...args);
+          if (where === 'parked') caller.writable = false;
+          // The other model's turn comes first, and finds this one waiting.
+          if (where === 'in the queue') setImmediate(() => bench.queue.withdraw(job));
+        },
+      });
+      bench.submit(job, other);
+      await bench.settle();
+      if (where === 'parked') bench.queue.withdraw(job);
+      await bench.settle();
+      assert.ok(notes.includes('s closed'), notes.join(' '));
+      assert.equal(job.ends, 0, 'a caller that has gone is told nothing');
+      const { cancelled, success, fail, pending } = runner.stats;
+      assert.deepEqual([cancelled, success.count, fail.count, pending], [1, 0, 0, 0]);
+      caller.reads();
+      await bench.settle();
+      assert.equal(notes.filter((note) => note === 's closed').length, 1);
+      assert.deepEqual([other.answered, other.ends], [[0, 1, 2], 1]);
+    });
+
+  it('are ended when the deadline passes between two answers, and the model is told', async () => {
+    const bench = new QueueBench();
+    const notes: string[] = [];
+    const runner = counting(notes, 's', () => bench.clock.advance(10));
+    const job = streamed(runner, 1_000_000, { deadlineMs: bench.clock.wallNow() + 25 });
+    bench.submit(job);
+    await bench.settle();
+    assert.deepEqual(job.answered, [0, 1, 2]);
+    assert.equal(job.errors[0]!.code, status.DEADLINE_EXCEEDED);
+    assert.match(job.errors[0]!.message, /between two answers/);
+    assert.deepEqual([notes.at(-1), job.ends, runner.stats.fail.count], ['s closed', 1, 1]);
+    assert.equal(bench.queue.counters.expired, 0, 'it had begun');
+  });
+
+  it('are not ended by the parameter timeout, which is for the wait', async () => {
+    const bench = new QueueBench();
+    const runner = counting([], 's', () => bench.clock.advance(10));
+    const job = streamed(runner, 4, { queueTimeoutMs: 5 });
+    bench.submit(job);
+    await bench.settle();
+    assert.deepEqual([job.answered, job.errors, job.ends], [[0, 1, 2, 3], [], 1]);
+  });
+
+  it('fail with the words of the model, and of an answer that cannot be sent', async () => {
+    const bench = new QueueBench();
+    const notes: string[] = [];
+    const failing = streamed(counting(notes, 'a'), -1);
+    const unsendable = streamed(counting(notes, 'b'), 3);
+    const { done } = unsendable;
+    Object.assign(unsendable, {
+      done: (...[error, answer]: Parameters<Job['done']>) => {
+        if (answer !== undefined) throw new RangeError('too long');
+        done(error, answer);
+      },
+    });
+    bench.submit(failing, unsendable);
+    await bench.settle();
+    assert.match(failing.errors[0]!.message, /^model 'a': inference failed: below zero$/);
+    assert.match(unsendable.errors[0]!.message, /^model 'b': its answer cannot be sent: too long$/);
+    assert.deepEqual(notes.filter((note) => note.endsWith('closed')).sort(), ['a closed', 'b closed']);
+  });
+
+  it('of one sequence do not run at once', async () => {
+    const bench = new QueueBench();
+    const runner = counting();
+    const sequence = { id: 'q', state: undefined, ending: false, pending: 2, busy: false, lastMs: 0 };
+    const jobs = [streamed(runner, 2, { sequence }), streamed(runner, 2, { sequence })];
+    bench.submit(...jobs);
+    await bench.settle();
+    assert.deepEqual(
+      jobs.map(({ answered, ends }) => [answered, ends]),
+      [
+        [[0, 1], 1],
+        [[0, 1], 1],
+      ],
+    );
+    assert.equal(sequence.busy, false);
+  });
+});
