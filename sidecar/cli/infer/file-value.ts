@@ -2,6 +2,7 @@ import { type Datatype, elementBytes, type Tensor } from '../../../proto/datatyp
 import type { ModelMetadataResponse, TensorMetadata } from '../../../proto/messages.js';
 import { decodeRaw, fromValues } from '../../../proto/tensors.js';
 import { CommandFailure, oneLine } from '../failure.js';
+import { fileKind, unreadKind } from './file-kind.js';
 import { centredInk, decodePng, decodeRgb, toSize } from './image.js';
 import { tensorOfText } from './json-value.js';
 import { parseNpy } from './npy.js';
@@ -12,13 +13,6 @@ type Input = TensorMetadata & { readonly datatype: Datatype };
 
 /** Samples a second of `audio/16khz`. */
 export const AUDIO_RATE = 16_000;
-
-const SIGNATURES: readonly (readonly [prefix: string, kind: 'PNG' | 'NumPy' | 'WAV' | 'JPEG'])[] = [
-  ['\x89PNG\r\n\x1a\n', 'PNG'],
-  ['\x93NUMPY', 'NumPy'],
-  ['RIFF', 'WAV'],
-  ['\xff\xd8\xff', 'JPEG'],
-];
 
 /**
  * A file as a tensor. What kind of file it is stands in its first octets; what it means for the model,
@@ -32,18 +26,19 @@ export function tensorOfFile(
   { path, shown }: { readonly path: string; readonly shown: string },
   { input, metadata }: { readonly input: Input; readonly metadata: ModelMetadataResponse },
 ): Tensor {
-  const kind = SIGNATURES.find(([prefix]) => bytes.toString('latin1', 0, prefix.length) === prefix)?.[1];
+  const kind = fileKind(bytes);
   const where = `${shown}: input '${input.name}'`;
   try {
     if (metadata.properties['input_kind'] === 'bytes') return ofOctets(bytes, input, where);
     if (kind === 'PNG') return ofPicture(bytes, input, metadata);
-    if (kind === 'JPEG') throw new Error(`input '${input.name}': found a JPEG, expected a PNG`);
     if (kind === 'WAV') return ofSound(bytes, input, metadata);
     if (kind === 'NumPy') {
       const { dims, data } = parseNpy(bytes, input.datatype);
       return { datatype: input.datatype, dims: fitShape(dims, data.length, input), data };
     }
     if (/\.(bin|raw)$/.test(path)) return ofRaw(bytes, input, shown);
+    const unread = unreadKind(bytes);
+    if (unread !== undefined) throw new Error(`input '${input.name}': ${unread}`);
   } catch (error) {
     throw error instanceof CommandFailure ? error : new CommandFailure(`${shown}: ${oneLine(error)}`);
   }

@@ -312,7 +312,10 @@ describe('outrider infer with any model', () => {
     const jpeg = await infer('picture', [
       `@${scratch.write('x.jpg', Buffer.from([0xff, 0xd8, 0xff, 0xe0]))}`,
     ]);
-    assert.match(jpeg.err, /x\.jpg: input 'x': found a JPEG, expected a PNG/);
+    assert.match(
+      jpeg.err,
+      /x\.jpg: input 'x': found a JPEG picture, expected a PNG; make one, as with: magick FILE picture\.png/,
+    );
   });
 
   it('shows where a sound has speech', async () => {
