@@ -3,9 +3,8 @@ import { Decoder } from './hpack/decoder.js';
 import { Encoder } from './hpack/encoder.js';
 import type { HeaderBlock } from './hpack/header-list.js';
 import { type LimitName, Meter, type Meters, metersOf, RESETS_SENT } from './limits.js';
-import { type OctetCount, STREAM_BYTES } from './octet-count.js';
 import { type LocalSettings, PeerSettings } from './settings.js';
-import { Parked, type Stream } from './stream.js';
+import { type OctetCount, Parked, STREAM_BYTES, type Stream } from './stream.js';
 import { StreamTable } from './stream-table.js';
 import { ControlQueue } from './write-buffer.js';
 

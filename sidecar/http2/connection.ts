@@ -2,18 +2,18 @@ import { Closed, type ConnectionHandler, ConnectionState, type Role } from './co
 import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, PREFACE } from './constants.js';
 import { FrameReader, type FrameReceiver } from './frame-reader.js';
 import { exceed, frameSizeError, protocolError } from './frame-rules.js';
+import { appendFramed } from './framed-data.js';
 import { failAllStreams, queueGoaway } from './goaway.js';
 import type { HeaderField } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
-import { OctetCount } from './octet-count.js';
 import { compact, hold } from './pending-data.js';
 import { receiveFrame } from './receive.js';
 import { canReceiveRun, credit, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
 import { announceInitialWindow } from './receive-window.js';
 import { flush } from './send.js';
 import { firstSettings, type LocalSettings } from './settings.js';
-import { Chunk, Parked, Stream, type StreamOwner } from './stream.js';
+import { Chunk, OctetCount, Parked, Stream, type StreamOwner } from './stream.js';
 import type { Output } from './write-buffer.js';
 
 /** A client's connection with fewer stream ids left than this is replaced. */
@@ -54,13 +54,16 @@ export class Connection implements FrameReceiver {
     c.dirty();
   }
 
-  /** Handles what the socket read at `nowMs` (monotonic). Never throws, whatever the peer sends. */
-  receive(chunk: Buffer, nowMs: number): void {
+  /**
+   * Handles what the socket read at `nowMs` (monotonic). Never throws, whatever the peer sends. @param start where it
+   * begins in `chunk`: what is before it may be written over.
+   */
+  receive(chunk: Buffer, nowMs: number, start = 0): void {
     const c = this.state;
     if (c.isOver) return;
     c.nowMs = nowMs;
     try {
-      const from = this.prefaceHave < PREFACE.length ? this.takePreface(chunk) : 0;
+      const from = this.prefaceHave < PREFACE.length ? this.takePreface(chunk, start) : start;
       this.reader.read(chunk, from);
       if (this.reader.partialFrames !== this.partialFramesSeen) {
         this.partialFramesSeen = this.reader.partialFrames;
@@ -165,6 +168,22 @@ export class Connection implements FrameReceiver {
       stream.pendingBytes += end - start;
       stream.isCompact = false;
     }
+    this.state.ready(stream);
+  }
+
+  /**
+   * As `sendData`, for octets that `receive` has just delivered and that are sent on once: the header of the frame they
+   * came in may be written over, so that whole frames go out from where they lie (framed-data.ts).
+   */
+  passData(stream: Stream, buffer: Buffer, start: number, end: number, last: boolean): void {
+    if (stream.sendWindow <= 0 || stream.parked !== Parked.no || stream.closed || stream.localEnded)
+      return this.sendData(stream, buffer, start, end, last);
+    if (end === start || !appendFramed(stream, buffer, start, end))
+      return this.sendData(stream, buffer, start, end, last);
+    if (last) stream.endAfterPending = true;
+    this.state.waiting.octets += end - start;
+    stream.pendingBytes += end - start;
+    stream.isCompact = false;
     this.state.ready(stream);
   }
 
@@ -273,12 +292,12 @@ export class Connection implements FrameReceiver {
   }
 
   /** RFC 9113 section 3.4; returns where the frames begin. */
-  private takePreface(chunk: Buffer): number {
-    const n = Math.min(PREFACE.length - this.prefaceHave, chunk.length);
-    if (PREFACE.compare(chunk, 0, n, this.prefaceHave, this.prefaceHave + n) !== 0)
+  private takePreface(chunk: Buffer, start: number): number {
+    const n = Math.min(PREFACE.length - this.prefaceHave, chunk.length - start);
+    if (PREFACE.compare(chunk, start, start + n, this.prefaceHave, this.prefaceHave + n) !== 0)
       protocolError('the connection does not begin with the HTTP/2 preface');
     this.prefaceHave += n;
-    return n;
+    return start + n;
   }
 }
 

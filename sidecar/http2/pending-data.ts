@@ -1,3 +1,4 @@
+import { unframe } from './framed-data.js';
 import { Chunk, type Stream } from './stream.js';
 
 /** Buffers up to this size may stay referenced whatever part of them is used, octets. */
@@ -23,9 +24,11 @@ export function hold(stream: Stream, buffer: Buffer, start: number, end: number)
 export function compact(stream: Stream): void {
   if (stream.isCompact) return;
   stream.isCompact = true;
-  let chunk = stream.firstChunk;
+  const first = stream.firstChunk;
   // Most streams have one piece, in a small buffer.
-  if (chunk === null || (chunk.next === null && !isWasteful(chunk.buffer, chunk.end - chunk.start))) return;
+  if (first === null || (first.next === null && !isWasteful(first.buffer, first.end - first.start))) return;
+  unframe(stream);
+  let chunk = stream.firstChunk;
   stream.firstChunk = null;
   stream.lastChunk = null;
   for (; chunk !== null; chunk = chunk.next) {
@@ -67,5 +70,5 @@ function push(stream: Stream, chunk: Chunk, spare: number): void {
 /** Whether a piece of `n` octets uses too little of its buffer's memory. */
 function isWasteful(buffer: Buffer, n: number): boolean {
   const backing = buffer.buffer.byteLength;
-  return backing > POOLED_BYTES && n * 4 < backing;
+  return backing > POOLED_BYTES && n * 5 < backing;
 }

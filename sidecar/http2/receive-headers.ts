@@ -14,8 +14,7 @@ import { contentLengthOf, headerViewOf } from './header-view.js';
 import { HpackError } from './hpack/errors.js';
 import type { HeaderBlock } from './hpack/header-list.js';
 import { BLOCK_BYTES, BLOCK_FRAMES, INFORMATIONAL } from './limits.js';
-import { STREAM_BYTES } from './octet-count.js';
-import { NO_OWNER, Stream } from './stream.js';
+import { NO_OWNER, STREAM_BYTES, Stream } from './stream.js';
 
 /** Bit beside the flags of HEADERS (one octet) while the block is incomplete: the stream depends on itself. */
 const SELF_DEPENDENT = 0x100;

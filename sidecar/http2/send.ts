@@ -1,9 +1,10 @@
 import { Closed, type ConnectionState, SMALL_BYTES } from './connection-state.js';
 import { ErrorCode, Flag, FRAME_HEADER_BYTES, FrameType, MAX_STREAM_ID } from './constants.js';
+import { completeFrames, payloadOf, unframe } from './framed-data.js';
 import type { HeaderField } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { compact } from './pending-data.js';
-import { Ending, NO_FIELDS, Parked, type Stream } from './stream.js';
+import { type Chunk, Ending, NO_FIELDS, Parked, type Stream } from './stream.js';
 import { type Output, putFrameHeader } from './write-buffer.js';
 
 /** Octets of payload that a stream writes before the next one; also the smallest MAX_FRAME_SIZE of RFC 9113. */
@@ -122,7 +123,14 @@ function writeBlock(
 
 /** Writes up to one quantum of payload; true when none is left and the stream is open. */
 function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean {
-  let n = Math.min(stream.pendingBytes, QUANTUM, c.peer.maxFrame);
+  let first = stream.firstChunk!;
+  if (first.frames > 0) {
+    const n = payloadOf(first);
+    if (n <= stream.sendWindow && n <= c.sendWindow) return writeFrames(c, stream, first, n, out);
+    unframe(stream);
+    first = stream.firstChunk!;
+  }
+  let n = Math.min(bareBytes(first, QUANTUM), c.peer.maxFrame);
   if (stream.sendWindow < n) n = stream.sendWindow;
   if (n <= 0) return waitForWindow(stream);
   if (c.sendWindow < n) n = c.sendWindow;
@@ -140,6 +148,35 @@ function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean 
   stream.pendingBytes -= n;
   takePayload(stream, n, out);
   if (ends) localEnd(c, stream);
+  return afterPayload(c, stream, n);
+}
+
+/** Octets of bare payload from `first` on, `most` at most. */
+function bareBytes(first: Chunk, most: number): number {
+  let bytes = first.end - first.start;
+  for (let chunk = first.next; bytes < most && chunk !== null && chunk.frames === 0; chunk = chunk.next)
+    bytes += chunk.end - chunk.start;
+  return Math.min(bytes, most);
+}
+
+/** Writes the frames of a piece, `n` octets of payload, as they lie in its buffer. */
+function writeFrames(c: ConnectionState, stream: Stream, piece: Chunk, n: number, out: Output): boolean {
+  stream.firstChunk = piece.next;
+  if (piece.next === null) stream.lastChunk = null;
+  stream.sendWindow -= n;
+  c.sendWindow -= n;
+  c.waiting.octets -= n;
+  stream.pendingBytes -= n;
+  const ends = stream.pendingBytes === 0 && stream.endAfterPending && stream.trailers === null;
+  completeFrames(piece, stream.id, ends);
+  out.payload(piece.buffer, piece.start, piece.end);
+  c.meters.pings.forgive();
+  if (ends) localEnd(c, stream);
+  return afterPayload(c, stream, n);
+}
+
+/** `n` octets of payload have been written; true when none is left and the stream is open. */
+function afterPayload(c: ConnectionState, stream: Stream, n: number): boolean {
   stream.owner.onSent(stream, n);
   if (stream.pendingBytes === 0) return !stream.closed;
   if (stream.closed) return false;

@@ -1,6 +1,14 @@
 import type { HeaderField } from './hpack/field.js';
 import type { HeaderBlock, StableList } from './hpack/header-list.js';
 
+/** Octets of payload that wait to be written, of all connections that share the count; changed per frame. */
+export class OctetCount {
+  octets = 0;
+}
+
+/** Memory of an open stream of a peer besides payload, octets: records of the stream and of its call. */
+export const STREAM_BYTES = 4096;
+
 /** Why a stream ended before both sides had finished. */
 export const Ending = {
   /** The peer sent RST_STREAM; the code says more (REFUSED_STREAM: never processed). */
@@ -46,6 +54,10 @@ export class Chunk {
   next: Chunk | null = null;
   /** Free octets after `end`; −1: the buffer belongs to others and is not written to. */
   spare = -1;
+  /** DATA frames in `[start, end)`, headers included, ready to be sent as they are (framed-data.ts); 0: bare payload. */
+  frames = 0;
+  /** Where the header of the last one of them is. */
+  lastHead = -1;
   constructor(
     public buffer: Buffer,
     public start: number,

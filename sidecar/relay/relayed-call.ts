@@ -45,7 +45,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     const attempt = this.attempt;
     const open = attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isRequestHeld;
     if (n > 0 && (this.isReplayable || !open)) bufferRequest(this, buffer, start, end, open);
-    if (open) attempt.session!.connection.sendData(attempt.stream!, buffer, start, end, ended);
+    if (open) attempt.session!.connection.passData(attempt.stream!, buffer, start, end, ended);
     // Half a window, so that the largest frame fits into the rest: not every sender divides its frames.
     if (
       ended ||

@@ -69,7 +69,7 @@ export function forwardResponse(call: Call, buffer: Buffer, start: number, end: 
   if (call.isInactive) markActive(call);
   if (end === start) return;
   call.responseBytes += end - start;
-  call.session.connection.sendData(call.stream, buffer, start, end, false);
+  call.session.connection.passData(call.stream, buffer, start, end, false);
 }
 
 /** Ends the call with the response of the endpoint, whose trailers have come. @param added fields after its own. */

@@ -98,7 +98,7 @@ function memoryOf(buffer: Buffer): ArrayBufferLike {
 function makeSlice(buffer: Buffer, start: number, end: number): Slice {
   const n = end - start;
   const backing = memoryOf(buffer).byteLength;
-  if (backing <= PINNED_BYTES || n * 4 >= backing) return new Slice(buffer, start, end, 0);
+  if (backing <= PINNED_BYTES || n * 5 >= backing) return new Slice(buffer, start, end, 0);
   const copy = Buffer.allocUnsafe(n);
   buffer.copy(copy, 0, start, end);
   return new Slice(copy, 0, n, 0);

@@ -1,4 +1,4 @@
-import { OctetCount } from '../http2/octet-count.js';
+import { OctetCount } from '../http2/stream.js';
 import type { Flushable, FlushScheduler } from './flush-scheduler.js';
 
 /** Stream window given at first, and to a stream that has shown it needs more, in octets. */

@@ -1,7 +1,6 @@
 import type { Connection } from '../http2/connection.js';
 import { ErrorCode } from '../http2/constants.js';
-import { type OctetCount, STREAM_BYTES } from '../http2/octet-count.js';
-import type { Stream } from '../http2/stream.js';
+import { type OctetCount, STREAM_BYTES, type Stream } from '../http2/stream.js';
 import type { MemoryHolder } from './memory-budget.js';
 
 /** What one connection holds of the memory budget, and what it gives up when the budget is used up. */

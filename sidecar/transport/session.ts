@@ -99,7 +99,7 @@ export class Session implements ConnectionHandler, Flushable {
     this.lastReadMs = context.clock.now();
     socket.setNoDelay?.(true);
     const port = readBuffers.get(socket);
-    if (port === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk));
+    if (port === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk, 0));
     socket.on('drain', () => this.onDrain());
     socket.on('end', () => this.onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -107,7 +107,7 @@ export class Session implements ConnectionHandler, Flushable {
     });
     socket.on('close', () => this.onClose());
     this.connection.start();
-    port?.deliver((chunk) => this.onRead(chunk));
+    port?.deliver((chunk, start) => this.onRead(chunk, start));
   }
 
   /** Why it ended, or is about to. */
@@ -232,11 +232,11 @@ export class Session implements ConnectionHandler, Flushable {
 
   // ---- the socket ----
 
-  private onRead(chunk: Buffer): void {
+  private onRead(chunk: Buffer, start: number): void {
     const now = this.context.clock.now();
     this.lastReadMs = now;
     this.context.nowMs = now;
-    this.connection.receive(chunk, now);
+    this.connection.receive(chunk, now, start);
     const { memory } = this.context;
     if (memory.firstWindow !== this.connection.state.initialWindow)
       this.connection.setInitialWindow(memory.firstWindow);

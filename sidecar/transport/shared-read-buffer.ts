@@ -1,20 +1,21 @@
 import net from 'node:net';
 
 const READ_BYTES = 64 * 1024;
+/** A read of this size or more makes the socket read in bulk, until so many smaller ones have followed. */
+const BULK_BYTES = 16 * 1024;
+const PATIENCE = 8;
 /** Small reads share buffers of this size; see chunk-list.ts for what may be pinned. */
 const SLAB_BYTES = 16 * 1024;
+
+/** Free octets in front of a large read: what begins inside a frame gets a header there when it is sent on. */
+const HEADROOM_BYTES = 9;
 
 const incoming = Buffer.allocUnsafeSlow(READ_BYTES);
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let slabAt = 0;
 
-/** Octets `[0, n)` of `source`, as a buffer that stays valid when `source` is read into again. */
+/** Octets `[0, n)` of `source`, `n` of them at most a quarter of a slab, in a buffer that stays valid when `source` is read into again. */
 function copyToSlab(source: Buffer, n: number): Buffer {
-  if (n > SLAB_BYTES / 4) {
-    const own = Buffer.allocUnsafeSlow(n);
-    source.copy(own, 0, 0, n);
-    return own;
-  }
   if (slabAt + n > SLAB_BYTES) {
     slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
     slabAt = 0;
@@ -25,49 +26,73 @@ function copyToSlab(source: Buffer, n: number): Buffer {
   return kept;
 }
 
+/** The same in a buffer of its own, behind free octets. */
+function copyWithHeadroom(source: Buffer, n: number): Buffer {
+  const own = Buffer.allocUnsafeSlow(HEADROOM_BYTES + n);
+  source.copy(own, HEADROOM_BYTES, 0, n);
+  return own;
+}
+
+/** Takes over what was read: octets from `start` to the end of `chunk`. What is before them may be written over. */
+export type TakeRead = (chunk: Buffer, start: number) => void;
+
 /**
  * Reads without an allocation per read: all sockets read into one buffer, which is handled, synchronously, before the
- * next read. What was read is copied next to earlier small reads, so that it may be kept. A socket that fills the buffer
- * gets buffers of its own for as long as it does, and what it reads is not copied at all. (Node's own way is a new 64
+ * next read. What was read is copied next to earlier small reads, so that it may be kept. A socket that reads much at a
+ * time gets buffers of its own for as long as it does, and what it reads is not copied at all. (Node's own way is a new 64
  * KiB buffer for every read, cut down afterwards.) Made before the socket, given to it as `onread`, and to the session
  * as its source.
  */
 export class SharedReadBuffer {
-  private take: ((chunk: Buffer) => void) | undefined;
+  private take: TakeRead | undefined;
   private early: Buffer[] = [];
   /** A buffer of this socket's alone, while it reads in bulk; what is read into it is handed on where it lies. */
   private own: Buffer | null = null;
-  private isBulk = false;
+  /** Of it, the part behind the headroom, which the socket has. */
+  private room: Buffer | null = null;
+  /** Small reads that may follow before it is given up; 0: the socket does not read in bulk. */
+  private patience = 0;
 
   readonly onread = {
     buffer: (): Buffer => this.nextBuffer(),
     callback: (n: number, buffer: Uint8Array): boolean => {
-      const chunk = this.chunkOf(n, buffer);
-      if (this.take !== undefined) this.take(chunk);
-      else this.early.push(chunk);
+      this.onRead(n, buffer);
       return true;
     },
   };
 
   /** From now on `take` gets every chunk, those first that came before. */
-  deliver(take: (chunk: Buffer) => void): void {
+  deliver(take: TakeRead): void {
     this.take = take;
-    for (const chunk of this.early.splice(0)) take(chunk);
+    for (const chunk of this.early.splice(0)) take(chunk, 0);
   }
 
-  private chunkOf(n: number, buffer: Uint8Array): Buffer {
-    if (buffer !== this.own) {
-      this.isBulk = n === READ_BYTES;
-      return copyToSlab(incoming, n);
+  private onRead(n: number, buffer: Uint8Array): void {
+    const source = buffer === this.room ? this.room : incoming;
+    if (n >= BULK_BYTES) this.patience = PATIENCE;
+    else if (this.patience > 0) this.patience--;
+    if (this.take === undefined) this.early.push(Buffer.from(source.subarray(0, n)));
+    else if (n <= SLAB_BYTES / 4) this.take(copyToSlab(source, n), 0);
+    else if (n < BULK_BYTES || source === incoming) this.take(copyWithHeadroom(source, n), HEADROOM_BYTES);
+    else {
+      const chunk = this.own!.subarray(0, HEADROOM_BYTES + n);
+      this.own = null;
+      this.take(chunk, HEADROOM_BYTES);
     }
-    this.isBulk = n > READ_BYTES / 4;
-    return this.isBulk ? this.own.subarray(0, n) : copyToSlab(this.own, n);
   }
 
   /** Asked for after every read. */
   private nextBuffer(): Buffer {
-    this.own = this.isBulk ? Buffer.allocUnsafeSlow(READ_BYTES) : null;
-    return this.own ?? incoming;
+    if (this.patience === 0) {
+      this.own = null;
+      this.room = null;
+      return incoming;
+    }
+    if (this.own === null) {
+      this.own = Buffer.allocUnsafeSlow(HEADROOM_BYTES + READ_BYTES);
+      this.room = this.own.subarray(HEADROOM_BYTES);
+    }
+    return this.room!;
   }
 }
 
