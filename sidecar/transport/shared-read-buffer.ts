@@ -2,7 +2,7 @@ import net from 'node:net';
 
 const READ_BYTES = 64 * 1024;
 /** A read of this size or more makes the socket read in bulk, until so many smaller ones have followed. */
-const BULK_BYTES = 16 * 1024;
+const BULK_BYTES = 32 * 1024;
 const PATIENCE = 8;
 /** Small reads share buffers of this size; see chunk-list.ts for what may be pinned. */
 const SLAB_BYTES = 16 * 1024;

@@ -30,7 +30,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')};
                   faults: ${ROWS.map((row) => row.name).join(', ')}; models: ${MODEL_NAMES.join(', ')};
                   serving: ${[...SERVED_MODELS, ...SERVING_SUBJECTS].map((one) => one.name).join(', ')})
-  --runs N        interleaved runs of each subject, or of each size (default 5)
+  --runs N        interleaved runs of each subject, or of each size (default 5, relay 9)
   --quick         short runs, one each: shows that it works, not how fast
   --calls N       soak: calls (default 1,000,000)
   --json          JSON instead of tables
@@ -42,7 +42,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   -h, --help      this text`;
 
 const OURS = ['outrider', 'outrider-all', 'outrider-before', 'outrider-all-before'];
-const OTHERS = ['nginx', 'haproxy', 'envoy', 'node:http2', 'grpc-js'];
+const OTHERS = ['nginx', 'haproxy', 'envoy', 'net', 'node:http2', 'grpc-js'];
 
 /** What `--only` may name: modes and subjects of the relay, rows of the faults, models. */
 const NAMES = [
@@ -72,7 +72,7 @@ export function readOptions(args: readonly string[]) {
   if (positionals.length > 1) throw new UsageError(`found ${positionals.join(' ')}; expected one benchmark`);
   return {
     command: positionals[0] ?? '',
-    ...readCommon(values, NAMES, 5),
+    ...readCommon(values, NAMES, positionals[0] === 'relay' ? 9 : 5),
     calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '1000000')),
     without: readWithout(values.without),
     chart: values.chart,

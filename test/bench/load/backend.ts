@@ -8,7 +8,8 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { PREFACE } from '../../../sidecar/http2/constants.js';
 import { Deframer } from './deframer.js';
 import { Peer } from './peer.js';
-import { type CallKind, messageOf, SMALL_MESSAGE_BYTES, STREAM_MESSAGES } from './protocol.js';
+import { ANSWERS, type CallKind, messageOf, SMALL_MESSAGE_BYTES, TOKEN_MS } from './protocol.js';
+import { stamped } from './stamp.js';
 
 /** Messages a streaming call sends per turn of the event loop. */
 const STREAM_BURST = 16;
@@ -36,12 +37,15 @@ const TAIL = {
 const STREAMED = { frameBytes: SMALL_MESSAGE_BYTES, burst: STREAM_BURST, trailers: TAIL.untabled };
 const TABLE_SIZE_ZERO = block(0x20);
 
-const ANSWER = messageOf(SMALL_MESSAGE_BYTES);
-const ANSWERS = Buffer.concat(new Array<Buffer>(STREAM_MESSAGES).fill(ANSWER));
+const WHOLE = { frameBytes: 0, burst: Number.POSITIVE_INFINITY, trailers: TAIL.untabled };
+const SMALL = messageOf(SMALL_MESSAGE_BYTES);
+const LARGE = messageOf(ANSWERS.download.bytes);
+const MANY = Buffer.concat(new Array<Buffer>(ANSWERS.stream.messages).fill(SMALL));
 
 class BackendConnection extends Peer {
   private readonly calls = new Map<number, Deframer>();
   private prefaceLeft = PREFACE.length;
+  private isOpen = true;
   /** How many of the two repeated fields the peer's table holds; -1 = it wants no table. */
   private tabled = 0;
 
@@ -52,6 +56,9 @@ class BackendConnection extends Peer {
   ) {
     super(socket);
     socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      this.isOpen = false;
+    });
     socket.on('data', (chunk: Buffer) => this.read(chunk));
     this.writeOpening();
   }
@@ -90,8 +97,19 @@ class BackendConnection extends Peer {
   private answer(id: number): void {
     this.count();
     this.out.headers(id, this.head(), false);
-    if (this.kind === 'stream') this.sender.send(id, ANSWERS, STREAMED);
-    else this.sender.sendWhole(id, ANSWER, this.tail());
+    if (this.kind === 'stream') this.sender.send(id, MANY, STREAMED);
+    else if (this.kind === 'download') this.sender.send(id, LARGE, WHOLE);
+    else if (this.kind === 'tokens') this.speak(id, ANSWERS.tokens.messages);
+    else this.sender.sendWhole(id, SMALL, this.tail());
+  }
+
+  /** One message now, and the others one at a time; each says when it was sent. */
+  private speak(id: number, left: number): void {
+    if (!this.isOpen) return;
+    this.sender.sendFrame(id, stamped(SMALL, performance.now()));
+    if (left === 1) this.out.headers(id, TAIL.untabled, true);
+    else setTimeout(() => this.speak(id, left - 1), TOKEN_MS);
+    this.out.flush();
   }
 
   private answerMalformed(id: number): void {

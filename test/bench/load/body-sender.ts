@@ -48,6 +48,13 @@ export class BodySender {
     if (trailers !== null) this.out.headers(id, trailers, true);
   }
 
+  /** One small frame of a stream that stays below every window of its own. */
+  sendFrame(id: number, bytes: Buffer): void {
+    this.window -= bytes.length;
+    this.out.frameHead(bytes.length, FrameType.data, 0, id);
+    this.out.copy(bytes, 0, bytes.length);
+  }
+
   send(id: number, bytes: Buffer, options: BodyOptions): void {
     this.bodies.set(id, { ...options, id, bytes, at: 0, window: this.streamWindow });
     this.pump();

@@ -7,9 +7,10 @@ import { connect } from 'node:net';
 import { Flag, FrameType, PREFACE } from '../../../sidecar/http2/constants.js';
 import { Deframer } from './deframer.js';
 import { Peer } from './peer.js';
-import { type CallKind, PATHS, SMALL_MESSAGE_BYTES, STREAM_MESSAGES } from './protocol.js';
+import { ANSWERS, type CallKind, PATHS } from './protocol.js';
 import { type EncoderOptions, RequestEncoder } from './request-encoder.js';
 import { ResponseReader } from './response-reader.js';
+import { StampReader } from './stamp.js';
 
 const MAX_BLOCK = 512;
 const LAST_STREAM = 0x7ffffff0;
@@ -23,6 +24,8 @@ export interface ConnectionEvents {
   onReady(connection: LoadConnection): void;
   /** A call is over. `failure` is empty when all was as expected. */
   onEnd(connection: LoadConnection, startMs: number, failure: string): void;
+  /** A message of `tokens` has come, so long after it was sent. */
+  onMessage?(connection: LoadConnection, tookMs: number): void;
   /** The connection is gone with everything on it; its calls have been reported. */
   onClosed(connection: LoadConnection): void;
 }
@@ -45,7 +48,11 @@ class Call {
   grpcStatus = -1;
   readonly answer = new Deframer();
 
-  constructor(readonly startMs: number) {}
+  constructor(
+    readonly startMs: number,
+    /** Null: messages are not stamped. */
+    readonly stamps: StampReader | null,
+  ) {}
 }
 
 /** One HTTP/2 client connection that starts calls and checks every answer. */
@@ -62,6 +69,7 @@ export class LoadConnection extends Peer {
   private readonly encoder = new RequestEncoder(this.options.path ?? PATHS[this.options.kind], this.options);
   private readonly responses = new ResponseReader();
   private closed = false;
+  private readonly onStamp = (ms: number): void => this.events.onMessage?.(this, this.nowMs - ms);
 
   constructor(
     private readonly options: ConnectionOptions,
@@ -94,7 +102,7 @@ export class LoadConnection extends Peer {
     const id = this.nextId;
     this.nextId += 2;
     if (id > LAST_STREAM) throw new Error('out of stream ids');
-    this.calls.set(id, new Call(startMs));
+    this.calls.set(id, new Call(startMs, this.options.kind === 'tokens' ? new StampReader() : null));
     this.started++;
     this.writeRequestHeaders(id);
     const { request, varyingHeaders, seed } = this.options;
@@ -152,6 +160,7 @@ export class LoadConnection extends Peer {
     const call = this.calls.get(id);
     if (call === undefined) return;
     call.answer.push(buffer, start, end);
+    call.stamps?.push(buffer, start, end, ANSWERS.tokens.bytes, this.onStamp);
     if (endStream) this.finish(id, call, 'no trailers');
   }
 
@@ -173,11 +182,10 @@ export class LoadConnection extends Peer {
     if (call.httpStatus !== 200) return `http ${call.httpStatus}`;
     if (call.grpcStatus !== 0) return `grpc-status ${call.grpcStatus}`;
     const answer = call.answer;
-    const expected = this.options.kind === 'stream' ? STREAM_MESSAGES : 1;
-    if (answer.messages !== expected || !answer.isAtBorder) return `${answer.messages} messages`;
+    const expected = ANSWERS[this.options.kind];
+    if (answer.messages !== expected.messages || !answer.isAtBorder) return `${answer.messages} messages`;
     if (this.options.call !== undefined) return '';
-    if (answer.lastBytes !== SMALL_MESSAGE_BYTES || !answer.uniform)
-      return `message of ${answer.lastBytes} bytes`;
+    if (answer.lastBytes !== expected.bytes || !answer.uniform) return `message of ${answer.lastBytes} bytes`;
     return '';
   }
 

@@ -2,17 +2,32 @@
  * What the benchmark and its load process say to each other. Plain data, sent over the child's IPC channel.
  */
 
-/** What a call carries. `unary`: one message each way. `stream`: one message up, many down. */
-export type CallKind = 'unary' | 'stream';
+/**
+ * What a call carries. `unary`: one message each way. `stream`: one message up, many down at once. `download`: a large
+ * one down. `tokens`: many down, one at a time.
+ */
+export type CallKind = 'unary' | 'stream' | 'download' | 'tokens';
 
 export const PATHS: Readonly<Record<CallKind, string>> = {
   unary: '/outrider.bench.Echo/Unary',
   stream: '/outrider.bench.Echo/Stream',
+  download: '/outrider.bench.Echo/Download',
+  tokens: '/outrider.bench.Echo/Tokens',
 };
 
-/** Length of a gRPC message with its five-byte prefix, in the small cases. */
+/** Length of a gRPC message with its five-byte prefix, in the small cases and in the large ones: 224 × 224 × 3 floats. */
 export const SMALL_MESSAGE_BYTES = 105;
-export const STREAM_MESSAGES = 1000;
+export const LARGE_MESSAGE_BYTES = 602_112;
+/** A message of `tokens` follows the one before after this long, ms. */
+export const TOKEN_MS = 20;
+
+/** The answer to a call: how many messages, and the length of each. */
+export const ANSWERS: Readonly<Record<CallKind, { readonly messages: number; readonly bytes: number }>> = {
+  unary: { messages: 1, bytes: SMALL_MESSAGE_BYTES },
+  stream: { messages: 1000, bytes: SMALL_MESSAGE_BYTES },
+  download: { messages: 1, bytes: LARGE_MESSAGE_BYTES },
+  tokens: { messages: 100, bytes: SMALL_MESSAGE_BYTES },
+};
 
 /** A gRPC message of so many octets, its prefix included. */
 export function messageOf(bytes: number): Buffer {
@@ -23,11 +38,7 @@ export function messageOf(bytes: number): Buffer {
 }
 
 /** Where the backends listen. What `aside` executes is not counted. */
-export interface BackendPorts {
-  readonly unary: number;
-  readonly stream: number;
-  readonly aside: number;
-}
+export type BackendPorts = Readonly<Record<CallKind | 'aside', number>>;
 
 /** How connections and calls end early, in a soak. */
 export interface Churn {

@@ -71,7 +71,7 @@ export class Run implements ConnectionEvents {
       failures: Object.fromEntries(this.failures) as Readonly<Record<string, number>>,
       /** Calls the backend executed during the run. */
       executions: this.executions() - before,
-      /** The measured part. */
+      /** The measured part: calls, or messages of `tokens`. */
       measured: this.measured,
       seconds: (this.to.ms - this.from.ms) / 1000,
       cpuNs: this.to.cpuNs - this.from.cpuNs,
@@ -111,7 +111,7 @@ export class Run implements ConnectionEvents {
     if (failure === '') this.ok++;
     else if (failure === 'abandoned') this.abandoned++;
     else this.failures.set(failure, (this.failures.get(failure) ?? 0) + 1);
-    if (this.part === 'measured' && failure === '') {
+    if (this.part === 'measured' && failure === '' && this.spec.kind !== 'tokens') {
       this.measured++;
       this.latency.add((now - startMs) * 1000);
     }
@@ -121,6 +121,12 @@ export class Run implements ConnectionEvents {
       return;
     }
     if (this.spec.ratePerSecond === undefined && connection.isOpen) this.next(connection, now);
+  }
+
+  onMessage(_connection: LoadConnection, tookMs: number): void {
+    if (this.part !== 'measured') return;
+    this.measured++;
+    this.latency.add(tookMs * 1000);
   }
 
   onClosed(connection: LoadConnection): void {

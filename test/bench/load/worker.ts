@@ -11,10 +11,19 @@ import { Run } from './run.js';
 
 const unary = await startBackend('unary');
 const stream = await startBackend('stream');
+const download = await startBackend('download');
+const tokens = await startBackend('tokens');
 const aside = await startBackend('unary');
-const executions = (): number => unary.executions() + stream.executions();
+const counted = [unary, stream, download, tokens];
+const executions = (): number => counted.reduce((sum, backend) => sum + backend.executions(), 0);
 
-const ports: BackendPorts = { unary: unary.port, stream: stream.port, aside: aside.port };
+const ports: BackendPorts = {
+  unary: unary.port,
+  stream: stream.port,
+  download: download.port,
+  tokens: tokens.port,
+  aside: aside.port,
+};
 answerRequests<LoadRequest>(
   (request) =>
     request.do === 'executions'

@@ -79,9 +79,11 @@ function renderPanel(mode: ModeResult, x: number, y: number): string {
   return [text(x, y + 8, 'title', mode.title), ...lines].join('\n');
 }
 
+const UNITS = { cpu: '', 'paced-p99': ' µs', 'added-p99': ' µs', 'idle-memory': ' MB', ready: ' ms' };
+
 function number(value: number, mode: ModeResult): string {
   const text = value < 20 ? value.toFixed(1) : Math.round(value).toLocaleString('en');
-  return mode.compares === 'cpu' ? text : `${text} µs`;
+  return `${text}${UNITS[mode.compares]}`;
 }
 
 function text(x: number, y: number, kind: string, content: string): string {

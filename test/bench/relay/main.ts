@@ -3,28 +3,45 @@
  * the machine does meanwhile falls on all of them, and stopped.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { writeCertificates } from '../certs.js';
-import { SMALL_MESSAGE_BYTES } from '../load/protocol.js';
+import { residentBytes } from '../load/cpu.js';
+import { LARGE_MESSAGE_BYTES } from '../load/protocol.js';
 import type { LoadProcess } from '../load-process.js';
 import { type BenchOptions, chosen } from '../options.js';
 import { envoy, haproxy, nginx } from '../subjects/native.js';
 import { outrider, outriderBefore } from '../subjects/outrider.js';
 import { ALL, PLAIN } from '../subjects/outrider-config.js';
-import { grpcJs, nodeHttp2 } from '../subjects/plain-node.js';
+import { grpcJs, netPipe, nodeHttp2 } from '../subjects/plain-node.js';
 import { type Running, type Subject, versionsOf } from '../subjects/subject.js';
 import { findTool } from '../subjects/tools.js';
 import { describeMachine } from './machine.js';
 import { type Figures, measure, type RunLength } from './measure.js';
 import { MODES, type Mode } from './modes.js';
 import { profilesIn, profilingFlags, renderProfile } from './profile.js';
-import { judge, type ModeResult, type SubjectResult, summarise } from './results.js';
+import { type Interval, judge, type ModeResult, type SubjectResult, summarise, valueIn } from './results.js';
 
 const FULL: RunLength = { warmMs: 1500, measureMs: 3000 };
 const QUICK: RunLength = { warmMs: 300, measureMs: 700 };
 /** A paced run needs enough calls behind its p99. */
 const PACED_MS = 6000;
 
-const NO_FIGURES = { cpuUs: 0, perSecond: 0, p50Us: 0, p99Us: 0, rssMb: 0, loadCpuUs: 0, calls: 0 };
+/** A process without calls is looked at after this long. */
+const IDLE_MS = 10_000;
+/** A ratio whose interval is wider than this to either side is measured again, so often in all at most. */
+const WIDE = 0.1;
+const MOST_RUNS = 25;
+
+const NO_FIGURES = {
+  cpuUs: 0,
+  perSecond: 0,
+  p50Us: 0,
+  p99Us: 0,
+  rssMb: 0,
+  loadCpuUs: 0,
+  readyMs: 0,
+  calls: 0,
+};
 
 type Started = Running | { readonly problem: string };
 
@@ -32,7 +49,7 @@ type Started = Running | { readonly problem: string };
 export function allSubjects(profile?: string, before?: string): Subject[] {
   const flags = profilingFlags(profile);
   const ours = [outrider('plain', flags), outrider(ALL, flags)];
-  const others = [nginx(), haproxy(), envoy(), nodeHttp2(), grpcJs()];
+  const others = [nginx(), haproxy(), envoy(), netPipe(), nodeHttp2(), grpcJs()];
   if (before === undefined) return [...ours, ...others];
   return [...ours, outriderBefore(before, 'plain'), outriderBefore(before, ALL), ...others];
 }
@@ -61,8 +78,8 @@ export async function benchRelay(options: BenchOptions, load: LoadProcess, say: 
 
 class RelayBench {
   private seed = (Date.now() & 0x7fffffff) | 1;
-  /** Calls per second of the slowest peer under varying headers at 128 in flight, once known. */
-  private slowestPerSecond = 0;
+  /** Calls per second of the slowest subject in a mode that others take their rate from, once known. */
+  private readonly slowest = new Map<string, number>();
 
   constructor(
     private readonly options: BenchOptions,
@@ -73,28 +90,31 @@ class RelayBench {
   ) {}
 
   async mode(mode: Mode): Promise<ModeResult> {
-    let rate: number | undefined;
-    if (mode.compares === 'paced-p99') {
-      if (this.slowestPerSecond === 0) await this.mode(MODES.find((m) => m.name === 'hop-128-varying')!);
-      if (this.slowestPerSecond === 0) {
-        this.say(`${mode.name}: no peer to take the rate from, left out`);
-        return judge(mode, []);
-      }
-      rate = this.slowestPerSecond / 2;
+    const rate = await this.rateOf(mode);
+    if (rate === 0) {
+      this.say(`${mode.name}: no peer to take the rate from, left out`);
+      return judge(mode, []);
     }
     this.say(`${mode.name}: ${mode.title}`);
     const able = this.subjects.filter((s) => isAble(mode, s));
     const running = await this.startAll(mode, able);
     try {
-      for (const r of running) if ('port' in r) await this.warmUp(mode, r);
+      if (!mode.isAbsolute) for (const r of running) if ('port' in r) await this.warmUp(mode, r);
       const results = await this.interleave(mode, able, running, rate);
-      if (mode.name === 'hop-128-varying') this.slowestPerSecond = slowestPeer(results);
+      if (MODES.some(({ pacedBy }) => pacedBy === mode.name)) this.slowest.set(mode.name, slowestOf(results));
       return judge(mode, results, rate);
     } finally {
       const before = new Set(this.options.profile === undefined ? [] : profilesIn(this.options.profile));
       for (const r of running) if ('port' in r) await r.stop();
       this.sayProfiles(before);
     }
+  }
+
+  /** Of a paced mode, calls/s; 0: it cannot be told. */
+  private async rateOf({ pacedBy }: Mode): Promise<number | undefined> {
+    if (pacedBy === undefined) return undefined;
+    if (!this.slowest.has(pacedBy)) await this.mode(MODES.find(({ name }) => name === pacedBy)!);
+    return (this.slowest.get(pacedBy) ?? 0) / 2;
   }
 
   private sayProfiles(before: ReadonlySet<string>): void {
@@ -104,8 +124,12 @@ class RelayBench {
   }
 
   private async startAll(mode: Mode, subjects: readonly Subject[]): Promise<Started[]> {
-    const backendPort = mode.kind === 'stream' ? this.load.ports.stream : this.load.ports.unary;
-    const target = { backendPort, asidePort: this.load.ports.aside, kind: mode.kind, certs: this.certs };
+    const target = {
+      backendPort: this.load.ports[mode.kind],
+      asidePort: this.load.ports.aside,
+      kind: mode.kind,
+      certs: this.certs,
+    };
     const started: Started[] = [];
     for (const s of subjects) {
       try {
@@ -119,7 +143,8 @@ class RelayBench {
 
   /** Many calls at once, whatever the mode: compilers and pools are to be where they stay before anything is measured. */
   private async warmUp(mode: Mode, subject: Running): Promise<void> {
-    const inFlight = mode.requestBytes > SMALL_MESSAGE_BYTES || mode.kind === 'stream' ? mode.inFlight : 32;
+    const isSmall = mode.requestBytes < LARGE_MESSAGE_BYTES && mode.kind === 'unary';
+    const inFlight = isSmall ? 32 : mode.inFlight;
     const busy: Mode = { ...mode, load: 'generator', inFlight, connections: Math.min(4, mode.connections) };
     const measureMs = this.options.quick ? 500 : 2000;
     await measure({ mode: busy, subject, load: this.load, seed: this.nextSeed(), warmMs: 0, measureMs });
@@ -132,21 +157,43 @@ class RelayBench {
     rate: number | undefined,
   ): Promise<SubjectResult[]> {
     const runs: Figures[][] = subjects.map(() => []);
-    for (let round = 0; round < this.options.runs; round++) {
+    const resultsSoFar = () => subjects.map((s, i) => summarise(s, runs[i]!, mode));
+    const { runs: wanted } = this.options;
+    for (let round = 0; round < wanted || this.isUnclear(mode, resultsSoFar(), round); round++) {
+      const directUs = mode.compares === 'added-p99' ? await this.direct(mode) : 0;
       for (const [i, subject] of subjects.entries()) {
-        const figures = await this.one(mode, running[i]!, rate);
+        const raw = await this.one(mode, running[i]!, rate);
+        // Less than a microsecond is below what the clock tells.
+        const figures = directUs === 0 ? raw : { ...raw, p99Us: Math.max(1, raw.p99Us - directUs) };
         runs[i]!.push(figures);
         const spoilt = figures.problem === '' ? '' : `  INVALID: ${figures.problem}`;
-        const value =
-          mode.compares === 'cpu' ? `${figures.cpuUs.toFixed(1)} µs CPU` : `p99 ${figures.p99Us} µs`;
-        this.say(`  ${round + 1}/${this.options.runs} ${subject.name}: ${value}${spoilt}`);
+        this.say(`  ${round + 1}/${wanted} ${subject.name}: ${valueIn(mode, figures)}${spoilt}`);
       }
     }
-    return subjects.map((s, i) => summarise(s, runs[i]!));
+    return resultsSoFar();
+  }
+
+  /** Whether more runs may tell what these do not; not where few were asked for. */
+  private isUnclear(mode: Mode, results: readonly SubjectResult[], rounds: number): boolean {
+    if (this.options.runs < 9 || rounds >= MOST_RUNS) return false;
+    const { ratio, interval } = judge(mode, results);
+    return ratio !== undefined && interval !== undefined && isWide(ratio, interval);
+  }
+
+  /** The p99 without a proxy, µs. */
+  private async direct(mode: Mode): Promise<number> {
+    const none = { lastWords: () => '', pids: () => [], stop: async () => {}, readyMs: 0 };
+    const { p99Us } = await this.one(mode, { ...none, port: this.load.ports[mode.kind] }, undefined);
+    return p99Us;
   }
 
   private async one(mode: Mode, subject: Started, rate: number | undefined): Promise<Figures> {
     if (!('port' in subject)) return { ...NO_FIGURES, problem: subject.problem };
+    if (mode.compares === 'ready') return { ...NO_FIGURES, readyMs: subject.readyMs, problem: '' };
+    if (mode.compares === 'idle-memory') {
+      await sleep(this.options.quick ? 500 : IDLE_MS);
+      return { ...NO_FIGURES, rssMb: residentBytes(subject.pids(), 'VmRSS') / 1e6, problem: '' };
+    }
     const length = this.options.quick ? QUICK : FULL;
     const paced = rate !== undefined && {
       ratePerSecond: rate,
@@ -167,7 +214,13 @@ function isAble(mode: Mode, subject: Subject): boolean {
   return mode.compares === 'cpu' || subject.isPeer || subject.name.startsWith(PLAIN);
 }
 
-function slowestPeer(results: readonly SubjectResult[]): number {
-  const peers = results.filter((r) => r.isPeer && r.problems.length === 0).map((r) => r.perSecond.median);
-  return peers.length === 0 ? 0 : Math.min(...peers);
+/** Calls/s of the slowest peer, or of ours where that is slower; 0 without a peer. */
+function slowestOf(results: readonly SubjectResult[]): number {
+  const sound = results.filter((r) => r.problems.length === 0);
+  if (!sound.some((r) => r.isPeer)) return 0;
+  return Math.min(...sound.filter((r) => r.isPeer || r.name === PLAIN).map((r) => r.perSecond.median));
+}
+
+function isWide(ratio: number, { from, to }: Interval): boolean {
+  return Math.max(to - ratio, ratio - from) > WIDE * ratio;
 }

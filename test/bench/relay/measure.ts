@@ -54,6 +54,7 @@ async function measureWithGenerator({ mode, subject, load, ...times }: RunReques
     rssMb: residentBytes(pids, 'VmHWM') / 1e6,
     /** Microseconds of the load process per request: high beside `cpuUs` means that the load was the bottleneck. */
     loadCpuUs: result.loadCpuNs / 1000 / calls,
+    readyMs: subject.readyMs,
     calls: result.issued,
     problem: problemOf(result),
   };
@@ -91,6 +92,7 @@ async function measureWithH2load(request: RunRequest): Promise<Figures> {
     p99Us: 0,
     rssMb: residentBytes(pids, 'VmHWM') / 1e6,
     loadCpuUs: (cpuNs([load.pid]) - loadBefore) / 1000 / run.calls,
+    readyMs: subject.readyMs,
     calls: run.calls,
     problem: adds ? '' : `${run.calls} calls, ${run.succeeded} of status 2xx, ${executions} executions`,
   };

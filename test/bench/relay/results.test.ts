@@ -3,15 +3,25 @@ import { renderChart } from './chart.js';
 import type { Report } from './main.js';
 import type { Figures } from './measure.js';
 import { MODES } from './modes.js';
-import { judge, type SubjectResult, slopeOf, spreadOf, summarise } from './results.js';
+import { intervalOf, judge, type SubjectResult, slopeOf, spreadOf, summarise } from './results.js';
 
 const MODE = MODES.find((mode) => mode.name === 'hop-128')!;
 
 function runs(name: string, cpuUs: readonly number[], changes: Partial<Figures> = {}): SubjectResult {
-  const usual = { perSecond: 1, p50Us: 1, p99Us: 1, rssMb: 1, loadCpuUs: 1, calls: 10, problem: '' };
+  const usual = {
+    perSecond: 1,
+    p50Us: 1,
+    p99Us: 1,
+    rssMb: 1,
+    loadCpuUs: 1,
+    readyMs: 1,
+    calls: 10,
+    problem: '',
+  };
   return summarise(
     { name, isPeer: !name.startsWith('outrider') },
     cpuUs.map((value) => ({ ...usual, cpuUs: value, ...changes })),
+    MODE,
   );
 }
 
@@ -51,6 +61,37 @@ describe('the result of the relay benchmark', () => {
     const judged = judge(MODE, [runs('outrider', [1], { problem: '1 × reset 2' }), runs('nginx', [30])]);
     assert.equal(judged.verdict, 'not measured');
     assert.equal(judged.ratio, undefined);
+  });
+
+  it('misses a bar only where all that the runs leave open lies beyond it', () => {
+    const peer = runs('haproxy', [20, 20, 20, 20, 20]);
+    const verdictOf = (...ours: number[]) => judge(MODE, [runs('outrider', ours), peer]).verdict;
+    assert.equal(verdictOf(8, 8.1, 7.9, 8, 8), 'missed');
+    assert.equal(verdictOf(7.1, 7.2, 6.9, 7.1, 6.8), 'bar');
+    assert.equal(verdictOf(4, 12, 8, 5, 9), 'undecided');
+  });
+
+  it('holds what is compared with no peer against the bar itself', () => {
+    const idle = MODES.find(({ name }) => name === 'idle')!;
+    const figures = {
+      cpuUs: 0,
+      perSecond: 0,
+      p50Us: 0,
+      p99Us: 0,
+      loadCpuUs: 0,
+      readyMs: 0,
+      calls: 0,
+      problem: '',
+    };
+    const ours = [60, 61, 59].map((rssMb) => ({ ...figures, rssMb }));
+    const judged = judge(idle, [summarise({ name: 'outrider', isPeer: false }, ours, idle)]);
+    assert.deepEqual([judged.ratio, judged.verdict], [60, 'bar']);
+  });
+
+  it('has the ratio of equal runs at one, and a wide interval for what varies', () => {
+    assert.deepEqual(intervalOf([5, 5, 5], [5, 5, 5]), { from: 1, to: 1 });
+    const { from, to } = intervalOf([1, 10, 1, 10, 5], [5, 5, 5, 5, 5]);
+    assert.ok(from <= 0.2 && to >= 2);
   });
 
   it('finds the slope of memory over calls', () => {

@@ -1,7 +1,7 @@
 /** The report as text: one table per mode, then the bars. */
 
 import type { Report } from './main.js';
-import { type BarResult, compared, type ModeResult, type Spread } from './results.js';
+import { compared, type ModeResult, type Spread } from './results.js';
 
 const HEAD = ['', 'CPU µs', 'min–max', 'calls/s', 'p50 µs', 'p99 µs', 'RSS MB', 'load µs'];
 
@@ -36,28 +36,45 @@ function renderMode(mode: ModeResult): string {
   return [`${mode.name}: ${mode.title}${rate}`, columns([HEAD, ...rows]), ...problems].join('\n');
 }
 
-const RESULTS = { aim: 'pass, aim reached', bar: 'pass', missed: 'MISSED', 'not measured': 'not measured' };
+const RESULTS = {
+  aim: 'pass, aim reached',
+  bar: 'pass',
+  missed: 'MISSED',
+  undecided: 'undecided',
+  'not measured': 'not measured',
+};
+const MEASURES = {
+  cpu: 'CPU',
+  'paced-p99': 'p99',
+  'added-p99': 'added p99',
+  'idle-memory': 'MB',
+  ready: 'ms',
+};
 
 function renderBars(modes: readonly ModeResult[]): string {
   const rows = modes.flatMap((m) => {
-    const row = (name: string, result: BarResult, ratio?: number, cost?: number): string[] => [
+    const row = (name: string, result: Pick<ModeResult, 'verdict' | 'ratio' | 'interval'>, cost?: number) => [
       name,
-      m.compares === 'cpu' ? 'CPU' : 'p99',
-      m.bestPeer ?? '–',
-      hundredths(ratio),
+      MEASURES[m.compares],
+      m.isAbsolute ? 'itself' : (m.bestPeer ?? '–'),
+      hundredths(result.ratio),
+      result.interval === undefined
+        ? ''
+        : `${hundredths(result.interval.from)}–${hundredths(result.interval.to)}`,
       String(m.bar),
       String(m.aim),
-      RESULTS[result],
+      RESULTS[result.verdict],
       cost === undefined ? '' : `${hundredths(cost)} × outrider`,
     ];
-    const more = m.variants.map((v) => row(`  ${v.name}`, v.verdict, v.ratio, v.cost));
-    return [row(m.name, m.verdict, m.ratio), ...more];
+    const more = m.variants.map((v) => row(`  ${v.name}`, v, v.cost));
+    return [row(m.name, m), ...more];
   });
-  return columns([['ours ÷ best peer', 'of', 'best peer', 'ratio', 'bar', 'aim', '', ''], ...rows]);
+  return columns([['ours ÷ best peer', 'of', 'best peer', 'ratio', '95 %', 'bar', 'aim', '', ''], ...rows]);
 }
 
 function hundredths(value: number | undefined): string {
-  return value === undefined ? '–' : value.toFixed(2);
+  if (value === undefined) return '–';
+  return value < 20 ? value.toFixed(2) : value.toFixed(0);
 }
 
 function columns(rows: readonly (readonly string[])[]): string {

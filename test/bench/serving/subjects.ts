@@ -37,6 +37,7 @@ async function startBehindSidecars(model: ServedModel): Promise<Running> {
   if (pair.target.kind !== 'tcp') throw new Error('the load speaks TCP');
   return {
     port: pair.target.port,
+    readyMs: inner.readyMs,
     pids: () => [...inner.pids(), ...sidecars],
     lastWords: () => inner.lastWords(),
     stop: async () => {

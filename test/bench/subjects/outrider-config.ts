@@ -92,8 +92,8 @@ function asked(blocks: object, decisions: Decisions): object {
 
 /** The routes of an upstream. */
 function routes(unary: object): object[] {
-  const stream = { methods: [PATHS.stream], kind: 'streaming', idle_timeout: '5m' };
-  return [{ methods: [PATHS.unary], ...unary }, stream];
+  const stream = { methods: [PATHS.stream, PATHS.tokens], kind: 'streaming', idle_timeout: '5m' };
+  return [{ methods: [PATHS.unary, PATHS.download], ...unary }, stream];
 }
 
 /** The `outbound` block, and what belongs to it. */
@@ -133,8 +133,8 @@ export function inboundBlocks(port: number, local: number, decisions: Decisions)
     queue,
     ...asked(LIMITS, decisions),
     routes: [
-      { methods: [PATHS.unary], kind: 'unary' },
-      { methods: [PATHS.stream], kind: 'streaming' },
+      { methods: [PATHS.unary, PATHS.download], kind: 'unary' },
+      { methods: [PATHS.stream, PATHS.tokens], kind: 'streaming' },
     ],
   };
   return { ...asked(PROCESS_BLOCKS, decisions), inbound };

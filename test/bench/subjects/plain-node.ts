@@ -1,4 +1,4 @@
-/** node:http2 and grpc-js as pass-throughs: what one gets in Node without an engine of one's own. */
+/** node:http2, grpc-js and a bare pipe as pass-throughs: what one gets in Node without an engine of one's own. */
 
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -25,6 +25,11 @@ function program(name: string, file: string, version: string): Subject {
 /** A pass-through on `node:http2`. */
 export function nodeHttp2(): Subject {
   return program('node:http2', 'node-http2.js', process.version.slice(1));
+}
+
+/** Octets passed on as they come, by `net`: the floor of any proxy in Node. */
+export function netPipe(): Subject {
+  return program('net', 'net-pipe.js', process.version.slice(1));
 }
 
 /** A pass-through on grpc-js. */

@@ -11,12 +11,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { accepts } from '../../kit/interop/programs.js';
 import { ROOT } from '../../kit/process/tools.js';
 import { withChildren } from '../load/cpu.js';
+import type { CallKind } from '../load/protocol.js';
 
 /** Core of the proxies, and core of the load with its backend. */
 export const PROXY_CORE = 1;
 export const LOAD_CORE = 0;
 
 const START_TIMEOUT_MS = 15_000;
+const READY_POLL_MS = 5;
 
 /** The `inbound` block of a sidecar that lets every caller in. */
 export const OPEN_INBOUND = { listen: '127.0.0.1:0', mtls: 'off', default_intention: 'allow' } as const;
@@ -27,7 +29,7 @@ export interface Target {
   readonly backendPort: number;
   /** The same for copies of calls, which are not counted. */
   readonly asidePort: number;
-  readonly kind: 'unary' | 'stream';
+  readonly kind: CallKind;
   /** Folder with `roots.crt`, `caller.crt`, `caller.key`, `echo.crt`, `echo.key` for mutual TLS. */
   readonly certs: string;
 }
@@ -35,6 +37,8 @@ export interface Target {
 /** A subject that runs. */
 export interface Running {
   readonly port: number;
+  /** From the start of its process until its port took connections, ms; of a pair, its slower half. */
+  readonly readyMs: number;
   pids(): number[];
   /** Its last words, if it has ended by itself. */
   lastWords(): string;
@@ -95,17 +99,19 @@ export async function startProcess(options: ProcessOptions): Promise<Running> {
   };
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
-  const deadline = Date.now() + START_TIMEOUT_MS;
+  const startMs = performance.now();
   while (!(await accepts(options.port))) {
-    if (hasEnded(child) || Date.now() > deadline) {
+    if (hasEnded(child) || performance.now() > startMs + START_TIMEOUT_MS) {
       await stopProcess(child);
       throw new Error(`${options.command.join(' ')} did not start:\n${output}`);
     }
-    await sleep(25);
+    await sleep(READY_POLL_MS);
   }
+  const readyMs = performance.now() - startMs;
   const pid = child.pid!;
   return {
     port: options.port,
+    readyMs,
     pids: () => withChildren(pid),
     lastWords: () => (hasEnded(child) ? output.trim() || 'ended without output' : ''),
     stop: () => stopProcess(child),
@@ -120,6 +126,7 @@ export async function pairOf(inner: Running, startOuter: () => Promise<Running>)
   });
   return {
     port: outer.port,
+    readyMs: Math.max(outer.readyMs, inner.readyMs),
     pids: () => [...outer.pids(), ...inner.pids()],
     lastWords: () => outer.lastWords() || inner.lastWords(),
     stop: async () => {
