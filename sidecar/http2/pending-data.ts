@@ -40,7 +40,7 @@ export function compact(stream: Stream): void {
 function append(stream: Stream, buffer: Buffer, start: number, end: number): void {
   const n = end - start;
   const last = stream.lastChunk;
-  if (last !== null && last.spare >= n) {
+  if (n < SMALL_BYTES && last !== null && last.spare >= n) {
     buffer.copy(last.buffer, last.end, start, end);
     last.end += n;
     last.spare -= n;

@@ -4,6 +4,8 @@ const PINNED_BYTES = 16 * 1024;
 const SMALL_BYTES = 4 * 1024;
 const FIRST_GATHER_BYTES = 1024;
 const LARGEST_GATHER_BYTES = 64 * 1024;
+/** Memory of large reads that a body may pin, in multiples of its octets; a little over four pieces of a read of four. */
+const MOST_PINNED = 4.1;
 /** What a slice costs beside its octets. */
 const OVERHEAD_BYTES = 256;
 
@@ -13,7 +15,7 @@ export class Slice {
     readonly buffer: Buffer,
     readonly start: number,
     public end: number,
-    /** Octets behind `end` that may be appended to. */
+    /** Octets behind `end` that small slices may be appended to; −1: the buffer belongs to others. */
     public spare: number,
   ) {}
 }
@@ -21,8 +23,8 @@ export class Slice {
 /**
  * Payload held for later, in order. A slice pins the whole read it came from: slices of small reads are held as they are
  * and counted as the read they pin; slices of large reads are copied unless they are a good part of it, or a slice
- * before them pins it already. Small slices after the first are gathered, so that a body that comes octet by octet costs
- * no more than one that comes whole.
+ * before them pins it already, or the body pins little for its size. Small slices after the first are gathered, so that a
+ * body that comes octet by octet costs no more than one that comes whole.
  */
 export class ChunkList {
   /** Octets of payload. */
@@ -30,6 +32,8 @@ export class ChunkList {
   /** Most calls have one slice: it needs no array. */
   private first: Slice | null = null;
   private rest: Slice[] | null = null;
+  /** Memory of the large reads that slices pin, octets. */
+  private pinned = 0;
 
   get count(): number {
     return this.first === null ? 0 : 1 + (this.rest === null ? 0 : this.rest.length);
@@ -48,24 +52,36 @@ export class ChunkList {
     const n = end - start;
     this.bytes += n;
     if (this.first === null) {
-      this.first = makeSlice(buffer, start, end);
+      this.first = this.makeSlice(buffer, start, end);
       return;
     }
     this.rest ??= [];
     const last = this.rest[this.rest.length - 1];
-    if (last !== undefined && last.spare >= n) {
+    if (n >= SMALL_BYTES) {
+      const isPinned = (last ?? this.first).buffer.buffer === memoryOf(buffer);
+      this.rest.push(isPinned ? new Slice(buffer, start, end, -1) : this.makeSlice(buffer, start, end));
+    } else if (last !== undefined && last.spare >= n) {
       buffer.copy(last.buffer, last.end, start, end);
       last.end += n;
       last.spare -= n;
     } else {
-      this.rest.push(
-        n < SMALL_BYTES
-          ? makeGatheringSlice(this.bytes, buffer, start, end)
-          : (last ?? this.first).buffer.buffer === memoryOf(buffer)
-            ? new Slice(buffer, start, end, 0)
-            : makeSlice(buffer, start, end),
-      );
+      // The next one after a full one is larger, so that their number stays small.
+      const size = last === undefined || last.spare < 0 ? FIRST_GATHER_BYTES : 2 * last.buffer.length;
+      this.rest.push(makeGatheringSlice(Math.max(n, size), buffer, start, end));
     }
+  }
+
+  private makeSlice(buffer: Buffer, start: number, end: number): Slice {
+    const n = end - start;
+    const backing = memoryOf(buffer).byteLength;
+    if (backing <= PINNED_BYTES) return new Slice(buffer, start, end, -1);
+    if (this.pinned + backing <= MOST_PINNED * this.bytes) {
+      this.pinned += backing;
+      return new Slice(buffer, start, end, -1);
+    }
+    const copy = Buffer.allocUnsafe(n);
+    buffer.copy(copy, 0, start, end);
+    return new Slice(copy, 0, n, -1);
   }
 
   /** All of it in one buffer. */
@@ -95,20 +111,10 @@ function memoryOf(buffer: Buffer): ArrayBufferLike {
   return lastMemory;
 }
 
-function makeSlice(buffer: Buffer, start: number, end: number): Slice {
+/** A buffer of `size` octets that the next small slices join. */
+function makeGatheringSlice(size: number, buffer: Buffer, start: number, end: number): Slice {
   const n = end - start;
-  const backing = memoryOf(buffer).byteLength;
-  if (backing <= PINNED_BYTES || n * 5 >= backing) return new Slice(buffer, start, end, 0);
-  const copy = Buffer.allocUnsafe(n);
-  buffer.copy(copy, 0, start, end);
-  return new Slice(copy, 0, n, 0);
-}
-
-/** A buffer that the next small slices join, larger the more there is already. */
-function makeGatheringSlice(bytes: number, buffer: Buffer, start: number, end: number): Slice {
-  const n = end - start;
-  const size = Math.min(Math.max(bytes, FIRST_GATHER_BYTES, n), LARGEST_GATHER_BYTES);
-  const own = Buffer.allocUnsafeSlow(size);
+  const own = Buffer.allocUnsafeSlow(Math.min(size, LARGEST_GATHER_BYTES));
   buffer.copy(own, 0, start, end);
-  return new Slice(own, 0, n, size - n);
+  return new Slice(own, 0, n, own.length - n);
 }

@@ -1,6 +1,6 @@
 import net from 'node:net';
 
-const READ_BYTES = 64 * 1024;
+const READ_BYTES = 128 * 1024;
 /** A read of this size or more makes the socket read in bulk, until so many smaller ones have followed. */
 const BULK_BYTES = 32 * 1024;
 const PATIENCE = 8;

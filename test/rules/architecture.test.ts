@@ -25,7 +25,7 @@ import { COMPUTED, ROOTS, read, readSourceFile, readTree, treeOf } from '../kit/
 
 const VENDORS: VendorTable = {
   // `outrider serve` starts the model service, a program of its own, by its path, as a shell would.
-  [COMPUTED]: ['sidecar/cli/serve.ts', 'services/model-server/code/load-code.ts'],
+  [COMPUTED]: ['sidecar/main.ts', 'sidecar/cli/serve.ts', 'services/model-server/code/load-code.ts'],
   '@bufbuild/protobuf': ['sidecar/codec/protobuf.ts'],
   '@grpc/grpc-js': ['services/model-server/', 'sidecar/cli/infer/client.ts'],
   '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts'],
@@ -34,6 +34,7 @@ const VENDORS: VendorTable = {
   commander: ['sidecar/cli/program.ts'],
   consul: ['sidecar/discovery/consul/client/client.ts'],
   'onnx-proto': ['services/onnx/graph.ts'],
+  esbuild: ['tools/bundle.ts'],
   'onnxruntime-node': ['services/model-server/network/session.ts'],
   pino: ['sidecar/runtime/log/logger.ts'],
   pngjs: ['sidecar/cli/infer/image.ts'],
@@ -105,8 +106,8 @@ describe('the architecture', () => {
 
   it('depends on the packages it imports, and on no others', () => {
     const { dependencies, optionalDependencies } = JSON.parse(read('package.json'));
-    // Only needed to make models; and what is no package.
-    const others = ['onnx-proto', COMPUTED];
+    // Only needed to make models and the build; and what is no package.
+    const others = ['onnx-proto', 'esbuild', COMPUTED];
     const expected = Object.keys(VENDORS).filter((name) => !others.includes(name));
     assert.deepEqual(Object.keys({ ...dependencies, ...optionalDependencies }).sort(), expected.sort());
   });

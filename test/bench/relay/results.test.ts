@@ -48,7 +48,10 @@ describe('the result of the relay benchmark', () => {
     const subjects = [runs('outrider', [4]), runs('outrider-all', [6]), runs('haproxy', [20])];
     const judged = judge(MODE, subjects);
     assert.equal(judged.ratio, 0.2);
-    assert.deepEqual(judged.variants, [{ name: 'outrider-all', cost: 1.5, ratio: 0.3, verdict: 'bar' }]);
+    const interval = { from: 0.3, to: 0.3 };
+    assert.deepEqual(judged.variants, [
+      { name: 'outrider-all', cost: 1.5, ratio: 0.3, interval, verdict: 'bar' },
+    ]);
   });
 
   it('does not count a peer whose runs do not add up', () => {
