@@ -41,6 +41,10 @@ export class Output {
   parts: Buffer[] = [];
   bytes = 0;
   private from = 0;
+  /** The last part, where it goes by reference, is `[lastStart, lastEnd)` of this; null: it does not. */
+  private lastSource: Buffer | null = null;
+  private lastStart = 0;
+  private lastEnd = 0;
 
   /** Begins a new write. */
   begin(): void {
@@ -49,6 +53,7 @@ export class Output {
     this.parts = [];
     this.bytes = 0;
     this.from = slabAt;
+    this.lastSource = null;
   }
 
   /** Makes room for `n` contiguous octets: then write to `buffer` from `at` and call `advance`. */
@@ -88,7 +93,11 @@ export class Output {
     const n = end - start;
     if (n >= BY_REFERENCE) {
       this.seal();
-      this.parts.push(source.subarray(start, end));
+      if (source === this.lastSource && start === this.lastEnd) this.parts.pop();
+      else this.lastStart = start;
+      this.lastSource = source;
+      this.lastEnd = end;
+      this.parts.push(source.subarray(this.lastStart, end));
       this.bytes += n;
       return;
     }
@@ -111,12 +120,15 @@ export class Output {
   /** The parts of this write, in order. */
   finish(): Buffer[] {
     this.seal();
+    this.lastSource = null;
     return this.parts;
   }
 
   private seal(): void {
-    if (slabAt > this.from) this.parts.push(slab.subarray(this.from, slabAt));
+    if (slabAt === this.from) return;
+    this.parts.push(slab.subarray(this.from, slabAt));
     this.from = slabAt;
+    this.lastSource = null;
   }
 }
 

@@ -20,6 +20,8 @@ import { describeSocketError } from './socket-error.js';
 const UNFLUSHED_BYTES = 256 * 1024;
 /** Octets one flush may write, so that one connection does not keep the others waiting. */
 const FLUSH_BYTES = 256 * 1024;
+/** A TLS socket copies what it gets in several parts at once, and a single one it encrypts where it lies. */
+const LARGE_PART_BYTES = 32 * 1024;
 /** How long the peer may take to close its side once it has been sent everything, or after it broke a rule, ms. */
 const LINGER_MS = 1000;
 /** How long a peer may take to read the last responses of a connection that is being closed, ms. */
@@ -145,6 +147,9 @@ export class Session implements ConnectionHandler, Flushable {
     const parts = OUT.finish();
     if (parts.length === 1) {
       this.socket.write(parts[0]!);
+    } else if (this.isTls && parts.length === 2 && parts[1]!.length >= LARGE_PART_BYTES) {
+      this.socket.write(parts[0]!);
+      this.socket.write(parts[1]!);
     } else if (parts.length > 1) {
       this.socket.cork();
       for (const part of parts) this.socket.write(part);

@@ -40,6 +40,25 @@ describe('Output', () => {
     }
   });
 
+  it('has one part for pieces that lie one after another, unless something goes between them', () => {
+    const source = Buffer.allocUnsafeSlow(40_000);
+    for (let i = 0; i < source.length; i++) source[i] = i * 7;
+    const out = new Output();
+    out.begin();
+    out.payload(source, 0, 10_000);
+    out.payload(source, 10_000, 20_000);
+    out.frameHeader(1, 2, 3, 4);
+    out.payload(source, 20_000, 30_000);
+    out.payload(source, 30_001, 40_000);
+    const parts = out.finish();
+    assert.deepEqual(
+      parts.map(({ length }) => length),
+      [20_000, 9, 10_000, 9_999],
+    );
+    assert.ok(parts[0]!.equals(source.subarray(0, 20_000)));
+    assert.ok(parts[3]!.equals(source.subarray(30_001)));
+  });
+
   it('makes room for more than it usually has', () => {
     const out = new Output();
     out.begin();
