@@ -1,4 +1,5 @@
 import { HEALTH_CHECK } from './codec/health.js';
+import { STREAM_CORE_METRICS } from './codec/orca.js';
 import type { InboundConfig } from './config/model.js';
 import type { MemoryReading } from './core/admission/memory-pressure.js';
 import { QueueState } from './core/admission/queue.js';
@@ -11,7 +12,7 @@ import { type HealthResponder, messageResponse } from './health/model/responder.
 import { headerViewOf } from './http2/header-view.js';
 import type { HeaderField } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
-import type { Stream } from './http2/stream.js';
+import { NO_FIELDS, type Stream } from './http2/stream.js';
 import { SharedLimits } from './inbound/admission.js';
 import { InboundAuthorization } from './inbound/authorization.js';
 import { InboundCall } from './inbound/call.js';
@@ -19,6 +20,8 @@ import type { Caller } from './inbound/caller.js';
 import { EndedQueues } from './inbound/ended-queues.js';
 import { failedUpstreamFields } from './inbound/failed-upstream.js';
 import { type FrontMethods, MAX_FRONT_REQUEST_BYTES, messageOf } from './inbound/front-methods.js';
+import { LoadReporter } from './inbound/load-reporter.js';
+import { LoadStreams } from './inbound/load-streams.js';
 import { type BackendDeps, ModelBackend, makeBackends, type ServedModel } from './inbound/model-backend.js';
 import { targetOf } from './inbound/model-methods.js';
 import { ModelRoutedCall, type ModelRoutedHandler } from './inbound/model-routed-call.js';
@@ -66,6 +69,8 @@ export class Inbound implements ModelRoutedHandler {
   /** Limits for all models together. */
   readonly limits: SharedLimits;
   private readonly deps: BackendDeps;
+  readonly load: LoadReporter;
+  readonly loadStreams: LoadStreams;
   /** What the queues of models that are gone have counted. */
   readonly ended = new EndedQueues();
   private readonly authorization: InboundAuthorization;
@@ -92,7 +97,13 @@ export class Inbound implements ModelRoutedHandler {
     const isOnly = models.length === 1 && models[0]!.version === undefined;
     this.router = isOnly ? null : new ModelRouter(this.served, service);
     this.authorization = new InboundAuthorization(intentions, service);
-    const options = { service, replayBytes, stripsResponse: true, quietAfterMs: QUIET_AFTER_MS };
+    this.load = new LoadReporter(this.served);
+    this.loadStreams = new LoadStreams(config.loadReport, {
+      ...{ context, service, reporter: this.load },
+      check: (session, block) => this.refusalOf(session.identity as Caller | null, block),
+    });
+    const strips = { stripsResponse: true, stripsReports: true };
+    const options = { service, replayBytes, ...strips, quietAfterMs: QUIET_AFTER_MS };
     this.routes = new Routes(config.routes, { direction: 'inbound', ...options }, context.stats);
   }
 
@@ -121,6 +132,8 @@ export class Inbound implements ModelRoutedHandler {
   accept(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
     const view = headerViewOf(block);
     if (!isGrpcRequest(view)) return void new RejectedStream(session, stream, ended);
+    if (view.path === STREAM_CORE_METRICS && this.config.loadReport.outOfBand)
+      return this.loadStreams.accept(session, stream, block, ended);
     const call = this.makeCall(session, stream, block, ended);
 
     const match = this.routes.match(view.path);
@@ -129,9 +142,7 @@ export class Inbound implements ModelRoutedHandler {
 
     const caller = session.identity as Caller | null;
     call.caller = caller;
-    if (caller === null && this.config.mtls === 'strict')
-      return sendLocalReply(call, makeLocalReply(LocalReplyReasons.noIdentity));
-    const refusal = this.authorization.check(caller, block);
+    const refusal = this.refusalOf(caller, block);
     if (refusal !== null) return sendLocalReply(call, refusal);
 
     if (match === null)
@@ -145,6 +156,12 @@ export class Inbound implements ModelRoutedHandler {
 
     if (this.faults !== null && this.injectFault(this.faults, call) === Next.handled) return;
     this.answerOrForward(call);
+  }
+
+  /** The reply to a peer that has no identity or may not call; null: it may. */
+  private refusalOf(caller: Caller | null, block: HeaderBlock): LocalReply | null {
+    if (caller === null && this.config.mtls === 'strict') return makeLocalReply(LocalReplyReasons.noIdentity);
+    return this.authorization.check(caller, block);
   }
 
   /** Several models: the messages of a method that names one are read. */
@@ -232,9 +249,12 @@ export class Inbound implements ModelRoutedHandler {
     const { activity, lostCalls } = call.instance!;
     const { nowMs } = this.context;
     if (call.ticket !== null) activity.onResponse(call, nowMs);
-    if (attempt.trailers !== null)
-      finishWith(call, attempt, failedUpstreamFields(call, attempt, this.upstreamFailures));
-    else if (isNeverProcessed(attempt.ended as AttemptEnd) && !call.isCommitted) {
+    if (attempt.trailers !== null) {
+      if (attempt.trailers.extras.length > 0) this.load.takeTrailers(attempt.trailers.extras, nowMs);
+      const load = this.loadFields(call);
+      const failed = failedUpstreamFields(call, attempt, this.upstreamFailures);
+      finishWith(call, attempt, failed.length === 0 ? load : [...failed, ...load]);
+    } else if (isNeverProcessed(attempt.ended as AttemptEnd) && !call.isCommitted) {
       if (backend.repeat(call)) return;
       const why = attempt.reason === '' ? 'it refused the call' : attempt.reason;
       sendLocalReply(call, backend.unavailable(why));
@@ -245,7 +265,20 @@ export class Inbound implements ModelRoutedHandler {
   onFinish(call: InboundCall, status: number): void {
     call.stats?.finish(status, this.context.nowMs - call.startMs);
     this.buffers.release(call);
-    if (call.ticket !== null) call.backend!.onFinish(call, call.ticket);
+    if (call.ticket === null) return;
+    this.load.onEnd(status);
+    call.backend!.onFinish(call, call.ticket);
+  }
+
+  /** The load report in the trailers of a call, where its caller is told; one that watches is told each report once. */
+  private loadFields(call: InboundCall): readonly HeaderField[] {
+    const { session } = call;
+    const isForAll = this.config.loadReport.trailers;
+    if (!isForAll && !session.isToldLoad) return NO_FIELDS;
+    const fields = this.load.trailer(call, this.context.nowMs);
+    if (!isForAll && session.toldLoad === fields) return NO_FIELDS;
+    session.toldLoad = fields;
+    return fields;
   }
 
   // ---- other events of a call ----
@@ -299,6 +332,7 @@ export class Inbound implements ModelRoutedHandler {
   /** Takes over a changed configuration and changed intentions, as `setIntentions` does. */
   update(config: InboundConfig, intentions: IntentionTable, sessions: Iterable<Session>): void {
     this.config = config;
+    this.loadStreams.config = config.loadReport;
     this.routes = this.routes.replaced(config.routes);
     this.limits.update(config);
     for (const { limits } of this.backends) limits.update(config);

@@ -129,11 +129,12 @@ function endpoints(rows: readonly reports.EndpointReport[]): string {
 }
 
 function endpointRow(row: reports.EndpointReport, hasPriorities: boolean): string {
-  const { cluster, priority, share, successRatio, latencyRatio, untilMs } = row;
+  const { cluster, priority, share, reportedLoad, successRatio, latencyRatio, untilMs } = row;
   const upstream = cluster === undefined ? row.upstream : `${row.upstream} · ${cluster}`;
   const notes = [
     ...(untilMs === undefined ? [] : [`${Math.ceil(untilMs / 1000)} s to go`]),
     ...(share === undefined ? [] : [`${percent(share)} of its share`]),
+    ...(reportedLoad === undefined ? [] : [`reports a load of ${percent(reportedLoad)}`]),
     ...(successRatio === undefined ? [] : [`${percent(successRatio)} successful in the last 10 s`]),
   ];
   const toPeers = latencyRatio === undefined ? '' : `, ${latencyRatio.toFixed(1)} × its peers`;

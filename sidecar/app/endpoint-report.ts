@@ -28,6 +28,7 @@ export function reportsOf(cluster: Cluster, nowMs: number): EndpointReport[] {
 export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): EndpointReport {
   const { ejection, pool } = endpoint;
   const { outcomes } = ejection;
+  const reportedLoad = endpoint.reported?.utilizationAt(endpoint.inFlight, nowMs);
   outcomes?.moveTo(nowMs);
   const base = {
     upstream: cluster.name,
@@ -45,6 +46,7 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
     ejections: ejection.ejections,
     ...(endpoint.locality === '' ? {} : { locality: endpoint.locality }),
     ...(endpoint.weightFactor === 1 ? {} : { share: endpoint.weightFactor }),
+    ...(reportedLoad === undefined ? {} : { reportedLoad }),
     ...(outcomes === null ? {} : recent(outcomes)),
   };
   if (!pool.isConnected) {

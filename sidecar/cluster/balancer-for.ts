@@ -6,12 +6,25 @@ type BalanceConfig = UpstreamConfig['balance'];
 
 /** The balancer that a configuration asks for. @param random in [0, 1). */
 export function balancerFor(config: BalanceConfig, random: () => number): Balancer {
-  return makeBalancer(config.kind, random, { ignoresLoad: ignoresLoad(config) });
+  return makeBalancer(config.kind, random, {
+    ignoresLoad: ignoresLoad(config),
+    spillAbove: spillAbove(config),
+  });
 }
 
 /** Whether the balancer of one configuration serves the other too: that is not made for a key, which calls bring along. */
 export function isSameBalancer(one: BalanceConfig, other: BalanceConfig): boolean {
-  return one.kind === other.kind && ignoresLoad(one) === ignoresLoad(other);
+  const isAlike = ignoresLoad(one) === ignoresLoad(other) && spillAbove(one) === spillAbove(other);
+  return one.kind === other.kind && isAlike;
+}
+
+/** Whether the choice of an endpoint reads what endpoints report of their load. */
+export function readsReports(config: BalanceConfig): boolean {
+  return config.kind !== 'round-robin';
+}
+
+function spillAbove(config: BalanceConfig): number | undefined {
+  return config.kind === 'ring-hash' ? config.spillAbove : undefined;
 }
 
 /** Calls that stick by a parameter are sequences, with their state at the endpoint. */

@@ -10,8 +10,10 @@ import type { DataPlaneContext } from '../transport/context.js';
 import { balancerFor } from './balancer-for.js';
 import { ConnectionWarmer } from './connection-warmer.js';
 import type { Endpoint, Peer } from './endpoint.js';
+
 import type { OutlierSweep } from './outlier-sweep.js';
 import { PrioritySet } from './priority-set.js';
+import { ReportCounts } from './report-counts.js';
 import { StaleDiscovery } from './stale-discovery.js';
 import { UnservedModels } from './unserved-models.js';
 
@@ -40,6 +42,8 @@ export class Cluster {
   active: readonly Endpoint[] = [];
   readonly budget: RetryBudget;
   readonly unservedModels = new UnservedModels();
+  /** Load reports of its endpoints that were read. */
+  readonly reports = new ReportCounts();
   /** False: discovery has not said yet which endpoints there are. */
   isKnown = true;
   /** There has been an identity to connect with. Until then no endpoint can be reached, through no fault of its own. */

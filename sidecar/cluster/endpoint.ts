@@ -29,6 +29,10 @@ export class Endpoint extends EndpointLoad {
   priority = 0;
   /** Where it is; empty: elsewhere. */
   locality = '';
+  /** Its proxy is known to be no Outrider. */
+  isForeign = false;
+  /** When a load report in trailers was last read, monotonic ms. */
+  reportReadMs = Number.NEGATIVE_INFINITY;
   /** Why Consul reports it as critical; empty: it does not. */
   critical = '';
   readonly ejection: EndpointEjection = new EndpointEjection(this);
@@ -96,6 +100,7 @@ export class Endpoint extends EndpointLoad {
     this.priority = config.priority ?? 0;
     this.locality = config.locality ?? '';
     this.critical = config.critical ?? '';
+    this.isForeign = config.isForeign === true;
   }
 
   /** Whether the same connections serve `config`, which has this address. */

@@ -198,10 +198,11 @@ export class Upstream {
 }
 
 function configOf(endpoint: Cluster['endpoints'][number]): UpstreamConfig['endpoints'][number] {
-  const { address, weight, id, priority, critical, locality, peer } = endpoint;
+  const { address, weight, id, priority, critical, locality, isForeign, peer } = endpoint;
   return {
     ...{ address, weight, id, priority, ...peer },
     ...(locality === '' ? {} : { locality }),
     ...(critical === '' ? {} : { critical }),
+    ...(isForeign ? { isForeign } : {}),
   };
 }

@@ -26,6 +26,12 @@ export class MessageWriter {
     return this;
   }
 
+  /** A double field; 0 is left out, as proto3 does. */
+  double(field: number, value: number): this {
+    if (value !== 0) this.wire.tag(field, WireType.Bit64).double(value);
+    return this;
+  }
+
   message(field: number, value: MessageWriter): this {
     return this.bytes(field, value.finish());
   }

@@ -25,6 +25,8 @@ export type InboundConfig = NonNullable<SidecarConfig['inbound']>;
 export type IntentionConfig = InboundConfig['intentions'][number];
 /** The queue before the local model. */
 export type QueueConfig = InboundConfig['queue'];
+/** What callers are told of the load. */
+export type LoadReportConfig = InboundConfig['loadReport'];
 /** A token bucket for each caller identity that matches. */
 export type RateLimitConfig = NonNullable<InboundConfig['rateLimits']>[number];
 
@@ -32,6 +34,8 @@ export type RateLimitConfig = NonNullable<InboundConfig['rateLimits']>[number];
 export type OutboundConfig = NonNullable<SidecarConfig['outbound']>;
 /** A mesh service that is called; its SPIFFE id is what every endpoint must present. */
 export type UpstreamConfig = OutboundConfig['upstreams'][number];
+/** What endpoints are asked of their load; `intervalMs` 0: nothing. */
+export type LoadReportsConfig = UpstreamConfig['loadReports'];
 /** One prober for each endpoint, however many routes lead to it. */
 export type ActiveHealthConfig = NonNullable<UpstreamConfig['health']>;
 /** Bounds of one upstream; 0 = no bound. */

@@ -1,4 +1,5 @@
 import { onEjectionEvent } from '../cluster/ejection-events.js';
+import { readTrailers } from '../cluster/load-reports.js';
 import type { OutlierSweep } from '../cluster/outlier-sweep.js';
 import { CallKind } from '../core/balancing/balancer.js';
 import type { PeakEwma } from '../core/balancing/peak-ewma.js';
@@ -27,6 +28,9 @@ export function recordOutcome(
   const { endpoint } = attempt;
   endpoint.inFlight--;
   const isUnanswered = attempt.isUnanswered && answer(attempt);
+  const { trailers } = attempt;
+  if (trailers !== null && trailers.extras.length > 0)
+    readTrailers(call.cluster, endpoint, trailers.extras, now);
   const facts = factsOf(call, attempt, context);
   // The time a caller takes to send its request is not the endpoint's.
   attempt.tookMs = facts.turnMs === NEVER ? UNKNOWN_DURATION : now - facts.turnMs;

@@ -45,7 +45,7 @@ export class Router {
   }
 
   private makeRoutes(config: UpstreamConfig, before?: Routes): Routes {
-    const { name, routes, tls } = config;
+    const { name, routes, tls, loadReports } = config;
     return new Routes(
       routes,
       {
@@ -53,6 +53,7 @@ export class Router {
         service: name,
         replayBytes: this.replayBytes,
         stripsResponse: tls !== 'mesh',
+        stripsReports: !loadReports.forward,
       },
       this.context.stats,
       before,

@@ -38,6 +38,8 @@ export interface CallPlan {
   readonly replayBytes: number;
   /** `outrider-*` metadata of the response is removed: it comes from outside the mesh. */
   readonly stripsResponse: boolean;
+  /** Load reports in trailers are removed. */
+  readonly stripsReports: boolean;
 }
 
 /** The decisions about the calls of one side, as events of a call. The optional ones are for a side that needs them. */
@@ -171,4 +173,5 @@ const NO_PLAN: CallPlan = {
   quietAfterMs: 0,
   replayBytes: 0,
   stripsResponse: false,
+  stripsReports: false,
 };

@@ -136,6 +136,21 @@ export function stripExtras(extras: readonly HeaderField[]): readonly HeaderFiel
   return extras;
 }
 
+/** Whether trailers hold a load report (ORCA), in either form. @param extras their varying fields, among which reports always are. */
+export function hasReport(extras: readonly HeaderField[]): boolean {
+  for (const field of extras) if (isReport(field)) return true;
+  return false;
+}
+
+function isReport({ token }: HeaderField): boolean {
+  return token === Token.endpointLoadMetricsBin || token === Token.endpointLoadMetrics;
+}
+
+/** Trailers' varying fields without load reports; the same array when there are none. */
+export function stripReports(extras: readonly HeaderField[]): readonly HeaderField[] {
+  return hasReport(extras) ? extras.filter((field) => !isReport(field)) : extras;
+}
+
 /** Timeout fields by whole milliseconds: few values recur very often. */
 const TIMEOUTS: (HeaderField | undefined)[] = new Array<HeaderField | undefined>(16_384).fill(undefined);
 

@@ -10,7 +10,7 @@ import type { Attempt } from './attempt.js';
 import { type Call, FirstMessage } from './call.js';
 import { settleOn, stopAttempts } from './call-attempts.js';
 import { markActive } from './call-timer.js';
-import { stripExtras, stripResponse } from './header-rewrite.js';
+import { stripExtras, stripReports, stripResponse } from './header-rewrite.js';
 import { degradedField, type LocalReply, messageField, replyHeaders, replyTrailers } from './local-reply.js';
 import { disableReplay, dropBuffer } from './request-buffer.js';
 import { MessageCounter } from './stream/message-counter.js';
@@ -77,10 +77,11 @@ export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderF
   const { trailers } = attempt;
   if (trailers === null || call.isFinished) return;
   if (call.hedge !== null) settleOn(call, attempt);
-  const { stripsResponse } = call.plan;
+  const { stripsResponse, stripsReports } = call.plan;
   const list = stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
-  const own = stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
-  const extras = added.length === 0 ? own : [...own, ...added];
+  let own = stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
+  if (stripsReports && own.length > 0) own = stripReports(own);
+  const extras = added.length === 0 ? own : own.length === 0 ? added : [...own, ...added];
   const { connection } = call.session;
   if (attempt.isTrailersOnly) {
     connection.sendHeaders(call.stream, list, withDegraded(call, extras), true);

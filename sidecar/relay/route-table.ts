@@ -48,6 +48,7 @@ export interface RoutesOptions {
   readonly service: string;
   readonly replayBytes: number;
   readonly stripsResponse: boolean;
+  readonly stripsReports: boolean;
   /** Absent: not watched. */
   readonly quietAfterMs?: number;
 }
@@ -173,6 +174,7 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     quietAfterMs: options.quietAfterMs ?? 0,
     replayBytes: options.replayBytes,
     stripsResponse: options.stripsResponse,
+    stripsReports: options.stripsReports,
   };
 }
 

@@ -53,6 +53,18 @@ export const HELP = {
   outrider_identity_rotations_total: 'Identities taken over since the start.',
   outrider_identity_expires_seconds: 'Seconds until our certificate expires.',
 
+  // load reports
+  outrider_load_reports_total:
+    'Load reports of endpoints that were read: in the trailers of calls (trailers), or out of band (stream).',
+  outrider_load_report_faults_total:
+    'What was wrong in load reports of endpoints and was left out: not-finite, out-of-range, repeated, too-many, too-long, unreadable, two-formats, and contradicted, which says fewer calls than we have there ourselves.',
+  outrider_endpoint_reported_load:
+    'Calls that the endpoint has, over those it runs at once, by its last report and our own calls since; absent without a report of the last 3 s.',
+  outrider_load_streams: 'Open streams of load reports to callers.',
+  outrider_load_streams_refused_total: 'Such streams that were refused, as there were max_streams.',
+  outrider_model_load_report_faults_total:
+    'What was wrong in load reports of the local model and was left out, by the same reasons.',
+
   // hedging, fallbacks and breakers
   outrider_crashed_attempts_total:
     'Attempts that ran in a model process as it crashed: they are not tried again. Requests that were in two crashes are refused for a while (outrider_local_replies_total, reason poison).',

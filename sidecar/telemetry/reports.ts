@@ -38,6 +38,8 @@ export interface EndpointReport {
   readonly locality?: string;
   /** What it takes of its weight now, when that is not all: it warms up, is full, or is far away. */
   readonly share?: number;
+  /** Calls that it has over those it runs at once, as it reports it, with our own calls since; absent without a report of the last 3 s. */
+  readonly reportedLoad?: number;
   /** Calls that succeeded or failed in the last 10 s, and the share of successes among them; absent where they are not counted, the share also where there were none. */
   readonly recentCalls?: number;
   readonly successRatio?: number;

@@ -69,6 +69,9 @@ export class Session implements ConnectionHandler, Flushable {
   responses = 0;
   /** Set by the handler: the identity of the peer, as far as it is proved; null: none. */
   identity: unknown = null;
+  /** Set by the handler: the peer watches our load, and the report that it was told last. */
+  isToldLoad = false;
+  toldLoad: object | null = null;
   /** The peer's SPIFFE id; empty where it has none. */
   subject = '';
   /** Until when the peer's certificate is valid, wall-clock ms; Infinity where it has none. */

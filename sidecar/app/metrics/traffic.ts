@@ -12,6 +12,7 @@ import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js'
 import { histogramSample, metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 import type { MemoryBudget } from '../../transport/memory-budget.js';
 import { queueMetrics } from './admission.js';
+import { loadReportMetrics } from './load-reports.js';
 import { resilienceMetrics } from './resilience.js';
 
 /** Where the metrics of calls, endpoints and connections are read. */
@@ -31,6 +32,7 @@ export function metricsOf(sources: MetricSources): Metric[] {
   return [
     ...callMetrics(sources.stats.calls),
     ...upstreamMetrics(sources.outbounds),
+    ...loadReportMetrics(sources.outbounds, sources.inbound),
     ...resilienceMetrics(sources.outbounds),
     ...queueMetrics(sources.inbound),
     ...connectionMetrics(sources),

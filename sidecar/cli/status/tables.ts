@@ -86,6 +86,7 @@ function endpointTable(reports: readonly StatusReport[], palette: Palette): stri
     { title: 'state', cell: (row) => stateCell(row, palette) },
     { title: 'share', cell: ({ share }) => percent(share), isOptional: true },
     { title: 'in flight', cell: ({ inFlight }) => String(inFlight) },
+    { title: 'load', cell: ({ reportedLoad }) => percent(reportedLoad), isOptional: true },
     { title: 'latency', cell: ({ ewmaMs }) => (ewmaMs === 0 ? NONE : `${ewmaMs.toFixed(1)} ms`) },
     { title: 'to peers', cell: ({ latencyRatio }) => times(latencyRatio), isOptional: true },
     { title: 'success', cell: (row) => success(row), isOptional: true },

@@ -12,6 +12,7 @@ import { meshConsulRules } from './consul/rules.js';
 import { address, entries, type FoundBlock, mapping, number, text, texts } from './found.js';
 import { limits } from './limits.js';
 import { callListeners, listeners, refuseSharedPlaces } from './listener-conflicts.js';
+import { loadReport } from './load-reports.js';
 import { requireKnownNames } from './mesh-names.js';
 import {
   INSTANCES_MEANING,
@@ -88,6 +89,7 @@ const service = inCode(
     }),
     queue,
     rate_limits: rateLimits,
+    load_report: loadReport,
     routes: option(inboundRoutes(), {
       meaning: 'Time limits by method, on the side of the model. What no route names gets the defaults.',
       why: 'The caller usually brings a deadline.',

@@ -9,6 +9,7 @@ import { accessLog, faultInjection } from './access-log.js';
 import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
 import { limits } from './limits.js';
+import { loadReport } from './load-reports.js';
 import { sidecarModelProcess } from './model-process.js';
 import { block, blockAs, inCode, inside, option, rules } from './option.js';
 import { queue } from './queue.js';
@@ -75,6 +76,7 @@ const inbound = blockAs('a block that says how peers reach the local model', {
   }),
   queue,
   rate_limits: rateLimits,
+  load_report: loadReport,
   routes: option(inboundRoutes(), {
     meaning: 'Time limits by method. What no route names gets the defaults.',
     why: 'The caller usually brings a deadline.',

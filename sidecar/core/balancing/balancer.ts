@@ -1,4 +1,5 @@
 import { PeakEwma } from './peak-ewma.js';
+import type { ReportedLoad } from './reported-load.js';
 
 /** Kinds of calls that take times of their own: a unary call its answer, a stream its first message. */
 export const CallKind = { unary: 0, stream: 1 } as const;
@@ -16,6 +17,8 @@ export class EndpointLoad {
   inFlight = 0;
   /** Of these, streams that wait for their first message. */
   unanswered = 0;
+  /** What it says of its load; null: it never has. */
+  reported: ReportedLoad | null = null;
   /** Configured weight, ≥ 0. Zero takes no traffic. */
   weight = 1;
   /**

@@ -7,6 +7,8 @@ import { RoundRobin } from './round-robin.js';
 export interface BalancerOptions {
   /** Calls with a key go to its endpoint whatever the load. Read by ring-hash only; default: within bounds of load. */
   readonly ignoresLoad?: boolean;
+  /** Reported load above which a key's endpoint passes calls on. Read by ring-hash only; default: never. */
+  readonly spillAbove?: number | undefined;
 }
 
 /** A policy of the table. */
@@ -24,7 +26,8 @@ export const BALANCERS = {
   },
   'round-robin': { make: () => new RoundRobin(), meaning: 'in turn' },
   'ring-hash': {
-    make: (random, { ignoresLoad }) => new RingHash(random, { ignoresLoad: ignoresLoad === true }),
+    make: (random, { ignoresLoad, spillAbove }) =>
+      new RingHash(random, { ignoresLoad: ignoresLoad === true, spillAbove }),
     meaning:
       'calls with the same value of the metadata key or parameter below go to the same endpoint, with a metadata key as long as it is not overloaded, and few of them move when endpoints come and go',
   },

@@ -18,10 +18,23 @@ const CLEARLY_CHEAPER = 0.9;
 const MAX_DRAWS = 8;
 /** Mean cost and weights are recomputed this often, ms. */
 const REFRESH_MS = 100;
+/** Endpoints looked at for one pick where they report their load. */
+const MAX_COMPARED = 16;
+/**
+ * Latency below this multiple of a peer's says nothing beside a reported load: where runs take from a millisecond to seconds, the
+ * latencies of equal endpoints differ as much. Beyond it counts in full, so that no report makes up for a slow or failing endpoint.
+ */
+const CLEARLY_SLOW = 1.5;
+/** Reported concurrencies count as at most this many times, and at least this part of, the mean. */
+const MAX_CAPACITY_RATIO = 2;
 
 /**
  * Power of two choices (Mitzenmacher 2001; Envoy's and Finagle's P2C) on `latency × (1 + in flight ÷ relative weight)`, latency being a
  * peak-sensitive average (peak-ewma.ts) and the relative weight that over the mean.
+ *
+ * Where endpoints of equal weight report their load (reported-load.ts), the calls of others count as our own do, and the least loaded
+ * of all gets the call, up to 16 from a random one on: the fading of reports does what the second choice does otherwise, it keeps
+ * callers from sending to the same endpoint at once.
  */
 export class LeastLoaded implements Balancer {
   /**
@@ -36,6 +49,10 @@ export class LeastLoaded implements Balancer {
   private meanShare = 1;
   private maxShare = 1;
   private isWeighted = false;
+  /** An endpoint has reported its load lately; then what endpoints have in the mean: calls of others, and concurrency. */
+  private hasReports = false;
+  private meanOthers = 0;
+  private meanConcurrency = 1;
   readonly feelsLoad = true;
   private refreshedMs = Number.NEGATIVE_INFINITY;
   private refreshedCount = -1;
@@ -58,6 +75,7 @@ export class LeastLoaded implements Balancer {
     if (nowMs - this.refreshedMs >= REFRESH_MS || endpoints.length !== this.refreshedCount)
       this.refresh(endpoints, nowMs);
     const count = endpoints.length;
+    if (this.hasReports && !this.isWeighted) return this.leastReported(endpoints, tried, nowMs, kind);
     if (this.isWeighted || tried.length > 0 || count < 2)
       return this.pickSingly(endpoints, tried, nowMs, kind);
     // One random number gives both indexes: its fraction is as random as the whole.
@@ -69,6 +87,61 @@ export class LeastLoaded implements Balancer {
     if (!canPick(one, NONE_TRIED) || !canPick(other, NONE_TRIED))
       return this.pickSingly(endpoints, tried, nowMs, kind);
     return this.better(one, other, nowMs, kind);
+  }
+
+  /** The least loaded by what endpoints report; of equal ones any. */
+  private leastReported<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    tried: Tried,
+    nowMs: number,
+    kind: CallKind,
+  ): E | undefined {
+    const count = endpoints.length;
+    let at = (this.nextRandom() * count) | 0;
+    let best: E | undefined;
+    let bestCost = Number.POSITIVE_INFINITY;
+    let compared = 0;
+    let equals = 1;
+    for (let i = 0; i < count && compared < MAX_COMPARED; i += 1) {
+      const endpoint = endpoints[at]!;
+      at = at + 1 === count ? 0 : at + 1;
+      if (!canPick(endpoint, tried)) continue;
+      compared += 1;
+      const cost = this.reportedCost(endpoint, nowMs, kind);
+      if (cost > bestCost) continue;
+      equals = cost < bestCost ? 1 : equals + 1;
+      if (equals > 1 && this.nextRandom() * equals >= 1) continue;
+      best = endpoint;
+      bestCost = cost;
+    }
+    const isAllTried = best === undefined && tried.length > 0;
+    return isAllTried ? this.leastReported(endpoints, NONE_TRIED, nowMs, kind) : best;
+  }
+
+  /** Calls that one more would run beside, over what the endpoint runs at once; more for one that is clearly slow or rejects calls. */
+  private reportedCost(endpoint: EndpointLoad, nowMs: number, kind: CallKind): number {
+    const { reported } = endpoint;
+    const slow = this.slowness(endpoint, nowMs, kind) / CLEARLY_SLOW;
+    const load = (1 + this.loadOf(endpoint, nowMs)) * Math.max(1, slow);
+    if (reported === null || !reported.counts(nowMs)) return load;
+    const capacity = reported.concurrency / this.meanConcurrency;
+    return load / Math.min(Math.max(capacity, 1 / MAX_CAPACITY_RATIO), MAX_CAPACITY_RATIO);
+  }
+
+  /** Latency over that of an average peer; of streams, to their first message. */
+  private slowness({ latency, firstMessage }: EndpointLoad, nowMs: number, kind: CallKind): number {
+    const { neutralMs, neutralFirstMessageMs } = this;
+    if (kind === CallKind.unary || neutralFirstMessageMs === 0)
+      return latency.cost(neutralMs, nowMs) / Math.max(neutralMs, MIN_COST_MS);
+    return firstMessage === null
+      ? 1
+      : firstMessage.cost(neutralFirstMessageMs, nowMs) / Math.max(neutralFirstMessageMs, MIN_COST_MS);
+  }
+
+  /** Calls under way there: our own and, where endpoints report their load, those of others. */
+  private loadOf({ inFlight, reported }: EndpointLoad, nowMs: number): number {
+    if (!this.hasReports) return inFlight;
+    return inFlight + (reported === null ? this.meanOthers : reported.othersAt(this.meanOthers, nowMs));
   }
 
   /** Two separate draws: where endpoints are excluded, or weights differ. */
@@ -102,7 +175,8 @@ export class LeastLoaded implements Balancer {
   /** Cost of one more call, ms; lower is better. */
   cost(endpoint: EndpointLoad, nowMs: number, kind: CallKind = CallKind.unary): number {
     if (kind === CallKind.stream && this.neutralFirstMessageMs > 0) return this.streamCost(endpoint, nowMs);
-    const load = this.isWeighted ? (endpoint.inFlight * this.meanShare) / endpoint.share : endpoint.inFlight;
+    const calls = this.loadOf(endpoint, nowMs);
+    const load = this.isWeighted ? (calls * this.meanShare) / endpoint.share : calls;
     return Math.max(endpoint.latency.cost(this.neutralMs, nowMs), MIN_COST_MS) * (1 + load);
   }
 
@@ -174,9 +248,17 @@ export class LeastLoaded implements Balancer {
     let streamInverse = 0;
     let streamsKnown = 0;
     let inFlight = 0;
+    let reports = 0;
+    let others = 0;
+    let perConcurrency = 0;
     for (const endpoint of endpoints) {
-      const { latency, firstMessage, share } = endpoint;
+      const { latency, firstMessage, share, reported } = endpoint;
       inFlight += endpoint.inFlight;
+      if (reported?.counts(nowMs)) {
+        reports += 1;
+        others += reported.others;
+        perConcurrency += 1 / reported.concurrency;
+      }
       if (latency.samples > 0) {
         inverse += 1 / Math.max(latency.estimate(this.neutralMs, nowMs), MIN_COST_MS);
         known += 1;
@@ -200,5 +282,10 @@ export class LeastLoaded implements Balancer {
     }
     this.meanShare = positive > 0 ? shares / positive : 1;
     this.isWeighted = positive > 0 && minShare !== this.maxShare;
+    this.hasReports = reports > 0;
+    if (reports === 0) return;
+    this.meanOthers = others / reports;
+    // The harmonic mean, which one that boasts does not raise.
+    this.meanConcurrency = reports / perConcurrency;
   }
 }

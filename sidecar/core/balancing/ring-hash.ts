@@ -18,6 +18,16 @@ interface Ring {
   readonly owners: Uint16Array;
 }
 
+export interface RingHashOptions {
+  /** Keys stay at their endpoint whatever its load or weight: there is state there. */
+  readonly ignoresLoad: boolean;
+  /**
+   * A key's endpoint whose reported load is above this many times what it runs at once passes calls on to the next one on the ring whose
+   * load is not. Absent, or without a report: the bound on our own calls in flight.
+   */
+  readonly spillAbove?: number | undefined;
+}
+
 /**
  * Calls with the same key go to the same endpoint: consistent hashing on a ring (Envoy's ring hash), so that an endpoint
  * that comes or goes moves only its own share of the keys, with bounded loads (Mirrokni, Thorup and Zadimoghaddam 2016):
@@ -26,14 +36,13 @@ interface Ring {
 export class RingHash implements Balancer {
   private readonly keyless: LeastLoaded;
   private ring: Ring | undefined;
+  /** Of the pick under way. */
+  private nowMs = 0;
 
-  /**
-   * @param random for calls without a key, which go to the less loaded of two.
-   * @param ignoresLoad keys stay at their endpoint whatever its load or weight: there is state there.
-   */
+  /** @param random for calls without a key, which go to the less loaded of two. */
   constructor(
     random: () => number,
-    private readonly options: { readonly ignoresLoad: boolean } = { ignoresLoad: false },
+    private readonly options: RingHashOptions = { ignoresLoad: false },
   ) {
     this.keyless = new LeastLoaded(random);
   }
@@ -46,7 +55,8 @@ export class RingHash implements Balancer {
   ): E | undefined {
     if (key === NO_KEY || endpoints.length > MAX_ENDPOINTS) return this.keyless.pick(endpoints, tried, nowMs);
     if (this.ring?.of !== endpoints) this.ring = makeRing(endpoints);
-    // The second round is for keys that only an endpoint with a lowered weight could take.
+    this.nowMs = nowMs;
+    // The second round is for keys that only an endpoint with a lowered weight could take, or one whose reported load is high.
     return (
       this.walk(this.ring, endpoints, tried, key, false) ??
       this.walk(this.ring, endpoints, tried, key, true) ??
@@ -79,12 +89,21 @@ export class RingHash implements Balancer {
     for (let step = 0; step < points.length; step += 1) {
       const endpoint = endpoints[owners[(from + step) % points.length]!]!;
       if (!canPick(endpoint, tried)) continue;
+      const utilization = this.reportedUtilization(endpoint);
+      if (!isLastRound && utilization !== undefined && utilization > this.options.spillAbove!) continue;
       if (this.options.ignoresLoad) return endpoint;
       if (!isLastRound && endpoint.weightFactor < 1 && !takesKey(endpoint, key)) continue;
+      if (utilization !== undefined) return endpoint;
       const bound = Math.ceil((BOUND * inFlight * endpoint.share) / eligible);
       if (endpoint.inFlight < bound) return endpoint;
     }
     return undefined;
+  }
+
+  /** Where keys spill by it: the load that the endpoint reports over what it runs at once; undefined: it reports none. */
+  private reportedUtilization({ reported, inFlight }: EndpointLoad): number | undefined {
+    if (this.options.spillAbove === undefined || reported === null) return undefined;
+    return reported.utilizationAt(inFlight, this.nowMs);
   }
 }
 

@@ -10,6 +10,7 @@ import type { Metric } from '../../telemetry/metric.js';
 import { metric, metricsOver } from '../../telemetry/metric-rows.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import { dialPlain } from '../../transport/dial.js';
+import { LoadWatches } from './load-watches.js';
 import { type Member, Prober, type ProberDeps } from './prober.js';
 import { askByConnecting, askByPing, HealthCalls, type Probe, type ProbeCallback } from './probes.js';
 import { RecoveryProbes } from './recovery.js';
@@ -47,6 +48,7 @@ export class HealthChecker extends WheelEntry {
   private readonly details = new Map<Prober, { readonly key: string; readonly calls?: HealthCalls }>();
   private readonly deps: ProberDeps;
   private readonly recoveries: RecoveryProbes;
+  private readonly loadWatches: LoadWatches;
   private queue: Prober[] = [];
   private begun = 0;
 
@@ -54,6 +56,7 @@ export class HealthChecker extends WheelEntry {
     super();
     const { context, timers } = options;
     this.recoveries = new RecoveryProbes(context);
+    this.loadWatches = new LoadWatches(context);
     const isBusy = (): boolean => [...this.probers.values()].some(({ isAsking }) => isAsking);
     this.deps = {
       context,
@@ -81,6 +84,7 @@ export class HealthChecker extends WheelEntry {
   removeUpstream(name: string): void {
     this.configs.delete(name);
     this.recoveries.removeUpstream(name);
+    this.loadWatches.removeUpstream(name);
     for (const cluster of [...this.clusters.keys()]) if (cluster.name === name) this.leaveAll(cluster);
   }
 
@@ -88,6 +92,7 @@ export class HealthChecker extends WheelEntry {
     this.configs.clear();
     for (const cluster of [...this.clusters.keys()]) this.leaveAll(cluster);
     this.recoveries.stop();
+    this.loadWatches.stop();
     this.queue = [];
     this.options.context.wheel.cancel(this);
     this.deps.loopMonitor.stop();
@@ -98,6 +103,7 @@ export class HealthChecker extends WheelEntry {
     if (this.clusters.size > 0) this.leaveRetired();
     const config = this.configs.get(cluster.name);
     if (config !== undefined && !cluster.isRetired) this.recoveries.update(cluster, config);
+    if (config !== undefined) this.loadWatches.update(cluster, config);
     if (config?.health === undefined || cluster.isRetired) return this.leaveAll(cluster);
     const checked = getOrInsert(this.clusters, cluster, () => ({ probers: new Map(), config }));
     for (const endpoint of [...checked.probers.keys()])

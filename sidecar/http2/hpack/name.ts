@@ -47,6 +47,8 @@ const VARYING: ReadonlySet<number> = new Set<number>([
   Token.grpcRetryPushbackMs,
   Token.grpcStatusDetailsBin,
   Token.xRequestId,
+  Token.endpointLoadMetricsBin,
+  Token.endpointLoadMetrics,
 ]);
 
 const VARYING_NAMES: ReadonlySet<string> = new Set([

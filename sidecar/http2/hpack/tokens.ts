@@ -37,6 +37,8 @@ export const Token = {
   outrider: 31,
   forwarded: 32,
   xForwardedClientCert: 33,
+  endpointLoadMetricsBin: 34,
+  endpointLoadMetrics: 35,
 } as const;
 
 const PSEUDO: readonly string[] = ['authority', 'method', 'path', 'scheme', 'status'];

@@ -6,7 +6,13 @@ import { type Match, matchForCopy, Routes } from '../../../sidecar/relay/route-t
 import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 import { aRoute, aSafeRoute, PATH } from '../../kit/stack/stack.js';
 
-const OPTIONS = { direction: 'outbound', service: 'digits', replayBytes: 1, stripsResponse: true } as const;
+const OPTIONS = {
+  direction: 'outbound',
+  service: 'digits',
+  replayBytes: 1,
+  stripsResponse: true,
+  stripsReports: true,
+} as const;
 const split = [{ weight: 1, cluster: '' }];
 const RETRY = { attempts: 3, on: [14] };
 const RULE: TrafficRoute = { split, timeoutMs: 5_000, retry: RETRY };

@@ -4,12 +4,22 @@
 import { BALANCER_KINDS, BALANCERS, type BalancerKind } from '../../../core/balancing/balancers.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, blockAs, inCode, option, rules } from '../option.js';
-import { choice, matching } from '../values.js';
+import { choice, matching, rational } from '../values.js';
 
 type BalanceConfig =
   | { readonly kind: Exclude<BalancerKind, 'ring-hash'> }
-  | { readonly kind: 'ring-hash'; readonly key: string; readonly hashOn?: undefined }
-  | { readonly kind: 'ring-hash'; readonly hashOn: { readonly parameter: string }; readonly key?: undefined };
+  | {
+      readonly kind: 'ring-hash';
+      readonly key: string;
+      readonly hashOn?: undefined;
+      readonly spillAbove?: number;
+    }
+  | {
+      readonly kind: 'ring-hash';
+      readonly hashOn: { readonly parameter: string };
+      readonly key?: undefined;
+      readonly spillAbove?: number;
+    };
 
 const PARAMETER = /^[!-~]{1,64}$/;
 
@@ -42,14 +52,21 @@ export const balance = inCode(
       otherwise: 'absent: `key` says what decides',
       why: 'Clients of sequence models put `sequence_id` there.',
     }),
+    spill_above: option(rational({ min: 0.1, max: 1_000 }).optional(), {
+      meaning:
+        'With `ring-hash`: calls stay at the endpoint of their key until it has more than this many times the calls that it runs at once, by its own report (`load_reports`); then they go to the next one on the ring that has not. With `hash_on`, state at the first endpoint does not come along.',
+      otherwise:
+        'absent: with `key`, a quarter more of our own calls in flight than its share; with `hash_on`, whatever its load',
+      why: 'Whether a warm cache is worth a wait depends on the model: 1 leaves once calls would wait, 2 once as many wait as run.',
+    }),
   }).check(
     rules((found, report) => {
-      const { kind, key, hash_on: on } = found;
+      const { kind, key, hash_on: on, spill_above } = found;
       if (kind === 'ring-hash' && key === undefined && on === undefined)
         report(['key'], 'missing; expected a metadata key, or hash_on, by which ring-hash chooses');
       if (key !== undefined && on !== undefined)
         report(['hash_on'], 'found beside key; expected only one of them');
-      for (const [name, said] of Object.entries({ key, hash_on: on }))
+      for (const [name, said] of Object.entries({ key, hash_on: on, spill_above }))
         if (said !== undefined && kind !== 'ring-hash' && BALANCER_KINDS.some((each) => each === kind))
           report([name], `found with ${kind}, which does not read it; expected "kind: ring-hash"`);
     }),

@@ -70,6 +70,8 @@ export interface EndpointConfig {
   readonly priority?: number;
   /** Why the registry counsels against it, in one sentence. Absent: it does not. */
   readonly critical?: string;
+  /** The registry shows that its proxy is no Outrider. Absent: it is one, or that is not known. */
+  readonly isForeign?: boolean;
 }
 
 const endpoint = inCode(

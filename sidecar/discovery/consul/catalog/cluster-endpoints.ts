@@ -77,6 +77,8 @@ function endpointOf(instance: Instance, target: Target, at: number): EndpointCon
     ...(instance.datacenter === '' ? {} : { datacenter: instance.datacenter }),
     ...(locality === '' ? {} : { locality }),
     ...present('subset', target.subset),
+    // Outriders say their version in the metadata of their registration.
+    ...(instance.meta['outrider'] === undefined ? { isForeign: true } : {}),
     ...(isCritical ? { critical: instance.why === '' ? 'its checks fail' : instance.why } : {}),
   };
 }

@@ -29,6 +29,7 @@ describe('a sidecar file', () => {
         intentions: [],
         defaultIntention: 'deny',
         queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
+        loadReport: { trailers: false, outOfBand: true, minIntervalMs: 100, maxStreams: 1_024 },
         routes: defaultRoutes('inbound'),
       },
       limits: {
@@ -88,6 +89,7 @@ describe('a sidecar file', () => {
         maxAgeMs: 3_600_000,
       },
       budget: { ratio: 0.2, perSecond: 3 },
+      loadReports: { intervalMs: 1_000, forward: false },
       routes: defaultRoutes('outbound'),
     } satisfies UpstreamConfig);
   });

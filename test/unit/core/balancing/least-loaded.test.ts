@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { LeastLoaded } from '../../../../sidecar/core/balancing/least-loaded.js';
+import { ReportedLoad } from '../../../../sidecar/core/balancing/reported-load.js';
 import { about, endpoint, shares } from '../../../kit/core/endpoints.js';
 import { seeded, sequence } from '../../../kit/time/seeded-random.js';
 
@@ -110,5 +111,90 @@ describe('LeastLoaded', () => {
     const pool = [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 100 })];
     const [, , slow] = shares(new LeastLoaded(seeded(9)), pool, 5_000);
     assert.equal(slow, 0);
+  });
+
+  describe('where endpoints report their load', () => {
+    const reporting = (
+      calls: number,
+      over: { concurrency?: number; latencyMs?: number; inFlight?: number } = {},
+    ) => {
+      const { concurrency = 4, latencyMs = 10, inFlight = 0 } = over;
+      const made = endpoint({ latencyMs, inFlight });
+      made.reported = new ReportedLoad();
+      made.reported.take({ calls, concurrency, runMs: 100 }, inFlight, 0);
+      return made;
+    };
+    const sharesOf = (pool: ReturnType<typeof endpoint>[], picks = 2_000) =>
+      shares(new LeastLoaded(seeded(3)), pool, picks);
+
+    it('the least loaded of all gets the call, the calls of others counting as our own', () => {
+      assert.deepEqual(sharesOf([reporting(3), reporting(1), reporting(2), reporting(9)]), [0, 1, 0, 0]);
+      assert.deepEqual(sharesOf([reporting(3, { inFlight: 3 }), reporting(1), reporting(2)]), [0, 1, 0]);
+    });
+
+    it('equals share, also beside one that may not be picked', () => {
+      const pool = [reporting(1), reporting(1), reporting(1), reporting(1)];
+      pool[1]!.eligible = false;
+      const found = sharesOf(pool, 30_000);
+      assert.equal(found[1], 0);
+      for (const i of [0, 2, 3]) about(found[i]!, 1 / 3, 0.02);
+    });
+
+    it('one without a report is taken to have what the others have in the mean', () => {
+      const silent = endpoint({ latencyMs: 10 });
+      assert.deepEqual(sharesOf([silent, reporting(1), reporting(9)]), [0, 1, 0]);
+      about(sharesOf([silent, reporting(8)])[0]!, 1 / 2);
+      silent.inFlight = 1;
+      assert.deepEqual(sharesOf([silent, reporting(8)]), [0, 1]);
+    });
+
+    it('calls are compared with what an endpoint runs at once, within a factor of two of the mean', () => {
+      assert.deepEqual(
+        sharesOf([reporting(5, { concurrency: 8 }), reporting(4, { concurrency: 4 })]),
+        [1, 0],
+      );
+      assert.deepEqual(
+        sharesOf([reporting(20, { concurrency: 1e6 }), reporting(4)]),
+        [0, 1],
+        'a boast is bounded',
+      );
+    });
+
+    it('latency counts beyond one and a half times that of a peer', () => {
+      const slow = (latencyMs: number) => [
+        reporting(3, { latencyMs }),
+        ...[4, 4, 4].map((calls) => reporting(calls)),
+      ];
+      assert.equal(sharesOf(slow(11))[0], 1);
+      assert.equal(sharesOf(slow(100))[0], 0, 'a small queue does not make up for a slow endpoint');
+    });
+
+    it('a report that is too old leaves the choice to two draws, latency and our own calls', () => {
+      const pool = [reporting(3), reporting(1), reporting(2)];
+      const balancer = new LeastLoaded(seeded(3));
+      assert.equal(balancer.pick(pool, [], 40), pool[1]);
+      const counts = pool.map(() => 0);
+      for (let i = 0; i < 3_000; i += 1) counts[pool.indexOf(balancer.pick(pool, [], 3_100)!)]! += 1;
+      for (const count of counts) about(count / 3_000, 1 / 3, 0.05);
+    });
+
+    it('an endpoint that was tried is taken only when all were', () => {
+      const pool = [reporting(0), reporting(5)];
+      const balancer = new LeastLoaded(seeded(3));
+      assert.equal(balancer.pick(pool, [pool[0]!], 0), pool[1]);
+      assert.equal(balancer.pick(pool, pool, 0), pool[0]);
+    });
+
+    it('weights hold: load is in proportion to them', () => {
+      const pool = [reporting(3), reporting(3)];
+      pool[0]!.weight = 3;
+      assert.equal(sharesOf(pool)[0]! > 0.7, true);
+    });
+
+    it('with many endpoints only some are compared, and none is left out for good', () => {
+      const pool = Array.from({ length: 40 }, (_, i) => reporting(i));
+      const found = sharesOf(pool, 4_000);
+      assert.ok(found.filter((share) => share > 0).length > 20);
+    });
   });
 });

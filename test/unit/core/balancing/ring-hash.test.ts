@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { EndpointLoad, NO_KEY } from '../../../../sidecar/core/balancing/balancer.js';
 import { hashText } from '../../../../sidecar/core/balancing/hash.js';
+import { ReportedLoad } from '../../../../sidecar/core/balancing/reported-load.js';
 import { RingHash } from '../../../../sidecar/core/balancing/ring-hash.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
@@ -52,6 +53,55 @@ describe('RingHash', () => {
     const rest = pool.filter((_, i) => i !== 3);
     KEYS.forEach((key, i) => {
       if (before[i] !== pool[3]) assert.equal(balancer.pick(rest, [], 0, key), before[i]);
+    });
+  });
+
+  describe('that spills by reported load', () => {
+    const reports = (pool: readonly EndpointLoad[], calls: readonly number[], nowMs = 0): void =>
+      calls.forEach((each, i) => {
+        pool[i]!.reported ??= new ReportedLoad();
+        pool[i]!.reported.take({ calls: each, concurrency: 4, runMs: 100 }, pool[i]!.inFlight, nowMs);
+      });
+    const home = (pool: readonly EndpointLoad[], key: number): number =>
+      pool.indexOf(new RingHash(seeded(1), { ignoresLoad: true }).pick(pool, [], 0, key)!);
+
+    for (const ignoresLoad of [true, false])
+      it(`stays at a key's endpoint up to the bound, then goes to the next (ignoresLoad ${ignoresLoad})`, () => {
+        const pool = endpoints(4);
+        const balancer = new RingHash(seeded(1), { ignoresLoad, spillAbove: 1.5 });
+        const [key] = KEYS as [number];
+        const at = home(pool, key);
+        const busy = (calls: number): number[] => pool.map((_, i) => (i === at ? calls : 0));
+        reports(pool, busy(6));
+        assert.equal(balancer.pick(pool, [], 0, key), pool[at], 'up to 1.5 times what it runs at once');
+        reports(pool, busy(7));
+        const next = balancer.pick(pool, [], 0, key)!;
+        assert.notEqual(next, pool[at]);
+        assert.equal(balancer.pick(pool, [], 0, key), next, 'always the same one');
+        reports(pool, busy(2));
+        assert.equal(balancer.pick(pool, [], 0, key), pool[at], 'and back');
+        pool[at]!.inFlight = 7;
+        assert.notEqual(balancer.pick(pool, [], 0, key), pool[at], 'our own sends since the report count');
+      });
+
+    it('stays at home where all are above the bound', () => {
+      const pool = endpoints(3);
+      reports(pool, [40, 41, 42]);
+      const balancer = new RingHash(seeded(1), { ignoresLoad: false, spillAbove: 1 });
+      for (const key of KEYS.slice(0, 50))
+        assert.equal(pool.indexOf(balancer.pick(pool, [], 0, key)!), home(pool, key));
+    });
+
+    it('goes by its own calls in flight where no report counts', () => {
+      const pool = endpoints(3);
+      const balancer = new RingHash(seeded(1), { ignoresLoad: false, spillAbove: 1 });
+      const [key] = KEYS as [number];
+      const at = home(pool, key);
+      reports(pool, [40, 40, 40]);
+      pool[at]!.inFlight = 9;
+      assert.notEqual(balancer.pick(pool, [], 3_000, key), pool[at]);
+      pool[at]!.inFlight = 0;
+      assert.equal(balancer.pick(pool, [], 3_000, key), pool[at]);
     });
   });
 

@@ -146,7 +146,8 @@ describe('UpstreamWatcher', () => {
     registry.find('web', instance('a'), instance('b', { status: 'critical', why, weight: 3 }));
     assert.deepEqual(found(), ['a@0', `b@1000 ${why}`]);
     const where = { address: { kind: 'tcp', host: 'b', port: 8443 }, datacenter: 'dc1', locality: 'dc1' };
-    const rest = { id: 'b', weight: 3, priority: 1000, service: 'web', critical: why };
+    // Its registration says nothing of an Outrider.
+    const rest = { id: 'b', weight: 3, priority: 1000, service: 'web', critical: why, isForeign: true };
     assert.deepEqual(cluster()?.endpoints?.[1], { ...where, ...rest });
     registry.find('web');
     assert.deepEqual(found(), []);

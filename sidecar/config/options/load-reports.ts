@@ -1,0 +1,56 @@
+/**
+ * Load reports (ORCA, gRFC A51): what the inbound side tells of the model's load, and what the outbound side asks of its endpoints.
+ */
+import { block, option } from './option.js';
+import { duration, durationOrNone, wholeNumber, yesOrNo } from './values.js';
+
+const MINUTE_MS = 60_000;
+
+/** `inbound.load_report` of a sidecar, `load_report` of a service. */
+export const loadReport = option(
+  block({
+    trailers: option(yesOrNo().prefault(false), {
+      meaning:
+        'Every answer carries a report in its trailers (`endpoint-load-metrics-bin`), for clients that choose by it per call, such as `weighted_round_robin` of gRPC or Envoy. Sidecars get one anyhow, at most every 10 ms on a connection, where they watch the load.',
+      why: 'A hundred octets for each answer, which most clients throw away.',
+    }),
+    out_of_band: option(yesOrNo().prefault(true), {
+      meaning:
+        '`xds.service.orca.v3.OpenRcaService/StreamCoreMetrics` is answered by the sidecar, for every caller that the intentions allow: a stream of reports at the interval that it asks for. `false`: such calls go to the model.',
+      why: 'Callers that know the load wait less; a report a second costs nothing.',
+    }),
+    min_interval: option(duration({ min: 10, max: MINUTE_MS }).prefault('100ms'), {
+      meaning: 'A shorter interval that a caller asks for becomes this one.',
+      why: 'Ten reports a second show more than a caller can act on.',
+    }),
+    max_streams: option(wholeNumber({ min: 1, max: 100_000 }).prefault(1_024), {
+      meaning: 'Streams of reports at once, of all callers; one more is refused with RESOURCE_EXHAUSTED.',
+      why: 'As many as connections by default.',
+    }),
+  }).prefault({}),
+  {
+    meaning:
+      'What callers are told of the load: `application_utilization` is the calls that run or wait over those that may run at once, in the mean of the last second; `rps_fractional` and `eps` are calls and failed calls per second; named metrics are `outrider.calls`, `outrider.concurrency`, `outrider.run_seconds`, `outrider.queue_wait_seconds` and, with several models, `outrider.utilization.MODEL`. What the model reports itself in its trailers is added.',
+    why: 'A caller sees only its own calls; the sidecar at the model sees those of all.',
+  },
+);
+
+/** `load_reports` of an upstream. */
+export const loadReports = option(
+  block({
+    interval: option(durationOrNone({ min: 100, max: MINUTE_MS }).prefault('1s'), {
+      meaning:
+        'How often an endpoint is asked for its load, out of band, where the balancer reads it (not `round-robin`) and there is more than one: endpoints that are Outriders by their registration in Consul, and those that the file lists, with `tls: mesh`. Between Outriders a change is told earlier, after 250 ms. `none`: not at all; what comes in trailers counts all the same.',
+      why: 'A report counts for 3 s; after that an endpoint is judged by our own calls alone.',
+    }),
+    forward: option(yesOrNo().prefault(false), {
+      meaning:
+        'Load reports in trailers (`endpoint-load-metrics-bin`, `endpoint-load-metrics`) go on to the application.',
+      why: 'The load is about one endpoint, and the application sees one upstream.',
+    }),
+  }).prefault({}),
+  {
+    meaning: 'What endpoints say of their load.',
+    why: 'Calls of other callers count for the choice of an endpoint too.',
+  },
+);

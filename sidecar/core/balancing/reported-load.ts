@@ -1,0 +1,63 @@
+/** A report that is older does not count, ms. */
+export const REPORT_MAX_AGE_MS = 3_000;
+/** Bounds of the time in which a report loses most of its worth, ms. */
+const MIN_FADE_MS = 50;
+const MAX_FADE_MS = 1_000;
+/** So many calls fewer than we have there ourselves may a report say: they are on their way, or their answers are. */
+const MAX_MISSING = 1;
+
+/** What an endpoint has said of itself, as far as the choice of an endpoint reads it. */
+export interface SaidLoad {
+  /** Calls that it has, running or waiting, of all callers. */
+  readonly calls: number;
+  /** Calls that it runs at once. */
+  readonly concurrency: number;
+  /** Mean time that a call runs, ms; 0: not known. */
+  readonly runMs: number;
+}
+
+/**
+ * The last report of an endpoint, kept as the calls of others that it had then: together with our own, which we count ourselves from
+ * then on, they are its load. What others send and get answered since is not known, so that the report fades, within half the time of a
+ * run, to what endpoints have in the mean; after three seconds it is none.
+ */
+export class ReportedLoad {
+  /** Calls of other callers at `atMs`. */
+  others = 0;
+  concurrency = 1;
+  /** Monotonic ms of the last report; −Infinity: there is none that counts. */
+  atMs = Number.NEGATIVE_INFINITY;
+  private fadeMs = MIN_FADE_MS;
+
+  /**
+   * Takes over a report. False: it says fewer calls than the `own` that are under way there, and none counts until one agrees with that.
+   * A stream on which nothing moves has no place in a queue, and what of a large request is on its way is not seen there yet; then the
+   * choice is by what we know ourselves.
+   */
+  take({ calls, concurrency, runMs }: SaidLoad, own: number, nowMs: number): boolean {
+    if (calls + MAX_MISSING < own) {
+      this.atMs = Number.NEGATIVE_INFINITY;
+      return false;
+    }
+    this.others = Math.max(0, calls - own);
+    this.concurrency = Math.max(1, concurrency);
+    this.fadeMs = Math.min(Math.max(runMs / 2, MIN_FADE_MS), MAX_FADE_MS);
+    this.atMs = nowMs;
+    return true;
+  }
+
+  counts(nowMs: number): boolean {
+    return nowMs - this.atMs < REPORT_MAX_AGE_MS;
+  }
+
+  /** Calls there now over what it runs at once, with our `own`, as far as can be told; undefined: no report counts. */
+  utilizationAt(own: number, nowMs: number): number | undefined {
+    return this.counts(nowMs) ? (own + this.others) / this.concurrency : undefined;
+  }
+
+  /** Calls of others there now, as far as can be told. @param mean what endpoints have of them in the mean. */
+  othersAt(mean: number, nowMs: number): number {
+    if (!this.counts(nowMs)) return mean;
+    return mean + (this.others - mean) * Math.exp((this.atMs - nowMs) / this.fadeMs);
+  }
+}

@@ -1,0 +1,232 @@
+import { readsReports } from '../../cluster/balancer-for.js';
+import type { Cluster } from '../../cluster/cluster.js';
+import type { Endpoint } from '../../cluster/endpoint.js';
+import { takeReport } from '../../cluster/load-reports.js';
+import {
+  loadStreamRequest,
+  MAX_REPORT_BYTES,
+  readLoadReport,
+  STREAM_CORE_METRICS,
+  WATCHES_LOAD,
+} from '../../codec/orca.js';
+import type { UpstreamConfig } from '../../config/model.js';
+import { Status } from '../../core/outcome/status.js';
+import { ErrorCode } from '../../http2/constants.js';
+import { headerViewOf } from '../../http2/header-view.js';
+import { makeField } from '../../http2/hpack/field.js';
+import { type HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
+import { NO_FIELDS, type Stream, type StreamOwner } from '../../http2/stream.js';
+import { WheelEntry } from '../../runtime/time/timing-wheel.js';
+import { ChunkList } from '../../transport/chunk-list.js';
+import type { DataPlaneContext } from '../../transport/context.js';
+import type { Session } from '../../transport/session.js';
+
+/** A stream without a report for so many of its intervals is begun anew. */
+const SILENT_INTERVALS = 5;
+/** Wait before the first new attempt after a failure, and the longest, ms; of a server without the service, the longest. */
+const RETRY_MS = 1_000;
+const MAX_RETRY_MS = 60_000;
+/** Part of a wait that is left to chance, so that callers do not ask at the same time. */
+const JITTER = 0.2;
+const PREFIX_BYTES = 5;
+
+/**
+ * Asks the endpoints of clusters that choose by it for their load, out of band (gRFC A51): one stream to each endpoint, on a connection
+ * that calls use. An endpoint that does not answer costs nothing but a question a minute.
+ */
+export class LoadWatches {
+  private readonly watches = new Map<Endpoint, LoadWatch>();
+
+  constructor(private readonly context: DataPlaneContext) {}
+
+  /** To be called after a change of the cluster's endpoints or connections. */
+  update(cluster: Cluster, config: UpstreamConfig): void {
+    const isWanted = config.loadReports.intervalMs > 0 && readsReports(cluster.config.balance);
+    for (const [endpoint, watch] of this.watches)
+      if (watch.cluster === cluster && (!isWanted || endpoint.isGone || cluster.isRetired))
+        this.leave(endpoint);
+    if (!isWanted || cluster.isRetired || cluster.endpoints.length < 2) return;
+    for (const endpoint of cluster.endpoints) {
+      if (endpoint.isForeign || config.tls !== 'mesh') continue;
+      let watch = this.watches.get(endpoint);
+      if (watch !== undefined && watch.intervalMs !== config.loadReports.intervalMs) {
+        this.leave(endpoint);
+        watch = undefined;
+      }
+      if (watch === undefined) {
+        watch = new LoadWatch(cluster, endpoint, config.loadReports.intervalMs, this.context);
+        this.watches.set(endpoint, watch);
+      }
+      watch.look();
+    }
+  }
+
+  /** Stops asking the endpoints of an upstream. */
+  removeUpstream(name: string): void {
+    for (const [endpoint, { cluster }] of this.watches) if (cluster.name === name) this.leave(endpoint);
+  }
+
+  stop(): void {
+    for (const endpoint of [...this.watches.keys()]) this.leave(endpoint);
+  }
+
+  private leave(endpoint: Endpoint): void {
+    this.watches.get(endpoint)?.stop();
+    this.watches.delete(endpoint);
+  }
+}
+
+/** The stream of reports of one endpoint. */
+class LoadWatch extends WheelEntry implements StreamOwner {
+  private session: Session | null = null;
+  private stream: Stream | null = null;
+  /** Octets that are no whole message yet. */
+  private received = new ChunkList();
+  /** When the stream was begun, or the last report came. */
+  private heardMs = 0;
+  /** Failures in a row. */
+  private failures = 0;
+  /** Not before this time is it asked again, monotonic ms. */
+  private notBeforeMs = 0;
+  private readonly headers: StableList;
+  private readonly body: Buffer;
+
+  constructor(
+    readonly cluster: Cluster,
+    private readonly endpoint: Endpoint,
+    readonly intervalMs: number,
+    private readonly context: DataPlaneContext,
+  ) {
+    super();
+    const target = { ':method': 'POST', ':scheme': 'https', ':path': STREAM_CORE_METRICS };
+    const metadata = { te: 'trailers', 'content-type': 'application/grpc', [WATCHES_LOAD]: '1' };
+    const fields = Object.entries({ ...target, ':authority': cluster.name, ...metadata });
+    this.headers = StableList.of(fields.map(([name, value]) => makeField(name, value)));
+    const request = loadStreamRequest(intervalMs);
+    const prefix = Buffer.alloc(PREFIX_BYTES);
+    prefix.writeUInt32BE(request.length, 1);
+    this.body = Buffer.concat([prefix, request]);
+  }
+
+  /** Connections have changed. */
+  look(): void {
+    if (!this.isScheduled) this.fire();
+  }
+
+  /** Looks whether the stream is there and says something. */
+  fire(): void {
+    const now = this.context.clock.now();
+    this.context.nowMs = now;
+    if (this.session?.isRetiring === true) this.drop();
+    if (this.stream !== null && now - this.heardMs >= this.intervalMs * SILENT_INTERVALS) {
+      this.drop();
+      return this.onStatus(-1);
+    }
+    if (this.stream === null && now >= this.notBeforeMs) this.begin(now);
+    this.plan(Math.max(this.intervalMs, this.notBeforeMs - now));
+  }
+
+  stop(): void {
+    this.context.wheel.cancel(this);
+    this.drop();
+  }
+
+  private plan(waitMs: number): void {
+    const jitter = 1 + JITTER * this.context.random();
+    this.context.wheel.add(this, this.context.clock.now() + waitMs * jitter);
+  }
+
+  /** Opens the stream, if a connection takes it. */
+  private begin(nowMs: number): void {
+    const { pool } = this.endpoint;
+    const session = pool.isConnected ? pool.acquire() : null;
+    if (session === null) return;
+    const { connection } = session;
+    const stream = connection.openStream(this);
+    this.session = session;
+    this.stream = stream;
+    this.heardMs = nowMs;
+    this.received = new ChunkList();
+    connection.sendHeaders(stream, this.headers, NO_FIELDS, false);
+    connection.sendData(stream, this.body, 0, this.body.length, true);
+  }
+
+  /** Gives the stream up, if there is one. */
+  private drop(): void {
+    const { session, stream } = this;
+    this.session = null;
+    this.stream = null;
+    if (session !== null && stream !== null) session.connection.reset(stream, ErrorCode.cancel);
+  }
+
+  // ---- StreamOwner ----
+
+  onHeaders(stream: Stream, block: HeaderBlock, ended: boolean): void {
+    if (stream !== this.stream) return;
+    const { grpcStatus, status, isGrpc } = headerViewOf(block);
+    if (ended) this.onStatus(grpcStatus);
+    else if (status !== 200 || !isGrpc) this.onBroken();
+  }
+
+  onData(stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
+    if (stream !== this.stream) return;
+    this.session!.connection.credit(stream, end - start, 0);
+    this.received.add(buffer, start, end);
+    if (!this.readMessages()) return this.onBroken();
+    if (ended) this.onStatus(-1);
+  }
+
+  onTrailers(stream: Stream, block: HeaderBlock): void {
+    if (stream === this.stream) this.onStatus(headerViewOf(block).grpcStatus);
+  }
+
+  onEnding(stream: Stream): void {
+    if (stream === this.stream) this.onStatus(-1);
+  }
+
+  onSent(): void {}
+
+  /** Takes what is complete of the messages. False: they are none, or too long. */
+  private readMessages(): boolean {
+    const bytes = this.received.whole();
+    let at = 0;
+    while (bytes.length - at >= PREFIX_BYTES) {
+      const length = bytes.readUInt32BE(at + 1);
+      if (bytes[at] !== 0 || length > MAX_REPORT_BYTES) return false;
+      if (bytes.length - at - PREFIX_BYTES < length) break;
+      this.take(bytes.subarray(at + PREFIX_BYTES, at + PREFIX_BYTES + length));
+      at += PREFIX_BYTES + length;
+    }
+    if (at === 0) return true;
+    this.received = new ChunkList();
+    if (at < bytes.length) this.received.add(bytes, at, bytes.length);
+    return true;
+  }
+
+  /** One message. */
+  private take(bytes: Buffer): void {
+    const now = this.context.clock.now();
+    this.heardMs = now;
+    this.failures = 0;
+    const report = readLoadReport(bytes, this.cluster.reports.onFault);
+    if (report !== undefined) takeReport(this.cluster, this.endpoint, report, 'stream', now);
+  }
+
+  /** What it sends is no stream of reports. */
+  private onBroken(): void {
+    this.cluster.reports.onFault('unreadable');
+    this.drop();
+    this.onStatus(Status.UNIMPLEMENTED);
+  }
+
+  /** The stream is over. @param status of gRPC; −1: none came. */
+  private onStatus(status: number): void {
+    this.stream = null;
+    this.session = null;
+    const isRefused = status === Status.UNIMPLEMENTED || status === Status.PERMISSION_DENIED;
+    const waitMs = isRefused ? MAX_RETRY_MS : Math.min(RETRY_MS * 2 ** this.failures, MAX_RETRY_MS);
+    this.failures = Math.min(this.failures + 1, 10);
+    this.notBeforeMs = this.context.clock.now() + waitMs;
+    this.plan(waitMs);
+  }
+}

@@ -1,0 +1,151 @@
+import {
+  LoadReport,
+  MAX_NAMED_VALUES,
+  OWN_METRICS,
+  OwnMetric,
+  REPORT_FAULTS,
+  type ReportFault,
+  writeLoadReport,
+} from '../codec/orca.js';
+import { BINARY_REPORT, readReport, writeReportValue } from '../codec/orca-metadata.js';
+import { LoadAverages } from '../core/admission/load-averages.js';
+import { QueueState } from '../core/admission/queue.js';
+import { Status } from '../core/outcome/status.js';
+import { type HeaderField, makeField } from '../http2/hpack/field.js';
+import { NO_FIELDS } from '../http2/stream.js';
+import { hasReport } from '../relay/header-rewrite.js';
+import type { InboundCall } from './call.js';
+import type { ModelBackend } from './model-backend.js';
+
+/** A report in trailers is made anew after this time, ms. */
+const TRAILER_EVERY_MS = 10;
+/** What the model says itself is read at most this often, and counts for this long, ms. */
+const MODEL_EVERY_MS = 100;
+const MODEL_REPORT_MS = 10_000;
+/** Models that are named one by one, and values of the model's own that are passed on. */
+const MAX_MODELS = 16;
+const MAX_OF_MODEL = MAX_NAMED_VALUES - MAX_MODELS - Object.keys(OwnMetric).length;
+
+/** Statuses that are the server's fault rather than the caller's, for `eps`. */
+const FAILURES: ReadonlySet<number> = new Set<number>([
+  Status.UNKNOWN,
+  Status.DEADLINE_EXCEEDED,
+  Status.UNIMPLEMENTED,
+  Status.INTERNAL,
+  Status.UNAVAILABLE,
+  Status.DATA_LOSS,
+]);
+
+/** What callers are told of the load of the local models, made from their queues when it is asked for. */
+export class LoadReporter {
+  private readonly averages = new LoadAverages();
+  /** The last of the model itself; null: there was none. */
+  private ofModel: LoadReport | null = null;
+  private ofModelMs = 0;
+  private readMs = Number.NEGATIVE_INFINITY;
+  /** What was wrong in what models say. */
+  readonly faults = Object.fromEntries(REPORT_FAULTS.map((fault) => [fault, 0])) as Record<
+    ReportFault,
+    number
+  >;
+  private readonly onFault = (fault: ReportFault): void => {
+    this.faults[fault]++;
+  };
+  private fields: readonly HeaderField[] = NO_FIELDS;
+  private fieldsMs = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly backends: readonly ModelBackend[]) {}
+
+  /** A call of a model has ended with this status. */
+  onEnd(status: number): void {
+    this.averages.end(FAILURES.has(status));
+  }
+
+  /** Reads what a model says of itself in the trailers of an answer. @param extras their varying fields. */
+  takeTrailers(extras: readonly HeaderField[], nowMs: number): void {
+    if (nowMs - this.readMs < MODEL_EVERY_MS || !hasReport(extras)) return;
+    this.readMs = nowMs;
+    const report = readReport(extras, this.onFault);
+    if (report === undefined) return;
+    this.ofModel = report;
+    this.ofModelMs = nowMs;
+  }
+
+  /** Calls that the models have. */
+  get calls(): number {
+    let calls = 0;
+    for (const { queue } of this.backends) calls += queue.running + queue.waiting;
+    return calls;
+  }
+
+  /** The trailers' fields for a call that ends: the same array for 10 ms. The call itself is not counted. */
+  trailer({ ticket }: InboundCall, nowMs: number): readonly HeaderField[] {
+    if (nowMs - this.fieldsMs < TRAILER_EVERY_MS) return this.fields;
+    const own = ticket !== null && ticket.queueState === QueueState.running ? 1 : 0;
+    this.fields = [makeField(BINARY_REPORT, writeReportValue(this.report(this.calls - own, nowMs)))];
+    this.fieldsMs = nowMs;
+    return this.fields;
+  }
+
+  /** A message of gRPC with the report of now. */
+  message(nowMs: number): Buffer {
+    const report = writeLoadReport(this.report(this.calls, nowMs));
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(report.length, 1);
+    return Buffer.concat([prefix, report]);
+  }
+
+  private report(calls: number, nowMs: number): LoadReport {
+    const { averages } = this;
+    averages.sample(calls, nowMs);
+    const report = new LoadReport();
+    const concurrency = sum(this.backends, ({ queue }) => queue.concurrency);
+    report.applicationUtilization = averages.calls / Math.max(1, concurrency);
+    report.rps = averages.rps;
+    report.eps = averages.eps;
+    const { named } = report;
+    named.set(OwnMetric.calls, calls);
+    named.set(OwnMetric.concurrency, concurrency);
+    named.set(OwnMetric.runSeconds, meanRunMs(this.backends) / 1000);
+    const waitMs = this.backends.map(({ queue }) => queue.expectedWaitMs());
+    named.set(OwnMetric.waitSeconds, Math.max(0, ...waitMs) / 1000);
+    if (this.backends.length > 1) addModels(named, this.backends);
+    if (this.ofModel !== null && nowMs - this.ofModelMs < MODEL_REPORT_MS) merge(report, this.ofModel);
+    return report;
+  }
+}
+
+function sum(backends: readonly ModelBackend[], of: (backend: ModelBackend) => number): number {
+  return backends.reduce((total, backend) => total + of(backend), 0);
+}
+
+/** Over the models that have run anything, those with more calls counting more. */
+function meanRunMs(backends: readonly ModelBackend[]): number {
+  const weightOf = ({ queue }: ModelBackend): number => (queue.serviceMs > 0 ? 1 + queue.running : 0);
+  const weights = sum(backends, weightOf);
+  return weights === 0 ? 0 : sum(backends, (each) => each.queue.serviceMs * weightOf(each)) / weights;
+}
+
+/** The busiest models by name; versions of one count together. */
+function addModels(named: Map<string, number>, backends: readonly ModelBackend[]): void {
+  const loads = new Map<string, { calls: number; concurrency: number }>();
+  for (const { name, queue } of backends) {
+    const load = loads.get(name) ?? { calls: 0, concurrency: 0 };
+    load.calls += queue.running + queue.waiting;
+    load.concurrency += queue.concurrency;
+    loads.set(name, load);
+  }
+  const rows = [...loads].map(([name, load]) => [name, load.calls / Math.max(1, load.concurrency)] as const);
+  rows.sort((a, b) => b[1] - a[1]);
+  for (const [name, utilization] of rows.slice(0, MAX_MODELS))
+    named.set(`${OWN_METRICS}utilization.${name.slice(0, 64)}`, utilization);
+}
+
+/** What the model says of its processor, its memory and by names of its own; of its queue we know more. */
+function merge(report: LoadReport, said: LoadReport): void {
+  report.cpuUtilization = said.cpuUtilization;
+  report.memUtilization = said.memUtilization;
+  for (const [name, value] of said.utilization) report.utilization.set(name, value);
+  for (const [name, value] of [...said.named].slice(0, MAX_OF_MODEL))
+    if (!name.startsWith(OWN_METRICS)) report.named.set(name, value);
+}

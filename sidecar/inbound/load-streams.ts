@@ -1,0 +1,194 @@
+import { readLoadStreamRequest, WATCHES_LOAD } from '../codec/orca.js';
+import type { LoadReportConfig } from '../config/model.js';
+import { LocalReplyReasons, ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
+import { metadataValue } from '../http2/header-view.js';
+import { makeField } from '../http2/hpack/field.js';
+import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import { NO_FIELDS, type Stream, type StreamOwner } from '../http2/stream.js';
+import {
+  type LocalReply,
+  makeLocalReply,
+  messageField,
+  replyHeaders,
+  replyTrailers,
+} from '../relay/local-reply.js';
+import { WheelEntry } from '../runtime/time/timing-wheel.js';
+import { ChunkList } from '../transport/chunk-list.js';
+import type { DataPlaneContext } from '../transport/context.js';
+import type { Session } from '../transport/session.js';
+import type { LoadReporter } from './load-reporter.js';
+
+/** A change is told after this time at the earliest, ms. */
+const CHANGE_MS = 250;
+/** Interval of a stream that asks for none, ms (gRFC A51). */
+const DEFAULT_INTERVAL_MS = 30_000;
+const MAX_REQUEST_BYTES = 4 * 1024;
+const PREFIX_BYTES = 5;
+
+const HEAD = StableList.of([makeField(':status', '200'), makeField('content-type', 'application/grpc')]);
+
+/** What the streams of reports need of the inbound side. */
+export interface LoadStreamDeps {
+  readonly context: DataPlaneContext;
+  readonly reporter: LoadReporter;
+  readonly service: string;
+  /** The reply to a peer that may not ask; null: it may. */
+  check(session: Session, block: HeaderBlock): LocalReply | null;
+}
+
+/** The out-of-band service of load reports (gRFC A51), beside the calls: its streams count as none, and are ended by a drain. */
+export class LoadStreams {
+  private readonly open = new Set<LoadStream>();
+  refused = 0;
+
+  constructor(
+    public config: LoadReportConfig,
+    readonly deps: LoadStreamDeps,
+  ) {}
+
+  get size(): number {
+    return this.open.size;
+  }
+
+  /** A stream of a peer that asks for reports. */
+  accept(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
+    const each = new LoadStream(this, session, stream, block);
+    const refusal = this.deps.check(session, block) ?? this.refusal();
+    if (refusal !== null) return each.end(refusal);
+    this.open.add(each);
+    if (ended) each.begin();
+  }
+
+  private refusal(): LocalReply | null {
+    if (this.open.size < this.config.maxStreams) return null;
+    this.refused++;
+    const detail = `${this.open.size} streams of load reports are open`;
+    return makeLocalReply(LocalReplyReasons.overloaded, { service: this.deps.service, detail });
+  }
+
+  leave(stream: LoadStream): void {
+    this.open.delete(stream);
+  }
+}
+
+/** The stream of one peer. */
+class LoadStream extends WheelEntry implements StreamOwner {
+  private request = new ChunkList();
+  private intervalMs = 0;
+  /** The request has been read, and reports are sent. */
+  private isBegun = false;
+  /** Its end is written, or about to be. */
+  private isOver = false;
+  /** The peer is a sidecar that watches our load. */
+  private readonly watches: boolean;
+  private sentMs = 0;
+  private sentCalls = 0;
+
+  constructor(
+    private readonly streams: LoadStreams,
+    private readonly session: Session,
+    private readonly stream: Stream,
+    private readonly block: HeaderBlock,
+  ) {
+    super();
+    stream.owner = this;
+    this.watches = metadataValue(block, WATCHES_LOAD) !== undefined;
+  }
+
+  // ---- StreamOwner ----
+
+  onHeaders(): void {}
+
+  onData(stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
+    if (this.isOver || this.isBegun) return;
+    this.session.connection.credit(stream, end - start, 0);
+    this.request.add(buffer, start, end);
+    if (this.request.bytes > MAX_REQUEST_BYTES) return this.unreadable('it is too long');
+    if (ended) this.begin();
+  }
+
+  onTrailers(): void {
+    if (!this.isOver) this.begin();
+  }
+
+  onEnding(): void {
+    this.leave();
+  }
+
+  onSent(): void {}
+
+  // ---- reports ----
+
+  /** The request is complete. */
+  begin(): void {
+    if (this.isBegun) return;
+    const body = this.request.whole();
+    const bytes = body.subarray(PREFIX_BYTES);
+    if (body.length < PREFIX_BYTES || body[0] !== 0 || body.readUInt32BE(1) !== bytes.length)
+      return this.unreadable('it is not one message without compression');
+    const asked = readLoadStreamRequest(bytes);
+    if (asked === undefined) return this.unreadable('it is no OrcaLoadReportRequest');
+    this.isBegun = true;
+    this.request = new ChunkList();
+    const { config } = this.streams;
+    this.intervalMs = Math.max(asked > 0 ? asked : DEFAULT_INTERVAL_MS, config.minIntervalMs);
+    if (this.watches) this.session.isToldLoad = true;
+    this.session.connection.sendHeaders(this.stream, HEAD, NO_FIELDS, false);
+    this.send(this.streams.deps.context.clock.now());
+    this.plan();
+  }
+
+  /** A report is due, or may be. */
+  fire(): void {
+    const { context, check, reporter } = this.streams.deps;
+    const now = context.clock.now();
+    context.nowMs = now;
+    if (this.session.isRetiring) {
+      const { service } = this.streams.deps;
+      return this.end(makeLocalReply(LocalReplyReasons.draining, { service }));
+    }
+    const refusal = check(this.session, this.block);
+    if (refusal !== null) return this.end(refusal);
+    // A peer that does not read gets the next one.
+    const isRead = this.stream.pendingBytes === 0;
+    const isDue = now - this.sentMs >= this.intervalMs - 1 || reporter.calls !== this.sentCalls;
+    if (isRead && isDue) this.send(now);
+    this.plan();
+  }
+
+  private send(nowMs: number): void {
+    const { reporter } = this.streams.deps;
+    this.sentMs = nowMs;
+    this.sentCalls = reporter.calls;
+    const message = reporter.message(nowMs);
+    this.session.connection.sendData(this.stream, message, 0, message.length, false);
+  }
+
+  /** A watching sidecar is told of a change early; while there are no calls, the interval is soon enough. */
+  private plan(): void {
+    const isEarly = this.watches && this.sentCalls > 0;
+    const waitMs = isEarly ? Math.min(this.intervalMs, CHANGE_MS) : this.intervalMs;
+    const { context } = this.streams.deps;
+    context.wheel.add(this, context.clock.now() + waitMs);
+  }
+
+  private unreadable(detail: string): void {
+    const why = { detail: `the request for load reports cannot be read: ${detail}` };
+    this.end(makeLocalReply(ModelReplyReasons.badRequest, why));
+  }
+
+  /** Ends the stream with this reply. */
+  end({ reason, message }: LocalReply): void {
+    const { connection } = this.session;
+    if (this.isBegun) connection.sendTrailers(this.stream, replyTrailers(reason), [messageField(message)]);
+    else connection.sendHeaders(this.stream, replyHeaders(reason), [messageField(message)], true);
+    this.leave();
+  }
+
+  private leave(): void {
+    this.isOver = true;
+    this.streams.deps.context.wheel.cancel(this);
+    this.streams.leave(this);
+    if (this.watches && this.isBegun) this.session.isToldLoad = false;
+  }
+}

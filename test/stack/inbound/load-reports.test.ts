@@ -1,0 +1,254 @@
+/** Callers are told of the load: in trailers where they are to be, and by streams of reports. */
+import assert from 'node:assert/strict';
+import {
+  LoadReport,
+  loadStreamRequest,
+  OwnMetric,
+  readLoadReport,
+  STREAM_CORE_METRICS,
+  WATCHES_LOAD,
+} from '../../../sidecar/codec/orca.js';
+import {
+  BINARY_REPORT,
+  readReportValue,
+  TEXT_REPORT,
+  writeReportValue,
+} from '../../../sidecar/codec/orca-metadata.js';
+import { ErrorCode, grpcMessage } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { assertEnd } from '../../kit/stack/call-ends.js';
+import { metricsIn } from '../../kit/stack/metrics.js';
+import { ModelStack } from '../../kit/stack/model-stack.js';
+import type { InboundOptions } from '../../kit/stack/stack.js';
+
+const DEFAULTS = { trailers: false, outOfBand: true, minIntervalMs: 100, maxStreams: 1024 };
+
+const noFault = (fault: string): void => assert.fail(fault);
+
+/** The report in the trailers of a call; undefined: there is none. */
+function trailerOf(stream: PeerStream): LoadReport | undefined {
+  const value = stream.trailer(BINARY_REPORT);
+  return value === undefined ? undefined : readReportValue(value, noFault);
+}
+
+/** The reports that have come on a stream. */
+function reportsOn(stream: PeerStream): LoadReport[] {
+  const reports: LoadReport[] = [];
+  for (let { body } = stream; body.length > 0; ) {
+    const length = body.readUInt32BE(1);
+    reports.push(readLoadReport(body.subarray(5, 5 + length), noFault)!);
+    body = body.subarray(5 + length);
+  }
+  return reports;
+}
+
+describe('Load reports, inbound,', () => {
+  let stack: ModelStack;
+  const start = (over: Partial<typeof DEFAULTS> = {}, rest: InboundOptions = {}): void => {
+    stack = new ModelStack({ queue: { concurrency: 2 }, loadReport: { ...DEFAULTS, ...over }, ...rest });
+  };
+  afterEach(() => stack.close());
+
+  /** Opens a stream of reports. */
+  const ask = (intervalMs: number, over: { watches?: boolean; from?: typeof stack.peer } = {}): PeerStream =>
+    stack.call(
+      {
+        path: STREAM_CORE_METRICS,
+        body: grpcMessage(loadStreamRequest(intervalMs)),
+        metadata: over.watches === true ? [[WATCHES_LOAD, '1']] : [],
+      },
+      over.from ?? stack.peer,
+    );
+
+  it('a plain caller gets none in its trailers, unless all are to', () => {
+    start();
+    stack.model.answer = (stream) => stream.reply();
+    assert.equal(trailerOf(stack.call()), undefined);
+    stack.reload({ queue: { concurrency: 2 }, loadReport: { ...DEFAULTS, trailers: true } });
+    for (let i = 0; i < 3; i += 1) assert.ok(trailerOf(stack.call()), 'every answer has one');
+  });
+
+  it('says how many calls run and wait, of those that may run, without the one that ends', () => {
+    start({ trailers: true });
+    const calls = Array.from({ length: 5 }, () => stack.call());
+    assert.equal(stack.requests.length, 2);
+    stack.settle(stack.requests[0]!.reply());
+    const { named, applicationUtilization } = trailerOf(calls[0]!)!;
+    assert.equal(named.get(OwnMetric.calls), 4);
+    assert.equal(named.get(OwnMetric.concurrency), 2);
+    assert.equal(applicationUtilization, 2);
+  });
+
+  it('names the load of each model where there are several', () => {
+    stack = new ModelStack(
+      { queue: { concurrency: 2 }, loadReport: { ...DEFAULTS } },
+      { models: ['digits', 'letters'] },
+    );
+    const stream = ask(1_000);
+    const { queue } = stack.side.inbound.backends[1]!;
+    queue.running = 3;
+    stack.advance(1_050);
+    queue.running = 0;
+    const models = reportsOn(stream).map(({ named }) =>
+      ['digits', 'letters'].map((name) => named.get(`outrider.utilization.${name}`)),
+    );
+    assert.deepEqual(models, [
+      [0, 0],
+      [0, 1.5],
+    ]);
+  });
+
+  it('comes at the interval that a stream asks for, and not below the bound', () => {
+    start();
+    const second = ask(1_000);
+    const eager = ask(1);
+    assert.deepEqual(
+      [second, eager].map((each) => reportsOn(each).length),
+      [1, 1],
+      'the first one at once',
+    );
+    stack.advance(3_050);
+    assert.equal(reportsOn(second).length, 4);
+    const count = reportsOn(eager).length;
+    assert.ok(count >= 29 && count <= 32, `${count}`);
+    const usual = ask(0);
+    stack.advance(29_000);
+    assert.equal(reportsOn(usual).length, 1, 'without an interval every 30 s');
+  });
+
+  it('tells a sidecar that watches of a change early, and in the trailers of its calls, each report once', () => {
+    start();
+    const stock = ask(1_000);
+    const watch = ask(1_000, { watches: true });
+    const call = stack.call();
+    stack.advance(1_050);
+    const calls = (): unknown[] => reportsOn(watch).map(({ named }) => named.get(OwnMetric.calls) ?? 0);
+    assert.deepEqual(calls(), [0, 1]);
+    const other = stack.call();
+    stack.advance(300);
+    assert.deepEqual(calls(), [0, 1, 2]);
+    assert.equal(reportsOn(stock).length, 2);
+    for (const each of stack.requests) each.reply();
+    stack.run();
+    assert.deepEqual(
+      [call, other].map((each) => trailerOf(each) !== undefined),
+      [true, false],
+    );
+    stack.model.answer = (stream) => stream.reply();
+    const elsewhere = stack.caller('app');
+    stack.advance(20);
+    assert.equal(trailerOf(stack.call({}, elsewhere)), undefined, 'another connection, which does not watch');
+    assert.ok(trailerOf(stack.call()));
+    stack.settle(watch.reset(ErrorCode.cancel));
+    stack.advance(20);
+    assert.equal(trailerOf(stack.call()), undefined, 'nor one that watches no more');
+  });
+
+  it('is for callers that may call, as long as they may', () => {
+    start();
+    assertEnd(ask(1_000, { from: stack.caller('other') }), [7, 'not-allowed']);
+    assertEnd(ask(1_000, { from: stack.caller() }), [16, 'no-identity']);
+    const stream = ask(1_000);
+    stack.advance(500);
+    stack.reload({ intentions: [], loadReport: DEFAULTS });
+    stack.advance(1_000);
+    assertEnd(stream, [7, 'not-allowed']);
+    assert.equal(stack.side.inbound.loadStreams.size, 0);
+  });
+
+  it('streams are bounded, and one that ends makes room', () => {
+    start({ maxStreams: 2 });
+    const [first] = [ask(1_000), ask(1_000)];
+    assertEnd(ask(1_000), [8, 'overloaded']);
+    stack.settle(first.reset(ErrorCode.cancel));
+    assert.equal(ask(1_000).isOver, false);
+    const counted = metricsIn(stack, { inbound: stack.side.inbound });
+    const value = (name: string): number => {
+      const found = counted.find((each) => each.name === name)!;
+      return found.kind === 'histogram' ? -1 : found.samples[0]!.value;
+    };
+    assert.deepEqual(['outrider_load_streams', 'outrider_load_streams_refused_total'].map(value), [2, 1]);
+  });
+
+  for (const [what, body] of [
+    ['nothing', Buffer.alloc(0)],
+    ['a message that is cut off', Buffer.from('000000000a', 'hex')],
+    ['a compressed message', Buffer.from('0100000000', 'hex')],
+    ['octets that are no message', grpcMessage(Buffer.from('ffff', 'hex'))],
+    ['16 KiB', Buffer.alloc(16 * 1024)],
+  ] as const)
+    it(`a request with ${what} gets INVALID_ARGUMENT`, () => {
+      start();
+      assertEnd(stack.call({ path: STREAM_CORE_METRICS, body }), [3, 'repository']);
+      assert.equal(stack.side.inbound.loadStreams.size, 0);
+    });
+
+  it('a drain ends the streams, so that it waits for calls alone', () => {
+    start();
+    const stream = ask(1_000);
+    void stack.side.listener.drain();
+    stack.advance(1_100);
+    assertEnd(stream, [14, 'draining']);
+    stack.advance(5_000);
+    assert.equal(stack.side.listener.sessions.size, 0);
+  });
+
+  it('a caller that does not read gets the next report, and no heap of them', () => {
+    start();
+    const slow = stack.caller('app', { settings: [[4, 0]] });
+    const stream = ask(100, { from: slow });
+    stack.advance(60_000);
+    assert.equal(stream.bytes, 0);
+    assert.ok(stack.context.memory.waiting.octets < 16 * 1024, `${stack.context.memory.waiting.octets}`);
+  });
+
+  it('what the model reports is added, ours counts for the queue, and none goes on as it was', () => {
+    start({ trailers: true });
+    const said = new LoadReport();
+    Object.assign(said, { cpuUtilization: 0.75, memUtilization: 0.5, applicationUtilization: 99, rps: 1e6 });
+    said.named.set('gpu_memory', 0.25).set(OwnMetric.calls, 99);
+    said.utilization.set('gpu', 0.5);
+    stack.model.answer = (stream) =>
+      stream.reply(undefined, 0, [
+        [BINARY_REPORT, writeReportValue(said)],
+        ['x-own', 'stays'],
+      ]);
+    const call = stack.call();
+    assert.equal(call.trailer('x-own'), 'stays');
+    assert.equal(call.lists.at(-1)!.filter(([name]) => name === BINARY_REPORT).length, 1);
+    const report = trailerOf(call)!;
+    assert.deepEqual(
+      [report.cpuUtilization, report.memUtilization, report.utilization.get('gpu')],
+      [0.75, 0.5, 0.5],
+    );
+    assert.deepEqual([report.named.get('gpu_memory'), report.named.get(OwnMetric.calls)], [0.25, 0]);
+    assert.ok(report.applicationUtilization! < 1 && report.rps! < 100);
+  });
+
+  it("what is wrong in the model's report is counted, and fails no call", () => {
+    start();
+    const replies = [
+      [[TEXT_REPORT, 'TEXT cpu_utilization=NaN']],
+      [[BINARY_REPORT, '!!!']],
+      [
+        [BINARY_REPORT, ''],
+        [TEXT_REPORT, 'JSON {}'],
+      ],
+    ] as const;
+    for (const fields of replies) {
+      stack.model.answer = (stream) => stream.reply(undefined, 0, fields);
+      stack.advance(200);
+      const call = stack.call();
+      assert.equal(call.status, 0);
+      for (const name of [BINARY_REPORT, TEXT_REPORT]) assert.equal(call.trailer(name), undefined);
+    }
+    const { faults } = stack.side.inbound.load;
+    assert.deepEqual([faults['not-finite'], faults.unreadable, faults['two-formats']], [1, 1, 1]);
+  });
+
+  it('goes to the model where the sidecar is not to answer', () => {
+    start({ outOfBand: false });
+    ask(1_000);
+    assert.equal(stack.requests.length, 1);
+  });
+});

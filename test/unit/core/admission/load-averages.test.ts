@@ -1,0 +1,43 @@
+/** The load in the mean of the last second. */
+import assert from 'node:assert/strict';
+import { LoadAverages } from '../../../../sidecar/core/admission/load-averages.js';
+
+describe('Averages of the load', () => {
+  it('begin with the first sample, without rates', () => {
+    const averages = new LoadAverages();
+    averages.end(true);
+    averages.sample(5, 100);
+    assert.deepEqual([averages.calls, averages.rps, averages.eps], [5, 0, 0]);
+  });
+
+  it('come near a steady load within a few seconds, however often they are sampled', () => {
+    for (const everyMs of [10, 100, 500]) {
+      const averages = new LoadAverages();
+      averages.sample(0, 0);
+      for (let ms = everyMs; ms <= 6_000; ms += everyMs) {
+        for (let i = 0; i < everyMs / 10; i += 1) averages.end(i % 4 === 0 && everyMs >= 100);
+        averages.sample(8, ms);
+      }
+      assert.ok(Math.abs(averages.calls - 8) < 0.1, `${averages.calls}`);
+      assert.ok(Math.abs(averages.rps - 100) < 1, `${averages.rps}`);
+      if (everyMs >= 100) assert.ok(Math.abs(averages.eps - 27) < 4, `${averages.eps}`);
+    }
+  });
+
+  it('forget a burst', () => {
+    const averages = new LoadAverages();
+    averages.sample(0, 0);
+    for (let i = 0; i < 100; i += 1) averages.end(false);
+    averages.sample(100, 1_000);
+    assert.ok(averages.calls > 50 && averages.rps > 50);
+    averages.sample(0, 8_000);
+    assert.ok(averages.calls < 0.1 && averages.rps < 0.1);
+  });
+
+  it('a second sample at the same time changes nothing', () => {
+    const averages = new LoadAverages();
+    averages.sample(4, 0);
+    averages.sample(9, 0);
+    assert.equal(averages.calls, 4);
+  });
+});

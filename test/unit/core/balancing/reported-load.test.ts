@@ -1,0 +1,54 @@
+/** What remains of a report after it was made. */
+import assert from 'node:assert/strict';
+import { REPORT_MAX_AGE_MS, ReportedLoad } from '../../../../sidecar/core/balancing/reported-load.js';
+
+const said = (calls: number, concurrency = 4, runMs = 200) => ({ calls, concurrency, runMs });
+
+describe('The reported load of an endpoint', () => {
+  it('is what others have there, beside what we count ourselves', () => {
+    const load = new ReportedLoad();
+    assert.ok(load.take(said(7), 2, 1_000));
+    assert.equal(load.othersAt(3, 1_000), 5);
+    assert.equal(load.utilizationAt(2, 1_000), 7 / 4);
+    assert.equal(load.utilizationAt(4, 1_000), 9 / 4, 'our own sends since');
+    assert.equal(load.utilizationAt(0, 1_000), 5 / 4, 'and our completions');
+  });
+
+  it('fades to the mean within half the time of a run, and counts for 3 s', () => {
+    const load = new ReportedLoad();
+    load.take(said(10), 0, 0);
+    assert.ok(Math.abs(load.othersAt(2, 100) - (2 + 8 / Math.E)) < 1e-9);
+    assert.ok(load.counts(REPORT_MAX_AGE_MS - 1));
+    assert.ok(!load.counts(REPORT_MAX_AGE_MS));
+    assert.equal(load.othersAt(2, REPORT_MAX_AGE_MS), 2);
+    assert.equal(load.utilizationAt(1, REPORT_MAX_AGE_MS), undefined);
+  });
+
+  it('fades over 50 ms to a second, whatever an endpoint says of its runs', () => {
+    for (const [runMs, fadeMs] of [
+      [0, 50],
+      [1, 50],
+      [1e9, 1_000],
+    ] as const) {
+      const load = new ReportedLoad();
+      load.take(said(10, 4, runMs), 0, 0);
+      assert.ok(Math.abs(load.othersAt(0, fadeMs) - 10 / Math.E) < 1e-9, `${runMs}`);
+    }
+  });
+
+  it('does not count where it says fewer calls than we have there, but for one on its way', () => {
+    const load = new ReportedLoad();
+    assert.ok(load.take(said(4), 5, 0));
+    assert.equal(load.othersAt(9, 0), 0);
+    assert.ok(!load.take(said(0), 2, 10));
+    assert.equal(load.othersAt(9, 10), 9, 'nothing is known of others');
+    assert.ok(load.take(said(2), 2, 20), 'the next that can be counts again');
+    assert.ok(load.counts(20));
+  });
+
+  it('takes no concurrency below one', () => {
+    const load = new ReportedLoad();
+    load.take(said(3, 0), 0, 0);
+    assert.equal(load.concurrency, 1);
+  });
+});
