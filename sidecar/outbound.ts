@@ -11,6 +11,7 @@ import { CallEvents } from './outbound/call-events.js';
 import { noteFailure } from './outbound/failed-upstream.js';
 import { leaveUpstream, onFallbackRequest, runFallback } from './outbound/fallback/chain.js';
 import { divert, fallBack, recordPrimaryResponse } from './outbound/fallback/primary.js';
+import { finalFields } from './outbound/final-failure.js';
 import * as hedging from './outbound/hedging.js';
 import { recordOutcome } from './outbound/outcome-recorder.js';
 import { KEY_UNREAD } from './outbound/parameter-key.js';
@@ -230,8 +231,9 @@ export class Outbound extends CallEvents implements UpstreamHandler {
   private reply(call: OutboundCall, failure: Failure): void {
     const { reply, attempt } = failure;
     if (this.failures !== null) noteFailure(this.failures, this.name, call, failure);
-    if (reply === null) finishWith(call, attempt!);
-    else sendLocalReply(call, reply);
+    const added = finalFields(call, failure);
+    if (reply === null) finishWith(call, attempt!, added);
+    else sendLocalReply(call, added.length === 0 ? reply : { ...reply, metadata: added[0]! });
   }
 
   // ---- calls that wait ----

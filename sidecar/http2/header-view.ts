@@ -159,6 +159,14 @@ export function extraValue(block: HeaderBlock, token: number): string | undefine
   return undefined;
 }
 
+/** The first value of any field by its token; undefined when absent. Walks the whole list. */
+export function fieldValue(block: HeaderBlock, token: number): string | undefined {
+  const extra = extraValue(block, token);
+  if (extra !== undefined) return extra;
+  for (const field of block.stable.toFields()) if (field.token === token) return field.value;
+  return undefined;
+}
+
 /** The first value of any field by its name; undefined when absent. For routing by metadata: walks the whole list. */
 export function metadataValue(block: HeaderBlock, name: string): string | undefined {
   for (const field of block.extras) if (field.name === name) return field.value;

@@ -22,6 +22,8 @@ export class Ticket extends QueueEntry {
 /** A model, as its calls use it; `ModelBackend` is one. */
 export interface ModelOfCall {
   readonly isRetired: boolean;
+  /** Empty: versions are not told apart. */
+  readonly version: string;
   admit(call: InboundCall): LocalReply | null;
   enqueue(call: InboundCall): LocalReply | null;
   repeat(call: InboundCall): boolean;

@@ -1,13 +1,12 @@
 import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
+import { fieldValue } from '../http2/header-view.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import type { Attempt } from '../relay/attempt.js';
+import { NO_RETRY } from '../relay/local-reply.js';
 import { traceIdOf } from '../telemetry/trace-context.js';
 import type { InboundCall } from './call.js';
-
-/** gRFC A6: the call is not to be tried again. */
-const NO_RETRY = makeField('grpc-retry-pushback-ms', '-1');
 
 /**
  * What is added to the trailers of a model's answer that failed because of a service which the model calls, and for which
@@ -23,11 +22,6 @@ export function failedUpstreamFields(
   if (failures === null || status <= 0 || trailers === null || call.isCommitted) return NO_FIELDS;
   const trace = traceIdOf(call.block) ?? '';
   const cause = failures.takeCause({ status, trace, startMs: call.startMs });
-  if (cause === undefined || hasPushback(trailers)) return NO_FIELDS;
+  if (cause === undefined || fieldValue(trailers, Token.grpcRetryPushbackMs) !== undefined) return NO_FIELDS;
   return cause.isAnswered ? [NO_RETRY, makeField('outrider-failed-upstream', cause.upstream)] : [NO_RETRY];
-}
-
-function hasPushback({ stable, extras }: NonNullable<Attempt['trailers']>): boolean {
-  const isPushback = ({ token }: HeaderField) => token === Token.grpcRetryPushbackMs;
-  return extras.some(isPushback) || stable.toFields().some(isPushback);
 }

@@ -139,18 +139,29 @@ export class ModelRoutedCall extends InboundCall {
     return true;
   }
 
+  /** Each version may be a process of its own; what names none goes where the stream went. */
+  private isSameModel({ name, version }: NameReader): boolean {
+    if (name !== this.model) return false;
+    const served = this.backend?.version ?? '';
+    return version === '' || served === '' || version === served;
+  }
+
   /** Whether these octets name no other model than the first message did. A compressed message is not read. */
   private namesSameModel(buffer: Buffer, start: number, end: number): boolean {
     const { reader } = this;
     for (let at = start; at < end; ) {
       at = reader.feed(buffer, at, end);
-      if (reader.naming !== Naming.found || reader.name === this.model || reader.name === '') continue;
-      const names = { model: this.model, other: reader.name };
+      if (reader.naming !== Naming.found || reader.name === '' || this.isSameModel(reader)) continue;
+      const names = { model: titleOf(this.model, this.version), other: titleOf(reader.name, reader.version) };
       sendLocalReply(this, makeLocalReply(ModelReplyReasons.otherModel, names));
       return false;
     }
     return true;
   }
+}
+
+function titleOf(model: string, version: string): string {
+  return version === '' ? model : `${model} version ${version}`;
 }
 
 const EMPTY = Buffer.alloc(0);

@@ -4,8 +4,7 @@ import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { decideRetry } from '../core/retry/decide-retry.js';
 import { NO_PUSHBACK, parsePushback, type RetryFacts, RetryState } from '../core/retry/retry.js';
-import { extraValue, metadataValue } from '../http2/header-view.js';
-import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { fieldValue, metadataValue } from '../http2/header-view.js';
 import { Token } from '../http2/hpack/tokens.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { MODEL_TRAILER } from './attempt-facts.js';
@@ -58,11 +57,4 @@ export function isServedNowhere(call: OutboundCall, attempt: OutboundAttempt, no
 /** Whether the attempt was never begun for want of an identity of our own, of which there has been none yet. */
 export function lacksIdentity(call: OutboundCall, { ended }: OutboundAttempt): boolean {
   return ended === AttemptEnd.unconnected && !call.cluster.hasIdentity;
-}
-
-function fieldValue(block: HeaderBlock, token: number): string | undefined {
-  const extra = extraValue(block, token);
-  if (extra !== undefined) return extra;
-  for (const field of block.stable.toFields()) if (field.token === token) return field.value;
-  return undefined;
 }

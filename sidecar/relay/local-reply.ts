@@ -49,6 +49,9 @@ export function messageField(message: string): HeaderField {
   return makeField('grpc-message', percentEncode(message));
 }
 
+/** gRFC A6: the call is not to be tried again. */
+export const NO_RETRY: HeaderField = makeField('grpc-retry-pushback-ms', '-1');
+
 /** `outrider-degraded`: why a response is not quite what was asked for, and where it comes from. */
 export function degradedField(how: string): HeaderField {
   return makeField('outrider-degraded', how);

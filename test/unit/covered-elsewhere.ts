@@ -19,15 +19,11 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/model-server/code/code-executor.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/code/load-code.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/code/upstream.ts': 'test/stack/services/extensions.test.ts',
-  'services/model-server/models/model-table.ts': 'test/stack/services/extensions.test.ts',
-  'services/model-server/models/repository-control.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/network/network-executor.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/protocol/infer-job.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/protocol/model-calls.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/protocol/repository-calls.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/transport/engine/engine-call.ts':
-    'test/unit/services/model-server/transport/engine/start.test.ts',
-  'services/model-server/transport/engine/inflate.ts':
     'test/unit/services/model-server/transport/engine/start.test.ts',
   'services/model-server/transport/grpc-js.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/models/golden.ts': 'test/unit/services/model-server/runs/queue.test.ts',
@@ -35,7 +31,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/model-server/transport/listen.ts': 'test/stack/services/model-server-process.test.ts',
   'services/model-server/main.ts': 'test/stack/services/model-server-process.test.ts',
   'services/model-server/models/model.ts': 'test/unit/services/model-server/models/repository.test.ts',
-  'services/model-server/protocol/parameters.ts': 'test/stack/services/bad-input.test.ts',
   'services/model-server/protocol/request.ts': 'test/stack/services/bad-input.test.ts',
   'services/model-server/server.ts': 'test/unit/services/model-server/protocol/health.test.ts',
   'services/model-server/network/session.ts': 'test/unit/services/model-server/protocol/health.test.ts',

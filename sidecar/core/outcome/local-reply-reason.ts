@@ -126,8 +126,8 @@ export const ModelReplyReasons = {
   unknownService: reason('unknown-model', NOT_FOUND, "unknown service '{model}'"),
   otherModel: reason(
     'other-model',
-    INVALID_ARGUMENT,
-    "the stream began with the model '{model}', and a later message names '{other}'",
+    UNIMPLEMENTED,
+    "the stream began with the model '{model}', and a later message names '{other}', which is served by another process; expected a stream for each model",
   ),
   noMessage: reason('no-model-name', INVALID_ARGUMENT, 'the name of the model cannot be read: {detail}'),
   unreadable: reason('no-model-name', UNIMPLEMENTED, 'the name of the model cannot be read: {detail}'),

@@ -67,6 +67,8 @@ describe('clients with retries of their own through two sidecars that retry', fu
   this.timeout(60_000);
 
   let bench: SidecarBench;
+  /** `retry.final` of the route. */
+  let final = false;
   let replicas: Replica[];
   let client: Client;
   let target: string;
@@ -95,7 +97,7 @@ describe('clients with retries of their own through two sidecars that retry', fu
         methods: [ModelInfer.path],
         idempotent: true,
         timeout: '10s',
-        retry: { attempts: SIDECAR_ATTEMPTS, on: ['unavailable'] },
+        retry: { attempts: SIDECAR_ATTEMPTS, on: ['unavailable'], final },
       },
     ];
     const caller = await bench.start('caller', {
@@ -145,6 +147,26 @@ describe('clients with retries of their own through two sidecars that retry', fu
     const allowed = arrived * (1 + BUDGET.ratio) + BUDGET.perSecond * (seconds + BUDGET.savedSeconds);
     assert.ok(executions() <= allowed, `${executions()} executions, ${arrived} calls in ${seconds} s`);
     assert.ok(executions() < CALLS * CLIENT_ATTEMPTS * 1.5);
+  });
+
+  describe('where the route asks for final failures', () => {
+    before(() => {
+      final = true;
+    });
+    after(() => {
+      final = false;
+    });
+
+    it('sends each call once though it would retry, and hears from the sidecar that it is not to', async () => {
+      for (const replica of replicas) replica.fails = true;
+      for (let i = 0; i < CALLS; i++) {
+        const { code, trailers } = await infer();
+        assert.deepEqual([code, trailers?.get('grpc-retry-pushback-ms')], [status.UNAVAILABLE, ['-1']]);
+      }
+      assert.equal(await arrivals(), CALLS);
+      // Every attempt beyond the first is one of the sidecar's, within its budget.
+      assert.ok(executions() <= CALLS * SIDECAR_ATTEMPTS, `${executions()} executions`);
+    });
   });
 
   it('hears each of the three attempts that kserve’s client makes by default, and adds no more than its own', async function () {

@@ -7,11 +7,14 @@ import {
   type Application,
   anInbound,
   aRoute,
+  aStreamRoute,
   type Backend,
   type CallOptions,
   type InboundStack,
   Stack,
 } from '../../kit/stack/stack.js';
+
+const STREAM = '/inference.GRPCInferenceService/ModelStreamInfer';
 
 describe('Scenario: versions of one model', () => {
   let stack: Stack;
@@ -20,9 +23,15 @@ describe('Scenario: versions of one model', () => {
 
   beforeEach(() => {
     stack = new Stack();
-    side = stack.inbound(anInbound({ queue: { concurrency: 1, maxWaiting: 8 }, routes: [aRoute()] }), {
-      models: ['digits=1', 'digits=10', 'digits=9'],
-    });
+    side = stack.inbound(
+      anInbound({
+        queue: { concurrency: 1, maxWaiting: 8 },
+        routes: [aStreamRoute({ methods: [STREAM] }), aRoute()],
+      }),
+      {
+        models: ['digits=1', 'digits=10', 'digits=9'],
+      },
+    );
     for (const version of ['1', '9', '10'])
       server(version).answer = (stream) => stream.reply(Buffer.from(version));
     peer = stack.app(side.listener, 'app');
@@ -53,6 +62,19 @@ describe('Scenario: versions of one model', () => {
     const call = ask({ body: body('7') });
     assert.deepEqual([call.status, call.reason], [5, 'unknown-model']);
     assert.equal(said(call), "Request for unknown model: 'digits' version 7 is not found; served: 1, 9, 10");
+  });
+
+  it('a stream stays with its version, and one that names another ends with the reason', () => {
+    const stream = ask({ path: STREAM, body: null });
+    for (const version of ['', '10', '']) stack.settle(stream.data(body(version)));
+    assert.equal(stream.status, -1, 'it goes on');
+    stack.settle(stream.data(body('9')));
+    assert.deepEqual([stream.status, stream.reason], [12, 'other-model']);
+    assert.match(said(stream), /began with the model 'digits', and a later message names 'digits version 9'/);
+    assert.deepEqual(
+      ['9', '10'].map((version) => server(version).requests.length),
+      [0, 1],
+    );
   });
 
   it('a version that retires gets no new call, and finishes those that run or wait', () => {

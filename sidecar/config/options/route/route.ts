@@ -114,6 +114,12 @@ export const retry = block({
       why: 'Full jitter keeps callers from coming back in step.',
     },
   ),
+  final: option(yesOrNo().optional(), {
+    meaning:
+      'True: an application whose call has failed, and for which the attempts, the budget or the circuit breaker allow no other attempt, is told to make none either (`grpc-retry-pushback-ms: -1`, gRFC A6), so that a gRPC client with retries of its own does not multiply them. Not where no endpoint was reached, nor where the endpoint has said when to come back.',
+    otherwise: '`false`',
+    why: 'An application that retries more slowly may outlast a fault for which the attempts here were too quick.',
+  }),
 });
 
 /** A route on the side of the model: times, and whether a call may go to another instance of its model. */
@@ -219,9 +225,10 @@ function repeatsOf(said: {
   readonly retry?: CodeOf<typeof retry>;
 }) {
   const isReading = said.idempotent === undefined && areReadOnly(said.methods);
+  const implied: CodeOf<typeof retry> | undefined = isReading ? READ_ONLY_RETRY : undefined;
   return {
     idempotent: said.idempotent ?? isReading,
-    ...present('retry', said.retry ?? (isReading ? READ_ONLY_RETRY : undefined)),
+    ...present('retry', said.retry ?? implied),
   };
 }
 

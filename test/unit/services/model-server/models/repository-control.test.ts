@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
+import type { Model, ModelState } from '../../../../../services/model-server/models/model.js';
+import { ModelTable } from '../../../../../services/model-server/models/model-table.js';
+import { RepositoryControl } from '../../../../../services/model-server/models/repository-control.js';
+import { failure, temporaryDirectory } from '../../../../kit/service/model-server.js';
+
+/** A model whose load ends as `ends` says. */
+class StubModel {
+  state: ModelState = 'loading';
+  why = '';
+  released = false;
+
+  constructor(
+    readonly name: string,
+    readonly version: string,
+    private readonly ends: (version: string) => string,
+  ) {}
+
+  async load(): Promise<void> {
+    this.why = this.ends(this.version);
+    this.state = this.why === '' ? 'ready' : 'failed';
+  }
+
+  retire(why: string): void {
+    this.state = 'unloading';
+    this.why = why;
+  }
+
+  async release(): Promise<void> {
+    this.released = true;
+  }
+}
+
+describe('loading and unloading in one process', () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = temporaryDirectory();
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  function control(ends: (version: string) => string = () => '') {
+    const models = new ModelTable();
+    const made: StubModel[] = [];
+    const notes: string[] = [];
+    let drain: Promise<void> = Promise.resolve();
+    const repository = new RepositoryControl({
+      modelsDirectory: directory,
+      models,
+      newModel: ({ name, version }) => {
+        const model = new StubModel(name, version, ends);
+        made.push(model);
+        return model as unknown as Model;
+      },
+      changed: ({ name, version }, isServed) =>
+        notes.push(`${name} ${version} ${isServed ? 'served' : 'gone'}`),
+      drained: () => drain,
+      log: () => {},
+    });
+    const put = (version: string, name = 'm') =>
+      mkdirSync(join(directory, name, version), { recursive: true });
+    const served = () => models.all().map(({ name, version }) => `${name} ${version}`);
+    return {
+      repository,
+      made,
+      notes,
+      put,
+      served,
+      drainBy: (by: Promise<void>) => {
+        drain = by;
+      },
+    };
+  }
+
+  it('a new version takes the place of the old one, which is released once it has drained', async () => {
+    const { repository, made, notes, put, served, drainBy } = control();
+    put('1');
+    await repository.load('m');
+    put('2');
+    let drained = () => {};
+    drainBy(
+      new Promise((resolve) => {
+        drained = resolve;
+      }),
+    );
+    const loading = repository.load('m');
+    while (!notes.includes('m 2 served')) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([served(), made[0]!.state, made[0]!.released], [['m 2'], 'unloading', false]);
+    drained();
+    await loading;
+    assert.equal(made[0]!.released, true);
+  });
+
+  it('a version that does not load leaves what is served, and its reason is told', async () => {
+    const { repository, put, served } = control((version) => (version === '2' ? 'it is broken' : ''));
+    put('1');
+    await repository.load('m');
+    put('2');
+    await assert.rejects(repository.load('m'), {
+      code: status.FAILED_PRECONDITION,
+      message: "failed to load 'm' version 2: it is broken",
+    });
+    assert.deepEqual(served(), ['m 1']);
+    assert.deepEqual(repository.unserved(), [{ name: 'm', version: '2', reason: 'it is broken' }]);
+  });
+
+  it('what is not there is NOT_FOUND, for a load and for an unload', async () => {
+    const { repository, put } = control();
+    put('1');
+    assert.equal((await failure(repository.load('n'))).code, status.NOT_FOUND);
+    assert.equal((await failure(repository.unload('m'))).code, status.NOT_FOUND);
+    assert.deepEqual(repository.unserved(), [{ name: 'm', version: '1', reason: 'it is not loaded' }]);
+  });
+
+  it('one load or unload follows the other, also after one that failed', async () => {
+    const { repository, put, served } = control((version) => (version === '2' ? 'it is broken' : ''));
+    put('2');
+    const first = failure(repository.load('m'));
+    const second = repository.load('n');
+    put('1', 'n');
+    const third = repository.unload('n');
+    await first;
+    await second;
+    await third;
+    assert.deepEqual(served(), []);
+  });
+
+  it('a directory that cannot be read is UNAVAILABLE, and nothing is listed of it', async () => {
+    const { repository } = control();
+    rmSync(directory, { recursive: true });
+    assert.equal((await failure(repository.load('m'))).code, status.UNAVAILABLE);
+    assert.deepEqual(repository.unserved(), []);
+  });
+});
