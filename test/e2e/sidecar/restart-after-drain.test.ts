@@ -8,7 +8,10 @@ import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 describe('a drained sidecar', function () {
   this.timeout(60_000);
 
-  const mesh = new SuiteMesh(meshFile({ replicas: 1 }));
+  // How fast this machine is, is not tested.
+  const mesh = new SuiteMesh(
+    meshFile({ replicas: 1 }).replace('attempt_timeout: 500ms', 'attempt_timeout: 2s'),
+  );
   const answers = async (): Promise<boolean> => (await mesh.infer('--deadline', '2s')).code === 0;
   const takeOver = async (address: string) =>
     assert.match((await admin(address, '/takeover', 'POST')).body, /^process \d+ accepts/);

@@ -86,12 +86,12 @@ intentions: [{ from: app, to: mine, action: allow }]
     assert.deepEqual([code, details], [5, "Request for unknown model: 'letters' is not found"]);
     for (let i = 0; i < 20; i++) await refused('broken');
     await digits();
-    const states = (await models()).map(({ name, state }) => [name, state]);
-    assert.deepEqual(states, [
-      ['broken', 'failed'],
-      ['digits', 'ready'],
-      ['slow', 'ready'],
-    ]);
+    const states = async () => (await models()).map(({ name, state }) => `${name} ${state}`).join();
+    // In a process of its own the broken one is started again from time to time.
+    const expected = 'broken failed,digits ready,slow ready';
+    await until('all are as they should be', async () => (await states()) === expected).catch(async () =>
+      assert.equal(await states(), expected),
+    );
     const { endpoints } = await reportOf(facts.admin);
     assert.deepEqual(
       endpoints.map(({ state, ejections }) => [state, ejections]),
