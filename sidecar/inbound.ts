@@ -41,6 +41,7 @@ import {
 } from './relay/local-reply.js';
 import { Next } from './relay/next.js';
 import { creditRequest } from './relay/request-buffer.js';
+import { messageBytes } from './relay/request-prefix.js';
 import { finishWith, refuseIf, sendLocalReply, sendStored } from './relay/response.js';
 import { Routes, timeAllowedMs } from './relay/route-table.js';
 import type { DataPlaneContext } from './transport/context.js';
@@ -90,7 +91,7 @@ export class Inbound implements ModelRoutedHandler {
     readMemory?: () => MemoryReading,
   ) {
     this.limits = new SharedLimits(config, readMemory);
-    this.buffers = new BufferAdmission(context, replayBytes);
+    this.buffers = new BufferAdmission(context, messageBytes(replayBytes));
     const { limits, buffers } = this;
     this.deps = { service, context, limits, buffers };
     this.served = makeBackends(models, config, this.deps);

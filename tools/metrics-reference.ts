@@ -58,6 +58,7 @@ const GROUPS: readonly Group[] = [
       outrider_ejections_detected_total: [...UPSTREAM, 'detector'],
       outrider_ejections_not_enforced_total: [...UPSTREAM, 'detector', 'reason'],
       outrider_outputs_inspected_total: [...UPSTREAM, 'result'],
+      outrider_size_limited_total: ['upstream', 'feature', 'reason'],
       outrider_panics_total: UPSTREAM,
       outrider_health_checks_total: ['upstream', 'endpoint', 'result'],
       outrider_recovery_checks_total: ['upstream', 'result'],

@@ -22,6 +22,8 @@ export interface StatusReport {
   readonly endpoints: readonly reports.EndpointReport[];
   /** Absent without mirrors. */
   readonly mirrors?: readonly reports.MirrorReport[];
+  /** Features that could not see some calls for their size; absent when there are none. */
+  readonly sizeLimits?: readonly reports.SizeLimitReport[];
   /** Requests that were in crashes of models; absent when there are none. */
   readonly poison?: readonly reports.PoisonReport[];
 }
@@ -43,6 +45,7 @@ export function statusOf(view: SidecarView): StatusReport {
     ...present('registry', view.registry()),
     endpoints: view.endpoints(),
     ...present('mirrors', ofLength(1, view.mirrors())),
+    ...present('sizeLimits', ofLength(1, view.sizeLimits())),
     ...present('poison', ofLength(1, view.poison())),
   };
 }

@@ -21,6 +21,8 @@ export interface SidecarView {
   queue(): reports.QueueReport | undefined;
   /** Empty without mirrors. */
   mirrors(): readonly reports.MirrorReport[];
+  /** Empty where every call could be seen. */
+  sizeLimits(): readonly reports.SizeLimitReport[];
   /** Requests that were in crashes of models; empty without recent crashes. */
   poison(): readonly reports.PoisonReport[];
   /** The faults that are injected, and how to change them. */

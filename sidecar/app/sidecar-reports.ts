@@ -10,6 +10,7 @@ import type {
   PoisonReport,
   QueueReport,
   RegistryReport,
+  SizeLimitReport,
 } from '../telemetry/reports.js';
 import type { AccessLogSink } from './access-log-sink.js';
 import type { AppContext } from './context.js';
@@ -18,6 +19,7 @@ import type { FaultController } from './fault-controller.js';
 import type { InboundSide } from './inbound-side.js';
 import { inferenceMetrics } from './metrics/inference.js';
 import { repositoryMetrics } from './metrics/repository.js';
+import { sizeLimitMetrics, sizeLimitReports } from './metrics/size-limits.js';
 import { metricsOf } from './metrics/traffic.js';
 import { faultMetrics, mirrorReports, trafficShiftMetrics } from './metrics/traffic-shift.js';
 import type { OutboundSide } from './outbound-side.js';
@@ -89,6 +91,10 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
     return mirrorReports(this.outbound.outbounds, this.nowMs());
   }
 
+  sizeLimits(): readonly SizeLimitReport[] {
+    return sizeLimitReports(this.outbound.outbounds);
+  }
+
   poison(): readonly PoisonReport[] {
     return poisonReports(this.outbound.poison, this.nowMs());
   }
@@ -113,6 +119,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
     const { outbounds, health } = this.outbound;
     const { stats, memory } = this.context.dataPlane;
     return [
+      ...sizeLimitMetrics(outbounds),
       ...metricsOf({
         stats,
         memory,

@@ -45,8 +45,8 @@ export function decodeMetadataResponse(bytes: Buffer): Pick<pb.ModelMetadataResp
   const outputs: pb.TensorMetadata[] = [];
   for (const field of fieldsOf(bytes)) {
     if (field.type !== 'bytes') continue;
-    if (field.number === 4) inputs.push(tensorOf(field.value));
-    else if (field.number === 5) outputs.push(tensorOf(field.value));
+    if (field.number === 4) inputs.push(decodeTensor(field.value));
+    else if (field.number === 5) outputs.push(decodeTensor(field.value));
   }
   return { inputs, outputs };
 }
@@ -80,13 +80,14 @@ export function decodeInferResponse(bytes: Buffer): InferAnswer {
   const raw: Buffer[] = [];
   for (const field of fieldsOf(bytes)) {
     if (field.type !== 'bytes') continue;
-    if (field.number === 5) outputs.push(tensorOf(field.value));
+    if (field.number === 5) outputs.push(decodeTensor(field.value));
     else if (field.number === 6) raw.push(field.value);
   }
   return { outputs, raw };
 }
 
-function tensorOf(bytes: Buffer): pb.InferTensor {
+/** One tensor of an answer. Throws a RangeError when the bytes are no message. */
+export function decodeTensor(bytes: Buffer): pb.InferTensor {
   const tensor: pb.InferTensor = { name: '', datatype: '', shape: [] };
   for (const field of fieldsOf(bytes)) {
     if (field.number === 1) tensor.name = textOf(field);

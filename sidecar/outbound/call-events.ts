@@ -8,6 +8,7 @@ import { forwardExtras, forwardRequest } from '../relay/header-rewrite.js';
 import type { LocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { Match } from '../relay/route-table.js';
+import type { SizeReason } from '../telemetry/size-counts.js';
 import { timeToldMs, withLimit } from './attempt-timeout.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { onFallbackFinish } from './fallback/chain.js';
@@ -64,6 +65,19 @@ export abstract class CallEvents extends UpstreamState {
     if (methodState === null) return;
     if (methodState.hedgeSettings !== null) hedging.noteSuccess(call, attempt, this.context.nowMs);
     if (methodState.chain.length > 0) recordPrimaryStream(call);
+  }
+
+  onRequestNotKept(call: OutboundCall, why: SizeReason): void {
+    if (!call.isCopy) this.sizeLimits.note(call.match.plan.config, why);
+  }
+
+  onLongResponse(call: OutboundCall, { endpoint, heldResponse }: OutboundAttempt): void {
+    const { config } = call.match.plan;
+    const isTooLarge = (heldResponse?.bytes ?? 0) > call.plan.holdBytes;
+    this.sizeLimits.note(config, isTooLarge ? 'responseTooLarge' : 'memory');
+    const inspector = call.cluster.sweep?.inspector;
+    if (inspector != null) inspector.follow(call, endpoint, config.idempotent);
+    if (call.observer !== null) call.observer.onLongResponse(call);
   }
 
   onDeadline(call: OutboundCall): void {

@@ -82,6 +82,8 @@ export class FallbackState {
 export interface CallObserver {
   /** More of the request is here, or all of it. */
   onRequest(call: OutboundCall): void;
+  /** The answer is longer than what is held, and passed on from now on. */
+  onLongResponse(call: OutboundCall): void;
   /** The attempt still has what it holds of its answer. */
   onAttemptEnd(call: OutboundCall, attempt: Attempt): void;
   onFinish(call: OutboundCall, status: number): void;

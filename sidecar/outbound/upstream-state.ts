@@ -16,6 +16,7 @@ import { MethodStates } from './method-state.js';
 import { ParameterKeys } from './parameter-key.js';
 import { PoisonWatch } from './poison-requests.js';
 import { Router } from './router.js';
+import { SizeLimits } from './size-limits.js';
 import { TrafficShift } from './traffic-shift.js';
 
 /** What an upstream needs from outside. */
@@ -45,6 +46,7 @@ export class UpstreamState {
   readonly trafficShift: TrafficShift;
   readonly poison: PoisonWatch;
   readonly parameterKeys = new ParameterKeys();
+  readonly sizeLimits = new SizeLimits();
   /** Null: nothing asks for them. */
   protected readonly failures: UpstreamFailures | null;
   /** Counts for `/metrics`. */

@@ -10,9 +10,6 @@ import type { Pool, Waiter } from '../transport/pool.js';
 import type { Session } from '../transport/session.js';
 import type { MessageCounter } from './stream/message-counter.js';
 
-/** A held response commits at this size, octets, so that the caller does not wait for the rest. */
-const HELD_RESPONSE_BYTES = 64 * 1024;
-
 /** So often an attempt moves to another connection: a peer that accepts connections only to end them is not tried for ever. */
 const MAX_TRANSPARENT_RETRIES = 8;
 
@@ -28,6 +25,8 @@ export interface AttemptOwner {
   /** The caller's connection. */
   readonly holder: object;
   readonly holdsResponse: boolean;
+  /** A held response longer than this commits, octets, so that the caller does not wait for the rest. */
+  readonly holdBytes: number;
   readonly isCommitted: boolean;
   /** All of the request so far is buffered, so that it can be written again. */
   readonly isReplayable: boolean;
@@ -64,8 +63,6 @@ export class Attempt implements StreamOwner, Waiter {
   heldBytes = 0;
   private transparentRetries = 0;
   private isWide = false;
-  /** The window has grown so that the response can be held. */
-  private isWidened = false;
   /** Counts the messages of a stream, for as long as they matter; null: they do not. */
   counter: MessageCounter | null = null;
   trailers: HeaderBlock | null = null;
@@ -157,7 +154,7 @@ export class Attempt implements StreamOwner, Waiter {
       this.held.add(buffer, start, end);
       this.heldBytes += end - start;
       this.session!.context.memory.waiting.octets += end - start;
-      if (this.held.bytes >= HELD_RESPONSE_BYTES || !this.hasWindow()) this.owner.commitResponse(this);
+      if (this.held.bytes > this.owner.holdBytes || !this.hasWindow()) this.owner.commitResponse(this);
     }
     if (ended) this.finish(AttemptEnd.missingTrailers, -1);
   }
@@ -169,15 +166,16 @@ export class Attempt implements StreamOwner, Waiter {
   /**
    * Whether the endpoint can go on while its response is held. What is held gives no credit back, and an endpoint may wait
    * until the window has room for a whole frame of its own, padding included (RFC 9113 section 6.9.1): with less than
-   * the largest frame left, the window grows by what may be held, once, where the budget allows it.
+   * the largest frame left, the window grows by as much as has come, or by what may still be held, where the budget
+   * allows it.
    */
   private hasWindow(): boolean {
     const { connection } = this.session!;
     const stream = this.stream!;
     if (!connection.isNearlyClosed(stream)) return true;
-    if (this.isWidened || !this.owner.reserveWideWindow(HELD_RESPONSE_BYTES)) return false;
-    this.isWidened = true;
-    connection.widen(stream, HELD_RESPONSE_BYTES);
+    const more = Math.max(FIRST_WINDOW, Math.min(this.heldBytes, this.owner.holdBytes - this.heldBytes));
+    if (!this.owner.reserveWideWindow(more)) return false;
+    connection.widen(stream, more);
     return true;
   }
 

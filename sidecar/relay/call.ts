@@ -4,8 +4,10 @@ import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { CallStats } from '../telemetry/call-stats.js';
+import type { SizeReason } from '../telemetry/size-counts.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
+import type { ResponseTee } from '../transport/response-tee.js';
 import type { Session } from '../transport/session.js';
 import type { Attempt } from './attempt.js';
 
@@ -26,6 +28,10 @@ export interface CallPlan {
   readonly holdsResponse: boolean;
   /** Of streams at the side of the caller. */
   readonly firstMessage: FirstMessage;
+  /** A unary response up to so many octets is held; a longer one is passed on as it comes. */
+  readonly holdBytes: number;
+  /** Octets of a longer response that are kept beside passing it on, at most, for a reader of responses. */
+  readonly sampleBytes: number;
   /** A stream without a frame in either direction for this long is ended. */
   readonly idleTimeoutMs: number;
   /** Longest time that one attempt may take. */
@@ -55,12 +61,16 @@ export interface CallHandler {
   onResume(call: Call): void;
   /** The attempt timeout has stopped the attempt. Only where `attemptDueMs` is set. */
   onAttemptTimeout?(call: Call, attempt: Attempt): void;
+  /** The request is longer than what is buffered, or there is no memory to buffer it: no other attempt gets it. */
+  onRequestNotKept?(call: Call, why: SizeReason): void;
   /** The buffered request is about to be freed while its last attempt runs: the last moment to read it. */
   onBufferReleased?(call: Call): void;
   /** The response of a streaming call begins; its end may be far away. */
   onStreaming?(call: Call, attempt: Attempt): void;
   /** Its first message is complete, and is passed on next. Only where the plan asks for it. */
   onFirstMessage?(call: Call, attempt: Attempt): void;
+  /** The response of a unary call is longer than what is held: it is passed on from now on. The request is still buffered. */
+  onLongResponse?(call: Call, attempt: Attempt): void;
   /** The sidecar stopped an attempt; `attempt.ended` says why. Every attempt ends here or in `onAttemptEnd`. */
   onStopped?(call: Call, attempt: Attempt): void;
   onDeadline(call: Call): void;
@@ -132,6 +142,8 @@ export abstract class Call extends WheelEntry {
   requestEnded: boolean;
   requestBytes = 0;
   responseBytes = 0;
+  /** What is kept of a response that is passed on; null: nothing is. */
+  tee: ResponseTee | null = null;
   /** Request octets for which the caller has been given new credit. */
   creditedBytes = 0;
   /** Octets of the memory budget that the buffered request takes. */
@@ -167,6 +179,8 @@ const NO_ENDPOINTS: EndpointLoad[] = [];
 const NO_PLAN: CallPlan = {
   holdsResponse: false,
   firstMessage: FirstMessage.ignored,
+  holdBytes: 0,
+  sampleBytes: 0,
   idleTimeoutMs: 0,
   attemptTimeoutMs: 0,
   timesFirstMessage: false,

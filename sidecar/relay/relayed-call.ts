@@ -102,6 +102,10 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     return this.plan.holdsResponse;
   }
 
+  get holdBytes(): number {
+    return this.plan.holdBytes;
+  }
+
   onAttemptEnd(attempt: Attempt): void {
     if (this.context.recorder !== null) attempt.endedMs = this.context.nowMs;
     this.handler.onAttemptEnd(this, attempt);

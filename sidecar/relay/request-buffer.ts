@@ -21,6 +21,8 @@ export function bufferRequest(call: Call, buffer: Buffer, start: number, end: nu
     (call.buffered.bytes + end - start > call.plan.replayBytes || !mayBuffer(call, cost, open))
   ) {
     // Too much to buffer: the present attempt is the last that can have all of it.
+    const isTooLarge = call.buffered.bytes + end - start > call.plan.replayBytes;
+    call.handler.onRequestNotKept?.(call, isTooLarge ? 'requestTooLarge' : 'memory');
     disableReplay(call);
     if (open) return;
   } else if (call.isReplayable) {

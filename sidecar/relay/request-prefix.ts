@@ -1,5 +1,13 @@
 import type { ChunkList } from '../transport/chunk-list.js';
 
+/** Flag and length in front of a gRPC message. */
+const PREFIX_BYTES = 5;
+
+/** Octets of a body that is one message of `bytes` octets at most; 0: there is to be none. */
+export function messageBytes(bytes: number): number {
+  return bytes === 0 ? 0 : bytes + PREFIX_BYTES;
+}
+
 /** The first `bytes` octets, or as many as there are. */
 export function prefixOf(chunks: ChunkList, bytes: number): Buffer {
   const parts: Buffer[] = [];

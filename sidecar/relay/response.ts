@@ -48,6 +48,7 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   if (call.isInactive) markActive(call);
   const { holdsResponse, stripsResponse } = call.plan;
   if (!holdsResponse) call.handler.onStreaming?.(call, attempt);
+  else if (!attempt.isOver) call.handler.onLongResponse?.(call, attempt);
   disableReplay(call);
   const head = attempt.head!;
   const list = stripsResponse ? stripResponse(head.stable) : head.stable;
@@ -56,6 +57,7 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   connection.sendHeaders(call.stream, list, withDegraded(call, extras), false);
   const held = attempt.takeHeld();
   if (held === null) return;
+  if (call.tee !== null) call.tee.begin(held);
   call.responseBytes += held.bytes;
   for (let i = 0; i < held.count; i++) {
     const chunk = held.at(i);
@@ -68,6 +70,7 @@ export function forwardResponse(call: Call, buffer: Buffer, start: number, end: 
   call.lastResponseMs = call.context.nowMs;
   if (call.isInactive) markActive(call);
   if (end === start) return;
+  if (call.tee !== null) call.tee.add(buffer, start, end);
   call.responseBytes += end - start;
   call.session.connection.passData(call.stream, buffer, start, end, false);
 }
@@ -148,5 +151,6 @@ export function closeCall(call: Call, status: number): void {
   if (call.bufferCost > 0 || call.buffered !== null) dropBuffer(call);
   if (call.reservedBytes > 0) context.memory.withdraw(call.reservedBytes);
   call.handler.onFinish(call, status);
+  if (call.tee !== null) call.tee.release();
   if (context.recorder !== null) context.recorder.record(call, status);
 }

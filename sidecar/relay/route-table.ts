@@ -11,6 +11,7 @@ import { Token } from '../http2/hpack/tokens.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { CallStats, StatsRegistry } from '../telemetry/call-stats.js';
 import { type CallPlan, FirstMessage } from './call.js';
+import { messageBytes } from './request-prefix.js';
 
 /** What a route asks of its calls, with its configuration. */
 export interface RoutePlan extends CallPlan {
@@ -142,7 +143,14 @@ export function matchForCopy(match: Match): Match {
     const { retry, hedge, fallback, split, mirror, ...config } = match.plan.config;
     const { maxTimeoutMs = 0 } = config;
     const longest = maxTimeoutMs > 0 ? Math.min(maxTimeoutMs, LONGEST_COPY_MS) : LONGEST_COPY_MS;
-    const plan = { ...match.plan, config: { ...config, maxTimeoutMs: longest }, isOnce: true };
+    // No caller waits for its response, so that it is held as far as a longer one would be kept.
+    const { sampleBytes, holdBytes } = match.plan;
+    const plan = {
+      ...match.plan,
+      config: { ...config, maxTimeoutMs: longest },
+      isOnce: true,
+      holdBytes: Math.max(holdBytes, sampleBytes),
+    };
     found = { ...match, plan };
     copyMatches.set(match, found);
   }
@@ -168,11 +176,13 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     isOnce,
     holdsResponse: config.kind === 'unary',
     firstMessage: options.direction === 'outbound' ? firstMessageOf(config) : FirstMessage.ignored,
+    holdBytes: messageBytes(config.holdBytes),
+    sampleBytes: messageBytes(config.sampleBytes),
     idleTimeoutMs: config.idleTimeoutMs,
     attemptTimeoutMs: config.firstMessageTimeoutMs ?? config.attemptTimeoutMs,
     timesFirstMessage: config.firstMessageTimeoutMs !== undefined,
     quietAfterMs: options.quietAfterMs ?? 0,
-    replayBytes: options.replayBytes,
+    replayBytes: messageBytes(config.replayBytes ?? options.replayBytes),
     stripsResponse: options.stripsResponse,
     stripsReports: options.stripsReports,
   };

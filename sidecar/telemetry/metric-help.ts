@@ -33,6 +33,8 @@ export const HELP = {
     'Times a detector tripped and nothing was ejected: it only observes, too many are ejected, or it is the last one.',
   outrider_outputs_inspected_total:
     'Sampled answers of ModelInfer: in order; charged, for a peer answers the same request properly; acquitted, for it does not; unproven; unreadable.',
+  outrider_size_limited_total:
+    'Calls that a feature (repeat: retries and hedges, fallback, last-good, inspection, mirror, comparison) could not see: a request longer than replay, an answer longer than hold or sample, or no room in memory_budget (memory).',
   outrider_panics_total: 'Times fewer than half of the endpoints were eligible.',
   outrider_retry_budget_refused_total: 'Retries refused for lack of budget.',
   outrider_endpoint_priority: 'Lower goes first; from 1000 on the registry calls the endpoint critical.',

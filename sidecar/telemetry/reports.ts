@@ -66,6 +66,15 @@ export interface MirrorReport {
   readonly lastAgoMs?: number;
 }
 
+/** A feature that could not see some calls of an upstream for their size. */
+export interface SizeLimitReport {
+  readonly upstream: string;
+  /** `repeat` (retries and hedges), `fallback`, `last-good`, `inspection`, `mirror` or `comparison`. */
+  readonly feature: string;
+  /** How many, and which option bounds it, since the start. */
+  readonly why: string;
+}
+
 /** The queue before a local model in `/endpoints`. */
 export interface QueueReport {
   readonly running: number;

@@ -71,6 +71,18 @@ export class ChunkList {
     }
   }
 
+  /** Octets of memory that it holds on to: the reads that its slices are parts of, each counted once. */
+  get pinnedBytes(): number {
+    let bytes = 0;
+    let last: ArrayBufferLike | null = null;
+    for (let i = 0; i < this.count; i++) {
+      const memory = memoryOf(this.at(i).buffer);
+      bytes += OVERHEAD_BYTES + (memory === last ? 0 : memory.byteLength);
+      last = memory;
+    }
+    return bytes;
+  }
+
   private makeSlice(buffer: Buffer, start: number, end: number): Slice {
     const n = end - start;
     const backing = memoryOf(buffer).byteLength;

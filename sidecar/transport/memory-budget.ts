@@ -11,6 +11,8 @@ export const TIGHT_WINDOW = 32 * 1024;
 const TIGHT_SHARE = 1 / 2;
 const EASY_SHARE = 1 / 4;
 const SHED_TO_SHARE = 7 / 8;
+/** Share of the budget that work beside calls may use, together with them. */
+const ASIDE_SHARE = 1 / 2;
 /** Windows stay tight for so long at least: each change is a SETTINGS frame on every connection. */
 const TIGHT_MS = 1_000;
 /** Connections shed from at one time, at most. */
@@ -68,6 +70,14 @@ export class MemoryBudget implements Flushable {
     if (this.held + this.waiting.octets + bytes > this.limit) return false;
     this.held += bytes;
     return true;
+  }
+
+  /**
+   * The same for work beside calls (copies, samples): it leaves half of the budget to them. Where half is in use, it steps
+   * back.
+   */
+  reserveAside(bytes: number): boolean {
+    return this.used + bytes <= this.limit * ASIDE_SHARE && this.reserve(bytes);
   }
 
   /** Counts what cannot be refused. */

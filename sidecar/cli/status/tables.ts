@@ -18,7 +18,7 @@ interface Column<Row> {
 }
 
 /**
- * The tables of `outrider status`: sidecars, models, endpoints, mirrors and Consul, each only where
+ * The tables of `outrider status`: sidecars, models, endpoints, mirrors, size limits and Consul, each only where
  * it has rows.
  */
 export function statusTables(seen: readonly SidecarStatus[], palette: Palette): string {
@@ -32,6 +32,7 @@ export function statusTables(seen: readonly SidecarStatus[], palette: Palette): 
     modelTable(reports, palette),
     endpointTable(reports, palette),
     mirrorTable(reports, palette),
+    sizeTable(reports, palette),
     registryTable(reports, palette),
   ];
   const notes = reports.flatMap(({ instance, registry }) =>
@@ -122,6 +123,17 @@ function mirrorTable(reports: readonly StatusReport[], palette: Palette): string
     { title: 'compared', cell: ({ compared }) => String(compared) },
     { title: 'mismatched', cell: ({ mismatched }) => String(mismatched) },
     { title: 'last', cell: ({ last }) => last ?? '' },
+  ]);
+}
+
+/** Features that could not see some calls for their size. */
+function sizeTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = rowsOf(reports, ({ sizeLimits }) => sizeLimits);
+  return tableOf(palette, rows, [
+    { title: 'caller', cell: ({ sidecar }) => sidecar },
+    { title: 'upstream', cell: ({ upstream }) => upstream },
+    { title: 'too large for', cell: ({ feature }) => palette.yellow(feature) },
+    { title: 'calls', cell: ({ why }) => why },
   ]);
 }
 

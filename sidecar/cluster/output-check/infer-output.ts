@@ -13,6 +13,8 @@ export interface Output {
   readonly datatype: Datatype;
   readonly shape: readonly number[];
   readonly data: Elements;
+  /** Elements that it has in all, where `data` is a sample of them. */
+  readonly of?: number;
 }
 
 /** The message in `body`, which is one message of gRPC as it was sent; undefined: compressed, or no such message. */
@@ -20,6 +22,14 @@ export function messageIn(body: Buffer): Buffer | undefined {
   if (body.length < PREFIX_BYTES || body[0] !== 0) return undefined;
   if (body.readUInt32BE(1) !== body.length - PREFIX_BYTES) return undefined;
   return body.subarray(PREFIX_BYTES);
+}
+
+/** Elements of a tensor of this shape. Throws a TensorError where it is none. */
+export function elementsIn(shape: readonly number[]): number {
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (!Number.isSafeInteger(count) || shape.some((size) => !(Number.isSafeInteger(size) && size >= 0)))
+    throw new TensorError('has no shape that there is');
+  return count;
 }
 
 /** The `i`-th output. Throws a TensorError that says in a few words what no output may be. */
@@ -30,9 +40,7 @@ export function outputOf(
 ): Output {
   if (!isDatatype(datatype)) throw new TensorError('has no datatype that there is');
   const sizes = shape.map(Number);
-  const count = sizes.reduce((product, size) => product * size, 1);
-  if (!Number.isSafeInteger(count) || sizes.some((size) => size < 0))
-    throw new TensorError('has no shape that there is');
+  const count = elementsIn(sizes);
   const bytes = raw[i];
   try {
     const data =

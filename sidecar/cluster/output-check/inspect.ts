@@ -1,69 +1,190 @@
-/** One answer of ModelInfer, looked at for what no answer may be: numbers that are none, tensors that do not fit their shape. */
+/**
+ * One answer of ModelInfer, looked at for what no answer may be: numbers that are none, tensors that do not fit their shape.
+ * Of a large answer a sample is read (odd-numbers.ts), so that it takes no longer than a fifth of a millisecond.
+ */
 
-import type { Datatype, Elements } from '../../../proto/datatypes.js';
-import type { InferTensor } from '../../../proto/messages.js';
-import { TensorError } from '../../../proto/tensors.js';
-import { decodeInferResponse, type InferAnswer } from '../../codec/inference.js';
-import { fieldsOf } from '../../codec/protobuf.js';
+import { type Datatype, datatypeInfo, type Elements, isDatatype } from '../../../proto/datatypes.js';
+import { decodeRaw, fromContents, TensorError } from '../../../proto/tensors.js';
+import { decodeTensor } from '../../codec/inference.js';
 import type { InspectedResponse } from '../../core/outlier/invalid-output.js';
-import { cut, messageIn, outputOf, shown } from './infer-output.js';
+import type { ChunkList } from '../../transport/chunk-list.js';
+import { type AnswerLayout, layoutOf, type OutputPlace, type Span } from './answer-layout.js';
+import { type BodyReader, FieldCursor, Wire } from './body-reader.js';
+import { cut, elementsIn, shown } from './infer-output.js';
+import { MAX_RUNS, type Numbers, numbersAt, oddAmong, sampleOdd } from './odd-numbers.js';
+
+/** Tensors up to this size are decoded, octets; of a larger one that holds no fractions only the size is checked. */
+const DECODED_BYTES = 4 * 1024;
+/** Texts of a tensor that are stepped over to find its end. */
+const MAX_TEXTS = 1_024;
+/** Fields of typed contents that hold fractions (proto/inference.proto). */
+const FRACTION_FIELDS: Partial<Record<Datatype, number>> = { FP32: 6, FP64: 7 };
+
+/** What was found in one answer. */
+export interface Inspection extends InspectedResponse {
+  /** Searches the numbers that were not in the sample; null: all were read. */
+  readonly rest: OddSearch | null;
+}
 
 /** @param body as it was sent: one message of gRPC. Undefined: compressed, or no such message. Never throws. */
-export function inspectAnswer(body: Buffer): InspectedResponse | undefined {
-  const message = messageIn(body);
-  if (message === undefined) return undefined;
+export function inspectAnswer(body: ChunkList, seed: number): Inspection | undefined {
+  const layout = layoutOf(body);
+  if (layout === undefined) return undefined;
   try {
-    const answer = decodeInferResponse(message);
-    const flaws = answer.outputs.map((output, i) => flawOf(output, answer, i));
-    return {
-      model: modelIn(message),
-      shape: answer.outputs.map(formOf).sort().join(', '),
-      flaw: flaws.find((flaw) => flaw !== '') ?? '',
-    };
+    return new Inspector(layout, seed).inspect();
   } catch {
     return undefined;
   }
 }
 
-/** Its name and version. */
-function modelIn(message: Buffer): string {
-  let name = '';
-  let version = '';
-  for (const field of fieldsOf(message)) {
-    if (field.type !== 'bytes') continue;
-    if (field.number === 1) name = field.value.toString('utf8');
-    else if (field.number === 2) version = field.value.toString('utf8');
+/** Looks at the outputs of one answer, one after the other. */
+class Inspector {
+  /** Outputs of which a sample was read. */
+  private readonly sampled: Numbers[] = [];
+
+  constructor(
+    private readonly layout: AnswerLayout,
+    private readonly seed: number,
+  ) {}
+
+  inspect(): Inspection {
+    const { model, outputs, reader } = this.layout;
+    const flaws = outputs.map((output, i) => this.flawOf(output, i));
+    return {
+      model,
+      shape: outputs.map(formOf).sort().join(', '),
+      flaw: flaws.find((flaw) => flaw !== '') ?? '',
+      rest: this.sampled.length === 0 ? null : new OddSearch(reader, this.sampled),
+    };
   }
-  return JSON.stringify([cut(name), cut(version)]);
+
+  /** What is wrong with an output, in one sentence; empty: nothing. */
+  private flawOf(output: OutputPlace, i: number): string {
+    try {
+      const { datatype } = output;
+      if (!isDatatype(datatype)) throw new TensorError('has no datatype that there is');
+      const count = elementsIn(output.shape);
+      const raw = this.layout.raw[i];
+      const numbers =
+        raw === undefined
+          ? this.numbersInContents(output, datatype, count)
+          : this.numbersInRaw(raw, datatype, count);
+      return numbers === undefined ? '' : this.lookAt(output, numbers);
+    } catch (error) {
+      if (!(error instanceof TensorError)) throw error;
+      return `output ${shown(output.name)} ${error.message}`;
+    }
+  }
+
+  /** Undefined: there is nothing in it that could be NaN. Throws a TensorError where it does not fit its shape. */
+  private numbersInRaw(span: Span, datatype: Datatype, count: number): Numbers | undefined {
+    const { reader } = this.layout;
+    const { from, to } = span;
+    const size = datatypeInfo(datatype).array?.BYTES_PER_ELEMENT;
+    if (size !== undefined && to - from !== size * count) throw new TensorError(MISFIT);
+    const numbers = numbersAt(datatype, from, to);
+    if (numbers !== undefined) return numbers;
+    if (to - from <= DECODED_BYTES)
+      fitting(() => decodeRaw(reader.copy(from, to), datatype, count, 'output'));
+    else if (size === undefined) requireTexts(reader, span, count);
+    return undefined;
+  }
+
+  private numbersInContents(
+    { message, contents }: OutputPlace,
+    datatype: Datatype,
+    count: number,
+  ): Numbers | undefined {
+    const { reader } = this.layout;
+    const packed = contents === undefined ? undefined : packedFractions(reader, contents, datatype);
+    if (packed !== undefined) {
+      const numbers = numbersAt(datatype, packed.from, packed.to)!;
+      if (packed.to - packed.from !== count * numbers.size) throw new TensorError(MISFIT);
+      return numbers;
+    }
+    const { from, to } = message;
+    if (to - from > DECODED_BYTES) return undefined;
+    const tensor = decodeTensor(reader.copy(from, to));
+    const data = fitting(() => fromContents(tensor.contents ?? {}, datatype, count, 'output'));
+    if (
+      FRACTION_FIELDS[datatype] !== undefined &&
+      (data as Float64Array).some((value) => !Number.isFinite(value))
+    )
+      throw new TensorError('has numbers that are NaN or infinite');
+    return undefined;
+  }
+
+  /** Each output has its part of the runs, so that a small one beside a large one is not left out. */
+  private lookAt(output: OutputPlace, numbers: Numbers): string {
+    const { reader, outputs } = this.layout;
+    const runs = Math.max(1, Math.floor(MAX_RUNS / outputs.length));
+    const { odd, seen } = sampleOdd(reader, numbers, runs, this.seed);
+    if (seen < numbers.count) this.sampled.push(numbers);
+    if (odd === 0) return '';
+    const of =
+      seen < numbers.count ? `${seen} numbers looked at (it has ${numbers.count})` : `${seen} numbers`;
+    return `output ${shown(output.name)}: ${odd} of ${of} are NaN or infinite`;
+  }
 }
 
+const MISFIT = 'does not fit its shape';
+
 /** The first dimension is the batch's, and as long as the request asks. */
-function formOf({ name, datatype, shape }: InferTensor): string {
+function formOf({ name, datatype, shape }: OutputPlace): string {
   return `${shown(name)} ${cut(datatype)}[${shape.slice(1).join('×')}]`;
 }
 
-function flawOf(output: InferTensor, answer: InferAnswer, i: number): string {
+/** Decodes a tensor. What the decoder says of it is for its sender: here it is one flaw. */
+function fitting(decode: () => Elements): Elements {
   try {
-    const { datatype, data } = outputOf(output, answer, i);
-    const odd = oddNumbers(datatype, data);
-    return odd === 0
-      ? ''
-      : `output ${shown(output.name)}: ${odd} of ${data.length} numbers are NaN or infinite`;
+    return decode();
   } catch (error) {
-    if (!(error instanceof TensorError)) throw error;
-    return `output ${shown(output.name)} ${error.message}`;
+    throw error instanceof TensorError ? new TensorError(MISFIT) : error;
   }
 }
 
-/** How many are NaN or infinite. */
-function oddNumbers(datatype: Datatype, data: Elements): number {
-  const mask = datatype === 'FP16' ? 0x7c00 : datatype === 'BF16' ? 0x7f80 : 0;
-  if (mask === 0 && datatype !== 'FP32' && datatype !== 'FP64') return 0;
-  let odd = 0;
-  for (let i = 0; i < data.length; i++) {
-    const value = data[i] as number;
-    // Halves are kept as their bits: all ones in the exponent.
-    if (mask === 0 ? !Number.isFinite(value) : (value & mask) === mask) odd++;
+/** Whether the lengths in front of the texts lead to the end of the tensor; with very many it is not looked at. */
+function requireTexts(reader: BodyReader, { from, to }: Span, count: number): void {
+  if (count > MAX_TEXTS) return;
+  let at = from;
+  for (let i = 0; i < count; i++) {
+    if (at + 4 > to) throw new TensorError(MISFIT);
+    at += 4 + reader.copy(at, at + 4).readUInt32LE(0);
   }
-  return odd;
+  if (at !== to) throw new TensorError(MISFIT);
+}
+
+/** Where the fractions are, if that is all the contents hold; undefined: they are something else. */
+function packedFractions(reader: BodyReader, { from, to }: Span, datatype: Datatype): Span | undefined {
+  const field = new FieldCursor(reader, from, to);
+  if (!field.next() || field.wire !== Wire.bytes || field.number !== FRACTION_FIELDS[datatype])
+    return undefined;
+  return field.end === to ? { from: field.start, to } : undefined;
+}
+
+/** Numbers that are read in one step of a search: below a fifth of a millisecond. */
+const STEP = 32 * 1024;
+
+/** Searches all numbers of an answer for one that is NaN or infinite, a step at a time. */
+export class OddSearch {
+  private output = 0;
+  private at = 0;
+
+  constructor(
+    private readonly reader: BodyReader,
+    private readonly outputs: readonly Numbers[],
+  ) {}
+
+  /** Reads some more numbers. True: one of them is odd; false: none is, and these were the last; undefined: there are more. */
+  step(): boolean | undefined {
+    const numbers = this.outputs[this.output]!;
+    const last = Math.min(numbers.count, this.at + STEP);
+    if (oddAmong(this.reader, numbers, this.at, last) > 0) return true;
+    this.at = last;
+    if (last === numbers.count) {
+      this.output++;
+      this.at = 0;
+    }
+    return this.output < this.outputs.length ? undefined : false;
+  }
 }

@@ -4,19 +4,23 @@ import type { HeaderField } from '../../http2/hpack/field.js';
 import type { StableList } from '../../http2/hpack/header-list.js';
 import type { Stream } from '../../http2/stream.js';
 import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
+import { messageBytes } from '../../relay/request-prefix.js';
 import { WheelTimer } from '../../runtime/time/timing-wheel.js';
+import type { ChunkList } from '../../transport/chunk-list.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import type { Session } from '../../transport/session.js';
 import type { Endpoint } from '../endpoint.js';
 
 /** A peer that is not done by then says nothing. */
 const MAX_MS = 5_000;
+/** Longest answer that is looked at, octets: the largest message that gRPC lets through by default. */
+const MAX_ANSWER_BYTES = messageBytes(4 * 1024 * 1024);
 
 /** What was sent. */
 export interface ReplayRequest {
   readonly headers: StableList;
   readonly extras: readonly HeaderField[];
-  readonly body: Buffer;
+  readonly body: ChunkList;
 }
 
 /**
@@ -26,18 +30,21 @@ export interface ReplayRequest {
 export class Replay implements AttemptOwner {
   readonly holder = this;
   readonly holdsResponse = true;
+  readonly holdBytes = MAX_ANSWER_BYTES;
   isCommitted = false;
   readonly isReplayable = true;
   private attempt: Attempt | null = null;
   private readonly timer = new WheelTimer(() => this.end(null));
   private isOver = false;
+  /** Octets of the memory budget that its window takes. */
+  private windowBytes = 0;
 
   /** @param onAnswer the answer as it was sent; null: there is none, or it is too large. */
   constructor(
     private readonly request: ReplayRequest,
     private readonly endpoint: Endpoint,
     private readonly relay: DataPlaneContext,
-    private readonly onAnswer: (body: Buffer | null) => void,
+    private readonly onAnswer: (body: ChunkList | null) => void,
   ) {}
 
   start(): void {
@@ -56,7 +63,10 @@ export class Replay implements AttemptOwner {
   writeRequest(_attempt: Attempt, link: Session, stream: Stream): void {
     const { headers, extras, body } = this.request;
     link.connection.sendHeaders(stream, headers, extras, false);
-    link.connection.sendData(stream, body, 0, body.length, true);
+    for (let i = 0; i < body.count; i++) {
+      const { buffer, start, end } = body.at(i);
+      link.connection.sendData(stream, buffer, start, end, i === body.count - 1);
+    }
   }
 
   onRequestSent(): void {}
@@ -72,23 +82,26 @@ export class Replay implements AttemptOwner {
 
   onMessages(): void {}
 
-  /** For as much as is looked at; there are few of these at a time. */
-  reserveWideWindow(): boolean {
+  /** Within what the budget has beside calls. */
+  reserveWideWindow(bytes: number): boolean {
+    const { memory } = this.relay;
+    if (memory.used + bytes > memory.limit / 2 || !memory.reserveWindow(bytes)) return false;
+    this.windowBytes += bytes;
     return true;
   }
 
   onAttemptEnd(attempt: Attempt): void {
     const isGood = attempt.ended === AttemptEnd.trailers && attempt.status === Status.OK;
-    const kept = isGood ? attempt.takeHeld() : null;
-    this.end(kept === null ? null : kept.whole());
+    this.end(isGood ? attempt.takeHeld() : null);
   }
 
-  private end(body: Buffer | null): void {
+  private end(body: ChunkList | null): void {
     if (this.isOver) return;
     this.isOver = true;
     this.relay.wheel.cancel(this.timer);
     this.endpoint.inFlight--;
     this.attempt!.abort(AttemptEnd.superseded);
+    this.relay.memory.withdraw(this.windowBytes);
     this.onAnswer(body);
   }
 }

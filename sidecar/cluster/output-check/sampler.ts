@@ -1,22 +1,26 @@
 import { MODEL_INFER } from '../../codec/inference.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
-import { type InspectedResponse, isBlamed, ResponseShapes } from '../../core/outlier/invalid-output.js';
+import { isBlamed, ResponseShapes } from '../../core/outlier/invalid-output.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import type { Attempt } from '../../relay/attempt.js';
 import type { Call } from '../../relay/call.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
+import { SizeCounts } from '../../telemetry/size-counts.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 import type { DataPlaneContext } from '../../transport/context.js';
+import { ResponseTee } from '../../transport/response-tee.js';
 import type { Endpoint } from '../endpoint.js';
-import { inspectAnswer } from './inspect.js';
+import { type Inspection, inspectAnswer, type OddSearch } from './inspect.js';
 import { Replay, type ReplayRequest } from './replay.js';
+import { ReplayRate } from './replay-rate.js';
+import { Suspects } from './suspects.js';
 
 /** Answers looked at in a second, and those that may wait. */
-const PER_SECOND = 20;
+const PER_SECOND = 40;
 const MAX_WAITING = 8;
 const PAUSE_MS = 4;
-/** Larger requests are not sent again. Larger answers are not held, and so not looked at. */
-const MAX_REQUEST_BYTES = 256 * 1024;
+/** Questions to peers under way at once. */
+const MAX_REPLAYS = 4;
 
 /** `inOrder`: nothing to see. `charged`: a peer does better. `acquitted`: a peer does the same. `unproven`: no peer said anything. */
 export interface OutputCounts {
@@ -30,21 +34,39 @@ export interface OutputCounts {
 interface Sample {
   readonly endpoint: Endpoint;
   readonly startMs: number;
-  readonly answer: Buffer;
+  readonly answer: ChunkList;
   readonly request: ReplayRequest | null;
+  /** Octets of the memory budget that it takes. */
+  readonly bytes: number;
+  /** Where in its numbers the sample falls. */
+  readonly seed: number;
+}
+
+/** The answer of a peer of which only a sample was read. The same may be wrong elsewhere in it: all of it is read before a charge. */
+interface Search {
+  readonly sample: Sample;
+  readonly suspicion: string;
+  readonly rest: OddSearch;
+  /** Octets of the memory budget that the answer takes. */
   readonly bytes: number;
 }
 
 /**
  * Samples answers of ModelInfer and looks at them later, a few per second and one at a time, so that no call waits for it.
- * A suspicious one is charged to its endpoint only when a peer answers the same request properly. That takes a request
+ * What it looks at is kept by reference: an answer that is held as it is, a longer one as it passes by (`ResponseTee`). A
+ * suspicious one is charged to its endpoint only when a peer answers the same request properly. That takes a request
  * that may be sent again: of routes that are not idempotent, nothing is ever charged.
  */
 export class OutputInspector extends WheelEntry {
   readonly counts: OutputCounts = { inOrder: 0, charged: 0, acquitted: 0, unproven: 0, unreadable: 0 };
+  /** What it could not look at, or not put to a peer. */
+  readonly unseen = new SizeCounts();
   private readonly forms = new ResponseShapes<Endpoint>();
+  private readonly suspects = new Suspects<Endpoint>();
   private readonly waiting: Sample[] = [];
-  private replay: Replay | null = null;
+  private readonly replays = new Set<Replay>();
+  private readonly rate = new ReplayRate();
+  private readonly searches: Search[] = [];
   private left = PER_SECOND;
   private second = 0;
 
@@ -56,65 +78,134 @@ export class OutputInspector extends WheelEntry {
     super();
   }
 
-  /** A unary call was answered with OK by `attempt`, which still holds its answer. */
+  /** The response of a unary call is longer than what is held: it is kept as it passes by, if this is one to look at. */
+  follow(call: Call, endpoint: Endpoint, isIdempotent: boolean): void {
+    if (!this.isChosen(call, endpoint)) return;
+    // A mirror may have begun to keep it already; both read the same.
+    call.tee ??= new ResponseTee(this.relay.memory, call.plan.sampleBytes);
+    call.tee.isInspected = true;
+    const request = isIdempotent ? this.requestOf(call) : null;
+    if (request !== null && !call.tee.keepRequest(request)) this.unseen.memory++;
+  }
+
+  /** A unary call was answered with OK by `attempt`, which still holds its answer, or has passed it on. */
   offer(call: Call, attempt: Attempt, endpoint: Endpoint, isIdempotent: boolean): void {
-    if (this.relay.random() >= this.ratio || this.waiting.length >= MAX_WAITING) return;
-    const { heldResponse } = attempt;
-    if (heldResponse === null || call.isCommitted || headerViewOf(call.block).path !== MODEL_INFER) return;
-    if (!this.hasRoom(this.relay.nowMs)) return;
-    const isSendable = isIdempotent && call.requestEnded && call.isReplayable;
-    const held =
-      isSendable && call.buffered !== null && call.buffered.bytes <= MAX_REQUEST_BYTES ? call.buffered : null;
-    const bytes = heldResponse.bytes + (held?.bytes ?? 0);
-    if (!this.relay.memory.reserve(bytes)) return;
-    const request = held === null ? null : requestOf(call, attempt, held);
-    const answer = Buffer.from(heldResponse.whole());
-    this.waiting.push({ endpoint, startMs: attempt.startMs, answer, request, bytes });
-    if (!this.isScheduled) this.relay.wheel.add(this, this.relay.nowMs + PAUSE_MS);
+    const { tee } = call;
+    if (tee !== null) {
+      if (tee.isInspected) this.offerPassed(call, attempt, endpoint, tee);
+      return;
+    }
+    const answer = attempt.heldResponse;
+    if (answer === null || call.isCommitted || !this.isChosen(call, endpoint)) return;
+    const body = isIdempotent ? this.requestOf(call) : null;
+    const bytes = answer.pinnedBytes + (body === null ? 0 : body.pinnedBytes);
+    if (!this.relay.memory.reserveAside(bytes)) {
+      this.unseen.memory++;
+      return;
+    }
+    this.add({ call, attempt, endpoint, answer, body, bytes });
   }
 
   fire(): void {
-    // One replay at a time: what waits meanwhile is looked at after it.
-    if (this.replay !== null) return;
-    const sample = this.waiting.shift();
-    if (sample === undefined) return;
-    this.examine(sample);
-    if (this.replay === null) this.goOn();
+    if (this.searches.length > 0) this.goOnSearching();
+    else if (this.mayReplay) this.examineNext();
+    this.goOn();
   }
 
   forget(endpoint: Endpoint): void {
     this.forms.forget(endpoint);
+    this.suspects.clear(endpoint);
   }
 
   stop(): void {
-    this.relay.wheel.cancel(this);
     for (const { bytes } of this.waiting.splice(0)) this.relay.memory.release(bytes);
-    this.replay?.stop();
+    for (const replay of [...this.replays]) replay.stop();
+    for (const search of this.searches.splice(0)) this.endSearch(search);
     this.relay.wheel.cancel(this);
   }
 
-  private goOn(): void {
-    if (this.waiting.length > 0 && !this.isScheduled)
-      this.relay.wheel.add(this, this.relay.clock.now() + PAUSE_MS);
+  /** Whether the answer of a call is one of the few that are looked at. */
+  private isChosen(call: Call, endpoint: Endpoint): boolean {
+    const isSuspect = this.suspects.has(endpoint, this.relay.nowMs);
+    if (!isSuspect && this.relay.random() >= this.ratio) return false;
+    if (this.waiting.length >= MAX_WAITING || headerViewOf(call.block).path !== MODEL_INFER) return false;
+    return this.hasRoom(this.relay.nowMs, isSuspect);
   }
 
-  private hasRoom(nowMs: number): boolean {
+  /** While there are suspects, half of what is looked at is theirs. */
+  private hasRoom(nowMs: number, isSuspect: boolean): boolean {
     const second = Math.floor(nowMs / 1_000);
     if (second !== this.second) this.left = PER_SECOND;
     this.second = second;
-    if (this.left === 0) return false;
+    // A suspect may have all of it: its verdict is what the others gain from.
+    const kept = isSuspect || !this.suspects.isAny(nowMs) ? 0 : PER_SECOND / 2;
+    if (this.left <= kept) return false;
     this.left--;
     return true;
   }
 
-  private examine(sample: Sample): void {
-    const { endpoint, answer, request } = sample;
-    const inspected = inspectAnswer(answer);
-    if (inspected === undefined) {
+  /** All of the request, where it may be sent again; null: it is not there. */
+  private requestOf(call: Call): ChunkList | null {
+    if (call.requestEnded && call.isReplayable) return call.buffered;
+    if (call.requestBytes > call.plan.replayBytes) this.unseen.requestTooLarge++;
+    return null;
+  }
+
+  /** The answer has been passed on; what was kept of it is looked at if it is whole. */
+  private offerPassed(call: Call, attempt: Attempt, endpoint: Endpoint, tee: ResponseTee): void {
+    if (tee.missing === 'too-large') this.unseen.responseTooLarge++;
+    else if (tee.missing === 'memory') this.unseen.memory++;
+    const answer = tee.response;
+    if (answer === null || this.waiting.length >= MAX_WAITING) return;
+    this.add({ call, attempt, endpoint, answer, body: tee.request, bytes: tee.handOver() });
+  }
+
+  /** One more to be looked at, a moment after its call. */
+  private add(chosen: {
+    readonly call: Call;
+    readonly attempt: Attempt;
+    readonly endpoint: Endpoint;
+    readonly answer: ChunkList;
+    readonly body: ChunkList | null;
+    readonly bytes: number;
+  }): void {
+    const { call, attempt, endpoint, answer, body, bytes } = chosen;
+    const { handler } = call;
+    const request =
+      body === null
+        ? null
+        : {
+            headers: handler.requestHeaders(call, attempt),
+            extras: handler.requestExtras(call, attempt),
+            body,
+          };
+    const seed = Math.floor(this.relay.random() * 2 ** 31);
+    this.waiting.push({ endpoint, startMs: attempt.startMs, answer, request, bytes, seed });
+    if (!this.isScheduled) this.relay.wheel.add(this, this.relay.nowMs + PAUSE_MS);
+  }
+
+  /** Whether one more request may go to a peer, should the next answer ask for it. */
+  private get mayReplay(): boolean {
+    return this.replays.size < MAX_REPLAYS && this.rate.isOpen(this.relay.clock.now());
+  }
+
+  private goOn(): void {
+    const isMore = this.searches.length > 0 || (this.waiting.length > 0 && this.replays.size < MAX_REPLAYS);
+    if (isMore && !this.isScheduled) this.relay.wheel.add(this, this.relay.clock.now() + PAUSE_MS);
+  }
+
+  /** Looks at the one that has waited longest. */
+  private examineNext(): void {
+    const sample = this.waiting.shift();
+    if (sample === undefined) return;
+    const { endpoint, answer, request, seed } = sample;
+    const inspection = inspectAnswer(answer, seed);
+    // Compressed, say: nothing is known of it.
+    if (inspection === undefined) {
       this.counts.unreadable++;
       return this.done(sample);
     }
-    const suspicion = this.forms.suspicion(endpoint, inspected);
+    const suspicion = this.forms.suspicion(endpoint, inspection);
     if (suspicion === '') {
       this.counts.inOrder++;
       if (isCounted(sample)) endpoint.ejection.outputs?.success(this.relay.clock.now());
@@ -125,28 +216,64 @@ export class OutputInspector extends WheelEntry {
       this.counts.unproven++;
       return this.done(sample);
     }
-    this.replay = new Replay(request!, peer, this.relay, (body) => {
-      this.replay = null;
-      this.judge(sample, inspected, suspicion, body);
-      this.done(sample);
+    this.ask(peer, sample, inspection, suspicion);
+  }
+
+  /** Puts the same request to a peer. */
+  private ask(peer: Endpoint, sample: Sample, suspect: Inspection, suspicion: string): void {
+    const request = sample.request!;
+    this.rate.take(request.body.bytes, this.relay.clock.now());
+    const replay = new Replay(request, peer, this.relay, (body) => {
+      this.replays.delete(replay);
+      this.judge(sample, suspect, suspicion, body);
       this.goOn();
     });
-    this.replay.start();
+    this.replays.add(replay);
+    replay.start();
   }
 
-  private judge(sample: Sample, suspect: InspectedResponse, suspicion: string, body: Buffer | null): void {
-    const peer = body === null ? undefined : inspectAnswer(body);
-    if (peer === undefined) {
-      this.counts.unproven++;
-    } else if (isBlamed(suspect, peer)) {
-      this.counts.charged++;
-      sample.endpoint.lastFlaw = suspicion;
-      if (isCounted(sample)) sample.endpoint.ejection.outputs?.fault(this.relay.clock.now());
-    } else {
-      this.counts.acquitted++;
-    }
+  private judge(sample: Sample, suspect: Inspection, suspicion: string, body: ChunkList | null): void {
+    // The same places as in the suspect's answer: what is wrong in both is the input's doing, or the model's way.
+    const peer = body === null ? undefined : inspectAnswer(body, sample.seed);
+    if (peer === undefined) this.counts.unproven++;
+    else if (!isBlamed(suspect, peer)) this.counts.acquitted++;
+    else if (peer.rest === null) this.charge(sample, suspicion);
+    else return this.search({ sample, suspicion, rest: peer.rest, bytes: body!.pinnedBytes });
+    this.done(sample);
   }
 
+  private search(search: Search): void {
+    this.relay.memory.force(search.bytes);
+    this.searches.push(search);
+  }
+
+  private goOnSearching(): void {
+    const search = this.searches[0]!;
+    const isOdd = search.rest.step();
+    // In the next turn of the timer it goes on.
+    if (isOdd === undefined) return;
+    if (isOdd) this.counts.acquitted++;
+    else this.charge(search.sample, search.suspicion);
+    this.searches.shift();
+    this.endSearch(search);
+  }
+
+  private endSearch({ sample, bytes }: Search): void {
+    this.relay.memory.release(bytes);
+    this.done(sample);
+  }
+
+  /** The peer's answer is clean, all of it: the endpoint is to blame. */
+  private charge(sample: Sample, suspicion: string): void {
+    const { endpoint } = sample;
+    const now = this.relay.clock.now();
+    this.counts.charged++;
+    endpoint.lastFlaw = suspicion;
+    this.suspects.add(endpoint, now);
+    if (isCounted(sample)) endpoint.ejection.outputs?.fault(now);
+  }
+
+  /** Nothing reads it any more. */
   private done({ bytes }: Sample): void {
     this.relay.memory.release(bytes);
   }
@@ -155,12 +282,4 @@ export class OutputInspector extends WheelEntry {
 /** What began before an ejection ended is history. */
 function isCounted({ endpoint: { ejection }, startMs }: Sample): boolean {
   return ejection.state === EjectionState.admitted && startMs >= ejection.sinceMs;
-}
-
-function requestOf(call: Call, attempt: Attempt, held: ChunkList): ReplayRequest {
-  return {
-    headers: call.handler.requestHeaders(call, attempt),
-    extras: call.handler.requestExtras(call, attempt),
-    body: Buffer.from(held.whole()),
-  };
 }

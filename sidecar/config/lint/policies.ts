@@ -32,6 +32,7 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
   const places = known.localities;
   if (locality !== undefined && places !== undefined && !places.includes(locality.own))
     warn(['locality', 'own'], `no endpoint is at "${locality.own}", so that all of them are used alike`);
+  warnOfInspection(upstream, below(['ejection', 'detectors', 'invalid_output'], warn));
   for (const [i, route] of upstream.routes.entries()) warnOfRoute(route, known, below(['routes', i], warn));
 }
 
@@ -83,14 +84,56 @@ function warnOfBreaker({ breaker, pool }: UpstreamFile, known: UpstreamFacts, wa
     );
 }
 
+/** Whether there is a route whose answers can be charged to an endpoint. */
+function warnOfInspection({ ejection, routes }: UpstreamFile, warn: Report): void {
+  const { mode } = ejection.detectors?.invalid_output ?? { mode: 'off' };
+  if (mode === 'off') return;
+  const inspected = routes.filter(({ methods }) => methods.some((each) => INFER_PATTERNS.includes(each)));
+  if (!inspected.some(({ idempotent, replay }) => idempotent === true && replay !== 0))
+    warn(
+      [],
+      'no route of ModelInfer is idempotent and keeps its requests (replay): no answer is ever charged, as no peer can be asked',
+    );
+  else if (inspected.every(({ sample }) => sample === 0))
+    warn([], 'sample is 0B on every route of ModelInfer: answers longer than hold are not looked at');
+}
+
+/** Methods of a route that ModelInfer is one of. */
+const INFER_PATTERNS: readonly string[] = [
+  '/inference.GRPCInferenceService/ModelInfer',
+  '/inference.GRPCInferenceService/*',
+  '*',
+];
+
 function warnOfRoute(route: RouteFile, known: UpstreamFacts, warn: Report): void {
   warnOfOutcomes(route, below(['outcomes', 'fault'], warn));
   warnOfHedge(route, known, below(['hedge'], warn));
   warnOfFallback(route, known, below(['fallback'], warn));
+  warnOfSizes(route, known, warn);
   const { split } = route;
   const choices = Object.values(split?.weights ?? {}).filter((weight) => weight > 0);
   if (split?.sticky_by !== undefined && choices.length <= 1)
     warn(['split', 'sticky_by'], 'there is nothing to choose from by weight, so that it has no effect');
+}
+
+/** Sizes that leave nothing for what the route asks for, or that no call can have. */
+function warnOfSizes(route: RouteFile, { memoryBudget }: UpstreamFacts, warn: Report): void {
+  const { hold, replay, sample, mirror } = route;
+  if (replay === 0)
+    for (const name of ['retry', 'hedge', 'fallback', 'mirror'] as const)
+      if (route[name] !== undefined)
+        warn(['replay'], `no request is kept, so that ${name} of this route never sees one`);
+  if (sample === 0 && mirror !== undefined)
+    warn(
+      ['sample'],
+      `answers longer than hold (${writeSize(hold)}) are not compared with those of the copies`,
+    );
+  for (const [name, bytes] of Object.entries({ hold, replay, sample }))
+    if (bytes !== undefined && bytes > memoryBudget)
+      warn(
+        [name],
+        `${writeSize(bytes)} is more than memory_budget (${writeSize(memoryBudget)}), which is reached first`,
+      );
 }
 
 /** Statuses by which a service says that the caller sent nonsense. */

@@ -82,8 +82,9 @@ export const limits = blockAs('a block of limits', {
       'Payload the whole process may hold at once, with 4 KiB for each open call. From half of it on streams get smaller windows; beyond it the connection that holds most loses calls (`outrider-reason: memory-budget`).',
     why: 'Twenty thousand open calls, or fifteen hundred that hold 64 KiB each, and a process that stays under 300 MiB.',
   }),
-  replay_bytes_per_call: option(size({ min: 0, max: GIB }).prefault('1MiB'), {
-    meaning: 'Request bytes one call may keep for another attempt; a longer call gets only one.',
-    why: 'An image of 224 × 224 floats is 588 KiB.',
+  replay_bytes_per_call: option(size({ min: 0, max: GIB }).prefault('4MiB'), {
+    meaning:
+      'Longest request that one call may keep for another attempt, where its route says nothing else (`replay`); a longer one gets only one. Before a model: longest request that is queued whole.',
+    why: 'The largest message that gRPC lets through by default. What is kept is part of `memory_budget`: where that is full, a call keeps nothing and goes on.',
   }),
 }).check(rules(atMost('replay_bytes_per_call', 'memory_budget', writeSize)));

@@ -87,10 +87,14 @@ interface HealthCallFields extends Omit<HealthCallInput, 'timeoutMs'> {
   write(to: Stream): void;
 }
 
+/** An answer longer than this is none to a health check. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+
 /** One health check as an attempt of its own: never retried, and without a caller. */
 class HealthCall implements AttemptOwner, Probe {
   readonly holder = this;
   readonly holdsResponse = true;
+  readonly holdBytes = MAX_ANSWER_BYTES;
   readonly isCommitted = false;
   /** The check is about this connection. */
   readonly isReplayable = false;

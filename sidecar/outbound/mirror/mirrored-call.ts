@@ -4,17 +4,14 @@ import { Status, statusName } from '../../core/outcome/status.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import type { Attempt } from '../../relay/attempt.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
-import type { MemoryBudget } from '../../transport/memory-budget.js';
+import { ResponseTee } from '../../transport/response-tee.js';
 import type { CallObserver, OutboundCall } from '../call.js';
 import { compareResponses } from './response-diff.js';
 import type { MirrorScheduler, MirrorTask } from './scheduler.js';
 import { type MirrorTarget, makeShadow, ShadowObserver, sendShadow } from './shadow-call.js';
-import type { MirrorStats } from './stats.js';
+import type { MirrorStats, SkipReason } from './stats.js';
 
-/** Copies leave at least this share of the memory budget to calls. */
-const SHARE_FOR_CALLS = 0.5;
 const OVERHEAD_BYTES = 512;
-const NOTHING = Buffer.alloc(0);
 
 /**
  * A call that is mirrored. Its request is held beside the call, within the memory budget; when the call is over, a copy is
@@ -55,9 +52,18 @@ export class MirroredCall implements CallObserver, MirrorTask {
     this.request = call.buffered;
   }
 
+  /** Its answer is kept as it passes by, if it can be compared. */
+  onLongResponse(call: OutboundCall): void {
+    if (this.isHeld && this.target.path === MODEL_INFER)
+      call.tee ??= new ResponseTee(this.scheduler.context.memory, call.plan.sampleBytes);
+  }
+
   onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
-    this.isWhole = !call.isCommitted && attempt.trailers !== null;
-    this.answer = this.isWhole ? attempt.heldResponse : null;
+    const { tee } = call;
+    const { trailers, heldResponse } = attempt;
+    this.answer = call.isCommitted ? (tee?.response ?? null) : heldResponse;
+    this.isWhole = trailers !== null && (!call.isCommitted || this.answer !== null);
+    this.isShort ||= tee?.missing === 'memory';
   }
 
   onFinish(call: OutboundCall, status: number): void {
@@ -65,7 +71,7 @@ export class MirroredCall implements CallObserver, MirrorTask {
     const isCancelled = status === Status.CANCELLED && call.reason === '' && !this.isWhole;
     if (!this.isHeld || isCancelled) {
       this.releaseRequest();
-      return stats.skip(isCancelled ? 'cancelled' : this.isShort ? 'memory' : 'not-held');
+      return stats.skip(isCancelled ? 'cancelled' : this.isShort ? 'memory' : whyNotHeld(call));
     }
     this.status = status;
     this.isDegraded = call.degraded !== '';
@@ -103,7 +109,7 @@ export class MirroredCall implements CallObserver, MirrorTask {
   }
 
   private hold(bytes: number): boolean {
-    if (!isRoomIn(this.scheduler.context.memory, bytes)) return false;
+    if (!this.scheduler.context.memory.reserveAside(bytes)) return false;
     this.heldBytes = bytes;
     return true;
   }
@@ -118,7 +124,7 @@ export class MirroredCall implements CallObserver, MirrorTask {
   private holdAnswer(): void {
     if (!this.isWhole || !this.isCompared) return;
     const bytes = costOf(this.answer);
-    if (isRoomIn(this.scheduler.context.memory, bytes)) {
+    if (this.scheduler.context.memory.reserveAside(bytes)) {
       this.answerBytes = bytes;
       return;
     }
@@ -153,7 +159,7 @@ export class MirroredCall implements CallObserver, MirrorTask {
     if (!this.isCompared) return stats.agree();
     if (!this.isWhole || !isWhole) return stats.skipComparison(this.isShort ? 'memory' : 'too-large');
     const pair = new ResponsePair(this.answer, answer, this.config.tolerance, stats, scheduler);
-    if (!isRoomIn(scheduler.context.memory, pair.bytes)) return stats.skipComparison('memory');
+    if (!scheduler.context.memory.reserveAside(pair.bytes)) return stats.skipComparison('memory');
     if (!scheduler.compare(pair)) pair.drop();
   }
 }
@@ -175,11 +181,8 @@ class ResponsePair implements MirrorTask {
   run(): void {
     const { stats, scheduler } = this;
     scheduler.context.memory.release(this.bytes);
-    const found = compareResponses(
-      this.call?.whole() ?? NOTHING,
-      this.copy?.whole() ?? NOTHING,
-      this.tolerance,
-    );
+    const seed = Math.floor(scheduler.context.random() * 2 ** 31);
+    const found = compareResponses(this.call, this.copy, { tolerance: this.tolerance, seed });
     if (found.kind === 'not-compared') return stats.skipComparison(found.why);
     if (found.argmax !== undefined) stats.argmax[found.argmax ? 'same' : 'other']++;
     if (found.kind === 'same') stats.agree();
@@ -192,14 +195,11 @@ class ResponsePair implements MirrorTask {
   }
 }
 
-/** Reserves `bytes` of the share of the memory budget that copies may have. False: there is no room. */
-function isRoomIn(memory: MemoryBudget, bytes: number): boolean {
-  return memory.held + bytes <= memory.limit * (1 - SHARE_FOR_CALLS) && memory.reserve(bytes);
+function whyNotHeld(call: OutboundCall): SkipReason {
+  return call.requestBytes > call.plan.replayBytes ? 'too-large' : 'not-held';
 }
 
-/** Octets of memory that holding them costs: a slice pins the whole read buffer it is part of. */
+/** Octets of memory that holding them costs. */
 function costOf(pieces: ChunkList | null): number {
-  let bytes = OVERHEAD_BYTES;
-  for (let i = 0; pieces !== null && i < pieces.count; i++) bytes += pieces.at(i).buffer.buffer.byteLength;
-  return bytes;
+  return OVERHEAD_BYTES + (pieces === null ? 0 : pieces.pinnedBytes);
 }

@@ -4,51 +4,93 @@
  */
 
 import { type Datatype, fromHalf } from '../../../proto/datatypes.js';
+import { layoutOf } from '../../cluster/output-check/answer-layout.js';
 import { messageIn, type Output, outputOf, shown } from '../../cluster/output-check/infer-output.js';
 import { decodeInferResponse } from '../../codec/inference.js';
+import type { ChunkList } from '../../transport/chunk-list.js';
+import { type Outputs, sampledPair } from './sampled-outputs.js';
 import type { Mismatch } from './stats.js';
 
 /** `argmax`: whether the largest classes agree; undefined: there are no classes. */
 export type Comparison =
   | { readonly kind: 'same'; readonly argmax?: boolean }
   | { readonly kind: 'differs'; readonly about: Mismatch; readonly why: string; readonly argmax?: boolean }
-  /** `encoded`: compressed. `unreadable`: the call's own answer is no answer of ModelInfer. */
-  | { readonly kind: 'not-compared'; readonly why: 'encoded' | 'unreadable' };
+  /** `encoded`: compressed. `unreadable`: the call's own answer is no answer of ModelInfer. `too-large`: no sample of it can be taken. */
+  | { readonly kind: 'not-compared'; readonly why: 'encoded' | 'unreadable' | 'too-large' };
 
-/** The bodies as they were sent, each one message of gRPC. Never throws. */
-export function compareResponses(call: Buffer, copy: Buffer, tolerance: number): Comparison {
-  if (call[0] === 1 || copy[0] === 1) return { kind: 'not-compared', why: 'encoded' };
-  let expected: Read;
+/** Answers up to this size are compared whole, octets; of larger ones a sample is. */
+const WHOLE_BYTES = 64 * 1024 + 5;
+
+/** How two answers are compared. */
+export interface ComparisonOptions {
+  readonly tolerance: number;
+  /** Where in a large answer the sample falls. */
+  readonly seed: number;
+}
+
+/** The bodies as they were sent, each one message of gRPC; null: nothing was sent. Never throws. */
+export function compareResponses(
+  call: ChunkList | null,
+  copy: ChunkList | null,
+  { tolerance, seed }: ComparisonOptions,
+): Comparison {
+  if (isCompressed(call) || isCompressed(copy)) return { kind: 'not-compared', why: 'encoded' };
+  if ((call?.bytes ?? 0) > WHOLE_BYTES) return compareLarge(call!, copy, { tolerance, seed });
+  let expected: Outputs;
   try {
-    expected = new Read(call);
+    expected = outputsIn(call);
   } catch {
     return { kind: 'not-compared', why: 'unreadable' };
   }
+  // One that is so much longer than the call's cannot be like it, but it is read for what it says of itself.
+  if ((copy?.bytes ?? 0) > WHOLE_BYTES) return compareLarge(call!, copy, { tolerance, seed });
   try {
-    return compare(expected, new Read(copy), tolerance);
+    return compare(expected, outputsIn(copy), tolerance);
   } catch {
-    return { kind: 'differs', about: 'unreadable', why: "the copy's answer cannot be read" };
+    return { kind: 'differs', about: 'unreadable', why: UNREADABLE };
   }
 }
 
-/** An answer, its outputs by name. Throws when it is none. */
-class Read {
-  readonly outputs = new Map<string, Output>();
+const UNREADABLE = "the copy's answer cannot be read";
 
-  constructor(body: Buffer) {
-    const message = messageIn(body);
-    if (message === undefined) throw new RangeError('not one message');
-    const answer = decodeInferResponse(message);
-    for (const [i, output] of answer.outputs.entries())
-      this.outputs.set(output.name, outputOf(output, answer, i));
+function compareLarge(
+  call: ChunkList,
+  copy: ChunkList | null,
+  { tolerance, seed }: ComparisonOptions,
+): Comparison {
+  const ours = layoutOf(call);
+  if (ours === undefined) return { kind: 'not-compared', why: 'unreadable' };
+  const theirs = copy === null ? undefined : layoutOf(copy);
+  if (theirs === undefined) return { kind: 'differs', about: 'unreadable', why: UNREADABLE };
+  try {
+    const pair = sampledPair(ours, theirs, seed);
+    return pair === undefined ? { kind: 'not-compared', why: 'too-large' } : compare(...pair, tolerance);
+  } catch {
+    return { kind: 'differs', about: 'unreadable', why: UNREADABLE };
   }
 }
 
-function compare(call: Read, copy: Read, tolerance: number): Comparison {
+function isCompressed(body: ChunkList | null): boolean {
+  if (body === null || body.count === 0) return false;
+  const { buffer, start } = body.at(0);
+  return buffer[start] === 1;
+}
+
+/** The outputs of a whole answer. Throws when it is none. */
+function outputsIn(body: ChunkList | null): Outputs {
+  const message = messageIn(body?.whole() ?? NOTHING);
+  if (message === undefined) throw new RangeError('not one message');
+  const answer = decodeInferResponse(message);
+  return new Map(answer.outputs.map((output, i) => [output.name, outputOf(output, answer, i)]));
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function compare(call: Outputs, copy: Outputs, tolerance: number): Comparison {
   let argmax: boolean | undefined;
   let problem: { readonly about: Mismatch; readonly why: string } | undefined;
-  for (const [name, expected] of call.outputs) {
-    const found = copy.outputs.get(name);
+  for (const [name, expected] of call) {
+    const found = copy.get(name);
     const misfit = found === undefined ? 'is missing in the copy' : misfitOf(expected, found);
     if (found === undefined || misfit !== undefined) {
       problem ??= { about: 'shape', why: `output ${shown(name)} ${misfit}` };
@@ -88,7 +130,8 @@ function valuesOf(expected: Output, found: Output, tolerance: number): string {
   }
   if (differing === 0) return '';
   const by = largest > 0 ? `, by up to ${Number(largest.toPrecision(2))}` : '';
-  return `${differing} of ${count} elements differ${by}`;
+  const looked = expected.of !== undefined && expected.of > count ? ` looked at (it has ${expected.of})` : '';
+  return `${differing} of ${count} elements${looked} differ${by}`;
 }
 
 /** Rows of classes, and those whose largest one is another; undefined: these are no classes. */

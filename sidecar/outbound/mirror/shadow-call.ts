@@ -41,6 +41,9 @@ export class ShadowObserver implements CallObserver {
 
   onRequest(): void {}
 
+  /** Longer than what is compared. */
+  onLongResponse(): void {}
+
   onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
     this.isWhole = !call.isCommitted && attempt.trailers !== null;
     this.answer = this.isWhole ? attempt.heldResponse : null;

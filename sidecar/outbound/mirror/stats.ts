@@ -1,7 +1,7 @@
 import { CallStats } from '../../telemetry/call-stats.js';
 
 /** Why a call was not copied. */
-export const SKIP_REASONS = ['busy', 'not-held', 'memory', 'cancelled', 'no-route'] as const;
+export const SKIP_REASONS = ['busy', 'not-held', 'too-large', 'memory', 'cancelled', 'no-route'] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /** Why two responses were not compared. */

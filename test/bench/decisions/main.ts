@@ -4,6 +4,7 @@
  */
 
 import { ModelView } from '../../../sidecar/cluster/model-key.js';
+import { inspectAnswer } from '../../../sidecar/cluster/output-check/inspect.js';
 import { AdaptiveLimit } from '../../../sidecar/core/admission/gradient-limit.js';
 import { MemoryPressure } from '../../../sidecar/core/admission/memory-pressure.js';
 import { Priorities } from '../../../sidecar/core/admission/priority-class.js';
@@ -148,12 +149,33 @@ function shaping(): DecisionCost[] {
   const lookup = (call: number): string | undefined => users[call & 63];
   const rule = { side: 'outbound', peer: 'digits', method: '*', delayMs: 0, abort: 14 } as const;
   const faults = [0.1, 0.05].map((ratio, i) => new ActiveFault(i, { ...rule, ratio }, 1e12));
-  const answer = anAnswer(Array.from({ length: 10 }, (_, i) => i / 45));
+  const answer = kept(anAnswer(Array.from({ length: 10 }, (_, i) => i / 45)));
   return [
     option('split by weight', (call) => byWeight.choose(lookup, call, Math.random)),
     instead('split by a key', (call) => sticky.choose(lookup, call, Math.random)),
     option('injected faults, two on', (call) => findFault(faults, 'digits', PATHS.unary, call, Math.random)),
-    beside('two answers of 10 classes compared', () => compareResponses(answer, answer, 1e-4), TIMES / 10),
+    beside(
+      'two answers of 10 classes compared',
+      () => compareResponses(answer, answer, { tolerance: 1e-4, seed: 1 }),
+      TIMES / 10,
+    ),
+    ...ofLargeAnswers(),
+  ];
+}
+
+/** What a sample of large answers costs, of one that came by itself in reads of 64 KiB. */
+function ofLargeAnswers(): DecisionCost[] {
+  const large = (numbers: number) => {
+    const body = anAnswer(Array.from({ length: numbers }, (_, i) => i / numbers));
+    return kept(body, 65_536);
+  };
+  const [some, most] = [large(75_000), large(1_048_000)];
+  const fewer = TIMES / 1_000;
+  const options = { tolerance: 1e-4, seed: 1 };
+  return [
+    beside('an answer of 300 KB inspected', (call) => inspectAnswer(some, call), fewer),
+    beside('an answer of 4 MiB inspected', (call) => inspectAnswer(most, call), fewer),
+    beside('two answers of 4 MiB compared', () => compareResponses(most, most, options), fewer),
   ];
 }
 

@@ -18,6 +18,7 @@ export class FakeView implements SidecarView {
   registryReport: reports.RegistryReport | undefined;
   metricFamilies: Metric[] = [];
   mirrorReports: reports.MirrorReport[] = [];
+  sizeLimitReports: reports.SizeLimitReport[] = [];
   faultDesk: FaultAdmin = {
     isAllowed: false,
     upstreams: [],
@@ -38,6 +39,7 @@ export class FakeView implements SidecarView {
   queue = () => this.queueReport;
   poison = () => [];
   mirrors = () => this.mirrorReports;
+  sizeLimits = () => this.sizeLimitReports;
   faults = () => this.faultDesk;
   model = () => this.modelReport;
   models = () => this.modelReports;

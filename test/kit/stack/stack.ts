@@ -37,12 +37,13 @@ import { seeded } from '../time/seeded-random.js';
 export const MESSAGE = grpcMessage(Buffer.from('question'));
 
 /** Replay bytes of one call, as by default. */
-const REPLAY_BYTES = 1024 * 1024;
+const REPLAY_BYTES = 4 * 1024 * 1024;
 const LIMITS = { maxConnections: 1024, handshakeTimeoutMs: 5000, handshakesPerSecond: 500 };
 
 export function aRoute(over: Partial<RouteConfig> = {}): RouteConfig {
   const times = { timeoutMs: 15_000, idleTimeoutMs: 0, attemptTimeoutMs: 0 };
-  return { methods: ['*'], kind: 'unary', idempotent: false, ...times, ...over };
+  const sizes = { holdBytes: 64 * 1024, sampleBytes: 4 * 1024 * 1024 };
+  return { methods: ['*'], kind: 'unary', idempotent: false, ...times, ...sizes, ...over };
 }
 
 /** A unary route that is safe to repeat, and repeated once. No backoff unless asked for. */

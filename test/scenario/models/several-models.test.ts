@@ -7,7 +7,7 @@ import { protocols } from '../../../proto/load.js';
 import { reportsOf } from '../../../sidecar/app/endpoint-report.js';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { anInferRequest } from '../../kit/service/infer-requests.js';
-import type { CallOptions, UpstreamOptions } from '../../kit/stack/stack.js';
+import { aRoute, type CallOptions, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 const METADATA = '/inference.GRPCInferenceService/ModelMetadata';
 const MIB = 1024 * 1024;
@@ -22,7 +22,8 @@ describe('Scenario: several models behind one upstream', () => {
     answer = (name: string): Buffer => Buffer.from(name),
   ): void => {
     const { at = {}, ...options } = over;
-    pool = new DetectorPool(['a', 'b', 'c'], options);
+    const routes = [aRoute({ replayBytes: MIB })];
+    pool = new DetectorPool(['a', 'b', 'c'], { routes, ...options });
     const { requestDeserialize } = protocols().inference.ModelInfer;
     for (const name of pool.names)
       pool.backend(name).answer = (stream) => {

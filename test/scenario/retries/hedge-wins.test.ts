@@ -268,7 +268,7 @@ describe('Scenario: a late call is sent a second time', () => {
 
     for (const [what, why, how, options] of [
       ['there is no other endpoint', 'endpoint', [{}, ['a']], {}],
-      ['the request is not held in full', 'request', [], { body: Buffer.alloc(1_200_000) }],
+      ['the request is not held in full', 'request', [], { body: Buffer.alloc(5_000_000) }],
       ['the share of the calls is used up', 'ratio', [{ hedge: { ...HEDGE, maxRatio: 0.001 } }], {}],
       ['the retry budget is used up', 'budget', [{}, ['a', 'b'], { budget: { ratio: 0, perSecond: 0 } }], {}],
     ] as [string, string, Parameters<typeof start>, CallOptions][]) {

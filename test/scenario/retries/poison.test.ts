@@ -105,7 +105,7 @@ describe('Scenario: a request that crashes models', () => {
     stack.settle(slow.end());
     assert.deepEqual(seen(slow), [7, 'poison']);
     assert.equal(begun('bad'), 2);
-    const large = Buffer.concat([BAD, Buffer.alloc(2 << 20)]);
+    const large = Buffer.concat([BAD, Buffer.alloc(5 << 20)]);
     for (let i = 0; i < 3; i++) {
       assert.equal(seen(call(large))[1], 'model-crashed');
       recover();

@@ -8,6 +8,7 @@ import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { anAnswer } from '../../kit/service/infer-answers.js';
+import { anInferRequest } from '../../kit/service/infer-requests.js';
 import {
   anUpstream,
   aRoute,
@@ -162,8 +163,8 @@ describe('Scenario: a mirror', () => {
 
   it('skips what is not buffered whole, what memory has no room for, and calls that were cancelled', () => {
     start();
-    call({ body: grpcMessage(Buffer.alloc(1_200_000)) });
-    assert.equal(counts().skipped['not-held'], 1);
+    call({ body: grpcMessage(Buffer.alloc(4 * 1024 * 1024 + 1)) });
+    assert.equal(counts().skipped['too-large'], 1);
     stack.answers(() => {}, 'a');
     const left = call();
     stack.settle(left.reset(8));
@@ -175,6 +176,30 @@ describe('Scenario: a mirror', () => {
     start({}, 400_000);
     mirrored({ body: grpcMessage(Buffer.alloc(250_000)) });
     assert.equal(counts().skipped.memory, 1);
+    stack.assertIdle();
+  });
+
+  it('compares answers that are too long to be held, of requests of half a megabyte', () => {
+    start();
+    const scores = (value: number): Buffer => anAnswer(new Array<number>(75_000).fill(value));
+    const body = anInferRequest('digits', 588_000);
+    stack.answers(says(scores(0.5)), 'a', 'b');
+    const answered = call({ body });
+    assert.ok(answered.body.equals(scores(0.5)));
+    settle(200);
+    assert.deepEqual([counts().sent, counts().compared, counts().mismatched.values], [1, 1, 0]);
+    assert.equal(copies()[0]!.body.length, body.length);
+    stack.answers(says(scores(0.7)), 'b');
+    mirrored({ body }, 200);
+    assert.deepEqual([counts().compared, counts().mismatched.values], [2, 1]);
+    stack.assertIdle();
+  });
+
+  it('does not compare answers longer than what may be kept, and counts them', () => {
+    start();
+    stack.answers(says(grpcMessage(Buffer.alloc(4 * 1024 * 1024 + 1))), 'a', 'b');
+    mirrored({}, 200);
+    assert.deepEqual([counts().sent, counts().notCompared['too-large']], [1, 1]);
     stack.assertIdle();
   });
 

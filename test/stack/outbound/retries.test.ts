@@ -335,12 +335,12 @@ describe('Outbound: another attempt', () => {
       assertNotRetried(call);
     });
 
-    it('a unary response of 64 KiB is passed on and not tried again', () => {
+    it('a unary response of more than 64 KiB is passed on and not tried again', () => {
       start();
-      const call = failing((stream) => stream.begin().data(Buffer.alloc(64 * 1024 - 1)));
+      const call = failing((stream) => stream.begin().data(Buffer.alloc(64 * 1024 + 5)));
       assert.equal(call.bytes, 0, 'held so far');
       stack.settle(first().data(Buffer.alloc(1)));
-      assert.equal(call.bytes, 64 * 1024);
+      assert.equal(call.bytes, 64 * 1024 + 6);
       stack.settle(first().trailers(14));
       assertNotRetried(call);
     });
@@ -355,20 +355,20 @@ describe('Outbound: another attempt', () => {
   });
 
   describe('of a request', () => {
-    it('a request of up to 1 MiB is sent again whole', () => {
+    it('a request of up to 4 MiB is sent again whole', () => {
       start();
-      const body = Buffer.alloc(MIB, 'x');
+      const body = Buffer.alloc(4 * MIB + 5, 'x');
       const call = stack.call({ body });
-      assert.equal(first().bytes, MIB);
-      assert.ok(stack.context.memory.held >= MIB);
+      assert.equal(first().bytes, body.length);
+      assert.ok(stack.context.memory.held >= body.length);
       stack.settle(first().fail(14));
       assert.deepEqual(second().body, body);
       assertSecondServes(call);
     });
 
-    it('a request of more than 1 MiB is not sent again, and nothing of it is kept', () => {
-      const call = start().call({ body: Buffer.alloc(MIB + 1) });
-      assert.equal(first().bytes, MIB + 1);
+    it('a request of more than 4 MiB is not sent again, and nothing of it is kept', () => {
+      const call = start().call({ body: Buffer.alloc(4 * MIB + 6) });
+      assert.equal(first().bytes, 4 * MIB + 6);
       const promised = WIDE_WINDOW - FIRST_WINDOW;
       assert.equal(stack.context.memory.held, promised, 'the promise of a wide window only');
       stack.settle(first().fail(14));

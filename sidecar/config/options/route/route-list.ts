@@ -7,8 +7,10 @@ import { isCovered } from '../../methods.js';
 import {
   defaultIdleTimeoutMs,
   defaultTimeoutMs,
+  HOLD_BYTES,
   READ_ONLY_RETRY,
   type RouteKind,
+  SAMPLE_BYTES,
 } from '../../route-defaults.js';
 import { list, mapping, texts } from '../found.js';
 import { inCode, type Report } from '../option.js';
@@ -77,5 +79,7 @@ function plainRoute(methods: readonly string[], kind: RouteKind): RouteConfig {
     timeoutMs: defaultTimeoutMs(kind),
     idleTimeoutMs: defaultIdleTimeoutMs(kind),
     attemptTimeoutMs: 0,
+    holdBytes: HOLD_BYTES,
+    sampleBytes: SAMPLE_BYTES,
   };
 }

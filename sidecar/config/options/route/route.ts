@@ -12,8 +12,10 @@ import {
   defaultIdleTimeoutMs,
   defaultKind,
   defaultTimeoutMs,
+  HOLD_BYTES,
   READ_ONLY_RETRY,
   type RouteKind,
+  SAMPLE_BYTES,
 } from '../../route-defaults.js';
 import { type FoundBlock, mapping, number, text, texts } from '../found.js';
 import { methodList } from '../method-list.js';
@@ -24,6 +26,7 @@ import {
   durationOrNone,
   listOf,
   refuseMaxBelowBase,
+  size,
   wholeNumber,
   yesOrNo,
 } from '../values.js';
@@ -34,6 +37,8 @@ import { outcomes, refuseRetriedSuccesses } from './outcomes.js';
 import { mayRepeat, refuseBadDetours } from './rules.js';
 import { split } from './split.js';
 
+const KIB = 1_024;
+const GIB = 1_073_741_824;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
@@ -45,7 +50,7 @@ const methods = option(methodList(), {
 
 const kind = option(choice(['unary', 'streaming']).optional(), {
   meaning:
-    'Whether one message answers one message. Only unary methods get the default timeout and have their answer held (up to 64 KiB) until its status is known. Streams are held until their first message, where the route has `retry` and is idempotent, or has `hedge`, `fallback` or `first_message_timeout`; not while the caller has more to send.',
+    'Whether one message answers one message. Only unary methods get the default timeout and have their answer held (up to `hold`, on the inbound side 64 KiB) until its status is known. Streams are held until their first message, where the route has `retry` and is idempotent, or has `hedge`, `fallback` or `first_message_timeout`; not while the caller has more to send.',
   otherwise:
     '`unary` when every method is one of the Open Inference Protocol or `grpc.health.v1.Health/Check`, else `streaming`',
   why: 'The wire does not say it, and calling a stream unary would break it.',
@@ -142,6 +147,8 @@ export const inboundRoute = inCode(
     ...timesOf(said),
     idempotent: said.idempotent ?? areReadOnly(said.methods),
     attemptTimeoutMs: 0,
+    holdBytes: HOLD_BYTES,
+    sampleBytes: SAMPLE_BYTES,
   }),
 );
 
@@ -170,6 +177,22 @@ export const outboundRoute = inCode(
         'Longest that the first message of a stream may take, from when the endpoint has all of the request; then it counts as a fault of its endpoint, and another attempt may follow. It never runs while the caller has more to send, and ends nothing that has begun to answer. Streams only.',
       otherwise: 'absent: no limit but that of the call',
       why: 'Whether a stream that says nothing is at work or lost depends on the service.',
+    }),
+    hold: option(size({ min: KIB, max: GIB }).prefault('64KiB'), {
+      meaning:
+        'Longest unary answer that is held until its status is known. A longer one is passed on as it comes: should it end in an error after that, no retry, hedge or fallback follows, and `last-good` does not keep it.',
+      why: 'An answer that is held reaches the caller later, by the time it takes to arrive whole.',
+    }),
+    replay: option(size({ min: 0, max: GIB }).optional(), {
+      meaning:
+        'Longest request that is kept until its answer begins, for a retry, a hedge, a fallback, a mirrored copy or the question to a peer about an invalid answer. A longer one gets a single attempt and none of these.',
+      otherwise: '`limits.replay_bytes_per_call`',
+      why: 'What one call may keep is a matter of the whole process.',
+    }),
+    sample: option(size({ min: 0, max: GIB }).prefault('4MiB'), {
+      meaning:
+        'Longest answer beyond `hold` of which a reference is kept while it is passed on, for `invalid_output` (a few calls a second) and `mirror`. With `0B` none is.',
+      why: 'The largest message that gRPC lets through by default.',
     }),
     outcomes,
     retry: option(retry.optional(), {

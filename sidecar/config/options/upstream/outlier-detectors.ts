@@ -87,7 +87,8 @@ const invalidOutput = block({
     why: 'At 5 % of 100 calls per second: four seconds.',
   }),
   sample_ratio: option(ratio({ min: 0.0001, max: 1 }).prefault(0.05), {
-    meaning: 'Share of the answers that are looked at.',
+    meaning:
+      'Share of the answers that are looked at, up to 40 a second. For 10 s after a charge, all answers of that endpoint may be.',
     why: 'A broken model is broken for all; one answer in twenty shows it soon.',
   }),
 });
@@ -120,7 +121,7 @@ const detectorBlock = block({
   }),
   invalid_output: option(invalidOutput.prefault({}), {
     meaning:
-      'NaN, infinities, a wrong shape or a wrong datatype in answers of ModelInfer. The same request is put to a peer before an endpoint is charged.',
+      'NaN, infinities, a wrong shape or a wrong datatype in answers of ModelInfer, of large ones in a sample of their numbers (decision 71 says what it can miss). The same request is put to a peer before an endpoint is charged, so that it takes an idempotent route; answers longer than `sample` of their route and requests longer than `replay` are counted and left alone.',
     why: 'Off: it reads answers.',
   }),
 });

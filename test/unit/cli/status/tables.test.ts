@@ -116,6 +116,12 @@ describe('the tables of outrider status', () => {
     assert.match(text, /digits-1: service-router digits: PrefixRewrite is not applied$/);
   });
 
+  it('says what was too large to be seen', () => {
+    const why = '3 answers longer than sample';
+    view.sizeLimitReports = [{ upstream: 'digits', feature: 'inspection', why }];
+    assert.match(statusTables([seen()], PLAIN), /digits +inspection +3 answers longer than sample/);
+  });
+
   it('says what became of copies', () => {
     const counts = { sent: 70, inFlight: 0, skipped: 5, compared: 60, mismatched: 3 };
     view.mirrorReports = [{ upstream: 'digits', to: 'canary', ...counts, last: 'output 1 differs' }];

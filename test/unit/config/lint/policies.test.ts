@@ -31,6 +31,12 @@ describe('warnings about decisions', () => {
     .because(/fallback: a route without timeout and attempt_timeout: a call that hangs never falls back/)
     .also('a fallback without time', FALLBACK)
     .because(/fallback: a route without attempt_timeout: when a call hangs, all of its time is over/)
+    .also('repeating what is not kept', `replay: 0B, attempt_timeout: 1s, ${FALLBACK}`)
+    .because(/replay: no request is kept, so that fallback of this route never sees one/)
+    .also('copies without their answers', 'sample: 0B, mirror: {upstream: lite}')
+    .because(/sample: answers longer than hold \(64KiB\) are not compared with those of the copies/)
+    .also('holding more than there is', 'hold: 128MiB')
+    .because(/hold: 128MiB is more than memory_budget \(96MiB\), which is reached first/)
     .also('sticking to the only choice', 'split: {weights: {u: 1, lite: 0}, sticky_by: x-session}')
     .because(/split\.sticky_by: there is nothing to choose from by weight/);
   warned(
@@ -45,6 +51,14 @@ describe('warnings about decisions', () => {
     .because(/breaker\.max_connections: 1 connections are fewer than its endpoints are to have \(2\)/)
     .also('a place without endpoints', 'locality: {own: dc1}')
     .because(/locality\.own: no endpoint is at "dc1", so that all of them are used alike/);
+  const inspecting = (more: string) =>
+    `ejection: {detectors: {invalid_output: {mode: enforce}}}, routes: [{methods: [${INFER}], ${more}}]`;
+  ofUpstream('inspecting what no peer can be asked', inspecting('kind: unary'))
+    .because(/detectors\.invalid_output: no route of ModelInfer is idempotent and keeps its requests/)
+    .also('inspecting what is not kept', inspecting('idempotent: true, sample: 0B'))
+    .because(
+      /detectors\.invalid_output: sample is 0B on every route of ModelInfer: answers longer than hold/,
+    );
   ofInbound('an order of no calls', 'queue: {max_waiting: 0, fair: true}')
     .because(/queue\.fair: no call waits \(max_waiting is 0\)/)
     .also('classes of no calls', 'queue: {max_waiting: 0, priority: {key: p, classes: [a, b]}}')
@@ -64,6 +78,7 @@ describe('warnings about decisions', () => {
   it('are none where all of it makes sense', () => {
     for (const text of [
       route(`attempt_timeout: 1s, hedge: {}, ${FALLBACK}, split: {weights: {u: 1, lite: 1}, sticky_by: k}`),
+      upstream(inspecting('idempotent: true')),
       upstream('breaker: {}, locality: {own: dc2}, health: {}, slow_start: {}'),
       `${inbound('queue: {adaptive: {}, fair: true}')}\nadmin: 127.0.0.1:9\nfault_injection: true`,
     ])

@@ -49,7 +49,7 @@ describe('a sidecar file', () => {
           violations: 10,
         },
         memoryBudgetBytes: 100_663_296,
-        replayBytesPerCall: 1_048_576,
+        replayBytesPerCall: 4_194_304,
       },
       drainTimeoutMs: 30_000,
       log: { level: 'info' },
@@ -379,7 +379,9 @@ describe('warnings about a sidecar file', () => {
 });
 
 function defaultRoutes(side: 'inbound' | 'outbound'): RouteConfig[] {
-  const unary = { kind: 'unary', timeoutMs: 15_000, idleTimeoutMs: 0, attemptTimeoutMs: 0 } as const;
+  const sizes = { holdBytes: 65_536, sampleBytes: 4_194_304 };
+  const times = { timeoutMs: 15_000, idleTimeoutMs: 0, attemptTimeoutMs: 0 };
+  const unary = { kind: 'unary' as const, ...times, ...sizes };
   const questions = ['ServerLive', 'ServerReady', 'ModelReady', 'ServerMetadata', 'ModelMetadata'];
   questions.push('ModelConfig', 'ModelStatistics', 'RepositoryIndex');
   const reading = questions.map((name) => `/inference.GRPCInferenceService/${name}`);
@@ -395,7 +397,7 @@ function defaultRoutes(side: 'inbound' | 'outbound'): RouteConfig[] {
         ]),
     {
       ...{ methods: ['*'], kind: 'streaming' as const, timeoutMs: 0, idleTimeoutMs: 300_000 },
-      ...{ idempotent: false, attemptTimeoutMs: 0 },
+      ...{ idempotent: false, attemptTimeoutMs: 0, ...sizes },
     },
   ];
 }

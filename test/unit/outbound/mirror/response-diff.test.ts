@@ -4,11 +4,12 @@ import { toHalf } from '../../../../proto/datatypes.js';
 import { type Comparison, compareResponses } from '../../../../sidecar/outbound/mirror/response-diff.js';
 import { grpcMessage } from '../../../kit/http2/h2-frames.js';
 import { anAnswer, anAnswerOf } from '../../../kit/service/infer-answers.js';
+import { kept } from '../../../kit/service/infer-requests.js';
 
 const TOLERANCE = 1e-3;
 
 function compare(call: Buffer, copy: Buffer, tolerance = TOLERANCE): Comparison {
-  return compareResponses(call, copy, tolerance);
+  return compareResponses(kept(call), kept(copy), { tolerance, seed: 1 });
 }
 
 function bytesOf(array: ArrayBufferView): Uint8Array {
@@ -162,5 +163,86 @@ describe('Two answers of ModelInfer', () => {
       { name: 'z', datatype: 'FP32', shape: ['-1'] },
     ]);
     assert.deepEqual(compare(valid, huge), differs('unreadable', "the copy's answer cannot be read"));
+  });
+
+  describe('that are large', () => {
+    const ROWS = 2_000;
+    const CLASSES = 100;
+    const scores = Array.from({ length: ROWS * CLASSES }, (_, i) => (i * 7) % 101);
+    const large = (change: (score: number, i: number) => number, shape = [ROWS, CLASSES]): Buffer =>
+      anAnswer(scores.map(change), { shape });
+    const ours = large((score) => score);
+
+    it('are the same where no score of the sample differs', () => {
+      assert.deepEqual(compare(ours, ours), same);
+      assert.deepEqual(
+        compare(
+          ours,
+          large((score) => score + 1e-4),
+        ),
+        same,
+      );
+    });
+
+    it('differ where all scores do, and their largest classes are those of whole rows', () => {
+      const found = compare(
+        ours,
+        large((score) => score + 3),
+      );
+      const why = 'output "scores": 8100 of 8100 elements looked at (it has 200000) differ, by up to 3';
+      assert.deepEqual(found, differs('values', why, { argmax: true }));
+      const turned = compare(
+        ours,
+        large((score) => -score),
+      );
+      assert.equal(turned.kind === 'differs' && turned.argmax, false);
+    });
+
+    it('differ in every place that the sample falls on, and in no other', () => {
+      const found = compare(
+        ours,
+        large((score, i) => (i % (2 * CLASSES) < CLASSES ? score : score + 3)),
+      );
+      const { why } = found as { readonly why: string };
+      const count = Number(/: (\d+) of 8100 elements/.exec(why)?.[1]);
+      assert.ok(count > 2_000 && count < 6_000, why);
+    });
+
+    it('differ in their shape before any score is read', () => {
+      const found = compare(
+        ours,
+        large((score) => score, [CLASSES, ROWS]),
+      );
+      const why = 'output "scores" has 2000×100 elements, and 100×2000 in the copy';
+      assert.deepEqual(found, differs('shape', why));
+    });
+
+    it('are compared by runs where a row is longer than the sample', () => {
+      const shape = [1, ROWS * CLASSES];
+      const [one, other] = [large((score) => score, shape), large((score) => score + 3, shape)];
+      assert.equal(compare(one, one).kind, 'same');
+      assert.match((compare(one, other) as { why: string }).why, /: 8192 of 8192 elements looked at/);
+    });
+
+    it('differ where the copy is short, or none', () => {
+      assert.deepEqual(
+        compare(ours, anAnswer([1, 2])),
+        differs('shape', 'output "scores" has 2000×100 elements, and 1×2 in the copy'),
+      );
+      const unreadable = differs('unreadable', "the copy's answer cannot be read");
+      assert.deepEqual(compare(ours, grpcMessage(Buffer.alloc(300_000, 0xff))), unreadable);
+      assert.deepEqual(compare(ours, Buffer.alloc(0)), unreadable);
+      assert.deepEqual(compare(anAnswer([1]), grpcMessage(Buffer.alloc(300_000, 0xff))), unreadable);
+    });
+
+    it('are not compared where the elements are of no fixed size, or the call’s own is none', () => {
+      const text = Buffer.concat(
+        Array.from({ length: 10_000 }, () => Buffer.from([4, 0, 0, 0, 65, 66, 67, 68])),
+      );
+      const texts = anAnswerOf([{ name: 'y', datatype: 'BYTES', shape: [10_000] }], [text]);
+      assert.deepEqual(compare(texts, texts), { kind: 'not-compared', why: 'too-large' });
+      const none = grpcMessage(Buffer.alloc(300_000, 0xff));
+      assert.deepEqual(compare(none, ours), { kind: 'not-compared', why: 'unreadable' });
+    });
   });
 });
