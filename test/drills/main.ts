@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { paletteFor } from '../../sidecar/cli/terminal.js';
 import { reportEnd } from '../kit/process/command-line.js';
+import { callFaults } from './calls/rows.js';
 import { consulFaults } from './consul/main.js';
 import { decisionFaults } from './decisions/rows.js';
 import { readOptions } from './faults/options.js';
@@ -19,7 +20,11 @@ interface Entry {
   run(options: RunOptions): Promise<Report>;
 }
 
-const SUITES: Record<string, Entry> = { consul: entry(consulFaults), decisions: entry(decisionFaults) };
+const SUITES: Record<string, Entry> = {
+  consul: entry(consulFaults),
+  decisions: entry(decisionFaults),
+  calls: entry(callFaults),
+};
 
 function entry<World>(suite: Suite<World>): Entry {
   return { rows: suite.rows.map(({ name }) => name), run: (options) => runSuite(suite, options) };

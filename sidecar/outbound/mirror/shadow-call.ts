@@ -19,14 +19,17 @@ export interface MirrorTarget {
   readonly path: string;
 }
 
+function take(stream: Stream, _buffer: Buffer, start: number, end: number): void {
+  stream.owner.onSent(stream, end - start);
+}
+
 /** Stands for the caller's connection: takes all that is sent, at once, so that the response ends. */
 const NO_CALLER = {
   identity: null,
   connection: {
     sendHeaders() {},
-    sendData(stream: Stream, _buffer: Buffer, start: number, end: number) {
-      stream.owner.onSent(stream, end - start);
-    },
+    sendData: take,
+    passData: take,
     sendTrailers() {},
     credit() {},
   },

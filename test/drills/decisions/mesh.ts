@@ -6,6 +6,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import { present } from '../../../sidecar/config/present.js';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { portOf } from '../../kit/interop/programs.js';
 import { SidecarBench, type SidecarFile, type SidecarProcess } from '../../kit/process/sidecars.js';
@@ -39,6 +40,8 @@ export interface MeshPlan {
   readonly serviceMs?: number;
   /** Calls each model works on at once; default any number. */
   readonly places?: number;
+  /** Octets of each model's answer; default as many as its request has. */
+  readonly answerBytes?: number;
   /** Of the caller's upstream, beside its endpoints. Routes: `RETRIED` unless said. */
   readonly upstream?: SidecarFile;
   /** Of the `inbound` block beside each model. */
@@ -224,8 +227,12 @@ export class DecisionMesh {
     identity: Awaited<ReturnType<SidecarBench['identity']>>,
     service = MODEL,
   ): Promise<Replica> {
-    const { serviceMs = 20, places, inbound } = this.plan;
-    const model = await Model.start({ serviceMs, ...(places && { places }) });
+    const { serviceMs = 20, places, answerBytes, inbound } = this.plan;
+    const model = await Model.start({
+      serviceMs,
+      ...present('places', places),
+      ...present('answerBytes', answerBytes),
+    });
     const file = {
       service,
       identity,

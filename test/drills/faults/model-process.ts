@@ -138,9 +138,15 @@ class ModelServer {
 
   private inferred({ model_name, id, inputs, raw_input_contents = [] }: ModelInferRequest): unknown {
     const isBad = this.behaviour.does === 'nan';
-    const raw_output_contents = isBad ? raw_input_contents.map(notANumber) : raw_input_contents;
+    const { answerBytes } = this.plan;
+    const raw = raw_input_contents.map((each) => each.subarray(0, answerBytes));
+    const raw_output_contents = isBad ? raw.map(notANumber) : raw;
+    const outputs =
+      answerBytes === undefined
+        ? inputs
+        : inputs?.map((input) => ({ ...input, shape: ['1', String(answerBytes / 4)] }));
     const named = { model_name, id: id ?? '', model_version: '1', parameters: {} };
-    return { ...named, outputs: inputs, raw_output_contents };
+    return { ...named, outputs, raw_output_contents };
   }
 
   private hold(stream: ServerDuplexStream<Buffer, Buffer>): void {

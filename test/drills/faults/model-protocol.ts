@@ -34,6 +34,8 @@ export interface ModelPlan {
   readonly serviceMs: number;
   /** Calls it works on at once; more line up inside it, as in most servers. Absent: any number. */
   readonly places?: number;
+  /** Octets of each output. Absent: as many as the input has, which it is a copy of. */
+  readonly answerBytes?: number;
   /** 0: any free one. */
   readonly port: number;
   /** File that it writes down in what it does, a line for each event. It outlives the process. */

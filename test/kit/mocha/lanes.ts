@@ -59,7 +59,7 @@ export const LANES: readonly LaneRule[] = [
       // Latencies beside an attack or a large call, memory and CPU time, goodput.
       ...['test/attacks', 'test/interop/neighbours', 'test/bench/overload'],
       // What is promised within a time, while processes die, freeze and are replaced under load.
-      ...['test/e2e/consul-faults', 'test/e2e/decision-faults'],
+      ...['test/e2e/consul-faults', 'test/e2e/decision-faults', 'test/e2e/call-faults'],
     ],
   },
 ];

@@ -1,0 +1,13 @@
+/** The drills of calls as models make them: long, large, streamed, mixed. */
+
+import type { DecisionWorld } from '../decisions/drill.js';
+import type { Suite } from '../faults/row.js';
+import { LARGE_ROWS } from './large.js';
+
+export const callFaults: Suite<DecisionWorld> = {
+  name: 'calls',
+  title: 'calls as models make them',
+  rows: [...LARGE_ROWS],
+  open: async () => ({}),
+  close: async () => {},
+};
