@@ -92,7 +92,9 @@ async function runLane({ name, width, jobs }: Lane): Promise<readonly Result[]> 
       current.delete(job);
     }
   };
+  const startMs = performance.now();
   await Promise.all(Array.from({ length: width }, work));
+  print(`==== ${name}: ${((performance.now() - startMs) / 1000).toFixed(1)} s\n\n`);
   return results;
 }
 

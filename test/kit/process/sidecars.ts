@@ -42,6 +42,9 @@ export interface StartOptions {
   readonly onStart?: (sidecar: SidecarProcess) => void;
 }
 
+/** On a machine that is busy with other work a program needs its time to load. */
+const START_LIMIT_MS = 30_000;
+
 /** Whatever ends this process, no sidecar stays: a frozen one would not see it. */
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
@@ -99,7 +102,8 @@ export class SidecarProcess {
   /** Resolves once it has announced its listeners. */
   async announced(): Promise<void> {
     const listens = (): boolean => /^outrider .* on |"admin":"/m.test(this.output);
-    await until(`${this.name} listens`, () => listens() || !this.isRunning).catch(() => undefined);
+    const isSettled = () => listens() || !this.isRunning;
+    await until(`${this.name} listens`, isSettled, START_LIMIT_MS).catch(() => undefined);
     if (!listens()) throw new Error(`${this.name} ended, or did not start in time:\n${this.output}`);
   }
 
