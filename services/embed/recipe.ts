@@ -53,7 +53,7 @@ export const embed: Recipe = {
           description: 'Sentence embeddings: all-MiniLM-L6-v2, 384 numbers a text',
           code: new URL('model.js', import.meta.url),
           properties: { output_kind: 'embedding' },
-          keys: { batching: { max_batch: 16 } },
+          keys: { memory: '260MiB', batching: { max_batch: 16 } },
           golden: GOLDEN,
         },
       },

@@ -53,7 +53,7 @@ export const filetype: Recipe = {
           description: 'What kind of file some octets are: magika, 214 types',
           code: new URL('model.js', import.meta.url),
           properties: { input_kind: 'bytes' },
-          keys: { labels },
+          keys: { memory: '130MiB', labels },
           golden: GOLDEN,
         },
       },

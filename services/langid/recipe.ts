@@ -48,7 +48,11 @@ export const langid: Recipe = {
         card: {
           description: 'In which of 50 languages a text is written',
           code: new URL('model.js', import.meta.url),
-          keys: { labels: labelsOf(languages as readonly string[]), batching: { max_batch: 64 } },
+          keys: {
+            memory: '110MiB',
+            labels: labelsOf(languages as readonly string[]),
+            batching: { max_batch: 64 },
+          },
           golden: GOLDEN,
         },
       },

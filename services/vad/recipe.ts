@@ -32,7 +32,7 @@ export const vad: Recipe = {
           description: 'Where in a recording there is speech',
           code: new URL('model.js', import.meta.url),
           properties: { input_kind: 'audio/16khz', output_kind: 'speech' },
-          keys: { sequence: { idle: '30s', max: 1000 } },
+          keys: { memory: '140MiB', sequence: { idle: '30s', max: 1000 } },
           golden: GOLDEN,
         },
       },

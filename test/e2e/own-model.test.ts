@@ -3,7 +3,7 @@
  * written, in its order. The time it takes is printed.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPOSITORY, Scratch } from '../kit/process/outrider.js';
 import { installPacked, linkDependency } from '../kit/process/packed-package.js';
@@ -56,5 +56,20 @@ describe('docs/OWN-MODEL.md', function () {
     }
     this.test!.title +=
       ` (${(answered / 1000).toFixed(1)} s to the first answer, ${((Date.now() - began) / 1000).toFixed(1)} s in all)`;
+  });
+
+  it('has a model in code that the packed program serves, with a status of its own for a wrong request', async () => {
+    const block = (language: string) => new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'ms').exec(PAGE)![1]!;
+    mkdirSync(join(scratch.path, 'code/shout/1'), { recursive: true });
+    scratch.write('code/shout/1/model.mjs', block('js'));
+    scratch.write('code/shout/1/model.yaml', block('yaml'));
+    const target = `unix:${join(scratch.path, 'shout.sock')}`;
+    await shell.start(`npx outrider serve --models code --listen ${target}`, /shout version 1: ready/);
+    const infer = (text: string) => `npx outrider infer shout --target ${target} --input 'text=["${text}"]'`;
+    assert.match(await shell.run(infer('ahoy')), /AHOY/);
+    await assert.rejects(
+      shell.run(infer('')),
+      /INVALID_ARGUMENT.*model 'shout': input 'text': found an empty text, expected words/,
+    );
   });
 });

@@ -154,6 +154,15 @@ export const cardSchema = z.strictObject({
     })
     .prefault({})
     .register(keyDocs, { description: 'How ONNX Runtime runs the network.' }),
+  memory: z
+    .string()
+    .regex(/^[1-9]\d*(KiB|MiB|GiB)$/, 'expected a size such as 240MiB')
+    .optional()
+    .register(keyDocs, {
+      description:
+        'Resident memory of a process that serves this model alone, once it has worked, as measured (`outrider_model_memory_bytes`), such as `240MiB`. `outrider up` adds it up and says what a mesh needs.',
+      otherwise: 'unknown',
+    }),
   properties: z
     .record(z.string().regex(/^[a-z][a-z0-9_]*$/), scalar)
     .default({})

@@ -20,6 +20,7 @@ export const find: Recipe = {
           code: new URL('model.js', import.meta.url),
           properties: { input_kind: 'image/rgb', output_kind: 'boxes' },
           keys: {
+            memory: '400MiB',
             // While one page waits for the two models behind, the network runs for another. More would all be late together.
             concurrency: 2,
           },

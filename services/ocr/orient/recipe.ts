@@ -21,6 +21,7 @@ export const orient: Recipe = {
         card: {
           description: 'Which lines of text stand upside down',
           code: new URL('model.js', import.meta.url),
+          keys: { memory: '140MiB' },
           golden: {
             tolerance: 0,
             inputs: {

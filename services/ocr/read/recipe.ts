@@ -22,6 +22,7 @@ export const read: Recipe = {
         card: {
           description: 'The text in pictures of single lines',
           code: new URL('model.js', import.meta.url),
+          keys: { memory: '180MiB' },
           golden: {
             tolerance: 0.02,
             inputs: {

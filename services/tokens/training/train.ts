@@ -70,6 +70,7 @@ code: ../../../../../dist/services/tokens/tokens.js
 sha256: ${sha256}
 settings:
   vocabulary: "${settings.vocabulary}" # the bytes that the network knows
+memory: 110MiB
 batching:
   max_batch: ${MAX_BATCH}
 properties:

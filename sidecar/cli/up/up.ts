@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { freemem } from 'node:os';
 import { resolve } from 'node:path';
 import type { MeshConfig } from '../../config/model.js';
 import { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
@@ -19,6 +20,7 @@ import { paletteFor } from '../terminal.js';
 import { adminAddress, callAddresses, callerOf } from './addresses.js';
 import { Fleet } from './fleet.js';
 import { HeldSockets } from './listen-sockets.js';
+import { memoryLine, memoryNeed } from './memory-need.js';
 import { checkExternalConsul, consulOf, prepareConsul, startConsul, withoutEffect } from './mesh-consul.js';
 import { MeshReload, writeSidecarFile } from './mesh-reload.js';
 import type { SidecarSpec } from './plan.js';
@@ -50,6 +52,8 @@ const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
 export async function upCommand(file: string, options: UpOptions): Promise<number> {
   const mesh = readMeshFile(file, printError);
   requireModels(mesh);
+  const memory = memoryLine(memoryNeed(mesh.services), availableMemory());
+  if (memory !== undefined) printError(memory);
   const ownAgent = options.consul === 'dev';
   for (const line of withoutEffect(mesh, { ownAgent })) printError(line);
   const binary = ownAgent
@@ -218,6 +222,11 @@ function consulFacts({ agent, externalConsul }: RunFleetInput): ConsulFacts | un
 
 function printError(line: string): void {
   process.stderr.write(`outrider: ${line}\n`);
+}
+
+/** What may still be taken, octets; an older Node counts what is free only, without caches that would give way. */
+function availableMemory(): number {
+  return (process as { availableMemory?: () => number }).availableMemory?.() ?? freemem();
 }
 
 function requireModels(mesh: MeshConfig): void {
