@@ -2,6 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { reportEnd, UsageError } from '../kit/process/command-line.js';
+import { benchBalancing, meetsBars as meetsBalancingBars, renderBalancing } from './balancing/main.js';
 import { benchDecisions, renderDecisions } from './decisions/main.js';
 import { benchDiscovery } from './discovery/main.js';
 import { barsOf, renderDiscovery } from './discovery/table.js';
@@ -65,6 +66,10 @@ const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Found | Pro
       rows.push(await measureOverload(setup, options.quick ? QUICK : FULL, { isPinned: true }));
     }
     return { figures: rows, text: () => renderOverload(rows), isGood: rows.every(meetsBars) };
+  },
+  balancing: async (options) => {
+    const report = await benchBalancing(options, say);
+    return { figures: report, text: () => renderBalancing(report), isGood: meetsBalancingBars(report) };
   },
   faults: async (options) => {
     const report = await benchFaults({ ...options, isPinned: true }, say);

@@ -21,6 +21,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
        npm run bench -- soak [options]      memory over a million calls with churn and resets
        npm run bench -- discovery [options] what many endpoints from Consul cost: stalls, memory, picks, bytes
        npm run bench -- overload [options]  five times more calls than the model can serve: goodput, refusals, recovery
+       npm run bench -- balancing [options] callers that share replicas, with load reports and without (9 pairs: --runs 9)
        npm run bench -- faults [options]    the same faults for Outrider, Envoy and a bare grpc-js client
        npm run bench -- models [options]    models in code: loading, memory, time of a request alone and in a batch
        npm run bench -- serving [options]   servers of models: ours, behind two sidecars, Python's, the model alone

@@ -18,6 +18,8 @@ import {
 } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
+import { LoadReport, OwnMetric, writeLoadReport } from '../../../sidecar/codec/orca.js';
+import { BINARY_REPORT } from '../../../sidecar/codec/orca-metadata.js';
 import { answerRequests } from '../../kit/process/asked-process.js';
 import { callUnary, clientOf } from './call.js';
 import {
@@ -81,7 +83,7 @@ class ModelServer {
     this.busy += 1;
     this.note('ran', id);
     if (id.startsWith(POISON)) process.kill(process.pid, 'SIGKILL');
-    this.work(call, reply, answer, () => {
+    this.work(call, id, reply, answer, () => {
       if (call.cancelled) this.note('cancelled', id);
       this.busy -= 1;
       this.next();
@@ -92,18 +94,31 @@ class ModelServer {
     this.line.shift()?.();
   }
 
-  private work(call: Call, reply: Reply, answer: () => unknown, done: () => void): void {
+  private work(call: Call, id: string, reply: Reply, answer: () => unknown, done: () => void): void {
     const { behaviour } = this;
     if (behaviour.does === 'hang') return void call.once('cancelled', done);
     if (behaviour.does === 'ask') return this.ask(call, reply, done);
     const failure = this.failure(behaviour);
     if (failure?.form === 'trailers') call.sendMetadata(new Metadata());
-    const factor = this.factor(behaviour);
+    const runMs = behaviour.does === 'take' ? Number(id) : this.plan.serviceMs * this.factor(behaviour);
     setTimeout(() => {
-      if (failure === undefined) reply(null, answer());
+      if (failure === undefined) reply(null, answer(), this.trailers(behaviour));
       else reply({ code: failure.code, details: 'as it was told' });
       done();
-    }, this.plan.serviceMs * factor);
+    }, runMs);
+  }
+
+  /** Trailers with a load report, where the model is to report: it is a sidecar of a kind then. */
+  private trailers(behaviour: Behaviour): Metadata | undefined {
+    if (behaviour.does !== 'report') return undefined;
+    const truth = Math.max(0, this.busy - 1) + this.line.length;
+    const calls = { truth, none: 0, nan: Number.NaN }[behaviour.says];
+    const report = new LoadReport();
+    report.named.set(OwnMetric.calls, calls).set(OwnMetric.concurrency, this.plan.places ?? 1);
+    report.named.set(OwnMetric.runSeconds, this.plan.serviceMs / 1_000);
+    const metadata = new Metadata();
+    metadata.set(BINARY_REPORT, writeLoadReport(report));
+    return metadata;
   }
 
   private factor(behaviour: Behaviour): number {

@@ -19,6 +19,10 @@ export type Behaviour =
   | { readonly does: 'flap'; readonly everyMs: number; readonly form: Form }
   /** Every number of the answer is NaN. */
   | { readonly does: 'nan' }
+  /** Every answer has a load report in its trailers (ORCA): of the calls it has, of none, or of NaN. */
+  | { readonly does: 'report'; readonly says: 'truth' | 'none' | 'nan' }
+  /** A call takes as many milliseconds as its id says. */
+  | { readonly does: 'take' }
   /** An answer is the answer of another service. */
   | { readonly does: 'ask'; readonly target: string };
 

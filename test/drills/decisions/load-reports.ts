@@ -1,0 +1,80 @@
+/** Replicas that say something else of their load than what it is. */
+
+import { summarize } from '../faults/load.js';
+import type { Behaviour } from '../faults/model-protocol.js';
+import type { Trial } from '../faults/row.js';
+import { type DecisionRow, type Drill, drillRow, percentOf } from './drill.js';
+import { RETRIED, sumOf, targetOf } from './mesh.js';
+
+const SERVICE_MS = 40;
+const PLACES = 2;
+const CALLERS = 4;
+/** Half of what the three replicas can serve. */
+const PER_SECOND = (3 * PLACES * 1_000) / SERVICE_MS / 2;
+
+/** The callers dial the models themselves, so that what is reported is not what a sidecar of ours has counted. */
+const OPEN = { mtls: 'off', default_intention: 'allow' };
+const PLAN = {
+  ...{ serviceMs: SERVICE_MS, places: PLACES, inbound: OPEN },
+  upstream: { tls: 'plaintext', routes: [RETRIED] },
+} as const;
+
+const lyingLoad: DecisionRow = drillRow({
+  name: 'lying-load',
+  fault: 'one replica of three reports no calls, always; then NaN',
+  plan: PLAN,
+  load: { perSecond: 1 },
+  work: async ({ mesh, trial }) => {
+    await mesh.behave({ does: 'report', says: 'truth' });
+    const loads = await Promise.all(
+      Array.from({ length: CALLERS }, async () => {
+        const caller = await mesh.startCaller(mesh.models.map(({ address }) => address));
+        return mesh.load({ target: targetOf(caller), perSecond: PER_SECOND / CALLERS, deadlineMs: 5_000 });
+      }),
+    );
+    const forMs = trial.pick(2_000, 10_000);
+    const honest = await during(mesh, loads, forMs);
+    trial.figure('p99 while all are honest', `${honest.p99Ms.toFixed(0)} ms`);
+    for (const says of ['none', 'nan'] as const) {
+      const behaviour: Behaviour = { does: 'report', says };
+      await mesh.models[0]!.behave(behaviour);
+      const found = await during(mesh, loads, forMs);
+      judge(trial, says, found, honest.p99Ms);
+    }
+    for (const load of loads) await load.stop();
+  },
+});
+
+interface Found {
+  readonly failed: number;
+  readonly p99Ms: number;
+  /** Runs of each replica. */
+  readonly runs: readonly number[];
+}
+
+async function during(mesh: Drill['mesh'], loads: readonly Drill['load'][], forMs: number): Promise<Found> {
+  const fromMs = performance.now();
+  const calls = (await Promise.all(loads.map((load) => load.during(fromMs, forMs)))).flat();
+  const { failed, p99Ms } = summarize(calls);
+  return { failed, p99Ms, runs: mesh.shares(fromMs, fromMs + forMs) };
+}
+
+/** What no lie may bring about. */
+function judge(trial: Trial, says: string, { failed, p99Ms, runs }: Found, honestMs: number): void {
+  const [liar = 0] = runs;
+  const all = sumOf(runs);
+  trial.none(`${says}: no call fails`, failed, 'calls');
+  trial.expect(
+    `${says}: it gets at most twice its share`,
+    liar <= (2 * all) / runs.length,
+    percentOf(liar, all),
+  );
+  const limitMs = Math.max(4 * honestMs, 10 * SERVICE_MS);
+  trial.expect(
+    `${says}: p99 is at most ${limitMs.toFixed(0)} ms`,
+    p99Ms <= limitMs,
+    `${p99Ms.toFixed(0)} ms`,
+  );
+}
+
+export const LOAD_REPORT_ROWS = [lyingLoad] as const;
