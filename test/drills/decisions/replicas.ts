@@ -50,7 +50,7 @@ const killed = row({
 const frozen = row({
   name: 'frozen',
   fault: 'one replica of three stands still, and goes on later (SIGSTOP, SIGCONT)',
-  plan: { upstream: { ejection: { base: '1s', max: '2s' }, routes: [IMPATIENT] } },
+  plan: { upstream: { ejection: { base: '2s', max: '4s' }, routes: [IMPATIENT] } },
   work: async ({ trial, mesh, load }) => {
     const [victim] = mesh.replicas;
     const fromMs = performance.now();
