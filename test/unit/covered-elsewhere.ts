@@ -14,7 +14,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/digits/train.ts': 'test/stack/services/train.test.ts',
   'services/models.ts': 'test/stack/services/models.test.ts',
   'services/model-server/authoring/golden-block.ts': 'test/unit/cli/own-model/init.test.ts',
-  'services/model-server/authoring/golden-of.ts': 'test/stack/services/model-server-process.test.ts',
   'services/model-server/authoring/new-card.ts': 'test/unit/cli/own-model/init.test.ts',
   'services/model-server/code/code-executor.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/code/load-code.ts': 'test/stack/services/extensions.test.ts',

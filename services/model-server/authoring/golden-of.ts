@@ -11,10 +11,15 @@ import { goldenText } from './golden-block.js';
 
 /**
  * Text to put into model.yaml, on the inputs that the card has, else on zeros. Rejects with the reason when the model
- * cannot be loaded or run.
+ * cannot be loaded or run, and for one that is more than its network, of which only `outrider golden` knows.
  */
 export async function goldenBlock({ directory }: Found): Promise<string> {
-  const { inputs: known } = soFarIn(join(directory, 'model.yaml'));
+  const file = join(directory, 'model.yaml');
+  const { inputs: known, isNetworkAlone } = soFarIn(file);
+  if (!isNetworkAlone)
+    throw new Error(
+      `${file}: found code or sequence.state, so that the network alone does not answer as the model; run: outrider golden ${directory}`,
+    );
   const session = await ModelSession.load(join(directory, 'model.onnx'));
   try {
     const { inputs, outputs } = session;
@@ -53,5 +58,5 @@ function zeros({ name, datatype, shape }: TensorSpec): Tensor {
 }
 
 function soFarIn(file: string): ReturnType<typeof goldenSoFar> {
-  return existsSync(file) ? goldenSoFar(readFileSync(file, 'utf8')) : { inputs: {} };
+  return existsSync(file) ? goldenSoFar(readFileSync(file, 'utf8')) : { inputs: {}, isNetworkAlone: true };
 }

@@ -216,13 +216,24 @@ function parseBy<S extends z.ZodType>(schema: S, text: string): z.output<S> {
 /** Golden inputs by their names. */
 export type GivenInputs = Readonly<Record<string, z.output<typeof goldenInput>>>;
 
+/** What stands in a card of its golden block. */
+export interface GoldenSoFar {
+  readonly inputs: GivenInputs;
+  readonly tolerance?: number;
+  /** Neither code nor state is around the network. */
+  readonly isNetworkAlone: boolean;
+}
+
 /** What a card that need not be complete yet says of its golden inputs and their tolerance. Throws for what is wrong there. */
-export function goldenSoFar(text: string): { readonly inputs: GivenInputs; readonly tolerance?: number } {
+export function goldenSoFar(text: string): GoldenSoFar {
   const document = parse(text) as {
+    code?: unknown;
+    sequence?: { state?: unknown } | null;
     golden?: { inputs?: Record<string, unknown>; tolerance?: unknown };
   } | null;
+  const isNetworkAlone = document?.code === undefined && document?.sequence?.state === undefined;
   const given = Object.entries(document?.golden?.inputs ?? {});
   const inputs = Object.fromEntries(given.map(([name, input]) => [name, goldenInput.parse(input)]));
   const tolerance = document?.golden?.tolerance;
-  return typeof tolerance === 'number' ? { inputs, tolerance } : { inputs };
+  return { inputs, isNetworkAlone, ...(typeof tolerance === 'number' ? { tolerance } : {}) };
 }

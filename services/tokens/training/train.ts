@@ -19,8 +19,8 @@ import { learn, type Recipe } from './learn.js';
 export const RECIPE: Recipe = {
   seed: 42,
   embedding: 32,
-  units: 128,
-  epochs: 2,
+  units: 160,
+  epochs: 3,
   streams: 16,
   steps: 64,
   rate: 0.005,
