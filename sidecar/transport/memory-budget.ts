@@ -77,7 +77,16 @@ export class MemoryBudget implements Flushable {
    * back.
    */
   reserveAside(bytes: number): boolean {
-    return this.used + bytes <= this.limit * ASIDE_SHARE && this.reserve(bytes);
+    return this.isRoomAside(bytes) && this.reserve(bytes);
+  }
+
+  /** As `reserveWindow`, for work beside calls. */
+  reserveWindowAside(bytes: number): boolean {
+    return this.isRoomAside(bytes) && this.reserveWindow(bytes);
+  }
+
+  private isRoomAside(bytes: number): boolean {
+    return this.used + bytes <= this.limit * ASIDE_SHARE;
   }
 
   /** Counts what cannot be refused. */

@@ -84,8 +84,7 @@ export class Replay implements AttemptOwner {
 
   /** Within what the budget has beside calls. */
   reserveWideWindow(bytes: number): boolean {
-    const { memory } = this.relay;
-    if (memory.used + bytes > memory.limit / 2 || !memory.reserveWindow(bytes)) return false;
+    if (!this.relay.memory.reserveWindowAside(bytes)) return false;
     this.windowBytes += bytes;
     return true;
   }

@@ -96,6 +96,22 @@ describe('Scenario: invalid output', () => {
     assert.equal(stack.context.memory.held, 0);
   });
 
+  it('looks at every answer of an endpoint that has been charged, so that a small share finds it soon', () => {
+    const detectors = {
+      invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 20, sampleRatio: 0.05 },
+    } as const;
+    stack = new UpstreamStack(['a', 'b', 'c'], { routes: [aSafeRoute()], ejection: { detectors } });
+    answerWith(GOOD);
+    answerWith(BAD, 'b');
+    load(300, 50);
+    assert.deepEqual(stack.states, ['eligible', 'ejected', 'eligible']);
+    assert.ok(counts().charged >= 20 && counts().inOrder < 60, JSON.stringify(counts()));
+    // Its peers are still looked at by their share.
+    const before = counts().inOrder;
+    load(200, 50);
+    assert.ok(counts().inOrder - before < 40, `${counts().inOrder - before}`);
+  });
+
   it('gives up on a peer that does not answer', () => {
     open();
     answerWith(BAD, 'b');
