@@ -34,7 +34,7 @@ export function decodeInferRequest(bytes: Uint8Array): ModelInferRequest {
     model_name: '',
     model_version: '',
     id: '',
-    parameters: noParameters(),
+    parameters: NO_PARAMETERS,
     inputs: [] as InferTensor[],
     outputs: [] as RequestedOutput[],
     raw_input_contents: [] as Uint8Array[],
@@ -52,6 +52,7 @@ export function decodeInferRequest(bytes: Uint8Array): ModelInferRequest {
         request.id = reader.text('id');
         break;
       case 4:
+        request.parameters = own(request.parameters);
         decodeParameter(reader, request.parameters, ++parameters, 'parameters');
         break;
       case 5:
@@ -75,7 +76,7 @@ export function decodeInferRequest(bytes: Uint8Array): ModelInferRequest {
 
 function decodeInput(reader: WireReader, decoder: InferContentsDecoder): InferTensor {
   const shape: string[] = [];
-  const parameters = noParameters();
+  let parameters = NO_PARAMETERS;
   let parameterCount = 0;
   let name = '';
   let datatype = '';
@@ -93,6 +94,7 @@ function decodeInput(reader: WireReader, decoder: InferContentsDecoder): InferTe
         decodeShape(reader, shape);
         break;
       case 4:
+        parameters = own(parameters);
         decodeParameter(reader, parameters, ++parameterCount, 'inputs.parameters');
         break;
       case 5:
@@ -107,14 +109,16 @@ function decodeInput(reader: WireReader, decoder: InferContentsDecoder): InferTe
 }
 
 function decodeOutput(reader: WireReader): RequestedOutput {
-  const parameters = noParameters();
+  let parameters = NO_PARAMETERS;
   let parameterCount = 0;
   let name = '';
   const outer = reader.enter('outputs');
   while (reader.next()) {
     if (reader.field === 1) name = reader.text('outputs.name');
-    else if (reader.field === 2) decodeParameter(reader, parameters, ++parameterCount, 'outputs.parameters');
-    else reader.skip();
+    else if (reader.field === 2) {
+      parameters = own(parameters);
+      decodeParameter(reader, parameters, ++parameterCount, 'outputs.parameters');
+    } else reader.skip();
   }
   reader.leave(outer);
   return { name, parameters };
@@ -187,7 +191,9 @@ function decodeParameterValue(reader: WireReader, name: string): InferParameter 
   return value;
 }
 
-/** Keys come out of the request: none of them may be an inherited property. */
-function noParameters(): Record<string, InferParameter> {
-  return Object.create(null) as Record<string, InferParameter>;
+/** Keys come out of the request: none of them may be an inherited property. One object for all that have none. */
+const NO_PARAMETERS: Record<string, InferParameter> = Object.freeze(Object.create(null));
+
+function own(parameters: Record<string, InferParameter>): Record<string, InferParameter> {
+  return parameters === NO_PARAMETERS ? Object.create(null) : parameters;
 }

@@ -32,10 +32,31 @@ export function decodeRaw(bytes: Uint8Array, datatype: Datatype, count: number, 
   if (datatype === 'BOOL') requireBooleans(bytes, where);
   if (bytes.byteOffset % array.BYTES_PER_ELEMENT === 0)
     return new array(bytes.buffer, bytes.byteOffset, count);
-  // Node's pool, which small copies share, begins each at a multiple of eight.
-  const copy = Buffer.allocUnsafe(expected);
-  copy.set(bytes);
+  const copy = alignedCopy(bytes);
   return new array(copy.buffer, copy.byteOffset, count);
+}
+
+/** Small copies share a buffer of this size, octets: one allocation for some of them. */
+const SLAB_BYTES = 64 * 1024;
+let slab = new ArrayBuffer(SLAB_BYTES);
+let slabAt = 0;
+
+/** The same octets at a multiple of eight. */
+function alignedCopy(bytes: Uint8Array): Uint8Array {
+  const { length } = bytes;
+  if (length > SLAB_BYTES / 4) {
+    const own = Buffer.allocUnsafeSlow(length);
+    own.set(bytes);
+    return own;
+  }
+  if (slabAt + length > SLAB_BYTES) {
+    slab = Buffer.allocUnsafeSlow(SLAB_BYTES).buffer;
+    slabAt = 0;
+  }
+  const copy = new Uint8Array(slab, slabAt, length);
+  copy.set(bytes);
+  slabAt += (length + 7) & ~7;
+  return copy;
 }
 
 /** `count` elements out of the one typed field that fits `datatype`; the other fields must be empty. */

@@ -114,9 +114,15 @@ export class WireReader {
   }
 
   text(name: string): string {
-    const bytes = this.view(name);
-    if (!isUtf8(bytes)) throw new WireError(`${name} before byte ${this.at}: found bytes that are not UTF-8`);
-    return bytes.toString('utf8');
+    this.require(WireType.LENGTH, name);
+    const length = this.length();
+    this.advance(length);
+    const { bytes, at } = this;
+    const known = knownText(bytes, at - length, at);
+    if (known !== undefined) return known;
+    const own = bytes.subarray(at - length, at);
+    if (!isUtf8(own)) throw new WireError(`${name} before byte ${at}: found bytes that are not UTF-8`);
+    return remembered(own, own.toString('utf8'));
   }
 
   double(name: string): number {
@@ -164,6 +170,35 @@ export class WireReader {
   private cutOff(): never {
     throw new WireError(`the field at byte ${this.at} is cut off by the end of its message at ${this.end}`);
   }
+}
+
+/**
+ * Short texts that were read lately, by a hash of their octets: models, tensors and datatypes have the same names in every
+ * request, and comparing costs less than decoding.
+ */
+const texts: string[] = new Array<string>(256).fill('');
+/** Octets; longer texts are decoded each time. */
+const LONGEST_KNOWN = 32;
+
+/** The text of `bytes[start, end)` if it was read lately and is ASCII. */
+function knownText(bytes: Buffer, start: number, end: number): string | undefined {
+  if (start === end) return '';
+  if (end - start > LONGEST_KNOWN) return undefined;
+  const text = texts[slotOf(bytes, start, end)]!;
+  if (text.length !== end - start) return undefined;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[start + i]) return undefined;
+  return text;
+}
+
+/** Text with as many characters as octets is ASCII. */
+function remembered(bytes: Buffer, text: string): string {
+  if (bytes.length <= LONGEST_KNOWN && text.length === bytes.length)
+    texts[slotOf(bytes, 0, bytes.length)] = text;
+  return text;
+}
+
+function slotOf(bytes: Buffer, start: number, end: number): number {
+  return (bytes[start]! * 7 + bytes[end - 1]! * 31 + (end - start) * 13) & 255;
 }
 
 /** Throws a LimitError that names the field when `count` is over `limit`. */

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { MODEL_HEAP_FLAGS, YOUNG_HEAP_FLAG } from '../runtime/process/v8-tuning.js';
+import { MODEL_V8_FLAGS, YOUNG_HEAP_FLAG } from '../runtime/process/v8-tuning.js';
 
 const FLAGS = process.execArgv.includes(YOUNG_HEAP_FLAG)
   ? process.execArgv
@@ -18,5 +18,5 @@ export const SELF: readonly string[] = [
 /** argv that runs a command of the program `self` (as `SELF`); `serve`, with the flags of a model process. */
 export function commandOf(self: readonly string[], args: readonly string[]): readonly string[] {
   if (args[0] !== 'serve') return [...self, ...args];
-  return [...self.slice(0, -1), ...MODEL_HEAP_FLAGS, ...self.slice(-1), ...args];
+  return [...self.slice(0, -1), ...MODEL_V8_FLAGS, ...self.slice(-1), ...args];
 }

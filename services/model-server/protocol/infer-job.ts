@@ -4,26 +4,14 @@ import type { Tensor } from '../../../proto/datatypes.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import { encodeRaw } from '../../../proto/tensors.js';
 import type { Model } from '../models/model.js';
-import { invalidArgument } from '../rpc.js';
+import { invalidArgument, type RpcError } from '../rpc.js';
 import type { Answer, AnswerStream, Job } from '../runs/job.js';
+import type { Sequence, SequenceFlags } from '../runs/sequences.js';
 import type { Call } from './call.js';
 import { classCounts, classify } from './classification.js';
 import { inferParameter, type RequestOptions, readParameters } from './parameters.js';
 import { decodeInputs, requestedOutputs } from './request.js';
 import { findReadyModel, type Serving } from './serving.js';
-
-/** A request that has been found valid. */
-export interface PreparedInfer {
-  readonly model: Model;
-  readonly options: RequestOptions;
-  readonly job: Job;
-  /** The response that carries the answer; undefined: one without outputs. */
-  respond(answer: Answer | undefined): ModelInferResponse;
-  /** The job has ended, or will never run. Calling it twice is the same. */
-  leave(): void;
-  /** The caller has gone: the job is withdrawn, and what runs of it is told. */
-  cancel(): void;
-}
 
 /** How a job tells its end. */
 export interface InferEnds {
@@ -31,83 +19,109 @@ export interface InferEnds {
   readonly streams?: AnswerStream;
 }
 
-/** Known and ready → parameters → every tensor valid → its sequence. Throws the RpcError or TensorError that says what is not. */
-export function prepareInfer(
-  serving: Serving,
-  request: ModelInferRequest,
-  call: Call,
-  { done, streams }: InferEnds,
-): PreparedInfer {
-  const beganMs = serving.runNow();
-  const model = findReadyModel(serving, request.model_name, request.model_version);
-  const options = readParameters(model, request);
-  const wanted = requestedOutputs(model, request);
-  const classes = classCounts(model.name, request.outputs);
-  requireNumbers(model, wanted, classes);
-  const inputs = decodeInputs(model, request);
-  const decodeMs = serving.runNow() - beganMs;
-  const flags = options.sequence;
-  const sequence = flags === undefined ? undefined : model.sequences!.enter(flags);
-  let onCancelled: (() => void) | undefined;
-  const job: Job = {
-    runner: model,
-    inputs,
-    wanted,
-    parameters: options.custom,
-    deadlineMs: call.deadlineMs,
-    queueTimeoutMs: options.queueTimeoutMs,
-    priority: options.priority,
-    sequence,
-    sequenceFlags: flags,
-    decodeMs,
-    arrivedMs: 0,
-    done,
-    header: (name) => call.header(name),
-    onCancelled: (listener) => {
-      onCancelled = listener;
-    },
-    ...(streams === undefined ? {} : { streams }),
-  };
-  let left = sequence === undefined;
-  const leave = () => {
-    if (!left) model.sequences!.leave(sequence!);
-    left = true;
-  };
-  return {
-    model,
-    options,
-    job,
-    respond: (answer) => {
-      const sentMs = serving.runNow();
-      const outputs = (answer?.outputs ?? []).map((tensor, i) =>
-        classes[i] === undefined ? tensor : classified(model, tensor, classes[i]),
+/** A request that has been found valid: a job of the queue, and the response of its answer. */
+export class PreparedInfer implements Job {
+  readonly runner: Model;
+  readonly options: RequestOptions;
+  readonly inputs: readonly (Tensor | undefined)[];
+  readonly wanted: readonly number[];
+  readonly parameters: Job['parameters'];
+  readonly deadlineMs: number;
+  readonly queueTimeoutMs: number;
+  readonly priority: number;
+  readonly sequence: Sequence | undefined;
+  readonly sequenceFlags: SequenceFlags | undefined;
+  readonly decodeMs: number;
+  readonly streams: AnswerStream | undefined;
+  arrivedMs = 0;
+  private readonly id: string;
+  private readonly classes: readonly (number | undefined)[];
+  private cancelListener: (() => void) | undefined = undefined;
+  private hasLeft = false;
+
+  /** Known and ready → parameters → every tensor valid → its sequence. Throws the RpcError or TensorError that says what is not. */
+  constructor(
+    private readonly serving: Serving,
+    request: ModelInferRequest,
+    private readonly call: Call,
+    private readonly ends: InferEnds,
+  ) {
+    const beganMs = serving.runNow();
+    const model = findReadyModel(serving, request.model_name, request.model_version);
+    const options = readParameters(model, request);
+    this.runner = model;
+    this.options = options;
+    this.id = request.id ?? '';
+    this.wanted = requestedOutputs(model, request);
+    this.classes = classCounts(model.name, request.outputs);
+    if (this.classes.length > 0) requireNumbers(model, this.wanted, this.classes);
+    this.inputs = decodeInputs(model, request);
+    this.decodeMs = serving.runNow() - beganMs;
+    this.queueTimeoutMs = options.queueTimeoutMs;
+    this.parameters = options.custom;
+    this.priority = options.priority;
+    this.deadlineMs = call.deadlineMs;
+    this.streams = ends.streams;
+    this.sequenceFlags = options.sequence;
+    this.sequence = options.sequence === undefined ? undefined : model.sequences!.enter(options.sequence);
+  }
+
+  // ---- Job ----
+
+  done(error: RpcError | undefined, answer: Answer | undefined): void {
+    this.ends.done(error, answer);
+  }
+
+  header(name: string): string | undefined {
+    return this.call.header(name);
+  }
+
+  onCancelled(listener: () => void): void {
+    this.cancelListener = listener;
+  }
+
+  // ---- the end ----
+
+  /** The response; without an answer, one without outputs. */
+  respond(answer: Answer | undefined): ModelInferResponse {
+    const { serving, runner: model } = this;
+    const sentMs = serving.runNow();
+    const response: ModelInferResponse = {
+      model_name: model.name,
+      model_version: model.version,
+      id: this.id,
+      outputs: [],
+      raw_output_contents: [],
+    };
+    const tensors = answer?.outputs ?? [];
+    for (let i = 0; i < tensors.length; i++) {
+      const classes = this.classes[i];
+      const tensor = classes === undefined ? tensors[i]! : classified(model, tensors[i]!, classes);
+      const { name } = model.outputs[this.wanted[i]!]!;
+      response.outputs.push({ name, datatype: tensor.datatype, shape: [...tensor.dims] });
+      response.raw_output_contents.push(encodeRaw(tensor));
+    }
+    const parameters = answer?.parameters;
+    if (parameters !== undefined)
+      response.parameters = Object.fromEntries(
+        Object.entries(parameters).map(([name, value]) => [name, inferParameter(value)]),
       );
-      const parameters = answer?.parameters;
-      const response: ModelInferResponse = {
-        model_name: model.name,
-        model_version: model.version,
-        id: request.id ?? '',
-        outputs: outputs.map(({ datatype, dims }, o) => ({
-          name: model.outputs[wanted[o]!]!.name,
-          datatype,
-          shape: [...dims],
-        })),
-        raw_output_contents: outputs.map(encodeRaw),
-      };
-      if (parameters !== undefined)
-        response.parameters = Object.fromEntries(
-          Object.entries(parameters).map(([name, value]) => [name, inferParameter(value)]),
-        );
-      model.stats.output.ms += serving.runNow() - sentMs;
-      return response;
-    },
-    leave,
-    cancel: () => {
-      serving.queue.withdraw(job);
-      onCancelled?.();
-      leave();
-    },
-  };
+    model.stats.output.ms += serving.runNow() - sentMs;
+    return response;
+  }
+
+  /** The job has ended, or will never run. Calling it twice is the same. */
+  leave(): void {
+    if (this.sequence !== undefined && !this.hasLeft) this.runner.sequences!.leave(this.sequence);
+    this.hasLeft = true;
+  }
+
+  /** The caller has gone: the job is withdrawn, and what runs of it is told. */
+  cancel(): void {
+    this.serving.queue.withdraw(this);
+    this.cancelListener?.();
+    this.leave();
+  }
 }
 
 function classified(model: Model, tensor: Tensor, count: number): Tensor {

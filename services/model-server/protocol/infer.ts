@@ -2,13 +2,13 @@
 
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import type { UnaryHandler } from './call.js';
-import { prepareInfer } from './infer-job.js';
+import { PreparedInfer } from './infer-job.js';
 import type { Serving } from './serving.js';
 
 /** Valid → queued → run, unless the caller has gone or its time is up → raw answer. */
 export function modelInfer(serving: Serving): UnaryHandler<ModelInferRequest, ModelInferResponse> {
   return (request, call, reply) => {
-    const prepared = prepareInfer(serving, request, call, {
+    const prepared: PreparedInfer = new PreparedInfer(serving, request, call, {
       done: (error, answer) => {
         prepared.leave();
         if (call.cancelled) return;
@@ -22,6 +22,6 @@ export function modelInfer(serving: Serving): UnaryHandler<ModelInferRequest, Mo
       return;
     }
     call.onCancelled(() => prepared.cancel());
-    serving.queue.submit(prepared.job);
+    serving.queue.submit(prepared);
   };
 }

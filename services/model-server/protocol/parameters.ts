@@ -73,13 +73,13 @@ const NONE: RequestOptions = {
 
 /** Throws an RpcError that names the first parameter that is not served, where it was found and what is accepted. */
 export function readParameters(model: Model, request: ModelInferRequest): RequestOptions {
-  const where = `model '${model.name}'`;
   for (const { name, parameters } of request.inputs ?? [])
-    check(parameters, ofInput, `${where}, input '${name}'`);
+    if (hasAny(parameters)) check(parameters, ofInput, `model '${model.name}', input '${name}'`);
   for (const { name, parameters } of request.outputs ?? [])
-    check(parameters, ofOutput, `${where}, output '${name}'`);
+    if (hasAny(parameters)) check(parameters, ofOutput, `model '${model.name}', output '${name}'`);
   const { parameters } = request;
-  if (parameters === undefined || isEmpty(parameters)) return requireSequence(NONE, model, where);
+  if (!hasAny(parameters)) return NONE;
+  const where = `model '${model.name}'`;
   const isCustom = (name: string) => model.takesParameters && !isKnown(ofRequest, name);
   check(parameters, ofRequest, where, isCustom);
   const custom: Record<string, ParameterValue> = {};
@@ -94,9 +94,9 @@ export function readParameters(model: Model, request: ModelInferRequest): Reques
   return requireSequence(options, model, where);
 }
 
-function isEmpty(parameters: Parameters): boolean {
-  for (const _ in parameters) return false;
-  return true;
+function hasAny(parameters: Parameters | undefined): parameters is Parameters {
+  for (const _ in parameters) return true;
+  return false;
 }
 
 /** A model that keeps sequences needs to know which, and one that keeps none would forget what it was told. */
@@ -185,12 +185,11 @@ function isKnown(known: Known, name: string): boolean {
 }
 
 function check(
-  parameters: Parameters | undefined,
+  parameters: Parameters,
   known: Known,
   where: string,
   isCustom: (name: string) => boolean = () => false,
 ): void {
-  if (parameters === undefined) return;
   // In the order of the table: clients send maps in any order.
   for (const name of known.unserved) {
     const value = valueIn(parameters, name);

@@ -18,25 +18,36 @@ const MAX_ELEMENTS = 2 ** 31;
 export function decodeInputs(model: Signature, request: ModelInferRequest): (Tensor | undefined)[] {
   const inputs = request.inputs ?? [];
   const raw = request.raw_input_contents ?? [];
-  const position = positions(model, inputs);
+  const specs = model.inputs;
+  const position = isInOrder(specs, inputs) ? undefined : positions(model, inputs);
   if (raw.length > 0) requireRawOnly(model, inputs, raw.length);
-  const tensors = model.inputs.map((spec) => {
-    const at = position.get(spec.name);
-    if (at === undefined && spec.optional) return undefined;
-    if (at === undefined)
+  const tensors: (Tensor | undefined)[] = [];
+  for (let i = 0; i < specs.length; i++) {
+    const spec = specs[i]!;
+    const at = position === undefined ? i : position.get(spec.name);
+    if (at !== undefined)
+      tensors.push(decodeOne(model, spec, inputs[at]!, raw.length > 0 ? raw[at] : undefined));
+    else if (spec.optional) tensors.push(undefined);
+    else
       throw invalidArgument(
         `model '${model.name}': input '${spec.name}' is missing, expected ${describe(spec)}`,
       );
-    return decodeOne(model, spec, inputs[at]!, raw.length > 0 ? raw[at] : undefined);
-  });
+  }
   requireSameSymbols(model, tensors);
   return tensors;
+}
+
+/** Nearly every request has the inputs of the model as the model declares them. */
+function isInOrder(specs: readonly TensorSpec[], inputs: readonly InferTensor[]): boolean {
+  if (specs.length !== inputs.length) return false;
+  for (let i = 0; i < specs.length; i++) if (specs[i]!.name !== inputs[i]!.name) return false;
+  return true;
 }
 
 /** Indices of the outputs to return, in the order asked for; all of them when the request names none. */
 export function requestedOutputs(model: Signature, request: ModelInferRequest): readonly number[] {
   const requested = request.outputs ?? [];
-  if (requested.length === 0) return model.outputs.map((_, i) => i);
+  if (requested.length === 0) return firstIndices(model.outputs.length);
   const seen = new Set<number>();
   for (const { name } of requested) {
     const index = model.outputs.findIndex((o) => o.name === name);
@@ -49,6 +60,14 @@ export function requestedOutputs(model: Signature, request: ModelInferRequest): 
     seen.add(index);
   }
   return [...seen];
+}
+
+/** Indices from 0, by how many they are: requests for all outputs share them. */
+const indices: (readonly number[])[] = [];
+
+function firstIndices(count: number): readonly number[] {
+  indices[count] ??= Array.from({ length: count }, (_, i) => i);
+  return indices[count];
 }
 
 function positions(model: Signature, inputs: readonly InferTensor[]): Map<string, number> {
@@ -68,10 +87,11 @@ function positions(model: Signature, inputs: readonly InferTensor[]): Map<string
 }
 
 function requireRawOnly(model: Signature, inputs: readonly InferTensor[], rawCount: number): void {
-  const mixed = inputs.find((input) => input.contents != null);
-  if (mixed !== undefined) {
+  for (const { name, contents } of inputs) {
+    // MLServer's client sends contents without elements beside raw ones.
+    if (!hasElements(contents)) continue;
     throw invalidArgument(
-      `contents field must not be specified when using raw_input_contents for '${mixed.name}' for model '${model.name}'`,
+      `contents field must not be specified when using raw_input_contents for '${name}' for model '${model.name}'`,
     );
   }
   if (rawCount !== inputs.length) {
@@ -79,6 +99,11 @@ function requireRawOnly(model: Signature, inputs: readonly InferTensor[], rawCou
       `model '${model.name}': found ${rawCount} raw_input_contents, expected ${inputs.length}, one for each input (${names(inputs)})`,
     );
   }
+}
+
+function hasElements(contents: InferTensor['contents']): boolean {
+  for (const _ in contents) return true;
+  return false;
 }
 
 function decodeOne(
@@ -93,7 +118,8 @@ function decodeOne(
     throw invalidArgument(`${where}: found datatype '${input.datatype}', expected ${datatype}`);
   }
   const dims = parseShape(input.shape, spec, where);
-  const count = dims.reduce((product, d) => product * d, 1);
+  let count = 1;
+  for (const size of dims) count *= size;
   if (datatype === 'BYTES' && count > contentsLimits.texts) {
     throw invalidArgument(
       `${where}: found ${count} BYTES elements, expected at most ${contentsLimits.texts}`,
@@ -120,28 +146,33 @@ function textChecked(tensor: Tensor, where: string): Tensor {
 }
 
 function parseShape(shape: readonly Int64[], spec: TensorSpec, where: string): number[] {
-  const found = () => `[${shape.slice(0, 16).join(',')}${shape.length > 16 ? ',…' : ''}]`;
-  const expected = `[${spec.shape.join(',')}]`;
-  if (shape.length !== spec.shape.length) {
+  const { length } = spec.shape;
+  if (shape.length !== length) {
     throw invalidArgument(
-      `${where}: found shape ${found()} of rank ${shape.length}, expected ${expected} of rank ${spec.shape.length}`,
+      `${where}: found shape ${shown(shape)} of rank ${shape.length}, expected ${shown(spec.shape)} of rank ${length}`,
     );
   }
-  const dims = shape.map(Number);
+  const dims: number[] = [];
   let product = Math.max(1, elementBytes(spec.datatype));
-  dims.forEach((d, i) => {
+  for (let i = 0; i < length; i++) {
+    const size = Number(shape[i]);
     const wanted = spec.shape[i]!;
-    if (!(Number.isSafeInteger(d) && d >= 0) || (wanted >= 0 && d !== wanted)) {
-      throw invalidArgument(`${where}: found shape ${found()}, expected ${expected}`);
+    if (!(Number.isSafeInteger(size) && size >= 0) || (wanted >= 0 && size !== wanted)) {
+      throw invalidArgument(`${where}: found shape ${shown(shape)}, expected ${shown(spec.shape)}`);
     }
-    product *= Math.max(1, d);
+    product *= Math.max(1, size);
     if (product > MAX_ELEMENTS) {
       throw invalidArgument(
-        `${where}: found shape ${found()}, expected at most ${MAX_ELEMENTS} bytes in all`,
+        `${where}: found shape ${shown(shape)}, expected at most ${MAX_ELEMENTS} bytes in all`,
       );
     }
-  });
+    dims.push(size);
+  }
   return dims;
+}
+
+function shown(shape: readonly Int64[]): string {
+  return `[${shape.slice(0, 16).join(',')}${shape.length > 16 ? ',…' : ''}]`;
 }
 
 /** Dimensions that a model gives the same name are the same size; the runtime would fail somewhere inside. */

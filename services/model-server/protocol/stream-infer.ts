@@ -9,7 +9,7 @@ import type { RpcError } from '../rpc.js';
 import type { AnswerStream } from '../runs/job.js';
 import type { StreamCall, StreamHandler, StreamReceiver } from './call.js';
 import { toRpcError } from './decode.js';
-import { type PreparedInfer, prepareInfer } from './infer-job.js';
+import { PreparedInfer } from './infer-job.js';
 import type { Serving } from './serving.js';
 import { detailsOf } from './status-details.js';
 
@@ -50,7 +50,7 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
     }
     this.inFlight.add(prepared);
     this.pace();
-    this.serving.queue.submit(prepared.job);
+    this.serving.queue.submit(prepared);
   }
 
   end(): void {
@@ -66,7 +66,7 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
       },
       onWritable: (listener) => call.onWritable(listener),
     };
-    const prepared: PreparedInfer = prepareInfer(this.serving, request, call, {
+    const prepared: PreparedInfer = new PreparedInfer(this.serving, request, call, {
       streams,
       done: (error, answer) => {
         if (answer !== undefined) {
@@ -85,13 +85,13 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
     if (this.ended) return;
     const response = prepared.respond(answer);
     // The only answer of a model that gives one is its last.
-    if (prepared.options.emptyFinalResponse && !prepared.model.isDecoupled)
+    if (prepared.options.emptyFinalResponse && !prepared.runner.isDecoupled)
       response.parameters = { ...response.parameters, triton_final_response: { bool_param: true } };
     this.send({ infer_response: response });
   }
 
   private finish(prepared: PreparedInfer): void {
-    if (this.ended || !prepared.options.emptyFinalResponse || !prepared.model.isDecoupled) return;
+    if (this.ended || !prepared.options.emptyFinalResponse || !prepared.runner.isDecoupled) return;
     const response = prepared.respond(undefined);
     response.parameters = { triton_final_response: { bool_param: true } };
     this.send({ infer_response: response });

@@ -66,7 +66,7 @@ export interface Job {
   /** Calls once, when the caller has gone. */
   readonly onCancelled?: (listener: () => void) => void;
   /** Given by a job that takes many answers. */
-  readonly streams?: AnswerStream;
+  readonly streams?: AnswerStream | undefined;
 }
 
 /** How a job that has many answers is paced by its caller. */

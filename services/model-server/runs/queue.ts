@@ -143,27 +143,32 @@ export class InferenceQueue {
   /** The head of the model's queue and what may run with it, in order of arrival; jobs whose time is up are ended here. */
   private take({ key, items }: ModelLane): Job[] {
     const batch: Job[] = [];
+    const late: { job: Job; problem: RpcError }[] = [];
     const now = this.wallNow();
     let rows = 0;
-    for (let i = 0; i < items.length; ) {
-      const job = items[i]!;
+    let at = 0;
+    let kept = 0;
+    for (; at < items.length; at++) {
+      const job = items[at]!;
       const problem = this.lateness(job, now);
       if (problem !== undefined) {
-        items.splice(i, 1);
-        this.expire(job, problem);
+        late.push({ job, problem });
         continue;
       }
       if (job.sequence?.busy || (batch.length > 0 && !this.joins(batch, rows, job))) {
-        i++;
+        items[kept++] = job;
         continue;
       }
-      items.splice(i, 1);
       this.timeouts.remove(job);
       batch.push(job);
       rows += rowsOf(job);
       if (job.sequence !== undefined) job.sequence.busy = true;
-      if (rows >= key.maxBatch || this.alone.has(job) || job.streams !== undefined) break;
+      if (rows < key.maxBatch && !this.alone.has(job) && job.streams === undefined) continue;
+      at++;
+      break;
     }
+    items.splice(kept, at - kept);
+    for (const { job, problem } of late) this.expire(job, problem);
     return batch;
   }
 

@@ -32,12 +32,16 @@ export async function runStacked(network: Network, jobs: readonly ExecutedJob[])
 
 /** The same size in every dimension but the first, which all inputs of a job share: rows are matched by their place. */
 export function sameRowShape(head: ExecutedJob, job: ExecutedJob): boolean {
-  return job.inputs.every((tensor, t) => {
-    const other = head.inputs[t];
-    if (tensor === undefined || other === undefined) return false;
-    if (tensor.dims[0] !== rowsOf(job) || other.dims[0] !== rowsOf(head)) return false;
-    return tensor.dims.every((d, i) => i === 0 || d === other.dims[i]);
-  });
+  const headRows = rowsOf(head);
+  const rows = rowsOf(job);
+  for (let t = 0; t < job.inputs.length; t++) {
+    const dims = job.inputs[t]?.dims;
+    const others = head.inputs[t]?.dims;
+    if (dims === undefined || others === undefined) return false;
+    if (dims[0] !== rows || others[0] !== headRows) return false;
+    for (let i = 1; i < dims.length; i++) if (dims[i] !== others[i]) return false;
+  }
+  return true;
 }
 
 /** Stacks the jobs' inputs along the first dimension. */
@@ -45,12 +49,15 @@ export function combine(jobs: readonly Pick<ExecutedJob, 'inputs'>[]): Tensor[] 
   const stacks = jobs.map((job) => job.inputs as readonly Tensor[]);
   return stacks[0]!.map(({ datatype, dims, data }, t) => {
     const parts = stacks.map((inputs) => inputs[t]!);
-    const rows = parts.reduce((sum, part) => sum + part.dims[0]!, 0);
+    let rows = 0;
+    for (const part of parts) rows += part.dims[0]!;
     const stacked = [rows, ...dims.slice(1)];
     if (Array.isArray(data))
       return { datatype, dims: stacked, data: parts.flatMap((p) => p.data as string[]) };
-    const length = parts.reduce((sum, part) => sum + part.data.length, 0);
-    const out = new (data.constructor as NumericArrayConstructor)(length);
+    let length = 0;
+    for (const part of parts) length += part.data.length;
+    const { buffer } = Buffer.allocUnsafeSlow(length * data.BYTES_PER_ELEMENT);
+    const out = new (data.constructor as NumericArrayConstructor)(buffer, 0, length);
     let at = 0;
     for (const part of parts) {
       (out as Float32Array).set(part.data as Float32Array, at);
@@ -62,9 +69,12 @@ export function combine(jobs: readonly Pick<ExecutedJob, 'inputs'>[]): Tensor[] 
 
 /** `rows` rows from `start`; numbers are not copied. */
 export function slice(tensor: Tensor, start: number, rows: number): Tensor {
-  const perRow = tensor.dims.slice(1).reduce((product, d) => product * d, 1);
+  const dims = [...tensor.dims];
+  let perRow = 1;
+  for (let i = 1; i < dims.length; i++) perRow *= dims[i]!;
+  dims[0] = rows;
   const from = start * perRow;
   const to = from + rows * perRow;
   const data = Array.isArray(tensor.data) ? tensor.data.slice(from, to) : tensor.data.subarray(from, to);
-  return { datatype: tensor.datatype, dims: [rows, ...tensor.dims.slice(1)], data };
+  return { datatype: tensor.datatype, dims, data };
 }

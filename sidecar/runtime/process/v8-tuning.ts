@@ -10,12 +10,17 @@ const LARGE_BYTES = 2 * 1024 * 1024;
 export const YOUNG_HEAP_FLAG = '--max-semi-space-size=4';
 
 /**
- * V8 flags of a model process, after `YOUNG_HEAP_FLAG`, which they replace: up to 64 MiB for young objects, and garbage
- * collected by the thread of the model alone. A call of a small network leaves some ten kilobytes that are dead when it is
- * answered; with a small young heap they are collected by several threads at once, which on one core are in each other's way
- * (`npm run bench -- serving`).
+ * V8 flags of a model process, after `YOUNG_HEAP_FLAG`, which they replace: up to 32 MiB for young objects, garbage collected by
+ * the thread of the model alone, and the inlining of `widenInlining`. A call of a small network leaves some ten kilobytes that are
+ * dead when it is answered; with a small young heap they are collected by several threads at once, which on one core are in each
+ * other's way, and more of them survive into the old one (decision 61; `npm run bench -- serving`).
  */
-export const MODEL_HEAP_FLAGS: readonly string[] = ['--max-semi-space-size=64', '--single-threaded-gc'];
+export const MODEL_V8_FLAGS: readonly string[] = [
+  '--max-semi-space-size=32',
+  '--single-threaded-gc',
+  '--max-inlined-bytecode-size-cumulative=1840',
+  '--max-inlined-bytecode-size=920',
+];
 
 /**
  * To be called once, at start. glibc returns memory at the top of its heap to the system whenever

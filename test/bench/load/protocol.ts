@@ -60,6 +60,8 @@ export interface LoadSpec {
   /** `grpc-timeout` and `traceparent` are added, different on every call, and so are the first octets of the request. */
   readonly varyingHeaders: boolean;
   readonly warmMs: number;
+  /** The warm-up also lasts until so many calls have ended, but no longer than ten times `warmMs`. */
+  readonly warmCalls?: number;
   readonly measureMs: number;
   /** Instead of a closed loop: calls start at this mean rate, at Poisson-distributed times, whatever the answers do. */
   readonly ratePerSecond?: number;

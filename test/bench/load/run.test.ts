@@ -57,6 +57,13 @@ describe('the load of the benchmark', () => {
     assert.ok(rate > 1400 && rate < 2600, `${rate} calls/s`);
   });
 
+  it('warms up by calls, and not without end', async () => {
+    const byCalls = await against('unary', { warmMs: 100, warmCalls: 200 });
+    assertSound(byCalls);
+    assert.ok(byCalls.ok - byCalls.measured >= 200);
+    assertSound(await against('unary', { warmMs: 2, warmCalls: Number.POSITIVE_INFINITY }));
+  });
+
   it('gives calls and connections up without calling that a failure', async () => {
     const churn = { callsPerConnection: 20, resetRatio: 0.05 };
     const result = await against('unary', { churn, calls: 2000, measureMs: Number.POSITIVE_INFINITY });

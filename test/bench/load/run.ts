@@ -12,6 +12,8 @@ import { xorshift } from './request-encoder.js';
 
 const STALL_MS = 15_000;
 const CHURN_SAMPLE_MS = 1000;
+/** Of `warmMs`: how long a warm-up by calls may take. */
+const LONGEST_WARM_UP = 10;
 
 type Part = 'connecting' | 'warm' | 'measured' | 'ending';
 
@@ -192,7 +194,7 @@ export class Run implements ConnectionEvents {
   }
 
   private advance(now: number): void {
-    if (this.part === 'warm' && now - this.startMs >= this.spec.warmMs) {
+    if (this.part === 'warm' && this.isWarm(now - this.startMs)) {
       this.part = 'measured';
       this.from = this.mark(now);
       return;
@@ -202,6 +204,11 @@ export class Run implements ConnectionEvents {
     if (calls !== undefined ? this.measured < calls : now - this.from.ms < measureMs) return;
     this.part = 'ending';
     this.to = this.mark(now);
+  }
+
+  private isWarm(spentMs: number): boolean {
+    const { warmMs, warmCalls = 0 } = this.spec;
+    return spentMs >= warmMs && (this.ok >= warmCalls || spentMs >= LONGEST_WARM_UP * warmMs);
   }
 
   private mark(ms: number) {

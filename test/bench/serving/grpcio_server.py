@@ -1,4 +1,4 @@
-"""Serves one ONNX file by ModelInfer, on grpc.aio and onnxruntime: `grpcio_server.py FILE PORT`. One input, raw FP32 contents."""
+"""Serves one ONNX file by ModelInfer, on grpc.aio and onnxruntime: `grpcio_server.py FILE PORT`. Inputs are raw numbers."""
 
 import asyncio
 import sys
@@ -7,6 +7,7 @@ import grpc
 import numpy
 import onnxruntime
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 
 class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -18,12 +19,14 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.outputs = [output.name for output in self.session.get_outputs()]
 
     async def ModelInfer(self, request, context):
-        tensor = request.inputs[0]
-        values = numpy.frombuffer(request.raw_input_contents[0], dtype="<f4").reshape(tensor.shape)
-        results = self.session.run(self.outputs, {tensor.name: values})
+        feeds = {
+            tensor.name: numpy.frombuffer(raw, dtype=triton_to_np_dtype(tensor.datatype)).reshape(tensor.shape)
+            for tensor, raw in zip(request.inputs, request.raw_input_contents)
+        }
+        results = self.session.run(self.outputs, feeds)
         response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="1", id=request.id)
         for name, result in zip(self.outputs, results):
-            response.outputs.add(name=name, datatype="FP32", shape=result.shape)
+            response.outputs.add(name=name, datatype=np_to_triton_dtype(result.dtype), shape=result.shape)
             response.raw_output_contents.append(result.tobytes())
         return response
 

@@ -1,6 +1,7 @@
 /**
- * What serving a model costs: our servers, directly and behind two sidecars, Python's grpc.aio over onnxruntime, and the model alone
- * in a process. Servers run on core 1 by turns, the load on core 0; figures of one turn are compared with those of the same turn only.
+ * What serving a model costs: our servers, directly and behind two sidecars, Python's grpc.aio over onnxruntime, MLServer, and the
+ * model alone in a process. Servers run on core 1 by turns, the load on core 0; figures of one turn are compared with those of the
+ * same turn only. Each is loaded by callers that wait for their answers, and then at a rate that Python's server can just keep.
  */
 
 import { execFile } from 'node:child_process';
@@ -12,14 +13,19 @@ import { framedCall } from '../../kit/service/framed-client.js';
 import { runModels } from '../../kit/service/made-models.js';
 import { residentBytes } from '../load/cpu.js';
 import type { LoadProcess } from '../load-process.js';
-import { PROXY_CORE } from '../subjects/subject.js';
-import { type AloneFigures, requestFor, SERVED_MODELS, type ServedModel } from './models.js';
-import { SERVING_SUBJECTS, type ServingSubject } from './subjects.js';
+import { PROXY_CORE, type Running } from '../subjects/subject.js';
+import type { AloneFigures } from './alone-process.js';
+import { SERVED_MODELS, type ServedModel } from './models.js';
+import { PACER, SERVING_SUBJECTS, type ServingSubject } from './subjects.js';
 
 /** Requests in flight, each as of a caller of its own. */
-const CALLERS = [1, 32];
-const FULL = { warmMs: 1000, measureMs: 3000, aloneMs: 300 };
-const QUICK = { warmMs: 500, measureMs: 1000, aloneMs: 50 };
+const FEW = 1;
+export const MANY = 32;
+/** Of what the pacer serves with `MANY` in flight. */
+export const PACE = 0.8;
+/** Servers whose code is compiled while it runs are warm after so many calls, however busy the machine is. */
+const FULL = { warmMs: 1000, warmCalls: 20_000, measureMs: 3000, aloneMs: 300 };
+const QUICK = { warmMs: 300, warmCalls: 3000, measureMs: 1000, aloneMs: 50 };
 const PATH = '/inference.GRPCInferenceService/ModelInfer';
 
 /** One server under one load, in one turn. */
@@ -36,9 +42,17 @@ export interface ServingRun {
   readonly problem: string;
 }
 
+/** One server at a given rate, in one turn: calls start at Poisson-distributed times, and latency counts from there. */
+export interface PacedRun extends Omit<ServingRun, 'callers'> {
+  /** Calls started a second. */
+  readonly rate: number;
+}
+
 /** All of it. `alone`: by model, one in each turn. */
 export interface ServingReport {
   readonly runs: readonly ServingRun[];
+  /** Empty where the pacer was not measured. */
+  readonly paced: readonly PacedRun[];
   readonly alone: Readonly<Record<string, readonly AloneFigures[]>>;
 }
 
@@ -57,23 +71,37 @@ export async function benchServing(
   say: (line: string) => void,
 ): Promise<ServingReport> {
   const runs: ServingRun[] = [];
+  const paced: PacedRun[] = [];
   const alone: Record<string, AloneFigures[]> = {};
   for (const model of chosenOf(SERVED_MODELS, options.only)) {
-    if (model.network === undefined && !isMade(model, say)) continue;
+    if (model.isCode && !isMade(model, say)) continue;
     for (let turn = 1; turn <= options.runs; turn++) {
       say(`${model.name}, turn ${turn}`);
       alone[model.name] ??= [];
       alone[model.name]!.push(await measureAlone(model, options.quick ? QUICK.aloneMs : FULL.aloneMs));
-      for (const subject of chosenOf(SERVING_SUBJECTS, options.only))
-        if (subject.serves(model)) runs.push(...(await measureServer(model, subject, options, load)));
+      let rate: number | undefined;
+      for (const subject of pacerFirst(chosenOf(SERVING_SUBJECTS, options.only))) {
+        const measured = await measureServer({ model, subject, rate, options, load });
+        runs.push(...measured.runs);
+        paced.push(...measured.paced);
+        rate ??= measured.paced[0]?.rate;
+      }
     }
   }
-  return { runs, alone };
+  return { runs, paced, alone };
 }
 
-function chosenOf<T extends { readonly name: string }>(all: readonly T[], only: ReadonlySet<string>): T[] {
+function pacerFirst(subjects: readonly ServingSubject[]): ServingSubject[] {
+  const isPacer = ({ name }: ServingSubject): number => (name === PACER ? 1 : 0);
+  return [...subjects].sort((a, b) => isPacer(b) - isPacer(a));
+}
+
+function chosenOf<T extends { readonly name: string; readonly isExtra?: true }>(
+  all: readonly T[],
+  only: ReadonlySet<string>,
+): T[] {
   const named = all.filter(({ name }) => only.has(name));
-  return named.length > 0 ? named : [...all];
+  return named.length > 0 ? named : all.filter(({ isExtra }) => !isExtra);
 }
 
 function isMade({ name }: ServedModel, say: (line: string) => void): boolean {
@@ -84,50 +112,78 @@ function isMade({ name }: ServedModel, say: (line: string) => void): boolean {
 
 async function measureAlone({ name }: ServedModel, roundMs: number): Promise<AloneFigures> {
   const program = fileURLToPath(new URL('alone-process.js', import.meta.url));
-  const args = ['-c', String(PROXY_CORE), process.execPath, program, name, String(roundMs)];
+  const args = ['-c', String(PROXY_CORE), process.execPath, program, name, String(roundMs), String(MANY)];
   const { stdout } = await promisify(execFile)('taskset', args);
   return JSON.parse(stdout) as AloneFigures;
 }
 
-/** A server listens before its model is loaded. */
-async function untilAnswered(model: ServedModel, port: number): Promise<void> {
-  const call = { path: PATH, body: requestFor(model) };
-  await until(`${model.name} is served`, async () => (await framedCall(loopback(port), call)).status === 0);
+/** A server under loads, one after the other. */
+interface Measurement {
+  readonly model: ServedModel;
+  readonly subject: ServingSubject;
+  /** Calls a second of the paced run; undefined: not paced, unless it is the pacer. */
+  readonly rate: number | undefined;
+  readonly options: ServingOptions;
+  readonly load: LoadProcess;
 }
 
-async function measureServer(
-  model: ServedModel,
-  subject: ServingSubject,
-  { quick, profile }: ServingOptions,
-  load: LoadProcess,
-): Promise<ServingRun[]> {
-  const running = await subject.start(model, profile);
-  if (running === undefined) return [];
-  const { warmMs, measureMs } = quick ? QUICK : FULL;
+async function measureServer({ model, subject, rate, options, load }: Measurement) {
   const runs: ServingRun[] = [];
+  const paced: PacedRun[] = [];
+  const running = await subject.start(model, options.profile);
+  if (running === undefined) return { runs, paced };
+  const of = { model: model.name, subject: subject.name };
+  const message = subject.request(model);
+  const measure = (loaded: Loaded) => measureRun(running, { ...loaded, message, quick: options.quick, load });
   try {
-    await untilAnswered(model, running.port);
-    for (const callers of CALLERS) {
-      const pids = running.pids();
-      const result = await load.run({
-        ...{ port: running.port, kind: 'unary', connections: 1, inFlight: callers, requestBytes: 0 },
-        ...{ varyingHeaders: false, warmMs, measureMs, seed: 1, pids },
-        call: { path: PATH, message: requestFor(model).toString('base64') },
-      });
-      const calls = Math.max(1, result.measured);
-      const failures = Object.entries(result.failures).map(([what, times]) => `${times} × ${what}`);
-      runs.push({
-        ...{ model: model.name, subject: subject.name, callers },
-        cpuUs: result.cpuNs / 1000 / calls,
-        perSecond: result.seconds > 0 ? result.measured / result.seconds : 0,
-        ...{ p50Us: result.p50Us, p99Us: result.p99Us },
-        rssMb: residentBytes(pids, 'VmHWM') / 1e6,
-        problem:
-          failures.join(', ') || (result.measured === 0 ? 'nothing was measured' : running.lastWords()),
-      });
-    }
+    await untilAnswered(model.name, running.port, message);
+    for (const callers of [FEW, MANY]) runs.push({ ...of, callers, ...(await measure({ callers })) });
+    const pace = subject.name === PACER ? PACE * runs.at(-1)!.perSecond : rate;
+    if (pace !== undefined && pace > 0)
+      paced.push({ ...of, rate: pace, ...(await measure({ callers: MANY, ratePerSecond: pace })) });
   } finally {
     await running.stop();
   }
-  return runs;
+  return { runs, paced };
+}
+
+/** A server listens before its model is loaded. */
+async function untilAnswered(model: string, port: number, body: Buffer): Promise<void> {
+  await until(
+    `${model} is served`,
+    async () => (await framedCall(loopback(port), { path: PATH, body })).status === 0,
+  );
+}
+
+interface Loaded {
+  readonly callers: number;
+  /** Instead of callers that wait for their answers. */
+  readonly ratePerSecond?: number;
+}
+
+async function measureRun(
+  running: Running,
+  {
+    callers,
+    message,
+    quick,
+    load,
+    ...paced
+  }: Loaded & { message: Buffer; quick: boolean; load: LoadProcess },
+) {
+  const { warmMs, warmCalls, measureMs } = quick ? QUICK : FULL;
+  const pids = running.pids();
+  const result = await load.run({
+    ...{ port: running.port, kind: 'unary', connections: 1, inFlight: callers, requestBytes: 0 },
+    ...{ varyingHeaders: false, warmMs, warmCalls, measureMs, seed: 1, pids, ...paced },
+    call: { path: PATH, message: message.toString('base64') },
+  });
+  const failures = Object.entries(result.failures).map(([what, times]) => `${times} × ${what}`);
+  return {
+    cpuUs: result.cpuNs / 1000 / Math.max(1, result.measured),
+    perSecond: result.seconds > 0 ? result.measured / result.seconds : 0,
+    ...{ p50Us: result.p50Us, p99Us: result.p99Us },
+    rssMb: residentBytes(pids, 'VmHWM') / 1e6,
+    problem: failures.join(', ') || (result.measured === 0 ? 'nothing was measured' : running.lastWords()),
+  };
 }

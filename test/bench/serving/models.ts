@@ -1,7 +1,10 @@
 /** The models of the serving benchmark, and the request that each of them gets. */
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PARAPHRASES } from '../../../services/embed/samples.js';
+import { WordPieceTokenizer } from '../../../services/embed/tokenizer.js';
+import { type FeatureConfig, featuresOf } from '../../../services/filetype/features.js';
 import { encodeInferRequest, type RawInput } from '../../../sidecar/codec/inference.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import { packageRoot } from '../../kit/process/package-root.js';
@@ -12,24 +15,64 @@ export interface ServedModel {
   readonly name: string;
   /** As `--models` takes it. */
   readonly directory: string;
-  /** The ONNX file in it that the same request fits without code around it; absent: the model is in code. */
-  readonly network?: string;
+  /** Whether code of ours stands around its network; it is made by `npm run models` then. */
+  readonly isCode: boolean;
+  /** The ONNX file. */
+  readonly network: string;
+  /** What a caller sends. */
   readonly input: () => RawInput;
+  /** What the network gets of it: for servers that have no code around it. */
+  readonly networkInputs: () => readonly RawInput[];
 }
 
 const made = (name: string): string => join(packageRoot, '.cache/models', name);
+const madeFile = (name: string, file: string): string => join(made(name), name, '1', file);
 
-function textInput(text: string): RawInput {
+/** What is embedded. */
+const text = PARAPHRASES[0]![0]!;
+
+function textInput(): RawInput {
   const bytes = Buffer.from(text);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(bytes.length);
   return { name: 'text', datatype: 'BYTES', shape: [1], raw: Buffer.concat([length, bytes]) };
 }
 
+function tokens(): RawInput[] {
+  const vocabulary = readFileSync(madeFile('embed', 'vocab.txt'), 'utf8');
+  const { ids } = new WordPieceTokenizer(vocabulary, 256).encode(text);
+  const shape = [1, ids.length];
+  const input = (name: string, values: readonly number[]): RawInput => {
+    return { name, datatype: 'INT64', shape, raw: octetsOf(BigInt64Array.from(values, BigInt)) };
+  };
+  return [
+    input('input_ids', ids),
+    input(
+      'attention_mask',
+      ids.map(() => 1),
+    ),
+  ];
+}
+
 /** A picture with a stroke in it: ink from 0 to 1. */
 function pixels(): RawInput {
   const values = Float32Array.from({ length: 784 }, (_, i) => (i % 28 > 12 && i % 28 < 16 ? 1 : 0));
-  return { name: 'pixels', datatype: 'FP32', shape: [1, 784], raw: new Uint8Array(values.buffer) };
+  return { name: 'pixels', datatype: 'FP32', shape: [1, 784], raw: octetsOf(values) };
+}
+
+function content(): RawInput {
+  const raw = Uint8Array.from(madeFiles()[0]!.content);
+  return { name: 'content', datatype: 'UINT8', shape: [raw.length], raw };
+}
+
+function features(): RawInput {
+  const config = JSON.parse(readFileSync(madeFile('filetype', 'config.json'), 'utf8')) as FeatureConfig;
+  const values = featuresOf(content().raw, config)!;
+  return { name: 'bytes', datatype: 'INT32', shape: [1, values.length], raw: octetsOf(values) };
+}
+
+function octetsOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** `digits` is in the repository; the others come from `npm run models`. */
@@ -37,29 +80,37 @@ export const SERVED_MODELS: readonly ServedModel[] = [
   {
     name: 'digits',
     directory: join(packageRoot, 'services/digits/models'),
-    network: 'digits/1/model.onnx',
+    isCode: false,
+    network: join(packageRoot, 'services/digits/models/digits/1/model.onnx'),
     input: pixels,
+    networkInputs: () => [pixels()],
   },
-  { name: 'embed', directory: made('embed'), input: () => textInput(PARAPHRASES[0]![0]!) },
+  {
+    name: 'embed',
+    directory: made('embed'),
+    isCode: true,
+    network: madeFile('embed', 'model.onnx'),
+    input: textInput,
+    networkInputs: tokens,
+  },
   {
     name: 'filetype',
     directory: made('filetype'),
-    input: () => {
-      const { content } = madeFiles()[0]!;
-      return { name: 'content', datatype: 'UINT8', shape: [content.length], raw: Uint8Array.from(content) };
-    },
+    isCode: true,
+    network: madeFile('filetype', 'model.onnx'),
+    input: content,
+    networkInputs: () => [features()],
   },
 ];
 
-/** One message of ModelInfer, prefix included. */
+/** One message of ModelInfer, prefix included: what a caller sends. */
 export function requestFor({ name, input }: ServedModel): Buffer {
   return grpcMessage(encodeInferRequest(name, '', [input()], []));
 }
 
-/** What a request costs with no server around the model. */
-export interface AloneFigures {
-  readonly cpuUs: number;
-  readonly rssMb: number;
+/** The same for a server of the network alone. */
+export function networkRequestFor({ name, networkInputs }: ServedModel): Buffer {
+  return grpcMessage(encodeInferRequest(name, '', networkInputs(), []));
 }
 
 /** The model of this name; throws where there is none. */

@@ -1,28 +1,42 @@
 /** What serves the models in the serving benchmark: each is started on core 1, for one folder of models. */
 
 import { join } from 'node:path';
-import { MODEL_HEAP_FLAGS } from '../../../sidecar/runtime/process/v8-tuning.js';
+import { MODEL_V8_FLAGS } from '../../../sidecar/runtime/process/v8-tuning.js';
+import { prepareMlserver } from '../../kit/interop/mlserver.js';
 import { freePort, loopback } from '../../kit/interop/programs.js';
 import { packageRoot } from '../../kit/process/package-root.js';
 import { startPair } from '../../kit/process/sidecars.js';
 import { testFile, tool } from '../../kit/process/tools.js';
 import { PROXY_CORE, pin, type Running, scratch, startProcess } from '../subjects/subject.js';
-import type { ServedModel } from './models.js';
+import { networkRequestFor, requestFor, type ServedModel } from './models.js';
 
 const SERVER = join(packageRoot, 'dist/services/model-server/main.js');
 
 /** One way to serve a model over gRPC. */
 export interface ServingSubject {
   readonly name: string;
-  serves(model: ServedModel): boolean;
+  /** Left out unless it is named. */
+  readonly isExtra?: true;
+  /** One message of ModelInfer, prefix included. */
+  readonly request: (model: ServedModel) => Buffer;
   /** Undefined: it cannot be had here, which has been said. `profile`: a folder for CPU profiles. */
   start(model: ServedModel, profile?: string): Promise<Running | undefined>;
 }
 
-async function startOurs(server: string, { directory }: ServedModel, profile?: string): Promise<Running> {
+interface OursOptions {
+  readonly profile?: string | undefined;
+  /** V8's, after those of every model process. */
+  readonly flags?: readonly string[];
+}
+
+async function startOurs(
+  server: string,
+  { directory }: ServedModel,
+  { profile, flags: more = [] }: OursOptions = {},
+): Promise<Running> {
   const port = await freePort();
   const profiled = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
-  const flags = [...MODEL_HEAP_FLAGS, ...profiled];
+  const flags = [...MODEL_V8_FLAGS, ...more, ...profiled];
   const args = ['--models', directory, '--listen', `127.0.0.1:${port}`, '--server', server];
   return startProcess({ command: [process.execPath, ...flags, SERVER, ...args], port, dir: scratch() });
 }
@@ -48,22 +62,43 @@ async function startBehindSidecars(model: ServedModel): Promise<Running> {
 }
 
 /** Python's grpc.aio over onnxruntime: the plainest server of such a model. */
-async function startPython({ directory, network }: ServedModel): Promise<Running | undefined> {
+async function startPython({ network }: ServedModel): Promise<Running | undefined> {
   const python = await tool('grpcio-onnxruntime');
-  if (python === undefined || network === undefined) return undefined;
+  if (python === undefined) return undefined;
   const port = await freePort();
   const script = testFile('bench', 'serving', 'grpcio_server.py');
-  return startProcess({
-    command: [python, script, join(directory, network), String(port)],
-    port,
-    dir: scratch(),
-  });
+  return startProcess({ command: [python, script, network, String(port)], port, dir: scratch() });
 }
 
-/** In the order of the table. */
+async function startMlserver({ name, network }: ServedModel): Promise<Running | undefined> {
+  const python = await tool('mlserver');
+  if (python === undefined) return undefined;
+  const dir = scratch();
+  return startProcess({ dir, ...(await prepareMlserver(python, { name, network, directory: dir })) });
+}
+
+/** The engine with another young heap, MiB. */
+function withYoungHeap(size: number): ServingSubject {
+  const flags = [`--max-semi-space-size=${size}`];
+  return {
+    ...{ name: `engine-${size}`, isExtra: true, request: requestFor },
+    start: (model, profile) => startOurs('engine', model, { profile, flags }),
+  };
+}
+
+/** In the order of the table. Those from Python serve the network alone, and get what our code makes of a request. */
 export const SERVING_SUBJECTS: readonly ServingSubject[] = [
-  { name: 'engine', serves: () => true, start: (model, profile) => startOurs('engine', model, profile) },
-  { name: 'grpc-js', serves: () => true, start: (model, profile) => startOurs('grpc-js', model, profile) },
-  { name: 'sidecars', serves: () => true, start: (model) => startBehindSidecars(model) },
-  { name: 'grpcio', serves: ({ network }) => network !== undefined, start: (model) => startPython(model) },
+  { name: 'engine', request: requestFor, start: (model, profile) => startOurs('engine', model, { profile }) },
+  withYoungHeap(16),
+  withYoungHeap(64),
+  {
+    ...{ name: 'grpc-js', request: requestFor },
+    start: (model, profile) => startOurs('grpc-js', model, { profile }),
+  },
+  { name: 'sidecars', request: requestFor, start: (model) => startBehindSidecars(model) },
+  { name: 'grpcio', request: networkRequestFor, start: startPython },
+  { name: 'mlserver', request: networkRequestFor, start: startMlserver },
 ];
+
+/** The one by whose capacity all are paced. */
+export const PACER = 'grpcio';

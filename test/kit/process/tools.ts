@@ -33,6 +33,7 @@ const SKLEARN_VENV = path.join(CACHE, 'venv-sklearn');
 const TRITON_VENV = path.join(CACHE, 'venv-triton');
 const KSERVE_VENV = path.join(CACHE, 'venv-kserve');
 const ONNX_VENV = path.join(CACHE, 'venv-onnx');
+const MLSERVER_VENV = path.join(CACHE, 'venv-mlserver');
 const ENVOY_VENV = path.join(CACHE, 'venv');
 /** A link to the program in its package, which says where that is. */
 const ENVOY = path.join(BIN, 'envoy');
@@ -133,6 +134,11 @@ const TOOLS = {
     'tritonclient[grpc]==2.73.0',
     'grpcio==1.85.3',
     'onnxruntime==1.32.0',
+  ]),
+  /** Seldon's server of models, its stubs and its command; 400 MB. */
+  mlserver: venv(MLSERVER_VENV, 'mlserver.grpc.server, onnxruntime', [
+    ...['mlserver==1.7.1', 'onnxruntime==1.32.0', 'grpcio==1.85.3', 'protobuf==6.33.6'],
+    ...['numpy==2.4.6', 'pandas==3.1.1', 'tritonclient[http]==2.73.0', 'pydantic==2.14.4'],
   ]),
   envoy: {
     path: ENVOY,

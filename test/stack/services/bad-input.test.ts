@@ -265,6 +265,11 @@ describeOverServers('bad input to a model server', (startHarness) => {
     }
   }
 
+  it('takes contents without elements beside raw ones, as MLServer’s client sends them', async () => {
+    const { raw_output_contents } = await infer(secondOf({ contents: {} }));
+    assert.deepEqual(raw_output_contents.map(Buffer.from), [floats(4, 6), floats(3, 8)].map(Buffer.from));
+  });
+
   it('takes parameters that change nothing over gRPC, and values that ask for nothing', async () => {
     const parameters = {
       content_type: { string_param: 'np' },

@@ -177,6 +177,17 @@ describe('the decoder of inference requests', () => {
     assert.deepEqual(inputs?.[0]?.shape, ['2', '3']);
   });
 
+  it('reads texts again and again as they are, whatever came before them', () => {
+    const alike = ['ab', 'ac', 'b', 'cb', 'ab', 'aäb', 'äb', '', 'x'.repeat(32), 'x'.repeat(33), 'ab'];
+    fc.assert(
+      fc.property(fc.array(fc.oneof(fc.constantFrom(...alike), fc.string({ maxLength: 3 }))), (texts) => {
+        for (const id of texts) assert.equal(decodeInferRequest(encode({ model_name: 'm', id })).id, id);
+      }),
+    );
+    const damaged = Buffer.from([0x1a, 2, 0xc3, 0x61]);
+    for (let i = 0; i < 2; i++) assert.throws(() => decodeInferRequest(damaged), /not UTF-8/);
+  });
+
   it('refuses a known field of another wire type, which the library would read as its own', () =>
     refuses([
       [Buffer.from([0x28, 0x02, 0x0a, 0x00]), /inputs at byte 1: found wire type 0, expected 2/],

@@ -35,6 +35,15 @@ describe('a tensor between the wire and memory', () => {
     assert.equal(encodeRaw({ datatype: 'FP32', dims: [8], data }).buffer, bytes.buffer);
   });
 
+  it('is a copy of its own when they are not aligned', () => {
+    const sizes = [4, 12, 4000, 15_000, 16_380, 20_000, 40_000];
+    const copies = [...sizes, ...sizes].map((length, i) => {
+      const bytes = new Uint8Array(length + 1).fill(i + 1);
+      return { i, data: decodeRaw(bytes.subarray(1), 'UINT32', length / 4, 'x') as Uint32Array };
+    });
+    for (const { i, data } of copies) assert.ok(data.every((value) => value === (i + 1) * 0x01010101));
+  });
+
   it('carries any text', () =>
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary' })), (texts) => {
