@@ -31,7 +31,8 @@ export class Control {
 
   /** What has been wrong with the machine since then; undefined: nothing that these calls could see. */
   async since(fromMs: number): Promise<string | undefined> {
-    return disturbance(await this.load.between(fromMs));
+    const calls = await this.load.between(fromMs).catch(() => undefined);
+    return calls === undefined ? 'calls without the mesh did not end' : disturbance(calls);
   }
 
   /** How late the slowest hundredth of its answers was in a stretch of time: what the machine and we ourselves add to a call, ms. */
