@@ -32,7 +32,7 @@ export function readTrailers(
 export function takeReport(
   cluster: Cluster,
   endpoint: Endpoint,
-  { named }: LoadReport,
+  { named, applicationUtilization }: LoadReport,
   source: ReportSource,
   nowMs: number,
 ): void {
@@ -43,7 +43,9 @@ export function takeReport(
   if (calls === undefined || concurrency === undefined) return;
   if (calls < 0 || concurrency < 0) return reports.onFault('out-of-range');
   endpoint.reported ??= new ReportedLoad();
+  const meanCalls =
+    applicationUtilization === undefined ? calls : applicationUtilization * Math.max(1, concurrency);
   const runMs = Math.max(0, (named.get(OwnMetric.runSeconds) ?? 0) * 1000);
-  if (!endpoint.reported.take({ calls, concurrency, runMs }, endpoint.inFlight, nowMs))
+  if (!endpoint.reported.take({ calls, meanCalls, concurrency, runMs }, endpoint.inFlight, nowMs))
     reports.onFault('contradicted');
 }

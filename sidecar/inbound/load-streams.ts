@@ -20,6 +20,8 @@ import type { LoadReporter } from './load-reporter.js';
 
 /** A change is told after this time at the earliest, ms. */
 const CHANGE_MS = 250;
+/** So often at least a stream is looked at, whether a report is due or not: a drain and changed intentions end it, ms. */
+const LOOK_MS = 1_000;
 /** Interval of a stream that asks for none, ms (gRFC A51). */
 const DEFAULT_INTERVAL_MS = 30_000;
 const MAX_REQUEST_BYTES = 4 * 1024;
@@ -151,7 +153,8 @@ class LoadStream extends WheelEntry implements StreamOwner {
     if (refusal !== null) return this.end(refusal);
     // A peer that does not read gets the next one.
     const isRead = this.stream.pendingBytes === 0;
-    const isDue = now - this.sentMs >= this.intervalMs - 1 || reporter.calls !== this.sentCalls;
+    const isChanged = this.watches && reporter.calls !== this.sentCalls;
+    const isDue = now - this.sentMs >= this.intervalMs - 1 || isChanged;
     if (isRead && isDue) this.send(now);
     this.plan();
   }
@@ -166,10 +169,11 @@ class LoadStream extends WheelEntry implements StreamOwner {
 
   /** A watching sidecar is told of a change early; while there are no calls, the interval is soon enough. */
   private plan(): void {
-    const isEarly = this.watches && this.sentCalls > 0;
-    const waitMs = isEarly ? Math.min(this.intervalMs, CHANGE_MS) : this.intervalMs;
     const { context } = this.streams.deps;
-    context.wheel.add(this, context.clock.now() + waitMs);
+    const now = context.clock.now();
+    const isEarly = this.watches && this.sentCalls > 0;
+    const dueMs = Math.max(this.sentMs + this.intervalMs, now + 1);
+    context.wheel.add(this, Math.min(dueMs, now + (isEarly ? CHANGE_MS : LOOK_MS)));
   }
 
   private unreadable(detail: string): void {

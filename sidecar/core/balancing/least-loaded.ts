@@ -18,6 +18,8 @@ const CLEARLY_CHEAPER = 0.9;
 const MAX_DRAWS = 8;
 /** Mean cost and weights are recomputed this often, ms. */
 const REFRESH_MS = 100;
+/** Reported loads that differ by fewer calls are equal: chance decides, so that near nothing does not draw all calls to one endpoint. */
+const EQUAL_CALLS = 0.25;
 /** Endpoints looked at for one pick where they report their load. */
 const MAX_COMPARED = 16;
 /**
@@ -108,11 +110,11 @@ export class LeastLoaded implements Balancer {
       if (!canPick(endpoint, tried)) continue;
       compared += 1;
       const cost = this.reportedCost(endpoint, nowMs, kind);
-      if (cost > bestCost) continue;
-      equals = cost < bestCost ? 1 : equals + 1;
+      if (cost >= bestCost + EQUAL_CALLS) continue;
+      equals = cost <= bestCost - EQUAL_CALLS ? 1 : equals + 1;
+      bestCost = Math.min(bestCost, cost);
       if (equals > 1 && this.nextRandom() * equals >= 1) continue;
       best = endpoint;
-      bestCost = cost;
     }
     const isAllTried = best === undefined && tried.length > 0;
     return isAllTried ? this.leastReported(endpoints, NONE_TRIED, nowMs, kind) : best;

@@ -3,6 +3,8 @@ export const REPORT_MAX_AGE_MS = 3_000;
 /** Bounds of the time in which a report loses most of its worth, ms. */
 const MIN_FADE_MS = 50;
 const MAX_FADE_MS = 1_000;
+/** Part of what sets an endpoint apart from the mean that stays when a report has faded: one that is busy for long stays known for it. */
+const USUAL_WEIGHT = 0.5;
 /** So many calls fewer than we have there ourselves may a report say: they are on their way, or their answers are. */
 const MAX_MISSING = 1;
 
@@ -10,6 +12,8 @@ const MAX_MISSING = 1;
 export interface SaidLoad {
   /** Calls that it has, running or waiting, of all callers. */
   readonly calls: number;
+  /** The same in the mean of the last second; absent: not known. */
+  readonly meanCalls?: number;
   /** Calls that it runs at once. */
   readonly concurrency: number;
   /** Mean time that a call runs, ms; 0: not known. */
@@ -19,11 +23,13 @@ export interface SaidLoad {
 /**
  * The last report of an endpoint, kept as the calls of others that it had then: together with our own, which we count ourselves from
  * then on, they are its load. What others send and get answered since is not known, so that the report fades, within half the time of a
- * run, to what endpoints have in the mean; after three seconds it is none.
+ * run, to halfway between what this endpoint has in the mean of a second and what all have; after three seconds it is none.
  */
 export class ReportedLoad {
   /** Calls of other callers at `atMs`. */
   others = 0;
+  /** What they usually have there, in the mean of a second; −1: not known. */
+  private usual = -1;
   concurrency = 1;
   /** Monotonic ms of the last report; −Infinity: there is none that counts. */
   atMs = Number.NEGATIVE_INFINITY;
@@ -34,12 +40,13 @@ export class ReportedLoad {
    * A stream on which nothing moves has no place in a queue, and what of a large request is on its way is not seen there yet; then the
    * choice is by what we know ourselves.
    */
-  take({ calls, concurrency, runMs }: SaidLoad, own: number, nowMs: number): boolean {
+  take({ calls, meanCalls, concurrency, runMs }: SaidLoad, own: number, nowMs: number): boolean {
     if (calls + MAX_MISSING < own) {
       this.atMs = Number.NEGATIVE_INFINITY;
       return false;
     }
     this.others = Math.max(0, calls - own);
+    this.usual = meanCalls === undefined ? -1 : Math.max(0, meanCalls - own);
     this.concurrency = Math.max(1, concurrency);
     this.fadeMs = Math.min(Math.max(runMs / 2, MIN_FADE_MS), MAX_FADE_MS);
     this.atMs = nowMs;
@@ -58,6 +65,7 @@ export class ReportedLoad {
   /** Calls of others there now, as far as can be told. @param mean what endpoints have of them in the mean. */
   othersAt(mean: number, nowMs: number): number {
     if (!this.counts(nowMs)) return mean;
-    return mean + (this.others - mean) * Math.exp((this.atMs - nowMs) / this.fadeMs);
+    const base = this.usual < 0 ? mean : mean + (this.usual - mean) * USUAL_WEIGHT;
+    return base + (this.others - base) * Math.exp((this.atMs - nowMs) / this.fadeMs);
   }
 }

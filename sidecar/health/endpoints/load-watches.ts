@@ -110,7 +110,8 @@ class LoadWatch extends WheelEntry implements StreamOwner {
 
   /** Connections have changed. */
   look(): void {
-    if (!this.isScheduled) this.fire();
+    // A connection on its way out would wait for the stream.
+    if (!this.isScheduled || this.session?.isRetiring === true) this.fire();
   }
 
   /** Looks whether the stream is there and says something. */

@@ -5,7 +5,12 @@
 import assert from 'node:assert/strict';
 import { HEALTH_CHECK, healthAnswer } from '../../../sidecar/codec/health.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
-import type { PoolConfig, QueueConfig, RouteConfig } from '../../../sidecar/config/model.js';
+import type {
+  LoadReportsConfig,
+  PoolConfig,
+  QueueConfig,
+  RouteConfig,
+} from '../../../sidecar/config/model.js';
 import { Caller as Identity } from '../../../sidecar/inbound/caller.js';
 import type { MemorySocket, Place } from '../http2/memory-net.js';
 import type { PeerStream } from '../http2/scripted-peer.js';
@@ -88,6 +93,7 @@ export interface MeshOptions {
   readonly queue?: Partial<QueueConfig>;
   readonly pool?: Partial<PoolConfig>;
   readonly balance?: 'round-robin' | 'least-loaded';
+  readonly loadReports?: LoadReportsConfig;
   readonly seed?: number;
 }
 
@@ -117,6 +123,7 @@ export class Mesh {
     this.out = this.stack.outbound({
       ...config,
       pool: { ...config.pool, ...options.pool },
+      loadReports: options.loadReports ?? config.loadReports,
       endpoints: names.map((name) => ({ address: addressOf(name), weight: 1, id: `of-${name}` })),
     });
     this.app = this.stack.app(this.out.listener);

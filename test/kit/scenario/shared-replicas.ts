@@ -2,6 +2,7 @@
  * Replicas that several callers share, in simulated time: the real choice of an endpoint and the real keeping of reports, between
  * queues that run so many calls at once. Runs take from a millisecond to seconds, evenly on a logarithmic scale.
  */
+import { LoadAverages } from '../../../sidecar/core/admission/load-averages.js';
 import { EndpointLoad } from '../../../sidecar/core/balancing/balancer.js';
 import { LeastLoaded } from '../../../sidecar/core/balancing/least-loaded.js';
 import { ReportedLoad, type SaidLoad } from '../../../sidecar/core/balancing/reported-load.js';
@@ -91,6 +92,7 @@ class Replica {
   readonly line: Run[] = [];
   /** As a queue keeps it. */
   meanRunMs = 0;
+  readonly averages = new LoadAverages();
 
   get calls(): number {
     return this.running + this.line.length;
@@ -210,9 +212,10 @@ class Simulation {
   }
 
   private report({ endpoints }: Caller, at: number): void {
-    const { calls, meanRunMs: runMs } = this.replicas[at]!;
+    const { calls, averages, meanRunMs: runMs } = this.replicas[at]!;
+    averages.sample(calls, this.nowMs);
     const { concurrency, lie } = this.plan;
-    const truth = { calls, concurrency, runMs };
+    const truth = { calls, meanCalls: averages.calls, concurrency, runMs };
     const said = at === 0 && lie !== undefined ? lie(truth) : truth;
     if (said === undefined) return;
     const endpoint = endpoints[at]!;

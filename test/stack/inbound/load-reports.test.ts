@@ -185,7 +185,7 @@ describe('Load reports, inbound,', () => {
 
   it('a drain ends the streams, so that it waits for calls alone', () => {
     start();
-    const stream = ask(1_000);
+    const stream = ask(30_000);
     void stack.side.listener.drain();
     stack.advance(1_100);
     assertEnd(stream, [14, 'draining']);

@@ -165,6 +165,8 @@ describe('Load reports, outbound,', () => {
     stack.settle(watches('a')[1]!.begin());
     says('a', 1);
     stack.backend('a').peer.goaway(2 ** 31 - 1);
+    stack.run();
+    assert.notEqual(watches('a')[1]!.resetCode, undefined, 'at once: the connection waits for nothing else');
     stack.advance(3_000);
     assert.equal(stack.backend('a').peers.length, 2);
     assert.equal(watches('a').length, 3);

@@ -24,6 +24,15 @@ describe('The reported load of an endpoint', () => {
     assert.equal(load.utilizationAt(1, REPORT_MAX_AGE_MS), undefined);
   });
 
+  it('fades to halfway between its own mean and that of all, where it says that', () => {
+    const load = new ReportedLoad();
+    load.take({ ...said(10), meanCalls: 8 }, 2, 0);
+    assert.equal(load.othersAt(2, 0), 8);
+    assert.ok(Math.abs(load.othersAt(2, 2_900) - 4) < 0.01, 'of 6 and 2');
+    load.take({ ...said(10), meanCalls: 1 }, 2, 3_000);
+    assert.ok(Math.abs(load.othersAt(2, 5_900) - 1) < 0.01, 'of none and 2');
+  });
+
   it('fades over 50 ms to a second, whatever an endpoint says of its runs', () => {
     for (const [runMs, fadeMs] of [
       [0, 50],
