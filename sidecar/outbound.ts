@@ -93,7 +93,11 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     }
     const endpoint = probed ?? pickEndpoint(call, now);
     if (endpoint === undefined) return this.onNoEndpoint(call);
-    if (call.breaker !== null && probed === undefined && !endpoint.pool.hasRoom) {
+    if (
+      (call.breaker !== null || call.cluster.maxPending > 0) &&
+      probed === undefined &&
+      !endpoint.pool.hasRoom
+    ) {
       const refusal = this.breaker.admitToQueue(call);
       if (refusal !== null) return this.refuse(call, refusal);
     }

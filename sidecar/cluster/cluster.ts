@@ -51,6 +51,9 @@ export class Cluster {
   isRetired = false;
   /** Calls in flight beyond this are refused (Consul: `Limits.MaxConcurrentRequests`). */
   maxInFlight = Number.POSITIVE_INFINITY;
+  /** Bounds that discovery sets where the file has no breaker (Consul: `Limits.MaxConnections`, `.MaxPendingRequests`); 0: none. */
+  maxConnections = 0;
+  maxPending = 0;
   /** Times that so few were eligible that ejections are ignored (panic). */
   panics = 0;
   /** Connections that the breaker prevented, for metrics. */

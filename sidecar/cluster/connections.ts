@@ -21,8 +21,13 @@ export function mayOpen(cluster: Cluster): boolean {
   return false;
 }
 
+/** Of the file, which wins, or of discovery; 0: unbounded. */
+function mostConnections({ config: { breaker }, maxConnections }: Cluster): number {
+  return breaker === undefined ? maxConnections : breaker.maxConnections;
+}
+
 function hasRoom(cluster: Cluster): boolean {
-  const max = cluster.config.breaker?.maxConnections ?? 0;
+  const max = mostConnections(cluster);
   if (max === 0) return true;
   let n = 0;
   for (const { pool } of cluster.endpoints) n += pool.activeCount;
@@ -59,7 +64,7 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
     );
   }
   updateAvailable(cluster, endpoint);
-  if (!isConnected && (cluster.config.breaker?.maxConnections ?? 0) > 0) connectStarved(cluster);
+  if (!isConnected && mostConnections(cluster) > 0) connectStarved(cluster);
   if (isConnected || endpoint.isGone) return;
   if (endpoint.pool.failures > 0 && endpoint.critical === '') reportUnreachable(cluster, endpoint);
 }

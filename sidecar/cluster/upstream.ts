@@ -1,8 +1,13 @@
 import { labelOf } from '../config/codecs/address.js';
-import type { Address, UpstreamConfig } from '../config/model.js';
+import type { Address, EjectionConfig, UpstreamConfig } from '../config/model.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import { drawCluster, type Lookup, matchRoute, type TrafficRoute } from '../core/routing/route-match.js';
-import { type ClusterSnapshot, MAIN_CLUSTER, type UpstreamSnapshot } from '../discovery/snapshot.js';
+import {
+  type ClusterSnapshot,
+  MAIN_CLUSTER,
+  type PassiveHealth,
+  type UpstreamSnapshot,
+} from '../discovery/snapshot.js';
 import type { Cluster } from './cluster.js';
 import { retireCluster, updateCluster } from './membership.js';
 
@@ -93,13 +98,18 @@ export class Upstream {
       cluster.isKnown = found.endpoints !== undefined;
     }
     cluster.maxInFlight = found.maxInFlight ?? Number.POSITIVE_INFINITY;
+    cluster.maxConnections = found.maxConnections ?? 0;
+    cluster.maxPending = found.maxPending ?? 0;
     return cluster;
   }
 
   private configOf(cluster: ClusterSnapshot): UpstreamConfig {
-    const { connectTimeoutMs, hashKey } = cluster;
+    const { connectTimeoutMs, hashKey, passiveHealth } = cluster;
     return {
       ...this.config,
+      ...(passiveHealth === undefined
+        ? {}
+        : { ejection: withPassiveHealth(this.config.ejection, passiveHealth) }),
       endpoints: cluster.endpoints ?? [],
       ...(hashKey === undefined ? {} : { balance: { kind: 'ring-hash', key: hashKey } as const }),
       ...(connectTimeoutMs === undefined ? {} : { pool: { ...this.config.pool, connectTimeoutMs } }),
@@ -122,7 +132,8 @@ export class Upstream {
   private findOnlyCluster(): Cluster | null {
     const [route] = this.routes;
     if (route === undefined || this.routes.length > 1 || route.split.length > 1) return null;
-    if (route.match !== undefined || route.timeoutMs !== undefined || route.retry !== undefined) return null;
+    // Besides the split it says something.
+    if (Object.keys(route).length > 1) return null;
     const cluster = this.byName.get(route.split[0]!.cluster);
     if (cluster === undefined || cluster.maxInFlight !== Number.POSITIVE_INFINITY) return null;
     if (this.config.balance.kind === 'ring-hash' || this.hashKeys.has(cluster)) return null;
@@ -206,3 +217,20 @@ function configOf(endpoint: Cluster['endpoints'][number]): UpstreamConfig['endpo
     ...(isForeign ? { isForeign } : {}),
   };
 }
+
+/** The ejection of the file, with what the registry says where the file has the default. */
+function withPassiveHealth(ejection: EjectionConfig, said: PassiveHealth): EjectionConfig {
+  const { consecutiveFaults, baseMs, mode } = said;
+  const isOurs = (key: 'consecutiveFaults' | 'baseMs' | 'mode'): boolean =>
+    ejection[key] !== DEFAULT_EJECTION[key];
+  const base = baseMs === undefined || isOurs('baseMs') ? ejection.baseMs : baseMs;
+  return {
+    ...ejection,
+    ...(consecutiveFaults === undefined || isOurs('consecutiveFaults') ? {} : { consecutiveFaults }),
+    ...(mode === undefined || isOurs('mode') ? {} : { mode }),
+    baseMs: base,
+    maxMs: Math.max(ejection.maxMs, base),
+  };
+}
+
+const DEFAULT_EJECTION = { consecutiveFaults: 5, baseMs: 30_000, mode: 'enforce' } as const;

@@ -19,8 +19,22 @@ export interface ClusterSnapshot {
   readonly connectTimeoutMs?: number;
   /** Calls in flight beyond this are refused at once. */
   readonly maxInFlight?: number;
+  /** Connections to all endpoints together. */
+  readonly maxConnections?: number;
+  /** Calls that wait for a connection; one more is refused at once. */
+  readonly maxPending?: number;
+  readonly passiveHealth?: PassiveHealth;
   /** Metadata key of a hash policy. */
   readonly hashKey?: string;
+}
+
+/** Bounds of ejection for faults in a row, as far as the registry sets them. */
+export interface PassiveHealth {
+  readonly consecutiveFaults?: number;
+  /** Length of the first ejection, ms. */
+  readonly baseMs?: number;
+  /** `observe`: faults in a row are counted and eject nothing. */
+  readonly mode?: 'enforce' | 'observe';
 }
 
 /** Added to the priority of an instance that the registry calls critical: it gets traffic while no other can. */

@@ -1,3 +1,4 @@
+import type { Cluster } from '../cluster/cluster.js';
 import type { Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
@@ -43,8 +44,13 @@ export class CircuitBreaker {
   }
 
   /** The call cannot be sent at once. Returns the reply where as many wait already as may; null: it may wait. */
-  admitToQueue({ breaker }: OutboundCall): LocalReply | null {
-    if (breaker === null || breaker.mayQueue(this.pending)) return null;
+  admitToQueue({ breaker, cluster }: OutboundCall): LocalReply | null {
+    if (breaker === null) {
+      const { maxPending } = cluster;
+      const isFull = maxPending > 0 && pendingAt(cluster) >= maxPending;
+      return isFull ? this.openFor(maxPending, 'calls waiting') : null;
+    }
+    if (breaker.mayQueue(this.pending)) return null;
     return this.openFor(breaker.settings.maxPending, 'calls waiting');
   }
 
@@ -87,14 +93,19 @@ export class CircuitBreaker {
 
   /** Calls that wait, and attempts that wait for a connection. */
   private get pending(): number {
-    let n = this.waiting.size;
-    for (const { endpoints } of this.upstream.all) for (const { pool } of endpoints) n += pool.waitingCount;
-    return n;
+    return this.upstream.all.reduce((n, cluster) => n + pendingAt(cluster), this.waiting.size);
   }
 
   private openFor(limit: number, what: string): LocalReply {
     return makeLocalReply(LocalReplyReasons.breakerOpen, { upstream: this.name, limit, what });
   }
+}
+
+/** Attempts that wait for a connection to an endpoint of the cluster. */
+function pendingAt({ endpoints }: Cluster): number {
+  let n = 0;
+  for (const { pool } of endpoints) n += pool.waitingCount;
+  return n;
 }
 
 /** Most calls that wait for one upstream. */

@@ -6,12 +6,13 @@ import { NO_KEY } from '../core/balancing/balancer.js';
 import { hashText } from '../core/balancing/hash.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { isValidPath } from '../core/routing/method.js';
-import { rewritePath } from '../core/routing/route-match.js';
+import { rewritePath, type TrafficRoute } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { FirstMessage } from '../relay/call.js';
 import { headerValues } from '../relay/call-facts.js';
 import { setDeadline } from '../relay/call-timer.js';
+import { HeaderEditor } from '../relay/header-editor.js';
 import { PathFields } from '../relay/header-rewrite.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { type Match, matchForCopy, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-table.js';
@@ -28,6 +29,7 @@ export class Router {
   routes: Routes;
   private readonly name: string;
   private readonly paths = new PathFields();
+  private readonly requestEditors = new WeakMap<TrafficRoute, HeaderEditor>();
 
   constructor(
     config: UpstreamConfig,
@@ -84,7 +86,8 @@ export class Router {
     if (cluster === undefined) return this.noEndpoint();
     const rewritten = rewritePath(rule, path);
     if (rewritten !== path && !isValidPath(rewritten)) return this.unknownRoute(rewritten);
-    call.block = rewritten === path ? original : this.paths.rewritten(original, rewritten);
+    const block = rewritten === path ? original : this.paths.rewritten(original, rewritten);
+    call.block = this.requestEditorOf(rule)?.request(block) ?? block;
     call.cluster = cluster;
     call.match = this.routes.complete(match, rule);
     call.routeDecision = { version: this.upstream.version, key: this.keyOf(cluster, original), original };
@@ -95,6 +98,17 @@ export class Router {
       limit,
       what: 'calls in flight',
     });
+  }
+
+  private requestEditorOf(rule: TrafficRoute): HeaderEditor | undefined {
+    const { requestHeaders } = rule;
+    if (requestHeaders === undefined) return undefined;
+    let editor = this.requestEditors.get(rule);
+    if (editor === undefined) {
+      editor = new HeaderEditor(requestHeaders);
+      this.requestEditors.set(rule, editor);
+    }
+    return editor;
   }
 
   private keyOf(cluster: Cluster, request: HeaderBlock): number {

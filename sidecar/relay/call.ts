@@ -10,6 +10,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { ResponseTee } from '../transport/response-tee.js';
 import type { Session } from '../transport/session.js';
 import type { Attempt } from './attempt.js';
+import type { HeaderEditor } from './header-editor.js';
 
 /** No deadline, no timeout: a time in ms that never comes. */
 export const NEVER = Number.POSITIVE_INFINITY;
@@ -46,6 +47,8 @@ export interface CallPlan {
   readonly stripsResponse: boolean;
   /** Load reports in trailers are removed. */
   readonly stripsReports: boolean;
+  /** What a traffic rule does to the headers of the response; null: nothing. */
+  readonly responseEditor: HeaderEditor | null;
 }
 
 /** The decisions about the calls of one side, as events of a call. The optional ones are for a side that needs them. */
@@ -188,4 +191,5 @@ const NO_PLAN: CallPlan = {
   replayBytes: 0,
   stripsResponse: false,
   stripsReports: false,
+  responseEditor: null,
 };

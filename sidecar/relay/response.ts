@@ -4,7 +4,7 @@ import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
 import type { HeaderField } from '../http2/hpack/field.js';
-import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import type { Attempt } from './attempt.js';
 import { type Call, FirstMessage } from './call.js';
@@ -53,16 +53,31 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   const head = attempt.head!;
   const list = stripsResponse ? stripResponse(head.stable) : head.stable;
   const extras = stripsResponse ? stripExtras(head.extras) : head.extras;
-  const { connection } = call.session;
-  connection.sendHeaders(call.stream, list, withDegraded(call, extras), false);
+  sendHead(call, list, extras, NO_FIELDS, false);
   const held = attempt.takeHeld();
   if (held === null) return;
   if (call.tee !== null) call.tee.begin(held);
+  const { connection } = call.session;
   call.responseBytes += held.bytes;
   for (let i = 0; i < held.count; i++) {
     const chunk = held.at(i);
     connection.sendData(call.stream, chunk.buffer, chunk.start, chunk.end, false);
   }
+}
+
+/** Sends the headers of the endpoint's response as a rule says, with what is ours. */
+function sendHead(
+  call: Call,
+  list: StableList,
+  extras: readonly HeaderField[],
+  added: readonly HeaderField[],
+  ends: boolean,
+): void {
+  const { responseEditor: editor } = call.plan;
+  const stable = editor === null ? list : editor.list(list);
+  const own = editor === null ? extras : editor.extras(extras);
+  const all = added.length === 0 ? own : own.length === 0 ? added : [...own, ...added];
+  call.session.connection.sendHeaders(call.stream, stable, withDegraded(call, all), ends);
 }
 
 /** Forwards octets of a response that has been committed. */
@@ -84,13 +99,12 @@ export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderF
   const list = stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
   let own = stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
   if (stripsReports && own.length > 0) own = stripReports(own);
-  const extras = added.length === 0 ? own : own.length === 0 ? added : [...own, ...added];
-  const { connection } = call.session;
   if (attempt.isTrailersOnly) {
-    connection.sendHeaders(call.stream, list, withDegraded(call, extras), true);
+    sendHead(call, list, own, added, true);
   } else {
     if (!call.isCommitted) commitResponse(call, attempt);
-    connection.sendTrailers(call.stream, list, extras);
+    const extras = added.length === 0 ? own : own.length === 0 ? added : [...own, ...added];
+    call.session.connection.sendTrailers(call.stream, list, extras);
   }
   closeCall(call, attempt.status);
 }

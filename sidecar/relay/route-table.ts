@@ -1,5 +1,5 @@
 import type { RouteConfig } from '../config/model.js';
-import { defaultTimeoutMs } from '../config/route-defaults.js';
+import { defaultIdleTimeoutMs, defaultTimeoutMs } from '../config/route-defaults.js';
 import { allowedMs, UNLIMITED_MS } from '../core/deadline/deadline.js';
 import { parseGrpcTimeout } from '../core/deadline/grpc-timeout.js';
 import { type OutcomeTable, outcomesWith } from '../core/outcome/outcome.js';
@@ -11,6 +11,7 @@ import { Token } from '../http2/hpack/tokens.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { CallStats, StatsRegistry } from '../telemetry/call-stats.js';
 import { type CallPlan, FirstMessage } from './call.js';
+import { HeaderEditor } from './header-editor.js';
 import { messageBytes } from './request-prefix.js';
 
 /** What a route asks of its calls, with its configuration. */
@@ -94,12 +95,15 @@ export class Routes {
 
   /** The match as a traffic rule completes it: the rule speaks where the file's route says nothing. */
   complete(match: Match, rule: TrafficRoute): Match {
-    if (rule.timeoutMs === undefined && rule.retry === undefined) return match;
+    const { timeoutMs, idleTimeoutMs, retry, responseHeaders } = rule;
+    if ([timeoutMs, idleTimeoutMs, retry, responseHeaders].every((said) => said === undefined)) return match;
     const variants = getOrInsert(this.variants, rule, () => new Map());
     let variant = variants.get(match);
     if (variant === undefined) {
       const { config, isOnce } = match.plan;
-      variant = { ...match, plan: planOf(completed(config, rule, isOnce), this.options, isOnce) };
+      const plan = planOf(completed(config, rule, isOnce), this.options, isOnce);
+      const responseEditor = responseHeaders === undefined ? null : new HeaderEditor(responseHeaders);
+      variant = { ...match, plan: { ...plan, responseEditor } };
       variants.set(match, variant);
     }
     return variant;
@@ -159,9 +163,11 @@ export function matchForCopy(match: Match): Match {
 
 function completed(config: RouteConfig, rule: TrafficRoute, isOnce: boolean): RouteConfig {
   const isTimeoutOurs = config.timeoutMs !== defaultTimeoutMs(config.kind);
+  const isIdleOurs = config.idleTimeoutMs !== defaultIdleTimeoutMs(config.kind);
   return {
     ...config,
     ...(rule.timeoutMs === undefined || isTimeoutOurs ? {} : { timeoutMs: rule.timeoutMs }),
+    ...(rule.idleTimeoutMs === undefined || isIdleOurs ? {} : { idleTimeoutMs: rule.idleTimeoutMs }),
     // A route that asks for attempts after failures says that they do no harm.
     ...(rule.retry === undefined || config.retry !== undefined || isOnce
       ? {}
@@ -185,6 +191,7 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     replayBytes: messageBytes(config.replayBytes ?? options.replayBytes),
     stripsResponse: options.stripsResponse,
     stripsReports: options.stripsReports,
+    responseEditor: null,
   };
 }
 

@@ -1,3 +1,5 @@
+import type { HeaderEdits } from './header-edits.js';
+
 /** A compiled expression; matching must take time linear in the text, which callers choose. */
 export interface Pattern {
   /** As written in the configuration. */
@@ -47,9 +49,13 @@ export interface TrafficRoute {
   readonly split: readonly { readonly weight: number; readonly cluster: string }[];
   /** What Consul's router says beside the destination; the sidecar's own file wins where it says something. */
   readonly timeoutMs?: number;
+  readonly idleTimeoutMs?: number;
   readonly retry?: { readonly attempts: number; readonly on: readonly number[] };
   /** The path goes on with what `prefix` (or the whole path, `exact`) matched replaced by this. */
   readonly rewrite?: string;
+  readonly requestHeaders?: HeaderEdits;
+  /** Of what the endpoint answers; local replies have none. */
+  readonly responseHeaders?: HeaderEdits;
 }
 
 /** The values of a header of the call; empty when it has none. */

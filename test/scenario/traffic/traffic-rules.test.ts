@@ -1,5 +1,6 @@
 /** Rules of the registry on real calls: by path, by metadata, by weight, sticky, limited; and changed while calls run. */
 import assert from 'node:assert/strict';
+import type { HeaderEdits } from '../../../sidecar/core/routing/header-edits.js';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import type { ClusterSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { resultOf } from '../../kit/scenario/counts.js';
@@ -81,6 +82,59 @@ describe('Scenario: traffic rules', () => {
     assert.equal(paths(), '/other.S/M');
     const refused = mesh.call({ path: '/bad.S/M' });
     assert.deepEqual([refused.status, refused.reason], [12, 'unknown-route']);
+  });
+
+  it('change the headers of requests and responses, again for each attempt', () => {
+    const requestHeaders: HeaderEdits = {
+      remove: ['x-old'],
+      set: [['x-tier', 'gold']],
+      add: [['x-by', 'rule']],
+    };
+    const responseHeaders: HeaderEdits = { remove: [], set: [['x-seen', 'yes']], add: [] };
+    const retry = { attempts: 2, on: [14] };
+    mesh.apply({ '': cluster('a', 'b') }, [to('', { requestHeaders, responseHeaders, retry })]);
+    mesh.stack.backend('a').answer = (stream) => stream.fail(14);
+    for (let i = 0; i < 4; i++) {
+      const metadata = [
+        ['x-old', 'gone'],
+        ['x-tier', 'iron'],
+        ['x-n', String(i)],
+      ] as const;
+      const call = mesh.call({ metadata });
+      mesh.stack.advance(100);
+      assert.equal(call.status, 0);
+      assert.equal(call.header('x-seen'), 'yes');
+      const { last } = mesh.stack.backend('b');
+      assert.deepEqual(
+        ['x-old', 'x-tier', 'x-by', 'x-n'].map((name) => last.header(name)),
+        [undefined, 'gold', 'rule', String(i)],
+      );
+    }
+  });
+
+  it('end a silent stream where the file has no idle time of its own', () => {
+    start({ routes: [aStreamRoute()] });
+    mesh.apply({ '': cluster('a') }, [to('', { idleTimeoutMs: 400 })]);
+    mesh.stack.backend('a').answer = () => {};
+    const call = mesh.call();
+    mesh.stack.advance(350);
+    assert.ok(!call.isOver);
+    mesh.stack.advance(100);
+    assert.deepEqual([call.status, call.reason], [4, 'idle-timeout']);
+  });
+
+  it('eject by the bounds of the registry, unless the file has others', () => {
+    for (const [consecutiveFaults, wanted] of [
+      [5, 2],
+      [4, 4],
+    ] as const) {
+      start({ routes: [aRoute()], ejection: { consecutiveFaults } });
+      mesh.apply({ '': { ...cluster('a', 'b'), passiveHealth: { consecutiveFaults: 2 } } });
+      mesh.stack.backend('a').answer = (stream) => stream.fail(13);
+      let faults = 0;
+      for (let i = 0; i < 40; i++) if (mesh.call().status === 13) faults++;
+      assert.equal(faults, wanted);
+    }
   });
 
   it('answer calls that no rule takes, and those whose cluster is not there', () => {

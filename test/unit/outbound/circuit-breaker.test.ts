@@ -23,6 +23,7 @@ describe('The circuit breaker of an upstream', () => {
     ({
       startMs: stack.context.nowMs,
       breaker: null,
+      cluster: { maxPending: 0, endpoints: [] },
       hedge: null,
       deadlineMs: 0,
       plan: { idleTimeoutMs: 0, quietAfterMs: 0 },
@@ -55,6 +56,19 @@ describe('The circuit breaker of an upstream', () => {
   it('an upstream without a breaker bounds no calls', () => {
     const calls = Array.from({ length: 100 }, begun);
     assert.ok(calls.every((call) => call.breaker === null && bounds.admitToQueue(call) === null));
+  });
+
+  it('a bound that discovery sets on waiting calls holds where the file has no breaker', () => {
+    const [cluster] = clusters.all;
+    const call = (): OutboundCall => Object.assign(aCall(), { cluster });
+    const waiter = { holder: {}, onSession() {}, onConnectFailed() {} };
+    cluster!.maxPending = 1;
+    assert.equal(bounds.admitToQueue(call()), null);
+    cluster!.endpoints[0]!.pool.wait(waiter);
+    assert.match(told(bounds.admitToQueue(call())) ?? '', /^breaker-open: .*1 calls waiting/);
+    cluster!.maxPending = 2;
+    assert.equal(bounds.admitToQueue(call()), null);
+    cluster!.endpoints[0]!.pool.stopWaiting(waiter);
   });
 
   it('a call counts as in flight from when it begins, and a refused one never does', () => {

@@ -1,9 +1,11 @@
 import { defined } from '../../../config/present.js';
 import { Status } from '../../../core/outcome/status.js';
+import type { HeaderEdits } from '../../../core/routing/header-edits.js';
 import type { TrafficRoute } from '../../../core/routing/route-match.js';
 import { MAIN_CLUSTER } from '../../snapshot.js';
 import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 import { type Chain, type ChainNode, countIn, durationIn, parseChain } from './chain-json.js';
+import { headerEditsIn } from './header-modifiers.js';
 import { type ClusterPlan, ClusterReader } from './resolver.js';
 import { matchOf } from './route-match.js';
 
@@ -68,10 +70,15 @@ class PlanReader {
       return undefined;
     }
     const timeoutMs = durationIn(destination, 'RequestTimeout');
+    const idleTimeoutMs = durationIn(destination, 'IdleTimeout');
     const retry = this.retryOf(destination, where);
     const rewrite = textIn(destination, 'PrefixRewrite');
-    for (const field of ['IdleTimeout', 'RequestHeaders', 'ResponseHeaders'])
-      if (isSet(destination?.[field])) this.refuse(`${where}: Destination.${field} is not applied.`);
+    const edits = (field: string): HeaderEdits | undefined =>
+      headerEditsIn(objectIn(destination, field), (why) =>
+        this.refuse(`${where}: Destination.${field}.${why}.`),
+      );
+    const requestHeaders = edits('RequestHeaders');
+    const responseHeaders = edits('ResponseHeaders');
     let { match } = matched;
     if (rewrite !== '' && match?.exact === undefined && match?.prefix === undefined) {
       if (match?.regex === undefined) match = { prefix: '/', headers: match?.headers ?? [] };
@@ -79,7 +86,7 @@ class PlanReader {
     }
     const isRewritten = rewrite !== '' && match?.regex === undefined;
     return this.routeTo(this.chain.node(textIn(route, 'NextNode')), {
-      ...defined({ match, timeoutMs, retry }),
+      ...defined({ match, timeoutMs, idleTimeoutMs, retry, requestHeaders, responseHeaders }),
       ...(isRewritten ? { rewrite } : {}),
     });
   }

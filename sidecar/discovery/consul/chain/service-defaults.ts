@@ -1,23 +1,26 @@
 import { defined } from '../../../config/present.js';
+import type { PassiveHealth } from '../../snapshot.js';
 import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
-import { countIn } from './chain-json.js';
+import { countIn, durationIn } from './chain-json.js';
 
-/** Bounds on the calls to one upstream. */
+/** Bounds on the calls to one upstream, and when its endpoints are ejected. */
 export interface UpstreamLimits {
   readonly maxInFlight?: number;
+  readonly maxConnections?: number;
+  readonly maxPending?: number;
   readonly connectTimeoutMs?: number;
+  readonly passiveHealth?: PassiveHealth;
   /** Each one sentence that names the entry and the field. */
   readonly unsupported: readonly string[];
 }
 
 /** Settings of Envoy and of balancing that have no counterpart here, or one in the sidecar's file. */
-const ENVOY = ['EnvoyListenerJSON', 'EnvoyClusterJSON', 'PassiveHealthCheck', 'BalanceOutboundConnections'];
-/** Of `Limits`, these count connections and requests that wait; a sidecar has its own bounds for both. */
-const LIMITS = ['MaxConnections', 'MaxPendingRequests'];
+const ENVOY = ['EnvoyListenerJSON', 'EnvoyClusterJSON', 'BalanceOutboundConnections'];
 
 /**
- * What the `UpstreamConfig` of `service-defaults` (Consul 1.9) sets for an upstream. @param upstream its name in the
- * catalogue. @throws Error when it is no entry.
+ * What the `UpstreamConfig` of `service-defaults` (Consul 1.9) sets for an upstream: each field by `Overrides`, else by
+ * `Defaults`. `PassiveHealthCheck` is Envoy's outlier detection (Consul 1.10, its last fields 1.13 to 1.15). @param upstream its
+ * name in the catalogue. @throws Error when it is no entry.
  */
 export function limitsOf(text: string, upstream: string): UpstreamLimits {
   if (text === '') return { unsupported: [] };
@@ -35,18 +38,56 @@ export function limitsOf(text: string, upstream: string): UpstreamLimits {
     [defaults, 'Defaults'],
   ] as const) {
     const name = `service-defaults ${quote(service)}: UpstreamConfig.${where}`;
-    const limits = objectIn(said, 'Limits');
-    const refused = [
-      ...ENVOY.filter((field) => isSet(said?.[field])),
-      ...LIMITS.filter((field) => isSet(limits?.[field])).map((field) => `Limits.${field}`),
-    ];
+    const refused = ENVOY.filter((field) => isSet(said?.[field]));
     unsupported.push(...refused.map((field) => `${name}.${field} is not applied.`));
+    const check = objectIn(said, 'PassiveHealthCheck');
+    unsupported.push(...refusedOf(check).map((why) => `${name}.PassiveHealthCheck.${why}.`));
   }
-  const first = (read: (said: Json | undefined) => number | undefined): number | undefined =>
+  const first = <T>(read: (said: Json | undefined) => T | undefined): T | undefined =>
     read(override) ?? read(defaults);
-  const maxInFlight = first((said) => countIn(objectIn(said, 'Limits'), 'MaxConcurrentRequests'));
-  const connectTimeoutMs = first((said) => countIn(said, 'ConnectTimeoutMs'));
-  return { unsupported, ...defined({ maxInFlight, connectTimeoutMs }) };
+  const limit = (field: string) => first((said) => countIn(objectIn(said, 'Limits'), field));
+  const passiveHealth = first((said) => passiveHealthOf(objectIn(said, 'PassiveHealthCheck')));
+  return {
+    unsupported,
+    ...defined({
+      maxInFlight: limit('MaxConcurrentRequests'),
+      maxConnections: limit('MaxConnections'),
+      maxPending: limit('MaxPendingRequests'),
+      connectTimeoutMs: first((said) => countIn(said, 'ConnectTimeoutMs')),
+      passiveHealth,
+    }),
+  };
+}
+
+/** Undefined: it says nothing that is applied. */
+function passiveHealthOf(check: Json | undefined): PassiveHealth | undefined {
+  const consecutiveFaults = countIn(check, 'MaxFailures');
+  const baseMs = goDurationIn(check, 'BaseEjectionTime');
+  const mode = check?.['EnforcingConsecutive5xx'] === 0 ? 'observe' : undefined;
+  const said = defined({ consecutiveFaults, baseMs, mode } as const);
+  return Object.keys(said).length === 0 ? undefined : said;
+}
+
+/** What of the check is not applied, each as a field and why. */
+function refusedOf(check: Json | undefined): string[] {
+  const enforcing = check?.['EnforcingConsecutive5xx'];
+  return [
+    ...(isSet(check?.['Interval'])
+      ? ['Interval is not applied: an endpoint is ejected at the fault itself']
+      : []),
+    ...(isSet(check?.['MaxEjectionPercent'])
+      ? ['MaxEjectionPercent is not applied: the sidecar has a cap of its own']
+      : []),
+    ...(typeof enforcing === 'number' && enforcing > 0 && enforcing < 100
+      ? [`EnforcingConsecutive5xx ${enforcing} is not applied: ejection is always or never`]
+      : []),
+  ];
+}
+
+/** A duration as text, or in nanoseconds as Go's own JSON has it; in ms. */
+function goDurationIn(json: Json | undefined, field: string): number | undefined {
+  const nanoseconds = countIn(json, field);
+  return nanoseconds === undefined ? durationIn(json, field) : nanoseconds / 1e6;
 }
 
 /**

@@ -185,7 +185,7 @@ export class UpstreamWatcher {
 
   private clusterOf(name: string, plan: ClusterPlan): ClusterSnapshot {
     const { pool, balance } = this.config;
-    const { maxInFlight } = this.limits;
+    const { maxInFlight, maxConnections, maxPending, passiveHealth } = this.limits;
     const wished = this.limits.connectTimeoutMs ?? plan.connectTimeoutMs;
     const isFilesWish = pool.connectTimeoutMs !== DEFAULT_CONNECT_TIMEOUT_MS;
     return {
@@ -193,6 +193,9 @@ export class UpstreamWatcher {
       ...defined({
         connectTimeoutMs: isFilesWish ? undefined : wished,
         maxInFlight,
+        maxConnections,
+        maxPending,
+        passiveHealth,
         hashKey: balance.kind === 'least-loaded' ? plan.hashKey : undefined,
       }),
     };

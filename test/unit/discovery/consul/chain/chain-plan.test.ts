@@ -129,14 +129,35 @@ describe('A discovery chain', () => {
     assert.deepEqual(match, { prefix: '/', headers: [] });
   });
 
+  it('a discovery chain has idle timeouts and changes of headers', () => {
+    const said = {
+      IdleTimeout: '90s',
+      RequestHeaders: { Add: { 'X-Tier': 'gold' }, Set: { 'x-from': '100%%' }, Remove: ['X-Old'] },
+      ResponseHeaders: { Remove: ['server'] },
+    };
+    const { route, unsupported } = destination(said);
+    assert.deepEqual([route?.idleTimeoutMs, unsupported], [90_000, []]);
+    assert.deepEqual(route?.requestHeaders, {
+      remove: ['x-old'],
+      set: [['x-from', '100%']],
+      add: [['x-tier', 'gold']],
+    });
+    assert.deepEqual(route?.responseHeaders, { remove: ['server'], set: [], add: [] });
+  });
+
   it('a discovery chain reports what of a route is not applied', () => {
     const where = 'service-router "web", route 1';
     for (const [said, sentence] of [
       [{ RetryOnStatusCodes: [503, 500] }, `${where}: RetryOnStatusCodes "500" has no counterpart in gRPC.`],
       [{ RetryOn: ['retriable-4xx'] }, `${where}: RetryOn "retriable-4xx" has no counterpart in gRPC.`],
-      [{ RequestHeaders: { Add: { a: 'b' } } }, `${where}: Destination.RequestHeaders is not applied.`],
-      [{ ResponseHeaders: { Remove: ['a'] } }, `${where}: Destination.ResponseHeaders is not applied.`],
-      [{ IdleTimeout: '3s' }, `${where}: Destination.IdleTimeout is not applied.`],
+      [
+        { RequestHeaders: { Add: { te: 'b' } } },
+        `${where}: Destination.RequestHeaders.Add "te" is not applied: it belongs to HTTP/2, gRPC or the mesh.`,
+      ],
+      [
+        { ResponseHeaders: { Remove: ['grpc-status'] } },
+        `${where}: Destination.ResponseHeaders.Remove "grpc-status" is not applied: it belongs to HTTP/2, gRPC or the mesh.`,
+      ],
     ] as const) {
       assert.deepEqual(destination(said).unsupported, [sentence]);
     }

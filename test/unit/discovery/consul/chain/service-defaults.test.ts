@@ -22,15 +22,39 @@ describe('Defaults of Consul for outbound calls', () => {
     assert.deepEqual(limitsOf(text, 'other'), { maxInFlight: 50, connectTimeoutMs: 700, unsupported: [] });
   });
 
+  it('service-defaults bound connections, calls that wait, and faults in a row', () => {
+    const text = entry({
+      Overrides: [
+        {
+          Name: 'digits',
+          Limits: { MaxPendingRequests: 9 },
+          PassiveHealthCheck: { MaxFailures: 3, BaseEjectionTime: 10_000_000_000 },
+        },
+      ],
+      Defaults: {
+        Limits: { MaxConnections: 7, MaxPendingRequests: 50 },
+        PassiveHealthCheck: { BaseEjectionTime: '1m', EnforcingConsecutive5xx: 0 },
+      },
+    });
+    assert.deepEqual(limitsOf(text, 'digits'), {
+      maxConnections: 7,
+      maxPending: 9,
+      passiveHealth: { consecutiveFaults: 3, baseMs: 10_000 },
+      unsupported: [],
+    });
+    assert.deepEqual(limitsOf(text, 'other').passiveHealth, { baseMs: 60_000, mode: 'observe' });
+  });
+
   it('service-defaults and proxy-defaults report what is not applied', () => {
-    const override = { PassiveHealthCheck: { MaxFailures: 3 }, Limits: { MaxPendingRequests: 9 } };
-    const Defaults = { EnvoyClusterJSON: '{}', Limits: { MaxConnections: 9 } };
+    const check = { Interval: 5, MaxEjectionPercent: 50, EnforcingConsecutive5xx: 30 };
+    const override = { PassiveHealthCheck: { MaxFailures: 3, ...check } };
+    const Defaults = { EnvoyClusterJSON: '{}' };
     const text = entry({ Overrides: [{ Name: 'digits', ...override }], Defaults });
     assert.deepEqual(limitsOf(text, 'digits').unsupported, [
-      'service-defaults "app": UpstreamConfig.Overrides "digits".PassiveHealthCheck is not applied.',
-      'service-defaults "app": UpstreamConfig.Overrides "digits".Limits.MaxPendingRequests is not applied.',
+      'service-defaults "app": UpstreamConfig.Overrides "digits".PassiveHealthCheck.Interval is not applied: an endpoint is ejected at the fault itself.',
+      'service-defaults "app": UpstreamConfig.Overrides "digits".PassiveHealthCheck.MaxEjectionPercent is not applied: the sidecar has a cap of its own.',
+      'service-defaults "app": UpstreamConfig.Overrides "digits".PassiveHealthCheck.EnforcingConsecutive5xx 30 is not applied: ejection is always or never.',
       'service-defaults "app": UpstreamConfig.Defaults.EnvoyClusterJSON is not applied.',
-      'service-defaults "app": UpstreamConfig.Defaults.Limits.MaxConnections is not applied.',
     ]);
     const Config = { local_connect_timeout_ms: 5, protocol: 'grpc' };
     const all = JSON.stringify({ Kind: 'proxy-defaults', Name: 'global', Config });
