@@ -50,6 +50,7 @@ export function completeFrames({ buffer, start, end, lastHead }: Chunk, id: numb
   if (ends) buffer[lastHead + FLAGS_AT] = Flag.endStream;
 }
 
+/** Length of the payload whose frame header begins at `at`. */
 function lengthAt(buffer: Buffer, at: number): number {
   return (buffer[at]! << 16) | (buffer[at + 1]! << 8) | buffer[at + 2]!;
 }
@@ -68,7 +69,10 @@ export function unframe(stream: Stream): void {
   }
 }
 
-/** Replaces a framed piece by one piece for each of its frames; returns the last one. */
+/**
+ * Replaces a framed piece by one piece for each of its frames, whose lengths are read from the headers between them; returns
+ * the last one.
+ */
 function split(stream: Stream, before: Chunk | null, framed: Chunk): Chunk {
   const { buffer, end, next } = framed;
   let last = before;

@@ -12,8 +12,7 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { FirstMessage } from '../relay/call.js';
 import { headerValues } from '../relay/call-facts.js';
 import { setDeadline } from '../relay/call-timer.js';
-import { HeaderEditor } from '../relay/header-editor.js';
-import { PathFields } from '../relay/header-rewrite.js';
+import { HeaderEditor, PathFields } from '../relay/header-rewrite.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { type Match, matchForCopy, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -100,6 +99,7 @@ export class Router {
     });
   }
 
+  /** Made once for each rule, as long as the rule is in force. */
   private requestEditorOf(rule: TrafficRoute): HeaderEditor | undefined {
     const { requestHeaders } = rule;
     if (requestHeaders === undefined) return undefined;

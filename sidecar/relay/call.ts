@@ -10,7 +10,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { ResponseTee } from '../transport/response-tee.js';
 import type { Session } from '../transport/session.js';
 import type { Attempt } from './attempt.js';
-import type { HeaderEditor } from './header-editor.js';
+import type { HeaderEditor } from './header-rewrite.js';
 
 /** No deadline, no timeout: a time in ms that never comes. */
 export const NEVER = Number.POSITIVE_INFINITY;

@@ -4,6 +4,7 @@
  */
 
 import { formatGrpcTimeout } from '../core/deadline/grpc-timeout.js';
+import type { HeaderEdits } from '../core/routing/header-edits.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
@@ -202,5 +203,40 @@ export class PathFields {
       if (this.fields.size < REMEMBERED_PATHS) this.fields.set(path, field);
     }
     return field;
+  }
+}
+
+/**
+ * Changes header lists as a traffic rule says. Its fields are made once, and what it makes of a stable list is the same list
+ * each time, so that work on that is remembered as for any other.
+ */
+export class HeaderEditor {
+  /** Names that are removed or replaced, lower case. */
+  private readonly removed: ReadonlySet<string>;
+  /** In the order in which they follow those that stay. */
+  private readonly added: readonly HeaderField[];
+
+  constructor({ remove, set, add }: HeaderEdits) {
+    this.removed = new Set([...remove, ...set.map(([name]) => name)]);
+    this.added = [...set, ...add].map(([name, value]) => makeField(name, value));
+  }
+
+  /** The same request with other headers. */
+  request(block: HeaderBlock): HeaderBlock {
+    const { bytes, count, overLimit, misordered } = block;
+    const extras = this.extras(block.extras);
+    return new HeaderBlock(this.list(block.stable), extras, bytes, count, overLimit, misordered);
+  }
+
+  /** The stable part, with what is added. */
+  list(list: StableList): StableList {
+    return StableList.of([...this.extras(list.toFields()), ...this.added]);
+  }
+
+  /** The fields that stay; the same array where all of them do. */
+  extras(fields: readonly HeaderField[]): readonly HeaderField[] {
+    return fields.some(({ name }) => this.removed.has(name))
+      ? fields.filter(({ name }) => !this.removed.has(name))
+      : fields;
   }
 }

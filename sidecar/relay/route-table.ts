@@ -11,7 +11,7 @@ import { Token } from '../http2/hpack/tokens.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { CallStats, StatsRegistry } from '../telemetry/call-stats.js';
 import { type CallPlan, FirstMessage } from './call.js';
-import { HeaderEditor } from './header-editor.js';
+import { HeaderEditor } from './header-rewrite.js';
 import { messageBytes } from './request-prefix.js';
 
 /** What a route asks of its calls, with its configuration. */

@@ -246,7 +246,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/relay/call-timeouts.ts': 'test/scenario/traffic/random-traffic.test.ts',
   'sidecar/relay/call-timer.ts': 'test/scenario/traffic/random-traffic.test.ts',
   'sidecar/relay/call.ts': 'test/scenario/traffic/random-traffic.test.ts',
-  'sidecar/relay/header-rewrite.ts': 'test/unit/telemetry/access-log.test.ts',
   'sidecar/relay/inflate-prefix.ts': 'test/unit/relay/model-name.test.ts',
   'sidecar/relay/local-reply.ts': 'test/stack/inbound/inbound.test.ts',
   'sidecar/relay/relayed-call.ts': 'test/scenario/traffic/random-traffic.test.ts',

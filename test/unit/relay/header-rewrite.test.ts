@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { makeField } from '../../../sidecar/http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
-import { HeaderEditor } from '../../../sidecar/relay/header-editor.js';
+import { HeaderEditor } from '../../../sidecar/relay/header-rewrite.js';
 
 const fields = (pairs: readonly (readonly [string, string])[]) =>
   pairs.map(([name, value]) => makeField(name, value));
