@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
+import { Load } from '../../drills/faults/load.js';
+import { Model } from '../../drills/faults/model.js';
+import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { until } from '../../kit/process/processes.js';
+import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
+
+/** Room for all that a busy machine delays. */
+const QUEUE = { concurrency: 32, max_waiting: 4_096 };
+
+/** How many of the calls of `during` failed, and how. */
+function failuresOf(calls: readonly { readonly failure: string | undefined }[]): string {
+  const failed = calls.filter(({ failure }) => failure !== undefined);
+  return failed.length === 0 ? '' : `${failed.length} of ${calls.length}: ${failed[0]!.failure}`;
+}
+
+describe('Two datacenters, joined over the WAN', function () {
+  this.timeout(120_000);
+  const closers: (() => unknown)[] = [];
+  const open = async <T>(made: Promise<T>, close: (it: T) => unknown): Promise<T> => {
+    const it = await made;
+    closers.unshift(() => close(it));
+    return it;
+  };
+  let bench: SidecarBench;
+  let caller: SidecarProcess;
+  let home: readonly SidecarProcess[];
+  /** Of the caller, one for each way to say where calls go when this datacenter has nothing. */
+  let byFile: Load;
+  let byResolver: Load;
+  let startHome: () => Promise<readonly SidecarProcess[]>;
+
+  /** Calls that the models of each datacenter have had in the last second. */
+  let calls: () => { readonly here: number; readonly there: number };
+
+  before(async function () {
+    await consulOrSkip(this);
+    const one = await open(ConsulServer.start({ node: 'one' }), (it) => it.stop());
+    const there = { node: 'two', datacenter: 'dc2', primary: 'dc1', joinWan: [one.joinWan] };
+    const two = await open(ConsulServer.start(there), (it) => it.stop());
+    await until('they know each other', async () => {
+      return (await one.api<string[]>('GET', '/catalog/datacenters')).length === 2;
+    });
+    const resolver = {
+      Kind: 'service-resolver',
+      Name: 'vision',
+      Failover: { '*': { Datacenters: ['dc2'] } },
+    };
+    await one.api('PUT', '/config', resolver);
+
+    bench = await open(SidecarBench.open(), (it) => it.close());
+    const model = () => open(Model.start({ serviceMs: 2 }), (it) => it.kill());
+    const here = await model();
+    const away = await model();
+    const ports = new PortAllocator();
+    const [digits, vision, ...inbound] = await Promise.all(
+      Array.from({ length: 6 }, () => ports.find('127.0.0.1')),
+    );
+    await ports.release();
+    const replica = (name: string, service: string, agent: ConsulServer, at: Model, port: number) =>
+      bench.start(name, {
+        service,
+        instance: name,
+        consul: { address: agent.url },
+        inbound: { listen: `127.0.0.1:${port}`, local: at.address, queue: QUEUE },
+      });
+    startHome = () =>
+      Promise.all([
+        replica('digits-1', 'digits', one, here, inbound[0]!),
+        replica('vision-1', 'vision', one, here, inbound[1]!),
+      ]);
+    home = await startHome();
+    await Promise.all([
+      replica('digits-2', 'digits', two, away, inbound[2]!),
+      replica('vision-2', 'vision', two, away, inbound[3]!),
+    ]);
+    const failover = [{ service: 'digits', datacenter: 'dc2' }];
+    caller = await bench.start('web', {
+      service: 'web',
+      consul: { address: one.url },
+      outbound: {
+        upstreams: {
+          digits: { listen: `127.0.0.1:${digits}`, consul: { service: 'digits', failover } },
+          vision: { listen: `127.0.0.1:${vision}`, consul: { service: 'vision' } },
+        },
+      },
+    });
+    await caller.ready();
+    const load = (port: number) =>
+      open(Load.start({ target: `127.0.0.1:${port}`, perSecond: 25, deadlineMs: 10_000 }), (it) => it.stop());
+    byFile = await load(digits!);
+    byResolver = await load(vision!);
+    calls = () => {
+      const fromMs = performance.now() - 1_000;
+      return { here: here.events('ran', fromMs).length, there: away.events('ran', fromMs).length };
+    };
+  });
+
+  after(async () => {
+    for (const close of closers) await close();
+  });
+
+  /** Every call since `fromMs` was answered. */
+  async function assertNoneFailed(fromMs: number): Promise<void> {
+    const [file, resolver] = await Promise.all([byFile.between(fromMs), byResolver.between(fromMs)]);
+    assert.ok(file.length > 0 && resolver.length > 0);
+    assert.deepEqual({ file: failuresOf(file), resolver: failuresOf(resolver) }, { file: '', resolver: '' });
+  }
+
+  it('calls stay at home while it has a replica', async () => {
+    const fromMs = performance.now();
+    await until('some calls', () => byFile.sent > 30);
+    await assertNoneFailed(fromMs);
+    const { here, there } = calls();
+    assert.ok(here > 0, `${here} here`);
+    assert.equal(there, 0);
+  });
+
+  it('none fails when the last replica here drains, and they come home when it is back', async () => {
+    const fromMs = performance.now();
+    await Promise.all(home.map((sidecar) => sidecar.stop()));
+    await until('calls go to the other datacenter', () => {
+      const { here, there } = calls();
+      return here === 0 && there > 10;
+    });
+    home = await startHome();
+    await until('calls are at home again', () => {
+      const { here, there } = calls();
+      return there === 0 && here > 10;
+    });
+    await assertNoneFailed(fromMs);
+  });
+});
