@@ -201,14 +201,14 @@ export class InferenceQueue {
       answers = await this.timed(key, latestDeadline(batch), () => key.execute(batch));
     } catch (error) {
       if (batch.length > 1) this.splitUp(lane, batch);
-      else this.end(batch[0]!, 'fail', toRpcError(batch[0]!, error));
+      else this.fail(batch[0]!, toRpcError(batch[0]!, error));
       return;
     }
     this.counters.runs++;
     this.counters.jobs += batch.length;
     batch.forEach((job, i) => {
       const answer = answers[i]!;
-      if (answer instanceof RpcError) this.end(job, 'fail', answer);
+      if (answer instanceof RpcError) this.fail(job, answer);
       else this.answer(job, answer);
     });
   }
@@ -236,6 +236,11 @@ export class InferenceQueue {
     // A stream gets its answer and then its end.
     if (job.streams !== undefined) job.done(undefined, undefined);
     this.ledger.ended(job, 'success');
+  }
+
+  /** A run that ends without an answer because its caller has gone is no failure of the model. */
+  private fail(job: Job, error: RpcError): void {
+    this.end(job, this.gone.has(job) ? 'cancelled' : 'fail', error);
   }
 
   private end(job: Job, how: JobEnd, error: RpcError | undefined): void {

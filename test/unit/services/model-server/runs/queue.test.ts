@@ -263,6 +263,18 @@ describe('the inference queue', () => {
     assert.equal(bench.queue.counters.withdrawn, 1);
   });
 
+  it('counts a run that fails after its caller has gone as cancelled, and one that ends well as a success', async () => {
+    const { bench, runner } = scripted(1, 'held');
+    for (const value of [-1, 1]) {
+      const job = bench.job(runner, [value]);
+      await bench.settle();
+      bench.queue.withdraw(job);
+      await bench.release(runner);
+    }
+    const { success, fail, cancelled, pending } = runner.stats;
+    assert.deepEqual([success.count, fail.count, cancelled, pending], [1, 0, 1, 0]);
+  });
+
   it('hears of a cancellation that arrived during a run before it chooses the next job', async () => {
     const { bench, runner } = scripted(1, 'held');
     const [running, gone] = bench.jobs(runner, [1, 2]);
