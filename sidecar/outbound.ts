@@ -6,18 +6,20 @@ import { headerViewOf } from './http2/header-view.js';
 import type { HeaderBlock } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { attemptDueMs, noteLimit, retimeHeaders } from './outbound/attempt-timeout.js';
-import { type Failure, OutboundAttempt, OutboundCall, type UpstreamHandler } from './outbound/call.js';
+import { Entry, type Failure, OutboundAttempt, OutboundCall, type UpstreamHandler } from './outbound/call.js';
 import { CallEvents } from './outbound/call-events.js';
 import { noteFailure } from './outbound/failed-upstream.js';
 import { leaveUpstream, onFallbackRequest, runFallback } from './outbound/fallback/chain.js';
 import { divert, fallBack, recordPrimaryResponse } from './outbound/fallback/primary.js';
 import { finalFields } from './outbound/final-failure.js';
 import * as hedging from './outbound/hedging.js';
+import { awaitModel, namesModel, readModel } from './outbound/models/called-model.js';
 import { recordOutcome } from './outbound/outcome-recorder.js';
 import { KEY_UNREAD } from './outbound/parameter-key.js';
 import { pickEndpoint } from './outbound/pick.js';
 import { failureOf } from './outbound/replies.js';
 import { isServedNowhere, lacksIdentity, retryWaitMs } from './outbound/retry.js';
+import { limitTo } from './outbound/traffic-shift.js';
 import { NEVER } from './relay/call.js';
 import { beginAttempt, beginHedge, settleOn } from './relay/call-attempts.js';
 import { resumeAt } from './relay/call-timer.js';
@@ -25,7 +27,7 @@ import type { LocalReply } from './relay/local-reply.js';
 import { Next } from './relay/next.js';
 import { creditRequest } from './relay/request-buffer.js';
 import { finishWith, sendLocalReply } from './relay/response.js';
-import { type Match, timeAllowedMs } from './relay/route-table.js';
+import { type Match, type Routes, timeAllowedMs } from './relay/route-table.js';
 import { isGrpcRequest, RejectedStream } from './transport/not-grpc.js';
 import type { Session } from './transport/session.js';
 
@@ -42,13 +44,52 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     const view = headerViewOf(block);
     if (!isGrpcRequest(view)) return void new RejectedStream(session, stream, ended);
     const call = new OutboundCall(this.context, this, session, stream, block, ended);
-    const { routes } = this.router;
-    const match = routes.match(view.path);
+    const { routes, models } = this.router;
+    if (models !== null && this.awaitModel(call, Entry.own)) return;
+    this.enter(call, models === null ? routes : this.router.routesOf(call), view.path);
+  }
+
+  private enter(call: OutboundCall, routes: Routes, path: string): void {
+    const match = routes.match(path);
     call.stats = match === null ? routes.statsOf('other') : match.stats;
     call.stats.begin();
-    if (match === null) return this.refuse(call, this.router.unknownRoute(view.path));
+    if (match === null) return this.refuse(call, this.router.unknownRoute(path));
     if (this.activeShift !== null && this.activeShift.apply(call, match, this) === Next.handled) return;
     this.take(call, match);
+  }
+
+  takeSplit(call: OutboundCall, match: Match): void {
+    if (this.router.models !== null && this.awaitModel(call, Entry.split)) return;
+    this.take(call, this.matchFor(call) ?? match);
+  }
+
+  /** Where calls differ by the model that they name. True: the call waits until that can be read. */
+  private awaitModel(call: OutboundCall, entry: Entry): boolean {
+    const match = namesModel(call) ? this.matchOf(headerViewOf(call.block).path) : null;
+    if (match === null || awaitModel(call) !== Next.handled) return false;
+    call.entry = entry;
+    // Until then it has the limits that calls of its method have whatever they name.
+    limitTo(call, match);
+    return true;
+  }
+
+  /** The model that the call names has been read, or cannot be. */
+  private goOn(call: OutboundCall): void {
+    const { entry } = call;
+    if (awaitModel(call) === Next.handled) return;
+    call.entry = Entry.done;
+    call.isWaiting = false;
+    const { path } = headerViewOf(call.block);
+    const match = this.matchFor(call);
+    if (entry === Entry.own) return this.enter(call, this.router.routesOf(call), path);
+    if (match === null) return this.refuse(call, this.router.unknownRoute(path));
+    this.take(call, match);
+  }
+
+  /** The route of a call, by the model it names where that is known. */
+  private matchFor(call: OutboundCall): Match | null {
+    if (this.router.models !== null && namesModel(call)) readModel(call);
+    return this.router.routesOf(call).match(headerViewOf(call.original).path);
   }
 
   take(call: OutboundCall, match: Match): void {
@@ -221,7 +262,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
   }
 
   takeOver(call: OutboundCall): Next {
-    const match = this.matchOf(headerViewOf(call.original).path);
+    const match = this.matchFor(call);
     if (match === null) return Next.continue;
     leaveUpstream(call);
     call.handler = this;
@@ -259,6 +300,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
 
   /** What the call waited for is here, or its wait is over. */
   private resume(call: OutboundCall): void {
+    if (call.entry !== Entry.done) return this.goOn(call);
     this.breaker.leave(call);
     call.isWaiting = false;
     const refusal = this.router.leaveRetired(call);

@@ -14,17 +14,17 @@ interface Group {
   readonly metrics: Readonly<Record<string, readonly string[]>>;
 }
 
-const CALL = ['direction', 'service', 'method'];
+const CALL = ['direction', 'service', 'method', 'model'];
 const ENDPOINT = ['upstream', 'cluster', 'endpoint'];
 const UPSTREAM = ['upstream', 'cluster'];
 const MIRROR = ['upstream', 'to'];
-const ROUTE = ['upstream', 'method'];
+const ROUTE = ['upstream', 'method', 'model'];
 
 const GROUPS: readonly Group[] = [
   {
     title: 'Calls',
     about:
-      'Of both directions: from peers to the local model, and from the local application to its upstreams.',
+      'Of both directions: from peers to the local model, and from the local application to its upstreams. `model` is there for calls that name a model to an upstream for which that makes a difference: one that a route or a split names, or that only some endpoints have, at most 100; all other models are `other`.',
     metrics: {
       outrider_calls_started_total: CALL,
       outrider_calls_total: [...CALL, 'grpc_status'],
@@ -59,6 +59,7 @@ const GROUPS: readonly Group[] = [
       outrider_ejections_not_enforced_total: [...UPSTREAM, 'detector', 'reason'],
       outrider_outputs_inspected_total: [...UPSTREAM, 'result'],
       outrider_size_limited_total: ['upstream', 'feature', 'reason'],
+      outrider_model_misses_total: [...UPSTREAM, 'reason'],
       outrider_panics_total: UPSTREAM,
       outrider_health_checks_total: ['upstream', 'endpoint', 'result'],
       outrider_recovery_checks_total: ['upstream', 'result'],

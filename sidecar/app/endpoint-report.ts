@@ -45,6 +45,7 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
     consecutiveFaults: ejection.consecutiveFaults,
     ejections: ejection.ejections,
     ...(endpoint.locality === '' ? {} : { locality: endpoint.locality }),
+    ...(endpoint.models === null ? {} : { models: endpoint.models }),
     ...(endpoint.weightFactor === 1 ? {} : { share: endpoint.weightFactor }),
     ...(reportedLoad === undefined ? {} : { reportedLoad }),
     ...(outcomes === null ? {} : recent(outcomes)),

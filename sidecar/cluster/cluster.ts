@@ -10,12 +10,12 @@ import type { DataPlaneContext } from '../transport/context.js';
 import { balancerFor } from './balancer-for.js';
 import { ConnectionWarmer } from './connection-warmer.js';
 import type { Endpoint, Peer } from './endpoint.js';
-
+import type { ModelClaims, ModelMisses } from './models/model-claims.js';
+import { UnservedModels } from './models/unserved-models.js';
 import type { OutlierSweep } from './outlier-sweep.js';
 import { PrioritySet } from './priority-set.js';
 import { ReportCounts } from './report-counts.js';
 import { StaleDiscovery } from './stale-discovery.js';
-import { UnservedModels } from './unserved-models.js';
 
 /** Opens a socket to an endpoint; undefined while there is no identity to present. */
 export type Dial = (address: Address, peer: Peer, tls: 'mesh' | 'plaintext') => Socket | undefined;
@@ -44,6 +44,9 @@ export class Cluster {
   readonly unservedModels = new UnservedModels();
   /** Load reports of its endpoints that were read. */
   readonly reports = new ReportCounts();
+  /** Which endpoints have which models; null: as far as they say so, all have the same. */
+  claims: ModelClaims | null = null;
+  readonly modelMisses: ModelMisses = { unclaimed: 0, unavailable: 0, unnamed: 0 };
   /** False: discovery has not said yet which endpoints there are. */
   isKnown = true;
   /** There has been an identity to connect with. Until then no endpoint can be reached, through no fault of its own. */

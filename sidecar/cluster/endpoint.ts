@@ -33,6 +33,8 @@ export class Endpoint extends EndpointLoad {
   isForeign = false;
   /** When a load report in trailers was last read, monotonic ms. */
   reportReadMs = Number.NEGATIVE_INFINITY;
+  /** The models that it says it has; null: it says nothing of them. */
+  models: readonly string[] | null = null;
   /** Why Consul reports it as critical; empty: it does not. */
   critical = '';
   readonly ejection: EndpointEjection = new EndpointEjection(this);
@@ -101,6 +103,7 @@ export class Endpoint extends EndpointLoad {
     this.locality = config.locality ?? '';
     this.critical = config.critical ?? '';
     this.isForeign = config.isForeign === true;
+    this.models = config.models ?? null;
   }
 
   /** Whether the same connections serve `config`, which has this address. */

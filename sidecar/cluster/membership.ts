@@ -10,6 +10,7 @@ import { dialTo, isStarted, mayOpen, onConnectionChange } from './connections.js
 import { refreshEligible } from './eligibility.js';
 import { Endpoint } from './endpoint.js';
 import { setHealthy } from './endpoint-health.js';
+import { ModelClaims } from './models/model-claims.js';
 import { configureSweep } from './sweep-config.js';
 
 /** A cluster that connects to the endpoints of `config`. @param clusterName among the clusters of the upstream. */
@@ -67,6 +68,8 @@ function setEndpoints(cluster: Cluster, config: UpstreamConfig, keepPools = true
   // Connections are counted from here on, those that are begun with the groups included.
   cluster.endpoints = chosen;
   cluster.endpoints = cluster.priorities.set(chosen, now);
+  const { balance } = config;
+  cluster.claims = ModelClaims.of(cluster.endpoints, () => balancerFor(balance, cluster.context.random));
   cluster.byLabel = new Map(cluster.endpoints.map((endpoint) => [endpoint.label, endpoint]));
   for (const gone of before.values()) {
     gone.isGone = true;

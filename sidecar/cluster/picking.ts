@@ -1,7 +1,9 @@
 import { type CallKind, hasUntried as isAnyUntried } from '../core/balancing/balancer.js';
+import type { Ejection } from '../core/outlier/ejection.js';
 import type { Cluster } from './cluster.js';
 import { refreshEligible } from './eligibility.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
+import type { ModelGroup } from './models/model-claims.js';
 
 /** Whether `takeProbe` would find one. */
 export function isProbeDue(cluster: Cluster, nowMs: number): boolean {
@@ -11,13 +13,21 @@ export function isProbeDue(cluster: Cluster, nowMs: number): boolean {
 /**
  * An ejected endpoint whose ejection time is over, for a call to probe; undefined: there is none. The end of that attempt
  * must be recorded with the number in `endpoint.ejection.probe`, and counts until `overMs`.
+ * @param group the endpoints that have the model which the call names; absent: each may be probed.
  */
-export function takeProbe(cluster: Cluster, nowMs: number, overMs: number): Endpoint | undefined {
+export function takeProbe(
+  cluster: Cluster,
+  nowMs: number,
+  overMs: number,
+  group?: ModelGroup,
+): Endpoint | undefined {
   const { onlyEjections } = cluster.priorities;
+  const mayProbe =
+    group === undefined ? undefined : (member: Ejection) => group.has((member as EndpointEjection).endpoint);
   const probe = (
     onlyEjections === null
-      ? cluster.priorities.takeProbe(nowMs, overMs)
-      : onlyEjections.takeProbe(nowMs, overMs)
+      ? cluster.priorities.takeProbe(nowMs, overMs, mayProbe)
+      : onlyEjections.takeProbe(nowMs, overMs, mayProbe)
   ) as EndpointEjection | undefined;
   if (probe === undefined) return undefined;
   // The probe alone is to speak for or against the endpoint, not the latency that led to its ejection.

@@ -1,5 +1,5 @@
 import type { LocalityConfig } from '../config/model.js';
-import type { EjectionSettings } from '../core/outlier/ejection.js';
+import type { Ejection, EjectionSettings } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { ConnectionWarmer } from './connection-warmer.js';
@@ -96,10 +96,14 @@ export class PrioritySet {
   }
 
   /** An ejected endpoint whose time is over. Critical ones are probed only where no other level is left. */
-  takeProbe(nowMs: number, overMs: number): EndpointEjection | undefined {
+  takeProbe(
+    nowMs: number,
+    overMs: number,
+    mayProbe?: (member: Ejection) => boolean,
+  ): EndpointEjection | undefined {
     for (const level of this.levels) {
       if (level.isCritical && level !== this.active) continue;
-      const probe = level.ejections.takeProbe(nowMs, overMs);
+      const probe = level.ejections.takeProbe(nowMs, overMs, mayProbe);
       if (probe !== undefined) return probe as EndpointEjection;
     }
     return undefined;

@@ -1,5 +1,6 @@
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { NO_PROBE } from '../core/outlier/ejection.js';
+import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { StableList } from '../http2/hpack/header-list.js';
 import type { Call } from '../relay/call.js';
@@ -10,7 +11,7 @@ import { sendLocalReply } from '../relay/response.js';
 import type { Match } from '../relay/route-table.js';
 import type { SizeReason } from '../telemetry/size-counts.js';
 import { timeToldMs, withLimit } from './attempt-timeout.js';
-import type { OutboundAttempt, OutboundCall } from './call.js';
+import { Entry, type OutboundAttempt, type OutboundCall } from './call.js';
 import { onFallbackFinish } from './fallback/chain.js';
 import { recordPrimaryDeadline, recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
@@ -99,10 +100,19 @@ export abstract class CallEvents extends UpstreamState {
   }
 
   onFinish(call: OutboundCall, status: number): void {
+    if (call.entry !== Entry.done) this.countUnread(call);
     call.stats?.finish(status, this.context.nowMs - call.startMs);
     if (call.breaker !== null) call.leaveBreaker();
     if (call.fallback !== null) onFallbackFinish(call, call.fallback, status);
     if (call.observer !== null) call.observer.onFinish(call, status);
+  }
+
+  /** The call ended before its model could be read: it counts under its method. */
+  private countUnread(call: OutboundCall): void {
+    if (call.entry !== Entry.own) return;
+    call.stats = this.matchOf(headerViewOf(call.block).path)?.stats ?? null;
+    call.stats?.begin();
+    if (call.reason !== '') call.stats?.countReason(call.reason);
   }
 
   // ---- what calls wait for has come, or will not come ----

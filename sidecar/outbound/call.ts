@@ -24,6 +24,10 @@ export interface RouteDecision {
   readonly original: HeaderBlock;
 }
 
+/** Where a call goes on once its model has been read: as one of the application, or as one that a split sends. */
+export const Entry = { done: 0, own: 1, split: 2 } as const;
+export type Entry = (typeof Entry)[keyof typeof Entry];
+
 /** How a call failed, for when no retry or fallback step has anything better. */
 export interface Failure {
   /** The sidecar's own answer; null: the endpoint's answer is passed on. */
@@ -42,8 +46,10 @@ export interface UpstreamHandler extends CallHandler {
   find(name: string): UpstreamHandler | undefined;
   /** Its route for a path; null: it has none. */
   matchOf(path: string): Match | null;
-  /** Runs a call of this upstream, or one that a split or a mirror sends to it. */
+  /** Runs a call of this upstream, or a copy that a mirror sends to it. */
   take(call: OutboundCall, match: Match): void;
+  /** Runs a call that a split sends to it. */
+  takeSplit(call: OutboundCall, match: Match): void;
   /** Runs a call that failed elsewhere, as one of its own. `continue`: it has no route for it. */
   takeOver(call: OutboundCall): Next;
   /** Takes back a call that the fallback step before could not serve. */
@@ -107,6 +113,12 @@ export class OutboundCall extends RelayedCall {
   keyBytes = 0;
   /** The model that it names (cluster/model-key.ts), where that was noted before the request was let go. */
   model: Uint8Array | null = null;
+  /** What its request names, once that is read; empty: nothing, or nothing that can be told. */
+  modelName = '';
+  modelVersion = '';
+  isModelRead = false;
+  /** It waits at its entry until its model can be read. */
+  entry: Entry = Entry.done;
   /** What it is known by where it may have crashed a model; empty: not made. */
   fingerprint = '';
   /** A model process crashed with it inside, or would: it goes nowhere else. */

@@ -8,6 +8,7 @@ import { areReadOnly } from '../core/routing/method.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
+import { groupFor } from './models/called-model.js';
 
 /** How long a probe that is due waits for a call of the highest rank, ms. */
 const PREFERRED_PROBE_WAIT_MS = 5_000;
@@ -62,7 +63,8 @@ export class EjectionProbes {
     if (isPartial && call.isReplayable) return undefined;
     const rank = isPartial ? 0 : rankOf(config);
     const overMs = call.plan.holdsResponse ? Number.POSITIVE_INFINITY : nowMs + STREAM_MS;
-    return takeProbe(call.cluster, this.asOfMs(rank, nowMs), overMs);
+    const group = call.cluster.claims === null ? undefined : groupFor(call);
+    return takeProbe(call.cluster, this.asOfMs(rank, nowMs), overMs, group);
   }
 
   /** A probe that is a stream has its first response: a success, for its end may be hours away. */

@@ -1,5 +1,4 @@
 import type { Endpoint } from '../cluster/endpoint.js';
-import { hasUntried, pickAgain } from '../cluster/picking.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { noteFailure, RetryState } from '../core/retry/retry.js';
@@ -9,6 +8,7 @@ import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { UNKNOWN_DURATION } from './outcome-recorder.js';
+import { canHedge, pickForHedge } from './pick.js';
 import { retryFacts } from './retry.js';
 
 /** When a hedge of the call is due, monotonic ms; NEVER: none is. First attempts only. */
@@ -39,10 +39,10 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
   const { hedgePolicy } = call.methodState!;
   const tried = [...(call.tried as Endpoint[]), first.endpoint];
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
-  const isOtherAvailable = !cluster.isRetired && hasUntried(cluster, tried);
+  const isOtherAvailable = canHedge(call, tried);
   if (!hedgePolicy.grant({ isRepeatable, isOtherAvailable, breaker }, cluster.budget, nowMs))
     return undefined;
-  const endpoint = pickAgain(cluster, tried, nowMs, call.routeDecision?.key, call.kind);
+  const endpoint = pickForHedge(call, tried, nowMs);
   if (endpoint === undefined) return undefined;
   call.tried = tried;
   call.takeExtra();

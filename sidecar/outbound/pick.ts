@@ -1,11 +1,40 @@
 import type { Endpoint } from '../cluster/endpoint.js';
-import { pick, pickAgain } from '../cluster/picking.js';
+import { hasUntried, pick, pickAgain } from '../cluster/picking.js';
 import type { OutboundCall } from './call.js';
+import { countMiss, groupFor } from './models/called-model.js';
 
-/** The endpoint for the next attempt of a call: one it has not tried, where there is any; undefined: there is none. */
+/**
+ * The endpoint for the next attempt of a call: one it has not tried, where there is any; undefined: there is none. Of a model
+ * that only some endpoints have, one of these; where none of them can take the call, any may: what they say may be out of date.
+ */
 export function pickEndpoint(call: OutboundCall, nowMs: number): Endpoint | undefined {
   const { cluster, kind, routeDecision } = call;
   const tried = call.tried as Endpoint[];
+  if (cluster.claims !== null) {
+    const group = groupFor(call);
+    const having = group?.pick(tried, nowMs, routeDecision?.key, kind);
+    if (having !== undefined) return having;
+    countMiss(call, group);
+  }
   if (call.attemptsHere === 0) return pick(cluster, tried, nowMs, routeDecision?.key, kind);
   return pickAgain(cluster, tried, nowMs, routeDecision?.key, kind);
+}
+
+/** The endpoint for a hedge; undefined: there is none. An endpoint without the model would only cost work. */
+export function pickForHedge(
+  call: OutboundCall,
+  tried: readonly Endpoint[],
+  nowMs: number,
+): Endpoint | undefined {
+  const group = call.cluster.claims === null ? undefined : groupFor(call);
+  const key = call.routeDecision?.key;
+  if (group !== undefined) return group.pick(tried, nowMs, key, call.kind);
+  return pickAgain(call.cluster, tried, nowMs, key, call.kind);
+}
+
+/** Whether there is such an endpoint. */
+export function canHedge(call: OutboundCall, tried: readonly Endpoint[]): boolean {
+  if (call.cluster.isRetired) return false;
+  const group = call.cluster.claims === null ? undefined : groupFor(call);
+  return group === undefined ? hasUntried(call.cluster, tried) : group.hasUntried(tried);
 }

@@ -15,20 +15,32 @@ import { setDeadline } from '../relay/call-timer.js';
 import { HeaderEditor, PathFields } from '../relay/header-rewrite.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { type Match, matchForCopy, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-table.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundCall } from './call.js';
 import { KEY_UNREAD } from './parameter-key.js';
+
+/** Of calls that have not been read for their model. */
+const NO_MODEL = null;
+/** Of all models that make no difference. */
+const OTHER_MODELS = '';
 
 /**
  * Decides where a call goes: its route, and the cluster of endpoints. Most upstreams have one cluster for all calls
  * (`onlyCluster`); traffic rules, several clusters, sticky calls and limits of clusters are asked where there are any.
  */
 export class Router {
-  /** Those of the configuration. */
+  /** Those of the configuration for calls that name no model, or whose model makes no difference. */
   routes: Routes;
+  /** The models that make a difference; null: none does, and no call is read for its model. */
+  models: ReadonlySet<string> | null = null;
+  /** The routes of calls by the model they name, once there was such a call; of all other models under ''. */
+  private byModel = new Map<string, Routes>();
   private readonly name: string;
   private readonly paths = new PathFields();
   private readonly requestEditors = new WeakMap<TrafficRoute, HeaderEditor>();
+
+  private config: UpstreamConfig;
 
   constructor(
     config: UpstreamConfig,
@@ -37,21 +49,39 @@ export class Router {
     private readonly replayBytes: number,
   ) {
     this.name = config.name;
-    this.routes = this.makeRoutes(config);
+    this.config = config;
+    this.routes = this.makeRoutes(NO_MODEL);
   }
 
   /** Takes over a changed file. */
   update(config: UpstreamConfig): void {
-    this.routes = this.makeRoutes(config, this.routes);
+    this.config = config;
+    this.routes = this.makeRoutes(NO_MODEL, this.routes);
+    for (const [model, before] of this.byModel) this.byModel.set(model, this.makeRoutes(model, before));
   }
 
-  private makeRoutes(config: UpstreamConfig, before?: Routes): Routes {
-    const { name, routes, tls, loadReports } = config;
+  /** The rules of discovery that were in force are not any more. */
+  forgetRules(): void {
+    this.routes.forgetRules();
+    for (const routes of this.byModel.values()) routes.forgetRules();
+  }
+
+  /** The routes of a call: those for the model that it names, as far as it has been read. */
+  routesOf(call: OutboundCall): Routes {
+    const { models } = this;
+    if (models === null || !call.isModelRead) return this.routes;
+    const model = models.has(call.modelName) ? call.modelName : OTHER_MODELS;
+    return getOrInsert(this.byModel, model, () => this.makeRoutes(model));
+  }
+
+  private makeRoutes(model: string | null, before?: Routes): Routes {
+    const { name, routes, tls, loadReports } = this.config;
     return new Routes(
-      routes,
+      routes.filter(({ models }) => models === undefined || (model !== null && models.includes(model))),
       {
         direction: 'outbound',
         service: name,
+        ...(model === NO_MODEL ? {} : { model: model || 'other' }),
         replayBytes: this.replayBytes,
         stripsResponse: tls !== 'mesh',
         stripsReports: !loadReports.forward,
@@ -88,7 +118,7 @@ export class Router {
     const block = rewritten === path ? original : this.paths.rewritten(original, rewritten);
     call.block = this.requestEditorOf(rule)?.request(block) ?? block;
     call.cluster = cluster;
-    call.match = this.routes.complete(match, rule);
+    call.match = this.routesOf(call).complete(match, rule);
     call.routeDecision = { version: this.upstream.version, key: this.keyOf(cluster, original), original };
     const { inFlight, maxInFlight: limit } = cluster;
     if (inFlight < limit) return null;
@@ -129,7 +159,7 @@ export class Router {
     if (call.routeDecision?.version === this.upstream.version && !call.cluster.isRetired) return null;
     const { original } = call;
     const { path } = headerViewOf(original);
-    const found = this.routes.match(path);
+    const found = this.routesOf(call).match(path);
     if (found === null) return this.unknownRoute(path);
     const match = call.match.plan.isOnce ? matchForCopy(found) : found;
     const { onlyCluster } = this.upstream;

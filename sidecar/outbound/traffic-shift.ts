@@ -15,6 +15,13 @@ import { MirroredCall } from './mirror/mirrored-call.js';
 import { MirrorScheduler } from './mirror/scheduler.js';
 import { MirrorStats } from './mirror/stats.js';
 
+/** A call that is put off before its own way has the plan and the deadline of its route, as if it ran already. */
+export function limitTo(call: OutboundCall, { plan }: Match): void {
+  call.plan = plan;
+  const allowed = timeAllowedMs(plan.config, call.block);
+  if (allowed !== NEVER) setDeadline(call, call.startMs + allowed);
+}
+
 /** What a route does with its calls beside running them. */
 interface RouteShift {
   readonly split: Split | null;
@@ -75,7 +82,7 @@ export class TrafficShift {
       const { path } = headerViewOf(call.block);
       const fault = findFault(faults.outbound, this.name, path, context.nowMs, context.random);
       if (fault !== undefined) {
-        this.limit(call, match);
+        limitTo(call, match);
         injectFault(call, fault, faults, () => {
           if (this.shift(call, match, own) === Next.continue) own.take(call, match);
         });
@@ -83,13 +90,6 @@ export class TrafficShift {
       }
     }
     return this.shift(call, match, own);
-  }
-
-  /** A delayed call has the plan and the deadline of its route, as if it ran already. */
-  private limit(call: OutboundCall, { plan }: Match): void {
-    call.plan = plan;
-    const allowed = timeAllowedMs(plan.config, call.block);
-    if (allowed !== NEVER) setDeadline(call, call.startMs + allowed);
   }
 
   private shift(call: OutboundCall, match: Match, own: UpstreamHandler): Next {
@@ -102,13 +102,13 @@ export class TrafficShift {
     if (targetMatch === null) return Next.continue;
     // From here on it is a call of the target, and is not split again.
     call.handler = target;
-    target.take(call, targetMatch);
+    target.takeSplit(call, targetMatch);
     return Next.handled;
   }
 
   /** A target that is not there, while a changed configuration is taken over, leaves the call where it is. */
   private targetOf(split: Split, call: OutboundCall, own: UpstreamHandler): UpstreamHandler {
-    const to = split.choose(metadataValue, call.block, this.context.random) ?? own.name;
+    const to = split.choose(metadataValue, call.block, this.context.random, call) ?? own.name;
     const target = to === own.name ? own : (own.find(to) ?? own);
     const count = this.splits.get(target.name);
     if (count === undefined) this.splits.set(target.name, { calls: 1 });

@@ -13,6 +13,7 @@ import type { UpstreamHandler } from './call.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { EjectionProbes } from './ejection-probe.js';
 import { MethodStates } from './method-state.js';
+import { modelsThatMatter } from './models/models-that-matter.js';
 import { ParameterKeys } from './parameter-key.js';
 import { PoisonWatch } from './poison-requests.js';
 import { Router } from './router.js';
@@ -114,12 +115,13 @@ export class UpstreamState {
   apply(snapshot: UpstreamSnapshot): void {
     // A reload may have ended discovery while an answer was on its way.
     if (this.config.consul === undefined) return;
-    this.router.routes.forgetRules();
+    this.router.forgetRules();
     this.upstream.apply(snapshot);
     this.onTargetsChanged();
   }
 
   protected onTargetsChanged(): void {
+    this.router.models = modelsThatMatter(this.config.routes, this.clusters);
     this.probes.configure(this.config.routes, this.upstream.hasRetries);
   }
 

@@ -48,6 +48,8 @@ export function isTimeAsked(config: RouteConfig, block: HeaderBlock): boolean {
 export interface RoutesOptions {
   readonly direction: 'inbound' | 'outbound';
   readonly service: string;
+  /** The model that all of its calls name, for their counters; absent: they are not told apart by it. */
+  readonly model?: string;
   readonly replayBytes: number;
   readonly stripsResponse: boolean;
   readonly stripsReports: boolean;
@@ -130,7 +132,7 @@ export class Routes {
   /** Counters for a method; calls without a route count under `other`. */
   statsOf(method: string): CallStats {
     return getOrInsert(this.statsByMethod, method, () =>
-      this.registry.callStats(this.options.direction, this.options.service, method),
+      this.registry.callStats({ ...this.options, method }),
     );
   }
 }

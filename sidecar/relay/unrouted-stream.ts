@@ -18,7 +18,7 @@ export class UnroutedStream {
   accept(session: Session, stream: Stream, block: HeaderBlock, ended: boolean, name: string): void {
     if (!isGrpcRequest(headerViewOf(block))) return void new RejectedStream(session, stream, ended);
     stream.owner = NO_OWNER;
-    this.stats ??= this.context.stats.callStats('outbound', 'none', 'other');
+    this.stats ??= this.context.stats.callStats({ direction: 'outbound', service: 'none', method: 'other' });
     this.stats.begin();
     const message = messageField(
       reasonMessage(LocalReplyReasons.unknownRoute, { path: `upstream "${name.slice(0, 100)}"` }),

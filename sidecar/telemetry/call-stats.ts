@@ -5,7 +5,7 @@ export const LATENCY_BOUNDS_MS: readonly number[] = [
   0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
 ];
 
-/** Calls of one kind: direction × service × method. */
+/** Calls of one kind: direction × service × method, and where calls are told apart by it, × model. */
 export class CallStats {
   started = 0;
   inFlight = 0;
@@ -21,6 +21,8 @@ export class CallStats {
     readonly direction: 'inbound' | 'outbound',
     readonly service: string,
     readonly method: string,
+    /** Empty: they are not told apart by it. */
+    readonly model = '',
   ) {}
 
   /** A call has arrived. */
@@ -70,8 +72,9 @@ export class StatsRegistry {
   connectionsReplaced = 0;
   handshakeFailures = new Map<string, number>();
 
-  callStats(direction: 'inbound' | 'outbound', service: string, method: string): CallStats {
-    const stats = new CallStats(direction, service, method);
+  callStats(kind: Pick<CallStats, 'direction' | 'service' | 'method'> & { model?: string }): CallStats {
+    const { direction, service, method, model } = kind;
+    const stats = new CallStats(direction, service, method, model);
     this.calls.push(stats);
     return stats;
   }

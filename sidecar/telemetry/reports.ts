@@ -36,6 +36,8 @@ export interface EndpointReport {
   readonly ejections: number;
   /** Where it is, if that is known. */
   readonly locality?: string;
+  /** The models that its registration or the file says it has; absent: they say nothing. */
+  readonly models?: readonly string[];
   /** What it takes of its weight now, when that is not all: it warms up, is full, or is far away. */
   readonly share?: number;
   /** Calls that it has over those it runs at once, as it reports it, with our own calls since; absent without a report of the last 3 s. */

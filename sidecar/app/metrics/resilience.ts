@@ -28,7 +28,10 @@ export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
 
 function rowsOf(outbounds: readonly Outbound[]): Row[] {
   return outbounds.flatMap(({ name, methodStates }) =>
-    [...methodStates.all].map((state) => ({ labels: { upstream: name, method: state.stats.method }, state })),
+    [...methodStates.all].map((state) => {
+      const { method, model } = state.stats;
+      return { labels: { upstream: name, method, ...(model === '' ? {} : { model }) }, state };
+    }),
   );
 }
 

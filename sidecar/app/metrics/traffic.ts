@@ -1,4 +1,5 @@
 import type { Cluster } from '../../cluster/cluster.js';
+import { MISS_REASONS } from '../../cluster/models/model-claims.js';
 import { OUTCOME_NAMES } from '../../core/outcome/outcome.js';
 import { statusName } from '../../core/outcome/status.js';
 import { DETECTOR_NAMES } from '../../core/outlier/detectors.js';
@@ -39,11 +40,11 @@ export function metricsOf(sources: MetricSources): Metric[] {
   ];
 }
 
-function labelsOf(call: CallStats): Record<string, string> {
-  return { direction: call.direction, service: call.service, method: call.method };
+function labelsOf({ direction, service, method, model }: CallStats): Record<string, string> {
+  return { direction, service, method, ...(model === '' ? {} : { model }) };
 }
 
-/** One sample for each direction, service and method. */
+/** One sample for each direction, service and method; where calls are told apart by their model, for each of these. */
 function callMetrics(calls: readonly CallStats[]): Metric[] {
   const finished: Sample[] = [];
   const answers: Sample[] = [];
@@ -100,6 +101,12 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     ({ endpoint }, _, i) => endpoint.ejection.ejectionsBy[i]!,
   );
   const inspected = perCluster.counts('result', ({ sweep }) => sweep?.inspector?.counts ?? {});
+  const misses = metricsOver(
+    clusters.filter(
+      ({ claims, modelMisses }) => claims !== null || MISS_REASONS.some((why) => modelMisses[why] > 0),
+    ),
+    clusterLabels,
+  ).counts('reason', ({ modelMisses }) => modelMisses);
   const detected = perCluster.by('detector', DETECTOR_NAMES, (cluster, _, i) =>
     sumOf(cluster, ({ counts }) => counts.by[i]!.detected),
   );
@@ -130,6 +137,7 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     metric('outrider_ejections_detected_total', detected),
     metric('outrider_ejections_not_enforced_total', notEnforced),
     metric('outrider_outputs_inspected_total', inspected),
+    metric('outrider_model_misses_total', misses),
     perCluster.metric('outrider_panics_total', ({ panics }) => panics),
     perCluster.metric('outrider_retry_budget_refused_total', ({ budget }) => budget.refused),
     perEndpoint.metric('outrider_endpoint_priority', ({ endpoint }) => endpoint.priority),

@@ -250,6 +250,13 @@ export function shortText(what: string) {
   return plainText(what).min(1, { error: what }).max(128, { error: 'at most 128 characters' });
 }
 
+/** The name of a model as requests have it. */
+export function modelName() {
+  return plainText('the name of a model')
+    .min(1, { error: 'the name of a model' })
+    .max(128, { error: 'at most 128 characters' });
+}
+
 /** A list of such things (their plural), at most `max` of them. */
 export function listOf<S extends z.ZodType>(item: S, things: string, max?: number) {
   const list = z.array(item, { error: `a list of ${things}` });

@@ -101,10 +101,15 @@ export class EjectionSet {
    * An endpoint whose ejection is over and that this call has to probe, or undefined. The caller sends this one call
    * to it, keeps `member.probe` with the attempt and must `record` its end, whatever that is.
    * @param overMs monotonic ms from which another call may probe it instead; the end of this one then no longer counts.
+   * @param mayProbe whether this call could show how an endpoint fares; absent: it could for each.
    */
-  takeProbe(nowMs: number, overMs = Number.POSITIVE_INFINITY): Ejection | undefined {
+  takeProbe(
+    nowMs: number,
+    overMs = Number.POSITIVE_INFINITY,
+    mayProbe?: (member: Ejection) => boolean,
+  ): Ejection | undefined {
     if (nowMs < this.probeFromMs) return undefined;
-    const due = this.due(nowMs);
+    const due = this.due(nowMs, mayProbe);
     if (due === undefined) return undefined;
     this.nextProbe += 1;
     due.state = EjectionState.probing;
@@ -114,12 +119,12 @@ export class EjectionSet {
   }
 
   /** An endpoint that is due for a probe; sets `probeFromMs` for the next one. */
-  private due(nowMs: number): Ejection | undefined {
+  private due(nowMs: number, mayProbe?: (member: Ejection) => boolean): Ejection | undefined {
     let due: Ejection | undefined;
     let fromMs = Number.POSITIVE_INFINITY;
     for (const member of this.members) {
       if (member.state === EjectionState.admitted || !member.isAvailable) continue;
-      if (due === undefined && member.untilMs <= nowMs) due = member;
+      if (due === undefined && member.untilMs <= nowMs && mayProbe?.(member) !== false) due = member;
       if (member.untilMs < fromMs) fromMs = member.untilMs;
     }
     this.probeFromMs = fromMs;

@@ -31,6 +31,13 @@ const INFER = '/inference.GRPCInferenceService/ModelInfer';
 /** Methods known to be unary without configuration: those that only read, and the inference itself. */
 export const KNOWN_UNARY: ReadonlySet<string> = new Set([...READ_ONLY, INFER]);
 
+/** Methods whose messages name a model in field 1 and its version in field 2. */
+export const MODEL_METHODS: ReadonlySet<string> = new Set(
+  ['ModelInfer', 'ModelStreamInfer', 'ModelReady', 'ModelMetadata', 'ModelConfig', 'ModelStatistics'].map(
+    (name) => `/inference.GRPCInferenceService/${name}`,
+  ),
+);
+
 /** Whether all of these patterns are paths of methods without side effects; false for an empty list. */
 export function areReadOnly(patterns: readonly string[]): boolean {
   return patterns.length > 0 && patterns.every((pattern) => READ_ONLY.has(pattern));

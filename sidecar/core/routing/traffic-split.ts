@@ -1,9 +1,20 @@
 import { hashText, mix } from '../balancing/hash.js';
 
+/** By a value of metadata, or by the model that the request names, and by its version where one is said. */
+export type SplitMatch =
+  | { readonly key: string; readonly value: string; readonly upstream: string; readonly model?: undefined }
+  | { readonly model: string; readonly version?: string; readonly upstream: string };
+
+/** What a request names; both are empty where that is not known. */
+export interface CalledModel {
+  readonly modelName: string;
+  readonly modelVersion: string;
+}
+
 /** How calls are split over upstreams. */
 export interface SplitSettings {
   /** First match wins. */
-  readonly match: readonly { readonly key: string; readonly value: string; readonly upstream: string }[];
+  readonly match: readonly SplitMatch[];
   /** By upstream, each ≥ 0. */
   readonly weights: Readonly<Record<string, number>>;
   /** Calls with the same value of this metadata key go to the same one. */
@@ -34,9 +45,16 @@ export class Split {
   }
 
   /** Name of the upstream; undefined when all weights are 0. @param lookup value of a metadata key of `call`. */
-  choose<Call>(lookup: Lookup<Call>, call: Call, random: () => number): string | undefined {
+  choose<Call>(
+    lookup: Lookup<Call>,
+    call: Call,
+    random: () => number,
+    called: CalledModel = NO_MODEL,
+  ): string | undefined {
     const { match, stickyBy } = this.settings;
-    for (const { key, value, upstream } of match) if (lookup(call, key) === value) return upstream;
+    for (const each of match)
+      if (each.model === undefined ? lookup(call, each.key) === each.value : isCalled(each, called))
+        return each.upstream;
     if (this.names.length <= 1) return this.names[0];
     const sticky = stickyBy === undefined ? undefined : lookup(call, stickyBy);
     return sticky === undefined ? this.draw(random() * this.total) : this.placeOf(sticky);
@@ -66,4 +84,13 @@ export class Split {
     }
     return this.names[best]!;
   }
+}
+
+const NO_MODEL: CalledModel = { modelName: '', modelVersion: '' };
+
+function isCalled(
+  { model, version }: { readonly model: string; readonly version?: string },
+  { modelName, modelVersion }: CalledModel,
+): boolean {
+  return model === modelName && (version === undefined || version === modelVersion);
 }

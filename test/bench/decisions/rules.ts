@@ -198,7 +198,7 @@ function endedCall(): EndedCall {
   };
   return {
     ...{ startMs: 1_000, deadlineMs: 16_000, requestBytes: 3_200, responseBytes: 90 },
-    stats: new StatsRegistry().callStats('outbound', 'digits', PATHS.unary),
+    stats: new StatsRegistry().callStats({ direction: 'outbound', service: 'digits', method: PATHS.unary }),
     block: new HeaderBlock(stable, null, 250, 6, false, false),
     ...{ session: { identity: null }, plan: { stripsResponse: false } },
     ...{ reason: '', degraded: '', lastAttempt: attempt },

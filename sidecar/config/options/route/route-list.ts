@@ -43,7 +43,9 @@ export function refuseUnreachable(routes: unknown, report: Report): void {
         `found ${quoted(pattern)}, which is never reached; ${by} already takes ${quoted(taken.pattern)}`,
       );
     }
-    earlier.push(...patterns.map((pattern) => ({ pattern, route: i })));
+    // What it does not take for its models goes on.
+    if (mapping(route)['models'] === undefined)
+      earlier.push(...patterns.map((pattern) => ({ pattern, route: i })));
   }
 }
 
@@ -56,7 +58,7 @@ function completeRoutes(
   routes: readonly RouteConfig[],
   side: 'inbound' | 'outbound',
 ): readonly RouteConfig[] {
-  const patterns = routes.flatMap((route) => route.methods);
+  const patterns = routes.flatMap(({ methods, models }) => (models === undefined ? methods : []));
   if (patterns.includes('*')) return routes;
   const unary = [...KNOWN_UNARY].filter((method) => !patterns.some((pattern) => isCovered(method, pattern)));
   const isCareful = (method: string): boolean => side === 'outbound' && areReadOnly([method]);

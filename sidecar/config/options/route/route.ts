@@ -1,7 +1,7 @@
 /**
  * Routes: what the sidecar may do with a method, on either side of the mesh.
  */
-import { areReadOnly } from '../../../core/routing/method.js';
+import { areReadOnly, MODEL_METHODS, matchesMethod } from '../../../core/routing/method.js';
 import { writeDuration } from '../../codecs/duration.js';
 import { quoted } from '../../codecs/parse-result.js';
 import { RETRYABLE_STATUSES, retryableName, statusCode } from '../../codecs/status-code.js';
@@ -25,6 +25,7 @@ import {
   duration,
   durationOrNone,
   listOf,
+  modelName,
   refuseMaxBelowBase,
   size,
   wholeNumber,
@@ -156,6 +157,12 @@ export const inboundRoute = inCode(
 export const outboundRoute = inCode(
   blockAs('a block with methods and what to do with them', {
     methods,
+    models: option(listOf(modelName(), 'models', 64).min(1, { error: 'at least one model' }).optional(), {
+      meaning:
+        'The route is for calls that name one of these models in their request only; those that name another go on to the routes below. Read as in `split.match`.',
+      otherwise: 'absent: whatever model a call names',
+      why: 'Most rules are about a method.',
+    }),
     kind,
     idempotent: option(yesOrNo().optional(), {
       meaning:
@@ -209,6 +216,7 @@ export const outboundRoute = inCode(
   }).check(
     rules(
       refuseHeldStreams,
+      refuseUnnamedModels,
       refuseShortGrants,
       refuseLongAttempts,
       refuseFirstMessages,
@@ -269,6 +277,23 @@ function refuseHeldStreams(route: FoundBlock, report: Report): void {
       `found ${quoted(method)} in a unary route; expected kind streaming, as its messages would be held back`,
     );
   }
+}
+
+/** A route for some models whose methods name none, or one for the name that stands for all others in metrics. */
+function refuseUnnamedModels(route: FoundBlock, report: Report): void {
+  if (route['models'] === undefined) return;
+  const patterns = texts(route['methods']);
+  const isNaming = (pattern: string): boolean =>
+    [...MODEL_METHODS].some((method) => matchesMethod(pattern, method));
+  for (const [i, pattern] of patterns.entries())
+    if (!isNaming(pattern))
+      report(['methods', i], `found ${quoted(pattern)} beside models; expected methods that name a model`);
+  for (const [i, name] of texts(route['models']).entries())
+    if (name === 'other')
+      report(
+        ['models', i],
+        'found other, which stands for all other models in metrics; expected another name',
+      );
 }
 
 /** 0 for none, and for one that is wrong in itself. */

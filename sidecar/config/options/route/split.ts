@@ -3,17 +3,44 @@ import { z } from 'zod';
 import { mapping, number } from '../found.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, inCode, option, type Report, rules, value } from '../option.js';
-import { listOf, plainText, rational, upstreamName } from '../values.js';
+import { listOf, modelName, plainText, rational, upstreamName } from '../values.js';
 
-const splitMatch = block({
-  key: option(metadataKey(), {
+/** What a match of a split asks for: a value of metadata, or the model that the request names. */
+type SplitMatch =
+  | { readonly key: string; readonly value: string; readonly upstream: string; readonly model?: undefined }
+  | { readonly model: string; readonly version?: string; readonly upstream: string };
+
+const splitMatchBlock = block({
+  key: option(metadataKey().optional(), {
     meaning: 'The metadata key that is looked at.',
+    otherwise: 'required without `model`',
     why: 'Which key carries it depends on the application.',
   }),
-  value: option(plainText('a value of metadata').max(1_024, { error: 'at most 1024 characters' }), {
-    meaning: 'The value that it must have, exactly.',
-    why: 'Which key carries it depends on the application.',
+  value: option(
+    plainText('a value of metadata').max(1_024, { error: 'at most 1024 characters' }).optional(),
+    {
+      meaning: 'The value that it must have, exactly.',
+      otherwise: 'required without `model`',
+      why: 'Which key carries it depends on the application.',
+    },
+  ),
+  model: option(modelName().optional(), {
+    meaning:
+      'In the place of `key` and `value`: the model that the request names, exactly. Read from the first message of the methods of the Open Inference Protocol that name one; a compressed message, or a name beyond its first 4 KiB, matches nothing.',
+    otherwise: 'absent: metadata decides',
+    why: 'Every client of the protocol names its model already.',
   }),
+  version: option(
+    plainText('a version of a model')
+      .min(1, { error: 'a version of a model' })
+      .max(64, { error: 'at most 64 characters' })
+      .optional(),
+    {
+      meaning: 'With `model`: the `model_version` of the request, exactly.',
+      otherwise: 'absent: any, and none',
+      why: 'Most requests leave the version to the server.',
+    },
+  ),
   upstream: option(upstreamName(), {
     meaning: 'Where such calls go; this upstream itself is possible too.',
     why: 'Without it the match would have no effect.',
@@ -22,11 +49,14 @@ const splitMatch = block({
 
 const weight = value(rational({ min: 0, max: 1_000_000 }), { type: 'weight', range: '0 to 1000000' });
 
+const splitMatch = inCode(splitMatchBlock.check(rules(refuseMixedMatch)), (said) => said as SplitMatch);
+
 /** `split` of a route: Envoy's `weighted_clusters`, Consul's service-splitter; sticky by rendezvous hashing. */
 export const split = option(
   block({
     match: option(listOf(splitMatch, 'matches', 64).prefault([]), {
-      meaning: 'Calls whose metadata has one of these values go where it says; the first match wins.',
+      meaning:
+        'Calls whose metadata has one of these values, or that name one of these models, go where it says; the first match wins.',
       why: 'Weights alone are enough for most canaries.',
     }),
     weights: option(
@@ -58,6 +88,19 @@ export const split = option(
     why: 'Calls to an upstream go to that upstream.',
   },
 );
+
+/** A match asks for metadata or for a model, and for all of it. */
+function refuseMixedMatch(found: ReturnType<typeof mapping>, report: Report): void {
+  const { key, value: wanted, model, version } = found;
+  if (model === undefined) {
+    if (key === undefined) report(['key'], 'missing; expected a metadata key, or model');
+    else if (wanted === undefined) report(['value'], 'missing; expected the value that the key must have');
+    if (version !== undefined) report(['version'], 'found without model; expected both, or neither');
+    return;
+  }
+  for (const [name, said] of Object.entries({ key, value: wanted }))
+    if (said !== undefined) report([name], 'found beside model; expected either metadata or a model');
+}
 
 function refuseEmptySplit(found: ReturnType<typeof mapping>, report: Report): void {
   const { match, weights } = found;

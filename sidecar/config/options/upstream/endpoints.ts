@@ -11,7 +11,7 @@ import { ok, type Parsed } from '../../codecs/parse-result.js';
 import { present } from '../../present.js';
 import { address, list, mapping, number, text } from '../found.js';
 import { blockAs, inCode, option, type Report, value } from '../option.js';
-import { codec, listOf, peerAddress, rational, readPeer, shortText } from '../values.js';
+import { codec, listOf, modelName, peerAddress, rational, readPeer, shortText } from '../values.js';
 import { localityName } from './endpoint-policies.js';
 
 const weight = option(rational({ min: 0, max: 1_000_000 }).prefault(1), {
@@ -19,7 +19,7 @@ const weight = option(rational({ min: 0, max: 1_000_000 }).prefault(1), {
   why: 'All endpoints get the same share.',
 });
 
-const endpointBlock = blockAs('an address, or a block with address, weight, locality and id', {
+const endpointBlock = blockAs('an address, or a block with address, weight, locality, models and id', {
   address: option(peerAddress(), {
     meaning: "Where the peer's sidecar listens.",
     why: 'Without it there is nothing to connect to.',
@@ -29,6 +29,12 @@ const endpointBlock = blockAs('an address, or a block with address, weight, loca
     meaning: 'Where it is, for `locality` of the upstream.',
     otherwise: 'absent: elsewhere',
     why: 'Matters only where an upstream has a block `locality`.',
+  }),
+  models: option(listOf(modelName(), 'models', 256).min(1, { error: 'at least one model' }).optional(), {
+    meaning:
+      'The models that it has. Calls that name a model in their request go to the endpoints that have it, as long as one of these can take them; a model that no endpoint has goes to any.',
+    otherwise: 'absent: it may have any',
+    why: 'Most services have the same models at every endpoint.',
   }),
   id: option(shortText('a short name').optional(), {
     meaning: 'The name of the endpoint in reports and metrics.',
@@ -47,7 +53,7 @@ const endpointAddress = value(
       return read.ok ? ok({ address: read.value, weight: 1 }) : read;
     },
     ({ address: alone }) => writeAddress(alone),
-    ({ locality: place, id }) => place === undefined && id === undefined,
+    ({ locality: place, id, models }) => place === undefined && id === undefined && models === undefined,
   ),
   { type: 'address' },
 );
@@ -68,6 +74,8 @@ export interface EndpointConfig {
   readonly subset?: string;
   /** Lower goes first; higher ones get traffic only while none before them is eligible. Absent: 0. */
   readonly priority?: number;
+  /** The models that it has. Absent: it may have any. */
+  readonly models?: readonly string[];
   /** Why the registry counsels against it, in one sentence. Absent: it does not. */
   readonly critical?: string;
   /** The registry shows that its proxy is no Outrider. Absent: it is one, or that is not known. */
@@ -76,12 +84,13 @@ export interface EndpointConfig {
 
 const endpoint = inCode(
   z.union([endpointAddress, endpointBlock], {
-    error: 'an address, or a block with address, weight, locality and id',
+    error: 'an address, or a block with address, weight, locality, models and id',
   }),
-  ({ address, weight, locality, id = writeAddress(address) }): EndpointConfig => ({
+  ({ address, weight, locality, models, id = writeAddress(address) }): EndpointConfig => ({
     address,
     weight,
     ...present('locality', locality),
+    ...present('models', models),
     id,
   }),
 );
@@ -95,7 +104,7 @@ export const endpoints = option(
   ),
   {
     meaning:
-      'The instances of the upstream, each an address or a block with address, weight, locality and id.',
+      'The instances of the upstream, each an address or a block with address, weight, locality, models and id.',
     otherwise: 'with a block `consul` at the top: what Consul says; else required',
     why: 'Without an endpoint every call would fail.',
   },

@@ -95,4 +95,21 @@ describe('Split', () => {
     });
     assertShare(moved, USERS.length, 0.1);
   });
+
+  it('goes by the model that the request names, and by its version where one is said', () => {
+    const match = [
+      { model: 'digits', version: '3', upstream: 'new' },
+      { model: 'digits', upstream: 'digits-only' },
+      { key: 'x-canary', value: 'yes', upstream: 'canary' },
+    ] as const;
+    const split = weigh({ stable: 1 }, { match });
+    const to = (modelName: string, modelVersion: string, metadata: Metadata = {}) =>
+      split.choose(lookup, metadata, constant(0), { modelName, modelVersion });
+    assert.equal(to('digits', '3'), 'new');
+    assert.equal(to('digits', ''), 'digits-only');
+    assert.equal(to('digits', '33', { 'x-canary': 'yes' }), 'digits-only');
+    assert.equal(to('words', '3', { 'x-canary': 'yes' }), 'canary');
+    assert.equal(to('', '3'), 'stable');
+    assert.equal(split.choose(lookup, {}, constant(0)), 'stable');
+  });
 });

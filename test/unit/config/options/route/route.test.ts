@@ -60,6 +60,20 @@ describe('the end of a list of routes', () => {
     );
   });
 
+  it('is there for the models that a route leaves out', () => {
+    const routes = routesOf(`[{methods: [${INFER}], models: [digits]}, {methods: ["*"], models: [words]}]`);
+    assert.deepEqual(
+      routes.map(({ methods, models }) => [methods.length, models]),
+      [
+        [1, ['digits']],
+        [1, ['words']],
+        [9, undefined],
+        [1, undefined],
+        [1, undefined],
+      ],
+    );
+  });
+
   it('is left alone when a route takes every method', () =>
     assert.equal(routesOf('[{methods: ["*"]}]').length, 1));
 });
@@ -158,6 +172,23 @@ describe('routes that are refused', () => {
   ).because(
     /routes\[1\]\.methods\[0\]: found "\/inference.*", which is never reached; routes\[0\] already takes "\/inference\.GRPCInferenceService\/\*"/,
   );
+  refused('models beside methods that name none', '[{methods: [/a.B/C], models: [digits]}]').because(
+    /methods\[0\].*expected methods that name a model/,
+  );
+  refused('the name of all other models', `[{methods: [${INFER}], models: [other]}]`).because(
+    /models\[0\].*another name/,
+  );
+  refused('no model', `[{methods: [${INFER}], models: []}]`).because(/at least one model/);
+  for (const [match, why] of [
+    ['{model: digits, key: x-a, upstream: u}', /key.*beside model/],
+    ['{version: "3", key: x-a, value: b, upstream: u}', /version.*without model/],
+    ['{key: x-a, upstream: u}', /value.*missing/],
+    ['{upstream: u}', /key.*missing; expected a metadata key, or model/],
+    ['{model: "", upstream: u}', /the name of a model/],
+  ] as const)
+    refused(`a match of a split: ${match}`, `[{methods: [${INFER}], split: {match: [${match}]}}]`).because(
+      why,
+    );
   refused('a method twice', '[{methods: [/a.B/C]}, {methods: [/a.B/C]}]').because(/never reached/);
 
   it('does not compare a limit that is wrong in itself', () => {

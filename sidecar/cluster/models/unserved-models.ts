@@ -1,4 +1,4 @@
-import type { Endpoint } from './endpoint.js';
+import type { Endpoint } from '../endpoint.js';
 
 /** A word counts for so long: a model that comes back is found by then. */
 const KEPT_MS = 2_000;

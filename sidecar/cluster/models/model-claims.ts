@@ -1,0 +1,95 @@
+import type { Balancer, CallKind } from '../../core/balancing/balancer.js';
+import { hasUntried } from '../../core/balancing/balancer.js';
+import type { Endpoint } from '../endpoint.js';
+
+/** Models remembered of one cluster; of more, those that come later are claimed by none. */
+const MOST_MODELS = 1_024;
+
+/** Why a call that names a model went to an endpoint that is not known to have it. */
+export const MISS_REASONS = ['unclaimed', 'unavailable', 'unnamed'] as const;
+export type MissReason = (typeof MISS_REASONS)[number];
+
+/** Counts by reason, of one cluster. */
+export type ModelMisses = Record<MissReason, number>;
+
+/** The endpoints that may have one model, and the choice among them. */
+export class ModelGroup {
+  constructor(
+    readonly model: string,
+    readonly endpoints: readonly Endpoint[],
+    /** Of its own: what it derives from its endpoints holds for these alone. */
+    private readonly balancer: Balancer,
+  ) {}
+
+  has(endpoint: Endpoint): boolean {
+    return this.endpoints.includes(endpoint);
+  }
+
+  /** Whether a further attempt could go to one of them. */
+  hasUntried(tried: readonly Endpoint[]): boolean {
+    return this.endpoints.some((each) => isCandidate(each, tried));
+  }
+
+  /**
+   * The balancer's choice among those that get calls; without one, an endpoint of another priority or locality; then one
+   * that is ejected, as a model's last endpoint is not taken from it; then one that is connecting. Undefined: there is none
+   * that the call has not tried.
+   */
+  pick(tried: readonly Endpoint[], nowMs: number, key?: number, kind?: CallKind): Endpoint | undefined {
+    if (hasUntried(this.endpoints, tried)) return this.balancer.pick(this.endpoints, tried, nowMs, key, kind);
+    let best: Endpoint | undefined;
+    for (const each of this.endpoints)
+      if (isCandidate(each, tried) && (best === undefined || isBefore(each, best))) best = each;
+    return best;
+  }
+}
+
+/** Connected or about to be, with weight, not tried; one whose own sidecar says that its model is down is left alone. */
+function isCandidate(endpoint: Endpoint, tried: readonly Endpoint[]): boolean {
+  const { weight, isConnected, ejection, pool } = endpoint;
+  return weight > 0 && (isConnected || pool.isConnecting) && !ejection.isDown && !tried.includes(endpoint);
+}
+
+function isBefore(one: Endpoint, other: Endpoint): boolean {
+  const [a, b] = [rankOf(one), rankOf(other)];
+  if (a !== b) return a < b;
+  return one.priority === other.priority ? one.inFlight < other.inFlight : one.priority < other.priority;
+}
+
+function rankOf({ isConnected, ejections, ejection }: Endpoint): number {
+  if (ejections.mayCall(ejection)) return 0;
+  return isConnected ? 1 : 2;
+}
+
+/**
+ * Which endpoints of a cluster have which models, as their registration or the file says. An endpoint that says nothing may
+ * have any. Only made where they differ: until then no call is read for its model.
+ */
+export class ModelClaims {
+  private constructor(private readonly groups: ReadonlyMap<string, ModelGroup>) {}
+
+  /** Null: every model that is named is at every endpoint. */
+  static of(endpoints: readonly Endpoint[], makeBalancer: () => Balancer): ModelClaims | null {
+    const names = new Set<string>();
+    for (const { models } of endpoints)
+      for (const name of models ?? []) if (names.size < MOST_MODELS) names.add(name);
+    const groups = new Map<string, ModelGroup>();
+    let isEven = true;
+    for (const name of names) {
+      const having = endpoints.filter(({ models }) => models === null || models.includes(name));
+      if (having.length < endpoints.length) isEven = false;
+      groups.set(name, new ModelGroup(name, having, makeBalancer()));
+    }
+    return isEven ? null : new ModelClaims(groups);
+  }
+
+  /** The models that are claimed. */
+  get models(): Iterable<string> {
+    return this.groups.keys();
+  }
+
+  /** Undefined: no endpoint claims this model. */
+  groupOf(model: string): ModelGroup | undefined {
+    return this.groups.get(model);
+  }
+}

@@ -1,0 +1,75 @@
+import { ModelView, VIEW_BYTES } from '../../cluster/model-key.js';
+import type { ModelGroup } from '../../cluster/models/model-claims.js';
+import { MODEL_METHODS } from '../../core/routing/method.js';
+import { headerViewOf } from '../../http2/header-view.js';
+import { NEVER } from '../../relay/call.js';
+import { resumeAt } from '../../relay/call-timer.js';
+import { Next } from '../../relay/next.js';
+import { creditRequest } from '../../relay/request-buffer.js';
+import { prefixOf } from '../../relay/request-prefix.js';
+import type { OutboundCall } from '../call.js';
+
+const PREFIX_BYTES = 5;
+
+/** One for all calls: it is read into and read out in one go. */
+const view = new ModelView();
+
+/** Whether the call's method names a model in its messages. */
+export function namesModel(call: OutboundCall): boolean {
+  return MODEL_METHODS.has(headerViewOf(call.original).path);
+}
+
+/**
+ * Before the first attempt of a call whose method names a model. `handled`: it waits until more of its first message is here,
+ * and only the limits of the call bound that wait, as a stream may be open for long before its first message comes.
+ */
+export function awaitModel(call: OutboundCall): Next {
+  readModel(call);
+  if (call.isModelRead || call.requestEnded || !call.isReplayable) {
+    call.isModelRead = true;
+    call.isRequestAwaited = false;
+    return Next.continue;
+  }
+  call.keyBytes = bytesNeeded(call);
+  call.isRequestAwaited = true;
+  call.isWaiting = true;
+  resumeAt(call, NEVER);
+  creditRequest(call, call.requestBytes);
+  return Next.handled;
+}
+
+/** Reads what the call names, as far as its request has come: into `modelName` and `modelVersion`, once. */
+export function readModel(call: OutboundCall): void {
+  if (call.isModelRead || call.buffered === null || !view.read(call.buffered)) return;
+  call.isModelRead = true;
+  const { octets, length } = view;
+  if (length === 0) return;
+  const text = Buffer.from(octets.buffer, octets.byteOffset, length);
+  const end = 1 + text[0]!;
+  call.modelName = text.toString('utf8', 1, end);
+  call.modelVersion = text.toString('utf8', end, length);
+}
+
+/** Octets of the body at which a further look is worth it. */
+function bytesNeeded({ buffered }: OutboundCall): number {
+  if (buffered === null || buffered.bytes < PREFIX_BYTES) return PREFIX_BYTES;
+  return Math.min(VIEW_BYTES, PREFIX_BYTES + prefixOf(buffered, PREFIX_BYTES).readUInt32BE(1));
+}
+
+/**
+ * The endpoints that have the model which the call names; undefined: it names none that can be told, or no endpoint claims
+ * it, or all have the same.
+ */
+export function groupFor(call: OutboundCall): ModelGroup | undefined {
+  const { claims } = call.cluster;
+  if (claims === null || !namesModel(call)) return undefined;
+  readModel(call);
+  return call.modelName === '' ? undefined : claims.groupOf(call.modelName);
+}
+
+/** The call goes to an endpoint that is not known to have its model, as none of its `group` can take it. */
+export function countMiss(call: OutboundCall, group: ModelGroup | undefined): void {
+  if (call.attemptsHere > 0 || !namesModel(call)) return;
+  const why = group !== undefined ? 'unavailable' : call.modelName === '' ? 'unnamed' : 'unclaimed';
+  call.cluster.modelMisses[why]++;
+}
