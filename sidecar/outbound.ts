@@ -49,6 +49,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     this.enter(call, models === null ? routes : this.router.routesOf(call), view.path);
   }
 
+  /** The call begins: it is counted, under its model where that matters, and shifted or taken. */
   private enter(call: OutboundCall, routes: Routes, path: string): void {
     const match = routes.match(path);
     call.stats = match === null ? routes.statsOf('other') : match.stats;
@@ -58,6 +59,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     this.take(call, match);
   }
 
+  /** Routes of this upstream may be for some models only, whatever the upstream before asked for. */
   takeSplit(call: OutboundCall, match: Match): void {
     if (this.router.models !== null && this.awaitModel(call, Entry.split)) return;
     this.take(call, this.matchFor(call) ?? match);
@@ -121,7 +123,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     const now = this.context.nowMs;
     if (call.routeDecision !== null && call.routeDecision.key === KEY_UNREAD && this.awaitKey(call)) return;
     let probed: Endpoint | undefined;
-    if (call.attemptsHere === 0) {
+    if (call.attemptsHere === 0 || call.coldUntilMs > 0) {
       if (!this.poison.isIdle) {
         if (this.poison.awaitRequest(call, now) === Next.handled) return;
         const refusal = this.poison.refusal(call, now);
@@ -163,6 +165,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
   }
 
   private onNoEndpoint(call: OutboundCall): void {
+    if (this.coldStart !== null && call.cluster.isKnown && this.coldStart.hold(call)) return;
     const refusal = call.cluster.isKnown ? this.router.noEndpoint() : this.breaker.waitForDiscovery(call);
     if (refusal !== null) this.refuse(call, refusal);
   }
@@ -182,6 +185,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     } else {
       if (lacksIdentity(call, attempt) && this.breaker.wait(call)) return;
       if (this.retry(call, attempt) === Next.handled) return;
+      if (this.coldStart?.holdFailed(call, attempt)) return;
     }
     this.fail(call, failureOf(call, attempt), outcome);
   }
@@ -304,7 +308,8 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     this.breaker.leave(call);
     call.isWaiting = false;
     const refusal = this.router.leaveRetired(call);
-    if (refusal === null) this.attempt(call);
-    else this.refuse(call, refusal);
+    if (refusal !== null) return this.refuse(call, refusal);
+    if (call.coldUntilMs > 0 && this.coldStart !== null && this.coldStart.holdOn(call)) return;
+    this.attempt(call);
   }
 }

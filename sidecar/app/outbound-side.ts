@@ -12,6 +12,7 @@ import { UnroutedStream } from '../relay/unrouted-stream.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Listener } from '../transport/listener.js';
 import { type AppContext, openListener } from './context.js';
+import { wake } from './wake.js';
 
 /** What the outbound side needs of the rest of the sidecar. */
 export interface OutboundDeps {
@@ -174,6 +175,7 @@ export class OutboundSide {
       find: (name) => this.byName.get(name),
       poison: this.poison,
       failures: this.failures,
+      wake: (target, facts) => wake(target, facts, this.context.deps.env),
     });
     if (config.listen !== undefined) {
       const listener = openListener(this.context, SOCKET_NAMES.upstream(config.name), {

@@ -119,6 +119,8 @@ export class OutboundCall extends RelayedCall {
   isModelRead = false;
   /** It waits at its entry until its model can be read. */
   entry: Entry = Entry.done;
+  /** It waits until then at the longest for an endpoint that is up; 0: it has not had to. */
+  coldUntilMs = 0;
   /** What it is known by where it may have crashed a model; empty: not made. */
   fingerprint = '';
   /** A model process crashed with it inside, or would: it goes nowhere else. */

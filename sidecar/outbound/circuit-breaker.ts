@@ -62,6 +62,13 @@ export class CircuitBreaker {
     return true;
   }
 
+  /** Keeps the call until then, and no longer. False: no room. */
+  waitUntil(call: OutboundCall, untilMs: number): boolean {
+    if (!this.waiting.add(call)) return false;
+    resumeAt(call, untilMs);
+    return true;
+  }
+
   /** Discovery has not answered yet. Returns the reply to a call that cannot wait for it; null: it waits. */
   waitForDiscovery(call: OutboundCall): LocalReply | null {
     const refusal = this.admitToQueue(call);
@@ -77,13 +84,21 @@ export class CircuitBreaker {
   }
 
   /** What a waiting call waits for. */
-  missingFor({ cluster }: OutboundCall): string {
+  missingFor({ cluster, coldUntilMs }: OutboundCall): string {
+    if (coldUntilMs > 0) return `an endpoint of ${this.name} that is up`;
     return cluster.isKnown ? 'an identity to connect with' : `the endpoints of ${this.name}, not known yet`;
   }
 
   /** Calls that wait until it is known where they can go. */
   get waitingCalls(): number {
     return this.waiting.size;
+  }
+
+  /** Of these, calls that wait for an endpoint to be up. */
+  get coldCalls(): number {
+    let n = 0;
+    for (const { coldUntilMs } of this.waiting.all) if (coldUntilMs > 0) n++;
+    return n;
   }
 
   /** Ends the wait of all of them; in the order they came. */
@@ -122,6 +137,10 @@ export class WaitingCalls<C extends Call> {
 
   get size(): number {
     return this.calls.size;
+  }
+
+  get all(): Iterable<C> {
+    return this.calls;
   }
 
   /** False: there is no room. A caller may send one window unasked, so that much memory is reserved for each. */

@@ -74,6 +74,10 @@ export class Router {
     return getOrInsert(this.byModel, model, () => this.makeRoutes(model));
   }
 
+  /**
+   * The routes that calls of one model may take: those for every model, and those that name it. Counters of methods go on
+   * with those of `before`.
+   */
   private makeRoutes(model: string | null, before?: Routes): Routes {
     const { name, routes, tls, loadReports } = this.config;
     return new Routes(

@@ -13,6 +13,7 @@ import type { UpstreamHandler } from './call.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { EjectionProbes } from './ejection-probe.js';
 import { MethodStates } from './method-state.js';
+import { ColdStart, type Wake } from './models/cold-start.js';
 import { modelsThatMatter } from './models/models-that-matter.js';
 import { ParameterKeys } from './parameter-key.js';
 import { PoisonWatch } from './poison-requests.js';
@@ -30,6 +31,8 @@ export interface OutboundDeps {
   readonly find?: (name: string) => UpstreamHandler | undefined;
   /** Requests that crash models, of all upstreams of this sidecar; absent: of this one alone. */
   readonly poison?: PoisonTable;
+  /** Asks for the start of a service; absent: it cannot be asked for. */
+  readonly wake?: Wake;
   /** Where failures are kept that the application gets; absent: nowhere. */
   readonly failures?: UpstreamFailures;
 }
@@ -48,6 +51,8 @@ export class UpstreamState {
   readonly poison: PoisonWatch;
   readonly parameterKeys = new ParameterKeys();
   readonly sizeLimits = new SizeLimits();
+  /** Null: calls do not wait for endpoints to be up. */
+  coldStart: ColdStart | null = null;
   /** Null: nothing asks for them. */
   protected readonly failures: UpstreamFailures | null;
   /** Counts for `/metrics`. */
@@ -96,9 +101,17 @@ export class UpstreamState {
 
   private configure(config: UpstreamConfig): void {
     this.breaker.configure(config);
+    this.configureColdStart(config);
     this.trafficShift.configure(config.routes);
     this.activateShift();
     this.onTargetsChanged();
+  }
+
+  private configureColdStart({ name, coldStart }: UpstreamConfig): void {
+    const { context, deps, breaker } = this;
+    if (coldStart === undefined) this.coldStart = null;
+    else if (this.coldStart !== null) this.coldStart.settings = coldStart;
+    else this.coldStart = new ColdStart(coldStart, breaker, { upstream: name, context, wake: deps.wake });
   }
 
   /** Faults that calls are to meet; null: none. */

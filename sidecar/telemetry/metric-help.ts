@@ -35,6 +35,10 @@ export const HELP = {
     'Sampled answers of ModelInfer: in order; charged, for a peer answers the same request properly; acquitted, for it does not; unproven; unreadable.',
   outrider_size_limited_total:
     'Calls that a feature (repeat: retries and hedges, fallback, last-good, inspection, mirror, comparison) could not see: a request longer than replay, an answer longer than hold or sample, or no room in memory_budget (memory).',
+  outrider_cold_start_waiting: 'Calls that wait for an endpoint that is up.',
+  outrider_cold_start_calls_total:
+    'Calls that had to wait for an endpoint that is up (waited); of these, calls for which there was none in time (expired); calls that failed at once, as max_waiting waited already (refused).',
+  outrider_wakes_total: 'Requests for the start of a service (sent), and those of them that failed (failed).',
   outrider_model_misses_total:
     'Calls of methods that name a model, to an upstream whose endpoints have different ones, that went to any endpoint: no endpoint claims the model (unclaimed), none that does could take the call (unavailable), or the request names none that can be read (unnamed).',
   outrider_panics_total: 'Times fewer than half of the endpoints were eligible.',

@@ -228,6 +228,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/outbound/method-state.ts': 'test/scenario/traffic/random-traffic.test.ts',
   'sidecar/outbound/mirror/sampled-outputs.ts': 'test/unit/outbound/mirror/response-diff.test.ts',
   'sidecar/outbound/mirror/mirrored-call.ts': 'test/scenario/traffic/mirror.test.ts',
+  'sidecar/outbound/models/cold-start.ts': 'test/scenario/models/cold-start.test.ts',
   'sidecar/outbound/models/called-model.ts': 'test/scenario/models/model-on-some.test.ts',
   'sidecar/outbound/pick.ts': 'test/scenario/models/model-on-some.test.ts',
   'sidecar/outbound/outcome-recorder.ts': 'test/scenario/retries/declared-outcomes.test.ts',

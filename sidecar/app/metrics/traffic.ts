@@ -141,7 +141,30 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     perCluster.metric('outrider_panics_total', ({ panics }) => panics),
     perCluster.metric('outrider_retry_budget_refused_total', ({ budget }) => budget.refused),
     perEndpoint.metric('outrider_endpoint_priority', ({ endpoint }) => endpoint.priority),
-    perUpstream.metric('outrider_calls_waiting_for_discovery', ({ breaker }) => breaker.waitingCalls),
+    perUpstream.metric(
+      'outrider_calls_waiting_for_discovery',
+      ({ breaker }) => breaker.waitingCalls - breaker.coldCalls,
+    ),
+    ...coldStartMetrics(outbounds),
+  ];
+}
+
+/** Of upstreams whose calls wait for an endpoint that is up. */
+function coldStartMetrics(outbounds: readonly Outbound[]): Metric[] {
+  const cold = outbounds.flatMap(({ name, breaker, coldStart }) =>
+    coldStart === null ? [] : [{ labels: { upstream: name }, breaker, coldStart }],
+  );
+  const perUpstream = metricsOver(cold, ({ labels }) => labels);
+  return [
+    perUpstream.metric('outrider_cold_start_waiting', ({ breaker }) => breaker.coldCalls),
+    metric(
+      'outrider_cold_start_calls_total',
+      perUpstream.counts('result', ({ coldStart }) => coldStart.counts),
+    ),
+    metric(
+      'outrider_wakes_total',
+      perUpstream.counts('result', ({ coldStart }) => coldStart.wakes),
+    ),
   ];
 }
 

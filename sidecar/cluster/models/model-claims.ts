@@ -50,12 +50,14 @@ function isCandidate(endpoint: Endpoint, tried: readonly Endpoint[]): boolean {
   return weight > 0 && (isConnected || pool.isConnecting) && !ejection.isDown && !tried.includes(endpoint);
 }
 
+/** By rank, then by priority, then the one with fewer calls under way. */
 function isBefore(one: Endpoint, other: Endpoint): boolean {
   const [a, b] = [rankOf(one), rankOf(other)];
   if (a !== b) return a < b;
   return one.priority === other.priority ? one.inFlight < other.inFlight : one.priority < other.priority;
 }
 
+/** 0: it may be called; 1: connected, and ejected; 2: connecting. */
 function rankOf({ isConnected, ejections, ejection }: Endpoint): number {
   if (ejections.mayCall(ejection)) return 0;
   return isConnected ? 1 : 2;
@@ -68,7 +70,10 @@ function rankOf({ isConnected, ejections, ejection }: Endpoint): number {
 export class ModelClaims {
   private constructor(private readonly groups: ReadonlyMap<string, ModelGroup>) {}
 
-  /** Null: every model that is named is at every endpoint. */
+  /**
+   * Null: every model that is named is at every endpoint.
+   * @param makeBalancer for each group one of its own, of the kind that the cluster has.
+   */
   static of(endpoints: readonly Endpoint[], makeBalancer: () => Balancer): ModelClaims | null {
     const names = new Set<string>();
     for (const { models } of endpoints)

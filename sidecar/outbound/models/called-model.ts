@@ -1,3 +1,10 @@
+/**
+ * Which model a call names, where its upstream has rules or endpoints that differ by model. The name is field 1 and the
+ * version field 2 of the first message of the methods in `MODEL_METHODS` (Open Inference Protocol), so that nothing but the
+ * first 4 KiB of the request has to be here; a name beyond that, of more than 128 octets or in a compressed message is not
+ * read, and such a call goes where it would without any rule. Upstreams without such rules never come here.
+ */
+
 import { ModelView, VIEW_BYTES } from '../../cluster/model-key.js';
 import type { ModelGroup } from '../../cluster/models/model-claims.js';
 import { MODEL_METHODS } from '../../core/routing/method.js';
@@ -67,7 +74,10 @@ export function groupFor(call: OutboundCall): ModelGroup | undefined {
   return call.modelName === '' ? undefined : claims.groupOf(call.modelName);
 }
 
-/** The call goes to an endpoint that is not known to have its model, as none of its `group` can take it. */
+/**
+ * The call goes to an endpoint that is not known to have its model, as none of its `group` can take it. Counted once for a call, at its
+ * first attempt: further attempts follow from that one.
+ */
 export function countMiss(call: OutboundCall, group: ModelGroup | undefined): void {
   if (call.attemptsHere > 0 || !namesModel(call)) return;
   const why = group !== undefined ? 'unavailable' : call.modelName === '' ? 'unnamed' : 'unclaimed';

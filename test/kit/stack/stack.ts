@@ -17,6 +17,7 @@ import { Caller as Identity } from '../../../sidecar/inbound/caller.js';
 import type { ModelBackend } from '../../../sidecar/inbound/model-backend.js';
 import type { ModelInstance } from '../../../sidecar/inbound/model-instance.js';
 import { Inbound } from '../../../sidecar/inbound.js';
+import type { WakeFacts } from '../../../sidecar/outbound/models/cold-start.js';
 import { Outbound } from '../../../sidecar/outbound.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
@@ -229,6 +230,10 @@ export class Stack {
   /** What the applications of all upstreams got and retries could not better. */
   readonly failures = new UpstreamFailures();
   hasStalled = false;
+  /** Starts that upstreams have asked for. */
+  readonly wakes: WakeFacts[] = [];
+  /** How asking for one goes: what goes wrong, or nothing. */
+  wakeAnswer = '';
   /** False: there is no identity to connect with. */
   hasIdentity = true;
   private deferred: (() => void)[] = [];
@@ -295,6 +300,10 @@ export class Stack {
       replayBytes: REPLAY_BYTES,
       find: (name) => this.outbounds.find((each) => each.outbound.name === name)?.outbound,
       failures: this.failures,
+      wake: (_target, facts) => {
+        this.wakes.push(facts);
+        return Promise.resolve(this.wakeAnswer);
+      },
     });
     const listener = this.listen((link, stream, block, ended) => outbound.accept(link, stream, block, ended));
     const stack: OutboundStack = {

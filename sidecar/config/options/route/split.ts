@@ -10,6 +10,7 @@ type SplitMatch =
   | { readonly key: string; readonly value: string; readonly upstream: string; readonly model?: undefined }
   | { readonly model: string; readonly version?: string; readonly upstream: string };
 
+/** Either metadata or a model: which of the two it is follows from the options that are there (`refuseMixedMatch`). */
 const splitMatchBlock = block({
   key: option(metadataKey().optional(), {
     meaning: 'The metadata key that is looked at.',

@@ -12,6 +12,7 @@ import { block, blockAs, inCode, inside, option, rules } from '../option.js';
 import { outboundRoutes, refuseUnreachable } from '../route/route-list.js';
 import { choice, duration, durationOrNone, listenAddress, ratio, rational, wholeNumber } from '../values.js';
 import { balance } from './balance.js';
+import { coldStart } from './cold-start.js';
 import { ejection } from './ejection.js';
 import { breaker, health, locality, slowStart } from './endpoint-policies.js';
 import { endpoints, refuseBadEndpoints } from './endpoints.js';
@@ -90,6 +91,7 @@ const common = {
   health,
   breaker,
   slow_start: slowStart,
+  cold_start: coldStart,
   locality,
   ejection: option(ejection.prefault({}), {
     meaning:

@@ -51,6 +51,14 @@ describe('an empty block about a decision', () => {
     assert.equal(upstreamOf('health: {timeout: 3s}').health!.timeoutMs, 3_000);
   });
 
+  it('of a cold start waits for 10 s, and asks nothing', () => {
+    assert.deepEqual(upstreamOf('cold_start: {}').coldStart, { waitMs: 10_000, maxWaiting: 100 });
+    const { wake } = upstreamOf('cold_start: {wake: {url: "http://h:1/wake"}}').coldStart!;
+    assert.deepEqual(wake, { url: 'http://h:1/wake', intervalMs: 30_000 });
+    const command = upstreamOf('cold_start: {wake: {command: [start, "a b"]}}').coldStart!.wake!.command!;
+    assert.deepEqual(command, ['start', 'a b']);
+  });
+
   it('of a breaker bounds what can grow, and not the connections, which are bounded', () => {
     assert.deepEqual(upstreamOf('breaker: {}').breaker, {
       maxConnections: 0,
@@ -292,6 +300,15 @@ describe('contradictions of an upstream', () => {
     .because(/below: found 1; expected a ratio from 0\.01 to 0\.999/)
     .also('an unknown detector', 'ejection: {detectors: {success: {}}}')
     .because(/detectors\.success: unknown option/);
+  refused('a wake of nothing', 'cold_start: {wake: {}}').because(
+    /wake\.url: missing; expected a URL, or command/,
+  );
+  refused('two wakes', 'cold_start: {wake: {url: "http://h/", command: [x]}}').because(
+    /wake\.command: found beside url/,
+  );
+  refused('a wake without a program', 'cold_start: {wake: {command: []}}').because(/at least the program/);
+  for (const url of ['ftp://h/', 'h:1', 'http://user@h/', 'http:// h/'])
+    refused(`a wake at ${url}`, `cold_start: {wake: {url: "${url}"}}`).because(/wake\.url: .*a URL such as/);
   refused('no place', 'locality: {}').because(/locality\.own: missing; expected the name of a place/);
   refused('a bound in words', 'breaker: {max_pending: many}').because(/max_pending: found "many"; expected/);
 });
