@@ -81,6 +81,8 @@ export class BodySender {
     let later = false;
     for (const body of this.bodies.values()) {
       if (this.out.socket.writableLength > MAX_UNSENT_BYTES) return;
+      // Of thousands that wait for the connection's window, none is looked at in vain.
+      if (this.window <= 0) break;
       if (this.pumpBody(body)) later = true;
     }
     if (!later || this.queued) return;
