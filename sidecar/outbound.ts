@@ -17,7 +17,7 @@ import { awaitModel, namesModel, readModel } from './outbound/models/called-mode
 import { recordOutcome } from './outbound/outcome-recorder.js';
 import { KEY_UNREAD } from './outbound/parameter-key.js';
 import { pickEndpoint } from './outbound/pick.js';
-import { failureOf } from './outbound/replies.js';
+import { failureOf, notResumedReply } from './outbound/replies.js';
 import { isServedNowhere, lacksIdentity, retryWaitMs } from './outbound/retry.js';
 import { limitTo } from './outbound/traffic-shift.js';
 import { NEVER } from './relay/call.js';
@@ -196,6 +196,10 @@ export class Outbound extends CallEvents implements UpstreamHandler {
   }
 
   private succeed(call: OutboundCall, attempt: OutboundAttempt): void {
+    const { resumable } = call;
+    if (resumable !== null && !resumable.mayEnd(attempt, call.plan.isDeterministic))
+      return sendLocalReply(call, notResumedReply(call, `${attempt.endpoint.label} ended it sooner`));
+    if (resumable?.isResuming) this.onResumed(call);
     if (!this.poison.isIdle) this.poison.answered(call, attempt);
     const { methodState } = call;
     if (methodState !== null) {
@@ -212,13 +216,17 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     const now = this.context.nowMs;
     call.tried = [...call.tried, attempt.endpoint];
     if (isServedNowhere(call, attempt, now)) return Next.continue;
-    const refusal = call.isCommitted ? null : this.router.leaveRetired(call);
+    const { resumable } = call;
+    const refusal = call.isCommitted && resumable === null ? null : this.router.leaveRetired(call);
     if (refusal !== null) {
       this.refuse(call, refusal);
       return Next.handled;
     }
+    // A stream that got on has its attempts anew.
+    if (resumable !== null && !resumable.isResuming) call.retry = null;
     const waitMs = retryWaitMs(call, attempt, this.context);
     if (waitMs < 0) return Next.continue;
+    resumable?.restart(call.stream.pendingBytes);
     call.takeExtra();
     this.retries++;
     call.stats!.retries++;
@@ -280,6 +288,8 @@ export class Outbound extends CallEvents implements UpstreamHandler {
   private reply(call: OutboundCall, failure: Failure): void {
     const { reply, attempt } = failure;
     if (this.failures !== null) noteFailure(this.failures, this.name, call, failure);
+    if (call.resumable?.isResuming)
+      return sendLocalReply(call, notResumedReply(call, reply?.message ?? `status ${attempt!.status}`));
     const added = finalFields(call, failure);
     if (reply === null) finishWith(call, attempt!, added);
     else sendLocalReply(call, added.length === 0 ? reply : { ...reply, metadata: added[0]! });

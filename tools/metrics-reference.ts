@@ -48,6 +48,7 @@ const GROUPS: readonly Group[] = [
       outrider_endpoint_share: ENDPOINT,
       outrider_endpoint_ewma_seconds: ENDPOINT,
       outrider_endpoint_first_message_seconds: ENDPOINT,
+      outrider_endpoint_stream_messages_per_second: ENDPOINT,
       outrider_endpoint_connections: ENDPOINT,
       outrider_endpoint_priority: ENDPOINT,
       outrider_endpoint_reported_load: ENDPOINT,
@@ -76,6 +77,7 @@ const GROUPS: readonly Group[] = [
       'What is done when an attempt fails or is late, and what keeps that from making an overload worse.',
     metrics: {
       outrider_retry_budget_refused_total: UPSTREAM,
+      outrider_streams_resumed_total: ['upstream'],
       outrider_calls_waiting_for_discovery: ['upstream'],
       outrider_hedges_total: ROUTE,
       outrider_hedges_won_total: ROUTE,

@@ -5,6 +5,7 @@ import type { SlowStart } from '../core/balancing/slow-start.js';
 import { DETECTORS, Detector } from '../core/outlier/detectors.js';
 import { Ejection } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
+import { StreamPace } from '../core/stats/stream-pace.js';
 import type { Pool, PoolOptions } from '../transport/pool.js';
 
 /** An ejection that knows its endpoint. */
@@ -75,6 +76,8 @@ export class Endpoint extends EndpointLoad {
   isUntested = false;
   /** So it is, and what it says is NOT_SERVING. */
   mayBeStarting = false;
+  /** How fast its streams flow; for people. */
+  readonly pace = new StreamPace();
   /** Why the last fault was one; for people. */
   lastFault = '';
   /** What was wrong with the last answer that was charged to it. */

@@ -16,7 +16,8 @@ import { onFallbackFinish } from './fallback/chain.js';
 import { recordPrimaryDeadline, recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
 import { recordFirstMessage } from './outcome-recorder.js';
-import { deadlineReply, idleReply } from './replies.js';
+import { deadlineReply, idleReply, notResumedReply } from './replies.js';
+import { beginPace, notePace } from './stream/pace.js';
 import { UpstreamState } from './upstream-state.js';
 
 /**
@@ -45,7 +46,8 @@ export abstract class CallEvents extends UpstreamState {
 
   requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly HeaderField[] {
     const leftMs = timeToldMs(call, attempt, this.context.nowMs);
-    const extras = forwardExtras(call.block, this.profile, leftMs, call.marker, attempt.number);
+    const added = call.resumable === null ? call.marker : call.resumable.field;
+    const extras = forwardExtras(call.block, this.profile, leftMs, added, attempt.number);
     return this.config.tls === 'mesh' ? withLimit(extras, call, attempt) : extras;
   }
 
@@ -62,6 +64,7 @@ export abstract class CallEvents extends UpstreamState {
   /** What a stream is judged by: how long it lasts is up to its caller. */
   onFirstMessage(call: OutboundCall, attempt: OutboundAttempt): void {
     recordFirstMessage(call, attempt, this.context);
+    beginPace(call, attempt, this.context.nowMs);
     const { methodState } = call;
     if (methodState === null) return;
     if (methodState.hedgeSettings !== null) hedging.noteSuccess(call, attempt, this.context.nowMs);
@@ -79,6 +82,20 @@ export abstract class CallEvents extends UpstreamState {
     const inspector = call.cluster.sweep?.inspector;
     if (inspector != null) inspector.follow(call, endpoint, config.idempotent);
     if (call.observer !== null) call.observer.onLongResponse(call);
+  }
+
+  onCountedMessages(call: OutboundCall, attempt: OutboundAttempt): void {
+    notePace(call, attempt, this.context.nowMs);
+  }
+
+  onResumed(call: OutboundCall): void {
+    call.giveExtra();
+    this.resumed++;
+  }
+
+  onNotResumed(call: OutboundCall, { endpoint }: OutboundAttempt): void {
+    stopAttempts(call, AttemptEnd.cancelled);
+    sendLocalReply(call, notResumedReply(call, `${endpoint.label} begins anew`));
   }
 
   onDeadline(call: OutboundCall): void {

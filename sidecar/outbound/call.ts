@@ -186,6 +186,9 @@ export class OutboundAttempt extends Attempt {
   traits = 0;
   /** A stream that waits for its first message: it is counted so at its endpoint. */
   isUnanswered: boolean;
+  /** Where the present sample of its pace began, ms and messages, while it is counted. */
+  paceSinceMs = 0;
+  paceMessages = 0;
   /** What the endpoint needed, ms, once it has ended; UNKNOWN_DURATION: it cannot be told. */
   tookMs = -1;
 
@@ -196,6 +199,7 @@ export class OutboundAttempt extends Attempt {
   ) {
     super(call, endpoint, nowMs);
     this.number = call.attemptsHere;
-    this.isUnanswered = call.kind === CallKind.stream;
+    // One that goes on with a stream repeats what the caller has first.
+    this.isUnanswered = call.kind === CallKind.stream && !call.isCommitted;
   }
 }

@@ -23,6 +23,12 @@ export function deadlineReply(call: OutboundCall, missing: string): LocalReply {
   return missing === '' ? reply : { ...reply, message: `${reply.message} while waiting for ${missing}` };
 }
 
+/** The reply to a stream that broke, and that no endpoint went on with. @param detail why, in words. */
+export function notResumedReply({ resumable }: OutboundCall, detail: string): LocalReply {
+  const { messages } = resumable!;
+  return makeLocalReply(LocalReplyReasons.notResumed, { messages, detail });
+}
+
 /** The reply to a stream without a frame in either direction for its idle timeout. */
 export function idleReply({ plan }: OutboundCall): LocalReply {
   return makeLocalReply(LocalReplyReasons.idleTimeout, { limitMs: plan.idleTimeoutMs });

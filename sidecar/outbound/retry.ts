@@ -38,7 +38,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     status: attempt.status,
     pushbackMs: pushback === undefined ? NO_PUSHBACK : parsePushback(pushback),
     isMarkedUnprocessed: (attempt.traits & AttemptTrait.unprocessed) !== 0,
-    isCommitted: call.isCommitted,
+    isCommitted: call.isCommitted && call.resumable === null,
     isRequestHeld: call.isReplayable,
     isOtherAvailable: hasUntried(call.cluster, call.tried as Endpoint[]),
     timeLeftMs: call.deadlineMs - nowMs,

@@ -57,6 +57,7 @@ export class UpstreamState {
   protected readonly failures: UpstreamFailures | null;
   /** Counts for `/metrics`. */
   retries = 0;
+  resumed = 0;
   attempts = 0;
   protected readonly context: DataPlaneContext;
   protected readonly router: Router;

@@ -65,6 +65,8 @@ export class Attempt implements StreamOwner, Waiter {
   private isWide = false;
   /** Counts the messages of a stream, for as long as they matter; null: they do not. */
   counter: MessageCounter | null = null;
+  /** It is counted on after its first message. */
+  isCounted = false;
   trailers: HeaderBlock | null = null;
   isTrailersOnly = false;
 
@@ -236,7 +238,14 @@ export class Attempt implements StreamOwner, Waiter {
     return held;
   }
 
-  private releaseHeld(): void {
+  /** `bytes` of the response are held elsewhere, until `releaseHeld`. */
+  hold(bytes: number): void {
+    this.heldBytes += bytes;
+    this.session!.context.memory.waiting.octets += bytes;
+  }
+
+  /** Nothing of the response is held any more. */
+  releaseHeld(): void {
     this.session!.context.memory.waiting.octets -= this.heldBytes;
     this.heldBytes = 0;
   }

@@ -47,7 +47,8 @@ function timeOut(call: Call, attempt: Attempt | null, nowMs: number): void {
  * Whether the answer has begun to flow, which is not timed: how fast it flows is up to its caller too. Headers alone are no
  * answer where the first message is timed.
  */
-function hasBegun({ isCommitted, plan, responseBytes }: Call, { counter }: Attempt): boolean {
+function hasBegun({ isCommitted, plan, responseBytes, resumable }: Call, { counter }: Attempt): boolean {
+  if (resumable !== null) return !resumable.isResuming;
   return isCommitted && !(plan.timesFirstMessage && counter !== null && responseBytes === 0);
 }
 

@@ -37,6 +37,10 @@ export interface CallPlan {
   readonly idleTimeoutMs: number;
   /** Longest time that one attempt may take. */
   readonly attemptTimeoutMs: number;
+  /** A stream whose endpoint dies is continued at another (relay/resumable-stream.ts). */
+  readonly isResumable: boolean;
+  /** The same request gets the same messages. */
+  readonly isDeterministic: boolean;
   /** That limits the time to the first message, also where the response headers have been passed on already. */
   readonly timesFirstMessage: boolean;
   /** After this long without a frame in either direction `onInactive` is called, and `onActive` at the next one. */
@@ -74,6 +78,12 @@ export interface CallHandler {
   onFirstMessage?(call: Call, attempt: Attempt): void;
   /** The response of a unary call is longer than what is held: it is passed on from now on. The request is still buffered. */
   onLongResponse?(call: Call, attempt: Attempt): void;
+  /** More messages of a stream whose attempt is `isCounted` have come. */
+  onCountedMessages?(call: Call, attempt: Attempt): void;
+  /** Another endpoint goes on with a stream: its first message is passed on. */
+  onResumed?(call: Call): void;
+  /** The endpoint that was to go on with a stream does not. */
+  onNotResumed?(call: Call, attempt: Attempt): void;
   /** The sidecar stopped an attempt; `attempt.ended` says why. Every attempt ends here or in `onAttemptEnd`. */
   onStopped?(call: Call, attempt: Attempt): void;
   onDeadline(call: Call): void;
@@ -86,6 +96,28 @@ export interface CallHandler {
   onCancelled?(call: Call): void;
   /** The call is over with this gRPC status. */
   onFinish(call: Call, status: number): void;
+}
+
+/** The response of a stream that another endpoint may go on with (stream/resumable-stream.ts). */
+export interface Resumption {
+  /** Messages that have been passed on. */
+  readonly messages: number;
+  /** An endpoint is to go on, and nothing that it sent has been passed on yet. */
+  readonly isResuming: boolean;
+  /** The field that tells the next endpoint where to begin. */
+  readonly field: HeaderField;
+  /** The endpoint has died, and another is to go on. @param pendingBytes octets that wait for the caller to read. */
+  restart(pendingBytes: number): void;
+  /** Response headers of the endpoint that is to go on. False: it begins anew, and the messages may be others. */
+  accepts(head: HeaderBlock, isDeterministic: boolean): boolean;
+  /** Whether the endpoint may end the stream well here. */
+  mayEnd(attempt: Attempt, isDeterministic: boolean): boolean;
+  /** Passes on what is whole, and keeps the rest. */
+  forward(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void;
+  /** The end of the response: passes on what is left. */
+  flush(call: Call, attempt: Attempt): void;
+  /** Of octets that have gone to the caller, those that the present endpoint sent. */
+  own(bytes: number): number;
 }
 
 /** A second attempt that runs beside the first, and when its own timeout is due. */
@@ -130,6 +162,8 @@ export abstract class Call extends WheelEntry {
   /** Octets of the response have gone to the caller: no other attempt is possible. */
   isCommitted = false;
   isFinished = false;
+  /** Its endpoint may change after its first message; null: not any more, or not yet. */
+  resumable: Resumption | null = null;
   /** For the access log: name of the local reply's reason, and the value of `outrider-degraded`; empty: none. */
   reason = '';
   degraded = '';
@@ -186,6 +220,8 @@ const NO_PLAN: CallPlan = {
   sampleBytes: 0,
   idleTimeoutMs: 0,
   attemptTimeoutMs: 0,
+  isResumable: false,
+  isDeterministic: false,
   timesFirstMessage: false,
   quietAfterMs: 0,
   replayBytes: 0,

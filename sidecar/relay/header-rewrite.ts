@@ -10,6 +10,11 @@ import { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { NO_FIELDS } from '../http2/stream.js';
 
+/** Asks a service to go on after so many messages of its answer, which the caller has. */
+export const RESUME_AFTER_KEY = 'outrider-resume-after';
+/** In the response headers of a service that does so: the same number. */
+export const RESUMED_FROM_KEY = 'outrider-resumed-from';
+
 /** What one leg does to requests. Objects are compared by identity: make one per leg and keep it. */
 export interface RequestProfile {
   readonly scheme: HeaderField;
@@ -20,6 +25,8 @@ export interface RequestProfile {
    * worth nothing from a peer that proved itself by its own certificate only.
    */
   readonly dropsForwarded: boolean;
+  /** `outrider-resume-after` of the sidecar at the caller is for the service. */
+  readonly keepsResume: boolean;
 }
 
 interface Memo {
@@ -32,13 +39,18 @@ interface Memo {
 export function requestProfile(scheme: 'http' | 'https', authority?: string): RequestProfile {
   const field = makeField(':scheme', scheme);
   return authority === undefined
-    ? { scheme: field, dropsForwarded: false }
-    : { scheme: field, authority: makeField(':authority', authority), dropsForwarded: false };
+    ? { scheme: field, dropsForwarded: false, keepsResume: false }
+    : {
+        scheme: field,
+        authority: makeField(':authority', authority),
+        dropsForwarded: false,
+        keepsResume: false,
+      };
 }
 
 /** From a peer to the local model service. */
 export function inboundProfile(): RequestProfile {
-  return { scheme: makeField(':scheme', 'http'), dropsForwarded: true };
+  return { scheme: makeField(':scheme', 'http'), dropsForwarded: true, keepsResume: true };
 }
 
 /** The stable part of a request as it goes on: `outrider-*` and what else the leg drops stripped, scheme and authority replaced. */
@@ -71,6 +83,7 @@ function isDropped(field: HeaderField, profile: RequestProfile): boolean {
     case Token.xForwardedClientCert:
       return profile.dropsForwarded;
     case Token.outrider:
+      return !(profile.keepsResume && field.name === RESUME_AFTER_KEY);
     case Token.grpcTimeout:
     case Token.grpcPreviousRpcAttempts:
       return true;
@@ -120,7 +133,7 @@ function forwardLongRequest(block: HeaderBlock, profile: RequestProfile): Stable
   return rewrite([...all.filter(isPseudo), ...all.filter((field) => !isPseudo(field))], profile);
 }
 
-/** Response or trailers from outside the mesh: its `outrider-*` fields are removed. */
+/** Response or trailers from outside the mesh: its `outrider-*` fields are removed, but what it says of a resumed stream. */
 export function stripResponse(list: StableList): StableList {
   if (list.slot !== null) return (list.slot as Memo).list;
   const fields = list.toFields();
@@ -132,9 +145,12 @@ export function stripResponse(list: StableList): StableList {
 
 /** The fields without `outrider-*` ones; the same array when there are none. */
 export function stripExtras(extras: readonly HeaderField[]): readonly HeaderField[] {
-  for (const field of extras)
-    if (field.token === Token.outrider) return extras.filter((each) => each.token !== Token.outrider);
+  for (const field of extras) if (isStripped(field)) return extras.filter((each) => !isStripped(each));
   return extras;
+}
+
+function isStripped({ token, name }: HeaderField): boolean {
+  return token === Token.outrider && name !== RESUMED_FROM_KEY;
 }
 
 /** Whether trailers hold a load report (ORCA), in either form. @param extras their varying fields, among which reports always are. */

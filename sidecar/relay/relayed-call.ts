@@ -76,7 +76,8 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
   }
 
   onSent(_stream: Stream, bytes: number): void {
-    this.attempt?.credit(bytes);
+    const { attempt, resumable } = this;
+    attempt?.credit(resumable === null ? bytes : resumable.own(bytes));
   }
 
   bufferedBytes(stream: Stream): number {

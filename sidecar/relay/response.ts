@@ -3,17 +3,18 @@
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
-import type { HeaderField } from '../http2/hpack/field.js';
-import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import { type HeaderField, makeField } from '../http2/hpack/field.js';
+import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import type { Attempt } from './attempt.js';
-import { type Call, FirstMessage } from './call.js';
+import { type Call, FirstMessage, type Resumption } from './call.js';
 import { settleOn, stopAttempts } from './call-attempts.js';
 import { markActive } from './call-timer.js';
 import { stripExtras, stripReports, stripResponse } from './header-rewrite.js';
 import { degradedField, type LocalReply, messageField, replyHeaders, replyTrailers } from './local-reply.js';
 import { disableReplay, dropBuffer } from './request-buffer.js';
 import { MessageCounter } from './stream/message-counter.js';
+import { ResumableStream } from './stream/resumable-stream.js';
 
 /** A whole response that is sent without an attempt: from the response cache, or the sidecar's own about health. */
 export interface StoredResponse {
@@ -27,18 +28,31 @@ export interface StoredResponse {
  * only once the request is complete: a caller with more to say may wait for them itself.
  */
 export function beginStream(call: Call, attempt: Attempt): void {
+  if (call.resumable !== null) return continueStream(call, attempt, call.resumable);
   const { firstMessage } = call.plan;
   if (firstMessage !== FirstMessage.ignored) attempt.counter = new MessageCounter();
   if (firstMessage !== FirstMessage.awaited || !call.requestEnded) commitResponse(call, attempt);
 }
 
+/** An endpoint is about to go on with a stream whose headers the caller has. */
+function continueStream(call: Call, attempt: Attempt, resumable: Resumption): void {
+  if (!resumable.accepts(attempt.head!, call.plan.isDeterministic))
+    call.handler.onNotResumed?.(call, attempt);
+}
+
 /** The first message of a stream is complete, or its framing is not gRPC's: from here on frames are passed on unread. */
 export function onMessages(call: Call, attempt: Attempt): void {
   const { isBroken } = attempt.counter!;
-  attempt.counter = null;
-  if (!isBroken) call.handler.onFirstMessage?.(call, attempt);
+  if (isBroken) attempt.counter = null;
+  else if (attempt.isCounted) return call.handler.onCountedMessages?.(call, attempt);
+  else call.handler.onFirstMessage?.(call, attempt);
+  if (!attempt.isCounted) attempt.counter = null;
+  if (call.plan.isResumable && !isBroken && call.requestEnded && call.isReplayable && !call.isCommitted)
+    call.resumable = new ResumableStream();
   if (!call.isCommitted) commitResponse(call, attempt);
 }
+
+const OK_TRAILERS = StableList.of([makeField('grpc-status', '0')]);
 
 /** Sends the headers and all that is held of an attempt's response: from here on no other attempt is possible. */
 export function commitResponse(call: Call, attempt: Attempt): void {
@@ -49,7 +63,7 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   const { holdsResponse, stripsResponse } = call.plan;
   if (!holdsResponse) call.handler.onStreaming?.(call, attempt);
   else if (!attempt.isOver) call.handler.onLongResponse?.(call, attempt);
-  disableReplay(call);
+  if (call.resumable === null) disableReplay(call);
   const head = attempt.head!;
   const list = stripsResponse ? stripResponse(head.stable) : head.stable;
   const extras = stripsResponse ? stripExtras(head.extras) : head.extras;
@@ -57,11 +71,11 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   const held = attempt.takeHeld();
   if (held === null) return;
   if (call.tee !== null) call.tee.begin(held);
-  const { connection } = call.session;
-  call.responseBytes += held.bytes;
   for (let i = 0; i < held.count; i++) {
-    const chunk = held.at(i);
-    connection.sendData(call.stream, chunk.buffer, chunk.start, chunk.end, false);
+    const { buffer, start, end } = held.at(i);
+    // A message that is too large ends this in the middle of the list.
+    if (call.resumable !== null) call.resumable.forward(call, attempt, buffer, start, end);
+    else sendHeld(call, buffer, start, end);
   }
 }
 
@@ -86,8 +100,14 @@ export function forwardResponse(call: Call, buffer: Buffer, start: number, end: 
   if (call.isInactive) markActive(call);
   if (end === start) return;
   if (call.tee !== null) call.tee.add(buffer, start, end);
+  if (call.resumable !== null) return call.resumable.forward(call, call.attempt!, buffer, start, end);
   call.responseBytes += end - start;
   call.session.connection.passData(call.stream, buffer, start, end, false);
+}
+
+function sendHeld(call: Call, buffer: Buffer, start: number, end: number): void {
+  call.responseBytes += end - start;
+  call.session.connection.sendData(call.stream, buffer, start, end, false);
 }
 
 /** Ends the call with the response of the endpoint, whose trailers have come. @param added fields after its own. */
@@ -99,7 +119,11 @@ export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderF
   const list = stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
   let own = stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
   if (stripsReports && own.length > 0) own = stripReports(own);
-  if (attempt.isTrailersOnly) {
+  if (call.resumable !== null) call.resumable.flush(call, attempt);
+  if (attempt.isTrailersOnly && call.isCommitted) {
+    // An endpoint that went on with a stream of which there was nothing left.
+    call.session.connection.sendTrailers(call.stream, OK_TRAILERS, NO_FIELDS);
+  } else if (attempt.isTrailersOnly) {
     sendHead(call, list, own, added, true);
   } else {
     if (!call.isCommitted) commitResponse(call, attempt);

@@ -188,6 +188,8 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     sampleBytes: messageBytes(config.sampleBytes),
     idleTimeoutMs: config.idleTimeoutMs,
     attemptTimeoutMs: config.firstMessageTimeoutMs ?? config.attemptTimeoutMs,
+    isResumable: options.direction === 'outbound' && config.resumable === true,
+    isDeterministic: config.deterministic === true,
     timesFirstMessage: config.firstMessageTimeoutMs !== undefined,
     quietAfterMs: options.quietAfterMs ?? 0,
     replayBytes: messageBytes(config.replayBytes ?? options.replayBytes),

@@ -9,6 +9,7 @@ export const HELP = {
   outrider_local_replies_total: 'Calls the sidecar answered itself, by outrider-reason.',
   outrider_calls_in_flight: 'Calls that have arrived and not ended.',
   outrider_retries_total: 'Attempts beyond the first of their call.',
+  outrider_streams_resumed_total: 'Times another endpoint went on with a stream whose endpoint had died.',
   outrider_attempts_total: 'Attempts begun at an endpoint.',
   outrider_attempt_outcomes_total: 'Attempts ended, by outcome.',
   outrider_endpoint_in_flight: 'Attempts under way.',
@@ -25,6 +26,8 @@ export const HELP = {
   outrider_endpoint_ewma_seconds: 'Peak-sensitive average of the latency of unary calls.',
   outrider_endpoint_first_message_seconds:
     'Peak-sensitive average of the time to the first message of streams; 0: there was none yet.',
+  outrider_endpoint_stream_messages_per_second:
+    'Average pace of one stream after its first message, of every eighth whose request is complete and whose caller keeps up; 0: not known.',
   outrider_endpoint_connections: 'Live connections.',
   outrider_endpoint_ejected: '1 while the endpoint is ejected or on probation.',
   outrider_ejections_total: 'Ejections enforced, by the detector that found the endpoint out.',

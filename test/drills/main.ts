@@ -21,9 +21,9 @@ interface Entry {
 }
 
 const SUITES: Record<string, Entry> = {
+  calls: entry(callFaults),
   consul: entry(consulFaults),
   decisions: entry(decisionFaults),
-  calls: entry(callFaults),
 };
 
 function entry<World>(suite: Suite<World>): Entry {

@@ -256,6 +256,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/relay/response-cache/request-key.ts': 'test/unit/relay/response-cache/response-cache.test.ts',
   'sidecar/relay/response-cache/ring-buffer.ts': 'test/unit/relay/response-cache/response-cache.test.ts',
   'sidecar/relay/response.ts': 'test/scenario/traffic/random-traffic.test.ts',
+  'sidecar/relay/stream/resumable-stream.ts': 'test/scenario/streams/resumed.test.ts',
   'sidecar/supervise/child-process.ts': 'test/stack/supervise/child-process.test.ts',
   'sidecar/supervise/model-process.ts': 'test/e2e/sidecar/model-hang.test.ts',
   'sidecar/supervise/process-state.ts': 'test/stack/supervise/process-state.test.ts',

@@ -102,6 +102,10 @@ export const cardSchema = z.strictObject({
     description: 'Handed to `code` as they are.',
     otherwise: 'empty',
   }),
+  resumable: z.boolean().default(false).register(keyDocs, {
+    description:
+      'The same request gets the same answers on any replica: a stream (ModelStreamInfer) of one request with the metadata `outrider-resume-after: K` gets what follows answer K, and says so.',
+  }),
   concurrency: z.int().min(1).max(1024).default(1).register(keyDocs, {
     description: 'Runs of `code` that may be under way at once, for a model that waits for other services.',
   }),

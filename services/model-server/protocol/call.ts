@@ -34,6 +34,8 @@ export interface StreamCall<Response> extends Call {
   readonly writable: boolean;
   /** Calls once, when it is writable again. */
   onWritable(listener: () => void): void;
+  /** Metadata of the response headers; only before the first `write`, and instead of what was said before. */
+  announce(metadata: Readonly<Record<string, string>>): void;
   /** Nothing is sent once the call has ended. */
   write(response: Response): void;
   /** Ends the call, OK or with an error. */

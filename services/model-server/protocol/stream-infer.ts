@@ -10,6 +10,7 @@ import type { AnswerStream } from '../runs/job.js';
 import type { StreamCall, StreamHandler, StreamReceiver } from './call.js';
 import { toRpcError } from './decode.js';
 import { PreparedInfer } from './infer-job.js';
+import { RESUME_AFTER_KEY, type Resumption, resumptionOf } from './resumption.js';
 import type { Serving } from './serving.js';
 import { detailsOf } from './status-details.js';
 
@@ -26,6 +27,7 @@ export function modelStreamInfer(
 class InferStream implements StreamReceiver<ModelInferRequest> {
   private readonly inFlight = new Set<PreparedInfer>();
   private readonly endsOnError: boolean;
+  private readonly resumption: Resumption | null;
   private halfClosed = false;
   /** The caller does not read. */
   private isHeldByCaller = false;
@@ -36,6 +38,7 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
     private readonly call: StreamCall<ModelStreamInferResponse>,
   ) {
     this.endsOnError = call.header('triton_grpc_error') === 'true';
+    this.resumption = resumptionOf(call.header(RESUME_AFTER_KEY));
     call.onCancelled(() => this.abandon());
   }
 
@@ -44,6 +47,7 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
     let prepared: PreparedInfer | undefined;
     try {
       prepared = this.prepare(request);
+      this.resumption?.begin(this.call, prepared.runner.card?.resumable === true);
     } catch (error) {
       this.fail(toRpcError(error), request.id ?? '', request);
       return;
@@ -117,7 +121,7 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
   }
 
   private send(message: ModelStreamInferResponse): void {
-    this.call.write(message);
+    if (this.resumption?.skips() !== true) this.call.write(message);
     this.pace();
   }
 

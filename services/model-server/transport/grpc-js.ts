@@ -138,6 +138,10 @@ class CarriedStream extends CarriedCall<ServerWritable> implements StreamCall<un
     (this.call as ServerWritableStream<Buffer, unknown>).once('drain', listener);
   }
 
+  announce(metadata: Readonly<Record<string, string>>): void {
+    this.call.sendMetadata(metadataOf(metadata));
+  }
+
   write(response: unknown): void {
     if (this.ended || this.call.cancelled) return;
     if (this.call.write(response)) return;

@@ -71,6 +71,8 @@ sha256: ${sha256}
 settings:
   vocabulary: "${settings.vocabulary}" # the bytes that the network knows
 memory: 110MiB
+# Each character follows from prompt, seed and temperature alone.
+resumable: true
 batching:
   max_batch: ${MAX_BATCH}
 properties:

@@ -129,6 +129,10 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
       'outrider_endpoint_first_message_seconds',
       ({ endpoint }) => (endpoint.firstMessage?.peakMs ?? 0) / 1000,
     ),
+    perEndpoint.metric(
+      'outrider_endpoint_stream_messages_per_second',
+      ({ endpoint }) => endpoint.pace.messagesPerSecond,
+    ),
     perEndpoint.metric('outrider_endpoint_connections', ({ endpoint }) => endpoint.pool.connectionCount),
     perEndpoint.metric('outrider_endpoint_ejected', ({ endpoint }) =>
       Number(endpoint.ejection.state !== EjectionState.admitted),
@@ -141,6 +145,7 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     perCluster.metric('outrider_panics_total', ({ panics }) => panics),
     perCluster.metric('outrider_retry_budget_refused_total', ({ budget }) => budget.refused),
     perEndpoint.metric('outrider_endpoint_priority', ({ endpoint }) => endpoint.priority),
+    perUpstream.metric('outrider_streams_resumed_total', ({ resumed }) => resumed),
     perUpstream.metric(
       'outrider_calls_waiting_for_discovery',
       ({ breaker }) => breaker.waitingCalls - breaker.coldCalls,

@@ -67,6 +67,11 @@ export const LocalReplyReasons = {
   connectFailed: unprocessed('connect-failed', UNAVAILABLE, 'cannot connect to {endpoint}: {detail}'),
   connectionLost: reason('connection-lost', UNAVAILABLE, 'connection to {endpoint} was lost: {detail}'),
   upstreamReset: reason('upstream-reset', UNAVAILABLE, '{endpoint} reset the stream: {detail}'),
+  notResumed: reason(
+    'not-resumed',
+    UNAVAILABLE,
+    'the stream broke after message {messages}, and could not be resumed: {detail}',
+  ),
   notAllowed: reason('not-allowed', PERMISSION_DENIED, '{source} may not call {destination}'),
   // UNAVAILABLE, not PERMISSION_DENIED: no decision has been made, and another replica may have the intentions.
   notLoaded: unprocessed(

@@ -10,8 +10,6 @@ const HIGHEST_FLAG = 1;
 export class MessageCounter {
   /** Complete messages so far. */
   messages = 0;
-  /** After `take`: offset behind the last message that ended in these octets; −1: none did. */
-  endOfLast = -1;
   /** A prefix had a flag that gRPC does not know: no boundary can be told from there on. */
   isBroken = false;
   /** Octets of the present message that are still to come, once its prefix is complete. */
@@ -20,34 +18,36 @@ export class MessageCounter {
   private prefix = 0;
   private length = 0;
 
-  /** Whether the next octet begins a message. */
-  get isBetween(): boolean {
-    return this.prefix === 0 && this.left === 0;
-  }
-
   /** Takes the next octets of the response. @returns how many messages they completed. */
   take(buffer: Buffer, start: number, end: number): number {
-    this.endOfLast = -1;
-    if (this.isBroken) return 0;
     const before = this.messages;
-    let at = start;
-    while (at < end) {
-      if (this.left > 0) {
-        const step = Math.min(this.left, end - at);
-        this.left -= step;
-        at += step;
-        if (this.left === 0) this.complete(at);
-        continue;
-      }
-      at = this.takePrefix(buffer, at, end);
-      if (at < 0) break;
-    }
+    for (let at = start; at >= 0 && at < end; ) at = this.next(buffer, at, end);
     return this.messages - before;
   }
 
-  /** @returns the offset behind what was read of the prefix; −1: it is not one. */
+  /**
+   * Takes the next octets as far as the end of the present message.
+   * @returns the offset behind that end; −1: it is not in these octets, and all of them have been taken.
+   */
+  next(buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    if (this.left === 0) {
+      at = this.takePrefix(buffer, start, end);
+      if (at < 0) return -1;
+    }
+    const stop = at + this.left;
+    if (stop > end) {
+      this.left = stop - end;
+      return -1;
+    }
+    this.left = 0;
+    this.messages++;
+    return stop;
+  }
+
+  /** @returns the offset behind the prefix; −1: it does not end here, or is none. */
   private takePrefix(buffer: Buffer, start: number, end: number): number {
-    if (this.prefix === 0 && buffer[start]! > HIGHEST_FLAG) {
+    if (this.isBroken || (this.prefix === 0 && buffer[start]! > HIGHEST_FLAG)) {
       this.isBroken = true;
       return -1;
     }
@@ -59,15 +59,9 @@ export class MessageCounter {
     }
     for (; this.prefix < PREFIX_BYTES && at < end; at++, this.prefix++)
       this.length = this.prefix === 0 ? 0 : this.length * 256 + buffer[at]!;
-    if (this.prefix < PREFIX_BYTES) return at;
-    this.left = this.length;
+    if (this.prefix < PREFIX_BYTES) return -1;
     this.prefix = 0;
-    if (this.left === 0) this.complete(at);
+    this.left = this.length;
     return at;
-  }
-
-  private complete(at: number): void {
-    this.messages++;
-    this.endOfLast = at;
   }
 }

@@ -3,11 +3,12 @@
 import type { DecisionWorld } from '../decisions/drill.js';
 import type { Suite } from '../faults/row.js';
 import { LARGE_ROWS } from './large.js';
+import { STREAM_ROWS } from './streams.js';
 
 export const callFaults: Suite<DecisionWorld> = {
   name: 'calls',
   title: 'calls as models make them',
-  rows: [...LARGE_ROWS],
+  rows: [...LARGE_ROWS, ...STREAM_ROWS],
   open: async () => ({}),
   close: async () => {},
 };

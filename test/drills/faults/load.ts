@@ -7,6 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Client,
+  type ClientReadableStream,
   type ClientUnaryCall,
   type Metadata,
   type requestCallback,
@@ -19,6 +20,9 @@ import { until } from '../../kit/process/processes.js';
 import { callUnary, clientOf, LOCAL_CHANNEL, reasonOf, STOCK_CHANNEL } from './call.js';
 import { quantile } from './times.js';
 
+/** A call whose end is told to the one that asks. */
+export type AskedCall = ClientUnaryCall | ClientReadableStream<Buffer>;
+
 /** How a load calls. */
 export interface LoadOptions {
   /** `host:port`. */
@@ -28,7 +32,7 @@ export interface LoadOptions {
   /** What the nth call asks, from 0. Absent: 64 numbers, always the same. */
   readonly request?: (n: number) => ModelInferRequest;
   /** Makes the nth call. Absent: `ModelInfer` with that request. */
-  readonly ask?: (client: Client, n: number, done: requestCallback<unknown>) => ClientUnaryCall;
+  readonly ask?: (client: Client, n: number, done: requestCallback<unknown>) => AskedCall;
   /** What every call says beside its request. */
   readonly metadata?: Readonly<Record<string, string>>;
   /** A client as it comes, with the retries that gRPC does by itself. Absent: without any resilience. */
@@ -160,7 +164,7 @@ export class Load {
       call.tookMs = performance.now() - call.sentMs;
       call.failure = error ? describe(error) : judge?.(answer as ModelInferResponse, n);
     });
-    sent.once('metadata', (headers: Metadata) => {
+    (sent as ClientUnaryCall).once('metadata', (headers: Metadata) => {
       const [degraded] = headers.get('outrider-degraded');
       if (degraded !== undefined) call.degraded = String(degraded);
     });

@@ -12,6 +12,7 @@ import {
   ServerCredentials,
   type ServerDuplexStream,
   type ServerUnaryCall,
+  type ServerWritableStream,
   type ServiceDefinition,
   type sendUnaryData,
   status,
@@ -32,6 +33,7 @@ import {
   WELL,
 } from './model-protocol.js';
 import { HOLD } from './open-streams.js';
+import { TELL } from './token-stream.js';
 
 const FLOOD_PIECE = Buffer.alloc(64 * 1024, 'x');
 const ASK_LIMIT_MS = 1_000;
@@ -66,7 +68,8 @@ class ModelServer {
       this.take(call, call.request.toString(), reply, () => call.request);
     const hold = (stream: ServerDuplexStream<Buffer, Buffer>) => this.hold(stream);
     this.server.addService({ ModelInfer } as unknown as ServiceDefinition, { ModelInfer: infer });
-    this.server.addService({ Once: ONCE, Hold: HOLD }, { Once: once, Hold: hold });
+    const tell = (stream: ServerWritableStream<Buffer, Buffer>) => this.tell(stream);
+    this.server.addService({ Once: ONCE, Hold: HOLD, Tell: TELL }, { Once: once, Hold: hold, Tell: tell });
     return new Promise((resolve, reject) => {
       const { port } = this.plan;
       this.server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
@@ -176,6 +179,28 @@ class ModelServer {
     });
     stream.on('cancelled', () => this.note('cancelled', 'hold'));
     stream.on('end', () => stream.end()).on('error', () => {});
+  }
+
+  /** Numbered messages; after those that the caller has, where it says so. */
+  private tell(stream: ServerWritableStream<Buffer, Buffer>): void {
+    this.note('ran', 'tell');
+    const [messages, everyMs] = stream.request.toString().split(' ').map(Number) as [number, number];
+    const [after] = stream.metadata.get('outrider-resume-after');
+    const headers = new Metadata();
+    if (after !== undefined) headers.set('outrider-resumed-from', after);
+    stream.sendMetadata(headers);
+    const { behaviour } = this;
+    const failure = this.failure(behaviour);
+    let next = Number(after ?? 0);
+    const goOn = (): void => {
+      if (stream.cancelled) return;
+      if (failure !== undefined)
+        return void stream.emit('error', { code: failure.code, details: 'as it was told' });
+      if (next >= messages) return void stream.end();
+      stream.write(Buffer.from(String(next++)));
+      setTimeout(goOn, next === messages ? 0 : everyMs);
+    };
+    setTimeout(goOn, this.plan.serviceMs * this.factor(behaviour));
   }
 
   private note(kind: EventKind, id: string): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type {
   ModelInferRequest,
@@ -53,9 +53,14 @@ describe('tokens, streamed to a stock client', function () {
     texts.length = 0;
   });
 
-  function openStream() {
+  function openStream(metadata = new Metadata()) {
     const { path, requestSerialize, responseDeserialize } = protocols().inference.ModelStreamInfer;
-    const stream = harness.client.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    const stream = harness.client.client.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      metadata,
+    );
     stream.on('error', () => {}); // cancelled at the end of the test
     streams.push(stream);
     return stream;
@@ -101,6 +106,23 @@ describe('tokens, streamed to a stock client', function () {
     assert.ok(runsAtFirst < 100, `${runsAtFirst} runs before the first answer was there`);
     const whole = await harness.client.infer(request('', 1000));
     assert.equal(answers.map(textOf).join(''), textOf(whole));
+  });
+
+  it('goes on after the answers that the caller has, and says so', async () => {
+    const metadata = new Metadata();
+    metadata.set('outrider-resume-after', '15');
+    const stream = openStream(metadata);
+    let from: unknown;
+    stream.on('metadata', (headers: Metadata) => {
+      from = headers.get('outrider-resumed-from')[0];
+    });
+    const all = answersOf(stream);
+    stream.write(request('s', 20));
+    stream.end();
+    const answers = await all;
+    assert.deepEqual([from, answers.map(indexOf)], ['15', [15, 16, 17, 18, 19]]);
+    const whole = textOf(await harness.client.infer(request('', 20)));
+    assert.equal(answers.map(textOf).join(''), whole.slice(15));
   });
 
   it('lets a unary call in between: it waits one answer of the stream, not all of them', async () => {

@@ -33,6 +33,7 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
   private requestEnded = false;
   private isEndTold = false;
   private headSent = false;
+  private headFields: readonly HeaderField[] = NO_FIELDS;
   private isOver = false;
   private isPaused = false;
   private isInflating = false;
@@ -82,6 +83,10 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
   onWritable(listener: () => void): void {
     this.writableListeners ??= [];
     this.writableListeners.push(listener);
+  }
+
+  announce(metadata: Readonly<Record<string, string>>): void {
+    this.headFields = metadataFields(metadata);
   }
 
   /** Throws what the message's writer throws: nothing of it has been sent then. */
@@ -258,7 +263,7 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
   private sendMessage(message: Buffer): void {
     const { stream } = this;
     const { connection } = this.session;
-    if (!this.headSent) connection.sendHeaders(stream, HEAD, NO_FIELDS, false);
+    if (!this.headSent) connection.sendHeaders(stream, HEAD, this.headFields, false);
     this.headSent = true;
     const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
     prefix[0] = 0;
@@ -274,7 +279,10 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
   private finish(list: StableList, fields: readonly HeaderField[]): void {
     const { connection } = this.session;
     if (this.headSent) connection.sendTrailers(this.stream, list, fields);
-    else connection.sendHeaders(this.stream, list === OK ? trailersOnlyOf(status.OK) : list, fields, true);
+    else {
+      const only = list === OK ? trailersOnlyOf(status.OK) : list;
+      connection.sendHeaders(this.stream, only, [...this.headFields, ...fields], true);
+    }
     this.close();
   }
 

@@ -201,6 +201,18 @@ export const outboundRoute = inCode(
         'Longest answer beyond `hold` of which a reference is kept while it is passed on, for `invalid_output` (a few calls a second) and `mirror`. With `0B` none is.',
       why: 'The largest message that gRPC lets through by default.',
     }),
+    resumable: option(yesOrNo().optional(), {
+      meaning:
+        'A stream whose endpoint dies after its first message is continued at another, as its retries and the retry budget allow: the request is sent again with the metadata `outrider-resume-after: K`, and the caller gets what follows message K. The service goes on there and says so (`outrider-resumed-from: K` in its response headers, as the model server does where model.yaml says `resumable`), or is `deterministic`. For requests that are complete and within `replay`, and messages of up to 16 KiB; other streams end with a status and `outrider-reason`. Needs `idempotent: true` and `retry`.',
+      otherwise: '`no`',
+      why: 'Only the service can say that another replica goes on with the same words.',
+    }),
+    deterministic: option(yesOrNo().optional(), {
+      meaning:
+        'With `resumable`: the same request gets the same messages in the same order each time. Of a service that begins anew, the sidecar leaves out those that the caller has.',
+      otherwise: '`no`',
+      why: 'Most services that stream draw by chance, and two halves of different answers would be worse than an error.',
+    }),
     outcomes,
     retry: option(retry.optional(), {
       meaning:
@@ -220,6 +232,7 @@ export const outboundRoute = inCode(
       refuseShortGrants,
       refuseLongAttempts,
       refuseFirstMessages,
+      refuseResumption,
       refuseUnsafeRetries,
       refuseRetriedSuccesses,
       (route, report) =>
@@ -329,6 +342,18 @@ function refuseFirstMessages(route: FoundBlock, report: Report): void {
   const timeoutMs = timeoutOf(route);
   if (timeoutMs > 0 && limitMs > timeoutMs)
     report(path, `${found}; expected at most timeout (${shownTimeout(route)})`);
+}
+
+function refuseResumption(route: FoundBlock, report: Report): void {
+  if (route['resumable'] !== true) {
+    if (route['deterministic'] === true)
+      report(['deterministic'], 'found without resumable; expected "resumable: true" beside it');
+    return;
+  }
+  if (kindOf(route) === 'unary')
+    report(['resumable'], 'found on a unary route; expected "kind: streaming", as one message has no middle');
+  if (!mayRepeat(route) || route['retry'] === undefined)
+    report(['resumable'], 'found on a route that repeats nothing; expected "idempotent: true" and retry');
 }
 
 function refuseShortGrants(route: FoundBlock, report: Report): void {

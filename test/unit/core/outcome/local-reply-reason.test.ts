@@ -19,6 +19,7 @@ describe('Reasons', () => {
       ...['overloaded', 'rate-limited'],
       ...['memory-pressure', 'memory-budget', 'silent-stream', 'queue-expired', 'no-endpoint'],
       ...['discovery-pending', 'breaker-open', 'connect-failed', 'connection-lost', 'upstream-reset'],
+      'not-resumed',
       ...['not-allowed', 'intentions-not-loaded', 'no-identity', 'unknown-route', 'model-unavailable'],
       ...['model-not-ready', 'model-crashed', 'poison', 'draining', 'too-large', 'fault-injected'],
       ...['protocol-error', 'internal'],

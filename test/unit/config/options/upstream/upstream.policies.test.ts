@@ -162,6 +162,12 @@ describe('contradictions in a route', () => {
       'kind: streaming, first_message_timeout: 1s, attempt_timeout: 2s',
     )
     .because(/first_message_timeout: found 1s beside attempt_timeout; expected one of them/)
+    .also('a unary call that is resumed', 'idempotent: true, resumable: true, retry: {}')
+    .because(/resumable: found on a unary route; expected "kind: streaming"/)
+    .also('a stream that is resumed and never repeated', 'kind: streaming, idempotent: true, resumable: true')
+    .because(/resumable: found on a route that repeats nothing; expected "idempotent: true" and retry/)
+    .also('what is the same each time, and never asked for again', 'kind: streaming, deterministic: true')
+    .because(/deterministic: found without resumable; expected "resumable: true"/)
     .also('a first message after the end', 'kind: streaming, timeout: 1s, first_message_timeout: 2s')
     .because(/first_message_timeout: found 2s; expected at most timeout \(1s\)/)
     .also('a mirror of a stream', 'kind: streaming, mirror: {upstream: lite}')

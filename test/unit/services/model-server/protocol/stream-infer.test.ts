@@ -28,6 +28,7 @@ class Call implements StreamCall<ModelStreamInferResponse> {
     this.onGone = listener;
   };
   onWritable = (listener: () => void) => void this.listeners.push(listener);
+  announce = () => {};
   write = (response: ModelStreamInferResponse) => void this.written.push(response);
   pause = () => {
     this.paused = true;

@@ -1,0 +1,24 @@
+import type { OutboundAttempt, OutboundCall } from '../call.js';
+
+/** A sample is of at least this time, ms, and so many messages. */
+const SAMPLE_MS = 1_000;
+const SAMPLE_MESSAGES = 10;
+
+/** A stream whose request is complete has its first message: its pace may be measured. Of others it is the caller's, too. */
+export function beginPace(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+  if (!call.requestEnded || !attempt.endpoint.pace.takes()) return;
+  attempt.isCounted = true;
+  attempt.paceSinceMs = nowMs;
+  attempt.paceMessages = attempt.counter!.messages;
+}
+
+/** More messages of a counted stream are here. While its caller does not keep up, its pace is the caller's. */
+export function notePace(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+  const elapsedMs = nowMs - attempt.paceSinceMs;
+  const { messages } = attempt.counter!;
+  const count = messages - attempt.paceMessages;
+  if (elapsedMs < SAMPLE_MS || count < SAMPLE_MESSAGES) return;
+  if (call.stream.pendingBytes === 0) attempt.endpoint.pace.record(count, elapsedMs);
+  attempt.paceSinceMs = nowMs;
+  attempt.paceMessages = messages;
+}

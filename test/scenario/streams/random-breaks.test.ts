@@ -1,0 +1,137 @@
+/**
+ * Streams by chance: endpoints that cut their messages anywhere and die anywhere, callers that read as they like. Whatever
+ * happens, a caller gets the messages of one answer from the first on, each once, and all of them where the status is OK.
+ */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import type { RouteConfig } from '../../../sidecar/config/model.js';
+import { ErrorCode, grpcMessage, windowUpdate } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
+
+const NAMES = ['a', 'b', 'c'];
+/** Of one answer, about: so that it ends in time. */
+const MOST_FRAMES = 500;
+const REQUEST = grpcMessage(Buffer.from('prompt'));
+
+/** How one attempt goes: the octets of each frame, and how it dies behind so many of them; none: it does not. */
+interface Part {
+  readonly frames: readonly number[];
+  readonly diesAfter: number;
+  readonly how: 'break' | 'reset' | 'status';
+  /** It says that it goes on, or begins anew. */
+  readonly resumes: boolean;
+}
+
+const part: fc.Arbitrary<Part> = fc.record({
+  frames: fc.array(fc.integer({ min: 1, max: 2_000 }), { minLength: 1, maxLength: 5 }),
+  diesAfter: fc.oneof(fc.integer({ min: 0, max: 6_000 }), fc.constant(Number.POSITIVE_INFINITY)),
+  how: fc.constantFrom('break', 'reset', 'status'),
+  resumes: fc.boolean(),
+});
+const size = fc.oneof(
+  { weight: 30, arbitrary: fc.integer({ min: 0, max: 900 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 16_000, max: 40_000 }) },
+);
+
+interface Story {
+  readonly sizes: readonly number[];
+  readonly parts: readonly Part[];
+  readonly isDeterministic: boolean;
+  /** Octets that the caller reads at a time; 0: whatever comes. */
+  readonly reads: number;
+}
+
+const story: fc.Arbitrary<Story> = fc.record({
+  sizes: fc.array(size, { minLength: 1, maxLength: 12 }),
+  parts: fc.array(part, { minLength: 1, maxLength: 4 }),
+  isDeterministic: fc.boolean(),
+  reads: fc.constantFrom(0, 7, 1_000),
+});
+
+/** What became of the caller's stream. */
+interface Ending {
+  readonly status: number;
+  readonly reason: string | undefined;
+  readonly body: Buffer;
+  readonly resumed: number;
+}
+
+function play({ sizes, parts, isDeterministic, reads }: Story): Ending {
+  const route: Partial<RouteConfig> = { resumable: true, deterministic: isDeterministic };
+  const routes = [aStreamRoute({ idempotent: true, retry: aSafeRoute().retry!, ...route })];
+  const budget = { ratio: 1, perSecond: 100 };
+  const stack = new UpstreamStack(NAMES, { routes, budget, ejection: { mode: 'observe' } });
+  let begun = 0;
+  stack.answers((stream) => serve(stack, stream, parts[begun++] ?? WELL, messagesOf(sizes)));
+  const slow = { settings: [[4, 50]], replenishes: false } as const;
+  const caller = reads === 0 ? stack.caller : stack.app(stack.out.listener, undefined, slow);
+  const call = stack.settle(caller.call({ body: REQUEST }));
+  for (let i = 0; i < 2_000 && !call.isOver; i++) {
+    if (reads > 0) {
+      caller.send(windowUpdate(0, reads * 20));
+      stack.settle(call.credit(reads * 20));
+    }
+    stack.advance(10);
+  }
+  const { resumed } = stack.out.outbound;
+  const ending = { status: call.status, reason: call.reason, body: call.body, resumed };
+  stack.assertIdle();
+  stack.close();
+  return ending;
+}
+
+const WELL: Part = { frames: [500], diesAfter: Number.POSITIVE_INFINITY, how: 'break', resumes: true };
+
+function messagesOf(sizes: readonly number[]): Buffer[] {
+  return sizes.map((bytes, i) => grpcMessage(Buffer.alloc(bytes, i + 1)));
+}
+
+/** Sends a frame every ms, until it dies or is done. */
+function serve(stack: UpstreamStack, stream: PeerStream, part: Part, messages: readonly Buffer[]): void {
+  const asked = Number(stream.header('outrider-resume-after') ?? 0);
+  const from = part.resumes ? asked : 0;
+  const body = Buffer.concat(messages.slice(from));
+  stream.begin(part.resumes && asked > 0 ? [['outrider-resumed-from', String(asked)]] : []);
+  let at = 0;
+  let n = 0;
+  const goOn = (): void => {
+    if (stream.resetCode !== undefined || stream.peer.isClosed) return;
+    if (at >= part.diesAfter) return die(stream, part);
+    if (at === body.length) return void stream.trailers(0);
+    const frame = Math.max(part.frames[n++ % part.frames.length]!, body.length / MOST_FRAMES);
+    const end = Math.min(body.length, part.diesAfter, Math.ceil(at + frame));
+    stream.data(body.subarray(at, end));
+    at = end;
+    stack.clock.after(1, goOn);
+  };
+  stack.clock.after(1, goOn);
+}
+
+function die(stream: PeerStream, { how }: Part): void {
+  if (how === 'break') stream.peer.socket.break();
+  else if (how === 'reset') stream.reset(ErrorCode.internalError);
+  else stream.trailers(14);
+}
+
+describe('Scenario: streams that break anywhere', () => {
+  it('never give a message twice, none out of place, and all of them where they end well', function () {
+    this.timeout(60_000);
+    const seen = { well: 0, resumed: 0, broken: 0 };
+    fc.assert(
+      fc.property(story, (told) => {
+        const { status, reason, body, resumed } = play(told);
+        const whole = Buffer.concat(messagesOf(told.sizes));
+        assert.ok(body.equals(whole.subarray(0, body.length)), 'what came is the beginning of the answer');
+        if (status === 0) assert.equal(body.length, whole.length);
+        else assert.ok(status === 14 || status === 13, `${status} ${reason}`);
+        if (told.parts.every(({ diesAfter }) => diesAfter > whole.length)) assert.equal(status, 0);
+        seen[status === 0 ? 'well' : 'broken']++;
+        if (resumed > 0 && status === 0) seen.resumed++;
+      }),
+      { numRuns: 400 },
+    );
+    assert.ok(seen.well > 100 && seen.resumed > 40 && seen.broken > 10, JSON.stringify(seen));
+  });
+});

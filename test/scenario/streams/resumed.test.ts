@@ -1,0 +1,243 @@
+/**
+ * The endpoint of a stream dies in the middle of it. Where the route says so, another goes on: the caller gets each message
+ * once, in order, and never learns of it. Where that cannot be, it gets a status and a reason.
+ */
+import assert from 'node:assert/strict';
+import type { RouteConfig } from '../../../sidecar/config/model.js';
+import { ErrorCode, grpcMessage } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aSafeRoute, aStreamRoute, type CallOptions, type UpstreamOptions } from '../../kit/stack/stack.js';
+
+const token = (i: number): Buffer => grpcMessage(Buffer.from(`token ${i}, `));
+const tokens = (from: number, to: number): Buffer =>
+  Buffer.concat(Array.from({ length: to - from }, (_, i) => token(from + i)));
+const ALL = 10;
+const REQUEST = grpcMessage(Buffer.from('prompt'));
+
+describe('Scenario: an endpoint dies in the middle of a stream', () => {
+  let stack: UpstreamStack;
+
+  const start = (over: Partial<RouteConfig> = {}, more: UpstreamOptions = {}, names = ['a', 'b']): void => {
+    const route = aStreamRoute({ idempotent: true, retry: aSafeRoute().retry!, resumable: true, ...over });
+    stack = new UpstreamStack(names, { routes: [route], ...more });
+  };
+  const open = (options: CallOptions = {}): readonly [PeerStream, PeerStream] => {
+    const call = stack.call({ body: REQUEST, ...options });
+    return [call, stack.backend('a').last];
+  };
+  const at = (name: string): PeerStream => stack.backend(name).last;
+  const requests = (): number => stack.requests.length;
+  const ends = (call: PeerStream) => [call.status, call.reason];
+  const resumedFrom = (k: number) => [['outrider-resumed-from', String(k)]] as const;
+  /** An endpoint that resumes sends what follows message `k`. */
+  const goOn = (stream: PeerStream, k: number): void =>
+    void stack.settle(stream.begin(resumedFrom(k)).data(tokens(k, ALL)).trailers(0));
+  const assertWhole = (call: PeerStream): void => {
+    assert.deepEqual([call.status, call.body.toString()], [0, tokens(0, ALL).toString()]);
+    assert.equal(call.lists.length, 2, 'headers once, trailers once');
+    stack.assertIdle();
+  };
+
+  for (const [how, die] of [
+    ['its connection breaks', (stream: PeerStream) => stream.peer.socket.break()],
+    ['it resets the stream', (stream: PeerStream) => stream.reset(ErrorCode.internalError)],
+    ['it ends it with UNAVAILABLE', (stream: PeerStream) => stream.trailers(14)],
+  ] as const) {
+    it(`and another goes on: ${how}`, () => {
+      start();
+      const [call, first] = open();
+      stack.settle(first.begin().data(tokens(0, 4)));
+      stack.settle(die(first));
+      const second = at('b');
+      assert.equal(second.header('outrider-resume-after'), '4');
+      assert.deepEqual(second.body, REQUEST);
+      assert.equal(first.header('outrider-resume-after'), undefined);
+      goOn(second, 4);
+      assertWhole(call);
+      assert.equal(stack.out.outbound.resumed, 1);
+      assert.equal(stack.endpoint('a').outcomes[1], 1, 'its death counts as ever');
+    });
+  }
+
+  it('in the middle of a message: the caller gets no piece of it twice', () => {
+    start();
+    const [call, first] = open();
+    stack.settle(first.begin().data(tokens(0, 3)));
+    stack.settle(first.data(token(3).subarray(0, 9)));
+    assert.deepEqual(call.body, tokens(0, 3), 'a piece waits for the rest');
+    stack.settle(first.peer.socket.break());
+    goOn(at('b'), 3);
+    assertWhole(call);
+  });
+
+  it('at its end, with the trailers missing', () => {
+    start();
+    const [call, first] = open();
+    stack.settle(first.begin().data(tokens(0, ALL)));
+    stack.settle(first.peer.socket.break());
+    stack.settle(at('b').fail(0, resumedFrom(ALL)));
+    assertWhole(call);
+  });
+
+  it('again and again: each time another goes on, as long as there is progress', () => {
+    start({}, { budget: { ratio: 1, perSecond: 100 } }, ['a', 'b', 'c', 'd']);
+    const [call, first] = open();
+    stack.settle(first.begin().data(tokens(0, 2)));
+    let serving = first;
+    for (let k = 2; k < 8; k += 2) {
+      stack.settle(serving.reset());
+      serving = stack.requests.find(
+        (each) => each.header('outrider-resume-after') === String(k) && !each.hasLeft,
+      )!;
+      stack.settle(serving.begin(resumedFrom(k)).data(tokens(k, k + 2)));
+    }
+    stack.settle(serving.data(tokens(8, ALL)).trailers(0));
+    assertWhole(call);
+    assert.equal(stack.out.outbound.resumed, 3);
+  });
+
+  it('while the caller reads nothing: what waits for it is neither lost nor credited to the next endpoint', () => {
+    const settings = [[4, 100]] as const;
+    start();
+    const caller = stack.app(stack.out.listener, undefined, { settings, replenishes: false });
+    const call = stack.settle(caller.call({ body: REQUEST }));
+    const first = at('a');
+    stack.settle(first.begin().data(tokens(0, 9)));
+    assert.ok(call.bytes <= 100);
+    stack.settle(first.peer.socket.break());
+    const second = at('b');
+    goOn(second, 9);
+    stack.settle(call.credit(10_000));
+    assert.deepEqual([call.status, call.body.toString()], [0, tokens(0, ALL).toString()]);
+    stack.assertIdle();
+  });
+
+  describe('which always sends the same,', () => {
+    it('and another begins anew: the caller gets what it lacks', () => {
+      start({ deterministic: true });
+      const [call, first] = open();
+      stack.settle(first.begin().data(tokens(0, 4)));
+      stack.settle(first.peer.socket.break());
+      const second = at('b').begin();
+      // Cut in the middle of the last message that is left out.
+      const all = tokens(0, ALL);
+      const cut = tokens(0, 4).length - 3;
+      stack.settle(second.data(all.subarray(0, cut)));
+      assert.deepEqual(call.body, tokens(0, 4));
+      stack.settle(second.data(all.subarray(cut)).trailers(0));
+      assertWhole(call);
+    });
+
+    it('and another ends sooner: that is not the same stream', () => {
+      start({ deterministic: true });
+      const [call, first] = open();
+      stack.settle(first.begin().data(tokens(0, 4)));
+      stack.settle(first.peer.socket.break());
+      stack.settle(at('b').begin().data(tokens(0, 3)).trailers(0));
+      assert.deepEqual([...ends(call), call.body.toString()], [14, 'not-resumed', tokens(0, 4).toString()]);
+      stack.assertIdle();
+    });
+  });
+
+  describe('and nothing is sent again', () => {
+    const dies = (options: CallOptions = {}, k = 4): PeerStream => {
+      const [call, first] = open(options);
+      stack.settle(first.begin().data(tokens(0, k)));
+      stack.settle(first.peer.socket.break());
+      stack.advance(1_000);
+      return call;
+    };
+
+    it('on a route that does not say so', () => {
+      start({ resumable: false });
+      const call = dies();
+      assert.deepEqual([...ends(call), requests()], [14, 'connection-lost', 1]);
+    });
+
+    it('of a caller that has more to say', () => {
+      start();
+      const [call, first] = open({ body: null });
+      stack.settle(call.data(REQUEST));
+      stack.settle(first.begin().data(tokens(0, 4)));
+      stack.settle(call.end());
+      stack.settle(first.peer.socket.break());
+      assert.deepEqual([...ends(call), requests()], [14, 'connection-lost', 1]);
+    });
+
+    it('of a request beyond what is kept', () => {
+      start({ replayBytes: 1_000 });
+      const call = dies({ body: grpcMessage(Buffer.alloc(2_000)) });
+      assert.deepEqual([...ends(call), requests()], [14, 'connection-lost', 1]);
+    });
+
+    it('beyond the retry budget', () => {
+      start({}, { budget: { ratio: 0, perSecond: 0 } });
+      const call = dies();
+      assert.deepEqual([...ends(call), requests()], [14, 'connection-lost', 1]);
+    });
+
+    it('after a status that the route does not ask for', () => {
+      start();
+      const [call, first] = open();
+      stack.settle(first.begin().data(tokens(0, 4)).trailers(13));
+      assert.deepEqual([call.status, requests()], [13, 1]);
+    });
+
+    it('after a message that is too large to wait for whole', () => {
+      start();
+      const [call, first] = open();
+      stack.settle(first.begin().data(token(0)));
+      stack.settle(first.data(grpcMessage(Buffer.alloc(60_000)).subarray(0, 30_000)));
+      assert.equal(call.bytes, token(0).length + 30_000, 'it is passed on as it comes');
+      stack.settle(first.peer.socket.break());
+      assert.deepEqual([...ends(call), requests()], [14, 'connection-lost', 1]);
+    });
+  });
+
+  describe('and the next one', () => {
+    const broken = (): readonly [PeerStream, PeerStream] => {
+      start();
+      const [call, first] = open();
+      stack.settle(first.begin().data(tokens(0, 4)));
+      stack.settle(first.peer.socket.break());
+      return [call, at('b')];
+    };
+
+    it('begins anew: the caller gets a reason, and no other text', () => {
+      const [call, second] = broken();
+      stack.settle(second.begin().data(tokens(0, 1)));
+      assert.deepEqual([...ends(call), call.body.toString()], [14, 'not-resumed', tokens(0, 4).toString()]);
+      assert.match(call.trailer('grpc-message')!, /after message 4, .*resumed: b:1 begins anew/);
+      assert.equal(second.resetCode, ErrorCode.cancel);
+      stack.assertIdle();
+    });
+
+    it('resumes elsewhere than it was asked to: likewise', () => {
+      const [call, second] = broken();
+      stack.settle(second.begin(resumedFrom(3)).data(tokens(3, ALL)).trailers(0));
+      assert.deepEqual(ends(call), [14, 'not-resumed']);
+    });
+
+    it('is full: the answer does not say that the call was never begun', () => {
+      const [call, second] = broken();
+      stack.settle(
+        second.fail(8, [
+          ['outrider-unprocessed', 'true'],
+          ['outrider-reason', 'overloaded'],
+        ]),
+      );
+      assert.deepEqual([...ends(call), call.trailer('outrider-unprocessed')], [14, 'not-resumed', undefined]);
+    });
+
+    it('is not there: likewise', () => {
+      start({}, {}, ['a']);
+      const [call, first] = open();
+      stack.settle(first.begin().data(tokens(0, 4)));
+      stack.backend('a').mode = 'refuses';
+      stack.settle(first.peer.socket.break());
+      stack.advance(20_000);
+      assert.deepEqual([...ends(call), call.trailer('outrider-unprocessed')], [14, 'not-resumed', undefined]);
+    });
+  });
+});
