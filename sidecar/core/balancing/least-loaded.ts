@@ -124,7 +124,9 @@ export class LeastLoaded implements Balancer {
   private reportedCost(endpoint: EndpointLoad, nowMs: number, kind: CallKind): number {
     const { reported } = endpoint;
     const slow = this.slowness(endpoint, nowMs, kind) / CLEARLY_SLOW;
-    const load = (1 + this.loadOf(endpoint, nowMs)) * Math.max(1, slow);
+    const isTimed = kind === CallKind.stream && this.neutralFirstMessageMs > 0;
+    const calls = isTimed ? this.streamsAt(endpoint, nowMs) : this.loadOf(endpoint, nowMs);
+    const load = (1 + calls) * Math.max(1, slow);
     if (reported === null || !reported.counts(nowMs)) return load;
     const capacity = reported.concurrency / this.meanConcurrency;
     return load / Math.min(Math.max(capacity, 1 / MAX_CAPACITY_RATIO), MAX_CAPACITY_RATIO);
@@ -186,11 +188,17 @@ export class LeastLoaded implements Balancer {
    * The same of a stream, ms to its first message. Before it are those that wait for theirs; the streams that are open take
    * part of the endpoint too, by their number beside that of the peers: how many there are depends on how long they last.
    */
-  private streamCost({ firstMessage, unanswered, inFlight, share }: EndpointLoad, nowMs: number): number {
+  private streamCost(endpoint: EndpointLoad, nowMs: number): number {
+    const { firstMessage, share } = endpoint;
     const { neutralFirstMessageMs: neutralMs } = this;
     const costMs = firstMessage === null ? neutralMs : firstMessage.cost(neutralMs, nowMs);
-    const load = unanswered + inFlight / this.meanInFlight;
+    const load = this.streamsAt(endpoint, nowMs);
     return Math.max(costMs, MIN_COST_MS) * (1 + (this.isWeighted ? (load * this.meanShare) / share : load));
+  }
+
+  private streamsAt(endpoint: EndpointLoad, nowMs: number): number {
+    const mean = this.hasReports ? this.meanInFlight + this.meanOthers : this.meanInFlight;
+    return endpoint.unanswered + this.loadOf(endpoint, nowMs) / mean;
   }
 
   /** A number in [0, 1), by xorshift32 (Marsaglia 2003): cheaper than calling `Math.random` through a field. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { CallKind } from '../../../../sidecar/core/balancing/balancer.js';
 import { LeastLoaded } from '../../../../sidecar/core/balancing/least-loaded.js';
 import { ReportedLoad } from '../../../../sidecar/core/balancing/reported-load.js';
 import { about, endpoint, shares } from '../../../kit/core/endpoints.js';
@@ -138,6 +139,14 @@ describe('LeastLoaded', () => {
       const found = sharesOf(pool, 30_000);
       assert.equal(found[1], 0);
       for (const i of [0, 2, 3]) about(found[i]!, 1 / 3, 0.02);
+    });
+
+    it('a stream avoids one that is slow in its first message, though fewer streams are open there', () => {
+      const pool = [reporting(0), reporting(12, { inFlight: 12 }), reporting(12, { inFlight: 12 })];
+      for (const [i, ms] of [50, 5, 5].entries()) pool[i]!.latencyOf(CallKind.stream).record(ms, 0);
+      const balancer = new LeastLoaded(seeded(3));
+      const picks = Array.from({ length: 100 }, () => balancer.pick(pool, [], 1, undefined, CallKind.stream));
+      assert.ok(!picks.includes(pool[0]!));
     });
 
     it('one without a report is taken to have what the others have in the mean', () => {
