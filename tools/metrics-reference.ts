@@ -222,6 +222,8 @@ const LABELS: Readonly<Record<string, string>> = {
   detector: 'What found the endpoint out, as under `ejection`.',
   direction: '`inbound`: from peers. `outbound`: from the local application.',
   endpoint: 'Its address.',
+  feature:
+    'What could not see the call: `repeat` (retries and hedges), `fallback`, `last-good`, `inspection`, `mirror`, `comparison`.',
   from: 'What answered instead.',
   grpc_status: 'Name of the status that the caller got.',
   kind: '`delay` or `abort`.',
@@ -235,6 +237,7 @@ const LABELS: Readonly<Record<string, string>> = {
   reason: 'Why; of answers of our own, the `outrider-reason`.',
   result: 'What came of it.',
   service: 'The service that was called.',
+  source: 'How the report came: `stream`, out of band, or `trailers` of a call.',
   status: 'As Consul has it: `passing`, `warning` or `critical`.',
   target: 'A service, with datacenter and filter where there are any.',
   to: 'The upstream that got the call or its copy.',

@@ -112,7 +112,7 @@ describe('Scenario: the probe of an ejected endpoint', () => {
 
   it('is not one whose request cannot be kept, unless there is no other', () => {
     start();
-    const huge = (): PeerStream => pool.call({ body: Buffer.alloc(1_500_000) });
+    const huge = (): PeerStream => pool.call({ body: Buffer.alloc(4_500_000) });
     assert.equal(huge().body.toString(), 'b');
     pool.advance(5_000);
     returns(huge());
