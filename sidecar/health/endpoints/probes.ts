@@ -88,7 +88,7 @@ interface HealthCallFields extends Omit<HealthCallInput, 'timeoutMs'> {
 }
 
 /** An answer longer than this is none to a health check. */
-const MAX_ANSWER_BYTES = 64 * 1024;
+const MAX_ANSWER_BYTES = 16 * 1024;
 
 /** One health check as an attempt of its own: never retried, and without a caller. */
 class HealthCall implements AttemptOwner, Probe {
