@@ -268,7 +268,7 @@ def async_infer(client):
         client.async_infer("digits", tensor("pixels", PIXELS), take, client_timeout=SECONDS)
     for _ in range(32):
         check(done.acquire(timeout=SECONDS), "an answer is missing")
-    equal([error for _, error in answers if error is not None], [])
+    equal([f"{error.status()}: {error.message()}" for _, error in answers if error is not None], [])
 
 
 if __name__ == "__main__":
