@@ -40,6 +40,8 @@ export class Output {
   /** Finished parts in order; the part being packed is `slab[from, slabAt)`. */
   parts: Buffer[] = [];
   bytes = 0;
+  /** The last of the finished parts is no slab: it stays as it is however late it is read. */
+  endsByReference = false;
   private from = 0;
   /** The last part, where it goes by reference, is `[lastStart, lastEnd)` of this; null: it does not. */
   private lastSource: Buffer | null = null;
@@ -119,6 +121,7 @@ export class Output {
 
   /** The parts of this write, in order. */
   finish(): Buffer[] {
+    this.endsByReference = slabAt === this.from && this.lastSource !== null;
     this.seal();
     this.lastSource = null;
     return this.parts;

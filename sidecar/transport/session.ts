@@ -150,7 +150,13 @@ export class Session implements ConnectionHandler, Flushable {
     const parts = OUT.finish();
     if (parts.length === 1) {
       this.socket.write(parts[0]!);
-    } else if (this.isTls && parts.length === 2 && parts[1]!.length >= LARGE_PART_BYTES) {
+    } else if (
+      this.isTls &&
+      parts.length === 2 &&
+      OUT.endsByReference &&
+      parts[1]!.length >= LARGE_PART_BYTES
+    ) {
+      // The second one waits until the first is written: it must not be a slab, which is used again.
       this.socket.write(parts[0]!);
       this.socket.write(parts[1]!);
     } else if (parts.length > 1) {

@@ -59,6 +59,27 @@ describe('Output', () => {
     assert.ok(parts[3]!.equals(source.subarray(30_001)));
   });
 
+  it('says whether its last part stays as it is when the slab is used again', () => {
+    const out = new Output();
+    const large = Buffer.alloc(40_000, 1);
+    out.begin();
+    out.frameHeader(1, 2, 3, 4);
+    out.payload(large, 0, large.length);
+    out.finish();
+    assert.equal(out.endsByReference, true);
+    out.begin();
+    out.payload(large, 0, large.length);
+    out.frameHeader(1, 2, 3, 4);
+    out.finish();
+    assert.equal(out.endsByReference, false);
+    // More than one slab of small pieces: both parts are slabs.
+    out.begin();
+    for (let i = 0; i < 40; i++) out.payload(large, 0, 3_000);
+    const parts = out.finish();
+    assert.ok(parts.length >= 2 && parts.at(-1)!.length > 32_768, String(parts.map(({ length }) => length)));
+    assert.equal(out.endsByReference, false);
+  });
+
   it('makes room for more than it usually has', () => {
     const out = new Output();
     out.begin();
