@@ -23,6 +23,8 @@ import type { Session } from '../../transport/session.js';
 
 /** A stream without a report for so many of its intervals is begun anew. */
 const SILENT_INTERVALS = 5;
+/** While no call has gone to the cluster for so many intervals there is nothing to choose, and nothing is asked. */
+const IDLE_INTERVALS = 5;
 /** Wait before the first new attempt after a failure, and the longest, ms; of a server without the service, the longest. */
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
@@ -88,6 +90,9 @@ class LoadWatch extends WheelEntry implements StreamOwner {
   private failures = 0;
   /** Not before this time is it asked again, monotonic ms. */
   private notBeforeMs = 0;
+  /** Attempts at the cluster so far, and when that number last changed. */
+  private attempts = 0;
+  private busyMs: number;
   private readonly headers: StableList;
   private readonly body: Buffer;
 
@@ -98,6 +103,7 @@ class LoadWatch extends WheelEntry implements StreamOwner {
     private readonly context: DataPlaneContext,
   ) {
     super();
+    this.busyMs = context.clock.now();
     const target = { ':method': 'POST', ':scheme': 'https', ':path': STREAM_CORE_METRICS };
     const metadata = { te: 'trailers', 'content-type': 'application/grpc', [WATCHES_LOAD]: '1' };
     const fields = Object.entries({ ...target, ':authority': cluster.name, ...metadata });
@@ -119,6 +125,10 @@ class LoadWatch extends WheelEntry implements StreamOwner {
     const now = this.context.clock.now();
     this.context.nowMs = now;
     if (this.session?.isRetiring === true) this.drop();
+    if (this.isIdle(now)) {
+      this.drop();
+      return this.plan(this.intervalMs);
+    }
     if (this.stream !== null && now - this.heardMs >= this.intervalMs * SILENT_INTERVALS) {
       this.drop();
       return this.onStatus(-1);
@@ -130,6 +140,14 @@ class LoadWatch extends WheelEntry implements StreamOwner {
   stop(): void {
     this.context.wheel.cancel(this);
     this.drop();
+  }
+
+  private isIdle(nowMs: number): boolean {
+    let attempts = 0;
+    for (const endpoint of this.cluster.endpoints) attempts += endpoint.attempts;
+    if (attempts !== this.attempts || this.cluster.inFlight > 0) this.busyMs = nowMs;
+    this.attempts = attempts;
+    return nowMs - this.busyMs >= this.intervalMs * IDLE_INTERVALS;
   }
 
   private plan(waitMs: number): void {
