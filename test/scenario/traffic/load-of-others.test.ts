@@ -71,4 +71,16 @@ describe('Scenario: another caller keeps one of two replicas busy', () => {
     mesh.advance(1_000);
     assert.equal(idle!.side.listener.sessions.size, 0);
   });
+
+  it('nothing is asked while there is no call to place, and again from the first one on', () => {
+    start();
+    const [, idle] = mesh.replicas;
+    const open = (): number => [...idle!.side.listener.sessions].reduce((n, each) => n + each.inFlight, 0);
+    assert.equal(open(), 1, 'the stream of reports');
+    mesh.advance(8_000);
+    assert.equal(open(), 0);
+    mesh.call();
+    mesh.advance(1_500);
+    assert.equal(open(), 1);
+  });
 });
