@@ -24,6 +24,8 @@ caller:
   upstreams:
     tokens:
       listen: "127.0.0.1:0"
+      # A replica may have more than its third of the streams, and all of them move at once.
+      budget: { ratio: 1, per_second: 10 }
       routes:
         - methods: [/inference.GRPCInferenceService/ModelStreamInfer]
           idempotent: true
