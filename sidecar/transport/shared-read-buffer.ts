@@ -14,7 +14,9 @@ const incoming = Buffer.allocUnsafeSlow(READ_BYTES);
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let slabAt = 0;
 
-/** Octets `[0, n)` of `source`, `n` of them at most a quarter of a slab, in a buffer that stays valid when `source` is read into again. */
+/**
+ * Octets `[0, n)` of `source`, a quarter of a slab at most, in a buffer that stays valid when `source` is read into again.
+ */
 function copyToSlab(source: Buffer, n: number): Buffer {
   if (slabAt + n > SLAB_BYTES) {
     slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
