@@ -4,11 +4,10 @@
  */
 
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { callFaults } from '../drills/calls/rows.js';
-import { isKept, runRow } from '../drills/faults/run.js';
-
-/** A drill that the machine itself disturbed shows nothing, and is done again. */
-const TRIES = 3;
+import { keepsInShort } from '../drills/faults/in-suite.js';
+import { testFile } from '../kit/process/tools.js';
 
 /** By name: what has the same fault in less time. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
@@ -18,16 +17,16 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 describe('faults of calls as models make them', function () {
   this.timeout(120_000);
 
+  it('are all here, or named with a test that holds them elsewhere', () => {
+    const rows = callFaults.rows.map(({ name }) => name);
+    for (const [name, test] of Object.entries(ELSEWHERE)) {
+      assert.ok(rows.includes(name), name);
+      assert.ok(existsSync(testFile(test)), test);
+    }
+  });
+
   for (const row of callFaults.rows.filter(({ name }) => !Object.hasOwn(ELSEWHERE, name)))
-    it(row.fault, async function () {
-      for (let left = TRIES; left > 0; left--) {
-        const verdict = await runRow(row, {}, 'short');
-        if (isKept(verdict)) return;
-        const missed = verdict.criteria.filter(({ kept }) => !kept);
-        if (verdict.disturbed === undefined) assert.deepEqual(missed, []);
-        process.stderr.write(`\n${row.name}: ${verdict.disturbed}; ${JSON.stringify(missed)}\n`);
-      }
-      process.stderr.write(`\nSKIPPING ${row.name}: this machine is too busy for it\n`);
-      this.skip();
+    it(row.fault, function () {
+      return keepsInShort(this, row);
     });
 });

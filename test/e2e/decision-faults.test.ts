@@ -7,11 +7,8 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { decisionFaults } from '../drills/decisions/rows.js';
-import { isKept, runRow } from '../drills/faults/run.js';
+import { keepsInShort } from '../drills/faults/in-suite.js';
 import { testFile } from '../kit/process/tools.js';
-
-/** A drill that the machine itself disturbed shows nothing, and is done again. */
-const TRIES = 3;
 
 /** By name: the tests that hold what the row promises. */
 const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
@@ -53,15 +50,7 @@ describe('faults under load', function () {
   });
 
   for (const row of decisionFaults.rows.filter(({ name }) => !Object.hasOwn(ELSEWHERE, name)))
-    it(row.fault, async function () {
-      for (let left = TRIES; left > 0; left--) {
-        const verdict = await runRow(row, {}, 'short');
-        if (isKept(verdict)) return;
-        const missed = verdict.criteria.filter(({ kept }) => !kept);
-        if (verdict.disturbed === undefined) assert.deepEqual(missed, []);
-        process.stderr.write(`\n${row.name}: ${verdict.disturbed}; ${JSON.stringify(missed)}\n`);
-      }
-      process.stderr.write(`\nSKIPPING ${row.name}: this machine is too busy for it\n`);
-      this.skip();
+    it(row.fault, function () {
+      return keepsInShort(this, row);
     });
 });
