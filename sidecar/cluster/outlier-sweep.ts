@@ -17,6 +17,8 @@ import { OutputInspector } from './output-check/sampler.js';
 import type { PriorityLevel } from './priority-level.js';
 
 const EVERY_MS = 1_000;
+/** After what is certain of an endpoint the next sweep comes earlier, and no sooner after the last one than this, ms. */
+const LEAST_MS = 100;
 /** After this many sweeps without a call all windows are empty, and the sweep pauses. */
 const LAST_SWEEPS = 11;
 /** Least share of its weight that an endpoint keeps which refuses calls as full: without calls it could not show that it no longer is. */
@@ -70,6 +72,7 @@ export class OutlierSweep extends WheelEntry {
   /** What health checks wait by; null: by what the file says, or there are none. */
   callTimes: CallTimes | null = null;
   private idleSweeps = 0;
+  private lastMs = Number.NEGATIVE_INFINITY;
   private sawStall = false;
   private comparesTimes = false;
   private readonly classes = new CallClasses();
@@ -95,7 +98,12 @@ export class OutlierSweep extends WheelEntry {
       this.inspector = null;
       return;
     }
-    this.inspector ??= new OutputInspector(this.context, 0, (endpoint) => this.cluster.peerOf(endpoint));
+    this.inspector ??= new OutputInspector(
+      this.context,
+      0,
+      (endpoint) => this.cluster.peerOf(endpoint),
+      () => this.sweepSoon(),
+    );
     this.inspector.ratio = outputs.sampleRatio;
   }
 
@@ -140,6 +148,13 @@ export class OutlierSweep extends WheelEntry {
     if (!this.isScheduled) this.context.wheel.add(this, nowMs + EVERY_MS);
   }
 
+  /** A charge that a peer has confirmed may be the last that was missing: no call need find the endpoint for another second. */
+  private sweepSoon(): void {
+    const { wheel, clock } = this.context;
+    wheel.cancel(this);
+    wheel.add(this, Math.max(clock.now(), this.lastMs + LEAST_MS));
+  }
+
   /** The endpoint has just come, or recovered: slow start begins. */
   startSlowly(endpoint: Endpoint): void {
     this.resetLatencies();
@@ -157,6 +172,7 @@ export class OutlierSweep extends WheelEntry {
 
   fire(): void {
     const now = this.context.clock.now();
+    this.lastMs = now;
     this.idleSweeps += 1;
     this.sweep(now);
     if (this.idleSweeps < LAST_SWEEPS && !this.isScheduled) this.context.wheel.add(this, now + EVERY_MS);

@@ -17,6 +17,8 @@ import { Suspects } from './suspects.js';
 
 /** Answers looked at in a second, and those that may wait. */
 const PER_SECOND = 40;
+/** The first of each second are looked at whatever the ratio: large calls are few, and a share of few shows nothing for long. */
+const FIRST_OF_SECOND = 10;
 const MAX_WAITING = 8;
 const PAUSE_MS = 4;
 /** Questions to peers under way at once. */
@@ -74,6 +76,8 @@ export class OutputInspector extends WheelEntry {
     private readonly relay: DataPlaneContext,
     public ratio: number,
     private readonly peerOf: (endpoint: Endpoint) => Endpoint | undefined,
+    /** An endpoint was charged: there may be enough against it now. */
+    private readonly onCharge: () => void,
   ) {
     super();
   }
@@ -126,17 +130,23 @@ export class OutputInspector extends WheelEntry {
 
   /** Whether the answer of a call is one of the few that are looked at. */
   private isChosen(call: Call, endpoint: Endpoint): boolean {
-    const isSuspect = this.suspects.has(endpoint, this.relay.nowMs);
-    if (!isSuspect && this.relay.random() >= this.ratio) return false;
+    const { nowMs } = this.relay;
+    this.beginSecond(nowMs);
+    const isSuspect = this.suspects.has(endpoint, nowMs);
+    const isOneOfFew = this.left > PER_SECOND - FIRST_OF_SECOND;
+    if (!isSuspect && !isOneOfFew && this.relay.random() >= this.ratio) return false;
     if (this.waiting.length >= MAX_WAITING || headerViewOf(call.block).path !== MODEL_INFER) return false;
-    return this.hasRoom(this.relay.nowMs, isSuspect);
+    return this.hasRoom(nowMs, isSuspect);
+  }
+
+  private beginSecond(nowMs: number): void {
+    const second = Math.floor(nowMs / 1_000);
+    if (second !== this.second) this.left = PER_SECOND;
+    this.second = second;
   }
 
   /** While there are suspects, half of what is looked at is theirs. */
   private hasRoom(nowMs: number, isSuspect: boolean): boolean {
-    const second = Math.floor(nowMs / 1_000);
-    if (second !== this.second) this.left = PER_SECOND;
-    this.second = second;
     // A suspect may have all of it: its verdict is what the others gain from.
     const kept = isSuspect || !this.suspects.isAny(nowMs) ? 0 : PER_SECOND / 2;
     if (this.left <= kept) return false;
@@ -269,8 +279,12 @@ export class OutputInspector extends WheelEntry {
     const now = this.relay.clock.now();
     this.counts.charged++;
     endpoint.lastFlaw = suspicion;
+    // What it answered before says nothing about what it answers now: the share is of the time in which it is suspect.
+    if (!this.suspects.has(endpoint, now)) endpoint.ejection.outputs?.clear();
     this.suspects.add(endpoint, now);
-    if (isCounted(sample)) endpoint.ejection.outputs?.fault(now);
+    if (!isCounted(sample)) return;
+    endpoint.ejection.outputs?.fault(now);
+    this.onCharge();
   }
 
   /** Nothing reads it any more. */

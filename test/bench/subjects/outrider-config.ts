@@ -61,7 +61,7 @@ const DETECTORS = {
   success_rate: { mode: 'enforce', factor: 1.9, min_peers: 5, min_calls: 100 },
   failure_ratio: { mode: 'observe', above: 0.85, min_peers: 2, min_calls: 50 },
   latency: { mode: 'enforce', factor: 3, min_calls: 20 },
-  invalid_output: { mode: 'enforce', above: 0.5, min_samples: 20, sample_ratio: 0.05 },
+  invalid_output: { mode: 'enforce', above: 0.5, min_samples: 5, sample_ratio: 0.05 },
 };
 
 const PROCESS_BLOCKS = { access_log: { path: 'calls.log', sample_ratio: 0.01 }, fault_injection: true };

@@ -96,20 +96,37 @@ describe('Scenario: invalid output', () => {
     assert.equal(stack.context.memory.held, 0);
   });
 
-  it('looks at every answer of an endpoint that has been charged, so that a small share finds it soon', () => {
+  describe('with the default sample', () => {
     const detectors = {
-      invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 20, sampleRatio: 0.05 },
+      invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 5, sampleRatio: 0.05 },
     } as const;
-    stack = new UpstreamStack(['a', 'b', 'c'], { routes: [aSafeRoute()], ejection: { detectors } });
-    answerWith(GOOD);
-    answerWith(BAD, 'b');
-    load(300, 50);
-    assert.deepEqual(stack.states, ['eligible', 'ejected', 'eligible']);
-    assert.ok(counts().charged >= 20 && counts().inOrder < 60, JSON.stringify(counts()));
-    // Its peers are still looked at by their share.
-    const before = counts().inOrder;
-    load(200, 50);
-    assert.ok(counts().inOrder - before < 40, `${counts().inOrder - before}`);
+    beforeEach(() => {
+      stack = new UpstreamStack(['a', 'b', 'c'], { routes: [aSafeRoute()], ejection: { detectors } });
+      answerWith(GOOD);
+    });
+
+    it('looks at the first ten of a second, and a share of the others', () => {
+      load(2_000, 5);
+      // 10 and 5 % of 190 in each of ten seconds.
+      const { inOrder } = counts();
+      assert.ok(inOrder > 150 && inOrder < 240, `${inOrder}`);
+    });
+
+    it('ejects by five charges of one that answered well for a minute before, in two seconds at eight calls a second', () => {
+      load(24 * 60, 1_000 / 24);
+      answerWith(BAD, 'b');
+      load(36, 1_000 / 24);
+      assert.deepEqual(stack.states, ['eligible', 'ejected', 'eligible']);
+      assert.equal(counts().charged, 5, 'no call waits for the next second to be told');
+    });
+
+    it('ejects none that answers badly to one call in four', () => {
+      let answered = 0;
+      stack.answers((stream) => void stream.reply(++answered % 4 === 0 ? BAD : GOOD), 'b');
+      load(600, 40);
+      assert.deepEqual(stack.states, ['eligible', 'eligible', 'eligible']);
+      assert.ok(counts().charged > 10, 'though it is charged');
+    });
   });
 
   it('gives up on a peer that does not answer', () => {

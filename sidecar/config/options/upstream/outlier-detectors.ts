@@ -82,13 +82,13 @@ const invalidOutput = block({
     meaning: 'An endpoint with a larger share of invalid answers among the samples is ejected.',
     why: 'A single NaN can be the fault of its input.',
   }),
-  min_samples: option(wholeNumber({ min: 1, max: 100_000 }).prefault(20), {
+  min_samples: option(wholeNumber({ min: 1, max: 100_000 }).prefault(5), {
     meaning: 'Samples below which there is no verdict.',
-    why: 'At 5 % of 100 calls per second: four seconds.',
+    why: 'A peer has answered the same request well before one of them counts against an endpoint.',
   }),
   sample_ratio: option(ratio({ min: 0.0001, max: 1 }).prefault(0.05), {
     meaning:
-      'Share of the answers that are looked at, up to 40 a second. For 10 s after a charge, all answers of that endpoint may be.',
+      'Share of the answers that are looked at: the first 10 of each second, of the others this share, up to 40 a second. For 10 s after a charge, all answers of that endpoint may be.',
     why: 'A broken model is broken for all; one answer in twenty shows it soon.',
   }),
 });
