@@ -31,6 +31,9 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'lying-load': ['scenario/traffic/reported-load'],
   'client-errors': ['scenario/outliers/one-endpoint-fails', 'unit/core/retry/decide-retry'],
   flapping: ['scenario/outliers/flapping-endpoint'],
+  hedge: ['scenario/retries/hedge-wins'],
+  herd: ['scenario/discovery/all-endpoints-away', 'scenario/outliers/all-endpoints-fail'],
+  'overload-2': ['scenario/models/overload', 'bench/overload/main'],
   // By another row: failures in trailers are those of `all-fail`, and a dark line is that of `partition`.
   'late-errors': ['scenario/outliers/one-endpoint-fails', 'e2e/decision-faults'],
   'black-hole': ['scenario/outliers/replica-frozen', 'e2e/decision-faults'],

@@ -48,6 +48,8 @@ export const LANES: readonly LaneRule[] = [
       ...FIXED_PORTS,
       ...['test/e2e/sidecar', 'test/e2e/up', 'test/e2e', 'test/interop'],
       ...['test/stack/discovery', 'test/stack/services', 'test/stack/cli', 'test/stack/supervise'],
+      // Their canaries are compared with others at the same moments, and what they hold is not time.
+      'test/attacks',
       ...['test/bench', 'test/drills', 'test/conformance', 'test/kit'],
     ],
   },
@@ -56,8 +58,9 @@ export const LANES: readonly LaneRule[] = [
     width: 1,
     process: 'file',
     holds: [
-      // Latencies beside an attack or a large call, memory and CPU time, goodput.
-      ...['test/attacks', 'test/interop/neighbours', 'test/bench/overload'],
+      // Latencies beside a large call, floods that are fast enough only alone, goodput.
+      ...['test/interop/neighbours', 'test/bench/overload', 'test/attacks/memory'],
+      ...['test/attacks/exhaustion', 'test/attacks/cancel-flood', 'test/attacks/rapid-reset'],
       // What is promised within a time, while processes die, freeze and are replaced under load.
       ...['test/e2e/consul-faults', 'test/e2e/decision-faults', 'test/e2e/call-faults'],
     ],
