@@ -1,5 +1,6 @@
 import type { SidecarConfig } from '../config/model.js';
 import type { MemoryReading } from '../core/admission/memory-pressure.js';
+import type { ProxyAdoption } from '../discovery/consul/registration/adoption.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { IdentityFeed } from '../identity/identity.js';
 import type { RuntimeDeps } from '../runtime/deps.js';
@@ -31,6 +32,8 @@ export interface Deps extends RuntimeDeps {
    * bind their own.
    */
   readonly sockets?: ListenSockets;
+  /** The registration that this sidecar is the proxy of, with `consul.adopt`. */
+  readonly adoption?: ProxyAdoption | undefined;
 }
 
 /** What the parts of one sidecar share. */

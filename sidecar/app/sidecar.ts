@@ -129,7 +129,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
 
   private register(): void {
     const { consul } = this;
-    if (consul === undefined || this.current.consul?.registration === undefined) return;
+    if (consul?.keepsEntry !== true) return;
     const registration = new ServiceRegistration(this.current, {
       version: this.version,
       inbound: this.inbound,

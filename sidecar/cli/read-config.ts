@@ -1,6 +1,6 @@
 import { loadMeshFile, loadSidecarFile } from '../config/file/load.js';
 import type { ParseResult } from '../config/file/parse.js';
-import type { MeshConfig, SidecarConfig } from '../config/model.js';
+import type { AdoptedProxy, MeshConfig, SidecarConfig } from '../config/model.js';
 import { formatProblem, formatProblems } from '../config/problem.js';
 import { CommandFailure } from './failure.js';
 
@@ -13,9 +13,13 @@ export function readMeshFile(file: string, warn: (line: string) => void): MeshCo
   return configOf(loadMeshFile(file), warn);
 }
 
-/** As `readMeshFile`, for a sidecar file. */
-export function readSidecarFile(file: string, warn: (line: string) => void): SidecarConfig {
-  return configOf(loadSidecarFile(file), warn);
+/** As `readMeshFile`, for a sidecar file. @param adopted the registration that its `consul.adopt` names, once it is read. */
+export function readSidecarFile(
+  file: string,
+  warn: (line: string) => void,
+  adopted?: AdoptedProxy,
+): SidecarConfig {
+  return configOf(loadSidecarFile(file, adopted), warn);
 }
 
 function configOf<T>(result: ParseResult<T>, warn: (line: string) => void): T {

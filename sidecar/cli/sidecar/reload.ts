@@ -1,9 +1,12 @@
 import type { RunningSidecar } from '../../app/running-sidecar.js';
 import { loadSidecarFile } from '../../config/file/load.js';
+import type { SidecarConfig } from '../../config/model.js';
 import { formatProblems } from '../../config/problem.js';
+import type { ProxyAdoption } from '../../discovery/consul/registration/adoption.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { oneLine } from '../failure.js';
+import { movedProblem } from './adopt.js';
 import { ofGeneration, withCommand } from './command-override.js';
 import { watchFile } from './file-watcher.js';
 import type { ParentChannel } from './parent-channel.js';
@@ -17,17 +20,21 @@ export interface ReloadOptions {
   readonly parent: ParentChannel | undefined;
   /** Number of takeovers before this process, plus 1. */
   readonly generation: number;
+  /** What the process was started with. */
+  readonly running: SidecarConfig;
+  /** The registration that fills what the file leaves out; followed from now on. */
+  readonly adoption?: ProxyAdoption | undefined;
 }
 
 /**
- * Reloads the sidecar file on SIGHUP and when its content changes, until `close`. SIGHUP also
+ * Reloads the sidecar file on SIGHUP, when its content changes, and when an adopted registration does, until `close`. SIGHUP also
  * reopens log files.
  *
  * An invalid file changes nothing: the log, the parent and `outrider_config_reloads_rejected_total`
  * report it. Changed options that only a restart takes over are named. Reloads follow each other.
  */
 export function watchConfiguration(options: ReloadOptions): { close(): void } {
-  const { file, sidecar, logger, parent } = options;
+  const { file, sidecar, logger, parent, adoption } = options;
   let work = Promise.resolve();
   let isIgnored = false;
   const reload = () => {
@@ -39,6 +46,7 @@ export function watchConfiguration(options: ReloadOptions): { close(): void } {
     reload();
   };
   process.on('SIGHUP', onHangup);
+  adoption?.follow(reload);
   const watcher = watchFile({
     file,
     timers: systemTimers,
@@ -62,17 +70,18 @@ export function watchConfiguration(options: ReloadOptions): { close(): void } {
 
 /** Never rejects. */
 async function reloadNow(options: ReloadOptions): Promise<void> {
-  const { file, sidecar, logger, command, parent, generation } = options;
+  const { file, sidecar, logger, command, parent, generation, adoption } = options;
   const refuse = (problem: string) => {
     sidecar.reloadRejected();
     logger.error({ problem }, 'the new configuration is refused; the old one stays in force');
     parent?.send({ event: 'reload-refused', problem });
   };
-  const loaded = loadSidecarFile(file);
+  const loaded = loadSidecarFile(file, adoption?.proxy);
   if (!loaded.ok) return refuse(formatProblems(loaded.problems));
   try {
     const config = ofGeneration(withCommand(loaded.config, command, file), generation);
     const { needsRestart } = await sidecar.reload(config);
+    adoption?.noteMoved(movedProblem(options.running, config, adoption.proxy.id));
     logger.setLevel(loaded.config.log.level);
     if (needsRestart.length > 0)
       logger.warn({ needsRestart }, 'some changes take effect only after a restart');

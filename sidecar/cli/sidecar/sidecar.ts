@@ -4,6 +4,7 @@ import type { Addresses, RunningSidecar } from '../../app/running-sidecar.js';
 import { startSidecar } from '../../app/sidecar.js';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, SidecarConfig } from '../../config/model.js';
+import type { ProxyAdoption } from '../../discovery/consul/registration/adoption.js';
 import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { descriptorLimit, firstReserved } from '../../runtime/process/descriptors.js';
 import { ListenSockets } from '../../runtime/process/listen-sockets.js';
@@ -20,9 +21,9 @@ import { systemTimers } from '../../runtime/time/timers.js';
 import type { Supervisor } from '../../supervise/supervisor.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { packageVersion } from '../package-info.js';
-import { readSidecarFile } from '../read-config.js';
 import { notifyServiceManager } from '../service-manager.js';
 import { type EndRequests, endRequests } from '../signals.js';
+import { readWithAdoption } from './adopt.js';
 import { ofGeneration, withCommand } from './command-override.js';
 import { startModels } from './owned-models.js';
 import { ParentChannel } from './parent-channel.js';
@@ -49,7 +50,8 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   const sockets = inheritedSockets();
   const parent = ParentChannel.open(process.env);
   const warnings: string[] = [];
-  const fileConfig = readSidecarFile(file, (line) => warnings.push(line));
+  const read = await readWithAdoption(file, (line) => warnings.push(line), ends.first);
+  const { config: fileConfig, adoption } = read;
   const ownConfig = withCommand(fileConfig, command, file);
   const { generation } = sockets;
   const config = ofGeneration(ownConfig, generation);
@@ -59,10 +61,12 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   });
   for (const warning of warnings) logger.warn({}, warning);
   await parent?.identityArrived();
-  const sidecar = await start(config, { logger, parent, sockets });
+  const sidecar = await start(config, { logger, parent, sockets, adoption });
   const reports = parent && reportToParent(sidecar, parent);
   const models = startModels(config, sidecar, logger);
-  const reload = watchConfiguration({ file: resolve(file), sidecar, logger, command, parent, generation });
+  const reload = watchConfiguration({
+    ...{ file: resolve(file), sidecar, logger, command, parent, generation, adoption, running: config },
+  });
   const takeover = new Takeover({ sidecar, sockets, parent, ends, logger, config: ownConfig });
   const onTakeover = () => void takeover.request();
   process.on('SIGUSR2', onTakeover);
@@ -86,6 +90,7 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   } finally {
     process.off('SIGUSR2', onTakeover);
     reload.close();
+    adoption?.close();
     reports?.cancel();
     logger.flush();
   }
@@ -113,11 +118,12 @@ interface StartInput {
   readonly logger: Logger;
   readonly parent: ParentChannel | undefined;
   readonly sockets: ListenSockets;
+  readonly adoption: ProxyAdoption | undefined;
 }
 
 async function start(
   config: SidecarConfig,
-  { logger, parent, sockets }: StartInput,
+  { logger, parent, sockets, adoption }: StartInput,
 ): Promise<RunningSidecar> {
   const deps = {
     clock: systemClock,
@@ -129,6 +135,7 @@ async function start(
     readMemory: processMemory,
     firstReservedDescriptor: firstReserved(descriptorLimit()),
     sockets,
+    adoption,
     ...(parent === undefined ? {} : { identityFeed: parent.identity, restarts: parent.restarts }),
   };
   try {

@@ -4,6 +4,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { MeshConfig, SidecarConfig } from '../model.js';
+import type { AdoptedProxy } from '../options/consul/adopt.js';
 import type { Problem } from '../problem.js';
 import {
   type ParseOptions,
@@ -15,8 +16,8 @@ import {
 import { MAX_FILE_BYTES } from './yaml-document.js';
 
 /** Relative paths in the file become absolute ones, so that processes started elsewhere read the same. */
-export function loadSidecarFile(path: string): ParseResult<SidecarConfig> {
-  return load(path, parseSidecarFile);
+export function loadSidecarFile(path: string, adopted?: AdoptedProxy): ParseResult<SidecarConfig> {
+  return load(path, (text, fileName, options) => parseSidecarFile(text, fileName, { ...options, adopted }));
 }
 
 /** The same for a mesh file. */

@@ -10,9 +10,11 @@ import { completed, meshConfig } from '../implied-caller.js';
 import { meshWarnings, sidecarWarnings } from '../lint/warnings.js';
 import type { MeshConfig, SidecarConfig } from '../model.js';
 import { fromFile } from '../names-codec.js';
+import type { AdoptedProxy } from '../options/consul/adopt.js';
 import { meshFile } from '../options/mesh-file.js';
 import { sidecarFile } from '../options/sidecar-file.js';
 import type { Problem, Warning } from '../problem.js';
+import { asksForAdoption, unreadRegistration, whyNotFor, withAdopted } from './adopted.js';
 import { explain, problemAt } from './explain.js';
 import { readYaml } from './yaml-document.js';
 
@@ -27,18 +29,22 @@ export type FileKind = 'sidecar' | 'mesh';
 /** `baseDir` is what relative paths in the file are relative to; by default the directory of `fileName`. */
 export interface ParseOptions {
   readonly baseDir?: string;
+  /** What the registration says that `consul.adopt` names. Absent: it has not been read, and counts as saying what is left out. */
+  readonly adopted?: AdoptedProxy | undefined;
 }
 
 /** Reads the text of a sidecar file, which `outrider sidecar -c` takes. */
 export function parseSidecarFile(
   text: string,
   fileName: string,
-  { baseDir = dirname(fileName) }: ParseOptions = {},
+  { baseDir = dirname(fileName), adopted }: ParseOptions = {},
 ): ParseResult<SidecarConfig> {
-  return parseFile(text, fileName, 'sidecar', sidecarFile, (said) => ({
-    config: fromFile(sidecarFile, said, baseDir),
-    warnings: sidecarWarnings(said),
-  }));
+  return parseFile(text, fileName, {
+    kind: 'sidecar',
+    schema: sidecarFile,
+    adopted,
+    build: (said) => ({ config: fromFile(sidecarFile, said, baseDir), warnings: sidecarWarnings(said) }),
+  });
 }
 
 /** Reads the text of a mesh file, which `outrider up` takes. What it implies is filled in. */
@@ -47,9 +53,13 @@ export function parseMeshFile(
   fileName: string,
   { baseDir = dirname(fileName) }: ParseOptions = {},
 ): ParseResult<MeshConfig> {
-  return parseFile(text, fileName, 'mesh', meshFile, (said) => {
-    const file = completed(said);
-    return { config: meshConfig(file, baseDir), warnings: meshWarnings(file) };
+  return parseFile(text, fileName, {
+    kind: 'mesh',
+    schema: meshFile,
+    build: (said) => {
+      const file = completed(said);
+      return { config: meshConfig(file, baseDir), warnings: meshWarnings(file) };
+    },
   });
 }
 
@@ -73,7 +83,7 @@ function kindOf(value: unknown): FileKind | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const has = (key: string): boolean => Object.hasOwn(value, key);
   const mesh = has('services') || has('caller');
-  const sidecar = has('service') || has('inbound') || has('outbound');
+  const sidecar = has('service') || has('inbound') || has('outbound') || asksForAdoption(value);
   if (mesh === sidecar) return undefined;
   return mesh ? 'mesh' : 'sidecar';
 }
@@ -88,19 +98,30 @@ interface Built<T> {
   readonly warnings: readonly Warning[];
 }
 
+interface Format<S extends z.ZodType, T> {
+  readonly kind: FileKind;
+  readonly schema: S;
+  readonly adopted?: AdoptedProxy | undefined;
+  build(said: z.output<S>): Built<T>;
+}
+
 function parseFile<S extends z.ZodType, T>(
   text: string,
   fileName: string,
-  kind: FileKind,
-  schema: S,
-  build: (said: z.output<S>) => Built<T>,
+  { kind, schema, adopted, build }: Format<S, T>,
 ): ParseResult<T> {
   const yaml = readYaml(text, fileName);
   if (!yaml.ok) return yaml;
-  const { document } = yaml;
+  let { document } = yaml;
   const found = kindOf(document.value);
   if (found !== undefined && found !== kind)
     return { ok: false, problems: [problemAt(document, fileName, [], OTHER_KIND[kind])] };
+  if (kind === 'sidecar' && asksForAdoption(document.value)) {
+    const proxy = adopted ?? unreadRegistration(document.value);
+    const why = whyNotFor(document.value, proxy);
+    if (why !== undefined) return { ok: false, problems: [problemAt(document, fileName, ['service'], why)] };
+    document = document.withValue(withAdopted(document.value, proxy));
+  }
   const result = schema.safeParse(document.value);
   if (!result.success) return { ok: false, problems: explain(result.error.issues, document, fileName) };
   const { config, warnings } = build(result.data);

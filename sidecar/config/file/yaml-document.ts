@@ -30,6 +30,8 @@ export interface YamlDocument {
   lineOfKey(path: Path): number;
   /** The value at `path` as the file spells it (`007`, not 7), when it is a scalar. */
   sourceOf(path: Path): string | undefined;
+  /** The same places with another value, in which something was filled in: what the file does not say is where it would stand. */
+  withValue(value: unknown): YamlDocument;
 }
 
 /** A document, or why there is none. */
@@ -127,6 +129,10 @@ class Located implements YamlDocument {
   sourceOf(path: Path): string | undefined {
     const { value, depth } = this.find(path);
     return depth === path.length && isScalar(value) ? value.source : undefined;
+  }
+
+  withValue(value: unknown): YamlDocument {
+    return new Located(this.document, this.root, value, this.lineAt);
   }
 
   private lineOfNode(node: Node): number {

@@ -45,7 +45,8 @@ export function warnOfConsul(
 /** Warns about an instance that peers are told of and cannot reach. */
 export function warnOfRegistration({ consul, inbound }: SidecarFile, warn: Report): void {
   if (consul === undefined || inbound === undefined || consul.registration === 'none') return;
-  if (consul.registration.address !== undefined || !isLocalAddress(inbound.listen)) return;
+  if (consul.adopt !== undefined) return;
+  if (consul.registration?.address !== undefined || !isLocalAddress(inbound.listen)) return;
   warn(
     ['inbound', 'listen'],
     `Consul will tell peers ${writeAddress(inbound.listen)}, which only this machine reaches; say consul.registration.address if that is meant`,

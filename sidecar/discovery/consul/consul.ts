@@ -17,6 +17,8 @@ import { ConnectIntentions } from './connect/intentions.js';
 import { metrics } from './metrics.js';
 import { QueryRegistry } from './query/query-registry.js';
 import type { ConsulDeps } from './query/query-spec.js';
+import { AdoptedRegistration } from './registration/adopted-registration.js';
+import type { ProxyAdoption } from './registration/adoption.js';
 import type { ServiceInstance } from './registration/instance.js';
 import { Registration } from './registration/registration.js';
 
@@ -25,6 +27,8 @@ export interface ConsulOptions extends Omit<ConsulDeps, 'config' | 'cache'> {
   readonly env: Environment;
   /** Whether calls or connections to an address show that it is served. */
   isAnswering(address: Address): boolean;
+  /** The registration of something else that this sidecar is the proxy of. Absent: it registers itself, if at all. */
+  readonly adoption?: ProxyAdoption | undefined;
 }
 
 /**
@@ -42,14 +46,16 @@ export class Consul implements Discovery {
   /** Unsupported rules that the log has named. */
   private readonly logged = new Set<string>();
   private intentions: ConnectIntentions | undefined;
-  private registration: Registration | undefined;
+  private registration: Registration | AdoptedRegistration | undefined;
+  private readonly adoption: ProxyAdoption | undefined;
 
   /** @throws Error of one line for settings that cannot be used. Reads begin at once; Consul may be away. */
   constructor(
     private readonly config: SidecarConfig,
     consul: ConsulConfig,
-    { env, isAnswering, ...tools }: ConsulOptions,
+    { env, isAnswering, adoption, ...tools }: ConsulOptions,
   ) {
+    this.adoption = adoption;
     const { logger, timers } = tools;
     this.agent = new ConsulAgent(agentSettings(consul, env), timers);
     const cache = consul.cache && CacheFile.open(consul.cache.dir, logger, timers);
@@ -99,10 +105,19 @@ export class Consul implements Discovery {
     return true;
   }
 
+  /** Whether the configuration asks for an entry in the catalogue, of our own or adopted. */
+  get keepsEntry(): boolean {
+    return this.deps.config.registration !== undefined || this.adoption !== undefined;
+  }
+
   /** Keeps an entry in the catalogue, where the configuration asks for one. */
   register(instance: ServiceInstance): void {
-    if (this.deps.config.registration === undefined) return;
-    this.registration = new Registration(this.agent, this.deps, instance);
+    const { agent, deps, adoption } = this;
+    if (!this.keepsEntry) return;
+    this.registration =
+      adoption === undefined
+        ? new Registration(agent, deps, instance)
+        : new AdoptedRegistration(agent, deps, instance, adoption);
     this.registration.start();
   }
 
@@ -127,8 +142,9 @@ export class Consul implements Discovery {
 
   /** Why the sidecar is not ready, one sentence each; empty: it is. */
   notReady(): string[] {
-    if (this.intentions === undefined || this.intentions.loaded()) return [];
-    return ['intentions: not loaded from Consul yet'];
+    const moved = this.adoption?.notReady() ?? [];
+    if (this.intentions === undefined || this.intentions.loaded()) return moved;
+    return ['intentions: not loaded from Consul yet', ...moved];
   }
 
   /** What the admin server shows of Consul. */
@@ -149,7 +165,8 @@ export class Consul implements Discovery {
 
   private unsupported(): string[] {
     const ofUpstreams = [...this.upstreams].flatMap((watch) => watch.unsupported());
-    return [...new Set([...ofUpstreams, ...(this.intentions?.unsupported() ?? [])])];
+    const ofIntentions = this.intentions?.unsupported() ?? [];
+    return [...new Set([...ofUpstreams, ...ofIntentions, ...(this.adoption?.unapplied() ?? [])])];
   }
 
   /** The metrics of queries, targets and the registration. */

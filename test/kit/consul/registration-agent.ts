@@ -56,7 +56,9 @@ export class FakeAgent implements RegistrationAgent {
     if (path === '/agent/services')
       return json(Object.fromEntries([...this.services].map(asAgent)), this.garbage);
     if (path === '/agent/checks') {
-      const shown = ({ status: Status, output: Output }: StoredCheck) => ({ Status, Output });
+      const shown = ({ status: Status, output: Output, definition: { TTL } }: StoredCheck) => ({
+        ...{ Status, Output, Type: TTL === undefined ? '' : 'ttl' },
+      });
       return json(Object.fromEntries([...this.checks].map(([id, each]) => [id, shown(each)])), this.garbage);
     }
     const id = decodeURIComponent(path.replace('/agent/service/', ''));

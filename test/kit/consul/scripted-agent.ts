@@ -56,8 +56,14 @@ export class Read {
   ) {
     this.atMs = clock.now();
     const timer = clock.after(options.timeoutMs, () => this.fail('timeout', 'no answer'));
-    options.signal?.addEventListener('abort', () => this.fail('cancelled', 'cancelled'));
-    void this.outcome.catch(() => {}).then(() => timer.cancel());
+    const abort = () => this.fail('cancelled', 'cancelled');
+    options.signal?.addEventListener('abort', abort);
+    void this.outcome
+      .catch(() => {})
+      .then(() => {
+        timer.cancel();
+        options.signal?.removeEventListener('abort', abort);
+      });
   }
 
   /** The index it blocks on; undefined: it does not. */
@@ -65,10 +71,15 @@ export class Read {
     return this.query['index'];
   }
 
-  async answer(index: bigint | number | undefined, body: unknown): Promise<void> {
+  answer(index: bigint | number | undefined, body: unknown): Promise<void> {
+    return this.give(answerOf(index, body));
+  }
+
+  /** An answer with headers of its own. */
+  async give(answer: Answer): Promise<void> {
     assert.ok(this.isOpen, 'the read is over');
     this.isOpen = false;
-    this.settle.resolve(answerOf(index, body));
+    this.settle.resolve(answer);
     await this.clock.settle();
   }
 

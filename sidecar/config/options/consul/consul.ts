@@ -7,6 +7,7 @@ import { fromFile } from '../../names-codec.js';
 import { type FoundBlock, mapping, text } from '../found.js';
 import { block, blockAs, inCode, option, type Report, rules } from '../option.js';
 import { choice, duration, filePath, plainText, size, wholeNumber, yesOrNo } from '../values.js';
+import { adopt } from './adopt.js';
 import { agentUrl, ownMeta, reachableHost, tagList } from './values.js';
 
 const SECOND_MS = 1_000;
@@ -167,24 +168,45 @@ const common = {
   }),
 };
 
-/** In a sidecar file. */
-export const sidecarConsul = blockAs('a block about Consul; {} is enough for an agent on this machine', {
+const ownRegistration = z.union(
+  [sidecarRegistration, choice(['none'])],
+  orNone('a block about the registration'),
+);
+
+const sidecarBlock = blockAs('a block about Consul; {} is enough for an agent on this machine', {
   ...common,
   registration: option(
     inCode(
-      z.union([sidecarRegistration, choice(['none'])], orNone('a block about the registration')).prefault({}),
-      (said) => (said === 'none' ? undefined : said),
+      ownRegistration.optional(),
+      (said) => (said === 'none' ? undefined : (said ?? plainRegistration())),
       (config) => config ?? 'none',
     ),
-    registrationDoc,
+    { ...registrationDoc, otherwise: 'its defaults; with `adopt`: `none`' },
   ),
+  adopt: option(adopt.optional(), {
+    meaning:
+      'Present: something else has registered this sidecar (Nomad, `sidecar_service`). Its registration says what the file does not: `service`, `inbound.listen` (`bind_address` and `bind_port` of its configuration, else its address and port), `inbound.local` (with a block `inbound`, of which `{}` is enough; without it nothing is served), and upstreams with their listeners and datacenters, which blocks under `outbound.upstreams` of the same names add to. It is followed: upstreams change while calls go on, another port or service needs a restart. TTL checks of the proxy are kept up; nothing is registered or deregistered.',
+    otherwise: 'absent: the sidecar registers itself, as `registration` says',
+    why: 'Most sidecars register themselves.',
+  }),
   cache: option(cache('Directory of this instance alone; made private (0700).').optional(), {
     meaning:
       'Present: what was last read (instances, intentions, roots) also survives a restart of the sidecar.',
     otherwise: 'absent: it survives an outage of Consul, and no restart',
     why: 'It needs a directory that outlives the process.',
   }),
-}).check(rules(refuseIdleTls));
+}).check(rules(refuseIdleTls, refuseTwoRegistrations));
+
+/** In a sidecar file. */
+export const sidecarConsul = inCode(sidecarBlock, (said) => {
+  const { registration, ...rest } = said;
+  return said.adopt === undefined ? said : (rest as typeof said);
+});
+
+/** What `registration: {}` means. */
+function plainRegistration() {
+  return fromFile(sidecarRegistration, sidecarRegistration.parse({}), '/');
+}
 
 /** In a mesh file: `outrider up` knows names, addresses and folders. */
 export const meshConsul = blockAs('a block about Consul; {} is enough for an agent on this machine', {
@@ -206,6 +228,12 @@ export const meshConsul = blockAs('a block about Consul; {} is enough for an age
 /** What `consul: {}` means. */
 export function plainConsul() {
   return fromFile(meshConsul, meshConsul.parse({}), '/');
+}
+
+/** A registration is made by this sidecar, or adopted. */
+function refuseTwoRegistrations({ adopt: adopted, registration }: FoundBlock, report: Report): void {
+  if (adopted === undefined || registration === undefined || registration === 'none') return;
+  report(['registration'], 'found beside adopt, which registers nothing; expected only one of them');
 }
 
 /** TLS options beside an address without TLS: one of the two is a mistake, and it could be the dangerous one. */

@@ -89,9 +89,9 @@ function refuseSaid(found: FoundBlock, keys: readonly string[], beside: string, 
 
 /** A registration is a host and a port. */
 function refuseSocket(file: FoundBlock, report: Report): void {
-  const { registration } = mapping(file['consul']);
+  const { registration, adopt } = mapping(file['consul']);
   const { listen } = mapping(file['inbound']);
-  if (registration === 'none' || address(listen)?.kind !== 'unix') return;
+  if (registration === 'none' || adopt !== undefined || address(listen)?.kind !== 'unix') return;
   report(
     ['inbound', 'listen'],
     'found a socket, which Consul cannot tell peers of; expected a host and port, or consul.registration none',

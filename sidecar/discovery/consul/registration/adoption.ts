@@ -1,0 +1,260 @@
+import type { AdoptedProxy, ConsulConfig } from '../../../config/model.js';
+import { isSameExceptNumbers } from '../../../core/health/hysteresis.js';
+import type { RuntimeDeps } from '../../../runtime/deps.js';
+import type { Logger } from '../../../runtime/log/logger.js';
+import { messageOf } from '../../../runtime/log/message-of.js';
+import { ConsulAgent } from '../client/client.js';
+import { AgentError, type AgentReader, type Query } from '../client/response.js';
+import { agentSettings } from '../client/settings.js';
+import type { Environment } from '../client/settings-files.js';
+import { proxiesOf, readAdoptedProxy } from './adopted-proxy.js';
+
+/** Which registration: by its id, or by the service that it is the one proxy of. */
+export type AdoptConfig = NonNullable<ConsulConfig['adopt']>;
+
+/** What an adoption is made with. */
+export interface AdoptionDeps extends RuntimeDeps {
+  readonly logger: Logger;
+  readonly waitMs: number;
+}
+
+/** At the start a registration that is not there yet, or an agent that is not, is waited for so long. */
+const START_LIMIT_MS = 30_000;
+const RETRY_MS = 1_000;
+/** Once it runs: the longest wait after failures in a row. */
+const MOST_RETRY_MS = 5_000;
+/** The agent is on this machine: an answer that takes longer does not come. */
+const TIMEOUT_MS = 5_000;
+const MAX_BYTES = 4 * 1024 * 1024;
+/** Agents do not hold a read longer, and add up to a sixteenth. */
+const MAX_WAIT_MS = 600_000;
+const WAIT_SLACK = 17 / 16;
+
+/**
+ * The registration that this sidecar is the proxy of, made by something else: read at the start, and followed by reads that the
+ * agent holds open. Nothing is written. While it cannot be read, or is gone, what it said last stays in force: calls go on,
+ * and the problem is reported.
+ */
+export class ProxyAdoption {
+  /** As last read; what the agent says later and cannot be used is not it. */
+  private current: AdoptedProxy | undefined;
+  /** Of `current`, as the agent told it; undefined: the next read does not block. */
+  private hash: string | undefined;
+  /** Of the last read; undefined: it succeeded. */
+  private readProblem: string | undefined;
+  /** What this process would have to be restarted for. */
+  private movedProblem: string | undefined;
+  private readonly running = new AbortController();
+
+  constructor(
+    private readonly wanted: AdoptConfig,
+    private readonly agent: AgentReader,
+    private readonly deps: AdoptionDeps,
+    private readonly onClose: () => void = () => {},
+  ) {}
+
+  /** With a client of its own. @throws Error of one line for settings that cannot be used. */
+  static open(
+    consul: ConsulConfig,
+    adopt: AdoptConfig,
+    env: Environment,
+    deps: Omit<AdoptionDeps, 'waitMs'>,
+  ): ProxyAdoption {
+    const agent = new ConsulAgent(agentSettings(consul, env), deps.timers);
+    return new ProxyAdoption(adopt, agent, { ...deps, waitMs: consul.waitMs }, () => agent.close());
+  }
+
+  /** What the registration says, as last read. @throws Error before `first` has succeeded. */
+  get proxy(): AdoptedProxy {
+    if (this.current === undefined) throw new Error('consul.adopt: the registration has not been read yet');
+    return this.current;
+  }
+
+  /** Whether the agent had the registration when last asked. */
+  get isHeld(): boolean {
+    return this.current !== undefined && this.readProblem === undefined;
+  }
+
+  /** What is wrong, in one sentence: it cannot be read or is gone, or it asks for what only a restart can do. */
+  get problem(): string | undefined {
+    return this.movedProblem ?? this.readProblem;
+  }
+
+  /** Reasons against readiness: peers are told of another place or service than this process serves. */
+  notReady(): string[] {
+    return this.movedProblem === undefined ? [] : [`registration: ${this.movedProblem}`];
+  }
+
+  /** What of the registration is not applied. */
+  unapplied(): readonly string[] {
+    return this.current?.unapplied ?? [];
+  }
+
+  /**
+   * The registration. Waits up to 30 s for an agent, a registration, or rights that are not there yet. @throws Error of one
+   * line, at once for a registration that is no proxy.
+   */
+  async first(): Promise<AdoptedProxy> {
+    const { clock, logger } = this.deps;
+    const untilMs = clock.now() + START_LIMIT_MS;
+    for (;;) {
+      try {
+        this.current = await this.read();
+        this.readProblem = undefined;
+        this.logUnapplied();
+        return this.current;
+      } catch (error) {
+        const problem = `consul.adopt: ${messageOf(error)}`;
+        if (!isPassing(error) || this.isClosed || clock.now() >= untilMs) throw new Error(problem);
+        if (this.isNews(problem)) logger.warn({ problem }, 'the adopted registration is waited for');
+        this.readProblem = problem;
+      }
+      await this.pause(RETRY_MS);
+    }
+  }
+
+  /** Calls `onChange` whenever the registration says something else from now on, until `close`. */
+  follow(onChange: () => void): void {
+    void this.followNow(onChange);
+  }
+
+  /** What the process could not take over of the registration; undefined: it serves what the registration says. */
+  noteMoved(problem: string | undefined): void {
+    if (problem !== undefined && problem !== this.movedProblem)
+      this.deps.logger.error(
+        { problem },
+        'the adopted registration has changed in a way that needs a restart',
+      );
+    this.movedProblem = problem;
+  }
+
+  /** Ends reads and waits; nothing is called any more. */
+  close(): void {
+    this.running.abort();
+    this.onClose();
+  }
+
+  private get isClosed(): boolean {
+    return this.running.signal.aborted;
+  }
+
+  /** Reads one after the other, each held open while nothing changes. Never rejects. */
+  private async followNow(onChange: () => void): Promise<void> {
+    let failures = 0;
+    while (!this.isClosed) {
+      const { hash } = this;
+      const askedMs = this.deps.clock.now();
+      try {
+        const proxy = await this.read(hash);
+        if (this.isClosed) return;
+        failures = 0;
+        this.noteRead(proxy, onChange);
+        // An agent that does not hold the read open, or answers at once again and again, is asked once a second.
+        await this.pause(RETRY_MS - (this.deps.clock.now() - askedMs));
+      } catch (error) {
+        if (this.isClosed) return;
+        this.hash = undefined;
+        this.noteFailure(error);
+        failures += 1;
+        await this.pause(Math.min(MOST_RETRY_MS, RETRY_MS * 2 ** (failures - 1)));
+      }
+    }
+  }
+
+  /** What has been read is in force from now on, where it differs. */
+  private noteRead(proxy: AdoptedProxy, onChange: () => void): void {
+    if (this.readProblem !== undefined)
+      this.deps.logger.info({ id: proxy.id }, 'the adopted registration is there again');
+    this.readProblem = undefined;
+    if (JSON.stringify(proxy) === JSON.stringify(this.current)) return;
+    this.current = proxy;
+    this.deps.logger.info({ id: proxy.id }, 'the adopted registration has changed');
+    this.logUnapplied();
+    onChange();
+  }
+
+  /** One line for each new problem, however often it comes back. */
+  private noteFailure(error: unknown): void {
+    const problem = messageOf(error);
+    if (this.isNews(problem))
+      this.deps.logger.warn(
+        { problem },
+        'the adopted registration cannot be read; what it said stays in force',
+      );
+    this.readProblem = problem;
+  }
+
+  private isNews(problem: string): boolean {
+    return this.readProblem === undefined || !isSameExceptNumbers(problem, this.readProblem);
+  }
+
+  private logUnapplied(): void {
+    for (const part of this.unapplied())
+      this.deps.logger.warn({ part }, 'a part of the adopted registration is not applied');
+  }
+
+  /** @param hash of what is known: the agent then answers when that changes. */
+  private async read(hash?: string): Promise<AdoptedProxy> {
+    const id = this.wanted.proxy ?? (hash === undefined ? await this.findProxy() : this.proxy.id);
+    const waitMs = Math.min(this.deps.waitMs, MAX_WAIT_MS);
+    const query: Query = hash === undefined ? {} : { hash, wait: `${Math.round(waitMs)}ms` };
+    const timeoutMs = hash === undefined ? TIMEOUT_MS : waitMs * WAIT_SLACK + TIMEOUT_MS;
+    let answer: Awaited<ReturnType<AgentReader['get']>>;
+    try {
+      answer = await this.get(`/agent/service/${encodeURIComponent(id)}`, query, timeoutMs);
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.status !== 404) throw error;
+      throw new NotThere(
+        `the agent has no registration ${JSON.stringify(id)}; expected a connect-proxy of this id`,
+      );
+    }
+    const proxy = readAdoptedProxy(answer.body);
+    if (typeof proxy === 'string') throw new Error(proxy);
+    this.hash = answer.headers['x-consul-contenthash'];
+    return proxy;
+  }
+
+  /**
+   * The id of the one proxy of the service. With several the choice would be a guess, and each of them may have a process: Consul's
+   * own `-sidecar-for` refuses too.
+   */
+  private async findProxy(): Promise<string> {
+    const service = this.wanted.sidecarFor ?? '';
+    const { body } = await this.get('/agent/services', {}, TIMEOUT_MS);
+    const [id, ...others] = proxiesOf(service, body);
+    if (id === undefined)
+      throw new NotThere(`the agent has no proxy of the service with the id ${JSON.stringify(service)}`);
+    if (others.length > 0)
+      throw new NotThere(
+        `the agent has several proxies of the service with the id ${JSON.stringify(service)}: ${[id, ...others].join(', ')}; expected one of these as adopt.proxy`,
+      );
+    return id;
+  }
+
+  private get(path: string, query: Query, timeoutMs: number): ReturnType<AgentReader['get']> {
+    return this.agent.get(path, query, { timeoutMs, maxBytes: MAX_BYTES, signal: this.running.signal });
+  }
+
+  /** Waits, or until `close`. */
+  private pause(delayMs: number): Promise<void> {
+    if (delayMs <= 0 || this.isClosed) return Promise.resolve();
+    const { signal } = this.running;
+    return new Promise((resolve) => {
+      const end = (): void => {
+        timer.cancel();
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const timer = this.deps.timers.after(delayMs, end);
+      signal.addEventListener('abort', end);
+    });
+  }
+}
+
+/** There is no such registration, which may still be made. */
+class NotThere extends Error {}
+
+/** Whether time may heal it: the agent or the registration comes later, or the rights to read it. */
+function isPassing(error: unknown): boolean {
+  return error instanceof NotThere || (error instanceof AgentError && error.fault !== 'cancelled');
+}
