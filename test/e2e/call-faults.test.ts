@@ -12,6 +12,9 @@ import { testFile } from '../kit/process/tools.js';
 /** By name: what has the same fault in less time. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   'large-nan-everywhere': 'scenario/outliers/invalid-output.test.ts',
+  'model-on-some': 'scenario/models/model-on-some.test.ts',
+  'mixed-durations': 'scenario/outliers/mixed-durations.test.ts',
+  'lying-load': 'scenario/traffic/reported-load.test.ts',
 };
 
 describe('faults of calls as models make them', function () {

@@ -28,7 +28,6 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   slow: ['scenario/outliers/slow-endpoint', 'scenario/outliers/gray-failures'],
   pair: ['scenario/outliers/max-ejection-boundary'],
   poison: ['scenario/retries/poison'],
-  'lying-load': ['scenario/traffic/reported-load'],
   'client-errors': ['scenario/outliers/one-endpoint-fails', 'unit/core/retry/decide-retry'],
   flapping: ['scenario/outliers/flapping-endpoint'],
   hedge: ['scenario/retries/hedge-wins'],

@@ -10,6 +10,11 @@ const STEP_BITS = 2;
 const DOUBLINGS = 26;
 /** Medians that differ by less are equal whatever their ratio, ms. */
 const MIN_EXCESS_MS = 2;
+/**
+ * Standard errors by which a median is moved against the suspicion, on either side. Calls of one class may take from a millisecond to
+ * seconds; then the medians of equal endpoints differ by chance, at twenty calls by more than any factor.
+ */
+const STANDARD_ERRORS = 3;
 
 /** When an endpoint is too slow beside its peers. */
 export interface LatencySettings {
@@ -21,7 +26,8 @@ export interface LatencySettings {
 
 /**
  * An endpoint far slower than its peers at calls of the same class: method, model and size of the request explain most of
- * a call's latency (call-class.ts). Compares medians, which neither a few slow calls nor a pause of this process moves.
+ * a call's latency (call-class.ts). Compares medians, which neither a few slow calls nor a pause of this process moves, and as far as
+ * their difference cannot be chance: the confidence intervals of order statistics, which hold for any distribution, must not overlap.
  */
 export const latency: SweepDetector<Latencies, LatencySettings> = {
   name: 'latency',
@@ -67,6 +73,14 @@ export interface Slowness {
   readonly peerLatencyMs: number;
 }
 
+/** With what is left of the difference when chance has had its part. */
+interface Compared extends Slowness {
+  /** The median is at least so long. */
+  readonly lowMs: number;
+  /** The median of its peers is at most so long. */
+  readonly peerHighMs: number;
+}
+
 /**
  * By endpoint, its slowness, or undefined where it is not slow. It is slow when it is too slow at the classes that most
  * of its comparable calls were of.
@@ -77,8 +91,8 @@ export function findSlow(
   nowMs: number,
 ): readonly (Slowness | undefined)[] {
   return compare(all, minCalls, nowMs).map((classes) => {
-    const isSlow = ({ medianMs, peerLatencyMs }: Slowness): boolean =>
-      medianMs > peerLatencyMs * factor && medianMs - peerLatencyMs >= MIN_EXCESS_MS;
+    const isSlow = ({ medianMs, peerLatencyMs, lowMs, peerHighMs }: Compared): boolean =>
+      medianMs > peerLatencyMs * factor && medianMs - peerLatencyMs >= MIN_EXCESS_MS && lowMs > peerHighMs;
     const slow = classes.filter(isSlow);
     if (callsOf(slow) * 2 <= callsOf(classes)) return undefined;
     return slow.reduce((worst, each) => (each.calls > worst.calls ? each : worst));
@@ -105,18 +119,26 @@ export function ratiosToPeers(
 }
 
 /** By endpoint, the classes in which it and a peer have enough calls. */
-function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Slowness[][] {
-  const found: Slowness[][] = all.map(() => []);
+function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Compared[][] {
+  const found: Compared[][] = all.map(() => []);
   for (let callClass = 0; callClass < MAX_CALL_CLASSES; callClass += 1) {
     const known = all.flatMap((latencies, i) => {
       const window = latencies.at(callClass, nowMs);
       if (window === undefined || window.count < minCalls || window.count === 0) return [];
-      return [{ i, calls: window.count, medianMs: window.quantile(0.5) }];
+      const { count } = window;
+      const error = STANDARD_ERRORS / (2 * Math.sqrt(count));
+      const lowMs = window.quantile(Math.max(0, 0.5 - error));
+      const highMs = window.quantile(Math.min(1, 0.5 + error));
+      return [{ i, calls: count, medianMs: window.quantile(0.5), lowMs, highMs }];
     });
     if (known.length < 2) continue;
-    const sorted = known.map(({ medianMs }) => medianMs).sort((a, b) => a - b);
-    for (const { i, calls, medianMs } of known)
-      found[i]!.push({ calls, medianMs, peerLatencyMs: medianWithout(sorted, sorted.indexOf(medianMs)) });
+    const medians = known.map(({ medianMs }) => medianMs).sort((a, b) => a - b);
+    const highs = known.map(({ highMs }) => highMs).sort((a, b) => a - b);
+    for (const { i, calls, medianMs, lowMs, highMs } of known) {
+      const peerLatencyMs = medianWithout(medians, medians.indexOf(medianMs));
+      const peerHighMs = medianWithout(highs, highs.indexOf(highMs));
+      found[i]!.push({ calls, medianMs, peerLatencyMs, lowMs, peerHighMs });
+    }
   }
   return found;
 }

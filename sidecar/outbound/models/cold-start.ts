@@ -1,5 +1,4 @@
 import type { Cluster } from '../../cluster/cluster.js';
-import type { Endpoint } from '../../cluster/endpoint.js';
 import { isProbeDue } from '../../cluster/picking.js';
 import type { UpstreamConfig } from '../../config/model.js';
 import { AttemptTrait } from '../../core/outcome/classify-attempt.js';
@@ -28,6 +27,8 @@ export type Wake = (target: WakeTarget, facts: WakeFacts) => Promise<string>;
 const LOOK_MS = 100;
 /** How often it asks again for a model that no endpoint serves: only an attempt can tell. */
 const ASK_MS = 1_000;
+/** Before it goes to an endpoint that it has not tried. */
+const MOVE_ON_MS = 1;
 
 /**
  * Keeps calls of one upstream while none of its endpoints is up: it has none, or each cannot be connected to or says that its
@@ -52,28 +53,31 @@ export class ColdStart {
 
   /** No endpoint can be chosen. True: the call waits. */
   hold(call: OutboundCall): boolean {
-    return isCold(call.cluster, null, this.deps.context.nowMs) && this.keep(call, LOOK_MS);
+    return isCold(call.cluster, this.deps.context.nowMs) && this.waitForStart(call, LOOK_MS);
   }
 
   /** This was the last attempt of the call, and it failed. True: the call waits. */
   holdFailed(call: OutboundCall, attempt: OutboundAttempt): boolean {
     const { nowMs } = this.deps.context;
     const { traits, endpoint } = attempt;
-    if (isServedNowhere(call, attempt, nowMs)) return this.keep(call, ASK_MS);
+    if (isServedNowhere(call, attempt, nowMs)) return this.waitForStart(call, ASK_MS);
     const isDown = (traits & (AttemptTrait.modelDown | AttemptTrait.modelCrashed)) === AttemptTrait.modelDown;
     const isAway = attempt.ended === AttemptEnd.connectError || attempt.ended === AttemptEnd.unconnected;
-    if (!isDown && !isAway) return false;
-    return isCold(call.cluster, endpoint, nowMs) && this.keep(call, isDown ? ASK_MS : LOOK_MS);
+    // The first calls of a cold start find out which endpoints are loading, one attempt at each, and do not fail for it.
+    if (isDown && isAnyUp(call.cluster, call.tried)) return this.keep(call, MOVE_ON_MS);
+    if ((!isDown && !isAway) || isAnyUp(call.cluster, [endpoint])) return false;
+    // Another endpoint that is due for a probe is no reason to fail: the call may be the one that tries it.
+    return this.waitForStart(call, isDown && !isProbeDue(call.cluster, nowMs) ? ASK_MS : LOOK_MS);
   }
 
   /** A waiting call looks again. True: it goes on waiting. */
   holdOn(call: OutboundCall): boolean {
     const { nowMs } = this.deps.context;
-    return nowMs < call.coldUntilMs && isCold(call.cluster, null, nowMs) && this.keep(call, LOOK_MS);
+    return nowMs < call.coldUntilMs && isCold(call.cluster, nowMs) && this.waitForStart(call, LOOK_MS);
   }
 
   /**
-   * Adds the call to those that wait, until the next look. Its first wait decides until when; the retry policy of its route is
+   * Adds the call to those that wait, until it looks again. Its first wait decides until when; the retry policy of its route is
    * not asked, as nothing has begun to process it. Copies of a mirror never wait, nor do calls that can fall back.
    */
   private keep(call: OutboundCall, lookMs: number): boolean {
@@ -92,9 +96,14 @@ export class ColdStart {
       this.counts.expired++;
       return false;
     }
-    if (!this.breaker.waitUntil(call, Math.min(nowMs + lookMs, call.coldUntilMs))) return false;
+    return this.breaker.waitUntil(call, Math.min(nowMs + lookMs, call.coldUntilMs));
+  }
+
+  /** Nothing is up: the call waits, may try every endpoint again then, and a start is asked for. */
+  private waitForStart(call: OutboundCall, lookMs: number): boolean {
+    if (!this.keep(call, lookMs)) return false;
     call.tried = [];
-    this.wake(nowMs);
+    this.wake(this.deps.context.nowMs);
     return true;
   }
 
@@ -115,16 +124,20 @@ export class ColdStart {
   }
 }
 
+/** Whether no endpoint could take a call, nor is one due for a probe, which is tried rather than waited for. */
+function isCold(cluster: Cluster, nowMs: number): boolean {
+  return !isProbeDue(cluster, nowMs) && !isAnyUp(cluster, []);
+}
+
 /**
- * Whether no endpoint but `except`, which has just said so of itself, could take a call. An ejected endpoint that is connected
- * could: faults are no sign of a start. One that is due for a probe is tried rather than waited for.
+ * Whether an endpoint but `except`, which have just said that they cannot, could take a call. An ejected endpoint that is connected
+ * could: faults are no sign of a start.
  */
-function isCold(cluster: Cluster, except: Endpoint | null, nowMs: number): boolean {
-  if (isProbeDue(cluster, nowMs)) return false;
-  for (const endpoint of cluster.endpoints) {
+function isAnyUp({ endpoints }: Cluster, except: readonly unknown[]): boolean {
+  for (const endpoint of endpoints) {
     const { weight, isConnected, ejection, unhealthy } = endpoint;
-    if (endpoint !== except && weight > 0 && isConnected && !ejection.isDown && unhealthy === '')
-      return false;
+    const isUp = weight > 0 && isConnected && !ejection.isDown && unhealthy === '';
+    if (isUp && !except.includes(endpoint)) return true;
   }
-  return true;
+  return false;
 }

@@ -2,13 +2,16 @@
 
 import type { DecisionWorld } from '../decisions/drill.js';
 import type { Suite } from '../faults/row.js';
+import { DURATION_ROWS } from './durations.js';
 import { LARGE_ROWS } from './large.js';
+import { LOAD_REPORT_ROWS } from './load-reports.js';
+import { MODEL_ROWS } from './models.js';
 import { STREAM_ROWS } from './streams.js';
 
 export const callFaults: Suite<DecisionWorld> = {
   name: 'calls',
   title: 'calls as models make them',
-  rows: [...LARGE_ROWS, ...STREAM_ROWS],
+  rows: [...LARGE_ROWS, ...STREAM_ROWS, ...MODEL_ROWS, ...DURATION_ROWS, ...LOAD_REPORT_ROWS],
   open: async () => ({}),
   close: async () => {},
 };

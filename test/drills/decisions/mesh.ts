@@ -9,6 +9,7 @@ import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { present } from '../../../sidecar/config/present.js';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { portOf } from '../../kit/interop/programs.js';
+import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarFile, type SidecarProcess } from '../../kit/process/sidecars.js';
 import { Load, type LoadOptions } from '../faults/load.js';
 import { Model } from '../faults/model.js';
@@ -54,6 +55,8 @@ export interface MeshPlan {
   readonly env?: Readonly<Record<string, string>>;
   /** The way to each replica leads over a wire. */
   readonly isWired?: boolean;
+  /** What each replica has, as the caller's file says it. Absent: nothing is said. */
+  readonly models?: readonly (readonly string[])[];
 }
 
 /** A model with its sidecar, and the wire to it. */
@@ -122,10 +125,35 @@ export class DecisionMesh {
   }
 
   /** Another application's sidecar, before the same replicas, or those at the addresses. */
-  async startCaller(endpoints = this.replicas.map(({ endpoint }) => endpoint)): Promise<SidecarProcess> {
-    const { standIn, plan } = this;
+  async startCaller(endpoints?: readonly string[]): Promise<SidecarProcess> {
     const name = this.callers.length === 0 ? APP : `${APP}-${this.callers.length}`;
-    const sidecar = await this.bench.start(name, {
+    const sidecar = await this.bench.start(name, await this.callerFile(endpoints ?? this.listed()));
+    this.callers.push(sidecar);
+    this.targets.push(targetOf(sidecar));
+    await sidecar.ready();
+    return sidecar;
+  }
+
+  /** The caller's file says from now on that the replicas have these models; resolves when it has been taken over. */
+  async announceModels(models: readonly (readonly string[])[]): Promise<void> {
+    await this.bench.write(APP, await this.callerFile(this.listed(models)));
+    const isTaken = async () => {
+      const said = (await this.endpoints()).map((each) => each.models ?? []);
+      return JSON.stringify(said) === JSON.stringify(models);
+    };
+    await until('the caller knows the models of the replicas', isTaken, 10_000);
+  }
+
+  /** The replicas as endpoints of a file. */
+  private listed(models = this.plan.models): unknown[] {
+    return this.replicas.map(({ endpoint }, i) =>
+      models === undefined ? endpoint : { address: endpoint, models: models[i] },
+    );
+  }
+
+  private async callerFile(endpoints: readonly unknown[]): Promise<SidecarFile> {
+    const { standIn, plan } = this;
+    return {
       service: APP,
       identity: await this.bench.identity(APP),
       ...plan.caller,
@@ -135,11 +163,7 @@ export class DecisionMesh {
           ...(standIn && { [STAND_IN]: { listen: '127.0.0.1:0', endpoints: [standIn.endpoint] } }),
         },
       },
-    });
-    this.callers.push(sidecar);
-    this.targets.push(targetOf(sidecar));
-    await sidecar.ready();
-    return sidecar;
+    };
   }
 
   /** Calls to the caller's sidecar; ends with the mesh. */

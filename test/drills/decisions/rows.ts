@@ -5,7 +5,6 @@ import { CALL_POLICY_ROWS } from './call-policies.js';
 import { CLIENT_ROWS } from './clients.js';
 import type { DecisionWorld } from './drill.js';
 import { HELD_PAYLOAD_ROWS } from './held-payload.js';
-import { LOAD_REPORT_ROWS } from './load-reports.js';
 import { MEMORY_ROWS } from './memory.js';
 import { ISOLATION_ROWS } from './model-isolation.js';
 import { NETWORK_ROWS } from './network.js';
@@ -30,7 +29,6 @@ export const decisionFaults: Suite<DecisionWorld> = {
     ...CALL_POLICY_ROWS,
     ...CLIENT_ROWS,
     ...ISOLATION_ROWS,
-    ...LOAD_REPORT_ROWS,
   ],
   open: async () => ({}),
   close: async () => {},

@@ -19,10 +19,9 @@ import {
 } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
-import { LoadReport, OwnMetric, writeLoadReport } from '../../../sidecar/codec/orca.js';
-import { BINARY_REPORT } from '../../../sidecar/codec/orca-metadata.js';
 import { answerRequests } from '../../kit/process/asked-process.js';
 import { callUnary, clientOf } from './call.js';
+import { reportTrailers } from './load-lies.js';
 import {
   type Behaviour,
   type EventKind,
@@ -114,14 +113,9 @@ class ModelServer {
   /** Trailers with a load report, where the model is to report: it is a sidecar of a kind then. */
   private trailers(behaviour: Behaviour): Metadata | undefined {
     if (behaviour.does !== 'report') return undefined;
-    const truth = Math.max(0, this.busy - 1) + this.line.length;
-    const calls = { truth, none: 0, nan: Number.NaN }[behaviour.says];
-    const report = new LoadReport();
-    report.named.set(OwnMetric.calls, calls).set(OwnMetric.concurrency, this.plan.places ?? 1);
-    report.named.set(OwnMetric.runSeconds, this.plan.serviceMs / 1_000);
-    const metadata = new Metadata();
-    metadata.set(BINARY_REPORT, writeLoadReport(report));
-    return metadata;
+    const calls = Math.max(0, this.busy - 1) + this.line.length;
+    const { places: concurrency = 1, serviceMs } = this.plan;
+    return reportTrailers(behaviour.says, { calls, concurrency, runSeconds: serviceMs / 1_000 });
   }
 
   private factor(behaviour: Behaviour): number {

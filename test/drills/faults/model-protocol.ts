@@ -2,6 +2,7 @@
 
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { RAW } from './call.js';
+import type { Lie } from './load-lies.js';
 
 /** `trailers`: headers go first, and the status comes after the work, where a proxy that reads headers misses it. */
 export type Form = 'trailers-only' | 'trailers';
@@ -19,8 +20,8 @@ export type Behaviour =
   | { readonly does: 'flap'; readonly everyMs: number; readonly form: Form }
   /** Every number of the answer is NaN. */
   | { readonly does: 'nan' }
-  /** Every answer has a load report in its trailers (ORCA): of the calls it has, of none, or of NaN. */
-  | { readonly does: 'report'; readonly says: 'truth' | 'none' | 'nan' }
+  /** Every answer has a load report in its trailers (ORCA). */
+  | { readonly does: 'report'; readonly says: Lie | 'truth' }
   /** A call takes as many milliseconds as its id says. */
   | { readonly does: 'take' }
   /** An answer is the answer of another service. */

@@ -191,7 +191,7 @@ export class SidecarBench {
   }
 
   /**
-   * Starts one sidecar from a file and waits until it listens. An admin listener is added. `env`: beside our own;
+   * Starts one sidecar from a file, as `write` does it, and waits until it listens. `env`: beside our own;
    * `descriptors`: as many files as it may have open.
    */
   async start(
@@ -200,11 +200,17 @@ export class SidecarBench {
     env: Readonly<Record<string, string>> = {},
     descriptors = 0,
   ): Promise<SidecarProcess> {
+    const where = await this.write(name, file);
+    const before = descriptors > 0 ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh'] : [];
+    return SidecarProcess.start(where, { name, before, env, onStart: (each) => this.processes.push(each) });
+  }
+
+  /** Writes the file of a sidecar, with an admin listener; one that runs follows it. Where it lies. */
+  async write(name: string, file: SidecarFile): Promise<string> {
     const where = path.join(this.directory, `${name}.yaml`);
     const common = { admin: '127.0.0.1:0', log: { level: 'warn' }, drain_timeout: '500ms' };
     await writeFile(where, JSON.stringify({ ...common, ...file }));
-    const before = descriptors > 0 ? ['sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh'] : [];
-    return SidecarProcess.start(where, { name, before, env, onStart: (each) => this.processes.push(each) });
+    return where;
   }
 
   /** Stops everything, newest first. */

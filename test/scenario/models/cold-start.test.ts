@@ -101,6 +101,24 @@ describe('Scenario: a cold start', () => {
       stack.assertIdle();
     });
 
+  it('fails none of the first calls, which find the replicas loading one after another', () => {
+    const stack = new UpstreamStack(['a', 'b', 'c', 'd'], { coldStart: COLD });
+    stack.answers(isLoading);
+    const calls: PeerStream[] = [];
+    for (let i = 0; i < 100; i++) {
+      calls.push(stack.call());
+      stack.advance(20);
+    }
+    assert.deepEqual(calls.filter(({ isOver }) => isOver).map(resultOf), []);
+    // Each asks the last one that was found down, and again after a second.
+    const { length } = stack.requests;
+    assert.ok(length <= 2 * calls.length, `${length} attempts`);
+    stack.works('c');
+    stack.advance(3_000);
+    for (const call of calls) assert.equal(resultOf(call), 'c');
+    stack.assertIdle();
+  });
+
   it('keeps calls while no replica accepts a connection', () => {
     const stack = new UpstreamStack(['a'], { coldStart: COLD }, { mode: 'refuses' });
     stack.works();
@@ -146,6 +164,21 @@ describe('Scenario: a cold start', () => {
     mesh.stack.advance(60_000);
     assert.equal(mesh.stack.wakes.length, 2, 'no call waits');
     assert.deepEqual(mesh.out.outbound.coldStart!.wakes, { sent: 2, failed: 0 });
+  });
+
+  it('sends a call on to a replica that it has not tried, and asks for no start while one takes calls', () => {
+    const stack = new UpstreamStack(['a', 'b', 'c', 'd'], { coldStart: WAKE });
+    stack.answers(isLoading);
+    stack.works('d');
+    const calls = Array.from({ length: 20 }, () => {
+      const call = stack.call();
+      stack.advance(5);
+      return call;
+    });
+    for (const call of calls) assert.equal(resultOf(call), 'd');
+    assert.ok(stack.requests.length <= 23, `${stack.requests.length} attempts`);
+    assert.equal(stack.wakes.length, 0);
+    stack.assertIdle();
   });
 
   it('does nothing where a replica takes calls, however it fares, nor without the option', () => {

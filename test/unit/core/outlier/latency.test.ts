@@ -74,6 +74,30 @@ describe('The latency detector', () => {
     assert.deepEqual(slow([mixed(100, 20, 100), mixed(30, 200, 100)]), [false, true]);
   });
 
+  it('finds nothing in endpoints whose calls take from 1 ms to 2 s by chance, at any rate, in an hour', () => {
+    const random = seeded(12);
+    for (const perSecond of [3, 9])
+      for (const endpoints of [2, 3, 8]) {
+        const all = Array.from({ length: endpoints }, () => new Latencies());
+        for (let nowMs = 0; nowMs < 3_600_000; nowMs += 1_000) {
+          for (const each of all)
+            for (let i = 0; i < perSecond; i++) each.record(0, 2_000 ** random(), nowMs + i);
+          const found = findSlow(all, SETTINGS, nowMs + 500).filter((each) => each !== undefined);
+          assert.deepEqual(found, [], `${endpoints} endpoints, ${perSecond} calls per second, ${nowMs} ms`);
+        }
+      }
+  });
+
+  it('finds one that is ten times as slow at such calls, once it has had a hundred', () => {
+    const random = seeded(12);
+    const all = [1, 10, 1].map((factor) => {
+      const latencies = new Latencies();
+      for (let i = 0; i < 100; i++) latencies.record(0, factor * 2_000 ** random(), 0);
+      return latencies;
+    });
+    assert.deepEqual(slow(all), [false, true, false]);
+  });
+
   it('needs enough calls of both, and a difference of 2 ms', () => {
     assert.deepEqual(slow([calls(10, 30), calls(500, 19)]), [false, false]);
     assert.deepEqual(slow([calls(10, 19), calls(500, 30)]), [false, false]);

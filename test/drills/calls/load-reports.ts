@@ -1,10 +1,10 @@
 /** Replicas that say something else of their load than what it is. */
 
+import { type DecisionRow, type Drill, drillRow, percentOf } from '../decisions/drill.js';
+import { RETRIED, sumOf, targetOf } from '../decisions/mesh.js';
 import { summarize } from '../faults/load.js';
-import type { Behaviour } from '../faults/model-protocol.js';
+import { LIES, type Lie } from '../faults/load-lies.js';
 import type { Trial } from '../faults/row.js';
-import { type DecisionRow, type Drill, drillRow, percentOf } from './drill.js';
-import { RETRIED, sumOf, targetOf } from './mesh.js';
 
 const SERVICE_MS = 40;
 const PLACES = 2;
@@ -21,7 +21,8 @@ const PLAN = {
 
 const lyingLoad: DecisionRow = drillRow({
   name: 'lying-load',
-  fault: 'one replica of three reports no calls, always; then NaN',
+  fault:
+    'one replica of three lies about its load: no calls, NaN, a negative number, 10^300, two formats at once, a megabyte',
   plan: PLAN,
   load: { perSecond: 1 },
   work: async ({ mesh, trial }) => {
@@ -35,12 +36,16 @@ const lyingLoad: DecisionRow = drillRow({
     const forMs = trial.pick(2_000, 10_000);
     const honest = await during(mesh, loads, forMs);
     trial.figure('p99 while all are honest', `${honest.p99Ms.toFixed(0)} ms`);
-    for (const says of ['none', 'nan'] as const) {
-      const behaviour: Behaviour = { does: 'report', says };
-      await mesh.models[0]!.behave(behaviour);
-      const found = await during(mesh, loads, forMs);
-      judge(trial, says, found, honest.p99Ms);
+    for (const says of LIES) {
+      await mesh.models[0]!.behave({ does: 'report', says });
+      judge(trial, says, await during(mesh, loads, forMs), honest.p99Ms);
     }
+    await mesh.models[0]!.behave({ does: 'report', says: 'truth' });
+    trial.expect(
+      'every sidecar runs',
+      mesh.bench.processes.every(({ isRunning }) => isRunning),
+      'all',
+    );
     for (const load of loads) await load.stop();
   },
 });
@@ -60,7 +65,7 @@ async function during(mesh: Drill['mesh'], loads: readonly Drill['load'][], forM
 }
 
 /** What no lie may bring about. */
-function judge(trial: Trial, says: string, { failed, p99Ms, runs }: Found, honestMs: number): void {
+function judge(trial: Trial, says: Lie, { failed, p99Ms, runs }: Found, honestMs: number): void {
   const [liar = 0] = runs;
   const all = sumOf(runs);
   trial.none(`${says}: no call fails`, failed, 'calls');
