@@ -31,7 +31,7 @@ interface Arguments {
   readonly server: ServerName;
   /** Where the REST half of the protocol is served; undefined: nowhere. */
   readonly rest: ListenAddress | undefined;
-  /** Longest time calls in flight may take once told to stop. */
+  /** Longest time calls in flight may take once told to stop, and a stream may go unread while its model is unloaded. */
   readonly drainTimeoutMs: number;
   /** Stop when stdin ends: the parent process has died. */
   readonly exitWithStdin: boolean;
@@ -65,6 +65,7 @@ async function main(): Promise<void> {
       wallNow: Date.now,
       runNow: () => performance.now(),
       runLog,
+      unreadMs: args.drainTimeoutMs,
       environment: process.env,
     });
     stopOnSignals(server, args);

@@ -20,6 +20,8 @@ import { startRest } from './transport/rest/server.js';
 import { DEFAULT_SERVER, type ServerName, transportOf } from './transport/servers.js';
 import type { Transport } from './transport/transport.js';
 
+const DEFAULT_UNREAD_MS = 30_000;
+
 /** What is served, where, and by which clocks. */
 export interface ModelServerOptions {
   readonly modelsDirectory: string;
@@ -40,6 +42,10 @@ export interface ModelServerOptions {
   readonly runNow: () => number;
   /** What runs is noted there. Default: nowhere. */
   readonly runLog?: RunLog | undefined;
+  /**
+   * A model that is unloaded, or replaced, ends a stream when nothing has been read of it for so long, ms. Default: 30,000.
+   */
+  readonly unreadMs?: number;
   /** Where the addresses of upstreams stand. Default: none is known. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -76,7 +82,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     models,
     newModel: (f) => new Model(f, deps),
     changed: ({ name }, isServed) => health.set(name, isServed ? 'SERVING' : 'NOT_SERVING'),
-    drained: (model) => queue.drained(model),
+    drained: (model) => queue.drained(model, options.unreadMs ?? DEFAULT_UNREAD_MS),
     log,
   });
   const serving: Serving = { version: options.version, models, health, queue, repository, runNow };

@@ -26,3 +26,11 @@ export function deadlinePassed(begun: 'begun' | 'not begun'): RpcError {
       : 'deadline exceeded before the model could run; it was not run',
   );
 }
+
+/** The model is unloaded, and the caller of the stream has read none of its answers for so long. */
+export function neverRead({ runner }: Job, forMs: number): RpcError {
+  return new RpcError(
+    status.UNAVAILABLE,
+    `model '${runner.name}' is being unloaded, and no answer of this stream has been read for ${Math.round(forMs)} ms; the stream is ended`,
+  );
+}

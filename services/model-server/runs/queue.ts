@@ -65,6 +65,8 @@ export class InferenceQueue {
       again: (job) => this.again(job),
       hasGone: (job) => this.gone.has(job),
       ended: (job, how, error) => this.end(job, how, error),
+      now: runNow,
+      later,
     });
   }
 
@@ -92,9 +94,14 @@ export class InferenceQueue {
     void this.streams.close(job, 'cancelled');
   }
 
-  /** Resolves when nothing of the model waits or runs, and nothing is kept of it. No further job of it may come. */
-  async drained(runner: Runner): Promise<void> {
+  /**
+   * Resolves when nothing of the model waits or runs, and nothing is kept of it. No further job of it may come. Streams that
+   * nothing has been read of for `unreadMs` are ended.
+   */
+  async drained(runner: Runner, unreadMs: number): Promise<void> {
+    const stop = this.streams.endUnread(runner, unreadMs);
     await this.ledger.drained(runner);
+    stop();
     this.turns.forget(runner);
   }
 

@@ -1,7 +1,11 @@
 import type { RpcError } from '../rpc.js';
-import { toRpcError, unsendable } from './failures.js';
+import { neverRead, toRpcError, unsendable } from './failures.js';
 import type { Answer, Job, Runner } from './job.js';
 import type { JobEnd } from './ledger.js';
+import type { Later } from './queue-timeouts.js';
+
+/** Between two looks at streams that are not read, ms at least: a limit of 0 is no busy loop. */
+const LEAST_LOOK_MS = 10;
 
 /** What the turns of streams need of the queue. */
 export interface StreamHost {
@@ -15,6 +19,9 @@ export interface StreamHost {
   hasGone(job: Job): boolean;
   /** Counts the job, and tells its caller unless that has gone. */
   ended(job: Job, how: JobEnd, error: RpcError | undefined): void;
+  /** Ms of a monotonic clock. */
+  now(): number;
+  readonly later: Later;
 }
 
 /**
@@ -23,8 +30,8 @@ export interface StreamHost {
  */
 export class Streams {
   private readonly open = new Map<Job, AsyncIterator<Answer>>();
-  /** Jobs whose caller does not read. */
-  private readonly parked = new Set<Job>();
+  /** Jobs whose caller does not read, and since when. */
+  private readonly parked = new Map<Job, number>();
 
   constructor(private readonly host: StreamHost) {}
 
@@ -74,8 +81,31 @@ export class Streams {
     await answers?.return?.().then(undefined, () => undefined);
   }
 
+  /**
+   * From now on, ends those streams of a model whose caller has read nothing for `limitMs`: a model that is unloaded does not
+   * wait for them. A stream that is read, however slowly, goes on, and so does one that waits for its model.
+   * @returns what stops it.
+   */
+  endUnread(runner: Runner, limitMs: number): () => void {
+    const { host } = this;
+    let stop = (): void => {};
+    const look = (): void => {
+      const now = host.now();
+      let nextMs = limitMs;
+      for (const [job, sinceMs] of [...this.parked]) {
+        if (job.runner !== runner) continue;
+        const leftMs = limitMs - (now - sinceMs);
+        if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
+        else if (this.parked.delete(job)) void this.close(job, 'fail', neverRead(job, now - sinceMs));
+      }
+      stop = host.later(Math.max(LEAST_LOOK_MS, nextMs), look);
+    };
+    look();
+    return () => stop();
+  }
+
   private park(job: Job): void {
-    this.parked.add(job);
+    this.parked.set(job, this.host.now());
     job.streams!.onWritable(() => {
       if (this.parked.delete(job)) this.host.again(job);
     });

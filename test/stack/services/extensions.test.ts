@@ -1,9 +1,10 @@
 /** Triton's extensions and models in code, over a real server and a stock gRPC client. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Metadata, status } from '@grpc/grpc-js';
+import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { InferParameter, ModelInferRequest, ModelStreamInferResponse } from '../../../proto/messages.js';
 import { packageRoot } from '../../kit/process/package-root.js';
@@ -11,6 +12,7 @@ import {
   describeOverServers,
   failure,
   type Harness,
+  TestClient,
   temporaryDirectory,
 } from '../../kit/service/model-server.js';
 import { arithmeticModel, identityModel } from '../../kit/service/tiny-models.js';
@@ -343,6 +345,50 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
     assert.equal(
       (await failure(client.call(inference.RepositoryModelUnload, { model_name: 'counting' }))).code,
       status.NOT_FOUND,
+    );
+  });
+
+  it('unloads a model although a stream of it is never read, and not before one that is read has ended', async () => {
+    putCounting(models, 'settings: {streams: true}\n');
+    harness = await startHarness(models, [], { unreadMs: 300 });
+    const { client } = harness;
+    const { path, requestSerialize, responseDeserialize } = inference.ModelStreamInfer;
+    // Streams of one connection share its window: one that is not read would hold up the others.
+    const apart = new TestClient(harness.server.target);
+    const open = (number: number, { client: over }: TestClient) => {
+      const metadata = new Metadata();
+      metadata.set('triton_grpc_error', 'true');
+      const call = over.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
+      call.write(counting(number));
+      call.end();
+      return call;
+    };
+    const unread = open(1_000_000, apart);
+    const ended = new Promise<ServiceError>((resolve) => unread.once('error', resolve));
+    await once(unread, 'data');
+    unread.pause();
+    const read = open(3000, client);
+    let answers = 0;
+    let isUnloaded = false;
+    read.on('data', () => {
+      answers += 1;
+      assert.equal(isUnloaded, false);
+    });
+    const readToEnd = once(read, 'end');
+    await once(read, 'metadata');
+    const unloading = client.call(inference.RepositoryModelUnload, { model_name: 'counting' }).then(() => {
+      isUnloaded = true;
+    });
+    await readToEnd;
+    assert.equal(answers, 3000);
+    await unloading;
+    assert.deepEqual(harness.server.models.all('counting'), []);
+    unread.resume();
+    const { code, details } = await ended;
+    assert.equal(code, status.UNAVAILABLE);
+    assert.match(
+      details,
+      /model 'counting' is being unloaded, and no answer of this stream has been read for \d+ ms/,
     );
   });
 

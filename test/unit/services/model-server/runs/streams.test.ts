@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { status } from '@grpc/grpc-js';
 import type { Answer, Job, Runner } from '../../../../../services/model-server/runs/job.js';
-import { Caller, column, jobOf, QueueBench, runnerOf } from '../../../../kit/service/queue-jobs.js';
+import { Caller, column, Gate, jobOf, QueueBench, runnerOf } from '../../../../kit/service/queue-jobs.js';
 
 /** Counts from 0 below the job's value; notes each turn, and each stream that was closed. */
 function counting(notes: string[] = [], name = 's', each: () => void = () => {}): Runner {
@@ -140,6 +140,96 @@ describe('streams in the inference queue', () => {
     assert.match(failing.errors[0]!.message, /^model 'a': inference failed: below zero$/);
     assert.match(unsendable.errors[0]!.message, /^model 'b': its answer cannot be sent: too long$/);
     assert.deepEqual(notes.filter((note) => note.endsWith('closed')).sort(), ['a closed', 'b closed']);
+  });
+
+  describe('of a model that is unloaded', () => {
+    const LIMIT_MS = 1000;
+
+    it('end with the reason when nothing has been read of them for so long, and the model is let go', async () => {
+      const bench = new QueueBench();
+      const notes: string[] = [];
+      const runner = counting(notes);
+      const caller = new Caller();
+      caller.writable = false;
+      const job = jobOf(runner, 1_000_000, { streams: caller });
+      bench.submit(job);
+      await bench.settle();
+      bench.clock.advance(LIMIT_MS / 2);
+      let isDrained = false;
+      void bench.queue.drained(runner, LIMIT_MS).then(() => {
+        isDrained = true;
+      });
+      bench.clock.advance(LIMIT_MS / 2 - 1);
+      await bench.settle();
+      assert.deepEqual([job.ends, isDrained], [0, false], 'the time is not up');
+      bench.clock.advance(1);
+      await bench.settle();
+      assert.deepEqual([job.ends, isDrained, notes.at(-1)], [1, true, 's closed']);
+      assert.equal(job.errors[0]!.code, status.UNAVAILABLE);
+      assert.match(
+        job.errors[0]!.message,
+        /^model 's' is being unloaded, and no answer of this stream has been read for 1000 ms; the stream is ended$/,
+      );
+      caller.reads();
+      await bench.settle();
+      assert.deepEqual([job.answered, job.ends, runner.stats.fail.count], [[0], 1, 1]);
+    });
+
+    it('go on while they are read, however slowly, and while they wait for their model', async () => {
+      const bench = new QueueBench();
+      const reader = new Caller();
+      reader.writable = false;
+      const runner = counting();
+      const read = jobOf(runner, 5, { streams: reader });
+      const gate = new Gate();
+      const slow = runnerOf({
+        name: 'slow',
+        stream: () => ({ next: () => gate.wait().then(() => ({ done: true, value: undefined })) }),
+      });
+      const waiting = jobOf(slow, 1, { streams: new Caller() });
+      bench.submit(read);
+      await bench.settle();
+      void bench.queue.drained(runner, LIMIT_MS);
+      void bench.queue.drained(slow, LIMIT_MS);
+      for (let answers = 1; answers <= 5; answers++) {
+        bench.clock.advance(LIMIT_MS - 1);
+        await bench.settle();
+        assert.deepEqual([read.answered.length, read.errors], [answers, []]);
+        reader.reads();
+        reader.writable = false;
+        await bench.settle();
+      }
+      assert.deepEqual([read.answered, read.ends], [[0, 1, 2, 3, 4], 1]);
+      bench.submit(waiting);
+      await bench.settle();
+      bench.clock.advance(10 * LIMIT_MS);
+      await bench.settle();
+      assert.deepEqual([waiting.ends, waiting.errors], [0, []]);
+      gate.release();
+      await bench.settle();
+      assert.deepEqual([waiting.ends, waiting.errors], [1, []]);
+    });
+
+    it('are no others: those of a model that goes on may be unread for as long as they like', async () => {
+      const bench = new QueueBench();
+      const callers = [new Caller(), new Caller()];
+      const [gone, stays] = ['gone', 'stays'].map((name, i) => {
+        callers[i]!.writable = false;
+        return jobOf(counting([], name), 2, { streams: callers[i]! });
+      });
+      bench.submit(gone!, stays!);
+      await bench.settle();
+      const drained = bench.queue.drained(gone!.runner, LIMIT_MS);
+      bench.clock.advance(LIMIT_MS);
+      await bench.settle();
+      await drained;
+      bench.clock.advance(100 * LIMIT_MS);
+      await bench.settle();
+      assert.deepEqual([gone!.errors.length, stays!.errors.length], [1, 0]);
+      callers[1]!.reads();
+      await bench.settle();
+      assert.deepEqual([stays!.answered, stays!.ends], [[0, 1], 1]);
+    });
   });
 
   it('of one sequence do not run at once', async () => {
