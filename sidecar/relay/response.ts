@@ -6,6 +6,7 @@ import { ErrorCode } from '../http2/constants.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import { NO_FIELDS } from '../http2/stream.js';
+import { FIRST_WINDOW } from '../transport/memory-budget.js';
 import type { Attempt } from './attempt.js';
 import { type Call, FirstMessage, type Resumption } from './call.js';
 import { settleOn, stopAttempts } from './call-attempts.js';
@@ -187,7 +188,10 @@ export function closeCall(call: Call, status: number): void {
   context.wheel.cancel(call);
   stopAttempts(call, AttemptEnd.cancelled);
   if (call.bufferCost > 0 || call.buffered !== null) dropBuffer(call);
-  if (call.reservedBytes > 0) context.memory.withdraw(call.reservedBytes);
+  if (call.reservedBytes > 0) {
+    context.memory.withdraw(call.reservedBytes);
+    if (call.requestBytes > FIRST_WINDOW) call.session.memory.noteLargeRequest();
+  }
   call.handler.onFinish(call, status);
   if (call.tee !== null) call.tee.release();
   if (context.recorder !== null) context.recorder.record(call, status);

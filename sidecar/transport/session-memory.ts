@@ -1,12 +1,20 @@
 import type { Connection } from '../http2/connection.js';
 import { ErrorCode } from '../http2/constants.js';
 import { type OctetCount, STREAM_BYTES, type Stream } from '../http2/stream.js';
-import type { MemoryHolder } from './memory-budget.js';
+import { FIRST_WINDOW, type MemoryHolder, WIDE_WINDOW } from './memory-budget.js';
+
+/** So many requests of a connection that did not fit into their first window make it a wide one. */
+const LARGE_REQUESTS = 4;
+/** A connection with more open streams than this does not keep wide first windows: they are not paid for in advance. */
+const MOST_WIDE_STREAMS = 16;
 
 /** What one connection holds of the memory budget, and what it gives up when the budget is used up. */
 export class SessionMemory implements MemoryHolder {
   /** Octets given to the socket that the kernel has not taken. */
   private unflushedBytes = 0;
+  /** Requests that did not fit into their first window; Infinity: they are not counted any more. */
+  private largeRequests = 0;
+  private hasWideFirstWindow = false;
 
   /** `waiting`: the count of the memory budget that unflushed octets are part of. */
   constructor(
@@ -18,6 +26,24 @@ export class SessionMemory implements MemoryHolder {
   setUnflushed(bytes: number): void {
     this.waiting.octets += bytes - this.unflushedBytes;
     this.unflushedBytes = bytes;
+  }
+
+  /** A request that did not fit into its first window has ended. */
+  noteLargeRequest(): void {
+    if (++this.largeRequests === LARGE_REQUESTS) this.hasWideFirstWindow = true;
+  }
+
+  /**
+   * What a new stream of this connection may receive at first, octets: `usual`, or a wide window where large requests come
+   * one or a few at a time, so that they need not wait for a WINDOW_UPDATE. With many streams, or where memory is short, it
+   * is the usual one again, for good: each change is a SETTINGS frame, of which peers take a few.
+   */
+  firstWindow(usual: number): number {
+    if (!this.hasWideFirstWindow) return usual;
+    if (usual === FIRST_WINDOW && this.connection.openStreams <= MOST_WIDE_STREAMS) return WIDE_WINDOW;
+    this.hasWideFirstWindow = false;
+    this.largeRequests = Number.POSITIVE_INFINITY;
+    return usual;
   }
 
   heldBytes(): number {
@@ -57,7 +83,7 @@ export class SessionMemory implements MemoryHolder {
   }
 
   setFirstWindow(bytes: number): void {
-    this.connection.setInitialWindow(bytes);
+    this.connection.setInitialWindow(this.firstWindow(bytes));
   }
 }
 

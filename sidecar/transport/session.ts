@@ -76,7 +76,7 @@ export class Session implements ConnectionHandler, Flushable {
   subject = '';
   /** Until when the peer's certificate is valid, wall-clock ms; Infinity where it has none. */
   notAfterMs = Number.POSITIVE_INFINITY;
-  private readonly memory: SessionMemory;
+  readonly memory: SessionMemory;
   private readonly isTls: boolean;
   private isBlocked = false;
   private isClosing = false;
@@ -252,8 +252,8 @@ export class Session implements ConnectionHandler, Flushable {
     this.context.nowMs = now;
     this.connection.receive(chunk, now, start);
     const { memory } = this.context;
-    if (memory.firstWindow !== this.connection.state.initialWindow)
-      this.connection.setInitialWindow(memory.firstWindow);
+    const firstWindow = this.memory.firstWindow(memory.firstWindow);
+    if (firstWindow !== this.connection.state.initialWindow) this.connection.setInitialWindow(firstWindow);
     if (memory.isAlarmed) memory.review(this.context.flushes, now);
   }
 

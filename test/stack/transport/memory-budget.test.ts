@@ -257,14 +257,71 @@ describe('Memory that is short', () => {
     });
   });
 
+  /** The first windows of streams that a caller was told of, in order. */
+  const windows = ({ frames }: Application): (number | undefined)[] => {
+    const said = frames.filter(({ type, flags }) => type === FrameType.settings && (flags & Flag.ack) === 0);
+    return said.map((each) => settingsOf(each).get(Setting.initialWindowSize));
+  };
+
+  describe('First windows after large requests', () => {
+    const LARGE = Buffer.alloc(200_000);
+    const serveAll = (memoryBytes: number): Application => {
+      start(memoryBytes);
+      stack.backend('a').answer = (stream) => stream.reply();
+      return stack.app(out.listener);
+    };
+    const upload = (app: Application, times: number): void => {
+      for (let i = 0; i < times; i++) assert.equal(stack.settle(app.call({ body: LARGE })).status, 0);
+    };
+
+    it('the fifth large request of a connection needs no WINDOW_UPDATE, and those of others do', () => {
+      const app = serveAll(64 * MIB);
+      const updates = (): number =>
+        app.frames.filter(({ type, streamId }) => type === FrameType.windowUpdate && streamId !== 0).length;
+      upload(app, 3);
+      assert.deepEqual(windows(app), [65_536]);
+      assert.ok(updates() >= 3);
+      upload(app, 2);
+      assert.deepEqual(windows(app), [65_536, MIB]);
+      const before = updates();
+      upload(app, 1);
+      assert.equal(updates(), before);
+      assert.deepEqual(windows(stack.app(out.listener)), [65_536]);
+    });
+
+    it('requests that fit into their first window change nothing, however many', () => {
+      const app = serveAll(64 * MIB);
+      for (let i = 0; i < 100; i++) stack.settle(app.call({ body: Buffer.alloc(60_000) }));
+      assert.deepEqual(windows(app), [65_536]);
+    });
+
+    it('a connection with more than sixteen open streams gets the usual window again, for good', () => {
+      const app = serveAll(64 * MIB);
+      upload(app, 5);
+      const open = stack.settle(Array.from({ length: 17 }, () => app.call({ body: null })));
+      stack.settle(open[0]!.data(Buffer.alloc(10)));
+      assert.deepEqual(windows(app), [65_536, MIB, 65_536]);
+      for (const call of open) call.reset();
+      upload(app, 10);
+      assert.deepEqual(windows(app), [65_536, MIB, 65_536]);
+    });
+
+    it('memory that becomes short takes the wide window back, for good', () => {
+      const app = serveAll(8 * MIB);
+      upload(app, 5);
+      stack.backend('a').answer = () => {};
+      const hoarder = stack.app(out.listener, undefined, SHUT);
+      const calls = answers(hoarder, 80, 60_000);
+      assert.deepEqual(windows(app), [65_536, MIB, 32_768]);
+      for (const call of calls) call.reset();
+      stack.advance(2000);
+      stack.settle(app.call({ body: null }).reset());
+      assert.deepEqual(windows(app), [65_536, MIB, 32_768, 65_536]);
+    });
+  });
+
   it('a tight budget gives peers a smaller window, in force from their acknowledgement on', () => {
     start(4 * MIB, [aStreamRoute({ idleTimeoutMs: 0 })]);
-    const windows = ({ frames }: Application): (number | undefined)[] => {
-      const said = frames.filter(
-        ({ type, flags }) => type === FrameType.settings && (flags & Flag.ack) === 0,
-      );
-      return said.map((each) => settingsOf(each).get(Setting.initialWindowSize));
-    };
     const app = stack.app(out.listener);
     const open = stack.settle(app.call({ body: null }));
     const hoarder = stack.app(out.listener, undefined, SHUT);
