@@ -1,4 +1,5 @@
 import { HEALTH_CHECK } from './codec/health.js';
+import { LIST_METHODS } from './codec/method-list.js';
 import { STREAM_CORE_METRICS } from './codec/orca.js';
 import type { InboundConfig } from './config/model.js';
 import type { MemoryReading } from './core/admission/memory-pressure.js';
@@ -8,6 +9,7 @@ import { LocalReplyReasons, ModelReplyReasons } from './core/outcome/local-reply
 import { AttemptEnd, isNeverProcessed } from './core/outcome/outcome.js';
 import type { UpstreamFailures } from './core/retry/upstream-failures.js';
 import { findFault } from './core/routing/fault-rule.js';
+import { MethodKinds, type MethodList } from './core/routing/method-kinds.js';
 import { type HealthResponder, messageResponse } from './health/model/responder.js';
 import { headerViewOf } from './http2/header-view.js';
 import type { HeaderField } from './http2/hpack/field.js';
@@ -22,6 +24,7 @@ import { failedUpstreamFields } from './inbound/failed-upstream.js';
 import { type FrontMethods, MAX_FRONT_REQUEST_BYTES, messageOf } from './inbound/front-methods.js';
 import { LoadReporter } from './inbound/load-reporter.js';
 import { LoadStreams } from './inbound/load-streams.js';
+import { MethodLists } from './inbound/method-lists.js';
 import { type BackendDeps, ModelBackend, makeBackends, type ServedModel } from './inbound/model-backend.js';
 import { targetOf } from './inbound/model-methods.js';
 import { ModelRoutedCall, type ModelRoutedHandler } from './inbound/model-routed-call.js';
@@ -72,6 +75,11 @@ export class Inbound implements ModelRoutedHandler {
   private readonly deps: BackendDeps;
   readonly load: LoadReporter;
   readonly loadStreams: LoadStreams;
+  /** What the model service says of its methods. */
+  readonly methodLists = new MethodLists((session, block) =>
+    this.refusalOf(session.identity as Caller | null, block),
+  );
+  private readonly kinds = new MethodKinds();
   /** What the queues of models that are gone have counted. */
   readonly ended = new EndedQueues();
   private readonly authorization: InboundAuthorization;
@@ -104,7 +112,8 @@ export class Inbound implements ModelRoutedHandler {
       check: (session, block) => this.refusalOf(session.identity as Caller | null, block),
     });
     const strips = { stripsResponse: true, stripsReports: true };
-    const options = { service, replayBytes, ...strips, quietAfterMs: QUIET_AFTER_MS };
+    const options = { service, replayBytes, ...strips, quietAfterMs: QUIET_AFTER_MS, kinds: this.kinds };
+    this.kinds.onChange = () => this.routes.forgetKinds();
     this.routes = new Routes(config.routes, { direction: 'inbound', ...options }, context.stats);
   }
 
@@ -135,6 +144,7 @@ export class Inbound implements ModelRoutedHandler {
     if (!isGrpcRequest(view)) return void new RejectedStream(session, stream, ended);
     if (view.path === STREAM_CORE_METRICS && this.config.loadReport.outOfBand)
       return this.loadStreams.accept(session, stream, block, ended);
+    if (view.path === LIST_METHODS) return this.methodLists.accept(session, stream, block, ended);
     const call = this.makeCall(session, stream, block, ended);
 
     const match = this.routes.match(view.path);
@@ -284,6 +294,13 @@ export class Inbound implements ModelRoutedHandler {
 
   // ---- other events of a call ----
 
+  /** The service says that the method is unary, and it is not. */
+  onNotUnary(call: InboundCall): void {
+    const { path } = headerViewOf(call.block);
+    this.kinds.noteStream(path);
+    call.plan = this.routes.match(path)?.plan ?? call.plan;
+  }
+
   requestHeaders(call: Call): StableList {
     return forwardRequest(call.block, this.profile);
   }
@@ -339,6 +356,12 @@ export class Inbound implements ModelRoutedHandler {
     for (const { limits } of this.backends) limits.update(config);
     this.setIntentions(intentions, sessions);
     for (const backend of this.backends) backend.startWaiting();
+  }
+
+  /** The model service has said which methods it has; undefined: it does not say it. */
+  describe(list: MethodList | undefined): void {
+    this.methodLists.set(list);
+    this.kinds.describe(list === undefined ? [] : [list]);
   }
 
   /** `sessions`: the open connections of peers; calls on them that are no longer allowed are ended. */

@@ -19,8 +19,9 @@ import { KEY_UNREAD } from './outbound/parameter-key.js';
 import { pickEndpoint } from './outbound/pick.js';
 import { failureOf, notResumedReply } from './outbound/replies.js';
 import { isServedNowhere, lacksIdentity, retryWaitMs } from './outbound/retry.js';
+import { noteAnswer } from './outbound/stream/message-watch.js';
 import { limitTo } from './outbound/traffic-shift.js';
-import { NEVER } from './relay/call.js';
+import { MessageWatch, NEVER } from './relay/call.js';
 import { beginAttempt, beginHedge, settleOn } from './relay/call-attempts.js';
 import { resumeAt } from './relay/call-timer.js';
 import type { LocalReply } from './relay/local-reply.js';
@@ -201,6 +202,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
       return sendLocalReply(call, notResumedReply(call, `${attempt.endpoint.label} ended it sooner`));
     if (resumable?.isResuming) this.onResumed(call);
     if (!this.poison.isIdle) this.poison.answered(call, attempt);
+    if (call.plan.watch >= MessageWatch.counted) noteAnswer(this.kinds, call, attempt);
     const { methodState } = call;
     if (methodState !== null) {
       if (methodState.hedgeSettings !== null && call.plan.holdsResponse)

@@ -77,6 +77,8 @@ const GROUPS: readonly Group[] = [
       'What is done when an attempt fails or is late, and what keeps that from making an overload worse.',
     metrics: {
       outrider_retry_budget_refused_total: UPSTREAM,
+      outrider_methods_known: ['upstream', 'kind', 'from'],
+      outrider_methods_unlearned_total: ['upstream'],
       outrider_streams_resumed_total: ['upstream'],
       outrider_calls_waiting_for_discovery: ['upstream'],
       outrider_hedges_total: ROUTE,

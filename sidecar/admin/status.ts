@@ -24,6 +24,8 @@ export interface StatusReport {
   readonly mirrors?: readonly reports.MirrorReport[];
   /** Features that could not see some calls for their size; absent when there are none. */
   readonly sizeLimits?: readonly reports.SizeLimitReport[];
+  /** Methods whose kind the file does not say; absent where nothing is known of them. */
+  readonly methods?: readonly reports.MethodReport[];
   /** Requests that were in crashes of models; absent when there are none. */
   readonly poison?: readonly reports.PoisonReport[];
 }
@@ -46,6 +48,7 @@ export function statusOf(view: SidecarView): StatusReport {
     endpoints: view.endpoints(),
     ...present('mirrors', ofLength(1, view.mirrors())),
     ...present('sizeLimits', ofLength(1, view.sizeLimits())),
+    ...present('methods', ofLength(1, view.methods())),
     ...present('poison', ofLength(1, view.poison())),
   };
 }

@@ -23,6 +23,8 @@ export interface SidecarView {
   mirrors(): readonly reports.MirrorReport[];
   /** Empty where every call could be seen. */
   sizeLimits(): readonly reports.SizeLimitReport[];
+  /** Methods whose kind the file does not say; empty where nothing is known of them. */
+  methods(): readonly reports.MethodReport[];
   /** Requests that were in crashes of models; empty without recent crashes. */
   poison(): readonly reports.PoisonReport[];
   /** The faults that are injected, and how to change them. */

@@ -7,6 +7,7 @@ import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import type { Listener } from '../transport/listener.js';
 import { type AppContext, openListener } from './context.js';
+import { DescribedMethods } from './described-methods.js';
 import { modelServer } from './model-addresses.js';
 import { ModelHost } from './model-host.js';
 import { ModelStatuses } from './model-status.js';
@@ -39,6 +40,8 @@ export class InboundSide {
   /** Called after every change of a model's state. */
   onModel: () => void = () => {};
   address: Address | undefined;
+  /** Undefined: its methods are known without asking. */
+  private readonly described: DescribedMethods | undefined;
   /** The only model server, where models have no processes of their own. */
   private readonly single: ModelHost | undefined;
   private listener: Listener | undefined;
@@ -73,9 +76,11 @@ export class InboundSide {
     this.repository?.attach(this.inbound, this.statistics);
     this.statuses = new ModelStatuses(config, this.hosts, context);
     this.repository?.reportTo(this.statuses, () => this.onModel());
+    this.described = this.describeMethods(this.single);
     if (this.single !== undefined)
       this.single.onChange = ({ instance }) => {
         this.statuses.changed(instance);
+        this.described?.update(this.single!.hosted.some((each) => each.instance.isReady));
         this.onModel();
       };
     this.inbound.health = new HealthResponder((service) => this.statuses.serving(service));
@@ -83,6 +88,14 @@ export class InboundSide {
       if (rootsChanged) this.listener?.review((session) => identity.stillTrusts(session));
     });
     identity?.onExpiry(() => this.listener?.retireSessions());
+  }
+
+  /** Asks a service what methods it has, each time it starts. Several processes of our own serve what is known without asking. */
+  private describeMethods(host: ModelHost | undefined): DescribedMethods | undefined {
+    if (host !== undefined && this.config.reflection !== false)
+      return new DescribedMethods(host.address, this.context, (list) => this.inbound.describe(list));
+    this.inbound.describe(undefined);
+    return undefined;
   }
 
   /** The model servers. */
@@ -184,6 +197,7 @@ export class InboundSide {
     this.statuses.close();
     this.repository?.stop();
     this.statistics?.stop();
+    this.described?.stop();
     for (const host of this.hosts) host.stop();
   }
 }

@@ -15,6 +15,7 @@ const FIXED: readonly (readonly [string, (config: SidecarConfig) => unknown])[] 
   ['inbound.local', ({ inbound }) => inbound?.local],
   ['inbound.mtls', ({ inbound }) => inbound?.mtls],
   ['inbound.golden', ({ inbound }) => inbound?.golden],
+  ['inbound.reflection', ({ inbound }) => inbound?.reflection],
   ['outbound.shared', ({ outbound }) => outbound?.shared],
   ['model', ({ model }) => model],
   ['fault_injection', ({ faultInjection }) => faultInjection],

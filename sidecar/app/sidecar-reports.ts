@@ -5,6 +5,7 @@ import type { Consul } from '../discovery/consul/consul.js';
 import type { Metric } from '../telemetry/metric.js';
 import type {
   EndpointReport,
+  MethodReport,
   MirrorReport,
   ModelReport,
   PoisonReport,
@@ -18,6 +19,7 @@ import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js
 import type { FaultController } from './fault-controller.js';
 import type { InboundSide } from './inbound-side.js';
 import { inferenceMetrics } from './metrics/inference.js';
+import { methodReports } from './metrics/methods.js';
 import { repositoryMetrics } from './metrics/repository.js';
 import { sizeLimitMetrics, sizeLimitReports } from './metrics/size-limits.js';
 import { metricsOf } from './metrics/traffic.js';
@@ -93,6 +95,10 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
 
   sizeLimits(): readonly SizeLimitReport[] {
     return sizeLimitReports(this.outbound.outbounds);
+  }
+
+  methods(): readonly MethodReport[] {
+    return methodReports(this.outbound.outbounds);
   }
 
   poison(): readonly PoisonReport[] {

@@ -5,6 +5,7 @@ import type { SlowStart } from '../core/balancing/slow-start.js';
 import { DETECTORS, Detector } from '../core/outlier/detectors.js';
 import { Ejection } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
+import type { MethodList } from '../core/routing/method-kinds.js';
 import { StreamPace } from '../core/stats/stream-pace.js';
 import type { Pool, PoolOptions } from '../transport/pool.js';
 
@@ -36,6 +37,8 @@ export class Endpoint extends EndpointLoad {
   reportReadMs = Number.NEGATIVE_INFINITY;
   /** The models that it says it has; null: it says nothing of them. */
   models: readonly string[] | null = null;
+  /** The methods of its service, as it says them; null: it has not said them. */
+  described: MethodList | null = null;
   /** Why Consul reports it as critical; empty: it does not. */
   critical = '';
   readonly ejection: EndpointEjection = new EndpointEjection(this);

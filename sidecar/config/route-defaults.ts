@@ -15,12 +15,18 @@ export const HOLD_BYTES = 64 * 1024;
 /** Octets of a longer answer that are kept beside passing it on: the largest message that gRPC lets through by default. */
 export const SAMPLE_BYTES = 4 * 1024 * 1024;
 
-/** Whether one message answers one message. */
-export type RouteKind = 'unary' | 'streaming';
+/** Whether one message answers one message; `auto`: each method as its service describes it, else as a stream. */
+export type RouteKind = 'unary' | 'streaming' | 'auto';
+
+/** The times of methods of a route `auto` that turn out to be unary, ms; 0 = none. */
+export interface UnaryTimes {
+  readonly timeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
 
 /** Unary only when every method is known to be. */
 export function defaultKind(methods: readonly string[]): RouteKind {
-  return methods.length > 0 && methods.every((method) => KNOWN_UNARY.has(method)) ? 'unary' : 'streaming';
+  return methods.length > 0 && methods.every((method) => KNOWN_UNARY.has(method)) ? 'unary' : 'auto';
 }
 
 /** 15 s for unary calls, none (0) for streams. */

@@ -3,12 +3,13 @@ import { NO_PROBE } from '../core/outlier/ejection.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { StableList } from '../http2/hpack/header-list.js';
-import type { Call } from '../relay/call.js';
+import { type Call, MessageWatch } from '../relay/call.js';
 import { stopAttempts } from '../relay/call-attempts.js';
+import { setDeadline } from '../relay/call-timer.js';
 import { forwardExtras, forwardRequest } from '../relay/header-rewrite.js';
 import type { LocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
-import type { Match } from '../relay/route-table.js';
+import { type Match, timeAllowedMs } from '../relay/route-table.js';
 import type { SizeReason } from '../telemetry/size-counts.js';
 import { timeToldMs, withLimit } from './attempt-timeout.js';
 import { Entry, type OutboundAttempt, type OutboundCall } from './call.js';
@@ -17,6 +18,7 @@ import { recordPrimaryDeadline, recordPrimaryStream } from './fallback/primary.j
 import * as hedging from './hedging.js';
 import { recordFirstMessage } from './outcome-recorder.js';
 import { deadlineReply, idleReply, notResumedReply } from './replies.js';
+import { noteFirstMessage } from './stream/message-watch.js';
 import { beginPace, notePace } from './stream/pace.js';
 import { UpstreamState } from './upstream-state.js';
 
@@ -65,6 +67,7 @@ export abstract class CallEvents extends UpstreamState {
   onFirstMessage(call: OutboundCall, attempt: OutboundAttempt): void {
     recordFirstMessage(call, attempt, this.context);
     beginPace(call, attempt, this.context.nowMs);
+    if (call.plan.watch !== MessageWatch.none) noteFirstMessage(call, attempt, this.context.nowMs);
     const { methodState } = call;
     if (methodState === null) return;
     if (methodState.hedgeSettings !== null) hedging.noteSuccess(call, attempt, this.context.nowMs);
@@ -84,7 +87,20 @@ export abstract class CallEvents extends UpstreamState {
     if (call.observer !== null) call.observer.onLongResponse(call);
   }
 
+  /** The method is a stream, whatever was said or seen of it, and so is this call: it has the times of one, and is judged as one. */
+  onNotUnary(call: OutboundCall): void {
+    const { path } = headerViewOf(call.original);
+    this.kinds.noteStream(path);
+    const match = this.router.routesOf(call).match(path);
+    if (match === null) return;
+    call.match = match;
+    call.plan = match.plan;
+    const deadlineMs = call.startMs + timeAllowedMs(match.plan.config, call.block);
+    if (deadlineMs > call.deadlineMs) setDeadline(call, deadlineMs);
+  }
+
   onCountedMessages(call: OutboundCall, attempt: OutboundAttempt): void {
+    if (call.plan.watch === MessageWatch.single) this.onNotUnary(call);
     notePace(call, attempt, this.context.nowMs);
   }
 

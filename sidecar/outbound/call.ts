@@ -133,7 +133,7 @@ export class OutboundCall extends RelayedCall {
 
   /** By which of the endpoints' times it is balanced and judged. */
   get kind(): CallKind {
-    return this.plan.holdsResponse ? CallKind.unary : CallKind.stream;
+    return this.plan.judgedAs;
   }
 
   get isCopy(): boolean {

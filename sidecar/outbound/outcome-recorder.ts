@@ -39,7 +39,7 @@ export function recordOutcome(
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
   if (attempt.number > 0) call.cluster.budget.recordOutcome(outcome, now);
-  const tookMs = call.plan.holdsResponse ? attempt.tookMs : UNKNOWN_DURATION;
+  const tookMs = call.kind === CallKind.unary ? attempt.tookMs : UNKNOWN_DURATION;
   if ((attempt.traits & AttemptTrait.doubtful) === 0) {
     recordLatency(endpoint.latency, outcome, tookMs, endpoint.usualMs, now);
     if (call.kind === CallKind.stream || endpoint.firstMessage !== null)
@@ -66,6 +66,8 @@ export function recordFirstMessage(
   { nowMs }: DataPlaneContext,
 ): void {
   const { endpoint, startMs } = attempt;
+  // One whose answers have a single message is judged by its end.
+  if (call.kind === CallKind.unary) return;
   if (attempt.isUnanswered) answer(attempt);
   attempt.tookMs = nowMs - Math.max(startMs, call.lastRequestMs);
   endpoint.latencyOf(CallKind.stream).record(attempt.tookMs, nowMs);
@@ -115,10 +117,10 @@ function recordForSweep(
   nowMs: number,
 ): void {
   sweep.onEnd(nowMs);
-  if (attempt.outcome !== Outcome.success || !call.plan.holdsResponse) return;
+  if (attempt.outcome !== Outcome.success || call.kind !== CallKind.unary) return;
   const { endpoint, startMs } = attempt;
   if (tookMs !== UNKNOWN_DURATION) sweep.onSuccess(endpoint, startMs, tookMs, call, nowMs);
-  if (sweep.inspector !== null && attempt.status === Status.OK)
+  if (sweep.inspector !== null && call.plan.holdsResponse && attempt.status === Status.OK)
     sweep.inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
 }
 

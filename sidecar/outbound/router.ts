@@ -2,14 +2,15 @@ import type { Cluster } from '../cluster/cluster.js';
 import type { Upstream } from '../cluster/upstream.js';
 import { MODEL_INFER, MODEL_STREAM_INFER } from '../codec/inference.js';
 import type { UpstreamConfig } from '../config/model.js';
-import { NO_KEY } from '../core/balancing/balancer.js';
+import { CallKind, NO_KEY } from '../core/balancing/balancer.js';
 import { hashText } from '../core/balancing/hash.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { isValidPath } from '../core/routing/method.js';
+import type { MethodKinds } from '../core/routing/method-kinds.js';
 import { rewritePath, type TrafficRoute } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
-import { FirstMessage } from '../relay/call.js';
+import { FirstMessage, MessageWatch } from '../relay/call.js';
 import { headerValues } from '../relay/call-facts.js';
 import { setDeadline } from '../relay/call-timer.js';
 import { HeaderEditor, PathFields } from '../relay/header-rewrite.js';
@@ -47,6 +48,7 @@ export class Router {
     private readonly upstream: Upstream,
     private readonly context: DataPlaneContext,
     private readonly replayBytes: number,
+    private readonly kinds: MethodKinds,
   ) {
     this.name = config.name;
     this.config = config;
@@ -58,6 +60,12 @@ export class Router {
     this.config = config;
     this.routes = this.makeRoutes(NO_MODEL, this.routes);
     for (const [model, before] of this.byModel) this.byModel.set(model, this.makeRoutes(model, before));
+  }
+
+  /** What is known of methods has changed. */
+  forgetKinds(): void {
+    this.routes.forgetKinds();
+    for (const routes of this.byModel.values()) routes.forgetKinds();
   }
 
   /** The rules of discovery that were in force are not any more. */
@@ -87,6 +95,7 @@ export class Router {
         service: name,
         ...(model === NO_MODEL ? {} : { model: model || 'other' }),
         replayBytes: this.replayBytes,
+        kinds: this.kinds,
         stripsResponse: tls !== 'mesh',
         stripsReports: !loadReports.forward,
       },
@@ -202,6 +211,7 @@ export class Router {
  */
 function planOf({ match: { plan }, fallback }: OutboundCall): RoutePlan {
   if (plan.holdsResponse || fallback === null || !fallback.isAway) return plan;
-  if (fallback.match.plan.holdsResponse) return { ...plan, holdsResponse: true };
+  if (fallback.match.plan.holdsResponse)
+    return { ...plan, holdsResponse: true, judgedAs: CallKind.unary, watch: MessageWatch.none };
   return { ...plan, firstMessage: FirstMessage.awaited };
 }

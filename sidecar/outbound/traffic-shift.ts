@@ -93,7 +93,7 @@ export class TrafficShift {
   }
 
   private shift(call: OutboundCall, match: Match, own: UpstreamHandler): Next {
-    const routeShift = this.byRoute.get(match.plan.config);
+    const routeShift = this.byRoute.get(match.plan.route);
     if (routeShift === undefined) return Next.continue;
     const { split, mirror } = routeShift;
     const target = split === null ? own : this.targetOf(split, call, own);

@@ -5,6 +5,7 @@ import { type MakeCluster, Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-requests.js';
 import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
+import { MethodKinds, type MethodList } from '../core/routing/method-kinds.js';
 import type { UpstreamSnapshot } from '../discovery/snapshot.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { type RequestProfile, requestProfile } from '../relay/header-rewrite.js';
@@ -51,6 +52,8 @@ export class UpstreamState {
   readonly poison: PoisonWatch;
   readonly parameterKeys = new ParameterKeys();
   readonly sizeLimits = new SizeLimits();
+  /** What is known of methods that the file says nothing of. */
+  readonly kinds = new MethodKinds();
   /** Null: calls do not wait for endpoints to be up. */
   coldStart: ColdStart | null = null;
   /** Null: nothing asks for them. */
@@ -75,8 +78,9 @@ export class UpstreamState {
     this.name = name;
     this.context = context;
     this.profile = profileOf(config);
-    this.upstream = new Upstream(config, deps.makeCluster);
-    this.router = new Router(config, this.upstream, context, deps.replayBytes);
+    this.upstream = new Upstream(config, (each, cluster) => this.watched(deps.makeCluster(each, cluster)));
+    this.router = new Router(config, this.upstream, context, deps.replayBytes, this.kinds);
+    this.kinds.onChange = () => this.router.forgetKinds();
     this.breaker = new CircuitBreaker(name, this.upstream, context);
     this.methodStates = new MethodStates(context.random, routes);
     this.trafficShift = new TrafficShift(name, context);
@@ -137,6 +141,19 @@ export class UpstreamState {
   protected onTargetsChanged(): void {
     this.router.models = modelsThatMatter(this.config.routes, this.clusters);
     this.probes.configure(this.config.routes, this.upstream.hasRetries);
+  }
+
+  /** What endpoints say of their methods is taken over. */
+  private watched(cluster: Cluster): Cluster {
+    cluster.onDescribed = () => this.describe();
+    return cluster;
+  }
+
+  private describe(): void {
+    const lists = new Set<MethodList>();
+    for (const { endpoints } of this.clusters)
+      for (const { described } of endpoints) if (described !== null) lists.add(described);
+    this.kinds.describe([...lists]);
   }
 
   /** Every cluster of endpoints, the one that most calls go to first. */

@@ -25,6 +25,8 @@ export interface AttemptOwner {
   /** The caller's connection. */
   readonly holder: object;
   readonly holdsResponse: boolean;
+  /** Of a response that is held: that it has one message is what its service says, and is checked. */
+  readonly checksMessages: boolean;
   /** A held response longer than this commits, octets, so that the caller does not wait for the rest. */
   readonly holdBytes: number;
   readonly isCommitted: boolean;
@@ -67,6 +69,8 @@ export class Attempt implements StreamOwner, Waiter {
   counter: MessageCounter | null = null;
   /** It is counted on after its first message. */
   isCounted = false;
+  /** Octets of the response at the end of its first message; −1: not there yet, or more than that message had come. */
+  firstMessageBytes = -1;
   trailers: HeaderBlock | null = null;
   isTrailersOnly = false;
 
@@ -143,7 +147,7 @@ export class Attempt implements StreamOwner, Waiter {
       );
     }
     this.head = block;
-    if (!this.owner.holdsResponse) this.owner.beginStream(this);
+    if (!this.owner.holdsResponse || this.owner.checksMessages) this.owner.beginStream(this);
   }
 
   onData(_stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {

@@ -1,4 +1,4 @@
-import type { EndpointLoad } from '../core/balancing/balancer.js';
+import { CallKind, type EndpointLoad } from '../core/balancing/balancer.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
@@ -23,8 +23,19 @@ export const NEVER = Number.POSITIVE_INFINITY;
 export const FirstMessage = { ignored: 0, timed: 1, awaited: 2 } as const;
 export type FirstMessage = (typeof FirstMessage)[keyof typeof FirstMessage];
 
+/**
+ * What is looked for in the messages of a response whose method may be what it is not taken for. `described`: that it has one message, as
+ * its service says; a second one shows that it does not. `counted`: whether it has one message. `single`: so far it had; a second one is
+ * noticed at once.
+ */
+export const MessageWatch = { none: 0, described: 1, counted: 2, single: 3 } as const;
+export type MessageWatch = (typeof MessageWatch)[keyof typeof MessageWatch];
+
 /** What a route asks of its calls; made once per route. Times in ms, 0 = no limit. */
 export interface CallPlan {
+  /** By which of the endpoints' times its calls are balanced and judged. */
+  readonly judgedAs: CallKind;
+  readonly watch: MessageWatch;
   /** The response is held until its status is known (unary), so that the call can be tried again. */
   readonly holdsResponse: boolean;
   /** Of streams at the side of the caller. */
@@ -45,6 +56,8 @@ export interface CallPlan {
   readonly timesFirstMessage: boolean;
   /** After this long without a frame in either direction `onInactive` is called, and `onActive` at the next one. */
   readonly quietAfterMs: number;
+  /** A stream is ended so long after a drain has begun; NEVER: with all other calls. */
+  readonly drainTimeoutMs: number;
   /** Request octets buffered for another attempt, at most. */
   readonly replayBytes: number;
   /** `outrider-*` metadata of the response is removed: it comes from outside the mesh. */
@@ -78,6 +91,8 @@ export interface CallHandler {
   onFirstMessage?(call: Call, attempt: Attempt): void;
   /** The response of a unary call is longer than what is held: it is passed on from now on. The request is still buffered. */
   onLongResponse?(call: Call, attempt: Attempt): void;
+  /** A second message has come of a call that has one by the description of its service; nothing of it has been passed on. */
+  onNotUnary?(call: Call): void;
   /** More messages of a stream whose attempt is `isCounted` have come. */
   onCountedMessages?(call: Call, attempt: Attempt): void;
   /** Another endpoint goes on with a stream: its first message is passed on. */
@@ -214,6 +229,8 @@ export abstract class Call extends WheelEntry {
 const NO_ENDPOINTS: EndpointLoad[] = [];
 
 const NO_PLAN: CallPlan = {
+  judgedAs: CallKind.stream,
+  watch: MessageWatch.none,
   holdsResponse: false,
   firstMessage: FirstMessage.ignored,
   holdBytes: 0,
@@ -224,6 +241,7 @@ const NO_PLAN: CallPlan = {
   isDeterministic: false,
   timesFirstMessage: false,
   quietAfterMs: 0,
+  drainTimeoutMs: NEVER,
   replayBytes: 0,
   stripsResponse: false,
   stripsReports: false,

@@ -6,7 +6,7 @@ import type { Stream, StreamOwner } from '../http2/stream.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
 import type { Attempt, AttemptOwner } from './attempt.js';
-import { Call, type CallHandler } from './call.js';
+import { Call, type CallHandler, MessageWatch } from './call.js';
 import { stopAttempts } from './call-attempts.js';
 import { fireTimer } from './call-timeouts.js';
 import { markActive } from './call-timer.js';
@@ -101,6 +101,10 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
 
   get holdsResponse(): boolean {
     return this.plan.holdsResponse;
+  }
+
+  get checksMessages(): boolean {
+    return this.plan.watch === MessageWatch.described;
   }
 
   get holdBytes(): number {

@@ -8,7 +8,7 @@ import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import { FIRST_WINDOW } from '../transport/memory-budget.js';
 import type { Attempt } from './attempt.js';
-import { type Call, FirstMessage, type Resumption } from './call.js';
+import { type Call, FirstMessage, MessageWatch, type Resumption } from './call.js';
 import { settleOn, stopAttempts } from './call-attempts.js';
 import { markActive } from './call-timer.js';
 import { stripExtras, stripReports, stripResponse } from './header-rewrite.js';
@@ -30,7 +30,11 @@ export interface StoredResponse {
  */
 export function beginStream(call: Call, attempt: Attempt): void {
   if (call.resumable !== null) return continueStream(call, attempt, call.resumable);
-  const { firstMessage } = call.plan;
+  const { firstMessage, watch } = call.plan;
+  if (watch === MessageWatch.described) {
+    attempt.counter = new MessageCounter();
+    return;
+  }
   if (firstMessage !== FirstMessage.ignored) attempt.counter = new MessageCounter();
   if (firstMessage !== FirstMessage.awaited || !call.requestEnded) commitResponse(call, attempt);
 }
@@ -44,12 +48,26 @@ function continueStream(call: Call, attempt: Attempt, resumable: Resumption): vo
 /** The first message of a stream is complete, or its framing is not gRPC's: from here on frames are passed on unread. */
 export function onMessages(call: Call, attempt: Attempt): void {
   const { isBroken } = attempt.counter!;
+  if (call.plan.watch === MessageWatch.described) return checkMessages(call, attempt);
   if (isBroken) attempt.counter = null;
   else if (attempt.isCounted) return call.handler.onCountedMessages?.(call, attempt);
   else call.handler.onFirstMessage?.(call, attempt);
   if (!attempt.isCounted) attempt.counter = null;
   if (call.plan.isResumable && !isBroken && call.requestEnded && call.isReplayable && !call.isCommitted)
     call.resumable = new ResumableStream();
+  if (!call.isCommitted) commitResponse(call, attempt);
+}
+
+/**
+ * Messages of a call that has one by the description of its service. At the second one it goes on as the stream that it is: what is held
+ * is passed on.
+ */
+function checkMessages(call: Call, attempt: Attempt): void {
+  const { isBroken, messages } = attempt.counter!;
+  if (!isBroken && messages < 2) return;
+  attempt.counter = null;
+  if (isBroken) return;
+  call.handler.onNotUnary?.(call);
   if (!call.isCommitted) commitResponse(call, attempt);
 }
 

@@ -1,22 +1,26 @@
 import type { RouteConfig } from '../config/model.js';
 import { defaultIdleTimeoutMs, defaultTimeoutMs } from '../config/route-defaults.js';
+import { CallKind } from '../core/balancing/balancer.js';
 import { allowedMs, UNLIMITED_MS } from '../core/deadline/deadline.js';
 import { parseGrpcTimeout } from '../core/deadline/grpc-timeout.js';
 import { type OutcomeTable, outcomesWith } from '../core/outcome/outcome.js';
 import { isValidPath, KNOWN_UNARY, RouteTable } from '../core/routing/method.js';
+import { MethodKind, type MethodKinds } from '../core/routing/method-kinds.js';
 import type { TrafficRoute } from '../core/routing/route-match.js';
 import { extraValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { CallStats, StatsRegistry } from '../telemetry/call-stats.js';
-import { type CallPlan, FirstMessage } from './call.js';
+import { type CallPlan, FirstMessage, MessageWatch, NEVER } from './call.js';
 import { HeaderEditor } from './header-rewrite.js';
 import { messageBytes } from './request-prefix.js';
 
 /** What a route asks of its calls, with its configuration. */
 export interface RoutePlan extends CallPlan {
   readonly config: RouteConfig;
+  /** The configuration as the file has it, where that of a method differs. */
+  readonly route: RouteConfig;
   /** What the statuses of the service count as. */
   readonly outcomes: OutcomeTable;
   /** Of copies whose response has no caller: sent once and nowhere else, whatever rules say. */
@@ -55,6 +59,15 @@ export interface RoutesOptions {
   readonly stripsReports: boolean;
   /** Absent: not watched. */
   readonly quietAfterMs?: number;
+  /** What is known of methods whose route is `auto`; absent: nothing, and they are streams. */
+  readonly kinds?: MethodKinds;
+}
+
+/** A route, and its plan for methods of each kind, made as they are needed. */
+interface RouteEntry {
+  readonly methods: readonly string[];
+  readonly plan: RoutePlan;
+  readonly byKind: Map<MethodKind, RoutePlan>;
 }
 
 /** Waits between attempts that the registry asked for, ms: as everywhere else by default. */
@@ -62,7 +75,7 @@ const BACKOFF = { backoff: { baseMs: 25, maxMs: 250 } };
 
 /** The routes of one side, made ready for calls: the plan of each, and which one a path belongs to, remembered. */
 export class Routes {
-  private readonly table: RouteTable<{ methods: readonly string[]; plan: RoutePlan }>;
+  private readonly table: RouteTable<RouteEntry>;
   private readonly remembered = new Map<string, Match | null>();
   private readonly statsByMethod = new Map<string, CallStats>();
   private readonly matches = new Map<RoutePlan, Map<CallStats, Match>>();
@@ -75,7 +88,11 @@ export class Routes {
     before?: Routes,
   ) {
     this.table = new RouteTable(
-      routes.map((config) => ({ methods: config.methods, plan: planOf(config, options) })),
+      routes.map((config) => ({
+        methods: config.methods,
+        plan: planOf(config, options),
+        byKind: new Map(),
+      })),
     );
     if (before !== undefined)
       for (const [method, each] of before.statsByMethod) this.statsByMethod.set(method, each);
@@ -103,12 +120,19 @@ export class Routes {
     let variant = variants.get(match);
     if (variant === undefined) {
       const { config, isOnce } = match.plan;
-      const plan = planOf(completed(config, rule, isOnce), this.options, isOnce);
+      const { route, watch, judgedAs, isResumable } = match.plan;
+      const own = planOf(completed(config, rule, isOnce), this.options, isOnce);
+      const plan = { ...own, route, watch, judgedAs, isResumable: own.isResumable && isResumable };
       const responseEditor = responseHeaders === undefined ? null : new HeaderEditor(responseHeaders);
       variant = { ...match, plan: { ...plan, responseEditor } };
       variants.set(match, variant);
     }
     return variant;
+  }
+
+  /** What is known of methods has changed: their routes are looked up anew. */
+  forgetKinds(): void {
+    this.remembered.clear();
   }
 
   /** The rules that were in force are not any more. */
@@ -120,8 +144,17 @@ export class Routes {
     if (!isValidPath(path)) return null;
     const route = this.table.match(path);
     if (route === undefined) return null;
-    const label = this.table.names(path) || KNOWN_UNARY.has(path) ? path : 'other';
-    return this.matchOf(route.plan, this.statsOf(label));
+    const isNamed =
+      this.table.names(path) || KNOWN_UNARY.has(path) || this.options.kinds?.isDescribed(path) === true;
+    return this.matchOf(this.planFor(route, path), this.statsOf(isNamed ? path : 'other'));
+  }
+
+  /** The plan of a route for a method: of `auto`, by what is known of the method. */
+  private planFor({ plan, byKind }: RouteEntry, path: string): RoutePlan {
+    const { options } = this;
+    if (plan.config.kind !== 'auto' || options.kinds === undefined) return plan;
+    const kind = options.kinds.of(path);
+    return getOrInsert(byKind, kind, () => planOfKind(plan, kind, options));
   }
 
   private matchOf(plan: RoutePlan, stats: CallStats): Match {
@@ -177,9 +210,33 @@ function completed(config: RouteConfig, rule: TrafficRoute, isOnce: boolean): Ro
   };
 }
 
+/**
+ * The plan of a method whose route is `auto`. On the inbound side a method that is described as unary keeps the times of the route:
+ * there the caller's deadline is what counts.
+ */
+function planOfKind(plan: RoutePlan, kind: MethodKind, options: RoutesOptions): RoutePlan {
+  const isOutbound = options.direction === 'outbound';
+  switch (kind) {
+    case MethodKind.described: {
+      const times = isOutbound ? plan.config.ifUnary : {};
+      const unary = planOf({ ...plan.config, ...times, kind: 'unary' }, options);
+      return { ...unary, route: plan.route, watch: MessageWatch.described, isResumable: false };
+    }
+    case MethodKind.single:
+      return isOutbound ? { ...plan, judgedAs: CallKind.unary, watch: MessageWatch.single } : plan;
+    case MethodKind.unknown:
+      return isOutbound ? { ...plan, watch: MessageWatch.counted } : plan;
+    case MethodKind.streaming:
+      return plan;
+  }
+}
+
 function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): RoutePlan {
   return {
     config,
+    route: config,
+    judgedAs: config.kind === 'unary' ? CallKind.unary : CallKind.stream,
+    watch: MessageWatch.none,
     outcomes: outcomesWith(config.outcomes),
     isOnce,
     holdsResponse: config.kind === 'unary',
@@ -192,6 +249,7 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     isDeterministic: config.deterministic === true,
     timesFirstMessage: config.firstMessageTimeoutMs !== undefined,
     quietAfterMs: options.quietAfterMs ?? 0,
+    drainTimeoutMs: config.kind === 'unary' ? NEVER : (config.drainTimeoutMs ?? NEVER),
     replayBytes: messageBytes(config.replayBytes ?? options.replayBytes),
     stripsResponse: options.stripsResponse,
     stripsReports: options.stripsReports,

@@ -9,6 +9,9 @@ export const HELP = {
   outrider_local_replies_total: 'Calls the sidecar answered itself, by outrider-reason.',
   outrider_calls_in_flight: 'Calls that have arrived and not ended.',
   outrider_retries_total: 'Attempts beyond the first of their call.',
+  outrider_methods_known:
+    'Methods whose kind (unary or streaming) the file does not say, by what showed it: description (of the service) or answers.',
+  outrider_methods_unlearned_total: 'Methods that were taken to be unary, and sent a second message.',
   outrider_streams_resumed_total: 'Times another endpoint went on with a stream whose endpoint had died.',
   outrider_attempts_total: 'Attempts begun at an endpoint.',
   outrider_attempt_outcomes_total: 'Attempts ended, by outcome.',

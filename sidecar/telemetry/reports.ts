@@ -77,6 +77,16 @@ export interface SizeLimitReport {
   readonly why: string;
 }
 
+/** A method of an upstream whose kind the file does not say, and what is known of it. */
+export interface MethodReport {
+  readonly upstream: string;
+  /** `/package.Service/Method`. */
+  readonly method: string;
+  readonly kind: 'unary' | 'streaming';
+  /** `description`: the service says so. `answers`: its answers have been like that; they decide nothing but how latencies are compared. */
+  readonly from: 'description' | 'answers';
+}
+
 /** The queue before a local model in `/endpoints`. */
 export interface QueueReport {
   readonly running: number;

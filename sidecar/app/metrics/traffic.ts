@@ -14,6 +14,7 @@ import { histogramSample, metric, metricsOver, one } from '../../telemetry/metri
 import type { MemoryBudget } from '../../transport/memory-budget.js';
 import { queueMetrics } from './admission.js';
 import { loadReportMetrics } from './load-reports.js';
+import { methodMetrics } from './methods.js';
 import { resilienceMetrics } from './resilience.js';
 
 /** Where the metrics of calls, endpoints and connections are read. */
@@ -34,6 +35,7 @@ export function metricsOf(sources: MetricSources): Metric[] {
     ...callMetrics(sources.stats.calls),
     ...upstreamMetrics(sources.outbounds),
     ...loadReportMetrics(sources.outbounds, sources.inbound),
+    ...methodMetrics(sources.outbounds),
     ...resilienceMetrics(sources.outbounds),
     ...queueMetrics(sources.inbound),
     ...connectionMetrics(sources),

@@ -112,10 +112,16 @@ async function replicaSpec(
   const admin = await listenAddress(input, { port: base && base + 1 }, `${name} (admin)`);
   const folder = input.run.folder(name);
   const { local, model } = await modelOf(input, service, replica, folder);
-  const { queue, routes, rateLimits, loadReport } = service;
+  const { queue, routes, rateLimits, loadReport, reflection } = service;
   const inbound: InboundConfig = {
     ...{ listen, mtls: 'strict', local, ...guard(input), ...golden(service) },
-    ...{ queue, ...present('rateLimits', rateLimits), loadReport, routes },
+    ...{
+      queue,
+      ...present('rateLimits', rateLimits),
+      loadReport,
+      ...present('reflection', reflection),
+      routes,
+    },
   };
   const spec = { name, service: service.name, role: 'replica', folder, admin } as const;
   return sidecarSpec(input, spec, { inbound, model }, service);

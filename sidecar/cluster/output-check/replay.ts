@@ -30,6 +30,7 @@ export interface ReplayRequest {
 export class Replay implements AttemptOwner {
   readonly holder = this;
   readonly holdsResponse = true;
+  readonly checksMessages = false;
   readonly holdBytes = MAX_ANSWER_BYTES;
   isCommitted = false;
   readonly isReplayable = true;

@@ -30,7 +30,16 @@ import { blockAs, inCode, inside, option, type Report, rules } from './option.js
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
-import { admin, datacenter, defaultIntention, drainTimeout, intentions, log, trustDomain } from './shared.js';
+import {
+  admin,
+  datacenter,
+  defaultIntention,
+  drainTimeout,
+  intentions,
+  log,
+  reflection,
+  trustDomain,
+} from './shared.js';
 import { serviceUpstreamsRules } from './upstream/service-upstreams.js';
 import { meshUpstream } from './upstream/upstream.js';
 import { sharedListener, upstreamMap, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
@@ -90,6 +99,7 @@ const service = inCode(
     queue,
     rate_limits: rateLimits,
     load_report: loadReport,
+    reflection,
     routes: option(inboundRoutes(), {
       meaning: 'Time limits by method, on the side of the model. What no route names gets the defaults.',
       why: 'The caller usually brings a deadline.',

@@ -3,7 +3,16 @@
  */
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import { block, blockAs, option } from './option.js';
-import { choice, duration, listenAddress, listOf, name, serviceOrAny, trustDomainName } from './values.js';
+import {
+  choice,
+  duration,
+  listenAddress,
+  listOf,
+  name,
+  serviceOrAny,
+  trustDomainName,
+  yesOrNo,
+} from './values.js';
 
 /** `trust_domain`. */
 export const trustDomain = option(trustDomainName().optional(), {
@@ -19,9 +28,18 @@ export const datacenter = option(name('a datacenter').optional(), {
   why: "Consul's own default.",
 });
 
+/** `inbound.reflection` of a sidecar, `reflection` of a service. */
+export const reflection = option(yesOrNo().optional(), {
+  meaning:
+    'Whether the sidecar asks its local service, each time it starts, by gRPC server reflection (v1, v1alpha) which methods it has and which of them are streams. The sidecars of callers are told; routes with `kind: auto` go by it.',
+  otherwise: '`true`',
+  why: 'A service without reflection answers UNIMPLEMENTED once, and is left alone.',
+});
+
 /** `drain_timeout`: 30 s by default, at most 1 h. */
 export const drainTimeout = option(duration({ min: 0, max: 3_600_000 }).prefault('30s'), {
-  meaning: 'Longest time calls in flight may take to finish once a drain has begun.',
+  meaning:
+    'Longest time calls in flight may take to finish once a drain has begun. What is left then ends with UNAVAILABLE and `outrider-reason: drain-timeout`. A route may give its streams less.',
   why: 'Twice the default timeout of a unary call, and what orchestrators wait before they kill.',
 });
 

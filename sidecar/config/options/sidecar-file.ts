@@ -22,6 +22,7 @@ import {
   log,
   ownDefaultIntention,
   ownIntentions,
+  reflection,
   trustDomain,
 } from './shared.js';
 import { sidecarRules } from './sidecar-rules.js';
@@ -77,6 +78,7 @@ const inbound = blockAs('a block that says how peers reach the local model', {
   queue,
   rate_limits: rateLimits,
   load_report: loadReport,
+  reflection,
   routes: option(inboundRoutes(), {
     meaning: 'Time limits by method. What no route names gets the defaults.',
     why: 'The caller usually brings a deadline.',

@@ -114,6 +114,8 @@ function traitsOfReason({ reason, status, model }: AttemptFacts, outcome: Outcom
  * is nothing against the endpoint, which goes on with the others; a model that cannot serve is a fault, not a full queue.
  */
 function refusalOf({ reason, isUnprocessed, model }: AttemptFacts): Outcome | undefined {
+  // It ended what was under way, and says so: nothing that balancing or a detector should go by.
+  if (reason === LocalReplyReasons.drainTimeout.name) return Outcome.neutral;
   if (reason !== undefined && model !== undefined) return isUnprocessed ? Outcome.refusal : Outcome.neutral;
   return isUnprocessed && reason !== LocalReplyReasons.modelUnavailable.name ? Outcome.overload : undefined;
 }

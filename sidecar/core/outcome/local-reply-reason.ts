@@ -104,6 +104,11 @@ export const LocalReplyReasons = {
     PERMISSION_DENIED,
     'this request was in {crashes} processes of {upstream} as they crashed, and is refused for {minutes} min after the last one',
   ),
+  drainTimeout: reason(
+    'drain-timeout',
+    UNAVAILABLE,
+    '{service} is shutting down, and calls that were under way have had {limitMs} ms',
+  ),
   draining: unprocessed('draining', UNAVAILABLE, '{service} is shutting down'),
   tooLarge: reason('too-large', RESOURCE_EXHAUSTED, '{detail} is over the limit of {limit} bytes'),
   // Its status is that of the injected fault: `injected` below.

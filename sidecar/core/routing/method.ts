@@ -28,8 +28,26 @@ const READ_ONLY: ReadonlySet<string> = new Set([...QUERIES, '/grpc.health.v1.Hea
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 
-/** Methods known to be unary without configuration: those that only read, and the inference itself. */
-export const KNOWN_UNARY: ReadonlySet<string> = new Set([...READ_ONLY, INFER]);
+/** Of TensorFlow Serving (tensorflow_serving/apis/prediction_service.proto), all of them unary. */
+const TENSORFLOW = ['Classify', 'Regress', 'Predict', 'MultiInference', 'GetModelMetadata'].map(
+  (name) => `/tensorflow.serving.PredictionService/${name}`,
+);
+const TORCH_SERVE = '/org.pytorch.serve.grpc.inference.InferenceAPIsService';
+/** Of TorchServe (frontend/server/src/main/resources/proto/inference.proto), the unary ones. */
+const TORCH = ['Ping', 'Predictions'].map((name) => `${TORCH_SERVE}/${name}`);
+
+/** Methods known to be unary without configuration, by their published definitions: those that only read, and inference. */
+export const KNOWN_UNARY: ReadonlySet<string> = new Set([...READ_ONLY, INFER, ...TENSORFLOW, ...TORCH]);
+
+/** Methods known to be streams in the same way, whatever a service says of them. */
+export const KNOWN_STREAMS: ReadonlySet<string> = new Set([
+  '/inference.GRPCInferenceService/ModelStreamInfer',
+  '/grpc.health.v1.Health/Watch',
+  '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+  '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo',
+  `${TORCH_SERVE}/StreamPredictions`,
+  `${TORCH_SERVE}/StreamPredictions2`,
+]);
 
 /** Methods whose messages name a model in field 1 and its version in field 2. */
 export const MODEL_METHODS: ReadonlySet<string> = new Set(

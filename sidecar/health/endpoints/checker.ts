@@ -11,6 +11,7 @@ import { metric, metricsOver } from '../../telemetry/metric-rows.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import { dialPlain } from '../../transport/dial.js';
 import { LoadWatches } from './load-watches.js';
+import { MethodWatches } from './method-watches.js';
 import { type Member, Prober, type ProberDeps } from './prober.js';
 import { askByConnecting, askByPing, HealthCalls, type Probe, type ProbeCallback } from './probes.js';
 import { RecoveryProbes } from './recovery.js';
@@ -49,6 +50,7 @@ export class HealthChecker extends WheelEntry {
   private readonly deps: ProberDeps;
   private readonly recoveries: RecoveryProbes;
   private readonly loadWatches: LoadWatches;
+  private readonly methodWatches: MethodWatches;
   private queue: Prober[] = [];
   private begun = 0;
 
@@ -57,6 +59,7 @@ export class HealthChecker extends WheelEntry {
     const { context, timers } = options;
     this.recoveries = new RecoveryProbes(context);
     this.loadWatches = new LoadWatches(context);
+    this.methodWatches = new MethodWatches(context);
     const isBusy = (): boolean => [...this.probers.values()].some(({ isAsking }) => isAsking);
     this.deps = {
       context,
@@ -85,6 +88,7 @@ export class HealthChecker extends WheelEntry {
     this.configs.delete(name);
     this.recoveries.removeUpstream(name);
     this.loadWatches.removeUpstream(name);
+    this.methodWatches.removeUpstream(name);
     for (const cluster of [...this.clusters.keys()]) if (cluster.name === name) this.leaveAll(cluster);
   }
 
@@ -93,6 +97,7 @@ export class HealthChecker extends WheelEntry {
     for (const cluster of [...this.clusters.keys()]) this.leaveAll(cluster);
     this.recoveries.stop();
     this.loadWatches.stop();
+    this.methodWatches.stop();
     this.queue = [];
     this.options.context.wheel.cancel(this);
     this.deps.loopMonitor.stop();
@@ -104,6 +109,7 @@ export class HealthChecker extends WheelEntry {
     const config = this.configs.get(cluster.name);
     if (config !== undefined && !cluster.isRetired) this.recoveries.update(cluster, config);
     if (config !== undefined) this.loadWatches.update(cluster, config);
+    if (config !== undefined) this.methodWatches.update(cluster, config);
     if (config?.health === undefined || cluster.isRetired) return this.leaveAll(cluster);
     const checked = getOrInsert(this.clusters, cluster, () => ({ probers: new Map(), config }));
     for (const endpoint of [...checked.probers.keys()])

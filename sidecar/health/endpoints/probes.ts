@@ -94,6 +94,7 @@ const MAX_ANSWER_BYTES = 16 * 1024;
 class HealthCall implements AttemptOwner, Probe {
   readonly holder = this;
   readonly holdsResponse = true;
+  readonly checksMessages = false;
   readonly holdBytes = MAX_ANSWER_BYTES;
   readonly isCommitted = false;
   /** The check is about this connection. */

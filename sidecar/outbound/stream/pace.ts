@@ -6,7 +6,11 @@ const SAMPLE_MESSAGES = 10;
 
 /** A stream whose request is complete has its first message: its pace may be measured. Of others it is the caller's, too. */
 export function beginPace(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
-  if (!call.requestEnded || !attempt.endpoint.pace.takes()) return;
+  if (call.requestEnded && attempt.endpoint.pace.takes()) countPace(attempt, nowMs);
+}
+
+/** The messages of a stream are counted from now on. */
+export function countPace(attempt: OutboundAttempt, nowMs: number): void {
   attempt.isCounted = true;
   attempt.paceSinceMs = nowMs;
   attempt.paceMessages = attempt.counter!.messages;

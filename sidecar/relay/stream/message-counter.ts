@@ -18,6 +18,11 @@ export class MessageCounter {
   private prefix = 0;
   private length = 0;
 
+  /** The octets so far end with the end of a message. */
+  get isBetween(): boolean {
+    return this.left === 0 && this.prefix === 0 && !this.isBroken;
+  }
+
   /** Takes the next octets of the response. @returns how many messages they completed. */
   take(buffer: Buffer, start: number, end: number): number {
     const before = this.messages;

@@ -38,6 +38,7 @@ export class FakeView implements SidecarView {
   endpoints = (): readonly reports.EndpointReport[] => this.rows;
   queue = () => this.queueReport;
   poison = () => [];
+  methods = (): readonly reports.MethodReport[] => [];
   mirrors = () => this.mirrorReports;
   sizeLimits = () => this.sizeLimitReports;
   faults = () => this.faultDesk;

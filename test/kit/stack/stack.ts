@@ -57,6 +57,11 @@ export function aStreamRoute(over: Partial<RouteConfig> = {}): RouteConfig {
   return aRoute({ kind: 'streaming', timeoutMs: 0, idleTimeoutMs: 300_000, ...over });
 }
 
+/** A route for methods of which the file says no more than that. */
+export function anAutoRoute(over: Partial<RouteConfig> = {}): RouteConfig {
+  return aStreamRoute({ kind: 'auto', ifUnary: { timeoutMs: 15_000, idleTimeoutMs: 0 }, ...over });
+}
+
 export interface UpstreamOptions extends Partial<Omit<UpstreamConfig, 'pool' | 'ejection'>> {
   readonly pool?: Partial<configs.PoolConfig>;
   readonly ejection?: Partial<configs.EjectionConfig>;
@@ -106,6 +111,7 @@ export function anInbound(over: InboundOptions = {}): InboundConfig {
     intentions: [{ from: 'app', to: 'digits', action: 'allow' }],
     defaultIntention: 'deny',
     loadReport: { trailers: false, outOfBand: true, minIntervalMs: 100, maxStreams: 1024 },
+    reflection: false,
     routes: [aRoute()],
     ...over,
     queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 64 * 1024 * 1024, ...over.queue },

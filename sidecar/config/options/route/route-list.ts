@@ -51,7 +51,7 @@ export function refuseUnreachable(routes: unknown, report: Report): void {
 
 /**
  * Makes the last route match every method: unless one of them does, the known unary methods that none of them
- * matches follow with the unary defaults, and then everything else as streams. Outbound, those that only read are
+ * matches follow with the unary defaults, and then everything else, as its service describes it. Outbound, those that only read are
  * idempotent and tried again.
  */
 function completeRoutes(
@@ -69,9 +69,14 @@ function completeRoutes(
       ? []
       : [{ ...plainRoute(reading, 'unary'), idempotent: true, retry: READ_ONLY_RETRY }]),
     ...(others.length === 0 ? [] : [plainRoute(others, 'unary')]),
-    plainRoute(['*'], 'streaming'),
+    plainRoute(['*'], 'auto'),
   ];
 }
+
+const UNARY_TIMES = {
+  timeoutMs: defaultTimeoutMs('unary'),
+  idleTimeoutMs: defaultIdleTimeoutMs('unary'),
+};
 
 function plainRoute(methods: readonly string[], kind: RouteKind): RouteConfig {
   return {
@@ -80,6 +85,7 @@ function plainRoute(methods: readonly string[], kind: RouteKind): RouteConfig {
     idempotent: false,
     timeoutMs: defaultTimeoutMs(kind),
     idleTimeoutMs: defaultIdleTimeoutMs(kind),
+    ...(kind === 'auto' ? { ifUnary: UNARY_TIMES } : {}),
     attemptTimeoutMs: 0,
     holdBytes: HOLD_BYTES,
     sampleBytes: SAMPLE_BYTES,

@@ -1,11 +1,10 @@
 /**
  * Routes: what the sidecar may do with a method, on either side of the mesh.
  */
-import { areReadOnly, MODEL_METHODS, matchesMethod } from '../../../core/routing/method.js';
+import { areReadOnly, KNOWN_STREAMS, MODEL_METHODS, matchesMethod } from '../../../core/routing/method.js';
 import { writeDuration } from '../../codecs/duration.js';
 import { quoted } from '../../codecs/parse-result.js';
 import { RETRYABLE_STATUSES, retryableName, statusCode } from '../../codecs/status-code.js';
-import { STREAMING_METHODS } from '../../methods.js';
 import type { CodeOf } from '../../names.js';
 import { present } from '../../present.js';
 import {
@@ -16,6 +15,7 @@ import {
   READ_ONLY_RETRY,
   type RouteKind,
   SAMPLE_BYTES,
+  type UnaryTimes,
 } from '../../route-defaults.js';
 import { type FoundBlock, mapping, number, text, texts } from '../found.js';
 import { methodList } from '../method-list.js';
@@ -49,18 +49,18 @@ const methods = option(methodList(), {
   why: 'A route without methods would never match.',
 });
 
-const kind = option(choice(['unary', 'streaming']).optional(), {
+const kind = option(choice(['unary', 'streaming', 'auto']).optional(), {
   meaning:
-    'Whether one message answers one message. Only unary methods get the default timeout and have their answer held (up to `hold`, on the inbound side 64 KiB) until its status is known. Streams are held until their first message, where the route has `retry` and is idempotent, or has `hedge`, `fallback` or `first_message_timeout`; not while the caller has more to send.',
+    'Whether one message answers one message. `auto`: methods that the service itself describes as unary (its sidecar asks it by gRPC server reflection) are unary, all others streams; of streams whose last 50 answers had one message each the whole time is compared, as of unary calls, and no more. Only unary methods get the default timeout and have their answer held (up to `hold`, on the inbound side 64 KiB) until its status is known. Streams are held until their first message, where the route has `retry` and is idempotent, or has `hedge`, `fallback` or `first_message_timeout`; not while the caller has more to send.',
   otherwise:
-    '`unary` when every method is one of the Open Inference Protocol or `grpc.health.v1.Health/Check`, else `streaming`',
-  why: 'The wire does not say it, and calling a stream unary would break it.',
+    "`unary` when every method is known to be: of the Open Inference Protocol, `grpc.health.v1.Health/Check`, TensorFlow Serving's PredictionService, TorchServe's `Ping` and `Predictions`; else `auto`",
+  why: 'The wire does not say it, and calling a stream unary would break it; the service knows.',
 });
 
 const timeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
   meaning:
     "Upper bound on a call, all its attempts included. The caller's own deadline may be shorter and is never extended.",
-  otherwise: '`15s` for unary methods, `none` for streams',
+  otherwise: '`15s` for unary methods, `none` for streams; on the inbound side `none` with `kind: auto`',
   why: 'Long enough for a slow model on a busy machine; a stream may live as long as it is used.',
 });
 
@@ -68,6 +68,13 @@ const idleTimeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
   meaning: 'A stream without a frame in either direction for this long is ended.',
   otherwise: '`5m` for streams, `none` for unary methods',
   why: 'Longer than the pauses of a living stream; a unary call has its timeout.',
+});
+
+const drainTimeout = option(duration({ min: 1, max: HOUR_MS }).optional(), {
+  meaning:
+    'Longest time that a stream may go on once a drain has begun; it ends then with UNAVAILABLE and `outrider-reason: drain-timeout`, and the caller, or its sidecar where the stream is `resumable`, goes on elsewhere.',
+  otherwise: "the sidecar's `drain_timeout`",
+  why: 'A stream of an hour does not end by itself in the time that a restart may take.',
 });
 
 const maxTimeout = option(
@@ -142,7 +149,8 @@ export const inboundRoute = inCode(
     timeout,
     max_timeout: maxTimeout,
     idle_timeout: idleTimeout,
-  }).check(rules(refuseHeldStreams, refuseShortGrants)),
+    drain_timeout: drainTimeout,
+  }).check(rules(refuseHeldStreams, refuseShortGrants, refuseUnaryDrain)),
   (said): RouteConfig => ({
     ...said,
     ...timesOf(said),
@@ -151,6 +159,7 @@ export const inboundRoute = inCode(
     holdBytes: HOLD_BYTES,
     sampleBytes: SAMPLE_BYTES,
   }),
+  saidTimes,
 );
 
 /** A route of an upstream. Unsaid times follow from its kind; methods that only read are idempotent and tried three times. */
@@ -174,6 +183,7 @@ export const outboundRoute = inCode(
     timeout,
     max_timeout: maxTimeout,
     idle_timeout: idleTimeout,
+    drain_timeout: drainTimeout,
     attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
       meaning:
         'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed: of a stream, the first message.',
@@ -230,6 +240,7 @@ export const outboundRoute = inCode(
       refuseHeldStreams,
       refuseUnnamedModels,
       refuseShortGrants,
+      refuseUnaryDrain,
       refuseLongAttempts,
       refuseFirstMessages,
       refuseResumption,
@@ -240,6 +251,7 @@ export const outboundRoute = inCode(
     ),
   ),
   (said) => ({ ...said, ...timesOf(said), ...repeatsOf(said) }),
+  saidTimes,
 );
 
 /** A route of either side. */
@@ -255,11 +267,23 @@ interface RouteTimes {
 /** Unsaid times follow from the kind of the route, and that from its methods. */
 function timesOf({ methods: patterns, kind: said, timeoutMs, idleTimeoutMs: idleMs }: RouteTimes) {
   const kind = said ?? defaultKind(patterns);
-  return {
-    kind,
-    timeoutMs: timeoutMs ?? defaultTimeoutMs(kind),
-    idleTimeoutMs: idleMs ?? defaultIdleTimeoutMs(kind),
-  };
+  const times = (of: RouteKind) => ({
+    timeoutMs: timeoutMs ?? defaultTimeoutMs(of),
+    idleTimeoutMs: idleMs ?? defaultIdleTimeoutMs(of),
+  });
+  return { kind, ...times(kind), ...present('ifUnary', kind === 'auto' ? times('unary') : undefined) };
+}
+
+/** As it is written: without times that were not said, as those of a method that turns out to be unary are others. */
+function saidTimes<R extends { readonly ifUnary?: UnaryTimes }>(route: R): R {
+  const { ifUnary } = route;
+  if (ifUnary === undefined) return route;
+  const times = Object.entries(ifUnary);
+  return Object.fromEntries(
+    Object.entries(route).filter(([name, ms]) =>
+      times.every(([time, other]) => time !== name || ms === other),
+    ),
+  ) as R;
 }
 
 /** Methods that only read need not say so. */
@@ -278,13 +302,15 @@ function repeatsOf(said: {
 
 function kindOf(route: FoundBlock): RouteKind {
   const said = text(route['kind']);
-  return said === 'unary' || said === 'streaming' ? said : defaultKind(texts(route['methods']));
+  return said === 'unary' || said === 'streaming' || said === 'auto'
+    ? said
+    : defaultKind(texts(route['methods']));
 }
 
 function refuseHeldStreams(route: FoundBlock, report: Report): void {
   if (route['kind'] !== 'unary') return;
   for (const [i, method] of texts(route['methods']).entries()) {
-    if (!STREAMING_METHODS.includes(method)) continue;
+    if (!KNOWN_STREAMS.has(method)) continue;
     report(
       ['methods', i],
       `found ${quoted(method)} in a unary route; expected kind streaming, as its messages would be held back`,
@@ -354,6 +380,11 @@ function refuseResumption(route: FoundBlock, report: Report): void {
     report(['resumable'], 'found on a unary route; expected "kind: streaming", as one message has no middle');
   if (!mayRepeat(route) || route['retry'] === undefined)
     report(['resumable'], 'found on a route that repeats nothing; expected "idempotent: true" and retry');
+}
+
+function refuseUnaryDrain(route: FoundBlock, report: Report): void {
+  if (route['drain_timeout'] === undefined || kindOf(route) !== 'unary') return;
+  report(['drain_timeout'], 'found on a unary route; expected timeout, as its calls end by themselves');
 }
 
 function refuseShortGrants(route: FoundBlock, report: Report): void {

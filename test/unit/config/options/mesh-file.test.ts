@@ -28,7 +28,7 @@ describe('a mesh file', () => {
         replicas: 1,
         queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
         loadReport: { trailers: false, outOfBand: true, minIntervalMs: 100, maxStreams: 1_024 },
-        routes: ['unary', 'streaming'],
+        routes: ['unary', 'auto'],
         tags: [],
         meta: {},
         model: MODEL_PROCESS,

@@ -387,16 +387,25 @@ function defaultRoutes(side: 'inbound' | 'outbound'): RouteConfig[] {
   const reading = questions.map((name) => `/inference.GRPCInferenceService/${name}`);
   reading.push('/grpc.health.v1.Health/Check');
   const infer = '/inference.GRPCInferenceService/ModelInfer';
+  const others = ['Classify', 'Regress', 'Predict', 'MultiInference', 'GetModelMetadata'].map(
+    (name) => `/tensorflow.serving.PredictionService/${name}`,
+  );
+  others.push(
+    ...['Ping', 'Predictions'].map(
+      (name) => `/org.pytorch.serve.grpc.inference.InferenceAPIsService/${name}`,
+    ),
+  );
   const retry = { attempts: 3, on: [14], backoff: { baseMs: 25, maxMs: 250 } };
   return [
     ...(side === 'inbound'
-      ? [{ methods: [...reading, infer], idempotent: false, ...unary }]
+      ? [{ methods: [...reading, infer, ...others], idempotent: false, ...unary }]
       : [
           { methods: reading, idempotent: true, retry, ...unary },
-          { methods: [infer], idempotent: false, ...unary },
+          { methods: [infer, ...others], idempotent: false, ...unary },
         ]),
     {
-      ...{ methods: ['*'], kind: 'streaming' as const, timeoutMs: 0, idleTimeoutMs: 300_000 },
+      ...{ methods: ['*'], kind: 'auto' as const, timeoutMs: 0, idleTimeoutMs: 300_000 },
+      ifUnary: { timeoutMs: 15_000, idleTimeoutMs: 0 },
       ...{ idempotent: false, attemptTimeoutMs: 0, ...sizes },
     },
   ];

@@ -49,6 +49,7 @@ const CASES: readonly (readonly [what: string, facts: Partial<AttemptFacts>, exp
   ['a declared status that HTTP gave', answered(ABORTED, { outcomes, hasTrailers: false }), 'neutral'],
   ['a declared status that a sidecar gave', answered(ABORTED, { outcomes, reason: 'internal' }), 'neutral'],
   ['a refusal before any work, whatever its status,', expired, 'overload unprocessed'],
+  ['a stream that a draining sidecar ended', unavailable('drain-timeout'), 'neutral'],
   ['a refusal without a reason', answered(ABORTED, refused), 'overload unprocessed'],
   ['a model that is not ready, the only one of its endpoint,', notReady(), 'overload unprocessed'],
   ['one model of several that is not ready', notReady(digits), 'refusal unprocessed modelNotServed'],

@@ -3,6 +3,7 @@ import {
   areReadOnly,
   isValidPath,
   isValidPattern,
+  KNOWN_STREAMS,
   KNOWN_UNARY,
   RouteTable,
 } from '../../../../sidecar/core/routing/method.js';
@@ -86,8 +87,8 @@ describe('RouteTable', () => {
 });
 
 describe('KNOWN_UNARY', () => {
-  it('has the inference, nine methods without side effects, and Check among those, all valid paths', () => {
-    assert.equal(KNOWN_UNARY.size, 10);
+  it('has the inference of three protocols, and nine methods without side effects, all valid paths', () => {
+    assert.equal(KNOWN_UNARY.size, 17);
     const readOnly = [...KNOWN_UNARY].filter((path) => areReadOnly([path]));
     assert.equal(readOnly.length, 9);
     assert.equal(areReadOnly([...KNOWN_UNARY]), false);
@@ -95,6 +96,11 @@ describe('KNOWN_UNARY', () => {
       assert.equal(areReadOnly(none), false);
     for (const path of KNOWN_UNARY) assert.ok(isValidPath(path));
   });
-  it('does not have Watch, which is a stream', () =>
-    assert.equal(KNOWN_UNARY.has('/grpc.health.v1.Health/Watch'), false));
+  it('has inference of TensorFlow Serving and of TorchServe, by their published definitions', () => {
+    assert.ok(KNOWN_UNARY.has('/tensorflow.serving.PredictionService/Predict'));
+    assert.ok(KNOWN_UNARY.has('/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions'));
+  });
+  it('has no method that is known to be a stream', () => {
+    for (const path of KNOWN_STREAMS) assert.ok(isValidPath(path) && !KNOWN_UNARY.has(path), path);
+  });
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { isCovered } from '../../../../../sidecar/config/methods.js';
 import type { RouteConfig } from '../../../../../sidecar/config/model.js';
+import { stringifySidecar } from '../../../../../sidecar/config/stringify.js';
 import {
   IDENTITY,
   refusing,
@@ -25,15 +26,15 @@ function problemsWith(routes: string): string[] {
 }
 
 describe('the end of a list of routes', () => {
-  it('takes every method that no route names: known unary ones first, then everything as streams', () => {
+  it('takes every method that no route names: known unary ones first, then everything as its service describes it', () => {
     const routes = routesOf('[{methods: [/my.Service/Do]}]');
     assert.deepEqual(
       routes.map(({ kind, methods }) => [kind, methods.length]),
       [
-        ['streaming', 1],
+        ['auto', 1],
         ['unary', 9],
-        ['unary', 1],
-        ['streaming', 1],
+        ['unary', 8],
+        ['auto', 1],
       ],
     );
     assert.deepEqual(routes.at(-1)!.methods, ['*']);
@@ -52,11 +53,11 @@ describe('the end of a list of routes', () => {
     assert.ok(!routes[1]!.methods.includes(INFER));
   });
 
-  it('names none when routes take all of them', () => {
+  it('names none of those that routes take', () => {
     const routes = routesOf('[{methods: [/inference.GRPCInferenceService/*, /grpc.health.v1.Health/*]}]');
     assert.deepEqual(
       routes.map(({ methods }) => methods.length),
-      [2, 1],
+      [2, 7, 1],
     );
   });
 
@@ -68,7 +69,7 @@ describe('the end of a list of routes', () => {
         [1, ['digits']],
         [1, ['words']],
         [9, undefined],
-        [1, undefined],
+        [8, undefined],
         [1, undefined],
       ],
     );
@@ -84,11 +85,28 @@ describe('what a route leaves unsaid', () => {
     assert.deepEqual([route!.kind, route!.timeoutMs, route!.idleTimeoutMs], ['unary', 15_000, 0]);
   });
 
-  it('is streaming with an idle limit when one of them is not', () => {
+  it('is auto when one of them is not: the times of a stream, and others where the service says that it is unary', () => {
     for (const methods of [`[${INFER}, /a.B/C]`, '[/inference.GRPCInferenceService/*]', '["*"]']) {
       const [route] = routesOf(`[{methods: ${methods}}]`);
-      assert.deepEqual([route!.kind, route!.timeoutMs, route!.idleTimeoutMs], ['streaming', 0, 300_000]);
+      assert.deepEqual([route!.kind, route!.timeoutMs, route!.idleTimeoutMs], ['auto', 0, 300_000]);
+      assert.deepEqual(route!.ifUnary, { timeoutMs: 15_000, idleTimeoutMs: 0 });
     }
+  });
+
+  it('is what is said for methods of any kind, and written again as it was', () => {
+    const written = (routes: string): RouteConfig => {
+      const outbound = (of: string) => `{upstreams: {u: ${upstreamWith(`routes: ${of}`)}}}`;
+      const config = sidecarConfig(`${IDENTITY}\noutbound: ${outbound(routes)}`);
+      const again = sidecarConfig(stringifySidecar(config));
+      assert.deepEqual(again.outbound, config.outbound);
+      return again.outbound!.upstreams[0]!.routes[0]!;
+    };
+    const none = written('[{methods: [/a.B/C], timeout: none}]');
+    assert.deepEqual([none.kind, none.ifUnary], ['auto', { timeoutMs: 0, idleTimeoutMs: 0 }]);
+    const said = written('[{methods: [/a.B/C], kind: auto, timeout: 15s, idle_timeout: 1m}]');
+    assert.deepEqual([said.timeoutMs, said.ifUnary], [15_000, { timeoutMs: 15_000, idleTimeoutMs: 60_000 }]);
+    assert.equal(written('[{methods: [/a.B/C]}]').ifUnary!.timeoutMs, 15_000);
+    assert.equal(written('[{methods: [/a.B/C], kind: streaming}]').ifUnary, undefined);
   });
 
   it('follows the kind that is said', () => {

@@ -1,0 +1,218 @@
+import type { Cluster } from '../../cluster/cluster.js';
+import type { Endpoint } from '../../cluster/endpoint.js';
+import { LIST_METHODS, MAX_LIST_BYTES, readMethodList } from '../../codec/method-list.js';
+import type { UpstreamConfig } from '../../config/model.js';
+import { AttemptEnd } from '../../core/outcome/outcome.js';
+import { Status } from '../../core/outcome/status.js';
+import type { MethodList } from '../../core/routing/method-kinds.js';
+import { makeField } from '../../http2/hpack/field.js';
+import { StableList } from '../../http2/hpack/header-list.js';
+import type { Stream } from '../../http2/stream.js';
+import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
+import { timeoutField } from '../../relay/header-rewrite.js';
+import { WheelEntry } from '../../runtime/time/timing-wheel.js';
+import type { DataPlaneContext } from '../../transport/context.js';
+import type { Session } from '../../transport/session.js';
+
+/** The list is asked for again after this time, ms, where there are calls: the service may have started anew. */
+const AGAIN_MS = 30_000;
+/** Wait before the next question after one without an answer, and of a peer that gives none, ms. */
+const RETRY_MS = 1_000;
+const MAX_RETRY_MS = 60_000;
+/** An answer that has not come by then is given up, ms. */
+const TIMEOUT_MS = 5_000;
+/** Part of a wait that is left to chance, so that callers do not ask at the same time. */
+const JITTER = 0.2;
+const PREFIX_BYTES = 5;
+/** Different lists that are told apart; replicas of one service say the same, and share what is kept of it. */
+const MAX_LISTS = 16;
+
+/**
+ * Asks the endpoints of upstreams which methods their service has and which of them are streams: once there is a connection, and again
+ * every half minute while there are calls. Only of Outriders, and only where a route leaves the kind of its methods open.
+ */
+export class MethodWatches {
+  private readonly watches = new Map<Endpoint, MethodWatch>();
+  private readonly lists = new Map<string, MethodList>();
+
+  constructor(private readonly context: DataPlaneContext) {}
+
+  /** To be called after a change of the cluster's endpoints or connections. */
+  update(cluster: Cluster, config: UpstreamConfig): void {
+    const isWanted = config.tls === 'mesh' && config.routes.some(({ kind }) => kind === 'auto');
+    for (const [endpoint, { cluster: of }] of this.watches)
+      if (of === cluster && (!isWanted || endpoint.isGone || cluster.isRetired)) this.leave(endpoint);
+    if (!isWanted || cluster.isRetired) return;
+    for (const endpoint of cluster.endpoints) {
+      if (endpoint.isForeign) continue;
+      let watch = this.watches.get(endpoint);
+      if (watch === undefined) {
+        watch = new MethodWatch(cluster, endpoint, this.context, (bytes) => this.read(bytes));
+        this.watches.set(endpoint, watch);
+      }
+      watch.look();
+    }
+  }
+
+  /** Stops asking the endpoints of an upstream. */
+  removeUpstream(name: string): void {
+    for (const [endpoint, { cluster }] of this.watches) if (cluster.name === name) this.leave(endpoint);
+  }
+
+  stop(): void {
+    for (const endpoint of [...this.watches.keys()]) this.leave(endpoint);
+  }
+
+  /** Equal lists are one object. */
+  private read(bytes: Buffer): MethodList | undefined {
+    const key = bytes.toString('latin1');
+    const known = this.lists.get(key);
+    if (known !== undefined) return known;
+    const list = readMethodList(bytes);
+    if (list === undefined) return undefined;
+    if (this.lists.size >= MAX_LISTS) this.lists.clear();
+    this.lists.set(key, list);
+    return list;
+  }
+
+  private leave(endpoint: Endpoint): void {
+    this.watches.get(endpoint)?.stop();
+    this.watches.delete(endpoint);
+  }
+}
+
+/** The questions to one endpoint, one at a time, each an attempt without a call. */
+class MethodWatch extends WheelEntry implements AttemptOwner {
+  readonly holder = this;
+  readonly holdsResponse = true;
+  readonly checksMessages = false;
+  readonly holdBytes = MAX_LIST_BYTES + PREFIX_BYTES;
+  readonly isCommitted = false;
+  readonly isReplayable = false;
+  private attempt: Attempt | null = null;
+  /** The connection on which the list was last asked for: another one may reach a service that has changed. */
+  private askedOn: Session | null = null;
+  /** Not before this time is it asked again, monotonic ms. */
+  private notBeforeMs = 0;
+  /** Attempts at the endpoint when it was last asked. */
+  private attempts = -1;
+  /** Failures in a row. */
+  private failures = 0;
+  private readonly headers: StableList;
+
+  constructor(
+    readonly cluster: Cluster,
+    private readonly endpoint: Endpoint,
+    private readonly context: DataPlaneContext,
+    private readonly read: (bytes: Buffer) => MethodList | undefined,
+  ) {
+    super();
+    const target = {
+      ':method': 'POST',
+      ':scheme': 'https',
+      ':path': LIST_METHODS,
+      ':authority': cluster.name,
+    };
+    const fields = Object.entries({ ...target, te: 'trailers', 'content-type': 'application/grpc' });
+    this.headers = StableList.of(fields.map(([name, value]) => makeField(name, value)));
+  }
+
+  /** Connections have changed. */
+  look(): void {
+    const { pool } = this.endpoint;
+    if (this.attempt !== null || !pool.isConnected) return;
+    const isNew = this.askedOn === null || !pool.sessions.includes(this.askedOn);
+    if (isNew && (!this.isScheduled || this.failures === 0)) this.fire();
+  }
+
+  /** It is time to ask, or an answer is overdue. */
+  fire(): void {
+    const now = this.context.clock.now();
+    this.context.nowMs = now;
+    if (this.attempt !== null) {
+      this.attempt.abort(AttemptEnd.deadline);
+      return this.onFailure(false);
+    }
+    const isIdle = this.failures === 0 && this.endpoint.attempts === this.attempts;
+    if (now < this.notBeforeMs || isIdle) return this.plan(Math.max(this.notBeforeMs - now, AGAIN_MS));
+    this.ask(now);
+  }
+
+  stop(): void {
+    this.context.wheel.cancel(this);
+    this.attempt?.abort(AttemptEnd.cancelled);
+    this.attempt = null;
+  }
+
+  private ask(nowMs: number): void {
+    const { pool } = this.endpoint;
+    const session = pool.isConnected ? pool.acquire() : null;
+    if (session === null) return this.plan(RETRY_MS);
+    this.askedOn = session;
+    this.attempts = this.endpoint.attempts;
+    this.attempt = new Attempt(this, { pool }, nowMs);
+    this.attempt.onSession(session);
+    this.plan(TIMEOUT_MS);
+  }
+
+  private plan(waitMs: number): void {
+    const jitter = 1 + JITTER * this.context.random();
+    this.context.wheel.add(this, this.context.clock.now() + waitMs * jitter);
+  }
+
+  private onFailure(isRefused: boolean): void {
+    this.attempt = null;
+    const waitMs = isRefused ? MAX_RETRY_MS : Math.min(RETRY_MS * 2 ** this.failures, MAX_RETRY_MS);
+    this.failures = Math.min(this.failures + 1, 10);
+    this.notBeforeMs = this.context.clock.now() + waitMs;
+    this.plan(waitMs);
+  }
+
+  private take(list: MethodList): void {
+    this.attempt = null;
+    this.failures = 0;
+    this.notBeforeMs = this.context.clock.now() + AGAIN_MS;
+    this.plan(AGAIN_MS);
+    if (this.endpoint.described === list) return;
+    this.endpoint.described = list;
+    this.cluster.onDescribed?.();
+  }
+
+  // ---- AttemptOwner ----
+
+  writeRequest(_attempt: Attempt, { connection }: Session, stream: Stream): void {
+    const body = Buffer.alloc(PREFIX_BYTES);
+    connection.sendHeaders(stream, this.headers, [timeoutField(TIMEOUT_MS)], false);
+    connection.sendData(stream, body, 0, body.length, true);
+  }
+
+  onAttemptEnd({ ended, status, heldResponse }: Attempt): void {
+    const isRefused = status === Status.UNIMPLEMENTED || status === Status.PERMISSION_DENIED;
+    if (ended !== AttemptEnd.trailers || status !== Status.OK) return this.onFailure(isRefused);
+    const body = heldResponse?.whole();
+    const isMessage =
+      body !== undefined &&
+      body.length >= PREFIX_BYTES &&
+      body[0] === 0 &&
+      body.readUInt32BE(1) === body.length - PREFIX_BYTES;
+    const list = isMessage ? this.read(body.subarray(PREFIX_BYTES)) : undefined;
+    if (list === undefined) this.onFailure(true);
+    else this.take(list);
+  }
+
+  /** Called for an answer that is far too long. */
+  commitResponse(attempt: Attempt): void {
+    attempt.abort(AttemptEnd.protocolError);
+    this.onFailure(true);
+  }
+
+  /** One question at a time, and its answer is short. */
+  reserveWideWindow(): boolean {
+    return true;
+  }
+
+  onRequestSent(): void {}
+  forwardResponse(): void {}
+  beginStream(): void {}
+  onMessages(): void {}
+}
