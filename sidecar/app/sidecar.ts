@@ -5,6 +5,7 @@ import { Consul } from '../discovery/consul/consul.js';
 import { EventLoopMonitor } from '../runtime/process/event-loop-monitor.js';
 import { dialPlain } from '../transport/dial.js';
 import { AccessLogSink } from './access-log-sink.js';
+import { CallDrain } from './call-drain.js';
 import type { AppContext, Deps } from './context.js';
 import { createDataPlane, localSettings } from './data-plane.js';
 import { FaultController } from './fault-controller.js';
@@ -226,13 +227,9 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     if (!this.isHandedOver) await this.consul?.leave();
     const listeners = [...this.outbound.listeners, ...(this.inbound?.listeners ?? [])];
     this.deps.logger.info({ timeoutMs: drainTimeoutMs }, 'draining');
-    await new Promise<void>((resolve) => {
-      const limit = this.deps.timers.after(drainTimeoutMs, resolve);
-      void Promise.all(listeners.map((listener) => listener.drain())).then(() => {
-        limit.cancel();
-        resolve();
-      });
-    });
+    const drained = Promise.all(listeners.map((listener) => listener.drain()));
+    const { timers, clock } = this.deps;
+    await new CallDrain(listeners, { service: this.service, drainTimeoutMs, timers, clock }).end(drained);
     if (!this.isHandedOver) await this.consul?.deregister();
   }
 

@@ -1,5 +1,8 @@
 /** A replica drains with streams open. They go on there for as long as it may take, and then, where they can, elsewhere. */
 import assert from 'node:assert/strict';
+import { CallDrain } from '../../../sidecar/app/call-drain.js';
+import type { RouteConfig } from '../../../sidecar/config/model.js';
+import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { Mesh, type Replica } from '../../kit/scenario/mesh-in-memory.js';
@@ -17,8 +20,8 @@ describe('Scenario: a replica drains under a stream of an hour', () => {
   let stream: PeerStream;
 
   /** A stream that has had a message a minute for an hour. */
-  const start = (resumable: boolean): void => {
-    const route = aStreamRoute({ idempotent: true, retry: aSafeRoute().retry!, resumable });
+  const start = (resumable: boolean, more: Partial<RouteConfig> = {}): void => {
+    const route = aStreamRoute({ idempotent: true, retry: aSafeRoute().retry!, resumable, ...more });
     mesh = new Mesh({ routes: [route] });
     for (const { model } of mesh.replicas) model.answer = () => {};
     call = mesh.stack.settle(mesh.call());
@@ -31,6 +34,15 @@ describe('Scenario: a replica drains under a stream of an hour', () => {
     }
     assert.deepEqual([call.isOver, call.body.length], [false, tokens(0, 60).length]);
   };
+  /** The replica drains as a sidecar does, at most for a minute. */
+  const drain = (): void => {
+    const { clock } = mesh.stack;
+    const drained = serving.side.listener.drain();
+    void new CallDrain([serving.side.listener], {
+      ...{ service: 'digits', drainTimeoutMs: 60_000, timers: clock, clock },
+    }).end(drained);
+    mesh.stack.run();
+  };
   const others = (): PeerStream[] =>
     mesh.replicas.flatMap(({ model }) => model.requests).filter((each) => each !== stream);
 
@@ -42,6 +54,50 @@ describe('Scenario: a replica drains under a stream of an hour', () => {
     assert.equal(others().length, 0, 'a drain moves no stream that goes on');
     mesh.stack.settle(stream.trailers(0));
     assert.deepEqual([call.status, call.body.toString()], [0, tokens(0, 61).toString()]);
+  });
+
+  it('and its route gives streams less time than the drain has: another goes on, and it is no fault', () => {
+    start(true, { drainTimeoutMs: 5_000 });
+    drain();
+    mesh.stack.advance(4_900);
+    mesh.stack.settle(stream.data(token(60)));
+    assert.equal(others().length, 0);
+    mesh.stack.advance(500);
+    const [next] = others();
+    assert.equal(next?.header('outrider-resume-after'), '61');
+    assert.notEqual(stream.resetCode, undefined, 'the model is told');
+    mesh.stack.settle(
+      next
+        .begin([['outrider-resumed-from', '61']])
+        .data(token(61))
+        .trailers(0),
+    );
+    assert.deepEqual([call.status, call.body.toString()], [0, tokens(0, 62).toString()]);
+    const faults = mesh.out.cluster.endpoints.map(({ outcomes }) => outcomes[Outcome.fault]);
+    assert.deepEqual(faults, [0, 0, 0]);
+  });
+
+  it('and the drain is over: a stream that cannot go on elsewhere ends with a status that says why', () => {
+    start(false);
+    drain();
+    mesh.stack.advance(59_000);
+    assert.equal(call.isOver, false);
+    mesh.stack.advance(1_000);
+    assert.deepEqual([call.status, call.reason], [14, 'drain-timeout']);
+    assert.equal(call.body.toString(), tokens(0, 60).toString());
+    assert.equal(others().length, 0);
+  });
+
+  it('and a unary call beside it has all the time of the drain', () => {
+    const times = { timeoutMs: 0, drainTimeoutMs: 5_000 };
+    mesh = new Mesh({ routes: [aSafeRoute(times)] });
+    for (const { model } of mesh.replicas) model.answer = () => {};
+    call = mesh.stack.settle(mesh.call({}));
+    serving = mesh.replicas.find(({ model }) => model.requests.length > 0)!;
+    drain();
+    mesh.stack.advance(50_000);
+    mesh.stack.settle(serving.model.last.reply(Buffer.from('done')));
+    assert.deepEqual([call.status, call.body.toString()], [0, 'done']);
   });
 
   it('and its time is over: another goes on', () => {

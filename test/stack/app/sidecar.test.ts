@@ -216,7 +216,7 @@ describe('The sidecar', () => {
       const sidecar = await bench.sidecar({ ...config, drainTimeoutMs: 2000 });
       const app = await bench.app(sidecar.addresses.upstreams['one']!);
       backend.answer = () => {};
-      app.call();
+      const call = app.call();
       await until('it is there', () => backend.requests.length === 1);
       let isOver = false;
       void sidecar.drain().then(() => {
@@ -225,8 +225,30 @@ describe('The sidecar', () => {
       await until('GOAWAY', () => app.goaways.length === 1);
       bench.clock.advance(1990);
       await new Promise(setImmediate);
-      assert.equal(isOver, false);
+      assert.deepEqual([isOver, call.isOver], [false, false]);
       bench.clock.advance(20);
+      await until('the drain is over', () => isOver);
+      await answered(call);
+      assert.deepEqual([call.status, call.reason], [14, 'drain-timeout'], 'its caller is told');
+    });
+
+    it('a caller that reads nothing does not make it longer', async () => {
+      const { address, backend } = await bench.server('one');
+      const config = withUpstreams(upstream('one', address));
+      const sidecar = await bench.sidecar({ ...config, drainTimeoutMs: 2000 });
+      const app = await bench.app(sidecar.addresses.upstreams['one']!);
+      backend.answer = () => {};
+      app.call();
+      await until('it is there', () => backend.requests.length === 1);
+      let isOver = false;
+      void sidecar.drain().then(() => {
+        isOver = true;
+      });
+      await until('GOAWAY', () => app.goaways.length === 1);
+      app.socket.pause();
+      bench.clock.advance(2_000);
+      await new Promise(setImmediate);
+      bench.clock.advance(500);
       await until('the drain is over', () => isOver);
     });
   });
