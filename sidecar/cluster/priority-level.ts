@@ -1,9 +1,15 @@
-import type { LocalityConfig } from '../config/model.js';
-import { type Shares, sharesOf } from '../core/balancing/locality.js';
+import { factorsOf, nearnessOf, TIERS } from '../core/balancing/locality.js';
 import type { EjectionSettings } from '../core/outlier/ejection.js';
 import { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { CRITICAL_PRIORITY } from '../discovery/snapshot.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { Endpoint } from './endpoint.js';
+
+/** Where the sidecar is, and how few of the endpoints there are too few for all of the traffic. */
+export interface OwnLocality {
+  readonly own: string;
+  readonly spillBelow: number;
+}
 
 /**
  * The endpoints of a cluster that have the same priority. Ejection caps and panic count among them alone, and only one
@@ -13,6 +19,9 @@ export class PriorityLevel {
   endpoints: readonly Endpoint[] = [];
   readonly ejections: EjectionPool;
   private isPanicking = false;
+  /** How near places are to `nearTo`. */
+  private readonly nearnesses = new Map<string, number>();
+  private nearTo = '';
 
   constructor(
     readonly priority: number,
@@ -47,7 +56,7 @@ export class PriorityLevel {
    * Sets `eligible` of each endpoint; true when panic has just set in.
    * @param isLastResort no endpoint of any priority may be called: connected ones get calls though they are unhealthy.
    */
-  updateEligible(isActive: boolean, isLastResort: boolean, locality?: LocalityConfig): boolean {
+  updateEligible(isActive: boolean, isLastResort: boolean, locality?: OwnLocality): boolean {
     for (const endpoint of this.endpoints) {
       const may = this.ejections.mayCall(endpoint.ejection) || (isLastResort && endpoint.isConnected);
       endpoint.eligible = isActive && may;
@@ -58,27 +67,30 @@ export class PriorityLevel {
     return this.isPanicking && !was;
   }
 
-  /** Of the eligible, those of the sidecar's own locality get the calls, as far as their capacity goes. */
-  private preferLocal({ own, spillBelow }: LocalityConfig): void {
-    let near = 0;
-    let nearAll = 0;
-    let far = 0;
+  /** Of the eligible, the nearest get the calls, as far as their capacity goes: those of the own zone, of its region, the others. */
+  private preferLocal({ own, spillBelow }: OwnLocality): void {
+    const tiers = Array.from({ length: TIERS }, () => ({ eligible: 0, all: 0 }));
     for (const { locality, weight, eligible } of this.endpoints) {
-      if (locality === own) {
-        nearAll += weight;
-        if (eligible) near += weight;
-      } else if (eligible) far += weight;
+      const tier = tiers[this.nearness(own, locality)]!;
+      tier.all += weight;
+      if (eligible) tier.eligible += weight;
     }
-    this.share(own, sharesOf(near, nearAll, far, spillBelow));
-  }
-
-  private share(own: string, { near, far }: Shares): void {
+    const factors = factorsOf(tiers, spillBelow);
     for (const endpoint of this.endpoints) {
-      const factor = endpoint.locality === own ? near : far;
+      const factor = factors[this.nearness(own, endpoint.locality)]!;
       if (factor === 0) endpoint.eligible = false;
       endpoint.localityFactor = factor === 0 ? 1 : factor;
       endpoint.updateEffectiveWeight();
     }
+  }
+
+  /** `nearnessOf`, remembered: there are few places and many endpoints. */
+  private nearness(own: string, place: string): number {
+    if (own !== this.nearTo) {
+      this.nearTo = own;
+      this.nearnesses.clear();
+    }
+    return getOrInsert(this.nearnesses, place, () => nearnessOf(own, place));
   }
 
   /** The endpoint without a connection that is likeliest to have one soon; not one of `tried`. */

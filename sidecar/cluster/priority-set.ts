@@ -1,10 +1,9 @@
-import type { LocalityConfig } from '../config/model.js';
 import type { Ejection, EjectionSettings } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { ConnectionWarmer } from './connection-warmer.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
-import { PriorityLevel } from './priority-level.js';
+import { type OwnLocality, PriorityLevel } from './priority-level.js';
 
 /**
  * The endpoints of a cluster by priority: which level is active, and which stands ready behind it. Calls go to the first level
@@ -16,7 +15,7 @@ export class PrioritySet {
   /** There may be an endpoint for a further attempt outside the active level or locality. */
   hasFailover = false;
   /** Absent: all localities are alike. */
-  locality: LocalityConfig | undefined;
+  locality: OwnLocality | undefined;
   /** The ejections of the only level; null when there are several. */
   onlyEjections: EjectionPool | null = null;
   private levels: readonly PriorityLevel[];

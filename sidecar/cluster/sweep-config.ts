@@ -2,10 +2,12 @@ import type { UpstreamConfig } from '../config/model.js';
 import type { Cluster } from './cluster.js';
 import { onEjectionEvent } from './ejection-events.js';
 import { needsSweep, OutlierSweep, type SweepTarget } from './outlier-sweep.js';
+import type { OwnLocality } from './priority-level.js';
 
 /** Starts, changes or ends the outlier sweep as the configuration asks; what it left on the endpoints goes with it. */
 export function configureSweep(cluster: Cluster, config: UpstreamConfig): void {
-  const { slowStart, locality } = config;
+  const { slowStart } = config;
+  const locality = ownLocality(config);
   cluster.priorities.locality = locality;
   const isWanted = needsSweep(config);
   if (isWanted) cluster.sweep ??= new OutlierSweep(cluster.context, sweepTargetOf(cluster));
@@ -19,6 +21,12 @@ export function configureSweep(cluster: Cluster, config: UpstreamConfig): void {
     endpoint.updateEffectiveWeight();
   }
   cluster.balancer.reweighed?.();
+}
+
+/** Undefined: no place is preferred, or the own one is not known yet, and all are alike until it is. */
+function ownLocality({ locality }: UpstreamConfig): OwnLocality | undefined {
+  if (locality?.own === undefined) return undefined;
+  return { own: locality.own, spillBelow: locality.spillBelow };
 }
 
 /** The cluster as its sweep sees it. */

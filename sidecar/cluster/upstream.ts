@@ -104,13 +104,17 @@ export class Upstream {
   }
 
   private configOf(cluster: ClusterSnapshot): UpstreamConfig {
-    const { connectTimeoutMs, hashKey, passiveHealth } = cluster;
+    const { connectTimeoutMs, hashKey, passiveHealth, ownPlace } = cluster;
+    const { locality } = this.config;
     return {
       ...this.config,
       ...(passiveHealth === undefined
         ? {}
         : { ejection: withPassiveHealth(this.config.ejection, passiveHealth) }),
       endpoints: cluster.endpoints ?? [],
+      ...(locality === undefined || ownPlace === undefined
+        ? {}
+        : { locality: { own: ownPlace, ...locality } }),
       ...(hashKey === undefined ? {} : { balance: { kind: 'ring-hash', key: hashKey } as const }),
       ...(connectTimeoutMs === undefined ? {} : { pool: { ...this.config.pool, connectTimeoutMs } }),
     };

@@ -24,6 +24,8 @@ export interface ClusterSnapshot {
   /** Calls that wait for a connection; one more is refused at once. */
   readonly maxPending?: number;
   readonly passiveHealth?: PassiveHealth;
+  /** Where this machine is by the registry, for `locality` of an upstream that does not say it. */
+  readonly ownPlace?: string;
   /** Metadata key of a hash policy. */
   readonly hashKey?: string;
 }

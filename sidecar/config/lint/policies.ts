@@ -1,6 +1,7 @@
 /**
  * What a file says of policies and perhaps does not mean: options that can have no effect, and bounds in each other's way.
  */
+import { NEARNESS, nearnessOf } from '../../core/balancing/locality.js';
 import { type Address, isLocalAddress, writeAddress } from '../codecs/address.js';
 import { writeSize } from '../codecs/size.js';
 import type { MeshFile } from '../implied-caller.js';
@@ -30,8 +31,11 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
   warnOfBreaker(upstream, known, below(['breaker'], warn));
   const { locality } = upstream;
   const places = known.localities;
-  if (locality !== undefined && places !== undefined && !places.includes(locality.own))
-    warn(['locality', 'own'], `no endpoint is at "${locality.own}", so that all of them are used alike`);
+  const own = locality?.own;
+  const isNear = (place: string | undefined): boolean =>
+    own !== undefined && place !== undefined && nearnessOf(own, place) !== NEARNESS.elsewhere;
+  if (own !== undefined && places !== undefined && !places.some(isNear))
+    warn(['locality', 'own'], `no endpoint is at "${own}", so that all of them are used alike`);
   warnOfInspection(upstream, below(['ejection', 'detectors', 'invalid_output'], warn));
   for (const [i, route] of upstream.routes.entries()) warnOfRoute(route, known, below(['routes', i], warn));
 }

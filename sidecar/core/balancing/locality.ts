@@ -1,27 +1,72 @@
-/** Factors on the weights of endpoints; 0: no traffic. */
-export interface Shares {
-  readonly near: number;
-  readonly far: number;
-}
-
-const ALIKE: Shares = { near: 1, far: 1 };
-
-/** Share of the traffic that leaves the own locality, 0 to 1. @param eligible weight of its eligible endpoints. @param all of all of them. */
-export function spillOf(eligible: number, all: number, spillBelow: number): number {
-  if (!(all > 0)) return 1;
-  const share = eligible / all;
-  return share >= spillBelow ? 0 : 1 - share / spillBelow;
+/** Region and zone of a machine, of which one may be unknown. */
+export interface Place {
+  readonly region: string;
+  readonly zone: string;
 }
 
 /**
- * Factors for endpoints of the own locality and of others. The own locality takes all traffic while enough of it is eligible; below
- * that a share that grows leaves it, so that the rest is not overloaded (Envoy's zone-aware routing and overprovisioning factor).
- * @param near weight of the eligible endpoints in the own locality; `nearAll` of all of them; `far` of the eligible elsewhere.
+ * The name of a place: `region/zone`, or the region alone. A zone belongs to a region, for which its datacenter stands in where the
+ * region is not known. Empty: nothing is known. At most 256 characters.
  */
-export function sharesOf(near: number, nearAll: number, far: number, spillBelow: number): Shares {
-  if (!(near > 0) || !(far > 0)) return ALIKE;
-  const spill = spillOf(near, nearAll, spillBelow);
-  if (spill === 0) return { near: 1, far: 0 };
-  const ratio = (spill * near) / ((1 - spill) * far);
-  return ratio <= 1 ? { near: 1, far: ratio } : { near: 1 / ratio, far: 1 };
+export function nameOfPlace({ region, zone }: Place, datacenter: string): string {
+  if (region === '' && zone === '') return '';
+  const parts = [region || datacenter, zone].map((part) => part.replaceAll('/', '-').slice(0, 128));
+  return parts.filter((part) => part !== '').join('/');
+}
+
+/** How near a place is: in the same zone (or at the same place of any name), in the same region, or elsewhere. */
+export const NEARNESS = { zone: 0, region: 1, elsewhere: 2 } as const;
+/** Values of `NEARNESS`. */
+export const TIERS = 3;
+
+/** How near `place` is to `own`. Names are compared up to the slash between region and zone; one without a zone is all of its region. */
+export function nearnessOf(own: string, place: string): number {
+  if (place === own) return NEARNESS.zone;
+  const slash = own.indexOf('/');
+  if (slash < 0) return place.startsWith(`${own}/`) ? NEARNESS.zone : NEARNESS.elsewhere;
+  const region = own.slice(0, slash);
+  return place === region || place.startsWith(`${region}/`) ? NEARNESS.region : NEARNESS.elsewhere;
+}
+
+/** The endpoints that are equally near: weight of those that may be called, and of all. */
+export interface Tier {
+  readonly eligible: number;
+  readonly all: number;
+}
+
+/**
+ * The share of the traffic that each tier takes, nearest first; the sum is 1, or 0 where nothing may be called.
+ *
+ * As Envoy's priority levels do it, a tier takes up to its healthy share ÷ `spillBelow` (0.7 is Envoy's overprovisioning factor of 1.4),
+ * and the rest goes on to the next; where all together are not enough, the shares are scaled up. In addition a tier that helps out
+ * takes no more than its size allows: the traffic is what the nearest tier is made for, so one endpoint is not given the
+ * rest of ten.
+ */
+export function sharesOf(tiers: readonly Tier[], spillBelow: number): number[] {
+  const usual = tiers.find(({ all }) => all > 0)?.all ?? 0;
+  const capacities = tiers.map(({ eligible, all }) => {
+    if (!(eligible > 0)) return 0;
+    // A factor of 0: a tier takes everything while one of it is left.
+    if (!(spillBelow > 0)) return 1;
+    return Math.min(1, eligible / all / spillBelow, eligible / usual / spillBelow);
+  });
+  const total = Math.min(
+    1,
+    capacities.reduce((sum, each) => sum + each, 0),
+  );
+  let left = 1;
+  return capacities.map((capacity) => {
+    const share = total === 0 ? 0 : Math.min(left, capacity / total);
+    // What rounding leaves over is no share.
+    left = left - share < 1e-9 ? 0 : left - share;
+    return share;
+  });
+}
+
+/** Factors on the weights of a tier's endpoints, so that the tiers get their shares; 0: no traffic. At most 1, and one of them is 1. */
+export function factorsOf(tiers: readonly Tier[], spillBelow: number): number[] {
+  const shares = sharesOf(tiers, spillBelow);
+  const each = shares.map((share, at) => (share > 0 ? share / tiers[at]!.eligible : 0));
+  const most = Math.max(...each);
+  return each.map((factor) => (most > 0 ? factor / most : 1));
 }

@@ -8,6 +8,7 @@ import type { RegistryReport } from '../../telemetry/reports.js';
 import type { Discovery, DiscoverySubscription, UpstreamSnapshot } from '../snapshot.js';
 import { CacheFile } from './cache/cache-file.js';
 import { EndpointWatcher } from './catalog/endpoint-watcher.js';
+import { OwnPlace } from './catalog/own-place.js';
 import { UpstreamWatcher } from './chain/upstream-watcher.js';
 import { ConsulAgent } from './client/client.js';
 import { agentSettings } from './client/settings.js';
@@ -41,6 +42,7 @@ export class Consul implements Discovery {
   private readonly agent: ConsulAgent;
   private readonly queries: QueryRegistry;
   private readonly endpoints: EndpointWatcher;
+  private readonly ownPlace: OwnPlace;
   private readonly deps: ConsulDeps;
   private readonly upstreams = new Set<UpstreamWatcher>();
   /** Unsupported rules that the log has named. */
@@ -61,6 +63,7 @@ export class Consul implements Discovery {
     const cache = consul.cache && CacheFile.open(consul.cache.dir, logger, timers);
     this.deps = { ...tools, config: consul, ...present('cache', cache) };
     this.queries = new QueryRegistry(this.agent, this.deps);
+    this.ownPlace = new OwnPlace(this.queries, this.deps);
     this.identity = config.identity.kind === 'consul' ? this.connectIdentity(logger) : undefined;
     this.endpoints = new EndpointWatcher(this.queries, {
       ...this.deps,
@@ -84,7 +87,7 @@ export class Consul implements Discovery {
     onSnapshot: (snapshot: UpstreamSnapshot) => void,
   ): DiscoverySubscription {
     const { service } = this.config;
-    const deps = { ...this.deps, service, logged: this.logged };
+    const deps = { ...this.deps, service, logged: this.logged, ownPlace: this.ownPlace };
     const watch = new UpstreamWatcher(config, this.queries, this.endpoints, deps, onSnapshot);
     this.upstreams.add(watch);
     return {
@@ -181,6 +184,7 @@ export class Consul implements Discovery {
     this.intentions?.close();
     this.identity?.close();
     this.endpoints.close();
+    this.ownPlace.close();
     this.queries.close();
     this.registration?.close();
     this.agent.close();

@@ -27,6 +27,7 @@ export const CONFIG: ConsulConfig = {
   graceMs: 60_000,
   maxAnswerBytes: 1024 * 1024,
   intentions: true,
+  locality: { region: 'region', zone: 'zone' },
   rules: true,
 };
 

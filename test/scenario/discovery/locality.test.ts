@@ -14,12 +14,13 @@ describe('Scenario: locality', () => {
     names: readonly string[],
     over: UpstreamOptions = {},
     later: readonly string[] = [],
+    placeOf = (id: string): string => (id.startsWith('h') ? 'here' : 'there'),
   ): void => {
     pool = new DetectorPool(names, over);
     const config = anUpstream(names, { locality: LOCALITY, ...over });
     const endpoints = config.endpoints.map((each) => ({
       ...each,
-      locality: each.id.startsWith('h') ? 'here' : 'there',
+      locality: placeOf(each.id),
       priority: later.includes(each.id) ? 1 : 0,
     }));
     pool.settle(pool.out.outbound.update({ ...config, endpoints }));
@@ -60,6 +61,82 @@ describe('Scenario: locality', () => {
     assert.deepEqual(pool.load(10), { t1: 10 }, 'a far one of this priority before a near one of the next');
     kill('t1');
     assert.deepEqual(pool.load(10), { h2: 10 });
+  });
+
+  describe('by region and zone', () => {
+    const own = { locality: { own: 'eu/a', spillBelow: 0.7 } };
+    /** `a…` are in our zone, `b…` in another of our region, `x…` in another region. */
+    const placeOf = (id: string): string => (id.startsWith('x') ? 'us/a' : `eu/${id[0]}`);
+    /** Calls by zone. */
+    const byZone = (calls: number): Record<string, number> => {
+      const found: Record<string, number> = { a: 0, b: 0, x: 0 };
+      for (const [name, n] of Object.entries(pool.load(calls))) found[name[0]!]! += n;
+      return found;
+    };
+    const openZones = (...names: string[]): void => open(names, own, [], placeOf);
+
+    it('nothing spills while all are healthy, though other zones have more of them', () => {
+      openZones('a1', 'a2', 'b1', 'b2', 'b3', 'b4', 'x1', 'x2', 'x3');
+      assert.deepEqual(byZone(200), { a: 200, b: 0, x: 0 });
+    });
+
+    it('the region goes before other regions, and takes what the zone no longer can', () => {
+      openZones('a1', 'a2', 'b1', 'b2', 'x1', 'x2');
+      kill('a1');
+      const left = byZone(400);
+      assert.ok(left['a']! > 230 && left['a']! < 340, `${left['a']} of 400`);
+      assert.equal(left['x'], 0);
+      kill('a2');
+      assert.deepEqual(byZone(60), { a: 0, b: 60, x: 0 });
+      kill('b1');
+      const third = byZone(400);
+      assert.ok(third['b']! > 230 && third['b']! < 340, `${third['b']} of 400`);
+      kill('b2');
+      assert.deepEqual(byZone(60), { a: 0, b: 0, x: 60 });
+    });
+
+    it('one endpoint of the region does not get all that four of the zone leave', () => {
+      openZones('a1', 'a2', 'a3', 'a4', 'b1', 'x1', 'x2', 'x3', 'x4');
+      for (const name of ['a1', 'a2', 'a3']) kill(name);
+      // One of four is left: 0.25 / 0.7 of the calls; the one of the region takes as many, the others the rest.
+      const { a, b, x } = byZone(600);
+      for (const [name, calls, share] of [
+        ['a', a, 0.357],
+        ['b', b, 0.357],
+        ['x', x, 0.286],
+      ] as const)
+        assert.ok(Math.abs(calls! / 600 - share) < 0.08, `${name}: ${calls} of 600`);
+    });
+
+    it('a pool of two, one in each zone: each is all of its zone', () => {
+      openZones('a1', 'b1');
+      assert.deepEqual(byZone(40), { a: 40, b: 0, x: 0 });
+      kill('a1');
+      assert.deepEqual(byZone(40), { a: 0, b: 40, x: 0 });
+    });
+
+    it('in panic, when most have failed, calls stay where the endpoints are', () => {
+      openZones('a1', 'a2', 'a3', 'x1');
+      for (const name of ['a1', 'a2', 'a3', 'x1']) pool.fails(name);
+      pool.load(120);
+      const calls = (...names: string[]) =>
+        names.map((name) => pool.backend(name).requests.length).reduce((sum, n) => sum + n);
+      const [zone, other] = [calls('a1', 'a2', 'a3'), calls('x1')];
+      assert.ok(zone > 60, `${zone} of 120 in the zone, ${other} elsewhere`);
+    });
+
+    it('an own place that only the registry knows is preferred from then on, and all are alike before', () => {
+      const names = ['a1', 'x1'];
+      const locality = { spillBelow: 0.7 };
+      const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
+      open(names, { locality, consul }, [], placeOf);
+      assert.deepEqual(byZone(40), { a: 20, b: 0, x: 20 });
+      const { endpoints } = anUpstream(names, {});
+      const placed = endpoints.map((each) => ({ ...each, locality: placeOf(each.id) }));
+      const clusters = new Map([['', { endpoints: placed, ownPlace: 'eu/a' }]]);
+      pool.settle(pool.out.outbound.apply({ routes: [{ split: [{ weight: 1, cluster: '' }] }], clusters }));
+      assert.deepEqual(byZone(40), { a: 40, b: 0, x: 0 });
+    });
   });
 
   it('takes all endpoints alike where none is near', () => {

@@ -5,6 +5,7 @@ import {
   EndpointWatcher,
   type TargetState,
 } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import { OwnPlace } from '../../../sidecar/discovery/consul/catalog/own-place.js';
 import { filterFor, type Target } from '../../../sidecar/discovery/consul/catalog/target.js';
 import type { Instance } from '../../../sidecar/discovery/consul/parser/instances.js';
 import { ConsulServer, consulOrSkip, proxyOf } from '../../kit/consul/consul.js';
@@ -21,7 +22,7 @@ describe('the endpoints of a target, from a real Consul', () => {
 
   before(async function () {
     await consulOrSkip(this);
-    server = await ConsulServer.start();
+    server = await ConsulServer.start({ config: { node_meta: { region: 'eu', zone: 'a' } } });
   });
   after(async () => {
     await server?.stop();
@@ -50,6 +51,20 @@ describe('the endpoints of a target, from a real Consul', () => {
     });
   const check = (port: number, status: string, output = ''): Promise<unknown> =>
     server.api('PUT', `/agent/check/update/check-${port}`, { Status: status, Output: output });
+
+  it('an instance is where its node is, unless its own metadata says otherwise, and so is this machine', async () => {
+    await register(9001);
+    await register(9002, { Meta: { zone: 'b', region: 'eu' } });
+    let instances: readonly Instance[] = [];
+    targets.watch({ service: 'digits' }, (now) => (instances = now.instances ?? []));
+    await until('both are there', () => instances.length === 2);
+    const places = Object.fromEntries(instances.map(({ port, place }) => [port, place]));
+    assert.deepEqual(places, { 9001: 'eu/a', 9002: 'eu/b' });
+    const own = new OwnPlace(kit.watches, kit.deps);
+    own.watch(() => {});
+    await until('the own place is known', () => own.current === 'eu/a');
+    own.close();
+  });
 
   /** What was told last, as `9001 9002:critical`. */
   const follow = (target: Target): (() => string) => {

@@ -8,6 +8,7 @@ import { type FoundBlock, mapping, text } from '../found.js';
 import { block, blockAs, inCode, option, type Report, rules } from '../option.js';
 import { choice, duration, filePath, plainText, size, wholeNumber, yesOrNo } from '../values.js';
 import { adopt } from './adopt.js';
+import { placeKeys } from './locality.js';
 import { agentUrl, ownMeta, reachableHost, tagList } from './values.js';
 
 const SECOND_MS = 1_000;
@@ -161,6 +162,7 @@ const common = {
     meaning: 'Intentions are read from Consul; `false`: from the file.',
     why: 'One place for the whole mesh.',
   }),
+  locality: placeKeys,
   rules: option(yesOrNo().prefault(true), {
     meaning:
       "Consul's own traffic rules (service-router, -splitter, -resolver, -defaults and proxy-defaults) are applied, below what this file says.",

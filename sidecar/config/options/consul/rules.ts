@@ -13,6 +13,7 @@ export function sidecarConsulRules(file: FoundBlock, own: readonly Listener[], r
   const { consul } = file;
   checkFailover(['outbound', 'upstreams'], mapping(file['outbound'])['upstreams'], report);
   requireTargets(['outbound', 'upstreams'], mapping(file['outbound'])['upstreams'], consul, report);
+  requireOwnPlaces(['outbound', 'upstreams'], mapping(file['outbound'])['upstreams'], consul, report);
   if (consul === undefined) return;
   refuseCallingItself(own, ['consul', 'address'], placeOf(consul), report);
   refuseSocket(file, report);
@@ -47,6 +48,7 @@ export function meshConsulRules(file: FoundBlock, own: readonly Listener[], repo
 function meshTargets(above: string[], block: FoundBlock, consul: unknown, report: Report): void {
   const { upstreams } = block;
   checkFailover([...above, 'upstreams'], upstreams, report);
+  requireOwnPlaces([...above, 'upstreams'], upstreams, consul, report);
   for (const [upstream, said] of entries(upstreams)) {
     if (said['consul'] !== undefined && consul === undefined)
       report([...above, 'upstreams', upstream, 'consul'], NO_AGENT);
@@ -62,6 +64,23 @@ function checkFailover(above: (string | number)[], upstreams: unknown, report: R
 
 const NO_AGENT =
   'found without a block consul at the top, which says where the agent is; expected both or neither';
+
+/** Only an agent knows where a machine is that the file does not place. */
+function requireOwnPlaces(
+  above: (string | number)[],
+  upstreams: unknown,
+  consul: unknown,
+  report: Report,
+): void {
+  if (consul !== undefined) return;
+  for (const [upstream, { locality }] of entries(upstreams)) {
+    if (locality === undefined || mapping(locality)['own'] !== undefined) continue;
+    report(
+      [...above, upstream, 'locality', 'own'],
+      'missing; expected the name of a place, or a block consul at the top, whose agent knows it',
+    );
+  }
+}
 
 /** Each upstream has one source of endpoints. */
 function requireTargets(

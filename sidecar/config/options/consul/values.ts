@@ -61,6 +61,11 @@ function printable(what: string, maxBytes: number, minBytes: number) {
   return value(checkedText(expected, PRINTABLE_PATTERN, read), { type: 'text' });
 }
 
+/** A key of the metadata of a service or a node. */
+export function consulMetaKey() {
+  return matching('text', new RegExp(`^[A-Za-z0-9_-]{1,${MAX_KEY}}$`), KEY_ERROR);
+}
+
 /** Each once. */
 export function tagList() {
   return listOf(printable('a tag', MAX_TAG_BYTES, 1), 'tags', MAX_TAGS);

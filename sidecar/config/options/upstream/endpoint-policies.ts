@@ -131,17 +131,20 @@ export const slowStart = option(
   },
 );
 
-/** `locality`: Envoy's zone-aware routing, by the share of endpoints that may receive traffic. */
+/** `locality`: Envoy's zone-aware routing, by the share of endpoints that may receive traffic. What Consul has is in consul/locality.ts. */
 export const locality = option(
   block({
-    own: option(localityName(), {
-      meaning: 'The place of this sidecar. Endpoints whose `locality` is the same go first.',
+    own: option(localityName().optional(), {
+      meaning:
+        'The place of this sidecar, a name or `REGION/ZONE`. Endpoints whose `locality` is the same go first, then those of the same region.',
+      otherwise:
+        'with a block `consul` at the top: what Consul has of this instance or its node (`consul.locality`), and all endpoints are alike until that is known; else required',
       why: 'Without it no endpoint would be near.',
     }),
     spill_below: option(ratio({ min: 0, max: 1 }).prefault(0.7), {
       meaning:
-        'When a smaller share of the endpoints at this place may receive traffic, the others are used too.',
-      why: 'The rest would have to take half as much again.',
+        'When a smaller share of the endpoints at this place may receive traffic, those of the region, then the others, are used too: each takes its healthy share divided by this, no more than its size allows, and the rest goes on.',
+      why: 'The rest would have to take half as much again; it is the overprovisioning factor 1.4 of Envoy.',
     }),
   }).optional(),
   {

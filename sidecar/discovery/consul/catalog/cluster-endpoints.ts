@@ -66,8 +66,8 @@ export class ClusterEndpoints {
 /** An instance as an endpoint. @param at the place of its target in the order of failover, from 0 */
 function endpointOf(instance: Instance, target: Target, at: number): EndpointConfig {
   const isCritical = instance.status === 'critical';
-  // What the instance says of itself, else its datacenter.
-  const locality = instance.meta['locality'] ?? instance.datacenter;
+  // What the instance says of itself, else region and zone, else its datacenter.
+  const locality = instance.meta['locality'] ?? instance.place ?? instance.datacenter;
   return {
     address: { kind: 'tcp', host: instance.address, port: instance.port },
     id: instance.id,

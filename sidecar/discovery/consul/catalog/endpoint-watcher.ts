@@ -119,6 +119,7 @@ class WatchedTarget {
     this.title = titleOf(target);
     this.section = `endpoints ${keyOf(target)}`;
     this.stream = pool.stream({
+      placeKeys: deps.config.locality,
       get wan() {
         const own = deps.datacenter?.();
         return target.datacenter !== undefined && own !== undefined && target.datacenter !== own;

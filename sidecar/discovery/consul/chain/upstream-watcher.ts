@@ -6,6 +6,7 @@ import type { Timer } from '../../../runtime/time/timers.js';
 import type { ClusterSnapshot, UpstreamSnapshot } from '../../snapshot.js';
 import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
 import type { EndpointWatcher, Queries, TargetWatch } from '../catalog/endpoint-watcher.js';
+import type { OwnPlace } from '../catalog/own-place.js';
 import { filterFor, keyOf, type Target } from '../catalog/target.js';
 import type { Instance } from '../parser/instances.js';
 import type { ServiceDeps } from '../query/query-spec.js';
@@ -21,6 +22,8 @@ export type TargetSource = Pick<EndpointWatcher, 'watch'>;
 export interface UpstreamDeps extends ServiceDeps {
   /** Sentences that are in the log already; one set for all upstreams, so that each is logged once. */
   readonly logged?: Set<string>;
+  /** Where this machine is, for upstreams that prefer near endpoints. Absent: as far as the file says it. */
+  readonly ownPlace?: Pick<OwnPlace, 'current' | 'watch'>;
 }
 
 /** Targets of failover are used when nothing is known of the first one for this long. */
@@ -47,6 +50,7 @@ export class UpstreamWatcher {
   private readonly endpoints = new Map<string, ClusterEndpoints>();
   private readonly seed: number;
   private readonly logged: Set<string>;
+  private leavePlace: (() => void) | undefined;
   private failoverTimer: Timer | undefined;
   private awaitsPrimary = true;
   /** Within a batch of changes: whether there is something to publish. Undefined outside one. */
@@ -62,6 +66,7 @@ export class UpstreamWatcher {
   ) {
     this.seed = Math.floor(deps.random() * 0x1_0000_0000);
     this.logged = deps.logged ?? new Set();
+    this.watchPlace();
     this.open();
   }
 
@@ -80,6 +85,7 @@ export class UpstreamWatcher {
   update(config: UpstreamConfig): void {
     const { consul, tls } = this.config;
     this.config = config;
+    this.watchPlace();
     if (JSON.stringify([config.consul, config.tls]) === JSON.stringify([consul, tls])) return this.publish();
     this.rules?.close();
     this.rules = undefined;
@@ -89,10 +95,22 @@ export class UpstreamWatcher {
   /** Ends the queries of rules and targets; no snapshot is published after it. */
   close(): void {
     this.isClosed = true;
+    this.leavePlace?.();
     this.failoverTimer?.cancel();
     this.rules?.close();
     for (const { watch } of this.followed.values()) watch.close();
     this.followed.clear();
+  }
+
+  /** Follows where this machine is, while the file asks for near endpoints and does not say it. */
+  private watchPlace(): void {
+    const { locality } = this.config;
+    const isWanted = locality !== undefined && locality.own === undefined;
+    if (isWanted) this.leavePlace ??= this.deps.ownPlace?.watch(() => this.publish());
+    else {
+      this.leavePlace?.();
+      this.leavePlace = undefined;
+    }
   }
 
   // ---- rules ----
@@ -196,6 +214,7 @@ export class UpstreamWatcher {
         maxConnections,
         maxPending,
         passiveHealth,
+        ownPlace: this.leavePlace && this.deps.ownPlace?.current,
         hashKey: balance.kind === 'least-loaded' ? plan.hashKey : undefined,
       }),
     };

@@ -1,4 +1,6 @@
 import { isIP } from 'node:net';
+import { present } from '../../../config/present.js';
+import { nameOfPlace } from '../../../core/balancing/locality.js';
 import type { Health } from '../../../core/discovery/eviction-guard.js';
 import { jsonElements } from './array-scanner.js';
 import { type AggregateStatus, aggregateStatus } from './health-status.js';
@@ -24,6 +26,8 @@ export interface Instance {
   readonly datacenter: string;
   readonly tags: readonly string[];
   readonly meta: Readonly<Record<string, string>>;
+  /** Where it is, as `nameOfPlace` writes it. Absent: Consul does not say it. */
+  readonly place?: string;
 }
 
 /** The instances of an answer, and what was left out of it. */
@@ -39,6 +43,14 @@ export interface InstanceList {
 export interface ReadOptions {
   /** Addresses for callers in another datacenter (`TaggedAddresses.wan`), where there are such. */
   readonly wan: boolean;
+  /** The metadata keys that name region and zone. Absent: `region` and `zone`. */
+  readonly placeKeys?: PlaceKeys | undefined;
+}
+
+/** Metadata keys of a service or a node. */
+export interface PlaceKeys {
+  readonly region: string;
+  readonly zone: string;
 }
 
 /** More are left out; a bound on what one answer can make us hold. */
@@ -133,7 +145,10 @@ function readEntry(entry: Json, options: ReadOptions): Instance | string {
     return `${title}: found the port ${shown(place.said)}; expected 1 to 65535`;
   }
   const judgement = aggregateStatus(listIn(entry, 'Checks'));
-  return build(node, service, place, judgement, name);
+  return {
+    ...build(node, service, place, judgement, name),
+    ...present('place', localityOf(node, service, options)),
+  };
 }
 
 /** The instance of an entry whose address and names are valid; what is too long in its metadata is left out. */
@@ -155,6 +170,27 @@ function build(node: Json, service: Json, place: Place, judgement: AggregateStat
       .slice(0, MAX_TAGS),
     meta: metaOf(service),
   };
+}
+
+/**
+ * Where an instance is: what is said of the service, else of its node; of each its `Locality` (Consul 1.17 and later), else its
+ * metadata. Undefined: neither says it.
+ */
+export function localityOf(
+  node: unknown,
+  service: unknown,
+  { placeKeys = { region: 'region', zone: 'zone' } }: Pick<ReadOptions, 'placeKeys'>,
+): string | undefined {
+  const datacenter = textIn(node, 'Datacenter');
+  for (const at of [service, node]) {
+    const said = objectIn(at, 'Locality');
+    const meta = objectIn(at, 'Meta');
+    const name =
+      nameOfPlace({ region: textIn(said, 'Region'), zone: textIn(said, 'Zone') }, datacenter) ||
+      nameOfPlace({ region: textIn(meta, placeKeys.region), zone: textIn(meta, placeKeys.zone) }, datacenter);
+    if (name !== '') return name;
+  }
+  return undefined;
 }
 
 interface Place {

@@ -1,3 +1,5 @@
+import type { PlaceKeys } from './instances.js';
+
 /** What the main thread sends. A slice is asked for, so that the main thread sets the pace. */
 export type ToWorker =
   | {
@@ -9,6 +11,7 @@ export type ToWorker =
       /** The job that brought the list that the main thread has; 0: none. */
       readonly base: number;
       readonly wan: boolean;
+      readonly placeKeys?: PlaceKeys | undefined;
       readonly body: Uint8Array;
     }
   | { readonly kind: 'next'; readonly job: number }

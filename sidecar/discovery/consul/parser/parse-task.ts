@@ -30,9 +30,9 @@ export class ParseTask {
     else this.known.delete(message.stream);
   }
 
-  private parse({ job, stream, base, wan, body }: ToWorker & { kind: 'parse' }): void {
+  private parse({ job, stream, base, wan, placeKeys, body }: ToWorker & { kind: 'parse' }): void {
     try {
-      const { instances, skipped, problem } = readInstances(body, { wan });
+      const { instances, skipped, problem } = readInstances(body, { wan, placeKeys });
       const before = this.known.get(stream);
       const old = before !== undefined && before.job === base ? before.places : undefined;
       const places = new Map<string, number>();

@@ -83,7 +83,7 @@ export class ParsePool {
       this.jobs.set(job, { stream, before: stream.latest, resolve, reject, limit, fresh: [] });
       try {
         this.running().postMessage(
-          { kind: 'parse', job, stream: stream.id, base: stream.base, wan: stream.options.wan, body },
+          { kind: 'parse', job, stream: stream.id, base: stream.base, ...optionsOf(stream), body },
           movable(body),
         );
       } catch (error) {
@@ -247,4 +247,9 @@ function startWorker(): ParseThread {
   const path = JSON.stringify(new URL('./worker.ts', own).href);
   const code = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(${path}); });`;
   return new Worker(code, { ...options, eval: true });
+}
+
+/** How the answers of a stream are read at this moment: a getter does not reach the other thread. */
+function optionsOf({ options: { wan, placeKeys } }: Stream): Pick<ReadOptions, 'wan' | 'placeKeys'> {
+  return { wan, placeKeys };
 }

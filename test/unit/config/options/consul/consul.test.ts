@@ -31,6 +31,7 @@ const DEFAULTS: ConsulConfig = {
   graceMs: 60_000,
   maxAnswerBytes: 33_554_432,
   intentions: true,
+  locality: { region: 'region', zone: 'zone' },
   rules: true,
   registration: {
     tags: [],
@@ -89,6 +90,7 @@ describe('a sidecar on Consul', () => {
       graceMs: 5_000,
       maxAnswerBytes: 1_048_576,
       intentions: false,
+      locality: { region: 'region', zone: 'zone' },
       rules: false,
       registration: {
         address: 'fd00::7',

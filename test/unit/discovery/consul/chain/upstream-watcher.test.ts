@@ -109,10 +109,21 @@ describe('UpstreamWatcher', () => {
     } as never);
   const kept = new Map<string, unknown>();
   const cache = { load: kept.get.bind(kept), save: kept.set.bind(kept) } as unknown as CacheFile;
+  /** Where this machine is, as far as it is asked for. */
+  const ownPlace = {
+    current: undefined as string | undefined,
+    tell: undefined as (() => void) | undefined,
+    watch(onChange: () => void) {
+      this.tell = onChange;
+      return () => {
+        this.tell = undefined;
+      };
+    },
+  };
   const watch = (config = upstream(), rules = true): UpstreamWatcher => {
     const logger = { ...silentLogger, warn: (fields: object) => void warnings.push(fields as never) };
     const tools = { config: { ...CONFIG, rules }, clock, timers: clock, random: seeded(1), logger };
-    const deps = { ...tools, service: 'app', logged, cache };
+    const deps = { ...tools, service: 'app', logged, cache, ownPlace };
     const made = new UpstreamWatcher(config, registry.queries, registry.source, deps, (now) =>
       told.push(now),
     );
@@ -128,6 +139,21 @@ describe('UpstreamWatcher', () => {
     return made;
   };
   const cluster = (name = '') => told.at(-1)?.clusters.get(name);
+
+  it('the own place is asked for only where near endpoints are preferred and the file does not say it', async () => {
+    const made = await plain();
+    assert.equal(ownPlace.tell, undefined);
+    made.update(upstream({ locality: { own: 'here', spillBelow: 0.7 } }));
+    assert.equal(ownPlace.tell, undefined);
+    made.update(upstream({ locality: { spillBelow: 0.7 } }));
+    assert.equal(cluster()!.ownPlace, undefined);
+    ownPlace.current = 'eu/a';
+    ownPlace.tell!();
+    assert.equal(cluster()!.ownPlace, 'eu/a');
+    made.update(upstream());
+    assert.deepEqual([ownPlace.tell, cluster()!.ownPlace], [undefined, undefined]);
+  });
+
   const found = (name = '') =>
     cluster(name)?.endpoints?.map(
       ({ id, priority, critical }) => `${id}@${priority}${critical === undefined ? '' : ` ${critical}`}`,

@@ -92,6 +92,25 @@ describe('instances of a service', () => {
     assert.equal(one({ Node }, FAR).key, '10.0.0.1:20000');
   });
 
+  it('instances of a service are where Consul says: Locality (1.17) before metadata, the instance before its node', () => {
+    const placeOf = (over: Over, options = NEAR) => one(over, options).place;
+    const meta = (region: string, zone: string) => ({ Meta: { region, zone } });
+    const locality = (Region: string, Zone: string) => ({ Locality: { Region, Zone } });
+    assert.equal(placeOf({}), undefined);
+    assert.equal(placeOf({ Service: meta('eu', 'a'), Node: meta('us', 'b') }), 'eu/a');
+    assert.equal(placeOf({ Node: meta('us', 'b') }), 'us/b');
+    assert.equal(
+      placeOf({ Service: { ...meta('eu', 'a'), ...locality('eu-west-1', 'eu-west-1b') } }),
+      'eu-west-1/eu-west-1b',
+    );
+    assert.equal(placeOf({ Node: { ...locality('us', 'c'), Datacenter: 'dc7' }, Service: {} }), 'us/c');
+    assert.equal(placeOf({ Node: { Datacenter: 'dc7', Meta: { zone: 'b' } } }), 'dc7/b');
+    const keys = { ...NEAR, placeKeys: { region: 'r', zone: 'rack' } };
+    assert.equal(placeOf({ Node: { Meta: { r: 'eu', rack: '7', zone: 'a' } } }, keys), 'eu/7');
+    for (const odd of [null, 7, [], { Region: 7 }])
+      assert.equal(placeOf({ Service: { Locality: odd } }), undefined);
+  });
+
   describe('are judged by their checks', () => {
     const judged = (...checks: object[]): string => {
       const { status, why } = one({ Checks: checks });
