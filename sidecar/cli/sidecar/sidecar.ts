@@ -11,6 +11,7 @@ import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
 import { portOwner } from '../../runtime/process/port-owner.js';
 import {
+  collectYoungAlone,
   disableIneffectiveGcCheck,
   raiseTrimThreshold,
   widenInlining,
@@ -46,6 +47,7 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   raiseTrimThreshold();
   disableIneffectiveGcCheck();
   widenInlining();
+  collectYoungAlone();
   const ends = endRequests(['SIGHUP']);
   const sockets = inheritedSockets();
   const parent = ParentChannel.open(process.env);

@@ -4,10 +4,9 @@
  * and another build of it, to compare with.
  */
 
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/v8-tuning.js';
 import { freePort } from '../../kit/interop/programs.js';
 import {
   BEFORE,
@@ -37,8 +36,15 @@ async function start(build: Build, port: number, service: string, blocks: object
   const file = join(dir, `${service}.yaml`);
   const common = { service, log: { level: 'warn' }, limits: { max_concurrent_streams: 512 } };
   writeFileSync(file, JSON.stringify({ ...common, ...blocks }));
-  const command = [process.execPath, YOUNG_HEAP_FLAG, ...build.flags, build.main, 'sidecar', '-c', file];
+  const flags = [...ownFlags(build.main), ...build.flags];
+  const command = [process.execPath, ...flags, build.main, 'sidecar', '-c', file];
   return startProcess({ command, port, dir });
+}
+
+/** Flags of Node that a build runs with when it is called by its name: those of its first line. */
+function ownFlags(main: string): string[] {
+  const [first = ''] = readFileSync(main, 'utf8').split('\n', 1);
+  return (/^#!.* node (.*)$/.exec(first)?.[1] ?? '').split(' ').filter((flag) => flag !== '');
 }
 
 /** The sidecar of the caller; `identity`: its block, where the endpoint wants mutual TLS. */
