@@ -1,5 +1,6 @@
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { IntentionTable } from '../core/authorization/intentions.js';
+import type { NamedVersion } from '../discovery/consul/registered-models.js';
 import { HealthResponder } from '../health/model/responder.js';
 import type { ServedModel } from '../inbound/model-backend.js';
 import { Inbound } from '../inbound.js';
@@ -11,6 +12,7 @@ import { DescribedMethods } from './described-methods.js';
 import { modelServer } from './model-addresses.js';
 import { ModelHost } from './model-host.js';
 import { ModelStatuses } from './model-status.js';
+import { IndexWatch } from './models/index-watch.js';
 import { ServedRepository } from './models/served-repository.js';
 import { StatisticsReader } from './models/statistics-reader.js';
 import type { TlsIdentity } from './tls-identity.js';
@@ -45,6 +47,7 @@ export class InboundSide {
   /** The only model server, where models have no processes of their own. */
   private readonly single: ModelHost | undefined;
   private listener: Listener | undefined;
+  private index: IndexWatch | undefined;
   private intentions: IntentionTable;
   private fileVersion = 0;
 
@@ -101,6 +104,20 @@ export class InboundSide {
   /** The model servers. */
   get hosts(): readonly ModelHost[] {
     return this.single === undefined ? this.repository!.hosts : [this.single];
+  }
+
+  /** Each version of a model that calls find here, as far as that is known. */
+  get served(): readonly NamedVersion[] {
+    return this.repository?.repository.served() ?? this.index?.models ?? this.statuses.models;
+  }
+
+  /** From now on `onChange` is called when `served` may have changed; a server of another make is asked for its index. */
+  followServed(onChange: () => void): void {
+    if (this.repository !== undefined) this.repository.onServed = onChange;
+    else if (this.options.process?.isolation === undefined) {
+      this.index = new IndexWatch(this.config.local, this.context.deps.timers, onChange);
+      this.index.start();
+    }
   }
 
   /** `start` is called for each model server, now and when one is added, to start its process. */
@@ -195,6 +212,7 @@ export class InboundSide {
   stop(): void {
     this.listener?.stop();
     this.statuses.close();
+    this.index?.close();
     this.repository?.stop();
     this.statistics?.stop();
     this.described?.stop();

@@ -1,7 +1,9 @@
 import type { Address, SidecarConfig, UpstreamConfig } from '../config/model.js';
+import type { NamedVersion } from '../discovery/consul/registered-models.js';
 import type { InstanceUpstream, ServiceInstance } from '../discovery/consul/registration/instance.js';
-import type { ListedModel } from '../health/model/model-directory.js';
+import type { TimeDeps } from '../runtime/deps.js';
 import type { InboundSide } from './inbound-side.js';
+import { AnnouncedModels } from './models/announced-models.js';
 
 export interface RegistrationDeps {
   /** Version of this program. */
@@ -14,6 +16,7 @@ export interface RegistrationDeps {
   /** Reasons against readiness in the sidecar itself; the models are reported by `model()`. */
   sidecar(): readonly string[];
   onChange(): void;
+  readonly time: TimeDeps;
 }
 
 /**
@@ -24,19 +27,27 @@ export class ServiceRegistration implements ServiceInstance {
   readonly service = this.config.service;
   readonly instance = this.config.instance;
   readonly version = this.deps.version;
-  readonly models: readonly ListedModel[] = this.deps.inbound?.statuses.models ?? [];
+  private readonly announced: AnnouncedModels;
 
   constructor(
     private readonly config: SidecarConfig,
     private readonly deps: RegistrationDeps,
-  ) {}
+  ) {
+    const { inbound, time, onChange } = deps;
+    this.announced = new AnnouncedModels(() => inbound?.served ?? [], time, onChange);
+  }
 
-  /** Starts the model probes: the check needs their result also without traffic. */
+  /** Starts the model probes, as the check needs their result also without traffic, and follows which models there are. */
   start(): void {
     const { inbound, onChange } = this.deps;
     if (inbound === undefined) return;
     inbound.statuses.onChange = onChange;
     inbound.statuses.start();
+    inbound.followServed(() => this.announced.look());
+  }
+
+  get models(): readonly NamedVersion[] {
+    return this.announced.models;
   }
 
   get inbound(): Address | undefined {

@@ -138,6 +138,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
       listeners: this.outbound.addresses,
       sidecar: () => this.ownReasons(),
       onChange: () => consul.changed(),
+      time: this.deps,
     });
     registration.start();
     consul.register(registration);

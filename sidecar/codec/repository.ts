@@ -24,6 +24,11 @@ export function decodeIndexRequest(bytes: Buffer): IndexRequest {
   return { ready };
 }
 
+/** A RepositoryIndexRequest. */
+export function writeIndexRequest({ ready }: IndexRequest): Buffer {
+  return ready ? new MessageWriter().number(2, 1).finish() : Buffer.alloc(0);
+}
+
 /** A RepositoryModelLoadRequest, or one to unload, which has the same shape. */
 export interface ModelRequest {
   readonly model: string;
@@ -59,4 +64,23 @@ export function encodeIndex(models: readonly IndexedModel[]): Buffer {
   for (const { name, version, state, reason } of models)
     response.message(1, new MessageWriter().text(1, name).text(2, version).text(3, state).text(4, reason));
   return response.finish();
+}
+
+/** Lines of an index that are read. */
+const MOST_INDEXED = 4_096;
+
+/** @throws RangeError when the bytes are no message, or have more than 4,096 lines. */
+export function decodeIndex(bytes: Buffer): IndexedModel[] {
+  const models: IndexedModel[] = [];
+  for (const field of fieldsOf(bytes)) {
+    if (field.number !== 1 || field.type !== 'bytes') continue;
+    if (models.length >= MOST_INDEXED) throw new RangeError(`more than ${MOST_INDEXED} models`);
+    const texts = ['', '', '', ''];
+    for (const part of fieldsOf(field.value))
+      if (part.type === 'bytes' && part.number >= 1 && part.number <= 4)
+        texts[part.number - 1] = part.value.toString('utf8');
+    const [name, version, state, reason] = texts as [string, string, string, string];
+    models.push({ name, version, state, reason });
+  }
+  return models;
 }

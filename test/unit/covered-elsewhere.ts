@@ -37,6 +37,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/ocr/print/page.ts': 'test/stack/services/ocr.test.ts',
   'services/ocr/print/truetype.ts': 'test/stack/services/ocr.test.ts',
   'services/vad/model.ts': 'test/stack/services/vad.test.ts',
+  'sidecar/app/models/loaded-revision.ts': 'test/unit/app/models/model-repository.test.ts',
   'sidecar/admin/endpoint-state.ts': 'test/unit/admin/page.test.ts',
   'sidecar/admin/guard.ts': 'test/unit/admin/faults.test.ts',
   'sidecar/app/call-drain.ts': 'test/scenario/streams/drained-replica.test.ts',

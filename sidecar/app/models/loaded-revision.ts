@@ -13,6 +13,7 @@ export class LoadedRevision implements HeldRevision {
   readonly version: string;
   readonly fingerprint: string;
   state: LoadState = { kind: 'loading' };
+  private hasServed = false;
 
   constructor(
     revision: Revision,
@@ -32,7 +33,14 @@ export class LoadedRevision implements HeldRevision {
     const next = nextLoadState(this.state, facts, this.isInitial);
     const before = this.state;
     this.state = next;
+    this.hasServed ||= next.kind === 'ready';
     return next.kind !== before.kind || whyOf(next) !== whyOf(before);
+  }
+
+  /** It belongs to this instance, also while its processes are started again, until it is unloaded or could not be loaded. */
+  get isServed(): boolean {
+    const { kind } = this.state;
+    return (this.isInitial || this.hasServed) && kind !== 'failed' && kind !== 'unloading';
   }
 
   /** Why it is not served; empty: it is, or will be. */

@@ -1,6 +1,7 @@
 import { planRepository, wantedRevisions } from '../../core/models/repository-plan.js';
 import { type Revision, SettledListing } from '../../core/models/settled-listing.js';
 import { compareVersions, type VersionPolicy } from '../../core/models/version-policy.js';
+import type { NamedVersion } from '../../discovery/consul/registered-models.js';
 import { listRevisions } from '../../health/model/model-revisions.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { messageOf } from '../../runtime/log/message-of.js';
@@ -30,6 +31,8 @@ export interface RevisionOwner {
   run(revision: LoadedRevision): void;
   /** The revision has ended, and gets no more calls. */
   close(revision: LoadedRevision): void;
+  /** What is served may have changed. */
+  served(): void;
 }
 
 /**
@@ -179,6 +182,7 @@ export class ModelRepository {
       void revision.stop();
     }
     this.apply();
+    this.owner.served();
   }
 
   private loadsOf(name: string): { ok: number; failed: number } {
@@ -191,6 +195,7 @@ export class ModelRepository {
     const { deps } = this.context;
     deps.logger.info({ model, version }, 'unloading a version of a model');
     revision.state = { kind: 'unloading' };
+    this.owner.served();
     void this.drained(revision, state.kind === 'ready')
       .then(() => revision.stop())
       .then(() => this.remove(revision));
@@ -214,6 +219,14 @@ export class ModelRepository {
     this.owner.close(revision);
     const { name: model, version } = revision;
     this.context.deps.logger.info({ model, version }, 'a version of a model is unloaded');
+  }
+
+  /** Each version that this instance serves, in the order of names and versions. */
+  served(): readonly NamedVersion[] {
+    const served = new Map<string, NamedVersion>();
+    for (const { name, version, isServed } of this.revisions)
+      if (isServed) served.set(`${version}/${name}`, { name, version });
+    return [...served.values()].sort(byNameAndVersion);
   }
 
   // ---- commands ----
@@ -289,9 +302,7 @@ export class ModelRepository {
           reason: `changed since, and not loaded again: ${state.why}`,
         });
     }
-    return [...entries.values()].sort((a, b) =>
-      a.name < b.name ? -1 : a.name > b.name ? 1 : compareVersions(a.version, b.version),
-    );
+    return [...entries.values()].sort(byNameAndVersion);
   }
 
   private nowMs(): number {
@@ -301,6 +312,10 @@ export class ModelRepository {
 
 /** Of several revisions of one version the one that matters most stands in the index. */
 const RANKS = { UNAVAILABLE: 0, UNLOADING: 1, LOADING: 2, READY: 3 } as const;
+
+function byNameAndVersion(a: NamedVersion, b: NamedVersion): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : compareVersions(a.version, b.version);
+}
 
 /** What RepositoryIndex says of one revision. */
 function entryOf({ name, version, state, why }: LoadedRevision): IndexEntry {

@@ -36,6 +36,8 @@ export class ServedRepository implements RevisionOwner {
   private inbound: Inbound | undefined;
   private statuses: ModelStatuses | undefined;
   private onChange: () => void = () => {};
+  /** Called when the versions that are served may have changed. */
+  onServed: () => void = () => {};
   private startProcess: ((host: ModelHost) => void) | undefined;
 
   private constructor(
@@ -137,6 +139,10 @@ export class ServedRepository implements RevisionOwner {
     for (const host of hosts) this.statuses?.remove(host);
     this.inbound!.removeModel(backend);
     this.onChange();
+  }
+
+  served(): void {
+    this.onServed();
   }
 
   private connect(

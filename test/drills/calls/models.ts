@@ -9,10 +9,10 @@ import { type LoadOptions, REQUEST, type SentCall, summarize } from '../faults/l
 import type { Trial } from '../faults/row.js';
 import { seconds } from '../faults/times.js';
 
-const DEADLINE_MS = 20_000;
-/** Calls that may wait, and calls per second of a cold start. */
-const MOST_WAITING = 500;
-const COLD_RATE = 100;
+const DEADLINE_MS = 30_000;
+/** Calls that may wait, fewer than a connection has at once, and calls per second of a cold start. */
+const MOST_WAITING = 200;
+const COLD_RATE = 25;
 const WAKE_EVERY_MS = 2_000;
 /** From the moment when the models are up to the answer of the last call that waited for them. */
 const LATE_MS = 2_000;
@@ -52,7 +52,7 @@ const coldStart: DecisionRow = {
   run: async (_, trial) => {
     const hook = new WakeHook();
     const wake = { url: await hook.listen(), interval: `${WAKE_EVERY_MS}ms` };
-    const upstream = { cold_start: { wait: '15s', max_waiting: MOST_WAITING, wake } };
+    const upstream = { cold_start: { wait: '30s', max_waiting: MOST_WAITING, wake } };
     const load = { perSecond: COLD_RATE, deadlineMs: DEADLINE_MS };
     try {
       await drill(trial, { upstream }, (parts) => coldStarts(parts, hook), load);
@@ -79,7 +79,7 @@ async function coldStarts(parts: Drill, hook: WakeHook): Promise<void> {
     `${within.runs} runs of ${within.calls.length}`,
   );
   if (trial.pace === 'short') return;
-  const beyond = await startCold(parts, hook, (1_000 * MOST_WAITING * 2) / COLD_RATE);
+  const beyond = await startCold(parts, hook, (1_500 * MOST_WAITING) / COLD_RATE);
   trial.expect(`no more than ${MOST_WAITING} wait`, beyond.most <= MOST_WAITING, String(beyond.most));
   const { failed, failures } = summarize(beyond.calls);
   trial.expect(
@@ -150,6 +150,7 @@ const SOME = 'some-have-it';
 /** The model and a number as the id, which the model process writes down. */
 const mixed: Partial<LoadOptions> = {
   perSecond: 200,
+  deadlineMs: 3_000,
   request: (n) => {
     const model_name = n % 2 === 0 ? ALL : SOME;
     return { ...REQUEST, model_name, id: `${model_name}-${n}` };

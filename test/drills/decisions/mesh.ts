@@ -73,6 +73,7 @@ export class DecisionMesh {
   readonly replicas: Replica[] = [];
   private readonly loads: Load[] = [];
   private standIn: Replica | undefined;
+  private identity: ReturnType<SidecarBench['identity']> | undefined;
   private readonly callers: SidecarProcess[] = [];
   /** What the callers announced; in a long drill it scrolls out of what is kept of their output. */
   private readonly targets: string[] = [];
@@ -153,9 +154,11 @@ export class DecisionMesh {
 
   private async callerFile(endpoints: readonly unknown[]): Promise<SidecarFile> {
     const { standIn, plan } = this;
+    // Once: sidecars that start side by side read it while another would write it.
+    this.identity ??= this.bench.identity(APP);
     return {
       service: APP,
-      identity: await this.bench.identity(APP),
+      identity: await this.identity,
       ...plan.caller,
       outbound: {
         upstreams: {

@@ -2,12 +2,20 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { fieldsOf, MessageWriter } from '../../../sidecar/codec/protobuf.js';
-import { decodeIndexRequest, decodeModelRequest, encodeIndex } from '../../../sidecar/codec/repository.js';
+import {
+  decodeIndex,
+  decodeIndexRequest,
+  decodeModelRequest,
+  encodeIndex,
+  writeIndexRequest,
+} from '../../../sidecar/codec/repository.js';
 
 describe('messages about a repository', () => {
   it('ask for all models, or those that are ready', () => {
     const asked = (hex: string) => decodeIndexRequest(Buffer.from(hex, 'hex')).ready;
     assert.deepEqual([asked(''), asked('1001'), asked('1000'), asked('0a0178')], [false, true, false, false]);
+    for (const ready of [true, false])
+      assert.deepEqual(decodeIndexRequest(writeIndexRequest({ ready })), { ready });
   });
 
   it('name a model and parameters', () => {
@@ -29,12 +37,15 @@ describe('messages about a repository', () => {
     });
     assert.deepEqual(lines[0], ['1 digits', '2 2', '3 READY']);
     assert.equal(lines[1]![3], '4 golden output differs');
+    assert.deepEqual(decodeIndex(encodeIndex([entry, bad])), [entry, bad]);
+    const many = encodeIndex(Array.from({ length: 4_097 }, () => entry));
+    assert.throws(() => decodeIndex(many), RangeError);
   });
 
   it('are read or refused with a RangeError, whatever octets come', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (octets) => {
-        for (const read of [decodeIndexRequest, decodeModelRequest]) {
+        for (const read of [decodeIndexRequest, decodeModelRequest, decodeIndex]) {
           try {
             read(Buffer.from(octets));
           } catch (error) {

@@ -4,7 +4,7 @@ import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import { ownOfEach } from '../../endpoint-subset.js';
 import { CRITICAL_PRIORITY } from '../../snapshot.js';
 import type { Instance } from '../parser/instances.js';
-import { registeredModels } from './registered-models.js';
+import { registeredModels } from '../registered-models.js';
 import type { Target } from './target.js';
 
 /** What is known of one target. */

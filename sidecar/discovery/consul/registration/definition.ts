@@ -1,6 +1,8 @@
 import type { Address, RegistrationConfig } from '../../../config/model.js';
 import { defined, present } from '../../../config/present.js';
 import type { Health } from '../../../core/discovery/eviction-guard.js';
+import { compareVersions } from '../../../core/models/version-policy.js';
+import { MODELS_KEY, modelsValue } from '../registered-models.js';
 import { idsOf, type ServiceInstance } from './instance.js';
 
 /** A service as `/v1/agent/service/register` takes it. */
@@ -159,14 +161,15 @@ function tagsOf({ models }: ServiceInstance, { tags }: RegistrationConfig): stri
   return [...new Set([...tags, 'outrider', ...ours])];
 }
 
-/** The operator's wins over ours; `model-<name>` holds the version, for filters. */
+/** The operator's wins over ours; `model-<name>` holds the highest version, for filters. */
 function metaOf({ version, models }: ServiceInstance, { meta }: RegistrationConfig): Record<string, string> {
+  const list = modelsValue(models);
   const all: Record<string, string> = {
     ...meta,
     ...absentFrom(meta, 'outrider', version),
-    ...absentFrom(meta, 'models', models.map((model) => `${model.name}:${model.version}`).join(' ')),
+    ...(list === '' ? {} : absentFrom(meta, MODELS_KEY, list)),
   };
-  for (const { name, version: number } of models) {
+  for (const { name, version: number } of models.toSorted((a, b) => compareVersions(b.version, a.version))) {
     const key = `model-${name.replace(/[^A-Za-z0-9_-]/g, '_')}`.slice(0, MAX_META_KEY);
     if (Object.keys(all).length < MAX_META && !Object.hasOwn(all, key)) all[key] = number;
   }

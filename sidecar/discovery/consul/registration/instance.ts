@@ -1,4 +1,5 @@
 import type { Address } from '../../../config/model.js';
+import type { NamedVersion } from '../registered-models.js';
 
 /** The instance that is registered. Read anew each time, so that getters return what has changed since. */
 export interface ServiceInstance {
@@ -11,7 +12,8 @@ export interface ServiceInstance {
   /** Where the model service listens. */
   readonly local?: Address | undefined;
   readonly upstreams: readonly InstanceUpstream[];
-  readonly models: readonly { readonly name: string; readonly version: string }[];
+  /** A model stands there once for each of its versions. */
+  readonly models: readonly NamedVersion[];
   /**
    * Whether the model answers (health/model/model-health.ts): taken at its word, so it has to be steady already. `ok` with a
    * reason: of several models, some do, and the reason names those that do not.

@@ -44,6 +44,8 @@ describe('a model repository', () => {
   let stack: Stack;
   let repository: ModelRepository;
   let served: Map<string, Served>;
+  /** What was served each time that this may have changed. */
+  let told: string[];
 
   const put = (path: string, octets = 'model'): void => {
     mkdirSync(join(scratch.path, path), { recursive: true });
@@ -60,10 +62,19 @@ describe('a model repository', () => {
     close: ({ name, version }) => {
       served.get(`${name}/${version}`)!.isClosed = true;
     },
+    served: () => {
+      told.push(
+        repository
+          .served()
+          .map(({ name, version }) => `${name}/${version}`)
+          .join(),
+      );
+    },
   };
   const start = (control: ModelControl = 'poll'): void => {
     stack = new Stack();
     served = new Map();
+    told = [];
     const settings = {
       ...{ directory: scratch.path, policy: LATEST, control, pollMs: 1_000, drainTimeoutMs: 30_000 },
     };
@@ -104,6 +115,29 @@ describe('a model repository', () => {
     await settled();
     assert.deepEqual([of('digits/1').isStopped, of('digits/1').isClosed], [true, true]);
     assert.deepEqual(index(), ['digits/1 UNAVAILABLE unloaded', 'digits/2 READY']);
+  });
+
+  it('tells what is served: what was there at the start, and what has been ready since, until it is unloaded', () => {
+    put('digits/1');
+    put('words/1');
+    start();
+    set('words/1', { kind: 'away', why: 'it has ended' });
+    assert.equal(told.at(-1), 'digits/1,words/1', 'it is started again');
+    told = [];
+    put('other/1');
+    pass(2_500);
+    assert.deepEqual(told, [], 'it is loading');
+    set('other/1', { kind: 'ready' });
+    set('other/1', { kind: 'away', why: 'it has ended' });
+    set('other/1', { kind: 'starting' });
+    assert.deepEqual([...new Set(told)], ['digits/1,other/1,words/1']);
+    put('bad/1');
+    pass(2_500);
+    set('bad/1', { kind: 'away', why: 'no model' });
+    assert.equal(told.at(-1), 'digits/1,other/1,words/1', 'it could not be loaded');
+    rmSync(join(scratch.path, 'other'), { recursive: true });
+    pass(2_500);
+    assert.equal(told.at(-1), 'digits/1,words/1');
   });
 
   it('stops a version whose calls do not end after the drain timeout', async () => {

@@ -1,0 +1,118 @@
+/** A model that is loaded and unloaded at one of two instances while both serve, with a real Consul: callers follow the registration. */
+import assert from 'node:assert/strict';
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { DIGITS_MODELS, OUTRIDER, Scratch } from '../../kit/process/outrider.js';
+import { until } from '../../kit/process/processes.js';
+import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
+import { ModelLoad } from '../../kit/service/model-load.js';
+import { TestClient } from '../../kit/service/model-server.js';
+
+interface Registered {
+  readonly ServiceMeta: Readonly<Record<string, string>>;
+  readonly ServiceID: string;
+}
+
+describe('Models of an instance in Consul', function () {
+  this.timeout(120_000);
+  const closers: (() => unknown)[] = [];
+  const open = async <T>(made: T | Promise<T>, close: (it: T) => unknown): Promise<T> => {
+    const it = await made;
+    closers.unshift(() => close(it));
+    return it;
+  };
+  let consul: ConsulServer;
+  let scratch: Scratch;
+  let caller: SidecarProcess;
+  let client: TestClient;
+  let load: ModelLoad;
+  const instances: SidecarProcess[] = [];
+
+  const models = (i: number, ...more: readonly string[]): string =>
+    join(scratch.path, `models-${i}`, ...more);
+
+  before(async function () {
+    await consulOrSkip(this);
+    consul = await open(ConsulServer.start(), (it) => it.stop());
+    const bench = await open(SidecarBench.open(), (it) => it.close());
+    scratch = await open(new Scratch(), (it) => it.remove());
+    const ports = new PortAllocator();
+    const inbound = [await ports.find('127.0.0.1'), await ports.find('127.0.0.1')];
+    const target = await ports.find('127.0.0.1');
+    await ports.release();
+    const registry = { address: consul.url };
+    for (const [i, port] of inbound.entries()) {
+      cpSync(join(DIGITS_MODELS, 'digits'), models(i, 'digits'), { recursive: true });
+      const serve = ['serve', '--models', models(i), '--model', '{model}={version}', '--listen', '{socket}'];
+      const command = [...OUTRIDER, ...serve, '--exit-with-stdin'];
+      const repository = { control: 'poll', poll: '500ms' };
+      const file = {
+        ...{ service: 'mine', instance: `mine-${i}`, consul: registry },
+        model: { command, isolation: 'process', repository },
+        inbound: {
+          listen: `127.0.0.1:${port}`,
+          local: `unix:${join(scratch.path, `model-${i}.sock`)}`,
+          golden: { models: models(i) },
+        },
+      };
+      instances.push(await bench.start(`mine-${i}`, file));
+    }
+    caller = await bench.start('app', {
+      ...{ service: 'app', consul: registry },
+      outbound: { upstreams: { mine: { listen: `127.0.0.1:${target}` } } },
+    });
+    await Promise.all([...instances, caller].map((each) => each.ready(30_000)));
+    client = await open(new TestClient(writeAddress(caller.address('upstream mine'))), (it) => it.close());
+    load = await open(ModelLoad.start(client, { callers: 3 }), (it) => it.stop());
+    await until('calls go through', () => load.ok > 20);
+  });
+
+  after(async () => {
+    for (const close of closers) await close();
+  });
+
+  /** The list of each instance. */
+  const registered = async (): Promise<string> => {
+    const found = await consul.api<Registered[]>('GET', '/catalog/service/mine-sidecar-proxy');
+    const sorted = found.sort((a, b) => (a.ServiceID < b.ServiceID ? -1 : 1));
+    return sorted.map(({ ServiceMeta }) => ServiceMeta['models']).join(' | ');
+  };
+  const knownAs = (words: string) =>
+    until(`the catalogue has ${words}`, async () => (await registered()) === words, 30_000);
+
+  it('are those that it was started with', async () => {
+    await knownAs('digits:1 | digits:1');
+  });
+
+  it('are one more once that has been loaded, and calls for it go there alone', async () => {
+    cpSync(join(DIGITS_MODELS, 'digits'), models(1, 'other'), { recursive: true });
+    await knownAs('digits:1 | digits:1 other:1');
+    await until('the caller knows', async () => {
+      const { endpoints } = await caller.report();
+      return endpoints.some((each) => each.models?.includes('other') === true);
+    });
+    const others = ModelLoad.start(client, { callers: 2, model: 'other' });
+    await until('calls for it', () => others.ok > 200);
+    await others.stop();
+    assert.deepEqual([others.failures, load.failures], [[], []]);
+    assert.equal(await caller.metric('outrider_model_misses_total', { reason: 'unclaimed' }), 0);
+    assert.equal(await caller.metric('outrider_retries_total'), 0);
+  });
+
+  it('are one less once that has been unloaded, and calls for the others go on', async () => {
+    rmSync(models(1, 'other'), { recursive: true });
+    await knownAs('digits:1 | digits:1');
+    const { ok } = load;
+    await until('calls go on', () => load.ok > ok + 100);
+    assert.deepEqual(load.failures, []);
+  });
+
+  it('have a new version of a model in the place of the old one', async () => {
+    cpSync(models(0, 'digits', '1'), models(0, 'digits', '2'), { recursive: true });
+    await knownAs('digits:2 | digits:1');
+    assert.deepEqual(load.failures, []);
+  });
+});
