@@ -105,7 +105,7 @@ export class Inbound implements ModelRoutedHandler {
     this.served = makeBackends(models, config, this.deps);
     const isOnly = models.length === 1 && models[0]!.version === undefined;
     this.router = isOnly ? null : new ModelRouter(this.served, service);
-    this.authorization = new InboundAuthorization(intentions, service);
+    this.authorization = new InboundAuthorization(intentions, service, context.audit);
     this.load = new LoadReporter(this.served);
     this.loadStreams = new LoadStreams(config.loadReport, {
       ...{ context, service, reporter: this.load },

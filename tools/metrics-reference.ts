@@ -34,6 +34,10 @@ const GROUPS: readonly Group[] = [
       outrider_retries_total: CALL,
       outrider_access_log_lines_total: [],
       outrider_access_log_dropped_total: [],
+      outrider_audit_lines_total: [],
+      outrider_audit_missed_total: [],
+      outrider_audit_waiting_lines: [],
+      outrider_audit_published_line: [],
     },
   },
   {

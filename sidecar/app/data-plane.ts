@@ -4,6 +4,7 @@ import { DEFAULT_LOCAL_SETTINGS, type LocalSettings } from '../http2/settings.js
 import type { EventLoopMonitor } from '../runtime/process/event-loop-monitor.js';
 import { TimingWheel } from '../runtime/time/timing-wheel.js';
 import { deferToTurnEnd } from '../runtime/time/turn-end.js';
+import type { AuditTrail } from '../telemetry/audit/trail.js';
 import { StatsRegistry } from '../telemetry/call-stats.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { FlushScheduler } from '../transport/flush-scheduler.js';
@@ -25,11 +26,13 @@ export function createDataPlane(
   { limits }: Pick<SidecarConfig, 'limits'>,
   { clock, random, timers, logger }: Deps,
   loopMonitor: EventLoopMonitor,
+  audit: AuditTrail,
 ): DataPlaneContext {
   return {
     clock,
     random,
     logger,
+    audit,
     wheel: new TimingWheel(clock, timers),
     flushes: new FlushScheduler((flush) => {
       loopMonitor.start();

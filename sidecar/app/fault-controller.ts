@@ -3,6 +3,7 @@ import { statusName } from '../core/outcome/status.js';
 import { ActiveFault, type FaultRule, MAX_FAULTS } from '../core/routing/fault-rule.js';
 import type { ActiveFaults, FaultKind } from '../relay/fault-injection.js';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
+import { AuditKind } from '../telemetry/audit/trail.js';
 import type { DataPlaneContext } from '../transport/context.js';
 
 export interface FaultControllerOptions {
@@ -53,6 +54,7 @@ export class FaultController implements FaultAdmin, ActiveFaults {
     const fault = new ActiveFault(++this.lastId, rule, now + forMs);
     const report = reportOf(fault, now);
     this.dataPlane.logger.warn({ fault: report }, 'a fault is injected');
+    this.dataPlane.audit.record(AuditKind.faultInjected, { fault: report });
     this.set([...this.faults, fault]);
     return { kind: 'on', fault: report };
   }
@@ -62,6 +64,7 @@ export class FaultController implements FaultAdmin, ActiveFaults {
     const gone = this.faults.length - left.length;
     if (gone === 0) return 0;
     this.dataPlane.logger.warn({ gone, left: left.length }, 'injected faults were cleared');
+    this.dataPlane.audit.record(AuditKind.faultsEnded, { gone, left: left.length, cause: 'cleared' });
     this.set(left);
     return gone;
   }
@@ -75,7 +78,10 @@ export class FaultController implements FaultAdmin, ActiveFaults {
     const now = this.dataPlane.clock.now();
     const left = this.faults.filter(({ untilMs }) => now < untilMs);
     const gone = this.faults.length - left.length;
-    if (gone > 0) this.dataPlane.logger.info({ gone, left: left.length }, 'injected faults are over');
+    if (gone > 0) {
+      this.dataPlane.logger.info({ gone, left: left.length }, 'injected faults are over');
+      this.dataPlane.audit.record(AuditKind.faultsEnded, { gone, left: left.length, cause: 'time' });
+    }
     this.set(left);
   }
 

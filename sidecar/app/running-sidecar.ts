@@ -40,7 +40,7 @@ export interface RunningSidecar extends SidecarView {
    */
   reload(config: SidecarConfig): Promise<ReloadResult>;
   /** Counts a changed configuration that was invalid. */
-  reloadRejected(): void;
+  reloadRejected(problem: string): void;
   /** Opens log files again, after a rotation that renamed them. */
   reopenLogs(): void;
   /** The model servers; empty in a sidecar beside a caller only. */

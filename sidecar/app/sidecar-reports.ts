@@ -14,6 +14,7 @@ import type {
   SizeLimitReport,
 } from '../telemetry/reports.js';
 import type { AccessLogSink } from './access-log-sink.js';
+import type { AuditSink } from './audit-sink.js';
 import type { AppContext } from './context.js';
 import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js';
 import type { FaultController } from './fault-controller.js';
@@ -40,6 +41,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
   protected abstract readonly context: AppContext;
   protected abstract readonly outbound: OutboundSide;
   protected abstract readonly accessLog: AccessLogSink;
+  protected abstract readonly audit: AuditSink;
   protected abstract readonly faultController: FaultController;
   /** Undefined in a sidecar beside a caller only. */
   protected inbound: InboundSide | undefined;
@@ -139,6 +141,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
       ...faultMetrics(this.faultController),
       ...health.metrics(),
       ...this.accessLog.metrics(),
+      ...this.audit.metrics(),
       ...(this.consul?.metrics() ?? []),
       ...(this.inbound?.statuses.metrics() ?? []),
       ...(this.inbound?.statistics === undefined

@@ -3,9 +3,12 @@ import type { TakeoverAnswer } from '../admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from '../config/model.js';
 import { Consul } from '../discovery/consul/consul.js';
 import { EventLoopMonitor } from '../runtime/process/event-loop-monitor.js';
+import { AuditKind } from '../telemetry/audit/trail.js';
 import { dialPlain } from '../transport/dial.js';
 import { AccessLogSink } from './access-log-sink.js';
+import { AuditSink } from './audit-sink.js';
 import { CallDrain } from './call-drain.js';
+import { configHash } from './config-hash.js';
 import type { AppContext, Deps } from './context.js';
 import { createDataPlane, localSettings } from './data-plane.js';
 import { FaultController } from './fault-controller.js';
@@ -41,6 +44,7 @@ export async function startSidecar(config: SidecarConfig, deps: Deps): Promise<R
 class Sidecar extends SidecarReports implements RunningSidecar {
   protected readonly context: AppContext;
   protected readonly accessLog: AccessLogSink;
+  protected readonly audit: AuditSink;
   protected readonly outbound: OutboundSide;
   protected readonly faultController: FaultController;
   private readonly loopMonitor: EventLoopMonitor;
@@ -57,7 +61,8 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.loopMonitor = new EventLoopMonitor(deps.clock, deps.timers, () =>
       this.context.dataPlane.stats.calls.some(({ inFlight }) => inFlight > 0),
     );
-    const dataPlane = createDataPlane(current, deps, this.loopMonitor);
+    this.audit = new AuditSink(current, deps);
+    const dataPlane = createDataPlane(current, deps, this.loopMonitor, this.audit.trail);
     this.context = { deps, dataPlane, settings: localSettings(current), limits: current.limits };
     this.accessLog = new AccessLogSink(current, this.context);
     this.accessLog.update(current.accessLog);
@@ -96,8 +101,14 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     const { sockets } = this.deps;
     if (consul !== undefined) {
       const isAnswering = (address: Address): boolean => this.outbound.isAnswering(address);
-      this.consul = new Consul(this.current, consul, { ...this.deps, isAnswering });
+      const agent = new Consul(this.current, consul, { ...this.deps, isAnswering });
+      this.consul = agent;
+      this.audit.publishTo((instance, head) => agent.keepAuditHead(instance, head));
     }
+    this.audit.trail.record(AuditKind.configured, {
+      config: configHash(this.current),
+      version: this.version,
+    });
     this.openIdentity();
     await this.outbound.start();
     if (inbound) await this.startInbound(inbound);
@@ -109,6 +120,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     const source = this.consul?.identity;
     this.identity = source && new TlsIdentity(source, this.context);
     this.identity ??= TlsIdentity.fromFiles(this.current, this.context);
+    this.audit.signBy(() => this.identity?.current);
     this.identity?.onRotated(() => this.outbound.refreshConnections());
     this.identity?.onExpiry(() => this.outbound.expireConnections());
   }
@@ -170,11 +182,14 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.outbound.apply(next.outbound);
     this.accessLog.update(next.accessLog);
     this.consul?.changed();
-    return { needsRestart: restartPaths(before, next) };
+    const needsRestart = restartPaths(before, next);
+    this.audit.trail.record(AuditKind.configured, { config: configHash(next), needsRestart });
+    return { needsRestart };
   }
 
-  reloadRejected(): void {
+  reloadRejected(problem: string): void {
     this.rejectedReloads++;
+    this.audit.trail.record(AuditKind.configRefused, { problem });
   }
 
   reopenLogs(): void {
@@ -204,6 +219,8 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.isHandedOver = true;
     this.deps.sockets?.keepPaths();
     this.consul?.handOver();
+    // The successor has the file from here on.
+    void this.audit.close();
     this.admin?.retire();
   }
 
@@ -228,6 +245,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     if (!this.isHandedOver) await this.consul?.leave();
     const listeners = [...this.outbound.listeners, ...(this.inbound?.listeners ?? [])];
     this.deps.logger.info({ timeoutMs: drainTimeoutMs }, 'draining');
+    this.audit.trail.record(AuditKind.draining, { timeoutMs: drainTimeoutMs });
     const drained = Promise.all(listeners.map((listener) => listener.drain()));
     const { timers, clock } = this.deps;
     await new CallDrain(listeners, { service: this.service, drainTimeoutMs, timers, clock }).end(drained);
@@ -237,6 +255,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   async stop(): Promise<void> {
     if (this.isStopped) return;
     this.isStopped = true;
+    await this.audit.close();
     this.faultController.stop();
     this.outbound.stop();
     this.inbound?.stop();

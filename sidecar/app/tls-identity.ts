@@ -8,6 +8,7 @@ import { verifyPeerSocket } from '../identity/tls/peer-verification.js';
 import { TlsRotation } from '../identity/tls/rotation.js';
 import { serverTlsOptions } from '../identity/tls/tls-options.js';
 import { Caller } from '../inbound/caller.js';
+import { AuditKind } from '../telemetry/audit/trail.js';
 import { dialTls } from '../transport/dial.js';
 import type { ListenerTls } from '../transport/listener.js';
 import type { Session } from '../transport/session.js';
@@ -26,13 +27,17 @@ export class TlsIdentity {
     private readonly context: AppContext,
   ) {
     const { clock, logger } = context.deps;
+    const { audit } = context.dataPlane;
     this.rotation = new TlsRotation(source, () => clock.wallNow(), context.deps.timers);
-    this.onRotated(({ rootsChanged, identity }) =>
-      logger.info({ serial: identity.serial, rootsChanged }, 'identity rotated'),
-    );
-    this.onExpiry(() =>
-      logger.error({ problem: this.problem }, 'our certificate expired; nothing new is begun'),
-    );
+    this.onRotated(({ rootsChanged, identity }) => {
+      const { serial, id, notAfterMs } = identity;
+      logger.info({ serial, rootsChanged }, 'identity rotated');
+      audit.record(AuditKind.certificate, { ...certificateFields(serial, id.uri, notAfterMs), rootsChanged });
+    });
+    this.onExpiry(() => {
+      logger.error({ problem: this.problem }, 'our certificate expired; nothing new is begun');
+      audit.record(AuditKind.certificateExpired, { problem: this.problem });
+    });
   }
 
   /**
@@ -120,6 +125,11 @@ export class TlsIdentity {
     return this.rotation.problem ?? this.source.status().problem;
   }
 
+  /** The identity of now, with its key; undefined until the first one has come. */
+  get current(): Identity | undefined {
+    return this.source.current();
+  }
+
   /** Rotations since the start. */
   get rotations(): number {
     return this.rotation.rotations;
@@ -135,6 +145,10 @@ export class TlsIdentity {
     this.rotation.close();
     this.source.close();
   }
+}
+
+function certificateFields(serial: string, id: string, notAfterMs: number): Record<string, string> {
+  return { serial, id, notAfter: new Date(notAfterMs).toISOString() };
 }
 
 function handshakeErrorName(error: Error & { code?: string }): string {

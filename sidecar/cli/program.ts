@@ -199,6 +199,27 @@ function addReportCommands(program: Command, done: (exitCode: number) => void): 
       done(await validateCommand(files, { json: options.json === true }));
     });
   program
+    .command('audit')
+    .description('audit logs of sidecars')
+    .command('verify')
+    .description(
+      'check that no line of an audit log was changed, removed or moved; exit code 1 where one was',
+    )
+    .argument('<FILE...>', 'the log and its older files, in any order')
+    .option(
+      '--roots <FILE>',
+      'PEM file with the roots that the certificates of the signatures have to come from',
+    )
+    .option(
+      '--seen <HEAD>',
+      'an end of the chain that was seen elsewhere: N:HASH, or the value of `outrider/audit/INSTANCE` in Consul',
+    )
+    .option('--json', 'print JSON')
+    .action(async (files: string[], options: { roots?: string; seen?: string; json?: true }) => {
+      const { auditVerifyCommand } = await import('./audit-verify.js');
+      done(await auditVerifyCommand(files, options));
+    });
+  program
     .command('bench')
     .description('side-by-side measurements against other proxies; needs a clone')
     .argument('[ARGS...]', 'which measurement, and its options')

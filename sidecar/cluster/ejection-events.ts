@@ -1,4 +1,5 @@
 import { EjectionEvent } from '../core/outlier/ejection.js';
+import { AuditKind } from '../telemetry/audit/trail.js';
 import type { Cluster } from './cluster.js';
 import { refreshEligible } from './eligibility.js';
 import { type Endpoint, whyEjected } from './endpoint.js';
@@ -10,13 +11,16 @@ export function onEjectionEvent(cluster: Cluster, event: EjectionEvent, endpoint
   if (event === EjectionEvent.recovered) return endpoint.forgetPeaks();
   refreshEligible(cluster);
   if (event === EjectionEvent.readmitted) cluster.sweep?.startSlowly(endpoint);
-  const { logger } = cluster.context;
+  const { logger, audit } = cluster.context;
   const why = whyEjected(endpoint);
   const fields = { upstream: cluster.name, endpoint: endpoint.label, why };
-  if (event === EjectionEvent.ejected || event === EjectionEvent.reEjected)
+  if (event === EjectionEvent.ejected || event === EjectionEvent.reEjected) {
     logger.warn(fields, 'endpoint ejected');
-  else if (event === EjectionEvent.readmitted) logger.info(fields, 'endpoint readmitted');
-  else {
+    audit.record(AuditKind.ejected, fields);
+  } else if (event === EjectionEvent.readmitted) {
+    logger.info(fields, 'endpoint readmitted');
+    audit.record(AuditKind.readmitted, { upstream: cluster.name, endpoint: endpoint.label });
+  } else {
     const held = cluster.logThrottle.pass(`${endpoint.label} ${event}`);
     if (held >= 0) logger.warn({ ...fields, verdict: event, held }, 'endpoint would have been ejected');
   }

@@ -5,6 +5,7 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { callFacts } from '../relay/call-facts.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
+import { AuditKind, type AuditTrail } from '../telemetry/audit/trail.js';
 import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
 import type { Caller } from './caller.js';
@@ -17,6 +18,7 @@ export class InboundAuthorization {
   constructor(
     public intentions: IntentionTable,
     private readonly service: string,
+    private readonly audit: AuditTrail,
   ) {}
 
   /** The reply to a call that is not allowed; null: it is. `caller` null: a peer without identity. */
@@ -43,6 +45,7 @@ export class InboundAuthorization {
 
   private notAllowed(caller: Caller | null): LocalReply {
     const source = caller?.service ?? 'a caller without identity';
+    this.audit.record(AuditKind.denied, { source, destination: this.service });
     return makeLocalReply(LocalReplyReasons.notAllowed, { source, destination: this.service });
   }
 

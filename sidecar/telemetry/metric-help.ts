@@ -177,6 +177,13 @@ export const HELP = {
   outrider_access_log_lines_total: 'Lines of the access log that were written, or handed to standard error.',
   outrider_access_log_dropped_total:
     'Lines of the access log that were dropped, on standard error those of every log: the disk is full, gone or too slow.',
+
+  // the audit log
+  outrider_audit_lines_total: 'Lines of the audit log that the disk has taken.',
+  outrider_audit_missed_total:
+    'Decisions that found no room while the disk took no lines; a line `gap` of the log stands for them.',
+  outrider_audit_waiting_lines: 'Lines of the audit log that wait for the disk.',
+  outrider_audit_published_line: 'Number of the last line whose hash Consul has.',
 } as const;
 
 /** Name of a counter or gauge. */

@@ -2,6 +2,7 @@ import type { Logger } from '../runtime/log/logger.js';
 import type { Random } from '../runtime/random.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { TimingWheel } from '../runtime/time/timing-wheel.js';
+import type { AuditTrail } from '../telemetry/audit/trail.js';
 import type { Recorder } from '../telemetry/call-record.js';
 import type { StatsRegistry } from '../telemetry/call-stats.js';
 import type { FlushScheduler } from './flush-scheduler.js';
@@ -15,6 +16,8 @@ export interface DataPlaneContext {
   readonly flushes: FlushScheduler;
   readonly stats: StatsRegistry;
   readonly logger: Logger;
+  /** Where decisions that are asked about later are written. */
+  readonly audit: AuditTrail;
   readonly memory: MemoryBudget;
   /** Gets every call at its end; null: calls are not recorded. */
   recorder: Recorder | null;

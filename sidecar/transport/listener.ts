@@ -6,6 +6,7 @@ import { Meter } from '../http2/limits.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { ListenSockets } from '../runtime/process/listen-sockets.js';
+import { AuditKind } from '../telemetry/audit/trail.js';
 import type { DataPlaneContext } from './context.js';
 import { logLimit } from './limit-log.js';
 import { Session, type SessionHandler } from './session.js';
@@ -231,6 +232,7 @@ export class Listener implements SessionHandler {
     if (!('refused' in verdict)) return this.accept(socket, verdict.identity, verdict);
     this.context.stats.countHandshakeFailure(verdict.refused);
     this.context.logger.info({ reason: verdict.refused }, 'peer refused');
+    this.context.audit.record(AuditKind.peerRefused, { reason: verdict.refused });
     socket.destroy();
   }
 

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Command } from 'commander';
 import { build } from '../../sidecar/cli/program.js';
 import { packageRoot } from '../kit/process/package-root.js';
 import { type Document, readMarkdown, readYamlComments } from '../kit/source-tree/document.js';
@@ -41,11 +42,16 @@ function readDocument(path: string): Document {
 
 /** From the program itself, so that a command that is gone is missed at once. */
 function commandsOf(): Commands {
+  const optionsOf = ({ options }: Command): string[] => [
+    ...['--help', '-h'],
+    ...options.flatMap(({ long, short }) => [long ?? [], short ?? []].flat()),
+  ];
   return new Map(
-    build(() => {}).commands.map((command) => {
-      const own = command.options.flatMap(({ long, short }) => [long ?? [], short ?? []].flat());
-      return [command.name(), ['--help', '-h', ...own]];
-    }),
+    build(() => {}).commands.flatMap((command) => [
+      [command.name(), optionsOf(command)] as const,
+      // `audit verify` and the like.
+      ...command.commands.map((part) => [`${command.name()} ${part.name()}`, optionsOf(part)] as const),
+    ]),
   );
 }
 

@@ -5,6 +5,7 @@ import type { NamedVersion } from '../../discovery/consul/registered-models.js';
 import { listRevisions } from '../../health/model/model-revisions.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { messageOf } from '../../runtime/log/message-of.js';
+import { AuditKind } from '../../telemetry/audit/trail.js';
 import type { AppContext } from '../context.js';
 import type { LoadedRevision } from './loaded-revision.js';
 import { RepositoryWatch } from './repository-watch.js';
@@ -171,14 +172,17 @@ export class ModelRepository {
     const before = revision.state.kind;
     if (this.isStopped || !this.revisions.includes(revision) || !revision.update()) return;
     const { logger } = this.context.deps;
+    const { audit } = this.context.dataPlane;
     const { name: model, version, state } = revision;
     if (state.kind === 'ready' && before === 'loading') {
       this.loadsOf(model).ok++;
       logger.info({ model, version }, 'a version of a model is ready');
+      audit.record(AuditKind.modelLoaded, { model, version });
     }
     if (before === 'loading' && 'why' in state) this.loadsOf(model).failed++;
     if (state.kind === 'failed') {
       logger.error({ model, version, why: state.why }, 'a version of a model could not be loaded');
+      audit.record(AuditKind.modelRejected, { model, version, why: state.why });
       void revision.stop();
     }
     this.apply();
@@ -219,6 +223,7 @@ export class ModelRepository {
     this.owner.close(revision);
     const { name: model, version } = revision;
     this.context.deps.logger.info({ model, version }, 'a version of a model is unloaded');
+    this.context.dataPlane.audit.record(AuditKind.modelUnloaded, { model, version });
   }
 
   /** Each version that this instance serves, in the order of names and versions. */

@@ -72,7 +72,7 @@ export function watchConfiguration(options: ReloadOptions): { close(): void } {
 async function reloadNow(options: ReloadOptions): Promise<void> {
   const { file, sidecar, logger, command, parent, generation, adoption } = options;
   const refuse = (problem: string) => {
-    sidecar.reloadRejected();
+    sidecar.reloadRejected(problem);
     logger.error({ problem }, 'the new configuration is refused; the old one stays in force');
     parent?.send({ event: 'reload-refused', problem });
   };

@@ -263,7 +263,8 @@ async function sidecarSpec(
   sides: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model'>,
   labels: Partial<Pick<MeshServiceConfig, 'tags' | 'meta'>> = {},
 ): Promise<SidecarSpec> {
-  const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, faultInjection } = input.mesh;
+  const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, audit, faultInjection } =
+    input.mesh;
   const config: SidecarConfig = {
     service: spec.service,
     instance: spec.name,
@@ -275,6 +276,7 @@ async function sidecarSpec(
     drainTimeoutMs,
     log,
     ...present('accessLog', accessLog),
+    ...present('audit', audit && auditOf(audit, spec.name)),
     ...present('faultInjection', faultInjection),
     ...sides,
   };
@@ -300,4 +302,9 @@ async function identityOf(
       ...present('cache', cache && { ...cache, dir: join(cache.dir, name) }),
     },
   };
+}
+
+/** Each sidecar has a file of its own: two writers would break the chain. */
+function auditOf({ directory, ...rest }: NonNullable<MeshConfig['audit']>, instance: string) {
+  return { ...rest, path: join(directory, `${instance}.jsonl`) };
 }

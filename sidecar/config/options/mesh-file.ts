@@ -7,6 +7,7 @@ import { saysWhereToListen } from '../command-placeholders.js';
 import type { CodeOf } from '../names.js';
 import { present } from '../present.js';
 import { faultInjection, meshAccessLog } from './access-log.js';
+import { meshAudit } from './audit.js';
 import { meshConsul, ownTags, registeredMeta } from './consul/consul.js';
 import { meshConsulRules } from './consul/rules.js';
 import { address, entries, type FoundBlock, mapping, number, text, texts } from './found.js';
@@ -203,6 +204,7 @@ export const meshFile = blockAs('a mesh file', {
   drain_timeout: drainTimeout,
   log,
   access_log: meshAccessLog,
+  audit: meshAudit,
   fault_injection: faultInjection,
   run_dir: option(filePath('a directory').optional(), {
     meaning: 'Where sockets, certificates and sidecar files go; made private (0700).',

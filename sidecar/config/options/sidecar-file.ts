@@ -6,6 +6,7 @@ import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import type { PlainOf } from '../names.js';
 import { present } from '../present.js';
 import { accessLog, faultInjection } from './access-log.js';
+import { audit } from './audit.js';
 import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
 import { limits } from './limits.js';
@@ -118,6 +119,7 @@ const sidecarBlock = blockAs('a sidecar file', {
   drain_timeout: drainTimeout,
   log,
   access_log: accessLog,
+  audit,
   fault_injection: faultInjection,
   limits: option(limits.prefault({}), {
     meaning: 'Bounds against hostile or broken peers; each has a counter.',

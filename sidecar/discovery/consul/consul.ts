@@ -3,6 +3,7 @@ import { present } from '../../config/present.js';
 import type { IntentionTable } from '../../core/authorization/intentions.js';
 import type { IdentitySource } from '../../identity/identity.js';
 import type { Logger } from '../../runtime/log/logger.js';
+import type { ChainHead } from '../../telemetry/audit/chain.js';
 import type { Metric } from '../../telemetry/metric.js';
 import type { RegistryReport } from '../../telemetry/reports.js';
 import type { Discovery, DiscoverySubscription, UpstreamSnapshot } from '../snapshot.js';
@@ -22,6 +23,9 @@ import { AdoptedRegistration } from './registration/adopted-registration.js';
 import type { ProxyAdoption } from './registration/adoption.js';
 import type { ServiceInstance } from './registration/instance.js';
 import { Registration } from './registration/registration.js';
+
+const AUDIT_KEYS = 'outrider/audit/';
+const AUDIT_REQUEST = { timeoutMs: 5_000, maxBytes: 64 * 1024 };
 
 /** What the Consul side of a sidecar is made with. */
 export interface ConsulOptions extends Omit<ConsulDeps, 'config' | 'cache'> {
@@ -141,6 +145,16 @@ export class Consul implements Discovery {
   /** Takes this instance and its sidecar out of the catalogue. Never rejects. */
   async deregister(): Promise<void> {
     await this.registration?.deregister();
+  }
+
+  /** Keeps the end of this sidecar's audit log where the log itself is not. Rejects with the reason. */
+  async keepAuditHead(instance: string, head: ChainHead): Promise<void> {
+    const value = JSON.stringify({
+      n: head.n,
+      hash: head.hash,
+      at: new Date(this.deps.clock.wallNow()).toISOString(),
+    });
+    await this.agent.setKey(`${AUDIT_KEYS}${instance}`, value, AUDIT_REQUEST);
   }
 
   /** Why the sidecar is not ready, one sentence each; empty: it is. */

@@ -27,6 +27,7 @@ import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
 import { deferToTurnEnd } from '../../../sidecar/runtime/time/turn-end.js';
+import { NO_AUDIT } from '../../../sidecar/telemetry/audit/trail.js';
 import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
@@ -46,6 +47,7 @@ const relay: DataPlaneContext = {
   clock: systemClock,
   random: systemRandom,
   logger: silentLogger,
+  audit: NO_AUDIT,
   wheel: new TimingWheel(systemClock, systemTimers),
   flushes: new FlushScheduler(deferToTurnEnd),
   stats: new StatsRegistry(),

@@ -42,7 +42,7 @@ function wrongScript([verb = '', ...rest]: readonly string[], { scripts }: World
 function wrongOutrider(words: readonly string[], { commands, exists }: World): string | undefined {
   const [command = '', ...rest] = words;
   if (PLACEHOLDER.test(command) || ['--help', '-h', '--version', '-v'].includes(command)) return undefined;
-  const options = commands.get(command.replace(/[,.:]$/, ''));
+  const options = commands.get(`${command} ${rest[0]}`) ?? commands.get(command.replace(/[,.:]$/, ''));
   if (options === undefined) return `there is no command "outrider ${command}"`;
   const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
   const unknown = own.find((word) => /^--?[a-z]/.test(word) && !options.includes(word.split('=')[0]!));

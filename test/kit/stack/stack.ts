@@ -21,6 +21,7 @@ import type { WakeFacts } from '../../../sidecar/outbound/models/cold-start.js';
 import { Outbound } from '../../../sidecar/outbound.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
+import { NO_AUDIT } from '../../../sidecar/telemetry/audit/trail.js';
 import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
@@ -257,6 +258,7 @@ export class Stack {
       clock,
       random: seeded(options.seed ?? 1),
       logger: QUIET,
+      audit: NO_AUDIT,
       wheel: new TimingWheel(clock, clock),
       flushes: new FlushScheduler((fn) => void this.deferred.push(fn)),
       stats: new StatsRegistry(),

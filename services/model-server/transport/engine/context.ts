@@ -29,6 +29,8 @@ export function engineContext(log: Log): DataPlaneContext {
     flushes: new FlushScheduler(deferToTurnEnd),
     stats: new StatsRegistry(),
     logger: { debug: () => {}, info: () => {}, warn: say, error: say, setLevel: () => {}, flush: () => {} },
+    // Decisions about calls are the sidecar's.
+    audit: { record: () => {} },
     memory: new MemoryBudget(MEMORY_BUDGET_BYTES),
     recorder: null,
     nowMs: systemClock.now(),

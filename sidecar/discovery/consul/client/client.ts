@@ -58,6 +58,11 @@ export class ConsulAgent implements AgentReader {
     return this.exchange(options, (common) => this.client.agent.service.deregister({ ...common, id }));
   }
 
+  /** Writes a value of the KV store. */
+  setKey(key: string, value: string, options: GetOptions): Promise<Answer> {
+    return this.exchange(options, (common) => this.client.kv.set({ ...common, key, value }));
+  }
+
   /** The address of the leader of the servers, as JSON; shows that the agent reaches them. */
   leader(options: GetOptions): Promise<Answer> {
     return this.exchange(options, (common) => this.client.status.leader(common));
