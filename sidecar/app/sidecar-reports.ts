@@ -14,7 +14,7 @@ import type {
   SizeLimitReport,
 } from '../telemetry/reports.js';
 import type { AccessLogSink } from './access-log-sink.js';
-import type { AuditSink } from './audit-sink.js';
+import type { AuditSink } from './audit/audit-sink.js';
 import type { AppContext } from './context.js';
 import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js';
 import type { FaultController } from './fault-controller.js';

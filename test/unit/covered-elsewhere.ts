@@ -6,7 +6,7 @@ import type { CoveredElsewhere } from '../kit/source-tree/mirror.js';
  * and that it loads the file, by imports or as a program.
  */
 export const COVERED_ELSEWHERE: CoveredElsewhere = {
-  'sidecar/app/audit-sink.ts': 'test/e2e/sidecar/audit.test.ts',
+  'sidecar/app/audit/audit-sink.ts': 'test/e2e/sidecar/audit.test.ts',
   'sidecar/telemetry/audit/audit-file.ts': 'test/unit/telemetry/audit/audit-log.test.ts',
   'sidecar/telemetry/audit/chain.ts': 'test/unit/telemetry/audit/verify.test.ts',
   'sidecar/telemetry/audit/signature.ts': 'test/unit/telemetry/audit/verify.test.ts',

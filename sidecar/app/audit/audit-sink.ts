@@ -1,19 +1,19 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { SidecarConfig } from '../config/model.js';
-import type { Identity } from '../identity/identity.js';
-import type { Logger } from '../runtime/log/logger.js';
-import { LogThrottle } from '../runtime/log/logger.js';
-import { messageOf } from '../runtime/log/message-of.js';
-import type { Timer } from '../runtime/time/timers.js';
-import { AuditFile } from '../telemetry/audit/audit-file.js';
-import { AuditLog } from '../telemetry/audit/audit-log.js';
-import type { ChainHead } from '../telemetry/audit/chain.js';
-import { RepeatedDecisions } from '../telemetry/audit/repeated.js';
-import { type AuditTrail, NO_AUDIT } from '../telemetry/audit/trail.js';
-import type { Metric } from '../telemetry/metric.js';
-import { metric, one } from '../telemetry/metric-rows.js';
-import type { Deps } from './context.js';
+import type { SidecarConfig } from '../../config/model.js';
+import type { Identity } from '../../identity/identity.js';
+import type { Logger } from '../../runtime/log/logger.js';
+import { LogThrottle } from '../../runtime/log/logger.js';
+import { messageOf } from '../../runtime/log/message-of.js';
+import type { Timer } from '../../runtime/time/timers.js';
+import { AuditFile } from '../../telemetry/audit/audit-file.js';
+import { AuditLog } from '../../telemetry/audit/audit-log.js';
+import type { ChainHead } from '../../telemetry/audit/chain.js';
+import { RepeatedDecisions } from '../../telemetry/audit/repeated.js';
+import { type AuditTrail, NO_AUDIT } from '../../telemetry/audit/trail.js';
+import type { Metric } from '../../telemetry/metric.js';
+import { metric, one } from '../../telemetry/metric-rows.js';
+import type { Deps } from '../context.js';
 
 /** The end of the chain is put elsewhere this often, ms. */
 const PUBLISH_MS = 60_000;

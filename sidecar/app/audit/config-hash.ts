@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { SidecarConfig } from '../config/model.js';
+import type { SidecarConfig } from '../../config/model.js';
 
 /** SHA-256 of a configuration, hex: the same for files that say the same, whatever their comments. */
 export function configHash(config: SidecarConfig): string {
