@@ -311,6 +311,9 @@ export class Inbound implements ModelRoutedHandler {
   }
 
   onResume(call: InboundCall): void {
+    const { ticket } = call;
+    if (ticket?.queueState === QueueState.waiting)
+      return sendLocalReply(call, call.backend!.waitedTooLong(ticket));
     call.instance!.lostCalls.onTimeout(call);
   }
 

@@ -9,6 +9,7 @@ import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { ENTRY_OVERHEAD, type HeaderField, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { resumeAt } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -113,7 +114,20 @@ export class InboundAdmission {
     const ticket = call.ticket ?? this.ticketOf(call);
     const { nowMs } = this.context;
     const admission = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
+    if (admission === Admission.waiting && this.priorities !== null)
+      this.boundWait(call, ticket, this.priorities);
     return isRefusal(admission) ? this.refusalFor(admission, ticket) : null;
+  }
+
+  /** The call waits for as long as its class allows; `onResume` comes then. */
+  private boundWait(call: InboundCall, { queueClass }: Ticket, priorities: Priorities): void {
+    const waitMs = priorities.maxWaitMs(queueClass);
+    if (waitMs > 0) resumeAt(call, this.context.nowMs + waitMs);
+  }
+
+  /** The reply to a call that has waited for as long as its class allows. */
+  waitedTooLong(ticket: Ticket): LocalReply {
+    return this.overloaded(ticket, 'it has waited for as long as its class may');
   }
 
   /** The reply to a call that the queue has refused. */

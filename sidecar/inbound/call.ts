@@ -29,6 +29,7 @@ export interface ModelOfCall {
   repeat(call: InboundCall): boolean;
   unavailable(detail: string): LocalReply;
   queueExpired(): LocalReply;
+  waitedTooLong(ticket: Ticket): LocalReply;
   onInactive(call: InboundCall, ticket: Ticket): void;
   onActive(call: InboundCall, ticket: Ticket): void;
   onFinish(call: InboundCall, ticket: Ticket): void;

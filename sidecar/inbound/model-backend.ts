@@ -247,6 +247,11 @@ export class ModelBackend {
     else this.start(call);
   }
 
+  /** The reply to a call that has waited for as long as its class may. */
+  waitedTooLong(ticket: Ticket): LocalReply {
+    return this.limits.waitedTooLong(ticket);
+  }
+
   /** The reply to a call whose deadline passed in the queue. */
   queueExpired(): LocalReply {
     return makeLocalReply(LocalReplyReasons.queueExpired, { service: this.deps.service });

@@ -5,11 +5,12 @@ import { didYouMean } from '../suggest.js';
 import { type FoundBlock, list, mapping, number, text } from './found.js';
 import { metadataKey } from './metadata-key.js';
 import { block, inCode, option, type Report, rules } from './option.js';
-import { flag, listOf, name, size, wholeNumber } from './values.js';
+import { durationOrNone, flag, listOf, name, size, wholeNumber } from './values.js';
 
 const KIB = 1_024;
 const GIB = 1_073_741_824;
 const MAX_CLASSES = 16;
+const HOUR_MS = 3_600_000;
 
 const adaptive = block({
   min: option(wholeNumber({ min: 1, max: 10_000 }).prefault(1), {
@@ -41,9 +42,26 @@ const priority = inCode(
       otherwise: 'the last one',
       why: 'A call that names no class gets no precedence.',
     }),
-  }).check(rules(refuseBadClasses)),
+    max_wait: option(listOf(durationOrNone({ min: 1, max: HOUR_MS }), 'durations', MAX_CLASSES).optional(), {
+      meaning:
+        'How long a call of each class may wait at most, in the order of `classes`; one that has waited for so long is refused with RESOURCE_EXHAUSTED, and goes to another replica where its route allows it.',
+      otherwise: '`none` for each: until its deadline',
+      why: 'A class whose callers do not wait is better refused early; another may wait for as long as it takes.',
+    }),
+  }).check(rules(refuseBadClasses, refuseBadWaits)),
   (said) => ({ ...said, defaultClass: said.defaultClass ?? said.classes.at(-1) ?? '' }),
 );
+
+/** One for each class: a missing one would be read as that of another. */
+function refuseBadWaits(found: FoundBlock, report: Report): void {
+  if (found['max_wait'] === undefined) return;
+  const [waits, classes] = [list(found['max_wait']), list(found['classes'])];
+  if (waits.length !== classes.length && classes.length > 0)
+    report(
+      ['max_wait'],
+      `found ${waits.length} durations; expected one for each of the ${classes.length} classes`,
+    );
+}
 
 function refuseBadClasses(found: FoundBlock, report: Report): void {
   const classes = list(found['classes']);

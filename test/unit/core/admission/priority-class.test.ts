@@ -23,6 +23,15 @@ describe('Priorities', () => {
     it(`gives the value ${JSON.stringify(value.slice(0, 20))} class ${queueClass}`, () =>
       assert.equal(priorities.classOf(value), queueClass));
 
+  it('has a longest wait for each class, as far as one is said', () => {
+    const bounded = new Priorities({ key: 'k', classes, defaultClass: 'batch', maxWait: [50, 0] });
+    assert.deepEqual(
+      [0, 1, 2].map((each) => bounded.maxWaitMs(each)),
+      [50, 0, 0],
+    );
+    assert.equal(priorities.maxWaitMs(0), 0);
+  });
+
   it('knows the length of the longest name', () => assert.equal(priorities.longest, 'interactive'.length));
 
   it('gives calls the least important class where the configured one does not exist', () =>

@@ -323,6 +323,11 @@ describe('contradictions before the model', () => {
   const refused = refusing((more) => sidecarProblems(inbound(more)));
   refused('bounds the wrong way round', 'queue: {adaptive: {min: 9, max: 3}}')
     .because(/adaptive\.min: found 9; expected at most max \(3\)/)
+    .also(
+      'longest waits for some classes',
+      'queue: {priority: {key: x-class, classes: [a, b], max_wait: [1s]}}',
+    )
+    .because(/max_wait: found 1 durations; expected one for each of the 2 classes/)
     .also('a beginning outside its bounds', 'queue: {adaptive: {min: 4, max: 8}}')
     .because(/concurrency: found 2; expected adaptive\.min to adaptive\.max \(4 to 8\)/)
     .also('a class twice', 'queue: {priority: {key: p, classes: [a, b, a]}}')

@@ -1,0 +1,61 @@
+/** Each class of calls may have a longest wait in the queue before the model. */
+import assert from 'node:assert/strict';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { assertUnprocessed, statusesOf } from '../../kit/stack/call-ends.js';
+import { ModelStack } from '../../kit/stack/model-stack.js';
+
+const PRIORITY = { key: 'x-class', classes: ['now', 'later'], defaultClass: 'later' };
+
+describe('The longest wait of a class', () => {
+  let stack: ModelStack;
+  const start = (maxWait?: readonly number[]): void => {
+    const priority = maxWait === undefined ? PRIORITY : { ...PRIORITY, maxWait };
+    stack = new ModelStack({ queue: { concurrency: 1, priority } });
+    stack.model.answer = () => {};
+  };
+  const ofClass = (name: string, timeout?: string): PeerStream =>
+    stack.call({ metadata: [['x-class', name]], ...(timeout === undefined ? {} : { timeout }) });
+  afterEach(() => stack.close());
+
+  it('is that of its own class: then the call is refused as one that the model has not seen', () => {
+    start([200, 0]);
+    const running = ofClass('now');
+    const waiting = [ofClass('now'), ofClass('later')];
+    stack.advance(199);
+    assert.deepEqual(statusesOf(waiting), [-1, -1]);
+    stack.advance(2);
+    assert.deepEqual(statusesOf(waiting), [8, -1]);
+    assertUnprocessed(waiting[0]!, [8, 'overloaded']);
+    stack.settle(stack.requests[0]!.reply());
+    stack.settle(stack.requests[1]!.reply());
+    assert.deepEqual(statusesOf([running, waiting[1]!]), [0, 0]);
+    assert.equal(stack.requests.length, 2);
+  });
+
+  it('does not end a call that runs, however long that takes', () => {
+    start([200, 300]);
+    const first = ofClass('later');
+    const second = ofClass('later');
+    stack.advance(250);
+    stack.settle(stack.requests[0]!.reply());
+    stack.advance(10_000);
+    assert.deepEqual(statusesOf([first, second]), [0, -1]);
+    stack.settle(stack.requests[1]!.reply());
+    assert.equal(second.status, 0);
+  });
+
+  it('does not make a deadline later, and without one said a call waits until its deadline', () => {
+    start([5_000, 5_000]);
+    const calls = [ofClass('now'), ofClass('now', '100m')];
+    stack.advance(101);
+    assert.deepEqual(statusesOf(calls), [-1, 4]);
+    stack.settle(stack.requests[0]!.reply());
+    stack.close();
+    start();
+    const [running, patient] = [ofClass('now'), ofClass('now')];
+    stack.advance(14_000);
+    assert.deepEqual(statusesOf([running, patient]), [-1, -1]);
+    for (const i of [0, 1]) stack.settle(stack.requests[i]!.reply());
+    assert.equal(patient.status, 0);
+  });
+});
