@@ -58,18 +58,31 @@ describe('docs/OWN-MODEL.md', function () {
       ` (${(answered / 1000).toFixed(1)} s to the first answer, ${((Date.now() - began) / 1000).toFixed(1)} s in all)`;
   });
 
-  it('has a model in code that the packed program serves, with a status of its own for a wrong request', async () => {
-    const block = (language: string) => new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'ms').exec(PAGE)![1]!;
-    mkdirSync(join(scratch.path, 'code/shout/1'), { recursive: true });
-    scratch.write('code/shout/1/model.mjs', block('js'));
-    scratch.write('code/shout/1/model.yaml', block('yaml'));
-    const target = `unix:${join(scratch.path, 'shout.sock')}`;
-    await shell.start(`npx outrider serve --models code --listen ${target}`, /shout version 1: ready/);
-    const infer = (text: string) => `npx outrider infer shout --target ${target} --input 'text=["${text}"]'`;
-    assert.match(await shell.run(infer('ahoy')), /AHOY/);
-    await assert.rejects(
-      shell.run(infer('')),
-      /INVALID_ARGUMENT.*model 'shout': input 'text': found an empty text, expected words/,
-    );
+  describe('the model in code', () => {
+    const blocks = (language: string) =>
+      [...PAGE.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, block]) => block!);
+    const WRONG = /INVALID_ARGUMENT.*model 'shout': input 'text': found an empty text, expected words/;
+    const infer = (text: string, more = '') => `npx outrider infer shout ${more} --input 'text=["${text}"]'`;
+    before(() => {
+      const [card, mesh] = blocks('yaml');
+      mkdirSync(join(scratch.path, 'code/shout/1'), { recursive: true });
+      scratch.write('code/shout/1/model.mjs', blocks('js')[0]!);
+      scratch.write('code/shout/1/model.yaml', card!);
+      scratch.write('shout.yaml', mesh!);
+    });
+
+    it('is served by the packed program, with a status of its own for a wrong request', async () => {
+      const target = `unix:${join(scratch.path, 'shout.sock')}`;
+      await shell.start(`npx outrider serve --models code --listen ${target}`, /shout version 1: ready/);
+      assert.match(await shell.run(infer('ahoy', `--target ${target}`)), /AHOY/);
+      await assert.rejects(shell.run(infer('', `--target ${target}`)), WRONG);
+    });
+
+    it('is served in a mesh by `up` of the packed program, to the same answers', async () => {
+      const said = await shell.start('npx outrider up shout.yaml', /Ctrl-C drains and stops everything/);
+      assert.match(said, /call shout at 127\.0\.0\.1:\d+/);
+      assert.match(await shell.run(infer('ahoy')), /AHOY/);
+      await assert.rejects(shell.run(infer('')), WRONG);
+    });
   });
 });

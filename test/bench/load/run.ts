@@ -7,6 +7,7 @@
 import { cpuNs, residentBytes } from './cpu.js';
 import { Histogram } from './histogram.js';
 import { type ConnectionEvents, LoadConnection } from './load-connection.js';
+import { Metronome, monotonicMs } from './pacing/metronome.js';
 import { type LoadSpec, messageOf } from './protocol.js';
 import { xorshift } from './request-encoder.js';
 
@@ -24,6 +25,8 @@ export type LoadResult = Awaited<ReturnType<Run['go']>>;
 export class Run implements ConnectionEvents {
   private readonly connections: LoadConnection[] = [];
   private readonly latency = new Histogram();
+  /** Of paced calls: from when one was due until it was sent. */
+  private readonly lateness = new Histogram();
   private readonly failures = new Map<string, number>();
   private readonly request =
     this.spec.call === undefined
@@ -40,6 +43,9 @@ export class Run implements ConnectionEvents {
   private from = { ms: 0, cpuNs: 0, loadCpuNs: 0 };
   private to = this.from;
   private nextMs = 0;
+  private metronome: Metronome | undefined;
+  /** When calls were due that no connection has had room for. */
+  private readonly overdue: number[] = [];
   private turn = 0;
   private seed = this.spec.seed | 1;
   private lastEndMs = 0;
@@ -82,6 +88,8 @@ export class Run implements ConnectionEvents {
       p50Us: this.latency.quantile(0.5),
       p99Us: this.latency.quantile(0.99),
       maxUs: this.latency.max,
+      /** Of paced calls: how late they were sent, which is part of their latency and the fault of the load. */
+      lateP99Us: this.lateness.quantile(0.99),
       /** Resident bytes of the processes, sampled once a second (churn runs only). */
       rssSamples: this.rssSamples,
     };
@@ -98,7 +106,8 @@ export class Run implements ConnectionEvents {
     this.startMs = this.now();
     this.nextMs = this.startMs;
     if (this.spec.ratePerSecond !== undefined) {
-      this.pace();
+      if (this.spec.pacing === 'sleep') this.startMetronome(this.spec.ratePerSecond);
+      else this.pace();
       return;
     }
     for (const c of this.connections) {
@@ -177,12 +186,38 @@ export class Run implements ConnectionEvents {
       const connection = this.nextWithRoom();
       // It starts later, and its latency counts from now all the same.
       if (connection === undefined) break;
-      this.issued++;
-      connection.start(this.nextMs);
-      connection.flush();
+      this.startPaced(connection, this.nextMs, now);
       this.nextMs += (-Math.log(1 - this.random()) * 1000) / this.spec.ratePerSecond!;
     }
     setImmediate(() => this.pace());
+  }
+
+  private startMetronome(ratePerSecond: number): void {
+    const shiftMs = this.now() - monotonicMs();
+    this.metronome = new Metronome(ratePerSecond, this.random32(), (dueMs) => {
+      const now = this.now();
+      if (!this.hasEnded()) this.advance(now);
+      if (this.hasEnded()) {
+        this.metronome!.stop();
+        this.endIfDone();
+        return;
+      }
+      this.overdue.push(dueMs + shiftMs);
+      let started = 0;
+      for (; started < this.overdue.length; started++) {
+        const connection = this.nextWithRoom();
+        if (connection === undefined) break;
+        this.startPaced(connection, this.overdue[started]!, now);
+      }
+      this.overdue.splice(0, started);
+    });
+  }
+
+  private startPaced(connection: LoadConnection, dueMs: number, now: number): void {
+    this.issued++;
+    if (this.part === 'measured') this.lateness.add((now - dueMs) * 1000);
+    connection.start(dueMs);
+    connection.flush();
   }
 
   private nextWithRoom(): LoadConnection | undefined {
@@ -228,6 +263,7 @@ export class Run implements ConnectionEvents {
     if (this.timers.length === 0) return;
     for (const timer of this.timers) clearInterval(timer);
     this.timers = [];
+    this.metronome?.stop();
     this.part = 'ending';
     for (const connection of [...this.connections]) connection.destroy();
     this.finish();

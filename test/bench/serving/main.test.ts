@@ -8,7 +8,7 @@ const run = (model: string, subject: string, callers: number, cpuUs: number): Se
 
 const paced = (subject: string, p99Us: number): PacedRun => ({
   ...{ model: 'digits', subject, rate: 500, cpuUs: 50, perSecond: 499, p50Us: 10, p99Us, rssMb: 80 },
-  problem: '',
+  ...{ lateP99Us: 3, problem: '' },
 });
 
 const words = (line: string | undefined): string[] => line!.trim().split(/\s+/);
@@ -39,8 +39,19 @@ describe('the table of servers of models', () => {
   it('shows all at the rate of Python’s server, and their p99 against its', () => {
     const report = { runs: [], alone: {}, paced: [paced('grpcio', 4000), paced('engine', 1000)] };
     const lines = renderServing(report).split('\n');
-    assert.deepEqual(words(lines[3]), ['digits', 'engine', '500', '499', '50.0', '10', '1000', '0.25']);
-    assert.deepEqual(words(lines[4]).slice(-2), ['4000', '1.00']);
+    assert.deepEqual(words(lines[3]), ['digits', 'engine', '500', '499', '50.0', '10', '1000', '3', '0.25']);
+    assert.deepEqual(words(lines[4]).slice(-3), ['4000', '3', '1.00']);
+  });
+
+  it('leaves runs with a problem out of the medians, and says the problem', () => {
+    const broken = { ...run('embed', 'engine', 32, Number.NaN), problem: 'it did not start' };
+    const lines = renderServing({
+      runs: [broken, run('embed', 'engine', 32, 900)],
+      paced: [],
+      alone,
+    }).split('\n');
+    assert.deepEqual(words(lines[3]).slice(0, 4), ['embed', 'engine', '32', '900.0']);
+    assert.match(lines[3]!, /✗ it did not start$/);
   });
 
   it('tells which bar is missed, and none of what was not measured', () => {

@@ -7,15 +7,17 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { messageOf } from '../../../services/model-server/rpc.js';
 import { loopback } from '../../kit/interop/programs.js';
 import { until } from '../../kit/process/processes.js';
 import { framedCall } from '../../kit/service/framed-client.js';
 import { runModels } from '../../kit/service/made-models.js';
 import { residentBytes } from '../load/cpu.js';
 import type { LoadProcess } from '../load-process.js';
-import { PROXY_CORE, type Running } from '../subjects/subject.js';
+import { PROXY_CORE, putFirst, type Running } from '../subjects/subject.js';
 import type { AloneFigures } from './alone-process.js';
 import { SERVED_MODELS, type ServedModel } from './models.js';
+import { Progress } from './progress.js';
 import { PACER, SERVING_SUBJECTS, type ServingSubject } from './subjects.js';
 
 /** Requests in flight, each as of a caller of its own. */
@@ -23,9 +25,12 @@ const FEW = 1;
 export const MANY = 32;
 /** Of what the pacer serves with `MANY` in flight. */
 export const PACE = 0.8;
-/** Servers whose code is compiled while it runs are warm after so many calls, however busy the machine is. */
-const FULL = { warmMs: 1000, warmCalls: 20_000, measureMs: 3000, aloneMs: 300 };
-const QUICK = { warmMs: 300, warmCalls: 3000, measureMs: 1000, aloneMs: 50 };
+/**
+ * Ms. A server is warmed up once, until its code is compiled: for `firstMs` at least and until `firstCalls` have ended, but no
+ * longer than ten times `firstMs`. Each load then has `warmMs` before its measured part.
+ */
+const FULL = { firstMs: 300, firstCalls: 20_000, warmMs: 300, measureMs: 2000, aloneMs: 200 };
+const QUICK = { firstMs: 100, firstCalls: 3000, warmMs: 100, measureMs: 700, aloneMs: 50 };
 const PATH = '/inference.GRPCInferenceService/ModelInfer';
 
 /** One server under one load, in one turn. */
@@ -42,10 +47,17 @@ export interface ServingRun {
   readonly problem: string;
 }
 
+const NO_FIGURES = {
+  ...{ callers: MANY, cpuUs: Number.NaN, perSecond: Number.NaN },
+  ...{ p50Us: Number.NaN, p99Us: Number.NaN, rssMb: Number.NaN },
+};
+
 /** One server at a given rate, in one turn: calls start at Poisson-distributed times, and latency counts from there. */
 export interface PacedRun extends Omit<ServingRun, 'callers'> {
   /** Calls started a second. */
   readonly rate: number;
+  /** How late the load sent them, µs (p99): it is part of their latency. */
+  readonly lateP99Us: number;
 }
 
 /** All of it. `alone`: by model, one in each turn. */
@@ -73,19 +85,34 @@ export async function benchServing(
   const runs: ServingRun[] = [];
   const paced: PacedRun[] = [];
   const alone: Record<string, AloneFigures[]> = {};
-  for (const model of chosenOf(SERVED_MODELS, options.only)) {
-    if (model.isCode && !isMade(model, say)) continue;
+  const models = chosenOf(SERVED_MODELS, options.only).filter((model) => !model.isCode || isMade(model, say));
+  const subjects = pacerFirst(chosenOf(SERVING_SUBJECTS, options.only));
+  if (!putFirst([load.pid])) say('no right to raise priorities: other work on this machine shows as latency');
+  const progress = new Progress(models.length * options.runs, subjects.length, options.quick);
+  for (const model of models) {
+    const figures: AloneFigures[] = [];
+    alone[model.name] = figures;
     for (let turn = 1; turn <= options.runs; turn++) {
-      say(`${model.name}, turn ${turn}`);
-      alone[model.name] ??= [];
-      alone[model.name]!.push(await measureAlone(model, options.quick ? QUICK.aloneMs : FULL.aloneMs));
+      say(`${model.name}, turn ${turn} of ${options.runs}: ${progress.left()}`);
+      figures.push(await measureAlone(model, options.quick ? QUICK.aloneMs : FULL.aloneMs));
       let rate: number | undefined;
-      for (const subject of pacerFirst(chosenOf(SERVING_SUBJECTS, options.only))) {
-        const measured = await measureServer({ model, subject, rate, options, load });
+      for (const subject of subjects) {
+        const measured = await measureServer({ model, subject, rate, options, load }).catch(
+          (error: unknown) => {
+            // One server that cannot be measured does not cost the figures of the others.
+            const problem = messageOf(error);
+            say(`${model.name} ${subject.name}: ${problem}`);
+            return {
+              runs: [{ ...NO_FIGURES, model: model.name, subject: subject.name, problem }],
+              paced: [],
+            };
+          },
+        );
         runs.push(...measured.runs);
         paced.push(...measured.paced);
         rate ??= measured.paced[0]?.rate;
       }
+      progress.turnEnded();
     }
   }
   return { runs, paced, alone };
@@ -134,9 +161,12 @@ async function measureServer({ model, subject, rate, options, load }: Measuremen
   if (running === undefined) return { runs, paced };
   const of = { model: model.name, subject: subject.name };
   const message = subject.request(model);
-  const measure = (loaded: Loaded) => measureRun(running, { ...loaded, message, quick: options.quick, load });
+  const times = options.quick ? QUICK : FULL;
+  const measure = (loaded: Loaded) => measureRun(running, { ...loaded, message, times, load });
   try {
     await untilAnswered(model.name, running.port, message);
+    putFirst(running.pids());
+    await measure({ callers: MANY, isFirst: true });
     for (const callers of [FEW, MANY]) runs.push({ ...of, callers, ...(await measure({ callers })) });
     const pace = subject.name === PACER ? PACE * runs.at(-1)!.perSecond : rate;
     if (pace !== undefined && pace > 0)
@@ -159,30 +189,35 @@ interface Loaded {
   readonly callers: number;
   /** Instead of callers that wait for their answers. */
   readonly ratePerSecond?: number;
+  /** The server is warmed up, and nothing is measured. */
+  readonly isFirst?: true;
+}
+
+interface Measured extends Loaded {
+  readonly message: Buffer;
+  readonly times: typeof FULL;
+  readonly load: LoadProcess;
 }
 
 async function measureRun(
   running: Running,
-  {
-    callers,
-    message,
-    quick,
-    load,
-    ...paced
-  }: Loaded & { message: Buffer; quick: boolean; load: LoadProcess },
+  { callers, ratePerSecond, isFirst, message, times, load }: Measured,
 ) {
-  const { warmMs, warmCalls, measureMs } = quick ? QUICK : FULL;
   const pids = running.pids();
+  const parts = isFirst
+    ? { warmMs: times.firstMs, warmCalls: times.firstCalls, measureMs: 1 }
+    : { warmMs: times.warmMs, measureMs: times.measureMs };
   const result = await load.run({
     ...{ port: running.port, kind: 'unary', connections: 1, inFlight: callers, requestBytes: 0 },
-    ...{ varyingHeaders: false, warmMs, warmCalls, measureMs, seed: 1, pids, ...paced },
+    ...{ varyingHeaders: false, seed: 1, pids, ...parts },
+    ...(ratePerSecond === undefined ? {} : { ratePerSecond, pacing: 'sleep' }),
     call: { path: PATH, message: message.toString('base64') },
   });
   const failures = Object.entries(result.failures).map(([what, times]) => `${times} × ${what}`);
   return {
     cpuUs: result.cpuNs / 1000 / Math.max(1, result.measured),
     perSecond: result.seconds > 0 ? result.measured / result.seconds : 0,
-    ...{ p50Us: result.p50Us, p99Us: result.p99Us },
+    ...{ p50Us: result.p50Us, p99Us: result.p99Us, lateP99Us: result.lateP99Us },
     rssMb: residentBytes(pids, 'VmHWM') / 1e6,
     problem: failures.join(', ') || (result.measured === 0 ? 'nothing was measured' : running.lastWords()),
   };

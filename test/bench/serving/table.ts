@@ -25,7 +25,7 @@ export function renderServing({ runs, paced, alone }: ServingReport): string {
     }
     for (const group of groupsOf(runs.filter((run) => run.model === model))) {
       const { subject, callers } = group[0]!;
-      const of = (pick: (run: ServingRun) => number): number => median(group.map(pick));
+      const of = (pick: (run: ServingRun) => number): number => median(valid(group).map(pick));
       const cpuUs = of((run) => run.cpuUs);
       const cells = [
         ...[String(callers), cpuUs.toFixed(1), perCore(cpuUs), of((run) => run.perSecond).toFixed(0)],
@@ -42,15 +42,18 @@ export function renderServing({ runs, paced, alone }: ServingReport): string {
 /** At 80 % of what the pacer serves; a server that does not keep up has no p99 that means anything. */
 function renderPaced(paced: readonly PacedRun[]): string[] {
   const title = `at ${PACE * 100} % of ${PACER}`;
-  const lines = [row(title, ['asked/s', 'calls/s', 'µs a call', 'p50 µs', 'p99 µs', `of ${PACER}`])];
+  const lines = [
+    row(title, ['asked/s', 'calls/s', 'µs a call', 'p50 µs', 'p99 µs', 'load p99', `of ${PACER}`]),
+  ];
   const models = [...new Set(paced.map((run) => run.model))];
   for (const group of models.flatMap((name) => groupsOf(paced.filter((run) => run.model === name)))) {
     const { model, subject } = group[0]!;
-    const of = (pick: (run: PacedRun) => number): number => median(group.map(pick));
+    const of = (pick: (run: PacedRun) => number): number => median(valid(group).map(pick));
     const cells = [
       ...[of((run) => run.rate).toFixed(0), of((run) => run.perSecond).toFixed(0)],
       ...[of((run) => run.cpuUs).toFixed(1), of((run) => run.p50Us).toFixed(0)],
-      ...[of((run) => run.p99Us).toFixed(0), latenessOf(paced, model, subject).toFixed(2)],
+      ...[of((run) => run.p99Us).toFixed(0), of((run) => run.lateP99Us).toFixed(0)],
+      latenessOf(paced, model, subject).toFixed(2),
     ];
     lines.push(row(`${model} ${subject}`, cells) + problemOf(group));
   }
@@ -60,7 +63,11 @@ function renderPaced(paced: readonly PacedRun[]): string[] {
 /** p99 against the pacer's, at the same rate; NaN where one of them was not measured. */
 function latenessOf(paced: readonly PacedRun[], model: string, subject: string): number {
   const p99Of = (name: string): number =>
-    median(paced.filter((run) => run.model === model && run.subject === name).map((run) => run.p99Us));
+    median(
+      valid(paced)
+        .filter((run) => run.model === model && run.subject === name)
+        .map((run) => run.p99Us),
+    );
   return p99Of(subject) / p99Of(PACER);
 }
 
@@ -83,7 +90,7 @@ export function missedBars({ runs, paced, alone }: ServingReport): string[] {
   const missed: string[] = [];
   const costOf = (model: string, callers: number): number =>
     median(
-      runs
+      valid(runs)
         .filter((run) => run.model === model && run.subject === 'engine' && run.callers === callers)
         .map((run) => run.cpuUs),
     );
@@ -104,6 +111,10 @@ export function missedBars({ runs, paced, alone }: ServingReport): string[] {
     );
   return missed;
 }
+
+/** A run with a problem has no figures. */
+const valid = <Run extends { readonly problem: string }>(group: readonly Run[]): Run[] =>
+  group.filter(({ problem }) => problem === '');
 
 /** NaN of nothing. */
 function median(values: readonly number[]): number {
