@@ -140,7 +140,9 @@ function isMade({ name }: ServedModel, say: (line: string) => void): boolean {
 async function measureAlone({ name }: ServedModel, roundMs: number): Promise<AloneFigures> {
   const program = fileURLToPath(new URL('alone-process.js', import.meta.url));
   const args = ['-c', String(PROXY_CORE), process.execPath, program, name, String(roundMs), String(MANY)];
-  const { stdout } = await promisify(execFile)('taskset', args);
+  const running = promisify(execFile)('taskset', args);
+  putFirst([running.child.pid!]);
+  const { stdout } = await running;
   return JSON.parse(stdout) as AloneFigures;
 }
 
