@@ -38,10 +38,11 @@ function deadlineOf(text: string): number {
   return read.value;
 }
 
-/** Address of the upstream with the model's name in a running mesh, or of its only upstream. */
+/** Address of the upstream with the model's name in one of the running meshes, or of the only upstream of the first. */
 function runningTarget(model: string): string | undefined {
-  const [mesh] = runningMeshes();
-  if (mesh === undefined) return undefined;
-  const all = Object.entries(mesh.call);
-  return mesh.call[model] ?? (all.length === 1 ? all[0]![1] : undefined);
+  const meshes = runningMeshes();
+  const named = meshes.find(({ call }) => call[model] !== undefined);
+  if (named !== undefined) return named.call[model];
+  const all = Object.values(meshes[0]?.call ?? {});
+  return all.length === 1 ? all[0] : undefined;
 }

@@ -167,7 +167,7 @@ async function measureServer({ model, subject, rate, options, load }: Measuremen
   const measure = (loaded: Loaded) => measureRun(running, { ...loaded, message, times, load });
   try {
     await untilAnswered(model.name, running.port, message);
-    putFirst(running.pids());
+    if (!subject.isSeveral) putFirst(running.pids());
     await measure({ callers: MANY, isFirst: true });
     for (const callers of [FEW, MANY]) runs.push({ ...of, callers, ...(await measure({ callers })) });
     const pace = subject.name === PACER ? PACE * runs.at(-1)!.perSecond : rate;

@@ -17,6 +17,8 @@ export interface ServingSubject {
   readonly name: string;
   /** Left out unless it is named. */
   readonly isExtra?: true;
+  /** Several processes that wait for each other on one core: one that runs before everything else would starve the next. */
+  readonly isSeveral?: true;
   /** One message of ModelInfer, prefix included. */
   readonly request: (model: ServedModel) => Buffer;
   /** Undefined: it cannot be had here, which has been said. `profile`: a folder for CPU profiles. */
@@ -95,7 +97,7 @@ export const SERVING_SUBJECTS: readonly ServingSubject[] = [
     ...{ name: 'grpc-js', request: requestFor },
     start: (model, profile) => startOurs('grpc-js', model, { profile }),
   },
-  { name: 'sidecars', request: requestFor, start: (model) => startBehindSidecars(model) },
+  { name: 'sidecars', isSeveral: true, request: requestFor, start: (model) => startBehindSidecars(model) },
   { name: 'grpcio', request: networkRequestFor, start: startPython },
   { name: 'mlserver', request: networkRequestFor, start: startMlserver },
 ];
