@@ -36,6 +36,8 @@ export class AuditSink {
   /** Number of the last line that the store has. */
   private published = 0;
   private timer: Timer | undefined;
+  /** A process that hands over closes it twice, and may end only once the file is written. */
+  private closing: Promise<void> | undefined;
 
   constructor(
     { audit, instance }: Pick<SidecarConfig, 'audit' | 'instance'>,
@@ -96,7 +98,12 @@ export class AuditSink {
   }
 
   /** Signs and writes what is there, says where the chain ends, and leaves the file to another process. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.closing ??= this.closeNow();
+    return this.closing;
+  }
+
+  private async closeNow(): Promise<void> {
     this.timer?.cancel();
     this.repeated?.flush();
     await this.log?.close();

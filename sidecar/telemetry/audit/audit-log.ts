@@ -54,6 +54,7 @@ export class AuditLog implements AuditTrail {
   private isWriting: Promise<void> | undefined;
   private isFailing = false;
   private isClosed = false;
+  private closing: Promise<void> | undefined;
   /** Until it fires nothing is written. */
   private retry: Timer | undefined;
   /** Of the next checkpoint. */
@@ -93,8 +94,12 @@ export class AuditLog implements AuditTrail {
   }
 
   /** Signs, writes what is there, for 1 s at most, and lets another process have the file. */
-  async close(): Promise<void> {
-    if (this.isClosed) return;
+  close(): Promise<void> {
+    this.closing ??= this.closeNow();
+    return this.closing;
+  }
+
+  private async closeNow(): Promise<void> {
     this.closeGap();
     this.checkpoint();
     this.isClosed = true;
