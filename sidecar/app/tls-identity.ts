@@ -3,6 +3,7 @@ import tls from 'node:tls';
 import type { Peer } from '../cluster/endpoint.js';
 import type { Address, SidecarConfig } from '../config/model.js';
 import type { Identity, IdentitySource } from '../identity/identity.js';
+import { MappedIds } from '../identity/mapped-ids.js';
 import { FileIdentitySource } from '../identity/sources/file-source.js';
 import { verifyPeerSocket } from '../identity/tls/peer-verification.js';
 import { TlsRotation } from '../identity/tls/rotation.js';
@@ -50,7 +51,8 @@ export class TlsIdentity {
     const { clock, timers, logger, identityFeed } = context.deps;
     const onProblem = (problem: string) =>
       logger.error({ problem }, 'identity files are not usable; the last good identity stays');
-    const from = { paths: identity, feed: identityFeed, trustDomain, service };
+    const ids = identity.ids && new MappedIds(identity.ids);
+    const from = { paths: identity, feed: identityFeed, trustDomain, service, ids };
     return new TlsIdentity(new FileIdentitySource({ ...from, clock, timers, onProblem }), context);
   }
 

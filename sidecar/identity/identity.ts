@@ -1,3 +1,4 @@
+import type { MappedIds } from './mapped-ids.js';
 import type { SpiffeId } from './spiffe.js';
 
 /** An identity before it is checked: three PEM texts. The key must never be logged. */
@@ -11,6 +12,8 @@ export interface IdentityParts {
 /** A certificate with its key and roots, checked as a whole by `assembleIdentity`. */
 export interface Identity extends IdentityParts {
   readonly id: SpiffeId;
+  /** The services of ids that name none; absent: such ids are refused. */
+  readonly ids?: MappedIds | undefined;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   /** Serial number of the leaf, lower-case hex. */

@@ -9,6 +9,7 @@ export interface SpiffeId {
   readonly trustDomain: string;
   readonly partition: string;
   readonly namespace: string;
+  /** Empty for an id that the operator has mapped to its service. */
   readonly datacenter: string;
   /** Unescaped: may hold any printable character. Where plain ASCII is needed, use `uri`. */
   readonly service: string;

@@ -11,6 +11,7 @@ import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
 import { limits } from './limits.js';
 import { loadReport } from './load-reports.js';
+import { mappedIds } from './mapped-ids.js';
 import { sidecarModelProcess } from './model-process.js';
 import { block, blockAs, inCode, inside, option, rules } from './option.js';
 import { queue } from './queue.js';
@@ -44,6 +45,7 @@ const identity = block({
     meaning: 'PEM file with the roots that peers are verified against.',
     why: 'Without them no peer could be verified.',
   }),
+  ids: mappedIds,
 });
 
 const golden = block({
@@ -177,7 +179,7 @@ function discovered<U extends { name: string; endpoints: readonly unknown[]; con
  * domain too. `none`: no mesh identity; mesh legs must be plaintext.
  */
 export type IdentityConfig =
-  | { readonly kind: 'files'; readonly cert: string; readonly key: string; readonly roots: string }
+  | ({ readonly kind: 'files' } & NonNullable<PlainOf<typeof sidecarBlock>['identity']>)
   | { readonly kind: 'consul' }
   | { readonly kind: 'none' };
 

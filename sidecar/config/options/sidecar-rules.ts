@@ -2,6 +2,7 @@
 import { sidecarConsulRules } from './consul/rules.js';
 import { address, entries, type FoundBlock, list, mapping, texts } from './found.js';
 import { callListeners, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
+import { mappedIdRules } from './mapped-ids.js';
 import type { Report } from './option.js';
 import { refuseSharedVariables } from './upstream/service-upstreams.js';
 
@@ -23,6 +24,7 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
   requireWork(file, report);
   requireModels(file, report);
   requireIdentity(file, report);
+  mappedIdRules(file, report);
   if (file['model'] !== undefined)
     refuseSharedVariables(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);
 }

@@ -2,6 +2,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { attempt } from '../../runtime/attempt.js';
 import type { Identity, IdentityParts } from '../identity.js';
+import type { MappedIds } from '../mapped-ids.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
 import { createPeerTrust, verifyPeer } from '../tls/peer-verification.js';
 import { readCertificate } from '../x509/certificate.js';
@@ -12,14 +13,14 @@ import { certificatesFromPem } from '../x509/pem.js';
  * of that domain, the key belongs to the leaf, OpenSSL accepts both, and the chain passes the
  * verification that peers run (`verifyPeer`).
  *
- * @param expected.service the service that the leaf has to name.
+ * @param expected.service the service that the leaf has to name. @param expected.ids the services of ids that name none.
  */
 export function assembleIdentity(
   parts: IdentityParts,
-  expected: { readonly trustDomain: string; readonly service: string },
+  expected: { readonly trustDomain: string; readonly service: string; readonly ids?: MappedIds | undefined },
   wallNowMs: number,
 ): Identity | IdentityProblem {
-  const trust = createPeerTrust(expected.trustDomain, parts.rootsPem);
+  const trust = createPeerTrust(expected.trustDomain, parts.rootsPem, expected.ids);
   if (isProblem(trust)) return { problem: `roots: ${trust.problem}` };
   const [leafDer, ...chainDer] = certificatesFromPem(parts.certChainPem);
   if (!leafDer) return { problem: 'certificate: no certificate found' };
@@ -35,6 +36,7 @@ export function assembleIdentity(
   if (own.kind === 'rejected') return { problem: `certificate: ${own.detail} (${own.reason})` };
   return {
     id: own.id,
+    ...(expected.ids === undefined ? {} : { ids: expected.ids }),
     ...{ certChainPem: parts.certChainPem, keyPem: parts.keyPem, rootsPem: parts.rootsPem },
     ...{ notBeforeMs: facts.notBeforeMs, notAfterMs: facts.notAfterMs, serial: facts.serial },
   };

@@ -10,6 +10,7 @@ import type {
   IdentitySource,
   IdentityStatus,
 } from '../identity.js';
+import type { MappedIds } from '../mapped-ids.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
 import { assembleIdentity } from './assemble-identity.js';
 import { expiryWarning } from './expiry.js';
@@ -20,6 +21,8 @@ export interface FileIdentityOptions {
   readonly trustDomain: string;
   /** The service the certificate must name. */
   readonly service: string;
+  /** The services of ids that name none, of peers and in the certificate itself. */
+  readonly ids?: MappedIds | undefined;
   readonly clock: Pick<Clock, 'wallNow'>;
   readonly timers: Timers;
   /** Identities that the issuing process sends, used as soon as they arrive. */

@@ -1,6 +1,7 @@
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { attempt } from '../../runtime/attempt.js';
-import { type IdentityProblem, isProblem, parseSpiffeId, type SpiffeId } from '../spiffe.js';
+import type { MappedIds } from '../mapped-ids.js';
+import { type IdentityProblem, isProblem, parseSpiffeId, type SpiffeId, splitSpiffeUri } from '../spiffe.js';
 import { type CertificateFacts, ExtendedKeyUsage, KeyUsage } from '../x509/certificate.js';
 import {
   findPath,
@@ -22,6 +23,7 @@ export type PeerRejection =
   | 'no-uri'
   | 'several-uris'
   | 'bad-spiffe-id'
+  | 'unmapped-id'
   | 'wrong-trust-domain'
   | 'wrong-namespace'
   | 'clock-not-yet-valid'
@@ -56,12 +58,18 @@ export interface ExpectedPeer {
 export interface PeerTrust {
   readonly trustDomain: string;
   readonly roots: readonly ParsedCertificate[];
+  /** The services of ids that name none. Absent: such ids are refused. */
+  readonly ids?: MappedIds | undefined;
 }
 
 /** Parses roots in PEM for a trust domain. */
-export function createPeerTrust(trustDomain: string, rootsPem: string): PeerTrust | IdentityProblem {
+export function createPeerTrust(
+  trustDomain: string,
+  rootsPem: string,
+  ids?: MappedIds,
+): PeerTrust | IdentityProblem {
   const roots = parseRoots(trustDomain, certificatesFromPem(rootsPem));
-  return isProblem(roots) ? roots : { trustDomain: trustDomain.toLowerCase(), roots };
+  return isProblem(roots) ? roots : { trustDomain: trustDomain.toLowerCase(), roots, ids };
 }
 
 /**
@@ -82,7 +90,7 @@ export function verifyPeer(
   if (isProblem(leaf)) return reject('malformed', `the certificate cannot be read: ${leaf.problem}`);
   const purpose = checkPurpose(leaf.facts);
   if (purpose) return purpose;
-  const id = checkId(leaf.facts, trust.trustDomain);
+  const id = checkId(leaf.facts, trust);
   if ('kind' in id) return id;
   const validity = checkValidity(leaf.facts, wallNowMs);
   if (validity) return validity;
@@ -98,7 +106,8 @@ function checkExpected(id: SpiffeId, expected: ExpectedPeer | string): PeerVerif
     typeof expected === 'string' ? { service: expected, datacenter: undefined } : expected;
   if (id.service !== service)
     return reject('wrong-service', `expected the service ${quote(service)}, found ${id.uri}`);
-  if (datacenter !== undefined && id.datacenter !== datacenter)
+  // A mapped id is of no datacenter: the map is what says that it is this service.
+  if (datacenter !== undefined && id.datacenter !== '' && id.datacenter !== datacenter)
     return reject('wrong-datacenter', `expected the datacenter ${quote(datacenter)}, found ${id.uri}`);
   return undefined;
 }
@@ -166,18 +175,34 @@ function checkPurpose(facts: CertificateFacts): PeerVerification | undefined {
   return undefined;
 }
 
-function checkId(facts: CertificateFacts, trustDomain: string): SpiffeId | Rejected {
+function checkId(facts: CertificateFacts, { trustDomain, ids }: PeerTrust): SpiffeId | Rejected {
   if (facts.uris.length === 0) return reject('no-uri', 'it has no URI name');
   if (facts.uris.length > 1)
     return reject('several-uris', `it has ${facts.uris.length} URI names, exactly one is allowed`);
   const uri = facts.uris[0]!;
   const id = parseSpiffeId(uri);
-  if (isProblem(id)) return reject('bad-spiffe-id', `${quote(uri)}: ${id.problem}`);
+  if (isProblem(id))
+    return ids === undefined
+      ? reject('bad-spiffe-id', `${quote(uri)}: ${id.problem}`)
+      : mappedId(uri, trustDomain, ids);
   if (id.trustDomain !== trustDomain.toLowerCase())
     return reject('wrong-trust-domain', `${quote(uri)} is not of the trust domain ${trustDomain}`);
   if (id.namespace !== 'default' || id.partition !== 'default')
     return reject('wrong-namespace', `${quote(uri)} is not of the default namespace and partition`);
   return id;
+}
+
+/** The id of a workload whose path names no service. The trust domain comes first: the map is about ids of our own. */
+function mappedId(uri: string, trustDomain: string, ids: MappedIds): SpiffeId | Rejected {
+  const split = splitSpiffeUri(uri);
+  if (isProblem(split)) return reject('bad-spiffe-id', `${quote(uri)}: ${split.problem}`);
+  if (split.trustDomain !== trustDomain.toLowerCase())
+    return reject('wrong-trust-domain', `${quote(uri)} is not of the trust domain ${trustDomain}`);
+  const service = ids.serviceOf(split.path);
+  if (service === undefined)
+    return reject('unmapped-id', `${quote(uri)} names no service, and identity.ids has no entry for it`);
+  const { trustDomain: domain } = split;
+  return { trustDomain: domain, partition: 'default', namespace: 'default', datacenter: '', service, uri };
 }
 
 function checkValidity(facts: CertificateFacts, wallNowMs: number): PeerVerification | undefined {

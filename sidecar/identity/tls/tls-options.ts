@@ -53,7 +53,7 @@ export class PeerRejectedError extends Error {
  * checked.
  */
 export function trustOf(identity: Identity): PeerTrust {
-  const trust = createPeerTrust(identity.id.trustDomain, identity.rootsPem);
+  const trust = createPeerTrust(identity.id.trustDomain, identity.rootsPem, identity.ids);
   if (isProblem(trust)) throw new Error(`roots: ${trust.problem}`);
   return trust;
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { generateKeyPair } from '../../../../sidecar/identity/ca/certificate-builder.js';
+import { MappedIds } from '../../../../sidecar/identity/mapped-ids.js';
 import { type ExpectedPeer, verifyPeer } from '../../../../sidecar/identity/tls/peer-verification.js';
 import { TestAuthority, TRUST_DOMAIN, trustIn } from '../../../kit/identity/certificates.js';
 import { type LeafKind, leafKinds } from '../../../kit/identity/leaf-kinds.js';
@@ -41,6 +42,72 @@ describe('the verdict on a peer', () => {
       assert.equal(verdict(expected), 'dc2');
     assert.equal(verdict({ service: 'web', datacenter: 'dc1' }), 'wrong-datacenter');
     assert.equal(verdict({ service: 'api', datacenter: 'dc2' }), 'wrong-service');
+  });
+
+  describe('with mapped ids', () => {
+    const ids = new MappedIds({
+      [`spiffe://${TRUST_DOMAIN}/ns/ml/sa/digits-sa`]: 'digits',
+      [`spiffe://${TRUST_DOMAIN}/ns/web/sa/*`]: 'web',
+    });
+    /** The service of a leaf with this id, or why there is none. */
+    const verdict = async (uri: string, expected?: ExpectedPeer, mapped: MappedIds | undefined = ids) => {
+      const leaf = await root.leaf({ uris: [uri] });
+      const found = verifyPeer(leaf, { ...trustIn(root), ids: mapped }, Date.now(), expected);
+      return found.kind === 'accepted' ? found.id.service : found.reason;
+    };
+    const ofDomain = (path: string) => `spiffe://${TRUST_DOMAIN}${path}`;
+
+    it('takes the ids of the map for their services, as callers and as servers', async () => {
+      assert.equal(await verdict(ofDomain('/ns/ml/sa/digits-sa')), 'digits');
+      assert.equal(await verdict(ofDomain('/ns/web/sa/frontend')), 'web');
+      assert.equal(await verdict(ofDomain('/ns/ml/sa/digits-sa'), { service: 'digits' }), 'digits');
+      assert.equal(
+        await verdict(ofDomain('/ns/ml/sa/digits-sa'), { service: 'digits', datacenter: 'dc1' }),
+        'digits',
+      );
+      assert.equal(await verdict(ofDomain('/ns/ml/sa/digits-sa'), { service: 'web' }), 'wrong-service');
+    });
+
+    it('takes ids that name their service as ever', async () => {
+      assert.equal(await verdict(ofDomain('/ns/default/dc/dc1/svc/ocr')), 'ocr');
+      assert.equal(await verdict(ofDomain('/ns/other/dc/dc1/svc/ocr')), 'wrong-namespace');
+    });
+
+    it('refuses an id that is not in the map, of another namespace, of a part of a name or longer', async () => {
+      for (const path of [
+        '/ns/ml/sa/digits',
+        '/ns/ml/sa/digits-sa/x',
+        '/ns/evil/sa/digits-sa',
+        '/ns/web/sa/a/b',
+        '/ns/web/sa/%66rontend',
+        '/ns/web/sa/..',
+        '/ns/web/sa/',
+        '/agent/server/dc/dc1',
+        '',
+      ])
+        assert.equal(await verdict(ofDomain(path)), 'unmapped-id', path);
+    });
+
+    it('refuses the ids of the map in another trust domain, though a root of ours signed them', async () => {
+      assert.equal(await verdict('spiffe://other.example/ns/ml/sa/digits-sa'), 'wrong-trust-domain');
+      assert.equal(
+        await verdict('spiffe://other.example/ns/default/dc/dc1/svc/digits'),
+        'wrong-trust-domain',
+      );
+    });
+
+    it('refuses the ids of the map that another authority signed', async () => {
+      const stranger = await TestAuthority.root({ commonName: 'Stranger' });
+      const leaf = await stranger.leaf({ uris: [ofDomain('/ns/ml/sa/digits-sa')] });
+      const found = verifyPeer(leaf, { ...trustIn(root), ids }, Date.now());
+      assert.equal(found.kind === 'rejected' && found.reason, 'untrusted');
+    });
+
+    it('without a map such an id is none', async () => {
+      const leaf = await root.leaf({ uris: [ofDomain('/ns/ml/sa/digits-sa')] });
+      const found = verifyPeer(leaf, trustIn(root), Date.now());
+      assert.equal(found.kind === 'rejected' && found.reason, 'bad-spiffe-id');
+    });
   });
 
   it('refuses a chain of more than ten certificates', async () => {

@@ -1,0 +1,62 @@
+/** A whole segment of this matches any one segment. */
+const ANY = '*';
+/** SPIFFE-ID section 2.2: letters, digits, `.`, `-`, `_`; no percent-encoding, no empty, `.` or `..` segment. */
+const SEGMENT = /^(?!\.{1,2}$)[A-Za-z0-9._-]+$/;
+
+/** One id or pattern. */
+interface MappedId {
+  readonly segments: readonly string[];
+  readonly service: string;
+}
+
+/**
+ * The service names of SPIFFE ids that do not name a service themselves, such as SPIRE's defaults (`/ns/ml/sa/digits`), as the
+ * operator has written them down. An id without an entry has no service: nothing is guessed from its path, for
+ * in the namespace of another team an account may have any name.
+ */
+export class MappedIds {
+  private readonly entries: readonly MappedId[];
+
+  /** @param ids from `spiffe://TRUST DOMAIN/PATH` to service; the trust domain of each has been compared by then. */
+  constructor(ids: Readonly<Record<string, string>>) {
+    this.entries = Object.entries(ids).map(([id, service]) => ({
+      segments: segmentsOf(pathOf(id)),
+      service,
+    }));
+  }
+
+  /**
+   * The service of an id with this path. An entry with fewer wildcards wins. Undefined: there is no entry, the best of them name
+   * different services, or the path is none that SPIFFE allows.
+   */
+  serviceOf(path: string): string | undefined {
+    if (!path.startsWith('/')) return undefined;
+    const segments = segmentsOf(path);
+    if (!segments.every((segment) => SEGMENT.test(segment))) return undefined;
+    const matching = this.entries.filter((entry) => matches(entry.segments, segments));
+    const fewest = Math.min(...matching.map(wildcardsOf));
+    const services = new Set(
+      matching.filter((entry) => wildcardsOf(entry) === fewest).map(({ service }) => service),
+    );
+    return services.size === 1 ? [...services][0] : undefined;
+  }
+}
+
+/** The part of an id after its trust domain, with the slash. */
+function pathOf(id: string): string {
+  return id.slice(id.indexOf('/', 'spiffe://'.length));
+}
+
+function segmentsOf(path: string): string[] {
+  return path.slice(1).split('/');
+}
+
+/** Whether each segment is the same, or any. A wildcard never stands for several segments, nor for part of one. */
+function matches(pattern: readonly string[], segments: readonly string[]): boolean {
+  if (pattern.length !== segments.length) return false;
+  return pattern.every((part, at) => part === ANY || part === segments[at]);
+}
+
+function wildcardsOf({ segments }: MappedId): number {
+  return segments.filter((part) => part === ANY).length;
+}
