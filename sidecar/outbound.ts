@@ -151,9 +151,9 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     beginAttempt(call, attempt, attemptDueMs(call, now), hedgeMs);
   }
 
-  /** The call sticks to an endpoint by a parameter of its request. True: it waits for more of that. */
+  /** The call sticks to an endpoint by something in its request. True: it waits for more of that. */
   private awaitKey(call: OutboundCall): boolean {
-    return this.parameterKeys.awaitKey(call, this.upstream.hashParameterOf(call.cluster)!) === Next.handled;
+    return this.parameterKeys.awaitKey(call, this.upstream.hashOnOf(call.cluster)!) === Next.handled;
   }
 
   private makeAttempt(call: OutboundCall, endpoint: Endpoint, nowMs: number): OutboundAttempt {

@@ -27,7 +27,7 @@ function spillAbove(config: BalanceConfig): number | undefined {
   return config.kind === 'ring-hash' ? config.spillAbove : undefined;
 }
 
-/** Calls that stick by a parameter are sequences, with their state at the endpoint. */
+/** Calls that stick by a parameter are sequences, with their state at the endpoint; a model can be loaded at another. */
 function ignoresLoad(config: BalanceConfig): boolean {
-  return config.kind === 'ring-hash' && config.hashOn !== undefined;
+  return config.kind === 'ring-hash' && config.hashOn?.parameter !== undefined;
 }

@@ -1,5 +1,5 @@
 import { labelOf } from '../config/codecs/address.js';
-import type { Address, EjectionConfig, UpstreamConfig } from '../config/model.js';
+import type { Address, EjectionConfig, HashOn, UpstreamConfig } from '../config/model.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import { drawCluster, type Lookup, matchRoute, type TrafficRoute } from '../core/routing/route-match.js';
 import {
@@ -164,11 +164,11 @@ export class Upstream {
     return this.hashKeys.get(cluster);
   }
 
-  /** The parameter of requests that calls of `cluster` stick by; undefined: there is none, or a metadata key. */
-  hashParameterOf(cluster: Cluster): string | undefined {
+  /** What of their requests the calls of `cluster` stick by; undefined: nothing, or a metadata key. */
+  hashOnOf(cluster: Cluster): HashOn | undefined {
     const { balance } = this.config;
     if (balance.kind !== 'ring-hash' || this.hashKeys.has(cluster)) return undefined;
-    return balance.hashOn?.parameter;
+    return balance.hashOn;
   }
 
   /** Calls stick by a parameter of their requests. */

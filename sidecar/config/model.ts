@@ -35,6 +35,11 @@ export type RateLimitConfig = NonNullable<InboundConfig['rateLimits']>[number];
 export type OutboundConfig = NonNullable<SidecarConfig['outbound']>;
 /** A mesh service that is called; its SPIFFE id is what every endpoint must present. */
 export type UpstreamConfig = OutboundConfig['upstreams'][number];
+/** `balance.hash_on`. */
+export type HashOn = NonNullable<
+  Extract<UpstreamConfig['balance'], { readonly kind: 'ring-hash' }>['hashOn']
+>;
+
 /** What endpoints are asked of their load; `intervalMs` 0: nothing. */
 export type LoadReportsConfig = UpstreamConfig['loadReports'];
 /** One prober for each endpoint, however many routes lead to it. */

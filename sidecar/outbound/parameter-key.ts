@@ -1,4 +1,5 @@
 import { readInferParameter } from '../codec/infer-parameter.js';
+import type { HashOn } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
 import { hashText } from '../core/balancing/hash.js';
 import { NEVER } from '../relay/call.js';
@@ -7,6 +8,7 @@ import { Next } from '../relay/next.js';
 import { creditRequest } from '../relay/request-buffer.js';
 import { prefixOf } from '../relay/request-prefix.js';
 import type { OutboundCall } from './call.js';
+import { awaitModel } from './models/called-model.js';
 
 /** Key of a call that sticks by a parameter of its request which has not been read yet. */
 export const KEY_UNREAD = -2;
@@ -23,7 +25,7 @@ export type KeylessReason = (typeof KEYLESS_REASONS)[number];
 type Found = { readonly key: number } | { readonly keyless: KeylessReason } | { readonly needed: number };
 
 /**
- * Reads the keys of calls from a parameter in their first message (`balance.hash_on`). A call without one, or whose message
+ * Reads the keys of calls from a parameter in their first message, or from the model that it names (`balance.hash_on`). A call without one, or whose message
  * cannot be read, goes where the load says, and is counted by the reason.
  */
 export class ParameterKeys {
@@ -35,7 +37,8 @@ export class ParameterKeys {
    * Before an attempt. `handled`: the call waits until more of its first message is here. A stream may be open for long
    * before that comes, so that only the limits of the call bound the wait.
    */
-  awaitKey(call: OutboundCall, parameter: string): Next {
+  awaitKey(call: OutboundCall, { parameter }: HashOn): Next {
+    if (parameter === undefined) return this.awaitModelKey(call);
     const found = find(call, parameter);
     if ('needed' in found && !call.requestEnded && call.isReplayable) {
       call.keyBytes = found.needed;
@@ -48,6 +51,15 @@ export class ParameterKeys {
     call.isRequestAwaited = false;
     call.routeDecision = { ...call.routeDecision!, key: 'key' in found ? found.key : NO_KEY };
     if (!('key' in found)) this.keyless['keyless' in found ? found.keyless : 'incomplete']++;
+    return Next.continue;
+  }
+
+  /** The same by the model that the call names; one that names none that can be told counts as `absent`. */
+  private awaitModelKey(call: OutboundCall): Next {
+    if (awaitModel(call) === Next.handled) return Next.handled;
+    const key = call.modelName === '' ? NO_KEY : hashText(call.modelName);
+    if (key === NO_KEY) this.keyless.absent++;
+    call.routeDecision = { ...call.routeDecision!, key };
     return Next.continue;
   }
 

@@ -5,7 +5,7 @@ import type { UpstreamConfig } from '../config/model.js';
 import { CallKind, NO_KEY } from '../core/balancing/balancer.js';
 import { hashText } from '../core/balancing/hash.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
-import { isValidPath } from '../core/routing/method.js';
+import { isValidPath, MODEL_METHODS } from '../core/routing/method.js';
 import type { MethodKinds } from '../core/routing/method-kinds.js';
 import { rewritePath, type TrafficRoute } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
@@ -155,8 +155,10 @@ export class Router {
   }
 
   private keyOf(cluster: Cluster, request: HeaderBlock): number {
-    if (this.upstream.hashParameterOf(cluster) !== undefined) {
+    const hashOn = this.upstream.hashOnOf(cluster);
+    if (hashOn !== undefined) {
       const { path } = headerViewOf(request);
+      if (hashOn.model === true) return MODEL_METHODS.has(path) ? KEY_UNREAD : NO_KEY;
       return path === MODEL_INFER || path === MODEL_STREAM_INFER ? KEY_UNREAD : NO_KEY;
     }
     const hashKey = this.upstream.hashKeyOf(cluster);

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type DecisionRow, type Drill, drill, drillRow } from '../decisions/drill.js';
-import { mostOf, sinceNow, sumOf } from '../decisions/mesh.js';
+import { mostOf, RETRIED, sinceNow, sumOf } from '../decisions/mesh.js';
 import { type LoadOptions, REQUEST, type SentCall, summarize } from '../faults/load.js';
 import type { Trial } from '../faults/row.js';
 import { seconds } from '../faults/times.js';
@@ -52,7 +52,8 @@ const coldStart: DecisionRow = {
   run: async (_, trial) => {
     const hook = new WakeHook();
     const wake = { url: await hook.listen(), interval: `${WAKE_EVERY_MS}ms` };
-    const upstream = { cold_start: { wait: '30s', max_waiting: MOST_WAITING, wake } };
+    const routes = [{ ...RETRIED, timeout: '60s' }];
+    const upstream = { routes, cold_start: { wait: '30s', max_waiting: MOST_WAITING, wake } };
     const load = { perSecond: COLD_RATE, deadlineMs: DEADLINE_MS };
     try {
       await drill(trial, { upstream }, (parts) => coldStarts(parts, hook), load);
@@ -80,7 +81,13 @@ async function coldStarts(parts: Drill, hook: WakeHook): Promise<void> {
   );
   if (trial.pace === 'short') return;
   const beyond = await startCold(parts, hook, (1_500 * MOST_WAITING) / COLD_RATE);
-  trial.expect(`no more than ${MOST_WAITING} wait`, beyond.most <= MOST_WAITING, String(beyond.most));
+  // A call that has waited and asks again gives its place to another meanwhile.
+  const bound = 1.25 * MOST_WAITING;
+  trial.expect(
+    `no more than ${MOST_WAITING} wait, and those that ask again`,
+    beyond.most <= bound,
+    String(beyond.most),
+  );
   const { failed, failures } = summarize(beyond.calls);
   trial.expect(
     'as many fail as are refused',

@@ -4,7 +4,12 @@
 import { BALANCER_KINDS, BALANCERS, type BalancerKind } from '../../../core/balancing/balancers.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, blockAs, inCode, option, rules } from '../option.js';
-import { choice, matching, rational } from '../values.js';
+import { choice, flag, matching, rational } from '../values.js';
+
+/** What of a request decides: a parameter, or the model that it names. */
+type HashOn =
+  | { readonly parameter: string; readonly model?: false | undefined }
+  | { readonly model: true; readonly parameter?: undefined };
 
 type BalanceConfig =
   | { readonly kind: Exclude<BalancerKind, 'ring-hash'> }
@@ -16,7 +21,7 @@ type BalanceConfig =
     }
   | {
       readonly kind: 'ring-hash';
-      readonly hashOn: { readonly parameter: string };
+      readonly hashOn: HashOn;
       readonly key?: undefined;
       readonly spillAbove?: number;
     };
@@ -24,15 +29,33 @@ type BalanceConfig =
 const PARAMETER = /^[!-~]{1,64}$/;
 
 const hashOn = block({
+  model: option(flag().optional(), {
+    meaning:
+      '`true`: calls for the same model go to the same endpoint, by the name in the methods of the Open Inference Protocol that name one, until it has a quarter more calls in flight than its share, or what `spill_above` says; then to the next one on the ring.',
+    otherwise: 'absent: `parameter` says what decides',
+    why: 'A replica that keeps the models it was asked for last in memory is quicker with one that it has.',
+  }),
   parameter: option(
-    matching('text', PARAMETER, 'the name of a parameter, such as sequence_id: at most 64 characters'),
+    matching(
+      'text',
+      PARAMETER,
+      'the name of a parameter, such as sequence_id: at most 64 characters',
+    ).optional(),
     {
       meaning:
         'Name in `parameters` of ModelInfer and of the first message of ModelStreamInfer, with a text or an integer other than 0.',
+      otherwise: 'required without `model`',
       why: 'Which calls belong together depends on the application.',
     },
   ),
-});
+}).check(
+  rules(({ model, parameter }, report) => {
+    if (model !== true && parameter === undefined)
+      report(['parameter'], 'missing; expected the name of a parameter, or "model: true"');
+    if (model === true && parameter !== undefined)
+      report(['model'], 'found beside parameter; expected only one of them');
+  }),
+);
 
 /** `balance`: Envoy's `lb_policy`. */
 export const balance = inCode(
@@ -48,7 +71,7 @@ export const balance = inCode(
     }),
     hash_on: option(hashOn.optional(), {
       meaning:
-        'With `ring-hash`, in the place of `key`: calls with the same value of a parameter of the request go to the same endpoint while it is there, whatever its load, as a sequence has its state there. An attempt begins once the parameter has been read, in the first 64 KiB of the first message and before its inputs. Calls whose parameter is absent or cannot be read go where the load says.',
+        'With `ring-hash`, in the place of `key`: calls with the same value of a parameter of the request go to the same endpoint while it is there, whatever its load, as a sequence has its state there; or those for the same model, as long as its load allows. An attempt begins once the parameter has been read, in the first 64 KiB of the first message and before its inputs. Calls whose parameter is absent or cannot be read go where the load says.',
       otherwise: 'absent: `key` says what decides',
       why: 'Clients of sequence models put `sequence_id` there.',
     }),
@@ -56,7 +79,7 @@ export const balance = inCode(
       meaning:
         'With `ring-hash`: calls stay at the endpoint of their key until it has more than this many times the calls that it runs at once, by its own report (`load_reports`); then they go to the next one on the ring that has not. With `hash_on`, state at the first endpoint does not come along.',
       otherwise:
-        'absent: with `key`, a quarter more of our own calls in flight than its share; with `hash_on`, whatever its load',
+        'absent: with `key`, a quarter more of our own calls in flight than its share; with `hash_on.parameter`, whatever its load',
       why: 'Whether a warm cache is worth a wait depends on the model: 1 leaves once calls would wait, 2 once as many wait as run.',
     }),
   }).check(

@@ -328,7 +328,13 @@ describe('rules of an upstream', () => {
     .also('a key that nothing reads', 'balance: {kind: round-robin, hash_on: {parameter: y}}')
     .because(/^balance\.hash_on: found with round-robin, which does not read it; expected "kind: ring-hash"$/)
     .also('a parameter without a name', 'balance: {kind: ring-hash, hash_on: {parameter: ""}}')
-    .because(/^balance\.hash_on\.parameter: found ""; expected the name of a parameter/);
+    .because(/^balance\.hash_on\.parameter: found ""; expected the name of a parameter/)
+    .also('a hash of nothing', 'balance: {kind: ring-hash, hash_on: {}}')
+    .because(/^balance\.hash_on\.parameter: missing; expected the name of a parameter, or "model: true"$/)
+    .also('a hash of two things', 'balance: {kind: ring-hash, hash_on: {model: true, parameter: y}}')
+    .because(/^balance\.hash_on\.model: found beside parameter; expected only one of them$/)
+    .also('a model that is not hashed', 'balance: {kind: ring-hash, hash_on: {model: false}}')
+    .because(/^balance\.hash_on\.parameter: missing; expected the name of a parameter, or "model: true"$/);
 
   it('hears rules between options even when single options are wrong', () =>
     assert.deepEqual(
