@@ -21,7 +21,8 @@ describe('Reasons', () => {
       ...['discovery-pending', 'breaker-open', 'connect-failed', 'connection-lost', 'upstream-reset'],
       'not-resumed',
       ...['not-allowed', 'intentions-not-loaded', 'no-identity', 'unknown-route', 'model-unavailable'],
-      ...['model-not-ready', 'model-crashed', 'poison', 'draining', 'too-large', 'fault-injected'],
+      ...['model-not-ready', 'model-crashed', 'poison', 'drain-timeout', 'draining', 'too-large'],
+      'fault-injected',
       ...['protocol-error', 'internal'],
     ]);
   });
