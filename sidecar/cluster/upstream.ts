@@ -1,7 +1,7 @@
 import { labelOf } from '../config/codecs/address.js';
 import type { Address, EjectionConfig, HashOn, UpstreamConfig } from '../config/model.js';
 import { EjectionState } from '../core/outlier/ejection.js';
-import { drawCluster, type Lookup, matchRoute, type TrafficRoute } from '../core/routing/route-match.js';
+import { type Lookup, matchRoute, type TrafficRoute } from '../core/routing/route-match.js';
 import {
   type ClusterSnapshot,
   MAIN_CLUSTER,
@@ -154,9 +154,9 @@ export class Upstream {
     return matchRoute(this.routes, path, lookup);
   }
 
-  /** One of the route's clusters; undefined when what it names is not there. */
-  draw(route: TrafficRoute, random: () => number): Cluster | undefined {
-    return this.byName.get(drawCluster(route, random));
+  /** A cluster that a route names; undefined when it is not there. */
+  clusterNamed(name: string): Cluster | undefined {
+    return this.byName.get(name);
   }
 
   /** The metadata key that calls of `cluster` stick by. */

@@ -7,7 +7,7 @@ import { hashText } from '../core/balancing/hash.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { isValidPath, MODEL_METHODS } from '../core/routing/method.js';
 import type { MethodKinds } from '../core/routing/method-kinds.js';
-import { rewritePath, type TrafficRoute } from '../core/routing/route-match.js';
+import { drawLeg, rewritePath, type TrafficRoute } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { FirstMessage, MessageWatch } from '../relay/call.js';
@@ -122,9 +122,11 @@ export class Router {
   private applyRules(call: OutboundCall, match: Match): LocalReply | null {
     const { original } = call;
     const { path } = headerViewOf(original);
-    const rule = this.upstream.match(path, (name) => headerValues(original, name));
-    if (rule === undefined) return this.unknownRoute(path);
-    const cluster = this.upstream.draw(rule, this.context.random);
+    const found = this.upstream.match(path, (name) => headerValues(original, name));
+    if (found === undefined) return this.unknownRoute(path);
+    const leg = drawLeg(found, this.context.random);
+    const rule = leg.route ?? found;
+    const cluster = this.upstream.clusterNamed(leg.cluster);
     if (cluster === undefined) return this.noEndpoint();
     const rewritten = rewritePath(rule, path);
     if (rewritten !== path && !isValidPath(rewritten)) return this.unknownRoute(rewritten);

@@ -10,6 +10,22 @@ export interface HeaderEdits {
 
 export type NameValue = readonly [name: string, value: string];
 
+/** The edits that do what `first` and then `second` would. Undefined: neither does anything. */
+export function mergeEdits(
+  first: HeaderEdits | undefined,
+  second: HeaderEdits | undefined,
+): HeaderEdits | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  const replaced = new Set([...second.remove, ...second.set.map(([name]) => name)]);
+  // What is set or added first goes where the second edit removes or sets the same name.
+  const left = (values: readonly NameValue[]) => values.filter(([name]) => !replaced.has(name));
+  return {
+    remove: [...new Set([...first.remove, ...second.remove])],
+    set: [...left(first.set), ...second.set],
+    add: [...left(first.add), ...second.add],
+  };
+}
+
 /** Fields that HTTP/2 and gRPC give a meaning of their own, or that sidecars speak to each other with. */
 const RESERVED =
   /^(?::|grpc-|outrider-|(?:host|te|connection|content-type|content-length|transfer-encoding|upgrade)$)/;

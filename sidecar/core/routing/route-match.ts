@@ -41,12 +41,20 @@ export interface TrafficMatch {
   readonly headers: readonly HeaderMatch[];
 }
 
+/** One of the clusters that a route leads to. */
+export interface RouteLeg {
+  readonly weight: number;
+  readonly cluster: string;
+  /** What calls of this leg follow in place of the route, where the leg edits headers of its own; absent: the route. */
+  readonly route?: TrafficRoute;
+}
+
 /** A route with its weighted clusters. */
 export interface TrafficRoute {
   /** Absent: every call. */
   readonly match?: TrafficMatch;
   /** Weights ≥ 0, their sum > 0. */
-  readonly split: readonly { readonly weight: number; readonly cluster: string }[];
+  readonly split: readonly RouteLeg[];
   /** What Consul's router says beside the destination; the sidecar's own file wins where it says something. */
   readonly timeoutMs?: number;
   readonly idleTimeoutMs?: number;
@@ -105,18 +113,17 @@ function valueMatches(match: HeaderMatch, value: string): boolean | undefined {
   return match.regex?.test(value);
 }
 
-/** One of the route's clusters, by chance in proportion to weight. */
-export function drawCluster(route: TrafficRoute, random: () => number): string {
-  const { split } = route;
-  if (split.length === 1) return split[0]!.cluster;
+/** One of the route's legs, by chance in proportion to weight. */
+export function drawLeg({ split }: TrafficRoute, random: () => number): RouteLeg {
+  if (split.length === 1) return split[0]!;
   let total = 0;
   for (const { weight } of split) total += weight;
   let point = random() * total;
-  for (const { weight, cluster } of split) {
-    if (point < weight) return cluster;
-    point -= weight;
+  for (const leg of split) {
+    if (point < leg.weight) return leg;
+    point -= leg.weight;
   }
-  return split.findLast(({ weight }) => weight > 0)!.cluster;
+  return split.findLast(({ weight }) => weight > 0)!;
 }
 
 /** The path after the route's rewrite. */

@@ -32,7 +32,10 @@ const NO_CALLER = {
     passData: take,
     sendTrailers() {},
     credit() {},
+    reset() {},
   },
+  // It learns nothing for calls to come.
+  memory: { noteLargeRequest() {} },
 } as unknown as Session;
 
 /** Reports the end of a copy: its status, and its response where that is whole. */

@@ -21,7 +21,7 @@ import { Hedge } from '../../../sidecar/core/retry/hedging.js';
 import { PrimaryBreaker } from '../../../sidecar/core/retry/primary-breaker.js';
 import { NO_PUSHBACK, RetryState } from '../../../sidecar/core/retry/retry.js';
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
-import { drawCluster, matchRoute, type TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
+import { drawLeg, matchRoute, type TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import { Percentile } from '../../../sidecar/core/stats/percentile.js';
 import { compileRe2, type Re2Pattern } from '../../../sidecar/discovery/re2-pattern.js';
 import { makeField } from '../../../sidecar/http2/hpack/field.js';
@@ -74,7 +74,7 @@ function ruling(): DecisionCost[] {
   return [
     instead('ring hash, 3 endpoints', (call) => ring.pick(three, [], call / 100, keys[call & 63]!)),
     option('traffic route, the third with a pattern', () => matchRoute(routes, PATHS.unary, lookup)),
-    option('cluster by weight', () => drawCluster(routes[2]!, Math.random)),
+    option('cluster by weight', () => drawLeg(routes[2]!, Math.random)),
     option('permissions of a call, 3 rules', () => permissions.decide(facts)),
     instead('RE2 pattern, 10 characters', () => canary.regex.test('user-12345')),
   ];

@@ -112,6 +112,25 @@ describe('Scenario: traffic rules', () => {
     }
   });
 
+  it('change the headers of one leg of a split only, beside those of the route', () => {
+    const by = (value: string): HeaderEdits => ({ remove: [], set: [['x-by', value]], add: [] });
+    const own = [{ weight: 1, cluster: 'v1' }];
+    const split = [
+      {
+        weight: 1,
+        cluster: 'v1',
+        route: { split: own, requestHeaders: by('leg'), responseHeaders: by('leg') },
+      },
+      { weight: 1, cluster: 'v2' },
+    ];
+    mesh.apply({ v1: cluster('a'), v2: cluster('b') }, [{ split, requestHeaders: by('route') }]);
+    const seen = new Set<string>();
+    for (let i = 0; i < 40; i++) seen.add(String(mesh.call().header('x-by')));
+    assert.deepEqual([...seen].sort(), ['leg', 'undefined'], 'of responses');
+    const asked = ['a', 'b'].map((name) => mesh.stack.backend(name).last.header('x-by'));
+    assert.deepEqual(asked, ['leg', 'route']);
+  });
+
   it('end a silent stream where the file has no idle time of its own', () => {
     start({ routes: [aStreamRoute()] });
     mesh.apply({ '': cluster('a') }, [to('', { idleTimeoutMs: 400 })]);

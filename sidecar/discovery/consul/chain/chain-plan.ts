@@ -1,9 +1,9 @@
 import { defined } from '../../../config/present.js';
 import { Status } from '../../../core/outcome/status.js';
-import type { HeaderEdits } from '../../../core/routing/header-edits.js';
-import type { TrafficRoute } from '../../../core/routing/route-match.js';
+import { type HeaderEdits, mergeEdits } from '../../../core/routing/header-edits.js';
+import type { RouteLeg, TrafficRoute } from '../../../core/routing/route-match.js';
 import { MAIN_CLUSTER } from '../../snapshot.js';
-import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
+import { type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 import { type Chain, type ChainNode, countIn, durationIn, parseChain } from './chain-json.js';
 import { headerEditsIn } from './header-modifiers.js';
 import { type ClusterPlan, ClusterReader } from './resolver.js';
@@ -101,25 +101,33 @@ class PlanReader {
       this.refuse(
         `service-splitter ${quote(node.name)}: the RequestTimeouts of its resolvers differ and are not applied.`,
       );
-    else if (timeoutMs !== undefined && route.timeoutMs === undefined) return { ...route, split, timeoutMs };
-    return { ...route, split };
+    else if (timeoutMs !== undefined && route.timeoutMs === undefined)
+      return withLegs({ ...route, timeoutMs }, split);
+    return withLegs(route, split);
   }
 
   /** Splitters below splitters are one split. */
-  private split(node: ChainNode, share: number, depth: number): { weight: number; cluster: string }[] {
+  private split(node: ChainNode, share: number, depth: number, edits: LegEdits = {}): PlannedLeg[] {
     this.splits += 1;
     if (this.splits > MAX_SPLITS) throw new Error('the discovery chain splits without end');
     if (depth > MAX_DEPTH) throw new Error('the discovery chain goes in a circle');
-    if (node.type === 'resolver') return [{ weight: share, cluster: this.clusters.read(node) }];
+    if (node.type === 'resolver') return [{ weight: share, cluster: this.clusters.read(node), edits }];
     if (node.type === 'router') throw new Error('the discovery chain has a router behind another node');
     return listIn(node.json, 'Splits').flatMap((split) => {
       const weight = (split as Json | null)?.['Weight'];
       if (typeof weight !== 'number' || !(weight > 0)) return [];
       const definition = objectIn(split, 'Definition');
-      for (const field of ['RequestHeaders', 'ResponseHeaders'])
-        if (isSet(definition?.[field]))
-          this.refuse(`service-splitter ${quote(node.name)}: Splits.${field} is not applied.`);
-      return this.split(this.chain.node(textIn(split, 'NextNode')), (share * weight) / 100, depth + 1);
+      const own = (field: string): HeaderEdits | undefined =>
+        headerEditsIn(objectIn(definition, field), (why) =>
+          this.refuse(`service-splitter ${quote(node.name)}: Splits.${field}.${why}.`),
+        );
+      // As if the call went through one splitter after the other (Consul's ServiceSplit.MergeParent).
+      const legEdits = defined({
+        requestHeaders: mergeEdits(edits.requestHeaders, own('RequestHeaders')),
+        responseHeaders: mergeEdits(edits.responseHeaders, own('ResponseHeaders')),
+      });
+      const next = this.chain.node(textIn(split, 'NextNode'));
+      return this.split(next, (share * weight) / 100, depth + 1, legEdits);
     });
   }
 
@@ -165,4 +173,29 @@ export function plainPlan(cluster: ClusterPlan): ChainPlan {
     clusters: new Map([[MAIN_CLUSTER, cluster]]),
     unsupported: [],
   };
+}
+
+/** What a leg of a splitter does to headers. */
+type LegEdits = Pick<TrafficRoute, 'requestHeaders' | 'responseHeaders'>;
+
+interface PlannedLeg {
+  readonly weight: number;
+  readonly cluster: string;
+  readonly edits: LegEdits;
+}
+
+/**
+ * A route with its legs. A leg that edits headers has a route of its own: first its edits are made and then those of the route, in the
+ * order of Envoy (weighted cluster before route).
+ */
+function withLegs(route: Omit<TrafficRoute, 'split'>, legs: readonly PlannedLeg[]): TrafficRoute {
+  const split = legs.map(({ weight, cluster, edits }): RouteLeg => {
+    if (edits.requestHeaders === undefined && edits.responseHeaders === undefined) return { weight, cluster };
+    const merged = defined({
+      requestHeaders: mergeEdits(edits.requestHeaders, route.requestHeaders),
+      responseHeaders: mergeEdits(edits.responseHeaders, route.responseHeaders),
+    });
+    return { weight, cluster, route: { ...route, ...merged, split: [{ weight, cluster }] } };
+  });
+  return { ...route, split };
 }

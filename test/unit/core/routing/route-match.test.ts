@@ -1,7 +1,7 @@
 /** Routes of calls: the first that matches, and clusters by weight. */
 import assert from 'node:assert/strict';
 import {
-  drawCluster,
+  drawLeg,
   type HeaderMatch,
   matchRoute,
   rewritePath,
@@ -76,12 +76,12 @@ describe('Traffic rules', () => {
     const weights = Object.entries({ a: 90, never: 0, b: 10 });
     const route: TrafficRoute = { split: weights.map(([cluster, weight]) => ({ weight, cluster })) };
     const random = seeded(1);
-    const drawn = Array.from({ length: 10_000 }, () => drawCluster(route, random));
+    const drawn = Array.from({ length: 10_000 }, () => drawLeg(route, random).cluster);
     const [a, b] = ['a', 'b'].map((name) => drawn.filter((cluster) => cluster === name).length);
     // Four standard deviations of 10,000 draws at 0.1.
     assert.ok(Math.abs(b! - 1000) < 120, `${b}`);
     assert.equal(a! + b!, 10_000);
-    const ends = [0.999_999_999, 0].map((draw) => drawCluster(route, constant(draw)));
+    const ends = [0.999_999_999, 0].map((draw) => drawLeg(route, constant(draw)).cluster);
     assert.deepEqual(ends, ['b', 'a']);
   });
 

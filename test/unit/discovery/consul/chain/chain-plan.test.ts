@@ -54,6 +54,37 @@ describe('A discovery chain', () => {
     assert.deepEqual([...plan.clusters.keys()], ['v1.web.default.dc1', 'other.default.dc1']);
   });
 
+  it('a discovery chain edits the headers of each leg of a splitter, before those of the route', () => {
+    const set = (value: string) => ({ Set: { 'x-leg': value } });
+    const Splits = [
+      {
+        Weight: 60,
+        NextNode: node('v1.web'),
+        Definition: { RequestHeaders: set('v1'), ResponseHeaders: set('v1') },
+      },
+      { Weight: 40, NextNode: node('other'), Definition: { RequestHeaders: { Add: { te: 'x' } } } },
+    ];
+    const destination = { RequestHeaders: { Add: { 'x-route': 'yes' } } };
+    const plan = planOf(
+      chain(
+        [
+          router('web', [{ destination, next: 'splitter:web.default' }], 'splitter:web.default'),
+          ['splitter:web.default', { Type: 'splitter', Name: 'web.default', Splits }],
+          ...['v1.web', 'other'].map((spec) => resolver(spec)),
+        ],
+        { 'v1.web': {}, other: {} },
+      ),
+    );
+    const added = { remove: [], set: [], add: [['x-route', 'yes']] };
+    const leg = { remove: [], set: [['x-leg', 'v1']], add: [] };
+    const [first, second] = plan.routes[0]!.split;
+    assert.deepEqual(first!.route!.requestHeaders, { ...added, set: leg.set });
+    assert.deepEqual(first!.route!.responseHeaders, leg);
+    assert.deepEqual(plan.routes[0]!.requestHeaders, added);
+    assert.equal(second!.route, undefined);
+    assert.match(plan.unsupported[0]!, /Splits.RequestHeaders.Add "te" is not applied/);
+  });
+
   it('a discovery chain routes by path, metadata and method', () => {
     const said = [
       { Name: 'X-Exact', Exact: 'yes' },
