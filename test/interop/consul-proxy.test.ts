@@ -8,7 +8,7 @@ import { status } from '@grpc/grpc-js';
 import type { Address } from '../../sidecar/config/model.js';
 import { type BuiltinProxy, builtinClient, builtinServer } from '../kit/interop/builtin-proxy.js';
 import { callerUntilEnd, cannotReach, casesIn, metadataSeen, refusesCalls } from '../kit/interop/calls.js';
-import { soon } from '../kit/interop/client.js';
+import { Caller, soon } from '../kit/interop/client.js';
 import { MODES } from '../kit/interop/mesh.js';
 import { portOf } from '../kit/interop/programs.js';
 import { suiteCaller, suiteMesh } from '../kit/interop/suites.js';
@@ -28,7 +28,15 @@ for (const mode of MODES) {
       /** Where `from` calls what it takes for `to`, through its own proxy. */
       const targetOf = async (from: string, to: string): Promise<Address> =>
         (await builtinClient(suite.mesh, from, to)).address;
-      const client = suiteCaller(casesIn(mode), () => targetOf('app', 'testing'));
+      /** The proxy listens before it has its certificate, and resets what comes until then. */
+      async function readyTarget(): Promise<Address> {
+        const address = await targetOf('app', 'testing');
+        const caller = new Caller(address);
+        await until('it has its certificate', async () => (await caller.empty(soon())).code === status.OK);
+        caller.close();
+        return address;
+      }
+      const client = suiteCaller(casesIn(mode), readyTarget);
 
       it('the service gets the identity of the caller', async () => {
         assert.equal((await metadataSeen(client.caller))['outrider-caller'], 'app');

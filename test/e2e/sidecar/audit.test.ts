@@ -89,6 +89,7 @@ describe('The audit log of a sidecar', function () {
       await assert.rejects(client.infer({ model_name: 'digits' }), /PERMISSION_DENIED/);
     client.close();
     await until('it is written', () => kinds('digits').includes('call-denied'), 20_000);
+    assert.ok((await app.metric('outrider_audit_lines_total')) >= 3);
     await load.stop();
     await Promise.all([app.stop(10_000), digits.stop(10_000)]);
     for (const kind of ['config-applied', 'endpoint-ejected', 'fault-injected', 'drain-began', 'checkpoint'])

@@ -112,13 +112,19 @@ describe('a model service behind its sidecar', function () {
   }
 
   it('is not killed for a long run among short ones, whose watcher thread beats meanwhile', async () => {
-    const steps = await stepsFor(LONG_MS);
+    let steps = await stepsFor(LONG_MS);
     const { pid } = await model();
-    const fromMs = performance.now();
-    const long = count(steps);
-    const beats = await listen(`${socket()}.w`, 5);
-    await long;
-    const tookMs = performance.now() - fromMs;
+    let beats: Awaited<ReturnType<typeof listen>> = [];
+    let tookMs = 0;
+    // The machine may be faster now than when the probe was held up by other work.
+    for (let left = 3; tookMs < 5_000 && left > 0; left--) {
+      if (tookMs > 0) steps *= LONG_MS / tookMs;
+      const fromMs = performance.now();
+      const long = count(steps);
+      beats = await listen(`${socket()}.w`, 5);
+      await long;
+      tookMs = performance.now() - fromMs;
+    }
     assert.ok(tookMs > 5_000, `the run took ${tookMs.toFixed(0)} ms, too short to show anything`);
     const { pid: after, restarts, state } = await model();
     assert.deepEqual([after, restarts, state], [pid, 0, 'ready']);
