@@ -60,7 +60,12 @@ export const LANES: readonly LaneRule[] = [
     holds: [
       // Latencies beside a large call, floods that are fast enough only alone, goodput.
       ...['test/interop/neighbours', 'test/bench/overload', 'test/attacks/memory'],
-      ...['test/attacks/exhaustion', 'test/attacks/cancel-flood', 'test/attacks/rapid-reset'],
+      ...[
+        'test/attacks/exhaustion',
+        'test/attacks/cancel-flood',
+        'test/attacks/rapid-reset',
+        'test/attacks/floods',
+      ],
       // What is promised within a time, while processes die, freeze and are replaced under load.
       ...['test/e2e/consul-faults', 'test/e2e/decision-faults', 'test/e2e/call-faults'],
     ],
