@@ -97,6 +97,8 @@ export class AttackedSidecar {
         identity: await this.bench.identity('target'),
         limits: limits ?? {},
         inbound: {
+          // Its question would count among the calls that reach the upstream.
+          reflection: false,
           listen: '127.0.0.1:0',
           local: upstream,
           default_intention: 'allow',
