@@ -67,6 +67,7 @@ export abstract class CallEvents extends UpstreamState {
   onFirstMessage(call: OutboundCall, attempt: OutboundAttempt): void {
     recordFirstMessage(call, attempt, this.context);
     beginPace(call, attempt, this.context.nowMs);
+    if (call.coldUntilMs > 0) this.coldStart?.leave(call);
     if (call.plan.watch !== MessageWatch.none) noteFirstMessage(call, attempt, this.context.nowMs);
     const { methodState } = call;
     if (methodState === null) return;
@@ -136,6 +137,7 @@ export abstract class CallEvents extends UpstreamState {
     if (call.entry !== Entry.done) this.countUnread(call);
     call.stats?.finish(status, this.context.nowMs - call.startMs);
     if (call.breaker !== null) call.leaveBreaker();
+    if (call.coldUntilMs > 0) this.coldStart?.leave(call);
     if (call.fallback !== null) onFallbackFinish(call, call.fallback, status);
     if (call.observer !== null) call.observer.onFinish(call, status);
   }

@@ -38,6 +38,8 @@ export class ColdStart {
   /** Calls that waited; of these, those that found no endpoint in time; those that could not wait for want of room. */
   readonly counts = { waited: 0, expired: 0, refused: 0 };
   readonly wakes = { sent: 0, failed: 0 };
+  /** Calls that have waited and are not served yet: one that asks again meanwhile keeps its place. */
+  private readonly held = new Set<OutboundCall>();
   private wakeFromMs = Number.NEGATIVE_INFINITY;
   private isWaking = false;
 
@@ -86,17 +88,23 @@ export class ColdStart {
     if (!call.isWhole || call.hasCrashed || call.isCopy || (call.methodState?.chain.length ?? 0) > 0)
       return false;
     if (call.coldUntilMs === 0) {
-      if (this.breaker.coldCalls >= this.settings.maxWaiting) {
+      if (this.held.size >= this.settings.maxWaiting) {
         this.counts.refused++;
         return false;
       }
       this.counts.waited++;
+      this.held.add(call);
       call.coldUntilMs = nowMs + this.settings.waitMs;
     } else if (nowMs >= call.coldUntilMs) {
       this.counts.expired++;
       return false;
     }
     return this.breaker.waitUntil(call, Math.min(nowMs + lookMs, call.coldUntilMs));
+  }
+
+  /** The call has ended, or its answer has begun: its place is free. */
+  leave(call: OutboundCall): void {
+    this.held.delete(call);
   }
 
   /** Nothing is up: the call waits, may try every endpoint again then, and a start is asked for. */
@@ -115,7 +123,7 @@ export class ColdStart {
     this.wakeFromMs = nowMs + target.intervalMs;
     this.isWaking = true;
     this.wakes.sent++;
-    void wake(target, { upstream, waiting: this.breaker.coldCalls }).then((why) => {
+    void wake(target, { upstream, waiting: this.held.size }).then((why) => {
       this.isWaking = false;
       if (why === '') return;
       this.wakes.failed++;

@@ -43,6 +43,37 @@ describe('Scenario: a cold start', () => {
     assert.equal(mesh.stack.context.memory.held, 0);
   });
 
+  it('keeps the place of a call that asks again, so that no more wait than may', () => {
+    const stack = new UpstreamStack(['a'], { routes: [aSafeRoute()], coldStart: { ...COLD, maxWaiting: 2 } });
+    stack.answers(isLoading, 'a');
+    const held = [stack.caller.call(), stack.caller.call()];
+    stack.advance(500);
+    const asked: PeerStream[] = [];
+    stack.answers((stream) => void asked.push(stream), 'a');
+    stack.advance(1_000);
+    assert.ok(asked.length >= 1 && held.every(({ isOver }) => !isOver), `${asked.length} ask again`);
+    stack.answers(isLoading, 'a');
+    const third = stack.caller.call();
+    stack.advance(100);
+    assert.deepEqual([third.isOver, third.status], [true, 14]);
+    assert.equal(stack.out.outbound.coldStart!.counts.refused, 1);
+    stack.answers((stream) => void stream.reply(), 'a');
+    for (const stream of asked) stack.settle(stream.reply());
+    stack.advance(3_000);
+    assert.deepEqual(
+      held.map(({ status }) => status),
+      [0, 0],
+    );
+    // Their places are free again.
+    stack.answers(isLoading, 'a');
+    const fourth = stack.caller.call();
+    stack.advance(500);
+    assert.ok(!fourth.isOver);
+    stack.answers((stream) => void stream.reply(), 'a');
+    stack.advance(3_000);
+    assert.equal(fourth.status, 0);
+  });
+
   it('ends at `wait`, or at the deadline of the call, which says what it waited for', () => {
     const mesh = new DiscoveredUpstream({ coldStart: { ...COLD, waitMs: 2_000 } });
     mesh.discover([]);
