@@ -1,40 +1,27 @@
 import { HEALTH_CHECK } from './codec/health.js';
 import { LIST_METHODS } from './codec/method-list.js';
 import { STREAM_CORE_METRICS } from './codec/orca.js';
-import type { InboundConfig } from './config/model.js';
-import type { MemoryReading } from './core/admission/memory-pressure.js';
 import { QueueState } from './core/admission/queue.js';
-import type { IntentionTable } from './core/authorization/intentions.js';
 import { LocalReplyReasons, ModelReplyReasons } from './core/outcome/local-reply-reason.js';
 import { AttemptEnd, isNeverProcessed } from './core/outcome/outcome.js';
-import type { UpstreamFailures } from './core/retry/upstream-failures.js';
 import { findFault } from './core/routing/fault-rule.js';
-import { MethodKinds, type MethodList } from './core/routing/method-kinds.js';
-import { type HealthResponder, messageResponse } from './health/model/responder.js';
+import { messageResponse } from './health/model/responder.js';
 import { headerViewOf } from './http2/header-view.js';
 import type { HeaderField } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import { NO_FIELDS, type Stream } from './http2/stream.js';
-import { SharedLimits } from './inbound/admission.js';
-import { InboundAuthorization } from './inbound/authorization.js';
 import { InboundCall } from './inbound/call.js';
 import type { Caller } from './inbound/caller.js';
-import { EndedQueues } from './inbound/ended-queues.js';
 import { failedUpstreamFields } from './inbound/failed-upstream.js';
 import { type FrontMethods, MAX_FRONT_REQUEST_BYTES, messageOf } from './inbound/front-methods.js';
-import { LoadReporter } from './inbound/load-reporter.js';
-import { LoadStreams } from './inbound/load-streams.js';
-import { MethodLists } from './inbound/method-lists.js';
-import { type BackendDeps, ModelBackend, makeBackends, type ServedModel } from './inbound/model-backend.js';
+import { InboundState } from './inbound/inbound-state.js';
 import { targetOf } from './inbound/model-methods.js';
 import { ModelRoutedCall, type ModelRoutedHandler } from './inbound/model-routed-call.js';
-import { ModelRouter } from './inbound/model-router.js';
 import type { Attempt } from './relay/attempt.js';
-import { BufferAdmission } from './relay/buffer-admission.js';
 import { type Call, NEVER } from './relay/call.js';
 import { setDeadline } from './relay/call-timer.js';
 import { type ActiveFaults, injectFault } from './relay/fault-injection.js';
-import { forwardExtras, forwardRequest, inboundProfile } from './relay/header-rewrite.js';
+import { forwardExtras, forwardRequest } from './relay/header-rewrite.js';
 import {
   deadlineReply,
   idleReply,
@@ -44,100 +31,17 @@ import {
 } from './relay/local-reply.js';
 import { Next } from './relay/next.js';
 import { creditRequest } from './relay/request-buffer.js';
-import { messageBytes } from './relay/request-prefix.js';
 import { finishWith, refuseIf, sendLocalReply, sendStored } from './relay/response.js';
-import { Routes, timeAllowedMs } from './relay/route-table.js';
-import type { DataPlaneContext } from './transport/context.js';
+import { timeAllowedMs } from './relay/route-table.js';
 import { isGrpcRequest, RejectedStream } from './transport/not-grpc.js';
 import type { Session } from './transport/session.js';
-
-/** A stream on which nothing moves for this long gives its place at the model to others. */
-const QUIET_AFTER_MS = 1_000;
 
 /**
  * The calls of peers to the local models, from arrival to answer: measured, identified, authorized, matched with a route,
  * given a deadline, brought to their model, limited, queued, forwarded and answered. Details are in `inbound/`.
  */
-export class Inbound implements ModelRoutedHandler {
-  private readonly served: ModelBackend[];
-  /** Methods that the sidecar answers for all models; null: none. */
-  front: FrontMethods | null = null;
-  /** Null: health checks go to the model. */
-  health: HealthResponder | null = null;
-  /** Failures of the services that the models call; null: they call none. */
-  upstreamFailures: UpstreamFailures | null = null;
-  /** Null: no faults are injected. */
-  faults: ActiveFaults | null = null;
-  /** Null: there is one model, and calls are not read for a model name. */
-  private readonly router: ModelRouter | null;
-  /** Limits for all models together. */
-  readonly limits: SharedLimits;
-  private readonly deps: BackendDeps;
-  readonly load: LoadReporter;
-  readonly loadStreams: LoadStreams;
-  /** What the model service says of its methods. */
-  readonly methodLists = new MethodLists((session, block) =>
-    this.refusalOf(session.identity as Caller | null, block),
-  );
-  private readonly kinds = new MethodKinds();
-  /** What the queues of models that are gone have counted. */
-  readonly ended = new EndedQueues();
-  private readonly authorization: InboundAuthorization;
-  private readonly profile = inboundProfile();
-  /** Memory for requests that are buffered whole before they are queued. */
-  private readonly buffers: BufferAdmission;
-  private routes: Routes;
-
-  /** `readMemory` absent: calls are not refused for memory pressure. */
-  constructor(
-    private config: InboundConfig,
-    private readonly service: string,
-    models: readonly ServedModel[],
-    intentions: IntentionTable,
-    private readonly context: DataPlaneContext,
-    replayBytes: number,
-    readMemory?: () => MemoryReading,
-  ) {
-    this.limits = new SharedLimits(config, readMemory);
-    this.buffers = new BufferAdmission(context, messageBytes(replayBytes));
-    const { limits, buffers } = this;
-    this.deps = { service, context, limits, buffers };
-    this.served = makeBackends(models, config, this.deps);
-    const isOnly = models.length === 1 && models[0]!.version === undefined;
-    this.router = isOnly ? null : new ModelRouter(this.served, service);
-    this.authorization = new InboundAuthorization(intentions, service, context.audit);
-    this.load = new LoadReporter(this.served);
-    this.loadStreams = new LoadStreams(config.loadReport, {
-      ...{ context, service, reporter: this.load },
-      check: (session, block) => this.refusalOf(session.identity as Caller | null, block),
-    });
-    const strips = { stripsResponse: true, stripsReports: true };
-    const options = { service, replayBytes, ...strips, quietAfterMs: QUIET_AFTER_MS, kinds: this.kinds };
-    this.kinds.onChange = () => this.routes.forgetKinds();
-    this.routes = new Routes(config.routes, { direction: 'inbound', ...options }, context.stats);
-  }
-
-  /** The models, each version one of its own where versions are told apart. */
-  get backends(): readonly ModelBackend[] {
-    return this.served;
-  }
-
-  /** One more model or version; only where there is more than one, or the first has a version. */
-  addModel(model: ServedModel): ModelBackend {
-    const backend = new ModelBackend(model, this.config, this.deps, this.served, false);
-    this.served.push(backend);
-    this.router?.add(backend);
-    return backend;
-  }
-
-  /** A model that has retired. */
-  removeModel(backend: ModelBackend): void {
-    this.ended.add(backend);
-    this.served.splice(this.served.indexOf(backend), 1);
-    this.router?.remove(backend);
-  }
-
-  // ---- the way of a call ----
+export class Inbound extends InboundState implements ModelRoutedHandler {
+  // ---- arrival ----
 
   accept(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
     const view = headerViewOf(block);
@@ -167,12 +71,6 @@ export class Inbound implements ModelRoutedHandler {
 
     if (this.faults !== null && this.injectFault(this.faults, call) === Next.handled) return;
     this.answerOrForward(call);
-  }
-
-  /** The reply to a peer that has no identity or may not call; null: it may. */
-  private refusalOf(caller: Caller | null, block: HeaderBlock): LocalReply | null {
-    if (caller === null && this.config.mtls === 'strict') return makeLocalReply(LocalReplyReasons.noIdentity);
-    return this.authorization.check(caller, block);
   }
 
   /** Several models: the messages of a method that names one are read. */
@@ -346,31 +244,5 @@ export class Inbound implements ModelRoutedHandler {
       if (!call.requestEnded) this.onRequestReady(call);
     });
     return Next.handled;
-  }
-
-  // ---- configuration and state ----
-
-  /** Takes over a changed configuration and changed intentions, as `setIntentions` does. */
-  update(config: InboundConfig, intentions: IntentionTable, sessions: Iterable<Session>): void {
-    this.config = config;
-    this.loadStreams.config = config.loadReport;
-    this.routes = this.routes.replaced(config.routes);
-    this.limits.update(config);
-    for (const { limits } of this.backends) limits.update(config);
-    this.setIntentions(intentions, sessions);
-    for (const backend of this.backends) backend.startWaiting();
-  }
-
-  /** The model service has said which methods it has; undefined: it does not say it. */
-  describe(list: MethodList | undefined): void {
-    this.methodLists.set(list);
-    this.kinds.describe(list === undefined ? [] : [list]);
-  }
-
-  /** `sessions`: the open connections of peers; calls on them that are no longer allowed are ended. */
-  setIntentions(intentions: IntentionTable, sessions: Iterable<Session>): void {
-    this.context.nowMs = this.context.clock.now();
-    this.authorization.intentions = intentions;
-    this.authorization.recheck(sessions);
   }
 }

@@ -1,17 +1,22 @@
 import type { Endpoint } from './cluster/endpoint.js';
 import { isProbeDue } from './cluster/picking.js';
 import { AttemptTrait } from './core/outcome/classify-attempt.js';
-import { AttemptEnd, Outcome } from './core/outcome/outcome.js';
+import { Outcome } from './core/outcome/outcome.js';
 import { headerViewOf } from './http2/header-view.js';
 import type { HeaderBlock } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { attemptDueMs, noteLimit, retimeHeaders } from './outbound/attempt-timeout.js';
-import { Entry, type Failure, OutboundAttempt, OutboundCall, type UpstreamHandler } from './outbound/call.js';
+import {
+  Entry,
+  type Failure,
+  type OutboundAttempt,
+  OutboundCall,
+  type UpstreamHandler,
+} from './outbound/call.js';
 import { CallEvents } from './outbound/call-events.js';
-import { noteFailure } from './outbound/failed-upstream.js';
 import { leaveUpstream, onFallbackRequest, runFallback } from './outbound/fallback/chain.js';
 import { divert, fallBack, recordPrimaryResponse } from './outbound/fallback/primary.js';
-import { finalFields } from './outbound/final-failure.js';
+import { sendFailure } from './outbound/final-failure.js';
 import * as hedging from './outbound/hedging.js';
 import { awaitModel, namesModel, readModel } from './outbound/models/called-model.js';
 import { recordOutcome } from './outbound/outcome-recorder.js';
@@ -156,15 +161,6 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     return this.parameterKeys.awaitKey(call, this.upstream.hashOnOf(call.cluster)!) === Next.handled;
   }
 
-  private makeAttempt(call: OutboundCall, endpoint: Endpoint, nowMs: number): OutboundAttempt {
-    const attempt = new OutboundAttempt(call, endpoint, nowMs);
-    endpoint.inFlight++;
-    if (attempt.isUnanswered) endpoint.unanswered++;
-    endpoint.attempts++;
-    this.attempts++;
-    return attempt;
-  }
-
   private onNoEndpoint(call: OutboundCall): void {
     if (this.coldStart !== null && call.cluster.isKnown && this.coldStart.hold(call)) return;
     const refusal = call.cluster.isKnown ? this.router.noEndpoint() : this.breaker.waitForDiscovery(call);
@@ -189,11 +185,6 @@ export class Outbound extends CallEvents implements UpstreamHandler {
       if (this.coldStart?.holdFailed(call, attempt)) return;
     }
     this.fail(call, failureOf(call, attempt), outcome);
-  }
-
-  onStopped(call: OutboundCall, attempt: OutboundAttempt): void {
-    recordOutcome(call, attempt, this.context);
-    if (attempt.ended === AttemptEnd.superseded) hedging.recordHedgeWin(call, attempt, this.context.nowMs);
   }
 
   private succeed(call: OutboundCall, attempt: OutboundAttempt): void {
@@ -265,14 +256,14 @@ export class Outbound extends CallEvents implements UpstreamHandler {
       }
       if (call.methodState !== null && fallBack(call, failure, outcome, this) === Next.handled) return;
     }
-    this.reply(call, failure);
+    sendFailure(call, failure, this.failures, this.name);
   }
 
   nextStep(call: OutboundCall): void {
     if (runFallback(call) === Next.handled) return;
     const { failure } = call.fallback!;
     if (failure === null) this.begin(call);
-    else this.reply(call, failure);
+    else sendFailure(call, failure, this.failures, this.name);
   }
 
   takeOver(call: OutboundCall): Next {
@@ -285,16 +276,6 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     if (refusal === null) this.begin(call);
     else this.refuse(call, refusal);
     return Next.handled;
-  }
-
-  private reply(call: OutboundCall, failure: Failure): void {
-    const { reply, attempt } = failure;
-    if (this.failures !== null) noteFailure(this.failures, this.name, call, failure);
-    if (call.resumable?.isResuming)
-      return sendLocalReply(call, notResumedReply(call, reply?.message ?? `status ${attempt!.status}`));
-    const added = finalFields(call, failure);
-    if (reply === null) finishWith(call, attempt!, added);
-    else sendLocalReply(call, added.length === 0 ? reply : { ...reply, metadata: added[0]! });
   }
 
   // ---- calls that wait ----

@@ -1,3 +1,4 @@
+import type { Endpoint } from '../cluster/endpoint.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { NO_PROBE } from '../core/outlier/ejection.js';
 import { headerViewOf } from '../http2/header-view.js';
@@ -12,11 +13,11 @@ import { sendLocalReply } from '../relay/response.js';
 import { type Match, timeAllowedMs } from '../relay/route-table.js';
 import type { SizeReason } from '../telemetry/size-counts.js';
 import { timeToldMs, withLimit } from './attempt-timeout.js';
-import { Entry, type OutboundAttempt, type OutboundCall } from './call.js';
+import { Entry, OutboundAttempt, type OutboundCall } from './call.js';
 import { onFallbackFinish } from './fallback/chain.js';
 import { recordPrimaryDeadline, recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
-import { recordFirstMessage } from './outcome-recorder.js';
+import { recordFirstMessage, recordOutcome } from './outcome-recorder.js';
 import { deadlineReply, idleReply, notResumedReply } from './replies.js';
 import { noteFirstMessage } from './stream/message-watch.js';
 import { beginPace, notePace } from './stream/pace.js';
@@ -32,6 +33,22 @@ export abstract class CallEvents extends UpstreamState {
   /** The call can go nowhere. */
   protected abstract refuse(call: OutboundCall, reply: LocalReply): void;
   abstract onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void;
+
+  /** One more attempt of the call, counted where it goes to. */
+  protected makeAttempt(call: OutboundCall, endpoint: Endpoint, nowMs: number): OutboundAttempt {
+    const attempt = new OutboundAttempt(call, endpoint, nowMs);
+    endpoint.inFlight++;
+    if (attempt.isUnanswered) endpoint.unanswered++;
+    endpoint.attempts++;
+    this.attempts++;
+    return attempt;
+  }
+
+  /** The attempt was given up for another one, or with its call. */
+  onStopped(call: OutboundCall, attempt: OutboundAttempt): void {
+    recordOutcome(call, attempt, this.context);
+    if (attempt.ended === AttemptEnd.superseded) hedging.recordHedgeWin(call, attempt, this.context.nowMs);
+  }
 
   /** The timeout of an attempt ends it as any other end does. */
   onAttemptTimeout(call: OutboundCall, attempt: OutboundAttempt): void {

@@ -1,0 +1,143 @@
+import type { InboundConfig } from '../config/model.js';
+import type { MemoryReading } from '../core/admission/memory-pressure.js';
+import type { IntentionTable } from '../core/authorization/intentions.js';
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
+import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
+import { MethodKinds, type MethodList } from '../core/routing/method-kinds.js';
+import type { HealthResponder } from '../health/model/responder.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { BufferAdmission } from '../relay/buffer-admission.js';
+import type { ActiveFaults } from '../relay/fault-injection.js';
+import { inboundProfile } from '../relay/header-rewrite.js';
+import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
+import { messageBytes } from '../relay/request-prefix.js';
+import { Routes } from '../relay/route-table.js';
+import type { DataPlaneContext } from '../transport/context.js';
+import type { Session } from '../transport/session.js';
+import { SharedLimits } from './admission.js';
+import { InboundAuthorization } from './authorization.js';
+import type { Caller } from './caller.js';
+import { EndedQueues } from './ended-queues.js';
+import type { FrontMethods } from './front-methods.js';
+import { LoadReporter } from './load-reporter.js';
+import { LoadStreams } from './load-streams.js';
+import { MethodLists } from './method-lists.js';
+import { type BackendDeps, ModelBackend, makeBackends, type ServedModel } from './model-backend.js';
+import { ModelRouter } from './model-router.js';
+
+/** A stream on which nothing moves for this long gives its place at the model to others. */
+const QUIET_AFTER_MS = 1_000;
+
+/**
+ * What the calls of peers to the local models share: the models with their queues, routes, intentions, limits and reports, and how
+ * all of it follows the configuration. The way of a call is the story of `inbound.ts`.
+ */
+export abstract class InboundState {
+  protected readonly served: ModelBackend[];
+  /** Methods that the sidecar answers for all models; null: none. */
+  front: FrontMethods | null = null;
+  /** Null: health checks go to the model. */
+  health: HealthResponder | null = null;
+  /** Failures of the services that the models call; null: they call none. */
+  upstreamFailures: UpstreamFailures | null = null;
+  /** Null: no faults are injected. */
+  faults: ActiveFaults | null = null;
+  /** Null: there is one model, and calls are not read for a model name. */
+  protected readonly router: ModelRouter | null;
+  /** Limits for all models together. */
+  readonly limits: SharedLimits;
+  private readonly deps: BackendDeps;
+  readonly load: LoadReporter;
+  readonly loadStreams: LoadStreams;
+  /** What the model service says of its methods. */
+  readonly methodLists = new MethodLists((session, block) =>
+    this.refusalOf(session.identity as Caller | null, block),
+  );
+  protected readonly kinds = new MethodKinds();
+  /** What the queues of models that are gone have counted. */
+  readonly ended = new EndedQueues();
+  private readonly authorization: InboundAuthorization;
+  protected readonly profile = inboundProfile();
+  /** Memory for requests that are buffered whole before they are queued. */
+  protected readonly buffers: BufferAdmission;
+  protected routes: Routes;
+
+  /** `readMemory` absent: calls are not refused for memory pressure. */
+  constructor(
+    protected config: InboundConfig,
+    protected readonly service: string,
+    models: readonly ServedModel[],
+    intentions: IntentionTable,
+    protected readonly context: DataPlaneContext,
+    replayBytes: number,
+    readMemory?: () => MemoryReading,
+  ) {
+    this.limits = new SharedLimits(config, readMemory);
+    this.buffers = new BufferAdmission(context, messageBytes(replayBytes));
+    const { limits, buffers } = this;
+    this.deps = { service, context, limits, buffers };
+    this.served = makeBackends(models, config, this.deps);
+    const isOnly = models.length === 1 && models[0]!.version === undefined;
+    this.router = isOnly ? null : new ModelRouter(this.served, service);
+    this.authorization = new InboundAuthorization(intentions, service, context.audit);
+    this.load = new LoadReporter(this.served);
+    this.loadStreams = new LoadStreams(config.loadReport, {
+      ...{ context, service, reporter: this.load },
+      check: (session, block) => this.refusalOf(session.identity as Caller | null, block),
+    });
+    const strips = { stripsResponse: true, stripsReports: true };
+    const options = { service, replayBytes, ...strips, quietAfterMs: QUIET_AFTER_MS, kinds: this.kinds };
+    this.kinds.onChange = () => this.routes.forgetKinds();
+    this.routes = new Routes(config.routes, { direction: 'inbound', ...options }, context.stats);
+  }
+
+  /** The models, each version one of its own where versions are told apart. */
+  get backends(): readonly ModelBackend[] {
+    return this.served;
+  }
+
+  /** One more model or version; only where there is more than one, or the first has a version. */
+  addModel(model: ServedModel): ModelBackend {
+    const backend = new ModelBackend(model, this.config, this.deps, this.served, false);
+    this.served.push(backend);
+    this.router?.add(backend);
+    return backend;
+  }
+
+  /** A model that has retired. */
+  removeModel(backend: ModelBackend): void {
+    this.ended.add(backend);
+    this.served.splice(this.served.indexOf(backend), 1);
+    this.router?.remove(backend);
+  }
+
+  /** The reply to a peer that has no identity or may not call; null: it may. */
+  protected refusalOf(caller: Caller | null, block: HeaderBlock): LocalReply | null {
+    if (caller === null && this.config.mtls === 'strict') return makeLocalReply(LocalReplyReasons.noIdentity);
+    return this.authorization.check(caller, block);
+  }
+
+  /** Takes over a changed configuration and changed intentions, as `setIntentions` does. */
+  update(config: InboundConfig, intentions: IntentionTable, sessions: Iterable<Session>): void {
+    this.config = config;
+    this.loadStreams.config = config.loadReport;
+    this.routes = this.routes.replaced(config.routes);
+    this.limits.update(config);
+    for (const { limits } of this.backends) limits.update(config);
+    this.setIntentions(intentions, sessions);
+    for (const backend of this.backends) backend.startWaiting();
+  }
+
+  /** The model service has said which methods it has; undefined: it does not say it. */
+  describe(list: MethodList | undefined): void {
+    this.methodLists.set(list);
+    this.kinds.describe(list === undefined ? [] : [list]);
+  }
+
+  /** `sessions`: the open connections of peers; calls on them that are no longer allowed are ended. */
+  setIntentions(intentions: IntentionTable, sessions: Iterable<Session>): void {
+    this.context.nowMs = this.context.clock.now();
+    this.authorization.intentions = intentions;
+    this.authorization.recheck(sessions);
+  }
+}
