@@ -128,6 +128,8 @@ export function inboundBlocks(port: number, local: number, decisions: Decisions)
     listen: `127.0.0.1:${port}`,
     mtls: 'strict',
     local: `127.0.0.1:${local}`,
+    // Its one question would count among the executions.
+    reflection: false,
     default_intention: 'deny',
     intentions: [{ from: 'caller', to: 'echo', action: 'allow' }],
     queue,
