@@ -1,6 +1,6 @@
 import type { UpstreamConfig } from '../config/model.js';
 import type { Balancer } from '../core/balancing/balancer.js';
-import { makeBalancer } from '../core/balancing/balancers.js';
+import { BALANCERS, makeBalancer } from '../core/balancing/balancers.js';
 
 type BalanceConfig = UpstreamConfig['balance'];
 
@@ -19,8 +19,8 @@ export function isSameBalancer(one: BalanceConfig, other: BalanceConfig): boolea
 }
 
 /** Whether the choice of an endpoint reads what endpoints report of their load. */
-export function readsReports(config: BalanceConfig): boolean {
-  return config.kind !== 'round-robin';
+export function readsReports({ kind }: BalanceConfig): boolean {
+  return BALANCERS[kind].readsReports;
 }
 
 function spillAbove(config: BalanceConfig): number | undefined {

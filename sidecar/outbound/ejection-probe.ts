@@ -27,7 +27,7 @@ function rankOf({ kind, idempotent, retry }: RouteConfig): number {
 
 /**
  * Chooses the call that is the probe of an ejected endpoint whose ejection time is over; when one is due is decided in
- * core/outlier/ejection-set.ts. A probe that fails costs a caller nothing where the call may be tried again, and a unary call
+ * core/outlier/ejection-set.ts, and here for how long it waits for a better call. A probe that fails costs a caller nothing where the call may be tried again, and a unary call
  * whose request is here shows soonest how it went: such calls are preferred for 5 s, then any call will do.
  */
 export class EjectionProbes {

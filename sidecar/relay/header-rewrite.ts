@@ -133,7 +133,10 @@ function forwardLongRequest(block: HeaderBlock, profile: RequestProfile): Stable
   return rewrite([...all.filter(isPseudo), ...all.filter((field) => !isPseudo(field))], profile);
 }
 
-/** Response or trailers from outside the mesh: its `outrider-*` fields are removed, but what it says of a resumed stream. */
+/**
+ * Response or trailers of the local model, or of an upstream outside the mesh: its `outrider-*` fields are removed, but what it says
+ * of a resumed stream (`outrider-resumed-from`).
+ */
 export function stripResponse(list: StableList): StableList {
   if (list.slot !== null) return (list.slot as Memo).list;
   const fields = list.toFields();

@@ -14,6 +14,8 @@ export interface BalancerOptions {
 /** A policy of the table. */
 export interface BalancerEntry {
   readonly make: (random: () => number, options: BalancerOptions) => Balancer;
+  /** Whether it chooses by the load that endpoints report, so that they are asked for it. */
+  readonly readsReports: boolean;
   /** How it chooses, for the reference of options. */
   readonly meaning: string;
 }
@@ -22,12 +24,14 @@ export interface BalancerEntry {
 export const BALANCERS = {
   'least-loaded': {
     make: (random) => new LeastLoaded(random),
+    readsReports: true,
     meaning: 'the better of two endpoints drawn at random, by recent latency times calls in flight',
   },
-  'round-robin': { make: () => new RoundRobin(), meaning: 'in turn' },
+  'round-robin': { make: () => new RoundRobin(), readsReports: false, meaning: 'in turn' },
   'ring-hash': {
     make: (random, { ignoresLoad, spillAbove }) =>
       new RingHash(random, { ignoresLoad: ignoresLoad === true, spillAbove }),
+    readsReports: true,
     meaning:
       'calls with the same value of the metadata key or parameter below go to the same endpoint, with a metadata key as long as it is not overloaded, and few of them move when endpoints come and go',
   },

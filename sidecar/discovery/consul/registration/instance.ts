@@ -15,7 +15,7 @@ export interface ServiceInstance {
   /** A model stands there once for each of its versions. */
   readonly models: readonly NamedVersion[];
   /**
-   * Whether the model answers (health/model/model-health.ts): taken at its word, so it has to be steady already. `ok` with a
+   * Whether the model answers (app/model-status.ts `report`): taken at its word, so it has to be steady already. `ok` with a
    * reason: of several models, some do, and the reason names those that do not.
    */
   model(): { readonly ok: boolean; readonly why: string };

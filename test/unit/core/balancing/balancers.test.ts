@@ -106,7 +106,7 @@ describe('BALANCERS', () => {
       }
     }
     const table: Record<string, BalancerEntry> = BALANCERS;
-    table['last-of'] = { make: () => new LastOf(), meaning: 'the last' };
+    table['last-of'] = { readsReports: false, make: () => new LastOf(), meaning: 'the last' };
     afterTest(() => delete table['last-of']);
     const balancer = makeBalancer('last-of' as BalancerKind, seeded(1));
     const pool = [endpoint(), endpoint(), endpoint({ eligible: false })];
