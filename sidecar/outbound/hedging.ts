@@ -39,11 +39,10 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
   const { hedgePolicy } = call.methodState!;
   const tried = [...(call.tried as Endpoint[]), first.endpoint];
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
-  const isOtherAvailable = canHedge(call, tried);
-  if (!hedgePolicy.grant({ isRepeatable, isOtherAvailable, breaker }, cluster.budget, nowMs))
-    return undefined;
-  const endpoint = pickForHedge(call, tried, nowMs);
-  if (endpoint === undefined) return undefined;
+  // Picked before it is granted: what is granted is counted, and paid for.
+  const endpoint = canHedge(call, tried) ? pickForHedge(call, tried, nowMs) : undefined;
+  const facts = { isRepeatable, isOtherAvailable: endpoint !== undefined, breaker };
+  if (!hedgePolicy.grant(facts, cluster.budget, nowMs)) return undefined;
   call.tried = tried;
   call.takeExtra();
   return endpoint;
