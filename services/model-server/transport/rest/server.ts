@@ -85,7 +85,8 @@ async function answer(serving: Serving, request: IncomingMessage, response: Serv
   const call = new RestCall(request, response);
   const body = await readBody(request);
   if (body === undefined) {
-    response.setHeader('connection', 'close');
+    // The rest is read and thrown away, within the server's time for a request: a connection that is closed while its peer still
+    // sends is reset, and takes the answer along (RFC 9112 section 9.6).
     return send(response, 413, {
       error: `request: found more than ${MAX_MESSAGE_BYTES} bytes, expected at most so many`,
     });
