@@ -25,7 +25,8 @@ import type { ServiceInstance } from './registration/instance.js';
 import { Registration } from './registration/registration.js';
 
 const AUDIT_KEYS = 'outrider/audit/';
-const AUDIT_REQUEST = { timeoutMs: 5_000, maxBytes: 64 * 1024 };
+/** The end of the process waits for it. */
+const AUDIT_REQUEST = { timeoutMs: 2_000, maxBytes: 64 * 1024 };
 
 /** What the Consul side of a sidecar is made with. */
 export interface ConsulOptions extends Omit<ConsulDeps, 'config' | 'cache'> {

@@ -62,10 +62,13 @@ export class AuditFile {
   async append(lines: string): Promise<Appended> {
     const handle = await open(this.path, 'a', 0o640);
     try {
-      if (this.isTorn) await handle.truncate(this.size);
-      this.isTorn = false;
-      const { size: found } = await handle.stat();
       const expected = this.size;
+      let { size: found } = await handle.stat();
+      // A file that was moved away meanwhile is shorter: another one has begun, without the half line.
+      if (this.isTorn && found > expected) {
+        await handle.truncate(expected);
+        found = expected;
+      }
       this.size = found;
       const octets = Buffer.from(lines);
       // Until all of it is there: a disk may take half a line and then no more.

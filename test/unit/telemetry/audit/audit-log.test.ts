@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   mkdirSync,
@@ -15,6 +16,7 @@ import { AuditLog } from '../../../../sidecar/telemetry/audit/audit-log.js';
 import type { AuditSigner } from '../../../../sidecar/telemetry/audit/signature.js';
 import { type AuditReport, AuditVerifier } from '../../../../sidecar/telemetry/audit/verify.js';
 import { TestAuthority } from '../../../kit/identity/certificates.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { until } from '../../../kit/process/processes.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
@@ -125,6 +127,34 @@ describe('the audit log of a sidecar', () => {
       gaps.map(({ missing }) => missing),
       [log.missed],
     );
+  });
+
+  it('takes away the half line that a full disk has kept, and loses nothing', async function () {
+    const disk = join(scratch.path, 'disk');
+    mkdirSync(disk);
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk]).status !== 0) {
+      process.stderr.write('SKIPPING: a small disk needs a user that may mount one\n');
+      this.skip();
+    }
+    afterTest(() => assert.equal(spawnSync('umount', [disk]).status, 0));
+    path = join(disk, 'audit.jsonl');
+    const log = open();
+    log.record('call-denied', { i: -1 });
+    await until('it is written', () => log.written === 2);
+    writeFileSync(join(disk, 'filler'), Buffer.alloc(40 * 1024));
+    for (let i = 0; i < 100; i++) log.record('call-denied', { i, text: 'x'.repeat(200) });
+    // The retry, and the next checkpoint.
+    await until('it waits', () => clock.pending() === 2);
+    const kept = readFileSync(path, 'utf8');
+    assert.ok(kept.length > 4_096 && !kept.endsWith('\n'), 'the disk has half a line');
+    rmSync(join(disk, 'filler'));
+    clock.advance(1_000);
+    await until('it is written', () => log.waitingLines === 0);
+    await log.close();
+    assert.deepEqual([verify().fault, log.missed], [undefined, 0]);
+    const kinds = entries().map(({ kind }) => kind);
+    assert.equal(kinds.filter((kind) => kind === 'call-denied').length, 101);
+    assert.ok(!kinds.includes('file-changed'));
   });
 
   it('begins a new file when one is full, keeps so many, and says when one is removed', async () => {
