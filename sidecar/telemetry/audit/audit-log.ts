@@ -164,8 +164,12 @@ export class AuditLog implements AuditTrail {
     const { head, cutBytes } = this.options.file.open();
     this.isOpen = true;
     this.chain = head;
-    const fields = cutBytes === 0 ? {} : { cut_bytes: cutBytes };
-    this.waiting.unshift({ kind: AuditMark.started, fields, at: this.waiting[0]?.at ?? this.now() });
+    this.addFirst(AuditMark.started, cutBytes === 0 ? {} : { cut_bytes: cutBytes });
+  }
+
+  /** What happened to the file comes before the decisions that wait: some may have been recorded since, and are written after it. */
+  private addFirst(kind: string, fields: Readonly<Record<string, unknown>>): void {
+    this.waiting.unshift({ kind, fields, at: this.waiting[0]?.at ?? this.now() });
     this.unsignedLines++;
   }
 
@@ -184,9 +188,10 @@ export class AuditLog implements AuditTrail {
     this.chain = head;
     this.written += lines.length;
     this.waiting = this.waiting.slice(lines.length);
-    if (expected !== found) this.add(AuditMark.changed, { expected_bytes: expected, found_bytes: found });
     const rotated = await file.rotateWhenFull();
-    if (rotated !== undefined) this.add(AuditMark.rotated, rotated);
+    if (expected !== found)
+      this.addFirst(AuditMark.changed, { expected_bytes: expected, found_bytes: found });
+    if (rotated !== undefined) this.addFirst(AuditMark.rotated, rotated);
     this.closeGap();
   }
 

@@ -36,10 +36,12 @@ describe('the audit log of a sidecar', () => {
     path = join(scratch.path, 'audit.jsonl');
   });
 
-  const open = (over: { signer?: () => AuditSigner | undefined; keep?: number } = {}): AuditLog =>
+  const open = (
+    over: { signer?: () => AuditSigner | undefined; keep?: number; file?: AuditFile } = {},
+  ): AuditLog =>
     new AuditLog({
       sidecar: 'digits-1',
-      file: new AuditFile(path, ROTATE_BYTES, over.keep ?? 3),
+      file: over.file ?? new AuditFile(path, ROTATE_BYTES, over.keep ?? 3),
       logger: silentLogger,
       clock,
       timers: clock,
@@ -173,6 +175,31 @@ describe('the audit log of a sidecar', () => {
     const rotated = [`${path}.1`, path].map((file) => entries(file)[0]!);
     assert.ok(rotated.every(({ kind }) => kind === 'rotated'));
     assert.ok(rotated.some(({ removed }) => removed === 1));
+  });
+
+  it('begins the new file with the line that says so, when decisions are recorded while the old one is moved', async () => {
+    const file = new AuditFile(path, ROTATE_BYTES, 3);
+    const log = open({ file });
+    const rotate = file.rotateWhenFull.bind(file);
+    let during = 0;
+    file.rotateWhenFull = async () => {
+      const rotated = await rotate();
+      if (rotated !== undefined) log.record('call-denied', { during: ++during });
+      return rotated;
+    };
+    for (let i = 0; i < 200; i++) log.record('call-denied', { i, text: 'x'.repeat(400) });
+    await until('they are written', () => during > 0 && log.waitingLines === 0);
+    await log.close();
+    assert.deepEqual(
+      entries()
+        .slice(0, 2)
+        .map(({ kind, during: at }) => [kind, at]),
+      [
+        ['rotated', undefined],
+        ['call-denied', 1],
+      ],
+    );
+    assert.equal(verify([`${path}.1`, path]).fault, undefined);
   });
 
   it('says that the file was not as it was left', async () => {
