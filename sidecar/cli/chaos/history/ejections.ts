@@ -1,0 +1,99 @@
+import type { CheckBounds } from './bounds.js';
+import type { CallIndex } from './call-index.js';
+import type { ArmRun, CallRecord, ExecutionRecord, MarkRecord } from './record.js';
+import { type Finding, ms } from './violation.js';
+
+/** A time in which an endpoint was ejected, in ms of the run. */
+export interface Ejection {
+  readonly replica: string;
+  readonly fromMs: number;
+  /** Infinity for one that lasts to the end. */
+  readonly toMs: number;
+}
+
+/** Ejections by their marks. A second `ejected` while one lasts changes nothing. */
+export function ejectionsOf(marks: readonly MarkRecord[]): readonly Ejection[] {
+  return spans(marks, 'ejected', 'restored');
+}
+
+/** Times between a mark that begins something at a replica and one that ends it. */
+function spans(
+  marks: readonly MarkRecord[],
+  begin: MarkRecord['kind'],
+  end: MarkRecord['kind'],
+): readonly Ejection[] {
+  const open = new Map<string, number>();
+  const found: Ejection[] = [];
+  for (const { kind, replica, atMs } of [...marks].sort((a, b) => a.atMs - b.atMs)) {
+    if (replica === undefined) continue;
+    const fromMs = open.get(replica);
+    if (kind === begin && fromMs === undefined) open.set(replica, atMs);
+    if (kind !== end || fromMs === undefined) continue;
+    found.push({ replica, fromMs, toMs: atMs });
+    open.delete(replica);
+  }
+  for (const [replica, fromMs] of open) found.push({ replica, fromMs, toMs: Number.POSITIVE_INFINITY });
+  return found.sort((a, b) => a.fromMs - b.fromMs);
+}
+
+/**
+ * Calls that an ejected endpoint executed later than the bound after its ejection.
+ *
+ * A call that began after the bound was certainly sent there after the ejection. One that began before may have waited in the
+ * queue of the endpoint, for `queuedMs` at most. Probes are allowed, and all calls while too few endpoints are left.
+ */
+export function findSentToEjected(run: ArmRun, index: CallIndex, bounds: CheckBounds): readonly Finding[] {
+  const ejections = ejectionsOf(run.marks);
+  const away = [...ejections, ...spans(run.marks, 'died', 'restarted')];
+  return ejections.flatMap((ejection) => {
+    const late = run.executions.filter((execution) => {
+      const call = index.calls.get(execution.callId);
+      if (call === undefined || execution.isProbe || execution.replica !== ejection.replica) return false;
+      if (!isLate(execution, call, ejection, bounds)) return false;
+      return !isPanic(run, away, execution.startMs, bounds);
+    });
+    late.sort((a, b) => a.startMs - b.startMs);
+    return withoutProbes(late, ejection, bounds).map(({ callId, startMs }) => ({
+      callId,
+      expected: `no call to ${ejection.replica} later than ${ms(bounds.ejectedMs)} after its ejection at ${ms(ejection.fromMs)}`,
+      found: `executed there ${ms(startMs - ejection.fromMs)} after it`,
+    }));
+  });
+}
+
+function isLate(
+  { startMs }: ExecutionRecord,
+  call: CallRecord,
+  { fromMs, toMs }: Ejection,
+  { ejectedMs, queuedMs }: CheckBounds,
+): boolean {
+  if (startMs >= toMs) return false;
+  return call.startMs > fromMs + ejectedMs || startMs > fromMs + ejectedMs + queuedMs;
+}
+
+/** Leaves out as many as the rate of probes allows at each moment. */
+function withoutProbes(
+  late: readonly ExecutionRecord[],
+  { fromMs }: Ejection,
+  { probesPerSecond }: CheckBounds,
+): readonly ExecutionRecord[] {
+  if (probesPerSecond === 0) return late;
+  let used = 0;
+  return late.filter(({ startMs }) => {
+    const allowed = 1 + Math.floor(((startMs - fromMs) / 1_000) * probesPerSecond);
+    if (used >= allowed) return true;
+    used += 1;
+    return false;
+  });
+}
+
+/** Whether at that moment fewer endpoints than the share are neither ejected nor dead. Stand-ins do not count. */
+function isPanic(run: ArmRun, away: readonly Ejection[], atMs: number, { panicShare }: CheckBounds): boolean {
+  const standIns = new Set(run.standIns ?? []);
+  const members = run.replicas.filter((replica) => !standIns.has(replica));
+  const gone = new Set(
+    away.filter(({ fromMs, toMs }) => fromMs <= atMs && atMs < toMs).map(({ replica }) => replica),
+  );
+  const left = members.filter((replica) => !gone.has(replica)).length;
+  return left < members.length * panicShare;
+}
