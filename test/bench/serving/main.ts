@@ -26,11 +26,12 @@ export const MANY = 32;
 /** Of what the pacer serves with `MANY` in flight. */
 export const PACE = 0.8;
 /**
- * Ms. A server is warmed up once, until its code is compiled: for `firstMs` at least and until `firstCalls` have ended, but no
- * longer than ten times `firstMs`. Each load then has `warmMs` before its measured part.
+ * Ms. A server is warmed up with few callers and then with many (whose requests share runs, so that other code runs), until its
+ * code is compiled: each for `firstMs` at least and until `firstCalls` have ended, but no longer than ten times `firstMs`. A model
+ * that takes 4 ms is compiled for 10 s. Each load then has `warmMs` before its measured part.
  */
-const FULL = { firstMs: 300, firstCalls: 20_000, warmMs: 300, measureMs: 2000, aloneMs: 200 };
-const QUICK = { firstMs: 100, firstCalls: 3000, warmMs: 100, measureMs: 700, aloneMs: 50 };
+const FULL = { firstMs: 1000, firstCalls: 10_000, warmMs: 300, measureMs: 2000, aloneMs: 200 };
+const QUICK = { firstMs: 100, firstCalls: 1500, warmMs: 100, measureMs: 700, aloneMs: 50 };
 const PATH = '/inference.GRPCInferenceService/ModelInfer';
 
 /** One server under one load, in one turn. */
@@ -168,7 +169,7 @@ async function measureServer({ model, subject, rate, options, load }: Measuremen
   try {
     await untilAnswered(model.name, running.port, message);
     if (!subject.isSeveral) putFirst(running.pids());
-    await measure({ callers: MANY, isFirst: true });
+    for (const callers of [FEW, MANY]) await measure({ callers, isFirst: true });
     for (const callers of [FEW, MANY]) runs.push({ ...of, callers, ...(await measure({ callers })) });
     const pace = subject.name === PACER ? PACE * runs.at(-1)!.perSecond : rate;
     if (pace !== undefined && pace > 0)
