@@ -36,6 +36,14 @@ const STATE_CLASS: Readonly<Record<string, string>> = {
   cached: 'warn',
   waiting: 'warn',
   starting: 'warn',
+  serving: 'good',
+  shadow: 'warn',
+  pending: 'warn',
+  loading: 'warn',
+  warming: 'warn',
+  golden: 'warn',
+  draining: 'warn',
+  stopped: 'warn',
   stopping: 'warn',
 };
 
@@ -52,7 +60,7 @@ export function renderPage(report: StatusReport, nonce: string): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escapeHtml(title)}</title><style nonce="${nonce}">${STYLE}</style></head>
 <body><main>
-${heading(report)}${model(report)}${queue(report)}${registry(report.registry)}${endpoints(report.endpoints)}${mirrors(report.mirrors ?? [])}
+${heading(report)}${model(report)}${lives(report.lives ?? [])}${queue(report)}${registry(report.registry)}${endpoints(report.endpoints)}${mirrors(report.mirrors ?? [])}
 </main><p><small><a href="/metrics">metrics</a> · <a href="/endpoints">endpoints</a> · <a href="/config">config</a></small></p>
 <script nonce="${nonce}">${SCRIPT}</script></body></html>
 `;
@@ -80,6 +88,17 @@ function modelTable(models: readonly reports.ModelReport[]): string {
   });
   return `<h2>Models</h2><table><thead><tr><th>model</th><th>state</th><th class="n">process</th><th class="n">restarts</th><th>why</th></tr></thead>
 <tbody>${rows.join('\n')}</tbody></table>`;
+}
+
+/** Shown where a version is anywhere else than in service. */
+function lives(rows: readonly reports.LifeReport[]): string {
+  if (rows.every(({ state: where }) => where === 'serving')) return '';
+  const body = rows.map(
+    (each) =>
+      `<tr><td>${escapeHtml(modelTitle(each))}</td><td>${state(each.state)}</td><td>${escapeHtml(each.since.slice(0, 19).replace('T', ' '))}</td><td>${escapeHtml(each.why)}</td></tr>`,
+  );
+  return `<h2>Versions</h2><table><thead><tr><th>version</th><th>is</th><th>since (UTC)</th><th>why</th></tr></thead>
+<tbody>${body.join('\n')}</tbody></table>`;
 }
 
 function queue(report: StatusReport): string {

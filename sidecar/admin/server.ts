@@ -46,6 +46,7 @@ const ROUTES: readonly Route[] = [
   ['GET', '/ready', '200 when ready, else 503 with the reasons', ready],
   ['GET', '/metrics', 'Prometheus metrics', metrics],
   ['GET', '/endpoints', 'state of endpoints, queue and model', (view) => json(statusOf(view))],
+  ['GET', '/models', 'where each version of each model stands', (view) => json(view.lives())],
   ['GET', '/config', 'configuration in force', (view) => json(view.config(), withoutSecrets)],
   ['GET', '/faults', 'faults that are injected', faults(listFaults)],
   [

@@ -16,6 +16,8 @@ export interface StatusReport {
   readonly model?: reports.ModelReport;
   /** Each model; absent where there is only one. */
   readonly models?: readonly reports.ModelReport[];
+  /** Where each version of each model stands; absent in a sidecar beside a caller only. */
+  readonly lives?: readonly reports.LifeReport[];
   readonly queue?: reports.QueueReport;
   /** Absent without a `consul` block. */
   readonly registry?: reports.RegistryReport;
@@ -43,6 +45,7 @@ export function statusOf(view: SidecarView): StatusReport {
     notReady,
     ...present('model', view.model()),
     ...present('models', ofLength(2, view.models())),
+    ...present('lives', ofLength(1, view.lives())),
     ...present('queue', view.queue()),
     ...present('registry', view.registry()),
     endpoints: view.endpoints(),

@@ -33,6 +33,8 @@ export interface SidecarView {
   model(): reports.ModelReport | undefined;
   /** Each model. */
   models(): readonly reports.ModelReport[];
+  /** Where each version of each model stands. */
+  lives(): readonly reports.LifeReport[];
   /** The connection to Consul; undefined without a `consul` block. */
   registry(): reports.RegistryReport | undefined;
   metrics(): readonly Metric[];

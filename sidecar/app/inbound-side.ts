@@ -1,18 +1,24 @@
+import { join } from 'node:path';
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { IntentionTable } from '../core/authorization/intentions.js';
+import type { Revision } from '../core/models/settled-listing.js';
 import type { NamedVersion } from '../discovery/consul/registered-models.js';
 import { HealthResponder } from '../health/model/responder.js';
 import type { ServedModel } from '../inbound/model-backend.js';
 import { Inbound } from '../inbound.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
+import { StateFile } from '../runtime/process/state-file.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import type { Listener } from '../transport/listener.js';
 import { type AppContext, openListener } from './context.js';
 import { DescribedMethods } from './described-methods.js';
 import { modelServer } from './model-addresses.js';
-import { ModelHost } from './model-host.js';
+import { type HostedModel, ModelHost } from './model-host.js';
 import { ModelStatuses } from './model-status.js';
 import { IndexWatch } from './models/index-watch.js';
+import { LifeLog } from './models/life/life-log.js';
+import { processFactOf } from './models/life/process-fact.js';
 import { ServedRepository } from './models/served-repository.js';
 import { StatisticsReader } from './models/statistics-reader.js';
 import type { TlsIdentity } from './tls-identity.js';
@@ -26,6 +32,10 @@ export interface InboundSideOptions {
   readonly process?: ModelProcessConfig | undefined;
   /** Longest time that calls of a version may take to end once another one has taken over. */
   readonly drainTimeoutMs: number;
+  /** For logs and the state file. */
+  readonly instance: string;
+  /** Where states are kept beyond the process; absent: they are not. */
+  readonly stateDir?: string | undefined;
 }
 
 /**
@@ -37,6 +47,8 @@ export class InboundSide {
   /** Undefined: no model has processes of its own. */
   readonly repository: ServedRepository | undefined;
   readonly statuses: ModelStatuses;
+  /** Where each version of a model stands. */
+  readonly lives: LifeLog;
   /** Undefined where the model server may be of another make. */
   readonly statistics: StatisticsReader | undefined;
   /** Called after every change of a model's state. */
@@ -50,6 +62,8 @@ export class InboundSide {
   private index: IndexWatch | undefined;
   private intentions: IntentionTable;
   private fileVersion = 0;
+  /** The models of the only model server, as the log of states knows them. */
+  private readonly own = new Map<HostedModel, Revision>();
 
   constructor(
     private config: InboundConfig,
@@ -59,7 +73,10 @@ export class InboundSide {
     const { dataPlane, limits, deps } = context;
     const { service, identity } = options;
     this.intentions = options.intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
-    this.repository = ServedRepository.open(config, options, context);
+    const { instance, stateDir } = options;
+    const file = stateDir === undefined ? undefined : new StateFile(join(stateDir, STATE_FILE), deps.logger);
+    this.lives = new LifeLog({ ...deps, instance, file });
+    this.repository = ServedRepository.open(config, { ...options, lives: this.lives }, context);
     const only = this.repository === undefined ? modelServer(config, options.process?.isolation) : undefined;
     this.single = only && new ModelHost(only, context, { hasOthers: false });
     this.inbound = new Inbound(
@@ -81,8 +98,9 @@ export class InboundSide {
     this.repository?.reportTo(this.statuses, () => this.onModel());
     this.described = this.describeMethods(this.single);
     if (this.single !== undefined)
-      this.single.onChange = ({ instance }) => {
-        this.statuses.changed(instance);
+      this.single.onChange = (hosted) => {
+        this.statuses.changed(hosted.instance);
+        this.observe(hosted);
         this.described?.update(this.single!.hosted.some((each) => each.instance.isReady));
         this.onModel();
       };
@@ -99,6 +117,22 @@ export class InboundSide {
       return new DescribedMethods(host.address, this.context, (list) => this.inbound.describe(list));
     this.inbound.describe(undefined);
     return undefined;
+  }
+
+  /** The state of a model at the only model server. */
+  private observe(hosted: HostedModel): void {
+    const { state } = hosted.instance;
+    const host = this.single!;
+    const { state: how, why } = host.report();
+    const load = LOADS[state.kind];
+    const facts = { load, processes: [processFactOf(how, host.isWarming)], isHeld: false };
+    const said = state.kind === 'away' ? state.why : why;
+    const revision = getOrInsert(this.own, hosted, () => ({
+      name: hosted.backend.name,
+      version: hosted.backend.version,
+      fingerprint: '',
+    }));
+    this.lives.observe(revision, { ...facts, isProven: true, suspicion: '' }, said || state.kind);
   }
 
   /** The model servers. */
@@ -217,8 +251,14 @@ export class InboundSide {
     this.statistics?.stop();
     this.described?.stop();
     for (const host of this.hosts) host.stop();
+    this.lives.close();
   }
 }
+
+/** In the directory for states. */
+const STATE_FILE = 'models.json';
+/** What the state of a model server means for the life of its models. */
+const LOADS = { ready: 'ready', starting: 'loading', away: 'unavailable' } as const;
 
 /** The models of one server. */
 function servedBy({ names, pool }: ModelHost): readonly ServedModel[] {

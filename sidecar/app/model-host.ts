@@ -55,6 +55,10 @@ export class ModelHost {
   hosted: readonly HostedModel[] = [];
   private supervisor: OwnedProcess | undefined;
   private isReady = false;
+  /** Its only model is loaded, and runs for the first time. */
+  isWarming = false;
+  /** A sidecar before this one had given its process up. */
+  wasGivenUp = false;
   /** Why models did not load, by model. */
   private readonly failures = new Map<string, string>();
   private readonly client: GrpcClient;
@@ -142,6 +146,7 @@ export class ModelHost {
    */
   processChanged({ state, why, restarts }: ModelReport): void {
     this.isReady = state === 'ready';
+    this.isWarming = false;
     if (state === 'ready') this.serves();
     else {
       const isOver =
@@ -209,7 +214,12 @@ export class ModelHost {
   }
 
   private onAnswer(hosted: HostedModel, answer: ModelAnswer): void {
-    if (this.isStopped || answer.kind === 'unknown') return;
+    if (this.isStopped) return;
+    if (answer.kind === 'unknown') {
+      if (answer.isWarming !== true || this.isWarming || this.server.only === undefined) return;
+      this.isWarming = true;
+      return this.onChange(hosted);
+    }
     if (answer.kind === 'ready') {
       // Not before the supervisor has found the process ready.
       if (this.isReady) this.becameReady(hosted);

@@ -18,6 +18,7 @@ const FIXED: readonly (readonly [string, (config: SidecarConfig) => unknown])[] 
   ['inbound.reflection', ({ inbound }) => inbound?.reflection],
   ['outbound.shared', ({ outbound }) => outbound?.shared],
   ['model', ({ model }) => model],
+  ['state_dir', ({ stateDir }) => stateDir],
   ['audit', ({ audit }) => audit],
   ['fault_injection', ({ faultInjection }) => faultInjection],
 ];

@@ -23,6 +23,7 @@ export type OwnedModel = Pick<
   | 'model'
   | 'version'
   | 'instance'
+  | 'wasGivenUp'
   | 'address'
   | 'activity'
   | 'processChanged'

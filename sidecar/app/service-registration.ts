@@ -34,7 +34,8 @@ export class ServiceRegistration implements ServiceInstance {
     private readonly deps: RegistrationDeps,
   ) {
     const { inbound, time, onChange } = deps;
-    this.announced = new AnnouncedModels(() => inbound?.served ?? [], time, onChange);
+    const read = { models: () => inbound?.served ?? [], states: () => inbound?.lives.summary ?? '' };
+    this.announced = new AnnouncedModels(read.models, time, onChange, read.states);
   }
 
   /** Starts the model probes, as the check needs their result also without traffic, and follows which models there are. */
@@ -44,10 +45,15 @@ export class ServiceRegistration implements ServiceInstance {
     inbound.statuses.onChange = onChange;
     inbound.statuses.start();
     inbound.followServed(() => this.announced.look());
+    inbound.lives.onChange = () => this.announced.look();
   }
 
   get models(): readonly NamedVersion[] {
     return this.announced.models;
+  }
+
+  get modelStates(): string {
+    return this.announced.states;
   }
 
   get inbound(): Address | undefined {

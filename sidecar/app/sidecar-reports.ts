@@ -5,6 +5,7 @@ import type { Consul } from '../discovery/consul/consul.js';
 import type { Metric } from '../telemetry/metric.js';
 import type {
   EndpointReport,
+  LifeReport,
   MethodReport,
   MirrorReport,
   ModelReport,
@@ -20,6 +21,7 @@ import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js
 import type { FaultController } from './fault-controller.js';
 import type { InboundSide } from './inbound-side.js';
 import { inferenceMetrics } from './metrics/inference.js';
+import { lifeMetrics } from './metrics/lives.js';
 import { methodReports } from './metrics/methods.js';
 import { repositoryMetrics } from './metrics/repository.js';
 import { sizeLimitMetrics, sizeLimitReports } from './metrics/size-limits.js';
@@ -119,6 +121,10 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
     return this.inbound?.models() ?? [];
   }
 
+  lives(): readonly LifeReport[] {
+    return this.inbound?.lives.reports() ?? [];
+  }
+
   registry(): RegistryReport | undefined {
     return this.consul?.report();
   }
@@ -144,6 +150,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
       ...this.audit.metrics(),
       ...(this.consul?.metrics() ?? []),
       ...(this.inbound?.statuses.metrics() ?? []),
+      ...(this.inbound === undefined ? [] : lifeMetrics(this.inbound.lives)),
       ...(this.inbound?.statistics === undefined
         ? []
         : inferenceMetrics(this.inbound.statistics, this.inbound.inbound.backends)),

@@ -129,6 +129,8 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     const { identity, service, current } = this;
     const inbound = new InboundSide(config, this.context, {
       service,
+      instance: current.instance,
+      stateDir: current.stateDir,
       identity,
       intentionsFrom: current.consul?.intentions === true ? 'registry' : 'file',
       process: current.model,

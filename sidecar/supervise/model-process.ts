@@ -28,6 +28,8 @@ export interface ModelProcessDeps extends RuntimeDeps {
   readonly model?: string | undefined;
   /** For `{version}` in the command. */
   readonly version?: string | undefined;
+  /** A sidecar before this one had given it up. */
+  readonly wasGivenUp?: boolean;
   /** Where the sidecar listens for each upstream, by name; asked at each start of the process. */
   upstreams(): Readonly<Record<string, Address>>;
   activity(): ModelWork;
@@ -55,6 +57,7 @@ export function modelProcess(
   const { baseMs, maxMs, limit: given, retryAfterMs } = config.restart;
   const backoff = new RestartBackoff({ baseMs, maxMs }, deps.random);
   const limit = given.starts === 0 ? undefined : new RestartLimit({ ...given, retryAfterMs });
+  if (deps.wasGivenUp === true) limit?.resume();
   const argv = config.command.map((part) =>
     part
       .replaceAll('{socket}', writeAddress(address))

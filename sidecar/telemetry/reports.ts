@@ -127,6 +127,20 @@ export interface ModelReport {
   readonly restarts: number;
 }
 
+/** Where a version of a model stands at this replica. */
+export interface LifeReport {
+  /** Absent for a server of another make. */
+  readonly name?: string;
+  /** Absent where versions are not told apart. */
+  readonly version?: string;
+  /** One of the states of core/models/life.ts. */
+  readonly state: string;
+  /** Why it is in it, in one sentence. */
+  readonly why: string;
+  /** Since when, ISO 8601. */
+  readonly since: string;
+}
+
 /** How the registry is read, and what came of it. */
 export interface RegistryReport {
   /** Where its agent is. */

@@ -47,6 +47,8 @@ export class Model implements Runner, Signature {
   private loadedCard: Card | undefined;
   private current: ModelState = 'loading';
   private reason = 'it is still loading';
+  /** It is loaded, and runs for the first time. */
+  private isWarming = false;
 
   constructor(
     found: Found,
@@ -120,6 +122,7 @@ export class Model implements Runner, Signature {
       ...(card?.labels ? { labels: JSON.stringify(card.labels) } : {}),
       max_batch: String(this.maxBatch),
       state: this.current.toUpperCase(),
+      ...(this.isWarming && this.current === 'loading' ? { phase: 'WARMING' } : {}),
       ...(this.reason === '' ? {} : { reason: this.reason }),
     };
   }
@@ -132,6 +135,7 @@ export class Model implements Runner, Signature {
       const card = parseCard(await readText(join(this.directory, 'model.yaml')));
       executor = await this.open(card);
       requireLabels(executor, card);
+      this.isWarming = true;
       if (!executor.streamsOnly) await proveGolden(provable(executor), card);
       this.take(executor, card);
     } catch (error) {

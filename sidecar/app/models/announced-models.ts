@@ -11,23 +11,28 @@ const MIN_INTERVAL_MS = 5_000;
  */
 export class AnnouncedModels {
   models: readonly NamedVersion[];
+  /** Where each version stands, `NAME:VERSION=STATE …`. */
+  states: string;
   private changedMs = Number.NEGATIVE_INFINITY;
   private timer: Timer | undefined;
 
-  /** @param onChange called after each change of `models`. */
+  /** @param onChange called after each change of `models` or `states`. */
   constructor(
     private readonly read: () => readonly NamedVersion[],
     private readonly deps: TimeDeps,
     private readonly onChange: () => void,
+    private readonly readStates: () => string = () => '',
   ) {
     this.models = read();
+    this.states = readStates();
   }
 
   /** They may have changed. */
   look(): void {
     if (this.timer !== undefined) return;
     const models = this.read();
-    if (keyOf(models) === keyOf(this.models)) return;
+    const states = this.readStates();
+    if (keyOf(models) === keyOf(this.models) && states === this.states) return;
     const { clock, timers } = this.deps;
     const nowMs = clock.now();
     const waitMs = this.changedMs + MIN_INTERVAL_MS - nowMs;
@@ -36,6 +41,7 @@ export class AnnouncedModels {
       return;
     }
     this.models = models;
+    this.states = states;
     this.changedMs = nowMs;
     this.onChange();
   }

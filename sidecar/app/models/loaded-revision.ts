@@ -1,8 +1,10 @@
+import type { LifeFacts } from '../../core/models/life-facts.js';
 import { type InstanceFact, type LoadState, nextLoadState } from '../../core/models/load-state.js';
 import type { HeldRevision } from '../../core/models/repository-plan.js';
 import type { Revision } from '../../core/models/settled-listing.js';
 import type { ModelBackend } from '../../inbound/model-backend.js';
 import type { ModelHost } from '../model-host.js';
+import { processFactOf } from './life/process-fact.js';
 
 /**
  * One version of a model with its processes, from its load to its unload: the files that it had when it was loaded, the
@@ -13,6 +15,12 @@ export class LoadedRevision implements HeldRevision {
   readonly version: string;
   readonly fingerprint: string;
   state: LoadState = { kind: 'loading' };
+  /** Another version answers its calls, and it gets none. */
+  isHeld = false;
+  /** While it is held: its golden input has passed. */
+  isProven = false;
+  /** What speaks against it while it serves; empty: nothing. */
+  suspicion = '';
   private hasServed = false;
 
   constructor(
@@ -33,7 +41,7 @@ export class LoadedRevision implements HeldRevision {
     const next = nextLoadState(this.state, facts, this.isInitial);
     const before = this.state;
     this.state = next;
-    this.hasServed ||= next.kind === 'ready';
+    this.hasServed ||= next.kind === 'ready' && !this.isHeld;
     return next.kind !== before.kind || whyOf(next) !== whyOf(before);
   }
 
@@ -46,6 +54,23 @@ export class LoadedRevision implements HeldRevision {
   /** Why it is not served; empty: it is, or will be. */
   get why(): string {
     return whyOf(this.state);
+  }
+
+  /** What its state in `LifeLog` follows from. */
+  get lifeFacts(): LifeFacts {
+    const { state, isHeld, isProven, suspicion, hosts } = this;
+    const processes = hosts.map((host) => processFactOf(host.report().state, host.isWarming));
+    return { load: state.kind, processes, isHeld, isProven, suspicion };
+  }
+
+  /** Why it is in that state, in one sentence. */
+  get lifeWhy(): string {
+    const { state, isHeld, suspicion } = this;
+    if (state.kind === 'ready' && suspicion !== '') return suspicion;
+    if (state.kind === 'ready') return isHeld ? 'another version answers the calls' : 'ready';
+    if (state.kind === 'unloading') return 'another version has taken over, or it is unloaded';
+    const said = this.hosts.map((host) => host.report().why).find((why) => why !== '');
+    return this.why || (said ?? 'its processes start');
   }
 
   /** Ends its processes. Resolves when they have ended. */

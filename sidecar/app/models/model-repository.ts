@@ -34,6 +34,10 @@ export interface RevisionOwner {
   close(revision: LoadedRevision): void;
   /** What is served may have changed. */
   served(): void;
+  /** A revision, or one of its processes, may have changed its state. */
+  moved(revision: LoadedRevision): void;
+  /** What is in the directory, after each look. */
+  listed(all: readonly Revision[]): void;
 }
 
 /**
@@ -83,12 +87,19 @@ export class ModelRepository {
   ) {}
 
   /**
-   * The revisions that are served from the start.
+   * The revisions that are served from the start, without those whose very files a sidecar before this one has rejected.
    *
    * @throws Error of one line when the directory cannot be read or has no version to serve.
    */
-  static initial({ directory, policy }: RepositorySettings): readonly Revision[] {
-    const found = listRevisions(directory);
+  static initial(
+    { directory, policy }: RepositorySettings,
+    isRejected: (revision: Revision) => boolean = () => false,
+  ): readonly Revision[] {
+    const all = listRevisions(directory);
+    // Of a model of which nothing else is there, a rejected version is tried again.
+    const found = all.filter(
+      (each) => !isRejected(each) || all.every((other) => other.name !== each.name || isRejected(other)),
+    );
     if (!found.some(({ version }) => version !== ''))
       throw new Error(`${directory}: found no models, expected <name>/<version>/model.yaml`);
     const wanted = wantedRevisions(found, policy);
@@ -101,6 +112,7 @@ export class ModelRepository {
   begin(initial: readonly LoadedRevision[], found: readonly Revision[]): void {
     this.revisions.push(...initial);
     this.listing.observe(found, this.nowMs());
+    for (const each of initial) this.owner.moved(each);
   }
 
   /** Follows the directory from now on, where it is watched. */
@@ -134,6 +146,7 @@ export class ModelRepository {
     try {
       this.listing.observe(listRevisions(this.settings.directory), this.nowMs());
       this.problem = '';
+      this.owner.listed(this.listing.revisions());
       return true;
     } catch (error) {
       const problem = messageOf(error);
@@ -164,13 +177,17 @@ export class ModelRepository {
     this.context.deps.logger.info({ model, version }, 'loading a version of a model');
     const loaded = this.owner.open(revision, false);
     this.revisions.push(loaded);
+    this.owner.moved(loaded);
     this.owner.run(loaded);
   }
 
   /** A process of a revision has changed its state. */
   changed(revision: LoadedRevision): void {
     const before = revision.state.kind;
-    if (this.isStopped || !this.revisions.includes(revision) || !revision.update()) return;
+    if (this.isStopped || !this.revisions.includes(revision)) return;
+    const hasMoved = revision.update();
+    this.owner.moved(revision);
+    if (!hasMoved) return;
     const { logger } = this.context.deps;
     const { audit } = this.context.dataPlane;
     const { name: model, version, state } = revision;
@@ -199,6 +216,7 @@ export class ModelRepository {
     const { deps } = this.context;
     deps.logger.info({ model, version }, 'unloading a version of a model');
     revision.state = { kind: 'unloading' };
+    this.owner.moved(revision);
     this.owner.served();
     void this.drained(revision, state.kind === 'ready')
       .then(() => revision.stop())

@@ -7,6 +7,7 @@ import type { Inbound } from '../../inbound.js';
 import type { AppContext } from '../context.js';
 import type { ModelHost } from '../model-host.js';
 import type { ModelStatuses } from '../model-status.js';
+import type { LifeLog } from './life/life-log.js';
 import { LoadedRevision } from './loaded-revision.js';
 import { ModelRepository, type RepositorySettings, type RevisionOwner } from './model-repository.js';
 import { RepositoryMethods } from './repository-methods.js';
@@ -18,6 +19,7 @@ const DEFAULT_POLL_MS = 15_000;
 interface ServedRepositoryOptions {
   readonly process?: ModelProcessConfig | undefined;
   readonly drainTimeoutMs: number;
+  readonly lives: LifeLog;
 }
 
 /** A revision at the start, before `Inbound` has made its backend. */
@@ -44,10 +46,12 @@ export class ServedRepository implements RevisionOwner {
     private readonly settings: RepositorySettings,
     private readonly found: readonly Revision[],
     private readonly processes: RevisionProcesses,
+    private readonly lives: LifeLog,
     context: AppContext,
   ) {
     this.repository = new ModelRepository(settings, this, context);
-    this.initials = ModelRepository.initial(settings).map((revision) => ({
+    const isRejected = (each: Revision) => lives.whyRejected(each) !== undefined;
+    this.initials = ModelRepository.initial(settings, isRejected).map((revision) => ({
       revision,
       hosts: processes.hostsOf(revision),
     }));
@@ -60,7 +64,7 @@ export class ServedRepository implements RevisionOwner {
    */
   static open(
     { local, golden }: Pick<InboundConfig, 'local' | 'golden'>,
-    { process: model, drainTimeoutMs }: ServedRepositoryOptions,
+    { process: model, drainTimeoutMs, lives }: ServedRepositoryOptions,
     context: AppContext,
   ): ServedRepository | undefined {
     if (model?.isolation !== 'process' || golden === undefined) return undefined;
@@ -69,9 +73,10 @@ export class ServedRepository implements RevisionOwner {
     const directory = golden.models;
     const settings = { directory, policy, control, pollMs, drainTimeoutMs };
     const isVersioned = control !== 'none' || policy.kind !== 'latest' || policy.count > 1;
-    const initial = ModelRepository.initial(settings).length * instances;
+    const isRejected = (each: Revision) => lives.whyRejected(each) !== undefined;
+    const initial = ModelRepository.initial(settings, isRejected).length * instances;
     const processes = new RevisionProcesses({ directory, local, instances, isVersioned, initial }, context);
-    return new ServedRepository(settings, listRevisions(directory), processes, context);
+    return new ServedRepository(settings, listRevisions(directory), processes, lives, context);
   }
 
   /** What `Inbound` serves at the start. */
@@ -135,7 +140,9 @@ export class ServedRepository implements RevisionOwner {
     }
   }
 
-  close({ hosts, backend }: LoadedRevision): void {
+  close(revision: LoadedRevision): void {
+    const { hosts, backend } = revision;
+    this.lives.ended(revision, 'its calls have ended, and its processes are stopped');
     for (const host of hosts) this.statuses?.remove(host);
     this.inbound!.removeModel(backend);
     this.onChange();
@@ -143,6 +150,14 @@ export class ServedRepository implements RevisionOwner {
 
   served(): void {
     this.onServed();
+  }
+
+  moved(revision: LoadedRevision): void {
+    this.lives.observe(revision, revision.lifeFacts, revision.lifeWhy);
+  }
+
+  listed(all: readonly Revision[]): void {
+    this.lives.keepOnly(all);
   }
 
   private connect(
@@ -153,6 +168,7 @@ export class ServedRepository implements RevisionOwner {
   ): LoadedRevision {
     const loaded = new LoadedRevision(revision, backend, hosts, isInitial);
     for (const [i, host] of hosts.entries()) {
+      host.wasGivenUp = isInitial && this.lives.wasGivenUp(revision.name, revision.version);
       host.attach([{ backend, instance: backend.instances[i]! }]);
       host.onChange = ({ instance }) => {
         this.statuses?.changed(instance);

@@ -59,6 +59,7 @@ function startModel(
     stderr: 2,
     model: host.model,
     version: host.version,
+    wasGivenUp: host.wasGivenUp,
     upstreams,
     activity: () => host.activity(),
     onChange: (report) => {

@@ -30,6 +30,7 @@ export function statusTables(seen: readonly SidecarStatus[], palette: Palette): 
       palette,
     ),
     modelTable(reports, palette),
+    lifeTable(reports, palette),
     endpointTable(reports, palette),
     mirrorTable(reports, palette),
     sizeTable(reports, palette),
@@ -71,6 +72,23 @@ function modelTable(reports: readonly StatusReport[], palette: Palette): string 
     { title: 'state', cell: ({ state }) => shown(state) },
     { title: 'process', cell: ({ pid }) => String(pid ?? '') },
     { title: 'restarts', cell: ({ restarts }) => String(restarts) },
+    { title: 'why', cell: ({ why }) => why },
+  ]);
+}
+
+/** Versions that do not just serve: what they do instead, and why. */
+function lifeTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = rowsOf(reports, ({ lives }) => lives?.filter(({ state }) => state !== 'serving'));
+  const shown = (state: string): string => {
+    if (state === 'stopped' || state === 'shadow') return state;
+    const isBad = ['rejected', 'given-up', 'backing-off', 'suspect'].includes(state);
+    return isBad ? palette.red(state) : palette.yellow(state);
+  };
+  return tableOf(palette, rows, [
+    { title: 'sidecar', cell: ({ sidecar }) => sidecar },
+    { title: 'model version', cell: (life) => modelTitle(life) },
+    { title: 'is', cell: ({ state }) => shown(state) },
+    { title: 'since', cell: ({ since }) => since.slice(11, 19) },
     { title: 'why', cell: ({ why }) => why },
   ]);
 }

@@ -276,6 +276,9 @@ async function sidecarSpec(
     drainTimeoutMs,
     log,
     ...present('accessLog', accessLog),
+    ...(spec.role === 'replica'
+      ? { stateDir: join(input.mesh.stateDir ?? input.run.folder('state'), spec.name) }
+      : {}),
     ...present('audit', audit && auditOf(audit, spec.name)),
     ...present('faultInjection', faultInjection),
     ...sides,

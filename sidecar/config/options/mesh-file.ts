@@ -38,6 +38,7 @@ import {
   drainTimeout,
   intentions,
   log,
+  meshStateDir,
   reflection,
   trustDomain,
 } from './shared.js';
@@ -202,6 +203,7 @@ export const meshFile = blockAs('a mesh file', {
     why: 'On, with room for ordinary use.',
   }),
   drain_timeout: drainTimeout,
+  state_dir: meshStateDir,
   log,
   access_log: meshAccessLog,
   audit: meshAudit,

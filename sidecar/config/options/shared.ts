@@ -6,6 +6,7 @@ import { block, blockAs, option } from './option.js';
 import {
   choice,
   duration,
+  filePath,
   listenAddress,
   listOf,
   name,
@@ -37,6 +38,22 @@ export const reflection = option(yesOrNo().optional(), {
 });
 
 /** `drain_timeout`: 30 s by default, at most 1 h. */
+/** In a sidecar file. */
+export const stateDir = option(filePath('a directory').optional(), {
+  meaning:
+    'Where the states of models are kept (`models.json`, small, made private): a version that was rejected stays so, and a rollout goes on where it was, after a restart of the sidecar or of the machine.',
+  otherwise: 'absent: they are forgotten with the process',
+  why: 'Only the installation knows a place that lasts.',
+});
+
+/** In a mesh file. */
+export const meshStateDir = option(filePath('a directory').optional(), {
+  meaning:
+    'Where the states of models are kept, in a directory for each sidecar and one for each service: a version that was rejected stays so, and a rollout goes on where it was, after a restart of a sidecar, of `up`, or of the machine.',
+  otherwise: 'absent: in `run_dir`, which outlives each sidecar and not `up`',
+  why: 'Leaves nothing behind.',
+});
+
 export const drainTimeout = option(duration({ min: 0, max: 3_600_000 }).prefault('30s'), {
   meaning:
     'Longest time calls in flight may take to finish once a drain has begun. What is left then ends with UNAVAILABLE and `outrider-reason: drain-timeout`. A route may give its streams less.',

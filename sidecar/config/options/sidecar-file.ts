@@ -25,6 +25,7 @@ import {
   ownDefaultIntention,
   ownIntentions,
   reflection,
+  stateDir,
   trustDomain,
 } from './shared.js';
 import { sidecarRules } from './sidecar-rules.js';
@@ -119,6 +120,7 @@ const sidecarBlock = blockAs('a sidecar file', {
   }),
   admin,
   drain_timeout: drainTimeout,
+  state_dir: stateDir,
   log,
   access_log: accessLog,
   audit,

@@ -35,6 +35,11 @@ export class RestartLimit {
 
   constructor(private readonly settings: RestartLimitSettings) {}
 
+  /** It was given up by the process before this one: the next start is a single one. */
+  resume(): void {
+    this.isGivenUp = true;
+  }
+
   started(nowMs: number): void {
     if (this.totalStarts === 0) this.firstStartMs = nowMs;
     this.totalStarts += 1;

@@ -7,8 +7,8 @@ export type ModelAnswer =
   | { readonly kind: 'ready' }
   /** The process will not serve it. */
   | { readonly kind: 'failed'; readonly why: string }
-  /** It is loading, or the server has not answered. */
-  | { readonly kind: 'unknown' };
+  /** It is loading (`isWarming`: loaded, and its golden input runs), or the server has not answered. */
+  | { readonly kind: 'unknown'; readonly isWarming?: boolean };
 
 const MAX_BYTES = 1024 * 1024;
 
@@ -33,7 +33,8 @@ function answerOf(answer: UnaryAnswer): ModelAnswer {
     const properties = decodeProperties(answer.message);
     const state = properties.get('state');
     if (state === 'FAILED') return { kind: 'failed', why: properties.get('reason') ?? 'it did not load' };
-    return state === undefined || state === 'READY' ? { kind: 'ready' } : { kind: 'unknown' };
+    if (state === undefined || state === 'READY') return { kind: 'ready' };
+    return { kind: 'unknown', isWarming: properties.get('phase') === 'WARMING' };
   } catch {
     return { kind: 'unknown' };
   }

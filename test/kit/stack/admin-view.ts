@@ -15,6 +15,7 @@ export class FakeView implements SidecarView {
   queueReport: reports.QueueReport | undefined;
   modelReport: reports.ModelReport | undefined;
   modelReports: reports.ModelReport[] = [];
+  lifeReports: reports.LifeReport[] = [];
   registryReport: reports.RegistryReport | undefined;
   metricFamilies: Metric[] = [];
   mirrorReports: reports.MirrorReport[] = [];
@@ -44,6 +45,7 @@ export class FakeView implements SidecarView {
   faults = () => this.faultDesk;
   model = () => this.modelReport;
   models = () => this.modelReports;
+  lives = () => this.lifeReports;
   registry = () => this.registryReport;
   metrics = () => this.metricFamilies;
   config = (): unknown => ({ service: this.service });

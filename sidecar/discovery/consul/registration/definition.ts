@@ -162,12 +162,16 @@ function tagsOf({ models }: ServiceInstance, { tags }: RegistrationConfig): stri
 }
 
 /** The operator's wins over ours; `model-<name>` holds the highest version, for filters. */
-function metaOf({ version, models }: ServiceInstance, { meta }: RegistrationConfig): Record<string, string> {
+function metaOf(
+  { version, models, modelStates = '' }: ServiceInstance,
+  { meta }: RegistrationConfig,
+): Record<string, string> {
   const list = modelsValue(models);
   const all: Record<string, string> = {
     ...meta,
     ...absentFrom(meta, 'outrider', version),
     ...(list === '' ? {} : absentFrom(meta, MODELS_KEY, list)),
+    ...(modelStates === '' ? {} : absentFrom(meta, 'model-states', modelStates)),
   };
   for (const { name, version: number } of models.toSorted((a, b) => compareVersions(b.version, a.version))) {
     const key = `model-${name.replace(/[^A-Za-z0-9_-]/g, '_')}`.slice(0, MAX_META_KEY);

@@ -14,6 +14,8 @@ export interface ServiceInstance {
   readonly upstreams: readonly InstanceUpstream[];
   /** A model stands there once for each of its versions. */
   readonly models: readonly NamedVersion[];
+  /** Where each version stands, `NAME:VERSION=STATE …`; absent or empty: not known. For people: nothing reads it. */
+  readonly modelStates?: string;
   /**
    * Whether the model answers (app/model-status.ts `report`): taken at its word, so it has to be steady already. `ok` with a
    * reason: of several models, some do, and the reason names those that do not.

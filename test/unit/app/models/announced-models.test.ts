@@ -41,6 +41,23 @@ describe('Announced models', () => {
     assert.deepEqual(told, ['digits,words', 'words,other']);
   });
 
+  it('change with the states of versions, in the same measure', () => {
+    let states = 'digits:1=serving';
+    const both: string[] = [];
+    const one: AnnouncedModels = new AnnouncedModels(
+      read,
+      { clock, timers: clock },
+      () => both.push(one.states),
+      () => states,
+    );
+    for (const each of ['draining', 'stopped', 'loading']) {
+      states = `digits:1=${each}`;
+      one.look();
+    }
+    clock.advance(5_000);
+    assert.deepEqual(both, ['digits:1=draining', 'digits:1=loading']);
+  });
+
   it('leave out what has come and gone within that time', () => {
     has('digits', 'words');
     clock.advance(1_000);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LifeLog } from '../../../../sidecar/app/models/life/life-log.js';
 import { LoadedRevision } from '../../../../sidecar/app/models/loaded-revision.js';
 import {
   type ModelControl,
@@ -13,6 +14,7 @@ import { LATEST } from '../../../../sidecar/core/models/version-policy.js';
 import { listRevisions } from '../../../../sidecar/health/model/model-revisions.js';
 import type { ModelBackend } from '../../../../sidecar/inbound/model-backend.js';
 import type { ModelState } from '../../../../sidecar/inbound/model-instance.js';
+import { silentLogger } from '../../../../sidecar/runtime/log/logger.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { anAppContext } from '../../../kit/stack/app-context.js';
 import { Stack } from '../../../kit/stack/stack.js';
@@ -26,6 +28,14 @@ class Served {
   calls = 0;
   onIdle = (): void => {};
   loaded!: LoadedRevision;
+
+  /** As its supervisor says it; a revision that is open has no process yet. */
+  readonly isWarming = false;
+  report(): { state: 'starting' | 'ready' | 'backoff' | 'stopped'; why: string; restarts: number } {
+    const { kind } = this.instances[0]!.state;
+    const state = this.isStopped ? 'stopped' : kind === 'away' ? 'backoff' : kind;
+    return { state, why: '', restarts: 0 };
+  }
 
   retire(): void {
     this.isRetired = true;
@@ -44,6 +54,7 @@ describe('a model repository', () => {
   let stack: Stack;
   let repository: ModelRepository;
   let served: Map<string, Served>;
+  let lives: LifeLog;
   /** What was served each time that this may have changed. */
   let told: string[];
 
@@ -59,6 +70,8 @@ describe('a model repository', () => {
       return each.loaded;
     },
     run: () => {},
+    moved: (revision) => lives.observe(revision, revision.lifeFacts, revision.lifeWhy),
+    listed: (all) => lives.keepOnly(all),
     close: ({ name, version }) => {
       served.get(`${name}/${version}`)!.isClosed = true;
     },
@@ -73,6 +86,7 @@ describe('a model repository', () => {
   };
   const start = (control: ModelControl = 'poll'): void => {
     stack = new Stack();
+    lives = new LifeLog({ clock: stack.clock, logger: silentLogger, instance: 'mine-1' });
     served = new Map();
     told = [];
     const settings = {

@@ -21,6 +21,15 @@ describe('RestartLimit', () => {
     assert.deepEqual(deaths(limit, [3_000]), { starts: 5, inMs: 3_100, retryAfterMs: 300_000 });
   });
 
+  it('gives one start to a process that was given up before the sidecar began anew', () => {
+    const limit = new RestartLimit(SETTINGS);
+    limit.resume();
+    assert.deepEqual(deaths(limit, [1_000]), { starts: 1, inMs: 100, retryAfterMs: 300_000 });
+    limit.started(2_000);
+    limit.ready();
+    assert.equal(limit.died(10, 2_010), null, 'it was ready: the limit has begun anew');
+  });
+
   it('does not give up a process whose starts are further apart', () => {
     const limit = new RestartLimit(SETTINGS);
     for (let i = 0; i < 1_000; i++) assert.equal(deaths(limit, [i * 15_100]), null, `death ${i}`);

@@ -1,0 +1,63 @@
+/** A small file that outlives the process. */
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createLogger } from '../../../../sidecar/runtime/log/logger.js';
+import { StateFile } from '../../../../sidecar/runtime/process/state-file.js';
+import { scratchForEach } from '../../../kit/mocha/scratch.js';
+import { until } from '../../../kit/process/processes.js';
+
+describe('a state file', () => {
+  const scratch = scratchForEach();
+  let lines: string[];
+  const open = (path: string): StateFile =>
+    new StateFile(
+      join(scratch.path, path),
+      createLogger({ level: 'info', destination: { write: (line) => void lines.push(line) } }),
+    );
+  beforeEach(() => {
+    lines = [];
+  });
+
+  it('is read as it was written last, without a word where there is none', async () => {
+    assert.equal(open('a/models.json').read(), undefined);
+    const file = open('a/models.json');
+    for (let i = 0; i <= 20; i++) file.write({ i });
+    await until(
+      'the last is written',
+      () => (open('a/models.json').read() as { i: number } | undefined)?.i === 20,
+    );
+    assert.deepEqual(readdirSync(join(scratch.path, 'a')), ['models.json']);
+    assert.deepEqual(lines, []);
+  });
+
+  it('is written before a flush returns, and not again by a write that was under way', async () => {
+    const file = open('models.json');
+    file.write({ i: 1 });
+    await Promise.resolve();
+    file.write({ i: 2 });
+    file.flush();
+    assert.deepEqual(open('models.json').read(), { i: 2 });
+    await new Promise((resolve) => setImmediate(resolve));
+    file.write({ i: 3 });
+    await until('the next is written', () => (open('models.json').read() as { i: number }).i === 3);
+  });
+
+  it('is said and ignored when it cannot be read, and said once when it cannot be written', async () => {
+    writeFileSync(join(scratch.path, 'models.json'), '{"a":');
+    assert.equal(open('models.json').read(), undefined);
+    writeFileSync(join(scratch.path, 'large.json'), JSON.stringify('x'.repeat(1024 * 1024)));
+    assert.equal(open('large.json').read(), undefined);
+    assert.match(lines[0]!, /a state file is ignored/);
+    assert.match(lines[1]!, /1048578 octets/);
+    mkdirSync(join(scratch.path, 'taken', 'models.json'), { recursive: true });
+    const file = open('taken/models.json');
+    for (const i of [1, 2]) {
+      file.write({ i });
+      file.flush();
+    }
+    assert.equal(lines.filter((line) => /cannot be written/.test(line)).length, 1);
+    chmodSync(scratch.path, 0o700);
+    assert.match(readFileSync(join(scratch.path, 'models.json'), 'utf8'), /^\{"a":$/);
+  });
+});
