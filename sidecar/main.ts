@@ -3,7 +3,7 @@
  * Entry of the program: arguments in, exit code out (0 done, 1 failed, 2 wrong usage). An error is one line; its stack is
  * printed under OUTRIDER_DEBUG=1. Everything else is loaded after the version check, so that an old Node can report itself.
  */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 
 const OLDEST_NODE = 20;
 
@@ -24,10 +24,11 @@ type Program = typeof import('./cli/program.js');
 
 /**
  * The program in a few files, which `npm run build` makes of it after the compiler and which loads in half the time;
- * undefined where it is not there, or older than what the compiler wrote last.
+ * undefined where it is not there, or older than what the compiler wrote last. A packed program has nothing else.
  */
 function bundle(): string | undefined {
   const made = new URL('../bundle/program.js', import.meta.url);
+  if (!existsSync(new URL('./cli/program.js', import.meta.url))) return made.href;
   const times = [made, new URL(import.meta.url), new URL('../.tsbuildinfo', import.meta.url)].map(
     (url) => statSync(url, { throwIfNoEntry: false })?.mtimeMs,
   );

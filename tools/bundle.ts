@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { oneLanguage } from './one-language.js';
 
 const OUT = 'dist/bundle';
 
@@ -22,16 +23,6 @@ const ownAddress: Plugin = {
       const text = readFileSync(path, 'utf8');
       return { contents: text.replaceAll('import.meta.url', `new URL(${from}, import.meta.url).href`) };
     });
-  },
-};
-
-/** Of the fifty languages that zod has messages in, the one that is used. */
-const oneLanguage: Plugin = {
-  name: 'one-language',
-  setup({ onLoad }) {
-    onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, () => ({
-      contents: "export { default as en } from './en.js';",
-    }));
   },
 };
 

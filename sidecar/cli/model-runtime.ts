@@ -1,12 +1,13 @@
 import { createRequire } from 'node:module';
 import { CommandFailure } from './failure.js';
-import { optionalVersions } from './package-info.js';
+import { installLine } from './own-command.js';
+import { optionalVersions, ownPlace } from './package-info.js';
 
 const RUNTIME = 'onnxruntime-node';
 
 /**
- * Checks that the inference runtime is installed. It is an optional dependency: its install script
- * downloads GPU libraries, and npm skips the package where that fails.
+ * Checks that the inference runtime is installed. It is not part of the package: a sidecar needs
+ * none, and its install script downloads GPU libraries. `outrider-models` brings it along.
  *
  * @param from file URL or path from which the runtime is resolved.
  * @throws CommandFailure with the command that installs it.
@@ -15,8 +16,9 @@ export function requireModelRuntime(from: string = import.meta.url): void {
   try {
     createRequire(from).resolve(RUNTIME);
   } catch {
+    const version = optionalVersions(RUNTIME).replace(/^[~^]/, '');
     throw new CommandFailure(
-      `the inference runtime (${RUNTIME}) is not installed, which serving models needs; install it with: npm install --ignore-scripts ${RUNTIME}@${optionalVersions(RUNTIME).replace(/^[~^]/, '')}`,
+      `the inference runtime (${RUNTIME}) is not installed, which serving models needs; install it with: ${installLine(`${RUNTIME}@${version}`, ownPlace())}`,
     );
   }
 }

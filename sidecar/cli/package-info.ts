@@ -2,12 +2,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { attempt } from '../runtime/attempt.js';
+import type { Place } from './own-command.js';
 
 interface PackageInfo {
   readonly folder: string;
   readonly name: string;
   readonly version: string;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
+  /** In the packed package, where the optional dependencies of a clone are optional peers. */
+  readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -31,7 +34,15 @@ export function packageVersion(): string {
 
 /** Version range of an optional dependency in `package.json`; `latest` when none is stated. */
 export function optionalVersions(dependency: string): string {
-  return PACKAGE?.optionalDependencies?.[dependency] ?? 'latest';
+  const { optionalDependencies, peerDependencies } = PACKAGE ?? {};
+  return optionalDependencies?.[dependency] ?? peerDependencies?.[dependency] ?? 'latest';
+}
+
+/** Where the program lies, and from where it was started. */
+export function ownPlace(): Place {
+  const { PATH: path = '' } = process.env;
+  const folder = PACKAGE?.folder ?? '.';
+  return { cwd: process.cwd(), path, folder, entry: join(folder, 'dist/sidecar/main.js') };
 }
 
 /**

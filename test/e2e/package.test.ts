@@ -1,9 +1,10 @@
 /**
- * The package as it is installed: packed by npm, unpacked into an empty folder, with its dependencies beside it, first
- * without the optional inference runtime, as npm leaves it out where its install script fails.
+ * The packages as they are installed: made by `npm run pack`, unpacked into an empty folder, with the dependencies beside
+ * them, first without the inference runtime, which a sidecar does not need.
  */
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -15,6 +16,14 @@ import {
   readPackage,
   run,
 } from '../kit/process/packed-package.js';
+
+type Lock = Readonly<Record<string, { readonly dependencies?: Readonly<Record<string, string>> }>>;
+
+/** What a folder takes on the disk, without packages below it, which are counted by themselves. */
+function diskKilobytes(folder: string): number {
+  const said = execFileSync('du', ['-sk', '--exclude=node_modules', folder], { encoding: 'utf8' });
+  return Number(said.split('\t')[0]);
+}
 
 describe('the package', function () {
   this.timeout(90_000);
@@ -33,7 +42,7 @@ describe('the package', function () {
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   it('has what runs and what it runs on, and no tests, sources or source maps', () => {
-    const paths = packed.files.map((file) => file.path);
+    const { paths, bytes } = packed;
     const foreign = paths.filter((name) => /(^|\/)test\/|\.test\.|\.map$|\.ts$/.test(name));
     assert.deepEqual(foreign, []);
     for (const needed of [
@@ -52,14 +61,34 @@ describe('the package', function () {
       'LICENSE',
     ])
       assert.ok(paths.includes(needed), needed);
-    const sizes = `${paths.length} files, ${packed.size} bytes packed, ${packed.unpackedSize} unpacked`;
-    assert.ok(paths.length < 850 && packed.size < 3_000_000, sizes);
+    assert.ok(paths.length < 400 && bytes < 3_000_000, `${paths.length} files, ${bytes} bytes packed`);
   });
 
-  it('does not depend on the inference runtime, whose install script may fail', () => {
-    const { dependencies, optionalDependencies } = readPackage(installed);
+  it('takes less than 25 MB of disk with all that it depends on', function () {
+    const lock = readPackage(packageRoot, 'package-lock.json').packages as Lock;
+    const all = new Set([installed]);
+    const add = (name: string, from: string): void => {
+      const places = [`${from}/node_modules/${name}`, `node_modules/${name}`];
+      const place = places.find((each) => lock[each] !== undefined);
+      assert.ok(place !== undefined, `${name} of ${from}`);
+      if (all.has(path.join(packageRoot, place))) return;
+      all.add(path.join(packageRoot, place));
+      for (const next of Object.keys(lock[place]!.dependencies ?? {})) add(next, place);
+    };
+    for (const name of Object.keys(readPackage(installed).dependencies)) add(name, '');
+    const kilobytes = [...all].map((each) => diskKilobytes(each)).reduce((sum, each) => sum + each, 0);
+    this.test!.title += ` (${(kilobytes / 1000).toFixed(1)} MB)`;
+    assert.ok(kilobytes < 25_000, `${kilobytes} kB`);
+  });
+
+  it('depends on no inference runtime, which the other package brings', async () => {
+    const { version, dependencies, peerDependencies, peerDependenciesMeta } = readPackage(installed);
     assert.ok(!('onnxruntime-node' in dependencies));
-    assert.match(optionalDependencies['onnxruntime-node'], /^\^\d+\.\d+\.\d+$/);
+    assert.match(peerDependencies['onnxruntime-node'], /^\^\d+\.\d+\.\d+$/);
+    assert.deepEqual(peerDependenciesMeta['onnxruntime-node'], { optional: true });
+    const archive = path.join(folder, `outrider-models-${version}.tgz`);
+    const { stdout } = await run('tar', ['xzOf', archive, 'package/package.json'], folder);
+    assert.deepEqual(JSON.parse(stdout).peerDependencies, { outrider: version, ...peerDependencies });
   });
 
   it('says its version and its commands, and reads the files it comes with', async () => {

@@ -34,7 +34,7 @@ const VENDORS: VendorTable = {
   commander: ['sidecar/cli/program.ts'],
   consul: ['sidecar/discovery/consul/client/client.ts'],
   'onnx-proto': ['services/onnx/graph.ts'],
-  esbuild: ['tools/bundle.ts'],
+  esbuild: ['tools/bundle.ts', 'tools/one-language.ts', 'tools/pack/inline-zod.ts'],
   'onnxruntime-node': ['services/model-server/network/session.ts'],
   pino: ['sidecar/runtime/log/logger.ts'],
   pngjs: ['sidecar/cli/infer/image.ts'],

@@ -14,6 +14,8 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { impliedCallerName } from '../../config/options/mesh-names.js';
 import { NAME } from '../../config/options/values.js';
 import { CommandFailure } from '../failure.js';
+import { ownCommand } from '../own-command.js';
+import { ownPlace } from '../package-info.js';
 import type { OutputStream } from '../terminal.js';
 import { PortAllocator } from '../up/port-allocator.js';
 import { AuthoringProcess } from './authoring-process.js';
@@ -88,14 +90,15 @@ export async function initCommand(options: InitOptions): Promise<number> {
     const card = join(target, '1', 'model.yaml');
     const inputs = made.inputs.length > 0 ? made.inputs : [`@${card}`];
     const infer = inputs.map((input) => `--input ${quoted(input)}`).join(' ');
+    const self = ownCommand(ownPlace());
     const lines = [
       ...made.found,
       `wrote ${join(target, '1', 'model.onnx')}, ${card} and ${meshFile}`,
       ...othersIn(dir, name, meshFile),
       '',
       'next, in two terminals:',
-      `  npx outrider up ${meshFile}`,
-      `  npx outrider infer ${name} ${infer} --target ${ports.listen}`,
+      `  ${self} up ${meshFile}`,
+      `  ${self} infer ${name} ${infer} --target ${ports.listen}`,
     ];
     out.write(`${lines.join('\n')}\n`);
     return 0;

@@ -1,4 +1,5 @@
-import { packageFile } from '../package-info.js';
+import { ownCommand } from '../own-command.js';
+import { ownPlace, packageFile } from '../package-info.js';
 import { type Palette, table } from '../terminal.js';
 import { adminAddress, callAddresses, callerOf, inboundAddress } from './addresses.js';
 import { isReady, type SidecarState } from './fleet-state.js';
@@ -64,7 +65,7 @@ export function summaryText(
       ([name, address]) =>
         `call ${palette.bold(name)} at ${palette.bold(address)}  (plaintext gRPC; the mesh does the rest)`,
     ),
-    `look at http://${adminAddress(caller)}/ or run: npx outrider status --watch`,
+    `look at http://${adminAddress(caller)}/ or run: ${ownCommand(ownPlace())} status --watch`,
     ...consulLine(consul),
     ...inferLine(caller),
     'Ctrl-C drains and stops everything',
@@ -109,5 +110,6 @@ const SAMPLE = 'services/digits/samples/seven.png';
 function inferLine(caller: SidecarSpec): string[] {
   const address = callAddresses(caller)['digits'];
   if (address === undefined) return [];
-  return ['try it:', `  npx outrider infer digits --input @${packageFile(SAMPLE)} --target ${address}`];
+  const infer = `${ownCommand(ownPlace())} infer`;
+  return ['try it:', `  ${infer} digits --input @${packageFile(SAMPLE)} --target ${address}`];
 }

@@ -1,17 +1,15 @@
-/** The package as it is installed: packed by npm, unpacked into a folder, with what it depends on beside it. */
+/** The package as it is installed: packed by `npm run pack`, unpacked into a folder, with what it depends on beside it. */
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { packageRoot } from './package-root.js';
 
-/** What `npm pack --json` says. */
+/** What is in the tarball. */
 export interface Packed {
-  readonly filename: string;
-  readonly size: number;
-  readonly unpackedSize: number;
-  readonly files: readonly { readonly path: string }[];
+  readonly bytes: number;
+  readonly paths: readonly string[];
 }
 
 export interface Ran {
@@ -35,27 +33,30 @@ export function run(command: string, args: readonly string[], cwd: string, stopA
   });
 }
 
-/** The `package.json` in a folder. */
-export const readPackage = (where: string) =>
-  JSON.parse(readFileSync(path.join(where, 'package.json'), 'utf8'));
+/** The `package.json` in a folder, or its lock file. */
+export const readPackage = (where: string, file = 'package.json') =>
+  JSON.parse(readFileSync(path.join(where, file), 'utf8'));
 
 /**
  * Installs the package into `folder` as npm would, without the inference runtime; `installed` is where it lies, and the
- * command is in `node_modules/.bin`.
+ * command is in `node_modules/.bin`. Both tarballs lie in `folder`.
  */
 export async function installPacked(folder: string): Promise<{ packed: Packed; installed: string }> {
-  const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
-  const { code, stdout, stderr } = await run('npm', pack, packageRoot);
+  const pack = [path.join(packageRoot, 'dist/tools/pack/main.js'), '--out', folder];
+  const { code, stdout, stderr } = await run(process.execPath, pack, packageRoot);
   assert.equal(code, 0, stderr);
-  const packed = (JSON.parse(stdout) as [Packed])[0];
+  const [archive] = stdout.split('\n') as [string];
   const installed = path.join(folder, 'node_modules', 'outrider');
   mkdirSync(installed, { recursive: true });
-  const archive = path.join(folder, packed.filename);
-  const unpacked = await run('tar', ['xzf', archive, '--strip-components=1', '-C', installed], folder);
+  const unpacked = await run('tar', ['xzvf', archive, '--strip-components=1', '-C', installed], folder);
   assert.equal(unpacked.code, 0, unpacked.stderr);
   for (const name of Object.keys(readPackage(installed).dependencies)) linkDependency(folder, name);
   mkdirSync(path.join(folder, 'node_modules/.bin'));
-  symlinkSync('../outrider/dist/sidecar/main.js', path.join(folder, 'node_modules/.bin/outrider'));
+  const command = path.join(folder, 'node_modules/.bin/outrider');
+  symlinkSync('../outrider/dist/sidecar/main.js', command);
+  chmodSync(path.join(installed, 'dist/sidecar/main.js'), 0o755); // as npm does
+  const paths = unpacked.stdout.trim().split('\n');
+  const packed = { bytes: statSync(archive).size, paths: paths.map((name) => name.replace('package/', '')) };
   return { packed, installed };
 }
 

@@ -55,10 +55,10 @@ describe('outrider init', function () {
     assert.match(card.sha256!, /^[0-9a-f]{64}$/);
     assert.match(cardText(), /^# input {2}a FP32 \[rows,2\]$/m);
     assert.deepEqual(readFileSync(join(scratch.path, 'models/mine/1/model.onnx')), arithmeticModel());
-    assert.match(stdout, /npx outrider up mine\.yaml\n/);
+    assert.match(stdout, /^ {2}node \S+main\.js up mine\.yaml$/m);
     assert.match(
       stdout,
-      /npx outrider infer mine --input 'a=\[\[[\d.,]+\]\]' --input 'b=\S+' --target 127\.0\.0\.1:\d+\n/,
+      /node \S+main\.js infer mine --input 'a=\[\[[\d.,]+\]\]' --input 'b=\S+' --target 127\.0\.0\.1:\d+\n/,
     );
     assert.match((await run('validate', 'mine.yaml')).stdout, /^ok mine\.yaml$/m);
   });

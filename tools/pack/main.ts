@@ -1,0 +1,80 @@
+/**
+ * `npm run pack [-- --out DIR]`: the two packages of this tree as tarballs that `npm install` takes, `outrider-VERSION.tgz`
+ * and `outrider-models-VERSION.tgz`. The tree has to be built. They have what runs and nothing else: of the sidecar the
+ * bundle with the few modules that the model server and a thread load by themselves.
+ */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { importClosure } from './import-closure.js';
+import { inlineZod } from './inline-zod.js';
+import { modelsPackage, modelsReadme, programPackage, type TreePackage } from './packages.js';
+
+/** Loaded by path and not imported: the program, and the thread that reads Consul's answers. */
+const MAIN = 'dist/sidecar/main.js';
+const THREAD = 'dist/sidecar/discovery/consul/parser/worker.js';
+/** Packages that the bundle leaves outside (tools/bundle.ts), and the one that it asks for by `require`. */
+const BESIDE_THE_BUNDLE = ['@grpc/grpc-js', '@grpc/proto-loader', '@grpc/reflection', 're2js'];
+const { values } = parseArgs({ options: { out: { type: 'string', default: '.' } } });
+const out = resolve(values.out);
+const tree: TreePackage = JSON.parse(readFileSync('package.json', 'utf8'));
+const staging = mkdtempSync(join(tmpdir(), 'outrider-pack-'));
+try {
+  mkdirSync(out, { recursive: true });
+  process.stdout.write(`${pack(await stageProgram())}\n${pack(stageModels())}\n`);
+} finally {
+  rmSync(staging, { recursive: true, force: true });
+}
+
+async function stageProgram(): Promise<string> {
+  const folder = join(staging, 'outrider');
+  const listed = filesOfTree();
+  const servers = listed.filter((path) => /^dist\/services\/.*\.js$/.test(path));
+  const { files, packages } = importClosure([THREAD, ...servers]);
+  const kept = new Set([MAIN, ...files]);
+  for (const path of listed) if (!path.startsWith('dist/sidecar/') || kept.has(path)) copy(path, folder);
+  await inlineZod(folder);
+  const inlined = new Set(['zod', 'onnxruntime-node']);
+  const needed = new Set([...BESIDE_THE_BUNDLE, ...packages.filter((name) => !inlined.has(name))]);
+  write(folder, 'package.json', programPackage(tree, [...needed].sort()));
+  return folder;
+}
+
+function stageModels(): string {
+  const folder = join(staging, 'outrider-models');
+  mkdirSync(folder);
+  write(folder, 'package.json', modelsPackage(tree));
+  writeFileSync(join(folder, 'README.md'), modelsReadme(tree));
+  copy('LICENSE', folder);
+  return folder;
+}
+
+/** What `files` of package.json names. */
+function filesOfTree(): string[] {
+  const said = npm(['pack', '--dry-run', '--json', '--ignore-scripts'], process.cwd());
+  const [packed] = JSON.parse(said) as [{ files: { path: string }[] }];
+  return packed.files.map(({ path }) => path);
+}
+
+function copy(path: string, folder: string): void {
+  const to = join(folder, path);
+  mkdirSync(dirname(to), { recursive: true });
+  cpSync(path, to);
+}
+
+function write(folder: string, name: string, value: object): void {
+  writeFileSync(join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+/** Packs a folder; the path of the tarball. */
+function pack(folder: string): string {
+  const said = npm(['pack', '--json', '--ignore-scripts', '--pack-destination', out], folder);
+  const [{ filename }] = JSON.parse(said) as [{ filename: string }];
+  return join(out, filename);
+}
+
+function npm(args: readonly string[], cwd: string): string {
+  return execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+}
