@@ -1,5 +1,5 @@
 /**
- * Writes the generated files of mesh-config/. Run by `npm run generate`; a test fails when they are out of date.
+ * Writes the generated files of mesh-config/ and docs/. Run by `npm run generate`; a test fails when they are out of date.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,11 +8,13 @@ import { cardSchema } from '../services/model-server/models/card.js';
 import { withKeyTable } from './card-reference.js';
 import { generatedFiles } from './generated-files.js';
 import { declaredMetrics, metricsReference } from './metrics-reference.js';
+import { reasonsReference } from './reasons-reference.js';
 
 const root = packageRoot(dirname(fileURLToPath(import.meta.url)));
 const target = join(root, 'mesh-config');
 for (const { name, content } of generatedFiles()) writeFileSync(join(target, name), content);
 writeFileSync(join(target, 'METRICS.md'), metricsReference(declaredMetrics(sources())));
+writeFileSync(join(root, 'docs', 'REASONS.md'), reasonsReference());
 const page = join(target, 'MODEL.md');
 writeFileSync(page, withKeyTable(readFileSync(page, 'utf8'), cardSchema));
 

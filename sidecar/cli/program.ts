@@ -3,6 +3,7 @@ import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../config/defaults.js'
 import type { CertsOptions } from './certs.js';
 import { CommandFailure, oneLine } from './failure.js';
 import type { InferFlags } from './infer/flags.js';
+import { addOperatorCommands } from './operator-commands.js';
 import type { InitOptions } from './own-model/init.js';
 import { packageFile, packageVersion } from './package-info.js';
 import type { ServeOptions } from './serve.js';
@@ -52,7 +53,7 @@ export function build(done: (exitCode: number) => void): Command {
   addMeshCommands(program, done);
   addCertsCommand(program, done);
   addModelCommands(program, done);
-  addReportCommands(program, done);
+  addOperatorCommands(program, done);
   return program;
 }
 
@@ -175,58 +176,4 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
 
 function collect(value: string, before: readonly string[]): string[] {
   return [...before, value];
-}
-
-function addReportCommands(program: Command, done: (exitCode: number) => void): void {
-  program
-    .command('status')
-    .description('show upstreams, endpoints, ejections and latencies')
-    .option('--admin <ADDR...>', 'admin addresses; default: every mesh that `up` runs on this machine')
-    .option('--watch', 'draw again every second until Ctrl-C')
-    .option('--json', 'print JSON')
-    .action(async (options: { admin?: string[]; watch?: true; json?: true }) => {
-      const { statusCommand } = await import('./status/status.js');
-      const { admin = [], watch = false, json = false } = options;
-      done(await statusCommand({ admin, watch, json }));
-    });
-  program
-    .command('validate')
-    .description('check mesh files and sidecar files')
-    .argument('<FILE...>', 'files to check')
-    .option('--json', 'print JSON')
-    .action(async (files: string[], options: { json?: true }) => {
-      const { validateCommand } = await import('./validate.js');
-      done(await validateCommand(files, { json: options.json === true }));
-    });
-  program
-    .command('audit')
-    .description('audit logs of sidecars')
-    .command('verify')
-    .description(
-      'check that no line of an audit log was changed, removed or moved; exit code 1 where one was',
-    )
-    .argument('<FILE...>', 'the log and its older files, in any order')
-    .option(
-      '--roots <FILE>',
-      'PEM file with the roots that the certificates of the signatures have to come from',
-    )
-    .option(
-      '--seen <HEAD>',
-      'an end of the chain that was seen elsewhere: N:HASH, or the value of `outrider/audit/INSTANCE` in Consul',
-    )
-    .option('--json', 'print JSON')
-    .action(async (files: string[], options: { roots?: string; seen?: string; json?: true }) => {
-      const { auditVerifyCommand } = await import('./audit-verify.js');
-      done(await auditVerifyCommand(files, options));
-    });
-  program
-    .command('bench')
-    .description('side-by-side measurements against other proxies; needs a clone')
-    .argument('[ARGS...]', 'which measurement, and its options')
-    .allowUnknownOption()
-    .helpOption(false)
-    .action(async (args: string[]) => {
-      const { benchCommand } = await import('./bench.js');
-      done(await benchCommand(args));
-    });
 }

@@ -31,7 +31,7 @@ const VENDORS: VendorTable = {
   '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts'],
   '@grpc/reflection': ['services/model-server/transport/reflection.ts'],
   '@peculiar/x509': ['sidecar/identity/ca/certificate-builder.ts'],
-  commander: ['sidecar/cli/program.ts'],
+  commander: ['sidecar/cli/operator-commands.ts', 'sidecar/cli/program.ts'],
   consul: ['sidecar/discovery/consul/client/client.ts'],
   'onnx-proto': ['services/onnx/graph.ts'],
   esbuild: ['tools/bundle.ts', 'tools/one-language.ts', 'tools/pack/inline-zod.ts'],

@@ -119,6 +119,7 @@ export class InferClient {
       return 'the model is busy: try again in a moment';
     if (reason === 'no-endpoint' || reason === 'connect-failed')
       return '`outrider status` shows the endpoints and why they are out';
+    if (reason !== '') return `\`outrider explain ${reason}\` says more`;
     return '';
   }
 }

@@ -18,11 +18,16 @@ export interface LocalReplyReason {
   readonly isUnprocessed: boolean;
 }
 
-function reason(name: string, status: Status, template: string): LocalReplyReason {
+/** A reason whose name is known to the compiler, so that a table of all names cannot lack one. */
+interface Named<Name extends string> extends LocalReplyReason {
+  readonly name: Name;
+}
+
+function reason<const N extends string>(name: N, status: Status, template: string): Named<N> {
   return { name, status, template, isUnprocessed: false };
 }
 
-function unprocessed(name: string, status: Status, template: string): LocalReplyReason {
+function unprocessed<const N extends string>(name: N, status: Status, template: string): Named<N> {
   return { name, status, template, isUnprocessed: true };
 }
 
@@ -147,6 +152,11 @@ export const ModelReplyReasons = {
     '{path} names no model, and each model of {service} has a process of its own',
   ),
 } as const satisfies Record<string, LocalReplyReason>;
+
+/** Every value that `outrider-reason` can have. A new one needs its entry in telemetry/reasons/explanations.ts. */
+export type LocalReplyName =
+  | (typeof LocalReplyReasons)[keyof typeof LocalReplyReasons]['name']
+  | (typeof ModelReplyReasons)[keyof typeof ModelReplyReasons]['name'];
 
 const injectedReasons = new Map<Status, LocalReplyReason>();
 

@@ -1,0 +1,55 @@
+/** Outputs of the two checks of an instance in Consul. */
+export interface ConsulOutput {
+  /** How it begins, or a pattern. */
+  readonly pattern: RegExp;
+  /** As it is shown in lists. */
+  readonly shown: string;
+  readonly meaning: string;
+  readonly remedy: string;
+}
+
+/** What the checks of the sidecar say, and what Consul itself writes into them. The last one fits every other output. */
+export const CONSUL_OUTPUTS: readonly ConsulOutput[] = [
+  {
+    pattern: /^starting$/i,
+    shown: 'starting',
+    meaning: 'The sidecar runs, and has no result of the first probe of its model yet.',
+    remedy: 'Wait; after `start_timeout` the output says more.',
+  },
+  {
+    pattern: /^draining$/i,
+    shown: 'draining',
+    meaning: 'The sidecar takes no new calls, and finishes those under way.',
+    remedy: 'None in a deployment. POST /takeover at its admin port brings it back.',
+  },
+  {
+    pattern: /^the sidecar can take calls$/i,
+    shown: 'the sidecar can take calls',
+    meaning: 'Good: this is the output of a passing check.',
+    remedy: 'None.',
+  },
+  {
+    pattern: /^the model does not answer/i,
+    shown: 'the model does not answer',
+    meaning: 'The probe of the model gets no answer.',
+    remedy: '`outrider status` and the log of the model process; see `outrider explain model-unavailable`.',
+  },
+  {
+    pattern: /^TTL expired/i,
+    shown: 'TTL expired',
+    meaning: 'Written by Consul: the sidecar has not reported for longer than the TTL of its check.',
+    remedy:
+      'The process is gone or stopped, or cannot reach its agent: look at its log. An entry that stays is removed after `deregister_after`.',
+  },
+  {
+    pattern: /golden/i,
+    shown: '… golden …',
+    meaning: 'The golden input of the model gets another answer than model.yaml expects.',
+    remedy: 'A model that was changed on purpose: `outrider golden`. Else: the wrong file is served.',
+  },
+];
+
+/** The entry that an output of a check in Consul fits. */
+export function consulOutput(text: string): ConsulOutput | undefined {
+  return CONSUL_OUTPUTS.find(({ pattern }) => pattern.test(text.trim()));
+}

@@ -1,0 +1,201 @@
+import type { ExplanationsOf } from './explanation.js';
+
+type Name =
+  | 'deadline-exceeded'
+  | 'attempt-timeout'
+  | 'first-message-timeout'
+  | 'idle-timeout'
+  | 'queue-expired'
+  | 'overloaded'
+  | 'rate-limited'
+  | 'memory-pressure'
+  | 'memory-budget'
+  | 'silent-stream'
+  | 'breaker-open'
+  | 'too-large';
+
+/** Calls that took too long, and calls that were more than there is room for. */
+export const TIME_AND_LOAD: ExplanationsOf<Name> = {
+  /** relay/local-reply.ts on both sides; outbound/replies.ts after attempts. */
+  'deadline-exceeded': {
+    meaning:
+      'The deadline of the call passed before there was an answer. The attempt that was running was cancelled.',
+    causes: [
+      'The model runs longer than the deadline allows.',
+      'The call waited in the queue before the model.',
+      'The time went to attempts that failed, and to the pauses between them.',
+      'The client sends no deadline, and the default of a unary route (15 s) is too short.',
+    ],
+    look: [
+      'The access log: `attempts` has each attempt with its start (`atMs`) and its length (`ms`).',
+      '`outrider status`: `waiting` of the queue, and `latency` of each endpoint.',
+      '`outrider_call_seconds` of both sides; what lies between them is the network.',
+    ],
+    remedy: [
+      'Give the client a longer deadline, or the route a longer `timeout`.',
+      'With a long queue: more replicas, or a smaller `max_waiting`, so that calls are refused early.',
+      'With one slow endpoint among good ones: `attempt_timeout` with `retry`, or `hedge`.',
+    ],
+    options: [
+      'routes[].timeout',
+      'routes[].max_timeout',
+      'routes[].attempt_timeout',
+      'inbound.queue.max_waiting',
+    ],
+  },
+  /** outbound/attempt-timeout.ts; on the inbound side there is none. */
+  'attempt-timeout': {
+    meaning:
+      'One attempt took longer than `attempt_timeout`, and no other attempt followed. It counts as a fault of its endpoint.',
+    causes: [
+      'The endpoint is slow or hangs.',
+      'The limit is shorter than a normal run of the model, with its wait in the queue.',
+      'The route allows no retry, or the retry budget is used up.',
+    ],
+    look: [
+      '`outrider status`: `latency` and `to peers` of the endpoint.',
+      '`outrider_retry_budget_refused_total`.',
+    ],
+    remedy: [
+      'Set `attempt_timeout` above the longest normal run; `outrider_call_seconds` of the inbound side has it.',
+      'Let idempotent routes try again: `retry` with `attempts` of 2 or more.',
+    ],
+    options: ['routes[].attempt_timeout', 'routes[].retry', 'upstreams.NAME.budget'],
+  },
+  /** outbound/replies.ts, for streams alone. */
+  'first-message-timeout': {
+    meaning: 'A stream had no message within `first_message_timeout`, and no other attempt followed.',
+    causes: [
+      'The model takes longer until its first message, for example with a long prompt.',
+      'The endpoint hangs.',
+    ],
+    look: ['`outrider_endpoint_first_message_seconds` of each endpoint.'],
+    remedy: ['Raise the limit above the longest normal start.', 'Allow a retry on the route.'],
+    options: ['routes[].first_message_timeout', 'routes[].retry'],
+  },
+  /** Both sides have the limit; the shorter one speaks. */
+  'idle-timeout': {
+    meaning: 'Nothing moved on a stream, in either direction, for `idle_timeout`.',
+    causes: [
+      'The stream is over, and neither side has closed it.',
+      'The service pauses longer between messages than the limit allows.',
+      'A client does not read what it is sent.',
+    ],
+    look: ['The access log: `ms` of the call against the limit.'],
+    remedy: ['Raise `idle_timeout` of the route, or let the service send a message now and then.'],
+    options: ['routes[].idle_timeout'],
+  },
+  /** inbound/model-backend.ts, when the ticket is taken out of the queue. */
+  'queue-expired': {
+    meaning: 'The deadline passed while the call waited for a place at the model. The model has not seen it.',
+    causes: ['More calls arrive than the model can run.', 'The deadline is shorter than the usual wait.'],
+    look: [
+      '`outrider status`: `running` and `waiting`.',
+      '`outrider_queue_expired_total`, `outrider_queue_waiting`.',
+    ],
+    remedy: [
+      'Add replicas, or raise `concurrency` where the model can run more at once.',
+      'A smaller `max_waiting` refuses such calls at once, so that the caller can go elsewhere.',
+    ],
+    options: ['inbound.queue.concurrency', 'inbound.queue.max_waiting', 'inbound.queue.priority'],
+  },
+  /** inbound/admission.ts; the text says which bound it was. */
+  overloaded: {
+    meaning:
+      'The queue before the model is full, or a less important call gave way to a more important one. The model has not seen the call.',
+    causes: [
+      'More calls arrive than the model can run.',
+      'A replica is missing, and the others get its calls.',
+      'The adaptive limit is low because runs have become slow.',
+    ],
+    look: [
+      '`outrider status`: `running` and `waiting` of each replica, and which endpoints are out.',
+      '`outrider_queue_waiting`, `outrider_queue_concurrency`, `outrider_queue_evicted_total`.',
+    ],
+    remedy: [
+      'Add replicas.',
+      'Raise `max_waiting` where callers can wait; raise `concurrency` where the model can run more at once.',
+      'Give important callers a class of `priority`.',
+    ],
+    options: [
+      'inbound.queue.concurrency',
+      'inbound.queue.max_waiting',
+      'inbound.queue.adaptive',
+      'inbound.queue.priority',
+    ],
+  },
+  /** inbound/admission.ts, before the queue is asked. */
+  'rate-limited': {
+    meaning: 'The caller makes more calls per second than `rate_limits` allows it.',
+    causes: ['The caller repeats calls in a loop.', 'The limit is older than the traffic.'],
+    look: ['`outrider_rate_limited_total`.', 'The access log of the callee: `caller`.'],
+    remedy: [
+      'Slow the caller down; `grpc-retry-pushback-ms` says for how long.',
+      'Raise `per_second` or `burst`.',
+    ],
+    options: ['inbound.rate_limits'],
+  },
+  /** inbound/admission.ts, from what the kernel says of the machine or the cgroup. */
+  'memory-pressure': {
+    meaning:
+      'The machine or the container beside the model is short of memory; new calls are refused before the kernel ends a process.',
+    causes: ['The model needs more memory than it was given.', 'Something else on the machine takes it.'],
+    look: [
+      '`outrider_memory_used_ratio`, `outrider_memory_pressure_total`.',
+      '`outrider_model_memory_bytes`.',
+    ],
+    remedy: [
+      'Give the container more memory, or the model fewer instances.',
+      'Limit how many calls run at once.',
+    ],
+    options: ['inbound.queue.concurrency', 'model.instances'],
+  },
+  /** transport/memory-budget.ts chooses the connection, relay/relayed-call.ts answers. */
+  'memory-budget': {
+    meaning:
+      'The sidecar holds as much payload as `memory_budget` allows, and this connection holds most of it.',
+    causes: [
+      'A client sends much and reads little.',
+      'Many large calls wait at once.',
+      'The budget is small for the size of the calls.',
+    ],
+    look: ['`outrider_buffered_bytes`, `outrider_shed_calls_total`.'],
+    remedy: ['Let the client read its answers, or make fewer calls at once.', 'Raise `memory_budget`.'],
+    options: ['limits.memory_budget', 'limits.replay_bytes_per_call'],
+  },
+  /** inbound/model-instance.ts, only while others wait for a stream. */
+  'silent-stream': {
+    meaning:
+      'Streams are the scarce thing at the model: others wait for one, nothing moved on this one, and its connection has more than its share.',
+    causes: ['A client opens streams and leaves them.', 'The model server allows very few streams at once.'],
+    look: ['`outrider_calls_in_flight` of the inbound side.', '`outrider_limit_hits_total`.'],
+    remedy: ['Close streams that are not used.', 'Raise the number of streams that the model server allows.'],
+    options: ['limits.max_concurrent_streams', 'inbound.queue'],
+  },
+  /** outbound/circuit-breaker.ts and outbound/router.ts. */
+  'breaker-open': {
+    meaning: 'The upstream has as many calls, waiting calls, connections or retries as `breaker` allows.',
+    causes: [
+      'The upstream is slow, so that calls pile up.',
+      'The caller makes more calls at once than planned.',
+      'The limit, or the one in Consul (`Limits` of service-defaults), is low.',
+    ],
+    look: ['`outrider_breaker_open_total`: `limit` says which.', '`outrider_breaker_in_flight`.'],
+    remedy: [
+      'Find out why the upstream is slow: `outrider status`.',
+      'Raise the limit that the message names.',
+    ],
+    options: ['upstreams.NAME.breaker'],
+  },
+  /** The limits of the relay and of the reader of model names. */
+  'too-large': {
+    meaning: 'Something of the call is over a limit of bytes: its headers, or a message that has to be kept.',
+    causes: [
+      'Large metadata, such as a token.',
+      'A request that names its model late, to a sidecar that has to read it.',
+    ],
+    look: ['The message names what was too large and the limit.'],
+    remedy: ['Send less in metadata.', 'Raise the limit that the message names.'],
+    options: ['limits.max_header_bytes', 'limits.max_header_fields', 'limits.replay_bytes_per_call'],
+  },
+};
