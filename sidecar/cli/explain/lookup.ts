@@ -35,7 +35,12 @@ const REPLIES = [...Object.values(LocalReplyReasons), ...Object.values(ModelRepl
 /** Every `outrider-reason`, in the order of the page. */
 export const REASON_NAMES = Object.keys(EXPLANATIONS) as readonly (keyof typeof EXPLANATIONS)[];
 
-/** Looks a reason, a gRPC status, a reason of a handshake or the output of a check in Consul up. */
+/**
+ * Looks a reason, a gRPC status, a reason of a handshake or the output of a check in Consul up.
+ *
+ * In the order of what an operator most likely means: a reason goes before the output of a check that has the same word
+ * (`draining`), and a word goes before a pattern. The spelling of statuses is that of files: any case, `-` or `_`, or a number.
+ */
 export function lookUp(word: string): Explained {
   const text = word.trim();
   const name = text.toLowerCase().replaceAll('_', '-');

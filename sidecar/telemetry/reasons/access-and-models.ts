@@ -16,7 +16,13 @@ type Name =
   | 'fault-injected'
   | 'internal';
 
-/** Calls that may not be, calls for models that are not there, and what is left. */
+/**
+ * Calls that may not be, calls for models that are not there, and what is left.
+ *
+ * Those about access come from the sidecar of the callee, by the certificate of the caller. Those about models come from it
+ * too, and name the model where a service has several; the words of the inference protocol are kept, so that a client that
+ * knows Triton understands them.
+ */
 export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
   /** inbound/authorization.ts; the caller is known by its certificate alone. */
   'not-allowed': {

@@ -11,7 +11,12 @@ type Name =
   | 'draining'
   | 'drain-timeout';
 
-/** The way to an endpoint, and endpoints that go away. */
+/**
+ * The way to an endpoint, and endpoints that go away.
+ *
+ * Nearly all are UNAVAILABLE, which clients may try again. The message has the endpoint and the error of the system or the
+ * code of HTTP/2; it is in the access log of the caller, where `attempts` shows that the call was tried elsewhere before.
+ */
 export const ENDPOINTS: ExplanationsOf<Name> = {
   /** outbound/router.ts, after every priority level was asked. */
   'no-endpoint': {

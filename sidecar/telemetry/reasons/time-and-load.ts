@@ -14,7 +14,14 @@ type Name =
   | 'breaker-open'
   | 'too-large';
 
-/** Calls that took too long, and calls that were more than there is room for. */
+/**
+ * Calls that took too long, and calls that were more than there is room for.
+ *
+ * Of the first kind the status is DEADLINE_EXCEEDED, of the second RESOURCE_EXHAUSTED, which no stock client tries again by
+ * itself. What was refused before the model saw it is marked as not processed, so that the sidecar of the caller may go to
+ * another endpoint within its retry budget. The causes are in the order of likelihood;
+ * the first thing to look at is the one that tells most of them apart.
+ */
 export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   /** relay/local-reply.ts on both sides; outbound/replies.ts after attempts. */
   'deadline-exceeded': {
