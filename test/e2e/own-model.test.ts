@@ -1,6 +1,6 @@
 /**
- * docs/OWN-MODEL.md as a newcomer follows it: the packed program in an empty folder, every command line of the page as it is
- * written, in its order. The time it takes is printed.
+ * docs/FIRST-MESH.md and docs/OWN-MODEL.md as a newcomer follows them: the packed program in an empty folder, every command line
+ * of the pages as it is written, in its order. The time it takes is printed.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -10,14 +10,26 @@ import { installPacked, linkDependency } from '../kit/process/packed-package.js'
 import { ShellIn } from '../kit/process/shell.js';
 import { flowerModel } from '../kit/service/tiny-models.js';
 
-const PAGE = readFileSync(join(REPOSITORY, 'docs/OWN-MODEL.md'), 'utf8');
-const LINES = [...PAGE.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block]) => block!.trim().split('\n'));
+const page = (name: string): string => readFileSync(join(REPOSITORY, 'docs', name), 'utf8');
+const linesOf = (text: string): string[] =>
+  [...text.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block]) => block!.trim().split('\n'));
+const PAGE = page('OWN-MODEL.md');
 
 /** What each line has to say; in the order of the page. */
-const STEPS: readonly (readonly [start: string, says: RegExp])[] = [
+type Steps = readonly (readonly [start: string, says: RegExp])[];
+const IS_UP = /Ctrl-C drains and stops everything/;
+const FIRST_MESH: Steps = [
+  ['npm install', /$/],
+  ['npx outrider up', IS_UP],
+  ['npx outrider infer', /^7 {2}\(\d+\.\d %\)$/m],
+  ['npx outrider status', /digits-3 +eligible/],
+  ['kill -9', /^$/],
+  ['npx outrider infer', /^7 {2}\(\d+\.\d %\)$/m],
+];
+const OWN_MODEL: Steps = [
   ['npm install', /$/],
   ['npx outrider init', /^ {2}npx outrider infer iris --input .*petals=/m],
-  ['npx outrider up', /Ctrl-C drains and stops everything/],
+  ['npx outrider up', IS_UP],
   ['npx outrider infer', /^setosa {2}\(\d+\.\d %\)$/m],
   ['npx outrider infer', /^setosa {2}\(\d+\.\d %\)\nvirginica {2}\(\d+\.\d %\)$/m],
   ['npx outrider status', /iris-1 +eligible/],
@@ -25,38 +37,49 @@ const STEPS: readonly (readonly [start: string, says: RegExp])[] = [
   ['npx outrider serve', /^ {6}values: \[5\.1, 3\.5, 1\.4, 0\.2\]$/m],
 ];
 
-describe('docs/OWN-MODEL.md', function () {
+describe('the pages that begin in an empty folder', function () {
   this.timeout(180_000);
   let scratch: Scratch;
   let shell: ShellIn;
   before(async () => {
     scratch = new Scratch();
-    shell = new ShellIn(scratch.path);
     await installPacked(scratch.path);
     linkDependency(scratch.path, 'onnxruntime-node');
     scratch.write('iris.onnx', flowerModel());
   });
-  after(async () => {
-    await shell.close();
-    scratch.remove();
+  beforeEach(() => {
+    shell = new ShellIn(scratch.path);
   });
+  afterEach(() => shell.close());
+  after(() => scratch.remove());
 
-  it('has command lines that work as they stand, from an empty folder to answers', async function () {
+  /** @returns ms to the first answer, and in all. */
+  async function followed(text: string, steps: Steps): Promise<{ answered: number; all: number }> {
+    const lines = linesOf(text);
     assert.deepEqual(
-      LINES.map((line) => STEPS.find(([start]) => line.startsWith(start))?.[0]),
-      STEPS.map(([start]) => start),
+      lines.map((line) => steps.find(([start]) => line.startsWith(start))?.[0]),
+      steps.map(([start]) => start),
     );
     const began = Date.now();
     let answered = 0;
-    for (const [i, [start, says]] of STEPS.entries()) {
+    for (const [i, [start, says]] of steps.entries()) {
       if (start === 'npm install') continue; // done above, without the network
-      if (start === 'npx outrider up') await shell.start(LINES[i]!, says);
-      else assert.match(await shell.run(LINES[i]!), says);
+      if (start === 'npx outrider up') await shell.start(lines[i]!, says);
+      else assert.match(await shell.run(lines[i]!), says);
       if (start === 'npx outrider infer') answered ||= Date.now() - began;
     }
-    this.test!.title +=
-      ` (${(answered / 1000).toFixed(1)} s to the first answer, ${((Date.now() - began) / 1000).toFixed(1)} s in all)`;
-  });
+    return { answered, all: Date.now() - began };
+  }
+
+  for (const [name, steps] of [
+    ['FIRST-MESH.md', FIRST_MESH],
+    ['OWN-MODEL.md', OWN_MODEL],
+  ] as const)
+    it(`${name} has command lines that work as they stand, from an empty folder to answers`, async function () {
+      const { answered, all } = await followed(page(name), steps);
+      this.test!.title +=
+        ` (${(answered / 1000).toFixed(1)} s to the first answer, ${(all / 1000).toFixed(1)} s in all)`;
+    });
 
   describe('the model in code', () => {
     const blocks = (language: string) =>
@@ -79,7 +102,7 @@ describe('docs/OWN-MODEL.md', function () {
     });
 
     it('is served in a mesh by `up` of the packed program, to the same answers', async () => {
-      const said = await shell.start('npx outrider up shout.yaml', /Ctrl-C drains and stops everything/);
+      const said = await shell.start('npx outrider up shout.yaml', IS_UP);
       assert.match(said, /call shout at 127\.0\.0\.1:\d+/);
       assert.match(await shell.run(infer('ahoy')), /AHOY/);
       await assert.rejects(shell.run(infer('')), WRONG);
