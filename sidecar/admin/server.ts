@@ -3,14 +3,23 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Address } from '../config/model.js';
 import { isSecretName, REDACTED } from '../runtime/log/logger.js';
 import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
-import { processStats } from '../runtime/process/stats.js';
+import { type Answer, live, metrics, ready, text, writeAnswer } from './answers.js';
 import { addFault, clearFaults, type FaultAdmin, type FaultAnswer, listFaults } from './faults.js';
 import { refusal } from './guard.js';
 import { renderPage } from './page.js';
 import { statusOf } from './status.js';
+import { AdminToken } from './token.js';
 import type { SidecarView } from './view.js';
 
-/** A listening admin server. */
+/** What `startAdmin` gets beside the view. */
+export interface AdminDeps {
+  /** Inherited sockets; absent: the server binds its own. */
+  readonly sockets?: ListenSockets | undefined;
+  /** File with the token that requests which change something have to bring; absent: none is asked for. */
+  readonly tokenFile?: string | undefined;
+}
+
+/** A listening admin server, or the read-only listener. */
 export interface AdminServer {
   /** Where it listens, with the port that the system assigned for 0. */
   readonly address: Address;
@@ -20,13 +29,6 @@ export interface AdminServer {
   retire(): void;
   /** Stops listening and closes open connections. */
   close(): Promise<void>;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly type?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body: string;
 }
 
 /** One endpoint; `does` is its line in the answer to an unknown path. */
@@ -42,7 +44,7 @@ const MAX_HEADER_BYTES = 8192;
 
 const ROUTES: readonly Route[] = [
   ['GET', '/', 'this sidecar as a page', page],
-  ['GET', '/live', '200 while the process answers', () => text(200, 'live\n')],
+  ['GET', '/live', '200 while the process answers', live],
   ['GET', '/ready', '200 when ready, else 503 with the reasons', ready],
   ['GET', '/metrics', 'Prometheus metrics', metrics],
   ['GET', '/endpoints', 'state of endpoints, queue and model', (view) => json(statusOf(view))],
@@ -73,13 +75,14 @@ const ROUTES: readonly Route[] = [
 /**
  * Starts the admin server: plain HTTP over `view`, on loopback by default. Connections, headers and
  * times are bounded, and request bodies are discarded. Rejects with the system's error (EADDRINUSE,
- * EACCES …) when it cannot listen.
+ * EACCES …) when it cannot listen, and when the token's file holds none.
  */
 export async function startAdmin(
   listen: Address,
   view: SidecarView,
-  sockets = new ListenSockets(),
+  { sockets = new ListenSockets(), tokenFile }: AdminDeps = {},
 ): Promise<AdminServer> {
+  const token = tokenFile === undefined ? undefined : AdminToken.open(tokenFile);
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -88,7 +91,7 @@ export async function startAdmin(
       keepAliveTimeout: 30_000,
       connectionsCheckingInterval: 5_000,
     },
-    (request, response) => void handle(view, request, response, server),
+    (request, response) => void handle({ view, token, server }, request, response),
   );
   server.maxConnections = MAX_CONNECTIONS;
   const address = await sockets.listen(SOCKET_NAMES.admin, server, listen);
@@ -104,32 +107,34 @@ function close(server: Server, sockets: ListenSockets): Promise<void> {
   });
 }
 
+/** What the handling of each request needs. */
+interface Serving {
+  readonly view: SidecarView;
+  readonly token: AdminToken | undefined;
+  readonly server: Server;
+}
+
 async function handle(
-  view: SidecarView,
+  { view, token, server }: Serving,
   request: IncomingMessage,
   response: ServerResponse,
-  server: Server,
 ): Promise<void> {
   request.resume(); // bodies are discarded; requestTimeout bounds them
   let answer: Answer;
   try {
-    answer = await answerTo(view, request);
+    answer = await answerTo(view, token, request);
   } catch {
     answer = text(500, 'the sidecar could not answer this\n');
   }
-  const body = Buffer.from(answer.body);
-  response.writeHead(answer.status, {
-    'content-type': answer.type ?? 'text/plain; charset=utf-8',
-    'content-length': body.length,
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-    ...(server.listening ? {} : { connection: 'close' }),
-    ...answer.headers,
-  });
-  response.end(request.method === 'HEAD' ? undefined : body);
+  const closes = server.listening ? {} : { connection: 'close' };
+  writeAnswer(request, response, { ...answer, headers: { ...closes, ...answer.headers } });
 }
 
-function answerTo(view: SidecarView, request: IncomingMessage): Answer | Promise<Answer> {
+function answerTo(
+  view: SidecarView,
+  token: AdminToken | undefined,
+  request: IncomingMessage,
+): Answer | Promise<Answer> {
   const method = request.method ?? 'GET';
   const refused = refusal(request.headers, method);
   if (refused !== undefined) return text(403, `${refused}\n`);
@@ -142,27 +147,15 @@ function answerTo(view: SidecarView, request: IncomingMessage): Answer | Promise
     const allow = routes.map(([takes]) => (takes === 'GET' ? 'GET, HEAD' : takes)).join(', ');
     return { ...text(405, `${path} takes ${allow}\n`), headers: { allow } };
   }
-  const [, , , answer] = route;
+  const [takes, , , answer] = route;
+  const unknown = takes === 'GET' ? undefined : token?.refusal(request.headers.authorization);
+  if (unknown !== undefined)
+    return { ...text(401, `${unknown}\n`), headers: { 'www-authenticate': 'Bearer realm="outrider"' } };
   return answer(view, new URLSearchParams(query));
 }
 
 function listing(): string {
   return ROUTES.map(([method, path, does]) => `  ${method.padEnd(6)} ${path.padEnd(10)} ${does}\n`).join('');
-}
-
-function ready(view: SidecarView): Answer {
-  const reasons = view.notReady();
-  return reasons.length === 0 ? text(200, 'ready\n') : text(503, `${reasons.join('\n')}\n`);
-}
-
-/**
- * prom-client is loaded by the first scrape: without scrapes a sidecar starts faster and needs less
- * memory.
- */
-async function metrics(view: SidecarView): Promise<Answer> {
-  const { expose, EXPOSITION_CONTENT_TYPE } = await import('./exposition.js');
-  const body = await expose([...view.metrics(), ...(await processStats())]);
-  return { status: 200, type: EXPOSITION_CONTENT_TYPE, body };
 }
 
 async function drain(view: SidecarView, query: URLSearchParams): Promise<Answer> {
@@ -216,8 +209,4 @@ function withoutSecrets(this: object, name: string, value: unknown): unknown {
   if (name === 'env' && typeof value === 'object' && value !== null)
     return Object.fromEntries(Object.keys(value).map((key) => [key, REDACTED]));
   return typeof value === 'string' && isSecretName(name) ? REDACTED : value;
-}
-
-function text(status: number, body: string): Answer {
-  return { status, body };
 }

@@ -9,6 +9,7 @@ export interface Addresses {
   readonly upstreams: Readonly<Record<string, Address>>;
   readonly shared?: Address;
   readonly admin?: Address;
+  readonly observe?: Address;
 }
 
 /** Result of a reload. */

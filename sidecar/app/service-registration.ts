@@ -13,6 +13,8 @@ export interface RegistrationDeps {
   upstreams(): readonly UpstreamConfig[];
   /** Listener of each upstream, by name. */
   readonly listeners: Readonly<Record<string, Address>>;
+  /** Where the read-only listener is. */
+  readonly observe: Address | undefined;
   /** Reasons against readiness in the sidecar itself; the models are reported by `model()`. */
   sidecar(): readonly string[];
   onChange(): void;
@@ -58,6 +60,10 @@ export class ServiceRegistration implements ServiceInstance {
 
   get inbound(): Address | undefined {
     return this.deps.inbound?.address;
+  }
+
+  get observe(): Address | undefined {
+    return this.deps.observe;
   }
 
   get local(): Address | undefined {

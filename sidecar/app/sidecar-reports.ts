@@ -23,6 +23,7 @@ import type { InboundSide } from './inbound-side.js';
 import { inferenceMetrics } from './metrics/inference.js';
 import { lifeMetrics } from './metrics/lives.js';
 import { methodReports } from './metrics/methods.js';
+import { processMetrics } from './metrics/processes.js';
 import { repositoryMetrics } from './metrics/repository.js';
 import { sizeLimitMetrics, sizeLimitReports } from './metrics/size-limits.js';
 import { metricsOf } from './metrics/traffic.js';
@@ -142,7 +143,9 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
         rejectedReloads: this.rejectedReloads,
         rotations: this.identity?.rotations ?? 0,
         leafSecondsLeft: this.identity?.secondsLeft,
+        leafLifetimeSeconds: this.identity?.lifetimeSeconds,
       }),
+      ...processMetrics({ ...this.names(), models: this.models() }),
       ...trafficShiftMetrics(outbounds),
       ...faultMetrics(this.faultController),
       ...health.metrics(),
@@ -163,6 +166,11 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
   config(): unknown {
     if (this.consul === undefined) return this.current;
     return { ...this.current, unsupported: this.consul.report().unsupported };
+  }
+
+  private names() {
+    const { service, instance, version } = this;
+    return { service, instance, version };
   }
 
   private nowMs(): number {

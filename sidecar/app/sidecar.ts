@@ -1,3 +1,4 @@
+import { startObserve } from '../admin/observe.js';
 import { type AdminServer, startAdmin } from '../admin/server.js';
 import type { TakeoverAnswer } from '../admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from '../config/model.js';
@@ -49,6 +50,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   protected readonly faultController: FaultController;
   private readonly loopMonitor: EventLoopMonitor;
   private admin: AdminServer | undefined;
+  private observe: AdminServer | undefined;
   private isStopped = false;
   private isHandedOver = false;
   private startTakeover = async (): Promise<TakeoverAnswer> => ({ ok: false, why: 'not possible here' });
@@ -97,8 +99,8 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   // ---- start ----
 
   async start(): Promise<void> {
-    const { inbound, admin, consul } = this.current;
-    const { sockets } = this.deps;
+    const { inbound, admin, adminTokenFile: tokenFile, observe, consul } = this.current;
+    const { sockets, clock } = this.deps;
     if (consul !== undefined) {
       const isAnswering = (address: Address): boolean => this.outbound.isAnswering(address);
       const agent = new Consul(this.current, consul, { ...this.deps, isAnswering });
@@ -112,7 +114,8 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.openIdentity();
     await this.outbound.start();
     if (inbound) await this.startInbound(inbound);
-    if (admin) this.admin = await startAdmin(admin, this, sockets);
+    if (admin) this.admin = await startAdmin(admin, this, { sockets, tokenFile });
+    if (observe) this.observe = await startObserve(observe, this, { sockets, clock });
     if (sockets?.isSuccessor !== true) this.register();
   }
 
@@ -150,6 +153,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
       inbound: this.inbound,
       upstreams: () => this.current.outbound?.upstreams ?? [],
       listeners: this.outbound.addresses,
+      observe: this.observe?.address,
       sidecar: () => this.ownReasons(),
       onChange: () => consul.changed(),
       time: this.deps,
@@ -162,11 +166,13 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     const { addresses: upstreams, sharedAddress: shared } = this.outbound;
     const inbound = this.inbound?.address;
     const admin = this.admin?.address;
+    const observe = this.observe?.address;
     return {
       upstreams,
       ...(inbound === undefined ? {} : { inbound }),
       ...(shared === undefined ? {} : { shared }),
       ...(admin === undefined ? {} : { admin }),
+      ...(observe === undefined ? {} : { observe }),
     };
   }
 
@@ -224,6 +230,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     // The successor has the file from here on.
     void this.audit.close();
     this.admin?.retire();
+    this.observe?.retire();
   }
 
   setTakeover(takeOver: () => Promise<TakeoverAnswer>): void {
@@ -264,7 +271,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.identity?.close();
     this.consul?.close();
     this.loopMonitor.stop();
-    await this.admin?.close();
+    await Promise.all([this.admin?.close(), this.observe?.close()]);
     await this.accessLog.close();
   }
 }

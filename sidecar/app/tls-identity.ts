@@ -143,6 +143,12 @@ export class TlsIdentity {
     return notAfterMs === undefined ? undefined : (notAfterMs - this.context.deps.clock.wallNow()) / 1000;
   }
 
+  /** From the first to the last second of the certificate; undefined while there is none. */
+  get lifetimeSeconds(): number | undefined {
+    const identity = this.source.current();
+    return identity && (identity.notAfterMs - identity.notBeforeMs) / 1000;
+  }
+
   close(): void {
     this.rotation.close();
     this.source.close();

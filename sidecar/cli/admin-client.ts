@@ -8,6 +8,8 @@ export interface AdminRequest {
   readonly timeoutMs: number;
   /** Default GET. */
   readonly method?: 'GET' | 'POST';
+  /** Of `admin_token_file`, for what changes something. */
+  readonly token?: string;
   /** Keeps the connection for the next request. */
   readonly agent?: Agent;
 }
@@ -20,9 +22,12 @@ export interface AdminRequest {
 export function askAdmin(
   address: Address,
   path: string,
-  { timeoutMs, method = 'GET', agent }: AdminRequest,
+  { timeoutMs, method = 'GET', token, agent }: AdminRequest,
 ): Promise<HttpAnswer> {
   const target = address.kind === 'unix' ? { socketPath: address.path } : address;
-  const headers = { host: 'localhost' };
+  const headers = {
+    host: 'localhost',
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  };
   return httpRequest({ target, method, path, headers, agent, timeoutMs, maxBytes: MAX_BODY_BYTES });
 }

@@ -63,8 +63,10 @@ export const HELP = {
   outrider_waiting_bytes: 'Payload that waits to be passed on, and 4 KiB for each open stream of a peer.',
   outrider_granted_bytes: 'What peers may send at once by the stream windows they have been given.',
   outrider_shed_calls_total: 'Calls ended for want of memory, on the connections that held most.',
+  outrider_info: '1; the labels say which sidecar this is.',
   outrider_config_reloads_rejected_total: 'Changed configurations that were not taken over.',
   outrider_identity_rotations_total: 'Identities taken over since the start.',
+  outrider_identity_lifetime_seconds: 'From the first to the last second of our certificate.',
   outrider_identity_expires_seconds: 'Seconds until our certificate expires.',
 
   // load reports
@@ -119,6 +121,9 @@ export const HELP = {
   outrider_model_probes_total:
     'Direct questions to an idle model, by what came of them; void: our own process stood still, or the model was at work.',
   outrider_model_up: '1 while inferences or the golden input show that the model answers.',
+  outrider_model_restarts_total: 'Times a process of the model ended and was started again.',
+  outrider_model_given_up:
+    'Processes of the model that died too often: a single start tries again now and then.',
   outrider_model_version_ready: '1 while this version of the model is ready.',
   outrider_model_memory_bytes: 'Resident memory of a model process, as it says itself.',
   nv_inference_request_success: 'Requests that a model has answered; a stream counts once, at its end.',

@@ -9,6 +9,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/app/audit/audit-sink.ts': 'test/e2e/sidecar/audit.test.ts',
   'sidecar/cli/chaos/history/call-index.ts': 'test/unit/cli/chaos/history/check.test.ts',
   'sidecar/cli/explain/explain.ts': 'test/unit/cli/explain/lookup.test.ts',
+  'sidecar/cli/sidecar/takeover-command.ts': 'test/e2e/sidecar/takeover.test.ts',
   'sidecar/inbound/inbound-state.ts': 'test/stack/inbound/inbound.test.ts',
   'sidecar/telemetry/audit/audit-file.ts': 'test/unit/telemetry/audit/audit-log.test.ts',
   'sidecar/telemetry/audit/chain.ts': 'test/unit/telemetry/audit/verify.test.ts',

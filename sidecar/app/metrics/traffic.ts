@@ -27,6 +27,8 @@ export interface MetricSources {
   readonly rotations: number;
   /** Seconds until our certificate expires; undefined without one. */
   readonly leafSecondsLeft: number | undefined;
+  /** Seconds that it is valid in all. */
+  readonly leafLifetimeSeconds: number | undefined;
 }
 
 /** Metrics of calls, upstreams, queues, connections and the identity, read at scrape time. */
@@ -197,5 +199,7 @@ function connectionMetrics(sources: MetricSources): Metric[] {
   ];
   if (sources.leafSecondsLeft !== undefined)
     metrics.push(metric('outrider_identity_expires_seconds', one(sources.leafSecondsLeft)));
+  if (sources.leafLifetimeSeconds !== undefined)
+    metrics.push(metric('outrider_identity_lifetime_seconds', one(sources.leafLifetimeSeconds)));
   return metrics;
 }

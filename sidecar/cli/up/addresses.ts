@@ -30,3 +30,8 @@ export function inboundAddress({ config }: SidecarSpec): string | undefined {
 export function callerOf(specs: readonly SidecarSpec[]): SidecarSpec {
   return specs.find(({ role }) => role === 'caller')!;
 }
+
+/** `host:port` of a sidecar's read-only listener; undefined where the mesh file has none. */
+export function observeAddress({ config }: SidecarSpec): string | undefined {
+  return config.observe && writeAddress(config.observe);
+}

@@ -84,7 +84,7 @@ export class HeldSockets {
  * Every listener that a configuration describes, with the name of its socket (`SOCKET_NAMES`) and
  * its address.
  */
-export function listenersOf({ inbound, outbound, admin }: SidecarConfig): ListenerAddress[] {
+export function listenersOf({ inbound, outbound, admin, observe }: SidecarConfig): ListenerAddress[] {
   const all: [string, Address | undefined][] = [
     [SOCKET_NAMES.inbound, inbound?.listen],
     ...(outbound?.upstreams ?? []).map(({ name, listen }): (typeof all)[number] => [
@@ -93,6 +93,7 @@ export function listenersOf({ inbound, outbound, admin }: SidecarConfig): Listen
     ]),
     [SOCKET_NAMES.shared, outbound?.shared?.listen],
     [SOCKET_NAMES.admin, admin],
+    [SOCKET_NAMES.observe, observe],
   ];
   return all.flatMap(([name, at]) => (at === undefined ? [] : [{ name, at }]));
 }

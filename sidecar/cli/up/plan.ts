@@ -257,6 +257,16 @@ async function listenAddress(
   return { kind: 'tcp', host, port };
 }
 
+/** The port of the file is the first one: each sidecar has the next. */
+async function observeAddress({ mesh, ports }: PlanInput, name: string): Promise<Address | undefined> {
+  const { observe } = mesh;
+  if (observe?.kind !== 'tcp') return undefined;
+  const { host, port: base } = observe;
+  const neededBy = `${name} (observe)`;
+  const port = base === 0 ? await ports.find(host, neededBy) : await ports.next(host, base, neededBy);
+  return { kind: 'tcp', host, port };
+}
+
 async function sidecarSpec(
   input: PlanInput,
   spec: Pick<SidecarSpec, 'name' | 'service' | 'role' | 'folder' | 'admin'>,
@@ -265,6 +275,7 @@ async function sidecarSpec(
 ): Promise<SidecarSpec> {
   const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, audit, faultInjection } =
     input.mesh;
+  const { adminTokenFile } = input.mesh;
   const config: SidecarConfig = {
     service: spec.service,
     instance: spec.name,
@@ -272,6 +283,8 @@ async function sidecarSpec(
     datacenter,
     ...(await identityOf(input, spec, labels)),
     admin: spec.admin,
+    ...present('adminTokenFile', adminTokenFile),
+    ...present('observe', await observeAddress(input, spec.name)),
     limits,
     drainTimeoutMs,
     log,

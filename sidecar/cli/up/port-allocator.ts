@@ -61,6 +61,22 @@ export class PortAllocator {
     return port;
   }
 
+  /**
+   * Binds the first port from `base` on that no other listener of this mesh has, or returns the one
+   * that `neededBy` already has.
+   *
+   * @throws CommandFailure when something else has that port: what was told the ports would not find it.
+   */
+  async next(host: string, base: number, neededBy: string): Promise<number> {
+    const known = this.found.get(neededBy);
+    if (known !== undefined && this.isOurs(host, known)) return known;
+    let port = base;
+    while (this.isOurs(host, port) || this.fresh.has(`${host} ${port}`)) port++;
+    await this.claim(host, port, neededBy);
+    this.found.set(neededBy, port);
+    return port;
+  }
+
   private isOurs(host: string, port: number): boolean {
     return this.assigned.has(`${host} ${port}`);
   }

@@ -1,7 +1,7 @@
 import { ownCommand } from '../own-command.js';
 import { ownPlace, packageFile } from '../package-info.js';
 import { type Palette, table } from '../terminal.js';
-import { adminAddress, callAddresses, callerOf, inboundAddress } from './addresses.js';
+import { adminAddress, callAddresses, callerOf, inboundAddress, observeAddress } from './addresses.js';
 import { isReady, type SidecarState } from './fleet-state.js';
 import type { SidecarSpec } from './plan.js';
 import { cannotServe } from './readiness.js';
@@ -33,6 +33,7 @@ export function summaryJson(states: readonly SidecarState[]): object {
       ...(models.length < 2 ? {} : { models }),
       inbound: inboundAddress(spec),
       admin: adminAddress(spec),
+      observe: observeAddress(spec),
       log: logFileOf(spec),
     })),
   };
@@ -66,6 +67,7 @@ export function summaryText(
         `call ${palette.bold(name)} at ${palette.bold(address)}  (plaintext gRPC; the mesh does the rest)`,
     ),
     `look at http://${adminAddress(caller)}/ or run: ${ownCommand(ownPlace())} status --watch`,
+    ...scrapeLine(states),
     ...consulLine(consul),
     ...inferLine(caller),
     'Ctrl-C drains and stops everything',
@@ -94,6 +96,12 @@ function notServed({ spec, model, models }: SidecarState): string[] {
       ({ name, why }) =>
         `NOT SERVED: ${name === undefined ? 'the model' : `model ${name}`} of ${spec.name}: ${why}`,
     );
+}
+
+/** What Prometheus is told, in the spelling of its `targets`. */
+function scrapeLine(states: readonly SidecarState[]): string[] {
+  const targets = states.flatMap(({ spec }) => observeAddress(spec) ?? []);
+  return targets.length === 0 ? [] : [`scrape ${targets.join(', ')} (GET /metrics; docs/OBSERVE.md)`];
 }
 
 function consulLine(consul: ConsulFacts | undefined): string[] {

@@ -14,7 +14,7 @@ import { type UpstreamFacts, warnOfDrills, warnOfPolicies, warnOfQueue } from '.
 
 /** Warnings about a valid sidecar file. */
 export function sidecarWarnings(file: SidecarFile): Warning[] {
-  const { admin, inbound, outbound, consul, limits } = file;
+  const { admin, observe, inbound, outbound, consul, limits } = file;
   return collect((warn) => {
     warnOfOpenAdmin(['admin'], admin, warn);
     if (inbound !== undefined) warnOfInbound(file, inbound, below(['inbound'], warn));
@@ -23,7 +23,11 @@ export function sidecarWarnings(file: SidecarFile): Warning[] {
       warnOfUpstreams(outbound, (_, { endpoints }) => listed(endpoints, limits.memory_budget), inside);
     }
     warnOfDrills(file, admin, { isAdminNeeded: true }, warn);
-    const own = listeners([['admin'], admin], [['inbound', 'listen'], inbound?.listen]);
+    const own = listeners(
+      [['admin'], admin],
+      [['observe'], observe],
+      [['inbound', 'listen'], inbound?.listen],
+    );
     warnOfConsul(consul, [...own, ...callListeners(['outbound'], outbound)], warn);
     warnOfRegistration(file, warn);
   });

@@ -3,6 +3,7 @@
  */
 import { z } from 'zod';
 import type { VersionPolicy } from '../../core/models/version-policy.js';
+import type { Address } from '../codecs/address.js';
 import { saysWhereToListen } from '../command-placeholders.js';
 import type { CodeOf } from '../names.js';
 import { present } from '../present.js';
@@ -33,11 +34,13 @@ import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
 import {
   admin,
+  adminTokenFile,
   datacenter,
   defaultIntention,
   drainTimeout,
   intentions,
   log,
+  meshObserve,
   meshStateDir,
   reflection,
   trustDomain,
@@ -191,6 +194,8 @@ export const meshFile = blockAs('a mesh file', {
       'absent: `client`, with a listener for each service of the file at 127.0.0.1:8800, 8801, … and admin pages at 8890, as far as those ports are free; `up` prints where',
     why: 'A mesh file needs no more than `services`.',
   }),
+  admin_token_file: adminTokenFile,
+  observe: meshObserve,
   intentions,
   default_intention: defaultIntention,
   leaf_lifetime: option(duration({ min: 10_000, max: 8_760 * 3_600_000 }).optional(), {
@@ -260,6 +265,7 @@ function meshRules(found: FoundBlock, report: Report): void {
     ...callListeners(['caller'], callerBlock),
     ...services.flatMap(([serviceName, block]) => callListeners(['services', serviceName], block)),
     ...services.flatMap(([serviceName, block]) => replicaListeners(serviceName, block, report)),
+    ...observeListeners(address(file['observe']), services, report),
   ];
   refuseSharedPlaces(own, report);
   meshConsulRules(file, own, report);
@@ -281,4 +287,31 @@ function replicaListeners(serviceName: string, block: FoundBlock, report: Report
   return ports.flatMap((port) =>
     listeners([['services', serviceName, 'port_base'], { kind: 'tcp', host: '127.0.0.1', port }]),
   );
+}
+
+/** One for each sidecar of the mesh: those of the replicas, and the caller's. */
+function observeListeners(
+  base: Address | undefined,
+  services: readonly (readonly [string, FoundBlock])[],
+  report: Report,
+) {
+  if (base === undefined) return [];
+  if (base.kind === 'unix') {
+    report(
+      ['observe'],
+      'found a socket; expected an address such as "127.0.0.1:9464", with a port for each sidecar',
+    );
+    return [];
+  }
+  const count = services.reduce((sum, [, block]) => sum + (number(block['replicas']) ?? 1), 1);
+  if (base.port === 0) return [];
+  if (base.port + count - 1 > 65_535) {
+    report(
+      ['observe'],
+      `found port ${base.port}, with which the last sidecar would need port ${base.port + count - 1}; expected at most ${65_536 - count}`,
+    );
+    return [];
+  }
+  const all = Array.from({ length: count }, (_, i) => ({ ...base, port: base.port + i }));
+  return all.flatMap((at) => listeners([['observe'], at]));
 }

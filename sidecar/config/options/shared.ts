@@ -79,6 +79,31 @@ export const admin = option(listenAddress().optional(), {
   why: 'Keep it on loopback: a client that reaches it can drain the sidecar.',
 });
 
+/** `admin_token_file`. */
+export const adminTokenFile = option(filePath('a file with a token').optional(), {
+  meaning:
+    'File with a token, 16 to 512 characters on one line. Requests that change something (`POST /drain`, `POST /takeover`, `POST` and `DELETE /faults`) then need the header `Authorization: Bearer TOKEN`. The file is read for each of them, so that a new token is used at once; without a readable one they are refused.',
+  otherwise: 'absent: no token is asked for',
+  why: 'Every user of a machine reaches its loopback ports; a Unix socket in a private folder needs no token.',
+});
+
+const OBSERVE_MEANING =
+  'Where `/metrics`, `/ready` and `/live` are served, for GET and HEAD, and nothing else: for Prometheus and for probes, from other machines too. With a Consul registration the address is in the metadata `outrider-observe`.';
+
+/** `observe` of a sidecar file. */
+export const observe = option(listenAddress().optional(), {
+  meaning: OBSERVE_MEANING,
+  otherwise: 'absent: served at `admin` only',
+  why: 'A sidecar opens nothing to the network that the file does not name. `0.0.0.0:9464` is usual.',
+});
+
+/** `observe` of a mesh file. */
+export const meshObserve = option(listenAddress().optional(), {
+  meaning: `${OBSERVE_MEANING} The first sidecar takes the port, each other one the next, and keeps it while the mesh runs; with port 0 each takes any free one.`,
+  otherwise: 'absent: served at admin addresses only',
+  why: 'A sidecar opens nothing to the network that the file does not name. `127.0.0.1:9464` is usual.',
+});
+
 const intention = blockAs('a block such as { from: web, to: digits, action: allow }', {
   from: option(serviceOrAny('the name of a service'), {
     meaning: 'The service that calls.',

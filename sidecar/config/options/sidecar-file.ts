@@ -19,9 +19,11 @@ import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
 import {
   admin,
+  adminTokenFile,
   datacenter,
   drainTimeout,
   log,
+  observe,
   ownDefaultIntention,
   ownIntentions,
   reflection,
@@ -119,6 +121,8 @@ const sidecarBlock = blockAs('a sidecar file', {
     why: 'A mesh works without Consul.',
   }),
   admin,
+  admin_token_file: adminTokenFile,
+  observe,
   drain_timeout: drainTimeout,
   state_dir: stateDir,
   log,

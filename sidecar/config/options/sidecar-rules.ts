@@ -9,7 +9,11 @@ import { refuseSharedVariables } from './upstream/service-upstreams.js';
 /** Reports what parts of a sidecar file contradict, or leave without effect, in each other. */
 export function sidecarRules(file: FoundBlock, report: Report): void {
   const own = [
-    ...listeners([['admin'], file['admin']], [['inbound', 'listen'], mapping(file['inbound'])['listen']]),
+    ...listeners(
+      [['admin'], file['admin']],
+      [['observe'], file['observe']],
+      [['inbound', 'listen'], mapping(file['inbound'])['listen']],
+    ),
     ...callListeners(['outbound'], file['outbound']),
   ];
   refuseSharedPlaces(own, report);
@@ -24,6 +28,11 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
   requireWork(file, report);
   requireModels(file, report);
   requireIdentity(file, report);
+  if (file['admin_token_file'] !== undefined && file['admin'] === undefined)
+    report(
+      ['admin_token_file'],
+      'found without admin; expected the address of the port that asks for the token',
+    );
   mappedIdRules(file, report);
   if (file['model'] !== undefined)
     refuseSharedVariables(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);

@@ -56,6 +56,7 @@ const OF_THIS_PROCESS = [VARIABLE, 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES']
 export const SOCKET_NAMES = {
   inbound: 'inbound',
   admin: 'admin',
+  observe: 'observe',
   shared: 'shared',
   upstream: (name: string) => `upstream.${name}`,
 } as const;

@@ -29,10 +29,12 @@ describe('a sidecar that another takes over from', function () {
   let model: Model;
   let load: Load | undefined;
   let adminPort: number;
+  let observePort: number;
   const pids = new Set<number>();
 
   beforeEach(async () => {
     adminPort = await freePort();
+    observePort = await freePort();
     model = await Model.start({ serviceMs: 5 });
   });
 
@@ -49,6 +51,7 @@ describe('a sidecar that another takes over from', function () {
       'sidecar.yaml',
       `service: web
 admin: 127.0.0.1:${adminPort}
+observe: 127.0.0.1:${observePort}
 outbound:
   upstreams:
     far: { listen: "${listen}", tls: plaintext, endpoints: ["127.0.0.1:${model.port}"] }
@@ -61,10 +64,10 @@ ${more}`,
     readonly far: string;
   }
 
-  /** Starts one with `before` before its command line; resolves with where it listens. */
-  async function start(listen = '127.0.0.1:0', before: readonly string[] = []): Promise<Started> {
+  /** Starts one with `before` before its command line and `more` in its file; resolves with where it listens. */
+  async function start(listen = '127.0.0.1:0', before: readonly string[] = [], more = ''): Promise<Started> {
     const onStart = ({ pid }: SidecarProcess) => pids.add(pid);
-    const sidecar = await SidecarProcess.start(write(listen), { before, onStart });
+    const sidecar = await SidecarProcess.start(write(listen, more), { before, onStart });
     const far = writeAddress(sidecar.address('upstream far'));
     return { pid: sidecar.pid, admin: sidecar.adminAddress, far };
   }
@@ -104,6 +107,13 @@ ${more}`,
     const fromMs = performance.now();
     await takeOverTimes(first, 10);
     assertNoneFailed(await calls.between(fromMs, performance.now()));
+    const observed = `127.0.0.1:${observePort}`;
+    assert.equal(
+      (await admin(observed, '/ready')).status,
+      200,
+      'the last one has the read-only listener too',
+    );
+    assert.equal((await admin(observed, '/drain', 'POST')).status, 404);
   });
 
   it('finishes a stream that is open, as long as that lasts', async () => {
@@ -166,9 +176,11 @@ ${more}`,
     assert.ok(takeovers >= 2);
   });
 
-  it('is asked by the command line, and by SIGUSR2; a Unix socket keeps its path', async () => {
+  it('is asked by the command line with the token of its file, and by SIGUSR2; a Unix socket keeps its path', async () => {
     const path = join(scratch.path, 'far.sock');
-    const first = await start(`unix:${path}`);
+    const token = scratch.write('token', 'no-guess-of-20-signs\n');
+    const first = await start(`unix:${path}`, [], `admin_token_file: ${token}\n`);
+    assert.equal((await admin(first.admin, '/takeover', 'POST')).status, 401, 'and by no other');
     const calls = await begin(`unix:${path}`);
     const fromMs = performance.now();
     const file = join(scratch.path, 'sidecar.yaml');

@@ -1,21 +1,24 @@
 /** `outrider up` on Consul: with an agent of its own, and with one that was there before. */
 
 import assert from 'node:assert/strict';
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
+import { Prometheus } from '../../kit/observe/prometheus.js';
 import {
   DIGITS_MODELS,
   Mesh,
   type Outcome,
   outrider,
+  REPOSITORY,
   Scratch,
   type UpFacts,
 } from '../../kit/process/outrider.js';
 import { isRunning, until } from '../../kit/process/processes.js';
 import { inferSeven, SEVEN } from '../../kit/process/suite-mesh.js';
+import { toolOrSkip } from '../../kit/process/tools.js';
 
 type Facts = UpFacts & {
   readonly consul: { readonly address: string; readonly ui?: string; readonly pid?: number };
@@ -101,6 +104,28 @@ intentions: [{ from: client, to: '*', action: allow }]
   });
 });
 
+/**
+ * The configuration of the documents, and beside it what `consul_sd_configs` would find: Debian's Prometheus is built without
+ * that part. `.ci/nightly` runs the file as it stands, with a Prometheus that has it.
+ */
+async function asFoundInConsul(url: string): Promise<[config: string, files: Record<string, string>]> {
+  type Service = { ID: string; Service: string; Address: string; Port: number; Meta: Record<string, string> };
+  const all = Object.values(await ask<Record<string, Service>>(url, '/agent/services'));
+  const groups = all.map(({ ID, Service: name, Address, Port, Meta }) => {
+    const meta = Object.entries(Meta).map(([key, value]) => [
+      `__meta_consul_service_metadata_${key.replaceAll(/[^A-Za-z0-9_]/g, '_')}`,
+      value,
+    ]);
+    const labels = { __meta_consul_service: name, __meta_consul_service_id: ID, ...Object.fromEntries(meta) };
+    return { targets: [`${Address || '127.0.0.1'}:${Port}`], labels };
+  });
+  const config = readFileSync(join(REPOSITORY, 'mesh-config/observe/prometheus-consul.yml'), 'utf8')
+    .replace(/consul_sd_configs:\n.*\n/, 'file_sd_configs: [{ files: [found.json] }]\n')
+    .replaceAll(': 15s', ': 1s')
+    .replace(/rule_files:\n.*\n/, '');
+  return [config, { 'found.json': JSON.stringify(groups) }];
+}
+
 describe('outrider up --consul dev', function () {
   this.timeout(90_000);
   let mesh: Mesh;
@@ -108,7 +133,8 @@ describe('outrider up --consul dev', function () {
 
   before(async function () {
     await consulOrSkip(this);
-    mesh = Mesh.start(meshFile({ replicas: 2 }), ['--consul', 'dev']);
+    const more = 'observe: 127.0.0.1:0\n';
+    mesh = Mesh.start(meshFile({ replicas: 2, more }), ['--consul', 'dev']);
     facts = (await mesh.ready()) as Facts;
   });
 
@@ -144,6 +170,23 @@ describe('outrider up --consul dev', function () {
       const found = await checks(address);
       return found.length >= expected.length && found.every(({ Status }) => Status === 'passing');
     });
+  });
+
+  it('registers where metrics are, from which the relabelling of the documents makes targets of Prometheus', async function () {
+    const program = await toolOrSkip(this, 'prometheus');
+    const prometheus = await Prometheus.start(program, ...(await asFoundInConsul(facts.consul.address)));
+    afterTest(() => prometheus.discard());
+    const expected = facts.sidecars.map(({ name, observe }) => `${name} http://${observe}/metrics up`);
+    await until('every sidecar is scraped, once', async () => {
+      const targets = (await prometheus.targets()).map(({ labels, scrapeUrl, health }) =>
+        [labels['instance'], scrapeUrl, health].join(' '),
+      );
+      return targets.sort().join() === expected.sort().join();
+    });
+    assert.equal(
+      (await prometheus.query('count by (instance) (outrider_info)')).length,
+      facts.sidecars.length,
+    );
   });
 
   it('reads a handwritten seven through sidecars that found each other in Consul', sevens);

@@ -30,6 +30,7 @@ export class TestInstance implements ServiceInstance {
   version = '0.1.0';
   inbound: ServiceInstance['inbound'] = tcp(8001);
   local: ServiceInstance['local'] = tcp(7001);
+  observe: ServiceInstance['observe'];
   upstreams: ServiceInstance['upstreams'] = [];
   models: ServiceInstance['models'] = [{ name: 'digits', version: '1' }];
   answers = { ok: true, why: '' };

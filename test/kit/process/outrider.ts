@@ -70,6 +70,7 @@ export interface SidecarFacts {
   readonly modelPid?: number;
   readonly inbound?: string;
   readonly admin: string;
+  readonly observe?: string;
   readonly log: string;
 }
 

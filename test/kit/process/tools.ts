@@ -34,6 +34,7 @@ const TRITON_VENV = path.join(CACHE, 'venv-triton');
 const KSERVE_VENV = path.join(CACHE, 'venv-kserve');
 const ONNX_VENV = path.join(CACHE, 'venv-onnx');
 const MLSERVER_VENV = path.join(CACHE, 'venv-mlserver');
+const PROMETHEUS = path.join(CACHE, 'prometheus');
 const ENVOY_VENV = path.join(CACHE, 'venv');
 /** A link to the program in its package, which says where that is. */
 const ENVOY = path.join(BIN, 'envoy');
@@ -159,6 +160,22 @@ const TOOLS = {
           'os.symlink(program, link + ".new")',
           'os.replace(link + ".new", link)',
         ].join('\n'),
+      ],
+    ],
+  },
+  // Debian's, with promtool beside it; only unpacked, so that nothing is started. The folder appears once it is whole.
+  prometheus: {
+    path: path.join(PROMETHEUS, 'usr/bin/prometheus'),
+    mark: path.join(PROMETHEUS, '.installed'),
+    needs: "apt-get with Debian's archive, and root",
+    steps: [
+      ['apt-get', 'update', '-qq'],
+      [
+        'sh',
+        '-ec',
+        'rm -rf "$1.new"; mkdir -p "$1.new"; cd "$1.new"; apt-get download -qq prometheus; dpkg -x prometheus_*.deb .; rm prometheus_*.deb; usr/bin/promtool --version; touch .installed; rm -rf "$1"; mv "$1.new" "$1"',
+        'sh',
+        PROMETHEUS,
       ],
     ],
   },

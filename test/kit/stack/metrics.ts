@@ -8,6 +8,7 @@ const NONE = {
   rejectedReloads: 0,
   rotations: 0,
   leafSecondsLeft: undefined,
+  leafLifetimeSeconds: undefined,
 };
 
 /** The families of a stack's traffic, `over` in place of a sidecar that has neither side. */

@@ -1,6 +1,7 @@
 /** The sidecar as a whole: what it builds from a configuration, what a reload changes, how it ends. */
 import assert from 'node:assert/strict';
 import type { Address } from '../../../sidecar/config/model.js';
+import { httpAsk } from '../../kit/process/http-ask.js';
 import {
   ANY,
   aConfig,
@@ -189,6 +190,19 @@ describe('The sidecar', () => {
   });
 
   describe('drains', () => {
+    it('and still says so, and its metrics, at the read-only listener', async () => {
+      const { address } = await bench.server('one');
+      const sidecar = await bench.sidecar({ ...withUpstreams(upstream('one', address)), observe: ANY });
+      const { observe } = sidecar.addresses;
+      assert.equal((await httpAsk(observe!, { path: '/ready' })).status, 200);
+      await sidecar.drain();
+      const { status, text } = await httpAsk(observe!, { path: '/ready' });
+      assert.deepEqual([status, text], [503, 'draining\n']);
+      assert.match((await httpAsk(observe!, { path: '/metrics' })).text, /^outrider_connections_open 0$/m);
+      await sidecar.stop();
+      await assert.rejects(httpAsk(observe!, { path: '/ready' }), { code: 'ECONNREFUSED' });
+    });
+
     it('until the last call has ended, and is not ready meanwhile', async () => {
       const { address, backend } = await bench.server('one');
       const sidecar = await bench.sidecar(withUpstreams(upstream('one', address)));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -125,6 +125,31 @@ describe('admin server', () => {
       assert.equal(reply.status, 404, path);
       assert.match(reply.body, /GET {4}\/metrics/);
     }
+  });
+
+  it('asks for the token of its file before it changes something, and for nothing else', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'outrider-token-'));
+    afterTest(() => rmSync(folder, { recursive: true }));
+    const tokenFile = join(folder, 'token');
+    writeFileSync(tokenFile, 'a-token-of-20-signs!\n');
+    await admin.close();
+    admin = await startAdmin({ kind: 'tcp', host: '127.0.0.1', port }, view, { tokenFile });
+    for (const path of ['/', '/ready', '/metrics', '/endpoints', '/faults'])
+      assert.equal((await ask(path)).status, 200, path);
+    for (const [method, path] of [
+      ['POST', '/drain'],
+      ['POST', '/takeover'],
+      ['POST', '/faults'],
+      ['DELETE', '/faults'],
+    ] as const) {
+      const { status, headers } = await ask(path, {
+        method,
+        headers: { authorization: 'Bearer a-token-of-20-signs' },
+      });
+      assert.deepEqual([status, headers['www-authenticate']], [401, 'Bearer realm="outrider"'], path);
+    }
+    assert.equal(view.drains, 0);
+    assert.equal((await post('/drain', { authorization: 'Bearer a-token-of-20-signs!' })).status, 202);
   });
 
   it('refuses names in the Host header, which is how a page reaches loopback by DNS rebinding', async () => {

@@ -56,7 +56,7 @@ describe('mesh-config/METRICS.md', () => {
     stack.run();
     const { stats, memory } = stack.context;
     stats.countHandshakeFailure('no-identity');
-    const counts = { rejectedReloads: 0, rotations: 0, leafSecondsLeft: 1 };
+    const counts = { rejectedReloads: 0, rotations: 0, leafSecondsLeft: 1, leafLifetimeSeconds: 2 };
     const live = metricsOf({ stats, memory, outbounds: [outbound], inbound, ...counts });
     let samples = 0;
     for (const { name, samples: each } of live) {

@@ -1,3 +1,4 @@
+import { writeAddress } from '../../../config/codecs/address.js';
 import type { Address, RegistrationConfig } from '../../../config/model.js';
 import { defined, present } from '../../../config/present.js';
 import type { Health } from '../../../core/discovery/eviction-guard.js';
@@ -61,6 +62,8 @@ const CHECKS = {
   caller: 'Outrider: serves no model; as healthy as its sidecar',
   sidecar: 'Outrider: the sidecar can take calls',
 } as const;
+/** Key of metadata under which the address of the read-only listener stands. */
+const OBSERVE_KEY = 'outrider-observe';
 const ALIAS = 'service behind the sidecar';
 
 /** Consul's bounds on metadata: entries, characters of a key, characters of a value. */
@@ -101,6 +104,7 @@ export function definitionsOf(
     ID: ids.service,
     Name: instance.service,
     ...common,
+    Meta: { ...common.Meta, ...observeMeta(instance, config) },
     ...defined({ Address: reach?.Address, Port: local?.port }),
     Checks: [ttlCheck(instance.inbound ? 'model' : 'caller', ids.serviceCheck, states.service)],
   };
@@ -179,6 +183,16 @@ function metaOf(
   }
   const shortened = Object.entries(all).map(([key, value]) => [key, value.slice(0, MAX_META_VALUE)]);
   return Object.fromEntries(shortened.filter(([, value]) => value !== '').slice(0, MAX_META));
+}
+
+/**
+ * Where Prometheus finds the metrics: `HOST:PORT`, or the port alone where the listener takes every
+ * address of the machine. On the service only: the proxy has the same sidecar, which would be scraped twice.
+ */
+function observeMeta({ observe }: ServiceInstance, { meta }: RegistrationConfig): Record<string, string> {
+  if (!isTcp(observe)) return {};
+  const value = isWildcard(observe.host) ? String(observe.port) : writeAddress(observe);
+  return absentFrom(meta, OBSERVE_KEY, value);
 }
 
 /** An entry of metadata, unless the operator's has one of the same name. */

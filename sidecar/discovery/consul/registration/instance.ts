@@ -11,6 +11,8 @@ export interface ServiceInstance {
   readonly inbound?: Address | undefined;
   /** Where the model service listens. */
   readonly local?: Address | undefined;
+  /** Where metrics are served to other machines; absent: nowhere. */
+  readonly observe?: Address | undefined;
   readonly upstreams: readonly InstanceUpstream[];
   /** A model stands there once for each of its versions. */
   readonly models: readonly NamedVersion[];

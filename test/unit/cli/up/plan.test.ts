@@ -6,6 +6,7 @@ import {
   callAddresses,
   callerOf,
   inboundAddress,
+  observeAddress,
 } from '../../../../sidecar/cli/up/addresses.js';
 import { consulOf } from '../../../../sidecar/cli/up/mesh-consul.js';
 import { planMesh, type SidecarSpec } from '../../../../sidecar/cli/up/plan.js';
@@ -36,6 +37,17 @@ async function usualPortsFree(): Promise<{ call: boolean; admin: boolean }> {
   const [call, admin] = [await book.tryClaim('127.0.0.1', 8800), await book.tryClaim('127.0.0.1', 8890)];
   await book.release();
   return { call, admin };
+}
+
+/** The first of so many ports in a row that nothing has. */
+async function freeRow(count: number): Promise<number> {
+  for (let base = 17_000; ; base += count) {
+    const book = new PortAllocator();
+    const free = [];
+    for (let i = 0; i < count; i++) free.push(await book.tryClaim('127.0.0.1', base + i));
+    await book.release();
+    if (free.every((each) => each)) return base;
+  }
 }
 
 function assertReadsBack({ config, file }: SidecarSpec): void {
@@ -73,6 +85,30 @@ describe('plan of a mesh', () => {
     if (isFree.call) assert.equal(a, '127.0.0.1:8800');
     assert.match(b!, /^127\.0\.0\.1:(?!8801)\d+$/);
     if (isFree.admin) assert.equal(adminAddress(caller), '127.0.0.1:8890');
+  });
+
+  it('gives each sidecar the next port from that of observe on, which it keeps when the file changes', async () => {
+    const base = await freeRow(4);
+    const file = (replicas: number) => meshFile({ replicas, more: `observe: 127.0.0.1:${base}\n` });
+    const portsOf = (specs: readonly SidecarSpec[]) =>
+      Object.fromEntries(
+        specs.map((spec) => [spec.name, Number(observeAddress(spec)!.split(':')[1]) - base]),
+      );
+    const before = { 'digits-1': 0, 'digits-2': 1, client: 2 };
+    assert.deepEqual(portsOf(await plan(file(2))), before);
+    await ports.release();
+    rmSync(`${scratch.path}/run`, { recursive: true });
+    assert.deepEqual(portsOf(await plan(file(3))), { ...before, 'digits-3': 3 });
+  });
+
+  it('gives each sidecar any free port where observe has port 0, and none without it', async () => {
+    const specs = await plan(meshFile({ replicas: 2, more: 'observe: 127.0.0.1:0\n' }));
+    const all = specs.map((spec) => observeAddress(spec));
+    assert.equal(new Set(all).size, 3);
+    for (const address of all) assert.match(address!, /^127\.0\.0\.1:[1-9]\d+$/);
+    for (const spec of specs) assertReadsBack(spec);
+    rmSync(`${scratch.path}/run`, { recursive: true });
+    for (const spec of await plan(meshFile({ replicas: 2 }))) assert.equal(observeAddress(spec), undefined);
   });
 
   it('gives every replica and the caller a spec, and tells the caller where all replicas are', async () => {

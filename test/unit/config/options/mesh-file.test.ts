@@ -131,6 +131,18 @@ describe('a mesh file', () => {
     .also('a command for our own server', '{models: a, model: {command: [x]}}')
     .because(/model\.command: unknown option/);
   ofService('too many replicas', '{models: a, replicas: 65}').because(/replicas: found 65/);
+  refused(
+    'metrics of all sidecars on one socket',
+    `services: {digits: {models: a}}\n${CALLER}\nobserve: unix:/run/o`,
+  )
+    .because(/observe: found a socket; expected an address such as "127\.0\.0\.1:9464"/)
+    .also(
+      'metrics on more ports than there are',
+      `services: {a: {models: a, replicas: 3}}\nobserve: 0.0.0.0:65533`,
+    )
+    .because(/observe: found port 65533, .* would need port 65536; expected at most 65532/)
+    .also('metrics where calls come in', `services: {digits: {models: a}}\n${CALLER}\nobserve: 0.0.0.0:8499`)
+    .because(/observe: found 0\.0\.0\.0:8500, which caller\.upstreams\.digits\.listen takes already/);
   refused('a name that is no name', `services: {Digits: {models: a}, digits: {models: a}}\n${CALLER}`)
     .because(/services\.Digits: found this as a name; expected the name of a service/)
     .also('certificates that are over before they are used', `${SERVICES}\n${CALLER}\nleaf_lifetime: 1s`)

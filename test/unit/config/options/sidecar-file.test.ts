@@ -162,7 +162,7 @@ describe('a sidecar file', () => {
       ),
       [
         '1: service: missing; expected the name of a service: lower-case letters, digits, "-", "_" and ".", at most 63',
-        '1: servce: unknown option; expected one of service, instance, trust_domain, datacenter, identity, consul, admin, drain_timeout, state_dir, log, access_log, audit, fault_injection, limits, inbound, outbound, model; did you mean "service"?',
+        '1: servce: unknown option; expected one of service, instance, trust_domain, datacenter, identity, consul, admin, admin_token_file, observe, drain_timeout, state_dir, log, access_log, audit, fault_injection, limits, inbound, outbound, model; did you mean "service"?',
         '2: identity.roots: missing; expected the path of the root certificates',
         '3: admin: found 9901; expected an address such as "127.0.0.1:8800", "[::1]:8800" or "unix:/path/to.sock"; did you mean "127.0.0.1:9901"?',
         '5: inbound.listen: found ":9443"; expected an address such as "127.0.0.1:8800", "[::1]:8800" or "unix:/path/to.sock"; did you mean "127.0.0.1:9443" (this machine only) or "0.0.0.0:9443" (every interface)?',
@@ -244,6 +244,10 @@ describe('rules between the options of a sidecar file', () => {
   ).because(/u\.listen: missing; expected an address, or a block shared/);
   ofFile('has two listeners at one address', `admin: 0.0.0.0:9443\n${INBOUND}`)
     .because(/inbound\.listen: found 0\.0\.0\.0:9443, which admin takes already/)
+    .also('serves metrics where peers call', `observe: 127.0.0.1:9443\n${INBOUND}`)
+    .because(/inbound\.listen: found .*:9443, which observe takes already/)
+    .also('has a token for no port', `admin_token_file: token\n${INBOUND}`)
+    .because(/admin_token_file: found without admin/)
     .also('would serve itself', 'inbound: {listen: "0.0.0.0:80", local: "127.0.0.1:80"}')
     .because(/inbound\.local: found 127\.0\.0\.1:80, which is inbound\.listen of this same sidecar/)
     .also('has models by name, and none listed', `${INBOUND}\nmodel: {command: [x], isolation: shared}`)

@@ -78,6 +78,23 @@ describe('the definition of an instance', () => {
     }
   });
 
+  it('a definition says where metrics are served, once, and the port alone where that is on every address', () => {
+    const key = 'outrider-observe';
+    assert.equal(definitions().service.Meta[key], undefined);
+    for (const [observe, value] of [
+      [tcp(9464, '10.0.0.5'), '10.0.0.5:9464'],
+      [tcp(9464, '0.0.0.0'), '9464'],
+      [tcp(9464, '::'), '9464'],
+      [{ kind: 'unix', path: '/run/observe.sock' }, undefined],
+    ] as const) {
+      instance.observe = observe;
+      const { service, proxy } = definitions();
+      assert.deepEqual([service.Meta[key], proxy!.Meta[key]], [value, undefined]);
+    }
+    instance.observe = tcp(9464);
+    assert.equal(definitions({ meta: { [key]: 'mine' } }).service.Meta[key], 'mine');
+  });
+
   it('a definition leaves out ports where the model listens on a socket file', () => {
     instance.local = { kind: 'unix', path: '/run/model.sock' };
     const { service, proxy } = definitions();
