@@ -19,6 +19,10 @@ export interface StatusReport {
   /** Where each version of each model stands; absent in a sidecar beside a caller only. */
   readonly lives?: readonly reports.LifeReport[];
   readonly queue?: reports.QueueReport;
+  /** Calls that have ended since the start, each direction. */
+  readonly calls?: reports.CallCounts;
+  /** Until the sidecar's own certificate ends, seconds; negative: it has. Absent without one. */
+  readonly certificateEndsInS?: number;
   /** Absent without a `consul` block. */
   readonly registry?: reports.RegistryReport;
   readonly endpoints: readonly reports.EndpointReport[];
@@ -47,6 +51,8 @@ export function statusOf(view: SidecarView): StatusReport {
     ...present('models', ofLength(2, view.models())),
     ...present('lives', ofLength(1, view.lives())),
     ...present('queue', view.queue()),
+    calls: view.calls(),
+    ...present('certificateEndsInS', view.certificateEndsInS()),
     ...present('registry', view.registry()),
     endpoints: view.endpoints(),
     ...present('mirrors', ofLength(1, view.mirrors())),

@@ -37,6 +37,10 @@ export interface SidecarView {
   lives(): readonly reports.LifeReport[];
   /** The connection to Consul; undefined without a `consul` block. */
   registry(): reports.RegistryReport | undefined;
+  /** Calls that have ended since the start. */
+  calls(): reports.CallCounts;
+  /** Until the own certificate ends, seconds; undefined without one. */
+  certificateEndsInS(): number | undefined;
   metrics(): readonly Metric[];
   /** The configuration in force, without secrets, ready for JSON. */
   config(): unknown;

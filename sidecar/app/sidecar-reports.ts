@@ -4,6 +4,7 @@ import type { SidecarConfig } from '../config/model.js';
 import type { Consul } from '../discovery/consul/consul.js';
 import type { Metric } from '../telemetry/metric.js';
 import type {
+  CallCounts,
   EndpointReport,
   LifeReport,
   MethodReport,
@@ -128,6 +129,18 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
 
   registry(): RegistryReport | undefined {
     return this.consul?.report();
+  }
+
+  calls(): CallCounts {
+    const ended = { inbound: 0, outbound: 0 };
+    for (const { direction, started, inFlight } of this.context.dataPlane.stats.calls)
+      ended[direction] += started - inFlight;
+    return ended;
+  }
+
+  certificateEndsInS(): number | undefined {
+    const seconds = this.identity?.secondsLeft;
+    return seconds === undefined ? undefined : Math.round(seconds);
   }
 
   metrics(): readonly Metric[] {

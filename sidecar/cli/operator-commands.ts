@@ -1,17 +1,37 @@
 import type { Command } from 'commander';
+import { present } from '../config/present.js';
+import type { CheckOptions } from './check/check.js';
+import type { StatusOptions } from './status/status.js';
 
 /** The commands that look at a mesh and change nothing, added to `program`; `done` gets the exit code. */
 export function addOperatorCommands(program: Command, done: (exitCode: number) => void): void {
   program
     .command('status')
-    .description('show upstreams, endpoints, ejections and latencies')
+    .description('show sidecars, models, endpoints, ejections and latencies')
+    .argument('[NAME...]', 'sidecars or services, to show them alone and with their methods')
     .option('--admin <ADDR...>', 'admin addresses; default: every mesh that `up` runs on this machine')
-    .option('--watch', 'draw again every second until Ctrl-C')
+    .option('--consul [ADDR]', 'the sidecars in the catalogue of this agent; default: $CONSUL_HTTP_ADDR')
+    .option('--watch', 'draw again every second until Ctrl-C, with calls per second')
     .option('--json', 'print JSON')
-    .action(async (options: { admin?: string[]; watch?: true; json?: true }) => {
+    .action(async (names: string[], options: Partial<Omit<StatusOptions, 'names'>>) => {
       const { statusCommand } = await import('./status/status.js');
-      const { admin = [], watch = false, json = false } = options;
-      done(await statusCommand({ admin, watch, json }));
+      const { admin = [], watch = false, json = false, consul } = options;
+      done(await statusCommand({ names, admin, watch, json, ...present('consul', consul) }));
+    });
+  program
+    .command('check')
+    .description('look at all that has to be right for calls to succeed; exit code 1 where something failed')
+    .option('--mesh <FILE...>', 'mesh or sidecar files; default: those of the meshes that `up` runs here')
+    .option(
+      '--consul [ADDR]',
+      'the agent to ask, and without files what is in its catalogue; default: $CONSUL_HTTP_ADDR',
+    )
+    .option('--admin <ADDR...>', 'admin addresses of sidecars; default: those that `up` runs here')
+    .option('--json', 'print JSON')
+    .action(async (options: Partial<CheckOptions>) => {
+      const { checkCommand } = await import('./check/check.js');
+      const { mesh = [], admin = [], json = false, consul } = options;
+      done(await checkCommand({ mesh, admin, json, ...present('consul', consul) }));
     });
   program
     .command('explain')

@@ -87,6 +87,12 @@ export interface MethodReport {
   readonly from: 'description' | 'answers';
 }
 
+/** How many calls have ended, from peers and to upstreams. */
+export interface CallCounts {
+  readonly inbound: number;
+  readonly outbound: number;
+}
+
 /** The queue before a local model in `/endpoints`. */
 export interface QueueReport {
   readonly running: number;

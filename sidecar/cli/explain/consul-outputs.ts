@@ -4,11 +4,13 @@ export interface ConsulOutput {
   readonly pattern: RegExp;
   /** As it is shown in lists. */
   readonly shown: string;
+  /** What the check, or Consul itself, says by it. */
   readonly meaning: string;
+  /** What to do, one sentence. */
   readonly remedy: string;
 }
 
-/** What the checks of the sidecar say, and what Consul itself writes into them. The last one fits every other output. */
+/** What the checks of the sidecar say, and what Consul itself writes into them. The first that fits counts. */
 export const CONSUL_OUTPUTS: readonly ConsulOutput[] = [
   {
     pattern: /^starting$/i,

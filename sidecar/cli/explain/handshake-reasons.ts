@@ -41,7 +41,7 @@ export const HANDSHAKE_REASONS: {
   'wrong-namespace': ['The certificate is of another namespace.', 'Only the namespace `default` is taken.'],
   'clock-not-yet-valid': [
     'The certificate is not valid yet by the clock of this machine.',
-    'Set the clocks: `timedatectl`, chrony.',
+    "Set the clocks: `timedatectl`, chrony. `outrider check` compares them with Consul's.",
   ],
   'clock-expired': [
     'The certificate has expired by the clock of this machine.',

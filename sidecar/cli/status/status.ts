@@ -2,50 +2,91 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StatusReport } from '../../admin/status.js';
 import { readAddress } from '../../config/codecs/address.js';
 import type { Address } from '../../config/model.js';
+import { systemClock } from '../../runtime/time/clock.js';
 import { askAdmin } from '../admin-client.js';
+import { AskedAgent } from '../consul/asked-agent.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
 import { paletteFor } from '../terminal.js';
 import { runningMeshes } from '../up/run-directory.js';
-import { type SidecarStatus, statusTables } from './tables.js';
+import { catalogInstances } from './catalog.js';
+import { CallRates } from './rates.js';
+import type { Rates, SidecarStatus } from './sidecar-table.js';
+import { statusTables } from './tables.js';
 
 export interface StatusOptions {
+  /** Sidecars or services to show in detail; empty: all, without their methods. */
+  readonly names: readonly string[];
   /** Admin addresses; empty: every mesh that `up` runs on this machine. */
   readonly admin: readonly string[];
+  /** Address of a Consul agent, whose catalogue is listed; `true`: the one of the environment. */
+  readonly consul?: string | true;
   /** Draw again every second until Ctrl-C. */
   readonly watch: boolean;
   readonly json: boolean;
 }
 
-interface Target {
+/** An admin server to ask. */
+export interface Target {
   readonly name: string;
   readonly address: Address;
 }
 
+/** An admin server answers in milliseconds; one that takes longer is shown as not answering. */
 const TIMEOUT_MS = 2_000;
 const PERIOD_MS = 1_000;
 
 /**
  * `outrider status`: prints what admin servers report of sidecars, models, queues, endpoints and
- * Consul.
+ * Consul; with `consul`, what the catalogue has of sidecars on all machines.
  *
- * @returns the exit code: 0 when every sidecar answered, 1 when one did not.
+ * @returns the exit code: 0 when every sidecar answered, or passes in Consul; 1 when one did not.
  */
 export async function statusCommand(options: StatusOptions): Promise<number> {
-  const targets = targetsOf(options.admin);
-  if (!options.watch) return print(await fetchAll(targets), options);
+  const see = source(options);
+  const rates = new CallRates();
+  if (!options.watch) return print(await see(), options, new Map());
   const { first } = endRequests();
   const clear = process.stdout.isTTY ? '\x1b[H\x1b[2J' : '';
   process.stdout.on('error', () => process.exit(0)); // the reader left
   for (;;) {
-    const seen = await fetchAll(targets);
+    const seen = await see();
     process.stdout.write(clear);
-    print(seen, options);
+    print(seen, options, rates.of(seen, systemClock.now()));
     if ((await Promise.race([first, delay(PERIOD_MS)])) !== undefined) return 0;
   }
 }
 
-function targetsOf(admin: readonly string[]): Target[] {
+/** What is asked each time. */
+function source({ admin, consul, names }: StatusOptions): () => Promise<SidecarStatus[]> {
+  if (consul !== undefined) {
+    if (admin.length > 0) throw new CommandFailure('--admin and --consul: expected one of them', 2);
+    const agent = AskedAgent.open(consul === true ? undefined : consul);
+    return async () => chosen(await fromCatalog(agent), names);
+  }
+  const targets = adminTargets(admin);
+  return async () => chosen(await fetchAll(targets), names);
+}
+
+/** Those that are named, by sidecar or by service. @throws CommandFailure where a name fits none. */
+function chosen(seen: readonly SidecarStatus[], names: readonly string[]): SidecarStatus[] {
+  const isCalled = (each: SidecarStatus, name: string) =>
+    each.name === name ||
+    ('report' in each && (each.report.instance === name || each.report.service === name)) ||
+    ('catalog' in each && each.catalog.service === name);
+  const missing = names.find((name) => !seen.some((each) => isCalled(each, name)));
+  if (missing !== undefined) {
+    const known = seen.map(({ name }) => name).join(', ');
+    throw new CommandFailure(`there is no sidecar or service "${missing}"; there are: ${known || 'none'}`);
+  }
+  return names.length === 0 ? [...seen] : seen.filter((each) => names.some((name) => isCalled(each, name)));
+}
+
+/**
+ * The admin servers that `--admin` names; without it those of every mesh that `up` runs on this machine.
+ * @throws CommandFailure where there is none, or an address is wrong.
+ */
+export function adminTargets(admin: readonly string[]): Target[] {
   if (admin.length > 0) return admin.map((text) => ({ name: text, address: addressOf(text) }));
   const found = runningMeshes().flatMap((mesh) => Object.entries(mesh.admin));
   if (found.length === 0)
@@ -53,13 +94,26 @@ function targetsOf(admin: readonly string[]): Target[] {
   return found.map(([name, text]) => ({ name, address: addressOf(text) }));
 }
 
+/** An address as `up` prints it, with `http://` in front and `/` at the end, or without them. */
 function addressOf(text: string): Address {
   const read = readAddress(text.replace(/^http:\/\//, '').replace(/\/$/, ''));
   if (!read.ok) throw new CommandFailure(`--admin: ${read.problem}`, 2);
   return read.value;
 }
 
-function fetchAll(targets: readonly Target[]): Promise<SidecarStatus[]> {
+/** Reads the catalogue anew each time. */
+async function fromCatalog(agent: AskedAgent): Promise<SidecarStatus[]> {
+  try {
+    return [...(await catalogInstances(agent))].map(([name, catalog]) => ({ name, catalog }));
+  } catch (error) {
+    throw new CommandFailure(`Consul at ${agent.where}: ${oneLine(error)}`);
+  } finally {
+    agent.close();
+  }
+}
+
+/** Asks every admin server for its report, all at once. */
+export function fetchAll(targets: readonly Target[]): Promise<SidecarStatus[]> {
   return Promise.all(
     targets.map(async ({ name, address }) => {
       try {
@@ -72,6 +126,7 @@ function fetchAll(targets: readonly Target[]): Promise<SidecarStatus[]> {
   );
 }
 
+/** Tells another server on the same port from an admin server. */
 function asReport(body: string): StatusReport {
   const report = JSON.parse(body) as StatusReport;
   if (!Array.isArray(report.endpoints) || !Array.isArray(report.notReady))
@@ -79,14 +134,24 @@ function asReport(body: string): StatusReport {
   return report;
 }
 
-function print(seen: readonly SidecarStatus[], options: StatusOptions): number {
+function print(seen: readonly SidecarStatus[], options: StatusOptions, rates: Rates): number {
+  const isDetailed = options.names.length > 0;
   const text = options.json
-    ? JSON.stringify(seen.map(asJson))
-    : statusTables(seen, paletteFor(process.stdout, process.env));
+    ? JSON.stringify(seen.map((each) => asJson(each, rates)))
+    : statusTables(seen, paletteFor(process.stdout, process.env), { rates, isDetailed });
   process.stdout.write(`${text}\n`);
-  return seen.every((each) => 'report' in each) ? 0 : 1;
+  return seen.every(isGood) ? 0 : 1;
 }
 
-function asJson(seen: SidecarStatus): unknown {
-  return 'report' in seen ? { name: seen.name, ...seen.report } : seen;
+/** For the exit code: it answered, or passes. That a sidecar is not ready is shown and is no failure of this command. */
+function isGood(seen: SidecarStatus): boolean {
+  return 'report' in seen || ('catalog' in seen && seen.catalog.status === 'passing');
+}
+
+/** One object for each sidecar: its report as `/endpoints` has it, and the rate where it is known. */
+function asJson(seen: SidecarStatus, rates: Rates): unknown {
+  const rate = rates.get(seen.name);
+  const calls = rate === undefined ? {} : { callsPerSecond: rate };
+  if ('report' in seen) return { name: seen.name, ...seen.report, ...calls };
+  return 'catalog' in seen ? { name: seen.name, ...seen.catalog } : seen;
 }

@@ -2,61 +2,42 @@ import { endpointState, endpointTone } from '../../admin/endpoint-state.js';
 import type { StatusReport } from '../../admin/status.js';
 import { modelTitle } from '../../telemetry/model-title.js';
 import type { EndpointReport } from '../../telemetry/reports.js';
-import { type Palette, table } from '../terminal.js';
+import type { Palette } from '../terminal.js';
+import { tableOf } from './columns.js';
+import { type Rates, type SidecarStatus, sidecarTable } from './sidecar-table.js';
 
-/** One sidecar: its report, or why there is none. */
-export type SidecarStatus = { readonly name: string } & (
-  | { readonly report: StatusReport }
-  | { readonly problem: string }
-);
-
-interface Column<Row> {
-  readonly title: string;
-  cell(row: Row): string;
-  /** Omitted when every cell is empty. */
-  readonly isOptional?: boolean;
+/** What goes beyond the reports. */
+export interface Shown {
+  /** Calls per second by the names of the sidecars, where two reports were seen. */
+  readonly rates?: Rates;
+  /** Every method that is known of is listed too. */
+  readonly isDetailed?: boolean;
 }
 
 /**
- * The tables of `outrider status`: sidecars, models, endpoints, mirrors, size limits and Consul, each only where
+ * The tables of `outrider status`: sidecars, models, endpoints, mirrors, size limits, methods and Consul, each only where
  * it has rows.
  */
-export function statusTables(seen: readonly SidecarStatus[], palette: Palette): string {
+export function statusTables(
+  seen: readonly SidecarStatus[],
+  palette: Palette,
+  { rates = new Map(), isDetailed = false }: Shown = {},
+): string {
   const reports = seen.flatMap((each) => ('report' in each ? [each.report] : []));
   const tables = [
-    table(
-      ['sidecar', 'service', 'state', 'restarts', 'model', 'model restarts', 'running', 'waiting', 'why'],
-      seen.map((each) => sidecarRow(each, palette)),
-      palette,
-    ),
+    sidecarTable(seen, palette, rates),
     modelTable(reports, palette),
     lifeTable(reports, palette),
     endpointTable(reports, palette),
     mirrorTable(reports, palette),
     sizeTable(reports, palette),
+    isDetailed ? methodTable(reports, palette) : '',
     registryTable(reports, palette),
   ];
   const notes = reports.flatMap(({ instance, registry }) =>
     (registry?.unsupported ?? []).map((note) => `${instance}: ${note}`),
   );
   return [...tables, notes.join('\n')].filter((text) => text !== '').join('\n\n');
-}
-
-function sidecarRow(seen: SidecarStatus, palette: Palette): string[] {
-  if (!('report' in seen)) return [seen.name, '', palette.red('no answer'), '', '', '', '', '', seen.problem];
-  const { instance, service, ready, notReady, restarts, model, queue } = seen.report;
-  const state = ready ? palette.green('ready') : palette.yellow('not ready');
-  return [
-    instance,
-    service,
-    state,
-    String(restarts ?? ''),
-    model?.state ?? '',
-    String(model?.restarts ?? ''),
-    String(queue?.running ?? ''),
-    String(queue?.waiting ?? ''),
-    notReady.join('; '),
-  ];
 }
 
 /** Each model of sidecars that serve several. */
@@ -155,6 +136,18 @@ function sizeTable(reports: readonly StatusReport[], palette: Palette): string {
   ]);
 }
 
+/** Each method whose kind the file does not say, and how it became known. */
+function methodTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = rowsOf(reports, ({ methods }) => methods);
+  return tableOf(palette, rows, [
+    { title: 'caller', cell: ({ sidecar }) => sidecar },
+    { title: 'upstream', cell: ({ upstream }) => upstream },
+    { title: 'method', cell: ({ method }) => method },
+    { title: 'kind', cell: ({ kind }) => kind },
+    { title: 'known by', cell: ({ from }) => from },
+  ]);
+}
+
 /** A row for each sidecar with Consul, and one for each of its queries that is not current. */
 function registryTable(reports: readonly StatusReport[], palette: Palette): string {
   const rows = reports.flatMap(({ instance, registry }) => {
@@ -195,16 +188,4 @@ function rowsOf<Row>(
   read: (report: StatusReport) => readonly Row[] | undefined,
 ): (Row & { readonly sidecar: string })[] {
   return reports.flatMap((each) => (read(each) ?? []).map((row) => ({ ...row, sidecar: each.instance })));
-}
-
-function tableOf<Row>(palette: Palette, rows: readonly Row[], columns: readonly Column<Row>[]): string {
-  if (rows.length === 0) return '';
-  const shown = columns.filter(
-    ({ cell, isOptional }) => isOptional !== true || rows.some((row) => cell(row) !== ''),
-  );
-  return table(
-    shown.map(({ title }) => title),
-    rows.map((row) => shown.map(({ cell }) => cell(row))),
-    palette,
-  );
 }

@@ -32,7 +32,10 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
       'The caller has another name than the intention.',
       'An intention in Consul with `*` denies it.',
     ],
-    look: ['The message: the caller by its certificate, and the service.'],
+    look: [
+      '`outrider check`: which callers may not call what they call.',
+      'The message: the caller by its certificate, and the service.',
+    ],
     remedy: [
       'Add `{ from: CALLER, to: SERVICE, action: allow }` to `intentions`, or a service-intentions entry in Consul.',
     ],
@@ -90,7 +93,11 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
       'The golden probe fails.',
       'Nothing listens at `local`.',
     ],
-    look: ['`outrider status`: state, `restarts` and `why` of the model.', 'The log of the model process.'],
+    look: [
+      '`outrider check`: files and goldens of the model.',
+      '`outrider status`: state, `restarts` and `why` of the model.',
+      'The log of the model process.',
+    ],
     remedy: [
       'Wait for the start, or mend what ends the process.',
       'After a change of the model: renew its golden output with `outrider golden`.',

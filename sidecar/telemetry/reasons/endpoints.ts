@@ -27,7 +27,11 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'An intention is missing, and each connection was refused.',
       'A filter (tags, meta, subset of a service-resolver) fits no instance.',
     ],
-    look: ['`outrider status`: `state` and `why` of each endpoint.', '`outrider_consul_instances`.'],
+    look: [
+      '`outrider check`: the endpoints, Consul, and what its token may do.',
+      '`outrider status`: `state` and `why` of each endpoint.',
+      '`outrider_consul_instances`.',
+    ],
     remedy: [
       'Start a replica, or mend what `why` says.',
       'Where models start late: `cold_start` lets calls wait.',
@@ -50,6 +54,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'The sidecar has just started.',
     ],
     look: [
+      '`outrider check`: the endpoints, Consul, and what its token may do.',
       '`outrider status`: the table of Consul.',
       '`outrider_consul_up`, `outrider_consul_query_failing`.',
     ],
@@ -69,6 +74,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'TLS failed: an expired certificate, other roots, another trust domain.',
     ],
     look: [
+      '`outrider check`: which endpoints can be reached, and certificates.',
       'The message: the error of the system, or why the certificate was refused.',
       '`outrider_handshake_failures_total` of the callee.',
     ],

@@ -39,7 +39,12 @@ export class FakeView implements SidecarView {
   endpoints = (): readonly reports.EndpointReport[] => this.rows;
   queue = () => this.queueReport;
   poison = () => [];
-  methods = (): readonly reports.MethodReport[] => [];
+  methodReports: reports.MethodReport[] = [];
+  certificateS: number | undefined;
+  callCounts: reports.CallCounts = { inbound: 0, outbound: 0 };
+  methods = (): readonly reports.MethodReport[] => this.methodReports;
+  calls = () => this.callCounts;
+  certificateEndsInS = () => this.certificateS;
   mirrors = () => this.mirrorReports;
   sizeLimits = () => this.sizeLimitReports;
   faults = () => this.faultDesk;

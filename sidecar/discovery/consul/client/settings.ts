@@ -5,6 +5,11 @@ import { defined } from '../../../config/present.js';
 import { codeOf, type Environment, nonEmpty, readIfSmall, readSmall, wrong } from './settings-files.js';
 import { tokenSource } from './token.js';
 
+/** The part of the `consul` block that says where the agent is and how it is asked. */
+export type AgentConfig = {
+  readonly [Part in 'address' | 'tokenFile']?: ConsulConfig[Part] | undefined;
+} & Pick<ConsulConfig, 'tls'>;
+
 type Protocol = 'http:' | 'https:';
 
 /** Where the agent listens. `path` is put before `/v1`; mostly empty. */
@@ -41,7 +46,7 @@ export interface AgentSettings {
  * Files named in them are read once, at the start; the token file alone is read again whenever it changed.
  * @throws Error with one line that names the option or variable, what it says and what was expected; never a token.
  */
-export function agentSettings(config: ConsulConfig, env: Environment): AgentSettings {
+export function agentSettings(config: AgentConfig, env: Environment): AgentSettings {
   refuseEnterprise(env);
   const protocol = flag(env, 'CONSUL_HTTP_SSL') === true ? 'https:' : 'http:';
   const address =
@@ -119,7 +124,7 @@ function flag(env: Environment, name: string): boolean | undefined {
 /**
  * Certificates of the file, each else from its variable. A client certificate needs its key, and the other way round.
  */
-function tlsOf({ tls }: ConsulConfig, env: Environment): AgentTls {
+function tlsOf({ tls }: AgentConfig, env: Environment): AgentTls {
   const ca = authorities(tls, env);
   const cert = pem(tls, 'cert', env);
   const key = pem(tls, 'key', env);

@@ -2,11 +2,16 @@ import { statSync } from 'node:fs';
 import type { ConsulConfig } from '../../../config/model.js';
 import { codeOf, type Environment, nonEmpty, readSmall, wrong } from './settings-files.js';
 
+/** Where the file says that the token is. */
+interface TokenConfig {
+  readonly tokenFile?: ConsulConfig['tokenFile'] | undefined;
+}
+
 /**
  * The ACL token for the next request, never quoted in a message: from the file the configuration names,
  * `CONSUL_HTTP_TOKEN_FILE` or `CONSUL_HTTP_TOKEN`, in this order.
  */
-export function tokenSource(config: ConsulConfig, env: Environment): () => string | undefined {
+export function tokenSource(config: TokenConfig, env: Environment): () => string | undefined {
   if (config.tokenFile !== undefined) return tokenFile('consul.token_file', config.tokenFile);
   const file = nonEmpty(env['CONSUL_HTTP_TOKEN_FILE']);
   if (file !== undefined) return tokenFile('CONSUL_HTTP_TOKEN_FILE', file);

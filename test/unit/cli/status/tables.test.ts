@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { statusOf } from '../../../../sidecar/admin/status.js';
-import { type SidecarStatus, statusTables } from '../../../../sidecar/cli/status/tables.js';
+import type { SidecarStatus } from '../../../../sidecar/cli/status/sidecar-table.js';
+import { statusTables } from '../../../../sidecar/cli/status/tables.js';
 import { paletteFor } from '../../../../sidecar/cli/terminal.js';
 import { anEndpoint, FakeView } from '../../../kit/stack/admin-view.js';
 
@@ -21,7 +22,7 @@ describe('the tables of outrider status', () => {
   it('has a line for a sidecar, and one for a sidecar that does not answer', () => {
     view.reasons = ['the model is starting'];
     assert.deepEqual(cells(seen(), { name: '127.0.0.1:1', problem: 'connection refused' }).slice(1), [
-      ['digits-1', 'digits', 'not ready', 'the model is starting'],
+      ['digits-1', 'digits', '0.0.0', 'not ready', '0', 'the model is starting'],
       ['127.0.0.1:1', 'no answer', 'connection refused'],
     ]);
   });
@@ -38,8 +39,8 @@ describe('the tables of outrider status', () => {
     view.restarts = 2;
     view.modelReport = { state: 'ready', why: '', restarts: 3 };
     const [titles, sidecar, , header, endpoint] = cells(seen());
-    assert.deepEqual(sidecar, ['digits-1', 'digits', 'ready', '2', 'ready', '3']);
-    assert.deepEqual(titles?.slice(3, 6), ['restarts', 'model', 'model restarts']);
+    assert.deepEqual(sidecar, ['digits-1', 'digits', '0.0.0', 'ready', '2', 'ready', '3', '0', '1 of 1']);
+    assert.deepEqual(titles?.slice(4, 7), ['restarts', 'model', 'model restarts']);
     const under = (title: string) => endpoint?.[header?.indexOf(title) ?? -1];
     assert.deepEqual([under('latency'), under('success')], ['–', '–']);
   });
@@ -57,6 +58,47 @@ describe('the tables of outrider status', () => {
     ]);
     view.modelReports.pop();
     assert.equal(cells(seen()).length, 2, 'one is in the line of its sidecar');
+  });
+
+  it('counts calls, endpoints, models and methods, and says when the certificate ends', () => {
+    view.rows = [anEndpoint({}), anEndpoint({ endpoint: 'b', state: 'ejected' })];
+    view.callCounts = { inbound: 3, outbound: 4 };
+    view.methodReports = [{ upstream: 'digits', method: '/a.B/C', kind: 'unary', from: 'description' }];
+    view.modelReports = [
+      { name: 'a', state: 'failed', why: '', restarts: 0 },
+      { name: 'b', state: 'ready', why: '', restarts: 0 },
+    ];
+    for (const [seconds, shown] of [
+      [3 * 86_400 + 1, '3 d'],
+      [47 * 3_600, '47 h'],
+      [90, '2 min'],
+      [0, 'expired'],
+    ] as const) {
+      view.certificateS = seconds;
+      const [titles = [], row = []] = cells(seen());
+      const last = row.slice(4);
+      assert.deepEqual(titles.slice(4), ['model', 'calls', 'endpoints', 'methods', 'certificate', 'why']);
+      assert.deepEqual(last, ['1 of 2 ready', '7', '1 of 2', '1', shown]);
+    }
+  });
+
+  it('lists methods where a sidecar is shown in detail, and calls per second where they are known', () => {
+    view.methodReports = [{ upstream: 'digits', method: '/a.B/C', kind: 'unary', from: 'description' }];
+    assert.doesNotMatch(statusTables([seen()], PLAIN), /a\.B/);
+    const rates = new Map([['x', 12.345]]);
+    const text = statusTables([seen()], PLAIN, { rates, isDetailed: true });
+    assert.match(text, /calls\/s[\s\S]* 12 /);
+    assert.match(text, /digits-1 +digits +\/a\.B\/C +unary +description/);
+  });
+
+  it('has a line for an instance that is known from the catalogue alone', () => {
+    const status = 'critical' as const;
+    const where = { node: 'n1', address: '10.0.0.7:9000', models: ['digits=2'] };
+    const catalog = { service: 'digits', version: '0.1.0', status, why: 'draining', ...where };
+    assert.deepEqual(cells({ name: 'digits-7', catalog }), [
+      ['sidecar', 'service', 'version', 'state', 'model', 'why'],
+      ['digits-7', 'digits', '0.1.0', 'critical', 'digits=2', 'draining'],
+    ]);
   });
 
   it('colours an endpoint by its state and by how its calls go', () => {

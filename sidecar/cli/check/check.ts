@@ -1,0 +1,148 @@
+import { resolve } from 'node:path';
+import { present } from '../../config/present.js';
+import { descriptorLimit } from '../../runtime/process/descriptors.js';
+import { systemClock } from '../../runtime/time/clock.js';
+import { AskedAgent } from '../consul/asked-agent.js';
+import { CommandFailure } from '../failure.js';
+import { packageVersion } from '../package-info.js';
+import type { SidecarStatus } from '../status/sidecar-table.js';
+import { adminTargets, fetchAll, type Target } from '../status/status.js';
+import { paletteFor } from '../terminal.js';
+import { runningMeshes } from '../up/run-directory.js';
+import { catalogSubject } from './catalog-subject.js';
+import { checkCertificates } from './certificates.js';
+import { checkConsul } from './consul.js';
+import { checkFileIntentions, checkReach } from './endpoints.js';
+import type { Finding } from './finding.js';
+import { checkDescriptors } from './machine.js';
+import { checkModels } from './models.js';
+import { checkPorts } from './ports.js';
+import { checkText } from './report.js';
+import { checkRunning } from './running.js';
+import { readSubject, type Subject } from './subject.js';
+
+export interface CheckOptions {
+  /** Mesh or sidecar files; empty: those of the meshes that `up` runs here. */
+  readonly mesh: readonly string[];
+  /** Address of a Consul agent in place of the one in the files; `true`: the one of the environment. */
+  readonly consul?: string | true;
+  /** Admin addresses; empty: those of the meshes that `up` runs here. */
+  readonly admin: readonly string[];
+  readonly json: boolean;
+}
+
+/** What a check takes from its surroundings; a test sets it. */
+export interface CheckWorld {
+  /** Wall clock, ms. */
+  wallNow(): number;
+  /** Files that this user may have open; Infinity: not known. */
+  readonly descriptorLimit: number;
+  /** Of this program, which sidecars should have too. */
+  readonly version: string;
+}
+
+/**
+ * `outrider check`: looks at everything that has to be right for calls to succeed, changes nothing, and prints a line for each thing
+ * with the next step.
+ *
+ * @returns the exit code: 1 where something failed, else 0.
+ */
+export async function checkCommand(options: CheckOptions): Promise<number> {
+  const world = {
+    wallNow: systemClock.wallNow,
+    descriptorLimit: descriptorLimit(),
+    version: packageVersion(),
+  };
+  const findings = await findAll(options, world);
+  const text = options.json
+    ? JSON.stringify({ findings }, null, 2)
+    : checkText(findings, paletteFor(process.stdout, process.env));
+  process.stdout.write(`${text}\n`);
+  return findings.some(({ level }) => level === 'failed') ? 1 : 0;
+}
+
+/**
+ * All findings, in the order in which causes come before effects: the machine, the files, what they say of ports, certificates and
+ * models, then Consul, and last what running sidecars say. Parts that wait for the network run side by side; nothing
+ * waits longer than a few seconds, so that the command can be run again and again while something is mended.
+ *
+ * @throws CommandFailure where there is nothing to check. */
+export async function findAll(options: CheckOptions, world: CheckWorld): Promise<Finding[]> {
+  const { mesh, admin, consul } = options;
+  const running = admin.length === 0 && mesh.length === 0 && consul !== undefined ? [] : runningMeshes();
+  const files = mesh.length > 0 || consul !== undefined ? mesh : running.map(({ meshFile }) => meshFile);
+  if (files.length === 0 && consul === undefined && admin.length === 0)
+    throw new CommandFailure(
+      'no mesh of `outrider up` runs here; name what to check: --mesh FILE, --consul ADDR or --admin ADDR',
+      2,
+    );
+  const read = files.map(readSubject);
+  const subjects = read.flatMap(({ subject }) => subject ?? []);
+  const seen = await fetchAll(targetsOf(options, subjects));
+  return [
+    checkDescriptors(world.descriptorLimit),
+    ...read.flatMap(({ findings }) => findings),
+    ...(await Promise.all(subjects.map((subject) => checkFile(subject, world)))).flat(),
+    ...(await consulFindings({ ...options, ...present('consul', consul ?? agentOf(seen)) }, subjects, world)),
+    ...checkRunning(seen, world.version),
+  ];
+}
+
+/** What a file says by itself: ports, certificates, models, intentions, and endpoints that it lists. */
+async function checkFile(subject: Subject, world: CheckWorld): Promise<Finding[]> {
+  const listed = subject.calls.filter(({ endpoints }) => endpoints.length > 0);
+  return [
+    ...(await checkPorts(subject)),
+    ...checkCertificates(subject, world.wallNow()),
+    ...checkModels(subject),
+    ...checkFileIntentions(subject),
+    ...(await Promise.all(listed.map(({ to, endpoints }) => checkReach(to, endpoints)))),
+  ];
+}
+
+/** The agent that running sidecars ask, which `up --consul dev` has started; undefined where there is none. */
+function agentOf(seen: readonly SidecarStatus[]): string | undefined {
+  return seen.flatMap((each) => ('report' in each ? (each.report.registry?.where ?? []) : []))[0];
+}
+
+/** Each file's agent, or the one of the command line for all of them; without a file, what is in its catalogue. */
+async function consulFindings(
+  { consul, mesh }: CheckOptions,
+  subjects: readonly Subject[],
+  { wallNow }: CheckWorld,
+): Promise<Finding[]> {
+  const address = consul === true ? undefined : consul;
+  const withConsul = subjects.filter((subject) => subject.consul !== undefined || consul !== undefined);
+  if (subjects.length === 0 && mesh.length === 0 && consul !== undefined)
+    return await asked(AskedAgent.open(address), async (agent) =>
+      checkConsul(agent, await catalogSubject(agent), wallNow),
+    );
+  const found = withConsul.map((subject) => {
+    const settings = {
+      services: subject.services,
+      calls: subject.calls.map((call) => (call.endpoints.length > 0 ? call : { inConsul: call.to, ...call })),
+      hasConsulIdentity: subject.identity === undefined,
+      hasConsulIntentions: subject.consul?.intentions !== false,
+    };
+    return asked(AskedAgent.open(address, subject.consul), (agent) => checkConsul(agent, settings, wallNow));
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** Closes the agent's connections after the work, also where it fails: they would keep the process alive. */
+async function asked<T>(agent: AskedAgent, work: (agent: AskedAgent) => Promise<T>): Promise<T> {
+  try {
+    return await work(agent);
+  } finally {
+    agent.close();
+  }
+}
+
+/** The admin servers of the command line, else those of running meshes of the files. */
+function targetsOf({ admin, mesh, consul }: CheckOptions, subjects: readonly Subject[]): Target[] {
+  if (admin.length > 0) return adminTargets(admin);
+  if (mesh.length === 0 && consul !== undefined) return [];
+  const files = subjects.map(({ file }) => resolve(file));
+  const notes = runningMeshes().filter(({ meshFile }) => files.includes(meshFile));
+  return notes.length === 0 ? [] : adminTargets(notes.flatMap((note) => Object.values(note.admin)));
+}

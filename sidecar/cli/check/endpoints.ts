@@ -1,0 +1,58 @@
+import { connect } from 'node:net';
+import { writeAddress } from '../../config/codecs/address.js';
+import type { Address } from '../../config/model.js';
+import { IntentionTable } from '../../core/authorization/intentions.js';
+import { type Finding, failed, ok, warning } from './finding.js';
+import type { Subject } from './subject.js';
+
+/** Within a datacenter a connection takes milliseconds; across the world a third of this. */
+const CONNECT_TIMEOUT_MS = 1_000;
+/** Of an upstream with more, the first ones are tried. */
+const MAX_TRIED = 16;
+
+/** Whether connections can be made to the endpoints of one upstream. Nothing is sent over them. */
+export async function checkReach(upstream: string, endpoints: readonly Address[]): Promise<Finding> {
+  const tried = endpoints.slice(0, MAX_TRIED);
+  const problems = await Promise.all(tried.map(connectProblem));
+  const bad = tried.flatMap((address, i) =>
+    problems[i] === undefined ? [] : [`${writeAddress(address)} (${problems[i]})`],
+  );
+  const reached = `${tried.length - bad.length} of ${tried.length} endpoints of ${upstream} can be reached`;
+  const next =
+    'start what should listen there, or look for a firewall in between; `outrider explain connect-failed`';
+  if (bad.length === 0) return ok('upstream', reached);
+  const what = `${reached}; not ${bad.join(', ')}`;
+  return bad.length === tried.length ? failed('upstream', what, next) : warning('upstream', what, next);
+}
+
+/** Each call of a file against the intentions of the same file. A caller whose callee is described elsewhere is not judged. */
+export function checkFileIntentions({ rules, calls, services, kind }: Subject): Finding[] {
+  if (rules === undefined || kind !== 'mesh') return [];
+  const table = new IntentionTable(rules.intentions, rules.byDefault, 1);
+  return calls
+    .filter(({ to }) => services.includes(to))
+    .map(({ from, to }) =>
+      table.decisionFor(from, to) === 'deny'
+        ? failed(
+            'intention',
+            `${from} may not call ${to}`,
+            `add to intentions: { from: ${from}, to: ${to}, action: allow }`,
+          )
+        : ok('intention', `${from} may call ${to}`),
+    );
+}
+
+/** Why no connection can be made; undefined: one can. */
+function connectProblem(address: Address): Promise<string | undefined> {
+  const target = address.kind === 'unix' ? { path: address.path } : address;
+  return new Promise((done) => {
+    const socket = connect({ ...target, timeout: CONNECT_TIMEOUT_MS });
+    const end = (problem?: string): void => {
+      socket.destroy();
+      done(problem);
+    };
+    socket.once('connect', () => end());
+    socket.once('timeout', () => end(`no answer in ${CONNECT_TIMEOUT_MS} ms`));
+    socket.once('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
+  });
+}

@@ -1,0 +1,144 @@
+/**
+ * A mesh file and a sidecar file say the same things in other places: which services there are, what they call, on which ports,
+ * with which models and certificates. The checks see one form of both.
+ */
+import { loadAnyFile, loadMeshFile, loadSidecarFile } from '../../config/file/load.js';
+import type { Address, ConsulConfig, MeshConfig, SidecarConfig, UpstreamConfig } from '../../config/model.js';
+import { present } from '../../config/present.js';
+import { formatProblem } from '../../config/problem.js';
+import type { Intention } from '../../core/authorization/intentions.js';
+import { type Finding, failed, ok, warning } from './finding.js';
+
+/** A port that a file says will be listened on. */
+export interface PlannedPort {
+  readonly host: string;
+  readonly port: number;
+  /** `admin`, `upstream digits` … */
+  readonly of: string;
+}
+
+/** One service that calls another. */
+export interface Call {
+  readonly from: string;
+  /** Name of the upstream, which is the service that is called where Consul says nothing else. */
+  readonly to: string;
+  /** Its name in the catalogue; absent: its endpoints are in the file. */
+  readonly inConsul?: string;
+  readonly endpoints: readonly Address[];
+}
+
+/** What is checked, in one form for a mesh file and a sidecar file. */
+export interface Subject {
+  readonly file: string;
+  readonly kind: 'mesh' | 'sidecar';
+  /** Services whose sidecars it describes, callers included. */
+  readonly services: readonly string[];
+  readonly calls: readonly Call[];
+  readonly ports: readonly PlannedPort[];
+  readonly models: readonly { readonly service: string; readonly dir: string }[];
+  /** Absent: certificates come from Consul or from `up`. */
+  readonly identity?: Extract<SidecarConfig['identity'], { kind: 'files' }>;
+  readonly trustDomain: string;
+  readonly consul?: ConsulConfig;
+  /** The intentions of the file where it decides; absent: Consul does. */
+  readonly rules?: { readonly intentions: readonly Intention[]; readonly byDefault: 'allow' | 'deny' };
+}
+
+/** Reads a file of either kind: what it describes, undefined where it is wrong, and what is to be said of it. */
+export function readSubject(file: string): { readonly subject?: Subject; readonly findings: Finding[] } {
+  const { kind, result } = loadAnyFile(file);
+  if (!result.ok) {
+    const next = '`outrider validate` shows all problems; mesh-config/REFERENCE.md has every option';
+    return { findings: result.problems.map((problem) => failed('config', formatProblem(problem), next)) };
+  }
+  const warnings = result.warnings.map((each) =>
+    warning('config', formatProblem(each), 'change it, or leave it if it is meant'),
+  );
+  const subject = kind === 'mesh' ? ofMesh(file) : ofSidecar(file);
+  return {
+    ...present('subject', subject),
+    findings: [ok('config', `${file}: a valid ${kind} file`), ...warnings],
+  };
+}
+
+/** A mesh file: the caller and every service call, and all ports are on this machine. */
+function ofMesh(file: string): Subject | undefined {
+  const read = loadMeshFile(file);
+  if (!read.ok) return undefined;
+  const { caller, services, consul, intentions, defaultIntention, trustDomain } = read.config;
+  const callers = [caller, ...services];
+  return {
+    file,
+    kind: 'mesh',
+    services: callers.map(({ name }) => name),
+    calls: callers.flatMap(({ name, upstreams = [] }) => upstreams.map((each) => callOf(name, each, consul))),
+    ports: [...portsOfMesh(read.config)],
+    models: services.flatMap(({ name: service, server }) =>
+      server.kind === 'models' ? [{ service, dir: server.dir }] : [],
+    ),
+    trustDomain,
+    ...present('consul', consul),
+    ...(consul?.intentions === true ? {} : { rules: { intentions, byDefault: defaultIntention } }),
+  };
+}
+
+/** Ports of a mesh file that are fixed; a caller that is implied takes others where the usual ones are taken. */
+function* portsOfMesh({ caller, services }: MeshConfig): Iterable<PlannedPort> {
+  if (caller.isImplied !== true) {
+    yield* portOf(caller.admin, `admin port of ${caller.name}`);
+    yield* portOf(caller.shared?.listen, 'shared listener');
+    for (const { name, listen } of caller.upstreams) yield* portOf(listen, `upstream ${name}`);
+  }
+  for (const { name, portBase, replicas, upstreams = [] } of services) {
+    for (const upstream of upstreams) yield* portOf(upstream.listen, `upstream ${upstream.name} of ${name}`);
+    for (let i = 0; portBase !== undefined && i < 2 * replicas; i++)
+      yield { host: '127.0.0.1', port: portBase + i, of: `${name}, port_base` };
+  }
+}
+
+/** A sidecar file: one service, with what it listens on and what it calls. */
+function ofSidecar(file: string): Subject | undefined {
+  const read = loadSidecarFile(file);
+  if (!read.ok) return undefined;
+  const { service, admin, inbound, outbound, identity, consul, trustDomain } = read.config;
+  const upstreams = outbound?.upstreams ?? [];
+  const golden = inbound?.golden;
+  return {
+    file,
+    kind: 'sidecar',
+    services: [service],
+    calls: upstreams.map((each) => callOf(service, each, consul)),
+    ports: [
+      ...portOf(admin, 'admin port'),
+      ...portOf(inbound?.listen, 'inbound'),
+      ...portOf(outbound?.shared?.listen, 'shared listener'),
+      ...upstreams.flatMap(({ name, listen }) => [...portOf(listen, `upstream ${name}`)]),
+    ],
+    models: golden === undefined ? [] : [{ service, dir: golden.models }],
+    ...(identity.kind === 'files' ? { identity } : {}),
+    trustDomain,
+    ...present('consul', consul),
+    ...(inbound === undefined || consul?.intentions === true
+      ? {}
+      : { rules: { intentions: inbound.intentions, byDefault: inbound.defaultIntention } }),
+  };
+}
+
+/** A call by its upstream; one that lists its endpoints is not looked up in Consul. */
+function callOf(
+  from: string,
+  {
+    name: to,
+    consul: query,
+    endpoints = [],
+  }: Pick<UpstreamConfig, 'name' | 'consul'> & Partial<UpstreamConfig>,
+  consul: ConsulConfig | undefined,
+): Call {
+  const inConsul = consul === undefined || endpoints.length > 0 ? undefined : (query?.service ?? to);
+  return { from, to, ...present('inConsul', inConsul), endpoints: endpoints.map(({ address }) => address) };
+}
+
+/** A port that is fixed; port 0 takes any, and a Unix socket none. */
+function* portOf(address: Address | undefined, of: string): Iterable<PlannedPort> {
+  if (address?.kind === 'tcp' && address.port !== 0) yield { host: address.host, port: address.port, of };
+}

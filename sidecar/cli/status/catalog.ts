@@ -1,0 +1,66 @@
+import { MODELS_KEY } from '../../discovery/consul/registered-models.js';
+import type { AskedAgent } from '../consul/asked-agent.js';
+
+/** An instance as Consul's catalogue has it. */
+export interface CatalogInstance {
+  readonly service: string;
+  readonly node: string;
+  /** Of the program that registered it; empty: it does not say. */
+  readonly version: string;
+  readonly address: string;
+  readonly status: 'passing' | 'warning' | 'critical';
+  /** `name` or `name=version`, as it announces them. */
+  readonly models: readonly string[];
+  /** Outputs of the checks that do not pass. */
+  readonly why: string;
+}
+
+/** Of one service; a bound for a catalogue that holds something else. */
+const MAX_INSTANCES = 5_000;
+
+/**
+ * The instances that Outrider has registered (tag `outrider`), of all services and nodes of the datacenter, by their names. A proxy
+ * of `consul.adopt` has no tag and is not listed. @throws AgentError
+ */
+export async function catalogInstances(agent: AskedAgent): Promise<Map<string, CatalogInstance>> {
+  const services = (await agent.json('/catalog/services')) as Record<string, readonly string[]>;
+  const ours = Object.entries(services).filter(
+    ([name, tags]) => tags.includes('outrider') && !name.endsWith('-sidecar-proxy'),
+  );
+  const found = new Map<string, CatalogInstance>();
+  for (const [service] of ours) {
+    const path = `/health/service/${encodeURIComponent(service)}`;
+    const entries = (await agent.json(path, { tag: 'outrider' })) as HealthEntry[];
+    for (const entry of entries.slice(0, MAX_INSTANCES))
+      found.set(entry.Service.ID, instanceOf(service, entry));
+  }
+  return found;
+}
+
+/** An instance as `/health/service/NAME` lists it; only what is read of it. */
+interface HealthEntry {
+  readonly Node: { readonly Node: string; readonly Address: string };
+  readonly Service: {
+    readonly ID: string;
+    readonly Address: string;
+    readonly Port: number;
+    readonly Meta: Readonly<Record<string, string>> | null;
+  };
+  readonly Checks: readonly { readonly Status: string; readonly Output: string; readonly Name: string }[];
+}
+
+/** An instance with what its checks say: critical beats warning, as for Consul's own queries. */
+function instanceOf(service: string, { Node, Service, Checks }: HealthEntry): CatalogInstance {
+  const bad = Checks.filter(({ Status }) => Status !== 'passing');
+  const isCritical = bad.some(({ Status }) => Status !== 'warning');
+  const models = Service.Meta?.[MODELS_KEY] ?? '';
+  return {
+    service,
+    node: Node.Node,
+    version: Service.Meta?.['outrider'] ?? '',
+    address: `${Service.Address || Node.Address}:${Service.Port}`,
+    status: bad.length === 0 ? 'passing' : isCritical ? 'critical' : 'warning',
+    models: models === '' ? [] : models.split(',').map((each) => each.trim()),
+    why: bad.map(({ Name, Output }) => Output.trim().split('\n', 1)[0] || Name).join('; '),
+  };
+}
