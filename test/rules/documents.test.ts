@@ -80,7 +80,7 @@ describe('the documents', () => {
 });
 
 describe('docs/', () => {
-  for (const path of readdirSync(join(packageRoot, 'docs')).map((name) => `docs/${name}`))
+  for (const path of filesBelow('docs', /\.md$/))
     it(`${path} names only source files that exist`, () =>
       none(missingSources(path, read(path), world.exists)));
 });

@@ -21,6 +21,8 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/status/sidecar-table.ts': 'test/unit/cli/status/tables.test.ts',
   'sidecar/cli/explain/explain.ts': 'test/unit/cli/explain/lookup.test.ts',
   'sidecar/cli/sidecar/takeover-command.ts': 'test/e2e/sidecar/takeover.test.ts',
+  'sidecar/cli/chaos/report/page/overview.ts': 'test/unit/cli/chaos/report/write-report.test.ts',
+  'sidecar/cli/chaos/report/page/page.ts': 'test/unit/cli/chaos/report/write-report.test.ts',
   'sidecar/inbound/inbound-state.ts': 'test/stack/inbound/inbound.test.ts',
   'sidecar/telemetry/audit/audit-file.ts': 'test/unit/telemetry/audit/audit-log.test.ts',
   'sidecar/telemetry/audit/chain.ts': 'test/unit/telemetry/audit/verify.test.ts',

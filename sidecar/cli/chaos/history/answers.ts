@@ -1,3 +1,6 @@
+/**
+ * Checks of what clients were told: one end for each call, the answer to their own call, and the truth about where it comes from.
+ */
 import { type CallIndex, executionsOf } from './call-index.js';
 import type { ArmRun, CallRecord } from './record.js';
 import type { Finding } from './violation.js';
@@ -26,6 +29,7 @@ export function findWrongCaller(run: Pick<ArmRun, 'calls'>, index: CallIndex): r
   });
 }
 
+/** Whether the answer can be one that a cache kept of the call `first`. */
 function isCached(call: CallRecord, first: CallRecord | undefined): boolean {
   if (!call.degraded || first === undefined) return false;
   return first.model === call.model && first.status === 0 && first.endMs <= call.endMs;

@@ -1,3 +1,6 @@
+/**
+ * The history by call. Every check asks for a call's executions, and a run has tens of thousands of both.
+ */
 import type { ArmRun, CallRecord, ExecutionRecord } from './record.js';
 
 /** The records of a run by the id of the call. */

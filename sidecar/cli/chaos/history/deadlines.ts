@@ -1,3 +1,6 @@
+/**
+ * Check of deadlines by the clock of the client, which is part of what is measured: an event loop that is late sees an answer late.
+ */
 import type { CheckBounds } from './bounds.js';
 import { type ArmRun, LAG_INTERVAL_MS } from './record.js';
 import { type Finding, ms } from './violation.js';

@@ -1,3 +1,7 @@
+/**
+ * Check that ejected endpoints are left alone. When a call was sent is not recorded; it is known only that this was after its begin and
+ * before its execution, so that a call from before the ejection gets the time that it may have waited.
+ */
 import type { CheckBounds } from './bounds.js';
 import type { CallIndex } from './call-index.js';
 import type { ArmRun, CallRecord, ExecutionRecord, MarkRecord } from './record.js';
@@ -61,6 +65,7 @@ export function findSentToEjected(run: ArmRun, index: CallIndex, bounds: CheckBo
   });
 }
 
+/** Within the ejection, and later than the bound for a call that began after it or before it. */
 function isLate(
   { startMs }: ExecutionRecord,
   call: CallRecord,

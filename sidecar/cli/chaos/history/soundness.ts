@@ -1,3 +1,6 @@
+/**
+ * Check of the history itself. It finds mistakes of the recorder before they look like good or bad news of an arm.
+ */
 import type { CheckBounds } from './bounds.js';
 import type { CallIndex } from './call-index.js';
 import type { ArmRun, CallRecord } from './record.js';
@@ -33,6 +36,7 @@ export function findUnsound(run: ArmRun, index: CallIndex, { clockMs }: CheckBou
   return findings;
 }
 
+/** What one record says against itself or against the run that it stands in. */
 function contradictions(call: CallRecord, { drill, arm }: ArmRun): Finding[] {
   const { id: callId, startMs, endMs, status, answer, answers } = call;
   const found: Finding[] = [];

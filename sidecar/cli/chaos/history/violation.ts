@@ -1,3 +1,6 @@
+/**
+ * The invariants and how a broken one is told. Texts of a violation are for people: they name times and bounds with their units.
+ */
 import type { ArmName, ArmRun } from './record.js';
 
 /** The invariants in the order of reports, with what each one promises. */

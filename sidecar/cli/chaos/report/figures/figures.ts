@@ -1,0 +1,143 @@
+/**
+ * The figures of an arm in a drill, from the histories of its runs alone. What each one means is said in `columns.ts`, once for the
+ * page, for the CSV file and for readers of this code.
+ */
+import { checkRun, countByInvariant } from '../../history/check.js';
+import type { ArmName, ArmRun } from '../../history/record.js';
+import type { Invariant } from '../../history/violation.js';
+import {
+  accuracyLost,
+  type CallCounts,
+  countCalls,
+  duplicatesIn,
+  extraAttemptsIn,
+  loadOf,
+} from './counts.js';
+import { latenciesOf, mainModel, quantile } from './latency.js';
+import { detectedAfter, ejectedAfter, faultBegin, firstGoodAfter } from './moments.js';
+import { recoveredAfter } from './recovery.js';
+import { type Span, type Spread, spreadOf } from './span.js';
+
+/** Of one run. */
+interface RunFigures {
+  readonly counts: CallCounts;
+  readonly duplicated: number;
+  readonly violations: Readonly<Record<Invariant, number>>;
+  readonly detectMs: Span;
+  readonly ejectMs: Span;
+  readonly firstGoodMs: Span;
+  readonly recoveryMs: Span;
+  readonly p50Ms: number | undefined;
+  readonly p99Ms: number | undefined;
+  readonly extraAttempts: number;
+  readonly cpuUs: number | undefined;
+}
+
+/** A time that several runs have; undefined where none has it. */
+export type TimeFigure = Spread<number | 'never'> | undefined;
+
+/** Of all runs of one arm in one drill: counts are sums, times have their median and their extremes. */
+export interface ArmFigures {
+  readonly drill: string;
+  readonly arm: ArmName;
+  /** How many times it was run. */
+  readonly runs: number;
+  readonly counts: CallCounts;
+  readonly duplicated: number;
+  /** Share of the calls that got an answer, full or degraded, and not a wrong one; undefined without calls. */
+  readonly availability: number | undefined;
+  readonly accuracyLost: number | undefined;
+  readonly violations: Readonly<Record<Invariant, number>>;
+  readonly detectMs: TimeFigure;
+  readonly ejectMs: TimeFigure;
+  readonly firstGoodMs: TimeFigure;
+  readonly recoveryMs: TimeFigure;
+  readonly p50Ms: TimeFigure;
+  readonly p99Ms: TimeFigure;
+  /** Share of the calls; median of the runs. */
+  readonly extraAttempts: number;
+  /** Microseconds for each call; median of the runs. */
+  readonly cpuUs: number | undefined;
+  /** Failed, wrong and duplicated calls as a share of the calls, run by run. */
+  readonly badShares: readonly number[];
+}
+
+/** Figures by drill and arm, in the order in which they come first in `runs`. */
+export function figuresOf(runs: readonly ArmRun[]): readonly ArmFigures[] {
+  const groups = new Map<string, ArmRun[]>();
+  for (const run of runs) {
+    const key = `${run.drill} ${run.arm}`;
+    groups.set(key, [...(groups.get(key) ?? []), run]);
+  }
+  return [...groups.values()].map(armFigures);
+}
+
+/** @param runs of one drill and arm, at least one. */
+function armFigures(runs: readonly ArmRun[]): ArmFigures {
+  const { drill, arm } = runs[0]!;
+  const each = runs.map(runFigures);
+  const counts = each.map(({ counts }) => counts).reduce(sumOf);
+  const spread = (
+    key: 'detectMs' | 'ejectMs' | 'firstGoodMs' | 'recoveryMs' | 'p50Ms' | 'p99Ms',
+  ): TimeFigure => spreadOf(each.map((figures) => figures[key]));
+  return {
+    drill,
+    arm,
+    runs: runs.length,
+    counts,
+    duplicated: each.reduce((sum, { duplicated }) => sum + duplicated, 0),
+    availability: counts.calls === 0 ? undefined : (counts.right + counts.degraded) / counts.calls,
+    accuracyLost: accuracyLost(counts),
+    violations: each.map(({ violations }) => violations).reduce(sumOf),
+    detectMs: spread('detectMs'),
+    ejectMs: spread('ejectMs'),
+    firstGoodMs: spread('firstGoodMs'),
+    recoveryMs: spread('recoveryMs'),
+    p50Ms: spread('p50Ms'),
+    p99Ms: spread('p99Ms'),
+    extraAttempts: medianOf(each.map(({ extraAttempts }) => extraAttempts)) ?? 0,
+    cpuUs: medianOf(each.map(({ cpuUs }) => cpuUs)),
+    badShares: each.map(({ counts: { calls, failed, wrong }, duplicated }) =>
+      calls === 0 ? 0 : (failed + wrong + duplicated) / calls,
+    ),
+  };
+}
+
+/** Latencies are those after the begin of the fault; of a run without one, all. */
+function runFigures(run: ArmRun): RunFigures {
+  const load = loadOf(run);
+  const beginMs = faultBegin(run.marks) ?? Number.NEGATIVE_INFINITY;
+  const model = mainModel(load);
+  const latencies = latenciesOf(load.filter((call) => call.model === model && call.startMs >= beginMs));
+  const { cpuMs, calls } = run;
+  return {
+    counts: countCalls(load),
+    duplicated: duplicatesIn(run),
+    violations: countByInvariant(checkRun(run)),
+    detectMs: detectedAfter(run),
+    ejectMs: ejectedAfter(run),
+    firstGoodMs: firstGoodAfter(run),
+    recoveryMs: recoveredAfter(run),
+    p50Ms: quantile(latencies, 0.5),
+    p99Ms: quantile(latencies, 0.99),
+    extraAttempts: extraAttemptsIn(run),
+    cpuUs: cpuMs === undefined || calls.length === 0 ? undefined : (cpuMs * 1_000) / calls.length,
+  };
+}
+
+/** Adds two records of counts, key by key. */
+function sumOf<T extends { readonly [Key in keyof T]: number }>(a: T, b: T): T {
+  const sum = Object.entries<number>(a).map(([key, value]) => [key, value + b[key as keyof T]]);
+  return Object.fromEntries(sum) as T;
+}
+
+/** Of the runs that have the figure. */
+function medianOf(values: readonly (number | undefined)[]): number | undefined {
+  const median = spreadOf(values)?.median;
+  return median === 'never' ? undefined : median;
+}
+
+/** Failed, wrong and duplicated calls: what an arm is judged by first. */
+export function badCalls({ counts: { failed, wrong }, duplicated }: ArmFigures): number {
+  return failed + wrong + duplicated;
+}

@@ -1,0 +1,51 @@
+/**
+ * When the service is as it was before a fault. Time after the begin of the fault is cut into windows, calls belong to the window in
+ * which they began, and a window is good or not.
+ */
+import type { ArmRun, CallRecord } from '../../history/record.js';
+import { endOf, loadOf } from './counts.js';
+import { latenciesOf, quantile } from './latency.js';
+import { faultBegin } from './moments.js';
+import type { Span } from './span.js';
+
+/** Length of a window, ms; also the resolution of the figure. */
+export const RECOVERY_WINDOW_MS = 500;
+/** A window is slow when more than this share of its calls is. */
+const SLOW_SHARE = 0.05;
+/** Fewer calls of a model before the fault say too little about its latency. */
+const LEAST_CALLS_BEFORE = 20;
+
+/**
+ * From the begin of the fault to the end of the last window that is not good; 0 where every window is, `never` where the last one is not.
+ *
+ * A window is good when each of its calls got a full, right answer and at most 5 % of them were slow. A call is slow when it took longer
+ * than three times the 99th percentile of its model before the fault, and by 100 ms longer.
+ */
+export function recoveredAfter(run: ArmRun): Span {
+  const beginMs = faultBegin(run.marks);
+  if (beginMs === undefined) return undefined;
+  const calls = loadOf(run);
+  const limits = slowLimits(calls.filter(({ endMs }) => endMs < beginMs));
+  const count = Math.max(1, Math.ceil((run.seconds * 1_000 - beginMs) / RECOVERY_WINDOW_MS));
+  const windows = Array.from({ length: count }, () => ({ calls: 0, slow: 0, bad: 0 }));
+  for (const call of calls) {
+    const window = windows[Math.min(count - 1, Math.floor((call.startMs - beginMs) / RECOVERY_WINDOW_MS))];
+    if (window === undefined) continue; // before the fault
+    window.calls += 1;
+    if (endOf(call) !== 'right') window.bad += 1;
+    else if (call.endMs - call.startMs > limits[call.model]) window.slow += 1;
+  }
+  const last = windows.findLastIndex((window) => window.bad > 0 || window.slow > window.calls * SLOW_SHARE);
+  return last === count - 1 ? 'never' : (last + 1) * RECOVERY_WINDOW_MS;
+}
+
+/** From which latency on a call is slow, ms, by model. */
+function slowLimits(before: readonly CallRecord[]): Record<CallRecord['model'], number> {
+  const limitOf = (model: CallRecord['model']): number => {
+    const latencies = latenciesOf(before.filter((call) => call.model === model));
+    if (latencies.length < LEAST_CALLS_BEFORE) return Number.POSITIVE_INFINITY;
+    const p99 = quantile(latencies, 0.99)!;
+    return Math.max(3 * p99, p99 + 100);
+  };
+  return { digits: limitOf('digits'), long: limitOf('long'), stream: limitOf('stream') };
+}

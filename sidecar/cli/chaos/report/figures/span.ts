@@ -1,0 +1,24 @@
+/**
+ * A length of time in ms; `never` for something that had to happen and did not within the run; undefined for something that this
+ * arm or this drill does not have.
+ */
+export type Span = number | 'never' | undefined;
+
+/** The value in the middle, and the least and the greatest one, of several runs. */
+export interface Spread<T> {
+  readonly median: T;
+  readonly least: T;
+  readonly most: T;
+}
+
+/** `never` is longer than every time. */
+export function spanOrder(span: number | 'never'): number {
+  return span === 'never' ? Number.POSITIVE_INFINITY : span;
+}
+
+/** Of the runs that have one; undefined where none has. The median of an even number is the lower one of the two. */
+export function spreadOf(values: readonly Span[]): Spread<number | 'never'> | undefined {
+  const known = values.filter((value) => value !== undefined).sort((a, b) => spanOrder(a) - spanOrder(b));
+  const median = known[(known.length - 1) >> 1];
+  return median === undefined ? undefined : { median, least: known[0]!, most: known.at(-1)! };
+}

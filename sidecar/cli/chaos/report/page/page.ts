@@ -1,0 +1,130 @@
+/**
+ * The page of a report: one HTML document that loads nothing, for a reader that has never seen the project. Every text of the history is
+ * escaped where it is written.
+ */
+import { INVARIANTS } from '../../history/violation.js';
+import { ARM_MEANINGS, ARM_TITLES } from '../figures/arm-title.js';
+import { COLUMNS } from '../figures/columns.js';
+import { CALL_ENDS } from '../figures/counts.js';
+import { count, duration } from '../figures/format.js';
+import { html, Markup, type Piece } from '../markup/escape.js';
+import { MARK_SIGNS } from '../timeline/timeline-svg.js';
+import { COMPARISON_RULE } from '../verdict/comparison.js';
+import { drillSection } from './drill-section.js';
+import { overview } from './overview.js';
+import type { PageReport } from './page-report.js';
+import { PAGE_STYLE } from './style.js';
+
+const TITLE = 'Outrider: what it survives';
+
+/** The policy is for the case that an escape is missing: no script runs and nothing is loaded. */
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+/** The whole document. */
+export function renderPage(report: PageReport): string {
+  const { verdict, drills } = report;
+  const sections = drills.map((drill) => drillSection(drill, report));
+  const page = html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<title>${TITLE}</title><style>${new Markup(PAGE_STYLE)}</style></head>
+<body><main>
+<h1>${TITLE}</h1>
+<p class="verdict${verdict.isKept ? '' : ' bad'}"><b>${verdict.isKept ? '✓' : '✗'}</b> ${verdict.sentence}</p>
+${introduction(report)}
+${overview(report)}
+${background(report)}
+<h2>The drills</h2>
+${legend()}
+${sections}
+${invariants(report)}
+${allFigures(report)}
+${definitions()}
+</main></body></html>
+`;
+  return page.text;
+}
+
+/** What a reader has to know before the table, and what was run. */
+function introduction({ about, drills }: PageReport): Markup {
+  return html`<p>Outrider is a service mesh for machine-learning models: a small process, a sidecar, stands beside each model and each client and
+passes their calls on. In ${drills.length === 1 ? 'the drill' : `each of the ${drills.length} drills`} below something is broken on purpose while clients keep
+calling replicas of a model, once through Outrider and once in each of the other ways. Every call and every execution in a model is
+written down, and judged afterwards.</p>
+<p class="quiet"><code>${about.command}</code> on ${about.startedAt.slice(0, 10)}, ${about.cores} ${about.cores === 1 ? 'core' : 'cores'}, ${versionsOf(about).slice(0, 4).join(', ')}</p>`;
+}
+
+/** The ways that are compared, and the whole of what was run. */
+function background({ about, arms }: PageReport): Markup {
+  const what = arms.map(
+    (arm) => html`<dt>${ARM_TITLES[arm]}</dt><dd>${ARM_MEANINGS[arm]} ${about.arms[arm]}</dd>`,
+  );
+  return html`<h2>What is compared</h2>
+<dl>${what}</dl>
+<details><summary>When and where it was run</summary>
+<dl><dt>begin</dt><dd>${about.startedAt}</dd><dt>time</dt><dd>${duration(about.seconds * 1_000)}</dd><dt>machine</dt><dd>${about.processor}, ${about.cores} ${about.cores === 1 ? 'core' : 'cores'}, ${about.system}</dd>
+<dt>versions</dt><dd>${versionsOf(about).join(', ')}</dd></dl></details>`;
+}
+
+/** Such as `node 22.1.0`. */
+function versionsOf({ versions }: PageReport['about']): readonly string[] {
+  return Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+}
+
+/** How pictures are read, once for all of them. */
+function legend(): Markup {
+  const ends = CALL_ENDS.map((end) => html`<li><i style="background: var(--${end})"></i>${end}</li>`);
+  const signs = Object.values(MARK_SIGNS).map(({ sign, meaning }) => html`<li>${sign} ${meaning}</li>`);
+  return html`<p>Each picture is one run from left to right, with the time of the fault shaded. Above: the calls that were made in each interval,
+by how they ended. Below: how long those took that got an answer, on a logarithmic scale. Pictures of one drill have the same scales.</p>
+<ul class="legend">${ends}<li><i style="background: var(--fault)"></i>the fault</li>${signs}</ul>`;
+}
+
+/** How often each arm broke each invariant, and examples. */
+function invariants({ drills, arms, examples }: PageReport): Markup {
+  const rows = Object.entries(INVARIANTS).map(([name, promise]) => {
+    const cells = arms.map((arm) => {
+      const broken = drills
+        .flatMap((drill) => drill.arms.filter((one) => one.arm === arm))
+        .reduce((sum, { figures }) => sum + figures.violations[name as keyof typeof INVARIANTS], 0);
+      return html`<td class="${brokenClass(broken)}">${count(broken)}</td>`;
+    });
+    return html`<tr><th scope="row">${promise} <small><code>${name}</code></small></th>${cells}</tr>\n`;
+  });
+  const head = arms.map((arm) => html`<th scope="col">${ARM_TITLES[arm]}</th>`);
+  const list = examples.map(
+    ({ drill, arm, callId, invariant, expected, found }) =>
+      html`<li>${drill}, ${ARM_TITLES[arm]}, call <code>${callId}</code>, <code>${invariant}</code>: expected ${expected}; found ${found}</li>\n`,
+  );
+  return html`<section class="drill" id="invariants"><h2>What has to hold for every call</h2>
+<p>Each number is how often calls of an arm broke an invariant, over all drills. Outrider promises 0.</p>
+<div class="scroll"><table><thead><tr><th scope="col">Invariant</th>${head}</tr></thead><tbody>${rows}</tbody></table></div>
+${list.length > 0 ? html`<details><summary>Examples, up to three of each kind</summary><ul>${list}</ul></details>` : ''}</section>`;
+}
+
+function brokenClass(broken: number): string {
+  return broken === 0 ? 'zero' : 'tag-bad';
+}
+
+/** Closed at first: it is as wide as there are figures. */
+function allFigures({ drills }: PageReport): Markup {
+  const head = COLUMNS.map(({ title }) => html`<th scope="col">${title}</th>`);
+  const rows = drills.flatMap(({ text, arms }) =>
+    arms.map(({ arm, figures }): Piece => {
+      const cells = COLUMNS.map((column) => html`<td>${column.text(figures)}</td>`);
+      return html`<tr><th scope="row">${text.name}</th><td>${ARM_TITLES[arm]}</td>${cells}</tr>\n`;
+    }),
+  );
+  return html`<section class="drill"><h2>All figures</h2><details><summary>One table, a row for each drill and arm</summary>
+<div class="scroll"><table class="wide"><thead><tr><th scope="col">drill</th><th scope="col">arm</th>${head}</tr></thead><tbody>${rows}</tbody></table></div></details></section>`;
+}
+
+/** Each figure links here from the tables of the drills. */
+function definitions(): Markup {
+  const list = COLUMNS.map(
+    ({ key, title, meaning }) => html`<dt id="means-${key}">${title}</dt><dd>${meaning}</dd>\n`,
+  );
+  return html`<section class="drill"><h2>What exactly the figures are</h2>
+<p>Of repeated runs counts are added, and times are medians with the least and the greatest in brackets.</p>
+<dl class="definitions">${list}<dt>the comparison</dt><dd>${COMPARISON_RULE}</dd></dl></section>`;
+}

@@ -1,0 +1,47 @@
+/** What the command prints of a report: a line for each drill, and the verdict at its end. */
+import { type Palette, table } from '../../terminal.js';
+import { ARM_TITLES } from './figures/arm-title.js';
+import { NONE } from './figures/columns.js';
+import { type ArmFigures, badCalls } from './figures/figures.js';
+import { count, duration } from './figures/format.js';
+import type { Summary } from './report.js';
+
+/** One arm of a drill in a few words, such as `Outrider 0 of 1,012, recovered in 500 ms`. */
+export function armLine(figures: ArmFigures): string {
+  const { arm, counts, recoveryMs } = figures;
+  const bad = `${ARM_TITLES[arm]} ${count(badCalls(figures))} of ${count(counts.calls)}`;
+  if (recoveryMs === undefined) return bad;
+  return `${bad}, ${recoveryMs.median === 'never' ? 'not recovered' : `recovered in ${duration(recoveryMs.median)}`}`;
+}
+
+/**
+ * A table of all drills and arms, what was not kept line by line, and the sentence of the verdict.
+ *
+ * @param palette colours of the terminal; the sentence is green or red.
+ */
+export function verdictText({ drills, figures, verdict }: Summary, palette: Palette): string {
+  const arms = [...new Set(figures.map(({ arm }) => arm))];
+  const rows = drills.map(({ name }) => [
+    name,
+    ...arms.map((arm) => {
+      const found = figures.find((one) => one.drill === name && one.arm === arm);
+      if (found === undefined) return NONE;
+      return `${count(badCalls(found))} / ${found.recoveryMs === undefined ? NONE : duration(found.recoveryMs.median)}`;
+    }),
+  ]);
+  const broken = verdict.broken.map(
+    ({ drill, invariant, times }) =>
+      `${drill}: ${invariant} was broken ${count(times)} ${times === 1 ? 'time' : 'times'}`,
+  );
+  const worse = verdict.comparisons
+    .filter(({ result }) => result === 'worse')
+    .map(({ drill, other, by, because }) => `${drill}: worse than ${ARM_TITLES[other]} by ${by}: ${because}`);
+  const paint = verdict.isKept ? palette.green : palette.red;
+  return [
+    'calls that failed, were wrong or were executed twice / time to full recovery',
+    table(['drill', ...arms.map((arm) => ARM_TITLES[arm])], rows, palette),
+    ...broken,
+    ...worse,
+    paint(verdict.sentence),
+  ].join('\n');
+}

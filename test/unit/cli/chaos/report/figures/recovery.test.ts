@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import type { CallRecord } from '../../../../../../sidecar/cli/chaos/history/record.js';
+import { recoveredAfter } from '../../../../../../sidecar/cli/chaos/report/figures/recovery.js';
+import { madeRun } from '../../../../../kit/chaos/made-history.js';
+import { seeded } from '../../../../../kit/time/seeded-random.js';
+
+/** The fault begins at 3 s of 10 s, and calls are made every 10 ms; without a change none is harmed. */
+const CLEAN = madeRun({ random: seeded(3), callsPerSecond: 100, degradeForMs: 0, ejectAfterMs: undefined });
+
+/** The time to recovery with calls changed that begin in a time of the run. */
+function recovered(
+  fromMs: number,
+  toMs: number,
+  change: (call: CallRecord, i: number) => Partial<CallRecord>,
+) {
+  const calls = CLEAN.calls.map((call, i) =>
+    call.startMs >= fromMs && call.startMs < toMs ? { ...call, ...change(call, i) } : call,
+  );
+  return recoveredAfter({ ...CLEAN, calls });
+}
+
+const failed = (): Partial<CallRecord> => ({ status: 14, answer: 'none' });
+const slow =
+  (ms: number) =>
+  (call: CallRecord): Partial<CallRecord> => ({ endMs: call.startMs + ms });
+
+describe('the time to full recovery', () => {
+  it('is 0 where nothing was harmed, and undefined where no fault is marked', () => {
+    assert.equal(recovered(0, 0, failed), 0);
+    assert.equal(recoveredAfter({ ...CLEAN, marks: [] }), undefined);
+  });
+
+  it('is the end of the last window with a failed, wrong or degraded call', () => {
+    assert.equal(recovered(3_000, 3_010, failed), 500);
+    assert.equal(recovered(4_600, 4_610, failed), 2_000);
+    assert.equal(
+      recovered(4_600, 4_610, () => ({ answer: 'wrong' })),
+      2_000,
+    );
+    assert.equal(
+      recovered(4_600, 4_610, () => ({ degraded: true })),
+      2_000,
+    );
+    assert.equal(recovered(1_000, 1_010, failed), 0, 'before the fault');
+    assert.equal(
+      recovered(4_600, 4_610, () => ({ ...failed(), isFault: true })),
+      0,
+      'the fault itself',
+    );
+  });
+
+  it('lasts while more than one call of twenty is much slower than before the fault', () => {
+    // Of the 50 calls of a window 45 are of the main model; the others are too few before the fault to have a limit.
+    assert.equal(recovered(3_600, 3_610, slow(150)), 0);
+    assert.equal(recovered(3_600, 3_660, slow(90)), 0, 'by less than 100 ms');
+    assert.equal(recovered(3_600, 3_660, slow(150)), 1_000);
+  });
+
+  it('is never where the last window is not good', () => {
+    assert.equal(recovered(3_000, 10_000, failed), 'never');
+    assert.equal(recovered(9_900, 9_910, failed), 'never');
+    assert.equal(recovered(9_400, 9_410, failed), 6_500);
+  });
+});

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import type { ArmRun } from '../../../../../sidecar/cli/chaos/history/record.js';
+import { armLine, verdictText } from '../../../../../sidecar/cli/chaos/report/printed.js';
+import { buildReport, type Summary, summaryOf } from '../../../../../sidecar/cli/chaos/report/report.js';
+import { paletteFor } from '../../../../../sidecar/cli/terminal.js';
+import { madeHistory, madeRun } from '../../../../kit/chaos/made-history.js';
+import { constant } from '../../../../kit/time/seeded-random.js';
+
+const PLAIN = paletteFor({ write: () => {} }, {});
+const run = (drill: string, arm: ArmRun['arm'], failForMs: number): ArmRun =>
+  madeRun({ random: constant(0.5), drill, arm, failForMs, degradeForMs: 0 });
+const summary = (...runs: readonly ArmRun[]): Summary => summaryOf(buildReport(madeHistory(runs)));
+
+describe('what is printed of a report', () => {
+  it('is a line for each arm of a drill', () => {
+    const { figures } = summary(
+      run('kill', 'outrider', 0),
+      run('kill', 'envoy', 700),
+      run('kill', 'pick-first', 9_000),
+    );
+    assert.deepEqual(figures.map(armLine), [
+      'Outrider 0 of 500, recovered in 0 s',
+      'gRPC alone 117 of 500, not recovered',
+      'Envoy 12 of 500, recovered in 1 s',
+    ]);
+  });
+
+  it('is a table and a sentence, with what was broken and what is worse between them', () => {
+    const worse = run('kill', 'outrider', 2_000);
+    const calls = worse.calls.map((call, i) => (i === 5 ? { ...call, answers: 2 } : call));
+    const text = verdictText(
+      summary({ ...worse, calls }, run('kill', 'envoy', 0), run('nan', 'outrider', 0)),
+      PLAIN,
+    );
+    assert.deepEqual(text.split('\n').slice(1), [
+      'drill  Outrider  Envoy',
+      'kill   34 / 2 s  0 / 0 s',
+      'nan    0 / 0 s   –',
+      'kill: answered-once was broken 1 time',
+      'kill: worse than Envoy by calls: 34 bad calls of 500, beside 0 of 500',
+      'Outrider did not keep its promise: invariants were broken 1 time (answered-once in “kill”), and it did worse than Envoy in “kill”.',
+    ]);
+  });
+});
