@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../config/defaults.js';
 import type { CertsOptions } from './certs.js';
+import { addChaosCommands } from './chaos/commands.js';
 import { CommandFailure, oneLine } from './failure.js';
 import type { InferFlags } from './infer/flags.js';
 import { addOperatorCommands } from './operator-commands.js';
@@ -54,6 +55,7 @@ export function build(done: (exitCode: number) => void): Command {
   addCertsCommand(program, done);
   addModelCommands(program, done);
   addOperatorCommands(program, done);
+  addChaosCommands(program, done);
   return program;
 }
 

@@ -24,14 +24,19 @@ import {
 import { COMPUTED, ROOTS, read, readSourceFile, readTree, treeOf } from '../kit/source-tree/source-file.js';
 
 const VENDORS: VendorTable = {
-  // `outrider serve` starts the model service, a program of its own, by its path, as a shell would.
-  [COMPUTED]: ['sidecar/main.ts', 'sidecar/cli/serve.ts', 'services/model-server/code/load-code.ts'],
+  // `outrider serve` starts the model service, a program of its own, by its path, as a shell would; so does a model of a drill.
+  [COMPUTED]: [
+    'sidecar/main.ts',
+    'sidecar/cli/serve.ts',
+    'sidecar/cli/chaos/models/digits.ts',
+    'services/model-server/code/load-code.ts',
+  ],
   '@bufbuild/protobuf': ['sidecar/codec/protobuf.ts'],
-  '@grpc/grpc-js': ['services/model-server/', 'sidecar/cli/infer/client.ts'],
+  '@grpc/grpc-js': ['services/model-server/', 'sidecar/cli/infer/client.ts', 'sidecar/cli/chaos/'],
   '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts'],
   '@grpc/reflection': ['services/model-server/transport/reflection.ts'],
   '@peculiar/x509': ['sidecar/identity/ca/certificate-builder.ts'],
-  commander: ['sidecar/cli/operator-commands.ts', 'sidecar/cli/program.ts'],
+  commander: ['sidecar/cli/chaos/commands.ts', 'sidecar/cli/operator-commands.ts', 'sidecar/cli/program.ts'],
   consul: ['sidecar/discovery/consul/client/client.ts'],
   'onnx-proto': ['services/onnx/graph.ts'],
   esbuild: ['tools/bundle.ts', 'tools/one-language.ts', 'tools/pack/inline-zod.ts'],

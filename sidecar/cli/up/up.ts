@@ -2,8 +2,7 @@ import { statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { resolve } from 'node:path';
 import type { MeshConfig } from '../../config/model.js';
-import { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
-import { LocalCa } from '../../identity/ca/local-ca.js';
+import type { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
 import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
@@ -20,6 +19,7 @@ import { paletteFor } from '../terminal.js';
 import { adminAddress, callAddresses, callerOf } from './addresses.js';
 import { Fleet } from './fleet.js';
 import { HeldSockets } from './listen-sockets.js';
+import { localIssuer } from './local-issuer.js';
 import { memoryLine, memoryNeed } from './memory-need.js';
 import { checkExternalConsul, consulOf, prepareConsul, startConsul, withoutEffect } from './mesh-consul.js';
 import { MeshReload, writeSidecarFile } from './mesh-reload.js';
@@ -112,7 +112,7 @@ async function runWithAgent(up: Up, agent: DevAgent): Promise<number> {
 async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
   const { file, mesh, run } = up;
   const consul = consulOf(mesh, agent?.url);
-  const issuer = consul === undefined ? await localIssuer(mesh, run) : undefined;
+  const issuer = consul === undefined ? await localIssuer(mesh, run, printError) : undefined;
   try {
     const planner = new Planner({ run, issuer, self: SELF, ...(consul === undefined ? {} : { consul }) });
     const specs = await planner.plan(mesh);
@@ -145,18 +145,6 @@ async function externalConsulOf({ consul }: MeshConfig): Promise<string | undefi
   const { where, problem } = await checkExternalConsul(consul, process.env);
   if (problem !== undefined) printError(problem);
   return where;
-}
-
-/** A certificate authority in this process, for a mesh without Consul. */
-async function localIssuer(mesh: MeshConfig, run: RunDirectory): Promise<LeafRenewal> {
-  const { trustDomain, datacenter, leafLifetimeMs } = mesh;
-  return new LeafRenewal({
-    ca: await LocalCa.create({ trustDomain, datacenter, wallNow: systemClock.wallNow }),
-    directory: run.folder('identity'),
-    leafLifetimeMs,
-    onProblem: printError,
-    ...TIME,
-  });
 }
 
 interface RunFleetInput extends Up {

@@ -5,17 +5,18 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { Wire } from '../../../sidecar/cli/chaos/faults/wire.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { present } from '../../../sidecar/config/present.js';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { portOf } from '../../kit/interop/programs.js';
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarFile, type SidecarProcess } from '../../kit/process/sidecars.js';
+import { seeded } from '../../kit/time/seeded-random.js';
 import { Load, type LoadOptions } from '../faults/load.js';
 import { Model } from '../faults/model.js';
 import { type Behaviour, SINGLE_MS } from '../faults/model-protocol.js';
 import { measure } from '../faults/times.js';
-import { Wire } from './wire.js';
 
 export const INFER = '/inference.GRPCInferenceService/ModelInfer';
 export const MODEL = 'model';
@@ -274,7 +275,7 @@ export class DecisionMesh {
     const sidecar = await this.bench.start(`${service}-${i}`, file, i === 0 ? this.plan.env : {});
     await sidecar.ready();
     const port = portOf(sidecar.address('inbound'));
-    const wire = this.plan.isWired === true ? await Wire.open(port) : undefined;
+    const wire = this.plan.isWired === true ? await Wire.open(port, seeded(7)) : undefined;
     return { model, sidecar, wire, endpoint: `127.0.0.1:${wire?.port ?? port}` };
   }
 }

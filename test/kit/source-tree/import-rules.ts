@@ -70,6 +70,7 @@ export const ROOT_EDGES: Readonly<Record<string, RootEdge>> = {
   /** What reads or writes messages of the inference protocol. */
   'sidecar proto': {
     importers: [
+      'sidecar/cli/chaos/',
       'sidecar/cli/infer/',
       'sidecar/cli/own-model/',
       'sidecar/cluster/output-check/',

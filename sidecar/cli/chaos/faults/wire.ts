@@ -4,8 +4,9 @@
  */
 
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { seeded } from '../../kit/time/seeded-random.js';
+import type { Random } from '../../../runtime/random.js';
 
+/** What is wrong with a wire. */
 export type Fault =
   | { readonly kind: 'none' }
   /** Nothing passes, on old connections or new ones; none is closed. */
@@ -21,21 +22,22 @@ const TICK_MS = 20;
 
 /** A TCP proxy whose faults can be switched. */
 export class Wire {
-  /** Connections that were taken so far. */
+  /** Connections that were taken so far, broken ones included: a connection that is replaced shows here. */
   accepted = 0;
   fault: Fault = { kind: 'none' };
   private readonly pairs = new Set<Pair>();
-  private readonly random = seeded(7);
 
   private constructor(
     private readonly server: Server,
     /** Port of the far end. */
     private readonly to: number,
+    private readonly random: Random,
   ) {}
 
-  static async open(to: number): Promise<Wire> {
+  /** @param to port of the far end, on loopback. @param random which pieces are lost. */
+  static async open(to: number, random: Random): Promise<Wire> {
     const server = createServer({ allowHalfOpen: true });
-    const wire = new Wire(server, to);
+    const wire = new Wire(server, to, random);
     server.on('connection', (socket) => wire.take(socket));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return wire;
@@ -65,6 +67,7 @@ export class Wire {
     return this.random() * 100 < percent;
   }
 
+  /** A connection from the near end gets one to the far end. */
   private take(near: Socket): void {
     this.accepted += 1;
     const pair = new Pair(near, connect({ host: '127.0.0.1', port: this.to, allowHalfOpen: true }), this);
@@ -129,6 +132,7 @@ class Flow {
     to.on('drain', () => this.pump());
   }
 
+  /** Passes on what the fault lets through now. */
   pump(): void {
     if (this.isLosing) while (this.from.read() !== null);
     if (this.isOver || this.isLosing || this.to.destroyed || this.to.writableNeedDrain) return;
@@ -162,6 +166,7 @@ class Flow {
     clearTimeout(this.timer);
   }
 
+  /** Octets that may pass now: a bucket of two ticks. */
   private fill(bytesPerSecond: number): number {
     const nowMs = performance.now();
     const most = (bytesPerSecond * TICK_MS * 2) / 1_000;

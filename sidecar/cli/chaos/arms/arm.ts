@@ -1,0 +1,68 @@
+/** What an arm is: something between the clients and the models of a drill, started for a run of drills and ended after it. */
+
+import type { ChannelOptions } from '@grpc/grpc-js';
+import type { ControlServer } from '../control/control-server.js';
+import type { Wire } from '../faults/wire.js';
+import type { ArmName } from '../history/record.js';
+
+/** Model processes of every arm. */
+export const REPLICAS = [1, 2, 3] as const;
+
+/** What an arm is started with. */
+export interface ArmWorld {
+  /** Private folder of this start: control socket and logs of the models. */
+  readonly dir: string;
+  readonly control: ControlServer;
+  /** A wire to each replica is wanted: the way to it leads over a TCP proxy of ours. */
+  readonly path: 'direct' | 'wired';
+  /** argv that runs the program itself; a command is appended. */
+  readonly self: readonly string[];
+}
+
+/** How one of the clients reaches the service. */
+export interface ClientPlan {
+  readonly target: string;
+  readonly options: ChannelOptions;
+}
+
+/** An endpoint as the caller's side sees it. */
+export interface EndpointView {
+  /** As in records, such as `replica-1`. */
+  readonly replica: string;
+  /** False: it has been taken out. Calls on trial count as in. */
+  readonly isIn: boolean;
+  /** It takes its share of calls. */
+  readonly isReady: boolean;
+  readonly why: string;
+}
+
+/** An arm that runs. */
+export interface Standing {
+  /** @param client from 0. */
+  client(client: number): ClientPlan;
+  /** The wires to the replicas, in their order; empty where none were asked for. */
+  readonly wires: readonly Wire[];
+  /** Undefined: this arm has no view of endpoints that could be asked. Rejects while it cannot be asked. */
+  readonly endpoints: (() => Promise<readonly EndpointView[]>) | undefined;
+  /** Processes between clients and models, whose CPU time counts; undefined: the client itself is the arm. */
+  readonly pids: (() => readonly number[]) | undefined;
+  /** Attempts sent to models so far, where the arm counts them. */
+  readonly attempts: (() => Promise<number>) | undefined;
+  /** A planned restart of a replica, in the way that the arm has for it. Resolves when it was asked for. */
+  restart(replica: number): Promise<void>;
+  /** Resolves when everything it started has ended. */
+  stop(): Promise<void>;
+  /** Ends everything at once. */
+  kill(): void;
+}
+
+/** One arm of the drills. */
+export interface Arm {
+  readonly name: ArmName;
+  /** One sentence about how it is set. */
+  readonly about: string;
+  /** Why it cannot be run here; undefined: it can. */
+  missing(): Promise<string | undefined>;
+  /** Resolves when calls may be made. */
+  start(world: ArmWorld): Promise<Standing>;
+}

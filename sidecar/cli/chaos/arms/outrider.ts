@@ -1,0 +1,168 @@
+/**
+ * The arm with Outrider: the mesh of `mesh-file.ts`, planned and run by the machinery of `outrider up`. Its processes
+ * die with this one, whatever ends it. Where wires are asked for, only the caller's file differs from what `up` would write: it
+ * has the near ends of the wires in the place of the replicas.
+ */
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeAddress } from '../../../config/codecs/address.js';
+import type { LeafRenewal } from '../../../identity/ca/leaf-renewal.js';
+import { attempt } from '../../../runtime/attempt.js';
+import { systemRandom } from '../../../runtime/random.js';
+import { systemClock } from '../../../runtime/time/clock.js';
+import { systemTimers } from '../../../runtime/time/timers.js';
+import type { EndpointReport } from '../../../telemetry/reports.js';
+import { askAdmin } from '../../admin-client.js';
+import { readMeshFile } from '../../read-config.js';
+import { callAddresses, callerOf } from '../../up/addresses.js';
+import { Fleet } from '../../up/fleet.js';
+import { HeldSockets } from '../../up/listen-sockets.js';
+import { localIssuer } from '../../up/local-issuer.js';
+import { writeSidecarFile } from '../../up/mesh-reload.js';
+import type { SidecarSpec } from '../../up/plan.js';
+import { Planner } from '../../up/planner.js';
+import { untilReady } from '../../up/readiness.js';
+import { RunDirectory } from '../../up/run-directory.js';
+import type { Wire } from '../faults/wire.js';
+import { replicaName } from '../protocol/behaviour.js';
+import type { Arm, ArmWorld, EndpointView, Standing } from './arm.js';
+import { untilServing } from './keeper.js';
+import { meshFileText, SERVICE } from './mesh-file.js';
+import { modelArgv } from './model-argv.js';
+import { openWires } from './wires.js';
+
+const ADMIN_LIMIT_MS = 1_000;
+const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
+
+/** The arm whose promises are judged. */
+export const OUTRIDER: Arm = {
+  name: 'outrider',
+  about:
+    'a sidecar beside the clients and one beside each model; three attempts of calls that may be made twice, 250 ms each, streams resumed, ejection with the detector of invalid answers',
+  missing: async () => undefined,
+  start: async (world) => {
+    const run = RunDirectory.create(undefined);
+    try {
+      return await startMesh(world, run);
+    } catch (error) {
+      run.remove();
+      throw error;
+    }
+  },
+};
+
+/** As `up` does it: plan, certificates, files, processes, readiness. */
+async function startMesh(world: ArmWorld, run: RunDirectory): Promise<Standing> {
+  const file = join(world.dir, 'mesh.yaml');
+  writeFileSync(
+    file,
+    meshFileText(modelArgv(world.self, world.dir, { replica: '{replica}', address: '{address}' })),
+  );
+  const mesh = readMeshFile(file, () => {});
+  const issuer = await localIssuer(mesh, run, () => {});
+  const planned = await new Planner({ run, issuer, self: world.self }).plan(mesh);
+  const replicas = planned.filter(({ role }) => role === 'replica');
+  const inbound = replicas.map(({ config }) => writeAddress(config.inbound!.listen));
+  const wires = world.path === 'wired' ? await openWires(inbound) : [];
+  const specs = planned.map((spec) => overWires(spec, inbound, wires));
+  for (const spec of specs) writeSidecarFile(spec);
+  const ready = untilReady(systemTimers);
+  // As in `up`: new connections wait in the backlog while a sidecar starts again.
+  const sockets = HeldSockets.create();
+  const identityOf = ({ name }: SidecarSpec) => issuer.current(name);
+  const options = { ...TIME, self: world.self, env: process.env, identityOf, sockets };
+  const fleet: Fleet = new Fleet(specs, options, () => ready.check(fleet.states));
+  issuer.onSet((name, parts) => fleet.sendIdentity(name, parts));
+  fleet.start();
+  const standing = standingOf({ run, issuer, fleet, specs, wires, sockets });
+  try {
+    await ready.done;
+    await untilServing(world);
+    return standing;
+  } catch (error) {
+    standing.kill();
+    throw error;
+  } finally {
+    ready.cancel();
+  }
+}
+
+/** The caller's sidecar calls the near ends of the wires, in the place of the replicas. */
+function overWires(spec: SidecarSpec, inbound: readonly string[], wires: readonly Wire[]): SidecarSpec {
+  const { outbound } = spec.config;
+  if (spec.role !== 'caller' || outbound === undefined || wires.length === 0) return spec;
+  const upstreams = outbound.upstreams.map((upstream) => ({
+    ...upstream,
+    endpoints: upstream.endpoints.map((endpoint) => {
+      const wire = wires[inbound.indexOf(writeAddress(endpoint.address))];
+      return wire === undefined
+        ? endpoint
+        : { ...endpoint, address: { kind: 'tcp', host: '127.0.0.1', port: wire.port } as const };
+    }),
+  }));
+  return { ...spec, config: { ...spec.config, outbound: { ...outbound, upstreams } } };
+}
+
+/** Everything that was started, for its end. */
+interface Running {
+  readonly run: RunDirectory;
+  readonly issuer: LeafRenewal;
+  readonly fleet: Fleet;
+  readonly specs: readonly SidecarSpec[];
+  readonly wires: readonly Wire[];
+  readonly sockets: HeldSockets | undefined;
+}
+
+/** What the drills use of the running mesh. */
+function standingOf({ run, issuer, fleet, specs, wires, sockets }: Running): Standing {
+  const caller = callerOf(specs);
+  const target = callAddresses(caller)[SERVICE]!;
+  const pids = () => fleet.states.flatMap(({ process: { pid } }) => pid ?? []);
+  const pidOf = (name: string) => fleet.states.find(({ spec }) => spec.name === name)?.process.pid;
+  const page = async (path: string) =>
+    (await askAdmin(caller.admin, path, { timeoutMs: ADMIN_LIMIT_MS })).body;
+  // In this order: what still runs may use what is released later.
+  const release = async () => {
+    sockets?.releaseAll();
+    await issuer.close();
+    await Promise.all(wires.map((wire) => wire.close()));
+    run.remove();
+  };
+  return {
+    client: () => ({ target, options: { 'grpc.use_local_subchannel_pool': 1 } }),
+    wires,
+    endpoints: async () => viewsOf(JSON.parse(await page('/endpoints')).endpoints),
+    pids,
+    attempts: async () => attemptsIn(await page('/metrics')),
+    restart: async (replica) => {
+      const pid = pidOf(`${SERVICE}-${replica}`);
+      if (pid !== undefined) attempt(() => process.kill(pid, 'SIGTERM'), false);
+    },
+    stop: async () => {
+      await fleet.stop();
+      await release();
+    },
+    // From an `exit` handler, where nothing can be waited for.
+    kill: () => {
+      fleet.kill();
+      void release();
+    },
+  };
+}
+
+/** Replica n is the instance `SERVICE-n`. */
+function viewsOf(endpoints: readonly EndpointReport[]): EndpointView[] {
+  return endpoints.map(({ endpoint, state, why }) => ({
+    replica: replicaName(Number(endpoint.split('-').at(-1))),
+    isIn: state !== 'ejected',
+    isReady: state === 'eligible',
+    why: why || state,
+  }));
+}
+
+/** The sum of the counter of attempts in a page of metrics. */
+export function attemptsIn(metrics: string): number {
+  const lines = metrics.matchAll(/^outrider_attempts_total(?:\{[^}]*\})? (\d+)/gm);
+  return [...lines].reduce((sum, [, count]) => sum + Number(count), 0);
+}

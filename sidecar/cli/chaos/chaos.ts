@@ -1,0 +1,124 @@
+/**
+ * `outrider chaos`: breaks a mesh on purpose, with and without Outrider, and says what its callers noticed.
+ *
+ * The parts, from the top: `run/` takes one arm after another and one drill after another; `arms/` are what stands between the
+ * clients and the models; `drills/` say what goes wrong and when; `load/` are the clients with their calls; `models/` is the
+ * process that is called; `control/` tells it how to behave; `faults/` are faults that are no matter of a process;
+ * `protocol/` is what clients, models and command agree on; `history/` is what was seen, with its checker; `report/` shows it.
+ */
+
+import { systemClock } from '../../runtime/time/clock.js';
+import { CommandFailure } from '../failure.js';
+import { requireModelRuntime } from '../model-runtime.js';
+import { SELF } from '../self.js';
+import { endRequests } from '../signals.js';
+import { ProgressLine, paletteFor } from '../terminal.js';
+import type { Arm } from './arms/arm.js';
+import { ARMS } from './arms/table.js';
+import type { Drill } from './drills/drill.js';
+import { DRILLS } from './drills/table.js';
+import type { ArmRun } from './history/record.js';
+import { readPictures } from './load/pictures.js';
+import { named } from './options.js';
+import { runAll } from './run/run-all.js';
+import type { Session } from './run/session.js';
+import { lossesOf, summaryJson, summaryTable, textOf, verdictText } from './summary.js';
+import { worseDrills } from './verdict.js';
+
+/** The command line of `outrider chaos`. */
+export interface ChaosOptions {
+  /** Names of drills; empty: the standard set. */
+  readonly scenarios: readonly string[];
+  /** Names of arms; absent: all that can be run here. */
+  readonly arms?: readonly string[];
+  /** All drills. */
+  readonly full?: true;
+  /** Short drills: a look, and no measurement. */
+  readonly quick?: true;
+  /** Print JSON. */
+  readonly json?: true;
+  /** List the drills, and end. */
+  readonly list?: true;
+}
+
+/** The command was asked to end. */
+class Ended extends CommandFailure {}
+
+/** @returns the exit code: 0 every promise kept, 1 not all. @throws CommandFailure */
+export async function chaosCommand(options: ChaosOptions): Promise<number> {
+  const palette = paletteFor(process.stdout, process.env);
+  const drills =
+    options.scenarios.length > 0
+      ? named(DRILLS, options.scenarios, 'drill')
+      : DRILLS.filter(({ set }) => options.full === true || set === 'standard');
+  const asked = options.arms === undefined ? ARMS : named(ARMS, options.arms, 'arm');
+  if (options.list === true) {
+    for (const { name, title, does } of DRILLS)
+      process.stdout.write(`${palette.bold(name)}  ${title}. ${does}\n`);
+    return 0;
+  }
+  // Before anything is started: the models answer with the real network.
+  requireModelRuntime();
+  const arms: Arm[] = [];
+  for (const arm of asked) {
+    const missing = await arm.missing();
+    if (missing === undefined) arms.push(arm);
+    else process.stderr.write(`outrider: without ${arm.name}: ${missing}\n`);
+  }
+  const runs = await run(arms, drills, options.quick === true ? 'quick' : 'usual');
+  const broken = worseDrills(runs);
+  if (options.json === true) process.stdout.write(`${JSON.stringify(summaryJson(runs, broken))}\n`);
+  else process.stdout.write(`\n${summaryTable(runs, palette)}\n\n${verdictText(broken, palette)}\n`);
+  return broken.length === 0 ? 0 : 1;
+}
+
+/** Runs everything, with a line for each drill as it ends. Whatever happens, nothing that was started stays. */
+async function run(
+  arms: readonly Arm[],
+  drills: readonly Drill[],
+  pace: 'usual' | 'quick',
+): Promise<readonly ArmRun[]> {
+  const ends = endRequests();
+  let session: Session | undefined;
+  const kill = () => session?.kill();
+  process.on('exit', kill);
+  let stop: (error: Error) => void = () => {};
+  const ended = new Promise<never>((_, reject) => {
+    stop = reject;
+  });
+  ended.catch(() => {});
+  void ends.first.then((why) => stop(new Ended(`ended by ${why}`)));
+  // The second request does not wait: the `exit` handler kills what runs.
+  void ends.second.then(() => process.exit(1));
+  const sleep = (ms: number) =>
+    Promise.race([new Promise<void>((resolve) => setTimeout(resolve, ms)), ended]);
+  // Progress goes to standard error: standard output is the result, as text or as JSON.
+  const progress = new ProgressLine(process.stderr);
+  const runs: ArmRun[] = [];
+  const width = Math.max(...drills.map(({ name }) => name.length));
+  const startedMs = systemClock.now();
+  try {
+    await runAll({
+      ...{ arms, drills, pace, sleep, self: SELF, pictures: readPictures() },
+      onStart: ({ name }) => progress.show(`${name}: starting`),
+      onDrill: ({ name, title }, arm) => progress.show(`${arm.name}: ${name}: ${title}`),
+      onRun: (each) => {
+        runs.push(each);
+        progress.clear();
+        const seconds = ((systemClock.now() - startedMs) / 1_000).toFixed(0);
+        process.stderr.write(
+          `${seconds.padStart(4)} s  ${each.arm.padEnd(11)}  ${each.drill.padEnd(width)}  ${textOf(lossesOf(each))}\n`,
+        );
+      },
+      onSkipped: () => {},
+      onSession: (each) => {
+        session = each;
+      },
+    });
+    return runs;
+  } finally {
+    progress.clear();
+    ends.release();
+    process.off('exit', kill);
+  }
+}

@@ -1,0 +1,35 @@
+import type { Command } from 'commander';
+import type { ChaosOptions } from './chaos.js';
+
+/** `outrider chaos`, and the hidden command that its models are processes of; `done` gets the exit code. */
+export function addChaosCommands(program: Command, done: (exitCode: number) => void): void {
+  program
+    .command('chaos')
+    .description('break a mesh on purpose, with and without Outrider, and report what callers noticed')
+    .argument('[DRILL...]', 'which drills; default: the standard set of ten')
+    .option('--full', 'all drills')
+    .option('--arms <LIST>', 'arms, separated by commas; default: all that can be run here')
+    .option('--list', 'list the drills, and end')
+    .option('--quick', 'short drills: a look, and no measurement')
+    .option('--json', 'print JSON')
+    .action(
+      async (scenarios: string[], options: Omit<ChaosOptions, 'scenarios' | 'arms'> & { arms?: string }) => {
+        const { chaosCommand } = await import('./chaos.js');
+        const { arms, ...rest } = options;
+        done(
+          await chaosCommand({ scenarios, ...rest, ...(arms !== undefined && { arms: arms.split(',') }) }),
+        );
+      },
+    );
+  // Hidden: nothing but a run of `outrider chaos` has a use for it.
+  program
+    .command('chaos-model', { hidden: true })
+    .description('one model process of `outrider chaos`, which starts it')
+    .requiredOption('--dir <DIR>', 'folder of the run')
+    .requiredOption('--replica <N>', 'from 1')
+    .requiredOption('--listen <ADDR>', 'HOST:PORT')
+    .action(async (options: { dir: string; replica: string; listen: string }) => {
+      const { modelCommand } = await import('./models/model-command.js');
+      await modelCommand(options);
+    });
+}

@@ -1,0 +1,63 @@
+/** What a drill is: one thing that goes wrong while calls are made, and what is done to bring it about. */
+
+import type { Standing } from '../arms/arm.js';
+import type { ControlServer } from '../control/control-server.js';
+import type { MarkKind } from '../history/record.js';
+import type { Load, Rates } from '../load/load.js';
+
+/** What a drill acts on. */
+export interface Stage {
+  readonly standing: Standing;
+  readonly control: ControlServer;
+  readonly load: Load;
+  /** The replica that most faults are about. */
+  readonly victim: number;
+  /** Notes something on the timeline. */
+  mark(kind: MarkKind, text: string, replica?: number): void;
+  /** Rejects when the command was asked to end. */
+  sleep(ms: number): Promise<void>;
+}
+
+/** Lengths of the three parts of a drill, ms. */
+export interface Times {
+  readonly steadyMs: number;
+  readonly faultMs: number;
+  readonly healedMs: number;
+}
+
+/** Of most drills. */
+export const USUAL_TIMES: Times = { steadyMs: 1_500, faultMs: 4_500, healedMs: 4_000 };
+
+/** What `--quick` allows each part at most: a look, and no measurement. */
+export const QUICK_TIMES: Times = { steadyMs: 500, faultMs: 1_500, healedMs: 1_500 };
+
+/** The times of a drill. */
+export function timesOf({ times = {} }: Pick<Drill, 'times'>, pace: 'usual' | 'quick'): Times {
+  const usual = { ...USUAL_TIMES, ...times };
+  if (pace === 'usual') return usual;
+  return {
+    steadyMs: Math.min(usual.steadyMs, QUICK_TIMES.steadyMs),
+    faultMs: Math.min(usual.faultMs, QUICK_TIMES.faultMs),
+    healedMs: Math.min(usual.healedMs, QUICK_TIMES.healedMs),
+  };
+}
+
+/** One drill. */
+export interface Drill {
+  /** As on the command line. */
+  readonly name: string;
+  /** A few words. */
+  readonly title: string;
+  /** One sentence: what is done to which process, and for how long. */
+  readonly does: string;
+  /** Whether it is one of the ten that run without `--full`. */
+  readonly set: 'standard' | 'full';
+  /** The way to the replicas leads over a TCP proxy that can be broken. */
+  readonly path?: 'wired';
+  readonly rates?: Partial<Rates>;
+  readonly times?: Partial<Times>;
+  /** Brings the fault about; resolves when it is there. */
+  begin(stage: Stage): Promise<void>;
+  /** Ends it, after `faultMs`. Default: it ends by itself. */
+  end?(stage: Stage): Promise<void>;
+}

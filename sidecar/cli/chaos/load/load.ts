@@ -1,0 +1,166 @@
+/**
+ * The load of a drill: three client applications that call three models at a steady rate, whatever happens. An open loop: a
+ * slow answer never holds up the next call. Every call is noted.
+ *
+ * A closed loop would send less while something is wrong, and so would hide it (coordinated omission). The rates are small,
+ * so that two cores carry clients, sidecars and models: what is measured is what becomes of calls, and not how many fit.
+ */
+import type { Standing } from '../arms/arm.js';
+import type { ArmName, CallRecord } from '../history/record.js';
+import { machineNow } from '../protocol/run-clock.js';
+import { DrillClient, isOpen, type ModelName, type OpenCall } from './client.js';
+import { LagMeter } from './lag.js';
+import { Pace } from './pace.js';
+import type { Picture } from './pictures.js';
+
+/** As many as replicas, so that each replica is the first choice of one client under `pick_first`. */
+const CLIENTS = 3;
+const TICK_MS = 5;
+const WARM_LIMIT_MS = 15_000;
+/** More than one connection is used: the first calls of each pay for its handshake. */
+const WARM_CALLS = 5;
+/** Beyond the longest deadline, until a call counts as one that hangs. */
+const HANG_MS = 6_000;
+
+/** Calls per second of each model. */
+export type Rates = Readonly<Record<ModelName, number>>;
+
+/** Of most drills. */
+export const USUAL_RATES: Rates = { digits: 90, long: 6, stream: 4 };
+
+/** What a load is made for. */
+export interface LoadPlan {
+  readonly drill: string;
+  readonly arm: ArmName;
+  readonly standing: Pick<Standing, 'client'>;
+  readonly pictures: readonly Picture[];
+  readonly rates: Rates;
+}
+
+/** The load of one drill with one arm. */
+export class Load {
+  /** Machine time of 0 in the records: the begin of the load. */
+  zeroMs = machineNow();
+  private readonly calls: OpenCall[] = [];
+  private readonly clients: readonly DrillClient[];
+  private readonly lag = new LagMeter(() => this.now());
+  /** One pace for each model, replaced as a whole when a drill changes the rates. */
+  private paces: readonly Pace[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private count = 0;
+
+  constructor(private readonly plan: LoadPlan) {
+    const deps = { now: () => this.now(), pictures: plan.pictures };
+    this.clients = Array.from(
+      { length: CLIENTS },
+      (_, i) => new DrillClient(`client-${i + 1}`, plan.standing.client(i), deps),
+    );
+  }
+
+  /** Ms since the begin of the load. */
+  now(): number {
+    return machineNow() - this.zeroMs;
+  }
+
+  /** Resolves when each client has had answers of each model, all of them at once. Rejects after 15 s. */
+  async warm(): Promise<void> {
+    const endMs = machineNow() + WARM_LIMIT_MS;
+    const models = ['digits', 'long', 'stream'] as const;
+    await Promise.all(
+      this.clients.flatMap((_, client) => models.map((model) => this.untilAnswered(model, client, endMs))),
+    );
+  }
+
+  /** One call after the other until enough of them in a row are right. */
+  private async untilAnswered(model: ModelName, client: number, endMs: number): Promise<void> {
+    const wanted = model === 'digits' ? WARM_CALLS : 1;
+    for (let well = 0; well < wanted; ) {
+      const call = await this.whole(this.make(model, client));
+      well = call.answer === 'right' ? well + 1 : 0;
+      if (machineNow() > endMs)
+        throw new Error(
+          `${model} is not answered before the drill: status ${call.status} ${call.reason ?? ''}`,
+        );
+    }
+  }
+
+  /** Begins; records count from here. */
+  start(): void {
+    this.zeroMs = machineNow();
+    this.calls.length = 0;
+    this.change(this.plan.rates);
+    this.lag.start();
+    this.timer = setInterval(() => this.sendWhatIsDue(), TICK_MS);
+  }
+
+  /** Calls at these rates from now on. */
+  change(rates: Rates): void {
+    // What was due before is already sent; the new distances begin now.
+    const nowMs = this.now();
+    this.paces = Object.entries(rates).map(
+      ([model, perSecond]) => new Pace(model as ModelName, perSecond, nowMs),
+    );
+  }
+
+  /** One call that is itself the fault. */
+  sendFault(model: ModelName, id: string): void {
+    this.count += 1;
+    this.calls.push(
+      this.call(model, this.count % CLIENTS, { id: `call-${id}-${this.count}`, isFault: true }),
+    );
+  }
+
+  /** Ends: no more calls. Resolves with all of them once each has ended, or has hung for long. */
+  async stop(): Promise<{
+    readonly calls: readonly CallRecord[];
+    readonly lagMs: readonly number[];
+    readonly seconds: number;
+  }> {
+    clearInterval(this.timer);
+    const seconds = this.now() / 1_000;
+    const endMs = this.now() + HANG_MS;
+    while (this.calls.some(isOpen) && this.now() < endMs) await pause(20);
+    this.lag.stop();
+    const nowMs = this.now();
+    for (const call of this.calls) if (isOpen(call)) call.endMs = nowMs;
+    return { calls: this.calls, lagMs: this.lag.lags, seconds };
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+    this.lag.stop();
+    for (const client of this.clients) client.close();
+  }
+
+  private sendWhatIsDue(): void {
+    const nowMs = this.now();
+    for (const pace of this.paces)
+      for (let due = pace.take(nowMs); due > 0; due--) this.calls.push(this.make(pace.model, this.count));
+  }
+
+  /** A call of the load, with an id of its own. */
+  private make(model: ModelName, client: number): OpenCall {
+    this.count += 1;
+    return this.call(model, client, { id: `call-${this.plan.drill}-${this.plan.arm}-${this.count}` });
+  }
+
+  private call(
+    model: ModelName,
+    client: number,
+    said: { readonly id: string; readonly isFault?: true },
+  ): OpenCall {
+    const { drill, arm } = this.plan;
+    return this.clients[client % CLIENTS]!.call({ ...said, drill, arm, model });
+  }
+
+  private async whole(call: OpenCall): Promise<OpenCall> {
+    while (isOpen(call)) await pause(2);
+    // The trailers of the same call are read a moment after its answer.
+    await pause(1);
+    return call;
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,59 @@
+/** How a model of a drill behaves, and what it and the command say to each other about it. */
+
+/** What a model does with its calls. It is told while it runs, and again at each of its starts. */
+export type Behaviour =
+  | { readonly does: 'answer' }
+  /** Each run takes so many times as long. */
+  | { readonly does: 'slow'; readonly factor: number }
+  /**
+   * Every call ends with this gRPC status. `early`: at once, in the place of headers. `late`: headers first, then the time of
+   * the work, then the status in trailers.
+   */
+  | { readonly does: 'fail'; readonly code: number; readonly form: 'early' | 'late' }
+  /** Answers are OK, and each number in them is NaN. */
+  | { readonly does: 'nan' }
+  /** Answers are OK, and have one number less than they should. */
+  | { readonly does: 'wrong-shape' }
+  /** Takes calls and answers none. */
+  | { readonly does: 'hang' }
+  /** Ends itself, with exit code 1, so many ms after it was told or was started. */
+  | { readonly does: 'crash'; readonly afterMs: number }
+  /** Cannot load its model: ends at its start. */
+  | { readonly does: 'refuse-to-start' }
+  /** Works on fewer calls at once, each of which takes so long, ms. */
+  | { readonly does: 'narrow'; readonly places: number; readonly runMs: number }
+  /** Holds so many MB more each second, up to a bound. */
+  | { readonly does: 'hoard'; readonly mbPerSecond: number; readonly mostMb: number }
+  /** Ends itself in a call whose id contains `poison`. */
+  | { readonly does: 'choke' };
+
+/** Name of the control socket in the folder of a run: models connect to it. */
+export const CONTROL_SOCKET = 'control.sock';
+
+/** As a model is that nothing is wrong with. */
+export const WELL: Behaviour = { does: 'answer' };
+
+/** First line of a model to the command. */
+export interface Hello {
+  /** From 1. */
+  readonly replica: number;
+  readonly pid: number;
+  /** `host:port` at which it will listen. */
+  readonly address: string;
+}
+
+/** What the command says to a model: at once after its hello, and with each change. */
+export interface Told {
+  readonly id: number;
+  readonly behaviour: Behaviour;
+}
+
+/** What a model says once it behaves so. */
+export interface Done {
+  readonly done: number;
+}
+
+/** Name of a replica in records. @param replica from 1. */
+export function replicaName(replica: number): string {
+  return `replica-${replica}`;
+}

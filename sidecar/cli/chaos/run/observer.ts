@@ -1,0 +1,73 @@
+/** Watches what happens meanwhile: endpoints that leave and enter the choice of the caller's side, and processes of models. */
+
+import type { EndpointView, Standing } from '../arms/arm.js';
+import type { ProcessEvent } from '../control/control-server.js';
+import type { MarkRecord } from '../history/record.js';
+import { replicaName } from '../protocol/behaviour.js';
+
+/** Ten times as often as an ejection takes to be noticed by a person; a page of `/endpoints` costs a sidecar under a millisecond. */
+const POLL_MS = 50;
+
+/** The changes between two looks at the endpoints. */
+export interface EndpointLook {
+  readonly atMs: number;
+  readonly views: readonly EndpointView[];
+}
+
+/**
+ * Marks for what changed. An endpoint left at the later look at the latest, and came back after the earlier one at the earliest:
+ * with these times no arm is blamed for what lies between two looks.
+ */
+export function changesBetween(before: EndpointLook, after: EndpointLook): MarkRecord[] {
+  return after.views.flatMap((now): MarkRecord[] => {
+    const was = before.views.find(({ replica }) => replica === now.replica);
+    if (was === undefined || was.isIn === now.isIn) return [];
+    const { replica, why } = now;
+    return now.isIn
+      ? [{ atMs: before.atMs, kind: 'restored', replica, text: `${replica} takes calls again` }]
+      : [{ atMs: after.atMs, kind: 'ejected', replica, text: `${replica} is taken out: ${why}` }];
+  });
+}
+
+/** The mark for the begin or the end of a model process. */
+export function processMark({ kind, replica, pid }: ProcessEvent, atMs: number): MarkRecord {
+  const name = replicaName(replica);
+  return kind === 'gone'
+    ? { atMs, kind: 'died', replica: name, text: `the model of ${name} ended (process ${pid})` }
+    : { atMs, kind: 'restarted', replica: name, text: `the model of ${name} serves (process ${pid})` };
+}
+
+/** Looks at the endpoints until it is stopped. */
+export class EndpointObserver {
+  private last: EndpointLook | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private isStopped = false;
+
+  constructor(
+    private readonly endpoints: NonNullable<Standing['endpoints']>,
+    private readonly now: () => number,
+    private readonly note: (mark: MarkRecord) => void,
+  ) {}
+
+  start(): void {
+    void this.look();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+  }
+
+  private async look(): Promise<void> {
+    const askedMs = this.now();
+    const views = await this.endpoints().catch(() => undefined); // the caller's sidecar restarts
+    if (this.isStopped) return;
+    if (views !== undefined) {
+      const look = { atMs: this.now(), views };
+      if (this.last !== undefined) for (const mark of changesBetween(this.last, look)) this.note(mark);
+      // A later change may already have happened while the answer was on its way.
+      this.last = { ...look, atMs: askedMs };
+    }
+    this.timer = setTimeout(() => void this.look(), POLL_MS);
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * All drills with all arms, one after the other: two at once would share the cores of the machine, and each would be measured
+ * under the load of the other.
+ */
+
+import type { Arm, ArmWorld } from '../arms/arm.js';
+import type { Drill } from '../drills/drill.js';
+import type { ArmRun, SkippedArm } from '../history/record.js';
+import type { Picture } from '../load/pictures.js';
+import { runDrill } from './run-drill.js';
+import { openSession, type Session, settle } from './session.js';
+
+/** What is run, and how it is told of. */
+export interface RunPlan {
+  readonly arms: readonly Arm[];
+  readonly drills: readonly Drill[];
+  readonly self: readonly string[];
+  readonly pictures: readonly Picture[];
+  readonly pace: 'usual' | 'quick';
+  /** Rejects when the command was asked to end. */
+  sleep(ms: number): Promise<void>;
+  /** An arm is being started for the next drills. */
+  onStart(arm: Arm): void;
+  onDrill(drill: Drill, arm: Arm): void;
+  onRun(run: ArmRun): void;
+  onSkipped(skipped: SkippedArm): void;
+  /** What runs now; undefined: nothing. */
+  onSession(session: Session | undefined): void;
+}
+
+/** Runs arm after arm; within an arm first the drills that need no wires. Rejects when the command was asked to end. */
+export async function runAll(plan: RunPlan): Promise<void> {
+  // Arm after arm, and not drill after drill: a mesh takes seconds to start, and is used for all drills that leave it whole.
+  for (const arm of plan.arms) {
+    for (const path of ['direct', 'wired'] as const) {
+      const drills = plan.drills.filter((drill) => (drill.path ?? 'direct') === path);
+      if (drills.length > 0) await runWith(plan, { arm, path, drills });
+    }
+  }
+}
+
+interface Part {
+  readonly arm: Arm;
+  readonly path: ArmWorld['path'];
+  readonly drills: readonly Drill[];
+}
+
+async function runWith(plan: RunPlan, { arm, path, drills }: Part): Promise<void> {
+  let session: Session | undefined;
+  const close = async () => {
+    await session?.close();
+    session = undefined;
+    plan.onSession(undefined);
+  };
+  try {
+    for (const drill of drills) {
+      if (session !== undefined && !(await settle(session))) await close();
+      if (session === undefined) {
+        plan.onStart(arm);
+        session = await openSession(arm, path, plan.self);
+        plan.onSession(session);
+      }
+      plan.onDrill(drill, arm);
+      const { standing, control, dir } = session;
+      const ground = {
+        arm: arm.name,
+        standing,
+        control,
+        dir,
+        pictures: plan.pictures,
+        pace: plan.pace,
+        sleep: plan.sleep,
+      };
+      plan.onRun(await runDrill(drill, ground));
+    }
+  } finally {
+    await close();
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * One drill with one arm: load, fault, recovery, and everything that was seen of it. The clients, the clock and the checker are the
+ * same for all arms; only what stands between clients and models differs.
+ */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { attempt } from '../../../runtime/attempt.js';
+import { REPLICAS, type Standing } from '../arms/arm.js';
+import type { ControlServer } from '../control/control-server.js';
+import { type Drill, type Stage, timesOf } from '../drills/drill.js';
+import type { ArmName, ArmRun, MarkRecord } from '../history/record.js';
+import { Load, USUAL_RATES } from '../load/load.js';
+import type { Picture } from '../load/pictures.js';
+import { readExecutions } from '../models/execution-log.js';
+import { replicaName } from '../protocol/behaviour.js';
+import { CpuMeter } from './cpu.js';
+import { EndpointObserver, processMark } from './observer.js';
+
+/** The replica that faults are about. */
+/** It is the first choice of one client of three, also where clients stay with one replica. */
+const VICTIM = 1;
+const CPU_LOOK_MS = 500;
+
+/** What a drill is run on. */
+export interface Ground {
+  readonly arm: ArmName;
+  readonly standing: Standing;
+  readonly control: ControlServer;
+  /** Folder of the models' logs. */
+  readonly dir: string;
+  readonly pictures: readonly Picture[];
+  readonly pace: 'usual' | 'quick';
+  /** Rejects when the command was asked to end. */
+  sleep(ms: number): Promise<void>;
+}
+
+/** Runs the drill. Rejects when the arm does not answer before the fault. */
+export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
+  const { arm, standing, control, pictures, sleep } = ground;
+  const rates = { ...USUAL_RATES, ...drill.rates };
+  const times = timesOf(drill, ground.pace);
+  // A load of its own for each drill: connections, balancers and retry budgets begin anew for clients of every arm.
+  const load = new Load({ drill: drill.name, arm, standing, pictures, rates });
+  const marks: MarkRecord[] = [];
+  const observer =
+    standing.endpoints &&
+    new EndpointObserver(
+      standing.endpoints,
+      () => load.now(),
+      (mark) => void marks.push(mark),
+    );
+  const stage: Stage = {
+    ...{ standing, control, load, sleep, victim: VICTIM },
+    mark: (kind, text, replica) =>
+      void marks.push({
+        atMs: load.now(),
+        kind,
+        text,
+        ...(replica !== undefined && { replica: replicaName(replica) }),
+      }),
+  };
+  try {
+    await load.warm();
+    // Counted from here on: what starting and warming up cost is not the drill's.
+    const cpu = startCpu(standing);
+    const attemptsBefore = await standing.attempts?.();
+    control.onEvent = (event) => void marks.push(processMark(event, load.now()));
+    load.start();
+    observer?.start();
+    await sleep(times.steadyMs);
+    stage.mark('fault-began', drill.title, VICTIM);
+    try {
+      await drill.begin(stage);
+      await sleep(times.faultMs);
+    } finally {
+      // Also when the command is asked to end meanwhile: a frozen process would outlive it otherwise.
+      await drill.end?.(stage);
+      stage.mark('fault-ended', 'the fault is over', VICTIM);
+    }
+    await sleep(times.healedMs);
+    // Calls of the last moment end after it; what never ends is found here.
+    const { calls, lagMs, seconds } = await load.stop();
+    const attemptsAfter = await standing.attempts?.().catch(() => undefined);
+    const cpuMs = cpu();
+    return {
+      ...{ drill: drill.name, arm, seconds, calls, clientLagMs: lagMs, marks },
+      replicas: REPLICAS.map(replicaName),
+      executions: executionsOf(ground.dir, load.zeroMs, new Set(calls.map(({ id }) => id))),
+      ...(cpuMs !== undefined && { cpuMs }),
+      ...(attemptsBefore !== undefined &&
+        attemptsAfter !== undefined && { attempts: attemptsAfter - attemptsBefore }),
+    };
+  } finally {
+    control.onEvent = () => {};
+    observer?.stop();
+    load.close();
+  }
+}
+
+/** CPU time of what stands between clients and models; of this process where nothing does. */
+function startCpu({ pids }: Standing): () => number | undefined {
+  if (pids === undefined) {
+    const before = process.cpuUsage();
+    return () => {
+      const { user, system } = process.cpuUsage(before);
+      return (user + system) / 1_000;
+    };
+  }
+  // Sidecars restart in some drills: what a process used until its last look counts.
+  const meter = new CpuMeter(pids());
+  const timer = setInterval(() => meter.look(pids()), CPU_LOOK_MS);
+  timer.unref();
+  return () => {
+    clearInterval(timer);
+    meter.look(pids());
+    return meter.total;
+  };
+}
+
+/** Those of the calls of this drill. */
+function executionsOf(dir: string, zeroMs: number, ids: ReadonlySet<string>) {
+  return REPLICAS.map(replicaName).flatMap((replica) => {
+    const text = attempt(() => readFileSync(join(dir, `${replica}.log`), 'utf8'), '');
+    return readExecutions(text, replica, zeroMs).filter(({ callId }) => ids.has(callId));
+  });
+}

@@ -1,0 +1,91 @@
+/**
+ * Arms that are started, used for several drills, and ended: one at a time, and none is left behind. An arm that has not become well
+ * again after a drill is ended and started anew, so that no drill pays for the one before it.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../../runtime/time/clock.js';
+import type { Arm, ArmWorld, Standing } from '../arms/arm.js';
+import { REPLICAS } from '../arms/arm.js';
+import { ControlServer } from '../control/control-server.js';
+import { WELL } from '../protocol/behaviour.js';
+
+const SETTLE_LIMIT_MS = 6_000;
+const SETTLE_POLL_MS = 50;
+
+/** One arm that runs, with its models. */
+export interface Session {
+  readonly arm: Arm;
+  readonly path: ArmWorld['path'];
+  readonly standing: Standing;
+  readonly control: ControlServer;
+  readonly dir: string;
+  /** Resolves when it has ended and its folder is gone. */
+  close(): Promise<void>;
+  /** Ends it at once. */
+  kill(): void;
+}
+
+/** Starts an arm with models of its own. @param self argv of this program. */
+export async function openSession(
+  arm: Arm,
+  path: ArmWorld['path'],
+  self: readonly string[],
+): Promise<Session> {
+  const dir = mkdtempSync(join(tmpdir(), 'outrider-chaos-'));
+  const remove = () => rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+  const control = await ControlServer.open(dir).catch((error: Error) => {
+    remove();
+    throw error;
+  });
+  try {
+    const standing = await arm.start({ dir, control, path, self });
+    return {
+      ...{ arm, path, standing, control, dir },
+      close: async () => {
+        // A frozen model would hold up what waits for it.
+        for (const replica of REPLICAS) control.signal(replica, 'SIGCONT');
+        await standing.stop();
+        control.close();
+        remove();
+      },
+      kill: () => {
+        standing.kill();
+        control.close();
+        remove();
+      },
+    };
+  } catch (error) {
+    control.close();
+    remove();
+    throw error;
+  }
+}
+
+/**
+ * Makes every model well, and waits until all serve and take calls. False: that did not happen within 6 s, and the arm has to
+ * be started anew.
+ */
+export async function settle({ control, standing }: Session): Promise<boolean> {
+  for (const replica of REPLICAS) {
+    control.signal(replica, 'SIGCONT');
+    await control.behave(replica, WELL);
+  }
+  for (const wire of standing.wires) wire.set({ kind: 'none' });
+  const endMs = systemClock.now() + SETTLE_LIMIT_MS;
+  while (!(await isSettled(control, standing))) {
+    if (systemClock.now() > endMs) return false;
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_POLL_MS));
+  }
+  return true;
+}
+
+/** Whether every model serves, and the caller's side sends calls to each of them. */
+async function isSettled(control: ControlServer, { endpoints }: Standing): Promise<boolean> {
+  if (control.ready.length < REPLICAS.length) return false;
+  if (endpoints === undefined) return true;
+  const views = await endpoints().catch(() => []);
+  return views.length === REPLICAS.length && views.every(({ isReady }) => isReady);
+}

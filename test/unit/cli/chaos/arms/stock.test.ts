@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { meshFileText } from '../../../../../sidecar/cli/chaos/arms/mesh-file.js';
+import { attemptsIn } from '../../../../../sidecar/cli/chaos/arms/outrider.js';
+import { RETRY_CONFIG, rotated, STOCK_ARMS } from '../../../../../sidecar/cli/chaos/arms/stock.js';
+import { inferMethods } from '../../../../../sidecar/cli/chaos/protocol/service.js';
+import { parseMeshFile } from '../../../../../sidecar/config/file/parse.js';
+
+describe('the arms of chaos', () => {
+  it('without a mesh begin with another replica for each client', () => {
+    assert.deepEqual(
+      [0, 1, 2, 3].map((n) => rotated(['a', 'b', 'c'], n).join('')),
+      ['abc', 'bca', 'cab', 'abc'],
+    );
+    assert.deepEqual(
+      STOCK_ARMS.map(({ name }) => name),
+      ['pick-first', 'round-robin'],
+    );
+  });
+
+  it('try again only what may be done twice: the job is in no policy', () => {
+    const services = RETRY_CONFIG.methodConfig.flatMap(({ name }) => name.map(({ service }) => service));
+    assert.deepEqual(services, [inferMethods().ModelInfer.path.split('/')[1]]);
+  });
+
+  it('with Outrider have a valid mesh file', () => {
+    const parsed = parseMeshFile(meshFileText(['program', '{replica}', '{address}']), 'mesh.yaml');
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    assert.deepEqual(parsed.warnings, []);
+  });
+
+  it('count attempts over all labels', () => {
+    const page =
+      'outrider_attempts_total{endpoint="a"} 3\noutrider_attempts_total{endpoint="b"} 4\noutrider_other 9\n';
+    assert.equal(attemptsIn(page), 7);
+  });
+});

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ExecutionLog, readExecutions } from '../../../../../sidecar/cli/chaos/models/execution-log.js';
+
+describe('the log of executions', () => {
+  it('gives back what a model wrote, and nothing of calls that are not of the run', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'outrider-chaos-log-'));
+    try {
+      const path = join(folder, 'log');
+      const log = new ExecutionLog(path);
+      log.began('call-1');
+      log.began('golden');
+      log.ended('call-1');
+      const [run, ...more] = readExecutions(readFileSync(path, 'utf8'), 'replica-1', 0);
+      assert.deepEqual(more, []);
+      assert.equal(run?.callId, 'call-1');
+      assert.ok(run.endMs! >= run.startMs);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('has no end for what was under way when the process was killed, and two runs for a call that was made twice', () => {
+    const text = 'b 10 call-1\nb 12 call-1\ne 15 call-1\nb 20 call-2\nb 2';
+    assert.deepEqual(readExecutions(text, 'r', 10), [
+      { callId: 'call-1', replica: 'r', startMs: 0 },
+      { callId: 'call-1', replica: 'r', startMs: 2, endMs: 5 },
+      { callId: 'call-2', replica: 'r', startMs: 10 },
+    ]);
+  });
+});

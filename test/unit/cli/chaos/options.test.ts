@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { ARMS } from '../../../../sidecar/cli/chaos/arms/table.js';
+import { DRILLS } from '../../../../sidecar/cli/chaos/drills/table.js';
+import { named, nearest } from '../../../../sidecar/cli/chaos/options.js';
+
+const ALL = [{ name: 'kill' }, { name: 'freeze' }, { name: 'error-burst' }];
+
+describe('the names on the command line of chaos', () => {
+  it('choose in the order of the table', () => {
+    assert.deepEqual(named(ALL, ['freeze', 'kill'], 'drill'), [ALL[0], ALL[1]]);
+  });
+
+  it('that are none are refused with the nearest one and the list', () => {
+    assert.throws(() => named(ALL, ['freze'], 'drill'), {
+      message: 'there is no drill freze; did you mean freeze?\ndrills: kill, freeze, error-burst',
+      exitCode: 2,
+    });
+  });
+
+  it('have no nearest one when all are far away', () => {
+    assert.equal(
+      nearest(
+        'consul',
+        ALL.map(({ name }) => name),
+      ),
+      undefined,
+    );
+    assert.equal(
+      nearest(
+        'kil',
+        ALL.map(({ name }) => name),
+      ),
+      'kill',
+    );
+  });
+});
+
+describe('the tables of chaos', () => {
+  it('have no name twice', () => {
+    for (const table of [DRILLS, ARMS])
+      assert.equal(new Set(table.map(({ name }) => name)).size, table.length);
+  });
+
+  it('say of each drill what it does, in one sentence', () => {
+    for (const { name, title, does } of DRILLS) {
+      assert.ok(title.length > 0 && !title.endsWith('.'), name);
+      assert.match(does, /^[A-Z].*\.$/, name);
+    }
+  });
+});

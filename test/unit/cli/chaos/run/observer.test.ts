@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import type { EndpointView } from '../../../../../sidecar/cli/chaos/arms/arm.js';
+import type { MarkRecord } from '../../../../../sidecar/cli/chaos/history/record.js';
+import {
+  changesBetween,
+  EndpointObserver,
+  processMark,
+} from '../../../../../sidecar/cli/chaos/run/observer.js';
+
+const view = (replica: string, isIn: boolean): EndpointView => ({
+  replica,
+  isIn,
+  isReady: isIn,
+  why: isIn ? '' : 'five faults',
+});
+
+describe('the marks of a drill', () => {
+  it('say when an endpoint left at the latest, and came back at the earliest', () => {
+    const all = { atMs: 100, views: [view('a', true), view('b', false), view('c', true)] };
+    const later = {
+      atMs: 150,
+      views: [view('a', false), view('b', true), view('c', true), view('d', false)],
+    };
+    assert.deepEqual(changesBetween(all, later), [
+      { atMs: 150, kind: 'ejected', replica: 'a', text: 'a is taken out: five faults' },
+      { atMs: 100, kind: 'restored', replica: 'b', text: 'b takes calls again' },
+    ]);
+  });
+
+  it('name processes that end and begin', () => {
+    assert.equal(processMark({ kind: 'gone', replica: 2, pid: 7 }, 5).kind, 'died');
+    assert.deepEqual(processMark({ kind: 'ready', replica: 2, pid: 8 }, 9), {
+      ...{
+        atMs: 9,
+        kind: 'restarted',
+        replica: 'replica-2',
+        text: 'the model of replica-2 serves (process 8)',
+      },
+    });
+  });
+
+  it('are made of looks that fail now and then', async () => {
+    const looks = [[view('a', true)], undefined, [view('a', false)]];
+    const marks: MarkRecord[] = [];
+    const seen = new Promise<void>((resolve) => {
+      const ask = async () => {
+        const look = looks.shift();
+        if (look === undefined) throw new Error('the sidecar restarts');
+        return look;
+      };
+      const observer: EndpointObserver = new EndpointObserver(
+        ask,
+        () => 10 * looks.length,
+        (mark) => {
+          marks.push(mark);
+          observer.stop();
+          resolve();
+        },
+      );
+      observer.start();
+    });
+    await seen;
+    assert.equal(marks[0]?.kind, 'ejected');
+  });
+});
