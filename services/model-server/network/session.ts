@@ -1,7 +1,7 @@
 import '../no-telemetry.js'; // before the library
 
 import { InferenceSession, listSupportedBackends, Tensor as OrtTensor } from 'onnxruntime-node';
-import type { Datatype, Elements, NumericArray, Tensor, TensorSpec } from '../../../proto/datatypes.js';
+import type { Datatype, Elements, Tensor, TensorSpec } from '../../../proto/datatypes.js';
 import { elementBytes } from '../../../proto/datatypes.js';
 
 const ortTypes: Readonly<Record<Exclude<Datatype, 'BF16'>, OrtTensor.Type>> = {
@@ -107,16 +107,17 @@ function specOf(m: InferenceSession.ValueMetadata, kind: string): TensorSpec {
   };
 }
 
-/** Newer runtimes of JavaScript have an array for half precision, and then the library insists on it. */
-const HalfArray = (
-  globalThis as { Float16Array?: new (b: ArrayBufferLike, o: number, n: number) => NumericArray }
-).Float16Array;
-
+/**
+ * From Node 24 on there is a Float16Array. onnxruntime-common makes one of what it is given for FP16, and the binding of
+ * onnxruntime-node 1.30 does not know it and reads no octets ("not enough space: expected 6, got 0"). A Uint16Array it reads on every
+ * version of Node, so the tensor gets that back.
+ */
 function toOrt({ datatype, dims, data }: Tensor): OrtTensor {
   const type = ortTypes[datatype as Exclude<Datatype, 'BF16'>];
-  const half = datatype === 'FP16' && HalfArray !== undefined && !Array.isArray(data);
-  const held: Elements = half ? new HalfArray(data.buffer, data.byteOffset, data.length) : data;
-  return new OrtTensor(type as 'float32', held as Float32Array, dims);
+  const tensor = new OrtTensor(type as 'float32', data as Float32Array, dims);
+  if (datatype === 'FP16' && tensor.data !== (data as unknown))
+    Object.defineProperty(tensor, 'cpuData', { value: data });
+  return tensor;
 }
 
 function fromOrt(tensor: OrtTensor): Tensor {

@@ -3,8 +3,9 @@ import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
 import { attempt } from '../attempt.js';
 
 const MIB = 1024 * 1024;
-/** V8's default on 64 bits, MiB. */
+/** V8's default on 64 bits, MiB, up to version 12 (Node 22), and from 13 (Node 24). */
 const SEMI_SPACE_MIB = 16;
+const SEMI_SPACE_MIB_13 = 64;
 /** Two semi-spaces, and as much again for large young objects (V8, Heap::MaxReserved). */
 const SEMI_SPACES = 3;
 
@@ -52,10 +53,12 @@ function oldGeneration(): ProcessMemory {
 /**
  * Largest size of the young generation, bytes.
  * @param flags command line and NODE_OPTIONS of this process.
+ * @param v8 version of the engine.
  */
-export function youngBytes(flags: string): number {
+export function youngBytes(flags: string, v8 = process.versions.v8): number {
+  const usual = Number.parseInt(v8, 10) >= 13 ? SEMI_SPACE_MIB_13 : SEMI_SPACE_MIB;
   const said = [...flags.matchAll(/--max[-_]semi[-_]space[-_]size[= ](\d+)/g)].at(-1)?.[1];
-  return SEMI_SPACES * Number(said ?? SEMI_SPACE_MIB) * MIB;
+  return SEMI_SPACES * Number(said ?? usual) * MIB;
 }
 
 const YOUNG_BYTES = youngBytes([process.env['NODE_OPTIONS'] ?? '', ...process.execArgv].join(' '));

@@ -27,8 +27,9 @@ describe('processMemory', () => {
     }
   });
 
-  it('knows the young generation by the flag, the last one said', () => {
-    assert.equal(youngBytes(''), 48 << 20);
+  it('knows the young generation by the flag, the last one said, else by the engine', () => {
+    assert.equal(youngBytes('', '11.3.244.8-node.38'), 48 << 20);
+    assert.equal(youngBytes('', '13.6.233.10-node.28'), 192 << 20);
     assert.equal(youngBytes('--max-semi-space-size=4'), 12 << 20);
     assert.equal(youngBytes('--max_semi_space_size 8 --max-semi-space-size=2'), 6 << 20);
   });
