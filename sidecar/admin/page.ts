@@ -1,6 +1,6 @@
 import { modelTitle } from '../telemetry/model-title.js';
 import type * as reports from '../telemetry/reports.js';
-import { endpointState, endpointTone } from './endpoint-state.js';
+import { endpointReason, endpointState, endpointTone } from './endpoint-state.js';
 import type { StatusReport } from './status.js';
 
 const STYLE = `
@@ -148,11 +148,12 @@ function endpoints(rows: readonly reports.EndpointReport[]): string {
 }
 
 function endpointRow(row: reports.EndpointReport, hasPriorities: boolean): string {
-  const { cluster, priority, share, reportedLoad, successRatio, latencyRatio, untilMs } = row;
+  const { cluster, priority, share, suspicion, reportedLoad, successRatio, latencyRatio, untilMs } = row;
   const upstream = cluster === undefined ? row.upstream : `${row.upstream} · ${cluster}`;
   const notes = [
     ...(untilMs === undefined ? [] : [`${Math.ceil(untilMs / 1000)} s to go`]),
     ...(share === undefined ? [] : [`${percent(share)} of its share`]),
+    ...(suspicion === undefined ? [] : [`suspicion ${percent(suspicion.value)}`]),
     ...(reportedLoad === undefined ? [] : [`reports a load of ${percent(reportedLoad)}`]),
     ...(successRatio === undefined ? [] : [`${percent(successRatio)} successful in the last 10 s`]),
   ];
@@ -160,7 +161,7 @@ function endpointRow(row: reports.EndpointReport, hasPriorities: boolean): strin
   const number = hasPriorities ? `<td class="n">${priority ?? 0}</td>` : '';
   return `<tr><td>${escapeHtml(upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>${number}
 <td>${toned(endpointState(row), endpointTone(row))}${notes.map((note) => `, ${note}`).join('')}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs === 0 ? '–' : `${row.ewmaMs.toFixed(1)} ms`}${toPeers}</td>
-<td class="n">${row.attempts}</td><td class="n">${row.faults}</td><td class="n">${row.ejections}</td><td>${escapeHtml(row.why)}</td></tr>`;
+<td class="n">${row.attempts}</td><td class="n">${row.faults}</td><td class="n">${row.ejections}</td><td>${escapeHtml(endpointReason(row))}</td></tr>`;
 }
 
 function times(count: number): string {

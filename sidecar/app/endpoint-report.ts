@@ -3,6 +3,7 @@ import { standbyReason } from '../cluster/eligibility.js';
 import { type Endpoint, whyEjected } from '../cluster/endpoint.js';
 import { PRESSURE_NAMES } from '../core/admission/memory-pressure.js';
 import type { SlowStart } from '../core/balancing/slow-start.js';
+import { FORESIGHT_DETECTORS } from '../core/foresight/endpoint-foresight.js';
 import { Outcome } from '../core/outcome/outcome.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import type { OutcomeWindow } from '../core/outlier/outcome-window.js';
@@ -30,6 +31,8 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
   const { outcomes } = ejection;
   const reportedLoad = endpoint.reported?.utilizationAt(endpoint.inFlight, nowMs);
   outcomes?.moveTo(nowMs);
+  const share = endpoint.weightFactor * endpoint.trust;
+  const suspicion = suspicionOf(endpoint);
   const base = {
     upstream: cluster.name,
     ...(cluster.clusterName === '' ? {} : { cluster: cluster.clusterName }),
@@ -46,7 +49,8 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
     ejections: ejection.ejections,
     ...(endpoint.locality === '' ? {} : { locality: endpoint.locality }),
     ...(endpoint.models === null ? {} : { models: endpoint.models }),
-    ...(endpoint.weightFactor === 1 ? {} : { share: endpoint.weightFactor }),
+    ...(share === 1 ? {} : { share }),
+    ...(suspicion === undefined ? {} : { suspicion }),
     ...(reportedLoad === undefined ? {} : { reportedLoad }),
     ...(outcomes === null ? {} : recent(outcomes)),
   };
@@ -86,6 +90,15 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
 function recent(window: OutcomeWindow): Pick<EndpointReport, 'recentCalls' | 'successRatio'> {
   const { calls: recentCalls, successRatio } = window;
   return recentCalls === 0 ? { recentCalls } : { recentCalls, successRatio };
+}
+
+/** Below, a suspicion is noise, and is not shown. */
+const SHOWN_SUSPICION = 0.1;
+
+function suspicionOf({ foresight }: Endpoint): EndpointReport['suspicion'] {
+  if (foresight === null || foresight.suspicion.value < SHOWN_SUSPICION) return undefined;
+  const { value, isSuspect, detector, why } = foresight.suspicion;
+  return { value, isSuspect, detector: FORESIGHT_DETECTORS[detector]!, why };
 }
 
 const NO_OTHER = 'calls go there all the same: no other endpoint is healthy';

@@ -2,6 +2,7 @@ import { labelOf } from '../config/codecs/address.js';
 import type { Address, EndpointConfig, PoolConfig } from '../config/model.js';
 import { EndpointLoad } from '../core/balancing/balancer.js';
 import type { SlowStart } from '../core/balancing/slow-start.js';
+import type { EndpointForesight } from '../core/foresight/endpoint-foresight.js';
 import { DETECTORS, Detector } from '../core/outlier/detectors.js';
 import { Ejection } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
@@ -71,6 +72,10 @@ export class Endpoint extends EndpointLoad {
   peerStreamMs = 0;
   /** Share of its calls that it lately turned away for being full, where that lowers its weight. */
   overloadFactor = 0;
+  /** What its calls say of its future; null: nothing is kept. */
+  foresight: EndpointForesight | null = null;
+  /** What a suspicion leaves of its weight, where the balancer goes by weights alone. */
+  suspicionFactor = 1;
   /** What its locality leaves of its weight. */
   localityFactor = 1;
   /** What its health check found; empty: nothing against it. */
@@ -98,7 +103,7 @@ export class Endpoint extends EndpointLoad {
   /** What it takes of its weight has changed. */
   updateEffectiveWeight(): void {
     const warmth = this.slowStart === null ? 1 : this.slowStart.ratio;
-    this.weightFactor = warmth * this.localityFactor * (1 - this.overloadFactor);
+    this.weightFactor = warmth * this.localityFactor * (1 - this.overloadFactor) * this.suspicionFactor;
   }
 
   /** What may change while its connections stay. */

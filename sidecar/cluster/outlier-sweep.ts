@@ -12,6 +12,7 @@ import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Endpoint } from './endpoint.js';
+import { ForesightSweep } from './foresight/foresight-sweep.js';
 import { ModelView } from './model-key.js';
 import { OutputInspector } from './output-check/sampler.js';
 import type { PriorityLevel } from './priority-level.js';
@@ -35,6 +36,8 @@ export interface SweepTarget {
   /** Another eligible endpoint, to compare with. */
   peerOf(endpoint: Endpoint): Endpoint | undefined;
   onEjectionEvent(event: EjectionEvent, endpoint: Endpoint): void;
+  /** A suspicion has begun or ended. */
+  onSuspicion(change: 'rose' | 'fell', endpoint: Endpoint): void;
   /** Weights of endpoints have changed. */
   onReweighed(): void;
 }
@@ -50,9 +53,10 @@ export interface RequestSample {
   model: Uint8Array | null;
 }
 
-/** Whether a detector, slow start or a health check timed by calls needs the sweep. */
-export function needsSweep({ ejection, slowStart, health }: UpstreamConfig): boolean {
-  return ejection.detectors !== undefined || slowStart !== undefined || isTimedByCalls(health);
+/** Whether a detector, foresight, slow start or a health check timed by calls needs the sweep. */
+export function needsSweep({ ejection, slowStart, health, foresight }: UpstreamConfig): boolean {
+  const detects = ejection.detectors !== undefined || foresight !== undefined;
+  return detects || slowStart !== undefined || isTimedByCalls(health);
 }
 
 /** The responses to these checks wait behind the work of the model, so that they are timed by its calls. */
@@ -61,7 +65,7 @@ function isTimedByCalls(health: UpstreamConfig['health']): boolean {
 }
 
 /**
- * Examines the endpoints of a cluster once a second while it has traffic: runs the detectors, ends slow starts, and lowers the
+ * Examines the endpoints of a cluster once a second while it has traffic: runs the detectors, looks ahead, ends slow starts, and lowers the
  * weight of endpoints that refuse calls as full. Between sweeps it only records what calls bring.
  */
 export class OutlierSweep extends WheelEntry {
@@ -76,18 +80,21 @@ export class OutlierSweep extends WheelEntry {
   private sawStall = false;
   private comparesTimes = false;
   private readonly classes = new CallClasses();
+  readonly foresight: ForesightSweep;
 
   constructor(
     private readonly context: DataPlaneContext,
     private readonly cluster: SweepTarget,
   ) {
     super();
+    this.foresight = new ForesightSweep(cluster, this.classes);
   }
 
   /** Takes over changed settings. */
-  configure({ ejection, slowStart, health }: UpstreamConfig): void {
+  configure({ ejection, slowStart, health, foresight }: UpstreamConfig): void {
     this.slowStart = slowStart ?? null;
-    this.comparesTimes = isOn(ejection.detectors?.latency);
+    this.comparesTimes = isOn(ejection.detectors?.latency) || foresight !== undefined;
+    this.foresight.configure(foresight);
     this.callTimes = isTimedByCalls(health) ? (this.callTimes ?? new CallTimes()) : null;
     this.inspectBy(ejection.detectors?.invalidOutput);
   }
@@ -112,14 +119,17 @@ export class OutlierSweep extends WheelEntry {
     const { ejection, slowStart } = endpoint;
     this.callTimes?.record(tookMs, nowMs);
     if (
-      ejection.latencies !== null &&
+      this.comparesTimes &&
       // An endpoint in slow start is slow, and gets fewer calls already.
       slowStart === null &&
       ejection.state === EjectionState.admitted &&
       startMs >= ejection.sinceMs
     ) {
       const kind = this.kindOf(call, nowMs);
-      if (kind >= 0) ejection.latencies.record(kind, tookMs, nowMs);
+      if (kind >= 0) {
+        ejection.latencies?.record(kind, tookMs, nowMs);
+        endpoint.foresight?.recent.record(kind, tookMs);
+      }
     }
     if (slowStart !== null) this.recordWarmUp(endpoint, call.kind, tookMs, nowMs);
   }
@@ -158,6 +168,7 @@ export class OutlierSweep extends WheelEntry {
   /** The endpoint has just come, or recovered: slow start begins. */
   startSlowly(endpoint: Endpoint): void {
     this.resetLatencies();
+    endpoint.foresight?.forget();
     if (this.slowStart === null) return;
     endpoint.slowStart = new SlowStart(this.slowStart, this.context.clock.now());
     this.comparePeers(endpoint);
@@ -168,6 +179,7 @@ export class OutlierSweep extends WheelEntry {
   stop(): void {
     this.context.wheel.cancel(this);
     this.inspector?.stop();
+    this.foresight.configure(undefined);
   }
 
   fire(): void {
@@ -175,12 +187,14 @@ export class OutlierSweep extends WheelEntry {
     this.lastMs = now;
     this.idleSweeps += 1;
     this.sweep(now);
-    if (this.idleSweeps < LAST_SWEEPS && !this.isScheduled) this.context.wheel.add(this, now + EVERY_MS);
+    const goesOn = this.idleSweeps < LAST_SWEEPS || this.foresight.isSuspicious;
+    if (goesOn && !this.isScheduled) this.context.wheel.add(this, now + EVERY_MS);
   }
 
   private sweep(now: number): void {
     const { endpoints, priorityLevels } = this.cluster;
-    if (this.isAfterStall()) {
+    const isAfterStall = this.isAfterStall();
+    if (isAfterStall) {
       // What was measured while the event loop stood still, or of the backlog after it, says nothing about an endpoint.
       // The call times that health checks wait by stay: a wait that is too long does no harm.
       this.resetLatencies();
@@ -191,6 +205,7 @@ export class OutlierSweep extends WheelEntry {
           if (endpoint !== undefined) this.cluster.onEjectionEvent(event, endpoint);
         });
     }
+    this.foresight.sweep(now, isAfterStall ? 'stalled' : 'running');
     for (const endpoint of endpoints) this.updateWeight(endpoint, now);
   }
 
@@ -203,7 +218,7 @@ export class OutlierSweep extends WheelEntry {
 
   private updateWeight(endpoint: Endpoint, now: number): void {
     const { slowStart, ejection } = endpoint;
-    const before = endpoint.weightFactor;
+    const { weightFactor: before } = endpoint;
     if (slowStart !== null) {
       slowStart.check(now);
       if (slowStart.isOver) this.endSlowStart(endpoint);

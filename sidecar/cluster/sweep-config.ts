@@ -1,6 +1,7 @@
 import type { UpstreamConfig } from '../config/model.js';
 import type { Cluster } from './cluster.js';
 import { onEjectionEvent } from './ejection-events.js';
+import { onSuspicion } from './foresight/suspicion-events.js';
 import { needsSweep, OutlierSweep, type SweepTarget } from './outlier-sweep.js';
 import type { OwnLocality } from './priority-level.js';
 
@@ -46,6 +47,7 @@ function sweepTargetOf(cluster: Cluster): SweepTarget {
       return peer === endpoint ? undefined : peer;
     },
     onEjectionEvent: (event, endpoint) => onEjectionEvent(cluster, event, endpoint),
+    onSuspicion: (change, endpoint) => onSuspicion(cluster, change, endpoint),
     onReweighed: () => cluster.balancer.reweighed?.(),
   };
 }

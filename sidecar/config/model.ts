@@ -54,6 +54,8 @@ export type LocalityConfig = NonNullable<UpstreamConfig['locality']>;
 export type EjectionConfig = UpstreamConfig['ejection'];
 /** How an endpoint is found out. Absent: faults in a row and what sidecars say of their models. */
 export type DetectorsConfig = NonNullable<EjectionConfig['detectors']>;
+/** Suspicions from an endpoint's own past. Absent: off. */
+export type ForesightConfig = NonNullable<UpstreamConfig['foresight']>;
 /** The connections to each endpoint. `maxEndpoints` absent: 128; `maxAgeMs` 0: never replaced. */
 export type PoolConfig = UpstreamConfig['pool'];
 

@@ -3,14 +3,17 @@ import { dirname } from 'node:path';
 import { writeAddress } from '../config/codecs/address.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
 import { upstreamVariables } from '../config/upstream-variable.js';
+import type { MemorySuspicion } from '../core/foresight/memory-trend.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { RestartLimit } from '../core/health/restart-limit.js';
 import { RestartBackoff } from '../core/retry/backoff.js';
 import { HealthProbe } from '../health/model/health-probe.js';
 import type { RuntimeDeps } from '../runtime/deps.js';
+import { processMemory } from '../runtime/process/memory.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { ChildProcessHandle } from './child-process.js';
 import { HangDetector, type ModelWork } from './hang-detector.js';
+import { MemoryWatch } from './memory-watch.js';
 import { modelEnvironment } from './model-environment.js';
 import { OomKills } from './oom-kills.js';
 import { ProcessSigns } from './process-state.js';
@@ -35,6 +38,8 @@ export interface ModelProcessDeps extends RuntimeDeps {
   activity(): ModelWork;
   onChange(report: ModelReport): void;
   onEnd(end: ProcessEnd): void;
+  /** Its memory grows without end; called once each time that begins. Absent: its memory is not looked at. */
+  onMemorySuspicion?(suspicion: MemorySuspicion): void;
   /**
    * Called once, before the first start, with the names of variables that the model does not get.
    */
@@ -92,13 +97,33 @@ export function modelProcess(
       const signs = pid === undefined ? undefined : new ProcessSigns(pid);
       const watcher = watcherPath === undefined ? undefined : new WatcherClient(watcherPath, clock);
       const { longestRunMs } = config;
-      return new HangDetector({ clock, timers, probe, signs, watcher, longestRunMs, activity }, events);
+      const hang = new HangDetector({ clock, timers, probe, signs, watcher, longestRunMs, activity }, events);
+      const memory = signs === undefined ? undefined : memoryWatch(signs, deps);
+      return {
+        stop: () => {
+          hang.stop();
+          memory?.stop();
+        },
+      };
     },
     restartDelayMs: (readyForMs) => backoff.next(readyForMs),
     ...(limit === undefined ? {} : { limit }),
     isOutOfMemory: () => oomKills.hasKilled(),
     onEnd: deps.onEnd,
     onChange: deps.onChange,
+  });
+}
+
+function memoryWatch(
+  signs: ProcessSigns,
+  { timers, onMemorySuspicion }: ModelProcessDeps,
+): MemoryWatch | undefined {
+  if (onMemorySuspicion === undefined) return undefined;
+  return new MemoryWatch({
+    timers,
+    residentBytes: () => signs.residentBytes(),
+    limitBytes: () => processMemory().limitBytes,
+    onSuspicion: onMemorySuspicion,
   });
 }
 

@@ -52,6 +52,26 @@ export class ProcessSigns {
     return sum;
   }
 
+  /** Resident memory of the process and its descendants, bytes; pages that they share count for each. −1: not known. */
+  residentBytes(): number {
+    const own = this.residentOf(this.pid);
+    if (own < 0) return -1;
+    let sum = own;
+    const seen = [this.pid];
+    for (let at = 0; at < seen.length && seen.length < MOST_PROCESSES; at++) {
+      for (const child of this.childrenOf(seen[at]!)) {
+        sum += Math.max(0, this.residentOf(child));
+        seen.push(child);
+      }
+    }
+    return sum;
+  }
+
+  private residentOf(pid: number): number {
+    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(read(`${this.root}/${pid}/status`) ?? '')?.[1];
+    return kib === undefined ? -1 : Number(kib) * 1024;
+  }
+
   /** Whether the thread waits for a core or for paged-out memory, which explains its silence. */
   isStarved(thread: number): boolean {
     const state = this.threadStat(thread)?.state;

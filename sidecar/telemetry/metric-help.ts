@@ -76,6 +76,12 @@ export const HELP = {
     'What was wrong in load reports of endpoints and was left out: not-finite, out-of-range, repeated, too-many, too-long, unreadable, two-formats, and contradicted, which says fewer calls than we have there ourselves.',
   outrider_endpoint_reported_load:
     'Calls that the endpoint has, over those it runs at once, by its last report and our own calls since; absent without a report of the last 3 s.',
+  outrider_endpoint_suspicion:
+    'How much the endpoint is suspected of being about to fail, by its own past: 0 to 1; from 0.5 on it is a suspect. Absent with foresight off.',
+  outrider_suspicions_total:
+    'Suspicions that began, by the detector that brought them: latency-shift, error-shift, queue-trend.',
+  outrider_suspicions_not_enforced_total:
+    'Seconds in which a suspect kept all of its calls, by the reason: observed (foresight.mode), shared (so many are suspect that the cause is one that they share), full (the others refuse calls).',
   outrider_load_streams: 'Open streams of load reports to callers.',
   outrider_load_streams_refused_total: 'Such streams that were refused, as there were max_streams.',
   outrider_model_load_report_faults_total:

@@ -40,6 +40,13 @@ export interface EndpointReport {
   readonly models?: readonly string[];
   /** What it takes of its weight now, when that is not all: it warms up, is full, or is far away. */
   readonly share?: number;
+  /** How much it is suspected of being about to fail, 0 to 1, and why; absent: not at all. `isSuspect`: so much that it counts. */
+  readonly suspicion?: {
+    readonly value: number;
+    readonly isSuspect: boolean;
+    readonly detector: string;
+    readonly why: string;
+  };
   /** Calls that it has over those it runs at once, as it reports it, with our own calls since; absent without a report of the last 3 s. */
   readonly reportedLoad?: number;
   /** Calls that succeeded or failed in the last 10 s, and the share of successes among them; absent where they are not counted, the share also where there were none. */

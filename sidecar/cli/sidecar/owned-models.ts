@@ -67,6 +67,8 @@ function startModel(
       logChange(report, host, logger);
     },
     onEnd: (end) => host.processEnded(end),
+    onMemorySuspicion: ({ why }) =>
+      logger.warn({ ...nameOf(host), why }, 'the memory of a model process grows without end'),
     onWithheld,
   });
   return model;
@@ -87,15 +89,16 @@ function logWithheldOnce(logger: Logger): (names: readonly string[]) => void {
   };
 }
 
-function logChange(
-  report: ModelReport,
-  { model, version, instance }: Pick<OwnedModel, 'model' | 'version' | 'instance'>,
-  logger: Logger,
-): void {
+function logChange(report: ModelReport, host: Named, logger: Logger): void {
   const { state, why, pid, restarts } = report;
   const isBad = state === 'backoff' || state === 'unresponsive';
   const level = state === 'given-up' ? 'error' : isBad ? 'warn' : 'info';
+  logger[level]({ ...nameOf(host), state, why, modelPid: pid, restarts }, `model ${state}`);
+}
+
+type Named = Pick<OwnedModel, 'model' | 'version' | 'instance'>;
+
+function nameOf({ model, version, instance }: Named): Record<string, unknown> {
   const name = model === undefined ? {} : { model, version };
-  const which = instance === undefined ? {} : { instance };
-  logger[level]({ ...name, ...which, state, why, modelPid: pid, restarts }, `model ${state}`);
+  return instance === undefined ? name : { ...name, instance };
 }

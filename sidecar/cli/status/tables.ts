@@ -1,4 +1,4 @@
-import { endpointState, endpointTone } from '../../admin/endpoint-state.js';
+import { endpointReason, endpointState, endpointTone } from '../../admin/endpoint-state.js';
 import type { StatusReport } from '../../admin/status.js';
 import { modelTitle } from '../../telemetry/model-title.js';
 import type { EndpointReport } from '../../telemetry/reports.js';
@@ -85,6 +85,7 @@ function endpointTable(reports: readonly StatusReport[], palette: Palette): stri
     { title: 'priority', cell: ({ priority }) => String(priority ?? ''), isOptional: true },
     { title: 'state', cell: (row) => stateCell(row, palette) },
     { title: 'share', cell: ({ share }) => percent(share), isOptional: true },
+    { title: 'suspicion', cell: ({ suspicion }) => percent(suspicion?.value), isOptional: true },
     { title: 'in flight', cell: ({ inFlight }) => String(inFlight) },
     { title: 'load', cell: ({ reportedLoad }) => percent(reportedLoad), isOptional: true },
     { title: 'latency', cell: ({ ewmaMs }) => (ewmaMs === 0 ? NONE : `${ewmaMs.toFixed(1)} ms`) },
@@ -93,7 +94,7 @@ function endpointTable(reports: readonly StatusReport[], palette: Palette): stri
     { title: 'attempts', cell: ({ attempts }) => String(attempts) },
     { title: 'faults', cell: ({ faults }) => String(faults) },
     { title: 'ejections', cell: ({ ejections }) => String(ejections) },
-    { title: 'why', cell: ({ why }) => why },
+    { title: 'why', cell: (row) => endpointReason(row) },
   ]);
 }
 

@@ -26,6 +26,11 @@ export class EndpointLoad {
    * endpoints of a nearer locality take most of the traffic. Call `Balancer.reweighed` when it falls at once.
    */
   weightFactor = 1;
+  /**
+   * Share of its calls that it keeps, above 0, at most 1: below 1 while it is suspected of being about to fail. Read by balancers that
+   * feel load, for which a lower weight would be no less traffic; the others get it in `weightFactor`.
+   */
+  trust = 1;
   /** May receive traffic: discovered, connected, healthy, not ejected. */
   eligible = true;
   /** @internal Running credit of smooth round-robin. */

@@ -53,6 +53,8 @@ export class LeastLoaded implements Balancer {
   private isWeighted = false;
   /** An endpoint has reported its load lately; then what endpoints have in the mean: calls of others, and concurrency. */
   private hasReports = false;
+  /** An endpoint is suspected: it keeps its `trust` of the calls that it would get. */
+  private hasSuspects = false;
   private meanOthers = 0;
   private meanConcurrency = 1;
   readonly feelsLoad = true;
@@ -104,11 +106,16 @@ export class LeastLoaded implements Balancer {
     let bestCost = Number.POSITIVE_INFINITY;
     let compared = 0;
     let equals = 1;
+    let passed: E | undefined;
     for (let i = 0; i < count && compared < MAX_COMPARED; i += 1) {
       const endpoint = endpoints[at]!;
       at = at + 1 === count ? 0 : at + 1;
       if (!canPick(endpoint, tried)) continue;
       compared += 1;
+      if (this.hasSuspects && this.passes(endpoint.trust)) {
+        passed = endpoint;
+        continue;
+      }
       const cost = this.reportedCost(endpoint, nowMs, kind);
       if (cost >= bestCost + EQUAL_CALLS) continue;
       equals = cost <= bestCost - EQUAL_CALLS ? 1 : equals + 1;
@@ -116,8 +123,14 @@ export class LeastLoaded implements Balancer {
       if (equals > 1 && this.nextRandom() * equals >= 1) continue;
       best = endpoint;
     }
+    best ??= passed;
     const isAllTried = best === undefined && tried.length > 0;
     return isAllTried ? this.leastReported(endpoints, NONE_TRIED, nowMs, kind) : best;
+  }
+
+  /** Whether a call passes by an endpoint of this trust. */
+  private passes(trust: number): boolean {
+    return trust < 1 && this.nextRandom() >= trust;
   }
 
   /** Calls that one more would run beside, over what the endpoint runs at once; more for one that is clearly slow or rejects calls. */
@@ -164,6 +177,11 @@ export class LeastLoaded implements Balancer {
 
   /** The better of two, in the order in which they were drawn. */
   private better<E extends EndpointLoad>(one: E, other: E, nowMs: number, kind: CallKind): E {
+    if (this.hasSuspects && one.trust !== other.trust) {
+      // All calls of a suspect come through a comparison, so that it keeps exactly its trust of what it would get.
+      const [suspect, peer] = one.trust < other.trust ? [one, other] : [other, one];
+      if (this.passes(suspect.trust / peer.trust)) return peer;
+    }
     // An endpoint with a low weight factor gets the calls it is drawn for, however slow it is, as long as its load is in
     // proportion; that it is idle, which follows from the low factor, earns it no further calls.
     if (one.weightFactor > other.weightFactor) return one;
@@ -259,11 +277,13 @@ export class LeastLoaded implements Balancer {
     let streamsKnown = 0;
     let inFlight = 0;
     let reports = 0;
+    this.hasSuspects = false;
     let others = 0;
     let perConcurrency = 0;
     for (const endpoint of endpoints) {
       const { latency, firstMessage, share, reported } = endpoint;
       inFlight += endpoint.inFlight;
+      if (endpoint.trust < 1) this.hasSuspects = true;
       if (reported?.counts(nowMs)) {
         reports += 1;
         others += reported.others;

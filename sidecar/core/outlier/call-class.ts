@@ -32,6 +32,7 @@ class CallClass {
  */
 export class CallClasses {
   private readonly classes: CallClass[] = [];
+  private readonly generations = new Uint32Array(MAX_CALL_CLASSES);
 
   /**
    * The number of a call's class, whose latency is recorded now; −1: all numbers are in use.
@@ -50,9 +51,15 @@ export class CallClasses {
     const free = this.freeIndex(nowMs);
     if (free >= 0) {
       // `slice` of a Buffer would not copy.
+      this.generations[free]! += 1;
       classes[free] = new CallClass(method, Uint8Array.from(model.subarray(0, length)), size, nowMs);
     }
     return free;
+  }
+
+  /** How often this number has been given to a class: with another one it stands for another class. */
+  generationOf(index: number): number {
+    return this.generations[index]!;
   }
 
   /** A shared class for the rest would mix calls of different kinds: they are not compared at all. */

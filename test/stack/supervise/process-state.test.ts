@@ -43,6 +43,13 @@ describe('signs of a process', () => {
     await until('one goes on', () => wrapped.state() === 'S');
   });
 
+  it('counts the memory of a process and of what it started', async () => {
+    const hold = 'const kept = Buffer.alloc(80 * 2 ** 20, 1); setInterval(() => kept, 1000);';
+    const wrapped = start('sh', '-c', `"${process.execPath}" -e '${hold}'; true`);
+    await until('it holds its memory', () => wrapped.residentBytes() > 100 * 2 ** 20);
+    assert.equal(new ProcessSigns(2 ** 22 + 1).residentBytes(), -1);
+  });
+
   it('counts CPU of a process and of what it started', async () => {
     const spins = start(process.execPath, '-e', SPIN);
     const wrapped = start('sh', '-c', `"${process.execPath}" -e '${SPIN}'; true`);

@@ -116,6 +116,19 @@ describe('admin page', () => {
     ]);
   });
 
+  it('shows what an endpoint is suspected of, beside why it is in its state', () => {
+    const view = new FakeView();
+    const suspicion = { value: 0.62, isSuspect: true, detector: 'latency-shift', why: 'it takes longer' };
+    view.rows = [anEndpoint({ suspicion }), anEndpoint({ suspicion, why: 'critical: disk' })];
+    assertShows(view, [
+      '<span class="warn">eligible</span>, suspicion 62 %',
+      '<td>it takes longer</td>',
+      '<td>critical: disk; it takes longer</td>',
+    ]);
+    view.rows = [anEndpoint({ suspicion: { ...suspicion, value: 0.2, isSuspect: false, why: '' } })];
+    assertShows(view, ['<span class="good">eligible</span>, suspicion 20 %']);
+  });
+
   it('loads nothing from elsewhere', () => {
     const html = pageOf(new FakeView());
     assert.doesNotMatch(html, /https?:|src=|@import|url\(/);

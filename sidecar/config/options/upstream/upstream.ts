@@ -16,6 +16,7 @@ import { coldStart } from './cold-start.js';
 import { ejection } from './ejection.js';
 import { breaker, health, locality, slowStart } from './endpoint-policies.js';
 import { endpoints, refuseBadEndpoints } from './endpoints.js';
+import { foresight } from './foresight.js';
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
@@ -98,6 +99,7 @@ const common = {
       'When an endpoint is taken out, and for how long. Never more than half of them, and never the last one.',
     why: 'On unless set to observe.',
   }),
+  foresight,
   pool: option(pool.prefault({}), {
     meaning: 'The connections to each endpoint.',
     why: 'Opened before they are needed.',

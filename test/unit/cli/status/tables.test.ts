@@ -141,6 +141,14 @@ describe('the tables of outrider status', () => {
       assert.match(text, part);
   });
 
+  it('says what endpoints are suspected of', () => {
+    const suspicion = { value: 0.62, isSuspect: true, detector: 'latency-shift', why: 'it takes longer' };
+    view.rows = [anEndpoint({ endpoint: 'a', suspicion }), anEndpoint({ endpoint: 'b' })];
+    const text = statusTables([seen()], PLAIN);
+    assert.match(text, /suspicion/);
+    assert.match(text, /a +eligible +62 % .*it takes longer/);
+  });
+
   it('says how Consul is read, what it does not answer, and what of it is not applied', () => {
     view.registryReport = {
       where: 'http://127.0.0.1:8500',

@@ -80,6 +80,7 @@ describe('a sidecar file', () => {
           invalidOutput: { mode: 'off', above: 0.5, minSamples: 5, sampleRatio: 0.05 },
         },
       },
+      foresight: { mode: 'observe', minShare: 0.2 },
       pool: {
         maxEndpoints: 128,
         connections: 1,

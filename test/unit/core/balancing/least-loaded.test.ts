@@ -206,4 +206,31 @@ describe('LeastLoaded', () => {
       assert.ok(found.filter((share) => share > 0).length > 20);
     });
   });
+
+  it('leaves a suspect its trust of what it would get, and never more', () => {
+    const pool = (trust: number, slowMs: number) => [
+      Object.assign(endpoint({ latencyMs: slowMs }), { trust }),
+      endpoint({ latencyMs: 10 }),
+      endpoint({ latencyMs: 10 }),
+    ];
+    for (const slowMs of [10, 20]) {
+      const [before] = shares(new LeastLoaded(seeded(1)), pool(1, slowMs), 20_000);
+      const [after] = shares(new LeastLoaded(seeded(1)), pool(0.4, slowMs), 20_000);
+      about(after!, 0.4 * before!, 0.015);
+    }
+    const alone = Object.assign(endpoint(), { trust: 0.1 });
+    assert.equal(new LeastLoaded(seeded(1)).pick([alone], [], 0), alone);
+  });
+
+  it('leaves it so much beside reported loads, too', () => {
+    const reporting = (trust: number) => {
+      const reported = new ReportedLoad();
+      reported.take({ calls: 1, concurrency: 1, runMs: 0 }, 0, 0);
+      return Object.assign(endpoint({ latencyMs: 10 }), { trust, reported });
+    };
+    const pool = [reporting(0.25), reporting(1), reporting(1)];
+    about(shares(new LeastLoaded(seeded(2)), pool, 20_000)[0]!, 0.25 / 3, 0.015);
+    const alone = reporting(0.1);
+    assert.equal(new LeastLoaded(seeded(1)).pick([alone], [], 0), alone);
+  });
 });

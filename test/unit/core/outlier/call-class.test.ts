@@ -85,4 +85,11 @@ describe('CallClasses', () => {
       assert.equal(latencies.at(3, lastMs + 2 * SPAN_MS)!.count, 0, `${lastMs}`);
     }
   });
+
+  it('counts how often a number has been given away', () => {
+    const classes = new CallClasses();
+    fill(classes, 0);
+    numbersOf(classes, [[INFER, 'one more', 100, 2 * SPAN_MS]]);
+    assert.deepEqual([classes.generationOf(0), classes.generationOf(1)], [2, 1]);
+  });
 });

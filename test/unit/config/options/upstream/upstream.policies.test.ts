@@ -116,6 +116,11 @@ describe('what decisions leave unsaid', () => {
       assert.ok(!(key in upstream.routes[0]!), key);
   });
 
+  it('observes what endpoints are about to do, unless that is off', () => {
+    assert.deepEqual(upstreamOf('foresight: {}').foresight, { mode: 'observe', minShare: 0.2 });
+    assert.equal(upstreamOf('foresight: {mode: off}').foresight, undefined);
+  });
+
   it('keeps the other detectors at their defaults', () => {
     const { latency, successRatio } = upstreamOf('ejection: {detectors: {latency: {mode: off}}}').ejection
       .detectors!;
@@ -300,6 +305,10 @@ describe('contradictions of an upstream', () => {
     .because(/health: found "grpc"; .*; did you mean \{ kind: grpc \}\?/)
     .also('a breaker that lets nothing through', 'breaker: {max_in_flight: 0}')
     .because(/max_in_flight: found 0; expected a whole number from 1 to 1000000, or none/)
+    .also('a share of nothing', 'foresight: {mode: enforce, min_share: 0}')
+    .because(/min_share: found 0; expected a ratio from 0\.05 to 1/)
+    .also('foresight that ejects', 'foresight: {mode: eject}')
+    .because(/mode: found "eject"; expected one of observe, enforce, off/)
     .also('a mode that is none', 'ejection: {detectors: {latency: {mode: on}}}')
     .because(/mode: found "on"; expected one of enforce, observe, off/)
     .also('a ratio that ejects every endpoint', 'ejection: {detectors: {success_ratio: {below: 1}}}')

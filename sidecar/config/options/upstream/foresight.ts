@@ -1,0 +1,40 @@
+/**
+ * What is done about an endpoint that is about to fail, as far as its own past shows it.
+ */
+import type { CodeOf } from '../../names.js';
+import { block, inCode, option } from '../option.js';
+import { choice, ratio } from '../values.js';
+
+const foresightBlock = block({
+  mode: option(choice(['observe', 'enforce', 'off']).prefault('observe'), {
+    meaning:
+      '`observe`: suspicions are shown, counted and logged. `enforce`: a suspect also gets fewer calls; it is never ejected for that. `off`: nothing is kept.',
+    why: 'What acts on a suspicion has to earn it first, on your own calls.',
+  }),
+  min_share: option(ratio({ min: 0.05, max: 1 }).prefault(0.2), {
+    meaning:
+      'With `enforce`: share of its calls that an endpoint keeps at the highest suspicion; with a lower one it keeps more.',
+    why: 'Calls have to show that it is well again.',
+  }),
+});
+
+type Said = CodeOf<typeof foresightBlock>;
+type Active = Said & { readonly mode: 'observe' | 'enforce' };
+
+/** `foresight`: change detectors over each endpoint's own history (decision 89). Off is undefined in code. */
+export const foresight = option(
+  inCode(
+    foresightBlock.prefault({}),
+    (said): Active | undefined => (isActive(said) ? said : undefined),
+    (config) => config ?? { mode: 'off' as const, minShare: 0.2 },
+  ),
+  {
+    meaning:
+      'Detectors that compare each endpoint with its own past: latency of the same kinds of calls, failures, calls that pile up. They find what thresholds miss: one call in twenty that fails, a slow ramp, a part of the calls that is much slower. What its peers show at the same time counts against none of them. `/endpoints`, the page and `outrider status` show the suspicion.',
+    why: 'It costs a write into an array for each call.',
+  },
+);
+
+function isActive(said: Said): said is Active {
+  return said.mode !== 'off';
+}
