@@ -1,7 +1,9 @@
 /** `outrider chaos` as an operator runs it: one short drill, and command lines that are wrong. */
 
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Summary } from '../../sidecar/cli/chaos/report/report.js';
 import { outrider, Scratch } from '../kit/process/outrider.js';
 import { processesWith } from '../kit/process/processes.js';
 
@@ -15,22 +17,57 @@ describe('outrider chaos', function () {
 
   it('breaks a mesh of its own, tells what its callers lost, and leaves nothing behind', async () => {
     const { code, stdout, stderr } = await outrider(
-      ['chaos', 'kill', '--quick', '--arms', 'outrider', '--json'],
+      ['chaos', 'kill', '--quick', '--arms', 'outrider', '--json', '--report', join(place.path, 'report')],
       {
         TMPDIR: place.path,
       },
     );
     assert.equal(code, 0, stderr + stdout);
-    const { runs, verdict } = JSON.parse(stdout);
-    assert.equal(verdict, 'kept');
+    const { figures, verdict } = JSON.parse(stdout) as Summary;
+    assert.equal(verdict.isKept, true);
     assert.deepEqual(
-      runs.map(({ drill, arm }: { drill: string; arm: string }) => [drill, arm]),
+      figures.map(({ drill, arm }) => [drill, arm]),
       [['kill', 'outrider']],
     );
-    assert.ok(runs[0].sent > 100, stdout);
-    assert.equal(runs[0].duplicated, 0);
-    assert.deepEqual(readdirSync(place.path), []);
+    assert.ok(figures[0]!.counts.calls > 100, stdout);
+    assert.equal(figures[0]!.duplicated, 0);
+    // Nothing but the report is left.
+    assert.deepEqual(readdirSync(place.path), ['report']);
+    const report = join(place.path, 'report');
+    assert.deepEqual(readdirSync(report).sort(), [
+      ...['figures.csv', 'figures.json', 'history.json', 'index.html', 'kill.outrider.svg'],
+    ]);
+    const again = join(place.path, 'again');
+    const rendered = await outrider(['chaos', '--render', join(report, 'history.json'), '--report', again]);
+    assert.equal(rendered.code, 0, rendered.stderr);
+    assert.match(
+      rendered.stdout,
+      /In the one drill each of \d+ calls through Outrider kept every invariant\./,
+    );
+    assert.equal(
+      readFileSync(join(again, 'index.html'), 'utf8'),
+      readFileSync(join(report, 'index.html'), 'utf8'),
+    );
     assert.deepEqual(processesWith(place.path), []);
+  });
+
+  it('makes a report again only from a history, and says what is wrong with another file', async () => {
+    const file = join(place.path, 'history.json');
+    const alone = await outrider(['chaos', '--render', file]);
+    assert.deepEqual(
+      [alone.code, alone.stderr],
+      [2, 'outrider: --render FILE needs --report DIR, where the report is written\n'],
+    );
+    writeFileSync(file, '{"format":2}');
+    const other = await outrider(['chaos', '--render', file, '--report', place.path]);
+    assert.equal(other.code, 2);
+    assert.match(
+      other.stderr,
+      /history\.json is no history of `outrider chaos`: format: found 2; expected 1/,
+    );
+    const taken = await outrider(['chaos', 'kill', '--report', file]);
+    assert.equal(taken.code, 2);
+    assert.match(taken.stderr, /--report .*history\.json: EEXIST/);
   });
 
   it('names the nearest drill for one that does not exist, and the arms there are', async () => {

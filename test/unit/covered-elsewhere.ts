@@ -27,6 +27,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/chaos/arms/keeper.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/arms/outrider.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/chaos.ts': 'test/e2e/chaos.test.ts',
+  'sidecar/cli/chaos/conclude.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/control/control-server.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/load/client.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/load/load.ts': 'test/e2e/chaos.test.ts',

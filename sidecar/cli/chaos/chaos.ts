@@ -15,15 +15,16 @@ import { endRequests } from '../signals.js';
 import { ProgressLine, paletteFor } from '../terminal.js';
 import type { Arm } from './arms/arm.js';
 import { ARMS } from './arms/table.js';
-import type { Drill } from './drills/drill.js';
+import { conclude, prepareFolder, renderStored } from './conclude.js';
 import { DRILLS } from './drills/table.js';
-import type { ArmRun } from './history/record.js';
+import type { ArmRun, SkippedArm } from './history/record.js';
 import { readPictures } from './load/pictures.js';
 import { named } from './options.js';
-import { runAll } from './run/run-all.js';
+import { figuresOf } from './report/figures/figures.js';
+import { lossText } from './report/printed.js';
+import { aboutRun } from './run/about.js';
+import { type RunPlan, runAll } from './run/run-all.js';
 import type { Session } from './run/session.js';
-import { lossesOf, summaryJson, summaryTable, textOf, verdictText } from './summary.js';
-import { worseDrills } from './verdict.js';
 
 /** The command line of `outrider chaos`. */
 export interface ChaosOptions {
@@ -39,6 +40,10 @@ export interface ChaosOptions {
   readonly json?: true;
   /** List the drills, and end. */
   readonly list?: true;
+  /** Folder that the report is written to. */
+  readonly report?: string;
+  /** A stored history that the report is made from, in place of a run. */
+  readonly render?: string;
 }
 
 /** The command was asked to end. */
@@ -46,6 +51,7 @@ class Ended extends CommandFailure {}
 
 /** @returns the exit code: 0 every promise kept, 1 not all. @throws CommandFailure */
 export async function chaosCommand(options: ChaosOptions): Promise<number> {
+  if (options.render !== undefined) return renderStored(options.render, options);
   const palette = paletteFor(process.stdout, process.env);
   const drills =
     options.scenarios.length > 0
@@ -57,27 +63,37 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
       process.stdout.write(`${palette.bold(name)}  ${title}. ${does}\n`);
     return 0;
   }
+  if (options.report !== undefined) prepareFolder(options.report);
   // Before anything is started: the models answer with the real network.
   requireModelRuntime();
   const arms: Arm[] = [];
+  const skipped: SkippedArm[] = [];
   for (const arm of asked) {
     const missing = await arm.missing();
     if (missing === undefined) arms.push(arm);
-    else process.stderr.write(`outrider: without ${arm.name}: ${missing}\n`);
+    else {
+      process.stderr.write(`outrider: without ${arm.name}: ${missing}\n`);
+      for (const drill of drills) skipped.push({ drill: drill.name, arm: arm.name, because: missing });
+    }
   }
-  const runs = await run(arms, drills, options.quick === true ? 'quick' : 'usual');
-  const broken = worseDrills(runs);
-  if (options.json === true) process.stdout.write(`${JSON.stringify(summaryJson(runs, broken))}\n`);
-  else process.stdout.write(`\n${summaryTable(runs, palette)}\n\n${verdictText(broken, palette)}\n`);
-  return broken.length === 0 ? 0 : 1;
+  const startedAtMs = systemClock.wallNow();
+  const startedMs = systemClock.now();
+  const run = await runThem({ arms, drills, pace: options.quick === true ? 'quick' : 'usual' });
+  const seconds = (systemClock.now() - startedMs) / 1_000;
+  const about = aboutRun({ args: process.argv.slice(2), startedAtMs, seconds, arms });
+  const texts = drills.map(({ name, title, does }) => ({ name, title, does }));
+  const { runs } = run;
+  return conclude({ format: 1, about, drills: texts, runs, skipped: [...skipped, ...run.skipped] }, options);
+}
+
+/** What was run, and what was left out meanwhile. */
+interface Ran {
+  readonly runs: readonly ArmRun[];
+  readonly skipped: readonly SkippedArm[];
 }
 
 /** Runs everything, with a line for each drill as it ends. Whatever happens, nothing that was started stays. */
-async function run(
-  arms: readonly Arm[],
-  drills: readonly Drill[],
-  pace: 'usual' | 'quick',
-): Promise<readonly ArmRun[]> {
+async function runThem({ arms, drills, pace }: Pick<RunPlan, 'arms' | 'drills' | 'pace'>): Promise<Ran> {
   const ends = endRequests();
   let session: Session | undefined;
   const kill = () => session?.kill();
@@ -95,6 +111,7 @@ async function run(
   // Progress goes to standard error: standard output is the result, as text or as JSON.
   const progress = new ProgressLine(process.stderr);
   const runs: ArmRun[] = [];
+  const skipped: SkippedArm[] = [];
   const width = Math.max(...drills.map(({ name }) => name.length));
   const startedMs = systemClock.now();
   try {
@@ -107,15 +124,15 @@ async function run(
         progress.clear();
         const seconds = ((systemClock.now() - startedMs) / 1_000).toFixed(0);
         process.stderr.write(
-          `${seconds.padStart(4)} s  ${each.arm.padEnd(11)}  ${each.drill.padEnd(width)}  ${textOf(lossesOf(each))}\n`,
+          `${seconds.padStart(4)} s  ${each.arm.padEnd(11)}  ${each.drill.padEnd(width)}  ${lossText(figuresOf([each])[0]!)}\n`,
         );
       },
-      onSkipped: () => {},
+      onSkipped: (each) => void skipped.push(each),
       onSession: (each) => {
         session = each;
       },
     });
-    return runs;
+    return { runs, skipped };
   } finally {
     progress.clear();
     ends.release();

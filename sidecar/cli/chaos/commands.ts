@@ -12,6 +12,11 @@ export function addChaosCommands(program: Command, done: (exitCode: number) => v
     .option('--list', 'list the drills, and end')
     .option('--quick', 'short drills: a look, and no measurement')
     .option('--json', 'print JSON')
+    .option(
+      '--report <DIR>',
+      'write a page, the history of every call, figures (JSON, CSV) and pictures there',
+    )
+    .option('--render <FILE>', 'run nothing: make the report again from a history.json')
     .action(
       async (scenarios: string[], options: Omit<ChaosOptions, 'scenarios' | 'arms'> & { arms?: string }) => {
         const { chaosCommand } = await import('./chaos.js');

@@ -6,12 +6,19 @@ import { type ArmFigures, badCalls } from './figures/figures.js';
 import { count, duration } from './figures/format.js';
 import type { Summary } from './report.js';
 
-/** One arm of a drill in a few words, such as `Outrider 0 of 1,012, recovered in 500 ms`. */
-export function armLine(figures: ArmFigures): string {
-  const { arm, counts, recoveryMs } = figures;
-  const bad = `${ARM_TITLES[arm]} ${count(badCalls(figures))} of ${count(counts.calls)}`;
-  if (recoveryMs === undefined) return bad;
-  return `${bad}, ${recoveryMs.median === 'never' ? 'not recovered' : `recovered in ${duration(recoveryMs.median)}`}`;
+/** What one arm lost in a drill, such as `3 failed, 2 wrong of 950, recovered in 1.5 s, p99 12 ms`. */
+export function lossText({ counts, duplicated, recoveryMs, p99Ms }: ArmFigures): string {
+  const losses = Object.entries({ failed: counts.failed, wrong: counts.wrong, duplicated });
+  const lost = losses.filter(([, times]) => times > 0).map(([name, times]) => `${count(times)} ${name}`);
+  const parts = [`${lost.length === 0 ? 'none lost' : lost.join(', ')} of ${count(counts.calls)}`];
+  if (recoveryMs !== undefined) parts.push(recoveryText(recoveryMs.median));
+  if (p99Ms !== undefined) parts.push(`p99 ${duration(p99Ms.median)}`);
+  return parts.join(', ');
+}
+
+function recoveryText(ms: number | 'never'): string {
+  if (ms === 'never') return 'not recovered';
+  return ms === 0 ? 'not disturbed' : `recovered in ${duration(ms)}`;
 }
 
 /**

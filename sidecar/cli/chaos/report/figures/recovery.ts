@@ -1,6 +1,6 @@
 /**
  * When the service is as it was before a fault. Time after the begin of the fault is cut into windows, calls belong to the window in
- * which they began, and a window is good or not.
+ * which they began, those in flight at its begin to the first one, and a window is good or not.
  */
 import type { ArmRun, CallRecord } from '../../history/record.js';
 import { endOf, loadOf } from './counts.js';
@@ -29,8 +29,9 @@ export function recoveredAfter(run: ArmRun): Span {
   const count = Math.max(1, Math.ceil((run.seconds * 1_000 - beginMs) / RECOVERY_WINDOW_MS));
   const windows = Array.from({ length: count }, () => ({ calls: 0, slow: 0, bad: 0 }));
   for (const call of calls) {
-    const window = windows[Math.min(count - 1, Math.floor((call.startMs - beginMs) / RECOVERY_WINDOW_MS))];
-    if (window === undefined) continue; // before the fault
+    if (call.endMs < beginMs) continue;
+    const sinceMs = Math.max(0, call.startMs - beginMs);
+    const window = windows[Math.min(count - 1, Math.floor(sinceMs / RECOVERY_WINDOW_MS))]!;
     window.calls += 1;
     if (endOf(call) !== 'right') window.bad += 1;
     else if (call.endMs - call.startMs > limits[call.model]) window.slow += 1;

@@ -51,5 +51,5 @@ function cell(figures: ArmFigures, comparison: Comparison | undefined): Markup {
 /** Words in place of a time that is none. */
 function recoveryText(ms: number | 'never'): string {
   if (ms === 'never') return 'not recovered';
-  return ms === 0 ? 'no loss seen' : `recovered in ${duration(ms)}`;
+  return ms === 0 ? 'not disturbed' : `recovered in ${duration(ms)}`;
 }

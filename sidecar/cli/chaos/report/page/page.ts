@@ -57,7 +57,7 @@ written down, and judged afterwards.</p>
 /** The ways that are compared, and the whole of what was run. */
 function background({ about, arms }: PageReport): Markup {
   const what = arms.map(
-    (arm) => html`<dt>${ARM_TITLES[arm]}</dt><dd>${ARM_MEANINGS[arm]} ${about.arms[arm]}</dd>`,
+    (arm) => html`<dt>${ARM_TITLES[arm]}</dt><dd>${ARM_MEANINGS[arm]} <small>${about.arms[arm]}</small></dd>`,
   );
   return html`<h2>What is compared</h2>
 <dl>${what}</dl>

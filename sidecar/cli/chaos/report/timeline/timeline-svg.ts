@@ -10,7 +10,7 @@ import { html, Markup, type Piece } from '../markup/escape.js';
 import type { Timeline } from './timeline.js';
 
 const WIDTH = 480;
-const LEFT = 38;
+const LEFT = 46;
 const RIGHT = 10;
 const CALLS = { top: 18, height: 66 };
 const STRIP = { top: 88, height: 18 };

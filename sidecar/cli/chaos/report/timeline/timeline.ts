@@ -42,7 +42,7 @@ export function timelineOf(run: ArmRun): Timeline {
   const stepMs = stepFor(endMs);
   const calls = loadOf(run);
   const model = mainModel(calls);
-  const groups: CallRecord[][] = Array.from({ length: Math.max(1, Math.ceil(endMs / stepMs)) }, () => []);
+  const groups: CallRecord[][] = Array.from({ length: Math.max(1, Math.round(endMs / stepMs)) }, () => []);
   for (const call of calls)
     groups[Math.min(groups.length - 1, Math.floor(call.startMs / stepMs))]?.push(call);
   const intervals = groups.map((group, i) => intervalOf(group, i * stepMs, model));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ArmRun } from '../../../../../sidecar/cli/chaos/history/record.js';
-import { armLine, verdictText } from '../../../../../sidecar/cli/chaos/report/printed.js';
+import { lossText, verdictText } from '../../../../../sidecar/cli/chaos/report/printed.js';
 import { buildReport, type Summary, summaryOf } from '../../../../../sidecar/cli/chaos/report/report.js';
 import { paletteFor } from '../../../../../sidecar/cli/terminal.js';
 import { madeHistory, madeRun } from '../../../../kit/chaos/made-history.js';
@@ -18,10 +18,10 @@ describe('what is printed of a report', () => {
       run('kill', 'envoy', 700),
       run('kill', 'pick-first', 9_000),
     );
-    assert.deepEqual(figures.map(armLine), [
-      'Outrider 0 of 500, recovered in 0 s',
-      'gRPC alone 117 of 500, not recovered',
-      'Envoy 12 of 500, recovered in 1 s',
+    assert.deepEqual(figures.map(lossText), [
+      'none lost of 500, not disturbed, p99 5.5 ms',
+      '117 failed of 500, not recovered, p99 5.5 ms',
+      '12 failed of 500, recovered in 1 s, p99 5.5 ms',
     ]);
   });
 

@@ -42,6 +42,8 @@ describe('the time to full recovery', () => {
       2_000,
     );
     assert.equal(recovered(1_000, 1_010, failed), 0, 'before the fault');
+    const inFlight = (): Partial<CallRecord> => ({ ...failed(), endMs: 3_040 });
+    assert.equal(recovered(2_500, 2_510, inFlight), 500, 'in flight at its begin');
     assert.equal(
       recovered(4_600, 4_610, () => ({ ...failed(), isFault: true })),
       0,
