@@ -176,7 +176,7 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     this.buffers.release(call);
     if (call.ticket === null) return;
     this.load.onEnd(status);
-    call.backend!.onFinish(call, call.ticket);
+    call.backend!.onFinish(call, call.ticket, status);
   }
 
   /** The load report in the trailers of a call, where its caller is told; one that watches is told each report once. */

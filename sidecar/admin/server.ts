@@ -7,6 +7,7 @@ import { type Answer, live, metrics, ready, text, writeAnswer } from './answers.
 import { addFault, clearFaults, type FaultAdmin, type FaultAnswer, listFaults } from './faults.js';
 import { refusal } from './guard.js';
 import { renderPage } from './page.js';
+import { changeRollout, type RolloutReply, showRollout } from './rollouts.js';
 import { statusOf } from './status.js';
 import { AdminToken } from './token.js';
 import type { SidecarView } from './view.js';
@@ -49,6 +50,13 @@ const ROUTES: readonly Route[] = [
   ['GET', '/metrics', 'Prometheus metrics', metrics],
   ['GET', '/endpoints', 'state of endpoints, queue and model', (view) => json(statusOf(view))],
   ['GET', '/models', 'where each version of each model stands', (view) => json(view.lives())],
+  ['GET', '/rollout', 'the rollout of this service', (view) => replied(showRollout(view.rollouts()))],
+  [
+    'POST',
+    '/rollout',
+    'begin one (?model, ?version, ?canary, ?window), or change it (?command: pause, resume, abort)',
+    async (view, query) => replied(await changeRollout(view.rollouts(), query)),
+  ],
   ['GET', '/config', 'configuration in force', (view) => json(view.config(), withoutSecrets)],
   ['GET', '/faults', 'faults that are injected', faults(listFaults)],
   [
@@ -178,6 +186,10 @@ function faults(does: (admin: FaultAdmin, query: URLSearchParams) => FaultAnswer
     const { status, body } = does(view.faults(), query);
     return typeof body === 'string' ? text(status, body) : { ...json(body), status };
   };
+}
+
+function replied({ status, body }: RolloutReply): Answer {
+  return typeof body === 'string' ? text(status, body) : { ...json(body), status };
 }
 
 function page(view: SidecarView): Answer {

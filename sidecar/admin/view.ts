@@ -1,6 +1,7 @@
 import type { Metric } from '../telemetry/metric.js';
 import type * as reports from '../telemetry/reports.js';
 import type { FaultAdmin } from './faults.js';
+import type { RolloutAdmin } from './rollouts.js';
 
 /** Result of a takeover: the successor's process id, or why there is none. */
 export type TakeoverAnswer =
@@ -33,6 +34,8 @@ export interface SidecarView {
   model(): reports.ModelReport | undefined;
   /** Each model. */
   models(): readonly reports.ModelReport[];
+  /** Undefined: versions of this service do not change by rollouts. */
+  rollouts(): RolloutAdmin | undefined;
   /** Where each version of each model stands. */
   lives(): readonly reports.LifeReport[];
   /** The connection to Consul; undefined without a `consul` block. */

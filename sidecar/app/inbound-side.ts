@@ -19,6 +19,8 @@ import { ModelStatuses } from './model-status.js';
 import { IndexWatch } from './models/index-watch.js';
 import { LifeLog } from './models/life/life-log.js';
 import { processFactOf } from './models/life/process-fact.js';
+import { RolloutAgent } from './models/rollout/rollout-agent.js';
+import type { RolloutStore } from './models/rollout/store.js';
 import { ServedRepository } from './models/served-repository.js';
 import { StatisticsReader } from './models/statistics-reader.js';
 import type { TlsIdentity } from './tls-identity.js';
@@ -36,6 +38,8 @@ export interface InboundSideOptions {
   readonly instance: string;
   /** Where states are kept beyond the process; absent: they are not. */
   readonly stateDir?: string | undefined;
+  /** Where the replicas of the service agree on rollouts; absent: there is no such place. */
+  readonly rolloutStore?: RolloutStore | undefined;
 }
 
 /**
@@ -51,6 +55,8 @@ export class InboundSide {
   readonly lives: LifeLog;
   /** Undefined where the model server may be of another make. */
   readonly statistics: StatisticsReader | undefined;
+  /** Undefined: versions do not change by rollouts. */
+  rollouts: RolloutAgent | undefined;
   /** Called after every change of a model's state. */
   onModel: () => void = () => {};
   address: Address | undefined;
@@ -74,7 +80,10 @@ export class InboundSide {
     const { service, identity } = options;
     this.intentions = options.intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
     const { instance, stateDir } = options;
-    const file = stateDir === undefined ? undefined : new StateFile(join(stateDir, STATE_FILE), deps.logger);
+    const file =
+      stateDir === undefined
+        ? undefined
+        : new StateFile(join(stateDir, `${instance}${STATE_FILE}`), deps.logger);
     this.lives = new LifeLog({ ...deps, instance, file });
     this.repository = ServedRepository.open(config, { ...options, lives: this.lives }, context);
     const only = this.repository === undefined ? modelServer(config, options.process?.isolation) : undefined;
@@ -96,6 +105,7 @@ export class InboundSide {
     this.repository?.attach(this.inbound, this.statistics);
     this.statuses = new ModelStatuses(config, this.hosts, context);
     this.repository?.reportTo(this.statuses, () => this.onModel());
+    this.openRollouts();
     this.described = this.describeMethods(this.single);
     if (this.single !== undefined)
       this.single.onChange = (hosted) => {
@@ -109,6 +119,23 @@ export class InboundSide {
       if (rootsChanged) this.listener?.review((session) => identity.stillTrusts(session));
     });
     identity?.onExpiry(() => this.listener?.retireSessions());
+  }
+
+  /** Rollouts, where versions change by them. */
+  private openRollouts(): void {
+    const { repository, context, lives, options } = this;
+    const { process: model, rolloutStore, service, instance } = options;
+    if (repository === undefined || model?.rollout === undefined || rolloutStore === undefined) return;
+    const { windowMs, agreement, samples, canary, maxLatency } = model.rollout;
+    // A process that does not start in time is started again once.
+    const loadMs = 2 * model.startTimeoutMs;
+    this.rollouts = new RolloutAgent({
+      ...{ context, service, instance, lives, store: rolloutStore, repository: repository.repository },
+      settings: { windowMs, agreement, samples, canary, maxLatency, loadMs },
+      isProven: (revision) => this.statuses.proven(revision.backend.instances),
+      moved: (revision) => repository.moved(revision),
+    });
+    if (model.rollout.follow) repository.onListed = () => void this.rollouts?.follow();
   }
 
   /** Asks a service what methods it has, each time it starts. Several processes of our own serve what is known without asking. */
@@ -132,7 +159,11 @@ export class InboundSide {
       version: hosted.backend.version,
       fingerprint: '',
     }));
-    this.lives.observe(revision, { ...facts, isProven: true, suspicion: '' }, said || state.kind);
+    this.lives.observe(
+      revision,
+      { ...facts, isProven: true, rejection: '', suspicion: '' },
+      said || state.kind,
+    );
   }
 
   /** The model servers. */
@@ -163,6 +194,7 @@ export class InboundSide {
   async start(): Promise<void> {
     for (const host of this.hosts) host.start();
     this.repository?.start();
+    this.rollouts?.start();
     this.statistics?.start();
     const { mtls, listen } = this.config;
     const tls =
@@ -241,6 +273,7 @@ export class InboundSide {
   /** No version of a model is loaded or unloaded from now on: the sidecar drains. */
   stopLoading(): void {
     this.repository?.stop();
+    void this.rollouts?.stop();
   }
 
   stop(): void {
@@ -251,12 +284,13 @@ export class InboundSide {
     this.statistics?.stop();
     this.described?.stop();
     for (const host of this.hosts) host.stop();
+    void this.rollouts?.stop();
     this.lives.close();
   }
 }
 
-/** In the directory for states. */
-const STATE_FILE = 'models.json';
+/** In the directory for states, after the name of the instance. */
+const STATE_FILE = '.models.json';
 /** What the state of a model server means for the life of its models. */
 const LOADS = { ready: 'ready', starting: 'loading', away: 'unavailable' } as const;
 

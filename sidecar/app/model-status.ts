@@ -159,6 +159,14 @@ export class ModelStatuses {
     });
   }
 
+  /** Whether all of these instances have given the golden output, or inferences; undefined: it is not known yet. */
+  proven(instances: readonly ModelInstance[]): boolean | undefined {
+    const own = this.statuses.filter(({ instance }) => instances.includes(instance));
+    const answers = own.map((status) => status.serving());
+    if (answers.includes(false)) return false;
+    return answers.includes(undefined) || own.length === 0 ? undefined : true;
+  }
+
   private byModel(): ReadonlyMap<string, readonly ModelStatus[]> {
     const byName = new Map<string, ModelStatus[]>();
     for (const status of this.statuses) getOrInsert(byName, status.name, () => []).push(status);

@@ -19,7 +19,8 @@ const FIXED: readonly (readonly [string, (config: SidecarConfig) => unknown])[] 
   ['inbound.golden', ({ inbound }) => inbound?.golden],
   ['inbound.reflection', ({ inbound }) => inbound?.reflection],
   ['outbound.shared', ({ outbound }) => outbound?.shared],
-  ['model', ({ model }) => model],
+  // With rollouts, another version is one of them.
+  ['model', ({ model }) => (model?.rollout === undefined ? model : { ...model, versions: undefined })],
   ['state_dir', ({ stateDir }) => stateDir],
   ['audit', ({ audit }) => audit],
   ['fault_injection', ({ faultInjection }) => faultInjection],

@@ -1,4 +1,5 @@
 import type { FaultAdmin } from '../admin/faults.js';
+import type { RolloutAdmin } from '../admin/rollouts.js';
 import type { SidecarView } from '../admin/view.js';
 import type { SidecarConfig } from '../config/model.js';
 import type { Consul } from '../discovery/consul/consul.js';
@@ -121,6 +122,10 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
 
   models(): readonly ModelReport[] {
     return this.inbound?.models() ?? [];
+  }
+
+  rollouts(): RolloutAdmin | undefined {
+    return this.inbound?.rollouts;
   }
 
   lives(): readonly LifeReport[] {

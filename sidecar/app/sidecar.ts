@@ -14,6 +14,8 @@ import type { AppContext, Deps } from './context.js';
 import { createDataPlane, localSettings } from './data-plane.js';
 import { FaultController } from './fault-controller.js';
 import { InboundSide } from './inbound-side.js';
+import { FileStore } from './models/rollout/file-store.js';
+import type { RolloutStore } from './models/rollout/store.js';
 import { OutboundSide } from './outbound-side.js';
 import { restartPaths } from './restart-required.js';
 import type { Addresses, OwnedModel, ReloadResult, RunningSidecar } from './running-sidecar.js';
@@ -134,6 +136,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
       service,
       instance: current.instance,
       stateDir: current.stateDir,
+      rolloutStore: this.rolloutStore(),
       identity,
       intentionsFrom: current.consul?.intentions === true ? 'registry' : 'file',
       process: current.model,
@@ -143,6 +146,14 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     inbound.inbound.upstreamFailures = this.outbound.failures;
     await inbound.start();
     this.consul?.watchIntentions((table) => inbound.setIntentions(table));
+  }
+
+  /** Consul where there is one; else a directory of this machine. */
+  private rolloutStore(): RolloutStore | undefined {
+    const { consul, service, instance } = this;
+    const { stateDir } = this.current;
+    if (consul !== undefined) return consul.rolloutStore(service, instance);
+    return stateDir === undefined ? undefined : new FileStore(stateDir, instance, this.deps.clock);
   }
 
   private register(): void {
@@ -187,6 +198,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     await this.outbound.prepare(next.outbound);
     this.current = { ...next, ...(before.admin ? { admin: before.admin } : {}), limits: before.limits };
     if (next.inbound) this.inbound?.update(next.inbound);
+    if (next.model?.rollout !== undefined) this.inbound?.repository?.choose(next.model.versions);
     this.outbound.apply(next.outbound);
     this.accessLog.update(next.accessLog);
     this.consul?.changed();

@@ -7,6 +7,7 @@ import type { InferFlags } from './infer/flags.js';
 import { addOperatorCommands } from './operator-commands.js';
 import type { InitOptions } from './own-model/init.js';
 import { packageFile, packageVersion } from './package-info.js';
+import { addRolloutCommands } from './rollout/commands.js';
 import type { ServeOptions } from './serve.js';
 
 const EXIT_OK = 0;
@@ -48,6 +49,8 @@ export function build(done: (exitCode: number) => void): Command {
     .version(packageVersion(), '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
+    // `rollout --version N` is no question for the version of the program.
+    .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError('(outrider --help lists the commands)')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'outrider: ')) });
@@ -56,6 +59,7 @@ export function build(done: (exitCode: number) => void): Command {
   addModelCommands(program, done);
   addOperatorCommands(program, done);
   addChaosCommands(program, done);
+  addRolloutCommands(program, done);
   return program;
 }
 

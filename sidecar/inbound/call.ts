@@ -32,7 +32,7 @@ export interface ModelOfCall {
   waitedTooLong(ticket: Ticket): LocalReply;
   onInactive(call: InboundCall, ticket: Ticket): void;
   onActive(call: InboundCall, ticket: Ticket): void;
-  onFinish(call: InboundCall, ticket: Ticket): void;
+  onFinish(call: InboundCall, ticket: Ticket, status: number): void;
 }
 
 /** The process that runs a call, as the call uses it; `ModelInstance` is one. */

@@ -78,7 +78,7 @@ export abstract class InboundState {
     this.deps = { service, context, limits, buffers };
     this.served = makeBackends(models, config, this.deps);
     const isOnly = models.length === 1 && models[0]!.version === undefined;
-    this.router = isOnly ? null : new ModelRouter(this.served, service);
+    this.router = isOnly ? null : new ModelRouter(this.served, service, context.random);
     this.authorization = new InboundAuthorization(intentions, service, context.audit);
     this.load = new LoadReporter(this.served);
     this.loadStreams = new LoadStreams(config.loadReport, {

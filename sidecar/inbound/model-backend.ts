@@ -18,6 +18,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
 import { InboundAdmission, isBypassed, type SharedLimits } from './admission.js';
 import type { InboundCall, Ticket } from './call.js';
+import type { CallTap } from './call-tap.js';
 import { ModelInstance, type ModelState } from './model-instance.js';
 import { sequenceOf } from './sequence-of.js';
 
@@ -49,6 +50,15 @@ export class ModelBackend {
   readonly version: string;
   /** It gets no new calls: another version has taken them over, or it is unloaded. */
   isRetired = false;
+  /**
+   * Of the calls that name no version, the share that it takes: 1, or less while it is tried out; 0: it gets no call at all,
+   * named or not.
+   */
+  share = 1;
+  /** Another version has taken over, and may have to give back: it gets calls only where that one is not ready. */
+  isStandby = false;
+  /** Null: nothing is compared. */
+  tap: CallTap | null = null;
   /** Calls that run, wait or are suspended. */
   private calls = 0;
   private onIdle: (() => void) | null = null;
@@ -171,6 +181,7 @@ export class ModelBackend {
   start(call: InboundCall): void {
     const instance = this.instanceFor(call);
     call.instance = instance;
+    if (this.tap !== null) this.tap.onStart(call);
     if (call.ticket !== null) instance.activity.begin(call.ticket);
     beginAttempt(call, new Attempt(call, instance, this.context.nowMs), NEVER);
     if (!this.mayRepeat(call)) disableReplay(call);
@@ -280,7 +291,8 @@ export class ModelBackend {
   }
 
   /** The call is over, however it ended: its place is free. */
-  onFinish(call: InboundCall, ticket: Ticket): void {
+  onFinish(call: InboundCall, ticket: Ticket, status: number): void {
+    if (this.tap !== null) this.tap.onEnd(call, status);
     const now = this.context.nowMs;
     const { instance } = call;
     instance?.lostCalls.forget(call);

@@ -5,10 +5,12 @@ import { headerViewOf } from '../http2/header-view.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import type { StoredResponse } from '../relay/response.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
+import type { Random } from '../runtime/random.js';
 import type { InboundCall } from './call.js';
 import type { ModelBackend } from './model-backend.js';
 import { targetOf } from './model-methods.js';
 import { ModelRoutedCall } from './model-routed-call.js';
+import { sequenceOf } from './sequence-of.js';
 
 /**
  * Which of several models a call is for. Its first message says so; a method that names no model goes to any model that
@@ -21,6 +23,7 @@ export class ModelRouter {
   constructor(
     private readonly backends: readonly ModelBackend[],
     private readonly service: string,
+    private readonly random: Random = () => 1,
   ) {
     for (const backend of backends) this.add(backend);
   }
@@ -65,7 +68,7 @@ export class ModelRouter {
     // The health of the server as a whole, where that is not known here.
     if (method.isHealth && model === '') return this.routeToAny(call);
     const versions = this.byName.get(model);
-    const backend = versions && preferred(versions, call.version);
+    const backend = versions && this.preferred(versions, call);
     if (backend === undefined) return this.unknown(call, versions);
     call.backend = backend;
     return null;
@@ -78,13 +81,39 @@ export class ModelRouter {
   ): LocalReply {
     const { unknownService, unknownModel, unknownVersion } = ModelReplyReasons;
     if (method.isHealth) return makeLocalReply(unknownService, { model });
-    const served = versions.filter(({ isRetired }) => !isRetired).map((each) => each.version);
+    const served = versions
+      .filter(({ isRetired, share }) => !isRetired && share > 0)
+      .map((each) => each.version);
     if (served.length === 0) return makeLocalReply(unknownModel, { model });
     return makeLocalReply(unknownVersion, {
       model,
       version,
       served: [...new Set(served)].reverse().join(', '),
     });
+  }
+
+  /**
+   * The backend for a call: of those that take calls the one that is ready with all of its instances, the highest version
+   * first; else the best there is, for its reply says why. One that is tried out takes its share of the calls that name no
+   * version and belong to no sequence.
+   */
+  private preferred(versions: readonly ModelBackend[], call: ModelRoutedCall): ModelBackend | undefined {
+    const { version } = call;
+    let best: ModelBackend | undefined;
+    let bestRank = -1;
+    for (const each of versions) {
+      if (each.isRetired || each.share === 0 || !isVersion(each, version)) continue;
+      if (each.share < 1 && version === '') {
+        if (this.random() >= each.share || rankOf(each) < WHOLE || sequenceOf(call) !== null) continue;
+        return each;
+      }
+      const rank = rankOf(each);
+      if (rank > bestRank) {
+        best = each;
+        bestRank = rank;
+      }
+    }
+    return best;
   }
 
   private routeToAny(call: InboundCall): LocalReply | null {
@@ -97,26 +126,10 @@ export class ModelRouter {
   }
 
   private anyReady(): ModelBackend | undefined {
-    return this.backends.find(({ state, isRetired }) => state.kind === 'ready' && !isRetired);
+    return this.backends.find(
+      ({ state, isRetired, share }) => state.kind === 'ready' && !isRetired && share === 1,
+    );
   }
-}
-
-/**
- * The backend for a call: of those that take calls the one that is ready with all of its instances, the highest version
- * first; else the best there is, for its reply says why. `version` empty: any.
- */
-function preferred(versions: readonly ModelBackend[], version: string): ModelBackend | undefined {
-  let best: ModelBackend | undefined;
-  let bestRank = -1;
-  for (const each of versions) {
-    if (each.isRetired || !isVersion(each, version)) continue;
-    const rank = rankOf(each);
-    if (rank > bestRank) {
-      best = each;
-      bestRank = rank;
-    }
-  }
-  return best;
 }
 
 /** A backend whose version is not told apart takes all of them: its process knows which it has. */
@@ -124,9 +137,13 @@ function isVersion(backend: ModelBackend, version: string): boolean {
   return version === '' || backend.version === '' || backend.version === version;
 }
 
-/** With some of its instances a version takes calls only where no other is whole. */
-function rankOf({ instances, state: { kind } }: ModelBackend): number {
+/** The rank of a version that is ready with all of its instances. */
+const WHOLE = 4;
+
+/** With some of its instances a version takes calls only where no other is whole, and one on standby only where none is ready. */
+function rankOf({ instances, isStandby, state: { kind } }: ModelBackend): number {
   if (kind === 'away') return 0;
   if (kind === 'starting') return 1;
-  return instances.some(({ state }) => state.kind === 'starting') ? 2 : 3;
+  if (isStandby) return 2;
+  return instances.some(({ state }) => state.kind === 'starting') ? 3 : WHOLE;
 }

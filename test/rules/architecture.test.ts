@@ -36,7 +36,12 @@ const VENDORS: VendorTable = {
   '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts'],
   '@grpc/reflection': ['services/model-server/transport/reflection.ts'],
   '@peculiar/x509': ['sidecar/identity/ca/certificate-builder.ts'],
-  commander: ['sidecar/cli/chaos/commands.ts', 'sidecar/cli/operator-commands.ts', 'sidecar/cli/program.ts'],
+  commander: [
+    'sidecar/cli/chaos/commands.ts',
+    'sidecar/cli/operator-commands.ts',
+    'sidecar/cli/program.ts',
+    'sidecar/cli/rollout/commands.ts',
+  ],
   consul: ['sidecar/discovery/consul/client/client.ts'],
   'onnx-proto': ['services/onnx/graph.ts'],
   esbuild: ['tools/bundle.ts', 'tools/one-language.ts', 'tools/pack/inline-zod.ts'],

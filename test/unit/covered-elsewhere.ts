@@ -7,6 +7,11 @@ import type { CoveredElsewhere } from '../kit/source-tree/mirror.js';
  */
 export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cluster/foresight/foresight-sweep.ts': 'test/scenario/foresight/creeping-latency.test.ts',
+  'sidecar/app/models/rollout/candidate.ts': 'test/e2e/sidecar/rollout.test.ts',
+  'sidecar/app/models/rollout/rollout-agent.ts': 'test/e2e/sidecar/rollout.test.ts',
+  'sidecar/app/models/rollout/version-tap.ts': 'test/e2e/sidecar/rollout.test.ts',
+  'sidecar/cli/rollout/rollout.ts': 'test/e2e/sidecar/rollout.test.ts',
+  'sidecar/discovery/consul/kv-store.ts': 'test/stack/discovery/rollout-store.test.ts',
   'sidecar/app/audit/audit-sink.ts': 'test/e2e/sidecar/audit.test.ts',
   'sidecar/cli/chaos/history/call-index.ts': 'test/unit/cli/chaos/history/check.test.ts',
   'sidecar/cli/check/certificates.ts': 'test/unit/cli/check/check.test.ts',

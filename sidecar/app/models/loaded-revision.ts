@@ -19,6 +19,8 @@ export class LoadedRevision implements HeldRevision {
   isHeld = false;
   /** While it is held: its golden input has passed. */
   isProven = false;
+  /** Why a rollout has decided against it; empty: none has. */
+  rejection = '';
   /** What speaks against it while it serves; empty: nothing. */
   suspicion = '';
   private hasServed = false;
@@ -45,6 +47,13 @@ export class LoadedRevision implements HeldRevision {
     return next.kind !== before.kind || whyOf(next) !== whyOf(before);
   }
 
+  /** Calls go to it from now on, this share of them. */
+  letGo(share: number): void {
+    this.isHeld = false;
+    this.hasServed = true;
+    this.backend.share = share;
+  }
+
   /** It belongs to this instance, also while its processes are started again, until it is unloaded or could not be loaded. */
   get isServed(): boolean {
     const { kind } = this.state;
@@ -58,14 +67,15 @@ export class LoadedRevision implements HeldRevision {
 
   /** What its state in `LifeLog` follows from. */
   get lifeFacts(): LifeFacts {
-    const { state, isHeld, isProven, suspicion, hosts } = this;
+    const { state, isHeld, isProven, rejection, suspicion, hosts } = this;
     const processes = hosts.map((host) => processFactOf(host.report().state, host.isWarming));
-    return { load: state.kind, processes, isHeld, isProven, suspicion };
+    return { load: state.kind, processes, isHeld, isProven, rejection, suspicion };
   }
 
   /** Why it is in that state, in one sentence. */
   get lifeWhy(): string {
-    const { state, isHeld, suspicion } = this;
+    const { state, isHeld, rejection, suspicion } = this;
+    if (rejection !== '') return rejection;
     if (state.kind === 'ready' && suspicion !== '') return suspicion;
     if (state.kind === 'ready') return isHeld ? 'another version answers the calls' : 'ready';
     if (state.kind === 'unloading') return 'another version has taken over, or it is unloaded';

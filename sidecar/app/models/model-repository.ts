@@ -8,10 +8,11 @@ import { messageOf } from '../../runtime/log/message-of.js';
 import { AuditKind } from '../../telemetry/audit/trail.js';
 import type { AppContext } from '../context.js';
 import type { LoadedRevision } from './loaded-revision.js';
+import { Pins } from './pins.js';
 import { RepositoryWatch } from './repository-watch.js';
 
-/** How a repository changes while it is served (Triton's `--model-control-mode`). */
-export type ModelControl = 'none' | 'poll' | 'explicit';
+/** How a repository changes while it is served (Triton's `--model-control-mode`); `rollout`: by rollouts only. */
+export type ModelControl = 'none' | 'poll' | 'explicit' | 'rollout';
 
 export interface RepositorySettings {
   /** `DIR/NAME/VERSION/…` */
@@ -70,6 +71,8 @@ interface PendingLoad {
  */
 export class ModelRepository {
   readonly revisions: LoadedRevision[] = [];
+  /** What is served with `control: rollout`. */
+  readonly pins = new Pins();
   private readonly listing = new SettledListing();
   /** Models that a command has unloaded. */
   private readonly unloaded = new Set<string>();
@@ -77,6 +80,8 @@ export class ModelRepository {
   /** Loads that have ended, by model. */
   readonly loads = new Map<string, { ok: number; failed: number }>();
   private watcher: RepositoryWatch | undefined;
+  /** Which versions are to be served; a reload may change it. */
+  policy: VersionPolicy;
   private isStopped = false;
   private problem = '';
 
@@ -84,7 +89,9 @@ export class ModelRepository {
     private readonly settings: RepositorySettings,
     private readonly owner: RevisionOwner,
     private readonly context: AppContext,
-  ) {}
+  ) {
+    this.policy = settings.policy;
+  }
 
   /**
    * The revisions that are served from the start, without those whose very files a sidecar before this one has rejected.
@@ -94,6 +101,8 @@ export class ModelRepository {
   static initial(
     { directory, policy }: RepositorySettings,
     isRejected: (revision: Revision) => boolean = () => false,
+    /** By model the version that a rollout has left; it counts where it is there. */
+    pinned: Readonly<Record<string, string>> = {},
   ): readonly Revision[] {
     const all = listRevisions(directory);
     // Of a model of which nothing else is there, a rejected version is tried again.
@@ -102,7 +111,11 @@ export class ModelRepository {
     );
     if (!found.some(({ version }) => version !== ''))
       throw new Error(`${directory}: found no models, expected <name>/<version>/model.yaml`);
-    const wanted = wantedRevisions(found, policy);
+    const chosen = found.filter(
+      ({ name, version }) => Object.hasOwn(pinned, name) && pinned[name] === version,
+    );
+    const others = found.filter(({ name }) => chosen.every((each) => each.name !== name));
+    const wanted = [...chosen, ...wantedRevisions(others, policy)];
     if (wanted.length === 0)
       throw new Error(`${directory}: found no version that the version policy serves, expected at least one`);
     return wanted;
@@ -111,6 +124,7 @@ export class ModelRepository {
   /** Begins with these, which are open. `found`: all that is in the directory. */
   begin(initial: readonly LoadedRevision[], found: readonly Revision[]): void {
     this.revisions.push(...initial);
+    this.pins.begin(initial);
     this.listing.observe(found, this.nowMs());
     for (const each of initial) this.owner.moved(each);
   }
@@ -118,7 +132,7 @@ export class ModelRepository {
   /** Follows the directory from now on, where it is watched. */
   start(): void {
     const { directory, control, pollMs } = this.settings;
-    if (control !== 'poll') return;
+    if (control !== 'poll' && control !== 'rollout') return;
     const { timers } = this.context.deps;
     this.watcher = new RepositoryWatch({ directory, timers, pollMs, scan: () => this.scan() });
     this.watcher.start();
@@ -168,14 +182,16 @@ export class ModelRepository {
   }
 
   private wanted(): readonly Revision[] {
+    if (this.settings.control === 'rollout') return this.pins.wanted;
     const listed = this.listing.revisions().filter(({ name }) => !this.unloaded.has(name));
-    return wantedRevisions(listed, this.settings.policy);
+    return wantedRevisions(listed, this.policy);
   }
 
   private load(revision: Revision): void {
     const { name: model, version } = revision;
     this.context.deps.logger.info({ model, version }, 'loading a version of a model');
     const loaded = this.owner.open(revision, false);
+    if (this.pins.isCandidate(revision)) hold(loaded);
     this.revisions.push(loaded);
     this.owner.moved(loaded);
     this.owner.run(loaded);
@@ -252,6 +268,68 @@ export class ModelRepository {
     return [...served.values()].sort(byNameAndVersion);
   }
 
+  // ---- rollouts ----
+
+  /** The versions of a model that are complete in the directory, by a fresh look. */
+  listed(name: string): readonly Revision[] {
+    this.look();
+    return this.listing.revisions().filter((each) => each.name === name);
+  }
+
+  /**
+   * Of the models that are served, the highest version that the policy chooses and that is above the one that is served, or
+   * whose files have changed since; undefined: there is none. What `isRejected` says is passed over.
+   */
+  newcomer(isRejected: (revision: Revision) => boolean): Revision | undefined {
+    const { policy } = this;
+    const wanted = wantedRevisions(
+      this.listing.revisions().filter((each) => !isRejected(each)),
+      policy,
+    );
+    return wanted.find((each) => {
+      const served = this.pins.servedOf(each.name);
+      if (served === undefined || served.fingerprint === each.fingerprint) return false;
+      return policy.kind === 'specific' || compareVersions(each.version, served.version) >= 0;
+    });
+  }
+
+  /** Loads a revision beside the one that is served, and keeps calls away from it. */
+  offer(revision: Revision): void {
+    this.pins.offer(revision);
+    this.apply();
+  }
+
+  /** The candidate is what is served from now on; what it replaces drains and stops once it is ready. */
+  commit(name: string): void {
+    this.pins.commit(name);
+    this.apply();
+    this.owner.served();
+  }
+
+  /** The candidate gets no call any more, and goes. */
+  withdraw(name: string): void {
+    if (this.pins.candidateOf(name) === undefined) return;
+    this.pins.withdraw(name);
+    this.apply();
+    this.owner.served();
+  }
+
+  /** Calls go elsewhere than before. */
+  changedTraffic(): void {
+    this.owner.served();
+  }
+
+  /** The revision with these files that has processes. */
+  held({ name, version, fingerprint }: Revision): LoadedRevision | undefined {
+    return this.revisions.findLast(
+      (each) =>
+        each.name === name &&
+        each.version === version &&
+        each.fingerprint === fingerprint &&
+        each.state.kind !== 'unloading',
+    );
+  }
+
   // ---- commands ----
 
   /**
@@ -276,15 +354,7 @@ export class ModelRepository {
   /** Answers a command whose model has come to rest: every wanted version is ready, or has failed. */
   private settle(command: PendingLoad): void {
     const wanted = this.wanted().filter(({ name }) => name === command.name);
-    const held = wanted.map((each) =>
-      this.revisions.find(
-        ({ name, version, fingerprint, state }) =>
-          name === each.name &&
-          version === each.version &&
-          fingerprint === each.fingerprint &&
-          state.kind !== 'unloading',
-      ),
-    );
+    const held = wanted.map((each) => this.held(each));
     if (held.some((each) => each === undefined || each.state.kind === 'loading')) return;
     const bad = held.filter((each) => each !== undefined && each.state.kind !== 'ready');
     this.pending.delete(command);
@@ -331,6 +401,12 @@ export class ModelRepository {
   private nowMs(): number {
     return this.context.deps.clock.now();
   }
+}
+
+/** No call goes to it until it is let go. */
+function hold(loaded: LoadedRevision): void {
+  loaded.isHeld = true;
+  loaded.backend.share = 0;
 }
 
 /** Of several revisions of one version the one that matters most stands in the index. */

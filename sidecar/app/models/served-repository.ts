@@ -1,6 +1,6 @@
 import type { InboundConfig, ModelProcessConfig } from '../../config/model.js';
 import type { Revision } from '../../core/models/settled-listing.js';
-import { LATEST } from '../../core/models/version-policy.js';
+import { LATEST, type VersionPolicy } from '../../core/models/version-policy.js';
 import { listRevisions } from '../../health/model/model-revisions.js';
 import type { ModelBackend, ServedModel } from '../../inbound/model-backend.js';
 import type { Inbound } from '../../inbound.js';
@@ -9,7 +9,12 @@ import type { ModelHost } from '../model-host.js';
 import type { ModelStatuses } from '../model-status.js';
 import type { LifeLog } from './life/life-log.js';
 import { LoadedRevision } from './loaded-revision.js';
-import { ModelRepository, type RepositorySettings, type RevisionOwner } from './model-repository.js';
+import {
+  type ModelControl,
+  ModelRepository,
+  type RepositorySettings,
+  type RevisionOwner,
+} from './model-repository.js';
 import { RepositoryMethods } from './repository-methods.js';
 import { RevisionProcesses } from './revision-processes.js';
 import type { StatisticsReader } from './statistics-reader.js';
@@ -40,6 +45,8 @@ export class ServedRepository implements RevisionOwner {
   private onChange: () => void = () => {};
   /** Called when the versions that are served may have changed. */
   onServed: () => void = () => {};
+  /** Called after each look at the directory. */
+  onListed: () => void = () => {};
   private startProcess: ((host: ModelHost) => void) | undefined;
 
   private constructor(
@@ -50,8 +57,7 @@ export class ServedRepository implements RevisionOwner {
     context: AppContext,
   ) {
     this.repository = new ModelRepository(settings, this, context);
-    const isRejected = (each: Revision) => lives.whyRejected(each) !== undefined;
-    this.initials = ModelRepository.initial(settings, isRejected).map((revision) => ({
+    this.initials = initialOf(settings, lives).map((revision) => ({
       revision,
       hosts: processes.hostsOf(revision),
     }));
@@ -69,12 +75,13 @@ export class ServedRepository implements RevisionOwner {
   ): ServedRepository | undefined {
     if (model?.isolation !== 'process' || golden === undefined) return undefined;
     const { instances = 1, versions: policy = LATEST, repository } = model;
-    const { control = 'none', pollMs = DEFAULT_POLL_MS } = repository ?? {};
+    const { pollMs = DEFAULT_POLL_MS } = repository ?? {};
+    const control: ModelControl = model.rollout === undefined ? (repository?.control ?? 'none') : 'rollout';
     const directory = golden.models;
     const settings = { directory, policy, control, pollMs, drainTimeoutMs };
-    const isVersioned = control !== 'none' || policy.kind !== 'latest' || policy.count > 1;
-    const isRejected = (each: Revision) => lives.whyRejected(each) !== undefined;
-    const initial = ModelRepository.initial(settings, isRejected).length * instances;
+    const isVersioned =
+      control !== 'none' || model.recycle !== undefined || policy.kind !== 'latest' || policy.count > 1;
+    const initial = initialOf(settings, lives).length * instances;
     const processes = new RevisionProcesses({ directory, local, instances, isVersioned, initial }, context);
     return new ServedRepository(settings, listRevisions(directory), processes, lives, context);
   }
@@ -101,6 +108,12 @@ export class ServedRepository implements RevisionOwner {
 
   get hosts(): readonly ModelHost[] {
     return this.repository.revisions.flatMap(({ hosts }) => hosts);
+  }
+
+  /** Which versions are to be served has changed; what follows the directory rolls them out. */
+  choose(policy: VersionPolicy = LATEST): void {
+    this.repository.policy = policy;
+    this.onListed();
   }
 
   /** Whether the model was there at the start. */
@@ -149,6 +162,7 @@ export class ServedRepository implements RevisionOwner {
   }
 
   served(): void {
+    if (this.settings.control === 'rollout') this.lives.keep(PINS, this.repository.pins.versions);
     this.onServed();
   }
 
@@ -158,6 +172,7 @@ export class ServedRepository implements RevisionOwner {
 
   listed(all: readonly Revision[]): void {
     this.lives.keepOnly(all);
+    this.onListed();
   }
 
   private connect(
@@ -178,4 +193,15 @@ export class ServedRepository implements RevisionOwner {
     }
     return loaded;
   }
+}
+
+/** The name under which the versions that rollouts have left are kept. */
+const PINS = 'pins';
+
+/** What is served at the start: as rollouts have left it, without what was rejected. */
+function initialOf(settings: RepositorySettings, lives: LifeLog): readonly Revision[] {
+  const isRejected = (each: Revision) => lives.whyRejected(each) !== undefined;
+  const kept = settings.control === 'rollout' ? lives.recall(PINS) : undefined;
+  const pinned = typeof kept === 'object' && kept !== null ? (kept as Record<string, string>) : {};
+  return ModelRepository.initial(settings, isRejected, pinned);
 }

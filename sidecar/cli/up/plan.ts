@@ -163,11 +163,13 @@ async function modelOf(
     const only = server.isolation === 'process' ? ['--model', '{model}={version}'] : [];
     const serve = ['serve', '--models', server.dir, ...only, '--listen', '{socket}', '--exit-with-stdin'];
     const command = commandOf(input.self, serve);
-    const { isolation, instances, versions, repository } = server;
+    const { isolation, instances, versions, repository, rollout, recycle } = server;
     const own = isolation === 'process' && {
       instances,
       ...present('versions', versions),
       ...present('repository', repository),
+      ...present('rollout', rollout),
+      ...present('recycle', recycle),
     };
     return { local: { kind: 'unix', path }, model: { ...model, isolation, ...own, command } };
   }
@@ -290,7 +292,7 @@ async function sidecarSpec(
     log,
     ...present('accessLog', accessLog),
     ...(spec.role === 'replica'
-      ? { stateDir: join(input.mesh.stateDir ?? input.run.folder('state'), spec.name) }
+      ? { stateDir: join(input.mesh.stateDir ?? input.run.folder('state'), spec.service) }
       : {}),
     ...present('audit', audit && auditOf(audit, spec.name)),
     ...present('faultInjection', faultInjection),

@@ -22,8 +22,13 @@ import {
   instanceCount,
   meshCommand,
   meshModelProcess,
+  RECYCLE_MEANING,
   REPOSITORY_MEANING,
+  ROLLOUT_MEANING,
+  recycle,
+  refuseOtherControl,
   repository,
+  rollout,
   VERSIONS_MEANING,
   VERSIONS_REASON,
   versionPolicy,
@@ -59,6 +64,8 @@ export type ModelServerConfig =
       readonly instances: number;
       readonly versions?: VersionPolicy;
       readonly repository?: CodeOf<ReturnType<typeof repository>>;
+      readonly rollout?: CodeOf<ReturnType<typeof rollout>>;
+      readonly recycle?: CodeOf<ReturnType<typeof recycle>>;
     }
   | { readonly kind: 'command'; readonly command: readonly string[] };
 
@@ -96,6 +103,16 @@ const service = inCode(
       meaning: REPOSITORY_MEANING,
       otherwise: 'absent: `control: none`',
       why: 'A model should not change unless that is wanted.',
+    }),
+    rollout: option(rollout().optional(), {
+      meaning: ROLLOUT_MEANING,
+      otherwise: 'absent: versions change as `repository` says',
+      why: 'It takes the memory of a model twice.',
+    }),
+    recycle: option(recycle().optional(), {
+      meaning: RECYCLE_MEANING,
+      otherwise: 'absent: a process runs until it ends',
+      why: 'A process that serves should be left alone unless there is a reason.',
     }),
     replicas: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
       meaning: 'Model processes of this kind, each behind a sidecar of its own.',
@@ -136,7 +153,17 @@ const service = inCode(
     ),
   ),
   (
-    { models, command = [], isolation = 'process', instances = 1, versions, repository: changes, ...rest },
+    {
+      models,
+      command = [],
+      isolation = 'process',
+      instances = 1,
+      versions,
+      repository: changes,
+      rollout: rolled,
+      recycle: renewed,
+      ...rest
+    },
     serviceName,
   ) => {
     const server: ModelServerConfig =
@@ -146,6 +173,8 @@ const service = inCode(
             ...{ kind: 'models', dir: models, isolation, instances },
             ...present('versions', versions),
             ...present('repository', changes),
+            ...present('rollout', rolled),
+            ...present('recycle', renewed),
           };
     return { ...rest, name: serviceName, server };
   },
@@ -228,7 +257,9 @@ function requireOneServer(found: FoundBlock, report: Report): void {
     report(['command'], 'found beside models; expected only one of them');
   if (models === undefined && found['isolation'] !== undefined)
     report(['isolation'], 'found without models; expected with models only');
-  for (const key of ['instances', 'versions', 'repository']) requireProcesses(found, key, report);
+  for (const key of ['instances', 'versions', 'repository', 'rollout', 'recycle'])
+    requireProcesses(found, key, report);
+  refuseOtherControl(found, report);
   if (!Array.isArray(words)) return;
   const env = Object.values(mapping(mapping(found['model'])['env'])).flatMap((inner) => text(inner) ?? []);
   if ([...texts(words), ...env].some(saysWhereToListen)) return;

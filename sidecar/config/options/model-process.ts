@@ -2,6 +2,7 @@
  * The life of a model process that the sidecar owns.
  */
 import { z } from 'zod';
+import type { VersionPolicy } from '../../core/models/version-policy.js';
 import {
   readVersionPolicy,
   VERSION_POLICY_FORM,
@@ -9,7 +10,8 @@ import {
   writeVersionPolicy,
 } from '../codecs/version-policy.js';
 import { fromFile } from '../names-codec.js';
-import { block, blockAs, inCode, located, option, rules, value } from './option.js';
+import type { FoundBlock } from './found.js';
+import { block, blockAs, inCode, located, option, type Report, rules, value } from './option.js';
 import {
   choice,
   codec,
@@ -18,9 +20,13 @@ import {
   matching,
   pathFrom,
   plainText,
+  ratio,
+  rational,
   refuseMaxBelowBase,
+  size,
   wholeNumber,
   wholeNumberOrNone,
+  yesOrNo,
 } from './values.js';
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -151,6 +157,71 @@ export const repository = () =>
 export const REPOSITORY_MEANING =
   'Whether models and versions are loaded and unloaded while others are served. With `isolation: process` only.';
 
+/** How one version takes the place of another. */
+export const rollout = () =>
+  block({
+    agreement: option(ratio({ min: 0, max: 1 }).prefault(0.98), {
+      meaning:
+        'Least share of answers in which the new version agrees with the one that is served: the same largest class, or numbers within 0.001 where there are no classes.',
+      why: 'A version that was trained anew differs in a few answers; one that is wrong differs in many.',
+    }),
+    samples: option(wholeNumber({ min: 0, max: 100_000 }).prefault(50), {
+      meaning:
+        'Answers that are compared before the first call goes to the new version. Copies of unary inferences (ModelInfer, without a sequence) are sent one at a time, a quarter of the time at most. 0: none are, for a model whose runs have effects elsewhere.',
+      why: 'A version that agrees in 60 % of answers passes 98 % of 50 by chance once in 10^9 times.',
+    }),
+    window: option(duration({ min: 1_000, max: 86_400_000 }).prefault('60s'), {
+      meaning:
+        'How long calls are watched after each change of traffic, and answers are compared at most. A replica with too few calls to compare goes on after it.',
+      why: 'Long enough for errors to show at a call a second.',
+    }),
+    canary: option(ratio({ min: 0, max: 0.5 }).prefault(0), {
+      meaning:
+        'Share of the calls that name no version and belong to no sequence, which the new version gets for a window before it gets all; 0: it gets all at once.',
+      why: 'Its answers have been compared before.',
+    }),
+    max_latency: option(rational({ min: 1, max: 100 }).prefault(2), {
+      meaning: 'The median latency of the new version may be that of the old one times this, or 5 ms more.',
+      why: 'Above the noise of a busy machine.',
+    }),
+    follow: option(yesOrNo().prefault(true), {
+      meaning:
+        'A new version in the directory, or changed files of the one that is served, is rolled out by itself. Otherwise `outrider rollout` says when.',
+      why: 'A version is put there to be served.',
+    }),
+  });
+export const ROLLOUT_MEANING =
+  'Present: one version takes the place of another at one replica after the other: loaded beside it, proven by its golden output, compared with it on copies of real calls, given the calls, and watched; where it fails in any of this, calls go back by themselves. Begun by `outrider rollout`, or by a new version in the directory. Replicas agree through Consul (KV below `outrider/rollout/SERVICE/`, which takes `key_prefix` and `session_prefix` with `write` in the ACL policy) or through `state_dir`. With `isolation: process` and versions `latest 1`.';
+
+/** Versions change in one way only, and one at a time. */
+export function refuseOtherControl(found: FoundBlock, report: Report): void {
+  if (found['rollout'] === undefined) return;
+  if (found['repository'] !== undefined)
+    report(['repository'], 'found beside rollout; expected one of them, for either says how versions change');
+  const policy = found['versions'];
+  const said =
+    typeof policy === 'object' && policy !== null ? writeVersionPolicy(policy as VersionPolicy) : policy;
+  if (typeof said === 'string' && !/^(latest( 1)?|specific \d+)$/.test(said))
+    report(['versions'], `found "${said}" beside rollout; expected "latest 1" or "specific N"`);
+}
+
+/** When a process is replaced although it serves. */
+export const recycle = () =>
+  block({
+    max_age: option(duration({ min: 10_000, max: 31_536_000_000 }).optional(), {
+      meaning: 'A process older than this is replaced.',
+      otherwise: 'absent: age is no reason',
+      why: 'Only the model knows whether it ages.',
+    }),
+    max_memory: option(size({ min: 1024 * 1024, max: 1024 ** 4 }).optional(), {
+      meaning: 'A process that says it has more resident memory than this is replaced.',
+      otherwise: 'absent: memory is no reason',
+      why: 'Only the model knows what it needs.',
+    }),
+  });
+export const RECYCLE_MEANING =
+  'Present: a process that is old or large is replaced before it fails: a fresh one is loaded and proven beside it, takes its calls, and only then does the old one drain. One at a time at a replica, and where replicas share a store (`rollout`) at one replica at a time. Takes the memory of the model twice meanwhile. With `isolation: process` only.';
+
 /** In a sidecar file. */
 export const sidecarModelProcess = blockAs('a block about the model process', {
   command: option(
@@ -186,6 +257,16 @@ export const sidecarModelProcess = blockAs('a block about the model process', {
     meaning: `${REPOSITORY_MEANING} The command needs {version}.`,
     otherwise: 'absent: `control: none`',
     why: 'A model should not change unless that is wanted.',
+  }),
+  rollout: option(rollout().optional(), {
+    meaning: `${ROLLOUT_MEANING} The command needs {version}.`,
+    otherwise: 'absent: versions change as `repository` says',
+    why: 'It takes the memory of a model twice, and a place where replicas agree.',
+  }),
+  recycle: option(recycle().optional(), {
+    meaning: `${RECYCLE_MEANING} The command needs {version}.`,
+    otherwise: 'absent: a process runs until it ends',
+    why: 'A process that serves should be left alone unless there is a reason.',
   }),
   ...common,
 });

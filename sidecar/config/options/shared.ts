@@ -41,7 +41,7 @@ export const reflection = option(yesOrNo().optional(), {
 /** In a sidecar file. */
 export const stateDir = option(filePath('a directory').optional(), {
   meaning:
-    'Where the states of models are kept (`models.json`, small, made private): a version that was rejected stays so, and a rollout goes on where it was, after a restart of the sidecar or of the machine.',
+    'Where the states of models are kept (`INSTANCE.models.json`, small, made private); replicas of one service on one machine may share it, and agree through it on rollouts: a version that was rejected stays so, and a rollout goes on where it was, after a restart of the sidecar or of the machine.',
   otherwise: 'absent: they are forgotten with the process',
   why: 'Only the installation knows a place that lasts.',
 });
@@ -49,7 +49,7 @@ export const stateDir = option(filePath('a directory').optional(), {
 /** In a mesh file. */
 export const meshStateDir = option(filePath('a directory').optional(), {
   meaning:
-    'Where the states of models are kept, in a directory for each sidecar and one for each service: a version that was rejected stays so, and a rollout goes on where it was, after a restart of a sidecar, of `up`, or of the machine.',
+    'Where the states of models are kept, in a directory for each service: a version that was rejected stays so, and a rollout goes on where it was, after a restart of a sidecar, of `up`, or of the machine.',
   otherwise: 'absent: in `run_dir`, which outlives each sidecar and not `up`',
   why: 'Leaves nothing behind.',
 });

@@ -3,7 +3,8 @@ import { sidecarConsulRules } from './consul/rules.js';
 import { address, entries, type FoundBlock, list, mapping, texts } from './found.js';
 import { callListeners, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
 import { mappedIdRules } from './mapped-ids.js';
-import type { Report } from './option.js';
+import { refuseOtherControl } from './model-process.js';
+import { below, type Report } from './option.js';
 import { refuseSharedVariables } from './upstream/service-upstreams.js';
 
 /** Reports what parts of a sidecar file contradict, or leave without effect, in each other. */
@@ -44,7 +45,7 @@ function requireModels(file: FoundBlock, report: Report): void {
   const { isolation, command } = model;
   const { golden, local } = mapping(file['inbound']);
   if (isolation !== 'process')
-    for (const key of ['instances', 'versions', 'repository'])
+    for (const key of ['instances', 'versions', 'repository', 'rollout', 'recycle'])
       if (model[key] !== undefined)
         report(
           ['model', key],
@@ -66,7 +67,10 @@ function requireModels(file: FoundBlock, report: Report): void {
       ['inbound', 'local'],
       'found a port; expected a socket ("unix:/PATH") with isolation: process, for each model has one beside it',
     );
-  const isVersioned = model['versions'] !== undefined || model['repository'] !== undefined;
+  const isVersioned = ['versions', 'repository', 'rollout', 'recycle'].some(
+    (key) => model[key] !== undefined,
+  );
+  refuseOtherControl(model, below(['model'], report));
   if (isVersioned && command !== undefined && !texts(command).some((word) => word.includes('{version}')))
     report(
       ['model', 'command'],

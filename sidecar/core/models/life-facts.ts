@@ -22,6 +22,8 @@ export interface LifeFacts {
   readonly isHeld: boolean;
   /** Its golden input has passed at the processes that run now; told apart only while it is held. */
   readonly isProven: boolean;
+  /** Why a rollout has decided against it; empty: none has. */
+  readonly rejection: string;
   /** What speaks against a version that serves; empty: nothing. */
   readonly suspicion: string;
 }
@@ -31,9 +33,12 @@ export interface LifeFacts {
  * as calls go to it.
  */
 export function lifeOf(facts: LifeFacts, before: LifeState): LifeState {
-  const { load, processes, isHeld, isProven, suspicion } = facts;
-  if (load === 'failed') return 'rejected';
-  if (load === 'unloading') return before === 'rejected' || before === 'pending' ? 'stopped' : 'draining';
+  const { load, processes, isHeld, isProven, rejection, suspicion } = facts;
+  if (load === 'failed' || rejection !== '') return 'rejected';
+  if (load === 'unloading') {
+    if (before === 'rejected') return before;
+    return before === 'pending' ? 'stopped' : 'draining';
+  }
   if (load === 'ready') {
     if (isHeld) return isProven ? 'shadow' : 'golden';
     return suspicion === '' ? 'serving' : 'suspect';

@@ -16,6 +16,7 @@ import { agentSettings } from './client/settings.js';
 import type { Environment } from './client/settings-files.js';
 import { ConnectIdentity } from './connect/identity.js';
 import { ConnectIntentions } from './connect/intentions.js';
+import { KvStore } from './kv-store.js';
 import { metrics } from './metrics.js';
 import { QueryRegistry } from './query/query-registry.js';
 import type { ConsulDeps } from './query/query-spec.js';
@@ -156,6 +157,11 @@ export class Consul implements Discovery {
       at: new Date(this.deps.clock.wallNow()).toISOString(),
     });
     await this.agent.setKey(`${AUDIT_KEYS}${instance}`, value, AUDIT_REQUEST);
+  }
+
+  /** Where the replicas of a service agree on rollouts. */
+  rolloutStore(service: string, instance: string): KvStore {
+    return new KvStore(this.agent, this.deps.timers, service, instance);
   }
 
   /** Why the sidecar is not ready, one sentence each; empty: it is. */

@@ -22,6 +22,8 @@ export const AuditKind = {
   modelLoaded: 'model-loaded',
   modelRejected: 'model-rejected',
   modelUnloaded: 'model-unloaded',
+  /** Of a version over the replicas of the service: begun, paused, gone through, rejected, rolled back, aborted. */
+  rollout: 'rollout-changed',
 } as const;
 
 export type AuditKindName = (typeof AuditKind)[keyof typeof AuditKind];

@@ -1,6 +1,7 @@
 /** A view whose every answer the test sets by hand. */
 
 import type { FaultAdmin } from '../../../sidecar/admin/faults.js';
+import type { RolloutAdmin } from '../../../sidecar/admin/rollouts.js';
 import type { SidecarView, TakeoverAnswer } from '../../../sidecar/admin/view.js';
 import type { Metric } from '../../../sidecar/telemetry/metric.js';
 import type * as reports from '../../../sidecar/telemetry/reports.js';
@@ -50,6 +51,8 @@ export class FakeView implements SidecarView {
   faults = () => this.faultDesk;
   model = () => this.modelReport;
   models = () => this.modelReports;
+  rolloutAdmin: RolloutAdmin | undefined;
+  rollouts = () => this.rolloutAdmin;
   lives = () => this.lifeReports;
   registry = () => this.registryReport;
   metrics = () => this.metricFamilies;

@@ -58,6 +58,35 @@ describe('Scenario: versions of one model', () => {
     assert.equal(ask({ body: body('10') }).reason, 'model-not-ready');
   });
 
+  it('a version that is held back gets no call, and is not known by its name', () => {
+    backend('10').share = 0;
+    assert.equal(answerOf(), '9');
+    assert.match(said(ask({ body: body('10') })), /version 10 is not found; served: 1, 9$/);
+    backend('10').share = 1;
+    assert.equal(answerOf(), '10');
+  });
+
+  it('a version that is tried out gets its share of the calls that name none and belong to no sequence', () => {
+    backend('9').share = 0.25;
+    const answers = Array.from({ length: 200 }, () => answerOf());
+    const tried = answers.filter((each) => each === '9').length;
+    assert.ok(tried > 25 && tried < 75, `${tried} of 200`);
+    assert.equal(answers.length - tried, answers.filter((each) => each === '10').length);
+    assert.equal(answerOf('9'), '9');
+    const name = new MessageWriter().text(1, 'sequence_id').message(2, new MessageWriter().text(3, 'a'));
+    const sequence = grpcMessage(new MessageWriter().text(1, 'digits').message(4, name).finish());
+    for (let i = 0; i < 40; i++) assert.equal(ask({ body: sequence }).body.toString(), '10');
+    backend('9').instances[0]!.setState({ kind: 'starting' });
+    for (let i = 0; i < 40; i++) assert.equal(answerOf(), '10', 'one that is not ready is not tried');
+  });
+
+  it('a version on standby gets calls only while the one that has taken over is not ready', () => {
+    backend('10').isStandby = true;
+    assert.equal(answerOf(), '9');
+    for (const each of ['9', '1']) backend(each).instances[0]!.setState({ kind: 'away', why: 'it crashed' });
+    assert.equal(answerOf(), '10');
+  });
+
   it('a version that is not there is NOT_FOUND, with those that are', () => {
     const call = ask({ body: body('7') });
     assert.deepEqual([call.status, call.reason], [5, 'unknown-model']);

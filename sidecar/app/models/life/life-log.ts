@@ -105,6 +105,7 @@ export class LifeLog {
 
   /** Keeps a value beside the states; undefined: it is no longer kept. It has to be fit for JSON. */
   keep(name: string, value: unknown): void {
+    if (JSON.stringify(this.kept[name]) === JSON.stringify(value)) return;
     if (value === undefined) delete this.kept[name];
     else this.kept[name] = value;
     this.save();

@@ -6,7 +6,7 @@ import { type LifeFacts, lifeOf, type ProcessFact } from '../../../../sidecar/co
 
 describe('the state of a version by its facts', () => {
   const facts = (load: LifeFacts['load'], ...processes: ProcessFact[]): LifeFacts => ({
-    ...{ load, processes, isHeld: false, isProven: false, suspicion: '' },
+    ...{ load, processes, isHeld: false, isProven: false, rejection: '', suspicion: '' },
   });
 
   it('follows its processes while it loads', () => {
@@ -34,7 +34,7 @@ describe('the state of a version by its facts', () => {
   it('drains what had calls, and stops what had none', () => {
     assert.equal(lifeOf(facts('unloading', 'ready'), 'serving'), 'draining');
     assert.equal(lifeOf(facts('unloading', 'none'), 'pending'), 'stopped');
-    assert.equal(lifeOf(facts('unloading', 'none'), 'rejected'), 'stopped');
+    assert.equal(lifeOf(facts('unloading', 'none'), 'rejected'), 'rejected');
   });
 
   it('is always one of the table', () => {

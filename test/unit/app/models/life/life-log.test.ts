@@ -15,7 +15,7 @@ describe('the log of states', () => {
   let lines: string[];
   const revision = (version = '1', fingerprint = 'a') => ({ name: 'digits', version, fingerprint });
   const facts = (load: LifeFacts['load'], overrides: Partial<LifeFacts> = {}): LifeFacts => ({
-    ...{ load, processes: ['ready'], isHeld: false, isProven: false, suspicion: '' },
+    ...{ load, processes: ['ready'], isHeld: false, isProven: false, rejection: '', suspicion: '' },
     ...overrides,
   });
   const open = (instance = 'mine-1'): LifeLog => {

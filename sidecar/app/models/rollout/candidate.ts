@@ -1,0 +1,202 @@
+import type { ReplicaFacts, RolloutPhase, RolloutSettings } from '../../../core/models/rollout.js';
+import type { Revision } from '../../../core/models/settled-listing.js';
+import { GrpcClient } from '../../../health/model/grpc-client.js';
+import { AuditKind } from '../../../telemetry/audit/trail.js';
+import type { AppContext } from '../../context.js';
+import type { LoadedRevision } from '../loaded-revision.js';
+import type { ModelRepository } from '../model-repository.js';
+import { Agreement, Latencies, VersionTap } from './version-tap.js';
+
+/** What a replica asks about the processes of a version. */
+export interface CandidateDeps {
+  readonly repository: ModelRepository;
+  readonly context: AppContext;
+  /** Whether the golden input has passed at its processes; undefined: not known yet. */
+  isProven(revision: LoadedRevision): boolean | undefined;
+  /** Its state may be another one. */
+  moved(revision: LoadedRevision): void;
+}
+
+/** What a replica says of the candidate. */
+export type CandidateFacts = Omit<ReplicaFacts, 'instance' | 'id'>;
+
+/**
+ * One version of a model on its way into service at this replica: loaded beside the version that is served, held back,
+ * compared, let go. Each step may be asked for again, and from any other: what is there already stays.
+ */
+export class Candidate {
+  private readonly agreement = new Agreement();
+  private readonly before = new Latencies();
+  private readonly after = new Latencies();
+  private readonly clients: GrpcClient[] = [];
+  private readonly taps: VersionTap[] = [];
+  /** The phase that this replica is in; undefined: it has not got beyond the load. */
+  private phase: RolloutPhase | undefined;
+  /** Why there is nothing to load. */
+  private why = '';
+
+  constructor(
+    readonly model: string,
+    readonly version: string,
+    private readonly deps: CandidateDeps,
+  ) {}
+
+  /** Brings the replica to this phase. */
+  enact(phase: RolloutPhase, { canary, samples }: Pick<RolloutSettings, 'canary' | 'samples'>): void {
+    const { repository } = this.deps;
+    if (phase === 'waiting') return this.candidate === undefined ? undefined : this.withdraw('');
+    if (phase === 'done') return this.finish();
+    this.load();
+    this.prove();
+    const fresh = this.fresh;
+    const old = this.old;
+    if (phase === this.phase || phase === 'loading') return;
+    if (fresh === undefined || old === undefined || fresh.state.kind !== 'ready') return;
+    this.phase = phase;
+    const isTaken = phase === 'watching';
+    if (phase !== 'shadow') {
+      fresh.letGo(isTaken ? 1 : canary);
+      old.backend.isStandby = isTaken;
+    }
+    this.endComparison();
+    const how = samples === 0 ? 'not' : isTaken ? 'backward' : 'forward';
+    this.compare(old, fresh, how);
+    this.deps.moved(fresh);
+    repository.changedTraffic();
+  }
+
+  /** It gets no call any more, and its processes end; `why`: it is rejected for that. */
+  withdraw(why: string): void {
+    const { repository, context } = this.deps;
+    const { fresh, old } = this;
+    this.endComparison();
+    this.phase = undefined;
+    this.why = '';
+    if (old !== undefined) old.backend.isStandby = false;
+    if (fresh === undefined) return repository.withdraw(this.model);
+    if (why !== '' && fresh.state.kind !== 'failed') {
+      fresh.rejection = why;
+      context.dataPlane.audit.record(AuditKind.modelRejected, {
+        ...{ model: this.model, version: this.version, why },
+      });
+      this.deps.moved(fresh);
+    }
+    repository.withdraw(this.model);
+  }
+
+  /** What the leader decides by. */
+  facts(): CandidateFacts {
+    const { agreement, before, after } = this;
+    const { compared, agreed, difference } = agreement;
+    // Before calls go to it, the copies say how fast it is.
+    const own = this.isTaken ? after.tally : { ...agreement.copies.tally, errors: 0 };
+    return {
+      serving: this.deps.repository.pins.servedOf(this.model)?.version ?? '',
+      ...this.state(),
+      ...{ compared, agreed, difference, before: before.tally, after: own },
+    };
+  }
+
+  /** No calls are looked at any more. */
+  close(): void {
+    this.endComparison();
+  }
+
+  /** Calls go to it, all of them or its share. */
+  private get isTaken(): boolean {
+    return this.phase === 'watching' || this.phase === 'canary';
+  }
+
+  private get candidate(): Revision | undefined {
+    return this.deps.repository.pins.candidateOf(this.model);
+  }
+
+  /** The processes of the new version; undefined: none have been started, or they are going. */
+  private get fresh(): LoadedRevision | undefined {
+    const { candidate } = this;
+    return candidate && this.deps.repository.held(candidate);
+  }
+
+  /** The processes of the version that is served. */
+  private get old(): LoadedRevision | undefined {
+    const { repository } = this.deps;
+    const served = repository.pins.servedOf(this.model);
+    return served && repository.held(served);
+  }
+
+  /** Starts its processes, unless they run. */
+  private load(): void {
+    const { repository } = this.deps;
+    const { candidate } = this;
+    if (candidate?.version === this.version) return;
+    if (candidate !== undefined) repository.withdraw(this.model);
+    const served = repository.pins.servedOf(this.model);
+    // Files that have changed are another revision of the same version.
+    const found = repository
+      .listed(this.model)
+      .find(({ version, fingerprint }) => version === this.version && fingerprint !== served?.fingerprint);
+    this.why = found === undefined ? `there is no version ${this.version} in the directory` : '';
+    if (found !== undefined) repository.offer(found);
+  }
+
+  /** Its own server has compared the golden output at the load; this is the sidecar's comparison, by the way of calls. */
+  private prove(): void {
+    const { fresh } = this;
+    if (fresh === undefined || fresh.isProven || fresh.state.kind !== 'ready') return;
+    if (this.deps.isProven(fresh) !== true) return;
+    fresh.isProven = true;
+    this.deps.moved(fresh);
+  }
+
+  /** It is the version that is served from now on, and the other one drains. */
+  private finish(): void {
+    const { repository } = this.deps;
+    if (repository.pins.servedOf(this.model)?.version === this.version && this.candidate === undefined)
+      return;
+    // A replica that has heard of the end only: it loads the version, and serves it once it is ready.
+    this.load();
+    const { fresh, old } = this;
+    if (fresh?.state.kind !== 'ready') return;
+    this.endComparison();
+    if (old !== undefined) old.backend.isStandby = false;
+    fresh.letGo(1);
+    repository.commit(this.model);
+    this.deps.moved(fresh);
+    this.phase = 'done';
+  }
+
+  private state(): Pick<ReplicaFacts, 'candidate' | 'why'> {
+    const { candidate, fresh, why } = this;
+    if (candidate === undefined) return { candidate: why === '' ? 'none' : 'missing', why };
+    if (fresh === undefined || fresh.state.kind === 'loading') return { candidate: 'loading', why: '' };
+    if (fresh.state.kind !== 'ready') return { candidate: 'failed', why: fresh.why };
+    if (fresh.isProven) return { candidate: 'proven', why: '' };
+    const isWrong = this.deps.isProven(fresh) === false;
+    return isWrong
+      ? { candidate: 'failed', why: 'its golden output differs' }
+      : { candidate: 'loading', why: '' };
+  }
+
+  /** The version that answers has its calls copied to the other one. */
+  private compare(old: LoadedRevision, fresh: LoadedRevision, copies: 'forward' | 'backward' | 'not'): void {
+    const { context } = this.deps;
+    const { dataPlane } = context;
+    const clientOf = (revision: LoadedRevision): GrpcClient => {
+      const client = new GrpcClient(revision.hosts[0]!.address, context.deps.timers);
+      this.clients.push(client);
+      return client;
+    };
+    const forward = copies === 'forward' ? clientOf(fresh) : undefined;
+    const reverse = copies === 'backward' ? clientOf(old) : undefined;
+    old.backend.tap = new VersionTap(dataPlane, this.before, this.agreement, forward);
+    fresh.backend.tap = new VersionTap(dataPlane, this.after, this.agreement, reverse);
+    this.taps.push(old.backend.tap as VersionTap, fresh.backend.tap as VersionTap);
+  }
+
+  /** Calls are no longer looked at; what has been counted stays. */
+  private endComparison(): void {
+    for (const each of [this.old, this.fresh]) if (each !== undefined) each.backend.tap = null;
+    for (const tap of this.taps.splice(0)) tap.close();
+    for (const client of this.clients.splice(0)) client.close();
+  }
+}

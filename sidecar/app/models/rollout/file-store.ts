@@ -1,0 +1,110 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { LockFile } from '../../../runtime/process/lock-file.js';
+import type { Clock } from '../../../runtime/time/clock.js';
+import type { RolloutStore, Stored } from './store.js';
+
+/** A replica that has said nothing for this long is not alive, ms; each says something twice a second. */
+const ALIVE_MS = 10_000;
+const FACTS = '.facts.json';
+
+/**
+ * A store for replicas on one machine, in a directory that they share: `up` gives each service one. A lock is that of a process,
+ * and is gone with it.
+ */
+export class FileStore implements RolloutStore {
+  private readonly record: string;
+  private readonly writing: LockFile;
+  private readonly leading: LockFile;
+  private isLeading = false;
+
+  constructor(
+    private readonly directory: string,
+    private readonly instance: string,
+    private readonly clock: Clock,
+  ) {
+    this.record = join(directory, 'rollout.json');
+    this.writing = new LockFile(join(directory, 'rollout.lock'));
+    this.leading = new LockFile(join(directory, 'leader.lock'));
+  }
+
+  get where(): string {
+    return this.directory;
+  }
+
+  async read(): Promise<Stored | undefined> {
+    return this.readNow();
+  }
+
+  async write(value: unknown, index: string | undefined, as: 'leader' | 'command'): Promise<boolean> {
+    if (as === 'leader' && !(await this.lead())) return false;
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    if (!takeLock(this.writing)) return false;
+    try {
+      const stored = this.readNow();
+      if (stored?.index !== index) return false;
+      const next = `${this.record}.next`;
+      writeFileSync(next, JSON.stringify({ index: Number(index ?? 0) + 1, value }), { mode: 0o600 });
+      renameSync(next, this.record);
+      return true;
+    } finally {
+      this.writing.release();
+    }
+  }
+
+  async lead(): Promise<boolean> {
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    this.isLeading ||= takeLock(this.leading);
+    return this.isLeading;
+  }
+
+  async resign(): Promise<void> {
+    if (this.isLeading) rmSync(this.leading.path, { force: true });
+    this.isLeading = false;
+  }
+
+  async say(facts: unknown): Promise<void> {
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    const path = join(this.directory, `${this.instance}${FACTS}`);
+    writeFileSync(`${path}.next`, JSON.stringify(facts), { mode: 0o600 });
+    renameSync(`${path}.next`, path);
+  }
+
+  async heard(): Promise<readonly unknown[]> {
+    const now = this.clock.wallNow();
+    return readdirSync(this.directory)
+      .filter((name) => name.endsWith(FACTS))
+      .map((name) => join(this.directory, name))
+      .filter((path) => now - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < ALIVE_MS)
+      .map((path) => parsed(path));
+  }
+
+  async close(): Promise<void> {
+    await this.resign();
+    rmSync(join(this.directory, `${this.instance}${FACTS}`), { force: true });
+  }
+
+  private readNow(): Stored | undefined {
+    const found = parsed(this.record) as { index?: unknown; value?: unknown } | undefined;
+    return found === undefined ? undefined : { value: found.value, index: String(found.index) };
+  }
+}
+
+/** False: another process has it. */
+function takeLock(lock: LockFile): boolean {
+  try {
+    lock.acquire();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Undefined: there is no such file, or it holds no JSON. */
+function parsed(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,276 @@
+import { present } from '../../../config/present.js';
+import {
+  beginRollout,
+  commandRollout,
+  describeRollout,
+  isOver,
+  type ReplicaFacts,
+  type RolloutAnswer,
+  type RolloutPhase,
+  type RolloutRecord,
+  type RolloutSettings,
+  type RolloutView,
+} from '../../../core/models/rollout.js';
+import { readFacts, readRollout } from '../../../core/models/rollout-format.js';
+import { nextStep } from '../../../core/models/rollout-step.js';
+import { messageOf } from '../../../runtime/log/message-of.js';
+import type { Timer } from '../../../runtime/time/timers.js';
+import { AuditKind } from '../../../telemetry/audit/trail.js';
+import type { AppContext } from '../../context.js';
+import type { LifeLog } from '../life/life-log.js';
+import { Candidate, type CandidateDeps } from './candidate.js';
+import type { RolloutStore } from './store.js';
+
+/** Between two looks at the store, ms: while something is rolled out, and while nothing is. */
+const ACTIVE_MS = 500;
+const IDLE_MS = 5_000;
+/** A store that cannot be reached is named once per this, ms. */
+const NAMED_MS = 60_000;
+
+export interface RolloutAgentDeps extends CandidateDeps {
+  readonly context: AppContext;
+  readonly service: string;
+  readonly instance: string;
+  /** As the file says; a command may say otherwise. */
+  readonly settings: RolloutSettings;
+  readonly store: RolloutStore;
+  readonly lives: LifeLog;
+}
+
+/**
+ * The part of this replica in rollouts of its service: reads the record, brings its own versions to the phase that the record
+ * has for it, says where it is; and where it leads, decides the next step of all. Whichever replica gets the lock leads, and
+ * goes on from the record, so that no step depends on the one that leads.
+ */
+export class RolloutAgent {
+  /** The version on its way here; of the last rollout where none is under way. */
+  private candidate: Candidate | undefined;
+  private timer: Timer | undefined;
+  private isTicking = false;
+  private isClosed = false;
+  private isFollowing = false;
+  /** Why the store could not be reached at the last look. */
+  private problem = '';
+  private problemMs = Number.NEGATIVE_INFINITY;
+  /** As it was read or written last. */
+  private record: RolloutRecord | undefined;
+  /** What the replicas have said at the last look. */
+  private known: readonly ReplicaFacts[] = [];
+  /** The last state that has been logged. */
+  private told = '';
+
+  constructor(private readonly deps: RolloutAgentDeps) {}
+
+  /** Looks at the store at once, and again until `stop`. */
+  start(): void {
+    this.later(0);
+  }
+
+  /** Takes part no longer: what this replica serves stays, and another one may lead. */
+  async stop(): Promise<void> {
+    this.isClosed = true;
+    this.timer?.cancel();
+    this.candidate?.close();
+    await this.deps.store.close().catch(() => {});
+  }
+
+  /** As this replica knows it, without asking. */
+  view(): RolloutView {
+    const { record, known, problem, deps } = this;
+    return { where: deps.store.where, ...present('record', record), replicas: known, problem };
+  }
+
+  // ---- commands ----
+
+  /** Begins a rollout of this version; refused where another one is under way, which is named. Never rejects. */
+  begin(model: string, version: string, settings: Partial<RolloutSettings>): Promise<RolloutAnswer> {
+    const { repository, service, instance, context } = this.deps;
+    const from = repository.pins.servedOf(model);
+    const isChanged = repository
+      .listed(model)
+      .some((each) => each.version === version && each.fingerprint !== from?.fingerprint);
+    const plan = {
+      ...{ service, model, version, from: from?.version ?? '', isChanged, instances: [instance] },
+      settings: { ...this.deps.settings, ...settings },
+    };
+    return this.change((before) => beginRollout(before, plan, context.deps.clock.wallNow()));
+  }
+
+  /** Begins a rollout of what is new in the directory, where nothing is under way. Never rejects. */
+  async follow(): Promise<void> {
+    const { repository, lives } = this.deps;
+    if (this.isFollowing || this.isClosed || (this.record !== undefined && !isOver(this.record))) return;
+    const fresh = repository.newcomer((each) => lives.whyRejected(each) !== undefined);
+    // What failed at another replica fails here.
+    const isKnown =
+      fresh !== undefined && this.record?.version === fresh.version && this.record.state !== 'done';
+    if (fresh === undefined || isKnown) return;
+    this.isFollowing = true;
+    const answer = await this.begin(fresh.name, fresh.version, {});
+    this.isFollowing = false;
+    const { logger } = this.deps.context.deps;
+    const { name: model, version } = fresh;
+    if (answer.kind === 'refused') logger.info({ model, version, why: answer.why }, 'no rollout is begun');
+  }
+
+  /** Pauses, resumes or aborts what is under way. Never rejects. */
+  command(command: 'pause' | 'resume' | 'abort'): Promise<RolloutAnswer> {
+    return this.change((before) => commandRollout(before, command));
+  }
+
+  /** Reads, decides and stores, again where another process was faster. */
+  private async change(
+    decide: (before: RolloutRecord | undefined) => { record: RolloutRecord } | { refused: string },
+  ): Promise<RolloutAnswer> {
+    const { store } = this.deps;
+    try {
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const stored = await store.read();
+        const before = readRollout(stored?.value);
+        const decided = decide(before);
+        if ('refused' in decided) return { kind: 'refused', why: decided.refused };
+        if (!(await store.write(decided.record, stored?.index, 'command'))) continue;
+        this.note(decided.record, before);
+        this.later(0);
+        return { kind: 'done', record: decided.record };
+      }
+      return { kind: 'refused', why: 'the record changes too often; try again' };
+    } catch (error) {
+      return { kind: 'refused', why: `${store.where}: ${messageOf(error)}` };
+    }
+  }
+
+  // ---- the looks at the store ----
+
+  /** One look is planned at a time, the earliest that was asked for last. */
+  private later(delayMs: number): void {
+    this.timer?.cancel();
+    if (this.isClosed) return;
+    this.timer = this.deps.context.deps.timers.after(delayMs, () => void this.tick(), { unref: true });
+  }
+
+  /** One look: read, act, say, lead. Never rejects. */
+  async tick(): Promise<void> {
+    if (this.isTicking || this.isClosed) return;
+    this.isTicking = true;
+    let isActive = this.record !== undefined && !isOver(this.record);
+    try {
+      isActive = await this.look();
+      this.problem = '';
+    } catch (error) {
+      this.warn(messageOf(error));
+    }
+    this.isTicking = false;
+    this.later(isActive ? ACTIVE_MS : IDLE_MS);
+  }
+
+  /** True: something is to be done soon again. */
+  private async look(): Promise<boolean> {
+    const { store } = this.deps;
+    const stored = await store.read();
+    if (this.isClosed) return false;
+    const record = readRollout(stored?.value);
+    if (stored !== undefined && record === undefined)
+      throw new Error('the stored rollout cannot be read; it is left alone');
+    if (record === undefined) return false;
+    this.note(record, this.record);
+    this.enact(record);
+    await store.say(this.ownFacts(record));
+    if (isOver(record)) {
+      this.known = [];
+      await store.resign();
+      return !this.isSettled(record);
+    }
+    const heard = (await store.heard()).flatMap((each) => readFacts(each) ?? []);
+    this.known = heard;
+    if (!(await store.lead()) || this.isClosed) return true;
+    const facts = new Map(heard.map((each) => [each.instance, each]));
+    const next = nextStep(record, facts, this.deps.context.deps.clock.wallNow());
+    if (next !== undefined && (await store.write(next, stored?.index, 'leader'))) this.note(next, record);
+    return true;
+  }
+
+  /** Brings this replica to the phase that the record has for it. */
+  private enact(record: RolloutRecord): void {
+    const { model, version, from, state, end, settings, why } = record;
+    const { pins } = this.deps.repository;
+    const { instance } = this.deps;
+    if (state === 'paused') return;
+    const own = record.replicas.find((each) => each.instance === instance);
+    const isGood = state === 'running' || state === 'done';
+    const phase: RolloutPhase = state === 'done' ? 'done' : (own?.phase ?? 'waiting');
+    if (isGood) return this.candidateFor(model, version).enact(phase, settings);
+    // Back to the version before. Where the new one is served already, that is a change of versions of its own.
+    const isServed = pins.servedOf(model)?.version === version;
+    if (this.candidate?.version === version && (!isServed || version === from))
+      this.candidate.withdraw((end ?? state) === 'aborted' ? '' : why);
+    if (isServed && version !== from) this.candidateFor(model, from).enact('done', settings);
+  }
+
+  /** The candidate of this version; one of another version is no longer looked at. */
+  private candidateFor(model: string, version: string): Candidate {
+    const known = this.candidate;
+    if (known?.model === model && known.version === version) return known;
+    known?.close();
+    this.candidate = new Candidate(model, version, this.deps);
+    return this.candidate;
+  }
+
+  /** What this replica says of itself: with the version that it serves now, whatever the record says. */
+  private ownFacts({ id, model }: RolloutRecord): ReplicaFacts {
+    const { instance, repository } = this.deps;
+    const serving = repository.pins.servedOf(model)?.version ?? '';
+    const isGone = repository.pins.candidateOf(model) === undefined;
+    const facts = this.candidate?.facts() ?? NOTHING;
+    return { ...facts, instance, id, serving, ...(isGone && facts.candidate !== 'missing' ? GONE : {}) };
+  }
+
+  /** Nothing of an ended rollout is left to do here. */
+  private isSettled({ model, version, from, state }: RolloutRecord): boolean {
+    const { pins } = this.deps.repository;
+    const served = pins.servedOf(model)?.version;
+    if (pins.candidateOf(model) !== undefined) return false;
+    return state === 'done'
+      ? served === version || served === undefined
+      : served !== version || version === from;
+  }
+
+  // ---- what is told ----
+
+  /** Logs and records a state that is new here. */
+  private note(record: RolloutRecord, before: RolloutRecord | undefined): void {
+    this.record = record;
+    const told = `${record.id} ${record.state} ${JSON.stringify(record.replicas)}`;
+    if (told === this.told) return;
+    this.told = told;
+    const { logger } = this.deps.context.deps;
+    const { id, model, version, from, state, why } = record;
+    logger.info({ id, model, version, from, state, why }, `rollout ${describeRollout(record)}`);
+    if (before?.id === id && before.state === state) return;
+    // Each replica records what it hears of, so that the log of one alone tells the whole.
+    this.deps.context.dataPlane.audit.record(AuditKind.rollout, { id, model, version, from, state, why });
+  }
+
+  /** Says that the store cannot be reached, once a minute. */
+  private warn(problem: string): void {
+    const nowMs = this.deps.context.deps.clock.now();
+    const { logger } = this.deps.context.deps;
+    if (problem !== this.problem || nowMs - this.problemMs > NAMED_MS) {
+      logger.warn(
+        { problem, store: this.deps.store.where },
+        'rollouts cannot be followed; what is served stays',
+      );
+      this.problemMs = nowMs;
+    }
+    this.problem = problem;
+  }
+}
+
+/** Check-and-set loses to another process only when that has stored something. */
+const MAX_TRIES = 10;
+const NO_CALLS = { calls: 0, errors: 0, medianMs: 0 };
+const GONE = { candidate: 'none', why: '' } as const;
+const NOTHING = {
+  ...{ serving: '', ...GONE, compared: 0, agreed: 0, difference: '' },
+  ...{ before: NO_CALLS, after: NO_CALLS },
+};

@@ -1,0 +1,175 @@
+import { MODEL_INFER } from '../../../codec/inference.js';
+import type { CallTally } from '../../../core/models/rollout.js';
+import { Status, statusName } from '../../../core/outcome/status.js';
+import type { UnaryAnswer, UnaryOptions } from '../../../health/model/grpc-client.js';
+import { headerViewOf } from '../../../http2/header-view.js';
+import type { InboundCall } from '../../../inbound/call.js';
+import type { CallTap } from '../../../inbound/call-tap.js';
+import { sequenceOf } from '../../../inbound/sequence-of.js';
+import { compareResponses } from '../../../outbound/mirror/response-diff.js';
+import { ChunkList } from '../../../transport/chunk-list.js';
+import type { DataPlaneContext } from '../../../transport/context.js';
+import { ResponseTee } from '../../../transport/response-tee.js';
+
+/** Latencies that a median is taken of: the latest. */
+const KEPT = 256;
+/** Requests and answers up to this size are copied, octets. */
+const MAX_BYTES = 1024 * 1024;
+const COPY_TIMEOUT_MS = 30_000;
+/** Copies may take the other version this share of its time: it runs on the cores of the one that answers. */
+const COPY_SHARE = 0.25;
+/** How near numbers without classes have to be, relative to the larger of 1 and the number. */
+const TOLERANCE = 1e-3;
+
+/** Sends a copy to the other version. */
+export interface CopyTarget {
+  call(path: string, request: Uint8Array, options: UnaryOptions): Promise<UnaryAnswer>;
+}
+
+/** How the answers of two versions compare. */
+export class Agreement {
+  compared = 0;
+  agreed = 0;
+  /** What differed last, in a sentence that says nothing of the payload. */
+  difference = '';
+  /** Latencies of the copies. */
+  readonly copies = new Latencies();
+
+  note(difference: string): void {
+    this.compared++;
+    if (difference === '') this.agreed++;
+    else this.difference = difference;
+  }
+}
+
+/** The latest latencies of a version, ms. */
+export class Latencies {
+  calls = 0;
+  errors = 0;
+  private readonly latest: number[] = [];
+
+  note(tookMs: number, isError: boolean): void {
+    this.latest[this.calls % KEPT] = tookMs;
+    this.calls++;
+    if (isError) this.errors++;
+  }
+
+  get tally(): CallTally {
+    const ordered = [...this.latest].sort((a, b) => a - b);
+    const { calls, errors } = this;
+    return { calls, errors, medianMs: ordered[Math.floor(ordered.length / 2)] ?? 0 };
+  }
+}
+
+/** A call whose copy goes to the other version once it is answered. */
+interface Sample {
+  readonly request: Buffer;
+  readonly bytes: number;
+}
+
+/**
+ * The calls of one version while another is compared with it: counted, and a sample of them sent to the other one as well. A
+ * copy is sent when its call has been answered, one at a time and a quarter of the time at most, of unary inferences that
+ * belong to no sequence; it is held within what the memory budget has beside calls. The call
+ * waits for nothing of it.
+ */
+export class VersionTap implements CallTap {
+  private readonly samples = new Map<InboundCall, Sample>();
+  private isCopying = false;
+  /** No copy is taken before then, ms. */
+  private restUntilMs = 0;
+
+  constructor(
+    private readonly context: DataPlaneContext,
+    /** Of the version whose calls these are. */
+    private readonly latencies: Latencies,
+    private readonly agreement: Agreement,
+    /** Absent: nothing is copied. */
+    private readonly other?: CopyTarget,
+  ) {}
+
+  onStart(call: InboundCall): void {
+    if (this.other === undefined || this.isCopying || this.samples.size > 0) return;
+    if (this.context.nowMs < this.restUntilMs || !isCopied(call)) return;
+    const bytes = call.buffered!.pinnedBytes;
+    if (!this.context.memory.reserveAside(bytes)) return;
+    call.tee ??= new ResponseTee(this.context.memory, MAX_BYTES);
+    this.samples.set(call, { request: call.buffered!.whole(), bytes });
+  }
+
+  onEnd(call: InboundCall, status: number): void {
+    const { attempt, tee } = call;
+    const sample = this.samples.get(call);
+    this.samples.delete(call);
+    const isCounted = attempt !== null && status !== Status.CANCELLED;
+    if (isCounted && call.plan.holdsResponse)
+      this.latencies.note(this.context.nowMs - attempt.startMs, status !== Status.OK);
+    if (sample === undefined) return;
+    const answer = tee?.response ?? null;
+    if (isCounted && tee?.missing === '' && answer !== null && status === Status.OK)
+      void this.copy(sample, copyOf(answer));
+    else this.context.memory.release(sample.bytes);
+  }
+
+  /** Nothing more is looked at: lets go of what it holds for calls that are under way. */
+  close(): void {
+    for (const { bytes } of this.samples.values()) this.context.memory.release(bytes);
+    this.samples.clear();
+  }
+
+  private async copy({ request, bytes }: Sample, answer: ChunkList): Promise<void> {
+    const { clock, memory } = this.context;
+    this.isCopying = true;
+    const sinceMs = clock.now();
+    const options = { timeoutMs: COPY_TIMEOUT_MS, maxBytes: MAX_BYTES };
+    const copy = await this.other!.call(MODEL_INFER, request.subarray(PREFIX_BYTES), options);
+    const tookMs = clock.now() - sinceMs;
+    this.restUntilMs = clock.now() + tookMs * (1 / COPY_SHARE - 1);
+    this.isCopying = false;
+    memory.release(bytes);
+    this.agreement.copies.note(tookMs, copy.kind !== 'message');
+    const found = differenceOf(answer, copy);
+    if (found !== undefined) this.agreement.note(found);
+  }
+}
+
+const PREFIX_BYTES = 5;
+
+/** Whole, unary, plain, and no part of a sequence. */
+function isCopied(call: InboundCall): boolean {
+  const { buffered, plan } = call;
+  if (!call.requestEnded || !call.isReplayable || !plan.holdsResponse || buffered === null) return false;
+  if (buffered.bytes > MAX_BYTES || buffered.bytes <= PREFIX_BYTES) return false;
+  if (headerViewOf(call.block).path !== MODEL_INFER) return false;
+  const { buffer, start } = buffered.at(0);
+  return buffer[start] === 0 && sequenceOf(call) === null;
+}
+
+/** The octets of an answer, which the call is about to let go of. */
+function copyOf(answer: ChunkList): ChunkList {
+  return listOf(Buffer.from(answer.whole()));
+}
+
+function listOf(octets: Buffer): ChunkList {
+  const list = new ChunkList();
+  list.add(octets, 0, octets.length);
+  return list;
+}
+
+/**
+ * How the copy's answer differs from the call's; empty: it does not, undefined: that cannot be said. Where there are classes
+ * the largest one counts: a version that was trained anew has other numbers, and should have the same classes.
+ */
+function differenceOf(answer: ChunkList, copy: UnaryAnswer): string | undefined {
+  if (copy.kind === 'status')
+    return `it ended with ${statusName(copy.status)}: ${copy.message.replace(/\s+/g, ' ').slice(0, 200)}`;
+  if (copy.kind === 'silent') return copy.why;
+  const framed = Buffer.alloc(PREFIX_BYTES + copy.message.length);
+  framed.writeUInt32BE(copy.message.length, 1);
+  copy.message.copy(framed, PREFIX_BYTES);
+  const found = compareResponses(answer, listOf(framed), { tolerance: TOLERANCE, seed: 0 });
+  if (found.kind === 'not-compared') return undefined;
+  if (found.kind === 'same') return '';
+  if (found.about === 'values' && found.argmax === true) return '';
+  return found.why;
+}

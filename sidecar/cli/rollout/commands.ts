@@ -1,0 +1,78 @@
+import type { Command } from 'commander';
+import { CommandFailure } from '../failure.js';
+
+/** `outrider rollout` and what belongs to it; `done` gets the exit code. */
+export function addRolloutCommands(program: Command, done: (exitCode: number) => void): void {
+  const ADMIN = 'admin addresses of its replicas; default: the meshes that `up` runs on this machine';
+  interface Place {
+    readonly admin?: string[];
+    readonly json?: true;
+  }
+  const placeOf = (service: string, { admin = [], json }: Place) => ({
+    ...{ service, admin, json: json === true },
+  });
+  const rollout = program
+    .command('rollout')
+    .description('bring a version of a model into service at one replica after the other');
+  rollout
+    // What follows `status` is no option of `rollout`.
+    .enablePositionalOptions()
+    .usage('SERVICE --model M --version N [options]')
+    .argument('<SERVICE>', 'the service of the model; it needs a block `rollout`')
+    .option('--model <NAME>', 'name of the model')
+    .option('--version <N>', 'the version that is to be served, as its folder is called')
+    .option('--canary <SHARE>', 'share of the calls that it gets first, such as 5%')
+    .option('--window <DURATION>', 'how long calls are watched after each change, such as 30s')
+    .option('--detach', 'return once it has begun')
+    .option('--admin <ADDR...>', ADMIN)
+    .option('--json', 'print JSON when it is over')
+    .action(
+      async (
+        service: string,
+        options: Place & {
+          model?: string;
+          version?: string;
+          canary?: string;
+          window?: string;
+          detach?: true;
+        },
+      ) => {
+        const { model, version } = options;
+        if (model === undefined || version === undefined)
+          throw new CommandFailure(
+            `found no --${model === undefined ? 'model' : 'version'}; expected outrider rollout SERVICE --model M --version N`,
+            2,
+          );
+        const { rolloutCommand } = await import('./rollout.js');
+        done(
+          await rolloutCommand({ detach: false, ...options, model, version, ...placeOf(service, options) }),
+        );
+      },
+    );
+  rollout
+    .command('status')
+    .description('show what is rolled out, or was last')
+    .argument('<SERVICE>', 'the service')
+    .option('--admin <ADDR...>', ADMIN)
+    .option('--json', 'print JSON')
+    .action(async (service: string, options: Place) => {
+      const { rolloutStatusCommand } = await import('./rollout.js');
+      done(await rolloutStatusCommand(placeOf(service, options)));
+    });
+  const changes = {
+    pause: 'take no further step',
+    resume: 'go on',
+    abort: 'bring the version before back everywhere',
+  } as const;
+  for (const [name, does] of Object.entries(changes))
+    rollout
+      .command(name)
+      .description(does)
+      .argument('<SERVICE>', 'the service')
+      .option('--admin <ADDR...>', ADMIN)
+      .option('--json', 'print JSON')
+      .action(async (service: string, options: Place) => {
+        const { rolloutChangeCommand } = await import('./rollout.js');
+        done(await rolloutChangeCommand(name as keyof typeof changes, placeOf(service, options)));
+      });
+}

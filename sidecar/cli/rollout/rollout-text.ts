@@ -1,0 +1,52 @@
+import { isOver, type ReplicaFacts, type RolloutView } from '../../core/models/rollout.js';
+import { type Palette, table } from '../terminal.js';
+
+/** One line on how a rollout stands, for a terminal that is read from top to bottom. */
+export function progressLine({ record, problem }: RolloutView): string {
+  if (record === undefined) return problem === '' ? 'there was no rollout' : problem;
+  const { model, from, version, state, replicas, why } = record;
+  const done = replicas.filter(({ phase }) => phase === 'done').length;
+  const current = replicas.find(({ phase }) => phase !== 'waiting' && phase !== 'done');
+  const place = isOver(record) || current === undefined ? '' : ` · ${current.instance} ${current.phase}`;
+  return `${model} ${from} → ${version} · ${state} · ${done} of ${replicas.length} replicas${place} · ${why}`;
+}
+
+/** The whole of it: the line, and a table of the replicas. */
+export function rolloutText(view: RolloutView, palette: Palette): string {
+  const { record, replicas: facts, where, problem } = view;
+  if (record === undefined) return progressLine(view);
+  const said = new Map(facts.map((each) => [each.instance, each]));
+  const rows = record.replicas.map(({ instance, phase }) => {
+    const own = said.get(instance);
+    return [instance, phase, ...cells(own), own?.why ?? ''];
+  });
+  const titles = [
+    'replica',
+    'phase',
+    'serves',
+    'agree',
+    'failed before',
+    'failed since',
+    'median before',
+    'since',
+  ];
+  return [
+    progressLine(view),
+    table([...titles, 'why'], rows, palette),
+    `kept in ${where}`,
+    ...(problem === '' ? [] : [palette.red(problem)]),
+  ].join('\n');
+}
+
+function cells(own: ReplicaFacts | undefined): string[] {
+  if (own === undefined) return ['', '', '', '', '', ''];
+  const { serving, compared, agreed, before, after } = own;
+  return [
+    serving,
+    compared === 0 ? '' : `${agreed} of ${compared}`,
+    before.calls === 0 ? '' : `${before.errors} of ${before.calls}`,
+    after.calls === 0 ? '' : `${after.errors} of ${after.calls}`,
+    before.medianMs === 0 ? '' : `${before.medianMs.toFixed(1)} ms`,
+    after.medianMs === 0 ? '' : `${after.medianMs.toFixed(1)} ms`,
+  ];
+}

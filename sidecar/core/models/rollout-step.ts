@@ -1,0 +1,151 @@
+import {
+  goBack,
+  isOver,
+  type ReplicaFacts,
+  type ReplicaPlace,
+  type RolloutPhase,
+  type RolloutRecord,
+} from './rollout.js';
+import { type Judgement, judgeShadow, judgeWatch } from './rollout-judgement.js';
+
+/** A version may come to the directories of different machines at different times, ms. */
+const MISSING_MS = 10_000;
+/** A load that ends by itself says more than one that is cut off. */
+const TOO_SLOW = 'it was not ready';
+
+/**
+ * The next state of a rollout by what its replicas say; undefined: nothing changes. `facts` has the replicas that are alive:
+ * one that is missing in it has ended, or cannot be heard. It is a function of the record and the facts alone, so that a leader
+ * that ends in any state is followed by another one that does the same.
+ */
+export function nextStep(
+  record: RolloutRecord,
+  facts: ReadonlyMap<string, ReplicaFacts>,
+  nowMs: number,
+): RolloutRecord | undefined {
+  if (isOver(record) || record.state === 'paused') return undefined;
+  if (record.state === 'rolling-back') return whenBack(record, facts);
+  const joined = withNewcomers(record, facts, nowMs);
+  if (joined !== undefined) return joined;
+  const current = record.replicas.find(({ phase }) => phase !== 'waiting' && phase !== 'done');
+  if (current === undefined) return beginNext(record, facts, nowMs);
+  const own = facts.get(current.instance);
+  // Its process may be on its way back: it begins anew when its turn comes.
+  if (own === undefined) return place(record, { ...current, phase: 'waiting', sinceMs: nowMs }, LOST);
+  // It has not yet read the record.
+  if (own.id !== record.id) return undefined;
+  return advance(record, current, { facts: own, nowMs });
+}
+
+const LOST = 'the replica whose turn it is does not answer; it comes later';
+
+/** Replicas that the record does not know are added to its end. */
+function withNewcomers(
+  record: RolloutRecord,
+  facts: ReadonlyMap<string, ReplicaFacts>,
+  nowMs: number,
+): RolloutRecord | undefined {
+  const known = new Set(record.replicas.map(({ instance }) => instance));
+  const fresh = [...facts.keys()].filter((instance) => !known.has(instance)).sort();
+  if (fresh.length === 0) return undefined;
+  const places = fresh.map((instance): ReplicaPlace => ({ instance, phase: 'waiting', sinceMs: nowMs }));
+  return { ...record, replicas: [...record.replicas, ...places] };
+}
+
+/** The turn of the next replica that answers; the end where each has had its own. */
+function beginNext(
+  record: RolloutRecord,
+  facts: ReadonlyMap<string, ReplicaFacts>,
+  nowMs: number,
+): RolloutRecord | undefined {
+  const waiting = record.replicas.filter(({ phase }) => phase === 'waiting');
+  if (waiting.length === 0) return { ...record, state: 'done', why: 'every replica serves it' };
+  const next = waiting.find(({ instance }) => facts.has(instance));
+  if (next === undefined) return undefined;
+  return place(record, { ...next, phase: 'loading', sinceMs: nowMs }, `${next.instance} loads it`);
+}
+
+interface Seen {
+  readonly facts: ReplicaFacts;
+  readonly nowMs: number;
+}
+
+/** The next phase of the replica whose turn it is, or the rollback. */
+function advance(record: RolloutRecord, current: ReplicaPlace, seen: Seen): RolloutRecord | undefined {
+  const { facts, nowMs } = seen;
+  const { settings } = record;
+  // Clocks of two leaders may differ.
+  const elapsedMs = Math.max(0, nowMs - current.sinceMs);
+  if (facts.candidate === 'failed') return fail(record, current, facts.why);
+  switch (current.phase) {
+    case 'loading': {
+      if (facts.candidate === 'proven')
+        return enter(record, current, { phase: 'shadow', nowMs, why: PROVEN });
+      if (facts.candidate === 'missing' && elapsedMs > MISSING_MS) return fail(record, current, facts.why);
+      if (elapsedMs <= settings.loadMs) return undefined;
+      return fail(record, current, `${TOO_SLOW} within ${settings.loadMs / 1000} s`);
+    }
+    case 'shadow': {
+      const phase = settings.canary > 0 ? 'canary' : 'watching';
+      return judged(record, current, { judgement: judgeShadow(facts, settings, elapsedMs), phase, nowMs });
+    }
+    case 'canary':
+      return judged(record, current, {
+        ...{ judgement: judgeWatch(facts, settings, elapsedMs), phase: 'watching', nowMs },
+      });
+    default:
+      return judged(record, current, {
+        ...{ judgement: judgeWatch(facts, settings, elapsedMs), phase: 'done', nowMs },
+      });
+  }
+}
+
+const PROVEN = 'its golden output has passed';
+
+/** The phase that a replica goes on to. */
+interface Onward {
+  readonly phase: RolloutPhase;
+  readonly nowMs: number;
+}
+
+/** Goes on, back, or waits, as the judgement says. */
+function judged(
+  record: RolloutRecord,
+  current: ReplicaPlace,
+  { judgement, phase, nowMs }: Onward & { readonly judgement: Judgement },
+): RolloutRecord | undefined {
+  if (judgement.kind === 'open') return undefined;
+  if (judgement.kind === 'failed') return fail(record, current, judgement.why);
+  return enter(record, current, { phase, nowMs, why: judgement.why });
+}
+
+function enter(
+  record: RolloutRecord,
+  current: ReplicaPlace,
+  { phase, nowMs, why }: Onward & { readonly why: string },
+): RolloutRecord {
+  return place(record, { ...current, phase, sinceMs: nowMs }, `${current.instance}: ${why}`);
+}
+
+/** What failed before any call went to it is rejected; otherwise calls return to the version before. */
+function fail(record: RolloutRecord, { instance }: ReplicaPlace, why: string): RolloutRecord {
+  const hadCalls = record.replicas.some(({ phase }) => ['canary', 'watching', 'done'].includes(phase));
+  return goBack(record, hadCalls ? 'rolled-back' : 'rejected', `${instance}: ${why}`);
+}
+
+/** The end of a rollback: no replica that answers serves the new version. */
+function whenBack(
+  record: RolloutRecord,
+  facts: ReadonlyMap<string, ReplicaFacts>,
+): RolloutRecord | undefined {
+  const { id, from, end = 'rolled-back' } = record;
+  const isBack = [...facts.values()].every(
+    (each) => each.id === id && each.serving === from && each.candidate === 'none',
+  );
+  return isBack ? { ...record, state: end } : undefined;
+}
+
+function place(record: RolloutRecord, next: ReplicaPlace, why: string): RolloutRecord {
+  const replicas = record.replicas.map((each) => (each.instance === next.instance ? next : each));
+  return { ...record, replicas, why };
+}

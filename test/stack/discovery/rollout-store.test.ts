@@ -1,0 +1,93 @@
+/** The place that replicas agree in, as Consul keeps it: check-and-set, one leader, and what goes with a session. */
+import assert from 'node:assert/strict';
+import { KvStore } from '../../../sidecar/discovery/consul/kv-store.js';
+import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
+import { until } from '../../kit/process/processes.js';
+import { ManualClock } from '../../kit/time/manual-clock.js';
+
+describe('rollouts in the key-value store of Consul', function () {
+  this.timeout(60_000);
+
+  let server: ConsulServer;
+  let kit: RealKit;
+  const stores: KvStore[] = [];
+  const open = (instance: string, service = 'mine'): KvStore => {
+    // Renewals come when the test says so: never.
+    const store = new KvStore(kit.agent, new ManualClock(), service, instance);
+    stores.push(store);
+    return store;
+  };
+
+  before(async function () {
+    await consulOrSkip(this);
+    server = await ConsulServer.start();
+    kit = realKit(server);
+  });
+  afterEach(async () => {
+    await Promise.all(stores.splice(0).map((store) => store.close().catch(() => {})));
+    if (server !== undefined) await server.api('DELETE', '/kv/outrider/rollout?recurse');
+  });
+  after(async () => {
+    kit?.close();
+    await server?.stop();
+  });
+
+  it('takes a write from the one that has read the last record, and from no other', async () => {
+    const [one, other] = [open('mine-1'), open('mine-2')];
+    assert.equal(await one.read(), undefined);
+    assert.equal(await one.write({ step: 1 }, undefined, 'command'), true);
+    assert.equal(await other.write({ step: 'first too' }, undefined, 'command'), false);
+    const { value, index } = (await other.read())!;
+    assert.deepEqual(value, { step: 1 });
+    assert.equal(await other.write({ step: 2 }, index, 'command'), true);
+    assert.equal(await one.write({ step: 'late' }, index, 'command'), false);
+  });
+
+  it('has one leader, whose writes count only while it leads', async () => {
+    const [one, other] = [open('mine-1'), open('mine-2')];
+    await one.write({ step: 0 }, undefined, 'command');
+    assert.equal(
+      await one.write({ step: 1 }, (await one.read())!.index, 'leader'),
+      false,
+      'it does not lead',
+    );
+    assert.equal(await one.lead(), true);
+    assert.equal(await one.lead(), true, 'and goes on leading');
+    assert.equal(await other.lead(), false);
+    assert.equal(await one.write({ step: 1 }, (await one.read())!.index, 'leader'), true);
+    assert.equal(await other.write({ step: 2 }, (await other.read())!.index, 'leader'), false);
+    await one.resign();
+    assert.equal(await other.lead(), true);
+    assert.equal(await one.write({ step: 2 }, (await one.read())!.index, 'leader'), false, 'it led once');
+    assert.equal(await other.write({ step: 2 }, (await other.read())!.index, 'leader'), true);
+  });
+
+  it('lets another leader go on from the record when the session of the first is gone', async () => {
+    const [one, other] = [open('mine-1'), open('mine-2')];
+    await one.write({ step: 0 }, undefined, 'command');
+    await one.lead();
+    await one.say({ instance: 'mine-1' });
+    await other.say({ instance: 'mine-2' });
+    assert.deepEqual(await other.heard(), [{ instance: 'mine-1' }, { instance: 'mine-2' }]);
+    const [session] = await server.api<{ Session: string }[]>('GET', '/kv/outrider/rollout/mine/leader');
+    await server.api('PUT', `/session/destroy/${session!.Session}`);
+    await until('another one leads', () => other.lead());
+    assert.deepEqual(await other.heard(), [{ instance: 'mine-2' }], 'what the other said went with it');
+    const { index } = (await other.read())!;
+    assert.equal(await one.write({ step: 'of the dead' }, index, 'leader'), false);
+    assert.equal(await other.write({ step: 1 }, index, 'leader'), true);
+  });
+
+  it('keeps services apart, and rejects with the reason where Consul cannot be reached', async () => {
+    const [one, foreign] = [open('mine-1'), open('other-1', 'other')];
+    await one.write({ step: 0 }, undefined, 'command');
+    assert.equal(await foreign.read(), undefined);
+    assert.equal(await one.lead(), true);
+    assert.equal(await foreign.lead(), true);
+    const away = realKit({ url: 'http://127.0.0.1:9' });
+    const store = new KvStore(away.agent, new ManualClock(), 'mine', 'mine-3');
+    await assert.rejects(store.read(), /ECONNREFUSED/);
+    away.close();
+  });
+});

@@ -1,0 +1,59 @@
+/** The place that replicas on one machine agree in. */
+import assert from 'node:assert/strict';
+import { readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FileStore } from '../../../../../sidecar/app/models/rollout/file-store.js';
+import { scratchForEach } from '../../../../kit/mocha/scratch.js';
+
+describe('rollouts in a directory', () => {
+  const scratch = scratchForEach();
+  const open = (instance: string): FileStore =>
+    new FileStore(join(scratch.path, 'mine'), instance, { now: () => 0, wallNow: () => Date.now() });
+
+  it('take a write from the one that has read the last record, and from no other', async () => {
+    const [one, other] = [open('mine-1'), open('mine-2')];
+    assert.equal(await one.read(), undefined);
+    assert.equal(await one.write({ step: 1 }, undefined, 'command'), true);
+    assert.equal(await other.write({ step: 'first too' }, undefined, 'command'), false);
+    const { value, index } = (await other.read())!;
+    assert.deepEqual(value, { step: 1 });
+    assert.equal(await other.write({ step: 2 }, index, 'leader'), true);
+    assert.equal(await one.write({ step: 'late' }, index, 'command'), false);
+    await other.resign();
+    assert.deepEqual(((await one.read())!.value as { step: number }).step, 2);
+  });
+
+  it('have no leader while a process that runs has the lock, and one as soon as it is gone', async () => {
+    const one = open('mine-1');
+    await one.say({});
+    const lock = join(scratch.path, 'mine', 'leader.lock');
+    // The first process of the machine runs for as long as the machine does; its mark is as in lock-file.ts.
+    const stat = readFileSync('/proc/1/stat', 'latin1');
+    writeFileSync(lock, `1 ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`);
+    assert.equal(await one.lead(), false);
+    assert.equal(await one.write({ step: 1 }, undefined, 'leader'), false);
+    writeFileSync(lock, '1 0');
+    assert.equal(await one.lead(), true);
+    assert.equal(await one.lead(), true);
+  });
+
+  it('know what the replicas say that have said something of late', async () => {
+    const [one, other] = [open('mine-1'), open('mine-2')];
+    await one.say({ instance: 'mine-1' });
+    await other.say({ instance: 'mine-2' });
+    assert.deepEqual(await one.heard(), [{ instance: 'mine-1' }, { instance: 'mine-2' }]);
+    const longAgo = new Date(Date.now() - 11_000);
+    utimesSync(join(scratch.path, 'mine', 'mine-2.facts.json'), longAgo, longAgo);
+    assert.deepEqual(await one.heard(), [{ instance: 'mine-1' }]);
+    await one.close();
+    assert.deepEqual(await other.heard(), []);
+  });
+
+  it('pass over a record that is torn', async () => {
+    const one = open('mine-1');
+    await one.write({ step: 1 }, undefined, 'command');
+    writeFileSync(join(scratch.path, 'mine', 'rollout.json'), '{"index":1,"val');
+    assert.equal(await one.read(), undefined);
+    assert.equal(await one.write({ step: 2 }, undefined, 'command'), true);
+  });
+});

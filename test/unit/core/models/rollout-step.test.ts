@@ -1,0 +1,240 @@
+/** The steps of a rollout: by what replicas say, by whichever sidecar leads. */
+import assert from 'node:assert/strict';
+import {
+  beginRollout,
+  commandRollout,
+  isOver,
+  type ReplicaFacts,
+  type RolloutRecord,
+  type RolloutSettings,
+} from '../../../../sidecar/core/models/rollout.js';
+import { nextStep } from '../../../../sidecar/core/models/rollout-step.js';
+
+const SETTINGS = { windowMs: 10_000, agreement: 0.98, samples: 50, canary: 0, maxLatency: 2, loadMs: 60_000 };
+const NO_CALLS = { calls: 0, errors: 0, medianMs: 0 };
+
+/** What is wrong with the version at a replica, from a phase on. */
+interface Fault {
+  readonly in: 'loading' | 'shadow' | 'canary' | 'watching';
+  readonly facts: Partial<ReplicaFacts>;
+}
+
+/** Replicas that do at once what the record says, and a record that every leader reads anew. */
+class Fleet {
+  nowMs = 0;
+  record: RolloutRecord;
+  readonly alive = new Set(['mine-1', 'mine-2', 'mine-3']);
+  readonly told: string[] = [];
+  private readonly serving = new Map<string, string>();
+
+  constructor(
+    private readonly fault?: Fault,
+    settings: Partial<RolloutSettings> = {},
+  ) {
+    const plan = { service: 'mine', model: 'digits', version: '2', from: '1', instances: ['mine-1'] };
+    const made = beginRollout(undefined, { ...plan, settings: { ...SETTINGS, ...settings } }, 0);
+    assert.ok('record' in made);
+    this.record = made.record;
+  }
+
+  /** What the replicas that are alive say. */
+  facts(): ReadonlyMap<string, ReplicaFacts> {
+    const entries = [...this.alive].map((instance) => [instance, this.factsOf(instance)] as const);
+    return new Map(entries);
+  }
+
+  private factsOf(instance: string): ReplicaFacts {
+    const { id, state } = this.record;
+    const phase = this.record.replicas.find((each) => each.instance === instance)?.phase ?? 'waiting';
+    const isBack = state !== 'running' && state !== 'paused' && state !== 'done';
+    if (isBack) this.serving.set(instance, '1');
+    else if (phase === 'done') this.serving.set(instance, '2');
+    const serving = this.serving.get(instance) ?? '1';
+    const candidate = isBack || phase === 'waiting' || phase === 'done' ? 'none' : 'proven';
+    const good = { compared: 50, agreed: 50, difference: '', before: NO_CALLS, after: NO_CALLS };
+    const facts: ReplicaFacts = { instance, id, serving, candidate, why: '', ...good };
+    return this.fault?.in === phase && candidate !== 'none' ? { ...facts, ...this.fault.facts } : facts;
+  }
+
+  /** One look of a leader. True: it has stored something. */
+  look(): boolean {
+    const next = nextStep(this.record, this.facts(), this.nowMs);
+    if (next === undefined) return false;
+    this.record = next;
+    const phases = next.replicas.map(({ phase }) => phase).join(' ');
+    this.told.push(`${next.state}: ${phases}`);
+    return true;
+  }
+
+  /** Looks every half second until it is over, at most ten minutes. */
+  run(): RolloutRecord {
+    for (const endMs = this.nowMs + 600_000; this.nowMs < endMs && !isOver(this.record); this.nowMs += 500)
+      this.look();
+    return this.record;
+  }
+}
+
+describe('a rollout, step by step', () => {
+  it('takes one replica after the other through all phases, newcomers too', () => {
+    const fleet = new Fleet();
+    assert.equal(fleet.run().state, 'done');
+    assert.deepEqual(fleet.told.slice(0, 6), [
+      'running: waiting waiting waiting',
+      'running: loading waiting waiting',
+      'running: shadow waiting waiting',
+      'running: watching waiting waiting',
+      'running: done waiting waiting',
+      'running: done loading waiting',
+    ]);
+    for (const line of fleet.told)
+      assert.ok((line.match(/loading|shadow|canary|watching/g) ?? []).length <= 1, line);
+    assert.ok(fleet.nowMs >= 30_000, 'each replica is watched for a window');
+  });
+
+  it('has a canary between shadow and all calls where one is asked for', () => {
+    const fleet = new Fleet(undefined, { canary: 0.05 });
+    assert.equal(fleet.run().state, 'done');
+    assert.ok(fleet.told.includes('running: canary waiting waiting'));
+    assert.ok(fleet.nowMs >= 60_000, 'each replica is watched for two windows');
+  });
+
+  const bad = { why: 'the golden output differs' };
+  const tally = (calls: number, errors: number, medianMs: number) => ({ calls, errors, medianMs });
+  const faults: readonly (readonly [string, Fault, string, RegExp])[] = [
+    [
+      'is missing',
+      { in: 'loading', facts: { candidate: 'missing', why: 'there is no version 2 in the directory' } },
+      'rejected',
+      /mine-1: there is no version 2/,
+    ],
+    ['is corrupt', { in: 'loading', facts: { candidate: 'failed', ...bad } }, 'rejected', /golden/],
+    [
+      'does not become ready in time',
+      { in: 'loading', facts: { candidate: 'loading' } },
+      'rejected',
+      /not ready within 60 s/,
+    ],
+    [
+      'is slow',
+      { in: 'shadow', facts: { compared: 30, before: tally(30, 0, 4), after: tally(30, 0, 40) } },
+      'rejected',
+      /median of 40 ms/,
+    ],
+    [
+      'has another shape',
+      {
+        in: 'shadow',
+        facts: {
+          compared: 12,
+          agreed: 0,
+          difference: 'output probabilities has 1×10 elements, and 1×9 in the copy',
+        },
+      },
+      'rejected',
+      /0 % of 12 answers agree.*1×9 in the copy/,
+    ],
+    ['agrees in 60 %', { in: 'shadow', facts: { compared: 50, agreed: 30 } }, 'rejected', /60 % of 50/],
+    [
+      'fails calls after the flip',
+      { in: 'watching', facts: { before: tally(500, 0, 4), after: tally(100, 30, 4) } },
+      'rolled-back',
+      /30 % of 100 calls failed/,
+    ],
+    [
+      'dies after the flip',
+      { in: 'watching', facts: { candidate: 'failed', why: 'killed by SIGSEGV' } },
+      'rolled-back',
+      /SIGSEGV/,
+    ],
+  ];
+  for (const [what, fault, end, why] of faults)
+    it(`goes back by itself when the version ${what}`, () => {
+      const fleet = new Fleet(fault);
+      const record = fleet.run();
+      assert.equal(record.state, end);
+      assert.match(record.why, why);
+      assert.ok(
+        fleet.told.every((line) => !/done/.test(line)),
+        'no replica was left with it',
+      );
+      for (const each of fleet.facts().values()) assert.equal(each.serving, '1');
+    });
+
+  it('waits ten seconds for a version that is still being copied', () => {
+    const fleet = new Fleet({ in: 'loading', facts: { candidate: 'missing', why: 'there is none' } });
+    while (fleet.look());
+    fleet.nowMs = 10_000;
+    assert.equal(fleet.look(), false);
+    fleet.nowMs = 10_001;
+    assert.equal(fleet.look(), true);
+  });
+
+  it('comes to the same end whichever leader ends in whichever state, before or after it has stored its step', () => {
+    const whole = new Fleet(undefined, { canary: 0.1 });
+    whole.run();
+    for (let killed = 0; killed < whole.told.length; killed++)
+      for (const hasStored of [true, false]) {
+        const fleet = new Fleet(undefined, { canary: 0.1 });
+        for (let stored = 0; stored < killed; fleet.nowMs += 500) if (fleet.look()) stored++;
+        // What the leader has decided is lost with it, or is the record that the next one reads as JSON.
+        const before = fleet.record;
+        fleet.look();
+        fleet.record = JSON.parse(JSON.stringify(hasStored ? fleet.record : before));
+        fleet.nowMs += 15_000;
+        assert.equal(fleet.run().state, 'done');
+        assert.deepEqual([...new Set(fleet.record.replicas.map(({ phase }) => phase))], ['done']);
+      }
+  });
+
+  it('passes over a replica that does not answer, and comes back to it', () => {
+    const fleet = new Fleet();
+    fleet.look();
+    fleet.look();
+    assert.equal(fleet.record.replicas[0]!.phase, 'loading');
+    fleet.alive.delete('mine-1');
+    fleet.look();
+    assert.equal(fleet.record.replicas[0]!.phase, 'waiting');
+    for (let i = 0; i < 200; i++, fleet.nowMs += 500) fleet.look();
+    assert.deepEqual(
+      fleet.record.replicas.map(({ phase }) => phase),
+      ['waiting', 'done', 'done'],
+    );
+    assert.equal(fleet.record.state, 'running', 'it is not over without it');
+    fleet.alive.add('mine-1');
+    assert.equal(fleet.run().state, 'done');
+  });
+
+  it('does nothing while it is paused, and all that is left when it goes on', () => {
+    const fleet = new Fleet();
+    for (let i = 0; i < 4; i++) fleet.look();
+    const paused = commandRollout(fleet.record, 'pause');
+    assert.ok('record' in paused);
+    fleet.record = paused.record;
+    fleet.nowMs += 3_600_000;
+    assert.equal(fleet.look(), false);
+    const resumed = commandRollout(fleet.record, 'resume');
+    assert.ok('record' in resumed);
+    fleet.record = resumed.record;
+    assert.equal(fleet.run().state, 'done');
+  });
+
+  it('waits for a replica that has not read the record yet', () => {
+    const fleet = new Fleet();
+    fleet.look();
+    fleet.look();
+    const facts = new Map(fleet.facts());
+    facts.set('mine-1', { ...facts.get('mine-1')!, id: 'another' });
+    assert.equal(nextStep(fleet.record, facts, 1_000), undefined);
+  });
+
+  it('is over only once every replica is back', () => {
+    const fleet = new Fleet();
+    const aborted = commandRollout(fleet.record, 'abort');
+    assert.ok('record' in aborted);
+    const facts = new Map(fleet.facts());
+    facts.set('mine-2', { ...facts.get('mine-2')!, serving: '2' });
+    assert.equal(nextStep(aborted.record, facts, 0), undefined);
+    fleet.record = aborted.record;
+    assert.equal(fleet.run().state, 'aborted');
+  });
+});

@@ -1,0 +1,69 @@
+/** How a rollout begins, and what commands make of it. */
+import assert from 'node:assert/strict';
+import {
+  beginRollout,
+  commandRollout,
+  describeRollout,
+  isOver,
+  type RolloutRecord,
+} from '../../../../sidecar/core/models/rollout.js';
+
+const SETTINGS = { windowMs: 10_000, agreement: 0.98, samples: 50, canary: 0, maxLatency: 2, loadMs: 60_000 };
+const PLAN = {
+  service: 'mine',
+  model: 'digits',
+  version: '2',
+  from: '1',
+  settings: SETTINGS,
+  instances: ['mine-1'],
+};
+
+describe('the record of a rollout', () => {
+  const begun = (): RolloutRecord => {
+    const made = beginRollout(undefined, PLAN, 1_000);
+    assert.ok('record' in made);
+    return made.record;
+  };
+  const refused = (made: object): string => ('refused' in made ? String(made.refused) : '');
+
+  it('begins with every replica waiting', () => {
+    const record = begun();
+    assert.equal(record.state, 'running');
+    assert.deepEqual(record.replicas, [{ instance: 'mine-1', phase: 'waiting', sinceMs: 1_000 }]);
+    assert.equal(describeRollout(record), 'digits from version 1 to 2: running');
+  });
+
+  it('refuses a second one while the first goes on, and names it', () => {
+    const record = begun();
+    const second = beginRollout(record, { ...PLAN, version: '3' }, 2_000);
+    assert.match(refused(second), /^a rollout is under way: digits from version 1 to 2: running \(digits-2-/);
+    for (const state of ['paused', 'rolling-back'] as const)
+      assert.notEqual(refused(beginRollout({ ...record, state }, { ...PLAN, version: '3' }, 2_000)), '');
+    for (const state of ['done', 'rejected', 'rolled-back', 'aborted'] as const)
+      assert.equal(refused(beginRollout({ ...record, state }, { ...PLAN, version: '3' }, 2_000)), '');
+  });
+
+  it('refuses what is served already, unless its files have changed, and a model that is not served', () => {
+    assert.match(refused(beginRollout(undefined, { ...PLAN, from: '2' }, 0)), /served already/);
+    assert.equal(refused(beginRollout(undefined, { ...PLAN, from: '2', isChanged: true }, 0)), '');
+    assert.match(refused(beginRollout(undefined, { ...PLAN, from: '' }, 0)), /not served here/);
+  });
+
+  it('is paused, resumed and aborted, and says so when there is nothing to', () => {
+    const record = begun();
+    const paused = commandRollout(record, 'pause');
+    assert.ok('record' in paused && paused.record.state === 'paused');
+    assert.match(refused(commandRollout(paused.record, 'pause')), /paused already/);
+    const resumed = commandRollout(paused.record, 'resume');
+    assert.ok('record' in resumed && resumed.record.state === 'running');
+    assert.match(refused(commandRollout(record, 'resume')), /not paused/);
+    const aborted = commandRollout(paused.record, 'abort');
+    assert.ok('record' in aborted);
+    assert.deepEqual([aborted.record.state, aborted.record.end], ['rolling-back', 'aborted']);
+    assert.match(refused(commandRollout(aborted.record, 'abort')), /nothing to abort: digits/);
+    assert.match(refused(commandRollout({ ...record, state: 'done' }, 'pause')), /nothing to pause/);
+    assert.match(refused(commandRollout(undefined, 'pause')), /no rollout/);
+    assert.equal(isOver({ ...record, state: 'rolled-back' }), true);
+    assert.equal(isOver(aborted.record), false);
+  });
+});
