@@ -9,6 +9,10 @@ export interface Answer {
   readonly type?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
+  /**
+   * Writes an answer without an end instead, and returns nothing; or returns the answer that is given in its place. Not called for HEAD.
+   */
+  readonly stream?: (response: ServerResponse) => Answer | undefined;
 }
 
 /** An answer of plain text. */

@@ -9,6 +9,7 @@ import { refusal } from './guard.js';
 import { renderPage } from './page.js';
 import { changeRollout, type RolloutReply, showRollout } from './rollouts.js';
 import { statusOf } from './status.js';
+import { streamTap } from './tap.js';
 import { AdminToken } from './token.js';
 import type { SidecarView } from './view.js';
 
@@ -58,6 +59,12 @@ const ROUTES: readonly Route[] = [
     async (view, query) => replied(await changeRollout(view.rollouts(), query)),
   ],
   ['GET', '/config', 'configuration in force', (view) => json(view.config(), withoutSecrets)],
+  [
+    'GET',
+    '/tap',
+    'calls as they end, as server-sent events (?service, ?method, ?status, ?reason, ?failed, ?slow, ?sample, ?rate)',
+    tap,
+  ],
   ['GET', '/faults', 'faults that are injected', faults(listFaults)],
   [
     'POST',
@@ -131,6 +138,11 @@ async function handle(
   let answer: Answer;
   try {
     answer = await answerTo(view, token, request);
+    if (answer.stream !== undefined && request.method !== 'HEAD') {
+      const refused = answer.stream(response);
+      if (refused === undefined) return; // it is open until its reader goes
+      answer = refused;
+    }
   } catch {
     answer = text(500, 'the sidecar could not answer this\n');
   }
@@ -164,6 +176,13 @@ function answerTo(
 
 function listing(): string {
   return ROUTES.map(([method, path, does]) => `  ${method.padEnd(6)} ${path.padEnd(10)} ${does}\n`).join('');
+}
+
+function tap(view: SidecarView, query: URLSearchParams): Answer {
+  return {
+    ...text(200, ''),
+    stream: (response) => streamTap((options, sink) => view.openTap(options, sink), query, response),
+  };
 }
 
 async function drain(view: SidecarView, query: URLSearchParams): Promise<Answer> {

@@ -1,5 +1,6 @@
 import type { Metric } from '../telemetry/metric.js';
 import type * as reports from '../telemetry/reports.js';
+import type { OpenTap } from '../telemetry/tap/tap.js';
 import type { FaultAdmin } from './faults.js';
 import type { RolloutAdmin } from './rollouts.js';
 
@@ -40,6 +41,8 @@ export interface SidecarView {
   lives(): readonly reports.LifeReport[];
   /** The connection to Consul; undefined without a `consul` block. */
   registry(): reports.RegistryReport | undefined;
+  /** Shows calls as they end; undefined: too many taps are open. The function closes it. */
+  readonly openTap: OpenTap;
   /** Calls that have ended since the start. */
   calls(): reports.CallCounts;
   /** Until the own certificate ends, seconds; undefined without one. */

@@ -4,11 +4,12 @@ import { createLineWriter, type LineDestination, StandardErrorLines } from '../r
 import { AccessLog } from '../telemetry/access-log.js';
 import type { Metric } from '../telemetry/metric.js';
 import { metric, one } from '../telemetry/metric-rows.js';
+import type { Recorders } from '../telemetry/recorders.js';
 import type { AppContext } from './context.js';
 
 /**
  * Opens, replaces and closes the destination of the access log as the configuration asks, and
- * counts its lines over all destinations. Sets `DataPlaneContext.recorder`; null while there is no
+ * counts its lines over all destinations. It is one of the recorders of calls while there is an
  * `access_log`.
  */
 export class AccessLogSink {
@@ -25,6 +26,7 @@ export class AccessLogSink {
   constructor(
     private readonly names: { readonly service: string; readonly instance: string },
     private readonly context: Pick<AppContext, 'deps' | 'dataPlane'>,
+    private readonly recorders: Recorders,
   ) {}
 
   /**
@@ -38,13 +40,13 @@ export class AccessLogSink {
     if (!isSame || config === undefined) this.retireDestination();
     const { dataPlane } = this.context;
     if (config === undefined) {
-      dataPlane.recorder = null;
+      this.recorders.set('log', null);
       return;
     }
     this.destination ??= this.open(config);
     const { service, instance } = this.names;
     const write = createLineWriter('access', { instance }, this.destination);
-    dataPlane.recorder = new AccessLog(write, config.sampleRatio, service, dataPlane);
+    this.recorders.set('log', new AccessLog(write, config.sampleRatio, service, dataPlane));
   }
 
   private open({ path }: AccessLogConfig): LineDestination {
@@ -71,7 +73,7 @@ export class AccessLogSink {
 
   /** Writes buffered lines, as far as the destination takes them quickly. */
   async close(): Promise<void> {
-    this.context.dataPlane.recorder = null;
+    this.recorders.set('log', null);
     await this.destination?.close();
   }
 

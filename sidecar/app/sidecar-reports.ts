@@ -16,6 +16,8 @@ import type {
   RegistryReport,
   SizeLimitReport,
 } from '../telemetry/reports.js';
+import type { OpenTaps } from '../telemetry/tap/open-taps.js';
+import type { OpenTap, TapOptions, TapSink } from '../telemetry/tap/tap.js';
 import type { AccessLogSink } from './access-log-sink.js';
 import type { AuditSink } from './audit/audit-sink.js';
 import type { AppContext } from './context.js';
@@ -47,6 +49,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
   protected abstract readonly outbound: OutboundSide;
   protected abstract readonly accessLog: AccessLogSink;
   protected abstract readonly audit: AuditSink;
+  protected abstract readonly taps: OpenTaps;
   protected abstract readonly faultController: FaultController;
   /** Undefined in a sidecar beside a caller only. */
   protected inbound: InboundSide | undefined;
@@ -134,6 +137,10 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
 
   registry(): RegistryReport | undefined {
     return this.consul?.report();
+  }
+
+  openTap(options: TapOptions, sink: TapSink): ReturnType<OpenTap> {
+    return this.taps.open(options, sink);
   }
 
   calls(): CallCounts {

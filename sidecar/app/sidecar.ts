@@ -5,6 +5,8 @@ import type { Address, InboundConfig, SidecarConfig } from '../config/model.js';
 import { Consul } from '../discovery/consul/consul.js';
 import { EventLoopMonitor } from '../runtime/process/event-loop-monitor.js';
 import { AuditKind } from '../telemetry/audit/trail.js';
+import { Recorders } from '../telemetry/recorders.js';
+import { OpenTaps } from '../telemetry/tap/open-taps.js';
 import { dialPlain } from '../transport/dial.js';
 import { AccessLogSink } from './access-log-sink.js';
 import { AuditSink } from './audit/audit-sink.js';
@@ -48,6 +50,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   protected readonly context: AppContext;
   protected readonly accessLog: AccessLogSink;
   protected readonly audit: AuditSink;
+  protected readonly taps: OpenTaps;
   protected readonly outbound: OutboundSide;
   protected readonly faultController: FaultController;
   private readonly loopMonitor: EventLoopMonitor;
@@ -68,7 +71,9 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.audit = new AuditSink(current, deps);
     const dataPlane = createDataPlane(current, deps, this.loopMonitor, this.audit.trail);
     this.context = { deps, dataPlane, settings: localSettings(current), limits: current.limits };
-    this.accessLog = new AccessLogSink(current, this.context);
+    const recorders = new Recorders(dataPlane);
+    this.taps = new OpenTaps(current.service, dataPlane, deps.timers, (taps) => recorders.set('tap', taps));
+    this.accessLog = new AccessLogSink(current, this.context, recorders);
     this.accessLog.update(current.accessLog);
     this.outbound = this.createOutbound();
     this.faultController = new FaultController({

@@ -1,7 +1,15 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { present } from '../config/present.js';
 import type { CheckOptions } from './check/check.js';
 import type { StatusOptions } from './status/status.js';
+import type { TapBounds } from './tap/tap-query.js';
+
+/** Options of `tap` as commander reads them. */
+interface TapFlags extends TapBounds {
+  readonly admin?: string[];
+  readonly count?: string;
+  readonly json?: boolean;
+}
 
 /** The commands that look at a mesh and change nothing, added to `program`; `done` gets the exit code. */
 export function addOperatorCommands(program: Command, done: (exitCode: number) => void): void {
@@ -34,6 +42,23 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
       done(await checkCommand({ mesh, admin, json, ...present('consul', consul) }));
     });
   program
+    .command('tap')
+    .description('show calls as they end, with their attempts, from all sidecars of `up`')
+    .argument(
+      '[FILTER...]',
+      'upstream=NAME, method=TEXT, model=NAME, status=CODE, reason=NAME, slow=100ms, failed, inbound, outbound; all must fit',
+    )
+    .option('--admin <ADDR...>', 'admin addresses; default: every mesh that `up` runs on this machine')
+    .option('--sample <RATIO>', 'share of the calls that fit; default 1')
+    .option('--rate <N>', 'calls per second of each sidecar at most; further ones are counted; default 50')
+    .option('--count <N>', 'end after so many calls')
+    .option('--json', 'print a JSON object for each call')
+    .action(async (words: string[], options: TapFlags) => {
+      const { tapCommand } = await import('./tap/tap.js');
+      const { admin = [], json = false, count = '0', ...bounds } = options;
+      done(await tapCommand(words, { ...bounds, admin, json, count: Number.parseInt(count, 10) || 0 }));
+    });
+  program
     .command('explain')
     .description('say what an `outrider-reason` means, and what to do; without one, list all')
     .argument('[REASON...]', 'also a gRPC status, or the output of a check in Consul')
@@ -43,13 +68,27 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
       done(explainCommand(words, { json }));
     });
   program
+    .command('completion')
+    .description('print the completion of a shell; for example: source <(outrider completion bash)')
+    .addArgument(new Argument('<SHELL>').choices(['bash', 'zsh', 'fish']))
+    .action(async (shell: 'bash' | 'zsh' | 'fish') => {
+      const { completionCommand } = await import('./completion/completion.js');
+      done(completionCommand(shell, program));
+    });
+  program
     .command('validate')
     .description('check mesh files and sidecar files')
     .argument('<FILE...>', 'files to check')
+    .option(
+      '--consul [ADDR]',
+      'also warn of rules in Consul that are not applied to what the files call; default: the agent of each file',
+    )
     .option('--json', 'print JSON')
-    .action(async (files: string[], options: { json?: true }) => {
+    .action(async (files: string[], { json = false, consul }: { json?: boolean; consul?: string | true }) => {
       const { validateCommand } = await import('./validate.js');
-      done(await validateCommand(files, { json: options.json === true }));
+      const { consulNotes } = await import('./check/consul-notes.js');
+      const notes = consul === undefined ? undefined : await consulNotes(files, consul);
+      done(validateCommand(files, { json, ...present('notes', notes) }));
     });
   program
     .command('audit')

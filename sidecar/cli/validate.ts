@@ -4,6 +4,8 @@ import { formatProblem, type Problem } from '../config/problem.js';
 export interface ValidateOptions {
   /** One JSON document for programs instead of lines for people. */
   readonly json: boolean;
+  /** What of Consul's rules is not applied, by file, in sentences. */
+  readonly notes?: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Standard output and standard error, one line at a time. */
@@ -38,17 +40,18 @@ export function validateCommand(
   options: ValidateOptions,
   output: ValidateOutput = CONSOLE,
 ): number {
-  const results = files.map(validate);
+  const results = files.map((file) => validate(file, options.notes?.get(file) ?? []));
   if (options.json) output.out(JSON.stringify({ files: results }, null, 2));
   else for (const result of results) print(result, output);
   return results.length > 0 && results.every(({ ok }) => ok) ? 0 : 1;
 }
 
-function validate(file: string): ValidationResult {
+function validate(file: string, notes: readonly string[]): ValidationResult {
   const { kind, result } = loadAnyFile(file);
   const known = kind === undefined ? {} : { kind };
+  const inConsul = notes.map((message) => ({ file, path: '', message: `in Consul: ${message}` }));
   if (!result.ok) return { file, ok: false, ...known, problems: result.problems, warnings: [] };
-  return { file, ok: true, ...known, problems: [], warnings: result.warnings };
+  return { file, ok: true, ...known, problems: [], warnings: [...result.warnings, ...inConsul] };
 }
 
 function print(result: ValidationResult, output: ValidateOutput): void {

@@ -93,7 +93,7 @@ function attemptOf(attempt: EndedAttempt, { startMs, plan }: EndedCall, nowMs: n
 }
 
 /** The reason of this sidecar's local reply, else that of the sidecar which answered. */
-function reasonOf(call: EndedCall): string | undefined {
+export function reasonOf(call: EndedCall): string | undefined {
   if (call.reason !== '') return call.reason;
   return call.plan.stripsResponse || call.lastAttempt === null ? undefined : peerReason(call.lastAttempt);
 }

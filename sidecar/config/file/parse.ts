@@ -74,7 +74,9 @@ export function parseAnyFile(
   const kind = kindOf(yaml.document.value);
   if (kind === 'mesh') return { kind, result: parseMeshFile(text, fileName, options) };
   if (kind === 'sidecar') return { kind, result: parseSidecarFile(text, fileName, options) };
-  const message = 'expected a mesh file, which has services, or a sidecar file, which has service';
+  const message =
+    cardHint(yaml.document.value) ??
+    'expected a mesh file, which has services, or a sidecar file, which has service';
   return { result: { ok: false, problems: [problemAt(yaml.document, fileName, [], message)] } };
 }
 
@@ -86,6 +88,16 @@ function kindOf(value: unknown): FileKind | undefined {
   const sidecar = has('service') || has('inbound') || has('outbound') || asksForAdoption(value);
   if (mesh === sidecar) return undefined;
   return mesh ? 'mesh' : 'sidecar';
+}
+
+/** Keys that only a model.yaml has at its top; one of them beside none of a configuration tells it. */
+const CARD_KEYS = ['golden', 'sha256', 'labels', 'batching', 'sequence', 'properties'];
+
+/** Names the command for a model.yaml that was given as a configuration; undefined for anything else. */
+function cardHint(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || kindOf(value) !== undefined) return undefined;
+  if (!CARD_KEYS.some((key) => Object.hasOwn(value, key))) return undefined;
+  return 'found a model.yaml, which lies beside a model; expected a mesh file with `services: { NAME: { models: DIR } }`, where DIR/NAME/VERSION/model.yaml is this file: "outrider init" writes one, "outrider serve --models DIR" serves it alone';
 }
 
 const OTHER_KIND = {
@@ -116,6 +128,8 @@ function parseFile<S extends z.ZodType, T>(
   const found = kindOf(document.value);
   if (found !== undefined && found !== kind)
     return { ok: false, problems: [problemAt(document, fileName, [], OTHER_KIND[kind])] };
+  const card = cardHint(document.value);
+  if (card !== undefined) return { ok: false, problems: [problemAt(document, fileName, [], card)] };
   if (kind === 'sidecar' && asksForAdoption(document.value)) {
     const proxy = adopted ?? unreadRegistration(document.value);
     const why = whyNotFor(document.value, proxy);

@@ -45,6 +45,22 @@ describe('outrider up', function () {
     assert.match(page.body, /digits-1[\s\S]*eligible/);
   });
 
+  it('shows a call to outrider tap as it ends, and has nothing that outrider check finds', async () => {
+    const here = { TMPDIR: running.mesh.temporary };
+    const tap = outrider(['tap', 'outbound', 'method=ModelInfer', '--count', '1', '--json'], here);
+    let isOver = false;
+    void tap.then(() => {
+      isOver = true;
+    });
+    while (!isOver) await running.infer();
+    const { code, stdout } = await tap;
+    const { sidecar, status, attempts } = JSON.parse(stdout);
+    assert.deepEqual([code, sidecar, status, attempts.length], [0, 'client', 'OK', 1]);
+    const checked = await outrider(['check'], here);
+    assert.equal(checked.code, 0, checked.stdout);
+    assert.match(checked.stdout, /ok +sidecar +client is ready/);
+  });
+
   it('keeps its files from other users', async () => {
     const { runDirectory } = running.facts;
     const entries = readdirSync(runDirectory, { recursive: true, withFileTypes: true })

@@ -44,6 +44,7 @@ export class FakeView implements SidecarView {
   certificateS: number | undefined;
   callCounts: reports.CallCounts = { inbound: 0, outbound: 0 };
   methods = (): readonly reports.MethodReport[] => this.methodReports;
+  openTap: SidecarView['openTap'] = () => undefined;
   calls = () => this.callCounts;
   certificateEndsInS = () => this.certificateS;
   mirrors = () => this.mirrorReports;

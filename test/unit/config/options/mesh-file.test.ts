@@ -94,6 +94,11 @@ describe('a mesh file', () => {
       '1: found a sidecar file; expected a mesh file; for one sidecar use "outrider sidecar -c"',
     ]));
 
+  it('names the right commands when a model.yaml is given, and for that alone', () => {
+    assert.match(meshProblems('golden: {}\nlabels: [a]').join(), /^1: found a model\.yaml.*"outrider init"/);
+    assert.doesNotMatch(meshProblems('services: {}\nlabels: [a]').join(), /model\.yaml/);
+  });
+
   const refused = refusing((text) => [meshProblems(text).join('\n')]);
   const ofService = refusing((block) => [meshProblems(services(block)).join('\n')]);
   refused('no service', `services: {}\ncaller: {name: app, upstreams: {}}`).because(/services: found none/);

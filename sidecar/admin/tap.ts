@@ -1,0 +1,130 @@
+import type { ServerResponse } from 'node:http';
+import { readDuration } from '../config/codecs/duration.js';
+import { quoted } from '../config/codecs/parse-result.js';
+import { defined } from '../config/present.js';
+import { nearest } from '../config/suggest.js';
+import { parseStatus, type Status } from '../core/outcome/status.js';
+import type { OpenTap, TapOptions } from '../telemetry/tap/tap.js';
+import type { TapFilter } from '../telemetry/tap/tap-filter.js';
+import { type Answer, text } from './answers.js';
+
+/** All parameters that `/tap` knows. */
+const PARAMETERS = [
+  'direction',
+  'service',
+  'method',
+  'model',
+  'status',
+  'reason',
+  'failed',
+  'slow',
+  'sample',
+  'rate',
+];
+/** Calls per second: what an operator can read for a while, and what a script may ask for. */
+const DEFAULT_RATE = 50;
+const MOST_RATE = 1_000;
+/** Octets that may wait for a slow reader; beyond it calls are dropped and counted. */
+const MAX_WAITING_BYTES = 256 * 1024;
+
+/** A wrong query parameter; the message is the body of a 400. */
+class Mistake extends Error {}
+
+/**
+ * `GET /tap`: calls as they end, as server-sent events until the reader goes: `data` has the fields of an access log line,
+ * an event `dropped` the number of calls of the last second that were not shown.
+ *
+ * @returns the answer where there is no stream: a mistake in the query (400), or too many taps (503).
+ */
+export function streamTap(
+  open: OpenTap,
+  query: URLSearchParams,
+  response: ServerResponse,
+): Answer | undefined {
+  let options: TapOptions;
+  try {
+    options = readOptions(query);
+  } catch (error) {
+    if (error instanceof Mistake) return text(400, `${error.message}\n`);
+    throw error;
+  }
+  const hasRoom = () => response.writableLength < MAX_WAITING_BYTES;
+  const close = open(options, {
+    call: (fields) => {
+      if (!hasRoom()) return false;
+      response.write(`data: ${JSON.stringify(fields)}\n\n`);
+      return true;
+    },
+    // Also without drops: a reader that is gone is found out by a write.
+    dropped: (count) => {
+      if (hasRoom()) response.write(count === 0 ? ':\n\n' : `event: dropped\ndata: ${count}\n\n`);
+    },
+  });
+  if (close === undefined) return text(503, 'too many taps are open\n');
+  response.on('close', close).on('error', close);
+  response.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  response.flushHeaders();
+  return undefined;
+}
+
+/**
+ * Which calls are asked for, and how many. Every mistake names the parameter, what was found and what is expected, as for faults; a
+ * parameter that is misspelt would else show all calls, which looks as if the filter fitted.
+ */
+function readOptions(query: URLSearchParams): TapOptions {
+  for (const name of query.keys())
+    if (!PARAMETERS.includes(name)) {
+      const near = nearest(name, PARAMETERS);
+      const hint = near === undefined ? `; expected ${PARAMETERS.join(', ')}` : `; did you mean ${near}?`;
+      throw new Mistake(`found the parameter ${quoted(name)}${hint}`);
+    }
+  const said = (name: string) => query.get(name) ?? undefined;
+  const filter: TapFilter = defined({
+    direction: directionOf(said('direction')),
+    service: said('service'),
+    method: said('method'),
+    model: said('model'),
+    status: statusOf(said('status')),
+    reason: said('reason'),
+    isFailed: query.has('failed') ? true : undefined,
+    slowMs: slowOf(said('slow')),
+  });
+  return {
+    filter,
+    sampleRatio: numberOf('sample', said('sample') ?? '1', 1),
+    perSecond: numberOf('rate', said('rate') ?? String(DEFAULT_RATE), MOST_RATE),
+  };
+}
+
+/** Calls that come in, or calls that go out; both have a line of their own in a sidecar that does both. */
+function directionOf(given: string | undefined): TapFilter['direction'] {
+  if (given === undefined || given === 'inbound' || given === 'outbound') return given;
+  throw new Mistake(`direction: found ${quoted(given)}; expected inbound or outbound`);
+}
+
+/** A gRPC status by name in any case, or by number. */
+function statusOf(given: string | undefined): Status | undefined {
+  if (given === undefined) return undefined;
+  const status = parseStatus(given);
+  if (status !== undefined) return status;
+  throw new Mistake(`status: found ${quoted(given)}; expected a gRPC status, such as unavailable or 14`);
+}
+
+/** A duration as files spell it. */
+function slowOf(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  const read = readDuration(given);
+  if (!read.ok) throw new Mistake(`slow: ${read.problem}`);
+  return read.value;
+}
+
+/** A number above 0, at most `most`. */
+function numberOf(name: string, given: string, most: number): number {
+  const value = /^\d{0,4}(\.\d{1,9})?$/.test(given) && given !== '' ? Number(given) : Number.NaN;
+  if (value > 0 && value <= most) return value;
+  throw new Mistake(`${name}: found ${quoted(given)}; expected a number above 0, at most ${most}`);
+}

@@ -1,0 +1,57 @@
+import type { CompletedCommand } from './command-tree.js';
+
+/**
+ * The completion of bash 3.2 and later, without the package bash-completion: the words of the line up to the cursor choose the
+ * command, an option that takes a value offers its values or files, else options after a dash, else subcommands and words.
+ */
+export function bashCompletion(commands: readonly CompletedCommand[]): string {
+  const cases = commands.map(
+    ({ path, subcommands, options, argument }) => `    ${quoted(path)})
+      options=${quoted(options.map(({ text }) => text).join(' '))}
+      words=${quoted([...subcommands.map(({ text }) => text), ...(argument === 'files' ? [] : argument)].join(' '))}
+      files=${argument === 'files' ? 1 : 0}
+      ;;`,
+  );
+  const values = commands.flatMap(({ path, options }) =>
+    options
+      .filter(({ takesValue }) => takesValue)
+      .map(
+        ({ text, choices }) =>
+          `    ${quoted(`${path} ${text}`)}) values=${quoted(choices.join(' '))} takes=1 ;;`,
+      ),
+  );
+  const nested = commands.filter(({ path }) => path !== '').map(({ path }) => quoted(path));
+  return `# bash completion of outrider; made by: outrider completion bash
+_outrider() {
+  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}"
+  local command="" i word options="" words="" files=0 values="" takes=0
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word="\${COMP_WORDS[i]}"
+    case "\${command:+$command }$word" in
+    ${nested.join('|')}) command="\${command:+$command }$word" ;;
+    esac
+  done
+  case "$command $previous" in
+${values.join('\n')}
+  esac
+  case "$command" in
+${cases.join('\n')}
+  esac
+  if [[ $takes == 1 && $current != -* ]]; then
+    if [[ -n $values ]]; then COMPREPLY=($(compgen -W "$values" -- "$current")); else COMPREPLY=($(compgen -f -- "$current")); fi
+  elif [[ $current == -* ]]; then
+    COMPREPLY=($(compgen -W "$options" -- "$current"))
+  elif [[ $files == 1 ]]; then
+    COMPREPLY=($(compgen -W "$words" -- "$current") $(compgen -f -- "$current"))
+  else
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+  fi
+}
+complete -o filenames -F _outrider outrider
+`;
+}
+
+/** A word as bash takes it literally. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { consulNotes } from '../../../../sidecar/cli/check/consul-notes.js';
+import { validateCommand } from '../../../../sidecar/cli/validate.js';
+import { LoopbackAgent } from '../../../kit/consul/loopback-agent.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../../kit/mocha/scratch.js';
+
+const FILE = `services:
+  digits: { command: [serve, "{port}"] }
+caller: { name: web, upstreams: { digits: { listen: "127.0.0.1:18800" } } }
+consul: {}
+`;
+
+describe('outrider validate --consul', () => {
+  it('warns of rules in Consul that a sidecar would not apply, and of nothing else', async () => {
+    const agent = await LoopbackAgent.start();
+    afterTest(() => agent.stop());
+    const defaults = {
+      Kind: 'service-defaults',
+      Name: 'web',
+      UpstreamConfig: { Defaults: { EnvoyClusterJSON: '{}', Limits: { MaxConnections: 3 } } },
+    };
+    const answers: Record<string, unknown> = {
+      '/v1/config/service-defaults/web': defaults,
+      '/v1/config/proxy-defaults/global': {
+        Kind: 'proxy-defaults',
+        Config: { protocol: 'grpc', envoy_x: 1 },
+      },
+      '/v1/connect/intentions': [{ SourceName: 'web', DestinationName: 'digits', Action: 'allow' }],
+    };
+    agent.handler = ({ url = '' }, response) => {
+      const body = answers[url];
+      response.statusCode = body === undefined ? 404 : 200;
+      response.end(JSON.stringify(body ?? ''));
+    };
+    const file = scratchForTest().write('mesh.yaml', FILE);
+    const notes = await consulNotes([file, '/no/such.yaml'], `http://127.0.0.1:${agent.port}`);
+    assert.deepEqual([...notes.keys()], [file]);
+    const lines: string[] = [];
+    const output = { out: (line: string) => lines.push(line), error: (line: string) => lines.push(line) };
+    assert.equal(validateCommand([file], { json: false, notes }, output), 0);
+    const about = lines.filter((line) => line.includes('in Consul: '));
+    assert.equal(about.length, 2, lines.join('\n'));
+    assert.match(about[0]!, /proxy-defaults: Config "envoy_x" is not applied/);
+    assert.match(
+      about[1]!,
+      /service-defaults "web": UpstreamConfig\.Defaults\.EnvoyClusterJSON is not applied/,
+    );
+  });
+
+  it('fails where the agent does not answer', async () => {
+    const file = scratchForTest().write('mesh.yaml', FILE);
+    await assert.rejects(
+      consulNotes([file], 'http://127.0.0.1:1'),
+      /^CommandFailure: Consul at http:\/\/127\.0\.0\.1:1: /,
+    );
+  });
+});
