@@ -68,7 +68,7 @@ async function checkAgent(agent: AskedAgent, wallNow: () => number): Promise<Fin
     return [
       failed(
         'consul',
-        `the agent ${agent.where}: ${oneLine(error)}`,
+        `the agent ${agent.problem(error)}`,
         'start the agent, or name another: `consul.address`, CONSUL_HTTP_ADDR',
       ),
     ];

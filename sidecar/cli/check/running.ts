@@ -9,7 +9,7 @@ import { timeText } from './certificates.js';
 import { type Finding, failed, ok, warning } from './finding.js';
 
 /** A certificate of a running sidecar is renewed long before this, s. */
-const SOON_S = 3_600;
+const SOON_S = 600;
 
 /** States of a model in which it will not be served without help. */
 const BROKEN: readonly string[] = ['failed', 'given-up', 'unresponsive'];

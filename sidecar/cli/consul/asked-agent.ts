@@ -52,6 +52,12 @@ export class AskedAgent {
     }
   }
 
+  /** An error of a request in one line that says once which agent it is about. */
+  problem(error: unknown): string {
+    const why = oneLine(error);
+    return why.includes(this.where) ? why : `${this.where}: ${why}`;
+  }
+
   /** Closes the connections. */
   close(): void {
     this.agent.close();

@@ -44,8 +44,8 @@ interface Row {
   readonly certificate?: string;
 }
 
-/** A certificate that ends before this is shown in red, ms; those of Consul and of `up` are renewed long before. */
-const SOON_S = 3_600;
+/** A certificate that ends before this is shown in yellow, s; those of Consul and of `up` are renewed long before. */
+const SOON_S = 600;
 
 /** One line for each sidecar: is it ready, of which version, with how many endpoints, and until when its certificate holds. */
 export function sidecarTable(seen: readonly SidecarStatus[], palette: Palette, rates: Rates): string {

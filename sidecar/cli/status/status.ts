@@ -106,7 +106,7 @@ async function fromCatalog(agent: AskedAgent): Promise<SidecarStatus[]> {
   try {
     return [...(await catalogInstances(agent))].map(([name, catalog]) => ({ name, catalog }));
   } catch (error) {
-    throw new CommandFailure(`Consul at ${agent.where}: ${oneLine(error)}`);
+    throw new CommandFailure(`Consul at ${agent.problem(error)}`);
   } finally {
     agent.close();
   }
