@@ -18,6 +18,8 @@ const LATENCY = { top: 122, height: 54 };
 const AXIS_TOP = 190;
 const HEIGHT = 196;
 const HEAD = 40;
+/** Where the entries of the legend begin; a word has as much room as it needs in a wide font. */
+const LEGEND_X = { right: 6, degraded: 56, failed: 132, wrong: 186, fault: 240 } as const;
 /** Least latency on the scale, ms. */
 const LEAST_MS = 1;
 
@@ -80,12 +82,12 @@ export function timelineFile(timeline: Timeline, scales: Scales, { title }: Pict
 
 /** For a file of its own; on the page it stands once above all pictures. */
 function legend(): Markup {
-  const ends = CALL_ENDS.map(
-    (end, i) =>
-      html`<rect class="tl-${end}" x="${6 + i * 66}" y="24" width="9" height="9"/><text x="${18 + i * 66}" y="32">${end}</text>`,
+  const entries = CALL_ENDS.map(
+    (end) =>
+      html`<rect class="tl-${end}" x="${LEGEND_X[end]}" y="24" width="9" height="9"/><text x="${LEGEND_X[end] + 12}" y="32">${end}</text>`,
   );
-  const at = 6 + CALL_ENDS.length * 66;
-  return html`${ends}<rect class="tl-fault" x="${at}" y="24" width="9" height="9"/><text x="${at + 12}" y="32">fault  ▼ ejected  ▲ restored  ↻ restarted</text>`;
+  const at = LEGEND_X.fault;
+  return html`${entries}<rect class="tl-fault" x="${at}" y="24" width="9" height="9"/><text x="${at + 12}" y="32">fault   ▼ ejected ▲ back ↻ restarted</text>`;
 }
 
 /** The parts from the back to the front. */
