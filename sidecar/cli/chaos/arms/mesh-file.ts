@@ -26,8 +26,8 @@ export function meshFileText(command: readonly string[]): string {
       [SERVICE]: {
         command,
         replicas: REPLICAS.length,
-        // Twice what the model does at once is on its way to it; as many more wait, where they can be refused in time.
-        queue: { concurrency: 2 * PLACES, max_waiting: 2 * PLACES },
+        // The model gets what it does at once; as many more wait here, where they can be refused in time.
+        queue: { concurrency: PLACES, max_waiting: PLACES },
         routes: kinds,
         model: {
           start_timeout: '10s',
@@ -54,8 +54,8 @@ export function meshFileText(command: readonly string[]): string {
               methods: [ModelInfer.path],
               idempotent: true,
               timeout: '1s',
-              // 25 times the usual run: what takes longer hangs, and there is time for two others.
-              attempt_timeout: '250ms',
+              // 40 times the usual run: what takes longer hangs, and there is time for another one.
+              attempt_timeout: '400ms',
               retry: { attempts: 3, on: ['unavailable', 'deadline_exceeded'] },
             },
             {

@@ -39,7 +39,7 @@ const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
 export const OUTRIDER: Arm = {
   name: 'outrider',
   about:
-    'a sidecar beside the clients and one beside each model; three attempts of calls that may be made twice, 250 ms each, streams resumed, ejection with the detector of invalid answers',
+    'a sidecar beside the clients and one beside each model; three attempts of calls that may be made twice, 400 ms each, streams resumed, ejection with the detector of invalid answers',
   missing: async () => undefined,
   start: async (world) => {
     const run = RunDirectory.create(undefined);

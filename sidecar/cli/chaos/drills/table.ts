@@ -1,10 +1,23 @@
-import { errorBurst } from './behaviours.js';
+import { allFail } from './all-fail.js';
+import { crashLoop, errorBurst, hang, lateErrors, memoryHog, nan, slow, wrongShape } from './behaviours.js';
+import { corruptModel } from './corrupt-model.js';
 import type { Drill } from './drill.js';
+import { flapping } from './flapping.js';
 import { freeze } from './freeze.js';
 import { kill } from './kill.js';
+import { blackHole, delay, loss, narrowLine } from './network.js';
+import { overload2, overload5 } from './overload.js';
+import { poison } from './poison.js';
+import { rollingRestart } from './rolling-restart.js';
+import { streamDiesLate } from './streams.js';
 
 /**
  * All drills, in the order in which they run and stand in reports: first what happens to processes, then what they do wrong,
  * then loads, restarts and networks.
  */
-export const DRILLS: readonly Drill[] = [kill, freeze, errorBurst];
+export const DRILLS: readonly Drill[] = [
+  ...[kill, freeze, crashLoop, streamDiesLate, corruptModel, memoryHog, poison],
+  ...[slow, errorBurst, lateErrors, flapping, hang, nan, wrongShape, allFail],
+  ...[overload2, overload5, rollingRestart],
+  ...[blackHole, loss, delay, narrowLine],
+];

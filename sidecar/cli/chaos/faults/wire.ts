@@ -13,6 +13,8 @@ export type Fault =
   | { readonly kind: 'dark' }
   /** Octets per second, of each direction of each connection. */
   | { readonly kind: 'narrow'; readonly bytesPerSecond: number }
+  /** Every piece arrives so much later, ms. */
+  | { readonly kind: 'late'; readonly byMs: number }
   /** So many of a hundred pieces have to be sent again, as TCP does it: what follows waits for them. */
   | { readonly kind: 'lossy'; readonly percent: number };
 
@@ -151,7 +153,8 @@ class Flow {
       this.from.unshift(piece);
       return this.later(RESEND_MS);
     }
-    this.to.write(piece);
+    if (fault.kind === 'late') this.writeLater(piece, fault.byMs);
+    else this.to.write(piece);
     if (fault.kind !== 'none' || this.from.readableLength > 0) this.later(0);
   }
 
@@ -174,6 +177,13 @@ class Flow {
     this.allowance = Math.min(most, Math.max(0, this.allowance) + more);
     this.filledMs = nowMs;
     return Math.floor(this.allowance);
+  }
+
+  /** Pieces keep their order: each waits for the same time. */
+  private writeLater(piece: Buffer, ms: number): void {
+    setTimeout(() => {
+      if (!this.to.destroyed && !this.to.writableEnded) this.to.write(piece);
+    }, ms).unref();
   }
 
   private later(ms: number): void {

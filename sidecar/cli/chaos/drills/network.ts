@@ -1,0 +1,74 @@
+/** Drills of the way to a replica: a TCP proxy of ours does to it what firewalls and bad lines do. */
+
+import type { Fault } from '../faults/wire.js';
+import type { Drill, Stage } from './drill.js';
+
+const NONE: Fault = { kind: 'none' };
+
+/** The wires that a fault is about get it, and are well after it. */
+function wireDrill(
+  about: Omit<Drill, 'begin' | 'end' | 'path'>,
+  fault: Fault,
+  whose: 'victim' | 'all',
+): Drill {
+  const each = (stage: Stage) =>
+    whose === 'all' ? stage.standing.wires : [stage.standing.wires[stage.victim - 1]!];
+  return {
+    ...about,
+    path: 'wired',
+    begin: async (stage) => {
+      for (const wire of each(stage)) wire.set(fault);
+    },
+    end: async (stage) => {
+      for (const wire of each(stage)) wire.set(NONE);
+    },
+  };
+}
+
+/** A firewall that forgot a rule, a switch that died: connections stay open, and nothing passes. */
+export const blackHole = wireDrill(
+  {
+    name: 'black-hole',
+    title: 'Nothing passes to one replica any more',
+    does: 'The way to one replica of three swallows everything, on old connections and new ones, and closes none, for 4.5 s.',
+    set: 'standard',
+  },
+  { kind: 'dark' },
+  'victim',
+);
+
+/** A bad cable: TCP copes, and everything is late. */
+export const loss = wireDrill(
+  {
+    name: 'loss',
+    title: 'All ways lose a fifth of what is sent',
+    does: 'One piece of five on the way to each replica has to be sent again, 20 ms later, for 4.5 s.',
+    set: 'full',
+  },
+  { kind: 'lossy', percent: 20 },
+  'all',
+);
+
+/** A replica that is suddenly in another city. */
+export const delay = wireDrill(
+  {
+    name: 'delay',
+    title: 'The way to one replica takes 100 ms longer',
+    does: 'Every piece on the way to one replica of three arrives 100 ms later, for 4.5 s.',
+    set: 'full',
+  },
+  { kind: 'late', byMs: 100 },
+  'victim',
+);
+
+/** A line that another user fills. */
+export const narrowLine = wireDrill(
+  {
+    name: 'narrow-line',
+    title: 'The way to one replica carries little',
+    does: 'The way to one replica of three carries 20 kB a second in each direction of each connection, for 4.5 s.',
+    set: 'full',
+  },
+  { kind: 'narrow', bytesPerSecond: 20_000 },
+  'victim',
+);

@@ -1,0 +1,24 @@
+import { REPLICAS } from '../arms/arm.js';
+import { WELL } from '../protocol/behaviour.js';
+import type { Drill } from './drill.js';
+
+const CALLS = 6;
+const EVERY_MS = 600;
+
+/** A request that kills what works on it: each retry takes another replica down. */
+export const poison: Drill = {
+  name: 'poison',
+  title: 'A request kills the model that works on it',
+  does: 'The same request, which ends any model process that works on it, is sent six times within 3.6 s, and is retried as other calls are.',
+  set: 'full',
+  times: { faultMs: 500 },
+  begin: async ({ control, load, sleep }) => {
+    await Promise.all(REPLICAS.map((replica) => control.behave(replica, { does: 'choke' })));
+    for (let i = 0; i < CALLS; i++) {
+      load.sendFault('digits', 'poison');
+      await sleep(EVERY_MS);
+    }
+  },
+  end: async ({ control }) =>
+    void (await Promise.all(REPLICAS.map((replica) => control.behave(replica, WELL)))),
+};

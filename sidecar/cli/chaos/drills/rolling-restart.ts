@@ -1,0 +1,28 @@
+import { REPLICAS } from '../arms/arm.js';
+import type { Drill } from './drill.js';
+
+const LIMIT_MS = 8_000;
+const POLL_MS = 50;
+/** Between two replicas: callers learn that the last one is back. */
+const REST_MS = 500;
+
+/** What happens at every new version of anything: nothing is broken, and nothing should be lost. */
+export const rollingRestart: Drill = {
+  name: 'rolling-restart',
+  title: 'Every replica is restarted, one after the other',
+  does: 'Each of the three replicas is stopped by SIGTERM, drains, is started again and serves, before the next one is.',
+  set: 'standard',
+  times: { faultMs: 500 },
+  begin: async ({ control, standing, sleep, mark }) => {
+    for (const replica of REPLICAS) {
+      const before = control.pidOf(replica);
+      mark('note', `replica-${replica} is told to restart`);
+      await standing.restart(replica);
+      for (let waitedMs = 0; waitedMs < LIMIT_MS; waitedMs += POLL_MS) {
+        await sleep(POLL_MS);
+        if (control.pidOf(replica) !== before && control.ready.includes(replica)) break;
+      }
+      await sleep(REST_MS);
+    }
+  },
+};
