@@ -59,8 +59,12 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
       : DRILLS.filter(({ set }) => options.full === true || set === 'standard');
   const asked = options.arms === undefined ? ARMS : named(ARMS, options.arms, 'arm');
   if (options.list === true) {
-    for (const { name, title, does } of DRILLS)
-      process.stdout.write(`${palette.bold(name)}  ${title}. ${does}\n`);
+    const width = Math.max(...DRILLS.map(({ name }) => name.length));
+    for (const { name, does, set } of DRILLS)
+      process.stdout.write(
+        `${palette.bold(name.padEnd(width))}  ${set === 'full' ? '(--full) ' : ''}${does}\n`,
+      );
+    process.stdout.write(`\narms: ${ARMS.map(({ name }) => name).join(', ')}\n`);
     return 0;
   }
   if (options.report !== undefined) prepareFolder(options.report);

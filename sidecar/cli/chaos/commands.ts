@@ -9,7 +9,7 @@ export function addChaosCommands(program: Command, done: (exitCode: number) => v
     .argument('[DRILL...]', 'which drills; default: the standard set of ten')
     .option('--full', 'all drills')
     .option('--arms <LIST>', 'arms, separated by commas; default: all that can be run here')
-    .option('--list', 'list the drills, and end')
+    .option('--list', 'list the drills and the arms, and end')
     .option('--quick', 'short drills: a look, and no measurement')
     .option('--json', 'print JSON')
     .option(

@@ -61,6 +61,8 @@ export interface Arm {
   readonly name: ArmName;
   /** One sentence about how it is set. */
   readonly about: string;
+  /** Versions of programs that only this arm runs. */
+  versions?(): Readonly<Record<string, string>>;
   /** Why it cannot be run here; undefined: it can. */
   missing(): Promise<string | undefined>;
   /** Resolves when calls may be made. */

@@ -155,7 +155,8 @@ function standingOf({ run, issuer, fleet, specs, wires, sockets }: Running): Sta
 function viewsOf(endpoints: readonly EndpointReport[]): EndpointView[] {
   return endpoints.map(({ endpoint, state, why }) => ({
     replica: replicaName(Number(endpoint.split('-').at(-1))),
-    isIn: state !== 'ejected',
+    // A replica that drains or restarts is out as well: its connections are gone.
+    isIn: state === 'eligible' || state === 'standby' || state === 'probing',
     isReady: state === 'eligible',
     why: why || state,
   }));

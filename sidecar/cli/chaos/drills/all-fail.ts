@@ -3,7 +3,10 @@ import { REPLICAS } from '../arms/arm.js';
 import { WELL } from '../protocol/behaviour.js';
 import type { Drill } from './drill.js';
 
-/** Nothing can be saved while it lasts; what counts is that nothing holds it up afterwards. */
+/**
+ * Nothing can be saved while it lasts; what counts is that nothing holds it up afterwards: neither ejections of all replicas nor
+ * retries that go on.
+ */
 export const allFail: Drill = {
   name: 'all-fail',
   title: 'Every replica fails, and then none',

@@ -1,7 +1,10 @@
 import { WELL } from '../protocol/behaviour.js';
 import type { Drill } from './drill.js';
 
-/** A bad file on one machine: the process runs until something restarts it, and never again after that. */
+/**
+ * A bad file on one machine: the process runs until something restarts it, and never again after that.
+ * Connections to its address are refused, or its sidecar says that the model is gone.
+ */
 export const corruptModel: Drill = {
   name: 'corrupt-model',
   title: 'One replica cannot load its model any more',

@@ -5,7 +5,10 @@ import type { Drill } from './drill.js';
 const EVERY_MS = 500;
 const TURNS = 6;
 
-/** Well whenever it is looked at, and broken whenever it is used. */
+/**
+ * Well whenever it is looked at, and broken whenever it is used: each recovery invites calls for the next failure, unless an
+ * ejection lasts longer each time.
+ */
 export const flapping: Drill = {
   name: 'flapping',
   title: 'One replica fails and recovers in turn',

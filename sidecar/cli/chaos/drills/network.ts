@@ -1,4 +1,7 @@
-/** Drills of the way to a replica: a TCP proxy of ours does to it what firewalls and bad lines do. */
+/**
+ * Drills of the way to a replica: a TCP proxy of ours does to it what firewalls and bad lines do. It works without root and on any
+ * system, and lies between the caller's side and the replica: with a mesh it carries the TLS connections of two sidecars.
+ */
 
 import type { Fault } from '../faults/wire.js';
 import type { Drill, Stage } from './drill.js';

@@ -31,7 +31,7 @@ function overload(times: number, set: Drill['set']): Drill {
   };
 }
 
-/** A busy hour. */
+/** A busy hour: half of the calls can be served, and the question is whether that half is. */
 export const overload2 = overload(2, 'standard');
 /** A caller that has lost its mind: most calls are refused whatever is done. */
 export const overload5 = overload(5, 'full');

@@ -6,7 +6,10 @@ const POLL_MS = 50;
 /** Between two replicas: callers learn that the last one is back. */
 const REST_MS = 500;
 
-/** What happens at every new version of anything: nothing is broken, and nothing should be lost. */
+/**
+ * What happens at every new version of anything: nothing is broken, and nothing should be lost. With a mesh the sidecar of the
+ * replica is told, and drains with its model; without one the model itself is told, and finishes what it has.
+ */
 export const rollingRestart: Drill = {
   name: 'rolling-restart',
   title: 'Every replica is restarted, one after the other',

@@ -31,6 +31,8 @@ export function aboutRun({ args, startedAtMs, seconds, arms }: RunFacts): RunAbo
     versions: {
       ...{ outrider: packageVersion(), node: process.versions.node },
       ...(grpc !== undefined && { '@grpc/grpc-js': grpc }),
+      // Of programs that only one arm runs, such as Envoy.
+      ...Object.assign({}, ...arms.map((arm) => arm.versions?.() ?? {})),
     },
     arms: Object.fromEntries(arms.map(({ name, about }) => [name, about])),
   };
