@@ -58,7 +58,10 @@ describe('the command lines of the README', function () {
     assert.equal(scripts.start, 'npm run -s build && node dist/sidecar/main.js up mesh-config/demo.yaml');
     await stays('outrider up mesh-config/demo.yaml', isUp);
     await prints(line('npx outrider infer digits'), SEVEN);
-    await stays(line('npx outrider status'), /digits-3 +eligible/);
+    await stays(line('npx outrider status --watch'), /digits-3 +eligible/);
+    await prints(line('npx outrider status'), /digits-3 +eligible/);
+    await prints(line('npx outrider check'), /, 0 failed$/m);
+    await prints(line('npx outrider explain'), /^no-endpoint {2}UNAVAILABLE/);
   });
 
   it('serve a model alone', async () => {
