@@ -2,7 +2,7 @@
  * Writes the generated files of mesh-config/ and docs/, and the README's table of a chaos report where one was adopted. Run by `npm run
  * generate`; a test fails when they are out of date.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cardSchema } from '../services/model-server/models/card.js';
@@ -14,6 +14,7 @@ import { adoptedReport } from './survival-table.js';
 
 const root = packageRoot(dirname(fileURLToPath(import.meta.url)));
 const target = join(root, 'mesh-config');
+mkdirSync(join(target, 'observe/grafana'), { recursive: true });
 for (const { name, content } of generatedFiles()) writeFileSync(join(target, name), content);
 writeFileSync(join(target, 'METRICS.md'), metricsReference(declaredMetrics(sources())));
 writeFileSync(join(root, 'docs', 'REASONS.md'), reasonsReference());

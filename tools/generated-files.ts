@@ -3,16 +3,13 @@ import { meshFile } from '../sidecar/config/options/mesh-file.js';
 import { sidecarFile } from '../sidecar/config/options/sidecar-file.js';
 import { cardJsonSchema } from './card-reference.js';
 import { renderReference } from './config-reference.js';
+import type { GeneratedFile } from './generated-file.js';
 import { jsonSchemaOf } from './json-schema.js';
-
-export interface GeneratedFile {
-  /** Name inside mesh-config/. */
-  readonly name: string;
-  readonly content: string;
-}
+import { observeFiles } from './observe/files.js';
 
 /**
- * Everything in mesh-config/ that is made from the declarations: the JSON Schemas and the reference page.
+ * Everything in mesh-config/ that is made from the declarations: the JSON Schemas, the reference page, rules and
+ * boards.
  */
 export function generatedFiles(): GeneratedFile[] {
   return [
@@ -20,6 +17,7 @@ export function generatedFiles(): GeneratedFile[] {
     { name: 'sidecar.schema.json', content: jsonSchemaOf(sidecarFile, 'Outrider sidecar file') },
     { name: 'model.schema.json', content: cardJsonSchema(cardSchema) },
     { name: 'REFERENCE.md', content: reference() },
+    ...observeFiles(),
   ];
 }
 

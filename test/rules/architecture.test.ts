@@ -56,6 +56,7 @@ const VENDORS: VendorTable = {
     'services/model-server/authoring/renewed-card.ts',
     'services/model-server/models/card.ts',
     'sidecar/config/',
+    'tools/observe/rules-file.ts',
   ],
   zod: ['services/model-server/models/card.ts', 'sidecar/config/', 'tools/'],
 };

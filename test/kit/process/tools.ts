@@ -163,6 +163,17 @@ const TOOLS = {
       ],
     ],
   },
+  /** With the part that reads Consul, which Debian's build has not. Takes up to a quarter of an hour: for .ci/nightly. */
+  'prometheus-on-consul': {
+    path: path.join(BIN, 'prometheus'),
+    needs: 'Go 1.26.7 or newer',
+    steps: [
+      [
+        ...(['go', 'install', '-tags', 'remove_all_sd,enable_consul_sd'] as const),
+        'github.com/prometheus/prometheus/cmd/prometheus@v0.316.0',
+      ],
+    ],
+  },
   // Debian's, with promtool beside it; only unpacked, so that nothing is started. The folder appears once it is whole.
   prometheus: {
     path: path.join(PROMETHEUS, 'usr/bin/prometheus'),

@@ -122,7 +122,7 @@ describe('the generated files', () => {
   });
 
   it('describe every option of the JSON Schemas, and refuse unknown ones', () => {
-    for (const { name, content } of generatedFiles().filter(({ name }) => name.endsWith('.json'))) {
+    for (const { name, content } of generatedFiles().filter(({ name }) => name.endsWith('.schema.json'))) {
       let blocks = 0;
       const check = (node: unknown, path: string): void => {
         if (typeof node !== 'object' || node === null) return;

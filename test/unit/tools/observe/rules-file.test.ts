@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { ALERTS, rulesFile, rulesTestFile, thresholdsFile } from '../../../../tools/observe/rules-file.js';
+import { scratchForEach } from '../../../kit/mocha/scratch.js';
+import { promtool } from '../../../kit/observe/prometheus.js';
+import { toolOrSkip } from '../../../kit/process/tools.js';
+
+describe('the rules of Prometheus', function () {
+  this.timeout(30_000);
+  const scratch = scratchForEach();
+  let program: string;
+
+  before(async function () {
+    program = await toolOrSkip(this, 'prometheus');
+  });
+
+  const RULES = 'outrider.rules.yml';
+  const TESTS = 'outrider.rules.test.yml';
+  /** Writes the files, with changed rules or tests; what is not changed is not tested by it. */
+  function write(rules = rulesFile(), tests = rulesTestFile()): void {
+    writeFileSync(join(scratch.path, RULES), rules);
+    writeFileSync(join(scratch.path, TESTS), tests);
+  }
+  const test = () => promtool(program, ['test', 'rules', TESTS], scratch.path);
+
+  it('are understood by Prometheus, and the thresholds beside them', async () => {
+    write();
+    writeFileSync(join(scratch.path, 'thresholds.yml'), thresholdsFile());
+    const said = await promtool(program, ['check', 'rules', RULES, 'thresholds.yml'], scratch.path);
+    assert.match(said, /SUCCESS: \d\d rules found/);
+    assert.match(said, /SUCCESS: 2 rules found/);
+  });
+
+  it('have alerts that fire when they should, not earlier, and not in an hour of a mesh that is well', async () => {
+    write();
+    assert.match(await test(), /SUCCESS/);
+  });
+
+  it('have tests of which each fails when its alert is another', async () => {
+    // An alert that never fires: every test of one is to miss it.
+    write(rulesFile().replaceAll(/(alert: .*\n\s+expr: )(.*)\n/g, "$1'vector(0) > 1'\n"));
+    const missed = await test().then(
+      () => '',
+      (error: Error) => error.message,
+    );
+    for (const { name } of ALERTS) assert.match(missed, new RegExp(`alertname: ?${name},`), name);
+  });
+
+  it('have an hour of a mesh that is well in which an alert that always fires is found out', async () => {
+    const { tests, ...rest } = parse(rulesTestFile()) as { tests: object[] };
+    const healthy = JSON.stringify({ ...rest, tests: tests.slice(-1) });
+    write(rulesFile().replaceAll(/(alert: .*\n\s+expr: )(.*)\n/g, "$1'vector(1)'\n"), healthy);
+    const found = await test().then(
+      () => '',
+      (error: Error) => error.message,
+    );
+    for (const { name } of ALERTS) assert.match(found, new RegExp(`alertname: ?${name},`), name);
+  });
+
+  it('are compared with thresholds that an operator sets', async () => {
+    const raised = thresholdsFile().replace('vector(0.01)', 'vector(0.5)');
+    const { tests, ...rest } = parse(rulesTestFile()) as {
+      tests: { alert_rule_test: { alertname: string }[] }[];
+    };
+    const burning = tests.slice(0, 1);
+    assert.equal(burning[0]!.alert_rule_test[0]!.alertname, 'OutriderErrorBudgetBurnsFast');
+    writeFileSync(join(scratch.path, 'thresholds.yml'), raised);
+    write(rulesFile(), JSON.stringify({ ...rest, rule_files: [RULES, 'thresholds.yml'], tests: burning }));
+    await assert.rejects(test(), /got:\[\]/);
+  });
+});

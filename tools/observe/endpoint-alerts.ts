@@ -1,0 +1,113 @@
+import type { Alert } from './alert.js';
+
+const CALLER = 'instance="caller:9464",job="outrider"';
+const endpoint = (metric: string, name: string) =>
+  `${metric}{${CALLER},upstream="digits",endpoint="${name}"}`;
+
+/** Endpoints as the sidecars of callers see them. */
+export const ENDPOINT_ALERTS: readonly Alert[] = [
+  {
+    name: 'OutriderNoEndpoint',
+    severity: 'critical',
+    forMinutes: 1,
+    expr: 'outrider:endpoints_eligible:ratio == 0',
+    summary: '{{ $labels.upstream }}: {{ $labels.instance }} has no endpoint that takes calls',
+    description:
+      'No endpoint of {{ $labels.upstream }} has been eligible at {{ $labels.instance }} for a minute.',
+    means: 'Calls fail with `outrider-reason: no-endpoint`, or go to a fallback.',
+    steps: [
+      '`npx outrider status --admin ADMIN` says of each endpoint why: ejected, unhealthy, disconnected.',
+      'All disconnected at one caller only: its network or its certificate. At all callers: the service.',
+    ],
+    test: {
+      inputs: {
+        [endpoint('outrider_endpoint_eligible', 'a')]: '0x60',
+        [endpoint('outrider_endpoint_eligible', 'b')]: '0x60',
+      },
+      labels: { instance: 'caller:9464', upstream: 'digits' },
+    },
+  },
+  {
+    name: 'OutriderFewEndpoints',
+    severity: 'warning',
+    forMinutes: 5,
+    expr: 'outrider:endpoints_eligible:ratio < 0.5 and outrider:endpoints_eligible:ratio > 0',
+    summary: '{{ $labels.upstream }}: {{ $value | humanizePercentage }} of the endpoints take calls',
+    description:
+      'Fewer than half of the endpoints of {{ $labels.upstream }} have been eligible at {{ $labels.instance }} for 5 minutes.',
+    means: 'The others carry the load of all. Below the panic threshold ejections are ignored.',
+    steps: [
+      'As with OutriderNoEndpoint.',
+      'Ejected ones: the alert OutriderEndpointEjected names the detector to look for.',
+    ],
+    test: {
+      inputs: {
+        [endpoint('outrider_endpoint_eligible', 'a')]: '1x60',
+        [endpoint('outrider_endpoint_eligible', 'b')]: '0x60',
+        [endpoint('outrider_endpoint_eligible', 'c')]: '0x60',
+        [endpoint('outrider_endpoint_eligible', 'd')]: '0x60',
+      },
+      labels: { instance: 'caller:9464', upstream: 'digits' },
+      value: '25%',
+    },
+  },
+  {
+    name: 'OutriderEndpointEjected',
+    severity: 'warning',
+    forMinutes: 10,
+    expr: 'min by (upstream, endpoint) (outrider_endpoint_ejected) == 1',
+    summary: '{{ $labels.endpoint }} of {{ $labels.upstream }} stays ejected',
+    description:
+      'Every caller that has {{ $labels.endpoint }} of {{ $labels.upstream }} has had it ejected or on probation for 10 minutes: it does not recover by itself.',
+    means: 'The service has one replica less. Callers notice nothing while the others have room.',
+    steps: [
+      '`outrider_ejections_total` by `detector` says what found it out: faults in a row, success ratio, latency, outputs.',
+      'Look at its model (`npx outrider status --admin ADMIN` of its own sidecar) and restart or replace it.',
+    ],
+    test: {
+      inputs: { [endpoint('outrider_endpoint_ejected', '10.0.0.5:9000')]: '1x60' },
+      labels: { upstream: 'digits', endpoint: '10.0.0.5:9000' },
+    },
+  },
+  {
+    name: 'OutriderEndpointFlaps',
+    severity: 'info',
+    forMinutes: 0,
+    expr: 'sum by (upstream, endpoint) (increase(outrider_ejections_total[30m])) > 5',
+    summary: '{{ $labels.endpoint }} of {{ $labels.upstream }} is ejected again and again',
+    description: 'It was ejected {{ $value | printf "%.0f" }} times in 30 minutes, at all callers together.',
+    means:
+      'It passes its probation and fails again: a fault that comes and goes, or a detector that is too strict.',
+    steps: ['Compare its latency and outcomes with its peers on the board "Outrider: service".'],
+    test: {
+      inputs: {
+        [`outrider_ejections_total{${CALLER},upstream="digits",endpoint="10.0.0.5:9000",detector="consecutive-faults"}`]:
+          '0 0 1 2 3 4 5 6 7 8 9 10x60',
+      },
+      labels: { upstream: 'digits', endpoint: '10.0.0.5:9000' },
+      value: '10',
+      atMinute: 20,
+    },
+  },
+  {
+    name: 'OutriderWrongOutputs',
+    severity: 'warning',
+    forMinutes: 0,
+    expr: 'sum by (upstream) (increase(outrider_outputs_inspected_total{result="charged"}[15m])) > 0',
+    summary: '{{ $labels.upstream }}: answers were found to be wrong',
+    description:
+      'In the last 15 minutes a model of {{ $labels.upstream }} gave answers with NaN, infinities or the wrong shape where a peer answered the same request properly.',
+    means:
+      'A replica computes nonsense: damaged weights or memory, a wrong build. It is ejected while that goes on.',
+    steps: [
+      '`npx outrider status` names the endpoint (detector `invalid-output`). Restart it; compare the SHA-256 of its model.',
+    ],
+    test: {
+      inputs: {
+        [`outrider_outputs_inspected_total{${CALLER},upstream="digits",result="charged"}`]:
+          '0 0 0 0 0 1 2 3x60',
+      },
+      labels: { upstream: 'digits' },
+    },
+  },
+];
