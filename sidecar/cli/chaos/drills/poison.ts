@@ -5,7 +5,10 @@ import type { Drill } from './drill.js';
 const CALLS = 6;
 const EVERY_MS = 600;
 
-/** A request that kills what works on it: each retry takes another replica down. */
+/**
+ * A request that kills what works on it: each retry takes another replica down, and a caller that repeats it does so again. Only
+ * the other calls count.
+ */
 export const poison: Drill = {
   name: 'poison',
   title: 'A request kills the model that works on it',

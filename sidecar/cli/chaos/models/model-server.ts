@@ -24,6 +24,7 @@ import {
   inferMethods,
   JOB,
   PLACES,
+  POISON_ID,
   REPLICA_KEY,
   RUN_MS,
   STREAM_MESSAGES,
@@ -122,7 +123,7 @@ export class DrillModelServer {
       this.line.shift()?.();
     };
     this.log.began(job.id);
-    if (behaviour.does === 'choke' && job.id.includes('poison')) process.kill(process.pid, 'SIGKILL');
+    if (behaviour.does === 'choke' && job.id === POISON_ID) process.kill(process.pid, 'SIGKILL');
     // It keeps its place until the caller gives up, as a thread that waits for a lock would.
     if (behaviour.does === 'hang') return void call.once('cancelled', done);
     // With headers sent, a proxy that looks for the status there has already taken the call for a good one.
