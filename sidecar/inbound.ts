@@ -203,9 +203,11 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     return forwardRequest(call.block, this.profile);
   }
 
-  requestExtras(call: InboundCall): readonly HeaderField[] {
-    const leftMs = call.deadlineMs - this.context.nowMs;
-    return forwardExtras(call.block, this.profile, leftMs, call.caller?.field ?? null, 0);
+  requestExtras(call: InboundCall, attempt: Attempt): readonly HeaderField[] {
+    const { tracer, nowMs } = this.context;
+    const leftMs = call.deadlineMs - nowMs;
+    const extras = forwardExtras(call.block, this.profile, leftMs, call.caller?.field ?? null, 0);
+    return tracer === null ? extras : tracer.onward(call, attempt, extras);
   }
 
   onResume(call: InboundCall): void {

@@ -231,13 +231,14 @@ function json(value: unknown, replace?: (this: object, name: string, value: unkn
 }
 
 /**
- * Replaces secrets in `/config`: every value of a model's environment, and fields with a secret
+ * Replaces secrets in `/config`: every value of a model's environment, every header for a collector of traces, and fields with a secret
  * name (`isSecretName`). `key` is secret only beside `cert`; elsewhere it is the name of a metadata
  * key.
  */
 function withoutSecrets(this: object, name: string, value: unknown): unknown {
   if (name === 'key' && !('cert' in this)) return value;
-  if (name === 'env' && typeof value === 'object' && value !== null)
+  const isSecretMap = name === 'env' || (name === 'headers' && 'endpoint' in this);
+  if (isSecretMap && typeof value === 'object' && value !== null)
     return Object.fromEntries(Object.keys(value).map((key) => [key, REDACTED]));
   return typeof value === 'string' && isSecretName(name) ? REDACTED : value;
 }

@@ -41,6 +41,7 @@ export function createDataPlane(
     stats: new StatsRegistry(),
     memory: new MemoryBudget(limits.memoryBudgetBytes),
     recorder: null,
+    tracer: null,
     nowMs: clock.now(),
     hasStalled: () => loopMonitor.hasStalled(STALL_MEMORY_MS),
   };

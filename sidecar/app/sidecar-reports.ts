@@ -34,6 +34,7 @@ import { metricsOf } from './metrics/traffic.js';
 import { faultMetrics, mirrorReports, trafficShiftMetrics } from './metrics/traffic-shift.js';
 import type { OutboundSide } from './outbound-side.js';
 import type { TlsIdentity } from './tls-identity.js';
+import type { TraceSink } from './traces/trace-sink.js';
 
 /**
  * What the admin server and the command line read of a running sidecar, from the parts that
@@ -48,6 +49,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
   protected abstract readonly context: AppContext;
   protected abstract readonly outbound: OutboundSide;
   protected abstract readonly accessLog: AccessLogSink;
+  protected abstract readonly traces: TraceSink;
   protected abstract readonly audit: AuditSink;
   protected abstract readonly taps: OpenTaps;
   protected abstract readonly faultController: FaultController;
@@ -175,6 +177,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
       ...faultMetrics(this.faultController),
       ...health.metrics(),
       ...this.accessLog.metrics(),
+      ...this.traces.metrics(),
       ...this.audit.metrics(),
       ...(this.consul?.metrics() ?? []),
       ...(this.inbound?.statuses.metrics() ?? []),

@@ -24,6 +24,7 @@ import type { Addresses, OwnedModel, ReloadResult, RunningSidecar } from './runn
 import { ServiceRegistration } from './service-registration.js';
 import { SidecarReports } from './sidecar-reports.js';
 import { TlsIdentity } from './tls-identity.js';
+import { TraceSink } from './traces/trace-sink.js';
 
 /**
  * Starts a sidecar. Rejects, with nothing left running, when an address is in use or a file cannot
@@ -49,6 +50,7 @@ export async function startSidecar(config: SidecarConfig, deps: Deps): Promise<R
 class Sidecar extends SidecarReports implements RunningSidecar {
   protected readonly context: AppContext;
   protected readonly accessLog: AccessLogSink;
+  protected readonly traces: TraceSink;
   protected readonly audit: AuditSink;
   protected readonly taps: OpenTaps;
   protected readonly outbound: OutboundSide;
@@ -73,6 +75,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.context = { deps, dataPlane, settings: localSettings(current), limits: current.limits };
     const recorders = new Recorders(dataPlane);
     this.taps = new OpenTaps(current.service, dataPlane, deps.timers, (taps) => recorders.set('tap', taps));
+    this.traces = new TraceSink(current, this.context, recorders);
     this.accessLog = new AccessLogSink(current, this.context, recorders);
     this.accessLog.update(current.accessLog);
     this.outbound = this.createOutbound();
@@ -119,6 +122,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
       version: this.version,
     });
     this.openIdentity();
+    await this.traces.update(this.current.traces);
     await this.outbound.start();
     if (inbound) await this.startInbound(inbound);
     if (admin) this.admin = await startAdmin(admin, this, { sockets, tokenFile });
@@ -201,6 +205,8 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   async reload(next: SidecarConfig): Promise<ReloadResult> {
     const before = this.current;
     await this.outbound.prepare(next.outbound);
+    // Upstreams tell their endpoints whether calls are traced here.
+    await this.traces.update(next.traces);
     this.current = { ...next, ...(before.admin ? { admin: before.admin } : {}), limits: before.limits };
     if (next.inbound) this.inbound?.update(next.inbound);
     if (next.model?.rollout !== undefined) this.inbound?.repository?.choose(next.model.versions);
@@ -289,6 +295,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.consul?.close();
     this.loopMonitor.stop();
     await Promise.all([this.admin?.close(), this.observe?.close()]);
+    await this.traces.close();
     await this.accessLog.close();
   }
 }

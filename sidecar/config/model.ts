@@ -17,6 +17,8 @@ export type { EndpointConfig } from './options/upstream/endpoints.js';
 export type SidecarConfig = CodeOf<typeof sidecarFile>;
 /** One line for each call, or for a share of the successful ones. */
 export type AccessLogConfig = NonNullable<SidecarConfig['accessLog']>;
+/** Where spans go, and of which calls. */
+export type TracesConfig = NonNullable<SidecarConfig['traces']>;
 /** The model process that the sidecar starts, watches and restarts. */
 export type ModelProcessConfig = NonNullable<SidecarConfig['model']>;
 

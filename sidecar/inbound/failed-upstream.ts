@@ -20,7 +20,8 @@ export function failedUpstreamFields(
 ): readonly HeaderField[] {
   const { status, trailers } = attempt;
   if (failures === null || status <= 0 || trailers === null || call.isCommitted) return NO_FIELDS;
-  const trace = traceIdOf(call.block) ?? '';
+  // The model was told of this one.
+  const trace = call.trace?.traceId || (traceIdOf(call.block) ?? '');
   const cause = failures.takeCause({ status, trace, startMs: call.startMs });
   if (cause === undefined || fieldValue(trailers, Token.grpcRetryPushbackMs) !== undefined) return NO_FIELDS;
   return cause.isAnswered ? [NO_RETRY, makeField('outrider-failed-upstream', cause.upstream)] : [NO_RETRY];

@@ -66,7 +66,9 @@ export abstract class CallEvents extends UpstreamState {
   requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly HeaderField[] {
     const leftMs = timeToldMs(call, attempt, this.context.nowMs);
     const added = call.resumable === null ? call.marker : call.resumable.field;
-    const extras = forwardExtras(call.block, this.profile, leftMs, added, attempt.number);
+    const { tracer } = this.context;
+    let extras = forwardExtras(call.block, this.profile, leftMs, added, attempt.number);
+    if (tracer !== null) extras = tracer.onward(call, attempt, extras);
     return this.config.tls === 'mesh' ? withLimit(extras, call, attempt) : extras;
   }
 

@@ -9,6 +9,7 @@ import { MethodKinds, type MethodList } from '../core/routing/method-kinds.js';
 import type { UpstreamSnapshot } from '../discovery/snapshot.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { type RequestProfile, requestProfile } from '../relay/header-rewrite.js';
+import { TRACES_FIELD } from '../telemetry/trace-context.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { UpstreamHandler } from './call.js';
 import { CircuitBreaker } from './circuit-breaker.js';
@@ -77,7 +78,7 @@ export class UpstreamState {
     const { context } = deps;
     this.name = name;
     this.context = context;
-    this.profile = profileOf(config);
+    this.profile = profileOf(config, context);
     this.upstream = new Upstream(config, (each, cluster) => this.watched(deps.makeCluster(each, cluster)));
     this.router = new Router(config, this.upstream, context, deps.replayBytes, this.kinds);
     this.kinds.onChange = () => this.router.forgetKinds();
@@ -96,7 +97,9 @@ export class UpstreamState {
 
   /** Takes over a changed configuration. */
   update(config: UpstreamConfig): void {
-    if (config.tls !== this.config.tls) this.profile = profileOf(config);
+    const profile = profileOf(config, this.context);
+    // Kept where it says the same: header lists are remembered by it.
+    if (config.tls !== this.config.tls || profile.added !== this.profile.added) this.profile = profile;
     this.config = config;
     this.router.update(config);
     this.upstream.update(config);
@@ -188,6 +191,8 @@ export class UpstreamState {
   }
 }
 
-function profileOf({ name, tls }: UpstreamConfig): RequestProfile {
-  return requestProfile(tls === 'mesh' ? 'https' : 'http', name);
+/** Sidecars of endpoints are told where calls are traced here. */
+function profileOf({ name, tls }: UpstreamConfig, { tracer }: DataPlaneContext): RequestProfile {
+  const added = tls === 'mesh' && tracer !== null ? TRACES_FIELD : undefined;
+  return requestProfile(tls === 'mesh' ? 'https' : 'http', name, added);
 }

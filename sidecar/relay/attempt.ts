@@ -84,6 +84,10 @@ export class Attempt implements StreamOwner, Waiter {
   /** Of a call that is recorded: when the attempt ended, monotonic ms, and the attempt before it. */
   endedMs = 0;
   previous: Attempt | null = null;
+  /** It was begun beside another one. */
+  isHedge = false;
+  /** What its endpoint was told is the span above its own, 16 hexadecimal digits; empty: nothing. */
+  spanId = '';
   /** The probe number when this is the one call that probes an ejected endpoint. */
   probe = 0;
 

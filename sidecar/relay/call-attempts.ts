@@ -24,6 +24,7 @@ export function beginAttempt(call: Call, attempt: Attempt, attemptDueMs: number,
 /** Starts a second attempt beside the one that runs. */
 export function beginHedge(call: Call, attempt: Attempt, dueMs: number): void {
   call.hedge = { attempt, dueMs };
+  attempt.isHedge = true;
   call.attempts++;
   if (call.context.recorder !== null) remember(call, attempt);
   armTimer(call);

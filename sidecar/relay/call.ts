@@ -5,6 +5,7 @@ import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { CallStats } from '../telemetry/call-stats.js';
 import type { SizeReason } from '../telemetry/size-counts.js';
+import type { CallTrace } from '../telemetry/traces/call-trace.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { ResponseTee } from '../transport/response-tee.js';
@@ -182,6 +183,8 @@ export abstract class Call extends WheelEntry {
   /** For the access log: name of the local reply's reason, and the value of `outrider-degraded`; empty: none. */
   reason = '';
   degraded = '';
+  /** Its place in a trace; null: traces are off, or no attempt has been sent. */
+  trace: CallTrace | null = null;
 
   /** The request body as far as it is buffered; all of it while `isReplayable`. Null: nothing is. */
   buffered: ChunkList | null = null;

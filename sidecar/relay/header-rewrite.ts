@@ -27,6 +27,8 @@ export interface RequestProfile {
   readonly dropsForwarded: boolean;
   /** `outrider-resume-after` of the sidecar at the caller is for the service. */
   readonly keepsResume: boolean;
+  /** One field more. */
+  readonly added?: HeaderField;
 }
 
 interface Memo {
@@ -36,16 +38,18 @@ interface Memo {
 }
 
 /** What forwarded requests of an outbound side get: the scheme, and the authority unless the caller's is kept. */
-export function requestProfile(scheme: 'http' | 'https', authority?: string): RequestProfile {
-  const field = makeField(':scheme', scheme);
-  return authority === undefined
-    ? { scheme: field, dropsForwarded: false, keepsResume: false }
-    : {
-        scheme: field,
-        authority: makeField(':authority', authority),
-        dropsForwarded: false,
-        keepsResume: false,
-      };
+export function requestProfile(
+  scheme: 'http' | 'https',
+  authority?: string,
+  added?: HeaderField,
+): RequestProfile {
+  return {
+    scheme: makeField(':scheme', scheme),
+    dropsForwarded: false,
+    keepsResume: false,
+    ...(authority === undefined ? {} : { authority: makeField(':authority', authority) }),
+    ...(added === undefined ? {} : { added }),
+  };
 }
 
 /** From a peer to the local model service. */
@@ -66,7 +70,7 @@ export function forwardRequest(block: HeaderBlock, profile: RequestProfile): Sta
 }
 
 function rewrite(fields: readonly HeaderField[], profile: RequestProfile): StableList {
-  const { scheme, authority } = profile;
+  const { scheme, authority, added } = profile;
   const replaced = (field: HeaderField): HeaderField => {
     if (field.token === Token.scheme) return scheme;
     return field.token === Token.authority && authority ? authority : field;
@@ -74,7 +78,8 @@ function rewrite(fields: readonly HeaderField[], profile: RequestProfile): Stabl
   const kept = fields.filter((field) => !isDropped(field, profile)).map(replaced);
   const isAdded = authority && !fields.some(({ token }) => token === Token.authority);
   // Pseudo-headers come first (RFC 9113 section 8.3).
-  return StableList.of(isAdded ? [authority, ...kept] : kept);
+  const all = isAdded ? [authority, ...kept] : kept;
+  return StableList.of(added === undefined ? all : [...all, added]);
 }
 
 function isDropped(field: HeaderField, profile: RequestProfile): boolean {

@@ -1,20 +1,20 @@
-import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
-import { Status, statusName } from '../core/outcome/status.js';
-import { headerViewOf, metadataValue } from '../http2/header-view.js';
-import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { statusName } from '../core/outcome/status.js';
 import type { LogFields } from '../runtime/log/logger.js';
 import type { Random } from '../runtime/random.js';
+import {
+  endedName,
+  identityOf,
+  isPlainSuccess,
+  MAX_TEXT,
+  methodOf,
+  peerReason,
+  reasonOf,
+} from './call-facts.js';
 import type { EndedAttempt, EndedCall, Recorder } from './call-record.js';
-import { traceIdOf } from './trace-context.js';
+import { requestIdOf, traceIdOf } from './trace-context.js';
 
-const MAX_METHOD = 200;
 /** Of more attempts the last ones are in the line. */
 const MAX_ATTEMPTS = 16;
-const REASON = /^[a-z][a-z-]{0,39}$/;
-
-const ENDED_NAMES = Object.keys(AttemptEnd).map((name) =>
-  name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
-);
 
 /** What a record takes from its surroundings: the time of the read being handled, monotonic ms, and a uniform number in [0, 1). */
 export interface CallClock {
@@ -24,7 +24,7 @@ export interface CallClock {
 
 /**
  * One line for each call that is over: caller, method, how it ended and why, and every attempt on the way. Of what the
- * call carried there is only its size, and the ID of its trace. The line is made here, once, at the end of the call;
+ * call carried there is only its size, and the IDs of its trace and of the request. The line is made here, once, at the end of the call;
  * what peers may choose freely is cut short.
  */
 export class AccessLog implements Recorder {
@@ -37,7 +37,7 @@ export class AccessLog implements Recorder {
   ) {}
 
   record(call: EndedCall, status: number): void {
-    const isPlain = call.degraded === '' && (status === Status.OK || isDeclaredSuccess(call, status));
+    const isPlain = isPlainSuccess(call, status);
     if (isPlain && this.sampleRatio < 1 && this.source.random() >= this.sampleRatio) return;
     const now = this.source.nowMs;
     const direction = call.stats?.direction ?? 'inbound';
@@ -50,23 +50,16 @@ export class AccessLog implements Recorder {
       caller: isInbound ? identityOf(call) : this.service,
       status: statusName(status),
       reason: reasonOf(call),
-      degraded: call.degraded === '' ? undefined : call.degraded.slice(0, MAX_METHOD),
+      degraded: call.degraded === '' ? undefined : call.degraded.slice(0, MAX_TEXT),
       ms: tenths(now - call.startMs),
       requestBytes: call.requestBytes,
       responseBytes: call.responseBytes,
       deadlineLeftMs: Number.isFinite(call.deadlineMs) ? tenths(call.deadlineMs - now) : undefined,
-      trace: traceIdOf(call.block),
+      trace: call.trace?.traceId || traceIdOf(call.block),
+      requestId: call.trace?.requestId || requestIdOf(call.block),
       ...attemptsOf(call, now),
     });
   }
-}
-
-/** Its route declares this status of the service a success. */
-function isDeclaredSuccess(call: EndedCall, status: number): boolean {
-  if (call.reason !== '') return false;
-  for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.previous)
-    if (attempt.outcome === Outcome.success && attempt.status === status) return true;
-  return false;
 }
 
 function attemptsOf(call: EndedCall, nowMs: number): LogFields {
@@ -84,32 +77,12 @@ function attemptsOf(call: EndedCall, nowMs: number): LogFields {
 function attemptOf(attempt: EndedAttempt, { startMs, plan }: EndedCall, nowMs: number): LogFields {
   return {
     endpoint: attempt.target.label ?? 'local',
-    ended: attempt.ended < 0 ? 'unfinished' : ENDED_NAMES[attempt.ended],
+    ended: endedName(attempt),
     status: attempt.status < 0 ? undefined : statusName(attempt.status),
     reason: plan.stripsResponse ? undefined : peerReason(attempt),
     atMs: tenths(attempt.startMs - startMs),
     ms: tenths((attempt.endedMs === 0 ? nowMs : attempt.endedMs) - attempt.startMs),
   };
-}
-
-/** The reason of this sidecar's local reply, else that of the sidecar which answered. */
-export function reasonOf(call: EndedCall): string | undefined {
-  if (call.reason !== '') return call.reason;
-  return call.plan.stripsResponse || call.lastAttempt === null ? undefined : peerReason(call.lastAttempt);
-}
-
-function peerReason({ status, trailers }: EndedAttempt): string | undefined {
-  if (status === Status.OK || trailers === null) return undefined;
-  return REASON.exec(metadataValue(trailers, 'outrider-reason') ?? '')?.[0];
-}
-
-function identityOf({ session }: EndedCall): string | undefined {
-  return (session.identity as { readonly service?: string } | null)?.service;
-}
-
-/** Without what would follow a `?`, which is no part of a method. */
-function methodOf(block: HeaderBlock): string {
-  return headerViewOf(block).path.split('?', 1)[0]!.slice(0, MAX_METHOD);
 }
 
 function tenths(ms: number): number {

@@ -1,7 +1,8 @@
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { CallStats } from './call-stats.js';
+import type { CallTrace } from './traces/call-trace.js';
 
-/** Gets every call at its end, for the access log. */
+/** Gets every call at its end, for the access log and for traces. */
 export interface Recorder {
   /** Called in the middle of a turn: it must neither throw nor wait. */
   record(call: EndedCall, status: number): void;
@@ -25,13 +26,19 @@ export interface EndedCall {
   readonly degraded: string;
   /** It is a copy of another call, made by this sidecar. */
   readonly isCopy?: boolean;
+  /** Its place in a trace; null: traces are off, or the call ended before its first attempt was sent. */
+  trace: CallTrace | null;
   /** The last attempt, from which the others are reached; null: none was begun while calls were recorded. */
   readonly lastAttempt: EndedAttempt | null;
 }
 
-/** An attempt as the access log reads it. */
+/** An attempt as the access log and traces read it. */
 export interface EndedAttempt {
   readonly target: { readonly label?: string };
+  /** 16 hexadecimal digits; empty: none has been needed. */
+  spanId: string;
+  /** It was begun beside another one. */
+  readonly isHedge: boolean;
   readonly startMs: number;
   /** 0: with the call. */
   readonly endedMs: number;

@@ -191,6 +191,16 @@ export const HELP = {
   outrider_access_log_dropped_total:
     'Lines of the access log that were dropped, on standard error those of every log: the disk is full, gone or too slow.',
 
+  // traces
+  outrider_traced_calls_total:
+    'Calls whose spans were queued for the collector: in the sample, or because they failed, were retried or degraded.',
+  outrider_spans_exported_total: 'Spans that the collector has taken.',
+  outrider_spans_dropped_total:
+    'Spans that were not exported: no room while the collector is slow (full) or away (unreachable), refused by it, not encodable, over errors_per_second, or left at the end (shutdown).',
+  outrider_spans_waiting: 'Spans that wait for the collector.',
+  outrider_spans_waiting_bytes: 'Bytes of encoded spans that wait for the collector.',
+  outrider_trace_export_failures_total: 'Requests to the collector that failed or were refused.',
+
   // the audit log
   outrider_audit_lines_total: 'Lines of the audit log that the disk has taken.',
   outrider_audit_missed_total:

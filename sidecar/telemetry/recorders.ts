@@ -1,7 +1,7 @@
 import type { EndedCall, Recorder } from './call-record.js';
 
-/** What may record calls, in the order in which each call is shown to them. */
-const ORDER = ['log', 'tap'] as const;
+/** What may record calls, in the order in which each call is shown to them: traces first, as the log has the ids that they give. */
+const ORDER = ['traces', 'log', 'tap'] as const;
 
 /**
  * Several recorders as the one that the data plane has. It has none while there are none, so that a call then costs one

@@ -5,6 +5,7 @@ import type { TimingWheel } from '../runtime/time/timing-wheel.js';
 import type { AuditTrail } from '../telemetry/audit/trail.js';
 import type { Recorder } from '../telemetry/call-record.js';
 import type { StatsRegistry } from '../telemetry/call-stats.js';
+import type { CallTracer } from '../telemetry/traces/call-trace.js';
 import type { FlushScheduler } from './flush-scheduler.js';
 import type { MemoryBudget } from './memory-budget.js';
 
@@ -21,6 +22,8 @@ export interface DataPlaneContext {
   readonly memory: MemoryBudget;
   /** Gets every call at its end; null: calls are not recorded. */
   recorder: Recorder | null;
+  /** Puts calls into traces as they are sent on; null: traces are off. */
+  tracer: CallTracer | null;
   /** Monotonic ms of the read, or the timer, that is being handled. Set by it; fresh enough for everything but measuring. */
   nowMs: number;
   /** Whether this process's event loop stalled lately: time that passed meanwhile proves nothing about a peer. */

@@ -275,7 +275,7 @@ async function sidecarSpec(
   sides: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model'>,
   labels: Partial<Pick<MeshServiceConfig, 'tags' | 'meta'>> = {},
 ): Promise<SidecarSpec> {
-  const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, audit, faultInjection } =
+  const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, traces, audit, faultInjection } =
     input.mesh;
   const { adminTokenFile } = input.mesh;
   const config: SidecarConfig = {
@@ -294,6 +294,7 @@ async function sidecarSpec(
     ...(spec.role === 'replica'
       ? { stateDir: join(input.mesh.stateDir ?? input.run.folder('state'), spec.service) }
       : {}),
+    ...present('traces', traces),
     ...present('audit', audit && auditOf(audit, spec.name)),
     ...present('faultInjection', faultInjection),
     ...sides,

@@ -50,6 +50,7 @@ import {
   reflection,
   trustDomain,
 } from './shared.js';
+import { meshTraces } from './telemetry/traces.js';
 import { serviceUpstreamsRules } from './upstream/service-upstreams.js';
 import { meshUpstream } from './upstream/upstream.js';
 import { sharedListener, upstreamMap, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
@@ -240,6 +241,7 @@ export const meshFile = blockAs('a mesh file', {
   state_dir: meshStateDir,
   log,
   access_log: meshAccessLog,
+  traces: meshTraces,
   audit: meshAudit,
   fault_injection: faultInjection,
   run_dir: option(filePath('a directory').optional(), {

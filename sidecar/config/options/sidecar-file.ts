@@ -31,6 +31,7 @@ import {
   trustDomain,
 } from './shared.js';
 import { sidecarRules } from './sidecar-rules.js';
+import { traces } from './telemetry/traces.js';
 import { sidecarUpstream } from './upstream/upstream.js';
 import { sharedListener, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
 import { choice, duration, filePath, listenAddress, name, peerAddress, shortText } from './values.js';
@@ -127,6 +128,7 @@ const sidecarBlock = blockAs('a sidecar file', {
   state_dir: stateDir,
   log,
   access_log: accessLog,
+  traces,
   audit,
   fault_injection: faultInjection,
   limits: option(limits.prefault({}), {

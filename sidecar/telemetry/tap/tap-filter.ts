@@ -1,6 +1,6 @@
 import { Status, statusName } from '../../core/outcome/status.js';
 import { headerViewOf } from '../../http2/header-view.js';
-import { reasonOf } from '../access-log.js';
+import { reasonOf } from '../call-facts.js';
 import type { EndedCall } from '../call-record.js';
 
 /** Which calls a tap shows; each part that is given must fit. */

@@ -195,13 +195,14 @@ function endedCall(): EndedCall {
   const attempt = {
     ...{ target: { label: '10.0.0.1:8080' }, startMs: 1_000.1, endedMs: 1_004.1 },
     ...{ ended: AttemptEnd.trailers, status: 0, outcome: 0, trailers: null, previous: null },
+    ...{ spanId: '', isHedge: false },
   };
   return {
     ...{ startMs: 1_000, deadlineMs: 16_000, requestBytes: 3_200, responseBytes: 90 },
     stats: new StatsRegistry().callStats({ direction: 'outbound', service: 'digits', method: PATHS.unary }),
     block: new HeaderBlock(stable, null, 250, 6, false, false),
     ...{ session: { identity: null }, plan: { stripsResponse: false } },
-    ...{ reason: '', degraded: '', lastAttempt: attempt },
+    ...{ reason: '', degraded: '', trace: null, lastAttempt: attempt },
   };
 }
 

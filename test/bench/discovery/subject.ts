@@ -53,6 +53,7 @@ const relay: DataPlaneContext = {
   stats: new StatsRegistry(),
   memory: new MemoryBudget(256 * 1024 * 1024),
   recorder: null,
+  tracer: null,
   nowMs: systemClock.now(),
   hasStalled: () => false,
 };

@@ -1,5 +1,6 @@
 /** The chart that the README shows: one panel per mode, one bar per proxy, plain SVG that reads on light and dark. */
 
+import { UNTRACED } from '../subjects/traced.js';
 import type { Report } from './main.js';
 import { compared, type ModeResult, type SubjectResult } from './results.js';
 
@@ -29,7 +30,7 @@ const STYLE = `
 
 /** The report as SVG. */
 export function renderChart(report: Report): string {
-  const panels = report.modes.filter((mode) => shown(mode).length > 0);
+  const panels = report.modes.filter((mode) => mode.bestPeer !== UNTRACED && shown(mode).length > 0);
   const panelHeight = TITLE + PITCH * Math.max(0, ...panels.map((p) => shown(p).length));
   const rows = Math.ceil(panels.length / 2);
   const height = TOP + rows * (panelHeight + PANEL_GAP) + 30;

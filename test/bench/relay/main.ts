@@ -15,6 +15,7 @@ import { ALL, PLAIN } from '../subjects/outrider-config.js';
 import { grpcJs, netPipe, nodeHttp2 } from '../subjects/plain-node.js';
 import { type Running, type Subject, versionsOf } from '../subjects/subject.js';
 import { findTool } from '../subjects/tools.js';
+import { tracedSubjects } from '../subjects/traced.js';
 import { describeMachine } from './machine.js';
 import { type Figures, measure, type RunLength } from './measure.js';
 import { MODES, type Mode } from './modes.js';
@@ -96,7 +97,7 @@ class RelayBench {
       return judge(mode, []);
     }
     this.say(`${mode.name}: ${mode.title}`);
-    const able = this.subjects.filter((s) => isAble(mode, s));
+    const able = this.subjectsOf(mode);
     const running = await this.startAll(mode, able);
     try {
       if (!mode.isAbsolute) for (const r of running) if ('port' in r) await this.warmUp(mode, r);
@@ -108,6 +109,11 @@ class RelayBench {
       for (const r of running) if ('port' in r) await r.stop();
       this.sayProfiles(before);
     }
+  }
+
+  private subjectsOf(mode: Mode): readonly Subject[] {
+    if (mode.traced !== undefined) return tracedSubjects(mode.traced, profilingFlags(this.options.profile));
+    return this.subjects.filter((s) => isAble(mode, s));
   }
 
   /** Of a paced mode, calls/s; 0: it cannot be told. */

@@ -23,6 +23,8 @@ export interface Mode {
   readonly bar: number;
   readonly aim: number;
   readonly isAbsolute: boolean;
+  /** Share of the calls that ours traces, beside ours without traces in place of the peers. */
+  readonly traced?: number;
 }
 
 /**
@@ -128,6 +130,25 @@ export const MODES: readonly Mode[] = [
     bar: 0.8,
     aim: 0.6,
   }),
+  // Ours ÷ ours without traces: all but the last have a bar.
+  mode('traces-0', '128 in flight, traces on, no call in the sample', {
+    ...AT_128,
+    traced: 0,
+    bar: 1.02,
+    aim: 1.01,
+  }),
+  mode('traces-1', '128 in flight, 1 % of the calls traced', {
+    ...AT_128,
+    traced: 0.01,
+    bar: 1.05,
+    aim: 1.02,
+  }),
+  mode('traces-1-pair', 'mutual-TLS pair, 1 % of the calls traced', {
+    ...{ ...AT_128, shape: 'pair', traced: 0.01 },
+    bar: 1.05,
+    aim: 1.02,
+  }),
+  mode('traces-100', '128 in flight, every call traced', { ...AT_128, traced: 1, bar: 10, aim: 2 }),
   mode('idle', 'memory after ten seconds without a call', {
     ...NONE,
     compares: 'idle-memory',

@@ -29,13 +29,15 @@ interface Build {
   readonly decisions: Decisions;
   /** For Node, such as those that make it leave a profile. */
   readonly flags: readonly string[];
+  /** Blocks for each of its sidecar files beside those of the benchmark. */
+  readonly more?: object;
 }
 
 async function start(build: Build, port: number, service: string, blocks: object): Promise<Running> {
   const dir = scratch();
   const file = join(dir, `${service}.yaml`);
   const common = { service, log: { level: 'warn' }, limits: { max_concurrent_streams: 512 } };
-  writeFileSync(file, JSON.stringify({ ...common, ...blocks }));
+  writeFileSync(file, JSON.stringify({ ...common, ...blocks, ...build.more }));
   const flags = [...ownFlags(build.main), ...build.flags];
   const command = [process.execPath, ...flags, build.main, 'sidecar', '-c', file];
   return startProcess({ command, port, dir });
@@ -81,6 +83,11 @@ function subject(name: string, build: Build, version: string): Subject {
 /** The sidecar of this build. `flags`: of Node. */
 export function outrider(decisions: Decisions, flags: readonly string[] = []): Subject {
   return subject(nameOf(decisions), { main: MAIN, decisions, flags }, gitRevision());
+}
+
+/** The sidecar of this build as by default, with more blocks in its file. */
+export function outriderWith(name: string, more: object, flags: readonly string[] = []): Subject {
+  return subject(name, { main: MAIN, decisions: 'plain', flags, more }, gitRevision());
 }
 
 function nameOf(decisions: Decisions): string {

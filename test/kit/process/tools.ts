@@ -20,6 +20,8 @@ interface Tool {
   readonly mark?: string;
   /** What must be on the machine for the installation. */
   readonly needs: string;
+  /** Of each step; default 300 s. */
+  readonly timeoutMs?: number;
   readonly steps: readonly (readonly [command: string, ...args: string[]])[];
 }
 
@@ -28,6 +30,7 @@ export const ROOT = packageRoot;
 const CACHE = path.join(ROOT, '.cache');
 const BIN = path.join(CACHE, 'bin');
 const VENV = path.join(CACHE, 'venv-interop');
+const OTLP_VENV = path.join(CACHE, 'venv-otlp');
 const SKLEARN_VENV = path.join(CACHE, 'venv-sklearn');
 /** Apart from the others: it needs an older protobuf. */
 const TRITON_VENV = path.join(CACHE, 'venv-triton');
@@ -102,6 +105,17 @@ const TOOLS = {
     steps: [['go', '-C', GO_CLIENT, 'build', '-o', GO_CLIENT_BINARY, '.']],
   },
   python: venv(VENV, 'grpc, grpc_tools', requirementsOf('python-grpcio')),
+  /** OpenTelemetry's own message classes, to read what a sidecar sends to a collector. */
+  otlp: venv(OTLP_VENV, 'grpc, opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc', [
+    ...['opentelemetry-proto==1.45.2', 'grpcio==1.85.3', 'protobuf==7.36.2'],
+  ]),
+  /** Of collectors only this one; 120 MB, and minutes of building: for the nightly run. */
+  jaeger: {
+    path: path.join(BIN, 'jaeger'),
+    needs: 'Go, and ten minutes on two cores',
+    steps: [['go', 'install', 'github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0']],
+    timeoutMs: 1_200_000,
+  },
   sklearn: venv(SKLEARN_VENV, 'sklearn, skl2onnx', requirementsOf('sklearn')),
   tritonclient: venv(TRITON_VENV, 'tritonclient.grpc', ['tritonclient[grpc]==2.73.0', 'grpcio==1.85.3']),
   // Its client alone: with the server and the Kubernetes SDK that kserve installs it is twice as large.
@@ -203,7 +217,8 @@ const TOOLS = {
 
 export type ToolName = keyof typeof TOOLS;
 
-export const TOOL_NAMES = Object.keys(TOOLS) as readonly ToolName[];
+/** Those that `npm test` uses. */
+export const TOOL_NAMES = (Object.keys(TOOLS) as ToolName[]).filter((name) => name !== 'jaeger');
 
 function isInstalled(name: ToolName): boolean {
   const { path: program, mark }: Tool = TOOLS[name];
@@ -223,7 +238,7 @@ export async function install(name: ToolName): Promise<string | undefined> {
       await run(command, args, {
         cwd: ROOT,
         env: { ...process.env, GOBIN: BIN, GOFLAGS: '-buildvcs=false', DEBIAN_FRONTEND: 'noninteractive' },
-        timeout: 300_000,
+        timeout: tool.timeoutMs ?? 300_000,
         maxBuffer: 16 << 20,
       });
     } catch (error) {
@@ -244,6 +259,6 @@ export async function tool(name: ToolName): Promise<string | undefined> {
 
 /** For `before` hooks: the tool's path, or the suite is skipped. */
 export async function toolOrSkip(context: Mocha.Context, name: ToolName): Promise<string> {
-  context.timeout(320_000);
+  context.timeout((TOOLS[name] as Tool).timeoutMs ?? 320_000);
   return (await tool(name)) ?? context.skip();
 }

@@ -264,6 +264,7 @@ export class Stack {
       stats: new StatsRegistry(),
       memory: new MemoryBudget(options.memoryBytes ?? 256 * 1024 * 1024),
       recorder: null,
+      tracer: null,
       nowMs: clock.now(),
       hasStalled: () => this.hasStalled,
     };

@@ -33,6 +33,7 @@ export function engineContext(log: Log): DataPlaneContext {
     audit: { record: () => {} },
     memory: new MemoryBudget(MEMORY_BUDGET_BYTES),
     recorder: null,
+    tracer: null,
     nowMs: systemClock.now(),
     // Only asked about peers that are judged by time: outbound connections.
     hasStalled: () => false,

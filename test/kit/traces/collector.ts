@@ -1,0 +1,78 @@
+/** A collector as a process (otlp_receiver.py): what it was sent, by another implementation of OTLP. */
+import { Program } from '../interop/programs.js';
+import { until } from '../process/processes.js';
+import { testFile } from '../process/tools.js';
+
+/** A span as the collector wrote it down. */
+export interface CollectedSpan {
+  readonly protocol: 'http' | 'grpc';
+  readonly headers: Readonly<Record<string, string | null>>;
+  readonly resource: Readonly<Record<string, string>>;
+  readonly scope: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentId: string;
+  readonly name: string;
+  readonly kind: number;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly status: number;
+  readonly message: string;
+  readonly attributes: Readonly<Record<string, string | number | boolean>>;
+}
+
+interface Ports {
+  readonly http: number;
+  readonly grpc: number;
+}
+
+/** It can be killed, and started again at the same ports. */
+export class Collector {
+  private constructor(
+    private readonly python: string,
+    private program: Program,
+    readonly ports: Ports,
+  ) {}
+
+  /** @param python of the environment `otlp` of tools.ts. */
+  static async start(python: string): Promise<Collector> {
+    const [program, ports] = await launch(python, []);
+    return new Collector(python, program, ports);
+  }
+
+  /** All spans since its last start. */
+  get spans(): CollectedSpan[] {
+    return linesOf(this.program)
+      .slice(1)
+      .map((line) => JSON.parse(line) as CollectedSpan);
+  }
+
+  /** Waits until spans are there of which the test finds what it looks for. */
+  async find<T>(
+    what: string,
+    look: (spans: readonly CollectedSpan[]) => T,
+  ): Promise<NonNullable<Exclude<T, false>>> {
+    return until(what, () => look(this.spans), 10_000);
+  }
+
+  async kill(): Promise<void> {
+    await this.program.stop();
+  }
+
+  async restart(): Promise<void> {
+    await this.kill();
+    const { http, grpc } = this.ports;
+    [this.program] = await launch(this.python, [String(http), String(grpc)]);
+  }
+}
+
+async function launch(python: string, args: readonly string[]): Promise<[Program, Ports]> {
+  const program = new Program('collector', [python, testFile('kit', 'traces', 'otlp_receiver.py'), ...args]);
+  const first = await program.started('it listens', () => linesOf(program)[0]);
+  return [program, JSON.parse(first) as Ports];
+}
+
+/** Whole lines only. */
+function linesOf({ output }: Program): string[] {
+  return output.split('\n').slice(0, -1);
+}

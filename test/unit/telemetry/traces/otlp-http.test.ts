@@ -1,0 +1,97 @@
+/** OTLP/HTTP to collectors of every kind, on real sockets. */
+import assert from 'node:assert/strict';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { OtlpHttpSender, tracesUrl } from '../../../../sidecar/telemetry/traces/otlp-http.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
+
+const REJECTED = Buffer.from('0a020807', 'hex');
+
+describe('OTLP over HTTP', () => {
+  const collector = async (listener: RequestListener): Promise<OtlpHttpSender> => {
+    const server = createServer(listener);
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const sender = new OtlpHttpSender({ endpoint: `http://127.0.0.1:${port}`, headers: { 'x-key': 'k' } });
+    afterTest(() => {
+      sender.close();
+      server.close();
+      server.closeAllConnections();
+    });
+    return sender;
+  };
+
+  it('posts protobuf with the headers, on one connection', async () => {
+    const seen: unknown[] = [];
+    const sockets = new Set<unknown>();
+    const sender = await collector((request, response) => {
+      sockets.add(request.socket);
+      const { method, url, headers } = request;
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        seen.push([method, url, headers['content-type'], headers['x-key'], Buffer.concat(chunks).toString()]);
+        response.end();
+      });
+    });
+    for (const body of ['one', 'two'])
+      assert.deepEqual(await sender.send(Buffer.from(body)), { kind: 'taken', rejected: 0 });
+    const common = ['POST', '/v1/traces', 'application/x-protobuf', 'k'];
+    assert.deepEqual(seen, [
+      [...common, 'one'],
+      [...common, 'two'],
+    ]);
+    assert.equal(sockets.size, 1);
+  });
+
+  it('says how many spans were refused', async () => {
+    const sender = await collector((_, response) => void response.end(REJECTED));
+    assert.deepEqual(await sender.send(Buffer.alloc(1)), { kind: 'taken', rejected: 7 });
+  });
+
+  for (const [status, kind] of [
+    [400, 'refused'],
+    [302, 'refused'],
+    [413, 'refused'],
+    [429, 'failed'],
+    [503, 'failed'],
+  ] as const)
+    it(`takes ${status} as ${kind}`, async () => {
+      const sender = await collector(
+        (_, response) => void response.writeHead(status, { 'retry-after': '5' }).end(),
+      );
+      const result = await sender.send(Buffer.alloc(1));
+      assert.deepEqual(result, {
+        ...{ kind, why: `HTTP status ${status}` },
+        ...(kind === 'failed' ? { waitMs: 5_000 } : {}),
+      });
+    });
+
+  it('fails where nothing listens, the answer breaks off, or never ends', async () => {
+    const away = new OtlpHttpSender({ endpoint: 'http://127.0.0.1:1', headers: {} });
+    assert.equal((await away.send(Buffer.alloc(1))).kind, 'failed');
+    const broken = await collector((request) => void request.socket.destroy());
+    assert.equal((await broken.send(Buffer.alloc(1))).kind, 'failed');
+    const endless = await collector((_, response) => {
+      const write = (): void => {
+        while (!response.destroyed && response.write(Buffer.alloc(16_384)));
+      };
+      response.on('drain', write);
+      write();
+    });
+    assert.equal((await endless.send(Buffer.alloc(1))).kind, 'failed');
+  });
+
+  it('a request under way fails when the sender is closed', async () => {
+    const sender = await collector(() => {});
+    const result = sender.send(Buffer.alloc(1));
+    await new Promise((resolve) => setImmediate(resolve));
+    sender.close();
+    assert.equal((await result).kind, 'failed');
+  });
+
+  it('an endpoint without a path gets the usual one', () => {
+    assert.equal(tracesUrl('http://a:4318').href, 'http://a:4318/v1/traces');
+    assert.equal(tracesUrl('https://a:4318/otlp').href, 'https://a:4318/otlp');
+  });
+});
