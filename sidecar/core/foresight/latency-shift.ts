@@ -4,8 +4,6 @@ import { UsualLatency } from './usual-latency.js';
 
 /** Calls of a block at least. A block is what came in a second, or in the time that it takes for so many. */
 const BLOCK = 20;
-/** Of each so many, the second slowest is looked at: their 95th percentile, against the 99th that is usual. */
-const TAIL_RANK = 2;
 /** A peer's shift counts for this long, ms. */
 const RECENT_MS = 30_000;
 /** After this long in suspicion, what was suspicious is the new usual, ms. */
@@ -14,13 +12,15 @@ const MAX_SUSPICION_MS = 15 * 60_000;
 const FAINT = 0.1;
 /** Lower bound of a tail, so that a few very quick blocks do not widen the chart. */
 const LEAST_TAIL = -0.5;
+/** Upper bound: one call that hangs says no more than one that takes seven times as long. */
+const MOST_TAIL = 2;
 
 /**
  * Whether an endpoint takes longer than it usually does, for calls of the same kind: a changed mix of calls is no shift, because each call
  * is compared with what is usual for its own kind (decision 0011), and the median of such comparisons is 0 whatever the mix.
  *
  * Two charts: the median of a block finds what became slower altogether, from 15 % on; the second slowest of each twenty calls finds
- * a part that is much slower. In blocks, because latencies that follow each other are alike.
+ * a part that is much slower: their 95th percentile, against the 99th that is usual. In blocks, because latencies that follow each other are alike.
  */
 export class LatencyShift {
   private readonly usual: (UsualLatency | undefined)[] = new Array(MAX_CALL_CLASSES).fill(undefined);
@@ -57,8 +57,7 @@ export class LatencyShift {
     this.block = undefined;
     if (this.ratios.length < BLOCK) return;
     const tail = tailOf(this.tailRatios);
-    const { ratios } = this;
-    ratios.sort((a, b) => a - b);
+    const ratios = Float64Array.from(this.ratios).sort();
     const step = 0.5 / Math.sqrt(ratios.length);
     // Order statistics on either side of the median: its standard error for any distribution.
     const error = (quantileOf(ratios, 0.5 + step) - quantileOf(ratios, 0.5 - step)) / 2;
@@ -127,14 +126,22 @@ function tailOf(ratios: readonly number[]): number {
   const groups = Math.floor(ratios.length / BLOCK);
   let sum = 0;
   for (let group = 0; group < groups; group += 1) {
-    const sorted = ratios.slice(group * BLOCK, (group + 1) * BLOCK).sort((a, b) => b - a);
-    sum += Math.min(Math.max(sorted[TAIL_RANK - 1]!, LEAST_TAIL), 2);
+    let slowest = Number.NEGATIVE_INFINITY;
+    let second = slowest;
+    for (let i = group * BLOCK; i < (group + 1) * BLOCK; i += 1) {
+      const ratio = ratios[i]!;
+      if (ratio > slowest) {
+        second = slowest;
+        slowest = ratio;
+      } else if (ratio > second) second = ratio;
+    }
+    sum += Math.min(Math.max(second, LEAST_TAIL), MOST_TAIL);
   }
   return sum / groups;
 }
 
 /** Of ascending values. */
-function quantileOf(sorted: readonly number[], ratio: number): number {
+function quantileOf(sorted: Float64Array, ratio: number): number {
   const at = Math.min(Math.max(ratio, 0), 1) * (sorted.length - 1);
   const low = Math.floor(at);
   const high = Math.min(low + 1, sorted.length - 1);

@@ -1,5 +1,5 @@
 /** Calls of one second that are kept; of more, every second, third, … */
-const CAPACITY = 256;
+const CAPACITY = 128;
 
 /**
  * The calls that an endpoint has answered since they were last taken. A call costs two array writes; what follows from it is worked

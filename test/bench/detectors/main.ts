@@ -1,5 +1,5 @@
 /**
- * How early detectors see trouble, on streams recorded from real processes, and how often they cry wolf: on seconds of healthy streams
+ * How early detectors see trouble, on streams recorded from real processes, and how often they are wrong: on seconds of healthy streams
  * drawn again at random, in blocks, so that what follows each other stays together.
  */
 import { join } from 'node:path';
