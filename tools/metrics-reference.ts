@@ -148,6 +148,7 @@ const GROUPS: readonly Group[] = [
       outrider_model_given_up: ['model', 'version'],
       outrider_model_version_ready: ['model', 'version'],
       outrider_model_loads_total: ['model', 'result'],
+      outrider_model_recycles_total: ['result'],
       outrider_model_transitions_total: ['model', 'version', 'from', 'to'],
     },
   },

@@ -19,6 +19,7 @@ import { ModelStatuses } from './model-status.js';
 import { IndexWatch } from './models/index-watch.js';
 import { LifeLog } from './models/life/life-log.js';
 import { processFactOf } from './models/life/process-fact.js';
+import { Recycler } from './models/recycler.js';
 import { RolloutAgent } from './models/rollout/rollout-agent.js';
 import type { RolloutStore } from './models/rollout/store.js';
 import { ServedRepository } from './models/served-repository.js';
@@ -55,6 +56,8 @@ export class InboundSide {
   readonly lives: LifeLog;
   /** Undefined where the model server may be of another make. */
   readonly statistics: StatisticsReader | undefined;
+  /** Undefined: processes run until they end. */
+  recycler: Recycler | undefined;
   /** Undefined: versions do not change by rollouts. */
   rollouts: RolloutAgent | undefined;
   /** Called after every change of a model's state. */
@@ -106,6 +109,7 @@ export class InboundSide {
     this.statuses = new ModelStatuses(config, this.hosts, context);
     this.repository?.reportTo(this.statuses, () => this.onModel());
     this.openRollouts();
+    this.openRecycler();
     this.described = this.describeMethods(this.single);
     if (this.single !== undefined)
       this.single.onChange = (hosted) => {
@@ -136,6 +140,26 @@ export class InboundSide {
       moved: (revision) => repository.moved(revision),
     });
     if (model.rollout.follow) repository.onListed = () => void this.rollouts?.follow();
+  }
+
+  /** Replaces processes before they fail, where the file asks for it. */
+  private openRecycler(): void {
+    const { repository, context, options } = this;
+    const { process: model, rolloutStore: store } = options;
+    if (repository === undefined || model?.recycle === undefined) return;
+    this.recycler = new Recycler({
+      ...{ repository: repository.repository, context, limits: model.recycle, store },
+      memoryOf: ({ hosts }) => {
+        const own = (this.statistics?.memory() ?? []).filter(({ host }) => hosts.includes(host));
+        return Math.max(0, ...own.map(({ bytes }) => bytes));
+      },
+      moved: (revision) => repository.moved(revision),
+    });
+  }
+
+  /** A detector suspects what is served of a model; empty `cause`: it does not any more. With `recycle` a fresh process follows. */
+  suspect(model: string, cause: string): void {
+    this.recycler?.suspect(model, cause);
   }
 
   /** Asks a service what methods it has, each time it starts. Several processes of our own serve what is known without asking. */
@@ -195,6 +219,7 @@ export class InboundSide {
     for (const host of this.hosts) host.start();
     this.repository?.start();
     this.rollouts?.start();
+    this.recycler?.start();
     this.statistics?.start();
     const { mtls, listen } = this.config;
     const tls =
@@ -274,6 +299,7 @@ export class InboundSide {
   stopLoading(): void {
     this.repository?.stop();
     void this.rollouts?.stop();
+    this.recycler?.stop();
   }
 
   stop(): void {
@@ -285,6 +311,7 @@ export class InboundSide {
     this.described?.stop();
     for (const host of this.hosts) host.stop();
     void this.rollouts?.stop();
+    this.recycler?.stop();
     this.lives.close();
   }
 }

@@ -25,7 +25,7 @@ import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js
 import type { FaultController } from './fault-controller.js';
 import type { InboundSide } from './inbound-side.js';
 import { inferenceMetrics } from './metrics/inference.js';
-import { lifeMetrics } from './metrics/lives.js';
+import { lifeMetrics, recycleMetrics } from './metrics/lives.js';
 import { methodReports } from './metrics/methods.js';
 import { processMetrics } from './metrics/processes.js';
 import { repositoryMetrics } from './metrics/repository.js';
@@ -182,6 +182,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
       ...(this.consul?.metrics() ?? []),
       ...(this.inbound?.statuses.metrics() ?? []),
       ...(this.inbound === undefined ? [] : lifeMetrics(this.inbound.lives)),
+      ...(this.inbound?.recycler === undefined ? [] : recycleMetrics(this.inbound.recycler)),
       ...(this.inbound?.statistics === undefined
         ? []
         : inferenceMetrics(this.inbound.statistics, this.inbound.inbound.backends)),

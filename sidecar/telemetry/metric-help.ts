@@ -145,6 +145,8 @@ export const HELP = {
   nv_inference_pending_request_count: 'Calls that wait before a model.',
   outrider_model_transitions_total:
     'Times a version of a model went from one state to another (pending, loading, warming, golden, shadow, serving, suspect, draining, stopped, backing-off, given-up, rejected); of more than 64 versions those beyond are `other`.',
+  outrider_model_recycles_total:
+    'Processes that were replaced although they served, by how that ended: done, or failed, where the old one goes on.',
   outrider_model_loads_total: 'Loads of versions of a model, by how they ended.',
 
   // splits, mirrors and injected faults

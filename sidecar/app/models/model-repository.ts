@@ -319,15 +319,30 @@ export class ModelRepository {
     this.owner.served();
   }
 
+  /** Loads the same files once more, beside the processes that serve; calls go to the fresh ones as soon as they are ready. */
+  renew({ name, version, fingerprint }: Revision): LoadedRevision {
+    const fresh = this.owner.open({ name, version, fingerprint }, false);
+    this.revisions.push(fresh);
+    this.owner.moved(fresh);
+    this.owner.run(fresh);
+    return fresh;
+  }
+
+  /** Gives a revision up, whose place another one of the same files has. */
+  retire(revision: LoadedRevision): void {
+    if (this.revisions.includes(revision) && revision.state.kind !== 'unloading') this.unload(revision);
+  }
+
   /** The revision with these files that has processes. */
   held({ name, version, fingerprint }: Revision): LoadedRevision | undefined {
-    return this.revisions.findLast(
+    const own = this.revisions.filter(
       (each) =>
         each.name === name &&
         each.version === version &&
         each.fingerprint === fingerprint &&
         each.state.kind !== 'unloading',
     );
+    return own.findLast(({ state }) => state.kind === 'ready') ?? own.at(-1);
   }
 
   // ---- commands ----

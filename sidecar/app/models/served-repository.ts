@@ -155,7 +155,9 @@ export class ServedRepository implements RevisionOwner {
 
   close(revision: LoadedRevision): void {
     const { hosts, backend } = revision;
-    this.lives.ended(revision, 'its calls have ended, and its processes are stopped');
+    // Where the same files are served by other processes, a failure says nothing against the files.
+    if (this.repository.held(revision) !== undefined) this.lives.drop(revision);
+    else this.lives.ended(revision, 'its calls have ended, and its processes are stopped');
     for (const host of hosts) this.statuses?.remove(host);
     this.inbound!.removeModel(backend);
     this.onChange();

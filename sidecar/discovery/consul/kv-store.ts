@@ -67,17 +67,26 @@ export class KvStore {
   }
 
   /** Acquires the lock of the leader with the session of this process. */
-  async lead(): Promise<boolean> {
+  lead(): Promise<boolean> {
+    return this.take('leader');
+  }
+
+  /** Releases it; where this process does not have it, nothing happens. */
+  resign(): Promise<void> {
+    return this.give('leader');
+  }
+
+  /** Acquires a lock of this name, which goes with the session. */
+  async take(lock: string): Promise<boolean> {
     const acquire = await this.openSession();
-    const answer = await this.agent.put(`/kv/${this.prefix}/leader`, { acquire }, this.instance, REQUEST);
+    const answer = await this.agent.put(`/kv/${this.prefix}/${lock}`, { acquire }, this.instance, REQUEST);
     return isTrue(answer.body);
   }
 
   /** Releases it; where this process does not have it, nothing happens. */
-  async resign(): Promise<void> {
+  async give(lock: string): Promise<void> {
     if (this.session === undefined) return;
-    const query = { release: this.session };
-    await this.agent.put(`/kv/${this.prefix}/leader`, query, this.instance, REQUEST);
+    await this.agent.put(`/kv/${this.prefix}/${lock}`, { release: this.session }, this.instance, REQUEST);
   }
 
   /** Writes what this replica says of itself, where that has changed. */

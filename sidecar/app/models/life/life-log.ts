@@ -78,6 +78,11 @@ export class LifeLog {
     if (life !== undefined && life.state !== 'rejected') this.move(life, 'stopped', why);
   }
 
+  /** It is no longer listed, whatever its state: others of the same files are. */
+  drop(revision: Revision): void {
+    if (this.lives.delete(revision)) this.save();
+  }
+
   /** These versions are in the directory: what has stopped and is gone from it is no longer listed. */
   keepOnly(listed: readonly Revision[]): void {
     for (const [revision, { name, version, state }] of this.lives) {

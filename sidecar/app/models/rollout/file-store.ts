@@ -17,6 +17,8 @@ export class FileStore implements RolloutStore {
   private readonly writing: LockFile;
   private readonly leading: LockFile;
   private isLeading = false;
+  /** Other locks that this process has. */
+  private readonly taken = new Map<string, LockFile>();
 
   constructor(
     private readonly directory: string,
@@ -63,6 +65,21 @@ export class FileStore implements RolloutStore {
     this.isLeading = false;
   }
 
+  async take(lock: string): Promise<boolean> {
+    if (this.taken.has(lock)) return true;
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    const file = new LockFile(join(this.directory, `${lock}.lock`));
+    if (!takeLock(file)) return false;
+    this.taken.set(lock, file);
+    return true;
+  }
+
+  async give(lock: string): Promise<void> {
+    const file = this.taken.get(lock);
+    this.taken.delete(lock);
+    if (file !== undefined) rmSync(file.path, { force: true });
+  }
+
   async say(facts: unknown): Promise<void> {
     mkdirSync(this.directory, { recursive: true, mode: 0o700 });
     const path = join(this.directory, `${this.instance}${FACTS}`);
@@ -81,6 +98,7 @@ export class FileStore implements RolloutStore {
 
   async close(): Promise<void> {
     await this.resign();
+    for (const lock of this.taken.keys()) await this.give(lock);
     rmSync(join(this.directory, `${this.instance}${FACTS}`), { force: true });
   }
 

@@ -23,6 +23,10 @@ export interface RolloutStore {
   lead(): Promise<boolean>;
   /** Another process may lead. */
   resign(): Promise<void>;
+  /** Takes a lock of this name, or has it. False: another process has it. */
+  take(lock: string): Promise<boolean>;
+  /** Gives it back; nothing happens where this process does not have it. */
+  give(lock: string): Promise<void>;
   /** What this replica says of itself. */
   say(facts: unknown): Promise<void>;
   /** What the replicas say that are alive. */

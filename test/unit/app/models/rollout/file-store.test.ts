@@ -49,6 +49,19 @@ describe('rollouts in a directory', () => {
     assert.deepEqual(await other.heard(), []);
   });
 
+  it('have locks of other names beside that of the leader', async () => {
+    const one = open('mine-1');
+    assert.equal(await one.take('recycle'), true);
+    assert.equal(await one.take('recycle'), true);
+    assert.equal(
+      readFileSync(join(scratch.path, 'mine', 'recycle.lock'), 'utf8').startsWith(`${process.pid} `),
+      true,
+    );
+    await one.give('recycle');
+    await one.give('recycle');
+    assert.throws(() => readFileSync(join(scratch.path, 'mine', 'recycle.lock')), /ENOENT/);
+  });
+
   it('pass over a record that is torn', async () => {
     const one = open('mine-1');
     await one.write({ step: 1 }, undefined, 'command');

@@ -1,0 +1,172 @@
+import { type RecycleLimits, recycleReason } from '../../core/models/recycle.js';
+import { getOrInsert } from '../../runtime/get-or-insert.js';
+import { messageOf } from '../../runtime/log/message-of.js';
+import type { Timer } from '../../runtime/time/timers.js';
+import type { AppContext } from '../context.js';
+import type { LoadedRevision } from './loaded-revision.js';
+import type { ModelRepository } from './model-repository.js';
+import type { RolloutStore } from './rollout/store.js';
+
+/** Between two looks at the processes, ms: what is looked at moves in minutes. */
+const LOOK_MS = 5_000;
+/** Name of the lock that lets one replica of a service recycle at a time. */
+const LOCK = 'recycle';
+
+export interface RecyclerDeps {
+  readonly repository: ModelRepository;
+  readonly context: AppContext;
+  readonly limits: RecycleLimits;
+  /** Where the replicas of the service agree; absent: chance keeps them apart. */
+  readonly store?: RolloutStore | undefined;
+  /** Resident memory of the largest process of a version, octets; 0: not known. */
+  memoryOf(revision: LoadedRevision): number;
+  /** Its state may be another one. */
+  moved(revision: LoadedRevision): void;
+}
+
+/** What is remembered of the processes of a version. */
+interface Watched {
+  /** Process ids at the last look; another one begins anew. */
+  pids: string;
+  sinceMs: number;
+  /** From 0 to 1: how much earlier than its age says it is replaced. */
+  readonly early: number;
+  failedMs: number;
+}
+
+/** A fresh set of processes on its way to take over. */
+interface Renewal {
+  readonly old: LoadedRevision;
+  readonly fresh: LoadedRevision;
+}
+
+/**
+ * Replaces processes that serve before they fail: too old, too large, or suspected. The fresh one is loaded and proven beside
+ * the old one and takes its calls when it is ready; then the old one drains. One at a time here, and at one replica of the
+ * service at a time where they can agree. Where the fresh one does not load, the old one goes on.
+ */
+export class Recycler {
+  private readonly watched = new Map<LoadedRevision, Watched>();
+  private timer: Timer | undefined;
+  private renewal: Renewal | undefined;
+  private isAsking = false;
+  private isStopped = false;
+  /** Renewals that have ended. */
+  readonly counts = { done: 0, failed: 0 };
+
+  constructor(private readonly deps: RecyclerDeps) {}
+
+  start(): void {
+    const { timers } = this.deps.context.deps;
+    this.timer = timers.every(LOOK_MS, () => void this.look(), { unref: true });
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.timer?.cancel();
+  }
+
+  /** A detector suspects what is served of this model; empty `cause`: it does not any more. */
+  suspect(model: string, cause: string): void {
+    for (const each of this.deps.repository.revisions) {
+      if (each.name !== model || each.isHeld || each.state.kind !== 'ready') continue;
+      each.suspicion = cause;
+      this.deps.moved(each);
+    }
+  }
+
+  /** One look at all processes; at most one renewal begins. Never rejects. */
+  async look(): Promise<void> {
+    if (this.renewal !== undefined) return this.follow(this.renewal);
+    const { revisions } = this.deps.repository;
+    for (const each of this.watched.keys()) if (!revisions.includes(each)) this.watched.delete(each);
+    if (this.isAsking || this.isStopped) return;
+    const due = revisions.flatMap((each) => {
+      const why = this.reasonOf(each);
+      return why === undefined ? [] : [{ revision: each, why }];
+    })[0];
+    if (due === undefined) return;
+    this.isAsking = true;
+    const mayBegin = await this.lock();
+    this.isAsking = false;
+    if (!mayBegin || this.isStopped) return;
+    // The answer took a while.
+    if (this.reasonOf(due.revision) === undefined) return void this.unlock();
+    this.begin(due.revision, due.why);
+  }
+
+  private reasonOf(revision: LoadedRevision): string | undefined {
+    const { repository, context, limits, memoryOf } = this.deps;
+    const nowMs = context.deps.clock.now();
+    const { name, state, isHeld, suspicion, backend, hosts } = revision;
+    if (state.kind !== 'ready' || isHeld || !repository.revisions.includes(revision)) return undefined;
+    const watched = getOrInsert(this.watched, revision, () => ({
+      ...{ pids: '', sinceMs: nowMs, early: context.deps.random(), failedMs: Number.NEGATIVE_INFINITY },
+    }));
+    const pids = hosts.map((host) => host.report().pid).join();
+    if (pids !== watched.pids) {
+      watched.pids = pids;
+      watched.sinceMs = nowMs;
+    }
+    const others = repository.revisions.filter((each) => each.name === name && each !== revision);
+    const facts = {
+      ...{ ageMs: nowMs - watched.sinceMs, memoryBytes: memoryOf(revision), suspicion },
+      isWhole: backend.instances.every(({ isReady }) => isReady),
+      isChanging: others.some(({ state: { kind } }) => kind !== 'failed'),
+      sinceFailureMs: nowMs - watched.failedMs,
+    };
+    return recycleReason(facts, limits, watched.early);
+  }
+
+  private begin(old: LoadedRevision, why: string): void {
+    const { name: model, version } = old;
+    this.deps.context.deps.logger.info({ model, version, why }, 'replacing a process that serves');
+    if (old.suspicion === '') old.suspicion = why;
+    this.deps.moved(old);
+    this.renewal = { old, fresh: this.deps.repository.renew(old) };
+  }
+
+  private follow({ old, fresh }: Renewal): void {
+    const { repository, context } = this.deps;
+    const { name: model, version } = old;
+    if (fresh.state.kind === 'loading') return;
+    this.renewal = undefined;
+    void this.unlock();
+    if (fresh.state.kind === 'ready') {
+      this.counts.done++;
+      context.deps.logger.info({ model, version }, 'a fresh process has taken over');
+      repository.retire(old);
+      return;
+    }
+    this.counts.failed++;
+    const watched = this.watched.get(old);
+    if (watched !== undefined) watched.failedMs = context.deps.clock.now();
+    context.deps.logger.error(
+      { model, version, why: fresh.why },
+      'a fresh process could not take over; the old one goes on',
+    );
+    old.suspicion = '';
+    this.deps.moved(old);
+    repository.retire(fresh);
+  }
+
+  /** Without a place to agree in, the limits drawn by chance keep replicas apart. */
+  private async lock(): Promise<boolean> {
+    const { store, context } = this.deps;
+    if (store === undefined) return true;
+    try {
+      return await store.take(LOCK);
+    } catch (error) {
+      context.deps.logger.warn(
+        { problem: messageOf(error) },
+        'no process is replaced: replicas cannot agree',
+      );
+      return false;
+    }
+  }
+
+  private async unlock(): Promise<void> {
+    // A lock that cannot be given back goes with the session.
+    await this.deps.store?.give(LOCK).catch(() => {});
+  }
+}
