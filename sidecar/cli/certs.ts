@@ -13,6 +13,8 @@ export interface CertsOptions {
   readonly datacenter: string;
   /** Validity of the certificates, 1 to 3650. */
   readonly days: number;
+  /** One JSON object with the files and ids, instead of a line for each certificate. */
+  readonly json?: boolean;
 }
 
 const DAY_MS = 86_400_000;
@@ -41,6 +43,7 @@ export async function certsCommand(services: readonly string[], options: CertsOp
     throw new CommandFailure(`${join(out, taken)} is there already; remove it, or choose another --out`);
   const rootLifetimeMs = days * DAY_MS;
   const ca = await LocalCa.create({ trustDomain, datacenter, rootLifetimeMs, wallNow: systemClock.wallNow });
+  const issued: { service: string; id: string; cert: string; key: string }[] = [];
   try {
     mkdirSync(out, { recursive: true, mode: 0o700 });
     for (const service of services) {
@@ -48,11 +51,16 @@ export async function certsCommand(services: readonly string[], options: CertsOp
       writeFileSync(join(out, `${service}.crt`), leaf.certChainPem, { flag: 'wx' });
       writeFileSync(join(out, `${service}.key`), leaf.keyPem, { flag: 'wx', mode: 0o600 });
       const id = formatSpiffeId({ trustDomain, datacenter, service });
-      process.stdout.write(`${join(out, `${service}.crt`)}  ${id}\n`);
+      issued.push({ service, id, cert: join(out, `${service}.crt`), key: join(out, `${service}.key`) });
     }
     writeFileSync(join(out, 'roots.crt'), ca.rootsPem, { flag: 'wx' });
   } catch (error) {
     throw new CommandFailure(`cannot write certificates: ${oneLine(error)}`);
   }
+  const text =
+    options.json === true
+      ? JSON.stringify({ roots: join(out, 'roots.crt'), certificates: issued })
+      : issued.map(({ cert, id }) => `${cert}  ${id}`).join('\n');
+  process.stdout.write(`${text}\n`);
   return 0;
 }

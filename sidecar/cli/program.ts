@@ -105,6 +105,7 @@ function addCertsCommand(program: Command, done: (exitCode: number) => void): vo
     .option('--trust-domain <NAME>', 'as in the files of the sidecars', DEFAULT_TRUST_DOMAIN)
     .option('--datacenter <NAME>', 'as in the files of the sidecars', DEFAULT_DATACENTER)
     .option('--days <N>', 'how long they are valid', '365')
+    .option('--json', 'print JSON')
     .action(async (services: string[], options: Omit<CertsOptions, 'days'> & { days: string }) => {
       const { certsCommand } = await import('./certs.js');
       done(await certsCommand(services, { ...options, days: Number(options.days) }));

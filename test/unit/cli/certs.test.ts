@@ -34,6 +34,21 @@ describe('outrider certs', function () {
     }
   });
 
+  it('says as JSON what it has written', async () => {
+    const { stdout } = await outrider([
+      'certs',
+      'web',
+      '--out',
+      out,
+      '--trust-domain',
+      'mine.example',
+      '--json',
+    ]);
+    const id = 'spiffe://mine.example/ns/default/dc/dc1/svc/web';
+    const web = { service: 'web', id, cert: join(out, 'web.crt'), key: join(out, 'web.key') };
+    assert.deepEqual(JSON.parse(stdout), { roots: join(out, 'roots.crt'), certificates: [web] });
+  });
+
   it('overwrites nothing', async () => {
     await outrider(['certs', 'digits', '--out', out]);
     const before = read('digits.key');
