@@ -53,8 +53,9 @@ function section({ about, drills, figures, verdict, skipped }: Summary, pictures
   const when = `\`${about.command}\` on ${about.startedAt.slice(0, 10)}, ${about.cores} ${about.cores === 1 ? 'core' : 'cores'}, Node ${about.versions['node'] ?? '?'}`;
   const left = skipped.length === 0 ? '' : ` A dash is an arm that could not be run.`;
   return [
-    `Each row breaks something while clients keep calling (${when}): calls that failed, were wrong or were executed twice although they must not`,
-    `be, of all calls, and the time from the fault to full recovery.${left} ${verdict.sentence}`,
+    'Each row breaks something while clients keep calling: calls that failed, were wrong or were executed twice although they must not be, of',
+    `all calls, and the time from the fault to full recovery (${when}).${left}`,
+    verdict.sentence,
     '',
     aligned([
       ['what goes wrong', ...arms.map((arm) => ARM_TITLES[arm])],
