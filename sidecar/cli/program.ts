@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../config/defaults.js';
 import type { CertsOptions } from './certs.js';
 import { addChaosCommands } from './chaos/commands.js';
+import { addDeployCommands } from './deploy/commands.js';
 import { CommandFailure, oneLine } from './failure.js';
 import type { InferFlags } from './infer/flags.js';
 import { addOperatorCommands } from './operator-commands.js';
@@ -56,6 +57,7 @@ export function build(done: (exitCode: number) => void): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'outrider: ')) });
   addMeshCommands(program, done);
   addCertsCommand(program, done);
+  addDeployCommands(program, done);
   addModelCommands(program, done);
   addOperatorCommands(program, done);
   addChaosCommands(program, done);

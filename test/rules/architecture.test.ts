@@ -38,6 +38,7 @@ const VENDORS: VendorTable = {
   '@peculiar/x509': ['sidecar/identity/ca/certificate-builder.ts'],
   commander: [
     'sidecar/cli/chaos/commands.ts',
+    'sidecar/cli/deploy/commands.ts',
     'sidecar/cli/operator-commands.ts',
     'sidecar/cli/program.ts',
     'sidecar/cli/rollout/commands.ts',
@@ -52,6 +53,7 @@ const VENDORS: VendorTable = {
   re2js: ['sidecar/discovery/re2-pattern.ts'],
   'reflect-metadata': ['sidecar/identity/ca/certificate-builder.ts'],
   yaml: [
+    'sidecar/cli/deploy/inject-yaml.ts',
     'services/fetch/card.ts',
     'services/model-server/authoring/renewed-card.ts',
     'services/model-server/models/card.ts',

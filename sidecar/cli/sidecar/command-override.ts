@@ -16,6 +16,23 @@ export function ofGeneration(config: SidecarConfig, generation: number): Sidecar
   return { ...config, inbound: { ...inbound, local } };
 }
 
+/** What the place of a sidecar says of it: names of pods and their addresses are not known when the file is written. */
+export interface PlaceVariables {
+  /** In the place of `instance`. */
+  readonly OUTRIDER_INSTANCE?: string | undefined;
+  /** In the place of `consul.registration.address`. */
+  readonly OUTRIDER_ADDRESS?: string | undefined;
+}
+
+/** The configuration with what the environment says of the place. Empty variables count as absent. */
+export function inPlace(config: SidecarConfig, env: PlaceVariables): SidecarConfig {
+  const { OUTRIDER_INSTANCE: instance, OUTRIDER_ADDRESS: address } = env;
+  const named = instance ? { ...config, instance } : config;
+  const registration = named.consul?.registration;
+  if (!address || named.consul === undefined || registration === undefined) return named;
+  return { ...named, consul: { ...named.consul, registration: { ...registration, address } } };
+}
+
 /** Whether the sidecar starts its model processes itself. */
 export function ownsModel({ model, inbound }: SidecarConfig): boolean {
   return inbound !== undefined && model !== undefined && model.command.length > 0;

@@ -7,7 +7,7 @@ import type { Logger } from '../../runtime/log/logger.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { oneLine } from '../failure.js';
 import { movedProblem } from './adopt.js';
-import { ofGeneration, withCommand } from './command-override.js';
+import { inPlace, ofGeneration, withCommand } from './command-override.js';
 import { watchFile } from './file-watcher.js';
 import type { ParentChannel } from './parent-channel.js';
 
@@ -79,7 +79,8 @@ async function reloadNow(options: ReloadOptions): Promise<void> {
   const loaded = loadSidecarFile(file, adoption?.proxy);
   if (!loaded.ok) return refuse(formatProblems(loaded.problems));
   try {
-    const config = ofGeneration(withCommand(loaded.config, command, file), generation);
+    const own = parent === undefined ? inPlace(loaded.config, process.env) : loaded.config;
+    const config = ofGeneration(withCommand(own, command, file), generation);
     const { needsRestart } = await sidecar.reload(config);
     adoption?.noteMoved(movedProblem(options.running, config, adoption.proxy.id));
     logger.setLevel(loaded.config.log.level);

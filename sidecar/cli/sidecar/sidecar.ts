@@ -25,7 +25,7 @@ import { packageVersion } from '../package-info.js';
 import { notifyServiceManager } from '../service-manager.js';
 import { type EndRequests, endRequests } from '../signals.js';
 import { readWithAdoption } from './adopt.js';
-import { ofGeneration, withCommand } from './command-override.js';
+import { inPlace, ofGeneration, withCommand } from './command-override.js';
 import { startModels } from './owned-models.js';
 import { ParentChannel } from './parent-channel.js';
 import { reportToParent } from './parent-reports.js';
@@ -53,7 +53,9 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   const parent = ParentChannel.open(process.env);
   const warnings: string[] = [];
   const read = await readWithAdoption(file, (line) => warnings.push(line), ends.first);
-  const { config: fileConfig, adoption } = read;
+  const { adoption } = read;
+  // Sidecars of `up` are many in one environment, and get names of their own.
+  const fileConfig = parent === undefined ? inPlace(read.config, process.env) : read.config;
   const ownConfig = withCommand(fileConfig, command, file);
   const { generation } = sockets;
   const config = ofGeneration(ownConfig, generation);

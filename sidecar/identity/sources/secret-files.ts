@@ -1,14 +1,19 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { runsAsRoot } from '../../runtime/process/user.js';
 import type { IdentityParts, IdentityPaths } from '../identity.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
 
 const MAX_FILE_BYTES = 1024 * 1024;
 /** Any permission at all for group or world. */
 const OTHERS = 0o077;
+/** The same without reading by the group. */
+const OTHERS_THAN_GROUP = 0o037;
 
 /**
  * Reads the three PEM files of an identity: regular files only, at most 1 MiB, and a key only when
- * group and world have no permission on it. The checks are made on the open file, so that it cannot
+ * group and world have no permission on it. A key of root's may be read by its group too, which is
+ * how volumes of Kubernetes give it to another user (`fsGroup`); PostgreSQL has the same rule for
+ * its `ssl_key_file`. The checks are made on the open file, so that it cannot
  * be exchanged in between.
  */
 export function readIdentityFiles(paths: IdentityPaths): IdentityParts | IdentityProblem {
@@ -33,7 +38,7 @@ function readBounded(path: string, options: { readonly secret: boolean }): strin
     const stat = fstatSync(file);
     if (!stat.isFile()) return { problem: `${path}: not a regular file` };
     if (stat.size > MAX_FILE_BYTES) return { problem: `${path}: larger than ${MAX_FILE_BYTES} bytes` };
-    if (options.secret && stat.mode & OTHERS) {
+    if (options.secret && stat.mode & (isLentByRoot(stat) ? OTHERS_THAN_GROUP : OTHERS)) {
       const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
       return { problem: `${path}: the private key has mode ${mode}; others must not read it: chmod 600` };
     }
@@ -43,6 +48,11 @@ function readBounded(path: string, options: { readonly secret: boolean }): strin
   } finally {
     closeSync(file);
   }
+}
+
+/** Root's, and this process is another user: it can only have got it by its group. */
+function isLentByRoot({ uid }: { readonly uid: number }): boolean {
+  return uid === 0 && !runsAsRoot();
 }
 
 const CODES: Readonly<Record<string, string>> = {

@@ -18,10 +18,24 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** Runs a program to its end, or until `stopAt` stands in its standard error: then it gets SIGTERM. */
-export function run(command: string, args: readonly string[], cwd: string, stopAt?: RegExp): Promise<Ran> {
+interface RunOptions {
+  /** When it stands in standard error, the program gets SIGTERM. */
+  readonly stopAt?: RegExp | undefined;
+  /** Default: this process's. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Then it is killed. Default 60 s. */
+  readonly limitMs?: number;
+}
+
+/** Runs a program to its end. */
+export function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  { stopAt, env = process.env, limitMs = 60_000 }: RunOptions = {},
+): Promise<Ran> {
   return new Promise((resolve) => {
-    const child = execFile(command, args, { cwd, timeout: 60_000 }, (error, stdout, stderr) => {
+    const child = execFile(command, args, { cwd, env, timeout: limitMs }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
       resolve({ code, stdout, stderr });
     });

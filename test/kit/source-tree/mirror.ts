@@ -19,6 +19,7 @@ export type CoveredElsewhere = Readonly<Record<string, string>>;
 /** Files that start a program: a test that imports one runs what the program's main file imports. */
 const STARTED_BY: Readonly<Record<string, string>> = {
   'sidecar/cli/own-model/authoring-process.ts': 'services/model-server/authoring/main.ts',
+  'test/kit/deploy/podman.ts': 'tools/image/main.ts',
   'test/kit/process/outrider.ts': 'sidecar/main.ts',
   'test/kit/process/sidecars.ts': 'sidecar/main.ts',
   'test/kit/service/made-models.ts': 'services/models.ts',

@@ -1,0 +1,47 @@
+import { type Command, Option } from 'commander';
+import type { InjectFlags } from './inject.js';
+import type { PolicyFlags } from './policy.js';
+
+/** Commands of an installation: health checks of containers, Kubernetes manifests, ACL policies. */
+export function addDeployCommands(program: Command, done: (exitCode: number) => void): void {
+  program
+    .command('probe')
+    .description('ask a sidecar whether it works, for health checks; exit code 0: it does')
+    .argument('[WHAT]', 'live: the process answers; ready: it takes calls', 'live')
+    .option('--at <ADDR>', 'its `observe` or `admin` address; default: $OUTRIDER_PROBE or 127.0.0.1:9464')
+    .action(async (what: string, { at }: { at?: string }) => {
+      const { probeCommand } = await import('./probe.js');
+      done(await probeCommand(what, at));
+    });
+  program
+    .command('inject')
+    .description(
+      'add the sidecar to the Deployments and the like of a Kubernetes file; writes to standard output',
+    )
+    .argument('<FILE>', 'YAML of Kubernetes; - is standard input')
+    .addOption(
+      new Option(
+        '--as <KIND>',
+        'native: an init container that stays (Kubernetes 1.29); container: an ordinary one',
+      )
+        .choices(['native', 'container'])
+        .default('native'),
+    )
+    .option('--image <IMAGE>', 'image of the sidecar; default: localhost/outrider of this version')
+    .option('--config <NAME>', 'ConfigMap with the key sidecar.yaml; default: outrider-NAME of the workload')
+    .action(async (file: string, flags: InjectFlags) => {
+      const { injectCommand } = await import('./inject.js');
+      done(await injectCommand(file, flags));
+    });
+  program
+    .command('consul')
+    .description('for operators of a Consul cluster')
+    .command('policy')
+    .description('print the ACL rules that a sidecar needs in Consul')
+    .argument('<FILE>', 'sidecar file, or mesh file for the token of `up`')
+    .option('--node <NAME>', 'may register at the agent of this node only; default: any')
+    .action(async (file: string, flags: PolicyFlags) => {
+      const { policyCommand } = await import('./policy.js');
+      done(await policyCommand(file, flags));
+    });
+}

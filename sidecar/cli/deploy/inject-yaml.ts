@@ -1,0 +1,177 @@
+import { type Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type YAMLSeq } from 'yaml';
+import { type SidecarParts, sidecarContainer, sidecarVolumes } from './sidecar-container.js';
+
+/** Where the template of the pods stands, by kind. */
+const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
+  CronJob: ['spec', 'jobTemplate', 'spec', 'template'],
+  DaemonSet: ['spec', 'template'],
+  Deployment: ['spec', 'template'],
+  Job: ['spec', 'template'],
+  ReplicaSet: ['spec', 'template'],
+  StatefulSet: ['spec', 'template'],
+};
+const KINDS = Object.keys(TEMPLATES).join(', ');
+/** Name of the container; a pod that has one is left as it is. */
+export const CONTAINER = 'outrider';
+/** `Prometheus` finds the sidecar by these, where it is set up by the usual example. */
+const ANNOTATIONS = {
+  'prometheus.io/scrape': 'true',
+  'prometheus.io/port': '9464',
+  'prometheus.io/path': '/metrics',
+};
+/** Ports of the sidecar: peers, and metrics with health. */
+const PORTS = [9443, 9464];
+
+/** How a sidecar is added. `config` absent: `outrider-NAME` of the workload. */
+export interface InjectOptions extends Omit<SidecarParts, 'config'> {
+  readonly config?: string | undefined;
+}
+
+/** What became of a file. */
+export interface Injected {
+  readonly text: string;
+  /** One line for each object, such as `Deployment web: the sidecar is added`. */
+  readonly notes: readonly string[];
+  /** What is wrong, `document N: FIELD: found …; expected …`; then `text` is of no use. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Adds the sidecar to the pods of each Deployment, StatefulSet, DaemonSet, ReplicaSet, Job and
+ * CronJob in `source`. Other objects, comments and pods that have it already stay as they are, so
+ * that a second run changes nothing.
+ */
+export function injectYaml(source: string, options: InjectOptions): Injected {
+  const notes: string[] = [];
+  const problems: string[] = [];
+  const lines = new LineCounter();
+  const documents = parseAllDocuments(source, { lineCounter: lines, keepSourceTokens: true });
+  if (!Array.isArray(documents)) return { text: source, notes, problems: ['found an empty file'] };
+  let changed = 0;
+  let sidecars = 0;
+  for (const [at, document] of documents.entries()) {
+    const complain = (what: string) => problems.push(`document ${at + 1}: ${what}`);
+    const [error] = document.errors;
+    if (error !== undefined) {
+      complain(`not YAML: ${error.message.split('\n', 1)[0]}`);
+      continue;
+    }
+    if (document.contents === null) continue;
+    const outcome = injectDocument(document, options, complain);
+    if (outcome === undefined) continue;
+    notes.push(outcome.note);
+    if (outcome.has !== 'none') sidecars++;
+    if (outcome.has === 'added') changed++;
+  }
+  if (sidecars === 0 && problems.length === 0) {
+    const found =
+      notes.length === 0 ? 'an empty file' : notes.map((note) => note.split(':', 1)[0]).join(', ');
+    problems.push(`found ${found}; expected one of ${KINDS}`);
+  }
+  return { text: changed === 0 ? source : write(documents as Document[], source), notes, problems };
+}
+
+interface Outcome {
+  readonly note: string;
+  readonly has: 'none' | 'already' | 'added';
+}
+
+function injectDocument(
+  document: Document.Parsed,
+  options: InjectOptions,
+  complain: (what: string) => void,
+): Outcome | undefined {
+  const kind = textAt(document, ['kind']);
+  if (kind === undefined) {
+    complain('kind: found none; expected an object of Kubernetes');
+    return undefined;
+  }
+  const name =
+    textAt(document, ['metadata', 'name']) ?? textAt(document, ['metadata', 'generateName']) ?? '?';
+  const template = TEMPLATES[kind];
+  if (template === undefined) return { note: `${kind} ${name}: left as it is`, has: 'none' };
+  const podSpec = [...template, 'spec'];
+  const containers = document.getIn([...podSpec, 'containers']);
+  if (!isSeq(containers) || containers.items.length === 0) {
+    complain(
+      `${[...podSpec, 'containers'].join('.')}: found ${shown(containers)}; expected a list of containers`,
+    );
+    return undefined;
+  }
+  const all = [...containers.items, ...itemsAt(document, [...podSpec, 'initContainers'])];
+  if (all.some((each) => isMap(each) && each.get('name') === CONTAINER))
+    return { note: `${kind} ${name}: has a container ${CONTAINER} already`, has: 'already' };
+  const taken = takenPort(containers, podSpec);
+  if (taken !== undefined) {
+    complain(taken);
+    return undefined;
+  }
+  const parts = { ...options, config: options.config ?? `outrider-${name}` };
+  const list = options.as === 'native' ? 'initContainers' : 'containers';
+  append(document, [...podSpec, list], [sidecarContainer(parts)], options.as === 'native');
+  append(document, [...podSpec, 'volumes'], sidecarVolumes(parts), false);
+  for (const [key, value] of Object.entries(ANNOTATIONS)) {
+    const path = [...template, 'metadata', 'annotations', key];
+    if (!document.hasIn(path)) document.setIn(path, value);
+  }
+  return {
+    note: `${kind} ${name}: the sidecar is added; its file is sidecar.yaml in the ConfigMap ${parts.config}`,
+    has: 'added',
+  };
+}
+
+/** A port that the sidecar needs and a container of the pod has. */
+function takenPort(containers: YAMLSeq, podSpec: readonly string[]): string | undefined {
+  for (const [i, container] of containers.items.entries()) {
+    const ports = isMap(container) ? container.get('ports') : undefined;
+    if (!isSeq(ports)) continue;
+    for (const [j, port] of ports.items.entries()) {
+      const number = isMap(port) ? port.get('containerPort') : undefined;
+      if (PORTS.includes(Number(number)))
+        return `${podSpec.join('.')}.containers[${i}].ports[${j}].containerPort: found ${number}; expected another, the sidecar listens there`;
+    }
+  }
+  return undefined;
+}
+
+/** Adds to a list, which is made where there is none; a native sidecar goes before the init containers that may call. */
+function append(
+  document: Document,
+  path: readonly string[],
+  values: readonly object[],
+  first: boolean,
+): void {
+  const list = document.getIn(path);
+  const nodes = values.map((value) => document.createNode(value));
+  if (!isSeq(list)) document.setIn(path, document.createNode(values));
+  else if (first) list.items.unshift(...nodes);
+  else list.items.push(...nodes);
+}
+
+function itemsAt(document: Document, path: readonly string[]): readonly unknown[] {
+  const list = document.getIn(path);
+  return isSeq(list) ? list.items : [];
+}
+
+function textAt(document: Document, path: readonly string[]): string | undefined {
+  const value = document.getIn(path);
+  return typeof value === 'string' ? value : undefined;
+}
+
+function shown(node: unknown): string {
+  if (node === undefined || node === null) return 'none';
+  if (isSeq(node)) return 'an empty list';
+  if (isMap(node)) return 'a map';
+  return JSON.stringify(isScalar(node) ? node.value : node);
+}
+
+/** Lists stand below their key at the same column in most files of Kubernetes, indented in others: as the file has it. */
+function write(documents: readonly Document[], source: string): string {
+  const indentSeq = !/^( *)[^\s#-][^\n]*:[ ]*\n\1- /m.test(source);
+  return documents
+    .map((document, i) => {
+      const text = document.toString({ indentSeq, lineWidth: 0 });
+      return i === 0 || text.startsWith('---') ? text : `---\n${text}`;
+    })
+    .join('');
+}

@@ -1,0 +1,53 @@
+/** How a sidecar stands in a pod. */
+export interface SidecarParts {
+  /** `native`: an init container with `restartPolicy: Always` (Kubernetes 1.29 and later), which starts before and ends after the others. */
+  readonly as: 'native' | 'container';
+  readonly image: string;
+  /** ConfigMap with the key `sidecar.yaml`. */
+  readonly config: string;
+}
+
+/** The port of `observe` in the sidecar's file, which probes and Prometheus ask. */
+const OBSERVE_PORT = 9464;
+/** The port of `inbound.listen`. */
+const PEERS_PORT = 9443;
+/** The user of the image. */
+const USER_ID = 10_001;
+
+/** The container, as the files in mesh-config/deploy/kubernetes have it. */
+export function sidecarContainer({ as, image }: SidecarParts): object {
+  const probe = (path: string) => ({ httpGet: { path, port: 'observe' } });
+  return {
+    name: 'outrider',
+    image,
+    ...(as === 'native' ? { restartPolicy: 'Always' } : {}),
+    args: ['sidecar', '-c', '/etc/outrider/sidecar.yaml'],
+    env: [
+      { name: 'OUTRIDER_INSTANCE', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+      { name: 'OUTRIDER_ADDRESS', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+    ],
+    ports: [
+      { name: 'peers', containerPort: PEERS_PORT },
+      { name: 'observe', containerPort: OBSERVE_PORT },
+    ],
+    // The containers of the pod start once the listeners are there.
+    startupProbe: { ...probe('/live'), periodSeconds: 1, failureThreshold: 60 },
+    livenessProbe: { ...probe('/live'), periodSeconds: 10, timeoutSeconds: 5 },
+    readinessProbe: { ...probe('/ready'), periodSeconds: 2 },
+    resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: USER_ID,
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    volumeMounts: [{ name: 'outrider-config', mountPath: '/etc/outrider', readOnly: true }],
+  };
+}
+
+/** The volumes that it mounts. */
+export function sidecarVolumes({ config }: SidecarParts): object[] {
+  return [{ name: 'outrider-config', configMap: { name: config } }];
+}

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { parse, parseAllDocuments } from 'yaml';
+import { type InjectOptions, injectYaml } from '../../../../sidecar/cli/deploy/inject-yaml.js';
+
+const NATIVE: InjectOptions = { as: 'native', image: 'localhost/outrider:1' };
+const CONTAINER: InjectOptions = { ...NATIVE, as: 'container' };
+
+/** As people write it: lists at the column of their key, comments, quotes. */
+const DEPLOYMENT = `# The shop.
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  replicas: 2 # two zones
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata:
+      labels:
+        app: web
+    spec:
+      containers:
+      # calls 127.0.0.1:8800
+      - name: web
+        image: "web:1"
+        ports:
+        - containerPort: 80
+`;
+const SERVICE =
+  'apiVersion: v1\nkind: Service\nmetadata: {name: web}   # as it was\nspec: {ports: [{port: 80}]}\n';
+
+const pod = (text: string) => parse(text).spec.template;
+
+describe('injectYaml', () => {
+  it('adds a native sidecar before the other init containers, its volumes and annotations', () => {
+    const source = DEPLOYMENT.replace(
+      '      containers:',
+      '      initContainers:\n      - name: migrate\n      containers:',
+    );
+    const { text, notes, problems } = injectYaml(source, NATIVE);
+    assert.deepEqual(problems, []);
+    assert.deepEqual(notes, [
+      'Deployment web: the sidecar is added; its file is sidecar.yaml in the ConfigMap outrider-web',
+    ]);
+    const { spec, metadata } = pod(text);
+    assert.deepEqual(
+      spec.initContainers.map((each: { name: string; restartPolicy?: string }) => [
+        each.name,
+        each.restartPolicy,
+      ]),
+      [
+        ['outrider', 'Always'],
+        ['migrate', undefined],
+      ],
+    );
+    assert.equal(spec.containers.length, 1);
+    assert.equal(spec.volumes[0].configMap.name, 'outrider-web');
+    assert.equal(metadata.annotations['prometheus.io/port'], '9464');
+  });
+
+  it('adds an ordinary container after the others, without a restart policy of its own', () => {
+    const { spec } = pod(injectYaml(DEPLOYMENT, { ...CONTAINER, config: 'mine' }).text);
+    assert.deepEqual(
+      spec.containers.map((each: { name: string }) => each.name),
+      ['web', 'outrider'],
+    );
+    assert.ok(!('restartPolicy' in spec.containers[1]) && spec.initContainers === undefined);
+    assert.equal(spec.volumes[0].configMap.name, 'mine');
+  });
+
+  it('changes no line that was there, comments and quotes included', () => {
+    for (const options of [NATIVE, CONTAINER]) {
+      const left = injectYaml(DEPLOYMENT, options).text.split('\n');
+      for (const line of DEPLOYMENT.split('\n')) {
+        assert.ok(left.includes(line), line);
+        left.splice(left.indexOf(line), 1);
+      }
+    }
+  });
+
+  it('changes nothing the second time', () => {
+    for (const options of [NATIVE, CONTAINER]) {
+      const once = injectYaml(DEPLOYMENT, options).text;
+      for (const again of [NATIVE, CONTAINER]) {
+        const twice = injectYaml(once, again);
+        assert.equal(twice.text, once);
+        assert.deepEqual(twice.notes, ['Deployment web: has a container outrider already']);
+      }
+    }
+  });
+
+  it('keeps annotations of its own names that are there', () => {
+    const source = DEPLOYMENT.replace(
+      '      labels:',
+      "      annotations:\n        prometheus.io/scrape: 'false'\n      labels:",
+    );
+    assert.equal(pod(injectYaml(source, NATIVE).text).metadata.annotations['prometheus.io/scrape'], 'false');
+  });
+
+  it('leaves other kinds alone beside one that it knows, and says so', () => {
+    const { text, notes, problems } = injectYaml(`${SERVICE}---\n${DEPLOYMENT}`, NATIVE);
+    assert.deepEqual(problems, []);
+    assert.equal(notes[0], 'Service web: left as it is');
+    const [service, deployment] = parseAllDocuments(text).map((each) => each.toJS());
+    assert.deepEqual(service, parse(SERVICE));
+    assert.equal(deployment.spec.template.spec.initContainers[0].name, 'outrider');
+    assert.match(text, /# as it was/);
+  });
+
+  it('knows where a CronJob and a Job have their pods', () => {
+    const job = {
+      kind: 'Job',
+      metadata: { name: 'j' },
+      spec: { template: { spec: { containers: [{ name: 'a' }] } } },
+    };
+    const cron = { kind: 'CronJob', metadata: { name: 'c' }, spec: { jobTemplate: { spec: job.spec } } };
+    assert.equal(pod(injectYaml(JSON.stringify(job), NATIVE).text).spec.initContainers[0].name, 'outrider');
+    const made = parse(injectYaml(JSON.stringify(cron), NATIVE).text).spec.jobTemplate.spec.template;
+    assert.equal(made.spec.initContainers[0].name, 'outrider');
+  });
+
+  const wrong: readonly (readonly [string, string, RegExp])[] = [
+    [
+      'a file without a kind that has pods',
+      SERVICE,
+      /^found Service web; expected one of CronJob, DaemonSet, Deployment/,
+    ],
+    ['an empty file', '', /^found an empty file/],
+    ['an object without a kind', 'a: 1\n', /^document 1: kind: found none/],
+    ['text that is no YAML', 'kind: [1\n', /^document 1: not YAML: /],
+    [
+      'a Deployment without containers',
+      'kind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {containers: 3}}}\n',
+      /^document 1: spec\.template\.spec\.containers: found 3; expected a list of containers$/,
+    ],
+    [
+      'a container at a port of the sidecar',
+      DEPLOYMENT.replace('containerPort: 80', 'containerPort: 9464'),
+      /^document 1: spec\.template\.spec\.containers\[0\]\.ports\[0\]\.containerPort: found 9464; expected another/,
+    ],
+  ];
+  for (const [what, source, says] of wrong)
+    it(`refuses ${what}, by field, what was found and what is expected`, () => {
+      const { problems, text } = injectYaml(source, NATIVE);
+      assert.match(problems.join('\n'), says);
+      assert.equal(text, source);
+    });
+});

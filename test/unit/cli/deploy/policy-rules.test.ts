@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { meshNeeds, policyRules, sidecarNeeds } from '../../../../sidecar/cli/deploy/policy-rules.js';
+import { loadMeshFile, loadSidecarFile } from '../../../../sidecar/config/file/load.js';
+
+describe('the ACL rules of a sidecar', () => {
+  it('write its own service and proxy, read what it calls with what it falls over to, and nothing by prefix but nodes', () => {
+    const file = loadSidecarFile('mesh-config/sidecar-on-consul.yaml');
+    assert.ok(file.ok);
+    const rules = policyRules({ ...sidecarNeeds(file.config), node: 'machine "1"' });
+    for (const rule of [
+      'service "digits" { policy = "write" }',
+      'service "digits-sidecar-proxy" { policy = "write" }',
+      'service "digits-lite" { policy = "read" }',
+      'service "digits-tiny-sidecar-proxy" { policy = "read" }',
+      'agent "machine \\"1\\"" { policy = "read" }',
+    ])
+      assert.ok(rules.includes(`\n${rule}\n`), rule);
+    assert.deepEqual(rules.match(/^\w+_prefix.*$/gm), ['node_prefix "" { policy = "read" }']);
+  });
+
+  it('of a mesh file are those of all its sidecars, each once', () => {
+    const file = loadMeshFile('mesh-config/consul.yaml');
+    assert.ok(file.ok);
+    const rules = policyRules(meshNeeds(file.config)).split('\n');
+    assert.equal(rules.filter((rule) => rule === 'service "digits" { policy = "write" }').length, 1);
+    assert.ok(rules.includes('service "demo-client" { policy = "write" }'));
+    assert.ok(!rules.some((rule) => /service .*read/.test(rule)));
+  });
+
+  it('write the place of the audit log only where there is one', () => {
+    const needs = { services: ['a'], called: [], audit: false };
+    assert.doesNotMatch(policyRules(needs), /key_prefix/);
+    assert.match(
+      policyRules({ ...needs, audit: true }),
+      /^key_prefix "outrider\/audit\/" \{ policy = "write" \}$/m,
+    );
+  });
+});
