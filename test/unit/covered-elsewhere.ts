@@ -119,7 +119,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/package-info.ts': 'test/e2e/command-line.test.ts',
   'sidecar/cli/program.ts': 'test/e2e/command-line.test.ts',
   'sidecar/cli/serve.ts': 'test/unit/services/model-server/models/card.test.ts',
-  'sidecar/cli/sidecar/command-override.ts': 'test/e2e/sidecar/takeover.test.ts',
   'sidecar/cli/sidecar/owned-models.ts': 'test/e2e/sidecar/sidecar.test.ts',
   'sidecar/cli/sidecar/parent-channel.ts': 'test/e2e/up/takeover.test.ts',
   'sidecar/cli/sidecar/reload.ts': 'test/e2e/sidecar/sidecar.test.ts',
