@@ -19,7 +19,7 @@ import { ModelStatuses } from './model-status.js';
 import { IndexWatch } from './models/index-watch.js';
 import { LifeLog } from './models/life/life-log.js';
 import { processFactOf } from './models/life/process-fact.js';
-import { Recycler } from './models/recycler.js';
+import { Recycler, type SuspectModel } from './models/recycler.js';
 import { RolloutAgent } from './models/rollout/rollout-agent.js';
 import type { RolloutStore } from './models/rollout/store.js';
 import { ServedRepository } from './models/served-repository.js';
@@ -157,9 +157,9 @@ export class InboundSide {
     });
   }
 
-  /** A detector suspects what is served of a model; empty `cause`: it does not any more. With `recycle` a fresh process follows. */
-  suspect(model: string, cause: string): void {
-    this.recycler?.suspect(model, cause);
+  /** A detector suspects the processes of a version; empty `cause`: it does not any more. With `recycle` fresh ones follow. */
+  suspect(suspect: SuspectModel, cause: string): void {
+    this.recycler?.suspect(suspect, cause);
   }
 
   /** Asks a service what methods it has, each time it starts. Several processes of our own serve what is known without asking. */

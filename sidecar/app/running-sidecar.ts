@@ -1,6 +1,7 @@
 import type { SidecarView, TakeoverAnswer } from '../admin/view.js';
 import type { Address, SidecarConfig } from '../config/model.js';
 import type { ModelHost } from './model-host.js';
+import type { SuspectModel } from './models/recycler.js';
 
 /** Where a sidecar listens, with the ports that the system assigned for port 0. */
 export interface Addresses {
@@ -49,6 +50,8 @@ export interface RunningSidecar extends SidecarView {
   readonly hosts: readonly OwnedModel[];
   /** `start` is called for each model server, now and when one is added, to start its process. */
   ownModels(start: (host: OwnedModel) => void): void;
+  /** A detector suspects the processes of a version. With `recycle` fresh ones take over; else it is shown only. */
+  suspect(suspect: SuspectModel, cause: string): void;
   /** `listener` is called after every change of a model's state. */
   onModel(listener: () => void): void;
   /** In a successor: accepts on the inherited sockets, and registers. */

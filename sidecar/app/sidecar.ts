@@ -16,6 +16,7 @@ import type { AppContext, Deps } from './context.js';
 import { createDataPlane, localSettings } from './data-plane.js';
 import { FaultController } from './fault-controller.js';
 import { InboundSide } from './inbound-side.js';
+import type { SuspectModel } from './models/recycler.js';
 import { FileStore } from './models/rollout/file-store.js';
 import type { RolloutStore } from './models/rollout/store.js';
 import { OutboundSide } from './outbound-side.js';
@@ -233,6 +234,10 @@ class Sidecar extends SidecarReports implements RunningSidecar {
 
   ownModels(start: (host: OwnedModel) => void): void {
     this.inbound?.ownModels(start);
+  }
+
+  suspect(suspect: SuspectModel, cause: string): void {
+    this.inbound?.suspect(suspect, cause);
   }
 
   onModel(listener: () => void): void {

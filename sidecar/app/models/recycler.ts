@@ -24,6 +24,12 @@ export interface RecyclerDeps {
   moved(revision: LoadedRevision): void;
 }
 
+/** What a detector suspects. */
+export interface SuspectModel {
+  readonly model: string | undefined;
+  readonly version: string | undefined;
+}
+
 /** What is remembered of the processes of a version. */
 interface Watched {
   /** Process ids at the last look; another one begins anew. */
@@ -66,10 +72,11 @@ export class Recycler {
     this.timer?.cancel();
   }
 
-  /** A detector suspects what is served of this model; empty `cause`: it does not any more. */
-  suspect(model: string, cause: string): void {
+  /** A detector suspects what is served of this version; empty `cause`: it does not any more. */
+  suspect({ model, version }: SuspectModel, cause: string): void {
     for (const each of this.deps.repository.revisions) {
-      if (each.name !== model || each.isHeld || each.state.kind !== 'ready') continue;
+      if (each.name !== model || each.version !== version || each.isHeld || each.state.kind !== 'ready')
+        continue;
       each.suspicion = cause;
       this.deps.moved(each);
     }

@@ -24,7 +24,8 @@ export function startModels(
   const onWithheld = logWithheldOnce(logger);
   const upstreams = () => sidecar.addresses.upstreams;
   sidecar.ownModels((host) => {
-    const model = startModel(config.model!, { host, logger, onWithheld, upstreams });
+    const onLeak = (why: string) => sidecar.suspect(host, why);
+    const model = startModel(config.model!, { host, logger, onWithheld, onLeak, upstreams });
     running.add(model);
     const stop = () => model.stop().finally(() => running.delete(model));
     host.superviseBy({ report: () => model.report(), stop });
@@ -37,12 +38,13 @@ interface StartModelInput {
   readonly host: OwnedModel;
   readonly logger: Logger;
   onWithheld(names: readonly string[]): void;
+  onLeak(why: string): void;
   upstreams(): RunningSidecar['addresses']['upstreams'];
 }
 
 function startModel(
   config: NonNullable<SidecarConfig['model']>,
-  { host, logger, onWithheld, upstreams }: StartModelInput,
+  { host, logger, onWithheld, onLeak, upstreams }: StartModelInput,
 ): Supervisor {
   const {
     [PARENT_MARK]: parent,
@@ -67,8 +69,10 @@ function startModel(
       logChange(report, host, logger);
     },
     onEnd: (end) => host.processEnded(end),
-    onMemorySuspicion: ({ why }) =>
-      logger.warn({ ...nameOf(host), why }, 'the memory of a model process grows without end'),
+    onMemorySuspicion: ({ why }) => {
+      logger.warn({ ...nameOf(host), why }, 'the memory of a model process grows without end');
+      onLeak(why);
+    },
     onWithheld,
   });
   return model;

@@ -140,12 +140,13 @@ describe('the recycler', () => {
 
   it('replaces what a detector suspects, unless the suspicion is gone', async () => {
     await pass(70_000);
-    recycler.suspect('other', 'it leaks');
-    recycler.suspect('digits', 'it leaks');
-    recycler.suspect('digits', '');
+    recycler.suspect({ model: 'other', version: '1' }, 'it leaks');
+    recycler.suspect({ model: 'digits', version: '2' }, 'it leaks');
+    recycler.suspect({ model: 'digits', version: '1' }, 'it leaks');
+    recycler.suspect({ model: 'digits', version: '1' }, '');
     await pass(60_000);
     assert.equal(served.length, 1);
-    recycler.suspect('digits', 'it leaks');
+    recycler.suspect({ model: 'digits', version: '1' }, 'it leaks');
     await pass(5_000);
     assert.equal(served.length, 2);
   });
