@@ -1,6 +1,7 @@
 import { Argument, type Command } from 'commander';
 import { present } from '../config/present.js';
 import type { CheckOptions } from './check/check.js';
+import type { PageOptions } from './page/page.js';
 import type { StatusOptions } from './status/status.js';
 import type { TapBounds } from './tap/tap-query.js';
 
@@ -11,7 +12,7 @@ interface TapFlags extends TapBounds {
   readonly json?: boolean;
 }
 
-/** The commands that look at a mesh and change nothing, added to `program`; `done` gets the exit code. */
+/** The commands for operators of a running mesh, added to `program`; `done` gets the exit code. */
 export function addOperatorCommands(program: Command, done: (exitCode: number) => void): void {
   program
     .command('status')
@@ -25,6 +26,16 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
       const { statusCommand } = await import('./status/status.js');
       const { admin = [], watch = false, json = false, consul } = options;
       done(await statusCommand({ names, admin, watch, json, ...present('consul', consul) }));
+    });
+  program
+    .command('page')
+    .description('serve one page about a whole mesh: services, calls, endpoints, what happened, drain')
+    .option('--admin <ADDR...>', 'admin addresses; default: every mesh that `up` runs on this machine')
+    .option('--listen <ADDR>', 'where the page is served', '127.0.0.1:8898')
+    .option('--token-file <FILE>', 'the token that the admin ports ask for (`admin_token_file`)')
+    .action(async (options: Partial<PageOptions> & Pick<PageOptions, 'listen'>) => {
+      const { pageCommand } = await import('./page/page.js');
+      done(await pageCommand({ admin: [], ...options }));
     });
   program
     .command('check')

@@ -30,6 +30,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/tap/tap.ts': 'test/e2e/up/up.test.ts',
   'sidecar/telemetry/tap/tap.ts': 'test/unit/telemetry/tap/open-taps.test.ts',
   'sidecar/cli/explain/explain.ts': 'test/unit/cli/explain/lookup.test.ts',
+  'sidecar/cli/page/page.ts': 'test/e2e/up/page.test.ts',
   'sidecar/cli/sidecar/takeover-command.ts': 'test/e2e/sidecar/takeover.test.ts',
   'sidecar/cli/chaos/report/page/overview.ts': 'test/unit/cli/chaos/report/write-report.test.ts',
   'sidecar/cli/chaos/report/page/page.ts': 'test/unit/cli/chaos/report/write-report.test.ts',

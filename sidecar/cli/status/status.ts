@@ -127,7 +127,7 @@ export function fetchAll(targets: readonly Target[]): Promise<SidecarStatus[]> {
 }
 
 /** Tells another server on the same port from an admin server. */
-function asReport(body: string): StatusReport {
+export function asReport(body: string): StatusReport {
   const report = JSON.parse(body) as StatusReport;
   if (!Array.isArray(report.endpoints) || !Array.isArray(report.notReady))
     throw new Error('not an Outrider admin server');

@@ -1,0 +1,116 @@
+import { readToken } from '../../admin/token.js';
+import { readAddress } from '../../config/codecs/address.js';
+import { present } from '../../config/present.js';
+import { systemClock } from '../../runtime/time/clock.js';
+import { systemTimers } from '../../runtime/time/timers.js';
+import { askAdmin } from '../admin-client.js';
+import { CommandFailure, oneLine } from '../failure.js';
+import { endRequests } from '../signals.js';
+import { adminTargets, type Target } from '../status/status.js';
+import { collect } from './collector.js';
+import { MeshView } from './mesh-view.js';
+import { type PageServer, servePage } from './server.js';
+
+/** Options of `outrider page`. */
+export interface PageOptions {
+  /** Admin addresses; empty: every mesh that `up` runs on this machine. */
+  readonly admin: readonly string[];
+  /** `HOST:PORT` of the page. */
+  readonly listen: string;
+  /** Of `admin_token_file`, where sidecars ask for one. */
+  readonly tokenFile?: string;
+}
+
+/** How often sidecars are asked: with `KEEP_MS` it bounds what is kept. */
+const PERIOD_MS = 2_000;
+/** A takeover waits until the successor's model is ready. */
+// The drain itself is answered at once.
+const CHANGE_LIMIT_MS = 120_000;
+
+/**
+ * `outrider page`: serves one page about all sidecars of a mesh until a signal. It asks them itself, so that the browser talks to this
+ * process only, and keeps five minutes of numbers in memory.
+ *
+ * @returns the exit code 0.
+ * @throws CommandFailure where there is no mesh, or the page cannot be served there.
+ */
+export async function pageCommand(options: PageOptions): Promise<number> {
+  const targets = adminTargets(options.admin);
+  const listen = readAddress(options.listen);
+  if (!listen.ok || listen.value.kind !== 'tcp')
+    throw new CommandFailure(`--listen: ${listen.ok ? 'expected HOST:PORT' : listen.problem}`, 2);
+  const view = new MeshView();
+  let current = targets;
+  const look = async (): Promise<void> => {
+    // A mesh of `up` may have other sidecars by now.
+    if (options.admin.length === 0) current = targetsNow(current);
+    view.take(await collect(current), systemClock.now());
+  };
+  await look();
+  const server = await serve(listen.value, {
+    moment: () => view.moment(systemClock.now()),
+    change: (sidecar, what) => change(current, sidecar, what, options),
+  });
+  // A round that takes longer than the period is not overtaken by the next one.
+  let isBusy = false;
+  const timer = systemTimers.every(PERIOD_MS, () => {
+    if (isBusy) return;
+    isBusy = true;
+    void look().finally(() => {
+      isBusy = false;
+    });
+  });
+  const { host, port } = server.address;
+  process.stdout.write(`the mesh (sidecars: ${targets.length}) is at http://${host}:${port}/ until Ctrl-C\n`);
+  await endRequests().first;
+  timer.cancel();
+  await server.close();
+  return 0;
+}
+
+/** What `up` runs now; what it ran before where it is gone, so that the page says that nothing answers. */
+function targetsNow(before: readonly Target[]): Target[] {
+  try {
+    return adminTargets([]);
+  } catch {
+    return [...before];
+  }
+}
+
+/** @throws CommandFailure that says where the page was to be. */
+async function serve(
+  at: { host: string; port: number },
+  deps: Parameters<typeof servePage>[1],
+): Promise<PageServer> {
+  try {
+    return await servePage(at, deps);
+  } catch (error) {
+    throw new CommandFailure(`the page cannot be served at ${at.host}:${at.port}: ${oneLine(error)}`);
+  }
+}
+
+/**
+ * Passes a drain on to the sidecar itself, with the token where there is one. The name comes from the browser: it is
+ * looked up among the sidecars that are asked anyway, so that no request can be sent elsewhere.
+ */
+async function change(
+  targets: readonly Target[],
+  sidecar: string,
+  what: 'drain' | 'undrain',
+  { tokenFile }: PageOptions,
+): Promise<{ ok: boolean; says: string }> {
+  const target = targets.find(({ name }) => name === sidecar);
+  if (target === undefined) return { ok: false, says: `there is no sidecar ${sidecar}` };
+  try {
+    const token = tokenFile === undefined ? undefined : readToken(tokenFile);
+    const request = { method: 'POST', timeoutMs: CHANGE_LIMIT_MS, ...present('token', token) } as const;
+    const { status, body } = await askAdmin(
+      target.address,
+      what === 'drain' ? '/drain' : '/takeover',
+      request,
+    );
+    return { ok: status < 300, says: `${sidecar}: ${body.trim()}` };
+  } catch (error) {
+    return { ok: false, says: `${sidecar}: ${oneLine(error)}` };
+  }
+}

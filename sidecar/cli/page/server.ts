@@ -1,0 +1,93 @@
+import { randomBytes } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type Answer, pathOf, text, writeAnswer } from '../../admin/answers.js';
+import { refusal } from '../../admin/guard.js';
+import type { MeshMoment } from './mesh-view.js';
+import { renderContent, renderMesh } from './render.js';
+
+/** What the page reads and does. */
+export interface PageDeps {
+  moment(): MeshMoment;
+  /** Asks a sidecar to drain, or to be taken over by a new process; resolves with what to say of it. */
+  change(
+    sidecar: string,
+    what: 'drain' | 'undrain',
+  ): Promise<{ readonly ok: boolean; readonly says: string }>;
+}
+
+/** A page that is served. */
+export interface PageServer {
+  readonly address: { readonly host: string; readonly port: number };
+  close(): Promise<void>;
+}
+
+/**
+ * Serves the mesh page over plain HTTP. It can drain sidecars, so it is for loopback, and it refuses what other sites make a browser
+ * ask, as the admin port does. Rejects with the system's error when it cannot listen.
+ */
+export function servePage(at: { host: string; port: number }, deps: PageDeps): Promise<PageServer> {
+  const limits = {
+    maxHeaderSize: 8_192,
+    headersTimeout: 5_000,
+    requestTimeout: 10_000,
+    connectionsCheckingInterval: 5_000,
+  };
+  const server = createServer(limits, (request, response) => void handle(deps, request, response));
+  server.maxConnections = 64;
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(at, () => {
+      const { address: host, port } = server.address() as AddressInfo;
+      const close = (): Promise<void> =>
+        new Promise((closed) => {
+          server.close(() => closed());
+          server.closeAllConnections();
+        });
+      resolve({ address: { host, port }, close });
+    });
+  });
+}
+
+async function handle(deps: PageDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  request.resume(); // bodies are discarded; requestTimeout bounds them
+  const answer = await answerTo(deps, request).catch(() => text(500, 'this could not be answered\n'));
+  writeAnswer(request, response, answer);
+}
+
+/** What a request gets: it is refused by where it comes from before its path is looked at. */
+async function answerTo(deps: PageDeps, request: IncomingMessage): Promise<Answer> {
+  const { method = 'GET', headers, url = '/' } = request;
+  const refused = refusal(headers, method);
+  if (refused !== undefined) return text(403, `${refused}\n`);
+  const path = pathOf(request);
+  if (path === '/main' && method === 'GET') return html(renderContent(deps.moment()));
+  if (path === '/') return method === 'GET' || method === 'HEAD' ? page(deps) : wrongMethod('GET, HEAD');
+  if (path !== '/drain' && path !== '/undrain') return text(404, 'not found\n');
+  if (method !== 'POST') return wrongMethod('POST');
+  // After a form was sent the browser asks for the page again (RFC 9110, 303), so that a reload sends nothing twice.
+  const sidecar = new URLSearchParams(url.slice(path.length)).get('sidecar') ?? '';
+  const { ok, says } = await deps.change(sidecar, path === '/drain' ? 'drain' : 'undrain');
+  return ok ? { ...text(303, `${says}\n`), headers: { location: '/' } } : text(502, `${says}\n`);
+}
+
+/**
+ * RFC 9110, 405: it says which methods the path takes. A GET never drains, so that no link, image or prefetch
+ * of a browser can.
+ */
+function wrongMethod(allow: string): Answer {
+  return { ...text(405, `takes ${allow}\n`), headers: { allow } };
+}
+
+/** The whole document, with a nonce that no other answer has: nothing that a sidecar says can run as a script. */
+function page(deps: PageDeps): Answer {
+  const nonce = randomBytes(16).toString('base64');
+  const policy = `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`;
+  const headers = { 'content-security-policy': policy, 'referrer-policy': 'same-origin' };
+  return { ...html(renderMesh(deps.moment(), nonce)), headers };
+}
+
+/** A document or a part of one; what is in it has been escaped where it was written. */
+function html(body: string): Answer {
+  return { status: 200, type: 'text/html; charset=utf-8', body };
+}

@@ -1,0 +1,82 @@
+/** `outrider page` in a browser, beside a mesh with calls, a drill, a model that dies and a drain. */
+
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { digitLoad } from '../../drills/faults/digit-load.js';
+import type { Load } from '../../drills/faults/load.js';
+import { browserOrSkip, type TestBrowser, type TestPage } from '../../kit/browser/browser.js';
+import { meshFile } from '../../kit/config/mesh-file.js';
+import { admin, Mesh, outputOf, startOutrider, type UpFacts } from '../../kit/process/outrider.js';
+import { until } from '../../kit/process/processes.js';
+
+describe('outrider page', function () {
+  this.timeout(90_000);
+  let browser: TestBrowser;
+  let mesh: Mesh;
+  let facts: UpFacts;
+  let load: Load;
+  let server: ChildProcess;
+  let page: TestPage;
+  const errors: string[] = [];
+
+  before(async function () {
+    browser = await browserOrSkip(this);
+    mesh = Mesh.start(meshFile({ replicas: 2, more: 'fault_injection: true\n' }));
+    facts = await mesh.ready();
+    load = await digitLoad({ target: facts.call['digits']!, perSecond: 50, deadlineMs: 5_000 });
+    server = startOutrider(['page', '--listen', '127.0.0.1:0'], { TMPDIR: mesh.temporary });
+    const output = outputOf(server);
+    const url = await until('the page is served', () => /http:\S+/.exec(output.stdout)?.[0]);
+    page = await browser.open(url);
+    page.page.on('console', (message) => {
+      if (message.type() === 'error') errors.push(message.text());
+    });
+  });
+
+  after(async () => {
+    server?.kill('SIGTERM');
+    await load?.stop();
+    await browser?.close();
+    await mesh?.discard();
+  });
+
+  it('shows services with their calls, endpoints and sidecars', async () => {
+    await page.shows([
+      '3 of 3 sidecars ready',
+      'client',
+      '2 of 2 ready',
+      /\d\d calls\/s, 100 %/,
+      /p50 .* p99/,
+      'eligible',
+    ]);
+  });
+
+  it('has a banner while a drill is on, and a mark on the timeline where a model died', async () => {
+    const fault = '/faults?upstream=digits&abort=unavailable&ratio=0.5&for=3s';
+    assert.equal((await admin(facts.admin, fault, 'POST')).status, 201);
+    process.kill(facts.sidecars.find(({ name }) => name === 'digits-1')!.modelPid!, 'SIGKILL');
+    await page.shows(['A fault drill is on', 'aborted with UNAVAILABLE', /of digits-1 was started again/]);
+    assert.equal(await page.page.evaluate("document.querySelectorAll('.timeline .mark.restart').length"), 1);
+  });
+
+  it('drains a sidecar with two clicks and brings it back with two', async () => {
+    const press = async (word: string) => {
+      const at = `//tr[td[1]="digits-2" and .//form]//`;
+      await page.page.locator(`xpath=${at}summary[.="${word}"]`).click();
+      await page.page.locator(`xpath=${at}button`).click();
+    };
+    await press('drain');
+    await page.shows([/digits-2 (digits )?not ready undrain draining/]);
+    await press('undrain');
+    await page.shows(['3 of 3 sidecars ready'], 30_000);
+  });
+
+  it('fits on a telephone, dark and light, and loads nothing from elsewhere', async () => {
+    await page.page.setViewport({ width: 400, height: 800 });
+    for (const value of ['light', 'dark']) {
+      await page.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value }]);
+      assert.equal(await page.page.evaluate('document.documentElement.scrollWidth'), 400);
+    }
+    assert.deepEqual([...errors, ...page.problems], []);
+  });
+});

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import type { StatusReport } from '../../../../sidecar/admin/status.js';
+import type { MeshMoment } from '../../../../sidecar/cli/page/mesh-view.js';
+import { renderMesh } from '../../../../sidecar/cli/page/render.js';
+import { anEndpoint } from '../../../kit/stack/admin-view.js';
+
+const EVIL = '<img src=x onerror=alert(1)>';
+const report = (over: Partial<StatusReport>): StatusReport => ({
+  ...{ service: 'web', instance: 'web-1', version: '0', ready: true, notReady: [], endpoints: [] },
+  ...over,
+});
+const moment = (over: Partial<MeshMoment>): MeshMoment => ({
+  ...{ nowMs: 100_000, keepMs: 300_000, sidecars: [], edges: [], marks: [] },
+  ...over,
+});
+
+describe('the mesh page', () => {
+  it('shows each endpoint with its state, why and since when, as each caller sees it', () => {
+    const why = '5 faults in a row';
+    const endpoints = [anEndpoint({ state: 'ejected', why, sinceMs: 90_000, ejections: 2 })];
+    const html = renderMesh(moment({ sidecars: [{ name: 'web-1', report: report({ endpoints }) }] }), 'n');
+    assert.match(
+      html,
+      /digits-1<\/td><td>web-1<\/td><td><span class="bad">ejected<\/span><\/td><td class="n">90 s</,
+    );
+    assert.match(html, /5 faults in a row/);
+  });
+
+  it('has a banner while a drill is on, and none without', () => {
+    const fault = {
+      id: 1,
+      side: 'outbound',
+      upstream: 'digits',
+      method: '*',
+      ratio: 0.5,
+      abort: 'UNAVAILABLE',
+      leftMs: 9_500,
+      injected: 3,
+    } as const;
+    const html = renderMesh(
+      moment({ sidecars: [{ name: 'web-1', report: report({}), faults: [fault] }] }),
+      'n',
+    );
+    assert.match(html, /A fault drill is on/);
+    assert.match(html, /50 % of the calls \(digits, \*\) are aborted with UNAVAILABLE, 10 s more; 3 so far/);
+    assert.doesNotMatch(renderMesh(moment({}), 'n'), /<aside/);
+  });
+
+  it('marks what happened on the timeline of its service, and says it in words', () => {
+    const endpoints = [anEndpoint({})];
+    const marks = [
+      { atMs: 40_000, kind: 'ejection', service: 'digits', text: 'web-1 ejected digits-1' },
+      { atMs: 70_000, kind: 'restart', service: 'other', text: 'another' },
+    ] as const;
+    const html = renderMesh(
+      moment({ marks, sidecars: [{ name: 'web-1', report: report({ endpoints }) }] }),
+      'n',
+    );
+    assert.match(html, /<g class="mark ejection"><title>web-1 ejected digits-1<\/title><line x1="576"/);
+    assert.equal(html.match(/<g class="mark/g)?.length, 1);
+    assert.match(html, /web-1 ejected digits-1 <small>60 s ago/);
+  });
+
+  it('says what a sidecar that does not answer said last, and offers no drain of it', () => {
+    const html = renderMesh(moment({ sidecars: [{ name: 'web-1', problem: 'connect ECONNREFUSED' }] }), 'n');
+    assert.match(html, /no answer<\/span><\/td><td><\/td><td colspan="3">connect ECONNREFUSED/);
+    assert.doesNotMatch(html, /<form/);
+  });
+
+  it('offers to bring back what is drained, and to drain what is not', () => {
+    const draining = { name: 'a b', report: report({ ready: false, notReady: ['draining'] }) };
+    assert.match(renderMesh(moment({ sidecars: [draining] }), 'n'), /action="\/undrain\?sidecar=a%20b"/);
+    assert.match(
+      renderMesh(moment({ sidecars: [{ name: 'a', report: report({}) }] }), 'n'),
+      /action="\/drain\?sidecar=a"/,
+    );
+  });
+
+  it('escapes whatever sidecars say, and loads nothing from elsewhere', () => {
+    const endpoints = [anEndpoint({ upstream: EVIL, endpoint: EVIL, why: EVIL })];
+    const own = report({
+      service: EVIL,
+      notReady: [EVIL],
+      endpoints,
+      model: { state: 'ready', why: EVIL, restarts: 1, name: EVIL },
+    });
+    const fault = {
+      id: 1,
+      side: 'outbound',
+      caller: EVIL,
+      method: EVIL,
+      ratio: 1,
+      abort: EVIL,
+      leftMs: 1,
+      injected: 0,
+    } as const;
+    const marks = [{ atMs: 1, kind: 'gone', service: EVIL, text: EVIL }] as const;
+    const edges = [{ from: EVIL, to: EVIL, now: { perSecond: 0 }, steps: [] }];
+    const html = renderMesh(
+      moment({
+        sidecars: [
+          { name: EVIL, report: own, faults: [fault] },
+          { name: EVIL, problem: EVIL },
+        ],
+        marks,
+        edges,
+      }),
+      'n',
+    );
+    assert.doesNotMatch(html, /<img/);
+    assert.doesNotMatch(html, /\b(src|href)="|@import|url\((?!#)| style="/);
+  });
+});

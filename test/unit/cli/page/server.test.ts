@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { type PageServer, servePage } from '../../../../sidecar/cli/page/server.js';
+
+describe('the server of the mesh page', () => {
+  const changed: string[] = [];
+  let page: PageServer;
+
+  beforeEach(async () => {
+    changed.length = 0;
+    page = await servePage(
+      { host: '127.0.0.1', port: 0 },
+      {
+        moment: () => ({ nowMs: 0, keepMs: 300_000, sidecars: [], edges: [], marks: [] }),
+        change: async (sidecar, what) => {
+          changed.push(`${what} ${sidecar}`);
+          return { ok: sidecar === 'a b', says: `${sidecar}: said` };
+        },
+      },
+    );
+  });
+
+  afterEach(() => page.close());
+
+  const ask = (path: string, method = 'GET', headers: Record<string, string> = {}) =>
+    new Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: string }>(
+      (resolve, reject) => {
+        const asked = request({ ...page.address, path, method, headers, agent: false }, (response) => {
+          const { statusCode: status = 0, headers: said } = response;
+          text(response).then((body) => resolve({ status, headers: said, body }), reject);
+        });
+        asked.on('error', reject).end();
+      },
+    );
+
+  it('lets the page run its own style and script only, with a nonce that is new each time', async () => {
+    const policies = [await ask('/'), await ask('/')].map(({ headers }) =>
+      String(headers['content-security-policy']),
+    );
+    for (const policy of policies) {
+      assert.match(policy, /default-src 'none'/);
+      assert.match(policy, /frame-ancestors 'none'/);
+      assert.doesNotMatch(policy, /unsafe|\*|http/);
+    }
+    assert.notEqual(policies[0], policies[1]);
+  });
+
+  it('asks for a drain by POST only, and shows the page again', async () => {
+    assert.deepEqual(
+      [(await ask('/drain?sidecar=a')).status, (await ask('/', 'POST')).status, (await ask('/x')).status],
+      [405, 405, 404],
+    );
+    assert.deepEqual(changed, []);
+    const { status, headers } = await ask('/drain?sidecar=a%20b', 'POST');
+    assert.deepEqual([status, headers['location']], [303, '/']);
+    assert.equal((await ask('/undrain?sidecar=c', 'POST')).status, 502);
+    assert.deepEqual(changed, ['drain a b', 'undrain c']);
+  });
+
+  it('refuses what another site makes a browser ask', async () => {
+    for (const headers of [
+      { origin: 'http://evil.example' },
+      { 'sec-fetch-site': 'cross-site' },
+      { host: 'evil.example' },
+    ] as Record<string, string>[])
+      assert.equal((await ask('/drain?sidecar=a', 'POST', headers)).status, 403);
+    assert.equal((await ask('/', 'GET', { host: 'evil.example' })).status, 403);
+    assert.deepEqual(changed, []);
+  });
+});
