@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { attempt } from '../attempt.js';
 import type { Logger } from '../log/logger.js';
 import { messageOf } from '../log/message-of.js';
 
@@ -58,8 +59,9 @@ export class StateFile {
       writeFileSync(next, textOf(pending), { mode: 0o600 });
       renameSync(next, this.path);
     } catch (error) {
-      rmSync(next, { force: true });
       this.warn(error);
+      // Where the directory is none, or may not be entered, there is nothing to remove, and `force` fails too.
+      attempt(() => rmSync(next, { force: true }), undefined);
     }
   }
 
@@ -77,8 +79,8 @@ export class StateFile {
         if (this.pending === undefined) await rename(next, this.path);
         this.problem = '';
       } catch (error) {
-        await rm(next, { force: true });
         this.warn(error);
+        await rm(next, { force: true }).catch(() => {}); // as in `flush`
       }
     }
   }

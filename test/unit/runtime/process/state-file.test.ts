@@ -60,4 +60,16 @@ describe('a state file', () => {
     chmodSync(scratch.path, 0o700);
     assert.match(readFileSync(join(scratch.path, 'models.json'), 'utf8'), /^\{"a":$/);
   });
+
+  it('is said, and ends no process, where the place of its directory is a file', async () => {
+    writeFileSync(join(scratch.path, 'taken'), '');
+    const file = open('taken/models.json');
+    file.write({ i: 1 });
+    await until('the problem is said', () => lines.length === 1);
+    file.write({ i: 2 });
+    file.flush();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0]!, /a state file cannot be written/);
+  });
 });
