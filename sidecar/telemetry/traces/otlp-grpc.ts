@@ -29,14 +29,18 @@ const FRAME_BYTES = 5;
 export class OtlpGrpcSender implements SpanSender {
   private session: ClientHttp2Session | undefined;
 
-  constructor(private readonly settings: CollectorSettings) {}
+  constructor(
+    private readonly settings: CollectorSettings,
+    /** Time without an octet after which a request has failed, ms. */
+    private readonly timeoutMs = SEND_TIMEOUT_MS,
+  ) {}
 
   send(body: Buffer): Promise<SendResult> {
     return new Promise((resolve) => {
       const failed = (error: Error): void => resolve({ kind: 'failed', why: error.message });
       let session: ClientHttp2Session;
       try {
-        session = this.connected(failed);
+        session = this.connected();
       } catch (error) {
         return failed(error as Error);
       }
@@ -47,10 +51,13 @@ export class OtlpGrpcSender implements SpanSender {
         'content-type': 'application/grpc',
         te: 'trailers',
       });
+      session.on('error', failed);
       const answer = new Answer();
-      stream.setTimeout(SEND_TIMEOUT_MS, () =>
-        stream.destroy(new Error(`no answer within ${SEND_TIMEOUT_MS} ms`)),
-      );
+      stream.setTimeout(this.timeoutMs, () => {
+        stream.destroy(new Error(`no answer within ${this.timeoutMs} ms`));
+        // The other end may be gone without a word: the next request is not to wait for it as well.
+        session.destroy();
+      });
       stream.on('error', failed);
       stream.on('response', (headers) => answer.takeHeaders(headers));
       stream.on('trailers', (headers) => answer.takeHeaders(headers));
@@ -58,7 +65,11 @@ export class OtlpGrpcSender implements SpanSender {
         if (!answer.takeData(chunk))
           stream.destroy(new Error(`an answer of over ${MAX_ANSWER_BYTES} octets`));
       });
-      stream.on('close', () => resolve(answer.result()));
+      stream.on('close', () => {
+        // The connection is kept, and would keep one of these for each request.
+        session.off('error', failed);
+        resolve(answer.result());
+      });
       const frame = Buffer.alloc(FRAME_BYTES);
       frame.writeUInt32BE(body.length, 1);
       stream.write(frame);
@@ -67,7 +78,7 @@ export class OtlpGrpcSender implements SpanSender {
   }
 
   /** The connection, made anew where the last one has ended. @throws Error: an endpoint that is no URL. */
-  private connected(failed: (error: Error) => void): ClientHttp2Session {
+  private connected(): ClientHttp2Session {
     let { session } = this;
     if (session === undefined || session.closed || session.destroyed) {
       session = connect(this.settings.endpoint);
@@ -76,7 +87,6 @@ export class OtlpGrpcSender implements SpanSender {
       this.session = session;
       session.on('error', () => {});
     }
-    session.once('error', failed);
     return session;
   }
 

@@ -30,14 +30,15 @@ const answering =
 
 describe('OTLP over gRPC', () => {
   let sessions: ServerHttp2Session[];
-  const collector = async (onStream: OnStream): Promise<OtlpGrpcSender> => {
+  const collector = async (onStream: OnStream, timeoutMs?: number): Promise<OtlpGrpcSender> => {
     sessions = [];
     const server = createServer();
     server.on('session', (session) => void sessions.push(session.on('error', () => {})));
     server.on('stream', onStream);
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    const sender = new OtlpGrpcSender({ endpoint: `http://127.0.0.1:${port}`, headers: { 'x-key': 'k' } });
+    const settings = { endpoint: `http://127.0.0.1:${port}`, headers: { 'x-key': 'k' } };
+    const sender = new OtlpGrpcSender(settings, timeoutMs);
     afterTest(() => {
       sender.close();
       for (const session of sessions) session.destroy();
@@ -62,6 +63,30 @@ describe('OTLP over gRPC', () => {
     const call = ['/opentelemetry.proto.collector.trace.v1.TraceService/Export', 'k', '0000000003616263'];
     assert.deepEqual(seen, [call, call]);
     assert.equal(sessions.length, 1);
+  });
+
+  it('leaves nothing on the connection after a request', async () => {
+    const warnings: string[] = [];
+    const note = ({ name }: Error): void => void warnings.push(name);
+    process.on('warning', note);
+    afterTest(() => void process.off('warning', note));
+    const sender = await collector(answering(0));
+    // Node warns of the eleventh listener.
+    for (let i = 0; i < 20; i++) await sender.send(Buffer.alloc(1));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(sessions.length, 1);
+    assert.deepEqual(warnings, []);
+  });
+
+  it('connects anew after a request that was not answered in time', async () => {
+    const answer = answering(0);
+    const sender = await collector((stream, headers) => {
+      if (sessions.length === 1) stream.on('error', () => {});
+      else answer(stream, headers);
+    }, 50);
+    assert.deepEqual(await sender.send(Buffer.alloc(1)), { kind: 'failed', why: 'no answer within 50 ms' });
+    assert.equal((await sender.send(Buffer.alloc(1))).kind, 'taken');
+    assert.equal(sessions.length, 2);
   });
 
   it('says how many spans were refused', async () => {
