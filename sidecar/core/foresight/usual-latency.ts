@@ -48,11 +48,15 @@ export class UsualLatency {
 
   /** A call that took exp(`ln`) ms. */
   learn(ln: number, nowMs: number): void {
-    const weight = 2 ** ((nowMs - this.originMs) / HALF_LIFE_MS);
+    let weight = 2 ** ((nowMs - this.originMs) / HALF_LIFE_MS);
+    // Before it is added: after a week without a call it is more than a number can be, and what is left of the past is 0.
+    if (weight > MAX_WEIGHT) {
+      this.scaleDown(weight, nowMs);
+      weight = 1;
+    }
     this.buckets[bucketOf(ln)]! += weight;
     this.total += weight;
     this.calls += 1;
-    if (weight > MAX_WEIGHT) this.scaleDown(weight, nowMs);
   }
 
   private scaleDown(weight: number, nowMs: number): void {

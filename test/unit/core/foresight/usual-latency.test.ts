@@ -49,6 +49,15 @@ describe('what is usual', () => {
     assert.ok(Math.exp(usual.p99Ln) < 46);
   });
 
+  it('is learnt anew after weeks without a call', () => {
+    const usual = new UsualLatency(1, 0);
+    let now = learn(usual, 0, 60, () => 10);
+    now = learn(usual, now + 30 * 24 * 3_600_000, 60, () => 40);
+    assert.ok(usual.isKnown(now));
+    assert.ok(Math.abs(Math.exp(usual.medianLn) / 40 - 1) < 0.1);
+    assert.ok(Math.abs(Math.exp(usual.p99Ln) / 40 - 1) < 0.1);
+  });
+
   it('takes any latency', () => {
     const usual = new UsualLatency(1, 0);
     for (const ms of [0.0001, 1e9]) usual.learn(Math.log(ms), 0);
