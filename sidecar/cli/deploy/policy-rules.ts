@@ -1,6 +1,9 @@
 import type { MeshConfig, SidecarConfig } from '../../config/model.js';
 
-/** What sidecars that share a token do in Consul. */
+/**
+ * What sidecars that share a token do in Consul. Each field has its rules; what a file does not use gets none, so that a token
+ * that is stolen from one machine is worth no more than what that sidecar does.
+ */
 export interface PolicyNeeds {
   /** They are registered, get certificates and read the intentions towards themselves. */
   readonly services: readonly string[];
@@ -8,20 +11,32 @@ export interface PolicyNeeds {
   readonly called: readonly string[];
   /** The end of an audit log is kept in the KV store. */
   readonly audit: boolean;
+  /** Their replicas agree on rollouts in the KV store, under sessions. */
+  readonly rollouts: readonly string[];
   /** The only node at whose agent they register; absent: any. */
   readonly node?: string | undefined;
 }
 
-/** What the sidecar of a file needs. */
-export function sidecarNeeds({ service, outbound, audit }: SidecarConfig): PolicyNeeds {
-  return { services: [service], called: calledBy(outbound?.upstreams ?? []), audit: audit !== undefined };
+/**
+ * What the sidecar of a file needs. Its upstreams without a block `consul` are left out, as their endpoints are in the file.
+ */
+export function sidecarNeeds({ service, outbound, audit, model }: SidecarConfig): PolicyNeeds {
+  return {
+    services: [service],
+    called: calledBy(outbound?.upstreams ?? []),
+    audit: audit !== undefined,
+    rollouts: model?.rollout === undefined ? [] : [service],
+  };
 }
 
 /** What the token of a mesh file needs, which all its sidecars use. */
 export function meshNeeds({ services, caller, audit }: MeshConfig): PolicyNeeds {
   const upstreams = [...services.flatMap((each) => each.upstreams ?? []), ...caller.upstreams];
   const own = [caller.name, ...services.map(({ name }) => name)];
-  return { services: own, called: calledBy(upstreams), audit: audit !== undefined };
+  const rollouts = services.flatMap(({ name, server }) =>
+    server.kind === 'models' && server.rollout !== undefined ? [name] : [],
+  );
+  return { services: own, called: calledBy(upstreams), audit: audit !== undefined, rollouts };
 }
 
 interface Called {
@@ -38,10 +53,12 @@ function calledBy(upstreams: readonly Called[]): string[] {
  * The rules of an ACL policy in Consul's own language, for `consul acl policy create -rules @FILE`.
  * No more than is needed: names, not prefixes, except where Consul knows only these.
  */
-export function policyRules({ services, called, audit, node }: PolicyNeeds): string {
+export function policyRules({ services, called, audit, rollouts, node }: PolicyNeeds): string {
   const own = [...new Set(services)].sort();
   const others = [...new Set(called)].filter((name) => !own.includes(name)).sort();
-  const nodes = node === undefined ? 'agent_prefix ""' : `agent ${JSON.stringify(node)}`;
+  // `agent "NODE"`, or `agent_prefix ""` for any node; sessions belong to nodes too.
+  const at = (kind: 'agent' | 'session'): string =>
+    node === undefined ? `${kind}_prefix ""` : `${kind} ${JSON.stringify(node)}`;
   const lines = [
     '# Registers with its proxy, gets a certificate of this name, reads the intentions towards it.',
     ...own.flatMap((name) => rulesOf(name, 'write')),
@@ -50,12 +67,23 @@ export function policyRules({ services, called, audit, node }: PolicyNeeds): str
     '# Instances are listed with their nodes.',
     'node_prefix "" { policy = "read" }',
     '# The datacenter and the trust domain, from /v1/agent/self.',
-    `${nodes} { policy = "read" }`,
+    `${at('agent')} { policy = "read" }`,
     ...(audit ? ['# The end of the audit log.', 'key_prefix "outrider/audit/" { policy = "write" }'] : []),
+    ...(rollouts.length === 0
+      ? []
+      : ['# Replicas agree on a rollout: its record, and locks that belong to sessions.']),
+    ...rollouts.map(
+      (name) => `key_prefix "outrider/rollout/${encodeURIComponent(name)}/" { policy = "write" }`,
+    ),
+    ...(rollouts.length === 0 ? [] : [`${at('session')} { policy = "write" }`]),
   ];
   return `${lines.join('\n')}\n`;
 }
 
+/**
+ * Rules for a service and for its proxy, `NAME-sidecar-proxy`. Consul gives out a certificate of a service, and the intentions
+ * towards it, only for `write`; for `read` it lists its instances and its entries for service-router and the like.
+ */
 function rulesOf(name: string, policy: 'read' | 'write'): string[] {
   return [name, `${name}-sidecar-proxy`].map(
     (each) => `service ${JSON.stringify(each)} { policy = "${policy}" }`,

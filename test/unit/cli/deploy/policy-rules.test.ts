@@ -28,11 +28,27 @@ describe('the ACL rules of a sidecar', () => {
   });
 
   it('write the place of the audit log only where there is one', () => {
-    const needs = { services: ['a'], called: [], audit: false };
+    const needs = { services: ['a'], called: [], audit: false, rollouts: [] };
     assert.doesNotMatch(policyRules(needs), /key_prefix/);
     assert.match(
       policyRules({ ...needs, audit: true }),
       /^key_prefix "outrider\/audit\/" \{ policy = "write" \}$/m,
     );
+  });
+
+  it('write the record of a rollout and its sessions only for services that have rollouts', () => {
+    const needs = { services: ['a', 'b'], called: [], audit: false, rollouts: [] };
+    assert.doesNotMatch(policyRules(needs), /key_prefix|session/);
+    const rules = policyRules({ ...needs, rollouts: ['b'], node: 'm1' });
+    assert.ok(rules.includes('\nkey_prefix "outrider/rollout/b/" { policy = "write" }\n'));
+    assert.ok(rules.includes('\nsession "m1" { policy = "write" }\n'));
+    assert.doesNotMatch(rules, /rollout\/a/);
+    assert.match(policyRules({ ...needs, rollouts: ['b'] }), /^session_prefix "" /m);
+  });
+
+  it('of a file are those of its own rollout', () => {
+    const file = loadSidecarFile('mesh-config/deploy/three-machines/digits.yaml');
+    assert.ok(file.ok);
+    assert.match(policyRules(sidecarNeeds(file.config)), /^key_prefix "outrider\/rollout\/digits\/"/m);
   });
 });
