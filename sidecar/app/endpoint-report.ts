@@ -64,6 +64,11 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
     const starting = endpoint.mayBeStarting ? ({ mayBeStarting: true } as const) : {};
     return { ...base, ...starting, state: 'unhealthy', why, sinceMs: nowMs - endpoint.availableSinceMs };
   }
+  if (ejection.state === EjectionState.admitted && endpoint.isLoading) {
+    const why = both(both(LOADING, endpoint.eligible ? NO_OTHER : ''), criticalOf(endpoint));
+    const sinceMs = nowMs - endpoint.availableSinceMs;
+    return { ...base, mayBeStarting: true, state: 'unhealthy', why, sinceMs };
+  }
   if (ejection.state === EjectionState.admitted) {
     const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);
     const standby = standbyReason(cluster, endpoint);
@@ -102,6 +107,7 @@ function suspicionOf({ foresight }: Endpoint): EndpointReport['suspicion'] {
 }
 
 const NO_OTHER = 'calls go there all the same: no other endpoint is healthy';
+const LOADING = 'its sidecar says that the model is loading';
 const UNTESTED = 'not checked yet; calls go there';
 const OTHERS = {
   priority: 'endpoints of a lower priority number take the traffic',

@@ -229,6 +229,8 @@ export class InboundSide {
       ...(tls === undefined ? {} : { tls }),
       onStream: (session, stream, block, ended) => this.inbound.accept(session, stream, block, ended),
     });
+    this.inbound.onLoading = (isLoading) => this.listener!.announceLoading(isLoading);
+    this.listener.announceLoading(this.inbound.isLoading);
     this.address = await this.listener.listen();
   }
 

@@ -49,12 +49,15 @@ export function dialTo(cluster: Cluster, { address, peer }: Endpoint): Socket | 
   return socket;
 }
 
-/** The pool of an endpoint has gained or lost a connection, or failed to make one. */
+/** The pool of an endpoint has gained or lost a connection, or failed to make one, or its peer says whether the model is loading. */
 export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
-  const isConnected = endpoint.pool.isConnected;
+  const { isConnected, isLoading } = endpoint.pool;
+  const wasReady = endpoint.isConnected && !endpoint.isLoading;
+  const isReady = isConnected && !isLoading;
   // An endpoint that is there from the beginning is no colder than the others: it has no slow start.
-  if (isConnected && !endpoint.isConnected && !endpoint.isNew) onRecovered(cluster, endpoint);
-  if (isConnected || endpoint.pool.failures > 0) endpoint.isNew = false;
+  if (isReady && !wasReady && !endpoint.isNew) onRecovered(cluster, endpoint);
+  if (isReady || endpoint.pool.failures > 0) endpoint.isNew = false;
+  noteLoading(cluster, endpoint, isLoading);
   if (endpoint.isConnected !== isConnected) {
     endpoint.isConnected = isConnected;
     endpoint.availableSinceMs = cluster.context.clock.now();
@@ -67,6 +70,16 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
   if (!isConnected && mostConnections(cluster) > 0) connectStarved(cluster);
   if (isConnected || endpoint.isGone) return;
   if (endpoint.pool.failures > 0 && endpoint.critical === '') reportUnreachable(cluster, endpoint);
+}
+
+/** What its sidecar says of the model: while another endpoint can take them, no calls go to one that is loading. */
+function noteLoading(cluster: Cluster, endpoint: Endpoint, isLoading: boolean): void {
+  if (endpoint.isLoading === isLoading) return;
+  endpoint.isLoading = isLoading;
+  endpoint.availableSinceMs = cluster.context.clock.now();
+  if (!endpoint.pool.isConnected) return;
+  const fields = { upstream: cluster.name, endpoint: endpoint.label };
+  cluster.context.logger.info(fields, isLoading ? 'endpoint loads its model' : 'endpoint serves its model');
 }
 
 /** Discovery names an endpoint that cannot be reached: it may be out of date. */

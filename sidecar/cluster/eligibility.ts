@@ -28,9 +28,12 @@ export function refreshEligible(cluster: Cluster): void {
   );
 }
 
-/** The connection or the health of an endpoint has changed: without both it is not available to the balancer. */
+/**
+ * The connection, the model or the health of an endpoint has changed: one without a connection or health, or with a model that is
+ * loading, is not available to the balancer while another is.
+ */
 export function updateAvailable(cluster: Cluster, endpoint: Endpoint): void {
-  const isAvailable = endpoint.isConnected && endpoint.unhealthy === '';
+  const isAvailable = endpoint.isConnected && !endpoint.isLoading && endpoint.unhealthy === '';
   endpoint.ejections.setAvailable(endpoint.ejection, isAvailable ? 'available' : 'unavailable');
   refreshEligible(cluster);
 }

@@ -62,6 +62,8 @@ export class Endpoint extends EndpointLoad {
   readonly outcomes = new Float64Array(6);
   availableSinceMs = 0;
   isConnected = false;
+  /** Its sidecar says that the model is loading: a call would wait there. */
+  isLoading = false;
   /** When it last came back, or became well again. */
   backSinceMs = Number.NEGATIVE_INFINITY;
   /** While it is new or back: how warm it is. */

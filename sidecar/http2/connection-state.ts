@@ -56,6 +56,11 @@ export class ConnectionState {
   nowMs = 0;
   gotSettings = false;
   settingsAcked = false;
+  /** SETTINGS frames sent, and acknowledgements received for them, which come in their order. */
+  settingsSent = 0;
+  settingsAcks = 0;
+  /** The number of the frame that announced `announcedWindow`. */
+  windowSettings = 0;
   isOver = false;
   isDirty = false;
 

@@ -1,5 +1,5 @@
 import { Closed, type ConnectionHandler, ConnectionState, type Role } from './connection-state.js';
-import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, PREFACE } from './constants.js';
+import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, MODEL_LOADING, PREFACE } from './constants.js';
 import { FrameReader, type FrameReceiver } from './frame-reader.js';
 import { exceed, frameSizeError, protocolError } from './frame-rules.js';
 import { appendFramed } from './framed-data.js';
@@ -12,7 +12,7 @@ import { receiveFrame } from './receive.js';
 import { canReceiveRun, credit, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
 import { announceInitialWindow } from './receive-window.js';
 import { flush } from './send.js';
-import { firstSettings, type LocalSettings } from './settings.js';
+import { firstSettings, type LocalSettings, settingsPayload } from './settings.js';
 import { Chunk, OctetCount, Parked, Stream, type StreamOwner } from './stream.js';
 import type { Output } from './write-buffer.js';
 
@@ -46,6 +46,7 @@ export class Connection implements FrameReceiver {
     const c = this.state;
     if (c.role === 'client') c.control.raw(PREFACE);
     c.control.frame(FrameType.settings, 0, 0, firstSettings(c.role, c.local));
+    c.settingsSent++;
     const raise = c.local.connectionWindow - c.recvWindow;
     if (raise > 0) {
       c.control.word(FrameType.windowUpdate, 0, raise);
@@ -224,6 +225,15 @@ export class Connection implements FrameReceiver {
   /** Changes the initial window of streams, new and open (RFC 9113 section 6.9.2); see receive-window.ts. */
   setInitialWindow(bytes: number): void {
     announceInitialWindow(this.state, bytes);
+  }
+
+  /** Tells the peer whether what is behind this side is loading, by a SETTINGS frame of its own. */
+  announceLoading(isLoading: boolean): void {
+    const c = this.state;
+    if (c.isOver) return;
+    c.settingsSent++;
+    c.control.frame(FrameType.settings, 0, 0, settingsPayload([MODEL_LOADING, isLoading ? 1 : 0]));
+    c.dirty();
   }
 
   /** Sends a PING; `onPong` follows. */

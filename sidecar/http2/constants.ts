@@ -43,6 +43,12 @@ export const Setting = {
   maxHeaderListSize: 6,
 } as const;
 
+/**
+ * A setting of Outrider: 1 while the model behind a server is loading, else 0. In the range of IANA's registry for experiments
+ * (0xf000 to 0xffff); other peers ignore it, as RFC 9113 section 6.5.2 demands.
+ */
+export const MODEL_LOADING = 0xf0a7;
+
 /** RFC 9113 section 4.1. */
 export const FRAME_HEADER_BYTES = 9;
 /** Initial values and bounds of RFC 9113 sections 6.5.2 and 6.9.1, octets. */

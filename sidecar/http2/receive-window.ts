@@ -12,14 +12,15 @@ import { settingsPayload } from './settings.js';
 export function announceInitialWindow(c: ConnectionState, bytes: number): void {
   if (c.isOver || !c.settingsAcked || c.announcedWindow !== 0 || bytes === c.initialWindow) return;
   c.announcedWindow = bytes;
+  c.windowSettings = ++c.settingsSent;
   c.control.frame(FrameType.settings, 0, 0, settingsPayload([Setting.initialWindowSize, bytes]));
   if (bytes > c.initialWindow) shift(c, bytes);
   c.dirty();
 }
 
-/** The peer acknowledged SETTINGS: the announced window is in effect. */
+/** The peer acknowledged SETTINGS: where these were the ones with the announced window, that is in effect. */
 export function acknowledgeWindow(c: ConnectionState): void {
-  if (c.announcedWindow === 0) return;
+  if (c.announcedWindow === 0 || c.settingsAcks !== c.windowSettings) return;
   shift(c, c.announcedWindow);
   c.announcedWindow = 0;
 }

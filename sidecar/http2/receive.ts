@@ -101,9 +101,11 @@ const receiveSettings: FrameHandler = (c, flags, id, buffer, start, end) => {
   if ((flags & Flag.ack) !== 0) {
     if (end !== start) frameSizeError('SETTINGS acknowledgement with a payload');
     if (!c.gotSettings) protocolError('the first frame is not SETTINGS');
-    if (c.settingsAcked && c.announcedWindow === 0) meter(c, c.meters['idle-frames']);
-    if (c.settingsAcked) acknowledgeWindow(c);
     c.settingsAcked = true;
+    // One that answers nothing.
+    if (c.settingsAcks >= c.settingsSent) return meter(c, c.meters['idle-frames']);
+    c.settingsAcks++;
+    acknowledgeWindow(c);
     return;
   }
   if ((end - start) % 6 !== 0) frameSizeError('SETTINGS length is no multiple of 6');

@@ -4,6 +4,7 @@ import {
   DEFAULT_WINDOW,
   ErrorCode,
   MAX_WINDOW,
+  MODEL_LOADING,
   Setting,
 } from './constants.js';
 import { BUCKETS, type Buckets } from './limits.js';
@@ -19,6 +20,8 @@ export interface LocalSettings {
   readonly connectionWindow: number;
   /** Rate limits for the peer; not announced. */
   readonly buckets: Buckets;
+  /** A server says that what is behind it is not ready yet; absent: nothing is said. */
+  readonly isLoading?: boolean;
 }
 
 /** Settings where a configuration names none. */
@@ -40,6 +43,8 @@ export class PeerSettings {
   maxConcurrentStreams = 0x7fffffff;
   initialWindow = DEFAULT_WINDOW;
   maxFrame = DEFAULT_MAX_FRAME;
+  /** It says that the model behind it is loading. */
+  isLoading = false;
 }
 
 /**
@@ -78,6 +83,9 @@ export function applySettings(
           throw new ConnectionError(ErrorCode.protocolError, 'MAX_FRAME_SIZE outside 2^14..2^24-1');
         peer.maxFrame = value;
         break;
+      case MODEL_LOADING:
+        peer.isLoading = value === 1;
+        break;
     }
   }
 }
@@ -99,5 +107,6 @@ export function firstSettings(role: 'client' | 'server', local: LocalSettings): 
     [Setting.initialWindowSize, local.initialWindow],
     [Setting.maxFrameSize, local.maxFrame],
     [Setting.maxHeaderListSize, local.maxHeaderBytes],
+    ...(local.isLoading === true ? [[MODEL_LOADING, 1] as const] : []),
   );
 }

@@ -42,6 +42,8 @@ export abstract class InboundState {
   upstreamFailures: UpstreamFailures | null = null;
   /** Null: no faults are injected. */
   faults: ActiveFaults | null = null;
+  /** Called with `isLoading` after every change of a model: peers are told. */
+  onLoading: (isLoading: boolean) => void = () => {};
   /** Null: there is one model, and calls are not read for a model name. */
   protected readonly router: ModelRouter | null;
   /** Limits for all models together. */
@@ -75,7 +77,7 @@ export abstract class InboundState {
     this.limits = new SharedLimits(config, readMemory);
     this.buffers = new BufferAdmission(context, messageBytes(replayBytes));
     const { limits, buffers } = this;
-    this.deps = { service, context, limits, buffers };
+    this.deps = { service, context, limits, buffers, onState: () => this.onLoading(this.isLoading) };
     this.served = makeBackends(models, config, this.deps);
     const isOnly = models.length === 1 && models[0]!.version === undefined;
     this.router = isOnly ? null : new ModelRouter(this.served, service, context.random);
@@ -94,6 +96,12 @@ export abstract class InboundState {
   /** The models, each version one of its own where versions are told apart. */
   get backends(): readonly ModelBackend[] {
     return this.served;
+  }
+
+  /** Calls would wait here: a model is starting, and no other one is ready. One that is away refuses its calls by itself. */
+  get isLoading(): boolean {
+    const kinds = this.served.filter(({ isRetired }) => !isRetired).map(({ state }) => state.kind);
+    return kinds.includes('starting') && !kinds.includes('ready');
   }
 
   /** One more model or version; only where there is more than one, or the first has a version. */

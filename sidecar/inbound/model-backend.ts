@@ -38,6 +38,8 @@ export interface BackendDeps {
   readonly context: DataPlaneContext;
   readonly limits: SharedLimits;
   readonly buffers: BufferAdmission;
+  /** A model has changed its state. */
+  onState(): void;
 }
 
 /**
@@ -125,6 +127,7 @@ export class ModelBackend {
     if (sequences !== null)
       for (const each of instances) if (each.state.kind === 'away') sequences.forget(each);
     this.limits.open(instances.filter(({ isReady }) => isReady).length);
+    this.deps.onState();
     if (state.kind === 'ready') return this.startWaiting();
     if (state.kind === 'starting') return;
     for (let ticket = queue.takeWaiting(); ticket !== null; ticket = queue.takeWaiting())

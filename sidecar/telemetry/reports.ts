@@ -20,7 +20,7 @@ export interface EndpointReport {
   readonly state: EndpointState;
   /** One sentence: why the endpoint is in this state. Empty while eligible, unless the registry counsels against it. */
   readonly why: string;
-  /** It is unhealthy because it says NOT_SERVING, and has never passed a check: its model may be starting. */
+  /** It is unhealthy because its sidecar says that the model is loading, or it says NOT_SERVING and has never passed a check: it may be starting. */
   readonly mayBeStarting?: true;
   /** Milliseconds since the state began, and until an ejection ends (absent when it is not ejected, and when it lasts until the model serves). */
   readonly sinceMs: number;

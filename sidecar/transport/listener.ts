@@ -76,6 +76,8 @@ export class Listener implements SessionHandler {
   /** Those among them on which nothing has come yet. */
   private readonly silent: SilentConnections;
   private isDraining = false;
+  /** With what new connections begin. */
+  private settings: LocalSettings;
   private shortageLoggedMs = Number.NEGATIVE_INFINITY;
   /** Resolve the drains that wait for the last session. */
   private readonly drains: (() => void)[] = [];
@@ -84,6 +86,7 @@ export class Listener implements SessionHandler {
     private readonly options: ListenerOptions,
     private readonly context: DataPlaneContext,
   ) {
+    this.settings = options.settings;
     const { handshakesPerSecond: perSecond, maxConnections, handshakeTimeoutMs } = options.limits;
     this.silent = new SilentConnections(maxConnections, handshakeTimeoutMs, context);
     this.sockets = options.socket?.from ?? new ListenSockets();
@@ -105,6 +108,16 @@ export class Listener implements SessionHandler {
     const bound = await this.sockets.listen(socket?.name ?? '', this.plain, address);
     this.plain.on('error', (error) => this.context.logger.warn({ error: error.message }, 'listener error'));
     return bound;
+  }
+
+  /**
+   * Tells every peer whether the model behind this listener is loading, so that its calls go elsewhere while they can: those that
+   * are connected now, and each new one with its first SETTINGS.
+   */
+  announceLoading(isLoading: boolean): void {
+    if (isLoading === (this.settings.isLoading === true)) return;
+    this.settings = { ...this.settings, isLoading };
+    for (const { connection } of this.sessions) connection.announceLoading(isLoading);
   }
 
   /** Closes the connections that `keep` refuses. */
@@ -144,6 +157,9 @@ export class Listener implements SessionHandler {
   }
 
   onAlive(_session: Session): void {}
+
+  /** What a client says of a model means nothing here. */
+  onLoading(_session: Session): void {}
 
   onGoaway(session: Session): void {
     // A client that is leaving: its calls are left to end.
@@ -249,7 +265,7 @@ export class Listener implements SessionHandler {
     if (socket.destroyed) return;
     // Its handshake took until the drain had begun.
     if (this.isDraining) return void socket.destroy();
-    const session = new Session(socket, 'server', this.options.settings, this, this.context);
+    const session = new Session(socket, 'server', this.settings, this, this.context);
     session.identity = identity;
     if (certificate !== undefined) {
       session.subject = certificate.subject;

@@ -34,7 +34,7 @@ export interface PoolOptions {
   readonly backoffMaxMs?: number;
   /** Whether a connection may be made that replaces none; absent: always. */
   readonly mayOpen?: () => boolean;
-  /** The state changed: connected or not. */
+  /** The state changed: connected or not, loading or not. */
   readonly onChange: () => void;
 }
 
@@ -77,6 +77,17 @@ export class Pool implements SessionHandler {
   get isConnected(): boolean {
     for (const session of this.sessions) if (session.isUsable) return true;
     return false;
+  }
+
+  /** The peer says on each connection that its model is loading: calls would wait there. */
+  get isLoading(): boolean {
+    let isLoading = false;
+    for (const session of this.sessions) {
+      if (!session.isUsable) continue;
+      if (!session.isLoading) return false;
+      isLoading = true;
+    }
+    return isLoading;
   }
 
   get isConnecting(): boolean {
@@ -214,6 +225,10 @@ export class Pool implements SessionHandler {
     this.serve();
     if (this.waiters.size > 0) this.connectSooner();
     this.fill();
+    this.options.onChange();
+  }
+
+  onLoading(): void {
     this.options.onChange();
   }
 

@@ -32,6 +32,8 @@ export interface SessionHandler {
   onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
   /** The peer's first SETTINGS arrived: it speaks HTTP/2 and is alive. */
   onAlive(session: Session): void;
+  /** The peer says that its model is loading, or that it is not any more; what it says first comes with `onAlive`. */
+  onLoading(session: Session): void;
   onGoaway(session: Session, code: number, debug: string): void;
   /** A call ended, or the peer allows more. */
   onRoom(session: Session): void;
@@ -59,6 +61,8 @@ export class Session implements ConnectionHandler, Flushable {
   isFlushScheduled = false;
   flushedInPass = 0;
   isAlive = false;
+  /** The peer says that the model behind it is loading. */
+  isLoading = false;
   isDown = false;
   /** No new calls: it is being replaced, or the peer said GOAWAY. */
   isRetiring = false;
@@ -201,7 +205,13 @@ export class Session implements ConnectionHandler, Flushable {
   }
 
   onPeerSettings(): void {
-    if (this.isAlive) return;
+    const { isLoading } = this.connection.state.peer;
+    const isNews = isLoading !== this.isLoading;
+    this.isLoading = isLoading;
+    if (this.isAlive) {
+      if (isNews) this.handler.onLoading(this);
+      return;
+    }
     this.isAlive = true;
     this.handler.onAlive(this);
   }

@@ -277,6 +277,27 @@ describe('an initial window smaller than that of the RFC', () => {
   });
 });
 
+describe('a window that becomes smaller', () => {
+  it('applies from its own acknowledgement on, not from that of other SETTINGS before it', () => {
+    const raw = rawClient();
+    const { connection, state } = raw.side;
+    const before = state.initialWindow;
+    connection.announceLoading(true);
+    connection.setInitialWindow(1000);
+    connection.announceLoading(false);
+    raw.send(h2.settingsAck());
+    assert.equal(state.initialWindow, before);
+    raw.send(h2.settingsAck());
+    assert.equal(state.initialWindow, 1000);
+    // Beyond what was sent there is nothing to acknowledge.
+    raw.send(h2.settingsAck(), h2.settingsAck());
+    connection.setInitialWindow(500);
+    assert.equal(state.initialWindow, 1000);
+    raw.send(h2.settingsAck());
+    assert.equal(state.initialWindow, 500);
+  });
+});
+
 describe('the octets reported to the owner by onSent', () => {
   it('add up to what was written, whatever the windows', () => {
     const raw = answering(50_000, 7);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { MODEL_LOADING } from '../../../sidecar/http2/constants.js';
 import { ANSWERS_AT_ONCE, listOf, NONE, Side } from '../../kit/http2/connection-pair.js';
 import {
   endingsOf,
@@ -87,6 +88,16 @@ for (const [how, split] of SPLITS) {
         for (const make of both)
           assert.deepEqual(make({}, split).send(frame).said(), [says], `${id} ${value}`);
       }
+    });
+
+    it('say whether the model behind the peer is loading', () => {
+      const raw = rawServer({}, split);
+      const { peer } = raw.side.state;
+      const said = [1, 1, 0, 1, 2].map((value) => {
+        raw.send(h2.settings([[MODEL_LOADING, value]]));
+        return peer.isLoading;
+      });
+      assert.deepEqual(said, [true, true, false, true, false]);
     });
 
     it('may offer push from a client, not from a server', () => {
