@@ -236,6 +236,8 @@ const GROUPS: readonly Group[] = [
 
 const LABELS: Readonly<Record<string, string>> = {
   about: 'What differed between the two answers.',
+  because:
+    'Why the spans of a call were exported: it was `sampled`, or it `failed`, was retried or degraded.',
   check: 'Id of a check in the catalogue.',
   class:
     'Of the line: a class of `inbound.queue.priority`. Of a mirror: whether the largest class of both answers is the same.',
