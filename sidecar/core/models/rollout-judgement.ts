@@ -16,6 +16,10 @@ const MIN_ERRORS = 5;
 /** The share of errors has to be higher by this at least, and by so many standard deviations. */
 const MIN_DIFFERENCE = 0.01;
 const DEVIATIONS = 3;
+/** Answers that differ: one may be a copy that was lost on its way. */
+const MIN_DIFFERENT = 2;
+/** So many standard deviations the share of answers that agree has to be below what is asked for. */
+const AGREEMENT_DEVIATIONS = 2;
 /** Calls that a median needs. */
 const MIN_CALLS = 20;
 /** A median that is longer by less than this is noise, ms. */
@@ -46,7 +50,7 @@ export function judgeWatch(facts: ReplicaFacts, settings: RolloutSettings, elaps
   const found =
     judgeErrors(facts.before, facts.after) ??
     judgeLatency(facts, settings) ??
-    judgeAgreement(facts, settings, isOver);
+    (mayBeChance(facts, settings) ? undefined : judgeAgreement(facts, settings, isOver));
   if (found !== undefined) return found;
   if (!isOver) return OPEN;
   const { calls, errors } = facts.after;
@@ -69,6 +73,17 @@ function judgeAgreement(
   const last = difference === '' ? '' : `; the last one: ${difference}`;
   const figures = `${ratio} of ${compared} answers agree (${agreed}), expected ${percent(agreement)}`;
   return { kind: 'failed', why: `${figures}${last}` };
+}
+
+/**
+ * Whether the answers that differ are no more than chance explains. A version that serves already has agreed before it did:
+ * to take it back needs more than one lost copy. Before it serves, doubt is enough.
+ */
+function mayBeChance({ compared, agreed }: ReplicaFacts, { agreement }: RolloutSettings): boolean {
+  if (compared - agreed < MIN_DIFFERENT) return true;
+  const share = agreed / compared;
+  const deviation = Math.sqrt((share * (1 - share)) / compared);
+  return share + AGREEMENT_DEVIATIONS * deviation >= agreement;
 }
 
 /** Failed calls of both versions as two proportions: more at the new one than chance explains. */

@@ -61,6 +61,15 @@ describe('a version beside the one that is served', () => {
     assert.equal(judgeWatch(facts(50, 50, fast), SETTINGS, 1_000).kind, 'open', '5 ms more are noise');
   });
 
+  it('is not taken back for answers that differ by chance, and is for more', () => {
+    const watch = (compared: number, agreed: number, elapsedMs = 10_000) =>
+      judgeWatch(facts(compared, agreed), SETTINGS, elapsedMs).kind;
+    assert.equal(watch(41, 40), 'passed', 'one copy was lost');
+    assert.equal(watch(60, 57), 'passed');
+    assert.equal(watch(60, 50), 'failed');
+    assert.equal(watch(10, 6, 1_000), 'failed', 'and no more have to come');
+  });
+
   it('is watched for a window, in which more errors than before fail it', () => {
     const watch = (before: CallTally, after: CallTally, elapsedMs = 1_000) =>
       judgeWatch(facts(50, 50, { before, after }), SETTINGS, elapsedMs);
