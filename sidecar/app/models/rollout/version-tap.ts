@@ -76,6 +76,7 @@ interface Sample {
 export class VersionTap implements CallTap {
   private readonly samples = new Map<InboundCall, Sample>();
   private isCopying = false;
+  private isClosed = false;
   /** No copy is taken before then, ms. */
   private restUntilMs = 0;
 
@@ -111,8 +112,9 @@ export class VersionTap implements CallTap {
     else this.context.memory.release(sample.bytes);
   }
 
-  /** Nothing more is looked at: lets go of what it holds for calls that are under way. */
+  /** Nothing more is looked at: lets go of what it holds for calls that are under way. A copy on its way counts for nothing. */
   close(): void {
+    this.isClosed = true;
     for (const { bytes } of this.samples.values()) this.context.memory.release(bytes);
     this.samples.clear();
   }
@@ -127,6 +129,8 @@ export class VersionTap implements CallTap {
     this.restUntilMs = clock.now() + tookMs * (1 / COPY_SHARE - 1);
     this.isCopying = false;
     memory.release(bytes);
+    // Its connection was closed with the tap: that says nothing about the version.
+    if (this.isClosed) return;
     this.agreement.copies.note(tookMs, copy.kind !== 'message');
     const found = differenceOf(answer, copy);
     if (found !== undefined) this.agreement.note(found);
