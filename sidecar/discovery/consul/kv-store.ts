@@ -20,6 +20,9 @@ interface KvEntry {
 export class KvStore {
   private readonly prefix: string;
   private session: string | undefined;
+  /** While one is asked for: rollouts and recycling may ask at the same time, and share it. */
+  private opening: Promise<string> | undefined;
+  private isClosed = false;
   private renewal: Timer | undefined;
   private said = '';
 
@@ -108,6 +111,7 @@ export class KvStore {
 
   /** Ends the session, and with it leadership and what the replica has said. */
   async close(): Promise<void> {
+    this.isClosed = true;
     this.renewal?.cancel();
     const { session } = this;
     this.session = undefined;
@@ -116,7 +120,16 @@ export class KvStore {
 
   /** The session of this process; a new one where the last is over. */
   private async openSession(): Promise<string> {
+    // A look that was under way at the end must not lead, or have a lock, for as long as the process drains.
+    if (this.isClosed) throw new Error('this sidecar takes no part any more');
     if (this.session !== undefined) return this.session;
+    this.opening ??= this.createSession().finally(() => {
+      this.opening = undefined;
+    });
+    return this.opening;
+  }
+
+  private async createSession(): Promise<string> {
     const wanted = {
       Name: `outrider rollout ${this.instance}`,
       TTL: `${SESSION_TTL_S}s`,
@@ -130,6 +143,10 @@ export class KvStore {
       REQUEST,
     );
     const { ID } = JSON.parse(answer.body.toString('utf8')) as { ID: string };
+    if (this.isClosed) {
+      await this.agent.put(`/session/destroy/${ID}`, {}, undefined, REQUEST);
+      throw new Error('this sidecar takes no part any more');
+    }
     this.session = ID;
     this.said = '';
     this.renewal?.cancel();

@@ -79,6 +79,24 @@ describe('rollouts in the key-value store of Consul', function () {
     assert.equal(await other.write({ step: 1 }, index, 'leader'), true);
   });
 
+  it('leads no more, and takes no lock, once it is closed, whatever was under way', async () => {
+    const [one, other] = [open('mine-1'), open('mine-2')];
+    const begun = one.lead();
+    await one.close();
+    await assert.rejects(begun);
+    await assert.rejects(one.take('recycle'), /takes no part/);
+    assert.equal(await other.lead(), true);
+    assert.equal(await other.take('recycle'), true);
+  });
+
+  it('has one session, whatever asks for it first', async () => {
+    const one = open('mine-1');
+    await Promise.all([one.lead(), one.take('recycle'), one.say({ instance: 'mine-1' })]);
+    const entries = await server.api<{ Session?: string }[]>('GET', '/kv/outrider/rollout/mine?recurse');
+    assert.equal(entries.length, 3);
+    assert.equal(new Set(entries.map(({ Session }) => Session)).size, 1);
+  });
+
   it('keeps services apart, and rejects with the reason where Consul cannot be reached', async () => {
     const [one, foreign] = [open('mine-1'), open('other-1', 'other')];
     await one.write({ step: 0 }, undefined, 'command');
