@@ -37,6 +37,8 @@ import { type Match, type Routes, timeAllowedMs } from './relay/route-table.js';
 import { isGrpcRequest, RejectedStream } from './transport/not-grpc.js';
 import type { Session } from './transport/session.js';
 
+const LOST_PROCESS = AttemptTrait.modelCrashed | AttemptTrait.modelLost;
+
 /**
  * The way of a call from the local application to an upstream, top-down: accept, fault and split, route, deadline, breaker,
  * pick, attempt; the end of the attempt; then retry, hedge, fallback or the reply. Each step that refuses a call returns
@@ -175,7 +177,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     const outcome = recordOutcome(call, attempt, this.context);
     if (call.observer !== null) call.observer.onAttemptEnd(call, attempt);
     if (outcome === Outcome.success) return this.succeed(call, attempt);
-    if ((attempt.traits & AttemptTrait.modelCrashed) !== 0) this.poison.crashed(call, attempt, now);
+    if ((attempt.traits & LOST_PROCESS) !== 0) this.poison.onProcessLost(call, attempt, now);
     if (call.hedge !== null) {
       if (hedging.leaveToOtherAttempt(call, attempt, outcome, now) === Next.handled) return;
       settleOn(call, attempt);

@@ -62,6 +62,8 @@ export class InboundCall extends RelayedCall {
   caller: Caller | null = null;
   /** It was lost with its process, and sent to another one. */
   isRepeated = false;
+  /** A process was lost with it inside, and it is not known to have crashed. */
+  hasLostModel = false;
   /** It has been offered to the queue. */
   isOffered = false;
   /** Its model; null until it is known. */

@@ -55,14 +55,23 @@ export class LostCalls {
     }
   }
 
+  /** The second process that is lost with the same call has crashed, as far as can be told. */
   private answer(call: InboundCall, reply: LocalReply): void {
-    if (reply.reason === LocalReplyReasons.modelCrashed || !this.repeat(call)) sendLocalReply(call, reply);
+    if (reply.reason === LocalReplyReasons.modelCrashed) return sendLocalReply(call, reply);
+    if (call.hasLostModel) return sendLocalReply(call, this.crashed('a second process was lost with it'));
+    call.hasLostModel = true;
+    if (!this.repeat(call)) sendLocalReply(call, reply);
   }
 
   private replyTo(call: InboundCall): LocalReply {
-    const { lastEnd, service, modelField } = this;
+    const { lastEnd } = this;
     if (lastEnd === null || !implicatesCalls(lastEnd.class)) return this.connectionLost(call);
-    return makeLocalReply(LocalReplyReasons.modelCrashed, { service, detail: lastEnd.how }, modelField);
+    return this.crashed(lastEnd.how);
+  }
+
+  private crashed(detail: string): LocalReply {
+    const { service, modelField } = this;
+    return makeLocalReply(LocalReplyReasons.modelCrashed, { service, detail }, modelField);
   }
 
   private connectionLost({ attempt }: InboundCall): LocalReply {

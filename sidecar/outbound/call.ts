@@ -2,6 +2,7 @@ import type { Cluster } from '../cluster/cluster.js';
 import type { Endpoint } from '../cluster/endpoint.js';
 import { CallKind } from '../core/balancing/balancer.js';
 import type { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
+import type { RequestFingerprint } from '../core/retry/poison-requests.js';
 import type { PrimaryRoute } from '../core/retry/primary-breaker.js';
 import type { RetryState } from '../core/retry/retry.js';
 import type { HeaderField } from '../http2/hpack/field.js';
@@ -121,10 +122,12 @@ export class OutboundCall extends RelayedCall {
   entry: Entry = Entry.done;
   /** It waits until then at the longest for an endpoint that is up; 0: it has not had to. */
   coldUntilMs = 0;
-  /** What it is known by where it may have crashed a model; empty: not made. */
-  fingerprint = '';
+  /** What it is known by where it may have crashed a model; null: not made. */
+  fingerprint: RequestFingerprint | null = null;
   /** A model process crashed with it inside, or would: it goes nowhere else. */
   hasCrashed = false;
+  /** A sidecar lost its model process with it inside, and could not say that it crashed. */
+  hasLostModel = false;
   /** Metadata added to the request of a mirrored copy; null: the call is no copy. */
   marker: HeaderField | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */

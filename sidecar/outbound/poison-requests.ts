@@ -1,6 +1,12 @@
+import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { Status } from '../core/outcome/status.js';
-import { MAX_CRASHES, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
+import {
+  MAX_CRASHES,
+  type PoisonTable,
+  REMEMBERED_MS,
+  type RequestFingerprint,
+} from '../core/retry/poison-requests.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
@@ -9,10 +15,12 @@ import { Next } from '../relay/next.js';
 import { creditRequest } from '../relay/request-buffer.js';
 import { fingerprintOf } from '../relay/response-cache/request-key.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
+import { contentOf, type RequestContent } from './models/request-content.js';
 
 /**
  * Recognises the requests of one upstream that crash models: notes crashes, and refuses what has crashed too many. Unary
- * requests are recognised by a fingerprint of all of their octets; while nothing is on record, a call costs one comparison.
+ * requests are recognised by a fingerprint of their content (models/request-content.ts); while nothing is on record, a call
+ * costs one comparison.
  */
 export class PoisonWatch {
   /** Attempts that ran in a process as it crashed, for metrics. */
@@ -42,28 +50,36 @@ export class PoisonWatch {
   /** Before a first attempt: the reply to a request that has crashed models; null: it has not. */
   refusal(call: OutboundCall, nowMs: number): LocalReply | null {
     if (!this.table.isRefusing(nowMs)) return null;
-    const fingerprint = this.of(call);
-    if (fingerprint === '' || !this.table.isRefused(fingerprint, nowMs)) return null;
+    const known = this.of(call);
+    if (known === null || !this.table.isRefused(known.fingerprint, nowMs)) return null;
     call.hasCrashed = true;
     const values = { crashes: MAX_CRASHES, upstream: this.upstream, minutes: REMEMBERED_MS / 60_000 };
     return makeLocalReply(LocalReplyReasons.poison, values);
   }
 
-  /** The model process crashed while it ran this attempt. */
-  crashed(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+  /**
+   * The model process went away while it ran this attempt. Where it crashed, the call goes nowhere else. Where that is not known
+   * (SIGKILL, or a model that the sidecar does not supervise), one loss says nothing, and the second of one call is a crash: it
+   * is unlikely that two processes were ended from outside with the same call in both.
+   */
+  onProcessLost(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+    const hasCrashed = (attempt.traits & AttemptTrait.modelCrashed) !== 0;
+    // A stream that got on since does not end processes.
+    const isFirst = !call.hasLostModel || (call.resumable !== null && !call.resumable.isResuming);
+    call.hasLostModel = true;
+    if (!hasCrashed && isFirst) return;
     this.crashes++;
     call.hasCrashed = true;
-    const fingerprint = call.fingerprint || this.make(call);
-    if (fingerprint === '') return;
-    const { upstream } = this;
-    this.table.crashed({ fingerprint, upstream, bytes: call.requestBytes }, attempt.startMs, nowMs);
+    const known = call.fingerprint ?? this.make(call);
+    if (known === null) return;
+    this.table.crashed({ ...known, upstream: this.upstream }, attempt.startMs, nowMs);
   }
 
   /** A success clears the record of its request. */
   answered(call: OutboundCall, attempt: OutboundAttempt): void {
     if (attempt.status !== Status.OK) return;
-    const fingerprint = this.of(call);
-    if (fingerprint !== '') this.table.answered(fingerprint);
+    const known = this.of(call);
+    if (known !== null) this.table.answered(known.fingerprint);
   }
 
   /** The buffered request is about to be freed: the last moment to take its fingerprint. */
@@ -71,15 +87,27 @@ export class PoisonWatch {
     call.fingerprint = this.of(call);
   }
 
-  /** The fingerprint of a call that may have a record; empty: it has none. */
-  private of(call: OutboundCall): string {
-    if (call.fingerprint !== '') return call.fingerprint;
-    return this.table.mayHaveRecord(this.upstream, call.requestBytes) ? this.make(call) : '';
+  /** The fingerprint of a call that may have a record; null: it has none. */
+  private of(call: OutboundCall): RequestFingerprint | null {
+    if (call.fingerprint !== null) return call.fingerprint;
+    const content = this.contentOf(call);
+    if (content === null || !this.table.mayHaveRecord(this.upstream, content.bytes)) return null;
+    return this.fingerprintOf(call, content);
   }
 
-  private make(call: OutboundCall): string {
+  /** The fingerprint of a call; null: it is a stream, or its request is not all here. */
+  private make(call: OutboundCall): RequestFingerprint | null {
+    const content = this.contentOf(call);
+    return content === null ? null : this.fingerprintOf(call, content);
+  }
+
+  private contentOf(call: OutboundCall): RequestContent | null {
     const { buffered, plan, requestEnded, requestBytes } = call;
-    if (!plan.holdsResponse || !requestEnded || (buffered?.bytes ?? 0) !== requestBytes) return '';
-    return fingerprintOf(this.upstream, headerViewOf(call.original).path, buffered);
+    if (!plan.holdsResponse || !requestEnded || (buffered?.bytes ?? 0) !== requestBytes) return null;
+    return contentOf(headerViewOf(call.original).path, buffered);
+  }
+
+  private fingerprintOf(call: OutboundCall, { bytes, pieces }: RequestContent): RequestFingerprint {
+    return { fingerprint: fingerprintOf(this.upstream, headerViewOf(call.original).path, pieces), bytes };
   }
 }

@@ -61,6 +61,8 @@ export const AttemptTrait = {
   modelDown: 1 << 5,
   /** The model process crashed while it ran this request. */
   modelCrashed: 1 << 6,
+  /** The sidecar beside the model lost it while it ran this request, and cannot say that its process crashed. */
+  modelLost: 1 << 8,
   /** The endpoint does not serve the model the call names, and serves others. */
   modelNotServed: 1 << 7,
 } as const;
@@ -105,7 +107,9 @@ function traitsOfReason({ reason, status, model }: AttemptFacts, outcome: Outcom
   if (status !== Status.UNAVAILABLE) return 0;
   const isCrash = reason === LocalReplyReasons.modelCrashed.name;
   const isDown = outcome === Outcome.fault && (isCrash || reason === LocalReplyReasons.modelUnavailable.name);
-  return (isCrash ? AttemptTrait.modelCrashed : 0) | (isDown ? AttemptTrait.modelDown : 0);
+  const isLoss = reason === LocalReplyReasons.connectionLost.name;
+  const end = isCrash ? AttemptTrait.modelCrashed : isLoss ? AttemptTrait.modelLost : 0;
+  return end | (isDown ? AttemptTrait.modelDown : 0);
 }
 
 /**

@@ -5,12 +5,16 @@ export const REMEMBERED_MS = 600_000;
 /** Records kept. */
 export const MAX_FINGERPRINTS = 1_024;
 
-/** A request as it is recognised. */
-interface PoisonRequest {
+/** What a request is recognised by. */
+export interface RequestFingerprint {
   readonly fingerprint: string;
-  readonly upstream: string;
-  /** Octets of the request. */
+  /** Octets that it was made of. */
   readonly bytes: number;
+}
+
+/** A request as it is recognised. */
+interface PoisonRequest extends RequestFingerprint {
+  readonly upstream: string;
 }
 
 /** A request that ran in a process as it crashed. */
@@ -45,7 +49,7 @@ export class PoisonTable {
     return (this.records.get(fingerprint)?.crashes ?? 0) >= MAX_CRASHES;
   }
 
-  /** Whether a request of so many octets to this upstream may have a record; cheaper than its fingerprint. */
+  /** Whether a request of so much content to this upstream may have a record; cheaper than its fingerprint. */
   mayHaveRecord(upstream: string, bytes: number): boolean {
     for (const record of this.records.values())
       if (record.bytes === bytes && record.upstream === upstream) return true;

@@ -177,14 +177,11 @@ function digestOf(chunks: ChunkList): string {
   return `${chunks.bytes} ${mac.getAuthTag().toString('latin1')}`;
 }
 
-/** Of a request to an upstream: not to be made up, and to be shown by `shownFingerprint` only. */
-export function fingerprintOf(upstream: string, path: string, body: ChunkList | null): string {
+/** Of a request to an upstream, by these octets of it: not to be made up, and to be shown by `shownFingerprint` only. */
+export function fingerprintOf(upstream: string, path: string, pieces: readonly Buffer[]): string {
   const mac = crypto.createCipheriv('aes-128-gcm', SECRET, NONCE);
   mac.setAAD(Buffer.from(`${upstream}\0${path}\0`, 'latin1'));
-  for (let i = 0; i < (body?.count ?? 0); i++) {
-    const { buffer, start, end } = body!.at(i);
-    mac.setAAD(buffer.subarray(start, end));
-  }
+  for (const piece of pieces) mac.setAAD(piece);
   mac.final();
   return mac.getAuthTag().toString('latin1');
 }

@@ -121,6 +121,7 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
       'The process of the model ended while the call ran in it. It is not tried again by itself, as it may be the cause.',
     causes: [
       'The request makes the model crash.',
+      'Two processes in turn were lost with the call in them, however they ended.',
       'The kernel ended the process for its memory.',
       'An operator ended it.',
     ],

@@ -130,7 +130,7 @@ describe('Scenario: several instances of one model', () => {
       const other = seen().findIndex((n, i) => i !== at - 1 && n === 1) + 1;
       assert.deepEqual(process(other).last.body, process(at).last.body);
       lose(other, EndClass.ended);
-      assertEnd(one, [14, 'connection-lost']);
+      assertEnd(one, [14, 'model-crashed']);
       assert.equal(
         seen().reduce((sum, n) => sum + n),
         2,

@@ -4,8 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { poisonReports } from '../../../sidecar/app/endpoint-report.js';
+import { MODEL_INFER } from '../../../sidecar/codec/inference.js';
+import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import type { FallbackConfig, RouteConfig } from '../../../sidecar/config/model.js';
 import { PoisonTable, REMEMBERED_MS } from '../../../sidecar/core/retry/poison-requests.js';
+import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { isCheck, says, UpstreamStack } from '../../kit/scenario/upstream-stack.js';
@@ -35,6 +38,7 @@ describe('Scenario: a request that crashes models', () => {
     ['outrider-reason', 'model-crashed'],
     ['grpc-message', 'SIGSEGV'],
   ];
+  const LOST: readonly Field[] = [['outrider-reason', 'connection-lost']];
   const crash = (stream: PeerStream): void => void stream.fail(14, CRASH);
   const AWAY: readonly Field[] = [
     ['outrider-reason', 'model-unavailable'],
@@ -67,6 +71,51 @@ describe('Scenario: a request that crashes models', () => {
     stack.answers((stream) => void stream.fail(14, AWAY));
     call(GOOD);
     assert.ok(begun('good') > 1);
+  });
+
+  it('ends two processes at most where their sidecars cannot say that they crashed, as with SIGKILL', () => {
+    start({ retry: { attempts: 3, on: [14], backoff: { baseMs: 0, maxMs: 0 } } });
+    stack.answers((stream) => {
+      if (isCheck(stream) || !stream.body.includes('bad')) answer(stream);
+      else stream.fail(14, LOST);
+    });
+    for (let i = 1; i <= 2; i++) {
+      assert.deepEqual(seen(call(BAD)), [14, 'connection-lost']);
+      assert.equal(begun('bad'), 2 * i);
+      recover();
+    }
+    assert.deepEqual(seen(call(BAD)), [7, 'poison']);
+    assert.equal(begun('bad'), 4);
+  });
+
+  it('is none that lost one process, and was answered by another one', () => {
+    start();
+    for (let i = 0; i < 4; i++) {
+      let isFirst = true;
+      stack.answers((stream) => {
+        if (isCheck(stream) || !isFirst) return answer(stream);
+        isFirst = false;
+        stream.fail(14, LOST);
+      });
+      assert.equal(call(GOOD).status, 0);
+      recover();
+    }
+    assert.equal(stack.out.outbound.poison.isIdle, true, 'nothing is on record');
+  });
+
+  it('is recognised whatever its id', () => {
+    start();
+    const bad = (id: string): Buffer =>
+      grpcMessage(new MessageWriter().text(1, 'm').text(3, id).text(5, 'bad').finish());
+    const infer = (body: Buffer): PeerStream => call(body, { path: MODEL_INFER });
+    for (const id of ['1', 'another']) {
+      assert.deepEqual(seen(infer(bad(id))), [14, 'model-crashed']);
+      recover();
+    }
+    for (const id of ['', '3', 'one more']) assert.deepEqual(seen(infer(bad(id))), [7, 'poison']);
+    const other = grpcMessage(new MessageWriter().text(1, 'm').text(3, '1').text(5, 'not').finish());
+    assert.deepEqual(seen(infer(other)), [0, undefined]);
+    assert.equal(begun('bad'), 2);
   });
 
   it('is refused after the second crash, and others of its size are not', () => {

@@ -12,7 +12,7 @@ const EVERY_MS = 600;
 export const poison: Drill = {
   name: 'poison',
   title: 'A request kills the model that works on it',
-  does: 'The same request, which ends any model process that works on it, is sent six times within 3.6 s, and is retried as other calls are.',
+  does: 'The same request, which crashes any model process that works on it, is sent six times within 3.6 s, each time with another id, and is retried as other calls are.',
   set: 'full',
   times: { faultMs: 500 },
   begin: async ({ control, load, sleep }) => {

@@ -27,7 +27,7 @@ import {
   inferMethods,
   JOB,
   numberIn,
-  POISON_ID,
+  POISON_PREFIX,
   REPLICA_KEY,
   STREAM_MESSAGES,
   streamRequest,
@@ -97,12 +97,12 @@ export class DrillClient {
     this.client.close();
   }
 
-  /** A picture; the next one each time. Calls that are the fault are the same octets each time, as a caller repeats them. */
+  /** A picture; the next one each time. Calls that are the fault have the same one, and an id of their own as any call. */
   private digits(call: OpenCall): void {
     const { ModelInfer } = inferMethods();
     const isFault = call.isFault === true;
     const picture = this.deps.pictures[isFault ? 0 : this.next++ % this.deps.pictures.length]!;
-    const sentId = isFault ? POISON_ID : call.id;
+    const sentId = isFault ? `${POISON_PREFIX}${call.id}` : call.id;
     let answer: ModelInferResponse | undefined;
     const made = this.client.makeUnaryRequest(
       ModelInfer.path,

@@ -24,7 +24,7 @@ import {
   inferMethods,
   JOB,
   PLACES,
-  POISON_ID,
+  POISON_PREFIX,
   REPLICA_KEY,
   RUN_MS,
   STREAM_MESSAGES,
@@ -123,7 +123,8 @@ export class DrillModelServer {
       this.line.shift()?.();
     };
     this.log.began(job.id);
-    if (behaviour.does === 'choke' && job.id === POISON_ID) process.kill(process.pid, 'SIGKILL');
+    // As native code does that is led astray by its input. SIGKILL would say that something outside ended the process.
+    if (behaviour.does === 'choke' && job.id.startsWith(POISON_PREFIX)) process.kill(process.pid, 'SIGSEGV');
     // It keeps its place until the caller gives up, as a thread that waits for a lock would.
     if (behaviour.does === 'hang') return void call.once('cancelled', done);
     // With headers sent, a proxy that looks for the status there has already taken the call for a good one.

@@ -24,7 +24,7 @@ export type Behaviour =
   | { readonly does: 'narrow'; readonly places: number; readonly runMs: number }
   /** Holds so many MB more each second, up to a bound. */
   | { readonly does: 'hoard'; readonly mbPerSecond: number; readonly mostMb: number }
-  /** Ends itself in a call with the id of a poison request. */
+  /** Crashes (SIGSEGV) in a call with the id of a poison request. */
   | { readonly does: 'choke' };
 
 /** Name of the control socket in the folder of a run: models connect to it. */
