@@ -32,7 +32,7 @@ import {
   STREAM_MESSAGES,
   streamRequest,
 } from '../protocol/service.js';
-import { classIn, digitsRequest, type Picture } from './pictures.js';
+import { classIn, digitsRequest, markedPicture, type Picture } from './pictures.js';
 
 /** How long a call of each model may take, ms. */
 export const DEADLINE_MS = { digits: 1_000, long: 3_000, stream: 4_000 } as const;
@@ -97,11 +97,15 @@ export class DrillClient {
     this.client.close();
   }
 
-  /** A picture; the next one each time. Calls that are the fault have the same one, and an id of their own as any call. */
+  /**
+   * A picture; the next one each time. Calls that are the fault have one of their own, the same each time, as what ends a model
+   * is in its input; their ids differ as those of any calls do.
+   */
   private digits(call: OpenCall): void {
     const { ModelInfer } = inferMethods();
     const isFault = call.isFault === true;
-    const picture = this.deps.pictures[isFault ? 0 : this.next++ % this.deps.pictures.length]!;
+    const { pictures } = this.deps;
+    const picture = isFault ? markedPicture(pictures[0]!) : pictures[this.next++ % pictures.length]!;
     const sentId = isFault ? `${POISON_PREFIX}${call.id}` : call.id;
     let answer: ModelInferResponse | undefined;
     const made = this.client.makeUnaryRequest(
