@@ -323,5 +323,5 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/transport/shared-read-buffer.ts': 'test/stack/transport/tls-listener.test.ts',
   'tools/json-schema.ts': 'test/unit/config/file/load.examples.test.ts',
   'tools/option-tree.ts': 'test/unit/config/file/load.examples.test.ts',
-  'tools/image/rootfs.ts': 'test/deploy/containers.test.ts',
+  'tools/image/rootfs.ts': 'test/deploy/containers.nightly.ts',
 };

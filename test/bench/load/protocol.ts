@@ -65,11 +65,6 @@ export interface LoadSpec {
   readonly measureMs: number;
   /** Instead of a closed loop: calls start at this mean rate, at Poisson-distributed times, whatever the answers do. */
   readonly ratePerSecond?: number;
-  /**
-   * How the time of a call at a rate is met. `spin`: the clock is read in every turn of the event loop, which takes the whole
-   * core. `sleep`: a thread wakes the process when a call is due. Default: `spin`.
-   */
-  readonly pacing?: 'spin' | 'sleep';
   /** Ends the run after this many measured calls rather than after `measureMs`. */
   readonly calls?: number;
   readonly churn?: Churn;

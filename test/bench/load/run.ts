@@ -7,7 +7,6 @@
 import { cpuNs, residentBytes } from './cpu.js';
 import { Histogram } from './histogram.js';
 import { type ConnectionEvents, LoadConnection } from './load-connection.js';
-import { Metronome, monotonicMs } from './pacing/metronome.js';
 import { type LoadSpec, messageOf } from './protocol.js';
 import { xorshift } from './request-encoder.js';
 
@@ -43,9 +42,6 @@ export class Run implements ConnectionEvents {
   private from = { ms: 0, cpuNs: 0, loadCpuNs: 0 };
   private to = this.from;
   private nextMs = 0;
-  private metronome: Metronome | undefined;
-  /** When calls were due that no connection has had room for. */
-  private readonly overdue: number[] = [];
   private turn = 0;
   private seed = this.spec.seed | 1;
   private lastEndMs = 0;
@@ -106,8 +102,7 @@ export class Run implements ConnectionEvents {
     this.startMs = this.now();
     this.nextMs = this.startMs;
     if (this.spec.ratePerSecond !== undefined) {
-      if (this.spec.pacing === 'sleep') this.startMetronome(this.spec.ratePerSecond);
-      else this.pace();
+      this.pace();
       return;
     }
     for (const c of this.connections) {
@@ -192,27 +187,6 @@ export class Run implements ConnectionEvents {
     setImmediate(() => this.pace());
   }
 
-  private startMetronome(ratePerSecond: number): void {
-    const shiftMs = this.now() - monotonicMs();
-    this.metronome = new Metronome(ratePerSecond, this.random32(), (dueMs) => {
-      const now = this.now();
-      if (!this.hasEnded()) this.advance(now);
-      if (this.hasEnded()) {
-        this.metronome!.stop();
-        this.endIfDone();
-        return;
-      }
-      this.overdue.push(dueMs + shiftMs);
-      let started = 0;
-      for (; started < this.overdue.length; started++) {
-        const connection = this.nextWithRoom();
-        if (connection === undefined) break;
-        this.startPaced(connection, this.overdue[started]!, now);
-      }
-      this.overdue.splice(0, started);
-    });
-  }
-
   private startPaced(connection: LoadConnection, dueMs: number, now: number): void {
     this.issued++;
     if (this.part === 'measured') this.lateness.add((now - dueMs) * 1000);
@@ -263,7 +237,6 @@ export class Run implements ConnectionEvents {
     if (this.timers.length === 0) return;
     for (const timer of this.timers) clearInterval(timer);
     this.timers = [];
-    this.metronome?.stop();
     this.part = 'ending';
     for (const connection of [...this.connections]) connection.destroy();
     this.finish();

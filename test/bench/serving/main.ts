@@ -213,7 +213,7 @@ async function measureRun(
   const result = await load.run({
     ...{ port: running.port, kind: 'unary', connections: 1, inFlight: callers, requestBytes: 0 },
     ...{ varyingHeaders: false, seed: 1, pids, ...parts },
-    ...(ratePerSecond === undefined ? {} : { ratePerSecond, pacing: 'spin' }),
+    ...(ratePerSecond === undefined ? {} : { ratePerSecond }),
     call: { path: PATH, message: message.toString('base64') },
   });
   const failures = Object.entries(result.failures).map(([what, times]) => `${times} × ${what}`);
