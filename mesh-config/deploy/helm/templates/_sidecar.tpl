@@ -1,0 +1,41 @@
+{{- /* The sidecar as an init container that stays; takes root and name of the service. */ -}}
+{{- define "outrider.sidecar" -}}
+initContainers:
+- name: outrider
+  image: {{ .root.Values.sidecar.image }}
+  restartPolicy: Always
+  args: [sidecar, -c, /etc/outrider/sidecar.yaml]
+  env:
+    - { name: OUTRIDER_INSTANCE, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
+    - { name: OUTRIDER_ADDRESS, valueFrom: { fieldRef: { fieldPath: status.podIP } } }
+  ports:
+    - { name: peers, containerPort: 9443 }
+    - { name: observe, containerPort: 9464 }
+  startupProbe: { httpGet: { path: /live, port: observe }, periodSeconds: 1, failureThreshold: 60 }
+  livenessProbe: { httpGet: { path: /live, port: observe }, periodSeconds: 10, timeoutSeconds: 5 }
+  readinessProbe: { httpGet: { path: /ready, port: observe }, periodSeconds: 2 }
+  resources: {{ toJson .root.Values.sidecar.resources }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    readOnlyRootFilesystem: true
+    allowPrivilegeEscalation: false
+    capabilities: { drop: [ALL] }
+    seccompProfile: { type: RuntimeDefault }
+  volumeMounts:
+    - { name: outrider-config, mountPath: /etc/outrider, readOnly: true }
+    - { name: outrider-identity, mountPath: /var/run/secrets/outrider, readOnly: true }
+volumes:
+- name: outrider-config
+  configMap: { name: outrider-{{ .name }} }
+- name: outrider-identity
+  csi:
+    driver: csi.cert-manager.io
+    readOnly: true
+    volumeAttributes:
+      csi.cert-manager.io/issuer-name: outrider
+      csi.cert-manager.io/uri-sans: spiffe://{{ .root.Values.identity.trustDomain }}/ns/default/dc/{{ .root.Values.identity.datacenter }}/svc/{{ .name }}
+      csi.cert-manager.io/key-usages: digital signature,server auth,client auth
+      csi.cert-manager.io/duration: 24h
+      csi.cert-manager.io/fs-group: "10001"
+{{- end -}}
