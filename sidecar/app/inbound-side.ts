@@ -300,8 +300,14 @@ export class InboundSide {
   /** No version of a model is loaded or unloaded from now on: the sidecar drains. */
   stopLoading(): void {
     this.repository?.stop();
-    void this.rollouts?.stop();
     this.recycler?.stop();
+    this.leaveStore();
+  }
+
+  /** What the replicas agree by is left, with the locks and the session there. */
+  private leaveStore(): void {
+    if (this.rollouts !== undefined) void this.rollouts.stop();
+    else void this.options.rolloutStore?.close().catch(() => {});
   }
 
   stop(): void {
@@ -312,8 +318,8 @@ export class InboundSide {
     this.statistics?.stop();
     this.described?.stop();
     for (const host of this.hosts) host.stop();
-    void this.rollouts?.stop();
     this.recycler?.stop();
+    this.leaveStore();
     this.lives.close();
   }
 }

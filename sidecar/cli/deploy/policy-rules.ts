@@ -11,7 +11,7 @@ export interface PolicyNeeds {
   readonly called: readonly string[];
   /** The end of an audit log is kept in the KV store. */
   readonly audit: boolean;
-  /** Their replicas agree on rollouts in the KV store, under sessions. */
+  /** Their replicas agree on rollouts, and on which of them recycles, in the KV store, under sessions. */
   readonly rollouts: readonly string[];
   /** The only node at whose agent they register; absent: any. */
   readonly node?: string | undefined;
@@ -25,7 +25,7 @@ export function sidecarNeeds({ service, outbound, audit, model }: SidecarConfig)
     services: [service],
     called: calledBy(outbound?.upstreams ?? []),
     audit: audit !== undefined,
-    rollouts: model?.rollout === undefined ? [] : [service],
+    rollouts: (model?.rollout ?? model?.recycle) === undefined ? [] : [service],
   };
 }
 
@@ -34,7 +34,7 @@ export function meshNeeds({ services, caller, audit }: MeshConfig): PolicyNeeds 
   const upstreams = [...services.flatMap((each) => each.upstreams ?? []), ...caller.upstreams];
   const own = [caller.name, ...services.map(({ name }) => name)];
   const rollouts = services.flatMap(({ name, server }) =>
-    server.kind === 'models' && server.rollout !== undefined ? [name] : [],
+    server.kind === 'models' && (server.rollout ?? server.recycle) !== undefined ? [name] : [],
   );
   return { services: own, called: calledBy(upstreams), audit: audit !== undefined, rollouts };
 }

@@ -49,6 +49,12 @@ describe('the ACL rules of a sidecar', () => {
   it('of a file are those of its own rollout', () => {
     const file = loadSidecarFile('mesh-config/deploy/three-machines/digits.yaml');
     assert.ok(file.ok);
-    assert.match(policyRules(sidecarNeeds(file.config)), /^key_prefix "outrider\/rollout\/digits\/"/m);
+    const isAllowed = /^key_prefix "outrider\/rollout\/digits\/"/m;
+    assert.match(policyRules(sidecarNeeds(file.config)), isAllowed);
+    const { rollout: _, ...model } = file.config.model!;
+    const withModel = (more: object) =>
+      policyRules(sidecarNeeds({ ...file.config, model: { ...model, ...more } }));
+    assert.doesNotMatch(withModel({}), isAllowed);
+    assert.match(withModel({ recycle: {} }), isAllowed, 'one replica recycles at a time');
   });
 });
