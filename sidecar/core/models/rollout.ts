@@ -149,13 +149,18 @@ export function beginRollout(
   };
 }
 
-/** A command of an operator, or why it cannot be followed. */
+/** A command of an operator, or why it cannot be followed. `abort` goes back, and a second one ends a way back that does not end. */
 export function commandRollout(
   record: RolloutRecord | undefined,
   command: 'pause' | 'resume' | 'abort',
 ): { readonly record: RolloutRecord } | { readonly refused: string } {
   if (record === undefined) return { refused: 'there was no rollout' };
   const { state } = record;
+  // A replica may never come back, as when the files of the version before are gone. The others go on going back.
+  if (state === 'rolling-back' && command === 'abort') {
+    const why = `${record.why}; ended by command before every replica was back`;
+    return { record: { ...record, state: record.end ?? 'aborted', why } };
+  }
   if (isOver(record) || state === 'rolling-back')
     return { refused: `nothing to ${command}: ${describeRollout(record)}` };
   if (command === 'abort') return { record: goBack(record, 'aborted', 'aborted by command') };

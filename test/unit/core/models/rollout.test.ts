@@ -60,7 +60,14 @@ describe('the record of a rollout', () => {
     const aborted = commandRollout(paused.record, 'abort');
     assert.ok('record' in aborted);
     assert.deepEqual([aborted.record.state, aborted.record.end], ['rolling-back', 'aborted']);
-    assert.match(refused(commandRollout(aborted.record, 'abort')), /nothing to abort: digits/);
+    assert.match(refused(commandRollout(aborted.record, 'pause')), /nothing to pause: digits/);
+    const ended = commandRollout(aborted.record, 'abort');
+    assert.ok('record' in ended);
+    assert.deepEqual(
+      [ended.record.state, ended.record.why],
+      ['aborted', 'aborted by command; ended by command before every replica was back'],
+    );
+    assert.match(refused(commandRollout(ended.record, 'abort')), /nothing to abort: digits/);
     assert.match(refused(commandRollout({ ...record, state: 'done' }, 'pause')), /nothing to pause/);
     assert.match(refused(commandRollout(undefined, 'pause')), /no rollout/);
     assert.equal(isOver({ ...record, state: 'rolled-back' }), true);
