@@ -86,7 +86,7 @@ export class InboundSide {
     const file =
       stateDir === undefined
         ? undefined
-        : new StateFile(join(stateDir, `${instance}${STATE_FILE}`), deps.logger);
+        : new StateFile(join(stateDir, `${encodeURIComponent(instance)}${STATE_FILE}`), deps.logger);
     this.lives = new LifeLog({ ...deps, instance, file });
     this.repository = ServedRepository.open(config, { ...options, lives: this.lives }, context);
     const only = this.repository === undefined ? modelServer(config, options.process?.isolation) : undefined;
@@ -302,6 +302,11 @@ export class InboundSide {
     this.repository?.stop();
     this.recycler?.stop();
     this.leaveStore();
+  }
+
+  /** A successor keeps the states of the models from here on. */
+  handOver(): void {
+    this.lives.handOver();
   }
 
   /** What the replicas agree by is left, with the locks and the session there. */

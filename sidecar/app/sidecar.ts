@@ -255,6 +255,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.isHandedOver = true;
     this.deps.sockets?.keepPaths();
     this.consul?.handOver();
+    this.inbound?.handOver();
     // The successor has the file from here on.
     void this.audit.close();
     this.admin?.retire();

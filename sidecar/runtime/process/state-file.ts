@@ -17,6 +17,9 @@ export class StateFile {
   private pending: unknown;
   private writing: Promise<void> | undefined;
   private problem = '';
+  /** Of the newest value that is being written. */
+  private turn = 0;
+  private isLeft = false;
 
   constructor(
     readonly path: string,
@@ -42,10 +45,18 @@ export class StateFile {
 
   /** Keeps `value`, which has to be fit for JSON and must not change afterwards. Returns at once. */
   write(value: unknown): void {
+    if (this.isLeft) return;
     this.pending = value;
     this.writing ??= this.writeAll().finally(() => {
       this.writing = undefined;
     });
+  }
+
+  /** Writes what waits, and leaves the file to another process: nothing is written any more. */
+  leave(): void {
+    this.flush();
+    this.isLeft = true;
+    this.turn++;
   }
 
   /** Writes what waits before it returns. */
@@ -53,6 +64,7 @@ export class StateFile {
     const { pending } = this;
     if (pending === undefined) return;
     this.pending = undefined;
+    this.turn++;
     const next = `${this.path}.last`;
     try {
       mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
@@ -72,11 +84,12 @@ export class StateFile {
     while (this.pending !== undefined) {
       const { pending } = this;
       this.pending = undefined;
+      const turn = ++this.turn;
       try {
         mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
         await writeFile(next, textOf(pending), { mode: 0o600, flush: true });
-        // Where `flush` has been called meanwhile, it wrote something newer.
-        if (this.pending === undefined) await rename(next, this.path);
+        // Where `flush` or `leave` has been called meanwhile, the file has something newer.
+        await (turn === this.turn ? rename(next, this.path) : rm(next, { force: true }));
         this.problem = '';
       } catch (error) {
         this.warn(error);

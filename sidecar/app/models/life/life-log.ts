@@ -144,6 +144,11 @@ export class LifeLog {
     this.deps.file?.flush();
   }
 
+  /** The file is the successor's from here on. */
+  handOver(): void {
+    this.deps.file?.leave();
+  }
+
   /** Another revision of a version begins anew; one before it that is over is no longer listed. */
   private lifeOf(revision: Revision): Life {
     const known = this.lives.get(revision);

@@ -82,7 +82,7 @@ export class FileStore implements RolloutStore {
 
   async say(facts: unknown): Promise<void> {
     mkdirSync(this.directory, { recursive: true, mode: 0o700 });
-    const path = join(this.directory, `${this.instance}${FACTS}`);
+    const path = join(this.directory, `${encodeURIComponent(this.instance)}${FACTS}`);
     writeFileSync(`${path}.next`, JSON.stringify(facts), { mode: 0o600 });
     renameSync(`${path}.next`, path);
   }
@@ -99,7 +99,7 @@ export class FileStore implements RolloutStore {
   async close(): Promise<void> {
     await this.resign();
     for (const lock of this.taken.keys()) await this.give(lock);
-    rmSync(join(this.directory, `${this.instance}${FACTS}`), { force: true });
+    rmSync(join(this.directory, `${encodeURIComponent(this.instance)}${FACTS}`), { force: true });
   }
 
   private readNow(): Stored | undefined {

@@ -43,6 +43,20 @@ describe('a state file', () => {
     await until('the next is written', () => (open('models.json').read() as { i: number }).i === 3);
   });
 
+  it('is not written by a process that has left it to another, nor by its write that was under way', async () => {
+    const file = open('models.json');
+    file.write({ i: 1 });
+    await Promise.resolve();
+    file.write({ i: 2 });
+    file.leave();
+    assert.deepEqual(open('models.json').read(), { i: 2 });
+    writeFileSync(join(scratch.path, 'models.json'), '{"i":"of the successor"}');
+    file.write({ i: 3 });
+    file.flush();
+    await until('the write under way is over', () => readdirSync(scratch.path).join() === 'models.json');
+    assert.deepEqual(open('models.json').read(), { i: 'of the successor' });
+  });
+
   it('is said and ignored when it cannot be read, and said once when it cannot be written', async () => {
     writeFileSync(join(scratch.path, 'models.json'), '{"a":');
     assert.equal(open('models.json').read(), undefined);
