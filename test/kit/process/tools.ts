@@ -8,11 +8,20 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { packageRoot } from './package-root.js';
 
 const run = promisify(execFile);
+
+/** Tests in other processes may install at the same time: one after the other. */
+const APT: readonly [command: string, ...args: string[]] = [
+  'flock',
+  path.join(tmpdir(), 'outrider-apt.lock'),
+  'apt-get',
+  '-qq',
+];
 
 interface Tool {
   readonly path: string;
@@ -194,7 +203,7 @@ const TOOLS = {
     mark: path.join(PROMETHEUS, '.installed'),
     needs: "apt-get with Debian's archive, and root",
     steps: [
-      ['apt-get', 'update', '-qq'],
+      [...APT, 'update'],
       [
         'sh',
         '-ec',
@@ -205,15 +214,22 @@ const TOOLS = {
     ],
   },
   // The newest there is: browsers are not pinned.
-  chromium: {
-    path: '/usr/bin/chromium',
-    needs: 'chromium on PATH, or apt-get and root',
-    steps: [
-      ['apt-get', 'update', '-qq'],
-      ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'chromium'],
-    ],
-  },
+  chromium: debian('chromium'),
+  fish: debian('fish'),
+  zsh: debian('zsh'),
 } as const satisfies Readonly<Record<string, Tool>>;
+
+/** A program that Debian packages by its own name. */
+function debian(name: string): Tool {
+  return {
+    path: `/usr/bin/${name}`,
+    needs: `${name} on PATH, or apt-get and root`,
+    steps: [
+      [...APT, 'update'],
+      [...APT, 'install', '-y', '--no-install-recommends', name],
+    ],
+  };
+}
 
 export type ToolName = keyof typeof TOOLS;
 

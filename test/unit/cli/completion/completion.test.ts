@@ -1,4 +1,4 @@
-/** Completion, in the shells themselves; one that is not installed is skipped. */
+/** Completion, in the shells themselves. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { bashCompletion } from '../../../../sidecar/cli/completion/bash.js';
@@ -7,12 +7,12 @@ import { fishCompletion } from '../../../../sidecar/cli/completion/fish.js';
 import { zshCompletion } from '../../../../sidecar/cli/completion/zsh.js';
 import { build } from '../../../../sidecar/cli/program.js';
 import { scratchForTest } from '../../../kit/mocha/scratch.js';
+import { toolOrSkip } from '../../../kit/process/tools.js';
 
 const commands = completedCommands(
   build(() => {}),
   { explain: ['overloaded', 'no-endpoint'], status: [] },
 );
-const isInstalled = (shell: string): boolean => spawnSync(shell, ['--version']).status === 0;
 
 /** Runs a script, and returns its lines. */
 function run(shell: string, script: string, cwd: string): string[] {
@@ -61,8 +61,8 @@ describe('outrider completion', () => {
     }
   });
 
-  it('completes in fish', function () {
-    if (!isInstalled('fish')) this.skip();
+  it('completes in fish', async function () {
+    await toolOrSkip(this, 'fish');
     const scratch = scratchForTest();
     scratch.write('mesh.yaml', '');
     const file = scratch.write('.outrider.fish', fishCompletion(commands));
@@ -75,8 +75,8 @@ describe('outrider completion', () => {
     }
   });
 
-  it('completes in zsh', function () {
-    if (!isInstalled('zsh')) this.skip();
+  it('completes in zsh', async function () {
+    await toolOrSkip(this, 'zsh');
     const scratch = scratchForTest();
     const file = scratch.write('outrider.zsh', zshCompletion(commands));
     // The completion system draws a menu on a terminal; what it is given is printed instead.
