@@ -52,11 +52,15 @@ export class StateFile {
     });
   }
 
-  /** Writes what waits, and leaves the file to another process: nothing is written any more. */
-  leave(): void {
+  /**
+   * Writes what waits before it returns, and leaves the file to another process: nothing is written any more. Resolves when a
+   * write that was under way, and is thrown away, is over.
+   */
+  async leave(): Promise<void> {
     this.flush();
     this.isLeft = true;
     this.turn++;
+    await this.writing;
   }
 
   /** Writes what waits before it returns. */

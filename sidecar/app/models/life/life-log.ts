@@ -146,7 +146,7 @@ export class LifeLog {
 
   /** The file is the successor's from here on. */
   handOver(): void {
-    this.deps.file?.leave();
+    void this.deps.file?.leave();
   }
 
   /** Another revision of a version begins anew; one before it that is over is no longer listed. */

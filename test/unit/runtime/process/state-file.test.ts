@@ -48,12 +48,13 @@ describe('a state file', () => {
     file.write({ i: 1 });
     await Promise.resolve();
     file.write({ i: 2 });
-    file.leave();
+    const left = file.leave();
     assert.deepEqual(open('models.json').read(), { i: 2 });
     writeFileSync(join(scratch.path, 'models.json'), '{"i":"of the successor"}');
     file.write({ i: 3 });
     file.flush();
-    await until('the write under way is over', () => readdirSync(scratch.path).join() === 'models.json');
+    await left;
+    assert.deepEqual(readdirSync(scratch.path), ['models.json']);
     assert.deepEqual(open('models.json').read(), { i: 'of the successor' });
   });
 
