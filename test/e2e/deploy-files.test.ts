@@ -10,6 +10,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { loadSidecarFile } from '../../sidecar/config/file/load.js';
 import { scratchForEach } from '../kit/mocha/scratch.js';
 import { REPOSITORY } from '../kit/process/outrider.js';
+import { toolOrSkip } from '../kit/process/tools.js';
 
 const UNITS = path.join(REPOSITORY, 'mesh-config/systemd');
 const DEPLOY = path.join(REPOSITORY, 'mesh-config/deploy');
@@ -33,8 +34,8 @@ describe('the units of systemd', function () {
   this.timeout(60_000);
   const scratch = scratchForEach();
   let analyze: string;
-  before(function () {
-    analyze = programOrSkip(this, 'systemd-analyze');
+  before(async function () {
+    analyze = await toolOrSkip(this, 'systemd-analyze');
   });
 
   it('are valid, and a wrong key is found', () => {

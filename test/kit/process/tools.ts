@@ -217,16 +217,17 @@ const TOOLS = {
   chromium: debian('chromium'),
   fish: debian('fish'),
   zsh: debian('zsh'),
+  'systemd-analyze': debian('systemd-analyze', 'systemd'),
 } as const satisfies Readonly<Record<string, Tool>>;
 
-/** A program that Debian packages by its own name. */
-function debian(name: string): Tool {
+/** A program of a Debian package, which usually has its name. */
+function debian(name: string, of = name): Tool {
   return {
     path: `/usr/bin/${name}`,
     needs: `${name} on PATH, or apt-get and root`,
     steps: [
       [...APT, 'update'],
-      [...APT, 'install', '-y', '--no-install-recommends', name],
+      [...APT, 'install', '-y', '--no-install-recommends', of],
     ],
   };
 }

@@ -128,9 +128,13 @@ describe('OTLP over gRPC', () => {
   });
 
   it('a request under way fails when the sender is closed', async () => {
-    const sender = await collector(() => {});
+    let onArrival = (): void => {};
+    const arrived = new Promise<void>((resolve) => {
+      onArrival = resolve;
+    });
+    const sender = await collector(() => onArrival());
     const result = sender.send(Buffer.alloc(1));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await arrived;
     sender.close();
     assert.equal((await result).kind, 'failed');
   });
