@@ -1,0 +1,95 @@
+/**
+ * The Helm chart by `helm` itself: its objects are those of Kustomize. Skipped, said loudly, where a program is missing; .ci/nightly
+ * builds both, which takes minutes.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parse, parseAllDocuments } from 'yaml';
+import { loadSidecarFile } from '../../sidecar/config/file/load.js';
+import { scratchForEach } from '../kit/mocha/scratch.js';
+import { REPOSITORY } from '../kit/process/outrider.js';
+
+const DEPLOY = path.join(REPOSITORY, 'mesh-config/deploy');
+
+/** The program in `.cache/bin` or on PATH; otherwise the tests are skipped. */
+function programOrSkip(context: Mocha.Context, name: string): string {
+  const cached = path.join(REPOSITORY, '.cache/bin', name);
+  if (existsSync(cached)) return cached;
+  if (spawnSync('sh', ['-c', `command -v ${name}`]).status === 0) return name;
+  process.stderr.write(`\nSKIPPING FILES FOR DEPLOYMENT: there is no ${name}\n`);
+  return context.skip();
+}
+
+function outputOf(program: string, args: readonly string[]): string {
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: 30_000 });
+  assert.equal(status, 0, `${program} ${args.join(' ')}: ${stdout}${stderr}`);
+  return stdout + stderr;
+}
+
+describe('the Helm chart', function () {
+  this.timeout(60_000);
+  const scratch = scratchForEach();
+  let helm: string;
+  before(function () {
+    helm = programOrSkip(this, 'helm');
+  });
+  const rendered = (...args: string[]) =>
+    objectsOf(
+      outputOf(helm, ['template', 'digits', path.join(DEPLOY, 'helm'), '--kube-version', '1.31.0', ...args]),
+    );
+
+  it('has the objects that Kustomize has, equal but for the comments of the sidecars’ files', function () {
+    const kustomize = programOrSkip(this, 'kustomize');
+    const expected = objectsOf(outputOf(kustomize, ['build', path.join(DEPLOY, 'kubernetes/native')]));
+    const found = rendered();
+    assert.deepEqual([...found.keys()].sort(), [...expected.keys()].sort());
+    for (const [name, object] of found) {
+      const other = expected.get(name)!;
+      if (object.kind !== 'ConfigMap') assert.deepEqual(object, other, name);
+      else {
+        const named = { trust_domain: 'outrider.local', datacenter: 'dc1' };
+        assert.deepEqual(fileOf(object), { ...named, ...fileOf(other) }, name);
+      }
+    }
+  });
+
+  it('takes other names and numbers, and makes files that a sidecar accepts', () => {
+    const set = 'model.name=speech,model.replicas=2,caller.name=web,identity.trustDomain=corp.example';
+    const objects = rendered('--set', set);
+    assert.deepEqual(
+      [...objects.keys()].filter((name) => /digits|ask/.test(name)),
+      [],
+    );
+    const web = objects.get('ConfigMap outrider-web')!;
+    const file = path.join(scratch.path, 'sidecar.yaml');
+    for (const name of ['speech', 'web']) {
+      writeFileSync(file, objects.get(`ConfigMap outrider-${name}`)!.data!['sidecar.yaml']);
+      const loaded = loadSidecarFile(file);
+      assert.ok(loaded.ok, JSON.stringify(loaded));
+    }
+    const { outbound } = fileOf(web) as { outbound: { upstreams: Record<string, { endpoints: string[] }> } };
+    assert.deepEqual(outbound.upstreams['speech']!.endpoints, [
+      'speech-0.speech:9443',
+      'speech-1.speech:9443',
+    ]);
+    assert.equal(rendered('--set', 'caller.enabled=false').has('Job ask'), false);
+  });
+});
+
+interface KubernetesObject {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly data?: { readonly 'sidecar.yaml': string };
+}
+
+/** By kind and name. */
+function objectsOf(text: string): Map<string, KubernetesObject> {
+  const objects = parseAllDocuments(text).map((document) => document.toJS() as KubernetesObject | null);
+  return new Map(
+    objects.flatMap((each) => (each === null ? [] : [[`${each.kind} ${each.metadata.name}`, each]])),
+  );
+}
+
+const fileOf = ({ data }: KubernetesObject): object => parse(data!['sidecar.yaml']) as object;
