@@ -197,7 +197,7 @@ export class InboundSide {
 
   /** Each version of a model that calls find here, as far as that is known. */
   get served(): readonly NamedVersion[] {
-    return this.repository?.repository.served() ?? this.index?.models ?? this.statuses.models;
+    return this.repository?.repository.loaded.served() ?? this.index?.models ?? this.statuses.models;
   }
 
   /** From now on `onChange` is called when `served` may have changed; a server of another make is asked for its index. */

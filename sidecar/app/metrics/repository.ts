@@ -6,7 +6,7 @@ import type { ModelRepository } from '../models/model-repository.js';
 export function repositoryMetrics(repository: ModelRepository): Metric[] {
   const versions = metricsOver(repository.index(), ({ name, version }) => ({ model: name, version }));
   const loads = metricsOver(
-    [...repository.loads],
+    [...repository.loaded.loads],
     ([model]): Readonly<Record<string, string>> => ({ model }),
   );
   return [

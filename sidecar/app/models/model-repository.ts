@@ -1,14 +1,13 @@
 import { planRepository, wantedRevisions } from '../../core/models/repository-plan.js';
 import { type Revision, SettledListing } from '../../core/models/settled-listing.js';
 import { compareVersions, type VersionPolicy } from '../../core/models/version-policy.js';
-import type { NamedVersion } from '../../discovery/consul/registered-models.js';
 import { listRevisions } from '../../health/model/model-revisions.js';
-import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { messageOf } from '../../runtime/log/message-of.js';
-import { AuditKind } from '../../telemetry/audit/trail.js';
 import type { AppContext } from '../context.js';
 import type { LoadedRevision } from './loaded-revision.js';
+import { LoadedRevisions } from './loaded-revisions.js';
 import { Pins } from './pins.js';
+import { type IndexEntry, repositoryIndex } from './repository-index.js';
 import { RepositoryWatch } from './repository-watch.js';
 
 /** How a repository changes while it is served (Triton's `--model-control-mode`); `rollout`: by rollouts only. */
@@ -41,17 +40,6 @@ export interface RevisionOwner {
   listed(all: readonly Revision[]): void;
 }
 
-/**
- * A line of RepositoryIndex, with the states of Triton. `reason` says why it is UNAVAILABLE, and of a version that is READY
- * why its files, which have changed since, could not be loaded.
- */
-export interface IndexEntry {
-  readonly name: string;
-  readonly version: string;
-  readonly state: 'READY' | 'LOADING' | 'UNLOADING' | 'UNAVAILABLE';
-  readonly reason: string;
-}
-
 /** What came of a command: empty, or why it failed. */
 export type CommandResult =
   | { readonly kind: 'done' }
@@ -65,20 +53,17 @@ interface PendingLoad {
 }
 
 /**
- * The models of a directory, each version with processes of its own: which are served follows from the directory, from the
- * version policy and from commands. A new or changed version is loaded beside the one that is served and takes its calls when
- * it is ready; what it replaces then gets no more, finishes what it has, and is stopped. A bad version gets none.
+ * The models of a directory: which versions are served follows from the directory, from the version policy, from commands
+ * and from rollouts. `loaded` has those that have processes.
  */
 export class ModelRepository {
-  readonly revisions: LoadedRevision[] = [];
+  readonly loaded: LoadedRevisions;
   /** What is served with `control: rollout`. */
   readonly pins = new Pins();
   private readonly listing = new SettledListing();
   /** Models that a command has unloaded. */
   private readonly unloaded = new Set<string>();
   private readonly pending = new Set<PendingLoad>();
-  /** Loads that have ended, by model. */
-  readonly loads = new Map<string, { ok: number; failed: number }>();
   private watcher: RepositoryWatch | undefined;
   /** Which versions are to be served; a reload may change it. */
   policy: VersionPolicy;
@@ -91,42 +76,14 @@ export class ModelRepository {
     private readonly context: AppContext,
   ) {
     this.policy = settings.policy;
-  }
-
-  /**
-   * The revisions that are served from the start, without those whose very files a sidecar before this one has rejected.
-   *
-   * @throws Error of one line when the directory cannot be read or has no version to serve.
-   */
-  static initial(
-    { directory, policy }: RepositorySettings,
-    isRejected: (revision: Revision) => boolean = () => false,
-    /** By model the version that a rollout has left; it counts where it is there. */
-    pinned: Readonly<Record<string, string>> = {},
-  ): readonly Revision[] {
-    const all = listRevisions(directory);
-    // Of a model of which nothing else is there, a rejected version is tried again.
-    const found = all.filter(
-      (each) => !isRejected(each) || all.every((other) => other.name !== each.name || isRejected(other)),
-    );
-    if (!found.some(({ version }) => version !== ''))
-      throw new Error(`${directory}: found no models, expected <name>/<version>/model.yaml`);
-    const chosen = found.filter(
-      ({ name, version }) => Object.hasOwn(pinned, name) && pinned[name] === version,
-    );
-    const others = found.filter(({ name }) => chosen.every((each) => each.name !== name));
-    const wanted = [...chosen, ...wantedRevisions(others, policy)];
-    if (wanted.length === 0)
-      throw new Error(`${directory}: found no version that the version policy serves, expected at least one`);
-    return wanted;
+    this.loaded = new LoadedRevisions(owner, context, settings.drainTimeoutMs);
   }
 
   /** Begins with these, which are open. `found`: all that is in the directory. */
   begin(initial: readonly LoadedRevision[], found: readonly Revision[]): void {
-    this.revisions.push(...initial);
     this.pins.begin(initial);
     this.listing.observe(found, this.nowMs());
-    for (const each of initial) this.owner.moved(each);
+    this.loaded.begin(initial);
   }
 
   /** Follows the directory from now on, where it is watched. */
@@ -175,9 +132,11 @@ export class ModelRepository {
   private apply(): void {
     if (this.isStopped) return;
     const wanted = this.wanted();
-    const { load, unload } = planRepository(wanted, this.revisions);
-    for (const each of load) this.load(each);
-    for (const each of unload) this.unload(each);
+    const { load, unload } = planRepository(wanted, this.loaded.all);
+    for (const each of load)
+      if (this.pins.isCandidate(each)) this.loaded.loadHeld(each);
+      else this.loaded.load(each);
+    for (const each of unload) this.loaded.unload(each);
     for (const command of this.pending) this.settle(command);
   }
 
@@ -187,85 +146,11 @@ export class ModelRepository {
     return wantedRevisions(listed, this.policy);
   }
 
-  private load(revision: Revision): void {
-    const { name: model, version } = revision;
-    this.context.deps.logger.info({ model, version }, 'loading a version of a model');
-    const loaded = this.owner.open(revision, false);
-    if (this.pins.isCandidate(revision)) hold(loaded);
-    this.revisions.push(loaded);
-    this.owner.moved(loaded);
-    this.owner.run(loaded);
-  }
-
   /** A process of a revision has changed its state. */
   changed(revision: LoadedRevision): void {
-    const before = revision.state.kind;
-    if (this.isStopped || !this.revisions.includes(revision)) return;
-    const hasMoved = revision.update();
-    this.owner.moved(revision);
-    if (!hasMoved) return;
-    const { logger } = this.context.deps;
-    const { audit } = this.context.dataPlane;
-    const { name: model, version, state } = revision;
-    if (state.kind === 'ready' && before === 'loading') {
-      this.loadsOf(model).ok++;
-      logger.info({ model, version }, 'a version of a model is ready');
-      audit.record(AuditKind.modelLoaded, { model, version });
-    }
-    if (before === 'loading' && 'why' in state) this.loadsOf(model).failed++;
-    if (state.kind === 'failed') {
-      logger.error({ model, version, why: state.why }, 'a version of a model could not be loaded');
-      audit.record(AuditKind.modelRejected, { model, version, why: state.why });
-      void revision.stop();
-    }
+    if (this.isStopped || !this.loaded.update(revision)) return;
     this.apply();
     this.owner.served();
-  }
-
-  private loadsOf(name: string): { ok: number; failed: number } {
-    return getOrInsert(this.loads, name, () => ({ ok: 0, failed: 0 }));
-  }
-
-  /** No new calls; the processes end when the calls have, or the drain timeout has passed. */
-  private unload(revision: LoadedRevision): void {
-    const { name: model, version, state } = revision;
-    const { deps } = this.context;
-    deps.logger.info({ model, version }, 'unloading a version of a model');
-    revision.state = { kind: 'unloading' };
-    this.owner.moved(revision);
-    this.owner.served();
-    void this.drained(revision, state.kind === 'ready')
-      .then(() => revision.stop())
-      .then(() => this.remove(revision));
-  }
-
-  /** Resolves when the last call has ended, or the drain timeout has passed; at once for one that never served. */
-  private drained({ backend }: LoadedRevision, isServing: boolean): Promise<void> {
-    backend.retire();
-    if (!isServing) return Promise.resolve();
-    return new Promise((resolve) => {
-      const limit = this.context.deps.timers.after(this.settings.drainTimeoutMs, resolve);
-      backend.whenIdle(() => {
-        limit.cancel();
-        resolve();
-      });
-    });
-  }
-
-  private remove(revision: LoadedRevision): void {
-    this.revisions.splice(this.revisions.indexOf(revision), 1);
-    this.owner.close(revision);
-    const { name: model, version } = revision;
-    this.context.deps.logger.info({ model, version }, 'a version of a model is unloaded');
-    this.context.dataPlane.audit.record(AuditKind.modelUnloaded, { model, version });
-  }
-
-  /** Each version that this instance serves, in the order of names and versions. */
-  served(): readonly NamedVersion[] {
-    const served = new Map<string, NamedVersion>();
-    for (const { name, version, isServed } of this.revisions)
-      if (isServed) served.set(`${version}/${name}`, { name, version });
-    return [...served.values()].sort(byNameAndVersion);
   }
 
   // ---- rollouts ----
@@ -319,32 +204,6 @@ export class ModelRepository {
     this.owner.served();
   }
 
-  /** Loads the same files once more, beside the processes that serve; calls go to the fresh ones as soon as they are ready. */
-  renew({ name, version, fingerprint }: Revision): LoadedRevision {
-    const fresh = this.owner.open({ name, version, fingerprint }, false);
-    this.revisions.push(fresh);
-    this.owner.moved(fresh);
-    this.owner.run(fresh);
-    return fresh;
-  }
-
-  /** Gives a revision up, whose place another one of the same files has. */
-  retire(revision: LoadedRevision): void {
-    if (this.revisions.includes(revision) && revision.state.kind !== 'unloading') this.unload(revision);
-  }
-
-  /** The revision with these files that has processes. */
-  held({ name, version, fingerprint }: Revision): LoadedRevision | undefined {
-    const own = this.revisions.filter(
-      (each) =>
-        each.name === name &&
-        each.version === version &&
-        each.fingerprint === fingerprint &&
-        each.state.kind !== 'unloading',
-    );
-    return own.findLast(({ state }) => state.kind === 'ready') ?? own.at(-1);
-  }
-
   // ---- commands ----
 
   /**
@@ -358,8 +217,7 @@ export class ModelRepository {
     if (!this.listing.revisions().some((each) => each.name === name))
       return Promise.resolve({ kind: 'unknown', why: 'failed to poll from model repository' });
     this.unloaded.delete(name);
-    for (const each of this.revisions)
-      if (each.name === name && each.state.kind === 'failed') this.unload(each);
+    this.loaded.unloadFailed(name);
     return new Promise((resolve) => {
       this.pending.add({ name, resolve });
       this.apply();
@@ -369,7 +227,7 @@ export class ModelRepository {
   /** Answers a command whose model has come to rest: every wanted version is ready, or has failed. */
   private settle(command: PendingLoad): void {
     const wanted = this.wanted().filter(({ name }) => name === command.name);
-    const held = wanted.map((each) => this.held(each));
+    const held = wanted.map((each) => this.loaded.held(each));
     if (held.some((each) => each === undefined || each.state.kind === 'loading')) return;
     const bad = held.filter((each) => each !== undefined && each.state.kind !== 'ready');
     this.pending.delete(command);
@@ -391,50 +249,10 @@ export class ModelRepository {
 
   /** Every version that is there or has processes, in the order of names and versions. */
   index(): readonly IndexEntry[] {
-    const entries = new Map<string, IndexEntry>();
-    for (const { name, version } of this.listing.revisions())
-      entries.set(`${version}/${name}`, { name, version, state: 'UNAVAILABLE', reason: 'unloaded' });
-    for (const each of this.revisions) {
-      const { name, version } = each;
-      const key = `${version}/${name}`;
-      const entry = entryOf(each);
-      const known = entries.get(key);
-      if (known === undefined || RANKS[entry.state] >= RANKS[known.state]) entries.set(key, entry);
-    }
-    // The files of a version that is served have changed, and could not be loaded.
-    for (const { name, version, state } of this.revisions) {
-      const entry = entries.get(`${version}/${name}`)!;
-      if (state.kind === 'failed' && entry.state === 'READY')
-        entries.set(`${version}/${name}`, {
-          ...entry,
-          reason: `changed since, and not loaded again: ${state.why}`,
-        });
-    }
-    return [...entries.values()].sort(byNameAndVersion);
+    return repositoryIndex(this.listing.revisions(), this.loaded.all);
   }
 
   private nowMs(): number {
     return this.context.deps.clock.now();
   }
-}
-
-/** No call goes to it until it is let go. */
-function hold(loaded: LoadedRevision): void {
-  loaded.isHeld = true;
-  loaded.backend.share = 0;
-}
-
-/** Of several revisions of one version the one that matters most stands in the index. */
-const RANKS = { UNAVAILABLE: 0, UNLOADING: 1, LOADING: 2, READY: 3 } as const;
-
-function byNameAndVersion(a: NamedVersion, b: NamedVersion): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : compareVersions(a.version, b.version);
-}
-
-/** What RepositoryIndex says of one revision. */
-function entryOf({ name, version, state, why }: LoadedRevision): IndexEntry {
-  const states = { loading: 'LOADING', ready: 'READY', unloading: 'UNLOADING' } as const;
-  if (state.kind === 'unavailable' || state.kind === 'failed')
-    return { name, version, state: 'UNAVAILABLE', reason: why };
-  return { name, version, state: states[state.kind], reason: '' };
 }

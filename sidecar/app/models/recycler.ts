@@ -44,6 +44,8 @@ interface Watched {
 interface Renewal {
   readonly old: LoadedRevision;
   readonly fresh: LoadedRevision;
+  /** What was found here and not by a detector; empty: a detector suspects the old one. */
+  readonly own: string;
 }
 
 /**
@@ -74,7 +76,7 @@ export class Recycler {
 
   /** A detector suspects what is served of this version; empty `cause`: it does not any more. */
   suspect({ model, version }: SuspectModel, cause: string): void {
-    for (const each of this.deps.repository.revisions) {
+    for (const each of this.deps.repository.loaded.all) {
       if (each.name !== model || each.version !== version || each.isHeld || each.state.kind !== 'ready')
         continue;
       each.suspicion = cause;
@@ -85,7 +87,7 @@ export class Recycler {
   /** One look at all processes; at most one renewal begins. Never rejects. */
   async look(): Promise<void> {
     if (this.renewal !== undefined) return this.follow(this.renewal);
-    const { revisions } = this.deps.repository;
+    const { all: revisions } = this.deps.repository.loaded;
     for (const each of this.watched.keys()) if (!revisions.includes(each)) this.watched.delete(each);
     if (this.isAsking || this.isStopped) return;
     const due = revisions.flatMap((each) => {
@@ -106,7 +108,7 @@ export class Recycler {
     const { repository, context, limits, memoryOf } = this.deps;
     const nowMs = context.deps.clock.now();
     const { name, state, isHeld, suspicion, backend, hosts } = revision;
-    if (state.kind !== 'ready' || isHeld || !repository.revisions.includes(revision)) return undefined;
+    if (state.kind !== 'ready' || isHeld || !repository.loaded.all.includes(revision)) return undefined;
     const watched = getOrInsert(this.watched, revision, () => ({
       ...{ pids: '', sinceMs: nowMs, early: context.deps.random(), failedMs: Number.NEGATIVE_INFINITY },
     }));
@@ -115,7 +117,7 @@ export class Recycler {
       watched.pids = pids;
       watched.sinceMs = nowMs;
     }
-    const others = repository.revisions.filter((each) => each.name === name && each !== revision);
+    const others = repository.loaded.all.filter((each) => each.name === name && each !== revision);
     const facts = {
       ...{ ageMs: nowMs - watched.sinceMs, memoryBytes: memoryOf(revision), suspicion },
       isWhole: backend.instances.every(({ isReady }) => isReady),
@@ -128,12 +130,14 @@ export class Recycler {
   private begin(old: LoadedRevision, why: string): void {
     const { name: model, version } = old;
     this.deps.context.deps.logger.info({ model, version, why }, 'replacing a process that serves');
-    if (old.suspicion === '') old.suspicion = why;
+    // A detector's suspicion stays until the detector withdraws it; what is found here ends with the renewal.
+    const own = old.suspicion === '' ? why : '';
+    if (own !== '') old.suspicion = own;
     this.deps.moved(old);
-    this.renewal = { old, fresh: this.deps.repository.renew(old) };
+    this.renewal = { old, fresh: this.deps.repository.loaded.renew(old), own };
   }
 
-  private follow({ old, fresh }: Renewal): void {
+  private follow({ old, fresh, own }: Renewal): void {
     const { repository, context } = this.deps;
     const { name: model, version } = old;
     if (fresh.state.kind === 'loading') return;
@@ -142,7 +146,7 @@ export class Recycler {
     if (fresh.state.kind === 'ready') {
       this.counts.done++;
       context.deps.logger.info({ model, version }, 'a fresh process has taken over');
-      repository.retire(old);
+      repository.loaded.retire(old);
       return;
     }
     this.counts.failed++;
@@ -152,9 +156,9 @@ export class Recycler {
       { model, version, why: fresh.why },
       'a fresh process could not take over; the old one goes on',
     );
-    old.suspicion = '';
+    if (old.suspicion === own) old.suspicion = '';
     this.deps.moved(old);
-    repository.retire(fresh);
+    repository.loaded.retire(fresh);
   }
 
   /** Without a place to agree in, the limits drawn by chance keep replicas apart. */

@@ -7,6 +7,7 @@ import type { Inbound } from '../../inbound.js';
 import type { AppContext } from '../context.js';
 import type { ModelHost } from '../model-host.js';
 import type { ModelStatuses } from '../model-status.js';
+import { initialRevisions } from './initial-revisions.js';
 import type { LifeLog } from './life/life-log.js';
 import { LoadedRevision } from './loaded-revision.js';
 import {
@@ -107,7 +108,7 @@ export class ServedRepository implements RevisionOwner {
   }
 
   get hosts(): readonly ModelHost[] {
-    return this.repository.revisions.flatMap(({ hosts }) => hosts);
+    return this.repository.loaded.all.flatMap(({ hosts }) => hosts);
   }
 
   /** Which versions are to be served has changed; what follows the directory rolls them out. */
@@ -118,7 +119,7 @@ export class ServedRepository implements RevisionOwner {
 
   /** Whether the model was there at the start. */
   isInitial(backend: ModelBackend): boolean {
-    return this.repository.revisions.some((each) => each.backend === backend && each.isInitial);
+    return this.repository.loaded.all.some((each) => each.backend === backend && each.isInitial);
   }
 
   ownModels(start: (host: ModelHost) => void): void {
@@ -156,7 +157,7 @@ export class ServedRepository implements RevisionOwner {
   close(revision: LoadedRevision): void {
     const { hosts, backend } = revision;
     // Where the same files are served by other processes, a failure says nothing against the files.
-    if (this.repository.held(revision) !== undefined) this.lives.drop(revision);
+    if (this.repository.loaded.held(revision) !== undefined) this.lives.drop(revision);
     else this.lives.ended(revision, 'its calls have ended, and its processes are stopped');
     for (const host of hosts) this.statuses?.remove(host);
     this.inbound!.removeModel(backend);
@@ -205,5 +206,5 @@ function initialOf(settings: RepositorySettings, lives: LifeLog): readonly Revis
   const isRejected = (each: Revision) => lives.whyRejected(each) !== undefined;
   const kept = settings.control === 'rollout' ? lives.recall(PINS) : undefined;
   const pinned = typeof kept === 'object' && kept !== null ? (kept as Record<string, string>) : {};
-  return ModelRepository.initial(settings, isRejected, pinned);
+  return initialRevisions(settings, { isRejected, pinned });
 }

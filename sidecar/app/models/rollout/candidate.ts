@@ -114,14 +114,14 @@ export class Candidate {
   /** The processes of the new version; undefined: none have been started, or they are going. */
   private get fresh(): LoadedRevision | undefined {
     const { candidate } = this;
-    return candidate && this.deps.repository.held(candidate);
+    return candidate && this.deps.repository.loaded.held(candidate);
   }
 
   /** The processes of the version that is served. */
   private get old(): LoadedRevision | undefined {
     const { repository } = this.deps;
     const served = repository.pins.servedOf(this.model);
-    return served && repository.held(served);
+    return served && repository.loaded.held(served);
   }
 
   /** Starts its processes, unless they run. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { initialRevisions } from '../../../../sidecar/app/models/initial-revisions.js';
 import { LifeLog } from '../../../../sidecar/app/models/life/life-log.js';
 import { LoadedRevision } from '../../../../sidecar/app/models/loaded-revision.js';
 import {
@@ -77,7 +78,7 @@ describe('a model repository', () => {
     },
     served: () => {
       told.push(
-        repository
+        repository.loaded
           .served()
           .map(({ name, version }) => `${name}/${version}`)
           .join(),
@@ -93,7 +94,7 @@ describe('a model repository', () => {
       ...{ directory: scratch.path, policy: LATEST, control, pollMs: 1_000, drainTimeoutMs: 30_000 },
     };
     repository = new ModelRepository(settings, owner, anAppContext(stack));
-    const initial = ModelRepository.initial(settings).map((each: Revision) => owner.open(each, true));
+    const initial = initialRevisions(settings).map((each: Revision) => owner.open(each, true));
     repository.begin(initial, listRevisions(scratch.path));
     repository.start();
     for (const path of served.keys()) set(path, { kind: 'ready' });
@@ -184,7 +185,7 @@ describe('a model repository', () => {
     pass(3_000);
     assert.notEqual(of('digits/2'), bad);
     assert.deepEqual(index(), ['digits/1 READY', 'digits/2 LOADING']);
-    assert.deepEqual(repository.loads.get('digits'), { ok: 1, failed: 1 });
+    assert.deepEqual(repository.loaded.loads.get('digits'), { ok: 1, failed: 1 });
   });
 
   it('leaves a model that was there at the start to its supervisor when it does not load', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { initialRevisions } from '../../../../sidecar/app/models/initial-revisions.js';
 import { LoadedRevision } from '../../../../sidecar/app/models/loaded-revision.js';
 import { ModelRepository, type RevisionOwner } from '../../../../sidecar/app/models/model-repository.js';
 import { Recycler } from '../../../../sidecar/app/models/recycler.js';
@@ -78,7 +79,7 @@ describe('the recycler', () => {
     const settings = { directory: scratch.path, policy: LATEST, control: 'none' as const, pollMs: 1_000 };
     const all = { ...settings, drainTimeoutMs: 30_000 };
     repository = new ModelRepository(all, owner, context);
-    const initial = ModelRepository.initial(all).map((each) => owner.open(each, true));
+    const initial = initialRevisions(all).map((each) => owner.open(each, true));
     repository.begin(initial, listRevisions(scratch.path));
     recycler = new Recycler({
       ...{ repository, context, store, memoryOf: () => memory, moved: () => {} },
@@ -93,7 +94,7 @@ describe('the recycler', () => {
     const [instance] = served[i]!.instances;
     instance!.state = state;
     instance!.isReady = state.kind === 'ready';
-    repository.changed(repository.revisions.find(({ backend }) => (backend as unknown) === served[i])!);
+    repository.changed(repository.loaded.all.find(({ backend }) => (backend as unknown) === served[i])!);
   };
   /** Time passes, with a look of the recycler each five seconds. */
   const pass = async (ms: number): Promise<void> => {
@@ -149,6 +150,21 @@ describe('the recycler', () => {
     recycler.suspect({ model: 'digits', version: '1' }, 'it leaks');
     await pass(5_000);
     assert.equal(served.length, 2);
+  });
+
+  it('remembers a suspicion that a failed renewal has not answered, and acts on it again', async () => {
+    await pass(70_000);
+    recycler.suspect({ model: 'digits', version: '1' }, 'it leaks');
+    await pass(5_000);
+    set(1, { kind: 'away', why: 'no memory left' });
+    await pass(10_000);
+    assert.equal(repository.loaded.all[0]!.suspicion, 'it leaks');
+    await pass(610_000);
+    assert.equal(served.length, 3);
+    set(2, { kind: 'away', why: 'no memory left' });
+    recycler.suspect({ model: 'digits', version: '1' }, '');
+    await pass(620_000);
+    assert.equal(served.length, 3, 'the detector has withdrawn it');
   });
 
   it('does nothing while another replica of the service recycles, or a process does not serve', async () => {
