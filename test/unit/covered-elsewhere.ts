@@ -83,7 +83,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/ocr/print/page.ts': 'test/stack/services/ocr.test.ts',
   'services/ocr/print/truetype.ts': 'test/stack/services/ocr.test.ts',
   'services/vad/model.ts': 'test/stack/services/vad.test.ts',
-  'sidecar/app/models/initial-revisions.ts': 'test/unit/app/models/model-repository.test.ts',
   'sidecar/app/models/loaded-revisions.ts': 'test/unit/app/models/model-repository.test.ts',
   'sidecar/app/models/repository-index.ts': 'test/unit/app/models/model-repository.test.ts',
   'sidecar/app/models/loaded-revision.ts': 'test/unit/app/models/model-repository.test.ts',

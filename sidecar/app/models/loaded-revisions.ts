@@ -4,8 +4,23 @@ import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { AuditKind } from '../../telemetry/audit/trail.js';
 import type { AppContext } from '../context.js';
 import type { LoadedRevision } from './loaded-revision.js';
-import type { RevisionOwner } from './model-repository.js';
 import { byNameAndVersion } from './repository-index.js';
+
+/** What a repository asks of the inbound side. */
+export interface RevisionOwner {
+  /** Makes what a revision needs to be served; `isInitial`: it was there at the start. */
+  open(revision: Revision, isInitial: boolean): LoadedRevision;
+  /** Starts its processes. */
+  run(revision: LoadedRevision): void;
+  /** The revision has ended, and gets no more calls. */
+  close(revision: LoadedRevision): void;
+  /** What is served may have changed. */
+  served(): void;
+  /** A revision, or one of its processes, may have changed its state. */
+  moved(revision: LoadedRevision): void;
+  /** What is in the directory, after each look. */
+  listed(all: readonly Revision[]): void;
+}
 
 /**
  * The versions of models that have processes, each with its own. A new or changed version is loaded beside the one that is

@@ -5,7 +5,7 @@ import { listRevisions } from '../../health/model/model-revisions.js';
 import { messageOf } from '../../runtime/log/message-of.js';
 import type { AppContext } from '../context.js';
 import type { LoadedRevision } from './loaded-revision.js';
-import { LoadedRevisions } from './loaded-revisions.js';
+import { LoadedRevisions, type RevisionOwner } from './loaded-revisions.js';
 import { Pins } from './pins.js';
 import { type IndexEntry, repositoryIndex } from './repository-index.js';
 import { RepositoryWatch } from './repository-watch.js';
@@ -22,22 +22,6 @@ export interface RepositorySettings {
   readonly pollMs: number;
   /** Longest time that calls of a revision may take to end before its processes are stopped. */
   readonly drainTimeoutMs: number;
-}
-
-/** What a repository asks of the inbound side. */
-export interface RevisionOwner {
-  /** Makes what a revision needs to be served; `isInitial`: it was there at the start. */
-  open(revision: Revision, isInitial: boolean): LoadedRevision;
-  /** Starts its processes. */
-  run(revision: LoadedRevision): void;
-  /** The revision has ended, and gets no more calls. */
-  close(revision: LoadedRevision): void;
-  /** What is served may have changed. */
-  served(): void;
-  /** A revision, or one of its processes, may have changed its state. */
-  moved(revision: LoadedRevision): void;
-  /** What is in the directory, after each look. */
-  listed(all: readonly Revision[]): void;
 }
 
 /** What came of a command: empty, or why it failed. */

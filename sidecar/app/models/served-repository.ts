@@ -10,12 +10,8 @@ import type { ModelStatuses } from '../model-status.js';
 import { initialRevisions } from './initial-revisions.js';
 import type { LifeLog } from './life/life-log.js';
 import { LoadedRevision } from './loaded-revision.js';
-import {
-  type ModelControl,
-  ModelRepository,
-  type RepositorySettings,
-  type RevisionOwner,
-} from './model-repository.js';
+import type { RevisionOwner } from './loaded-revisions.js';
+import { type ModelControl, ModelRepository, type RepositorySettings } from './model-repository.js';
 import { RepositoryMethods } from './repository-methods.js';
 import { RevisionProcesses } from './revision-processes.js';
 import type { StatisticsReader } from './statistics-reader.js';

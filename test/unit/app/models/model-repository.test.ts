@@ -5,11 +5,8 @@ import { join } from 'node:path';
 import { initialRevisions } from '../../../../sidecar/app/models/initial-revisions.js';
 import { LifeLog } from '../../../../sidecar/app/models/life/life-log.js';
 import { LoadedRevision } from '../../../../sidecar/app/models/loaded-revision.js';
-import {
-  type ModelControl,
-  ModelRepository,
-  type RevisionOwner,
-} from '../../../../sidecar/app/models/model-repository.js';
+import type { RevisionOwner } from '../../../../sidecar/app/models/loaded-revisions.js';
+import { type ModelControl, ModelRepository } from '../../../../sidecar/app/models/model-repository.js';
 import type { Revision } from '../../../../sidecar/core/models/settled-listing.js';
 import { LATEST } from '../../../../sidecar/core/models/version-policy.js';
 import { listRevisions } from '../../../../sidecar/health/model/model-revisions.js';
