@@ -180,7 +180,7 @@ const TOOLS = {
           'subprocess.run([program, "--version"], check=True, stdout=subprocess.DEVNULL)',
           `os.makedirs(${JSON.stringify(BIN)}, exist_ok=True)`,
           `link = ${JSON.stringify(ENVOY)}`,
-          'os.symlink(program, link + ".new")',
+          'os.symlink(os.path.relpath(program, os.path.dirname(link)), link + ".new")',
           'os.replace(link + ".new", link)',
         ].join('\n'),
       ],

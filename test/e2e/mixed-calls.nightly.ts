@@ -1,0 +1,227 @@
+/**
+ * For .ci/nightly: a mesh in which everything that watches or acts is on, and calls as models make them at the same time:
+ * short ones, calls of 600 KB, runs from a millisecond to seconds, streams of tokens, two models in one process, a client in
+ * Go; then twice as many. Nothing is wrong, so that nothing may act: no call fails, no endpoint is ejected or suspected, no
+ * process is killed. `npx mocha --no-config dist/test/e2e/mixed-calls.nightly.js`
+ */
+import assert from 'node:assert/strict';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Client, requestCallback } from '@grpc/grpc-js';
+import { protocols } from '../../proto/load.js';
+import type { ModelInferRequest, ModelStreamInferResponse } from '../../proto/messages.js';
+import { readAddress } from '../../sidecar/config/codecs/address.js';
+import { digitLoad } from '../drills/faults/digit-load.js';
+import { type AskedCall, Load, type LoadOptions, summarize } from '../drills/faults/load.js';
+import { callByGhz, SERVER_READY } from '../kit/interop/go.js';
+import { sumOfSamples } from '../kit/process/metrics-page.js';
+import {
+  admin,
+  DIGITS_MODELS,
+  Mesh,
+  outrider,
+  REPOSITORY,
+  reportOf,
+  Scratch,
+  type UpFacts,
+} from '../kit/process/outrider.js';
+import { toolOrSkip } from '../kit/process/tools.js';
+import { putLoopModel } from '../kit/service/tiny-models.js';
+import { Collector } from '../kit/traces/collector.js';
+
+const PART_MS = 25_000;
+/** 602,112 octets. */
+const PICTURES = 192;
+const CHARACTERS = 400;
+/** Turns of the loop model: from 1 ms or so to some seconds. */
+const TURNS = [800, 8_000, 80_000, 800_000, 2_000_000];
+
+const mixedFile = (models: string, collector: string, files: string): string => `
+services:
+  mixed:
+    models: ${models}
+    isolation: shared
+    replicas: 2
+    queue: { adaptive: { min: 2, max: 64 } }
+    recycle: { max_age: 1h, max_memory: 4GiB }
+    load_report: { trailers: true }
+caller:
+  name: app
+  admin: 127.0.0.1:0
+  upstreams:
+    mixed:
+      listen: 127.0.0.1:0
+      foresight: { mode: enforce }
+      health: { kind: grpc, interval: 2s }
+      ejection:
+        detectors:
+          consecutive: { mode: enforce }
+          model_unavailable: { mode: enforce }
+          success_ratio: { mode: enforce, below: 0.8, min_calls: 5 }
+          latency: { mode: enforce, factor: 3, min_calls: 20 }
+          invalid_output: { mode: enforce, above: 0.5, min_samples: 5, sample_ratio: 1 }
+      pool: { ping_interval: 1s, ping_timeout: 1s }
+      routes:
+        - methods: [/inference.GRPCInferenceService/ModelInfer]
+          idempotent: true
+          timeout: 60s
+          retry: { on: [unavailable] }
+          hedge: { percentile: 0.95 }
+intentions: [{ from: app, to: mixed, action: allow }]
+observe: 127.0.0.1:0
+traces: { endpoint: "${collector}", sample: 1 }
+access_log: { path: ${join(files, 'access.jsonl')} }
+audit: { directory: ${files} }
+`;
+
+function largeRequest(): ModelInferRequest {
+  return {
+    model_name: 'digits',
+    inputs: [{ name: 'pixels', datatype: 'FP32', shape: [String(PICTURES), '784'] }],
+    raw_input_contents: [new Uint8Array(PICTURES * 784 * 4)],
+  };
+}
+
+function loopRequest(n: number): ModelInferRequest {
+  const turns = Buffer.alloc(8);
+  turns.writeBigInt64LE(BigInt(TURNS[n % TURNS.length]!));
+  return {
+    model_name: 'loop',
+    inputs: [{ name: 'n', datatype: 'INT64', shape: [] }],
+    raw_input_contents: [turns],
+  };
+}
+
+/** A stream of characters as one call: it ends well when every one of them has come, in order. */
+function askTokens(client: Client, n: number, done: requestCallback<unknown>): AskedCall {
+  const { path, requestSerialize, responseDeserialize } = protocols().inference.ModelStreamInfer;
+  const one = { shape: [1] };
+  const request = {
+    model_name: 'tokens',
+    inputs: [
+      { name: 'prompt', datatype: 'BYTES', ...one, contents: { bytes_contents: [Buffer.from('Call me ')] } },
+      { name: 'max_tokens', datatype: 'INT32', ...one, contents: { int_contents: [CHARACTERS] } },
+      { name: 'seed', datatype: 'INT64', ...one, contents: { int64_contents: [String(n)] } },
+    ],
+  } as unknown as ModelInferRequest;
+  const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, {
+    deadline: Date.now() + 60_000,
+  });
+  let next = 0;
+  let wrong: string | undefined;
+  stream.on('data', ({ error_message, infer_response }: ModelStreamInferResponse) => {
+    if (error_message) wrong ??= error_message;
+    const { outputs, raw_output_contents: raw } = infer_response!;
+    const index = Buffer.from(raw[outputs.findIndex(({ name }) => name === 'index')]!).readInt32LE();
+    if (index !== next++) wrong ??= `character ${index} came in the place of ${next - 1}`;
+  });
+  stream.on('error', (error) => done(error as Parameters<typeof done>[0]));
+  stream.on('end', () => {
+    if (wrong === undefined && next !== CHARACTERS) wrong = `${next} characters came`;
+    done(null, wrong);
+  });
+  stream.write(request);
+  stream.end();
+  return stream as unknown as AskedCall;
+}
+
+describe('calls of all kinds at once, with everything on', function () {
+  this.timeout(300_000);
+
+  let scratch: Scratch;
+  let collector: Collector;
+  let mesh: Mesh;
+  let facts: UpFacts;
+  let target: string;
+
+  before(async function () {
+    collector = await Collector.start(await toolOrSkip(this, 'otlp'));
+    scratch = new Scratch();
+    const models = join(scratch.path, 'models');
+    cpSync(DIGITS_MODELS, models, { recursive: true });
+    cpSync(join(REPOSITORY, 'services/tokens/models'), models, { recursive: true });
+    putLoopModel(models);
+    mesh = Mesh.start(mixedFile(models, `http://127.0.0.1:${collector.ports.http}`, scratch.path));
+    facts = await mesh.ready();
+    target = facts.call['mixed']!;
+  });
+  after(async () => {
+    await mesh?.discard();
+    await collector?.kill();
+    scratch?.remove();
+  });
+
+  const pages = async (): Promise<string> => {
+    const all = await Promise.all(facts.sidecars.map((each) => admin(each.admin, '/metrics')));
+    return all.map(({ body }) => body).join('\n');
+  };
+
+  const loads = (times: number): Promise<readonly Load[]> => {
+    const common = { target, deadlineMs: 60_000 };
+    const start = (options: Partial<LoadOptions> & { readonly perSecond: number }) =>
+      Load.start({ ...common, ...options, perSecond: options.perSecond * times });
+    return Promise.all([
+      digitLoad({ ...common, perSecond: 60 * times }),
+      start({ perSecond: 3, request: largeRequest }),
+      start({ perSecond: 0.6, request: loopRequest }),
+      start({
+        perSecond: 0.4,
+        ask: askTokens,
+        judge: (wrong) => wrong as unknown as string | undefined,
+      }),
+    ]);
+  };
+
+  /** Loads for a while, with a client in Go beside them. */
+  const run = async (times: number, ghz: string): Promise<void> => {
+    const running = await loads(times);
+    const address = readAddress(target);
+    assert.ok(address.ok);
+    const endMs = performance.now() + PART_MS;
+    while (performance.now() < endMs) {
+      const byGo = { method: SERVER_READY, calls: 100 * times, width: 4, floats: 0 };
+      const { byCode } = await callByGhz(ghz, address.value, byGo, scratch.path, 60_000);
+      assert.deepEqual(byCode, { OK: byGo.calls });
+    }
+    for (const load of running) await load.stop();
+    for (const load of running) {
+      const { sent, failures } = summarize(await load.between(0));
+      assert.deepEqual(failures, [], `${sent} calls`);
+      assert.ok(sent > PART_MS / 5_000);
+    }
+  };
+
+  for (const [times, title] of [
+    [1, 'at a steady rate'],
+    [2, 'twice as many'],
+  ] as const)
+    it(`fail in no call, ${title}`, async function () {
+      await run(times, await toolOrSkip(this, 'ghz'));
+    });
+
+  it('have had no endpoint ejected or suspected, and no process killed', async () => {
+    const page = await pages();
+    const sums = [
+      'outrider_ejections_total',
+      'outrider_suspicions_total',
+      'outrider_model_restarts_total',
+    ].map((name) => [name, sumOfSamples(page, name)] as const);
+    assert.deepEqual(
+      sums.filter(([, sum]) => sum !== 0),
+      [],
+    );
+    for (const { admin: address } of facts.sidecars)
+      for (const { endpoint, state, why } of (await reportOf(address)).endpoints)
+        assert.equal(state, 'active', `${endpoint}: ${why}`);
+  });
+
+  it('are all in the trace of a collector or counted as not sent', async () => {
+    assert.ok(collector.spans.length > 1_000);
+    const { code, stdout } = await outrider([
+      'audit',
+      'verify',
+      join(scratch.path, `${facts.sidecars[0]!.name}.jsonl`),
+    ]);
+    assert.equal(code, 0, stdout);
+  });
+});

@@ -1,0 +1,98 @@
+/**
+ * The shared read buffer on real sockets. A Node that does not take it reads in its own way, which works and is slower, and
+ * says nothing of it: these tests fail then.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import tls from 'node:tls';
+import { dialPlain, dialTls } from '../../../sidecar/transport/dial.js';
+import { readBuffers, withReadBuffer } from '../../../sidecar/transport/shared-read-buffer.js';
+import { TestAuthority } from '../../kit/identity/certificates.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
+import { until } from '../../kit/process/processes.js';
+
+const LARGE = 600 * 1024;
+
+/** What a socket has read: through its read buffer, and in Node's own way. */
+function reader(socket: net.Socket) {
+  const port = readBuffers.get(socket);
+  assert.ok(port, 'the socket reads in the way of Node');
+  const read: Buffer[] = [];
+  let around = 0;
+  socket.on('data', (chunk: Buffer) => {
+    around += chunk.length;
+  });
+  port.deliver((chunk, start) => read.push(chunk.subarray(start)));
+  return {
+    all: () => Buffer.concat(read),
+    parts: read,
+    around: () => around,
+  };
+}
+
+/** A socket to a server, whose end of the connection is `accepted`. */
+async function connected<Accepted extends net.Socket>(
+  server: net.Server,
+  event: 'connection' | 'secureConnection',
+  dial: (port: number) => net.Socket,
+): Promise<readonly [net.Socket, Accepted]> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  afterTest(() => void server.close());
+  const accepted = once(server, event);
+  const client = dial((server.address() as net.AddressInfo).port);
+  afterTest(() => void client.destroy());
+  const [socket] = (await accepted) as [Accepted];
+  afterTest(() => void socket.destroy());
+  return [client, socket];
+}
+
+const here = (port: number) => ({ kind: 'tcp', host: '127.0.0.1', port }) as const;
+
+/** Small reads, one after the other, then a large message: each octet comes through the buffer, and stays as it was. */
+async function readsAll(from: net.Socket, to: net.Socket): Promise<void> {
+  const seen = reader(to);
+  const small = Array.from({ length: 20 }, (_, i) => Buffer.alloc(50, i + 1));
+  for (const [i, part] of small.entries()) {
+    from.write(part);
+    await until('it is read', () => seen.all().length === 50 * (i + 1));
+  }
+  const buffers = new Set(seen.parts.map(({ buffer }) => buffer));
+  assert.ok(buffers.size <= 3, `${small.length} small reads lie in ${buffers.size} buffers`);
+  const large = Buffer.alloc(LARGE, 'outrider');
+  from.write(large);
+  const length = 50 * small.length + LARGE;
+  await until('all is read', () => seen.all().length === length);
+  assert.ok(seen.all().equals(Buffer.concat([...small, large])));
+  assert.equal(seen.around(), 0);
+}
+
+describe('the shared read buffer', () => {
+  it('has what an accepted socket reads', async () => {
+    const server = net.createServer({ pauseOnConnect: true });
+    const [client, accepted] = await connected(server, 'connection', (port) =>
+      net.connect(port, '127.0.0.1'),
+    );
+    const socket = withReadBuffer(accepted);
+    afterTest(() => void socket.destroy());
+    await readsAll(client, socket);
+  });
+
+  it('has what a socket reads that connects', async () => {
+    const [client, accepted] = await connected(net.createServer(), 'connection', (port) =>
+      dialPlain(here(port)),
+    );
+    await readsAll(accepted, client);
+  });
+
+  it('has what a socket with TLS reads that connects', async () => {
+    const authority = await TestAuthority.root();
+    const { certChainPem: cert, keyPem: key } = await authority.leaf({ service: 'digits' });
+    const server = tls.createServer({ cert, key });
+    const [client, accepted] = await connected(server, 'secureConnection', (port) =>
+      dialTls(here(port), { rejectUnauthorized: false }),
+    );
+    await readsAll(accepted, client);
+  });
+});
