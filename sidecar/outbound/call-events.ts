@@ -47,12 +47,19 @@ export abstract class CallEvents extends UpstreamState {
   /** The attempt was given up for another one, or with its call. */
   onStopped(call: OutboundCall, attempt: OutboundAttempt): void {
     recordOutcome(call, attempt, this.context);
+    if (attempt.ended === AttemptEnd.deadline) this.askForLife(attempt);
     if (attempt.ended === AttemptEnd.superseded) hedging.recordHedgeWin(call, attempt, this.context.nowMs);
   }
 
   /** The timeout of an attempt ends it as any other end does. */
   onAttemptTimeout(call: OutboundCall, attempt: OutboundAttempt): void {
+    this.askForLife(attempt);
     this.onAttemptEnd(call, attempt);
+  }
+
+  /** The peer gave no answer in time. A sidecar answers a PING while its model works; of a model that is called directly that is not known. */
+  private askForLife({ session, startMs, target }: OutboundAttempt): void {
+    if (session !== null && this.config.tls === 'mesh') target.pool.noteNoAnswer(session, startMs);
   }
 
   matchOf(path: string): Match | null {

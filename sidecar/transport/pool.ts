@@ -312,6 +312,11 @@ export class Pool implements SessionHandler {
     this.replace(session);
   }
 
+  /** A call that began at `sinceMs` on `session` got no answer in time: an otherwise silent connection is asked for a sign of life. */
+  noteNoAnswer(session: Session, sinceMs: number): void {
+    this.monitors.get(session)?.onNoAnswer(sinceMs);
+  }
+
   private retireSession(session: Session): void {
     session.isRetiring = true;
     if (session.inFlight === 0) session.close('replaced');

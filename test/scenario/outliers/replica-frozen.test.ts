@@ -24,6 +24,34 @@ describe('Scenario: a replica is frozen', () => {
     mesh.stack.assertIdle();
   });
 
+  it('is asked for a sign of life by the first call that times out, and is back a second after the thaw', () => {
+    const mesh = new Mesh({ pool: { pingIntervalMs: 2_000, pingTimeoutMs: 1_000 } });
+    mesh.load(500);
+    mesh.replicas[0]!.freeze();
+    const from = mesh.stack.clock.now();
+    while (mesh.endpoint(0).isConnected) mesh.load(20);
+    const afterMs = mesh.stack.clock.now() - from;
+    // 300 ms of an attempt, and 1 s of the PING; without it the silence would have lasted 2 s first.
+    assert.ok(afterMs <= 1_400, `${afterMs} ms`);
+    mesh.load(3_000);
+    mesh.replicas[0]!.thaw();
+    mesh.load(1_000);
+    assert.equal(mesh.endpoint(0).isConnected, true);
+    mesh.load(500);
+    assert.deepEqual(mesh.failures(), {});
+    mesh.stack.assertIdle();
+  });
+
+  it('by its model alone: no connection is given up, however many calls time out', () => {
+    const mesh = new Mesh({ pool: { pingIntervalMs: 2_000, pingTimeoutMs: 1_000 } });
+    mesh.load(500);
+    mesh.replicas[0]!.model.peer.socket.isCut = true;
+    const { connects } = mesh.endpoint(0).pool;
+    mesh.load(10_000);
+    assert.deepEqual([mesh.endpoint(0).isConnected, mesh.endpoint(0).pool.connects], [true, connects]);
+    assert.deepEqual(mesh.failures(), {});
+  });
+
   it('by its model alone: the sidecar stays, its line fills, and calls go elsewhere', () => {
     const mesh = new Mesh({ balance: 'round-robin', queue: { concurrency: 2, maxWaiting: 4 } });
     mesh.load(500);

@@ -178,6 +178,76 @@ describe('The pool', () => {
       assert.equal(pool().isConnected, true);
     });
 
+    it('a call without an answer in time has the PING sent at once: a dead connection is given up 5 s later', () => {
+      open();
+      stack.advance(5);
+      a.peer.socket.isCut = true;
+      const lost = call({ metadata: [['grpc-timeout', '1S']] });
+      stack.advance(1_010);
+      assert.equal(lost.status, 4);
+      stack.advance(4_900);
+      assert.equal(a.peers.length, 1);
+      stack.advance(200);
+      assert.deepEqual([a.peers.length, pool().isConnected], [2, true]);
+    });
+
+    it('such a PING ends nothing where the peer answers it, and calls that time out together send one', () => {
+      open();
+      for (let i = 1; i <= 3; i++) {
+        stack.advance(5);
+        const metadata: [string, string][] = [['grpc-timeout', '1S']];
+        const unanswered = Array.from({ length: 4 }, () => app.call({ body: null, metadata }));
+        stack.advance(1_010);
+        assert.deepEqual([unanswered.every(({ status }) => status === 4), a.peer.pings], [true, i]);
+      }
+      stack.advance(8_000);
+      assert.equal(a.peers.length, 1);
+    });
+
+    it('no such PING is sent where something has come since the call began', () => {
+      open();
+      const late = app.call({ metadata: [['grpc-timeout', '1S']] });
+      stack.advance(500);
+      answers();
+      assert.equal(call().status, 0);
+      stack.advance(510);
+      assert.deepEqual([late.status, a.peer.pings], [4, 0]);
+    });
+
+    it('none to a peer that is no sidecar: a model may not answer it while it computes', () => {
+      open({ tls: 'plaintext' });
+      stack.advance(5);
+      const late = call({ metadata: [['grpc-timeout', '1S']] });
+      stack.advance(1_010);
+      assert.deepEqual([late.status, a.peer.pings], [4, 0]);
+    });
+
+    it('none while the socket is full: what is sent slowly explains the silence', () => {
+      open();
+      stack.advance(5);
+      a.peer.socket.isCut = true;
+      const late = call({ body: Buffer.alloc(20_000), metadata: [['grpc-timeout', '1S']] });
+      stack.advance(7_000);
+      assert.deepEqual([late.status, a.peers.length], [4, 1]);
+    });
+
+    it('none while the PINGs are off, and none where this process stood still', () => {
+      open({ pool: { pingIntervalMs: 0 } });
+      stack.advance(5);
+      call({ metadata: [['grpc-timeout', '1S']] });
+      stack.advance(1_010);
+      assert.equal(a.peer.pings, 0);
+      stack.close();
+      stack = new Stack();
+      a = stack.backend('a');
+      open();
+      stack.advance(5);
+      stack.hasStalled = true;
+      call({ metadata: [['grpc-timeout', '1S']] });
+      stack.advance(1_010);
+      assert.equal(a.peer.pings, 0);
+    });
+
     it('a silence that passed while this process stood still ends no connection', () => {
       open({ routes: [aStreamRoute()] });
       const kept = call({ body: null });

@@ -43,7 +43,8 @@ const pool = block({
     why: 'Ten round trips across a continent.',
   }),
   ping_interval: option(duration({ min: 10, max: HOUR_MS }).prefault('10s'), {
-    meaning: 'A PING is sent after this long without a frame from the peer while calls are in flight.',
+    meaning:
+      'A PING is sent after this long without a frame from the peer while calls are in flight; to a sidecar at once when a call got no answer in time and nothing else has come since it began.',
     why: 'Finds a dead peer within a default deadline.',
   }),
   ping_timeout: option(duration({ min: 10, max: 60 * SECOND_MS }).prefault('5s'), {
