@@ -73,17 +73,26 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     this.answerOrForward(call);
   }
 
-  /** Several models: the messages of a method that names one are read. */
+  /** Where the model makes a difference, the messages of a method that names one are read. */
   private makeCall(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): InboundCall {
     const { context, router } = this;
-    const target = router === null ? null : targetOf(headerViewOf(block).path);
-    if (target?.kind !== 'named') return new InboundCall(context, this, session, stream, block, ended);
-    return new ModelRoutedCall(context, this, session, stream, block, ended, target);
+    const method = this.readsNames ? targetOf(headerViewOf(block).path) : null;
+    // The only server there is answers for its health itself.
+    if (method?.kind !== 'named' || (method.isHealth && router === null))
+      return new InboundCall(context, this, session, stream, block, ended);
+    const grant = this.authorization.grantOf(session.identity as Caller | null);
+    const options = { method, isBound: router !== null || grant !== null, grant };
+    return new ModelRoutedCall(context, this, session, stream, block, ended, options);
   }
 
   /** A call that is authorized, and whose route and deadline are known. */
   private answerOrForward(call: InboundCall): void {
     if (this.front?.has(headerViewOf(call.block).path) === true) {
+      if (this.authorization.grantOf(call.caller) !== null)
+        return sendLocalReply(
+          call,
+          this.authorization.modelNotAllowed(call.caller, 'this is for all of them'),
+        );
       call.isForFront = true;
       return this.answerByFront(this.front, call);
     }
@@ -128,7 +137,8 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
 
   /** The call has been read as far as its model is concerned: its limits and its queue are next. */
   onModelRead(call: InboundCall): void {
-    let refusal: LocalReply | null = null;
+    let refusal = call instanceof ModelRoutedCall ? this.authorization.checkModel(call) : null;
+    if (refusal !== null) return sendLocalReply(call, refusal);
     if (this.router === null) call.backend = this.backends[0]!;
     else refusal = this.router.route(call);
     refuseIf(call, refusal ?? call.backend!.admit(call));

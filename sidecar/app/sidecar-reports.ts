@@ -97,7 +97,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
   }
 
   queue(): QueueReport | undefined {
-    const backends = this.inbound?.inbound.backends.map(({ limits }) => limits);
+    const backends = this.inbound?.inbound.backends.flatMap(({ queues }) => queues.all);
     return backends && backends.length > 0 ? queueReportOfAll(backends, this.nowMs()) : undefined;
   }
 

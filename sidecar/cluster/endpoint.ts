@@ -38,6 +38,8 @@ export class Endpoint extends EndpointLoad {
   reportReadMs = Number.NEGATIVE_INFINITY;
   /** The models that it says it has; null: it says nothing of them. */
   models: readonly string[] | null = null;
+  /** The versions that it has, by model; null, and for models that are not in it: it may have any. */
+  versions: Readonly<Record<string, readonly string[]>> | null = null;
   /** The methods of its service, as it says them; null: it has not said them. */
   described: MethodList | null = null;
   /** Why Consul reports it as critical; empty: it does not. */
@@ -117,6 +119,7 @@ export class Endpoint extends EndpointLoad {
     this.critical = config.critical ?? '';
     this.isForeign = config.isForeign === true;
     this.models = config.models ?? null;
+    this.versions = config.versions ?? null;
   }
 
   /** Whether the same connections serve `config`, which has this address. */

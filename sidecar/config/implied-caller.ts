@@ -80,7 +80,7 @@ export function meshConfig(file: MeshFile, baseDir: string) {
       ...present('isImplied', isCallerImplied || undefined),
       upstreams: discovered(caller.upstreams),
     },
-    intentions: file.intentions,
+    intentions: file.intentions.map(({ models, ...said }) => ({ ...said, ...present('models', models) })),
     defaultIntention: file.default_intention,
     ...present('areIntentionsImplied', areIntentionsImplied || undefined),
   };

@@ -13,7 +13,7 @@ import { resumeAt } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
-import { type InboundCall, isUnaryInference, Ticket } from './call.js';
+import { type InboundCall, isUnaryInference, type LimitsOfCall, Ticket } from './call.js';
 
 /** Longest time that a caller is told to stay away, ms. */
 const MAX_PUSHBACK_MS = 60_000;
@@ -44,7 +44,7 @@ export class SharedLimits {
  * refused here; the reply says so (`outrider-unprocessed`) and when to try again (`grpc-retry-pushback-ms`). A limit that
  * is not configured costs a null check.
  */
-export class InboundAdmission {
+export class InboundAdmission implements LimitsOfCall {
   readonly queue: InboundQueue<Ticket>;
   priorities: Priorities | null = null;
   /** Of each instance. Null: the number of calls at once is the configured one. */
@@ -112,6 +112,7 @@ export class InboundAdmission {
   /** Offers the call to the queue. Null: its ticket is running or waiting; else the reply that it gets. */
   admit(call: InboundCall): LocalReply | null {
     const ticket = call.ticket ?? this.ticketOf(call);
+    ticket.limits = this;
     const { nowMs } = this.context;
     const admission = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
     if (admission === Admission.waiting && this.priorities !== null)
@@ -139,7 +140,7 @@ export class InboundAdmission {
   }
 
   private ticketOf(call: InboundCall): Ticket {
-    const ticket = new Ticket(call);
+    const ticket = new Ticket(call, this);
     call.ticket = ticket;
     if (this.priorities !== null) ticket.queueClass = classOf(call.block, this.priorities);
     if (this.isFair && call.caller !== null) ticket.queueCaller = call.caller.service;

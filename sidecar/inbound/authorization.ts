@@ -1,6 +1,9 @@
+import { HEALTH_CHECK, HEALTH_WATCH } from '../codec/health.js';
 import type { AuthorizationDecision, IntentionTable } from '../core/authorization/intentions.js';
-import type { PermissionList } from '../core/authorization/permissions.js';
+import { ModelGrant } from '../core/authorization/model-grant.js';
+import { PermissionList } from '../core/authorization/permissions.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
+import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { callFacts } from '../relay/call-facts.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
@@ -9,10 +12,13 @@ import { AuditKind, type AuditTrail } from '../telemetry/audit/trail.js';
 import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
 import type { Caller } from './caller.js';
+import { isOpenToSomeModels, targetOf } from './model-methods.js';
+import { ModelRoutedCall } from './model-routed-call.js';
 
 /**
  * Whether a peer may call, by Consul's intentions. The decision about a caller is kept on its connection until the
- * intentions change; only where they have permissions on path or header is each call looked at.
+ * intentions change; only where they have permissions on path or header is each call looked at. Where they allow some models,
+ * a call is looked at twice: its method when it comes, and the model that it names once that has been read.
  */
 export class InboundAuthorization {
   constructor(
@@ -28,6 +34,47 @@ export class InboundAuthorization {
     return makeLocalReply(LocalReplyReasons.notLoaded, { service: this.service });
   }
 
+  /** The models that a caller may call; null: there is no such list. */
+  grantOf(caller: Caller | null): ModelGrant | null {
+    if (this.intentions.hasModels && !this.isAllowed(caller)) {
+      if (caller !== null) return caller.models;
+      return grantIn(this.intentions.decisionFor('', this.service));
+    }
+    return null;
+  }
+
+  /** The reply to a call that names a model which its caller may not call, or whose model cannot be read; null: it may. */
+  checkModel(call: ModelRoutedCall): LocalReply | null {
+    const grant = this.grantOf(call.caller);
+    if (grant === null || call.method.isHealth) return null;
+    const { problem, model } = call;
+    if (problem === '' && grant.permits(model)) return null;
+    if (problem !== '')
+      return this.modelNotAllowed(call.caller, `the name of the model cannot be read: ${problem}`);
+    return this.modelNotAllowed(
+      call.caller,
+      model === '' ? 'this call names none' : `'${model}' is none of them`,
+    );
+  }
+
+  /** The reply to a call whose method is about all models, or about one that is not read. */
+  modelNotAllowed(caller: Caller | null, detail: string): LocalReply {
+    const source = sourceOf(caller);
+    this.audit.record(AuditKind.denied, { source, destination: this.service });
+    return makeLocalReply(LocalReplyReasons.modelNotAllowed, { source, destination: this.service, detail });
+  }
+
+  /** A call under way by changed intentions. What was not read when it came is not known, and ends. */
+  private recheckModel(call: InboundCall, caller: Caller | null): LocalReply | null {
+    if (this.grantOf(caller) === null) return null;
+    const { path } = headerViewOf(call.block);
+    if (call instanceof ModelRoutedCall) {
+      const isUnbound = call.method.isStream && call.grant === null;
+      if (!isUnbound) return call.isModelKnown ? this.checkModel(call) : null;
+    } else if (targetOf(path).kind !== 'named' || path === HEALTH_CHECK || path === HEALTH_WATCH) return null;
+    return this.modelNotAllowed(caller, 'this call began when it could call all');
+  }
+
   /** Ends the calls on these connections that are no longer allowed. */
   recheck(sessions: Iterable<Session>): void {
     for (const session of sessions) {
@@ -35,7 +82,7 @@ export class InboundAuthorization {
       if (this.isAllowed(caller)) continue;
       for (const { owner } of session.connection.state.table.all()) {
         if (!(owner instanceof InboundCall)) continue;
-        const refusal = this.check(caller, owner.block);
+        const refusal = this.check(caller, owner.block) ?? this.recheckModel(owner, caller);
         if (refusal === null) continue;
         // `intentions-not-loaded` says that the model has not seen the call.
         sendLocalReply(owner, owner.attempt === null ? refusal : this.notAllowed(caller));
@@ -44,7 +91,7 @@ export class InboundAuthorization {
   }
 
   private notAllowed(caller: Caller | null): LocalReply {
-    const source = caller?.service ?? 'a caller without identity';
+    const source = sourceOf(caller);
     this.audit.record(AuditKind.denied, { source, destination: this.service });
     return makeLocalReply(LocalReplyReasons.notAllowed, { source, destination: this.service });
   }
@@ -55,21 +102,31 @@ export class InboundAuthorization {
     return caller.isAllowed;
   }
 
-  /** Whether permissions allow this one call. */
+  /** Whether permissions allow this one call, or its method may be called by one that may call some models. */
   private permits(caller: Caller | null, block: HeaderBlock): boolean {
     const list =
-      caller === null ? permissionsOf(this.intentions.decisionFor('', this.service)) : caller.permissions;
-    return list !== null && list.decide(callFacts(block)) === 'allow';
+      caller === null ? permissionsIn(this.intentions.decisionFor('', this.service)) : caller.permissions;
+    if (list !== null) return list.decide(callFacts(block)) === 'allow';
+    return this.grantOf(caller) !== null && isOpenToSomeModels(headerViewOf(block).path);
   }
 
   private decide(caller: Caller): void {
     const decision = this.intentions.decisionFor(caller.service, this.service);
     caller.isAllowed = decision === 'allow';
-    caller.permissions = permissionsOf(decision);
+    caller.permissions = permissionsIn(decision);
+    caller.models = grantIn(decision);
     caller.decidedVersion = this.intentions.version;
   }
 }
 
-function permissionsOf(decision: AuthorizationDecision): PermissionList | null {
-  return typeof decision === 'string' ? null : decision;
+function sourceOf(caller: Caller | null): string {
+  return caller?.service ?? 'a caller without identity';
+}
+
+function permissionsIn(decision: AuthorizationDecision): PermissionList | null {
+  return decision instanceof PermissionList ? decision : null;
+}
+
+function grantIn(decision: AuthorizationDecision): ModelGrant | null {
+  return decision instanceof ModelGrant ? decision : null;
 }

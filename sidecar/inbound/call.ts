@@ -1,4 +1,4 @@
-import { QueueEntry } from '../core/admission/queue.js';
+import { type Admission, type InboundQueue, QueueEntry } from '../core/admission/queue.js';
 import type { SilentStreams } from '../core/admission/silent-streams.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { BufferState } from '../relay/buffer-admission.js';
@@ -7,9 +7,21 @@ import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
 import type { Caller } from './caller.js';
 
+/** The limits that a call is under, as it uses them; `InboundAdmission` is them. */
+export interface LimitsOfCall {
+  readonly queue: InboundQueue<Ticket>;
+  refusalFor(admission: Admission, ticket: Ticket): LocalReply;
+  waitedTooLong(ticket: Ticket): LocalReply;
+  release(call: InboundCall, ticket: Ticket, nowMs: number): void;
+}
+
 /** A call's entry in the queue of its model. */
 export class Ticket extends QueueEntry {
-  constructor(readonly call: InboundCall) {
+  constructor(
+    readonly call: InboundCall,
+    /** Those it was offered to last, whatever the file says meanwhile. */
+    public limits: LimitsOfCall,
+  ) {
     super();
   }
 

@@ -1,3 +1,4 @@
+import type { ModelGrant } from '../core/authorization/model-grant.js';
 import type { PermissionList } from '../core/authorization/permissions.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 
@@ -11,6 +12,8 @@ export class Caller {
   isAllowed = false;
   /** What decides where it depends on the call; null: nothing does. */
   permissions: PermissionList | null = null;
+  /** The models that it may call; null: there is no such list. */
+  models: ModelGrant | null = null;
   constructor(readonly service: string) {
     this.field = makeField('outrider-caller', service);
   }

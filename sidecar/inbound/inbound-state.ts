@@ -58,7 +58,9 @@ export abstract class InboundState {
   protected readonly kinds = new MethodKinds();
   /** What the queues of models that are gone have counted. */
   readonly ended = new EndedQueues();
-  private readonly authorization: InboundAuthorization;
+  protected readonly authorization: InboundAuthorization;
+  /** Calls are read for the model that they name: there are several, or limits or intentions are about single ones. */
+  protected readsNames = false;
   protected readonly profile = inboundProfile();
   /** Memory for requests that are buffered whole before they are queued. */
   protected readonly buffers: BufferAdmission;
@@ -91,6 +93,12 @@ export abstract class InboundState {
     const options = { service, replayBytes, ...strips, quietAfterMs: QUIET_AFTER_MS, kinds: this.kinds };
     this.kinds.onChange = () => this.routes.forgetKinds();
     this.routes = new Routes(config.routes, { direction: 'inbound', ...options }, context.stats);
+    this.decideReading();
+  }
+
+  private decideReading(): void {
+    const isLimited = (this.config.queue.models ?? []).length > 0;
+    this.readsNames = this.router !== null || isLimited || this.authorization.intentions.hasModels;
   }
 
   /** The models, each version one of its own where versions are told apart. */
@@ -131,7 +139,7 @@ export abstract class InboundState {
     this.loadStreams.config = config.loadReport;
     this.routes = this.routes.replaced(config.routes);
     this.limits.update(config);
-    for (const { limits } of this.backends) limits.update(config);
+    for (const { queues } of this.backends) queues.update(config);
     this.setIntentions(intentions, sessions);
     for (const backend of this.backends) backend.startWaiting();
   }
@@ -146,6 +154,7 @@ export abstract class InboundState {
   setIntentions(intentions: IntentionTable, sessions: Iterable<Session>): void {
     this.context.nowMs = this.context.clock.now();
     this.authorization.intentions = intentions;
+    this.decideReading();
     this.authorization.recheck(sessions);
   }
 }

@@ -16,6 +16,7 @@ import { NO_FIELDS } from '../http2/stream.js';
 import { hasReport } from '../relay/header-rewrite.js';
 import type { InboundCall } from './call.js';
 import type { ModelBackend } from './model-backend.js';
+import type { NamedQueue } from './models/backend-queues.js';
 
 /** A report in trailers is made anew after this time, ms. */
 const TRAILER_EVERY_MS = 10;
@@ -74,7 +75,8 @@ export class LoadReporter {
   /** Calls that the models have. */
   get calls(): number {
     let calls = 0;
-    for (const { queue } of this.backends) calls += queue.running + queue.waiting;
+    for (const { queues } of this.backends)
+      for (const { queue } of queues.all) calls += queue.running + queue.waiting;
     return calls;
   }
 
@@ -99,37 +101,42 @@ export class LoadReporter {
     const { averages } = this;
     averages.sample(calls, nowMs);
     const report = new LoadReport();
-    const concurrency = sum(this.backends, ({ queue }) => queue.concurrency);
+    const queues = this.backends.flatMap((each) => each.queues.list);
+    const concurrency = sum(queues, ({ limits }) => limits.queue.concurrency);
     report.applicationUtilization = averages.calls / Math.max(1, concurrency);
     report.rps = averages.rps;
     report.eps = averages.eps;
     const { named } = report;
     named.set(OwnMetric.calls, calls);
     named.set(OwnMetric.concurrency, concurrency);
-    named.set(OwnMetric.runSeconds, meanRunMs(this.backends) / 1000);
-    const waitMs = this.backends.map(({ queue }) => queue.expectedWaitMs());
+    named.set(OwnMetric.runSeconds, meanRunMs(queues) / 1000);
+    const waitMs = queues.map(({ limits }) => limits.queue.expectedWaitMs());
     named.set(OwnMetric.waitSeconds, Math.max(0, ...waitMs) / 1000);
-    if (this.backends.length > 1) addModels(named, this.backends);
+    if (queues.length > 1) addModels(named, queues);
     if (this.ofModel !== null && nowMs - this.ofModelMs < MODEL_REPORT_MS) merge(report, this.ofModel);
     return report;
   }
 }
 
-function sum(backends: readonly ModelBackend[], of: (backend: ModelBackend) => number): number {
-  return backends.reduce((total, backend) => total + of(backend), 0);
+function sum(queues: readonly NamedQueue[], of: (queue: NamedQueue) => number): number {
+  return queues.reduce((total, queue) => total + of(queue), 0);
 }
 
 /** Over the models that have run anything, those with more calls counting more. */
-function meanRunMs(backends: readonly ModelBackend[]): number {
-  const weightOf = ({ queue }: ModelBackend): number => (queue.serviceMs > 0 ? 1 + queue.running : 0);
-  const weights = sum(backends, weightOf);
-  return weights === 0 ? 0 : sum(backends, (each) => each.queue.serviceMs * weightOf(each)) / weights;
+function meanRunMs(queues: readonly NamedQueue[]): number {
+  const weightOf = ({ limits: { queue } }: NamedQueue): number =>
+    queue.serviceMs > 0 ? 1 + queue.running : 0;
+  const weights = sum(queues, weightOf);
+  const runMs = sum(queues, (each) => each.limits.queue.serviceMs * weightOf(each));
+  return weights === 0 ? 0 : runMs / weights;
 }
 
-/** The busiest models by name; versions of one count together. */
-function addModels(named: Map<string, number>, backends: readonly ModelBackend[]): void {
+/** The busiest models by name; versions of one count together. What shares a queue with others has no name. */
+function addModels(named: Map<string, number>, queues: readonly NamedQueue[]): void {
   const loads = new Map<string, { calls: number; concurrency: number }>();
-  for (const { name, queue } of backends) {
+  for (const { name, limits } of queues) {
+    if (name === '') continue;
+    const { queue } = limits;
     const load = loads.get(name) ?? { calls: 0, concurrency: 0 };
     load.calls += queue.running + queue.waiting;
     load.concurrency += queue.concurrency;

@@ -16,10 +16,11 @@ import { disableReplay, holdRequest, resumeRequest } from '../relay/request-buff
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
-import { InboundAdmission, isBypassed, type SharedLimits } from './admission.js';
+import { type InboundAdmission, isBypassed, type SharedLimits } from './admission.js';
 import type { InboundCall, Ticket } from './call.js';
 import type { CallTap } from './call-tap.js';
 import { ModelInstance, type ModelState } from './model-instance.js';
+import { BackendQueues } from './models/backend-queues.js';
 import { sequenceOf } from './sequence-of.js';
 
 /** Where a model is served. */
@@ -66,7 +67,8 @@ export class ModelBackend {
   private onIdle: (() => void) | null = null;
   /** At least one; `concurrency` counts for each. */
   readonly instances: readonly ModelInstance[];
-  readonly limits: InboundAdmission;
+  /** Its queues: one, or more where models that it does not tell apart have limits of their own. */
+  readonly queues: BackendQueues;
   /** `outrider-model`, sent with a failure of this model only, so that callers do not hold it against others; null: there is one model. */
   readonly modelField: HeaderField | null;
   private readonly context: DataPlaneContext;
@@ -90,7 +92,7 @@ export class ModelBackend {
     this.context = context;
     const modelField = isOnly ? null : makeField('outrider-model', encodeURIComponent(name));
     this.modelField = modelField;
-    this.limits = new InboundAdmission(config, service, context, limits);
+    this.queues = new BackendQueues(name, version, config, { service, context, shared: limits });
     const onState = () => this.onState();
     this.instances = pools.map((pool, i) => {
       const label = pools.length === 1 ? undefined : `local.${i + 1}`;
@@ -117,21 +119,27 @@ export class ModelBackend {
     return (ready ?? first!).state;
   }
 
+  /** The limits of what has none of its own. */
+  get limits(): InboundAdmission {
+    return this.queues.whole;
+  }
+
   get queue(): InboundQueue<Ticket> {
     return this.limits.queue;
   }
 
   /** An instance has changed. Calls that wait are refused when the model is away. */
   private onState(): void {
-    const { state, instances, sequences, queue } = this;
+    const { state, instances, sequences, queues } = this;
     if (sequences !== null)
       for (const each of instances) if (each.state.kind === 'away') sequences.forget(each);
-    this.limits.open(instances.filter(({ isReady }) => isReady).length);
+    queues.open(instances.filter(({ isReady }) => isReady).length);
     this.deps.onState();
     if (state.kind === 'ready') return this.startWaiting();
     if (state.kind === 'starting') return;
-    for (let ticket = queue.takeWaiting(); ticket !== null; ticket = queue.takeWaiting())
-      sendLocalReply(ticket.call, this.unavailable(state.why));
+    for (const { queue } of queues.all)
+      for (let ticket = queue.takeWaiting(); ticket !== null; ticket = queue.takeWaiting())
+        sendLocalReply(ticket.call, this.unavailable(state.why));
   }
 
   /**
@@ -152,13 +160,14 @@ export class ModelBackend {
    * reply where it is refused.
    */
   admit(call: InboundCall): LocalReply | null {
-    const { state, limits } = this;
+    const { state } = this;
     if (state.kind === 'away') return this.unavailable(state.why);
     const { path } = headerViewOf(call.block);
     if (isBypassed(path)) {
       this.start(call);
       return null;
     }
+    const limits = this.queues.of(call);
     const refusal = limits.check(call, path);
     if (refusal !== null) return refusal;
     // A unary call is queued when its request is complete, so that a slow uploader holds no place. Where the queue would
@@ -175,7 +184,7 @@ export class ModelBackend {
       const untilMs = this.context.nowMs + attemptTimeoutIn(call.block);
       if (untilMs < call.deadlineMs) setDeadline(call, untilMs);
     }
-    const refusal = this.limits.admit(call);
+    const refusal = this.queues.of(call).admit(call);
     if (refusal === null && call.ticket!.queueState === QueueState.running) this.start(call);
     return refusal;
   }
@@ -239,7 +248,10 @@ export class ModelBackend {
 
   /** Gives the free places in the queue away: to suspended calls that go on and to waiting ones, by turns. */
   startWaiting(): void {
-    const { queue } = this;
+    for (const { queue } of this.queues.all) this.startWaitingIn(queue);
+  }
+
+  private startWaitingIn(queue: InboundQueue<Ticket>): void {
     const now = this.context.nowMs;
     for (;;) {
       const resumed = queue.nextResumed(now);
@@ -257,13 +269,13 @@ export class ModelBackend {
     const { call, queueState } = ticket;
     if (queueState === QueueState.expired) sendLocalReply(call, this.queueExpired());
     else if (queueState === QueueState.late)
-      sendLocalReply(call, this.limits.refusalFor(Admission.tooLate, ticket));
+      sendLocalReply(call, ticket.limits.refusalFor(Admission.tooLate, ticket));
     else this.start(call);
   }
 
   /** The reply to a call that has waited for as long as its class may. */
   waitedTooLong(ticket: Ticket): LocalReply {
-    return this.limits.waitedTooLong(ticket);
+    return ticket.limits.waitedTooLong(ticket);
   }
 
   /** The reply to a call whose deadline passed in the queue. */
@@ -278,7 +290,7 @@ export class ModelBackend {
   onInactive({ requestEnded, isCommitted, instance }: InboundCall, ticket: Ticket): void {
     const isAtWork = requestEnded && !isCommitted;
     if (isAtWork || instance === null || !instance.activity.suspend(ticket)) return;
-    this.queue.suspend(ticket, this.context.nowMs);
+    ticket.limits.queue.suspend(ticket, this.context.nowMs);
     instance.silentStreams.add(ticket);
     instance.endExcessStreams();
     this.startWaiting();
@@ -289,7 +301,7 @@ export class ModelBackend {
     if (ticket.queueState !== QueueState.suspended) return;
     const { silentStreams, activity } = call.instance!;
     silentStreams.delete(ticket);
-    if (this.queue.resume(ticket, this.context.nowMs)) activity.begin(ticket);
+    if (ticket.limits.queue.resume(ticket, this.context.nowMs)) activity.begin(ticket);
     else holdRequest(call);
   }
 
@@ -301,10 +313,10 @@ export class ModelBackend {
     instance?.lostCalls.forget(call);
     instance?.silentStreams.delete(ticket);
     if (instance?.activity.end(ticket) === true) {
-      this.limits.release(call, ticket, now);
-      this.startWaiting();
+      ticket.limits.release(call, ticket, now);
+      this.startWaitingIn(ticket.limits.queue);
     } else {
-      this.queue.remove(ticket);
+      ticket.limits.queue.remove(ticket);
     }
     if (!call.isOffered) return;
     this.calls--;

@@ -1,4 +1,6 @@
 import { HEALTH_CHECK, HEALTH_WATCH } from '../codec/health.js';
+import { LIST_METHODS } from '../codec/method-list.js';
+import { STREAM_CORE_METRICS } from '../codec/orca.js';
 
 /** What kind of name it is, and whether later messages may bring another. */
 export interface NamedMethod {
@@ -46,4 +48,19 @@ export function targetOf(path: string): MethodTarget {
   }
   for (const prefix of REFLECTION) if (path.startsWith(prefix)) return ANY;
   return NONE;
+}
+
+/** Methods that are about the server, name no model and change nothing. */
+const ABOUT_SERVER: ReadonlySet<string> = new Set([
+  ...[HEALTH_CHECK, HEALTH_WATCH, LIST_METHODS, STREAM_CORE_METRICS],
+  ...['ServerLive', 'ServerReady', 'ServerMetadata'].map((method) => INFERENCE + method),
+]);
+
+/**
+ * Whether a caller that may call some models only may call this method at all: one about the server, or one whose request
+ * names a model, which is looked at then. Others could be about any model, and could change what the server has.
+ */
+export function isOpenToSomeModels(path: string): boolean {
+  if (ABOUT_SERVER.has(path) || targetOf(path).kind === 'named') return true;
+  return REFLECTION.some((prefix) => path.startsWith(prefix));
 }

@@ -1,3 +1,4 @@
+import type { ModelGrant } from '../core/authorization/model-grant.js';
 import { ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -21,9 +22,18 @@ export interface ModelRoutedHandler extends CallHandler {
 
 const PREFIX_BYTES = 5;
 
+/** What is asked of the messages of a call beyond the first name. */
+export interface NamedCallOptions {
+  readonly method: NamedMethod;
+  /** All messages of a stream must name the same model; else they may name others, as the server has them all. */
+  readonly isBound: boolean;
+  /** The models that the caller may name; null: any. Of a stream every message is held to it, also what cannot be read. */
+  readonly grant: ModelGrant | null;
+}
+
 /**
- * A call of a peer to one of several models. Its messages are read as they pass, for the first names the model that it is
- * for, and those of a stream must all name the same.
+ * A call of a peer whose model makes a difference. Its messages are read as they pass, for the first names the model that it
+ * is for, and those of a stream must all name the same where each model has its process, or the caller may not call all.
  */
 export class ModelRoutedCall extends InboundCall {
   private readonly reader = new NameReader();
@@ -40,6 +50,8 @@ export class ModelRoutedCall extends InboundCall {
   problem = '';
   /** The caller's message is at fault, so that no other sidecar or server could read it. */
   isMalformed = false;
+  readonly method: NamedMethod;
+  readonly grant: ModelGrant | null;
 
   constructor(
     context: DataPlaneContext,
@@ -48,10 +60,17 @@ export class ModelRoutedCall extends InboundCall {
     stream: Stream,
     block: HeaderBlock,
     ended: boolean,
-    readonly method: NamedMethod,
+    { method, isBound, grant }: NamedCallOptions,
   ) {
     super(context, modelHandler, session, stream, block, ended);
-    this.readsOn = method.isStream;
+    this.method = method;
+    this.grant = grant;
+    this.readsOn = method.isStream && isBound;
+  }
+
+  /** Its first message has been read, or certainly cannot be. */
+  get isModelKnown(): boolean {
+    return this.isRead;
   }
 
   override onData(stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
@@ -115,6 +134,10 @@ export class ModelRoutedCall extends InboundCall {
   /** Reads a compressed first message. False: what has come of it is not enough yet. */
   private readCompressed(): boolean {
     const { buffered, reader } = this;
+    if (this.grant !== null && this.method.isStream) {
+      this.problem = 'a stream of compressed messages may name any model in them';
+      return true;
+    }
     const bytes = Math.min(PREFIX_BYTES + reader.length, PREFIX_BYTES + MAX_INFLATED_BYTES);
     const has = buffered === null ? 0 : buffered.bytes;
     if (has < bytes && !this.requestEnded) return false;
@@ -146,12 +169,20 @@ export class ModelRoutedCall extends InboundCall {
     return version === '' || served === '' || version === served;
   }
 
+  /** Whether a message that has been read so far may pass; one that is not read passes where its caller may call any model. */
+  private mayPass(reader: NameReader): boolean {
+    const { naming } = reader;
+    if (naming === Naming.reading) return true;
+    if (this.grant !== null) return naming === Naming.found && this.isSameModel(reader);
+    return naming !== Naming.found || reader.name === '' || this.isSameModel(reader);
+  }
+
   /** Whether these octets name no other model than the first message did. A compressed message is not read. */
   private namesSameModel(buffer: Buffer, start: number, end: number): boolean {
     const { reader } = this;
     for (let at = start; at < end; ) {
       at = reader.feed(buffer, at, end);
-      if (reader.naming !== Naming.found || reader.name === '' || this.isSameModel(reader)) continue;
+      if (this.mayPass(reader)) continue;
       const names = { model: titleOf(this.model, this.version), other: titleOf(reader.name, reader.version) };
       sendLocalReply(this, makeLocalReply(ModelReplyReasons.otherModel, names));
       return false;

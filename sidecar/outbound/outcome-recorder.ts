@@ -120,8 +120,11 @@ function recordForSweep(
   if (attempt.outcome !== Outcome.success || call.kind !== CallKind.unary) return;
   const { endpoint, startMs } = attempt;
   if (tookMs !== UNKNOWN_DURATION) sweep.onSuccess(endpoint, startMs, tookMs, call, nowMs);
-  if (sweep.inspector !== null && call.plan.holdsResponse && attempt.status === Status.OK)
-    sweep.inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
+  const { inspector } = sweep;
+  if (inspector === null || attempt.status !== Status.OK) return;
+  // A method that is known by its answers only: nothing of it is held, and nothing says what is in them.
+  if (!call.plan.holdsResponse) inspector.passUnread(call);
+  else inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
 }
 
 function recordLatency(

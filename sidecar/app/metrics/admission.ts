@@ -1,5 +1,5 @@
 import type { QueueCounts } from '../../inbound/ended-queues.js';
-import type { ModelBackend } from '../../inbound/model-backend.js';
+import type { NamedQueue } from '../../inbound/models/backend-queues.js';
 import type { Inbound } from '../../inbound.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import type { Metric } from '../../telemetry/metric.js';
@@ -7,22 +7,25 @@ import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 
 /**
  * Metrics of the queue before the local model; of several models each has its own queue, and a
- * label `model`.
+ * label `model`; so has a model with limits of its own, where the others share one without a label.
  */
 export function queueMetrics(inbound: Inbound | undefined): Metric[] {
   if (inbound === undefined) return [];
   const { backends } = inbound;
   const isOnly = backends.length === 1 && backends[0]!.version === '';
-  const labelsOf = ({ name, version }: ModelBackend): Labels => {
-    if (isOnly) return {};
+  const labelsOf = ({ name, version, isWhole }: QueueOfBackend): Labels => {
+    if (isOnly && isWhole) return {};
     return version === '' ? { model: name } : { model: name, version };
   };
   // A version that is being replaced by another load of itself is there twice.
-  const rows = [...groupBackends(backends).values()];
+  const queues = backends.flatMap(({ queues: { list } }) =>
+    list.map((each, i) => ({ ...each, queue: each.limits.queue, isWhole: i === 0 })),
+  );
+  const rows = [...groupQueues(queues).values()];
   const perModel = metricsOver(rows, ([first]) => labelsOf(first!));
-  const sum = (row: readonly ModelBackend[], of: (queue: ModelBackend['queue']) => number): number =>
+  const sum = (row: readonly QueueOfBackend[], of: (queue: QueueOfBackend['queue']) => number): number =>
     row.reduce((total, { queue }) => total + of(queue), 0);
-  const total = (row: readonly ModelBackend[], of: (counts: QueueCounts) => number): number =>
+  const total = (row: readonly QueueOfBackend[], of: (counts: QueueCounts) => number): number =>
     sum(row, of) + of(inbound.ended.of(row[0]!.name, row[0]!.version));
   return [
     ...limitMetrics(inbound, rows, labelsOf),
@@ -38,10 +41,16 @@ export function queueMetrics(inbound: Inbound | undefined): Metric[] {
   ];
 }
 
+/** A queue of a backend: its first, which takes all that has no queue of its own, or one of these. */
+interface QueueOfBackend extends NamedQueue {
+  readonly queue: NamedQueue['limits']['queue'];
+  readonly isWhole: boolean;
+}
+
 /** By version and name. */
-function groupBackends(backends: readonly ModelBackend[]): ReadonlyMap<string, ModelBackend[]> {
-  const groups = new Map<string, ModelBackend[]>();
-  for (const each of backends) getOrInsert(groups, `${each.version}/${each.name}`, () => []).push(each);
+function groupQueues(queues: readonly QueueOfBackend[]): ReadonlyMap<string, QueueOfBackend[]> {
+  const groups = new Map<string, QueueOfBackend[]>();
+  for (const each of queues) getOrInsert(groups, `${each.version}/${each.name}`, () => []).push(each);
   return groups;
 }
 
@@ -50,8 +59,8 @@ type Labels = Readonly<Record<string, string>>;
 /** Metrics of the limits that are configured. */
 function limitMetrics(
   inbound: Inbound,
-  rows: readonly (readonly ModelBackend[])[],
-  labelsOf: (backend: ModelBackend) => Labels,
+  rows: readonly (readonly QueueOfBackend[])[],
+  labelsOf: (queue: QueueOfBackend) => Labels,
 ): Metric[] {
   const { rates, memory } = inbound.limits;
   const backends = rows.map((row) => row.at(-1)!);

@@ -47,7 +47,7 @@ function pendingOf({ name, version }: ModelStatistics, backends: readonly ModelB
   const own = backends.filter(
     (each) => each.name === name && (each.version === '' || each.version === version),
   );
-  return own.reduce((sum, { queue }) => sum + queue.waiting, 0);
+  return own.flatMap(({ queues }) => queues.all).reduce((sum, { queue }) => sum + queue.waiting, 0);
 }
 
 const BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024];

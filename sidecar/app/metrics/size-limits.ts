@@ -43,7 +43,7 @@ export function sizeLimitMetrics(outbounds: readonly Outbound[]): Metric[] {
 
 /** What was too large, in `/endpoints`; a feature that saw every call is left out. */
 export function sizeLimitReports(outbounds: readonly Outbound[]): SizeLimitReport[] {
-  return outbounds.flatMap(rowsOf).flatMap(({ upstream, feature, bound, counts }) => {
+  const tooLarge = outbounds.flatMap(rowsOf).flatMap(({ upstream, feature, bound, counts }) => {
     const parts = (Object.keys(REASONS) as SizeReason[]).filter((reason) => counts[reason] > 0);
     if (parts.length === 0) return [];
     const why = parts.map((reason) => {
@@ -52,6 +52,17 @@ export function sizeLimitReports(outbounds: readonly Outbound[]): SizeLimitRepor
     });
     return [{ upstream, feature, why: why.join(', ') }];
   });
+  return [...tooLarge, ...outbounds.flatMap(unknownFormats)];
+}
+
+/** Answers that the inspection cannot read for their form, whatever their size. */
+function unknownFormats({ name: upstream, clusters }: Outbound): SizeLimitReport[] {
+  const count = clusters.reduce((sum, { sweep }) => sum + (sweep?.inspector?.counts.unknownFormat ?? 0), 0);
+  if (count === 0) return [];
+  const known = 'ModelInfer, Predict of TensorFlow Serving and Predictions of TorchServe are read';
+  return [
+    { upstream, feature: 'inspection', why: `${count} answers of methods whose form is not known: ${known}` },
+  ];
 }
 
 /** Mirrors count what they skip by themselves, inspectors likewise: here it is put side by side. */

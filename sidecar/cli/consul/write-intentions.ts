@@ -32,9 +32,14 @@ export function intentionsToWrite({ intentions, defaultIntention }: MeshIntentio
 
 /**
  * Writes the intentions of a mesh file into an agent.
- * @throws CommandFailure that names the first one it refused.
+ * @throws CommandFailure that names the first one it refused, or that is about some models, which Consul cannot say.
  */
 export async function writeIntentions(api: AgentApi, mesh: MeshIntentions): Promise<void> {
+  const ofModels = mesh.intentions.find(({ models }) => models !== undefined);
+  if (ofModels !== undefined)
+    throw new CommandFailure(
+      `the intention ${ofModels.from} → ${ofModels.to} allows some models only, which Consul cannot say; a block consul with intentions: false lets the file decide`,
+    );
   for (const { from, to, action } of intentionsToWrite(mesh)) {
     const failed = (why: string) =>
       new CommandFailure(`consul did not take the intention ${from} → ${to} (${action}): ${why}`);

@@ -4,6 +4,8 @@ import type { Endpoint } from '../endpoint.js';
 
 /** Models remembered of one cluster; of more, those that come later are claimed by none. */
 const MOST_MODELS = 1_024;
+/** Versions of one model that are told apart; calls for others go to any endpoint that has the model. */
+const MOST_VERSIONS = 256;
 
 /** Why a call that names a model went to an endpoint that is not known to have it. */
 export const MISS_REASONS = ['unclaimed', 'unavailable', 'unnamed'] as const;
@@ -68,10 +70,14 @@ function rankOf({ isConnected, ejections, ejection }: Endpoint): number {
  * have any. Only made where they differ: until then no call is read for its model.
  */
 export class ModelClaims {
-  private constructor(private readonly groups: ReadonlyMap<string, ModelGroup>) {}
+  private constructor(
+    private readonly groups: ReadonlyMap<string, ModelGroup>,
+    /** By model, versions that not all of its endpoints have. */
+    private readonly versions: ReadonlyMap<string, ReadonlyMap<string, ModelGroup>>,
+  ) {}
 
   /**
-   * Null: every model that is named is at every endpoint.
+   * Null: every model that is named is at every endpoint, with the same versions.
    * @param makeBalancer for each group one of its own, of the kind that the cluster has.
    */
   static of(endpoints: readonly Endpoint[], makeBalancer: () => Balancer): ModelClaims | null {
@@ -79,13 +85,16 @@ export class ModelClaims {
     for (const { models } of endpoints)
       for (const name of models ?? []) if (names.size < MOST_MODELS) names.add(name);
     const groups = new Map<string, ModelGroup>();
+    const versions = new Map<string, ReadonlyMap<string, ModelGroup>>();
     let isEven = true;
     for (const name of names) {
       const having = endpoints.filter(({ models }) => models === null || models.includes(name));
       if (having.length < endpoints.length) isEven = false;
       groups.set(name, new ModelGroup(name, having, makeBalancer()));
+      const uneven = versionGroups(name, having, makeBalancer);
+      if (uneven.size > 0) versions.set(name, uneven);
     }
-    return isEven ? null : new ModelClaims(groups);
+    return isEven && versions.size === 0 ? null : new ModelClaims(groups, versions);
   }
 
   /** The models that are claimed. */
@@ -93,8 +102,32 @@ export class ModelClaims {
     return this.groups.keys();
   }
 
-  /** Undefined: no endpoint claims this model. */
-  groupOf(model: string): ModelGroup | undefined {
+  /**
+   * The endpoints that may have a version of a model; where all are said to have it or none is, all that have the model. Empty
+   * version: the call names none. Undefined: no endpoint claims this model.
+   */
+  groupOf(model: string, version: string): ModelGroup | undefined {
+    if (version !== '' && this.versions.size > 0) {
+      const group = this.versions.get(model)?.get(version);
+      if (group !== undefined) return group;
+    }
     return this.groups.get(model);
   }
+}
+
+/** A group for each version that some of these endpoints have and some have not. One whose versions are not known may have each. */
+function versionGroups(
+  name: string,
+  having: readonly Endpoint[],
+  makeBalancer: () => Balancer,
+): ReadonlyMap<string, ModelGroup> {
+  const groups = new Map<string, ModelGroup>();
+  const saidBy = ({ versions }: Endpoint): readonly string[] | undefined =>
+    versions !== null && Object.hasOwn(versions, name) ? versions[name] : undefined;
+  const all = new Set(having.flatMap((each) => saidBy(each) ?? []));
+  for (const version of [...all].slice(0, MOST_VERSIONS)) {
+    const group = having.filter((each) => saidBy(each)?.includes(version) ?? true);
+    if (group.length < having.length) groups.set(version, new ModelGroup(name, group, makeBalancer()));
+  }
+  return groups;
 }

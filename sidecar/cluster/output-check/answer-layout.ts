@@ -6,6 +6,7 @@
 import type { ChunkList } from '../../transport/chunk-list.js';
 import { BodyReader, FieldCursor, packedNumbers, Wire } from './body-reader.js';
 import { cut } from './infer-output.js';
+import type { Numbers } from './odd-numbers.js';
 
 const PREFIX_BYTES = 5;
 /** Fields of one answer, those of its tensors included; one with more is not read. */
@@ -29,6 +30,8 @@ export interface OutputPlace {
   readonly message: Span;
   /** Its typed contents; undefined: it has none. */
   readonly contents: Span | undefined;
+  /** Its numbers that can be NaN, where its form says their places; absent: they are looked for by datatype and shape. */
+  readonly numbers?: readonly Numbers[];
 }
 
 /** An answer, taken apart. */
@@ -43,13 +46,19 @@ export interface AnswerLayout {
 
 /** @param body as it was sent: one message of gRPC. Undefined: compressed, or no such message. Never throws. */
 export function layoutOf(body: ChunkList): AnswerLayout | undefined {
-  const reader = new BodyReader(body);
   try {
-    if (reader.byteAt(0) !== 0 || lengthIn(reader) !== reader.bytes - PREFIX_BYTES) return undefined;
-    return new LayoutReader(reader).read();
+    const reader = messageReader(body);
+    return reader === undefined ? undefined : new LayoutReader(reader).read();
   } catch {
     return undefined;
   }
+}
+
+/** Undefined: compressed, or not one whole message. @throws RangeError for a body without a prefix. */
+export function messageReader(body: ChunkList): BodyReader | undefined {
+  const reader = new BodyReader(body);
+  if (reader.byteAt(0) !== 0 || lengthIn(reader) !== reader.bytes - PREFIX_BYTES) return undefined;
+  return reader;
 }
 
 /** Length of the message, as its prefix says. */
@@ -60,17 +69,39 @@ function lengthIn(reader: BodyReader): number {
 }
 
 /** Walks over the fields of one answer, and counts them. */
-class LayoutReader {
+export abstract class FieldWalk {
   private fields = 0;
 
-  constructor(private readonly reader: BodyReader) {}
+  constructor(protected readonly reader: BodyReader) {}
 
+  /** Where the message is. */
+  protected get message(): Span {
+    return { from: PREFIX_BYTES, to: this.reader.bytes };
+  }
+
+  /** A name, as far as it is read. */
+  protected text({ from, to }: Span): string {
+    return this.reader.copy(from, Math.min(to, from + MAX_NAME_BYTES)).toString('utf8');
+  }
+
+  protected cursor({ from, to }: Span): FieldCursor {
+    return new FieldCursor(this.reader, from, to);
+  }
+
+  /** Many empty fields would keep the event loop busy: they are counted. @throws RangeError when there are too many. */
+  protected next(field: FieldCursor): boolean {
+    if (++this.fields > MAX_FIELDS) throw new RangeError('too many fields');
+    return field.next();
+  }
+}
+
+class LayoutReader extends FieldWalk {
   read(): AnswerLayout {
     const { reader } = this;
     const outputs: OutputPlace[] = [];
     const raw: Span[] = [];
     let [model, version] = ['', ''];
-    for (const field = this.cursor({ from: PREFIX_BYTES, to: reader.bytes }); this.next(field); ) {
+    for (const field = this.cursor(this.message); this.next(field); ) {
       if (field.wire !== Wire.bytes) continue;
       const span = { from: field.start, to: field.end };
       if (field.number === 1) model = this.text(span);
@@ -102,20 +133,5 @@ class LayoutReader {
     if (wire !== Wire.bytes) return [];
     if (to - from > MAX_DIMENSIONS * 10) throw new RangeError('too many dimensions');
     return packedNumbers(this.reader, from, to);
-  }
-
-  /** A name, as far as it is read. */
-  private text({ from, to }: Span): string {
-    return this.reader.copy(from, Math.min(to, from + MAX_NAME_BYTES)).toString('utf8');
-  }
-
-  private cursor({ from, to }: Span): FieldCursor {
-    return new FieldCursor(this.reader, from, to);
-  }
-
-  /** Many empty fields would keep the event loop busy: they are counted. */
-  private next(field: FieldCursor): boolean {
-    if (++this.fields > MAX_FIELDS) throw new RangeError('too many fields');
-    return field.next();
   }
 }

@@ -1,5 +1,5 @@
 /**
- * One answer of ModelInfer, looked at for what no answer may be: numbers that are none, tensors that do not fit their shape.
+ * One answer, taken apart, looked at for what no answer may be: numbers that are none, tensors that do not fit their shape.
  * Of a large answer a sample is read (odd-numbers.ts), so that it takes no longer than a fifth of a millisecond.
  */
 
@@ -7,8 +7,7 @@ import { type Datatype, datatypeInfo, type Elements, isDatatype } from '../../..
 import { decodeRaw, fromContents, TensorError } from '../../../proto/tensors.js';
 import { decodeTensor } from '../../codec/inference.js';
 import type { InspectedResponse } from '../../core/outlier/invalid-output.js';
-import type { ChunkList } from '../../transport/chunk-list.js';
-import { type AnswerLayout, layoutOf, type OutputPlace, type Span } from './answer-layout.js';
+import type { AnswerLayout, OutputPlace, Span } from './answer-layout.js';
 import { type BodyReader, FieldCursor, Wire } from './body-reader.js';
 import { cut, elementsIn, shown } from './infer-output.js';
 import { MAX_RUNS, type Numbers, numbersAt, oddAmong, sampleOdd } from './odd-numbers.js';
@@ -23,12 +22,17 @@ const FRACTION_FIELDS: Partial<Record<Datatype, number>> = { FP32: 6, FP64: 7 };
 /** What was found in one answer. */
 export interface Inspection extends InspectedResponse {
   /** Searches the numbers that were not in the sample; null: all were read. */
-  readonly rest: OddSearch | null;
+  readonly rest: RestSearch | null;
 }
 
-/** @param body as it was sent: one message of gRPC. Undefined: compressed, or no such message. Never throws. */
-export function inspectAnswer(body: ChunkList, seed: number): Inspection | undefined {
-  const layout = layoutOf(body);
+/** A search of all of an answer, in steps that keep nothing waiting. */
+export interface RestSearch {
+  /** True: something in it is odd; false: nothing is, and this was the last step; undefined: there is more. */
+  step(): boolean | undefined;
+}
+
+/** @param layout undefined: compressed, or no such message. Never throws. */
+export function inspectLayout(layout: AnswerLayout | undefined, seed: number): Inspection | undefined {
   if (layout === undefined) return undefined;
   try {
     return new Inspector(layout, seed).inspect();
@@ -62,6 +66,7 @@ class Inspector {
   private flawOf(output: OutputPlace, i: number): string {
     try {
       const { datatype } = output;
+      if (output.numbers !== undefined) return this.lookAtEach(output, output.numbers);
       if (!isDatatype(datatype)) throw new TensorError('has no datatype that there is');
       const count = elementsIn(output.shape);
       const raw = this.layout.raw[i];
@@ -112,6 +117,14 @@ class Inspector {
     )
       throw new TensorError('has numbers that are NaN or infinite');
     return undefined;
+  }
+
+  private lookAtEach(output: OutputPlace, all: readonly Numbers[]): string {
+    for (const numbers of all) {
+      const flaw = this.lookAt(output, numbers);
+      if (flaw !== '') return flaw;
+    }
+    return '';
   }
 
   /** Each output has its part of the runs, so that a small one beside a large one is not left out. */
@@ -166,7 +179,7 @@ function packedFractions(reader: BodyReader, { from, to }: Span, datatype: Datat
 const STEP = 32 * 1024;
 
 /** Searches all numbers of an answer for one that is NaN or infinite, a step at a time. */
-export class OddSearch {
+export class OddSearch implements RestSearch {
   private output = 0;
   private at = 0;
 

@@ -1,6 +1,6 @@
-import { MODEL_INFER } from '../../codec/inference.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
 import { isBlamed, ResponseShapes } from '../../core/outlier/invalid-output.js';
+import { areReadOnly } from '../../core/routing/method.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import type { Attempt } from '../../relay/attempt.js';
 import type { Call } from '../../relay/call.js';
@@ -10,7 +10,8 @@ import type { ChunkList } from '../../transport/chunk-list.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import { ResponseTee } from '../../transport/response-tee.js';
 import type { Endpoint } from '../endpoint.js';
-import { type Inspection, inspectAnswer, type OddSearch } from './inspect.js';
+import { ANSWER_READERS, type AnswerReader } from './answer-readers.js';
+import type { Inspection, RestSearch } from './inspect.js';
 import { Replay, type ReplayRequest } from './replay.js';
 import { ReplayRate } from './replay-rate.js';
 import { Suspects } from './suspects.js';
@@ -31,11 +32,14 @@ export interface OutputCounts {
   acquitted: number;
   unproven: number;
   unreadable: number;
+  /** Of methods whose answers have no form that is known here: none of them was looked at. */
+  unknownFormat: number;
 }
 
 interface Sample {
   readonly endpoint: Endpoint;
   readonly startMs: number;
+  readonly read: AnswerReader;
   readonly answer: ChunkList;
   readonly request: ReplayRequest | null;
   /** Octets of the memory budget that it takes. */
@@ -48,19 +52,26 @@ interface Sample {
 interface Search {
   readonly sample: Sample;
   readonly suspicion: string;
-  readonly rest: OddSearch;
+  readonly rest: RestSearch;
   /** Octets of the memory budget that the answer takes. */
   readonly bytes: number;
 }
 
 /**
- * Samples answers of ModelInfer and looks at them later, a few per second and one at a time, so that no call waits for it.
+ * Samples answers of inference (`ANSWER_READERS`) and looks at them later, a few per second and one at a time, so that no call waits for it.
  * What it looks at is kept by reference: an answer that is held as it is, a longer one as it passes by (`ResponseTee`). A
  * suspicious one is charged to its endpoint only when a peer answers the same request properly. That takes a request
  * that may be sent again: of routes that are not idempotent, nothing is ever charged.
  */
 export class OutputInspector extends WheelEntry {
-  readonly counts: OutputCounts = { inOrder: 0, charged: 0, acquitted: 0, unproven: 0, unreadable: 0 };
+  readonly counts: OutputCounts = {
+    inOrder: 0,
+    charged: 0,
+    acquitted: 0,
+    unproven: 0,
+    unreadable: 0,
+    unknownFormat: 0,
+  };
   /** What it could not look at, or not put to a peer. */
   readonly unseen = new SizeCounts();
   private readonly forms = new ResponseShapes<Endpoint>();
@@ -131,12 +142,21 @@ export class OutputInspector extends WheelEntry {
   /** Whether the answer of a call is one of the few that are looked at. */
   private isChosen(call: Call, endpoint: Endpoint): boolean {
     const { nowMs } = this.relay;
+    if (!ANSWER_READERS.has(headerViewOf(call.block).path)) {
+      this.passUnread(call);
+      return false;
+    }
     this.beginSecond(nowMs);
     const isSuspect = this.suspects.has(endpoint, nowMs);
     const isOneOfFew = this.left > PER_SECOND - FIRST_OF_SECOND;
     if (!isSuspect && !isOneOfFew && this.relay.random() >= this.ratio) return false;
-    if (this.waiting.length >= MAX_WAITING || headerViewOf(call.block).path !== MODEL_INFER) return false;
+    if (this.waiting.length >= MAX_WAITING) return false;
     return this.hasRoom(nowMs, isSuspect);
+  }
+
+  /** An answer in a form that is not known, counted where it is one of inference. */
+  passUnread(call: Call): void {
+    if (!areReadOnly([headerViewOf(call.block).path])) this.counts.unknownFormat++;
   }
 
   private beginSecond(nowMs: number): void {
@@ -190,7 +210,8 @@ export class OutputInspector extends WheelEntry {
             body,
           };
     const seed = Math.floor(this.relay.random() * 2 ** 31);
-    this.waiting.push({ endpoint, startMs: attempt.startMs, answer, request, bytes, seed });
+    const read = ANSWER_READERS.get(headerViewOf(call.block).path)!;
+    this.waiting.push({ endpoint, startMs: attempt.startMs, read, answer, request, bytes, seed });
     if (!this.isScheduled) this.relay.wheel.add(this, this.relay.nowMs + PAUSE_MS);
   }
 
@@ -208,8 +229,8 @@ export class OutputInspector extends WheelEntry {
   private examineNext(): void {
     const sample = this.waiting.shift();
     if (sample === undefined) return;
-    const { endpoint, answer, request, seed } = sample;
-    const inspection = inspectAnswer(answer, seed);
+    const { endpoint, read, answer, request, seed } = sample;
+    const inspection = read(answer, seed);
     // Compressed, say: nothing is known of it.
     if (inspection === undefined) {
       this.counts.unreadable++;
@@ -244,7 +265,7 @@ export class OutputInspector extends WheelEntry {
 
   private judge(sample: Sample, suspect: Inspection, suspicion: string, body: ChunkList | null): void {
     // The same places as in the suspect's answer: what is wrong in both is the input's doing, or the model's way.
-    const peer = body === null ? undefined : inspectAnswer(body, sample.seed);
+    const peer = body === null ? undefined : sample.read(body, sample.seed);
     if (peer === undefined) this.counts.unproven++;
     else if (!isBlamed(suspect, peer)) this.counts.acquitted++;
     else if (peer.rest === null) this.charge(sample, suspicion);

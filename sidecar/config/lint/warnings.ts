@@ -94,7 +94,7 @@ function warnOfClosedUpstreams(
   if (file.areIntentionsImplied || (file.consul?.intentions === true && intentions.length === 0)) return;
   const table = new IntentionTable(intentions, file.default_intention, 0);
   for (const upstream of Object.keys(upstreams))
-    if (!table.allows(from, upstream))
+    if (table.decisionFor(from, upstream) === 'deny')
       warn(
         [upstream],
         `no intention lets ${from} call it; every call will be answered with PERMISSION_DENIED`,

@@ -5,7 +5,7 @@ import { didYouMean } from '../suggest.js';
 import { type FoundBlock, list, mapping, number, text } from './found.js';
 import { metadataKey } from './metadata-key.js';
 import { block, inCode, option, type Report, rules } from './option.js';
-import { durationOrNone, flag, listOf, name, size, wholeNumber } from './values.js';
+import { durationOrNone, flag, listOf, modelName, name, shortText, size, wholeNumber } from './values.js';
 
 const KIB = 1_024;
 const GIB = 1_073_741_824;
@@ -81,6 +81,55 @@ function refuseBadClasses(found: FoundBlock, report: Report): void {
   report(['default_class'], `found "${otherwise}"; expected one of the classes ${known.join(', ')}${hint}`);
 }
 
+/** Models with limits of their own, at most: each has a queue, and a label of metrics. */
+const MAX_LIMITED = 64;
+
+const modelLimit = block({
+  model: option(modelName(), {
+    meaning: 'The `model_name` of the requests that it is about.',
+    why: 'Without it the limit would be about all calls.',
+  }),
+  version: option(shortText('a version').optional(), {
+    meaning:
+      'Only requests with this `model_version`, or, where each version has a process, the calls that it gets.',
+    otherwise: 'absent: all versions',
+    why: 'Versions of a model mostly cost the same.',
+  }),
+  concurrency: option(wholeNumber({ min: 1, max: 10_000 }).optional(), {
+    meaning:
+      'Calls of this model that the service may hold at once; with `adaptive`, nothing is searched for it.',
+    otherwise: "the queue's own",
+    why: 'Where only one limit is meant, the others stay.',
+  }),
+  max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).optional(), {
+    meaning: 'Calls of this model that may wait; 0 refuses what cannot start at once.',
+    otherwise: "the queue's own",
+    why: 'Where only one limit is meant, the others stay.',
+  }),
+  max_waiting_bytes: option(size({ min: 64 * KIB, max: 64 * GIB }).optional(), {
+    meaning: 'Request bytes of this model that may wait.',
+    otherwise: "the queue's own",
+    why: 'Where only one limit is meant, the others stay.',
+  }),
+});
+
+/** A model, or a version of it, that stands twice would have one of two limits. */
+function refuseTwice(found: FoundBlock, report: Report): void {
+  const seen = new Map<string, number>();
+  for (const [i, each] of list(found['models']).entries()) {
+    const { model, version, ...limits } = mapping(each);
+    const [named, of] = [text(model), text(version)];
+    if (named === undefined) continue;
+    const key = JSON.stringify([named, of]);
+    const before = seen.get(key);
+    if (before !== undefined)
+      report(['models', i], `found ${named} again, as in models[${before}]; expected each once`);
+    else if (Object.values(limits).every((said) => said === undefined))
+      report(['models', i], 'found no limit; expected concurrency, max_waiting or max_waiting_bytes');
+    seen.set(key, i);
+  }
+}
+
 /** `queue`: at most `concurrency` calls at the model (2), at most `max_waiting` before it (128). */
 export const queue = option(
   block({
@@ -113,8 +162,15 @@ export const queue = option(
         'Callers take turns within a class, however many calls each has waiting; else first come, first served.',
       why: 'Order of arrival is the least surprising one; with several callers say true.',
     }),
+    models: option(listOf(modelLimit, 'limits of models', MAX_LIMITED).optional(), {
+      meaning:
+        'Models, or versions of them, with limits of their own. Each has a queue to itself, read from the name in the request; the calls of all others share the queue of the service. A server of several models may so get the sum of all numbers at once. A stream counts for the model of its first message.',
+      otherwise:
+        'absent: where models have names (`isolation`) each has a queue of this size, else all share one',
+      why: 'Models of one server mostly cost the same.',
+    }),
   })
-    .check(rules(refuseBadBounds))
+    .check(rules(refuseBadBounds, refuseTwice))
     .prefault({}),
   {
     meaning:

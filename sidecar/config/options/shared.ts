@@ -2,13 +2,15 @@
  * Blocks that stand in both kinds of file: names of the mesh, intentions, the log.
  */
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
-import { block, blockAs, option } from './option.js';
+import type { FoundBlock } from './found.js';
+import { block, blockAs, option, type Report, rules } from './option.js';
 import {
   choice,
   duration,
   filePath,
   listenAddress,
   listOf,
+  modelName,
   name,
   serviceOrAny,
   trustDomainName,
@@ -117,7 +119,19 @@ const intention = blockAs('a block such as { from: web, to: digits, action: allo
     meaning: 'What happens to the calls.',
     why: 'A default could allow what is meant to be denied.',
   }),
-});
+  models: option(listOf(modelName(), 'models', 64).min(1, { error: 'at least one model' }).optional(), {
+    meaning:
+      'With `allow`: only calls that name one of these models in their request. Health, reflection and what the server says of itself stay open; every other method, and a request whose model cannot be read, gets PERMISSION_DENIED. Several such intentions for the same two services add up. Not with intentions from Consul, which has no such permission.',
+    otherwise: 'absent: all models',
+    why: 'Most callers may use all that a service has.',
+  }),
+}).check(rules(refuseDeniedModels));
+
+/** Denying some models would leave open what the rest may be. */
+function refuseDeniedModels({ action, models }: FoundBlock, report: Report): void {
+  if (models !== undefined && action === 'deny')
+    report(['models'], 'found with action: deny; expected an intention that allows the other models');
+}
 
 const intentionList = listOf(intention, 'intentions');
 const INTENTIONS_MEANING =

@@ -1,4 +1,5 @@
 import type { CompilePattern } from '../routing/route-match.js';
+import { ModelGrant } from './model-grant.js';
 import { type Action, type Permission, PermissionList } from './permissions.js';
 
 export type { Action };
@@ -11,10 +12,12 @@ export interface Intention {
   /** Ignored where there are permissions. */
   readonly action: Action;
   readonly permissions?: readonly Permission[];
+  /** With `allow`: calls that name one of these models, and no others. From a file; Consul has no such thing. */
+  readonly models?: readonly string[] | undefined;
 }
 
-/** An action for all calls of a caller, or permissions to apply to each call. */
-export type AuthorizationDecision = Action | PermissionList;
+/** An action for all calls of a caller, permissions to apply to each call, or the models that it may call. */
+export type AuthorizationDecision = Action | PermissionList | ModelGrant;
 
 /** Options of an `IntentionTable`. */
 export interface TableOptions {
@@ -39,6 +42,8 @@ export class IntentionTable {
   private readonly decisions = new Map<string, Map<string, AuthorizationDecision>>();
   private readonly anyDestination: ReadonlyMap<string, AuthorizationDecision> | undefined;
   readonly isLoaded: boolean;
+  /** An intention allows some models only: calls are read for the model that they name. */
+  readonly hasModels: boolean;
 
   /**
    * @param version grows with every new table; cached decisions are valid for their version.
@@ -52,8 +57,9 @@ export class IntentionTable {
     options: TableOptions = {},
   ) {
     this.isLoaded = options.isLoaded ?? true;
+    this.hasModels = intentions.some(({ models }) => models !== undefined);
     const { compile = TAKES_NONE } = options;
-    for (const { from, to, action, permissions } of intentions) {
+    for (const { from, to, action, permissions, models } of intentions) {
       checkName(from);
       checkName(to);
       let bySource = this.decisions.get(to);
@@ -62,6 +68,13 @@ export class IntentionTable {
         this.decisions.set(to, bySource);
       }
       const before = bySource.get(from);
+      if (models !== undefined && action === 'allow') {
+        // The narrower one of two for the same pair decides, as with permissions.
+        if (before === undefined || before === 'allow') bySource.set(from, new ModelGrant(models));
+        else if (before instanceof ModelGrant) bySource.set(from, before.with(models));
+        continue;
+      }
+      if (before instanceof ModelGrant && action === 'allow') continue;
       if (before === 'deny' || (before instanceof PermissionList && action === 'allow')) continue;
       bySource.set(from, permissions ? new PermissionList(permissions, defaultAction, compile) : action);
     }
@@ -73,7 +86,7 @@ export class IntentionTable {
     return new IntentionTable([], 'deny', version, { isLoaded: false });
   }
 
-  /** Whether `source` may call `destination`, whatever the call: as for Consul, permissions are a deny. An empty source is a caller without identity: only `*` and the default speak of it. */
+  /** Whether `source` may call `destination`, whatever the call: as for Consul, permissions are a deny, and so are models. An empty source is a caller without identity: only `*` and the default speak of it. */
   allows(source: string, destination: string): boolean {
     return this.decisionFor(source, destination) === 'allow';
   }
@@ -95,7 +108,9 @@ export class IntentionTable {
     for (const to of [destination, ANY])
       for (const from of [source, ANY]) {
         const decision = this.decisions.get(to)?.get(from);
-        if (decision !== undefined) return { from, to, action: decision === 'allow' ? 'allow' : 'deny' };
+        if (decision === undefined) continue;
+        const isAllowed = decision === 'allow' || decision instanceof ModelGrant;
+        return { from, to, action: isAllowed ? 'allow' : 'deny' };
       }
     return undefined;
   }

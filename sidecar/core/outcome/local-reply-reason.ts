@@ -78,6 +78,11 @@ export const LocalReplyReasons = {
     'the stream broke after message {messages}, and could not be resumed: {detail}',
   ),
   notAllowed: reason('not-allowed', PERMISSION_DENIED, '{source} may not call {destination}'),
+  modelNotAllowed: reason(
+    'not-allowed',
+    PERMISSION_DENIED,
+    '{source} may call only some models of {destination}, and {detail}',
+  ),
   // UNAVAILABLE, not PERMISSION_DENIED: no decision has been made, and another replica may have the intentions.
   notLoaded: unprocessed(
     'intentions-not-loaded',
@@ -142,7 +147,7 @@ export const ModelReplyReasons = {
   otherModel: reason(
     'other-model',
     UNIMPLEMENTED,
-    "the stream began with the model '{model}', and a later message names '{other}', which is served by another process; expected a stream for each model",
+    "the stream began with the model '{model}', and a later message names '{other}', which this stream may not be for; expected a stream for each model",
   ),
   noMessage: reason('no-model-name', INVALID_ARGUMENT, 'the name of the model cannot be read: {detail}'),
   unreadable: reason('no-model-name', UNIMPLEMENTED, 'the name of the model cannot be read: {detail}'),

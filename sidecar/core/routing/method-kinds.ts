@@ -1,4 +1,4 @@
-import { KNOWN_STREAMS } from './method.js';
+import { KNOWN_STREAMS, KNOWN_UNARY } from './method.js';
 
 /** Methods by what their service says of them, as paths; a method that is in neither list is not described. */
 export interface MethodList {
@@ -9,7 +9,8 @@ export interface MethodList {
 }
 
 /**
- * What is known of a method beside the configuration. `described`: the service says that it is unary. `single`: so many answers in a row
+ * What is known of a method beside the configuration. `described`: the service says that it is unary, or its definition is
+ * published. `single`: so many answers in a row
  * had one message that it is judged as a unary one, and nothing more is made of it. `streaming`: it is none of these, for certain.
  */
 export const MethodKind = { unknown: 0, streaming: 1, described: 2, single: 3 } as const;
@@ -49,6 +50,8 @@ export class MethodKinds {
   /** What is known of a method. */
   of(path: string): MethodKind {
     if (KNOWN_STREAMS.has(path) || this.refuted.has(path)) return MethodKind.streaming;
+    // A definition that is published is worth what a description is.
+    if (KNOWN_UNARY.has(path)) return MethodKind.described;
     const said = this.described.get(path);
     if (said !== undefined) return said;
     return (this.answers.get(path) ?? 0) >= ANSWERS_NEEDED ? MethodKind.single : MethodKind.unknown;

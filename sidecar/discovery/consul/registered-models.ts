@@ -1,3 +1,4 @@
+import type { EndpointConfig } from '../../config/model.js';
 import { compareVersions } from '../../core/models/version-policy.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 
@@ -18,19 +19,36 @@ const NO_VERSION = '-';
 const LISTED = /^([^\s:]{1,128}):(?:-|\d{1,19}(?:,\d{1,19})*)$/;
 
 /**
- * The models of an instance by the metadata `models` of its registration, `NAME:VERSION,VERSION NAME:VERSION …`. Undefined: it
- * lists none, or in another form, or not all of them; then it may have any.
+ * The models of an instance by the metadata `models` of its registration, `NAME:VERSION,VERSION NAME:VERSION …`, in its order,
+ * each with its versions; with none where they are not said. Undefined: it lists no models, or in another form, or not all of
+ * them; then it may have any.
  */
-export function registeredModels(meta: Readonly<Record<string, string>>): readonly string[] | undefined {
+export function registeredModels(
+  meta: Readonly<Record<string, string>>,
+): ReadonlyMap<string, readonly string[]> | undefined {
   const text = Object.hasOwn(meta, MODELS_KEY) ? meta[MODELS_KEY]! : '';
   if (text === '' || text.length >= CUT_OFF_LENGTH) return undefined;
-  const names: string[] = [];
+  const models = new Map<string, readonly string[]>();
   for (const word of text.split(' ')) {
     const name = LISTED.exec(word)?.[1];
     if (name === undefined) return undefined;
-    names.push(name);
+    const versions = word.slice(name.length + 1);
+    models.set(name, versions === NO_VERSION ? [] : versions.split(','));
   }
-  return names;
+  return models;
+}
+
+/** The same as an endpoint has it. Versions that are not said are not in it: the instance may have any. */
+export function claimsOf(
+  meta: Readonly<Record<string, string>>,
+): Pick<EndpointConfig, 'models' | 'versions'> {
+  const models = registeredModels(meta);
+  if (models === undefined) return {};
+  const said = [...models].filter(([, versions]) => versions.length > 0);
+  return {
+    models: [...models.keys()],
+    ...(said.length === 0 ? {} : { versions: Object.fromEntries(said) }),
+  };
 }
 
 /**

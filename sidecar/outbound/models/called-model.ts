@@ -64,14 +64,14 @@ function bytesNeeded({ buffered }: OutboundCall): number {
 }
 
 /**
- * The endpoints that have the model which the call names; undefined: it names none that can be told, or no endpoint claims
+ * The endpoints that have the model, and the version of it, which the call names; undefined: it names none that can be told, or no endpoint claims
  * it, or all have the same.
  */
 export function groupFor(call: OutboundCall): ModelGroup | undefined {
   const { claims } = call.cluster;
   if (claims === null || !namesModel(call)) return undefined;
   readModel(call);
-  return call.modelName === '' ? undefined : claims.groupOf(call.modelName);
+  return call.modelName === '' ? undefined : claims.groupOf(call.modelName, call.modelVersion);
 }
 
 /**

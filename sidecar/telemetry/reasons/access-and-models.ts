@@ -26,11 +26,12 @@ type Name =
 export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
   /** inbound/authorization.ts; the caller is known by its certificate alone. */
   'not-allowed': {
-    meaning: 'No intention allows this caller to call this service, or one denies it.',
+    meaning: 'No intention allows this caller to call this service or this model of it, or one denies it.',
     causes: [
       'The intention is missing; the default is to deny.',
       'The caller has another name than the intention.',
       'An intention in Consul with `*` denies it.',
+      'The intention has `models`, and the request names another one, or none that can be read.',
     ],
     look: [
       '`outrider check`: which callers may not call what they call.',
@@ -39,7 +40,12 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
     remedy: [
       'Add `{ from: CALLER, to: SERVICE, action: allow }` to `intentions`, or a service-intentions entry in Consul.',
     ],
-    options: ['inbound.intentions', 'inbound.default_intention', 'consul.intentions'],
+    options: [
+      'inbound.intentions',
+      'inbound.intentions[].models',
+      'inbound.default_intention',
+      'consul.intentions',
+    ],
   },
   /** inbound/authorization.ts, before the first answer of Consul. */
   'intentions-not-loaded': {
@@ -176,11 +182,14 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
   /** inbound/model-routed-call.ts. */
   'other-model': {
     meaning:
-      'A stream began with one model, and a later message names another, which has a process of its own.',
-    causes: ['A client that sends requests for several models over one stream.'],
+      'A stream began with one model, and a later message names another, which has a process of its own or may not be called.',
+    causes: [
+      'A client that sends requests for several models over one stream.',
+      'The caller may call some models only: then every message has to name the model of the first one.',
+    ],
     look: ['The message: both names.'],
     remedy: ['Open a stream for each model.', '`isolation: shared` serves all models from one process.'],
-    options: ['model.isolation'],
+    options: ['model.isolation', 'inbound.intentions[].models'],
   },
   /** inbound/model-router.ts. */
   'no-model-name': {

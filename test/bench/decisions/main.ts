@@ -4,7 +4,8 @@
  */
 
 import { ModelView } from '../../../sidecar/cluster/model-key.js';
-import { inspectAnswer } from '../../../sidecar/cluster/output-check/inspect.js';
+import { ANSWER_READERS } from '../../../sidecar/cluster/output-check/answer-readers.js';
+import { MODEL_INFER } from '../../../sidecar/codec/inference.js';
 import { AdaptiveLimit } from '../../../sidecar/core/admission/gradient-limit.js';
 import { MemoryPressure } from '../../../sidecar/core/admission/memory-pressure.js';
 import { Priorities } from '../../../sidecar/core/admission/priority-class.js';
@@ -173,8 +174,8 @@ function ofLargeAnswers(): DecisionCost[] {
   const fewer = TIMES / 1_000;
   const options = { tolerance: 1e-4, seed: 1 };
   return [
-    beside('an answer of 300 KB inspected', (call) => inspectAnswer(some, call), fewer),
-    beside('an answer of 4 MiB inspected', (call) => inspectAnswer(most, call), fewer),
+    beside('an answer of 300 KB inspected', (call) => ANSWER_READERS.get(MODEL_INFER)!(some, call), fewer),
+    beside('an answer of 4 MiB inspected', (call) => ANSWER_READERS.get(MODEL_INFER)!(most, call), fewer),
     beside('two answers of 4 MiB compared', () => compareResponses(most, most, options), fewer),
   ];
 }

@@ -437,9 +437,11 @@ export class Stack {
       }
     }
     for (const { inbound } of this.inbounds) {
-      for (const { queue, instances } of inbound.backends) {
-        const { running, waiting, waitingBytes } = queue;
-        assert.deepEqual([running, waiting, waitingBytes], [0, 0, 0], 'in the queue');
+      for (const { queues, instances } of inbound.backends) {
+        for (const { queue } of queues.all) {
+          const { running, waiting, waitingBytes } = queue;
+          assert.deepEqual([running, waiting, waitingBytes], [0, 0, 0], 'in the queue');
+        }
         for (const { activity } of instances)
           assert.equal(activity.inFlight, 0, 'runs of the model in flight');
       }

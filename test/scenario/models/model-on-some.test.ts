@@ -82,6 +82,37 @@ describe('Scenario: a model on some replicas', () => {
     stack.assertIdle();
   });
 
+  it('in another version goes to the replicas that have it; a version that none has, to those that have the model', () => {
+    const endpoints = endpointsOf({ a: ['digits'], b: ['digits'], c: ['words'] }).map((each) => ({
+      ...each,
+      ...(each.id === 'a' ? { versions: { digits: ['1', '2'] } } : {}),
+      ...(each.id === 'b' ? { versions: { digits: ['2'] } } : {}),
+    }));
+    const stack = start({ a: [], b: [], c: [] }, { endpoints });
+    const answers = (version: string): Record<string, number> => {
+      const calls = Array.from({ length: 20 }, () => {
+        const call = stack.call({ body: request('digits', version) });
+        stack.advance(10);
+        return call;
+      });
+      return countBy(calls, ({ body }) => body.toString());
+    };
+    assert.deepEqual(answers('1'), { a: 20 });
+    assert.deepEqual(
+      [answers('2'), answers('')],
+      [
+        { a: 10, b: 10 },
+        { a: 10, b: 10 },
+      ],
+    );
+    assert.deepEqual(Object.keys(answers('9')).sort(), ['a', 'b']);
+    assert.deepEqual(missesOf(stack), { unclaimed: 0, unavailable: 0, unnamed: 0 });
+    stack.settle(stack.kill('a'));
+    stack.advance(2_000);
+    assert.deepEqual(Object.keys(answers('1')).includes('b'), true, 'what they say may be out of date');
+    stack.assertIdle();
+  });
+
   it('that no replica claims goes to any of them, as does a replica that claims nothing, and is counted', () => {
     const stack = start();
     assert.deepEqual(answersOf(stack, 'unheard-of'), { a: 20, b: 20, c: 20 });

@@ -3,11 +3,13 @@
  * better the replica is charged and ejected. When it is the input that is bad, no endpoint is.
  */
 import assert from 'node:assert/strict';
+import { sizeLimitReports } from '../../../sidecar/app/metrics/size-limits.js';
+import { ANSWERS_NEEDED } from '../../../sidecar/core/routing/method-kinds.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
-import { anAnswer } from '../../kit/service/infer-answers.js';
+import { anAnswer, aPredictAnswer, aTensor, aTextAnswer } from '../../kit/service/infer-answers.js';
 import { anInferRequest } from '../../kit/service/infer-requests.js';
-import { aRoute, aSafeRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
+import { anAutoRoute, aRoute, aSafeRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 const GOOD = anAnswer([0.1, 0.9]);
 const BAD = anAnswer([Number.NaN, 0.9]);
@@ -43,6 +45,43 @@ describe('Scenario: invalid output', () => {
     assert.match(stack.report('b').why, why);
     assert.ok(counts().charged >= 20 && counts().acquitted === 0);
     assert.ok(counts().inOrder >= 40);
+  });
+
+  for (const [server, path, good, bad, flaw] of [
+    [
+      'TensorFlow Serving',
+      '/tensorflow.serving.PredictionService/Predict',
+      aPredictAnswer({ scores: aTensor([0.1, 0.9]) }),
+      aPredictAnswer({ scores: aTensor([Number.NaN, 0.9]) }),
+      /last: output "scores": 1 of 2 numbers are NaN/,
+    ],
+    [
+      'TorchServe',
+      '/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions',
+      aTextAnswer('[0.1, 0.9]'),
+      aTextAnswer('[NaN, 0.9]'),
+      /last: the text of the answer has numbers that are NaN/,
+    ],
+  ] as const)
+    it(`reads the answers of ${server} too, whose methods need no configuration`, () => {
+      open({ routes: [anAutoRoute({ idempotent: true })] });
+      answerWith(good);
+      answerWith(bad, 'b');
+      stack.load(90, 100, { path });
+      assert.deepEqual(stack.states, ['eligible', 'ejected', 'eligible']);
+      assert.match(stack.report('b').why, flaw);
+      assert.deepEqual([counts().acquitted, counts().unknownFormat], [0, 0]);
+    });
+
+  it('says of methods whose answers have no form that it knows that it does not read them', () => {
+    open({ routes: [anAutoRoute({ idempotent: true })] });
+    stack.load(60, 100, { path: '/shop.Prices/Predict' });
+    stack.load(10, 100, { path: '/inference.GRPCInferenceService/ModelReady' });
+    const { unknownFormat } = counts();
+    assert.equal(unknownFormat, 60 - ANSWERS_NEEDED, 'from the moment on when they are known to be unary');
+    const [{ feature, why } = {}] = sizeLimitReports([stack.out.outbound]);
+    assert.equal(feature, 'inspection');
+    assert.match(why!, /^10 answers of methods whose form is not known: ModelInfer, Predict of/);
   });
 
   it('ejects the one whose answers have another form', () => {

@@ -3,7 +3,7 @@
  * the file is without effect.
  */
 import { agentPlace } from '../../codecs/agent-url.js';
-import { address, entries, type FoundBlock, mapping, text } from '../found.js';
+import { address, entries, type FoundBlock, list, mapping, text } from '../found.js';
 import { type Listener, refuseCallingItself } from '../listener-conflicts.js';
 import { below, type Report } from '../option.js';
 import { refuseRepeatedTargets } from './discovery.js';
@@ -41,8 +41,20 @@ export function meshConsulRules(file: FoundBlock, own: readonly Listener[], repo
     meshTargets(['services', service], block, consul, report);
   if (consul === undefined) return;
   refuseCallingItself(own, ['consul', 'address'], placeOf(consul), report);
+  if (mapping(consul)['intentions'] === true) refuseModels(file, report);
   const why = 'certificates from Consul, whose cluster says it';
   refuseSaid(file, ['trust_domain', 'datacenter', 'leaf_lifetime'], why, report);
+}
+
+/** Consul has no permission by model: as an intention there it would allow all of them. */
+function refuseModels(file: FoundBlock, report: Report): void {
+  for (const [i, intention] of list(file['intentions']).entries()) {
+    if (mapping(intention)['models'] === undefined) continue;
+    report(
+      ['intentions', i, 'models'],
+      'found with intentions from Consul, which cannot say it; expected consul.intentions: false, with which this file decides',
+    );
+  }
 }
 
 function meshTargets(above: string[], block: FoundBlock, consul: unknown, report: Report): void {

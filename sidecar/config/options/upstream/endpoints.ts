@@ -19,29 +19,45 @@ const weight = option(rational({ min: 0, max: 1_000_000 }).prefault(1), {
   why: 'All endpoints get the same share.',
 });
 
-const endpointBlock = blockAs('an address, or a block with address, weight, locality, models and id', {
-  address: option(peerAddress(), {
-    meaning: "Where the peer's sidecar listens.",
-    why: 'Without it there is nothing to connect to.',
-  }),
-  weight,
-  locality: option(localityName().optional(), {
-    meaning: 'Where it is, for `locality` of the upstream.',
-    otherwise: 'absent: elsewhere',
-    why: 'Matters only where an upstream has a block `locality`.',
-  }),
-  models: option(listOf(modelName(), 'models', 256).min(1, { error: 'at least one model' }).optional(), {
-    meaning:
-      'The models that it has. Calls that name a model in their request go to the endpoints that have it, as long as one of these can take them; a model that no endpoint has goes to any.',
-    otherwise: 'absent: it may have any',
-    why: 'Most services have the same models at every endpoint.',
-  }),
-  id: option(shortText('a short name').optional(), {
-    meaning: 'The name of the endpoint in reports and metrics.',
-    otherwise: 'the address',
-    why: 'An address says where to look.',
-  }),
-});
+const endpointBlock = blockAs(
+  'an address, or a block with address, weight, locality, models, versions and id',
+  {
+    address: option(peerAddress(), {
+      meaning: "Where the peer's sidecar listens.",
+      why: 'Without it there is nothing to connect to.',
+    }),
+    weight,
+    locality: option(localityName().optional(), {
+      meaning: 'Where it is, for `locality` of the upstream.',
+      otherwise: 'absent: elsewhere',
+      why: 'Matters only where an upstream has a block `locality`.',
+    }),
+    models: option(listOf(modelName(), 'models', 256).min(1, { error: 'at least one model' }).optional(), {
+      meaning:
+        'The models that it has. Calls that name a model in their request go to the endpoints that have it, as long as one of these can take them; a model that no endpoint has goes to any.',
+      otherwise: 'absent: it may have any',
+      why: 'Most services have the same models at every endpoint.',
+    }),
+    versions: option(
+      z
+        .record(modelName(), listOf(shortText('a version'), 'versions', 64), {
+          error: 'a map of lists of versions by model',
+        })
+        .optional(),
+      {
+        meaning:
+          'The versions of its models that it has. Calls that name a version go to the endpoints that have it, as long as one of these can take them; a version that no endpoint has goes to any that has the model.',
+        otherwise: 'absent, and for models that are not in it: it may have any version',
+        why: 'Most replicas have the same versions, and most calls name none.',
+      },
+    ),
+    id: option(shortText('a short name').optional(), {
+      meaning: 'The name of the endpoint in reports and metrics.',
+      otherwise: 'the address',
+      why: 'An address says where to look.',
+    }),
+  },
+);
 
 /** An address alone is a block with nothing but that. */
 const endpointAddress = value(
@@ -53,7 +69,8 @@ const endpointAddress = value(
       return read.ok ? ok({ address: read.value, weight: 1 }) : read;
     },
     ({ address: alone }) => writeAddress(alone),
-    ({ locality: place, id, models }) => place === undefined && id === undefined && models === undefined,
+    ({ locality: place, id, models, versions }) =>
+      [place, id, models, versions].every((said) => said === undefined),
   ),
   { type: 'address' },
 );
@@ -76,6 +93,8 @@ export interface EndpointConfig {
   readonly priority?: number;
   /** The models that it has. Absent: it may have any. */
   readonly models?: readonly string[];
+  /** The versions that it has, by model. Absent, and for models that are not in it: it may have any. */
+  readonly versions?: Readonly<Record<string, readonly string[]>>;
   /** Why the registry counsels against it, in one sentence. Absent: it does not. */
   readonly critical?: string;
   /** The registry shows that its proxy is no Outrider. Absent: it is one, or that is not known. */
@@ -84,13 +103,14 @@ export interface EndpointConfig {
 
 const endpoint = inCode(
   z.union([endpointAddress, endpointBlock], {
-    error: 'an address, or a block with address, weight, locality, models and id',
+    error: 'an address, or a block with address, weight, locality, models, versions and id',
   }),
-  ({ address, weight, locality, models, id = writeAddress(address) }): EndpointConfig => ({
+  ({ address, weight, locality, models, versions, id = writeAddress(address) }): EndpointConfig => ({
     address,
     weight,
     ...present('locality', locality),
     ...present('models', models),
+    ...present('versions', versions),
     id,
   }),
 );
@@ -104,7 +124,7 @@ export const endpoints = option(
   ),
   {
     meaning:
-      'The instances of the upstream, each an address or a block with address, weight, locality, models and id.',
+      'The instances of the upstream, each an address or a block with address, weight, locality, models, versions and id.',
     otherwise: 'with a block `consul` at the top: what Consul says; else required',
     why: 'Without an endpoint every call would fail.',
   },

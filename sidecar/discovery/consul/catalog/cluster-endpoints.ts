@@ -4,7 +4,7 @@ import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import { ownOfEach } from '../../endpoint-subset.js';
 import { CRITICAL_PRIORITY } from '../../snapshot.js';
 import type { Instance } from '../parser/instances.js';
-import { registeredModels } from '../registered-models.js';
+import { claimsOf } from '../registered-models.js';
 import type { Target } from './target.js';
 
 /** What is known of one target. */
@@ -80,7 +80,7 @@ function endpointOf(instance: Instance, target: Target, at: number): EndpointCon
     ...present('subset', target.subset),
     // Outriders say their version in the metadata of their registration.
     ...(instance.meta['outrider'] === undefined ? { isForeign: true } : {}),
-    ...present('models', registeredModels(instance.meta)),
+    ...claimsOf(instance.meta),
     ...(isCritical ? { critical: instance.why === '' ? 'its checks fail' : instance.why } : {}),
   };
 }

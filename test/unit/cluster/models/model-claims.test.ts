@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Endpoint } from '../../../../sidecar/cluster/endpoint.js';
 import { ModelClaims } from '../../../../sidecar/cluster/models/model-claims.js';
+import { present } from '../../../../sidecar/config/present.js';
 import { RoundRobin } from '../../../../sidecar/core/balancing/round-robin.js';
 import { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
 import type { Pool } from '../../../../sidecar/transport/pool.js';
@@ -8,11 +9,13 @@ import { addressOf, anUpstream } from '../../../kit/stack/stack.js';
 
 const ejections = new EjectionPool(anUpstream([]).ejection, () => 0.5);
 
-function endpoint(name: string, models?: readonly string[]): Endpoint {
-  const made = new Endpoint(
-    { address: addressOf(name), weight: 1, id: name, ...(models === undefined ? {} : { models }) },
-    'digits',
-  );
+function endpoint(
+  name: string,
+  models?: readonly string[],
+  versions?: Readonly<Record<string, readonly string[]>>,
+): Endpoint {
+  const claims = { ...present('models', models), ...present('versions', versions) };
+  const made = new Endpoint({ address: addressOf(name), weight: 1, id: name, ...claims }, 'digits');
   made.pool = { isConnecting: false } as Pool;
   made.ejections = ejections;
   made.ejection.isAvailable = true;
@@ -33,9 +36,32 @@ describe('The models that endpoints claim', () => {
   it('are at those that name them, and may be at those that name none', () => {
     const [a, b, c] = [endpoint('a', ['x']), endpoint('b', ['y']), endpoint('c')];
     const claims = of(a, b, c)!;
-    assert.deepEqual(claims.groupOf('x')!.endpoints, [a, c]);
-    assert.equal(claims.groupOf('x')!.has(b), false);
-    assert.equal(claims.groupOf('z'), undefined);
+    assert.deepEqual(claims.groupOf('x', '')!.endpoints, [a, c]);
+    assert.equal(claims.groupOf('x', '')!.has(b), false);
+    assert.equal(claims.groupOf('z', ''), undefined);
+  });
+
+  it('are told apart by version where the versions differ', () => {
+    const [a, b, c] = [
+      endpoint('a', ['x'], { x: ['1', '2'] }),
+      endpoint('b', ['x'], { x: ['2', '3'] }),
+      endpoint('c', ['x', 'y']),
+    ];
+    const claims = of(a, b, c)!;
+    const at = (version: string, model = 'x') => claims.groupOf(model, version)!.endpoints;
+    assert.deepEqual(
+      [at('1'), at('2'), at('3')],
+      [
+        [a, c],
+        [a, b, c],
+        [b, c],
+      ],
+    );
+    assert.deepEqual([at(''), at('9'), at('1', 'y')], [[a, b, c], [a, b, c], [c]]);
+    assert.deepEqual(at('constructor'), [a, b, c]);
+    const even = { x: ['1'] };
+    assert.equal(of(endpoint('a', ['x'], even), endpoint('b', ['x'], even)), null);
+    assert.notEqual(of(endpoint('a', ['x'], even), endpoint('b', ['x'], { x: ['2'] })), null);
   });
 
   it('are remembered up to a bound', () => {
@@ -50,7 +76,7 @@ describe('The models that endpoints claim', () => {
       endpoint('c', ['x']),
       endpoint('o', ['y']),
     ];
-    const group = of(a, b, c, other)!.groupOf('x')!;
+    const group = of(a, b, c, other)!.groupOf('x', '')!;
     b.eligible = false;
     b.ejection.isAvailable = false;
     b.isConnected = false;

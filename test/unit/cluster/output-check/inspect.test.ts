@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { toHalf } from '../../../../proto/datatypes.js';
 import type { InferTensor } from '../../../../proto/messages.js';
-import { inspectAnswer } from '../../../../sidecar/cluster/output-check/inspect.js';
+import { ANSWER_READERS } from '../../../../sidecar/cluster/output-check/answer-readers.js';
 import { MAX_RUNS, RUN } from '../../../../sidecar/cluster/output-check/odd-numbers.js';
+import { MODEL_INFER } from '../../../../sidecar/codec/inference.js';
 import { grpcMessage } from '../../../kit/http2/h2-frames.js';
 import { anAnswer, anAnswerOf } from '../../../kit/service/infer-answers.js';
 import { kept } from '../../../kit/service/infer-requests.js';
 
 const SEED = 7;
+const inspectAnswer = ANSWER_READERS.get(MODEL_INFER)!;
 const flawOf = (body: Buffer, frame?: number) => inspectAnswer(kept(body, frame), SEED)?.flaw;
 
 function bytesOf(array: ArrayBufferView): Uint8Array {

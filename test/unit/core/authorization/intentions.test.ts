@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Action, Intention } from '../../../../sidecar/core/authorization/intentions.js';
 import { IntentionTable } from '../../../../sidecar/core/authorization/intentions.js';
+import { ModelGrant } from '../../../../sidecar/core/authorization/model-grant.js';
 
 const of = (from: string, to: string, action: Action): Intention => ({ from, to, action });
 const table = (intentions: readonly Intention[], otherwise: Action = 'deny'): IntentionTable =>
@@ -44,6 +45,32 @@ describe('IntentionTable', () => {
       for (const list of [both, both.toReversed()])
         assert.equal(table(list, 'allow').allows('web', 'digits'), false);
     });
+
+  it('allows models where it names them: two such add up, a deny wins, and all models do not', () => {
+    const some = (...models: string[]): Intention => ({ ...of('web', 'digits', 'allow'), models });
+    const permits = (list: readonly Intention[], model: string): boolean => {
+      const decision = table(list, 'allow').decisionFor('web', 'digits');
+      return decision instanceof ModelGrant ? decision.permits(model) : decision === 'allow';
+    };
+    for (const list of [
+      [some('a'), some('b')],
+      [of('web', 'digits', 'allow'), some('a', 'b')],
+      [some('a', 'b'), of('web', 'digits', 'allow')],
+      [of('*', 'digits', 'deny'), some('a', 'b')],
+    ]) {
+      assert.deepEqual(
+        ['a', 'b', 'c', ''].map((model) => permits(list, model)),
+        [true, true, false, false],
+      );
+      assert.deepEqual([table(list).allows('web', 'digits'), table(list).hasModels], [false, true]);
+      assert.deepEqual(table(list).explain('web', 'digits'), of('web', 'digits', 'allow'));
+    }
+    for (const list of [
+      [of('web', 'digits', 'deny'), some('a')],
+      [some('a'), of('web', 'digits', 'deny')],
+    ])
+      assert.equal(permits(list, 'a'), false);
+  });
 
   it('decides on a caller without identity only by wildcard and default', () => {
     assert.equal(table([of('web', 'digits', 'allow')]).allows('', 'digits'), false);

@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
-import { modelsValue, registeredModels } from '../../../../sidecar/discovery/consul/registered-models.js';
+import {
+  claimsOf,
+  modelsValue,
+  registeredModels,
+} from '../../../../sidecar/discovery/consul/registered-models.js';
 
 describe('The models of a registration', () => {
   it('are the names of the list', () => {
-    assert.deepEqual(registeredModels({ models: 'digits:2' }), ['digits']);
-    assert.deepEqual(registeredModels({ models: 'digits:2,10 filetype:- words:11', outrider: '0.1.0' }), [
-      'digits',
-      'filetype',
-      'words',
-    ]);
+    assert.deepEqual(claimsOf({ models: 'digits:2' }), { models: ['digits'], versions: { digits: ['2'] } });
+    assert.deepEqual(claimsOf({ models: 'digits:2,10 filetype:- words:11', outrider: '0.1.0' }), {
+      models: ['digits', 'filetype', 'words'],
+      versions: { digits: ['2', '10'], words: ['11'] },
+    });
+    assert.deepEqual([claimsOf({ models: 'digits:-' }), claimsOf({})], [{ models: ['digits'] }, {}]);
   });
 
   it('are unknown where it has none, is cut off, or has another form', () => {
@@ -28,12 +32,8 @@ describe('The models of a registration', () => {
       { name: 'named', version: 'v2' },
     ];
     assert.equal(modelsValue(models), 'digits:2,10 words:1 other:- named:-');
-    assert.deepEqual(registeredModels({ models: modelsValue(models) }), [
-      'digits',
-      'words',
-      'other',
-      'named',
-    ]);
+    const names = registeredModels({ models: modelsValue(models) })!.keys();
+    assert.deepEqual([...names], ['digits', 'words', 'other', 'named']);
     assert.equal(modelsValue([]), '');
   });
 
@@ -50,7 +50,7 @@ describe('The models of a registration', () => {
       const value = modelsValue(of(models, 3));
       const read = registeredModels({ models: value });
       assert.ok(value.length < 512);
-      assert.equal(read?.length ?? 0, value === '' ? 0 : models);
+      assert.equal(read?.size ?? 0, value === '' ? 0 : models);
     }
   });
 

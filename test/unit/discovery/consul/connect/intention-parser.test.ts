@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { IntentionTable } from '../../../../../sidecar/core/authorization/intentions.js';
+import { PermissionList } from '../../../../../sidecar/core/authorization/permissions.js';
 import {
   parseIntentionsAnswer,
   readIntentions,
@@ -107,7 +108,7 @@ describe('the list of intentions', () => {
       assert.equal(intentions[0]!.permissions?.[0]?.isForeign, true);
       assert.match(notes[0]!, /^intention web → digits: permission 1: asks for what is not known here/);
       const verdict = new IntentionTable(intentions, 'deny', 1).decisionFor('web', 'digits');
-      assert.ok(typeof verdict === 'object');
+      assert.ok(verdict instanceof PermissionList);
       const call = { method: 'POST', path: '/a.B/C', headers: () => ['a'] };
       assert.equal(verdict.decide(call), 'deny');
     });

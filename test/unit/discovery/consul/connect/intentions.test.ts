@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
 import { defined } from '../../../../../sidecar/config/present.js';
 import type { IntentionTable } from '../../../../../sidecar/core/authorization/intentions.js';
+import { PermissionList } from '../../../../../sidecar/core/authorization/permissions.js';
 import { configuredAction } from '../../../../../sidecar/discovery/consul/connect/default-policy.js';
 import { ConnectIntentions } from '../../../../../sidecar/discovery/consul/connect/intentions.js';
 import { kit } from '../../../../kit/consul/scripted-agent.js';
@@ -144,7 +145,7 @@ describe('ConnectIntentions', () => {
         if (refused) await at(SELF).refuse(403, 'Permission denied');
         else await at(SELF).answer(undefined, { DebugConfig: { ACLsEnabled: false } });
         const verdict = intentions.table.decisionFor('web', 'digits');
-        assert.ok(typeof verdict === 'object');
+        assert.ok(verdict instanceof PermissionList);
         assert.equal(verdict.decide(other), decision);
         assert.equal(verdict.decide({ ...other, path: INFER.HTTP.PathExact }), 'allow');
         assert.equal(JSON.stringify(log).includes('does not tell the default policy'), refused);

@@ -1,0 +1,244 @@
+/** Limits and intentions that are about single models, read from the name in the request, before one server that has them all. */
+import assert from 'node:assert/strict';
+import { gzipSync } from 'node:zlib';
+import type { IntentionConfig } from '../../../sidecar/config/model.js';
+import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { anInferRequest } from '../../kit/service/infer-requests.js';
+import { assertEnd, assertUnprocessed, statusesOf } from '../../kit/stack/call-ends.js';
+import { metricsIn } from '../../kit/stack/metrics.js';
+import { ModelStack, type ModelStackOptions } from '../../kit/stack/model-stack.js';
+import { aRoute, aStreamRoute, type CallOptions, type InboundOptions } from '../../kit/stack/stack.js';
+
+const INFERENCE = '/inference.GRPCInferenceService';
+const STREAM = `${INFERENCE}/ModelStreamInfer`;
+const ROUTES = [aStreamRoute({ methods: [STREAM] }), aRoute()];
+const ANY: readonly IntentionConfig[] = [{ from: '*', to: 'digits', action: 'allow' }];
+
+describe('Inbound, by model', () => {
+  let stack: ModelStack;
+  const start = (over: InboundOptions = {}, options: ModelStackOptions = {}): void => {
+    stack = new ModelStack({ routes: ROUTES, ...over }, options);
+  };
+  const infer = (model: string, options: CallOptions = {}): PeerStream =>
+    stack.call({ path: `${INFERENCE}/ModelInfer`, body: anInferRequest(model), ...options });
+  const some = (n: number, model: string): PeerStream[] => Array.from({ length: n }, () => infer(model));
+  const answers = (): void => {
+    stack.model.answer = (stream) => stream.reply();
+  };
+  const rowsOf = (name: string) =>
+    metricsIn(stack, { inbound: stack.side.inbound })
+      .find((each) => each.name === name)!
+      .samples.map(({ labels, ...sample }) => [
+        labels?.['model'] ?? '',
+        labels?.['version'] ?? '',
+        'value' in sample ? sample.value : Number.NaN,
+      ]);
+  afterEach(() => stack.close());
+
+  describe('limits', () => {
+    const queue = {
+      concurrency: 2,
+      maxWaiting: 1,
+      models: [
+        { model: 'large', concurrency: 1, maxWaiting: 1 },
+        { model: 'large', version: '9', maxWaiting: 0 },
+      ],
+    };
+
+    it('a model has a queue of its own, and what it takes is not taken from the others', () => {
+      start({ queue });
+      const large = some(3, 'large');
+      assert.equal(stack.requests.length, 1, 'one at once');
+      assertUnprocessed(large[2]!, [8, 'overloaded'], { 'grpc-message': /1 calls are waiting/ });
+      const others = [...some(2, 'small'), ...some(2, 'other')];
+      assert.equal(stack.requests.length, 3, 'two of all others');
+      assertUnprocessed(others[3]!, [8, 'overloaded']);
+      assert.deepEqual(rowsOf('outrider_queue_running'), [
+        ['', '', 2],
+        ['large', '', 1],
+        ['large', '9', 0],
+      ]);
+      assert.deepEqual(
+        rowsOf('outrider_queue_waiting').map(([, , waiting]) => waiting),
+        [1, 1, 0],
+      );
+      answers();
+      for (const request of stack.requests) stack.settle(request.reply());
+      assert.deepEqual(statusesOf([...large, ...others]), [0, 0, 8, 0, 0, 0, 8]);
+      stack.assertIdle();
+    });
+
+    it('what names no model, or none that can be read, is one of the others', () => {
+      start({ queue });
+      infer('large');
+      const methods = [{ path: '/shop.Prices/Predict' }, { body: grpcMessage(Buffer.from('no message')) }];
+      for (const options of methods) infer('large', options);
+      assert.deepEqual(
+        rowsOf('outrider_queue_running').map(([, , running]) => running),
+        [2, 1, 0],
+      );
+      answers();
+      for (const request of stack.requests) stack.settle(request.reply());
+      stack.assertIdle();
+    });
+
+    it('a file that says other limits is taken over, also for calls that wait', () => {
+      start({ queue });
+      const large = some(2, 'large');
+      const reload = (models: (typeof queue)['models']): void =>
+        stack.reload({ routes: ROUTES, queue: { ...queue, models } });
+      reload([{ model: 'large', concurrency: 2, maxWaiting: 1 }]);
+      assert.equal(stack.requests.length, 2);
+      const waiting = infer('large');
+      reload([]);
+      assert.deepEqual(rowsOf('outrider_queue_running'), [['', '', 0]]);
+      some(2, 'large');
+      assert.equal(stack.requests.length, 4, 'the calls from before are not of this queue');
+      answers();
+      for (const request of stack.requests) stack.settle(request.reply());
+      assert.deepEqual(statusesOf([...large, waiting]), [0, 0, 0]);
+      stack.assertIdle();
+    });
+
+    it('wait while the model starts, and are refused when it does not', () => {
+      start({ queue }, { ready: false });
+      const calls = [infer('large'), infer('small')];
+      assert.equal(stack.requests.length, 0);
+      stack.side.instance.setState({ kind: 'away', why: 'it does not load' });
+      stack.run();
+      assert.deepEqual(statusesOf(calls), [14, 14]);
+    });
+
+    it('a stream is of the model of its first message, and may go on with another', () => {
+      start({ queue });
+      const stream = infer('large', { path: STREAM, body: null });
+      stack.settle(stream.data(anInferRequest('large')));
+      assert.deepEqual(
+        rowsOf('outrider_queue_running').map(([, , running]) => running),
+        [0, 1, 0],
+      );
+      stack.settle(stream.data(anInferRequest('small'), Flag.endStream));
+      stack.settle(stack.requests[0]!.reply());
+      assert.equal(stream.status, 0);
+      stack.assertIdle();
+    });
+  });
+
+  describe('intentions', () => {
+    const some = (...models: string[]): IntentionConfig => ({
+      from: 'app',
+      to: 'digits',
+      action: 'allow',
+      models,
+    });
+    const guarded = (...intentions: IntentionConfig[]): void => {
+      start({ intentions });
+      answers();
+    };
+    const refused = (call: PeerStream, why: RegExp): void =>
+      assertEnd(call, [7, 'not-allowed'], { 'grpc-message': why });
+
+    it('a caller gets the models that it may have, and no others', () => {
+      guarded(some('a'), some('b'));
+      assert.deepEqual(statusesOf([infer('a'), infer('b')]), [0, 0]);
+      refused(infer('c'), /^app may call only some models of digits, and 'c' is none of them$/);
+      refused(infer(''), /this call names none/);
+      refused(infer('A'), /'A' is none/);
+      assert.equal(stack.requests.length, 2, 'the model has not seen the others');
+    });
+
+    it('methods about the server stay open, all others are closed', () => {
+      guarded(some('a'));
+      const open = ['ServerLive', 'ServerReady', 'ServerMetadata'].map((name) => `${INFERENCE}/${name}`);
+      const closed = [
+        ...['RepositoryIndex', 'RepositoryModelUnload', 'TraceSetting', 'SystemSharedMemoryRegister'].map(
+          (name) => `${INFERENCE}/${name}`,
+        ),
+        '/tensorflow.serving.PredictionService/Predict',
+        '/shop.Prices/List',
+      ];
+      for (const path of ['/grpc.health.v1.Health/Check', ...open])
+        assert.equal(stack.call({ path }).status, 0, path);
+      for (const path of closed) assertEnd(stack.call({ path }), [7, 'not-allowed']);
+    });
+
+    it('what cannot be read is refused: it could name any model', () => {
+      guarded(some('a'));
+      const compressed = gzipSync(anInferRequest('b').subarray(5));
+      const zipped = Buffer.concat([Buffer.from([1, 0, 0, 0, compressed.length]), compressed]);
+      const late = Buffer.concat([
+        Buffer.from([0x3a, 0xff, 0xff, 0x07]),
+        Buffer.alloc(131_071),
+        Buffer.from([0x0a, 1, 0x61]),
+      ]);
+      refused(infer('', { body: zipped, metadata: [['grpc-encoding', 'gzip']] }), /'b' is none of them/);
+      refused(infer('', { body: zipped, metadata: [['grpc-encoding', 'snappy']] }), /cannot be read/);
+      refused(infer('', { body: grpcMessage(late) }), /cannot be read/);
+      refused(infer('', { body: grpcMessage(Buffer.from([0xff, 0xff])) }), /cannot be read/);
+      refused(infer('', { body: Buffer.alloc(0) }), /cannot be read/);
+      assert.equal(stack.requests.length, 0);
+    });
+
+    it('every message of a stream is held to it', () => {
+      guarded(some('a', 'b'));
+      const open = (): PeerStream => {
+        const stream = infer('', { path: STREAM, body: null });
+        stack.settle(stream.data(anInferRequest('a')));
+        return stream;
+      };
+      const zipped = Buffer.from([1, 0, 0, 0, 1, 0]);
+      for (const next of [anInferRequest('c'), anInferRequest('b'), anInferRequest(''), zipped]) {
+        const stream = open();
+        stack.settle(stream.data(next));
+        assert.deepEqual([stream.status, stream.reason], [12, 'other-model']);
+      }
+      const both = infer('', {
+        path: STREAM,
+        body: Buffer.concat([anInferRequest('a'), anInferRequest('c')]),
+      });
+      assert.equal(both.status, 12);
+      const fine = open();
+      stack.settle(fine.data(anInferRequest('a'), Flag.endStream));
+      assert.equal(fine.status, 0);
+    });
+
+    it('are taken over for the calls under way: what is not theirs any more ends', () => {
+      start({ intentions: ANY });
+      const calls = [infer('a'), infer('b')];
+      const stream = infer('', { path: STREAM, body: null });
+      stack.settle(stream.data(anInferRequest('a')));
+      const reload = (...intentions: IntentionConfig[]): void => stack.reload({ routes: ROUTES, intentions });
+      reload(some('a', 'b'));
+      assert.deepEqual(
+        [...calls, stream].map(({ reason }) => reason),
+        ['not-allowed', 'not-allowed', 'not-allowed'],
+        'their models have not been read',
+      );
+      const [one, other] = [infer('a'), infer('b')];
+      reload(some('b'));
+      assert.equal(one.reason, 'not-allowed');
+      answers();
+      stack.settle(stack.requests.at(-1)!.reply());
+      assert.equal(other.status, 0);
+      assert.equal(infer('a').status, 7);
+      reload(...ANY);
+      assert.equal(infer('a').status, 0);
+    });
+
+    it('hold for a caller without identity too, where all callers are meant', () => {
+      start({ mtls: 'permissive', intentions: [{ ...some('a'), from: '*' }] });
+      answers();
+      const plain = stack.caller();
+      const path = `${INFERENCE}/ModelInfer`;
+      const call = (model: string): PeerStream => stack.call({ path, body: anInferRequest(model) }, plain);
+      assert.deepEqual([call('a').status, call('b').status], [0, 7]);
+    });
+
+    it('with several model processes, before the process is looked for', () => {
+      start({ intentions: [some('a')] }, { models: ['a', 'b'] });
+      assert.equal(infer('b').status, 7);
+      assert.equal(infer('unheard-of').status, 7, 'nor is it told what there is');
+    });
+  });
+});
