@@ -1,5 +1,5 @@
 /**
- * What `outrider init` and `outrider golden` ask of the process that looks into a model (services/model-server/authoring/):
+ * What `outrider init`, `outrider golden` and `outrider check` ask of the process that looks into a model (services/model-server/authoring/):
  * messages over Node's IPC channel with structured clone, one answer for each request, in their order.
  */
 
@@ -24,6 +24,12 @@ export type AuthoringRequest =
       readonly directory: string;
     }
   | {
+      /** Runs the model beside this model.yaml on its golden input, as a server does before it serves it. */
+      readonly ask: 'prove';
+      /** Directory of model.yaml. */
+      readonly directory: string;
+    }
+  | {
       /** Runs the described model once, and writes its card anew with these inputs and what came out. */
       readonly ask: 'golden';
       readonly inputs: readonly InferTensor[];
@@ -43,5 +49,7 @@ export type AuthoringAnswer =
       readonly found: readonly string[];
     }
   | { readonly answer: 'describe'; readonly metadata: ModelMetadataResponse }
+  /** `isRun`: false for a model that only a server can run. */
+  | { readonly answer: 'prove'; readonly isRun: boolean }
   | { readonly answer: 'golden'; readonly card: string; readonly response: ModelInferResponse }
   | { readonly answer: 'failed'; readonly why: string };

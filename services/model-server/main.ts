@@ -1,6 +1,6 @@
 /**
  * The process of one model service: `--models DIR [--model NAME]… --listen ADDR [--server NAME] [--exit-with-stdin]`, or with `--golden` what
- * its models answer to their golden inputs.
+ * its models answer to their golden inputs. With `--json` events and golden blocks are JSON objects on stdout, one a line.
  * Exit codes: 0 stopped as told, 1 it failed, 2 the command line was wrong. Says what it does on stderr; whether it is
  * ready is asked through grpc.health.
  */
@@ -17,9 +17,10 @@ import { type ListenAddress, parseListen } from './transport/listen.js';
 import { DEFAULT_SERVER, parseServer, type ServerName } from './transport/servers.js';
 
 const USAGE =
-  'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--rest HOST:PORT|unix:/PATH] [--server engine|grpc-js] [--drain-timeout-ms N] [--exit-with-stdin]]';
+  'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--rest HOST:PORT|unix:/PATH] [--server engine|grpc-js] [--drain-timeout-ms N] [--exit-with-stdin]] [--json]';
 const DEFAULT_LISTEN = '127.0.0.1:8001';
 const DEFAULT_DRAIN_MS = 30_000;
+const STDOUT = 1;
 const STDERR = 2;
 
 interface Arguments {
@@ -37,6 +38,8 @@ interface Arguments {
   readonly exitWithStdin: boolean;
   /** Print the golden block of each model instead of serving. */
   readonly golden: boolean;
+  /** Events and golden blocks are JSON objects on stdout; what is for people stays on stderr. */
+  readonly json: boolean;
 }
 
 async function main(): Promise<void> {
@@ -70,18 +73,24 @@ async function main(): Promise<void> {
     });
     stopOnSignals(server, args);
     log(`listening on ${server.target}`);
-    if (server.restTarget !== undefined) log(`REST on ${server.restTarget}`);
+    const { target, restTarget: rest } = server;
+    if (rest !== undefined) log(`REST on ${rest}`);
+    if (args.json) print({ event: 'listening', target, ...(rest === undefined ? {} : { rest }) });
   } catch (error) {
     log(messageOf(error));
     process.exit(1);
   }
 }
 
-async function printGolden({ models, only }: Arguments): Promise<void> {
+async function printGolden({ models, only, json }: Arguments): Promise<void> {
   const { goldenBlock } = await import('./authoring/golden-of.js');
+  const { goldenIn } = await import('./authoring/renewed-card.js');
   for (const found of chooseModels(models, findModels(models), only)) {
-    process.stdout.write(`# ${found.name}, version ${found.version}: ${found.directory}/model.yaml\n`);
-    process.stdout.write(await goldenBlock(found));
+    const block = await goldenBlock(found);
+    const { name, version, directory } = found;
+    const file = `${directory}/model.yaml`;
+    if (json) print({ model: name, version, file, golden: goldenIn(block) });
+    else process.stdout.write(`# ${name}, version ${version}: ${file}\n${block}`);
   }
   process.exitCode = 0;
 }
@@ -110,6 +119,7 @@ function readArguments(argv: string[]): Arguments {
       'drain-timeout-ms': { type: 'string', default: String(DEFAULT_DRAIN_MS) },
       'exit-with-stdin': { type: 'boolean', default: false },
       golden: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
     },
   });
   if (!values.models) throw new Error('--models DIR is missing');
@@ -127,6 +137,7 @@ function readArguments(argv: string[]): Arguments {
     drainTimeoutMs,
     exitWithStdin: values['exit-with-stdin'],
     golden: values.golden,
+    json: values.json,
   };
 }
 
@@ -152,6 +163,7 @@ function stopOnSignals(server: ModelServer, args: Arguments): void {
   const stop = (why: string) => {
     if (draining) return giveUp(`${why} again`);
     draining = true;
+    if (args.json) print({ event: 'stopping', why });
     log(`${why}: not serving any more, finishing calls in flight`);
     const limit = setTimeout(
       () => giveUp(`not drained after ${args.drainTimeoutMs} ms`),
@@ -160,6 +172,7 @@ function stopOnSignals(server: ModelServer, args: Arguments): void {
     void server.stop().then(() => {
       clearTimeout(limit);
       log('stopped');
+      if (args.json) print({ event: 'stopped' });
       process.exit(0);
     });
   };
@@ -176,6 +189,15 @@ function packageVersion(): string {
   const near = fileURLToPath(new URL('../../package.json', import.meta.url));
   const file = existsSync(near) ? near : fileURLToPath(new URL('../../../package.json', import.meta.url));
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+/** One object on a line. Written at once, since the process may end right after it. */
+function print(event: object): void {
+  try {
+    writeSync(STDOUT, `${JSON.stringify(event)}\n`);
+  } catch {
+    // the reader left
+  }
 }
 
 /** A line that cannot be written, as on a full disk, is lost: the models go on. */

@@ -26,13 +26,16 @@ const DEFAULT_RATE = 50;
 const MOST_RATE = 1_000;
 /** Octets that may wait for a slow reader; beyond it calls are dropped and counted. */
 const MAX_WAITING_BYTES = 256 * 1024;
+/** A reader that has taken nothing for so many seconds has stopped, and its place is for another one. */
+const MAX_FULL_SECONDS = 10;
 
 /** A wrong query parameter; the message is the body of a 400. */
 class Mistake extends Error {}
 
 /**
  * `GET /tap`: calls as they end, as server-sent events until the reader goes: `data` has the fields of an access log line,
- * an event `dropped` the number of calls of the last second that were not shown.
+ * an event `dropped` the number of calls of the last second that were not shown. A reader whose buffer stays full for
+ * `MAX_FULL_SECONDS` is cut off: there are few places, and one that is stopped (SIGSTOP, a paused terminal) would hold its own for ever.
  *
  * @returns the answer where there is no stream: a mistake in the query (400), or too many taps (503).
  */
@@ -49,15 +52,19 @@ export function streamTap(
     throw error;
   }
   const hasRoom = () => response.writableLength < MAX_WAITING_BYTES;
+  let fullSeconds = 0;
   const close = open(options, {
     call: (fields) => {
       if (!hasRoom()) return false;
       response.write(`data: ${JSON.stringify(fields)}\n\n`);
       return true;
     },
-    // Also without drops: a reader that is gone is found out by a write.
+    // Once a second, also without drops: a reader that is gone is found out by a write.
     dropped: (count) => {
-      if (hasRoom()) response.write(count === 0 ? ':\n\n' : `event: dropped\ndata: ${count}\n\n`);
+      fullSeconds = hasRoom() ? 0 : fullSeconds + 1;
+      if (fullSeconds >= MAX_FULL_SECONDS) response.destroy();
+      else if (fullSeconds === 0)
+        response.write(count === 0 ? ':\n\n' : `event: dropped\ndata: ${count}\n\n`);
     },
   });
   if (close === undefined) return text(503, 'too many taps are open\n');

@@ -31,8 +31,13 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     .command('page')
     .description('serve one page about a whole mesh: services, calls, endpoints, what happened, drain')
     .option('--admin <ADDR...>', 'admin addresses; default: every mesh that `up` runs on this machine')
+    .option(
+      '--consul [ADDR]',
+      'the sidecars in the catalogue of this agent, by their metrics (`observe`); default: $CONSUL_HTTP_ADDR',
+    )
     .option('--listen <ADDR>', 'where the page is served', '127.0.0.1:8898')
     .option('--token-file <FILE>', 'the token that the admin ports ask for (`admin_token_file`)')
+    .option('--json', 'print one JSON object with the address of the page instead of text')
     .action(async (options: Partial<PageOptions> & Pick<PageOptions, 'listen'>) => {
       const { pageCommand } = await import('./page/page.js');
       done(await pageCommand({ admin: [], ...options }));

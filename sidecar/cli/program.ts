@@ -129,6 +129,7 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
       'serve the REST half of the protocol as well: HOST:PORT or unix:PATH; default: it is not served',
     )
     .option('--golden', 'print the block `golden` for model.yaml, by running each model once, and end')
+    .option('--json', 'print one JSON object per event on standard output; with --golden, for each model')
     .addOption(new Option('--exit-with-stdin', 'end when standard input ends').hideHelp())
     .action(async (options: ServeOptions) => {
       const { serveCommand } = await import('./serve.js');
@@ -142,6 +143,7 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     .option('--dir <DIR>', 'folder of models', 'models')
     .option('--labels <LIST>', 'names of the classes, separated by commas')
     .option('--size <NAME=N>', 'size of a named dimension for the golden input; may be repeated', collect, [])
+    .option('--json', 'print JSON')
     .action(async (name: string, options: Omit<InitOptions, 'name'>) => {
       const { initCommand } = await import('./own-model/init.js');
       done(await initCommand({ name, ...options }));
@@ -156,9 +158,10 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
       collect,
       [],
     )
-    .action(async (directory: string, { input }: { input: string[] }) => {
+    .option('--json', 'print JSON')
+    .action(async (directory: string, { input, ...options }: { input: string[]; json?: true }) => {
       const { goldenCommand } = await import('./own-model/golden.js');
-      done(await goldenCommand({ directory, inputs: input }));
+      done(await goldenCommand({ directory, inputs: input, ...options }));
     });
   program
     .command('infer')

@@ -14,6 +14,8 @@ export interface ServeOptions {
   readonly exitWithStdin?: true;
   /** Print the block `golden` for each `model.yaml`, and end. */
   readonly golden?: true;
+  /** Events, or golden blocks, as JSON on standard output. */
+  readonly json?: true;
 }
 
 /** Entry of the model server: compiled, or as source in tests. */
@@ -42,6 +44,7 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     ...(options.rest === undefined ? [] : ['--rest', options.rest]),
     ...(options.exitWithStdin ? ['--exit-with-stdin'] : []),
     ...(options.golden ? ['--golden'] : []),
+    ...(options.json ? ['--json'] : []),
   );
   process.env['ORT_DISABLE_TELEMETRY'] ??= '1'; // ONNX Runtime's telemetry
   await import(program.href);

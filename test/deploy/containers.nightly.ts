@@ -55,6 +55,30 @@ describe('container images', function () {
     assert.match(await said('run', '--rm', '--read-only', SIDECAR, '--version'), /^\d+\.\d+\.\d+$/);
   });
 
+  it('have the licence of each program, library and package in them', async () => {
+    const look = `
+      const fs = require('node:fs');
+      const modules = '/opt/outrider/node_modules/';
+      const packages = fs.readdirSync(modules).flatMap((name) =>
+        name.startsWith('@') ? fs.readdirSync(modules + name).map((each) => name + '/' + each) : [name]);
+      // The text of the Apache License lies beside Outrider, which has it too.
+      const isApache = (name) => JSON.parse(fs.readFileSync(modules + name + '/package.json')).license === 'Apache-2.0';
+      const bare = packages.filter((name) => !isApache(name) && !fs.readdirSync(modules + name).some((file) => /^(licen[cs]e|copying)/i.test(file)));
+      console.log(JSON.stringify({ docs: fs.readdirSync('/usr/share/doc'), texts: fs.readdirSync('/usr/share/common-licenses'), bare }));`;
+    const run = ['run', '--rm', '--read-only', '--entrypoint', 'node', SIDECAR, '-e', look];
+    const { docs, texts, bare } = JSON.parse(await said(...run)) as Record<string, string[]>;
+    for (const name of ['libc6', 'coreutils', 'catatonit']) assert.ok(docs!.includes(name), name);
+    assert.ok(
+      docs!.some((name) => /^node/.test(name)),
+      `${docs}`,
+    );
+    assert.ok(
+      texts!.some((name) => name.startsWith('GPL')),
+      `${texts}`,
+    );
+    assert.deepEqual(bare, []);
+  });
+
   it('have an init that collects processes whose parents have ended', async () => {
     const orphan = `
       const { spawn } = require('node:child_process');

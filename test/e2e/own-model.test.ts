@@ -3,39 +3,23 @@
  * of the pages as it is written, in its order. The time it takes is printed.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { REPOSITORY, Scratch } from '../kit/process/outrider.js';
+import { Scratch } from '../kit/process/outrider.js';
 import { installPacked, linkDependency } from '../kit/process/packed-package.js';
+import {
+  blocksOf,
+  FIRST_MESH,
+  IS_UP,
+  OWN_MODEL,
+  pageText,
+  type Steps,
+  shellLines,
+} from '../kit/process/page-lines.js';
 import { ShellIn } from '../kit/process/shell.js';
 import { flowerModel } from '../kit/service/tiny-models.js';
 
-const page = (name: string): string => readFileSync(join(REPOSITORY, 'docs', name), 'utf8');
-const linesOf = (text: string): string[] =>
-  [...text.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block]) => block!.trim().split('\n'));
-const PAGE = page('OWN-MODEL.md');
-
-/** What each line has to say; in the order of the page. */
-type Steps = readonly (readonly [start: string, says: RegExp])[];
-const IS_UP = /Ctrl-C drains and stops everything/;
-const FIRST_MESH: Steps = [
-  ['npm install', /$/],
-  ['npx outrider up', IS_UP],
-  ['npx outrider infer', /^7 {2}\(\d+\.\d %\)$/m],
-  ['npx outrider status', /digits-3 +eligible/],
-  ['kill -9', /^$/],
-  ['npx outrider infer', /^7 {2}\(\d+\.\d %\)$/m],
-];
-const OWN_MODEL: Steps = [
-  ['npm install', /$/],
-  ['npx outrider init', /^ {2}npx outrider infer iris --input .*petals=/m],
-  ['npx outrider up', IS_UP],
-  ['npx outrider infer', /^setosa {2}\(\d+\.\d %\)$/m],
-  ['npx outrider infer', /^setosa {2}\(\d+\.\d %\)\nvirginica {2}\(\d+\.\d %\)$/m],
-  ['npx outrider status', /iris-1 +eligible/],
-  ['npx outrider golden', /^setosa .*\nwrote the block golden of models\/iris\/1\/model\.yaml/m],
-  ['npx outrider serve', /^ {6}values: \[5\.1, 3\.5, 1\.4, 0\.2\]$/m],
-];
+const PAGE = pageText('OWN-MODEL.md');
 
 describe('the pages that begin in an empty folder', function () {
   this.timeout(180_000);
@@ -55,7 +39,7 @@ describe('the pages that begin in an empty folder', function () {
 
   /** @returns ms to the first answer, and in all. */
   async function followed(text: string, steps: Steps): Promise<{ answered: number; all: number }> {
-    const lines = linesOf(text);
+    const lines = shellLines(text);
     assert.deepEqual(
       lines.map((line) => steps.find(([start]) => line.startsWith(start))?.[0]),
       steps.map(([start]) => start),
@@ -76,20 +60,18 @@ describe('the pages that begin in an empty folder', function () {
     ['OWN-MODEL.md', OWN_MODEL],
   ] as const)
     it(`${name} has command lines that work as they stand, from an empty folder to answers`, async function () {
-      const { answered, all } = await followed(page(name), steps);
+      const { answered, all } = await followed(pageText(name), steps);
       this.test!.title +=
         ` (${(answered / 1000).toFixed(1)} s to the first answer, ${(all / 1000).toFixed(1)} s in all)`;
     });
 
   describe('the model in code', () => {
-    const blocks = (language: string) =>
-      [...PAGE.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, block]) => block!);
     const WRONG = /INVALID_ARGUMENT.*model 'shout': input 'text': found an empty text, expected words/;
     const infer = (text: string, more = '') => `npx outrider infer shout ${more} --input 'text=["${text}"]'`;
     before(() => {
-      const [card, mesh] = blocks('yaml');
+      const [card, mesh] = blocksOf(PAGE, 'yaml');
       mkdirSync(join(scratch.path, 'code/shout/1'), { recursive: true });
-      scratch.write('code/shout/1/model.mjs', blocks('js')[0]!);
+      scratch.write('code/shout/1/model.mjs', blocksOf(PAGE, 'js')[0]!);
       scratch.write('code/shout/1/model.yaml', card!);
       scratch.write('shout.yaml', mesh!);
     });

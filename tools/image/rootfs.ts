@@ -1,4 +1,4 @@
-/** The files of an image, as a folder: Node with its libraries, an init, the packed program and what it depends on. */
+/** The files of an image, as a folder: Node with its libraries, an init, the packed program and what it depends on, all with their licences. */
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { licencesOf } from './licences.js';
 import { type Lock, lockClosure } from './lock-closure.js';
 import { sharedLibraries } from './shared-libraries.js';
 
@@ -62,14 +63,14 @@ export function writeModelsFiles(root: string, base: string): void {
   for (const file of files.filter((name) => /\.(?:node|so(?:\.\d+)*)$/.test(name)))
     for (const library of sharedLibraries(linkedWith(join(runtime, file))))
       if (![root, base].some((at) => existsSync(join(at, library))) && !library.startsWith(root))
-        copy(library, join(root, library));
+        copyLicensed(root, library, library);
 }
 
 /** With the libraries that it is linked with, where the linker finds them here. */
 function copyProgram(root: string, from: string, to: string): void {
-  copy(from, join(root, to));
+  copyLicensed(root, from, to);
   for (const library of sharedLibraries(linkedWith(from)))
-    if (!existsSync(join(root, library))) copy(library, join(root, library));
+    if (!existsSync(join(root, library))) copyLicensed(root, library, library);
 }
 
 /** What `ldd` prints; it ends with an error for a static program. */
@@ -116,6 +117,16 @@ function writeEtc(root: string): void {
 function copy(from: string, to: string): void {
   mkdirSync(dirname(to), { recursive: true });
   cpSync(from, to, { dereference: true });
+}
+
+/** A program or library of this machine, with the texts of its licence at the places that they have here. */
+function copyLicensed(root: string, from: string, to: string): void {
+  copy(from, join(root, to));
+  const texts = licencesOf(from);
+  if (texts.length === 0)
+    process.stderr.write(`there is no licence text of ${from}: it is not in the image\n`);
+  for (const text of texts)
+    copy(text, join(root, text.startsWith('/usr/share/') ? text : `/usr/share/doc/${basename(to)}/LICENSE`));
 }
 
 function readJson<T>(path: string): T {

@@ -4,6 +4,14 @@ import { OTHER_SERIES } from './rules-file.js';
 
 const COLUMNS = 24;
 const HEIGHT = { stat: 4, table: 9, timeseries: 8, 'state-timeline': 8, bargauge: 8 } as const;
+/** Defaults of Grafana that its schema asks for all the same. */
+const STAT = {
+  justifyMode: 'auto',
+  orientation: 'auto',
+  wideLayout: true,
+  showPercentChange: false,
+  percentChangeColorMode: 'standard',
+} as const;
 const DATASOURCE = { type: 'prometheus', uid: '$datasource' } as const;
 
 /** A variable that Grafana replaces by a duration, as one that promtool reads. */
@@ -47,6 +55,9 @@ export function boardJson(board: Board): object {
         type: 'dashboards',
         tags: ['outrider'],
         title: 'Outrider',
+        icon: 'external link',
+        tooltip: '',
+        targetBlank: false,
         asDropdown: true,
         keepTime: true,
         includeVars: true,
@@ -224,17 +235,23 @@ function asWords(words: Readonly<Record<number, string>>, colours: Panel['colour
 }
 
 function optionsOf(kind: Panel['kind']): object {
-  const legend = { displayMode: 'list', placement: 'bottom', showLegend: true };
+  const legend = { displayMode: 'list', placement: 'bottom', showLegend: true, calcs: [] };
   const calc = { calcs: ['lastNotNull'], fields: '', values: false };
   switch (kind) {
     case 'stat':
-      return { reduceOptions: calc, colorMode: 'value', graphMode: 'none', textMode: 'auto' };
+      return { reduceOptions: calc, colorMode: 'value', graphMode: 'none', textMode: 'auto', ...STAT };
     case 'bargauge':
       return { reduceOptions: calc, orientation: 'horizontal', displayMode: 'basic' };
     case 'state-timeline':
-      return { legend, showValue: 'auto', mergeValues: true, rowHeight: 0.8 };
+      return {
+        legend,
+        tooltip: { mode: 'single', sort: 'none' },
+        showValue: 'auto',
+        mergeValues: true,
+        rowHeight: 0.8,
+      };
     case 'table':
-      return { showHeader: true };
+      return { showHeader: true, frameIndex: 0 };
     default:
       return { legend, tooltip: { mode: 'multi', sort: 'desc' } };
   }

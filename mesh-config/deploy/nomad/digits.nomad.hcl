@@ -1,5 +1,5 @@
 # A model with its sidecar beside it, on Nomad with Consul: one on each client, as peers call port 9443 of the machine. Written by
-# Nomad's reference and not yet run. Images: `npm run image`, in a registry that the clients reach.
+# Nomad's reference, checked by the types of its API, not run. Images: `npm run image`, in a registry that the clients reach.
 job "digits" {
   datacenters = ["dc1"]
 

@@ -8,6 +8,7 @@ import { encodeRaw } from '../../../proto/tensors.js';
 import { loadCode } from '../code/load-code.js';
 import type { Upstream } from '../code/model-code.js';
 import { goldenSoFar, parseCard, parseDraft } from '../models/card.js';
+import { requireChecksum } from '../models/checksum.js';
 import { type ProvableSession, provable, proveGolden } from '../models/golden.js';
 import { decodeInputs } from '../protocol/request.js';
 import { goldenText } from './golden-block.js';
@@ -15,7 +16,8 @@ import { knownInput } from './golden-of.js';
 import { loadForAuthoring } from './load.js';
 import { withGolden } from './renewed-card.js';
 
-interface Place {
+/** A model directory with its card. */
+export interface Place {
   readonly directory: string;
   /** Text of model.yaml. */
   readonly card: string;
@@ -73,6 +75,13 @@ export class Described {
     if (executor.streamsOnly)
       throw new Error(`${directory}: the model can only stream, and has no golden block to renew`);
     return new Described(place, provable(executor));
+  }
+
+  /** Rejects with an Error of one line where a server would not serve the model with this card: its sum or its golden output differs. */
+  async prove(): Promise<void> {
+    const card = parseCard(this.place.card);
+    await requireChecksum(join(this.place.directory, 'model.onnx'), card.sha256);
+    await proveGolden(this.session, card);
   }
 
   /**

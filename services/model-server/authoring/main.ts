@@ -1,5 +1,5 @@
 /**
- * The process that looks into a model for `outrider init` and `outrider golden`: it answers requests on its IPC channel
+ * The process that looks into a model for `outrider init`, `outrider golden` and `outrider check`: it answers requests on its IPC channel
  * (proto/authoring.ts) and ends when the channel does. A file that crashes the runtime ends this process and nothing else.
  */
 
@@ -9,6 +9,7 @@ import type { AuthoringAnswer, AuthoringRequest } from '../../../proto/authoring
 import { messageOf } from '../rpc.js';
 import { Described } from './described.js';
 import { newCard } from './new-card.js';
+import { proved } from './proved.js';
 
 let described: Described | undefined;
 
@@ -23,14 +24,18 @@ async function answerTo(request: AuthoringRequest): Promise<AuthoringAnswer> {
   switch (request.ask) {
     case 'card':
       return newCard(request);
-    case 'describe': {
-      const { directory } = request;
-      const card = readFileSync(join(directory, 'model.yaml'), 'utf8');
-      described = await Described.open({ directory, card, name: basename(dirname(directory)) });
+    case 'describe':
+      described = await Described.open(place(request.directory));
       return { answer: 'describe', metadata: described.metadata };
-    }
+    case 'prove':
+      return { answer: 'prove', isRun: await proved(place(request.directory)) };
     case 'golden':
       if (described === undefined) throw new Error('no model is described yet');
       return { answer: 'golden', ...(await described.renew(request)) };
   }
+}
+
+function place(directory: string) {
+  const card = readFileSync(join(directory, 'model.yaml'), 'utf8');
+  return { directory, card, name: basename(dirname(directory)) };
 }

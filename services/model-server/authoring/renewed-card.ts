@@ -14,7 +14,7 @@ export function withGolden(card: string, block: string): string {
   if (!isMap(contents)) throw new Error('model.yaml: found no keys, expected a map');
   if (contents.flow) {
     // JSON, for example: there are no lines to replace.
-    document.set('golden', parseDocument(block).toJS().golden);
+    document.set('golden', goldenIn(block));
     return document.toString();
   }
   const pair = contents.items.find(({ key }) => isScalar(key) && key.value === 'golden');
@@ -25,4 +25,9 @@ export function withGolden(card: string, block: string): string {
   const rest = card.slice(end);
   const isAtLineStart = card[end - 1] === '\n';
   return `${card.slice(0, start)}${block}${isAtLineStart ? rest : rest.replace(/^[^\n]*\n?/, '')}`;
+}
+
+/** What a block `golden` says, as data. */
+export function goldenIn(block: string): unknown {
+  return parseDocument(block).toJS().golden;
 }

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TensorSpec } from '../../../proto/datatypes.js';
@@ -13,6 +11,7 @@ import { type Answer, type Job, type Runner, rowsOf } from '../runs/job.js';
 import { Sequences } from '../runs/sequences.js';
 import { ModelStats } from '../runs/statistics.js';
 import { type Card, parseCard } from './card.js';
+import { requireChecksum } from './checksum.js';
 import { provable, proveGolden } from './golden.js';
 import type { Found } from './repository.js';
 import type { Signature } from './signature.js';
@@ -218,19 +217,6 @@ async function readText(path: string): Promise<string> {
     return await readFile(path, 'utf8');
   } catch (error) {
     throw new Error(`model.yaml cannot be read: ${(error as NodeJS.ErrnoException).code} ${path}`);
-  }
-}
-
-async function requireChecksum(path: string, expected: string | undefined): Promise<void> {
-  const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  } catch (error) {
-    throw new Error(`model.onnx cannot be read: ${(error as NodeJS.ErrnoException).code} ${path}`);
-  }
-  const found = hash.digest('hex');
-  if (expected !== undefined && found !== expected) {
-    throw new Error(`model.onnx has sha256 ${found}, expected ${expected} of model.yaml`);
   }
 }
 

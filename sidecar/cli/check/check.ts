@@ -64,7 +64,7 @@ export async function checkCommand(options: CheckOptions): Promise<number> {
 /**
  * All findings, in the order in which causes come before effects: the machine, the files, what they say of ports, certificates and
  * models, then Consul, and last what running sidecars say. Parts that wait for the network run side by side; nothing
- * waits longer than a few seconds, so that the command can be run again and again while something is mended.
+ * waits longer than a few seconds (ten for models that are run), so that the command can be run again and again while something is mended.
  *
  * @throws CommandFailure where there is nothing to check. */
 export async function findAll(options: CheckOptions, world: CheckWorld): Promise<Finding[]> {
@@ -90,11 +90,12 @@ export async function findAll(options: CheckOptions, world: CheckWorld): Promise
 
 /** What a file says by itself: ports, certificates, models, intentions, and endpoints that it lists. */
 async function checkFile(subject: Subject, world: CheckWorld): Promise<Finding[]> {
+  const isRunning = runningMeshes().some(({ meshFile }) => meshFile === resolve(subject.file));
   const listed = subject.calls.filter(({ endpoints }) => endpoints.length > 0);
   return [
     ...(await checkPorts(subject)),
     ...checkCertificates(subject, world.wallNow()),
-    ...checkModels(subject),
+    ...(await checkModels(subject, { isRunning })),
     ...checkFileIntentions(subject),
     ...(await Promise.all(listed.map(({ to, endpoints }) => checkReach(to, endpoints)))),
   ];

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { Method } from '../../../proto/load.js';
 import { CommandFailure } from '../failure.js';
@@ -7,6 +8,20 @@ export interface Answer<Response> {
   readonly message: Response;
   /** Response metadata, by key; the last value of each. */
   readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Before each further try of a question: a model process that was killed has its replacement, or its peers, by then. */
+const PAUSES_MS = [100, 400] as const;
+
+/** A call that failed; exit code 1. */
+class InferFailure extends CommandFailure {
+  constructor(
+    message: string,
+    /** A sidecar answered, and says that no endpoint could take the call. */
+    readonly isPassing: boolean,
+  ) {
+    super(message);
+  }
 }
 
 /** The calls of `outrider infer`, over a stock gRPC client, with hints for calls that fail. */
@@ -33,7 +48,26 @@ export class InferClient {
     });
   }
 
-  /** Rejects with CommandFailure(1): status, message, `outrider-reason` and a hint. */
+  /**
+   * Like `call`, for a question that changes nothing: where a sidecar says that no endpoint took it, it is asked again, since the route of
+   * a method that no file names is not retried. Where nothing answers at all it fails at once.
+   */
+  async question<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+  ): Promise<Answer<Response>> {
+    for (const pauseMs of PAUSES_MS) {
+      try {
+        return await this.call(method, request);
+      } catch (error) {
+        if (!(error instanceof InferFailure) || !error.isPassing) throw error;
+      }
+      await delay(pauseMs);
+    }
+    return this.call(method, request);
+  }
+
+  /** Rejects with InferFailure: status, message, `outrider-reason` and a hint. */
   call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Answer<Response>> {
     return new Promise((resolve, reject) => {
       const headers: Record<string, string> = {};
@@ -45,7 +79,7 @@ export class InferClient {
         this.metadata,
         { deadline: this.deadline },
         (error, message) => {
-          if (error !== null) reject(new CommandFailure(this.explain(error)));
+          if (error !== null) reject(this.failure(error));
           else resolve({ message: message as Response, headers });
         },
       );
@@ -84,7 +118,7 @@ export class InferClient {
           call.cancel();
         }
       });
-      call.on('error', (error: ServiceError) => reject(new CommandFailure(this.explain(error))));
+      call.on('error', (error: ServiceError) => reject(this.failure(error)));
       call.on('end', () => resolve({ message: undefined, headers }));
       for (const request of requests) call.write(request);
       call.end();
@@ -95,12 +129,17 @@ export class InferClient {
     this.client.close();
   }
 
+  private failure(error: ServiceError): InferFailure {
+    const isPassing = error.code === status.UNAVAILABLE && reasonOf(error) !== '';
+    return new InferFailure(this.explain(error), isPassing);
+  }
+
   private explain(error: ServiceError): string {
     const name = status[error.code];
     const refused = /\b(ECONNREFUSED|ENOENT|EACCES|EHOSTUNREACH|ENOTFOUND|ETIMEDOUT)\b/.exec(
       error.details,
     )?.[1];
-    const reason = String(error.metadata?.get('outrider-reason')[0] ?? '');
+    const reason = reasonOf(error);
     if (error.code === status.UNAVAILABLE && reason === '' && refused !== undefined)
       return `${name}: nothing answers at ${this.target} (${refused}): is \`outrider up\` running? (--target ADDR calls another address)`;
     if (error.code === status.DEADLINE_EXCEEDED && error.details.startsWith('Deadline exceeded after'))
@@ -122,6 +161,11 @@ export class InferClient {
     if (reason !== '') return `\`outrider explain ${reason}\` says more`;
     return '';
   }
+}
+
+/** Why a sidecar answered instead of the service; empty: it did not. */
+function reasonOf(error: ServiceError): string {
+  return String(error.metadata?.get('outrider-reason')[0] ?? '');
 }
 
 function parseMetadata(pairs: readonly string[]): Metadata {

@@ -38,11 +38,17 @@ function deadlineOf(text: string): number {
   return read.value;
 }
 
-/** Address of the upstream with the model's name in one of the running meshes, or of the only upstream of the first. */
+/**
+ * Address of the upstream with the model's name in one of the running meshes, or of the only upstream of them all; undefined where no mesh
+ * runs. Among several of other names the command does not guess.
+ */
 function runningTarget(model: string): string | undefined {
-  const meshes = runningMeshes();
-  const named = meshes.find(({ call }) => call[model] !== undefined);
-  if (named !== undefined) return named.call[model];
-  const all = Object.values(meshes[0]?.call ?? {});
-  return all.length === 1 ? all[0] : undefined;
+  const called = runningMeshes().flatMap(({ call }) => Object.entries(call));
+  const named = called.find(([name]) => name === model) ?? (called.length === 1 ? called[0] : undefined);
+  if (named !== undefined || called.length === 0) return named?.[1];
+  const all = called.map(([name, address]) => `${name} at ${address}`).join(', ');
+  throw new CommandFailure(
+    `no upstream here is called "${model}"; there are ${all}: which one, by --target ADDR?`,
+    2,
+  );
 }

@@ -58,7 +58,7 @@ async function infer(options: InferOptions): Promise<void> {
   const client = new InferClient(options.target ?? DEFAULT_TARGET, deadlineMs, options.metadata ?? []);
   try {
     const { inference } = protocols();
-    const metadata = (await client.call(inference.ModelMetadata, { name: model, version })).message;
+    const metadata = (await client.question(inference.ModelMetadata, { name: model, version })).message;
     requireReady(metadata);
     const given = await givenInputs(options.inputs, metadata, options.stdin ?? process.stdin);
     requireAll(metadata, given);

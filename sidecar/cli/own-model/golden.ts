@@ -13,6 +13,8 @@ export interface GoldenOptions {
   readonly directory: string;
   /** As `outrider infer` takes them. Inputs that are not given keep their golden values. */
   readonly inputs: readonly string[];
+  /** One JSON object with the file and the answer, as `outrider infer --json` has it. */
+  readonly json?: boolean;
   readonly stdin?: AsyncIterable<Uint8Array>;
   readonly stdout?: OutputStream;
 }
@@ -43,8 +45,14 @@ export async function goldenCommand(options: GoldenOptions): Promise<number> {
     writeFileSync(`${file}.new`, card);
     renameSync(`${file}.new`, file);
     const rowNames = given.find((input) => input.rowNames.length > 1)?.rowNames ?? [];
-    const answer = answerOf(outputsOf(response), { metadata, rowNames, seconds: 0 });
+    const outputs = outputsOf(response);
+    const answer = answerOf(outputs, { metadata, rowNames, seconds: 0 });
     const out = options.stdout ?? process.stdout;
+    if (options.json === true) {
+      const named = { file, model: response.model_name, version: response.model_version };
+      out.write(`${JSON.stringify({ ...named, ...answer.json, outputs })}\n`);
+      return 0;
+    }
     out.write(`${answer.text}\n`);
     out.write(`wrote the block golden of ${file}: is that answer right?\n`);
     return 0;

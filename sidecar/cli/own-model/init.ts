@@ -31,6 +31,8 @@ export interface InitOptions {
   readonly labels?: string;
   /** `NAME=N` each: sizes of named dimensions for the made inputs. */
   readonly size: readonly string[];
+  /** One JSON object with the files, the made inputs and the next commands. */
+  readonly json?: boolean;
   readonly stdout?: OutputStream;
 }
 
@@ -91,16 +93,21 @@ export async function initCommand(options: InitOptions): Promise<number> {
     const inputs = made.inputs.length > 0 ? made.inputs : [`@${card}`];
     const infer = inputs.map((input) => `--input ${quoted(input)}`).join(' ');
     const self = ownCommand(ownPlace());
+    const written = { model: join(target, '1', 'model.onnx'), card, mesh: meshFile };
+    const next = [
+      `${self} up ${meshFile}`,
+      `${self} infer ${name} ${infer} --target ${ports.listen}`,
+    ] as const;
     const lines = [
       ...made.found,
-      `wrote ${join(target, '1', 'model.onnx')}, ${card} and ${meshFile}`,
+      `wrote ${written.model}, ${card} and ${meshFile}`,
       ...othersIn(dir, name, meshFile),
       '',
       'next, in two terminals:',
-      `  ${self} up ${meshFile}`,
-      `  ${self} infer ${name} ${infer} --target ${ports.listen}`,
+      ...next.map((line) => `  ${line}`),
     ];
-    out.write(`${lines.join('\n')}\n`);
+    const json = { ...written, found: made.found, inputs, call: ports.listen, admin: ports.admin, next };
+    out.write(options.json === true ? `${JSON.stringify(json)}\n` : `${lines.join('\n')}\n`);
     return 0;
   } finally {
     author.close();

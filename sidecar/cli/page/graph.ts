@@ -1,5 +1,6 @@
 import { escapeHtml } from '../../admin/page.js';
 import type { EdgeRates } from './history.js';
+import { type Box, labelPlaces } from './label-places.js';
 import type { Edge } from './mesh-view.js';
 
 /**
@@ -10,6 +11,8 @@ const NODE = { width: 120, height: 40 } as const;
 const COLUMN = 330;
 const LINE = 92;
 const MARGIN = 10;
+/** Words on a line, in the font of the style: one character of their average, and both lines of them. */
+const WORDS = { character: 7.3, height: 36 } as const;
 
 /** A service in the picture. */
 export interface Node {
@@ -30,7 +33,9 @@ export function columnsOf(
       const next = (columns.get(from) ?? 0) + 1;
       if (from !== to && next < names.length && next > (columns.get(to) ?? 0)) columns.set(to, next);
     }
-  return columns;
+  // A circle drives its services to the right; columns without a service are left out.
+  const used = [...new Set(columns.values())].sort((a, b) => a - b);
+  return new Map([...columns].map(([name, column]) => [name, used.indexOf(column)]));
 }
 
 /** Services and the calls between them, as inline SVG. */
@@ -50,14 +55,22 @@ export function graph(nodes: readonly Node[], edges: readonly Edge[]): string {
   );
   const width = 2 * MARGIN + NODE.width + Math.max(0, ...columns.values()) * COLUMN;
   const height = 2 * MARGIN + Math.max(1, ...taken.values()) * LINE;
-  const arrows = edges.flatMap((edge) => {
+  const lines = edges.flatMap((edge) => {
     const [from, to] = [places.get(edge.from), places.get(edge.to)];
-    return from === undefined || to === undefined ? [] : [arrow(edge, from, to)];
+    return from === undefined || to === undefined ? [] : [lineOf(edge, from, to)];
   });
+  const services = [...places.values()].map(({ x, y }) => ({
+    x: x + NODE.width / 2,
+    y: y + NODE.height / 2,
+    ...NODE,
+  }));
+  const words = labelPlaces(lines, services);
+  const arrows = lines.map((line) => arrow(line));
+  const labels = lines.map((line, i) => label(line, words[i]!));
   const boxes = nodes.map((node) => box(node, places.get(node.name)!));
   return `<svg class="graph" viewBox="0 0 ${width} ${height}" width="${width}" role="img" aria-label="services and the calls between them">
 <defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="currentColor"/></marker></defs>
-${arrows.join('\n')}${boxes.join('\n')}</svg>`;
+${arrows.join('\n')}${boxes.join('\n')}${labels.join('\n')}</svg>`;
 }
 
 /** The upper left corner of a service. */
@@ -66,23 +79,50 @@ interface Place {
   readonly y: number;
 }
 
+/** A line with its colour, its words and the room that they take. */
+interface Line {
+  readonly tone: 'good' | 'warn' | 'bad';
+  readonly words: readonly [string, string];
+  readonly x1: number;
+  readonly y1: number;
+  readonly x2: number;
+  readonly y2: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 /**
  * A line from the right side of the caller to the left side of the service. Its colour goes by success: below
  * 99 % it warns, below 95 % it is bad, as on the dashboards.
  */
-function arrow({ now }: Edge, from: Place, to: Place): string {
-  const [x1, y1] = [from.x + NODE.width, from.y + NODE.height / 2];
-  const [x2, y2] = [to.x, to.y + NODE.height / 2];
-  const tone =
-    now.successRatio === undefined || now.successRatio >= 0.99
-      ? 'good'
-      : now.successRatio >= 0.95
-        ? 'warn'
-        : 'bad';
-  const [first, second] = edgeWords(now);
-  const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
-  return `<g class="edge ${tone}"><line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" marker-end="url(#tip)"/>
-<text x="${x}" y="${y - 8}">${escapeHtml(first)}</text><text x="${x}" y="${y + 17}">${escapeHtml(second)}</text></g>`;
+function lineOf({ now }: Edge, from: Place, to: Place): Line {
+  const { successRatio = 1 } = now;
+  const words = edgeWords(now);
+  return {
+    tone: successRatio >= 0.99 ? 'good' : successRatio >= 0.95 ? 'warn' : 'bad',
+    words,
+    x1: from.x + NODE.width,
+    y1: from.y + NODE.height / 2,
+    x2: to.x,
+    y2: to.y + NODE.height / 2,
+    width: WORDS.character * Math.max(...words.map(({ length }) => length)),
+    height: WORDS.height,
+  };
+}
+
+function arrow({ tone, x1, y1, x2, y2 }: Line): string {
+  return `<g class="edge ${tone}"><line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" marker-end="url(#tip)"/></g>`;
+}
+
+/** One line of words above the line of the call, one below it. Drawn last, with an edge in the colour of the page: lines of other calls may pass behind them. */
+function label({ words: [first, second] }: Line, { x, y }: Box): string {
+  const at = (text: string, above: number) =>
+    text === '' ? '' : `<text x="${round(x)}" y="${round(y + above)}">${escapeHtml(text)}</text>`;
+  return `<g class="words">${at(first, -6)}${at(second, 15)}</g>`;
+}
+
+function round(units: number): number {
+  return Math.round(units * 10) / 10;
 }
 
 /** Calls and success; latencies. */

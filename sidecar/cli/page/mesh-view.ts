@@ -13,6 +13,10 @@ export interface Answered {
   /** The text of `/metrics`. */
   readonly metrics?: string;
   readonly faults?: readonly FaultReport[];
+  /** Its admin port is not reached: it cannot be drained from here. */
+  readonly isRemote?: boolean;
+  /** What is not known of it, and why. */
+  readonly note?: string;
 }
 
 /** Calls of one service to another, all sidecars of the first together. */

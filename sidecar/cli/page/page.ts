@@ -6,19 +6,22 @@ import { systemTimers } from '../../runtime/time/timers.js';
 import { askAdmin } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
-import { adminTargets, type Target } from '../status/status.js';
-import { collect } from './collector.js';
 import { MeshView } from './mesh-view.js';
 import { type PageServer, servePage } from './server.js';
+import { AdminSource, CatalogSource, type Source } from './sources.js';
 
 /** Options of `outrider page`. */
 export interface PageOptions {
   /** Admin addresses; empty: every mesh that `up` runs on this machine. */
   readonly admin: readonly string[];
+  /** Address of a Consul agent, whose catalogue is shown; `true`: the one of the environment. */
+  readonly consul?: string | true;
   /** `HOST:PORT` of the page. */
   readonly listen: string;
   /** Of `admin_token_file`, where sidecars ask for one. */
   readonly tokenFile?: string;
+  /** One JSON object with the address, instead of a sentence. */
+  readonly json?: boolean;
 }
 
 /** How often sidecars are asked: with `KEEP_MS` it bounds what is kept. */
@@ -35,21 +38,20 @@ const CHANGE_LIMIT_MS = 120_000;
  * @throws CommandFailure where there is no mesh, or the page cannot be served there.
  */
 export async function pageCommand(options: PageOptions): Promise<number> {
-  const targets = adminTargets(options.admin);
+  if (options.admin.length > 0 && options.consul !== undefined)
+    throw new CommandFailure('--admin and --consul: expected one of them', 2);
   const listen = readAddress(options.listen);
   if (!listen.ok || listen.value.kind !== 'tcp')
     throw new CommandFailure(`--listen: ${listen.ok ? 'expected HOST:PORT' : listen.problem}`, 2);
+  const { admin, consul } = options;
+  const source =
+    consul === undefined ? new AdminSource(admin) : new CatalogSource(consul === true ? undefined : consul);
   const view = new MeshView();
-  let current = targets;
-  const look = async (): Promise<void> => {
-    // A mesh of `up` may have other sidecars by now.
-    if (options.admin.length === 0) current = targetsNow(current);
-    view.take(await collect(current), systemClock.now());
-  };
+  const look = async (): Promise<void> => view.take(await source.look(), systemClock.now());
   await look();
   const server = await serve(listen.value, {
     moment: () => view.moment(systemClock.now()),
-    change: (sidecar, what) => change(current, sidecar, what, options),
+    change: (sidecar, what) => change(source, sidecar, what, options),
   });
   // A round that takes longer than the period is not overtaken by the next one.
   let isBusy = false;
@@ -61,20 +63,17 @@ export async function pageCommand(options: PageOptions): Promise<number> {
     });
   });
   const { host, port } = server.address;
-  process.stdout.write(`the mesh (sidecars: ${targets.length}) is at http://${host}:${port}/ until Ctrl-C\n`);
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}/`;
+  const count = view.moment(systemClock.now()).sidecars.length;
+  process.stdout.write(
+    options.json === true
+      ? `${JSON.stringify({ event: 'listening', url, sidecars: count })}\n`
+      : `the mesh (sidecars: ${count}) is at ${url} until Ctrl-C\n`,
+  );
   await endRequests().first;
   timer.cancel();
   await server.close();
   return 0;
-}
-
-/** What `up` runs now; what it ran before where it is gone, so that the page says that nothing answers. */
-function targetsNow(before: readonly Target[]): Target[] {
-  try {
-    return adminTargets([]);
-  } catch {
-    return [...before];
-  }
 }
 
 /** @throws CommandFailure that says where the page was to be. */
@@ -94,13 +93,14 @@ async function serve(
  * looked up among the sidecars that are asked anyway, so that no request can be sent elsewhere.
  */
 async function change(
-  targets: readonly Target[],
+  source: Source,
   sidecar: string,
   what: 'drain' | 'undrain',
   { tokenFile }: PageOptions,
 ): Promise<{ ok: boolean; says: string }> {
-  const target = targets.find(({ name }) => name === sidecar);
-  if (target === undefined) return { ok: false, says: `there is no sidecar ${sidecar}` };
+  const target = source.target(sidecar);
+  if (target === undefined)
+    return { ok: false, says: `there is no sidecar ${sidecar} that can be drained from here` };
   try {
     const token = tokenFile === undefined ? undefined : readToken(tokenFile);
     const request = { method: 'POST', timeoutMs: CHANGE_LIMIT_MS, ...present('token', token) } as const;

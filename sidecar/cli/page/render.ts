@@ -113,7 +113,7 @@ function happened({ marks, nowMs }: MeshMoment): string {
 
 /** Each sidecar with its readiness, line and models; one that does not answer with what its connection said. */
 function sidecars(all: readonly Answered[]): string {
-  const rows = all.map(({ name, report, problem }) => {
+  const rows = all.map(({ name, report, problem, isRemote, note }) => {
     if (report === undefined)
       return `<tr><td>${escapeHtml(name)}</td><td class="minor"></td><td><span class="bad">no answer</span></td><td></td><td colspan="3">${escapeHtml(problem ?? '')}</td></tr>`;
     const { service, ready, notReady, queue, models, model } = report;
@@ -124,7 +124,7 @@ function sidecars(all: readonly Answered[]): string {
         `<span class="${each.state === 'ready' || each.state === 'foreign' ? 'good' : 'bad'}">${escapeHtml(modelTitle(each))}${each.restarts === 0 ? '' : `, restarts: ${each.restarts}`}</span>`,
     );
     return `<tr><td>${escapeHtml(name)}</td><td class="minor">${escapeHtml(service)}</td><td><span class="${ready ? 'good' : 'bad'}">${ready ? 'ready' : 'not ready'}</span></td>
-<td>${action(name, notReady.includes('draining'))}</td><td>${escapeHtml(notReady.join('; '))}</td><td>${line}</td><td>${served.join('<br>')}</td></tr>`;
+<td>${isRemote === true ? '' : action(name, notReady.includes('draining'))}</td><td>${escapeHtml([...notReady, ...(note === undefined ? [] : [note])].join('; '))}</td><td>${line}</td><td>${served.join('<br>')}</td></tr>`;
   });
   return `<h2>Sidecars</h2><div class="wide"><table><thead><tr><th>sidecar</th><th class="minor">service</th><th>state</th><th></th><th>why</th><th>queue</th><th>models</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
 }

@@ -13,12 +13,13 @@ svg { max-width: 100%; height: auto; display: block; font-size: 13px } svg text 
 .node rect { fill: var(--face); stroke: currentColor; stroke-opacity: .5 } .node text { font-weight: 600 } .node text.quiet { font-weight: 400; font-size: 11px }
 .node.good rect { stroke: var(--good); stroke-opacity: 1 } .node.warn rect { stroke: var(--warn); stroke-opacity: 1 } .node.bad rect { stroke: var(--bad); stroke-opacity: 1; stroke-width: 2 }
 .edge line { stroke: currentColor; stroke-opacity: .6 } .edge.warn line { stroke: var(--warn) } .edge.bad line { stroke: var(--bad); stroke-width: 2 }
+.words text { paint-order: stroke; stroke: Canvas; stroke-width: 4px; stroke-linejoin: round }
 .timeline text { text-anchor: start; font-size: 11px; opacity: .75 } .timeline text.end { text-anchor: end }
 .timeline polyline { fill: none; stroke-width: 1.6 } polyline.calls { stroke: var(--calls) } polyline.failed { stroke: var(--bad) } .floor { stroke: var(--line) }
 .mark line { stroke-dasharray: 3 2 } .mark.ejection { stroke: var(--warn); fill: var(--warn) } .mark.restart { stroke: var(--bad); fill: var(--bad) } .mark.gone { stroke: currentColor; fill: currentColor }
 .drill { border: 2px solid var(--warn); border-radius: 6px; padding: .5rem .8rem; margin: .8rem 0 } .drill ul, .marks { margin: .2rem 0; padding-left: 1.2rem }
 .tag { border: 1px solid currentColor; border-radius: 4px; padding: 0 .3em; font-size: .8rem } .tag.ejection { color: var(--warn) } .tag.restart { color: var(--bad) }
-@media (max-width: 40rem) { .minor { display: none } .timeline { overflow: visible; margin: .9rem 0 } .timeline text { font-size: 22px } th, td { padding-right: .5rem } body { margin: .8rem auto } }
+@media (max-width: 40rem) { .minor { display: none } .graph { max-width: none } .timeline { overflow: visible; margin: .9rem 0 } .timeline text { font-size: 22px } th, td { padding-right: .5rem } body { margin: .8rem auto } }
 details summary { white-space: nowrap; cursor: pointer; color: var(--calls) } button { font: inherit; padding: .3rem .6rem; min-height: 2.2rem }
 `;
 

@@ -1,4 +1,7 @@
+import { writeAddress } from '../../config/codecs/address.js';
+import { present } from '../../config/present.js';
 import { MODELS_KEY } from '../../discovery/consul/registered-models.js';
+import { OBSERVE_KEY } from '../../discovery/consul/registration/definition.js';
 import type { AskedAgent } from '../consul/asked-agent.js';
 
 /** An instance as Consul's catalogue has it. */
@@ -9,8 +12,10 @@ export interface CatalogInstance {
   readonly version: string;
   readonly address: string;
   readonly status: 'passing' | 'warning' | 'critical';
-  /** `name` or `name=version`, as it announces them. */
+  /** `NAME:VERSION,VERSION` each, as it announces them. */
   readonly models: readonly string[];
+  /** `HOST:PORT` where its metrics are; absent: it has no `observe`. */
+  readonly observe?: string;
   /** Outputs of the checks that do not pass. */
   readonly why: string;
 }
@@ -50,7 +55,8 @@ interface HealthEntry {
 }
 
 /** An instance with what its checks say: critical beats warning, as for Consul's own queries. */
-function instanceOf(service: string, { Node, Service, Checks }: HealthEntry): CatalogInstance {
+function instanceOf(service: string, entry: HealthEntry): CatalogInstance {
+  const { Node, Service, Checks } = entry;
   const bad = Checks.filter(({ Status }) => Status !== 'passing');
   const isCritical = bad.some(({ Status }) => Status !== 'warning');
   const models = Service.Meta?.[MODELS_KEY] ?? '';
@@ -60,7 +66,15 @@ function instanceOf(service: string, { Node, Service, Checks }: HealthEntry): Ca
     version: Service.Meta?.['outrider'] ?? '',
     address: `${Service.Address || Node.Address}:${Service.Port}`,
     status: bad.length === 0 ? 'passing' : isCritical ? 'critical' : 'warning',
-    models: models === '' ? [] : models.split(',').map((each) => each.trim()),
+    models: models.split(' ').filter((each) => each !== ''),
+    ...present('observe', observeOf(entry)),
     why: bad.map(({ Name, Output }) => Output.trim().split('\n', 1)[0] || Name).join('; '),
   };
+}
+
+/** A port alone stands for every address of its machine; the registration's own is the one that peers reach. */
+function observeOf({ Node, Service }: HealthEntry): string | undefined {
+  const said = Service.Meta?.[OBSERVE_KEY];
+  if (said === undefined || !/^\d{1,5}$/.test(said)) return said;
+  return writeAddress({ kind: 'tcp', host: Service.Address || Node.Address, port: Number(said) });
 }

@@ -14,6 +14,7 @@ import type { AdoptedProxy } from '../options/consul/adopt.js';
 import { meshFile } from '../options/mesh-file.js';
 import { sidecarFile } from '../options/sidecar-file.js';
 import type { Problem, Warning } from '../problem.js';
+import { didYouMean } from '../suggest.js';
 import { asksForAdoption, unreadRegistration, whyNotFor, withAdopted } from './adopted.js';
 import { explain, problemAt } from './explain.js';
 import { readYaml } from './yaml-document.js';
@@ -76,7 +77,7 @@ export function parseAnyFile(
   if (kind === 'sidecar') return { kind, result: parseSidecarFile(text, fileName, options) };
   const message =
     cardHint(yaml.document.value) ??
-    'expected a mesh file, which has services, or a sidecar file, which has service';
+    `expected a mesh file, which has services, or a sidecar file, which has service${nearMiss(yaml.document.value)}`;
   return { result: { ok: false, problems: [problemAt(yaml.document, fileName, [], message)] } };
 }
 
@@ -88,6 +89,20 @@ function kindOf(value: unknown): FileKind | undefined {
   const sidecar = has('service') || has('inbound') || has('outbound') || asksForAdoption(value);
   if (mesh === sidecar) return undefined;
   return mesh ? 'mesh' : 'sidecar';
+}
+
+/** The keys of which one tells the kind of a file, in the order in which a near one is taken for them. */
+const TELLING = ['services', 'service', 'caller', 'inbound', 'outbound'];
+
+/** For a text without any of them: the first key that is nearly one. */
+function nearMiss(value: unknown): string {
+  if (typeof value !== 'object' || value === null || TELLING.some((key) => Object.hasOwn(value, key)))
+    return '';
+  for (const key of Object.keys(value)) {
+    const hint = didYouMean(key, TELLING);
+    if (hint !== '') return `; found "${key}"${hint}`;
+  }
+  return '';
 }
 
 /** Keys that only a model.yaml has at its top; one of them beside none of a configuration tells it. */

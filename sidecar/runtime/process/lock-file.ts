@@ -1,35 +1,99 @@
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 
-/** Once for a lock that a process has left behind, and once more. */
-const TRIES = 2;
+/** A lock left behind, the right to remove it left behind as well, and so on: more than this is no accident. */
+const MAX_LEFT_BEHIND = 4;
+/** link(2): file systems without hard links, such as some network shares, answer with one of these. */
+const NO_LINKS: readonly (string | undefined)[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
 
 /**
  * Says that this process alone writes a file: a file beside it that holds the process's id and start time. A lock whose process has
- * ended counts for nothing, so that no crash leaves a file locked.
+ * ended counts for nothing, so that no crash leaves a file locked; of several processes that find such a lock, one gets it.
  */
 export class LockFile {
-  constructor(readonly path: string) {}
+  constructor(
+    readonly path: string,
+    /** How many locks that were left behind may still be removed to get this one. */
+    private readonly depth = MAX_LEFT_BEHIND,
+  ) {}
 
   /** Throws Error with the id of the process that has the lock, or with what keeps the file from being made. */
   acquire(): void {
     const own = markOf(process.pid) ?? `${process.pid}`;
-    for (let left = TRIES; left > 0; left--) {
-      try {
-        writeFileSync(this.path, own, { flag: 'wx', mode: 0o640 });
-        return;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
-      const holder = readFileSync(this.path, 'utf8');
-      const pid = Number.parseInt(holder, 10);
-      if (holder !== own && markOf(pid) === holder) throw new Error(`process ${pid} is writing it`);
-      unlinkSync(this.path);
-    }
+    if (this.made(own)) return;
+    this.removeLeftBehind(own);
+    if (!this.made(own)) throw new Error(`${this.holder()} is writing it`);
   }
 
   /** Lets another process have it. Throws where it is gone. */
   release(): void {
     unlinkSync(this.path);
+  }
+
+  /**
+   * The lock appears with its content, by a link to a file that is complete: one that is still empty would look left behind to
+   * another process. False: there is a lock.
+   */
+  private made(own: string): boolean {
+    const draft = `${this.path}.${process.pid}`;
+    writeFileSync(draft, own, { mode: 0o640 });
+    try {
+      return tried(() => linkSync(draft, this.path));
+    } catch (error) {
+      if (!NO_LINKS.includes((error as NodeJS.ErrnoException).code)) throw error;
+      return tried(() => writeFileSync(this.path, own, { flag: 'wx', mode: 0o640 }));
+    } finally {
+      unlinkSync(draft);
+    }
+  }
+
+  /**
+   * Between a look at a lock and its removal another process may have removed it and made its own. So removing needs a lock as well,
+   * and below that lock one looks again: what is seen then has no process, and nothing else removes it.
+   */
+  private removeLeftBehind(own: string): void {
+    if (this.isHeld(own)) throw new Error(`${this.holder()} is writing it`);
+    if (this.depth === 0) throw new Error(`${this.path} cannot be removed`);
+    const right = new LockFile(`${this.path}.old`, this.depth - 1);
+    right.acquire();
+    try {
+      if (this.isHeld(own)) throw new Error(`${this.holder()} is writing it`);
+      unlinkSync(this.path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // it was given back meanwhile
+    } finally {
+      right.release();
+    }
+  }
+
+  /** Whether the process that made the lock is still there, and is another one. A lock that is gone has none. */
+  private isHeld(own: string): boolean {
+    const holder = this.read();
+    return holder !== own && holder !== '' && markOf(Number.parseInt(holder, 10)) === holder;
+  }
+
+  private holder(): string {
+    return `process ${Number.parseInt(this.read(), 10)}`;
+  }
+
+  /** Empty: it is gone. */
+  private read(): string {
+    try {
+      return readFileSync(this.path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+      throw error;
+    }
+  }
+}
+
+/** False: the file exists. */
+function tried(make: () => void): boolean {
+  try {
+    make();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }
 

@@ -11,9 +11,11 @@ import {
   DIGITS_MODELS,
   Mesh,
   type Outcome,
+  outputOf,
   outrider,
   REPOSITORY,
   Scratch,
+  startOutrider,
   type UpFacts,
 } from '../../kit/process/outrider.js';
 import { isRunning, until } from '../../kit/process/processes.js';
@@ -190,6 +192,24 @@ describe('outrider up --consul dev', function () {
   });
 
   it('reads a handwritten seven through sidecars that found each other in Consul', sevens);
+
+  it('is shown by `outrider page` from the catalogue and the metrics, without a way to drain it', async () => {
+    const { address } = facts.consul;
+    const server = startOutrider(['page', '--consul', address, '--listen', '127.0.0.1:0', '--json']);
+    afterTest(() => server.kill('SIGTERM'));
+    const output = outputOf(server);
+    const line = await until('the page is served', () => /.+\n/.exec(output.stdout)?.[0]);
+    const { url, sidecars } = JSON.parse(line) as { url: string; sidecars: number };
+    assert.equal(sidecars, facts.sidecars.length);
+    await until('both endpoints are there', async () => {
+      const text = await (await fetch(`${url}main`)).text();
+      assert.doesNotMatch(text, /undrain|<summary>drain/);
+      return (
+        [...text.matchAll(/<span class="good">eligible/g)].length === 2 &&
+        text.includes('3 of 3 sidecars ready')
+      );
+    });
+  });
 
   it('obeys the intentions of Consul', async () => {
     const { address } = facts.consul;

@@ -23,6 +23,12 @@ export interface Series {
   readonly value: readonly [seconds: number, value: string];
 }
 
+/** One series of a range query. */
+export interface RangeSeries {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly values: readonly (readonly [seconds: number, value: string])[];
+}
+
 /** An alert as `/api/v1/alerts` has it. */
 export interface ActiveAlert {
   readonly labels: Readonly<Record<string, string>>;
@@ -92,6 +98,18 @@ export class Prometheus {
   /** An instant query. Throws with Prometheus's words for one that it does not understand. */
   async query(expression: string): Promise<Series[]> {
     return (await this.ask<{ result: Series[] }>(`query?query=${encodeURIComponent(expression)}`)).result;
+  }
+
+  /** A query over the last seconds, a value each second. Throws as `query` does. */
+  async range(expression: string, seconds: number): Promise<RangeSeries[]> {
+    const end = Date.now() / 1_000;
+    const query = new URLSearchParams({
+      query: expression,
+      start: String(end - seconds),
+      end: String(end),
+      step: '1',
+    });
+    return (await this.ask<{ result: RangeSeries[] }>(`query_range?${query}`)).result;
   }
 
   /** Ends it and removes what it wrote. */

@@ -18,9 +18,9 @@ export class ShellIn {
     private readonly env: Readonly<Record<string, string>> = {},
   ) {}
 
-  /** Runs a line to its end; rejects unless it succeeds. */
-  async run(line: string): Promise<string> {
-    const options = { cwd: this.folder, timeout: 60_000, env: this.environment({}) };
+  /** Runs a line to its end, within a minute where nothing else is said; rejects unless it succeeds. */
+  async run(line: string, timeout = 60_000): Promise<string> {
+    const options = { cwd: this.folder, timeout, env: this.environment({}) };
     return (await run('sh', ['-euc', line], options)).stdout;
   }
 

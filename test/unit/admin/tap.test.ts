@@ -5,6 +5,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { type AdminServer, startAdmin } from '../../../sidecar/admin/server.js';
 import { EventReader, type StreamEvent } from '../../../sidecar/cli/tap/event-stream.js';
 import type { TapOptions, TapSink } from '../../../sidecar/telemetry/tap/tap.js';
+import { until } from '../../kit/process/processes.js';
 import { FakeView } from '../../kit/stack/admin-view.js';
 
 describe('GET /tap', () => {
@@ -79,6 +80,30 @@ describe('GET /tap', () => {
     let taken = 0;
     while (taken < 1_000 && sink.call(line)) taken++;
     assert.ok(taken > 1 && taken < 1_000, `${taken}`);
+  });
+
+  it('ends for a reader that has stopped, and not for one that goes on within ten seconds', async () => {
+    const response = await ask('');
+    const { sink } = opened[0]!;
+    const line = { text: 'x'.repeat(64 * 1024) };
+    const fill = () => {
+      while (sink.call(line));
+    };
+    const seconds = (count: number) => {
+      for (let left = count; left > 0; left--) sink.dropped(1);
+    };
+    fill();
+    seconds(9);
+    response.resume();
+    await until('there is room', () => sink.call(line));
+    seconds(1); // it reads: the seconds before count no more
+    response.pause();
+    fill();
+    seconds(9);
+    assert.equal(closed, 0);
+    seconds(1);
+    await gone;
+    assert.equal(closed, 1);
   });
 
   for (const [query, why] of [

@@ -63,7 +63,7 @@ const CHECKS = {
   sidecar: 'Outrider: the sidecar can take calls',
 } as const;
 /** Key of metadata under which the address of the read-only listener stands. */
-const OBSERVE_KEY = 'outrider-observe';
+export const OBSERVE_KEY = 'outrider-observe';
 const ALIAS = 'service behind the sidecar';
 
 /** Consul's bounds on metadata: entries, characters of a key, characters of a value. */

@@ -408,17 +408,44 @@ describe('outrider infer through something that is no model server', () => {
     return { code, details, metadata };
   };
   let answer: object;
+  let asked = 0;
+  let isUp = () => false;
 
   before(async () => {
     server = new Server();
     const { inference } = protocols();
     server.addService({ ModelMetadata: inference.ModelMetadata } as unknown as ServiceDefinition, {
-      ModelMetadata: (_call: unknown, callback: (error: object) => void) => callback(answer),
+      ModelMetadata: (_call: unknown, callback: (error: object | null, message?: object) => void) => {
+        asked++;
+        if (isUp()) callback(null, { name: 'm', versions: [], platform: 'p', inputs: [], outputs: [] });
+        else callback(answer);
+      },
     });
     const bind = promisify(server.bindAsync.bind(server));
     target = `127.0.0.1:${await bind('127.0.0.1:0', ServerCredentials.createInsecure())}`;
   });
   after(() => server.forceShutdown());
+
+  it('asks again what a model takes while no endpoint is there, and nothing that was answered otherwise', async () => {
+    const asks = async (error: object, isUpAfter: number) => {
+      [answer, asked] = [error, 0];
+      isUp = () => asked > isUpAfter;
+      const { err } = await run({ model: 'm', inputs: [], target });
+      return { asked, err };
+    };
+    const gone = failing(status.UNAVAILABLE, 'the process ended', 'upstream-reset');
+    const answered = await asks(gone, 2);
+    assert.equal(answered.asked, 3);
+    assert.match(answered.err, /model 'm' declares no inputs/);
+    const never = await asks(gone, 9);
+    assert.equal(never.asked, 3);
+    assert.match(never.err, /outrider-reason: upstream-reset/);
+    for (const other of [
+      failing(status.PERMISSION_DENIED, 'no', 'not-allowed'),
+      failing(status.UNAVAILABLE, 'says the model', ''),
+    ])
+      assert.equal((await asks(other, 9)).asked, 1);
+  });
 
   it('repeats the mesh’s reason and says what to do about it', async () => {
     const cases: [object, RegExp][] = [

@@ -63,6 +63,25 @@ describe('outrider init', function () {
     assert.match((await run('validate', 'mine.yaml')).stdout, /^ok mine\.yaml$/m);
   });
 
+  it('says in JSON what it wrote and what comes next', async () => {
+    const { code, stdout } = await init(arithmeticModel(), '--json');
+    assert.equal(code, 0);
+    const { found, inputs, call, admin, next, ...files } = JSON.parse(stdout);
+    assert.deepEqual(files, {
+      model: 'models/mine/1/model.onnx',
+      card: 'models/mine/1/model.yaml',
+      mesh: 'mine.yaml',
+    });
+    assert.deepEqual([found.length > 0, inputs.length, next.length], [true, 2, 2]);
+    assert.match(`${call} ${admin}`, /^127\.0\.0\.1:\d+ 127\.0\.0\.1:\d+$/);
+    const served = await run('serve', '--models', 'models', '--golden', '--json');
+    const [golden] = served.stdout.split('\n').map((line) => (line === '' ? undefined : JSON.parse(line)));
+    assert.deepEqual(
+      [golden.model, golden.version, Object.keys(golden.golden.inputs)],
+      ['mine', '1', ['a', 'b']],
+    );
+  });
+
   it('gives the same golden block for the same file', async () => {
     const blocks: string[] = [];
     for (const dir of ['a', 'b']) {
@@ -200,6 +219,16 @@ describe('outrider golden', function () {
     assert.equal(headOf(after), headOf(before));
     const probabilities = parseCard(after).golden.outputs['probabilities']!.values.map(Number);
     assert.equal(probabilities.indexOf(Math.max(...probabilities)), 7);
+  });
+
+  it('says the answer in JSON', async () => {
+    const { code, stdout } = await golden('models/digits', '--input', `@${SEVEN}`, '--json');
+    assert.equal(code, 0);
+    const { file: path, model, outputs } = JSON.parse(stdout);
+    assert.deepEqual(
+      [path, model, outputs[0].name],
+      ['models/digits/1/model.yaml', 'digits', 'probabilities'],
+    );
   });
 
   it('makes a card servable that has no golden block yet', async () => {

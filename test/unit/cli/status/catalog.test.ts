@@ -13,7 +13,7 @@ describe('the sidecars in the catalogue', () => {
       ID: 'digits-1',
       Address: '',
       Port: 9000,
-      Meta: { outrider: '0.1.0', models: 'a:1, b:2' },
+      Meta: { outrider: '0.1.0', models: 'a:1,2 b:-', 'outrider-observe': '9464' },
     };
     const check = (Status: string, Output: string) => ({ Status, Output, Name: 'check' });
     agent.handler = ({ url = '' }, response) => {
@@ -24,7 +24,11 @@ describe('the sidecars in the catalogue', () => {
           Checks: [check('passing', 'fine'), check('warning', 'slow\nvery'), check('critical', '')],
         },
         { Node, Service: { ...Service, ID: 'digits-2', Meta: null }, Checks: [check('warning', 'slow')] },
-        { Node, Service: { ...Service, ID: 'digits-3' }, Checks: [check('passing', '')] },
+        {
+          Node,
+          Service: { ...Service, ID: 'digits-3', Meta: { 'outrider-observe': '[::1]:9000' } },
+          Checks: [check('passing', '')],
+        },
       ];
       const services = {
         consul: [],
@@ -43,11 +47,12 @@ describe('the sidecars in the catalogue', () => {
         ...common,
         version: '0.1.0',
         status: 'critical',
-        models: ['a:1', 'b:2'],
+        models: ['a:1,2', 'b:-'],
+        observe: '10.0.0.1:9464',
         why: 'slow; check',
       },
       'digits-2': { ...common, version: '', status: 'warning', models: [], why: 'slow' },
-      'digits-3': { ...common, version: '0.1.0', status: 'passing', models: ['a:1', 'b:2'], why: '' },
+      'digits-3': { ...common, version: '', status: 'passing', models: [], observe: '[::1]:9000', why: '' },
     });
     assert.deepEqual(
       agent.asked.map(({ url }) => url),

@@ -100,6 +100,9 @@ describe('loading a file', () => {
         /:1: expected a mesh file, which has services, or a sidecar file, which has service$/,
       );
     }
+    const { result: mistyped } = loadAnyFile(write('mistyped.yaml', 'servces: {}'));
+    assert.ok(!mistyped.ok);
+    assert.match(formatProblems(mistyped.problems), /; found "servces"; did you mean "services"\?$/);
     assert.equal(loadAnyFile(dir).kind, undefined);
   });
 });

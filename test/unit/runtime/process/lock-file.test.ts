@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LockFile } from '../../../../sidecar/runtime/process/lock-file.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
@@ -31,6 +33,35 @@ describe('a lock file', () => {
       writeFileSync(lock().path, left);
       lock().acquire();
       lock().release();
+    }
+  });
+
+  it('that was left behind is taken by one of several processes, and leaves no other file', async () => {
+    const module = new URL('../../../../sidecar/runtime/process/lock-file.js', import.meta.url).href;
+    const program = `
+      const { LockFile } = await import(${JSON.stringify(module)});
+      const lock = new LockFile(process.argv[1]);
+      process.on('message', () => {
+        try { lock.acquire(); process.send('has it'); } catch (error) { process.send(error.message); }
+      });
+      process.send('ready');`;
+    const children = [1, 2, 3].map(() =>
+      spawn(process.execPath, ['--input-type=module', '-e', program, lock().path], {
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      }),
+    );
+    try {
+      await Promise.all(children.map((child) => once(child, 'message')));
+      for (let round = 0; round < 20; round++) {
+        writeFileSync(lock().path, `${process.ppid} 1`);
+        const said = children.map((child) => once(child, 'message'));
+        for (const child of children) child.send('go');
+        const answers = (await Promise.all(said)).flat().filter((each) => typeof each === 'string');
+        assert.equal(answers.filter((answer) => answer === 'has it').length, 1, answers.join('; '));
+        assert.deepEqual(readdirSync(scratch.path), ['x.lock']);
+      }
+    } finally {
+      for (const child of children) child.kill('SIGKILL');
     }
   });
 
