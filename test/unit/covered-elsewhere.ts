@@ -32,6 +32,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/page/page.ts': 'test/e2e/up/page.test.ts',
   'sidecar/cli/sidecar/takeover-command.ts': 'test/e2e/sidecar/takeover.test.ts',
   'sidecar/cli/chaos/report/page/overview.ts': 'test/unit/cli/chaos/report/write-report.test.ts',
+  'sidecar/cli/chaos/report/page/drill-section.ts': 'test/unit/cli/chaos/report/write-report.test.ts',
   'sidecar/cli/chaos/report/page/page.ts': 'test/unit/cli/chaos/report/write-report.test.ts',
   'sidecar/cli/chaos/arms/keeper.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/arms/outrider.ts': 'test/e2e/chaos.test.ts',

@@ -36,6 +36,8 @@ export interface ChaosOptions {
   readonly full?: true;
   /** Short drills: a look, and no measurement. */
   readonly quick?: true;
+  /** How often each drill is run with each arm. Default: once. */
+  readonly runs?: number;
   /** Print JSON. */
   readonly json?: true;
   /** List the drills, and end. */
@@ -82,7 +84,12 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
   }
   const startedAtMs = systemClock.wallNow();
   const startedMs = systemClock.now();
-  const run = await runThem({ arms, drills, pace: options.quick === true ? 'quick' : 'usual' });
+  const run = await runThem({
+    arms,
+    drills,
+    repeats: options.runs ?? 1,
+    pace: options.quick === true ? 'quick' : 'usual',
+  });
   const seconds = (systemClock.now() - startedMs) / 1_000;
   const about = aboutRun({ args: process.argv.slice(2), startedAtMs, seconds, arms });
   const texts = drills.map(({ name, title, does }) => ({ name, title, does }));
@@ -97,7 +104,12 @@ interface Ran {
 }
 
 /** Runs everything, with a line for each drill as it ends. Whatever happens, nothing that was started stays. */
-async function runThem({ arms, drills, pace }: Pick<RunPlan, 'arms' | 'drills' | 'pace'>): Promise<Ran> {
+async function runThem({
+  arms,
+  drills,
+  repeats,
+  pace,
+}: Pick<RunPlan, 'arms' | 'drills' | 'repeats' | 'pace'>): Promise<Ran> {
   const ends = endRequests();
   let session: Session | undefined;
   const kill = () => session?.kill();
@@ -120,7 +132,7 @@ async function runThem({ arms, drills, pace }: Pick<RunPlan, 'arms' | 'drills' |
   const startedMs = systemClock.now();
   try {
     await runAll({
-      ...{ arms, drills, pace, sleep, self: SELF, pictures: readPictures() },
+      ...{ arms, drills, repeats, pace, sleep, self: SELF, pictures: readPictures() },
       onStart: ({ name }) => progress.show(`${name}: starting`),
       onDrill: ({ name, title }, arm) => progress.show(`${arm.name}: ${name}: ${title}`),
       onRun: (each) => {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { ChaosOptions } from './chaos.js';
+import { runCount } from './options.js';
 
 /** `outrider chaos`, and the hidden command that its models are processes of; `done` gets the exit code. */
 export function addChaosCommands(program: Command, done: (exitCode: number) => void): void {
@@ -11,6 +12,11 @@ export function addChaosCommands(program: Command, done: (exitCode: number) => v
     .option('--arms <LIST>', 'arms, separated by commas; default: all that can be run here')
     .option('--list', 'list the drills and the arms, and end')
     .option('--quick', 'short drills: a look, and no measurement')
+    .option(
+      '--runs <N>',
+      'run each drill so often, from 1 to 20, and judge by medians and spread; default: 1',
+      runCount,
+    )
     .option('--json', 'print JSON')
     .option(
       '--report <DIR>',

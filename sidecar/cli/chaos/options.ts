@@ -2,6 +2,8 @@
 
 import { CommandFailure } from '../failure.js';
 
+const MOST_RUNS = 20;
+
 /** Something with a name that can be asked for. */
 interface Named {
   readonly name: string;
@@ -34,6 +36,14 @@ export function nearest(name: string, names: readonly string[]): string | undefi
     .map((each) => ({ each, changes: distance(name, each) }))
     .sort((a, b) => a.changes - b.changes)[0];
   return found !== undefined && found.changes <= found.each.length / 2 ? found.each : undefined;
+}
+
+/** `--runs`. @throws CommandFailure(2) for anything but a whole number from 1 to 20: a run of all drills takes an hour. */
+export function runCount(text: string): number {
+  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > MOST_RUNS)
+    throw new CommandFailure(`--runs ${text}: expected a whole number from 1 to ${MOST_RUNS}`, 2);
+  return count;
 }
 
 /** Levenshtein's distance. */

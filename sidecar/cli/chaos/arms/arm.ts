@@ -50,6 +50,13 @@ export interface Standing {
   readonly attempts: (() => Promise<number>) | undefined;
   /** A planned restart of a replica, in the way that the arm has for it. Resolves when it was asked for. */
   restart(replica: number): Promise<void>;
+  /**
+   * A planned restart of the proxy beside the clients, or of that beside a replica, in the way that the arm has for it. Resolves
+   * when the new process has the calls. Undefined: there are no proxies.
+   */
+  readonly restartProxy: ((of: 'clients' | number) => Promise<void>) | undefined;
+  /** Whether the proxy beside a replica starts and ends the model of it. */
+  readonly proxiesOwnModels: boolean;
   /** Resolves when everything it started has ended. */
   stop(): Promise<void>;
   /** Ends everything at once. */
@@ -59,6 +66,8 @@ export interface Standing {
 /** One arm of the drills. */
 export interface Arm {
   readonly name: ArmName;
+  /** Whether there are processes between clients and models. */
+  readonly hasProxies: boolean;
   /** One sentence about how it is set. */
   readonly about: string;
   /** Versions of programs that only this arm runs. */

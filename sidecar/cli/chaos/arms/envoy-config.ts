@@ -4,6 +4,7 @@
  * runs take 10 ms; where Outrider has the same option it has the same value.
  */
 import { inferMethods, JOB, PLACES } from '../protocol/service.js';
+import { PING } from './mesh-file.js';
 
 /** Where everything listens. */
 export interface EnvoyPorts {
@@ -16,12 +17,12 @@ export interface EnvoyPorts {
   readonly models: readonly number[];
 }
 
-/** To every cluster: HTTP/2, with pings as often as a sidecar's pool sends them. */
+/** To every cluster: HTTP/2, with pings as in the mesh of the other arm. */
 const HTTP2 = {
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
     '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
     explicit_http_config: {
-      http2_protocol_options: { connection_keepalive: { interval: '2s', timeout: '1s' } },
+      http2_protocol_options: { connection_keepalive: PING },
     },
   },
 };

@@ -1,21 +1,17 @@
 /** The arm with Envoy, where its program is on this machine: `OUTRIDER_ENVOY`, or `envoy` in PATH or in `.cache/bin`. */
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { systemClock } from '../../../runtime/time/clock.js';
-import { ChildProcessHandle } from '../../../supervise/child-process.js';
-import { CommandFailure } from '../../failure.js';
 import { httpRequest } from '../../http-request.js';
 import { cacheFolder } from '../../package-info.js';
 import { replicaName } from '../protocol/behaviour.js';
 import type { Arm, ArmWorld, EndpointView, Standing } from './arm.js';
 import { envoyBootstrap } from './envoy-config.js';
+import { EnvoyProcess } from './envoy-process.js';
 import { freePort, Keeper } from './keeper.js';
 import { openWires } from './wires.js';
 
-const READY_LIMIT_MS = 10_000;
-const POLL_MS = 50;
 const ADMIN_LIMIT_MS = 1_000;
 /** Its pages grow with clusters and statistics; these few take kilobytes. */
 const MOST_BYTES = 4 << 20;
@@ -23,6 +19,7 @@ const MOST_BYTES = 4 << 20;
 /** Envoy in the place of the sidecars. */
 export const ENVOY: Arm = {
   name: 'envoy',
+  hasProxies: true,
   about:
     'Envoy in the place of the sidecars: least request, outlier detection by errors in a row, gateway failures, success rate and failure percentage, three attempts within a retry budget, circuit breakers beside each model',
   versions: () => ({ envoy: versionOf(findEnvoy()) }),
@@ -62,22 +59,15 @@ async function startEnvoy(world: ArmWorld, keeper: Keeper): Promise<Standing> {
   const models = keeper.addresses.map((address) => Number(address.split(':')[1]));
   const file = join(world.dir, 'envoy.json');
   writeFileSync(file, envoyBootstrap({ admin: admin!, caller: caller!, beside, endpoints, models }));
-  const log = openSync(join(world.dir, 'envoy.txt'), 'a', 0o600);
-  const argv = [findEnvoy()!, '-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'error'];
-  const child = new ChildProcessHandle(argv, {
-    env: process.env,
-    stdout: log,
-    stderr: log,
-    onExit: () => {},
-  });
-  closeSync(log);
   const page = async (path: string) =>
     (await httpRequest({ ...ask(admin!, path), timeoutMs: ADMIN_LIMIT_MS, maxBytes: MOST_BYTES })).body;
+  const info = () => page('/server_info');
+  const envoy = new EnvoyProcess({ program: findEnvoy()!, file, dir: world.dir, info });
   const end = () => {
-    child.signal('SIGKILL');
+    envoy.kill();
     keeper.kill();
   };
-  await untilReady(child, page).catch((error: Error) => {
+  await envoy.start().catch((error: Error) => {
     end();
     throw error;
   });
@@ -85,10 +75,13 @@ async function startEnvoy(world: ArmWorld, keeper: Keeper): Promise<Standing> {
     client: () => ({ target: `127.0.0.1:${caller}`, options: { 'grpc.use_local_subchannel_pool': 1 } }),
     wires,
     endpoints: async () => viewsIn(await page('/clusters'), endpoints),
-    pids: () => (child.pid === undefined ? [] : [child.pid]),
+    pids: () => envoy.pids,
     attempts: async () =>
       Number(/: (\d+)/.exec(await page('/stats?filter=^cluster.models.upstream_rq_total$'))?.[1] ?? 0),
     restart: async (replica) => void world.control.signal(replica, 'SIGTERM'),
+    // One process is the proxy of the clients and of the replicas.
+    restartProxy: () => envoy.start(),
+    proxiesOwnModels: false,
     stop: async () => {
       end();
       await Promise.all(wires.map((wire) => wire.close()));
@@ -99,15 +92,6 @@ async function startEnvoy(world: ArmWorld, keeper: Keeper): Promise<Standing> {
 
 function ask(port: number, path: string) {
   return { target: { host: '127.0.0.1', port }, method: 'GET', path } as const;
-}
-
-/** Resolves when it accepts calls; rejects when it ends, or takes 10 s. */
-async function untilReady(child: ChildProcessHandle, page: (path: string) => Promise<string>): Promise<void> {
-  const endMs = systemClock.now() + READY_LIMIT_MS;
-  while (!(await page('/ready').catch(() => '')).startsWith('LIVE')) {
-    if (!child.alive || systemClock.now() > endMs) throw new CommandFailure('envoy does not start');
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
 }
 
 /** What the page `/clusters` says of each endpoint's health. @param endpoints ports, in the order of the replicas. */

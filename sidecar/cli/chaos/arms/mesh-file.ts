@@ -13,6 +13,9 @@ export const SERVICE = 'models';
 /** Name of the sidecar of the clients. */
 export const CALLER = 'clients';
 
+/** How a silent connection is asked for a sign of life, in both arms that have a proxy. */
+export const PING = { interval: '2s', timeout: '1s' } as const;
+
 /** The text of the mesh file (JSON, which is YAML). @param command of the models. */
 export function meshFileText(command: readonly string[]): string {
   const { ModelInfer, ModelStreamInfer } = inferMethods();
@@ -47,6 +50,8 @@ export function meshFileText(command: readonly string[]): string {
       upstreams: {
         [SERVICE]: {
           listen: '127.0.0.1:0',
+          // Both ends are on one machine, or in one building: a second without the answer to a PING is no slow line. As in the arm with Envoy.
+          pool: { ping_interval: PING.interval, ping_timeout: PING.timeout },
           // A model of the drills starts within a second; with large ones the default of 30 s is right.
           ejection: { base: '2s', max: '10s', detectors: { invalid_output: { mode: 'enforce' } } },
           routes: [
@@ -68,8 +73,8 @@ export function meshFileText(command: readonly string[]): string {
               first_message_timeout: '500ms',
               retry: { attempts: 3, on: ['unavailable', 'deadline_exceeded'] },
             },
-            // Not idempotent: what a replica may have begun is never done again.
-            { methods: [JOB.path], kind: 'unary', timeout: '3s' },
+            // Not idempotent: what a replica may have begun is never done again. Its callers say themselves how long they wait.
+            { methods: [JOB.path], kind: 'unary', timeout: '15s' },
           ],
         },
       },

@@ -14,6 +14,7 @@ import { systemClock } from '../../../runtime/time/clock.js';
 import { systemTimers } from '../../../runtime/time/timers.js';
 import type { EndpointReport } from '../../../telemetry/reports.js';
 import { askAdmin } from '../../admin-client.js';
+import { CommandFailure } from '../../failure.js';
 import { readMeshFile } from '../../read-config.js';
 import { callAddresses, callerOf } from '../../up/addresses.js';
 import { Fleet } from '../../up/fleet.js';
@@ -38,6 +39,7 @@ const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
 /** The arm whose promises are judged. */
 export const OUTRIDER: Arm = {
   name: 'outrider',
+  hasProxies: true,
   about:
     'a sidecar beside the clients and one beside each model; three attempts of calls that may be made twice, 400 ms each, streams resumed, ejection with the detector of invalid answers',
   missing: async () => undefined,
@@ -119,6 +121,10 @@ function standingOf({ run, issuer, fleet, specs, wires, sockets }: Running): Sta
   const caller = callerOf(specs);
   const target = callAddresses(caller)[SERVICE]!;
   const pids = () => fleet.states.flatMap(({ process: { pid } }) => pid ?? []);
+  const restart = async (replica: number) => {
+    const pid = pidOf(`${SERVICE}-${replica}`);
+    if (pid !== undefined) attempt(() => process.kill(pid, 'SIGTERM'), false);
+  };
   const pidOf = (name: string) => fleet.states.find(({ spec }) => spec.name === name)?.process.pid;
   const page = async (path: string) =>
     (await askAdmin(caller.admin, path, { timeoutMs: ADMIN_LIMIT_MS })).body;
@@ -135,9 +141,13 @@ function standingOf({ run, issuer, fleet, specs, wires, sockets }: Running): Sta
     endpoints: async () => viewsOf(JSON.parse(await page('/endpoints')).endpoints),
     pids,
     attempts: async () => attemptsIn(await page('/metrics')),
-    restart: async (replica) => {
-      const pid = pidOf(`${SERVICE}-${replica}`);
-      if (pid !== undefined) attempt(() => process.kill(pid, 'SIGTERM'), false);
+    restart,
+    proxiesOwnModels: true,
+    restartProxy: async (of) => {
+      // One that owns its model ends with it, as two models at one address cannot be; the other one is followed by a new process.
+      if (of !== 'clients') return restart(of);
+      const answer = await fleet.replace(caller.name);
+      if (!answer.ok) throw new CommandFailure(`the sidecar of the clients was not replaced: ${answer.why}`);
     },
     stop: async () => {
       await fleet.stop();

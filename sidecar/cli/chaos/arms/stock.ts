@@ -51,8 +51,7 @@ export const STOCK_ARMS: readonly Arm[] = [pickFirst, roundRobin];
 
 function stockArm({ name, about, options }: { name: ArmName; about: string; options: ChannelOptions }): Arm {
   return {
-    name,
-    about,
+    ...{ name, about, hasProxies: false },
     missing: async () => undefined,
     start: async (world) => standing(world, await Keeper.start(world), options),
   };
@@ -68,6 +67,8 @@ async function standing(world: ArmWorld, keeper: Keeper, options: ChannelOptions
     pids: undefined,
     attempts: undefined,
     restart: async (replica) => void world.control.signal(replica, 'SIGTERM'),
+    restartProxy: undefined,
+    proxiesOwnModels: false,
     stop: async () => {
       keeper.kill();
       await Promise.all(wires.map((wire) => wire.close()));

@@ -3,6 +3,7 @@
 import type { Standing } from '../arms/arm.js';
 import type { ControlServer } from '../control/control-server.js';
 import type { MarkKind } from '../history/record.js';
+import type { Deadlines } from '../load/client.js';
 import type { Load, Rates } from '../load/load.js';
 
 /** What a drill acts on. */
@@ -54,7 +55,12 @@ export interface Drill {
   readonly set: 'standard' | 'full';
   /** The way to the replicas leads over a TCP proxy that can be broken. */
   readonly path?: 'wired';
+  /** It is about the processes between clients and models: an arm without them has nothing that could be drilled. */
+  readonly needs?: 'proxies';
+  /** Nothing is wrong: the checker counts each ejection and each end of a process as harm. */
+  readonly isHarmless?: true;
   readonly rates?: Partial<Rates>;
+  readonly deadlines?: Partial<Deadlines>;
   readonly times?: Partial<Times>;
   /** Brings the fault about; resolves when it is there. */
   begin(stage: Stage): Promise<void>;

@@ -1,5 +1,5 @@
 import { REPLICAS } from '../arms/arm.js';
-import type { Drill } from './drill.js';
+import type { Drill, Stage } from './drill.js';
 
 const LIMIT_MS = 8_000;
 const POLL_MS = 50;
@@ -21,11 +21,20 @@ export const rollingRestart: Drill = {
       const before = control.pidOf(replica);
       mark('note', `replica-${replica} is told to restart`);
       await standing.restart(replica);
-      for (let waitedMs = 0; waitedMs < LIMIT_MS; waitedMs += POLL_MS) {
-        await sleep(POLL_MS);
-        if (control.pidOf(replica) !== before && control.ready.includes(replica)) break;
-      }
+      await untilBack({ control, sleep }, replica, before);
       await sleep(REST_MS);
     }
   },
 };
+
+/** Resolves when a replica serves with another process than `pid`; at the latest after 8 s. */
+export async function untilBack(
+  { control, sleep }: Pick<Stage, 'control' | 'sleep'>,
+  replica: number,
+  pid: number | undefined,
+): Promise<void> {
+  for (let waitedMs = 0; waitedMs < LIMIT_MS; waitedMs += POLL_MS) {
+    await sleep(POLL_MS);
+    if (control.pidOf(replica) !== pid && control.ready.includes(replica)) return;
+  }
+}

@@ -5,19 +5,21 @@ import type { Drill } from './drill.js';
 import { flapping } from './flapping.js';
 import { freeze } from './freeze.js';
 import { kill } from './kill.js';
+import { longRun } from './long-run.js';
 import { blackHole, delay, loss, narrowLine } from './network.js';
 import { overload2, overload5 } from './overload.js';
 import { poison } from './poison.js';
+import { callerRestart, sidecarRestart } from './proxy-restarts.js';
 import { rollingRestart } from './rolling-restart.js';
-import { streamDiesLate } from './streams.js';
+import { streamDiesEarly, streamDiesLate } from './streams.js';
 
 /**
  * All drills, in the order in which they run and stand in reports: first what happens to processes, then what they do wrong,
  * then loads, restarts and networks.
  */
 export const DRILLS: readonly Drill[] = [
-  ...[kill, freeze, crashLoop, streamDiesLate, corruptModel, memoryHog, poison],
-  ...[slow, errorBurst, lateErrors, flapping, hang, nan, wrongShape, allFail],
-  ...[overload2, overload5, rollingRestart],
+  ...[kill, freeze, crashLoop, streamDiesEarly, streamDiesLate, corruptModel, memoryHog, poison],
+  ...[slow, errorBurst, lateErrors, flapping, hang, nan, wrongShape, allFail, longRun],
+  ...[overload2, overload5, rollingRestart, callerRestart, sidecarRestart],
   ...[blackHole, loss, delay, narrowLine],
 ];

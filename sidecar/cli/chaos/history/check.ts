@@ -9,6 +9,7 @@ import { indexRun } from './call-index.js';
 import { findLate } from './deadlines.js';
 import { findSentToEjected } from './ejections.js';
 import { findExecutedTwice } from './executions.js';
+import { findHarm } from './harm.js';
 import type { ArmRun } from './record.js';
 import { findUnsound } from './soundness.js';
 import { INVARIANTS, type Invariant, type Violation, violationsOf } from './violation.js';
@@ -23,6 +24,7 @@ export function checkRun(run: ArmRun, bounds: CheckBounds = DEFAULT_BOUNDS): rea
     violationsOf(run, 'deadline-kept', findLate(run, bounds)),
     violationsOf(run, 'degraded-marked', findUnmarked(run, index)),
     violationsOf(run, 'ejected-left-alone', findSentToEjected(run, index, bounds)),
+    violationsOf(run, 'well-left-alone', findHarm(run)),
     violationsOf(run, 'history-sound', findUnsound(run, index, bounds)),
   ].flat();
 }

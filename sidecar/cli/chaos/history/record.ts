@@ -121,6 +121,8 @@ export interface ArmRun {
   readonly clientLagMs: readonly number[];
   /** Attempts that the arm sent to models, where it counts them; executions are counted otherwise. */
   readonly attempts?: number;
+  /** Nothing is wrong in this drill: what an arm does about a replica does harm. */
+  readonly isHarmless?: true;
   /** Replicas that only stand in: what they answer must be marked as degraded. Default: none. */
   readonly standIns?: readonly string[];
   /** Replicas that clients may be sent to, with the stand-ins; named here, so that a share of them can be computed. */

@@ -13,6 +13,7 @@ export const INVARIANTS = {
   'degraded-marked': 'An answer of a stand-in, or one that no model computed, says that it is degraded.',
   'ejected-left-alone':
     'An ejected endpoint gets no calls later than the bound after its ejection, except probes.',
+  'well-left-alone': 'Where nothing is wrong, no endpoint is ejected and no process ends.',
   'history-sound': 'The records agree with each other, so that the other invariants can be judged.',
 } as const;
 
@@ -24,7 +25,7 @@ export interface Violation {
   readonly invariant: Invariant;
   readonly drill: string;
   readonly arm: ArmName;
-  /** The call; for `ejected-left-alone` the call that was sent there. */
+  /** The call; for `ejected-left-alone` the call that was sent there, for `well-left-alone` none. */
   readonly callId: string;
   /** What had to hold, in words, with the figures of the bound. */
   readonly expected: string;

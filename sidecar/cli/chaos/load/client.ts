@@ -34,11 +34,14 @@ import {
 } from '../protocol/service.js';
 import { classIn, digitsRequest, markedPicture, type Picture } from './pictures.js';
 
-/** How long a call of each model may take, ms. */
-export const DEADLINE_MS = { digits: 1_000, long: 3_000, stream: 4_000 } as const;
+/** How long a call of each model may take in most drills, ms. */
+export const USUAL_DEADLINES = { digits: 1_000, long: 3_000, stream: 4_000 } as const;
 
 /** Kinds of calls. */
-export type ModelName = keyof typeof DEADLINE_MS;
+export type ModelName = keyof typeof USUAL_DEADLINES;
+
+/** How long a call of each model may take, ms. */
+export type Deadlines = Readonly<Record<ModelName, number>>;
 
 /** A call that was made; what is not known yet is filled in at its end. */
 export type OpenCall = { -readonly [Key in keyof CallRecord]: CallRecord[Key] };
@@ -54,6 +57,7 @@ export interface ClientDeps {
   /** Ms of the run's clock. */
   readonly now: () => number;
   readonly pictures: readonly Picture[];
+  readonly deadlines: Deadlines;
 }
 
 /** Makes calls over one channel. */
@@ -81,7 +85,7 @@ export class DrillClient {
       client: this.name,
       startMs,
       endMs: Number.NaN,
-      deadlineMs: startMs + DEADLINE_MS[about.model],
+      deadlineMs: startMs + this.deps.deadlines[about.model],
       // The long model stands for work that costs money or changes something.
       idempotent: about.model !== 'long',
       status: status.UNKNOWN,
@@ -175,7 +179,7 @@ export class DrillClient {
   }
 
   private options(model: ModelName): { deadline: number } {
-    return { deadline: Date.now() + DEADLINE_MS[model] };
+    return { deadline: Date.now() + this.deps.deadlines[model] };
   }
 
   /** A second end of the same call is counted, and changes nothing. */

@@ -8,7 +8,7 @@
 import type { Standing } from '../arms/arm.js';
 import type { ArmName, CallRecord } from '../history/record.js';
 import { machineNow } from '../protocol/run-clock.js';
-import { DrillClient, isOpen, type ModelName, type OpenCall } from './client.js';
+import { type Deadlines, DrillClient, isOpen, type ModelName, type OpenCall } from './client.js';
 import { LagMeter } from './lag.js';
 import { Pace } from './pace.js';
 import type { Picture } from './pictures.js';
@@ -32,9 +32,12 @@ export const USUAL_RATES: Rates = { digits: 90, long: 6, stream: 4 };
 export interface LoadPlan {
   readonly drill: string;
   readonly arm: ArmName;
+  /** Number of the load among those of the same models: their logs tell executions apart by ids of calls. */
+  readonly number: number;
   readonly standing: Pick<Standing, 'client'>;
   readonly pictures: readonly Picture[];
   readonly rates: Rates;
+  readonly deadlines: Deadlines;
 }
 
 /** The load of one drill with one arm. */
@@ -50,7 +53,7 @@ export class Load {
   private count = 0;
 
   constructor(private readonly plan: LoadPlan) {
-    const deps = { now: () => this.now(), pictures: plan.pictures };
+    const deps = { now: () => this.now(), pictures: plan.pictures, deadlines: plan.deadlines };
     this.clients = Array.from(
       { length: CLIENTS },
       (_, i) => new DrillClient(`client-${i + 1}`, plan.standing.client(i), deps),
@@ -106,7 +109,10 @@ export class Load {
   sendFault(model: ModelName, id: string): void {
     this.count += 1;
     this.calls.push(
-      this.call(model, this.count % CLIENTS, { id: `call-${id}-${this.count}`, isFault: true }),
+      this.call(model, this.count % CLIENTS, {
+        id: `call-${id}-${this.plan.number}-${this.count}`,
+        isFault: true,
+      }),
     );
   }
 
@@ -141,7 +147,8 @@ export class Load {
   /** A call of the load, with an id of its own. */
   private make(model: ModelName, client: number): OpenCall {
     this.count += 1;
-    return this.call(model, client, { id: `call-${this.plan.drill}-${this.plan.arm}-${this.count}` });
+    const { drill, arm, number } = this.plan;
+    return this.call(model, client, { id: `call-${drill}-${arm}-${number}-${this.count}` });
   }
 
   private call(

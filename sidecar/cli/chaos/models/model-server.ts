@@ -158,6 +158,7 @@ export class DrillModelServer {
   private runMs(usualMs: number): number {
     const { behaviour } = this;
     if (behaviour.does === 'narrow') return behaviour.runMs;
+    if (behaviour.does === 'labour' && usualMs === RUN_MS.long) return behaviour.ms;
     return behaviour.does === 'slow' ? behaviour.factor * usualMs : usualMs;
   }
 
@@ -194,10 +195,16 @@ export class DrillModelServer {
           metadata: this.trailers(),
         });
       if (behaviour.does === 'fail' && behaviour.form === 'early') return fails();
-      stream.sendMetadata(headers);
-      if (behaviour.does === 'hang') return;
-      this.log.began(id);
-      this.send(stream, { id, next: Number(after ?? 0), fails });
+      const begin = () => {
+        if (stream.cancelled) return;
+        stream.sendMetadata(headers);
+        if (behaviour.does === 'hang') return;
+        this.log.began(id);
+        this.send(stream, { id, next: Number(after ?? 0), fails });
+      };
+      // Only of a stream that begins: one that is resumed has its beginning.
+      if (behaviour.does === 'ponder' && after === undefined) setTimeout(begin, behaviour.ms);
+      else begin();
     });
   }
 

@@ -18,6 +18,10 @@ export type Behaviour =
   | { readonly does: 'hang' }
   /** Ends itself, with exit code 1, so many ms after it was told or was started. */
   | { readonly does: 'crash'; readonly afterMs: number }
+  /** Streams begin so late, headers and first message together, as a long prompt makes them; ms. */
+  | { readonly does: 'ponder'; readonly ms: number }
+  /** Each job takes so long, ms; other calls take what they always take. */
+  | { readonly does: 'labour'; readonly ms: number }
   /** Cannot load its model: ends at its start. */
   | { readonly does: 'refuse-to-start' }
   /** Works on fewer calls at once, each of which takes so long, ms. */

@@ -108,7 +108,7 @@ const RUN = keys(
     clientLagMs: listOf(number),
     replicas: texts,
   },
-  { cpuMs: number, attempts: number, standIns: texts },
+  { cpuMs: number, attempts: number, standIns: texts, isHarmless: flag },
 );
 const ABOUT = keys({
   command: text,

@@ -8,6 +8,7 @@ import type { Drill } from '../drills/drill.js';
 import type { ArmRun, SkippedArm } from '../history/record.js';
 import type { Picture } from '../load/pictures.js';
 import { runDrill } from './run-drill.js';
+import { selectDrills } from './selection.js';
 import { openSession, type Session, settle } from './session.js';
 
 /** What is run, and how it is told of. */
@@ -16,6 +17,8 @@ export interface RunPlan {
   readonly drills: readonly Drill[];
   readonly self: readonly string[];
   readonly pictures: readonly Picture[];
+  /** How often each drill is run with each arm. */
+  readonly repeats: number;
   readonly pace: 'usual' | 'quick';
   /** Rejects when the command was asked to end. */
   sleep(ms: number): Promise<void>;
@@ -28,14 +31,13 @@ export interface RunPlan {
   onSession(session: Session | undefined): void;
 }
 
-/** Runs arm after arm; within an arm first the drills that need no wires. Rejects when the command was asked to end. */
+/** Runs arm after arm, and tells what an arm has nothing for. Rejects when the command was asked to end. */
 export async function runAll(plan: RunPlan): Promise<void> {
   // Arm after arm, and not drill after drill: a mesh takes seconds to start, and is used for all drills that leave it whole.
   for (const arm of plan.arms) {
-    for (const path of ['direct', 'wired'] as const) {
-      const drills = plan.drills.filter((drill) => (drill.path ?? 'direct') === path);
-      if (drills.length > 0) await runWith(plan, { arm, path, drills });
-    }
+    const { parts, missing } = selectDrills(plan.drills, arm, plan.repeats);
+    for (const each of missing) plan.onSkipped({ ...each, arm: arm.name });
+    for (const part of parts) await runWith(plan, { arm, ...part });
   }
 }
 
@@ -53,7 +55,7 @@ async function runWith(plan: RunPlan, { arm, path, drills }: Part): Promise<void
     plan.onSession(undefined);
   };
   try {
-    for (const drill of drills) {
+    for (const [i, drill] of drills.entries()) {
       if (session !== undefined && !(await settle(session))) await close();
       if (session === undefined) {
         plan.onStart(arm);
@@ -67,6 +69,7 @@ async function runWith(plan: RunPlan, { arm, path, drills }: Part): Promise<void
         standing,
         control,
         dir,
+        number: i + 1,
         pictures: plan.pictures,
         pace: plan.pace,
         sleep: plan.sleep,

@@ -10,6 +10,7 @@ import { REPLICAS, type Standing } from '../arms/arm.js';
 import type { ControlServer } from '../control/control-server.js';
 import { type Drill, type Stage, timesOf } from '../drills/drill.js';
 import type { ArmName, ArmRun, MarkRecord } from '../history/record.js';
+import { USUAL_DEADLINES } from '../load/client.js';
 import { Load, USUAL_RATES } from '../load/load.js';
 import type { Picture } from '../load/pictures.js';
 import { readExecutions } from '../models/execution-log.js';
@@ -30,6 +31,8 @@ export interface Ground {
   /** Folder of the models' logs. */
   readonly dir: string;
   readonly pictures: readonly Picture[];
+  /** Number of this run among those with these models, from 1. */
+  readonly number: number;
   readonly pace: 'usual' | 'quick';
   /** Rejects when the command was asked to end. */
   sleep(ms: number): Promise<void>;
@@ -39,9 +42,16 @@ export interface Ground {
 export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
   const { arm, standing, control, pictures, sleep } = ground;
   const rates = { ...USUAL_RATES, ...drill.rates };
+  const deadlines = { ...USUAL_DEADLINES, ...drill.deadlines };
   const times = timesOf(drill, ground.pace);
   // A load of its own for each drill: connections, balancers and retry budgets begin anew for clients of every arm.
-  const load = new Load({ drill: drill.name, arm, standing, pictures, rates });
+  const load = new Load({
+    ...{ drill: drill.name, arm, number: ground.number },
+    standing,
+    pictures,
+    rates,
+    deadlines,
+  });
   const marks: MarkRecord[] = [];
   const observer =
     standing.endpoints &&
@@ -86,6 +96,7 @@ export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
     return {
       ...{ drill: drill.name, arm, seconds, calls, clientLagMs: lagMs, marks },
       replicas: REPLICAS.map(replicaName),
+      ...(drill.isHarmless && { isHarmless: true }),
       executions: executionsOf(ground.dir, load.zeroMs, new Set(calls.map(({ id }) => id))),
       ...(cpuMs !== undefined && { cpuMs }),
       ...(attemptsBefore !== undefined &&

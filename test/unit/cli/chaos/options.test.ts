@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ARMS } from '../../../../sidecar/cli/chaos/arms/table.js';
 import { DRILLS } from '../../../../sidecar/cli/chaos/drills/table.js';
-import { named, nearest } from '../../../../sidecar/cli/chaos/options.js';
+import { named, nearest, runCount } from '../../../../sidecar/cli/chaos/options.js';
 
 const ALL = [{ name: 'kill' }, { name: 'freeze' }, { name: 'error-burst' }];
 
@@ -46,5 +46,13 @@ describe('the tables of chaos', () => {
       assert.ok(title.length > 0 && !title.endsWith('.'), name);
       assert.match(does, /^[A-Z].*\.$/, name);
     }
+  });
+});
+
+describe('how often each drill is run', () => {
+  it('is a whole number from 1 to 20', () => {
+    assert.deepEqual([runCount('1'), runCount('20')], [1, 20]);
+    for (const text of ['0', '21', '-1', '1.5', 'three', ''])
+      assert.throws(() => runCount(text), /--runs .*: expected a whole number from 1 to 20/, text);
   });
 });

@@ -75,7 +75,7 @@ export const COLUMNS: readonly Column[] = [
   timed(
     'recovery_ms',
     'to full recovery',
-    `From the begin of the fault to the end of the last window of ${RECOVERY_WINDOW_MS} ms that is not good. A window is good when every call made in it (and of the first one every call in flight at the begin of the fault) got a full, right answer and at most 5 % of them were slow: longer than three times the 99th percentile of their model before the fault, and by 100 ms longer. 0 means that no window was bad (“not disturbed”); “never” that the last one still was.`,
+    `From the begin of the fault to the end of the last window of ${RECOVERY_WINDOW_MS} ms that is not good. A window is good when every call made in it (and of the first one every call in flight at the begin of the fault) got a full, right answer and at most 5 % of them were slow: longer than three times the 99th percentile of their model before the fault, and by 100 ms longer; how late the event loop of the clients was meanwhile is no part of these times. 0 means that no window was bad (“not disturbed”); “never” that the last one still was.`,
     (f) => f.recoveryMs,
   ),
   timed(

@@ -15,8 +15,14 @@ export function mainModel(calls: readonly CallRecord[]): CallRecord['model'] {
   return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0] ?? 'digits';
 }
 
-/** Latencies of the calls that got an answer, in ms, sorted. Calls that failed have none: how fast an error comes says nothing good. */
+/** The calls that got an answer. Those that failed have no latency: how fast an error comes says nothing good. */
+export function answered(calls: readonly CallRecord[]): readonly CallRecord[] {
+  return calls.filter(({ status, answers }) => status === 0 && answers > 0);
+}
+
+/** Latencies of the calls that got an answer, in ms, sorted. */
 export function latenciesOf(calls: readonly CallRecord[]): readonly number[] {
-  const answered = calls.filter(({ status, answers }) => status === 0 && answers > 0);
-  return answered.map(({ startMs, endMs }) => endMs - startMs).sort((a, b) => a - b);
+  return answered(calls)
+    .map(({ startMs, endMs }) => endMs - startMs)
+    .sort((a, b) => a - b);
 }

@@ -2,9 +2,10 @@
  * When the service is as it was before a fault. Time after the begin of the fault is cut into windows, calls belong to the window in
  * which they began, those in flight at its begin to the first one, and a window is good or not.
  */
+import { greatestLag } from '../../history/deadlines.js';
 import type { ArmRun, CallRecord } from '../../history/record.js';
 import { endOf, loadOf } from './counts.js';
-import { latenciesOf, quantile } from './latency.js';
+import { answered, quantile } from './latency.js';
 import { faultBegin } from './moments.js';
 import type { Span } from './span.js';
 
@@ -19,13 +20,18 @@ const LEAST_CALLS_BEFORE = 20;
  * From the begin of the fault to the end of the last window that is not good; 0 where every window is, `never` where the last one is not.
  *
  * A window is good when each of its calls got a full, right answer and at most 5 % of them were slow. A call is slow when it took longer
- * than three times the 99th percentile of its model before the fault, and by 100 ms longer.
+ * than three times the 99th percentile of its model before the fault, and by 100 ms longer. How late the event loop of the clients
+ * was meanwhile counts in neither: it holds up calls of every arm, and is no work of any.
  */
 export function recoveredAfter(run: ArmRun): Span {
   const beginMs = faultBegin(run.marks);
   if (beginMs === undefined) return undefined;
   const calls = loadOf(run);
-  const limits = slowLimits(calls.filter(({ endMs }) => endMs < beginMs));
+  const tookMs = timeOf(run);
+  const limits = slowLimits(
+    calls.filter(({ endMs }) => endMs < beginMs),
+    tookMs,
+  );
   const count = Math.max(1, Math.ceil((run.seconds * 1_000 - beginMs) / RECOVERY_WINDOW_MS));
   const windows = Array.from({ length: count }, () => ({ calls: 0, slow: 0, bad: 0 }));
   for (const call of calls) {
@@ -34,16 +40,26 @@ export function recoveredAfter(run: ArmRun): Span {
     const window = windows[Math.min(count - 1, Math.floor(sinceMs / RECOVERY_WINDOW_MS))]!;
     window.calls += 1;
     if (endOf(call) !== 'right') window.bad += 1;
-    else if (call.endMs - call.startMs > limits[call.model]) window.slow += 1;
+    else if (tookMs(call) > limits[call.model]) window.slow += 1;
   }
   const last = windows.findLastIndex((window) => window.bad > 0 || window.slow > window.calls * SLOW_SHARE);
   return last === count - 1 ? 'never' : (last + 1) * RECOVERY_WINDOW_MS;
 }
 
-/** From which latency on a call is slow, ms, by model. */
-function slowLimits(before: readonly CallRecord[]): Record<CallRecord['model'], number> {
+/** Time of a call without the greatest lateness of the clients' event loop within it, ms. */
+function timeOf({ clientLagMs }: Pick<ArmRun, 'clientLagMs'>): (call: CallRecord) => number {
+  return ({ startMs, endMs }) => Math.max(0, endMs - startMs - greatestLag(clientLagMs, startMs, endMs));
+}
+
+/** From which time on a call is slow, ms, by model. */
+function slowLimits(
+  before: readonly CallRecord[],
+  tookMs: (call: CallRecord) => number,
+): Record<CallRecord['model'], number> {
   const limitOf = (model: CallRecord['model']): number => {
-    const latencies = latenciesOf(before.filter((call) => call.model === model));
+    const latencies = answered(before.filter((call) => call.model === model))
+      .map(tookMs)
+      .sort((a, b) => a - b);
     if (latencies.length < LEAST_CALLS_BEFORE) return Number.POSITIVE_INFINITY;
     const p99 = quantile(latencies, 0.99)!;
     return Math.max(3 * p99, p99 + 100);

@@ -56,5 +56,6 @@ function marks({ timeline }: PageArm): Piece {
     ({ atMs, kind, replica, text }) =>
       html`<li>${duration(Math.max(0, atMs))} ${kind}${replica === undefined ? '' : ` ${replica}`}: ${text}</li>`,
   );
-  return html`<details><summary>${timeline.marks.length} marks</summary><ul>${items}${more > 0 ? html`<li>and ${more} more</li>` : ''}</ul></details>`;
+  const total = timeline.marks.length === 1 ? '1 mark' : `${timeline.marks.length} marks`;
+  return html`<details><summary>${total}</summary><ul>${items}${more > 0 ? html`<li>and ${more} more</li>` : ''}</ul></details>`;
 }

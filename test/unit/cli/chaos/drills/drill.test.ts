@@ -27,3 +27,14 @@ describe('the times of a drill', () => {
     assert.ok(all < LIMIT_S, `${all} s`);
   });
 });
+
+describe('every drill', () => {
+  it('has a name of its own, says in one sentence what it does, and ends in time', () => {
+    assert.equal(new Set(DRILLS.map(({ name }) => name)).size, DRILLS.length);
+    for (const drill of DRILLS) {
+      assert.match(drill.does, /^[A-Z][^.]*(?:\d\.\d[^.]*)*\.$/, drill.name);
+      const { steadyMs, faultMs, healedMs } = timesOf(drill, 'usual');
+      assert.ok(steadyMs + faultMs + healedMs <= 20_000, drill.name);
+    }
+  });
+});

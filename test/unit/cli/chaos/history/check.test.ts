@@ -188,6 +188,7 @@ describe('the checker of a history', () => {
       'deadline-kept': 0,
       'degraded-marked': 0,
       'ejected-left-alone': 0,
+      'well-left-alone': 0,
       'history-sound': 0,
     });
     assert.equal(

@@ -38,6 +38,18 @@ describe('a report', () => {
     assert.equal(file('index.html'), page);
   });
 
+  it('counts the marks of each picture', () => {
+    const whole = run('kill', 'outrider', 0);
+    // The fault itself is drawn, and no mark.
+    const single = { ...run('nan', 'outrider', 0), marks: whole.marks.slice(0, 2) };
+    writeReport(madeHistory([whole, single]), join(scratch.path, 'out'));
+    const counts = [...file('index.html').matchAll(/<summary>(\d+ marks?)<\/summary>/g)];
+    assert.deepEqual(
+      counts.map(([, text]) => text),
+      ['4 marks', '1 mark'],
+    );
+  });
+
   it('loads nothing, and shows hostile texts as texts', () => {
     const hostile = '"><img src=x onerror=alert(1)><script>alert(2)</script>&amp;';
     const broken = run(hostile, 'outrider', 300);

@@ -58,6 +58,19 @@ describe('the time to full recovery', () => {
     assert.equal(recovered(3_600, 3_660, slow(150)), 1_000);
   });
 
+  it('leaves out how late the clients were: calls that waited for them are not slow, and those beyond it are', () => {
+    const late = (lagMs: number, callMs: number) => {
+      const clientLagMs = CLEAN.clientLagMs.map((ms, i) => (i >= 35 && i <= 37 ? lagMs : ms));
+      const calls = CLEAN.calls.map((call) =>
+        call.startMs >= 3_600 && call.startMs < 3_660 ? { ...call, ...slow(callMs)(call) } : call,
+      );
+      return recoveredAfter({ ...CLEAN, calls, clientLagMs });
+    };
+    assert.equal(late(2, 150), 1_000);
+    assert.equal(late(140, 150), 0);
+    assert.equal(late(140, 400), 1_000);
+  });
+
   it('is never where the last window is not good', () => {
     assert.equal(recovered(3_000, 10_000, failed), 'never');
     assert.equal(recovered(9_900, 9_910, failed), 'never');
