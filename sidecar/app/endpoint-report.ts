@@ -49,6 +49,7 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
     ejections: ejection.ejections,
     ...(endpoint.locality === '' ? {} : { locality: endpoint.locality }),
     ...(endpoint.models === null ? {} : { models: endpoint.models }),
+    ...(endpoint.versions === null ? {} : { versions: endpoint.versions }),
     ...(share === 1 ? {} : { share }),
     ...(suspicion === undefined ? {} : { suspicion }),
     ...(reportedLoad === undefined ? {} : { reportedLoad }),

@@ -38,7 +38,7 @@ export const HELP = {
   outrider_ejections_not_enforced_total:
     'Times a detector tripped and nothing was ejected: it only observes, too many are ejected, or it is the last one.',
   outrider_outputs_inspected_total:
-    'Sampled answers of ModelInfer, of Predict (TensorFlow Serving) and of Predictions (TorchServe): in order; charged, for a peer answers the same request properly; acquitted, for it does not; unproven; unreadable. Unknown-format counts all answers of other methods, which are not looked at.',
+    'Sampled answers of ModelInfer, of Predict (TensorFlow Serving) and of Predictions (TorchServe): in order; charged, for a peer answers the same request properly; acquitted, for it does not; unproven; unreadable. unknownFormat counts all answers of other methods, which are not looked at.',
   outrider_size_limited_total:
     'Calls that a feature (repeat: retries and hedges, fallback, last-good, inspection, mirror, comparison) could not see: a request longer than replay, an answer longer than hold or sample, or no room in memory_budget (memory).',
   outrider_cold_start_waiting: 'Calls that wait for an endpoint that is up.',

@@ -38,6 +38,8 @@ export interface EndpointReport {
   readonly locality?: string;
   /** The models that its registration or the file says it has; absent: they say nothing. */
   readonly models?: readonly string[];
+  /** The versions of its models, as far as it says them; calls that name one go by that. */
+  readonly versions?: Readonly<Record<string, readonly string[]>>;
   /** What it takes of its weight now, when that is not all: it warms up, is full, or is far away. */
   readonly share?: number;
   /** How much it is suspected of being about to fail, 0 to 1, and why; absent: not at all. `isSuspect`: so much that it counts. */

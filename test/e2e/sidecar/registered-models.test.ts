@@ -9,7 +9,7 @@ import { DIGITS_MODELS, OUTRIDER, Scratch } from '../../kit/process/outrider.js'
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
 import { ModelLoad } from '../../kit/service/model-load.js';
-import { TestClient } from '../../kit/service/model-server.js';
+import { failure, TestClient } from '../../kit/service/model-server.js';
 
 interface Registered {
   readonly ServiceMeta: Readonly<Record<string, string>>;
@@ -113,6 +113,51 @@ describe('Models of an instance in Consul', function () {
   it('have a new version of a model in the place of the old one', async () => {
     cpSync(models(0, 'digits', '1'), models(0, 'digits', '2'), { recursive: true });
     await knownAs('digits:2 | digits:1');
+    assert.deepEqual(load.failures, []);
+  });
+
+  const infer = (model_name: string, model_version = '') =>
+    client.infer({
+      ...{ model_name, model_version, raw_input_contents: [Buffer.alloc(784 * 4)] },
+      inputs: [{ name: 'pixels', datatype: 'FP32', shape: [1, 784] }],
+    });
+  const refused = async (model: string, version = ''): Promise<readonly unknown[]> => {
+    const { code, details } = await failure(infer(model, version));
+    return [code, client.trailers?.get('outrider-reason')[0], details];
+  };
+
+  it('are found by the version that a call names, which goes to the instance that has it', async () => {
+    await until('the caller knows', async () => {
+      const { endpoints } = await caller.report();
+      return (
+        endpoints
+          .map(({ versions }) => versions?.['digits']?.join())
+          .sort()
+          .join(' ') === '1 2'
+      );
+    });
+    for (let i = 0; i < 20; i++)
+      for (const version of ['1', '2']) assert.equal((await infer('digits', version)).model_version, version);
+    assert.equal(await caller.metric('outrider_retries_total'), 0);
+  });
+
+  it('that no instance has are refused at once, with a reason, as often as they are asked for', async () => {
+    const words = "Request for unknown model: 'letters' is not found";
+    for (let i = 0; i < 10; i++) {
+      assert.deepEqual(await refused('letters'), [5, 'unknown-model', words]);
+      const [code, reason, why] = await refused('digits', '9');
+      assert.deepEqual([code, reason], [5, 'unknown-model']);
+      assert.match(String(why), /^Request for unknown model: 'digits' version 9 is not found; served: [12]$/);
+    }
+    assert.equal(await caller.metric('outrider_retries_total'), 0, 'nothing is sent twice for it');
+    const { endpoints } = await caller.report();
+    assert.deepEqual(
+      endpoints.map(({ state, ejections }) => [state, ejections]),
+      [
+        ['eligible', 0],
+        ['eligible', 0],
+      ],
+    );
     assert.deepEqual(load.failures, []);
   });
 });

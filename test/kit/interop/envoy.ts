@@ -71,20 +71,24 @@ interface Listeners {
   readonly listener_statuses: readonly { readonly local_address: ReturnType<typeof socketAddress> }[];
 }
 
-/** Beside a caller: plaintext in, mutual TLS as the leaf's service out to `peers`, which must all be `upstream`. */
+/**
+ * Beside a caller: plaintext in, mutual TLS as the leaf's service out to `peers`, which must all be `upstream`.
+ * `balancing`: fields of the cluster that say how; default round robin.
+ */
 export function clientResources(
   layer: Layer,
-  mesh: ConnectMesh,
+  mesh: Pick<ConnectMesh, 'sni'>,
   leaf: Leaf,
   upstream: string,
   peers: readonly Address[],
+  balancing: Json = {},
 ): Json {
   const expected = leaf.uri.replace(/[^/]+$/, upstream);
   const names = { match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: expected } }] };
   const secure = tlsContext('Upstream', layer, leaf, names, { sni: mesh.sni(upstream) });
   return {
     listeners: [listener([filterChain(layer, 'peer', [])])],
-    clusters: [cluster(layer, 'peer', peers, secure)],
+    clusters: [{ ...cluster(layer, 'peer', peers, secure), ...balancing }],
   };
 }
 
@@ -107,6 +111,13 @@ export function matcherResources(matchers: readonly Json[]): Json {
   }));
   const manager = managerOf({ route_config: routesOf(routes), http_filters: [ROUTER] });
   return { listeners: [listener([{ filters: [manager] }])] };
+}
+
+/** Weights by the load reports of its peers (gRFC A58), believed 10 s after the first one, as is the default. */
+export function weightedByReports(): Json {
+  const name = 'load_balancing_policies.client_side_weighted_round_robin';
+  const policy = extension(name, `${name}.v3.ClientSideWeightedRoundRobin`, { blackout_period: '10s' });
+  return { load_balancing_policy: { policies: [{ typed_extension_config: policy }] } };
 }
 
 /** Beside a service: mutual TLS in, plaintext out. */

@@ -16,6 +16,52 @@ const ALLOW = 'intentions: [{from: app, to: digits, action: allow}]';
 const services = (block: string) => `services: {digits: ${block}}\n${CALLER}\n${ALLOW}`;
 
 describe('a mesh file', () => {
+  it('gives models limits of their own, and callers some models', () => {
+    const limits = '[{model: a, concurrency: 1}, {model: a, version: "2", max_waiting: 0}]';
+    const file = `services: {digits: {models: ../models, queue: {models: ${limits}}}}\n${CALLER}`;
+    const { services, intentions } = meshConfig(
+      `${file}\nintentions: [{from: app, to: digits, action: allow, models: [a, b]}]`,
+    );
+    assert.deepEqual(services[0]!.queue.models, [
+      { model: 'a', concurrency: 1 },
+      { model: 'a', version: '2', maxWaiting: 0 },
+    ]);
+    assert.deepEqual(intentions, [{ from: 'app', to: 'digits', action: 'allow', models: ['a', 'b'] }]);
+  });
+
+  it('refuses limits and lists of models that would have no effect, or another one than they say', () => {
+    const file = (queue: string, intention: string, more = ''): string => {
+      const said = `services: {digits: {models: ../models, queue: {models: ${queue}}}}\n${CALLER}\n`;
+      return `${said}intentions: [{from: app, to: digits, ${intention}}]\n${more}`;
+    };
+    const found = (...parts: Parameters<typeof file>): string[] => meshProblems(file(...parts));
+    const fine = 'action: allow, models: [a]';
+    meshConfig(file('[{model: a, max_waiting: 1}]', fine));
+    for (const [problems, pattern] of [
+      [
+        found('[{model: a}]', fine),
+        /queue\.models\[0\]: found no limit; expected concurrency, max_waiting or/,
+      ],
+      [
+        found('[{model: a, concurrency: 1}, {model: a, concurrency: 2}]', fine),
+        /queue\.models\[1\]: found a again, as in models\[0\]; expected each once/,
+      ],
+      [
+        found('[]', 'action: deny, models: [a]'),
+        /intentions\[0\]\.models: found with action: deny; expected an intention that allows the other/,
+      ],
+      [found('[]', 'action: allow, models: []'), /intentions\[0\]\.models: .*at least one model/],
+      [
+        found('[]', fine, 'consul: {}'),
+        /intentions\[0\]\.models: found with intentions from Consul, which cannot/,
+      ],
+    ] as const) {
+      assert.equal(problems.length, 1, `${problems}`);
+      assert.match(problems[0]!, pattern);
+    }
+    meshConfig(file('[]', fine, 'consul: {intentions: false}'));
+  });
+
   it('needs services; everything else has its default', () => {
     const config = meshConfig(`${SERVICES}\n${CALLER}\nintentions: []`);
     const [digits] = config.services;
