@@ -36,7 +36,7 @@ export const HELP = {
   outrider_ejections_total: 'Ejections enforced, by the detector that found the endpoint out.',
   outrider_ejections_detected_total: 'Times a detector tripped, enforced or not.',
   outrider_ejections_not_enforced_total:
-    'Times a detector tripped and nothing was ejected: it only observes, too many are ejected, or it is the last one.',
+    'Times a detector tripped and nothing was ejected: it only observes, too many are ejected, it is the last one, or it is slow only and others refuse calls as full.',
   outrider_outputs_inspected_total:
     'Sampled answers of ModelInfer, of Predict (TensorFlow Serving) and of Predictions (TorchServe): in order; charged, for a peer answers the same request properly; acquitted, for it does not; unproven; unreadable. unknownFormat counts all answers of other methods, which are not looked at.',
   outrider_size_limited_total:

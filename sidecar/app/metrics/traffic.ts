@@ -118,7 +118,7 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
   const notEnforced = DETECTOR_NAMES.flatMap((detector, i) =>
     metricsOver(clusters, (cluster) => ({ ...clusterLabels(cluster), detector })).by(
       'reason',
-      ['observed', 'overCap', 'lastEligible'],
+      ['observed', 'overCap', 'lastEligible', 'othersFull'],
       (cluster, reason) => sumOf(cluster, ({ counts }) => counts.by[i]!.notEnforced[reason]),
     ),
   );

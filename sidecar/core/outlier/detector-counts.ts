@@ -8,7 +8,7 @@ export class DetectorCounts {
   /** Ejections. */
   enforced = 0;
   /** Outliers found and not ejected, by the reason. */
-  readonly notEnforced = { observed: 0, overCap: 0, lastEligible: 0 };
+  readonly notEnforced = { observed: 0, overCap: 0, lastEligible: 0, othersFull: 0 };
 }
 
 /** The counts of a pool. */
@@ -28,5 +28,6 @@ export class EjectionCounts {
     if (event === EjectionEvent.observed) notEnforced.observed += 1;
     else if (event === EjectionEvent.overCap) notEnforced.overCap += 1;
     else if (event === EjectionEvent.lastEligible) notEnforced.lastEligible += 1;
+    else if (event === EjectionEvent.othersFull) notEnforced.othersFull += 1;
   }
 }

@@ -7,7 +7,8 @@ import { EjectionEvent, EjectionState, Evidence, NO_PROBE } from './ejection.js'
 import { EjectionSet } from './ejection-set.js';
 import { findSuspects, latencyRatios } from './sweep.js';
 
-const { nothing, ejected, reEjected, readmitted, observed, overCap, lastEligible, recovered } = EjectionEvent;
+const { nothing, ejected, reEjected, readmitted, observed, overCap, lastEligible, othersFull, recovered } =
+  EjectionEvent;
 /** Wait before the next probe after one that proved nothing and would perhaps go no better for the next call, ms. */
 const PROBE_AGAIN_MS = 1_000;
 /** A cancelled probe shorter than this proves nothing and is repeated at once, ms. */
@@ -16,6 +17,8 @@ const LONG_ENOUGH_MS = 100;
 const DOWN_MS = 500;
 /** Successes in a row after which an endpoint whose ejection was suppressed has recovered: the outage of all is over. */
 const RECOVERED_AFTER = 5;
+/** Refusals as full, in ten seconds, from which on an endpoint takes no more than it has. */
+const FULL_REFUSALS = 5;
 const WHY_DOWN = 'its sidecar says that its model cannot serve';
 
 type Mode = EjectionSettings['mode'];
@@ -147,6 +150,7 @@ export class EjectionPool extends EjectionSet {
    */
   sweep(nowMs: number, onEvent: (member: Ejection, event: EjectionEvent) => void): void {
     if (this.settings.detectors === undefined) return;
+    this.readmitSlow(nowMs, onEvent);
     const { admitted } = this;
     const suspects = findSuspects(admitted, this.active, nowMs);
     for (const member of admitted)
@@ -159,7 +163,9 @@ export class EjectionPool extends EjectionSet {
       if (member.state !== EjectionState.admitted) continue;
       // Its ejection was suppressed and it answers again: its next calls decide.
       if (goesByFaults && member.ejectionSuppressed && member.successStreak > 0) continue;
-      const event = this.decide(member, this.settings.mode === 'observe' ? 'observe' : mode);
+      let event = this.decide(member, this.settings.mode === 'observe' ? 'observe' : mode);
+      if (event === ejected && detector === Detector.latency && this.isAnyFull(nowMs, member))
+        event = othersFull;
       if (goesByFaults) suppressIf(member, event);
       if (!this.countFinding(member, detector, event, why)) continue;
       if (event === ejected) this.eject(member, nowMs);
@@ -170,6 +176,28 @@ export class EjectionPool extends EjectionSet {
   /** By endpoint, its median latency over that of its peers, as the latency detector computes it; empty while that is off. */
   latencyRatios(nowMs: number): ReadonlyMap<Ejection, number> {
     return latencyRatios(this.admitted, this.settings.detectors?.latency, nowMs);
+  }
+
+  /**
+   * Where others refuse calls as full, a slow answer is better than none: what is ejected because it is slow gets calls again, as
+   * many as the balancer gives a slow endpoint, and is not ejected for that until ten seconds after the last refusals.
+   */
+  private readmitSlow(nowMs: number, onEvent: (member: Ejection, event: EjectionEvent) => void): void {
+    if (this.ejected === 0 || !this.isAnyFull(nowMs)) return;
+    for (const member of this.members) {
+      const isSlow = member.detector === Detector.latency && !member.isDown;
+      if (member.state === EjectionState.admitted || !isSlow) continue;
+      this.admit(member, nowMs);
+      onEvent(member, readmitted);
+    }
+  }
+
+  /** Whether one that gets calls, other than this, refuses some as full. */
+  private isAnyFull(nowMs: number, but?: Ejection): boolean {
+    return this.admitted.some((each) => {
+      each.outcomes?.moveTo(nowMs);
+      return each !== but && (each.outcomes?.overloads ?? 0) >= FULL_REFUSALS;
+    });
   }
 
   private get admitted(): Ejection[] {

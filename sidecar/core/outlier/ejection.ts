@@ -30,7 +30,7 @@ export const Evidence = { sound: 0, doubtful: 1, slow: 2 } as const;
 export type Evidence = (typeof Evidence)[keyof typeof Evidence];
 
 /**
- * Effect of one recorded outcome or of one finding. `observed`, `overCap`, `lastEligible`: an outlier that is not ejected,
+ * Effect of one recorded outcome or of one finding. `observed`, `overCap`, `lastEligible`, `othersFull`: an outlier that is not ejected,
  * for this reason. `recovered`: one whose ejection was suppressed for such a reason has answered enough calls.
  */
 export const EjectionEvent = {
@@ -42,6 +42,7 @@ export const EjectionEvent = {
   overCap: 5,
   lastEligible: 6,
   recovered: 7,
+  othersFull: 8,
 } as const;
 export type EjectionEvent = (typeof EjectionEvent)[keyof typeof EjectionEvent];
 

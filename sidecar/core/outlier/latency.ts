@@ -1,5 +1,6 @@
 import { PER_MS, RecentTimes } from '../stats/histogram.js';
 import type { SweepDetector } from './detector.js';
+import { Turns } from './turns.js';
 
 /** Latencies of the present and of the previous span of this length count, ms. */
 export const SPAN_MS = 5_000;
@@ -15,6 +16,8 @@ const MIN_EXCESS_MS = 2;
  * seconds; then the medians of equal endpoints differ by chance, at twenty calls by more than any factor.
  */
 const STANDARD_ERRORS = 3;
+/** Times that calls must have been slow one after the other, not together (turns.ts): one stall is no slow endpoint. */
+const MIN_TURNS = 2;
 
 /** When an endpoint is too slow beside its peers. */
 export interface LatencySettings {
@@ -28,6 +31,7 @@ export interface LatencySettings {
  * An endpoint far slower than its peers at calls of the same class: method, model and size of the request explain most of
  * a call's latency (call-class.ts). Compares medians, which neither a few slow calls nor a pause of this process moves, and as far as
  * their difference cannot be chance: the confidence intervals of order statistics, which hold for any distribution, must not overlap.
+ * The intervals count on calls that say something each, so that slow ones must also have begun after others of them had ended.
  */
 export const latency: SweepDetector<Latencies, LatencySettings> = {
   name: 'latency',
@@ -41,16 +45,17 @@ export const latency: SweepDetector<Latencies, LatencySettings> = {
 
 /** Latencies of one endpoint by class of call. */
 export class Latencies {
-  private readonly byClass: (RecentTimes | undefined)[] = new Array(MAX_CALL_CLASSES).fill(undefined);
+  private readonly byClass: (ClassTimes | undefined)[] = new Array(MAX_CALL_CLASSES).fill(undefined);
 
   /** A unary call that succeeded after `elapsedMs`. @param callClass number of its class, from `CallClasses`. */
   record(callClass: number, elapsedMs: number, nowMs: number): void {
-    let window = this.byClass[callClass];
-    if (window === undefined) {
-      window = new RecentTimes(SPAN_MS, STEP_BITS, DOUBLINGS);
-      this.byClass[callClass] = window;
+    let times = this.byClass[callClass];
+    if (times === undefined) {
+      times = new ClassTimes();
+      this.byClass[callClass] = times;
     }
-    window.record(elapsedMs, nowMs);
+    times.window.record(elapsedMs, nowMs);
+    times.turns.record(elapsedMs, nowMs);
   }
 
   clear(): void {
@@ -58,11 +63,17 @@ export class Latencies {
   }
 
   /** @internal */
-  at(callClass: number, nowMs: number): RecentTimes | undefined {
-    const window = this.byClass[callClass];
-    window?.forget(nowMs);
-    return window;
+  at(callClass: number, nowMs: number): ClassTimes | undefined {
+    const times = this.byClass[callClass];
+    times?.window.forget(nowMs);
+    return times;
   }
+}
+
+/** Latencies of one endpoint's calls of one class. */
+class ClassTimes {
+  readonly window = new RecentTimes(SPAN_MS, STEP_BITS, DOUBLINGS);
+  readonly turns = new Turns();
 }
 
 /** One endpoint compared with its peers, at calls of one class. */
@@ -79,6 +90,8 @@ interface Compared extends Slowness {
   readonly lowMs: number;
   /** The median of its peers is at most so long. */
   readonly peerHighMs: number;
+  /** How many of its calls that took so long came one after the other. */
+  readonly turns: number;
 }
 
 /**
@@ -91,8 +104,11 @@ export function findSlow(
   nowMs: number,
 ): readonly (Slowness | undefined)[] {
   return compare(all, minCalls, nowMs).map((classes) => {
-    const isSlow = ({ medianMs, peerLatencyMs, lowMs, peerHighMs }: Compared): boolean =>
-      medianMs > peerLatencyMs * factor && medianMs - peerLatencyMs >= MIN_EXCESS_MS && lowMs > peerHighMs;
+    const isSlow = ({ medianMs, peerLatencyMs, lowMs, peerHighMs, turns }: Compared): boolean =>
+      medianMs > peerLatencyMs * factor &&
+      medianMs - peerLatencyMs >= MIN_EXCESS_MS &&
+      lowMs > peerHighMs &&
+      turns >= MIN_TURNS;
     const slow = classes.filter(isSlow);
     if (callsOf(slow) * 2 <= callsOf(classes)) return undefined;
     return slow.reduce((worst, each) => (each.calls > worst.calls ? each : worst));
@@ -123,21 +139,23 @@ function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Co
   const found: Compared[][] = all.map(() => []);
   for (let callClass = 0; callClass < MAX_CALL_CLASSES; callClass += 1) {
     const known = all.flatMap((latencies, i) => {
-      const window = latencies.at(callClass, nowMs);
-      if (window === undefined || window.count < minCalls || window.count === 0) return [];
+      const times = latencies.at(callClass, nowMs);
+      if (times === undefined || times.window.count < minCalls || times.window.count === 0) return [];
+      const { window, turns } = times;
       const { count } = window;
       const error = STANDARD_ERRORS / (2 * Math.sqrt(count));
       const lowMs = window.quantile(Math.max(0, 0.5 - error));
       const highMs = window.quantile(Math.min(1, 0.5 + error));
-      return [{ i, calls: count, medianMs: window.quantile(0.5), lowMs, highMs }];
+      const medianMs = window.quantile(0.5);
+      return [{ i, calls: count, medianMs, lowMs, highMs, turns: turns.from(medianMs, nowMs) }];
     });
     if (known.length < 2) continue;
     const medians = known.map(({ medianMs }) => medianMs).sort((a, b) => a - b);
     const highs = known.map(({ highMs }) => highMs).sort((a, b) => a - b);
-    for (const { i, calls, medianMs, lowMs, highMs } of known) {
+    for (const { i, calls, medianMs, lowMs, highMs, turns } of known) {
       const peerLatencyMs = medianWithout(medians, medians.indexOf(medianMs));
       const peerHighMs = medianWithout(highs, highs.indexOf(highMs));
-      found[i]!.push({ calls, medianMs, peerLatencyMs, lowMs, peerHighMs });
+      found[i]!.push({ calls, medianMs, peerLatencyMs, lowMs, peerHighMs, turns });
     }
   }
   return found;

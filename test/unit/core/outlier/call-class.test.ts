@@ -82,7 +82,7 @@ describe('CallClasses', () => {
     for (const lastMs of [0, 1, SPAN_MS - 1, SPAN_MS, SPAN_MS + 1, 7_777.7]) {
       const latencies = new Latencies();
       latencies.record(3, 10, lastMs);
-      assert.equal(latencies.at(3, lastMs + 2 * SPAN_MS)!.count, 0, `${lastMs}`);
+      assert.equal(latencies.at(3, lastMs + 2 * SPAN_MS)!.window.count, 0, `${lastMs}`);
     }
   });
 

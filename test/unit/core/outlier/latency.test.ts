@@ -11,13 +11,15 @@ import { seeded } from '../../../kit/time/seeded-random.js';
 
 const SETTINGS = { factor: 3, minCalls: 20 };
 
-/** Latencies of calls whose classes differ by size only. */
+/** Latencies of calls whose classes differ by size only. Half of them begin when the others end. */
 function of(calls: readonly (readonly [bytes: number, ms: number, count: number])[], atMs = 0): Latencies {
   const latencies = new Latencies();
-  for (const [bytes, ms, count] of calls) {
-    for (let i = 0; i < count; i += 1) latencies.record(sizeOf(bytes), ms, atMs);
-  }
+  for (const [bytes, ms, count] of calls) inTwoTurns(latencies, sizeOf(bytes), ms, count, atMs);
   return latencies;
+}
+
+function inTwoTurns(latencies: Latencies, callClass: number, ms: number, count: number, atMs = 0): void {
+  for (let i = 0; i < count; i += 1) latencies.record(callClass, ms, i * 2 < count ? atMs : atMs + ms);
 }
 
 /** The same of calls of one class. */
@@ -53,7 +55,7 @@ describe('The latency detector', () => {
   it('keeps all numbered classes apart, and compares the last like the first', () => {
     const each = (callClass: number, ms: number): Latencies => {
       const latencies = new Latencies();
-      for (let i = 0; i < 30; i += 1) latencies.record(callClass, ms, 0);
+      inTwoTurns(latencies, callClass, ms, 30);
       return latencies;
     };
     for (const callClass of [0, 1, MAX_CALL_CLASSES - 1]) {
@@ -92,7 +94,7 @@ describe('The latency detector', () => {
     const random = seeded(12);
     const all = [1, 10, 1].map((factor) => {
       const latencies = new Latencies();
-      for (let i = 0; i < 100; i++) latencies.record(0, factor * 2_000 ** random(), 0);
+      for (let i = 0; i < 100; i++) latencies.record(0, factor * 2_000 ** random(), i * 40);
       return latencies;
     });
     assert.deepEqual(slow(all), [false, true, false]);
@@ -103,6 +105,34 @@ describe('The latency detector', () => {
     assert.deepEqual(slow([calls(10, 19), calls(500, 30)]), [false, false]);
     assert.deepEqual(slow([calls(0.3, 30), calls(1.5, 30)]), [false, false]);
     assert.deepEqual(slow([calls(500, 30)]), [false]);
+  });
+
+  it('does not find an endpoint that stood still once, however many calls waited for it', () => {
+    const usual = new Latencies();
+    const stalled = new Latencies();
+    const at = (ms: number): readonly boolean[] => slow([usual, stalled], ms);
+    for (let ms = 0; ms < 2_000; ms += 25) for (const each of [usual, stalled]) each.record(0, 10, ms);
+    // A run of three seconds; what comes meanwhile waits for its end, and is answered at once then.
+    for (let ms = 2_000; ms < 5_000; ms += 25) {
+      usual.record(0, 10, ms);
+      assert.deepEqual(at(ms), [false, false]);
+    }
+    for (let ms = 2_000; ms < 5_000; ms += 25) stalled.record(0, 5_000 - ms, 5_000);
+    for (let ms = 5_000; ms < 15_000; ms += 25) {
+      for (const each of [usual, stalled]) each.record(0, 10, ms);
+      assert.deepEqual(at(ms), [false, false], `${ms}`);
+    }
+  });
+
+  it('finds one that stays slow, as soon as calls are slow that came after the end of slow ones', () => {
+    const usual = new Latencies();
+    const changed = new Latencies();
+    for (let ms = 0; ms < 800; ms += 10) {
+      usual.record(0, 10, ms);
+      if (ms >= 200) changed.record(0, 200, ms);
+      // From 200 on calls end that began at 0; those that began then, at 400.
+      assert.deepEqual(slow([usual, changed], ms), [false, ms >= 400], `${ms}`);
+    }
   });
 
   it('does not find an endpoint with a few slow calls and an equal median', () => {
@@ -157,7 +187,7 @@ describe('The latency detector', () => {
   it('knows medians to a quarter, whatever the latency', () => {
     const random = seeded(7);
     for (let i = 0; i < 200; i += 1) {
-      const ms = 0.25 * 2 ** (random() * 16);
+      const ms = 0.25 * 2 ** (random() * 12);
       const found = findSlow([of([[0, ms, 20]]), of([[0, ms * 4 + 4, 20]])], SETTINGS, 0)[1];
       assert.ok(found !== undefined, `${ms}`);
       assert.ok(Math.abs(found.peerLatencyMs / ms - 1) < 0.26, `${found.peerLatencyMs} for ${ms}`);

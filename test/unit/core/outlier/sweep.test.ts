@@ -14,7 +14,8 @@ import {
 } from '../../../kit/core/ejections.js';
 import { constant, seeded } from '../../../kit/time/seeded-random.js';
 
-const { nothing, ejected, reEjected, observed, overCap, lastEligible, recovered } = EjectionEvent;
+const { nothing, ejected, reEjected, observed, overCap, lastEligible, recovered, readmitted, othersFull } =
+  EjectionEvent;
 
 const setUp = (count: number, detectors: DetectorSettings = ALL_DETECTORS, random = constant(0.5)) =>
   ejectionPool(count, { detectors, jitter: 0 }, random);
@@ -165,11 +166,53 @@ describe('The outlier sweep', () => {
   it('ejects an endpoint that is slower than its peers, and one whose responses are invalid', () => {
     const { pool, members } = setUp(4);
     for (const [at, { latencies }] of members.entries())
-      for (let i = 0; i < 30; i += 1) latencies!.record(0, at === 0 ? 90 : 10, 0);
+      for (let i = 0; i < 30; i += 1) latencies!.record(0, at === 0 ? 90 : 10, i * 10);
     for (let i = 0; i < 20; i += 1) members[1]!.outputs!.fault(0);
-    assert.deepEqual(sweep(pool, 0), [ejected, ejected]);
+    assert.deepEqual(sweep(pool, 300), [ejected, ejected]);
     assert.match(members[0]!.why, /^median latency 8\d\.\d ms over 30 calls/);
     assert.match(members[1]!.why, /^20 of 20 sampled answers/);
+  });
+
+  describe('that is only slow, while others refuse calls as full', () => {
+    const slowness = (members: readonly Ejection[], fromMs: number): void => {
+      for (const [at, { latencies }] of members.entries())
+        for (let i = 0; i < 30; i += 1) latencies?.record(0, at === 0 ? 90 : 10, fromMs + i * 10);
+    };
+
+    it('is not ejected, until ten seconds after the last refusals', () => {
+      const { pool, members } = setUp(3);
+      slowness(members, 0);
+      feed(pool, members[1]!, '++ooooo');
+      assert.deepEqual([sweep(pool, 300), sweep(pool, 1_300)], [[othersFull], []]);
+      assert.equal(pool.counts.by[Detector.latency]!.notEnforced.othersFull, 1);
+      slowness(members, 10_000);
+      assert.deepEqual(sweep(pool, 10_400), [ejected]);
+    });
+
+    it('gets calls again', () => {
+      const { pool, members } = setUp(3);
+      slowness(members, 0);
+      assert.deepEqual(sweep(pool, 300), [ejected]);
+      feed(pool, members[1]!, '++oooo', 1_000);
+      assert.deepEqual(sweep(pool, 1_000), [], 'four refusals are none');
+      feed(pool, members[1]!, 'o', 1_100);
+      assert.deepEqual(sweep(pool, 1_300), [readmitted]);
+      assert.equal(members[0]!.state, EjectionState.admitted);
+    });
+
+    it('is ejected for failures all the same, and stays so', () => {
+      const { pool, members } = setUp(3);
+      feed(pool, members[0]!, '+--'.repeat(10));
+      feed(pool, members[1]!, '++oooooooo');
+      assert.deepEqual([sweep(pool, 300), sweep(pool, 1_300)], [[ejected], []]);
+    });
+
+    it('is ejected where it is itself the one that refuses', () => {
+      const { pool, members } = setUp(3);
+      slowness(members, 0);
+      feed(pool, members[0]!, '++oooooooo');
+      assert.deepEqual(sweep(pool, 300), [ejected]);
+    });
   });
 
   it('keeps the reason through a failed probe, and counts that for the same detector', () => {
