@@ -14,7 +14,7 @@ import { SELF } from '../self.js';
 import { endRequests } from '../signals.js';
 import { ProgressLine, paletteFor } from '../terminal.js';
 import type { Arm } from './arms/arm.js';
-import { ARMS } from './arms/table.js';
+import { ARMS, withEnvoyVariant } from './arms/table.js';
 import { conclude, prepareFolder, renderStored } from './conclude.js';
 import { DRILLS } from './drills/table.js';
 import type { ArmRun, SkippedArm } from './history/record.js';
@@ -32,6 +32,8 @@ export interface ChaosOptions {
   readonly scenarios: readonly string[];
   /** Names of arms; absent: all that can be run here. */
   readonly arms?: readonly string[];
+  /** Another setting of the arm with Envoy, by its name in `envoy-settings.ts`. */
+  readonly envoyVariant?: string;
   /** All drills. */
   readonly full?: true;
   /** Short drills: a look, and no measurement. */
@@ -59,7 +61,8 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
     options.scenarios.length > 0
       ? named(DRILLS, options.scenarios, 'drill')
       : DRILLS.filter(({ set }) => options.full === true || set === 'standard');
-  const asked = options.arms === undefined ? ARMS : named(ARMS, options.arms, 'arm');
+  const all = options.envoyVariant === undefined ? ARMS : withEnvoyVariant(options.envoyVariant);
+  const asked = options.arms === undefined ? all : named(all, options.arms, 'arm');
   if (options.list === true) {
     const width = Math.max(...DRILLS.map(({ name }) => name.length));
     for (const { name, does, set } of DRILLS)

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { ChaosOptions } from './chaos.js';
 import { runCount } from './options.js';
 
@@ -10,6 +10,8 @@ export function addChaosCommands(program: Command, done: (exitCode: number) => v
     .argument('[DRILL...]', 'which drills; default: the standard set of ten')
     .option('--full', 'all drills')
     .option('--arms <LIST>', 'arms, separated by commas; default: all that can be run here')
+    // Hidden: for the choice of the setting that the arm has, and for a look at the others.
+    .addOption(new Option('--envoy-variant <NAME>', 'another setting of the arm with Envoy').hideHelp())
     .option('--list', 'list the drills and the arms, and end')
     .option('--quick', 'short drills: a look, and no measurement')
     .option(
