@@ -5,6 +5,8 @@ import { nearest } from '../config/suggest.js';
 import { parseStatus, Status } from '../core/outcome/status.js';
 import type { FaultRule } from '../core/routing/fault-rule.js';
 import { isValidPattern } from '../core/routing/method.js';
+import type { FaultAnswer } from './fault-answer.js';
+import { addProcessFault, type ProcessFaultAdmin } from './process-faults.js';
 
 /** One active fault in the JSON of `/faults`. */
 export interface FaultReport extends Pick<FaultRule, 'side' | 'method' | 'ratio'> {
@@ -28,22 +30,18 @@ export type SwitchedOn =
 
 /** The active faults, as `/faults` reads and changes them. */
 export interface FaultAdmin {
-  /** `fault_injection: true` is in the file. */
+  /** `fault_injection: true` or `processes` is in the file. */
   readonly isAllowed: boolean;
   /** Names of the upstreams, for `?upstream`. */
   readonly upstreams: readonly string[];
   /** The active faults. */
   list(): readonly FaultReport[];
+  /** Faults of model processes. */
+  readonly processes: ProcessFaultAdmin;
   /** Injects a fault for `forMs`; refused when faults are not allowed, or too many are active. */
   switchOn(rule: FaultRule, forMs: number): SwitchedOn;
   /** Ends one fault, or all. Returns how many ended. */
   switchOff(id?: number): number;
-}
-
-/** An HTTP answer: a line of text, or an object for JSON. */
-export interface FaultAnswer {
-  readonly status: number;
-  readonly body: string | object;
 }
 
 const DEFAULT_FOR_MS = 60_000;
@@ -58,15 +56,21 @@ class Mistake extends Error {}
 
 /** `GET /faults` */
 export function listFaults(admin: FaultAdmin): FaultAnswer {
-  return { status: 200, body: { allowed: admin.isAllowed, faults: admin.list() } };
+  const { isAllowed: allowed, processes } = admin;
+  const body = {
+    ...{ allowed, faults: admin.list() },
+    ...{ processesAllowed: processes.isAllowed, processes: processes.list() },
+  };
+  return { status: 200, body };
 }
 
 /**
  * `POST /faults`: injects the fault that the query parameters describe, so that one line of curl is
  * enough. Every mistake names the parameter, what was found and what is expected; nothing is
- * applied in part.
+ * applied in part. With `process` it is about a model process.
  */
 export function addFault(admin: FaultAdmin, query: URLSearchParams): FaultAnswer {
+  if (query.has('process')) return addProcessFault(admin.processes, query);
   return changed(admin, () => {
     const { rule, forMs } = readFault(query, admin.upstreams);
     const done = admin.switchOn(rule, forMs);
@@ -74,14 +78,15 @@ export function addFault(admin: FaultAdmin, query: URLSearchParams): FaultAnswer
   });
 }
 
-/** `DELETE /faults`: ends all faults, or with `?id` one. */
+/** `DELETE /faults`: ends all faults and lets what is frozen go on, or with `?id` ends one. */
 export function clearFaults(admin: FaultAdmin, query: URLSearchParams): FaultAnswer {
   return changed(admin, () => {
     refuseUnknown(query, ['id']);
     const given = query.get('id');
     if (given !== null && !/^\d{1,9}$/.test(given))
       throw new Mistake(`id: found ${quoted(given)}; expected a number as GET /faults shows it`);
-    const cleared = admin.switchOff(given === null ? undefined : Number(given));
+    const thawed = given === null ? admin.processes.thaw() : 0;
+    const cleared = thawed + admin.switchOff(given === null ? undefined : Number(given));
     return given !== null && cleared === 0
       ? { status: 404, body: `id: no fault ${given} is on\n` }
       : { status: 200, body: { cleared } };

@@ -4,7 +4,8 @@ import type { Address } from '../config/model.js';
 import { isSecretName, REDACTED } from '../runtime/log/logger.js';
 import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import { type Answer, live, metrics, ready, text, writeAnswer } from './answers.js';
-import { addFault, clearFaults, type FaultAdmin, type FaultAnswer, listFaults } from './faults.js';
+import type { FaultAnswer } from './fault-answer.js';
+import { addFault, clearFaults, type FaultAdmin, listFaults } from './faults.js';
 import { refusal } from './guard.js';
 import { renderPage } from './page.js';
 import { changeRollout, type RolloutReply, showRollout } from './rollouts.js';
@@ -69,7 +70,7 @@ const ROUTES: readonly Route[] = [
   [
     'POST',
     '/faults',
-    'inject one, for drills (?upstream or ?caller, ?abort, ?delay, ?ratio, ?method, ?for)',
+    'inject one, for drills (?upstream or ?caller, ?abort, ?delay, ?ratio, ?method, ?for; ?process: kill or freeze a model process)',
     faults(addFault),
   ],
   ['DELETE', '/faults', 'stop them (?id: that one)', faults(clearFaults)],

@@ -1,4 +1,5 @@
 import type { FaultAdmin, FaultReport, SwitchedOn } from '../admin/faults.js';
+import type { ProcessFaultAdmin } from '../admin/process-faults.js';
 import { statusName } from '../core/outcome/status.js';
 import { ActiveFault, type FaultRule, MAX_FAULTS } from '../core/routing/fault-rule.js';
 import type { ActiveFaults, FaultKind } from '../relay/fault-injection.js';
@@ -7,8 +8,9 @@ import { AuditKind } from '../telemetry/audit/trail.js';
 import type { DataPlaneContext } from '../transport/context.js';
 
 export interface FaultControllerOptions {
-  /** `fault_injection: true` is in the file. */
+  /** `fault_injection: true` or `processes` is in the file. */
   readonly isAllowed: boolean;
+  readonly processes: ProcessFaultAdmin;
   readonly dataPlane: DataPlaneContext;
   upstreamNames(): readonly string[];
   /** Called with each change; null: no fault is active. */
@@ -28,6 +30,7 @@ export class FaultController implements FaultAdmin, ActiveFaults {
   private lastId = 0;
   private readonly timer = new WheelTimer(() => this.expire());
   readonly isAllowed = this.options.isAllowed;
+  readonly processes = this.options.processes;
   private readonly dataPlane = this.options.dataPlane;
 
   constructor(private readonly options: FaultControllerOptions) {}

@@ -7,6 +7,7 @@ import type { ActivityReport } from '../inbound/model-activity.js';
 import type { ModelBackend } from '../inbound/model-backend.js';
 import type { ModelInstance, ModelState } from '../inbound/model-instance.js';
 import type { Timer } from '../runtime/time/timers.js';
+import type { Blow, Struck } from '../supervise/supervisor.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { dialPlain } from '../transport/dial.js';
 import { Pool } from '../transport/pool.js';
@@ -37,6 +38,10 @@ export interface OwnedProcess {
   report(): ModelReport;
   /** Resolves when it has ended. */
   stop(): Promise<void>;
+  /** For drills: ends or freezes the process that serves, where that may be done. */
+  strike(blow: Blow): Struck;
+  /** Lets that process go on. */
+  thaw(pid: number): void;
 }
 
 /** A model at one of its servers. */
@@ -231,6 +236,19 @@ export class ModelHost {
     this.failures.set(name, why);
     if (isNew) this.context.deps.logger.error({ model: name, why }, 'model is not served');
     if (isNew || hosted.instance.state.kind !== 'away') this.set(hosted, { kind: 'away', why });
+  }
+
+  // ---- drills ----
+
+  /** Ends or freezes its process; it is spared where the sidecar does not own it. */
+  strike(blow: Blow): Struck {
+    const why = 'its process is not supervised by this sidecar';
+    return this.supervisor?.strike(blow) ?? { kind: 'spared', why };
+  }
+
+  /** Ends a freeze. */
+  thaw(pid: number): void {
+    this.supervisor?.thaw(pid);
   }
 
   // ---- reports ----

@@ -15,6 +15,7 @@ import { CallDrain } from './call-drain.js';
 import type { AppContext, Deps } from './context.js';
 import { createDataPlane, localSettings } from './data-plane.js';
 import { FaultController } from './fault-controller.js';
+import { ProcessFaults } from './faults/process-faults.js';
 import { InboundSide } from './inbound-side.js';
 import type { SuspectModel } from './models/recycler.js';
 import { FileStore } from './models/rollout/file-store.js';
@@ -56,6 +57,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   protected readonly taps: OpenTaps;
   protected readonly outbound: OutboundSide;
   protected readonly faultController: FaultController;
+  private readonly processFaults: ProcessFaults;
   private readonly loopMonitor: EventLoopMonitor;
   private admin: AdminServer | undefined;
   private observe: AdminServer | undefined;
@@ -80,8 +82,12 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.accessLog = new AccessLogSink(current, this.context, recorders);
     this.accessLog.update(current.accessLog);
     this.outbound = this.createOutbound();
+    const permission = current.faultInjection;
+    const hosts = () => this.inbound?.hosts ?? [];
+    this.processFaults = new ProcessFaults({ permission, context: this.context, hosts });
     this.faultController = new FaultController({
-      isAllowed: current.faultInjection === true,
+      isAllowed: permission !== undefined,
+      processes: this.processFaults,
       dataPlane,
       upstreamNames: () => this.outbound.outbounds.map(({ name }) => name),
       onChange: (faults) => {
@@ -295,6 +301,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.isStopped = true;
     await this.audit.close();
     this.faultController.stop();
+    this.processFaults.stop();
     this.outbound.stop();
     this.inbound?.stop();
     this.identity?.close();

@@ -7,7 +7,7 @@ const MAX_BODY_BYTES = 16 * 1024 * 1024;
 export interface AdminRequest {
   readonly timeoutMs: number;
   /** Default GET. */
-  readonly method?: 'GET' | 'POST';
+  readonly method?: 'GET' | 'POST' | 'DELETE';
   /** Of `admin_token_file`, for what changes something. */
   readonly token?: string;
   /** Keeps the connection for the next request. */

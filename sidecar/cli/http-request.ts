@@ -7,7 +7,7 @@ export interface HttpAnswer {
 
 export interface HttpRequest {
   readonly target: { readonly host: string; readonly port: number } | { readonly socketPath: string };
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | undefined;

@@ -6,6 +6,14 @@ import type { TimeDeps } from '../runtime/deps.js';
 import type { Timer } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
 
+/** What a drill does to a process: it ends, or stands still. */
+export type Blow = 'kill' | 'freeze';
+
+/** What came of it: the process it was done to, or why nothing was done. */
+export type Struck =
+  | { readonly kind: 'struck'; readonly pid: number }
+  | { readonly kind: 'spared'; readonly why: string };
+
 /** A started process; `ChildProcessHandle` is one. */
 export interface RunningProcess {
   readonly pid: number | undefined;
@@ -115,6 +123,28 @@ export class Supervisor {
   /** SIGKILL at once, for an owner that ends itself. */
   kill(): void {
     if ('process' in this.state) this.state.process.signal('SIGKILL');
+  }
+
+  /**
+   * For drills: SIGKILL or SIGSTOP to the process that serves. Nothing else changes: its end, or that it makes no progress, is
+   * found out as if it had happened by itself. A process that would be given up after its end is spared.
+   */
+  strike(blow: Blow): Struck {
+    const { state } = this;
+    const spared = (why: string): Struck => ({ kind: 'spared', why });
+    if (state.kind !== 'ready') return spared(`no process serves: ${this.why || state.kind}`);
+    const { process } = state;
+    if (process.pid === undefined) return spared('the process that serves has no process id');
+    // A frozen process that is found to hang is killed as well.
+    if (this.deps.limit?.mayDie(this.readyForMs(), this.deps.clock.now()) === false)
+      return spared('it was started so often of late that it would be given up');
+    process.signal(blow === 'kill' ? 'SIGKILL' : 'SIGSTOP');
+    return { kind: 'struck', pid: process.pid };
+  }
+
+  /** SIGCONT to that process; nothing where it has ended meanwhile. */
+  thaw(pid: number): void {
+    if ('process' in this.state && this.state.process.pid === pid) this.state.process.signal('SIGCONT');
   }
 
   private launch(why: string): void {

@@ -11,7 +11,6 @@ import { systemClock } from '../../runtime/time/clock.js';
 import { CommandFailure } from '../failure.js';
 import { requireModelRuntime } from '../model-runtime.js';
 import { SELF } from '../self.js';
-import { endRequests } from '../signals.js';
 import { ProgressLine, paletteFor } from '../terminal.js';
 import type { Arm } from './arms/arm.js';
 import { ARMS, withEnvoyVariant } from './arms/table.js';
@@ -19,15 +18,17 @@ import { conclude, prepareFolder, renderStored } from './conclude.js';
 import { DRILLS } from './drills/table.js';
 import type { ArmRun, SkippedArm } from './history/record.js';
 import { readPictures } from './load/pictures.js';
+import type { MeshChaosOptions } from './mesh/mesh-chaos.js';
 import { named } from './options.js';
 import { figuresOf } from './report/figures/figures.js';
 import { lossText } from './report/printed.js';
 import { aboutRun } from './run/about.js';
+import { Ending } from './run/ending.js';
 import { type RunPlan, runAll } from './run/run-all.js';
 import type { Session } from './run/session.js';
 
 /** The command line of `outrider chaos`. */
-export interface ChaosOptions {
+export interface ChaosOptions extends Partial<MeshChaosOptions> {
   /** Names of drills; empty: the standard set. */
   readonly scenarios: readonly string[];
   /** Names of arms; absent: all that can be run here. */
@@ -50,12 +51,14 @@ export interface ChaosOptions {
   readonly render?: string;
 }
 
-/** The command was asked to end. */
-class Ended extends CommandFailure {}
-
 /** @returns the exit code: 0 every promise kept, 1 not all. @throws CommandFailure */
 export async function chaosCommand(options: ChaosOptions): Promise<number> {
   if (options.render !== undefined) return renderStored(options.render, options);
+  if (options.mesh !== undefined) {
+    const { meshChaosCommand } = await import('./mesh/mesh-chaos.js');
+    return meshChaosCommand({ ...options, mesh: options.mesh });
+  }
+  refuseMeshOptions(options);
   const palette = paletteFor(process.stdout, process.env);
   const drills =
     options.scenarios.length > 0
@@ -100,6 +103,20 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
   return conclude({ format: 1, about, drills: texts, runs, skipped: [...skipped, ...run.skipped] }, options);
 }
 
+/** Options that have no meaning without `--mesh`. @throws CommandFailure(2) */
+function refuseMeshOptions({ service, model, rate, leastAvailable, tokenFile }: ChaosOptions): void {
+  const given = Object.entries({
+    service,
+    model,
+    rate,
+    'least-available': leastAvailable,
+    'token-file': tokenFile,
+  });
+  const name = given.find(([, value]) => value !== undefined)?.[0];
+  if (name !== undefined)
+    throw new CommandFailure(`--${name}: goes with --mesh, for drills on a mesh that runs already`, 2);
+}
+
 /** What was run, and what was left out meanwhile. */
 interface Ran {
   readonly runs: readonly ArmRun[];
@@ -113,20 +130,11 @@ async function runThem({
   repeats,
   pace,
 }: Pick<RunPlan, 'arms' | 'drills' | 'repeats' | 'pace'>): Promise<Ran> {
-  const ends = endRequests();
+  const ending = new Ending();
   let session: Session | undefined;
   const kill = () => session?.kill();
   process.on('exit', kill);
-  let stop: (error: Error) => void = () => {};
-  const ended = new Promise<never>((_, reject) => {
-    stop = reject;
-  });
-  ended.catch(() => {});
-  void ends.first.then((why) => stop(new Ended(`ended by ${why}`)));
-  // The second request does not wait: the `exit` handler kills what runs.
-  void ends.second.then(() => process.exit(1));
-  const sleep = (ms: number) =>
-    Promise.race([new Promise<void>((resolve) => setTimeout(resolve, ms)), ended]);
+  const sleep = (ms: number) => ending.sleep(ms);
   // Progress goes to standard error: standard output is the result, as text or as JSON.
   const progress = new ProgressLine(process.stderr);
   const runs: ArmRun[] = [];
@@ -154,7 +162,7 @@ async function runThem({
     return { runs, skipped };
   } finally {
     progress.clear();
-    ends.release();
+    ending.release();
     process.off('exit', kill);
   }
 }

@@ -8,6 +8,18 @@ export function addChaosCommands(program: Command, done: (exitCode: number) => v
     .command('chaos')
     .description('break a mesh on purpose, with and without Outrider, and report what callers noticed')
     .argument('[DRILL...]', 'which drills; default: the standard set of ten')
+    .option(
+      '--mesh [WHERE]',
+      'drills on a mesh that runs already and allows them (`fault_injection`): its file, or admin addresses; default: the one of `up`',
+    )
+    .option('--service <NAME>', 'with --mesh: whose replicas')
+    .option('--model <NAME>', 'with --mesh: whose golden input is sent; default: the first')
+    .option('--rate <N>', 'with --mesh: calls a second, at most 200; default 20')
+    .option(
+      '--least-available <RATIO>',
+      'with --mesh: a drill stops when a smaller share of the calls of 2 s is answered; default 0.5',
+    )
+    .option('--token-file <FILE>', 'with --mesh: the token that the admin ports ask for (`admin_token_file`)')
     .option('--full', 'all drills')
     .option('--arms <LIST>', 'arms, separated by commas; default: all that can be run here')
     // Hidden: for the choice of the setting that the arm has, and for a look at the others.

@@ -28,7 +28,12 @@ export function startModels(
     const model = startModel(config.model!, { host, logger, onWithheld, onLeak, upstreams });
     running.add(model);
     const stop = () => model.stop().finally(() => running.delete(model));
-    host.superviseBy({ report: () => model.report(), stop });
+    host.superviseBy({
+      report: () => model.report(),
+      stop,
+      strike: (blow) => model.strike(blow),
+      thaw: (pid) => model.thaw(pid),
+    });
     model.start();
   });
   return running;

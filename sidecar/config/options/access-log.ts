@@ -1,8 +1,9 @@
 /**
  * What is written of single calls, and whether drills may be held.
  */
-import { block, option } from './option.js';
-import { filePath, flag, ratio } from './values.js';
+import { z } from 'zod';
+import { block, inCode, option, value } from './option.js';
+import { filePath, ratio } from './values.js';
 
 const common = (meaning: string) =>
   block({
@@ -42,9 +43,18 @@ export const meshAccessLog = option(
   },
 );
 
-/** `fault_injection`: off unless it says `true`. */
-export const faultInjection = option(flag(), {
-  meaning:
-    'The admin port takes POST `/faults`, which delays or aborts a share of the calls for a while, for drills. The caller gets what was injected: neither retries nor fallbacks follow it. `false`: it does not.',
-  why: 'A client that reaches the admin port could make calls fail.',
-});
+/** `fault_injection`: off unless it says otherwise. Code reads undefined for `false`. */
+export const faultInjection = option(
+  inCode(
+    value(z.union([z.boolean(), z.literal('processes')], { error: 'true, false or processes' }), {
+      type: '`true`, `false`, `processes`',
+    }).prefault(false),
+    (said): true | 'processes' | undefined => said || undefined,
+    (config) => config ?? false,
+  ),
+  {
+    meaning:
+      'The admin port takes POST `/faults`, for drills. `true`: it delays or aborts a share of the calls for a while. The caller gets what was injected: neither retries nor fallbacks of the same sidecar follow it. `processes`: it also kills or freezes a model process that the sidecar supervises, one at a time, and `outrider chaos --mesh` may hold its drills here. `false`: none of it.',
+    why: 'A client that reaches the admin port could make calls fail.',
+  },
+);

@@ -59,7 +59,7 @@ export class RestartLimit {
    * @param readyForMs how long it had been ready, ms; 0 when it never was.
    */
   died(readyForMs: number, nowMs: number): GivenUp | null {
-    const { starts, withinMs, retryAfterMs } = this.settings;
+    const { retryAfterMs } = this.settings;
     // A healthy run: what was before it is forgotten.
     if (readyForMs >= HEALTHY_RUN_MS) {
       this.forget();
@@ -68,16 +68,30 @@ export class RestartLimit {
     const last = this.recent.at(-1);
     if (last !== undefined && readyForMs >= SERVED_MS) last.servedMs = readyForMs;
     if (!this.isGivenUp) {
-      const [first] = this.recent;
-      if (this.recent.length < starts || first === undefined || nowMs - first.startedMs > withinMs)
-        return null;
-      const servedMs = this.recent.reduce((sum, each) => sum + each.servedMs, 0);
-      if (servedMs >= (nowMs - first.startedMs) / 2) return null;
+      if (this.mayStart(0, nowMs)) return null;
       this.isGivenUp = true;
       this.totalStarts = this.recent.length;
-      this.firstStartMs = first.startedMs;
+      this.firstStartMs = this.recent[0]!.startedMs;
     }
     return { starts: this.totalStarts, inMs: nowMs - this.firstStartMs, retryAfterMs };
+  }
+
+  /**
+   * Whether it would be started again if it ended now; changes nothing. A drill asks before it ends a process on purpose.
+   * @param readyForMs as in `died`.
+   */
+  mayDie(readyForMs: number, nowMs: number): boolean {
+    if (readyForMs >= HEALTHY_RUN_MS) return true;
+    return !this.isGivenUp && this.mayStart(readyForMs >= SERVED_MS ? readyForMs : 0, nowMs);
+  }
+
+  /** Whether the latest starts are few enough, far enough apart, or had enough service. @param moreMs service not yet noted. */
+  private mayStart(moreMs: number, nowMs: number): boolean {
+    const { starts, withinMs } = this.settings;
+    const [first] = this.recent;
+    if (this.recent.length < starts || first === undefined || nowMs - first.startedMs > withinMs) return true;
+    const servedMs = this.recent.reduce((sum, each) => sum + each.servedMs, moreMs);
+    return servedMs >= (nowMs - first.startedMs) / 2;
   }
 
   private forget(): void {

@@ -1,13 +1,9 @@
 import { join } from 'node:path';
-import { type Datatype, fromHalf, isDatatype } from '../../../proto/datatypes.js';
-import type { InferTensor } from '../../../proto/messages.js';
-import { decodeRaw, encodeRaw, fromContents, fromValues } from '../../../proto/tensors.js';
 import {
   decodeInferResponse,
   decodeMetadataResponse,
   encodeInferRequest,
   encodeMetadataRequest,
-  type InferAnswer,
   MODEL_INFER,
   MODEL_METADATA,
 } from '../../codec/inference.js';
@@ -16,6 +12,7 @@ import type { Address } from '../../config/model.js';
 import { Status, statusName } from '../../core/outcome/status.js';
 import { messageOf } from '../../runtime/log/message-of.js';
 import type { Timers } from '../../runtime/time/timers.js';
+import { goldenInputs, goldenProblem } from './golden-call.js';
 import { GrpcClient, type UnaryAnswer } from './grpc-client.js';
 import { type ListedModel, listModels } from './model-directory.js';
 import type { ModelProbe, ProbeAnswer } from './probe.js';
@@ -65,12 +62,7 @@ class GoldenProbe {
   private prepare(metadata: UnaryAnswer): string | undefined {
     try {
       const declared = metadata.kind === 'message' ? decodeMetadataResponse(metadata.message).inputs : [];
-      const inputs = Object.entries(this.card.inputs).map(([name, { shape, values, datatype: cardType }]) => {
-        const datatype = cardType ?? declared.find((input) => input.name === name)?.datatype ?? 'FP32';
-        if (!isDatatype(datatype)) throw new Error(`${name} has the datatype '${datatype}'`);
-        const data = fromValues(values, datatype, `golden input ${name}`);
-        return { name, datatype, shape, raw: encodeRaw({ datatype, dims: shape, data }) };
-      });
+      const inputs = goldenInputs(this.card, declared);
       this.request = encodeInferRequest(this.model, this.version, inputs, Object.keys(this.card.outputs));
       return undefined;
     } catch (error) {
@@ -178,65 +170,9 @@ function answerOf(answer: UnaryAnswer, card: GoldenCard): ProbeAnswer {
     return { kind: 'failed', why: `the golden input got ${status}${details === '' ? '' : `: ${details}`}` };
   }
   try {
-    const problem = compare(decodeInferResponse(answer.message), card);
+    const problem = goldenProblem(decodeInferResponse(answer.message), card);
     return problem === undefined ? { kind: 'passed' } : { kind: 'wrong', why: problem };
   } catch (error) {
     return { kind: 'wrong', why: `the golden output cannot be read: ${messageOf(error)}` };
   }
-}
-
-type Element = number | bigint | string;
-
-/**
- * The first difference in one sentence; undefined: none. Throws when the answer breaks the
- * protocol.
- */
-function compare({ outputs, raw }: InferAnswer, card: GoldenCard): string | undefined {
-  for (const [name, { values }] of Object.entries(card.outputs)) {
-    const at = outputs.findIndex((output) => output.name === name);
-    if (at < 0) return `golden output differs: ${name} is missing`;
-    const datatype = outputs[at]!.datatype;
-    if (!isDatatype(datatype)) throw new Error(`${name} has the datatype '${datatype}'`);
-    const found = elementsOf(outputs[at]!, raw[at], datatype);
-    const expected = readable([...fromValues(values, datatype, `golden output ${name}`)], datatype);
-    if (found.length !== expected.length)
-      return `golden output differs: ${name} has ${found.length} elements, expected ${expected.length}`;
-    const wrong = expected.findIndex((value, i) => !isNear(found[i]!, value, card.tolerance));
-    if (wrong >= 0) {
-      const [f, e] = distinct(found[wrong]!, expected[wrong]!);
-      return `golden output differs: ${name}[${wrong}] is ${f}, expected ${e}`;
-    }
-  }
-  return undefined;
-}
-
-function elementsOf(output: InferTensor, raw: Buffer | undefined, datatype: Datatype): Element[] {
-  const count = output.shape.reduce<number>((product, size) => product * Number(size), 1);
-  const elements =
-    raw === undefined
-      ? fromContents(output.contents ?? {}, datatype, count, output.name)
-      : decodeRaw(raw, datatype, count, output.name);
-  return readable([...elements], datatype);
-}
-
-function readable(elements: Element[], datatype: Datatype): Element[] {
-  return datatype === 'FP16' ? elements.map((bits) => fromHalf(bits as number)) : elements;
-}
-
-function isNear(found: Element, expected: Element, tolerance: number): boolean {
-  if (found === expected) return true;
-  if (typeof found !== 'number' || typeof expected !== 'number') return false;
-  if (Number.isNaN(found) && Number.isNaN(expected)) return true;
-  return Math.abs(found - expected) <= tolerance * Math.max(1, Math.abs(expected));
-}
-
-/** Both as text, with as many digits as it takes to see the difference. */
-function distinct(found: Element, expected: Element): [string, string] {
-  if (typeof found !== 'number' || typeof expected !== 'number')
-    return [String(found).slice(0, MAX_DETAILS), String(expected).slice(0, MAX_DETAILS)];
-  for (let digits = 3; digits < 17; digits++) {
-    const pair = [found, expected].map((value) => String(Number(value.toPrecision(digits))));
-    if (pair[0] !== pair[1]) return [pair[0]!, pair[1]!];
-  }
-  return [String(found), String(expected)];
 }

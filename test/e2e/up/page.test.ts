@@ -1,12 +1,21 @@
-/** `outrider page` in a browser, beside a mesh with calls, a drill, a model that dies and a drain. */
+/** `outrider page` in a browser, beside a mesh with calls, drills, a model that dies and a drain; and `outrider chaos` on that mesh. */
 
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
+import type { Summary } from '../../../sidecar/cli/chaos/report/report.js';
 import { digitLoad } from '../../drills/faults/digit-load.js';
 import type { Load } from '../../drills/faults/load.js';
 import { browserOrSkip, type TestBrowser, type TestPage } from '../../kit/browser/browser.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import { admin, Mesh, outputOf, startOutrider, type UpFacts } from '../../kit/process/outrider.js';
+import {
+  admin,
+  Mesh,
+  outputOf,
+  outrider,
+  reportOf,
+  startOutrider,
+  type UpFacts,
+} from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 
 describe('outrider page', function () {
@@ -21,7 +30,7 @@ describe('outrider page', function () {
 
   before(async function () {
     browser = await browserOrSkip(this);
-    mesh = Mesh.start(meshFile({ replicas: 2, more: 'fault_injection: true\n' }));
+    mesh = Mesh.start(meshFile({ replicas: 2, more: 'fault_injection: processes\n' }));
     facts = await mesh.ready();
     load = await digitLoad({ target: facts.call['digits']!, perSecond: 50, deadlineMs: 5_000 });
     server = startOutrider(['page', '--listen', '127.0.0.1:0'], { TMPDIR: mesh.temporary });
@@ -57,6 +66,30 @@ describe('outrider page', function () {
     process.kill(facts.sidecars.find(({ name }) => name === 'digits-1')!.modelPid!, 'SIGKILL');
     await page.shows(['A fault drill is on', 'aborted with UNAVAILABLE', /of digits-1 was started again/]);
     assert.equal(await page.page.evaluate("document.querySelectorAll('.timeline .mark.restart').length"), 1);
+  });
+
+  it('takes drills of outrider chaos, as its file allows them, and is as before afterwards', async () => {
+    const drills = ['chaos', '--mesh', 'delay', 'kill', '--quick', '--json', '--rate', '50'];
+    const { code, stdout, stderr } = await outrider(drills, { TMPDIR: mesh.temporary });
+    assert.equal(code, 0, stderr);
+    const { figures, verdict, skipped } = JSON.parse(stdout) as Summary;
+    assert.deepEqual([skipped, figures.map(({ drill }) => drill)], [[], ['delay', 'kill']]);
+    assert.match(verdict.sentence, /kept every invariant that can be judged without a log of the models/);
+    for (const { counts } of figures) assert.ok(counts.right > 50, JSON.stringify(counts));
+    // Calls are delayed at the first replica, and the second one is killed and back.
+    const [first, second] = facts.sidecars.map(({ admin: address }) => address);
+    const faults = JSON.parse((await admin(first!, '/faults')).body);
+    assert.deepEqual([faults.faults, faults.processes], [[], []]);
+    const { state, restarts, pid } = (await reportOf(second!)).model!;
+    assert.deepEqual([state, restarts], ['ready', 1]);
+    assert.notEqual(pid, facts.sidecars[1]!.modelPid);
+    // A freeze ends by itself, and one process is struck at a time.
+    assert.equal((await admin(first!, '/faults?process=freeze&for=60s', 'POST')).status, 201);
+    assert.equal((await admin(first!, '/faults?process=kill', 'POST')).status, 409);
+    const busy = await outrider(['chaos', '--mesh', 'kill'], { TMPDIR: mesh.temporary });
+    assert.equal(busy.code, 1);
+    assert.match(busy.stderr, /faults are on already at digits-1; nothing was done/);
+    await fetch(`http://${first}/faults`, { method: 'DELETE' });
   });
 
   it('drains a sidecar with two clicks and brings it back with two', async () => {

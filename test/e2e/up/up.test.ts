@@ -61,6 +61,31 @@ describe('outrider up', function () {
     assert.match(checked.stdout, /ok +sidecar +client is ready/);
   });
 
+  it('is left alone by drills that its file does not allow, and by those that do not exist', async () => {
+    const here = { TMPDIR: running.mesh.temporary };
+    const replicas = running.facts.sidecars.filter(({ name }) => name.startsWith('digits'));
+    const before = await Promise.all(replicas.map(modelOf));
+    const calls = async () => (await reportOf(running.caller.admin)).calls!.outbound;
+    const callsBefore = await calls();
+    const refused = await outrider(['chaos', '--mesh'], here);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /this mesh does not allow these drills; nothing was done to it\n/);
+    for (const { name, admin: address } of replicas)
+      assert.ok(
+        refused.stderr.includes(`${name} (${address}): fault_injection: found false; expected processes`),
+        refused.stderr,
+      );
+    const calm = await outrider(['chaos', 'slow', '--mesh', running.caller.admin], here);
+    assert.match(calm.stderr, /fault_injection: found false; expected true or processes/);
+    const unknown = await outrider(['chaos', 'kil', '--mesh'], here);
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /there is no drill for a running mesh kil; did you mean kill\?/);
+    const kill = await admin(replicas[0]!.admin, '/faults?process=kill', 'POST');
+    assert.equal(kill.status, 403);
+    assert.deepEqual(await Promise.all(replicas.map(modelOf)), before);
+    assert.equal(await calls(), callsBefore);
+  });
+
   it('keeps its files from other users', async () => {
     const { runDirectory } = running.facts;
     const entries = readdirSync(runDirectory, { recursive: true, withFileTypes: true })

@@ -1,10 +1,19 @@
 /** A view whose every answer the test sets by hand. */
 
 import type { FaultAdmin } from '../../../sidecar/admin/faults.js';
+import type { ProcessFaultAdmin } from '../../../sidecar/admin/process-faults.js';
 import type { RolloutAdmin } from '../../../sidecar/admin/rollouts.js';
 import type { SidecarView, TakeoverAnswer } from '../../../sidecar/admin/view.js';
 import type { Metric } from '../../../sidecar/telemetry/metric.js';
 import type * as reports from '../../../sidecar/telemetry/reports.js';
+
+/** Where no model process may be struck. */
+export const NO_PROCESS_FAULTS: ProcessFaultAdmin = {
+  ...{ isAllowed: false, found: 'true', models: [] },
+  list: () => [],
+  strike: () => ({ kind: 'refused', why: 'this is no sidecar' }),
+  thaw: () => 0,
+};
 
 export class FakeView implements SidecarView {
   readonly service = 'digits';
@@ -27,6 +36,7 @@ export class FakeView implements SidecarView {
     list: () => [],
     switchOn: () => ({ kind: 'refused', why: 'this is no sidecar' }),
     switchOff: () => 0,
+    processes: NO_PROCESS_FAULTS,
   };
   drains = 0;
   endDrain: () => void = () => {};

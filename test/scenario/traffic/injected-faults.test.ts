@@ -6,6 +6,7 @@ import type { FaultRule } from '../../../sidecar/core/routing/fault-rule.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { countBy } from '../../kit/scenario/counts.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { NO_PROCESS_FAULTS } from '../../kit/stack/admin-view.js';
 import {
   type Application,
   anInbound,
@@ -30,7 +31,7 @@ describe('Scenario: injected faults', () => {
     stack = new UpstreamStack(['a']);
     into = stack.inbound(anInbound({ defaultIntention: 'allow' }));
     faults = new FaultController({
-      isAllowed: true,
+      ...{ isAllowed: true, processes: NO_PROCESS_FAULTS },
       dataPlane: stack.context,
       upstreamNames: () => ['digits'],
       onChange: (on) => {
@@ -160,7 +161,7 @@ describe('Scenario: injected faults', () => {
 
   it('are refused where the file does not allow them, and beyond a number', () => {
     const closed = new FaultController({
-      isAllowed: false,
+      ...{ isAllowed: false, processes: NO_PROCESS_FAULTS },
       dataPlane: stack.context,
       upstreamNames: () => [],
       onChange: () => assert.fail('it was switched on'),

@@ -1,21 +1,22 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import type { FaultAnswer } from '../../../sidecar/admin/fault-answer.js';
 import {
   addFault,
   clearFaults,
   type FaultAdmin,
-  type FaultAnswer,
   type FaultReport,
   listFaults,
   type SwitchedOn,
 } from '../../../sidecar/admin/faults.js';
 import { type AdminServer, startAdmin } from '../../../sidecar/admin/server.js';
 import type { FaultRule } from '../../../sidecar/core/routing/fault-rule.js';
-import { FakeView } from '../../kit/stack/admin-view.js';
+import { FakeView, NO_PROCESS_FAULTS } from '../../kit/stack/admin-view.js';
 
 class Desk implements FaultAdmin {
   isAllowed = true;
   readonly upstreams = ['digits', 'digits-small'];
+  readonly processes = NO_PROCESS_FAULTS;
   readonly on: { rule: FaultRule; forMs: number }[] = [];
   isFull = false;
   cleared: (number | undefined)[] = [];
@@ -113,7 +114,9 @@ describe('/faults', () => {
 
   it('lists and clears them', () => {
     add('side=inbound&abort=14');
-    assert.deepEqual(listFaults(desk).body, { allowed: true, faults: desk.list() });
+    assert.deepEqual(listFaults(desk).body, {
+      ...{ allowed: true, faults: desk.list(), processesAllowed: false, processes: [] },
+    });
     assert.deepEqual(clear(''), { status: 200, body: { cleared: 1 } });
     assert.deepEqual(clear('id=1'), { status: 200, body: { cleared: 1 } });
     assert.deepEqual(clear('id=9'), { status: 404, body: 'id: no fault 9 is on\n' });
@@ -129,7 +132,9 @@ describe('/faults', () => {
       assert.match(String(answer.body), /fault_injection: true/);
     }
     assert.deepEqual([desk.on, desk.cleared], [[], []]);
-    assert.deepEqual(listFaults(desk).body, { allowed: false, faults: [] });
+    assert.deepEqual(listFaults(desk).body, {
+      ...{ allowed: false, faults: [], processesAllowed: false, processes: [] },
+    });
   });
 
   it('takes or refuses whatever it is asked, and nothing else', () => {

@@ -259,4 +259,42 @@ describe('supervised process', () => {
     watches[0]!.events.onHang('too late', EndClass.killedFrozen);
     assert.deepEqual([state(), processes[1]!.signals], ['starting', []]);
   });
+
+  it('strikes only a process that serves, and finds the end as any other', async () => {
+    assert.deepEqual(supervised.strike('kill'), {
+      kind: 'spared',
+      why: 'no process serves: not started yet',
+    });
+    supervised.start();
+    assert.equal(supervised.strike('kill').kind, 'spared');
+    await startReady();
+    const running = processes.at(-1)!;
+    assert.deepEqual(supervised.strike('freeze'), { kind: 'struck', pid: running.pid });
+    assert.equal(state(), 'ready');
+    supervised.thaw(running.pid + 1);
+    supervised.thaw(running.pid);
+    supervised.strike('kill');
+    assert.deepEqual(running.signals, ['SIGSTOP', 'SIGCONT', 'SIGKILL']);
+    running.exit('killed by SIGKILL');
+    assert.equal(state(), 'backoff');
+    assert.equal(supervised.strike('kill').kind, 'spared');
+    supervised.thaw(running.pid);
+    assert.equal(running.signals.length, 3);
+  });
+
+  it('spares a process that would be given up after its end', async () => {
+    await startReady();
+    for (let death = 1; death < 5; death++) {
+      assert.equal(supervised.strike('kill').kind, 'struck', `death ${death}`);
+      exit('killed by SIGKILL');
+      await time.settle(300);
+      assert.equal(state(), 'ready');
+    }
+    assert.deepEqual(supervised.strike('kill'), {
+      kind: 'spared',
+      why: 'it was started so often of late that it would be given up',
+    });
+    assert.equal(supervised.strike('freeze').kind, 'spared');
+    assert.deepEqual(processes.at(-1)!.signals, []);
+  });
 });

@@ -29,6 +29,11 @@ export function checkRun(run: ArmRun, bounds: CheckBounds = DEFAULT_BOUNDS): rea
   ].flat();
 }
 
+/** Invariants that cannot be judged of this run, as its models log no executions; empty where they do. */
+export function uncheckedIn({ hasNoExecutions }: Pick<ArmRun, 'hasNoExecutions'>): readonly Invariant[] {
+  return hasNoExecutions === true ? ['executed-once', 'degraded-marked', 'ejected-left-alone'] : [];
+}
+
 /** How often each invariant was broken, in the order of `INVARIANTS`, zeros included. */
 export function countByInvariant(violations: readonly Violation[]): Readonly<Record<Invariant, number>> {
   const counts = Object.fromEntries(Object.keys(INVARIANTS).map((name) => [name, 0])) as Record<

@@ -32,7 +32,8 @@ export interface CallRecord {
   readonly endMs: number;
   /** The moment (not the length) by which it must be answered; undefined without a deadline. */
   readonly deadlineMs: number | undefined;
-  readonly model: 'digits' | 'long' | 'stream';
+  /** `golden`: the golden input of a model of a running mesh. */
+  readonly model: 'digits' | 'long' | 'stream' | 'golden';
   /** False for a call that a model must not execute twice. */
   readonly idempotent: boolean;
   /** gRPC status code; 0 is OK. */
@@ -125,6 +126,10 @@ export interface ArmRun {
   readonly isHarmless?: true;
   /** Replicas that only stand in: what they answer must be marked as degraded. Default: none. */
   readonly standIns?: readonly string[];
+  /** Models of a running mesh log no executions: what rests on them is not checked. */
+  readonly hasNoExecutions?: true;
+  /** Why the drill was stopped before its time; absent: it was not. */
+  readonly stopped?: string;
   /** Replicas that clients may be sent to, with the stand-ins; named here, so that a share of them can be computed. */
   readonly replicas: readonly string[];
 }

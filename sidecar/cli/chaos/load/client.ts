@@ -50,7 +50,7 @@ export type OpenCall = { -readonly [Key in keyof CallRecord]: CallRecord[Key] };
 type AnyCall = ClientUnaryCall | ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse>;
 
 /** What is said of a call before it is made. */
-type Noted = Pick<OpenCall, 'id' | 'drill' | 'arm' | 'client' | 'model' | 'isFault'>;
+type Noted = Pick<OpenCall, 'id' | 'drill' | 'arm' | 'client' | 'isFault'> & { readonly model: ModelName };
 
 /** What a client shares with the others of its load. */
 export interface ClientDeps {

@@ -1,12 +1,13 @@
+import type { CallRecord } from '../history/record.js';
 import type { ModelName } from './client.js';
 
 /** When calls of one model are due: at even distances. */
-export class Pace {
+export class Pace<Model extends CallRecord['model'] = ModelName> {
   private nextMs: number;
 
   /** @param perSecond 0: never. @param fromMs when the first call is due. */
   constructor(
-    readonly model: ModelName,
+    readonly model: Model,
     private readonly perSecond: number,
     fromMs: number,
   ) {

@@ -86,7 +86,7 @@ const CALL = keys(
     client: text,
     startMs: number,
     endMs: number,
-    model: oneOf(['digits', 'long', 'stream']),
+    model: oneOf(['digits', 'long', 'stream', 'golden']),
     idempotent: flag,
     status: number,
     answer: oneOf(['right', 'wrong', 'none']),
@@ -108,7 +108,10 @@ const RUN = keys(
     clientLagMs: listOf(number),
     replicas: texts,
   },
-  { cpuMs: number, attempts: number, standIns: texts, isHarmless: flag },
+  {
+    ...{ cpuMs: number, attempts: number, standIns: texts, isHarmless: flag },
+    ...{ hasNoExecutions: flag, stopped: text },
+  },
 );
 const ABOUT = keys({
   command: text,

@@ -101,4 +101,18 @@ describe('RestartLimit', () => {
     const verdict = deaths(new RestartLimit({ ...SETTINGS, starts: 1 }), [7]);
     assert.deepEqual(verdict, { starts: 1, inMs: 100, retryAfterMs: 300_000 });
   });
+
+  it('knows before an end whether it would be the last, and changes nothing by the question', () => {
+    const limit = new RestartLimit(SETTINGS);
+    assert.equal(deaths(limit, [0, 200, 600, 1_400]), null);
+    limit.started(3_000);
+    for (let i = 0; i < 3; i++) assert.equal(limit.mayDie(0, 3_100), false);
+    // It has served for most of the time, or is healthy, or the first of these starts is long ago.
+    assert.equal(limit.mayDie(4_000, 7_000), true);
+    assert.equal(limit.mayDie(HEALTHY_RUN_MS, 64_000), true);
+    assert.equal(limit.mayDie(0, 60_001), true);
+    assert.deepEqual(limit.died(0, 3_100), { starts: 5, inMs: 3_100, retryAfterMs: 300_000 });
+    limit.started(303_100);
+    assert.equal(limit.mayDie(10, 303_200), false);
+  });
 });

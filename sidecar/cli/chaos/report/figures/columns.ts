@@ -1,5 +1,6 @@
 /** Every figure of the report, declared once: its title, its unit, what exactly it is, and how it is written. */
 
+import type { Invariant } from '../../history/violation.js';
 import { type ArmFigures, badCalls, type TimeFigure } from './figures.js';
 import { count, duration, percent, points } from './format.js';
 import { RECOVERY_WINDOW_MS } from './recovery.js';
@@ -48,12 +49,13 @@ export const COLUMNS: readonly Column[] = [
     'Calls that got status OK with a content that is not the expected one, and without the mark of a degraded answer.',
     (f) => f.counts.wrong,
   ),
-  counted(
-    'duplicated',
-    'duplicated',
-    'Executions beyond the first one, of calls that must not be executed twice.',
-    (f) => f.duplicated,
-  ),
+  {
+    key: 'duplicated',
+    title: 'duplicated',
+    meaning: 'Executions beyond the first one, of calls that must not be executed twice.',
+    value: (f) => (isUnchecked(f, 'executed-once') ? undefined : f.duplicated),
+    text: (f) => (isUnchecked(f, 'executed-once') ? NONE : count(f.duplicated)),
+  },
   timed(
     'detect_ms',
     'to detect',
@@ -99,7 +101,7 @@ export const COLUMNS: readonly Column[] = [
     meaning:
       'Attempts beyond one for each call (retries, hedges), as a share of the calls; by the count of the arm where it has one, otherwise by what the models executed.',
     value: (f) => f.extraAttempts,
-    text: (f) => percent(f.extraAttempts),
+    text: (f) => (f.extraAttempts === undefined ? NONE : percent(f.extraAttempts)),
   },
   {
     key: 'cpu_us_per_call',
@@ -121,6 +123,14 @@ export const BAD_CALLS: Column = counted(
   'What an arm is judged by first.',
   badCalls,
 );
+
+/** Whether nothing is known that would show this invariant broken. */
+export function isUnchecked(
+  { unchecked = [] }: Pick<ArmFigures, 'unchecked'>,
+  invariant: Invariant,
+): boolean {
+  return unchecked.includes(invariant);
+}
 
 /** A figure that is a count: shown as it is, 0 where nothing happened. */
 function counted(

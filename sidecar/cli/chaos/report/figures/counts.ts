@@ -52,11 +52,17 @@ export function duplicatesIn(run: Pick<ArmRun, 'calls' | 'executions'>): number 
   return executionsBeyondFirst(run, once);
 }
 
-/** Attempts beyond one for each call, as a share of the calls. By the arm's own count; otherwise by what models executed. */
-export function extraAttemptsIn(run: Pick<ArmRun, 'calls' | 'executions' | 'attempts'>): number {
+/**
+ * Attempts beyond one for each call, as a share of the calls. By the arm's own count; otherwise by what models executed; undefined
+ * where neither is known.
+ */
+export function extraAttemptsIn(
+  run: Pick<ArmRun, 'calls' | 'executions' | 'attempts' | 'hasNoExecutions'>,
+): number | undefined {
   const { calls, attempts } = run;
   if (calls.length === 0) return 0;
   if (attempts !== undefined) return Math.max(0, attempts / calls.length - 1);
+  if (run.hasNoExecutions === true) return undefined;
   return executionsBeyondFirst(run, new Set(calls.map(({ id }) => id))) / calls.length;
 }
 

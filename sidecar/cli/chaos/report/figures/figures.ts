@@ -2,7 +2,7 @@
  * The figures of an arm in a drill, from the histories of its runs alone. What each one means is said in `columns.ts`, once for the
  * page, for the CSV file and for readers of this code.
  */
-import { checkRun, countByInvariant } from '../../history/check.js';
+import { checkRun, countByInvariant, uncheckedIn } from '../../history/check.js';
 import type { ArmName, ArmRun } from '../../history/record.js';
 import type { Invariant } from '../../history/violation.js';
 import {
@@ -29,7 +29,7 @@ interface RunFigures {
   readonly recoveryMs: Span;
   readonly p50Ms: number | undefined;
   readonly p99Ms: number | undefined;
-  readonly extraAttempts: number;
+  readonly extraAttempts: number | undefined;
   readonly cpuUs: number | undefined;
 }
 
@@ -48,14 +48,18 @@ export interface ArmFigures {
   readonly availability: number | undefined;
   readonly accuracyLost: number | undefined;
   readonly violations: Readonly<Record<Invariant, number>>;
+  /** Invariants that cannot be judged here. Absent: all can. */
+  readonly unchecked?: readonly Invariant[];
+  /** Why a run was stopped before its time. Absent: none was. */
+  readonly stopped?: string;
   readonly detectMs: TimeFigure;
   readonly ejectMs: TimeFigure;
   readonly firstGoodMs: TimeFigure;
   readonly recoveryMs: TimeFigure;
   readonly p50Ms: TimeFigure;
   readonly p99Ms: TimeFigure;
-  /** Share of the calls; median of the runs. */
-  readonly extraAttempts: number;
+  /** Share of the calls; median of the runs. Undefined where nothing counts them. */
+  readonly extraAttempts: number | undefined;
   /** Microseconds for each call; median of the runs. */
   readonly cpuUs: number | undefined;
   /** Failed, wrong and duplicated calls as a share of the calls, run by run. */
@@ -76,6 +80,8 @@ export function figuresOf(runs: readonly ArmRun[]): readonly ArmFigures[] {
 function armFigures(runs: readonly ArmRun[]): ArmFigures {
   const { drill, arm } = runs[0]!;
   const each = runs.map(runFigures);
+  const unchecked = [...new Set(runs.flatMap(uncheckedIn))];
+  const stopped = runs.find((run) => run.stopped !== undefined)?.stopped;
   const counts = each.map(({ counts }) => counts).reduce(sumOf);
   const spread = (
     key: 'detectMs' | 'ejectMs' | 'firstGoodMs' | 'recoveryMs' | 'p50Ms' | 'p99Ms',
@@ -89,13 +95,15 @@ function armFigures(runs: readonly ArmRun[]): ArmFigures {
     availability: counts.calls === 0 ? undefined : (counts.right + counts.degraded) / counts.calls,
     accuracyLost: accuracyLost(counts),
     violations: each.map(({ violations }) => violations).reduce(sumOf),
+    ...(unchecked.length > 0 && { unchecked }),
+    ...(stopped !== undefined && { stopped }),
     detectMs: spread('detectMs'),
     ejectMs: spread('ejectMs'),
     firstGoodMs: spread('firstGoodMs'),
     recoveryMs: spread('recoveryMs'),
     p50Ms: spread('p50Ms'),
     p99Ms: spread('p99Ms'),
-    extraAttempts: medianOf(each.map(({ extraAttempts }) => extraAttempts)) ?? 0,
+    extraAttempts: medianOf(each.map(({ extraAttempts }) => extraAttempts)),
     cpuUs: medianOf(each.map(({ cpuUs }) => cpuUs)),
     badShares: each.map(({ counts: { calls, failed, wrong }, duplicated }) =>
       calls === 0 ? 0 : (failed + wrong + duplicated) / calls,

@@ -64,5 +64,8 @@ function slowLimits(
     const p99 = quantile(latencies, 0.99)!;
     return Math.max(3 * p99, p99 + 100);
   };
-  return { digits: limitOf('digits'), long: limitOf('long'), stream: limitOf('stream') };
+  return {
+    ...{ digits: limitOf('digits'), long: limitOf('long') },
+    ...{ stream: limitOf('stream'), golden: limitOf('golden') },
+  };
 }

@@ -2,9 +2,9 @@
  * The page of a report: one HTML document that loads nothing, for a reader that has never seen the project. Every text of the history is
  * escaped where it is written.
  */
-import { INVARIANTS } from '../../history/violation.js';
+import { INVARIANTS, type Invariant } from '../../history/violation.js';
 import { ARM_MEANINGS, ARM_TITLES } from '../figures/arm-title.js';
-import { COLUMNS } from '../figures/columns.js';
+import { COLUMNS, isUnchecked } from '../figures/columns.js';
 import { CALL_ENDS } from '../figures/counts.js';
 import { count, duration } from '../figures/format.js';
 import { html, Markup, type Piece } from '../markup/escape.js';
@@ -47,11 +47,17 @@ ${definitions()}
 
 /** What a reader has to know before the table, and what was run. */
 function introduction({ about, drills }: PageReport): Markup {
+  const what = isForeign(drills)
+    ? 'something happens to a running mesh on purpose while a client calls it with the golden input of a model. Every call is written down, and judged afterwards.'
+    : 'something is broken on purpose while clients keep calling replicas of a model, once through Outrider and once in each of the other ways. Every call and every execution in a model is written down, and judged afterwards.';
   return html`<p>Outrider is a service mesh for machine-learning models: a small process, a sidecar, stands beside each model and each client and
-passes their calls on. In ${drills.length === 1 ? 'the drill' : `each of the ${drills.length} drills`} below something is broken on purpose while clients keep
-calling replicas of a model, once through Outrider and once in each of the other ways. Every call and every execution in a model is
-written down, and judged afterwards.</p>
+passes their calls on. In ${drills.length === 1 ? 'the drill' : `each of the ${drills.length} drills`} below ${what}</p>
 <p class="quiet"><code>${about.command}</code> on ${about.startedAt.slice(0, 10)}, ${about.cores} ${about.cores === 1 ? 'core' : 'cores'}, ${versionsOf(about).slice(0, 4).join(', ')}</p>`;
+}
+
+/** Whether it is a report about a running mesh, whose models log nothing. */
+function isForeign(drills: PageReport['drills']): boolean {
+  return drills.some(({ arms }) => arms.some(({ figures }) => isUnchecked(figures, 'executed-once')));
 }
 
 /** The ways that are compared, and the whole of what was run. */
@@ -59,7 +65,7 @@ function background({ about, arms }: PageReport): Markup {
   const what = arms.map(
     (arm) => html`<dt>${ARM_TITLES[arm]}</dt><dd>${ARM_MEANINGS[arm]} <small>${about.arms[arm]}</small></dd>`,
   );
-  return html`<h2>What is compared</h2>
+  return html`<h2>${arms.length > 1 ? 'What is compared' : 'What was called'}</h2>
 <dl>${what}</dl>
 <details><summary>When and where it was run</summary>
 <dl><dt>begin</dt><dd>${about.startedAt}</dd><dt>time</dt><dd>${duration(about.seconds * 1_000)}</dd><dt>machine</dt><dd>${about.processor}, ${about.cores} ${about.cores === 1 ? 'core' : 'cores'}, ${about.system}</dd>
@@ -84,9 +90,10 @@ by how they ended. Below: how long those took that got an answer, on a logarithm
 function invariants({ drills, arms, examples }: PageReport): Markup {
   const rows = Object.entries(INVARIANTS).map(([name, promise]) => {
     const cells = arms.map((arm) => {
-      const broken = drills
-        .flatMap((drill) => drill.arms.filter((one) => one.arm === arm))
-        .reduce((sum, { figures }) => sum + figures.violations[name as keyof typeof INVARIANTS], 0);
+      const own = drills.flatMap((drill) => drill.arms.filter((one) => one.arm === arm));
+      if (own.length > 0 && own.every(({ figures }) => isUnchecked(figures, name as Invariant)))
+        return html`<td class="zero">not judged</td>`;
+      const broken = own.reduce((sum, { figures }) => sum + figures.violations[name as Invariant], 0);
       return html`<td class="${brokenClass(broken)}">${count(broken)}</td>`;
     });
     return html`<tr><th scope="row">${promise} <small><code>${name}</code></small></th>${cells}</tr>\n`;
@@ -97,7 +104,7 @@ function invariants({ drills, arms, examples }: PageReport): Markup {
       html`<li>${drill}, ${ARM_TITLES[arm]}, call <code>${callId}</code>, <code>${invariant}</code>: expected ${expected}; found ${found}</li>\n`,
   );
   return html`<section class="drill" id="invariants"><h2>What has to hold for every call</h2>
-<p>Each number is how often calls of an arm broke an invariant, over all drills. Outrider promises 0.</p>
+<p>Each number is how often calls of an arm broke an invariant, over all drills. Outrider promises 0.${isForeign(drills) ? ' What rests on a log of executions is not judged here, as the models of this mesh keep none.' : ''}</p>
 <div class="scroll"><table><thead><tr><th scope="col">Invariant</th>${head}</tr></thead><tbody>${rows}</tbody></table></div>
 ${list.length > 0 ? html`<details><summary>Examples, up to three of each kind</summary><ul>${list}</ul></details>` : ''}</section>`;
 }

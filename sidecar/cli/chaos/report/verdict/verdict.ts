@@ -14,7 +14,7 @@ export interface BrokenInvariant {
 
 /** What `outrider chaos` ends with; exit code 1 where it is not kept. */
 export interface Verdict {
-  /** No invariant was broken with Outrider, and it is at least as good as each other arm in each drill. */
+  /** No drill was stopped, no invariant was broken with Outrider, and it is at least as good as each other arm in each drill. */
   readonly isKept: boolean;
   /** For a reader that has seen nothing else. */
   readonly sentence: string;
@@ -36,8 +36,9 @@ export function judge(figures: readonly ArmFigures[]): Verdict {
       .map(([invariant, times]) => ({ drill, invariant: invariant as Invariant, times })),
   );
   const worse = comparisons.filter(({ result }) => result === 'worse');
-  const isKept = broken.length === 0 && worse.length === 0;
-  const parts = { own, comparisons, broken, worse };
+  const stopped = own.filter((figures) => figures.stopped !== undefined).map(({ drill }) => drill);
+  const isKept = broken.length === 0 && worse.length === 0 && stopped.length === 0;
+  const parts = { own, comparisons, broken, worse, stopped };
   return { isKept, sentence: sentenceOf(parts), comparisons, broken };
 }
 
@@ -47,17 +48,26 @@ interface Parts {
   readonly comparisons: readonly Comparison[];
   readonly broken: readonly BrokenInvariant[];
   readonly worse: readonly Comparison[];
+  /** Drills that were stopped before their time. */
+  readonly stopped: readonly string[];
 }
 
 /** Good news says of how many calls and beside which arms; bad news says what and where. */
-function sentenceOf({ own, comparisons, broken, worse }: Parts): string {
+function sentenceOf({ own, comparisons, broken, worse, stopped }: Parts): string {
   if (own.length === 0) return 'Outrider was not among the arms, so nothing is judged.';
   const drills = own.length === 1 ? 'the one drill' : `all ${own.length} drills`;
   const calls = own.reduce((sum, { counts }) => sum + counts.calls, 0);
   const beside = besideText(comparisons);
-  if (broken.length === 0 && worse.length === 0)
-    return `In ${drills} each of ${count(calls)} calls through Outrider kept every invariant${beside === '' ? '.' : `, and Outrider did at least as well as ${beside}.`}`;
+  const checked = own.some(({ unchecked = [] }) => unchecked.length > 0)
+    ? 'every invariant that can be judged without a log of the models'
+    : 'every invariant';
+  if (broken.length === 0 && worse.length === 0 && stopped.length === 0)
+    return `In ${drills} each of ${count(calls)} calls through Outrider kept ${checked}${beside === '' ? '.' : `, and Outrider did at least as well as ${beside}.`}`;
   const faults: string[] = [];
+  if (stopped.length > 0)
+    faults.push(
+      `too few calls were answered in ${listed(stopped.map((drill) => `“${drill}”`))}, which was stopped`,
+    );
   if (broken.length > 0) {
     const times = broken.reduce((sum, broke) => sum + broke.times, 0);
     faults.push(

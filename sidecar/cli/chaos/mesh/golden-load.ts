@@ -1,0 +1,163 @@
+/**
+ * The load of a drill on a running mesh: the golden input at a steady rate, an open loop as in every drill. It is bounded: calls
+ * that wait are at most {@link MOST_OPEN}, and beyond that the drill stops, as calls that are not made would hide what is lost.
+ */
+
+import { type Client, Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
+import { MODEL_INFER } from '../../../codec/inference.js';
+import { isOpen, type OpenCall } from '../load/client.js';
+import { LagMeter } from '../load/lag.js';
+import { Pace } from '../load/pace.js';
+import { machineNow } from '../protocol/run-clock.js';
+import type { GoldenInput } from './golden-input.js';
+import type { AvailabilityGuard } from './guard.js';
+
+const TICK_MS = 5;
+/** Calls that wait at once. */
+const MOST_OPEN = 256;
+/** Calls before the drill, one after the other. */
+const WARM_CALLS = 5;
+/** A deadline is so many times the slowest of them, within bounds, ms. */
+const DEADLINE = { times: 20, leastMs: 1_000, mostMs: 60_000 };
+/** A call that waits for this share of its deadline counts as not answered well until it is. */
+const LATE_SHARE = 0.5;
+
+/** What a load is made for. */
+export interface GoldenLoadPlan {
+  readonly drill: string;
+  readonly client: Client;
+  readonly input: GoldenInput;
+  readonly perSecond: number;
+  readonly guard: AvailabilityGuard;
+}
+
+/** Makes the calls of one drill, and notes what becomes of them. */
+export class GoldenLoad {
+  /** Machine time of 0 in the records. */
+  private zeroMs = machineNow();
+  private readonly calls: OpenCall[] = [];
+  private readonly lag = new LagMeter(() => this.now());
+  private pace: Pace<'golden'> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private count = 0;
+  private deadlineMs = DEADLINE.mostMs;
+
+  constructor(private readonly plan: GoldenLoadPlan) {}
+
+  /** Ms since the begin of the load. */
+  now(): number {
+    return machineNow() - this.zeroMs;
+  }
+
+  /**
+   * Makes a few calls, one after the other, and learns from them how long a call may take.
+   * @returns why the service is not called: an answer that is none, or not the golden one; undefined: all are right.
+   */
+  async warm(): Promise<string | undefined> {
+    let slowestMs = 0;
+    for (let i = 0; i < WARM_CALLS; i++) {
+      const call = this.call();
+      while (isOpen(call)) await new Promise((resolve) => setTimeout(resolve, 2));
+      if (call.status !== status.OK)
+        return `the golden input gets ${status[call.status]}${call.reason === undefined ? '' : ` (outrider-reason: ${call.reason})`}`;
+      if (call.answer === 'wrong') return 'the golden input does not get the golden output';
+      slowestMs = Math.max(slowestMs, call.endMs - call.startMs);
+    }
+    const { times, leastMs, mostMs } = DEADLINE;
+    this.deadlineMs = Math.min(mostMs, Math.max(leastMs, times * slowestMs));
+    return undefined;
+  }
+
+  /** Begins; records count from here. */
+  start(): void {
+    this.zeroMs = machineNow();
+    this.calls.length = 0;
+    this.pace = new Pace('golden', this.plan.perSecond, 0);
+    this.lag.start();
+    this.timer = setInterval(() => this.sendWhatIsDue(), TICK_MS);
+  }
+
+  /** Median time of the calls that were answered so far, ms. */
+  get usualMs(): number {
+    const times = this.calls
+      .filter(({ answer }) => answer === 'right')
+      .map((call) => call.endMs - call.startMs);
+    times.sort((a, b) => a - b);
+    return times[times.length >> 1] ?? 0;
+  }
+
+  /** Why the drill has to stop; undefined: it may go on. */
+  whyStop(): string | undefined {
+    const nowMs = this.now();
+    const open = this.calls.filter(isOpen);
+    if (open.length >= MOST_OPEN) return `${open.length} calls wait for an answer`;
+    const late = open.filter(({ startMs }) => nowMs - startMs > this.deadlineMs * LATE_SHARE).length;
+    return this.plan.guard.whyStop(nowMs, late);
+  }
+
+  /** Ends: no more calls. Resolves once each has ended: at its deadline at the latest. */
+  async stop(): Promise<{
+    readonly calls: readonly OpenCall[];
+    readonly lagMs: readonly number[];
+    readonly seconds: number;
+  }> {
+    clearInterval(this.timer);
+    const seconds = this.now() / 1_000;
+    const endMs = this.now() + 2 * this.deadlineMs;
+    while (this.calls.some(isOpen) && this.now() < endMs)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    this.lag.stop();
+    const nowMs = this.now();
+    for (const call of this.calls) if (isOpen(call)) call.endMs = nowMs;
+    return { calls: this.calls, lagMs: this.lag.lags, seconds };
+  }
+
+  /** Stops at once. */
+  close(): void {
+    clearInterval(this.timer);
+    this.lag.stop();
+  }
+
+  private sendWhatIsDue(): void {
+    for (let due = this.pace!.take(this.now()); due > 0; due--)
+      if (this.calls.filter(isOpen).length < MOST_OPEN) this.calls.push(this.call());
+  }
+
+  private call(): OpenCall {
+    const { client, input, drill, guard } = this.plan;
+    this.count += 1;
+    const startMs = this.now();
+    const call: OpenCall = {
+      ...{ id: `call-${drill}-${this.count}`, drill, arm: 'outrider', client: 'client-1', model: 'golden' },
+      ...{ startMs, endMs: Number.NaN, deadlineMs: startMs + this.deadlineMs, idempotent: true },
+      ...{ status: status.UNKNOWN, answer: 'none', degraded: false, answers: 0 },
+    };
+    const made = client.makeUnaryRequest(
+      MODEL_INFER,
+      (request: Buffer) => request,
+      (answer: Buffer) => answer,
+      input.request(call.id),
+      new Metadata(),
+      { deadline: Date.now() + this.deadlineMs },
+      (error, answer) => {
+        this.end(call, error);
+        if (error === null && answer !== undefined) Object.assign(call, input.judge(answer));
+        guard.note(call.answer === 'right' || call.degraded, call.endMs);
+      },
+    );
+    made.on('metadata', (headers: Metadata) => {
+      if (headers.get('outrider-degraded').length > 0) call.degraded = true;
+    });
+    made.on('status', ({ metadata }: StatusObject) => {
+      const [reason] = metadata.get('outrider-reason');
+      if (reason !== undefined) call.reason = String(reason);
+    });
+    return call;
+  }
+
+  private end(call: OpenCall, error: ServiceError | null): void {
+    call.answers += 1;
+    call.endMs = this.now();
+    call.status = error?.code ?? status.OK;
+  }
+}

@@ -1,0 +1,188 @@
+/** `outrider chaos --mesh`: drills on a mesh that runs already and allows them. */
+
+import { Client, credentials } from '@grpc/grpc-js';
+import { readToken } from '../../../admin/token.js';
+import { writeAddress } from '../../../config/codecs/address.js';
+import { systemClock } from '../../../runtime/time/clock.js';
+import { CommandFailure, oneLine } from '../../failure.js';
+import { ProgressLine } from '../../terminal.js';
+import { runningMeshes } from '../../up/run-directory.js';
+import { conclude, prepareFolder } from '../conclude.js';
+import type { ArmRun, SkippedArm } from '../history/record.js';
+import { named } from '../options.js';
+import { figuresOf } from '../report/figures/figures.js';
+import { lossText } from '../report/printed.js';
+import { aboutRun } from '../run/about.js';
+import { Ending } from '../run/ending.js';
+import { askMember, MeshControl, Refused } from './control.js';
+import { GoldenInput } from './golden-input.js';
+import { type Members, membersOf } from './members.js';
+import type { MeshDrill } from './mesh-drill.js';
+import { MESH_DRILLS } from './mesh-drills.js';
+import { demandPermission } from './permission.js';
+import { type MeshGround, runMeshDrill } from './run-mesh-drill.js';
+import { type MeshTargets, meshTargets } from './targets.js';
+
+/** The options of `outrider chaos` that are about a running mesh, and those it shares. */
+export interface MeshChaosOptions {
+  /** Names of drills; empty: all that can be held on a running mesh. */
+  readonly scenarios: readonly string[];
+  /** A file, or admin addresses; `true`: the one mesh that runs here. */
+  readonly mesh: string | true;
+  readonly service?: string;
+  readonly model?: string;
+  /** Calls a second. */
+  readonly rate?: string;
+  /** Share of the calls, 0 to 1. */
+  readonly leastAvailable?: string;
+  readonly tokenFile?: string;
+  /** List the drills, and end. */
+  readonly list?: true;
+  /** Of drills on a mesh of our own, and refused here. */
+  readonly arms?: readonly string[];
+  readonly full?: true;
+  readonly quick?: true;
+  readonly json?: true;
+  readonly report?: string;
+}
+
+const RATE = { usual: 20, most: 200 };
+const LEAST_AVAILABLE = 0.5;
+
+/** @returns the exit code: 0 every promise kept, 1 not all. @throws CommandFailure; 2 where nothing was done. */
+export async function meshChaosCommand(options: MeshChaosOptions): Promise<number> {
+  if (options.arms !== undefined || options.full === true)
+    throw new CommandFailure(
+      `--${options.full === true ? 'full' : 'arms'}: is about meshes that the command starts; --mesh has one arm, and all its drills without a name`,
+      2,
+    );
+  if (options.list === true) {
+    const width = Math.max(...MESH_DRILLS.map(({ name }) => name.length));
+    for (const { name, does, needs } of MESH_DRILLS)
+      process.stdout.write(
+        `${name.padEnd(width)}  ${needs === 'processes' ? '(fault_injection: processes) ' : ''}${does}\n`,
+      );
+    return 0;
+  }
+  // `--mesh kill` is `kill --mesh`: commander takes the next word for the value.
+  const isDrill = MESH_DRILLS.some(({ name }) => name === options.mesh);
+  const asked = isDrill ? [String(options.mesh), ...options.scenarios] : options.scenarios;
+  const drills = asked.length > 0 ? named(MESH_DRILLS, asked, 'drill for a running mesh') : MESH_DRILLS;
+  const perSecond = numberOf('--rate', options.rate, { usual: RATE.usual, least: 1, most: RATE.most });
+  const bounds = { usual: LEAST_AVAILABLE, least: 0, most: 1 };
+  const leastAvailable = numberOf('--least-available', options.leastAvailable, bounds);
+  const targets = meshTargets(
+    options.mesh === true || isDrill ? undefined : String(options.mesh),
+    runningMeshes(),
+  );
+  const members = await membersAt(targets, options.service);
+  demandPermission(members, new Set(drills.map(({ needs }) => needs)));
+  if (options.report !== undefined) prepareFolder(options.report);
+  const token = options.tokenFile === undefined ? undefined : readToken(options.tokenFile);
+  const client = new Client(members.caller.target, credentials.createInsecure(), {
+    'grpc.enable_http_proxy': 0,
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.max_receive_message_length': -1,
+    'grpc.max_send_message_length': -1,
+  });
+  const ending = new Ending();
+  try {
+    const input = await GoldenInput.open(members.golden, options.model, client);
+    const control = new MeshControl(members, token);
+    const pace = options.quick === true ? 'quick' : 'usual';
+    const sleep = (ms: number) => ending.sleep(ms);
+    const ground = { members, control, client, input, perSecond, leastAvailable, pace, sleep } as const;
+    const startedAtMs = systemClock.wallNow();
+    const startedMs = systemClock.now();
+    const { runs, skipped } = await runDrills(drills, ground);
+    const seconds = (systemClock.now() - startedMs) / 1_000;
+    const about = aboutRun({ args: process.argv.slice(2), startedAtMs, seconds, arms: [] });
+    const outrider = aboutText(targets, ground);
+    const texts = drills.map(({ name, title, does }) => ({ name, title, does }));
+    if (runs.length === 0) throw new CommandFailure('no drill could be held');
+    return conclude(
+      { format: 1, about: { ...about, arms: { outrider } }, drills: texts, runs, skipped },
+      options,
+    );
+  } finally {
+    ending.release();
+    client.close();
+  }
+}
+
+/** One drill after the other, each on another replica; the first that had to be stopped is the last. */
+async function runDrills(
+  drills: readonly MeshDrill[],
+  ground: MeshGround,
+): Promise<{ readonly runs: readonly ArmRun[]; readonly skipped: readonly SkippedArm[] }> {
+  const runs: ArmRun[] = [];
+  const skipped: SkippedArm[] = [];
+  const progress = new ProgressLine(process.stderr);
+  const width = Math.max(...drills.map(({ name }) => name.length));
+  const { replicas } = ground.members;
+  const skip = (drill: string, because: string) => {
+    skipped.push({ drill, arm: 'outrider', because });
+    process.stderr.write(`${drill.padEnd(width)}  not held: ${because}\n`);
+  };
+  let stopped: string | undefined;
+  try {
+    for (const [i, drill] of drills.entries()) {
+      if (stopped !== undefined) {
+        skip(drill.name, `${stopped} was stopped`);
+        continue;
+      }
+      const victim = replicas[i % replicas.length]!;
+      progress.show(`${drill.name} at ${victim.name}: ${drill.title}`);
+      const run = await runMeshDrill(drill, victim, ground).catch((error: unknown) => {
+        progress.clear();
+        if (!(error instanceof Refused)) throw error;
+        skip(drill.name, oneLine(error));
+        return undefined;
+      });
+      progress.clear();
+      if (run === undefined) continue;
+      runs.push(run);
+      if (run.stopped !== undefined) stopped = drill.name;
+      const text = run.stopped === undefined ? lossText(figuresOf([run])[0]!) : `stopped: ${run.stopped}`;
+      process.stderr.write(`${drill.name.padEnd(width)}  ${victim.name}  ${text}\n`);
+    }
+    return { runs, skipped };
+  } finally {
+    progress.clear();
+  }
+}
+
+/** Asks every sidecar of the mesh. @throws CommandFailure where one does not answer: what is not known is not touched. */
+async function membersAt({ admin, what }: MeshTargets, service: string | undefined): Promise<Members> {
+  const reports = await Promise.all(
+    admin.map((address) =>
+      askMember(address).catch((error: unknown) => {
+        throw new CommandFailure(`${what}: the sidecar at ${writeAddress(address)}: ${oneLine(error)}`);
+      }),
+    ),
+  );
+  return membersOf(reports, service);
+}
+
+/** What the report says of the arm. */
+function aboutText(
+  { what }: MeshTargets,
+  { members, input, perSecond }: Pick<MeshGround, 'members' | 'input' | 'perSecond'>,
+): string {
+  const { service, replicas, caller } = members;
+  return `a mesh that runs already (${what}): ${replicas.length} replicas of ${service}, called through the sidecar of ${caller.name} with the golden input of ${input.model}, ${perSecond} times a second`;
+}
+
+interface NumberBounds {
+  readonly usual: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** @throws CommandFailure(2) for a text that is no such number. */
+function numberOf(name: string, text: string | undefined, { usual, least, most }: NumberBounds): number {
+  if (text === undefined) return usual;
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw new CommandFailure(`${name}: found ${text}; expected a number from ${least} to ${most}`, 2);
+}

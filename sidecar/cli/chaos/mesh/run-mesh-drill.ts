@@ -1,0 +1,118 @@
+/**
+ * One drill on a running mesh. In this order: the mesh is whole, the golden input is answered, the load begins, a calm part, the
+ * mesh is still whole, the fault, its end in any case, and the time after it.
+ */
+
+import type { Client } from '@grpc/grpc-js';
+import { systemClock } from '../../../runtime/time/clock.js';
+import { CommandFailure } from '../../failure.js';
+import type { ArmRun, MarkRecord } from '../history/record.js';
+import type { MeshControl } from './control.js';
+import type { GoldenInput } from './golden-input.js';
+import { GoldenLoad } from './golden-load.js';
+import { AvailabilityGuard, whyNotNow } from './guard.js';
+import type { Members, Replica } from './members.js';
+import { FAULT_MS, type MeshDrill, type MeshStage } from './mesh-drill.js';
+import { MeshObserver } from './mesh-observer.js';
+
+const STEADY_MS = 2_000;
+const HEALED_MS = 5_000;
+/** What `--quick` allows each part at most. */
+const QUICK_MS = 1_500;
+/** A model that was killed has to load again. */
+const WHOLE_LIMIT_MS = 180_000;
+const POLL_MS = 100;
+
+/** A drill is stopped before its time, for the sake of the mesh. */
+class Stopped extends Error {}
+
+/** What drills are run on. */
+export interface MeshGround {
+  readonly members: Members;
+  readonly control: MeshControl;
+  readonly client: Client;
+  readonly input: GoldenInput;
+  readonly perSecond: number;
+  /** Share of the calls of the last 2 s that has to be answered well. */
+  readonly leastAvailable: number;
+  readonly pace: 'usual' | 'quick';
+  /** Rejects when the command was asked to end. */
+  sleep(ms: number): Promise<void>;
+}
+
+/**
+ * Runs the drill.
+ *
+ * @throws CommandFailure where the mesh is not whole before it, or does not answer: nothing was done then. Refused where a sidecar
+ * does not do what the drill asks for.
+ */
+export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: MeshGround): Promise<ArmRun> {
+  const { members, control, client, input, perSecond, leastAvailable, pace } = ground;
+  const part = (ms: number) => (pace === 'quick' ? Math.min(ms, QUICK_MS) : ms);
+  await untilWhole(ground);
+  const guard = new AvailabilityGuard(leastAvailable);
+  const load = new GoldenLoad({ drill: drill.name, client, input, perSecond, guard });
+  const marks: MarkRecord[] = [];
+  const note = (mark: MarkRecord) => void marks.push(mark);
+  const observer = new MeshObserver({ look: () => control.look(), now: () => load.now(), note });
+  const mark: MeshStage['mark'] = (kind, text, replica) =>
+    note({ atMs: load.now(), kind, text, ...(replica !== undefined && { replica }) });
+  const sleep = (ms: number) => watched(ms, load, ground);
+  try {
+    const problem = await load.warm();
+    if (problem !== undefined) throw new CommandFailure(`${drill.name}: not begun: ${problem}`);
+    load.start();
+    observer.start();
+    let stopped: string | undefined;
+    try {
+      await sleep(part(STEADY_MS));
+      const notNow = whyNotNow((await control.look()).facts);
+      if (notNow !== undefined) throw new Stopped(`before the fault, ${notNow}`);
+      const faultMs = part(drill.faultMs ?? FAULT_MS);
+      mark('fault-began', drill.title, drill.name === 'rolling-restart' ? undefined : victim.name);
+      const usualMs = load.usualMs;
+      const stage = { control, replicas: members.replicas, victim, usualMs, faultMs, mark, sleep };
+      await drill.begin({ ...stage, untilWhole: () => untilWhole({ ...ground, sleep }) });
+      await sleep(faultMs);
+    } catch (error) {
+      if (!(error instanceof Stopped)) throw error;
+      stopped = error.message;
+      mark('note', `stopped: ${stopped}`);
+    } finally {
+      // Also when the command is asked to end meanwhile.
+      await Promise.all(members.replicas.map((replica) => control.clear(replica)));
+      mark('fault-ended', 'the fault is over');
+    }
+    await ground.sleep(part(HEALED_MS));
+    const { calls, lagMs, seconds } = await load.stop();
+    return {
+      ...{ drill: drill.name, arm: 'outrider', seconds, calls, clientLagMs: lagMs, marks, executions: [] },
+      ...{ hasNoExecutions: true, replicas: members.replicas.map(({ name }) => name) },
+      ...(stopped !== undefined && { stopped }),
+    };
+  } finally {
+    observer.stop();
+    load.close();
+  }
+}
+
+/** Sleeps in short pieces, and rejects when the drill has to stop. */
+async function watched(ms: number, load: GoldenLoad, ground: Pick<MeshGround, 'sleep'>): Promise<void> {
+  const endMs = systemClock.now() + ms;
+  for (let leftMs = ms; leftMs > 0; leftMs = endMs - systemClock.now()) {
+    await ground.sleep(Math.min(leftMs, POLL_MS));
+    const why = load.whyStop();
+    if (why !== undefined) throw new Stopped(why);
+  }
+}
+
+/** Resolves when every replica serves and gets calls. @throws CommandFailure where that takes 180 s. */
+async function untilWhole({ control, sleep }: Pick<MeshGround, 'control' | 'sleep'>): Promise<void> {
+  const endMs = systemClock.now() + WHOLE_LIMIT_MS;
+  for (;;) {
+    const why = whyNotNow((await control.look()).facts);
+    if (why === undefined) return;
+    if (systemClock.now() > endMs) throw new CommandFailure(`the mesh is not whole: ${why}`);
+    await sleep(POLL_MS);
+  }
+}
