@@ -4,7 +4,7 @@ import type { ArmName } from '../../history/record.js';
 export const ARM_TITLES: Readonly<Record<ArmName, string>> = {
   outrider: 'Outrider',
   'pick-first': 'gRPC alone',
-  'round-robin': 'gRPC, retries',
+  'round-robin': 'gRPC with retries',
   envoy: 'Envoy',
 };
 

@@ -26,7 +26,8 @@ export const COMPARISON_RULE = `Outrider is compared with each other arm by fail
 export function compare(own: ArmFigures, other: ArmFigures): Comparison {
   const { drill, arm } = other;
   const calls = compareCalls(own, other);
-  const words = `${count(badCalls(own))} bad calls of ${count(own.counts.calls)}, beside ${count(badCalls(other))} of ${count(other.counts.calls)}`;
+  const bad = badCalls(own);
+  const words = `${count(bad)} bad ${bad === 1 ? 'call' : 'calls'} of ${count(own.counts.calls)}, beside ${count(badCalls(other))} of ${count(other.counts.calls)}`;
   if (calls !== 0) return { drill, other: arm, result: resultOf(calls), by: 'calls', because: words };
   const recovery = compareRecovery(own, other);
   const because = `${words}; recovered after ${recoveryText(own)}, beside ${recoveryText(other)}`;
