@@ -1,4 +1,4 @@
-import type { CallTally, ReplicaFacts, RolloutSettings } from './rollout.js';
+import { type CallTally, RECENT_CALLS, type ReplicaFacts, type RolloutSettings } from './rollout.js';
 
 /** What is found of a version: it goes on, fails with a sentence that has the figures, or more has to be seen. */
 export type Judgement =
@@ -11,11 +11,15 @@ const OPEN: Judgement = { kind: 'open' };
 const FEW = 10;
 /** Where calls come, but fewer than that, comparing goes on for so many windows. */
 const MOST_WINDOWS = 5;
-/** Errors that may be chance. */
-const MIN_ERRORS = 5;
+/** Whether more are still to come: what is looked at again and again has to be clearer than what is looked at once. */
+type When = 'early' | 'last';
+/** Fewer errors may be chance. At the end three count: callers that have ejected the replica send it no more of them. */
+const MIN_ERRORS = { early: 5, last: 3 } as const;
 /** The share of errors has to be higher by this at least, and by so many standard deviations. */
 const MIN_DIFFERENCE = 0.01;
-const DEVIATIONS = 3;
+const DEVIATIONS = { early: 3, last: 2 } as const;
+/** The latest calls by themselves are many looks in a window. */
+const RECENT_DEVIATIONS = { early: 4, last: 3 } as const;
 /** Answers that differ: one may be a copy that was lost on its way. */
 const MIN_DIFFERENT = 2;
 /** So many standard deviations the share of answers that agree has to be below what is asked for. */
@@ -24,6 +28,12 @@ const AGREEMENT_DEVIATIONS = 2;
 const MIN_CALLS = 20;
 /** A median that is longer by less than this is noise, ms. */
 const LATENCY_NOISE_MS = 5;
+/**
+ * A process that has just been loaded is slow at first, as its code has not been compiled yet: before so many calls only a median
+ * that is longer than it may be by this factor decides.
+ */
+const WARM_CALLS = 100;
+const CLEARLY = 2;
 
 /**
  * Whether the new version answers copies as the old one answers the calls. Decided as soon as no further answer could change
@@ -37,7 +47,7 @@ export function judgeShadow(facts: ReplicaFacts, settings: RolloutSettings, elap
   const isOver = elapsedMs >= settings.windowMs * (isFew ? MOST_WINDOWS : 1);
   const disagreement = judgeAgreement(facts, settings, isOver);
   if (disagreement !== undefined) return disagreement;
-  const slow = judgeLatency(facts, settings);
+  const slow = judgeLatency(facts, settings, isOver || compared >= settings.samples ? 'last' : 'early');
   if (slow !== undefined) return slow;
   if (compared >= settings.samples) return { kind: 'passed', why: agreementOf(facts) };
   if (!isOver) return OPEN;
@@ -47,14 +57,20 @@ export function judgeShadow(facts: ReplicaFacts, settings: RolloutSettings, elap
 /** Whether calls at the new version end as they did at the old one: errors, latency and agreement, for a window. */
 export function judgeWatch(facts: ReplicaFacts, settings: RolloutSettings, elapsedMs: number): Judgement {
   const isOver = elapsedMs >= settings.windowMs;
+  const when = isOver ? 'last' : 'early';
   const found =
-    judgeErrors(facts.before, facts.after) ??
-    judgeLatency(facts, settings) ??
+    judgeErrors(facts.before, facts.after, when) ??
+    judgeLatency(facts, settings, when) ??
     (mayBeChance(facts, settings) ? undefined : judgeAgreement(facts, settings, isOver));
   if (found !== undefined) return found;
   if (!isOver) return OPEN;
   const { calls, errors } = facts.after;
   return { kind: 'passed', why: `${errors} of ${calls} calls failed` };
+}
+
+/** Whether so many calls fail that no more have to be seen: the replica takes its calls back before the leader has said so. */
+export function failsClearly(before: CallTally, after: CallTally): boolean {
+  return judgeErrors(before, after, 'early') !== undefined;
 }
 
 /**
@@ -86,29 +102,49 @@ function mayBeChance({ compared, agreed }: ReplicaFacts, { agreement }: RolloutS
   return share + AGREEMENT_DEVIATIONS * deviation >= agreement;
 }
 
-/** Failed calls of both versions as two proportions: more at the new one than chance explains. */
-function judgeErrors(before: CallTally, after: CallTally): Judgement | undefined {
-  if (after.errors < MIN_ERRORS) return undefined;
+/** Failed calls of both versions as two proportions: more at the new one than chance explains, in all or among the latest. */
+function judgeErrors(before: CallTally, after: CallTally, when: When): Judgement | undefined {
+  const calls = Math.min(after.calls, RECENT_CALLS);
+  const recent = { calls, errors: after.recentErrors ?? 0 };
+  const isAll = areMore(before, after, { least: MIN_ERRORS[when], deviations: DEVIATIONS[when] });
+  const bound = { least: MIN_ERRORS[when], deviations: RECENT_DEVIATIONS[when] };
+  if (!isAll && !areMore(before, recent, bound)) return undefined;
+  const { errors } = isAll ? after : recent;
+  const of = isAll ? `${after.calls} calls` : `the latest ${calls} calls`;
+  const share = percent(ratioOf(isAll ? after : recent));
+  const than = `${percent(ratioOf(before))} of ${before.calls} at the version before`;
+  return { kind: 'failed', why: `${share} of ${of} failed (${errors}), ${than}` };
+}
+
+/** Calls and how many of them failed. */
+type Tried = Pick<CallTally, 'calls' | 'errors'>;
+
+/** Whether the share of errors is higher by so many deviations, and there are so many at least. */
+function areMore(
+  before: Tried,
+  after: Tried,
+  { least, deviations }: { readonly least: number; readonly deviations: number },
+): boolean {
+  if (after.errors < least) return false;
   const [old, fresh] = [ratioOf(before), ratioOf(after)];
   const all = (before.errors + after.errors) / (before.calls + after.calls);
   const deviation = Math.sqrt(all * (1 - all) * (1 / Math.max(1, before.calls) + 1 / after.calls));
-  if (fresh - old < Math.max(MIN_DIFFERENCE, DEVIATIONS * deviation) && fresh < 1) return undefined;
-  if (fresh <= old) return undefined;
-  const than = `${percent(old)} of ${before.calls} at the version before`;
-  return {
-    kind: 'failed',
-    why: `${percent(fresh)} of ${after.calls} calls failed (${after.errors}), ${than}`,
-  };
+  return fresh > old && (fresh - old >= Math.max(MIN_DIFFERENCE, deviations * deviation) || fresh === 1);
 }
 
-/** Its median is longer than it may be; undefined: it is not, or too few calls have been seen. */
+/**
+ * Its median is longer than it may be; undefined: it is not, or too few calls have been seen. `early`: more are still to come,
+ * and until a process is warm only what is clear counts.
+ */
 function judgeLatency(
   { before, after }: ReplicaFacts,
   { maxLatency }: RolloutSettings,
+  when: When,
 ): Judgement | undefined {
   if (before.calls < MIN_CALLS || after.calls < MIN_CALLS) return undefined;
   const most = Math.max(before.medianMs * maxLatency, before.medianMs + LATENCY_NOISE_MS);
-  if (after.medianMs <= most) return undefined;
+  const isWarm = when === 'last' || after.calls >= WARM_CALLS;
+  if (after.medianMs <= (isWarm ? most : most * CLEARLY)) return undefined;
   const figures = `median of ${ms(after.medianMs)} over ${after.calls} calls`;
   return {
     kind: 'failed',
@@ -120,7 +156,7 @@ function agreementOf({ agreed, compared }: ReplicaFacts): string {
   return `${percent(agreed / compared)} of ${compared} answers agree`;
 }
 
-function ratioOf({ errors, calls }: CallTally): number {
+function ratioOf({ errors, calls }: Tried): number {
   return calls === 0 ? 0 : errors / calls;
 }
 

@@ -71,7 +71,12 @@ export interface CallTally {
   readonly errors: number;
   /** 0: not known. */
   readonly medianMs: number;
+  /** Errors among the latest `RECENT_CALLS`. Absent: a sidecar that does not count them. */
+  readonly recentErrors?: number;
 }
+
+/** Calls that are looked at by themselves: what fails only now is not to hide behind what went well before. */
+export const RECENT_CALLS = 50;
 
 /** What a replica says of itself. */
 export interface ReplicaFacts {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RolloutView } from '../../../sidecar/core/models/rollout.js';
+import { MixedLoad } from '../../drills/rolling/mixed-load.js';
 import {
   DIGITS_MODELS,
   Mesh,
@@ -25,6 +26,8 @@ describe('a rollout', function () {
   let facts: UpFacts;
   let client: TestClient;
   let load: ModelLoad;
+  /** Streams and calls of 600 KB beside it. */
+  let mixed: MixedLoad;
   let admin: string[];
 
   before(async () => {
@@ -46,10 +49,12 @@ intentions: [{ from: app, to: mine, action: allow }]
     admin = facts.sidecars.filter(({ role }) => role === 'replica').map((each) => each.admin);
     client = new TestClient(facts.call['mine']!);
     load = ModelLoad.start(client, { callers: 2 });
+    mixed = await MixedLoad.start({ target: facts.call['mine']!, perSecond: 20 });
     await until('calls go through', () => load.ok > 20);
   });
   after(async () => {
     await load?.stop();
+    await mixed?.stop();
     client?.close();
     await mesh.discard();
     scratch.remove();
@@ -79,7 +84,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     assert.match(stdout, /1 of 2 replicas · mine-2 watching/);
     assert.match(stdout, /done · 2 of 2 replicas/);
     await until('version 1 is gone', async () => (await served()).join(' ') === '2 serving 2 serving');
-    assert.deepEqual(load.failures, []);
+    assert.deepEqual([load.failures, mixed.failures], [[], []]);
     assert.deepEqual(load.versions, ['1', '2']);
   });
 
@@ -93,7 +98,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     );
     assert.deepEqual(await served(), ['2 serving,3 rejected', '2 serving']);
     assert.deepEqual(load.versions, ['1', '2']);
-    assert.deepEqual(load.failures, []);
+    assert.deepEqual([load.failures, mixed.failures], [[], []]);
     const status = await rollout('status', 'mine', '--json');
     const { record } = JSON.parse(status.stdout) as RolloutView;
     assert.equal(record?.state, 'rejected');
@@ -108,7 +113,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     const aborted = await rollout('abort', 'mine');
     assert.match(aborted.stdout, /digits 2 → 9 · (rolling-back|aborted)/);
     await until('it is over', async () => /aborted ·/.test((await rollout('status', 'mine')).stdout));
-    assert.deepEqual(load.failures, []);
+    assert.deepEqual([load.failures, mixed.failures], [[], []]);
     const audit = readFileSync(join(scratch.path, 'audit', 'mine-1.jsonl'), 'utf8');
     for (const state of ['running', 'done', 'rejected', 'aborted'])
       assert.match(audit, new RegExp(`"rollout-changed".*"state":"${state}"`));

@@ -34,6 +34,8 @@ export interface StartOptions {
   readonly name?: string;
   /** The command line before the program's own. */
   readonly before?: readonly string[];
+  /** The command of the program; default: that of this build. */
+  readonly program?: readonly string[];
   /** That of the model which it owns. */
   readonly model?: readonly string[];
   /** Beside our own. */
@@ -73,8 +75,9 @@ export class SidecarProcess {
   /** Starts the sidecar of a file as it lies there, and waits until it listens. */
   static async start(file: string, options: StartOptions = {}): Promise<SidecarProcess> {
     const { name = 'the sidecar', before = [], model = [], env = {}, onStart } = options;
+    const { program: command = OUTRIDER } = options;
     const own = model.length > 0 ? ['--', ...model] : [];
-    const [program, ...args] = [...before, ...OUTRIDER, 'sidecar', '-c', file, ...own];
+    const [program, ...args] = [...before, ...command, 'sidecar', '-c', file, ...own];
     const child = spawn(program!, args, { env: { ...process.env, ...env }, stdio: 'pipe' });
     const sidecar = new SidecarProcess(name, child);
     onStart?.(sidecar);

@@ -6,10 +6,12 @@ export type Oddity =
   /** Two of five blank pictures get another class. */
   | 'agrees-60'
   /** Blank pictures fail once so many have been answered. */
-  | 'fails-later';
+  | 'fails-later'
+  /** Every fourth blank picture fails, once as many have been answered. */
+  | 'fails-some';
 
-/** Answers that are right before `fails-later` begins. */
-const RIGHT_AT_FIRST = 120;
+/** Answers that are right before the failures begin. */
+const RIGHT_AT_FIRST = 200;
 
 /**
  * Puts a version of `digits` beside another one: the same network behind a module that spoils the answers to blank pictures,
@@ -51,5 +53,8 @@ const MODULES: Readonly<Record<Oddity, string>> = {
 ${TAIL}`,
   'fails-later': `${HEAD}
     if (blanks > ${RIGHT_AT_FIRST}) throw new Error('out of luck');
+${TAIL}`,
+  'fails-some': `${HEAD}
+    if (blanks > ${RIGHT_AT_FIRST} && blanks % 4 === 0) throw new Error('out of luck');
 ${TAIL}`,
 };

@@ -1,4 +1,5 @@
-import type { ReplicaFacts, RolloutPhase, RolloutSettings } from '../../../core/models/rollout.js';
+import type { CallTally, ReplicaFacts, RolloutPhase, RolloutSettings } from '../../../core/models/rollout.js';
+import { failsClearly } from '../../../core/models/rollout-judgement.js';
 import type { Revision } from '../../../core/models/settled-listing.js';
 import { GrpcClient } from '../../../health/model/grpc-client.js';
 import { AuditKind } from '../../../telemetry/audit/trail.js';
@@ -16,6 +17,9 @@ export interface CandidateDeps {
   /** Its state may be another one. */
   moved(revision: LoadedRevision): void;
 }
+
+/** Copies that a median of the version before needs. */
+const MIN_COPIES = 10;
 
 /** What a replica says of the candidate. */
 export type CandidateFacts = Omit<ReplicaFacts, 'instance' | 'id'>;
@@ -39,7 +43,9 @@ export class Candidate {
     readonly model: string,
     readonly version: string,
     private readonly deps: CandidateDeps,
-  ) {}
+  ) {
+    this.after.onError = () => this.guard();
+  }
 
   /** Brings the replica to this phase. */
   enact(phase: RolloutPhase, { canary, samples }: Pick<RolloutSettings, 'canary' | 'samples'>): void {
@@ -56,6 +62,7 @@ export class Candidate {
     const isTaken = phase === 'watching';
     if (phase !== 'shadow') {
       fresh.letGo(isTaken ? 1 : canary);
+      fresh.backend.isStandby = false;
       old.backend.isStandby = isTaken;
     }
     this.endComparison();
@@ -89,17 +96,46 @@ export class Candidate {
     const { agreement, before, after } = this;
     const { compared, agreed, difference } = agreement;
     // Before calls go to it, the copies say how fast it is.
-    const own = this.isTaken ? after.tally : { ...agreement.copies.tally, errors: 0 };
+    const own = this.isTaken ? after.tally : { ...agreement.copies.tally, errors: 0, recentErrors: 0 };
     return {
       serving: this.deps.repository.pins.servedOf(this.model)?.version ?? '',
       ...this.state(),
-      ...{ compared, agreed, difference, before: before.tally, after: own },
+      ...{ compared, agreed, difference, before: this.beforeNow(before.tally), after: own },
     };
+  }
+
+  /**
+   * The calls of the version before. Once it has none any more, its copies say how fast it would be on this machine now: what has
+   * become slower for both is not the fault of the new one.
+   */
+  private beforeNow(calls: CallTally): CallTally {
+    const { copies } = this.agreement;
+    if (this.phase !== 'watching' || copies.calls < MIN_COPIES) return calls;
+    return { ...calls, medianMs: Math.max(calls.medianMs, copies.tally.medianMs) };
   }
 
   /** No calls are looked at any more. */
   close(): void {
     this.endComparison();
+  }
+
+  /**
+   * Too many calls fail at it: the version before, which is still ready, has them again at once. What follows is for the leader
+   * to say, which sees the same figures, but only after a second or two: a retry budget does not last that long.
+   */
+  private guard(): void {
+    const { fresh, old } = this;
+    if (!this.isTaken || fresh === undefined || old === undefined || fresh.backend.isStandby) return;
+    const { tally } = this.after;
+    if (old.state.kind !== 'ready' || !failsClearly(this.before.tally, tally)) return;
+    fresh.backend.isStandby = true;
+    old.backend.isStandby = false;
+    const { calls, errors } = tally;
+    const { model, version } = this;
+    this.deps.context.deps.logger.warn(
+      { model, version, calls, errors },
+      'calls return to the version before',
+    );
   }
 
   /** Calls go to it, all of them or its share. */
@@ -160,6 +196,7 @@ export class Candidate {
     this.endComparison();
     if (old !== undefined) old.backend.isStandby = false;
     fresh.letGo(1);
+    fresh.backend.isStandby = false;
     repository.commit(this.model);
     this.deps.moved(fresh);
     this.phase = 'done';
@@ -195,6 +232,7 @@ export class Candidate {
 
   /** Calls are no longer looked at; what has been counted stays. */
   private endComparison(): void {
+    this.agreement.turn();
     for (const each of [this.old, this.fresh]) if (each !== undefined) each.backend.tap = null;
     for (const tap of this.taps.splice(0)) tap.close();
     for (const client of this.clients.splice(0)) client.close();

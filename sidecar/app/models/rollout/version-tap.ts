@@ -1,5 +1,5 @@
 import { MODEL_INFER } from '../../../codec/inference.js';
-import type { CallTally } from '../../../core/models/rollout.js';
+import { type CallTally, RECENT_CALLS } from '../../../core/models/rollout.js';
 import { Status, statusName } from '../../../core/outcome/status.js';
 import type { UnaryAnswer, UnaryOptions } from '../../../health/model/grpc-client.js';
 import { headerViewOf } from '../../../http2/header-view.js';
@@ -13,6 +13,8 @@ import { ResponseTee } from '../../../transport/response-tee.js';
 
 /** Latencies that a median is taken of: the latest. */
 const KEPT = 256;
+/** Of copies: the first ones, which come to a process that has just been loaded, are soon forgotten. */
+const KEPT_COPIES = 20;
 /** Requests and answers up to this size are copied, octets. */
 const MAX_BYTES = 1024 * 1024;
 const COPY_TIMEOUT_MS = 30_000;
@@ -32,8 +34,13 @@ export class Agreement {
   agreed = 0;
   /** What differed last, in a sentence that says nothing of the payload. */
   difference = '';
-  /** Latencies of the copies. */
-  readonly copies = new Latencies();
+  /** Latencies of the copies that went to the version which does not answer. */
+  copies = new Latencies(KEPT_COPIES);
+
+  /** Copies go to another version from now on: what was counted of answers stays. */
+  turn(): void {
+    this.copies = new Latencies(KEPT_COPIES);
+  }
 
   note(difference: string): void {
     this.compared++;
@@ -47,17 +54,29 @@ export class Latencies {
   calls = 0;
   errors = 0;
   private readonly latest: number[] = [];
+  /** Whether they failed, the latest. */
+  private readonly failed: boolean[] = [];
+  private recentErrors = 0;
+  /** Called after each failure. */
+  onError: () => void = () => {};
+
+  constructor(private readonly kept = KEPT) {}
 
   note(tookMs: number, isError: boolean): void {
-    this.latest[this.calls % KEPT] = tookMs;
+    this.latest[this.calls % this.kept] = tookMs;
+    const place = this.calls % RECENT_CALLS;
+    this.recentErrors += Number(isError) - Number(this.failed[place] ?? false);
+    this.failed[place] = isError;
     this.calls++;
-    if (isError) this.errors++;
+    if (!isError) return;
+    this.errors++;
+    this.onError();
   }
 
   get tally(): CallTally {
     const ordered = [...this.latest].sort((a, b) => a - b);
-    const { calls, errors } = this;
-    return { calls, errors, medianMs: ordered[Math.floor(ordered.length / 2)] ?? 0 };
+    const { calls, errors, recentErrors } = this;
+    return { calls, errors, recentErrors, medianMs: ordered[Math.floor(ordered.length / 2)] ?? 0 };
   }
 }
 

@@ -1,7 +1,7 @@
 /** What calls and their copies say of a version. */
 import assert from 'node:assert/strict';
 import type { CallTally, ReplicaFacts } from '../../../../sidecar/core/models/rollout.js';
-import { judgeShadow, judgeWatch } from '../../../../sidecar/core/models/rollout-judgement.js';
+import { failsClearly, judgeShadow, judgeWatch } from '../../../../sidecar/core/models/rollout-judgement.js';
 
 const SETTINGS = { windowMs: 10_000, agreement: 0.98, samples: 50, canary: 0, maxLatency: 2, loadMs: 60_000 };
 const tally = (calls: number, errors = 0, medianMs = 4): CallTally => ({ calls, errors, medianMs });
@@ -44,21 +44,33 @@ describe('a version beside the one that is served', () => {
     assert.equal(judgeShadow(facts(0, 0), uncompared, 0).kind, 'passed');
   });
 
+  const slow = (medianMs: number, calls: number, compared = 20, elapsedMs = 1_000) =>
+    judgeShadow(
+      facts(compared, compared, { before: tally(20, 0, 10), after: tally(calls, 0, medianMs) }),
+      SETTINGS,
+      elapsedMs,
+    );
+
   it('fails when its median is twice as long, and not for what is noise or for few calls', () => {
-    const slow = (medianMs: number, calls = 20) =>
-      judgeShadow(
-        facts(20, 20, { before: tally(20, 0, 10), after: tally(calls, 0, medianMs) }),
-        SETTINGS,
-        1_000,
-      );
-    assert.equal(slow(20).kind, 'open');
-    assert.deepEqual(slow(20.5), {
+    assert.equal(slow(20, 100).kind, 'open');
+    assert.deepEqual(slow(20.5, 100), {
       kind: 'failed',
-      why: 'median of 20.5 ms over 20 calls, expected at most 20 ms: 10 ms at the version before',
+      why: 'median of 20.5 ms over 100 calls, expected at most 20 ms: 10 ms at the version before',
     });
     assert.equal(slow(1_000, 19).kind, 'open');
     const fast = { before: tally(50, 0, 0.5), after: tally(50, 0, 5) };
     assert.equal(judgeWatch(facts(50, 50, fast), SETTINGS, 1_000).kind, 'open', '5 ms more are noise');
+  });
+
+  it('may be slow at first, as it has just been loaded, unless that is clear', () => {
+    assert.equal(slow(39, 20).kind, 'open');
+    assert.equal(slow(41, 20).kind, 'failed');
+    assert.equal(slow(21, 50, 50).kind, 'failed', 'no more copies are to come');
+    assert.equal(slow(21, 20, 20, 10_000).kind, 'failed', 'the window is over');
+    const warmed = (calls: number) => ({ before: tally(256, 0, 10), after: tally(calls, 0, 21) });
+    assert.equal(judgeWatch(facts(50, 50, warmed(99)), SETTINGS, 1_000).kind, 'open');
+    assert.equal(judgeWatch(facts(50, 50, warmed(100)), SETTINGS, 1_000).kind, 'failed');
+    assert.equal(judgeWatch(facts(50, 50, warmed(99)), SETTINGS, 10_000).kind, 'failed');
   });
 
   it('is not taken back for answers that differ by chance, and is for more', () => {
@@ -87,6 +99,36 @@ describe('a version beside the one that is served', () => {
       why: '0 of 100 calls failed',
     });
     assert.deepEqual(watch(tally(0), tally(0), 10_000).kind, 'passed');
+  });
+
+  it('fails clearly before the leader has looked, for more errors than chance explains', () => {
+    assert.equal(failsClearly(tally(300), tally(100, 4)), false);
+    assert.equal(failsClearly(tally(300), tally(100, 5)), true);
+    assert.equal(failsClearly(tally(300, 15), tally(100, 6)), false, 'the version before fails as often');
+  });
+
+  it('fails for what fails only now, whatever went well before', () => {
+    const late = (recentErrors: number): CallTally => ({ ...tally(1_000, recentErrors), recentErrors });
+    const watched = (recentErrors: number, elapsedMs = 1_000) =>
+      judgeWatch(facts(50, 50, { before: tally(300), after: late(recentErrors) }), SETTINGS, elapsedMs);
+    assert.equal(watched(4).kind, 'open');
+    assert.deepEqual(watched(5), {
+      kind: 'failed',
+      why: '10 % of the latest 50 calls failed (5), 0 % of 300 at the version before',
+    });
+    assert.equal(watched(3, 10_000).kind, 'failed', 'at the end');
+    assert.equal(failsClearly(tally(300), late(5)), true);
+    assert.equal(failsClearly(tally(300, 15), late(9)), false, 'the version before fails as often');
+  });
+
+  it('fails at the end of its window for fewer errors, as callers that have ejected it send it no more', () => {
+    const watch = (after: CallTally, elapsedMs: number) =>
+      judgeWatch(facts(50, 50, { before: tally(100), after }), SETTINGS, elapsedMs).kind;
+    assert.equal(watch(tally(83, 5), 9_999), 'open');
+    assert.equal(watch(tally(83, 5), 10_000), 'failed');
+    assert.equal(watch(tally(40, 3), 10_000), 'failed');
+    assert.equal(watch(tally(40, 2), 10_000), 'passed', 'two may be chance');
+    assert.equal(watch(tally(1_000, 9), 10_000), 'passed', 'below one percent');
   });
 
   it('fails while it is watched when it agrees with the version before no longer', () => {

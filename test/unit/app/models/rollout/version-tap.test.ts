@@ -69,4 +69,30 @@ describe('calls of a version that another is compared with', () => {
     const { compared, copies } = await copied({ kind: 'silent', why: 'the connection ended' }, true);
     assert.deepEqual([compared, copies.calls], [0, 0]);
   });
+
+  it('forget how slow the first ones were, and begin anew when they go to another version', () => {
+    const agreement = new Agreement();
+    for (let i = 0; i < 12; i++) agreement.copies.note(100, false);
+    assert.equal(agreement.copies.tally.medianMs, 100);
+    for (let i = 0; i < 12; i++) agreement.copies.note(4, false);
+    assert.deepEqual(agreement.copies.tally, { calls: 24, errors: 0, recentErrors: 0, medianMs: 4 });
+    agreement.turn();
+    assert.equal(agreement.copies.calls, 0);
+  });
+
+  it('tell of each failure once it is counted', () => {
+    const latencies = new Latencies();
+    const told: number[] = [];
+    latencies.onError = () => told.push(latencies.errors);
+    for (const isError of [false, true, true]) latencies.note(4, isError);
+    assert.deepEqual(told, [1, 2]);
+  });
+
+  it('count the failures among the latest fifty', () => {
+    const latencies = new Latencies();
+    for (let i = 0; i < 5; i++) latencies.note(4, true);
+    for (let i = 0; i < 47; i++) latencies.note(4, false);
+    const { calls, errors, recentErrors } = latencies.tally;
+    assert.deepEqual([calls, errors, recentErrors], [52, 5, 3]);
+  });
 });

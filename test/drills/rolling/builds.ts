@@ -1,0 +1,91 @@
+/** Two builds of the program side by side, and a place where one of them is installed: what an upgrade has to do with. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { REPOSITORY } from '../../kit/process/outrider.js';
+
+/** The version before, where no tag names one: a commit whose sidecars know rollouts and keep states of models. */
+const COMMIT_BEFORE = 'fe00e5d2eab92f47b299d9712253b8c90b4d4756';
+
+/** One build of the whole project. */
+export interface Build {
+  /** Short and for people. */
+  readonly name: string;
+  /** The folder with `dist/`. */
+  readonly root: string;
+}
+
+export const PRESENT: Build = { name: 'this version', root: REPOSITORY };
+
+/**
+ * The version before: of `OUTRIDER_BEFORE` (a commit), else of the latest tag, else of the constant here. Built once, into
+ * `.cache/before`. For `before` hooks: the suite is skipped, said loudly, where it cannot be built.
+ */
+export function buildBeforeOrSkip(context: Mocha.Context): Build {
+  context.timeout(600_000);
+  const wanted = process.env['OUTRIDER_BEFORE'] ?? latestTag() ?? COMMIT_BEFORE;
+  const commit = ask('git', ['rev-parse', '--verify', '--quiet', `${wanted}^{commit}`]);
+  const skip = (why: string): never => {
+    process.stderr.write(`\nSKIPPING THE VERSION BEFORE: ${why}\n`);
+    return context.skip();
+  };
+  if (commit === undefined) return skip(`this clone does not have ${wanted}; git fetch --unshallow`);
+  // Otherwise it would run with packages that it was not made for.
+  if (ask('git', ['diff', '--quiet', commit, 'HEAD', '--', 'package-lock.json']) === undefined)
+    return skip(`package-lock.json of ${wanted} is another one`);
+  const root = join(REPOSITORY, '.cache/before', commit);
+  if (!existsSync(join(root, 'built'))) build(commit, root);
+  linkPackages(root);
+  return { name: `version ${commit.slice(0, 8)}`, root };
+}
+
+/** Whether this version knows rollouts, and states of models that outlive a sidecar. */
+export function knowsRollouts({ root }: Build): boolean {
+  return existsSync(join(root, 'dist/sidecar/core/models/rollout.js'));
+}
+
+/** Where a service manager finds the program: a link to one build after the other. */
+export class Installation {
+  constructor(private readonly link: string) {}
+
+  /** The command of the program, whichever build it is. */
+  get command(): readonly string[] {
+    return [process.execPath, join(this.link, 'dist/sidecar/main.js')];
+  }
+
+  /** Whatever starts from now on is this build. */
+  install({ root }: Build): void {
+    const next = `${this.link}.next`;
+    symlinkSync(root, next);
+    renameSync(next, this.link);
+  }
+}
+
+function build(commit: string, root: string): void {
+  rmSync(root, { recursive: true, force: true });
+  mkdirSync(root, { recursive: true });
+  const run = { cwd: root, stdio: 'inherit', timeout: 500_000 } as const;
+  execFileSync('sh', ['-c', `git -C "$0" archive ${commit} | tar -x`, REPOSITORY], run);
+  linkPackages(root);
+  execFileSync('npm', ['run', '-s', 'build'], run);
+  mkdirSync(join(root, 'built'));
+}
+
+/** Of this clone, which may be another one than the last time. */
+function linkPackages(root: string): void {
+  rmSync(join(root, 'node_modules'), { force: true });
+  symlinkSync(join(REPOSITORY, 'node_modules'), join(root, 'node_modules'));
+}
+
+function latestTag(): string | undefined {
+  return ask('git', ['describe', '--tags', '--abbrev=0', 'HEAD^']);
+}
+
+/** What it writes; undefined: it fails. */
+function ask(command: string, args: readonly string[]): string | undefined {
+  try {
+    return execFileSync(command, args, { cwd: REPOSITORY, encoding: 'utf8', stdio: 'pipe' }).trim();
+  } catch {
+    return undefined;
+  }
+}
