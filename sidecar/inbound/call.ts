@@ -17,6 +17,9 @@ export interface LimitsOfCall {
 
 /** A call's entry in the queue of its model. */
 export class Ticket extends QueueEntry {
+  /** Where it is among the calls that its model runs; −1: it is not. Only `ModelActivity` changes it. */
+  runningAt = -1;
+
   constructor(
     readonly call: InboundCall,
     /** Those it was offered to last, whatever the file says meanwhile. */

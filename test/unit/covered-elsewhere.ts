@@ -268,7 +268,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/inbound/authorization.ts': 'test/stack/inbound/inbound.test.ts',
   'sidecar/inbound/models/backend-queues.ts': 'test/stack/inbound/models.test.ts',
   'sidecar/inbound/failed-upstream.ts': 'test/scenario/retries/failed-upstream.test.ts',
-  'sidecar/inbound/model-activity.ts': 'test/unit/telemetry/access-log.test.ts',
   'sidecar/inbound/model-backend.ts': 'test/stack/inbound/inbound.test.ts',
   'sidecar/inbound/model-methods.ts': 'test/scenario/models/front-of-models.test.ts',
   'sidecar/inbound/model-routed-call.ts': 'test/scenario/models/front-of-models.test.ts',
