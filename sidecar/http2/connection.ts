@@ -56,16 +56,16 @@ export class Connection implements FrameReceiver {
   }
 
   /**
-   * Handles what the socket read at `nowMs` (monotonic). Never throws, whatever the peer sends. @param start where it
-   * begins in `chunk`: what is before it may be written over.
+   * Handles what the socket read at `nowMs` (monotonic): octets `[start, end)` of `chunk`. The nine before them may be written
+   * over. Never throws, whatever the peer sends.
    */
-  receive(chunk: Buffer, nowMs: number, start = 0): void {
+  receive(chunk: Buffer, nowMs: number, start = 0, end = chunk.length): void {
     const c = this.state;
     if (c.isOver) return;
     c.nowMs = nowMs;
     try {
-      const from = this.prefaceHave < PREFACE.length ? this.takePreface(chunk, start) : start;
-      this.reader.read(chunk, from);
+      const from = this.prefaceHave < PREFACE.length ? this.takePreface(chunk, start, end) : start;
+      this.reader.read(chunk, from, end);
       if (this.reader.partialFrames !== this.partialFramesSeen) {
         this.partialFramesSeen = this.reader.partialFrames;
         this.partialSinceMs = nowMs;
@@ -302,8 +302,8 @@ export class Connection implements FrameReceiver {
   }
 
   /** RFC 9113 section 3.4; returns where the frames begin. */
-  private takePreface(chunk: Buffer, start: number): number {
-    const n = Math.min(PREFACE.length - this.prefaceHave, chunk.length - start);
+  private takePreface(chunk: Buffer, start: number, end: number): number {
+    const n = Math.min(PREFACE.length - this.prefaceHave, end - start);
     if (PREFACE.compare(chunk, start, start + n, this.prefaceHave, this.prefaceHave + n) !== 0)
       protocolError('the connection does not begin with the HTTP/2 preface');
     this.prefaceHave += n;

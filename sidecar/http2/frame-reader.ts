@@ -85,10 +85,9 @@ export class FrameReader {
     return this.phase === Phase.payload || this.headHave > 0;
   }
 
-  /** Reads `chunk` from `from` on. Takes the buffer over: it may be rearranged, and payload is passed on as slices of it. */
-  read(chunk: Buffer, from: number): void {
+  /** Reads `chunk[from, end)`. Takes these octets over: they may be rearranged, and payload is passed on as slices of them. */
+  read(chunk: Buffer, from: number, end: number): void {
     let at = from;
-    const end = chunk.length;
     while (at < end && !this.stopped) {
       switch (this.phase) {
         case Phase.header:

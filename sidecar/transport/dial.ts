@@ -12,7 +12,7 @@ function target(address: Address): Target {
 
 /** A TCP or Unix socket that connects, and reads through a `SharedReadBuffer`. */
 export function dialPlain(address: Address): net.Socket {
-  const port = new SharedReadBuffer();
+  const port = new SharedReadBuffer('octets');
   const socket = net.connect({ ...target(address), onread: port.onread });
   readBuffers.set(socket, port);
   return socket;
@@ -20,7 +20,7 @@ export function dialPlain(address: Address): net.Socket {
 
 /** The same with TLS. */
 export function dialTls(address: Address, options: tls.ConnectionOptions): tls.TLSSocket {
-  const port = new SharedReadBuffer();
+  const port = new SharedReadBuffer('records');
   // `onread` is documented for tls.connect and missing from its types.
   const reading: object = { onread: port.onread };
   const socket = tls.connect({ ...target(address), ...options, ...reading });

@@ -11,7 +11,7 @@ import type { DataPlaneContext } from './context.js';
 import { logLimit } from './limit-log.js';
 import { Session, type SessionHandler } from './session.js';
 import { SessionGuard } from './session-guard.js';
-import { withReadBuffer } from './shared-read-buffer.js';
+import { readRecordsInto, withReadBuffer } from './shared-read-buffer.js';
 import { SilentConnections } from './silent-connections.js';
 
 /** What a listener takes at most. */
@@ -245,7 +245,10 @@ export class Listener implements SessionHandler {
   private onSecure(socket: tls.TLSSocket): void {
     socket.on('error', ignore);
     const verdict = this.options.tls!.admit(socket);
-    if (!('refused' in verdict)) return this.accept(socket, verdict.identity, verdict);
+    if (!('refused' in verdict)) {
+      readRecordsInto(socket);
+      return this.accept(socket, verdict.identity, verdict);
+    }
     this.context.stats.countHandshakeFailure(verdict.refused);
     this.context.logger.info({ reason: verdict.refused }, 'peer refused');
     this.context.audit.record(AuditKind.peerRefused, { reason: verdict.refused });

@@ -108,7 +108,7 @@ export class Session implements ConnectionHandler, Flushable {
     this.lastReadMs = context.clock.now();
     socket.setNoDelay?.(true);
     const port = readBuffers.get(socket);
-    if (port === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk, 0));
+    if (port === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk, 0, chunk.length));
     socket.on('drain', () => this.onDrain());
     socket.on('end', () => this.onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -116,7 +116,7 @@ export class Session implements ConnectionHandler, Flushable {
     });
     socket.on('close', () => this.onClose());
     this.connection.start();
-    port?.deliver((chunk, start) => this.onRead(chunk, start));
+    port?.deliver((chunk, start, end) => this.onRead(chunk, start, end));
   }
 
   /** Why it ended, or is about to. */
@@ -256,11 +256,11 @@ export class Session implements ConnectionHandler, Flushable {
 
   // ---- the socket ----
 
-  private onRead(chunk: Buffer, start: number): void {
+  private onRead(chunk: Buffer, start: number, end: number): void {
     const now = this.context.clock.now();
     this.lastReadMs = now;
     this.context.nowMs = now;
-    this.connection.receive(chunk, now, start);
+    this.connection.receive(chunk, now, start, end);
     const { memory } = this.context;
     const firstWindow = this.memory.firstWindow(memory.firstWindow);
     if (firstWindow !== this.connection.state.initialWindow) this.connection.setInitialWindow(firstWindow);

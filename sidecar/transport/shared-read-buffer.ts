@@ -1,9 +1,22 @@
 import net from 'node:net';
+import type { TLSSocket } from 'node:tls';
 
 const READ_BYTES = 128 * 1024;
-/** A read of this size or more makes the socket read in bulk, until so many smaller ones have followed. */
-const BULK_BYTES = 32 * 1024;
+/** Smaller reads that may follow on one in bulk before a socket gives its own buffer up. */
 const PATIENCE = 8;
+
+/** How a socket reads in bulk. */
+interface BulkReads {
+  /** A read of this size or more makes it begin, octets. */
+  readonly from: number;
+  /** With less room than this, the next read goes into another buffer, octets. */
+  readonly leastRoom: number;
+}
+/** A read of a plain socket gets a buffer of its own, so that it can be large. */
+const PLAIN_READS: BulkReads = { from: 32 * 1024, leastRoom: READ_BYTES };
+/** With TLS a read is a record, of 16 KiB at most (RFC 8446 section 5.1): several lie side by side in one buffer. */
+const RECORD_READS: BulkReads = { from: 8 * 1024, leastRoom: 16 * 1024 };
+
 /** Small reads share buffers of this size; see chunk-list.ts for what may be pinned. */
 const SLAB_BYTES = 16 * 1024;
 
@@ -35,25 +48,28 @@ function copyWithHeadroom(source: Buffer, n: number): Buffer {
   return own;
 }
 
-/** Takes over what was read: octets from `start` to the end of `chunk`. What is before them may be written over. */
-export type TakeRead = (chunk: Buffer, start: number) => void;
+/** Takes over what was read: octets `[start, end)` of `chunk`, and the nine before them, which may be written over. */
+export type TakeRead = (chunk: Buffer, start: number, end: number) => void;
 
 /**
  * Reads without an allocation per read: all sockets read into one buffer, which is handled, synchronously, before the
  * next read. What was read is copied next to earlier small reads, so that it may be kept. A socket that reads much at a
  * time gets buffers of its own for as long as it does, and what it reads is not copied at all. (Node's own way is a new 64
- * KiB buffer for every read, cut down afterwards.) Made before the socket, given to it as `onread`, and to the session
- * as its source.
+ * KiB buffer for every read, cut down afterwards.) Made before the socket, or for one that has ended its TLS handshake, and
+ * given to its session as the source.
  */
 export class SharedReadBuffer {
   private take: TakeRead | undefined;
   private early: Buffer[] = [];
   /** A buffer of this socket's alone, while it reads in bulk; what is read into it is handed on where it lies. */
   private own: Buffer | null = null;
-  /** Of it, the part behind the headroom, which the socket has. */
+  /** Of it, the part behind the headroom of the next read, which the socket has. */
   private room: Buffer | null = null;
+  /** Where that headroom begins. */
+  private ownAt = 0;
   /** Small reads that may follow before it is given up; 0: the socket does not read in bulk. */
   private patience = 0;
+  private readonly bulk: BulkReads;
 
   readonly onread = {
     buffer: (): Buffer => this.nextBuffer(),
@@ -63,24 +79,40 @@ export class SharedReadBuffer {
     },
   };
 
+  /** `reads`: records of TLS, which Node hands on one by one, or whatever the kernel has. */
+  constructor(reads: 'records' | 'octets') {
+    this.bulk = reads === 'records' ? RECORD_READS : PLAIN_READS;
+  }
+
+  /** What the socket had read before it got this buffer. */
+  hasRead(chunk: Buffer): void {
+    this.early.push(chunk);
+  }
+
   /** From now on `take` gets every chunk, those first that came before. */
   deliver(take: TakeRead): void {
     this.take = take;
-    for (const chunk of this.early.splice(0)) take(chunk, 0);
+    for (const chunk of this.early.splice(0)) take(chunk, 0, chunk.length);
   }
 
   private onRead(n: number, buffer: Uint8Array): void {
     const source = buffer === this.room ? this.room : incoming;
-    if (n >= BULK_BYTES) this.patience = PATIENCE;
+    if (n >= this.bulk.from) this.patience = PATIENCE;
     else if (this.patience > 0) this.patience--;
     if (this.take === undefined) this.early.push(Buffer.from(source.subarray(0, n)));
-    else if (n <= SLAB_BYTES / 4) this.take(copyToSlab(source, n), 0);
-    else if (n < BULK_BYTES || source === incoming) this.take(copyWithHeadroom(source, n), HEADROOM_BYTES);
-    else {
-      const chunk = this.own!.subarray(0, HEADROOM_BYTES + n);
-      this.own = null;
-      this.take(chunk, HEADROOM_BYTES);
-    }
+    else if (n <= SLAB_BYTES / 4) this.take(copyToSlab(source, n), 0, n);
+    else if (n < this.bulk.from || source === incoming)
+      this.take(copyWithHeadroom(source, n), HEADROOM_BYTES, HEADROOM_BYTES + n);
+    else this.takeOwn(this.own!, n);
+  }
+
+  /** The next read goes behind this one, its headroom between them, while there is room. */
+  private takeOwn(own: Buffer, n: number): void {
+    const start = this.ownAt + HEADROOM_BYTES;
+    this.ownAt = start + n;
+    this.room = null;
+    if (this.ownAt + HEADROOM_BYTES + this.bulk.leastRoom > own.length) this.own = null;
+    this.take!(own, start, start + n);
   }
 
   /** Asked for after every read. */
@@ -92,9 +124,11 @@ export class SharedReadBuffer {
     }
     if (this.own === null) {
       this.own = Buffer.allocUnsafeSlow(HEADROOM_BYTES + READ_BYTES);
-      this.room = this.own.subarray(HEADROOM_BYTES);
+      this.ownAt = 0;
+      this.room = null;
     }
-    return this.room!;
+    this.room ??= this.own.subarray(this.ownAt + HEADROOM_BYTES);
+    return this.room;
   }
 }
 
@@ -102,7 +136,7 @@ export class SharedReadBuffer {
 export const readBuffers = new WeakMap<net.Socket, SharedReadBuffer>();
 
 interface WithHandle {
-  _handle: { readonly readStart?: unknown; readonly useUserBuffer?: unknown } | null;
+  _handle: { readonly readStart?: unknown; useUserBuffer?(buffer: Buffer): unknown } | null;
 }
 
 /**
@@ -117,7 +151,7 @@ export function withReadBuffer(accepted: net.Socket): net.Socket {
     accepted.resume();
     return accepted;
   }
-  const port = new SharedReadBuffer();
+  const port = new SharedReadBuffer('octets');
   const options = { handle, onread: port.onread } as unknown as net.SocketConstructorOpts;
   const socket = new net.Socket(options);
   holder._handle = null;
@@ -125,4 +159,41 @@ export function withReadBuffer(accepted: net.Socket): net.Socket {
   readBuffers.set(socket, port);
   socket.read(0);
   return socket;
+}
+
+/** Where a socket of Node has what it was given as `onread`: properties under symbols of these names. */
+const PLACES = ['kBuffer', 'kBufferGen', 'kBufferCb'] as const;
+
+/**
+ * Makes an accepted socket whose TLS handshake has just ended read through a port. Its handle belongs to OpenSSL's session
+ * and cannot be moved, so the port is put where Node would have put the `onread` of a socket that connects; with a Node
+ * without these internals, the socket goes on as it is.
+ */
+export function readRecordsInto(socket: TLSSocket): void {
+  const { _handle: handle } = socket as unknown as WithHandle;
+  const places = placesOf(socket);
+  if (typeof handle?.useUserBuffer !== 'function' || places === null) return;
+  const port = new SharedReadBuffer('records');
+  const early: unknown = socket.read();
+  if (Buffer.isBuffer(early)) port.hasRead(early);
+  const { buffer: next, callback } = port.onread;
+  const first = next();
+  handle.useUserBuffer(first);
+  Object.assign(socket, {
+    [places.kBuffer]: first,
+    [places.kBufferGen]: next,
+    [places.kBufferCb]: callback,
+  });
+  readBuffers.set(socket, port);
+}
+
+/** The symbols of these properties; null: they are not there, or in use. */
+function placesOf(socket: net.Socket): Readonly<Record<(typeof PLACES)[number], symbol>> | null {
+  const symbols = Object.getOwnPropertySymbols(socket);
+  const [kBuffer, kBufferGen, kBufferCb] = PLACES.map((name) =>
+    symbols.find((symbol) => symbol.description === name),
+  );
+  if (kBuffer === undefined || kBufferGen === undefined || kBufferCb === undefined) return null;
+  const isInUse = (socket as unknown as Readonly<Record<symbol, unknown>>)[kBuffer] !== null;
+  return isInUse ? null : { kBuffer, kBufferGen, kBufferCb };
 }

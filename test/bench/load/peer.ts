@@ -54,7 +54,7 @@ export abstract class Peer implements FrameReceiver {
 
   /** Feeds what was read, from `from` on, and writes everything it gave rise to. */
   protected receive(chunk: Buffer, from: number): void {
-    this.reader.read(chunk, from);
+    this.reader.read(chunk, from, chunk.length);
     this.out.flush();
   }
 

@@ -7,7 +7,11 @@ import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
 import { dialPlain, dialTls } from '../../../sidecar/transport/dial.js';
-import { readBuffers, withReadBuffer } from '../../../sidecar/transport/shared-read-buffer.js';
+import {
+  readBuffers,
+  readRecordsInto,
+  withReadBuffer,
+} from '../../../sidecar/transport/shared-read-buffer.js';
 import { TestAuthority } from '../../kit/identity/certificates.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
@@ -23,7 +27,7 @@ function reader(socket: net.Socket) {
   socket.on('data', (chunk: Buffer) => {
     around += chunk.length;
   });
-  port.deliver((chunk, start) => read.push(chunk.subarray(start)));
+  port.deliver((chunk, start, end) => read.push(chunk.subarray(start, end)));
   return {
     all: () => Buffer.concat(read),
     parts: read,
@@ -51,20 +55,20 @@ async function connected<Accepted extends net.Socket>(
 const here = (port: number) => ({ kind: 'tcp', host: '127.0.0.1', port }) as const;
 
 /** Small reads, one after the other, then a large message: each octet comes through the buffer, and stays as it was. */
-async function readsAll(from: net.Socket, to: net.Socket): Promise<void> {
+async function readsAll(from: net.Socket, to: net.Socket, before = ''): Promise<void> {
   const seen = reader(to);
   const small = Array.from({ length: 20 }, (_, i) => Buffer.alloc(50, i + 1));
   for (const [i, part] of small.entries()) {
     from.write(part);
-    await until('it is read', () => seen.all().length === 50 * (i + 1));
+    await until('it is read', () => seen.all().length === before.length + 50 * (i + 1));
   }
   const buffers = new Set(seen.parts.map(({ buffer }) => buffer));
   assert.ok(buffers.size <= 3, `${small.length} small reads lie in ${buffers.size} buffers`);
   const large = Buffer.alloc(LARGE, 'outrider');
   from.write(large);
-  const length = 50 * small.length + LARGE;
+  const length = before.length + 50 * small.length + LARGE;
   await until('all is read', () => seen.all().length === length);
-  assert.ok(seen.all().equals(Buffer.concat([...small, large])));
+  assert.ok(seen.all().equals(Buffer.concat([Buffer.from(before), ...small, large])));
   assert.equal(seen.around(), 0);
 }
 
@@ -94,5 +98,58 @@ describe('the shared read buffer', () => {
       dialTls(here(port), { rejectUnauthorized: false }),
     );
     await readsAll(accepted, client);
+  });
+
+  it('has what an accepted socket with TLS reads, also what came with the end of the handshake', async () => {
+    const authority = await TestAuthority.root();
+    const { certChainPem: cert, keyPem: key } = await authority.leaf({ service: 'digits' });
+    const [client, accepted] = await connected<tls.TLSSocket>(
+      tls.createServer({ cert, key }),
+      'secureConnection',
+      (port) => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }),
+    );
+    client.write('early');
+    await until('it is read in the way of Node', () => accepted.readableLength === 5);
+    readRecordsInto(accepted);
+    await readsAll(client, accepted, 'early');
+  });
+
+  it('has records of a large message side by side, with room for a frame header before each', async () => {
+    const authority = await TestAuthority.root();
+    const { certChainPem: cert, keyPem: key } = await authority.leaf({ service: 'digits' });
+    const [client, accepted] = await connected<tls.TLSSocket>(
+      tls.createServer({ cert, key }),
+      'secureConnection',
+      (port) => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }),
+    );
+    readRecordsInto(accepted);
+    const seen: { readonly chunk: Buffer; readonly start: number; readonly end: number }[] = [];
+    readBuffers.get(accepted)!.deliver((chunk, start, end) => seen.push({ chunk, start, end }));
+    const large = Buffer.alloc(LARGE, 'outrider');
+    client.write(large);
+    const read = () => Buffer.concat(seen.map(({ chunk, start, end }) => chunk.subarray(start, end)));
+    await until('all is read', () => read().length === LARGE);
+    assert.ok(read().equals(large));
+    const own = seen.slice(1);
+    const behind = own.filter(
+      ({ chunk, start }, i) => seen[i]!.chunk === chunk && seen[i]!.end + 9 === start,
+    );
+    assert.ok(behind.length >= own.length * 0.75, `${behind.length} of ${own.length} records`);
+  });
+
+  it('ends with the peer', async () => {
+    const authority = await TestAuthority.root();
+    const { certChainPem: cert, keyPem: key } = await authority.leaf({ service: 'digits' });
+    const [client, accepted] = await connected<tls.TLSSocket>(
+      tls.createServer({ cert, key }),
+      'secureConnection',
+      (port) => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }),
+    );
+    readRecordsInto(accepted);
+    const seen = reader(accepted);
+    const ended = once(accepted, 'end');
+    client.end('last');
+    await ended;
+    assert.equal(seen.all().toString(), 'last');
   });
 });

@@ -30,6 +30,9 @@ export const noFigures = () => ({
 });
 
 /** A frame above the largest size. */
+/** Octets before a read that the engine may write over, and the buffer that several reads lie in. */
+const HEADROOM = 9;
+const SHARED_BYTES = 128 * 1024;
 const TOO_LONG: Verdict = { ok: false, stream: [], connection: [6, 1] };
 
 /** Codes that only the engine resets with, because of what the peer did. */
@@ -49,6 +52,9 @@ export class Session {
   private nowMs = 1_000;
   /** Octets of a frame that is not whole yet, and how many of them the engine has. */
   private pending: Buffer = Buffer.alloc(0);
+  /** Where reads lie side by side. */
+  private shared: Buffer = Buffer.alloc(0);
+  private sharedAt = 0;
   private given = 0;
   private isLost = false;
 
@@ -132,9 +138,24 @@ export class Session {
     for (let at = 0; at < octets.length; ) {
       if (at > 0 || this.given > 0) this.listener.isCut = true;
       const n = dice.chance(0.7) ? octets.length : 1 + dice.below(dice.chance(0.5) ? 12 : 5000);
-      this.app.connection.receive(Buffer.from(octets.subarray(at, at + n)), this.nowMs);
+      this.read(octets.subarray(at, at + n));
       at += n;
     }
+  }
+
+  /** One read: in a buffer of its own, or behind the read before, with the room of a frame header between (RECORD_READS). */
+  private read(octets: Buffer): void {
+    const { connection } = this.app;
+    if (this.isFast || this.dice.chance(0.5)) return connection.receive(Buffer.from(octets), this.nowMs);
+    const size = HEADROOM + octets.length;
+    if (this.sharedAt + size > this.shared.length) {
+      this.shared = Buffer.alloc(Math.max(SHARED_BYTES, size), 0xee);
+      this.sharedAt = 0;
+    }
+    const start = this.sharedAt + HEADROOM;
+    this.sharedAt += size;
+    octets.copy(this.shared, start);
+    connection.receive(this.shared, this.nowMs, start, this.sharedAt);
   }
 
   /** One frame at a time: each is judged, given, and the engine's reaction compared. */
