@@ -53,8 +53,26 @@ export function writeRequest(call: Call, attempt: Attempt, { connection }: Sessi
   const headers = handler.requestHeaders(call, attempt);
   connection.sendHeaders(stream, headers, handler.requestExtras(call, attempt), isEmpty && call.requestEnded);
   if (isEmpty) return;
-  writeBuffered(buffered, connection, stream, call.requestEnded);
+  if (call.isReplayable || call.attempts > 1) writeBuffered(buffered, connection, stream, call.requestEnded);
+  else passBuffered(buffered, connection, stream, call.requestEnded);
   if (!call.isReplayable) releaseBuffer(call);
+}
+
+/**
+ * Writes what no other attempt has had or will have, in the frames that it came in: their headers are written over, which may
+ * lie in a socket's queue until the kernel has taken them (`Connection.passData`).
+ */
+function passBuffered(
+  buffered: ChunkList,
+  connection: Session['connection'],
+  stream: Stream,
+  ended: boolean,
+): void {
+  const last = buffered.count - 1;
+  for (let i = 0; i <= last; i++) {
+    const { buffer, start, end } = buffered.at(i);
+    connection.passData(stream, buffer, start, end, ended && i === last);
+  }
 }
 
 function writeBuffered(

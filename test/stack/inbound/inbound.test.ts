@@ -310,6 +310,17 @@ describe('Inbound', () => {
       assert.equal(slow.status, 0);
     });
 
+    it('a large unary request reaches the model without a changed octet, whatever frames it comes in', () => {
+      const slow = start({ queue: { concurrency: 1 } }).peer.call({ body: null });
+      const sizes = Array.from({ length: 60 }, (_, i) => [16_384, 9_000, 4_096, 100, 16_384, 1][i % 6]!);
+      const parts = sizes.map((size, i) => Buffer.alloc(size, `part ${i} `));
+      for (const part of parts) stack.settle(slow.data(part));
+      stack.settle(slow.data(Buffer.alloc(0), Flag.endStream));
+      assert.ok(last().body.equals(Buffer.concat(parts)));
+      answer(0);
+      assert.equal(slow.status, 0);
+    });
+
     it('a unary request larger than the replay buffer is queued before its end', () => {
       start({ queue: { concurrency: 1 } });
       const body = Buffer.alloc(5_000_000, 'y');
