@@ -51,7 +51,10 @@ function section({ about, drills, figures, verdict, skipped }: Summary, pictures
     ...arms.map((arm) => cell(figures.find((one) => one.drill === name && one.arm === arm))),
   ]);
   const when = `\`${about.command}\` on ${about.startedAt.slice(0, 10)}, ${about.cores} ${about.cores === 1 ? 'core' : 'cores'}, Node ${about.versions['node'] ?? '?'}`;
-  const left = skipped.length === 0 ? '' : ` A dash is an arm that could not be run.`;
+  const left =
+    skipped.length === 0
+      ? ''
+      : ` A dash is an arm that could not be run, or that has nothing which is broken here.`;
   return [
     'Each row breaks something while clients keep calling: calls that failed, were wrong or were executed twice although they must not be, of',
     `all calls, and the time from the fault to full recovery (${when}).${left}`,

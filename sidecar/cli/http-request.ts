@@ -7,7 +7,7 @@ export interface HttpAnswer {
 
 export interface HttpRequest {
   readonly target: { readonly host: string; readonly port: number } | { readonly socketPath: string };
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | undefined;

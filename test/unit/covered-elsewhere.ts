@@ -49,7 +49,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/chaos/load/client.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/load/load.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/models/model-server.ts': 'test/e2e/chaos.test.ts',
-  'sidecar/cli/chaos/run/run-all.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/run/run-drill.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/run/session.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/faults/wire.ts': 'test/e2e/decision-faults.test.ts',

@@ -12,7 +12,6 @@ import { CommandFailure } from '../failure.js';
 import { requireModelRuntime } from '../model-runtime.js';
 import { SELF } from '../self.js';
 import { ProgressLine, paletteFor } from '../terminal.js';
-import type { Arm } from './arms/arm.js';
 import { ARMS, withEnvoyVariant } from './arms/table.js';
 import { conclude, prepareFolder, renderStored } from './conclude.js';
 import { DRILLS } from './drills/table.js';
@@ -25,6 +24,7 @@ import { lossText } from './report/printed.js';
 import { aboutRun } from './run/about.js';
 import { Ending } from './run/ending.js';
 import { type RunPlan, runAll } from './run/run-all.js';
+import { runnableOf } from './run/runnable.js';
 import type { Session } from './run/session.js';
 
 /** The command line of `outrider chaos`. */
@@ -60,7 +60,7 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
   }
   refuseMeshOptions(options);
   const palette = paletteFor(process.stdout, process.env);
-  const drills =
+  const chosen =
     options.scenarios.length > 0
       ? named(DRILLS, options.scenarios, 'drill')
       : DRILLS.filter(({ set }) => options.full === true || set === 'standard');
@@ -78,16 +78,10 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
   if (options.report !== undefined) prepareFolder(options.report);
   // Before anything is started: the models answer with the real network.
   requireModelRuntime();
-  const arms: Arm[] = [];
-  const skipped: SkippedArm[] = [];
-  for (const arm of asked) {
-    const missing = await arm.missing();
-    if (missing === undefined) arms.push(arm);
-    else {
-      process.stderr.write(`outrider: without ${arm.name}: ${missing}\n`);
-      for (const drill of drills) skipped.push({ drill: drill.name, arm: arm.name, because: missing });
-    }
-  }
+  const { arms, drills, skipped } = await runnableOf(
+    { arms: asked, drills: chosen },
+    (line) => void process.stderr.write(`outrider: ${line}\n`),
+  );
   const startedAtMs = systemClock.wallNow();
   const startedMs = systemClock.now();
   const run = await runThem({
@@ -98,7 +92,7 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
   });
   const seconds = (systemClock.now() - startedMs) / 1_000;
   const about = aboutRun({ args: process.argv.slice(2), startedAtMs, seconds, arms });
-  const texts = drills.map(({ name, title, does }) => ({ name, title, does }));
+  const texts = chosen.map(({ name, title, does }) => ({ name, title, does }));
   const { runs } = run;
   return conclude({ format: 1, about, drills: texts, runs, skipped: [...skipped, ...run.skipped] }, options);
 }
@@ -141,6 +135,11 @@ async function runThem({
   const skipped: SkippedArm[] = [];
   const width = Math.max(...drills.map(({ name }) => name.length));
   const startedMs = systemClock.now();
+  const line = ({ arm, drill }: Pick<ArmRun, 'arm' | 'drill'>, text: string) => {
+    progress.clear();
+    const seconds = ((systemClock.now() - startedMs) / 1_000).toFixed(0);
+    process.stderr.write(`${seconds.padStart(4)} s  ${arm.padEnd(11)}  ${drill.padEnd(width)}  ${text}\n`);
+  };
   try {
     await runAll({
       ...{ arms, drills, repeats, pace, sleep, self: SELF, pictures: readPictures() },
@@ -148,13 +147,12 @@ async function runThem({
       onDrill: ({ name, title }, arm) => progress.show(`${arm.name}: ${name}: ${title}`),
       onRun: (each) => {
         runs.push(each);
-        progress.clear();
-        const seconds = ((systemClock.now() - startedMs) / 1_000).toFixed(0);
-        process.stderr.write(
-          `${seconds.padStart(4)} s  ${each.arm.padEnd(11)}  ${each.drill.padEnd(width)}  ${lossText(figuresOf([each])[0]!)}\n`,
-        );
+        line(each, lossText(figuresOf([each])[0]!));
       },
-      onSkipped: (each) => void skipped.push(each),
+      onSkipped: (each) => {
+        skipped.push(each);
+        line(each, `not concerned: ${each.because}`);
+      },
       onSession: (each) => {
         session = each;
       },

@@ -35,20 +35,39 @@ export interface FindOptions {
  * @throws CommandFailure that states what to install when there is none and none can be downloaded.
  */
 export async function findConsul(options: FindOptions): Promise<ConsulBinary> {
-  const { env, cache } = options;
-  const asked = env['CONSUL_BIN'];
-  if (asked !== undefined && asked !== '') return askedFor(asked);
-  const unpacked = join(cache, 'consul', 'bullseye');
-  const program = join(unpacked, 'usr', 'bin', 'consul');
-  for (const path of [...onPath('consul', env), program]) {
-    const version = await versionOf(path);
-    if (version !== undefined && isRecentEnough(version)) return { path, version };
-  }
+  const present = await presentConsul(options);
+  if (present !== undefined) return present;
+  const unpacked = unpackedIn(options.cache);
+  const program = join(unpacked, PROGRAM);
   await download(unpacked, options);
   const version = await versionOf(program);
   if (version === undefined)
     throw new CommandFailure(`${program} does not run on this machine. ${WHAT_TO_DO}`);
   return { path: program, version };
+}
+
+/**
+ * As `findConsul`, and undefined in the place of a download.
+ *
+ * @throws CommandFailure where CONSUL_BIN names no Consul, or one that is too old.
+ */
+export async function presentConsul({
+  env,
+  cache,
+}: Pick<FindOptions, 'env' | 'cache'>): Promise<ConsulBinary | undefined> {
+  const asked = env['CONSUL_BIN'];
+  if (asked !== undefined && asked !== '') return askedFor(asked);
+  for (const path of [...onPath('consul', env), join(unpackedIn(cache), PROGRAM)]) {
+    const version = await versionOf(path);
+    if (version !== undefined && isRecentEnough(version)) return { path, version };
+  }
+  return undefined;
+}
+
+const PROGRAM = join('usr', 'bin', 'consul');
+
+function unpackedIn(cache: string): string {
+  return join(cache, 'consul', 'bullseye');
 }
 
 const WHAT_TO_DO = `Install Consul ${OLDEST.join('.')} or newer and put it on PATH, or name it in CONSUL_BIN.`;

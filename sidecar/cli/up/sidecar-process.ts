@@ -25,6 +25,8 @@ export interface SidecarProcessDeps extends RuntimeDeps {
   readonly self: readonly string[];
   /** Environment of the sidecars. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** More variables, of one sidecar and of its models. Default: none. */
+  envOf?(spec: SidecarSpec): Readonly<Record<string, string>>;
   /** The newest identity of a sidecar; undefined where Consul issues them. */
   identityOf(spec: SidecarSpec): IdentityParts | undefined;
   /** Listening sockets that outlive a sidecar; undefined: each sidecar binds its own. */
@@ -123,6 +125,7 @@ export class SidecarProcess {
     const child = new ChildProcessHandle([...deps.self, 'sidecar', '-c', spec.file], {
       env: {
         ...withoutSockets(deps.env),
+        ...deps.envOf?.(spec),
         [PARENT_MARK]: '1',
         [RESTARTS_MARK]: String(this.report().restarts),
         ...(identity && { [IDENTITY_MARK]: '1' }),

@@ -7,7 +7,7 @@ import { CertificateDirectory } from './certificate-directory.js';
 import { type IssuedLeaf, LEAF_LIFETIME_MS, type LocalCa } from './local-ca.js';
 
 export interface LeafRenewalOptions {
-  readonly ca: LocalCa;
+  readonly ca: Pick<LocalCa, 'issueLeaf'>;
   /** Gets one subdirectory for each instance, mode 0700. */
   readonly directory: string;
   readonly clock: Pick<Clock, 'wallNow'>;
@@ -27,6 +27,8 @@ const RENEW_FROM = 0.5;
 const RENEW_SPREAD = 0.2;
 const RETRY_BASE_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
+/** No wait takes more than this share of the validity that is left. */
+const RETRY_SHARE = 0.1;
 
 /** One leaf that is kept current. */
 interface RenewedLeaf {
@@ -45,7 +47,7 @@ interface RenewedLeaf {
 
 /**
  * Issues leaves of a `LocalCa` to sidecars through files, and renews them in time. A renewal that
- * fails is tried again with backoff while the old leaf is still valid. Each new set goes to the
+ * fails is tried again with backoff, and every second once the old leaf is over. Each new set goes to the
  * `onSet` listener before it is written, so that sidecars get it also when the disk is full; the
  * files follow when there is room.
  */
@@ -158,7 +160,11 @@ export class LeafRenewal {
 
   private renewalDelayMs(holder: RenewedLeaf): number {
     const { clock, random } = this.options;
-    if (holder.failures > 0) return this.backoffMs(holder.failures);
+    if (holder.failures > 0) {
+      // The less is left, the sooner: without a valid leaf the sidecar can neither call nor be called.
+      const left = holder.leaf.notAfterMs - clock.wallNow();
+      return Math.min(this.backoffMs(holder.failures), Math.max(RETRY_BASE_MS, left * RETRY_SHARE));
+    }
     const validityMs = this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS;
     const renewAtMs = holder.leaf.notAfterMs - validityMs * (1 - RENEW_FROM - RENEW_SPREAD * random());
     return Math.max(RETRY_BASE_MS, renewAtMs - clock.wallNow());

@@ -2,11 +2,17 @@
 
 import type { ChannelOptions } from '@grpc/grpc-js';
 import type { ControlServer } from '../control/control-server.js';
+import type { DrillIssuer } from '../faults/drill-issuer.js';
+import type { OwnConsul } from '../faults/own-consul.js';
+import type { Equipment, Tools } from '../faults/tools.js';
 import type { Wire } from '../faults/wire.js';
 import type { ArmName } from '../history/record.js';
 
 /** Model processes of every arm. */
 export const REPLICAS = [1, 2, 3] as const;
+
+/** The replica that most faults are about. It is the first choice of one client of three, also where clients stay with one replica. */
+export const VICTIM = 1;
 
 /** What an arm is started with. */
 export interface ArmWorld {
@@ -15,6 +21,9 @@ export interface ArmWorld {
   readonly control: ControlServer;
   /** A wire to each replica is wanted: the way to it leads over a TCP proxy of ours. */
   readonly path: 'direct' | 'wired';
+  readonly equipment: Equipment;
+  /** What the equipment needs of this process. */
+  readonly tools: Tools;
   /** argv that runs the program itself; a command is appended. */
   readonly self: readonly string[];
 }
@@ -36,6 +45,13 @@ export interface EndpointView {
   readonly why: string;
 }
 
+/** Where certificates come from. */
+export interface Issuer {
+  readonly authority: DrillIssuer;
+  /** Issues a certificate to each sidecar now. */
+  renewAll(): Promise<void>;
+}
+
 /** An arm that runs. */
 export interface Standing {
   /** @param client from 0. */
@@ -46,6 +62,12 @@ export interface Standing {
   readonly endpoints: (() => Promise<readonly EndpointView[]>) | undefined;
   /** Processes between clients and models, whose CPU time counts; undefined: the client itself is the arm. */
   readonly pids: (() => readonly number[]) | undefined;
+  /** Processes of the arm that stand beside one replica alone, such as its sidecar; its model is none of them. */
+  beside(replica: number): readonly number[];
+  /** The Consul that its sidecars ask; undefined: they ask none. */
+  readonly consul?: OwnConsul;
+  /** What issues the certificates of its sidecars; undefined: nothing, or Consul. */
+  readonly issuer?: Issuer;
   /** Attempts sent to models so far, where the arm counts them. */
   readonly attempts: (() => Promise<number>) | undefined;
   /** A planned restart of a replica, in the way that the arm has for it. Resolves when it was asked for. */

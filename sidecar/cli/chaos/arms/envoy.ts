@@ -71,7 +71,12 @@ async function startEnvoy(world: ArmWorld, keeper: Keeper, settings: EnvoySettin
   const page = async (path: string) =>
     (await httpRequest({ ...ask(admin!, path), timeoutMs: ADMIN_LIMIT_MS, maxBytes: MOST_BYTES })).body;
   const info = () => page('/server_info');
-  const envoy = new EnvoyProcess({ program: findEnvoy()!, file, dir: world.dir, info });
+  const envoy = new EnvoyProcess({
+    program: findEnvoy()!,
+    file,
+    dir: world.tools.disk?.path ?? world.dir,
+    info,
+  });
   const end = () => {
     envoy.kill();
     keeper.kill();
@@ -85,6 +90,8 @@ async function startEnvoy(world: ArmWorld, keeper: Keeper, settings: EnvoySettin
     wires,
     endpoints: async () => viewsIn(await page('/clusters'), endpoints),
     pids: () => envoy.pids,
+    // One process stands for all of its proxies.
+    beside: () => [],
     attempts: async () =>
       Number(/: (\d+)/.exec(await page('/stats?filter=^cluster.models.upstream_rq_total$'))?.[1] ?? 0),
     restart: async (replica) => void world.control.signal(replica, 'SIGTERM'),

@@ -70,13 +70,13 @@ export class Keeper {
 
   /** Starts the process, and starts it again when it ends. */
   private launch(kept: Kept): void {
-    const { dir, self } = this.world;
+    const { dir, self, tools } = this.world;
     const startedMs = systemClock.now();
     const log = openSync(join(dir, `output-${kept.replica}.txt`), 'a', 0o600);
     kept.child = new ChildProcessHandle(
       modelArgv(self, dir, { replica: String(kept.replica), address: kept.address }),
       {
-        env: process.env,
+        env: { ...process.env, ...tools.envOf(kept.replica) },
         stdout: log,
         stderr: log,
         // In whatever way it ended: a restart policy `always`, as a container platform has it.

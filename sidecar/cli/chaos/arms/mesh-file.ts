@@ -16,8 +16,11 @@ export const CALLER = 'clients';
 /** How a silent connection is asked for a sign of life, in both arms that have a proxy. */
 export const PING = { interval: '2s', timeout: '1s' } as const;
 
-/** The text of the mesh file (JSON, which is YAML). @param command of the models. */
-export function meshFileText(command: readonly string[]): string {
+/** The text of the mesh file (JSON, which is YAML). @param command of the models. @param more options of the whole mesh. */
+export function meshFileText(
+  command: readonly string[],
+  more: Readonly<Record<string, unknown>> = {},
+): string {
   const { ModelInfer, ModelStreamInfer } = inferMethods();
   const kinds = [
     // No reflection tells the sidecar beside the model which method is which.
@@ -81,5 +84,6 @@ export function meshFileText(command: readonly string[]): string {
     },
     drain_timeout: '3s',
     intentions: [{ from: CALLER, to: SERVICE, action: 'allow' }],
+    ...more,
   });
 }

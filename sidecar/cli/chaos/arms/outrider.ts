@@ -7,24 +7,29 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAddress } from '../../../config/codecs/address.js';
-import type { LeafRenewal } from '../../../identity/ca/leaf-renewal.js';
+import type { MeshConfig } from '../../../config/model.js';
+import { LeafRenewal } from '../../../identity/ca/leaf-renewal.js';
+import { LocalCa } from '../../../identity/ca/local-ca.js';
 import { attempt } from '../../../runtime/attempt.js';
 import { systemRandom } from '../../../runtime/random.js';
 import { systemClock } from '../../../runtime/time/clock.js';
 import { systemTimers } from '../../../runtime/time/timers.js';
 import type { EndpointReport } from '../../../telemetry/reports.js';
 import { askAdmin } from '../../admin-client.js';
+import { withoutConsulVariables } from '../../consul/dev-agent.js';
 import { CommandFailure } from '../../failure.js';
 import { readMeshFile } from '../../read-config.js';
 import { callAddresses, callerOf } from '../../up/addresses.js';
 import { Fleet } from '../../up/fleet.js';
 import { HeldSockets } from '../../up/listen-sockets.js';
-import { localIssuer } from '../../up/local-issuer.js';
+import { consulOf } from '../../up/mesh-consul.js';
 import { writeSidecarFile } from '../../up/mesh-reload.js';
 import type { SidecarSpec } from '../../up/plan.js';
 import { Planner } from '../../up/planner.js';
 import { untilReady } from '../../up/readiness.js';
 import { RunDirectory } from '../../up/run-directory.js';
+import { DrillIssuer } from '../faults/drill-issuer.js';
+import { OwnConsul } from '../faults/own-consul.js';
 import type { Wire } from '../faults/wire.js';
 import { replicaName } from '../protocol/behaviour.js';
 import type { Arm, ArmWorld, EndpointView, Standing } from './arm.js';
@@ -44,7 +49,8 @@ export const OUTRIDER: Arm = {
     'a sidecar beside the clients and one beside each model; three attempts of calls that may be made twice, 400 ms each, streams resumed, ejection with the detector of invalid answers',
   missing: async () => undefined,
   start: async (world) => {
-    const run = RunDirectory.create(undefined);
+    const { disk } = world.tools;
+    const run = RunDirectory.create(disk && join(disk.path, 'mesh'));
     try {
       return await startMesh(world, run);
     } catch (error) {
@@ -59,11 +65,55 @@ async function startMesh(world: ArmWorld, run: RunDirectory): Promise<Standing> 
   const file = join(world.dir, 'mesh.yaml');
   writeFileSync(
     file,
-    meshFileText(modelArgv(world.self, world.dir, { replica: '{replica}', address: '{address}' })),
+    meshFileText(modelArgv(world.self, world.dir, { replica: '{replica}', address: '{address}' }), {
+      // Beside the logs, so that there is one more file which cannot be written.
+      ...(world.equipment === 'disk' && { audit: { directory: run.folder('audit') } }),
+    }),
   );
   const mesh = readMeshFile(file, () => {});
-  const issuer = await localIssuer(mesh, run, () => {});
-  const planned = await new Planner({ run, issuer, self: world.self }).plan(mesh);
+  const trust =
+    world.equipment === 'consul'
+      ? { consul: await OwnConsul.start(mesh, run), renewal: undefined }
+      : await ownIssuer(mesh, run);
+  try {
+    return await startFleet(world, { run, mesh, ...trust });
+  } catch (error) {
+    trust.consul?.kill();
+    throw error;
+  }
+}
+
+/** As `localIssuer`, with an authority that can be taken away. */
+async function ownIssuer(mesh: MeshConfig, run: RunDirectory) {
+  const { trustDomain, datacenter, leafLifetimeMs } = mesh;
+  const authority = new DrillIssuer(
+    await LocalCa.create({ trustDomain, datacenter, wallNow: systemClock.wallNow }),
+  );
+  const renewal = new LeafRenewal({
+    ...TIME,
+    ca: authority,
+    directory: run.folder('identity'),
+    leafLifetimeMs,
+  });
+  return { consul: undefined, authority, renewal };
+}
+
+/** What the sidecars of a mesh are planned with: certificates come from the one or the other. */
+interface Ground {
+  readonly run: RunDirectory;
+  readonly mesh: MeshConfig;
+  readonly consul: OwnConsul | undefined;
+  readonly authority?: DrillIssuer;
+  readonly renewal: LeafRenewal | undefined;
+}
+
+async function startFleet(world: ArmWorld, ground: Ground): Promise<Standing> {
+  const { run, mesh, consul, renewal } = ground;
+  const found = consulOf(mesh, consul?.proxy.url);
+  const planned = await new Planner({
+    ...{ run, issuer: renewal, self: world.self },
+    ...(found !== undefined && { consul: found }),
+  }).plan(mesh);
   const replicas = planned.filter(({ role }) => role === 'replica');
   const inbound = replicas.map(({ config }) => writeAddress(config.inbound!.listen));
   const wires = world.path === 'wired' ? await openWires(inbound) : [];
@@ -72,12 +122,16 @@ async function startMesh(world: ArmWorld, run: RunDirectory): Promise<Standing> 
   const ready = untilReady(systemTimers);
   // As in `up`: new connections wait in the backlog while a sidecar starts again.
   const sockets = HeldSockets.create();
-  const identityOf = ({ name }: SidecarSpec) => issuer.current(name);
-  const options = { ...TIME, self: world.self, env: process.env, identityOf, sockets };
+  const identityOf = ({ name }: SidecarSpec) => renewal?.current(name);
+  const env = consul === undefined ? process.env : withoutConsulVariables(process.env);
+  // The caller's sidecar has no number.
+  const envOf = ({ role, name }: SidecarSpec) =>
+    role === 'replica' ? world.tools.envOf(replicaOf(name)) : {};
+  const options = { ...TIME, self: world.self, env, envOf, identityOf, sockets };
   const fleet: Fleet = new Fleet(specs, options, () => ready.check(fleet.states));
-  issuer.onSet((name, parts) => fleet.sendIdentity(name, parts));
+  renewal?.onSet((name, parts) => fleet.sendIdentity(name, parts));
   fleet.start();
-  const standing = standingOf({ run, issuer, fleet, specs, wires, sockets });
+  const standing = standingOf({ ...ground, fleet, specs, wires, sockets });
   try {
     await ready.done;
     await untilServing(world);
@@ -107,9 +161,7 @@ function overWires(spec: SidecarSpec, inbound: readonly string[], wires: readonl
 }
 
 /** Everything that was started, for its end. */
-interface Running {
-  readonly run: RunDirectory;
-  readonly issuer: LeafRenewal;
+interface Running extends Ground {
   readonly fleet: Fleet;
   readonly specs: readonly SidecarSpec[];
   readonly wires: readonly Wire[];
@@ -117,7 +169,8 @@ interface Running {
 }
 
 /** What the drills use of the running mesh. */
-function standingOf({ run, issuer, fleet, specs, wires, sockets }: Running): Standing {
+function standingOf(running: Running): Standing {
+  const { run, consul, authority, renewal, fleet, specs, wires, sockets } = running;
   const caller = callerOf(specs);
   const target = callAddresses(caller)[SERVICE]!;
   const pids = () => fleet.states.flatMap(({ process: { pid } }) => pid ?? []);
@@ -131,7 +184,7 @@ function standingOf({ run, issuer, fleet, specs, wires, sockets }: Running): Sta
   // In this order: what still runs may use what is released later.
   const release = async () => {
     sockets?.releaseAll();
-    await issuer.close();
+    await renewal?.close();
     await Promise.all(wires.map((wire) => wire.close()));
     run.remove();
   };
@@ -140,6 +193,10 @@ function standingOf({ run, issuer, fleet, specs, wires, sockets }: Running): Sta
     wires,
     endpoints: async () => viewsOf(JSON.parse(await page('/endpoints')).endpoints),
     pids,
+    ...(consul !== undefined && { consul }),
+    ...(authority !== undefined &&
+      renewal !== undefined && { issuer: { authority, renewAll: () => renewal.renewAll() } }),
+    beside: (replica) => [pidOf(`${SERVICE}-${replica}`)].flatMap((pid) => pid ?? []),
     attempts: async () => attemptsIn(await page('/metrics')),
     restart,
     proxiesOwnModels: true,
@@ -151,25 +208,38 @@ function standingOf({ run, issuer, fleet, specs, wires, sockets }: Running): Sta
     },
     stop: async () => {
       await fleet.stop();
+      // Sidecars deregister themselves at their end.
+      await consul?.stop();
       await release();
     },
     // From an `exit` handler, where nothing can be waited for.
     kill: () => {
       fleet.kill();
+      consul?.kill();
       void release();
     },
   };
 }
 
-/** Replica n is the instance `SERVICE-n`. */
-function viewsOf(endpoints: readonly EndpointReport[]): EndpointView[] {
-  return endpoints.map(({ endpoint, state, why }) => ({
-    replica: replicaName(Number(endpoint.split('-').at(-1))),
+/** From 1. @param instance such as `models-2`. */
+function replicaOf(instance: string): number {
+  return Number(instance.split('-').at(-1));
+}
+
+/** A replica is as the best of its endpoints: a registry that is wrong may know it at two addresses. */
+export function viewsOf(
+  endpoints: readonly Pick<EndpointReport, 'endpoint' | 'state' | 'why'>[],
+): EndpointView[] {
+  const views = new Map<string, EndpointView>();
+  for (const { endpoint, state, why } of endpoints) {
+    const replica = replicaName(replicaOf(endpoint));
+    const known = views.get(replica);
     // A replica that drains or restarts is out as well: its connections are gone.
-    isIn: state === 'eligible' || state === 'standby' || state === 'probing',
-    isReady: state === 'eligible',
-    why: why || state,
-  }));
+    const isIn = state === 'eligible' || state === 'standby' || state === 'probing';
+    if (known?.isReady || (known?.isIn && state !== 'eligible')) continue;
+    views.set(replica, { replica, isIn, isReady: state === 'eligible', why: why || state });
+  }
+  return [...views.values()];
 }
 
 /** The sum of the counter of attempts in a page of metrics. */

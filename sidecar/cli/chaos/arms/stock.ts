@@ -65,6 +65,7 @@ async function standing(world: ArmWorld, keeper: Keeper, options: ChannelOptions
     wires,
     endpoints: undefined,
     pids: undefined,
+    beside: () => [],
     attempts: undefined,
     restart: async (replica) => void world.control.signal(replica, 'SIGTERM'),
     restartProxy: undefined,

@@ -2,7 +2,8 @@
 
 import type { Standing } from '../arms/arm.js';
 import type { ControlServer } from '../control/control-server.js';
-import type { MarkKind } from '../history/record.js';
+import type { Equipment, Tools } from '../faults/tools.js';
+import type { ArmName, MarkKind } from '../history/record.js';
 import type { Deadlines } from '../load/client.js';
 import type { Load, Rates } from '../load/load.js';
 
@@ -11,10 +12,13 @@ export interface Stage {
   readonly standing: Standing;
   readonly control: ControlServer;
   readonly load: Load;
+  readonly tools: Tools;
   /** The replica that most faults are about. */
   readonly victim: number;
   /** Notes something on the timeline. */
   mark(kind: MarkKind, text: string, replica?: number): void;
+  /** Has something undone when the fault is to end, whatever ends it. Undone are first what came last, and then `end`. */
+  later(undo: () => Promise<void>): void;
   /** Rejects when the command was asked to end. */
   sleep(ms: number): Promise<void>;
 }
@@ -59,6 +63,12 @@ export interface Drill {
   readonly needs?: 'proxies';
   /** Nothing is wrong: the checker counts each ejection and each end of a process as harm. */
   readonly isHarmless?: true;
+  /** What an arm is started with for it. Default: nothing more than for most drills. */
+  readonly equipment?: Equipment;
+  /** Why it cannot be run on this machine, such as a program that is missing; undefined: it can. Default: it can. */
+  missing?(): Promise<string | undefined>;
+  /** Arms that have nothing which this fault could break, and why: they are not run, and nothing is won against them. */
+  readonly untouched?: Readonly<Partial<Record<ArmName, string>>>;
   readonly rates?: Partial<Rates>;
   readonly deadlines?: Partial<Deadlines>;
   readonly times?: Partial<Times>;

@@ -59,6 +59,11 @@ export class Wire {
     for (const pair of this.pairs) pair.forget();
   }
 
+  /** Every connection is broken, as both of its ends are told; new ones work. */
+  cut(): void {
+    for (const pair of this.pairs) pair.end();
+  }
+
   async close(): Promise<void> {
     for (const pair of this.pairs) pair.end();
     await new Promise((resolve) => this.server.close(resolve));

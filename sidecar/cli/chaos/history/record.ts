@@ -149,6 +149,8 @@ export interface SkippedArm {
   readonly drill: string;
   readonly arm: ArmName;
   readonly because: string;
+  /** True: the arm has nothing that the fault could break, so that there is nothing to compare. Absent: it could not be run. */
+  readonly isUntouched?: true;
 }
 
 /** What was run, where, and with which programs. */

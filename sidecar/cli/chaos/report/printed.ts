@@ -1,9 +1,10 @@
 /** What the command prints of a report: a line for each drill, and the verdict at its end. */
 import { type Palette, table } from '../../terminal.js';
 import { ARM_TITLES } from './figures/arm-title.js';
-import { NONE } from './figures/columns.js';
+import { NONE, UNTOUCHED } from './figures/columns.js';
 import { type ArmFigures, badCalls } from './figures/figures.js';
 import { count, duration } from './figures/format.js';
+import { notRun } from './not-run.js';
 import type { Summary } from './report.js';
 
 /** What one arm lost in a drill, such as `3 failed, 2 wrong of 950, recovered in 1.5 s, p99 12 ms`. */
@@ -26,13 +27,16 @@ function recoveryText(ms: number | 'never'): string {
  *
  * @param palette colours of the terminal; the sentence is green or red.
  */
-export function verdictText({ drills, figures, verdict }: Summary, palette: Palette): string {
+export function verdictText({ drills, figures, verdict, skipped }: Summary, palette: Palette): string {
   const arms = [...new Set(figures.map(({ arm }) => arm))];
   const rows = drills.map(({ name }) => [
     name,
     ...arms.map((arm) => {
       const found = figures.find((one) => one.drill === name && one.arm === arm);
-      if (found === undefined) return NONE;
+      if (found === undefined)
+        return skipped.some((one) => one.drill === name && one.arm === arm && one.isUntouched)
+          ? UNTOUCHED
+          : NONE;
       return `${count(badCalls(found))} / ${found.recoveryMs === undefined ? NONE : duration(found.recoveryMs.median)}`;
     }),
   ]);
@@ -43,10 +47,15 @@ export function verdictText({ drills, figures, verdict }: Summary, palette: Pale
   const worse = verdict.comparisons
     .filter(({ result }) => result === 'worse')
     .map(({ drill, other, by, because }) => `${drill}: worse than ${ARM_TITLES[other]} by ${by}: ${because}`);
+  const left = notRun(skipped, figures).map(({ drill, because }) => `${drill}: not run: ${because}`);
   const paint = verdict.isKept ? palette.green : palette.red;
   return [
     'calls that failed, were wrong or were executed twice / time to full recovery',
     table(['drill', ...arms.map((arm) => ARM_TITLES[arm])], rows, palette),
+    ...(rows.flat().includes(UNTOUCHED)
+      ? [`${UNTOUCHED}: the arm has nothing that this drill could break`]
+      : []),
+    ...left,
     ...broken,
     ...worse,
     paint(verdict.sentence),

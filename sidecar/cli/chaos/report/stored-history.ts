@@ -128,7 +128,7 @@ const HISTORY = keys({
   about: ABOUT,
   drills: listOf(keys({ name: text, title: text, does: text })),
   runs: listOf(RUN),
-  skipped: listOf(keys({ drill: text, arm: oneOf(ARM_NAMES), because: text })),
+  skipped: listOf(keys({ drill: text, arm: oneOf(ARM_NAMES), because: text }, { isUntouched: flag })),
 });
 
 /** A check of a single value. `what` completes the sentence `expected …`. */

@@ -35,8 +35,8 @@ export interface RunPlan {
 export async function runAll(plan: RunPlan): Promise<void> {
   // Arm after arm, and not drill after drill: a mesh takes seconds to start, and is used for all drills that leave it whole.
   for (const arm of plan.arms) {
-    const { parts, missing } = selectDrills(plan.drills, arm, plan.repeats);
-    for (const each of missing) plan.onSkipped({ ...each, arm: arm.name });
+    const { parts, untouched } = selectDrills(plan.drills, arm, plan.repeats);
+    for (const each of untouched) plan.onSkipped({ ...each, arm: arm.name, isUntouched: true });
     for (const part of parts) await runWith(plan, { arm, ...part });
   }
 }
@@ -44,10 +44,11 @@ export async function runAll(plan: RunPlan): Promise<void> {
 interface Part {
   readonly arm: Arm;
   readonly path: ArmWorld['path'];
+  readonly equipment: ArmWorld['equipment'];
   readonly drills: readonly Drill[];
 }
 
-async function runWith(plan: RunPlan, { arm, path, drills }: Part): Promise<void> {
+async function runWith(plan: RunPlan, { arm, path, equipment, drills }: Part): Promise<void> {
   let session: Session | undefined;
   const close = async () => {
     await session?.close();
@@ -59,15 +60,16 @@ async function runWith(plan: RunPlan, { arm, path, drills }: Part): Promise<void
       if (session !== undefined && !(await settle(session))) await close();
       if (session === undefined) {
         plan.onStart(arm);
-        session = await openSession(arm, path, plan.self);
+        session = await openSession(arm, { path, equipment, self: plan.self });
         plan.onSession(session);
       }
       plan.onDrill(drill, arm);
-      const { standing, control, dir } = session;
+      const { standing, control, tools, dir } = session;
       const ground = {
         arm: arm.name,
         standing,
         control,
+        tools,
         dir,
         number: i + 1,
         pictures: plan.pictures,

@@ -6,9 +6,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt } from '../../../runtime/attempt.js';
-import { REPLICAS, type Standing } from '../arms/arm.js';
+import { REPLICAS, type Standing, VICTIM } from '../arms/arm.js';
 import type { ControlServer } from '../control/control-server.js';
 import { type Drill, type Stage, timesOf } from '../drills/drill.js';
+import type { Tools } from '../faults/tools.js';
 import type { ArmName, ArmRun, MarkRecord } from '../history/record.js';
 import { USUAL_DEADLINES } from '../load/client.js';
 import { Load, USUAL_RATES } from '../load/load.js';
@@ -18,9 +19,6 @@ import { replicaName } from '../protocol/behaviour.js';
 import { CpuMeter } from './cpu.js';
 import { EndpointObserver, processMark } from './observer.js';
 
-/** The replica that faults are about. */
-/** It is the first choice of one client of three, also where clients stay with one replica. */
-const VICTIM = 1;
 const CPU_LOOK_MS = 500;
 
 /** What a drill is run on. */
@@ -28,6 +26,7 @@ export interface Ground {
   readonly arm: ArmName;
   readonly standing: Standing;
   readonly control: ControlServer;
+  readonly tools: Tools;
   /** Folder of the models' logs. */
   readonly dir: string;
   readonly pictures: readonly Picture[];
@@ -40,7 +39,7 @@ export interface Ground {
 
 /** Runs the drill. Rejects when the arm does not answer before the fault. */
 export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
-  const { arm, standing, control, pictures, sleep } = ground;
+  const { arm, standing, control, tools, pictures, sleep } = ground;
   const rates = { ...USUAL_RATES, ...drill.rates };
   const deadlines = { ...USUAL_DEADLINES, ...drill.deadlines };
   const times = timesOf(drill, ground.pace);
@@ -60,8 +59,10 @@ export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
       () => load.now(),
       (mark) => void marks.push(mark),
     );
+  const undo: (() => Promise<void>)[] = [];
   const stage: Stage = {
-    ...{ standing, control, load, sleep, victim: VICTIM },
+    ...{ standing, control, load, tools, sleep, victim: VICTIM },
+    later: (step) => void undo.unshift(step),
     mark: (kind, text, replica) =>
       void marks.push({
         atMs: load.now(),
@@ -85,6 +86,7 @@ export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
       await sleep(times.faultMs);
     } finally {
       // Also when the command is asked to end meanwhile: a frozen process would outlive it otherwise.
+      for (const step of undo) await step();
       await drill.end?.(stage);
       stage.mark('fault-ended', 'the fault is over', VICTIM);
     }

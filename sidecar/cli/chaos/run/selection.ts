@@ -6,32 +6,48 @@ import type { Drill } from '../drills/drill.js';
 /** The drills of one start of an arm. */
 interface Part {
   readonly path: ArmWorld['path'];
+  readonly equipment: ArmWorld['equipment'];
   /** At least one; one that is repeated stands there several times. */
   readonly drills: readonly Drill[];
 }
 
-/** What is run with an arm, part after part, and what cannot be. */
+/** What is run with an arm, part after part, and what has nothing to break there. */
 export interface Selection {
   readonly parts: readonly Part[];
-  readonly missing: readonly { readonly drill: string; readonly because: string }[];
+  readonly untouched: readonly { readonly drill: string; readonly because: string }[];
 }
 
 /**
- * First the drills that need no wires; within a part all of them come before any is repeated, so that what disturbs the machine for a
- * while falls on one run of each and not on all runs of one.
+ * Drills that need the same of a mesh are one part, those without wires first; within a part all of them come before any is
+ * repeated, so that what disturbs the machine for a while falls on one run of each and not on all runs of one.
  *
  * @param repeats how often each is run.
  */
 export function selectDrills(
   drills: readonly Drill[],
-  { hasProxies }: Pick<Arm, 'hasProxies'>,
+  { name, hasProxies }: Pick<Arm, 'name' | 'hasProxies'>,
   repeats: number,
 ): Selection {
-  const isMissing = ({ needs }: Drill): boolean => needs === 'proxies' && !hasProxies;
-  const parts = (['direct', 'wired'] as const).flatMap((path) => {
-    const once = drills.filter((drill) => (drill.path ?? 'direct') === path && !isMissing(drill));
-    return once.length === 0 ? [] : [{ path, drills: Array.from({ length: repeats }, () => once).flat() }];
+  const why = ({ needs, untouched }: Drill): string | undefined =>
+    needs === 'proxies' && !hasProxies ? 'there is no proxy that could be restarted' : untouched?.[name];
+  const groups = new Map<string, Omit<Part, 'drills'> & { readonly once: Drill[] }>();
+  for (const drill of drills.filter((each) => why(each) === undefined)) {
+    const { path = 'direct', equipment = 'none' } = drill;
+    const key = `${path} ${equipment}`;
+    const group = groups.get(key) ?? { path, equipment, once: [] };
+    group.once.push(drill);
+    groups.set(key, group);
+  }
+  const inOrder = [...groups.values()].sort(
+    (a, b) => Number(a.path === 'wired') - Number(b.path === 'wired'),
+  );
+  const parts = inOrder.map(({ once, ...kind }) => ({
+    ...kind,
+    drills: Array.from({ length: repeats }, () => once).flat(),
+  }));
+  const untouched = drills.flatMap((drill) => {
+    const because = why(drill);
+    return because === undefined ? [] : [{ drill: drill.name, because }];
   });
-  const because = 'there is no proxy that could be restarted';
-  return { parts, missing: drills.filter(isMissing).map(({ name }) => ({ drill: name, because })) };
+  return { parts, untouched };
 }

@@ -8,8 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../../runtime/time/clock.js';
 import type { Arm, ArmWorld, Standing } from '../arms/arm.js';
-import { REPLICAS } from '../arms/arm.js';
+import { REPLICAS, VICTIM } from '../arms/arm.js';
 import { ControlServer } from '../control/control-server.js';
+import { openTools, type Tools } from '../faults/tools.js';
 import { WELL } from '../protocol/behaviour.js';
 
 const SETTLE_LIMIT_MS = 6_000;
@@ -18,9 +19,9 @@ const SETTLE_POLL_MS = 50;
 /** One arm that runs, with its models. */
 export interface Session {
   readonly arm: Arm;
-  readonly path: ArmWorld['path'];
   readonly standing: Standing;
   readonly control: ControlServer;
+  readonly tools: Tools;
   readonly dir: string;
   /** Resolves when it has ended and its folder is gone. */
   close(): Promise<void>;
@@ -28,11 +29,10 @@ export interface Session {
   kill(): void;
 }
 
-/** Starts an arm with models of its own. @param self argv of this program. */
+/** Starts an arm with models of its own. */
 export async function openSession(
   arm: Arm,
-  path: ArmWorld['path'],
-  self: readonly string[],
+  { path, equipment, self }: Pick<ArmWorld, 'path' | 'equipment' | 'self'>,
 ): Promise<Session> {
   const dir = mkdtempSync(join(tmpdir(), 'outrider-chaos-'));
   const remove = () => rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
@@ -40,25 +40,31 @@ export async function openSession(
     remove();
     throw error;
   });
+  let tools: Tools | undefined;
   try {
-    const standing = await arm.start({ dir, control, path, self });
+    const opened = openTools(equipment, { dir, victim: VICTIM });
+    tools = opened;
+    const standing = await arm.start({ dir, control, path, equipment, tools, self });
     return {
-      ...{ arm, path, standing, control, dir },
+      ...{ arm, standing, control, tools, dir },
       close: async () => {
         // A frozen model would hold up what waits for it.
         for (const replica of REPLICAS) control.signal(replica, 'SIGCONT');
         await standing.stop();
         control.close();
+        opened.close();
         remove();
       },
       kill: () => {
         standing.kill();
         control.close();
+        opened.close();
         remove();
       },
     };
   } catch (error) {
     control.close();
+    tools?.close();
     remove();
     throw error;
   }

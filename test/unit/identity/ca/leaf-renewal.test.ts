@@ -146,6 +146,33 @@ describe('the local issuer', () => {
     await until(() => readFileSync(paths.cert, 'utf8') !== before);
   });
 
+  it('tries every second once a leaf has ended, however long the authority was away', async () => {
+    const hurried = issuerIn('hurried', 60_000);
+    await hurried.add('digits', 'digits-1');
+    const issue = ca.issueLeaf.bind(ca);
+    ca.issueLeaf = () => Promise.reject(new Error('away'));
+    const waits: number[] = [];
+    let failures = 0;
+    // The wait grows while there is time, and shrinks with what is left of it.
+    while (clock.now() < 120_000) {
+      const waitMs = clock.nextDueMs() - clock.now();
+      waits.push(waitMs);
+      clock.advance(waitMs);
+      failures += 1;
+      await until(() => problems.length === failures && clock.pending() === 1);
+    }
+    assert.ok(Math.max(...waits.slice(1)) > 1_500, `${waits}`);
+    assert.ok(
+      waits.slice(-20).every((waitMs) => waitMs <= 1_000),
+      `${waits}`,
+    );
+    const ended = hurried.current('digits-1');
+    ca.issueLeaf = issue;
+    clock.advance(clock.nextDueMs() - clock.now());
+    await until(() => hurried.current('digits-1') !== ended);
+    await hurried.close();
+  });
+
   it('refuses a name that would leave its directory, and the same name twice', async () => {
     for (const name of ['../x', 'a/b', '', '..', '.hidden'])
       await assert.rejects(issuer.add('digits', name), /not a directory name/, name);

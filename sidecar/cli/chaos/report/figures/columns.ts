@@ -21,6 +21,9 @@ export interface Column {
 /** Nothing to show. */
 export const NONE = '–';
 
+/** In the place of the figures of an arm that has nothing which a drill could break. */
+export const UNTOUCHED = 'n/a';
+
 /** All figures, in the order of the report. */
 export const COLUMNS: readonly Column[] = [
   counted(

@@ -30,7 +30,7 @@ export function drillSection({ text, arms }: PageDrill, { verdict, skipped }: Pa
 <p>${text.does}</p>
 <div class="arms">${pictures}</div>
 <div class="below">${figureTable(arms)}${judged.length > 0 ? html`<div class="compared"><h3>How Outrider compares</h3><ul>${judged}</ul></div>` : ''}</div>
-${left.map(({ arm, because }) => html`<p class="quiet">Not run with ${ARM_TITLES[arm]}: ${because}</p>`)}
+${left.map(({ arm, because, isUntouched }) => html`<p class="quiet">${isUntouched === true ? 'Not concerned' : 'Not run'}: ${ARM_TITLES[arm]}. ${because}.</p>`)}
 </section>
 `;
 }

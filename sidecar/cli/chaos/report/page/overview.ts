@@ -1,10 +1,11 @@
 /** The table at the top of the page: a row for each drill, a column for each arm, and in each cell what arms are judged by. */
-import type { ArmName } from '../../history/record.js';
+import type { ArmName, SkippedArm } from '../../history/record.js';
 import { ARM_TITLES } from '../figures/arm-title.js';
 import { NONE } from '../figures/columns.js';
 import { type ArmFigures, badCalls } from '../figures/figures.js';
 import { count, duration } from '../figures/format.js';
 import { html, type Markup, type Piece } from '../markup/escape.js';
+import { notRun } from '../not-run.js';
 import type { Comparison } from '../verdict/comparison.js';
 import type { PageReport } from './page-report.js';
 
@@ -16,20 +17,38 @@ const TAGS: Readonly<Record<Comparison['result'], { readonly text: string; reado
 };
 
 /** The table. */
-export function overview({ drills, arms, verdict }: PageReport): Markup {
+export function overview({ drills, arms, verdict, skipped }: PageReport): Markup {
   const head = arms.map((arm) => html`<th scope="col"${ownClass(arm)}>${ARM_TITLES[arm]}</th>`);
   const rows = drills.map(({ text, arms: reports }) => {
     const cells = arms.map((arm) => {
       const figures = reports.find((report) => report.arm === arm)?.figures;
       const comparison = verdict.comparisons.find(({ drill, other }) => drill === text.name && other === arm);
-      return html`<td${ownClass(arm)}>${figures === undefined ? NONE : cell(figures, comparison)}</td>`;
+      const left = skipped.find((one) => one.drill === text.name && one.arm === arm);
+      return html`<td${ownClass(arm)}>${figures === undefined ? leftOut(left) : cell(figures, comparison)}</td>`;
     });
     return html`<tr><th scope="row"><a href="#drill-${text.name}">${text.title}</a></th>${cells}</tr>\n`;
   });
   return html`<div class="scroll"><table class="overview">
 <caption>Calls that failed, were wrong or were executed twice without need, of all calls; below it the time from the fault to full recovery${arms.length > 1 ? ', and how Outrider compares' : ''}.</caption>
 <thead><tr><th scope="col">What goes wrong</th>${head}</tr></thead>
-<tbody>${rows}</tbody></table></div>`;
+<tbody>${rows}</tbody></table></div>${notRunHere(skipped, drills)}`;
+}
+
+/** Drills that are no row of the table. */
+function notRunHere(skipped: PageReport['skipped'], drills: PageReport['drills']): Piece {
+  const left = notRun(
+    skipped,
+    drills.map(({ text }) => ({ drill: text.name })),
+  );
+  if (left.length === 0) return '';
+  const list = left.map(({ drill, because }) => html`<li><code>${drill}</code>: ${because}</li>`);
+  return html`<p class="quiet">Not run on this machine:</p><ul class="quiet">${list}</ul>`;
+}
+
+/** Why there is nothing, in a word, and in full where the pointer rests. */
+function leftOut(left: SkippedArm | undefined): Piece {
+  if (left === undefined) return NONE;
+  return html`<small title="${left.because}">${left.isUntouched === true ? 'not concerned' : 'not run'}</small>`;
 }
 
 /** The column that the page is about stands out. */

@@ -38,12 +38,13 @@ export function judge(figures: readonly ArmFigures[]): Verdict {
   const worse = comparisons.filter(({ result }) => result === 'worse');
   const stopped = own.filter((figures) => figures.stopped !== undefined).map(({ drill }) => drill);
   const isKept = broken.length === 0 && worse.length === 0 && stopped.length === 0;
-  const parts = { own, comparisons, broken, worse, stopped };
+  const parts = { isEmpty: figures.length === 0, own, comparisons, broken, worse, stopped };
   return { isKept, sentence: sentenceOf(parts), comparisons, broken };
 }
 
 /** What the sentence is made of. */
 interface Parts {
+  readonly isEmpty: boolean;
   readonly own: readonly ArmFigures[];
   readonly comparisons: readonly Comparison[];
   readonly broken: readonly BrokenInvariant[];
@@ -53,7 +54,8 @@ interface Parts {
 }
 
 /** Good news says of how many calls and beside which arms; bad news says what and where. */
-function sentenceOf({ own, comparisons, broken, worse, stopped }: Parts): string {
+function sentenceOf({ isEmpty, own, comparisons, broken, worse, stopped }: Parts): string {
+  if (isEmpty) return 'No drill was run, so nothing is judged.';
   if (own.length === 0) return 'Outrider was not among the arms, so nothing is judged.';
   const drills = own.length === 1 ? 'the one drill' : `all ${own.length} drills`;
   const calls = own.reduce((sum, { counts }) => sum + counts.calls, 0);

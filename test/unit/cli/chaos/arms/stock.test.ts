@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { meshFileText } from '../../../../../sidecar/cli/chaos/arms/mesh-file.js';
-import { attemptsIn } from '../../../../../sidecar/cli/chaos/arms/outrider.js';
+import { attemptsIn, viewsOf } from '../../../../../sidecar/cli/chaos/arms/outrider.js';
 import { RETRY_CONFIG, rotated, STOCK_ARMS } from '../../../../../sidecar/cli/chaos/arms/stock.js';
 import { inferMethods } from '../../../../../sidecar/cli/chaos/protocol/service.js';
 import { parseMeshFile } from '../../../../../sidecar/config/file/parse.js';
@@ -26,6 +26,29 @@ describe('the arms of chaos', () => {
     const parsed = parseMeshFile(meshFileText(['program', '{replica}', '{address}']), 'mesh.yaml');
     assert.ok(parsed.ok, JSON.stringify(parsed));
     assert.deepEqual(parsed.warnings, []);
+  });
+
+  it('with Outrider see a replica as the best of its endpoints', () => {
+    const at = (endpoint: string, state: Parameters<typeof viewsOf>[0][number]['state'], why = '') => ({
+      endpoint,
+      state,
+      why,
+    });
+    const views = viewsOf([
+      at('models-1', 'ejected', 'refused'),
+      at('models-1', 'eligible'),
+      at('models-2', 'probing'),
+      at('models-2', 'ejected', 'refused'),
+      at('models-3', 'ejected', 'refused'),
+    ]);
+    assert.deepEqual(
+      views.map(({ replica, isIn, isReady, why }) => [replica, isIn, isReady, why]),
+      [
+        ['replica-1', true, true, 'eligible'],
+        ['replica-2', true, false, 'probing'],
+        ['replica-3', false, false, 'refused'],
+      ],
+    );
   });
 
   it('count attempts over all labels', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ArmRun } from '../../../../../sidecar/cli/chaos/history/record.js';
+import { renderPage } from '../../../../../sidecar/cli/chaos/report/page/page.js';
 import { lossText, verdictText } from '../../../../../sidecar/cli/chaos/report/printed.js';
 import { buildReport, type Summary, summaryOf } from '../../../../../sidecar/cli/chaos/report/report.js';
 import { paletteFor } from '../../../../../sidecar/cli/terminal.js';
@@ -23,6 +24,39 @@ describe('what is printed of a report', () => {
       '117 failed of 500, not recovered, p99 5.5 ms',
       '12 failed of 500, recovered in 1 s, p99 5.5 ms',
     ]);
+  });
+
+  it('says which arms have nothing to break, and which drills were not run', () => {
+    const history = madeHistory([
+      run('gone', 'outrider', 0),
+      run('kill', 'envoy', 0),
+      run('kill', 'outrider', 0),
+    ]);
+    const skipped = [
+      { drill: 'gone', arm: 'envoy', because: 'static addresses', isUntouched: true },
+      { drill: 'disk', arm: 'outrider', because: 'only root may do that' },
+      { drill: 'disk', arm: 'envoy', because: 'only root may do that' },
+    ] as const;
+    const report = buildReport({ ...history, skipped });
+    assert.deepEqual(verdictText(summaryOf(report), PLAIN).split('\n').slice(1, 6), [
+      'drill  Outrider  Envoy',
+      'gone   0 / 0 s   n/a',
+      'kill   0 / 0 s   0 / 0 s',
+      'n/a: the arm has nothing that this drill could break',
+      'disk: not run: only root may do that',
+    ]);
+    // An arm that a drill does not concern is no arm that Outrider has beaten.
+    assert.deepEqual(
+      report.verdict.comparisons.map(({ drill, other }) => `${drill} ${other}`),
+      ['kill envoy'],
+    );
+    assert.equal(
+      summaryOf(buildReport(madeHistory([]))).verdict.sentence,
+      'No drill was run, so nothing is judged.',
+    );
+    const page = renderPage(report);
+    assert.match(page, /<small title="static addresses">not concerned<\/small>/);
+    assert.match(page, /<li><code>disk<\/code>: only root may do that<\/li>/);
   });
 
   it('is a table and a sentence, with what was broken and what is worse between them', () => {

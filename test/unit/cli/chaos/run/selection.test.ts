@@ -12,8 +12,8 @@ const PROXIES = drill('proxies', { needs: 'proxies' });
 
 describe('which drills are run with an arm', () => {
   const named = (hasProxies: boolean, repeats: number, drills: readonly Drill[] = [WIRED, A, PROXIES]) => {
-    const { parts, missing } = selectDrills(drills, { hasProxies }, repeats);
-    return { parts: parts.map(({ path, drills }) => [path, ...drills.map(({ name }) => name)]), missing };
+    const { parts, untouched } = selectDrills(drills, { name: 'envoy', hasProxies }, repeats);
+    return { parts: parts.map(({ path, drills }) => [path, ...drills.map(({ name }) => name)]), untouched };
   };
 
   it('are first those without wires, each of them before any is repeated', () => {
@@ -22,7 +22,7 @@ describe('which drills are run with an arm', () => {
         ['direct', 'a', 'proxies', 'a', 'proxies'],
         ['wired', 'wired', 'wired'],
       ],
-      missing: [],
+      untouched: [],
     });
   });
 
@@ -33,8 +33,21 @@ describe('which drills are run with an arm', () => {
         ['direct', 'a'],
         ['wired', 'wired'],
       ],
-      missing: [{ drill: 'proxies', because }],
+      untouched: [{ drill: 'proxies', because }],
     });
     assert.deepEqual(named(false, 3, [PROXIES]).parts, []);
+  });
+
+  it('are together where they need the same of a mesh, and not those that the arm has nothing for', () => {
+    const gone = drill('gone', { equipment: 'consul', untouched: { 'pick-first': 'it asks no Consul' } });
+    const lying = drill('lying', { equipment: 'consul', untouched: { envoy: 'it asks no Consul' } });
+    assert.deepEqual(named(true, 1, [gone, WIRED, A, lying]), {
+      parts: [
+        ['direct', 'gone'],
+        ['direct', 'a'],
+        ['wired', 'wired'],
+      ],
+      untouched: [{ drill: 'lying', because: 'it asks no Consul' }],
+    });
   });
 });
