@@ -37,7 +37,7 @@ export function createDataPlane(
     flushes: new FlushScheduler((flush) => {
       loopMonitor.start();
       deferToTurnEnd(flush);
-    }),
+    }, timers),
     stats: new StatsRegistry(),
     memory: new MemoryBudget(limits.memoryBudgetBytes),
     recorder: null,

@@ -23,6 +23,8 @@ export interface ConnectionHandler {
   onRoom(): void;
   /** There is output: call `flush` in this turn of the event loop. */
   onDirty(): void;
+  /** There is output of patient streams only: call `releasePatient` within a millisecond, unless `flush` comes first. */
+  onPatient(): void;
   /** The peer exceeded a limit. */
   onLimit(name: LimitName): void;
   /** The connection is over: flush the queued GOAWAY, then close the socket. */
@@ -39,6 +41,8 @@ const REMEMBERED = 1024;
 export const SMALL_BYTES = 4096;
 /** Bound on `smallLead`, octets: neither queue gains more of an advantage while the other is empty. */
 const MAX_LEAD = 16 * 1024;
+/** Payload of patient streams that waits for more, octets, at most: one frame of the usual size. */
+const PATIENT_BYTES = 16 * 1024;
 
 /**
  * State of one connection, and the steps that both receiving and sending need: queueing a stream for output, closing it,
@@ -63,6 +67,8 @@ export class ConnectionState {
   windowSettings = 0;
   isOver = false;
   isDirty = false;
+  /** Payload of patient streams that has come since the last flush, octets. */
+  patientBytes = 0;
 
   /** Initial window of streams as the peer has acknowledged it; and as announced, 0 where that is the same. */
   initialWindow: number;
@@ -155,6 +161,25 @@ export class ConnectionState {
     stream.isReady = true;
     this.append(stream);
     this.dirty();
+  }
+
+  /** As `ready`, also where the stream was queued to wait for more: this does not. */
+  hurry(stream: Stream): void {
+    if (stream.isReady) this.dirty();
+    else this.ready(stream);
+  }
+
+  /** Queues a patient stream, of which `bytes` more have come: they go out with what does not wait, when they are many, or soon. */
+  readyLater(stream: Stream, bytes: number): void {
+    if (stream.closed || stream.parked !== Parked.no) return;
+    if (!stream.isReady) {
+      stream.isReady = true;
+      this.append(stream);
+    }
+    if (this.isDirty) return;
+    this.patientBytes += bytes;
+    if (this.patientBytes >= PATIENT_BYTES) this.dirty();
+    else this.handler.onPatient();
   }
 
   /**

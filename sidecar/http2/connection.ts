@@ -25,6 +25,7 @@ const FEW_IDS = 1 << 20;
  *   receive(chunk, nowMs)  → handler.onStream, stream.owner.on…
  *   sendHeaders / sendData / sendTrailers / reset → handler.onDirty
  *   flush(output, room)    → octets for the socket
+ *   sendData of a patient stream → handler.onPatient, and onDirty once much of it waits
  */
 export class Connection implements FrameReceiver {
   readonly state: ConnectionState;
@@ -82,6 +83,7 @@ export class Connection implements FrameReceiver {
   /** Writes queued frames into `output`, up to about `room` octets. Never throws. */
   flush(output: Output, room: number): void {
     this.state.isDirty = false;
+    this.state.patientBytes = 0;
     try {
       flush(this.state, output, room);
     } catch (error) {
@@ -94,6 +96,16 @@ export class Connection implements FrameReceiver {
   holdOutput(): void {
     for (let stream = this.state.firstReady; stream !== null; stream = stream.nextReady) compact(stream);
     for (let stream = this.state.firstSmall; stream !== null; stream = stream.nextReady) compact(stream);
+  }
+
+  /** What waited for more of patient streams has waited long enough. */
+  releasePatient(): void {
+    if (this.hasOutput) this.state.dirty();
+  }
+
+  /** Whether payload of `stream` waits for the peer, or for the socket, and not for more of a patient stream. */
+  isBehind(stream: Stream): boolean {
+    return stream.pendingBytes > 0 && (this.state.isDirty || !stream.isPatient);
   }
 
   /** Whether `flush` left something that could be written at once. */
@@ -169,7 +181,7 @@ export class Connection implements FrameReceiver {
       stream.pendingBytes += end - start;
       stream.isCompact = false;
     }
-    this.state.ready(stream);
+    this.queue(stream, end - start);
   }
 
   /**
@@ -185,7 +197,13 @@ export class Connection implements FrameReceiver {
     this.state.waiting.octets += end - start;
     stream.pendingBytes += end - start;
     stream.isCompact = false;
-    this.state.ready(stream);
+    this.queue(stream, end - start);
+  }
+
+  /** `bytes` of payload have been added: the stream is written in this turn, or a moment later where it is patient. */
+  private queue(stream: Stream, bytes: number): void {
+    if (stream.isPatient && !stream.endAfterPending) this.state.readyLater(stream, bytes);
+    else this.state.hurry(stream);
   }
 
   /** Queues trailers, which end the stream. */
@@ -193,7 +211,7 @@ export class Connection implements FrameReceiver {
     if (stream.closed || stream.localEnded) return;
     stream.trailers = list;
     stream.trailerExtras = extras;
-    if (stream.pendingBytes === 0 || stream.sendWindow > 0) this.state.ready(stream);
+    if (stream.pendingBytes === 0 || stream.sendWindow > 0) this.state.hurry(stream);
   }
 
   /** Resets the stream now; one that was never written is just dropped. Its owner gets no `onEnding`. */

@@ -97,6 +97,8 @@ export class Stream {
   trailers: StableList | null = null;
   trailerExtras: readonly HeaderField[] = NO_FIELDS;
   endAfterPending = false;
+  /** Set by the owner: more payload is sure to follow within a moment, and what there is may wait for it (`readyLater`). */
+  isPatient = false;
   /** Every chunk is in a buffer of about its own size (see pending-data.ts). */
   isCompact = true;
   /** In the connection's ready queue. */

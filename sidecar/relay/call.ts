@@ -162,6 +162,8 @@ export abstract class Call extends WheelEntry {
   lastRequestMs: number;
   /** When the endpoint last sent something that was forwarded. */
   lastResponseMs: number;
+  /** Reads of the response in a row that came soon after the one before (stream/patience.ts). */
+  quickReads = 0;
   /** `onInactive` has been called, and no frame has come since. */
   isInactive = false;
 

@@ -15,6 +15,7 @@ import { stripExtras, stripReports, stripResponse } from './header-rewrite.js';
 import { degradedField, type LocalReply, messageField, replyHeaders, replyTrailers } from './local-reply.js';
 import { disableReplay, dropBuffer } from './request-buffer.js';
 import { MessageCounter } from './stream/message-counter.js';
+import { notePatience } from './stream/patience.js';
 import { ResumableStream } from './stream/resumable-stream.js';
 
 /** A whole response that is sent without an attempt: from the response cache, or the sidecar's own about health. */
@@ -115,6 +116,7 @@ function sendHead(
 
 /** Forwards octets of a response that has been committed. */
 export function forwardResponse(call: Call, buffer: Buffer, start: number, end: number): void {
+  notePatience(call, call.context.nowMs);
   call.lastResponseMs = call.context.nowMs;
   if (call.isInactive) markActive(call);
   if (end === start) return;
@@ -190,7 +192,7 @@ export function refuseIf(call: Call, refusal: LocalReply | null): void {
  * reset with ENHANCE_YOUR_CALM, which gRPC reads as RESOURCE_EXHAUSTED.
  */
 export function failCall(call: Call, reply: LocalReply): void {
-  if (!call.isFinished && call.stream.pendingBytes === 0) return sendLocalReply(call, reply);
+  if (!call.isFinished && !call.session.connection.isBehind(call.stream)) return sendLocalReply(call, reply);
   call.session.connection.reset(call.stream, ErrorCode.enhanceYourCalm);
   if (call.isFinished) return;
   call.stats?.countReason(reply.reason.name);

@@ -1,3 +1,8 @@
+import type { Timers } from '../runtime/time/timers.js';
+
+/** How long output of patient streams waits for more, ms, at most: the shortest time of a system timer. */
+const HOLD_MS = 1;
+
 /** Something that flushes. */
 export interface Flushable {
   isFlushScheduled: boolean;
@@ -6,18 +11,32 @@ export interface Flushable {
   flush(): void;
 }
 
+/** Something of which output may wait for more. */
+export interface Patient {
+  /** It is released within a millisecond; set by the scheduler. */
+  isHeld: boolean;
+  /** What waits is to be flushed, if it has not been. */
+  release(): void;
+}
+
 /**
  * One write per connection and turn of the event loop: sessions that have something to write are collected while sockets
- * are read, and flushed together when all that had arrived has been read.
+ * are read, and flushed together when all that had arrived has been read. What may wait for more waits across turns.
  */
 export class FlushScheduler {
   private list: Flushable[] = [];
   private isScheduled = false;
   private passes = 0;
+  /** Those with output that may wait, and a timer that runs for them while there are any. */
+  private held: Patient[] = [];
+  private readonly release = (): void => this.releaseHeld();
   private readonly run = (): void => this.end();
 
-  /** `defer` runs a function after this turn's reads (setImmediate). */
-  constructor(private readonly defer: (fn: () => void) => void) {}
+  /** `defer` runs a function after this turn's reads (setImmediate); `timers` ends what waits across turns. */
+  constructor(
+    private readonly defer: (fn: () => void) => void,
+    private readonly timers: Pick<Timers, 'after'>,
+  ) {}
 
   schedule(session: Flushable): void {
     if (session.isFlushScheduled) return;
@@ -26,6 +45,23 @@ export class FlushScheduler {
     if (this.isScheduled) return;
     this.isScheduled = true;
     this.defer(this.run);
+  }
+
+  /** `session` is released a millisecond from now at the latest: one timer serves all that wait. */
+  hold(session: Patient): void {
+    if (session.isHeld) return;
+    session.isHeld = true;
+    this.held.push(session);
+    if (this.held.length === 1) this.timers.after(HOLD_MS, this.release);
+  }
+
+  private releaseHeld(): void {
+    const held = this.held;
+    this.held = [];
+    for (const session of held) {
+      session.isHeld = false;
+      session.release();
+    }
   }
 
   private end(): void {

@@ -10,7 +10,7 @@ import type { Stream } from '../http2/stream.js';
 import { Output } from '../http2/write-buffer.js';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from './context.js';
-import type { Flushable } from './flush-scheduler.js';
+import type { Flushable, Patient } from './flush-scheduler.js';
 import { limitDetails, logLimit } from './limit-log.js';
 import { SessionMemory } from './session-memory.js';
 import { readBuffers } from './shared-read-buffer.js';
@@ -56,10 +56,11 @@ interface AwaitedPing {
  * in one bounded write per turn. Knows when the peer last sent something; what follows from silence is decided by its
  * handler.
  */
-export class Session implements ConnectionHandler, Flushable {
+export class Session implements ConnectionHandler, Flushable, Patient {
   readonly connection: Connection;
   isFlushScheduled = false;
   flushedInPass = 0;
+  isHeld = false;
   isAlive = false;
   /** The peer says that the model behind it is loading. */
   isLoading = false;
@@ -235,6 +236,14 @@ export class Session implements ConnectionHandler, Flushable {
 
   onDirty(): void {
     this.context.flushes.schedule(this);
+  }
+
+  onPatient(): void {
+    this.context.flushes.hold(this);
+  }
+
+  release(): void {
+    this.connection.releasePatient();
   }
 
   onLimit(name: LimitName): void {

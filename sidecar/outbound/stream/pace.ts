@@ -22,7 +22,7 @@ export function notePace(call: OutboundCall, attempt: OutboundAttempt, nowMs: nu
   const { messages } = attempt.counter!;
   const count = messages - attempt.paceMessages;
   if (elapsedMs < SAMPLE_MS || count < SAMPLE_MESSAGES) return;
-  if (call.stream.pendingBytes === 0) attempt.endpoint.pace.record(count, elapsedMs);
+  if (!call.session.connection.isBehind(call.stream)) attempt.endpoint.pace.record(count, elapsedMs);
   attempt.paceSinceMs = nowMs;
   attempt.paceMessages = messages;
 }

@@ -49,7 +49,7 @@ const relay: DataPlaneContext = {
   logger: silentLogger,
   audit: NO_AUDIT,
   wheel: new TimingWheel(systemClock, systemTimers),
-  flushes: new FlushScheduler(deferToTurnEnd),
+  flushes: new FlushScheduler(deferToTurnEnd, systemTimers),
   stats: new StatsRegistry(),
   memory: new MemoryBudget(256 * 1024 * 1024),
   recorder: null,

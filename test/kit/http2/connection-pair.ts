@@ -130,6 +130,7 @@ export class Side implements ConnectionHandler {
     this.goaways.push({ code, debug });
   }
   onDirty(): void {}
+  onPatient(): void {}
   onLimit(name: LimitName): void {
     this.limits.push(name);
   }

@@ -260,7 +260,7 @@ export class Stack {
       logger: QUIET,
       audit: NO_AUDIT,
       wheel: new TimingWheel(clock, clock),
-      flushes: new FlushScheduler((fn) => void this.deferred.push(fn)),
+      flushes: new FlushScheduler((fn) => void this.deferred.push(fn), clock),
       stats: new StatsRegistry(),
       memory: new MemoryBudget(options.memoryBytes ?? 256 * 1024 * 1024),
       recorder: null,

@@ -15,6 +15,7 @@ import {
   type OutboundStack,
   Stack,
 } from '../../kit/stack/stack.js';
+import { ManualClock } from '../../kit/time/manual-clock.js';
 
 const MIB = 1024 * 1024;
 
@@ -48,7 +49,7 @@ class Fake implements MemoryHolder {
 
 describe('The budget of memory', () => {
   const deferred: (() => void)[] = [];
-  const turn = new FlushScheduler((fn) => void deferred.push(fn));
+  const turn = new FlushScheduler((fn) => void deferred.push(fn), new ManualClock());
   const review = (memory: MemoryBudget, nowMs = 0): void => {
     if (memory.isAlarmed) memory.review(turn, nowMs);
     while (deferred.length > 0) deferred.shift()!();

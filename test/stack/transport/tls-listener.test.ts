@@ -6,6 +6,7 @@ import type { Address } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import type { Stream, StreamOwner } from '../../../sidecar/http2/stream.js';
 import { serverTlsOptions } from '../../../sidecar/identity/tls/tls-options.js';
+import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
 import { EXPIRED_CALLS_MS, EXPIRY_LEEWAY_MS } from '../../../sidecar/transport/session-guard.js';
@@ -67,7 +68,7 @@ describe('A TLS listener', () => {
       streams.push(stream);
     };
     const any: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
-    const flushes = new FlushScheduler((fn) => void setImmediate(fn));
+    const flushes = new FlushScheduler((fn) => void setImmediate(fn), systemTimers);
     listener = new Listener(
       { address: any, settings: DEFAULT_LOCAL_SETTINGS, limits, tls: secure, onStream },
       { ...stack.context, flushes },

@@ -40,7 +40,7 @@ function newLink(pipe: Pipe): { clock: ManualClock; link: Session; downs: string
     onDown: (_session, reason) => downs.push(reason),
   };
   const { context, clock } = new Stack();
-  const flushes = new FlushScheduler((fn) => void clock.after(0, fn));
+  const flushes = new FlushScheduler((fn) => void clock.after(0, fn), clock);
   const socket = pipe as unknown as Socket;
   const link = new Session(socket, 'server', DEFAULT_LOCAL_SETTINGS, host, { ...context, flushes });
   return { clock, link, downs };

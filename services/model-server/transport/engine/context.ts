@@ -26,7 +26,7 @@ export function engineContext(log: Log): DataPlaneContext {
     clock: systemClock,
     random: systemRandom,
     wheel: new TimingWheel(systemClock, systemTimers),
-    flushes: new FlushScheduler(deferToTurnEnd),
+    flushes: new FlushScheduler(deferToTurnEnd, systemTimers),
     stats: new StatsRegistry(),
     logger: { debug: () => {}, info: () => {}, warn: say, error: say, setLevel: () => {}, flush: () => {} },
     // Decisions about calls are the sidecar's.

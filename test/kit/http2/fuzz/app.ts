@@ -1,4 +1,5 @@
 /** The application behind the engine under test: it answers, sends, credits and resets as chance will have it. */
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { Connection } from '../../../../sidecar/http2/connection.js';
 import type { ConnectionHandler, Role } from '../../../../sidecar/http2/connection-state.js';
@@ -142,6 +143,8 @@ export class App implements ConnectionHandler {
   private send(owner: Owner, isLast: boolean): void {
     const { dice, connection } = this;
     const { stream } = owner;
+    // What may wait is written by the next flush all the same.
+    stream.isPatient = dice.chance(0.3);
     if (isLast && dice.chance(0.5)) connection.sendTrailers(stream, listOf(dice.pick(TRAILER_LISTS)), NONE);
     else {
       const n = stream.pendingBytes > MOST_PENDING ? 0 : dice.size(40_000);
@@ -184,6 +187,10 @@ export class App implements ConnectionHandler {
     if (this.connection.capacity > 0) this.open();
   }
   onDirty(): void {}
+  onPatient(): void {
+    assert.ok(this.connection.hasOutput, 'what waits is queued');
+    if (this.dice.chance(0.2)) this.connection.releasePatient();
+  }
   onLimit(name: LimitName): void {
     this.limits.push(name);
   }
