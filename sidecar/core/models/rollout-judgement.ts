@@ -20,6 +20,8 @@ const MIN_DIFFERENCE = 0.01;
 const DEVIATIONS = { early: 3, last: 2 } as const;
 /** The latest calls by themselves are many looks in a window. */
 const RECENT_DEVIATIONS = { early: 4, last: 3 } as const;
+/** As how many calls at least the version before counts: of a version without calls nothing is known, and it served. */
+const LEAST_BEFORE = 100;
 /** Answers that differ: one may be a copy that was lost on its way. */
 const MIN_DIFFERENT = 2;
 /** So many standard deviations the share of answers that agree has to be below what is asked for. */
@@ -127,8 +129,9 @@ function areMore(
 ): boolean {
   if (after.errors < least) return false;
   const [old, fresh] = [ratioOf(before), ratioOf(after)];
-  const all = (before.errors + after.errors) / (before.calls + after.calls);
-  const deviation = Math.sqrt(all * (1 - all) * (1 / Math.max(1, before.calls) + 1 / after.calls));
+  const known = Math.max(LEAST_BEFORE, before.calls);
+  const all = (old * known + after.errors) / (known + after.calls);
+  const deviation = Math.sqrt(all * (1 - all) * (1 / known + 1 / after.calls));
   return fresh > old && (fresh - old >= Math.max(MIN_DIFFERENCE, deviations * deviation) || fresh === 1);
 }
 

@@ -66,6 +66,7 @@ describe('outrider page', function () {
     process.kill(facts.sidecars.find(({ name }) => name === 'digits-1')!.modelPid!, 'SIGKILL');
     await page.shows(['A fault drill is on', 'aborted with UNAVAILABLE', /of digits-1 was started again/]);
     assert.equal(await page.page.evaluate("document.querySelectorAll('.timeline .mark.restart').length"), 1);
+    await admin(facts.admin, '/faults', 'DELETE');
   });
 
   it('takes drills of outrider chaos, as its file allows them, and is as before afterwards', async () => {

@@ -101,6 +101,14 @@ describe('a version beside the one that is served', () => {
     assert.deepEqual(watch(tally(0), tally(0), 10_000).kind, 'passed');
   });
 
+  it('fails for a part of its calls also where the version before had none', () => {
+    const watch = (after: CallTally) =>
+      judgeWatch(facts(0, 0, { before: tally(0), after }), SETTINGS, 1_000).kind;
+    assert.equal(watch(tally(60, 15)), 'failed');
+    assert.equal(watch(tally(60, 5)), 'open', 'the version before might have failed as often');
+    assert.equal(watch(tally(600, 5)), 'open');
+  });
+
   it('fails clearly before the leader has looked, for more errors than chance explains', () => {
     assert.equal(failsClearly(tally(300), tally(100, 4)), false);
     assert.equal(failsClearly(tally(300), tally(100, 5)), true);
