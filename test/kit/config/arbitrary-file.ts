@@ -68,10 +68,13 @@ function inputsOf(schema: z.ZodType): fc.Arbitrary<unknown> {
   return anyText;
 }
 
-/** The words of an enumeration below a codec. */
-function wordsOf(schema: z.ZodType): string[] {
+/** The words, and true and false, of an enumeration below a codec. */
+function wordsOf(schema: z.ZodType): unknown[] {
   if (schema instanceof z.ZodCodec) return wordsOf(schema.def.in as z.ZodType);
   if (schema instanceof z.ZodEnum) return schema.options as string[];
+  if (schema instanceof z.ZodUnion) return (schema.options as z.ZodType[]).flatMap(wordsOf);
+  if (schema instanceof z.ZodBoolean) return [true, false];
+  if (schema instanceof z.ZodLiteral) return [...schema.values];
   throw new TypeError(`no values for a schema of type ${schema.type}`);
 }
 

@@ -12,19 +12,29 @@ const FOR_APPLICATIONS: readonly (keyof typeof Status)[] = [
 ];
 
 describe('Reasons', () => {
-  it('have stable names, each once', () => {
-    const names = Object.values(LocalReplyReasons).map(({ name }) => name);
-    assert.deepEqual(names, [
-      ...['deadline-exceeded', 'attempt-timeout', 'first-message-timeout', 'idle-timeout'],
-      ...['overloaded', 'rate-limited'],
-      ...['memory-pressure', 'memory-budget', 'silent-stream', 'queue-expired', 'no-endpoint'],
-      ...['discovery-pending', 'breaker-open', 'connect-failed', 'connection-lost', 'upstream-reset'],
-      'not-resumed',
-      ...['not-allowed', 'intentions-not-loaded', 'no-identity', 'unknown-route', 'model-unavailable'],
-      ...['model-not-ready', 'model-crashed', 'poison', 'drain-timeout', 'draining', 'too-large'],
-      'fault-injected',
-      ...['protocol-error', 'internal'],
-    ]);
+  it('have stable names', () => {
+    const names = new Set(Object.values(LocalReplyReasons).map(({ name }) => name));
+    assert.deepEqual(
+      [...names],
+      [
+        ...['deadline-exceeded', 'attempt-timeout', 'first-message-timeout', 'idle-timeout'],
+        ...['overloaded', 'rate-limited'],
+        ...['memory-pressure', 'memory-budget', 'silent-stream', 'queue-expired', 'no-endpoint'],
+        ...['discovery-pending', 'breaker-open', 'connect-failed', 'connection-lost', 'upstream-reset'],
+        'not-resumed',
+        ...['not-allowed', 'intentions-not-loaded', 'no-identity', 'unknown-route', 'model-unavailable'],
+        ...['model-not-ready', 'model-crashed', 'poison', 'drain-timeout', 'draining', 'too-large'],
+        'fault-injected',
+        ...['protocol-error', 'internal'],
+      ],
+    );
+  });
+
+  it('have one name for two sentences only where both deny a call', () => {
+    const all = Object.values(LocalReplyReasons);
+    const twice = all.filter(({ name }, i) => all.findIndex((each) => each.name === name) !== i);
+    assert.deepEqual(twice, [LocalReplyReasons.modelNotAllowed]);
+    assert.equal(LocalReplyReasons.modelNotAllowed.status, LocalReplyReasons.notAllowed.status);
   });
 
   for (const { name, status } of Object.values(LocalReplyReasons))
