@@ -43,10 +43,12 @@ export const meshAccessLog = option(
   },
 );
 
+const error = 'true, false or processes';
+
 /** `fault_injection`: off unless it says otherwise. Code reads undefined for `false`. */
 export const faultInjection = option(
   inCode(
-    value(z.union([z.boolean(), z.literal('processes')], { error: 'true, false or processes' }), {
+    value(z.union([z.boolean({ error }), z.literal('processes', { error })], { error }), {
       type: '`true`, `false`, `processes`',
     }).prefault(false),
     (said): true | 'processes' | undefined => said || undefined,
