@@ -31,6 +31,9 @@ function adopt(from: string): void {
   mkdirSync(target, { recursive: true });
   for (const name of readdirSync(target)) if (/\.(json|svg)$/.test(name)) rmSync(join(target, name));
   for (const name of names) copyFileSync(join(from, name), join(target, name));
+  // Where the report was written concerns this machine only.
+  const figures = join(target, 'figures.json');
+  writeFileSync(figures, readFileSync(figures, 'utf8').replace(/ --report [^" ]+/, ' --report chaos'));
   const page = join(root, 'README.md');
   writeFileSync(page, adoptedReport(root)!(readFileSync(page, 'utf8')));
 }

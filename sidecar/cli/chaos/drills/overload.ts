@@ -1,6 +1,7 @@
 /** Drills in which more is asked than can be served. What is over must fail; the question is how much of the rest is lost. */
 
 import { REPLICAS } from '../arms/arm.js';
+import { USUAL_DEADLINES } from '../load/client.js';
 import { USUAL_RATES } from '../load/load.js';
 import { WELL } from '../protocol/behaviour.js';
 import { PLACES } from '../protocol/service.js';
@@ -24,8 +25,10 @@ function overload(times: number, set: Drill['set']): Drill {
       await Promise.all(REPLICAS.map((replica) => control.behave(replica, narrow)));
       load.change({ ...BEFORE, digits: times * CAPACITY });
     },
-    end: async ({ control, load }) => {
+    end: async ({ control, load, sleep }) => {
       load.change(BEFORE);
+      // What waits has its deadline before the models are fast again: else the longest queue would win in the moment of healing.
+      await sleep(USUAL_DEADLINES.digits);
       await Promise.all(REPLICAS.map((replica) => control.behave(replica, WELL)));
     },
   };
