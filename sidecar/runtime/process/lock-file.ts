@@ -48,16 +48,19 @@ export class LockFile {
 
   /**
    * Between a look at a lock and its removal another process may have removed it and made its own. So removing needs a lock as well,
-   * and below that lock one looks again: what is seen then has no process, and nothing else removes it.
+   * and below that lock one looks again: what is seen then has no process, and nothing else removes it. Where nothing is seen there is
+   * nothing to remove: what appears a moment later is the lock of a process.
    */
   private removeLeftBehind(own: string): void {
-    if (this.isHeld(own)) throw new Error(`${this.holder()} is writing it`);
+    this.refuseHeld(this.read(), own);
     if (this.depth === 0) throw new Error(`${this.path} cannot be removed`);
     const right = new LockFile(`${this.path}.old`, this.depth - 1);
     right.acquire();
     try {
-      if (this.isHeld(own)) throw new Error(`${this.holder()} is writing it`);
-      unlinkSync(this.path);
+      // One look: between two the lock of a process may appear.
+      const left = this.read();
+      this.refuseHeld(left, own);
+      if (left !== undefined) unlinkSync(this.path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // it was given back meanwhile
     } finally {
@@ -65,22 +68,23 @@ export class LockFile {
     }
   }
 
-  /** Whether the process that made the lock is still there, and is another one. A lock that is gone has none. */
-  private isHeld(own: string): boolean {
-    const holder = this.read();
-    return holder !== own && holder !== '' && markOf(Number.parseInt(holder, 10)) === holder;
+  /** Throws when the process that made the lock is still there, and is another one. A lock that is gone has none. */
+  private refuseHeld(holder: string | undefined, own: string): void {
+    if (holder === undefined || holder === own || holder === '') return;
+    const pid = Number.parseInt(holder, 10);
+    if (markOf(pid) === holder) throw new Error(`process ${pid} is writing it`);
   }
 
   private holder(): string {
-    return `process ${Number.parseInt(this.read(), 10)}`;
+    return `process ${Number.parseInt(this.read() ?? '', 10)}`;
   }
 
-  /** Empty: it is gone. */
-  private read(): string {
+  /** Undefined: it is gone. */
+  private read(): string | undefined {
     try {
       return readFileSync(this.path, 'utf8');
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }
   }
