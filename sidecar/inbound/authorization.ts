@@ -85,7 +85,8 @@ export class InboundAuthorization {
         const refusal = this.check(caller, owner.block) ?? this.recheckModel(owner, caller);
         if (refusal === null) continue;
         // `intentions-not-loaded` says that the model has not seen the call.
-        sendLocalReply(owner, owner.attempt === null ? refusal : this.notAllowed(caller));
+        const isUndecided = refusal.reason === LocalReplyReasons.notLoaded;
+        sendLocalReply(owner, isUndecided && owner.attempt !== null ? this.notAllowed(caller) : refusal);
       }
     }
   }

@@ -27,7 +27,7 @@ export class ModelActivity {
   /**
    * In no order. No Set: one that gets and loses an entry with every call is made anew every few hundred calls, and what it
    * was before refers to what it became. Once such a remnant is old, V8's young collections take all later ones, and every
-   * call in them, for alive (`npm run bench -- relay --only mtls-pair`: a third of the inbound side's time).
+   * call in them, for alive: test/bench/README.md, "What the p99 of a whole run came from".
    */
   private readonly running: Ticket[] = [];
   private abandoned = 0;
