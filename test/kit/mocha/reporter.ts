@@ -9,14 +9,19 @@ import Mocha from 'mocha';
 /** What one mocha process found. */
 export interface Report extends Counts {
   readonly tests: readonly TestTime[];
-  /** Whole titles. */
-  readonly failures: readonly string[];
+  readonly failures: readonly Failure[];
 }
 
 export interface Counts {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+}
+
+/** `error`: the message and the stack, as text. */
+export interface Failure {
+  readonly title: string;
+  readonly error: string;
 }
 
 /** `ms`: without hooks. */
@@ -30,9 +35,9 @@ export class ClosingLine extends Mocha.reporters.Spec {
     super(runner, options);
     const file: string | undefined = options?.reporterOptions?.['report'];
     const tests: TestTime[] = [];
-    const failures: string[] = [];
+    const failures: Failure[] = [];
     runner.on('test end', (test) => tests.push({ title: test.fullTitle(), ms: test.duration ?? 0 }));
-    runner.on('fail', (test) => failures.push(test.fullTitle()));
+    runner.on('fail', (test, error) => failures.push({ title: test.fullTitle(), error: textOf(error) }));
     runner.once('end', () => {
       const { passes: passed, failures: failed, pending: skipped } = this.stats;
       const counts = { passed, failed, skipped };
@@ -40,6 +45,13 @@ export class ClosingLine extends Mocha.reporters.Spec {
       else writeFileSync(file, JSON.stringify({ ...counts, tests, failures } satisfies Report));
     });
   }
+}
+
+/** What was thrown may be anything. */
+function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { message, stack = '' } = error;
+  return stack.includes(message) ? stack : `${message}\n${stack}`;
 }
 
 export const closingLine = ({ passed, failed, skipped }: Counts): string =>

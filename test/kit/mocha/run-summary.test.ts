@@ -9,7 +9,13 @@ const ended = (name: string, ms: number, more: Partial<Result> = {}): Result => 
 
 const FAILED: Partial<Result> = {
   fault: 'ended with exit code 1',
-  report: { passed: 5, failed: 1, skipped: 0, tests: [], failures: ['one breaks'] },
+  report: {
+    passed: 5,
+    failed: 1,
+    skipped: 0,
+    tests: [],
+    failures: [{ title: 'one breaks', error: 'Error: 3 == 4\n  at one.test.ts:7' }],
+  },
 };
 
 const last = (...results: readonly Result[]) => {
@@ -58,6 +64,8 @@ slowest tests, without hooks:
 
 failed:
   test/b/y: one breaks
+    Error: 3 == 4
+      at one.test.ts:7
 
 9 passed, 1 failed, 2 skipped
 `,

@@ -13,9 +13,11 @@ export interface Result {
 }
 
 const SLOWEST = 10;
+/** Lines of an error that the summary repeats: its message and the start of its stack. */
+const ERROR_LINES = 30;
 
 /**
- * Where the time went, what failed, and the sums of all processes as the last line. A process that failed without a failed
+ * Where the time went, what failed and with which error, and the sums of all processes as the last line. A process that failed without a failed
  * test, such as one that was killed, counts as one failure.
  *
  * @param ms from the first process to the last.
@@ -30,18 +32,25 @@ export function summaryOf(results: readonly Result[], ms: number): { text: strin
     ...['', 'by folder, summed over its processes:', ...listed(folderTimes(results))],
     ...['', 'slowest files:', ...listed(results.filter(({ name }) => name.endsWith('.ts')))],
     ...['', 'slowest tests, without hooks:', ...listed(testTimes(results))],
-    ...(failures.length === 0 ? [] : ['', 'failed:', ...failures.map((each) => `  ${each}`)]),
+    ...(failures.length === 0 ? [] : ['', 'failed:', ...failures]),
     ...['', closingLine(counts), ''],
   ];
   return { text: lines.join('\n'), hasFailed: failures.length > 0 };
 }
 
 function failuresOf({ name, fault, report }: Result): string[] {
-  const failed = (report?.failures ?? []).map((title) => `${name}: ${title}`);
-  if (failed.length > 0) return failed;
+  const failed = report?.failures ?? [];
+  if (failed.length > 0) return failed.map(({ title, error }) => `  ${name}: ${title}\n${indented(error)}`);
   const found = fault ?? (report === undefined ? 'ended without results' : undefined);
-  return found === undefined ? [] : [`${name}: ${found}`];
+  return found === undefined ? [] : [`  ${name}: ${found}`];
 }
+
+const indented = (error: string): string =>
+  error
+    .split('\n')
+    .slice(0, ERROR_LINES)
+    .map((line) => `    ${line}`.trimEnd())
+    .join('\n');
 
 interface Timed {
   readonly name: string;
