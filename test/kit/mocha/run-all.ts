@@ -3,81 +3,22 @@
  * What a process writes is printed in one piece once it has ended; then where the time went, what failed, and the sums of
  * all processes as one line. Foreign programs are brought while the first lane runs.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../process/package-root.js';
 import { type Job, type Lane, lanesOf, takeJob } from './lanes.js';
-import type { Report } from './reporter.js';
+import { runMocha, runToEnd } from './mocha-process.js';
 import { type Result, summaryOf } from './run-summary.js';
 
-const MOCHA = join(packageRoot, 'node_modules/mocha/lib/cli/cli.js');
 const INSTALL_TOOLS = join(packageRoot, 'dist/test/kit/process/install-tools.js');
-/** A process that has not ended by then is killed, and has failed. */
-const JOB_LIMIT_MS = 900_000;
-
-const running = new Set<ChildProcess>();
-const reports = mkdtempSync(join(tmpdir(), 'outrider-tests-'));
-process.on('exit', () => rmSync(reports, { recursive: true, force: true }));
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => {
-    for (const child of running) child.kill(signal);
-    process.exit(1);
-  });
-
-interface Ended {
-  readonly output: string;
-  readonly ms: number;
-  /** Why it failed, as a fragment; undefined when it exited with 0. */
-  readonly fault: string | undefined;
-}
-
-/** Runs Node with `args` to its end. */
-function run(args: readonly string[], name: string): Promise<Ended> {
-  const startMs = performance.now();
-  const log = join(reports, `${name}.log`);
-  const fd = openSync(log, 'w');
-  const child = spawn(process.execPath, args, { cwd: packageRoot, stdio: ['ignore', fd, fd] });
-  closeSync(fd);
-  running.add(child);
-  let fault: string | undefined;
-  const timer = setTimeout(() => {
-    fault = `did not end within ${JOB_LIMIT_MS / 1000} s`;
-    child.kill('SIGKILL');
-  }, JOB_LIMIT_MS);
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => {
-      clearTimeout(timer);
-      running.delete(child);
-      if (code !== 0) fault ??= `ended with ${signal ?? `exit code ${code}`}`;
-      resolve({ output: readFileSync(log, 'utf8'), ms: performance.now() - startMs, fault });
-    });
-  });
-}
-
-let started = 0;
 
 async function runJob({ name, files }: Job): Promise<Result> {
-  started += 1;
-  const file = join(reports, `${started}.json`);
-  const colour = process.stdout.isTTY ? ['--color'] : [];
-  const compiled = files.map((path) => join('dist', path.replace(/\.ts$/, '.js')));
-  const args = ['--enable-source-maps', MOCHA, ...colour, '--reporter-option', `report=${file}`, ...compiled];
-  const { output, ms, fault } = await run(args, `${started}`);
+  const { output, ...result } = await runMocha(name, files);
+  const { ms, fault } = result;
   print(
     `== ${name} (${(ms / 1000).toFixed(1)} s)${fault === undefined ? '' : `: ${fault}`}\n${output.trimEnd()}\n\n`,
   );
-  return { name, ms, fault, report: readReport(file) };
-}
-
-function readReport(file: string): Report | undefined {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch {
-    return undefined;
-  }
+  return result;
 }
 
 async function runLane({ name, width, jobs }: Lane): Promise<readonly Result[]> {
@@ -125,7 +66,7 @@ const isIn = (place: string, file: string): boolean =>
 const startMs = performance.now();
 const results: Result[] = [];
 const lanes = lanesOf(chosen(testFiles(), process.argv.slice(2)));
-const installed = lanes.length > 1 ? run([INSTALL_TOOLS], 'install-tools') : undefined;
+const installed = lanes.length > 1 ? runToEnd([process.execPath, INSTALL_TOOLS]) : undefined;
 for (const [at, lane] of lanes.entries()) {
   if (at === 1) print(`${(await installed)?.output}\n`);
   results.push(...(await runLane(lane)));

@@ -1,0 +1,46 @@
+/**
+ * Runs test files three times each under `nice`, beside a process that keeps a core busy at the usual priority: without
+ * arguments those that bound a time. Exits with 1 unless every test passed in every run.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { runMocha } from './mocha-process.js';
+import { isPassed, lineOf, type Run, TIME_BOUND } from './time-bounds.js';
+
+const RUNS = 3;
+const NICE = ['nice', '-n', '10'];
+const BUSY = 'for (;;);';
+
+/** `work` beside the busy process, which does not outlive this one. */
+async function beside<T>(work: () => Promise<T>): Promise<T> {
+  const busy: ChildProcess = spawn(process.execPath, ['-e', BUSY], { stdio: 'ignore' });
+  const end = () => busy.kill('SIGKILL');
+  process.once('exit', end);
+  try {
+    return await work();
+  } finally {
+    process.off('exit', end);
+    end();
+  }
+}
+
+const named = process.argv
+  .slice(2)
+  .map((path) => path.replace(/^(\.\/)?(dist\/)?/, '').replace(/\.js$/, '.ts'));
+const lines: string[] = [];
+for (const file of named.length > 0 ? named : TIME_BOUND) {
+  const runs: Run[] = [];
+  for (let i = 0; i < RUNS; i++) {
+    const run = await beside(() => runMocha(file, [file], NICE));
+    runs.push(run);
+    if (isPassed(run)) continue;
+    process.stdout.write(`== ${file}, run ${i + 1} of ${RUNS}\n${run.output.trimEnd()}\n\n`);
+    process.exitCode = 1;
+  }
+  lines.push(lineOf(file, runs));
+  process.stdout.write(`${lines.at(-1)}\n`);
+}
+const failed = lines.filter((line) => line.startsWith('✘'));
+process.stdout.write(
+  `\n${lines.length - failed.length} of ${lines.length} files passed ${RUNS} times beside other load\n`,
+);
+for (const line of failed) process.stdout.write(`${line}\n`);
