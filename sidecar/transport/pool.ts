@@ -232,8 +232,12 @@ export class Pool implements SessionHandler {
     this.options.onChange();
   }
 
+  /**
+   * A graceful end has two GOAWAYs, the second after a round trip (gRFC A9): by then there is the replacement. One connection
+   * too many, made for a burst, has none.
+   */
   onGoaway(session: Session): void {
-    this.replace(session);
+    if (this.activeCount < this.options.config.connections) this.replace(session);
     if (session.inFlight === 0) session.close('the peer said GOAWAY');
     this.options.onChange();
   }

@@ -295,6 +295,34 @@ describe('The pool', () => {
       for (const each of made) assert.equal(each.status, 0);
     });
 
+    it('a connection whose peer says GOAWAY twice, as gRPC servers do at the age of a connection, is replaced once', () => {
+      open({ routes: [ENDLESS], pool: { connections: 2 } });
+      const made = calls(8);
+      for (let round = 0; round < 6; round++) {
+        const leaving = a.peers.slice(-2);
+        for (const lastId of [0x7fffffff, 0x7fffffff, 2 * made.length + 1])
+          for (const peer of leaving) stack.settle(peer.goaway(lastId));
+        made.push(...calls(8));
+      }
+      assert.equal(a.peers.length, 2 * 7);
+      assert.equal(pool().activeCount, 2);
+      for (const request of a.requests) request.reply();
+      stack.settle(undefined);
+      assert.deepEqual([...new Set(made.map(({ status }) => status))], [0]);
+      assert.equal(a.open.length, 2);
+    });
+
+    it('a connection that was made for a burst is not replaced when its peer says GOAWAY', () => {
+      a.peerOptions = { settings: [[Setting.maxConcurrentStreams, 2]] };
+      open({ routes: [ENDLESS] });
+      calls(6);
+      assert.equal(a.open.length, 3);
+      for (const request of a.requests) request.reply();
+      stack.settle(undefined);
+      for (const peer of [...a.open]) stack.settle(peer.goaway(0x7fffffff));
+      assert.deepEqual([a.open.length, pool().activeCount], [1, 1]);
+    });
+
     describe('a connection that gets GOAWAY before the waiting call is written', () => {
       const leaveAtOnce = () => stack.settle(a.peer.send(settings([]), goaway(0x7fffffff)));
       const openMute = (): void => {
