@@ -31,7 +31,7 @@ import {
 } from './relay/local-reply.js';
 import { Next } from './relay/next.js';
 import { creditRequest } from './relay/request-buffer.js';
-import { finishWith, refuseIf, sendLocalReply, sendStored } from './relay/response.js';
+import { finishWith, refuseCall, refuseIf, sendLocalReply, sendStored } from './relay/response.js';
 import { timeAllowedMs } from './relay/route-table.js';
 import { isGrpcRequest, RejectedStream } from './transport/not-grpc.js';
 import type { Session } from './transport/session.js';
@@ -165,16 +165,20 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
     const backend = call.backend!;
-    const { activity, lostCalls } = call.instance!;
+    const { activity, lostCalls, refusing } = call.instance!;
     const { nowMs } = this.context;
     if (call.ticket !== null) activity.onResponse(call, nowMs);
     if (attempt.trailers !== null) {
+      refusing.onAnswer();
       if (attempt.trailers.extras.length > 0) this.load.takeTrailers(attempt.trailers.extras, nowMs);
       const load = this.loadFields(call);
       const failed = failedUpstreamFields(call, attempt, this.upstreamFailures);
       finishWith(call, attempt, failed.length === 0 ? load : [...failed, ...load]);
     } else if (isNeverProcessed(attempt.ended as AttemptEnd) && !call.isCommitted) {
       if (backend.repeat(call)) return;
+      // The request is not kept here: the caller's sidecar has it, and sends it again.
+      if (call.instance!.isReady && refusing.isPassing(attempt.ended as AttemptEnd, attempt.session))
+        return refuseCall(call, localReplyFor(attempt, this.service, 0));
       const why = attempt.reason === '' ? 'it refused the call' : attempt.reason;
       sendLocalReply(call, backend.unavailable(why));
     } else if (attempt.ended === AttemptEnd.connectionLost) lostCalls.onLost(call, nowMs);

@@ -6,6 +6,7 @@ import type { LocalReply } from '../relay/local-reply.js';
 import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
 import type { Caller } from './caller.js';
+import type { RefusingModel } from './models/refusing-model.js';
 
 /** The limits that a call is under, as it uses them; `InboundAdmission` is them. */
 export interface LimitsOfCall {
@@ -52,6 +53,8 @@ export interface ModelOfCall {
 
 /** The process that runs a call, as the call uses it; `ModelInstance` is one. */
 export interface InstanceOfCall {
+  readonly isReady: boolean;
+  readonly refusing: RefusingModel;
   readonly activity: {
     begin(ticket: Ticket): void;
     suspend(ticket: Ticket): boolean;

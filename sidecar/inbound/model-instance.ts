@@ -8,6 +8,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
 import type { InboundCall, Ticket } from './call.js';
 import { ModelActivity } from './model-activity.js';
+import { RefusingModel } from './models/refusing-model.js';
 import { LostCalls } from './process-end-wait.js';
 
 /** Whether a model takes calls. */
@@ -44,6 +45,8 @@ export class ModelInstance {
   readonly label?: string;
   readonly activity = new ModelActivity();
   readonly lostCalls: LostCalls;
+  /** Whether calls that it did not take say something about it. */
+  readonly refusing = new RefusingModel();
   /** Its suspended calls; shared by all models behind the same connections. */
   readonly silentStreams: SilentStreams<Ticket>;
   state: ModelState = { kind: 'starting' };

@@ -200,6 +200,18 @@ export function failCall(call: Call, reply: LocalReply): void {
   closeCall(call, reply.reason.status);
 }
 
+/**
+ * Ends a call that nothing has begun to process, in the words of HTTP/2 (RFC 9113 section 8.7): a caller's sidecar, and a stock
+ * client as well, sends it once more without asking its policy (gRFC A6).
+ */
+export function refuseCall(call: Call, { reason }: LocalReply): void {
+  if (call.isFinished) return;
+  call.session.connection.reset(call.stream, ErrorCode.refusedStream);
+  call.stats?.countReason(reason.name);
+  call.reason = reason.name;
+  closeCall(call, reason.status);
+}
+
 /** The call is over, and its caller has the answer or is gone: stops what runs and frees what it holds. */
 export function closeCall(call: Call, status: number): void {
   if (call.isFinished) return;

@@ -393,15 +393,26 @@ describe('Inbound', () => {
       assertEnd(running, [14, 'connection-lost'], { 'outrider-unprocessed': undefined });
     });
 
-    it('a call that the model answers with GOAWAY or REFUSED_STREAM counts as never processed', () => {
+    it('a call that the model answers with GOAWAY or REFUSED_STREAM is reset with REFUSED_STREAM: the caller may send it again', () => {
       const refused = start().peer.call();
       const leftOut = stack.call();
       stack.settle(stack.requests[0]!.reset(7));
       stack.settle(stack.model.peer.goaway(stack.requests[0]!.id));
-      for (const call of [refused, leftOut]) assertUnprocessed(call, [14, 'model-unavailable']);
+      for (const call of [refused, leftOut]) assert.deepEqual([call.resetCode, call.lists], [7, []]);
+      assert.equal(stack.side.instance.isReady, true);
       const next = stack.call();
       stack.settle(last().reply());
       assert.equal(next.status, 0, 'a new connection was made');
+    });
+
+    it('a model that leaves out the calls of each connection is away', () => {
+      start();
+      const ends = Array.from({ length: 4 }, () => {
+        const call = stack.call();
+        stack.settle(stack.model.peer.goaway(0));
+        return call.resetCode ?? call.reason;
+      });
+      assert.deepEqual(ends, [7, 7, 'model-unavailable', 'model-unavailable']);
     });
 
     it('a call to a model that cannot be connected counts as never processed', () => {
