@@ -3,7 +3,7 @@ import { AdaptiveLimit } from '../core/admission/gradient-limit.js';
 import { MemoryPressure, type MemoryReading, Pressure } from '../core/admission/memory-pressure.js';
 import { Priorities } from '../core/admission/priority-class.js';
 import { Admission, InboundQueue } from '../core/admission/queue.js';
-import { RateLimits } from '../core/admission/rate-limit.js';
+import { type RatedCall, RateLimits } from '../core/admission/rate-limit.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
@@ -14,6 +14,7 @@ import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { type InboundCall, isUnaryInference, type LimitsOfCall, Ticket } from './call.js';
+import { ModelRoutedCall } from './model-routed-call.js';
 
 /** Longest time that a caller is told to stay away, ms. */
 const MAX_PUSHBACK_MS = 60_000;
@@ -86,7 +87,7 @@ export class InboundAdmission implements LimitsOfCall {
 
   // ---- arrivals ----
 
-  /** Before any of the request is read: the reply where memory is short or the caller is over its rate, else null. */
+  /** Before more of the request is read than names its model: the reply where memory is short or the caller is over its rate, else null. */
   check(call: InboundCall, path: string): LocalReply | null {
     const { memory, rates } = this.shared;
     const { service } = this;
@@ -94,10 +95,14 @@ export class InboundAdmission implements LimitsOfCall {
     if (memory !== null && memory.at(now) !== Pressure.none && this.isShed(memory, call))
       return makeLocalReply(LocalReplyReasons.memoryPressure, { service }, pushback(MEMORY_PUSHBACK_MS));
     if (rates === null) return null;
-    const waitMs = rates.take(call.caller?.service ?? '', path, now);
-    if (waitMs <= 0) return null;
+    const refusal = rates.take(ratedCall(call, path), now);
+    if (refusal === null) return null;
+    const { waitMs, model } = refusal;
     const source = call.caller?.service ?? 'a caller without identity';
-    return makeLocalReply(LocalReplyReasons.rateLimited, { source, service }, pushback(waitMs));
+    if (model === undefined)
+      return makeLocalReply(LocalReplyReasons.rateLimited, { source, service }, pushback(waitMs));
+    const what = model === '' ? `a model whose name cannot be read (${problemOf(call)})` : `model '${model}'`;
+    return makeLocalReply(LocalReplyReasons.modelRateLimited, { source, what, service }, pushback(waitMs));
   }
 
   /** Before all of the request is here: the reply where the queue would refuse it now, so that the rest need not be sent. */
@@ -187,6 +192,19 @@ export class InboundAdmission implements LimitsOfCall {
     const concurrency = this.adaptive?.concurrency ?? queue.concurrency;
     this.queue.configure({ ...queue, concurrency: concurrency * this.ready });
   }
+}
+
+/** What rate limits look at. The version is the one that the call gets, where versions are told apart, else the one that it names. */
+function ratedCall(call: InboundCall, path: string): RatedCall {
+  const caller = call.caller?.service ?? '';
+  if (!(call instanceof ModelRoutedCall))
+    return { caller, path, model: '', version: '', isUnreadable: false };
+  const version = call.backend?.version || call.version;
+  return { caller, path, model: call.model, version, isUnreadable: call.problem !== '' };
+}
+
+function problemOf(call: InboundCall): string {
+  return call instanceof ModelRoutedCall ? call.problem : '';
 }
 
 /** The priority class of a call: the first value of the key counts; one that is longer than every class's name is not read. */

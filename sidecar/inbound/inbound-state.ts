@@ -98,7 +98,9 @@ export abstract class InboundState {
 
   private decideReading(): void {
     const isLimited = (this.config.queue.models ?? []).length > 0;
-    this.readsNames = this.router !== null || isLimited || this.authorization.intentions.hasModels;
+    const isRated = this.limits.rates?.hasModels === true;
+    const { hasModels } = this.authorization.intentions;
+    this.readsNames = this.router !== null || isLimited || isRated || hasModels;
   }
 
   /** The models, each version one of its own where versions are told apart. */

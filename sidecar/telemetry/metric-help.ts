@@ -119,7 +119,8 @@ export const HELP = {
   outrider_queue_unloaded_seconds:
     'Best latency of late, from which the concurrency is found; 0 while unknown.',
   outrider_queue_class_waiting: 'Calls that wait for the local model, by class.',
-  outrider_rate_limited_total: 'Calls refused because their caller calls too often.',
+  outrider_rate_limited_total:
+    'Calls refused because their caller calls too often; by `model`, and `version` where a limit names one, for limits about models.',
   outrider_memory_used_ratio: 'Share in use of the memory this process may hold, at the last look.',
   outrider_memory_pressure_total:
     'Times memory ran short: high sheds what is less important, critical every new call.',

@@ -1,8 +1,9 @@
+import type { RateCount } from '../../core/admission/rate-limit.js';
 import type { QueueCounts } from '../../inbound/ended-queues.js';
 import type { NamedQueue } from '../../inbound/models/backend-queues.js';
 import type { Inbound } from '../../inbound.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
-import type { Metric } from '../../telemetry/metric.js';
+import type { Metric, Sample } from '../../telemetry/metric.js';
 import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 
 /**
@@ -54,6 +55,12 @@ function groupQueues(queues: readonly QueueOfBackend[]): ReadonlyMap<string, Que
   return groups;
 }
 
+/** Refused by limits about a model, or without labels by all other limits. */
+function rateSample({ model, version, refused: value }: RateCount): Sample {
+  if (model === '') return { labels: {}, value };
+  return { labels: version === '' ? { model } : { model, version }, value };
+}
+
 type Labels = Readonly<Record<string, string>>;
 
 /** Metrics of the limits that are configured. */
@@ -78,7 +85,7 @@ function limitMetrics(
   const metrics = [
     metric('outrider_queue_unloaded_seconds', unloaded),
     metric('outrider_queue_class_waiting', classes),
-    metric('outrider_rate_limited_total', rates === null ? [] : one(rates.refused)),
+    metric('outrider_rate_limited_total', (rates?.counts ?? []).map(rateSample)),
     metric('outrider_memory_used_ratio', memory === null ? [] : one(memory.usedRatio)),
     metric(
       'outrider_memory_pressure_total',

@@ -1,12 +1,15 @@
+import { startObserve } from '../../admin/observe.js';
+import type { AdminServer } from '../../admin/server.js';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, SidecarConfig } from '../../config/model.js';
 import { ProxyAdoption } from '../../discovery/consul/registration/adoption.js';
-import { createLogger } from '../../runtime/log/logger.js';
+import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { readSidecarFile } from '../read-config.js';
+import { notifyServiceManager } from '../service-manager.js';
 
 /** A sidecar file as it is in force, and the registration behind it where it adopts one. */
 interface AdoptedFile {
@@ -14,15 +17,26 @@ interface AdoptedFile {
   readonly adoption?: ProxyAdoption;
 }
 
+/** What the reading of a file with an adoption needs. */
+export interface AdoptionOptions {
+  readonly warn: (line: string) => void;
+  /** Resolves when the process is to end; the wait ends with it. */
+  readonly ended: Promise<unknown>;
+  /** Another process serves meanwhile: it keeps the admin address, and is not kept waiting. */
+  readonly isSuccessor: boolean;
+}
+
+/** How long a successor waits for an agent that is away, ms: its predecessor serves on. */
+const SUCCESSOR_LIMIT_MS = 30_000;
+
 /**
- * Reads a sidecar file, and first the registration that its `consul.adopt` names, which is waited for up to 30 s.
- * @param ended resolves when the process is to end; the wait ends with it.
+ * Reads a sidecar file, and first the registration that its `consul.adopt` names. While that is waited for, `/live`, `/ready` and
+ * `/metrics` are served at the addresses for them, and say that the sidecar lives and is not ready.
  * @throws CommandFailure with what is wrong with the file or the registration.
  */
 export async function readWithAdoption(
   file: string,
-  warn: (line: string) => void,
-  ended: Promise<unknown>,
+  { warn, ended, isSuccessor }: AdoptionOptions,
 ): Promise<AdoptedFile> {
   const unread: string[] = [];
   const config = readSidecarFile(file, (line) => unread.push(line));
@@ -32,15 +46,60 @@ export async function readWithAdoption(
     return { config };
   }
   const adoption = openAdoption(config, consul, consul.adopt);
+  const waiting = new WaitingRoom(config, adoption);
   try {
     const stop = ended.then(() =>
       Promise.reject(new Error('ended before the adopted registration was read')),
     );
-    const proxy = await Promise.race([adoption.first(), stop]);
+    const first = isSuccessor
+      ? adoption.first({ agentLimitMs: SUCCESSOR_LIMIT_MS })
+      : adoption.first({ onWaiting: () => waiting.open() });
+    const proxy = await Promise.race([first, stop]);
     return { config: readSidecarFile(file, warn, proxy), adoption };
   } catch (error) {
     adoption.close();
     throw error instanceof CommandFailure ? error : new CommandFailure(oneLine(error));
+  } finally {
+    await waiting.close();
+  }
+}
+
+/** What a sidecar serves that cannot start yet, because the registration says where: its health, and nothing else. */
+class WaitingRoom {
+  private opening: Promise<AdminServer | undefined>[] = [];
+  private readonly logger: Logger;
+
+  constructor(
+    private readonly config: SidecarConfig,
+    private readonly adoption: Pick<ProxyAdoption, 'problem'>,
+  ) {
+    this.logger = createLogger({ level: config.log.level, fields: { instance: config.instance } });
+  }
+
+  /** Opens the listeners, and tells the service manager that the process has begun. */
+  open(): void {
+    const { admin, observe } = this.config;
+    const places = [admin, observe].flatMap((address) => address ?? []);
+    this.opening = places.map((address) => this.listen(address));
+    const problem = notifyServiceManager(process.env);
+    if (problem !== undefined) this.logger.warn({ problem }, 'the service manager could not be told');
+  }
+
+  /** The addresses are free again. */
+  async close(): Promise<void> {
+    const servers = await Promise.all(this.opening);
+    await Promise.all(servers.map((server) => server?.close()));
+  }
+
+  private async listen(address: Address): Promise<AdminServer | undefined> {
+    const notReady = (): string[] => [`registration: ${this.adoption.problem ?? 'it has not been read yet'}`];
+    try {
+      return await startObserve(address, { notReady, metrics: () => [] }, { clock: systemClock });
+    } catch (error) {
+      const fields = { address: writeAddress(address), problem: oneLine(error) };
+      this.logger.warn(fields, 'while the registration is waited for, this address is not served');
+      return undefined;
+    }
   }
 }
 

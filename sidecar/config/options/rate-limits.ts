@@ -1,11 +1,13 @@
 /**
  * How often each caller may call, on the side of the model.
  */
+import { MODEL_METHODS, matchesMethod } from '../../core/routing/method.js';
+import { quoted } from '../codecs/parse-result.js';
 import { isCovered } from '../methods.js';
-import { list, mapping, texts } from './found.js';
+import { type FoundBlock, list, mapping, text, texts } from './found.js';
 import { methodList } from './method-list.js';
-import { block, inCode, option, type Report } from './option.js';
-import { listOf, rational, serviceOrAny, wholeNumber } from './values.js';
+import { block, inCode, option, type Report, rules } from './option.js';
+import { listOf, modelName, rational, serviceOrAny, shortText, wholeNumber } from './values.js';
 
 const rateLimit = inCode(
   block({
@@ -22,6 +24,18 @@ const rateLimit = inCode(
       meaning: 'The methods it is about, as in a route. They share the bucket.',
       why: 'A limit on a caller is usually one on all it does.',
     }),
+    models: option(listOf(modelName(), 'models', 64).min(1, { error: 'at least one model' }).optional(), {
+      meaning:
+        'Only calls that name one of these models in their request; they share the bucket. A stream counts once, for the model of its first message. A request whose model cannot be read counts as if it named one of these.',
+      otherwise: 'absent: whatever model a call names',
+      why: 'Most limits are about a caller.',
+    }),
+    version: option(shortText('a version').optional(), {
+      meaning:
+        'Beside one model: only requests with this `model_version`, or, where each version has a process, the calls that it gets.',
+      otherwise: 'absent: all versions',
+      why: 'Versions of a model mostly cost the same.',
+    }),
     per_second: option(rational({ min: 0.001, max: 1_000_000 }), {
       meaning: 'Calls per second in the long run.',
       why: 'It depends on the model. To refuse a caller altogether, use intentions.',
@@ -31,30 +45,71 @@ const rateLimit = inCode(
       otherwise: '`per_second`, rounded up',
       why: 'What a second allows may come at its beginning.',
     }),
-  }),
+  }).check(rules(refuseUnnamedModels, refuseIdleVersion)),
   (said) => ({ ...said, burst: said.burst ?? Math.max(1, Math.ceil(said.perSecond)) }),
 );
+
+/** A limit on models that no call could be about, as its methods name none. */
+function refuseUnnamedModels({ methods, models }: FoundBlock, report: Report): void {
+  if (models === undefined) return;
+  for (const [i, pattern] of texts(methods).entries())
+    if (![...MODEL_METHODS].some((method) => matchesMethod(pattern, method)))
+      report(['methods', i], `found ${quoted(pattern)} beside models; expected methods that name a model`);
+}
+
+/** A version says nothing without its model, and of several models it would be a guess whose. */
+function refuseIdleVersion({ models, version }: FoundBlock, report: Report): void {
+  if (version === undefined) return;
+  const { length } = list(models);
+  if (length !== 1)
+    report(
+      ['version'],
+      `found ${length === 0 ? 'without models' : `beside ${length} models`}; expected it beside one model`,
+    );
+}
 
 /** `rate_limits`: token buckets by caller; the first that matches decides. */
 export const rateLimits = option(listOf(rateLimit, 'rate limits').optional(), {
   meaning:
-    'How often each caller may call. The first one that matches decides; a call over its limit is refused with RESOURCE_EXHAUSTED and told when to come back.',
+    'How often each caller may call, or call single models. The first one that matches decides; a call over its limit is refused with RESOURCE_EXHAUSTED and told when to come back.',
   otherwise: 'absent: no limits',
   why: 'The queue bounds the whole; limits are for callers that do not share well.',
 });
 
+/** What a limit says of the calls it is about; values that are wrong in themselves are left out. */
+interface SaidLimit {
+  readonly callers: readonly string[];
+  readonly methods: readonly string[];
+  /** Undefined: every call. */
+  readonly models: readonly string[] | undefined;
+  readonly version: string | undefined;
+}
+
+/** Whether all calls that `said` is about by their model are also those of `by`. */
+function isOfTheseModels(said: SaidLimit, by: SaidLimit): boolean {
+  if (by.models === undefined) return true;
+  if (said.models === undefined || !said.models.every((each) => by.models!.includes(each))) return false;
+  return by.version === undefined || by.version === said.version;
+}
+
 /** Refuses a limit that earlier ones leave nothing for: it would look as if it held. */
 export function refuseIdleLimits(limits: unknown, report: Report): void {
-  const earlier: { readonly callers: readonly string[]; readonly methods: readonly string[] }[] = [];
+  const earlier: SaidLimit[] = [];
   for (const [i, limit] of list(limits).entries()) {
-    const { callers, methods } = mapping(limit);
-    const said = { callers: texts(callers), methods: texts(methods) };
+    const { callers, methods, models, version } = mapping(limit);
+    const said: SaidLimit = {
+      callers: texts(callers),
+      methods: texts(methods),
+      models: models === undefined ? undefined : texts(models),
+      version: text(version),
+    };
     const before = earlier.findIndex(
       (other) =>
         said.callers.every((each) => other.callers.includes('*') || other.callers.includes(each)) &&
-        said.methods.every((pattern) => other.methods.some((by) => isCovered(pattern, by))),
+        said.methods.every((pattern) => other.methods.some((by) => isCovered(pattern, by))) &&
+        isOfTheseModels(said, other),
     );
-    const isWhole = said.callers.length > 0 && said.methods.length > 0;
+    const isWhole = said.callers.length > 0 && said.methods.length > 0 && said.models?.length !== 0;
     if (before !== -1 && isWhole)
       report(
         [i],

@@ -6,10 +6,43 @@ export interface RateRule {
   readonly callers: readonly string[];
   /** `/package.Service/Method`, `/package.Service/*` or `*`. */
   readonly methods: readonly string[];
+  /** Names of models that requests name, which share the bucket of the caller. Absent: every call, whatever it names. */
+  readonly models?: readonly string[] | undefined;
+  /** Only calls for this version; beside one model. Absent: all versions. */
+  readonly version?: string | undefined;
   /** Calls per second in the long run, > 0. */
   readonly perSecond: number;
   /** Calls at once after a pause, ≥ 1. */
   readonly burst: number;
+}
+
+/** A call as far as rate limits look at it. */
+export interface RatedCall {
+  /** The service that calls; empty: it has no identity. */
+  readonly caller: string;
+  readonly path: string;
+  /** The model that its request names; empty: none. */
+  readonly model: string;
+  /** The version that the request names, or that it gets; empty: none. */
+  readonly version: string;
+  /** It names a model in a request that cannot be read, so that it may be about any. */
+  readonly isUnreadable: boolean;
+}
+
+/** A limit that a call is over. */
+export interface RateRefusal {
+  /** Until a call would be within the limit, ms; > 0. */
+  readonly waitMs: number;
+  /** The limit is about single models: the one of the call, empty where that cannot be read. Undefined: it is about all calls. */
+  readonly model: string | undefined;
+}
+
+/** Calls refused by the limits of one model; no name: by limits that are about all, or for want of a name that can be read. */
+export interface RateCount {
+  readonly model: string;
+  /** Empty: of limits that are about all versions. */
+  readonly version: string;
+  refused: number;
 }
 
 /** Buckets of a rule; the least recently used one is dropped, which fills it. */
@@ -20,15 +53,32 @@ interface Bucket {
   atMs: number;
 }
 
-/** Token buckets by caller, so that calls of one do not count against another. The first rule that matches a call decides. */
+/**
+ * Token buckets by caller, so that calls of one do not count against another. The first rule that matches a call decides. A rule
+ * about single models matches calls that name one of these, and calls whose request cannot be read: a limit that a strange
+ * encoding leads past would be none.
+ */
 export class RateLimits {
   private readonly rules: readonly Rule[];
   /** Calls over a limit so far. */
   refused = 0;
+  /** The same by model, for the models that rules name; the first has no name. Their number is bounded by the configuration. */
+  readonly counts: readonly RateCount[];
 
-  /** @param before the limits until now: rules with the same callers and methods keep their buckets. */
+  /** @param before the limits until now: rules about the same calls keep their buckets, and models their counts. */
   constructor(rules: readonly RateRule[], before?: RateLimits) {
-    this.rules = rules.map((rule) => new Rule(rule));
+    const counts = new Map<string, RateCount>();
+    const countOf = (model: string, version: string): RateCount => {
+      const known = counts.get(`${version}/${model}`);
+      if (known !== undefined) return known;
+      const old = before?.counts.find((each) => each.model === model && each.version === version);
+      const made = { model, version, refused: old?.refused ?? 0 };
+      counts.set(`${version}/${model}`, made);
+      return made;
+    };
+    countOf('', '');
+    this.rules = rules.map((rule) => new Rule(rule, countOf));
+    this.counts = [...counts.values()];
     if (before === undefined) return;
     this.refused = before.refused;
     for (const rule of this.rules) {
@@ -37,15 +87,23 @@ export class RateLimits {
     }
   }
 
-  /** 0: the call is within its limit. Else ms until one would be. */
-  take(caller: string, path: string, nowMs: number): number {
+  /** Null: the call is within its limit, of which it has taken one, or there is none for it. */
+  take(call: RatedCall, nowMs: number): RateRefusal | null {
     for (const rule of this.rules) {
-      if (!rule.matches(caller, path)) continue;
-      const waitMs = rule.take(caller, nowMs);
-      if (waitMs > 0) this.refused += 1;
-      return waitMs;
+      if (!rule.matches(call)) continue;
+      const waitMs = rule.take(call.caller, nowMs);
+      if (waitMs <= 0) return null;
+      this.refused += 1;
+      const model = rule.isOfModels && !call.isUnreadable ? call.model : '';
+      (rule.counts.get(model) ?? this.counts[0]!).refused += 1;
+      return { waitMs, model: rule.isOfModels ? model : undefined };
     }
-    return 0;
+    return null;
+  }
+
+  /** Whether a rule is about single models, so that requests have to be read. */
+  get hasModels(): boolean {
+    return this.rules.some(({ isOfModels }) => isOfModels);
   }
 }
 
@@ -54,17 +112,32 @@ class Rule {
   buckets = new Map<string, Bucket>();
   private readonly anyCaller: boolean;
   private readonly callers: ReadonlySet<string>;
+  /** It is about some models only. */
+  readonly isOfModels: boolean;
+  /** Where refused calls count, by each of its models. */
+  readonly counts: ReadonlyMap<string, RateCount>;
 
-  constructor(private readonly rule: RateRule) {
-    this.anyCaller = rule.callers.includes('*');
-    this.callers = new Set(rule.callers);
-    this.key = JSON.stringify([rule.callers, rule.methods]);
+  constructor(
+    private readonly rule: RateRule,
+    countOf: (model: string, version: string) => RateCount,
+  ) {
+    const { callers, methods, models, version } = rule;
+    this.anyCaller = callers.includes('*');
+    this.callers = new Set(callers);
+    this.isOfModels = models !== undefined;
+    this.counts = new Map((models ?? []).map((model) => [model, countOf(model, version ?? '')]));
+    this.key = JSON.stringify([callers, methods, models ?? null, version ?? null]);
   }
 
-  matches(caller: string, path: string): boolean {
-    if (!this.anyCaller && !this.callers.has(caller)) return false;
-    for (const method of this.rule.methods) if (matchesMethod(method, path)) return true;
+  matches(call: RatedCall): boolean {
+    if (!this.anyCaller && !this.callers.has(call.caller)) return false;
+    if (this.isOfModels && !call.isUnreadable && !this.isAbout(call)) return false;
+    for (const method of this.rule.methods) if (matchesMethod(method, call.path)) return true;
     return false;
+  }
+
+  private isAbout({ model, version }: RatedCall): boolean {
+    return this.counts.has(model) && (this.rule.version === undefined || this.rule.version === version);
   }
 
   take(caller: string, nowMs: number): number {

@@ -46,6 +46,11 @@ export const LocalReplyReasons = {
     RESOURCE_EXHAUSTED,
     '{source} calls {service} more often than it may',
   ),
+  modelRateLimited: unprocessed(
+    'rate-limited',
+    RESOURCE_EXHAUSTED,
+    '{source} calls {what} of {service} more often than it may',
+  ),
   memoryPressure: unprocessed('memory-pressure', RESOURCE_EXHAUSTED, '{service} is short of memory'),
   memoryBudget: reason(
     'memory-budget',

@@ -133,8 +133,13 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   },
   /** inbound/admission.ts, before the queue is asked. */
   'rate-limited': {
-    meaning: 'The caller makes more calls per second than `rate_limits` allows it.',
-    causes: ['The caller repeats calls in a loop.', 'The limit is older than the traffic.'],
+    meaning:
+      'The caller makes more calls per second than `rate_limits` allows it, in all or of the model that the message names.',
+    causes: [
+      'The caller repeats calls in a loop.',
+      'The limit is older than the traffic.',
+      'Requests whose model cannot be read count for the first limit of any model: the message says why.',
+    ],
     look: ['`outrider_rate_limited_total`.', 'The access log of the callee: `caller`.'],
     remedy: [
       'Slow the caller down; `grpc-retry-pushback-ms` says for how long.',

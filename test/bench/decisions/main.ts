@@ -128,12 +128,13 @@ function limiting(): DecisionCost[] {
     { callers: ['batch'], methods: ['*'], perSecond: 10, burst: 10 },
     { callers: ['*'], methods: [PATHS.unary], perSecond: 1e9, burst: 1e9 },
   ]);
+  const rated = { caller: 'caller', path: PATHS.unary, model: '', version: '', isUnreadable: false };
   const classes = ['interactive', 'batch', 'background'];
   const priorities = new Priorities({ key: 'x-class', classes, defaultClass: 'batch' });
   const adaptive = new AdaptiveLimit({ min: 1, max: 1_000 }, 8);
   const memory = new MemoryPressure(() => ({ usedBytes: 1, limitBytes: 2 }));
   return [
-    option('rate limit of a caller', (call) => rates.take('caller', PATHS.unary, call / 100)),
+    option('rate limit of a caller', (call) => rates.take(rated, call / 100)),
     option('class of a call', (call) => priorities.classOf(classes[call % 3]!)),
     option('queue with classes and turns, 64 waiting', throughTheLine()),
     option('adaptive limit, one run', (call) => adaptive.record(call / 100 - 5, call / 100, true)),

@@ -4,6 +4,8 @@ import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { Load } from '../../drills/faults/load.js';
 import { Model } from '../../drills/faults/model.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { freePort } from '../../kit/interop/programs.js';
+import { httpAsk } from '../../kit/process/http-ask.js';
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
 
@@ -141,6 +143,28 @@ describe('An adopted registration', function () {
     assert.equal(await digits.stop(20_000), 0);
     assert.ok((await services())['d1-sidecar-proxy']);
     assert.deepEqual([(await alive()).Status, (await alive()).Output], ['critical', 'draining']);
+  });
+
+  it('is waited for while the agent is away, and served when it is back', async () => {
+    const admin = await freePort();
+    await web.stop(20_000);
+    await consul.kill();
+    const started = bench.start('late', { ...adopting('w1'), admin: `127.0.0.1:${admin}` });
+    started.catch(() => {});
+    const page = (where: string) => httpAsk({ kind: 'tcp', host: '127.0.0.1', port: admin }, { path: where });
+    await until(
+      'it says what it waits for',
+      async () => (await page('/ready').catch(() => null))?.status === 503,
+    );
+    assert.match((await page('/ready')).text, /^registration: consul.adopt: .*ECONNREFUSED/);
+    assert.equal((await page('/live')).status, 200);
+    await consul.restart({ state: 'empty' });
+    await registerDigits(ports.peers);
+    await registerWeb([{ DestinationName: 'digits', LocalBindPort: ports.digits }]);
+    web = await started;
+    digits = await bench.start('digits', { ...adopting('d1'), inbound: {} });
+    await Promise.all([digits.ready(), web.ready()]);
+    await assertCallsSucceed(ports.digits);
   });
 
   it('that is no proxy ends the start with the reason', async () => {

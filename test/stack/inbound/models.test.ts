@@ -1,7 +1,7 @@
 /** Limits and intentions that are about single models, read from the name in the request, before one server that has them all. */
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
-import type { IntentionConfig } from '../../../sidecar/config/model.js';
+import type { IntentionConfig, RateLimitConfig } from '../../../sidecar/config/model.js';
 import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { anInferRequest } from '../../kit/service/infer-requests.js';
@@ -14,6 +14,14 @@ const INFERENCE = '/inference.GRPCInferenceService';
 const STREAM = `${INFERENCE}/ModelStreamInfer`;
 const ROUTES = [aStreamRoute({ methods: [STREAM] }), aRoute()];
 const ANY: readonly IntentionConfig[] = [{ from: '*', to: 'digits', action: 'allow' }];
+
+/** Fields 1 and 2 of a request, as every encoder writes them. */
+function versioned(model: string, version: string): Buffer {
+  const fields = [model, version].map((text, i) =>
+    Buffer.concat([Buffer.from([8 * (i + 1) + 2, text.length]), Buffer.from(text)]),
+  );
+  return grpcMessage(Buffer.concat(fields));
+}
 
 describe('Inbound, by model', () => {
   let stack: ModelStack;
@@ -122,6 +130,103 @@ describe('Inbound, by model', () => {
       stack.settle(stack.requests[0]!.reply());
       assert.equal(stream.status, 0);
       stack.assertIdle();
+    });
+  });
+
+  describe('rate limits', () => {
+    const limits = (over: Partial<RateLimitConfig> = {}): InboundOptions => ({
+      rateLimits: [{ callers: ['*'], methods: ['*'], models: ['large'], perSecond: 2, burst: 2, ...over }],
+    });
+    const limited = (over: Partial<RateLimitConfig> = {}, options: ModelStackOptions = {}): void => {
+      start(limits(over), options);
+      answers();
+    };
+    const refused = (call: PeerStream, message: RegExp, waitMs = '500'): void =>
+      assertUnprocessed(call, [8, 'rate-limited'], {
+        'grpc-retry-pushback-ms': waitMs,
+        'grpc-message': message,
+      });
+
+    it('a model called more often than it may is refused, with a pushback; others are not', () => {
+      limited();
+      assert.deepEqual(statusesOf(some(2, 'large')), [0, 0]);
+      refused(infer('large'), /^app calls model 'large' of digits more often than it may$/);
+      assert.deepEqual(statusesOf([...some(9, 'small'), ...some(9, '')]), Array(18).fill(0));
+      for (const path of ['/shop.Prices/Predict', `${INFERENCE}/ServerMetadata`])
+        for (let i = 0; i < 3; i++) assert.equal(stack.call({ path }).status, 0, path);
+      assert.deepEqual(rowsOf('outrider_rate_limited_total'), [
+        ['', '', 0],
+        ['large', '', 1],
+      ]);
+      stack.advance(500);
+      assert.deepEqual(statusesOf(some(2, 'large')), [0, 8]);
+      stack.assertIdle();
+    });
+
+    it('a version has its own, and calls for others are not limited', () => {
+      limited({ version: '9', burst: 1 });
+      const of = (version: string): PeerStream => infer('', { body: versioned('large', version) });
+      assert.deepEqual(statusesOf([of('9'), of('9'), of('8'), of('')]), [0, 8, 0, 0]);
+      assert.deepEqual(rowsOf('outrider_rate_limited_total').at(-1), ['large', '9', 1]);
+    });
+
+    it('a stream counts once, for its first message, and a refused one ends there', () => {
+      limited({ burst: 1 });
+      const stream = infer('', { path: STREAM, body: null });
+      for (let i = 0; i < 5; i++) stack.settle(stream.data(anInferRequest('large')));
+      stack.settle(stream.data(anInferRequest('large'), Flag.endStream));
+      assert.equal(stream.status, 0);
+      const next = infer('', { path: STREAM, body: null });
+      assert.equal(next.isOver, false, 'it has not said its model');
+      stack.settle(next.data(anInferRequest('large')));
+      refused(next, /model 'large'/);
+      const other = infer('', { path: STREAM, body: null });
+      stack.settle(other.data(anInferRequest('small')));
+      stack.settle(other.data(anInferRequest('large'), Flag.endStream));
+      assert.equal(other.status, 0, 'it is of its first model');
+    });
+
+    it('a large request is counted by its name, wherever that is cut', () => {
+      limited({ burst: 1 });
+      const body = anInferRequest('large', 600_000);
+      const call = (first: number): PeerStream => {
+        const sent = infer('', { body: null });
+        stack.settle(sent.data(body.subarray(0, first)));
+        for (let at = first; at < body.length; at += 16_000)
+          if (!sent.isOver)
+            stack.settle(
+              sent.data(body.subarray(at, at + 16_000), at + 16_000 < body.length ? 0 : Flag.endStream),
+            );
+        return sent;
+      };
+      assert.deepEqual(statusesOf([call(9), call(9), call(16_000)]), [0, 8, 8]);
+    });
+
+    it('what cannot be read counts, and says why; nothing else does', () => {
+      limited({ burst: 1 });
+      const zipped = {
+        body: grpcMessage(Buffer.from('?'), 1, 1),
+        metadata: [['grpc-encoding', 'snappy']] as const,
+      };
+      assert.equal(infer('', zipped).status, 0);
+      refused(infer('', zipped), /^app calls a model whose name cannot be read \(the message is compressed/);
+      assert.deepEqual(statusesOf(some(3, 'small')), [0, 0, 0]);
+      assert.deepEqual(rowsOf('outrider_rate_limited_total')[0], ['', '', 1]);
+    });
+
+    it('holds where each model has a process, and comes and goes with the file', () => {
+      start(limits({ burst: 1 }), { models: ['large', 'small'] });
+      for (const model of ['large', 'small'])
+        stack.backend(`model ${model}`).answer = (stream) => stream.reply();
+      assert.deepEqual(statusesOf([...some(2, 'large'), ...some(3, 'small')]), [0, 8, 0, 0, 0]);
+      stack.close();
+      start();
+      answers();
+      assert.deepEqual(statusesOf(some(3, 'large')), [0, 0, 0]);
+      stack.reload({ routes: ROUTES, ...limits({ burst: 1 }) });
+      assert.deepEqual(statusesOf(some(2, 'large')), [0, 8]);
+      stack.reload({ routes: ROUTES });
+      assert.deepEqual(statusesOf(some(2, 'large')), [0, 0]);
     });
   });
 

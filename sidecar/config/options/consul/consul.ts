@@ -187,13 +187,13 @@ const sidecarBlock = blockAs('a block about Consul; {} is enough for an agent on
   ),
   adopt: option(adopt.optional(), {
     meaning:
-      'Present: something else has registered this sidecar (Nomad, `sidecar_service`). Its registration says what the file does not: `service`, `inbound.listen` (`bind_address` and `bind_port` of its configuration, else its address and port), `inbound.local` (with a block `inbound`, of which `{}` is enough; without it nothing is served), and upstreams with their listeners and datacenters, which blocks under `outbound.upstreams` of the same names add to. It is followed: upstreams change while calls go on, another port or service needs a restart. TTL checks of the proxy are kept up; nothing is registered or deregistered.',
+      'Present: something else has registered this sidecar (Nomad, `sidecar_service`). Its registration says what the file does not: `service`, `inbound.listen` (`bind_address` and `bind_port` of its configuration, else its address and port), `inbound.local` (with a block `inbound`, of which `{}` is enough; without it nothing is served), and upstreams with their listeners and datacenters, which blocks under `outbound.upstreams` of the same names add to. It is followed: upstreams change while calls go on, another port or service needs a restart. TTL checks of the proxy are kept up; nothing is registered or deregistered. An agent that is away at the start is waited for, unless `cache` has the registration: `/live` and `/ready` are served meanwhile. A registration that the agent does not have is waited for 30 s.',
     otherwise: 'absent: the sidecar registers itself, as `registration` says',
     why: 'Most sidecars register themselves.',
   }),
   cache: option(cache('Directory of this instance alone; made private (0700).').optional(), {
     meaning:
-      'Present: what was last read (instances, intentions, roots) also survives a restart of the sidecar.',
+      'Present: what was last read (instances, intentions, roots, an adopted registration) also survives a restart of the sidecar.',
     otherwise: 'absent: it survives an outage of Consul, and no restart',
     why: 'It needs a directory that outlives the process.',
   }),

@@ -3,10 +3,12 @@ import { isSameExceptNumbers } from '../../../core/health/hysteresis.js';
 import type { RuntimeDeps } from '../../../runtime/deps.js';
 import type { Logger } from '../../../runtime/log/logger.js';
 import { messageOf } from '../../../runtime/log/message-of.js';
+import { CacheFile } from '../cache/cache-file.js';
 import { ConsulAgent } from '../client/client.js';
 import { AgentError, type AgentReader, type Query } from '../client/response.js';
 import { agentSettings } from '../client/settings.js';
 import type { Environment } from '../client/settings-files.js';
+import { decodeJson } from '../parser/json-fields.js';
 import { proxiesOf, readAdoptedProxy } from './adopted-proxy.js';
 
 /** Which registration: by its id, or by the service that it is the one proxy of. */
@@ -16,9 +18,19 @@ export type AdoptConfig = NonNullable<ConsulConfig['adopt']>;
 export interface AdoptionDeps extends RuntimeDeps {
   readonly logger: Logger;
   readonly waitMs: number;
+  /** What outlives this process; absent: nothing does. */
+  readonly cache?: Pick<CacheFile, 'load' | 'save' | 'flush'> | undefined;
 }
 
-/** At the start a registration that is not there yet, or an agent that is not, is waited for so long. */
+/** How the first read waits. */
+export interface FirstReadOptions {
+  /** How long an agent that is away is waited for, ms. Default: for as long as it takes. */
+  readonly agentLimitMs?: number;
+  /** Called once, when the first try has failed and more follow. */
+  readonly onWaiting?: () => void;
+}
+
+/** At the start a registration that the agent does not have yet is waited for so long. */
 const START_LIMIT_MS = 30_000;
 const RETRY_MS = 1_000;
 /** Once it runs: the longest wait after failures in a row. */
@@ -53,7 +65,7 @@ export class ProxyAdoption {
     private readonly onClose: () => void = () => {},
   ) {}
 
-  /** With a client of its own. @throws Error of one line for settings that cannot be used. */
+  /** With a client of its own, and the directory of `consul.cache`. @throws Error of one line for settings that cannot be used. */
   static open(
     consul: ConsulConfig,
     adopt: AdoptConfig,
@@ -61,7 +73,13 @@ export class ProxyAdoption {
     deps: Omit<AdoptionDeps, 'waitMs'>,
   ): ProxyAdoption {
     const agent = new ConsulAgent(agentSettings(consul, env), deps.timers);
-    return new ProxyAdoption(adopt, agent, { ...deps, waitMs: consul.waitMs }, () => agent.close());
+    const dir = consul.cache?.dir;
+    const cache = dir === undefined ? undefined : CacheFile.open(dir, deps.logger, deps.timers);
+    const close = (): void => {
+      cache?.flush();
+      agent.close();
+    };
+    return new ProxyAdoption(adopt, agent, { ...deps, waitMs: consul.waitMs, cache }, close);
   }
 
   /** What the registration says, as last read. @throws Error before `first` has succeeded. */
@@ -91,26 +109,61 @@ export class ProxyAdoption {
   }
 
   /**
-   * The registration. Waits up to 30 s for an agent, a registration, or rights that are not there yet. @throws Error of one
-   * line, at once for a registration that is no proxy.
+   * The registration. An agent that is away is waited for, unless the registration is in the cache; one that answers has 30 s
+   * to have the registration, and the rights to read it. @throws Error of one line, at once for a registration that is no proxy.
    */
-  async first(): Promise<AdoptedProxy> {
+  async first({
+    agentLimitMs = Number.POSITIVE_INFINITY,
+    onWaiting,
+  }: FirstReadOptions = {}): Promise<AdoptedProxy> {
     const { clock, logger } = this.deps;
-    const untilMs = clock.now() + START_LIMIT_MS;
-    for (;;) {
+    const startMs = clock.now();
+    let answeredMs = Number.NaN;
+    for (let tries = 1; ; tries++) {
       try {
         this.current = await this.read();
         this.readProblem = undefined;
         this.logUnapplied();
         return this.current;
       } catch (error) {
+        const isAway = isAgentAway(error);
+        if (isAway) answeredMs = Number.NaN;
+        else if (Number.isNaN(answeredMs)) answeredMs = clock.now();
+        const untilMs = isAway ? startMs + agentLimitMs : answeredMs + START_LIMIT_MS;
         const problem = `consul.adopt: ${messageOf(error)}`;
         if (!isPassing(error) || this.isClosed || clock.now() >= untilMs) throw new Error(problem);
+        const kept = isAway ? this.kept() : undefined;
+        if (kept !== undefined) return this.begin(kept, messageOf(error));
         if (this.isNews(problem)) logger.warn({ problem }, 'the adopted registration is waited for');
         this.readProblem = problem;
       }
+      if (tries === 1) onWaiting?.();
       await this.pause(RETRY_MS);
     }
+  }
+
+  /** With what an earlier process read, until the agent is back. */
+  private begin(kept: AdoptedProxy, problem: string): AdoptedProxy {
+    this.current = kept;
+    this.readProblem = problem;
+    const text = 'the adopted registration cannot be read; what an earlier process read is in force';
+    this.deps.logger.warn({ problem, id: kept.id }, text);
+    this.logUnapplied();
+    return kept;
+  }
+
+  /** What an earlier process read of the same registration; undefined: nothing that can be used. */
+  private kept(): AdoptedProxy | undefined {
+    const kept = this.deps.cache?.load(this.section);
+    if (kept === undefined) return undefined;
+    const proxy = readAdoptedProxy(Buffer.from(JSON.stringify(kept)));
+    return typeof proxy === 'string' ? undefined : proxy;
+  }
+
+  /** Of the cache file: it is that of this registration alone. */
+  private get section(): string {
+    const { proxy, sidecarFor } = this.wanted;
+    return proxy === undefined ? `registration for ${sidecarFor}` : `registration ${proxy}`;
   }
 
   /** Calls `onChange` whenever the registration says something else from now on, until `close`. */
@@ -211,6 +264,8 @@ export class ProxyAdoption {
     const proxy = readAdoptedProxy(answer.body);
     if (typeof proxy === 'string') throw new Error(proxy);
     this.hash = answer.headers['x-consul-contenthash'];
+    if (this.deps.cache !== undefined)
+      this.deps.cache.save(this.section, decodeJson(answer.body.toString('utf8'), 'not JSON'));
     return proxy;
   }
 
@@ -253,6 +308,13 @@ export class ProxyAdoption {
 
 /** There is no such registration, which may still be made. */
 class NotThere extends Error {}
+
+/** Whether it says nothing of the registration: no agent answers, or one that cannot ask its servers. */
+function isAgentAway(error: unknown): boolean {
+  if (!(error instanceof AgentError)) return false;
+  const { fault, status = 0 } = error;
+  return fault === 'unreachable' || fault === 'timeout' || (fault === 'status' && status >= 500);
+}
 
 /** Whether time may heal it: the agent or the registration comes later, or the rights to read it. */
 function isPassing(error: unknown): boolean {

@@ -349,6 +349,24 @@ describe('contradictions before the model', () => {
     .because(/burst: found 0; expected a whole number from 1/)
     .also('a limit that never holds', 'rate_limits: [{per_second: 1}, {callers: [web], per_second: 9}]')
     .because(/rate_limits\[1\]: found a limit that is never reached: rate_limits\[0\] already takes all/)
+    .also('a model that is called otherwise', 'rate_limits: [{model: large, per_second: 1}]')
+    .because(/rate_limits\[0\]\.model: unknown option; .*did you mean "models"\?/)
+    .also('no model', 'rate_limits: [{models: [], per_second: 1}]')
+    .because(/models: found an empty list; expected at least one model/)
+    .also('a version of no model', 'rate_limits: [{version: "2", per_second: 1}]')
+    .because(/version: found without models; expected it beside one model/)
+    .also('a version of two models', 'rate_limits: [{models: [a, b], version: "2", per_second: 1}]')
+    .because(/version: found beside 2 models; expected it beside one model/)
+    .also(
+      'a model of methods without',
+      'rate_limits: [{models: [a], methods: [/shop.Prices/*], per_second: 1}]',
+    )
+    .because(/methods\[0\]: found "\/shop.Prices\/\*" beside models; expected methods that name a model/)
+    .also(
+      'a model whose calls are taken',
+      'rate_limits: [{models: [a, b], per_second: 1}, {models: [b], per_second: 9}]',
+    )
+    .because(/rate_limits\[1\]: found a limit that is never reached: rate_limits\[0\]/)
     .also('a line of one byte', 'queue: {max_waiting_bytes: 1B}')
     .because(/max_waiting_bytes: found "1B"; expected 64KiB/)
     .also('a grant below its timeout', 'routes: [{methods: ["*"], timeout: 2s, max_timeout: 1s}]')
@@ -362,6 +380,24 @@ describe('contradictions before the model', () => {
   it('lets a wider limit follow a narrower one', () => {
     const limits = 'rate_limits: [{callers: [web], per_second: 9}, {per_second: 1}]';
     assert.equal(sidecarConfig(inbound(limits)).inbound!.rateLimits!.length, 2);
+    const byModel = [
+      '{models: [a], version: "2", per_second: 1}',
+      '{models: [a], version: "3", per_second: 1}',
+      '{models: [a, b], per_second: 2}',
+      '{models: [a, c], per_second: 3}',
+      '{per_second: 9}',
+    ];
+    const found = sidecarConfig(inbound(`rate_limits: [${byModel.join(', ')}]`)).inbound!.rateLimits!;
+    assert.deepEqual(
+      found.map(({ models, version }) => [models?.join(), version]),
+      [
+        ['a', '2'],
+        ['a', '3'],
+        ['a,b', undefined],
+        ['a,c', undefined],
+        [undefined, undefined],
+      ],
+    );
   });
 });
 

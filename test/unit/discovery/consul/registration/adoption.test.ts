@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { AdoptedProxy } from '../../../../../sidecar/config/model.js';
 import {
   type AdoptConfig,
+  type AdoptionDeps,
   ProxyAdoption,
 } from '../../../../../sidecar/discovery/consul/registration/adoption.js';
 import { LogLines } from '../../../../kit/consul/registration-kit.js';
@@ -26,8 +27,9 @@ describe('an adoption', () => {
   let adoption: ProxyAdoption;
   let changes: number[];
 
-  const make = (wanted: AdoptConfig) => {
-    const deps = { clock, timers: clock, random: constant(0.5), logger: log.logger, waitMs: 300_000 };
+  const make = (wanted: AdoptConfig, cache?: AdoptionDeps['cache']) => {
+    const time = { clock, timers: clock, random: constant(0.5) };
+    const deps = { ...time, logger: log.logger, waitMs: 300_000, cache };
     adoption = new ProxyAdoption(wanted, agent, deps);
   };
 
@@ -152,6 +154,45 @@ describe('an adoption', () => {
     assert.equal(agent.reads.length, 31);
   });
 
+  it('waits for an agent that is away for as long as it takes, and says so once', async () => {
+    let waits = 0;
+    const first = adoption.first({ onWaiting: () => waits++ });
+    for (let i = 0; i < 200; i++) {
+      assert.equal(agent.open.length, 1, 'one request at a time');
+      if (i % 2 === 0) await agent.one.break('unreachable');
+      else await agent.one.refuse(500, 'No cluster leader');
+      await clock.settle(1_000);
+    }
+    assert.equal(waits, 1);
+    assert.equal(adoption.isHeld, false);
+    assert.match(adoption.problem!, /consul.adopt: /);
+    await agent.one.refuse(404, 'unknown service ID');
+    await clock.settle(1_000);
+    await answer(agent.one, registered(21_000), 'a');
+    assert.equal(portOf(await first), 21_000);
+    assert.equal(adoption.problem, undefined);
+  });
+
+  it('gives an agent that is back 30 s for the registration, and one that is away the time it is told', async () => {
+    const first = adoption.first();
+    for (let i = 0; i < 40; i++) {
+      await agent.one.break('unreachable');
+      await clock.settle(1_000);
+    }
+    const failed = assert.rejects(first, /the agent has no registration/);
+    for (let i = 0; i <= 30; i++) {
+      await agent.one.refuse(404, 'unknown service ID');
+      await clock.settle(1_000);
+    }
+    await failed;
+    const short = assert.rejects(adoption.first({ agentLimitMs: 2_000 }), /unreachable/);
+    for (let i = 0; i <= 2; i++) {
+      await agent.one.break('unreachable');
+      await clock.settle(1_000);
+    }
+    await short;
+  });
+
   it('gives up at once on a registration that is no proxy', async () => {
     const failed = assert.rejects(adoption.first(), /is a service, no proxy; expected a connect-proxy/);
     await answer(agent.one, { ...registered(1), Kind: '' }, 'a');
@@ -164,6 +205,63 @@ describe('an adoption', () => {
     await first;
     assert.equal(adoption.unapplied().length, 1);
     assert.match(log.lines[0]!, /a part of the adopted registration is not applied.*envoy_stats_tags/);
+  });
+
+  describe('with a cache', () => {
+    const stored = new Map<string, unknown>();
+    const cache = {
+      load: (section: string) => stored.get(section),
+      save: (section: string, value: unknown) => void stored.set(section, value),
+      flush: () => {},
+    };
+    const remembering = (wanted: AdoptConfig): void => make(wanted, cache);
+
+    beforeEach(() => {
+      stored.clear();
+      remembering({ proxy: 'd1-sidecar-proxy' });
+    });
+
+    it('begins with what an earlier process read when the agent is away, and follows it when it is back', async () => {
+      await followed();
+      adoption.close();
+      agent = new ScriptedAgent(clock);
+      remembering({ proxy: 'd1-sidecar-proxy' });
+      const first = adoption.first();
+      await agent.one.break('unreachable');
+      assert.equal(portOf(await first), 21_000);
+      assert.deepEqual([adoption.isHeld, adoption.problem], [false, 'unreachable']);
+      assert.match(log.lines.at(-1)!, /what an earlier process read is in force/);
+      adoption.follow(() => changes.push(portOf(adoption.proxy)));
+      await clock.settle();
+      await answer(agent.one, registered(21_001), 'b');
+      assert.deepEqual([changes, adoption.isHeld], [[21_001], true]);
+    });
+
+    it('does not count where the agent says that there is none, nor that of another registration, nor what is none', async () => {
+      await followed();
+      adoption.close();
+      for (const [wanted, kept] of [
+        [{ proxy: 'other' }, undefined],
+        [{ proxy: 'd1-sidecar-proxy' }, { Kind: '', ID: 'd1-sidecar-proxy' }],
+        [{ proxy: 'd1-sidecar-proxy' }, [1]],
+      ] as const) {
+        if (kept !== undefined) stored.set('registration d1-sidecar-proxy', kept);
+        agent = new ScriptedAgent(clock);
+        remembering(wanted);
+        const failed = assert.rejects(adoption.first({ agentLimitMs: 0 }), /unreachable/);
+        await agent.one.break('unreachable');
+        await failed;
+      }
+      stored.set('registration d1-sidecar-proxy', registered(21_000));
+      agent = new ScriptedAgent(clock);
+      remembering({ proxy: 'd1-sidecar-proxy' });
+      const first = adoption.first();
+      await agent.one.refuse(404, 'unknown service ID');
+      assert.equal(adoption.isHeld, false, 'it is waited for');
+      await clock.settle(1_000);
+      await answer(agent.one, registered(21_005), 'a');
+      assert.equal(portOf(await first), 21_005);
+    });
   });
 
   describe('by the service', () => {
