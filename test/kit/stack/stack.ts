@@ -21,7 +21,7 @@ import type { WakeFacts } from '../../../sidecar/outbound/models/cold-start.js';
 import { Outbound } from '../../../sidecar/outbound.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
-import { NO_AUDIT } from '../../../sidecar/telemetry/audit/trail.js';
+import type { AuditKindName } from '../../../sidecar/telemetry/audit/trail.js';
 import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
@@ -237,6 +237,9 @@ export class Stack {
   /** What the applications of all upstreams got and retries could not better. */
   readonly failures = new UpstreamFailures();
   hasStalled = false;
+  /** Decisions for the audit log, in order. */
+  readonly audited: { readonly kind: AuditKindName; readonly fields: Readonly<Record<string, unknown>> }[] =
+    [];
   /** Starts that upstreams have asked for. */
   readonly wakes: WakeFacts[] = [];
   /** How asking for one goes: what goes wrong, or nothing. */
@@ -258,7 +261,7 @@ export class Stack {
       clock,
       random: seeded(options.seed ?? 1),
       logger: QUIET,
-      audit: NO_AUDIT,
+      audit: { record: (kind, fields) => void this.audited.push({ kind, fields }) },
       wheel: new TimingWheel(clock, clock),
       flushes: new FlushScheduler((fn) => void this.deferred.push(fn), clock),
       stats: new StatsRegistry(),

@@ -180,6 +180,27 @@ describe('Inbound', () => {
     });
   });
 
+  it('a call under way that is denied is in the audit log once, whichever change denies it', () => {
+    const permissions = [{ action: 'allow', pathExact: '/x.Y/Z' }] as const;
+    const changes = [
+      new IntentionTable([], 'deny', 60),
+      new IntentionTable([{ from: 'app', to: 'digits', action: 'deny', permissions }], 'deny', 61),
+      // Of a call that the model has seen nothing else can be said.
+      IntentionTable.notLoaded(62),
+    ];
+    for (const change of changes) {
+      start({ routes: [aStreamRoute()] });
+      const call = stack.call({ body: null });
+      stack.requests[0]!.begin();
+      const { inbound, listener } = stack.side;
+      stack.settle(inbound.setIntentions(change, listener.sessions));
+      assert.equal(call.status, 7);
+      const fields = { source: 'app', destination: 'digits' };
+      assert.deepEqual(stack.audited, [{ kind: 'call-denied', fields }]);
+      stack.close();
+    }
+  });
+
   it('a call before the intentions are loaded is refused as never processed', () => {
     start({ mtls: 'permissive' });
     const { inbound, listener } = stack.side;
