@@ -29,6 +29,8 @@ const RETRY_BASE_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
 /** No wait takes more than this share of the validity that is left. */
 const RETRY_SHARE = 0.1;
+/** Timers count no time in which the machine is suspended, and the wall clock may jump: it is read again at least this often. */
+const CHECK_MS = 10_000;
 
 /** One leaf that is kept current. */
 interface RenewedLeaf {
@@ -36,6 +38,8 @@ interface RenewedLeaf {
   readonly instance: string;
   readonly store: CertificateDirectory;
   leaf: IssuedLeaf;
+  /** When `leaf` is due for renewal, epoch ms. */
+  renewAtMs: number;
   failures: number;
   timer: Timer | undefined;
   /** Failed attempts to write `leaf`. */
@@ -73,7 +77,8 @@ export class LeafRenewal {
     const leaf = await this.issue(service);
     await store.write(leaf);
     const idle = { failures: 0, timer: undefined, unwritten: 0, writing: undefined, work: Promise.resolve() };
-    const holder: RenewedLeaf = { service, instance, store, leaf, ...idle };
+    const renewAtMs = this.renewAtMs(leaf);
+    const holder: RenewedLeaf = { service, instance, store, leaf, renewAtMs, ...idle };
     this.holders.push(holder);
     this.schedule(holder);
     return store.paths;
@@ -114,6 +119,7 @@ export class LeafRenewal {
       if (this.closed) return;
       try {
         holder.leaf = await this.issue(holder.service);
+        holder.renewAtMs = this.renewAtMs(holder.leaf);
         holder.failures = 0;
         this.listener?.(holder.instance, holder.leaf);
         await this.write(holder);
@@ -155,19 +161,25 @@ export class LeafRenewal {
   private schedule(holder: RenewedLeaf): void {
     holder.timer?.cancel();
     if (this.closed) return;
-    holder.timer = this.options.timers.after(this.renewalDelayMs(holder), () => void this.renew(holder));
+    if (holder.failures > 0) return this.renewAfter(holder, this.retryDelayMs(holder));
+    const leftMs = holder.renewAtMs - this.options.clock.wallNow();
+    if (leftMs <= CHECK_MS) return this.renewAfter(holder, Math.max(RETRY_BASE_MS, leftMs));
+    holder.timer = this.options.timers.after(CHECK_MS, () => this.schedule(holder));
   }
 
-  private renewalDelayMs(holder: RenewedLeaf): number {
-    const { clock, random } = this.options;
-    if (holder.failures > 0) {
-      // The less is left, the sooner: without a valid leaf the sidecar can neither call nor be called.
-      const left = holder.leaf.notAfterMs - clock.wallNow();
-      return Math.min(this.backoffMs(holder.failures), Math.max(RETRY_BASE_MS, left * RETRY_SHARE));
-    }
+  private renewAfter(holder: RenewedLeaf, delayMs: number): void {
+    holder.timer = this.options.timers.after(delayMs, () => void this.renew(holder));
+  }
+
+  /** The less is left, the sooner: without a valid leaf the sidecar can neither call nor be called. */
+  private retryDelayMs({ failures, leaf }: RenewedLeaf): number {
+    const leftMs = leaf.notAfterMs - this.options.clock.wallNow();
+    return Math.min(this.backoffMs(failures), Math.max(RETRY_BASE_MS, leftMs * RETRY_SHARE));
+  }
+
+  private renewAtMs({ notAfterMs }: IssuedLeaf): number {
     const validityMs = this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS;
-    const renewAtMs = holder.leaf.notAfterMs - validityMs * (1 - RENEW_FROM - RENEW_SPREAD * random());
-    return Math.max(RETRY_BASE_MS, renewAtMs - clock.wallNow());
+    return notAfterMs - validityMs * (1 - RENEW_FROM - RENEW_SPREAD * this.options.random());
   }
 
   private backoffMs(failures: number): number {
