@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { ProcessExit } from '../core/health/process-end.js';
+import { messageOf } from '../runtime/log/message-of.js';
 
 export interface OwnedProcessOptions {
   /** The whole environment of the process. */
@@ -34,26 +35,17 @@ export class ChildProcessHandle {
   private ended = false;
 
   constructor(argv: readonly string[], options: OwnedProcessOptions) {
-    const missing = whyNotRunnable(argv[0], options.env['PATH'] ?? '');
-    if (missing !== undefined) {
+    const child = started(argv, options);
+    if (typeof child === 'string') {
       this.ended = true;
-      setImmediate(() => options.onExit(missing, NOT_STARTED));
+      setImmediate(() => options.onExit(`could not be started: ${child}`, NOT_STARTED));
       return;
     }
-    const [command, ...args] = withParentDeathSignal(argv);
-    this.child = spawn(command!, args, {
-      detached: true,
-      env: options.env,
-      stdio: ['pipe', options.stdout, options.stderr, ...(options.inherit ?? [])],
-    });
-    this.pid = this.child.pid;
-    this.child.stdin?.on('error', () => {}); // it closed its input, and what it is told there is lost
-    this.child.once('error', (error) =>
-      this.end(options, `could not be started: ${error.message}`, NOT_STARTED),
-    );
-    this.child.once('exit', (code, signal) =>
-      this.end(options, describeExit(code, signal), { code, signal }),
-    );
+    this.child = child;
+    this.pid = child.pid;
+    child.stdin?.on('error', () => {}); // it closed its input, and what it is told there is lost
+    child.once('error', (error) => this.end(options, `could not be started: ${error.message}`, NOT_STARTED));
+    child.once('exit', (code, signal) => this.end(options, describeExit(code, signal), { code, signal }));
   }
 
   get alive(): boolean {
@@ -84,6 +76,25 @@ export class ChildProcessHandle {
   }
 }
 
+/**
+ * Starts the program. Returned is what keeps it from starting, as far as that is known at once: the command itself, and what the
+ * system says by an exception (no memory for another process, arguments that are too long). Other failures come as an event.
+ */
+function started(argv: readonly string[], options: OwnedProcessOptions): ChildProcess | string {
+  const missing = whyNotRunnable(argv[0], options.env['PATH'] ?? '');
+  if (missing !== undefined) return missing;
+  const [command, ...args] = withParentDeathSignal(argv);
+  try {
+    return spawn(command!, args, {
+      detached: true,
+      env: options.env,
+      stdio: ['pipe', options.stdout, options.stderr, ...(options.inherit ?? [])],
+    });
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 /** `killed by SIGKILL` or `exited with code 1`. */
 export function describeExit(code: number | null, signal: NodeJS.Signals | null): string {
   return signal === null ? `exited with code ${code}` : `killed by ${signal}`;
@@ -102,12 +113,12 @@ function signalGroup(leader: number, name: NodeJS.Signals): void {
  * message.
  */
 function whyNotRunnable(command: string | undefined, path: string): string | undefined {
-  if (command === undefined || command === '') return 'could not be started: the command is empty';
+  if (command === undefined || command === '') return 'the command is empty';
   const candidates = command.includes('/')
     ? [command]
     : path.split(delimiter).map((folder) => join(folder, command));
   if (candidates.some(isExecutable)) return undefined;
-  return `could not be started: command not found or not executable: ${command}`;
+  return `command not found or not executable: ${command}`;
 }
 
 function isExecutable(file: string): boolean {

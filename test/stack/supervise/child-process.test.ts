@@ -55,6 +55,10 @@ describe('owned process', () => {
     }
     assert.match(await start([]).exit, /the command is empty/);
     assert.equal(start(['/no/such/program']).child.pid, undefined);
+    // Longer than an argument may be (MAX_ARG_STRLEN, execve(2)): spawn throws, as it does for want of memory.
+    const refused = start([process.execPath, 'x'.repeat(200_000)]);
+    assert.match(await refused.exit, /^could not be started: spawn E2BIG/);
+    assert.equal(refused.child.alive, false);
   });
 
   it('runs in a session of its own, so that the terminal signals only the owner', async () => {
