@@ -7,7 +7,6 @@ import type { CoveredElsewhere } from '../kit/source-tree/mirror.js';
  */
 export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cluster/foresight/foresight-sweep.ts': 'test/scenario/foresight/creeping-latency.test.ts',
-  'sidecar/app/models/rollout/candidate.ts': 'test/e2e/sidecar/rollout.test.ts',
   'sidecar/app/models/rollout/rollout-agent.ts': 'test/e2e/sidecar/rollout.test.ts',
   'sidecar/cli/rollout/rollout.ts': 'test/e2e/sidecar/rollout.test.ts',
   'sidecar/discovery/consul/kv-store.ts': 'test/stack/discovery/rollout-store.test.ts',
@@ -318,7 +317,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/relay/response.ts': 'test/scenario/traffic/random-traffic.test.ts',
   'sidecar/relay/stream/resumable-stream.ts': 'test/scenario/streams/resumed.test.ts',
   'sidecar/supervise/child-process.ts': 'test/stack/supervise/child-process.test.ts',
-  'sidecar/supervise/model-process.ts': 'test/e2e/sidecar/model-hang.test.ts',
   'sidecar/supervise/process-state.ts': 'test/stack/supervise/process-state.test.ts',
   'sidecar/telemetry/call-stats.ts': 'test/unit/telemetry/access-log.test.ts',
   'sidecar/transport/limit-log.ts': 'test/stack/transport/limit-log.test.ts',

@@ -77,6 +77,9 @@ function advance(record: RolloutRecord, current: ReplicaPlace, seen: Seen): Roll
   // Clocks of two leaders may differ.
   const elapsedMs = Math.max(0, nowMs - current.sinceMs);
   if (facts.candidate === 'failed') return fail(record, current, facts.why);
+  // Its sidecar has started again since: what it has seen of the version is gone, and so are its processes.
+  if (current.phase !== 'loading' && facts.candidate !== 'proven')
+    return enter(record, current, { phase: 'loading', nowMs, why: RESTARTED });
   switch (current.phase) {
     case 'loading': {
       if (facts.candidate === 'proven')
@@ -101,6 +104,7 @@ function advance(record: RolloutRecord, current: ReplicaPlace, seen: Seen): Roll
 }
 
 const PROVEN = 'its golden output has passed';
+const RESTARTED = 'its sidecar has started again, and begins anew';
 
 /** The phase that a replica goes on to. */
 interface Onward {

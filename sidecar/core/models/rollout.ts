@@ -65,7 +65,7 @@ export interface RolloutRecord {
   readonly startedMs: number;
 }
 
-/** Calls at one version at one replica since the rollout began there. */
+/** Calls at one version at one replica since the new one was loaded there. */
 export interface CallTally {
   readonly calls: number;
   readonly errors: number;
@@ -154,10 +154,16 @@ export function beginRollout(
   };
 }
 
-/** A command of an operator, or why it cannot be followed. `abort` goes back, and a second one ends a way back that does not end. */
+/**
+ * A command of an operator, or why it cannot be followed. `abort` goes back, and a second one ends a way back that does not end.
+ * After `resume` the time limits of the phase begin anew: a replica does nothing while the rollout is paused.
+ *
+ * @param nowMs wall-clock time, ms.
+ */
 export function commandRollout(
   record: RolloutRecord | undefined,
   command: 'pause' | 'resume' | 'abort',
+  nowMs: number,
 ): { readonly record: RolloutRecord } | { readonly refused: string } {
   if (record === undefined) return { refused: 'there was no rollout' };
   const { state } = record;
@@ -174,7 +180,8 @@ export function commandRollout(
     return { record: { ...record, state: 'paused', why: 'paused by command' } };
   }
   if (state !== 'paused') return { refused: 'it is not paused' };
-  return { record: { ...record, state: 'running', why: 'resumed by command' } };
+  const replicas = record.replicas.map((each) => ({ ...each, sinceMs: nowMs }));
+  return { record: { ...record, replicas, state: 'running', why: 'resumed by command' } };
 }
 
 /** Replicas return to the version before; then `end` is the state. */

@@ -21,6 +21,13 @@ export interface CandidateDeps {
 /** Copies that a median of the version before needs. */
 const MIN_COPIES = 10;
 
+/** What is counted from a load on. */
+interface Counts {
+  readonly agreement: Agreement;
+  readonly before: Latencies;
+  readonly after: Latencies;
+}
+
 /** What a replica says of the candidate. */
 export type CandidateFacts = Omit<ReplicaFacts, 'instance' | 'id'>;
 
@@ -29,9 +36,8 @@ export type CandidateFacts = Omit<ReplicaFacts, 'instance' | 'id'>;
  * compared, let go. Each step may be asked for again, and from any other: what is there already stays.
  */
 export class Candidate {
-  private readonly agreement = new Agreement();
-  private readonly before = new Latencies();
-  private readonly after = new Latencies();
+  /** Of the load that is under way, or was the last one. */
+  private counts!: Counts;
   private readonly clients: GrpcClient[] = [];
   private readonly taps: VersionTap[] = [];
   /** The phase that this replica is in; undefined: it has not got beyond the load. */
@@ -44,7 +50,14 @@ export class Candidate {
     readonly version: string,
     private readonly deps: CandidateDeps,
   ) {
-    this.after.onError = () => this.guard();
+    this.beginCounts();
+  }
+
+  /** What processes before these have answered says nothing about these, nor about files that have been replaced since. */
+  private beginCounts(): void {
+    const after = new Latencies();
+    after.onError = () => this.guard();
+    this.counts = { agreement: new Agreement(), before: new Latencies(), after };
   }
 
   /** Brings the replica to this phase. */
@@ -93,7 +106,7 @@ export class Candidate {
 
   /** What the leader decides by. */
   facts(): CandidateFacts {
-    const { agreement, before, after } = this;
+    const { agreement, before, after } = this.counts;
     const { compared, agreed, difference } = agreement;
     // Before calls go to it, the copies say how fast it is.
     const own = this.isTaken ? after.tally : { ...agreement.copies.tally, errors: 0, recentErrors: 0 };
@@ -109,7 +122,7 @@ export class Candidate {
    * become slower for both is not the fault of the new one.
    */
   private beforeNow(calls: CallTally): CallTally {
-    const { copies } = this.agreement;
+    const { copies } = this.counts.agreement;
     if (this.phase !== 'watching' || copies.calls < MIN_COPIES) return calls;
     return { ...calls, medianMs: Math.max(calls.medianMs, copies.tally.medianMs) };
   }
@@ -126,8 +139,9 @@ export class Candidate {
   private guard(): void {
     const { fresh, old } = this;
     if (!this.isTaken || fresh === undefined || old === undefined || fresh.backend.isStandby) return;
-    const { tally } = this.after;
-    if (old.state.kind !== 'ready' || !failsClearly(this.before.tally, tally)) return;
+    const { before, after } = this.counts;
+    const { tally } = after;
+    if (old.state.kind !== 'ready' || !failsClearly(before.tally, tally)) return;
     fresh.backend.isStandby = true;
     old.backend.isStandby = false;
     const { calls, errors } = tally;
@@ -172,7 +186,9 @@ export class Candidate {
       .listed(this.model)
       .find(({ version, fingerprint }) => version === this.version && fingerprint !== served?.fingerprint);
     this.why = found === undefined ? `there is no version ${this.version} in the directory` : '';
-    if (found !== undefined) repository.offer(found);
+    if (found === undefined) return;
+    this.beginCounts();
+    repository.offer(found);
   }
 
   /** Its own server has compared the golden output at the load; this is the sidecar's comparison, by the way of calls. */
@@ -225,14 +241,15 @@ export class Candidate {
     };
     const forward = copies === 'forward' ? clientOf(fresh) : undefined;
     const reverse = copies === 'backward' ? clientOf(old) : undefined;
-    old.backend.tap = new VersionTap(dataPlane, this.before, this.agreement, forward);
-    fresh.backend.tap = new VersionTap(dataPlane, this.after, this.agreement, reverse);
+    const { agreement, before, after } = this.counts;
+    old.backend.tap = new VersionTap(dataPlane, before, agreement, forward);
+    fresh.backend.tap = new VersionTap(dataPlane, after, agreement, reverse);
     this.taps.push(old.backend.tap as VersionTap, fresh.backend.tap as VersionTap);
   }
 
   /** Calls are no longer looked at; what has been counted stays. */
   private endComparison(): void {
-    this.agreement.turn();
+    this.counts.agreement.turn();
     for (const each of [this.old, this.fresh]) if (each !== undefined) each.backend.tap = null;
     for (const tap of this.taps.splice(0)) tap.close();
     for (const client of this.clients.splice(0)) client.close();

@@ -115,7 +115,8 @@ export class RolloutAgent {
 
   /** Pauses, resumes or aborts what is under way. Never rejects. */
   command(command: 'pause' | 'resume' | 'abort'): Promise<RolloutAnswer> {
-    return this.change((before) => commandRollout(before, command));
+    const { clock } = this.deps.context.deps;
+    return this.change((before) => commandRollout(before, command, clock.wallNow()));
   }
 
   /** Reads, decides and stores, again where another process was faster. */

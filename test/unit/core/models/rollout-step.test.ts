@@ -204,15 +204,56 @@ describe('a rollout, step by step', () => {
     assert.equal(fleet.run().state, 'done');
   });
 
+  it('lets a replica begin anew whose sidecar has started again before it was missed, with a whole window', () => {
+    for (const phase of ['shadow', 'canary', 'watching']) {
+      const fleet = new Fleet(undefined, { canary: 0.1 });
+      while (fleet.record.replicas[0]!.phase !== phase) {
+        fleet.look();
+        fleet.nowMs += 500;
+      }
+      fleet.nowMs += 60_000;
+      const restarted = new Map(fleet.facts());
+      restarted.set('mine-1', { ...restarted.get('mine-1')!, candidate: 'loading', compared: 0, agreed: 0 });
+      const next = nextStep(fleet.record, restarted, fleet.nowMs);
+      assert.ok(next !== undefined, phase);
+      const { phase: after, sinceMs: began } = next.replicas[0]!;
+      assert.deepEqual([after, began], ['loading', fleet.nowMs], phase);
+      fleet.record = next;
+      const sinceMs = fleet.nowMs;
+      while (fleet.record.replicas[0]!.phase !== 'done') {
+        fleet.look();
+        fleet.nowMs += 500;
+      }
+      assert.ok(fleet.nowMs - sinceMs >= 2 * SETTINGS.windowMs, 'it is watched for two whole windows');
+    }
+  });
+
+  it('has the whole time for a load that a long pause came before', () => {
+    const fleet = new Fleet({ in: 'loading', facts: { candidate: 'none' } });
+    while (fleet.look());
+    assert.equal(fleet.record.replicas[0]!.phase, 'loading');
+    const paused = commandRollout(fleet.record, 'pause', fleet.nowMs);
+    assert.ok('record' in paused);
+    fleet.nowMs += 3_600_000;
+    const resumed = commandRollout(paused.record, 'resume', fleet.nowMs);
+    assert.ok('record' in resumed);
+    fleet.record = resumed.record;
+    assert.equal(fleet.look(), false);
+    fleet.nowMs += SETTINGS.loadMs;
+    assert.equal(fleet.look(), false);
+    fleet.nowMs += 1;
+    assert.equal(fleet.look(), true);
+  });
+
   it('does nothing while it is paused, and all that is left when it goes on', () => {
     const fleet = new Fleet();
     for (let i = 0; i < 4; i++) fleet.look();
-    const paused = commandRollout(fleet.record, 'pause');
+    const paused = commandRollout(fleet.record, 'pause', fleet.nowMs);
     assert.ok('record' in paused);
     fleet.record = paused.record;
     fleet.nowMs += 3_600_000;
     assert.equal(fleet.look(), false);
-    const resumed = commandRollout(fleet.record, 'resume');
+    const resumed = commandRollout(fleet.record, 'resume', fleet.nowMs);
     assert.ok('record' in resumed);
     fleet.record = resumed.record;
     assert.equal(fleet.run().state, 'done');
@@ -229,7 +270,7 @@ describe('a rollout, step by step', () => {
 
   it('is over only once every replica is back', () => {
     const fleet = new Fleet();
-    const aborted = commandRollout(fleet.record, 'abort');
+    const aborted = commandRollout(fleet.record, 'abort', fleet.nowMs);
     assert.ok('record' in aborted);
     const facts = new Map(fleet.facts());
     facts.set('mine-2', { ...facts.get('mine-2')!, serving: '2' });

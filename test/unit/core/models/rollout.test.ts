@@ -51,25 +51,26 @@ describe('the record of a rollout', () => {
 
   it('is paused, resumed and aborted, and says so when there is nothing to', () => {
     const record = begun();
-    const paused = commandRollout(record, 'pause');
+    const paused = commandRollout(record, 'pause', 5_000);
     assert.ok('record' in paused && paused.record.state === 'paused');
-    assert.match(refused(commandRollout(paused.record, 'pause')), /paused already/);
-    const resumed = commandRollout(paused.record, 'resume');
+    assert.match(refused(commandRollout(paused.record, 'pause', 5_000)), /paused already/);
+    const resumed = commandRollout(paused.record, 'resume', 5_000);
     assert.ok('record' in resumed && resumed.record.state === 'running');
-    assert.match(refused(commandRollout(record, 'resume')), /not paused/);
-    const aborted = commandRollout(paused.record, 'abort');
+    assert.equal(resumed.record.replicas[0]!.sinceMs, 5_000, 'its limits begin anew');
+    assert.match(refused(commandRollout(record, 'resume', 5_000)), /not paused/);
+    const aborted = commandRollout(paused.record, 'abort', 5_000);
     assert.ok('record' in aborted);
     assert.deepEqual([aborted.record.state, aborted.record.end], ['rolling-back', 'aborted']);
-    assert.match(refused(commandRollout(aborted.record, 'pause')), /nothing to pause: digits/);
-    const ended = commandRollout(aborted.record, 'abort');
+    assert.match(refused(commandRollout(aborted.record, 'pause', 5_000)), /nothing to pause: digits/);
+    const ended = commandRollout(aborted.record, 'abort', 5_000);
     assert.ok('record' in ended);
     assert.deepEqual(
       [ended.record.state, ended.record.why],
       ['aborted', 'aborted by command; ended by command before every replica was back'],
     );
-    assert.match(refused(commandRollout(ended.record, 'abort')), /nothing to abort: digits/);
-    assert.match(refused(commandRollout({ ...record, state: 'done' }, 'pause')), /nothing to pause/);
-    assert.match(refused(commandRollout(undefined, 'pause')), /no rollout/);
+    assert.match(refused(commandRollout(ended.record, 'abort', 5_000)), /nothing to abort: digits/);
+    assert.match(refused(commandRollout({ ...record, state: 'done' }, 'pause', 5_000)), /nothing to pause/);
+    assert.match(refused(commandRollout(undefined, 'pause', 5_000)), /no rollout/);
     assert.equal(isOver({ ...record, state: 'rolled-back' }), true);
     assert.equal(isOver(aborted.record), false);
   });

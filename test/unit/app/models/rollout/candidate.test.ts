@@ -1,0 +1,137 @@
+/** A version on its way into service at one replica: what is counted, and what a second attempt begins with. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { initialRevisions } from '../../../../../sidecar/app/models/initial-revisions.js';
+import { LoadedRevision } from '../../../../../sidecar/app/models/loaded-revision.js';
+import type { RevisionOwner } from '../../../../../sidecar/app/models/loaded-revisions.js';
+import { ModelRepository } from '../../../../../sidecar/app/models/model-repository.js';
+import { Candidate } from '../../../../../sidecar/app/models/rollout/candidate.js';
+import { LATEST } from '../../../../../sidecar/core/models/version-policy.js';
+import { Status } from '../../../../../sidecar/core/outcome/status.js';
+import { listRevisions } from '../../../../../sidecar/health/model/model-revisions.js';
+import type { InboundCall } from '../../../../../sidecar/inbound/call.js';
+import type { CallTap } from '../../../../../sidecar/inbound/call-tap.js';
+import type { ModelBackend } from '../../../../../sidecar/inbound/model-backend.js';
+import type { ModelState } from '../../../../../sidecar/inbound/model-instance.js';
+import { scratchForEach } from '../../../../kit/mocha/scratch.js';
+import { anAppContext } from '../../../../kit/stack/app-context.js';
+import { Stack } from '../../../../kit/stack/stack.js';
+
+const SETTINGS = { canary: 0, samples: 0 };
+
+/** What a backend and a model server are to a candidate. */
+class Served {
+  readonly instances: { state: ModelState; isReady: boolean }[] = [
+    { state: { kind: 'starting' }, isReady: false },
+  ];
+  readonly isWarming = false;
+  isRetired = false;
+  isStandby = false;
+  share = 1;
+  tap: CallTap | null = null;
+
+  report() {
+    return { state: 'ready', why: '', restarts: 0 };
+  }
+  retire(): void {
+    this.isRetired = true;
+  }
+  whenIdle(fn: () => void): void {
+    fn();
+  }
+  async end(): Promise<void> {}
+
+  /** One call of this version has ended. */
+  answer(status: number, startMs: number): void {
+    const call = { attempt: { startMs }, plan: { holdsResponse: true }, tee: null };
+    this.tap!.onEnd(call as unknown as InboundCall, status);
+  }
+}
+
+describe('the candidate of a rollout', () => {
+  const scratch = scratchForEach();
+  let stack: Stack;
+  let repository: ModelRepository;
+  let served: Served[];
+  let candidate: Candidate;
+
+  beforeEach(() => {
+    stack = new Stack();
+    served = [];
+    for (const version of ['1', '2']) {
+      mkdirSync(join(scratch.path, 'digits', version), { recursive: true });
+      writeFileSync(join(scratch.path, 'digits', version, 'model.onnx'), `model ${version}`);
+    }
+    const owner: RevisionOwner = {
+      open: (revision, isInitial) => {
+        const each = new Served();
+        served.push(each);
+        return new LoadedRevision(revision, each as unknown as ModelBackend, [each as never], isInitial);
+      },
+      ...{ run: () => {}, close: () => {}, served: () => {}, moved: () => {}, listed: () => {} },
+    };
+    const context = anAppContext(stack);
+    const settings = { directory: scratch.path, policy: LATEST, control: 'rollout' as const, pollMs: 1_000 };
+    const all = { ...settings, drainTimeoutMs: 30_000 };
+    repository = new ModelRepository(all, owner, context);
+    const pinned = { isRejected: () => false, pinned: { digits: '1' } };
+    repository.begin(
+      initialRevisions(all, pinned).map((each) => owner.open(each, true)),
+      listRevisions(scratch.path),
+    );
+    becomesReady(0);
+    candidate = new Candidate('digits', '2', { repository, context, isProven: () => true, moved: () => {} });
+  });
+  afterEach(() => candidate.close());
+
+  const becomesReady = (i: number): void => {
+    const [instance] = served[i]!.instances;
+    instance!.state = { kind: 'ready' };
+    instance!.isReady = true;
+    repository.changed(repository.loaded.all.find(({ backend }) => (backend as unknown) === served[i])!);
+  };
+  /** The candidate is loaded by the `i`-th set of processes, and watched. */
+  const watch = (i: number): void => {
+    candidate.enact('loading', SETTINGS);
+    becomesReady(i);
+    candidate.enact('shadow', SETTINGS);
+    candidate.enact('watching', SETTINGS);
+  };
+
+  it('gets no call before it is watched, and then all of them', () => {
+    candidate.enact('loading', SETTINGS);
+    assert.equal(candidate.facts().candidate, 'loading');
+    becomesReady(1);
+    candidate.enact('shadow', SETTINGS);
+    assert.equal(served[1]!.share, 0);
+    candidate.enact('watching', SETTINGS);
+    assert.deepEqual([served[0]!.isStandby, served[1]!.isStandby, served[1]!.share], [true, false, 1]);
+    assert.equal(candidate.facts().candidate, 'proven');
+  });
+
+  it('counts calls of both versions, and gives calls back where too many fail', () => {
+    watch(1);
+    for (let i = 0; i < 20; i++) served[0]!.answer(Status.OK, 0);
+    for (let i = 0; i < 4; i++) served[1]!.answer(Status.INTERNAL, 0);
+    assert.equal(served[0]!.isStandby, true);
+    served[1]!.answer(Status.INTERNAL, 0);
+    assert.deepEqual([served[0]!.isStandby, served[1]!.isStandby], [false, true]);
+    const { before, after } = candidate.facts();
+    assert.deepEqual([before.calls, before.errors, after.calls, after.errors], [20, 0, 5, 5]);
+  });
+
+  it('begins with no calls counted when it is loaded anew, after its turn was taken away or it was withdrawn', () => {
+    watch(1);
+    served[1]!.answer(Status.INTERNAL, 0);
+    candidate.enact('waiting', SETTINGS);
+    assert.equal(repository.pins.candidateOf('digits'), undefined);
+    watch(2);
+    assert.deepEqual(candidate.facts().after.errors, 0);
+    served[2]!.answer(Status.INTERNAL, 0);
+    assert.deepEqual(candidate.facts().after.errors, 1);
+    candidate.withdraw('calls failed');
+    watch(3);
+    assert.deepEqual(candidate.facts().after.errors, 0);
+  });
+});
