@@ -81,7 +81,9 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     if (method?.kind !== 'named' || (method.isHealth && router === null))
       return new InboundCall(context, this, session, stream, block, ended);
     const grant = this.authorization.grantOf(session.identity as Caller | null);
-    const options = { method, isBound: router !== null || grant !== null, grant };
+    const isWhole = grant !== null || this.limits.rates?.hasModels === true;
+    const scope = isWhole ? 'whole' : 'beginning';
+    const options = { method, isBound: router !== null || grant !== null, grant, scope } as const;
     return new ModelRoutedCall(context, this, session, stream, block, ended, options);
   }
 
@@ -142,6 +144,13 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     if (this.router === null) call.backend = this.backends[0]!;
     else refusal = this.router.route(call);
     refuseIf(call, refusal ?? call.backend!.admit(call));
+  }
+
+  /** The call is not for the one model that it began with, and what began it must not go on. */
+  onModelUnclear(call: ModelRoutedCall): void {
+    const { problem: detail } = call;
+    const refusal = this.authorization.checkModel(call);
+    sendLocalReply(call, refusal ?? makeLocalReply(ModelReplyReasons.noMessage, { detail }));
   }
 
   /** More of the request has come, or all of it. */

@@ -18,6 +18,8 @@ import type { NamedMethod } from './model-methods.js';
 export interface ModelRoutedHandler extends CallHandler {
   /** The first message has been read as far as it could be: `model` or `problem` is set. Called once, after `awaitModel`. */
   onModelRead(call: InboundCall): void;
+  /** A message names a model twice, or goes on with what is no message: `problem` is set. The rest of it must not pass. */
+  onModelUnclear(call: ModelRoutedCall): void;
 }
 
 const PREFIX_BYTES = 5;
@@ -29,6 +31,8 @@ export interface NamedCallOptions {
   readonly isBound: boolean;
   /** The models that the caller may name; null: any. Of a stream every message is held to it, also what cannot be read. */
   readonly grant: ModelGrant | null;
+  /** How far its messages are read: `whole` where a second name in one would lead past a limit or an intention. */
+  readonly scope: 'beginning' | 'whole';
 }
 
 /**
@@ -36,12 +40,15 @@ export interface NamedCallOptions {
  * is for, and those of a stream must all name the same where each model has its process, or the caller may not call all.
  */
 export class ModelRoutedCall extends InboundCall {
-  private readonly reader = new NameReader();
+  private readonly reader: NameReader;
+  private readonly scope: NamedCallOptions['scope'];
   /** The handler waits for the model. */
   private isAwaited = false;
   private isRead = false;
-  /** Later messages are read as well: they may name another model. Not where the first is compressed. */
+  /** What follows the first name is read as well, as it may name another model. Not where the first message is compressed. */
   private readsOn: boolean;
+  /** Later messages have to name the same model. */
+  private readonly isBound: boolean;
   /** The name in the first message; empty: it has none. */
   model = '';
   /** The version in it; empty: the one that the sidecar chooses. */
@@ -60,12 +67,15 @@ export class ModelRoutedCall extends InboundCall {
     stream: Stream,
     block: HeaderBlock,
     ended: boolean,
-    { method, isBound, grant }: NamedCallOptions,
+    { method, isBound, grant, scope }: NamedCallOptions,
   ) {
     super(context, modelHandler, session, stream, block, ended);
     this.method = method;
     this.grant = grant;
-    this.readsOn = method.isStream && isBound;
+    this.scope = scope;
+    this.reader = new NameReader(scope);
+    this.isBound = method.isStream && isBound;
+    this.readsOn = this.isBound || scope === 'whole';
   }
 
   /** Its first message has been read, or certainly cannot be. */
@@ -77,6 +87,7 @@ export class ModelRoutedCall extends InboundCall {
     if (this.isFinished) return;
     const isFirst = !this.isRead && this.reader.naming === Naming.reading;
     const at = isFirst ? this.readFirst(buffer, start, end) : start;
+    if (this.reader.naming === Naming.twice) return this.unclear();
     if (this.readsOn && !this.namesSameModel(buffer, at, end)) return;
     super.onData(stream, buffer, start, end, ended);
     this.readModel();
@@ -124,11 +135,17 @@ export class ModelRoutedCall extends InboundCall {
     this.version = version;
     if (naming === Naming.malformed) this.malformed('the octets are no message');
     else if (naming === Naming.tooLate) this.problem = TOO_LATE;
+    else if (naming === Naming.twice) this.malformed(TWICE);
   }
 
   private malformed(problem: string): void {
     this.problem = problem;
     this.isMalformed = true;
+  }
+
+  private unclear(): void {
+    this.malformed(TWICE);
+    this.modelHandler.onModelUnclear(this);
   }
 
   /** Reads a compressed first message. False: what has come of it is not enough yet. */
@@ -148,16 +165,19 @@ export class ModelRoutedCall extends InboundCall {
     }
     const head = buffered === null ? EMPTY : prefixOf(buffered, bytes).subarray(PREFIX_BYTES);
     const isAll = head.length === reader.length;
-    const inner = new NameReader();
+    const inner = new NameReader(this.scope);
     let isHead = false;
+    let isRead = false;
     for (const { octets, isWhole } of inflatedPrefixes(encoding, head, isAll)) {
       isHead = true;
       inner.feedMessage(octets, isWhole);
-      if (inner.naming !== Naming.reading) break;
+      isRead = isWhole;
+      if (inner.naming !== Naming.reading && (this.grant === null || inner.naming !== Naming.found)) break;
     }
     inner.end();
     if (!isHead) this.malformed(`the octets are not compressed as '${encoding}'`);
     else if (inner.naming === Naming.reading) this.problem = TOO_LATE;
+    else if (this.grant !== null && !isRead && inner.naming === Naming.found) this.problem = TOO_LONG;
     else this.setModel(inner);
     return true;
   }
@@ -172,7 +192,7 @@ export class ModelRoutedCall extends InboundCall {
   /** Whether a message that has been read so far may pass; one that is not read passes where its caller may call any model. */
   private mayPass(reader: NameReader): boolean {
     const { naming } = reader;
-    if (naming === Naming.reading) return true;
+    if (naming === Naming.reading || !this.isBound) return true;
     if (this.grant !== null) return naming === Naming.found && this.isSameModel(reader);
     return naming !== Naming.found || reader.name === '' || this.isSameModel(reader);
   }
@@ -182,6 +202,10 @@ export class ModelRoutedCall extends InboundCall {
     const { reader } = this;
     for (let at = start; at < end; ) {
       at = reader.feed(buffer, at, end);
+      if (reader.naming === Naming.twice) {
+        this.unclear();
+        return false;
+      }
       if (this.mayPass(reader)) continue;
       const names = { model: titleOf(this.model, this.version), other: titleOf(reader.name, reader.version) };
       sendLocalReply(this, makeLocalReply(ModelReplyReasons.otherModel, names));
@@ -196,4 +220,6 @@ function titleOf(model: string, version: string): string {
 }
 
 const EMPTY = Buffer.alloc(0);
+const TWICE = 'the message names more than one model, or goes on with what is no message';
+const TOO_LONG = `the compressed message has more than ${MAX_INFLATED_BYTES} octets, and may name another model further on`;
 const TOO_LATE = `it is not within the first ${MAX_SEARCHED_BYTES} octets of the message`;

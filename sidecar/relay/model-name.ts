@@ -1,3 +1,5 @@
+import { SecondName } from './models/second-name.js';
+
 /** Octets of a message that are looked at (or stepped over) in search of the name. */
 export const MAX_SEARCHED_BYTES = 64 * 1024;
 /** No file system has longer names of directories; a longer name is cut to this, octets. */
@@ -18,6 +20,8 @@ export const Naming = {
   malformed: 4,
   /** Too much lies before the name. */
   tooLate: 5,
+  /** It was found, and the message names another after it, or goes on with what is no field. */
+  twice: 6,
 } as const;
 export type Naming = (typeof Naming)[keyof typeof Naming];
 
@@ -34,7 +38,8 @@ const LARGEST_SCALE = 2 ** 63;
  * Reads which model a call names: field 1 of its messages, as the inference protocol and gRPC's health service have it.
  * Messages are read as they pass, octet by octet only where fields begin; nothing of them is kept but a name that comes
  * in parts. The first field of that number counts, if it is within the first `MAX_SEARCHED_BYTES` of its message. A
- * version counts where it is the next field.
+ * version counts where it is the next field. Where it matters that there is no second name, which decoders would take, the
+ * rest of each message is stepped through too.
  */
 export class NameReader {
   naming: Naming = Naming.reading;
@@ -57,6 +62,13 @@ export class NameReader {
   private rest = 0;
   private partial: Buffer | null = null;
   private partialBytes = 0;
+  /** Null: what follows the name does not matter. */
+  private readonly second: SecondName | null;
+
+  /** @param scope of a message: its `beginning`, up to the name, or the `whole` of it. */
+  constructor(scope: 'beginning' | 'whole' = 'beginning') {
+    this.second = scope === 'whole' ? new SecondName() : null;
+  }
 
   /** Whether no octet of a message has come yet. */
   get isEmpty(): boolean {
@@ -70,14 +82,25 @@ export class NameReader {
   feed(bytes: Buffer, start: number, end: number): number {
     let at = start;
     if (this.naming !== Naming.reading) {
-      const n = Math.min(this.left, end - at);
-      this.left -= n;
-      at += n;
-      if (this.left > 0 || at === end) return at;
+      at = this.pass(bytes, at, end);
+      if (this.left > 0 || at === end || this.naming === Naming.twice) return at;
       this.begin();
     }
     while (at < end && this.naming === Naming.reading)
       at = this.prefixed < PREFIX_BYTES ? this.readPrefix(bytes, at) : this.readPart(bytes, at, end);
+    return at;
+  }
+
+  /** Steps over what is left of a message, as far as it is here. */
+  private pass(bytes: Buffer, start: number, end: number): number {
+    const { second } = this;
+    const stop = start + Math.min(this.left, end - start);
+    let at = stop;
+    if (second !== null && this.naming === Naming.found) {
+      at = second.feed(bytes, start, stop);
+      if (second.isFound || (this.left === at - start && !second.isBetweenFields)) this.naming = Naming.twice;
+    }
+    this.left -= at - start;
     return at;
   }
 
@@ -88,8 +111,14 @@ export class NameReader {
     this.length = isWhole ? bytes.length : Number.MAX_SAFE_INTEGER;
     this.left = this.length;
     if (this.left === 0) this.naming = Naming.absent;
-    for (let at = 0; at < bytes.length && this.naming === Naming.reading; )
-      at = this.readPart(bytes, at, bytes.length);
+    let at = 0;
+    while (at < bytes.length && this.naming === Naming.reading) at = this.readPart(bytes, at, bytes.length);
+    if (this.naming === Naming.found) this.pass(bytes, at, bytes.length);
+  }
+
+  /** The name was found, and what follows is no field. */
+  private get foundThough(): Naming {
+    return this.second === null ? Naming.found : Naming.twice;
   }
 
   /** No more octets can be read: a name without what follows it counts. */
@@ -105,6 +134,7 @@ export class NameReader {
     this.prefixed = 0;
     this.length = 0;
     this.partialBytes = 0;
+    this.second?.begin();
     this.expect(Part.tag);
   }
 
@@ -143,7 +173,7 @@ export class NameReader {
     this.value += (octet & 0x7f) * this.scale;
     if (octet >= 0x80) {
       if (this.left === 0 || this.scale >= LARGEST_SCALE)
-        this.naming = this.isNamed ? Naming.found : Naming.malformed;
+        this.naming = this.isNamed ? this.foundThough : Naming.malformed;
       this.scale *= 128;
     } else if (part === Part.tag) this.onTag(this.value);
     else if (part === Part.length) this.onLength(this.value);
@@ -154,8 +184,9 @@ export class NameReader {
   private onTag(tag: number): void {
     this.tag = tag;
     if (this.isNamed) {
-      if (tag === VERSION && this.left > 0) this.expect(Part.length);
-      else this.naming = Naming.found;
+      if (tag === VERSION && this.left > 0) return this.expect(Part.length);
+      this.second?.onTag(tag);
+      this.naming = this.second?.isFound === true ? Naming.twice : Naming.found;
       return;
     }
     // 64-bit field numbers do not exist, and `&` takes 32 bits.
@@ -171,7 +202,8 @@ export class NameReader {
 
   private onLength(length: number): void {
     if (this.isNamed) {
-      if (length === 0 || length > this.left) this.naming = Naming.found;
+      if (length > this.left) this.naming = this.foundThough;
+      else if (length === 0) this.naming = Naming.found;
       else this.expectText(length);
       return;
     }

@@ -202,6 +202,15 @@ describe('Inbound, by model', () => {
       assert.deepEqual(statusesOf([call(9), call(9), call(16_000)]), [0, 8, 8]);
     });
 
+    it('a second name leads past no limit', () => {
+      limited();
+      const two = grpcMessage(
+        Buffer.concat([anInferRequest('small').subarray(5), anInferRequest('large').subarray(5)]),
+      );
+      assertEnd(infer('', { body: two }), [3, 'no-model-name'], { 'grpc-message': /more than one model/ });
+      assert.equal(stack.requests.length, 0);
+    });
+
     it('what cannot be read counts, and says why; nothing else does', () => {
       limited({ burst: 1 });
       const zipped = {
@@ -283,6 +292,37 @@ describe('Inbound, by model', () => {
       refused(infer('', { body: grpcMessage(Buffer.from([0xff, 0xff])) }), /cannot be read/);
       refused(infer('', { body: Buffer.alloc(0) }), /cannot be read/);
       assert.equal(stack.requests.length, 0);
+    });
+
+    it('a request with a second name, which decoders take, is refused wherever that stands', () => {
+      guarded(some('a'));
+      const second = Buffer.from([0x0a, 1, 0x62]);
+      const more = (request: Buffer): Buffer => grpcMessage(Buffer.concat([request.subarray(5), second]));
+      refused(infer('', { body: more(anInferRequest('a')) }), /the message names more than one model/);
+      refused(infer('', { body: grpcMessage(Buffer.from([0x0a, 1, 0x61, ...second])) }), /more than one/);
+      refused(infer('', { body: more(anInferRequest('a', 600_000)) }), /more than one model/);
+      const stream = infer('', { path: STREAM, body: null });
+      stack.settle(stream.data(anInferRequest('a')));
+      stack.settle(stream.data(more(anInferRequest('a')), Flag.endStream));
+      refused(stream, /more than one model/);
+      assert.equal(stack.requests.filter(({ isEnded }) => isEnded).length, 0, 'the model has no whole one');
+      assert.deepEqual(statusesOf([infer('a'), infer('', { body: anInferRequest('a', 600_000) })]), [0, 0]);
+    });
+
+    it('a compressed request is read whole, or refused where it is too long for that', () => {
+      guarded(some('a'));
+      const metadata = [['grpc-encoding', 'gzip']] as const;
+      const zipped = (message: Buffer): Buffer => {
+        const packed = gzipSync(message);
+        return grpcMessage(packed, packed.length, 1);
+      };
+      const [small, large] = [anInferRequest('a', 3_000), anInferRequest('a', 600_000)].map((each) =>
+        each.subarray(5),
+      ) as [Buffer, Buffer];
+      assert.equal(infer('', { body: zipped(small), metadata }).status, 0);
+      const second = Buffer.concat([small, Buffer.from([0x0a, 1, 0x62])]);
+      refused(infer('', { body: zipped(second), metadata }), /more than one model/);
+      refused(infer('', { body: zipped(large), metadata }), /compressed message has more than 65536 octets/);
     });
 
     it('every message of a stream is held to it', () => {

@@ -71,6 +71,41 @@ describe('the name of a model', () => {
     );
   });
 
+  it('read whole, a message has the name that a decoder takes, or is said to have more than one', () => {
+    const { requestSerialize: encode, requestDeserialize: decode } = ModelInfer;
+    const field = fc.oneof(
+      fc.uint8Array({ maxLength: 12 }),
+      name.map((text) => encode({ model_name: text, inputs: [], raw_input_contents: [] })),
+      name.map((text) =>
+        encode({ model_name: '', model_version: text, inputs: [], raw_input_contents: [Buffer.alloc(9)] }),
+      ),
+    );
+    let twice = 0;
+    fc.assert(
+      fc.property(fc.array(field, { maxLength: 5 }), cuts, (fields, lengths) => {
+        const message = Buffer.concat(fields);
+        const reader = new NameReader('whole');
+        const body = grpcMessage(message);
+        for (let at = 0, i = 0; at < body.length; i++) {
+          const end = Math.min(body.length, at + lengths[i % lengths.length]!);
+          while (at < end && reader.naming !== Naming.twice) at = reader.feed(body, at, end);
+          if (reader.naming === Naming.twice) break;
+        }
+        if (reader.naming === Naming.twice) twice++;
+        if (reader.naming !== Naming.found) return;
+        let decoded: string;
+        try {
+          decoded = decode(message).model_name as string;
+        } catch {
+          return; // no decoder takes it
+        }
+        assert.equal(reader.name, decoded);
+      }),
+      { numRuns: 2_000 },
+    );
+    assert.ok(twice > 0);
+  });
+
   it('octets that are no message have no model name, and nothing is thrown', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), cuts, (bytes, lengths) => {

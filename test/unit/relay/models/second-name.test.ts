@@ -1,0 +1,50 @@
+/** A second field 1 is found wherever it stands in a message; the same octets within another field are not one. */
+import assert from 'node:assert/strict';
+import { SecondName } from '../../../../sidecar/relay/models/second-name.js';
+
+const NAME = [0x0a, 1, 0x62];
+const VERSION = [0x12, 1, 0x39];
+const NUMBER = [0x20, 0xff, 0x01];
+const LARGE = [0x3a, 0x80, 0x08, ...new Array<number>(1_024).fill(0x0a)];
+const FIXED = [0x49, 1, 2, 3, 4, 5, 6, 7, 8, 0x55, 1, 2, 3, 4];
+
+/** Fed in reads of this length. */
+function found(octets: readonly number[], length: number): boolean {
+  const second = new SecondName();
+  const bytes = Buffer.from(octets);
+  second.begin();
+  for (let at = 0; at < bytes.length && !second.isFound; )
+    at = second.feed(bytes, at, Math.min(bytes.length, at + length));
+  return second.isFound;
+}
+
+describe('a second name in a message', () => {
+  const others = [...VERSION, ...NUMBER, ...LARGE, ...FIXED, 0x3a, 0];
+
+  for (const length of [1, 2, 3, 7, 4_096]) {
+    it(`is found in reads of ${length}, and nothing else is`, () => {
+      assert.equal(found(others, length), false);
+      assert.equal(found([...others, ...NAME], length), true);
+      assert.equal(found([...NAME, ...others], length), true);
+      assert.equal(found([...VERSION, 0x8a, 0x00, 1, 0x62], length), true, 'in a longer spelling of its tag');
+    });
+  }
+
+  it('what is no field counts as one: nothing is known after it', () => {
+    for (const octets of [[0x00], [0x0b], [0x3c], [0x3f], new Array<number>(11).fill(0xff)])
+      assert.equal(found([...octets, ...VERSION], 4_096), true, octets.join());
+  });
+
+  it('a message that ends within a field is told from one that ends after it', () => {
+    const second = new SecondName();
+    const ends = (octets: readonly number[]): boolean => {
+      second.begin();
+      second.feed(Buffer.from(octets), 0, octets.length);
+      return second.isBetweenFields;
+    };
+    assert.deepEqual(
+      [ends(others), ends([]), ends([0x3a, 9, 1]), ends([0xba]), ends([0x3a])],
+      [true, true, false, false, false],
+    );
+  });
+});
