@@ -81,8 +81,11 @@ describe('outrider page', function () {
     const [first, second] = facts.sidecars.map(({ admin: address }) => address);
     const faults = JSON.parse((await admin(first!, '/faults')).body);
     assert.deepEqual([faults.faults, faults.processes], [[], []]);
-    const { state, restarts, pid } = (await reportOf(second!)).model!;
-    assert.deepEqual([state, restarts], ['ready', 1]);
+    const { restarts, pid } = await until('the model is back', async () => {
+      const { model } = await reportOf(second!);
+      return model!.state === 'ready' && model!;
+    });
+    assert.equal(restarts, 1);
     assert.notEqual(pid, facts.sidecars[1]!.modelPid);
     // A freeze ends by itself, and one process is struck at a time.
     assert.equal((await admin(first!, '/faults?process=freeze&for=60s', 'POST')).status, 201);

@@ -6,16 +6,14 @@
  * so that two cores carry clients, sidecars and models: what is measured is what becomes of calls, and not how many fit.
  */
 import type { Standing } from '../arms/arm.js';
-import type { ArmName, CallRecord } from '../history/record.js';
+import type { ArmName } from '../history/record.js';
 import { machineNow } from '../protocol/run-clock.js';
 import { type Deadlines, DrillClient, isOpen, type ModelName, type OpenCall } from './client.js';
-import { LagMeter } from './lag.js';
-import { Pace } from './pace.js';
+import { type EndedLoad, OpenLoop } from './open-loop.js';
 import type { Picture } from './pictures.js';
 
 /** As many as replicas, so that each replica is the first choice of one client under `pick_first`. */
 const CLIENTS = 3;
-const TICK_MS = 5;
 const WARM_LIMIT_MS = 15_000;
 /** More than one connection is used: the first calls of each pay for its handshake. */
 const WARM_CALLS = 5;
@@ -42,14 +40,8 @@ export interface LoadPlan {
 
 /** The load of one drill with one arm. */
 export class Load {
-  /** Machine time of 0 in the records: the begin of the load. */
-  zeroMs = machineNow();
-  private readonly calls: OpenCall[] = [];
+  private readonly loop = new OpenLoop<ModelName>((model) => this.make(model, this.count));
   private readonly clients: readonly DrillClient[];
-  private readonly lag = new LagMeter(() => this.now());
-  /** One pace for each model, replaced as a whole when a drill changes the rates. */
-  private paces: readonly Pace[] = [];
-  private timer: NodeJS.Timeout | undefined;
   private count = 0;
 
   constructor(private readonly plan: LoadPlan) {
@@ -60,9 +52,14 @@ export class Load {
     );
   }
 
+  /** Machine time of 0 in the records. */
+  get zeroMs(): number {
+    return this.loop.zeroMs;
+  }
+
   /** Ms since the begin of the load. */
   now(): number {
-    return machineNow() - this.zeroMs;
+    return this.loop.now();
   }
 
   /** Resolves when each client has had answers of each model, all of them at once. Rejects after 15 s. */
@@ -89,26 +86,18 @@ export class Load {
 
   /** Begins; records count from here. */
   start(): void {
-    this.zeroMs = machineNow();
-    this.calls.length = 0;
-    this.change(this.plan.rates);
-    this.lag.start();
-    this.timer = setInterval(() => this.sendWhatIsDue(), TICK_MS);
+    this.loop.start(this.plan.rates);
   }
 
   /** Calls at these rates from now on. */
   change(rates: Rates): void {
-    // What was due before is already sent; the new distances begin now.
-    const nowMs = this.now();
-    this.paces = Object.entries(rates).map(
-      ([model, perSecond]) => new Pace(model as ModelName, perSecond, nowMs),
-    );
+    this.loop.change(rates);
   }
 
   /** One call that is itself the fault. */
   sendFault(model: ModelName, id: string): void {
     this.count += 1;
-    this.calls.push(
+    this.loop.calls.push(
       this.call(model, this.count % CLIENTS, {
         id: `call-${id}-${this.plan.number}-${this.count}`,
         isFault: true,
@@ -117,31 +106,13 @@ export class Load {
   }
 
   /** Ends: no more calls. Resolves with all of them once each has ended, or has hung for long. */
-  async stop(): Promise<{
-    readonly calls: readonly CallRecord[];
-    readonly lagMs: readonly number[];
-    readonly seconds: number;
-  }> {
-    clearInterval(this.timer);
-    const seconds = this.now() / 1_000;
-    const endMs = this.now() + HANG_MS;
-    while (this.calls.some(isOpen) && this.now() < endMs) await pause(20);
-    this.lag.stop();
-    const nowMs = this.now();
-    for (const call of this.calls) if (isOpen(call)) call.endMs = nowMs;
-    return { calls: this.calls, lagMs: this.lag.lags, seconds };
+  stop(): Promise<EndedLoad> {
+    return this.loop.stop(HANG_MS);
   }
 
   close(): void {
-    clearInterval(this.timer);
-    this.lag.stop();
+    this.loop.close();
     for (const client of this.clients) client.close();
-  }
-
-  private sendWhatIsDue(): void {
-    const nowMs = this.now();
-    for (const pace of this.paces)
-      for (let due = pace.take(nowMs); due > 0; due--) this.calls.push(this.make(pace.model, this.count));
   }
 
   /** A call of the load, with an id of its own. */

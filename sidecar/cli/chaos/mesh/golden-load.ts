@@ -6,13 +6,10 @@
 import { type Client, Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
 import { MODEL_INFER } from '../../../codec/inference.js';
 import { isOpen, type OpenCall } from '../load/client.js';
-import { LagMeter } from '../load/lag.js';
-import { Pace } from '../load/pace.js';
-import { machineNow } from '../protocol/run-clock.js';
+import { type EndedLoad, OpenLoop } from '../load/open-loop.js';
 import type { GoldenInput } from './golden-input.js';
 import type { AvailabilityGuard } from './guard.js';
 
-const TICK_MS = 5;
 /** Calls that wait at once. */
 const MOST_OPEN = 256;
 /** Calls before the drill, one after the other. */
@@ -33,12 +30,9 @@ export interface GoldenLoadPlan {
 
 /** Makes the calls of one drill, and notes what becomes of them. */
 export class GoldenLoad {
-  /** Machine time of 0 in the records. */
-  private zeroMs = machineNow();
-  private readonly calls: OpenCall[] = [];
-  private readonly lag = new LagMeter(() => this.now());
-  private pace: Pace<'golden'> | undefined;
-  private timer: NodeJS.Timeout | undefined;
+  private readonly loop = new OpenLoop<'golden'>(() =>
+    this.open.length < MOST_OPEN ? this.call() : undefined,
+  );
   private count = 0;
   private deadlineMs = DEADLINE.mostMs;
 
@@ -46,7 +40,7 @@ export class GoldenLoad {
 
   /** Ms since the begin of the load. */
   now(): number {
-    return machineNow() - this.zeroMs;
+    return this.loop.now();
   }
 
   /**
@@ -70,16 +64,12 @@ export class GoldenLoad {
 
   /** Begins; records count from here. */
   start(): void {
-    this.zeroMs = machineNow();
-    this.calls.length = 0;
-    this.pace = new Pace('golden', this.plan.perSecond, 0);
-    this.lag.start();
-    this.timer = setInterval(() => this.sendWhatIsDue(), TICK_MS);
+    this.loop.start({ golden: this.plan.perSecond });
   }
 
   /** Median time of the calls that were answered so far, ms. */
   get usualMs(): number {
-    const times = this.calls
+    const times = this.loop.calls
       .filter(({ answer }) => answer === 'right')
       .map((call) => call.endMs - call.startMs);
     times.sort((a, b) => a - b);
@@ -89,38 +79,24 @@ export class GoldenLoad {
   /** Why the drill has to stop; undefined: it may go on. */
   whyStop(): string | undefined {
     const nowMs = this.now();
-    const open = this.calls.filter(isOpen);
+    const { open } = this;
     if (open.length >= MOST_OPEN) return `${open.length} calls wait for an answer`;
     const late = open.filter(({ startMs }) => nowMs - startMs > this.deadlineMs * LATE_SHARE).length;
     return this.plan.guard.whyStop(nowMs, late);
   }
 
   /** Ends: no more calls. Resolves once each has ended: at its deadline at the latest. */
-  async stop(): Promise<{
-    readonly calls: readonly OpenCall[];
-    readonly lagMs: readonly number[];
-    readonly seconds: number;
-  }> {
-    clearInterval(this.timer);
-    const seconds = this.now() / 1_000;
-    const endMs = this.now() + 2 * this.deadlineMs;
-    while (this.calls.some(isOpen) && this.now() < endMs)
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    this.lag.stop();
-    const nowMs = this.now();
-    for (const call of this.calls) if (isOpen(call)) call.endMs = nowMs;
-    return { calls: this.calls, lagMs: this.lag.lags, seconds };
+  stop(): Promise<EndedLoad> {
+    return this.loop.stop(2 * this.deadlineMs);
   }
 
   /** Stops at once. */
   close(): void {
-    clearInterval(this.timer);
-    this.lag.stop();
+    this.loop.close();
   }
 
-  private sendWhatIsDue(): void {
-    for (let due = this.pace!.take(this.now()); due > 0; due--)
-      if (this.calls.filter(isOpen).length < MOST_OPEN) this.calls.push(this.call());
+  private get open(): readonly OpenCall[] {
+    return this.loop.calls.filter(isOpen);
   }
 
   private call(): OpenCall {

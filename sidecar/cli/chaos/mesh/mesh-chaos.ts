@@ -42,6 +42,8 @@ export interface MeshChaosOptions {
   readonly arms?: readonly string[];
   readonly full?: true;
   readonly quick?: true;
+  /** How often each drill is held. Default: once. */
+  readonly runs?: number;
   readonly json?: true;
   readonly report?: string;
 }
@@ -94,7 +96,10 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
     const ground = { members, control, client, input, perSecond, leastAvailable, pace, sleep } as const;
     const startedAtMs = systemClock.wallNow();
     const startedMs = systemClock.now();
-    const { runs, skipped } = await runDrills(drills, ground);
+    const { runs, skipped } = await runDrills(
+      drills.flatMap((drill) => Array.from({ length: options.runs ?? 1 }, () => drill)),
+      ground,
+    );
     const seconds = (systemClock.now() - startedMs) / 1_000;
     const about = aboutRun({ args: process.argv.slice(2), startedAtMs, seconds, arms: [] });
     const outrider = aboutText(targets, ground);
@@ -110,7 +115,7 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
   }
 }
 
-/** One drill after the other, each on another replica; the first that had to be stopped is the last. */
+/** One drill after the other, repeated ones too, each on another replica; the first that had to be stopped is the last. */
 async function runDrills(
   drills: readonly MeshDrill[],
   ground: MeshGround,
@@ -121,7 +126,8 @@ async function runDrills(
   const width = Math.max(...drills.map(({ name }) => name.length));
   const { replicas } = ground.members;
   const skip = (drill: string, because: string) => {
-    skipped.push({ drill, arm: 'outrider', because });
+    if (!skipped.some((each) => each.drill === drill && each.because === because))
+      skipped.push({ drill, arm: 'outrider', because });
     process.stderr.write(`${drill.padEnd(width)}  not held: ${because}\n`);
   };
   let stopped: string | undefined;

@@ -16,9 +16,14 @@ export function spanOrder(span: number | 'never'): number {
   return span === 'never' ? Number.POSITIVE_INFINITY : span;
 }
 
-/** Of the runs that have one; undefined where none has. The median of an even number is the lower one of the two. */
+/**
+ * Of the runs that have one; undefined where none has. The median of an even number is the mean of the two in the middle, and
+ * `never` where one of these is.
+ */
 export function spreadOf(values: readonly Span[]): Spread<number | 'never'> | undefined {
   const known = values.filter((value) => value !== undefined).sort((a, b) => spanOrder(a) - spanOrder(b));
-  const median = known[(known.length - 1) >> 1];
-  return median === undefined ? undefined : { median, least: known[0]!, most: known.at(-1)! };
+  const [lower, upper] = [known[(known.length - 1) >> 1], known[known.length >> 1]];
+  if (lower === undefined || upper === undefined) return undefined;
+  const median = lower === 'never' || upper === 'never' ? 'never' : (lower + upper) / 2;
+  return { median, least: known[0]!, most: known.at(-1)! };
 }
