@@ -6,7 +6,8 @@ import type { PeakEwma } from '../core/balancing/peak-ewma.js';
 import { AttemptTrait, classifyAttempt, outcomeIn } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { EjectionEvent, Evidence } from '../core/outlier/ejection.js';
+import { Detector } from '../core/outlier/detectors.js';
+import { EjectionEvent, Evidence, NO_PROBE } from '../core/outlier/ejection.js';
 import type { Attempt } from '../relay/attempt.js';
 import { NEVER } from '../relay/call.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -46,7 +47,7 @@ export function recordOutcome(
       recordForStreams(attempt, isUnanswered, now);
     if (outcome === Outcome.fault) endpoint.lastFault = describeEnd(attempt);
   }
-  const event = recordForEjection(attempt, outcome, now);
+  const event = recordForEjection(attempt, trialOutcome(call, attempt, outcome), now);
   if (event !== EjectionEvent.nothing) onEjectionEvent(call.cluster, event, endpoint);
   const { sweep } = call.cluster;
   if (sweep !== null) recordForSweep(sweep, call, attempt, tookMs, now);
@@ -92,6 +93,15 @@ function recordForStreams(attempt: OutboundAttempt, isUnanswered: boolean, nowMs
   const tookMs = isUnanswered && isJudged ? attempt.tookMs : UNKNOWN_DURATION;
   const usualMs = endpoint.usualMsOf(CallKind.stream);
   recordLatency(endpoint.latencyOf(CallKind.stream), outcome, tookMs, usualMs, nowMs);
+}
+
+/** A trial of an endpoint that is out for invalid answers has failed with another one of these, whatever its status. */
+function trialOutcome(call: OutboundCall, attempt: OutboundAttempt, outcome: Outcome): Outcome {
+  const { endpoint, probe } = attempt;
+  if (probe === NO_PROBE || outcome !== Outcome.success) return outcome;
+  const inspector = call.cluster.sweep?.inspector ?? null;
+  if (inspector === null || endpoint.ejection.detector !== Detector.invalidOutput) return outcome;
+  return inspector.isSuspicious(call, attempt, endpoint) ? Outcome.fault : outcome;
 }
 
 function recordForEjection(attempt: OutboundAttempt, outcome: Outcome, nowMs: number): EjectionEvent {

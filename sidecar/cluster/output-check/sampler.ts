@@ -121,6 +121,17 @@ export class OutputInspector extends WheelEntry {
     this.add({ call, attempt, endpoint, answer, body, bytes });
   }
 
+  /**
+   * Whether the answer of a trial is like those for which its endpoint was ejected. Looked at before the trial counts, as the status
+   * says OK. It is charged by no peer's word: that was given, and an endpoint that is out has to show that it is well.
+   */
+  isSuspicious(call: Call, { heldResponse }: Attempt, endpoint: Endpoint): boolean {
+    const read = ANSWER_READERS.get(headerViewOf(call.block).path);
+    if (read === undefined || heldResponse === null) return false;
+    const inspection = read(heldResponse, Math.floor(this.relay.random() * 2 ** 31));
+    return inspection !== undefined && this.forms.suspicion(endpoint, inspection) !== '';
+  }
+
   fire(): void {
     if (this.searches.length > 0) this.goOnSearching();
     else if (this.mayReplay) this.examineNext();

@@ -1,5 +1,5 @@
 import type { SweepDetector } from './detector.js';
-import type { OutcomeWindow } from './outcome-window.js';
+import { LATEST, type OutputWindow } from './output-window.js';
 
 /** When a share of invalid responses is too large. */
 export interface InvalidOutputSettings {
@@ -9,8 +9,8 @@ export interface InvalidOutputSettings {
   readonly minSamples: number;
 }
 
-/** Length of a bucket of inspected responses, ms: they are sampled, so their window is longer than that of outcomes. */
-export const OUTPUT_BUCKET_MS = 6_000;
+/** Standard deviations beyond `above` that the latest responses have to show: they are few. */
+const DEVIATIONS = 2;
 /** Models whose shapes are remembered. */
 const MAX_MODELS = 64;
 
@@ -19,16 +19,25 @@ const MAX_MODELS = 64;
  * shapes that differ from those of the peers. A suspicious response alone proves nothing, for the input may be at fault: the
  * same request is sent to a peer, and the endpoint is blamed only when the peer's response is valid (`isBlamed`).
  */
-export const invalidOutput: SweepDetector<OutcomeWindow, InvalidOutputSettings> = {
+export const invalidOutput: SweepDetector<OutputWindow, InvalidOutputSettings> = {
   name: 'invalid-output',
   goesByFaults: false,
   reads: 'outputs',
   find: (windows, { above, minSamples }) =>
-    windows.map(({ calls, faults }) => {
-      const why = `${faults} of ${calls} sampled answers in 60 s are invalid, and those of its peers are not`;
-      return calls < minSamples || faults <= calls * above ? undefined : { why, severity: faults };
+    windows.map(({ calls, faults, latestFaults }) => {
+      if (calls < minSamples) return undefined;
+      const isLong = faults > calls * above;
+      if (!isLong && latestFaults <= leastOfLatest(above)) return undefined;
+      const which = isLong ? `${faults} of ${calls}` : `${latestFaults} of the last ${LATEST}`;
+      const why = `${which} sampled answers in 60 s are invalid, and those of its peers are not`;
+      return { why, severity: faults };
     }),
 };
+
+/** How many of the latest an endpoint may well have by chance whose share is `above`. */
+function leastOfLatest(above: number): number {
+  return LATEST * (above + DEVIATIONS * Math.sqrt((above * (1 - above)) / LATEST));
+}
 
 /** A response of a model, as far as it is inspected. */
 export interface InspectedResponse {

@@ -84,6 +84,23 @@ describe('Scenario: invalid output', () => {
     assert.match(why!, /^10 answers of methods whose form is not known: ModelInfer, Predict of/);
   });
 
+  it('lets a trial whose answer is as bad as before fail, though its status is OK, and one that is well end the ejection', () => {
+    open();
+    answerWith(BAD, 'b');
+    load(90);
+    assert.equal(stack.report('b').state, 'ejected');
+    const before = stack.requestsAt('b').length;
+    // Far beyond the first ejection: each trial is one call.
+    load(600, 200);
+    assert.equal(stack.report('b').state, 'ejected');
+    const trials = stack.requestsAt('b').length - before;
+    assert.ok(trials >= 1 && trials <= 10, `${trials} calls`);
+    assert.match(stack.report('b').why, /failed trials? since$/);
+    answerWith(GOOD, 'b');
+    load(2_000, 200);
+    assert.equal(stack.report('b').state, 'eligible');
+  });
+
   it('ejects the one whose answers have another form', () => {
     open();
     answerWith(SHORT, 'c');

@@ -3,15 +3,21 @@ import {
   type InspectedResponse,
   invalidOutput,
   isBlamed,
-  OUTPUT_BUCKET_MS,
   ResponseShapes,
 } from '../../../../sidecar/core/outlier/invalid-output.js';
-import { windowOf } from '../../../kit/core/ejections.js';
+import { OutputWindow } from '../../../../sidecar/core/outlier/output-window.js';
 
 const response = (over: Partial<InspectedResponse> = {}): InspectedResponse => ({
   ...{ model: 'digits 1', shape: 'y FP32[10]', flaw: '' },
   ...over,
 });
+
+/** Inspected responses in their order: `.` is a valid one, `!` an invalid one. */
+const outputs = (text: string): OutputWindow => {
+  const window = new OutputWindow();
+  for (const each of text) window[each === '!' ? 'fault' : 'success'](0);
+  return window;
+};
 
 describe('The invalid-output detector', () => {
   it('suspects an endpoint whose response is invalid, whatever its peers answer', () => {
@@ -47,7 +53,7 @@ describe('The invalid-output detector', () => {
   });
 
   it('finds an endpoint by the share of invalid responses among the samples of a minute', () => {
-    const window = windowOf(10, 9, 0, OUTPUT_BUCKET_MS);
+    const window = outputs('..........!!!!!!!!!');
     const find = () => invalidOutput.find([window], { above: 0.5, minSamples: 20 }, 0)[0];
     assert.equal(find(), undefined);
     window.fault(0);
@@ -56,5 +62,15 @@ describe('The invalid-output detector', () => {
     assert.match(find()!.why, /^11 of 21 sampled answers in 60 s are invalid/);
     window.moveTo(60_000);
     assert.equal(find(), undefined);
+  });
+
+  it('finds one that has broken after many good responses by the latest, where these cannot be chance', () => {
+    const find = (text: string, above = 0.5) =>
+      invalidOutput.find([outputs('.'.repeat(500) + text)], { above, minSamples: 5 }, 0)[0];
+    assert.equal(find('!'.repeat(14)), undefined);
+    assert.match(find('!'.repeat(15))!.why, /^15 of the last 20 sampled answers/);
+    assert.equal(find('!.'.repeat(40)), undefined, 'half of them, for long');
+    assert.equal(find('!!.!..!.'.repeat(3), 0.9), undefined);
+    assert.equal(find('!....................'), undefined, 'a single one');
   });
 });
