@@ -2,6 +2,7 @@ import { EjectionState } from '../../core/outlier/ejection.js';
 import { isBlamed, ResponseShapes } from '../../core/outlier/invalid-output.js';
 import { areReadOnly } from '../../core/routing/method.js';
 import { headerViewOf } from '../../http2/header-view.js';
+import { Meter } from '../../http2/limits.js';
 import type { Attempt } from '../../relay/attempt.js';
 import type { Call } from '../../relay/call.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
@@ -18,8 +19,11 @@ import { Suspects } from './suspects.js';
 
 /** Answers looked at in a second, and those that may wait. */
 const PER_SECOND = 40;
-/** The first of each second are looked at whatever the ratio: large calls are few, and a share of few shows nothing for long. */
-const FIRST_OF_SECOND = 10;
+/**
+ * So many are looked at whatever the ratio: large calls are few, and a share of few shows nothing for long. Of many calls one each
+ * 100 ms, so that one that breaks in the middle of a second need not wait for the next.
+ */
+const LEAST = { burst: 10, perSecond: 10 };
 const MAX_WAITING = 8;
 const PAUSE_MS = 4;
 /** Questions to peers under way at once. */
@@ -80,6 +84,7 @@ export class OutputInspector extends WheelEntry {
   private readonly replays = new Set<Replay>();
   private readonly rate = new ReplayRate();
   private readonly searches: Search[] = [];
+  private readonly least = new Meter(LEAST);
   private left = PER_SECOND;
   private second = 0;
 
@@ -159,8 +164,7 @@ export class OutputInspector extends WheelEntry {
     }
     this.beginSecond(nowMs);
     const isSuspect = this.suspects.has(endpoint, nowMs);
-    const isOneOfFew = this.left > PER_SECOND - FIRST_OF_SECOND;
-    if (!isSuspect && !isOneOfFew && this.relay.random() >= this.ratio) return false;
+    if (!isSuspect && !this.least.take(nowMs) && this.relay.random() >= this.ratio) return false;
     if (this.waiting.length >= MAX_WAITING) return false;
     return this.hasRoom(nowMs, isSuspect);
   }

@@ -161,11 +161,18 @@ describe('Scenario: invalid output', () => {
       answerWith(GOOD);
     });
 
-    it('looks at the first ten of a second, and a share of the others', () => {
+    it('looks at ten of a second, and a share of the others', () => {
       load(2_000, 5);
       // 10 and 5 % of 190 in each of ten seconds.
       const { inOrder } = counts();
       assert.ok(inOrder > 150 && inOrder < 240, `${inOrder}`);
+    });
+
+    it('charges one that breaks in the middle of a second within that second', () => {
+      load(550, 10);
+      answerWith(BAD, 'b');
+      load(45, 10);
+      assert.ok(counts().charged > 0);
     });
 
     it('ejects by five charges of one that answered well for a minute before, in two seconds at eight calls a second', () => {

@@ -88,7 +88,7 @@ const invalidOutput = block({
   }),
   sample_ratio: option(ratio({ min: 0.0001, max: 1 }).prefault(0.05), {
     meaning:
-      'Share of the answers that are looked at: the first 10 of each second, of the others this share, up to 40 a second. For 10 s after a charge, all answers of that endpoint may be.',
+      'Share of the answers that are looked at: 10 of each second, of the others this share, up to 40 a second. For 10 s after a charge, all answers of that endpoint may be.',
     why: 'A broken model is broken for all; one answer in twenty shows it soon.',
   }),
 });
