@@ -9,6 +9,7 @@ import { EjectionState } from '../core/outlier/ejection.js';
 import type { OutcomeWindow } from '../core/outlier/outcome-window.js';
 
 import { MAX_CRASHES, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
+import { Readiness } from '../http2/constants.js';
 import type { InboundAdmission } from '../inbound/admission.js';
 import { shownFingerprint } from '../relay/response-cache/request-key.js';
 import type { EndpointReport, PoisonReport, QueueReport } from '../telemetry/reports.js';
@@ -65,10 +66,14 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
     const starting = endpoint.mayBeStarting ? ({ mayBeStarting: true } as const) : {};
     return { ...base, ...starting, state: 'unhealthy', why, sinceMs: nowMs - endpoint.availableSinceMs };
   }
-  if (ejection.state === EjectionState.admitted && endpoint.isLoading) {
+  if (ejection.state === EjectionState.admitted && endpoint.readiness === Readiness.loading) {
     const why = both(both(LOADING, endpoint.eligible ? NO_OTHER : ''), criticalOf(endpoint));
     const sinceMs = nowMs - endpoint.availableSinceMs;
     return { ...base, mayBeStarting: true, state: 'unhealthy', why, sinceMs };
+  }
+  if (ejection.isHeld) {
+    const why = both(both(PROBATION, criticalOf(endpoint)), ejection.isDown ? whyEjected(endpoint) : '');
+    return { ...base, state: 'standby', why, sinceMs: nowMs - endpoint.availableSinceMs };
   }
   if (ejection.state === EjectionState.admitted) {
     const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);
@@ -77,7 +82,7 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
       const early = endpoint.isUntested
         ? UNTESTED
         : endpoint.slowStart === null
-          ? ''
+          ? released(endpoint)
           : warming(endpoint.slowStart);
       const why = both(early, criticalOf(endpoint));
       return { ...base, state: 'eligible', why, sinceMs };
@@ -108,12 +113,19 @@ function suspicionOf({ foresight }: Endpoint): EndpointReport['suspicion'] {
 }
 
 const NO_OTHER = 'calls go there all the same: no other endpoint is healthy';
+const PROBATION =
+  'on probation: its sidecar says that its model died of late and has not been up for long; others take the calls';
 const LOADING = 'its sidecar says that the model is loading';
 const UNTESTED = 'not checked yet; calls go there';
 const OTHERS = {
   priority: 'endpoints of a lower priority number take the traffic',
   locality: 'endpoints of our own locality take the traffic',
 } as const;
+
+/** It is on probation, and too few others could take its calls. */
+function released({ readiness }: Endpoint): string {
+  return readiness === Readiness.probation ? 'on probation, and gets calls: too few others take them' : '';
+}
 
 function warming({ calls, ratio }: SlowStart): string {
   return `warming up: ${calls} calls, ${Math.round(ratio * 100)} % of its share`;

@@ -185,7 +185,7 @@ export class InboundSide {
     }));
     this.lives.observe(
       revision,
-      { ...facts, isProven: true, rejection: '', suspicion: '' },
+      { ...facts, isProven: true, rejection: '', suspicion: host.suspicion },
       said || state.kind,
     );
   }
@@ -229,8 +229,8 @@ export class InboundSide {
       ...(tls === undefined ? {} : { tls }),
       onStream: (session, stream, block, ended) => this.inbound.accept(session, stream, block, ended),
     });
-    this.inbound.onLoading = (isLoading) => this.listener!.announceLoading(isLoading);
-    this.listener.announceLoading(this.inbound.isLoading);
+    this.inbound.onReadiness = (readiness) => this.listener!.announceReadiness(readiness);
+    this.listener.announceReadiness(this.inbound.readiness);
     this.address = await this.listener.listen();
   }
 

@@ -60,6 +60,7 @@ export class ModelHost {
   hosted: readonly HostedModel[] = [];
   private supervisor: OwnedProcess | undefined;
   private isReady = false;
+  private isOnProbation = false;
   /** Its only model is loaded, and runs for the first time. */
   isWarming = false;
   /** A sidecar before this one had given its process up. */
@@ -149,11 +150,16 @@ export class ModelHost {
   /**
    * From the supervisor: a change of the process. Calls do not wait for a process that is given up.
    */
-  processChanged({ state, why, restarts }: ModelReport): void {
+  processChanged({ state, why, restarts, isOnProbation = false }: ModelReport): void {
+    const wasOnProbation = this.isOnProbation;
+    this.isOnProbation = isOnProbation;
     this.isReady = state === 'ready';
     this.isWarming = false;
-    if (state === 'ready') this.serves();
-    else {
+    if (state === 'ready') {
+      this.serves();
+      if (wasOnProbation && !isOnProbation)
+        for (const each of this.hosted) if (each.instance.isReady) this.set(each, { kind: 'ready' });
+    } else {
       const isOver =
         state === 'given-up' ||
         (this.options.hasOthers && state === 'backoff' && restarts >= MAX_FAILED_STARTS);
@@ -185,7 +191,9 @@ export class ModelHost {
 
   private becameReady(hosted: HostedModel): void {
     this.failures.delete(hosted.backend.name);
-    if (!hosted.instance.isReady) this.set(hosted, { kind: 'ready' });
+    const { isOnProbation } = this;
+    if (!hosted.instance.isReady)
+      this.set(hosted, { kind: 'ready', ...(isOnProbation ? { isOnProbation } : {}) });
   }
 
   private set(hosted: HostedModel, state: ModelState): void {
@@ -252,6 +260,11 @@ export class ModelHost {
   }
 
   // ---- reports ----
+
+  /** What speaks against a process that serves, in one sentence; empty: nothing. */
+  get suspicion(): string {
+    return this.isOnProbation ? this.report().why : '';
+  }
 
   /** State of the process. */
   report(): ModelReport {

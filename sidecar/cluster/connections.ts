@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
+import { Readiness } from '../http2/constants.js';
 import type { Cluster } from './cluster.js';
+import { readmitServing } from './ejection-events.js';
 import { updateAvailable } from './eligibility.js';
 import type { Endpoint } from './endpoint.js';
 import { onRecovered } from './endpoint-health.js';
@@ -49,15 +51,15 @@ export function dialTo(cluster: Cluster, { address, peer }: Endpoint): Socket | 
   return socket;
 }
 
-/** The pool of an endpoint has gained or lost a connection, or failed to make one, or its peer says whether the model is loading. */
+/** The pool of an endpoint has gained or lost a connection, or failed to make one, or its peer says how its model fares. */
 export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
-  const { isConnected, isLoading } = endpoint.pool;
-  const wasReady = endpoint.isConnected && !endpoint.isLoading;
-  const isReady = isConnected && !isLoading;
+  const { isConnected, readiness } = endpoint.pool;
+  const wasReady = endpoint.isConnected && endpoint.readiness === Readiness.serving;
+  const isReady = isConnected && readiness === Readiness.serving;
   // An endpoint that is there from the beginning is no colder than the others: it has no slow start.
   if (isReady && !wasReady && !endpoint.isNew) onRecovered(cluster, endpoint);
   if (isReady || endpoint.pool.failures > 0) endpoint.isNew = false;
-  noteLoading(cluster, endpoint, isLoading);
+  noteReadiness(cluster, endpoint, readiness);
   if (endpoint.isConnected !== isConnected) {
     endpoint.isConnected = isConnected;
     endpoint.availableSinceMs = cluster.context.clock.now();
@@ -72,14 +74,25 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
   if (endpoint.pool.failures > 0 && endpoint.critical === '') reportUnreachable(cluster, endpoint);
 }
 
-/** What its sidecar says of the model: while another endpoint can take them, no calls go to one that is loading. */
-function noteLoading(cluster: Cluster, endpoint: Endpoint, isLoading: boolean): void {
-  if (endpoint.isLoading === isLoading) return;
-  endpoint.isLoading = isLoading;
+const SAID: Readonly<Record<Readiness, string>> = {
+  [Readiness.serving]: 'endpoint serves its model',
+  [Readiness.loading]: 'endpoint loads its model',
+  [Readiness.probation]: 'endpoint is on probation: its model died of late',
+};
+
+/**
+ * What its sidecar says of the model: while others can take them, no calls go to one that is loading or on probation. Of the latter
+ * `PriorityLevel.holdBack` decides how many others it takes.
+ */
+function noteReadiness(cluster: Cluster, endpoint: Endpoint, readiness: Readiness): void {
+  if (endpoint.readiness === readiness) return;
+  endpoint.readiness = readiness;
   endpoint.availableSinceMs = cluster.context.clock.now();
   if (!endpoint.pool.isConnected) return;
   const fields = { upstream: cluster.name, endpoint: endpoint.label };
-  cluster.context.logger.info(fields, isLoading ? 'endpoint loads its model' : 'endpoint serves its model');
+  cluster.context.logger.info(fields, SAID[readiness]);
+  // Admitted and held back, it is there for a call whose replica dies; no trial has to come first.
+  if (readiness === Readiness.probation) readmitServing(cluster, endpoint);
 }
 
 /** Discovery names an endpoint that cannot be reached: it may be out of date. */

@@ -26,6 +26,13 @@ export function onEjectionEvent(cluster: Cluster, event: EjectionEvent, endpoint
   }
 }
 
+/** Ends an ejection for a model that is down by the word of its sidecar, which says now that it serves. */
+export function readmitServing(cluster: Cluster, endpoint: Endpoint): void {
+  if (!endpoint.ejection.isDown) return;
+  endpoint.ejections.readmit(endpoint.ejection, cluster.context.clock.now());
+  onEjectionEvent(cluster, EjectionEvent.readmitted, endpoint);
+}
+
 /** Ends an ejection whose time is over where no call came to be the probe, and a health check has passed. */
 export function readmitUntried(cluster: Cluster, endpoint: Endpoint): void {
   endpoint.ejections.readmitUnprobed(endpoint.ejection, cluster.context.clock.now());

@@ -1,3 +1,4 @@
+import { Readiness } from '../http2/constants.js';
 import type { Cluster } from './cluster.js';
 import type { Endpoint } from './endpoint.js';
 
@@ -9,7 +10,7 @@ export function refreshEligible(cluster: Cluster): void {
   const { priorities } = cluster;
   const { logger } = cluster.context;
   const before = priorities.active;
-  const panics = priorities.refresh();
+  const panics = priorities.refresh(cluster.context.clock.now());
   if (priorities.active !== before && cluster.hadEndpoints && priorities.active.endpoints.length > 0) {
     const fields = {
       upstream: cluster.name,
@@ -33,7 +34,8 @@ export function refreshEligible(cluster: Cluster): void {
  * loading, is not available to the balancer while another is.
  */
 export function updateAvailable(cluster: Cluster, endpoint: Endpoint): void {
-  const isAvailable = endpoint.isConnected && !endpoint.isLoading && endpoint.unhealthy === '';
+  const isLoading = endpoint.readiness === Readiness.loading;
+  const isAvailable = endpoint.isConnected && !isLoading && endpoint.unhealthy === '';
   endpoint.ejections.setAvailable(endpoint.ejection, isAvailable ? 'available' : 'unavailable');
   refreshEligible(cluster);
 }

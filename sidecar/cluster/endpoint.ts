@@ -8,6 +8,7 @@ import { Ejection } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import type { MethodList } from '../core/routing/method-kinds.js';
 import { StreamPace } from '../core/stats/stream-pace.js';
+import { Readiness } from '../http2/constants.js';
 import type { Pool, PoolOptions } from '../transport/pool.js';
 
 /** An ejection that knows its endpoint. */
@@ -64,8 +65,8 @@ export class Endpoint extends EndpointLoad {
   readonly outcomes = new Float64Array(6);
   availableSinceMs = 0;
   isConnected = false;
-  /** Its sidecar says that the model is loading: a call would wait there. */
-  isLoading = false;
+  /** What its sidecar says of the model behind it. */
+  readiness: Readiness = Readiness.serving;
   /** When it last came back, or became well again. */
   backSinceMs = Number.NEGATIVE_INFINITY;
   /** While it is new or back: how warm it is. */

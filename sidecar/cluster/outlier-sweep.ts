@@ -6,6 +6,7 @@ import { CallTimes } from '../core/health/probe-timeout.js';
 import { CallClasses, NO_MODEL } from '../core/outlier/call-class.js';
 import { isOn } from '../core/outlier/detectors.js';
 import { type EjectionEvent, EjectionState } from '../core/outlier/ejection.js';
+import { Readiness } from '../http2/constants.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
@@ -38,6 +39,8 @@ export interface SweepTarget {
   onEjectionEvent(event: EjectionEvent, endpoint: Endpoint): void;
   /** A suspicion has begun or ended. */
   onSuspicion(change: 'rose' | 'fell', endpoint: Endpoint): void;
+  /** An endpoint is on probation: whether calls are held back from it may have changed. */
+  onProbation(): void;
   /** Weights of endpoints have changed. */
   onReweighed(): void;
 }
@@ -207,6 +210,8 @@ export class OutlierSweep extends WheelEntry {
     }
     this.foresight.sweep(now, isAfterStall ? 'stalled' : 'running');
     for (const endpoint of endpoints) this.updateWeight(endpoint, now);
+    // That others are full is seen by looking, and no event tells it.
+    if (endpoints.some(({ readiness }) => readiness === Readiness.probation)) this.cluster.onProbation();
   }
 
   /** Whether the event loop stood still before this sweep or the last one, which may have come before the backlog was worked off. */

@@ -1,7 +1,9 @@
 import { factorsOf, nearnessOf, TIERS } from '../core/balancing/locality.js';
 import type { EjectionSettings } from '../core/outlier/ejection.js';
+import { EjectionState } from '../core/outlier/ejection.js';
 import { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { CRITICAL_PRIORITY } from '../discovery/snapshot.js';
+import { Readiness } from '../http2/constants.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { Endpoint } from './endpoint.js';
 
@@ -53,13 +55,27 @@ export class PriorityLevel {
   }
 
   /**
+   * Holds calls and probes back from endpoints on probation, while at least half of all, and one, take calls without them and none
+   * of those refuses calls as full. Otherwise they get calls as any others: what has died of late may serve, and an overloaded
+   * replica is a worse risk.
+   */
+  holdBack(nowMs: number): void {
+    const suspects = this.endpoints.filter(({ readiness }) => readiness === Readiness.probation);
+    const others = this.endpoints.filter(takesCalls).length;
+    const areEnough = others > 0 && others * 2 >= this.endpoints.length;
+    const mayHold = suspects.length > 0 && areEnough && !this.ejections.isAnyFull(nowMs);
+    for (const { ejection, readiness } of this.endpoints)
+      this.ejections.setHeld(ejection, mayHold && readiness === Readiness.probation ? 'held' : 'free');
+  }
+
+  /**
    * Sets `eligible` of each endpoint; true when panic has just set in.
    * @param isLastResort no endpoint of any priority may be called: connected ones get calls though they are unhealthy.
    */
   updateEligible(isActive: boolean, isLastResort: boolean, locality?: OwnLocality): boolean {
     for (const endpoint of this.endpoints) {
       const may = this.ejections.mayCall(endpoint.ejection) || (isLastResort && endpoint.isConnected);
-      endpoint.eligible = isActive && may;
+      endpoint.eligible = isActive && may && !endpoint.ejection.isHeld;
     }
     if (locality !== undefined) this.preferLocal(locality);
     const was = this.isPanicking;
@@ -116,9 +132,15 @@ export class PriorityLevel {
     let best: Endpoint | undefined;
     for (const endpoint of this.endpoints) {
       if (endpoint.weight <= 0 || tried.includes(endpoint)) continue;
-      if (!this.ejections.mayCall(endpoint.ejection)) continue;
+      if (!this.ejections.mayCall(endpoint.ejection) || endpoint.ejection.isHeld) continue;
       if (best === undefined || endpoint.inFlight < best.inFlight) best = endpoint;
     }
     return best;
   }
+}
+
+/** Whether an endpoint takes calls, and nothing speaks against it. */
+function takesCalls({ ejection, weight, readiness }: Endpoint): boolean {
+  const isAdmitted = ejection.state === EjectionState.admitted && !ejection.ejectionSuppressed;
+  return weight > 0 && readiness === Readiness.serving && ejection.isAvailable && isAdmitted;
 }

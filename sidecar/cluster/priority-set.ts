@@ -62,7 +62,8 @@ export class PrioritySet {
   }
 
   /** Recomputes the active level and which endpoints are eligible; returns how many levels have begun to panic. */
-  refresh(): number {
+  refresh(nowMs: number): number {
+    for (const level of this.levels) level.holdBack(nowMs);
     const ready = this.levels.filter((level) => !level.isCritical && level.ejections.eligible > 0);
     for (const level of this.levels)
       level.ejections.hasAlternative = ready.length > (ready.includes(level) ? 1 : 0);

@@ -1,6 +1,7 @@
 import type { UpstreamConfig } from '../config/model.js';
 import type { Cluster } from './cluster.js';
 import { onEjectionEvent } from './ejection-events.js';
+import { refreshEligible } from './eligibility.js';
 import { onSuspicion } from './foresight/suspicion-events.js';
 import { needsSweep, OutlierSweep, type SweepTarget } from './outlier-sweep.js';
 import type { OwnLocality } from './priority-level.js';
@@ -48,6 +49,7 @@ function sweepTargetOf(cluster: Cluster): SweepTarget {
     },
     onEjectionEvent: (event, endpoint) => onEjectionEvent(cluster, event, endpoint),
     onSuspicion: (change, endpoint) => onSuspicion(cluster, change, endpoint),
+    onProbation: () => refreshEligible(cluster),
     onReweighed: () => cluster.balancer.reweighed?.(),
   };
 }

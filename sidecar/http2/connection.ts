@@ -1,5 +1,13 @@
 import { Closed, type ConnectionHandler, ConnectionState, type Role } from './connection-state.js';
-import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, MODEL_LOADING, PREFACE } from './constants.js';
+import {
+  ConnectionError,
+  ErrorCode,
+  FrameType,
+  MAX_STREAM_ID,
+  MODEL_READINESS,
+  PREFACE,
+  type Readiness,
+} from './constants.js';
 import { FrameReader, type FrameReceiver } from './frame-reader.js';
 import { exceed, frameSizeError, protocolError } from './frame-rules.js';
 import { appendFramed } from './framed-data.js';
@@ -245,12 +253,12 @@ export class Connection implements FrameReceiver {
     announceInitialWindow(this.state, bytes);
   }
 
-  /** Tells the peer whether what is behind this side is loading, by a SETTINGS frame of its own. */
-  announceLoading(isLoading: boolean): void {
+  /** Tells the peer how the model behind this side fares, by a SETTINGS frame of its own. */
+  announceReadiness(readiness: Readiness): void {
     const c = this.state;
     if (c.isOver) return;
     c.settingsSent++;
-    c.control.frame(FrameType.settings, 0, 0, settingsPayload([MODEL_LOADING, isLoading ? 1 : 0]));
+    c.control.frame(FrameType.settings, 0, 0, settingsPayload([MODEL_READINESS, readiness]));
     c.dirty();
   }
 

@@ -44,10 +44,17 @@ export const Setting = {
 } as const;
 
 /**
- * A setting of Outrider: 1 while the model behind a server is loading, else 0. In the range of IANA's registry for experiments
- * (0xf000 to 0xffff); other peers ignore it, as RFC 9113 section 6.5.2 demands.
+ * A setting of Outrider: what a server says of the model behind it, a value of `Readiness`. In the range of IANA's registry for
+ * experiments (0xf000 to 0xffff); other peers ignore it, as RFC 9113 section 6.5.2 demands.
  */
-export const MODEL_LOADING = 0xf0a7;
+export const MODEL_READINESS = 0xf0a7;
+
+/**
+ * Values of `MODEL_READINESS`; a peer takes any other one for `serving`, as a sidecar of an earlier version does with `probation`.
+ * `probation`: the model serves, its process before this one died, and this one has not been up for long.
+ */
+export const Readiness = { serving: 0, loading: 1, probation: 2 } as const;
+export type Readiness = (typeof Readiness)[keyof typeof Readiness];
 
 /** RFC 9113 section 4.1. */
 export const FRAME_HEADER_BYTES = 9;

@@ -4,7 +4,8 @@ import {
   DEFAULT_WINDOW,
   ErrorCode,
   MAX_WINDOW,
-  MODEL_LOADING,
+  MODEL_READINESS,
+  Readiness,
   Setting,
 } from './constants.js';
 import { BUCKETS, type Buckets } from './limits.js';
@@ -20,8 +21,8 @@ export interface LocalSettings {
   readonly connectionWindow: number;
   /** Rate limits for the peer; not announced. */
   readonly buckets: Buckets;
-  /** A server says that what is behind it is not ready yet; absent: nothing is said. */
-  readonly isLoading?: boolean;
+  /** What a server says of the model behind it; absent: nothing, and it is taken for one that serves. */
+  readonly readiness?: Readiness;
 }
 
 /** Settings where a configuration names none. */
@@ -43,8 +44,8 @@ export class PeerSettings {
   maxConcurrentStreams = 0x7fffffff;
   initialWindow = DEFAULT_WINDOW;
   maxFrame = DEFAULT_MAX_FRAME;
-  /** It says that the model behind it is loading. */
-  isLoading = false;
+  /** What it says of the model behind it. */
+  readiness: Readiness = Readiness.serving;
 }
 
 /**
@@ -83,8 +84,9 @@ export function applySettings(
           throw new ConnectionError(ErrorCode.protocolError, 'MAX_FRAME_SIZE outside 2^14..2^24-1');
         peer.maxFrame = value;
         break;
-      case MODEL_LOADING:
-        peer.isLoading = value === 1;
+      case MODEL_READINESS:
+        peer.readiness =
+          value === Readiness.loading || value === Readiness.probation ? value : Readiness.serving;
         break;
     }
   }
@@ -107,6 +109,6 @@ export function firstSettings(role: 'client' | 'server', local: LocalSettings): 
     [Setting.initialWindowSize, local.initialWindow],
     [Setting.maxFrameSize, local.maxFrame],
     [Setting.maxHeaderListSize, local.maxHeaderBytes],
-    ...(local.isLoading === true ? [[MODEL_LOADING, 1] as const] : []),
+    ...((local.readiness ?? 0) === Readiness.serving ? [] : [[MODEL_READINESS, local.readiness!] as const]),
   );
 }

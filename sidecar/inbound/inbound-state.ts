@@ -5,6 +5,7 @@ import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { MethodKinds, type MethodList } from '../core/routing/method-kinds.js';
 import type { HealthResponder } from '../health/model/responder.js';
+import { Readiness } from '../http2/constants.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { BufferAdmission } from '../relay/buffer-admission.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
@@ -42,8 +43,8 @@ export abstract class InboundState {
   upstreamFailures: UpstreamFailures | null = null;
   /** Null: no faults are injected. */
   faults: ActiveFaults | null = null;
-  /** Called with `isLoading` after every change of a model: peers are told. */
-  onLoading: (isLoading: boolean) => void = () => {};
+  /** Called with `readiness` after every change of a model: peers are told. */
+  onReadiness: (readiness: Readiness) => void = () => {};
   /** Null: there is one model, and calls are not read for a model name. */
   protected readonly router: ModelRouter | null;
   /** Limits for all models together. */
@@ -79,7 +80,7 @@ export abstract class InboundState {
     this.limits = new SharedLimits(config, readMemory);
     this.buffers = new BufferAdmission(context, messageBytes(replayBytes));
     const { limits, buffers } = this;
-    this.deps = { service, context, limits, buffers, onState: () => this.onLoading(this.isLoading) };
+    this.deps = { service, context, limits, buffers, onState: () => this.onReadiness(this.readiness) };
     this.served = makeBackends(models, config, this.deps);
     const isOnly = models.length === 1 && models[0]!.version === undefined;
     this.router = isOnly ? null : new ModelRouter(this.served, service, context.random);
@@ -108,10 +109,18 @@ export abstract class InboundState {
     return this.served;
   }
 
-  /** Calls would wait here: a model is starting, and no other one is ready. One that is away refuses its calls by itself. */
-  get isLoading(): boolean {
-    const kinds = this.served.filter(({ isRetired }) => !isRetired).map(({ state }) => state.kind);
-    return kinds.includes('starting') && !kinds.includes('ready');
+  /**
+   * What peers are told of the models together. `loading`: calls would wait here, as one is starting and no other is ready; one
+   * that is away refuses its calls by itself. `probation`: each process that is ready is on it, so that no model loses by it.
+   */
+  get readiness(): Readiness {
+    const states = this.served.filter(({ isRetired }) => !isRetired).map(({ state }) => state);
+    const ready = states.filter((state) => state.kind === 'ready');
+    if (ready.length === 0)
+      return states.some(({ kind }) => kind === 'starting') ? Readiness.loading : Readiness.serving;
+    return ready.every(({ isOnProbation }) => isOnProbation === true)
+      ? Readiness.probation
+      : Readiness.serving;
   }
 
   /** One more model or version; only where there is more than one, or the first has a version. */

@@ -110,12 +110,15 @@ export class ModelBackend {
     return undefined;
   }
 
-  /** Ready while one instance is; away when none is and none is still starting. */
+  /** Ready while one instance is, on probation while each of these is; away when none is and none is still starting. */
   get state(): ModelState {
     const { instances } = this;
     const [first] = instances;
     if (instances.length === 1) return first!.state;
-    const ready = instances.find(({ isReady }) => isReady) ?? instances.find(isStarting);
+    const ready =
+      instances.find((each) => each.isReady && !each.isOnProbation) ??
+      instances.find(({ isReady }) => isReady) ??
+      instances.find(isStarting);
     return (ready ?? first!).state;
   }
 

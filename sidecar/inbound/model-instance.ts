@@ -13,7 +13,8 @@ import { LostCalls } from './process-end-wait.js';
 
 /** Whether a model takes calls. */
 export type ModelState =
-  | { readonly kind: 'ready' }
+  /** `isOnProbation`: the process before this one died, and this one has not been up for long. */
+  | { readonly kind: 'ready'; readonly isOnProbation?: boolean }
   /** Not yet ready for the first time: calls wait in the queue. */
   | { readonly kind: 'starting' }
   /** It was ready and is not, or will not be: calls are refused, so that the caller's sidecar tries another replica. */
@@ -64,6 +65,10 @@ export class ModelInstance {
 
   get isReady(): boolean {
     return this.state.kind === 'ready';
+  }
+
+  get isOnProbation(): boolean {
+    return this.state.kind === 'ready' && this.state.isOnProbation === true;
   }
 
   get isConnected(): boolean {

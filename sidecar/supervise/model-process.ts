@@ -4,6 +4,7 @@ import { writeAddress } from '../config/codecs/address.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
 import { upstreamVariables } from '../config/upstream-variable.js';
 import type { MemorySuspicion } from '../core/foresight/memory-trend.js';
+import { MinimumUptime } from '../core/health/minimum-uptime.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { RestartLimit } from '../core/health/restart-limit.js';
 import { RestartBackoff } from '../core/retry/backoff.js';
@@ -115,6 +116,7 @@ export function modelProcess(
     },
     restartDelayMs: (readyForMs) => backoff.next(readyForMs),
     ...(limit === undefined ? {} : { limit }),
+    uptime: new MinimumUptime(),
     isOutOfMemory: () => oomKills.hasKilled(),
     onEnd: deps.onEnd,
     onChange: deps.onChange,

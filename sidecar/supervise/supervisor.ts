@@ -1,4 +1,5 @@
 import { seconds } from '../core/health/hang.js';
+import type { MinimumUptime } from '../core/health/minimum-uptime.js';
 import { classOfExit, EndClass, type ProcessEnd, type ProcessExit } from '../core/health/process-end.js';
 import type { RestartLimit } from '../core/health/restart-limit.js';
 import type { Health } from '../health/model/health-probe.js';
@@ -56,6 +57,8 @@ export interface SupervisorDeps extends TimeDeps {
   restartDelayMs(readyForMs: number): number;
   /** Absent: no limit of restarts. */
   readonly limit?: RestartLimit;
+  /** What a process has to stay up after another one died. Absent: nothing. */
+  readonly uptime?: MinimumUptime;
   /** Whether the kernel has just killed a process for want of memory. Absent: never. */
   isOutOfMemory?(): boolean;
   /** Called for each process that ended, before the change of state. */
@@ -66,7 +69,7 @@ export interface SupervisorDeps extends TimeDeps {
 
 type State = Readonly<
   | ({ kind: 'starting'; limit: Timer; polling: { next?: Timer; lastAnswer: string } } & Running)
-  | ({ kind: 'ready'; sinceMs: number; watch: Monitor } & Running)
+  | ({ kind: 'ready'; sinceMs: number; watch: Monitor; probation?: Timer } & Running)
   | ({ kind: 'unresponsive'; readyForMs: number; end: EndClass } & Running)
   | ({ kind: 'stopping'; limit: Timer } & Running)
   | { kind: 'backoff' | 'given-up'; timer: Timer }
@@ -103,7 +106,8 @@ export class Supervisor {
   report(): ModelReport {
     const pid = 'process' in this.state ? this.state.process.pid : undefined;
     const { why, restarts } = this;
-    return { state: this.state.kind, why, restarts, ...(pid === undefined ? {} : { pid }) };
+    const probation = 'probation' in this.state ? { isOnProbation: true } : {};
+    return { state: this.state.kind, why, restarts, ...(pid === undefined ? {} : { pid }), ...probation };
   }
 
   /**
@@ -193,7 +197,22 @@ export class Supervisor {
     };
     const watch = this.deps.monitor(events, process.pid);
     this.deps.limit?.ready();
-    this.enter({ kind: 'ready', process, sinceMs: this.deps.clock.now(), watch }, '');
+    const ready = { kind: 'ready', process, sinceMs: this.deps.clock.now(), watch } as const;
+    const { uptime } = this.deps;
+    if (uptime === undefined || uptime.ms === 0) return this.enter(ready, '');
+    const probation = this.deps.timers.after(uptime.ms, () => this.endProbation(uptime));
+    this.enter({ ...ready, probation }, uptime.why);
+  }
+
+  /** The process has been up for long enough: it is as any other from now on. */
+  private endProbation(uptime: MinimumUptime): void {
+    const { state } = this;
+    if (state.kind !== 'ready') return;
+    uptime.met();
+    const { probation: _over, ...ready } = state;
+    this.state = ready;
+    this.why = '';
+    this.deps.onChange(this.report());
   }
 
   /** Kills a process that hangs or did not become ready; its exit leads to the restart. */
@@ -221,6 +240,7 @@ export class Supervisor {
 
   private backOff(why: string): void {
     const readyForMs = this.readyForMs();
+    this.deps.uptime?.ended(readyForMs);
     const givenUp = this.deps.limit?.died(readyForMs, this.deps.clock.now()) ?? null;
     const delayMs = givenUp?.retryAfterMs ?? this.deps.restartDelayMs(readyForMs);
     const timer = this.deps.timers.after(delayMs, () => {
@@ -262,8 +282,10 @@ export class Supervisor {
     if (left.kind === 'starting') {
       left.limit.cancel();
       left.polling.next?.cancel();
-    } else if (left.kind === 'ready') left.watch.stop();
-    else if (left.kind === 'stopping') left.limit.cancel();
+    } else if (left.kind === 'ready') {
+      left.watch.stop();
+      left.probation?.cancel();
+    } else if (left.kind === 'stopping') left.limit.cancel();
     else if ('timer' in left) left.timer.cancel();
     this.state = state;
     this.why = why;

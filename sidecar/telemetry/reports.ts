@@ -140,6 +140,8 @@ export interface ModelReport {
   readonly why: string;
   readonly pid?: number;
   readonly restarts: number;
+  /** It serves, and has not been up for long since the process before it died: callers go elsewhere while they can; `why` says how long. */
+  readonly isOnProbation?: boolean;
 }
 
 /** Where a version of a model stands at this replica. */

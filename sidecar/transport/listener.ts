@@ -1,6 +1,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Address } from '../config/model.js';
+import { Readiness } from '../http2/constants.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Meter } from '../http2/limits.js';
 import type { LocalSettings } from '../http2/settings.js';
@@ -111,13 +112,13 @@ export class Listener implements SessionHandler {
   }
 
   /**
-   * Tells every peer whether the model behind this listener is loading, so that its calls go elsewhere while they can: those that
-   * are connected now, and each new one with its first SETTINGS.
+   * Tells every peer how the model behind this listener fares, so that calls go elsewhere while they can: those that are connected
+   * now, and each new one with its first SETTINGS.
    */
-  announceLoading(isLoading: boolean): void {
-    if (isLoading === (this.settings.isLoading === true)) return;
-    this.settings = { ...this.settings, isLoading };
-    for (const { connection } of this.sessions) connection.announceLoading(isLoading);
+  announceReadiness(readiness: Readiness): void {
+    if (readiness === (this.settings.readiness ?? Readiness.serving)) return;
+    this.settings = { ...this.settings, readiness };
+    for (const { connection } of this.sessions) connection.announceReadiness(readiness);
   }
 
   /** Closes the connections that `keep` refuses. */
@@ -159,7 +160,7 @@ export class Listener implements SessionHandler {
   onAlive(_session: Session): void {}
 
   /** What a client says of a model means nothing here. */
-  onLoading(_session: Session): void {}
+  onReadiness(_session: Session): void {}
 
   onGoaway(session: Session): void {
     // A client that is leaving: its calls are left to end.

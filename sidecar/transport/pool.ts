@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { PoolConfig } from '../config/model.js';
+import { Readiness } from '../http2/constants.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
@@ -79,15 +80,15 @@ export class Pool implements SessionHandler {
     return false;
   }
 
-  /** The peer says on each connection that its model is loading: calls would wait there. */
-  get isLoading(): boolean {
-    let isLoading = false;
+  /** What the peer says of its model, where all connections agree on it; `serving` where they do not, or there is none. */
+  get readiness(): Readiness {
+    let said: Readiness | undefined;
     for (const session of this.sessions) {
       if (!session.isUsable) continue;
-      if (!session.isLoading) return false;
-      isLoading = true;
+      if (said !== undefined && session.readiness !== said) return Readiness.serving;
+      said = session.readiness;
     }
-    return isLoading;
+    return said ?? Readiness.serving;
   }
 
   get isConnecting(): boolean {
@@ -228,7 +229,7 @@ export class Pool implements SessionHandler {
     this.options.onChange();
   }
 
-  onLoading(): void {
+  onReadiness(): void {
     this.options.onChange();
   }
 

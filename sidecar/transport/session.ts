@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { Connection } from '../http2/connection.js';
 import type { ConnectionHandler, Role } from '../http2/connection-state.js';
-import { ErrorCode } from '../http2/constants.js';
+import { ErrorCode, Readiness } from '../http2/constants.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { LimitName } from '../http2/limits.js';
 import type { LocalSettings } from '../http2/settings.js';
@@ -32,8 +32,8 @@ export interface SessionHandler {
   onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
   /** The peer's first SETTINGS arrived: it speaks HTTP/2 and is alive. */
   onAlive(session: Session): void;
-  /** The peer says that its model is loading, or that it is not any more; what it says first comes with `onAlive`. */
-  onLoading(session: Session): void;
+  /** The peer says something else of its model than before; what it says first comes with `onAlive`. */
+  onReadiness(session: Session): void;
   onGoaway(session: Session, code: number, debug: string): void;
   /** A call ended, or the peer allows more. */
   onRoom(session: Session): void;
@@ -62,8 +62,8 @@ export class Session implements ConnectionHandler, Flushable, Patient {
   flushedInPass = 0;
   isHeld = false;
   isAlive = false;
-  /** The peer says that the model behind it is loading. */
-  isLoading = false;
+  /** What the peer says of the model behind it. */
+  readiness: Readiness = Readiness.serving;
   isDown = false;
   /** No new calls: it is being replaced, or the peer said GOAWAY. */
   isRetiring = false;
@@ -206,11 +206,11 @@ export class Session implements ConnectionHandler, Flushable, Patient {
   }
 
   onPeerSettings(): void {
-    const { isLoading } = this.connection.state.peer;
-    const isNews = isLoading !== this.isLoading;
-    this.isLoading = isLoading;
+    const { readiness } = this.connection.state.peer;
+    const isNews = readiness !== this.readiness;
+    this.readiness = readiness;
     if (this.isAlive) {
-      if (isNews) this.handler.onLoading(this);
+      if (isNews) this.handler.onReadiness(this);
       return;
     }
     this.isAlive = true;

@@ -67,20 +67,27 @@ export class LoadedRevision implements HeldRevision {
 
   /** What its state in `LifeLog` follows from. */
   get lifeFacts(): LifeFacts {
-    const { state, isHeld, isProven, rejection, suspicion, hosts } = this;
+    const { state, isHeld, isProven, rejection, doubt: suspicion, hosts } = this;
     const processes = hosts.map((host) => processFactOf(host.report().state, host.isWarming));
     return { load: state.kind, processes, isHeld, isProven, rejection, suspicion };
   }
 
   /** Why it is in that state, in one sentence. */
   get lifeWhy(): string {
-    const { state, isHeld, rejection, suspicion } = this;
+    const { state, isHeld, rejection, doubt } = this;
     if (rejection !== '') return rejection;
-    if (state.kind === 'ready' && suspicion !== '') return suspicion;
+    if (state.kind === 'ready' && doubt !== '') return doubt;
     if (state.kind === 'ready') return isHeld ? 'another version answers the calls' : 'ready';
     if (state.kind === 'unloading') return 'another version has taken over, or it is unloaded';
     const said = this.hosts.map((host) => host.report().why).find((why) => why !== '');
     return this.why || (said ?? 'its processes start');
+  }
+
+  /** What a detector holds against it, or that each of its processes that serve is on probation; empty: nothing. */
+  private get doubt(): string {
+    if (this.suspicion !== '') return this.suspicion;
+    const serving = this.hosts.filter((host) => host.report().state === 'ready');
+    return serving.every(({ suspicion }) => suspicion !== '') ? (serving[0]?.suspicion ?? '') : '';
   }
 
   /** Ends its processes. Resolves when they have ended. */

@@ -193,7 +193,7 @@ export class EjectionPool extends EjectionSet {
   }
 
   /** Whether one that gets calls, other than this, refuses some as full. */
-  private isAnyFull(nowMs: number, but?: Ejection): boolean {
+  isAnyFull(nowMs: number, but?: Ejection): boolean {
     return this.admitted.some((each) => {
       each.outcomes?.moveTo(nowMs);
       return each !== but && (each.outcomes?.overloads ?? 0) >= FULL_REFUSALS;

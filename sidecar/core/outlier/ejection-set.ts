@@ -86,6 +86,15 @@ export class EjectionSet {
     else if (isAvailable && member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
   }
 
+  /** On probation while others take the calls, or not. It counts as one that could take them. */
+  setHeld(member: Ejection, held: 'held' | 'free'): void {
+    const isHeld = held === 'held';
+    if (member.isHeld === isHeld) return;
+    member.isHeld = isHeld;
+    const isOut = member.state !== EjectionState.admitted && this.members.has(member);
+    if (!isHeld && isOut && member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
+  }
+
   /** Whether calls may go to `member`: available, and admitted or in a pool that panics. Probes are `takeProbe`'s. */
   mayCall(member: Ejection): boolean {
     if (!member.isAvailable) return false;
@@ -123,7 +132,7 @@ export class EjectionSet {
     let due: Ejection | undefined;
     let fromMs = Number.POSITIVE_INFINITY;
     for (const member of this.members) {
-      if (member.state === EjectionState.admitted || !member.isAvailable) continue;
+      if (member.state === EjectionState.admitted || !member.isAvailable || member.isHeld) continue;
       if (due === undefined && member.untilMs <= nowMs && mayProbe?.(member) !== false) due = member;
       if (member.untilMs < fromMs) fromMs = member.untilMs;
     }

@@ -54,6 +54,8 @@ export class Ejection extends DetectorState {
   state: EjectionState = EjectionState.admitted;
   /** Connected, healthy and discovered. Change it with `EjectionSet.setAvailable`. */
   isAvailable = true;
+  /** On probation, and others take the calls: nor does a call probe it. Change it with `EjectionSet.setHeld`. */
+  isHeld = false;
   /** When the present state began, monotonic ms. Outcomes of attempts that began earlier do not count. */
   sinceMs = Number.NEGATIVE_INFINITY;
   /** While ejected: when a probe may go. While probing: when another one may. Monotonic ms. */

@@ -25,6 +25,7 @@ import {
   type InboundStack,
   type OutboundStack,
   Stack,
+  type UpstreamOptions,
 } from '../stack/stack.js';
 import { countBy, resultOf } from './counts.js';
 
@@ -95,6 +96,7 @@ export interface MeshOptions {
   readonly balance?: 'round-robin' | 'least-loaded';
   readonly loadReports?: LoadReportsConfig;
   readonly seed?: number;
+  readonly ejection?: UpstreamOptions['ejection'];
 }
 
 /** A call and when it began and ended. */
@@ -124,6 +126,7 @@ export class Mesh {
       ...config,
       pool: { ...config.pool, ...options.pool },
       loadReports: options.loadReports ?? config.loadReports,
+      ejection: { ...config.ejection, ...options.ejection },
       endpoints: names.map((name) => ({ address: addressOf(name), weight: 1, id: `of-${name}` })),
     });
     this.app = this.stack.app(this.out.listener);

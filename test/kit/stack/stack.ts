@@ -351,8 +351,8 @@ export class Stack {
     const pools = served.flatMap((each) => each.pools);
     for (const pool of pools) pool.start();
     const listener = this.listen((link, stream, block, ended) => inbound.accept(link, stream, block, ended));
-    inbound.onLoading = (isLoading) => listener.announceLoading(isLoading);
-    listener.announceLoading(inbound.isLoading);
+    inbound.onReadiness = (readiness) => listener.announceReadiness(readiness);
+    listener.announceReadiness(inbound.readiness);
     const backend = inbound.backends[0]!;
     const instance = backend.instances[0]!;
     const stack = { inbound, backend, instance, listener, pool: pools[0]!, pools, model, intentions };

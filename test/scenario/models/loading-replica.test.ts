@@ -1,5 +1,6 @@
 /** A replica that restarts beside others: its sidecar takes connections before its model serves, and no call waits there meanwhile. */
 import assert from 'node:assert/strict';
+import { Readiness } from '../../../sidecar/http2/constants.js';
 import { resultOf } from '../../kit/scenario/counts.js';
 import { Mesh, type Replica } from '../../kit/scenario/mesh-in-memory.js';
 import { anInbound, aRoute, aSafeRoute, Stack } from '../../kit/stack/stack.js';
@@ -24,7 +25,10 @@ describe('Scenario: a replica whose model is loading', () => {
     mesh.load(500);
     restart(mesh, first!);
     const endpoint = mesh.endpoint(0);
-    assert.deepEqual([endpoint.isConnected, endpoint.isLoading, endpoint.eligible], [true, true, false]);
+    assert.deepEqual(
+      [endpoint.isConnected, endpoint.readiness, endpoint.eligible],
+      [true, Readiness.loading, false],
+    );
     const from = mesh.sent.length;
     mesh.load(2_000);
     mesh.advance(40);
@@ -33,7 +37,7 @@ describe('Scenario: a replica whose model is loading', () => {
     assert.deepEqual(Object.keys(mesh.shares(200)).sort(), ['r2', 'r3']);
     assert.deepEqual([mesh.failures(), endpoint.ejection.ejections], [{}, 0]);
     serves(mesh, first!);
-    assert.deepEqual([endpoint.isLoading, endpoint.eligible], [false, true]);
+    assert.deepEqual([endpoint.readiness, endpoint.eligible], [Readiness.serving, true]);
     mesh.load(500);
     mesh.advance(40);
     assert.ok(mesh.shares(50)['r1']! > 0, JSON.stringify(mesh.shares(50)));
@@ -73,12 +77,12 @@ describe('Scenario: a replica whose model is loading', () => {
   it('is not one of several models while another is ready, nor a model that is away, which refuses calls itself', () => {
     const { inbound } = new Stack().inbound(anInbound(), { models: ['a', 'b'], ready: false });
     const [a, b] = inbound.backends.map(({ instances }) => instances[0]!);
-    assert.equal(inbound.isLoading, true);
+    assert.equal(inbound.readiness, Readiness.loading);
     a!.setState({ kind: 'ready' });
-    assert.equal(inbound.isLoading, false);
+    assert.equal(inbound.readiness, Readiness.serving);
     a!.setState({ kind: 'away', why: 'it failed' });
-    assert.equal(inbound.isLoading, true);
+    assert.equal(inbound.readiness, Readiness.loading);
     b!.setState({ kind: 'away', why: 'it failed' });
-    assert.equal(inbound.isLoading, false);
+    assert.equal(inbound.readiness, Readiness.serving);
   });
 });

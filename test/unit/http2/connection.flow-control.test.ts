@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Readiness } from '../../../sidecar/http2/constants.js';
 import {
   calling,
   endingsOf,
@@ -282,9 +283,9 @@ describe('a window that becomes smaller', () => {
     const raw = rawClient();
     const { connection, state } = raw.side;
     const before = state.initialWindow;
-    connection.announceLoading(true);
+    connection.announceReadiness(Readiness.loading);
     connection.setInitialWindow(1000);
-    connection.announceLoading(false);
+    connection.announceReadiness(Readiness.serving);
     raw.send(h2.settingsAck());
     assert.equal(state.initialWindow, before);
     raw.send(h2.settingsAck());

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { MODEL_LOADING } from '../../../sidecar/http2/constants.js';
+import { MODEL_READINESS } from '../../../sidecar/http2/constants.js';
 import { ANSWERS_AT_ONCE, listOf, NONE, Side } from '../../kit/http2/connection-pair.js';
 import {
   endingsOf,
@@ -90,14 +90,14 @@ for (const [how, split] of SPLITS) {
       }
     });
 
-    it('say whether the model behind the peer is loading', () => {
+    it('say how the model behind the peer fares', () => {
       const raw = rawServer({}, split);
       const { peer } = raw.side.state;
-      const said = [1, 1, 0, 1, 2].map((value) => {
-        raw.send(h2.settings([[MODEL_LOADING, value]]));
-        return peer.isLoading;
+      const said = [1, 1, 0, 2, 3].map((value) => {
+        raw.send(h2.settings([[MODEL_READINESS, value]]));
+        return peer.readiness;
       });
-      assert.deepEqual(said, [true, true, false, true, false]);
+      assert.deepEqual(said, [1, 1, 0, 2, 0]);
     });
 
     it('may offer push from a client, not from a server', () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { MinimumUptime } from '../../../sidecar/core/health/minimum-uptime.js';
 import { EndClass, type ProcessEnd } from '../../../sidecar/core/health/process-end.js';
 import { RestartLimit } from '../../../sidecar/core/health/restart-limit.js';
 import { type MonitorEvents, Supervisor } from '../../../sidecar/supervise/supervisor.js';
@@ -49,6 +50,7 @@ describe('supervised process', () => {
           return 200;
         },
         limit: new RestartLimit({ starts: 5, withinMs: 60_000, retryAfterMs: 300_000 }),
+        uptime: new MinimumUptime(),
         isOutOfMemory: () => isOutOfMemory,
         onEnd: (end) => ends.push(end),
         onChange: (report) => reports.push(report),
@@ -154,6 +156,40 @@ describe('supervised process', () => {
     await giveUp();
     await supervised.stop();
     assert.deepEqual([state(), time.pending()], ['stopped', 0]);
+  });
+
+  it('has a process that follows a dead one on probation for a bounded time, and says so', async () => {
+    await startReady();
+    assert.equal(supervised.report().isOnProbation, undefined);
+    exit('killed by SIGSEGV');
+    supervised.report();
+    await time.settle(200);
+    probe.health = SERVING;
+    await time.settle(100);
+    const { state: at, why, isOnProbation } = supervised.report();
+    assert.deepEqual([at, isOnProbation], ['ready', true]);
+    assert.match(why, /^on probation for 1 s/);
+    const { length } = reports;
+    await time.settle(1_000);
+    assert.deepEqual(supervised.report(), { state: 'ready', why: '', restarts: 1, pid: 101 });
+    assert.equal(reports.length, length + 1, 'the end is told once');
+    assert.equal(watches[1]!.stopped, false, 'it goes on being watched');
+    await time.settle(60_000);
+    assert.equal(reports.length, length + 1);
+  });
+
+  it('has a process that was stopped and started anew, or never served, on no probation', async () => {
+    supervised.start();
+    exit('exited with code 3');
+    await time.settle(200);
+    await becomeReady();
+    assert.equal(supervised.report().isOnProbation, undefined);
+    const stopped = supervised.stop();
+    exit('exited with code 0');
+    await stopped;
+    supervised.start();
+    await becomeReady();
+    assert.equal(supervised.report().isOnProbation, undefined);
   });
 
   it('kills a process that hangs, and starts another when it is gone', async () => {

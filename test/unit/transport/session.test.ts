@@ -34,7 +34,7 @@ function newLink(pipe: Pipe): { clock: ManualClock; link: Session; downs: string
   const host: SessionHandler = {
     onStream() {},
     onAlive() {},
-    onLoading() {},
+    onReadiness() {},
     onGoaway() {},
     onRoom() {},
     onDown: (_session, reason) => downs.push(reason),

@@ -1,0 +1,169 @@
+/**
+ * A model that dies again and again, each time soon after it is ready: its sidecar says on its connections that the new process is on
+ * probation, and callers leave it alone while enough others take the calls, and at no other time.
+ */
+import assert from 'node:assert/strict';
+import { HEALTH_CHECK } from '../../../sidecar/codec/health.js';
+import { MinimumUptime } from '../../../sidecar/core/health/minimum-uptime.js';
+import { Readiness } from '../../../sidecar/http2/constants.js';
+import { DETECTORS } from '../../kit/scenario/detector-pool.js';
+import { Mesh, type MeshOptions } from '../../kit/scenario/mesh-in-memory.js';
+import { anInbound, aRoute, aSafeRoute, Stack } from '../../kit/stack/stack.js';
+
+const AWAY_MS = 500;
+const LIFE_MS = 300;
+
+/** The process behind a replica, with the memory of its supervisor. */
+class ShortLived {
+  private readonly uptime = new MinimumUptime();
+  private readySinceMs: number;
+  private readonly instance;
+  /** Calls that reached the model. */
+  calls = 0;
+
+  constructor(
+    private readonly mesh: Mesh,
+    at = 0,
+  ) {
+    const { side, model } = mesh.replicas[at]!;
+    this.instance = side.instance;
+    // Long before, and no healthy run.
+    this.readySinceMs = mesh.stack.clock.now() - 5_000;
+    const { answer } = model;
+    model.answer = (stream) => {
+      if (stream.header(':path') !== HEALTH_CHECK) this.calls += 1;
+      answer?.(stream);
+    };
+  }
+
+  dies(): void {
+    this.uptime.ended(this.mesh.stack.clock.now() - this.readySinceMs);
+    this.instance.setState({ kind: 'away', why: 'killed by SIGSEGV' });
+  }
+
+  isBack(): void {
+    this.readySinceMs = this.mesh.stack.clock.now();
+    this.instance.setState({ kind: 'ready', ...(this.uptime.ms > 0 ? { isOnProbation: true } : {}) });
+    this.mesh.advance(1);
+  }
+
+  staysUp(): void {
+    this.uptime.met();
+    this.instance.setState({ kind: 'ready' });
+    this.mesh.advance(1);
+  }
+}
+
+const begin = (options: MeshOptions = {}): Mesh => {
+  const mesh = new Mesh({ routes: [aSafeRoute({ attemptTimeoutMs: 400 })], ...options });
+  mesh.load(500);
+  return mesh;
+};
+
+describe('Scenario: a replica whose model has died of late', () => {
+  it('is called in the life before its first end, and in none of the short ones that follow', () => {
+    const mesh = begin();
+    const loop = new ShortLived(mesh);
+    mesh.load(LIFE_MS);
+    assert.ok(loop.calls > 0);
+    for (let life = 0; life < 7; life++) {
+      loop.dies();
+      mesh.load(AWAY_MS);
+      const before = loop.calls;
+      loop.isBack();
+      mesh.load(LIFE_MS);
+      assert.equal(loop.calls, before, `life ${life + 2}`);
+    }
+    assert.deepEqual(mesh.failures(), {});
+    mesh.close();
+  });
+
+  it('gets calls once it has stayed up, and each of the few seconds until then the reason is said', () => {
+    const mesh = begin();
+    const loop = new ShortLived(mesh);
+    loop.dies();
+    mesh.load(AWAY_MS);
+    loop.isBack();
+    const endpoint = mesh.endpoint(0);
+    assert.deepEqual(
+      [endpoint.readiness, endpoint.ejection.isHeld, endpoint.eligible],
+      [Readiness.probation, true, false],
+    );
+    loop.staysUp();
+    assert.deepEqual([endpoint.readiness, endpoint.ejection.isHeld], [Readiness.serving, false]);
+    mesh.load(2_000);
+    assert.ok(mesh.shares(100)['r1']! > 0, JSON.stringify(mesh.shares(100)));
+    assert.deepEqual(mesh.failures(), {});
+    mesh.close();
+  });
+
+  it('is called at once where it is the only one', () => {
+    const mesh = begin({ replicas: 1, routes: [aRoute()] });
+    const loop = new ShortLived(mesh);
+    loop.dies();
+    mesh.advance(AWAY_MS);
+    loop.isBack();
+    const from = mesh.sent.length;
+    mesh.load(300);
+    mesh.advance(40);
+    assert.deepEqual(mesh.failures(from), {});
+    assert.deepEqual(mesh.shares(30), { r1: 30 });
+    mesh.close();
+  });
+
+  it('is called where fewer than half take calls without it: two of three are on probation', () => {
+    const mesh = begin();
+    const loops = [new ShortLived(mesh, 0), new ShortLived(mesh, 1)];
+    for (const loop of loops) loop.dies();
+    mesh.load(AWAY_MS);
+    for (const loop of loops) loop.isBack();
+    mesh.load(2_000);
+    mesh.advance(40);
+    assert.deepEqual(Object.keys(mesh.shares(100)).sort(), ['r1', 'r2', 'r3']);
+    assert.deepEqual(mesh.failures(), {});
+    mesh.close();
+  });
+
+  it('is called as soon as the other of two dies', () => {
+    const mesh = begin({ replicas: 2 });
+    const [loop, other] = [new ShortLived(mesh, 0), new ShortLived(mesh, 1)];
+    loop.dies();
+    mesh.load(AWAY_MS);
+    loop.isBack();
+    mesh.load(200);
+    assert.deepEqual(Object.keys(mesh.shares(20)), ['r2']);
+    other.dies();
+    const from = mesh.sent.length;
+    mesh.load(1_000);
+    mesh.advance(40);
+    assert.deepEqual(mesh.failures(from), {});
+    assert.deepEqual(mesh.shares(100), { r1: 100 });
+    mesh.close();
+  });
+
+  it('is called while the others refuse calls as full', () => {
+    const queue = { concurrency: 1, maxWaiting: 1 };
+    const mesh = begin({ queue, ejection: { detectors: DETECTORS } });
+    const loop = new ShortLived(mesh);
+    loop.dies();
+    mesh.load(AWAY_MS);
+    loop.isBack();
+    mesh.load(500);
+    assert.equal(mesh.endpoint(0).ejection.isHeld, true);
+    const before = loop.calls;
+    // Each of the two takes one call in 5 ms, and has one waiting.
+    mesh.load(3_000, 1);
+    assert.equal(mesh.endpoint(0).ejection.isHeld, false);
+    assert.ok(loop.calls > before);
+    mesh.close();
+  });
+
+  it('says nothing where another model behind the same sidecar is ready and has not died', () => {
+    const { inbound } = new Stack().inbound(anInbound(), { models: ['a', 'b'] });
+    const [a, b] = inbound.backends.map(({ instances }) => instances[0]!);
+    a!.setState({ kind: 'ready', isOnProbation: true });
+    assert.equal(inbound.readiness, Readiness.serving);
+    b!.setState({ kind: 'away', why: 'it died' });
+    assert.equal(inbound.readiness, Readiness.probation);
+  });
+});
