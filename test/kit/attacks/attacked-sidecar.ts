@@ -89,9 +89,11 @@ export class AttackedSidecar {
     this.worker = new Worker(new URL('./upstream-worker.js', import.meta.url), {
       workerData: { streams, streamWindow } satisfies UpstreamWorkerOptions,
     });
+    // What a worker says while nothing listens is lost, and it may be quicker than what comes next.
+    const listening = reply(this.worker);
     this.bench = await SidecarBench.open();
     try {
-      const upstream = writeAddress((await reply(this.worker)) as Address);
+      const upstream = writeAddress((await listening) as Address);
       const file = {
         service: 'target',
         identity: await this.bench.identity('target'),
