@@ -103,6 +103,7 @@ function makeEndpoint(cluster: Cluster, config: EndpointConfig): Endpoint {
     settings: cluster.deps.settings,
     dial: () => dialTo(cluster, endpoint),
     mayOpen: () => mayOpen(cluster),
+    rationsPings: cluster.config.tls !== 'mesh',
     onChange: () => onConnectionChange(cluster, endpoint),
     ...(cluster.deps.whyNot === undefined ? {} : { whyNot: cluster.deps.whyNot }),
   };

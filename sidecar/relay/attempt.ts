@@ -13,6 +13,9 @@ import type { MessageCounter } from './stream/message-counter.js';
 /** So often an attempt moves to another connection: a peer that accepts connections only to end them is not tried for ever. */
 const MAX_TRANSPARENT_RETRIES = 8;
 
+/** Why an answer was given up, in the words of the options that decide it. */
+const LARGE_METADATA = 'more metadata than limits.max_header_bytes or limits.max_header_fields allows';
+
 /** An endpoint, or a local model. */
 export interface Target {
   readonly pool: Pool;
@@ -205,7 +208,11 @@ export class Attempt implements StreamOwner, Waiter {
         -1,
       );
     }
-    if (ending === Ending.violation) return this.finish(AttemptEnd.protocolError, -1);
+    if (ending === Ending.violation) {
+      // The engine has this code for a header list over the limit alone.
+      if (code === ErrorCode.enhanceYourCalm) this.reason = LARGE_METADATA;
+      return this.finish(AttemptEnd.protocolError, -1);
+    }
     if (this.head === null) this.target.pool.noteRefusal(this.session!, code);
     if (code === ErrorCode.refusedStream) return this.finish(AttemptEnd.refusedStream, -1);
     this.reason = `reset with code ${code}`;

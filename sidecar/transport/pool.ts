@@ -8,6 +8,7 @@ import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import { BACKOFF_MAX_MS, ConnectBackoff } from './connect-backoff.js';
 import { ConnectionWaiters, type HeldByCaller } from './connection-waiters.js';
 import type { DataPlaneContext } from './context.js';
+import { isTooManyPings, PingRation } from './ping-ration.js';
 import { RefusedStreams } from './refused-streams.js';
 import { Session, type SessionHandler } from './session.js';
 import { SessionMonitor } from './session-monitor.js';
@@ -35,6 +36,8 @@ export interface PoolOptions {
   readonly backoffMaxMs?: number;
   /** Whether a connection may be made that replaces none; absent: always. */
   readonly mayOpen?: () => boolean;
+  /** The peer may be a gRPC server, which ends connections for PINGs; absent: it bears them. */
+  readonly rationsPings?: boolean;
   /** The state changed: connected or not, loading or not. */
   readonly onChange: () => void;
 }
@@ -55,6 +58,7 @@ export class Pool implements SessionHandler {
   private readonly reconnect = new WheelTimer(() => this.onReconnect());
   private readonly refusals = new RefusedStreams();
   private isStopped = false;
+  private rationsPings: boolean;
   /** Attempts wait for a stream, as `isExhausted` says; called at each arrival. */
   onExhausted: (() => void) | null = null;
 
@@ -63,6 +67,7 @@ export class Pool implements SessionHandler {
     private readonly context: DataPlaneContext,
   ) {
     this.backoff = new ConnectBackoff(options.backoffMaxMs, context.random);
+    this.rationsPings = options.rationsPings === true;
   }
 
   /** Failed connects in a row. */
@@ -237,8 +242,11 @@ export class Pool implements SessionHandler {
    * A graceful end has two GOAWAYs, the second after a round trip (gRFC A9): by then there is the replacement. One connection
    * too many, made for a burst, has none.
    */
-  onGoaway(session: Session): void {
-    if (this.activeCount < this.options.config.connections) this.replace(session);
+  onGoaway(session: Session, code: number, debug: string): void {
+    if (isTooManyPings(code, debug)) this.rationsPings = true;
+    this.noteEnd(this.monitors.get(session)!);
+    if (this.isBackingOff) this.fill();
+    else if (this.activeCount < this.options.config.connections) this.replace(session);
     if (session.inFlight === 0) session.close('the peer said GOAWAY');
     this.options.onChange();
   }
@@ -260,11 +268,20 @@ export class Pool implements SessionHandler {
       if (!this.isConnected && !this.isConnecting)
         this.failWaiters(reason, isOwnShortage(reason) ? 'ours' : 'theirs');
       if (monitor.replaces !== null) this.replaceLater(monitor.replaces);
-    } else if (!this.isConnected) {
-      this.problem = reason;
+    } else {
+      if (!session.isRetiring) this.noteEnd(monitor);
+      if (!this.isConnected) this.problem = reason;
     }
     if (!this.isStopped) this.fill();
     this.options.onChange();
+  }
+
+  /** The peer ends a connection, once: a peer that ends each at once is not connected to without a pause. */
+  private noteEnd(monitor: SessionMonitor): void {
+    if (monitor.isEnding) return;
+    monitor.isEnding = true;
+    const now = this.context.clock.now();
+    this.backoff.onEnd(monitor.wasOfUse(now), now);
   }
 
   /** Opens what is missing, or plans to after a failure. */
@@ -336,7 +353,9 @@ export class Pool implements SessionHandler {
     }
     const session = new Session(socket, 'client', this.options.settings, this, this.context);
     this.sessions.push(session);
-    this.monitors.set(session, new SessionMonitor(session, this.options.config, () => this.onAge(session)));
+    const monitor = new SessionMonitor(session, this.options.config, () => this.onAge(session));
+    if (this.rationsPings) monitor.ration = new PingRation();
+    this.monitors.set(session, monitor);
     return session;
   }
 

@@ -1,21 +1,29 @@
 import type { PoolConfig } from '../config/model.js';
 import { WheelEntry, WheelTimer } from '../runtime/time/timing-wheel.js';
+import type { PingRation } from './ping-ration.js';
 import type { Session } from './session.js';
 
 /** A socket that holds so many octets takes no more before they are sent: Node's mark. The kernel has what it can hold by then. */
 const FULL_BYTES = 16 * 1024;
+/** A connection that has lived for so long was of use. */
+const SHORT_LIFE_MS = 1000;
 
 /**
  * Watches one connection of a pool with one timer: the time that its connect may take, then its silence. When no octets
  * come for `pingIntervalMs` while calls wait, a PING is sent; without an answer for `pingTimeoutMs` the connection is closed
- * (gRPC keepalive). A call that got no answer in time does not wait for that: it has the PING sent at once (decision 0095). A
+ * (gRPC keepalive), as far as the peer bears PINGs (`PingRation`). A call that got no answer in time does not wait for that: it has the PING sent at once (decision 0095). A
  * second timer is for the age at which the connection is replaced.
  */
 export class SessionMonitor extends WheelEntry {
   readonly age: WheelTimer;
   /** The connection that this one replaces once it is alive. */
   replaces: Session | null = null;
+  /** Its end has been noted. */
+  isEnding = false;
+  /** Null: the peer bears every PING. */
+  ration: PingRation | null = null;
   private isConnecting = true;
+  private aliveMs = 0;
   private pingedMs = 0;
   /** When the last call took the connection. */
   private usedMs = 0;
@@ -35,8 +43,14 @@ export class SessionMonitor extends WheelEntry {
     const { wheel, clock, random } = this.session.context;
     wheel.cancel(this);
     this.isConnecting = false;
+    this.aliveMs = clock.now();
     const { maxAgeMs } = this.config;
     if (maxAgeMs > 0) wheel.add(this.age, clock.now() + maxAgeMs * (0.9 + 0.2 * random()));
+  }
+
+  /** It has answered a call, or lived for a while. */
+  wasOfUse(nowMs: number): boolean {
+    return this.session.responses > 0 || nowMs - this.aliveMs >= SHORT_LIFE_MS;
   }
 
   /** A call takes the connection. */
@@ -73,21 +87,30 @@ export class SessionMonitor extends WheelEntry {
     // Calls that gave up before the PING was due leave a silence to be explained all the same.
     if (session.inFlight === 0 && this.usedMs <= session.lastReadMs) return;
     const now = context.clock.now();
+    if (session.lastReadMs > session.lastPongMs) this.ration?.onSign();
     const isPinged = this.pingedMs > session.lastReadMs;
     if (isPinged) {
       if (now - this.pingedMs >= config.pingTimeoutMs && !context.hasStalled())
         return session.destroy('no answer to a PING');
-    } else if (now - session.lastReadMs >= config.pingIntervalMs) {
+    } else if (now >= this.pingDueMs) {
       this.sendPing(now);
     }
+    // A sign of life meanwhile makes the next PING due sooner.
     const nextMs =
       this.pingedMs > session.lastReadMs
         ? this.pingedMs + config.pingTimeoutMs
-        : session.lastReadMs + config.pingIntervalMs;
+        : Math.min(this.pingDueMs, now + config.pingIntervalMs);
     context.wheel.add(this, Math.max(nextMs, now + 4));
   }
 
+  /** When the present silence is to be explained by a PING. */
+  private get pingDueMs(): number {
+    const dueMs = this.session.lastReadMs + this.config.pingIntervalMs;
+    return this.ration === null ? dueMs : this.ration.notBefore(dueMs);
+  }
+
   private sendPing(nowMs: number): void {
+    this.ration?.onPing(nowMs);
     this.pingedMs = nowMs;
     this.session.connection.ping();
   }

@@ -69,6 +69,8 @@ export class Session implements ConnectionHandler, Flushable, Patient {
   isRetiring = false;
   /** Monotonic ms of the last octets from the peer; at first, of the start. */
   lastReadMs: number;
+  /** Monotonic ms of the last octets that had an answer to a PING. */
+  lastPongMs = 0;
   /** Calls in a row that the peer has reset without an answer, and responses that have begun; see refused-streams.ts. */
   refusals = 0;
   responses = 0;
@@ -218,6 +220,7 @@ export class Session implements ConnectionHandler, Flushable, Patient {
   }
 
   onPong(): void {
+    this.lastPongMs = this.lastReadMs;
     if (this.pings.length === 0) return;
     const answered = this.pings.filter((ping) => ping.before-- === 0);
     this.pings = this.pings.filter(({ before }) => before >= 0);

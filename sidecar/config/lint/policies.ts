@@ -36,6 +36,12 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
     own !== undefined && place !== undefined && nearnessOf(own, place) !== NEARNESS.elsewhere;
   if (own !== undefined && places !== undefined && !places.some(isNear))
     warn(['locality', 'own'], `no endpoint is at "${own}", so that all of them are used alike`);
+  // gRFC A8: strikes for more than one in five minutes, and the connection ends with the calls on it.
+  if (upstream.tls === 'plaintext' && upstream.health?.kind === 'ping')
+    warn(
+      ['health', 'kind'],
+      'gRPC servers end a connection, with the calls on it, when a PING comes at each interval: a service outside the mesh is checked by grpc or tcp',
+    );
   warnOfInspection(upstream, below(['ejection', 'detectors', 'invalid_output'], warn));
   for (const [i, route] of upstream.routes.entries()) warnOfRoute(route, known, below(['routes', i], warn));
 }

@@ -297,6 +297,14 @@ describe('Outbound: a call', () => {
         assert.equal(call.header('content-type'), 'application/grpc');
       });
     }
+
+    it('an answer with more metadata than is taken is given up in the words of the limits', () => {
+      const call = start().call();
+      const fields = Array.from({ length: 200 }, (_, i): Field => [`k${i}`, 'v']);
+      stack.settle(last().begin().trailers(3, fields));
+      const why = /: more metadata than limits\.max_header_bytes or limits\.max_header_fields allows$/;
+      assertEnd(call, [13, 'protocol-error'], { 'grpc-message': why });
+    });
   });
 
   describe('whose caller leaves', () => {

@@ -6,7 +6,7 @@ import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { Pool } from '../../../sidecar/transport/pool.js';
 import { ErrorCode, FrameType, goaway, Setting, settings } from '../../kit/http2/h2-frames.js';
-import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import type { PeerStream, ScriptedPeer } from '../../kit/http2/scripted-peer.js';
 import {
   type Application,
   addressOf,
@@ -14,6 +14,7 @@ import {
   aRoute,
   aStreamRoute,
   type Backend,
+  MESSAGE,
   type OutboundStack,
   Stack,
   type UpstreamOptions,
@@ -91,6 +92,34 @@ describe('The pool', () => {
       assert.equal(stack.context.wheel.size, 2, 'the next connect, and the guard of the caller');
     });
 
+    for (const [how, end] of [
+      ['says GOAWAY', (peer: ScriptedPeer) => peer.goaway(0x7fffffff)],
+      ['closes', (peer: ScriptedPeer) => peer.socket.break()],
+    ] as const)
+      it(`a peer that ${how} as soon as it is connected is not connected to without a pause`, () => {
+        open();
+        const ended = new Set<ScriptedPeer>();
+        const endFor = (ms: number): number => {
+          for (let i = 0; i < ms; i++) {
+            for (const peer of a.peers.filter((each) => !ended.has(each))) {
+              ended.add(peer);
+              stack.settle(end(peer));
+            }
+            stack.advance(1);
+          }
+          return ended.size;
+        };
+        const first = endFor(10_000);
+        assert.ok(first >= 10 && first <= 24, `${first} connections in 10 s`);
+        assert.ok(endFor(20_000) - first <= 8);
+        answers();
+        stack.advance(5_000);
+        assert.equal(call().status, 0);
+        // It has served: the next one comes at once.
+        stack.settle(end(a.peer));
+        assert.equal(pool().isConnected, true);
+      });
+
     it('a waiting call brings the next connect forward', () => {
       a.mode = 'refuses';
       open();
@@ -152,6 +181,35 @@ describe('The pool', () => {
       stack.advance(60_000);
       assert.ok(a.peer.pings >= 5 && a.peer.pings <= 6, `${a.peer.pings}`);
       assert.equal(a.open.length, 1);
+    });
+
+    it('a peer outside the mesh gets two PINGs in a silence, then one in five minutes: a gRPC server ends connections for more', () => {
+      open({ tls: 'plaintext', routes: [ENDLESS] });
+      const silent = call({ body: null });
+      const pingsIn = (ms: number): number => {
+        const before = a.peer.pings;
+        stack.advance(ms);
+        return a.peer.pings - before;
+      };
+      assert.deepEqual([pingsIn(25_000), pingsIn(300_000), pingsIn(60_000)], [2, 0, 1]);
+      // A sign of the call forgives them.
+      stack.settle(a.requests[0]!.begin().data(MESSAGE));
+      assert.deepEqual([pingsIn(25_000), pingsIn(300_000)], [2, 0]);
+      assert.deepEqual([a.peers.length, silent.isOver], [1, false]);
+      a.peer.socket.isCut = true;
+      stack.advance(40_000);
+      assert.equal(silent.isOver, true, 'the next PING is due by then, and has no answer');
+    });
+
+    it('a peer that ends a connection for its PINGs gets fewer on the next', () => {
+      open({ routes: [ENDLESS], pool: { pingIntervalMs: 1000, pingTimeoutMs: 500 } });
+      call({ body: null });
+      stack.advance(20_000);
+      assert.ok(a.peer.pings >= 15, `${a.peer.pings}`);
+      stack.settle(a.peer.send(goaway(0x7fffffff, ErrorCode.enhanceYourCalm, 'too_many_pings')));
+      call({ body: null });
+      stack.advance(60_000);
+      assert.deepEqual([a.peers.length, a.peer.pings], [2, 2]);
     });
 
     it('a connection whose peer has lost its state is given up within 16 s', () => {
@@ -303,6 +361,7 @@ describe('The pool', () => {
         for (const lastId of [0x7fffffff, 0x7fffffff, 2 * made.length + 1])
           for (const peer of leaving) stack.settle(peer.goaway(lastId));
         made.push(...calls(8));
+        stack.advance(1_100);
       }
       assert.equal(a.peers.length, 2 * 7);
       assert.equal(pool().activeCount, 2);
@@ -348,7 +407,7 @@ describe('The pool', () => {
         const made = call();
         for (let i = 0; i < 40 && !made.isOver; i++) {
           leaveAtOnce();
-          stack.advance(1);
+          stack.advance(30);
         }
         assert.deepEqual([made.status, made.reason], [14, 'connection-lost']);
         assert.match(made.trailer('grpc-message')!, /was lost: the peer said GOAWAY$/);

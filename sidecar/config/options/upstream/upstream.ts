@@ -44,7 +44,7 @@ const pool = block({
   }),
   ping_interval: option(duration({ min: 10, max: HOUR_MS }).prefault('10s'), {
     meaning:
-      'A PING is sent after this long without a frame from the peer while calls are in flight; to a sidecar at once when a call got no answer in time and nothing else has come since it began.',
+      'A PING is sent after this long without a frame from the peer while calls are in flight; to a sidecar at once when a call got no answer in time and nothing else has come since it began. A service outside the mesh gets two in a silence, then one in 330 s, as gRPC servers end connections for more.',
     why: 'Finds a dead peer within a default deadline.',
   }),
   ping_timeout: option(duration({ min: 10, max: 60 * SECOND_MS }).prefault('5s'), {

@@ -50,7 +50,9 @@ describe('warnings about decisions', () => {
   ofUpstream('fewer connections than endpoints', 'breaker: {max_connections: 1}')
     .because(/breaker\.max_connections: 1 connections are fewer than its endpoints are to have \(2\)/)
     .also('a place without endpoints', 'locality: {own: dc1}')
-    .because(/locality\.own: no endpoint is at "dc1", so that all of them are used alike/);
+    .because(/locality\.own: no endpoint is at "dc1", so that all of them are used alike/)
+    .also('PINGs at intervals to what is no sidecar', 'tls: plaintext, health: {kind: ping}')
+    .because(/health\.kind: gRPC servers end a connection/);
   const inspecting = (more: string) =>
     `ejection: {detectors: {invalid_output: {mode: enforce}}}, routes: [{methods: [${INFER}], ${more}}]`;
   ofUpstream('inspecting what no peer can be asked', inspecting('kind: unary'))
