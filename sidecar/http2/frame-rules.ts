@@ -50,15 +50,19 @@ export function exceed(c: ConnectionState, name: LimitName): never {
 
 /** Resets one stream (RFC 9113 section 5.4.2). It may be closed or refused already: then `stream` is null or closed. */
 export function streamError(c: ConnectionState, id: number, stream: Stream | null, code: number): void {
+  failStream(c, id, stream, code);
+  if (!c.isOver) meter(c, c.meters.violations);
+}
+
+/** The same, for what cannot be repeated without a call of ours: it is not counted against the connection. */
+export function failStream(c: ConnectionState, id: number, stream: Stream | null, code: number): void {
   c.sendReset(id, code);
   if (stream === null) {
     c.remember(id, Closed.resetByUs);
   } else if (!stream.closed) {
     c.close(stream, Closed.resetByUs);
     stream.owner.onEnding(stream, Ending.violation, code);
-    if (c.isOver) return;
   }
-  meter(c, c.meters.violations);
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   closeIfDone,
   exceed,
   type FrameHandler,
+  failStream,
   frameSizeError,
   meter,
   onClosedStreamFrame,
@@ -130,8 +131,15 @@ function refuse(c: ConnectionState, id: number): void {
   c.remember(id, Closed.resetByUs);
 }
 
-/** A header list above our MAX_HEADER_LIST_SIZE. */
+/**
+ * A header list above our MAX_HEADER_LIST_SIZE. A server sends one for a call of ours at most, such as a long error message: that
+ * costs the call, and not those beside it.
+ */
 function refuseList(c: ConnectionState, id: number, stream: Stream | null): void {
+  if (c.role === 'client') {
+    c.handler.onLimit('header-list');
+    return failStream(c, id, stream, ErrorCode.enhanceYourCalm);
+  }
   meter(c, c.meters['header-list']);
   c.handler.onLimit('header-list');
   streamError(c, id, stream, ErrorCode.enhanceYourCalm);

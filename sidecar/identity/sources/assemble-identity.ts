@@ -6,6 +6,7 @@ import type { MappedIds } from '../mapped-ids.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
 import { createPeerTrust, verifyPeer } from '../tls/peer-verification.js';
 import { readCertificate } from '../x509/certificate.js';
+import { inIssuingOrder } from '../x509/chain-order.js';
 import { certificatesFromPem } from '../x509/pem.js';
 
 /**
@@ -37,7 +38,8 @@ export function assembleIdentity(
   return {
     id: own.id,
     ...(expected.ids === undefined ? {} : { ids: expected.ids }),
-    ...{ certChainPem: parts.certChainPem, keyPem: parts.keyPem, rootsPem: parts.rootsPem },
+    certChainPem: inIssuingOrder(parts.certChainPem),
+    ...{ keyPem: parts.keyPem, rootsPem: parts.rootsPem },
     ...{ notBeforeMs: facts.notBeforeMs, notAfterMs: facts.notAfterMs, serial: facts.serial },
   };
 }

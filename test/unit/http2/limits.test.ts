@@ -15,6 +15,7 @@ import {
 import { ANSWERS_AT_ONCE, REQUEST } from '../../kit/http2/connection-pair.js';
 import {
   calling,
+  endingsOf,
   type Raw,
   rawClient,
   rawServer,
@@ -102,6 +103,23 @@ describe('a rate limit', () => {
     }
     assert.deepEqual([raw.side.fatal, raw.side.limits, raw.side.told.length], [[], [], 20_000]);
     assert.equal(raw.side.connection.openStreams, 0);
+  });
+});
+
+describe('a header list of a server that is too long', () => {
+  it('costs the call that it answers, and not those beside it', () => {
+    const raw = rawServer({ local: { maxHeaderBytes: 300 } });
+    const beside = raw.side.open(undefined, 'end');
+    const failed = Array.from({ length: 400 }, () => {
+      const told = raw.side.open(undefined, 'end');
+      raw.frames();
+      raw.send(response(told.stream.id, 'end', LONG));
+      return told;
+    });
+    assert.deepEqual(new Set(endingsOf(failed)), new Set(['violation 11']));
+    raw.send(response(beside.stream.id, 'end'));
+    assert.deepEqual([raw.side.fatal, beside.stream.remoteEnded], [[], true]);
+    assert.deepEqual(new Set(raw.side.limits), new Set(['header-list']));
   });
 });
 
