@@ -177,7 +177,8 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     const { activity, lostCalls, refusing } = call.instance!;
     const { nowMs } = this.context;
     if (call.ticket !== null) activity.onResponse(call, nowMs);
-    if (attempt.trailers !== null) {
+    // Trailers without a grpc-status are no answer: it is the model that broke the protocol, and not this sidecar.
+    if (attempt.trailers !== null && attempt.ended !== AttemptEnd.missingTrailers) {
       refusing.onAnswer();
       if (attempt.trailers.extras.length > 0) this.load.takeTrailers(attempt.trailers.extras, nowMs);
       const load = this.loadFields(call);

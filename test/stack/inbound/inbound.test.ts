@@ -426,6 +426,20 @@ describe('Inbound', () => {
       assert.equal(next.status, 0, 'a new connection was made');
     });
 
+    it('trailers of a model without a grpc-status are answered in its name', () => {
+      start({ routes: [aStreamRoute()] });
+      for (const begun of [false, true]) {
+        const call = stack.call();
+        const answer = last().begin();
+        if (begun) stack.settle(answer.data(MESSAGE));
+        stack.settle(answer.headers([['x', 'y']], Flag.endStream));
+        assertEnd(call, [13, 'protocol-error'], {
+          'grpc-message': /^digits broke the protocol/,
+          x: undefined,
+        });
+      }
+    });
+
     it('a model that leaves out the calls of each connection is away', () => {
       start();
       const ends = Array.from({ length: 4 }, () => {
