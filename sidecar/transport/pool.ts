@@ -247,6 +247,7 @@ export class Pool implements SessionHandler {
     this.noteEnd(this.monitors.get(session)!);
     if (this.isBackingOff) this.fill();
     else if (this.activeCount < this.options.config.connections) this.replace(session);
+    if (!this.isConnected) this.problem = session.closeReason;
     if (session.inFlight === 0) session.close('the peer said GOAWAY');
     this.options.onChange();
   }

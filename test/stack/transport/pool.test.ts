@@ -112,6 +112,7 @@ describe('The pool', () => {
         const first = endFor(10_000);
         assert.ok(first >= 10 && first <= 24, `${first} connections in 10 s`);
         assert.ok(endFor(20_000) - first <= 8);
+        assert.notEqual(pool().problem, '');
         answers();
         stack.advance(5_000);
         assert.equal(call().status, 0);
