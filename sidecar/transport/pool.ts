@@ -8,10 +8,10 @@ import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import { BACKOFF_MAX_MS, ConnectBackoff } from './connect-backoff.js';
 import { ConnectionWaiters, type HeldByCaller } from './connection-waiters.js';
 import type { DataPlaneContext } from './context.js';
-import { isTooManyPings, PingRation } from './ping-ration.js';
+import { isTooManyPings, PingRation } from './keepalive/ping-ration.js';
+import { SessionMonitor } from './keepalive/session-monitor.js';
 import { RefusedStreams } from './refused-streams.js';
 import { Session, type SessionHandler } from './session.js';
-import { SessionMonitor } from './session-monitor.js';
 import { isOwnShortage } from './socket-error.js';
 
 /** Connections beyond the configured number when the peer's stream limit is reached (gRFC A105). */

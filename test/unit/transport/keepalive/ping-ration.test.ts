@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { isTooManyPings, PingRation } from '../../../sidecar/transport/ping-ration.js';
+import { isTooManyPings, PingRation } from '../../../../sidecar/transport/keepalive/ping-ration.js';
 
 describe('PingRation', () => {
   it('two PINGs are sent when they are due, the others 330 s after the one before', () => {

@@ -1,4 +1,4 @@
-import { ErrorCode } from '../http2/constants.js';
+import { ErrorCode } from '../../http2/constants.js';
 
 /**
  * PINGs between two HEADERS or DATA of a gRPC server that it bears at any distance: the first is free, and of the two that it

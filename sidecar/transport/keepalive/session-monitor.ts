@@ -1,7 +1,7 @@
-import type { PoolConfig } from '../config/model.js';
-import { WheelEntry, WheelTimer } from '../runtime/time/timing-wheel.js';
+import type { PoolConfig } from '../../config/model.js';
+import { WheelEntry, WheelTimer } from '../../runtime/time/timing-wheel.js';
+import type { Session } from '../session.js';
 import type { PingRation } from './ping-ration.js';
-import type { Session } from './session.js';
 
 /** A socket that holds so many octets takes no more before they are sent: Node's mark. The kernel has what it can hold by then. */
 const FULL_BYTES = 16 * 1024;
