@@ -328,7 +328,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/transport/refused-streams.ts': 'test/stack/transport/pool.test.ts',
   'sidecar/transport/session-guard.ts': 'test/stack/transport/tls-listener.test.ts',
   'sidecar/transport/session-memory.ts': 'test/stack/transport/memory-budget.test.ts',
-  'sidecar/transport/session-monitor.ts': 'test/stack/transport/pool.test.ts',
+  'sidecar/transport/keepalive/session-monitor.ts': 'test/stack/transport/pool.test.ts',
   'sidecar/transport/shared-read-buffer.ts': 'test/stack/transport/shared-read-buffer.test.ts',
   'tools/json-schema.ts': 'test/unit/config/file/load.examples.test.ts',
   'tools/option-tree.ts': 'test/unit/config/file/load.examples.test.ts',
