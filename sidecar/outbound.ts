@@ -176,7 +176,10 @@ export class Outbound extends CallEvents implements UpstreamHandler {
     if (attempt.isLimitTold) noteLimit(call, attempt, now);
     const outcome = recordOutcome(call, attempt, this.context);
     if (call.observer !== null) call.observer.onAttemptEnd(call, attempt);
-    if (outcome === Outcome.success) return this.succeed(call, attempt);
+    if (outcome === Outcome.success) {
+      if (attempt.isRefutedTrial && this.askAnother(call, attempt) === Next.handled) return;
+      return this.succeed(call, attempt);
+    }
     if ((attempt.traits & LOST_PROCESS) !== 0) this.poison.onProcessLost(call, attempt, now);
     if (call.hedge !== null) {
       if (hedging.leaveToOtherAttempt(call, attempt, outcome, now) === Next.handled) return;
@@ -187,6 +190,13 @@ export class Outbound extends CallEvents implements UpstreamHandler {
       if (this.coldStart?.holdFailed(call, attempt)) return;
     }
     this.fail(call, failureOf(call, attempt), outcome);
+  }
+
+  /** A trial has brought an invalid answer, which is held: it is dropped where another endpoint may be asked. */
+  private askAnother(call: OutboundCall, attempt: OutboundAttempt): Next {
+    if (call.hedge !== null || this.retry(call, attempt) !== Next.handled) return Next.continue;
+    attempt.takeHeld();
+    return Next.handled;
   }
 
   private succeed(call: OutboundCall, attempt: OutboundAttempt): void {

@@ -187,6 +187,8 @@ export class OutboundAttempt extends Attempt {
   isLimitTold = false;
   /** What `classifyAttempt` made of its end: `AttemptTrait`s and the outcome; 0 while it runs. */
   traits = 0;
+  /** A trial whose answer is as invalid as those for which its endpoint is ejected. */
+  isRefutedTrial = false;
   /** A stream that waits for its first message: it is counted so at its endpoint. */
   isUnanswered: boolean;
   /** Where the present sample of its pace began, ms and messages, while it is counted. */

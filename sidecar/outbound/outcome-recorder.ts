@@ -101,7 +101,8 @@ function trialOutcome(call: OutboundCall, attempt: OutboundAttempt, outcome: Out
   if (probe === NO_PROBE || outcome !== Outcome.success) return outcome;
   const inspector = call.cluster.sweep?.inspector ?? null;
   if (inspector === null || endpoint.ejection.detector !== Detector.invalidOutput) return outcome;
-  return inspector.isSuspicious(call, attempt, endpoint) ? Outcome.fault : outcome;
+  attempt.isRefutedTrial = inspector.isSuspicious(call, attempt, endpoint);
+  return attempt.isRefutedTrial ? Outcome.fault : outcome;
 }
 
 function recordForEjection(attempt: OutboundAttempt, outcome: Outcome, nowMs: number): EjectionEvent {

@@ -38,6 +38,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     status: attempt.status,
     pushbackMs: pushback === undefined ? NO_PUSHBACK : parsePushback(pushback),
     isMarkedUnprocessed: (attempt.traits & AttemptTrait.unprocessed) !== 0,
+    isRefutedTrial: attempt.isRefutedTrial,
     isCommitted: call.isCommitted && call.resumable === null,
     isRequestHeld: call.isReplayable,
     isOtherAvailable: hasUntried(call.cluster, call.tried as Endpoint[]),

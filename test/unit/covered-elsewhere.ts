@@ -201,6 +201,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/core/outlier/detector-state.ts': 'test/unit/core/outlier/sweep.test.ts',
   'sidecar/core/outlier/ejection-set.ts': 'test/unit/core/outlier/ejection-pool.test.ts',
   'sidecar/core/retry/rules/never-processed.ts': 'test/unit/core/retry/decide-retry.test.ts',
+  'sidecar/core/retry/rules/refuted-trial.ts': 'test/unit/core/retry/decide-retry.test.ts',
   'sidecar/core/retry/rules/route-policy.ts': 'test/unit/core/retry/decide-retry.test.ts',
   'sidecar/core/retry/rules/unprocessed-refusal.ts': 'test/unit/core/retry/decide-retry.test.ts',
   'sidecar/core/stats/histogram.ts': 'test/unit/core/stats/percentile.test.ts',

@@ -2,12 +2,14 @@ import { isNeverProcessed } from '../outcome/outcome.js';
 import { NoRetry, PASS, type RetryQuestion, type RetryRule } from './retry.js';
 import { finalEnd } from './rules/final-end.js';
 import { neverProcessed } from './rules/never-processed.js';
+import { refutedTrial } from './rules/refuted-trial.js';
 import { routePolicy } from './rules/route-policy.js';
 import { serverPushback } from './rules/server-pushback.js';
 import { unprocessedRefusal } from './rules/unprocessed-refusal.js';
 
 /** The rules in the order in which they are asked. A new one is a file in rules/ and a line here. */
 export const RETRY_RULES: readonly RetryRule[] = [
+  refutedTrial,
   finalEnd,
   neverProcessed,
   serverPushback,

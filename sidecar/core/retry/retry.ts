@@ -54,6 +54,8 @@ export interface RetryFacts {
   readonly pushbackMs: number;
   /** The answer carried `outrider-unprocessed`: it was refused before any work. */
   readonly isMarkedUnprocessed: boolean;
+  /** The trial of an endpoint that is ejected for invalid answers, with another one of these under the status OK. Absent: it is not. */
+  readonly isRefutedTrial?: boolean;
   /** Bytes of the response (or its headers) have been given to the caller. */
   readonly isCommitted: boolean;
   /** The whole request so far can be sent again. */

@@ -101,6 +101,22 @@ describe('Scenario: invalid output', () => {
     assert.equal(stack.report('b').state, 'eligible');
   });
 
+  it('asks another endpoint in place of a trial whose answer is invalid, where the route retries', () => {
+    open({ routes: [aSafeRoute({ retry: { attempts: 2, on: [14], backoff: { baseMs: 25, maxMs: 250 } } })] });
+    answerWith(BAD, 'b');
+    load(90);
+    assert.equal(stack.report('b').state, 'ejected');
+    const before = stack.requestsAt('b').length;
+    for (let i = 0; i < 600; i++) {
+      const call = stack.caller.call();
+      stack.advance(200);
+      assert.deepEqual([call.status, call.body.equals(GOOD)], [0, true]);
+    }
+    assert.ok(stack.requestsAt('b').length > before, 'it was tried');
+    stack.advance(1_000);
+    assert.equal(stack.context.memory.held, 0);
+  });
+
   it('ejects the one whose answers have another form', () => {
     open();
     answerWith(SHORT, 'c');

@@ -28,6 +28,7 @@ const FAILED: RetryFacts = {
   status: Status.UNAVAILABLE,
   pushbackMs: NO_PUSHBACK,
   isMarkedUnprocessed: false,
+  isRefutedTrial: false,
   isCommitted: false,
   isRequestHeld: true,
   isOtherAvailable: true,
@@ -54,6 +55,30 @@ function decide(given: Case = {}): number {
   const question = { facts: { ...FAILED, ...facts }, route, budget, random: constant(draw) };
   return decideRetry({ state: own, nowMs: 0, ...question });
 }
+
+describe('decideRetry, after a trial whose answer is invalid though its status is OK', () => {
+  const REFUTED = { status: Status.OK, isRefutedTrial: true };
+  const refuted = (facts: Partial<RetryFacts> = {}, more: Omit<Case, 'facts'> = {}) =>
+    decide({ facts: { ...REFUTED, ...facts }, ...more });
+
+  it('asks another endpoint at once', () => assert.equal(refuted(), 0));
+
+  it('does not where the call may not be made twice, or no other endpoint is left', () => {
+    assert.equal(refuted({}, { route: PLAIN }), notRetryable);
+    assert.equal(refuted({}, { route: { idempotent: true } }), notRetryable);
+    assert.equal(refuted({ isOtherAvailable: false }), notRetryable);
+    assert.equal(refuted({ isCommitted: true }), committed);
+    assert.equal(refuted({ isRequestHeld: false }), NoRetry.notHeld);
+  });
+
+  it('keeps to attempts, time and budget', () => {
+    assert.equal(refuted({}, { state: { processed: 1 } }), exhausted);
+    assert.equal(refuted({ timeLeftMs: 0 }), noTime);
+    assert.equal(refuted({}, { budget: EMPTY() }), overBudget);
+  });
+
+  it('does not for any other OK', () => assert.equal(refuted({ isRefutedTrial: false }), notRetryable));
+});
 
 describe('decideRetry, on an idempotent route that asks for it', () => {
   it('waits a full-jitter backoff', () => {
