@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { WakeFacts, WakeTarget } from '../outbound/models/cold-start.js';
+import { messageOf } from '../runtime/log/message-of.js';
 
 /** A start is only asked for: what takes longer to answer is not waited for, ms. */
 const POST_MS = 10_000;
@@ -41,7 +42,7 @@ function run(
   { upstream, waiting }: WakeFacts,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<string> {
-  return new Promise((resolve) => {
+  return new Promise<string>((resolve) => {
     const child = spawn(program, args, {
       stdio: 'ignore',
       env: { ...env, OUTRIDER_WAKE_UPSTREAM: upstream, OUTRIDER_WAKE_WAITING: String(waiting) },
@@ -53,5 +54,6 @@ function run(
       if (code === 0) resolve('');
       else resolve(`${program} ended with ${code === null ? `signal ${signal}` : `exit code ${code}`}`);
     });
-  });
+    // What the system refuses at once is thrown, such as for want of memory.
+  }).catch((error: unknown) => `${program}: ${messageOf(error)}`);
 }

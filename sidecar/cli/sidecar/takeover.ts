@@ -77,13 +77,16 @@ export class Takeover {
 
   /**
    * Starts a successor. Resolves when it accepts, and this process begins to drain; or with the
-   * reason why it does not. While one is on its way, further requests get the same answer.
+   * reason why it does not. While one is on its way, further requests get the same answer. Never rejects.
    */
   request(): Promise<TakeoverAnswer> {
-    this.pending ??= this.requestNow().then((answer) => {
-      if (!answer.ok) this.pending = undefined;
-      return answer;
-    });
+    this.pending ??= this.requestNow()
+      // A process that the system refuses to start is an exception, such as for want of memory.
+      .catch((error: unknown): TakeoverAnswer => ({ ok: false, why: `no successor: ${oneLine(error)}` }))
+      .then((answer) => {
+        if (!answer.ok) this.pending = undefined;
+        return answer;
+      });
     return this.pending;
   }
 

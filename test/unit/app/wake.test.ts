@@ -59,6 +59,8 @@ describe('Asking for the start of a service', () => {
   it('failed where there is no such program, or it ends otherwise than well', async () => {
     const run = (...command: string[]) => wake({ command, intervalMs: 1_000 }, FACTS, {});
     assert.match(await run('/no/such/program'), /^\/no\/such\/program: .*ENOENT/);
+    // Longer than an argument may be (MAX_ARG_STRLEN, execve(2)): spawn throws.
+    assert.match(await run(process.execPath, 'x'.repeat(200_000)), /: spawn E2BIG$/);
     assert.match(await run(process.execPath, '-e', 'process.exit(3)'), /ended with exit code 3$/);
     assert.match(
       await run(process.execPath, '-e', 'process.kill(process.pid, 9)'),

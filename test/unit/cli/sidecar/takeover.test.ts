@@ -1,0 +1,51 @@
+/** A takeover that cannot be begun: the process goes on, and may be asked again. */
+import assert from 'node:assert/strict';
+import type { RunningSidecar } from '../../../../sidecar/app/running-sidecar.js';
+import { readyLimitMs, Takeover, takeoverObstacle } from '../../../../sidecar/cli/sidecar/takeover.js';
+import { endRequests } from '../../../../sidecar/cli/signals.js';
+import { defaultModelProcess } from '../../../../sidecar/config/options/model-process.js';
+import { silentLogger } from '../../../../sidecar/runtime/log/logger.js';
+import { ListenSockets } from '../../../../sidecar/runtime/process/listen-sockets.js';
+import { aConfig } from '../../../kit/stack/sidecar-in-memory.js';
+import { anInbound } from '../../../kit/stack/stack.js';
+
+describe('a takeover', () => {
+  it('that the system refuses to begin says why, each time it is asked for', async () => {
+    const ends = endRequests([]);
+    const sidecar = {
+      setTakeover: () => {},
+      handOver: () => assert.fail('no successor has accepted'),
+    } as unknown as RunningSidecar;
+    const rest = { sidecar, parent: undefined, logger: silentLogger, config: aConfig() };
+    const takeover = new Takeover({ ...rest, sockets: new ListenSockets(), ends });
+    // Longer than an argument may be (MAX_ARG_STRLEN, execve(2)): spawn throws, as it does for want of memory.
+    process.argv.push('x'.repeat(200_000));
+    try {
+      for (let i = 0; i < 2; i++) {
+        const answer = await takeover.request();
+        assert.deepEqual(answer, { ok: false, why: 'no successor: spawn E2BIG' });
+      }
+    } finally {
+      process.argv.pop();
+    }
+    assert.equal(takeover.isHandedOver, false);
+  });
+
+  it('is impossible where two models cannot have an address each', () => {
+    const model = { ...defaultModelProcess(), command: ['serve', '{socket}'], startTimeoutMs: 7_000 };
+    const at = (local: ReturnType<typeof anInbound>['local'], command = model.command) =>
+      takeoverObstacle(aConfig({ inbound: anInbound({ local }), model: { ...model, command } }));
+    const path = '/run/model.sock';
+    assert.equal(takeoverObstacle(aConfig()), undefined);
+    assert.equal(at({ kind: 'unix', path }), undefined);
+    assert.match(
+      at({ kind: 'unix', path }, ['serve', path]) ?? '',
+      /says \/run\/model\.sock where \{socket\}/,
+    );
+    assert.match(at({ kind: 'tcp', host: '127.0.0.1', port: 9 }) ?? '', /where a second one cannot/);
+    assert.equal(
+      readyLimitMs(aConfig({ inbound: anInbound(), model })) - readyLimitMs(aConfig()),
+      model.startTimeoutMs,
+    );
+  });
+});
