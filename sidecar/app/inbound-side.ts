@@ -1,12 +1,10 @@
 import { join } from 'node:path';
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { IntentionTable } from '../core/authorization/intentions.js';
-import type { Revision } from '../core/models/settled-listing.js';
 import type { NamedVersion } from '../discovery/consul/registered-models.js';
 import { HealthResponder } from '../health/model/responder.js';
 import type { ServedModel } from '../inbound/model-backend.js';
 import { Inbound } from '../inbound.js';
-import { getOrInsert } from '../runtime/get-or-insert.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import { StateFile } from '../runtime/process/state-file.js';
 import type { ModelReport } from '../telemetry/reports.js';
@@ -14,11 +12,12 @@ import type { Listener } from '../transport/listener.js';
 import { type AppContext, openListener } from './context.js';
 import { DescribedMethods } from './described-methods.js';
 import { modelServer } from './model-addresses.js';
-import { type HostedModel, ModelHost } from './model-host.js';
+import { ModelHost } from './model-host.js';
 import { ModelStatuses } from './model-status.js';
 import { IndexWatch } from './models/index-watch.js';
 import { LifeLog } from './models/life/life-log.js';
-import { processFactOf } from './models/life/process-fact.js';
+import { SingleServerLives } from './models/life/single-server-lives.js';
+import { modelsNotReady, reportTogether } from './models/model-reports.js';
 import { Recycler, type SuspectModel } from './models/recycler.js';
 import { RolloutAgent } from './models/rollout/rollout-agent.js';
 import type { RolloutStore } from './models/rollout/store.js';
@@ -71,8 +70,6 @@ export class InboundSide {
   private index: IndexWatch | undefined;
   private intentions: IntentionTable;
   private fileVersion = 0;
-  /** The models of the only model server, as the log of states knows them. */
-  private readonly own = new Map<HostedModel, Revision>();
 
   constructor(
     private config: InboundConfig,
@@ -111,13 +108,7 @@ export class InboundSide {
     this.openRollouts();
     this.openRecycler();
     this.described = this.describeMethods(this.single);
-    if (this.single !== undefined)
-      this.single.onChange = (hosted) => {
-        this.statuses.changed(hosted.instance);
-        this.observe(hosted);
-        this.described?.update(this.single!.hosted.some((each) => each.instance.isReady));
-        this.onModel();
-      };
+    if (this.single !== undefined) this.follow(this.single);
     this.inbound.health = new HealthResponder((service) => this.statuses.serving(service));
     identity?.onRotated(({ rootsChanged }) => {
       if (rootsChanged) this.listener?.review((session) => identity.stillTrusts(session));
@@ -162,32 +153,23 @@ export class InboundSide {
     this.recycler?.suspect(suspect, cause);
   }
 
+  /** The only model server: its state is that of all models. */
+  private follow(single: ModelHost): void {
+    const lives = new SingleServerLives(single, this.lives);
+    single.onChange = (hosted) => {
+      this.statuses.changed(hosted.instance);
+      lives.observe(hosted);
+      this.described?.update(single.hosted.some((each) => each.instance.isReady));
+      this.onModel();
+    };
+  }
+
   /** Asks a service what methods it has, each time it starts. Several processes of our own serve what is known without asking. */
   private describeMethods(host: ModelHost | undefined): DescribedMethods | undefined {
     if (host !== undefined && this.config.reflection !== false)
       return new DescribedMethods(host.address, this.context, (list) => this.inbound.describe(list));
     this.inbound.describe(undefined);
     return undefined;
-  }
-
-  /** The state of a model at the only model server. */
-  private observe(hosted: HostedModel): void {
-    const { state } = hosted.instance;
-    const host = this.single!;
-    const { state: how, why } = host.report();
-    const load = LOADS[state.kind];
-    const facts = { load, processes: [processFactOf(how, host.isWarming)], isHeld: false };
-    const said = state.kind === 'away' ? state.why : why;
-    const revision = getOrInsert(this.own, hosted, () => ({
-      name: hosted.backend.name,
-      version: hosted.backend.version,
-      fingerprint: '',
-    }));
-    this.lives.observe(
-      revision,
-      { ...facts, isProven: true, rejection: '', suspicion: host.suspicion },
-      said || state.kind,
-    );
   }
 
   /** The model servers. */
@@ -254,20 +236,7 @@ export class InboundSide {
 
   /** All models together: ready while one is; `why` lists the others. */
   model(): ModelReport {
-    const reports = this.models();
-    const [first] = reports;
-    if (first === undefined) return { state: 'stopped', why: 'no model is loaded', restarts: 0 };
-    if (reports.length === 1) return first;
-    const served = reports.find(({ state }) => state === 'ready');
-    const out = reports.filter(({ state }) => state !== 'ready');
-    const hosts = this.hosts.map((host) => host.report());
-    const { pid } = hosts[0]!;
-    return {
-      state: (served ?? first).state,
-      why: out.map(({ name, why, state }) => `${name}: ${why === '' ? state : why}`).join('; '),
-      restarts: hosts.reduce((sum, { restarts }) => sum + restarts, 0),
-      ...(hosts.length > 1 || pid === undefined ? {} : { pid }),
-    };
+    return reportTogether(this.hosts);
   }
 
   /** Each model; without a name for a server of another make. */
@@ -275,22 +244,13 @@ export class InboundSide {
     return this.hosts.flatMap((host) => host.reports());
   }
 
-  /**
-   * Models that still start count as reasons, those that are loaded later only while no model is ready; so do models that
-   * cannot be served.
-   */
+  /** What keeps this side from being ready, each in one sentence. */
   notReady(): string[] {
-    const backends = this.inbound.backends.filter(({ isRetired }) => !isRetired);
-    if (backends.length === 0) return ['no model is loaded'];
-    const isServing = backends.some(({ state }) => state.kind === 'ready');
-    return backends.flatMap((backend) => {
-      const { name, version, state } = backend;
-      const isLater = this.repository !== undefined && !this.repository.isInitial(backend);
-      if (state.kind === 'ready' || (isServing && (state.kind === 'away' || isLater))) return [];
-      const model =
-        backends.length === 1 ? 'model' : `model ${name}${version === '' ? '' : ` version ${version}`}`;
-      return [`${model}: ${state.kind === 'away' ? state.why : 'starting'}`];
-    });
+    const { repository } = this;
+    return modelsNotReady(
+      this.inbound.backends.filter(({ isRetired }) => !isRetired),
+      (backend) => repository !== undefined && !repository.isInitial(backend),
+    );
   }
 
   get listeners(): readonly Listener[] {
@@ -331,8 +291,6 @@ export class InboundSide {
 
 /** In the directory for states, after the name of the instance. */
 const STATE_FILE = '.models.json';
-/** What the state of a model server means for the life of its models. */
-const LOADS = { ready: 'ready', starting: 'loading', away: 'unavailable' } as const;
 
 /** The models of one server. */
 function servedBy({ names, pool }: ModelHost): readonly ServedModel[] {

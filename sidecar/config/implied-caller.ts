@@ -7,8 +7,8 @@ import type { z } from 'zod';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './defaults.js';
 import { fromFile } from './names-codec.js';
 import { plainDiscovery } from './options/consul/discovery.js';
+import { impliedCallerName } from './options/mesh/known-names.js';
 import { caller as callerBlock, meshFile } from './options/mesh-file.js';
-import { impliedCallerName } from './options/mesh-names.js';
 import { present } from './present.js';
 
 const LEAF_LIFETIME_MS = 3_600_000;

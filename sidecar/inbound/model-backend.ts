@@ -1,7 +1,5 @@
 import type { InboundConfig } from '../config/model.js';
 import { Admission, type InboundQueue, QueueState } from '../core/admission/queue.js';
-import { pickInstance } from '../core/models/pick-instance.js';
-import { SequenceTable } from '../core/models/sequence-table.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
@@ -21,7 +19,7 @@ import type { InboundCall, Ticket } from './call.js';
 import type { CallTap } from './call-tap.js';
 import { ModelInstance, type ModelState } from './model-instance.js';
 import { BackendQueues } from './models/backend-queues.js';
-import { sequenceOf } from './sequence-of.js';
+import { InstanceChoice } from './models/instance-choice.js';
 
 /** Where a model is served. */
 export interface ServedModel {
@@ -72,10 +70,7 @@ export class ModelBackend {
   /** `outrider-model`, sent with a failure of this model only, so that callers do not hold it against others; null: there is one model. */
   readonly modelField: HeaderField | null;
   private readonly context: DataPlaneContext;
-  /** Null: with one instance there is nothing to choose, and requests are not read for sequences. */
-  private readonly sequences: SequenceTable<ModelInstance> | null;
-  /** Where the search for the next instance begins. */
-  private turn = 0;
+  private readonly choice: InstanceChoice;
 
   /** `isOnly`: there is one model. */
   constructor(
@@ -100,7 +95,7 @@ export class ModelBackend {
       const repeat = (call: InboundCall) => this.repeat(call);
       return new ModelInstance({ pool, service, context, modelField, label, silentStreams, onState, repeat });
     });
-    this.sequences = pools.length === 1 ? null : new SequenceTable();
+    this.choice = new InstanceChoice(this.instances, context);
   }
 
   /** An instance of another model behind the same connections. */
@@ -133,9 +128,8 @@ export class ModelBackend {
 
   /** An instance has changed. Calls that wait are refused when the model is away. */
   private onState(): void {
-    const { state, instances, sequences, queues } = this;
-    if (sequences !== null)
-      for (const each of instances) if (each.state.kind === 'away') sequences.forget(each);
+    const { state, instances, queues } = this;
+    this.choice.forgetAway();
     queues.open(instances.filter(({ isReady }) => isReady).length);
     this.deps.onState();
     if (state.kind === 'ready') return this.startWaiting();
@@ -194,7 +188,7 @@ export class ModelBackend {
 
   /** Forwards the call to the model. Where it may not be repeated, nothing is buffered for another attempt. */
   start(call: InboundCall): void {
-    const instance = this.instanceFor(call);
+    const instance = this.choice.of(call);
     call.instance = instance;
     if (this.tap !== null) this.tap.onStart(call);
     if (call.ticket !== null) instance.activity.begin(call.ticket);
@@ -216,8 +210,7 @@ export class ModelBackend {
   repeat(call: InboundCall): boolean {
     const { instance: lost, ticket } = call;
     if (lost === null || !call.isReplayable || call.isCommitted || !this.mayRepeat(call)) return false;
-    const others = this.instances.filter((each) => each !== lost && each.isReady && each.isConnected);
-    const instance = pickInstance(others, this.turn);
+    const instance = this.choice.otherThan(lost);
     if (instance === null) return false;
     call.isRepeated = true;
     call.instance = instance;
@@ -228,26 +221,6 @@ export class ModelBackend {
     beginAttempt(call, new Attempt(call, instance, this.context.nowMs), NEVER);
     disableReplay(call);
     return true;
-  }
-
-  /** The instance that has the call's sequence, else the least loaded one. */
-  private instanceFor(call: InboundCall): ModelInstance {
-    const { instances, sequences } = this;
-    if (sequences === null) return instances[0]!;
-    const sequence = sequenceOf(call);
-    const { nowMs } = this.context;
-    const bound = sequence === null ? undefined : sequences.find(sequence.id, nowMs);
-    const instance = bound ?? this.nextInstance();
-    if (sequence?.isEnd === true) sequences.end(sequence.id);
-    else if (sequence !== null && bound === undefined) sequences.bind(sequence.id, instance, nowMs);
-    return instance;
-  }
-
-  private nextInstance(): ModelInstance {
-    const { instances } = this;
-    const instance = pickInstance(instances, this.turn) ?? instances[0]!;
-    this.turn = instances.indexOf(instance) + 1;
-    return instance;
   }
 
   /** Gives the free places in the queue away: to suspended calls that go on and to waiting ones, by turns. */

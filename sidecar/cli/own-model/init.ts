@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { impliedCallerName } from '../../config/options/mesh-names.js';
+import { impliedCallerName } from '../../config/options/mesh/known-names.js';
 import { NAME } from '../../config/options/values.js';
 import { CommandFailure } from '../failure.js';
 import { ownCommand } from '../own-command.js';

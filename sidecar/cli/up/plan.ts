@@ -14,10 +14,17 @@ import { plainDiscovery } from '../../config/options/consul/discovery.js';
 import { present } from '../../config/present.js';
 import type { IdentityPaths } from '../../identity/identity.js';
 import { commandOf } from '../self.js';
-import type { PortAllocator } from './port-allocator.js';
+import {
+  assignPort,
+  defaultAddress,
+  HOST,
+  listenAddress,
+  observeAddress,
+  type PlanPorts,
+  type TcpAddress,
+} from './planned-ports.js';
 import type { RunDirectory } from './run-directory.js';
 
-const HOST = '127.0.0.1';
 /** How often an idle model is probed with its golden input. */
 const GOLDEN_INTERVAL_MS = 10_000;
 /**
@@ -26,8 +33,6 @@ const GOLDEN_INTERVAL_MS = 10_000;
  */
 const DEFAULT_CALL_PORT = 8800;
 const DEFAULT_ADMIN_PORT = 8890;
-
-type AdminAddress = Extract<Address, { kind: 'tcp' }>;
 
 /** One sidecar of a planned mesh: its configuration and where its files go. */
 export interface SidecarSpec {
@@ -40,13 +45,12 @@ export interface SidecarSpec {
   /** Path of the sidecar file. */
   readonly file: string;
   readonly config: SidecarConfig;
-  readonly admin: AdminAddress;
+  readonly admin: TcpAddress;
 }
 
-export interface PlanInput {
+export interface PlanInput extends PlanPorts {
   readonly mesh: MeshConfig;
   readonly run: RunDirectory;
-  readonly ports: PortAllocator;
   /**
    * The agent for discovery, identities and intentions, in place of the mesh file's `consul` block.
    * Absent: endpoints, certificate files and intentions are written into the sidecar files.
@@ -224,51 +228,6 @@ function endpointSource(
   return { endpoints };
 }
 
-/**
- * The default port of an undescribed caller while it is free, so that `up` has the same addresses
- * each time.
- */
-async function defaultAddress({ ports }: PlanInput, port: number): Promise<AdminAddress> {
-  const isFree = await ports.tryClaim(HOST, port);
-  return { kind: 'tcp', host: HOST, port: isFree ? port : await ports.find(HOST, `usual ${port}`) };
-}
-
-/**
- * Replaces port 0 (any) by a free one now: a sidecar that restarts has to be found at the same
- * address.
- */
-async function assignPort(
-  input: PlanInput,
-  listen: Address | undefined,
-  neededBy: string,
-): Promise<Address | undefined> {
-  return listen?.kind === 'tcp' ? listenAddress(input, listen, neededBy) : listen;
-}
-
-/**
- * Claims the port that the file states, or finds a free one; `neededBy` names the listener in error
- * messages.
- */
-async function listenAddress(
-  { ports }: PlanInput,
-  { host = HOST, port = 0 }: { readonly host?: string; readonly port?: number | undefined },
-  neededBy: string,
-): Promise<AdminAddress> {
-  if (port === 0) return { kind: 'tcp', host, port: await ports.find(host, neededBy) };
-  await ports.claim(host, port, neededBy);
-  return { kind: 'tcp', host, port };
-}
-
-/** The port of the file is the first one: each sidecar has the next. */
-async function observeAddress({ mesh, ports }: PlanInput, name: string): Promise<Address | undefined> {
-  const { observe } = mesh;
-  if (observe?.kind !== 'tcp') return undefined;
-  const { host, port: base } = observe;
-  const neededBy = `${name} (observe)`;
-  const port = base === 0 ? await ports.find(host, neededBy) : await ports.next(host, base, neededBy);
-  return { kind: 'tcp', host, port };
-}
-
 async function sidecarSpec(
   input: PlanInput,
   spec: Pick<SidecarSpec, 'name' | 'service' | 'role' | 'folder' | 'admin'>,
@@ -286,7 +245,7 @@ async function sidecarSpec(
     ...(await identityOf(input, spec, labels)),
     admin: spec.admin,
     ...present('adminTokenFile', adminTokenFile),
-    ...present('observe', await observeAddress(input, spec.name)),
+    ...present('observe', await observeAddress(input, input.mesh.observe, spec.name)),
     limits,
     drainTimeoutMs,
     log,

@@ -1,9 +1,9 @@
 /**
  * Names inside a mesh file: upstreams, intentions and rate limits name services of the mesh.
  */
-import { didYouMean } from '../suggest.js';
-import { entries, type FoundBlock, list, mapping, text } from './found.js';
-import type { Report } from './option.js';
+import { didYouMean } from '../../suggest.js';
+import { entries, type FoundBlock, list, mapping, text } from '../found.js';
+import type { Report } from '../option.js';
 
 const CALLER_NAMES = ['client', 'caller', 'application'];
 

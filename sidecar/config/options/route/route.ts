@@ -1,138 +1,46 @@
 /**
  * Routes: what the sidecar may do with a method, on either side of the mesh.
  */
-import { areReadOnly, KNOWN_STREAMS, MODEL_METHODS, matchesMethod } from '../../../core/routing/method.js';
-import { writeDuration } from '../../codecs/duration.js';
+import { areReadOnly, MODEL_METHODS, matchesMethod } from '../../../core/routing/method.js';
 import { quoted } from '../../codecs/parse-result.js';
-import { RETRYABLE_STATUSES, retryableName, statusCode } from '../../codecs/status-code.js';
 import type { CodeOf } from '../../names.js';
-import { present } from '../../present.js';
-import {
-  defaultIdleTimeoutMs,
-  defaultKind,
-  defaultTimeoutMs,
-  HOLD_BYTES,
-  READ_ONLY_RETRY,
-  type RouteKind,
-  SAMPLE_BYTES,
-  type UnaryTimes,
-} from '../../route-defaults.js';
-import { type FoundBlock, mapping, number, text, texts } from '../found.js';
+import { HOLD_BYTES, SAMPLE_BYTES } from '../../route-defaults.js';
+import { type FoundBlock, texts } from '../found.js';
 import { methodList } from '../method-list.js';
 import { block, blockAs, inCode, option, type Report, rules } from '../option.js';
-import {
-  choice,
-  duration,
-  durationOrNone,
-  listOf,
-  modelName,
-  refuseMaxBelowBase,
-  size,
-  wholeNumber,
-  yesOrNo,
-} from '../values.js';
+import { duration, durationOrNone, listOf, modelName, size, yesOrNo } from '../values.js';
 import { fallback } from './fallback.js';
 import { hedge } from './hedge.js';
 import { mirror } from './mirror.js';
 import { outcomes, refuseRetriedSuccesses } from './outcomes.js';
+import { refuseUnsafeRetries, repeatsOf, retry } from './retry.js';
 import { mayRepeat, refuseBadDetours } from './rules.js';
 import { split } from './split.js';
+import {
+  DAY_MS,
+  drainTimeout,
+  idleTimeout,
+  kind,
+  kindOf,
+  maxTimeout,
+  refuseFirstMessages,
+  refuseHeldStreams,
+  refuseLongAttempts,
+  refuseShortGrants,
+  refuseUnaryDrain,
+  saidTimes,
+  timeout,
+  timeoutOf,
+  timesOf,
+} from './times.js';
 
 const KIB = 1_024;
 const GIB = 1_073_741_824;
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 
 const methods = option(methodList(), {
   meaning:
     'The methods this route is about: `/package.Service/Method`, `/package.Service/*` or `*`. The first route that matches decides.',
   why: 'A route without methods would never match.',
-});
-
-const kind = option(choice(['unary', 'streaming', 'auto']).optional(), {
-  meaning:
-    'Whether one message answers one message. `auto`: methods that the service itself describes as unary (its sidecar asks it by gRPC server reflection) are unary, all others streams; of streams whose last 50 answers had one message each the whole time is compared, as of unary calls, and no more. Only unary methods get the default timeout and have their answer held (up to `hold`, on the inbound side 64 KiB) until its status is known. Streams are held until their first message, where the route has `retry` and is idempotent, or has `hedge`, `fallback` or `first_message_timeout`; not while the caller has more to send.',
-  otherwise:
-    "`unary` when every method is known to be: of the Open Inference Protocol, `grpc.health.v1.Health/Check`, TensorFlow Serving's PredictionService, TorchServe's `Ping` and `Predictions`; else `auto`",
-  why: 'The wire does not say it, and calling a stream unary would break it; the service knows.',
-});
-
-const timeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
-  meaning:
-    "Upper bound on a call, all its attempts included. The caller's own deadline may be shorter and is never extended.",
-  otherwise: '`15s` for unary methods, `none` for streams; on the inbound side `none` with `kind: auto`',
-  why: 'Long enough for a slow model on a busy machine; a stream may live as long as it is used.',
-});
-
-const idleTimeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
-  meaning: 'A stream without a frame in either direction for this long is ended.',
-  otherwise: '`5m` for streams, `none` for unary methods',
-  why: 'Longer than the pauses of a living stream; a unary call has its timeout.',
-});
-
-const drainTimeout = option(duration({ min: 1, max: HOUR_MS }).optional(), {
-  meaning:
-    'Longest time that a stream may go on once a drain has begun; it ends then with UNAVAILABLE and `outrider-reason: drain-timeout`, and the caller, or its sidecar where the stream is `resumable`, goes on elsewhere.',
-  otherwise: "the sidecar's `drain_timeout`",
-  why: 'A stream of an hour does not end by itself in the time that a restart may take.',
-});
-
-const maxTimeout = option(
-  inCode(
-    durationOrNone({ min: 1, max: DAY_MS }).optional(),
-    (said) => said || undefined,
-    (config) => config ?? 0,
-  ),
-  {
-    meaning:
-      'Longest deadline that a caller is granted; a later one is brought forward to it, on streams too. What `timeout` says still holds.',
-    otherwise: '`none`',
-    why: 'A caller usually knows how long it can wait; where callers are not trusted, set a bound.',
-  },
-);
-
-/** `retry` of a route: Envoy's `retry_policy`, gRPC's `retryPolicy`. */
-export const retry = block({
-  attempts: option(wholeNumber({ min: 2, max: 5 }).prefault(2), {
-    meaning: 'Attempts in all, the first one included.',
-    why: 'A second endpoint answers almost everything a third would; gRPC itself stops at 5.',
-  }),
-  on: option(
-    listOf(
-      inCode(choice(RETRYABLE_STATUSES), (name): number => statusCode(name), retryableName),
-      'status codes',
-    ).prefault(['unavailable']),
-    {
-      meaning:
-        'The status codes worth another attempt. With `[]` only calls that no endpoint has begun to process are tried again.',
-      why: '`unavailable` is what gRPC says when the endpoint is the problem and not the call.',
-    },
-  ),
-  backoff: option(
-    block({
-      base: option(duration({ min: 1, max: 60_000 }).prefault('25ms'), {
-        meaning:
-          'Upper bound of the random wait before the second attempt; it doubles with each further one.',
-        why: 'Below what a person or a batch job notices, above the time a broken connection takes to be seen.',
-      }),
-      max: option(duration({ min: 1, max: 600_000 }).prefault('250ms'), {
-        meaning: 'The wait never exceeds this.',
-        why: 'Ten times the base, as in Envoy.',
-      }),
-    })
-      .check(rules(refuseMaxBelowBase))
-      .prefault({}),
-    {
-      meaning: 'The wait between attempts, drawn evenly from zero to a bound that doubles.',
-      why: 'Full jitter keeps callers from coming back in step.',
-    },
-  ),
-  final: option(yesOrNo().optional(), {
-    meaning:
-      'True: an application whose call has failed, and for which the attempts, the budget or the circuit breaker allow no other attempt, is told to make none either (`grpc-retry-pushback-ms: -1`, gRFC A6), so that a gRPC client with retries of its own does not multiply them. Not where no endpoint was reached, nor where the endpoint has said when to come back.',
-    otherwise: '`false`',
-    why: 'An application that retries more slowly may outlast a fault for which the attempts here were too quick.',
-  }),
 });
 
 /** A route on the side of the model: times, and whether a call may go to another instance of its model. */
@@ -257,67 +165,6 @@ export const outboundRoute = inCode(
 /** A route of either side. */
 export type RouteConfig = CodeOf<typeof outboundRoute>;
 
-interface RouteTimes {
-  readonly methods: readonly string[];
-  readonly kind?: RouteKind;
-  readonly timeoutMs?: number;
-  readonly idleTimeoutMs?: number;
-}
-
-/** Unsaid times follow from the kind of the route, and that from its methods. */
-function timesOf({ methods: patterns, kind: said, timeoutMs, idleTimeoutMs: idleMs }: RouteTimes) {
-  const kind = said ?? defaultKind(patterns);
-  const times = (of: RouteKind) => ({
-    timeoutMs: timeoutMs ?? defaultTimeoutMs(of),
-    idleTimeoutMs: idleMs ?? defaultIdleTimeoutMs(of),
-  });
-  return { kind, ...times(kind), ...present('ifUnary', kind === 'auto' ? times('unary') : undefined) };
-}
-
-/** As it is written: without times that were not said, as those of a method that turns out to be unary are others. */
-function saidTimes<R extends { readonly ifUnary?: UnaryTimes }>(route: R): R {
-  const { ifUnary } = route;
-  if (ifUnary === undefined) return route;
-  const times = Object.entries(ifUnary);
-  return Object.fromEntries(
-    Object.entries(route).filter(([name, ms]) =>
-      times.every(([time, other]) => time !== name || ms === other),
-    ),
-  ) as R;
-}
-
-/** Methods that only read need not say so. */
-function repeatsOf(said: {
-  readonly methods: readonly string[];
-  readonly idempotent?: boolean;
-  readonly retry?: CodeOf<typeof retry>;
-}) {
-  const isReading = said.idempotent === undefined && areReadOnly(said.methods);
-  const implied: CodeOf<typeof retry> | undefined = isReading ? READ_ONLY_RETRY : undefined;
-  return {
-    idempotent: said.idempotent ?? isReading,
-    ...present('retry', said.retry ?? implied),
-  };
-}
-
-function kindOf(route: FoundBlock): RouteKind {
-  const said = text(route['kind']);
-  return said === 'unary' || said === 'streaming' || said === 'auto'
-    ? said
-    : defaultKind(texts(route['methods']));
-}
-
-function refuseHeldStreams(route: FoundBlock, report: Report): void {
-  if (route['kind'] !== 'unary') return;
-  for (const [i, method] of texts(route['methods']).entries()) {
-    if (!KNOWN_STREAMS.has(method)) continue;
-    report(
-      ['methods', i],
-      `found ${quoted(method)} in a unary route; expected kind streaming, as its messages would be held back`,
-    );
-  }
-}
-
 /** A route for some models whose methods name none, or one for the name that stands for all others in metrics. */
 function refuseUnnamedModels(route: FoundBlock, report: Report): void {
   if (route['models'] === undefined) return;
@@ -335,41 +182,6 @@ function refuseUnnamedModels(route: FoundBlock, report: Report): void {
       );
 }
 
-/** 0 for none, and for one that is wrong in itself. */
-function timeoutOf(route: FoundBlock): number {
-  const said = route['timeout'];
-  return said === undefined ? defaultTimeoutMs(kindOf(route)) : (number(said) ?? 0);
-}
-
-function shownTimeout(route: FoundBlock): string {
-  const shown = writeDuration(timeoutOf(route));
-  return route['timeout'] === undefined ? `${shown} by default` : shown;
-}
-
-function refuseLongAttempts(route: FoundBlock, report: Report): void {
-  const attemptMs = number(route['attempt_timeout']) ?? 0;
-  const timeoutMs = timeoutOf(route);
-  if (attemptMs === 0 || timeoutMs === 0 || attemptMs <= timeoutMs) return;
-  report(
-    ['attempt_timeout'],
-    `found ${writeDuration(attemptMs)}; expected at most timeout (${shownTimeout(route)})`,
-  );
-}
-
-function refuseFirstMessages(route: FoundBlock, report: Report): void {
-  const limitMs = number(route['first_message_timeout']);
-  if (limitMs === undefined) return;
-  const path = ['first_message_timeout'];
-  const found = `found ${writeDuration(limitMs)}`;
-  if (kindOf(route) === 'unary')
-    report(path, `${found} on a unary route; expected attempt_timeout, as there is one message only`);
-  else if ((number(route['attempt_timeout']) ?? 0) > 0)
-    report(path, `${found} beside attempt_timeout; expected one of them, as both end with the first message`);
-  const timeoutMs = timeoutOf(route);
-  if (timeoutMs > 0 && limitMs > timeoutMs)
-    report(path, `${found}; expected at most timeout (${shownTimeout(route)})`);
-}
-
 function refuseResumption(route: FoundBlock, report: Report): void {
   if (route['resumable'] !== true) {
     if (route['deterministic'] === true)
@@ -380,28 +192,4 @@ function refuseResumption(route: FoundBlock, report: Report): void {
     report(['resumable'], 'found on a unary route; expected "kind: streaming", as one message has no middle');
   if (!mayRepeat(route) || route['retry'] === undefined)
     report(['resumable'], 'found on a route that repeats nothing; expected "idempotent: true" and retry');
-}
-
-function refuseUnaryDrain(route: FoundBlock, report: Report): void {
-  if (route['drain_timeout'] === undefined || kindOf(route) !== 'unary') return;
-  report(['drain_timeout'], 'found on a unary route; expected timeout, as its calls end by themselves');
-}
-
-function refuseShortGrants(route: FoundBlock, report: Report): void {
-  const maxMs = number(route['max_timeout']) ?? 0;
-  if (maxMs === 0 || maxMs >= timeoutOf(route)) return;
-  report(
-    ['max_timeout'],
-    `found ${writeDuration(maxMs)}; expected at least timeout (${shownTimeout(route)}), which is granted in any case`,
-  );
-}
-
-function refuseUnsafeRetries(route: FoundBlock, report: Report): void {
-  if (route['retry'] === undefined || mayRepeat(route)) return;
-  const codes = texts(mapping(route['retry'])['on']);
-  if (codes.length === 0) return;
-  report(
-    ['retry', 'on'],
-    `found ${codes.join(', ')} on a route that is not idempotent; expected "idempotent: true" if doing it twice is harmless, or "on: []" to repeat only what was never begun`,
-  );
 }

@@ -1,0 +1,165 @@
+/**
+ * How long calls of a route may take, and whether they are streams, as that decides their usual times.
+ */
+import { KNOWN_STREAMS } from '../../../core/routing/method.js';
+import { writeDuration } from '../../codecs/duration.js';
+import { quoted } from '../../codecs/parse-result.js';
+import { present } from '../../present.js';
+import {
+  defaultIdleTimeoutMs,
+  defaultKind,
+  defaultTimeoutMs,
+  type RouteKind,
+  type UnaryTimes,
+} from '../../route-defaults.js';
+import { type FoundBlock, number, text, texts } from '../found.js';
+import { inCode, option, type Report } from '../option.js';
+import { choice, duration, durationOrNone } from '../values.js';
+
+const HOUR_MS = 3_600_000;
+/** No call or stream is limited to more, ms. */
+export const DAY_MS = 24 * HOUR_MS;
+
+export const kind = option(choice(['unary', 'streaming', 'auto']).optional(), {
+  meaning:
+    'Whether one message answers one message. `auto`: methods that the service itself describes as unary (its sidecar asks it by gRPC server reflection) are unary, all others streams; of streams whose last 50 answers had one message each the whole time is compared, as of unary calls, and no more. Only unary methods get the default timeout and have their answer held (up to `hold`, on the inbound side 64 KiB) until its status is known. Streams are held until their first message, where the route has `retry` and is idempotent, or has `hedge`, `fallback` or `first_message_timeout`; not while the caller has more to send.',
+  otherwise:
+    "`unary` when every method is known to be: of the Open Inference Protocol, `grpc.health.v1.Health/Check`, TensorFlow Serving's PredictionService, TorchServe's `Ping` and `Predictions`; else `auto`",
+  why: 'The wire does not say it, and calling a stream unary would break it; the service knows.',
+});
+
+export const timeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
+  meaning:
+    "Upper bound on a call, all its attempts included. The caller's own deadline may be shorter and is never extended.",
+  otherwise: '`15s` for unary methods, `none` for streams; on the inbound side `none` with `kind: auto`',
+  why: 'Long enough for a slow model on a busy machine; a stream may live as long as it is used.',
+});
+
+export const idleTimeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
+  meaning: 'A stream without a frame in either direction for this long is ended.',
+  otherwise: '`5m` for streams, `none` for unary methods',
+  why: 'Longer than the pauses of a living stream; a unary call has its timeout.',
+});
+
+export const drainTimeout = option(duration({ min: 1, max: HOUR_MS }).optional(), {
+  meaning:
+    'Longest time that a stream may go on once a drain has begun; it ends then with UNAVAILABLE and `outrider-reason: drain-timeout`, and the caller, or its sidecar where the stream is `resumable`, goes on elsewhere.',
+  otherwise: "the sidecar's `drain_timeout`",
+  why: 'A stream of an hour does not end by itself in the time that a restart may take.',
+});
+
+export const maxTimeout = option(
+  inCode(
+    durationOrNone({ min: 1, max: DAY_MS }).optional(),
+    (said) => said || undefined,
+    (config) => config ?? 0,
+  ),
+  {
+    meaning:
+      'Longest deadline that a caller is granted; a later one is brought forward to it, on streams too. What `timeout` says still holds.',
+    otherwise: '`none`',
+    why: 'A caller usually knows how long it can wait; where callers are not trusted, set a bound.',
+  },
+);
+
+interface RouteTimes {
+  readonly methods: readonly string[];
+  readonly kind?: RouteKind;
+  readonly timeoutMs?: number;
+  readonly idleTimeoutMs?: number;
+}
+
+/** Unsaid times follow from the kind of the route, and that from its methods. */
+export function timesOf({ methods: patterns, kind: said, timeoutMs, idleTimeoutMs: idleMs }: RouteTimes) {
+  const kind = said ?? defaultKind(patterns);
+  const times = (of: RouteKind) => ({
+    timeoutMs: timeoutMs ?? defaultTimeoutMs(of),
+    idleTimeoutMs: idleMs ?? defaultIdleTimeoutMs(of),
+  });
+  return { kind, ...times(kind), ...present('ifUnary', kind === 'auto' ? times('unary') : undefined) };
+}
+
+/** As it is written: without times that were not said, as those of a method that turns out to be unary are others. */
+export function saidTimes<R extends { readonly ifUnary?: UnaryTimes }>(route: R): R {
+  const { ifUnary } = route;
+  if (ifUnary === undefined) return route;
+  const times = Object.entries(ifUnary);
+  return Object.fromEntries(
+    Object.entries(route).filter(([name, ms]) =>
+      times.every(([time, other]) => time !== name || ms === other),
+    ),
+  ) as R;
+}
+
+/** The kind of a route that is being read: what it says, or what its methods are known to be. */
+export function kindOf(route: FoundBlock): RouteKind {
+  const said = text(route['kind']);
+  return said === 'unary' || said === 'streaming' || said === 'auto'
+    ? said
+    : defaultKind(texts(route['methods']));
+}
+
+/** A method that is known to stream, in a unary route. */
+export function refuseHeldStreams(route: FoundBlock, report: Report): void {
+  if (route['kind'] !== 'unary') return;
+  for (const [i, method] of texts(route['methods']).entries()) {
+    if (!KNOWN_STREAMS.has(method)) continue;
+    report(
+      ['methods', i],
+      `found ${quoted(method)} in a unary route; expected kind streaming, as its messages would be held back`,
+    );
+  }
+}
+
+/** The time limit of a route that is being read, ms; 0 for none, and for one that is wrong in itself. */
+export function timeoutOf(route: FoundBlock): number {
+  const said = route['timeout'];
+  return said === undefined ? defaultTimeoutMs(kindOf(route)) : (number(said) ?? 0);
+}
+
+function shownTimeout(route: FoundBlock): string {
+  const shown = writeDuration(timeoutOf(route));
+  return route['timeout'] === undefined ? `${shown} by default` : shown;
+}
+
+/** An attempt that may take longer than the call. */
+export function refuseLongAttempts(route: FoundBlock, report: Report): void {
+  const attemptMs = number(route['attempt_timeout']) ?? 0;
+  const timeoutMs = timeoutOf(route);
+  if (attemptMs === 0 || timeoutMs === 0 || attemptMs <= timeoutMs) return;
+  report(
+    ['attempt_timeout'],
+    `found ${writeDuration(attemptMs)}; expected at most timeout (${shownTimeout(route)})`,
+  );
+}
+
+/** A limit to the first message where there is one message only, or another limit ends with it. */
+export function refuseFirstMessages(route: FoundBlock, report: Report): void {
+  const limitMs = number(route['first_message_timeout']);
+  if (limitMs === undefined) return;
+  const path = ['first_message_timeout'];
+  const found = `found ${writeDuration(limitMs)}`;
+  if (kindOf(route) === 'unary')
+    report(path, `${found} on a unary route; expected attempt_timeout, as there is one message only`);
+  else if ((number(route['attempt_timeout']) ?? 0) > 0)
+    report(path, `${found} beside attempt_timeout; expected one of them, as both end with the first message`);
+  const timeoutMs = timeoutOf(route);
+  if (timeoutMs > 0 && limitMs > timeoutMs)
+    report(path, `${found}; expected at most timeout (${shownTimeout(route)})`);
+}
+
+/** A limit to what goes on after a drain has begun, of calls that end by themselves. */
+export function refuseUnaryDrain(route: FoundBlock, report: Report): void {
+  if (route['drain_timeout'] === undefined || kindOf(route) !== 'unary') return;
+  report(['drain_timeout'], 'found on a unary route; expected timeout, as its calls end by themselves');
+}
+
+/** Less time granted to callers than the route gives by itself. */
+export function refuseShortGrants(route: FoundBlock, report: Report): void {
+  const maxMs = number(route['max_timeout']) ?? 0;
+  if (maxMs === 0 || maxMs >= timeoutOf(route)) return;
+  report(
+    ['max_timeout'],
+    `found ${writeDuration(maxMs)}; expected at least timeout (${shownTimeout(route)}), which is granted in any case`,
+  );
+}
