@@ -51,8 +51,8 @@ export class UpstreamWatcher {
   private readonly seed: number;
   private readonly logged: Set<string>;
   private leavePlace: (() => void) | undefined;
-  private failoverTimer: Timer | undefined;
-  private awaitsPrimary = true;
+  /** First targets of clusters of which nothing is known yet, by key: until its timer has fired one is waited for. */
+  private readonly awaited = new Map<string, Timer | 'late'>();
   /** Within a batch of changes: whether there is something to publish. Undefined outside one. */
   private hasUnpublished: boolean | undefined;
   private isClosed = false;
@@ -96,7 +96,7 @@ export class UpstreamWatcher {
   close(): void {
     this.isClosed = true;
     this.leavePlace?.();
-    this.failoverTimer?.cancel();
+    for (const key of [...this.awaited.keys()]) this.awaitNoLonger(key);
     this.rules?.close();
     for (const { watch } of this.followed.values()) watch.close();
     this.followed.clear();
@@ -172,6 +172,7 @@ export class UpstreamWatcher {
       if (wanted.has(key)) continue;
       watch.close();
       this.followed.delete(key);
+      this.awaitNoLonger(key);
     }
   }
 
@@ -227,21 +228,31 @@ export class UpstreamWatcher {
       instances: this.followed.get(keyOf(target))?.instances,
     }));
     const [first] = known;
-    if (first !== undefined && first.instances === undefined) {
-      if (known.every(({ instances }) => instances === undefined)) return undefined;
-      if (this.awaitsPrimary) {
-        const { timers } = this.deps;
-        this.failoverTimer ??= timers.after(PRIMARY_WAIT_MS, () => this.allowFailover(), UNREF);
-        return undefined;
-      }
+    if (first !== undefined) {
+      const key = keyOf(first.target);
+      if (first.instances !== undefined) this.awaitNoLonger(key);
+      else if (known.every(({ instances }) => instances === undefined) || this.awaits(key)) return undefined;
     }
     const endpoints = getOrInsert(this.endpoints, name, () => new ClusterEndpoints(this.seed));
     return endpoints.of(known, this.config.pool.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS);
   }
 
-  private allowFailover(): void {
-    this.awaitsPrimary = false;
-    this.publish();
+  /** Whether nothing is used in place of this target yet. The wait begins with the first question. */
+  private awaits(key: string): boolean {
+    const known = this.awaited.get(key);
+    if (known !== undefined) return known !== 'late';
+    const onLate = () => {
+      this.awaited.set(key, 'late');
+      this.publish();
+    };
+    this.awaited.set(key, this.deps.timers.after(PRIMARY_WAIT_MS, onLate, UNREF));
+    return true;
+  }
+
+  private awaitNoLonger(key: string): void {
+    const known = this.awaited.get(key);
+    this.awaited.delete(key);
+    if (known !== undefined && known !== 'late') known.cancel();
   }
 
   /** Logs what is not applied, each sentence once for all upstreams. */

@@ -201,6 +201,23 @@ describe('UpstreamWatcher', () => {
     assert.deepEqual(found('web.default.dc2'), ['b@0', 'a@1']);
   });
 
+  it('a watched upstream waits for the first target of changed rules as well, whatever was waited for before', async () => {
+    watch();
+    await answerChain([resolver('web.dc2', { failover: ['web'] })], { 'web.dc2': {}, web: {} });
+    registry.find('web', instance('a'));
+    registry.find('web@dc2', instance('b', { datacenter: 'dc2' }));
+    assert.equal(clock.pending(), 0, 'nothing is waited for');
+    clock.advance(3000);
+    await answerChain([resolver('web.dc3', { failover: ['web'] })], { 'web.dc3': {}, web: {} });
+    assert.equal(found('web.default.dc3'), undefined);
+    clock.advance(2999);
+    assert.equal(found('web.default.dc3'), undefined);
+    clock.advance(1);
+    assert.deepEqual(found('web.default.dc3'), ['a@1']);
+    registry.find('web@dc3', instance('c', { datacenter: 'dc3' }));
+    assert.deepEqual(found('web.default.dc3'), ['c@0', 'a@1']);
+  });
+
   it('a watched upstream keeps the queries that changed rules still need, and ends the others', async () => {
     await plain();
     registry.find('web', instance('a'));
