@@ -10,7 +10,6 @@ import { RestartLimit } from '../core/health/restart-limit.js';
 import { RestartBackoff } from '../core/retry/backoff.js';
 import { HealthProbe } from '../health/model/health-probe.js';
 import type { RuntimeDeps } from '../runtime/deps.js';
-import { messageOf } from '../runtime/log/message-of.js';
 import { processMemory } from '../runtime/process/memory.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { ChildProcessHandle } from './child-process.js';
@@ -19,7 +18,7 @@ import { MemoryWatch } from './memory-watch.js';
 import { modelEnvironment } from './model-environment.js';
 import { OomKills } from './oom-kills.js';
 import { ProcessSigns } from './process-state.js';
-import { type RunningProcess, Supervisor } from './supervisor.js';
+import { Supervisor } from './supervisor.js';
 import { WatcherClient } from './watcher-client.js';
 
 /** What a model process needs of its sidecar. */
@@ -90,14 +89,8 @@ export function modelProcess(
     timers,
     probe,
     start: (onExit) => {
-      try {
-        makeRoomForSocket(address);
-        if (watcherPath !== undefined) rmSync(watcherPath, { force: true });
-      } catch (error) {
-        const how = `could not be started: ${messageOf(error)}`;
-        timers.after(0, () => onExit(how, { code: null, signal: null }));
-        return NOT_STARTED;
-      }
+      makeRoomForSocket(address);
+      if (watcherPath !== undefined) rmSync(watcherPath, { force: true });
       const { env } = environment();
       return new ChildProcessHandle(argv, { env, stdout: deps.stdout, stderr: deps.stderr, onExit });
     },
@@ -135,9 +128,6 @@ function memoryWatch(
     onSuspicion: onMemorySuspicion,
   });
 }
-
-/** What there is of a process whose socket has no place, such as on a full disk: to the supervisor it has ended, and is started again. */
-const NOT_STARTED: RunningProcess = { pid: undefined, signal: () => {} };
 
 /** Longest path the kernel takes for a socket (108 bytes with the closing zero). */
 const MAX_SOCKET_PATH = 107;

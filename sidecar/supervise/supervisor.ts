@@ -4,6 +4,7 @@ import { classOfExit, EndClass, type ProcessEnd, type ProcessExit } from '../cor
 import type { RestartLimit } from '../core/health/restart-limit.js';
 import type { Health } from '../health/model/health-probe.js';
 import type { TimeDeps } from '../runtime/deps.js';
+import { messageOf } from '../runtime/log/message-of.js';
 import type { Timer } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
 
@@ -49,7 +50,7 @@ export interface SupervisorLimits {
 
 export interface SupervisorDeps extends TimeDeps {
   readonly probe: Probe;
-  /** Starts the process. Never throws; `onExit` is called once, after this call has returned. */
+  /** Starts the process. `onExit` is called once, after this call has returned. What it throws counts as an end of the process. */
   start(onExit: (how: string, exit: ProcessExit) => void): RunningProcess;
   /** Called when the process is ready. */
   monitor(events: MonitorEvents, pid: number | undefined): Monitor;
@@ -153,8 +154,19 @@ export class Supervisor {
 
   private launch(why: string): void {
     this.deps.limit?.started(this.deps.clock.now());
-    const process = this.deps.start((how, exit) => this.exited(process, how, exit));
+    const process = this.startProcess((how, exit) => this.exited(process, how, exit));
     this.awaitReady(process, why);
+  }
+
+  /** A process that cannot be started, as where its log or its socket has no place, has ended: it is started again later. */
+  private startProcess(onExit: (how: string, exit: ProcessExit) => void): RunningProcess {
+    try {
+      return this.deps.start(onExit);
+    } catch (error) {
+      const how = `could not be started: ${messageOf(error)}`;
+      this.deps.timers.after(0, () => onExit(how, { code: null, signal: null }));
+      return { pid: undefined, signal: () => {} };
+    }
   }
 
   /**

@@ -18,6 +18,7 @@ describe('supervised process', () => {
   let readyTimes: number[];
   let ends: ProcessEnd[];
   let isOutOfMemory: boolean;
+  let whyNoStart: string;
   let supervised: Supervisor;
 
   beforeEach(() => {
@@ -29,6 +30,7 @@ describe('supervised process', () => {
     readyTimes = [];
     ends = [];
     isOutOfMemory = false;
+    whyNoStart = '';
     supervised = new Supervisor(
       { startTimeoutMs: 60_000, stopTimeoutMs: 10_000 },
       {
@@ -36,6 +38,7 @@ describe('supervised process', () => {
         timers: time,
         probe,
         start: (onExit) => {
+          if (whyNoStart !== '') throw new Error(whyNoStart);
           const process = new FakeProcess(100 + processes.length, onExit);
           processes.push(process);
           return process;
@@ -110,6 +113,26 @@ describe('supervised process', () => {
     await time.settle(1);
     assert.deepEqual([processes.length, supervised.report().restarts], [2, 1]);
     await becomeReady();
+  });
+
+  it('that cannot be started is started again, and says why it was not', async () => {
+    whyNoStart = 'ENOENT: no such file or directory';
+    supervised.start();
+    await time.settle(0);
+    const { state: now, why } = supervised.report();
+    assert.deepEqual(
+      [now, why],
+      ['backoff', 'could not be started: ENOENT: no such file or directory; next start in 0.2 s'],
+    );
+    whyNoStart = '';
+    await time.settle(200);
+    await becomeReady();
+    whyNoStart = 'no memory';
+    exit('killed by SIGKILL');
+    await time.settle(200);
+    assert.match(supervised.report().why, /^could not be started: no memory/);
+    await supervised.stop();
+    assert.deepEqual([state(), time.pending()], ['stopped', 0]);
   });
 
   it('tells the backoff how long the process had been ready', async () => {
