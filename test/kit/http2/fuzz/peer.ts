@@ -153,18 +153,23 @@ export class Peer {
     ]);
   }
 
-  /** Small frames of one stream in a row, all valid, which the engine may take together; null when there is no stream for it. */
+  /** Small frames of a few streams in a row, all valid, which the engine may take together; null when there is no stream for them. */
   run(): Buffer[] | null {
     const { dice, w } = this;
     const able = w.openViews().filter((view) => view.theirHeaders && !view.theyEnded && view.expected < 0);
     if (able.length === 0) return null;
-    const view = dice.pick(able);
-    let room = Math.min(view.theirWindow, w.theirWindow);
+    const some = Array.from({ length: dice.between(1, 3) }, () => dice.pick(able));
+    const rooms = new Map(some.map((view) => [view.id, view.theirWindow]));
+    let room = w.theirWindow;
     const frames: Buffer[] = [];
-    for (let n = dice.between(2, 30); n > 0 && room > 0; n--) {
-      const size = Math.min(room, dice.pick([1, 2, 3, 4, 5, 105, 1023, 1024, 1025, dice.below(1100) + 1]));
+    for (let n = dice.between(2, 30); n > 0; n--) {
+      const { id } = dice.pick(some);
+      const wanted = dice.pick([1, 2, 3, 4, 5, 105, 1023, 1024, 1025, dice.below(1100) + 1]);
+      const size = Math.min(room, rooms.get(id)!, wanted);
+      if (size <= 0) continue;
       room -= size;
-      frames.push(h2.data(view.id, dice.octets(size)));
+      rooms.set(id, rooms.get(id)! - size);
+      frames.push(h2.data(id, dice.octets(size)));
     }
     return frames.length === 0 ? null : frames;
   }
