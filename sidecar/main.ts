@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
+#!/usr/bin/env -S node --max-semi-space-size=16 --v8-pool-size=1
 /**
  * Entry of the program: arguments in, exit code out (0 done, 1 failed, 2 wrong usage). An error is one line; its stack is
  * printed under OUTRIDER_DEBUG=1. Everything else is loaded after the version check, so that an old Node can report itself.

@@ -1,9 +1,8 @@
 import { fileURLToPath } from 'node:url';
-import { MODEL_V8_FLAGS, YOUNG_HEAP_FLAG } from '../runtime/process/v8-tuning.js';
+import { HELPERS_FLAG, MODEL_V8_FLAGS, YOUNG_HEAP_FLAG } from '../runtime/process/v8-tuning.js';
 
-const FLAGS = process.execArgv.includes(YOUNG_HEAP_FLAG)
-  ? process.execArgv
-  : [...process.execArgv, YOUNG_HEAP_FLAG];
+const OWN = [YOUNG_HEAP_FLAG, HELPERS_FLAG];
+const FLAGS = [...process.execArgv, ...OWN.filter((flag) => !process.execArgv.includes(flag))];
 
 /** `.ts` when the sources themselves run, as in tests. */
 const ENTRY = import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js';

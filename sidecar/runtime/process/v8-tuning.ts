@@ -11,13 +11,22 @@ const LARGE_BYTES = 2 * 1024 * 1024;
 export const YOUNG_HEAP_FLAG = '--max-semi-space-size=16';
 
 /**
- * V8 flags of a model process, after `YOUNG_HEAP_FLAG`, which they replace: up to 32 MiB for young objects, garbage collected by
- * the thread of the model alone, and the inlining of `widenInlining`. A call of a small network leaves some ten kilobytes that are
- * dead when it is answered; with a small young heap they are collected by several threads at once, which on one core are in each
- * other's way, and more of them survive into the old one (decision 61; `npm run bench -- serving`).
+ * Flag of Node: one helper thread for what V8 does beside the program (compiling, marking), not four. Each has an arena of glibc of its own,
+ * which keeps what compiling once took from it, and a sidecar seldom has more than a core (test/bench/README.md). Read at start
+ * only, so that the first line of `main.ts` has it too.
+ */
+export const HELPERS_FLAG = '--v8-pool-size=1';
+
+/**
+ * V8 flags of a model process, after those of the program, which they replace: up to 32 MiB for young objects, garbage collected by
+ * the thread of the model alone, as many helper threads as Node has by itself, and the inlining of `widenInlining`. A call of a
+ * small network leaves some ten kilobytes that are dead when it is answered; with a small young heap they are collected by
+ * several threads at once, which on one core are in each other's way, and more of them survive into the old one (decision 61; `npm
+ * run bench -- serving`).
  */
 export const MODEL_V8_FLAGS: readonly string[] = [
   '--max-semi-space-size=32',
+  '--v8-pool-size=4',
   '--single-threaded-gc',
   '--max-inlined-bytecode-size-cumulative=1840',
   '--max-inlined-bytecode-size=920',
