@@ -63,6 +63,7 @@ async function soak(subject: Subject, load: LoadProcess, calls: number) {
     peakMb,
     /** Growth per 100,000 calls in the second half, by least squares. */
     slopeMb,
+    isFlat: slopeMb <= SLOPE_BOUND_MB,
     holds: peakMb <= RSS_BOUND_MB && slopeMb <= SLOPE_BOUND_MB,
     problem: problemOf(result),
   };
