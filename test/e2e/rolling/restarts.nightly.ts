@@ -8,6 +8,8 @@ import { type Place, RollingMesh } from '../../drills/rolling/rolling-mesh.js';
 import { consulOrSkip } from '../../kit/consul/consul.js';
 import { until } from '../../kit/process/processes.js';
 
+/** Ends of a process that come within a minute of each other count as deaths in a row: the wait before the next start grows to 30 s. */
+const RESTARTED_MS = 60_000;
 const TIMES = Number(process.env['OUTRIDER_RESTARTS'] ?? 10);
 
 describe('rolling restarts under load', function () {
@@ -45,10 +47,14 @@ describe('rolling restarts under load', function () {
     rolling(mesh.replicas, async (place) => {
       const { pid } = await modelOf(place);
       process.kill(pid!, 'SIGTERM');
-      await until(`the model of ${place.name} is another one`, async () => {
-        const now = await modelOf(place);
-        return now.pid !== pid && now.state === 'ready';
-      });
+      await until(
+        `the model of ${place.name} is another one`,
+        async () => {
+          const now = await modelOf(place);
+          return now.pid !== pid && now.state === 'ready';
+        },
+        RESTARTED_MS,
+      );
       await place.ready();
     }));
 
