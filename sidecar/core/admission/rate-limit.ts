@@ -64,6 +64,8 @@ export class RateLimits {
   refused = 0;
   /** The same by model, for the models that rules name; the first has no name. Their number is bounded by the configuration. */
   readonly counts: readonly RateCount[];
+  /** A rule is about single models, so that requests have to be read. */
+  readonly hasModels: boolean;
 
   /** @param before the limits until now: rules about the same calls keep their buckets, and models their counts. */
   constructor(rules: readonly RateRule[], before?: RateLimits) {
@@ -79,6 +81,7 @@ export class RateLimits {
     countOf('', '');
     this.rules = rules.map((rule) => new Rule(rule, countOf));
     this.counts = [...counts.values()];
+    this.hasModels = this.rules.some(({ isOfModels }) => isOfModels);
     if (before === undefined) return;
     this.refused = before.refused;
     for (const rule of this.rules) {
@@ -99,11 +102,6 @@ export class RateLimits {
       return { waitMs, model: rule.isOfModels ? model : undefined };
     }
     return null;
-  }
-
-  /** Whether a rule is about single models, so that requests have to be read. */
-  get hasModels(): boolean {
-    return this.rules.some(({ isOfModels }) => isOfModels);
   }
 }
 

@@ -9,8 +9,11 @@ export const MAX_CALL_CLASSES = 64;
 /** Four buckets to a doubling: a median is off by an eighth at most. */
 const STEP_BITS = 2;
 const DOUBLINGS = 26;
-/** Medians that differ by less are equal whatever their ratio, ms. */
-const MIN_EXCESS_MS = 2;
+/**
+ * Medians that differ by less are equal whatever their ratio, ms. A call of a millisecond that waits for a time slice of another
+ * process (3 to 4 ms on a machine of few cores) takes five times as long, and nothing is wrong with its endpoint.
+ */
+const MIN_EXCESS_MS = 5;
 /**
  * Standard errors by which a median is moved against the suspicion, on either side. Calls of one class may take from a millisecond to
  * seconds; then the medians of equal endpoints differ by chance, at twenty calls by more than any factor.
