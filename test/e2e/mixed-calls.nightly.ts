@@ -1,8 +1,9 @@
 /**
  * For .ci/nightly: a mesh in which everything that watches or acts is on, and calls as models make them at the same time:
  * short ones, calls of 600 KB, runs from a millisecond to a second, streams of tokens, two models in one process, a client in
- * Go; then twice as many. Nothing is wrong, so that nothing may act: no call fails, no endpoint is ejected or suspected, no
- * process is killed. `npx mocha --no-config dist/test/e2e/mixed-calls.nightly.js`
+ * Go; limits, intentions, routes, a mirror and a fallback by model; then twice as many. Nothing is wrong, so that nothing may
+ * act: no call fails, no endpoint is ejected or suspected, no process is killed.
+ * `npx mocha --no-config dist/test/e2e/mixed-calls.nightly.js`
  */
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
@@ -45,8 +46,17 @@ services:
     models: ${models}
     isolation: shared
     replicas: 2
-    queue: { adaptive: { min: 2, max: 64 } }
+    queue:
+      adaptive: { min: 2, max: 64 }
+      models:
+        - { model: loop, concurrency: 4, max_waiting: 64 }
+        - { model: digits, version: "1", max_waiting: 512 }
+    rate_limits:
+      - { models: [digits], per_second: 5000 }
+      - { models: [loop, tokens], per_second: 500 }
+      - { per_second: 50000 }
     load_report: { trailers: true }
+  shadow: { models: ${models} }
 caller:
   name: app
   admin: 127.0.0.1:0
@@ -65,11 +75,23 @@ caller:
       pool: { ping_interval: 1s, ping_timeout: 1s }
       routes:
         - methods: [/inference.GRPCInferenceService/ModelInfer]
+          models: [digits]
           idempotent: true
           timeout: 60s
           retry: { on: [unavailable] }
           hedge: { percentile: 0.95 }
-intentions: [{ from: app, to: mixed, action: allow }]
+          split: { match: [{ model: digits, upstream: mixed }] }
+          mirror: { upstream: shadow, ratio: 0.2 }
+          fallback: [{ kind: upstream, upstream: shadow }]
+        - methods: [/inference.GRPCInferenceService/ModelInfer]
+          idempotent: true
+          timeout: 60s
+          retry: { on: [unavailable] }
+          hedge: { percentile: 0.95 }
+    shadow: { listen: 127.0.0.1:0 }
+intentions:
+  - { from: app, to: mixed, action: allow, models: [digits, loop, tokens] }
+  - { from: app, to: shadow, action: allow }
 observe: 127.0.0.1:0
 traces: { endpoint: "${collector}", sample: 1 }
 access_log: { path: ${join(files, 'access.jsonl')} }
