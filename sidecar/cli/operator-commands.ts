@@ -33,7 +33,7 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     .option('--admin <ADDR...>', 'admin addresses; default: every mesh that `up` runs on this machine')
     .option(
       '--consul [ADDR]',
-      'the sidecars in the catalogue of this agent, by their metrics (`observe`); default: $CONSUL_HTTP_ADDR',
+      'the sidecars in the catalogue of this agent: by their admin port where it is reached, else by their metrics (`observe`); default: $CONSUL_HTTP_ADDR',
     )
     .option('--listen <ADDR>', 'where the page is served', '127.0.0.1:8898')
     .option('--token-file <FILE>', 'the token that the admin ports ask for (`admin_token_file`)')

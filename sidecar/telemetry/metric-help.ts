@@ -159,6 +159,8 @@ export const HELP = {
   outrider_mirror_mismatched_total: 'Copies that ended otherwise than their call, by what differed.',
   outrider_mirror_largest_class_total:
     'Pairs of answers with classes, by whether the largest one is the same.',
+  outrider_faults_active:
+    'Faults that are on for a drill, by what they do: delay or abort calls, or freeze a model process. Absent where the file does not allow any.',
   outrider_faults_injected_total: 'Calls struck by a fault that was put in for a drill.',
 
   // what is read from Consul, and the registration there

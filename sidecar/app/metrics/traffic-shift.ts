@@ -1,6 +1,6 @@
 import { DIFFERENCE_BOUNDS_MS, type MirrorStats } from '../../outbound/mirror/stats.js';
 import type { TrafficShift } from '../../outbound/traffic-shift.js';
-import type { Metric } from '../../telemetry/metric.js';
+import type { Metric, Sample } from '../../telemetry/metric.js';
 import { histogramSample, metric, metricsOver } from '../../telemetry/metric-rows.js';
 import type { MirrorReport } from '../../telemetry/reports.js';
 import type { FaultController } from '../fault-controller.js';
@@ -53,14 +53,33 @@ function labelsOf({ from, to }: MirrorStats): Record<string, string> {
   return { upstream: from, to };
 }
 
-/** Faults injected since the start; empty when there were none. */
-export function faultMetrics({ injected }: FaultController): Metric[] {
-  if (injected.size === 0) return [];
-  const samples = [...injected].map(([key, value]) => {
+/** Faults that are on, where the file allows them, and those injected since the start, where there were any. */
+export function faultMetrics(controller: FaultController): Metric[] {
+  const samples = [...controller.injected].map(([key, value]) => {
     const [direction = '', kind = ''] = key.split(' ');
     return { labels: { direction, kind }, value };
   });
-  return [metric('outrider_faults_injected_total', samples)];
+  return [
+    ...(controller.isAllowed ? [metric('outrider_faults_active', activeFaults(controller))] : []),
+    ...(samples.length === 0 ? [] : [metric('outrider_faults_injected_total', samples)]),
+  ];
+}
+
+/** By side and by what is done to calls; a fault that does both counts in both. A process that is frozen takes no calls of peers. */
+function activeFaults(controller: FaultController): Sample[] {
+  const all = controller.list();
+  const frozen = controller.processes.list().filter(({ process }) => process === 'freeze').length;
+  const ofCalls = (['inbound', 'outbound'] as const).flatMap((direction) => {
+    const own = all.filter(({ side }) => side === direction);
+    return [
+      {
+        labels: { direction, kind: 'delay' },
+        value: own.filter((each) => each.delayMs !== undefined).length,
+      },
+      { labels: { direction, kind: 'abort' }, value: own.filter((each) => each.abort !== undefined).length },
+    ];
+  });
+  return [...ofCalls, { labels: { direction: 'inbound', kind: 'freeze' }, value: frozen }];
 }
 
 /** The mirrors in `/endpoints`. */

@@ -1,7 +1,9 @@
 import type { FaultReport } from '../../admin/faults.js';
+import type { ProcessFaultReport } from '../../admin/process-faults.js';
 import { askAdmin } from '../admin-client.js';
 import { oneLine } from '../failure.js';
 import { asReport, type Target } from '../status/status.js';
+import { drillsOf } from './drills.js';
 import type { Answered } from './mesh-view.js';
 
 /** More are not asked: the page is for one mesh on one machine, or a list by hand. */
@@ -25,8 +27,8 @@ async function askOne({ name, address }: Target): Promise<Answered> {
   };
   try {
     const [report, metrics, faults] = await Promise.all([get('/endpoints'), get('/metrics'), get('/faults')]);
-    const { faults: active } = JSON.parse(faults) as { faults: FaultReport[] };
-    return { name, report: asReport(report), metrics, faults: active };
+    const on = JSON.parse(faults) as { faults: FaultReport[]; processes?: ProcessFaultReport[] };
+    return { name, report: asReport(report), metrics, drills: drillsOf(on.faults, on.processes) };
   } catch (error) {
     return { name, problem: oneLine(error) };
   }

@@ -1,4 +1,3 @@
-import type { FaultReport } from '../../admin/faults.js';
 import type { StatusReport } from '../../admin/status.js';
 import { edgeCounts } from './edge-counts.js';
 import { EdgeHistory, type EdgeRates } from './history.js';
@@ -12,7 +11,8 @@ export interface Answered {
   readonly problem?: string;
   /** The text of `/metrics`. */
   readonly metrics?: string;
-  readonly faults?: readonly FaultReport[];
+  /** Faults that are on for a drill, a sentence each. */
+  readonly drills?: readonly string[];
   /** Its admin port is not reached: it cannot be drained from here. */
   readonly isRemote?: boolean;
   /** What is not known of it, and why. */

@@ -12,7 +12,7 @@ import { AdminSource, CatalogSource, type Source } from './sources.js';
 
 /** Options of `outrider page`. */
 export interface PageOptions {
-  /** Admin addresses; empty: every mesh that `up` runs on this machine. */
+  /** Admin addresses; empty: every mesh that `up` runs on this machine. With `consul`: those whose sidecars say more than their metrics. */
   readonly admin: readonly string[];
   /** Address of a Consul agent, whose catalogue is shown; `true`: the one of the environment. */
   readonly consul?: string | true;
@@ -38,14 +38,14 @@ const CHANGE_LIMIT_MS = 120_000;
  * @throws CommandFailure where there is no mesh, or the page cannot be served there.
  */
 export async function pageCommand(options: PageOptions): Promise<number> {
-  if (options.admin.length > 0 && options.consul !== undefined)
-    throw new CommandFailure('--admin and --consul: expected one of them', 2);
   const listen = readAddress(options.listen);
   if (!listen.ok || listen.value.kind !== 'tcp')
     throw new CommandFailure(`--listen: ${listen.ok ? 'expected HOST:PORT' : listen.problem}`, 2);
   const { admin, consul } = options;
   const source =
-    consul === undefined ? new AdminSource(admin) : new CatalogSource(consul === true ? undefined : consul);
+    consul === undefined
+      ? new AdminSource(admin)
+      : new CatalogSource(consul === true ? undefined : consul, admin);
   const view = new MeshView();
   const look = async (): Promise<void> => view.take(await source.look(), systemClock.now());
   await look();

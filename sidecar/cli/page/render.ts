@@ -41,15 +41,8 @@ function heading({ sidecars }: MeshMoment): string {
 
 /** A banner: what a drill does, others would look for. */
 function drills(sidecars: readonly Answered[]): string {
-  const lines = sidecars.flatMap(({ name, faults = [] }) =>
-    faults.map(({ side, upstream, caller, method, ratio, delayMs, abort, leftMs, injected }) => {
-      const does = [
-        delayMs === undefined ? '' : `delayed by ${delayMs} ms`,
-        abort === undefined ? '' : `aborted with ${abort}`,
-      ];
-      const whose = upstream ?? caller ?? `all ${side}`;
-      return `<li>${escapeHtml(name)}: ${Math.round(ratio * 100)} % of the calls (${escapeHtml(whose)}, ${escapeHtml(method)}) are ${escapeHtml(does.filter((each) => each !== '').join(' and '))}, ${Math.ceil(leftMs / 1_000)} s more; ${injected} so far</li>`;
-    }),
+  const lines = sidecars.flatMap(({ name, drills: on = [] }) =>
+    on.map((sentence) => `<li>${escapeHtml(name)}: ${escapeHtml(sentence)}</li>`),
   );
   return lines.length === 0
     ? ''
@@ -126,7 +119,15 @@ function sidecars(all: readonly Answered[]): string {
     return `<tr><td>${escapeHtml(name)}</td><td class="minor">${escapeHtml(service)}</td><td><span class="${ready ? 'good' : 'bad'}">${ready ? 'ready' : 'not ready'}</span></td>
 <td>${isRemote === true ? '' : action(name, notReady.includes('draining'))}</td><td>${escapeHtml([...notReady, ...(note === undefined ? [] : [note])].join('; '))}</td><td>${line}</td><td>${served.join('<br>')}</td></tr>`;
   });
-  return `<h2>Sidecars</h2><div class="wide"><table><thead><tr><th>sidecar</th><th class="minor">service</th><th>state</th><th></th><th>why</th><th>queue</th><th>models</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
+  return `<h2>Sidecars</h2>${remoteNote(all)}<div class="wide"><table><thead><tr><th>sidecar</th><th class="minor">service</th><th>state</th><th></th><th>why</th><th>queue</th><th>models</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
+}
+
+/** What the page cannot say of sidecars whose admin port it does not reach, once for all of them. */
+function remoteNote(all: readonly Answered[]): string {
+  const remote = all.filter(({ isRemote }) => isRemote === true).length;
+  return remote === 0
+    ? ''
+    : `<p class="quiet">${remote} of ${all.length} are shown by their metrics: errors of connections, details of drills and draining need the admin port (<code>outrider status</code> on their machine, or <code>--admin</code> here).</p>`;
 }
 
 /** Two clicks: what is drained takes no calls until it is brought back. */

@@ -4,11 +4,14 @@ import { systemClock } from '../../runtime/time/clock.js';
 import { askAdmin } from '../admin-client.js';
 import { AskedAgent } from '../consul/asked-agent.js';
 import { CommandFailure, oneLine } from '../failure.js';
-import { type CatalogInstance, catalogInstances } from '../status/catalog.js';
+import { type CatalogInstance, catalogInstances, inboundAddresses } from '../status/catalog.js';
 import { adminTargets, type Target } from '../status/status.js';
+import { CatalogMemory } from './catalog-memory.js';
 import { catalogReport } from './catalog-report.js';
 import { collect, MAX_SIDECARS } from './collector.js';
+import { drillsInMetrics } from './drills.js';
 import type { Answered } from './mesh-view.js';
+import type { CatalogPeer } from './metric-endpoints.js';
 
 /** Where the page has a mesh from. */
 export interface Source {
@@ -43,61 +46,125 @@ export class AdminSource implements Source {
 const TIMEOUT_MS = 2_000;
 
 /**
- * The sidecars in Consul's catalogue, on all machines of the datacenter, with the metrics of those that have `observe`. Admin ports are on
- * the loopback of their machines, so nothing can be drained from here.
+ * The sidecars in Consul's catalogue, on all machines of the datacenter. One whose admin port is reached (it runs here below `up`, or
+ * `--admin` names the address, such as one that `ssh -L` forwards) says all that it knows and can be drained. Of any other the metrics
+ * are read, where it has `observe`.
  */
 export class CatalogSource implements Source {
   private readonly agent: AskedAgent;
   private known: ReadonlyMap<string, CatalogInstance> | undefined;
-  /** Since when something has been in its state, as far as this process has seen it. */
-  private states = new Map<
-    string,
-    { readonly state: string; readonly atMs: number; readonly seenMs: number }
-  >();
+  /** Names of instances by the address at which their sidecars take calls. */
+  private inbound: ReadonlyMap<string, string> = new Map();
+  private targets: ReadonlyMap<string, Target> = new Map();
+  /** Admin ports named by hand that are of no use: they do not answer, or are of no instance of the catalogue. */
+  private silent: readonly Answered[] = [];
+  private readonly memory = new CatalogMemory();
 
-  /** @param address of the agent; undefined: the one of the environment. @throws CommandFailure(2) for one that makes no sense. */
-  constructor(address: string | undefined) {
+  /**
+   * @param address of the agent; undefined: the one of the environment.
+   * @param admin addresses of admin ports; empty: those of every mesh that `up` runs on this machine.
+   * @throws CommandFailure(2) for an address that makes no sense.
+   */
+  constructor(
+    address: string | undefined,
+    private readonly admin: readonly string[] = [],
+  ) {
+    // Addresses by hand are read once: a wrong one ends the command.
+    if (admin.length > 0) adminTargets(admin);
     this.agent = AskedAgent.open(address);
   }
 
   async look(): Promise<Answered[]> {
+    await this.readCatalogue();
+    const reached = await this.askAdmins();
+    this.memory.begin(systemClock.now());
+    const known = [...this.known!].slice(0, MAX_SIDECARS);
+    const answers = await Promise.all(
+      known.map(async ([name, catalog]) => reached.get(name) ?? (await this.ask(name, catalog))),
+    );
+    this.memory.end();
+    return [...answers, ...this.silent];
+  }
+
+  target(sidecar: string): Target | undefined {
+    return this.targets.get(sidecar);
+  }
+
+  /** @throws CommandFailure the first time, where there is no catalogue. */
+  private async readCatalogue(): Promise<void> {
     try {
       this.known = await catalogInstances(this.agent);
+      const services = [...this.known.values()].map(({ service }) => service);
+      this.inbound = await inboundAddresses(this.agent, services);
     } catch (error) {
       if (this.known === undefined) throw new CommandFailure(`Consul at ${this.agent.problem(error)}`);
       // No agent for a moment: the sidecars are asked as before, and their checks stay as they were.
     } finally {
       this.agent.close();
     }
-    const nowMs = systemClock.now();
-    const answers = await Promise.all(
-      [...this.known].slice(0, MAX_SIDECARS).map((each) => this.ask(...each, nowMs)),
-    );
-    for (const [key, { seenMs }] of this.states) if (seenMs < nowMs) this.states.delete(key);
-    return answers;
   }
 
-  target(): undefined {
-    return undefined;
+  /** By the name of their instance: the sidecars of the catalogue whose admin ports answer here. */
+  private async askAdmins(): Promise<ReadonlyMap<string, Answered>> {
+    const targets = this.adminPorts();
+    const answers = await collect(targets);
+    const reached = new Map<string, Answered>();
+    const found = new Map<string, Target>();
+    const silent: Answered[] = [];
+    answers.forEach((answer, i) => {
+      const { name, report, problem } = answer;
+      const catalog = report === undefined ? undefined : this.known!.get(report.instance);
+      // Of the same name in another datacenter, or of a mesh without Consul.
+      if (report === undefined || catalog?.service !== report.service) {
+        silent.push({
+          name,
+          problem: problem ?? `is ${report!.instance}, which Consul's catalogue does not have`,
+        });
+        return;
+      }
+      const note = catalog.why === '' ? undefined : `in Consul: ${catalog.why}`;
+      reached.set(report.instance, { ...answer, name: report.instance, ...present('note', note) });
+      found.set(report.instance, targets[i]!);
+    });
+    this.targets = found;
+    this.silent = this.admin.length === 0 ? [] : silent;
+    return reached;
+  }
+
+  /** None is no mistake: on a machine without a mesh of `up` there are the metrics. */
+  private adminPorts(): Target[] {
+    try {
+      return adminTargets(this.admin);
+    } catch {
+      return [];
+    }
   }
 
   /** One that Consul calls critical and that does not answer is gone; any other has what the catalogue says of it. */
-  private async ask(name: string, catalog: CatalogInstance, nowMs: number): Promise<Answered> {
+  private async ask(name: string, catalog: CatalogInstance): Promise<Answered> {
     const { metrics, problem } = await metricsOf(catalog.observe);
     if (problem !== undefined && catalog.status === 'critical')
       return { name, problem: `${problem}; in Consul: ${catalog.why}` };
-    const since = (what: string, state: string) => this.since(what, state, nowMs);
     const note =
       problem ?? (catalog.observe === undefined ? 'no `observe`: its calls are not known' : undefined);
-    const report = catalogReport(name, catalog, metrics, since);
-    return { name, report, ...present('metrics', metrics), ...present('note', note), isRemote: true };
+    const { memory } = this;
+    const report = catalogReport(catalog, metrics, { sidecar: name, memory, peers: this.peers() });
+    const drills = metrics === undefined ? undefined : drillsInMetrics(metrics);
+    return {
+      name,
+      report,
+      ...present('metrics', metrics),
+      ...present('drills', drills),
+      ...present('note', note),
+      isRemote: true,
+    };
   }
 
-  private since(what: string, state: string, nowMs: number): number {
-    const before = this.states.get(what);
-    const atMs = before?.state === state ? before.atMs : nowMs;
-    this.states.set(what, { state, atMs, seenMs: nowMs });
-    return nowMs - atMs;
+  /** What the catalogue has of each address at which a sidecar takes calls. */
+  private peers(): ReadonlyMap<string, CatalogPeer> {
+    return new Map(
+      [...this.inbound].map(([address, name]) => [address, { name, why: this.known!.get(name)?.why ?? '' }]),
+    );
   }
 }
 

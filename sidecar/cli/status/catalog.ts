@@ -42,6 +42,22 @@ export async function catalogInstances(agent: AskedAgent): Promise<Map<string, C
   return found;
 }
 
+/** Where the sidecars of these services take calls from peers: the name of the instance by `HOST:PORT`. @throws AgentError */
+export async function inboundAddresses(
+  agent: AskedAgent,
+  services: Iterable<string>,
+): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for (const service of new Set(services)) {
+    const entries = (await agent.json(`/health/connect/${encodeURIComponent(service)}`)) as HealthEntry[];
+    for (const { Node, Service } of entries.slice(0, MAX_INSTANCES)) {
+      const instance = Service.Proxy?.DestinationServiceID ?? '';
+      if (instance !== '') found.set(`${Service.Address || Node.Address}:${Service.Port}`, instance);
+    }
+  }
+  return found;
+}
+
 /** An instance as `/health/service/NAME` lists it; only what is read of it. */
 interface HealthEntry {
   readonly Node: { readonly Node: string; readonly Address: string };
@@ -50,6 +66,8 @@ interface HealthEntry {
     readonly Address: string;
     readonly Port: number;
     readonly Meta: Readonly<Record<string, string>> | null;
+    /** Of a proxy only. */
+    readonly Proxy?: { readonly DestinationServiceID?: string };
   };
   readonly Checks: readonly { readonly Status: string; readonly Output: string; readonly Name: string }[];
 }

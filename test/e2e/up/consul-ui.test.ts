@@ -17,7 +17,8 @@ import {
   type UiFacts,
 } from '../../kit/browser/consul-ui.js';
 import { consulOrSkip } from '../../kit/consul/consul.js';
-import { Mesh } from '../../kit/process/outrider.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
+import { admin, Mesh, outputOf, Scratch, startOutrider } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 
 const FROZEN_LIMIT_MS = 50_000;
@@ -100,6 +101,31 @@ describe("a mesh in Consul's UI", function () {
     const intentions = await rowsOnce(page, INTENTIONS, (all) => all.length === 2);
     const rules = intentions.map(({ text }) => text.replace(/ default\b/g, '').replace(/ \d+ More.*$/, ''));
     assert.deepEqual(rules, ['client allow digits', 'All Services (*) deny All Services (*)']);
+  });
+
+  it('is on the page of outrider too, from another machine by its metrics: drills, and what is not known', async () => {
+    const scratch = new Scratch();
+    afterTest(() => scratch.remove());
+    // In a temporary directory of its own it knows no mesh of this machine, and no admin port.
+    const server = startOutrider(['page', '--consul', facts.consul.address, '--listen', '127.0.0.1:0'], {
+      TMPDIR: scratch.path,
+    });
+    afterTest(() => server.kill('SIGTERM'));
+    const output = outputOf(server);
+    const url = await until('the page is served', () => /http:\S+/.exec(output.stdout)?.[0]);
+    const struck = facts.sidecars.find(({ name }) => name === 'digits-2')!.admin;
+    const fault = '/faults?side=inbound&abort=unavailable&ratio=1&for=30s';
+    assert.equal((await admin(struck, fault, 'POST')).status, 201);
+    try {
+      await page.page.goto(url);
+      await page.shows(
+        ['A fault drill is on', 'digits-2: inbound calls are aborted', 'digits-2 client eligible'],
+        10_000,
+      );
+      await page.shows([/\d of 3 are shown by their metrics/]);
+    } finally {
+      await admin(struck, '/faults', 'DELETE');
+    }
   });
 
   it('shows which model stopped answering, says why, and takes it back when it answers again', async () => {

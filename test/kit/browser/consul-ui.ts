@@ -8,6 +8,8 @@ export type UiFacts = UpFacts & { readonly consul: { readonly address: string; r
 
 /** Two replicas and their caller, with a tag and metadata of the operator's own. */
 export const MESH_FILE = `
+observe: 127.0.0.1:0
+fault_injection: true
 services:
   digits: { models: ${DIGITS_MODELS}, replicas: 2, tags: [handwriting], meta: { size: large } }
 caller:

@@ -71,7 +71,12 @@ describe('Scenario: injected faults', () => {
     assert.deepEqual(statuses(50, { path: HEALTH }), { 0: 50 });
     assert.equal(faults.list()[0]!.injected, found[14]);
     const labels = { direction: 'outbound', kind: 'abort' };
-    assert.deepEqual(faultMetrics(faults)[0]!.samples, [{ labels, value: found[14] }]);
+    const [active, injected] = faultMetrics(faults);
+    assert.deepEqual(injected!.samples, [{ labels, value: found[14] }]);
+    assert.deepEqual(
+      active!.samples.filter((sample) => 'value' in sample && sample.value > 0),
+      [{ labels, value: 1 }],
+    );
   });
 
   it('spare upstreams and callers that are not meant', () => {

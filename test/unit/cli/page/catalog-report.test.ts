@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { CatalogMemory } from '../../../../sidecar/cli/page/catalog-memory.js';
 import { catalogReport } from '../../../../sidecar/cli/page/catalog-report.js';
+import type { CatalogPeer } from '../../../../sidecar/cli/page/metric-endpoints.js';
 
 const catalog = {
   service: 'web',
@@ -10,6 +12,11 @@ const catalog = {
   models: [],
   why: '',
 } as const;
+const sources = (sidecar: string) => ({
+  sidecar,
+  memory: new CatalogMemory(),
+  peers: new Map<string, CatalogPeer>([['e4', { name: 'digits-4', why: 'the model does not answer' }]]),
+});
 const at = (endpoint: string) => `{upstream="digits",cluster="digits",endpoint="${endpoint}"}`;
 /** Of one endpoint: what the metrics say that decide its state. */
 const endpoint = (name: string, eligible: number, ejected: number, healthy: number, connections: number) => `
@@ -30,9 +37,10 @@ outrider_attempt_outcomes_total{upstream="digits",cluster="digits",endpoint="e1"
 outrider_ejections_total{upstream="digits",cluster="digits",endpoint="e2",detector="faults"} 1
 outrider_ejections_total{upstream="digits",cluster="digits",endpoint="e2",detector="latency"} 2
 `;
-    const { endpoints } = catalogReport('web-1', catalog, metrics, (what, state) =>
-      what === 'web-1\ndigits\ndigits\ne2' && state === 'ejected' ? 5_000 : 0,
-    );
+    const from = sources('web-1');
+    catalogReport(catalog, metrics, from);
+    from.memory.begin(5_000);
+    const { endpoints } = catalogReport(catalog, metrics, from);
     assert.deepEqual(
       endpoints.map(({ state }) => state),
       ['eligible', 'ejected', 'unhealthy', 'disconnected', 'standby'],
@@ -43,6 +51,17 @@ outrider_ejections_total{upstream="digits",cluster="digits",endpoint="e2",detect
       ['digits', 3, 4, 12, 2, 0],
     );
     assert.deepEqual([second!.ejections, second!.sinceMs], [3, 5_000]);
+    // Two detectors have ejected it before the first look, so that the last one is not known.
+    assert.equal(second!.why, 'by the detector faults or latency; 0 of 0 attempts failed so far');
+    const [, , third, fourth] = endpoints;
+    assert.deepEqual(
+      [third!.endpoint, third!.why],
+      ['e3', 'its health check fails, or its model is loading'],
+    );
+    assert.deepEqual(
+      [fourth!.endpoint, fourth!.address, fourth!.why],
+      ['digits-4', 'e4', 'no connection; in Consul: the model does not answer'],
+    );
   });
 
   it('has models with their restarts, and the line before them', () => {
@@ -53,7 +72,7 @@ outrider_queue_concurrency{model="digits",version="1"} 2
 outrider_queue_running{model="digits",version="1"} 1
 outrider_queue_waiting{model="digits",version="1"} 7
 `;
-    const { models, queue } = catalogReport('digits-1', catalog, metrics, () => 0);
+    const { models, queue } = catalogReport(catalog, metrics, sources('digits-1'));
     assert.deepEqual(
       models!.map(({ version, state, restarts }) => [version, state, restarts]),
       [
@@ -66,9 +85,9 @@ outrider_queue_waiting{model="digits",version="1"} 7
 
   it('is as ready as Consul says, also without metrics', () => {
     const said = { ...catalog, status: 'critical', why: 'TTL expired' } as const;
-    const report = catalogReport('web-1', said, undefined, () => 0);
+    const report = catalogReport(said, undefined, sources('web-1'));
     assert.deepEqual([report.ready, report.notReady], [false, ['TTL expired']]);
     assert.deepEqual([report.endpoints, report.models, report.queue], [[], undefined, undefined]);
-    assert.ok(catalogReport('web-1', { ...catalog, status: 'warning' }, undefined, () => 0).ready);
+    assert.ok(catalogReport({ ...catalog, status: 'warning' }, undefined, sources('web-1')).ready);
   });
 });

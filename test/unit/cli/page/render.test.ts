@@ -27,22 +27,10 @@ describe('the mesh page', () => {
   });
 
   it('has a banner while a drill is on, and none without', () => {
-    const fault = {
-      id: 1,
-      side: 'outbound',
-      upstream: 'digits',
-      method: '*',
-      ratio: 0.5,
-      abort: 'UNAVAILABLE',
-      leftMs: 9_500,
-      injected: 3,
-    } as const;
-    const html = renderMesh(
-      moment({ sidecars: [{ name: 'web-1', report: report({}), faults: [fault] }] }),
-      'n',
-    );
+    const drills = ['outbound calls are aborted; 3 since its start'];
+    const html = renderMesh(moment({ sidecars: [{ name: 'web-1', report: report({}), drills }] }), 'n');
     assert.match(html, /A fault drill is on/);
-    assert.match(html, /50 % of the calls \(digits, \*\) are aborted with UNAVAILABLE, 10 s more; 3 so far/);
+    assert.match(html, /<li>web-1: outbound calls are aborted; 3 since its start<\/li>/);
     assert.doesNotMatch(renderMesh(moment({}), 'n'), /<aside/);
   });
 
@@ -63,6 +51,9 @@ describe('the mesh page', () => {
 
   it('says what a sidecar that does not answer said last, and offers no drain of it', () => {
     const html = renderMesh(moment({ sidecars: [{ name: 'web-1', problem: 'connect ECONNREFUSED' }] }), 'n');
+    assert.doesNotMatch(html, /shown by their metrics/);
+    const remote = { name: 'web-2', report: report({}), isRemote: true };
+    assert.match(renderMesh(moment({ sidecars: [remote] }), 'n'), /1 of 1 are shown by their metrics/);
     assert.match(html, /no answer<\/span><\/td><td><\/td><td colspan="3">connect ECONNREFUSED/);
     assert.doesNotMatch(html, /<form/);
   });
@@ -84,22 +75,12 @@ describe('the mesh page', () => {
       endpoints,
       model: { state: 'ready', why: EVIL, restarts: 1, name: EVIL },
     });
-    const fault = {
-      id: 1,
-      side: 'outbound',
-      caller: EVIL,
-      method: EVIL,
-      ratio: 1,
-      abort: EVIL,
-      leftMs: 1,
-      injected: 0,
-    } as const;
     const marks = [{ atMs: 1, kind: 'gone', service: EVIL, text: EVIL }] as const;
     const edges = [{ from: EVIL, to: EVIL, now: { perSecond: 0 }, steps: [] }];
     const html = renderMesh(
       moment({
         sidecars: [
-          { name: EVIL, report: own, faults: [fault] },
+          { name: EVIL, report: own, drills: [EVIL] },
           { name: EVIL, problem: EVIL },
         ],
         marks,

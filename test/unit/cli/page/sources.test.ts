@@ -52,7 +52,7 @@ describe('the sidecars of a page that come from Consul', () => {
     );
     assert.match(seen[1]!.note!, /no `observe`/);
     assert.match(seen[2]!.problem!, /ECONNREFUSED.*; in Consul: critical it is/);
-    assert.equal(source.target(), undefined);
+    assert.equal(source.target('web-1'), undefined);
     isAway = true;
     const again = await source.look();
     assert.deepEqual(
@@ -61,5 +61,38 @@ describe('the sidecars of a page that come from Consul', () => {
     );
     await agent.stop();
     await assert.rejects(new CatalogSource(address).look(), /^CommandFailure: Consul at /);
+  });
+
+  it('say all that they know where their admin port is reached, and can be drained there', async () => {
+    const endpoints = { instance: 'web-1', service: 'web', notReady: [], ready: true, endpoints: [] };
+    const admin = createServer((request, response) => {
+      const faults = { faults: [], processes: [{ process: 'freeze', pid: 7, leftMs: 900 }] };
+      const answers: Record<string, string> = {
+        '/endpoints': JSON.stringify(endpoints),
+        '/faults': JSON.stringify(faults),
+      };
+      response.end(answers[request.url ?? ''] ?? '');
+    });
+    await new Promise<void>((resolve) => {
+      admin.listen(0, '127.0.0.1', resolve);
+    });
+    afterTest(() => admin.close());
+    const agent = await LoopbackAgent.start();
+    afterTest(() => agent.stop());
+    agent.handler = ({ url = '' }, response) => {
+      const entries = [instance('web-1', undefined, 'warning'), instance('web-2', undefined)];
+      response.end(JSON.stringify(url.startsWith('/v1/catalog') ? { web: ['outrider'] } : entries));
+    };
+    const at = `127.0.0.1:${(admin.address() as AddressInfo).port}`;
+    const source = new CatalogSource(`127.0.0.1:${agent.port}`, [at, '127.0.0.1:1']);
+    const [reached, remote, silent] = await source.look();
+    assert.deepEqual(
+      [reached!.name, reached!.isRemote, reached!.note, reached!.drills],
+      ['web-1', undefined, 'in Consul: warning it is', ['the model process 7 is frozen, 1 s more']],
+    );
+    assert.deepEqual([remote!.name, remote!.isRemote], ['web-2', true]);
+    assert.deepEqual([silent!.name, silent!.report], ['127.0.0.1:1', undefined]);
+    assert.match(silent!.problem!, /ECONNREFUSED/);
+    assert.deepEqual([source.target('web-1')!.name, source.target('web-2')], [at, undefined]);
   });
 });
