@@ -107,6 +107,17 @@ function readOptions(query: URLSearchParams): TapOptions {
   };
 }
 
+/** What is wrong with a query of `/tap`, in one sentence; undefined: nothing. A command asks before it connects. */
+export function tapProblem(query: URLSearchParams): string | undefined {
+  try {
+    readOptions(query);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Mistake) return error.message;
+    throw error;
+  }
+}
+
 /** Calls that come in, or calls that go out; both have a line of their own in a sidecar that does both. */
 function directionOf(given: string | undefined): TapFilter['direction'] {
   if (given === undefined || given === 'inbound' || given === 'outbound') return given;

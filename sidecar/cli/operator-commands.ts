@@ -1,6 +1,8 @@
 import { Argument, type Command } from 'commander';
+import { quoted } from '../config/codecs/parse-result.js';
 import { present } from '../config/present.js';
 import type { CheckOptions } from './check/check.js';
+import { CommandFailure } from './failure.js';
 import type { PageOptions } from './page/page.js';
 import type { StatusOptions } from './status/status.js';
 import type { TapBounds } from './tap/tap-query.js';
@@ -71,8 +73,10 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     .option('--json', 'print a JSON object for each call')
     .action(async (words: string[], options: TapFlags) => {
       const { tapCommand } = await import('./tap/tap.js');
-      const { admin = [], json = false, count = '0', ...bounds } = options;
-      done(await tapCommand(words, { ...bounds, admin, json, count: Number.parseInt(count, 10) || 0 }));
+      const { admin = [], json = false, count, ...bounds } = options;
+      if (count !== undefined && !/^[1-9]\d{0,8}$/.test(count))
+        throw new CommandFailure(`--count: found ${quoted(count)}; expected a whole number above 0`, 2);
+      done(await tapCommand(words, { ...bounds, admin, json, count: Number(count ?? 0) }));
     });
   program
     .command('explain')

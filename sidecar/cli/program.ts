@@ -4,6 +4,7 @@ import type { CertsOptions } from './certs.js';
 import { addChaosCommands } from './chaos/commands.js';
 import { addDeployCommands } from './deploy/commands.js';
 import { CommandFailure, oneLine } from './failure.js';
+import { explainUsage, optionDescription } from './help/command-help.js';
 import type { InferFlags } from './infer/flags.js';
 import { addOperatorCommands } from './operator-commands.js';
 import type { InitOptions } from './own-model/init.js';
@@ -49,7 +50,8 @@ export function build(done: (exitCode: number) => void): Command {
     .description('A service mesh for machine-learning models.')
     .version(packageVersion(), '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .helpCommand(false)
+    .helpCommand('help [COMMAND]', 'print the help of a command')
+    .configureHelp({ optionDescription })
     // `rollout --version N` is no question for the version of the program.
     .enablePositionalOptions()
     .exitOverride()
@@ -62,6 +64,7 @@ export function build(done: (exitCode: number) => void): Command {
   addOperatorCommands(program, done);
   addChaosCommands(program, done);
   addRolloutCommands(program, done);
+  explainUsage(program);
   return program;
 }
 

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
+import { readAddress } from '../config/codecs/address.js';
 import { CommandFailure } from './failure.js';
 import { requireModelRuntime } from './model-runtime.js';
+import { portProblem } from './ports/listen-problem.js';
 
 export interface ServeOptions {
   /** Directory of models: `DIR/<name>/<version>/model.onnx`. */
@@ -21,6 +23,20 @@ export interface ServeOptions {
 /** Entry of the model server: compiled, or as source in tests. */
 const PROGRAM = ['../../services/model-server/main.js', '../../services/model-server/main.ts'];
 
+/** Of the model server. */
+const DEFAULT_LISTEN = '127.0.0.1:8001';
+
+/** The model server says of a taken port what the system says; here the process that has it is named. @throws CommandFailure */
+async function requireFree(addresses: readonly (string | undefined)[]): Promise<void> {
+  for (const text of addresses) {
+    const read = text === undefined ? undefined : readAddress(text);
+    // What is no address is for the model server to explain.
+    const problem = read?.ok === true ? await portProblem(read.value) : undefined;
+    if (problem !== undefined)
+      throw new CommandFailure(`${problem}; --listen HOST:PORT takes another address`);
+  }
+}
+
 /**
  * `outrider serve`: runs the model server (`services/model-server/`) in this process. It is a
  * program of its own that `sidecar/` may not import, so it is loaded by its path, with its command
@@ -34,6 +50,7 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     throw new CommandFailure('the model service is not installed beside this program');
   requireModelRuntime();
   const listen = options.listen ?? process.env['OUTRIDER_MODEL_LISTEN'];
+  if (options.golden === undefined) await requireFree([listen ?? DEFAULT_LISTEN, options.rest]);
   process.argv.splice(
     2,
     process.argv.length,

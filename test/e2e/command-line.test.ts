@@ -38,6 +38,11 @@ describe('command line', function () {
       [['infer'], /missing required argument 'MODEL'/],
       [['infer', 'digits', '--input', 'x=1', '--deadline', '5'], /--deadline: /],
       [['validate'], /missing required argument 'FILE'/],
+      [['explain', 'UNAVAILBLE'], /did you mean UNAVAILABLE\?/],
+      [['rollout', 'stauts', 'digits'], /found "stauts digits"; did you mean "status"\?/],
+      [['tap', '--rate', '0', '--admin', '127.0.0.1:1'], /^outrider: rate: found "0"/],
+      [['tap', '--count', 'x'], /--count: found "x"/],
+      [['audit', 'verify', '--rots', 'x'], /Did you mean --roots\?[\s\S]*outrider audit verify --help/],
       [['status', '--admin', 'nonsense'], /--admin: found "nonsense"/],
     ];
     await Promise.all(wrong.map(([args, says]) => fails(args, 2, says)));
@@ -48,6 +53,7 @@ describe('command line', function () {
     const failing: [string[], RegExp][] = [
       [['sidecar', '-c', '/no/such.yaml'], /^outrider: \/no\/such\.yaml: no such file\n$/],
       [['serve', '--models', '/no/such/models'], /^outrider serve: .*\/no\/such\/models.*\n$/],
+      [['inject', '/no/such.yaml'], /^outrider: \/no\/such\.yaml: no such file\n$/],
       [['status'], /^outrider: no mesh of `outrider up` runs here; name a sidecar with --admin HOST:PORT\n$/],
       [
         ['infer', 'digits', '--input', 'x=1', '--target', '127.0.0.1:1', '--deadline', '2s'],

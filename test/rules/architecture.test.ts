@@ -39,6 +39,7 @@ const VENDORS: VendorTable = {
   commander: [
     'sidecar/cli/chaos/commands.ts',
     'sidecar/cli/deploy/commands.ts',
+    'sidecar/cli/help/command-help.ts',
     'sidecar/cli/operator-commands.ts',
     'sidecar/cli/program.ts',
     'sidecar/cli/rollout/commands.ts',

@@ -68,7 +68,7 @@ export function faultMetrics(controller: FaultController): Metric[] {
 /** By side and by what is done to calls; a fault that does both counts in both. A process that is frozen takes no calls of peers. */
 function activeFaults(controller: FaultController): Sample[] {
   const all = controller.list();
-  const frozen = controller.processes.list().filter(({ process }) => process === 'freeze').length;
+  const frozen = controller.processes.list().filter((each) => each.process === 'freeze').length;
   const ofCalls = (['inbound', 'outbound'] as const).flatMap((direction) => {
     const own = all.filter(({ side }) => side === direction);
     return [

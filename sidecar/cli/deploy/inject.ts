@@ -34,6 +34,13 @@ function readText(file: string): string {
   try {
     return readFileSync(file === '-' ? STDIN : file, 'utf8');
   } catch (error) {
-    throw new CommandFailure(oneLine(error));
+    const { code } = error as NodeJS.ErrnoException;
+    const why =
+      code === 'ENOENT'
+        ? 'no such file'
+        : code === 'EISDIR'
+          ? 'is a directory; expected a file'
+          : oneLine(error);
+    throw new CommandFailure(`${file}: ${why}`);
   }
 }

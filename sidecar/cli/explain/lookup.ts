@@ -1,6 +1,6 @@
 import { nearest } from '../../config/suggest.js';
 import { LocalReplyReasons, ModelReplyReasons } from '../../core/outcome/local-reply-reason.js';
-import { parseStatus, type Status, statusName } from '../../core/outcome/status.js';
+import { parseStatus, Status, statusName } from '../../core/outcome/status.js';
 import type { Explanation } from '../../telemetry/reasons/explanation.js';
 import { EXPLANATIONS } from '../../telemetry/reasons/explanations.js';
 import { consulOutput } from './consul-outputs.js';
@@ -32,6 +32,9 @@ export type Explained =
 
 const REPLIES = [...Object.values(LocalReplyReasons), ...Object.values(ModelReplyReasons)];
 
+/** Names of all gRPC statuses: they are numbered without gaps. */
+const STATUS_NAMES = Object.values(Status).map((status) => statusName(status));
+
 /** Every `outrider-reason`, in the order of the page. */
 export const REASON_NAMES = Object.keys(EXPLANATIONS) as readonly (keyof typeof EXPLANATIONS)[];
 
@@ -57,7 +60,8 @@ export function lookUp(word: string): Explained {
     const { shown, meaning, remedy } = output;
     return { kind: 'consul-check', name: shown, meaning, remedy: [remedy] };
   }
-  const near = nearest(text, [...REASON_NAMES, ...Object.keys(HANDSHAKE_REASONS)]);
+  const known = [...REASON_NAMES, ...Object.keys(HANDSHAKE_REASONS), ...STATUS_NAMES];
+  const near = nearest(text, known);
   return near === undefined ? { kind: 'unknown', word: text } : { kind: 'unknown', word: text, near };
 }
 

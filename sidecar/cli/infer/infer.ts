@@ -132,5 +132,9 @@ function requireAll({ inputs, properties }: ModelMetadataResponse, given: readon
   const missing = inputs
     .filter((i) => !known.includes(i.name))
     .map((i) => `${i.name} (${i.datatype} [${i.shape.join(',')}])`);
-  if (missing.length > 0) throw new CommandFailure(`--input is missing for ${missing.join(', ')}`, 2);
+  if (missing.length > 0)
+    throw new CommandFailure(
+      `--input is missing for ${missing.join(', ')}; expected --input NAME=VALUE or --input NAME=@FILE for each`,
+      2,
+    );
 }

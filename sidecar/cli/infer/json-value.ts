@@ -41,7 +41,9 @@ function parsed(text: string, { name, datatype }: TensorMetadata, where: string)
     return datatype !== 'BYTES' || isStructured ? value : text;
   } catch {
     if (datatype === 'BYTES') return text;
-    throw usage(`${where}: found ${shorten(text)}, expected JSON, for example '${name}=[0, 1]'`);
+    throw usage(
+      `${where}: found ${shorten(text)}, expected JSON, for example '${name}=[0, 1]'; a file of plain values ends in .bin or .raw`,
+    );
   }
 }
 
@@ -94,7 +96,10 @@ function flatten(value: unknown, into: Leaf[], where: string): number[] {
   return [value.length, ...(inner[0] ?? '').split(',').filter(Boolean).map(Number)];
 }
 
+/** Octets that are no text would reach the terminal as control sequences. */
 function shorten(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  if (/[\u0000-\u0008\u000e-\u001f\u007f-\u009f\ufffd]/.test(text)) return 'binary data';
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 

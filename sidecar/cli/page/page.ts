@@ -5,6 +5,7 @@ import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { askAdmin } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
+import { listenProblem } from '../ports/listen-problem.js';
 import { endRequests } from '../signals.js';
 import { MeshView } from './mesh-view.js';
 import { type PageServer, servePage } from './server.js';
@@ -84,7 +85,7 @@ async function serve(
   try {
     return await servePage(at, deps);
   } catch (error) {
-    throw new CommandFailure(`the page cannot be served at ${at.host}:${at.port}: ${oneLine(error)}`);
+    throw new CommandFailure(`the page: ${listenProblem(error)}; --listen HOST:PORT takes another address`);
   }
 }
 

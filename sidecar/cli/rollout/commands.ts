@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import { quoted } from '../../config/codecs/parse-result.js';
+import { didYouMean } from '../../config/suggest.js';
 import { CommandFailure } from '../failure.js';
 
 /** `outrider rollout` and what belongs to it; `done` gets the exit code. */
@@ -19,6 +21,8 @@ export function addRolloutCommands(program: Command, done: (exitCode: number) =>
     .enablePositionalOptions()
     .usage('SERVICE --model M --version N [options]')
     .argument('<SERVICE>', 'the service of the model; it needs a block `rollout`')
+    // What is there too many is most likely a command that is misspelt.
+    .allowExcessArguments(true)
     .option('--model <NAME>', 'name of the model')
     .option('--version <N>', 'the version that is to be served, as its folder is called')
     .option('--canary <SHARE>', 'share of the calls that it gets first, such as 5%')
@@ -37,6 +41,7 @@ export function addRolloutCommands(program: Command, done: (exitCode: number) =>
           detach?: true;
         },
       ) => {
+        requireOne(rollout);
         const { model, version } = options;
         if (model === undefined || version === undefined)
           throw new CommandFailure(
@@ -75,4 +80,13 @@ export function addRolloutCommands(program: Command, done: (exitCode: number) =>
         const { rolloutChangeCommand } = await import('./rollout.js');
         done(await rolloutChangeCommand(name as keyof typeof changes, placeOf(service, options)));
       });
+}
+
+/** @throws CommandFailure(2) for more than a service: `outrider rollout stauts digits`. */
+function requireOne({ args, commands }: Command): void {
+  const [word = '', ...more] = args;
+  if (more.length === 0) return;
+  const names = commands.map((each) => each.name());
+  const hint = didYouMean(word, names) || `; expected one SERVICE, or one of ${names.join(', ')}`;
+  throw new CommandFailure(`found ${quoted(args.join(' '))}${hint}`, 2);
 }

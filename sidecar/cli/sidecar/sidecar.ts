@@ -9,7 +9,6 @@ import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { descriptorLimit, firstReserved } from '../../runtime/process/descriptors.js';
 import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
-import { portOwner } from '../../runtime/process/port-owner.js';
 import {
   collectYoungAlone,
   disableIneffectiveGcCheck,
@@ -22,6 +21,7 @@ import { systemTimers } from '../../runtime/time/timers.js';
 import type { Supervisor } from '../../supervise/supervisor.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { packageVersion } from '../package-info.js';
+import { listenProblem } from '../ports/listen-problem.js';
 import { notifyServiceManager } from '../service-manager.js';
 import { type EndRequests, endRequests } from '../signals.js';
 import { readWithAdoption } from './adopt.js';
@@ -152,21 +152,6 @@ async function start(
   } catch (error) {
     throw new CommandFailure(listenProblem(error));
   }
-}
-
-function listenProblem(error: unknown): string {
-  const { code, address, port, message } = error as NodeJS.ErrnoException & {
-    address?: string;
-    port?: number;
-  };
-  const isTcp = port !== undefined && port >= 0;
-  const where = isTcp ? `${address}:${port}` : address;
-  if (code === 'EADDRINUSE') {
-    const owner = isTcp ? portOwner(port) : undefined;
-    return `cannot listen on ${where}: already taken${owner === undefined ? '' : ` by ${owner}`}`;
-  }
-  if (code === 'EACCES') return `cannot listen on ${where}: not permitted`;
-  return message;
 }
 
 async function end(

@@ -1,3 +1,4 @@
+import { tapProblem } from '../../admin/tap.js';
 import { nearest } from '../../config/suggest.js';
 import { CommandFailure } from '../failure.js';
 
@@ -30,9 +31,9 @@ export interface TapBounds {
 
 /**
  * The query of `/tap` for the words of a filter: `upstream=digits`, `status=unavailable`, `slow=100ms`, `failed` … Each has to
- * fit. Values are judged by the sidecar.
+ * fit. Values are judged as the sidecar judges them.
  *
- * @throws CommandFailure(2) for a word that is none of them.
+ * @throws CommandFailure(2) for a word that is none of them, and for a value.
  */
 export function tapQuery(words: readonly string[], { sample, rate }: TapBounds): URLSearchParams {
   const query = new URLSearchParams();
@@ -44,6 +45,8 @@ export function tapQuery(words: readonly string[], { sample, rate }: TapBounds):
   }
   if (sample !== undefined) query.set('sample', sample);
   if (rate !== undefined) query.set('rate', rate);
+  const problem = tapProblem(query);
+  if (problem !== undefined) throw new CommandFailure(problem, 2);
   return query;
 }
 

@@ -1,0 +1,33 @@
+import type { Command, Option } from 'commander';
+
+/** Below the list of commands; every command keeps to it. */
+const EXIT_CODES = `
+Exit codes: 0 done; 1 it failed, or found something that is wrong; 2 the command line is wrong.
+Begin with \`outrider up\`; \`outrider COMMAND --help\` says how a command is used.`;
+
+/**
+ * How help and mistakes are shown, the same for every command: a mistake names the help of its own command, and an option that
+ * may be repeated has no default worth showing. Call it when all commands are there.
+ */
+export function explainUsage(program: Command): void {
+  program.addHelpText('after', EXIT_CODES);
+  for (const command of program.commands) nameOwnHelp(command, `outrider ${command.name()}`);
+}
+
+/** For `configureHelp`, before the commands are added: they inherit it. An empty list is left out as a default. */
+export function optionDescription(option: Option): string {
+  const { description, argChoices, defaultValue, defaultValueDescription } = option;
+  const isShown = defaultValue !== undefined && !(Array.isArray(defaultValue) && defaultValue.length === 0);
+  const notes = [
+    ...(argChoices === undefined ? [] : [`one of ${argChoices.join(', ')}`]),
+    ...(isShown ? [`default: ${defaultValueDescription ?? String(defaultValue)}`] : []),
+  ];
+  return notes.length === 0 ? description : `${description} (${notes.join('; ')})`;
+}
+
+function nameOwnHelp(command: Command, path: string): void {
+  const hasCommands = command.commands.length > 0;
+  command.showHelpAfterError(`(${path} --help says how it is used)`);
+  if (hasCommands) command.helpCommand('help [COMMAND]', 'print the help of a command');
+  for (const inner of command.commands) nameOwnHelp(inner, `${path} ${inner.name()}`);
+}
