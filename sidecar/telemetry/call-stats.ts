@@ -1,8 +1,11 @@
 import type { LimitName } from '../http2/limits.js';
 
-/** Upper bounds of the latency buckets, ms; one more bucket takes the rest. */
+/**
+ * Upper bounds of the latency buckets, ms; one more bucket takes the rest. A quantile by them is never above the last bound, so
+ * that one lies above what a generation of text takes.
+ */
 export const LATENCY_BOUNDS_MS: readonly number[] = [
-  0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
+  0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
 ];
 
 /** Calls of one kind: direction × service × method, and where calls are told apart by it, × model. */

@@ -330,7 +330,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/relay/stream/resumable-stream.ts': 'test/scenario/streams/resumed.test.ts',
   'sidecar/supervise/child-process.ts': 'test/stack/supervise/child-process.test.ts',
   'sidecar/supervise/process-state.ts': 'test/stack/supervise/process-state.test.ts',
-  'sidecar/telemetry/call-stats.ts': 'test/unit/telemetry/access-log.test.ts',
   'sidecar/transport/limit-log.ts': 'test/stack/transport/limit-log.test.ts',
   'sidecar/transport/listener.ts': 'test/stack/transport/tls-listener.test.ts',
   'sidecar/transport/memory-budget.ts': 'test/stack/transport/memory-budget.test.ts',

@@ -145,17 +145,18 @@ export const CALL_ALERTS: readonly Alert[] = [
     name: 'OutriderFaultDrill',
     severity: 'info',
     forMinutes: 0,
-    expr: 'sum by (instance, direction, kind) (increase(outrider_faults_injected_total[5m])) > 0',
+    // A frozen process strikes no call that is counted, and a drill without calls neither.
+    expr: 'sum by (instance, direction, kind) (increase(outrider_faults_injected_total[5m])) > 0 or sum by (instance, direction, kind) (outrider_faults_active) > 0',
     summary: 'A drill injects faults at {{ $labels.instance }}',
     description:
-      'Calls were struck by an injected {{ $labels.kind }} ({{ $labels.direction }}) in the last 5 minutes.',
+      'A fault of kind {{ $labels.kind }} ({{ $labels.direction }}) is on, or has struck calls in the last 5 minutes.',
     means: 'A drill shows what callers notice of faults. Other alerts may come of it.',
     steps: ['`curl http://ADMIN/faults` lists them, `curl -X DELETE http://ADMIN/faults` ends them.'],
     test: {
       inputs: {
-        [`outrider_faults_injected_total{${CALLER},direction="outbound",kind="abort"}`]: '0+6x60',
+        [`outrider_faults_active{${CALLER},direction="inbound",kind="freeze"}`]: '1+0x60',
       },
-      labels: { instance: 'caller:9464', direction: 'outbound', kind: 'abort' },
+      labels: { instance: 'caller:9464', direction: 'inbound', kind: 'freeze' },
     },
   },
 ];
