@@ -57,6 +57,7 @@ describe('the package', function () {
       'services/tokens/models/tokens/1/model.onnx',
       'mesh-config/demo.yaml',
       'README.md',
+      'docs/OBSERVE.md',
       'LICENSE',
     ])
       assert.ok(paths.includes(needed), needed);
