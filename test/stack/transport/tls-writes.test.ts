@@ -53,7 +53,7 @@ describe('A session with TLS', () => {
         stream.owner = IDLE;
         streams.push(stream);
       },
-      ...{ onAlive() {}, onLoading() {}, onGoaway() {}, onRoom() {}, onDown() {} },
+      ...{ onAlive() {}, onReadiness() {}, onGoaway() {}, onRoom() {}, onDown() {} },
     };
     const joined: number[] = [];
     const inherited = socket._writev!;
