@@ -1,4 +1,4 @@
-import type { SidecarConfig } from '../config/model.js';
+import type { SidecarConfig, UpstreamConfig } from '../config/model.js';
 
 /** Options that only a restart takes over: path in the file, and value in the configuration. */
 const FIXED: readonly (readonly [string, (config: SidecarConfig) => unknown])[] = [
@@ -26,15 +26,36 @@ const FIXED: readonly (readonly [string, (config: SidecarConfig) => unknown])[] 
   ['fault_injection', ({ faultInjection }) => faultInjection],
 ];
 
-/** The changed options that take effect at the next start, as paths in the file. */
-export function restartPaths(before: SidecarConfig, next: SidecarConfig): string[] {
-  const isChanged = (a: unknown, b: unknown): boolean => JSON.stringify(a) !== JSON.stringify(b);
-  const fixed = FIXED.filter(([, read]) => isChanged(read(before), read(next))).map(([path]) => path);
-  const ownsModel = next.model !== undefined && next.model.command.length > 0;
-  const moved = (next.outbound?.upstreams ?? []).filter(({ name, listen }) => {
-    const old = before.outbound?.upstreams.find((each) => each.name === name);
-    // The model process has the addresses of upstreams in its environment.
-    return old === undefined ? ownsModel : isChanged(old.listen, listen);
-  });
-  return [...fixed, ...moved.map(({ name }) => `outbound.upstreams.${name}.listen`)];
+/**
+ * What a sidecar runs with: what its start took from the file, and the listeners that were opened since. Reloaded files are
+ * compared with that and not with the file before, so that an option stays named until a restart takes it over, and is not
+ * named any more once it is set back.
+ */
+export class StartedWith {
+  private listens: ReadonlyMap<string, UpstreamConfig['listen']>;
+
+  constructor(private readonly started: SidecarConfig) {
+    this.listens = new Map(upstreamsOf(started).map(({ name, listen }) => [name, listen]));
+  }
+
+  /** Takes over the listeners of `next`. The options that take effect at the next start only, as paths in the file. */
+  reloaded(next: SidecarConfig): string[] {
+    const { started, listens } = this;
+    const fixed = FIXED.filter(([, read]) => isChanged(read(started), read(next))).map(([path]) => path);
+    const ownsModel = next.model !== undefined && next.model.command.length > 0;
+    const known = new Set(upstreamsOf(started).map(({ name }) => name));
+    const moved = upstreamsOf(next).filter(({ name, listen }) => {
+      if (listens.has(name) && isChanged(listens.get(name), listen)) return true;
+      // The model process has the addresses of upstreams in its environment.
+      return ownsModel && !known.has(name);
+    });
+    const opened = ({ name, listen }: UpstreamConfig) => (listens.has(name) ? listens.get(name) : listen);
+    this.listens = new Map(upstreamsOf(next).map((upstream) => [upstream.name, opened(upstream)]));
+    return [...fixed, ...moved.map(({ name }) => `outbound.upstreams.${name}.listen`)];
+  }
 }
+
+const upstreamsOf = ({ outbound }: SidecarConfig): readonly UpstreamConfig[] => outbound?.upstreams ?? [];
+
+const isChanged = (before: unknown, next: unknown): boolean =>
+  JSON.stringify(before) !== JSON.stringify(next);

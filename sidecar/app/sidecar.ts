@@ -21,7 +21,7 @@ import type { SuspectModel } from './models/recycler.js';
 import { FileStore } from './models/rollout/file-store.js';
 import type { RolloutStore } from './models/rollout/store.js';
 import { OutboundSide } from './outbound-side.js';
-import { restartPaths } from './restart-required.js';
+import { StartedWith } from './restart-required.js';
 import type { Addresses, OwnedModel, ReloadResult, RunningSidecar } from './running-sidecar.js';
 import { ServiceRegistration } from './service-registration.js';
 import { SidecarReports } from './sidecar-reports.js';
@@ -61,6 +61,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   private readonly loopMonitor: EventLoopMonitor;
   private admin: AdminServer | undefined;
   private observe: AdminServer | undefined;
+  private readonly startedWith: StartedWith;
   private isStopped = false;
   private isHandedOver = false;
   private startTakeover = async (): Promise<TakeoverAnswer> => ({ ok: false, why: 'not possible here' });
@@ -70,6 +71,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     private readonly deps: Deps,
   ) {
     super(current, deps);
+    this.startedWith = new StartedWith(current);
     this.loopMonitor = new EventLoopMonitor(deps.clock, deps.timers, () =>
       this.context.dataPlane.stats.calls.some(({ inFlight }) => inFlight > 0),
     );
@@ -220,7 +222,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.outbound.apply(next.outbound);
     this.accessLog.update(next.accessLog);
     this.consul?.changed();
-    const needsRestart = restartPaths(before, next);
+    const needsRestart = this.startedWith.reloaded(next);
     this.audit.trail.record(AuditKind.configured, { config: configHash(next), needsRestart });
     return { needsRestart };
   }
