@@ -14,11 +14,10 @@ import { appendFramed } from './framed-data.js';
 import { failAllStreams, queueGoaway } from './goaway.js';
 import type { HeaderField } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
-import { joinFrames } from './join/frame-joiner.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
 import { compact, hold } from './pending-data.js';
 import { receiveFrame } from './receive.js';
-import { credit, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
+import { canReceiveRun, credit, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
 import { announceInitialWindow } from './receive-window.js';
 import { flush } from './send.js';
 import { firstSettings, type LocalSettings, settingsPayload } from './settings.js';
@@ -47,7 +46,7 @@ export class Connection implements FrameReceiver {
 
   constructor(role: Role, local: LocalSettings, handler: ConnectionHandler, waiting = new OctetCount()) {
     this.state = new ConnectionState(role, local, handler, waiting);
-    this.reader = new FrameReader(this, local.maxFrame, joinFrames);
+    this.reader = new FrameReader(this, local.maxFrame);
     this.prefaceHave = role === 'server' ? 0 : PREFACE.length;
   }
 
@@ -311,6 +310,12 @@ export class Connection implements FrameReceiver {
 
   onDataStart(flags: number, streamId: number, length: number): void {
     receiveDataStart(this.state, flags, streamId, length);
+  }
+
+  onDataRun(streamId: number, length: number): boolean {
+    if (!canReceiveRun(this.state, streamId, length)) return false;
+    receiveDataStart(this.state, 0, streamId, length);
+    return true;
   }
 
   onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void {

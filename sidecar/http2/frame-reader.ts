@@ -1,14 +1,16 @@
 import { ConnectionError, DEFAULT_MAX_FRAME, ErrorCode, Flag, FrameType } from './constants.js';
 
-/** Makes few frames of many in `chunk[at, end)`, in place, where a frame header begins; returns the new end, or −1 for none. */
-export type JoinFrames = (chunk: Buffer, at: number, end: number) => number;
-
 /** Gets the frames. */
 export interface FrameReceiver {
   /** A whole frame other than DATA; `buffer[start, end)` is its payload, valid during the call only. */
   onFrame(type: number, flags: number, streamId: number, buffer: Buffer, start: number, end: number): void;
   /** A DATA frame begins; `length` is its whole payload with padding, as flow control counts it. */
   onDataStart(flags: number, streamId: number, length: number): void;
+  /**
+   * Several whole DATA frames of one stream without flags, `length` octets of payload in all. True: received like one frame,
+   * whose octets follow; false: the frames come one by one.
+   */
+  onDataRun(streamId: number, length: number): boolean;
   /** Octets of that frame; `last` with the final ones, which may be none. */
   onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void;
   /** A frame above our MAX_FRAME_SIZE. */
@@ -21,6 +23,36 @@ enum Phase {
   padLength,
   data,
   padding,
+}
+
+/** DATA frames up to this size are joined; the payload of larger ones is passed on where it lies, octets. */
+const RUN_FRAME_BYTES = 1024;
+
+/** Payload length of the DATA frame at `at` when it continues a run of `id`, else 0. */
+function runLength(chunk: Buffer, at: number, end: number, id: number): number {
+  if (end - at < 9 || chunk[at]! !== 0 || chunk[at + 3]! !== FrameType.data || chunk[at + 4]! !== 0) return 0;
+  const length = (chunk[at + 1]! << 8) | chunk[at + 2]!;
+  if (length > RUN_FRAME_BYTES || end - at - 9 < length) return 0;
+  const same =
+    chunk[at + 8]! === (id & 0xff) &&
+    chunk[at + 7]! === ((id >>> 8) & 0xff) &&
+    chunk[at + 6]! === ((id >>> 16) & 0xff) &&
+    (chunk[at + 5]! & 0x7f) === id >>> 24;
+  return same ? length : 0;
+}
+
+/** From this size on `copyWithin` is faster than a loop over words, octets. */
+const LOOP_MOVE_BYTES = 96;
+
+/** Moves `n` octets from `from` down to `to`, front first, so the ranges may overlap. */
+function moveDown(chunk: Buffer, view: DataView, to: number, from: number, n: number): void {
+  if (n >= LOOP_MOVE_BYTES) {
+    chunk.copyWithin(to, from, from + n);
+    return;
+  }
+  const words = n & ~3;
+  for (let i = 0; i < words; i += 4) view.setInt32(to + i, view.getInt32(from + i, true), true);
+  for (let i = words; i < n; i++) chunk[to + i] = chunk[from + i]!;
 }
 
 /**
@@ -45,8 +77,6 @@ export class FrameReader {
   constructor(
     private readonly receiver: FrameReceiver,
     private readonly maxFrame: number = DEFAULT_MAX_FRAME,
-    /** Absent: frames are taken as they come. */
-    private readonly join: JoinFrames | null = null,
   ) {}
 
   /** Frames other than DATA of which a read contained the begin only; counted. */
@@ -62,21 +92,12 @@ export class FrameReader {
     return this.phase === Phase.payload || this.headHave > 0;
   }
 
-  /** Reads `chunk[from, to)`. Takes these octets over: they may be rearranged, and payload is passed on as slices of them. */
-  read(chunk: Buffer, from: number, to: number): void {
+  /** Reads `chunk[from, end)`. Takes these octets over: they may be rearranged, and payload is passed on as slices of them. */
+  read(chunk: Buffer, from: number, end: number): void {
     let at = from;
-    let end = to;
-    let join = this.join;
     while (at < end && !this.stopped) {
       switch (this.phase) {
         case Phase.header:
-          if (join !== null && this.headHave === 0 && end - at > 3 && chunk[at + 3]! === FrameType.data) {
-            const joined = join(chunk, at, end);
-            if (joined >= 0) {
-              end = joined;
-              join = null;
-            }
-          }
           at = this.readHeader(chunk, at, end);
           break;
         case Phase.data:
@@ -127,6 +148,10 @@ export class FrameReader {
       return end;
     }
     if (type === FrameType.data) {
+      if (flags === 0 && length <= RUN_FRAME_BYTES && source === chunk) {
+        const runEnd = this.takeRun(chunk, at, end, id, length);
+        if (runEnd > 0) return runEnd;
+      }
       this.startData(flags, id, length);
       return at;
     }
@@ -142,6 +167,30 @@ export class FrameReader {
     this.phase = Phase.payload;
     this.partialFrames++;
     return at;
+  }
+
+  /**
+   * Passes on consecutive small DATA frames of one stream as one: their payloads are moved together in place, over the frame
+   * headers between them. Returns the end of the run; 0 when there is none.
+   */
+  private takeRun(chunk: Buffer, at: number, end: number, id: number, length: number): number {
+    let total = length;
+    let to = at + length;
+    for (let next = runLength(chunk, to, end, id); next > 0; next = runLength(chunk, to, end, id)) {
+      total += next;
+      to += 9 + next;
+    }
+    if (total === length || length === 0 || !this.receiver.onDataRun(id, total)) return 0;
+    const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    let target = at + length;
+    for (let p = target; p < to; ) {
+      const n = (chunk[p + 1]! << 8) | chunk[p + 2]!;
+      moveDown(chunk, view, target, p + 9, n);
+      target += n;
+      p += 9 + n;
+    }
+    this.receiver.onDataBytes(chunk, at, target, true);
+    return to;
   }
 
   private startData(flags: number, id: number, length: number): void {

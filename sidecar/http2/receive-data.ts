@@ -40,6 +40,14 @@ export function receiveDataStart(c: ConnectionState, flags: number, id: number, 
   c.dataSeen = 0;
 }
 
+/** Whether several DATA frames can be received as one of their total length: none of them could break a rule. */
+export function canReceiveRun(c: ConnectionState, id: number, length: number): boolean {
+  if (!c.gotSettings || c.blockStream !== 0 || length > c.recvWindow) return false;
+  const stream = c.table.get(id);
+  if (stream === null || stream.remoteEnded || !stream.gotHeaders || stream.expectedBytes >= 0) return false;
+  return length <= stream.recvWindow;
+}
+
 /**
  * Returns `bytes` of credit for `stream`: WINDOW_UPDATE is sent when half of its window is due.
  * @param target window to raise it to, octets; none when that is no more than it is now.

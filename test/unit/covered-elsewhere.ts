@@ -257,7 +257,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/http2/hpack/header-list.ts': 'test/unit/http2/hpack/encoder.memory.test.ts',
   'sidecar/http2/hpack/literal-writer.ts': 'test/unit/http2/hpack/decoder.property.test.ts',
   'sidecar/http2/hpack/literal.ts': 'test/unit/http2/hpack/decoder.property.test.ts',
-  'sidecar/http2/join/assembler.ts': 'test/unit/http2/join/frame-joiner.test.ts',
   'sidecar/http2/receive-data.ts': 'test/unit/http2/connection.fuzz.test.ts',
   'sidecar/http2/receive-headers.ts': 'test/unit/http2/connection.header-blocks.test.ts',
   'sidecar/http2/receive-window.ts': 'test/stack/relay/flow-control.test.ts',

@@ -21,7 +21,6 @@ export abstract class Peer implements FrameReceiver {
   protected readonly out = new Outbox(this.socket);
   protected readonly sender = new BodySender(this.out);
   protected peerTableBytes = 4096;
-  /** Takes frames one by one: what the load costs must not depend on how the subject frames its answers. */
   private readonly reader = new FrameReader(this, 16384);
   private settled = false;
   private consumed = 0;
@@ -100,6 +99,11 @@ export abstract class Peer implements FrameReceiver {
         this.onGoaway(buffer.readUInt32BE(start + 4));
         break;
     }
+  }
+
+  /** Frames are taken one by one here: what the load costs must not depend on how the subject frames its answers. */
+  onDataRun(): boolean {
+    return false;
   }
 
   onDataStart(flags: number, id: number, length: number): void {
