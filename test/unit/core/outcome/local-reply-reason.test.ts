@@ -30,11 +30,17 @@ describe('Reasons', () => {
     );
   });
 
-  it('have one name for two sentences only where both deny a call', () => {
+  it('have one name for two sentences only where both refuse a call alike, one of them a model of it', () => {
+    const { rateLimited, modelRateLimited, notAllowed, modelNotAllowed } = LocalReplyReasons;
     const all = Object.values(LocalReplyReasons);
     const twice = all.filter(({ name }, i) => all.findIndex((each) => each.name === name) !== i);
-    assert.deepEqual(twice, [LocalReplyReasons.modelNotAllowed]);
-    assert.equal(LocalReplyReasons.modelNotAllowed.status, LocalReplyReasons.notAllowed.status);
+    assert.deepEqual(twice, [modelRateLimited, modelNotAllowed]);
+    const pairs = [
+      [rateLimited, modelRateLimited],
+      [notAllowed, modelNotAllowed],
+    ] as const;
+    for (const [whole, model] of pairs)
+      assert.deepEqual([model.status, model.isUnprocessed], [whole.status, whole.isUnprocessed]);
   });
 
   for (const { name, status } of Object.values(LocalReplyReasons))
@@ -53,12 +59,15 @@ describe('Reasons', () => {
 
   it('mark as unprocessed only what certainly was not', () => {
     const marked = Object.values(LocalReplyReasons).filter(({ isUnprocessed }) => isUnprocessed);
-    const names = marked.map(({ name }) => name);
-    assert.deepEqual(names, [
-      ...['overloaded', 'rate-limited', 'memory-pressure', 'queue-expired', 'no-endpoint'],
-      ...['discovery-pending', 'breaker-open', 'connect-failed', 'intentions-not-loaded'],
-      ...['model-unavailable', 'model-not-ready', 'draining'],
-    ]);
+    const names = new Set(marked.map(({ name }) => name));
+    assert.deepEqual(
+      [...names],
+      [
+        ...['overloaded', 'rate-limited', 'memory-pressure', 'queue-expired', 'no-endpoint'],
+        ...['discovery-pending', 'breaker-open', 'connect-failed', 'intentions-not-loaded'],
+        ...['model-unavailable', 'model-not-ready', 'draining'],
+      ],
+    );
   });
 });
 

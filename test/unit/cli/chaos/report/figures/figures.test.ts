@@ -63,6 +63,6 @@ describe('the figures of an arm', () => {
     );
     const [figures] = figuresOf(runs);
     const recovery = COLUMNS.find(({ key }) => key === 'recovery_ms');
-    assert.equal(recovery!.text(figures!), '0 s (0 s to 1.5 s)');
+    assert.equal(recovery!.text(figures!), '750 ms (0 s to 1.5 s)');
   });
 });
