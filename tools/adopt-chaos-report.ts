@@ -1,7 +1,7 @@
 /**
  * `node dist/tools/adopt-chaos-report.js DIR [PICTURE.svg…]`: makes the report in DIR, written by `outrider chaos --report DIR`, the
- * one that the README shows. Its figures and the named pictures are copied to docs/chaos/, those of before are removed, and the README's
- * section is written. `npm run generate` writes the section again from what lies there.
+ * one that the README and docs/CHAOS.md show. Its figures and the named pictures are copied to docs/chaos/, those of before are removed,
+ * and the sections are written. `npm run generate` writes them again from what lies there.
  */
 import {
   copyFileSync,
@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { adoptedReport } from './survival-table.js';
+import { writeSurvivalPages } from './survival-table.js';
 
 const [dir, ...pictures] = process.argv.slice(2);
 if (dir === undefined) {
@@ -34,6 +34,5 @@ function adopt(from: string): void {
   // Where the report was written concerns this machine only.
   const figures = join(target, 'figures.json');
   writeFileSync(figures, readFileSync(figures, 'utf8').replace(/ --report [^" ]+/, ' --report chaos'));
-  const page = join(root, 'README.md');
-  writeFileSync(page, adoptedReport(root)!(readFileSync(page, 'utf8')));
+  writeSurvivalPages(root);
 }

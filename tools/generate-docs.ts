@@ -1,5 +1,5 @@
 /**
- * Writes the generated files of mesh-config/ and docs/, and the README's table of a chaos report where one was adopted. Run by `npm run
+ * Writes the generated files of mesh-config/ and docs/, and the tables of a chaos report where one was adopted. Run by `npm run
  * generate`; a test fails when they are out of date.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { withKeyTable } from './card-reference.js';
 import { generatedFiles } from './generated-files.js';
 import { declaredMetrics, metricsReference } from './metrics-reference.js';
 import { reasonsReference } from './reasons-reference.js';
-import { adoptedReport } from './survival-table.js';
+import { writeSurvivalPages } from './survival-table.js';
 
 const root = packageRoot(dirname(fileURLToPath(import.meta.url)));
 const target = join(root, 'mesh-config');
@@ -20,9 +20,7 @@ writeFileSync(join(target, 'METRICS.md'), metricsReference(declaredMetrics(sourc
 writeFileSync(join(root, 'docs', 'REASONS.md'), reasonsReference());
 const page = join(target, 'MODEL.md');
 writeFileSync(page, withKeyTable(readFileSync(page, 'utf8'), cardSchema));
-const readme = join(root, 'README.md');
-const survives = adoptedReport(root);
-if (survives !== undefined) writeFileSync(readme, survives(readFileSync(readme, 'utf8')));
+writeSurvivalPages(root);
 
 /** Where metric families are made. */
 function sources(): string[] {

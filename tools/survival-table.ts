@@ -1,6 +1,7 @@
-/** The README's section "What it survives", from the stored figures of a run of `outrider chaos`. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+/** What it survives, in the README and in docs/CHAOS.md, from the stored figures of a run of `outrider chaos`. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DRILLS } from '../sidecar/cli/chaos/drills/table.js';
 import { ARM_TITLES } from '../sidecar/cli/chaos/report/figures/arm-title.js';
 import { type ArmFigures, badCalls } from '../sidecar/cli/chaos/report/figures/figures.js';
 import { count, duration } from '../sidecar/cli/chaos/report/figures/format.js';
@@ -8,67 +9,107 @@ import type { Summary } from '../sidecar/cli/chaos/report/report.js';
 
 const BEGIN = '<!-- Made by `npm run generate` from docs/chaos/figures.json -->';
 const END = '<!-- End of what is made -->';
-/** The section comes before this one, where the page does not have it yet. */
-const NEXT_HEADING = '## How to\n';
+/** Where the whole table stands: the README has the rows of the standard drills. */
+const WHOLE_PAGE = 'docs/CHAOS.md';
+const STANDARD = new Set(DRILLS.filter(({ set }) => set === 'standard').map(({ name }) => name));
+
+/** A page with a section that is made from the report. */
+export interface SurvivalPage {
+  /** Path from the package. */
+  readonly name: string;
+  /** The page with its section made anew. */
+  write(page: string): string;
+}
 
 /**
- * How the section is made from the report that lies in docs/chaos/; undefined where none does.
+ * The pages that show the report which lies in docs/chaos/; none where none does.
  *
  * @param root folder of the package.
  */
-export function adoptedReport(root: string): ((page: string) => string) | undefined {
+export function adoptedReport(root: string): readonly SurvivalPage[] {
   const dir = join(root, 'docs', 'chaos');
   const file = join(dir, 'figures.json');
-  if (!existsSync(file)) return undefined;
+  if (!existsSync(file)) return [];
   const summary: Summary = JSON.parse(readFileSync(file, 'utf8'));
   const pictures = readdirSync(dir).filter((name) => name.endsWith('.svg'));
-  return (page) => withSurvivalTable(page, summary, pictures.sort());
+  return [
+    { name: 'README.md', write: (page) => withSurvivalTable(page, summary) },
+    { name: WHOLE_PAGE, write: (page) => withWholeTable(page, summary, pictures.sort()) },
+  ];
+}
+
+/** Writes the pages of the adopted report anew. */
+export function writeSurvivalPages(root: string): void {
+  for (const { name, write } of adoptedReport(root)) {
+    const file = join(root, name);
+    writeFileSync(file, write(readFileSync(file, 'utf8')));
+  }
 }
 
 /**
- * The page with its section made anew; a page without one gets it.
+ * The README with its table of the standard drills.
  *
- * @param pictures file names in docs/chaos/ that the section shows.
  * @throws Error for a page that has no place for it.
  */
-export function withSurvivalTable(page: string, summary: Summary, pictures: readonly string[]): string {
-  const begin = page.indexOf(BEGIN);
-  const content = `${BEGIN}\n\n${section(summary, pictures)}\n\n`;
-  if (begin >= 0) {
-    const end = page.indexOf(END, begin);
-    if (end < 0) throw new Error(`README.md: the line ${END} is missing after ${BEGIN}`);
-    return page.slice(0, begin) + content + page.slice(end);
-  }
-  const next = page.indexOf(NEXT_HEADING);
-  if (next < 0) throw new Error(`README.md: there is no heading ${NEXT_HEADING.trim()} to stand before`);
-  return `${page.slice(0, next)}## What it survives\n\n${content}${END}\n\n${page.slice(next)}`;
+export function withSurvivalTable(page: string, summary: Summary): string {
+  const { drills, verdict } = summary;
+  const standard = drills.filter(({ name }) => STANDARD.has(name));
+  const others = drills.length - standard.length;
+  const more =
+    others === 0 ? [] : ['', `${others} more drills: [the whole table](${WHOLE_PAGE}#what-it-survived).`];
+  return replaced(page, [intro(summary), verdict.sentence, '', table(summary, standard), ...more]);
 }
 
-function section({ about, drills, figures, verdict, skipped }: Summary, pictures: readonly string[]): string {
-  const arms = [...new Set(figures.map(({ arm }) => arm))];
-  const rows = drills.map(({ name, title }) => [
-    title,
-    ...arms.map((arm) => cell(figures.find((one) => one.drill === name && one.arm === arm))),
+/**
+ * The page with the table of all drills, and pictures.
+ *
+ * @param pictures file names in docs/chaos/.
+ * @throws Error for a page that has no place for it.
+ */
+export function withWholeTable(page: string, summary: Summary, pictures: readonly string[]): string {
+  const shown = pictures.flatMap((name) => ['', `![${pictureTitle(name)}](chaos/${name})`]);
+  return replaced(page, [
+    intro(summary),
+    summary.verdict.sentence,
+    '',
+    table(summary, summary.drills),
+    ...shown,
   ]);
-  const when = `\`${about.command}\` on ${about.startedAt.slice(0, 10)}, ${about.cores} ${about.cores === 1 ? 'core' : 'cores'}, Node ${about.versions['node'] ?? '?'}`;
+}
+
+function replaced(page: string, lines: readonly string[]): string {
+  const begin = page.indexOf(BEGIN);
+  const end = page.indexOf(END, begin);
+  if (begin < 0 || end < 0) throw new Error(`expected the lines ${BEGIN} and ${END} in the page`);
+  return `${page.slice(0, begin)}${BEGIN}\n\n${lines.join('\n')}\n\n${page.slice(end)}`;
+}
+
+const pictureTitle = (name: string): string =>
+  `Timeline of ${name.replace(/\.svg$/, '').replace('.', ' with ')}`;
+
+function intro({ about, skipped }: Summary): string {
+  const { command, startedAt, cores, versions } = about;
+  const machine = `${cores} ${cores === 1 ? 'core' : 'cores'}, Node ${versions['node'] ?? '?'}`;
   const left =
     skipped.length === 0
       ? ''
       : ` A dash is an arm that could not be run, or that has nothing which is broken here.`;
   return [
     'Each row breaks something while clients keep calling: calls that failed, were wrong or were executed twice although they must not be, of',
-    `all calls, and the time from the fault to full recovery (${when}).${left}`,
-    verdict.sentence,
-    '',
-    aligned([
-      ['what goes wrong', ...arms.map((arm) => ARM_TITLES[arm])],
-      ...rows.map((row) => row.map(escaped)),
-    ]),
-    ...pictures.flatMap((name) => [
-      '',
-      `![Timeline of ${name.replace(/\.svg$/, '').replace('.', ' with ')}](docs/chaos/${name})`,
-    ]),
+    `all calls, and the time from the fault to full recovery (\`${command}\` on ${startedAt.slice(0, 10)}, ${machine}).${left}`,
   ].join('\n');
+}
+
+function table({ figures }: Summary, drills: Summary['drills']): string {
+  const arms = [...new Set(figures.map(({ arm }) => arm))];
+  const rows = drills.map(({ name, title }) => [
+    title,
+    ...arms.map((arm) => cell(figures.find((one) => one.drill === name && one.arm === arm))),
+  ]);
+  return aligned([
+    ['what goes wrong', ...arms.map((arm) => ARM_TITLES[arm])],
+    ...rows.map((row) => row.map(escaped)),
+  ]);
 }
 
 function cell(figures: ArmFigures | undefined): string {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildReport, summaryOf } from '../../../sidecar/cli/chaos/report/report.js';
-import { adoptedReport, withSurvivalTable } from '../../../tools/survival-table.js';
+import { adoptedReport, withSurvivalTable, withWholeTable } from '../../../tools/survival-table.js';
 import { madeHistory, madeRun } from '../../kit/chaos/made-history.js';
 import { packageRoot } from '../../kit/process/package-root.js';
 import { constant } from '../../kit/time/seeded-random.js';
@@ -17,29 +17,40 @@ const SUMMARY = summaryOf(
     ]),
   ),
 );
-const PAGE = '# Outrider\n\ntext\n\n## How to\n\nmore\n';
+const MADE = '<!-- Made by `npm run generate` from docs/chaos/figures.json -->';
+const END = '<!-- End of what is made -->';
+const PAGE = `# Outrider\n\n${MADE}\nold\n${END}\n\nmore\n`;
 
-describe("the README's table of what Outrider survives", () => {
-  it('is the one that `npm run generate` writes, where a report was adopted', () => {
-    const page = readFileSync(join(packageRoot, 'README.md'), 'utf8');
-    assert.equal(adoptedReport(packageRoot)?.(page) ?? page, page);
+describe('the tables of what Outrider survives', () => {
+  it('are those that `npm run generate` writes, where a report was adopted', () => {
+    for (const { name, write } of adoptedReport(packageRoot)) {
+      const page = readFileSync(join(packageRoot, name), 'utf8');
+      assert.equal(write(page), page);
+    }
   });
 
-  it('gets a section of its own before the first how-to, and is replaced there', () => {
-    const page = withSurvivalTable(PAGE, SUMMARY, ['nan.outrider.svg']);
-    assert.match(page, /^# Outrider\n\ntext\n\n## What it survives\n\n<!-- Made by/);
-    assert.match(page, /\n<!-- End of what is made -->\n\n## How to\n\nmore\n$/);
+  it('have every drill and the pictures on their own page, between two marks', () => {
+    const page = withWholeTable(PAGE, SUMMARY, ['nan.outrider.svg']);
+    assert.match(page, /^# Outrider\n\n<!-- Made by.* -->\n\nEach row breaks something/);
+    assert.match(page, /\n<!-- End of what is made -->\n\nmore\n$/);
     assert.match(page, /^\| what goes wrong +\| Outrider +\| Envoy +\|$/m);
     assert.match(page, /^\| Drill kill\\\|all \| \*\*0\*\* of 500, 0 s \| 117 of 500, not recovered \|$/m);
     assert.match(page, /^\| Drill nan +\| \*\*0\*\* of 500, 0 s \| – +\|$/m);
-    assert.match(page, /!\[Timeline of nan with outrider\]\(docs\/chaos\/nan\.outrider\.svg\)/);
-    assert.equal(withSurvivalTable(page, SUMMARY, ['nan.outrider.svg']), page);
-    assert.doesNotMatch(withSurvivalTable(page, SUMMARY, []), /svg/);
+    assert.match(page, /!\[Timeline of nan with outrider\]\(chaos\/nan\.outrider\.svg\)/);
+    assert.equal(withWholeTable(page, SUMMARY, ['nan.outrider.svg']), page);
+    assert.doesNotMatch(withWholeTable(page, SUMMARY, []), /svg/);
   });
 
-  it('is refused for a page without a place for it', () => {
-    assert.throws(() => withSurvivalTable('# Outrider', SUMMARY, []), /there is no heading ## How to/);
-    const page = withSurvivalTable(PAGE, SUMMARY, []).replace('<!-- End of what is made -->', '');
-    assert.throws(() => withSurvivalTable(page, SUMMARY, []), /the line .* is missing/);
+  it('have the standard drills in the README, and a link to the others', () => {
+    const page = withSurvivalTable(PAGE, SUMMARY);
+    assert.match(page, /^\| Drill nan +\| \*\*0\*\* of 500, 0 s \| – +\|$/m);
+    assert.doesNotMatch(page, /Drill kill/);
+    assert.match(page, /1 more drills: \[the whole table\]\(docs\/CHAOS\.md#what-it-survived\)/);
+    assert.equal(withSurvivalTable(page, SUMMARY), page);
+  });
+
+  it('are refused for a page without a place for them', () => {
+    assert.throws(() => withSurvivalTable('# Outrider', SUMMARY), /expected the lines .*Made by/);
+    assert.throws(() => withWholeTable(PAGE.replace(END, ''), SUMMARY, []), /expected the lines/);
   });
 });
