@@ -24,6 +24,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'npm ci && npm test': 'these tests',
   'npm ci && npm run build': 'what runs here was built so',
   'npx outrider up --consul dev mesh-config/consul.yaml': 'examples.test.ts',
+  'npm run try:kubernetes': 'containers.nightly.ts',
 };
 const BY_HAND = /^(npm run (demo|conformance|bench|faults|seen|hour)|npx outrider chaos)\b/;
 
