@@ -107,7 +107,8 @@ const BINARIES: Readonly<Record<string, (w: Words) => Uint8Array>> = {
 const FOUND: readonly (readonly [kind: string, folder: string, ending: RegExp])[] = [
   ['typescript', 'sidecar', /\.ts$/],
   ['javascript', 'node_modules/mocha/lib', /\.js$/],
-  ['markdown', 'docs', /\.md$/],
+  // Pages of packages: those of this repository change.
+  ['markdown', 'node_modules', /^[^/]+\/README\.md$/],
   ['png', 'services/digits/samples', /\.png$/],
   ['elf', 'node_modules/onnxruntime-node/bin', /linux.*\.(node|so\.1)$/],
 ];
