@@ -13,6 +13,8 @@ import { CALLER, type ConsulWorld, SERVICE } from './world.js';
 const IN_USE_MS = 2_000;
 /** An agent renews leaves at leisure after its authority's key has changed. */
 const RENEWAL_LIMIT_MS = 120_000;
+/** From the change of the authority to the agent's saying it. */
+const ROOT_LIMIT_MS = 5_000;
 
 interface Leaf {
   readonly SerialNumber: string;
@@ -68,8 +70,13 @@ export const rootRotation: Row<ConsulWorld> = {
         Provider: 'consul',
         Config: { ...Config, PrivateKey, RootCert: '' },
       });
-      const after = await roots(world);
-      trial.expect('there is another root', after.ActiveRootID !== before.ActiveRootID, after.ActiveRootID);
+      // The agent answers from a cache, which a blocking query to its servers follows.
+      let after = before;
+      const isAnother = async () => {
+        after = await roots(world);
+        return after.ActiveRootID !== before.ActiveRootID;
+      };
+      trial.within('there is another root', ROOT_LIMIT_MS, await measure(isAnother, ROOT_LIMIT_MS));
       const root = after.Roots.find(({ ID }) => ID === after.ActiveRootID)!.RootCert;
       // In the full run agents renew by themselves, each when it likes; here one after another is made to.
       for (const { proxy } of trial.pick(world.nodes, [])) {
