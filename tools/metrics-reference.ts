@@ -219,6 +219,18 @@ const GROUPS: readonly Group[] = [
     },
   },
   {
+    title: 'DNS',
+    about: 'Of a sidecar with upstreams that are found by a DNS name.',
+    metrics: {
+      outrider_dns_failing: ['upstream'],
+      outrider_dns_age_seconds: ['upstream'],
+      outrider_dns_queries_total: ['upstream'],
+      outrider_dns_failures_total: ['upstream'],
+      outrider_dns_addresses: ['upstream'],
+      outrider_dns_kept_addresses: ['upstream'],
+    },
+  },
+  {
     title: 'The process',
     about: 'As the operating system and the runtime see it, read when it is asked for.',
     metrics: {

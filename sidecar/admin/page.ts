@@ -34,6 +34,7 @@ const STATE_CLASS: Readonly<Record<string, string>> = {
   foreign: 'good',
   current: 'good',
   cached: 'warn',
+  held: 'warn',
   waiting: 'warn',
   starting: 'warn',
   serving: 'good',
@@ -60,7 +61,7 @@ export function renderPage(report: StatusReport, nonce: string): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escapeHtml(title)}</title><style nonce="${nonce}">${STYLE}</style></head>
 <body><main>
-${heading(report)}${model(report)}${lives(report.lives ?? [])}${queue(report)}${registry(report.registry)}${endpoints(report.endpoints)}${mirrors(report.mirrors ?? [])}
+${heading(report)}${model(report)}${lives(report.lives ?? [])}${queue(report)}${registry(report.registry)}${names(report.dns ?? [])}${endpoints(report.endpoints)}${mirrors(report.mirrors ?? [])}
 </main><p><small><a href="/metrics">metrics</a> · <a href="/endpoints">endpoints</a> · <a href="/config">config</a></small></p>
 <script nonce="${nonce}">${SCRIPT}</script></body></html>
 `;
@@ -135,6 +136,17 @@ function registry(report: reports.RegistryReport | undefined): string {
   return `<h2>Consul</h2><p>${escapeHtml(report.where)}${inCatalogue}</p>${lines.map((line) => `<p>${escapeHtml(line)}</p>`).join('')}
 <table><thead><tr><th>what is read</th><th>state</th><th class="n">last answer</th><th>why</th></tr></thead>
 <tbody>${rows.join('\n')}</tbody></table>`;
+}
+
+/** The DNS names of upstreams. */
+function names(rows: readonly reports.DnsReport[]): string {
+  if (rows.length === 0) return '';
+  const lines = rows.map(({ upstream, name, state: how, addresses, kept, ageMs, problem }) => {
+    const age = ageMs === undefined ? '' : `${(ageMs / 1000).toFixed(0)} s ago`;
+    return `<tr><td>${escapeHtml(upstream)}</td><td>${escapeHtml(name)}</td><td>${state(how)}</td><td class="n">${addresses}</td><td class="n">${kept}</td><td class="n">${age}</td><td>${escapeHtml(problem ?? '')}</td></tr>`;
+  });
+  return `<h2>DNS</h2><table><thead><tr><th>upstream</th><th>name</th><th>state</th><th class="n">addresses</th><th class="n">kept</th><th class="n">last answer</th><th>why</th></tr></thead>
+<tbody>${lines.join('\n')}</tbody></table>`;
 }
 
 function endpoints(rows: readonly reports.EndpointReport[]): string {

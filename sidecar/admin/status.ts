@@ -25,6 +25,8 @@ export interface StatusReport {
   readonly certificateEndsInS?: number;
   /** Absent without a `consul` block. */
   readonly registry?: reports.RegistryReport;
+  /** Absent where no upstream is found by a DNS name. */
+  readonly dns?: readonly reports.DnsReport[];
   readonly endpoints: readonly reports.EndpointReport[];
   /** Absent without mirrors. */
   readonly mirrors?: readonly reports.MirrorReport[];
@@ -54,6 +56,7 @@ export function statusOf(view: SidecarView): StatusReport {
     calls: view.calls(),
     ...present('certificateEndsInS', view.certificateEndsInS()),
     ...present('registry', view.registry()),
+    ...present('dns', ofLength(1, view.dns())),
     endpoints: view.endpoints(),
     ...present('mirrors', ofLength(1, view.mirrors())),
     ...present('sizeLimits', ofLength(1, view.sizeLimits())),

@@ -41,6 +41,8 @@ export interface SidecarView {
   lives(): readonly reports.LifeReport[];
   /** The connection to Consul; undefined without a `consul` block. */
   registry(): reports.RegistryReport | undefined;
+  /** Empty where no upstream is found by a DNS name. */
+  dns(): readonly reports.DnsReport[];
   /** Shows calls as they end; undefined: too many taps are open. The function closes it. */
   readonly openTap: OpenTap;
   /** Calls that have ended since the start. */

@@ -3,6 +3,8 @@ import { makeCluster } from '../cluster/membership.js';
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-requests.js';
 import { UpstreamFailures } from '../core/retry/upstream-failures.js';
+import { DnsDiscovery } from '../discovery/dns/dns.js';
+import { queryDns } from '../discovery/dns/query.js';
 import type { Discovery, DiscoverySubscription } from '../discovery/snapshot.js';
 import { HealthChecker } from '../health/endpoints/checker.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
@@ -19,8 +21,14 @@ export interface OutboundDeps {
   readonly dial: Dial;
   /** Why `dial` returned undefined, for people. */
   whyNoDial(): string;
-  /** Undefined: the file lists the endpoints of every upstream. */
+  /** Of upstreams with `consul`; undefined: there are none. */
   readonly discovery: Discovery | undefined;
+}
+
+/** Where the endpoints of an upstream come from, and what follows them there. */
+interface Followed {
+  readonly source: Discovery;
+  readonly subscription: DiscoverySubscription;
 }
 
 /** An upstream that a reload adds. */
@@ -45,7 +53,9 @@ export class OutboundSide {
   readonly failures = new UpstreamFailures();
   private readonly byName = new Map<string, Outbound>();
   private readonly listenerOf = new Map<string, Listener>();
-  private readonly subscriptions = new Map<string, DiscoverySubscription>();
+  /** Upstreams whose endpoints are found by a DNS name. */
+  readonly dns: DnsDiscovery;
+  private readonly followed = new Map<string, Followed>();
   private shared: Listener | undefined;
   private faults: ActiveFaults | null = null;
   private readonly unrouted: UnroutedStream;
@@ -57,6 +67,8 @@ export class OutboundSide {
   ) {
     this.unrouted = new UnroutedStream(context.dataPlane);
     this.health = new HealthChecker({ context: context.dataPlane, timers: context.deps.timers });
+    const isAnswering = (address: Address): boolean => this.isAnswering(address);
+    this.dns = new DnsDiscovery({ query: queryDns, ...context.deps, isAnswering });
   }
 
   async start(): Promise<void> {
@@ -104,7 +116,9 @@ export class OutboundSide {
     const reasons: string[] = [];
     for (const [name, outbound] of this.byName) {
       const why = outbound.upstream.notReady();
-      if (why !== undefined) reasons.push(`upstream ${name}: ${why}`);
+      if (why === undefined) continue;
+      const problem = this.dns.problemOf(name);
+      reasons.push(`upstream ${name}: ${why}${problem === undefined ? '' : ` (DNS: ${problem})`}`);
     }
     return reasons;
   }
@@ -199,16 +213,21 @@ export class OutboundSide {
   /** Starts, changes or ends the discovery of an upstream, as its configuration asks. */
   private discover(config: UpstreamConfig, outbound: Outbound): void {
     const { name } = config;
-    const before = this.subscriptions.get(name);
-    if (config.consul === undefined || this.deps.discovery === undefined) {
-      before?.close();
-      this.subscriptions.delete(name);
-      return;
-    }
-    if (before !== undefined) return before.update(config);
-    const subscription = this.deps.discovery.watchUpstream(config, (snapshot) => outbound.apply(snapshot));
-    this.subscriptions.set(name, subscription);
+    const before = this.followed.get(name);
+    const source = this.sourceOf(config);
+    if (before !== undefined && before.source === source) return before.subscription.update(config);
+    before?.subscription.close();
+    this.followed.delete(name);
+    if (source === undefined) return;
+    const subscription = source.watchUpstream(config, (snapshot) => outbound.apply(snapshot));
+    this.followed.set(name, { source, subscription });
     outbound.upstream.onStaleDiscovery((cluster, why) => subscription.doubt(cluster, why));
+  }
+
+  /** Undefined: the file lists the endpoints. */
+  private sourceOf({ dns, consul }: UpstreamConfig): Discovery | undefined {
+    if (dns !== undefined) return this.dns;
+    return consul === undefined ? undefined : this.deps.discovery;
   }
 
   private remove(name: string): void {
@@ -216,8 +235,8 @@ export class OutboundSide {
     if (outbound === undefined) return;
     this.byName.delete(name);
     this.health.removeUpstream(name);
-    this.subscriptions.get(name)?.close();
-    this.subscriptions.delete(name);
+    this.followed.get(name)?.subscription.close();
+    this.followed.delete(name);
     const listener = this.listenerOf.get(name);
     this.listenerOf.delete(name);
     delete this.addresses[name];
@@ -239,7 +258,7 @@ export class OutboundSide {
 
   stop(): void {
     this.health.stop();
-    for (const subscription of this.subscriptions.values()) subscription.close();
+    for (const { subscription } of this.followed.values()) subscription.close();
     for (const listener of this.listeners) listener.stop();
     for (const outbound of this.byName.values()) outbound.stop();
   }

@@ -6,6 +6,7 @@ import type { Consul } from '../discovery/consul/consul.js';
 import type { Metric } from '../telemetry/metric.js';
 import type {
   CallCounts,
+  DnsReport,
   EndpointReport,
   LifeReport,
   MethodReport,
@@ -141,6 +142,10 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
     return this.consul?.report();
   }
 
+  dns(): readonly DnsReport[] {
+    return this.outbound.dns.reports();
+  }
+
   openTap(options: TapOptions, sink: TapSink): ReturnType<OpenTap> {
     return this.taps.open(options, sink);
   }
@@ -180,6 +185,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
       ...this.traces.metrics(),
       ...this.audit.metrics(),
       ...(this.consul?.metrics() ?? []),
+      ...this.outbound.dns.metrics(),
       ...(this.inbound?.statuses.metrics() ?? []),
       ...(this.inbound === undefined ? [] : lifeMetrics(this.inbound.lives)),
       ...(this.inbound?.recycler === undefined ? [] : recycleMetrics(this.inbound.recycler)),

@@ -36,7 +36,7 @@ export class Upstream {
     private readonly make: MakeCluster,
   ) {
     const main = make(config, MAIN_CLUSTER);
-    main.isKnown = config.consul === undefined;
+    main.isKnown = !isDiscovered(config);
     this.byName = new Map([[MAIN_CLUSTER, main]]);
     this.onlyCluster = null;
     this.refresh();
@@ -67,9 +67,9 @@ export class Upstream {
 
   /** Takes over a changed configuration. What discovery found out stays in force until it says otherwise. */
   update(config: UpstreamConfig): void {
-    const wasFound = this.config.consul !== undefined;
+    const wasFound = isDiscovered(this.config);
     this.config = config;
-    if (config.consul === undefined) {
+    if (!isDiscovered(config)) {
       const { endpoints } = config;
       this.apply({ routes: ONE_ROUTE, clusters: new Map([[MAIN_CLUSTER, { endpoints }]]) });
       this.snapshot = undefined;
@@ -210,6 +210,11 @@ export class Upstream {
     for (const [name, cluster] of this.byName)
       cluster.staleDiscovery.listener = (why) => staleListener(name, why);
   }
+}
+
+/** Whether its endpoints come from Consul or DNS, and are not known at first. */
+export function isDiscovered({ consul, dns }: UpstreamConfig): boolean {
+  return consul !== undefined || dns !== undefined;
 }
 
 function configOf(endpoint: Cluster['endpoints'][number]): UpstreamConfig['endpoints'][number] {

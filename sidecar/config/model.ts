@@ -37,6 +37,8 @@ export type RateLimitConfig = NonNullable<InboundConfig['rateLimits']>[number];
 export type OutboundConfig = NonNullable<SidecarConfig['outbound']>;
 /** A mesh service that is called; its SPIFFE id is what every endpoint must present. */
 export type UpstreamConfig = OutboundConfig['upstreams'][number];
+/** The DNS name whose addresses are the endpoints. */
+export type DnsConfig = NonNullable<UpstreamConfig['dns']>;
 /** `balance.hash_on`. */
 export type HashOn = NonNullable<
   Extract<UpstreamConfig['balance'], { readonly kind: 'ring-hash' }>['hashOn']

@@ -1,7 +1,7 @@
 import type { Cluster } from '../cluster/cluster.js';
 import { expireConnections, refreshConnections } from '../cluster/connections.js';
 import { retireCluster, stopCluster } from '../cluster/membership.js';
-import { type MakeCluster, Upstream } from '../cluster/upstream.js';
+import { isDiscovered, type MakeCluster, Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-requests.js';
 import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
@@ -135,7 +135,7 @@ export class UpstreamState {
   /** Takes over all that discovery found out; calls that waited for it go on. */
   apply(snapshot: UpstreamSnapshot): void {
     // A reload may have ended discovery while an answer was on its way.
-    if (this.config.consul === undefined) return;
+    if (!isDiscovered(this.config)) return;
     this.router.forgetRules();
     this.upstream.apply(snapshot);
     this.onTargetsChanged();

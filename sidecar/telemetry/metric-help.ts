@@ -191,6 +191,17 @@ export const HELP = {
     'Answers about instances that were parsed, on the main thread or in a thread of its own.',
   outrider_consul_parse_failures_total: 'Answers that the parse thread could not parse.',
 
+  // upstreams that are found by a DNS name
+  outrider_dns_failing:
+    '1 while the last query for the name of an upstream failed, and what was known before stays in use.',
+  outrider_dns_age_seconds: 'Time since the last good answer about the name of an upstream.',
+  outrider_dns_queries_total:
+    'Rounds of queries for the name of an upstream that have ended; one asks for A and AAAA records.',
+  outrider_dns_failures_total: 'Rounds of queries without an answer for at least one record type.',
+  outrider_dns_addresses: 'Addresses in the last good answer.',
+  outrider_dns_kept_addresses:
+    'Endpoints in use although the last answer does not have them, because too many went at once.',
+
   // the access log
   outrider_access_log_lines_total: 'Lines of the access log that were written, or handed to standard error.',
   outrider_access_log_dropped_total:

@@ -171,6 +171,28 @@ export interface RegistryReport {
   readonly unsupported: readonly string[];
 }
 
+/** The DNS name of an upstream, and what came of it. */
+export interface DnsReport {
+  readonly upstream: string;
+  /** `NAME:PORT`. */
+  readonly name: string;
+  /**
+   * `waiting`: no answer yet. `failing`: the last query failed, what was known serves. `empty`: the name has no address. `held`:
+   * addresses are kept although DNS took them away, because most went at once.
+   */
+  readonly state: 'waiting' | 'current' | 'failing' | 'empty' | 'held';
+  /** In the last good answer. */
+  readonly addresses: number;
+  /** In use although the last answer does not have them. */
+  readonly kept: number;
+  /** Since the last good answer; absent before the first. */
+  readonly ageMs?: number;
+  readonly problem?: string;
+  /** Rounds of queries since the start, and those of them that failed. */
+  readonly rounds: number;
+  readonly failures: number;
+}
+
 /** A blocking query of the Consul agent in `/endpoints`. */
 export interface RegistryQueryReport {
   readonly name: string;

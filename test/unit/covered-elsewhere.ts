@@ -15,7 +15,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/check/certificates.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/consul.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/consul-calls.ts': 'test/unit/cli/check/check.test.ts',
-  'sidecar/cli/check/endpoints.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/machine.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/models.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/ports.ts': 'test/unit/cli/check/check.test.ts',

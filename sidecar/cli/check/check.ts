@@ -12,7 +12,7 @@ import { runningMeshes } from '../up/run-directory.js';
 import { catalogSubject } from './catalog-subject.js';
 import { checkCertificates } from './certificates.js';
 import { checkConsul } from './consul.js';
-import { checkFileIntentions, checkReach } from './endpoints.js';
+import { checkFileIntentions, checkName, checkReach } from './endpoints.js';
 import type { Finding } from './finding.js';
 import { checkDescriptors } from './machine.js';
 import { checkModels } from './models.js';
@@ -92,12 +92,14 @@ export async function findAll(options: CheckOptions, world: CheckWorld): Promise
 async function checkFile(subject: Subject, world: CheckWorld): Promise<Finding[]> {
   const isRunning = runningMeshes().some(({ meshFile }) => meshFile === resolve(subject.file));
   const listed = subject.calls.filter(({ endpoints }) => endpoints.length > 0);
+  const named = subject.calls.flatMap(({ to, dns }) => (dns === undefined ? [] : [{ to, dns }]));
   return [
     ...(await checkPorts(subject)),
     ...checkCertificates(subject, world.wallNow()),
     ...(await checkModels(subject, { isRunning })),
     ...checkFileIntentions(subject),
     ...(await Promise.all(listed.map(({ to, endpoints }) => checkReach(to, endpoints)))),
+    ...(await Promise.all(named.map(({ to, dns }) => checkName(to, dns)))).flat(),
   ];
 }
 
@@ -121,7 +123,9 @@ async function consulFindings(
   const found = withConsul.map((subject) => {
     const settings = {
       services: subject.services,
-      calls: subject.calls.map((call) => (call.endpoints.length > 0 ? call : { inConsul: call.to, ...call })),
+      calls: subject.calls.map((call) =>
+        call.endpoints.length > 0 || call.dns !== undefined ? call : { inConsul: call.to, ...call },
+      ),
       hasConsulIdentity: subject.identity === undefined,
       hasConsulIntentions: subject.consul?.intentions !== false,
     };

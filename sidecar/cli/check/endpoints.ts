@@ -1,7 +1,9 @@
 import { connect } from 'node:net';
 import { writeAddress } from '../../config/codecs/address.js';
-import type { Address } from '../../config/model.js';
+import type { Address, DnsConfig } from '../../config/model.js';
 import { IntentionTable } from '../../core/authorization/intentions.js';
+import { readAnswers } from '../../core/discovery/dns-answer.js';
+import { queryDns } from '../../discovery/dns/query.js';
 import { type Finding, failed, ok, warning } from './finding.js';
 import type { Subject } from './subject.js';
 
@@ -23,6 +25,21 @@ export async function checkReach(upstream: string, endpoints: readonly Address[]
   if (bad.length === 0) return ok('upstream', reached);
   const what = `${reached}; not ${bad.join(', ')}`;
   return bad.length === tried.length ? failed('upstream', what, next) : warning('upstream', what, next);
+}
+
+/** What DNS says of the name of an upstream, and whether connections can be made to its addresses. */
+export async function checkName(upstream: string, config: DnsConfig): Promise<Finding[]> {
+  const { known, problem } = readAnswers(undefined, await queryDns(config).answers);
+  const addresses = known === undefined ? [] : [...known.a, ...known.aaaa];
+  const what = `${config.name}, the DNS name of ${upstream}`;
+  const next =
+    'look it up: `getent hosts NAME`; the name has to be whole, and its service headless with ready pods';
+  if (addresses.length === 0) return [failed('upstream', `${what}: ${problem}`, next)];
+  const found = `${what}, has ${addresses.length} address${addresses.length === 1 ? '' : 'es'}`;
+  const answer =
+    problem === undefined ? ok('upstream', found) : warning('upstream', `${found}; ${problem}`, next);
+  const places = addresses.map((host): Address => ({ kind: 'tcp', host, port: config.port }));
+  return [answer, await checkReach(upstream, places)];
 }
 
 /** Each call of a file against the intentions of the same file. A caller whose callee is described elsewhere is not judged. */

@@ -3,7 +3,14 @@
  * with which models and certificates. The checks see one form of both.
  */
 import { loadAnyFile, loadMeshFile, loadSidecarFile } from '../../config/file/load.js';
-import type { Address, ConsulConfig, MeshConfig, SidecarConfig, UpstreamConfig } from '../../config/model.js';
+import type {
+  Address,
+  ConsulConfig,
+  DnsConfig,
+  MeshConfig,
+  SidecarConfig,
+  UpstreamConfig,
+} from '../../config/model.js';
 import { present } from '../../config/present.js';
 import { formatProblem } from '../../config/problem.js';
 import type { Intention } from '../../core/authorization/intentions.js';
@@ -22,9 +29,11 @@ export interface Call {
   readonly from: string;
   /** Name of the upstream, which is the service that is called where Consul says nothing else. */
   readonly to: string;
-  /** Its name in the catalogue; absent: its endpoints are in the file. */
+  /** Its name in the catalogue; absent: its endpoints are in the file, or in DNS. */
   readonly inConsul?: string;
   readonly endpoints: readonly Address[];
+  /** The name whose addresses are its endpoints. */
+  readonly dns?: DnsConfig;
 }
 
 /** What is checked, in one form for a mesh file and a sidecar file. */
@@ -124,18 +133,21 @@ function ofSidecar(file: string): Subject | undefined {
   };
 }
 
-/** A call by its upstream; one that lists its endpoints is not looked up in Consul. */
+/** A call by its upstream; one that lists its endpoints, or has them from DNS, is not looked up in Consul. */
 function callOf(
   from: string,
   {
     name: to,
     consul: query,
     endpoints = [],
+    dns,
   }: Pick<UpstreamConfig, 'name' | 'consul'> & Partial<UpstreamConfig>,
   consul: ConsulConfig | undefined,
 ): Call {
-  const inConsul = consul === undefined || endpoints.length > 0 ? undefined : (query?.service ?? to);
-  return { from, to, ...present('inConsul', inConsul), endpoints: endpoints.map(({ address }) => address) };
+  const isElsewhere = endpoints.length > 0 || dns !== undefined;
+  const inConsul = consul === undefined || isElsewhere ? undefined : (query?.service ?? to);
+  const addresses = endpoints.map(({ address }) => address);
+  return { from, to, ...present('inConsul', inConsul), endpoints: addresses, ...present('dns', dns) };
 }
 
 /** A port that is fixed; port 0 takes any, and a Unix socket none. */

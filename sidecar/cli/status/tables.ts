@@ -15,7 +15,7 @@ export interface Shown {
 }
 
 /**
- * The tables of `outrider status`: sidecars, models, endpoints, mirrors, size limits, methods and Consul, each only where
+ * The tables of `outrider status`: sidecars, models, endpoints, mirrors, size limits, methods, Consul and DNS, each only where
  * it has rows.
  */
 export function statusTables(
@@ -33,6 +33,7 @@ export function statusTables(
     sizeTable(reports, palette),
     isDetailed ? methodTable(reports, palette) : '',
     registryTable(reports, palette),
+    dnsTable(reports, palette),
   ];
   const notes = reports.flatMap(({ instance, registry }) =>
     (registry?.unsupported ?? []).map((note) => `${instance}: ${note}`),
@@ -173,6 +174,27 @@ function registryTable(reports: readonly StatusReport[], palette: Palette): stri
     { title: 'answered', cell: ({ answered }) => answered },
     { title: 'why', cell: ({ why }) => why },
   ]);
+}
+
+/** Each upstream that is found by a DNS name. */
+function dnsTable(reports: readonly StatusReport[], palette: Palette): string {
+  const shown = (state: string): string => {
+    if (state === 'current') return palette.green(state);
+    return state === 'waiting' || state === 'held' ? palette.yellow(state) : palette.red(state);
+  };
+  return tableOf(
+    palette,
+    rowsOf(reports, ({ dns }) => dns),
+    [
+      { title: 'caller', cell: ({ sidecar }) => sidecar },
+      { title: 'upstream', cell: ({ upstream }) => upstream },
+      { title: 'DNS', cell: ({ name }) => name },
+      { title: 'state', cell: ({ state }) => shown(state) },
+      { title: 'addresses', cell: ({ addresses }) => String(addresses) },
+      { title: 'kept', cell: ({ kept }) => (kept === 0 ? '' : String(kept)), isOptional: true },
+      { title: 'why', cell: ({ problem = '' }) => problem },
+    ],
+  );
 }
 
 function times(ratio: number | undefined): string {

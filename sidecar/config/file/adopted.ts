@@ -72,7 +72,7 @@ function withUpstreams(outbound: unknown, { upstreams }: AdoptedProxy): unknown 
   for (const { name, service, datacenter, listen, connectTimeoutMs } of upstreams) {
     const own = mapping(said[name]);
     const discovery = { service, ...(datacenter === undefined ? {} : { datacenter }) };
-    const isFound = own['endpoints'] === undefined;
+    const isFound = own['endpoints'] === undefined && own['dns'] === undefined;
     all[name] = {
       listen: writeAddress(listen),
       ...own,

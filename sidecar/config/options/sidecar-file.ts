@@ -176,10 +176,12 @@ function complete(said: PlainOf<typeof sidecarBlock>) {
 }
 
 /** With Consul, an upstream without endpoints is looked for by its name. */
-function discovered<U extends { name: string; endpoints: readonly unknown[]; consul?: DiscoveryConfig }>(
-  upstream: U,
-): U {
-  return upstream.endpoints.length > 0 ? upstream : { consul: plainDiscovery(upstream.name), ...upstream };
+function discovered<
+  U extends { name: string; endpoints: readonly unknown[]; dns?: unknown; consul?: DiscoveryConfig },
+>(upstream: U): U {
+  return upstream.endpoints.length > 0 || upstream.dns !== undefined
+    ? upstream
+    : { consul: plainDiscovery(upstream.name), ...upstream };
 }
 
 /**

@@ -26,6 +26,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'Each replica is critical in Consul, unhealthy, or starts.',
       'An intention is missing, and each connection was refused.',
       'A filter (tags, meta, subset of a service-resolver) fits no instance.',
+      'The DNS name of the upstream has no address: no pod of its service is ready.',
     ],
     look: [
       '`outrider check`: the endpoints, Consul, and what its token may do.',
@@ -39,6 +40,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
     ],
     options: [
       'upstreams.NAME.consul',
+      'upstreams.NAME.dns',
       'upstreams.NAME.endpoints',
       'upstreams.NAME.cold_start',
       'routes[].fallback',
@@ -49,14 +51,14 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
     meaning:
       'The sidecar does not know the endpoints of the upstream yet, and the call could not wait longer.',
     causes: [
-      'The Consul agent does not answer, or answers slowly.',
+      'The Consul agent or the DNS server does not answer, or answers slowly.',
       'The token may not read the service.',
       'The sidecar has just started.',
     ],
     look: [
       '`outrider check`: the endpoints, Consul, and what its token may do.',
-      '`outrider status`: the table of Consul.',
-      '`outrider_consul_up`, `outrider_consul_query_failing`.',
+      '`outrider status`: the tables of Consul and DNS.',
+      '`outrider_consul_up`, `outrider_consul_query_failing`, `outrider_dns_failing`.',
     ],
     remedy: [
       'Mend the agent, or its address in `consul.address`.',

@@ -66,6 +66,8 @@ export class FakeView implements SidecarView {
   rollouts = () => this.rolloutAdmin;
   lives = () => this.lifeReports;
   registry = () => this.registryReport;
+  dnsReports: reports.DnsReport[] = [];
+  dns = () => this.dnsReports;
   metrics = () => this.metricFamilies;
   config = (): unknown => ({ service: this.service });
   takeOver = () => Promise.resolve(this.takeoverAnswer);

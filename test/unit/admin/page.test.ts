@@ -93,6 +93,16 @@ describe('admin page', () => {
     ]);
   });
 
+  it('shows what DNS says of upstreams', () => {
+    const view = new FakeView();
+    assert.ok(!pageOf(view).includes('<h2>DNS</h2>'));
+    const counts = { addresses: 3, kept: 2, rounds: 9, failures: 1, ageMs: 12_000 };
+    view.dnsReports = [
+      { upstream: 'digits', name: 'd.test:1', state: 'held', ...counts, problem: '<no> name' },
+    ];
+    assertShows(view, ['<h2>DNS</h2>', 'd.test:1', 'warn">held', '12 s ago', '&lt;no&gt; name']);
+  });
+
   it('shows which endpoints go first, and what each takes of its share', () => {
     const view = new FakeView();
     view.rows = [anEndpoint({ endpoint: 'first' })];

@@ -103,11 +103,16 @@ function requireTargets(
 ): void {
   for (const [upstream, said] of entries(upstreams)) {
     const at = [...above, upstream];
-    const { endpoints, consul: discovery } = said;
-    if (endpoints !== undefined && discovery !== undefined)
+    const { endpoints, dns, consul: discovery } = said;
+    if (dns !== undefined && (endpoints !== undefined || discovery !== undefined))
+      report(
+        [...at, 'dns'],
+        `found beside ${endpoints === undefined ? 'consul' : 'endpoints'}; expected only one of them`,
+      );
+    else if (endpoints !== undefined && discovery !== undefined)
       report([...at, 'consul'], 'found beside endpoints; expected only one of them');
     else if (discovery !== undefined && consul === undefined) report([...at, 'consul'], NO_AGENT);
-    else if (endpoints === undefined && discovery === undefined && consul === undefined)
+    else if ([endpoints, dns, discovery, consul].every((source) => source === undefined))
       report([...at, 'endpoints'], 'missing; expected at least one endpoint, or a block consul at the top');
   }
 }

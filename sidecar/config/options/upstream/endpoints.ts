@@ -125,7 +125,8 @@ export const endpoints = option(
   {
     meaning:
       'The instances of the upstream, each an address or a block with address, weight, locality, models, versions and id.',
-    otherwise: 'with a block `consul` at the top: what Consul says; else required',
+    otherwise:
+      'with `dns`: the addresses of its name; with a block `consul` at the top: what Consul says; else required',
     why: 'Without an endpoint every call would fail.',
   },
 );

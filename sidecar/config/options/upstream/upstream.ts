@@ -13,6 +13,7 @@ import { outboundRoutes, refuseUnreachable } from '../route/route-list.js';
 import { choice, duration, durationOrNone, listenAddress, ratio, rational, wholeNumber } from '../values.js';
 import { balance } from './balance.js';
 import { coldStart } from './cold-start.js';
+import { dns } from './dns.js';
 import { ejection } from './ejection.js';
 import { breaker, health, locality, slowStart } from './endpoint-policies.js';
 import { endpoints, refuseBadEndpoints } from './endpoints.js';
@@ -142,8 +143,15 @@ export const meshUpstream = inCode(meshUpstreamBlock, named);
 
 /** In a sidecar file. */
 export const sidecarUpstream = inCode(
-  blockAs('a block that says how to call this service', { ...common, endpoints }).check(
-    rules(refuseBadRoutes, inside('endpoints', refuseBadEndpoints)),
-  ),
-  (said, upstream) => ({ ...named(said, upstream), endpoints: said.endpoints }),
+  blockAs('a block that says how to call this service', {
+    ...common,
+    endpoints,
+    dns: option(dns.optional(), {
+      meaning:
+        'Every address of a DNS name is an endpoint, and changes are followed, as for a headless service of Kubernetes.',
+      otherwise: 'absent: endpoints come from `endpoints` or Consul',
+      why: 'A name in `endpoints` is one endpoint, whatever it resolves to.',
+    }),
+  }).check(rules(refuseBadRoutes, inside('endpoints', refuseBadEndpoints))),
+  (said, upstream) => ({ ...named(said, upstream), endpoints: said.endpoints, ...present('dns', said.dns) }),
 );

@@ -166,6 +166,17 @@ describe('the tables of outrider status', () => {
     assert.match(text, /digits-1: service-router digits: PrefixRewrite is not applied$/);
   });
 
+  it('says what DNS has of the names of upstreams', () => {
+    const counts = { addresses: 3, kept: 0, rounds: 9, failures: 1 };
+    const name = 'digits.models.svc.cluster.local:8443';
+    view.dnsReports = [{ upstream: 'digits', name, state: 'failing', ...counts, problem: 'SERVFAIL' }];
+    const text = statusTables([seen()], PLAIN);
+    assert.match(text, /digits +digits\.models\.svc\.cluster\.local:8443 +failing +3 +SERVFAIL/);
+    assert.doesNotMatch(text, /kept/);
+    view.dnsReports = [{ upstream: 'digits', name, state: 'held', ...counts, kept: 2 }];
+    assert.match(statusTables([seen()], PLAIN), /:8443 +held +3 +2/);
+  });
+
   it('says what was too large to be seen', () => {
     const why = '3 answers longer than sample';
     view.sizeLimitReports = [{ upstream: 'digits', feature: 'inspection', why }];

@@ -1,0 +1,51 @@
+/** `checkName`: what is said of the DNS name of an upstream. The rest of the file is run by check.test.ts. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { checkName } from '../../../../sidecar/cli/check/endpoints.js';
+import { readAddress } from '../../../../sidecar/config/codecs/address.js';
+import type { DnsConfig } from '../../../../sidecar/config/model.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
+import { DnsServer, type Says } from '../../../kit/process/dns-server.js';
+
+describe('outrider check of an upstream by a DNS name', () => {
+  /** The findings as lines, where DNS says this and something listens on 127.0.0.2. */
+  async function linesFor(says: Says): Promise<string[]> {
+    const dns = await DnsServer.start();
+    dns.says = says;
+    const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.2');
+    afterTest(() => {
+      dns.close();
+      server.close();
+    });
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const at = readAddress(dns.address);
+    assert.ok(at.ok);
+    const config: DnsConfig = {
+      ...{ name: 'digits.test', port, refreshMs: 5_000, family: 'ipv4', servers: [at.value] },
+    };
+    const found = await checkName('digits', config);
+    return found.map(({ level, what }) => `${level}: ${what}`.replaceAll(String(port), 'PORT'));
+  }
+
+  it('tells how many addresses it has, and which of them can be reached', async () => {
+    assert.deepEqual(await linesFor(['127.0.0.2']), [
+      'ok: digits.test, the DNS name of digits, has 1 address',
+      'ok: 1 of 1 endpoints of digits can be reached',
+    ]);
+    assert.deepEqual(await linesFor(['127.0.0.2', '127.0.0.3']), [
+      'ok: digits.test, the DNS name of digits, has 2 addresses',
+      'warning: 1 of 2 endpoints of digits can be reached; not 127.0.0.3:PORT (ECONNREFUSED)',
+    ]);
+  });
+
+  it('fails where there is no address, with the reason', async () => {
+    assert.deepEqual(await linesFor('NXDOMAIN'), [
+      'failed: digits.test, the DNS name of digits: there is no such name (NXDOMAIN)',
+    ]);
+    assert.deepEqual(await linesFor('SERVFAIL'), [
+      'failed: digits.test, the DNS name of digits: the DNS server could not find out (SERVFAIL)',
+    ]);
+  });
+});
