@@ -84,7 +84,9 @@ describe('An upstream by a DNS name', function () {
       async () => (await caller.report()).endpoints.filter(({ state }) => state === 'eligible').length === 2,
     );
     assert.deepEqual(await endpoints(), [`127.0.0.2:${port}`, `127.0.0.3:${port}`]);
-    for (let i = 0; i < 40; i++) assert.equal((await app.empty()).code, 0);
+    const load = startLoad(app, 8, 20);
+    await load.more(80);
+    assert.deepEqual((await load.stop()).failures, []);
     for (const { stats } of models)
       assert.ok(stats.started >= 5, JSON.stringify(models.map((each) => each.stats)));
     const { name, state, addresses } = await reportOf();
@@ -113,7 +115,7 @@ describe('An upstream by a DNS name', function () {
     dns.says = ['127.0.0.2', '127.0.0.3'];
     await isState('current');
     const load = startLoad(app, 4, 20);
-    const streams = Array.from({ length: 4 }, () => app.duplex());
+    const streams = Array.from({ length: 8 }, () => app.duplex());
     const echo = async (): Promise<void> => {
       for (const stream of streams) {
         const answered = once(stream, 'data');
