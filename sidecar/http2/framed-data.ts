@@ -8,7 +8,7 @@ const LEAST_BYTES = 4096;
 const FLAGS_AT = 4;
 const ID_AT = 5;
 /** Octets sent in one turn of a stream at most, plus one frame. */
-const MOST_BYTES = 128 * 1024;
+const MOST_BYTES = 64 * 1024;
 
 /**
  * Queues payload that was just received to be sent from the read buffer, with a frame header in front of it: the nine

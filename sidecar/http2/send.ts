@@ -16,7 +16,7 @@ const QUANTUM = 16 * 1024;
  * that a call that is reset before its turn was never sent.
  */
 export function flush(c: ConnectionState, out: Output, room: number): void {
-  while (out.bytes < room && !out.isFull) {
+  while (out.bytes < room) {
     // An owner may reset a stream in its `onSent`: the reset is written before the next stream is opened.
     if (c.control.length > 0) c.control.drainTo(out);
     const stream = c.takeReady();
@@ -32,7 +32,7 @@ export function flush(c: ConnectionState, out: Output, room: number): void {
     writeTurn(c, stream, out);
     c.wrote(out.bytes - before, isSmall);
   }
-  if (c.control.length > 0 && !out.isFull) c.control.drainTo(out);
+  if (c.control.length > 0) c.control.drainTo(out);
 }
 
 /** One quantum of a stream: headers, payload, then trailers or END_STREAM. */

@@ -42,19 +42,14 @@ export class Output {
   bytes = 0;
   /** The last of the finished parts is no slab: it stays as it is however late it is read. */
   endsByReference = false;
-  /** A large part was added that is to be the last one of this write. */
-  isFull = false;
-  private largest = Number.POSITIVE_INFINITY;
   private from = 0;
   /** The last part, where it goes by reference, is `[lastStart, lastEnd)` of this; null: it does not. */
   private lastSource: Buffer | null = null;
   private lastStart = 0;
   private lastEnd = 0;
 
-  /** Begins a new write. It is full with the first payload of `largest` octets or more, which then ends it. */
-  begin(largest = Number.POSITIVE_INFINITY): void {
-    this.largest = largest;
-    this.isFull = false;
+  /** Begins a new write. */
+  begin(): void {
     if (isSlabFree) slabAt = 0;
     isSlabFree = false;
     this.parts = [];
@@ -106,7 +101,6 @@ export class Output {
       this.lastEnd = end;
       this.parts.push(source.subarray(this.lastStart, end));
       this.bytes += n;
-      if (n >= this.largest) this.isFull = true;
       return;
     }
     this.reserve(n);

@@ -13,7 +13,7 @@ import { logLimit } from './limit-log.js';
 import { Session, type SessionHandler } from './session.js';
 import { SessionGuard } from './session-guard.js';
 import { readRecordsInto, withReadBuffer } from './shared-read-buffer.js';
-import { SilentConnections, saidNothing } from './silent-connections.js';
+import { SilentConnections } from './silent-connections.js';
 
 /** What a listener takes at most. */
 export interface ListenerLimits {
@@ -92,7 +92,9 @@ export class Listener implements SessionHandler {
     this.silent = new SilentConnections(maxConnections, handshakeTimeoutMs, context);
     this.sockets = options.socket?.from ?? new ListenSockets();
     this.handshakes = new Meter({ burst: perSecond, perSecond });
-    this.plain = net.createServer({ noDelay: true, pauseOnConnect: true }, (socket) => this.onSocket(socket));
+    this.plain = net.createServer({ noDelay: true, pauseOnConnect: options.tls === undefined }, (socket) =>
+      this.onSocket(socket),
+    );
     if (options.tls) {
       this.secure = tls.createServer({ ...options.tls.options, handshakeTimeout: handshakeTimeoutMs });
       this.stopRotation = options.tls.attach(this.secure);
@@ -192,20 +194,7 @@ export class Listener implements SessionHandler {
     if (secure === undefined) return this.accept(withReadBuffer(socket), null);
     this.tlsSockets.add(socket);
     socket.once('close', () => this.tlsSockets.delete(socket));
-    const isUnread =
-      !this.options.tls?.alsoPlaintext && this.silent.addUnread(socket, () => this.onArrival(socket, secure));
-    if (!isUnread) this.silent.addReading(socket, (octet) => this.onFirst(socket, secure, octet));
-  }
-
-  /**
-   * A handshake begins, or the connection has ended without a word: where there is room for a handshake, that will be seen by and by,
-   * and otherwise it is read first, so that a crowd that leaves takes no place of others.
-   */
-  private onArrival(socket: net.Socket, secure: tls.Server): void {
-    const { maxConnections } = this.options.limits;
-    if (this.speaking <= maxConnections && this.handshakes.take(this.context.clock.now()))
-      secure.emit('connection', socket);
-    else this.silent.addArrived(socket, (octet) => this.onFirst(socket, secure, octet));
+    this.silent.add(socket, (octet) => this.onFirst(socket, secure, octet));
   }
 
   /**
@@ -269,16 +258,9 @@ export class Listener implements SessionHandler {
 
   private onTlsError(error: Error, socket: tls.TLSSocket): void {
     socket.on('error', ignore);
-    if (saidNothing(socket)) return this.forget(socket);
     const reason = this.options.tls!.fault(error, socket);
     this.context.stats.countHandshakeFailure(reason);
     if (reason === 'handshake-timeout') this.context.stats.countLimit('handshake-timeout');
-    socket.destroy();
-  }
-
-  /** A peer has closed without a word, such as a probe of the port: there was no handshake, and none has failed. */
-  private forget(socket: tls.TLSSocket): void {
-    this.handshakes.forgive();
     socket.destroy();
   }
 

@@ -20,10 +20,7 @@ import { describeSocketError } from './socket-error.js';
 const UNFLUSHED_BYTES = 256 * 1024;
 /** Octets one flush may write, so that one connection does not keep the others waiting. */
 const FLUSH_BYTES = 256 * 1024;
-/**
- * A TLS socket copies what it gets in several parts at once, and a single one it encrypts where it lies: a part of this size is
- * the last one of its write, and written before there is another.
- */
+/** A TLS socket copies what it gets in several parts at once, and a single one it encrypts where it lies. */
 const LARGE_PART_BYTES = 32 * 1024;
 /** How long the peer may take to close its side once it has been sent everything, or after it broke a rule, ms. */
 const LINGER_MS = 1000;
@@ -88,11 +85,7 @@ export class Session implements ConnectionHandler, Flushable, Patient {
   notAfterMs = Number.POSITIVE_INFINITY;
   readonly memory: SessionMemory;
   private readonly isTls: boolean;
-  /** With so many octets given to the socket and not yet taken, nothing more is given to it. */
-  private readonly unflushedBytes: number;
   private isBlocked = false;
-  /** A flush has found it blocked since the socket was last empty. */
-  private wasBlocked = false;
   private isClosing = false;
   private isEnded = false;
   private socketReason = 'closed by the peer';
@@ -115,7 +108,6 @@ export class Session implements ConnectionHandler, Flushable, Patient {
     this.memory = new SessionMemory(this.connection, memory.waiting, (reason) => this.destroy(reason));
     memory.holders.add(this.memory);
     this.isTls = socket instanceof TLSSocket;
-    this.unflushedBytes = this.isTls ? LARGE_PART_BYTES : UNFLUSHED_BYTES;
     this.lastReadMs = context.clock.now();
     socket.setNoDelay?.(true);
     const port = readBuffers.get(socket);
@@ -153,17 +145,15 @@ export class Session implements ConnectionHandler, Flushable, Patient {
 
   flush(): void {
     if (this.isDown) return;
-    const unflushed = this.socket.writableLength;
-    if (unflushed >= this.unflushedBytes) {
-      // A TLS socket has nearly always written within a turn: what comes until then is not copied.
-      if (this.wasBlocked || unflushed >= UNFLUSHED_BYTES) this.connection.holdOutput();
+    const room = UNFLUSHED_BYTES - this.socket.writableLength;
+    if (room <= 0) {
       this.isBlocked = true;
-      this.wasBlocked = true;
+      this.connection.holdOutput();
       return;
     }
-    const wasEmpty = unflushed === 0;
-    OUT.begin(this.isTls ? LARGE_PART_BYTES : undefined);
-    this.connection.flush(OUT, Math.min(UNFLUSHED_BYTES - unflushed, FLUSH_BYTES));
+    const wasEmpty = this.socket.writableLength === 0;
+    OUT.begin();
+    this.connection.flush(OUT, Math.min(room, FLUSH_BYTES));
     const parts = OUT.finish();
     if (parts.length === 1) {
       this.socket.write(parts[0]!);
@@ -185,7 +175,7 @@ export class Session implements ConnectionHandler, Flushable, Patient {
     OUT.settle(wasEmpty && !this.socket.connecting && (this.isTls || this.socket.writableLength === 0));
     if (this.socket.writableNeedDrain) this.memory.setUnflushed(this.socket.writableLength);
     if (this.connection.hasOutput) {
-      if (this.socket.writableLength >= this.unflushedBytes) this.isBlocked = true;
+      if (this.socket.writableLength >= UNFLUSHED_BYTES) this.isBlocked = true;
       else this.context.flushes.schedule(this);
     } else if (this.isClosing) {
       this.end();
@@ -293,7 +283,6 @@ export class Session implements ConnectionHandler, Flushable, Patient {
     this.memory.setUnflushed(0);
     if (!this.isBlocked) return;
     this.isBlocked = false;
-    this.wasBlocked = false;
     this.context.flushes.schedule(this);
   }
 

@@ -1,12 +1,7 @@
 import net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
-/** Free octets in front of a large read: what begins inside a frame gets a header there when it is sent on. */
-const HEADROOM_BYTES = 9;
-/** A record of TLS has so many octets at most (RFC 8446 section 5.1). */
-const RECORD_BYTES = 16 * 1024;
-/** With its headroom a whole read is as large as eight full records, as which it is sent on. */
-const READ_BYTES = 8 * RECORD_BYTES - HEADROOM_BYTES;
+const READ_BYTES = 128 * 1024;
 /** Smaller reads that may follow on one in bulk before a socket gives its own buffer up. */
 const PATIENCE = 8;
 
@@ -14,22 +9,19 @@ const PATIENCE = 8;
 interface BulkReads {
   /** A read of this size or more makes it begin, octets. */
   readonly from: number;
-  /** Size of the buffers, octets. */
-  readonly bytes: number;
   /** With less room than this, the next read goes into another buffer, octets. */
   readonly leastRoom: number;
 }
 /** A read of a plain socket gets a buffer of its own, so that it can be large. */
-const PLAIN_READS: BulkReads = { from: 32 * 1024, bytes: HEADROOM_BYTES + READ_BYTES, leastRoom: READ_BYTES };
-/** With TLS a read is a record: several lie side by side in one buffer. */
-const RECORD_READS: BulkReads = {
-  from: 8 * 1024,
-  bytes: 8 * (HEADROOM_BYTES + RECORD_BYTES),
-  leastRoom: RECORD_BYTES,
-};
+const PLAIN_READS: BulkReads = { from: 32 * 1024, leastRoom: READ_BYTES };
+/** With TLS a read is a record, of 16 KiB at most (RFC 8446 section 5.1): several lie side by side in one buffer. */
+const RECORD_READS: BulkReads = { from: 8 * 1024, leastRoom: 16 * 1024 };
 
 /** Small reads share buffers of this size; see chunk-list.ts for what may be pinned. */
 const SLAB_BYTES = 16 * 1024;
+
+/** Free octets in front of a large read: what begins inside a frame gets a header there when it is sent on. */
+const HEADROOM_BYTES = 9;
 
 const incoming = Buffer.allocUnsafeSlow(READ_BYTES);
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -131,7 +123,7 @@ export class SharedReadBuffer {
       return incoming;
     }
     if (this.own === null) {
-      this.own = Buffer.allocUnsafeSlow(this.bulk.bytes);
+      this.own = Buffer.allocUnsafeSlow(HEADROOM_BYTES + READ_BYTES);
       this.ownAt = 0;
       this.room = null;
     }

@@ -337,7 +337,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/transport/session-memory.ts': 'test/stack/transport/memory-budget.test.ts',
   'sidecar/transport/keepalive/session-monitor.ts': 'test/stack/transport/pool.test.ts',
   'sidecar/transport/shared-read-buffer.ts': 'test/stack/transport/shared-read-buffer.test.ts',
-  'sidecar/transport/silent-connections.ts': 'test/stack/transport/silent-connections.test.ts',
   'tools/json-schema.ts': 'test/unit/config/file/load.examples.test.ts',
   'tools/option-tree.ts': 'test/unit/config/file/load.examples.test.ts',
   'tools/image/rootfs.ts': 'test/deploy/containers.nightly.ts',

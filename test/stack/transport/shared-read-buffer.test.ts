@@ -137,26 +137,6 @@ describe('the shared read buffer', () => {
     assert.ok(behind.length >= own.length * 0.75, `${behind.length} of ${own.length} records`);
   });
 
-  it('has a large read of a plain socket as eight full records with what goes in front of it', async () => {
-    const [client, accepted] = await connected<net.Socket>(
-      net.createServer({ pauseOnConnect: true }),
-      'connection',
-      (port) => net.connect(port, '127.0.0.1'),
-    );
-    const socket = withReadBuffer(accepted);
-    afterTest(() => void socket.destroy());
-    const seen: { readonly start: number; readonly end: number }[] = [];
-    let octets = 0;
-    readBuffers.get(socket)!.deliver((_chunk, start, end) => {
-      seen.push({ start, end });
-      octets += end - start;
-    });
-    client.write(Buffer.alloc(8 * LARGE));
-    await until('all is read', () => octets === 8 * LARGE);
-    const most = Math.max(...seen.map(({ start, end }) => end - start + 9));
-    assert.equal(most, 128 * 1024);
-  });
-
   it('ends with the peer', async () => {
     const authority = await TestAuthority.root();
     const { certChainPem: cert, keyPem: key } = await authority.leaf({ service: 'digits' });

@@ -9,7 +9,6 @@ import { serverTlsOptions } from '../../../sidecar/identity/tls/tls-options.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
-import type { Session } from '../../../sidecar/transport/session.js';
 import { EXPIRED_CALLS_MS, EXPIRY_LEEWAY_MS } from '../../../sidecar/transport/session-guard.js';
 import { ErrorCode, FrameType, PREFACE, settings } from '../../kit/http2/h2-frames.js';
 import { openRequest } from '../../kit/http2/raw-client.js';
@@ -153,33 +152,6 @@ describe('A TLS listener', () => {
       assert.equal(listener.sessions.size, 3);
     });
 
-    it('a crowd that leaves without a word takes neither the connections nor the handshakes of those that come then', async () => {
-      for (let round = 0; round < 3; round++) {
-        const crowd = Array.from({ length: SILENT }, silentClient);
-        await until('they are connected', () => crowd.every(({ pending }) => !pending));
-        for (const socket of crowd) socket.end();
-        await until('they are let go', () => crowd.every(({ destroyed }) => destroyed));
-      }
-      await connected();
-      assert.deepEqual([...stack.context.stats.limits, ...stack.context.stats.handshakeFailures], []);
-    });
-
-    it('a crowd that leaves at once beyond the limits is read, and no limit counts it', async () => {
-      for (let i = 0; i < PER_SECOND - 1; i++) {
-        const one = secureClient();
-        await open(1);
-        one.destroy();
-        await open(0);
-      }
-      const crowd = Array.from({ length: SILENT - 1 }, silentClient);
-      await until('they are connected', () => crowd.every(({ pending }) => !pending));
-      await settled();
-      for (const socket of crowd) socket.end();
-      await connected();
-      assert.deepEqual([...stack.context.stats.limits], []);
-      assert.deepEqual([...stack.context.stats.handshakeFailures], []);
-    });
-
     it('a handshake beyond the rate is refused as it begins', async () => {
       for (let i = 0; i < PER_SECOND; i++) {
         const one = secureClient();
@@ -292,24 +264,6 @@ describe('A TLS listener', () => {
     const secured = keep(tls.connect({ ...credentials, socket: late }));
     await until('it is let go', () => secured.destroyed);
     assert.equal(listener.sessions.size, 0);
-  });
-
-  it('a listener begins handshakes without having read their first octets, which would make its reads small', async () => {
-    await connected();
-    const [{ socket }] = [...listener.sessions] as [Session];
-    const { _parent: below } = socket as unknown as { readonly _parent: net.Socket };
-    assert.deepEqual([below.readableDidRead, below.bytesRead > 0], [false, true]);
-  });
-
-  it('a peer that closes without a word has not failed a handshake, one that says a word has', async () => {
-    for (const word of ['', '\u0016']) {
-      const peer = silentClient();
-      await until('it is connected', () => !peer.pending);
-      await settled();
-      peer.end(word);
-      await until('it is let go', () => peer.destroyed);
-    }
-    assert.deepEqual([...stack.context.stats.handshakeFailures], [['tls-error', 1]]);
   });
 
   it('a listener with permissive mTLS takes peers with and without TLS', async () => {

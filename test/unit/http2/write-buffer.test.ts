@@ -40,20 +40,6 @@ describe('Output', () => {
     }
   });
 
-  it('is full with its first large payload, where that is asked for', () => {
-    const source = Buffer.alloc(60_000);
-    const out = new Output();
-    const fullAfter = (length: number, largest?: number): boolean => {
-      out.begin(largest);
-      out.payload(source, 0, length);
-      return out.isFull;
-    };
-    assert.deepEqual(
-      [fullAfter(60_000), fullAfter(29_999, 30_000), fullAfter(30_000, 30_000), fullAfter(100, 30_000)],
-      [false, false, true, false],
-    );
-  });
-
   it('has one part for pieces that lie one after another, unless something goes between them', () => {
     const source = Buffer.allocUnsafeSlow(40_000);
     for (let i = 0; i < source.length; i++) source[i] = i * 7;
