@@ -172,12 +172,12 @@ export class ModelRoutedCall extends InboundCall {
       isHead = true;
       inner.feedMessage(octets, isWhole);
       isRead = isWhole;
-      if (inner.naming !== Naming.reading && (this.grant === null || inner.naming !== Naming.found)) break;
+      if (inner.naming !== Naming.reading && (this.scope !== 'whole' || inner.naming !== Naming.found)) break;
     }
     inner.end();
     if (!isHead) this.malformed(`the octets are not compressed as '${encoding}'`);
     else if (inner.naming === Naming.reading) this.problem = TOO_LATE;
-    else if (this.grant !== null && !isRead && inner.naming === Naming.found) this.problem = TOO_LONG;
+    else if (this.scope === 'whole' && !isRead && inner.naming === Naming.found) this.problem = TOO_LONG;
     else this.setModel(inner);
     return true;
   }

@@ -1,4 +1,4 @@
-import { SecondName } from './models/second-name.js';
+import { SecondName, TAG_LIMIT } from './models/second-name.js';
 
 /** Octets of a message that are looked at (or stepped over) in search of the name. */
 export const MAX_SEARCHED_BYTES = 64 * 1024;
@@ -189,9 +189,8 @@ export class NameReader {
       this.naming = this.second?.isFound === true ? Naming.twice : Naming.found;
       return;
     }
-    // 64-bit field numbers do not exist, and `&` takes 32 bits.
-    const type = tag % 8;
-    if (tag < 8) this.naming = Naming.malformed;
+    const type = tag % 8; // `&` takes 32 bits
+    if (tag < 8 || tag >= TAG_LIMIT) this.naming = Naming.malformed;
     else if (type === 0) this.expect(Part.number);
     else if (type === 1) this.skip(8);
     else if (type === 2) this.expect(Part.length);

@@ -1,5 +1,7 @@
 /** Field 1, length-delimited: as `model-name.ts` reads it. */
 const NAME = 8 * 1 + 2;
+/** A larger tag is no field's; decoders of 32 bits would take it for that of another one. */
+export const TAG_LIMIT = 2 ** 32;
 /** A varint is at most ten octets. */
 const LARGEST_SCALE = 2 ** 63;
 
@@ -28,7 +30,7 @@ export class SecondName {
   /** The tag of a field, which has been read already. */
   onTag(tag: number): void {
     const type = tag % 8;
-    if (tag < 8 || tag === NAME) this.isFound = true;
+    if (tag < 8 || tag === NAME || tag >= TAG_LIMIT) this.isFound = true;
     else if (type === 0) this.expect(Part.number);
     else if (type === 1) this.skip(8);
     else if (type === 2) this.expect(Part.length);

@@ -223,6 +223,17 @@ describe('Inbound, by model', () => {
       assert.deepEqual(rowsOf('outrider_rate_limited_total')[0], ['', '', 1]);
     });
 
+    it('a compressed request that is too long to be read whole counts: it could name another model at its end', () => {
+      limited({ burst: 1 });
+      const packed = gzipSync(anInferRequest('small', 600_000).subarray(5));
+      const zipped = {
+        body: grpcMessage(packed, packed.length, 1),
+        metadata: [['grpc-encoding', 'gzip']] as const,
+      };
+      assert.equal(infer('', zipped).status, 0);
+      refused(infer('', zipped), /^app calls a model whose name cannot be read/);
+    });
+
     it('holds where each model has a process, and comes and goes with the file', () => {
       start(limits({ burst: 1 }), { models: ['large', 'small'] });
       for (const model of ['large', 'small'])

@@ -37,6 +37,16 @@ describe('RefusingModel', () => {
     assert.deepEqual(found, [true, true, true, true, false, false]);
   });
 
+  it('a connection that resets every call says it too while others are open there, later', () => {
+    const refusing = new RefusingModel();
+    const [busy] = connections(1);
+    const found = Array.from({ length: 52 }, () => refusing.isPassing(refusedStream, busy!));
+    assert.equal(found.indexOf(false), 49);
+    assert.equal(found.at(-1), false);
+    refusing.onAnswer();
+    assert.equal(refusing.isPassing(refusedStream, busy!), true);
+  });
+
   it('a model that cannot be connected is away', () => {
     const refusing = new RefusingModel();
     assert.equal(refusing.isPassing(connectError, null), false);
