@@ -59,6 +59,7 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
   // An endpoint that is there from the beginning is no colder than the others: it has no slow start.
   if (isReady && !wasReady && !endpoint.isNew) onRecovered(cluster, endpoint);
   if (isReady || endpoint.pool.failures > 0) endpoint.isNew = false;
+  const isOnProbation = readiness === Readiness.probation && endpoint.readiness !== readiness;
   noteReadiness(cluster, endpoint, readiness);
   if (endpoint.isConnected !== isConnected) {
     endpoint.isConnected = isConnected;
@@ -69,6 +70,8 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
     );
   }
   updateAvailable(cluster, endpoint);
+  // Admitted and held back, it is there for a call whose replica dies. One that is not held back has its trial first.
+  if (isOnProbation && endpoint.ejection.isHeld) readmitServing(cluster, endpoint);
   if (!isConnected && mostConnections(cluster) > 0) connectStarved(cluster);
   if (isConnected || endpoint.isGone) return;
   if (endpoint.pool.failures > 0 && endpoint.critical === '') reportUnreachable(cluster, endpoint);
@@ -91,8 +94,6 @@ function noteReadiness(cluster: Cluster, endpoint: Endpoint, readiness: Readines
   if (!endpoint.pool.isConnected) return;
   const fields = { upstream: cluster.name, endpoint: endpoint.label };
   cluster.context.logger.info(fields, SAID[readiness]);
-  // Admitted and held back, it is there for a call whose replica dies; no trial has to come first.
-  if (readiness === Readiness.probation) readmitServing(cluster, endpoint);
 }
 
 /** Discovery names an endpoint that cannot be reached: it may be out of date. */

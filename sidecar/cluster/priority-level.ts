@@ -127,12 +127,21 @@ export class PriorityLevel {
     return best;
   }
 
-  /** An endpoint that may take an attempt although calls go to another priority or locality: the one with the fewest in flight. */
-  failover(tried: readonly Endpoint[]): Endpoint | undefined {
+  /** Whether calls are held back from one of its endpoints. */
+  get isHolding(): boolean {
+    return this.endpoints.some(({ ejection }) => ejection.isHeld);
+  }
+
+  /**
+   * An endpoint that may take an attempt although calls go to another priority or locality, or, of those `held` back, although they
+   * do not go there first: the one with the fewest in flight.
+   */
+  failover(tried: readonly Endpoint[], which: 'free' | 'held' = 'free'): Endpoint | undefined {
     let best: Endpoint | undefined;
     for (const endpoint of this.endpoints) {
       if (endpoint.weight <= 0 || tried.includes(endpoint)) continue;
-      if (!this.ejections.mayCall(endpoint.ejection) || endpoint.ejection.isHeld) continue;
+      const { ejection } = endpoint;
+      if (!this.ejections.mayCall(ejection) || ejection.isHeld !== (which === 'held')) continue;
       if (best === undefined || endpoint.inFlight < best.inFlight) best = endpoint;
     }
     return best;

@@ -14,6 +14,8 @@ export class PrioritySet {
   active: PriorityLevel;
   /** There may be an endpoint for a further attempt outside the active level or locality. */
   hasFailover = false;
+  /** By priorities or localities. */
+  private canFailOver = false;
   /** Absent: all localities are alike. */
   locality: OwnLocality | undefined;
   /** The ejections of the only level; null when there are several. */
@@ -52,7 +54,8 @@ export class PrioritySet {
     const priorities = [...new Set(endpoints.map(({ priority }) => priority))].sort((a, b) => a - b);
     this.levels = (priorities.length === 0 ? [0] : priorities).map((priority) => this.levelOf(priority));
     this.joinedMs = nowMs;
-    this.hasFailover = this.levels.length > 1 || this.locality !== undefined;
+    this.canFailOver = this.levels.length > 1 || this.locality !== undefined;
+    this.hasFailover = this.canFailOver;
     this.onlyEjections = this.levels.length === 1 ? this.levels[0]!.ejections : null;
     for (const level of this.known.values()) {
       level.endpoints = endpoints.filter(({ priority }) => priority === level.priority);
@@ -64,6 +67,7 @@ export class PrioritySet {
   /** Recomputes the active level and which endpoints are eligible; returns how many levels have begun to panic. */
   refresh(nowMs: number): number {
     for (const level of this.levels) level.holdBack(nowMs);
+    this.hasFailover = this.canFailOver || this.levels.some(({ isHolding }) => isHolding);
     const ready = this.levels.filter((level) => !level.isCritical && level.ejections.eligible > 0);
     for (const level of this.levels)
       level.ejections.hasAlternative = ready.length > (ready.includes(level) ? 1 : 0);
@@ -118,14 +122,14 @@ export class PrioritySet {
     return false;
   }
 
-  /** One that could take over: of another locality, or of another priority. */
+  /** One that could take over: of another locality, or of another priority; at last one on probation, from which calls are held back. */
   failover(tried: readonly Endpoint[]): Endpoint | undefined {
     for (const level of this.levels) {
       if ((level === this.active && this.locality === undefined) || level.isCritical) continue;
       const endpoint = level.failover(tried);
       if (endpoint !== undefined) return endpoint;
     }
-    return undefined;
+    return this.active.failover(tried, 'held');
   }
 
   /** When no endpoint is connected: one whose connection may come in time. */

@@ -249,6 +249,8 @@ export class Pool implements SessionHandler {
     else if (this.activeCount < this.options.config.connections) this.replace(session);
     if (!this.isConnected) this.problem = session.closeReason;
     if (session.inFlight === 0) session.close('the peer said GOAWAY');
+    // Without a replacement there is room for one more connection, which nothing else would make for those that wait already.
+    if (this.waiters.size > 0) this.connectSooner();
     this.options.onChange();
   }
 

@@ -158,6 +158,23 @@ describe('Scenario: a replica whose model has died of late', () => {
     mesh.close();
   });
 
+  it('takes a call that another one has refused as full, while calls are held back from it', () => {
+    const mesh = begin({ replicas: 2, queue: { concurrency: 1, maxWaiting: 1 } });
+    const loop = new ShortLived(mesh);
+    loop.dies();
+    mesh.load(AWAY_MS);
+    loop.isBack();
+    mesh.load(500);
+    const [before, from] = [loop.calls, mesh.sent.length];
+    // More than the other one takes at a time, and too short for anything to be released.
+    mesh.load(4, 1);
+    mesh.advance(40);
+    assert.equal(mesh.endpoint(0).ejection.isHeld, true);
+    assert.ok(loop.calls > before);
+    assert.deepEqual(mesh.failures(from), {});
+    mesh.close();
+  });
+
   it('says nothing where another model behind the same sidecar is ready and has not died', () => {
     const { inbound } = new Stack().inbound(anInbound(), { models: ['a', 'b'] });
     const [a, b] = inbound.backends.map(({ instances }) => instances[0]!);
