@@ -33,7 +33,7 @@ export async function checkName(upstream: string, config: DnsConfig): Promise<Fi
   const addresses = known === undefined ? [] : [...known.a, ...known.aaaa];
   const what = `${config.name}, the DNS name of ${upstream}`;
   const next =
-    'look it up: `getent hosts NAME`; the name has to be whole, and its service headless with ready pods';
+    'look it up: `dig NAME`, or `dig @SERVER NAME` with `servers`; the name has to be whole, and its service headless with ready pods';
   if (addresses.length === 0) return [failed('upstream', `${what}: ${problem}`, next)];
   const found = `${what}, has ${addresses.length} address${addresses.length === 1 ? '' : 'es'}`;
   const answer =

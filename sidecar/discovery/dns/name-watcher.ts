@@ -56,6 +56,8 @@ export class NameWatcher {
   private limit: Timer | undefined;
   private next: Timer | undefined;
   private reevaluation: Timer | undefined;
+  /** Nothing is asked or told any more, whatever still refers to this. */
+  private isClosed = false;
   private readonly seed: number;
 
   /** Asks at once. @param onEndpoints called with every change, never within this call. */
@@ -71,8 +73,8 @@ export class NameWatcher {
 
   /** Another name, port or period. The endpoints of the name before serve until there is an answer. */
   update(config: DnsConfig): void {
-    if (JSON.stringify(config) === JSON.stringify(this.config)) return;
-    const isOther = config.name !== this.config.name || config.port !== this.config.port;
+    if (this.isClosed || JSON.stringify(config) === JSON.stringify(this.config)) return;
+    const isOther = questionOf(config) !== questionOf(this.config);
     this.config = config;
     if (isOther) {
       this.known = undefined;
@@ -87,12 +89,14 @@ export class NameWatcher {
 
   /** Connections contradict what is known: the name is asked for now, at most about once a second. */
   doubt(): void {
-    if (this.running !== undefined || this.deps.clock.now() - this.startedMs < QUICK_MS) return;
+    if (this.isClosed || this.running !== undefined || this.deps.clock.now() - this.startedMs < QUICK_MS)
+      return;
     this.ask();
   }
 
   /** Ends the round that runs and every timer. */
   close(): void {
+    this.isClosed = true;
     this.endRound();
     this.next?.cancel();
     this.reevaluation?.cancel();
@@ -130,7 +134,8 @@ export class NameWatcher {
     this.startedMs = clock.now();
     const round = this.deps.query(this.config);
     this.running = round;
-    this.limit = timers.after(QUERY_LIMIT_MS, () => this.onLate(round), UNREF);
+    // What one record type has answered by then counts, although the other has not.
+    this.limit = timers.after(QUERY_LIMIT_MS, () => round.cancel(), UNREF);
     void round.answers.then((answers) => {
       if (this.running === round) this.onAnswers(answers);
     });
@@ -141,13 +146,6 @@ export class NameWatcher {
     this.running = undefined;
     this.limit?.cancel();
     running?.cancel();
-  }
-
-  private onLate(round: DnsQuery): void {
-    if (this.running !== round) return;
-    round.cancel();
-    const late = { kind: 'failed', why: 'no DNS server answered in time' } as const;
-    this.onAnswers({ a: late, aaaa: late });
   }
 
   private onAnswers(answers: Parameters<typeof readAnswers>[1]): void {
@@ -162,7 +160,8 @@ export class NameWatcher {
       this.known = reading.known;
       const listed = this.listed(reading.known);
       this.replace(apply(this.registry, listed, this.isAnswering, nowMs, GRACE_MS));
-      this.answered = { atMs: nowMs, count: countOf(reading.known) };
+      const atMs = reading.isFailure ? (this.answered?.atMs ?? nowMs) : nowMs;
+      this.answered = { atMs, count: countOf(reading.known) };
     }
     this.say(reading);
     const isWanting = (this.registry?.members.length ?? 0) === 0;
@@ -221,7 +220,7 @@ export class NameWatcher {
     const fields = { upstream: this.upstream, name: this.config.name };
     const { logger } = this.deps;
     if (problem === undefined) logger.info(fields, 'DNS answers again');
-    else if (isFailure) logger.warn({ ...fields, problem }, 'DNS fails; what was known stays in use');
+    else if (isFailure) logger.warn({ ...fields, problem }, 'DNS fails; what is known stays in use');
     else logger.warn({ ...fields, problem }, 'DNS has no usable address for an upstream');
   }
 
@@ -239,6 +238,10 @@ export class NameWatcher {
     if (ended !== undefined) logger.info({ ...fields, ended }, 'addresses are no longer kept against DNS');
   }
 }
+
+/** With another one, the addresses before are no answer any more. */
+const questionOf = ({ name, port, family, servers }: DnsConfig): string =>
+  JSON.stringify([name, port, family, servers]);
 
 function countOf({ a, aaaa }: KnownAddresses): number {
   return a.length + aaaa.length;

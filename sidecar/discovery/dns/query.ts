@@ -7,7 +7,7 @@ import type { RecordAnswer } from '../../core/discovery/dns-answer.js';
 export interface DnsQuery {
   /** Answers of the record types that were asked for. Never rejects. */
   readonly answers: Promise<{ readonly a?: RecordAnswer; readonly aaaa?: RecordAnswer }>;
-  /** Ends it; `answers` then resolves with failures, or not at all. */
+  /** Ends it; `answers` then resolves with what has come, and with a failure for each type that is still open. */
   cancel(): void;
 }
 

@@ -37,7 +37,8 @@ export const dns = block({
       MAX_SERVERS,
     ).prefault([]),
     {
-      meaning: 'The DNS servers to ask, in this order, IP address and port.',
+      meaning:
+        'The DNS servers to ask, IP address and port: the first one, and the next where one does not answer in time. An answer that is a failure (SERVFAIL) counts as one.',
       otherwise: '`[]`: those of /etc/resolv.conf',
       why: 'The machine knows its own.',
     },

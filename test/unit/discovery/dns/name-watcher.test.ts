@@ -39,8 +39,12 @@ class Round implements DnsQuery {
     this.settle({ a: answer, aaaa: answer });
   }
 
+  /** What has come of each type, for a round that is ended before the other one has. */
+  have: Partial<Answers> = {};
+
   cancel(): void {
     this.isCancelled = true;
+    this.settle({ a: FAILED, aaaa: FAILED, ...this.have });
   }
 }
 
@@ -259,6 +263,26 @@ describe('The addresses of a name', () => {
     slow.answer('10.0.0.9');
     await bench.clock.settle();
     assert.deepEqual(bench.seen, [at(1), at(2)]);
+  });
+
+  it('come from the type that has answered, where the other has not within the limit', async () => {
+    const bench = new Bench();
+    bench.rounds[0]!.have = { a: { kind: 'addresses', addresses: ['10.0.0.1'] } };
+    await bench.clock.settle(QUERY_LIMIT_MS);
+    assert.deepEqual(bench.last, at(1));
+    assert.equal(bench.state, 'failing');
+  });
+
+  it('are not asked for, nor told, after the end', async () => {
+    const bench = new Bench();
+    await bench.answer('10.0.0.1');
+    bench.watcher.close();
+    await bench.clock.settle(60_000);
+    bench.watcher.doubt();
+    bench.watcher.update({ ...NAME, name: 'letters.test' });
+    await bench.clock.settle(60_000);
+    assert.equal(bench.rounds.length, 1);
+    assert.deepEqual(bench.seen, [at(1)]);
   });
 
   it('are asked for again when connections contradict them, once a second and one round at a time', async () => {
