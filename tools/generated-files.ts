@@ -1,4 +1,5 @@
 import { cardSchema } from '../services/model-server/models/card.js';
+import { RESTART_OPTIONS } from '../sidecar/app/restart-required.js';
 import { meshFile } from '../sidecar/config/options/mesh-file.js';
 import { sidecarFile } from '../sidecar/config/options/sidecar-file.js';
 import { cardJsonSchema } from './card-reference.js';
@@ -31,8 +32,7 @@ function reference(): string {
     },
     {
       title: 'Sidecar file',
-      about:
-        'What `outrider sidecar -c FILE` reads; `outrider up` writes one for each sidecar it starts. It is known by its key `service`. Examples: [sidecar.yaml](sidecar.yaml), [sidecar-on-consul.yaml](sidecar-on-consul.yaml). The file is read again when it changes and on SIGHUP; a file with a problem changes nothing. These options take effect only after a restart, which the log says: `service`, `instance`, `trust_domain`, `datacenter`, `identity`, `consul`, `admin`, `admin_token_file`, `observe`, `log`, `limits`, `model`, `inbound.listen`, `inbound.local`, `inbound.mtls`, `inbound.golden`, `outbound.shared`, `access_log`, `fault_injection`, and `listen` of an upstream.',
+      about: `What \`outrider sidecar -c FILE\` reads; \`outrider up\` writes one for each sidecar it starts. It is known by its key \`service\`. Examples: [sidecar.yaml](sidecar.yaml), [sidecar-on-consul.yaml](sidecar-on-consul.yaml). The file is read again when it changes and on SIGHUP; a file with a problem changes nothing. These options take effect only after a restart, which the log says: ${RESTART_OPTIONS.map((path) => `\`${path}\``).join(', ')}, and \`listen\` of an upstream.`,
       schema: sidecarFile,
     },
   ]);

@@ -26,6 +26,9 @@ const FIXED: readonly (readonly [string, (config: SidecarConfig) => unknown])[] 
   ['fault_injection', ({ faultInjection }) => faultInjection],
 ];
 
+/** Their paths, with `model` as a whole. */
+export const RESTART_OPTIONS: readonly string[] = FIXED.map(([path]) => path);
+
 /**
  * What a sidecar runs with: what its start took from the file, and the listeners that were opened since. Reloaded files are
  * compared with that and not with the file before, so that an option stays named until a restart takes it over, and is not
@@ -43,11 +46,11 @@ export class StartedWith {
     const { started, listens } = this;
     const fixed = FIXED.filter(([, read]) => isChanged(read(started), read(next))).map(([path]) => path);
     const ownsModel = next.model !== undefined && next.model.command.length > 0;
-    const known = new Set(upstreamsOf(started).map(({ name }) => name));
+    const known = new Map(upstreamsOf(started).map(({ name, listen }) => [name, listen]));
     const moved = upstreamsOf(next).filter(({ name, listen }) => {
       if (listens.has(name) && isChanged(listens.get(name), listen)) return true;
       // The model process has the addresses of upstreams in its environment.
-      return ownsModel && !known.has(name);
+      return ownsModel && isChanged(known.get(name), listen);
     });
     const opened = ({ name, listen }: UpstreamConfig) => (listens.has(name) ? listens.get(name) : listen);
     this.listens = new Map(upstreamsOf(next).map((upstream) => [upstream.name, opened(upstream)]));

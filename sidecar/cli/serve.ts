@@ -27,13 +27,13 @@ const PROGRAM = ['../../services/model-server/main.js', '../../services/model-se
 const DEFAULT_LISTEN = '127.0.0.1:8001';
 
 /** The model server says of a taken port what the system says; here the process that has it is named. @throws CommandFailure */
-async function requireFree(addresses: readonly (string | undefined)[]): Promise<void> {
-  for (const text of addresses) {
+async function requireFree(addresses: Readonly<Record<string, string | undefined>>): Promise<void> {
+  for (const [option, text] of Object.entries(addresses)) {
     const read = text === undefined ? undefined : readAddress(text);
     // What is no address is for the model server to explain.
     const problem = read?.ok === true ? await portProblem(read.value) : undefined;
     if (problem !== undefined)
-      throw new CommandFailure(`${problem}; --listen HOST:PORT takes another address`);
+      throw new CommandFailure(`${problem}; ${option} HOST:PORT takes another address`);
   }
 }
 
@@ -50,7 +50,8 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     throw new CommandFailure('the model service is not installed beside this program');
   requireModelRuntime();
   const listen = options.listen ?? process.env['OUTRIDER_MODEL_LISTEN'];
-  if (options.golden === undefined) await requireFree([listen ?? DEFAULT_LISTEN, options.rest]);
+  if (options.golden === undefined)
+    await requireFree({ '--listen': listen ?? DEFAULT_LISTEN, '--rest': options.rest });
   process.argv.splice(
     2,
     process.argv.length,

@@ -29,6 +29,9 @@ export interface AdoptionOptions {
 /** How long a successor waits for an agent that is away, ms: its predecessor serves on. */
 const SUCCESSOR_LIMIT_MS = 30_000;
 
+/** Signals that mean something to a sidecar that has started. */
+const EARLY = ['SIGHUP', 'SIGUSR2'] as const;
+
 /**
  * Reads a sidecar file, and first the registration that its `consul.adopt` names. While that is waited for, `/live`, `/ready` and
  * `/metrics` are served at the addresses for them, and say that the sidecar lives and is not ready.
@@ -67,6 +70,9 @@ export async function readWithAdoption(
 /** What a sidecar serves that cannot start yet, because the registration says where: its health, and nothing else. */
 class WaitingRoom {
   private opening: Promise<AdminServer | undefined>[] = [];
+  /** Their default ends the process; a running sidecar reloads, or hands over. */
+  private readonly onEarly = (signal: NodeJS.Signals): void =>
+    this.logger.info({ signal }, 'nothing to reload or to hand over yet: the registration is waited for');
   private readonly logger: Logger;
 
   constructor(
@@ -79,6 +85,7 @@ class WaitingRoom {
   /** Opens the listeners, and tells the service manager that the process has begun. */
   open(): void {
     const { admin, observe } = this.config;
+    for (const signal of EARLY) process.on(signal, this.onEarly);
     const places = [admin, observe].flatMap((address) => address ?? []);
     this.opening = places.map((address) => this.listen(address));
     const problem = notifyServiceManager(process.env);
@@ -89,6 +96,7 @@ class WaitingRoom {
   async close(): Promise<void> {
     const servers = await Promise.all(this.opening);
     await Promise.all(servers.map((server) => server?.close()));
+    for (const signal of EARLY) process.off(signal, this.onEarly);
   }
 
   private async listen(address: Address): Promise<AdminServer | undefined> {

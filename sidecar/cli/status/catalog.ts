@@ -1,4 +1,4 @@
-import { writeAddress } from '../../config/codecs/address.js';
+import { labelOf, writeAddress } from '../../config/codecs/address.js';
 import { present } from '../../config/present.js';
 import { MODELS_KEY } from '../../discovery/consul/registered-models.js';
 import { OBSERVE_KEY } from '../../discovery/consul/registration/definition.js';
@@ -52,7 +52,9 @@ export async function inboundAddresses(
     const entries = (await agent.json(`/health/connect/${encodeURIComponent(service)}`)) as HealthEntry[];
     for (const { Node, Service } of entries.slice(0, MAX_INSTANCES)) {
       const instance = Service.Proxy?.DestinationServiceID ?? '';
-      if (instance !== '') found.set(`${Service.Address || Node.Address}:${Service.Port}`, instance);
+      if (instance === '') continue;
+      const host = Service.Address || Node.Address;
+      found.set(labelOf({ kind: 'tcp', host, port: Service.Port }), instance);
     }
   }
   return found;

@@ -46,4 +46,11 @@ describe('options that only a restart takes over', () => {
     assert.deepEqual(running.reloaded(file(`{${A}, ${B.replace(':3', ':5')}}`)), []);
     assert.deepEqual(running.reloaded(file(`{${A}, ${B}}`)), ['outbound.upstreams.b.listen']);
   });
+
+  it('are such an upstream of a model process, which has the address of before', () => {
+    const running = new StartedWith(file(`{${A}, ${B}}`, MODEL));
+    assert.deepEqual(running.reloaded(file(`{${A}}`, MODEL)), []);
+    const anew = file(`{${A}, ${B.replace(':3', ':5')}}`, MODEL);
+    assert.deepEqual(running.reloaded(anew), ['outbound.upstreams.b.listen']);
+  });
 });

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { attempt } from '../../../runtime/attempt.js';
 import { LockFile } from '../../../runtime/process/lock-file.js';
 import type { Clock } from '../../../runtime/time/clock.js';
 import type { RolloutStore, Stored } from './store.js';
@@ -93,7 +94,7 @@ export class FileStore implements RolloutStore {
       .filter((name) => name.endsWith(FACTS))
       .map((name) => join(this.directory, name))
       .filter((path) => now - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < ALIVE_MS)
-      .map((path) => parsed(path));
+      .map((path) => attempt(() => parsed(path), undefined));
   }
 
   async close(): Promise<void> {
@@ -118,11 +119,15 @@ function takeLock(lock: LockFile): boolean {
   }
 }
 
-/** Undefined: there is no such file, or it holds no JSON. */
+/**
+ * Undefined: there is no such file, or it holds no JSON.
+ * @throws of the file system, where it cannot be told whether there is one: it must not be replaced then.
+ */
 function parsed(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) ?? undefined;
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
