@@ -9,7 +9,7 @@ export type Judgement =
 const OPEN: Judgement = { kind: 'open' };
 /** Fewer comparisons than these decide nothing before the window is over. */
 const FEW = 10;
-/** Where calls come, but fewer than that, comparing goes on for so many windows. */
+/** With fewer than that, or none, comparing goes on for so many windows: a replica may be out of its callers' favour for a while. */
 const MOST_WINDOWS = 5;
 /** Whether more are still to come: what is looked at again and again has to be clearer than what is looked at once. */
 type When = 'early' | 'last';
@@ -39,13 +39,13 @@ const CLEARLY = 2;
 
 /**
  * Whether the new version answers copies as the old one answers the calls. Decided as soon as no further answer could change
- * it; at the end of the window by what was compared until then, where that is enough to say something; and without a call by
- * nothing: then there was none to harm.
+ * it; at the end of the window by what was compared until then, where that is enough to say something. Where there was no call
+ * even after `MOST_WINDOWS` of them it passes: no caller wants answers of it.
  */
 export function judgeShadow(facts: ReplicaFacts, settings: RolloutSettings, elapsedMs: number): Judgement {
   const { compared } = facts;
   if (settings.samples === 0) return { kind: 'passed', why: 'no answers are compared' };
-  const isFew = compared > 0 && compared < Math.min(FEW, settings.samples);
+  const isFew = compared < Math.min(FEW, settings.samples);
   const isOver = elapsedMs >= settings.windowMs * (isFew ? MOST_WINDOWS : 1);
   const disagreement = judgeAgreement(facts, settings, isOver);
   if (disagreement !== undefined) return disagreement;

@@ -89,6 +89,12 @@ intentions: [{ from: app, to: mine, action: allow }]
   });
 
   it('of a version that agrees in 60 % of answers is rejected with the figure, and no call sees it', async () => {
+    // A busy machine may have had one ejected for its latency while the other one loaded.
+    await until(
+      'both replicas are called',
+      async () => (await reportOf(facts.admin)).endpoints.every(({ state }) => state === 'eligible'),
+      30_000,
+    );
     putOddVersion(model, '1', '3', 'agrees-60');
     const { code, stdout, stderr } = await start('3');
     assert.equal(code, 1, stdout + stderr);

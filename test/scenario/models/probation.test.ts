@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { HEALTH_CHECK } from '../../../sidecar/codec/health.js';
 import { MinimumUptime } from '../../../sidecar/core/health/minimum-uptime.js';
+import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { Readiness } from '../../../sidecar/http2/constants.js';
 import { DETECTORS } from '../../kit/scenario/detector-pool.js';
 import { Mesh, type MeshOptions } from '../../kit/scenario/mesh-in-memory.js';
@@ -121,6 +122,20 @@ describe('Scenario: a replica whose model has died of late', () => {
     mesh.advance(40);
     assert.deepEqual(Object.keys(mesh.shares(100)).sort(), ['r1', 'r2', 'r3']);
     assert.deepEqual(mesh.failures(), {});
+    mesh.close();
+  });
+
+  it('has its trial first, as after any ejection, where calls are not held back from it', () => {
+    const mesh = begin();
+    const loops = [new ShortLived(mesh, 0), new ShortLived(mesh, 1)];
+    for (const loop of loops) loop.dies();
+    mesh.load(AWAY_MS);
+    assert.notEqual(mesh.endpoint(0).ejection.state, EjectionState.admitted);
+    for (const loop of loops) loop.isBack();
+    for (const at of [0, 1]) {
+      assert.equal(mesh.endpoint(at).readiness, Readiness.probation);
+      assert.notEqual(mesh.endpoint(at).ejection.state, EjectionState.admitted);
+    }
     mesh.close();
   });
 
