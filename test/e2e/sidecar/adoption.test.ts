@@ -150,12 +150,18 @@ describe('An adopted registration', function () {
     await web.stop(20_000);
     await consul.kill();
     const started = bench.start('late', { ...adopting('w1'), admin: `127.0.0.1:${admin}` });
-    started.catch(() => {});
+    let ended: Error | undefined;
+    started.catch((error: Error) => {
+      ended = error;
+    });
     const page = (where: string) => httpAsk({ kind: 'tcp', host: '127.0.0.1', port: admin }, { path: where });
     await until(
       'it says what it waits for',
-      async () => (await page('/ready').catch(() => null))?.status === 503,
-    );
+      async () => ended !== undefined || (await page('/ready').catch(() => null))?.status === 503,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}:\n${bench.output('late')}`);
+    });
+    assert.equal(ended, undefined);
     assert.match((await page('/ready')).text, /^registration: consul.adopt: .*ECONNREFUSED/);
     assert.equal((await page('/live')).status, 200);
     await consul.restart({ state: 'empty' });

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import net from 'node:net';
+import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { until } from '../process/processes.js';
 
@@ -66,16 +67,15 @@ export class Program {
   }
 }
 
-/** A loopback port that was free a moment ago, for programs that cannot choose one themselves. */
-export function freePort(): Promise<number> {
-  const server = net.createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const bound = server.address() as net.AddressInfo;
-      server.close(() => resolve(bound.port));
-    });
-  });
+/**
+ * A loopback port that was free a moment ago, for programs that cannot choose one themselves. It lies below the ephemeral range:
+ * no outgoing connection can take it before the program does.
+ */
+export async function freePort(): Promise<number> {
+  const ports = new PortAllocator();
+  const port = await ports.find('127.0.0.1');
+  await ports.release();
+  return port;
 }
 
 /** Does something accept connections there? */

@@ -216,6 +216,11 @@ export class SidecarBench {
     return where;
   }
 
+  /** What the newest sidecar of this name has written. */
+  output(name: string): string {
+    return this.processes.findLast((each) => each.name === name)?.output ?? '';
+  }
+
   /** Stops everything, newest first. */
   async close(): Promise<void> {
     for (const sidecar of this.processes.reverse()) await sidecar.stop();
