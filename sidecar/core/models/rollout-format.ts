@@ -11,8 +11,16 @@ import {
 export function readRollout(value: unknown): RolloutRecord | undefined {
   if (!isObject(value)) return undefined;
   const { format, id, service, model, version, from, why, state, end, settings, replicas, startedMs } = value;
+  const { absentSinceMs = 0 } = value;
   const areTexts = [id, service, model, version, from, why].every((each) => typeof each === 'string');
-  if (format !== 1 || !areTexts || !isNumber(startedMs) || !isOneOf(ROLLOUT_STATES, state)) return undefined;
+  if (
+    format !== 1 ||
+    !areTexts ||
+    !isNumber(startedMs) ||
+    !isNumber(absentSinceMs) ||
+    !isOneOf(ROLLOUT_STATES, state)
+  )
+    return undefined;
   if (end !== undefined && !isOneOf(ROLLOUT_STATES, end)) return undefined;
   if (!areSettings(settings) || !Array.isArray(replicas) || !replicas.every(isPlace)) return undefined;
   return value as unknown as RolloutRecord;

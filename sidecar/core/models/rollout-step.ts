@@ -10,6 +10,11 @@ import { type Judgement, judgeShadow, judgeWatch } from './rollout-judgement.js'
 
 /** A version may come to the directories of different machines at different times, ms. */
 const MISSING_MS = 10_000;
+/**
+ * A rollout ends without replicas that have not answered for so long, ms: a machine that was taken away, or a pod whose
+ * replacement has another name, never comes back. One that does loads the version by the end of the record alone.
+ */
+const ABSENT_MS = 300_000;
 /** A load that ends by itself says more than one that is cut off. */
 const TOO_SLOW = 'it was not ready';
 
@@ -52,7 +57,7 @@ function withNewcomers(
   return { ...record, replicas: [...record.replicas, ...places] };
 }
 
-/** The turn of the next replica that answers; the end where each has had its own. */
+/** The turn of the next replica that answers; the end where each has had its own, or is away for long. */
 function beginNext(
   record: RolloutRecord,
   facts: ReadonlyMap<string, ReplicaFacts>,
@@ -60,9 +65,15 @@ function beginNext(
 ): RolloutRecord | undefined {
   const waiting = record.replicas.filter(({ phase }) => phase === 'waiting');
   if (waiting.length === 0) return { ...record, state: 'done', why: 'every replica serves it' };
+  const { absentSinceMs, ...rest } = record;
   const next = waiting.find(({ instance }) => facts.has(instance));
-  if (next === undefined) return undefined;
-  return place(record, { ...next, phase: 'loading', sinceMs: nowMs }, `${next.instance} loads it`);
+  if (next !== undefined)
+    return place(rest, { ...next, phase: 'loading', sinceMs: nowMs }, `${next.instance} loads it`);
+  const names = waiting.map(({ instance }) => instance).join(', ');
+  if (absentSinceMs === undefined) return { ...record, absentSinceMs: nowMs, why: `no answer from ${names}` };
+  if (nowMs - absentSinceMs < ABSENT_MS) return undefined;
+  const why = `every replica that answers serves it; no answer from ${names} for ${ABSENT_MS / 60_000} min`;
+  return { ...rest, state: 'done', why };
 }
 
 interface Seen {

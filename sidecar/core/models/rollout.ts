@@ -63,6 +63,8 @@ export interface RolloutRecord {
   /** In the order in which they take their turns. */
   readonly replicas: readonly ReplicaPlace[];
   readonly startedMs: number;
+  /** Wall-clock time since when only replicas that do not answer are left, ms; absent: others have their turn. */
+  readonly absentSinceMs?: number;
 }
 
 /** Calls at one version at one replica since the new one was loaded there. */
@@ -180,8 +182,9 @@ export function commandRollout(
     return { record: { ...record, state: 'paused', why: 'paused by command' } };
   }
   if (state !== 'paused') return { refused: 'it is not paused' };
+  const { absentSinceMs: _, ...rest } = record;
   const replicas = record.replicas.map((each) => ({ ...each, sinceMs: nowMs }));
-  return { record: { ...record, replicas, state: 'running', why: 'resumed by command' } };
+  return { record: { ...rest, replicas, state: 'running', why: 'resumed by command' } };
 }
 
 /** Replicas return to the version before; then `end` is the state. */

@@ -93,10 +93,21 @@ export class LifeLog {
   }
 
   /** Why these very files were rejected, by this sidecar or the one before it; undefined: they were not. */
-  whyRejected({ name, version, fingerprint }: Revision): string | undefined {
+  whyRejected(revision: Revision): string | undefined {
+    const known = this.latestOf(revision);
+    return known?.state === 'rejected' && known.fingerprint === revision.fingerprint ? known.why : undefined;
+  }
+
+  /** Whether the files that this version had until now were rejected, and these are others. */
+  isMended(revision: Revision): boolean {
+    const known = this.latestOf(revision);
+    return known?.state === 'rejected' && known.fingerprint !== revision.fingerprint;
+  }
+
+  /** What is known last of this version, by this sidecar or the one before it. */
+  private latestOf({ name, version }: Revision): PastLife | undefined {
     const own = [...this.lives.values()].findLast((each) => each.name === name && each.version === version);
-    const known = own ?? this.pastOf(name, version);
-    return known?.state === 'rejected' && known.fingerprint === fingerprint ? known.why : undefined;
+    return own ?? this.pastOf(name, version);
   }
 
   /** Whether the sidecar before this one had given up the processes of this version. */

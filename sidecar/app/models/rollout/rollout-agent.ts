@@ -13,6 +13,7 @@ import {
 } from '../../../core/models/rollout.js';
 import { readFacts, readRollout } from '../../../core/models/rollout-format.js';
 import { nextStep } from '../../../core/models/rollout-step.js';
+import type { Revision } from '../../../core/models/settled-listing.js';
 import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import { AuditKind } from '../../../telemetry/audit/trail.js';
@@ -99,18 +100,21 @@ export class RolloutAgent {
   /** Begins a rollout of what is new in the directory, where nothing is under way. Never rejects. */
   async follow(): Promise<void> {
     const { repository, lives } = this.deps;
-    if (this.isFollowing || this.isClosed || (this.record !== undefined && !isOver(this.record))) return;
+    if (this.isFollowing || this.isClosed || this.isUnderWay) return;
     const fresh = repository.newcomer((each) => lives.whyRejected(each) !== undefined);
-    // What failed at another replica fails here.
-    const isKnown =
-      fresh !== undefined && this.record?.version === fresh.version && this.record.state !== 'done';
-    if (fresh === undefined || isKnown) return;
+    if (fresh === undefined || (this.hasFailed(fresh) && !lives.isMended(fresh))) return;
     this.isFollowing = true;
     const answer = await this.begin(fresh.name, fresh.version, {});
     this.isFollowing = false;
     const { logger } = this.deps.context.deps;
     const { name: model, version } = fresh;
     if (answer.kind === 'refused') logger.info({ model, version, why: answer.why }, 'no rollout is begun');
+  }
+
+  /** The last rollout was of this version, and has failed: what failed at another replica fails here. */
+  private hasFailed({ name, version }: Revision): boolean {
+    const { record } = this;
+    return record?.model === name && record.version === version && record.state !== 'done';
   }
 
   /** Pauses, resumes or aborts what is under way. Never rejects. */
@@ -154,7 +158,7 @@ export class RolloutAgent {
   async tick(): Promise<void> {
     if (this.isTicking || this.isClosed) return;
     this.isTicking = true;
-    let isActive = this.record !== undefined && !isOver(this.record);
+    let isActive = this.isUnderWay;
     try {
       isActive = await this.look();
       this.problem = '';
@@ -162,7 +166,12 @@ export class RolloutAgent {
       this.warn(messageOf(error));
     }
     this.isTicking = false;
-    this.later(isActive ? ACTIVE_MS : IDLE_MS);
+    // A command may have begun one meanwhile.
+    this.later(isActive || this.isUnderWay ? ACTIVE_MS : IDLE_MS);
+  }
+
+  private get isUnderWay(): boolean {
+    return this.record !== undefined && !isOver(this.record);
   }
 
   /** True: something is to be done soon again. */

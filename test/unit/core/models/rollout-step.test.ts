@@ -204,6 +204,52 @@ describe('a rollout, step by step', () => {
     assert.equal(fleet.run().state, 'done');
   });
 
+  it('ends without a replica that never comes back, after five minutes in which only that one was left', () => {
+    const fleet = new Fleet();
+    fleet.alive.delete('mine-3');
+    fleet.record = {
+      ...fleet.record,
+      replicas: ['mine-1', 'mine-3'].map((instance) => ({ instance, phase: 'waiting', sinceMs: 0 })),
+    };
+    const leave = (): void => {
+      while (fleet.record.absentSinceMs === undefined) {
+        fleet.nowMs += 500;
+        fleet.look();
+      }
+      assert.match(fleet.record.why, /no answer from mine-3/);
+    };
+    leave();
+    fleet.nowMs += 299_000;
+    assert.equal(fleet.look(), false);
+    fleet.alive.add('mine-4');
+    while (!fleet.record.replicas.some(({ instance, phase }) => instance === 'mine-4' && phase === 'done')) {
+      fleet.nowMs += 500;
+      fleet.look();
+    }
+    assert.equal(fleet.record.state, 'running', 'a newcomer had its turn, and the time begins anew');
+    leave();
+    fleet.nowMs += 300_000;
+    fleet.look();
+    assert.equal(fleet.record.state, 'done');
+    assert.match(fleet.record.why, /every replica that answers serves it; no answer from mine-3 for 5 min/);
+  });
+
+  it('has the whole time for an absent replica after a pause', () => {
+    const fleet = new Fleet();
+    fleet.alive.delete('mine-3');
+    fleet.record = { ...fleet.record, replicas: [{ instance: 'mine-3', phase: 'waiting', sinceMs: 0 }] };
+    while (fleet.record.absentSinceMs === undefined) {
+      fleet.nowMs += 500;
+      fleet.look();
+    }
+    const paused = commandRollout(fleet.record, 'pause', fleet.nowMs);
+    assert.ok('record' in paused);
+    fleet.nowMs += 3_600_000;
+    const resumed = commandRollout(paused.record, 'resume', fleet.nowMs);
+    assert.ok('record' in resumed);
+    assert.equal(resumed.record.absentSinceMs, undefined);
+  });
+
   it('lets a replica begin anew whose sidecar has started again before it was missed, with a whole window', () => {
     for (const phase of ['shadow', 'canary', 'watching']) {
       const fleet = new Fleet(undefined, { canary: 0.1 });

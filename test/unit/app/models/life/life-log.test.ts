@@ -76,6 +76,11 @@ describe('the log of states', () => {
     assert.equal(log.whyRejected(revision('2', 'bad')), 'the golden output differs');
     assert.equal(log.whyRejected(revision('2', 'mended')), undefined);
     assert.equal(log.whyRejected(revision('1')), undefined);
+    const mended = [revision('2', 'mended'), revision('2', 'bad'), revision('1', 'other'), revision('9')];
+    assert.deepEqual(
+      mended.map((each) => log.isMended(each)),
+      [true, false, false, false],
+    );
     assert.equal(log.wasGivenUp('digits', '3'), true);
     assert.equal(log.wasGivenUp('digits', '1'), false);
     assert.deepEqual(log.recall('pins'), { digits: '1' });

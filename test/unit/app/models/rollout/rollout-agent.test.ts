@@ -1,0 +1,94 @@
+/** What begins a rollout by itself, and what does not. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { LifeLog } from '../../../../../sidecar/app/models/life/life-log.js';
+import type { ModelRepository } from '../../../../../sidecar/app/models/model-repository.js';
+import { FileStore } from '../../../../../sidecar/app/models/rollout/file-store.js';
+import { RolloutAgent } from '../../../../../sidecar/app/models/rollout/rollout-agent.js';
+import { beginRollout, goBack } from '../../../../../sidecar/core/models/rollout.js';
+import type { Revision } from '../../../../../sidecar/core/models/settled-listing.js';
+import { scratchForEach } from '../../../../kit/mocha/scratch.js';
+import { anAppContext } from '../../../../kit/stack/app-context.js';
+import { Stack } from '../../../../kit/stack/stack.js';
+
+const SETTINGS = { windowMs: 10_000, agreement: 0.98, samples: 50, canary: 0, maxLatency: 2, loadMs: 60_000 };
+
+describe('a replica that follows its directory', () => {
+  const scratch = scratchForEach();
+  let stack: Stack;
+  let lives: LifeLog;
+  let store: FileStore;
+  let agent: RolloutAgent;
+  /** What the directory has beside version 1 of each model, which is served. */
+  let listed: Revision[];
+
+  const revision = (name: string, version: string, fingerprint = `${name} ${version}`): Revision => ({
+    ...{ name, version, fingerprint },
+  });
+
+  beforeEach(() => {
+    stack = new Stack();
+    listed = [];
+    const context = anAppContext(stack);
+    const { clock, logger } = context.deps;
+    lives = new LifeLog({ clock, logger, instance: 'mine-1' });
+    store = new FileStore(join(scratch.path, 'rollouts'), 'mine-1', clock);
+    const repository = {
+      newcomer: (isRejected: (each: Revision) => boolean) => listed.find((each) => !isRejected(each)),
+      listed: (name: string) => listed.filter((each) => each.name === name),
+      pins: { servedOf: (name: string) => revision(name, '1'), candidateOf: () => undefined },
+    } as unknown as ModelRepository;
+    agent = new RolloutAgent({
+      ...{ context, service: 'mine', instance: 'mine-1', settings: SETTINGS, store, lives, repository },
+      ...{ isProven: () => true, moved: () => {} },
+    });
+  });
+  afterEach(() => agent.stop());
+
+  /** The last rollout of this version was rejected, at whichever replica; this one has read that. */
+  const rejected = async (model: string, version: string): Promise<void> => {
+    const plan = { service: 'mine', model, version, from: '1', instances: ['mine-2'], settings: SETTINGS };
+    const made = beginRollout(undefined, plan, 0);
+    assert.ok('record' in made);
+    const { end, ...record } = goBack(made.record, 'rejected', 'mine-2: the golden output differs');
+    assert.ok(await store.write({ ...record, state: end }, undefined, 'command'));
+    await agent.tick();
+  };
+  const underWay = (): string => {
+    const { record } = agent.view();
+    return record?.state === 'running' ? `${record.model} ${record.version}` : '';
+  };
+
+  it('begins a rollout of a version that is new in it', async () => {
+    listed = [revision('digits', '2')];
+    await agent.follow();
+    assert.equal(underWay(), 'digits 2');
+  });
+
+  it('does not begin one of a version that another replica has rejected', async () => {
+    await rejected('digits', '2');
+    listed = [revision('digits', '2')];
+    await agent.follow();
+    assert.equal(underWay(), '');
+  });
+
+  it('begins one of the same version of another model, and of a later version', async () => {
+    await rejected('digits', '2');
+    listed = [revision('words', '2')];
+    await agent.follow();
+    assert.equal(underWay(), 'words 2');
+  });
+
+  it('begins one of a version that was rejected here once its files are others, and of the same files never', async () => {
+    const [bad, mended] = [revision('digits', '2', 'bad'), revision('digits', '2', 'mended')];
+    const facts = { load: 'failed', processes: [], isHeld: true, isProven: false, suspicion: '' } as const;
+    lives.observe(bad, { ...facts, rejection: 'the golden output differs' }, 'the golden output differs');
+    await rejected('digits', '2');
+    listed = [bad];
+    await agent.follow();
+    assert.equal(underWay(), '');
+    listed = [mended];
+    await agent.follow();
+    assert.equal(underWay(), 'digits 2');
+  });
+});
