@@ -162,7 +162,7 @@ export class InferenceQueue {
         late.push({ job, problem });
         continue;
       }
-      if (job.sequence?.busy || (batch.length > 0 && !this.joins(batch, rows, job))) {
+      if (this.waitsForSequence(job) || (batch.length > 0 && !this.joins(batch, rows, job))) {
         items[kept++] = job;
         continue;
       }
@@ -183,6 +183,11 @@ export class InferenceQueue {
     const { maxBatch } = job.runner;
     if (rows + rowsOf(job) > maxBatch || this.alone.has(job) || job.streams !== undefined) return false;
     return job.runner.fits(batch[0]!, job);
+  }
+
+  /** Another request of its sequence runs. A stream that has begun is that request itself. */
+  private waitsForSequence(job: Job): boolean {
+    return job.sequence?.busy === true && !this.streams.has(job);
   }
 
   /** Why the job may not run (on); undefined: it may. */
@@ -224,7 +229,7 @@ export class InferenceQueue {
   private splitUp(lane: ModelLane, batch: readonly Job[]): void {
     const left: Job[] = [];
     for (const job of batch) {
-      release(job);
+      this.release(job);
       if (this.gone.has(job)) this.ledger.ended(job, 'cancelled');
       else left.push(job);
       this.alone.add(job);
@@ -239,7 +244,7 @@ export class InferenceQueue {
     } catch (error) {
       return this.end(job, 'fail', unsendable(job, error));
     }
-    release(job);
+    this.release(job);
     // A stream gets its answer and then its end.
     if (job.streams !== undefined) job.done(undefined, undefined);
     this.ledger.ended(job, 'success');
@@ -251,17 +256,25 @@ export class InferenceQueue {
   }
 
   private end(job: Job, how: JobEnd, error: RpcError | undefined): void {
-    release(job);
+    this.release(job);
     this.timeouts.remove(job);
     this.ledger.ended(job, how);
     if (how !== 'cancelled') job.done(error, undefined);
+    if (!this.working) void this.work();
   }
 
-  /** The stream has given an answer, and waits for its next turn. */
+  /** The stream has given an answer, and waits for its next turn. No other request of its sequence runs before its end. */
   private again(job: Job): void {
-    release(job);
     this.turns.add(job.runner, job);
+    this.held.delete(job.runner);
     if (!this.working) void this.work();
+  }
+
+  /** The next request of its sequence may run. */
+  private release(job: Job): void {
+    if (job.sequence === undefined) return;
+    job.sequence.busy = false;
+    this.held.delete(job.runner);
   }
 
   private async timed<T>(runner: Runner, deadlineMs: number, run: () => Promise<T>): Promise<T> {
@@ -275,11 +288,6 @@ export class InferenceQueue {
       this.turns.charge(runner, (this.runNow() - began) / (1 + (this.underWay.get(runner) ?? 0)));
     }
   }
-}
-
-/** The next request of its sequence may run. */
-function release(job: Job): void {
-  if (job.sequence !== undefined) job.sequence.busy = false;
 }
 
 function runtimeTimer(ms: number, then: () => void): () => void {

@@ -232,20 +232,49 @@ describe('streams in the inference queue', () => {
     });
   });
 
-  it('of one sequence do not run at once', async () => {
-    const bench = new QueueBench();
-    const runner = counting();
-    const sequence = { id: 'q', state: undefined, ending: false, pending: 2, busy: false, lastMs: 0 };
-    const jobs = [streamed(runner, 2, { sequence }), streamed(runner, 2, { sequence })];
-    bench.submit(...jobs);
-    await bench.settle();
-    assert.deepEqual(
-      jobs.map(({ answered, ends }) => [answered, ends]),
-      [
-        [[0, 1], 1],
-        [[0, 1], 1],
-      ],
-    );
-    assert.equal(sequence.busy, false);
+  describe('of one sequence', () => {
+    const sequenceOf = (pending: number) => {
+      return { id: 'q', state: undefined, ending: false, pending, busy: false, lastMs: 0 };
+    };
+
+    it('follow each other: the second begins when the first has given its last answer', async () => {
+      const bench = new QueueBench();
+      const notes: string[] = [];
+      const runner = counting(notes);
+      const sequence = sequenceOf(2);
+      const jobs = [streamed(runner, 2, { sequence }), streamed(runner, 1, { sequence })];
+      bench.submit(...jobs);
+      await bench.settle();
+      assert.deepEqual(
+        jobs.map(({ answered, ends }) => [answered, ends]),
+        [
+          [[0, 1], 1],
+          [[0], 1],
+        ],
+      );
+      assert.deepEqual(notes, ['s0', 's1', 's2', 's closed', 's0', 's1', 's closed']);
+      assert.equal(sequence.busy, false);
+    });
+
+    for (const how of ['it is read again', 'its caller has gone', 'its model is unloaded'] as const)
+      it(`let the next request run after one that was not read, once ${how}`, async () => {
+        const bench = new QueueBench();
+        const caller = new Caller();
+        caller.writable = false;
+        const runner = counting();
+        const sequence = sequenceOf(2);
+        const unread = jobOf(runner, 1, { streams: caller, sequence });
+        const next = jobOf(runner, 7, { sequence });
+        bench.submit(unread);
+        await bench.settle();
+        bench.submit(next);
+        await bench.settle();
+        assert.deepEqual([unread.answered, next.answered], [[0], []], 'the first is not over');
+        if (how === 'it is read again') caller.reads();
+        else if (how === 'its caller has gone') bench.queue.withdraw(unread);
+        else void bench.queue.drained(runner, 0);
+        await bench.settle();
+        assert.deepEqual([next.answered, runner.stats.pending], [[7], 0]);
+      });
   });
 });
