@@ -82,6 +82,11 @@ export function rowsOf(job: Pick<Job, 'inputs'>): number {
   return job.inputs[0]?.dims[0] ?? 1;
 }
 
+/** What a job takes of `max_batch`: its rows, and one place where it has none, so that a batch is bounded. */
+export function placesOf(job: Pick<Job, 'inputs'>): number {
+  return Math.max(1, rowsOf(job));
+}
+
 /** Whether the job goes before the other, which came earlier. */
 export function isMoreUrgent(job: Job, other: Job): boolean {
   return level(job) < level(other);

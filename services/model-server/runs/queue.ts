@@ -1,7 +1,7 @@
 import { RpcError } from '../rpc.js';
 import { deadlinePassed, toRpcError, unsendable } from './failures.js';
 import { Gathering, nextTurn } from './gathering.js';
-import { type Answer, isMoreUrgent, type Job, latestDeadline, type Runner, rowsOf } from './job.js';
+import { type Answer, isMoreUrgent, type Job, latestDeadline, placesOf, type Runner } from './job.js';
 import { type JobEnd, Ledger, type QueueCounters } from './ledger.js';
 import { type Later, QueueTimeouts } from './queue-timeouts.js';
 import { NO_RUN_LOG, type RunLog } from './run-log.js';
@@ -168,7 +168,7 @@ export class InferenceQueue {
       }
       this.timeouts.remove(job);
       batch.push(job);
-      rows += rowsOf(job);
+      rows += placesOf(job);
       if (job.sequence !== undefined) job.sequence.busy = true;
       if (rows < key.maxBatch && !this.alone.has(job) && job.streams === undefined) continue;
       at++;
@@ -181,7 +181,7 @@ export class InferenceQueue {
 
   private joins(batch: readonly Job[], rows: number, job: Job): boolean {
     const { maxBatch } = job.runner;
-    if (rows + rowsOf(job) > maxBatch || this.alone.has(job) || job.streams !== undefined) return false;
+    if (rows + placesOf(job) > maxBatch || this.alone.has(job) || job.streams !== undefined) return false;
     return job.runner.fits(batch[0]!, job);
   }
 

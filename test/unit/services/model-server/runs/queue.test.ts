@@ -217,6 +217,18 @@ describe('the inference queue', () => {
     assert.deepEqual(other.runs, [[8]]);
   });
 
+  it('never combines more requests than max_batch, of which some have no rows', async () => {
+    for (const [maxBatch, runs] of [
+      [1, [[], [], [5], []]],
+      [3, [[5], []]],
+    ] as const) {
+      const { bench, runner } = scripted(maxBatch);
+      const jobs = [[], [], [5], []].map((values) => bench.job(runner, values));
+      assert.deepEqual(await valuesOf(jobs), [[], [], [10], []]);
+      assert.deepEqual(runner.runs, runs);
+    }
+  });
+
   it('does not run a job whose deadline passed while it waited', async () => {
     const { bench, runner } = scripted(8, 'held');
     const first = bench.job(runner, [1]);
