@@ -35,13 +35,12 @@ export class Ledger {
     job.arrivedMs = this.runNow();
   }
 
-  /** The jobs' wait is over. @returns when, on the clock of the runs. */
-  begun(batch: readonly Job[]): number {
+  /** The jobs' wait is over. */
+  begun(batch: readonly Job[]): void {
     const now = this.runNow();
     const { stats } = batch[0]!.runner;
     for (const job of batch) stats.queue.add(now - (job.arrivedMs ?? now));
     stats.lastInferenceMs = this.wallNow();
-    return now;
   }
 
   /** The job's time was up before it could run: it is to end with `fail`. */

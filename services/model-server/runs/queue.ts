@@ -207,7 +207,8 @@ export class InferenceQueue {
 
   private async execute(lane: ModelLane, batch: readonly Job[]): Promise<void> {
     const { key } = lane;
-    this.ledger.begun(batch);
+    // The wait of one that runs again alone has been counted.
+    if (!this.alone.has(batch[0]!)) this.ledger.begun(batch);
     let answers: readonly (Answer | RpcError)[];
     try {
       answers = await this.timed(key, latestDeadline(batch), () => key.execute(batch));

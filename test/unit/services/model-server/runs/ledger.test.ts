@@ -23,7 +23,7 @@ describe('what becomes of the jobs of a model', () => {
     const { clock, ledger, stats, arrived } = book();
     const job = arrived({ decodeMs: 2 });
     clock.advance(5);
-    assert.equal(ledger.begun([job]), clock.now());
+    ledger.begun([job]);
     clock.advance(10);
     ledger.ended(job, 'success');
     assert.deepEqual({ ...stats.queue }, { count: 1, ms: 5 });

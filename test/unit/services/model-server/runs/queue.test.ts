@@ -229,6 +229,15 @@ describe('the inference queue', () => {
     }
   });
 
+  it('counts the wait of a request once that ran again alone after its batch failed', async () => {
+    const { bench, runner } = scripted(8);
+    await endsOf(bench.jobs(runner, [1, -1, 3]));
+    assert.deepEqual(
+      [runner.stats.queue.count, runner.stats.success.count, runner.stats.fail.count],
+      [3, 2, 1],
+    );
+  });
+
   it('does not run a job whose deadline passed while it waited', async () => {
     const { bench, runner } = scripted(8, 'held');
     const first = bench.job(runner, [1]);
