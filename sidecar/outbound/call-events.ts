@@ -150,16 +150,13 @@ export abstract class CallEvents extends UpstreamState {
 
   onIdle(call: OutboundCall): void {
     stopAttempts(call, AttemptEnd.deadline);
-    this.breaker.leave(call);
     call.degraded = '';
     sendLocalReply(call, idleReply(call));
   }
 
-  onCancelled(call: OutboundCall): void {
-    this.breaker.leave(call);
-  }
-
   onFinish(call: OutboundCall, status: number): void {
+    // However it ended: by its caller, a drain or a shortage of memory as well.
+    if (this.breaker.waitingCalls > 0) this.breaker.leave(call);
     if (call.entry !== Entry.done) this.countUnread(call);
     call.stats?.finish(status, this.context.nowMs - call.startMs);
     if (call.breaker !== null) call.leaveBreaker();

@@ -108,8 +108,6 @@ export interface CallHandler {
   onInactive?(call: Call): void;
   /** The first frame after `onInactive`. */
   onActive?(call: Call): void;
-  /** The caller reset the stream, or its connection was lost. */
-  onCancelled?(call: Call): void;
   /** The call is over with this gRPC status. */
   onFinish(call: Call, status: number): void;
 }

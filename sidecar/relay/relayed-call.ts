@@ -71,7 +71,6 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
   onEnding(): void {
     if (this.isFinished) return;
     stopAttempts(this, AttemptEnd.cancelled);
-    this.handler.onCancelled?.(this);
     closeCall(this, Status.CANCELLED);
   }
 

@@ -63,6 +63,18 @@ describe('Scenario: calls before discovery has answered', () => {
     assert.equal(mesh.stack.backend('a').requests.length, 0);
   });
 
+  it('are forgotten when a drain or a shortage of memory ends them', () => {
+    mesh = new DiscoveredUpstream();
+    const call = mesh.call({ body: null });
+    const [session] = mesh.out.listener.sessions;
+    mesh.stack.settle(session!.memory.shed(1));
+    assert.equal(resultOf(call), '8 memory-budget');
+    assertWaiting(0);
+    assert.equal(mesh.stack.context.memory.held, 0);
+    mesh.discover(['a']);
+    assert.equal(mesh.stack.backend('a').requests.length, 0);
+  });
+
   it('are 1,024 at most; the next is turned away at once', () => {
     mesh = new DiscoveredUpstream();
     const apps = Array.from({ length: 9 }, () => mesh.stack.app(mesh.out.listener));
