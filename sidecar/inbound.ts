@@ -16,7 +16,7 @@ import { failedUpstreamFields } from './inbound/failed-upstream.js';
 import { type FrontMethods, MAX_FRONT_REQUEST_BYTES, messageOf } from './inbound/front-methods.js';
 import { InboundState } from './inbound/inbound-state.js';
 import { targetOf } from './inbound/model-methods.js';
-import { ModelRoutedCall, type ModelRoutedHandler } from './inbound/model-routed-call.js';
+import { ModelRoutedCall, type ModelRoutedHandler, type NamedModel } from './inbound/model-routed-call.js';
 import type { Attempt } from './relay/attempt.js';
 import { type Call, NEVER } from './relay/call.js';
 import { setDeadline } from './relay/call-timer.js';
@@ -81,8 +81,7 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     if (method?.kind !== 'named' || (method.isHealth && router === null))
       return new InboundCall(context, this, session, stream, block, ended);
     const grant = this.authorization.grantOf(session.identity as Caller | null);
-    const isWhole = grant !== null || this.limits.rates?.hasModels === true;
-    const scope = isWhole ? 'whole' : 'beginning';
+    const scope = grant !== null && this.rateScope === 'beginning' ? 'whole' : this.rateScope;
     const options = { method, isBound: router !== null || grant !== null, grant, scope } as const;
     return new ModelRoutedCall(context, this, session, stream, block, ended, options);
   }
@@ -151,6 +150,10 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     const { problem: detail } = call;
     const refusal = this.authorization.checkModel(call);
     sendLocalReply(call, refusal ?? makeLocalReply(ModelReplyReasons.noMessage, { detail }));
+  }
+
+  onModelMoved(call: ModelRoutedCall, to: NamedModel): LocalReply | null {
+    return this.backends[0]!.limits.checkMoved(call, to);
   }
 
   /** More of the request has come, or all of it. */

@@ -3,10 +3,11 @@ import { AdaptiveLimit } from '../core/admission/gradient-limit.js';
 import { MemoryPressure, type MemoryReading, Pressure } from '../core/admission/memory-pressure.js';
 import { Priorities } from '../core/admission/priority-class.js';
 import { Admission, InboundQueue } from '../core/admission/queue.js';
-import { type RatedCall, RateLimits } from '../core/admission/rate-limit.js';
+import { type RatedCall, RateLimits, type RateRefusal } from '../core/admission/rate-limit.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
+import { headerViewOf } from '../http2/header-view.js';
 import { ENTRY_OVERHEAD, type HeaderField, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { resumeAt } from '../relay/call-timer.js';
@@ -14,7 +15,7 @@ import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { type InboundCall, isUnaryInference, type LimitsOfCall, Ticket } from './call.js';
-import { ModelRoutedCall } from './model-routed-call.js';
+import { ModelRoutedCall, type NamedModel } from './model-routed-call.js';
 
 /** Longest time that a caller is told to stay away, ms. */
 const MAX_PUSHBACK_MS = 60_000;
@@ -94,9 +95,20 @@ export class InboundAdmission implements LimitsOfCall {
     const now = this.context.nowMs;
     if (memory !== null && memory.at(now) !== Pressure.none && this.isShed(memory, call))
       return makeLocalReply(LocalReplyReasons.memoryPressure, { service }, pushback(MEMORY_PUSHBACK_MS));
+    return rates === null ? null : this.overRate(rates.take(ratedCall(call, path), now), call);
+  }
+
+  /** The same for a stream whose messages go on with another model, or version, than before: null where it is within the limits of that one. */
+  checkMoved(call: ModelRoutedCall, { model, version }: NamedModel): LocalReply | null {
+    const { rates } = this.shared;
     if (rates === null) return null;
-    const refusal = rates.take(ratedCall(call, path), now);
+    const moved = { ...ratedCall(call, headerViewOf(call.block).path), model, version };
+    return this.overRate(rates.takeMoved(moved, this.context.nowMs), call);
+  }
+
+  private overRate(refusal: RateRefusal | null, call: InboundCall): LocalReply | null {
     if (refusal === null) return null;
+    const { service } = this;
     const { waitMs, model } = refusal;
     const source = call.caller?.service ?? 'a caller without identity';
     if (model === undefined)

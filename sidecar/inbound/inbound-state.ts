@@ -11,6 +11,7 @@ import { BufferAdmission } from '../relay/buffer-admission.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { inboundProfile } from '../relay/header-rewrite.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
+import type { ReadingScope } from '../relay/model-name.js';
 import { messageBytes } from '../relay/request-prefix.js';
 import { Routes } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -62,6 +63,8 @@ export abstract class InboundState {
   protected readonly authorization: InboundAuthorization;
   /** Calls are read for the model that they name: there are several, or limits or intentions are about single ones. */
   protected readsNames = false;
+  /** How far rate limits make the messages of such calls be read. */
+  protected rateScope: ReadingScope = 'beginning';
   protected readonly profile = inboundProfile();
   /** Memory for requests that are buffered whole before they are queued. */
   protected readonly buffers: BufferAdmission;
@@ -99,7 +102,9 @@ export abstract class InboundState {
 
   private decideReading(): void {
     const isLimited = (this.config.queue.models ?? []).length > 0;
-    const isRated = this.limits.rates?.hasModels === true;
+    const { rates } = this.limits;
+    const isRated = rates?.hasModels === true;
+    this.rateScope = rates?.hasVersions === true ? 'versions' : isRated ? 'whole' : 'beginning';
     const { hasModels } = this.authorization.intentions;
     this.readsNames = this.router !== null || isLimited || isRated || hasModels;
   }

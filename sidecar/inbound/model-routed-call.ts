@@ -5,8 +5,8 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
 import type { CallHandler } from '../relay/call.js';
 import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
-import { makeLocalReply } from '../relay/local-reply.js';
-import { MAX_SEARCHED_BYTES, NameReader, Naming } from '../relay/model-name.js';
+import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
+import { MAX_SEARCHED_BYTES, NameReader, Naming, type ReadingScope } from '../relay/model-name.js';
 import { prefixOf } from '../relay/request-prefix.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -18,8 +18,17 @@ import type { NamedMethod } from './model-methods.js';
 export interface ModelRoutedHandler extends CallHandler {
   /** The first message has been read as far as it could be: `model` or `problem` is set. Called once, after `awaitModel`. */
   onModelRead(call: InboundCall): void;
+  /** A later message of a stream names another model or version than the one before it, and may as far as the stream is concerned. Null: it goes on. */
+  onModelMoved(call: ModelRoutedCall, to: NamedModel): LocalReply | null;
   /** A message names a model twice, or goes on with what is no message: `problem` is set. The rest of it must not pass. */
   onModelUnclear(call: ModelRoutedCall): void;
+}
+
+/** What a message names. */
+export interface NamedModel {
+  readonly model: string;
+  /** Empty: none. */
+  readonly version: string;
 }
 
 const PREFIX_BYTES = 5;
@@ -31,8 +40,8 @@ export interface NamedCallOptions {
   readonly isBound: boolean;
   /** The models that the caller may name; null: any. Of a stream every message is held to it, also what cannot be read. */
   readonly grant: ModelGrant | null;
-  /** How far its messages are read: `whole` where a second name in one would lead past a limit or an intention. */
-  readonly scope: 'beginning' | 'whole';
+  /** How far its messages are read: beyond the beginning where a second name, or a later version, would lead past a limit or an intention. */
+  readonly scope: ReadingScope;
 }
 
 /**
@@ -41,7 +50,7 @@ export interface NamedCallOptions {
  */
 export class ModelRoutedCall extends InboundCall {
   private readonly reader: NameReader;
-  private readonly scope: NamedCallOptions['scope'];
+  private readonly scope: ReadingScope;
   /** The handler waits for the model. */
   private isAwaited = false;
   private isRead = false;
@@ -53,6 +62,8 @@ export class ModelRoutedCall extends InboundCall {
   model = '';
   /** The version in it; empty: the one that the sidecar chooses. */
   version = '';
+  /** What the last message named that has been read; null: it is the first one's. */
+  private latest: NamedModel | null = null;
   /** Why the first message cannot be read, as the end of a sentence; empty: it can. */
   problem = '';
   /** The caller's message is at fault, so that no other sidecar or server could read it. */
@@ -75,7 +86,7 @@ export class ModelRoutedCall extends InboundCall {
     this.scope = scope;
     this.reader = new NameReader(scope);
     this.isBound = method.isStream && isBound;
-    this.readsOn = this.isBound || scope === 'whole';
+    this.readsOn = this.isBound || scope !== 'beginning';
   }
 
   /** Its first message has been read, or certainly cannot be. */
@@ -135,7 +146,7 @@ export class ModelRoutedCall extends InboundCall {
     this.version = version;
     if (naming === Naming.malformed) this.malformed('the octets are no message');
     else if (naming === Naming.tooLate) this.problem = TOO_LATE;
-    else if (naming === Naming.twice) this.malformed(TWICE);
+    else if (naming === Naming.twice) this.malformed(UNCLEAR[this.scope]);
   }
 
   private malformed(problem: string): void {
@@ -144,7 +155,7 @@ export class ModelRoutedCall extends InboundCall {
   }
 
   private unclear(): void {
-    this.malformed(TWICE);
+    this.malformed(UNCLEAR[this.scope]);
     this.modelHandler.onModelUnclear(this);
   }
 
@@ -172,12 +183,13 @@ export class ModelRoutedCall extends InboundCall {
       isHead = true;
       inner.feedMessage(octets, isWhole);
       isRead = isWhole;
-      if (inner.naming !== Naming.reading && (this.scope !== 'whole' || inner.naming !== Naming.found)) break;
+      if (inner.naming !== Naming.reading && (this.scope === 'beginning' || inner.naming !== Naming.found))
+        break;
     }
     inner.end();
     if (!isHead) this.malformed(`the octets are not compressed as '${encoding}'`);
     else if (inner.naming === Naming.reading) this.problem = TOO_LATE;
-    else if (this.scope === 'whole' && !isRead && inner.naming === Naming.found) this.problem = TOO_LONG;
+    else if (this.scope !== 'beginning' && !isRead && inner.naming === Naming.found) this.problem = TOO_LONG;
     else this.setModel(inner);
     return true;
   }
@@ -197,6 +209,20 @@ export class ModelRoutedCall extends InboundCall {
     return naming !== Naming.found || reader.name === '' || this.isSameModel(reader);
   }
 
+  private otherModel({ name, version }: NameReader): LocalReply {
+    const names = { model: titleOf(this.model, this.version), other: titleOf(name, version) };
+    return makeLocalReply(ModelReplyReasons.otherModel, names);
+  }
+
+  /** The reply where a stream that may name several models goes on with one that its caller has called too often. */
+  private refusalOfMove({ naming, name, version }: NameReader): LocalReply | null {
+    if (this.isBound || !this.method.isStream || naming !== Naming.found) return null;
+    const before = this.latest ?? this;
+    if (name === before.model && version === before.version) return null;
+    this.latest = { model: name, version };
+    return this.modelHandler.onModelMoved(this, this.latest);
+  }
+
   /** Whether these octets name no other model than the first message did. A compressed message is not read. */
   private namesSameModel(buffer: Buffer, start: number, end: number): boolean {
     const { reader } = this;
@@ -206,9 +232,9 @@ export class ModelRoutedCall extends InboundCall {
         this.unclear();
         return false;
       }
-      if (this.mayPass(reader)) continue;
-      const names = { model: titleOf(this.model, this.version), other: titleOf(reader.name, reader.version) };
-      sendLocalReply(this, makeLocalReply(ModelReplyReasons.otherModel, names));
+      const refusal = this.mayPass(reader) ? this.refusalOfMove(reader) : this.otherModel(reader);
+      if (refusal === null) continue;
+      sendLocalReply(this, refusal);
       return false;
     }
     return true;
@@ -221,5 +247,11 @@ function titleOf(model: string, version: string): string {
 
 const EMPTY = Buffer.alloc(0);
 const TWICE = 'the message names more than one model, or goes on with what is no message';
+const UNCLEAR: Readonly<Record<ReadingScope, string>> = {
+  beginning: TWICE,
+  whole: TWICE,
+  versions:
+    'the message names more than one model, has a version after other fields, or goes on with what is no message',
+};
 const TOO_LONG = `the compressed message has more than ${MAX_INFLATED_BYTES} octets, and may name another model further on`;
 const TOO_LATE = `it is not within the first ${MAX_SEARCHED_BYTES} octets of the message`;

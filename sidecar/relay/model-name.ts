@@ -1,4 +1,4 @@
-import { SecondName, TAG_LIMIT } from './models/second-name.js';
+import { SecondName, TAG_LIMIT, VERSION } from './models/second-name.js';
 
 /** Octets of a message that are looked at (or stepped over) in search of the name. */
 export const MAX_SEARCHED_BYTES = 64 * 1024;
@@ -20,7 +20,7 @@ export const Naming = {
   malformed: 4,
   /** Too much lies before the name. */
   tooLate: 5,
-  /** It was found, and the message names another after it, or goes on with what is no field. */
+  /** It was found, and the message names another after it (or its version away from it, where that matters), or goes on with what is no field. */
   twice: 6,
 } as const;
 export type Naming = (typeof Naming)[keyof typeof Naming];
@@ -29,22 +29,26 @@ const Part = { tag: 0, length: 1, number: 2, skip: 3, name: 4 } as const;
 
 /** Field and wire type, as one: number 1, length-delimited. */
 const NAME = 8 * 1 + 2;
-/** Number 2, length-delimited: the version, which stands right after the name in every known encoder's messages. */
-const VERSION = 8 * 2 + 2;
 /** A varint is at most ten octets. */
 const LARGEST_SCALE = 2 ** 63;
+
+/**
+ * How much of a message is read: its `beginning`, up to the name and a version right after it; `whole`, for a second name;
+ * `versions`, for a second name or a version that is not read, both of which decoders would take.
+ */
+export type ReadingScope = 'beginning' | 'whole' | 'versions';
 
 /**
  * Reads which model a call names: field 1 of its messages, as the inference protocol and gRPC's health service have it.
  * Messages are read as they pass, octet by octet only where fields begin; nothing of them is kept but a name that comes
  * in parts. The first field of that number counts, if it is within the first `MAX_SEARCHED_BYTES` of its message. A
- * version counts where it is the next field. Where it matters that there is no second name, which decoders would take, the
- * rest of each message is stepped through too.
+ * version counts where it stands before the name or is the next field, as every known encoder has it. Where it matters that there is no
+ * second name or later version, which decoders would take, the rest of each message is stepped through too.
  */
 export class NameReader {
   naming: Naming = Naming.reading;
   name = '';
-  /** Empty: none is named, or it does not stand right after the name. */
+  /** Empty: none is named, or it stands after other fields that follow the name. */
   version = '';
   /** The name has been read, and the next field may be its version. */
   private isNamed = false;
@@ -65,9 +69,8 @@ export class NameReader {
   /** Null: what follows the name does not matter. */
   private readonly second: SecondName | null;
 
-  /** @param scope of a message: its `beginning`, up to the name, or the `whole` of it. */
-  constructor(scope: 'beginning' | 'whole' = 'beginning') {
-    this.second = scope === 'whole' ? new SecondName() : null;
+  constructor(scope: ReadingScope = 'beginning') {
+    this.second = scope === 'beginning' ? null : new SecondName(scope === 'versions' ? 'versions' : 'names');
   }
 
   /** Whether no octet of a message has come yet. */
@@ -201,15 +204,25 @@ export class NameReader {
 
   private onLength(length: number): void {
     if (this.isNamed) {
+      // Of two versions decoders take the last.
+      this.version = '';
       if (length > this.left) this.naming = this.foundThough;
       else if (length === 0) this.naming = Naming.found;
       else this.expectText(length);
       return;
     }
+    if (this.tag === VERSION) return this.onEarlyVersion(length);
     if (this.tag !== NAME) return this.skip(length);
     if (length > this.left) this.naming = Naming.malformed;
     else if (length === 0) this.naming = Naming.found;
     else this.expectText(length);
+  }
+
+  /** Before the name, where protobuf permits it; one that is longer than any is stepped over, and none of that is known. */
+  private onEarlyVersion(length: number): void {
+    this.version = '';
+    if (length === 0 || length >= this.left || length > MAX_SEARCHED_BYTES) return this.skip(length);
+    this.expectText(length);
   }
 
   private expectText(octets: number): void {
@@ -220,7 +233,7 @@ export class NameReader {
 
   private skip(octets: number): void {
     if (octets > this.left) this.naming = Naming.malformed;
-    else if (octets === this.left) this.naming = Naming.absent;
+    else if (octets === this.left) this.absent();
     else if (this.length - this.left + octets > MAX_SEARCHED_BYTES) this.naming = Naming.tooLate;
     else if (octets === 0) this.endField();
     else {
@@ -229,9 +242,14 @@ export class NameReader {
     }
   }
 
+  private absent(): void {
+    this.version = '';
+    this.naming = Naming.absent;
+  }
+
   private endField(): void {
     this.expect(Part.tag);
-    if (this.left === 0) this.naming = Naming.absent;
+    if (this.left === 0) this.absent();
     else if (this.length - this.left > MAX_SEARCHED_BYTES) this.naming = Naming.tooLate;
   }
 
@@ -254,10 +272,11 @@ export class NameReader {
     return at + n;
   }
 
-  /** The name is read, or after it the version. */
+  /** The name is read, or the version before or after it. */
   private onText(text: string): void {
-    if (this.isNamed) this.version = text;
+    if (this.isNamed || this.tag === VERSION) this.version = text;
     else this.name = text;
+    if (!this.isNamed && this.tag === VERSION) return this.endField();
     if (this.isNamed || this.left === 0) this.naming = Naming.found;
     else {
       this.isNamed = true;

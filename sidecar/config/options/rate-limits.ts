@@ -26,13 +26,13 @@ const rateLimit = inCode(
     }),
     models: option(listOf(modelName(), 'models', 64).min(1, { error: 'at least one model' }).optional(), {
       meaning:
-        'Only calls that name one of these models in their request; they share the bucket. A stream counts once, for the model of its first message. A request whose model cannot be read counts as if it named one of these.',
+        'Only calls that name one of these models in their request; they share the bucket. A stream counts once for the model of its first message, and once more each time it goes on with another model or version; messages of compressed streams after the first one are not read. A request whose model cannot be read counts as if it named one of these. Calls of methods that name no model in the way of the Open Inference Protocol are not of this limit.',
       otherwise: 'absent: whatever model a call names',
       why: 'Most limits are about a caller.',
     }),
     version: option(shortText('a version').optional(), {
       meaning:
-        'Beside one model: only requests with this `model_version`, or, where each version has a process, the calls that it gets.',
+        'Beside one model: only requests with this `model_version`, or, where each version has a process, the calls that it gets. One server with several versions chooses itself for a request that names none, which is not counted here: a limit on the model below this one counts it. Where a limit has a version, a request with a version after other fields than the name, as no usual encoder writes it, is refused (INVALID_ARGUMENT).',
       otherwise: 'absent: all versions',
       why: 'Versions of a model mostly cost the same.',
     }),

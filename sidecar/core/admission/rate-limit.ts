@@ -66,6 +66,8 @@ export class RateLimits {
   readonly counts: readonly RateCount[];
   /** A rule is about single models, so that requests have to be read. */
   readonly hasModels: boolean;
+  /** A rule is about a version of a model, so that no version in them may be missed. */
+  readonly hasVersions: boolean;
 
   /** @param before the limits until now: rules about the same calls keep their buckets, and models their counts. */
   constructor(rules: readonly RateRule[], before?: RateLimits) {
@@ -82,6 +84,7 @@ export class RateLimits {
     this.rules = rules.map((rule) => new Rule(rule, countOf));
     this.counts = [...counts.values()];
     this.hasModels = this.rules.some(({ isOfModels }) => isOfModels);
+    this.hasVersions = rules.some(({ version }) => version !== undefined);
     if (before === undefined) return;
     this.refused = before.refused;
     for (const rule of this.rules) {
@@ -92,16 +95,31 @@ export class RateLimits {
 
   /** Null: the call is within its limit, of which it has taken one, or there is none for it. */
   take(call: RatedCall, nowMs: number): RateRefusal | null {
-    for (const rule of this.rules) {
-      if (!rule.matches(call)) continue;
-      const waitMs = rule.take(call.caller, nowMs);
-      if (waitMs <= 0) return null;
-      this.refused += 1;
-      const model = rule.isOfModels && !call.isUnreadable ? call.model : '';
-      (rule.counts.get(model) ?? this.counts[0]!).refused += 1;
-      return { waitMs, model: rule.isOfModels ? model : undefined };
-    }
+    const rule = this.ruleOf(call);
+    return rule === null ? null : this.takeFrom(rule, call, nowMs);
+  }
+
+  /**
+   * A stream goes on with another model, or another version. It is a call to that one as far as limits about models are concerned, as it
+   * could have begun so; other limits have counted it when it began.
+   */
+  takeMoved(call: RatedCall, nowMs: number): RateRefusal | null {
+    const rule = this.ruleOf(call);
+    return rule?.isOfModels === true ? this.takeFrom(rule, call, nowMs) : null;
+  }
+
+  private ruleOf(call: RatedCall): Rule | null {
+    for (const rule of this.rules) if (rule.matches(call)) return rule;
     return null;
+  }
+
+  private takeFrom(rule: Rule, call: RatedCall, nowMs: number): RateRefusal | null {
+    const waitMs = rule.take(call.caller, nowMs);
+    if (waitMs <= 0) return null;
+    this.refused += 1;
+    const model = rule.isOfModels && !call.isUnreadable ? call.model : '';
+    (rule.counts.get(model) ?? this.counts[0]!).refused += 1;
+    return { waitMs, model: rule.isOfModels ? model : undefined };
   }
 }
 

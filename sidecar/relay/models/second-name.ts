@@ -1,5 +1,7 @@
 /** Field 1, length-delimited: as `model-name.ts` reads it. */
 const NAME = 8 * 1 + 2;
+/** Field 2, length-delimited: the version, which stands right after the name in every known encoder's messages. */
+export const VERSION = 8 * 2 + 2;
 /** A larger tag is no field's; decoders of 32 bits would take it for that of another one. */
 export const TAG_LIMIT = 2 ** 32;
 /** A varint is at most ten octets. */
@@ -8,18 +10,25 @@ const LARGEST_SCALE = 2 ** 63;
 const Part = { tag: 0, length: 1, number: 2, skip: 3 } as const;
 
 /**
- * Whether a message names its model once more after the field that was read for it. Decoders of protobuf take the last field of a
- * number, so that a message with two names is for the second one. Fields are stepped over by their lengths: what a large
+ * Whether a message names its model once more after the field that was read for it, or, where that matters, a version. Decoders of
+ * protobuf take the last field of a number, so that a message with two names is for the second one. Fields are stepped over by their lengths: what a large
  * tensor costs is one addition for each read of it.
  */
 export class SecondName {
-  /** A second name has come, or what is no field, after which nothing is known. */
+  /** A second name (or version) has come, or what is no field, after which nothing is known. */
   isFound = false;
   private part: (typeof Part)[keyof typeof Part] = Part.tag;
   private value = 0;
   private scale = 1;
   /** Octets of the field under way that are still to come. */
   private rest = 0;
+
+  private readonly findsVersions: boolean;
+
+  /** @param of what: second `names`, or `versions` beside them, which were not read where they come here. */
+  constructor(of: 'names' | 'versions' = 'names') {
+    this.findsVersions = of === 'versions';
+  }
 
   /** A message begins, or goes on, at the tag of a field. */
   begin(): void {
@@ -31,6 +40,7 @@ export class SecondName {
   onTag(tag: number): void {
     const type = tag % 8;
     if (tag < 8 || tag === NAME || tag >= TAG_LIMIT) this.isFound = true;
+    else if (tag === VERSION && this.findsVersions) this.isFound = true;
     else if (type === 0) this.expect(Part.number);
     else if (type === 1) this.skip(8);
     else if (type === 2) this.expect(Part.length);

@@ -170,6 +170,29 @@ describe('Inbound, by model', () => {
       assert.deepEqual(rowsOf('outrider_rate_limited_total').at(-1), ['large', '9', 1]);
     });
 
+    it('a version leads past its limit nowhere in the message', () => {
+      limited({ version: '9', burst: 1 });
+      const [name, nine, eight] = [
+        [0x0a, 5, ...Buffer.from('large')],
+        [0x12, 1, 0x39],
+        [0x12, 1, 0x38],
+      ];
+      const other = [0x1a, 1, 0x69];
+      const of = (...octets: number[]): PeerStream => infer('', { body: grpcMessage(Buffer.from(octets)) });
+      assert.deepEqual(
+        statusesOf([of(...nine, ...other, ...name), of(...nine, ...name)]),
+        [0, 8],
+        'before the name',
+      );
+      assert.deepEqual(statusesOf([of(...nine, ...name, ...eight), of(...eight, ...name, ...nine)]), [0, 8]);
+      for (const call of [of(...name, ...other, ...nine), of(...name, ...eight, ...other, ...nine)])
+        assertEnd(call, [3, 'no-model-name'], { 'grpc-message': /has a version after other fields/ });
+      const zipped = gzipSync(Buffer.from([...name, ...other, ...nine]));
+      const metadata = [['grpc-encoding', 'gzip']] as const;
+      const packed = infer('', { body: grpcMessage(zipped, zipped.length, 1), metadata });
+      refused(packed, /cannot be read .*has a version after other fields/, '500');
+    });
+
     it('a stream counts once, for its first message, and a refused one ends there', () => {
       limited({ burst: 1 });
       const stream = infer('', { path: STREAM, body: null });
@@ -180,10 +203,37 @@ describe('Inbound, by model', () => {
       assert.equal(next.isOver, false, 'it has not said its model');
       stack.settle(next.data(anInferRequest('large')));
       refused(next, /model 'large'/);
-      const other = infer('', { path: STREAM, body: null });
-      stack.settle(other.data(anInferRequest('small')));
-      stack.settle(other.data(anInferRequest('large'), Flag.endStream));
-      assert.equal(other.status, 0, 'it is of its first model');
+    });
+
+    it('a stream that goes on with another model counts for that one, each time', () => {
+      limited({ burst: 2 });
+      const stream = infer('', { path: STREAM, body: null });
+      for (const model of ['small', 'small', 'large', 'large', 'small', 'large'])
+        stack.settle(stream.data(anInferRequest(model)));
+      assert.equal(stream.isOver, false, 'it began with another, and came to this one twice');
+      stack.settle(stream.data(anInferRequest('small')));
+      const body = anInferRequest('large');
+      for (const octet of body) if (!stream.isOver) stack.settle(stream.data(Buffer.from([octet])));
+      refused(stream, /model 'large'/);
+      stack.advance(60_000);
+      const packed = infer('', { path: STREAM, body: null });
+      const all = ['small', 'large', 'small', 'large', 'small', 'large'].map((model) =>
+        anInferRequest(model),
+      );
+      stack.settle(packed.data(Buffer.concat(all)));
+      refused(packed, /model 'large'/);
+      stack.assertIdle();
+    });
+
+    it('limits that are about no model count a stream once, whatever it goes on with', () => {
+      const [of] = limits({ burst: 9 }).rateLimits!;
+      start({ rateLimits: [of!, { callers: ['*'], methods: ['*'], perSecond: 2, burst: 1 }] });
+      answers();
+      const stream = infer('', { path: STREAM, body: null });
+      for (const model of ['small', 'other', 'large', 'small'])
+        stack.settle(stream.data(anInferRequest(model)));
+      stack.settle(stream.data(anInferRequest('other'), Flag.endStream));
+      assert.equal(stream.status, 0);
     });
 
     it('a large request is counted by its name, wherever that is cut', () => {

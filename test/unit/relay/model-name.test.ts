@@ -106,6 +106,36 @@ describe('the name of a model', () => {
     assert.ok(twice > 0);
   });
 
+  it('read for versions, a message has the version that a decoder takes too, in whatever order its fields stand', () => {
+    const { requestDeserialize: decode } = ModelInfer;
+    const text = (tag: number) =>
+      fc.string({ maxLength: 9 }).map((each) => {
+        const octets = Buffer.from(each);
+        return Buffer.concat([Buffer.from([tag, octets.length]), octets]);
+      });
+    const field = fc.oneof(text(0x0a), text(0x12), text(0x1a), fc.constant(Buffer.from([0x3a, 2, 0x12, 0])));
+    const seen = { early: 0, unclear: 0 };
+    fc.assert(
+      fc.property(fc.array(field, { minLength: 1, maxLength: 5 }), cuts, (fields, lengths) => {
+        const message = Buffer.concat(fields);
+        const body = grpcMessage(message);
+        const reader = new NameReader('versions');
+        for (let at = 0, i = 0; at < body.length; i++) {
+          const end = Math.min(body.length, at + lengths[i % lengths.length]!);
+          while (at < end && reader.naming !== Naming.twice) at = reader.feed(body, at, end);
+          if (reader.naming === Naming.twice) break;
+        }
+        if (reader.naming === Naming.twice) seen.unclear++;
+        if (reader.naming !== Naming.found) return;
+        const { model_name, model_version } = decode(message);
+        assert.deepEqual([reader.name, reader.version], [model_name, model_version]);
+        if (message[0] === 0x12 && reader.version !== '') seen.early++;
+      }),
+      { numRuns: 2_000 },
+    );
+    assert.ok(seen.early > 0 && seen.unclear > 0, JSON.stringify(seen));
+  });
+
   it('octets that are no message have no model name, and nothing is thrown', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), cuts, (bytes, lengths) => {

@@ -9,8 +9,8 @@ const LARGE = [0x3a, 0x80, 0x08, ...new Array<number>(1_024).fill(0x0a)];
 const FIXED = [0x49, 1, 2, 3, 4, 5, 6, 7, 8, 0x55, 1, 2, 3, 4];
 
 /** Fed in reads of this length. */
-function found(octets: readonly number[], length: number): boolean {
-  const second = new SecondName();
+function found(octets: readonly number[], length: number, of: 'names' | 'versions' = 'names'): boolean {
+  const second = new SecondName(of);
   const bytes = Buffer.from(octets);
   second.begin();
   for (let at = 0; at < bytes.length && !second.isFound; )
@@ -29,6 +29,15 @@ describe('a second name in a message', () => {
       assert.equal(found([...VERSION, 0x8a, 0x00, 1, 0x62], length), true, 'in a longer spelling of its tag');
     });
   }
+
+  it('a version is found where versions matter, and within another field it is none', () => {
+    const inner = [0x3a, VERSION.length, ...VERSION];
+    for (const length of [1, 3, 4_096]) {
+      assert.equal(found([...NUMBER, ...inner, ...LARGE, ...FIXED], length, 'versions'), false);
+      assert.equal(found([...NUMBER, ...inner, ...VERSION], length, 'versions'), true);
+      assert.equal(found(NAME, length, 'versions'), true);
+    }
+  });
 
   it('what is no field counts as one: nothing is known after it', () => {
     const wrapped = [0x8a, 0x80, 0x80, 0x80, 0x10]; // 10 + 2³², which decoders of 32 bits take for field 1
