@@ -264,6 +264,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
       if (call.fallback?.isAway) {
         // A request that crashed a model goes to no other endpoint.
         if (call.hasCrashed) call.fallback.failure ??= failure;
+        if (call.coldUntilMs > 0) this.coldStart?.leave(call);
         return call.fallback.home.nextStep(call);
       }
       if (call.methodState !== null && fallBack(call, failure, outcome, this) === Next.handled) return;

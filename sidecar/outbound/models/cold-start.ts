@@ -102,9 +102,10 @@ export class ColdStart {
     return this.breaker.waitUntil(call, Math.min(nowMs + lookMs, call.coldUntilMs));
   }
 
-  /** The call has ended, or its answer has begun: its place is free. */
+  /** The call has ended, its answer has begun, or it goes back to the upstream it came from: its place is free. */
   leave(call: OutboundCall): void {
     this.held.delete(call);
+    call.coldUntilMs = 0;
   }
 
   /** Nothing is up: the call waits, may try every endpoint again then, and a start is asked for. */

@@ -232,6 +232,19 @@ describe('Scenario: a call falls back', () => {
       });
     }
 
+    it('and keeps no place there for a call that has waited for its start in vain', () => {
+      startBroken([TO_SMALL], {}, { coldStart: { waitMs: 1_000, maxWaiting: 1 } });
+      small.outbound.update(anUpstream([], { name: 'small', coldStart: { waitMs: 1_000, maxWaiting: 1 } }));
+      for (let i = 0; i < 3; i++) {
+        const stream = call();
+        assert.equal(stream.isOver, false, `call ${i} waits`);
+        stack.advance(1_100);
+        isBroken(stream);
+      }
+      assert.deepEqual(small.outbound.coldStart!.counts, { waited: 3, expired: 3, refused: 0 });
+      stack.assertIdle();
+    });
+
     it('does not go round: what falls back does not fall back further', () => {
       const toBig: FallbackConfig = { kind: 'upstream', upstream: 'big' };
       startBroken([TO_SMALL], {}, { routes: [aRoute({ fallback: [toBig] })] });
