@@ -5,6 +5,7 @@ import { type Answer, isMoreUrgent, type Job, latestDeadline, placesOf, type Run
 import { type JobEnd, Ledger, type QueueCounters } from './ledger.js';
 import { type Later, QueueTimeouts } from './queue-timeouts.js';
 import { NO_RUN_LOG, type RunLog } from './run-log.js';
+import type { Sequence } from './sequences.js';
 import { Streams } from './streams.js';
 import { type Lane, Turns } from './turns.js';
 
@@ -169,7 +170,7 @@ export class InferenceQueue {
       this.timeouts.remove(job);
       batch.push(job);
       rows += placesOf(job);
-      if (job.sequence !== undefined) job.sequence.busy = true;
+      if (job.sequence !== undefined) occupy(job.sequence);
       if (rows < key.maxBatch && !this.alone.has(job) && job.streams === undefined) continue;
       at++;
       break;
@@ -289,6 +290,11 @@ export class InferenceQueue {
       this.turns.charge(runner, (this.runNow() - began) / (1 + (this.underWay.get(runner) ?? 0)));
     }
   }
+}
+
+function occupy(sequence: Sequence): void {
+  sequence.busy = true;
+  sequence.hasRun = true;
 }
 
 function runtimeTimer(ms: number, then: () => void): () => void {

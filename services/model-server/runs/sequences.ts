@@ -17,6 +17,8 @@ export interface Sequence {
   pending: number;
   /** A request of it runs. */
   busy: boolean;
+  /** A request of it has run, or runs: before that there is no state that another could build on. */
+  hasRun: boolean;
   lastMs: number;
 }
 
@@ -72,7 +74,7 @@ export class Sequences {
         );
       if (sequence === undefined) this.makeRoom();
       else if (sequence.ending) this.counts.ended += 1;
-      sequence = { id, state: undefined, ending: false, pending: 0, busy: false, lastMs: 0 };
+      sequence = { id, state: undefined, ending: false, pending: 0, busy: false, hasRun: false, lastMs: 0 };
       this.counts.started += 1;
     } else if (sequence === undefined || sequence.ending) {
       this.counts.lost += 1;
@@ -99,7 +101,9 @@ export class Sequences {
     if (sequence.ending && sequence.pending === 0) {
       this.remove(sequence, 'its last request was answered');
       this.counts.ended += 1;
-    } else this.touch(sequence);
+    } else if (!sequence.hasRun && sequence.pending === 0)
+      this.remove(sequence, 'its first request never ran');
+    else this.touch(sequence);
   }
 
   /** Ends what has been idle for too long. Called with each request, so that nothing needs a timer of its own. */

@@ -8,8 +8,12 @@ describe('the sequences of a model', () => {
   function sequences(limits = { idleMs: 10_000, max: 3 }) {
     const clock = new ManualClock();
     const all = new Sequences('m', limits, () => clock.now());
-    const enter = (id: string, flags: { start?: boolean; end?: boolean } = {}) =>
-      all.enter({ id, start: flags.start === true, end: flags.end === true });
+    /** A request that arrives, and runs. */
+    const enter = (id: string, flags: { start?: boolean; end?: boolean } = {}) => {
+      const sequence = all.enter({ id, start: flags.start === true, end: flags.end === true });
+      sequence.hasRun = true;
+      return sequence;
+    };
     /** One request from its arrival to its answer. */
     const call = (id: string, flags = {}) => {
       const sequence = enter(id, flags);
@@ -49,6 +53,20 @@ describe('the sequences of a model', () => {
       () => enter('x'),
       (error: RpcError) =>
         error.trailers['outrider-sequence'] === 'lost' && /never started here/.test(error.message),
+    );
+  });
+
+  it('are not there when their first request never ran: the next would be answered out of no context', () => {
+    const { all, enter } = sequences();
+    const first = all.enter({ id: 'a', start: true, end: false });
+    const second = all.enter({ id: 'a', start: false, end: false });
+    all.leave(first);
+    assert.equal(all.size, 1, 'another of them waits');
+    all.leave(second);
+    assert.equal(all.size, 0);
+    assert.throws(
+      () => enter('a'),
+      refused(status.FAILED_PRECONDITION, /'a' is not known: its first request never ran; expected/),
     );
   });
 

@@ -234,7 +234,7 @@ describe('streams in the inference queue', () => {
 
   describe('of one sequence', () => {
     const sequenceOf = (pending: number) => {
-      return { id: 'q', state: undefined, ending: false, pending, busy: false, lastMs: 0 };
+      return { id: 'q', state: undefined, ending: false, pending, busy: false, hasRun: false, lastMs: 0 };
     };
 
     it('follow each other: the second begins when the first has given its last answer', async () => {
