@@ -37,6 +37,7 @@ export class PreparedInfer implements Job {
   private readonly id: string;
   private readonly classes: readonly (number | undefined)[];
   private cancelListener: (() => void) | undefined = undefined;
+  private isCancelled = false;
   private hasLeft = false;
 
   /** Known and ready → parameters → every tensor valid → its sequence. Throws the RpcError or TensorError that says what is not. */
@@ -77,7 +78,8 @@ export class PreparedInfer implements Job {
   }
 
   onCancelled(listener: () => void): void {
-    this.cancelListener = listener;
+    if (this.isCancelled) listener();
+    else this.cancelListener = listener;
   }
 
   // ---- the end ----
@@ -118,6 +120,7 @@ export class PreparedInfer implements Job {
 
   /** The caller has gone: the job is withdrawn, and what runs of it is told. */
   cancel(): void {
+    this.isCancelled = true;
     this.serving.queue.withdraw(this);
     this.cancelListener?.();
     this.leave();

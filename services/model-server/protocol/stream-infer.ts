@@ -49,6 +49,7 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
       prepared = this.prepare(request);
       this.resumption?.begin(this.call, prepared.runner.card?.resumable === true);
     } catch (error) {
+      prepared?.leave();
       this.fail(toRpcError(error), request.id ?? '', request);
       return;
     }
@@ -91,14 +92,14 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
     // The only answer of a model that gives one is its last.
     if (prepared.options.emptyFinalResponse && !prepared.runner.isDecoupled)
       response.parameters = { ...response.parameters, triton_final_response: { bool_param: true } };
-    this.send({ infer_response: response });
+    this.sendAnswer({ infer_response: response });
   }
 
   private finish(prepared: PreparedInfer): void {
     if (this.ended || !prepared.options.emptyFinalResponse || !prepared.runner.isDecoupled) return;
     const response = prepared.respond(undefined);
     response.parameters = { triton_final_response: { bool_param: true } };
-    this.send({ infer_response: response });
+    this.sendAnswer({ infer_response: response });
   }
 
   private fail(error: RpcError, id: string, { model_name, model_version }: ModelInferRequest): void {
@@ -121,8 +122,13 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
   }
 
   private send(message: ModelStreamInferResponse): void {
-    if (this.resumption?.skips() !== true) this.call.write(message);
+    this.call.write(message);
     this.pace();
+  }
+
+  /** Unless it is one that the caller has. An error never is: the replica before gave none. */
+  private sendAnswer(message: ModelStreamInferResponse): void {
+    if (this.resumption?.skips() !== true) this.send(message);
   }
 
   /** Requests are read while few wait and the caller reads the answers: what it does not read is bounded. */

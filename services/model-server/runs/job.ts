@@ -63,7 +63,7 @@ export interface Job {
   readonly done: (error: RpcError | undefined, answer: Answer | undefined) => void;
   /** Of the request's metadata. */
   readonly header?: (name: string) => string | undefined;
-  /** Calls once, when the caller has gone. */
+  /** Calls once, when the caller has gone; at once where it has. */
   readonly onCancelled?: (listener: () => void) => void;
   /** Given by a job that takes many answers. */
   readonly streams?: AnswerStream | undefined;

@@ -7,6 +7,8 @@ import type { StreamCall } from '../../../../../services/model-server/protocol/c
 import type { Serving } from '../../../../../services/model-server/protocol/serving.js';
 import { modelStreamInfer } from '../../../../../services/model-server/protocol/stream-infer.js';
 import type { RpcError } from '../../../../../services/model-server/rpc.js';
+import type { Job } from '../../../../../services/model-server/runs/job.js';
+import { Sequences } from '../../../../../services/model-server/runs/sequences.js';
 import { Gate, QueueBench, runnerOf } from '../../../../kit/service/queue-jobs.js';
 
 /** A caller of ModelStreamInfer that reads, or does not. */
@@ -52,7 +54,7 @@ class Call implements StreamCall<ModelStreamInferResponse> {
   }
 }
 
-function stream(call: Call, gate?: Gate) {
+function stream(call: Call, gate?: Gate, more: object = {}) {
   const bench = new QueueBench();
   const FP32 = { datatype: 'FP32', shape: [-1], symbols: [undefined] } as const;
   const runner = runnerOf({
@@ -68,6 +70,7 @@ function stream(call: Call, gate?: Gate) {
     outputs: [{ name: 'y', ...FP32 }],
     takesParameters: false,
     isDecoupled: false,
+    ...more,
   });
   const serving = {
     models: new ModelTable([model as unknown as Model]),
@@ -75,10 +78,11 @@ function stream(call: Call, gate?: Gate) {
     runNow: () => bench.clock.now(),
   } as unknown as Serving;
   const receiver = modelStreamInfer(serving)(call);
-  const send = (id: string, value: number, model_name = 'm') => {
+  const send = (id: string, value: number, model_name = 'm', parameters = {}) => {
     const request: ModelInferRequest = {
       model_name,
       id,
+      parameters,
       inputs: [{ name: 'x', datatype: 'FP32', shape: [1] }],
       raw_input_contents: [new Uint8Array(Float32Array.of(value).buffer)],
     };
@@ -153,5 +157,49 @@ describe('ModelStreamInfer', () => {
     gate.release();
     await bench.settle();
     assert.deepEqual([call.written, stats.cancelled, stats.pending], [[], 2, 0]);
+  });
+
+  it('tells a run that its caller has gone, also one that asks only afterwards', async () => {
+    const call = new Call();
+    const gate = new Gate();
+    const told: string[] = [];
+    const { bench, send } = stream(call, undefined, {
+      execute: async ([job]: Job[]) => {
+        job!.onCancelled!(() => told.push('before'));
+        await gate.wait();
+        job!.onCancelled!(() => told.push('afterwards'));
+        return [{ outputs: [job!.inputs[0]!] }];
+      },
+    });
+    send('a', 1);
+    await bench.settle();
+    call.cancel();
+    gate.release();
+    await bench.settle();
+    assert.deepEqual(told, ['before', 'afterwards']);
+  });
+
+  it('keeps no place in a sequence for a request that the stream refuses', async () => {
+    const call = new Call({ 'outrider-resume-after': '2' });
+    const sequences = new Sequences('m', { idleMs: 10, max: 1000 }, () => 0);
+    const { bench, send, ids } = stream(call, undefined, { sequences, card: { resumable: true } });
+    const start = { sequence_id: { int64_param: '7' }, sequence_start: { bool_param: true } };
+    send('a', 1);
+    send('b', 1, 'm', start);
+    await bench.settle();
+    assert.deepEqual([ids(), sequences.size], [['b!'], 0]);
+  });
+
+  it('skips no error of a stream that goes on: only answers are what the caller has', async () => {
+    const call = new Call({ 'outrider-resume-after': '2' });
+    const { bench, send, ids } = stream(call, undefined, {
+      card: { resumable: true },
+      execute: async () => {
+        throw new Error('out of memory');
+      },
+    });
+    send('a', 1);
+    await bench.settle();
+    assert.deepEqual(ids(), ['a!']);
   });
 });
