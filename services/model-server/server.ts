@@ -72,7 +72,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   const { modelsDirectory, wallNow, runNow, log } = options;
   const found = chooseModels(modelsDirectory, findModels(modelsDirectory), options.only ?? []);
   const upstreams = new Upstreams(options.environment ?? {});
-  const deps: ModelDeps = { wallNow, runNow, upstream: (name) => upstreams.get(name) };
+  const deps: ModelDeps = { wallNow, runNow, upstream: (name) => upstreams.get(name), log };
   const models = new ModelTable(found.map((f) => new Model(f, deps)));
   const health = new HealthTable();
   for (const name of ['', ...models.names()]) health.set(name, 'NOT_SERVING');

@@ -67,7 +67,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/models.ts': 'test/stack/services/models.test.ts',
   'services/model-server/authoring/golden-block.ts': 'test/unit/cli/own-model/init.test.ts',
   'services/model-server/authoring/new-card.ts': 'test/unit/cli/own-model/init.test.ts',
-  'services/model-server/code/code-executor.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/code/load-code.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/code/upstream.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/network/network-executor.ts': 'test/stack/services/extensions.test.ts',

@@ -58,26 +58,23 @@ export class CodeExecutor implements Executor {
         `model '${deps.name}' answers with a stream only; expected ModelStreamInfer`,
       );
     const requests = jobs.map((job) => this.request(job));
-    let answers: readonly (ModelAnswer | Error)[];
+    let answers: readonly (Answer | RpcError)[];
     const inferBegan = deps.now();
+    let inferEnded = inferBegan;
     try {
-      answers = await code.execute(requests);
+      const given = await code.execute(requests);
+      inferEnded = deps.now();
+      answers = this.checked(given, jobs);
+      requests.forEach(keepState);
     } catch (error) {
-      throw jobs.length === 1 ? this.failure(error) : error;
+      if (jobs.length > 1) throw error; // each request runs again, from the state before
+      requests.forEach(keepState);
+      throw this.failure(error);
     } finally {
-      for (const request of requests) {
-        keepState(request);
-        request.abandon();
-      }
+      for (const request of requests) request.abandon();
     }
-    const inferEnded = deps.now();
-    if (answers.length !== jobs.length)
-      throw new Error(`the code gave ${answers.length} answers, expected ${jobs.length}`);
-    const checked = answers.map((answer, i) =>
-      answer instanceof Error ? this.failure(answer) : this.select(answer, jobs[i]!),
-    );
     return {
-      answers: checked,
+      answers,
       times: {
         inputMs: inferBegan - began,
         inferMs: inferEnded - inferBegan,
@@ -87,8 +84,11 @@ export class CodeExecutor implements Executor {
   }
 
   async release(): Promise<void> {
-    await this.code.close?.();
-    await this.deps.release();
+    try {
+      await this.code.close?.();
+    } finally {
+      await this.deps.release();
+    }
   }
 
   private answersOf(job: ExecutedJob): AsyncIterator<Answer> {
@@ -123,6 +123,18 @@ export class CodeExecutor implements Executor {
       if (tensor !== undefined) inputs[name] = tensor;
     });
     return new RunningRequest(job, inputs, this.deps.wallNow);
+  }
+
+  /** Throws an Error where the code gave no answer for each job. */
+  private checked(
+    given: readonly (ModelAnswer | Error)[],
+    jobs: readonly ExecutedJob[],
+  ): (Answer | RpcError)[] {
+    if (given.length !== jobs.length)
+      throw new Error(`the code gave ${given.length} answers, expected ${jobs.length}`);
+    return given.map((answer, i) =>
+      answer instanceof Error ? this.failure(answer) : this.select(answer, jobs[i]!),
+    );
   }
 
   /** The outputs that were asked for, in their order; what the code gave wrongly is its own fault. */
@@ -177,13 +189,13 @@ class RunningRequest implements ModelRequest {
     if (this.controller === undefined) {
       const controller = new AbortController();
       this.controller = controller;
-      this.job.onCancelled?.(() => this.abandon());
       const leftMs = this.deadlineMs - this.wallNow();
       if (leftMs <= 0) controller.abort();
       else if (leftMs < 2 ** 31) {
         this.timer = setTimeout(() => controller.abort(), leftMs);
         this.timer.unref();
       }
+      this.job.onCancelled?.(() => this.abandon());
     }
     return this.controller.signal;
   }

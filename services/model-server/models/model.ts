@@ -27,6 +27,8 @@ export interface ModelDeps {
   readonly runNow: () => number;
   /** See `CodeSource`. */
   readonly upstream: (name: string) => Upstream;
+  /** One line for people. */
+  readonly log: (line: string) => void;
 }
 
 /**
@@ -138,9 +140,9 @@ export class Model implements Runner, Signature {
       if (!executor.streamsOnly) await proveGolden(provable(executor), card);
       this.take(executor, card);
     } catch (error) {
-      await executor?.release();
       this.current = 'failed';
       this.reason = messageOf(error);
+      await this.close(executor);
     }
   }
 
@@ -166,13 +168,22 @@ export class Model implements Runner, Signature {
     this.reason = reason;
   }
 
-  /** No run may be under way. */
+  /** Gives the memory back. No run may be under way. Never rejects. */
   async release(reason = 'the server is stopping'): Promise<void> {
     const { executor } = this;
     this.executor = undefined;
     this.current = 'failed';
     this.reason = reason;
-    await executor?.release();
+    await this.close(executor);
+  }
+
+  /** What cannot be closed is no fault of the other models: it is said in the log, and the process goes on. */
+  private async close(executor: Executor | undefined): Promise<void> {
+    try {
+      await executor?.release();
+    } catch (error) {
+      this.deps.log(`${this.name} version ${this.version}: not closed: ${messageOf(error)}`);
+    }
   }
 
   private async open(card: Card): Promise<Executor> {

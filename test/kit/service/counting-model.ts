@@ -1,6 +1,6 @@
 /**
  * A model in code for tests, as a user would write one: it adds up the numbers of a sequence, counts in a stream, echoes a
- * parameter, fails on request, and calls an upstream.
+ * parameter, fails on request, and calls an upstream. Its settings make it refuse to open or to close.
  */
 
 import type {
@@ -39,6 +39,9 @@ export async function open(context: ModelContext): Promise<ModelCode> {
     ],
     outputs: [{ name: 'total', datatype: 'INT32', shape: [1] }],
     execute: (requests) => Promise.all(requests.map((r) => answer(r).catch((error: Error) => error))),
+    async close() {
+      if (context.settings['unclosable'] === true) throw new Error('it was told not to close');
+    },
     ...(context.settings['streams'] === true
       ? {
           async *stream(request: ModelRequest): AsyncGenerator<ModelAnswer> {

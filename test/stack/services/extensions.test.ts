@@ -102,6 +102,24 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
     assert.equal((await failure(harness.client.infer(counting(1)))).code, status.UNAVAILABLE);
   });
 
+  it('a model in code that cannot be closed stops neither the others nor the server', async () => {
+    const unclosable = 'settings: {unclosable: true}\n';
+    putCounting(models, unclosable);
+    mkdirSync(join(models, 'bad/1'), { recursive: true });
+    const card = `code: ${relative(join(models, 'bad/1'), CODE)}\n${unclosable}${GOLDEN}`;
+    writeFileSync(
+      join(models, 'bad/1/model.yaml'),
+      card.replace('total: {values: [3]}', 'total: {values: [4]}'),
+    );
+    harness = await startHarness(models);
+    assert.match(harness.server.models.all('bad')[0]!.why, /found 3, expected 4/);
+    await harness.client.call(inference.RepositoryModelUnload, { model_name: 'counting' });
+    assert.deepEqual(
+      harness.log.filter((line) => line.includes('not closed')),
+      ['bad', 'counting'].map((name) => `${name} version 1: not closed: it was told not to close`),
+    );
+  });
+
   it('keeps the state of each sequence apart, ends it with its last request, and says when it is lost', async () => {
     putCounting(models, 'sequence: {max: 2, idle: 10s}\n');
     harness = await startHarness(models);
