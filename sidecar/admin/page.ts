@@ -141,9 +141,10 @@ function registry(report: reports.RegistryReport | undefined): string {
 /** The DNS names of upstreams. */
 function names(rows: readonly reports.DnsReport[]): string {
   if (rows.length === 0) return '';
-  const lines = rows.map(({ upstream, name, state: how, addresses, kept, ageMs, problem }) => {
+  const lines = rows.map(({ upstream, name, found, state: how, addresses, kept, ageMs, problem }) => {
     const age = ageMs === undefined ? '' : `${(ageMs / 1000).toFixed(0)} s ago`;
-    return `<tr><td>${escapeHtml(upstream)}</td><td>${escapeHtml(name)}</td><td>${state(how)}</td><td class="n">${addresses}</td><td class="n">${kept}</td><td class="n">${age}</td><td>${escapeHtml(problem ?? '')}</td></tr>`;
+    const asked = found === undefined ? name : `${name} (${found})`;
+    return `<tr><td>${escapeHtml(upstream)}</td><td>${escapeHtml(asked)}</td><td>${state(how)}</td><td class="n">${addresses}</td><td class="n">${kept}</td><td class="n">${age}</td><td>${escapeHtml(problem ?? '')}</td></tr>`;
   });
   return `<h2>DNS</h2><table><thead><tr><th>upstream</th><th>name</th><th>state</th><th class="n">addresses</th><th class="n">kept</th><th class="n">last answer</th><th>why</th></tr></thead>
 <tbody>${lines.join('\n')}</tbody></table>`;

@@ -4,7 +4,8 @@ import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js
 import { PoisonTable } from '../core/retry/poison-requests.js';
 import { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { DnsDiscovery } from '../discovery/dns/dns.js';
-import { queryDns } from '../discovery/dns/query.js';
+import { dnsQueries } from '../discovery/dns/query.js';
+import { ResolverFiles } from '../discovery/dns/resolver-files.js';
 import type { Discovery, DiscoverySubscription } from '../discovery/snapshot.js';
 import { HealthChecker } from '../health/endpoints/checker.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
@@ -68,7 +69,8 @@ export class OutboundSide {
     this.unrouted = new UnroutedStream(context.dataPlane);
     this.health = new HealthChecker({ context: context.dataPlane, timers: context.deps.timers });
     const isAnswering = (address: Address): boolean => this.isAnswering(address);
-    this.dns = new DnsDiscovery({ query: queryDns, ...context.deps, isAnswering });
+    const query = dnsQueries(new ResolverFiles(context.deps.env));
+    this.dns = new DnsDiscovery({ query, ...context.deps, isAnswering });
   }
 
   async start(): Promise<void> {

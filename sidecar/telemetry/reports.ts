@@ -176,6 +176,8 @@ export interface DnsReport {
   readonly upstream: string;
   /** `NAME:PORT`. */
   readonly name: string;
+  /** The whole name that has the addresses, where the search list has completed it, or `/etc/hosts`. Absent: `name` is it. */
+  readonly found?: string;
   /**
    * `waiting`: no answer yet. `failing`: the last query failed, what was known serves. `empty`: the name has no address. `held`:
    * addresses are kept although DNS took them away, because most went at once.

@@ -3,7 +3,9 @@ import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, DnsConfig } from '../../config/model.js';
 import { IntentionTable } from '../../core/authorization/intentions.js';
 import { readAnswers } from '../../core/discovery/dns-answer.js';
-import { queryDns } from '../../discovery/dns/query.js';
+import { dnsQueries } from '../../discovery/dns/query.js';
+import { ResolverFiles } from '../../discovery/dns/resolver-files.js';
+import { ROUND_LIMIT_MS } from '../../discovery/dns/servers.js';
 import { type Finding, failed, ok, warning } from './finding.js';
 import type { Subject } from './subject.js';
 
@@ -29,11 +31,16 @@ export async function checkReach(upstream: string, endpoints: readonly Address[]
 
 /** What DNS says of the name of an upstream, and whether connections can be made to its addresses. */
 export async function checkName(upstream: string, config: DnsConfig): Promise<Finding[]> {
-  const { known, problem } = readAnswers(undefined, await queryDns(config).answers);
+  const query = dnsQueries(new ResolverFiles(process.env))(config);
+  const limit = setTimeout(() => query.cancel(), ROUND_LIMIT_MS);
+  const { answers, found: whole } = await query.result;
+  clearTimeout(limit);
+  const { known, problem } = readAnswers(undefined, answers);
   const addresses = known === undefined ? [] : [...known.a, ...known.aaaa];
-  const what = `${config.name}, the DNS name of ${upstream}`;
+  const isCompleted = whole !== undefined && whole !== config.name;
+  const what = `${config.name}${isCompleted ? ` (${whole})` : ''}, the DNS name of ${upstream}`;
   const next =
-    'look it up: `dig NAME`, or `dig @SERVER NAME` with `servers`; the name has to be whole, and its service headless with ready pods';
+    'look it up: `dig NAME`, or `dig @SERVER NAME` with `servers`; its service has to be headless, with ready pods';
   if (addresses.length === 0) return [failed('upstream', `${what}: ${problem}`, next)];
   const found = `${what}, has ${addresses.length} address${addresses.length === 1 ? '' : 'es'}`;
   const answer =

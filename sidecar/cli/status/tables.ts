@@ -189,6 +189,7 @@ function dnsTable(reports: readonly StatusReport[], palette: Palette): string {
       { title: 'caller', cell: ({ sidecar }) => sidecar },
       { title: 'upstream', cell: ({ upstream }) => upstream },
       { title: 'DNS', cell: ({ name }) => name },
+      { title: 'found', cell: ({ found = '' }) => found, isOptional: true },
       { title: 'state', cell: ({ state }) => shown(state) },
       { title: 'addresses', cell: ({ addresses }) => String(addresses) },
       { title: 'kept', cell: ({ kept }) => (kept === 0 ? '' : String(kept)), isOptional: true },

@@ -10,7 +10,6 @@ import type { SidecarFile } from '../options/sidecar-file.js';
 import type { Warning } from '../problem.js';
 import { warnOfCallCycles } from './call-cycles.js';
 import { warnOfConsul, warnOfRegistration } from './consul.js';
-import { warnOfShortNames } from './dns.js';
 import { type UpstreamFacts, warnOfDrills, warnOfPolicies, warnOfQueue } from './policies.js';
 
 /** Warnings about a valid sidecar file. */
@@ -21,7 +20,6 @@ export function sidecarWarnings(file: SidecarFile): Warning[] {
     if (inbound !== undefined) warnOfInbound(file, inbound, below(['inbound'], warn));
     if (outbound !== undefined) {
       const inside = below(['outbound'], warn);
-      warnOfShortNames(outbound, inside);
       warnOfUpstreams(outbound, (_, { endpoints }) => listed(endpoints, limits.memory_budget), inside);
     }
     warnOfDrills(file, admin, { isAdminNeeded: true }, warn);

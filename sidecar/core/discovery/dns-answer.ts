@@ -2,9 +2,19 @@
 export type RecordAnswer =
   | { readonly kind: 'addresses'; readonly addresses: readonly string[] }
   /** The server says that there are none: the name does not exist, or has no record of this type. */
-  | { readonly kind: 'none'; readonly why: string }
+  | {
+      readonly kind: 'none';
+      readonly why: string /** The name exists, without such a record. */;
+      readonly isName: boolean;
+    }
   /** No answer, or one that says nothing about the name, such as SERVFAIL. */
   | { readonly kind: 'failed'; readonly why: string };
+
+/** The answers of one round, of the record types that were asked for. */
+export interface Answers {
+  readonly a?: RecordAnswer;
+  readonly aaaa?: RecordAnswer;
+}
 
 /** What is known of a name: its addresses by record type, each once, in a stable order. */
 export interface KnownAddresses {
@@ -20,6 +30,8 @@ export interface Reading {
   readonly isEmpty: boolean;
   /** The round told nothing new of at least one type. */
   readonly isFailure: boolean;
+  /** It told something of the other type, which is in `known`. */
+  readonly isPartial: boolean;
   /** Why it failed or what is left out, one line; absent: all is well. */
   readonly problem?: string;
 }
@@ -33,15 +45,18 @@ const TYPES = { a: 'A', aaaa: 'AAAA' } as const;
  *
  * @param answers of the types that were asked for; one that was not is empty.
  */
-export function readAnswers(
-  before: KnownAddresses | undefined,
-  answers: { readonly a?: RecordAnswer; readonly aaaa?: RecordAnswer },
-): Reading {
+export function readAnswers(before: KnownAddresses | undefined, answers: Answers): Reading {
   const problems: string[] = [];
   let hasFailed = false;
   const whys = Object.values(answers).map((each) => (each.kind === 'failed' ? each.why : undefined));
   if (whys.every((why) => why !== undefined))
-    return { known: before, isEmpty: false, isFailure: true, problem: [...new Set(whys)].join('; ') };
+    return {
+      known: before,
+      isEmpty: false,
+      isFailure: true,
+      isPartial: false,
+      problem: [...new Set(whys)].join('; '),
+    };
   const read = (type: keyof typeof TYPES): readonly string[] => {
     const answer = answers[type];
     if (answer === undefined || answer.kind === 'none') return [];
@@ -53,9 +68,11 @@ export function readAnswers(
   const known = { a: read('a'), aaaa: read('aaaa') };
   const isEmpty = known.a.length === 0 && known.aaaa.length === 0;
   const problem = problems.length === 0 ? {} : { problem: problems.join('; ') };
-  if (isEmpty && hasFailed) return { known: before, isEmpty: false, isFailure: true, ...problem };
-  if (isEmpty) return { known, isEmpty, isFailure: false, problem: whyNone(answers), ...problem };
-  return { known, isEmpty, isFailure: hasFailed, ...problem };
+  if (isEmpty && hasFailed)
+    return { known: before, isEmpty: false, isFailure: true, isPartial: false, ...problem };
+  if (isEmpty)
+    return { known, isEmpty, isFailure: false, isPartial: false, problem: whyNone(answers), ...problem };
+  return { known, isEmpty, isFailure: hasFailed, isPartial: hasFailed, ...problem };
 }
 
 /** Each address once, sorted. A sinkhole answers with the unspecified address, which would lead to this machine. */
@@ -65,7 +82,7 @@ function usable(addresses: readonly string[], problems: string[]): readonly stri
   return kept.sort();
 }
 
-function whyNone(answers: Parameters<typeof readAnswers>[1]): string {
+function whyNone(answers: Answers): string {
   const whys = Object.values(answers).flatMap((each) => (each.kind === 'none' ? [each.why] : []));
   return [...new Set(whys)].join('; ');
 }

@@ -2,12 +2,14 @@ import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, DnsConfig, EndpointConfig } from '../../config/model.js';
 import { type KnownAddresses, type Reading, readAnswers } from '../../core/discovery/dns-answer.js';
 import { apply, type Listed, type Registry, reevaluate } from '../../core/discovery/eviction-guard.js';
+import type { SearchResult } from '../../core/discovery/name-search.js';
 import type { RuntimeDeps } from '../../runtime/deps.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import type { Timer } from '../../runtime/time/timers.js';
 import type { DnsReport } from '../../telemetry/reports.js';
 import { ownEndpoints } from '../endpoint-subset.js';
 import type { DnsQuery, StartQuery } from './query.js';
+import { ROUND_LIMIT_MS } from './servers.js';
 
 /** What the watcher of a name is made with. */
 export interface NameDeps extends RuntimeDeps {
@@ -19,8 +21,6 @@ export interface NameDeps extends RuntimeDeps {
 
 /** Addresses that are kept of a larger answer; `pool.max_endpoints` then says how many get connections. */
 export const MAX_ADDRESSES = 1_000;
-/** A round of queries that takes longer has failed, ms. */
-export const QUERY_LIMIT_MS = 5_000;
 /** Between two rounds while no address is known, and at least between two that are asked for early, ms. */
 export const QUICK_MS = 1_000;
 /** When most addresses vanish at once, those that still answer calls are kept this long, ms: as with Consul by default. */
@@ -46,6 +46,8 @@ export class NameWatcher {
   private registry: Registry<ListedAddress> | undefined;
   private published: readonly ListedAddress[] | undefined;
   private reading: Reading | undefined;
+  /** The name that the addresses are of, where a search list has completed it. */
+  private found: string | undefined;
   private problem: string | undefined;
   private answered: { readonly atMs: number; readonly count: number } | undefined;
   private rounds = 0;
@@ -80,6 +82,7 @@ export class NameWatcher {
       this.known = undefined;
       this.registry = undefined;
       this.reading = undefined;
+      this.found = undefined;
       this.answered = undefined;
       this.reevaluation?.cancel();
     }
@@ -104,11 +107,12 @@ export class NameWatcher {
 
   /** What status, page and metrics show. */
   report(): DnsReport {
-    const { upstream, config, answered, problem, rounds, failures } = this;
+    const { upstream, config, found, answered, problem, rounds, failures } = this;
     const kept = this.registry?.guard?.retained.size ?? 0;
     return {
       upstream,
       name: `${config.name}:${config.port}`,
+      ...(found === undefined || found === config.name ? {} : { found }),
       state: this.state(kept),
       addresses: answered?.count ?? 0,
       kept,
@@ -132,12 +136,13 @@ export class NameWatcher {
     const { clock, timers } = this.deps;
     this.next?.cancel();
     this.startedMs = clock.now();
-    const round = this.deps.query(this.config);
+    const isServing = (this.registry?.members.length ?? 0) > 0;
+    const round = this.deps.query(this.config, isServing ? this.found : undefined);
     this.running = round;
     // What one record type has answered by then counts, although the other has not.
-    this.limit = timers.after(QUERY_LIMIT_MS, () => round.cancel(), UNREF);
-    void round.answers.then((answers) => {
-      if (this.running === round) this.onAnswers(answers);
+    this.limit = timers.after(ROUND_LIMIT_MS, () => round.cancel(), UNREF);
+    void round.result.then((result) => {
+      if (this.running === round) this.onResult(result);
     });
   }
 
@@ -148,13 +153,14 @@ export class NameWatcher {
     running?.cancel();
   }
 
-  private onAnswers(answers: Parameters<typeof readAnswers>[1]): void {
+  private onResult({ answers, found }: SearchResult): void {
     this.running = undefined;
     this.limit?.cancel();
     const reading = readAnswers(this.known, answers);
     const nowMs = this.deps.clock.now();
     this.rounds += 1;
     this.reading = reading;
+    this.found = found ?? this.found;
     if (reading.isFailure) this.failures += 1;
     if (reading.known !== undefined && reading.known !== this.known) {
       this.known = reading.known;
@@ -204,8 +210,9 @@ export class NameWatcher {
     const { published } = this;
     if (published !== undefined && areSame(published, after.members)) return;
     this.published = after.members;
-    const { upstream, config } = this;
-    const fields = { upstream, name: config.name, before: published?.length ?? 0, now: after.members.length };
+    const { upstream, config, found } = this;
+    const counts = { before: published?.length ?? 0, now: after.members.length };
+    const fields = { upstream, name: config.name, ...(found !== undefined && { found }), ...counts };
     this.deps.logger.info(fields, 'DNS has changed the endpoints of an upstream');
     this.onEndpoints(after.members.map(({ endpoint }) => endpoint));
   }
@@ -213,13 +220,18 @@ export class NameWatcher {
   // ---- log ----
 
   /** Each change of what is wrong, once. */
-  private say({ problem, isFailure }: Reading): void {
+  private say({ problem, isFailure, isPartial }: Reading): void {
     const before = this.problem;
     this.problem = problem;
     if (problem === before) return;
     const fields = { upstream: this.upstream, name: this.config.name };
     const { logger } = this.deps;
     if (problem === undefined) logger.info(fields, 'DNS answers again');
+    else if (isPartial)
+      logger.warn(
+        { ...fields, problem },
+        'DNS fails for one record type, whose addresses stay; the other is followed',
+      );
     else if (isFailure) logger.warn({ ...fields, problem }, 'DNS fails; what is known stays in use');
     else logger.warn({ ...fields, problem }, 'DNS has no usable address for an upstream');
   }

@@ -1,68 +1,75 @@
-import { Resolver } from 'node:dns/promises';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { DnsConfig } from '../../config/model.js';
-import type { RecordAnswer } from '../../core/discovery/dns-answer.js';
+import type { Answers, KnownAddresses, RecordAnswer } from '../../core/discovery/dns-answer.js';
+import { candidatesOf, NameSearch, type SearchResult } from '../../core/discovery/name-search.js';
+import type { ResolverFiles } from './resolver-files.js';
+import { DnsServers, type RecordType } from './servers.js';
 
 /** One round of queries for a name. */
 export interface DnsQuery {
-  /** Answers of the record types that were asked for. Never rejects. */
-  readonly answers: Promise<{ readonly a?: RecordAnswer; readonly aaaa?: RecordAnswer }>;
-  /** Ends it; `answers` then resolves with what has come, and with a failure for each type that is still open. */
+  /** Answers of the record types that were asked for, and the name that they are about. Never rejects. */
+  readonly result: Promise<SearchResult>;
+  /** Ends it; `result` then resolves with what has come, and with a failure for each type that is still open. */
   cancel(): void;
 }
 
-/** Starts a round of queries. */
-export type StartQuery = (config: DnsConfig) => DnsQuery;
+/** Starts a round of queries. @param before the name that was found last time, and whose addresses are in use. */
+export type StartQuery = (config: DnsConfig, before?: string) => DnsQuery;
 
-/** A lost datagram is noticed after this long, ms; the next try waits about twice as long. */
-const TRY_MS = 1_000;
-const TRIES = 2;
-
-/** What a server says with authority, and how it is called there. */
-const NONE: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'there is no such name (NXDOMAIN)',
-  ENODATA: 'the name has no address',
-};
-
-/** What is no word about the name. Other codes are shown as they are. */
-const FAILED: Readonly<Record<string, string>> = {
-  ETIMEOUT: 'no DNS server answered in time',
-  ECONNREFUSED: 'no DNS server listens there',
-  ESERVFAIL: 'the DNS server could not find out (SERVFAIL)',
-  EREFUSED: 'the DNS server refuses (REFUSED)',
-  EBADRESP: 'the answer of the DNS server makes no sense',
-  ECANCELLED: 'no DNS server answered in time',
-};
+/** Stands for the name that was found. */
+const HOSTS_FILE = '/etc/hosts';
 
 /**
- * Asks for the A and AAAA records of a name by c-ares, as Envoy and gRPC do: it takes no thread of libuv's pool, as `dns.lookup`
- * does, tells a name without addresses from a server without an answer, and can be ended. Long answers come by TCP. /etc/hosts and the
- * search list are not read. Each round has a resolver of its own, so that a changed resolv.conf is seen and nothing is cached.
+ * Rounds that look names up as the C library does: /etc/hosts first, for the name as it is written, then DNS with the search list of
+ * resolv.conf, the A and AAAA records of one candidate at a time. Each round has resolvers of its own, so that a changed resolv.conf is seen
+ * and nothing is cached.
  */
-export const queryDns: StartQuery = ({ name, family, servers }) => {
-  const resolver = new Resolver({ timeout: TRY_MS, tries: TRIES });
-  if (servers.length > 0) resolver.setServers(servers.map(writeAddress));
-  const ask = async () => ({
-    ...(family === 'ipv6' ? {} : { a: outcomeOf(resolver.resolve4(name)) }),
-    ...(family === 'ipv4' ? {} : { aaaa: outcomeOf(resolver.resolve6(name)) }),
-  });
-  return {
-    answers: ask().then(async ({ a, aaaa }) => ({
-      ...(a && { a: await a }),
-      ...(aaaa && { aaaa: await aaaa }),
-    })),
-    cancel: () => resolver.cancel(),
+export function dnsQueries(files: ResolverFiles): StartQuery {
+  return ({ name, family, servers }, before) => {
+    const settings = files.settings();
+    const types = typesOf(family, settings.isWithoutAaaa);
+    const listed = answersOf(files.addressesOf(name.replace(/\.$/, '')), types);
+    if (listed !== undefined)
+      return { result: Promise.resolve({ answers: listed, found: HOSTS_FILE }), cancel: () => {} };
+    const asked = new DnsServers(servers.map(writeAddress), settings);
+    const search = new NameSearch(candidatesOf(name, settings), before === HOSTS_FILE ? undefined : before);
+    return { result: searchFor(search, types, asked), cancel: () => asked.cancel() };
   };
-};
+}
 
-async function outcomeOf(records: Promise<string[]>): Promise<RecordAnswer> {
-  try {
-    return { kind: 'addresses', addresses: await records };
-  } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    const none = NONE[code];
-    return none === undefined
-      ? { kind: 'failed', why: FAILED[code] ?? (code || message) }
-      : { kind: 'none', why: none };
+async function searchFor(
+  search: NameSearch,
+  types: readonly RecordType[],
+  servers: DnsServers,
+): Promise<SearchResult> {
+  for (;;) {
+    const name = search.next();
+    if (name === undefined) return { answers: tooLong(types) };
+    const asked = await Promise.all(
+      types.map(async (type) => [type, await servers.ask(name, type)] as const),
+    );
+    const result = search.take(Object.fromEntries(asked));
+    if (result !== undefined) return result;
   }
+}
+
+function typesOf(family: DnsConfig['family'], isWithoutAaaa: boolean): readonly RecordType[] {
+  if (family === 'ipv6') return ['aaaa'];
+  return family === 'ipv4' || isWithoutAaaa ? ['a'] : ['a', 'aaaa'];
+}
+
+/** What the file has of these types; undefined: no address, so that DNS is asked. */
+function answersOf(known: KnownAddresses | undefined, types: readonly RecordType[]): Answers | undefined {
+  if (known === undefined || types.every((type) => known[type].length === 0)) return undefined;
+  const answerOf = (addresses: readonly string[]): RecordAnswer =>
+    addresses.length > 0
+      ? { kind: 'addresses', addresses }
+      : { kind: 'none', why: 'the name has no address', isName: true };
+  return Object.fromEntries(types.map((type) => [type, answerOf(known[type])]));
+}
+
+/** Every candidate is longer than a name can be. */
+function tooLong(types: readonly RecordType[]): Answers {
+  const answer: RecordAnswer = { kind: 'failed', why: 'the name is longer than 253 octets' };
+  return Object.fromEntries(types.map((type) => [type, answer]));
 }

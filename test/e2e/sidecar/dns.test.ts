@@ -1,6 +1,6 @@
 /**
- * An upstream by a DNS name, between real sidecars: each address is an endpoint with the identity of the service, changes are followed
- * without a failed call, and what DNS does wrong changes nothing.
+ * An upstream by a short DNS name, between real sidecars, where the first of two DNS servers always fails: each address is an endpoint
+ * with the identity of the service, changes are followed without a failed call, and what DNS does wrong changes nothing.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -17,6 +17,7 @@ describe('An upstream by a DNS name', function () {
   this.timeout(60_000);
 
   let dns: DnsServer;
+  let failing: DnsServer;
   let bench: SidecarBench;
   let models: TestService[];
   let peers: SidecarProcess[];
@@ -28,6 +29,8 @@ describe('An upstream by a DNS name', function () {
   before(async () => {
     dns = await DnsServer.start();
     dns.says = 'NXDOMAIN';
+    failing = await DnsServer.start();
+    failing.says = 'SERVFAIL';
     models = [await startTestService(), await startTestService()];
     bench = await SidecarBench.open();
     const identity = await bench.identity('testing');
@@ -46,7 +49,8 @@ describe('An upstream by a DNS name', function () {
     port = chosen;
     peers = [first, await start('127.0.0.3', port, models[1]!)];
     file = { service: 'app', identity: await bench.identity('app') };
-    caller = await bench.start('caller', { ...file, outbound: outbound(byName()) });
+    const env = { LOCALDOMAIN: 'svc.test mesh.test', RES_OPTIONS: 'ndots:5' };
+    caller = await bench.start('caller', { ...file, outbound: outbound(byName()) }, env);
     app = new Caller(caller.address('upstream testing'));
   });
 
@@ -55,13 +59,14 @@ describe('An upstream by a DNS name', function () {
     await bench?.close();
     for (const model of models ?? []) model.close();
     dns?.close();
+    failing?.close();
   });
 
   const outbound = (source: object) => ({
     upstreams: { testing: { listen: '127.0.0.1:0', ...source } },
   });
   const byName = () => ({
-    dns: { name: 'testing.mesh.test', port, refresh: '1s', servers: [dns.address] },
+    dns: { name: 'testing', port, refresh: '1s', servers: [failing.address, dns.address] },
   });
   const reportOf = async (): Promise<DnsReport> => (await caller.report()).dns![0]!;
   const endpoints = async (): Promise<string[]> =>
@@ -73,10 +78,14 @@ describe('An upstream by a DNS name', function () {
     await isState('empty');
     const { status, text } = await caller.page('/ready');
     assert.equal(status, 503);
-    assert.match(text, /upstream testing: it has no endpoint \(DNS: there is no such name \(NXDOMAIN\)\)/);
+    assert.match(
+      text,
+      /upstream testing: it has no endpoint \(DNS: there is no such name \(NXDOMAIN\): testing, and 2 before it\)/,
+    );
   });
 
   it('has every address as an endpoint, which proves the identity of the service', async () => {
+    dns.names.set('testing.svc.test', 'NXDOMAIN');
     dns.says = ['127.0.0.3', '127.0.0.2'];
     await caller.ready();
     await until(
@@ -89,8 +98,8 @@ describe('An upstream by a DNS name', function () {
     assert.deepEqual((await load.stop()).failures, []);
     for (const { stats } of models)
       assert.ok(stats.started >= 5, JSON.stringify(models.map((each) => each.stats)));
-    const { name, state, addresses } = await reportOf();
-    assert.deepEqual([name, state, addresses], [`testing.mesh.test:${port}`, 'current', 2]);
+    const { name, found, state, addresses } = await reportOf();
+    assert.deepEqual([name, found, state, addresses], [`testing:${port}`, 'testing.mesh.test', 'current', 2]);
     assert.match((await caller.page('/')).text, /<h2>DNS<\/h2>.*testing\.mesh\.test/s);
   });
 

@@ -5,7 +5,10 @@ import { invalid, ok, type Parsed, quoted } from '../../codecs/parse-result.js';
 import { block, option, value } from '../option.js';
 import { checkedText, choice, codec, duration, listOf, readPeer, wholeNumber } from '../values.js';
 
-const NAME_EXPECTED = 'a whole DNS name such as "digits.models.svc.cluster.local"';
+const NAME_EXPECTED = 'a DNS name such as "digits.models" or "digits.models.svc.cluster.local"';
+/** RFC 1035, 2.3.4. */
+const MAX_NAME = 253;
+const MAX_LABEL = 63;
 const NAME_PATTERN = '^[A-Za-z0-9_.-]{1,254}$';
 const SERVER_EXPECTED = 'the address of a DNS server such as "10.96.0.10:53"';
 /** As many as a resolv.conf may have, and room beside that. */
@@ -15,7 +18,7 @@ const MAX_SERVERS = 8;
 export const dns = block({
   name: option(value(checkedText(NAME_EXPECTED, NAME_PATTERN, readName), { type: 'host' }), {
     meaning:
-      'Each of its A and AAAA records is an endpoint. The search list of /etc/resolv.conf is not used.',
+      'Each of its A and AAAA records is an endpoint. It is looked up as other programs do: in /etc/hosts, then by DNS with `search` and `ndots` of /etc/resolv.conf; a dot at its end says that it is whole.',
     why: 'Without it there is nothing to ask for.',
   }),
   port: option(wholeNumber({ min: 1, max: 65_535 }), {
@@ -38,7 +41,7 @@ export const dns = block({
     ).prefault([]),
     {
       meaning:
-        'The DNS servers to ask, IP address and port: the first one, and the next where one does not answer in time. An answer that is a failure (SERVFAIL) counts as one.',
+        'The DNS servers to ask, IP address and port: the first one, and the next where one does not answer in time or fails (SERVFAIL, REFUSED). That there is no such name is an answer.',
       otherwise: '`[]`: those of /etc/resolv.conf',
       why: 'The machine knows its own.',
     },
@@ -46,9 +49,19 @@ export const dns = block({
 });
 
 function readName(text: string): Parsed<string> {
-  if (isIP(text) !== 0)
+  const whole = text.replace(/\.$/, '');
+  if (isIP(whole) !== 0)
     return invalid(`found ${quoted(text)}; expected a DNS name: an address stands in endpoints`);
-  return isReachableHost(text) ? ok(text) : invalid(`found ${quoted(text)}; expected ${NAME_EXPECTED}`);
+  if (whole.length > MAX_NAME)
+    return invalid(
+      `found a name of ${whole.length} octets; expected at most ${MAX_NAME}, as DNS has no longer ones`,
+    );
+  const label = whole.split('.').find(({ length }) => length > MAX_LABEL);
+  if (label !== undefined)
+    return invalid(
+      `found ${label.length} octets without a dot, ${quoted(label)}; expected at most ${MAX_LABEL}, as DNS has no longer ones`,
+    );
+  return isReachableHost(whole) ? ok(text) : invalid(`found ${quoted(text)}; expected ${NAME_EXPECTED}`);
 }
 
 /** A DNS server is asked at an address: its name would have to be resolved first. */

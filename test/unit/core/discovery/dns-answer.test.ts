@@ -3,7 +3,7 @@ import { type RecordAnswer, readAnswers } from '../../../../sidecar/core/discove
 
 describe('The answers of a round of DNS queries', () => {
   const some = (...addresses: string[]): RecordAnswer => ({ kind: 'addresses', addresses });
-  const none: RecordAnswer = { kind: 'none', why: 'no such name' };
+  const none: RecordAnswer = { kind: 'none', why: 'no such name', isName: false };
   const failed: RecordAnswer = { kind: 'failed', why: 'SERVFAIL' };
   const before = { a: ['10.0.0.1'], aaaa: ['fd00::1'] };
 
@@ -18,6 +18,7 @@ describe('The answers of a round of DNS queries', () => {
       known: { a: ['10.0.0.1', '10.0.0.2'], aaaa: ['fd00::1'] },
       isEmpty: false,
       isFailure: false,
+      isPartial: false,
     });
   });
 
@@ -26,13 +27,20 @@ describe('The answers of a round of DNS queries', () => {
       known: { a: ['10.0.0.3'], aaaa: [] },
       isEmpty: false,
       isFailure: false,
+      isPartial: false,
     });
     assert.deepEqual(readAnswers(undefined, { a: some('10.0.0.3') }).known, { a: ['10.0.0.3'], aaaa: [] });
   });
 
   it('change nothing when all queries fail, and say a common reason once', () => {
     const reading = readAnswers(before, { a: failed, aaaa: failed });
-    assert.deepEqual(reading, { known: before, isEmpty: false, isFailure: true, problem: 'SERVFAIL' });
+    assert.deepEqual(reading, {
+      known: before,
+      isEmpty: false,
+      isFailure: true,
+      isPartial: false,
+      problem: 'SERVFAIL',
+    });
     assert.equal(reading.known, before);
     assert.equal(readAnswers(undefined, { a: failed, aaaa: failed }).known, undefined);
   });
@@ -42,6 +50,7 @@ describe('The answers of a round of DNS queries', () => {
       known: { a: ['10.0.0.3'], aaaa: ['fd00::1'] },
       isEmpty: false,
       isFailure: true,
+      isPartial: true,
       problem: 'AAAA: SERVFAIL',
     });
   });
@@ -49,11 +58,17 @@ describe('The answers of a round of DNS queries', () => {
   it('make nothing empty while one type is not known', () => {
     const reading = readAnswers({ a: ['10.0.0.1'], aaaa: [] }, { a: none, aaaa: failed });
     assert.deepEqual(reading.known, { a: ['10.0.0.1'], aaaa: [] });
-    assert.ok(reading.isFailure && !reading.isEmpty);
+    assert.ok(reading.isFailure && !reading.isEmpty && !reading.isPartial);
   });
 
   it('are empty when the server says so of all that was asked for', () => {
-    const empty = { known: { a: [], aaaa: [] }, isEmpty: true, isFailure: false, problem: 'no such name' };
+    const empty = {
+      known: { a: [], aaaa: [] },
+      isEmpty: true,
+      isFailure: false,
+      isPartial: false,
+      problem: 'no such name',
+    };
     assert.deepEqual(readAnswers(before, { a: none, aaaa: none }), empty);
     assert.deepEqual(readAnswers(before, { aaaa: none }), empty);
   });

@@ -3,13 +3,10 @@ import assert from 'node:assert/strict';
 import { writeAddress } from '../../../../sidecar/config/codecs/address.js';
 import type { DnsConfig } from '../../../../sidecar/config/model.js';
 import type { RecordAnswer } from '../../../../sidecar/core/discovery/dns-answer.js';
-import {
-  GRACE_MS,
-  MAX_ADDRESSES,
-  NameWatcher,
-  QUERY_LIMIT_MS,
-} from '../../../../sidecar/discovery/dns/name-watcher.js';
+import type { SearchResult } from '../../../../sidecar/core/discovery/name-search.js';
+import { GRACE_MS, MAX_ADDRESSES, NameWatcher } from '../../../../sidecar/discovery/dns/name-watcher.js';
 import type { DnsQuery } from '../../../../sidecar/discovery/dns/query.js';
+import { ROUND_LIMIT_MS } from '../../../../sidecar/discovery/dns/servers.js';
 import type { Logger } from '../../../../sidecar/runtime/log/logger.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
@@ -17,22 +14,36 @@ import { constant, seeded } from '../../../kit/time/seeded-random.js';
 
 type Answers = { readonly a: RecordAnswer; readonly aaaa: RecordAnswer };
 
-const NONE = { kind: 'none', why: 'there is no such name (NXDOMAIN)' } as const;
+const NONE = { kind: 'none', why: 'there is no such name (NXDOMAIN)', isName: false } as const;
 const FAILED = { kind: 'failed', why: 'SERVFAIL' } as const;
 const NAME: DnsConfig = { name: 'digits.test', port: 8443, refreshMs: 5_000, family: 'all', servers: [] };
 
 /** One round, which the test answers. */
 class Round implements DnsQuery {
   isCancelled = false;
-  private settle!: (answers: Answers) => void;
-  readonly answers = new Promise<Answers>((resolve) => {
-    this.settle = resolve;
+  private resolve!: (result: SearchResult) => void;
+  readonly result = new Promise<SearchResult>((resolve) => {
+    this.resolve = resolve;
   });
+  /** The name that has the addresses. */
+  found: string | undefined;
 
-  constructor(readonly config: DnsConfig) {}
+  constructor(
+    readonly config: DnsConfig,
+    readonly before: string | undefined,
+  ) {}
+
+  private settle(answers: Answers): void {
+    const { found } = this;
+    this.resolve({ answers, ...(found !== undefined && { found }) });
+  }
 
   answer(...addresses: string[]): void {
     this.settle({ a: { kind: 'addresses', addresses }, aaaa: NONE });
+  }
+
+  tell(answers: Answers): void {
+    this.settle(answers);
   }
 
   say(answer: RecordAnswer): void {
@@ -68,8 +79,8 @@ class Bench {
         random,
         logger: { info: note, warn: note } as unknown as Logger,
         isAnswering: (address) => !this.silent.has(writeAddress(address)),
-        query: (asked) => {
-          const round = new Round(asked);
+        query: (asked, before) => {
+          const round = new Round(asked, before);
           this.rounds.push(round);
           return round;
         },
@@ -255,7 +266,7 @@ describe('The addresses of a name', () => {
     await bench.answer('10.0.0.1');
     await bench.next();
     const slow = bench.rounds.at(-1)!;
-    await bench.clock.settle(QUERY_LIMIT_MS);
+    await bench.clock.settle(ROUND_LIMIT_MS);
     assert.ok(slow.isCancelled);
     assert.equal(bench.state, 'failing');
     await bench.next();
@@ -268,9 +279,47 @@ describe('The addresses of a name', () => {
   it('come from the type that has answered, where the other has not within the limit', async () => {
     const bench = new Bench();
     bench.rounds[0]!.have = { a: { kind: 'addresses', addresses: ['10.0.0.1'] } };
-    await bench.clock.settle(QUERY_LIMIT_MS);
+    await bench.clock.settle(ROUND_LIMIT_MS);
     assert.deepEqual(bench.last, at(1));
     assert.equal(bench.state, 'failing');
+  });
+
+  it('of one type are followed while the other fails, which has words of its own', async () => {
+    const bench = new Bench();
+    await bench.answer('10.0.0.1');
+    await bench.next();
+    bench.rounds.at(-1)!.tell({ a: { kind: 'addresses', addresses: ['10.0.0.2'] }, aaaa: FAILED });
+    await bench.clock.settle();
+    assert.deepEqual(bench.last, at(2));
+    await bench.next();
+    await bench.say(FAILED);
+    assert.deepEqual(
+      bench.log.filter((text) => /fails/.test(text)),
+      [
+        'DNS fails for one record type, whose addresses stay; the other is followed',
+        'DNS fails; what is known stays in use',
+      ],
+    );
+  });
+
+  it('say which name they are of, and the next round knows it as long as endpoints of it serve', async () => {
+    const bench = new Bench();
+    assert.equal(bench.rounds[0]!.before, undefined);
+    bench.rounds[0]!.found = 'digits.test.local';
+    await bench.answer('10.0.0.1');
+    assert.equal(bench.watcher.report().found, 'digits.test.local');
+    await bench.next();
+    assert.equal(bench.rounds.at(-1)!.before, 'digits.test.local');
+    bench.silent.add('10.0.0.1:8443');
+    await bench.say(NONE);
+    await bench.clock.settle(GRACE_MS + 1_000);
+    assert.deepEqual(bench.last, []);
+    await bench.say(NONE);
+    await bench.clock.settle(1_100);
+    assert.equal(bench.rounds.at(-1)!.before, undefined);
+    bench.rounds.at(-1)!.found = NAME.name;
+    await bench.answer('10.0.0.1');
+    assert.equal(bench.watcher.report().found, undefined);
   });
 
   it('are not asked for, nor told, after the end', async () => {

@@ -1,49 +1,130 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { readAddress } from '../../../../sidecar/config/codecs/address.js';
 import type { DnsConfig } from '../../../../sidecar/config/model.js';
-import { queryDns } from '../../../../sidecar/discovery/dns/query.js';
+import { dnsQueries } from '../../../../sidecar/discovery/dns/query.js';
+import { ResolverFiles } from '../../../../sidecar/discovery/dns/resolver-files.js';
+import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { DnsServer } from '../../../kit/process/dns-server.js';
 
 describe('A DNS query', () => {
+  const scratch = scratchForEach();
   let server: DnsServer;
-  before(async () => {
+  beforeEach(async () => {
     server = await DnsServer.start();
   });
-  after(() => server.close());
+  afterEach(() => server.close());
 
-  const query = (over: Partial<DnsConfig> = {}) => {
+  /** The machine has these files, and asks the test's server. */
+  const query = (over: Partial<DnsConfig> = {}, { resolvConf = '', hosts = '', before = '' } = {}) => {
+    const paths = { resolvConf: join(scratch.path, 'resolv.conf'), hosts: join(scratch.path, 'hosts') };
+    writeFileSync(paths.resolvConf, resolvConf === '' ? 'search .\n' : resolvConf);
+    writeFileSync(paths.hosts, hosts);
     const at = readAddress(server.address);
     assert.ok(at.ok);
-    return queryDns({
-      ...{ name: 'digits.test', port: 1, refreshMs: 1_000, family: 'all', servers: [at.value] },
-      ...over,
-    });
+    const config = {
+      name: 'digits.test',
+      port: 1,
+      refreshMs: 1_000,
+      family: 'all',
+      servers: [at.value],
+    } as const;
+    return dnsQueries(new ResolverFiles({}, paths))({ ...config, ...over }, before || undefined);
   };
+  const POD = 'search ns.svc.test svc.test corp.test\noptions ndots:5\n';
 
   it('gives the addresses of both families, or of one', async () => {
     server.says = ['10.0.0.2', 'fd00::1', '10.0.0.1'];
     const a = { kind: 'addresses', addresses: ['10.0.0.2', '10.0.0.1'] };
     const aaaa = { kind: 'addresses', addresses: ['fd00::1'] };
-    assert.deepEqual(await query().answers, { a, aaaa });
-    assert.deepEqual(await query({ family: 'ipv4' }).answers, { a });
-    assert.deepEqual(await query({ family: 'ipv6' }).answers, { aaaa });
+    const found = 'digits.test';
+    assert.deepEqual(await query().result, { answers: { a, aaaa }, found });
+    assert.deepEqual(await query({ family: 'ipv4' }).result, { answers: { a }, found });
+    assert.deepEqual(await query({ family: 'ipv6' }).result, { answers: { aaaa }, found });
     assert.deepEqual([...new Set(server.asked)].sort(), ['digits.test A', 'digits.test AAAA']);
   });
 
   it('tells a name without addresses from one that does not exist', async () => {
     server.says = ['10.0.0.1'];
-    assert.deepEqual((await query().answers).aaaa, { kind: 'none', why: 'the name has no address' });
+    const { aaaa } = (await query().result).answers;
+    assert.deepEqual(aaaa, { kind: 'none', why: 'the name has no address', isName: true });
     server.says = 'NXDOMAIN';
-    const { a } = await query().answers;
-    assert.deepEqual(a, { kind: 'none', why: 'there is no such name (NXDOMAIN)' });
+    const { a } = (await query().result).answers;
+    assert.deepEqual(a, { kind: 'none', why: 'there is no such name (NXDOMAIN)', isName: false });
   });
 
-  it('fails when the server does, and when it is ended', async () => {
+  it('fails when the server does, and when it is ended, also before it was asked', async () => {
     server.says = 'SERVFAIL';
-    assert.match(JSON.stringify((await query().answers).a), /"failed".*SERVFAIL/);
+    assert.match(JSON.stringify((await query().result).answers.a), /"failed".*SERVFAIL/);
     server.says = 'silence';
-    const running = query();
+    const running = query({}, { resolvConf: POD });
     setImmediate(() => running.cancel());
-    assert.equal((await running.answers).a!.kind, 'failed');
+    assert.equal((await running.result).answers.a!.kind, 'failed');
+    assert.ok(new Set(server.asked.map((each) => each.split(' ')[0])).size <= 2, server.asked.join());
+  });
+
+  it('finds the short name of a service by the search list of its pod', async () => {
+    server.says = 'NXDOMAIN';
+    server.names.set('digits.ns.svc.test', ['10.0.0.1']).set('digits.models.svc.test', ['10.0.0.2']);
+    assert.equal((await query({ name: 'digits' }, { resolvConf: POD }).result).found, 'digits.ns.svc.test');
+    assert.deepEqual([...server.asked].sort(), ['digits.ns.svc.test A', 'digits.ns.svc.test AAAA']);
+    const other = await query({ name: 'digits.models' }, { resolvConf: POD }).result;
+    assert.equal(other.found, 'digits.models.svc.test');
+    const whole = await query({ name: 'digits.models.' }, { resolvConf: POD }).result;
+    assert.equal(whole.answers.a!.kind, 'none');
+    assert.equal(server.asked.at(-1)!.split(' ')[0], 'digits.models');
+  });
+
+  it('asks for no AAAA records where resolv.conf says so, unless the file names that family', async () => {
+    server.says = ['10.0.0.1', 'fd00::1'];
+    const resolvConf = 'search .\noptions no-aaaa\n';
+    assert.deepEqual(Object.keys((await query({}, { resolvConf }).result).answers), ['a']);
+    const { answers } = await query({ family: 'ipv6' }, { resolvConf }).result;
+    assert.equal(answers.aaaa!.kind, 'addresses');
+  });
+
+  it('looks at /etc/hosts first, at the name as it is written', async () => {
+    server.says = ['10.0.0.9'];
+    const hosts = '10.0.0.1 Digits.test\n10.0.0.2 digits.test\n';
+    const listed = await query({ name: 'digits.test.' }, { hosts }).result;
+    assert.deepEqual(listed, {
+      answers: {
+        a: { kind: 'addresses', addresses: ['10.0.0.1', '10.0.0.2'] },
+        aaaa: { kind: 'none', why: 'the name has no address', isName: true },
+      },
+      found: '/etc/hosts',
+    });
+    assert.deepEqual(server.asked, []);
+    // It has no address of this family, nor any name that a search list completes.
+    assert.equal((await query({ family: 'ipv6' }, { hosts }).result).found, undefined);
+    assert.equal((await query({ name: 'digits' }, { hosts }).result).found, 'digits');
+  });
+
+  it('reads a long answer by TCP, 2,000 addresses with a TTL of 0', async () => {
+    const addresses = Array.from({ length: 2_000 }, (_, i) => `10.1.${i >> 8}.${i & 255}`);
+    server.says = addresses;
+    server.ttl = 0;
+    const { a } = (await query({ family: 'ipv4' }).result).answers;
+    assert.deepEqual(a, { kind: 'addresses', addresses });
+    assert.deepEqual(server.asked, ['digits.test A', 'digits.test A TCP']);
+  });
+
+  it('follows aliases within the answer, and finds no address in a loop of them', async () => {
+    server.says = ['=one.test', '=two.test', '10.0.0.1'];
+    const kinds = async () => (await query({ family: 'ipv4' }).result).answers.a;
+    assert.deepEqual(await kinds(), { kind: 'addresses', addresses: ['10.0.0.1'] });
+    server.says = ['=one.test', '=digits.test', '=one.test'];
+    assert.equal((await kinds())!.kind, 'none');
+    server.says = ['=one.test'];
+    assert.equal((await kinds())!.kind, 'none');
+  });
+
+  it('keeps to the name found before where that has no address any more', async () => {
+    server.says = ['10.0.0.9'];
+    server.names.set('digits.ns.svc.test', []);
+    const result = await query({ name: 'digits' }, { resolvConf: POD, before: 'digits.ns.svc.test' }).result;
+    assert.deepEqual([result.found, result.answers.a!.kind], ['digits.ns.svc.test', 'none']);
+    assert.equal((await query({ name: 'digits' }, { resolvConf: POD }).result).found, 'digits.svc.test');
   });
 });

@@ -31,11 +31,24 @@ describe('dns of an upstream', () => {
     });
   });
 
+  it('takes the longest name that DNS has, with a dot at its end too', () => {
+    const name = `${`${'a'.repeat(61)}.`.repeat(4)}abcde`;
+    assert.equal(name.length, 253);
+    for (const each of [name, `${name}.`])
+      assert.equal(upstreamOf(file(`{name: ${each}, port: 1}`)).dns?.name, each);
+  });
+
   const dns = refusing((block) => upstreamProblems(`{listen: "127.0.0.1:1", dns: ${block}}`));
   dns('an address for a name', '{name: 10.0.0.1, port: 1}')
     .because(/found "10\.0\.0\.1"; expected a DNS name: an address stands in endpoints/)
     .also('a name that makes no sense', '{name: "a b", port: 1}')
-    .because(/expected a whole DNS name/)
+    .because(/expected a DNS name such as/)
+    .also('an address that looks whole', '{name: 10.0.0.1., port: 1}')
+    .because(/expected a DNS name: an address stands in endpoints/)
+    .also('a name of 254 octets', `{name: ${`${'a'.repeat(61)}.`.repeat(4)}abcdef, port: 1}`)
+    .because(/name: found a name of 254 octets; expected at most 253, as DNS has no longer ones/)
+    .also('64 octets without a dot', `{name: ${'a'.repeat(64)}.test, port: 1}`)
+    .because(/found 64 octets without a dot, "a{64}"; expected at most 63/)
     .also('a name without a port', '{name: d.test}')
     .because(/port: missing/)
     .also('a period that is too short', '{name: d.test, port: 1, refresh: 100ms}')
