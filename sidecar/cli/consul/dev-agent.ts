@@ -123,7 +123,9 @@ function leaderProbe(api: AgentApi): Probe {
         const leader = await api.get('/status/leader', timeoutMs);
         if (leader.status !== 200 || JSON.parse(leader.body) === '') return silent('it has no leader yet');
         const roots = await api.get('/agent/connect/ca/roots', timeoutMs);
-        if (roots.status !== 200) return silent('it has no certificate authority yet');
+        // An agent that has just elected itself may answer with no root before it has read its authority.
+        if (roots.status !== 200 || !JSON.parse(roots.body).ActiveRootID)
+          return silent('it has no certificate authority yet');
         return { kind: 'serving' };
       } catch (error) {
         return silent(oneLine(error));

@@ -22,7 +22,8 @@ import {
   putModel,
 } from '../../kit/service/tiny-models.js';
 
-describe('golden probe of a real model service', () => {
+describe('golden probe of a real model service', function () {
+  this.timeout(60_000);
   let models: string;
   beforeEach(() => {
     models = join(scratchForTest().path, 'models');
