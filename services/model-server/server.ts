@@ -1,6 +1,7 @@
 /**
  * A model service: listens first, then loads, so that health can say why it is not ready.
- * Start order: listen, load each model, SERVING as a whole once one of them at least is ready. Stop order: NOT_SERVING, no new call, what is in flight finishes, memory back.
+ * Start order: listen, load each model, SERVING as a whole once each is ready or has failed and one at least is ready, or one is loaded later.
+ * Stop order: NOT_SERVING, no new call, what is in flight finishes, memory back.
  */
 
 import { Upstreams } from './code/upstream.js';
@@ -77,12 +78,17 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   const health = new HealthTable();
   for (const name of ['', ...models.names()]) health.set(name, 'NOT_SERVING');
   const queue = new InferenceQueue({ wallNow, runNow, log: options.runLog });
+  const drained = (model: Model) => queue.drained(model, options.unreadMs ?? DEFAULT_UNREAD_MS);
+  let isStarted = false;
   const repository = new RepositoryControl({
     modelsDirectory,
     models,
     newModel: (f) => new Model(f, deps),
-    changed: ({ name }, isServed) => health.set(name, isServed ? 'SERVING' : 'NOT_SERVING'),
-    drained: (model) => queue.drained(model, options.unreadMs ?? DEFAULT_UNREAD_MS),
+    changed: ({ name }, isServed) => {
+      health.set(name, isServed ? 'SERVING' : 'NOT_SERVING');
+      if (isServed && isStarted) health.set('', 'SERVING');
+    },
+    drained,
     log,
   });
   const serving: Serving = { version: options.version, models, health, queue, repository, runNow };
@@ -97,13 +103,17 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     options.rest && (await serveRest(serving, { methods, listen: options.rest, beside: transport }));
 
   let stopping: Promise<void> | undefined;
-  const loaded = loadAll(serving, options, () => stopping !== undefined);
+  const loaded = loadAll(serving, { ...options, repository }, () => stopping !== undefined).then(() => {
+    isStarted = true;
+  });
   const stop = async () => {
     health.stop();
     for (const end of watches) end();
     await Promise.all([transport.stop(), rest?.stop()]);
     await loaded;
-    for (const model of models.all()) await model.release();
+    // The run of a call whose caller has gone may be under way still.
+    for (const model of models.all()) await drained(model).then(() => model.release());
+    await repository.allReleased();
     upstreams.close();
   };
   return {
@@ -143,7 +153,7 @@ async function serveRest(serving: Serving, { methods, listen, beside }: RestOpti
 
 async function loadAll(
   { models, health }: Serving,
-  options: ModelServerOptions,
+  options: ModelServerOptions & { readonly repository: RepositoryControl },
   stopped: () => boolean,
 ): Promise<void> {
   const all = models.all();
@@ -155,17 +165,18 @@ async function loadAll(
   for (const model of all) {
     if (stopped()) return;
     const startedMs = options.wallNow();
-    await model.load();
+    await options.repository.loadFirst(model);
+    if (!models.has(model)) continue; // unloaded, or replaced, meanwhile
     const what = model.version === '' ? model.name : `${model.name} version ${model.version}`;
     if (model.state === 'ready') {
-      health.set(model.name, 'SERVING');
       options.log(`${what}: ready in ${Math.round(options.wallNow() - startedMs)} ms, golden input matched`);
     } else {
       options.log(`${what}: NOT READY: ${model.why}`);
     }
   }
-  const ready = all.filter((model) => model.state === 'ready').length;
+  const served = models.all();
+  const ready = served.filter((model) => model.state === 'ready').length;
   // What can be served is served: a model that is not ready says so under its own name.
   if (ready > 0) health.set('', 'SERVING');
-  if (ready < all.length) options.log(`serving ${ready} of ${all.length} models`);
+  if (ready < served.length) options.log(`serving ${ready} of ${served.length} models`);
 }

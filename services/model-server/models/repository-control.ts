@@ -17,29 +17,52 @@ export interface ControlDeps {
   readonly log: (line: string) => void;
 }
 
-/** One load or unload at a time: a load holds the thread for as long as the file is read. */
+/**
+ * One load or unload at a time: a load holds the thread for as long as the file is read. What was served before is let go
+ * beside it: a stream of one model that goes on for hours keeps no other from being loaded.
+ */
 export class RepositoryControl {
   private last: Promise<unknown> = Promise.resolve();
   private readonly refused = new Map<string, Model>();
+  private readonly leaving = new Set<Promise<void>>();
 
   constructor(private readonly deps: ControlDeps) {}
 
-  /** Rejects with the reason when the model is not ready afterwards; what was served before goes on. */
+  /** Loads a model that is in the table from the start, unless it has been unloaded or replaced before its turn. */
+  loadFirst(model: Model): Promise<void> {
+    const { models, changed } = this.deps;
+    return this.inTurn(async () => {
+      if (!models.has(model)) return;
+      await model.load();
+      if (model.state === 'ready') changed(model, true);
+    });
+  }
+
+  /**
+   * Resolves when the model is served; its version before answers what it has, and is let go. Rejects with the reason when the
+   * model is not ready afterwards; what was served before goes on.
+   */
   load(name: string): Promise<void> {
     return this.inTurn(() => this.loadNow(name));
   }
 
-  /** Rejects with NOT_FOUND for a model that is not served. */
-  unload(name: string): Promise<void> {
-    return this.inTurn(async () => {
+  /** Resolves when calls in flight have finished. Rejects with NOT_FOUND for a model that is not served. */
+  async unload(name: string): Promise<void> {
+    const ends = await this.inTurn(async () => {
       const served = this.deps.models.all(name);
       if (served.length === 0)
         throw new RpcError(
           status.NOT_FOUND,
           `failed to unload '${name.slice(0, 1000)}', no such model is served`,
         );
-      for (const model of served) await this.end(model, 'unloaded');
+      return served.map((model) => this.end(model, 'unloaded'));
     });
+    await Promise.all(ends);
+  }
+
+  /** Resolves when every model that is not served any more has given its memory back. */
+  async allReleased(): Promise<void> {
+    await Promise.all(this.leaving);
   }
 
   /** Models of the directory that are not served, with the reason. */
@@ -78,7 +101,7 @@ export class RepositoryControl {
     deps.models.add(model);
     deps.changed(model, true);
     deps.log(`${name} version ${found.version}: loaded, golden input matched`);
-    for (const old of before) await this.end(old, `version ${found.version} has taken its place`);
+    for (const old of before) void this.end(old, `version ${found.version} has taken its place`);
   }
 
   private find(name: string): Found {
@@ -95,8 +118,9 @@ export class RepositoryControl {
     );
   }
 
-  private async end(model: Model, why: string): Promise<void> {
-    const { deps } = this;
+  /** It takes no request from now on. Resolves when what it has is answered, and its memory is back; never rejects. */
+  private end(model: Model, why: string): Promise<void> {
+    const { deps, leaving } = this;
     model.retire(why);
     if (deps.models.has(model)) {
       deps.models.remove(model);
@@ -104,12 +128,18 @@ export class RepositoryControl {
     } else if (deps.models.all(model.name).every(({ version }) => version !== model.version)) {
       deps.changed(model, false);
     }
-    await deps.drained(model);
-    await model.release(why);
-    deps.log(`${model.name} version ${model.version}: ${why}`);
+    const released = this.release(model, why).finally(() => leaving.delete(released));
+    leaving.add(released);
+    return released;
   }
 
-  private inTurn(work: () => Promise<void>): Promise<void> {
+  private async release(model: Model, why: string): Promise<void> {
+    await this.deps.drained(model);
+    await model.release(why);
+    this.deps.log(`${model.name} version ${model.version}: ${why}`);
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.last.then(work, work);
     this.last = turn.catch(() => undefined);
     return turn;

@@ -5,7 +5,7 @@ export type Watcher = (status: ServingStatus) => void;
 
 /**
  * grpc.health.v1 as a table of states with watchers: '' for the server as a whole, which serves as soon as loading has
- * ended with one model ready at least, and each model by name.
+ * ended with one model ready at least, or one is loaded later, and each model by name.
  * It only repeats what it is given: readiness is decided where models load and where draining begins.
  */
 export class HealthTable {

@@ -15,6 +15,7 @@ import {
   TestClient,
   temporaryDirectory,
 } from '../../kit/service/model-server.js';
+import { Gate } from '../../kit/service/queue-jobs.js';
 import { arithmeticModel, identityModel } from '../../kit/service/tiny-models.js';
 
 const CODE = fileURLToPath(new URL('../../kit/service/counting-model.js', import.meta.url));
@@ -364,6 +365,51 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
       (await failure(client.call(inference.RepositoryModelUnload, { model_name: 'counting' }))).code,
       status.NOT_FOUND,
     );
+  });
+
+  it('is ready as a whole once a model is loaded into what was empty', async () => {
+    harness = await startHarness(models);
+    const { client, log } = harness;
+    assert.equal((await client.call(inference.ServerReady, {})).ready, false, log.join());
+    putCounting(models, '');
+    await client.call(inference.RepositoryModelLoad, { model_name: 'counting' });
+    assert.equal((await client.call(inference.ServerReady, {})).ready, true);
+  });
+
+  it('closes no model while a run of it is under way, though its caller has gone', async () => {
+    const notes: string[] = [];
+    const gate = new Gate();
+    let begun = () => {};
+    const hasBegun = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const next = async () => {
+      begun();
+      await gate.wait();
+      notes.push('run ended');
+      return { done: true };
+    };
+    const number = { name: 'number', datatype: 'INT32', shape: [1] };
+    const outputs = [{ ...number, name: 'total' }];
+    const close = async () => void notes.push('closed');
+    Object.assign(globalThis, {
+      heldModel: { inputs: [number], outputs, stream: () => ({ next }), close },
+    });
+    const directory = join(models, 'counting/1');
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, 'held.mjs'), 'export const open = async () => globalThis.heldModel;');
+    writeFileSync(join(directory, 'model.yaml'), `code: ./held.mjs\n${GOLDEN}`);
+    harness = await startHarness(models);
+    const { path, requestSerialize, responseDeserialize } = inference.ModelStreamInfer;
+    const call = harness.client.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    call.on('error', () => {}).write(counting(1));
+    await hasBegun;
+    call.cancel();
+    const stopping = harness.server.stop();
+    for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
+    gate.release();
+    await stopping;
+    assert.deepEqual(notes, ['run ended', 'closed']);
   });
 
   it('unloads a model although a stream of it is never read, and not before one that is read has ended', async () => {

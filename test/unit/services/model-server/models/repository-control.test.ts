@@ -64,6 +64,8 @@ describe('loading and unloading in one process', () => {
     const served = () => models.all().map(({ name, version }) => `${name} ${version}`);
     return {
       repository,
+      models,
+      newModel: (name: string) => new StubModel(name, '1', ends) as unknown as Model,
       made,
       notes,
       put,
@@ -89,9 +91,47 @@ describe('loading and unloading in one process', () => {
     while (!notes.includes('m 2 served')) await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual([served(), made[0]!.state, made[0]!.released], [['m 2'], 'unloading', false]);
-    drained();
     await loading;
+    assert.equal(made[0]!.released, false, 'the load is answered as soon as the new version is served');
+    drained();
+    await repository.allReleased();
     assert.equal(made[0]!.released, true);
+  });
+
+  it('a model that drains for long keeps no other from being loaded, nor itself from being loaded again', async () => {
+    const { repository, made, put, served, drainBy } = control();
+    put('1');
+    put('1', 'n');
+    await repository.load('m');
+    let drained = () => {};
+    drainBy(
+      new Promise((resolve) => {
+        drained = resolve;
+      }),
+    );
+    let isUnloaded = false;
+    const unloading = repository.unload('m').then(() => {
+      isUnloaded = true;
+    });
+    await repository.load('n');
+    await repository.load('m');
+    assert.deepEqual([served(), isUnloaded, made[0]!.released], [['n 1', 'm 1'], false, false]);
+    drained();
+    await unloading;
+    assert.deepEqual([served(), made[0]!.released], [['n 1', 'm 1'], true]);
+  });
+
+  it('a model that is unloaded before its first turn is not loaded, and one whose load is under way is unloaded after it', async () => {
+    const { repository, models, newModel, notes } = control();
+    const first = newModel('m');
+    const second = newModel('n');
+    models.add(first);
+    models.add(second);
+    const loading = repository.loadFirst(first);
+    const unloads = [repository.unload('m'), repository.unload('n')];
+    await Promise.all([loading, ...unloads, repository.loadFirst(second)]);
+    assert.deepEqual(notes, ['m 1 served', 'm 1 gone', 'n 1 gone']);
+    assert.deepEqual([first.state, second.state], ['unloading', 'unloading'], 'none is loaded after its end');
   });
 
   it('a version that does not load leaves what is served, and its reason is told', async () => {
