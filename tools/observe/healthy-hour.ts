@@ -10,7 +10,7 @@ const of = (value: number): string => `${value}x60`;
 /**
  * An hour of a mesh that is well, with what happens in one: single calls fail and some are retried, one endpoint is
  * ejected for three minutes, a replica is drained and restarted, a model is started again once, a certificate is
- * renewed, Consul is away for a minute, one caller was refused.
+ * renewed, Consul is away for a minute and DNS for four, one caller was refused.
  */
 export const HEALTHY_HOUR: Inputs = {
   [`outrider_calls_total{${CALLER},${call},grpc_status="OK"}`]: '0+1998x60',
@@ -28,6 +28,7 @@ export const HEALTHY_HOUR: Inputs = {
   [`outrider_endpoint_ejected{${endpoint('a')}}`]: '0x20 1x3 0x40',
   [`outrider_ejections_total{${endpoint('a')},detector="consecutive-faults"}`]: '0x20 1x40',
   [`outrider_outputs_inspected_total{${CALLER},upstream="digits",result="inOrder"}`]: '0+10x60',
+  [`outrider_dns_failing{${CALLER},upstream="digits"}`]: '0x30 1x3 0x30',
   ...Object.fromEntries(REPLICAS.flatMap((name) => Object.entries(replica(name)))),
   // One replica is drained and starts anew.
   [`up{instance="digits-2:9464",job="outrider"}`]: '1x40 0x0 1x20',

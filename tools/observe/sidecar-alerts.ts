@@ -3,7 +3,7 @@ import type { Alert } from './alert.js';
 const SIDECAR = 'instance="digits-1:9464",job="outrider"';
 const LABELS = { instance: 'digits-1:9464', job: 'outrider' };
 
-/** The sidecars themselves, their certificates and Consul. */
+/** The sidecars themselves, their certificates, Consul and DNS. */
 export const SIDECAR_ALERTS: readonly Alert[] = [
   {
     name: 'OutriderSidecarDown',
@@ -103,6 +103,29 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     means: 'Callers do not find the replica.',
     steps: ['`npx outrider status` says what the agent refused; often its token lacks `service:write`.'],
     test: { inputs: { [`outrider_consul_registered{${SIDECAR}}`]: '0x60' }, labels: LABELS },
+  },
+  {
+    name: 'OutriderDnsFails',
+    severity: 'warning',
+    forMinutes: 5,
+    expr: 'outrider_dns_failing == 1',
+    summary: '{{ $labels.instance }}: DNS does not say where {{ $labels.upstream }} is',
+    description:
+      'For 5 minutes every query for its name has failed, for one record type at least. What was known before stays in use.',
+    means:
+      'Calls go on to the addresses of before. New instances are not found, and those that are gone stay listed.',
+    steps: [
+      '`npx outrider status` has the reason of each server, and `npx outrider check FILE` asks anew.',
+      '`dig NAME` from the machine of the sidecar, in Kubernetes from a pod: is the DNS of the cluster alive?',
+      'Only AAAA fails: `family: ipv4` of `dns`, where the instances have no IPv6 address.',
+    ],
+    test: {
+      inputs: {
+        'outrider_dns_failing{instance="caller:9464",job="outrider",upstream="digits"}': '1x60',
+        'outrider_dns_failing{instance="caller:9464",job="outrider",upstream="letters"}': '0x60',
+      },
+      labels: { instance: 'caller:9464', job: 'outrider', upstream: 'digits' },
+    },
   },
   {
     name: 'OutriderConfigurationRefused',
