@@ -14,7 +14,9 @@ export type ObservedView = Pick<SidecarView, 'notReady' | 'metrics'>;
 export interface ObserveDeps {
   readonly clock: Pick<Clock, 'now'>;
   /** Inherited sockets; absent: the listener binds its own. */
-  readonly sockets?: ListenSockets | undefined;
+  readonly sockets?: Pick<ListenSockets, 'listen' | 'close'> | undefined;
+  /** Of the socket. Default: that of `observe`. */
+  readonly name?: string;
 }
 
 /** Connections in all, and from one address: one peer cannot take those of the others. */
@@ -44,7 +46,7 @@ const LISTING = PATHS.map((path) => `  GET ${path}\n`).join('');
 export async function startObserve(
   listen: Address,
   view: ObservedView,
-  { clock, sockets = new ListenSockets() }: ObserveDeps,
+  { clock, sockets = new ListenSockets(), name = SOCKET_NAMES.observe }: ObserveDeps,
 ): Promise<AdminServer> {
   const scrape = new SharedScrape(view, clock);
   const server = createServer(
@@ -66,7 +68,7 @@ export async function startObserve(
     server.on(event, (request, response) => refuse(request, response, text(417, 'no body is taken\n')));
   for (const event of ['connect', 'upgrade'] as const)
     server.on(event, (_request: IncomingMessage, socket: Socket) => socket.destroy());
-  const address = await sockets.listen(SOCKET_NAMES.observe, server, listen);
+  const address = await sockets.listen(name, server, listen);
   server.on('error', () => {}); // a connection that could not be accepted
   return {
     address,

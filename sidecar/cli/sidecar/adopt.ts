@@ -4,6 +4,7 @@ import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, SidecarConfig } from '../../config/model.js';
 import { ProxyAdoption } from '../../discovery/consul/registration/adoption.js';
 import { createLogger, type Logger } from '../../runtime/log/logger.js';
+import { type ListenSockets, SOCKET_NAMES } from '../../runtime/process/listen-sockets.js';
 import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
@@ -22,8 +23,8 @@ export interface AdoptionOptions {
   readonly warn: (line: string) => void;
   /** Resolves when the process is to end; the wait ends with it. */
   readonly ended: Promise<unknown>;
-  /** Another process serves meanwhile: it keeps the admin address, and is not kept waiting. */
-  readonly isSuccessor: boolean;
+  /** Of a successor: another process serves meanwhile. It keeps the admin address, and is not kept waiting. */
+  readonly sockets: ListenSockets;
 }
 
 /** How long a successor waits for an agent that is away, ms: its predecessor serves on. */
@@ -39,7 +40,7 @@ const EARLY = ['SIGHUP', 'SIGUSR2'] as const;
  */
 export async function readWithAdoption(
   file: string,
-  { warn, ended, isSuccessor }: AdoptionOptions,
+  { warn, ended, sockets }: AdoptionOptions,
 ): Promise<AdoptedFile> {
   const unread: string[] = [];
   const config = readSidecarFile(file, (line) => unread.push(line));
@@ -49,12 +50,12 @@ export async function readWithAdoption(
     return { config };
   }
   const adoption = openAdoption(config, consul, consul.adopt);
-  const waiting = new WaitingRoom(config, adoption);
+  const waiting = new WaitingRoom(config, adoption, sockets);
   try {
     const stop = ended.then(() =>
       Promise.reject(new Error('ended before the adopted registration was read')),
     );
-    const first = isSuccessor
+    const first = sockets.isSuccessor
       ? adoption.first({ agentLimitMs: SUCCESSOR_LIMIT_MS })
       : adoption.first({ onWaiting: () => waiting.open() });
     const proxy = await Promise.race([first, stop]);
@@ -69,7 +70,7 @@ export async function readWithAdoption(
 
 /** What a sidecar serves that cannot start yet, because the registration says where: its health, and nothing else. */
 class WaitingRoom {
-  private opening: Promise<AdminServer | undefined>[] = [];
+  private readonly opening: Promise<AdminServer | undefined>[] = [];
   /** Their default ends the process; a running sidecar reloads, or hands over. */
   private readonly onEarly = (signal: NodeJS.Signals): void =>
     this.logger.info({ signal }, 'nothing to reload or to hand over yet: the registration is waited for');
@@ -78,6 +79,7 @@ class WaitingRoom {
   constructor(
     private readonly config: SidecarConfig,
     private readonly adoption: Pick<ProxyAdoption, 'problem'>,
+    private readonly sockets: ListenSockets,
   ) {
     this.logger = createLogger({ level: config.log.level, fields: { instance: config.instance } });
   }
@@ -86,28 +88,47 @@ class WaitingRoom {
   open(): void {
     const { admin, observe } = this.config;
     for (const signal of EARLY) process.on(signal, this.onEarly);
-    const places = [admin, observe].flatMap((address) => address ?? []);
-    this.opening = places.map((address) => this.listen(address));
+    if (admin !== undefined) this.opening.push(this.listen(SOCKET_NAMES.admin, admin));
+    if (observe !== undefined) this.opening.push(this.listen(SOCKET_NAMES.observe, observe));
     const problem = notifyServiceManager(process.env);
     if (problem !== undefined) this.logger.warn({ problem }, 'the service manager could not be told');
   }
 
-  /** The addresses are free again. */
+  /** The addresses are free again, and the sockets of a service manager can be listened on by the sidecar. */
   async close(): Promise<void> {
     const servers = await Promise.all(this.opening);
     await Promise.all(servers.map((server) => server?.close()));
     for (const signal of EARLY) process.off(signal, this.onEarly);
   }
 
-  private async listen(address: Address): Promise<AdminServer | undefined> {
+  private async listen(name: string, address: Address): Promise<AdminServer | undefined> {
     const notReady = (): string[] => [`registration: ${this.adoption.problem ?? 'it has not been read yet'}`];
     try {
-      return await startObserve(address, { notReady, metrics: () => [] }, { clock: systemClock });
+      const sockets = this.borrowed(name, address);
+      return await startObserve(
+        address,
+        { notReady, metrics: () => [] },
+        { clock: systemClock, sockets, name },
+      );
     } catch (error) {
       const fields = { address: writeAddress(address), problem: oneLine(error) };
       this.logger.warn(fields, 'while the registration is waited for, this address is not served');
       return undefined;
     }
+  }
+
+  /** The socket of a service manager (systemd's `.socket` units) is used and given back. @throws Error where it cannot be. */
+  private borrowed(name: string, address: Address): Pick<ListenSockets, 'listen' | 'close'> {
+    const { sockets } = this;
+    if (sockets.isGiven(name) && address.kind === 'unix')
+      throw new Error('the Unix socket of a service manager is not used before the registration is known');
+    return {
+      listen: (...args) => sockets.listen(...args),
+      close: (server) => {
+        sockets.giveBack(name, server);
+        sockets.close(server);
+      },
+    };
   }
 }
 

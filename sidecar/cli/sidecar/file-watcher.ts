@@ -11,6 +11,8 @@ export interface FileWatcherOptions {
   readonly file: string;
   readonly timers: Timers;
   onChange(): void;
+  /** The file is gone, or a link to it leads nowhere; called once, until it is back. */
+  onGone(): void;
   /** The system cannot watch the directory; the file can still be reloaded by a signal. */
   onProblem(error: Error): void;
 }
@@ -20,15 +22,19 @@ const SETTLE_MS = 150;
 
 /**
  * Calls `onChange` when the content of a file has changed, whether it was written in place, renamed
- * over, or reached through the links that Kubernetes swaps (`..data`). Watches the directory,
- * because a watch on a file stays with the old inode.
+ * over, or reached through the links that Kubernetes swaps (`..data`), and `onGone` when it is no longer there once its steps have
+ * settled. Watches the directory, because a watch on a file stays with the old inode.
  */
-export function watchFile({ file, timers, onChange, onProblem }: FileWatcherOptions): FileWatcher {
+export function watchFile({ file, timers, onChange, onGone, onProblem }: FileWatcherOptions): FileWatcher {
   let last = contentOf(file);
+  let isGone = false;
   let timer: Timer | undefined;
   const compare = () => {
     const content = contentOf(file);
-    if (content === undefined || content === last) return; // absent: between two steps of a replacement
+    const wasGone = isGone;
+    isGone = content === undefined;
+    if (isGone && !wasGone) onGone();
+    if (content === undefined || content === last) return;
     last = content;
     onChange();
   };

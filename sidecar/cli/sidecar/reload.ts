@@ -51,6 +51,7 @@ export function watchConfiguration(options: ReloadOptions): { close(): void } {
     file,
     timers: systemTimers,
     onChange: reload,
+    onGone: () => logger.warn({ file }, 'the configuration file is gone; what it said stays in force'),
     onProblem: ({ message }) =>
       logger.warn({ problem: message }, 'the configuration file cannot be watched; SIGHUP reloads it'),
   });

@@ -52,9 +52,8 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   const sockets = inheritedSockets();
   const parent = ParentChannel.open(process.env);
   const warnings: string[] = [];
-  const { isSuccessor } = sockets;
   const warn = (line: string): void => void warnings.push(line);
-  const read = await readWithAdoption(file, { warn, ended: ends.first, isSuccessor });
+  const read = await readWithAdoption(file, { warn, ended: ends.first, sockets });
   const { adoption } = read;
   // Sidecars of `up` are many in one environment, and get names of their own.
   const fileConfig = parent === undefined ? inPlace(read.config, process.env) : read.config;

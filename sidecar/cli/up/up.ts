@@ -195,6 +195,7 @@ async function followFile({ file, ends, hangup, reloadOf }: RunFleetInput, fleet
     file: resolve(file),
     timers: systemTimers,
     onChange: hangup.onReload,
+    onGone: () => printError(`${file} is gone; what it said stays in force`),
     onProblem: () => printError(`${file} cannot be watched; SIGHUP reloads it`),
   });
   await ends.first;

@@ -18,6 +18,8 @@ export interface Writing {
     done: (error: NodeJS.ErrnoException | null, bytes: number) => void,
   ): void;
   writeSync(buffer: Buffer, start: number): number;
+  /** Calls `then` once, after so many ms; keeps no process from ending. */
+  after(ms: number, then: () => void): void;
 }
 
 /**
@@ -73,7 +75,7 @@ export class StderrWriter {
       this.isInSystem = false;
       if (this.current !== buffer) return; // the end of the process came in between
       if (error === null) this.at += bytes;
-      else if (error.code === 'EAGAIN') return void setTimeout(() => this.next(), BUSY_MS).unref();
+      else if (error.code === 'EAGAIN') return this.system.after(BUSY_MS, () => this.next());
       else this.drop(buffer);
       this.next();
     });
@@ -102,6 +104,7 @@ const CELL = new Int32Array(new SharedArrayBuffer(4));
 const SYSTEM: Writing = {
   write: (buffer, start, done) => write(FD, buffer, start, buffer.length - start, null, done),
   writeSync: (buffer, start) => writeSync(FD, buffer, start),
+  after: (ms, then) => void setTimeout(then, ms).unref(),
 };
 
 let shared: StderrWriter | undefined;

@@ -21,6 +21,14 @@ interface Inherited {
   /** Absent: not known yet. */
   readonly at?: SocketAddress;
   readonly isGiven?: true;
+  /** It listens already: a server of this process has given it back. */
+  readonly handle?: ListenHandle;
+}
+
+/** Node's own object for a listening socket; `server.listen(handle)` takes it. */
+interface ListenHandle {
+  readonly fd?: number;
+  close(): void;
 }
 
 /** A socket of this process that listens, or will. */
@@ -107,7 +115,10 @@ export class ListenSockets {
    */
   dropUnused(): readonly string[] {
     const { names } = this;
-    for (const { fd } of this.inherited.values()) closeSync(fd);
+    for (const { fd, handle } of this.inherited.values()) {
+      if (handle === undefined) closeSync(fd);
+      else handle.close();
+    }
     this.inherited.clear();
     return names;
   }
@@ -135,7 +146,7 @@ export class ListenSockets {
       isOwnPath: inherited === undefined,
     };
     this.open.set(name, begun);
-    const begin = () => listenOn(server, inherited?.fd, begun);
+    const begin = () => listenOn(server, inherited, begun);
     if (inherited === undefined || this.heldBack === undefined) return begin();
     this.heldBack.push(() => {
       if (this.open.get(name) === begun) begin().catch((error: Error) => server.emit('error', error));
@@ -174,6 +185,26 @@ export class ListenSockets {
   /** A Unix socket keeps its path when it is closed from now on: a successor listens there. */
   keepPaths(): void {
     this.keepsPaths = true;
+  }
+
+  /** Whether a service manager made the socket of that name, and no server has it yet. */
+  isGiven(name: string): boolean {
+    return this.inherited.get(name)?.isGiven === true;
+  }
+
+  /**
+   * Takes the TCP socket that a service manager gave from `server`, for the next `listen` of that name. It stays open meanwhile:
+   * `server` answers what still comes, though it counts as closed. A Unix socket cannot pass from one server of Node to another.
+   */
+  giveBack(name: string, server: Server): void {
+    const mine = this.open.get(name);
+    if (mine?.server !== server || !mine.isGiven || typeof server.address() !== 'object') return;
+    const holder = server as unknown as { _handle: ListenHandle | null };
+    const handle = holder._handle;
+    if (handle === null) return;
+    holder._handle = null;
+    this.open.delete(name);
+    this.inherited.set(name, { fd: handle.fd ?? -1, at: mine.at, isGiven: true, handle });
   }
 
   /** Stops listening. Open connections stay. */
@@ -234,7 +265,7 @@ function activated(env: Environment, pid: number): Handed['sockets'] {
   return sockets;
 }
 
-function listenOn(server: Server, fd: number | undefined, begun: Open): Promise<SocketAddress> {
+function listenOn(server: Server, inherited: Inherited | undefined, begun: Open): Promise<SocketAddress> {
   const { at } = begun;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -245,7 +276,8 @@ function listenOn(server: Server, fd: number | undefined, begun: Open): Promise<
         begun.at = { kind: 'tcp', host: bound.address, port: bound.port };
       resolve(begun.at);
     };
-    if (fd !== undefined) server.listen({ fd }, BACKLOG, listening);
+    if (inherited?.handle !== undefined) server.listen(inherited.handle, BACKLOG, listening);
+    else if (inherited !== undefined) server.listen({ fd: inherited.fd }, BACKLOG, listening);
     else if (at.kind === 'unix') server.listen({ path: at.path }, listening);
     else server.listen({ host: at.host, port: at.port, backlog: BACKLOG }, listening);
   });

@@ -1,5 +1,6 @@
 /** Sidecars of registrations that something else has made, with a real Consul: `sidecar_service`, as Nomad writes it too. */
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
 import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { Load } from '../../drills/faults/load.js';
 import { Model } from '../../drills/faults/model.js';
@@ -7,7 +8,7 @@ import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import { freePort } from '../../kit/interop/programs.js';
 import { httpAsk } from '../../kit/process/http-ask.js';
 import { until } from '../../kit/process/processes.js';
-import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
+import { SidecarBench, type SidecarFile, SidecarProcess } from '../../kit/process/sidecars.js';
 
 interface Check {
   readonly Status: string;
@@ -145,11 +146,29 @@ describe('An adopted registration', function () {
     assert.deepEqual([(await alive()).Status, (await alive()).Output], ['critical', 'draining']);
   });
 
-  it('is waited for while the agent is away, and served when it is back', async () => {
+  /** Starts a sidecar whose admin socket is made by something else at `port`, as systemd's `.socket` units do it. */
+  async function startWithSocket(name: string, port: number, file: SidecarFile): Promise<SidecarProcess> {
+    const given = createServer();
+    await new Promise<void>((resolve) => given.listen(port, '127.0.0.1', resolve));
+    const { fd } = (given as unknown as { readonly _handle: { readonly fd: number } })._handle;
+    return SidecarProcess.start(await bench.write(name, file), {
+      name,
+      before: ['sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh'],
+      env: { LISTEN_FDS: '1', LISTEN_FDNAMES: 'admin' },
+      inherits: [fd],
+      onStart: (each) => {
+        bench.processes.push(each);
+        given.close();
+      },
+    });
+  }
+
+  it('is waited for while the agent is away, and served when it is back, at the socket of a service manager too', async () => {
     const admin = await freePort();
     await web.stop(20_000);
     await consul.kill();
-    const started = bench.start('late', { ...adopting('w1'), admin: `127.0.0.1:${admin}` });
+    // The port of the file is another one: what answers at `admin` has the socket.
+    const started = startWithSocket('late', admin, adopting('w1'));
     let ended: Error | undefined;
     started.catch((error: Error) => {
       ended = error;
@@ -168,6 +187,7 @@ describe('An adopted registration', function () {
     await registerDigits(ports.peers);
     await registerWeb([{ DestinationName: 'digits', LocalBindPort: ports.digits }]);
     web = await started;
+    assert.equal((await page('/live')).status, 200);
     digits = await bench.start('digits', { ...adopting('d1'), inbound: {} });
     await Promise.all([digits.ready(), web.ready()]);
     await assertCallsSucceed(ports.digits);

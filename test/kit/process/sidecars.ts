@@ -40,6 +40,8 @@ export interface StartOptions {
   readonly model?: readonly string[];
   /** Beside our own. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Descriptors that it inherits, from 3 on. */
+  readonly inherits?: readonly number[];
   /** Gets the process before it listens, to end it also if it never does. */
   readonly onStart?: (sidecar: SidecarProcess) => void;
 }
@@ -75,10 +77,11 @@ export class SidecarProcess {
   /** Starts the sidecar of a file as it lies there, and waits until it listens. */
   static async start(file: string, options: StartOptions = {}): Promise<SidecarProcess> {
     const { name = 'the sidecar', before = [], model = [], env = {}, onStart } = options;
-    const { program: command = OUTRIDER } = options;
+    const { program: command = OUTRIDER, inherits = [] } = options;
     const own = model.length > 0 ? ['--', ...model] : [];
     const [program, ...args] = [...before, ...command, 'sidecar', '-c', file, ...own];
-    const child = spawn(program!, args, { env: { ...process.env, ...env }, stdio: 'pipe' });
+    const stdio = ['pipe', 'pipe', 'pipe', ...inherits] as const;
+    const child = spawn(program!, args, { env: { ...process.env, ...env }, stdio: [...stdio] });
     const sidecar = new SidecarProcess(name, child);
     onStart?.(sidecar);
     await sidecar.announced();

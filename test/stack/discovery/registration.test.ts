@@ -156,10 +156,14 @@ describe('registration with a real Consul', () => {
     ];
     let before: unknown;
     await pastRefreshes(async () => {
-      await until('the agent is in step', async () => {
-        const first = await index();
-        await new Promise((resolve) => setTimeout(resolve, 200));
-        return JSON.stringify(first) === JSON.stringify(await index());
+      type Checks = readonly { readonly CheckID: string; readonly Status: string; readonly Output: string }[];
+      const told = (checks: Checks) =>
+        checks.map(({ CheckID, Status, Output }) => `${CheckID} ${Status} ${Output}`).sort();
+      await until('the catalogue has the checks as the agent has them', async () => {
+        const own = Object.values(await consul.api<Record<string, Checks[number]>>('GET', '/agent/checks'));
+        const all = await consul.api<Checks>('GET', '/health/state/any');
+        const mirrored = all.filter(({ CheckID }) => own.some((check) => check.CheckID === CheckID));
+        return JSON.stringify(told(own)) === JSON.stringify(told(mirrored));
       });
       before = await index();
     });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { parseBeat, WatcherClient } from '../../../sidecar/supervise/watcher-client.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
@@ -63,8 +63,11 @@ describe('client of a watcher thread', () => {
     }
     await serve();
     client.open();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.deepEqual([sockets.length, client.signs(false)], [0, null]);
+    // Connections are accepted in their order: one of the client would be there before this one.
+    const marker = connect(path);
+    afterTest(() => marker.destroy());
+    await until('the marker is there', () => sockets.length > 0);
+    assert.deepEqual([sockets.length, client.signs(false)], [1, null]);
   });
 
   for (const line of [

@@ -5,11 +5,12 @@ import type { Logger } from '../../../runtime/log/logger.js';
 import { messageOf } from '../../../runtime/log/message-of.js';
 import { CacheFile } from '../cache/cache-file.js';
 import { ConsulAgent } from '../client/client.js';
-import { AgentError, type AgentReader, type Query } from '../client/response.js';
+import { AgentError, type AgentReader, type GetOptions, type Query } from '../client/response.js';
 import { agentSettings } from '../client/settings.js';
 import type { Environment } from '../client/settings-files.js';
 import { decodeJson } from '../parser/json-fields.js';
 import { proxiesOf, readAdoptedProxy } from './adopted-proxy.js';
+import { hasServers, isAgentAway, isPassing, NotThere, ServersAway } from './adoption-faults.js';
 
 /** Which registration: by its id, or by the service that it is the one proxy of. */
 export type AdoptConfig = NonNullable<ConsulConfig['adopt']>;
@@ -277,6 +278,8 @@ export class ProxyAdoption {
     const service = this.wanted.sidecarFor ?? '';
     const { body } = await this.get('/agent/services', {}, TIMEOUT_MS);
     const [id, ...others] = proxiesOf(service, body);
+    if (id === undefined && body.toString('utf8').trim() === '{}' && !(await this.hasServers()))
+      throw new ServersAway('it lists no service');
     if (id === undefined)
       throw new NotThere(`the agent has no proxy of the service with the id ${JSON.stringify(service)}`);
     if (others.length > 0)
@@ -286,8 +289,23 @@ export class ProxyAdoption {
     return id;
   }
 
-  private get(path: string, query: Query, timeoutMs: number): ReturnType<AgentReader['get']> {
-    return this.agent.get(path, query, { timeoutMs, maxBytes: MAX_BYTES, signal: this.running.signal });
+  /** @throws ServersAway for a refusal by an agent that cannot know better. */
+  private async get(path: string, query: Query, timeoutMs: number): ReturnType<AgentReader['get']> {
+    try {
+      return await this.agent.get(path, query, this.bounds(timeoutMs));
+    } catch (error) {
+      const isRefusal = error instanceof AgentError && error.status === 403;
+      if (isRefusal && !(await this.hasServers())) throw new ServersAway(error.message);
+      throw error;
+    }
+  }
+
+  private hasServers(): Promise<boolean> {
+    return hasServers(this.agent, this.bounds(TIMEOUT_MS));
+  }
+
+  private bounds(timeoutMs: number): GetOptions {
+    return { timeoutMs, maxBytes: MAX_BYTES, signal: this.running.signal };
   }
 
   /** Waits, or until `close`. */
@@ -304,19 +322,4 @@ export class ProxyAdoption {
       signal.addEventListener('abort', end);
     });
   }
-}
-
-/** There is no such registration, which may still be made. */
-class NotThere extends Error {}
-
-/** Whether it says nothing of the registration: no agent answers, or one that cannot ask its servers. */
-function isAgentAway(error: unknown): boolean {
-  if (!(error instanceof AgentError)) return false;
-  const { fault, status = 0 } = error;
-  return fault === 'unreachable' || fault === 'timeout' || (fault === 'status' && status >= 500);
-}
-
-/** Whether time may heal it: the agent or the registration comes later, or the rights to read it. */
-function isPassing(error: unknown): boolean {
-  return error instanceof NotThere || (error instanceof AgentError && error.fault !== 'cancelled');
 }

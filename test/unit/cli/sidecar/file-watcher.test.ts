@@ -10,15 +10,18 @@ describe('file watch', () => {
   const scratch = scratchForEach();
   let watch: FileWatcher;
   let changes: number;
+  let absences: number;
 
   beforeEach(() => {
     changes = 0;
+    absences = 0;
   });
 
   afterEach(() => watch.close());
 
   function follow(file: string, onProblem: (error: Error) => void = assert.fail): void {
-    watch = watchFile({ file, timers: systemTimers, onChange: () => changes++, onProblem });
+    const counts = { onChange: () => changes++, onGone: () => absences++ };
+    watch = watchFile({ file, timers: systemTimers, ...counts, onProblem });
   }
 
   it('sees a file that is written in place, once per change', async () => {
@@ -61,6 +64,23 @@ describe('file watch', () => {
     writeFileSync(file, 'one');
     writeFileSync(file, 'two'); // the marker: everything before it has been looked at by then
     await until('only the marker is seen', () => changes > 0);
+    assert.deepEqual([changes, absences], [1, 0]);
+  });
+
+  it('says once that the file is gone, also where the links of Kubernetes lead nowhere, and sees it come back', async () => {
+    scratch.write('..one', 'one');
+    const link = (to: string, at: string) => symlinkSync(join(scratch.path, to), join(scratch.path, at));
+    link('..one', '..data');
+    link('..data', 'a.yaml');
+    follow(join(scratch.path, 'a.yaml'));
+    link('..none', '..data-new');
+    renameSync(join(scratch.path, '..data-new'), join(scratch.path, '..data'));
+    await until('the absence is seen', () => absences === 1);
+    unlinkSync(join(scratch.path, 'a.yaml'));
+    scratch.write('a.yaml', 'two');
+    await until('it is back', () => changes === 1);
+    unlinkSync(join(scratch.path, 'a.yaml'));
+    await until('the next absence is seen', () => absences === 2);
     assert.equal(changes, 1);
   });
 

@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { StderrWriter, type Writing } from '../../../../sidecar/runtime/log/stderr-writer.js';
-import { until } from '../../../kit/process/processes.js';
 
 /** A system that answers when it is told to. */
 class Slow implements Writing {
@@ -11,6 +10,8 @@ class Slow implements Writing {
   fault: string | undefined;
   room = Number.POSITIVE_INFINITY;
   private pending: (() => void) | undefined;
+  /** What waits for its time. */
+  private later: (() => void)[] = [];
 
   write(...[buffer, start, done]: Parameters<Writing['write']>): void {
     assert.equal(this.pending, undefined, 'one write at a time');
@@ -29,6 +30,16 @@ class Slow implements Writing {
     const n = Math.min(this.room, buffer.length - start);
     this.content += buffer.toString('utf8', start, start + n);
     return n;
+  }
+
+  after(ms: number, then: () => void): void {
+    assert.equal(ms, 20);
+    this.later.push(then);
+  }
+
+  /** The time has come for what waits. */
+  pass(): void {
+    for (const then of this.later.splice(0)) then();
   }
 
   /** Answers what was asked, and what is asked then. */
@@ -75,17 +86,20 @@ describe('StderrWriter', () => {
       assert.equal(system.content, 'kept\n');
     });
 
-  it('standard error waits for a pipe that is full', async () => {
+  it('standard error waits for a pipe that is full', () => {
     system.fault = 'EAGAIN';
     out.write('one\n');
     system.go();
     out.write('two\n');
+    system.pass();
+    system.go();
+    assert.equal(system.content, '', 'it is full still');
     system.fault = undefined;
-    await until('it was tried again', () => {
-      system.go();
-      return system.content === 'one\ntwo\n';
-    });
-    assert.equal(out.dropped, 0);
+    system.go();
+    assert.equal(system.content, '', 'it is not tried before its time');
+    system.pass();
+    system.go();
+    assert.deepEqual([system.content, out.dropped], ['one\ntwo\n', 0]);
   });
 
   it('standard error writes what is held at the end, without what the system has already', () => {
@@ -117,7 +131,7 @@ describe('StderrWriter', () => {
       const logger = createLogger({ level: 'info' });
       for (let i = 0; i < 20; i++) {
         logger.info({}, 'lost');
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await new Promise(setImmediate);
       }
       logger.info({}, 'lost at the end');
       logger.flush();

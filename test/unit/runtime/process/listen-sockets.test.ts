@@ -23,9 +23,9 @@ describe('listening sockets by name', () => {
     return server;
   }
 
-  function answerAt(path: string): Promise<string> {
+  function answerAt(place: string | number): Promise<string> {
     return new Promise((resolve, reject) => {
-      connect(path)
+      (typeof place === 'string' ? connect(place) : connect(place, '127.0.0.1'))
         .on('data', (data) => resolve(data.toString()))
         .on('error', reject);
     });
@@ -66,6 +66,43 @@ describe('listening sockets by name', () => {
     assert.deepEqual(elsewhere.names, ['admin']);
     const given = new ListenSockets({ holdBack: true, sockets: { admin: { fd: 99, at, isGiven: true } } });
     assert.deepEqual(await given.listen('admin', named('b'), ANY), at);
+  });
+
+  it('that a service manager gave go from one server to the next without a moment in which none answers', async () => {
+    const made = named('of the manager');
+    const port = await new Promise<number>((resolve) =>
+      made.listen(0, '127.0.0.1', () => resolve((made.address() as { port: number }).port)),
+    );
+    const holder = made as unknown as { _handle: { fd: number; close(): void } | null };
+    const handle = holder._handle!;
+    holder._handle = null;
+    const given = { fd: handle.fd, isGiven: true, handle } as const;
+    const sockets = new ListenSockets({ holdBack: false, sockets: { admin: given } });
+    const own = await freePort();
+    const early = named('early');
+    assert.equal(sockets.isGiven('admin'), true);
+    const at = await sockets.listen('admin', early, { ...ANY, port: own });
+    assert.deepEqual(at, { ...ANY, port });
+    assert.deepEqual([await answerAt(port), sockets.isGiven('admin')], ['early', false]);
+    sockets.giveBack('other', early);
+    sockets.giveBack('admin', early);
+    sockets.close(early);
+    assert.equal(await answerAt(port), 'early', 'nothing else listens yet');
+    assert.equal(sockets.isGiven('admin'), true);
+    const late = named('late');
+    assert.deepEqual(await sockets.listen('admin', late, { ...ANY, port: own }), { ...ANY, port });
+    assert.equal(await answerAt(port), 'late');
+    sockets.giveBack('admin', late);
+    assert.deepEqual(sockets.dropUnused(), ['admin']);
+    await assert.rejects(answerAt(port), /ECONNREFUSED/);
+  });
+
+  it('that no service manager gave are not given back', async () => {
+    const sockets = new ListenSockets();
+    const server = named('mine');
+    await sockets.listen('admin', server, ANY);
+    sockets.giveBack('admin', server);
+    assert.deepEqual([sockets.isGiven('admin'), sockets.all().length], [false, 1]);
   });
 
   it('leave the path of a Unix socket behind when a successor listens there, else not', async () => {

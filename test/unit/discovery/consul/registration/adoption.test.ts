@@ -237,6 +237,48 @@ describe('an adoption', () => {
       assert.deepEqual([changes, adoption.isHeld], [[21_001], true]);
     });
 
+    for (const { title, wanted, refuse } of [
+      {
+        title: 'refuses the token',
+        wanted: { proxy: 'd1-sidecar-proxy' },
+        refuse: () => agent.at(PATH).refuse(403, 'Permission denied'),
+      },
+      {
+        title: 'lists no service',
+        wanted: { sidecarFor: 'd1' },
+        refuse: () => agent.at('/agent/services').answer(undefined, {}),
+      },
+    ])
+      it(`begins with it when the agent ${title} without a server that knows tokens, and does not when it has one`, async () => {
+        remembering(wanted);
+        stored.set('registration d1-sidecar-proxy', registered(21_000));
+        stored.set('registration for d1', registered(21_000));
+        const judged = adoption.first();
+        await refuse();
+        await agent.at('/status/leader').answer(undefined, '"127.0.0.1:8300"');
+        assert.equal(adoption.isHeld, false, 'it is waited for');
+        await clock.settle(1_000);
+        await refuse();
+        await agent.at('/status/leader').refuse(404, 'a proxy without this page');
+        assert.equal(adoption.isHeld, false, 'nothing is known of servers');
+        await clock.settle(1_000);
+        await refuse();
+        await agent.at('/status/leader').refuse(500, 'No known Consul servers');
+        assert.equal(portOf(await judged), 21_000);
+        assert.match(adoption.problem!, /^the agent reaches no Consul server, which would know the token: /);
+      });
+
+    it('waits for the servers of an agent, for as long as it takes, where nothing was kept', async () => {
+      const first = adoption.first();
+      for (let i = 0; i < 60; i++) {
+        await agent.at(PATH).refuse(403, 'Permission denied');
+        await agent.at('/status/leader').answer(undefined, '""');
+        await clock.settle(1_000);
+      }
+      await answer(agent.at(PATH), registered(21_000), 'a');
+      assert.equal(portOf(await first), 21_000);
+    });
+
     it('does not count where the agent says that there is none, nor that of another registration, nor what is none', async () => {
       await followed();
       adoption.close();
@@ -286,6 +328,7 @@ describe('an adoption', () => {
         const failed = assert.rejects(adoption.first(), problem);
         for (let i = 0; i <= 30; i++) {
           await agent.one.answer(undefined, services(...ids));
+          if (ids.length === 0) await agent.at('/status/leader').answer(undefined, '"127.0.0.1:8300"');
           await clock.settle(1_000);
         }
         await failed;
