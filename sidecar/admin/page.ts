@@ -12,6 +12,8 @@ table { border-collapse: collapse; width: 100% } th, td { text-align: left; padd
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 .good::before, .warn::before, .bad::before { content: "●"; margin-right: .4em } .good::before { color: var(--good) }
 .warn::before { color: var(--warn) } .bad::before { color: var(--bad) }
+@media (prefers-color-scheme: dark) { :root { --good: #3fb950; --warn: #d29922; --bad: #f85149 } a { color: #58a6ff } }
+@media (max-width: 45rem) { body { margin: 1rem auto } th, td { padding-right: .5rem; overflow-wrap: anywhere } .wide { display: none } }
 `;
 
 const SCRIPT = `
@@ -98,7 +100,7 @@ function lives(rows: readonly reports.LifeReport[]): string {
     (each) =>
       `<tr><td>${escapeHtml(modelTitle(each))}</td><td>${state(each.state)}</td><td>${escapeHtml(each.since.slice(0, 19).replace('T', ' '))}</td><td>${escapeHtml(each.why)}</td></tr>`,
   );
-  return `<h2>Versions</h2><table><thead><tr><th>version</th><th>is</th><th>since (UTC)</th><th>why</th></tr></thead>
+  return `<h2>Versions</h2><table><thead><tr><th>version</th><th>state</th><th>since (UTC)</th><th>why</th></tr></thead>
 <tbody>${body.join('\n')}</tbody></table>`;
 }
 
@@ -155,8 +157,8 @@ function endpoints(rows: readonly reports.EndpointReport[]): string {
   const hasPriorities = rows.some(({ priority }) => priority !== undefined);
   const body = rows.map((row) => endpointRow(row, hasPriorities)).join('\n');
   const priority = hasPriorities ? '<th class="n">priority</th>' : '';
-  return `<h2>Endpoints</h2><table><thead><tr><th>upstream</th><th>endpoint</th>${priority}<th>state</th><th class="n">in flight</th>
-<th class="n">latency</th><th class="n">attempts</th><th class="n">faults</th><th class="n">ejections</th><th>why</th></tr></thead>
+  return `<h2>Endpoints</h2><table><thead><tr><th>upstream</th><th>endpoint</th>${priority}<th>state</th><th class="n wide">in flight</th>
+<th class="n">latency</th><th class="n wide">attempts</th><th class="n wide">faults</th><th class="n wide">ejections</th><th>why</th></tr></thead>
 <tbody>${body}</tbody></table>`;
 }
 
@@ -173,8 +175,8 @@ function endpointRow(row: reports.EndpointReport, hasPriorities: boolean): strin
   const toPeers = latencyRatio === undefined ? '' : `, ${latencyRatio.toFixed(1)} × its peers`;
   const number = hasPriorities ? `<td class="n">${priority ?? 0}</td>` : '';
   return `<tr><td>${escapeHtml(upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>${number}
-<td>${toned(endpointState(row), endpointTone(row))}${notes.map((note) => `, ${note}`).join('')}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs === 0 ? '–' : `${row.ewmaMs.toFixed(1)} ms`}${toPeers}</td>
-<td class="n">${row.attempts}</td><td class="n">${row.faults}</td><td class="n">${row.ejections}</td><td>${escapeHtml(endpointReason(row))}</td></tr>`;
+<td>${toned(endpointState(row), endpointTone(row))}${notes.map((note) => `, ${note}`).join('')}</td><td class="n wide">${row.inFlight}</td><td class="n">${row.ewmaMs === 0 ? '–' : `${row.ewmaMs.toFixed(1)} ms`}${toPeers}</td>
+<td class="n wide">${row.attempts}</td><td class="n wide">${row.faults}</td><td class="n wide">${row.ejections}</td><td>${escapeHtml(endpointReason(row))}</td></tr>`;
 }
 
 function times(count: number): string {

@@ -76,7 +76,11 @@ async function eachLine(file: string, take: (text: string, line: number) => bool
     for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }))
       if (!take(text, ++line)) return;
   } catch (error) {
-    throw new CommandFailure(`${file}: cannot be read: ${oneLine(error)}`, 2);
+    const isAbsent = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new CommandFailure(
+      `${file}: ${isAbsent ? 'no such file' : `cannot be read: ${oneLine(error)}`}`,
+      2,
+    );
   } finally {
     input.destroy();
   }

@@ -90,7 +90,7 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
   program
     .command('completion')
     .description('print the completion of a shell; for example: source <(outrider completion bash)')
-    .addArgument(new Argument('<SHELL>').choices(['bash', 'zsh', 'fish']))
+    .addArgument(new Argument('<SHELL>', 'the shell that is to complete').choices(['bash', 'zsh', 'fish']))
     .action(async (shell: 'bash' | 'zsh' | 'fish') => {
       const { completionCommand } = await import('./completion/completion.js');
       done(completionCommand(shell, program));

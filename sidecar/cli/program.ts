@@ -28,7 +28,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     exitCode = code;
   });
   try {
-    await program.parseAsync(args, { from: 'user' });
+    await program.parseAsync(understood(args, program), { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE; // commander has printed the reason
@@ -38,6 +38,14 @@ export async function runProgram(args: readonly string[]): Promise<number> {
       process.stderr.write(`${error.stack}\n`);
     return error instanceof CommandFailure ? error.exitCode : EXIT_FAILED;
   }
+}
+
+/** Without the rest after a command that there is none of: `staus --help` is a mistake, and not a question for the help of the program. */
+function understood(args: readonly string[], program: Command): readonly string[] {
+  const [first = '-'] = args;
+  const isKnown =
+    first.startsWith('-') || first === 'help' || program.commands.some((each) => each.name() === first);
+  return isKnown ? args : [first];
 }
 
 /**

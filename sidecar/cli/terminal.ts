@@ -14,6 +14,8 @@ export interface Palette {
   readonly red: Paint;
   readonly green: Paint;
   readonly yellow: Paint;
+  /** Columns of the terminal; absent: there is none, and lines may be as long as they are. */
+  readonly width?: number;
 }
 
 const PLAIN: Palette = { bold: same, dim: same, red: same, green: same, yellow: same };
@@ -25,10 +27,41 @@ const COLOURED: Palette = {
   yellow: sgr(33, 39),
 };
 
-/** Styles for a terminal, unless NO_COLOR is set and not empty (no-color.org) or TERM is `dumb`. */
+/**
+ * Styles for a terminal, unless NO_COLOR is set and not empty (no-color.org) or TERM is `dumb`, and its width where it tells one.
+ */
 export function paletteFor(stream: OutputStream, env: Readonly<Record<string, string | undefined>>): Palette {
-  const wanted = stream.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
-  return wanted ? COLOURED : PLAIN;
+  const { isTTY = false, columns = 0 } = stream;
+  const palette = isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb' ? COLOURED : PLAIN;
+  return isTTY && columns > 0 ? { ...palette, width: columns } : palette;
+}
+
+/**
+ * Lines of at most `width` characters, broken at spaces. What follows a break is indented as its line is, by `hang` more; a word that
+ * is too long stays whole. Without a width: the text as it is.
+ */
+export function fold(text: string, width = Number.POSITIVE_INFINITY, hang = 0): string {
+  return text
+    .split('\n')
+    .flatMap((line) => (visibleWidth(line) <= width ? [line] : foldedLine(line, width, hang)))
+    .join('\n');
+}
+
+function foldedLine(line: string, width: number, hang: number): string[] {
+  const own = /^ */.exec(line)![0];
+  const indent = own + ' '.repeat(hang);
+  const lines: string[] = [];
+  let current = own;
+  for (const word of line.slice(own.length).split(' ')) {
+    const isFirst = current.trim() === '';
+    const next = isFirst ? current + word : `${current} ${word}`;
+    if (isFirst || visibleWidth(next) <= width) current = next;
+    else {
+      lines.push(current.trimEnd());
+      current = indent + word;
+    }
+  }
+  return [...lines, current];
 }
 
 /** A line that replaces itself, for progress. Writes nothing unless the stream is a terminal. */
@@ -77,7 +110,7 @@ export function table(
 }
 
 /** Characters of a text without its colour codes. */
-function visibleWidth(text: string): number {
+export function visibleWidth(text: string): number {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with the escape character
   return text.replace(/\x1b\[[0-9;]*m/g, '').length;
 }

@@ -31,12 +31,14 @@ describe('command line', function () {
     const wrong: [string[], RegExp][] = [
       [[], /Usage: outrider/],
       [['upp'], /unknown command 'upp'[\s\S]*Did you mean up\?/],
+      [['staus', '--help'], /unknown command 'staus'[\s\S]*Did you mean status\?/],
       [['up', '--colour'], /unknown option '--colour'/],
       [['up', 'a.yaml', 'b.yaml'], /too many arguments/],
       [['sidecar'], /required option '-c, --config <FILE>'/],
       [['serve'], /required option '--models <DIR>'/],
       [['infer'], /missing required argument 'MODEL'/],
       [['infer', 'digits', '--input', 'x=1', '--deadline', '5'], /--deadline: /],
+      [['audit', 'verify', '/no/such.log'], /^outrider: \/no\/such\.log: no such file\n$/],
       [['validate'], /missing required argument 'FILE'/],
       [['explain', 'UNAVAILBLE'], /did you mean UNAVAILABLE\?/],
       [['rollout', 'stauts', 'digits'], /found "stauts digits"; did you mean "status"\?/],
@@ -54,7 +56,10 @@ describe('command line', function () {
       [['sidecar', '-c', '/no/such.yaml'], /^outrider: \/no\/such\.yaml: no such file\n$/],
       [['serve', '--models', '/no/such/models'], /^outrider serve: .*\/no\/such\/models.*\n$/],
       [['inject', '/no/such.yaml'], /^outrider: \/no\/such\.yaml: no such file\n$/],
-      [['status'], /^outrider: no mesh of `outrider up` runs here; name a sidecar with --admin HOST:PORT\n$/],
+      [
+        ['status'],
+        /^outrider: no mesh of `outrider up` runs here: start one, or name a sidecar with --admin HOST:PORT\n$/,
+      ],
       [
         ['infer', 'digits', '--input', 'x=1', '--target', '127.0.0.1:1', '--deadline', '2s'],
         /^outrider infer: .*\n$/,

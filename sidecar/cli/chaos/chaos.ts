@@ -72,7 +72,10 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
       process.stdout.write(
         `${palette.bold(name.padEnd(width))}  ${set === 'full' ? '(--full) ' : ''}${does}\n`,
       );
-    process.stdout.write(`\narms: ${ARMS.map(({ name }) => name).join(', ')}\n`);
+    process.stdout.write(
+      '\n(--full): not in the standard set; named on the command line, or all with --full\n',
+    );
+    process.stdout.write(`arms: ${ARMS.map(({ name }) => name).join(', ')}\n`);
     return 0;
   }
   if (options.report !== undefined) prepareFolder(options.report);
@@ -82,12 +85,14 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
     { arms: asked, drills: chosen },
     (line) => void process.stderr.write(`outrider: ${line}\n`),
   );
+  const repeats = options.runs ?? 1;
+  process.stderr.write(`outrider: ${announced({ arms, drills, repeats })}\n`);
   const startedAtMs = systemClock.wallNow();
   const startedMs = systemClock.now();
   const run = await runThem({
     arms,
     drills,
-    repeats: options.runs ?? 1,
+    repeats,
     pace: options.quick === true ? 'quick' : 'usual',
   });
   const seconds = (systemClock.now() - startedMs) / 1_000;
@@ -95,6 +100,14 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
   const texts = chosen.map(({ name, title, does }) => ({ name, title, does }));
   const { runs } = run;
   return conclude({ format: 1, about, drills: texts, runs, skipped: [...skipped, ...run.skipped] }, options);
+}
+
+/** What is about to happen, for a run takes minutes and prints a line only when a drill has ended. */
+function announced({ arms, drills, repeats }: Pick<RunPlan, 'arms' | 'drills' | 'repeats'>): string {
+  const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+  const often = repeats === 1 ? '' : `, ${repeats} times each`;
+  const names = arms.map(({ name }) => name).join(', ');
+  return `${count(drills.length, 'drill')} with ${count(arms.length, 'arm')} (${names})${often}, one after the other, on meshes of their own; Ctrl-C ends it`;
 }
 
 /** Options that have no meaning without `--mesh`. @throws CommandFailure(2) */

@@ -1,4 +1,4 @@
-import type { Palette } from '../terminal.js';
+import { fold, type Palette } from '../terminal.js';
 import type { Finding, Level } from './finding.js';
 
 /** The findings as lines, in the order found, with the next step below each that is not ok, and a last line of counts. */
@@ -9,9 +9,14 @@ export function checkText(findings: readonly Finding[], palette: Palette): strin
     failed: palette.red,
   };
   const width = Math.max(...findings.map(({ area }) => area.length));
+  const indent = width + 11;
   const lines = findings.flatMap(({ level, area, what, next }) => [
-    `${paint[level](level.padEnd('warning'.length))}  ${area.padEnd(width)}  ${what}`,
-    ...(next === undefined ? [] : [`${' '.repeat(width + 11)}→ ${next}`]),
+    fold(
+      `${paint[level](level.padEnd('warning'.length))}  ${area.padEnd(width)}  ${what}`,
+      palette.width,
+      indent,
+    ),
+    ...(next === undefined ? [] : [fold(`${' '.repeat(indent)}→ ${next}`, palette.width, 2)]),
   ]);
   return [...lines, '', countsText(findings)].join('\n');
 }

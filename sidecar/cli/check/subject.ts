@@ -2,6 +2,7 @@
  * A mesh file and a sidecar file say the same things in other places: which services there are, what they call, on which ports,
  * with which models and certificates. The checks see one form of both.
  */
+import { existsSync } from 'node:fs';
 import { loadAnyFile, loadMeshFile, loadSidecarFile } from '../../config/file/load.js';
 import type {
   Address,
@@ -57,7 +58,9 @@ export interface Subject {
 export function readSubject(file: string): { readonly subject?: Subject; readonly findings: Finding[] } {
   const { kind, result } = loadAnyFile(file);
   if (!result.ok) {
-    const next = '`outrider validate` shows all problems; mesh-config/REFERENCE.md has every option';
+    const next = existsSync(file)
+      ? '`outrider validate` shows all problems; mesh-config/REFERENCE.md has every option'
+      : 'name a file that exists; `outrider check` without --mesh takes the meshes that run here';
     return { findings: result.problems.map((problem) => failed('config', formatProblem(problem), next)) };
   }
   const warnings = result.warnings.map((each) =>

@@ -22,7 +22,9 @@ export async function probeCommand(what: string, at?: string): Promise<number> {
   const read = readAddress(text);
   if (!read.ok) throw new CommandFailure(`--at: ${read.problem}`, 2);
   const answer = await askAdmin(read.value, `/${what}`, { timeoutMs: TIMEOUT_MS }).catch((error) => {
-    throw new CommandFailure(`not ${what}: ${text}: ${oneLine(error)}`);
+    const isRefused = (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+    const why = isRefused ? 'nothing listens there; --at ADDR asks another address' : oneLine(error);
+    throw new CommandFailure(`not ${what}: ${text}: ${why}`);
   });
   const said = answer.body.trim().split('\n', 1)[0] ?? '';
   if (answer.status !== 200)

@@ -1,5 +1,6 @@
+import { type Column, tableOf } from '../columns.js';
 import { CommandFailure } from '../failure.js';
-import { type Palette, paletteFor, table } from '../terminal.js';
+import { fold, type Palette, paletteFor } from '../terminal.js';
 import { CONSUL_OUTPUTS } from './consul-outputs.js';
 import { HANDSHAKE_REASONS } from './handshake-reasons.js';
 import { type Explained, lookUp, REASON_NAMES, reasonNamed } from './lookup.js';
@@ -25,23 +26,37 @@ export function explainCommand(words: readonly string[], { json }: { readonly js
       2,
     );
   }
-  process.stdout.write(`${json ? JSON.stringify(found, null, 2) : explained(found, palette)}\n`);
+  process.stdout.write(
+    `${json ? JSON.stringify(found, null, 2) : fold(explained(found, palette), palette.width, 2)}\n`,
+  );
   return 0;
+}
+
+/** What a line of the list needs of an entry. */
+interface Listed {
+  readonly name: string;
+  readonly meaning: string;
+  readonly statuses?: readonly string[];
 }
 
 /** All that can be explained, as lines. Exported for its test. */
 export function listed(palette: Palette): string {
-  const reasons = REASON_NAMES.map(reasonNamed).map(({ name, statuses, meaning }) => [
-    name,
-    statuses.length === 1 ? statuses[0]! : 'several',
-    firstSentence(meaning),
-  ]);
-  const handshakes = Object.entries(HANDSHAKE_REASONS).map(([name, [meaning]]) => [name, meaning]);
-  const outputs = CONSUL_OUTPUTS.map(({ shown, meaning }) => [shown, firstSentence(meaning)]);
+  const handshakes = Object.entries(HANDSHAKE_REASONS).map(([name, [meaning]]) => ({ name, meaning }));
+  const outputs = CONSUL_OUTPUTS.map(({ shown, meaning }) => ({ name: shown, meaning }));
+  const named = (title: string): Column<Listed> => ({ title, cell: ({ name }) => name });
+  const meant: Column<Listed> = {
+    title: 'meaning',
+    cell: ({ meaning }) => firstSentence(meaning),
+    isSentence: true,
+  };
+  const status: Column<Listed> = {
+    title: 'gRPC status',
+    cell: ({ statuses = [] }) => (statuses.length === 1 ? statuses[0]! : 'several'),
+  };
   return [
-    table(['outrider-reason', 'gRPC status', 'meaning'], reasons, palette),
-    table(['refused certificate', 'meaning'], handshakes, palette),
-    table(['check in Consul', 'meaning'], outputs, palette),
+    tableOf(palette, REASON_NAMES.map(reasonNamed), [named('outrider-reason'), status, meant]),
+    tableOf(palette, handshakes, [named('refused certificate'), meant]),
+    tableOf(palette, outputs, [named('check in Consul'), meant]),
     'outrider explain REASON says more of one, also of a gRPC status such as UNAVAILABLE.',
   ].join('\n\n');
 }

@@ -19,7 +19,8 @@ export function optionDescription(option: Option): string {
   const { description, argChoices, defaultValue, defaultValueDescription } = option;
   const isShown = defaultValue !== undefined && !(Array.isArray(defaultValue) && defaultValue.length === 0);
   const notes = [
-    ...(argChoices === undefined ? [] : [`one of ${argChoices.join(', ')}`]),
+    // What takes one value has it in its description.
+    ...(argChoices === undefined || argChoices.length < 2 ? [] : [`one of ${argChoices.join(', ')}`]),
     ...(isShown ? [`default: ${defaultValueDescription ?? String(defaultValue)}`] : []),
   ];
   return notes.length === 0 ? description : `${description} (${notes.join('; ')})`;

@@ -1,7 +1,7 @@
 import type { StatusReport } from '../../admin/status.js';
+import { tableOf } from '../columns.js';
 import type { Palette } from '../terminal.js';
 import type { CatalogInstance } from './catalog.js';
-import { tableOf } from './columns.js';
 
 /** One sidecar: its own report, what Consul has of it where it was not asked itself, or why there is none of both. */
 export type SidecarStatus = { readonly name: string } & (
@@ -52,20 +52,20 @@ export function sidecarTable(seen: readonly SidecarStatus[], palette: Palette, r
   const rows = seen.map((each) => rowOf(each, palette, rates));
   return tableOf(palette, rows, [
     { title: 'sidecar', cell: ({ sidecar }) => sidecar },
-    { title: 'service', cell: ({ service }) => service },
-    { title: 'version', cell: ({ version }) => version, isOptional: true },
+    { title: 'service', cell: ({ service }) => service, giveUp: 1 },
+    { title: 'version', cell: ({ version }) => version, isOptional: true, giveUp: 9 },
     { title: 'state', cell: ({ state }) => state },
-    { title: 'restarts', cell: ({ restarts = '' }) => restarts, isOptional: true },
-    { title: 'model', cell: ({ model = '' }) => model, isOptional: true },
-    { title: 'model restarts', cell: ({ modelRestarts = '' }) => modelRestarts, isOptional: true },
-    { title: 'running', cell: ({ running = '' }) => running, isOptional: true },
-    { title: 'waiting', cell: ({ waiting = '' }) => waiting, isOptional: true },
-    { title: 'calls', cell: ({ calls = '' }) => calls, isOptional: true },
-    { title: 'calls/s', cell: ({ rate = '' }) => rate, isOptional: true },
-    { title: 'endpoints', cell: ({ endpoints = '' }) => endpoints, isOptional: true },
-    { title: 'methods', cell: ({ methods = '' }) => methods, isOptional: true },
-    { title: 'certificate', cell: ({ certificate = '' }) => certificate, isOptional: true },
-    { title: 'why', cell: ({ why }) => why },
+    { title: 'restarts', cell: ({ restarts = '' }) => restarts, isOptional: true, giveUp: 6 },
+    { title: 'model', cell: ({ model = '' }) => model, isOptional: true, giveUp: 1 },
+    { title: 'model restarts', cell: ({ modelRestarts = '' }) => modelRestarts, isOptional: true, giveUp: 5 },
+    { title: 'running', cell: ({ running = '' }) => running, isOptional: true, giveUp: 4 },
+    { title: 'waiting', cell: ({ waiting = '' }) => waiting, isOptional: true, giveUp: 3 },
+    { title: 'calls', cell: ({ calls = '' }) => calls, isOptional: true, giveUp: 7 },
+    { title: 'calls/s', cell: ({ rate = '' }) => rate, isOptional: true, giveUp: 2 },
+    { title: 'endpoints', cell: ({ endpoints = '' }) => endpoints, isOptional: true, giveUp: 2 },
+    { title: 'methods', cell: ({ methods = '' }) => methods, isOptional: true, giveUp: 10 },
+    { title: 'certificate', cell: ({ certificate = '' }) => certificate, isOptional: true, giveUp: 8 },
+    { title: 'why', cell: ({ why }) => why, isSentence: true },
   ]);
 }
 

@@ -90,7 +90,9 @@ export function adminTargets(admin: readonly string[]): Target[] {
   if (admin.length > 0) return admin.map((text) => ({ name: text, address: addressOf(text) }));
   const found = runningMeshes().flatMap((mesh) => Object.entries(mesh.admin));
   if (found.length === 0)
-    throw new CommandFailure('no mesh of `outrider up` runs here; name a sidecar with --admin HOST:PORT');
+    throw new CommandFailure(
+      'no mesh of `outrider up` runs here: start one, or name a sidecar with --admin HOST:PORT',
+    );
   return found.map(([name, text]) => ({ name, address: addressOf(text) }));
 }
 

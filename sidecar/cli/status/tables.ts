@@ -2,8 +2,8 @@ import { endpointReason, endpointState, endpointTone } from '../../admin/endpoin
 import type { StatusReport } from '../../admin/status.js';
 import { modelTitle } from '../../telemetry/model-title.js';
 import type { EndpointReport } from '../../telemetry/reports.js';
-import type { Palette } from '../terminal.js';
-import { tableOf } from './columns.js';
+import { tableOf } from '../columns.js';
+import { fold, type Palette } from '../terminal.js';
 import { type Rates, type SidecarStatus, sidecarTable } from './sidecar-table.js';
 
 /** What goes beyond the reports. */
@@ -38,7 +38,7 @@ export function statusTables(
   const notes = reports.flatMap(({ instance, registry }) =>
     (registry?.unsupported ?? []).map((note) => `${instance}: ${note}`),
   );
-  return [...tables, notes.join('\n')].filter((text) => text !== '').join('\n\n');
+  return [...tables, fold(notes.join('\n'), palette.width)].filter((text) => text !== '').join('\n\n');
 }
 
 /** Each model of sidecars that serve several. */
@@ -52,9 +52,9 @@ function modelTable(reports: readonly StatusReport[], palette: Palette): string 
     { title: 'sidecar', cell: ({ sidecar }) => sidecar },
     { title: 'model', cell: (model) => modelTitle(model) },
     { title: 'state', cell: ({ state }) => shown(state) },
-    { title: 'process', cell: ({ pid }) => String(pid ?? '') },
+    { title: 'process', cell: ({ pid }) => String(pid ?? ''), giveUp: 1 },
     { title: 'restarts', cell: ({ restarts }) => String(restarts) },
-    { title: 'why', cell: ({ why }) => why },
+    { title: 'why', cell: ({ why }) => why, isSentence: true },
   ]);
 }
 
@@ -69,9 +69,9 @@ function lifeTable(reports: readonly StatusReport[], palette: Palette): string {
   return tableOf(palette, rows, [
     { title: 'sidecar', cell: ({ sidecar }) => sidecar },
     { title: 'model version', cell: (life) => modelTitle(life) },
-    { title: 'is', cell: ({ state }) => shown(state) },
-    { title: 'since', cell: ({ since }) => since.slice(11, 19) },
-    { title: 'why', cell: ({ why }) => why },
+    { title: 'state', cell: ({ state }) => shown(state) },
+    { title: 'since', cell: ({ since }) => since.slice(11, 19), giveUp: 1 },
+    { title: 'why', cell: ({ why }) => why, isSentence: true },
   ]);
 }
 
@@ -79,23 +79,23 @@ function endpointTable(reports: readonly StatusReport[], palette: Palette): stri
   const rows = rowsOf(reports, ({ endpoints }) => endpoints);
   return tableOf(palette, rows, [
     { title: 'caller', cell: ({ sidecar }) => sidecar },
-    { title: 'upstream', cell: ({ upstream }) => upstream },
-    { title: 'cluster', cell: ({ cluster }) => cluster ?? '', isOptional: true },
+    { title: 'upstream', cell: ({ upstream }) => upstream, giveUp: 0 },
+    { title: 'cluster', cell: ({ cluster }) => cluster ?? '', isOptional: true, giveUp: 6 },
     { title: 'endpoint', cell: ({ endpoint }) => endpoint },
     // From 1000 on the endpoint is critical in Consul; `why` says so.
-    { title: 'priority', cell: ({ priority }) => String(priority ?? ''), isOptional: true },
+    { title: 'priority', cell: ({ priority }) => String(priority ?? ''), isOptional: true, giveUp: 5 },
     { title: 'state', cell: (row) => stateCell(row, palette) },
-    { title: 'share', cell: ({ share }) => percent(share), isOptional: true },
-    { title: 'suspicion', cell: ({ suspicion }) => percent(suspicion?.value), isOptional: true },
-    { title: 'in flight', cell: ({ inFlight }) => String(inFlight) },
-    { title: 'load', cell: ({ reportedLoad }) => percent(reportedLoad), isOptional: true },
-    { title: 'latency', cell: ({ ewmaMs }) => (ewmaMs === 0 ? NONE : `${ewmaMs.toFixed(1)} ms`) },
-    { title: 'to peers', cell: ({ latencyRatio }) => times(latencyRatio), isOptional: true },
-    { title: 'success', cell: (row) => success(row), isOptional: true },
-    { title: 'attempts', cell: ({ attempts }) => String(attempts) },
-    { title: 'faults', cell: ({ faults }) => String(faults) },
-    { title: 'ejections', cell: ({ ejections }) => String(ejections) },
-    { title: 'why', cell: (row) => endpointReason(row) },
+    { title: 'share', cell: ({ share }) => percent(share), isOptional: true, giveUp: 3 },
+    { title: 'suspicion', cell: ({ suspicion }) => percent(suspicion?.value), isOptional: true, giveUp: 2 },
+    { title: 'in flight', cell: ({ inFlight }) => String(inFlight), giveUp: 8 },
+    { title: 'load', cell: ({ reportedLoad }) => percent(reportedLoad), isOptional: true, giveUp: 9 },
+    { title: 'latency', cell: ({ ewmaMs }) => (ewmaMs === 0 ? NONE : `${ewmaMs.toFixed(1)} ms`), giveUp: 1 },
+    { title: 'to peers', cell: ({ latencyRatio }) => times(latencyRatio), isOptional: true, giveUp: 7 },
+    { title: 'success', cell: (row) => success(row), isOptional: true, giveUp: 1 },
+    { title: 'attempts', cell: ({ attempts }) => String(attempts), giveUp: 10 },
+    { title: 'faults', cell: ({ faults }) => String(faults), giveUp: 11 },
+    { title: 'ejections', cell: ({ ejections }) => String(ejections), giveUp: 4 },
+    { title: 'why', cell: (row) => endpointReason(row), isSentence: true },
   ]);
 }
 
@@ -123,7 +123,7 @@ function mirrorTable(reports: readonly StatusReport[], palette: Palette): string
     { title: 'skipped', cell: ({ skipped }) => String(skipped) },
     { title: 'compared', cell: ({ compared }) => String(compared) },
     { title: 'mismatched', cell: ({ mismatched }) => String(mismatched) },
-    { title: 'last', cell: ({ last }) => last ?? '' },
+    { title: 'last', cell: ({ last }) => last ?? '', isSentence: true },
   ]);
 }
 
@@ -134,7 +134,7 @@ function sizeTable(reports: readonly StatusReport[], palette: Palette): string {
     { title: 'caller', cell: ({ sidecar }) => sidecar },
     { title: 'upstream', cell: ({ upstream }) => upstream },
     { title: 'too large for', cell: ({ feature }) => palette.yellow(feature) },
-    { title: 'calls', cell: ({ why }) => why },
+    { title: 'calls', cell: ({ why }) => why, isSentence: true },
   ]);
 }
 
@@ -172,7 +172,7 @@ function registryTable(reports: readonly StatusReport[], palette: Palette): stri
     { title: 'Consul', cell: ({ where }) => where },
     { title: 'state', cell: ({ state }) => state },
     { title: 'answered', cell: ({ answered }) => answered },
-    { title: 'why', cell: ({ why }) => why },
+    { title: 'why', cell: ({ why }) => why, isSentence: true },
   ]);
 }
 
@@ -193,7 +193,7 @@ function dnsTable(reports: readonly StatusReport[], palette: Palette): string {
       { title: 'state', cell: ({ state }) => shown(state) },
       { title: 'addresses', cell: ({ addresses }) => String(addresses) },
       { title: 'kept', cell: ({ kept }) => (kept === 0 ? '' : String(kept)), isOptional: true },
-      { title: 'why', cell: ({ problem = '' }) => problem },
+      { title: 'why', cell: ({ problem = '' }) => problem, isSentence: true },
     ],
   );
 }

@@ -1,6 +1,7 @@
+import { tableOf } from '../columns.js';
 import { ownCommand } from '../own-command.js';
 import { ownPlace, packageFile } from '../package-info.js';
-import { type Palette, table } from '../terminal.js';
+import type { Palette } from '../terminal.js';
 import { adminAddress, callAddresses, callerOf, inboundAddress, observeAddress } from './addresses.js';
 import { isReady, type SidecarState } from './fleet-state.js';
 import type { SidecarSpec } from './plan.js';
@@ -49,17 +50,16 @@ export function summaryText(
   palette: Palette,
 ): string {
   const caller = callerOf(states.map(({ spec }) => spec));
-  const rows = states.map((state) => [
-    state.spec.service,
-    state.spec.role === 'caller' ? 'caller' : state.spec.name,
-    stateCell(state, palette),
-    inboundAddress(state.spec) ?? '',
-    `http://${adminAddress(state.spec)}/`,
-    modelProcesses(state),
-  ]);
   const call = Object.entries(callAddresses(caller));
   const lines = [
-    table(['service', 'replica', 'state', 'inbound', 'admin', 'model process'], rows, palette),
+    tableOf(palette, states, [
+      { title: 'service', cell: ({ spec }) => spec.service, giveUp: 2 },
+      { title: 'replica', cell: ({ spec }) => (spec.role === 'caller' ? 'caller' : spec.name) },
+      { title: 'state', cell: (state) => stateCell(state, palette) },
+      { title: 'inbound', cell: ({ spec }) => inboundAddress(spec) ?? '', giveUp: 3 },
+      { title: 'admin', cell: ({ spec }) => `http://${adminAddress(spec)}/` },
+      { title: 'model process', cell: (state) => modelProcesses(state), giveUp: 1 },
+    ]),
     '',
     ...states.flatMap(notServed).map((line) => palette.red(line)),
     ...call.map(

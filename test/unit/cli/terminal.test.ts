@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type OutputStream, ProgressLine, paletteFor, table } from '../../../sidecar/cli/terminal.js';
+import { fold, type OutputStream, ProgressLine, paletteFor, table } from '../../../sidecar/cli/terminal.js';
 
 class FakeStream implements OutputStream {
   text = '';
@@ -44,5 +44,22 @@ describe('terminal', () => {
     ];
     const expected = ['name       count  note', `a              5  ${green('ok')}`, 'long-name   1200'];
     assert.equal(table(['name', 'count', 'note'], rows), expected.join('\n'));
+  });
+
+  it('tells the width of a terminal, and none of what is no terminal or does not say', () => {
+    assert.equal(paletteFor(new FakeStream(true, 50), { NO_COLOR: '1' }).width, 50);
+    assert.equal(paletteFor(new FakeStream(false, 50), {}).width, undefined);
+    assert.equal(paletteFor(new FakeStream(true, 0), {}).width, undefined);
+  });
+
+  it('folds lines at spaces, indented as they are, and leaves words whole', () => {
+    const text = '  one two three\nnext';
+    assert.equal(fold(text), text);
+    assert.equal(fold(text, 15), text);
+    assert.equal(fold(text, 10), '  one two\n  three\nnext');
+    assert.equal(fold('- one two three', 9, 2), '- one two\n  three');
+    assert.equal(fold('a-very-long-word and more', 8), 'a-very-long-word\nand more');
+    const green = paletteFor(new FakeStream(true), {}).green;
+    assert.equal(fold(`${green('ok')} a b`, 6), `${green('ok')} a b`, 'colour takes no room');
   });
 });

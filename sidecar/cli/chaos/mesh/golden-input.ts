@@ -31,6 +31,8 @@ export class GoldenInput {
     readonly model: string,
     private readonly card: GoldenCard,
     private readonly inputs: readonly RawInput[],
+    /** The model says that one request may have many answers; the calls of a drill ask for them in one (ModelInfer). */
+    readonly isStreamed: boolean,
   ) {}
 
   /**
@@ -50,7 +52,8 @@ export class GoldenInput {
       );
     try {
       const card = readGoldenCard(found.card);
-      return new GoldenInput(found.name, card, goldenInputs(card, await declaredInputs(client, found.name)));
+      const inputs = goldenInputs(card, await declaredInputs(client, found.name));
+      return new GoldenInput(found.name, card, inputs, await isStreamed(client, found.name));
     } catch (error) {
       throw new CommandFailure(`the golden input of ${found.name}: ${oneLine(error)}`);
     }
@@ -99,6 +102,23 @@ function declaredInputs(client: Client, model: string) {
             ? []
             : attempt(() => decodeMetadataResponse(answer).inputs, []),
         ),
+    );
+  });
+}
+
+/** What the configuration of the model says (Triton's `decoupled`); false where it says nothing. */
+function isStreamed(client: Client, model: string): Promise<boolean> {
+  const { path, requestSerialize, responseDeserialize } = protocols().inference.ModelConfig;
+  const asked = { name: model, version: '' };
+  return new Promise((resolve) => {
+    client.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      asked,
+      { deadline: Date.now() + METADATA_LIMIT_MS },
+      (error, answer) =>
+        resolve(error === null && answer?.config?.model_transaction_policy?.decoupled === true),
     );
   });
 }

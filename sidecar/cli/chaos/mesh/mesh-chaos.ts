@@ -51,7 +51,7 @@ export interface MeshChaosOptions {
 const RATE = { usual: 20, most: 200 };
 const LEAST_AVAILABLE = 0.5;
 
-/** @returns the exit code: 0 every promise kept, 1 not all. @throws CommandFailure; 2 where nothing was done. */
+/** @returns the exit code: 0 every promise kept, 1 not all. @throws CommandFailure; 2 where the command line is wrong. */
 export async function meshChaosCommand(options: MeshChaosOptions): Promise<number> {
   if (options.arms !== undefined || options.full === true)
     throw new CommandFailure(
@@ -90,6 +90,10 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
   const ending = new Ending();
   try {
     const input = await GoldenInput.open(members.golden, options.model, client);
+    if (input.isStreamed)
+      process.stderr.write(
+        `outrider: ${input.model} gives many answers to one request; here they are asked for in one (ModelInfer), and streams are not judged\n`,
+      );
     const control = new MeshControl(members, token);
     const pace = options.quick === true ? 'quick' : 'usual';
     const sleep = (ms: number) => ending.sleep(ms);

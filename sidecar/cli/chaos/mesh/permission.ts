@@ -9,7 +9,7 @@ export type Need = 'calls' | 'processes';
  * Refuses drills that the mesh does not allow, before anything is done: each replica of the service must allow what a drill does, by
  * `fault_injection` of its file, and no fault may be on, as it would be another one's.
  *
- * @throws CommandFailure(2) that names the option, what was found where, and what was expected.
+ * @throws CommandFailure that names the option, what was found where, and what was expected.
  */
 export function demandPermission({ replicas, caller }: Members, needs: ReadonlySet<Need>): void {
   const lines = replicas.flatMap(({ name, admin, permission }) => {
@@ -22,7 +22,6 @@ export function demandPermission({ replicas, caller }: Members, needs: ReadonlyS
   if (lines.length > 0)
     throw new CommandFailure(
       ['this mesh does not allow these drills; nothing was done to it', ...lines].join('\n'),
-      2,
     );
   const busy = [caller, ...replicas].filter(({ faultsOn }) => faultsOn > 0).map(({ name }) => name);
   if (busy.length > 0)

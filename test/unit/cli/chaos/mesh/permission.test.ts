@@ -28,6 +28,7 @@ describe('the permission of a running mesh', () => {
     assert.throws(() => demand([undefined, 'processes'], ['calls']), {
       message:
         'this mesh does not allow these drills; nothing was done to it\ndigits-1 (127.0.0.1:7001): fault_injection: found false; expected true or processes',
+      exitCode: 1,
     });
     assert.throws(
       () => demand([true, undefined], ['calls', 'processes']),
