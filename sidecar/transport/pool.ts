@@ -276,7 +276,18 @@ export class Pool implements SessionHandler {
       if (!this.isConnected) this.problem = reason;
     }
     if (!this.isStopped) this.fill();
+    if (this.waiters.size > 0) this.connectAgain();
     this.options.onChange();
+  }
+
+  /**
+   * Attempts wait beside connections that are full, and the one made for them has not come about or has ended: the next one
+   * comes after a pause, as their streams may last for hours and perhaps no other call arrives.
+   */
+  private connectAgain(): void {
+    if (!this.isConnected || this.isConnecting) return;
+    if (!this.isBackingOff) this.connectSooner();
+    else if (!this.reconnect.isScheduled) this.context.wheel.add(this.reconnect, this.backoff.nextMs());
   }
 
   /** The peer ends a connection, once: a peer that ends each at once is not connected to without a pause. */
@@ -302,7 +313,8 @@ export class Pool implements SessionHandler {
   private onReconnect(): void {
     this.context.nowMs = this.context.clock.now();
     if (this.isStopped || this.isConnecting) return;
-    if (this.waiters.size === 0 && this.activeCount >= this.options.config.connections) return;
+    const extra = this.waiters.size > 0 ? EXTRA_CONNECTIONS : 0;
+    if (this.activeCount >= this.options.config.connections + extra) return;
     if (this.mayOpen) this.open();
     else if (!this.isConnected) this.failWaiters('there are as many connections as may be');
   }
