@@ -18,7 +18,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 };
 
 describe('faults of calls as models make them', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
 
   it('are all here, or named with a test that holds them elsewhere', () => {
     const rows = callFaults.rows.map(({ name }) => name);

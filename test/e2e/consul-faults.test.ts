@@ -21,7 +21,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 };
 
 describe('faults of Consul under load', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let world: ConsulWorld;
 
   before(async function () {

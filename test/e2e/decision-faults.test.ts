@@ -41,7 +41,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe('faults under load', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
 
   it('leave out only rows that there are, each for tests that there are', () => {
     const rows = decisionFaults.rows.map(({ name }) => name);

@@ -86,8 +86,7 @@ export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
       await sleep(times.faultMs);
     } finally {
       // Also when the command is asked to end meanwhile: a frozen process would outlive it otherwise.
-      for (const step of undo) await step();
-      await drill.end?.(stage);
+      await undoAll([...undo, async () => drill.end?.(stage)]);
       stage.mark('fault-ended', 'the fault is over', VICTIM);
     }
     await sleep(times.healedMs);
@@ -109,6 +108,13 @@ export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
     observer?.stop();
     load.close();
   }
+}
+
+/** Runs each of them, also after one that fails. @throws of the first that does. */
+async function undoAll(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) await step().catch((error: unknown) => void failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** CPU time of what stands between clients and models; of this process where nothing does. */
