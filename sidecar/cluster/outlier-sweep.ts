@@ -81,7 +81,10 @@ export class OutlierSweep extends WheelEntry {
   private idleSweeps = 0;
   private lastMs = Number.NEGATIVE_INFINITY;
   private sawStall = false;
+  /** Calls are told apart by their kind, and timed. */
   private comparesTimes = false;
+  /** The times of endpoints are compared with each other. */
+  private comparesPeers = false;
   private readonly classes = new CallClasses();
   readonly foresight: ForesightSweep;
 
@@ -94,9 +97,10 @@ export class OutlierSweep extends WheelEntry {
   }
 
   /** Takes over changed settings. */
-  configure({ ejection, slowStart, health, foresight }: UpstreamConfig): void {
+  configure({ balance, ejection, slowStart, health, foresight }: UpstreamConfig): void {
     this.slowStart = slowStart ?? null;
-    this.comparesTimes = isOn(ejection.detectors?.latency) || foresight !== undefined;
+    this.comparesPeers = isOn(ejection.detectors?.latency) && !keepsModelsApart(balance);
+    this.comparesTimes = this.comparesPeers || foresight !== undefined;
     this.foresight.configure(foresight);
     this.callTimes = isTimedByCalls(health) ? (this.callTimes ?? new CallTimes()) : null;
     this.inspectBy(ejection.detectors?.invalidOutput);
@@ -130,7 +134,7 @@ export class OutlierSweep extends WheelEntry {
     ) {
       const kind = this.kindOf(call, nowMs);
       if (kind >= 0) {
-        ejection.latencies?.record(kind, tookMs, nowMs);
+        if (this.comparesPeers) ejection.latencies?.record(kind, tookMs, nowMs);
         endpoint.foresight?.recent.record(kind, tookMs);
       }
     }
@@ -267,6 +271,15 @@ export class OutlierSweep extends WheelEntry {
     endpoint.peerLatencyMs = medianOf(peers.map(({ latency }) => latency.meanMs));
     endpoint.peerStreamMs = medianOf(peers.map(({ firstMessage }) => firstMessage?.meanMs ?? 0));
   }
+}
+
+/**
+ * Calls for a model go to one endpoint, and elsewhere only while that is full. What is passed on so comes when the other one is as
+ * busy with models of its own, so that times of the same model there and at home are times of different moments, which say
+ * nothing of the endpoints.
+ */
+function keepsModelsApart(balance: UpstreamConfig['balance']): boolean {
+  return balance.kind === 'ring-hash' && balance.hashOn?.model === true;
 }
 
 /** Calls of these methods take the time of the model that they name. */

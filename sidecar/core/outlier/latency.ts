@@ -1,6 +1,7 @@
 import { PER_MS, RecentTimes } from '../stats/histogram.js';
 import type { SweepDetector } from './detector.js';
 import { Turns } from './turns.js';
+import { WorkMix } from './work-mix.js';
 
 /** Latencies of the present and of the previous span of this length count, ms. */
 export const SPAN_MS = 5_000;
@@ -19,6 +20,11 @@ const MIN_EXCESS_MS = 5;
  * seconds; then the medians of equal endpoints differ by chance, at twenty calls by more than any factor.
  */
 const STANDARD_ERRORS = 3;
+/**
+ * Part of an endpoint's work that may be beyond what its peers do of the same. Calls find the run of another class before them at most in
+ * so many cases, which is too few to move a median.
+ */
+const MAX_OTHER_WORK = 0.3;
 /** Times that calls must have been slow one after the other, not together (turns.ts): one stall is no slow endpoint. */
 const MIN_TURNS = 2;
 
@@ -34,7 +40,8 @@ export interface LatencySettings {
  * An endpoint far slower than its peers at calls of the same class: method, model and size of the request explain most of
  * a call's latency (call-class.ts). Compares medians, which neither a few slow calls nor a pause of this process moves, and as far as
  * their difference cannot be chance: the confidence intervals of order statistics, which hold for any distribution, must not overlap.
- * The intervals count on calls that say something each, so that slow ones must also have begun after others of them had ended.
+ * The intervals count on calls that say something each, so that slow ones must also have begun after others of them had ended. Where
+ * an endpoint does other work than its peers beside these calls, they are not compared: they wait for it.
  */
 export const latency: SweepDetector<Latencies, LatencySettings> = {
   name: 'latency',
@@ -137,25 +144,42 @@ export function ratiosToPeers(
   });
 }
 
-/** By endpoint, the classes in which it and a peer have enough calls. */
+/** Calls of one class at the endpoint `i`. */
+interface Timed {
+  readonly i: number;
+  readonly calls: number;
+  readonly medianMs: number;
+  readonly lowMs: number;
+  readonly highMs: number;
+  readonly turns: number;
+}
+
+function timed(times: ClassTimes | undefined, i: number, nowMs: number): Timed | undefined {
+  if (times === undefined || times.window.count === 0) return undefined;
+  const { window, turns } = times;
+  const { count: calls } = window;
+  const error = STANDARD_ERRORS / (2 * Math.sqrt(calls));
+  const lowMs = window.quantile(Math.max(0, 0.5 - error));
+  const highMs = window.quantile(Math.min(1, 0.5 + error));
+  const medianMs = window.quantile(0.5);
+  return { i, calls, medianMs, lowMs, highMs, turns: turns.from(medianMs, nowMs) };
+}
+
+/** By endpoint, the classes in which it and a peer have enough calls, and beside which it does no other work than these peers. */
 function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Compared[][] {
   const found: Compared[][] = all.map(() => []);
-  for (let callClass = 0; callClass < MAX_CALL_CLASSES; callClass += 1) {
-    const known = all.flatMap((latencies, i) => {
-      const times = latencies.at(callClass, nowMs);
-      if (times === undefined || times.window.count < minCalls || times.window.count === 0) return [];
-      const { window, turns } = times;
-      const { count } = window;
-      const error = STANDARD_ERRORS / (2 * Math.sqrt(count));
-      const lowMs = window.quantile(Math.max(0, 0.5 - error));
-      const highMs = window.quantile(Math.min(1, 0.5 + error));
-      const medianMs = window.quantile(0.5);
-      return [{ i, calls: count, medianMs, lowMs, highMs, turns: turns.from(medianMs, nowMs) }];
-    });
+  const byClass = Array.from({ length: MAX_CALL_CLASSES }, (_, callClass) =>
+    all.map((latencies, i) => timed(latencies.at(callClass, nowMs), i, nowMs)),
+  ).filter((row) => row.some((each) => each !== undefined));
+  const mix = new WorkMix(byClass, all.length);
+  for (const row of byClass) {
+    const known = row.filter((each) => each !== undefined && each.calls >= minCalls) as Timed[];
     if (known.length < 2) continue;
     const medians = known.map(({ medianMs }) => medianMs).sort((a, b) => a - b);
     const highs = known.map(({ highMs }) => highMs).sort((a, b) => a - b);
     for (const { i, calls, medianMs, lowMs, highMs, turns } of known) {
+      const peers = known.flatMap((peer) => (peer.i === i ? [] : [peer.i]));
+      if (mix.beyondPeers(i, peers) > MAX_OTHER_WORK) continue;
       const peerLatencyMs = medianWithout(medians, medians.indexOf(medianMs));
       const peerHighMs = medianWithout(highs, highs.indexOf(highMs));
       found[i]!.push({ calls, medianMs, peerLatencyMs, lowMs, peerHighMs, turns });
