@@ -69,11 +69,8 @@ describe('the Helm chart', function () {
       const loaded = loadSidecarFile(file);
       assert.ok(loaded.ok, JSON.stringify(loaded));
     }
-    const { outbound } = fileOf(web) as { outbound: { upstreams: Record<string, { endpoints: string[] }> } };
-    assert.deepEqual(outbound.upstreams['speech']!.endpoints, [
-      'speech-0.speech:9443',
-      'speech-1.speech:9443',
-    ]);
+    const { outbound } = fileOf(web) as { outbound: { upstreams: Record<string, { dns: object }> } };
+    assert.deepEqual(outbound.upstreams['speech']!.dns, { name: 'speech', port: 9443 });
     assert.equal(rendered('--set', 'caller.enabled=false').has('Job ask'), false);
   });
 });

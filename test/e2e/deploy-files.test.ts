@@ -1,8 +1,10 @@
-/** Files for deployment that the programs of others read: the units by `systemd-analyze`. */
+/** Files for deployment that the programs of others read: the units by `systemd-analyze`, those for Kubernetes by what they say. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { loadSidecarFile } from '../../sidecar/config/file/load.js';
 import { scratchForEach } from '../kit/mocha/scratch.js';
 import { REPOSITORY } from '../kit/process/outrider.js';
 import { toolOrSkip } from '../kit/process/tools.js';
@@ -44,3 +46,36 @@ describe('the units of systemd', function () {
       assert.match(said, /Overall exposure level/);
     });
 });
+
+describe('the files for Kubernetes', () => {
+  const FOLDER = path.join(REPOSITORY, 'mesh-config/deploy/kubernetes');
+  const configOf = (name: string) => {
+    const loaded = loadSidecarFile(path.join(FOLDER, name));
+    assert.ok(loaded.ok, JSON.stringify(loaded));
+    return loaded.config;
+  };
+
+  it('call the headless service of the model where no Consul is there, at the port of its sidecars', () => {
+    const [upstream] = configOf('base/ask.sidecar.yaml').outbound!.upstreams;
+    const { listen } = configOf('base/digits.sidecar.yaml').inbound!;
+    assert.ok(listen.kind === 'tcp');
+    const objects = parseAllDocuments(readFileSync(path.join(FOLDER, 'base/digits.yaml'), 'utf8'));
+    const service = objects.map((each) => each.toJS() as Service).find(({ kind }) => kind === 'Service')!;
+    assert.deepEqual(
+      { name: service.metadata.name, port: service.spec.ports[0]!.port, clusterIP: service.spec.clusterIP },
+      { name: upstream!.dns!.name, port: upstream!.dns!.port, clusterIP: 'None' },
+    );
+    assert.equal(listen.port, upstream!.dns!.port);
+  });
+
+  it('find the model in the catalogue where Consul is there', () => {
+    const [upstream] = configOf('consul/ask.sidecar.yaml').outbound!.upstreams;
+    assert.ok(upstream!.consul !== undefined && upstream!.dns === undefined);
+  });
+});
+
+interface Service {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly spec: { readonly clusterIP: string; readonly ports: readonly { readonly port: number }[] };
+}
