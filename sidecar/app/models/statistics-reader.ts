@@ -11,6 +11,11 @@ const INTERVAL_MS = 5_000;
 /** A server that runs an inference answers after it. */
 const TIMEOUT_MS = 2_000;
 const MAX_ANSWER_BYTES = 1024 * 1024;
+/**
+ * Counts of so many versions that no process serves any more are kept, at each process and of those that are gone; then the oldest
+ * are dropped. A version that is served again later counts from 0, as after a restart of the sidecar, which rates of Prometheus expect.
+ */
+const MOST_ENDED = 32;
 
 interface Known {
   readonly total: StatisticsTotal;
@@ -99,6 +104,7 @@ export class StatisticsReader {
   /** Takes over an answer: counts of each version, and the memory of the process as a whole. */
   private take(source: Source, process: string, models: readonly ModelStatistics[]): void {
     source.memoryBytes = models.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
+    const served = new Set(models.map(({ name, version }) => keyOf(name, version)));
     for (const { name, version, counts, lastInferenceMs } of models) {
       const known = getOrInsert(source.models, keyOf(name, version), () => ({
         ...{ name, version, total: new StatisticsTotal(), lastInferenceMs },
@@ -106,13 +112,23 @@ export class StatisticsReader {
       known.total.take(process, counts);
       known.lastInferenceMs = Math.max(known.lastInferenceMs, lastInferenceMs);
     }
+    dropOldest(source.models, (key) => served.has(key));
   }
 
   /** The server is gone; its counts stay. */
   private fold(host: ModelHost, source: Source): void {
     source.client.close();
     this.sources.delete(host);
-    for (const each of statisticsOf(source)) add(this.ended, each);
+    for (const each of statisticsOf(source)) {
+      const key = keyOf(each.name, each.version);
+      const before = this.ended.get(key);
+      // The end of the map is what ended last.
+      this.ended.delete(key);
+      if (before !== undefined) this.ended.set(key, before);
+      add(this.ended, each);
+    }
+    const others = [...this.sources.values()];
+    dropOldest(this.ended, (key) => others.some(({ models }) => models.has(key)));
   }
 
   /** Each version of each model. Its memory is that of the processes that serve it now. */
@@ -151,6 +167,12 @@ function add(sum: Map<string, ModelStatistics>, each: ModelStatistics): void {
       counts: addCounts(known.counts, each.counts),
       memoryBytes: known.memoryBytes + each.memoryBytes,
     });
+}
+
+/** Leaves {@link MOST_ENDED} of the entries that are not served: those which were set last. */
+function dropOldest(known: Map<string, unknown>, isServed: (key: string) => boolean): void {
+  const ended = [...known.keys()].filter((key) => !isServed(key));
+  for (const key of ended.slice(0, Math.max(0, ended.length - MOST_ENDED))) known.delete(key);
 }
 
 function keyOf(name: string, version: string): string {

@@ -1,6 +1,9 @@
 import { fold, type Palette } from '../terminal.js';
 import type { Finding, Level } from './finding.js';
 
+/** Columns of a terminal below which sentences are not folded under their own begin. */
+const NARROW = 72;
+
 /** The findings as lines, in the order found, with the next step below each that is not ok, and a last line of counts. */
 export function checkText(findings: readonly Finding[], palette: Palette): string {
   const paint: Record<Level, (text: string) => string> = {
@@ -9,7 +12,8 @@ export function checkText(findings: readonly Finding[], palette: Palette): strin
     failed: palette.red,
   };
   const width = Math.max(...findings.map(({ area }) => area.length));
-  const indent = width + 11;
+  // Under the sentence; on a terminal that leaves no room for that, a little to the right.
+  const indent = (palette.width ?? NARROW) < NARROW ? 4 : width + 11;
   const lines = findings.flatMap(({ level, area, what, next }) => [
     fold(
       `${paint[level](level.padEnd('warning'.length))}  ${area.padEnd(width)}  ${what}`,

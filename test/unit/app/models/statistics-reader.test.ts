@@ -101,4 +101,49 @@ describe('the reader of statistics', () => {
     await silent;
     assert.equal(runs(), 3);
   });
+
+  describe('of versions that have ended', () => {
+    const versions = (): string[] =>
+      reader
+        .statistics()
+        .map(({ version }) => version)
+        .sort((a, b) => Number(a) - Number(b));
+    /** The server says that it serves these versions, each as often run as its number. */
+    const saysVersions = (backend: Backend, from: number, to: number): void => {
+      const models = Array.from({ length: to - from + 1 }, (_, i) => {
+        const counts = new Map([['execution_count', from + i]]);
+        return { name: 'digits', version: `${from + i}`, lastInferenceMs: 0, counts, memoryBytes: 0 };
+      });
+      backend.answer = (stream) => void stream.reply(grpcMessage(encodeStatistics(models)));
+    };
+    const last32 = Array.from({ length: 32 }, (_, i) => `${i + 8}`);
+
+    it('keeps the last 32 of a process, and what it serves', async () => {
+      const { backend } = await serve(0);
+      saysVersions(backend, 1, 39);
+      await reader.read();
+      assert.equal(versions().length, 39);
+      saysVersions(backend, 40, 40);
+      await reader.read();
+      assert.deepEqual(versions(), [...last32, '40']);
+    });
+
+    it('keeps the last 32 of processes that are gone, and drops none that another process serves', async () => {
+      const { backend } = await serve(0);
+      saysVersions(backend, 1, 1);
+      for (const [from, to] of [
+        [1, 20],
+        [21, 39],
+      ] as const) {
+        const other = await serve(0);
+        saysVersions(other.backend, from, to);
+        await reader.read();
+        hosts.pop();
+        await reader.read();
+      }
+      assert.deepEqual(versions(), ['1', ...last32]);
+      const first = reader.statistics().find(({ version }) => version === '1');
+      assert.equal(first!.counts.get('execution_count'), 2, 'what both have counted');
+    });
+  });
 });
