@@ -14,12 +14,15 @@ const NONE: Readonly<QueueCounts> = { evictedTotal: 0, admittedTotal: 0, expired
 export class EndedQueues {
   private readonly counts = new Map<string, QueueCounts>();
 
-  /** The model of this queue is gone. */
-  add({ name, version, queue }: ModelBackend): void {
-    const sum = getOrInsert(this.counts, keyOf(name, version), () => ({ ...NONE }));
-    sum.evictedTotal += queue.evictedTotal;
-    sum.admittedTotal += queue.admittedTotal;
-    sum.expiredTotal += queue.expiredTotal;
+  /** The model of these queues is gone: its own queue, and those of its versions that have limits of their own. */
+  add({ queues }: ModelBackend): void {
+    for (const { name, version, limits } of queues.list) {
+      const { queue } = limits;
+      const sum = getOrInsert(this.counts, keyOf(name, version), () => ({ ...NONE }));
+      sum.evictedTotal += queue.evictedTotal;
+      sum.admittedTotal += queue.admittedTotal;
+      sum.expiredTotal += queue.expiredTotal;
+    }
   }
 
   of(name: string, version: string): Readonly<QueueCounts> {

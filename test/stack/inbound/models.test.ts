@@ -109,6 +109,23 @@ describe('Inbound, by model', () => {
       stack.assertIdle();
     });
 
+    it('no counter of a queue goes back when its model is loaded again', () => {
+      start({ queue }, { models: ['large', 'small'] });
+      stack.backend('model large').answer = (stream) => stream.reply();
+      const bodies = [anInferRequest('large'), versioned('large', '9')];
+      assert.deepEqual(statusesOf(bodies.map((body) => infer('large', { body }))), [0, 0]);
+      const rows = [
+        ['large', '', 1],
+        ['large', '9', 1],
+        ['small', '', 0],
+      ];
+      assert.deepEqual(rowsOf('outrider_queue_admitted_total').sort(), rows);
+      const { inbound, backend, pools } = stack.side;
+      inbound.addModel({ name: 'large', pools: pools.slice(0, 1) });
+      inbound.removeModel(backend);
+      assert.deepEqual(rowsOf('outrider_queue_admitted_total').sort(), rows);
+    });
+
     it('wait while the model starts, and are refused when it does not', () => {
       start({ queue }, { ready: false });
       const calls = [infer('large'), infer('small')];
