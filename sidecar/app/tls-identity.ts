@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
 import type { Peer } from '../cluster/endpoint.js';
+import { writeAddress } from '../config/codecs/address.js';
 import type { Address, SidecarConfig } from '../config/model.js';
 import type { Identity, IdentitySource } from '../identity/identity.js';
 import { MappedIds } from '../identity/mapped-ids.js';
@@ -10,6 +11,7 @@ import { TlsRotation } from '../identity/tls/rotation.js';
 import { serverTlsOptions } from '../identity/tls/tls-options.js';
 import { Caller } from '../inbound/caller.js';
 import { AuditKind } from '../telemetry/audit/trail.js';
+import { type Refusal, RefusalLog } from '../telemetry/refusal-log.js';
 import { dialTls } from '../transport/dial.js';
 import type { ListenerTls } from '../transport/listener.js';
 import type { Session } from '../transport/session.js';
@@ -22,6 +24,7 @@ import type { AppContext } from './context.js';
  */
 export class TlsIdentity {
   private readonly rotation: TlsRotation;
+  private readonly refusals: RefusalLog;
 
   constructor(
     private readonly source: IdentitySource,
@@ -29,6 +32,7 @@ export class TlsIdentity {
   ) {
     const { clock, logger } = context.deps;
     const { audit } = context.dataPlane;
+    this.refusals = new RefusalLog(logger, () => clock.now());
     this.rotation = new TlsRotation(source, () => clock.wallNow(), context.deps.timers);
     this.onRotated(({ rootsChanged, identity }) => {
       const { serial, id, notAfterMs } = identity;
@@ -83,7 +87,8 @@ export class TlsIdentity {
       const reason = this.rotation.handshakeFailure(error, socket);
       if (reason === undefined) return;
       this.context.dataPlane.stats.countHandshakeFailure(reason);
-      this.context.deps.logger.warn({ ...peer, reason, detail: error.message }, 'endpoint refused');
+      const refusal = { reason, detail: error.message, peer: writeAddress(address) };
+      this.refusals.note(refusal, 'endpoint refused', { upstream: peer.service });
     });
     return socket;
   }
@@ -103,13 +108,29 @@ export class TlsIdentity {
         const { trust } = rotation;
         if (trust === undefined) return { refused: 'no-identity' };
         const peer = verifyPeerSocket(socket, trust, this.context.deps.clock.wallNow());
-        if (peer.kind !== 'accepted') return { refused: peer.reason };
+        if (peer.kind !== 'accepted') return this.refuse(peer, socket);
         const { id, notAfterMs } = peer;
         return { identity: new Caller(id.service), subject: id.uri, notAfterMs };
       },
-      fault: (error, socket) => rotation.handshakeFailure(error, socket) ?? handshakeErrorName(error),
+      fault: (error, socket) => {
+        const reason = rotation.handshakeFailure(error, socket);
+        if (reason === undefined) return handshakeErrorName(error);
+        // OpenSSL's verdict on its certificate; the error is no more than the end of the handshake.
+        const verdict: unknown = socket.authorizationError;
+        const detail = typeof verdict === 'string' ? verdict : error.message;
+        return this.refuse({ reason, detail }, socket).refused;
+      },
       alsoPlaintext,
     };
+  }
+
+  /** A caller whose certificate is refused: the line in the log is all there is to learn the cause from. */
+  private refuse(
+    { reason, detail }: Pick<Refusal, 'reason' | 'detail'>,
+    { remoteAddress = 'unknown' }: Socket,
+  ): { readonly refused: string } {
+    this.refusals.note({ reason, detail, peer: remoteAddress }, 'caller refused');
+    return { refused: reason };
   }
 
   /**

@@ -251,7 +251,6 @@ export class Listener implements SessionHandler {
       return this.accept(socket, verdict.identity, verdict);
     }
     this.context.stats.countHandshakeFailure(verdict.refused);
-    this.context.logger.info({ reason: verdict.refused }, 'peer refused');
     this.context.audit.record(AuditKind.peerRefused, { reason: verdict.refused });
     socket.destroy();
   }

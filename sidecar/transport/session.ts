@@ -14,7 +14,7 @@ import type { Flushable, Patient } from './flush-scheduler.js';
 import { limitDetails, logLimit } from './limit-log.js';
 import { SessionMemory } from './session-memory.js';
 import { readBuffers } from './shared-read-buffer.js';
-import { describeSocketError } from './socket-error.js';
+import { CLOSED, describeEndUngreeted, describeSocketError } from './socket-error.js';
 
 /** Octets handed to a socket and not yet taken by the kernel, at most (plus one flush). */
 const UNFLUSHED_BYTES = 256 * 1024;
@@ -88,7 +88,7 @@ export class Session implements ConnectionHandler, Flushable, Patient {
   private isBlocked = false;
   private isClosing = false;
   private isEnded = false;
-  private socketReason = 'closed by the peer';
+  private socketReason = CLOSED;
   private goawayReason = '';
   private linger: WheelTimer | null = null;
   /** Callbacks of PINGs that are not acknowledged yet, in the order of sending. */
@@ -125,7 +125,15 @@ export class Session implements ConnectionHandler, Flushable, Patient {
   /** Why it ended, or is about to. */
   get closeReason(): string {
     if (this.goawayReason !== '') return this.goawayReason;
-    return this.connection.state.goawayReceived ? SAID_GOAWAY : this.socketReason;
+    return this.connection.state.goawayReceived ? SAID_GOAWAY : this.endReason;
+  }
+
+  /** What the socket says of it. */
+  private get endReason(): string {
+    const { settingsAcked, role } = this.connection.state;
+    // `authorized`: the handshake was over on this side.
+    const isUngreeted = role === 'client' && !settingsAcked && (this.socket as TLSSocket).authorized === true;
+    return isUngreeted ? describeEndUngreeted(this.socketReason) : this.socketReason;
   }
 
   get inFlight(): number {
@@ -323,7 +331,7 @@ export class Session implements ConnectionHandler, Flushable, Patient {
     this.connection.abandon();
     this.memory.setUnflushed(0);
     this.context.memory.holders.delete(this.memory);
-    this.handler.onDown(this, this.socketReason);
+    this.handler.onDown(this, this.endReason);
   }
 }
 

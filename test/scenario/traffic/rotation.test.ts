@@ -12,6 +12,7 @@ import type { Address } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import type { Identity } from '../../../sidecar/identity/identity.js';
 import { Outbound } from '../../../sidecar/outbound.js';
+import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
 import type { Session } from '../../../sidecar/transport/session.js';
 import { identityOf, TestAuthority } from '../../kit/identity/certificates.js';
@@ -37,6 +38,8 @@ class TwoSidecars {
   readonly outbound: Outbound;
   private readonly near: Listener;
   private readonly identities: readonly TlsIdentity[];
+  /** Reasons of the peers that were refused, in the log. */
+  static refused: unknown[] = [];
 
   private constructor(
     address: Address,
@@ -72,6 +75,9 @@ class TwoSidecars {
 
   static async open(caller: Identity, model: Identity): Promise<TwoSidecars> {
     const stack = new Stack();
+    TwoSidecars.refused = [];
+    const warn = (fields: LogFields): void => void TwoSidecars.refused.push(fields['reason']);
+    (stack.context as { logger: Logger }).logger = { ...stack.context.logger, warn };
     const side = stack.inbound(anInbound({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] }));
     const source = new ManualSource(model);
     const own = new TlsIdentity(source, partsOf(stack));
@@ -212,6 +218,8 @@ describe('Scenario: certificates rotate', () => {
       return late.isOver;
     });
     assert.deepEqual([late.status, late.reason], [14, 'connect-failed']);
+    assert.match(late.header('grpc-message') ?? '', /it may have refused our certificate/);
+    assert.ok(TwoSidecars.refused.includes('untrusted'), 'its log says why');
     assert.equal(mesh.inbound.sessions.size, 0);
 
     mesh.caller.set(await leaf('app', next, next));
