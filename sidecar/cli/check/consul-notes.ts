@@ -2,7 +2,6 @@ import { planOf } from '../../discovery/consul/chain/chain-plan.js';
 import { limitsOf, refusedDefaults } from '../../discovery/consul/chain/service-defaults.js';
 import { parseIntentionsAnswer } from '../../discovery/consul/connect/intention-parser.js';
 import { AskedAgent } from '../consul/asked-agent.js';
-import { CommandFailure } from '../failure.js';
 import { readSubject, type Subject } from './subject.js';
 
 /**
@@ -25,7 +24,7 @@ export async function consulNotes(
     try {
       notes.set(file, await notesFor(agent, subject));
     } catch (error) {
-      throw new CommandFailure(`Consul at ${agent.problem(error)}`);
+      throw agent.failure(error);
     } finally {
       agent.close();
     }

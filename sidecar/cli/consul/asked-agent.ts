@@ -58,6 +58,13 @@ export class AskedAgent {
     return why.includes(this.where) ? why : `${this.where}: ${why}`;
   }
 
+  /** The end of a command that can do nothing without the agent, with what to do where none answers. */
+  failure(error: unknown): CommandFailure {
+    const isAway = error instanceof AgentError && error.fault === 'unreachable';
+    const next = isAway ? '; does an agent run there? --consul ADDR or CONSUL_HTTP_ADDR names another' : '';
+    return new CommandFailure(`Consul at ${this.problem(error)}${next}`);
+  }
+
   /** Closes the connections. */
   close(): void {
     this.agent.close();

@@ -3,7 +3,7 @@ import { present } from '../../config/present.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { askAdmin } from '../admin-client.js';
 import { AskedAgent } from '../consul/asked-agent.js';
-import { CommandFailure, oneLine } from '../failure.js';
+import { oneLine } from '../failure.js';
 import { type CatalogInstance, catalogInstances, inboundAddresses } from '../status/catalog.js';
 import { adminTargets, type Target } from '../status/status.js';
 import { CatalogMemory } from './catalog-memory.js';
@@ -97,7 +97,7 @@ export class CatalogSource implements Source {
       const services = [...this.known.values()].map(({ service }) => service);
       this.inbound = await inboundAddresses(this.agent, services);
     } catch (error) {
-      if (this.known === undefined) throw new CommandFailure(`Consul at ${this.agent.problem(error)}`);
+      if (this.known === undefined) throw this.agent.failure(error);
       // No agent for a moment: the sidecars are asked as before, and their checks stay as they were.
     } finally {
       this.agent.close();

@@ -108,7 +108,7 @@ async function fromCatalog(agent: AskedAgent): Promise<SidecarStatus[]> {
   try {
     return [...(await catalogInstances(agent))].map(([name, catalog]) => ({ name, catalog }));
   } catch (error) {
-    throw new CommandFailure(`Consul at ${agent.problem(error)}`);
+    throw agent.failure(error);
   } finally {
     agent.close();
   }

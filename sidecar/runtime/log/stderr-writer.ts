@@ -20,6 +20,8 @@ export interface Writing {
   writeSync(buffer: Buffer, start: number): number;
   /** Calls `then` once, after so many ms; keeps no process from ending. */
   after(ms: number, then: () => void): void;
+  /** Returns after so many ms: at the end of a process no timer fires any more. */
+  sleep(ms: number): void;
 }
 
 /**
@@ -62,7 +64,7 @@ export class StderrWriter {
       } catch (error) {
         busy++;
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || busy > LAST_TRIES) return;
-        Atomics.wait(CELL, 0, 0, BUSY_MS);
+        this.system.sleep(BUSY_MS);
       }
     }
   }
@@ -98,13 +100,14 @@ export class StderrWriter {
   }
 }
 
-/** To sleep at the end of the process, when no timer fires any more. */
+/** What is slept on. */
 const CELL = new Int32Array(new SharedArrayBuffer(4));
 
 const SYSTEM: Writing = {
   write: (buffer, start, done) => write(FD, buffer, start, buffer.length - start, null, done),
   writeSync: (buffer, start) => writeSync(FD, buffer, start),
   after: (ms, then) => void setTimeout(then, ms).unref(),
+  sleep: (ms) => void Atomics.wait(CELL, 0, 0, ms),
 };
 
 let shared: StderrWriter | undefined;

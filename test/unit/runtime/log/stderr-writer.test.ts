@@ -12,6 +12,8 @@ class Slow implements Writing {
   private pending: (() => void) | undefined;
   /** What waits for its time. */
   private later: (() => void)[] = [];
+  /** Slept in all. */
+  sleptMs = 0;
 
   write(...[buffer, start, done]: Parameters<Writing['write']>): void {
     assert.equal(this.pending, undefined, 'one write at a time');
@@ -35,6 +37,10 @@ class Slow implements Writing {
   after(ms: number, then: () => void): void {
     assert.equal(ms, 20);
     this.later.push(then);
+  }
+
+  sleep(ms: number): void {
+    this.sleptMs += ms;
   }
 
   /** The time has come for what waits. */
@@ -119,9 +125,10 @@ describe('StderrWriter', () => {
     out.write('one\n');
     system.go();
     out.flush();
+    assert.equal(system.sleptMs, 500, 'half a second for a pipe that is full');
     system.fault = 'ENOSPC';
     out.flush();
-    assert.equal(system.content, '');
+    assert.deepEqual([system.content, system.sleptMs], ['', 500]);
   });
 
   it('standard error on a full disk neither ends the process nor keeps it from ending', () => {
