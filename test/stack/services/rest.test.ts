@@ -1,9 +1,12 @@
 /** The REST half of the inference protocol, by plain HTTP. */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
+import { Agent, get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { protocols } from '../../../proto/load.js';
+import { unary } from '../../../services/model-server/protocol/call.js';
+import { startRest } from '../../../services/model-server/transport/rest/server.js';
 import { packageRoot } from '../../kit/process/package-root.js';
 import {
   type Harness,
@@ -11,6 +14,7 @@ import {
   startHarness,
   temporaryDirectory,
 } from '../../kit/service/model-server.js';
+import { Gate } from '../../kit/service/queue-jobs.js';
 import { identityModel } from '../../kit/service/tiny-models.js';
 
 interface Answer {
@@ -186,6 +190,35 @@ describe('the REST half of the protocol', () => {
     assert.match(whole, /^HTTP\/1\.1 413 /);
     assert.match(whole, /found more than 68157440 bytes, expected at most so many/);
     assert.equal((await infer('fp32', [1])).code, 200);
+  });
+
+  it('ends its connections with the call in flight once it is told to stop, however busy their callers are', async () => {
+    const gate = new Gate();
+    let begun = () => {};
+    const hasBegun = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const { ServerLive } = protocols().inference;
+    const live = unary(ServerLive, (_request, _call, reply) => {
+      begun();
+      void gate.wait().then(() => reply(undefined, { live: true }));
+    });
+    const inputsOf = () => [];
+    const server = await startRest(
+      { methods: [live], inputsOf },
+      { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    );
+    const [host, port] = server.target.split(':');
+    const agent = new Agent({ keepAlive: true });
+    const answer = new Promise<IncomingMessage>((resolve, reject) =>
+      get({ host, port, agent, path: '/v2/health/live' }, resolve).on('error', reject),
+    );
+    await hasBegun;
+    const stopping = server.stop();
+    gate.release();
+    const { headers, statusCode } = (await answer).resume();
+    assert.deepEqual([statusCode, headers.connection], [200, 'close']);
+    await stopping;
   });
 
   it('opens no port beside a socket that a sidecar stands in front of', async () => {

@@ -50,7 +50,12 @@ export async function startRest(deps: RestDeps, listen: ListenAddress): Promise<
       served.kind === 'unary' ? [[served.method.path.split('/')[2]!, served] as const] : [],
     ),
   );
+  const inFlight = new Set<ServerResponse>();
+  let isStopping = false;
   const server = createServer((request, response) => {
+    if (isStopping) response.shouldKeepAlive = false;
+    inFlight.add(response);
+    response.once('close', () => inFlight.delete(response));
     void answer({ ...deps, unary }, request, response).catch((error: unknown) =>
       fail(response, toRpcError(error)),
     );
@@ -63,6 +68,9 @@ export async function startRest(deps: RestDeps, listen: ListenAddress): Promise<
     target,
     stop: () =>
       new Promise<void>((resolve) => {
+        isStopping = true;
+        // Node takes calls on connections that are kept alive, also after close(): a busy caller would be served for ever.
+        for (const response of inFlight) response.shouldKeepAlive = false;
         server.close(() => resolve());
         server.closeIdleConnections();
       }),
