@@ -159,6 +159,13 @@ function requireBooleans(bytes: Uint8Array, where: string): void {
     throw new TensorError(`${where}: BOOL element ${wrong}: found ${bytes[wrong]}, expected 0 or 1`);
 }
 
+/** undefined: it is none. BigInt() alone would take '', ' 7', '0x10' and true. */
+function integerOf(value: Exclude<Value, Uint8Array>): bigint | undefined {
+  if (typeof value === 'bigint') return value;
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : undefined;
+  return typeof value === 'string' && /^-?\d{1,20}$/.test(value) ? BigInt(value) : undefined;
+}
+
 function toElement(
   value: Exclude<Value, Uint8Array>,
   datatype: Datatype,
@@ -169,13 +176,9 @@ function toElement(
   const refuse = (expected: string) =>
     new TensorError(`${where}: ${datatype} element ${index}: found ${String(value)}, expected ${expected}`);
   if (datatype === 'INT64' || datatype === 'UINT64') {
-    try {
-      const exact = BigInt(value);
-      const fitted = datatype === 'INT64' ? BigInt.asIntN(64, exact) : BigInt.asUintN(64, exact);
-      if (fitted === exact) return exact;
-    } catch {
-      // Not an integer at all: refused below.
-    }
+    const exact = integerOf(value);
+    const fitted = datatype === 'INT64' ? BigInt.asIntN(64, exact ?? 0n) : BigInt.asUintN(64, exact ?? 0n);
+    if (fitted === exact) return exact;
     throw refuse('an integer of 64 bits');
   }
   if (datatype === 'BOOL') {

@@ -72,7 +72,7 @@ describe('a tensor between the wire and memory', () => {
       fromValues([String(max), '-9223372036854775808', 7], 'INT64', 'x'),
       new BigInt64Array([max, -(2n ** 63n), 7n]),
     );
-    for (const wrong of [1.5, 'one', String(max + 1n), Number.NaN])
+    for (const wrong of [1.5, 'one', String(max + 1n), Number.NaN, '', ' 7', '0x10', true, '9'.repeat(21)])
       assert.throws(() => fromValues([wrong], 'INT64', 'x'), /expected an integer of 64 bits/);
     assert.throws(() => fromValues(['-1'], 'UINT64', 'x'), /UINT64 element 0: found -1/);
   });

@@ -150,6 +150,7 @@ function tensorOf(
   if (datatype === 'FP16' || datatype === 'BF16')
     throw invalidArgument(`${where}: found ${datatype} in JSON, expected binary tensor data`);
   const { values, dims } = flatten(input['data'], where);
+  if (datatype === 'INT64' || datatype === 'UINT64') requireExact(values, datatype, where);
   const isSingle = dims.length === 0;
   const shape =
     input['shape'] === undefined
@@ -163,6 +164,15 @@ function tensorOf(
       `${where}: found ${values.length} values, expected ${count} for shape [${shape.join(',')}]`,
     );
   return { datatype, dims: shape, data: fromValues(values, datatype, where) };
+}
+
+/** What stood in the text as another number cannot be told after JSON.parse: it would be changed without a word. */
+function requireExact(values: readonly Scalar[], datatype: Datatype, where: string): void {
+  const rounded = values.find((value) => Number.isInteger(value) && !Number.isSafeInteger(value));
+  if (rounded !== undefined)
+    throw invalidArgument(
+      `${where}: found ${datatype} ${rounded} as a number of JSON, which is rounded beyond ±2^53; expected text or binary tensor data`,
+    );
 }
 
 /** The values in row-major order, and the sizes of the lists. Lists of unequal sizes are INVALID_ARGUMENT. */

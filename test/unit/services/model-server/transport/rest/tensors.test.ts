@@ -89,6 +89,11 @@ describe('a request of the REST half', () => {
       /found FP16 in JSON, expected binary tensor data/,
       { data: [1], datatype: 'FP16' },
     ],
+    [
+      'a number that JSON has rounded',
+      /found INT64 9007199254740992 as a number of JSON, which is rounded beyond ±2\^53; expected text/,
+      { data: JSON.parse('[9007199254740993]'), datatype: 'INT64' },
+    ],
     ['an object as a value', /found \{\}, expected a value/, { data: [{}] }],
     [
       'more binary data than came',
