@@ -1,6 +1,6 @@
 /** Triton's classification extension: an output as its k largest elements, each as text `value:index:label`. */
 
-import { fromHalf, type Tensor } from '../../../proto/datatypes.js';
+import { type Datatype, fromHalf, type Tensor } from '../../../proto/datatypes.js';
 import type { ModelInferRequest } from '../../../proto/messages.js';
 import { invalidArgument } from '../rpc.js';
 import { parameterValue } from './parameters.js';
@@ -42,7 +42,9 @@ export function classify(tensor: Tensor, { count, labels, isBatched }: Classific
     const order = values.map((_, i) => i).sort((a, b) => compare(values[b]!, values[a]!) || a - b);
     for (const index of order.slice(0, k)) {
       const label = labels?.[index];
-      data.push(`${textOf(values[index]!)}:${index}${label === undefined ? '' : `:${label}`}`);
+      data.push(
+        `${textOf(values[index]!, tensor.datatype)}:${index}${label === undefined ? '' : `:${label}`}`,
+      );
     }
   }
   return { datatype: 'BYTES', dims: isBatched ? [rows, k] : [k], data };
@@ -60,7 +62,13 @@ function compare(a: number | bigint, b: number | bigint): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Six digits after the point, as Triton writes them; integers as they are. */
-function textOf(value: number | bigint): string {
-  return typeof value === 'bigint' || Number.isInteger(value) ? String(value) : value.toFixed(6);
+/** As Triton writes it (`std::to_string`): of floating-point outputs six digits after the point, integers as they are. */
+function textOf(value: number | bigint, datatype: Datatype): string {
+  if (typeof value === 'bigint' || !FLOATS.has(datatype)) return String(value);
+  if (Number.isNaN(value)) return 'nan';
+  if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
+  // From 10^21 on toFixed gives an exponent; such numbers are integers.
+  return Math.abs(value) < 1e21 ? value.toFixed(6) : `${BigInt(value)}.000000`;
 }
+
+const FLOATS: ReadonlySet<Datatype> = new Set<Datatype>(['FP16', 'BF16', 'FP32', 'FP64']);

@@ -14,8 +14,26 @@ describe('classification of an output', () => {
     assert.deepEqual(classify(tensor, { count: 3, labels: undefined, isBatched: false }), {
       datatype: 'BYTES',
       dims: [3],
-      data: ['2:1', '0.500000:0', '0.500000:2'],
+      data: ['2.000000:1', '0.500000:0', '0.500000:2'],
     });
+  });
+
+  it('writes numbers as Triton does, whatever their size, and integers without a point', () => {
+    const all = (tensor: Tensor) =>
+      classify(tensor, { count: 9, labels: undefined, isBatched: false }).data as string[];
+    const { POSITIVE_INFINITY, NEGATIVE_INFINITY, NaN: NAN } = Number;
+    assert.deepEqual(all(fp32([5], 0, 2 ** 70, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY)), [
+      'inf:4',
+      `${2n ** 70n}.000000:1`,
+      '0.000000:0',
+      '-inf:3',
+      'nan:2',
+    ]);
+    assert.deepEqual(all({ datatype: 'INT64', dims: [2], data: BigInt64Array.of(-1n, 2n ** 60n) }), [
+      `${2n ** 60n}:1`,
+      '-1:0',
+    ]);
+    assert.deepEqual(all({ datatype: 'UINT8', dims: [1], data: Uint8Array.of(7) }), ['7:0']);
   });
 
   it('gives labels, and each row of a batch its own', () => {
@@ -25,7 +43,7 @@ describe('classification of an output', () => {
       [dims, data],
       [
         [2, 1],
-        ['3:2:c', '3:0:a'],
+        ['3.000000:2:c', '3.000000:0:a'],
       ],
     );
   });
@@ -45,7 +63,7 @@ describe('classification of an output', () => {
       labels: undefined,
       isBatched: false,
     });
-    assert.deepEqual(data, ['-1:1', '-Infinity:2', 'NaN:0']);
+    assert.deepEqual(data, ['-1.000000:1', '-inf:2', 'nan:0']);
   });
 
   it('takes integers of 64 bits and half precision', () => {
