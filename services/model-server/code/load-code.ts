@@ -1,5 +1,7 @@
 /** Loads the module that `code` of model.yaml names, and makes an executor of what it opens. */
 
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Tensor } from '../../../proto/datatypes.js';
@@ -45,13 +47,29 @@ export async function loadCode(source: CodeSource): Promise<CodeExecutor> {
     for (const session of sessions.splice(0)) await session.release();
   };
   try {
-    const module = (await import(pathToFileURL(path).href)) as { open?: OpenModel };
+    const module = await importCode(path);
     if (typeof module.open !== 'function') throw new Error("it exports no function 'open'");
     return new CodeExecutor(requireComplete(await module.open(context)), { ...source, release });
   } catch (error) {
     await release();
     throw new Error(`code: ${path}: ${messageOf(error)}`);
   }
+}
+
+/** Of each module the sum of what it held when it was imported first. */
+const firstSums = new Map<string, string>();
+
+/**
+ * The module as its file is now. The runtime keeps what it has imported under its address for the life of the process, so
+ * that a file which has changed gets another address; what it imports itself is not read again.
+ */
+async function importCode(path: string): Promise<{ readonly open?: OpenModel }> {
+  const { href } = pathToFileURL(path);
+  const content = await readFile(path).catch(() => undefined);
+  if (content === undefined) return await import(href); // in the runtime's words
+  const sum = createHash('sha256').update(content).digest('hex');
+  if (!firstSums.has(href)) firstSums.set(href, sum);
+  return await import(firstSums.get(href) === sum ? href : `${href}?sha256=${sum}`);
 }
 
 /** A file of the model's own directory. */
