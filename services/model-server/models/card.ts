@@ -120,10 +120,22 @@ export const cardSchema = z.strictObject({
         description: 'How long the first request of a batch may wait for further ones, such as `2ms`.',
         otherwise: 'no wait',
       }),
-      preferred: z.array(z.int().min(1).max(4096)).min(1).optional().register(keyDocs, {
-        description: 'Numbers of rows at which a batch that waits is run at once.',
-        otherwise: '`max_batch`',
-      }),
+      preferred: z
+        .array(z.int().min(1).max(4096))
+        .min(1)
+        .transform((sizes) => sizes.toSorted((a, b) => a - b))
+        .optional()
+        .register(keyDocs, {
+          description:
+            'Numbers of rows at which a batch that waits is run at once; none is above `max_batch`.',
+          otherwise: '`max_batch`',
+        }),
+    })
+    .superRefine(({ max_batch, preferred }, context) => {
+      const above = preferred?.find((rows) => rows > max_batch);
+      if (above === undefined) return;
+      const message = `found ${above}, expected at most the ${max_batch} of max_batch: no batch is larger`;
+      context.addIssue({ code: 'custom', path: ['preferred'], message });
     })
     .optional()
     .register(keyDocs, { description: 'Present: waiting requests run together.' }),

@@ -32,6 +32,18 @@ describe('the page of model.yaml', () => {
     assert.deepEqual(rows.sort(), pathsIn(schema).sort());
   });
 
+  it('takes preferred sizes in any order, and refuses one that no batch can have', () => {
+    const card = (preferred: number[]) =>
+      parseCard(
+        stringify({
+          batching: { max_batch: 8, preferred },
+          golden: { inputs: {}, outputs: { y: { values: [1] } } },
+        }),
+      );
+    assert.deepEqual(card([8, 2, 4]).batching!.preferred, [2, 4, 8]);
+    assert.throws(() => card([4, 16]), /batching\.preferred: found 16, expected at most the 8 of max_batch/);
+  });
+
   it('shows a card that is valid and says everything once', () => {
     const [example] = readMarkdown('MODEL.md', PAGE).yaml;
     const card = parseCard(example!.text);
