@@ -93,8 +93,11 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   });
   const serving: Serving = { version: options.version, models, health, queue, repository, runNow };
   const watches = new Set<() => void>();
+  let stopping: Promise<void> | undefined;
   const methods = servedMethods(serving, (end) => {
-    watches.add(end);
+    // Calls may still come while a GOAWAY is on its way to their caller.
+    if (stopping !== undefined) end();
+    else watches.add(end);
     return () => watches.delete(end);
   });
   const start = await transportOf(options.server ?? DEFAULT_SERVER);
@@ -102,7 +105,6 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   const rest =
     options.rest && (await serveRest(serving, { methods, listen: options.rest, beside: transport }));
 
-  let stopping: Promise<void> | undefined;
   const loaded = loadAll(serving, { ...options, repository }, () => stopping !== undefined).then(() => {
     isStarted = true;
   });

@@ -135,6 +135,14 @@ describeOverServers('health of a model server', (startHarness) => {
     while (harness.server.health.watcherCount > 0) await check(harness.client);
   });
 
+  it('ends a Watch that was on its way when it was told to stop', async () => {
+    await check(harness.client);
+    const stopping = harness.server.stop();
+    const late = watch(harness.client, '');
+    assert.equal(await late.ended, status.UNAVAILABLE);
+    await stopping;
+  });
+
   it('answers new calls with UNAVAILABLE once it is stopping', async () => {
     await harness.server.stop();
     assert.equal((await failure(check(harness.client))).code, status.UNAVAILABLE);
