@@ -7,7 +7,7 @@ import { NetworkExecutor } from '../network/network-executor.js';
 import { ModelSession } from '../network/session.js';
 import { messageOf, RpcError, status } from '../rpc.js';
 import type { Executor, InputSpec } from '../runs/executor.js';
-import { type Answer, type Job, type Runner, rowsOf } from '../runs/job.js';
+import { type Answer, inferencesOf, type Job, type Runner } from '../runs/job.js';
 import { Sequences } from '../runs/sequences.js';
 import { ModelStats } from '../runs/statistics.js';
 import { type Card, parseCard } from './card.js';
@@ -155,7 +155,7 @@ export class Model implements Runner, Signature {
     if (this.executor === undefined)
       throw new RpcError(status.UNAVAILABLE, `model '${this.name}' is not ready`);
     const { answers, times } = await this.executor.execute(jobs);
-    const rows = jobs.reduce((sum, job) => sum + rowsOf(job), 0);
+    const rows = jobs.reduce((sum, job) => sum + inferencesOf(job), 0);
     this.stats.recordRun(rows, jobs.length, times);
     // What was decoded for one request is no part of the others' time.
     for (const { decodeMs } of jobs) this.stats.input.ms += decodeMs ?? 0;

@@ -82,6 +82,14 @@ export function rowsOf(job: Pick<Job, 'inputs'>): number {
   return job.inputs[0]?.dims[0] ?? 1;
 }
 
+/**
+ * How many inferences a job is: its rows where the model is batched, else one, as the first dimension is then no batch
+ * (Triton's statistics extension, with `max_batch_size` 0).
+ */
+export function inferencesOf(job: Pick<Job, 'inputs' | 'runner'>): number {
+  return job.runner.maxBatch > 1 ? rowsOf(job) : 1;
+}
+
 /** What a job takes of `max_batch`: its rows, and one place where it has none, so that a batch is bounded. */
 export function placesOf(job: Pick<Job, 'inputs'>): number {
   return Math.max(1, rowsOf(job));

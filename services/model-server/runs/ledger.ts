@@ -1,4 +1,4 @@
-import { type Job, type Runner, rowsOf } from './job.js';
+import { inferencesOf, type Job, type Runner } from './job.js';
 
 /** Since the start of the process. */
 export interface QueueCounters {
@@ -56,7 +56,7 @@ export class Ledger {
     else {
       const now = this.runNow();
       stats[how].add(now - (job.arrivedMs ?? now) + (job.decodeMs ?? 0));
-      if (how === 'success') stats.inferences += rowsOf(job);
+      if (how === 'success') stats.inferences += inferencesOf(job);
     }
     stats.pending -= 1;
     if (stats.pending > 0) return;

@@ -1,6 +1,6 @@
 /**
  * Counts and durations of one model since it was loaded, as Triton's statistics extension defines them: a request counts
- * once, an inference is a row, an execution is a run. Times are kept in ms and sent in ns.
+ * once, an inference is a row of a batch, an execution is a run. Times are kept in ms and sent in ns.
  */
 
 /** How often, and how long in all. */

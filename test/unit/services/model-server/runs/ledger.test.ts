@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Ledger } from '../../../../../services/model-server/runs/ledger.js';
-import { jobOf, runnerOf } from '../../../../kit/service/queue-jobs.js';
+import { column, jobOf, runnerOf } from '../../../../kit/service/queue-jobs.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
 describe('what becomes of the jobs of a model', () => {
@@ -29,6 +29,18 @@ describe('what becomes of the jobs of a model', () => {
     assert.deepEqual({ ...stats.queue }, { count: 1, ms: 5 });
     assert.deepEqual({ ...stats.success }, { count: 1, ms: 17 });
     assert.deepEqual([stats.inferences, stats.pending, stats.lastInferenceMs], [1, 0, clock.wallNow() - 10]);
+  });
+
+  it('is as many inferences as it has rows where the model is batched, and one where it is not', () => {
+    for (const [maxBatch, inferences] of [
+      [4, 3],
+      [1, 1],
+    ] as const) {
+      const { ledger, stats, arrived, runner } = book();
+      Object.assign(runner, { maxBatch });
+      ledger.ended(arrived({ inputs: [column(1, 2, 3)] }), 'success');
+      assert.equal(stats.inferences, inferences);
+    }
   });
 
   it('is neither a success nor a failure when the caller has gone', () => {
