@@ -120,7 +120,7 @@ export class InferenceQueue {
         const run = this.run(lane, batch);
         if (key.concurrency === 1) await run;
         else this.runBeside(key, run);
-      } else if (items.length > 0) this.held.add(key);
+      } else if (items.length > 0 && items.every((job) => this.waitsForSequence(job))) this.held.add(key);
       // What came in while the thread was held, cancellations above all.
       if (this.turns.waiting) await nextTurn();
     }
@@ -177,7 +177,15 @@ export class InferenceQueue {
     }
     items.splice(kept, at - kept);
     for (const { job, problem } of late) this.expire(job, problem);
-    return batch;
+    // Told of one that was late, the caller may have ended others.
+    return late.length === 0 ? batch : batch.filter((job) => !this.hasBeenLeft(job));
+  }
+
+  private hasBeenLeft(job: Job): boolean {
+    if (!this.gone.has(job)) return false;
+    this.counters.withdrawn++;
+    void this.streams.close(job, 'cancelled');
+    return true;
   }
 
   private joins(batch: readonly Job[], rows: number, job: Job): boolean {

@@ -367,6 +367,31 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
     );
   });
 
+  it('loads the code of a model as its file is now, under the same version too', async () => {
+    const directory = join(models, 'counting/1');
+    const put = (text: string) => {
+      mkdirSync(directory, { recursive: true });
+      writeFileSync(join(directory, 'own.mjs'), text);
+      writeFileSync(join(directory, 'model.yaml'), `code: ./own.mjs\n${GOLDEN}`);
+    };
+    const source = (add: number) => `
+      const spec = (name) => [{ name, datatype: 'INT32', shape: [1] }];
+      const total = ({ inputs }) => {
+        const number = inputs.number.data[0];
+        return { datatype: 'INT32', dims: [1], data: Int32Array.of(number === 3 ? 3 : number + ${add}) };
+      };
+      const execute = async (requests) => requests.map((request) => ({ outputs: { total: total(request) } }));
+      export const open = async () => ({ inputs: spec('number'), outputs: spec('total'), execute });`;
+    put(source(10));
+    harness = await startHarness(models);
+    assert.equal(await total(counting(1)), 11);
+    for (const add of [20, 10]) {
+      put(source(add));
+      await harness.client.call(inference.RepositoryModelLoad, { model_name: 'counting' });
+      assert.equal(await total(counting(1)), 1 + add);
+    }
+  });
+
   it('is ready as a whole once a model is loaded into what was empty', async () => {
     harness = await startHarness(models);
     const { client, log } = harness;

@@ -17,6 +17,7 @@ import {
   startHarness,
   temporaryDirectory,
 } from '../../../../kit/service/model-server.js';
+import { jobOf, QueueBench, runnerOf } from '../../../../kit/service/queue-jobs.js';
 import { putLoopModel } from '../../../../kit/service/tiny-models.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -227,6 +228,37 @@ describe('the inference queue', () => {
       assert.deepEqual(await valuesOf(jobs), [[], [], [10], []]);
       assert.deepEqual(runner.runs, runs);
     }
+  });
+
+  describe('when one is refused whose time is up', () => {
+    /** A model that runs, and a job behind that run whose deadline has passed. */
+    function busy() {
+      const bench = new QueueBench();
+      const runner = runnerOf();
+      bench.submit(jobOf(runner));
+      const late = (done: Job['done']) => jobOf(runner, 1, { deadlineMs: bench.clock.wallNow(), done });
+      return { bench, runner, late };
+    }
+
+    it('runs what its caller sends then', async () => {
+      const { bench, runner, late } = busy();
+      const next = jobOf(runner, 7);
+      bench.submit(late(() => bench.submit(next)));
+      await bench.settle();
+      assert.deepEqual([next.answered, runner.stats.pending], [[7], 0]);
+    });
+
+    it('does not run what its caller withdraws then', async () => {
+      const { bench, runner, late } = busy();
+      const other = jobOf(runner, 7);
+      bench.submit(
+        late(() => bench.queue.withdraw(other)),
+        other,
+      );
+      await bench.settle();
+      const { success, fail, cancelled, pending } = runner.stats;
+      assert.deepEqual([success.count, fail.count, cancelled, pending, other.answered], [1, 1, 1, 0, []]);
+    });
   });
 
   it('counts the wait of a request once that ran again alone after its batch failed', async () => {
