@@ -40,7 +40,7 @@ export async function checkName(upstream: string, config: DnsConfig): Promise<Fi
   const isCompleted = whole !== undefined && whole !== config.name;
   const what = `${config.name}${isCompleted ? ` (${whole})` : ''}, the DNS name of ${upstream}`;
   const next =
-    'look it up: `dig NAME`, or `dig @SERVER NAME` with `servers`; its service has to be headless, with ready pods';
+    'look it up: `dig +search NAME`, or `dig +search @SERVER NAME` with `servers`; its service has to be headless, with ready pods';
   if (addresses.length === 0) return [failed('upstream', `${what}: ${problem}`, next)];
   const found = `${what}, has ${addresses.length} address${addresses.length === 1 ? '' : 'es'}`;
   const answer =

@@ -45,12 +45,18 @@ async function searchFor(
   for (;;) {
     const name = search.next();
     if (name === undefined) return { answers: tooLong(types) };
-    const asked = await Promise.all(
-      types.map(async (type) => [type, await servers.ask(name, type)] as const),
-    );
-    const result = search.take(Object.fromEntries(asked));
+    const result = search.take(await askBoth(name, types, servers));
     if (result !== undefined) return result;
   }
+}
+
+/** A name of which there is no A record because it does not exist has no other record: where AAAA is not answered, that takes no time. */
+async function askBoth(name: string, types: readonly RecordType[], servers: DnsServers): Promise<Answers> {
+  const asked = types.map(async (type) => [type, await servers.ask(name, type)] as const);
+  const [type, first] = await asked[0]!;
+  if (type === 'a' && first.kind === 'none' && !first.isName)
+    return Object.fromEntries(types.map((each) => [each, first]));
+  return Object.fromEntries(await Promise.all(asked));
 }
 
 function typesOf(family: DnsConfig['family'], isWithoutAaaa: boolean): readonly RecordType[] {

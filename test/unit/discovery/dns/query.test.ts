@@ -76,6 +76,20 @@ describe('A DNS query', () => {
     assert.equal(server.asked.at(-1)!.split(' ')[0], 'digits.models');
   });
 
+  it('does not wait for AAAA records of a name that does not exist', async () => {
+    server.says = 'NXDOMAIN';
+    server.ofAaaa = 'silence';
+    const { answers } = await query({ name: 'digits' }, { resolvConf: POD }).result;
+    assert.deepEqual([answers.a!.kind, answers.aaaa!.kind], ['none', 'none']);
+    assert.equal(server.asked.filter((each) => each.endsWith(' A')).length, 4);
+  });
+
+  it('believes A records although a server says that there is no such name for AAAA', async () => {
+    server.says = ['10.0.0.1'];
+    server.ofAaaa = 'NXDOMAIN';
+    assert.equal((await query().result).answers.a!.kind, 'addresses');
+  });
+
   it('asks for no AAAA records where resolv.conf says so, unless the file names that family', async () => {
     server.says = ['10.0.0.1', 'fd00::1'];
     const resolvConf = 'search .\noptions no-aaaa\n';
