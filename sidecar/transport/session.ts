@@ -294,11 +294,15 @@ export class Session implements ConnectionHandler, Flushable, Patient {
     this.context.flushes.schedule(this);
   }
 
-  /** The peer will send nothing more. Calls that wait for it are lost: gRPC knows no half-closed connection. */
+  /**
+   * The peer will send nothing more. Calls that wait for it are lost: gRPC knows no half-closed connection. Of a peer that does
+   * not read either, the socket would be kept for good.
+   */
   private onEnd(): void {
     this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
     this.socket.end();
+    this.closeWithin(LAST_READS_MS, this.socketReason);
   }
 
   private closeWithin(ms: number, reason: string): void {

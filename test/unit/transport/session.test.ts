@@ -91,4 +91,26 @@ describe('closing a session', () => {
     await other.clock.settle(200);
     assert.deepEqual(other.downs, ['drained']);
   });
+
+  it('a session whose peer ends its side and reads nothing is given up after ten seconds', async () => {
+    const pipe = new Pipe(false);
+    const { clock, downs } = newLink(pipe);
+    pipe.push(Buffer.concat([PREFACE, settings()]));
+    await clock.settle(10);
+    pipe.push(null);
+    await clock.settle(9900);
+    assert.deepEqual(downs, []);
+    await clock.settle(200);
+    assert.deepEqual(downs, ['closed by the peer']);
+  });
+
+  it('a session whose peer ends its side and has read everything is closed at once', async () => {
+    const pipe = new Pipe(true);
+    const { clock, downs } = newLink(pipe);
+    pipe.push(Buffer.concat([PREFACE, settings()]));
+    await clock.settle(10);
+    pipe.push(null);
+    await clock.settle(10);
+    assert.deepEqual(downs, ['closed by the peer']);
+  });
 });
