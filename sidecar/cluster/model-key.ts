@@ -1,5 +1,5 @@
 /**
- * Which model a request of ModelInfer names: its first octets are read where they lie, and all fields but name and
+ * Which model a request of ModelInfer, or of another method that names one, is for: its first octets are read where they lie, and all fields but name and
  * version are stepped over. It is asked at nearly every call, so nothing is made for it, no text either. Field numbers
  * are those of proto/inference.proto.
  */
@@ -15,6 +15,16 @@ const PREFIX_BYTES = 5;
 const NAME = 8 * 1 + 2;
 const VERSION = 8 * 2 + 2;
 
+/**
+ * Where a message names its model: `fields` 1 and 2 are name and version, or field 1 is a `spec` of TensorFlow Serving, a message of its own with
+ * the name in field 1 and the version as a number in one more message in field 2 (`version_label` is not read).
+ */
+export type ModelLayout = 'fields' | 'spec';
+
+/** Field 1 of google.protobuf.Int64Value, as a varint. */
+const INT64_VALUE = 8 * 1 + 0;
+const DIGIT_0 = 48;
+
 /** One request at a time: made once and read into. */
 export class ModelView {
   /** The length of the name, the name, the version. */
@@ -22,6 +32,7 @@ export class ModelView {
   /** As many of them count; 0: no model is named, or none that can be told. */
   length = 0;
   private readonly gathered = Buffer.allocUnsafeSlow(VIEW_BYTES);
+  private layout: ModelLayout = 'fields';
   private at = 0;
   private stop = 0;
   private name = 0;
@@ -33,8 +44,9 @@ export class ModelView {
    * Reads a body as it was sent, from its first octet on. A compressed or malformed message names no model, nor does one
    * that has a name too long or beyond what is looked at. False: the body is cut off before that is clear.
    */
-  read(kept: ChunkList): boolean {
+  read(kept: ChunkList, layout: ModelLayout = 'fields'): boolean {
     this.length = 0;
+    this.layout = layout;
     if (kept.count === 0) return false;
     const { buffer, start, end } = kept.at(0);
     if (end - start >= VIEW_BYTES || end - start === kept.bytes) return this.readFrom(buffer, start, end);
@@ -66,8 +78,40 @@ export class ModelView {
     this.stop = stop;
     this.nameBytes = 0;
     this.versionBytes = 0;
-    if (this.findIn(bytes, messageEnd)) this.take(bytes);
+    if (!this.findIn(bytes, messageEnd)) return true;
+    if (this.layout === 'fields') this.take(bytes);
+    else this.takeSpec(bytes);
     return true;
+  }
+
+  /** The name that was found is the message `model_spec`. */
+  private takeSpec(bytes: Buffer): void {
+    const { name, nameBytes } = this;
+    this.at = name;
+    this.stop = name + nameBytes;
+    this.nameBytes = 0;
+    this.versionBytes = 0;
+    this.layout = 'fields';
+    if (nameBytes === 0 || !this.findIn(bytes, this.stop)) return;
+    const { version, versionBytes } = this;
+    this.versionBytes = 0;
+    this.take(bytes);
+    if (this.length === 0 || versionBytes === 0 || bytes[version] !== INT64_VALUE) return;
+    this.at = version + 1;
+    this.stop = version + versionBytes;
+    const value = this.number(bytes);
+    if (Number.isSafeInteger(value) && value >= 0) this.appendNumber(value);
+  }
+
+  private appendNumber(value: number): void {
+    let digits = 1;
+    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+    let rest = value;
+    for (let i = digits - 1; i >= 0; i--) {
+      this.octets[this.length + i] = DIGIT_0 + (rest % 10);
+      rest = Math.floor(rest / 10);
+    }
+    this.length += digits;
   }
 
   /** Finds the last name and version there are. False: that is no message, or one of them is only partly in view. */
@@ -83,7 +127,8 @@ export class ModelView {
         const { at } = this;
         this.at += length;
         if (this.at > messageEnd) return false;
-        if (tag !== NAME && tag !== VERSION) continue;
+        // Field 2 beside a spec is an input.
+        if (tag !== NAME && (tag !== VERSION || this.layout === 'spec')) continue;
         if (this.at > stop) return false;
         if (tag === NAME) {
           this.name = at;

@@ -9,7 +9,6 @@ import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { ENTRY_OVERHEAD, type HeaderField, makeField } from '../http2/hpack/field.js';
-import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
@@ -159,14 +158,14 @@ export class InboundAdmission implements LimitsOfCall {
   private ticketOf(call: InboundCall): Ticket {
     const ticket = new Ticket(call, this);
     call.ticket = ticket;
-    if (this.priorities !== null) ticket.queueClass = classOf(call.block, this.priorities);
+    if (this.priorities !== null) ticket.queueClass = classOf(call, this.priorities);
     if (this.isFair && call.caller !== null) ticket.queueCaller = call.caller.service;
     return ticket;
   }
 
   private isShed(memory: MemoryPressure, call: InboundCall): boolean {
     if (memory.at(this.context.nowMs) === Pressure.critical) return true;
-    if (this.priorities !== null) return classOf(call.block, this.priorities) > 0;
+    if (this.priorities !== null) return classOf(call, this.priorities) > 0;
     // Without classes all calls are equally important: those are refused that would wait long.
     return this.queue.isFull && this.queue.isHalfFull;
   }
@@ -220,11 +219,13 @@ function problemOf(call: InboundCall): string {
 }
 
 /** The priority class of a call: the first value of the key counts; one that is longer than every class's name is not read. */
-function classOf(block: HeaderBlock, priorities: Priorities): number {
+function classOf(call: InboundCall, priorities: Priorities): number {
+  const { block } = call;
+  const model = call instanceof ModelRoutedCall ? call.model : '';
   const field = find(block.extras, priorities.key) ?? find(block.stable.toFields(), priorities.key);
   if (field === undefined || field.size - field.name.length - ENTRY_OVERHEAD > priorities.longest)
-    return priorities.defaultClass;
-  return priorities.classOf(field.value);
+    return priorities.defaultFor(model);
+  return priorities.classOf(field.value, model);
 }
 
 function find(fields: readonly HeaderField[], name: string): HeaderField | undefined {

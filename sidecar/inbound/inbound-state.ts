@@ -101,7 +101,8 @@ export abstract class InboundState {
   }
 
   private decideReading(): void {
-    const isLimited = (this.config.queue.models ?? []).length > 0;
+    const { models = [], priority } = this.config.queue;
+    const isLimited = models.length + (priority?.models ?? []).length > 0;
     const { rates } = this.limits;
     const isRated = rates?.hasModels === true;
     this.rateScope = rates?.hasVersions === true ? 'versions' : isRated ? 'whole' : 'beginning';

@@ -1,6 +1,7 @@
 import { HEALTH_CHECK, HEALTH_WATCH } from '../codec/health.js';
 import { LIST_METHODS } from '../codec/method-list.js';
 import { STREAM_CORE_METRICS } from '../codec/orca.js';
+import { KNOWN_STREAMS, MODEL_METHODS } from '../core/routing/method.js';
 
 /** What kind of name it is, and whether later messages may bring another. */
 export interface NamedMethod {
@@ -35,7 +36,7 @@ const NONE: MethodTarget = { kind: 'none' };
 const OF_SERVER = ['TraceSetting', 'LogSettings'].map((method) => INFERENCE + method);
 const SHARED_MEMORY = /^(System|Cuda)SharedMemory(Status|Register|Unregister)$/;
 
-/** The protocol's methods about a model (`Model…`) have its name in field 1, those of the server (`Server…`) have none. */
+/** The protocol's methods about a model (`Model…`), as predictions of TorchServe, have its name in field 1, those of the server (`Server…`) have none. */
 export function targetOf(path: string): MethodTarget {
   if (path === HEALTH_CHECK || path === HEALTH_WATCH) return HEALTH;
   if (path.startsWith(INFERENCE)) {
@@ -47,6 +48,8 @@ export function targetOf(path: string): MethodTarget {
     return SHARED_MEMORY.test(path.slice(INFERENCE.length)) ? ANY : NONE;
   }
   for (const prefix of REFLECTION) if (path.startsWith(prefix)) return ANY;
+  // Those of TorchServe.
+  if (MODEL_METHODS.has(path)) return KNOWN_STREAMS.has(path) ? STREAM : UNARY;
   return NONE;
 }
 

@@ -5,7 +5,7 @@ import type { UpstreamConfig } from '../config/model.js';
 import { CallKind, NO_KEY } from '../core/balancing/balancer.js';
 import { hashText } from '../core/balancing/hash.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
-import { isValidPath, MODEL_METHODS } from '../core/routing/method.js';
+import { isValidPath, NAMING_METHODS } from '../core/routing/method.js';
 import type { MethodKinds } from '../core/routing/method-kinds.js';
 import { drawLeg, rewritePath, type TrafficRoute } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
@@ -160,7 +160,7 @@ export class Router {
     const hashOn = this.upstream.hashOnOf(cluster);
     if (hashOn !== undefined) {
       const { path } = headerViewOf(request);
-      if (hashOn.model === true) return MODEL_METHODS.has(path) ? KEY_UNREAD : NO_KEY;
+      if (hashOn.model === true) return NAMING_METHODS.has(path) ? KEY_UNREAD : NO_KEY;
       return path === MODEL_INFER || path === MODEL_STREAM_INFER ? KEY_UNREAD : NO_KEY;
     }
     const hashKey = this.upstream.hashKeyOf(cluster);

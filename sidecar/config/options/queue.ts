@@ -23,6 +23,20 @@ const adaptive = block({
   }),
 });
 
+/** Models with limits or a class of their own, at most: each limit has a queue, and a label of metrics. */
+const MAX_LIMITED = 64;
+
+const modelClass = block({
+  model: option(modelName(), {
+    meaning: 'The `model_name` of the requests that it is about.',
+    why: 'Without it the class would be that of all calls.',
+  }),
+  class: option(name('the name of a class'), {
+    meaning: 'The class of calls for this model that name none; one of `classes`.',
+    why: 'It is what the entry is for.',
+  }),
+});
+
 const priority = inCode(
   block({
     key: option(metadataKey(), {
@@ -42,15 +56,41 @@ const priority = inCode(
       otherwise: 'the last one',
       why: 'A call that names no class gets no precedence.',
     }),
+    models: option(listOf(modelClass, 'classes of models', MAX_LIMITED).optional(), {
+      meaning:
+        'Classes of calls that name none, by the model in their request, as `queue.models` reads it: where one server has several models in one queue, those whose callers wait go before the others.',
+      otherwise: 'absent: `default_class`, whatever model a call names',
+      why: 'Which models matter more depends on the application.',
+    }),
     max_wait: option(listOf(durationOrNone({ min: 1, max: HOUR_MS }), 'durations', MAX_CLASSES).optional(), {
       meaning:
         'How long a call of each class may wait at most, in the order of `classes`; one that has waited for so long is refused with RESOURCE_EXHAUSTED, and goes to another replica where its route allows it.',
       otherwise: '`none` for each: until its deadline',
       why: 'A class whose callers do not wait is better refused early; another may wait for as long as it takes.',
     }),
-  }).check(rules(refuseBadClasses, refuseBadWaits)),
+  }).check(rules(refuseBadClasses, refuseBadWaits, refuseBadModelClasses)),
   (said) => ({ ...said, defaultClass: said.defaultClass ?? said.classes.at(-1) ?? '' }),
 );
+
+/** Classes that are none, and models that would have two. */
+function refuseBadModelClasses(found: FoundBlock, report: Report): void {
+  const classes = list(found['classes']);
+  const known = classes.filter((each) => typeof each === 'string');
+  const seen = new Map<string, number>();
+  for (const [i, each] of list(found['models']).entries()) {
+    const [model, named] = [text(mapping(each)['model']), text(mapping(each)['class'])];
+    const before = model === undefined ? undefined : seen.get(model);
+    if (before !== undefined)
+      report(['models', i], `found ${model} again, as in models[${before}]; expected each once`);
+    if (model !== undefined && before === undefined) seen.set(model, i);
+    if (named === undefined || known.length === 0 || known.length !== classes.length) continue;
+    if (!known.includes(named))
+      report(
+        ['models', i, 'class'],
+        `found "${named}"; expected one of the classes ${known.join(', ')}${didYouMean(named, known)}`,
+      );
+  }
+}
 
 /** One for each class: a missing one would be read as that of another. */
 function refuseBadWaits(found: FoundBlock, report: Report): void {
@@ -80,9 +120,6 @@ function refuseBadClasses(found: FoundBlock, report: Report): void {
   const hint = didYouMean(otherwise, known);
   report(['default_class'], `found "${otherwise}"; expected one of the classes ${known.join(', ')}${hint}`);
 }
-
-/** Models with limits of their own, at most: each has a queue, and a label of metrics. */
-const MAX_LIMITED = 64;
 
 const modelLimit = block({
   model: option(modelName(), {
@@ -153,7 +190,7 @@ export const queue = option(
       why: 'Where the largest batch is known, it is the better answer.',
     }),
     priority: option(priority.optional(), {
-      meaning: 'Present: calls wait by class, as a metadata key says.',
+      meaning: 'Present: calls wait by class, as a metadata key says, or the model that they name.',
       otherwise: 'absent: all calls are alike',
       why: 'Which calls matter more depends on the application.',
     }),

@@ -6,10 +6,19 @@ export interface PrioritySettings {
   /** One of them. */
   readonly defaultClass: string;
   /** Longest wait of each class, ms; 0: until the deadline. Absent: so for all. */
-  readonly maxWait?: readonly number[];
+  readonly maxWait?: readonly number[] | undefined;
+  /** Classes of calls that name none, by the model that they name. Absent: the default, whatever the model. */
+  readonly models?: readonly ModelClass[] | undefined;
 }
 
-/** The priority class of a call, from one metadata key. Any value that is no configured class means the default class. */
+/** The class that calls for a model have where they name none themselves. */
+export interface ModelClass {
+  readonly model: string;
+  /** One of the classes. */
+  readonly class: string;
+}
+
+/** The priority class of a call, from one metadata key. Any value that is no configured class means the default class, or that of its model. */
 export class Priorities {
   readonly key: string;
   readonly names: readonly string[];
@@ -17,16 +26,20 @@ export class Priorities {
   readonly longest: number;
   private readonly maxWaits: readonly number[];
   private readonly byName: ReadonlyMap<string, number>;
+  private readonly byModel: ReadonlyMap<string, number>;
   /** Class of a call that names none: the configured one, else the least important. */
   readonly defaultClass: number;
 
-  constructor({ key, classes, defaultClass, maxWait = [] }: PrioritySettings) {
+  constructor({ key, classes, defaultClass, maxWait = [], models = [] }: PrioritySettings) {
     this.maxWaits = maxWait;
     this.key = key;
     this.names = classes;
     this.longest = classes.reduce((longest, name) => Math.max(longest, name.length), 0);
     this.byName = new Map(classes.map((name, i) => [name, i]));
     this.defaultClass = this.byName.get(defaultClass) ?? Math.max(0, classes.length - 1);
+    this.byModel = new Map(
+      models.map((each) => [each.model, this.byName.get(each.class) ?? this.defaultClass]),
+    );
   }
 
   /** Longest wait of a class, ms; 0: until the deadline. */
@@ -34,8 +47,13 @@ export class Priorities {
     return this.maxWaits[priorityClass] ?? 0;
   }
 
-  /** 0 is the most important. */
-  classOf(value: string): number {
-    return this.byName.get(value) ?? this.defaultClass;
+  /** 0 is the most important. @param model that the call names; empty: none. */
+  classOf(value: string, model = ''): number {
+    return this.byName.get(value) ?? this.defaultFor(model);
+  }
+
+  /** The class of a call that names none. @param model that it names; empty: none. */
+  defaultFor(model: string): number {
+    return this.byModel.get(model) ?? this.defaultClass;
   }
 }

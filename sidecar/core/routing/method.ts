@@ -49,12 +49,35 @@ export const KNOWN_STREAMS: ReadonlySet<string> = new Set([
   `${TORCH_SERVE}/StreamPredictions2`,
 ]);
 
-/** Methods whose messages name a model in field 1 and its version in field 2. */
-export const MODEL_METHODS: ReadonlySet<string> = new Set(
-  ['ModelInfer', 'ModelStreamInfer', 'ModelReady', 'ModelMetadata', 'ModelConfig', 'ModelStatistics'].map(
+/** Of TorchServe, those whose requests are a `PredictionsRequest`. */
+const TORCH_PREDICTIONS = ['Predictions', 'StreamPredictions', 'StreamPredictions2'].map(
+  (name) => `${TORCH_SERVE}/${name}`,
+);
+
+/** Methods whose messages name a model in field 1 and its version in field 2, as texts. */
+export const MODEL_METHODS: ReadonlySet<string> = new Set([
+  ...['ModelInfer', 'ModelStreamInfer', 'ModelReady', 'ModelMetadata', 'ModelConfig', 'ModelStatistics'].map(
     (name) => `/inference.GRPCInferenceService/${name}`,
   ),
+  ...TORCH_PREDICTIONS,
+]);
+
+/**
+ * Methods whose messages name a model in a message in field 1, `model_spec` (tensorflow_serving/apis/model.proto). MultiInference is none: it
+ * has one in each of its tasks.
+ */
+export const MODEL_SPEC_METHODS: ReadonlySet<string> = new Set(
+  TENSORFLOW.filter((method) => !method.endsWith('/MultiInference')),
 );
+
+/** All methods whose messages name a model that a caller's sidecar can read. */
+export const NAMING_METHODS: ReadonlySet<string> = new Set([...MODEL_METHODS, ...MODEL_SPEC_METHODS]);
+
+/** Inferences of other protocols than the Open Inference Protocol that name their model. */
+export const FOREIGN_INFERENCES: ReadonlySet<string> = new Set([
+  ...TORCH_PREDICTIONS,
+  ...[...MODEL_SPEC_METHODS].filter((method) => !method.endsWith('/GetModelMetadata')),
+]);
 
 /** Whether all of these patterns are paths of methods without side effects; false for an empty list. */
 export function areReadOnly(patterns: readonly string[]): boolean {

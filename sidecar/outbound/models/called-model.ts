@@ -1,13 +1,13 @@
 /**
  * Which model a call names, where its upstream has rules or endpoints that differ by model. The name is field 1 and the
- * version field 2 of the first message of the methods in `MODEL_METHODS` (Open Inference Protocol), so that nothing but the
- * first 4 KiB of the request has to be here; a name beyond that, of more than 128 octets or in a compressed message is not
+ * version field 2 of the first message of the methods in `MODEL_METHODS` (Open Inference Protocol, TorchServe), or in a message in
+ * field 1 of those in `MODEL_SPEC_METHODS` (TensorFlow Serving), so that nothing but the first 4 KiB of the request has to be here; a name beyond that, of more than 128 octets or in a compressed message is not
  * read, and such a call goes where it would without any rule. Upstreams without such rules never come here.
  */
 
 import { ModelView, VIEW_BYTES } from '../../cluster/model-key.js';
 import type { ModelGroup } from '../../cluster/models/model-claims.js';
-import { MODEL_METHODS } from '../../core/routing/method.js';
+import { MODEL_SPEC_METHODS, NAMING_METHODS } from '../../core/routing/method.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import { NEVER } from '../../relay/call.js';
 import { resumeAt } from '../../relay/call-timer.js';
@@ -23,7 +23,7 @@ const view = new ModelView();
 
 /** Whether the call's method names a model in its messages. */
 export function namesModel(call: OutboundCall): boolean {
-  return MODEL_METHODS.has(headerViewOf(call.original).path);
+  return NAMING_METHODS.has(headerViewOf(call.original).path);
 }
 
 /**
@@ -47,7 +47,9 @@ export function awaitModel(call: OutboundCall): Next {
 
 /** Reads what the call names, as far as its request has come: into `modelName` and `modelVersion`, once. */
 export function readModel(call: OutboundCall): void {
-  if (call.isModelRead || call.buffered === null || !view.read(call.buffered)) return;
+  if (call.isModelRead || call.buffered === null) return;
+  const isSpec = MODEL_SPEC_METHODS.has(headerViewOf(call.original).path);
+  if (!view.read(call.buffered, isSpec ? 'spec' : 'fields')) return;
   call.isModelRead = true;
   const { octets, length } = view;
   if (length === 0) return;

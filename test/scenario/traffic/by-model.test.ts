@@ -48,6 +48,34 @@ describe('Scenario: by model', () => {
     stack.assertIdle();
   });
 
+  it('requests of TensorFlow Serving and of TorchServe name their model too', () => {
+    const match = [
+      { model: 'digits', version: '3', upstream: 'canary' },
+      { model: 'words', upstream: 'canary' },
+    ];
+    start([aRoute({ split: { match, weights: { digits: 1 } } })]);
+    const ofTensorFlow = (model: string, version = 0, method = 'Predict'): string => {
+      const spec = new MessageWriter().text(1, model).text(3, 'serving_default');
+      if (version > 0) spec.bytes(2, Buffer.from([0x08, version]));
+      // As the map of its inputs has it, whose field is that of the version elsewhere.
+      const input = new MessageWriter().text(1, 'words').bytes(2, Buffer.alloc(9_000));
+      const body = grpcMessage(new MessageWriter().message(1, spec).message(2, input).finish());
+      const call = stack.call({ path: `/tensorflow.serving.PredictionService/${method}`, body });
+      return call.status === 0 ? call.body.toString() : `${call.status}`;
+    };
+    assert.deepEqual(
+      [ofTensorFlow('digits'), ofTensorFlow('digits', 3), ofTensorFlow('words'), ofTensorFlow('words', 7)],
+      ['s', 'c', 'c', 'c'],
+    );
+    assert.deepEqual(
+      [ofTensorFlow('words', 0, 'Classify'), ofTensorFlow('words', 0, 'MultiInference')],
+      ['c', 's'],
+    );
+    const torch = '/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions';
+    assert.deepEqual([answer('digits', '3', torch), answer('digits', '4', torch)], ['c', 's']);
+    stack.assertIdle();
+  });
+
   it('a route for a model has its own limits, retries and fallback, and leaves the others alone', () => {
     const fallback = [{ kind: 'upstream', upstream: 'canary' }] as const;
     start([

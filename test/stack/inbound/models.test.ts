@@ -253,6 +253,13 @@ describe('Inbound, by model', () => {
       assert.equal(stream.status, 0);
     });
 
+    it('predictions of TorchServe name their model in the same way', () => {
+      limited({ burst: 1 });
+      const torch = (model: string): PeerStream =>
+        infer(model, { path: '/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions' });
+      assert.deepEqual(statusesOf([torch('large'), torch('small'), torch('large')]), [0, 0, 8]);
+    });
+
     it('a large request is counted by its name, wherever that is cut', () => {
       limited({ burst: 1 });
       const body = anInferRequest('large', 600_000);

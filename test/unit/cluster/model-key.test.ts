@@ -169,3 +169,65 @@ describe('The model that a request names', () => {
     );
   });
 });
+
+describe('The model in a message of its own (TensorFlow Serving)', () => {
+  const varint = (value: number): number[] =>
+    value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];
+  const specOf = (name: string, version?: number): MessageWriter => {
+    const spec = message().text(1, name);
+    return version === undefined ? spec : spec.bytes(2, Buffer.from([0x08, ...varint(version)]));
+  };
+  /** Field 2 is an input there. */
+  const request = (spec: MessageWriter, inputBytes = 20): Buffer =>
+    of(
+      message()
+        .message(1, spec)
+        .message(2, message().text(1, 'x').bytes(2, Buffer.alloc(inputBytes))),
+    );
+  const seenIn = (body: Buffer, sizes?: readonly number[]): string => {
+    if (!view.read(inPieces(body, sizes), 'spec')) return 'cut off';
+    if (view.length === 0) return '';
+    const octets = Buffer.from(view.copy());
+    return `${octets.toString('utf8', 1, 1 + octets[0]!)} ${octets.toString('utf8', 1 + octets[0]!)}`;
+  };
+
+  it('is read with its version as a number, in any pieces, and before inputs that are not here', () => {
+    for (const sizes of [[1], [3], [7, 4_096], undefined]) {
+      assert.equal(seenIn(request(specOf('digits')), sizes), 'digits ');
+      assert.equal(seenIn(request(specOf('digits', 10_203_040)), sizes), 'digits 10203040');
+    }
+    const large = request(specOf('digits', 7), 600_000);
+    assert.equal(seenIn(large.subarray(0, VIEW_BYTES)), 'digits 7');
+    assert.equal(seenIn(large.subarray(0, 100)), 'cut off');
+  });
+
+  it('is none where there is no spec, no name in it, or what is no message', () => {
+    for (const each of [
+      of(message().bytes(2, Buffer.alloc(9))),
+      request(message().text(3, 'serving_default')),
+      raw(10, 2, 10, 9),
+    ])
+      assert.equal(seenIn(each), '');
+    assert.equal(seenIn(request(specOf('d'.repeat(LONGEST_NAME + 1), 3))), '');
+  });
+
+  it('has no version where that is none that a server has', () => {
+    assert.equal(
+      seenIn(
+        request(
+          message()
+            .text(1, 'digits')
+            .bytes(2, Buffer.from([8, 255, 255])),
+        ),
+      ),
+      'digits ',
+    );
+    assert.equal(seenIn(request(message().text(1, 'digits').bytes(2, Buffer.alloc(0)))), 'digits ');
+    assert.equal(seenIn(request(message().text(1, 'digits').text(4, 'stable'))), 'digits ');
+  });
+
+  it('leaves nothing of it for the next request', () => {
+    seenIn(request(specOf('digits', 3)));
+    assert.equal(seen(of(message().text(1, 'words'))), 'words ');
+  });
+});

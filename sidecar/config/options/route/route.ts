@@ -1,7 +1,7 @@
 /**
  * Routes: what the sidecar may do with a method, on either side of the mesh.
  */
-import { areReadOnly, MODEL_METHODS, matchesMethod } from '../../../core/routing/method.js';
+import { areReadOnly, matchesMethod, NAMING_METHODS } from '../../../core/routing/method.js';
 import { quoted } from '../../codecs/parse-result.js';
 import type { CodeOf } from '../../names.js';
 import { HOLD_BYTES, SAMPLE_BYTES } from '../../route-defaults.js';
@@ -170,7 +170,7 @@ function refuseUnnamedModels(route: FoundBlock, report: Report): void {
   if (route['models'] === undefined) return;
   const patterns = texts(route['methods']);
   const isNaming = (pattern: string): boolean =>
-    [...MODEL_METHODS].some((method) => matchesMethod(pattern, method));
+    [...NAMING_METHODS].some((method) => matchesMethod(pattern, method));
   for (const [i, pattern] of patterns.entries())
     if (!isNaming(pattern))
       report(['methods', i], `found ${quoted(pattern)} beside models; expected methods that name a model`);

@@ -27,7 +27,7 @@ const splitMatchBlock = block({
   ),
   model: option(modelName().optional(), {
     meaning:
-      'In the place of `key` and `value`: the model that the request names, exactly. Read from the first message of the methods of the Open Inference Protocol that name one; a compressed message, or a name beyond its first 4 KiB, matches nothing.',
+      'In the place of `key` and `value`: the model that the request names, exactly. Read from the first message of the methods of the Open Inference Protocol that name one, of predictions of TorchServe, and of Predict, Classify, Regress and GetModelMetadata of TensorFlow Serving (`model_spec`, with its `version` as a number); a compressed message, or a name beyond its first 4 KiB, matches nothing.',
     otherwise: 'absent: metadata decides',
     why: 'Every client of the protocol names its model already.',
   }),

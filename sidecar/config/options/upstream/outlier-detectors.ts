@@ -66,7 +66,7 @@ const latency = block({
   mode: mode('enforce', 'A slow replica costs more than a dead one, and no status shows it.'),
   factor: option(rational({ min: 1.1, max: 100 }).prefault(3), {
     meaning:
-      'An endpoint whose median latency is above so many times the median of its peers, at calls of the same method, model and size, is ejected, once that cannot be chance: of calls that take from a millisecond to seconds, about a hundred show a replica that takes ten times as long. Only ModelInfer is asked for its model; where that cannot be read (compressed, or not in the first 4 KiB), such calls are compared with each other. An endpoint that does other work than its peers beside these calls (a third of its time and more), as it has a model that they have not, is not compared; nor is any with `hash_on: { model: true }`.',
+      'An endpoint whose median latency is above so many times the median of its peers, at calls of the same method, model and size, is ejected, once that cannot be chance: of calls that take from a millisecond to seconds, about a hundred show a replica that takes ten times as long. Inferences of the Open Inference Protocol, TensorFlow Serving and TorchServe are asked for their model; where that cannot be read (compressed, or not in the first 4 KiB), such calls are compared with each other. An endpoint that does other work than its peers beside these calls (a third of its time and more), as it has a model that they have not, is not compared; nor is any with `hash_on: { model: true }`.',
     why: 'Well beyond what different machines or a busy neighbour do.',
   }),
   min_calls: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(20), {
