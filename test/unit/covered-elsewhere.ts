@@ -65,7 +65,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'services/digits/render.ts': 'test/unit/cli/infer/infer.test.ts',
   'services/digits/train.ts': 'test/stack/services/train.test.ts',
   'services/models.ts': 'test/stack/services/models.test.ts',
-  'services/model-server/authoring/golden-block.ts': 'test/unit/cli/own-model/init.test.ts',
   'services/model-server/authoring/new-card.ts': 'test/unit/cli/own-model/init.test.ts',
   'services/model-server/code/load-code.ts': 'test/stack/services/extensions.test.ts',
   'services/model-server/code/upstream.ts': 'test/stack/services/extensions.test.ts',

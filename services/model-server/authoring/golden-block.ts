@@ -2,7 +2,7 @@
  * The block `golden` of a model.yaml as text: what a model says now of some inputs. Whether that is right, only its maker knows.
  */
 
-import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
+import type { Datatype, Tensor, TensorSpec } from '../../../proto/datatypes.js';
 import { elementAt } from '../models/golden.js';
 
 /** Longer lists are blocks of numbers. */
@@ -52,18 +52,25 @@ function comparedOutputs({ outputs, results }: Run): number[] {
 }
 
 function valueLines(tensor: Tensor): string[] {
-  const words = Array.from({ length: tensor.data.length }, (_, i) => wordOf(elementAt(tensor, i)));
-  if (words.length <= MAX_LIST || tensor.datatype === 'BYTES') return [`      values: [${words.join(', ')}]`];
+  const { datatype } = tensor;
+  const words = Array.from({ length: tensor.data.length }, (_, i) => wordOf(elementAt(tensor, i), datatype));
+  if (words.length <= MAX_LIST || datatype === 'BYTES')
+    return [`      values: [${words.map(listed).join(', ')}]`];
   const lines: string[] = [];
   for (let i = 0; i < words.length; i += PER_LINE)
     lines.push(`        ${words.slice(i, i + PER_LINE).join(' ')}`);
   return ['      values: |', ...lines];
 }
 
-/** With the digits that single precision has. */
-function wordOf(element: number | bigint | string): string {
+/** Exactly, but numbers of single precision with the digits that it has. */
+function wordOf(element: number | bigint | string, datatype: Datatype): string {
   if (typeof element === 'string') return JSON.stringify(element);
   if (typeof element === 'bigint') return String(element);
   if (!Number.isFinite(element)) throw new Error(`golden: the model gives ${element}, which proves nothing`);
-  return String(Number(element.toPrecision(7)));
+  return String(Number.isInteger(element) || datatype === 'FP64' ? element : Number(element.toPrecision(7)));
+}
+
+/** YAML would round an integer beyond ±2^53; in quotes it is taken as it is. */
+function listed(word: string): string {
+  return /^-?\d+$/.test(word) && !Number.isSafeInteger(Number(word)) ? `"${word}"` : word;
 }

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
+import { goldenData } from '../../../proto/golden-values.js';
 import { fromValues } from '../../../proto/tensors.js';
 import { type GivenInputs, goldenSoFar } from '../models/card.js';
 import type { Found } from '../models/repository.js';
@@ -46,7 +47,7 @@ export function knownInput(
   const count = dims.reduce((product, size) => product * size, 1);
   if (values.length !== count)
     throw new Error(`golden: input '${name}': found ${values.length} values, expected ${count}`);
-  return { datatype, dims, data: fromValues(values, datatype, `golden: input '${name}'`) };
+  return { datatype, dims, data: goldenData(values, datatype, `golden: input '${name}'`) };
 }
 
 function zeros({ name, datatype, shape }: TensorSpec): Tensor {

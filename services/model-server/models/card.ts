@@ -5,6 +5,7 @@
 
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { goldenNumber } from '../../../proto/golden-values.js';
 import { messageOf } from '../rpc.js';
 
 /** What the reference and the JSON Schema say of a key of model.yaml. */
@@ -27,7 +28,7 @@ const values = (description: string) =>
         const wrong = words.find((word) => Number.isNaN(Number(word)));
         if (wrong !== undefined)
           context.addIssue({ code: 'custom', message: `found '${wrong}', expected numbers` });
-        return words.map(Number);
+        return words.map(goldenNumber);
       }),
     ])
     .register(keyDocs, { description });

@@ -4,7 +4,7 @@
  */
 
 import { fromHalf, type NumericArrayConstructor, type Tensor } from '../../../proto/datatypes.js';
-import { fromValues } from '../../../proto/tensors.js';
+import { goldenData } from '../../../proto/golden-values.js';
 import type { ModelSession } from '../network/session.js';
 import { type Executor, type GivenTensors, type InputSpec, runOnce, runTogether } from '../runs/executor.js';
 import { combine, slice } from '../runs/stacking.js';
@@ -40,7 +40,7 @@ export async function proveGolden(session: ProvableSession, card: Card): Promise
     const at = session.outputs.findIndex((o) => o.name === name);
     if (at < 0) throw new Error(`golden: the model has no output '${name}'`);
     const { datatype } = session.outputs[at]!;
-    const data = fromValues(values, datatype, `golden: output '${name}'`);
+    const data = goldenData(values, datatype, `golden: output '${name}'`);
     compare(
       outputs[at]!,
       { datatype, dims: [values.length], data },
@@ -71,7 +71,7 @@ function goldenInputs(session: ProvableSession, card: Card): (Tensor | undefined
     if (given.shape.length !== shape.length || shape.some((d, i) => d >= 0 && d !== given.shape[i])) {
       throw new Error(`${where}: found shape [${given.shape.join(',')}], expected [${shape.join(',')}]`);
     }
-    return { datatype, dims: given.shape, data: fromValues(given.values, datatype, where) };
+    return { datatype, dims: given.shape, data: goldenData(given.values, datatype, where) };
   });
 }
 

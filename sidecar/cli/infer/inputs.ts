@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Datatype, isDatatype, type Tensor } from '../../../proto/datatypes.js';
+import { goldenData } from '../../../proto/golden-values.js';
 import type { ModelMetadataResponse, TensorMetadata } from '../../../proto/messages.js';
-import { fromValues } from '../../../proto/tensors.js';
 import { type GoldenCard, readGoldenCard } from '../../config/file/golden-card.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { tensorOfFile } from './file-value.js';
@@ -87,7 +87,7 @@ function goldenOf(file: string, metadata: ModelMetadataResponse): [string, Tenso
   }
   return Object.entries(golden.inputs).map(([name, { shape: dims, values }]) => {
     const { datatype } = declared(name, metadata, `${file}: golden`);
-    return [name, { datatype, dims, data: fromValues(values, datatype, `${file}: input '${name}'`) }];
+    return [name, { datatype, dims, data: goldenData(values, datatype, `${file}: input '${name}'`) }];
   });
 }
 

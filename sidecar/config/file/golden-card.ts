@@ -6,6 +6,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { goldenNumber } from '../../../proto/golden-values.js';
 
 /** A golden image of 1,000 × 1,000 with three channels fits. */
 const MAX_CARD_BYTES = 32 * 1024 * 1024;
@@ -18,7 +19,7 @@ const values = z.union([
     const wrong = words.find((word) => Number.isNaN(Number(word)));
     if (wrong !== undefined)
       context.addIssue({ code: 'custom', message: `found '${wrong}', expected numbers` });
-    return words.map(Number);
+    return words.map(goldenNumber);
   }),
 ]);
 

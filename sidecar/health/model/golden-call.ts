@@ -1,7 +1,8 @@
 /** The golden input of a model card as a request, and the answer to it beside the golden output. */
 import { type Datatype, fromHalf, isDatatype } from '../../../proto/datatypes.js';
+import { goldenData } from '../../../proto/golden-values.js';
 import type { InferTensor, TensorMetadata } from '../../../proto/messages.js';
-import { decodeRaw, encodeRaw, fromContents, fromValues } from '../../../proto/tensors.js';
+import { decodeRaw, encodeRaw, fromContents } from '../../../proto/tensors.js';
 import type { InferAnswer, RawInput } from '../../codec/inference.js';
 import type { GoldenCard } from '../../config/file/golden-card.js';
 
@@ -20,7 +21,7 @@ export function goldenInputs(
   return Object.entries(inputs).map(([name, { shape, values, datatype: cardType }]) => {
     const datatype = cardType ?? declared.find((input) => input.name === name)?.datatype ?? 'FP32';
     if (!isDatatype(datatype)) throw new Error(`${name} has the datatype '${datatype}'`);
-    const data = fromValues(values, datatype, `golden input ${name}`);
+    const data = goldenData(values, datatype, `golden input ${name}`);
     return { name, datatype, shape, raw: encodeRaw({ datatype, dims: shape, data }) };
   });
 }
@@ -38,7 +39,7 @@ export function goldenProblem({ outputs, raw }: InferAnswer, card: GoldenCard): 
     const datatype = outputs[at]!.datatype;
     if (!isDatatype(datatype)) throw new Error(`${name} has the datatype '${datatype}'`);
     const found = elementsOf(outputs[at]!, raw[at], datatype);
-    const expected = readable([...fromValues(values, datatype, `golden output ${name}`)], datatype);
+    const expected = readable([...goldenData(values, datatype, `golden output ${name}`)], datatype);
     if (found.length !== expected.length)
       return `golden output differs: ${name} has ${found.length} elements, expected ${expected.length}`;
     const wrong = expected.findIndex((value, i) => !isNear(found[i]!, value, card.tolerance));

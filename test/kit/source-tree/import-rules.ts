@@ -67,7 +67,7 @@ export const ROOT_EDGES: Readonly<Record<string, RootEdge>> = {
       'sidecar/transport/',
     ],
   },
-  /** What reads or writes messages of the inference protocol. */
+  /** What reads or writes messages of the inference protocol, or the values of their tensors. */
   'sidecar proto': {
     importers: [
       'sidecar/cli/chaos/',
@@ -75,6 +75,7 @@ export const ROOT_EDGES: Readonly<Record<string, RootEdge>> = {
       'sidecar/cli/own-model/',
       'sidecar/cluster/output-check/',
       'sidecar/codec/',
+      'sidecar/config/file/golden-card.ts',
       'sidecar/health/model/',
       'sidecar/outbound/mirror/',
     ],

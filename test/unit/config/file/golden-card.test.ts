@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { goldenData } from '../../../../proto/golden-values.js';
 import { parseGoldenCard, readGoldenCard } from '../../../../sidecar/config/file/golden-card.js';
 import { DIGITS_MODELS } from '../../../kit/process/outrider.js';
 
@@ -29,6 +30,18 @@ golden:
     assert.deepEqual(read.inputs['b']!.values, [1, 2, 3, 4]);
     assert.equal(read.inputs['c']!.datatype, 'INT64');
     assert.deepEqual(read.inputs['d']!.values, ['text']);
+  });
+
+  it('keeps integers beyond 2^53 as they are, in a block and in quotes', () => {
+    const read = card(`
+golden:
+  inputs:
+    a: { shape: [2], values: "9007199254740993 -7" }
+    b: { shape: [1], values: ["9007199254740993"] }
+  outputs: { y: { values: [0.5] } }
+`);
+    const values = Object.entries(read.inputs).map(([name, { values }]) => goldenData(values, 'INT64', name));
+    assert.deepEqual(values, [BigInt64Array.of(9007199254740993n, -7n), BigInt64Array.of(9007199254740993n)]);
   });
 
   for (const [text, complaint] of [
