@@ -13,7 +13,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 .good::before, .warn::before, .bad::before { content: "●"; margin-right: .4em } .good::before { color: var(--good) }
 .warn::before { color: var(--warn) } .bad::before { color: var(--bad) }
 @media (prefers-color-scheme: dark) { :root { --good: #3fb950; --warn: #d29922; --bad: #f85149 } a { color: #58a6ff } }
-@media (max-width: 45rem) { body { margin: 1rem auto } th, td { padding-right: .5rem; overflow-wrap: anywhere } .wide { display: none } }
+@media (max-width: 45rem) { body { margin: 1rem auto } th, td { padding-right: .5rem; overflow-wrap: break-word } .wide { display: none } }
 `;
 
 const SCRIPT = `
@@ -21,7 +21,10 @@ setInterval(async () => {
   if (document.hidden) return;
   try {
     const answer = await fetch(location.href);
-    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('main');
+    const text = await answer.text();
+    // The content alone: a style of another nonce would be refused.
+    const part = text.slice(text.indexOf('<main>'), text.indexOf('</main>'));
+    const fresh = new DOMParser().parseFromString(part, 'text/html').querySelector('main');
     document.querySelector('main').replaceWith(fresh);
   } catch {
     document.querySelector('#state').textContent = 'the sidecar does not answer';

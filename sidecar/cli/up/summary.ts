@@ -1,3 +1,6 @@
+import { readGoldenCard } from '../../config/file/golden-card.js';
+import { type ListedModel, listModels } from '../../health/model/model-directory.js';
+import { attempt } from '../../runtime/attempt.js';
 import { tableOf } from '../columns.js';
 import { ownCommand } from '../own-command.js';
 import { ownPlace, packageFile } from '../package-info.js';
@@ -69,7 +72,7 @@ export function summaryText(
     `look at http://${adminAddress(caller)}/ or run: ${ownCommand(ownPlace())} status --watch`,
     ...scrapeLine(states),
     ...consulLine(consul),
-    ...inferLine(caller),
+    ...inferLine(caller, states),
     'Ctrl-C drains and stops everything',
   ];
   return lines.join('\n');
@@ -114,10 +117,25 @@ function consulLine(consul: ConsulFacts | undefined): string[] {
 
 const SAMPLE = 'services/digits/samples/seven.png';
 
-/** A command to paste, for a mesh with the `digits` models that come with the package. */
-function inferLine(caller: SidecarSpec): string[] {
-  const address = callAddresses(caller)['digits'];
-  if (address === undefined) return [];
+/** A command to paste: the sample of `digits`, where it is called, else the golden input of the first model that has one. */
+function inferLine(caller: SidecarSpec, states: readonly SidecarState[]): string[] {
+  const calls = callAddresses(caller);
   const infer = `${ownCommand(ownPlace())} infer`;
-  return ['try it:', `  ${infer} digits --input @${packageFile(SAMPLE)} --target ${address}`];
+  const digits = calls['digits'];
+  if (digits !== undefined)
+    return ['try it:', `  ${infer} digits --input @${packageFile(SAMPLE)} --target ${digits}`];
+  for (const [service, address] of Object.entries(calls)) {
+    const model = goldenModel(states.find(({ spec }) => spec.service === service));
+    if (model !== undefined)
+      return ['try it:', `  ${infer} ${model.name} --input @${model.card} --target ${address}`];
+  }
+  return [];
+}
+
+/** The first model of a replica whose card has a golden input, which `infer` can send. */
+function goldenModel(state: SidecarState | undefined): ListedModel | undefined {
+  const directory = state?.spec.config.inbound?.golden?.models;
+  if (directory === undefined) return undefined;
+  const models = attempt(() => listModels(directory), []);
+  return models.find(({ card }) => attempt(() => readGoldenCard(card), undefined) !== undefined);
 }

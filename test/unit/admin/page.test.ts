@@ -139,6 +139,15 @@ describe('admin page', () => {
     assertShows(view, ['<span class="good">eligible</span>, suspicion 20 %']);
   });
 
+  it('has its content in one element, which its script takes from the next answer', () => {
+    const html = pageOf(viewWith({ rows: [anEndpoint({ endpoint: '</main>' })] }));
+    assert.deepEqual(
+      [html.split('<main>').length, html.split('</main>').length],
+      [3, 3],
+      'element and script',
+    );
+  });
+
   it('loads nothing from elsewhere', () => {
     const html = pageOf(new FakeView());
     assert.doesNotMatch(html, /https?:|src=|@import|url\(/);

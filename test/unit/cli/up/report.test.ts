@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
 import { paletteFor } from '../../../../sidecar/cli/terminal.js';
 import type { SidecarState } from '../../../../sidecar/cli/up/fleet-state.js';
 import { UpReport } from '../../../../sidecar/cli/up/report.js';
 import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
+import { scratchForTest } from '../../../kit/mocha/scratch.js';
 
 describe('what up shows of Consul', () => {
   const UI = 'http://127.0.0.1:8500/ui/';
@@ -54,6 +56,40 @@ describe('what up shows of Consul', () => {
     const [first, second] = lines().map((line) => JSON.parse(line));
     assert.deepEqual(first, { event: 'consul', process });
     assert.deepEqual(second.consul, { address: 'a', ui: UI, pid: 9 });
+  });
+
+  it('has a line that asks the first model with a golden input, where there is one', () => {
+    const scratch = scratchForTest();
+    for (const folder of ['a/1', 'b/2']) mkdirSync(`${scratch.path}/models/${folder}`, { recursive: true });
+    scratch.write('models/a/1/model.yaml', 'description: without');
+    scratch.write(
+      'models/b/2/model.yaml',
+      'golden: { inputs: { x: { shape: [1], values: [1] } }, outputs: { y: { values: [2] } } }',
+    );
+    const upstreams = [{ name: 'mine', listen: { kind: 'tcp', host: '127.0.0.1', port: 8850 } }];
+    const calling = { ...caller, spec: { ...caller.spec, config: { outbound: { upstreams } } } };
+    const replica = (models: string) => ({
+      ...caller,
+      spec: {
+        ...caller.spec,
+        name: 'mine-1',
+        service: 'mine',
+        role: 'replica',
+        config: { inbound: { listen: { kind: 'tcp', host: '127.0.0.1', port: 9 }, golden: { models } } },
+      },
+    });
+    const lineWith = (models: string): string | undefined => {
+      const { report, lines } = shown(false);
+      report.ready([replica(models), calling] as unknown as SidecarState[], '/run');
+      return lines().find((line) => line.includes(' infer '));
+    };
+    const models = `${scratch.path}/models`;
+    assert.ok(
+      lineWith(models)?.endsWith(` infer b --input @${models}/b/2/model.yaml --target 127.0.0.1:8850`),
+      lineWith(models),
+    );
+    assert.equal(lineWith(`${models}/a`), undefined);
+    assert.equal(lineWith('/no/such/folder'), undefined);
   });
 
   it('names each model of a replica, and says loudly what is not served', () => {
