@@ -25,6 +25,8 @@ const LOOK_MS = 1_000;
 /** Interval of a stream that asks for none, ms (gRFC A51). */
 const DEFAULT_INTERVAL_MS = 30_000;
 const MAX_REQUEST_BYTES = 4 * 1024;
+/** In which a request has to be all here: a stream without one keeps the place of another. */
+const REQUEST_MS = 10_000;
 const PREFIX_BYTES = 5;
 
 const HEAD = StableList.of([makeField(':status', '200'), makeField('content-type', 'application/grpc')]);
@@ -59,6 +61,7 @@ export class LoadStreams {
     if (refusal !== null) return each.end(refusal);
     this.open.add(each);
     if (ended) each.begin();
+    else each.awaitRequest();
   }
 
   private refusal(): LocalReply | null {
@@ -83,6 +86,7 @@ class LoadStream extends WheelEntry implements StreamOwner {
   private isOver = false;
   /** The peer is a sidecar that watches our load. */
   private readonly watches: boolean;
+  private requestByMs = 0;
   private sentMs = 0;
   private sentCalls = 0;
 
@@ -121,6 +125,14 @@ class LoadStream extends WheelEntry implements StreamOwner {
 
   // ---- reports ----
 
+  /** It comes after the headers. */
+  awaitRequest(): void {
+    const { context } = this.streams.deps;
+    const now = context.clock.now();
+    this.requestByMs = now + REQUEST_MS;
+    context.wheel.add(this, now + LOOK_MS);
+  }
+
   /** The request is complete. */
   begin(): void {
     if (this.isBegun) return;
@@ -140,7 +152,7 @@ class LoadStream extends WheelEntry implements StreamOwner {
     this.plan();
   }
 
-  /** A report is due, or may be. */
+  /** A report is due, or may be, or the request has not come yet. */
   fire(): void {
     const { context, check, reporter } = this.streams.deps;
     const now = context.clock.now();
@@ -151,6 +163,10 @@ class LoadStream extends WheelEntry implements StreamOwner {
     }
     const refusal = check(this.session, this.block);
     if (refusal !== null) return this.end(refusal);
+    if (!this.isBegun) {
+      if (now >= this.requestByMs) return this.unreadable('it does not end');
+      return context.wheel.add(this, now + LOOK_MS);
+    }
     // A peer that does not read gets the next one.
     const isRead = this.stream.pendingBytes === 0;
     const isChanged = this.watches && reporter.calls !== this.sentCalls;

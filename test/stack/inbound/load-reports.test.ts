@@ -14,7 +14,7 @@ import {
   TEXT_REPORT,
   writeReportValue,
 } from '../../../sidecar/codec/orca-metadata.js';
-import { ErrorCode, grpcMessage } from '../../kit/http2/h2-frames.js';
+import { ErrorCode, Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { assertEnd } from '../../kit/stack/call-ends.js';
 import { metricsIn } from '../../kit/stack/metrics.js';
@@ -191,6 +191,34 @@ describe('Load reports, inbound,', () => {
     assertEnd(stream, [14, 'draining']);
     stack.advance(5_000);
     assert.equal(stack.side.listener.sessions.size, 0);
+  });
+
+  /** A stream whose request does not end. */
+  const askOpen = (): PeerStream => stack.call({ path: STREAM_CORE_METRICS, body: null });
+
+  it('a drain and changed intentions also end a stream whose request has not come', () => {
+    start();
+    const drained = askOpen();
+    void stack.side.listener.drain();
+    stack.advance(1_100);
+    assertEnd(drained, [14, 'draining']);
+    start();
+    const refused = askOpen();
+    stack.reload({ intentions: [], loadReport: DEFAULTS });
+    stack.advance(1_100);
+    assertEnd(refused, [7, 'not-allowed']);
+  });
+
+  it('a request that does not end in ten seconds keeps no place; one that does gets its reports', () => {
+    start();
+    const [late, never] = [askOpen(), askOpen()];
+    stack.advance(9_000);
+    assert.deepEqual([late!.isOver, never!.isOver], [false, false]);
+    stack.settle(late!.data(grpcMessage(loadStreamRequest(1_000)), Flag.endStream));
+    stack.advance(3_050);
+    assertEnd(never!, [3, 'repository']);
+    assert.equal(reportsOn(late!).length, 4);
+    assert.equal(stack.side.inbound.loadStreams.size, 1);
   });
 
   it('a caller that does not read gets the next report, and no heap of them', () => {
