@@ -43,14 +43,9 @@ export class Streams {
   /** One answer of the job, which then waits for its next turn, is parked or ends. */
   async turn(runner: Runner, job: Job): Promise<void> {
     const { host } = this;
-    let answers = this.open.get(job);
-    if (answers === undefined) {
-      host.begun(job);
-      answers = runner.stream!(job);
-      this.open.set(job, answers);
-    }
     let next: IteratorResult<Answer>;
     try {
+      const answers = this.open.get(job) ?? this.begin(runner, job);
       next = await host.timed(job, () => answers.next());
     } catch (error) {
       return this.close(job, host.hasGone(job) ? 'cancelled' : 'fail', toRpcError(job, error));
@@ -102,6 +97,13 @@ export class Streams {
     };
     look();
     return () => stop();
+  }
+
+  private begin(runner: Runner, job: Job): AsyncIterator<Answer> {
+    this.host.begun(job);
+    const answers = runner.stream!(job);
+    this.open.set(job, answers);
+    return answers;
   }
 
   private park(job: Job): void {

@@ -123,6 +123,20 @@ describe('streams in the inference queue', () => {
     assert.deepEqual([job.answered, job.errors, job.ends], [[0, 1, 2, 3], [], 1]);
   });
 
+  it('fail alone where the model throws instead of beginning one', async () => {
+    const bench = new QueueBench();
+    const runner = runnerOf({
+      stream: () => {
+        throw new Error('no room');
+      },
+    });
+    const [failing, next] = [streamed(runner, 1), jobOf(runner, 7)];
+    bench.submit(failing, next);
+    await bench.settle();
+    assert.match(failing.errors[0]!.message, /^model 'm': inference failed: no room$/);
+    assert.deepEqual([next.answered, runner.stats.fail.count, runner.stats.pending], [[7], 1, 0]);
+  });
+
   it('fail with the words of the model, and of an answer that cannot be sent', async () => {
     const bench = new QueueBench();
     const notes: string[] = [];
