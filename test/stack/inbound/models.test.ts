@@ -126,6 +126,31 @@ describe('Inbound, by model', () => {
       assert.deepEqual(rowsOf('outrider_queue_admitted_total').sort(), rows);
     });
 
+    it('in one queue, calls for a model go before those for others, as their class is that of their model', () => {
+      const models = [{ model: 'large', class: 'batch' }];
+      const priority = {
+        key: 'x-class',
+        classes: ['interactive', 'batch'],
+        defaultClass: 'interactive',
+        models,
+      };
+      start({ queue: { concurrency: 1, maxWaiting: 10, priority } });
+      const order: string[] = [];
+      infer('first');
+      for (const model of ['large', 'small', 'large', 'small']) infer(model);
+      infer('large', { metadata: [['x-class', 'interactive']] });
+      infer('', { path: '/shop.Prices/List', body: grpcMessage(Buffer.from('no message')) });
+      stack.model.answer = (stream) => {
+        order.push(['large', 'small'].find((model) => stream.body.includes(model)) ?? 'none');
+        stream.reply();
+      };
+      stack.settle(stack.requests[0]!.reply());
+      assert.deepEqual(order, ['small', 'small', 'large', 'none', 'large', 'large']);
+      stack.reload({ routes: ROUTES, queue: { concurrency: 1, maxWaiting: 10 } });
+      assert.equal(infer('large').status, 0);
+      stack.assertIdle();
+    });
+
     it('wait while the model starts, and are refused when it does not', () => {
       start({ queue }, { ready: false });
       const calls = [infer('large'), infer('small')];

@@ -32,6 +32,19 @@ describe('Priorities', () => {
     assert.equal(priorities.maxWaitMs(0), 0);
   });
 
+  it('gives a call that names no class that of its model', () => {
+    const models = [
+      { model: 'small', class: 'interactive' },
+      { model: 'odd', class: 'nothing' },
+    ];
+    const byModel = new Priorities({ key: 'k', classes, defaultClass: 'background', models });
+    const of = (value: string): number[] =>
+      ['small', 'large', 'odd', ''].map((model) => byModel.classOf(value, model));
+    assert.deepEqual(of(''), [0, 2, 2, 2]);
+    assert.deepEqual(of('batch'), [1, 1, 1, 1], 'what it says itself goes first');
+    assert.equal(byModel.defaultFor('small'), 0);
+  });
+
   it('knows the length of the longest name', () => assert.equal(priorities.longest, 'interactive'.length));
 
   it('gives calls the least important class where the configured one does not exist', () =>

@@ -375,6 +375,14 @@ describe('contradictions before the model', () => {
     'a class for the rest that is none',
     'queue: {priority: {key: p, classes: [high, low], default_class: lo}}',
   ).because(/default_class: found "lo"; expected one of the classes high, low; did you mean "low"\?/);
+  const classed = (models: string): string =>
+    `queue: {priority: {key: p, classes: [high, low], models: [${models}]}}`;
+  refused('a class of a model that is none', classed('{model: a, class: hig}')).because(
+    /models\[0\]\.class: found "hig"; expected one of the classes high, low; did you mean "high"\?/,
+  );
+  refused('two classes of one model', classed('{model: a, class: high}, {model: a, class: low}')).because(
+    /models\[1\]: found a again, as in models\[0\]; expected each once/,
+  );
   refused('a limit without a rate', 'rate_limits: [{callers: [web]}]').because(/per_second: missing/);
 
   it('lets a wider limit follow a narrower one', () => {
