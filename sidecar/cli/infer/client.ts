@@ -145,7 +145,7 @@ export class InferClient {
     if (error.code === status.DEADLINE_EXCEEDED && error.details.startsWith('Deadline exceeded after'))
       return `${name}: no answer from ${this.target} within ${this.deadlineMs} ms (--deadline DURATION waits longer)`;
     const text = error.details.replace(/\s+/g, ' ').trim();
-    const hint = this.hint(error.code, reason);
+    const hint = this.hint(error.code, reason) || unknownModelHint(text);
     return [`${name}: ${text}`, reason && ` (outrider-reason: ${reason})`, hint && `; ${hint}`].join('');
   }
 
@@ -161,6 +161,13 @@ export class InferClient {
     if (reason !== '') return `\`outrider explain ${reason}\` says more`;
     return '';
   }
+}
+
+/** For Triton's and our own words for a model that the server has not; empty for others. */
+function unknownModelHint(said: string): string {
+  return /^Request for unknown model: '[^']*' is not found$/.test(said)
+    ? 'a model has the name of its folder, which need not be that of the service (`outrider check` lists them)'
+    : '';
 }
 
 /** Why a sidecar answered instead of the service; empty: it did not. */

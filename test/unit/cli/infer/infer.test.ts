@@ -149,10 +149,10 @@ describe('outrider infer with the digits model', () => {
     assert.equal(unknown.code, 1);
     assert.equal(
       unknown.err,
-      "outrider infer: NOT_FOUND: Request for unknown model: 'letters' is not found\n",
+      "outrider infer: NOT_FOUND: Request for unknown model: 'letters' is not found; a model has the name of its folder, which need not be that of the service (`outrider check` lists them)\n",
     );
     const version = await digits([], { version: '9' });
-    assert.match(version.err, /NOT_FOUND: Request for unknown model: 'digits' version 9/);
+    assert.match(version.err, /NOT_FOUND: Request for unknown model: 'digits' version 9[^;]*\n$/);
     const nowhere = await run({ model: 'digits', inputs: [], target: 'unix:/nowhere.sock' });
     assert.equal(nowhere.code, 1);
     const says =
