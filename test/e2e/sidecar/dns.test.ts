@@ -103,6 +103,28 @@ describe('An upstream by a DNS name', function () {
     assert.match((await caller.page('/')).text, /<h2>DNS<\/h2>.*testing\.mesh\.test/s);
   });
 
+  it('calls no address whose peer proves another identity, and fails no call for it', async () => {
+    const stranger = await startTestService();
+    models.push(stranger);
+    await bench.start('stranger', {
+      ...{ service: 'other', identity: await bench.identity('other') },
+      inbound: {
+        ...{ listen: `127.0.0.4:${port}`, local: writeAddress(stranger.address) },
+        intentions: [{ from: 'app', to: 'other', action: 'allow' }],
+      },
+    });
+    const load = startLoad(app, 4, 5);
+    dns.says = ['127.0.0.2', '127.0.0.3', '127.0.0.4'];
+    const stateOf = async (host: string) =>
+      (await caller.report()).endpoints.find(({ address }) => address.startsWith(host))?.state;
+    await until('it is refused', async () => !['eligible', undefined].includes(await stateOf('127.0.0.4')));
+    await load.more(50);
+    assert.deepEqual((await load.stop()).failures, []);
+    assert.equal(stranger.stats.started, 0);
+    dns.says = ['127.0.0.2', '127.0.0.3'];
+    await until('it is gone', async () => (await endpoints()).length === 2);
+  });
+
   it('keeps its endpoints while DNS fails, and says so', async () => {
     dns.says = 'SERVFAIL';
     await isState('failing');
