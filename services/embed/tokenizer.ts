@@ -19,6 +19,12 @@ const ACCENT = /\p{Mn}/gu;
 /** Punctuation, and what ASCII has beside it: $ + < = > ^ ` | ~ */
 const WORD = /[\p{P}$+<=>^`|~]|[^\s\p{P}$+<=>^`|~]+/gu;
 
+/** A part of a text goes on from so many UTF-16 units to the next white space, where no word and no accent is cut apart. */
+const PART = 4096;
+/** Without white space it ends here: a word as long counts as several unknown ones. */
+const LONGEST_PART = 65_536;
+const SPACE = /[ \t\n\r]/;
+
 /** The tokens of one text. */
 export interface Tokens {
   readonly ids: readonly number[];
@@ -58,7 +64,7 @@ export class WordPieceTokenizer {
   encode(text: string): Tokens {
     const ids = [this.first];
     const most = this.limit - 1;
-    for (const [word] of normalised(text).matchAll(WORD)) {
+    for (const word of wordsOf(text)) {
       if (ids.length > most) break;
       ids.push(...this.pieces(word));
     }
@@ -85,6 +91,19 @@ export class WordPieceTokenizer {
       start = end;
     }
     return ids;
+  }
+}
+
+/**
+ * The words of a text, in order. A text may have 64 MiB, of which the first 256 tokens count: no more of it is looked at than
+ * is asked for.
+ */
+function* wordsOf(text: string): Generator<string> {
+  for (let start = 0; start < text.length; ) {
+    const space = text.slice(start + PART, start + LONGEST_PART).search(SPACE);
+    const end = start + (space < 0 ? LONGEST_PART : PART + space);
+    for (const [word] of normalised(text.slice(start, end)).matchAll(WORD)) yield word;
+    start = end;
   }
 }
 

@@ -34,6 +34,25 @@ describe('the WordPiece tokenizer', () => {
     return pieces.slice(1, -1);
   };
 
+  it('cuts no word apart in a text of many parts, and looks at no more of it than it takes', () => {
+    const far = (spaces: number) => `${' '.repeat(spaces)}unaffable`;
+    for (const spaces of [0, 4090, 4095, 4096, 65_530, 65_536, 200_000])
+      assert.deepEqual(piecesOf(`a${far(spaces)} a`), [
+        ...(spaces === 0 ? ['[UNK]'] : ['a', 'un', '##aff', '##able']),
+        'a',
+      ]);
+    let taken = 0;
+    // Its parts are slices, which a text that counts them makes.
+    const text = Object.assign(new String('a '.repeat(1_000_000)), {
+      slice: (start: number, end: number) => {
+        taken = Math.max(taken, end);
+        return 'a '.repeat(1_000_000).slice(start, end);
+      },
+    });
+    assert.equal(tokenizer.encode(text as unknown as string).isTruncated, true);
+    assert.ok(taken < 100_000, `${taken} of ${text.length}`);
+  });
+
   for (const [what, text, pieces] of [
     ['cuts words into the longest pieces there are', 'unaffable', ['un', '##aff', '##able']],
     ['takes a word that cannot be put together as unknown, whole', 'unaffablex un', ['[UNK]', 'un']],
