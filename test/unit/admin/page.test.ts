@@ -101,6 +101,8 @@ describe('admin page', () => {
       { upstream: 'digits', name: 'd.test:1', state: 'held', ...counts, problem: '<no> name' },
     ];
     assertShows(view, ['<h2>DNS</h2>', 'd.test:1', 'warn">held', '12 s ago', '&lt;no&gt; name']);
+    view.dnsReports = [{ upstream: 'digits', name: 'd:1', found: 'd.test', state: 'current', ...counts }];
+    assertShows(view, ['<td>d:1 (d.test)</td>']);
   });
 
   it('shows which endpoints go first, and what each takes of its share', () => {

@@ -172,9 +172,14 @@ describe('the tables of outrider status', () => {
     view.dnsReports = [{ upstream: 'digits', name, state: 'failing', ...counts, problem: 'SERVFAIL' }];
     const text = statusTables([seen()], PLAIN);
     assert.match(text, /digits +digits\.models\.svc\.cluster\.local:8443 +failing +3 +SERVFAIL/);
-    assert.doesNotMatch(text, /kept/);
+    assert.doesNotMatch(text, /kept|found/);
     view.dnsReports = [{ upstream: 'digits', name, state: 'held', ...counts, kept: 2 }];
     assert.match(statusTables([seen()], PLAIN), /:8443 +held +3 +2/);
+    const found = 'digits.ns.svc.cluster.local';
+    view.dnsReports = [{ upstream: 'digits', name: 'digits:8443', found, state: 'current', ...counts }];
+    const completed = statusTables([seen()], PLAIN);
+    assert.match(completed, /DNS +found +state/);
+    assert.match(completed, /digits:8443 +digits\.ns\.svc\.cluster\.local +current +3/);
   });
 
   it('says what was too large to be seen', () => {
