@@ -148,6 +148,11 @@ export class Connection implements FrameReceiver {
     return this.reader.isMidFrame || this.state.blockStream !== 0 || this.prefaceHave < PREFACE.length;
   }
 
+  /** Octets that the incomplete frame lacks; 0 between frames. */
+  get missingOctets(): number {
+    return this.reader.missingOctets;
+  }
+
   /**
    * When the present incomplete header block, or frame other than DATA, began, monotonic ms; 0 = none. Further octets do
    * not change it, so that a timeout finds a peer that sends them one by one.

@@ -87,6 +87,13 @@ export class FrameReader {
     return this.phase !== Phase.header || this.headHave > 0;
   }
 
+  /** Octets that the incomplete frame lacks, or its header; 0 between frames. */
+  get missingOctets(): number {
+    if (this.phase === Phase.payload) return this.payload!.length - this.payloadHave;
+    if (this.phase === Phase.header) return this.headHave > 0 ? 9 - this.headHave : 0;
+    return this.remaining + this.padding;
+  }
+
   /** Whether a frame other than DATA is incomplete. */
   get isMidNonDataFrame(): boolean {
     return this.phase === Phase.payload || this.headHave > 0;

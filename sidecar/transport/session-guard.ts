@@ -30,7 +30,9 @@ export class SessionGuard extends WheelEntry {
   private secondByMs = 0;
   /** The peer has answered the PING that followed the first GOAWAY. */
   private isHeard = false;
+  /** When a look found the present frame incomplete, and how many octets had been read when its last one is here. */
   private midFrameSinceMs = 0;
+  private frameEndsAt = 0;
 
   /** `sessions`: all of the listener. */
   constructor(
@@ -125,12 +127,18 @@ export class SessionGuard extends WheelEntry {
     return false;
   }
 
-  /** Ends a connection on which a frame has been begun and not finished; sleeps long when nothing is pending. */
+  /**
+   * Ends a connection on which a frame has been begun and not finished; sleeps long when nothing is pending. On a slow path each
+   * look at an upload finds a frame incomplete: by the octets read since, it is another one.
+   */
   private checkFrames(nowMs: number): void {
     const { session } = this;
-    const { unfinishedSinceMs, isMidFrame } = session.connection;
+    const { unfinishedSinceMs, isMidFrame, missingOctets } = session.connection;
     if (!isMidFrame) this.midFrameSinceMs = 0;
-    else if (this.midFrameSinceMs === 0) this.midFrameSinceMs = nowMs;
+    else if (this.midFrameSinceMs === 0 || session.octetsRead >= this.frameEndsAt) {
+      this.midFrameSinceMs = nowMs;
+      this.frameEndsAt = session.octetsRead + missingOctets;
+    }
     const isUnfinished = unfinishedSinceMs > 0 && nowMs - unfinishedSinceMs >= STALLED_FRAME_MS;
     const isStalled = this.midFrameSinceMs > 0 && nowMs - this.midFrameSinceMs >= STALLED_FRAME_MS;
     if (isUnfinished || (isStalled && nowMs - session.lastReadMs >= 1000))

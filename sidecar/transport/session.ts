@@ -69,6 +69,8 @@ export class Session implements ConnectionHandler, Flushable, Patient {
   isRetiring = false;
   /** Monotonic ms of the last octets from the peer; at first, of the start. */
   lastReadMs: number;
+  /** Octets read so far. */
+  octetsRead = 0;
   /** Monotonic ms of the last octets that had an answer to a PING. */
   lastPongMs = 0;
   /** Calls in a row that the peer has reset without an answer, and responses that have begun; see refused-streams.ts. */
@@ -279,6 +281,7 @@ export class Session implements ConnectionHandler, Flushable, Patient {
   private onRead(chunk: Buffer, start: number, end: number): void {
     const now = this.context.clock.now();
     this.lastReadMs = now;
+    this.octetsRead += end - start;
     this.context.nowMs = now;
     this.connection.receive(chunk, now, start, end);
     const { memory } = this.context;

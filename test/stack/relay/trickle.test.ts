@@ -54,4 +54,34 @@ describe('A peer that trickles', () => {
     assertCutOff(false);
     assert.equal(stack.backend('a').last.body.length, 200);
   });
+
+  it('frames of payload that each come in time are not cut off, though one is always begun and the peer pauses', () => {
+    const call = stack.call({ body: null });
+    const frame = Buffer.concat([Buffer.from([0, 0, 200, 0, 0, 0, 0, 0, call.id]), Buffer.alloc(200)]);
+    const octets = Buffer.concat(Array.from({ length: 10 }, () => frame));
+    for (let at = 0; at < octets.length; at += 100) {
+      app.send(octets.subarray(at, at + 100));
+      stack.advance(1600);
+    }
+    stack.settle(call.data(Buffer.alloc(0), Flag.endStream));
+    assertCutOff(false);
+    assert.equal(stack.backend('a').last.body.length, 2000);
+  });
+
+  for (const [what, flags, more] of [
+    ['payload', 0, 50],
+    ['padding', Flag.padded, 190],
+  ] as const)
+    it(`a frame that stops in its ${what} is cut off after 15 s at the latest, whatever came before it`, () => {
+      const call = stack.call({ body: null });
+      const head = Buffer.from([0, 0, 200, 0, flags, 0, 0, 0, call.id]);
+      const payload = Buffer.concat([Buffer.from([100]), Buffer.alloc(199)]);
+      for (let i = 0; i < 10; i++) {
+        app.send(Buffer.concat([head, payload]));
+        stack.advance(1600);
+      }
+      app.send(Buffer.concat([head, payload.subarray(0, more)]));
+      stack.advance(15_100);
+      assertCutOff(true);
+    });
 });
