@@ -12,6 +12,7 @@ import { processMemory } from '../../runtime/process/memory.js';
 import {
   collectYoungAlone,
   disableIneffectiveGcCheck,
+  growBeforeCollecting,
   raiseTrimThreshold,
   widenInlining,
 } from '../../runtime/process/v8-tuning.js';
@@ -48,6 +49,7 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   disableIneffectiveGcCheck();
   widenInlining();
   collectYoungAlone();
+  growBeforeCollecting();
   const ends = endRequests(['SIGHUP']);
   const sockets = inheritedSockets();
   const parent = ParentChannel.open(process.env);

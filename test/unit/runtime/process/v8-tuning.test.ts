@@ -28,3 +28,13 @@ describe('flags that V8 reads at the start only', () => {
     assert.equal(threadsOf(flagsOf('serve')), usual);
   });
 });
+
+describe('flags that are set while the program runs', () => {
+  it('are flags that this V8 knows, as it ignores others', () => {
+    const source = readFileSync(join(packageRoot, 'sidecar/runtime/process/v8-tuning.ts'), 'utf8');
+    const options = execFileSync(process.execPath, ['--v8-options'], { encoding: 'utf8', env: {} });
+    const flags = [...source.matchAll(/setFlagsFromString\('--(no-)?([a-z-]+)/g)].map((found) => found[2]!);
+    assert.ok(flags.length >= 5, 'too few flags were found');
+    for (const flag of flags) assert.ok(options.includes(`  --${flag} (`), flag);
+  });
+});
