@@ -124,18 +124,18 @@ export class Pool implements SessionHandler {
     this.connectSooner();
   }
 
-  /** One connect at a time: the next one now, or one more beside those that are full. */
+  /** One connect at a time, as soon as may be after a failure: the next one, or one more beside those that are full. */
   private connectSooner(): void {
     if (this.isConnecting) return;
     const now = this.context.clock.now();
     const next = this.backoff.soonestMs(now);
     if (this.isConnected) {
       const most = this.options.config.connections + EXTRA_CONNECTIONS;
-      if (this.activeCount >= most || !this.mayOpen) this.onExhausted?.();
-      else if (next <= now) this.open();
-    } else if (!this.reconnect.isScheduled || this.reconnect.dueMs > next) {
-      this.context.wheel.add(this.reconnect, next);
+      if (this.activeCount >= most || !this.mayOpen) return void this.onExhausted?.();
+      if (next <= now) return void this.open();
     }
+    if (!this.reconnect.isScheduled || this.reconnect.dueMs > next)
+      this.context.wheel.add(this.reconnect, next);
   }
 
   private get mayOpen(): boolean {
@@ -250,7 +250,10 @@ export class Pool implements SessionHandler {
     if (!this.isConnected) this.problem = session.closeReason;
     if (session.inFlight === 0) session.close('the peer said GOAWAY');
     // Without a replacement there is room for one more connection, which nothing else would make for those that wait already.
-    if (this.waiters.size > 0) this.connectSooner();
+    if (this.waiters.size > 0) {
+      if (this.isConnected) this.connectAgain();
+      else this.connectSooner();
+    }
     this.options.onChange();
   }
 

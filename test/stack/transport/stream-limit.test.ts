@@ -93,6 +93,51 @@ describe('The pool and the peer’s limit of streams', () => {
     assert.equal(pool().activeCount, 4);
   });
 
+  it('a call that comes right after an extra connect has failed gets the next one, and no other call arrives', () => {
+    limit(1);
+    open({ pool: { connections: 1, connectTimeoutMs: 1000 }, routes: [ENDLESS] });
+    calls(1);
+    a.mode = 'silent';
+    const gone = call({ timeout: '500m' });
+    for (let ms = 0; ms < 2_000 && pool().failures === 0; ms++) stack.advance(1);
+    assert.deepEqual([gone.status, pool().failures, pool().isConnecting], [4, 1, false]);
+    a.mode = 'accepts';
+    call();
+    assert.equal(a.requests.length, 1);
+    stack.advance(50);
+    assert.equal(a.requests.length, 2);
+  });
+
+  describe('a peer that ends connections soon, though their streams go on', () => {
+    const leave = (): void => void stack.settle(a.peer.goaway(0x7fffffff));
+    /** Three connections at the limit, the one that leaves, and `waiting` calls. */
+    const fillUp = (waiting: number): void => {
+      limit(1);
+      open({ pool: { connections: 1 }, routes: [ENDLESS] });
+      for (let i = 0; i < 9; i++) leave();
+      stack.advance(100);
+      calls(4 + waiting);
+      assert.deepEqual([pool().activeCount, a.requests.length], [4, 4]);
+      leave();
+    };
+
+    it('gets another connection for the calls that wait, and no other call arrives', () => {
+      fillUp(1);
+      assert.equal(pool().activeCount, 3);
+      stack.advance(200);
+      assert.deepEqual([pool().activeCount, a.requests.length], [4, 5]);
+    });
+
+    it('gets them later each time', () => {
+      fillUp(100);
+      const before = a.peers.length;
+      for (let ms = 0, seen = before; ms < 10_000; ms++, stack.advance(1))
+        for (; seen < a.peers.length; seen++) leave();
+      const made = a.peers.length - before;
+      assert.ok(made >= 5 && made <= 16, `${made} connections in 10 s`);
+    });
+  });
+
   it('extra connections are retired at their age', () => {
     limit(1);
     open({ pool: { maxAgeMs: 60_000 } });
