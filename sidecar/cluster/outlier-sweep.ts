@@ -100,7 +100,10 @@ export class OutlierSweep extends WheelEntry {
   /** Takes over changed settings. */
   configure({ balance, ejection, slowStart, health, foresight }: UpstreamConfig): void {
     this.slowStart = slowStart ?? null;
+    const comparedPeers = this.comparesPeers;
     this.comparesPeers = isOn(ejection.detectors?.latency) && !keepsModelsApart(balance);
+    // The detector reads what is there: what was recorded under the old settings would still eject for ten seconds.
+    if (comparedPeers && !this.comparesPeers) this.resetLatencies();
     this.comparesTimes = this.comparesPeers || foresight !== undefined;
     this.foresight.configure(foresight);
     this.callTimes = isTimedByCalls(health) ? (this.callTimes ?? new CallTimes()) : null;
@@ -156,8 +159,9 @@ export class OutlierSweep extends WheelEntry {
 
   /** What is kept of its request is let go before its end. */
   noteModel(call: RequestSample): void {
+    if (!this.comparesTimes || call.buffered === null) return;
     const { path } = headerViewOf(call.block);
-    if (!this.comparesTimes || call.buffered === null || !namesModel(path)) return;
+    if (!namesModel(path)) return;
     if (view.read(call.buffered, layoutOf(path))) call.model = view.copy();
   }
 

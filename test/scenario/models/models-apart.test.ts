@@ -106,9 +106,36 @@ describe('Scenario: a slow model at one replica, a quick one at the other', () =
     assert.deepEqual(stack.ejections, [0, 0]);
   });
 
+  it('nor where a run of the slow one holds up many calls of the quick one', () => {
+    const stack = new OneAtATime({
+      upstream: {
+        ...having({ a: [NAMES.slow, NAMES.quick], b: [NAMES.quick] }),
+        balance: { kind: 'round-robin' },
+      },
+    });
+    stack.callers({ slow: 1, quick: 8 }, 4_000);
+    assert.deepEqual(stack.ejections, [0, 0]);
+  });
+
   it('a replica that is slow at both beside one that does the same work is ejected', () => {
     const stack = new OneAtATime({ upstream: { balance: { kind: 'round-robin' } }, slowBy: 6 });
     stack.callers({ slow: 2, quick: 4 }, 4_000);
     assert.deepEqual(stack.ejections, [0, 1]);
+  });
+
+  it('latencies from before a change to the hash of the model eject none after it', () => {
+    for (const isChanged of [false, true]) {
+      const stack = new UpstreamStack(['a', 'b'], {
+        ejection: { detectors: DETECTORS } as never,
+        balance: { kind: 'round-robin' },
+      });
+      stack.works('a', 5);
+      stack.works('b', 50);
+      stack.load(60);
+      assert.equal(stack.endpoint('b').ejection.ejections, 0, 'no sweep yet');
+      if (isChanged) stack.update({ ejection: { detectors: DETECTORS } as never, ...BY_MODEL });
+      stack.advance(3_000);
+      assert.equal(stack.endpoint('b').ejection.ejections, isChanged ? 0 : 1);
+    }
   });
 });
