@@ -5,7 +5,7 @@ import { WorkMix } from './work-mix.js';
 
 /** Latencies of the present and of the previous span of this length count, ms. */
 export const SPAN_MS = 5_000;
-/** Classes of calls compared separately; each takes 0.8 KiB per endpoint. */
+/** Classes of calls compared separately; each takes 1.1 KiB per endpoint. */
 export const MAX_CALL_CLASSES = 64;
 /** Four buckets to a doubling: a median is off by an eighth at most. */
 const STEP_BITS = 2;
@@ -21,7 +21,7 @@ const MIN_EXCESS_MS = 5;
  */
 const STANDARD_ERRORS = 3;
 /**
- * Part of an endpoint's work that may be beyond what its peers do of the same. Calls find the run of another class before them at most in
+ * Part of an endpoint's work that may be of other classes and beyond what its peers do of the same. Calls find the run of another class before them at most in
  * so many cases, which is too few to move a median.
  */
 const MAX_OTHER_WORK = 0.3;
@@ -83,7 +83,7 @@ export class Latencies {
 /** Latencies of one endpoint's calls of one class. */
 class ClassTimes {
   readonly window = new RecentTimes(SPAN_MS, STEP_BITS, DOUBLINGS);
-  readonly turns = new Turns();
+  readonly turns = new Turns(SPAN_MS);
 }
 
 /** One endpoint compared with its peers, at calls of one class. */
@@ -147,44 +147,49 @@ export function ratiosToPeers(
 /** Calls of one class at the endpoint `i`. */
 interface Timed {
   readonly i: number;
+  readonly times: ClassTimes;
   readonly calls: number;
   readonly medianMs: number;
-  readonly lowMs: number;
-  readonly highMs: number;
-  readonly turns: number;
 }
 
-function timed(times: ClassTimes | undefined, i: number, nowMs: number): Timed | undefined {
+function timed(times: ClassTimes | undefined, i: number): Timed | undefined {
   if (times === undefined || times.window.count === 0) return undefined;
-  const { window, turns } = times;
-  const { count: calls } = window;
+  return { i, times, calls: times.window.count, medianMs: times.window.quantile(0.5) };
+}
+
+/** The median is at least the first and at most the second, chance aside, ms. */
+function boundsOf({ times, calls }: Timed): readonly [lowMs: number, highMs: number] {
   const error = STANDARD_ERRORS / (2 * Math.sqrt(calls));
-  const lowMs = window.quantile(Math.max(0, 0.5 - error));
-  const highMs = window.quantile(Math.min(1, 0.5 + error));
-  const medianMs = window.quantile(0.5);
-  return { i, calls, medianMs, lowMs, highMs, turns: turns.from(medianMs, nowMs) };
+  const { window } = times;
+  return [window.quantile(Math.max(0, 0.5 - error)), window.quantile(Math.min(1, 0.5 + error))];
 }
 
 /** By endpoint, the classes in which it and a peer have enough calls, and beside which it does no other work than these peers. */
 function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Compared[][] {
   const found: Compared[][] = all.map(() => []);
   const byClass = Array.from({ length: MAX_CALL_CLASSES }, (_, callClass) =>
-    all.map((latencies, i) => timed(latencies.at(callClass, nowMs), i, nowMs)),
+    all.map((latencies, i) => timed(latencies.at(callClass, nowMs), i)),
   ).filter((row) => row.some((each) => each !== undefined));
   const mix = new WorkMix(byClass, all.length);
-  for (const row of byClass) {
+  byClass.forEach((row, callClass) => {
     const known = row.filter((each) => each !== undefined && each.calls >= minCalls) as Timed[];
-    if (known.length < 2) continue;
+    if (known.length < 2) return;
+    const bounds = known.map(boundsOf);
     const medians = known.map(({ medianMs }) => medianMs).sort((a, b) => a - b);
-    const highs = known.map(({ highMs }) => highMs).sort((a, b) => a - b);
-    for (const { i, calls, medianMs, lowMs, highMs, turns } of known) {
-      const peers = known.flatMap((peer) => (peer.i === i ? [] : [peer.i]));
-      if (mix.beyondPeers(i, peers) > MAX_OTHER_WORK) continue;
+    const highs = bounds.map(([, highMs]) => highMs).sort((a, b) => a - b);
+    const beyond = mix.beyondPeers(
+      callClass,
+      known.map(({ i }) => i),
+    );
+    known.forEach(({ i, times, calls, medianMs }, at) => {
+      if (beyond(i, times.turns.recentFrom(medianMs, nowMs)) > MAX_OTHER_WORK) return;
+      const [lowMs, highMs] = bounds[at]!;
       const peerLatencyMs = medianWithout(medians, medians.indexOf(medianMs));
       const peerHighMs = medianWithout(highs, highs.indexOf(highMs));
+      const turns = times.turns.from(medianMs, nowMs);
       found[i]!.push({ calls, medianMs, peerLatencyMs, lowMs, peerHighMs, turns });
-    }
-  }
+    });
+  });
   return found;
 }
 

@@ -13,6 +13,13 @@ const MEMORY_MS = 10_000;
 export class Turns {
   private readonly endsMs = new Float64Array(DOUBLINGS).fill(Number.NEGATIVE_INFINITY);
   private readonly counts = new Uint8Array(DOUBLINGS);
+  /** As `counts`, of the present span and of the one before it alone. */
+  private present = new Uint8Array(DOUBLINGS);
+  private previous = new Uint8Array(DOUBLINGS);
+  private span = Number.NEGATIVE_INFINITY;
+
+  /** @param spanMs length of a span; calls that ended in the present or the previous one are recent. */
+  constructor(private readonly spanMs: number) {}
 
   /** A call that took `elapsedMs` has ended. */
   record(elapsedMs: number, nowMs: number): void {
@@ -22,6 +29,8 @@ export class Turns {
     const count = sinceMs > lifeMs(elapsedMs) ? 0 : this.counts[i]!;
     this.counts[i] = Math.min(count + 1, 255);
     this.endsMs[i] = nowMs;
+    this.moveTo(nowMs);
+    this.present[i] = Math.min(this.present[i]! + 1, 255);
   }
 
   /** Most turns of calls of one doubling, among those that hold calls of `fromMs` and longer. At most 255. */
@@ -30,6 +39,25 @@ export class Turns {
     for (let i = doublingOf(fromMs); i < DOUBLINGS; i += 1)
       if (nowMs - this.endsMs[i]! <= lifeMs(2 ** i / PER_MS)) most = Math.max(most, this.counts[i]!);
     return most;
+  }
+
+  /** As `from`, of the calls that ended in the present span and the one before it, at most 255 of each. */
+  recentFrom(fromMs: number, nowMs: number): number {
+    this.moveTo(nowMs);
+    let most = 0;
+    for (let i = doublingOf(fromMs); i < DOUBLINGS; i += 1)
+      most = Math.max(most, this.present[i]! + this.previous[i]!);
+    return most;
+  }
+
+  /** Drops what is too old at `nowMs`. */
+  private moveTo(nowMs: number): void {
+    const span = Math.floor(nowMs / this.spanMs);
+    if (span <= this.span) return;
+    const spare = this.previous.fill(0);
+    this.previous = span === this.span + 1 ? this.present : spare;
+    this.present = span === this.span + 1 ? spare : this.present.fill(0);
+    this.span = span;
   }
 }
 

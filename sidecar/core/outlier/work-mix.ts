@@ -11,31 +11,73 @@ export interface ClassCalls {
  * model, and another those of a quick one and passes some on.
  */
 export class WorkMix {
+  /** By class, what one call costs, ms. */
+  private readonly costs: readonly number[];
+  /** By class, whether a single endpoint has calls of it. */
+  private readonly isLone: readonly boolean[];
+  /** By endpoint, the work of each class, ms. */
+  private readonly work: readonly Float64Array[];
   /** By endpoint, the part of each class, 0 to 1. */
   private readonly shares: readonly Float64Array[];
 
   /** @param byClass of each class, by endpoint, its calls there; undefined: none. @param endpoints how many there are. */
-  constructor(byClass: readonly (readonly (ClassCalls | undefined)[])[], endpoints: number) {
-    const costs = byClass.map((row) =>
-      Math.min(...row.map((each) => each?.medianMs ?? Number.POSITIVE_INFINITY)),
+  constructor(
+    private readonly byClass: readonly (readonly (ClassCalls | undefined)[])[],
+    endpoints: number,
+  ) {
+    this.costs = byClass.map((row) =>
+      row.reduce((least, each) => Math.min(least, each?.medianMs ?? least), Number.POSITIVE_INFINITY),
     );
-    this.shares = Array.from({ length: endpoints }, (_, i) => {
-      const work = Float64Array.from(byClass, (row, c) =>
-        row[i] === undefined ? 0 : row[i].calls * costs[c]!,
-      );
-      const all = work.reduce((sum, each) => sum + each, 0);
+    this.isLone = byClass.map((row) => row.filter((each) => each !== undefined).length === 1);
+    this.work = Array.from({ length: endpoints }, (_, i) =>
+      Float64Array.from(byClass, (row, c) => (row[i] === undefined ? 0 : row[i].calls * this.costs[c]!)),
+    );
+    this.shares = this.work.map((work) => {
+      const all = sumOf(work);
       return all === 0 ? work : work.map((each) => each / all);
     });
   }
 
-  /** The part of an endpoint's work, 0 to 1, that is beyond what `peers` do of the same classes in the mean. */
-  beyondPeers(endpoint: number, peers: readonly number[]): number {
-    let beyond = 0;
-    this.shares[endpoint]!.forEach((share, c) => {
-      let sum = 0;
-      for (const peer of peers) sum += this.shares[peer]![c]!;
-      beyond += Math.max(0, share - sum / peers.length);
-    });
-    return beyond;
+  /**
+   * For the comparison of `endpoints` at calls of one class: the part of an endpoint's work, 0 to 1, that is of other classes and beyond
+   * what the others of them do of the same in the mean. The compared class itself does not count: an endpoint with more of that than
+   * its peers has less else to wait for.
+   *
+   * What a call costs of a class that only this endpoint has is not known where the endpoint itself is slow. Each of its `turns`, calls
+   * of the compared class that took long one after the other, must have waited for a run of its own; with fewer than half as many runs of
+   * such classes they are not the reason, and cost as many times less as the endpoint is slower than the quickest at the compared class.
+   * Otherwise one call of a rare class would hide a slow endpoint.
+   * @param callClass index in `byClass`. @param endpoints two at least, each with calls of this class.
+   */
+  beyondPeers(callClass: number, endpoints: readonly number[]): (endpoint: number, turns: number) => number {
+    const { byClass, costs, isLone, shares } = this;
+    // One sum for all of them: otherwise each would be compared with each other one, at each class, for each compared class.
+    const sums = new Float64Array(costs.length);
+    for (const i of endpoints) for (let c = 0; c < sums.length; c += 1) sums[c]! += shares[i]![c]!;
+    return (endpoint, turns) => {
+      const timesSlower = byClass[callClass]![endpoint]!.medianMs / costs[callClass]!;
+      const divisor = this.loneCalls(endpoint) * 2 < turns ? timesSlower : 1;
+      const work = this.work[endpoint]!.map((each, c) => (isLone[c] ? each / divisor : each));
+      const all = sumOf(work);
+      let beyond = 0;
+      for (let c = 0; c < work.length; c += 1) {
+        if (c === callClass) continue;
+        const peers = (sums[c]! - shares[endpoint]![c]!) / (endpoints.length - 1);
+        beyond += Math.max(0, work[c]! / all - peers);
+      }
+      return beyond;
+    };
   }
+
+  /** Calls of the classes that no other endpoint has. */
+  private loneCalls(endpoint: number): number {
+    let calls = 0;
+    for (let c = 0; c < this.isLone.length; c += 1)
+      if (this.isLone[c]) calls += this.byClass[c]![endpoint]?.calls ?? 0;
+    return calls;
+  }
+}
+
+function sumOf(values: Float64Array): number {
+  return values.reduce((sum, each) => sum + each, 0);
 }

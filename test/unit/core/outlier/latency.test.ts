@@ -136,6 +136,34 @@ describe('The latency detector', () => {
     }
   });
 
+  describe('where endpoints have calls of other classes too', () => {
+    /** Calls of the class that is compared, and of another one, each begun at the end of the one before. */
+    const serial = (ms: number, count: number, otherMs: number, others: number): Latencies => {
+      const latencies = new Latencies();
+      for (let i = 0; i < Math.max(count, others); i += 1) {
+        if (i < others) latencies.record(1, otherMs, (i + 1) * otherMs);
+        if (i < count) latencies.record(0, ms, (i + 1) * ms);
+      }
+      return latencies;
+    };
+
+    it('finds a slow one that had a few calls of a class which no other has', () => {
+      for (const rare of [0, 1, 5])
+        assert.deepEqual(slow([serial(5, 40, 0, 0), serial(100, 40, 100, rare)], 4_000), [false, true]);
+    });
+
+    it('does not find one whose calls may each have waited for one of a class that no other has', () => {
+      const found = (others: number) => slow([serial(2, 40, 0, 0), serial(14, 40, 20, others)], 4_000);
+      for (const others of [20, 40, 200]) assert.deepEqual(found(others), [false, false]);
+      assert.deepEqual(found(0), [false, true], 'there are none');
+    });
+
+    it('finds a slow one that has the compared class alone, beside peers with others', () => {
+      const peer = serial(2, 40, 20, 40);
+      assert.deepEqual(slow([peer, serial(20, 40, 0, 0), peer], 4_000), [false, true, false]);
+    });
+  });
+
   it('does not find an endpoint with a few slow calls and an equal median', () => {
     const few = of([
       [100, 10, 60],
