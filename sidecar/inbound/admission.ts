@@ -94,25 +94,29 @@ export class InboundAdmission implements LimitsOfCall {
     const now = this.context.nowMs;
     if (memory !== null && memory.at(now) !== Pressure.none && this.isShed(memory, call))
       return makeLocalReply(LocalReplyReasons.memoryPressure, { service }, pushback(MEMORY_PUSHBACK_MS));
-    return rates === null ? null : this.overRate(rates.take(ratedCall(call, path), now), call);
+    return rates === null
+      ? null
+      : this.overRate(rates.take(ratedCall(call, path), now), call, problemOf(call));
   }
 
   /** The same for a stream whose messages go on with another model, or version, than before: null where it is within the limits of that one. */
-  checkMoved(call: ModelRoutedCall, { model, version }: NamedModel): LocalReply | null {
+  checkMoved(call: ModelRoutedCall, { model, version, problem }: NamedModel): LocalReply | null {
     const { rates } = this.shared;
     if (rates === null) return null;
-    const moved = { ...ratedCall(call, headerViewOf(call.block).path), model, version };
-    return this.overRate(rates.takeMoved(moved, this.context.nowMs), call);
+    const of = ratedCall(call, headerViewOf(call.block).path);
+    const moved = { ...of, model, version, isUnreadable: problem !== '' };
+    return this.overRate(rates.takeMoved(moved, this.context.nowMs), call, problem);
   }
 
-  private overRate(refusal: RateRefusal | null, call: InboundCall): LocalReply | null {
+  /** @param problem why the model cannot be read, where it cannot. */
+  private overRate(refusal: RateRefusal | null, call: InboundCall, problem: string): LocalReply | null {
     if (refusal === null) return null;
     const { service } = this;
     const { waitMs, model } = refusal;
     const source = call.caller?.service ?? 'a caller without identity';
     if (model === undefined)
       return makeLocalReply(LocalReplyReasons.rateLimited, { source, service }, pushback(waitMs));
-    const what = model === '' ? `a model whose name cannot be read (${problemOf(call)})` : `model '${model}'`;
+    const what = model === '' ? `a model whose name cannot be read (${problem})` : `model '${model}'`;
     return makeLocalReply(LocalReplyReasons.modelRateLimited, { source, what, service }, pushback(waitMs));
   }
 

@@ -18,7 +18,7 @@ import type { NamedMethod } from './model-methods.js';
 export interface ModelRoutedHandler extends CallHandler {
   /** The first message has been read as far as it could be: `model` or `problem` is set. Called once, after `awaitModel`. */
   onModelRead(call: InboundCall): void;
-  /** A later message of a stream names another model or version than the one before it, and may as far as the stream is concerned. Null: it goes on. */
+  /** A later message of a stream names another model or version than the one before it, or may as it cannot be read; the stream as such permits that. Null: it goes on. */
   onModelMoved(call: ModelRoutedCall, to: NamedModel): LocalReply | null;
   /** A message names a model twice, or goes on with what is no message: `problem` is set. The rest of it must not pass. */
   onModelUnclear(call: ModelRoutedCall): void;
@@ -29,6 +29,8 @@ export interface NamedModel {
   readonly model: string;
   /** Empty: none. */
   readonly version: string;
+  /** Why the message cannot be read, as the end of a sentence, so that it may be for any model; empty: it can. */
+  readonly problem: string;
 }
 
 const PREFIX_BYTES = 5;
@@ -50,6 +52,8 @@ export interface NamedCallOptions {
  */
 export class ModelRoutedCall extends InboundCall {
   private readonly reader: NameReader;
+  /** What was read of the first message; the reader goes on with later ones. */
+  private first: Naming = Naming.reading;
   private readonly scope: ReadingScope;
   /** The handler waits for the model. */
   private isAwaited = false;
@@ -96,8 +100,7 @@ export class ModelRoutedCall extends InboundCall {
 
   override onData(stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
     if (this.isFinished) return;
-    const isFirst = !this.isRead && this.reader.naming === Naming.reading;
-    const at = isFirst ? this.readFirst(buffer, start, end) : start;
+    const at = this.first === Naming.reading ? this.readFirst(buffer, start, end) : start;
     if (this.reader.naming === Naming.twice) return this.unclear();
     if (this.readsOn && !this.namesSameModel(buffer, at, end)) return;
     super.onData(stream, buffer, start, end, ended);
@@ -107,11 +110,9 @@ export class ModelRoutedCall extends InboundCall {
   private readFirst(buffer: Buffer, start: number, end: number): number {
     const { reader } = this;
     const at = reader.feed(buffer, start, end);
-    if (reader.naming === Naming.compressed) this.readsOn = false;
-    else {
-      this.model = reader.name;
-      this.version = reader.version;
-    }
+    this.first = reader.naming;
+    if (this.first === Naming.compressed) this.readsOn = false;
+    else this.setModel(reader);
     return at;
   }
 
@@ -129,13 +130,12 @@ export class ModelRoutedCall extends InboundCall {
   /** Whether the first message has been read, or certainly cannot be; the handler is told of that once. */
   readModel(): boolean {
     if (this.isRead || this.isFinished || !this.isAwaited) return this.isRead;
-    const { reader } = this;
-    if (reader.naming === Naming.compressed) {
+    if (this.first === Naming.compressed) {
       if (!this.readCompressed()) return false;
-    } else if (reader.naming === Naming.reading) {
+    } else if (this.first === Naming.reading) {
       if (!this.requestEnded) return false;
-      this.malformed(reader.isEmpty ? 'there is no message' : 'the message is cut off');
-    } else this.setModel(reader);
+      this.malformed(this.reader.isEmpty ? 'there is no message' : 'the message is cut off');
+    }
     this.isRead = true;
     this.modelHandler.onModelRead(this);
     return true;
@@ -144,7 +144,7 @@ export class ModelRoutedCall extends InboundCall {
   private setModel({ naming, name, version }: NameReader): void {
     this.model = name;
     this.version = version;
-    if (naming === Naming.malformed) this.malformed('the octets are no message');
+    if (naming === Naming.malformed) this.malformed(NO_MESSAGE);
     else if (naming === Naming.tooLate) this.problem = TOO_LATE;
     else if (naming === Naming.twice) this.malformed(UNCLEAR[this.scope]);
   }
@@ -214,12 +214,18 @@ export class ModelRoutedCall extends InboundCall {
     return makeLocalReply(ModelReplyReasons.otherModel, names);
   }
 
-  /** The reply where a stream that may name several models goes on with one that its caller has called too often. */
+  /**
+   * The reply where a stream that may name several models goes on with one that its caller has called too often. Messages in a
+   * row that cannot be read are one move, as if all were for the same model.
+   */
   private refusalOfMove({ naming, name, version }: NameReader): LocalReply | null {
-    if (this.isBound || !this.method.isStream || naming !== Naming.found) return null;
+    if (this.isBound || !this.method.isStream) return null;
+    const problem = problemIn(naming);
+    if (problem === '' && naming !== Naming.found) return null;
     const before = this.latest ?? this;
-    if (name === before.model && version === before.version) return null;
-    this.latest = { model: name, version };
+    if (problem !== '' && before.problem !== '') return null;
+    if (problem === before.problem && name === before.model && version === before.version) return null;
+    this.latest = { model: name, version, problem };
     return this.modelHandler.onModelMoved(this, this.latest);
   }
 
@@ -241,11 +247,18 @@ export class ModelRoutedCall extends InboundCall {
   }
 }
 
+/** Why a message of a stream could be for any model; empty: it names one or none, or is not judged by this. */
+function problemIn(naming: Naming): string {
+  if (naming === Naming.malformed) return NO_MESSAGE;
+  return naming === Naming.tooLate ? TOO_LATE : '';
+}
+
 function titleOf(model: string, version: string): string {
   return version === '' ? model : `${model} version ${version}`;
 }
 
 const EMPTY = Buffer.alloc(0);
+const NO_MESSAGE = 'the octets are no message';
 const TWICE = 'the message names more than one model, or goes on with what is no message';
 const UNCLEAR: Readonly<Record<ReadingScope, string>> = {
   beginning: TWICE,

@@ -267,6 +267,66 @@ describe('Inbound, by model', () => {
       stack.assertIdle();
     });
 
+    /** A message whose name stands behind more than is searched. */
+    const late = grpcMessage(
+      Buffer.concat([
+        Buffer.from([0x3a, 0xff, 0xff, 0x07]),
+        Buffer.alloc(131_071),
+        Buffer.from([0x0a, 5, ...Buffer.from('large')]),
+      ]),
+    );
+    const send = (stream: PeerStream, ...messages: Buffer[]): void => {
+      const body = Buffer.concat(messages);
+      for (let at = 0; at < body.length && !stream.isOver; at += 16_000)
+        stack.settle(stream.data(body.subarray(at, at + 16_000)));
+    };
+
+    it('a stream that goes on with messages that cannot be read counts as one for the model', () => {
+      limited({ burst: 1 });
+      const stream = infer('', { path: STREAM, body: null });
+      send(stream, anInferRequest('small'), late, late);
+      assert.equal(stream.isOver, false, 'both may be for the same model');
+      send(stream, anInferRequest('small'), late);
+      refused(stream, /^app calls a model whose name cannot be read \(it is not within the first 65536/);
+      stack.advance(60_000);
+      const broken = infer('', { path: STREAM, body: null });
+      send(broken, anInferRequest('small'), grpcMessage(Buffer.from('no message')), anInferRequest('small'));
+      assert.equal(broken.isOver, false);
+      send(broken, grpcMessage(Buffer.from('no message')));
+      refused(broken, /cannot be read \(the octets are no message\)/);
+    });
+
+    it('a stream may have messages that name no model, and go on where its first one cannot be read', () => {
+      limited({ burst: 1 });
+      const stream = infer('', { path: STREAM, body: null });
+      const empty = grpcMessage(Buffer.alloc(0));
+      send(stream, late, empty, late, anInferRequest('small'), empty, empty, anInferRequest('small'));
+      assert.equal(
+        stream.isOver,
+        false,
+        'one for the first message, and none for what names none or another',
+      );
+      send(stream, anInferRequest('large'));
+      refused(stream, /model 'large'/);
+    });
+
+    it('the first message counts, whatever of the next ones comes in the same frame', () => {
+      limited({ burst: 1 });
+      const first = anInferRequest('large');
+      const both = Buffer.concat([first, anInferRequest('small')]);
+      for (const cut of [both.length, first.length + 1, first.length + 8]) {
+        const [one, other] = [1, 2].map(() => {
+          const stream = infer('', { path: STREAM, body: null });
+          send(stream, both.subarray(0, cut));
+          send(stream, both.subarray(cut));
+          return stream;
+        });
+        assert.equal(one!.isOver, false);
+        refused(other!, /model 'large'/);
+        stack.advance(60_000);
+      }
+    });
+
     it('limits that are about no model count a stream once, whatever it goes on with', () => {
       const [of] = limits({ burst: 9 }).rateLimits!;
       start({ rateLimits: [of!, { callers: ['*'], methods: ['*'], perSecond: 2, burst: 1 }] });
@@ -456,6 +516,18 @@ describe('Inbound, by model', () => {
       const fine = open();
       stack.settle(fine.data(anInferRequest('a'), Flag.endStream));
       assert.equal(fine.status, 0);
+    });
+
+    it('the first message of a stream is held to it, whatever of the next one comes in the same frame', () => {
+      guarded(some('a'));
+      const [first, next] = [anInferRequest('b'), anInferRequest('a')];
+      for (const cut of [1, 8, next.length]) {
+        const stream = infer('', { path: STREAM, body: null });
+        stack.settle(stream.data(Buffer.concat([first, next.subarray(0, cut)])));
+        if (!stream.isOver) stack.settle(stream.data(next.subarray(cut)));
+        assert.ok(['not-allowed', 'other-model'].includes(stream.reason ?? ''), `${cut}: ${stream.reason}`);
+      }
+      assert.equal(stack.requests.length, 0, 'the model has seen none of it');
     });
 
     it('are taken over for the calls under way: what is not theirs any more ends', () => {
