@@ -108,17 +108,17 @@ export class TlsIdentity {
         const { trust } = rotation;
         if (trust === undefined) return { refused: 'no-identity' };
         const peer = verifyPeerSocket(socket, trust, this.context.deps.clock.wallNow());
-        if (peer.kind !== 'accepted') return this.refuse(peer, socket);
+        if (peer.kind !== 'accepted') return this.refuse(peer, socket.remoteAddress ?? 'unknown');
         const { id, notAfterMs } = peer;
         return { identity: new Caller(id.service), subject: id.uri, notAfterMs };
       },
-      fault: (error, socket) => {
+      fault: (error, socket, from) => {
         const reason = rotation.handshakeFailure(error, socket);
         if (reason === undefined) return handshakeErrorName(error);
         // OpenSSL's verdict on its certificate; the error is no more than the end of the handshake.
         const verdict: unknown = socket.authorizationError;
         const detail = typeof verdict === 'string' ? verdict : error.message;
-        return this.refuse({ reason, detail }, socket).refused;
+        return this.refuse({ reason, detail }, from).refused;
       },
       alsoPlaintext,
     };
@@ -127,9 +127,9 @@ export class TlsIdentity {
   /** A caller whose certificate is refused: the line in the log is all there is to learn the cause from. */
   private refuse(
     { reason, detail }: Pick<Refusal, 'reason' | 'detail'>,
-    { remoteAddress = 'unknown' }: Socket,
+    peer: string,
   ): { readonly refused: string } {
-    this.refusals.note({ reason, detail, peer: remoteAddress }, 'caller refused');
+    this.refusals.note({ reason, detail, peer }, 'caller refused');
     return { refused: reason };
   }
 

@@ -39,8 +39,8 @@ export interface ListenerTls {
   /** Called with the server, so that rotation can reach it. Returns how to stop. */
   attach(server: tls.Server): () => void;
   admit(socket: tls.TLSSocket): Admitted | { readonly refused: string };
-  /** Why a handshake failed, as a stable short name. */
-  fault(error: Error, socket: tls.TLSSocket): string;
+  /** Why a handshake failed, as a stable short name. `from`: the peer's address, which a socket that is closed has no more. */
+  fault(error: Error, socket: tls.TLSSocket, from: string): string;
   /** Peers that do not begin with a TLS handshake are admitted as well, without identity. */
   readonly alsoPlaintext: boolean;
 }
@@ -58,6 +58,8 @@ export interface ListenerOptions {
 
 /** Content type of the first TLS record (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 22;
+/** The address of a peer on a Unix socket, or of one that is gone before anything was read. */
+const UNKNOWN = 'unknown';
 /** A shortage of descriptors is logged once in this time. */
 const SHORTAGE_GAP_MS = 60_000;
 /**
@@ -74,6 +76,8 @@ export class Listener implements SessionHandler {
   private readonly handshakes: Meter;
   /** Sockets of a TLS listener from accept to close: those in or before their handshake, and those under sessions. */
   private readonly tlsSockets = new Set<net.Socket>();
+  /** Where each handshake came from. A verdict of OpenSSL closes the socket before `tlsClientError` tells of it. */
+  private readonly origins = new WeakMap<net.Socket, string>();
   /** Those among them on which nothing has come yet. */
   private readonly silent: SilentConnections;
   private isDraining = false;
@@ -209,6 +213,7 @@ export class Listener implements SessionHandler {
       return void socket.resume();
     }
     if (!this.handshakes.take(this.context.clock.now())) return this.refuse(socket, 'handshake-rate');
+    this.origins.set(socket, socket.remoteAddress ?? UNKNOWN);
     // The TLS socket reads by itself: resuming this one would lose what it has read.
     secure.emit('connection', socket);
   }
@@ -257,10 +262,16 @@ export class Listener implements SessionHandler {
 
   private onTlsError(error: Error, socket: tls.TLSSocket): void {
     socket.on('error', ignore);
-    const reason = this.options.tls!.fault(error, socket);
+    const reason = this.options.tls!.fault(error, socket, this.originOf(socket));
     this.context.stats.countHandshakeFailure(reason);
     if (reason === 'handshake-timeout') this.context.stats.countLimit('handshake-timeout');
     socket.destroy();
+  }
+
+  /** The address that a TLS socket came from, also when it is closed: Node has no public name for the socket below it. */
+  private originOf(socket: tls.TLSSocket): string {
+    const { _parent: below } = socket as unknown as { readonly _parent?: net.Socket | null };
+    return (below && this.origins.get(below)) ?? UNKNOWN;
   }
 
   /** Takes a connected socket whose peer is known as far as it will be: one accepted here, or handed over. */

@@ -38,8 +38,8 @@ class TwoSidecars {
   readonly outbound: Outbound;
   private readonly near: Listener;
   private readonly identities: readonly TlsIdentity[];
-  /** Reasons of the peers that were refused, in the log. */
-  static refused: unknown[] = [];
+  /** Reasons and addresses of the peers that were refused, in the log. */
+  static refused: string[] = [];
 
   private constructor(
     address: Address,
@@ -76,7 +76,7 @@ class TwoSidecars {
   static async open(caller: Identity, model: Identity): Promise<TwoSidecars> {
     const stack = new Stack();
     TwoSidecars.refused = [];
-    const warn = (fields: LogFields): void => void TwoSidecars.refused.push(fields['reason']);
+    const warn = ({ reason, peer }: LogFields): void => void TwoSidecars.refused.push(`${reason} ${peer}`);
     (stack.context as { logger: Logger }).logger = { ...stack.context.logger, warn };
     const side = stack.inbound(anInbound({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] }));
     const source = new ManualSource(model);
@@ -219,7 +219,10 @@ describe('Scenario: certificates rotate', () => {
     });
     assert.deepEqual([late.status, late.reason], [14, 'connect-failed']);
     assert.match(late.header('grpc-message') ?? '', /it may have refused our certificate/);
-    assert.ok(TwoSidecars.refused.includes('untrusted'), 'its log says why');
+    assert.ok(
+      TwoSidecars.refused.includes('untrusted 127.0.0.1'),
+      'its log says why, and where it came from',
+    );
     assert.equal(mesh.inbound.sessions.size, 0);
 
     mesh.caller.set(await leaf('app', next, next));
