@@ -41,10 +41,62 @@ describe('The log of refused peers', () => {
     assert.equal(lines.at(-1)!['unloggedBefore'], undefined);
   });
 
-  it('keeps a bounded number of peers apart', () => {
-    for (let i = 0; i < 10_000; i++) note(`${i}`);
-    assert.equal(lines.length, 10_000);
-    note('9999');
-    assert.equal(lines.length, 10_000, 'the last ones are known');
+  describe('where more peers are refused than it keeps apart', () => {
+    const noteAll = (peers: number): void => {
+      for (let i = 0; i < peers; i++) note(`${i}`);
+    };
+
+    it('has one line for all the others in ten seconds, with their number', () => {
+      noteAll(10_000);
+      assert.equal(lines.length, 257);
+      assert.equal(lines.at(-1)!['peer'], '256');
+      noteAll(10_000);
+      assert.equal(lines.length, 257, 'all of them are known, alone or as one of the others');
+      nowMs = 9_999;
+      note('another');
+      assert.equal(lines.length, 257);
+      nowMs = 10_000;
+      noteAll(257);
+      assert.equal(lines.length, 257 + 257);
+      assert.deepEqual(
+        lines.slice(257, 259).map((line) => line['unloggedBefore']),
+        [1, 1],
+      );
+      assert.deepEqual(
+        [lines.at(-1)!['peer'], lines.at(-1)!['unloggedOthers']],
+        ['256', 9_743 + 9_744 + 1],
+        'all of the others since their last line',
+      );
+    });
+
+    it('the one logged longest ago gives way, once it may be logged again', () => {
+      note('old');
+      note('old');
+      nowMs = 5_000;
+      noteAll(255);
+      nowMs = 10_000;
+      note('new');
+      note('new');
+      assert.equal(lines.length, 257);
+      note('0');
+      assert.equal(lines.length, 257, 'the younger ones are still known');
+      note('old');
+      const { peer, unloggedOthers } = lines.at(-1)!;
+      assert.deepEqual([lines.length, peer, unloggedOthers], [258, 'old', 1], 'what it had is not lost');
+    });
+
+    it('one that is logged again is no longer the oldest', () => {
+      note('first');
+      nowMs = 1_000;
+      noteAll(255);
+      nowMs = 10_000;
+      note('first');
+      nowMs = 11_000;
+      note('new');
+      note('first');
+      assert.equal(lines.length, 258, 'another one has given way');
+      note('newer');
+      assert.equal(lines.length, 259, 'and so has one more');
+    });
   });
 });
