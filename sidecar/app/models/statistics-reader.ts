@@ -12,8 +12,9 @@ const INTERVAL_MS = 5_000;
 const TIMEOUT_MS = 2_000;
 const MAX_ANSWER_BYTES = 1024 * 1024;
 /**
- * Counts of so many versions that no process serves any more are kept, at each process and of those that are gone; then the oldest
- * are dropped. A version that is served again later counts from 0, as after a restart of the sidecar, which rates of Prometheus expect.
+ * Counts of so many versions that no process serves any more are kept; then those that were served longest ago are dropped, from
+ * all processes at once: a sum that lost a part of itself would look like a restart. A version that is served again later counts
+ * from 0, as after a restart of the sidecar, which rates of Prometheus expect.
  */
 const MOST_ENDED = 32;
 
@@ -28,6 +29,8 @@ interface Source {
   readonly client: GrpcClient;
   /** By version and name. */
   readonly models: Map<string, Known & { readonly name: string; readonly version: string }>;
+  /** Those in its last answer. */
+  served: ReadonlySet<string>;
   memoryBytes: number;
   /** It does not know the method: it is not asked again. */
   refusedBy: string;
@@ -47,6 +50,8 @@ export class StatisticsReader {
   private readonly sources = new Map<ModelHost, Source>();
   /** Of model servers that are gone. */
   private readonly ended = new Map<string, ModelStatistics>();
+  /** All versions of which there are counts, the one that was last served at the end. */
+  private readonly lastServed = new Set<string>();
   private timer: Timer | undefined;
   private reading: Promise<void> | undefined;
 
@@ -77,6 +82,7 @@ export class StatisticsReader {
     const hosts = this.hosts();
     for (const [host, source] of this.sources) if (!hosts.includes(host)) this.fold(host, source);
     await Promise.all(hosts.map((host) => this.readOne(host)));
+    this.dropEnded();
   }
 
   /** One question to one process; whatever comes of it, the counts that are known stay. */
@@ -86,6 +92,7 @@ export class StatisticsReader {
     const source = getOrInsert(this.sources, host, () => ({
       client: new GrpcClient(host.address, this.context.deps.timers),
       models: new Map(),
+      served: new Set<string>(),
       memoryBytes: 0,
       refusedBy: '',
     }));
@@ -104,31 +111,36 @@ export class StatisticsReader {
   /** Takes over an answer: counts of each version, and the memory of the process as a whole. */
   private take(source: Source, process: string, models: readonly ModelStatistics[]): void {
     source.memoryBytes = models.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
-    const served = new Set(models.map(({ name, version }) => keyOf(name, version)));
+    source.served = new Set(models.map(({ name, version }) => keyOf(name, version)));
     for (const { name, version, counts, lastInferenceMs } of models) {
-      const known = getOrInsert(source.models, keyOf(name, version), () => ({
+      const key = keyOf(name, version);
+      this.lastServed.delete(key);
+      this.lastServed.add(key);
+      const known = getOrInsert(source.models, key, () => ({
         ...{ name, version, total: new StatisticsTotal(), lastInferenceMs },
       }));
       known.total.take(process, counts);
       known.lastInferenceMs = Math.max(known.lastInferenceMs, lastInferenceMs);
     }
-    dropOldest(source.models, (key) => served.has(key));
   }
 
-  /** The server is gone; its counts stay. */
+  /** Leaves {@link MOST_ENDED} of the versions that no process serves. One that does not answer serves what it did. */
+  private dropEnded(): void {
+    const sources = [...this.sources.values()];
+    const served = new Set(sources.flatMap((source) => [...source.served]));
+    const ended = [...this.lastServed].filter((key) => !served.has(key));
+    for (const key of ended.slice(0, Math.max(0, ended.length - MOST_ENDED))) {
+      this.lastServed.delete(key);
+      this.ended.delete(key);
+      for (const { models } of sources) models.delete(key);
+    }
+  }
+
+  /** The server is gone, and its memory; its counts stay. */
   private fold(host: ModelHost, source: Source): void {
     source.client.close();
     this.sources.delete(host);
-    for (const each of statisticsOf(source)) {
-      const key = keyOf(each.name, each.version);
-      const before = this.ended.get(key);
-      // The end of the map is what ended last.
-      this.ended.delete(key);
-      if (before !== undefined) this.ended.set(key, before);
-      add(this.ended, each);
-    }
-    const others = [...this.sources.values()];
-    dropOldest(this.ended, (key) => others.some(({ models }) => models.has(key)));
+    for (const each of statisticsOf(source)) add(this.ended, { ...each, memoryBytes: 0 });
   }
 
   /** Each version of each model. Its memory is that of the processes that serve it now. */
@@ -147,11 +159,12 @@ export class StatisticsReader {
   }
 }
 
-/** The memory of a process counts once, with the first of its models, as the server tells it. */
-function statisticsOf({ models, memoryBytes }: Source): ModelStatistics[] {
-  return [...models.values()].map(({ name, version, total, lastInferenceMs }, i) => ({
+/** The memory of a process counts once, with the first of the models that it serves, as the server tells it. */
+function statisticsOf({ models, served, memoryBytes }: Source): ModelStatistics[] {
+  const [first] = served;
+  return [...models].map(([key, { name, version, total, lastInferenceMs }]) => ({
     ...{ name, version, lastInferenceMs, counts: total.counts },
-    memoryBytes: i === 0 ? memoryBytes : 0,
+    memoryBytes: key === first ? memoryBytes : 0,
   }));
 }
 
@@ -167,12 +180,6 @@ function add(sum: Map<string, ModelStatistics>, each: ModelStatistics): void {
       counts: addCounts(known.counts, each.counts),
       memoryBytes: known.memoryBytes + each.memoryBytes,
     });
-}
-
-/** Leaves {@link MOST_ENDED} of the entries that are not served: those which were set last. */
-function dropOldest(known: Map<string, unknown>, isServed: (key: string) => boolean): void {
-  const ended = [...known.keys()].filter((key) => !isServed(key));
-  for (const key of ended.slice(0, Math.max(0, ended.length - MOST_ENDED))) known.delete(key);
 }
 
 function keyOf(name: string, version: string): string {

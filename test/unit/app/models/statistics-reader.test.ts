@@ -67,6 +67,25 @@ describe('the reader of statistics', () => {
     assert.deepEqual([runs(), reader.memory()], [4, []]);
   });
 
+  it('counts the memory of a process with what it serves, for as long as it is there', async () => {
+    const { backend } = await serve(3);
+    await reader.read();
+    const next = { name: 'digits', version: '3', lastInferenceMs: 0, counts: new Map(), memoryBytes: 500 };
+    backend.answer = (stream) => void stream.reply(grpcMessage(encodeStatistics([next])));
+    const memory = (): unknown[] => reader.statistics().map((each) => [each.version, each.memoryBytes]);
+    await reader.read();
+    assert.deepEqual(memory(), [
+      ['2', 0],
+      ['3', 500],
+    ]);
+    hosts.pop();
+    await reader.read();
+    assert.deepEqual(memory(), [
+      ['2', 0],
+      ['3', 0],
+    ]);
+  });
+
   it('asks every five seconds, and only what serves', async () => {
     const { backend, report } = await serve(3);
     reader.start();
@@ -116,7 +135,9 @@ describe('the reader of statistics', () => {
       });
       backend.answer = (stream) => void stream.reply(grpcMessage(encodeStatistics(models)));
     };
-    const last32 = Array.from({ length: 32 }, (_, i) => `${i + 8}`);
+    const numbers = (from: number, to: number): string[] =>
+      Array.from({ length: to - from + 1 }, (_, i) => `${from + i}`);
+    const last32 = numbers(8, 39);
 
     it('keeps the last 32 of a process, and what it serves', async () => {
       const { backend } = await serve(0);
@@ -144,6 +165,46 @@ describe('the reader of statistics', () => {
       assert.deepEqual(versions(), ['1', ...last32]);
       const first = reader.statistics().find(({ version }) => version === '1');
       assert.equal(first!.counts.get('execution_count'), 2, 'what both have counted');
+    });
+
+    it('takes nothing from the sum of a version that has ended at one process and is served by another', async () => {
+      const [one, other] = [await serve(0), await serve(0)];
+      saysVersions(one.backend, 1, 40);
+      saysVersions(other.backend, 1, 1);
+      await reader.read();
+      saysVersions(one.backend, 41, 41);
+      await reader.read();
+      assert.deepEqual(versions(), ['1', ...numbers(9, 41)]);
+      const first = reader.statistics().find(({ version }) => version === '1');
+      assert.equal(first!.counts.get('execution_count'), 2);
+    });
+
+    it('drops the one that was served longest ago, not the one that was seen first', async () => {
+      const { backend } = await serve(0);
+      for (const [from, to] of [
+        [1, 33],
+        [1, 1],
+        [34, 34],
+      ] as const) {
+        saysVersions(backend, from, to);
+        await reader.read();
+      }
+      assert.deepEqual(versions(), ['1', ...numbers(3, 34)]);
+    });
+
+    it('drops it at every process at once, also at those that are gone', async () => {
+      const [{ backend }, gone] = [await serve(0), await serve(0)];
+      for (const each of [backend, gone.backend]) saysVersions(each, 1, 1);
+      await reader.read();
+      hosts.pop();
+      for (const [from, to] of [
+        [2, 33],
+        [34, 34],
+      ] as const) {
+        saysVersions(backend, from, to);
+        await reader.read();
+      }
+      assert.deepEqual(versions(), numbers(2, 34));
     });
   });
 });
