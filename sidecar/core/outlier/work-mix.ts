@@ -15,8 +15,6 @@ export class WorkMix {
   private readonly costs: readonly number[];
   /** By class, whether a single endpoint has calls of it. */
   private readonly isLone: readonly boolean[];
-  /** By endpoint, the work of each class, ms. */
-  private readonly work: readonly Float64Array[];
   /** By endpoint, the part of each class, 0 to 1. */
   private readonly shares: readonly Float64Array[];
 
@@ -29,11 +27,11 @@ export class WorkMix {
       row.reduce((least, each) => Math.min(least, each?.medianMs ?? least), Number.POSITIVE_INFINITY),
     );
     this.isLone = byClass.map((row) => row.filter((each) => each !== undefined).length === 1);
-    this.work = Array.from({ length: endpoints }, (_, i) =>
-      Float64Array.from(byClass, (row, c) => (row[i] === undefined ? 0 : row[i].calls * this.costs[c]!)),
-    );
-    this.shares = this.work.map((work) => {
-      const all = sumOf(work);
+    this.shares = Array.from({ length: endpoints }, (_, i) => {
+      const work = Float64Array.from(byClass, (row, c) =>
+        row[i] === undefined ? 0 : row[i].calls * this.costs[c]!,
+      );
+      const all = work.reduce((sum, each) => sum + each, 0);
       return all === 0 ? work : work.map((each) => each / all);
     });
   }
@@ -57,13 +55,14 @@ export class WorkMix {
     return (endpoint, turns) => {
       const timesSlower = byClass[callClass]![endpoint]!.medianMs / costs[callClass]!;
       const divisor = this.loneCalls(endpoint) * 2 < turns ? timesSlower : 1;
-      const work = this.work[endpoint]!.map((each, c) => (isLone[c] ? each / divisor : each));
-      const all = sumOf(work);
+      const own = shares[endpoint]!;
+      let all = 0;
+      for (let c = 0; c < own.length; c += 1) all += isLone[c] ? own[c]! / divisor : own[c]!;
       let beyond = 0;
-      for (let c = 0; c < work.length; c += 1) {
+      for (let c = 0; c < own.length; c += 1) {
         if (c === callClass) continue;
-        const peers = (sums[c]! - shares[endpoint]![c]!) / (endpoints.length - 1);
-        beyond += Math.max(0, work[c]! / all - peers);
+        const share = (isLone[c] ? own[c]! / divisor : own[c]!) / all;
+        beyond += Math.max(0, share - (sums[c]! - own[c]!) / (endpoints.length - 1));
       }
       return beyond;
     };
@@ -76,8 +75,4 @@ export class WorkMix {
       if (this.isLone[c]) calls += this.byClass[c]![endpoint]?.calls ?? 0;
     return calls;
   }
-}
-
-function sumOf(values: Float64Array): number {
-  return values.reduce((sum, each) => sum + each, 0);
 }
