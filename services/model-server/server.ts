@@ -114,7 +114,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     await Promise.all([transport.stop(), rest?.stop()]);
     await loaded;
     // The run of a call whose caller has gone may be under way still.
-    for (const model of models.all()) await drained(model).then(() => model.release());
+    await Promise.all(models.all().map((model) => drained(model).then(() => model.release())));
     await repository.allReleased();
     upstreams.close();
   };

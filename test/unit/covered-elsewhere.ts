@@ -49,7 +49,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/chaos/models/model-server.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/run/run-drill.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/run/session.ts': 'test/e2e/chaos.test.ts',
-  'sidecar/cli/chaos/faults/wire.ts': 'test/e2e/decision-faults.test.ts',
   'sidecar/inbound/inbound-state.ts': 'test/stack/inbound/inbound.test.ts',
   'sidecar/inbound/model-instance.ts': 'test/scenario/models/instances.test.ts',
   'sidecar/config/codecs/collector-url.ts': 'test/unit/config/options/telemetry/traces.test.ts',

@@ -115,7 +115,7 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     means:
       'Calls go on to the addresses of before. New instances are not found, and those that are gone stay listed.',
     steps: [
-      '`npx outrider status` has the reason of each server, and `npx outrider check FILE` asks anew.',
+      '`npx outrider status` has the reason of each server, and `npx outrider check --mesh FILE` asks anew.',
       '`dig +search NAME` from the machine of the sidecar, in Kubernetes from a pod: is the DNS of the cluster alive?',
       'Only AAAA fails: `family: ipv4` of `dns`, where the instances have no IPv6 address.',
     ],

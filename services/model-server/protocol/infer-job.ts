@@ -114,7 +114,8 @@ export class PreparedInfer implements Job {
 
   /** The job has ended, or will never run. Calling it twice is the same. */
   leave(): void {
-    if (this.sequence !== undefined && !this.hasLeft) this.runner.sequences!.leave(this.sequence);
+    const { sequence, sequenceFlags } = this;
+    if (sequence !== undefined && !this.hasLeft) this.runner.sequences!.leave(sequence, sequenceFlags!);
     this.hasLeft = true;
   }
 

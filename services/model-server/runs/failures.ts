@@ -2,6 +2,7 @@
 
 import { messageOf, RpcError, status } from '../rpc.js';
 import type { Job } from './job.js';
+import { NEVER_RAN, unknownSequence } from './sequences.js';
 
 /** INTERNAL with the model's name, unless the model has said what it is. */
 export function toRpcError(job: Job, error: unknown): RpcError {
@@ -33,4 +34,9 @@ export function neverRead({ runner }: Job, forMs: number): RpcError {
     status.UNAVAILABLE,
     `model '${runner.name}' is being unloaded, and no answer of this stream has been read for ${Math.round(forMs)} ms; the stream is ended`,
   );
+}
+
+/** The first request of its sequence never ran, so that there is nothing to build on; undefined: there is. */
+export function sequenceLost({ sequence, runner }: Job): RpcError | undefined {
+  return sequence?.isLost === true ? unknownSequence(runner.name, sequence.id, NEVER_RAN) : undefined;
 }

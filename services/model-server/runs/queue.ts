@@ -1,11 +1,10 @@
-import { RpcError } from '../rpc.js';
-import { deadlinePassed, toRpcError, unsendable } from './failures.js';
+import { RpcError, status } from '../rpc.js';
+import { deadlinePassed, sequenceLost, toRpcError, unsendable } from './failures.js';
 import { Gathering, nextTurn } from './gathering.js';
 import { type Answer, isMoreUrgent, type Job, latestDeadline, placesOf, type Runner } from './job.js';
 import { type JobEnd, Ledger, type QueueCounters } from './ledger.js';
 import { type Later, QueueTimeouts } from './queue-timeouts.js';
 import { NO_RUN_LOG, type RunLog } from './run-log.js';
-import type { Sequence } from './sequences.js';
 import { Streams } from './streams.js';
 import { type Lane, Turns } from './turns.js';
 
@@ -41,6 +40,8 @@ export class InferenceQueue {
   private readonly alone = new WeakSet<Job>();
   /** Jobs whose caller has gone while they ran. */
   private readonly gone = new WeakSet<Job>();
+  /** Jobs that run, or stream: no other request of their sequence does meanwhile. */
+  private readonly occupying = new WeakSet<Job>();
   /** Runs under way of models that may have several. */
   private readonly underWay = new Map<Runner, number>();
   /** Models all of whose jobs wait for a run of their own sequence to end. */
@@ -170,22 +171,28 @@ export class InferenceQueue {
       this.timeouts.remove(job);
       batch.push(job);
       rows += placesOf(job);
-      if (job.sequence !== undefined) occupy(job.sequence);
+      this.occupy(job);
       if (rows < key.maxBatch && !this.alone.has(job) && job.streams === undefined) continue;
       at++;
       break;
     }
     items.splice(kept, at - kept);
-    for (const { job, problem } of late) this.expire(job, problem);
-    // Told of one that was late, the caller may have ended others.
-    return late.length === 0 ? batch : batch.filter((job) => !this.hasBeenLeft(job));
+    for (const { job, problem } of late) this.refuse(job, problem);
+    // Told of one that was late, the caller may have ended others; and it may have been the first of a sequence.
+    const running = late.length === 0 ? batch : batch.filter((job) => this.mayStillRun(job));
+    for (const { sequence } of running) if (sequence !== undefined) sequence.hasRun = true;
+    return running;
   }
 
-  private hasBeenLeft(job: Job): boolean {
-    if (!this.gone.has(job)) return false;
-    this.counters.withdrawn++;
-    void this.streams.close(job, 'cancelled');
-    return true;
+  private mayStillRun(job: Job): boolean {
+    if (this.gone.has(job)) {
+      this.counters.withdrawn++;
+      void this.streams.close(job, 'cancelled');
+      return false;
+    }
+    const lost = sequenceLost(job);
+    if (lost !== undefined) this.refuse(job, lost);
+    return lost === undefined;
   }
 
   private joins(batch: readonly Job[], rows: number, job: Job): boolean {
@@ -202,15 +209,15 @@ export class InferenceQueue {
   /** Why the job may not run (on); undefined: it may. */
   private lateness(job: Job, wallNow: number): RpcError | undefined {
     if (job.deadlineMs <= wallNow) return deadlinePassed(this.streams.has(job) ? 'begun' : 'not begun');
-    return this.timeouts.hasPassed(job) ? this.timeouts.refusal(job) : undefined;
+    return this.timeouts.hasPassed(job) ? this.timeouts.refusal(job) : sequenceLost(job);
   }
 
   private timedOut(job: Job): void {
-    if (this.turns.remove(job.runner, job)) this.expire(job, this.timeouts.refusal(job));
+    if (this.turns.remove(job.runner, job)) this.refuse(job, this.timeouts.refusal(job));
   }
 
-  private expire(job: Job, error: RpcError): void {
-    if (!this.streams.has(job)) this.ledger.expired(job);
+  private refuse(job: Job, error: RpcError): void {
+    if (error.code === status.DEADLINE_EXCEEDED && !this.streams.has(job)) this.ledger.expired(job);
     void this.streams.close(job, 'fail', error);
   }
 
@@ -280,9 +287,16 @@ export class InferenceQueue {
     if (!this.working) void this.work();
   }
 
-  /** The next request of its sequence may run. */
-  private release(job: Job): void {
+  /** No other request of its sequence runs before its end. */
+  private occupy(job: Job): void {
     if (job.sequence === undefined) return;
+    this.occupying.add(job);
+    job.sequence.busy = true;
+  }
+
+  /** The next request of its sequence may run, where this was the one that did: one that only waited takes no place from it. */
+  private release(job: Job): void {
+    if (job.sequence === undefined || !this.occupying.delete(job)) return;
     job.sequence.busy = false;
     this.held.delete(job.runner);
   }
@@ -298,11 +312,6 @@ export class InferenceQueue {
       this.turns.charge(runner, (this.runNow() - began) / (1 + (this.underWay.get(runner) ?? 0)));
     }
   }
-}
-
-function occupy(sequence: Sequence): void {
-  sequence.busy = true;
-  sequence.hasRun = true;
 }
 
 function runtimeTimer(ms: number, then: () => void): () => void {

@@ -19,6 +19,8 @@ export interface Sequence {
   busy: boolean;
   /** A request of it has run, or runs: before that there is no state that another could build on. */
   hasRun: boolean;
+  /** Its first request never ran: those that wait behind it are refused. */
+  isLost: boolean;
   lastMs: number;
 }
 
@@ -41,6 +43,19 @@ export interface SequenceFlags {
 const LEAST_IDLE_MS = 1000;
 /** How many ids of sequences that ended are remembered with the reason. */
 const REMEMBERED = 1000;
+
+const FRESH = { busy: false, hasRun: false, isLost: false };
+/** Why requests that waited behind it are not run. */
+export const NEVER_RAN = 'its first request never ran';
+
+/** What is said to a request whose sequence is not here. */
+export function unknownSequence(model: string, id: string, why: string): RpcError {
+  return new RpcError(
+    status.FAILED_PRECONDITION,
+    `model '${model}': sequence '${id}' is not known: ${why}; expected sequence_start on its first request`,
+    { 'outrider-sequence': 'lost' },
+  );
+}
 
 /** In the order of their last request, the oldest first. */
 export class Sequences {
@@ -74,7 +89,7 @@ export class Sequences {
         );
       if (sequence === undefined) this.makeRoom();
       else if (sequence.ending) this.counts.ended += 1;
-      sequence = { id, state: undefined, ending: false, pending: 0, busy: false, hasRun: false, lastMs: 0 };
+      sequence = { id, state: undefined, ending: false, pending: 0, ...FRESH, lastMs: 0 };
       this.counts.started += 1;
     } else if (sequence === undefined || sequence.ending) {
       this.counts.lost += 1;
@@ -82,11 +97,7 @@ export class Sequences {
         sequence === undefined
           ? (this.ended.get(id) ?? 'it was never started here, or this process was restarted')
           : 'its last request waits or runs';
-      throw new RpcError(
-        status.FAILED_PRECONDITION,
-        `model '${this.model}': sequence '${id}' is not known: ${why}; expected sequence_start on its first request`,
-        { 'outrider-sequence': 'lost' },
-      );
+      throw unknownSequence(this.model, id, why);
     }
     sequence.pending += 1;
     sequence.ending ||= end;
@@ -94,16 +105,17 @@ export class Sequences {
     return sequence;
   }
 
-  /** The request of the sequence has been answered, or never ran. */
-  leave(sequence: Sequence): void {
+  /** The request of the sequence has been answered, or never ran. @param flags what it said of the sequence. */
+  leave(sequence: Sequence, { start }: Pick<SequenceFlags, 'start'> = { start: false }): void {
     sequence.pending -= 1;
     if (this.live.get(sequence.id) !== sequence) return;
     if (sequence.ending && sequence.pending === 0) {
       this.remove(sequence, 'its last request was answered');
       this.counts.ended += 1;
-    } else if (!sequence.hasRun && sequence.pending === 0)
-      this.remove(sequence, 'its first request never ran');
-    else this.touch(sequence);
+    } else if (!sequence.hasRun && (start || sequence.pending === 0)) {
+      sequence.isLost = true;
+      this.remove(sequence, NEVER_RAN);
+    } else this.touch(sequence);
   }
 
   /** Ends what has been idle for too long. Called with each request, so that nothing needs a timer of its own. */

@@ -72,8 +72,10 @@ export class Streams {
   async close(job: Job, how: JobEnd, error?: RpcError): Promise<void> {
     const answers = this.open.get(job);
     this.open.delete(job);
+    // First, as the next request of its sequence may begin at once.
+    const returned = giveBack(answers);
     this.host.ended(job, how, error);
-    await answers?.return?.().then(undefined, () => undefined);
+    await returned;
   }
 
   /**
@@ -111,5 +113,14 @@ export class Streams {
     job.streams!.onWritable(() => {
       if (this.parked.delete(job)) this.host.again(job);
     });
+  }
+}
+
+/** Tells the model that the stream has ended. Its failure to give back changes nothing for the caller. */
+async function giveBack(answers: AsyncIterator<Answer> | undefined): Promise<void> {
+  try {
+    await answers?.return?.();
+  } catch {
+    // The job has its end already.
   }
 }

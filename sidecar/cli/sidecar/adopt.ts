@@ -120,7 +120,7 @@ class WaitingRoom {
   /** The socket of a service manager (systemd's `.socket` units) is used and given back. @throws Error where it cannot be. */
   private borrowed(name: string, address: Address): Pick<ListenSockets, 'listen' | 'close'> {
     const { sockets } = this;
-    if (sockets.isGiven(name) && address.kind === 'unix')
+    if (sockets.isGiven(name) && (address.kind === 'unix' || sockets.isGivenPath(name)))
       throw new Error('the Unix socket of a service manager is not used before the registration is known');
     return {
       listen: (...args) => sockets.listen(...args),

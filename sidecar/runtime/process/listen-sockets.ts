@@ -1,5 +1,6 @@
-import { closeSync, linkSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, linkSync, readFileSync, readlinkSync, renameSync, rmSync } from 'node:fs';
 import { isIP, type Server } from 'node:net';
+import { attempt } from '../attempt.js';
 
 /** Where a socket listens. */
 export type SocketAddress =
@@ -192,6 +193,12 @@ export class ListenSockets {
     return this.inherited.get(name)?.isGiven === true;
   }
 
+  /** Whether that is a Unix socket, whatever the configured address is. False where the system does not say. */
+  isGivenPath(name: string): boolean {
+    const inherited = this.inherited.get(name);
+    return inherited?.isGiven === true && isUnixSocket(inherited.fd);
+  }
+
   /**
    * Takes the TCP socket that a service manager gave from `server`, for the next `listen` of that name. It stays open meanwhile:
    * `server` answers what still comes, though it counts as closed. A Unix socket cannot pass from one server of Node to another.
@@ -263,6 +270,15 @@ function activated(env: Environment, pid: number): Handed['sockets'] {
     sockets[name] = { fd: FIRST_FD + i, isGiven: true };
   }
   return sockets;
+}
+
+/** By what Linux says of open descriptors (proc_pid_fd(5), unix(7)). */
+function isUnixSocket(fd: number): boolean {
+  const inode = attempt(() => /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1], undefined);
+  if (inode === undefined) return false;
+  return attempt(() => readFileSync('/proc/self/net/unix', 'utf8'), '')
+    .split('\n')
+    .some((line) => line.split(/ +/)[6] === inode);
 }
 
 function listenOn(server: Server, inherited: Inherited | undefined, begun: Open): Promise<SocketAddress> {

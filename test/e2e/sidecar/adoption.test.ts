@@ -1,5 +1,6 @@
 /** Sidecars of registrations that something else has made, with a real Consul: `sidecar_service`, as Nomad writes it too. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { Load } from '../../drills/faults/load.js';
@@ -149,7 +150,7 @@ describe('An adopted registration', function () {
   /** Starts a sidecar whose admin socket is made by something else at `port`, as systemd's `.socket` units do it. */
   async function startWithSocket(name: string, port: number, file: SidecarFile): Promise<SidecarProcess> {
     const given = createServer();
-    await new Promise<void>((resolve) => given.listen(port, '127.0.0.1', resolve));
+    await once(given.listen(port, '127.0.0.1'), 'listening');
     const { fd } = (given as unknown as { readonly _handle: { readonly fd: number } })._handle;
     return SidecarProcess.start(await bench.write(name, file), {
       name,
@@ -164,9 +165,9 @@ describe('An adopted registration', function () {
   }
 
   it('is waited for while the agent is away, and served when it is back, at the socket of a service manager too', async () => {
-    const admin = await freePort();
     await web.stop(20_000);
     await consul.kill();
+    const admin = await freePort();
     // The port of the file is another one: what answers at `admin` has the socket.
     const started = startWithSocket('late', admin, adopting('w1'));
     let ended: Error | undefined;

@@ -430,6 +430,8 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
     call.on('error', () => {}).write(counting(1));
     await hasBegun;
     call.cancel();
+    // Its connection ends too, so that nothing but the run is left to wait for.
+    harness.client.close();
     const stopping = harness.server.stop();
     for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
     gate.release();

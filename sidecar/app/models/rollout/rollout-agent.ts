@@ -102,7 +102,7 @@ export class RolloutAgent {
     const { repository, lives } = this.deps;
     if (this.isFollowing || this.isClosed || this.isUnderWay) return;
     const fresh = repository.newcomer((each) => lives.whyRejected(each) !== undefined);
-    if (fresh === undefined || (this.hasFailed(fresh) && !lives.isMended(fresh))) return;
+    if (fresh === undefined || (this.hasFailed(fresh) && !this.isMended(fresh))) return;
     this.isFollowing = true;
     const answer = await this.begin(fresh.name, fresh.version, {});
     this.isFollowing = false;
@@ -115,6 +115,11 @@ export class RolloutAgent {
   private hasFailed({ name, version }: Revision): boolean {
     const { record } = this;
     return record?.model === name && record.version === version && record.state !== 'done';
+  }
+
+  /** Its files are others than those that were rejected here. What an operator has stopped is not begun again without a command. */
+  private isMended(fresh: Revision): boolean {
+    return this.record?.state !== 'aborted' && this.deps.lives.isMended(fresh);
   }
 
   /** Pauses, resumes or aborts what is under way. Never rejects. */

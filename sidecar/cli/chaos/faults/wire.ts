@@ -128,6 +128,9 @@ class Flow {
   private filledMs = performance.now();
   private isOver = false;
   private isLosing = false;
+  /** Pieces on their way, the oldest first: what is sent after them waits for them, whatever the fault is by then. */
+  private readonly late: Buffer[] = [];
+  private hasEnded = false;
 
   constructor(
     private readonly from: Socket,
@@ -135,7 +138,10 @@ class Flow {
     private readonly wire: Wire,
   ) {
     from.on('readable', () => this.pump());
-    from.once('end', () => to.end());
+    from.once('end', () => {
+      this.hasEnded = true;
+      if (this.late.length === 0) to.end();
+    });
     to.on('drain', () => this.pump());
   }
 
@@ -144,7 +150,7 @@ class Flow {
     if (this.isLosing) while (this.from.read() !== null);
     if (this.isOver || this.isLosing || this.to.destroyed || this.to.writableNeedDrain) return;
     const { fault } = this.wire;
-    if (fault.kind === 'dark') return;
+    if (fault.kind === 'dark' || (fault.kind !== 'late' && this.late.length > 0)) return;
     const waitMs = this.pausedUntilMs - performance.now();
     if (waitMs > 0) return this.later(waitMs);
     const size = fault.kind === 'narrow' ? this.fill(fault.bytesPerSecond) : undefined;
@@ -184,10 +190,15 @@ class Flow {
     return Math.floor(this.allowance);
   }
 
-  /** Pieces keep their order: each waits for the same time. */
+  /** Pieces keep their order: each timer writes the oldest. */
   private writeLater(piece: Buffer, ms: number): void {
+    this.late.push(piece);
     setTimeout(() => {
-      if (!this.to.destroyed && !this.to.writableEnded) this.to.write(piece);
+      const oldest = this.late.shift()!;
+      if (!this.to.destroyed && !this.to.writableEnded) this.to.write(oldest);
+      if (this.late.length > 0) return;
+      if (this.hasEnded) this.to.end();
+      else this.pump();
     }, ms).unref();
   }
 

@@ -20,7 +20,10 @@ export function ejectionsOf(marks: readonly MarkRecord[]): readonly Ejection[] {
   return spans(marks, 'ejected', 'restored');
 }
 
-/** Times between a mark that begins something at a replica and one that ends it. */
+/**
+ * Times between a mark that begins something at a replica and one that ends it, in the order in which they were noted: what is seen
+ * at one look and is over at the next may have an end that lies before its begin, as both are bounds (run/observer.ts).
+ */
 function spans(
   marks: readonly MarkRecord[],
   begin: MarkRecord['kind'],
@@ -28,12 +31,12 @@ function spans(
 ): readonly Ejection[] {
   const open = new Map<string, number>();
   const found: Ejection[] = [];
-  for (const { kind, replica, atMs } of [...marks].sort((a, b) => a.atMs - b.atMs)) {
+  for (const { kind, replica, atMs } of marks) {
     if (replica === undefined) continue;
     const fromMs = open.get(replica);
     if (kind === begin && fromMs === undefined) open.set(replica, atMs);
     if (kind !== end || fromMs === undefined) continue;
-    found.push({ replica, fromMs, toMs: atMs });
+    found.push({ replica, fromMs, toMs: Math.max(fromMs, atMs) });
     open.delete(replica);
   }
   for (const [replica, fromMs] of open) found.push({ replica, fromMs, toMs: Number.POSITIVE_INFINITY });

@@ -97,6 +97,28 @@ describe('listening sockets by name', () => {
     await assert.rejects(answerAt(port), /ECONNREFUSED/);
   });
 
+  it('are Unix sockets or not by what they are, not by what the file says', async () => {
+    const path = join(scratch.path, 'given');
+    const [atPath, atPort] = [named('a'), named('b')];
+    await new Promise<void>((resolve) => atPath.listen(path, resolve));
+    await new Promise<void>((resolve) => atPort.listen(0, '127.0.0.1', resolve));
+    const fdOf = (server: unknown) => (server as { readonly _handle: { readonly fd: number } })._handle.fd;
+    const sockets = new ListenSockets({
+      holdBack: false,
+      sockets: {
+        admin: { fd: fdOf(atPath), isGiven: true },
+        observe: { fd: fdOf(atPort), isGiven: true },
+        inbound: { fd: fdOf(atPath) },
+      },
+    });
+    const isLinux = process.platform === 'linux';
+    assert.deepEqual(
+      ['admin', 'observe', 'inbound', 'none'].map((name) => sockets.isGivenPath(name)),
+      [isLinux, false, false, false],
+    );
+    for (const server of [atPath, atPort]) server.close();
+  });
+
   it('that no service manager gave are not given back', async () => {
     const sockets = new ListenSockets();
     const server = named('mine');

@@ -15,7 +15,7 @@ import {
 } from './counts.js';
 import { latenciesOf, mainModel, quantile } from './latency.js';
 import { detectedAfter, ejectedAfter, faultBegin, firstGoodAfter } from './moments.js';
-import { recoveredAfter } from './recovery.js';
+import { recoveriesOf } from './recovery.js';
 import { type Span, type Spread, spreadOf } from './span.js';
 
 /** Of one run. */
@@ -27,6 +27,7 @@ interface RunFigures {
   readonly ejectMs: Span;
   readonly firstGoodMs: Span;
   readonly recoveryMs: Span;
+  readonly recoveryLessOneMs: Span;
   readonly p50Ms: number | undefined;
   readonly p99Ms: number | undefined;
   readonly extraAttempts: number | undefined;
@@ -56,6 +57,8 @@ export interface ArmFigures {
   readonly ejectMs: TimeFigure;
   readonly firstGoodMs: TimeFigure;
   readonly recoveryMs: TimeFigure;
+  /** The same with one bad call of each run left out. */
+  readonly recoveryLessOneMs: TimeFigure;
   readonly p50Ms: TimeFigure;
   readonly p99Ms: TimeFigure;
   /** Share of the calls; median of the runs. Undefined where nothing counts them. */
@@ -84,7 +87,7 @@ function armFigures(runs: readonly ArmRun[]): ArmFigures {
   const stopped = runs.find((run) => run.stopped !== undefined)?.stopped;
   const counts = each.map(({ counts }) => counts).reduce(sumOf);
   const spread = (
-    key: 'detectMs' | 'ejectMs' | 'firstGoodMs' | 'recoveryMs' | 'p50Ms' | 'p99Ms',
+    key: 'detectMs' | 'ejectMs' | 'firstGoodMs' | 'recoveryMs' | 'recoveryLessOneMs' | 'p50Ms' | 'p99Ms',
   ): TimeFigure => spreadOf(each.map((figures) => figures[key]));
   return {
     drill,
@@ -101,6 +104,7 @@ function armFigures(runs: readonly ArmRun[]): ArmFigures {
     ejectMs: spread('ejectMs'),
     firstGoodMs: spread('firstGoodMs'),
     recoveryMs: spread('recoveryMs'),
+    recoveryLessOneMs: spread('recoveryLessOneMs'),
     p50Ms: spread('p50Ms'),
     p99Ms: spread('p99Ms'),
     extraAttempts: medianOf(each.map(({ extraAttempts }) => extraAttempts)),
@@ -118,6 +122,7 @@ function runFigures(run: ArmRun): RunFigures {
   const model = mainModel(load);
   const latencies = latenciesOf(load.filter((call) => call.model === model && call.startMs >= beginMs));
   const { cpuMs, calls } = run;
+  const { whole: recoveryMs, lessOne: recoveryLessOneMs } = recoveriesOf(run);
   return {
     counts: countCalls(load),
     duplicated: duplicatesIn(run),
@@ -125,7 +130,7 @@ function runFigures(run: ArmRun): RunFigures {
     detectMs: detectedAfter(run),
     ejectMs: ejectedAfter(run),
     firstGoodMs: firstGoodAfter(run),
-    recoveryMs: recoveredAfter(run),
+    ...{ recoveryMs, recoveryLessOneMs },
     p50Ms: quantile(latencies, 0.5),
     p99Ms: quantile(latencies, 0.99),
     extraAttempts: extraAttemptsIn(run),

@@ -24,8 +24,20 @@ const LEAST_CALLS_BEFORE = 20;
  * was meanwhile counts in neither: it holds up calls of every arm, and is no work of any.
  */
 export function recoveredAfter(run: ArmRun): Span {
+  return recoveriesOf(run).whole;
+}
+
+/** When the service is as it was before. */
+export interface Recoveries {
+  readonly whole: Span;
+  /** The same with one bad call left out, the one that makes it shortest: a difference that one call makes is chance. */
+  readonly lessOne: Span;
+}
+
+/** Both times of {@link recoveredAfter}. */
+export function recoveriesOf(run: ArmRun): Recoveries {
   const beginMs = faultBegin(run.marks);
-  if (beginMs === undefined) return undefined;
+  if (beginMs === undefined) return { whole: undefined, lessOne: undefined };
   const calls = loadOf(run);
   const tookMs = timeOf(run);
   const limits = slowLimits(
@@ -33,7 +45,7 @@ export function recoveredAfter(run: ArmRun): Span {
     tookMs,
   );
   const count = Math.max(1, Math.ceil((run.seconds * 1_000 - beginMs) / RECOVERY_WINDOW_MS));
-  const windows = Array.from({ length: count }, () => ({ calls: 0, slow: 0, bad: 0 }));
+  const windows: Window[] = Array.from({ length: count }, () => ({ calls: 0, slow: 0, bad: 0 }));
   for (const call of calls) {
     if (call.endMs < beginMs) continue;
     const sinceMs = Math.max(0, call.startMs - beginMs);
@@ -42,8 +54,20 @@ export function recoveredAfter(run: ArmRun): Span {
     if (endOf(call) !== 'right') window.bad += 1;
     else if (tookMs(call) > limits[call.model]) window.slow += 1;
   }
-  const last = windows.findLastIndex((window) => window.bad > 0 || window.slow > window.calls * SLOW_SHARE);
-  return last === count - 1 ? 'never' : (last + 1) * RECOVERY_WINDOW_MS;
+  const isGood = ({ calls, slow, bad }: Window): boolean => bad === 0 && slow <= calls * SLOW_SHARE;
+  const last = windows.findLastIndex((window) => !isGood(window));
+  const endOfWindow = (at: number): Span => (at === count - 1 ? 'never' : (at + 1) * RECOVERY_WINDOW_MS);
+  const whole = endOfWindow(last);
+  if (windows[last]?.bad !== 1) return { whole, lessOne: whole };
+  windows[last].bad = 0;
+  return { whole, lessOne: endOfWindow(windows.findLastIndex((window) => !isGood(window))) };
+}
+
+/** Of the calls that began within it. */
+interface Window {
+  calls: number;
+  slow: number;
+  bad: number;
 }
 
 /** Time of a call without the greatest lateness of the clients' event loop within it, ms. */

@@ -20,7 +20,7 @@ export interface Comparison {
 const DEVIATIONS = 2;
 
 /** The rule in words, for the page. */
-export const COMPARISON_RULE = `Outrider is compared with each other arm by failed + wrong + duplicated calls, and where these are level by the time to full recovery. Calls are level when the ranges of repeated runs overlap, or when the counts differ by at most twice the square root of their sum (${DEVIATIONS} standard deviations of chance). Recoveries are level when the ranges overlap or the medians differ by at most ${RECOVERY_WINDOW_MS} ms, which is the resolution of that time.`;
+export const COMPARISON_RULE = `Outrider is compared with each other arm by failed + wrong + duplicated calls, and where these are level by the time to full recovery. Calls are level when the ranges of repeated runs overlap, or when the counts differ by at most twice the square root of their sum (${DEVIATIONS} standard deviations of chance). Recoveries are level when the medians differ by at most ${RECOVERY_WINDOW_MS} ms, which is the resolution of that time, or when the ranges overlap, each of which begins where the shortest one would be without one of its bad calls: what a single call decides is chance.`;
 
 /** @param own figures of Outrider; `other` those of another arm in the same drill. */
 export function compare(own: ArmFigures, other: ArmFigures): Comparison {
@@ -51,13 +51,18 @@ function compareCalls(own: ArmFigures, other: ArmFigures): number {
 }
 
 /** Below 0 where `own` is back sooner, 0 where they are level or one of them has no marked fault. */
-function compareRecovery({ recoveryMs: own }: ArmFigures, { recoveryMs: other }: ArmFigures): number {
+function compareRecovery(ofOwn: ArmFigures, ofOther: ArmFigures): number {
+  const { recoveryMs: own } = ofOwn;
+  const { recoveryMs: other } = ofOther;
   if (own === undefined || other === undefined) return 0;
   const [ownMs, otherMs] = [spanOrder(own.median), spanOrder(other.median)];
   if (ownMs === otherMs || Math.abs(ownMs - otherMs) <= RECOVERY_WINDOW_MS) return 0;
-  // A single run has no range: its two ends are one value.
-  if (overlap([own.least, own.most].map(spanOrder), [other.least, other.most].map(spanOrder))) return 0;
-  return ownMs - otherMs;
+  return overlap(rangeOf(ofOwn), rangeOf(ofOther)) ? 0 : ownMs - otherMs;
+}
+
+/** From the shortest recovery without one bad call to the longest. */
+function rangeOf({ recoveryMs, recoveryLessOneMs = recoveryMs }: ArmFigures): readonly number[] {
+  return [recoveryLessOneMs!.least, recoveryMs!.most].map(spanOrder);
 }
 
 /** Whether the ranges of both share a value. */

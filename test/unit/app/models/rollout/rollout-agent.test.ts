@@ -46,11 +46,15 @@ describe('a replica that follows its directory', () => {
   afterEach(() => agent.stop());
 
   /** The last rollout of this version was rejected, at whichever replica; this one has read that. */
-  const rejected = async (model: string, version: string): Promise<void> => {
+  const rejected = async (
+    model: string,
+    version: string,
+    end: 'rejected' | 'aborted' = 'rejected',
+  ): Promise<void> => {
     const plan = { service: 'mine', model, version, from: '1', instances: ['mine-2'], settings: SETTINGS };
     const made = beginRollout(undefined, plan, 0);
     assert.ok('record' in made);
-    const { end, ...record } = goBack(made.record, 'rejected', 'mine-2: the golden output differs');
+    const { end: _, ...record } = goBack(made.record, end, 'mine-2: the golden output differs');
     assert.ok(await store.write({ ...record, state: end }, undefined, 'command'));
     await agent.tick();
   };
@@ -90,5 +94,15 @@ describe('a replica that follows its directory', () => {
     listed = [mended];
     await agent.follow();
     assert.equal(underWay(), 'digits 2');
+  });
+
+  it('does not begin again what an operator has aborted, whatever was rejected here before', async () => {
+    const facts = { load: 'failed', processes: [], isHeld: true, isProven: false, suspicion: '' } as const;
+    const why = 'the golden output differs';
+    lives.observe(revision('digits', '2', 'bad'), { ...facts, rejection: why }, why);
+    await rejected('digits', '2', 'aborted');
+    listed = [revision('digits', '2', 'mended')];
+    await agent.follow();
+    assert.equal(underWay(), '');
   });
 });

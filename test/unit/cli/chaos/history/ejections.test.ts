@@ -45,6 +45,16 @@ describe('calls at an ejected endpoint', () => {
     );
   });
 
+  it('have no length where the end was noted next, and may lie before the begin', () => {
+    assert.deepEqual(
+      ejectionsOf([mark(43, 'ejected'), mark(39, 'restored'), mark(90, 'ejected', 'digits-1')]),
+      [
+        { replica: 'digits-2', fromMs: 43, toMs: 43 },
+        { replica: 'digits-1', fromMs: 90, toMs: Number.POSITIVE_INFINITY },
+      ],
+    );
+  });
+
   it('are found beyond the bound, and not within it, after the end, or before', () => {
     const run = runOf(
       [...EJECTED, mark(4_000, 'restored')],

@@ -22,7 +22,16 @@ function executor(code: Partial<ModelCode> = {}, released: string[] = []) {
 }
 
 const sequenceOf = (id: string) => {
-  return { id, state: undefined as unknown, ending: false, pending: 1, busy: true, hasRun: true, lastMs: 0 };
+  return {
+    id,
+    state: undefined as unknown,
+    ending: false,
+    pending: 1,
+    busy: true,
+    hasRun: true,
+    isLost: false,
+    lastMs: 0,
+  };
 };
 
 function job(value: number, more: Partial<ExecutedJob> = {}): ExecutedJob {

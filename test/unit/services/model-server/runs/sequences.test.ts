@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { status } from '@grpc/grpc-js';
 import type { RpcError } from '../../../../../services/model-server/rpc.js';
+import type { Answer, Job, Runner } from '../../../../../services/model-server/runs/job.js';
 import { Sequences } from '../../../../../services/model-server/runs/sequences.js';
+import { Gate, jobOf, QueueBench, runnerOf } from '../../../../kit/service/queue-jobs.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
 describe('the sequences of a model', () => {
@@ -60,10 +62,9 @@ describe('the sequences of a model', () => {
     const { all, enter } = sequences();
     const first = all.enter({ id: 'a', start: true, end: false });
     const second = all.enter({ id: 'a', start: false, end: false });
-    all.leave(first);
-    assert.equal(all.size, 1, 'another of them waits');
+    all.leave(first, { start: true });
+    assert.deepEqual([all.size, second.isLost], [0, true], 'the one that waits has nothing to build on');
     all.leave(second);
-    assert.equal(all.size, 0);
     assert.throws(
       () => enter('a'),
       refused(status.FAILED_PRECONDITION, /'a' is not known: its first request never ran; expected/),
@@ -135,5 +136,92 @@ describe('the sequences of a model', () => {
     assert.deepEqual([all.size, all.counts.evicted], [100, 9900]);
     assert.throws(() => call('5'), /never started here/, 'the oldest reasons are forgotten');
     assert.throws(() => call('9899'), /gave way/);
+  });
+});
+
+describe('requests of one sequence in the inference queue', () => {
+  const QUEUE_TIMEOUT_MS = 5;
+
+  /** A model that is at work for another caller, and the first two requests of a sequence behind that run. */
+  function behindRun(more: Partial<Runner> = {}) {
+    const bench = new QueueBench();
+    const gate = new Gate();
+    let runs = 0;
+    const runner = runnerOf({
+      execute: async (jobs) => {
+        if (runs++ === 0) await gate.wait();
+        return jobs.map(({ inputs }): Answer => ({ outputs: [inputs[0]!] }));
+      },
+      ...more,
+    });
+    const all = new Sequences('m', { idleMs: 1e9, max: 10 }, () => bench.clock.now());
+    const request = (value: number, start: boolean, timeout: Partial<Job> = {}) => {
+      const sequence = all.enter({ id: 'q', start, end: false });
+      const job = jobOf(runner, value, { sequence, ...timeout });
+      const { done } = job;
+      Object.assign(job, {
+        done: (...args: Parameters<Job['done']>) => {
+          done(...args);
+          all.leave(sequence, { start });
+        },
+      });
+      return job;
+    };
+    bench.submit(jobOf(runner, 1));
+    return { bench, gate, runner, request };
+  }
+
+  it('are refused when the first of them waited for too long: they would be answered out of no context', async () => {
+    const { bench, gate, runner, request } = behindRun();
+    const first = request(2, true, { queueTimeoutMs: QUEUE_TIMEOUT_MS });
+    const second = request(3, false);
+    bench.submit(first, second);
+    await bench.settle();
+    bench.clock.advance(QUEUE_TIMEOUT_MS);
+    gate.release();
+    await bench.settle();
+    assert.deepEqual([first.errors[0]!.code, second.answered], [status.DEADLINE_EXCEEDED, []]);
+    assert.equal(second.errors[0]!.code, status.FAILED_PRECONDITION);
+    assert.match(second.errors[0]!.message, /'q' is not known: its first request never ran/);
+    assert.deepEqual([bench.queue.counters.expired, runner.stats.pending], [1, 0]);
+  });
+
+  it('are refused too where that is found as they are about to run', async () => {
+    const { bench, gate, request } = behindRun();
+    const first = request(2, true, { deadlineMs: bench.clock.wallNow() + 5 });
+    const second = request(3, false);
+    bench.submit(first, second);
+    await bench.settle();
+    bench.clock.advance(5);
+    gate.release();
+    await bench.settle();
+    assert.deepEqual([first.errors[0]!.code, second.answered], [status.DEADLINE_EXCEEDED, []]);
+    assert.equal(second.errors[0]!.code, status.FAILED_PRECONDITION);
+  });
+
+  it('never run beside each other, though one that waits is withdrawn', async () => {
+    const bench = new QueueBench();
+    const gate = new Gate();
+    const begun: number[] = [];
+    const runner = runnerOf({
+      concurrency: 2,
+      execute: async (jobs) => {
+        begun.push(Number(jobs[0]!.inputs[0]!.data[0]));
+        if (begun.length === 1) await gate.wait();
+        return jobs.map(({ inputs }): Answer => ({ outputs: [inputs[0]!] }));
+      },
+    });
+    const all = new Sequences('m', { idleMs: 1e9, max: 10 }, () => bench.clock.now());
+    const jobs = [1, 2, 3].map((value) =>
+      jobOf(runner, value, { sequence: all.enter({ id: 'q', start: value === 1, end: false }) }),
+    );
+    bench.submit(...jobs);
+    await bench.settle();
+    bench.queue.withdraw(jobs[1]!);
+    await bench.settle();
+    assert.deepEqual(begun, [1]);
+    gate.release();
+    await bench.settle();
+    assert.deepEqual([begun, jobs[2]!.answered], [[1, 3], [3]]);
   });
 });

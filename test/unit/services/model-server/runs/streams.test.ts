@@ -248,7 +248,16 @@ describe('streams in the inference queue', () => {
 
   describe('of one sequence', () => {
     const sequenceOf = (pending: number) => {
-      return { id: 'q', state: undefined, ending: false, pending, busy: false, hasRun: false, lastMs: 0 };
+      return {
+        id: 'q',
+        state: undefined,
+        ending: false,
+        pending,
+        busy: false,
+        hasRun: false,
+        isLost: false,
+        lastMs: 0,
+      };
     };
 
     it('follow each other: the second begins when the first has given its last answer', async () => {
@@ -268,6 +277,46 @@ describe('streams in the inference queue', () => {
       );
       assert.deepEqual(notes, ['s0', 's1', 's2', 's closed', 's0', 's1', 's closed']);
       assert.equal(sequence.busy, false);
+    });
+
+    it('keep their place though a request that waits behind them is withdrawn', async () => {
+      const bench = new QueueBench();
+      const caller = new Caller();
+      caller.writable = false;
+      const runner = counting();
+      const sequence = sequenceOf(3);
+      const unread = jobOf(runner, 1, { streams: caller, sequence });
+      const [next, third] = [jobOf(runner, 7, { sequence }), jobOf(runner, 8, { sequence })];
+      bench.submit(unread);
+      await bench.settle();
+      bench.submit(next, third);
+      bench.queue.withdraw(next);
+      await bench.settle();
+      assert.deepEqual([unread.answered, third.answered], [[0], []], 'the first is not over');
+      caller.reads();
+      await bench.settle();
+      assert.deepEqual([next.answered, third.answered, runner.stats.pending], [[], [8], 0]);
+    });
+
+    it('are told of their end before the next request begins', async () => {
+      const bench = new QueueBench();
+      const notes: string[] = [];
+      const caller = new Caller();
+      caller.writable = false;
+      const execute: Runner['execute'] = async () => {
+        notes.push('next');
+        return [{ outputs: [column(9)] }];
+      };
+      const runner = Object.assign(counting(notes), { execute });
+      const sequence = sequenceOf(2);
+      const unread = jobOf(runner, 1, { streams: caller, sequence });
+      bench.submit(unread);
+      await bench.settle();
+      bench.submit(jobOf(runner, 7, { sequence }));
+      await bench.settle();
+      bench.queue.withdraw(unread);
+      await bench.settle();
+      assert.deepEqual(notes, ['s0', 's closed', 'next']);
     });
 
     for (const how of ['it is read again', 'its caller has gone', 'its model is unloaded'] as const)

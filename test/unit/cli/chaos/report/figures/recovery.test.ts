@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CallRecord } from '../../../../../../sidecar/cli/chaos/history/record.js';
-import { recoveredAfter } from '../../../../../../sidecar/cli/chaos/report/figures/recovery.js';
+import { recoveredAfter, recoveriesOf } from '../../../../../../sidecar/cli/chaos/report/figures/recovery.js';
 import { madeRun } from '../../../../../kit/chaos/made-history.js';
 import { seeded } from '../../../../../kit/time/seeded-random.js';
 
@@ -69,6 +69,22 @@ describe('the time to full recovery', () => {
     assert.equal(late(2, 150), 1_000);
     assert.equal(late(140, 150), 0);
     assert.equal(late(140, 400), 1_000);
+  });
+
+  it('is told without one bad call too, where that call alone makes it longer', () => {
+    const both = (...bad: readonly (readonly [fromMs: number, toMs: number])[]) => {
+      const isBad = ({ startMs }: CallRecord) => bad.some(([from, to]) => startMs >= from && startMs < to);
+      const { whole, lessOne } = recoveriesOf({
+        ...CLEAN,
+        calls: CLEAN.calls.map((call) => (isBad(call) ? { ...call, ...failed() } : call)),
+      });
+      return [whole, lessOne];
+    };
+    assert.deepEqual(both(), [0, 0]);
+    assert.deepEqual(both([4_600, 4_610]), [2_000, 0]);
+    assert.deepEqual(both([3_000, 3_010], [4_600, 4_610]), [2_000, 500]);
+    assert.deepEqual(both([3_000, 3_010], [4_600, 4_620]), [2_000, 2_000], 'two calls');
+    assert.deepEqual(both([3_000, 3_010], [9_900, 9_910]), ['never', 500]);
   });
 
   it('is never where the last window is not good', () => {

@@ -11,7 +11,8 @@ const [BASE] = figuresOf([madeRun({ random: constant(0.5) })]);
 function arm(name: ArmName, failed: number, recovery: number | 'never' = 0, calls = 1_000): ArmFigures {
   const counts = { ...BASE!.counts, calls, failed, wrong: 0 };
   const recoveryMs = { median: recovery, least: recovery, most: recovery };
-  return { ...BASE!, arm: name, counts, duplicated: 0, recoveryMs, badShares: [failed / calls] };
+  const recoveries = { recoveryMs, recoveryLessOneMs: recoveryMs };
+  return { ...BASE!, arm: name, counts, duplicated: 0, ...recoveries, badShares: [failed / calls] };
 }
 
 const result = (own: ArmFigures, other: ArmFigures): string => {
@@ -55,13 +56,26 @@ describe('Outrider beside another arm', () => {
     const own = { ...arm('outrider', 60), badShares: [0.01, 0.05] };
     assert.equal(result(own, { ...arm('envoy', 20), badShares: [0.005, 0.011] }), 'level by nothing');
     assert.equal(result(own, { ...arm('envoy', 20), badShares: [0.005, 0.009] }), 'worse by calls');
-    const slow = { ...arm('outrider', 0), recoveryMs: { median: 3_000, least: 1_000, most: 4_000 } };
-    const quick = { ...arm('envoy', 0), recoveryMs: { median: 500, least: 500, most: 1_000 } };
-    assert.equal(result(slow, quick), 'level by nothing');
-    assert.equal(
-      result(slow, { ...quick, recoveryMs: { median: 500, least: 500, most: 500 } }),
-      'worse by recovery',
-    );
+    const recovering = (name: ArmName, median: number, least: number, most: number): ArmFigures => {
+      const recoveryMs = { median, least, most };
+      return { ...arm(name, 0), recoveryMs, recoveryLessOneMs: recoveryMs };
+    };
+    const slow = recovering('outrider', 3_000, 1_000, 4_000);
+    assert.equal(result(slow, recovering('envoy', 500, 500, 1_000)), 'level by nothing');
+    assert.equal(result(slow, recovering('envoy', 500, 500, 500)), 'worse by recovery');
+  });
+
+  it('is level by recovery where a single bad call makes the difference, whichever arm had it', () => {
+    const lessOne = (figures: ArmFigures, ms: number): ArmFigures => ({
+      ...figures,
+      recoveryLessOneMs: { median: ms, least: ms, most: ms },
+    });
+    const late = arm('outrider', 2, 3_000);
+    assert.equal(result(late, arm('envoy', 2, 500)), 'worse by recovery');
+    assert.equal(result(lessOne(late, 500), arm('envoy', 2, 500)), 'level by nothing');
+    assert.equal(result(lessOne(late, 1_000), arm('envoy', 2, 500)), 'worse by recovery');
+    assert.equal(result(arm('outrider', 0, 0), arm('envoy', 2, 4_500)), 'better by recovery');
+    assert.equal(result(arm('outrider', 0, 0), lessOne(arm('envoy', 2, 4_500), 0)), 'level by nothing');
   });
 
   it('says why, with the figures', () => {
