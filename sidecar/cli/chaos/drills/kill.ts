@@ -9,9 +9,10 @@ export const kill: Drill = {
   title: 'One replica is killed',
   does: 'SIGKILL to the model process of one replica of three, twice, 2 s apart; whatever supervises it starts it again.',
   set: 'standard',
-  begin: async ({ control, victim, sleep }) => {
+  begin: async ({ control, victim, sleep, mark }) => {
     control.signal(victim, 'SIGKILL');
     await sleep(2_000);
+    mark('fault-began', 'the same process again', victim);
     control.signal(victim, 'SIGKILL');
   },
 };

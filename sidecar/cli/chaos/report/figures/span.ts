@@ -16,6 +16,11 @@ export function spanOrder(span: number | 'never'): number {
   return span === 'never' ? Number.POSITIVE_INFINITY : span;
 }
 
+/** What {@link spanOrder} has made a number of. */
+export function spanFrom(order: number): number | 'never' {
+  return order === Number.POSITIVE_INFINITY ? 'never' : order;
+}
+
 /**
  * Of the runs that have one; undefined where none has. The median of an even number is the mean of the two in the middle, and
  * `never` where one of these is.

@@ -87,6 +87,24 @@ describe('the time to full recovery', () => {
     assert.deepEqual(both([3_000, 3_010], [9_900, 9_910]), ['never', 500]);
   });
 
+  it('is the longest one of a fault that begins twice, each up to the next begin', () => {
+    const again = { ...CLEAN.marks.find(({ kind }) => kind === 'fault-began')!, atMs: 5_000 };
+    const twice = (...bad: readonly (readonly [fromMs: number, toMs: number, endMs?: number])[]) => {
+      const calls = CLEAN.calls.map((call) => {
+        const found = bad.find(([from, to]) => call.startMs >= from && call.startMs < to);
+        return found === undefined ? call : { ...call, ...failed(), endMs: found[2] ?? call.endMs };
+      });
+      const { whole, lessOne } = recoveriesOf({ ...CLEAN, calls, marks: [...CLEAN.marks, again] });
+      return [whole, lessOne];
+    };
+    assert.deepEqual(twice(), [0, 0]);
+    assert.deepEqual(twice([3_000, 3_020], [5_000, 5_020]), [500, 500]);
+    assert.deepEqual(twice([4_980, 5_000, 5_010]), [500, 500], 'in flight at the second begin');
+    assert.deepEqual(twice([3_600, 3_620], [5_000, 5_020]), [1_000, 1_000]);
+    assert.deepEqual(twice([3_000, 3_020], [6_100, 6_110]), [1_500, 500]);
+    assert.deepEqual(twice([4_900, 4_920]), [2_000, 2_000], 'not good when the second begins');
+  });
+
   it('is never where the last window is not good', () => {
     assert.equal(recovered(3_000, 10_000, failed), 'never');
     assert.equal(recovered(9_900, 9_910, failed), 'never');
