@@ -19,9 +19,13 @@ const USUAL: ResolverPaths = { resolvConf: '/etc/resolv.conf', hosts: '/etc/host
 /** A larger file is not read: it is a list of what to block, and parsing it would hold up calls. */
 const MAX_BYTES = 1024 * 1024;
 
+/** What is said of a file that is not there. */
+const GONE: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR']);
+
 /**
  * What the machine's files say of names: the search list and options of resolv.conf(5), the addresses of hosts(5). Each is looked at when
- * it is asked for and read again when it has changed. One that is not there, or cannot be read, is empty.
+ * it is asked for and read again when it has changed. One that is not there is empty. One that cannot be read says what it said before:
+ * without a search list a short name would not exist, and its endpoints would be taken away.
  */
 export class ResolverFiles {
   private readonly resolvConf: WatchedText<ResolverSettings>;
@@ -45,7 +49,7 @@ export class ResolverFiles {
   }
 }
 
-/** A file and what was made of its text, until the file is another one. */
+/** A file and what was made of its text, until the file is another one that can be read. */
 class WatchedText<T> {
   private version: string | undefined;
   private value: T | undefined;
@@ -57,27 +61,33 @@ class WatchedText<T> {
 
   read(): T {
     const { version, text } = this.look();
-    if (this.value === undefined || version !== this.version) this.value = this.parse(text());
+    if (this.value !== undefined && version === this.version) return this.value;
+    const read = text();
+    // As when the process has no file descriptor left: the next look tries again.
+    if (read === undefined) return this.value ?? this.parse('');
     this.version = version;
+    this.value = this.parse(read);
     return this.value;
   }
 
-  private look(): { readonly version: string; readonly text: () => string } {
+  /** `text` gives undefined where the file is there and could not be read. */
+  private look(): { readonly version: string; readonly text: () => string | undefined } {
     try {
       const stat = statSync(this.path);
       const isReadable = stat.isFile() && stat.size <= MAX_BYTES;
       const version = `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
       return { version, text: () => (isReadable ? textOf(this.path) : '') };
-    } catch {
-      return { version: '', text: () => '' };
+    } catch (error) {
+      const isThere = !GONE.has((error as NodeJS.ErrnoException).code);
+      return { version: '', text: () => (isThere ? undefined : '') };
     }
   }
 }
 
-function textOf(path: string): string {
+function textOf(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch {
-    return '';
+    return undefined;
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ResolverFiles } from '../../../../sidecar/discovery/dns/resolver-files.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
@@ -31,6 +31,26 @@ describe('The files of the resolver', () => {
     const { files, resolvConf } = open();
     writeFileSync(resolvConf, 'search a.test\n');
     assert.equal(files.settings(), files.settings());
+  });
+
+  it('say what they said before while they cannot be read', () => {
+    const { files, resolvConf, hosts } = open();
+    // A file that is there, and of which a read fails (EIO) also for root.
+    const spoil = (path: string): void => {
+      symlinkSync('/proc/self/mem', `${path}.new`);
+      renameSync(`${path}.new`, path);
+    };
+    spoil(resolvConf);
+    assert.equal(files.settings().ndots, 1);
+    rmSync(resolvConf);
+    writeFileSync(resolvConf, 'search a.test\noptions ndots:5\n');
+    writeFileSync(hosts, '10.0.0.1 digits\n');
+    assert.deepEqual([files.settings().ndots, files.addressesOf('digits')!.a], [5, ['10.0.0.1']]);
+    for (const path of [resolvConf, hosts]) spoil(path);
+    for (let look = 0; look < 2; look++)
+      assert.deepEqual([files.settings().ndots, files.addressesOf('digits')!.a], [5, ['10.0.0.1']]);
+    for (const path of [resolvConf, hosts]) rmSync(path);
+    assert.deepEqual([files.settings().ndots, files.addressesOf('digits')], [1, undefined]);
   });
 
   it('of more than 1 MiB are not read', () => {
