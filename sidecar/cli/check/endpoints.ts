@@ -3,14 +3,17 @@ import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, DnsConfig } from '../../config/model.js';
 import { IntentionTable } from '../../core/authorization/intentions.js';
 import { readAnswers } from '../../core/discovery/dns-answer.js';
+import { ROUND_LIMIT_MS } from '../../core/discovery/round-time.js';
 import { dnsQueries } from '../../discovery/dns/query.js';
 import { ResolverFiles } from '../../discovery/dns/resolver-files.js';
-import { ROUND_LIMIT_MS } from '../../discovery/dns/servers.js';
+import { systemClock } from '../../runtime/time/clock.js';
+import { systemTimers } from '../../runtime/time/timers.js';
 import { type Finding, failed, ok, warning } from './finding.js';
 import type { Subject } from './subject.js';
 
 /** Within a datacenter a connection takes milliseconds; across the world a third of this. */
 const CONNECT_TIMEOUT_MS = 1_000;
+const TIME = { clock: systemClock, timers: systemTimers };
 /** Of an upstream with more, the first ones are tried. */
 const MAX_TRIED = 16;
 
@@ -31,7 +34,7 @@ export async function checkReach(upstream: string, endpoints: readonly Address[]
 
 /** What DNS says of the name of an upstream, and whether connections can be made to its addresses. */
 export async function checkName(upstream: string, config: DnsConfig): Promise<Finding[]> {
-  const query = dnsQueries(new ResolverFiles(process.env))(config);
+  const query = dnsQueries(new ResolverFiles(process.env), TIME)(config);
   const limit = setTimeout(() => query.cancel(), ROUND_LIMIT_MS);
   const { answers, found: whole } = await query.result;
   clearTimeout(limit);

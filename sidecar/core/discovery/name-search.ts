@@ -53,6 +53,11 @@ export class NameSearch {
     return name;
   }
 
+  /** Names that are still to be asked for. */
+  get left(): number {
+    return this.names.length;
+  }
+
   /** Takes the answers about the name that `next` gave last; gives the result once the search is over. */
   take(answers: Answers): SearchResult | undefined {
     const name = this.asked.at(-1)!;

@@ -3,13 +3,13 @@ import type { Address, DnsConfig, EndpointConfig } from '../../config/model.js';
 import { type KnownAddresses, type Reading, readAnswers } from '../../core/discovery/dns-answer.js';
 import { apply, type Listed, type Registry, reevaluate } from '../../core/discovery/eviction-guard.js';
 import type { SearchResult } from '../../core/discovery/name-search.js';
+import { ROUND_LIMIT_MS } from '../../core/discovery/round-time.js';
 import type { RuntimeDeps } from '../../runtime/deps.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import type { Timer } from '../../runtime/time/timers.js';
 import type { DnsReport } from '../../telemetry/reports.js';
 import { ownEndpoints } from '../endpoint-subset.js';
 import type { DnsQuery, StartQuery } from './query.js';
-import { ROUND_LIMIT_MS } from './servers.js';
 
 /** What the watcher of a name is made with. */
 export interface NameDeps extends RuntimeDeps {

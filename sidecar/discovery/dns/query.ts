@@ -2,6 +2,7 @@ import { writeAddress } from '../../config/codecs/address.js';
 import type { DnsConfig } from '../../config/model.js';
 import type { Answers, KnownAddresses, RecordAnswer } from '../../core/discovery/dns-answer.js';
 import { candidatesOf, NameSearch, type SearchResult } from '../../core/discovery/name-search.js';
+import type { TimeDeps } from '../../runtime/deps.js';
 import type { ResolverFiles } from './resolver-files.js';
 import { DnsServers, type RecordType } from './servers.js';
 
@@ -24,16 +25,18 @@ const HOSTS_FILE = '/etc/hosts';
  * resolv.conf, the A and AAAA records of one candidate at a time. Each round has resolvers of its own, so that a changed resolv.conf is seen
  * and nothing is cached.
  */
-export function dnsQueries(files: ResolverFiles): StartQuery {
+export function dnsQueries(files: ResolverFiles, deps: TimeDeps): StartQuery {
   return ({ name, family, servers }, before) => {
     const settings = files.settings();
     const types = typesOf(family, settings.isWithoutAaaa);
     const listed = answersOf(files.addressesOf(name.replace(/\.$/, '')), types);
     if (listed !== undefined)
       return { result: Promise.resolve({ answers: listed, found: HOSTS_FILE }), cancel: () => {} };
-    const asked = new DnsServers(servers.map(writeAddress), settings);
+    const asked = new DnsServers(servers.map(writeAddress), settings, deps);
     const search = new NameSearch(candidatesOf(name, settings), before === HOSTS_FILE ? undefined : before);
-    return { result: searchFor(search, types, asked), cancel: () => asked.cancel() };
+    // A query for AAAA records that was not waited for must not outlive the round.
+    const result = searchFor(search, types, asked).finally(() => asked.cancel());
+    return { result, cancel: () => asked.cancel() };
   };
 }
 
@@ -45,14 +48,18 @@ async function searchFor(
   for (;;) {
     const name = search.next();
     if (name === undefined) return { answers: tooLong(types) };
-    const result = search.take(await askBoth(name, types, servers));
+    const ask = (type: RecordType): Promise<RecordAnswer> => servers.ask(name, type, search.left);
+    const result = search.take(await askAll(types, ask));
     if (result !== undefined) return result;
   }
 }
 
 /** A name of which there is no A record because it does not exist has no other record: where AAAA is not answered, that takes no time. */
-async function askBoth(name: string, types: readonly RecordType[], servers: DnsServers): Promise<Answers> {
-  const asked = types.map(async (type) => [type, await servers.ask(name, type)] as const);
+async function askAll(
+  types: readonly RecordType[],
+  ask: (type: RecordType) => Promise<RecordAnswer>,
+): Promise<Answers> {
+  const asked = types.map(async (type) => [type, await ask(type)] as const);
   const [type, first] = await asked[0]!;
   if (type === 'a' && first.kind === 'none' && !first.isName)
     return Object.fromEntries(types.map((each) => [each, first]));

@@ -1,18 +1,32 @@
 import { Resolver } from 'node:dns/promises';
 import type { RecordAnswer } from '../../core/discovery/dns-answer.js';
+import { firstTryMs, ROUND_LIMIT_MS, timeForName } from '../../core/discovery/round-time.js';
+import type { TimeDeps } from '../../runtime/deps.js';
 
 /** What is asked for. */
 export type RecordType = 'a' | 'aaaa';
 
-/** A round of queries that takes longer is ended, ms. */
-export const ROUND_LIMIT_MS = 5_000;
-
 /** How long, and how often. */
 export interface Patience {
-  /** For one server in the first turn, ms; less where not all of them could be asked in half of a round. Twice as long in the next turn. */
+  /** For one server in the first turn, ms; less where the turns would not fit into the round. Twice as long in the next turn. */
   readonly tryMs: number;
   /** Turns through the servers. */
   readonly tries: number;
+}
+
+/** One server, or all those of the machine, which c-ares then asks in order. */
+interface AskedServer {
+  /** Undefined: those of resolv.conf. */
+  readonly address: string | undefined;
+  /** Servers that this stands for. */
+  readonly count: number;
+}
+
+/** One query, and how long it may take. */
+interface Question {
+  readonly name: string;
+  readonly type: RecordType;
+  readonly limitMs: number;
 }
 
 const NO_ADDRESS = { why: 'the name has no address', isName: true } as const;
@@ -41,88 +55,115 @@ const SILENCE: ReadonlySet<string> = new Set(['ETIMEOUT', 'ECONNREFUSED']);
  * question is not taken.
  *
  * Node has c-ares give out SERVFAIL and REFUSED as answers. As in the C library and in c-ares by itself the next server is asked
- * here: a failure says nothing of the name. NXDOMAIN is an answer. A server that was silent is the last to be asked for the rest of the round.
+ * here: a failure says nothing of the name. NXDOMAIN is an answer. A server that was silent is the last to be asked for the rest of the
+ * round, and once for each further name: servers that are silent about some domains must not take the time of the other names.
+ *
+ * How long a query may take is measured here too: c-ares raises what is below 250 ms, and after three answers goes by their latency instead.
  */
 export class DnsServers {
-  private readonly servers: readonly (string | undefined)[];
-  private readonly tryMs: number;
-  private readonly silent = new Set<string | undefined>();
-  private readonly resolvers = new Map<string, Resolver>();
+  private readonly servers: readonly AskedServer[];
+  private readonly startedMs: number;
+  private readonly silent = new Set<AskedServer>();
+  /** One for each query that runs. */
+  private readonly resolvers = new Set<Resolver>();
   private isCancelled = false;
 
-  /** @param servers as `setServers` has them; empty: those of resolv.conf, as c-ares reads it. */
+  /** The round begins now. @param servers as `setServers` has them; empty: those of resolv.conf, as c-ares reads it. */
   constructor(
     servers: readonly string[],
     private readonly patience: Patience,
+    private readonly deps: TimeDeps,
   ) {
-    this.servers = servers.length > 0 ? servers : serversOfMachine();
-    this.tryMs = Math.min(patience.tryMs, ROUND_LIMIT_MS / 2 / this.servers.length);
+    this.servers =
+      servers.length > 0 ? servers.map((address) => ({ address, count: 1 })) : serversOfMachine();
+    this.startedMs = deps.clock.now();
   }
 
-  /** Never rejects. */
-  async ask(name: string, type: RecordType): Promise<RecordAnswer> {
-    const whys = new Map<string | undefined, string>();
+  /**
+   * Never rejects.
+   *
+   * @param namesAfter names that will be asked for in this round if this one is not found.
+   */
+  async ask(name: string, type: RecordType, namesAfter = 0): Promise<RecordAnswer> {
+    const turnsOf = new Map(
+      this.servers.map((each) => [each, this.silent.has(each) ? 1 : this.patience.tries]),
+    );
+    const firstMs = this.firstTryMs(turnsOf, namesAfter);
+    const whys = new Map<AskedServer, string>();
     let waiting = [...this.servers].sort((a, b) => Number(this.silent.has(a)) - Number(this.silent.has(b)));
-    for (let turn = 0; turn < this.patience.tries && waiting.length > 0 && !this.isCancelled; turn++) {
+    for (let turn = 0; waiting.length > 0 && !this.isCancelled; turn++) {
       const asked = waiting;
       waiting = [];
       for (const server of asked) {
-        const answer = await this.askOne(this.resolverOf(server, turn), name, type);
+        const limitMs = firstMs * 2 ** turn * server.count;
+        const answer = await this.askOne(server, { name, type, limitMs });
         if (!('code' in answer)) return answer;
         whys.set(server, FAILED[answer.code] ?? answer.code);
-        if (this.isCancelled) return { kind: 'failed', why: this.whyOf(whys) };
+        if (this.isCancelled) return { kind: 'failed', why: whyOf(whys) };
         if (!SILENCE.has(answer.code)) continue;
         this.silent.add(server);
-        waiting.push(server);
+        if (turn + 1 < turnsOf.get(server)!) waiting.push(server);
       }
     }
-    return { kind: 'failed', why: this.whyOf(whys) };
+    return { kind: 'failed', why: whyOf(whys) };
   }
 
   /** Ends every query. */
   cancel(): void {
     this.isCancelled = true;
-    for (const resolver of this.resolvers.values()) resolver.cancel();
+    for (const resolver of this.resolvers) resolver.cancel();
+  }
+
+  private firstTryMs(turnsOf: ReadonlyMap<AskedServer, number>, namesAfter: number): number {
+    const timeMs = timeForName(this.deps.clock.now() - this.startedMs, namesAfter);
+    const turns = [...turnsOf].flatMap(([{ count }, each]) => new Array<number>(count).fill(each));
+    return firstTryMs(timeMs, this.patience.tryMs, turns);
   }
 
   private async askOne(
-    resolver: Resolver,
-    name: string,
-    type: RecordType,
+    { address, count }: AskedServer,
+    { name, type, limitMs }: Question,
   ): Promise<RecordAnswer | { readonly code: string }> {
+    // Of several servers c-ares has to leave a silent one before the time of all of them is over.
+    const timeout = count > 1 ? Math.max(1, Math.floor(limitMs / count)) : ROUND_LIMIT_MS;
+    const resolver = new Resolver({ timeout, tries: 1 });
+    if (address !== undefined) resolver.setServers([address]);
+    this.resolvers.add(resolver);
+    let isLate = false;
+    const end = (): void => {
+      isLate = true;
+      resolver.cancel();
+    };
+    const limit = this.deps.timers.after(limitMs, end, { unref: true });
     try {
       const addresses = await (type === 'a' ? resolver.resolve4(name) : resolver.resolve6(name));
       // Aliases alone, as those that lead in a circle: c-ares has no error for that.
       return addresses.length > 0 ? { kind: 'addresses', addresses } : { kind: 'none', ...NO_ADDRESS };
     } catch (error) {
       const { code = '', message } = error as NodeJS.ErrnoException;
+      if (isLate && code === 'ECANCELLED') return { code: 'ETIMEOUT' };
       const none = NONE[code];
       return none === undefined ? { code: code || message } : { kind: 'none', ...none };
+    } finally {
+      limit.cancel();
+      this.resolvers.delete(resolver);
     }
-  }
-
-  private resolverOf(server: string | undefined, turn: number): Resolver {
-    const key = `${turn} ${server}`;
-    const known = this.resolvers.get(key);
-    if (known !== undefined) return known;
-    const resolver = new Resolver({ timeout: Math.floor(this.tryMs * 2 ** turn), tries: 1 });
-    if (server !== undefined) resolver.setServers([server]);
-    this.resolvers.set(key, resolver);
-    return resolver;
-  }
-
-  /** Of several servers each with its reason. */
-  private whyOf(whys: ReadonlyMap<string | undefined, string>): string {
-    const all = [...new Set(whys.values())];
-    if (all.length < 2) return all[0] ?? FAILED['ECANCELLED']!;
-    return [...whys].map(([server, why]) => `${why} [${server}]`).join('; ');
   }
 }
 
+/** Of several servers each with its reason. */
+function whyOf(whys: ReadonlyMap<AskedServer, string>): string {
+  const all = [...new Set(whys.values())];
+  if (all.length < 2) return all[0] ?? FAILED['ECANCELLED']!;
+  return [...whys].map(([{ address }, why]) => `${why} [${address}]`).join('; ');
+}
+
 /**
- * Undefined is c-ares with all of them: an address of one link has a zone in resolv.conf, which Node does not tell.
+ * An address of one link has a zone in resolv.conf, which Node does not tell: with such a one c-ares asks all of them.
  */
-function serversOfMachine(): readonly (string | undefined)[] {
+function serversOfMachine(): readonly AskedServer[] {
   const servers = new Resolver().getServers();
-  return servers.length < 2 || servers.some((each) => /^\[?fe80:/i.test(each)) ? [undefined] : servers;
+  if (servers.length < 2 || servers.some((each) => /^\[?fe80:/i.test(each)))
+    return [{ address: undefined, count: Math.max(1, servers.length) }];
+  return servers.map((address) => ({ address, count: 1 }));
 }

@@ -8,6 +8,8 @@ const CNAME = 5;
 const AAAA = 28;
 /** An answer without EDNS that is longer comes by TCP. */
 const MAX_UDP = 512;
+/** Ports that are tried at most. */
+const MAX_ATTEMPTS = 10;
 /**
  * What it says of a name: addresses, other names that it is an alias of (`=NAME`, which the addresses after it are of), that it
  * fails (2), that there is no such name (3), that it refuses (5), or nothing at all.
@@ -22,6 +24,8 @@ export class DnsServer {
   ofAaaa: Says | undefined;
   /** What it says of single names; those that are not here get `says`. */
   readonly names = new Map<string, Says>();
+  /** Called with each question that it is silent about. */
+  onSilence = (): void => {};
   /** How long records may be kept, in seconds. */
   ttl = 5;
   /** Changes an answer before it is sent; none is sent where it gives undefined. */
@@ -34,16 +38,28 @@ export class DnsServer {
     private readonly server: Server,
   ) {}
 
-  /** Listens on a free port of `host`, by both protocols. */
+  /** Listens on a free port of `host`, by both protocols. Another program may have one that is free by TCP: then the next one is tried. */
   static async start(host = '127.0.0.1'): Promise<DnsServer> {
-    const socket = createSocket('udp4');
-    const server = createServer();
-    const dns = new DnsServer(socket, server);
-    socket.on('message', (question, { port, address }) => dns.onDatagram(question, port, address));
+    for (let attempt = 1; ; attempt++) {
+      const dns = new DnsServer(createSocket('udp4'), createServer());
+      try {
+        await dns.listen(host);
+        return dns;
+      } catch (error) {
+        dns.server.close();
+        dns.socket.close();
+        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  private async listen(host: string): Promise<void> {
+    const { socket, server } = this;
+    socket.on('message', (question, { port, address }) => this.onDatagram(question, port, address));
     server.on('connection', (connection) => {
       connection.on('error', () => connection.destroy());
       connection.on('data', (framed) => {
-        const answer = dns.forged(framed.subarray(2), 'TCP');
+        const answer = this.forged(framed.subarray(2), 'TCP');
         if (answer === undefined) return;
         const length = Buffer.alloc(2);
         length.writeUInt16BE(answer.length);
@@ -55,7 +71,6 @@ export class DnsServer {
     const { port } = server.address() as { readonly port: number };
     socket.bind(port, host);
     await once(socket, 'listening');
-    return dns;
   }
 
   /** `HOST:PORT`. */
@@ -94,7 +109,10 @@ export class DnsServer {
     this.asked.push(`${name} ${type === A ? 'A' : type === AAAA ? 'AAAA' : type}${by && ` ${by}`}`);
     const ofType = type === AAAA ? this.ofAaaa : undefined;
     const says = ofType ?? this.names.get(name.toLowerCase()) ?? this.says;
-    if (says === 'silence') return undefined;
+    if (says === 'silence') {
+      this.onSilence();
+      return undefined;
+    }
     const records = typeof says === 'string' ? [] : recordsOf(name, says, { type, ttl: this.ttl });
     const header = Buffer.alloc(12);
     question.copy(header, 0, 0, 2);

@@ -51,6 +51,13 @@ describe('the search for a name', () => {
     throw new Error('the search has no end');
   }
 
+  it('knows how many names are left', () => {
+    const search = new NameSearch(['x.one', 'x.two']);
+    const left = [search.left];
+    while (search.next() !== undefined) left.push(search.left);
+    assert.deepEqual(left, [2, 1, 0]);
+  });
+
   it('ends at the first candidate with an address', () => {
     const { asked, found, answers } = run([absent, some, some]);
     assert.deepEqual([asked, found, answers.a], [2, 'x.two', some]);

@@ -3,15 +3,20 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readAddress } from '../../../../sidecar/config/codecs/address.js';
 import type { DnsConfig } from '../../../../sidecar/config/model.js';
+import { ROUND_LIMIT_MS } from '../../../../sidecar/core/discovery/round-time.js';
 import { dnsQueries } from '../../../../sidecar/discovery/dns/query.js';
 import { ResolverFiles } from '../../../../sidecar/discovery/dns/resolver-files.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { DnsServer } from '../../../kit/process/dns-server.js';
+import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 describe('A DNS query', () => {
   const scratch = scratchForEach();
   let server: DnsServer;
+  /** Stands still unless a test says otherwise: an answer is never late. */
+  let clock: ManualClock;
   beforeEach(async () => {
+    clock = new ManualClock();
     server = await DnsServer.start();
   });
   afterEach(() => server.close());
@@ -30,7 +35,8 @@ describe('A DNS query', () => {
       family: 'all',
       servers: [at.value],
     } as const;
-    return dnsQueries(new ResolverFiles({}, paths))({ ...config, ...over }, before || undefined);
+    const start = dnsQueries(new ResolverFiles({}, paths), { clock, timers: clock });
+    return start({ ...config, ...over }, before || undefined);
   };
   const POD = 'search ns.svc.test svc.test corp.test\noptions ndots:5\n';
 
@@ -82,6 +88,26 @@ describe('A DNS query', () => {
     const { answers } = await query({ name: 'digits' }, { resolvConf: POD }).result;
     assert.deepEqual([answers.a!.kind, answers.aaaa!.kind], ['none', 'none']);
     assert.equal(server.asked.filter((each) => each.endsWith(' A')).length, 4);
+    // Nor do those queries outlive the round.
+    await clock.settle();
+    assert.equal(clock.pending(), 0);
+  });
+
+  it('asks for the whole name within the round, although the server is silent about domains of the search list', async () => {
+    server.says = 'NXDOMAIN';
+    server.onSilence = () => clock.advance(clock.nextDueMs() - clock.now());
+    const name = 'digits.models.svc.cluster.test';
+    const external = Array.from({ length: 29 }, (_, i) => `corp${i}.test`);
+    for (const domain of external) server.names.set(`${name}.${domain}`, 'silence');
+    server.names.set(name, ['10.0.0.1']);
+    for (const count of [2, 29]) {
+      const search = ['ns.svc.test', 'svc.test', 'test', ...external.slice(0, count)].join(' ');
+      const began = clock.now();
+      const running = query({ name, family: 'ipv4' }, { resolvConf: `search ${search}\noptions ndots:5\n` });
+      assert.equal((await running.result).found, name);
+      const tookMs = clock.now() - began;
+      assert.ok(tookMs > 1_000 && tookMs < ROUND_LIMIT_MS, `${tookMs} ms`);
+    }
   });
 
   it('believes A records although a server says that there is no such name for AAAA', async () => {
