@@ -3,6 +3,7 @@ import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, DnsConfig } from '../../config/model.js';
 import { IntentionTable } from '../../core/authorization/intentions.js';
 import { readAnswers } from '../../core/discovery/dns-answer.js';
+import { otherName } from '../../core/discovery/name-search.js';
 import { ROUND_LIMIT_MS } from '../../core/discovery/round-time.js';
 import { dnsQueries } from '../../discovery/dns/query.js';
 import { ResolverFiles } from '../../discovery/dns/resolver-files.js';
@@ -36,12 +37,12 @@ export async function checkReach(upstream: string, endpoints: readonly Address[]
 export async function checkName(upstream: string, config: DnsConfig): Promise<Finding[]> {
   const query = dnsQueries(new ResolverFiles(process.env), TIME)(config);
   const limit = setTimeout(() => query.cancel(), ROUND_LIMIT_MS);
-  const { answers, found: whole } = await query.result;
+  const { answers, found: by } = await query.result;
   clearTimeout(limit);
   const { known, problem } = readAnswers(undefined, answers);
   const addresses = known === undefined ? [] : [...known.a, ...known.aaaa];
-  const isCompleted = whole !== undefined && whole !== config.name;
-  const what = `${config.name}${isCompleted ? ` (${whole})` : ''}, the DNS name of ${upstream}`;
+  const whole = otherName(config.name, by);
+  const what = `${config.name}${whole === undefined ? '' : ` (${whole})`}, the DNS name of ${upstream}`;
   const next =
     'look it up: `dig +search NAME`, or `dig +search @SERVER NAME` with `servers`; its service has to be headless, with ready pods';
   if (addresses.length === 0) return [failed('upstream', `${what}: ${problem}`, next)];

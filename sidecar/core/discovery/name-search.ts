@@ -23,6 +23,11 @@ export function candidatesOf(name: string, { search, ndots }: ResolverSettings):
   return [...new Set(all)].filter((each) => each.length <= MAX_NAME);
 }
 
+/** The name that was found where it is not the one that is asked for, to show; a dot at the end makes no other name. */
+export function otherName(name: string, found: string | undefined): string | undefined {
+  return found === name.replace(/\.$/, '') ? undefined : found;
+}
+
 /**
  * One search for the addresses of a name. As in the C library the first candidate with an address ends it, and one that does not exist,
  * has no address, or cannot be found out is followed by the next. Two things are stricter, as endpoints that serve would be replaced by

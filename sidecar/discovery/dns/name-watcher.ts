@@ -2,7 +2,7 @@ import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, DnsConfig, EndpointConfig } from '../../config/model.js';
 import { type KnownAddresses, type Reading, readAnswers } from '../../core/discovery/dns-answer.js';
 import { apply, type Listed, type Registry, reevaluate } from '../../core/discovery/eviction-guard.js';
-import type { SearchResult } from '../../core/discovery/name-search.js';
+import { otherName, type SearchResult } from '../../core/discovery/name-search.js';
 import { ROUND_LIMIT_MS } from '../../core/discovery/round-time.js';
 import type { RuntimeDeps } from '../../runtime/deps.js';
 import type { Logger } from '../../runtime/log/logger.js';
@@ -107,12 +107,13 @@ export class NameWatcher {
 
   /** What status, page and metrics show. */
   report(): DnsReport {
-    const { upstream, config, found, answered, problem, rounds, failures } = this;
+    const { upstream, config, answered, problem, rounds, failures } = this;
+    const found = otherName(config.name, this.found);
     const kept = this.registry?.guard?.retained.size ?? 0;
     return {
       upstream,
       name: `${config.name}:${config.port}`,
-      ...(found === undefined || found === config.name ? {} : { found }),
+      ...(found === undefined ? {} : { found }),
       state: this.state(kept),
       addresses: answered?.count ?? 0,
       kept,
@@ -156,11 +157,13 @@ export class NameWatcher {
   private onResult({ answers, found }: SearchResult): void {
     this.running = undefined;
     this.limit?.cancel();
-    const reading = readAnswers(this.known, answers);
+    // What is known of another name stands in for no record type of this one.
+    const isOther = found !== undefined && this.found !== undefined && found !== this.found;
+    const reading = readAnswers(isOther ? undefined : this.known, answers);
     const nowMs = this.deps.clock.now();
     this.rounds += 1;
     this.reading = reading;
-    this.found = found ?? this.found;
+    if (reading.known !== undefined) this.found = found ?? this.found;
     if (reading.isFailure) this.failures += 1;
     if (reading.known !== undefined && reading.known !== this.known) {
       this.known = reading.known;

@@ -10,7 +10,7 @@ import { DnsServer, type Says } from '../../../kit/process/dns-server.js';
 
 describe('outrider check of an upstream by a DNS name', () => {
   /** The findings as lines, where DNS says this and something listens on 127.0.0.2. */
-  async function linesFor(says: Says): Promise<string[]> {
+  async function linesFor(says: Says, name = 'digits.test'): Promise<string[]> {
     const dns = await DnsServer.start();
     dns.says = says;
     const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.2');
@@ -23,7 +23,7 @@ describe('outrider check of an upstream by a DNS name', () => {
     const at = readAddress(dns.address);
     assert.ok(at.ok);
     const config: DnsConfig = {
-      ...{ name: 'digits.test', port, refreshMs: 5_000, family: 'ipv4', servers: [at.value] },
+      ...{ name, port, refreshMs: 5_000, family: 'ipv4', servers: [at.value] },
     };
     const found = await checkName('digits', config);
     return found.map(({ level, what }) => `${level}: ${what}`.replaceAll(String(port), 'PORT'));
@@ -38,6 +38,11 @@ describe('outrider check of an upstream by a DNS name', () => {
       'ok: digits.test, the DNS name of digits, has 2 addresses',
       'warning: 1 of 2 endpoints of digits can be reached; not 127.0.0.3:PORT (ECONNREFUSED)',
     ]);
+  });
+
+  it('shows no other name where a dot ends the name', async () => {
+    const [line] = await linesFor(['127.0.0.2'], 'digits.test.');
+    assert.equal(line, 'ok: digits.test., the DNS name of digits, has 1 address');
   });
 
   it('fails where there is no address, with the reason', async () => {

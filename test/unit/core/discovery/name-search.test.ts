@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { RecordAnswer } from '../../../../sidecar/core/discovery/dns-answer.js';
-import { candidatesOf, NameSearch } from '../../../../sidecar/core/discovery/name-search.js';
+import { candidatesOf, NameSearch, otherName } from '../../../../sidecar/core/discovery/name-search.js';
 import { readResolvConf } from '../../../../sidecar/core/discovery/resolv-conf.js';
 
 const POD = readResolvConf('search ns.svc.test svc.test corp.test\noptions ndots:5', {
@@ -28,6 +28,16 @@ describe('the candidates for a name', () => {
     assert.deepEqual(of('digits', 5, ['', 'a.test', '']), ['digits', 'digits.a.test']);
     const long = 'a'.repeat(250);
     assert.deepEqual(of(long, 1, ['b', 'too.long']), [`${long}.b`, long]);
+  });
+});
+
+describe('the name that was found', () => {
+  it('is shown where it is not the one that is asked for, with or without a dot at its end', () => {
+    assert.equal(otherName('digits', 'digits.ns.svc.test'), 'digits.ns.svc.test');
+    assert.equal(otherName('digits.test', 'digits.test'), undefined);
+    assert.equal(otherName('digits.test.', 'digits.test'), undefined);
+    assert.equal(otherName('digits.test.', '/etc/hosts'), '/etc/hosts');
+    assert.equal(otherName('digits', undefined), undefined);
   });
 });
 

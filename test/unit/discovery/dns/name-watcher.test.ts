@@ -302,6 +302,34 @@ describe('The addresses of a name', () => {
     );
   });
 
+  it('of a record type that fails are not those of the name found before', async () => {
+    const bench = new Bench();
+    bench.rounds[0]!.found = 'digits.one.test';
+    const six = { kind: 'addresses', addresses: ['fd00::1'] } as const;
+    bench.rounds[0]!.tell({ a: { kind: 'addresses', addresses: ['10.0.0.1'] }, aaaa: six });
+    await bench.clock.settle();
+    assert.equal(bench.last!.length, 2);
+    // Nothing serves there any more.
+    for (const id of bench.last!) bench.silent.add(id);
+    await bench.next();
+    const other = bench.rounds.at(-1)!;
+    other.found = 'digits.two.test';
+    other.tell({ a: { kind: 'addresses', addresses: ['10.0.0.2'] }, aaaa: FAILED });
+    await bench.clock.settle();
+    assert.equal(bench.watcher.report().addresses, 1);
+    await bench.clock.settle(GRACE_MS + 1_000);
+    assert.deepEqual(bench.last, at(2));
+    assert.equal(bench.watcher.report().found, 'digits.two.test');
+  });
+
+  it('of a name that a dot ends are shown without another name', async () => {
+    const bench = new Bench({ ...NAME, name: 'digits.test.' });
+    bench.rounds[0]!.found = 'digits.test';
+    await bench.answer('10.0.0.1');
+    assert.equal(bench.watcher.report().found, undefined);
+    assert.equal(bench.watcher.report().name, 'digits.test.:8443');
+  });
+
   it('say which name they are of, and the next round knows it as long as endpoints of it serve', async () => {
     const bench = new Bench();
     assert.equal(bench.rounds[0]!.before, undefined);
