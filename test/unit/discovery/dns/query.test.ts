@@ -106,7 +106,8 @@ describe('A DNS query', () => {
       const running = query({ name, family: 'ipv4' }, { resolvConf: `search ${search}\noptions ndots:5\n` });
       assert.equal((await running.result).found, name);
       const tookMs = clock.now() - began;
-      assert.ok(tookMs > 1_000 && tookMs < ROUND_LIMIT_MS, `${tookMs} ms`);
+      // The last name has half a second of its own.
+      assert.ok(tookMs > 1_000 && tookMs < ROUND_LIMIT_MS - 500, `${tookMs} ms`);
     }
   });
 
