@@ -16,26 +16,22 @@ const SLOW_SHARE = 0.05;
 /** Fewer calls of a model before the fault say too little about its latency. */
 const LEAST_CALLS_BEFORE = 20;
 
-/**
- * From the begin of the fault to the end of the last window that is not good; 0 where every window is, `never` where the last one is not.
- * Of a fault that begins several times, the longest of its times, each up to the next begin: calls in flight then are of the next one.
- *
- * A window is good when each of its calls got a full, right answer and at most 5 % of them were slow. A call is slow when it took longer
- * than three times the 99th percentile of its model before the fault, and by 100 ms longer. How late the event loop of the clients
- * was meanwhile counts in neither: it holds up calls of every arm, and is no work of any.
- */
-export function recoveredAfter(run: ArmRun): Span {
-  return recoveriesOf(run).whole;
-}
-
 /** When the service is as it was before. */
 export interface Recoveries {
+  /**
+   * From the begin of the fault to the end of the last window that is not good; 0 where every window is, `never` where the last one is not.
+   * Of a fault that begins several times, the longest of its times, each up to the next begin: calls in flight then are of the next one.
+   *
+   * A window is good when each of its calls got a full, right answer and at most 5 % of them were slow. A call is slow when it took longer
+   * than three times the 99th percentile of its model before the fault, and by 100 ms longer. How late the event loop of the clients
+   * was meanwhile counts in neither: it holds up calls of every arm, and is no work of any.
+   */
   readonly whole: Span;
   /** The same with one bad call left out, the one that makes it shortest: a difference that one call makes is chance. */
   readonly lessOne: Span;
 }
 
-/** Both times of {@link recoveredAfter}. */
+/** Both times; undefined where no fault is marked. */
 export function recoveriesOf(run: ArmRun): Recoveries {
   const firstMs = faultBegin(run.marks);
   if (firstMs === undefined) return { whole: undefined, lessOne: undefined };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CallRecord } from '../../../../../../sidecar/cli/chaos/history/record.js';
-import { recoveredAfter, recoveriesOf } from '../../../../../../sidecar/cli/chaos/report/figures/recovery.js';
+import { recoveriesOf } from '../../../../../../sidecar/cli/chaos/report/figures/recovery.js';
 import { madeRun } from '../../../../../kit/chaos/made-history.js';
 import { seeded } from '../../../../../kit/time/seeded-random.js';
 
@@ -16,7 +16,7 @@ function recovered(
   const calls = CLEAN.calls.map((call, i) =>
     call.startMs >= fromMs && call.startMs < toMs ? { ...call, ...change(call, i) } : call,
   );
-  return recoveredAfter({ ...CLEAN, calls });
+  return recoveriesOf({ ...CLEAN, calls }).whole;
 }
 
 const failed = (): Partial<CallRecord> => ({ status: 14, answer: 'none' });
@@ -27,7 +27,7 @@ const slow =
 describe('the time to full recovery', () => {
   it('is 0 where nothing was harmed, and undefined where no fault is marked', () => {
     assert.equal(recovered(0, 0, failed), 0);
-    assert.equal(recoveredAfter({ ...CLEAN, marks: [] }), undefined);
+    assert.equal(recoveriesOf({ ...CLEAN, marks: [] }).whole, undefined);
   });
 
   it('is the end of the last window with a failed, wrong or degraded call', () => {
@@ -64,7 +64,7 @@ describe('the time to full recovery', () => {
       const calls = CLEAN.calls.map((call) =>
         call.startMs >= 3_600 && call.startMs < 3_660 ? { ...call, ...slow(callMs)(call) } : call,
       );
-      return recoveredAfter({ ...CLEAN, calls, clientLagMs });
+      return recoveriesOf({ ...CLEAN, calls, clientLagMs }).whole;
     };
     assert.equal(late(2, 150), 1_000);
     assert.equal(late(140, 150), 0);
