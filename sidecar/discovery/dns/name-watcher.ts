@@ -231,10 +231,7 @@ export class NameWatcher {
     const { logger } = this.deps;
     if (problem === undefined) logger.info(fields, 'DNS answers again');
     else if (isPartial)
-      logger.warn(
-        { ...fields, problem },
-        'DNS fails for one record type, whose addresses stay; the other is followed',
-      );
+      logger.warn({ ...fields, problem }, 'DNS fails for one record type; the other is followed');
     else if (isFailure) logger.warn({ ...fields, problem }, 'DNS fails; what is known stays in use');
     else logger.warn({ ...fields, problem }, 'DNS has no usable address for an upstream');
   }

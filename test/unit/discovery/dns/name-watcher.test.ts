@@ -295,10 +295,7 @@ describe('The addresses of a name', () => {
     await bench.say(FAILED);
     assert.deepEqual(
       bench.log.filter((text) => /fails/.test(text)),
-      [
-        'DNS fails for one record type, whose addresses stay; the other is followed',
-        'DNS fails; what is known stays in use',
-      ],
+      ['DNS fails for one record type; the other is followed', 'DNS fails; what is known stays in use'],
     );
   });
 
