@@ -33,7 +33,8 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')};
                   faults: ${ROWS.map((row) => row.name).join(', ')}; models: ${MODEL_NAMES.join(', ')};
                   serving: ${[...SERVED_MODELS, ...SERVING_SUBJECTS].map((one) => one.name).join(', ')})
-  --runs N        interleaved runs of each subject, or of each size (default 5, relay 9)
+  --runs N        interleaved runs of each subject, or of each size (default 5; relay 9, and up to 25 where the ratio is
+                  still wider than 10 % to one side)
   --quick         short runs, one each: shows that it works, not how fast
   --record        detectors: the streams are recorded anew, those of --only or all (eleven minutes)
   --calls N       soak: calls (default 1,000,000)
@@ -81,6 +82,7 @@ export function readOptions(args: readonly string[]) {
     ...readCommon(values, NAMES, positionals[0] === 'relay' ? 9 : 5),
     calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '1000000')),
     record: values.record === true,
+    isRunsGiven: values.runs !== undefined || values.quick === true,
     without: readWithout(values.without),
     chart: values.chart,
     before: values.before && resolve(values.before),

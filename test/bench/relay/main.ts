@@ -179,9 +179,9 @@ class RelayBench {
     return resultsSoFar();
   }
 
-  /** Whether more runs may tell what these do not; not where few were asked for. */
+  /** Whether more runs may tell what these do not; not where a number of runs was asked for. */
   private isUnclear(mode: Mode, results: readonly SubjectResult[], rounds: number): boolean {
-    if (this.options.runs < 9 || rounds >= MOST_RUNS) return false;
+    if (this.options.isRunsGiven || rounds >= MOST_RUNS) return false;
     const { ratio, interval } = judge(mode, results);
     return ratio !== undefined && interval !== undefined && isWide(ratio, interval);
   }
