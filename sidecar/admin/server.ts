@@ -63,7 +63,7 @@ const ROUTES: readonly Route[] = [
   [
     'GET',
     '/tap',
-    'calls as they end, as server-sent events (?service, ?method, ?status, ?reason, ?failed, ?slow, ?sample, ?rate)',
+    'calls as they end, as server-sent events (?direction, ?service, ?method, ?model, ?status, ?reason, ?failed, ?slow, ?sample, ?rate)',
     tap,
   ],
   ['GET', '/faults', 'faults that are injected', faults(listFaults)],

@@ -1,9 +1,11 @@
 import { request } from 'node:http';
+import { systemTimers } from '../../runtime/time/timers.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
 import { adminTargets, type Target } from '../status/status.js';
 import { paletteFor } from '../terminal.js';
-import { EventReader } from './event-stream.js';
+import { EventReader, type StreamEvent } from './event-stream.js';
+import { type Followed, followAll } from './follow.js';
 import { type TappedCall, tapLine } from './tap-line.js';
 import { type TapBounds, tapQuery } from './tap-query.js';
 
@@ -23,13 +25,15 @@ interface TapEvents {
 
 /** Until the first octets of the answer; what follows may take as long as it likes. */
 const CONNECT_TIMEOUT_MS = 3_000;
+/** A sidecar writes every second, be it a comment: one that is silent for longer has been stopped or hangs. */
+const SILENT_MS = 5_000;
 
 /**
- * `outrider tap FILTER`: prints calls as they end, from all sidecars at once, until Ctrl-C, until `count` were shown, or until every
- * sidecar has ended. Calls that were not shown are counted on standard error.
+ * `outrider tap FILTER`: prints calls as they end, from all sidecars at once, until Ctrl-C, until `count` were shown, or until no
+ * sidecar answers any more. One that hangs or restarts is said on standard error and asked again, as are counts of calls that were not shown.
  *
- * @returns the exit code: 1 when sidecars ended before, else 0.
- * @throws CommandFailure where a sidecar does not answer, or does not take the filter.
+ * @returns the exit code: 1 when all sidecars ended before, else 0.
+ * @throws CommandFailure where none of them answers, or takes the filter.
  */
 export async function tapCommand(words: readonly string[], options: TapCommandOptions): Promise<number> {
   const query = tapQuery(words, options);
@@ -47,50 +51,63 @@ export async function tapCommand(words: readonly string[], options: TapCommandOp
     },
     dropped: (sidecar, count) => void process.stderr.write(`${sidecar}: ${count} calls not shown\n`),
   };
-  const streams = targets.map((target) => open(target, query, events));
-  const all = Promise.all(streams.map(({ done }) => done)).then(() => 'gone');
+  const all = followAll(targets, {
+    open: (target) => open(target, query, events),
+    say: (line) => void process.stderr.write(`${line}\n`),
+    timers: systemTimers,
+  });
   try {
-    return (await Promise.race([ended, all])) === 'gone' ? 1 : 0;
+    const gone = await Promise.race([ended.then(() => undefined), all.gone]);
+    if (gone?.wasOpen === false) throw new CommandFailure(`${gone.name}: ${gone.why}`);
+    return gone === undefined ? 0 : 1;
   } finally {
-    for (const { close } of streams) close();
+    all.close();
   }
 }
 
-/** Follows one sidecar. `done` resolves when it ends, and rejects when it cannot be followed. */
-function open(
-  { name, address }: Target,
-  query: URLSearchParams,
-  events: TapEvents,
-): { readonly done: Promise<void>; close(): void } {
+/** Follows one sidecar until it ends, hangs, or has refused. */
+function open({ name, address }: Target, query: URLSearchParams, events: TapEvents): Followed {
   const target =
     address.kind === 'unix' ? { socketPath: address.path } : { host: address.host, port: address.port };
   const asked = request({ ...target, path: `/tap?${query}`, headers: { host: 'localhost' }, agent: false });
-  const done = new Promise<void>((resolve, reject) => {
-    const fail = (why: string) => reject(new CommandFailure(`${name}: ${why}`));
-    const late = setTimeout(() => fail(`no answer in ${CONNECT_TIMEOUT_MS} ms`), CONNECT_TIMEOUT_MS);
-    asked.on('error', (error) => fail(oneLine(error)));
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const tell = ({ name: kind, data }: StreamEvent): void => {
+    if (kind === 'dropped') events.dropped(name, Number(data));
+    else events.call(name, JSON.parse(data) as TappedCall);
+  };
+  const done = new Promise<string>((resolve) => {
+    const over = (why: string): void => {
+      resolve(why);
+      asked.destroy();
+    };
+    const late = setTimeout(() => over(`no answer in ${CONNECT_TIMEOUT_MS} ms`), CONNECT_TIMEOUT_MS);
+    asked.on('error', (error) => over(oneLine(error)));
     asked.on('close', () => clearTimeout(late));
+    asked.setTimeout(SILENT_MS, () => over(`nothing from it for ${SILENT_MS} ms`));
     asked.on('response', (response) => {
       clearTimeout(late);
       response.setEncoding('utf8');
       const reader = new EventReader();
       let refusal = '';
+      if (response.statusCode === 200) open();
       response.on('data', (piece: string) => {
-        if (response.statusCode !== 200) refusal += piece;
-        else for (const { name: kind, data } of reader.read(piece)) tell(kind, data);
+        try {
+          if (response.statusCode !== 200) refusal += piece;
+          else for (const event of reader.read(piece)) tell(event);
+        } catch (error) {
+          over(oneLine(error)); // this is no sidecar
+        }
       });
-      response.on('error', () => resolve());
+      response.on('error', () => over('it has ended'));
       response.on('end', () => {
-        if (response.statusCode === 200) return resolve();
-        fail(refusal.trim().split('\n', 1)[0] || `answered ${response.statusCode}`);
+        if (response.statusCode === 200) return over('it has ended');
+        over(refusal.trim().split('\n', 1)[0] || `answered ${response.statusCode}`);
       });
     });
-    const tell = (kind: string, data: string): void => {
-      if (kind === 'dropped') events.dropped(name, Number(data));
-      else events.call(name, JSON.parse(data) as TappedCall);
-    };
   });
-  done.catch(() => {}); // told by `Promise.all`, unless the command has ended
   asked.end();
-  return { done, close: () => asked.destroy() };
+  return { opened, done, close: () => asked.destroy() };
 }

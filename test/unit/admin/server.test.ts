@@ -172,8 +172,31 @@ describe('admin server', () => {
     assert.equal((await post('/drain', own)).status, 202);
   });
 
+  it('refuses images, frames and fetches of other pages, also of this machine, and no link that leads here', async () => {
+    let taps = 0;
+    view.openTap = () => {
+      taps++;
+      return undefined;
+    };
+    const how = (site: string, mode: string, dest: string) =>
+      statusWith('/tap', { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest });
+    for (const site of ['cross-site', 'same-site'])
+      for (const [mode, dest] of [
+        ['no-cors', 'image'],
+        ['navigate', 'iframe'],
+        ['cors', 'empty'],
+      ] as const)
+        assert.equal(await how(site, mode, dest), 403, `${site} ${dest}`);
+    assert.equal(await statusWith('/metrics', { origin: 'http://127.0.0.1:3000' }), 403);
+    assert.equal(taps, 0);
+    // 503: the tap was asked for, and this view has no place.
+    assert.equal(await how('cross-site', 'navigate', 'document'), 503);
+    assert.equal(await how('same-origin', 'cors', 'empty'), 503);
+    assert.equal(await how('none', 'navigate', 'document'), 503);
+  });
+
   it('never allows another origin to read an answer, and lets the page run only its own script', async () => {
-    const reply = await ask('/', { headers: { origin: 'http://evil.example' } });
+    const reply = await ask('/', { headers: { origin: `http://127.0.0.1:${port}` } });
     assert.equal(reply.headers['access-control-allow-origin'], undefined);
     const policy = String(reply.headers['content-security-policy']);
     const nonce = /script-src 'nonce-([^']+)'/.exec(policy)?.[1];

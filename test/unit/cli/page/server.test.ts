@@ -66,6 +66,7 @@ describe('the server of the mesh page', () => {
     ] as Record<string, string>[])
       assert.equal((await ask('/drain?sidecar=a', 'POST', headers)).status, 403);
     assert.equal((await ask('/', 'GET', { host: 'evil.example' })).status, 403);
+    assert.equal((await ask('/main', 'GET', { 'sec-fetch-site': 'same-site' })).status, 403);
     assert.deepEqual(changed, []);
   });
 });
