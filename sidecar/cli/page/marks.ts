@@ -18,6 +18,8 @@ const MAX_MARKS = 200;
 export class Marks {
   private all: Mark[] = [];
   private readonly before = new Map<string, StatusReport>();
+  /** Of the sidecars themselves, also of those that do not answer now: one that died is back between two looks, or after some. */
+  private readonly restarts = new Map<string, number>();
 
   constructor(private readonly keepMs: number) {}
 
@@ -31,8 +33,18 @@ export class Marks {
     } else {
       this.before.set(name, report);
       if (before !== undefined) for (const mark of marksBetween(name, before, report, nowMs)) this.add(mark);
+      this.seeRestarts(name, report, nowMs);
     }
     while (this.all[0] !== undefined && this.all[0].atMs < nowMs - this.keepMs) this.all.shift();
+  }
+
+  /** As its parent counts them; a sidecar without one that does says nothing. */
+  private seeRestarts(name: string, { restarts, service }: StatusReport, atMs: number): void {
+    if (restarts === undefined) return;
+    const earlier = this.restarts.get(name);
+    this.restarts.set(name, restarts);
+    if (earlier !== undefined && restarts > earlier)
+      this.add({ atMs, kind: 'restart', service, text: `the sidecar ${name} was started again` });
   }
 
   /** Oldest first. */

@@ -1,4 +1,5 @@
 import type { StatusReport } from '../../admin/status.js';
+import { present } from '../../config/present.js';
 import { edgeCounts } from './edge-counts.js';
 import { EdgeHistory, type EdgeRates } from './history.js';
 import { type Mark, Marks } from './marks.js';
@@ -8,6 +9,8 @@ export interface Answered {
   readonly name: string;
   /** Undefined: it does not answer, and `problem` says why. */
   readonly report?: StatusReport;
+  /** Whose sidecar it was when it last answered; absent while it answers, and where it never has. */
+  readonly lastService?: string;
   readonly problem?: string;
   /** The text of `/metrics`. */
   readonly metrics?: string;
@@ -44,13 +47,21 @@ const WINDOW_MS = 30_000;
 /** The mesh over the last minutes, from the answers of its sidecars. */
 export class MeshView {
   private sidecars: readonly Answered[] = [];
+  /** By the name of the sidecar. */
+  private services: ReadonlyMap<string, string> = new Map();
   /** By caller's sidecar and service. */
   private readonly histories = new Map<string, { from: string; to: string; history: EdgeHistory }>();
   private readonly marks = new Marks(KEEP_MS);
 
   /** @param nowMs monotonic. */
   take(answers: readonly Answered[], nowMs: number): void {
-    this.sidecars = answers;
+    this.sidecars = answers.map((each) => this.withService(each));
+    this.services = new Map(
+      this.sidecars.flatMap(({ name, report, lastService }) => {
+        const service = report?.service ?? lastService;
+        return service === undefined ? [] : [[name, service] as const];
+      }),
+    );
     for (const { name, report, metrics } of answers) {
       this.marks.see(name, report, nowMs);
       if (report === undefined || metrics === undefined) continue;
@@ -71,8 +82,17 @@ export class MeshView {
       if ((history.lastMs ?? 0) < nowMs - KEEP_MS) this.histories.delete(key);
   }
 
+  /** One that is gone still counts among the sidecars of its service: two of two would look well where there are three. */
+  private withService(answer: Answered): Answered {
+    const lastService = answer.report === undefined ? this.services.get(answer.name) : undefined;
+    return { ...answer, ...present('lastService', lastService) };
+  }
+
   moment(nowMs: number): MeshMoment {
     const groups = new Map<string, EdgeHistory[]>();
+    // What may be called is shown before the first call.
+    for (const { report } of this.sidecars)
+      for (const { upstream } of report?.endpoints ?? []) groups.set(`${report!.service}\n${upstream}`, []);
     for (const { from, to, history } of this.histories.values()) {
       const key = `${from}\n${to}`;
       groups.set(key, [...(groups.get(key) ?? []), history]);

@@ -57,13 +57,16 @@ function reportsOf({ sidecars }: MeshMoment): StatusReport[] {
 /** Every service that has a sidecar or is called, callers first. */
 function nodesOf(moment: MeshMoment): Node[] {
   const reports = reportsOf(moment);
+  const gone = moment.sidecars.flatMap(({ lastService }) => lastService ?? []);
   const names = new Set([
     ...reports.map(({ service }) => service),
+    ...gone,
     ...moment.edges.flatMap(({ from, to }) => [from, to]),
   ]);
   return [...names].sort().map((name) => {
     const own = reports.filter(({ service }) => service === name);
-    return { name, ready: own.filter(({ ready }) => ready).length, all: own.length };
+    const all = own.length + gone.filter((service) => service === name).length;
+    return { name, ready: own.filter(({ ready }) => ready).length, all };
   });
 }
 
@@ -106,9 +109,9 @@ function happened({ marks, nowMs }: MeshMoment): string {
 
 /** Each sidecar with its readiness, line and models; one that does not answer with what its connection said. */
 function sidecars(all: readonly Answered[]): string {
-  const rows = all.map(({ name, report, problem, isRemote, note }) => {
+  const rows = all.map(({ name, report, lastService = '', problem, isRemote, note }) => {
     if (report === undefined)
-      return `<tr><td>${escapeHtml(name)}</td><td class="minor"></td><td><span class="bad">no answer</span></td><td></td><td colspan="3">${escapeHtml(problem ?? '')}</td></tr>`;
+      return `<tr><td>${escapeHtml(name)}</td><td class="minor">${escapeHtml(lastService)}</td><td><span class="bad">no answer</span></td><td></td><td colspan="3">${escapeHtml(problem ?? '')}</td></tr>`;
     const { service, ready, notReady, queue, models, model } = report;
     const line =
       queue === undefined ? '' : `${queue.running} of ${queue.concurrency} run, ${queue.waiting} wait`;

@@ -42,6 +42,22 @@ describe('marks', () => {
     );
   });
 
+  it('are restarts of a sidecar too, whether or not it was missed meanwhile', () => {
+    const marks = new Marks(300_000);
+    for (const restarts of [1, 2, undefined, 3, 3]) {
+      marks.see('web-1', restarts === undefined ? undefined : report({ restarts }), 0);
+    }
+    const again = 'the sidecar web-1 was started again';
+    assert.deepEqual(
+      marks.list.map(({ kind, service, text }) => [kind, service, text]),
+      [
+        ['restart', 'web', again],
+        ['gone', 'web', 'web-1 does not answer'],
+        ['restart', 'web', again],
+      ],
+    );
+  });
+
   it('are few: those of the last minutes, and no more than 200', () => {
     const marks = new Marks(10_000);
     for (let i = 0; i < 300; i++) marks.see('web-1', ejected(i), i);

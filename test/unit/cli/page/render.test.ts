@@ -58,6 +58,13 @@ describe('the mesh page', () => {
     assert.doesNotMatch(html, /<form/);
   });
 
+  it('counts one that does not answer among the sidecars of its service', () => {
+    const gone = { name: 'web-2', problem: 'no answer in 2000 ms', lastService: 'web' };
+    const html = renderMesh(moment({ sidecars: [{ name: 'web-1', report: report({}) }, gone] }), 'n');
+    assert.match(html, /<g class="node warn">.*\n.*>web<.*>1 of 2 ready</);
+    assert.match(html, /<td>web-2<\/td><td class="minor">web<\/td>/);
+  });
+
   it('offers to bring back what is drained, and to drain what is not', () => {
     const draining = { name: 'a b', report: report({ ready: false, notReady: ['draining'] }) };
     assert.match(renderMesh(moment({ sidecars: [draining] }), 'n'), /action="\/undrain\?sidecar=a%20b"/);
