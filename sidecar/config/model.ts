@@ -7,7 +7,7 @@ import type { CodeOf } from './names.js';
 import type { sidecarFile } from './options/sidecar-file.js';
 
 export type { Address } from './codecs/address.js';
-export type { AdoptedProxy, AdoptedUpstream } from './options/consul/adopt.js';
+export type { AdoptedLimits, AdoptedProxy, AdoptedUpstream } from './options/consul/adopt.js';
 export type { DiscoveryConfig, DiscoveryTarget } from './options/consul/discovery.js';
 export type { ModelServerConfig } from './options/mesh/service.js';
 export type { IdentityConfig } from './options/sidecar-file.js';

@@ -1,8 +1,13 @@
 import { planOf } from '../../discovery/consul/chain/chain-plan.js';
-import { limitsOf, refusedDefaults } from '../../discovery/consul/chain/service-defaults.js';
+import { passedOverBy } from '../../discovery/consul/chain/own-target.js';
+import {
+  limitsOf,
+  refusedDefaults,
+  refusedOfService,
+} from '../../discovery/consul/chain/service-defaults.js';
 import { parseIntentionsAnswer } from '../../discovery/consul/connect/intention-parser.js';
 import { AskedAgent } from '../consul/asked-agent.js';
-import { readSubject, type Subject } from './subject.js';
+import { type Call, readSubject, type Subject } from './subject.js';
 
 /**
  * What of the rules in Consul a sidecar of each file would not apply: fields of service-defaults, proxy-defaults, service-routers, -splitters and
@@ -36,24 +41,36 @@ export async function consulNotes(
  * All notes of one file, each once: two callers of one service meet the same router. Entries that are not there (404) say nothing, and are
  * not an error.
  */
-async function notesFor(agent: AskedAgent, { calls, services }: Subject): Promise<string[]> {
-  const found = [
-    ...refusedDefaults(await agent.textIfAny('/config/proxy-defaults/global')),
-    ...(
-      await Promise.all(calls.map(({ from, to, inConsul = to }) => callNotes(agent, from, inConsul)))
-    ).flat(),
-    ...(await intentionNotes(agent, services)),
-  ];
+async function notesFor(agent: AskedAgent, { calls, services, consul }: Subject): Promise<string[]> {
+  const ofRules =
+    consul?.rules === false
+      ? []
+      : [
+          refusedDefaults(await agent.textIfAny('/config/proxy-defaults/global')),
+          ...(await Promise.all(services.map((service) => serviceNotes(agent, service)))),
+          ...(await Promise.all(calls.map((call) => callNotes(agent, call)))),
+        ];
+  const found = [...ofRules.flat(), ...(await intentionNotes(agent, services))];
   return [...new Set(found)];
 }
 
+/** What the service-defaults of a service ask of its own sidecar. */
+async function serviceNotes(agent: AskedAgent, service: string): Promise<readonly string[]> {
+  return refusedOfService(await agent.textIfAny(`/config/service-defaults/${encodeURIComponent(service)}`));
+}
+
 /** The limits that the caller's service-defaults set for the upstream, and the discovery chain of the upstream. */
-async function callNotes(agent: AskedAgent, from: string, upstream: string): Promise<readonly string[]> {
+async function callNotes(agent: AskedAgent, { from, to, inConsul = to, discovery }: Call): Promise<string[]> {
+  const upstream = inConsul;
   const [defaults, chain] = await Promise.all([
     agent.textIfAny(`/config/service-defaults/${encodeURIComponent(from)}`),
     agent.textIfAny(`/discovery-chain/${encodeURIComponent(upstream)}`),
   ]);
-  return [...limitsOf(defaults, upstream).unsupported, ...(chain === '' ? [] : planOf(chain).unsupported)];
+  const { unsupported } = limitsOf(defaults, upstream);
+  if (chain === '') return [...unsupported];
+  const plan = planOf(chain);
+  const passedOver = discovery === undefined ? [] : passedOverBy(discovery, plan);
+  return [...unsupported, ...(passedOver.length > 0 ? passedOver : plan.unsupported)];
 }
 
 /** Intentions with parts that are not checked as written; of services that the file does not run none is of interest here. */

@@ -7,6 +7,7 @@ import { loadAnyFile, loadMeshFile, loadSidecarFile } from '../../config/file/lo
 import type {
   Address,
   ConsulConfig,
+  DiscoveryConfig,
   DnsConfig,
   MeshConfig,
   SidecarConfig,
@@ -32,6 +33,8 @@ export interface Call {
   readonly to: string;
   /** Its name in the catalogue; absent: its endpoints are in the file, or in DNS. */
   readonly inConsul?: string;
+  /** What the file asks Consul for; absent: the service of that name. */
+  readonly discovery?: DiscoveryConfig;
   readonly endpoints: readonly Address[];
   /** The name whose addresses are its endpoints. */
   readonly dns?: DnsConfig;
@@ -150,7 +153,9 @@ function callOf(
   const isElsewhere = endpoints.length > 0 || dns !== undefined;
   const inConsul = consul === undefined || isElsewhere ? undefined : (query?.service ?? to);
   const addresses = endpoints.map(({ address }) => address);
-  return { from, to, ...present('inConsul', inConsul), endpoints: addresses, ...present('dns', dns) };
+  const discovery = inConsul === undefined ? undefined : query;
+  const asked = { ...present('inConsul', inConsul), ...present('discovery', discovery) };
+  return { from, to, ...asked, endpoints: addresses, ...present('dns', dns) };
 }
 
 /** A port that is fixed; port 0 takes any, and a Unix socket none. */

@@ -3,8 +3,9 @@
  * checked: one set of rules judges the result, and what the file says itself stays as it is.
  */
 import { writeAddress } from '../codecs/address.js';
-import type { AdoptedProxy } from '../options/consul/adopt.js';
+import type { AdoptedLimits, AdoptedProxy } from '../options/consul/adopt.js';
 import { mapping } from '../options/found.js';
+import { defined } from '../present.js';
 
 /** Whether a file, as YAML gives it, asks for an adoption. */
 export function asksForAdoption(file: unknown): boolean {
@@ -69,7 +70,7 @@ function withInbound(inbound: unknown, { listen, local }: AdoptedProxy): unknown
 function withUpstreams(outbound: unknown, { upstreams }: AdoptedProxy): unknown {
   const said = mapping(mapping(outbound)['upstreams']);
   const all: Record<string, unknown> = { ...said };
-  for (const { name, service, datacenter, listen, connectTimeoutMs } of upstreams) {
+  for (const { name, service, datacenter, listen, ...limits } of upstreams) {
     const own = mapping(said[name]);
     const discovery = { service, ...(datacenter === undefined ? {} : { datacenter }) };
     const isFound = own['endpoints'] === undefined && own['dns'] === undefined;
@@ -77,10 +78,32 @@ function withUpstreams(outbound: unknown, { upstreams }: AdoptedProxy): unknown 
       listen: writeAddress(listen),
       ...own,
       ...(isFound ? { consul: { ...discovery, ...mapping(own['consul']) } } : {}),
-      ...(connectTimeoutMs === undefined
-        ? {}
-        : { pool: { connect_timeout: `${connectTimeoutMs}ms`, ...mapping(own['pool']) } }),
+      ...withLimits(own, limits),
     };
   }
   return { ...mapping(outbound), upstreams: all };
+}
+
+/** The blocks of an upstream that limits stand in, each below what the file says of it; a block that is none stays for the check. */
+function withLimits(own: Readonly<Record<string, unknown>>, limits: AdoptedLimits): Record<string, unknown> {
+  const { connectTimeoutMs, maxConnections, maxPending, maxInFlight, consecutiveFaults, ejectionMs } = limits;
+  const inMs = (ms: number | undefined) => (ms === undefined ? undefined : `${ms}ms`);
+  const blocks = {
+    pool: defined({ connect_timeout: inMs(connectTimeoutMs) }),
+    breaker: defined({
+      max_connections: maxConnections,
+      max_pending: maxPending,
+      max_in_flight: maxInFlight,
+    }),
+    ejection: defined({ consecutive_faults: consecutiveFaults, base: inMs(ejectionMs) }),
+  };
+  return Object.fromEntries(
+    Object.entries(blocks)
+      .filter(([name, said]) => Object.keys(said).length > 0 && isBlockOrNone(own[name]))
+      .map(([name, said]) => [name, { ...said, ...mapping(own[name]) }]),
+  );
+}
+
+function isBlockOrNone(said: unknown): boolean {
+  return said === undefined || (typeof said === 'object' && said !== null && !Array.isArray(said));
 }

@@ -10,6 +10,7 @@ import type { Discovery, DiscoverySubscription, UpstreamSnapshot } from '../snap
 import { CacheFile } from './cache/cache-file.js';
 import { EndpointWatcher } from './catalog/endpoint-watcher.js';
 import { OwnPlace } from './catalog/own-place.js';
+import { OwnEntries } from './chain/own-entries.js';
 import { UpstreamWatcher } from './chain/upstream-watcher.js';
 import { ConsulAgent } from './client/client.js';
 import { agentSettings } from './client/settings.js';
@@ -51,6 +52,8 @@ export class Consul implements Discovery {
   private readonly ownPlace: OwnPlace;
   private readonly deps: ConsulDeps;
   private readonly upstreams = new Set<UpstreamWatcher>();
+  /** Undefined where Consul's rules are not read. */
+  private readonly ownEntries: OwnEntries | undefined;
   /** Unsupported rules that the log has named. */
   private readonly logged = new Set<string>();
   private intentions: ConnectIntentions | undefined;
@@ -70,6 +73,9 @@ export class Consul implements Discovery {
     this.deps = { ...tools, config: consul, ...present('cache', cache) };
     this.queries = new QueryRegistry(this.agent, this.deps);
     this.ownPlace = new OwnPlace(this.queries, this.deps);
+    const { service } = config;
+    if (consul.rules)
+      this.ownEntries = new OwnEntries(this.queries, { ...this.deps, service, logged: this.logged });
     this.identity = config.identity.kind === 'consul' ? this.connectIdentity(logger) : undefined;
     this.endpoints = new EndpointWatcher(this.queries, {
       ...this.deps,
@@ -190,7 +196,8 @@ export class Consul implements Discovery {
   private unsupported(): string[] {
     const ofUpstreams = [...this.upstreams].flatMap((watch) => watch.unsupported());
     const ofIntentions = this.intentions?.unsupported() ?? [];
-    return [...new Set([...ofUpstreams, ...ofIntentions, ...(this.adoption?.unapplied() ?? [])])];
+    const ofSelf = [...(this.ownEntries?.unsupported() ?? []), ...(this.adoption?.unapplied() ?? [])];
+    return [...new Set([...ofUpstreams, ...ofIntentions, ...ofSelf])];
   }
 
   /** The metrics of queries, targets and the registration. */
@@ -202,6 +209,7 @@ export class Consul implements Discovery {
   /** Ends every query and every connection, and writes the cache. */
   close(): void {
     for (const watch of this.upstreams) watch.close();
+    this.ownEntries?.close();
     this.intentions?.close();
     this.identity?.close();
     this.endpoints.close();

@@ -1,11 +1,13 @@
 /** Each kind of config entry, written to a real Consul, changes what the data plane is told, without a restart. */
 import assert from 'node:assert/strict';
 import { EndpointWatcher } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import { OwnEntries } from '../../../sidecar/discovery/consul/chain/own-entries.js';
 import { UpstreamWatcher } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import type { UpstreamSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { ConsulServer, consulOrSkip, proxyOf } from '../../kit/consul/consul.js';
 import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
 import { anUpstream } from '../../kit/stack/stack.js';
 
@@ -158,12 +160,20 @@ describe('rules of a real Consul', () => {
 
   it('proxy-defaults are reported as far as they concern Envoy, and gateways where they would matter', async () => {
     await become('endpoints', endpoints, ALL);
+    const own = new OwnEntries(kit.watches, { ...kit.deps, service: 'app', logged: new Set() });
+    afterTest(() => own.close());
+    const Expose = { Paths: [{ Path: '/health', ListenerPort: 1, LocalPathPort: 2, Protocol: 'http' }] };
     const settings = { Config: { local_connect_timeout_ms: 1000 }, MeshGateway: { Mode: 'local' } };
     await write({ Kind: 'proxy-defaults', Name: 'global', ...settings });
     const sentence = 'proxy-defaults: Config "local_connect_timeout_ms" is not applied.';
-    await become('named', () => watch.unsupported(), [sentence]);
+    await become('named', () => own.unsupported(), [sentence]);
+    await write({ Kind: 'service-defaults', Name: 'app', Protocol: 'grpc', Expose });
+    const exposed = 'service-defaults "app": Expose is not applied.';
+    await become('both entries', () => own.unsupported(), [exposed, sentence]);
+    await server.api('DELETE', '/config/service-defaults/app');
+    await become('one is gone', () => own.unsupported(), [sentence]);
     await write({ Kind: 'service-resolver', Name: 'web', Failover: { '*': { Datacenters: ['dc9'] } } });
-    await become('both', () => watch.unsupported().length, 2);
+    await become('the gateway', () => watch.unsupported().length, 1);
     const gateway = /MeshGateway.Mode "local" is not applied, connections are direct/;
     assert.match(watch.unsupported().join(' '), gateway);
     await become('the near ones serve, though the far datacenter is unknown', endpoints, ALL);

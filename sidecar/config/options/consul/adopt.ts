@@ -45,12 +45,23 @@ export interface AdoptedProxy {
   readonly unapplied: readonly string[];
 }
 
+/** What such a registration says of the calls to an upstream; absent: nothing. */
+export interface AdoptedLimits {
+  readonly connectTimeoutMs?: number;
+  /** Connections to all endpoints together, calls that wait for one, and calls in flight. */
+  readonly maxConnections?: number;
+  readonly maxPending?: number;
+  readonly maxInFlight?: number;
+  /** Faults in a row after which an endpoint is ejected, and for how long at first, ms. */
+  readonly consecutiveFaults?: number;
+  readonly ejectionMs?: number;
+}
+
 /** An upstream of such a registration. */
-export interface AdoptedUpstream {
+export interface AdoptedUpstream extends AdoptedLimits {
   /** Its name in the file: the service, with the datacenter where two have the same service. */
   readonly name: string;
   readonly service: string;
   readonly datacenter?: string;
   readonly listen: Address;
-  readonly connectTimeoutMs?: number;
 }

@@ -165,7 +165,7 @@ const common = {
   locality: placeKeys,
   rules: option(yesOrNo().prefault(true), {
     meaning:
-      "Consul's own traffic rules (service-router, -splitter, -resolver, -defaults and proxy-defaults) are applied, below what this file says.",
+      "Consul's own traffic rules (service-router, -splitter, -resolver, -defaults and proxy-defaults) are applied, below what this file says. What of them is not is said in the log, by `outrider status` and by `outrider validate --consul`.",
     why: 'Operators expect them to work.',
   }),
 };
@@ -187,7 +187,7 @@ const sidecarBlock = blockAs('a block about Consul; {} is enough for an agent on
   ),
   adopt: option(adopt.optional(), {
     meaning:
-      'Present: something else has registered this sidecar (Nomad, `sidecar_service`). Its registration says what the file does not: `service`, `inbound.listen` (`bind_address` and `bind_port` of its configuration, else its address and port), `inbound.local` (with a block `inbound`, of which `{}` is enough; without it nothing is served), and upstreams with their listeners and datacenters, which blocks under `outbound.upstreams` of the same names add to. It is followed: upstreams change while calls go on, another port or service needs a restart. TTL checks of the proxy are kept up; nothing is registered or deregistered. An agent that is away at the start is waited for, unless `cache` has the registration: `/live` and `/ready` are served meanwhile. A registration that the agent does not have is waited for 30 s.',
+      'Present: something else has registered this sidecar (Nomad, `sidecar_service`). Its registration says what the file does not: `service`, `inbound.listen` (`bind_address` and `bind_port` of its configuration, else its address and port), `inbound.local` (with a block `inbound`, of which `{}` is enough; without it nothing is served), and upstreams with their listeners, datacenters, `connect_timeout_ms`, `limits` and `passive_health_check`, which blocks under `outbound.upstreams` of the same names add to. It is followed: upstreams change while calls go on, another port or service needs a restart. TTL checks of the proxy are kept up; nothing is registered or deregistered. An agent that is away at the start is waited for, unless `cache` has the registration: `/live` and `/ready` are served meanwhile. A registration that the agent does not have is waited for 30 s.',
     otherwise: 'absent: the sidecar registers itself, as `registration` says',
     why: 'Most sidecars register themselves.',
   }),

@@ -1,4 +1,4 @@
-import { type Json, objectIn, quote, textIn } from '../parser/json-fields.js';
+import { isObject, isSet, type Json, objectIn, quote, textIn } from '../parser/json-fields.js';
 
 /** A node of a discovery chain. */
 export interface ChainNode {
@@ -91,8 +91,36 @@ export function durationIn(json: Json | undefined, field: string): number | unde
   return ms > 0 ? ms : undefined;
 }
 
+/** A duration as text, or in nanoseconds as Go's own JSON has it; in ms. */
+export function goDurationIn(json: Json | undefined, field: string): number | undefined {
+  const nanoseconds = countIn(json, field);
+  return nanoseconds === undefined ? durationIn(json, field) : nanoseconds / 1e6;
+}
+
 /** A whole number above zero, or undefined. */
 export function countIn(json: Json | undefined, field: string): number | undefined {
   const found = json?.[field];
   return typeof found === 'number' && Number.isSafeInteger(found) && found > 0 ? found : undefined;
+}
+
+/** What is done in any case, by field: saying it asks for nothing. */
+const AS_IT_IS: ReadonlyMap<string, readonly unknown[]> = new Map([
+  ['Protocol', ['grpc', 'http2']],
+  ['Mode', ['direct', 'none', 'sequential']],
+  ['MutualTLSMode', ['strict']],
+]);
+
+/** The fields of an object that ask for something and are none of `known`, those of versions of Consul to come included. */
+export function unknownIn(json: unknown, known: ReadonlySet<string>): string[] {
+  if (!isObject(json)) return [];
+  return Object.entries(json)
+    .filter(([field, value]) => !known.has(field) && asksFor(field, value))
+    .map(([field]) => quote(field).slice(1, -1));
+}
+
+/** Whether a value differs from what Go writes for an unset one, in all of its parts, and from what is done anyway. */
+export function asksFor(field: string, value: unknown): boolean {
+  if (AS_IT_IS.get(field)?.includes(value) === true) return false;
+  if (isObject(value)) return Object.entries(value).some(([name, each]) => asksFor(name, each));
+  return isSet(value) && value !== 0;
 }

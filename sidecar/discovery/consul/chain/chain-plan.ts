@@ -4,7 +4,7 @@ import { type HeaderEdits, mergeEdits } from '../../../core/routing/header-edits
 import type { RouteLeg, TrafficRoute } from '../../../core/routing/route-match.js';
 import { MAIN_CLUSTER } from '../../snapshot.js';
 import { type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
-import { type Chain, type ChainNode, countIn, durationIn, parseChain } from './chain-json.js';
+import { type Chain, type ChainNode, countIn, durationIn, parseChain, unknownIn } from './chain-json.js';
 import { headerEditsIn } from './header-modifiers.js';
 import { type ClusterPlan, ClusterReader } from './resolver.js';
 import { matchOf } from './route-match.js';
@@ -23,6 +23,22 @@ export interface ChainPlan {
 const MAX_ROUTES = 1_000;
 const MAX_SPLITS = 1_000;
 const MAX_DEPTH = 16;
+
+/** What is read of the destination of a route, and of a part of a split, or is resolved in the chain. */
+const KNOWN_OF_DESTINATION = new Set([
+  ...['Service', 'ServiceSubset', 'Namespace', 'Partition', 'PrefixRewrite', 'RequestTimeout', 'IdleTimeout'],
+  ...[
+    'NumRetries',
+    'RetryOnConnectFailure',
+    'RetryOnStatusCodes',
+    'RetryOn',
+    'RequestHeaders',
+    'ResponseHeaders',
+  ],
+]);
+const KNOWN_OF_SPLIT = new Set([
+  ...['Weight', 'Service', 'ServiceSubset', 'Namespace', 'Partition', 'RequestHeaders', 'ResponseHeaders'],
+]);
 
 /**
  * From a discovery chain to what the data plane needs: routes, and the clusters they lead to, each with its targets in the
@@ -69,6 +85,8 @@ class PlanReader {
       this.refuse(`${where} is left out: ${matched.why}.`);
       return undefined;
     }
+    for (const field of unknownIn(destination, KNOWN_OF_DESTINATION))
+      this.refuse(`${where}: Destination.${field} is not applied.`);
     const timeoutMs = durationIn(destination, 'RequestTimeout');
     const idleTimeoutMs = durationIn(destination, 'IdleTimeout');
     const retry = this.retryOf(destination, where);
@@ -117,6 +135,8 @@ class PlanReader {
       const weight = (split as Json | null)?.['Weight'];
       if (typeof weight !== 'number' || !(weight > 0)) return [];
       const definition = objectIn(split, 'Definition');
+      for (const field of unknownIn(definition, KNOWN_OF_SPLIT))
+        this.refuse(`service-splitter ${quote(node.name)}: Splits.${field} is not applied.`);
       const own = (field: string): HeaderEdits | undefined =>
         headerEditsIn(objectIn(definition, field), (why) =>
           this.refuse(`service-splitter ${quote(node.name)}: Splits.${field}.${why}.`),
@@ -165,6 +185,14 @@ const RETRY_ON: Readonly<Record<string, number>> = {
   'resource-exhausted': Status.RESOURCE_EXHAUSTED,
   unavailable: Status.UNAVAILABLE,
 };
+
+/** Whether a plan says no more than that calls go to the service itself. */
+export function isPlain({ routes, clusters, unsupported }: ChainPlan, service: string): boolean {
+  const plain = plainPlan({ targets: [{ service }] });
+  const textOf = (plan: Pick<ChainPlan, 'routes' | 'clusters'>) =>
+    JSON.stringify([plan.routes, [...plan.clusters]]);
+  return unsupported.length === 0 && textOf({ routes, clusters }) === textOf(plain);
+}
 
 /** The plan of a service without any entry, or whose entries are not to be read. */
 export function plainPlan(cluster: ClusterPlan): ChainPlan {

@@ -1,21 +1,19 @@
-import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Queries } from '../catalog/endpoint-watcher.js';
 import type { Watch } from '../query/query-registry.js';
-import { cachedIn, type QuerySpec, type ServiceDeps, smallQuery } from '../query/query-spec.js';
+import { cachedIn, type ServiceDeps, smallQuery } from '../query/query-spec.js';
 import { type ChainPlan, planOf } from './chain-plan.js';
-import { limitsOf, refusedDefaults, type UpstreamLimits } from './service-defaults.js';
+import { watchEntry } from './config-entry.js';
+import { limitsOf, type UpstreamLimits } from './service-defaults.js';
 
 /** Called with each change; not called for what is not known yet. */
 export interface RuleListener {
   plan(plan: ChainPlan): void;
   limits(limits: UpstreamLimits): void;
-  /** What of `proxy-defaults` is not applied, in sentences. */
-  refused(sentences: readonly string[]): void;
 }
 
 /** The config entries and the discovery chain that decide where calls to one service go, kept up. */
 export class ConfigEntryWatcher {
-  private readonly watches: Watch[] = [];
+  private readonly watches: Watch[];
   private isClosed = false;
 
   /** @param upstream its name in the catalogue. @param deps of the calling service: its `service-defaults` apply. */
@@ -25,48 +23,29 @@ export class ConfigEntryWatcher {
     private readonly deps: ServiceDeps,
     listener: RuleListener,
   ) {
-    this.entry('service-defaults', deps.service, (text) => listener.limits(limitsOf(text, upstream)));
-    this.entry('proxy-defaults', 'global', (text) => listener.refused(refusedDefaults(text)));
-    this.chain(upstream, (plan) => listener.plan(plan));
+    const entry = { kind: 'service-defaults', name: deps.service } as const;
+    this.watches = [
+      watchEntry(queries, deps, entry, (text) => {
+        if (!this.isClosed) listener.limits(limitsOf(text, upstream));
+      }),
+      this.chain(upstream, (plan) => listener.plan(plan)),
+    ];
   }
 
-  /** Ends the three queries; the listener is not called after it. */
+  /** Ends both queries; the listener is not called after it. */
   close(): void {
     this.isClosed = true;
     for (const watch of this.watches) watch.close();
   }
 
-  private chain(service: string, take: (plan: ChainPlan) => void): void {
+  private chain(service: string, take: (plan: ChainPlan) => void): Watch {
     const spec = smallQuery(`/discovery-chain/${encodeURIComponent(service)}`, `rules of ${service}`, {
       parse: (body) => chainOf(body.toString('utf8')),
       ...cachedIn(this.deps.cache, `chain ${service}`, cachedChain, ({ text }) => text),
     });
-    this.follow(spec, ({ plan }) => take(plan));
-  }
-
-  /** A config entry, which may not be there: then its text is empty. */
-  private entry(kind: string, name: string, take: (text: string) => void): void {
-    const path = `/config/${kind}/${encodeURIComponent(name)}`;
-    const spec = smallQuery(path, `${kind} of ${name}`, {
-      parse: (body) => body.toString('utf8'),
-      absent: () => '',
+    return this.queries.watch(spec, ({ plan }) => {
+      if (!this.isClosed) take(plan);
     });
-    this.follow(spec, (text) => {
-      try {
-        take(text);
-      } catch (error) {
-        // The entry before stays in force.
-        const fields = { entry: `${kind} ${name}`, problem: messageOf(error) };
-        this.deps.logger.warn(fields, 'an entry of Consul makes no sense');
-      }
-    });
-  }
-
-  private follow<T>(spec: QuerySpec<T>, take: (value: T) => void): void {
-    const watch = this.queries.watch(spec, (value) => {
-      if (!this.isClosed) take(value);
-    });
-    this.watches.push(watch);
   }
 }
 

@@ -2,7 +2,7 @@ import { defined } from '../../../config/present.js';
 import { MAIN_CLUSTER } from '../../snapshot.js';
 import type { Target } from '../catalog/target.js';
 import { type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
-import { type Chain, type ChainNode, type ChainTarget, durationIn } from './chain-json.js';
+import { type Chain, type ChainNode, type ChainTarget, durationIn, unknownIn } from './chain-json.js';
 
 /** A cluster of a discovery chain. */
 export interface ClusterPlan {
@@ -18,6 +18,27 @@ export interface ClusterPlan {
 /** What Consul gives where no entry sets it. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
 const MAX_TARGETS = 32;
+
+/** What is read of each part of a resolver, or says nothing of where calls go. */
+const KNOWN = {
+  resolver: new Set(['Default', 'ConnectTimeout', 'RequestTimeout', 'Target', 'Failover']),
+  failover: new Set(['Targets', 'Policy']),
+  target: new Set([
+    ...[
+      'ID',
+      'Name',
+      'SNI',
+      'Service',
+      'ServiceSubset',
+      'Subset',
+      'Datacenter',
+      'ConnectTimeout',
+      'Locality',
+    ],
+    ...['Namespace', 'Partition', 'Peer', 'External', 'MeshGateway', 'TransparentProxy'],
+  ]),
+  balancer: new Set(['Policy', 'HashPolicies']),
+} as const;
 
 /** Reads the resolvers of a discovery chain into clusters, each with its targets in the order of failover. */
 export class ClusterReader {
@@ -36,7 +57,9 @@ export class ClusterReader {
     if (this.plans.has(name)) return name;
     const where = `service-resolver ${quote(target.service)}`;
     const failover = objectIn(resolver, 'Failover');
-    if (objectIn(failover, 'Policy') !== undefined)
+    this.refuseUnknown(where, resolver, KNOWN.resolver);
+    this.refuseUnknown(`${where}: Failover`, failover, KNOWN.failover);
+    if (unknownIn(objectIn(failover, 'Policy'), new Set()).length > 0)
       this.refuse(`${where}: Failover.Policy is not applied, targets are used in their order.`);
     const ids = listIn(failover, 'Targets').slice(0, MAX_TARGETS);
     const targets = [target, ...ids.map((id) => this.chain.target(String(id)))];
@@ -86,6 +109,7 @@ export class ClusterReader {
     if (target.json['External'] === true)
       this.refuse(`${where}: its ExternalSNI and terminating gateway are not used.`);
     const mode = textIn(objectIn(target.json, 'MeshGateway'), 'Mode');
+    this.refuseUnknown(where, target.json, KNOWN.target);
     const isElsewhere = target.datacenter !== this.chain.datacenter;
     if (isElsewhere && (mode === 'local' || mode === 'remote'))
       this.refuse(`${where}: MeshGateway.Mode ${quote(mode)} is not applied, connections are direct.`);
@@ -94,6 +118,7 @@ export class ClusterReader {
 
   private hashKeyOf(balancer: Json | undefined, where: string): string | undefined {
     const policy = textIn(balancer, 'Policy');
+    this.refuseUnknown(`${where}: LoadBalancer`, balancer, KNOWN.balancer);
     if (policy === '' || policy === 'least_request') return undefined;
     if (policy !== 'ring_hash' && policy !== 'maglev') {
       this.refuse(
@@ -108,5 +133,11 @@ export class ClusterReader {
       else this.refuse(`${where}: of LoadBalancer.HashPolicies only the first header is applied.`);
     }
     return key;
+  }
+
+  /** Reports the fields that are not read: those of later versions too. @param where ends with the part that they are in, or with none. */
+  private refuseUnknown(where: string, json: Json | undefined, known: ReadonlySet<string>): void {
+    for (const field of unknownIn(json, known))
+      this.refuse(`${where}${where.includes(': ') ? '.' : ': '}${field} is not applied.`);
   }
 }

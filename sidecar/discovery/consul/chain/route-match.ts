@@ -1,6 +1,7 @@
 import type { HeaderMatch, Pattern, TrafficMatch } from '../../../core/routing/route-match.js';
 import { compileRe2 } from '../../re2-pattern.js';
 import { fieldIn, isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
+import { unknownIn } from './chain-json.js';
 
 /** What a route of a service-router asks of a call. `never`: no call of gRPC can match, for this reason. */
 type Matched = { kind: 'some'; match: TrafficMatch | undefined } | { kind: 'never'; why: string };
@@ -9,10 +10,16 @@ type Path = Pick<TrafficMatch, 'exact' | 'prefix' | 'regex' | 'ignoreCase'>;
 
 class Unreadable extends Error {}
 
+const KNOWN_OF_MATCH = new Set([
+  ...['PathExact', 'PathPrefix', 'PathRegex', 'CaseInsensitive', 'Header', 'QueryParam', 'Methods'],
+]);
+
 /** The match of a route as the data plane has it. @param match the route's `Match`; absent: every call. */
 export function matchOf(match: Json | undefined): Matched {
   const http = objectIn(match, 'HTTP');
   if (http === undefined) return { kind: 'some', match: undefined };
+  const [unknown] = unknownIn(http, KNOWN_OF_MATCH);
+  if (unknown !== undefined) return never(`Match.HTTP asks for ${unknown}, which is not known here`);
   const methods = listIn(http, 'Methods');
   if (methods.length > 0 && !methods.includes('POST')) return never('Match.HTTP.Methods is without POST');
   if (listIn(http, 'QueryParam').length > 0)

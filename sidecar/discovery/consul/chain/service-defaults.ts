@@ -1,7 +1,7 @@
 import { defined } from '../../../config/present.js';
 import type { PassiveHealth } from '../../snapshot.js';
 import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
-import { countIn, durationIn } from './chain-json.js';
+import { asksFor, countIn, goDurationIn, unknownIn } from './chain-json.js';
 
 /** Bounds on the calls to one upstream, and when its endpoints are ejected. */
 export interface UpstreamLimits {
@@ -16,6 +16,22 @@ export interface UpstreamLimits {
 
 /** Settings of Envoy and of balancing that have no counterpart here, or one in the sidecar's file. */
 const ENVOY = ['EnvoyListenerJSON', 'EnvoyClusterJSON', 'BalanceOutboundConnections'];
+/** Fields of every entry. */
+const OF_ENTRIES = [
+  'Kind',
+  'Name',
+  'Namespace',
+  'Partition',
+  'Meta',
+  'CreateIndex',
+  'ModifyIndex',
+  'Hash',
+  'Status',
+];
+/** Of `service-defaults` what is applied to calls, or is in discovery chains already. */
+const KNOWN_OF_SERVICE = new Set([...OF_ENTRIES, 'Protocol', 'UpstreamConfig', 'MeshGateway', 'ExternalSNI']);
+/** The same of `proxy-defaults`; `Config` is looked into. */
+const KNOWN_OF_PROXIES = new Set([...OF_ENTRIES, 'Config', 'MeshGateway']);
 
 /**
  * What the `UpstreamConfig` of `service-defaults` (Consul 1.9) sets for an upstream: each field by `Overrides`, else by
@@ -28,9 +44,10 @@ export function limitsOf(text: string, upstream: string): UpstreamLimits {
   const service = textIn(entry, 'Name');
   if (textIn(entry, 'Kind') !== 'service-defaults') throw new Error('not a service-defaults entry');
   const config = objectIn(entry, 'UpstreamConfig');
-  const override = listIn(config, 'Overrides').find((each) => textIn(each, 'Name') === upstream) as
-    | Json
-    | undefined;
+  // One with a Peer is about a service of the same name in another cluster.
+  const override = listIn(config, 'Overrides').find(
+    (each) => textIn(each, 'Name') === upstream && textIn(each, 'Peer') === '',
+  ) as Json | undefined;
   const defaults = objectIn(config, 'Defaults');
   const unsupported: string[] = [];
   for (const [said, where] of [
@@ -38,7 +55,10 @@ export function limitsOf(text: string, upstream: string): UpstreamLimits {
     [defaults, 'Defaults'],
   ] as const) {
     const name = `service-defaults ${quote(service)}: UpstreamConfig.${where}`;
-    const refused = ENVOY.filter((field) => isSet(said?.[field]));
+    const refused = [
+      ...ENVOY.filter((field) => isSet(said?.[field])),
+      ...['Protocol', 'MeshGateway'].filter((field) => asksFor(field, said?.[field])),
+    ];
     unsupported.push(...refused.map((field) => `${name}.${field} is not applied.`));
     const check = objectIn(said, 'PassiveHealthCheck');
     unsupported.push(...refusedOf(check).map((why) => `${name}.PassiveHealthCheck.${why}.`));
@@ -84,12 +104,6 @@ function refusedOf(check: Json | undefined): string[] {
   ];
 }
 
-/** A duration as text, or in nanoseconds as Go's own JSON has it; in ms. */
-function goDurationIn(json: Json | undefined, field: string): number | undefined {
-  const nanoseconds = countIn(json, field);
-  return nanoseconds === undefined ? durationIn(json, field) : nanoseconds / 1e6;
-}
-
 /**
  * What of `proxy-defaults` is not applied. Protocol and gateway mode are in the discovery chain already. @throws
  * Error when it is no entry.
@@ -98,7 +112,20 @@ export function refusedDefaults(text: string): readonly string[] {
   if (text === '') return [];
   const entry: unknown = JSON.parse(text);
   if (textIn(entry, 'Kind') !== 'proxy-defaults') throw new Error('not a proxy-defaults entry');
-  return Object.keys(objectIn(entry, 'Config') ?? {})
-    .filter((field) => field !== 'protocol')
-    .map((field) => `proxy-defaults: Config ${quote(field)} is not applied.`);
+  const settings = Object.keys(objectIn(entry, 'Config') ?? {}).filter((field) => field !== 'protocol');
+  return [...settings.map((field) => `Config ${quote(field)}`), ...unknownIn(entry, KNOWN_OF_PROXIES)].map(
+    (what) => `proxy-defaults: ${what} is not applied.`,
+  );
+}
+
+/**
+ * What the `service-defaults` of a service ask of its own sidecar and is not applied: how its calls come in. What goes out is
+ * `limitsOf`. @throws Error when it is no entry.
+ */
+export function refusedOfService(text: string): readonly string[] {
+  if (text === '') return [];
+  const entry: unknown = JSON.parse(text);
+  if (textIn(entry, 'Kind') !== 'service-defaults') throw new Error('not a service-defaults entry');
+  const name = `service-defaults ${quote(textIn(entry, 'Name'))}`;
+  return unknownIn(entry, KNOWN_OF_SERVICE).map((field) => `${name}: ${field} is not applied.`);
 }

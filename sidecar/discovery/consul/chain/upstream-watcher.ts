@@ -1,5 +1,5 @@
 import { DEFAULT_MAX_ENDPOINTS } from '../../../config/defaults.js';
-import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
+import type { DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
 import { defined } from '../../../config/present.js';
 import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import type { Timer } from '../../../runtime/time/timers.js';
@@ -12,6 +12,7 @@ import type { Instance } from '../parser/instances.js';
 import type { ServiceDeps } from '../query/query-spec.js';
 import { type ChainPlan, plainPlan } from './chain-plan.js';
 import { ConfigEntryWatcher } from './config-entry-watcher.js';
+import { hasOwnTarget, passedOverBy } from './own-target.js';
 import type { ClusterPlan } from './resolver.js';
 import type { UpstreamLimits } from './service-defaults.js';
 
@@ -45,7 +46,8 @@ export class UpstreamWatcher {
   private rules: ConfigEntryWatcher | undefined;
   private plan: ChainPlan | undefined;
   private limits: UpstreamLimits = { unsupported: [] };
-  private refused: readonly string[] = [];
+  /** Said where the file names the target, and Consul has rules for the service. */
+  private passedOver: readonly string[] = [];
   private readonly followed = new Map<string, Followed>();
   private readonly endpoints = new Map<string, ClusterEndpoints>();
   private readonly seed: number;
@@ -78,7 +80,7 @@ export class UpstreamWatcher {
 
   /** Rules of Consul that are not applied, each in one sentence. */
   unsupported(): readonly string[] {
-    return [...new Set([...(this.plan?.unsupported ?? []), ...this.limits.unsupported, ...this.refused])];
+    return [...new Set([...(this.plan?.unsupported ?? []), ...this.limits.unsupported, ...this.passedOver])];
   }
 
   /** Applies a changed configuration. What is known stays in force until Consul has answered for the new one. */
@@ -118,17 +120,20 @@ export class UpstreamWatcher {
   private open(): void {
     const { consul } = this.config;
     if (consul === undefined) return;
-    if (!this.deps.config.rules || hasOwnTarget(consul)) {
-      this.limits = { unsupported: [] };
-      this.refused = [];
-      // The cluster that the file names, with its failover targets.
-      return this.follow(plainPlan({ targets: [consul, ...consul.failover].map(targetOf) }));
-    }
+    const { rules } = this.deps.config;
+    const isOwn = hasOwnTarget(consul);
+    this.passedOver = [];
+    if (!rules) this.limits = { unsupported: [] };
     this.batch(() => {
+      // The cluster that the file names, with its failover targets.
+      if (!rules || isOwn) this.follow(plainPlan({ targets: [consul, ...consul.failover].map(targetOf) }));
+      if (!rules) return;
       this.rules = new ConfigEntryWatcher(consul.service, this.watches, this.deps, {
-        plan: (plan) => this.follow(plan),
+        plan: (plan) => {
+          if (isOwn) this.change(() => (this.passedOver = passedOverBy(consul, plan)));
+          else this.follow(plan);
+        },
         limits: (limits) => this.change(() => (this.limits = limits)),
-        refused: (sentences) => this.change(() => (this.refused = sentences)),
       });
     });
   }
@@ -264,11 +269,6 @@ export class UpstreamWatcher {
       this.deps.logger.warn(fields, 'a rule of Consul is not applied');
     }
   }
-}
-
-/** Whether the file itself names where calls go; the registry's rules are not read then. */
-function hasOwnTarget({ datacenter, tags, meta, failover }: DiscoveryConfig): boolean {
-  return datacenter !== undefined || tags.length > 0 || Object.keys(meta).length > 0 || failover.length > 0;
 }
 
 /** The same plan with the services themselves as targets, not their proxies. */

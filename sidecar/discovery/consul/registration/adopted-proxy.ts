@@ -10,12 +10,12 @@ import {
   quote,
   textIn,
 } from '../parser/json-fields.js';
+import { readUpstreamSettings } from './upstream-settings.js';
 
 /** More are not read: a bound on what one registration can open. */
 const MAX_UPSTREAMS = 256;
 /** Of the proxy's `Config` what is applied, or is so in any case. */
 const KNOWN_CONFIG = new Set(['bind_address', 'bind_port', 'protocol']);
-const KNOWN_UPSTREAM_CONFIG = new Set(['connect_timeout_ms', 'protocol']);
 const LOOPBACK = '127.0.0.1';
 const EVERYWHERE = '0.0.0.0';
 
@@ -124,19 +124,16 @@ class UpstreamReader {
       return undefined;
     }
     this.names.add(name);
-    const config = objectIn(upstream, 'Config');
-    for (const key of Object.keys(config ?? {}))
-      if (!KNOWN_UPSTREAM_CONFIG.has(key)) this.refuse(`${where}: Config.${key.slice(0, 80)} is not applied`);
+    const { limits, refused } = readUpstreamSettings(objectIn(upstream, 'Config'));
+    for (const what of refused) this.refuse(`${where}: ${what}`);
     if (isSet(objectIn(upstream, 'MeshGateway')?.['Mode']))
       this.refuse(`${where}: MeshGateway is not applied`);
-    const timeout = config?.['connect_timeout_ms'];
-    const isTimeout = typeof timeout === 'number' && Number.isInteger(timeout) && timeout > 0;
     return {
       name,
       service,
       ...(datacenter === '' ? {} : { datacenter }),
       listen,
-      ...(isTimeout ? { connectTimeoutMs: timeout } : {}),
+      ...limits,
     };
   }
 

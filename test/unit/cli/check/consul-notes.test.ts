@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { consulNotes } from '../../../../sidecar/cli/check/consul-notes.js';
 import { validateCommand } from '../../../../sidecar/cli/validate.js';
+import { chain, resolver } from '../../../kit/consul/chains.js';
 import { LoopbackAgent } from '../../../kit/consul/loopback-agent.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { scratchForTest } from '../../../kit/mocha/scratch.js';
@@ -22,6 +23,11 @@ describe('outrider validate --consul', () => {
     };
     const answers: Record<string, unknown> = {
       '/v1/config/service-defaults/web': defaults,
+      '/v1/config/service-defaults/digits': {
+        Kind: 'service-defaults',
+        Name: 'digits',
+        MaxInboundConnections: 5,
+      },
       '/v1/config/proxy-defaults/global': {
         Kind: 'proxy-defaults',
         Config: { protocol: 'grpc', envoy_x: 1 },
@@ -40,12 +46,35 @@ describe('outrider validate --consul', () => {
     const output = { out: (line: string) => lines.push(line), error: (line: string) => lines.push(line) };
     assert.equal(validateCommand([file], { json: false, notes }, output), 0);
     const about = lines.filter((line) => line.includes('in Consul: '));
-    assert.equal(about.length, 2, lines.join('\n'));
+    assert.equal(about.length, 3, lines.join('\n'));
     assert.match(about[0]!, /proxy-defaults: Config "envoy_x" is not applied/);
+    assert.match(about[1]!, /service-defaults "digits": MaxInboundConnections is not applied/);
     assert.match(
-      about[1]!,
+      about[2]!,
       /service-defaults "web": UpstreamConfig\.Defaults\.EnvoyClusterJSON is not applied/,
     );
+  });
+
+  it('says that rules are passed over where the file says which instances are called, and nothing where rules are off', async () => {
+    const agent = await LoopbackAgent.start();
+    afterTest(() => agent.stop());
+    agent.handler = ({ url = '' }, response) => {
+      const isChain = url === '/v1/discovery-chain/digits';
+      response.statusCode = isChain || url.endsWith('/intentions') ? 200 : 404;
+      response.end(isChain ? chain([resolver('other')], { other: {} }, 'digits') : '[]');
+    };
+    const notesOf = async (consul: string, discovery: string): Promise<readonly string[]> => {
+      const upstream = `{ listen: "127.0.0.1:18800", consul: ${discovery} }`;
+      const text = `service: web\nconsul: ${consul}\noutbound: { upstreams: { digits: ${upstream} } }\n`;
+      const file = scratchForTest().write('sidecar.yaml', text);
+      return (await consulNotes([file], `http://127.0.0.1:${agent.port}`)).get(file) ?? [];
+    };
+    assert.match(
+      (await notesOf('{}', '{ datacenter: dc2 }')).join(),
+      /or -resolver of "digits" is not applied/,
+    );
+    assert.deepEqual(await notesOf('{}', '{}'), []);
+    assert.deepEqual(await notesOf('{ rules: false }', '{ datacenter: dc2 }'), []);
   });
 
   it('fails where the agent does not answer', async () => {

@@ -71,6 +71,29 @@ outbound: {upstreams: {ocr: {listen: "127.0.0.1:2", balance: {kind: round-robin}
     assert.equal(ocr!.consul!.service, 'ocr');
   });
 
+  it('has the limits of the registration below those that it says itself', () => {
+    const limits = {
+      maxConnections: 7,
+      maxPending: 8,
+      maxInFlight: 9,
+      consecutiveFaults: 3,
+      ejectionMs: 500,
+    };
+    const limited = { ...PROXY, upstreams: [{ ...PROXY.upstreams[0]!, ...limits }] };
+    const [ocr] = config(ADOPT, limited).outbound!.upstreams;
+    assert.deepEqual(
+      [ocr!.breaker!.maxConnections, ocr!.breaker!.maxPending, ocr!.breaker!.maxInFlight],
+      [7, 8, 9],
+    );
+    assert.deepEqual([ocr!.ejection.consecutiveFaults, ocr!.ejection.baseMs], [3, 500]);
+    const own = `${ADOPT}\noutbound: {upstreams: {ocr: {breaker: {max_pending: 5}, ejection: {max: 1m}}}}`;
+    const [said] = config(own, limited).outbound!.upstreams;
+    assert.deepEqual([said!.breaker!.maxPending, said!.breaker!.maxConnections], [5, 7]);
+    assert.deepEqual([said!.ejection.consecutiveFaults, said!.ejection.maxMs], [3, 60_000]);
+    const wrong = `${ADOPT}\noutbound: {upstreams: {ocr: {breaker: 5}}}`;
+    assert.match(problem(wrong, limited), /outbound.upstreams.ocr.breaker: found 5; expected/);
+  });
+
   it('serves nothing without a block inbound, and nothing that it does not know the place of', () => {
     assert.equal(config(ADOPT).inbound, undefined);
     const { local: _, ...caller } = PROXY;

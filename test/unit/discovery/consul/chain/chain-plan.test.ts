@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { durationIn } from '../../../../../sidecar/discovery/consul/chain/chain-json.js';
-import { planOf } from '../../../../../sidecar/discovery/consul/chain/chain-plan.js';
+import { isPlain, planOf } from '../../../../../sidecar/discovery/consul/chain/chain-plan.js';
 import { compileRe2, type Re2Pattern } from '../../../../../sidecar/discovery/re2-pattern.js';
 import { chain, idOf, resolver, router, splitter } from '../../../../kit/consul/chains.js';
 
@@ -254,6 +254,55 @@ describe('A discovery chain', () => {
       /"outside.default.dc1": its ExternalSNI/,
     ])
       assert.match(unsupported.join(' '), sentence);
+  });
+
+  it('a discovery chain reports fields that it is not known to have, wherever they stand', () => {
+    const unset = { A: 0, B: '', C: {}, D: [], E: null };
+    const web = { PrioritizeByLocality: { Mode: 'failover' }, ...unset };
+    const loadBalancer = { Policy: 'least_request', LeastRequestConfig: { ChoiceCount: 4 }, ...unset };
+    const failoverMore = { Policy: { Mode: 'sequential' }, Soon: true };
+    const node = resolver('web', {
+      failover: ['other'],
+      failoverMore,
+      more: { Later: 1, ...unset },
+      loadBalancer,
+    });
+    const Definition = { Weight: 100, Mirror: 'x', ...unset };
+    const split = splitter('web', { [node[0]]: 100 }, { Definition });
+    const route = {
+      destination: { Service: 'web', Hedge: '1s', ...unset },
+      match: { PathPrefix: '/a', ...unset },
+    };
+    const odd = { match: { PathPrefix: '/b', Host: 'h' } };
+    const nodes = [
+      router(
+        'web',
+        [route, odd].map((each) => ({ ...each, next: split[0] })),
+        split[0],
+      ),
+      split,
+      node,
+    ];
+    assert.deepEqual(planOf(chain(nodes, { web, other: {} })).unsupported.toSorted(), [
+      'service-resolver "web", target "web.default.dc1": PrioritizeByLocality is not applied.',
+      'service-resolver "web": Failover.Soon is not applied.',
+      'service-resolver "web": Later is not applied.',
+      'service-resolver "web": LoadBalancer.LeastRequestConfig is not applied.',
+      'service-router "web", route 1: Destination.Hedge is not applied.',
+      'service-router "web", route 2 is left out: Match.HTTP asks for Host, which is not known here.',
+      'service-splitter "web.default": Splits.Mirror is not applied.',
+    ]);
+  });
+
+  it('a plan is plain where calls go to the service itself, and nothing else is asked for', () => {
+    assert.ok(isPlain(planOf(chain([resolver('web')])), 'web'));
+    for (const nodes of [
+      [resolver('web', { connectTimeout: '2s' })],
+      [resolver('web', { more: { Later: 1 } })],
+      [router('web', [], 'resolver:web.default.dc1'), resolver('web')],
+    ])
+      assert.equal(isPlain(planOf(chain(nodes)), 'web'), nodes.length > 1);
+    assert.ok(!isPlain(planOf(chain([resolver('other')], { other: {} })), 'web'));
   });
 
   it('a discovery chain does not report a gateway mode that makes no difference', () => {

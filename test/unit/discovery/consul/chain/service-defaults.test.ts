@@ -1,6 +1,10 @@
 /** What the defaults of our own service, and of all proxies, say about calls that go out. */
 import assert from 'node:assert/strict';
-import { limitsOf, refusedDefaults } from '../../../../../sidecar/discovery/consul/chain/service-defaults.js';
+import {
+  limitsOf,
+  refusedDefaults,
+  refusedOfService,
+} from '../../../../../sidecar/discovery/consul/chain/service-defaults.js';
 
 const entry = (UpstreamConfig: unknown) =>
   JSON.stringify({ Kind: 'service-defaults', Name: 'app', UpstreamConfig });
@@ -62,10 +66,63 @@ describe('Defaults of Consul for outbound calls', () => {
     assert.deepEqual(refusedDefaults(all), [sentence]);
   });
 
+  it('an override for a service of the same name in another cluster is none', () => {
+    const text = entry({ Overrides: [{ Name: 'digits', Peer: 'east', ConnectTimeoutMs: 5 }] });
+    assert.deepEqual(limitsOf(text, 'digits'), { unsupported: [] });
+  });
+
+  it('what they ask of the way in, or in fields that are not known, is reported; what is so anyway is not', () => {
+    // As Consul 1.16 writes it: fields that are not set stand there too.
+    const unset = {
+      TransparentProxy: {},
+      MeshGateway: {},
+      Expose: {},
+      EnvoyExtensions: null,
+      MaxInboundConnections: 0,
+    };
+    const ofEntry = {
+      Kind: 'service-defaults',
+      Name: 'app',
+      Protocol: 'grpc',
+      Meta: { a: 'b' },
+      ModifyIndex: 7,
+    };
+    const text = (said: object) => JSON.stringify({ ...ofEntry, ...unset, ...said });
+    assert.deepEqual(
+      refusedOfService(text({ Mode: 'direct', MutualTLSMode: 'strict', ExternalSNI: 'x' })),
+      [],
+    );
+    const said = { MaxInboundConnections: 9, Expose: { Paths: [{ Path: '/x' }] }, Soon: { A: { B: [1] } } };
+    assert.deepEqual(refusedOfService(text(said)), [
+      'service-defaults "app": Expose is not applied.',
+      'service-defaults "app": MaxInboundConnections is not applied.',
+      'service-defaults "app": Soon is not applied.',
+    ]);
+    const ofProxies = { Kind: 'proxy-defaults', Name: 'global', ...unset, MeshGateway: { Mode: 'local' } };
+    assert.deepEqual(
+      refusedDefaults(JSON.stringify({ ...ofProxies, FailoverPolicy: { Mode: 'sequential' } })),
+      [],
+    );
+    assert.deepEqual(refusedDefaults(JSON.stringify({ ...ofProxies, Mode: 'transparent', constructor: 1 })), [
+      'proxy-defaults: Mode is not applied.',
+      'proxy-defaults: constructor is not applied.',
+    ]);
+    const upstream = { Protocol: 'tcp', MeshGateway: { Mode: 'remote' } };
+    assert.deepEqual(
+      limitsOf(entry({ Defaults: { Protocol: 'grpc', MeshGateway: {} } }), 'x').unsupported,
+      [],
+    );
+    assert.deepEqual(limitsOf(entry({ Defaults: upstream }), 'x').unsupported, [
+      'service-defaults "app": UpstreamConfig.Defaults.Protocol is not applied.',
+      'service-defaults "app": UpstreamConfig.Defaults.MeshGateway is not applied.',
+    ]);
+  });
+
   it('service-defaults are refused when they are something else', () => {
     for (const text of ['[]', '{"Kind":"service-router"}', 'null', '5']) {
       assert.throws(() => limitsOf(text, 'digits'), Error);
       assert.throws(() => refusedDefaults(text), Error);
+      assert.throws(() => refusedOfService(text), Error);
     }
     assert.throws(() => limitsOf('nonsense', 'digits'), Error);
     const named = { Name: 'digits', Limits: { MaxConcurrentRequests: '5' } };

@@ -78,7 +78,6 @@ function nameOf({ service, datacenter, filter, via }: Target): string {
 
 const CHAIN = '/discovery-chain/web';
 const SERVICE_DEFAULTS = '/config/service-defaults/app';
-const PROXY_DEFAULTS = '/config/proxy-defaults/global';
 const STICKY = { Policy: 'maglev', HashPolicies: [{ Field: 'header', FieldValue: 'x-user' }] };
 /** A chain with a connect timeout and a hash policy of its own. */
 const TUNED = chain([resolver('web', { connectTimeout: '2s', loadBalancer: STICKY })]);
@@ -161,7 +160,7 @@ describe('UpstreamWatcher', () => {
 
   it('a watched upstream has no snapshot until the rules are known, and no endpoints until those are', async () => {
     watch();
-    assert.deepEqual([...registry.specs.keys()].sort(), [PROXY_DEFAULTS, SERVICE_DEFAULTS, CHAIN]);
+    assert.deepEqual([...registry.specs.keys()].sort(), [SERVICE_DEFAULTS, CHAIN]);
     assert.deepEqual(told, []);
     registry.absent(SERVICE_DEFAULTS);
     assert.deepEqual(told, []);
@@ -261,10 +260,21 @@ describe('UpstreamWatcher', () => {
     assert.deepEqual(cluster(), { endpoints: undefined });
   });
 
-  it('a watched upstream reads no rules where the file names a target, or turns rules off', () => {
+  it('a watched upstream goes where the file says, with the limits of Consul and a word on its rules, or without rules', async () => {
     const failover = [{ service: 'web', datacenter: 'dc2', tags: [], meta: {} }];
-    watch(upstream({ consul: { service: 'web', tags: ['gpu'], meta: { version: '2' }, failover } }));
-    assert.equal(registry.specs.size, 0);
+    const one = watch(
+      upstream({ consul: { service: 'web', tags: ['gpu'], meta: { version: '2' }, failover } }),
+    );
+    await answerChain([resolver('web')]);
+    assert.deepEqual(one.unsupported(), []);
+    await answerChain([resolver('other')], { other: {} });
+    assert.deepEqual(one.unsupported(), [
+      'the service-router, -splitter or -resolver of "web" is not applied: the file says which of its instances are called (datacenter, tags, meta or failover).',
+    ]);
+    const UpstreamConfig = { Defaults: { Limits: { MaxConnections: 3 } } };
+    const defaults = { Kind: 'service-defaults', Name: 'app', UpstreamConfig };
+    await registry.answer(SERVICE_DEFAULTS, JSON.stringify(defaults));
+    assert.equal(cluster()?.maxConnections, 3);
     const [first, second] = [...registry.targets.keys()];
     assert.match(first ?? '', /^web\[.*gpu.*\]$/);
     assert.equal(second, 'web@dc2');
@@ -273,7 +283,7 @@ describe('UpstreamWatcher', () => {
     assert.deepEqual(found(), ['a@0', 'b@1']);
     open.pop()!.close();
     watch(upstream(), false);
-    assert.deepEqual([...registry.targets.keys()], ['web']);
+    assert.deepEqual([[...registry.targets.keys()], registry.specs.size], [['web'], 0]);
   });
 
   it('a watched upstream outside the mesh has the endpoints of the service itself', async () => {
@@ -286,11 +296,12 @@ describe('UpstreamWatcher', () => {
     const limited = chain([resolver('web', { loadBalancer: { Policy: 'random' } })]);
     await registry.answer(CHAIN, limited);
     await registry.answer(CHAIN, limited);
-    const defaults = '{"Kind":"proxy-defaults","Name":"global","Config":{"local_connect_timeout_ms":5}}';
-    await registry.answer(PROXY_DEFAULTS, defaults);
+    const UpstreamConfig = { Defaults: { EnvoyClusterJSON: '{}' } };
+    const defaults = { Kind: 'service-defaults', Name: 'app', UpstreamConfig };
+    await registry.answer(SERVICE_DEFAULTS, JSON.stringify(defaults));
     const sentences = [
       'service-resolver "web": LoadBalancer.Policy "random" is not applied, the sidecar\'s file says how.',
-      'proxy-defaults: Config "local_connect_timeout_ms" is not applied.',
+      'service-defaults "app": UpstreamConfig.Defaults.EnvoyClusterJSON is not applied.',
     ];
     const rules = warnings.map(({ rule }) => rule);
     assert.deepEqual([rules, one.unsupported()], [sentences, sentences]);

@@ -95,7 +95,7 @@ describe('the registration of a proxy', () => {
           {
             DestinationName: 'ocr',
             LocalBindPort: 2,
-            Config: { limits: {} },
+            Config: { envoy_cluster_json: '{}', limits: {} },
             MeshGateway: { Mode: 'remote' },
           },
           { DestinationName: 'ocr', LocalBindPort: 3 },
@@ -114,7 +114,7 @@ describe('the registration of a proxy', () => {
       `${title}: Proxy.Expose is not applied.`,
       `${title}: the upstream "q" is a "prepared_query" and is left out.`,
       `${title}: the upstream "nowhere" has no port and is left out.`,
-      `${title}: the upstream "ocr": Config.limits is not applied.`,
+      `${title}: the upstream "ocr": Config.envoy_cluster_json is not applied.`,
       `${title}: the upstream "ocr": MeshGateway is not applied.`,
       `${title}: the upstream "ocr" is there twice; the first counts.`,
     ]);
