@@ -80,10 +80,10 @@ class ResponseCaches {
     const before = this.byMethods;
     this.byMethods = new Map();
     this.byStep.clear();
-    for (const { methods, fallback } of routes) {
+    for (const { methods, models, version, fallback } of routes) {
       for (const step of fallback ?? NO_CHAIN) {
         if (step.kind !== 'last-good') continue;
-        const key = methods.join(' ');
+        const key = JSON.stringify([methods, models, version]);
         const cache = before.get(key) ?? new ResponseCache(step);
         cache.configure(step);
         this.byMethods.set(key, cache);

@@ -1,7 +1,7 @@
 import type { Cluster } from '../cluster/cluster.js';
 import type { Upstream } from '../cluster/upstream.js';
 import { MODEL_INFER, MODEL_STREAM_INFER } from '../codec/inference.js';
-import type { UpstreamConfig } from '../config/model.js';
+import type { RouteConfig, UpstreamConfig } from '../config/model.js';
 import { CallKind, NO_KEY } from '../core/balancing/balancer.js';
 import { hashText } from '../core/balancing/hash.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
@@ -26,6 +26,13 @@ const NO_MODEL = null;
 /** Of all models that make no difference. */
 const OTHER_MODELS = '';
 
+/** What calls of one table of routes name. */
+interface Called {
+  readonly model: string;
+  /** Absent: none, or one that no route names. */
+  readonly version?: string;
+}
+
 /**
  * Decides where a call goes: its route, and the cluster of endpoints. Most upstreams have one cluster for all calls
  * (`onlyCluster`); traffic rules, several clusters, sticky calls and limits of clusters are asked where there are any.
@@ -36,7 +43,10 @@ export class Router {
   /** The models that make a difference; null: none does, and no call is read for its model. */
   models: ReadonlySet<string> | null = null;
   /** The routes of calls by the model they name, once there was such a call; of all other models under ''. */
-  private byModel = new Map<string, Routes>();
+  private readonly byModel = new Map<string, Routes>();
+  /** The same by model and version, of versions that routes name. */
+  private readonly byVersion = new Map<string, Map<string, Routes>>();
+  private versions: ReadonlyMap<string, ReadonlySet<string>>;
   private readonly name: string;
   private readonly paths = new PathFields();
   private readonly requestEditors = new WeakMap<TrafficRoute, HeaderEditor>();
@@ -52,48 +62,61 @@ export class Router {
   ) {
     this.name = config.name;
     this.config = config;
+    this.versions = versionsIn(config);
     this.routes = this.makeRoutes(NO_MODEL);
   }
 
   /** Takes over a changed file. */
   update(config: UpstreamConfig): void {
     this.config = config;
+    this.versions = versionsIn(config);
     this.routes = this.makeRoutes(NO_MODEL, this.routes);
-    for (const [model, before] of this.byModel) this.byModel.set(model, this.makeRoutes(model, before));
+    for (const [model, before] of this.byModel) this.byModel.set(model, this.makeRoutes({ model }, before));
+    for (const [model, tables] of this.byVersion)
+      for (const [version, before] of tables)
+        tables.set(version, this.makeRoutes({ model, version }, before));
   }
 
   /** What is known of methods has changed. */
   forgetKinds(): void {
-    this.routes.forgetKinds();
-    for (const routes of this.byModel.values()) routes.forgetKinds();
+    for (const routes of this.all()) routes.forgetKinds();
   }
 
   /** The rules of discovery that were in force are not any more. */
   forgetRules(): void {
-    this.routes.forgetRules();
-    for (const routes of this.byModel.values()) routes.forgetRules();
+    for (const routes of this.all()) routes.forgetRules();
   }
 
-  /** The routes of a call: those for the model that it names, as far as it has been read. */
+  private *all(): Iterable<Routes> {
+    yield this.routes;
+    yield* this.byModel.values();
+    for (const tables of this.byVersion.values()) yield* tables.values();
+  }
+
+  /** The routes of a call: those for the model and version that it names, as far as it has been read. */
   routesOf(call: OutboundCall): Routes {
-    const { models } = this;
+    const { models, versions } = this;
     if (models === null || !call.isModelRead) return this.routes;
-    const model = models.has(call.modelName) ? call.modelName : OTHER_MODELS;
-    return getOrInsert(this.byModel, model, () => this.makeRoutes(model));
+    const { modelName, modelVersion: version } = call;
+    const model = models.has(modelName) ? modelName : OTHER_MODELS;
+    if (versions.get(model)?.has(version) !== true)
+      return getOrInsert(this.byModel, model, () => this.makeRoutes({ model }));
+    const tables = getOrInsert(this.byVersion, model, () => new Map<string, Routes>());
+    return getOrInsert(tables, version, () => this.makeRoutes({ model, version }));
   }
 
   /**
-   * The routes that calls of one model may take: those for every model, and those that name it. Counters of methods go on
-   * with those of `before`.
+   * The routes that calls of one model may take: those for every model, and those that name it, and its version if they name one.
+   * Counters of methods go on with those of `before`.
    */
-  private makeRoutes(model: string | null, before?: Routes): Routes {
+  private makeRoutes(called: Called | null, before?: Routes): Routes {
     const { name, routes, tls, loadReports } = this.config;
     return new Routes(
-      routes.filter(({ models }) => models === undefined || (model !== null && models.includes(model))),
+      routes.filter((route) => mayTake(route, called)),
       {
         direction: 'outbound',
         service: name,
-        ...(model === NO_MODEL ? {} : { model: model || 'other' }),
+        ...(called === NO_MODEL ? {} : { ...called, model: called.model || 'other' }),
         replayBytes: this.replayBytes,
         kinds: this.kinds,
         stripsResponse: tls !== 'mesh',
@@ -207,6 +230,22 @@ export class Router {
   unknownRoute(path: string): LocalReply {
     return makeLocalReply(LocalReplyReasons.unknownRoute, { path });
   }
+}
+
+/** Whether calls that name this may take the route. */
+function mayTake({ models, version }: RouteConfig, called: Called | null): boolean {
+  if (models === undefined) return true;
+  if (called === NO_MODEL || !models.includes(called.model)) return false;
+  return version === undefined || version === called.version;
+}
+
+/** By model, the versions that routes name. */
+function versionsIn({ routes }: UpstreamConfig): ReadonlyMap<string, ReadonlySet<string>> {
+  const found = new Map<string, Set<string>>();
+  for (const { models = [], version } of routes)
+    for (const model of models)
+      if (version !== undefined) getOrInsert(found, model, () => new Set<string>()).add(version);
+  return found;
 }
 
 /**

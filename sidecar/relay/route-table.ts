@@ -54,6 +54,8 @@ export interface RoutesOptions {
   readonly service: string;
   /** The model that all of its calls name, for their counters; absent: they are not told apart by it. */
   readonly model?: string;
+  /** The version of it that all of its calls name; absent: they are not told apart by it. */
+  readonly version?: string;
   readonly replayBytes: number;
   readonly stripsResponse: boolean;
   readonly stripsReports: boolean;

@@ -8,7 +8,7 @@ export const LATENCY_BOUNDS_MS: readonly number[] = [
   0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
 ];
 
-/** Calls of one kind: direction × service × method, and where calls are told apart by it, × model. */
+/** Calls of one kind: direction × service × method, and where calls are told apart by them, × model × version. */
 export class CallStats {
   started = 0;
   inFlight = 0;
@@ -26,6 +26,8 @@ export class CallStats {
     readonly method: string,
     /** Empty: they are not told apart by it. */
     readonly model = '',
+    /** Empty: no route names it. */
+    readonly version = '',
   ) {}
 
   /** A call has arrived. */
@@ -48,6 +50,9 @@ export class CallStats {
     this.byReason.set(name, (this.byReason.get(name) ?? 0) + 1);
   }
 }
+
+type CallKinds = Pick<CallStats, 'direction' | 'service' | 'method'> &
+  Partial<Pick<CallStats, 'model' | 'version'>>;
 
 /** What has been logged of one limit. */
 export interface LimitLine {
@@ -75,9 +80,9 @@ export class StatsRegistry {
   connectionsReplaced = 0;
   handshakeFailures = new Map<string, number>();
 
-  callStats(kind: Pick<CallStats, 'direction' | 'service' | 'method'> & { model?: string }): CallStats {
-    const { direction, service, method, model } = kind;
-    const stats = new CallStats(direction, service, method, model);
+  callStats(kind: CallKinds): CallStats {
+    const { direction, service, method, model, version } = kind;
+    const stats = new CallStats(direction, service, method, model, version);
     this.calls.push(stats);
     return stats;
   }

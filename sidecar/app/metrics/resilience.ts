@@ -29,8 +29,9 @@ export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
 function rowsOf(outbounds: readonly Outbound[]): Row[] {
   return outbounds.flatMap(({ name, methodStates }) =>
     [...methodStates.all].map((state) => {
-      const { method, model } = state.stats;
-      return { labels: { upstream: name, method, ...(model === '' ? {} : { model }) }, state };
+      const { method, model, version } = state.stats;
+      const named = { ...(model === '' ? {} : { model }), ...(version === '' ? {} : { version }) };
+      return { labels: { upstream: name, method, ...named }, state };
     }),
   );
 }

@@ -45,8 +45,9 @@ export function metricsOf(sources: MetricSources): Metric[] {
   ];
 }
 
-function labelsOf({ direction, service, method, model }: CallStats): Record<string, string> {
-  return { direction, service, method, ...(model === '' ? {} : { model }) };
+function labelsOf({ direction, service, method, model, version }: CallStats): Record<string, string> {
+  const named = { ...(model === '' ? {} : { model }), ...(version === '' ? {} : { version }) };
+  return { direction, service, method, ...named };
 }
 
 /** One sample for each direction, service and method; where calls are told apart by their model, for each of these. */

@@ -58,7 +58,7 @@ function refuseUnnamedModels({ methods, models }: FoundBlock, report: Report): v
 }
 
 /** A version says nothing without its model, and of several models it would be a guess whose. */
-function refuseIdleVersion({ models, version }: FoundBlock, report: Report): void {
+export function refuseIdleVersion({ models, version }: FoundBlock, report: Report): void {
   if (version === undefined) return;
   const { length } = list(models);
   if (length !== 1)

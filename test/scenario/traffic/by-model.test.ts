@@ -101,6 +101,26 @@ describe('Scenario: by model', () => {
     stack.assertIdle();
   });
 
+  it('a route for a version of a model has its own times, fallback and counters, and leaves other versions alone', () => {
+    const fallback = [{ kind: 'upstream', upstream: 'canary' }] as const;
+    start([
+      aSafeRoute({ models: ['digits'], version: '3', fallback }),
+      aRoute({ models: ['digits'] }),
+      aRoute(),
+    ]);
+    stack.answers((stream) => void stream.fail(14), 's');
+    const named = [answer('digits', '3'), answer('digits', '4'), answer('digits'), answer('others', '3')];
+    assert.deepEqual(named, ['c', '14 ', '14 ', '14 ']);
+    const counted = stack.context.stats.calls
+      .filter(({ service, started }) => service === 'digits' && started > 0)
+      .map(({ model, version, started }) => `${model}/${version}: ${started}`);
+    assert.deepEqual(counted.sort(), ['digits/3: 1', 'digits/: 2', 'other/: 1']);
+    // Without the route the version is told apart no more, and its counters stay.
+    stack.update({ routes: [aRoute({ models: ['digits'] }), aRoute()] });
+    assert.equal(answer('digits', '3'), '14 ');
+    stack.assertIdle();
+  });
+
   it('a mirror copies the calls of one model only', () => {
     const mirror = { upstream: 'canary', ratio: 1, maxInFlight: 8, tolerance: 0 };
     start([aRoute({ models: ['digits'], mirror }), aRoute()]);

@@ -8,7 +8,8 @@ import { HOLD_BYTES, SAMPLE_BYTES } from '../../route-defaults.js';
 import { type FoundBlock, texts } from '../found.js';
 import { methodList } from '../method-list.js';
 import { block, blockAs, inCode, option, type Report, rules } from '../option.js';
-import { duration, durationOrNone, listOf, modelName, size, yesOrNo } from '../values.js';
+import { refuseIdleVersion } from '../rate-limits.js';
+import { duration, durationOrNone, listOf, modelName, shortText, size, yesOrNo } from '../values.js';
 import { fallback } from './fallback.js';
 import { hedge } from './hedge.js';
 import { mirror } from './mirror.js';
@@ -80,6 +81,12 @@ export const outboundRoute = inCode(
       otherwise: 'absent: whatever model a call names',
       why: 'Most rules are about a method.',
     }),
+    version: option(shortText('a version').optional(), {
+      meaning:
+        'Beside one model: only calls that name this `model_version` in their request. Their metrics have the label `version`.',
+      otherwise: 'absent: whatever version a call names, and none',
+      why: 'Most calls leave the version to the server.',
+    }),
     kind,
     idempotent: option(yesOrNo().optional(), {
       meaning:
@@ -147,6 +154,7 @@ export const outboundRoute = inCode(
     rules(
       refuseHeldStreams,
       refuseUnnamedModels,
+      refuseIdleVersion,
       refuseShortGrants,
       refuseUnaryDrain,
       refuseLongAttempts,
