@@ -4,6 +4,7 @@
  * are those of proto/inference.proto.
  */
 
+import type { ModelLayout } from '../core/routing/method.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 
 /** Octets of a request that are looked at. */
@@ -14,12 +15,6 @@ const PREFIX_BYTES = 5;
 /** Field and wire type, as one. */
 const NAME = 8 * 1 + 2;
 const VERSION = 8 * 2 + 2;
-
-/**
- * Where a message names its model: `fields` 1 and 2 are name and version, or field 1 is a `spec` of TensorFlow Serving, a message of its own with
- * the name in field 1 and the version as a number in one more message in field 2 (`version_label` is not read).
- */
-export type ModelLayout = 'fields' | 'spec';
 
 /** Field 1 of google.protobuf.Int64Value, as a varint. */
 const INT64_VALUE = 8 * 1 + 0;

@@ -6,7 +6,7 @@ import { CallTimes } from '../core/health/probe-timeout.js';
 import { CallClasses, NO_MODEL } from '../core/outlier/call-class.js';
 import { isOn } from '../core/outlier/detectors.js';
 import { type EjectionEvent, EjectionState } from '../core/outlier/ejection.js';
-import { FOREIGN_INFERENCES, MODEL_SPEC_METHODS } from '../core/routing/method.js';
+import { FOREIGN_INFERENCES, modelLayoutOf } from '../core/routing/method.js';
 import { Readiness } from '../http2/constants.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -15,7 +15,7 @@ import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Endpoint } from './endpoint.js';
 import { ForesightSweep } from './foresight/foresight-sweep.js';
-import { type ModelLayout, ModelView } from './model-key.js';
+import { ModelView } from './model-key.js';
 import { OutputInspector } from './output-check/sampler.js';
 import type { PriorityLevel } from './priority-level.js';
 
@@ -153,7 +153,7 @@ export class OutlierSweep extends WheelEntry {
     if (!namesModel(path)) return classes.indexOf(path, NO_MODEL, 0, requestBytes, nowMs);
     if (model !== null) return classes.indexOf(path, model, model.length, requestBytes, nowMs);
     // A request without a model name is compared with requests of the same method and size.
-    if (buffered === null || !view.read(buffered, layoutOf(path))) return -1;
+    if (buffered === null || !view.read(buffered, modelLayoutOf(path))) return -1;
     return classes.indexOf(path, view.octets, view.length, requestBytes, nowMs);
   }
 
@@ -162,7 +162,7 @@ export class OutlierSweep extends WheelEntry {
     if (!this.comparesTimes || call.buffered === null) return;
     const { path } = headerViewOf(call.block);
     if (!namesModel(path)) return;
-    if (view.read(call.buffered, layoutOf(path))) call.model = view.copy();
+    if (view.read(call.buffered, modelLayoutOf(path))) call.model = view.copy();
   }
 
   /** A call ended, with success or not: the sweep goes on for as long as there are calls. */
@@ -291,10 +291,6 @@ function keepsModelsApart(balance: UpstreamConfig['balance']): boolean {
 /** Calls of these methods take the time of the model that they name. */
 function namesModel(path: string): boolean {
   return path === MODEL_INFER || path === MODEL_STREAM_INFER || FOREIGN_INFERENCES.has(path);
-}
-
-function layoutOf(path: string): ModelLayout {
-  return MODEL_SPEC_METHODS.has(path) ? 'spec' : 'fields';
 }
 
 /** Median of those above 0, which stands for unknown; 0: there are none. */

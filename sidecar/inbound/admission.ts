@@ -7,6 +7,7 @@ import { type RatedCall, RateLimits, type RateRefusal } from '../core/admission/
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
+import { MULTI_INFERENCE } from '../core/routing/method.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { ENTRY_OVERHEAD, type HeaderField, makeField } from '../http2/hpack/field.js';
 import { resumeAt } from '../relay/call-timer.js';
@@ -96,7 +97,7 @@ export class InboundAdmission implements LimitsOfCall {
       return makeLocalReply(LocalReplyReasons.memoryPressure, { service }, pushback(MEMORY_PUSHBACK_MS));
     return rates === null
       ? null
-      : this.overRate(rates.take(ratedCall(call, path), now), call, problemOf(call));
+      : this.overRate(rates.take(ratedCall(call, path), now), call, problemOf(call, path));
   }
 
   /** The same for a stream whose messages go on with another model, or version, than before: null where it is within the limits of that one. */
@@ -213,13 +214,15 @@ export class InboundAdmission implements LimitsOfCall {
 function ratedCall(call: InboundCall, path: string): RatedCall {
   const caller = call.caller?.service ?? '';
   if (!(call instanceof ModelRoutedCall))
-    return { caller, path, model: '', version: '', isUnreadable: false };
+    return { caller, path, model: '', version: '', isUnreadable: path === MULTI_INFERENCE };
   const version = call.backend?.version || call.version;
   return { caller, path, model: call.model, version, isUnreadable: call.problem !== '' };
 }
 
-function problemOf(call: InboundCall): string {
-  return call instanceof ModelRoutedCall ? call.problem : '';
+/** Why the model of a call cannot be read; empty: it can, or there is none. */
+function problemOf(call: InboundCall, path: string): string {
+  if (call instanceof ModelRoutedCall) return call.problem;
+  return path === MULTI_INFERENCE ? 'each task names one' : '';
 }
 
 /** The priority class of a call: the first value of the key counts; one that is longer than every class's name is not read. */

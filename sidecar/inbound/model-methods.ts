@@ -1,13 +1,20 @@
 import { HEALTH_CHECK, HEALTH_WATCH } from '../codec/health.js';
 import { LIST_METHODS } from '../codec/method-list.js';
 import { STREAM_CORE_METRICS } from '../codec/orca.js';
-import { KNOWN_STREAMS, MODEL_METHODS } from '../core/routing/method.js';
+import {
+  KNOWN_STREAMS,
+  MODEL_SPEC_METHODS,
+  type ModelLayout,
+  NAMING_METHODS,
+} from '../core/routing/method.js';
 
 /** What kind of name it is, and whether later messages may bring another. */
 export interface NamedMethod {
   readonly kind: 'named';
   readonly isHealth: boolean;
   readonly isStream: boolean;
+  /** Where its messages have the name. */
+  readonly layout: ModelLayout;
 }
 
 /** What a method of a sidecar in front of several models is for: a model that its messages name, all models, or none. */
@@ -24,9 +31,10 @@ export type MethodTarget =
 const INFERENCE = '/inference.GRPCInferenceService/';
 const REFLECTION = ['/grpc.reflection.v1.ServerReflection/', '/grpc.reflection.v1alpha.ServerReflection/'];
 
-const UNARY: MethodTarget = { kind: 'named', isHealth: false, isStream: false };
-const STREAM: MethodTarget = { kind: 'named', isHealth: false, isStream: true };
-const HEALTH: MethodTarget = { kind: 'named', isHealth: true, isStream: false };
+const UNARY: MethodTarget = { kind: 'named', isHealth: false, isStream: false, layout: 'fields' };
+const SPEC: MethodTarget = { ...UNARY, layout: 'spec' };
+const STREAM: MethodTarget = { ...UNARY, isStream: true };
+const HEALTH: MethodTarget = { ...UNARY, isHealth: true };
 const LIVE: MethodTarget = { kind: 'live' };
 const READY: MethodTarget = { kind: 'ready' };
 const ANY: MethodTarget = { kind: 'any' };
@@ -36,7 +44,10 @@ const NONE: MethodTarget = { kind: 'none' };
 const OF_SERVER = ['TraceSetting', 'LogSettings'].map((method) => INFERENCE + method);
 const SHARED_MEMORY = /^(System|Cuda)SharedMemory(Status|Register|Unregister)$/;
 
-/** The protocol's methods about a model (`Model…`), as predictions of TorchServe, have its name in field 1, those of the server (`Server…`) have none. */
+/**
+ * The protocol's methods about a model (`Model…`), as predictions of TorchServe, have its name in field 1, those of the server (`Server…`)
+ * have none; TensorFlow Serving's have it in a message there.
+ */
 export function targetOf(path: string): MethodTarget {
   if (path === HEALTH_CHECK || path === HEALTH_WATCH) return HEALTH;
   if (path.startsWith(INFERENCE)) {
@@ -48,15 +59,17 @@ export function targetOf(path: string): MethodTarget {
     return SHARED_MEMORY.test(path.slice(INFERENCE.length)) ? ANY : NONE;
   }
   for (const prefix of REFLECTION) if (path.startsWith(prefix)) return ANY;
-  // Those of TorchServe.
-  if (MODEL_METHODS.has(path)) return KNOWN_STREAMS.has(path) ? STREAM : UNARY;
-  return NONE;
+  // Those of TorchServe and TensorFlow Serving.
+  if (!NAMING_METHODS.has(path)) return NONE;
+  if (MODEL_SPEC_METHODS.has(path)) return SPEC;
+  return KNOWN_STREAMS.has(path) ? STREAM : UNARY;
 }
 
 /** Methods that are about the server, name no model and change nothing. */
 const ABOUT_SERVER: ReadonlySet<string> = new Set([
   ...[HEALTH_CHECK, HEALTH_WATCH, LIST_METHODS, STREAM_CORE_METRICS],
   ...['ServerLive', 'ServerReady', 'ServerMetadata'].map((method) => INFERENCE + method),
+  '/org.pytorch.serve.grpc.inference.InferenceAPIsService/Ping',
 ]);
 
 /**

@@ -88,7 +88,7 @@ export class ModelRoutedCall extends InboundCall {
     this.method = method;
     this.grant = grant;
     this.scope = scope;
-    this.reader = new NameReader(scope);
+    this.reader = new NameReader(scope, method.layout);
     this.isBound = method.isStream && isBound;
     this.readsOn = this.isBound || scope !== 'beginning';
   }
@@ -176,7 +176,7 @@ export class ModelRoutedCall extends InboundCall {
     }
     const head = buffered === null ? EMPTY : prefixOf(buffered, bytes).subarray(PREFIX_BYTES);
     const isAll = head.length === reader.length;
-    const inner = new NameReader(this.scope);
+    const inner = new NameReader(this.scope, this.method.layout);
     let isHead = false;
     let isRead = false;
     for (const { octets, isWhole } of inflatedPrefixes(encoding, head, isAll)) {

@@ -1,9 +1,13 @@
+import type { ModelLayout } from '../core/routing/method.js';
+import { readModelSpec } from './models/model-spec.js';
 import { SecondName, TAG_LIMIT, VERSION } from './models/second-name.js';
 
 /** Octets of a message that are looked at (or stepped over) in search of the name. */
 export const MAX_SEARCHED_BYTES = 64 * 1024;
 /** No file system has longer names of directories; a longer name is cut to this, octets. */
 const LONGEST_NAME = 256;
+/** A longer `model_spec` is not read, octets: beside the name it has a signature and a label. */
+const LONGEST_SPEC = 4 * 1024;
 const PREFIX_BYTES = 5;
 
 /** How far a message has been read for the name of its model. */
@@ -39,7 +43,8 @@ const LARGEST_SCALE = 2 ** 63;
 export type ReadingScope = 'beginning' | 'whole' | 'versions';
 
 /**
- * Reads which model a call names: field 1 of its messages, as the inference protocol and gRPC's health service have it.
+ * Reads which model a call names: field 1 of its messages, as the inference protocol and gRPC's health service have it, or the message
+ * there (`spec`), which is read whole once it is here.
  * Messages are read as they pass, octet by octet only where fields begin; nothing of them is kept but a name that comes
  * in parts. The first field of that number counts, if it is within the first `MAX_SEARCHED_BYTES` of its message. A
  * version counts where it stands before the name or is the next field, as every known encoder has it. Where it matters that there is no
@@ -69,8 +74,13 @@ export class NameReader {
   /** Null: what follows the name does not matter. */
   private readonly second: SecondName | null;
 
-  constructor(scope: ReadingScope = 'beginning') {
-    this.second = scope === 'beginning' ? null : new SecondName(scope === 'versions' ? 'versions' : 'names');
+  constructor(
+    scope: ReadingScope = 'beginning',
+    private readonly layout: ModelLayout = 'fields',
+  ) {
+    // Beside a spec field 2 is something else, and a second spec is as good as a second name: decoders put them together.
+    const of = scope === 'versions' && layout === 'fields' ? 'versions' : 'names';
+    this.second = scope === 'beginning' ? null : new SecondName(of);
   }
 
   /** Whether no octet of a message has come yet. */
@@ -211,10 +221,11 @@ export class NameReader {
       else this.expectText(length);
       return;
     }
-    if (this.tag === VERSION) return this.onEarlyVersion(length);
+    if (this.tag === VERSION && this.layout === 'fields') return this.onEarlyVersion(length);
     if (this.tag !== NAME) return this.skip(length);
     if (length > this.left) this.naming = Naming.malformed;
     else if (length === 0) this.naming = Naming.found;
+    else if (this.layout === 'spec' && length > LONGEST_SPEC) this.naming = Naming.tooLate;
     else this.expectText(length);
   }
 
@@ -258,18 +269,25 @@ export class NameReader {
     const isWhole = this.partialBytes === 0 && n === this.rest;
     this.rest -= n;
     this.left -= n;
-    if (isWhole) this.onText(bytes.toString('utf8', at, at + Math.min(n, LONGEST_NAME)));
+    const most = this.layout === 'spec' ? LONGEST_SPEC : LONGEST_NAME;
+    if (isWhole) this.onOctets(bytes, at, at + Math.min(n, most));
     else {
-      this.partial ??= Buffer.allocUnsafeSlow(LONGEST_NAME);
-      this.partialBytes += bytes.copy(
-        this.partial,
-        this.partialBytes,
-        at,
-        at + Math.min(n, LONGEST_NAME - this.partialBytes),
-      );
-      if (this.rest === 0) this.onText(this.partial.toString('utf8', 0, this.partialBytes));
+      this.partial ??= Buffer.allocUnsafeSlow(most);
+      const stop = at + Math.min(n, most - this.partialBytes);
+      this.partialBytes += bytes.copy(this.partial, this.partialBytes, at, stop);
+      if (this.rest === 0) this.onOctets(this.partial, 0, this.partialBytes);
     }
     return at + n;
+  }
+
+  /** All octets of a text or of the spec are here, as far as they count. */
+  private onOctets(bytes: Buffer, start: number, end: number): void {
+    if (this.layout === 'fields') return this.onText(bytes.toString('utf8', start, end));
+    const spec = readModelSpec(bytes, start, end);
+    this.naming = spec === null ? Naming.malformed : Naming.found;
+    if (spec === null) return;
+    this.name = spec.name;
+    this.version = spec.version;
   }
 
   /** The name is read, or the version before or after it. */

@@ -1,7 +1,7 @@
 /**
  * How often each caller may call, on the side of the model.
  */
-import { MODEL_METHODS, matchesMethod } from '../../core/routing/method.js';
+import { matchesMethod, NAMING_METHODS } from '../../core/routing/method.js';
 import { quoted } from '../codecs/parse-result.js';
 import { isCovered } from '../methods.js';
 import { type FoundBlock, list, mapping, text, texts } from './found.js';
@@ -26,13 +26,13 @@ const rateLimit = inCode(
     }),
     models: option(listOf(modelName(), 'models', 64).min(1, { error: 'at least one model' }).optional(), {
       meaning:
-        'Only calls that name one of these models in their request; they share the bucket. A stream counts once for the model of its first message, and once more each time it goes on with another model or version; compressed messages of a stream after the first one are not read. A request whose model cannot be read counts as if it named one of these, and so do messages of a stream that cannot be read, once for those that follow one another. It is about methods of the Open Inference Protocol and predictions of TorchServe: requests of TensorFlow Serving are not read here, and pass by this limit.',
+        'Only calls that name one of these models in their request; they share the bucket. A stream counts once for the model of its first message, and once more each time it goes on with another model or version; compressed messages of a stream after the first one are not read. A request whose model cannot be read counts as if it named one of these, and so do messages of a stream that cannot be read, once for those that follow one another. It is about methods of the Open Inference Protocol, predictions of TorchServe, and methods of TensorFlow Serving with a `model_spec`; its MultiInference, which names a model in each task, counts as one that cannot be read.',
       otherwise: 'absent: whatever model a call names',
       why: 'Most limits are about a caller.',
     }),
     version: option(shortText('a version').optional(), {
       meaning:
-        'Beside one model: only requests with this `model_version`, or, where each version has a process, the calls that it gets. One server with several versions chooses itself for a request that names none, which is not counted here: a limit on the model below this one counts it. Where a limit has a version, a request with a version after other fields than the name, as no usual encoder writes it, is refused (INVALID_ARGUMENT).',
+        'Beside one model: only requests with this `model_version` (of TensorFlow Serving `version`, not `version_label`), or, where each version has a process, the calls that it gets. One server with several versions chooses itself for a request that names none, which is not counted here: a limit on the model below this one counts it. Where a limit has a version, a request with a version after other fields than the name, as no usual encoder writes it, is refused (INVALID_ARGUMENT).',
       otherwise: 'absent: all versions',
       why: 'Versions of a model mostly cost the same.',
     }),
@@ -53,7 +53,7 @@ const rateLimit = inCode(
 function refuseUnnamedModels({ methods, models }: FoundBlock, report: Report): void {
   if (models === undefined) return;
   for (const [i, pattern] of texts(methods).entries())
-    if (![...MODEL_METHODS].some((method) => matchesMethod(pattern, method)))
+    if (![...NAMING_METHODS].some((method) => matchesMethod(pattern, method)))
       report(['methods', i], `found ${quoted(pattern)} beside models; expected methods that name a model`);
 }
 

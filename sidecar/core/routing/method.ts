@@ -66,17 +66,32 @@ export const MODEL_METHODS: ReadonlySet<string> = new Set([
  * Methods whose messages name a model in a message in field 1, `model_spec` (tensorflow_serving/apis/model.proto). MultiInference is none: it
  * has one in each of its tasks.
  */
-export const MODEL_SPEC_METHODS: ReadonlySet<string> = new Set(
-  TENSORFLOW.filter((method) => !method.endsWith('/MultiInference')),
-);
+export const MODEL_SPEC_METHODS: ReadonlySet<string> = new Set([
+  ...TENSORFLOW.filter((method) => !method.endsWith('/MultiInference')),
+  '/tensorflow.serving.ModelService/GetModelStatus',
+]);
 
-/** All methods whose messages name a model that a caller's sidecar can read. */
+/** Its tasks name a model each, so that it may be for any. */
+export const MULTI_INFERENCE = '/tensorflow.serving.PredictionService/MultiInference';
+
+/**
+ * Where a message names its model: `fields` 1 and 2 are name and version, or field 1 is a `spec` of TensorFlow Serving, a message of its own with
+ * the name in field 1 and the version as a number in one more message in field 2 (`version_label` is not read).
+ */
+export type ModelLayout = 'fields' | 'spec';
+
+/** Of the messages of a method that names a model. */
+export function modelLayoutOf(path: string): ModelLayout {
+  return MODEL_SPEC_METHODS.has(path) ? 'spec' : 'fields';
+}
+
+/** All methods whose messages name a model that a sidecar can read. */
 export const NAMING_METHODS: ReadonlySet<string> = new Set([...MODEL_METHODS, ...MODEL_SPEC_METHODS]);
 
 /** Inferences of other protocols than the Open Inference Protocol that name their model. */
 export const FOREIGN_INFERENCES: ReadonlySet<string> = new Set([
   ...TORCH_PREDICTIONS,
-  ...[...MODEL_SPEC_METHODS].filter((method) => !method.endsWith('/GetModelMetadata')),
+  ...[...MODEL_SPEC_METHODS].filter((method) => !/\/GetModel(Metadata|Status)$/.test(method)),
 ]);
 
 /** Whether all of these patterns are paths of methods without side effects; false for an empty list. */

@@ -7,7 +7,7 @@
 
 import { ModelView, VIEW_BYTES } from '../../cluster/model-key.js';
 import type { ModelGroup } from '../../cluster/models/model-claims.js';
-import { MODEL_SPEC_METHODS, NAMING_METHODS } from '../../core/routing/method.js';
+import { modelLayoutOf, NAMING_METHODS } from '../../core/routing/method.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import { NEVER } from '../../relay/call.js';
 import { resumeAt } from '../../relay/call-timer.js';
@@ -48,8 +48,7 @@ export function awaitModel(call: OutboundCall): Next {
 /** Reads what the call names, as far as its request has come: into `modelName` and `modelVersion`, once. */
 export function readModel(call: OutboundCall): void {
   if (call.isModelRead || call.buffered === null) return;
-  const isSpec = MODEL_SPEC_METHODS.has(headerViewOf(call.original).path);
-  if (!view.read(call.buffered, isSpec ? 'spec' : 'fields')) return;
+  if (!view.read(call.buffered, modelLayoutOf(headerViewOf(call.original).path))) return;
   call.isModelRead = true;
   const { octets, length } = view;
   if (length === 0) return;

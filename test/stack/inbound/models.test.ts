@@ -439,9 +439,10 @@ describe('Inbound, by model', () => {
         ...['RepositoryIndex', 'RepositoryModelUnload', 'TraceSetting', 'SystemSharedMemoryRegister'].map(
           (name) => `${INFERENCE}/${name}`,
         ),
-        '/tensorflow.serving.PredictionService/Predict',
+        '/tensorflow.serving.PredictionService/MultiInference',
         '/shop.Prices/List',
       ];
+      open.push('/org.pytorch.serve.grpc.inference.InferenceAPIsService/Ping');
       for (const path of ['/grpc.health.v1.Health/Check', ...open])
         assert.equal(stack.call({ path }).status, 0, path);
       for (const path of closed) assertEnd(stack.call({ path }), [7, 'not-allowed']);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { protocols } from '../../../proto/load.js';
+import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import { inflatedPrefixes, MAX_INFLATED_BYTES } from '../../../sidecar/relay/inflate-prefix.js';
 import { NameReader, Naming } from '../../../sidecar/relay/model-name.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
@@ -152,6 +153,38 @@ describe('the name of a model', () => {
         assert.ok(reader.naming === Naming.found || reader.naming === Naming.absent);
       }),
     );
+  });
+});
+
+describe('the name of a model in a spec', () => {
+  const inner = (name: string, version: number): MessageWriter =>
+    new MessageWriter().text(1, name).message(2, new MessageWriter().number(1, version));
+
+  it('is read however the octets are split, with its version, and what follows is stepped over', () => {
+    const body = grpcMessage(
+      new MessageWriter().message(1, inner('digits', 300)).bytes(2, Buffer.alloc(90, 0x0a)).finish(),
+    );
+    for (let length = 1; length <= body.length; length++) {
+      const reader = new NameReader('versions', 'spec');
+      read(reader, body, [length]);
+      assert.deepEqual([reader.naming, reader.name, reader.version], [Naming.found, 'digits', '300']);
+    }
+  });
+
+  it('is said to be there twice where decoders would put two specs together', () => {
+    const two = new MessageWriter().message(1, inner('digits', 3)).message(1, inner('words', 3)).finish();
+    const reader = new NameReader('whole', 'spec');
+    const body = grpcMessage(two);
+    for (let at = 0; at < body.length && reader.naming !== Naming.twice; )
+      at = reader.feed(body, at, body.length);
+    assert.equal(reader.naming, Naming.twice);
+  });
+
+  it('is too late in a spec that is longer than any', () => {
+    const reader = new NameReader('beginning', 'spec');
+    const long = new MessageWriter().text(1, 'digits').text(3, 's'.repeat(5_000));
+    read(reader, grpcMessage(new MessageWriter().message(1, long).finish()), [4_096]);
+    assert.equal(reader.naming, Naming.tooLate);
   });
 });
 

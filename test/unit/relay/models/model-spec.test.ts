@@ -1,0 +1,73 @@
+/** A `ModelSpec` of TensorFlow Serving has the name and the version that a decoder takes, or is said to be none. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { fieldsOf, MessageWriter } from '../../../../sidecar/codec/protobuf.js';
+import { readModelSpec } from '../../../../sidecar/relay/models/model-spec.js';
+
+const message = (): MessageWriter => new MessageWriter();
+/** A version, in a message of its own. */
+const ofVersion = (value: number): MessageWriter => message().number(1, value);
+const read = (octets: Uint8Array) => readModelSpec(Buffer.from(octets), 0, octets.length);
+
+/** By another reader: the last field of a number counts, messages are merged. */
+function expected(octets: Buffer): { name: string; version: string } | null {
+  let [name, version] = ['', 0n];
+  try {
+    for (const field of fieldsOf(octets)) {
+      if (field.type !== 'bytes') continue;
+      if (field.number === 1) name = field.value.toString();
+      if (field.number === 4) version = 0n;
+      if (field.number !== 2) continue;
+      for (const inner of fieldsOf(field.value))
+        if (inner.number === 1 && inner.type === 'varint') version = inner.value;
+    }
+  } catch {
+    return null;
+  }
+  return { name, version: version === 0n ? '' : String(version) };
+}
+
+describe('A model spec', () => {
+  it('has a name, and a version where it says one by number', () => {
+    const spec = message().text(1, 'digits');
+    assert.deepEqual(read(spec.finish()), { name: 'digits', version: '' });
+    const of = (value: number) =>
+      message().text(3, 'serving_default').message(2, ofVersion(value)).text(1, 'digits');
+    for (const value of [3, 300, 1_234_567_890])
+      assert.deepEqual(read(of(value).finish()), { name: 'digits', version: String(value) });
+    assert.deepEqual(read(of(3).text(4, 'stable').finish()), { name: 'digits', version: '' }, 'a label');
+    assert.deepEqual(read(Buffer.alloc(0)), { name: '', version: '' });
+  });
+
+  it('is none where it is cut off, or a number is beyond what is read alike', () => {
+    const whole = message().text(1, 'digits').message(2, ofVersion(300)).finish();
+    const ends = [...whole.keys()].filter((at) => read(whole.subarray(0, at)) !== null);
+    assert.deepEqual(ends, [0, 8], 'between its fields only');
+    const wide = [0x12, 11, 0x08, 0x83, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02];
+    for (const octets of [wide, [0x0b], [0x00], [0x8a, 0x80, 0x80, 0x80, 0x10, 1, 0x62]])
+      assert.equal(read(Buffer.from(octets)), null, octets.join());
+  });
+
+  it('has what a decoder takes, whatever fields come in whatever order', () => {
+    const field = fc.oneof(
+      fc.string({ maxLength: 9 }).map((text) => message().bytes(1, Buffer.from(text)).finish()),
+      fc.nat({ max: 100_000 }).map((value) => message().message(2, ofVersion(value)).finish()),
+      fc.string({ maxLength: 9 }).map((text) => message().bytes(4, Buffer.from(text)).finish()),
+      fc.nat({ max: 100_000 }).map((value) => message().number(1, value).finish()),
+      fc.constant(Buffer.from([0x12, 2, 0x10, 7])),
+      fc.uint8Array({ maxLength: 4 }).map((octets) => Buffer.from(octets)),
+    );
+    let some = 0;
+    fc.assert(
+      fc.property(fc.array(field, { maxLength: 6 }), (fields) => {
+        const octets = Buffer.concat(fields);
+        const found = read(octets);
+        if (found === null) return;
+        some++;
+        assert.deepEqual(found, expected(octets));
+      }),
+      { numRuns: 2_000 },
+    );
+    assert.ok(some > 500, `${some}`);
+  });
+});
