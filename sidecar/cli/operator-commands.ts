@@ -128,7 +128,7 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     )
     .option('--json', 'print JSON')
     .action(async (files: string[], options: { roots?: string; seen?: string; json?: true }) => {
-      const { auditVerifyCommand } = await import('./audit-verify.js');
+      const { auditVerifyCommand } = await import('./audit/audit-verify.js');
       done(await auditVerifyCommand(files, options));
     });
   program

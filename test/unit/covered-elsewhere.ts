@@ -7,6 +7,7 @@ import type { CoveredElsewhere } from '../kit/source-tree/mirror.js';
  */
 export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cluster/foresight/foresight-sweep.ts': 'test/scenario/foresight/creeping-latency.test.ts',
+  'sidecar/cli/audit/log-files.ts': 'test/unit/cli/audit/audit-verify.test.ts',
   'sidecar/cli/rollout/rollout.ts': 'test/e2e/sidecar/rollout.test.ts',
   'sidecar/discovery/consul/kv-store.ts': 'test/stack/discovery/rollout-store.test.ts',
   'sidecar/app/audit/audit-sink.ts': 'test/e2e/sidecar/audit.test.ts',

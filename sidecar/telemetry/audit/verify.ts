@@ -43,6 +43,9 @@ export interface AuditTrust {
   readonly seen?: ChainHead;
 }
 
+/** Lines that a sidecar leaves unsigned at most: `AuditLog` signs every 256, and marks of the file may come between. */
+const MOST_UNSIGNED = 512;
+
 /** Reads lines in their order, over all files, and stops judging at the first fault. */
 export class AuditVerifier {
   private fault: AuditFault | undefined;
@@ -57,6 +60,8 @@ export class AuditVerifier {
   /** Whose log it is, by its first line. */
   private sidecar: string | undefined;
   private last: Place = { file: '', line: 0 };
+  /** A checkpoint without a signature, after which none has one. */
+  private keyless: Place | undefined;
   /** A line that names another hash for the one before it: the next line tells which of the two was changed. */
   private doubted: { readonly hash: string; readonly at: Place; readonly before: Place } | undefined;
   private readonly signers = new Set<string>();
@@ -68,7 +73,7 @@ export class AuditVerifier {
     if (this.fault !== undefined) return;
     const entry = parseEntry(text);
     if (this.doubted !== undefined) return this.settle(this.doubted, entry?.prev);
-    const why = entry === undefined ? 'it is no line of an audit log' : this.whyWrong(entry, text, at);
+    const why = entry === undefined ? whyNone(text) : this.whyWrong(entry, text, at);
     if (why !== undefined) this.fault = { ...at, why };
     this.last = at;
   }
@@ -78,6 +83,7 @@ export class AuditVerifier {
     const { head, first, checkpoints, missing, trust } = this;
     if (this.doubted !== undefined) this.settle(this.doubted, this.doubted.hash);
     if (this.fault === undefined && trust.seen !== undefined && !this.hasSeen) this.blameTail(trust.seen);
+    if (this.fault === undefined && trust.roots !== undefined) this.blameUnsigned();
     const unsigned = head.n === 0 ? 0 : head.n - Math.max(this.signedTo, first - 1);
     const fault = this.fault === undefined ? {} : { fault: this.fault };
     return { ...fault, first, head, checkpoints, unsigned, missing, signers: [...this.signers] };
@@ -92,7 +98,7 @@ export class AuditVerifier {
     if (entry.prev === head.hash) {
       if (!isNext) return `its number is ${entry.n} where ${expected} follows: it was changed`;
       if (entry.sidecar !== this.sidecar) return `it is of ${entry.sidecar}, and the log of ${this.sidecar}`;
-      const why = entry.kind === AuditMark.checkpoint ? this.whyNotSigned(entry) : undefined;
+      const why = entry.kind === AuditMark.checkpoint ? this.whyNotSigned(entry, at) : undefined;
       if (why === undefined) this.take(entry, text);
       return why;
     }
@@ -129,9 +135,12 @@ export class AuditVerifier {
   }
 
   /** Undefined: a key signed all lines up to this one. A sidecar without an identity signs nothing, and says so. */
-  private whyNotSigned(entry: AuditEntry): string | undefined {
+  private whyNotSigned(entry: AuditEntry, at: Place): string | undefined {
     const { certificate, signature } = entry;
-    if (typeof certificate !== 'string' || typeof signature !== 'string') return undefined;
+    if (typeof certificate !== 'string' || typeof signature !== 'string') {
+      this.keyless = at;
+      return undefined;
+    }
     const chain = certificatesIn(certificate);
     const signer = chain[0];
     if (signer === undefined || !isSigned(signedText(this.head, entry), signer, signature))
@@ -142,7 +151,33 @@ export class AuditVerifier {
     this.signers.add(nameOf(signer));
     this.checkpoints++;
     this.signedTo = entry.n;
+    this.keyless = undefined;
     return undefined;
+  }
+
+  /**
+   * Whether a key of the given roots signed all but the few lines that a sidecar has not signed yet. Otherwise signatures may have
+   * been left out, and the hashes made anew: that needs no key.
+   */
+  private blameUnsigned(): void {
+    const { head, signedTo, checkpoints, keyless, last } = this;
+    if (head.n === 0) return;
+    const lines = `numbers ${signedTo + 1} to ${head.n}`;
+    if (keyless !== undefined)
+      this.fault = {
+        ...keyless,
+        why: `it is not signed, and nothing after it is: no key vouches for ${lines}`,
+      };
+    else if (checkpoints === 0)
+      this.fault = {
+        ...last,
+        why: 'no line is signed: nothing shows that the log comes from the given roots',
+      };
+    else if (head.n - signedTo > MOST_UNSIGNED)
+      this.fault = {
+        ...last,
+        why: `${lines} are not signed; a sidecar signs at least every ${MOST_UNSIGNED}`,
+      };
   }
 
   /** The head that was seen elsewhere is not in the log. */
@@ -156,6 +191,12 @@ export class AuditVerifier {
           : `number ${seen.n} is another line than the one that was seen: the log was written anew`;
     this.fault = { ...this.last, why };
   }
+}
+
+/** Why a text is no line; the end of a file may be missing, as when it was cut off. */
+function whyNone(text: string): string {
+  const isCut = text.startsWith('{"n":') && !text.endsWith('}');
+  return isCut ? 'it breaks off: its end was cut off, or is being written' : 'it is no line of an audit log';
 }
 
 /** A line of a file. */

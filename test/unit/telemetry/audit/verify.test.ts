@@ -146,6 +146,37 @@ describe('the verification of an audit log', () => {
     assert.deepEqual([unsigned, checkpoints, fault], [1, 0, undefined]);
   });
 
+  it('is not content with a log whose signatures were left out, where roots are given', () => {
+    let head: ChainHead = EMPTY_CHAIN;
+    const at = { at: AT, sidecar: SIDECAR };
+    const texts: string[] = [];
+    const add = (kind: string, fields: Record<string, unknown>): void => {
+      texts.push(nextLine(head, { ...at, kind }, fields));
+      head = headAt(head.n + 1, texts.at(-1)!);
+    };
+    const why = (): string => faultOf(texts, { roots: roots(root) })?.why ?? '';
+    const signed = (): void => add('checkpoint', signatureOf(signer, signedText(head, at)));
+    assert.equal(why(), '', 'there is nothing to sign');
+    add('drain-began', {});
+    assert.match(why(), /no line is signed/);
+    add('checkpoint', { unsigned: true });
+    assert.match(why(), /no key vouches for numbers 1 to 2/);
+    assert.equal(faultOf(texts)?.why, undefined, 'without roots that is a figure of the report');
+    signed();
+    for (let i = 0; i < 512; i++) add('drain-began', {});
+    assert.equal(why(), '', 'so many may wait for a signature');
+    add('drain-began', {});
+    assert.match(why(), /numbers 4 to 516 are not signed/);
+    signed();
+    assert.equal(why(), '');
+    add('checkpoint', { unsigned: true });
+    assert.equal(faultOf(texts, { roots: roots(root) })?.line, 518);
+  });
+
+  it('says of half a line that it breaks off', () => {
+    assert.match(faultOf([...log.slice(0, 3), log[3]!.slice(0, 40)])?.why ?? '', /breaks off/);
+  });
+
   it('refuses what is no certificate or no signature, and reads keys of other kinds', () => {
     const at = { at: AT, sidecar: SIDECAR };
     const broken = { ...signatureOf(signer, signedText(EMPTY_CHAIN, at)), certificate: 'none' };

@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
-import { createReadStream, readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { type ChainHead, parseEntry } from '../telemetry/audit/chain.js';
-import { type AuditReport, AuditVerifier } from '../telemetry/audit/verify.js';
-import { CommandFailure, oneLine } from './failure.js';
+import { readFileSync } from 'node:fs';
+import type { ChainHead } from '../../telemetry/audit/chain.js';
+import { type AuditReport, type AuditTrust, AuditVerifier } from '../../telemetry/audit/verify.js';
+import { CommandFailure, oneLine } from '../failure.js';
+import { eachLine, type LogFiles, logsOf } from './log-files.js';
 
 /** As on the command line. */
 export interface AuditVerifyOptions {
@@ -13,8 +13,8 @@ export interface AuditVerifyOptions {
 }
 
 /**
- * `outrider audit verify FILE…`: says whether the lines of an audit log are those that its sidecar wrote, and names the first one that is
- * not.
+ * `outrider audit verify FILE…`: says whether the lines of each audit log are those that its sidecar wrote, and names the first one that
+ * is not.
  *
  * @returns the exit code: 0 unbroken, 1 not. Throws `CommandFailure` for files and options that cannot be used.
  */
@@ -23,19 +23,43 @@ export async function auditVerifyCommand(
   { roots, seen, json }: AuditVerifyOptions,
   print: (line: string) => void = (line) => void process.stdout.write(`${line}\n`),
 ): Promise<number> {
-  const verifier = new AuditVerifier({
+  const trust = {
     ...(roots === undefined ? {} : { roots: readRoots(roots) }),
     ...(seen === undefined ? {} : { seen: readHead(seen) }),
-  });
-  for (const file of await inOrder(files))
+  };
+  const found = await logsOf(files);
+  const logs = found.length === 0 ? [{ sidecar: '', files: [] }] : found;
+  if (seen !== undefined && logs.length > 1)
+    throw new CommandFailure(`--seen: found logs of ${nameAll(logs)}; expected the files of one sidecar`, 2);
+  const verified: Verified[] = [];
+  for (const { sidecar, files: own } of logs) verified.push({ sidecar, ...(await verify(own, trust)) });
+  const [only, ...others] = verified;
+  if (json === true) print(JSON.stringify(others.length === 0 ? only : verified, null, 2));
+  else if (others.length === 0) for (const line of describe(only!)) print(line);
+  else for (const line of verified.flatMap(describeAmong)) print(line);
+  return verified.every(({ fault }) => fault === undefined) ? 0 : 1;
+}
+
+/** What the log of one sidecar proves. */
+type Verified = AuditReport & Pick<LogFiles, 'sidecar'>;
+
+function nameAll(logs: readonly LogFiles[]): string {
+  return logs.map(({ sidecar, files }) => sidecar || files.join(', ')).join(', ');
+}
+
+async function verify(files: readonly string[], trust: AuditTrust): Promise<AuditReport> {
+  const verifier = new AuditVerifier(trust);
+  for (const file of files)
     await eachLine(file, (text, line) => {
       verifier.add(text, { file, line });
       return true;
     });
-  const report = verifier.end();
-  if (json === true) print(JSON.stringify(report, null, 2));
-  else for (const line of describe(report)) print(line);
-  return report.fault === undefined ? 0 : 1;
+  return verifier.end();
+}
+
+/** The same below the name of the sidecar, where there are several logs. */
+function describeAmong(report: Verified): string[] {
+  return [report.sidecar || 'no sidecar', ...describe(report).map((line) => `  ${line}`)];
 }
 
 /** What the report says, for people. */
@@ -52,38 +76,6 @@ function describe(report: AuditReport): string[] {
   if (first > 1) lines.push(`the log began before: numbers 1 to ${first - 1} are not in these files`);
   if (missing > 0) lines.push(`${missing} decisions could not be kept, as the log itself says`);
   return lines;
-}
-
-/** By the number of their first lines, as they were written. */
-async function inOrder(files: readonly string[]): Promise<string[]> {
-  const known: { file: string; first: number }[] = [];
-  for (const file of files) {
-    let first = Number.POSITIVE_INFINITY;
-    await eachLine(file, (text) => {
-      first = parseEntry(text)?.n ?? first;
-      return false;
-    });
-    known.push({ file, first });
-  }
-  return known.sort((a, b) => a.first - b.first).map(({ file }) => file);
-}
-
-/** Calls `take` with each line and its number, until it returns false. */
-async function eachLine(file: string, take: (text: string, line: number) => boolean): Promise<void> {
-  const input = createReadStream(file, 'utf8');
-  try {
-    let line = 0;
-    for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }))
-      if (!take(text, ++line)) return;
-  } catch (error) {
-    const isAbsent = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new CommandFailure(
-      `${file}: ${isAbsent ? 'no such file' : `cannot be read: ${oneLine(error)}`}`,
-      2,
-    );
-  } finally {
-    input.destroy();
-  }
 }
 
 /** Throws `CommandFailure` with the option and what was found. */
