@@ -7,7 +7,8 @@ import {
 } from '../../discovery/consul/chain/service-defaults.js';
 import { parseIntentionsAnswer } from '../../discovery/consul/connect/intention-parser.js';
 import { AskedAgent } from '../consul/asked-agent.js';
-import { type Call, readSubject, type Subject } from './subject.js';
+import { readAdopted } from './adopted-registration.js';
+import { type Call, readSubject, type Subject, subjectWith } from './subject.js';
 
 /**
  * What of the rules in Consul a sidecar of each file would not apply: fields of service-defaults, proxy-defaults, service-routers, -splitters and
@@ -27,7 +28,7 @@ export async function consulNotes(
     if (subject === undefined) continue;
     const agent = AskedAgent.open(consul === true ? undefined : consul, subject.consul);
     try {
-      notes.set(file, await notesFor(agent, subject));
+      notes.set(file, await notesWithAdopted(agent, subject));
     } catch (error) {
       throw agent.failure(error);
     } finally {
@@ -35,6 +36,21 @@ export async function consulNotes(
     }
   }
   return notes;
+}
+
+/** The notes of a file, with what the registration that it adopts adds to it. */
+async function notesWithAdopted(agent: AskedAgent, subject: Subject): Promise<readonly string[]> {
+  const { adopt } = subject.consul ?? {};
+  if (adopt === undefined) return await notesFor(agent, subject);
+  const adopted = await readAdopted(agent, adopt);
+  if (typeof adopted === 'string') return [adopted, ...(await notesFor(agent, subject))];
+  const whole = subjectWith(subject.file, adopted);
+  const problem = `the file and the registration ${JSON.stringify(adopted.id)} do not fit; \`outrider sidecar\` says why`;
+  return [
+    ...adopted.unapplied,
+    ...(whole === undefined ? [problem] : []),
+    ...(await notesFor(agent, whole ?? subject)),
+  ];
 }
 
 /**

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { loadAnyFile, loadMeshFile, loadSidecarFile } from '../../config/file/load.js';
 import type {
   Address,
+  AdoptedProxy,
   ConsulConfig,
   DiscoveryConfig,
   DnsConfig,
@@ -55,6 +56,11 @@ export interface Subject {
   readonly consul?: ConsulConfig;
   /** The intentions of the file where it decides; absent: Consul does. */
   readonly rules?: { readonly intentions: readonly Intention[]; readonly byDefault: 'allow' | 'deny' };
+}
+
+/** What a file describes with the registration that it adopts; undefined where the two do not fit. */
+export function subjectWith(file: string, adopted: AdoptedProxy): Subject | undefined {
+  return ofSidecar(file, adopted);
 }
 
 /** Reads a file of either kind: what it describes, undefined where it is wrong, and what is to be said of it. */
@@ -112,8 +118,8 @@ function* portsOfMesh({ caller, services }: MeshConfig): Iterable<PlannedPort> {
 }
 
 /** A sidecar file: one service, with what it listens on and what it calls. */
-function ofSidecar(file: string): Subject | undefined {
-  const read = loadSidecarFile(file);
+function ofSidecar(file: string, adopted?: AdoptedProxy): Subject | undefined {
+  const read = loadSidecarFile(file, adopted);
   if (!read.ok) return undefined;
   const { service, admin, inbound, outbound, identity, consul, trustDomain } = read.config;
   const upstreams = outbound?.upstreams ?? [];

@@ -2,12 +2,14 @@ import type { DiscoveryConfig } from '../../../config/model.js';
 import { quote } from '../parser/json-fields.js';
 import { type ChainPlan, isPlain } from './chain-plan.js';
 
-/** What of Consul's rules about a service does not hold as the file names its target. Empty: it has none, or the file names none. */
+/** What of Consul's rules about a service does not hold as the upstream names its target, in the file or in an adopted registration. Empty: it has none, or the upstream names none. */
 export function passedOverBy(consul: DiscoveryConfig, plan: ChainPlan): string[] {
   const { service } = consul;
   if (!hasOwnTarget(consul) || isPlain(plan, service)) return [];
   const said = `the service-router, -splitter or -resolver of ${quote(service)} is not applied`;
-  return [`${said}: the file says which of its instances are called (datacenter, tags, meta or failover).`];
+  return [
+    `${said}: the upstream says which of its instances are called (datacenter, tags, meta or failover).`,
+  ];
 }
 
 /** Whether the file itself names where calls go; the registry's rules for that are not applied then, its limits are. */

@@ -77,6 +77,44 @@ describe('outrider validate --consul', () => {
     assert.deepEqual(await notesOf('{ rules: false }', '{ datacenter: dc2 }'), []);
   });
 
+  it('reads the registration that a file adopts, and says where there is none', async () => {
+    const agent = await LoopbackAgent.start();
+    afterTest(() => agent.stop());
+    const upstream = {
+      DestinationName: 'digits',
+      LocalBindPort: 19_001,
+      Datacenter: 'dc2',
+      Config: { odd: 1 },
+    };
+    const proxy = { DestinationServiceName: 'web', DestinationServiceID: 'web1', Upstreams: [upstream] };
+    const registration = { Kind: 'connect-proxy', ID: 'web1-proxy', Port: 21_000, Proxy: proxy };
+    const answers: Record<string, string> = {
+      '/v1/agent/services': JSON.stringify({ 'web1-proxy': registration }),
+      '/v1/agent/service/web1-proxy': JSON.stringify(registration),
+      '/v1/discovery-chain/digits': chain([resolver('other')], { other: {} }, 'digits'),
+      '/v1/config/service-defaults/web': '{"Kind":"service-defaults","Name":"web","MaxInboundConnections":5}',
+      '/v1/connect/intentions': '[]',
+    };
+    agent.handler = ({ url = '' }, response) => {
+      response.statusCode = answers[url] === undefined ? 404 : 200;
+      response.end(answers[url] ?? '');
+    };
+    const notesOf = async (adopt: string, more = ''): Promise<readonly string[]> => {
+      const file = scratchForTest().write('adopted.yaml', `consul: { adopt: { ${adopt} } }\n${more}`);
+      return (await consulNotes([file], `http://127.0.0.1:${agent.port}`)).get(file) ?? [];
+    };
+    assert.deepEqual(await notesOf('sidecar_for: web1'), [
+      'the registration "web1-proxy": the upstream "digits": Config.odd is not applied.',
+      'service-defaults "web": MaxInboundConnections is not applied.',
+      'the service-router, -splitter or -resolver of "digits" is not applied: the upstream says which of its instances are called (datacenter, tags, meta or failover).',
+    ]);
+    assert.deepEqual(await notesOf('sidecar_for: gone'), [
+      'consul.adopt: the agent has no proxy of the service "gone"; expected one',
+    ]);
+    assert.deepEqual(await notesOf('proxy: gone'), ['consul.adopt: the agent has no registration "gone"']);
+    assert.match((await notesOf('proxy: web1-proxy', 'service: other\n')).join(), /"web1-proxy" do not fit/);
+  });
+
   it('fails where the agent does not answer', async () => {
     const file = scratchForTest().write('mesh.yaml', FILE);
     await assert.rejects(

@@ -269,7 +269,7 @@ describe('UpstreamWatcher', () => {
     assert.deepEqual(one.unsupported(), []);
     await answerChain([resolver('other')], { other: {} });
     assert.deepEqual(one.unsupported(), [
-      'the service-router, -splitter or -resolver of "web" is not applied: the file says which of its instances are called (datacenter, tags, meta or failover).',
+      'the service-router, -splitter or -resolver of "web" is not applied: the upstream says which of its instances are called (datacenter, tags, meta or failover).',
     ]);
     const UpstreamConfig = { Defaults: { Limits: { MaxConnections: 3 } } };
     const defaults = { Kind: 'service-defaults', Name: 'app', UpstreamConfig };
