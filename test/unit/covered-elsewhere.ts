@@ -8,7 +8,6 @@ import type { CoveredElsewhere } from '../kit/source-tree/mirror.js';
 export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cluster/foresight/foresight-sweep.ts': 'test/scenario/foresight/creeping-latency.test.ts',
   'sidecar/cli/audit/log-files.ts': 'test/unit/cli/audit/audit-verify.test.ts',
-  'sidecar/cli/rollout/rollout.ts': 'test/e2e/sidecar/rollout.test.ts',
   'sidecar/discovery/consul/kv-store.ts': 'test/stack/discovery/rollout-store.test.ts',
   'sidecar/app/audit/audit-sink.ts': 'test/e2e/sidecar/audit.test.ts',
   'sidecar/cli/chaos/history/call-index.ts': 'test/unit/cli/chaos/history/check.test.ts',
@@ -115,7 +114,6 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/consul/dev-agent.ts': 'test/stack/cli/dev-agent.test.ts',
   'sidecar/cli/deploy/inject.ts': 'test/e2e/command-line.test.ts',
   'sidecar/cli/infer/client.ts': 'test/unit/cli/infer/infer.test.ts',
-  'sidecar/cli/infer/flags.ts': 'test/e2e/examples.test.ts',
   'sidecar/cli/infer/answers/answer.ts': 'test/unit/cli/infer/infer.test.ts',
   'sidecar/cli/infer/answers/speech.ts': 'test/unit/cli/infer/infer.test.ts',
   'sidecar/cli/infer/file-value.ts': 'test/unit/cli/infer/infer.test.ts',

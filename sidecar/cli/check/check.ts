@@ -6,7 +6,7 @@ import { AskedAgent } from '../consul/asked-agent.js';
 import { CommandFailure } from '../failure.js';
 import { packageVersion } from '../package-info.js';
 import type { SidecarStatus } from '../status/sidecar-table.js';
-import { adminTargets, fetchAll, type Target } from '../status/status.js';
+import { adminTargets, fetchAll, sidecarsOf, type Target } from '../status/status.js';
 import { paletteFor } from '../terminal.js';
 import { runningMeshes } from '../up/run-directory.js';
 import { catalogSubject } from './catalog-subject.js';
@@ -149,5 +149,5 @@ function targetsOf({ admin, mesh, consul }: CheckOptions, subjects: readonly Sub
   if (mesh.length === 0 && consul !== undefined) return [];
   const files = subjects.map(({ file }) => resolve(file));
   const notes = runningMeshes().filter(({ meshFile }) => files.includes(meshFile));
-  return notes.length === 0 ? [] : adminTargets(notes.flatMap((note) => Object.values(note.admin)));
+  return sidecarsOf(notes);
 }

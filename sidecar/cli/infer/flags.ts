@@ -1,6 +1,6 @@
 import { readDuration } from '../../config/codecs/duration.js';
 import { CommandFailure } from '../failure.js';
-import { runningMeshes } from '../up/run-directory.js';
+import { type RunNote, runningMeshes } from '../up/run-directory.js';
 import type { InferOptions } from './infer.js';
 
 /** Flags of `outrider infer`, as commander parses them. */
@@ -19,7 +19,7 @@ export interface InferFlags {
  * this machine.
  */
 export function inferFlags(model: string, flags: InferFlags): InferOptions {
-  const target = flags.target ?? runningTarget(model);
+  const target = flags.target ?? runningTarget(model, runningMeshes());
   return {
     model,
     inputs: flags.input,
@@ -39,16 +39,19 @@ function deadlineOf(text: string): number {
 }
 
 /**
- * Address of the upstream with the model's name in one of the running meshes, or of the only upstream of them all; undefined where no mesh
- * runs. Among several of other names the command does not guess.
+ * Address of the upstream with the model's name in the running meshes, or of the only upstream of them all; undefined where no mesh
+ * runs. Among several of that name, or of other names, the command does not guess.
  */
-function runningTarget(model: string): string | undefined {
-  const called = runningMeshes().flatMap(({ call }) => Object.entries(call));
-  const named = called.find(([name]) => name === model) ?? (called.length === 1 ? called[0] : undefined);
-  if (named !== undefined || called.length === 0) return named?.[1];
-  const all = called.map(([name, address]) => `${name} at ${address}`).join(', ');
-  throw new CommandFailure(
-    `no upstream here is called "${model}"; there are ${all}: which one, by --target ADDR?`,
-    2,
+export function runningTarget(model: string, meshes: readonly RunNote[]): string | undefined {
+  const called = meshes.flatMap(({ call, meshFile }) =>
+    Object.entries(call).map(([name, address]) => ({ name, address, meshFile })),
   );
+  const named = called.filter(({ name }) => name === model);
+  const [only, ...others] = named.length > 0 ? named : called;
+  if (others.length === 0) return only?.address;
+  const said =
+    named.length > 0
+      ? `several meshes here have an upstream "${model}": ${named.map(({ address, meshFile }) => `${address} of ${meshFile}`).join(', ')}`
+      : `no upstream here is called "${model}"; there are ${called.map(({ name, address }) => `${name} at ${address}`).join(', ')}`;
+  throw new CommandFailure(`${said}: which one, by --target ADDR?`, 2);
 }

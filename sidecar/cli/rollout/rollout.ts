@@ -6,7 +6,7 @@ import { askAdmin } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
 import { paletteFor } from '../terminal.js';
-import { runningMeshes } from '../up/run-directory.js';
+import { type RunNote, runningMeshes } from '../up/run-directory.js';
 import { progressLine, rolloutText } from './rollout-text.js';
 
 export interface RolloutPlace {
@@ -86,9 +86,10 @@ function print(view: RolloutView, { json }: RolloutPlace): number {
   return 0;
 }
 
-/** The admin address of a replica of the service. */
+/** The admin address of a replica of the service. @throws CommandFailure where there is none, or two meshes have such a service. */
 async function find({ service, admin }: RolloutPlace): Promise<Address> {
-  const texts = admin.length > 0 ? admin : runningMeshes().flatMap((mesh) => Object.values(mesh.admin));
+  const meshes = admin.length > 0 ? [] : runningMeshes();
+  const texts = admin.length > 0 ? admin : meshes.flatMap((mesh) => Object.values(mesh.admin));
   if (texts.length === 0)
     throw new CommandFailure(
       'no mesh of `outrider up` runs here; name a replica of the service with --admin HOST:PORT',
@@ -100,7 +101,10 @@ async function find({ service, admin }: RolloutPlace): Promise<Address> {
     try {
       const { body } = await askAdmin(address, '/endpoints', { timeoutMs: TIMEOUT_MS });
       const report = JSON.parse(body) as { service: string; model?: unknown };
-      if (report.service === service) return address;
+      if (report.service === service) {
+        requireOneMesh(service, meshes);
+        return address;
+      }
       if (report.model !== undefined) services.add(report.service);
     } catch (error) {
       problem = `; ${text}: ${oneLine(error)}`;
@@ -108,6 +112,23 @@ async function find({ service, admin }: RolloutPlace): Promise<Address> {
   }
   const known = services.size === 0 ? 'none' : [...services].sort().join(', ');
   throw new CommandFailure(`found no replica of ${service}; services with models here: ${known}${problem}`);
+}
+
+/** A version must not be brought into another mesh than is meant. */
+export function requireOneMesh(
+  service: string,
+  meshes: readonly Pick<RunNote, 'admin' | 'meshFile'>[],
+): void {
+  const isReplica = (name: string) => name.replace(/-\d+$/, '') === service;
+  const having = meshes.flatMap(({ admin, meshFile }) => {
+    const [, address] = Object.entries(admin).find(([name]) => isReplica(name)) ?? [];
+    return address === undefined ? [] : [`${address} of ${meshFile}`];
+  });
+  if (having.length < 2) return;
+  throw new CommandFailure(
+    `several meshes here have a service ${service}: ${having.join(', ')}: which one, by --admin HOST:PORT?`,
+    2,
+  );
 }
 
 function addressOf(text: string): Address {

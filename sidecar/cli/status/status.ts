@@ -8,7 +8,8 @@ import { AskedAgent } from '../consul/asked-agent.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
 import { paletteFor } from '../terminal.js';
-import { runningMeshes } from '../up/run-directory.js';
+import { type RunNote, runningMeshes } from '../up/run-directory.js';
+import { namedSidecars } from '../up/running-sidecars.js';
 import { catalogInstances } from './catalog.js';
 import { CallRates } from './rates.js';
 import type { Rates, SidecarStatus } from './sidecar-table.js';
@@ -30,6 +31,8 @@ export interface StatusOptions {
 export interface Target {
   readonly name: string;
   readonly address: Address;
+  /** Several meshes have a sidecar of this name; `name` says which one it is. */
+  readonly isOfSeveral?: true;
 }
 
 /** An admin server answers in milliseconds; one that takes longer is shown as not answering. */
@@ -72,6 +75,7 @@ function source({ admin, consul, names }: StatusOptions): () => Promise<SidecarS
 function chosen(seen: readonly SidecarStatus[], names: readonly string[]): SidecarStatus[] {
   const isCalled = (each: SidecarStatus, name: string) =>
     each.name === name ||
+    each.name.startsWith(`${name} (`) ||
     ('report' in each && (each.report.instance === name || each.report.service === name)) ||
     ('catalog' in each && each.catalog.service === name);
   const missing = names.find((name) => !seen.some((each) => isCalled(each, name)));
@@ -88,12 +92,17 @@ function chosen(seen: readonly SidecarStatus[], names: readonly string[]): Sidec
  */
 export function adminTargets(admin: readonly string[]): Target[] {
   if (admin.length > 0) return admin.map((text) => ({ name: text, address: addressOf(text) }));
-  const found = runningMeshes().flatMap((mesh) => Object.entries(mesh.admin));
+  const found = sidecarsOf(runningMeshes());
   if (found.length === 0)
     throw new CommandFailure(
       'no mesh of `outrider up` runs here: start one, or name a sidecar with --admin HOST:PORT',
     );
-  return found.map(([name, text]) => ({ name, address: addressOf(text) }));
+  return found;
+}
+
+/** The admin servers of meshes of `up`. */
+export function sidecarsOf(meshes: readonly RunNote[]): Target[] {
+  return namedSidecars(meshes).map(({ admin, ...named }) => ({ ...named, address: addressOf(admin) }));
 }
 
 /** An address as `up` prints it, with `http://` in front and `/` at the end, or without them. */
@@ -117,10 +126,13 @@ async function fromCatalog(agent: AskedAgent): Promise<SidecarStatus[]> {
 /** Asks every admin server for its report, all at once. */
 export function fetchAll(targets: readonly Target[]): Promise<SidecarStatus[]> {
   return Promise.all(
-    targets.map(async ({ name, address }) => {
+    targets.map(async ({ name, address, isOfSeveral }) => {
       try {
         const { status, body } = await askAdmin(address, '/endpoints', { timeoutMs: TIMEOUT_MS });
-        return status === 200 ? { name, report: asReport(body) } : { name, problem: `answered ${status}` };
+        if (status !== 200) return { name, problem: `answered ${status}` };
+        const report = asReport(body);
+        // Tables and findings name a sidecar by its instance.
+        return { name, report: isOfSeveral ? { ...report, instance: name } : report };
       } catch (error) {
         return { name, problem: oneLine(error) };
       }

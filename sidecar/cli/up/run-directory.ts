@@ -36,6 +36,9 @@ export interface RunNote {
  * private keys do not stay on disk.
  */
 export class RunDirectory {
+  /** Where commands look for the note of a directory that lies elsewhere. */
+  private sign: string | undefined;
+
   private constructor(
     readonly path: string,
     private readonly mayRemove: 'all' | 'contents',
@@ -50,11 +53,7 @@ export class RunDirectory {
   static create(asked: string | undefined): RunDirectory {
     removeAbandoned();
     try {
-      if (asked === undefined)
-        return new RunDirectory(
-          mkdtempSync(join(tmpdir(), `${PREFIX}${pidNamespace()}-${process.pid}-`)),
-          'all',
-        );
+      if (asked === undefined) return new RunDirectory(makeOwn(), 'all');
       mkdirSync(asked, { recursive: true, mode: 0o700 });
       if (readdirSync(asked).length > 0) throw new CommandFailure(`run directory ${asked} is not empty`);
       chmodSync(asked, 0o700);
@@ -85,15 +84,21 @@ export class RunDirectory {
     return path;
   }
 
-  /** Writes `up.json`. */
+  /**
+   * Writes `up.json`, for a directory that was asked for also into one of its own in the temporary
+   * directory, where commands look. Where nothing can be made there, they need addresses.
+   */
   note(note: RunNote): void {
-    writeFileSync(join(this.path, NOTE), JSON.stringify(note), { mode: 0o600 });
+    if (this.mayRemove === 'contents') this.sign ??= attempt(makeOwn, undefined);
+    for (const folder of [this.path, this.sign ?? this.path])
+      writeFileSync(join(folder, NOTE), JSON.stringify(note), { mode: 0o600 });
   }
 
   /** Removes everything. Safe to call twice. */
   remove(): void {
     if (this.mayRemove === 'all') rmSync(this.path, { recursive: true, force: true });
     else attempt(() => this.empty(), undefined); // removed already
+    if (this.sign !== undefined) rmSync(this.sign, { recursive: true, force: true });
   }
 
   private empty(): void {
@@ -113,6 +118,11 @@ function removeAbandoned(): void {
   for (const path of runDirectories()) {
     if (!isAlive(ownerOf(path))) rmSync(path, { recursive: true, force: true });
   }
+}
+
+/** A directory of this process in the temporary directory. */
+function makeOwn(): string {
+  return mkdtempSync(join(tmpdir(), `${PREFIX}${pidNamespace()}-${process.pid}-`));
 }
 
 /** The process id in the name of a run directory of this PID namespace; NaN for any other name. */

@@ -32,9 +32,10 @@ try {
     run('chown', '-R', USER, home);
     chownSync(home, Number(run('id', '-u', USER)), 0);
   }
-  const [command, ...args] = [...as, 'env', `HOME=${home}`, process.execPath, PAGES, home];
+  const [command, ...args] = [...as, process.execPath, PAGES, home];
   const { status, stdout } = spawnSync(command!, args, {
     cwd: home,
+    env: { ...newcomersEnvironment(process.env), HOME: home },
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: LIMIT_MS,
@@ -47,8 +48,21 @@ try {
   rmSync(home, { recursive: true, force: true });
 }
 
-/** Between the table's first line and the empty line after it. */
+/**
+ * The variables without those that `npm run` has set: its cache is that of the user of the clone, and the programs of the clone are in its
+ * PATH. What says how registries are reached stays.
+ */
+function newcomersEnvironment(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const isNpms = (name: string) =>
+    name === 'INIT_CWD' ||
+    (/^npm_/i.test(name) && !/^npm_config_(registry|cafile|(https?_)?proxy|noproxy)$/i.test(name));
+  const folders = own['PATH']?.split(':').filter((folder) => !/node_modules|node-gyp/.test(folder));
+  const kept = Object.entries(own).filter(([name]) => !isNpms(name));
+  return { ...Object.fromEntries(kept), ...(folders === undefined ? {} : { PATH: folders.join(':') }) };
+}
+
+/** From the table's first line to its last. */
 function writeTable(table: string): void {
   const text = readFileSync(PAGE, 'utf8');
-  writeFileSync(PAGE, text.replace(/^\| page +\|.*?(?=\n\n)/ms, table));
+  writeFileSync(PAGE, text.replace(/^\| page +\|.*?(?=\n(?!\|))/ms, table));
 }

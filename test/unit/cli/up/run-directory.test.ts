@@ -37,6 +37,19 @@ describe('run directory', () => {
     assert.deepEqual(readdirSync(named), []);
   });
 
+  it('is found by commands wherever it is, as long as it is there', () => {
+    const run = RunDirectory.create(join(scratch.path, 'named'));
+    run.note(note(process.pid));
+    run.note({ ...note(process.pid), meshFile: '/reloaded.yaml' });
+    assert.deepEqual(
+      runningMeshes().map(({ meshFile }) => meshFile),
+      ['/reloaded.yaml'],
+    );
+    run.remove();
+    assert.deepEqual(runningMeshes(), []);
+    assert.deepEqual(readdirSync(scratch.path), ['named']);
+  });
+
   it('refuses a named directory that holds something, and touches nothing in it', () => {
     const named = join(scratch.path, 'named');
     mkdirSync(named);
