@@ -1,7 +1,7 @@
 /** `outrider chaos` as an operator runs it: one short drill, and command lines that are wrong. */
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Summary } from '../../sidecar/cli/chaos/report/report.js';
 import { outrider, Scratch } from '../kit/process/outrider.js';
@@ -59,6 +59,12 @@ describe('outrider chaos', function () {
       readFileSync(join(again, 'index.html'), 'utf8'),
       readFileSync(join(report, 'index.html'), 'utf8'),
     );
+    rmSync(join(again, 'history.json'));
+    // What was found is printed, also where the report cannot be written.
+    mkdirSync(join(again, 'history.json', 'taken'), { recursive: true });
+    const unwritten = await outrider(['chaos', '--render', join(report, 'history.json'), '--report', again]);
+    assert.deepEqual([unwritten.code, unwritten.stdout], [1, rendered.stdout]);
+    assert.match(unwritten.stderr, /--report .*again: not written, or not whole: EISDIR/);
     assert.deepEqual(processesWith(place.path), []);
   });
 

@@ -5,11 +5,12 @@
 
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { whyNoConsul } from '../../sidecar/cli/chaos/faults/own-consul.js';
 import { whyNoSmallDisk } from '../../sidecar/cli/chaos/faults/small-disk.js';
 import { findFaketime } from '../../sidecar/cli/chaos/faults/stepped-clock.js';
 import type { Summary } from '../../sidecar/cli/chaos/report/report.js';
-import { outrider, Scratch } from '../kit/process/outrider.js';
+import { outcomeOf, outrider, Scratch, startOutrider } from '../kit/process/outrider.js';
 import { processesWith } from '../kit/process/processes.js';
 
 /** Calls that are lost whatever is done: jobs in flight that must not be done twice, and a call in the moment of the fault. */
@@ -75,5 +76,26 @@ describe('drills of machines, Consul and certificates', function () {
     assert.ok(counts.failed > 50, JSON.stringify(counts));
     const tookMs = recoveryMs?.median;
     assert.ok(typeof tookMs === 'number' && tookMs < 10_500, `${tookMs}`);
+  });
+
+  it('ended by Ctrl-C: reports the drills until then, and leaves nothing', async () => {
+    const report = join(place.path, 'report');
+    const args = ['chaos', 'kill', 'slow', '--quick', '--arms', 'outrider', '--json', '--report', report];
+    const child = startOutrider(args, { TMPDIR: place.path });
+    const { stderr } = child;
+    stderr?.on('data', (part: Buffer) => {
+      if (/kill .* of /.test(String(part))) child.kill('SIGINT');
+    });
+    const outcome = await outcomeOf(child);
+    assert.equal(outcome.code, 1, outcome.stderr);
+    assert.match(outcome.stderr, /not everything was run: ended by SIGINT/);
+    const { figures, skipped } = JSON.parse(outcome.stdout) as Summary;
+    assert.deepEqual(
+      figures.map(({ drill }) => drill),
+      ['kill'],
+    );
+    assert.deepEqual(skipped, [{ drill: 'slow', arm: 'outrider', because: 'ended by SIGINT' }]);
+    assert.deepEqual(readdirSync(place.path), ['report']);
+    assert.deepEqual(processesWith(place.path), []);
   });
 });

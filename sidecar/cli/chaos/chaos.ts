@@ -8,7 +8,7 @@
  */
 
 import { systemClock } from '../../runtime/time/clock.js';
-import { CommandFailure } from '../failure.js';
+import { CommandFailure, oneLine } from '../failure.js';
 import { requireModelRuntime } from '../model-runtime.js';
 import { SELF } from '../self.js';
 import { ProgressLine, paletteFor } from '../terminal.js';
@@ -20,6 +20,7 @@ import { readPictures } from './load/pictures.js';
 import type { MeshChaosOptions } from './mesh/mesh-chaos.js';
 import { named } from './options.js';
 import { figuresOf } from './report/figures/figures.js';
+import { notReached } from './report/not-run.js';
 import { lossText } from './report/printed.js';
 import { aboutRun } from './run/about.js';
 import { Ending } from './run/ending.js';
@@ -98,8 +99,15 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
   const seconds = (systemClock.now() - startedMs) / 1_000;
   const about = aboutRun({ args: process.argv.slice(2), startedAtMs, seconds, arms });
   const texts = chosen.map(({ name, title, does }) => ({ name, title, does }));
-  const { runs } = run;
-  return conclude({ format: 1, about, drills: texts, runs, skipped: [...skipped, ...run.skipped] }, options);
+  const { runs, problem } = run;
+  const left = problem === undefined ? [] : notReached({ arms, drills }, run, problem);
+  const exitCode = conclude(
+    { format: 1, about, drills: texts, runs, skipped: [...skipped, ...run.skipped, ...left] },
+    options,
+  );
+  if (problem === undefined) return exitCode;
+  process.stderr.write(`outrider: not everything was run: ${problem}\n`);
+  return 1;
 }
 
 /** What is about to happen, for a run takes minutes and prints a line only when a drill has ended. */
@@ -128,9 +136,15 @@ function refuseMeshOptions({ service, model, rate, leastAvailable, tokenFile }: 
 interface Ran {
   readonly runs: readonly ArmRun[];
   readonly skipped: readonly SkippedArm[];
+  /** Why some of it was not run although it could have been; undefined: all was. */
+  readonly problem: string | undefined;
 }
 
-/** Runs everything, with a line for each drill as it ends. Whatever happens, nothing that was started stays. */
+/**
+ * Runs everything, with a line for each drill as it ends. Whatever happens, nothing that was started stays.
+ *
+ * @throws CommandFailure where it ends before the first drill has: there is nothing to report.
+ */
 async function runThem({
   arms,
   drills,
@@ -146,6 +160,7 @@ async function runThem({
   const progress = new ProgressLine(process.stderr);
   const runs: ArmRun[] = [];
   const skipped: SkippedArm[] = [];
+  let problem: string | undefined;
   const width = Math.max(...drills.map(({ name }) => name.length));
   const startedMs = systemClock.now();
   const line = ({ arm, drill }: Pick<ArmRun, 'arm' | 'drill'>, text: string) => {
@@ -156,6 +171,7 @@ async function runThem({
   try {
     await runAll({
       ...{ arms, drills, repeats, pace, sleep, self: SELF, pictures: readPictures() },
+      isEnding: () => ending.isAsked,
       onStart: ({ name }) => progress.show(`${name}: starting`),
       onDrill: ({ name, title }, arm) => progress.show(`${arm.name}: ${name}: ${title}`),
       onRun: (each) => {
@@ -166,14 +182,23 @@ async function runThem({
         skipped.push(each);
         line(each, `not concerned: ${each.because}`);
       },
+      onFailed: (each) => {
+        skipped.push(each);
+        problem ??= `${each.arm}: ${each.because}`;
+        line(each, `not run: ${each.because}`);
+      },
       onSession: (each) => {
         session = each;
       },
     });
-    return { runs, skipped };
+  } catch (error) {
+    // Minutes of drills are not lost by what ends them.
+    problem = oneLine(error);
   } finally {
     progress.clear();
     ending.release();
     process.off('exit', kill);
   }
+  if (runs.length === 0) throw new CommandFailure(problem ?? 'no drill can be run here');
+  return { runs, skipped, problem };
 }

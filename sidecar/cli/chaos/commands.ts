@@ -42,7 +42,11 @@ export function addChaosCommands(program: Command, done: (exitCode: number) => v
         const { chaosCommand } = await import('./chaos.js');
         const { arms, ...rest } = options;
         done(
-          await chaosCommand({ scenarios, ...rest, ...(arms !== undefined && { arms: arms.split(',') }) }),
+          await chaosCommand({
+            scenarios,
+            ...rest,
+            ...(arms !== undefined && { arms: arms.split(',').map((name) => name.trim()) }),
+          }),
         );
       },
     );

@@ -1,12 +1,12 @@
 /** The end of `outrider chaos`, after a run or from the stored history of one: files, what is printed, and the exit code. */
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommandFailure, oneLine } from '../failure.js';
 import { paletteFor } from '../terminal.js';
 import type { ChaosHistory } from './history/record.js';
 import { verdictText } from './report/printed.js';
-import { buildReport, summaryOf } from './report/report.js';
+import { buildReport, type Summary, summaryOf } from './report/report.js';
 import { parseHistory } from './report/stored-history.js';
 import { writeReport } from './report/write-report.js';
 
@@ -19,22 +19,37 @@ export interface Conclusion {
 }
 
 /**
- * Judges a history, writes its report and prints the verdict to standard output.
+ * Judges a history, writes its report and prints the verdict to standard output, also where the report cannot be written.
  *
- * @returns the exit code: 0 every promise kept, 1 not all.
+ * @returns the exit code: 0 every promise kept, 1 not all, or no report where one was asked for.
  */
 export function conclude(history: ChaosHistory, { report, json }: Conclusion): number {
-  const summary = report === undefined ? summaryOf(buildReport(history)) : writeReport(history, report);
+  const { summary, problem } = judged(history, report);
   if (json === true) process.stdout.write(`${JSON.stringify(summary)}\n`);
   else process.stdout.write(`\n${verdictText(summary, paletteFor(process.stdout, process.env))}\n`);
+  if (problem !== undefined) {
+    process.stderr.write(`outrider: --report ${report}: not written, or not whole: ${problem}\n`);
+    return 1;
+  }
   if (report !== undefined) process.stderr.write(`report: ${join(report, 'index.html')}\n`);
   return summary.verdict.isKept ? 0 : 1;
+}
+
+/** A disk may have become full in the minutes of a run: what it has found is not lost by that. */
+function judged(history: ChaosHistory, report: string | undefined): { summary: Summary; problem?: string } {
+  if (report === undefined) return { summary: summaryOf(buildReport(history)) };
+  try {
+    return { summary: writeReport(history, report) };
+  } catch (error) {
+    return { summary: summaryOf(buildReport(history)), problem: oneLine(error) };
+  }
 }
 
 /** Makes the folder of a report before anything runs: a run of minutes must not be lost by a path. @throws CommandFailure */
 export function prepareFolder(dir: string): void {
   try {
     mkdirSync(dir, { recursive: true });
+    accessSync(dir, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new CommandFailure(`--report ${dir}: ${oneLine(error)}`, 2);
   }

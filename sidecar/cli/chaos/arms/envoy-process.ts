@@ -27,6 +27,8 @@ export interface EnvoyHome {
 /** Envoy, in one process, or in two while one follows the other. */
 export class EnvoyProcess {
   private readonly children: ChildProcessHandle[] = [];
+  /** How the last one that ended did. */
+  private ended = '';
 
   constructor(private readonly home: EnvoyHome) {}
 
@@ -37,7 +39,7 @@ export class EnvoyProcess {
     const endMs = systemClock.now() + READY_LIMIT_MS;
     while (!(await this.isReady(epoch))) {
       if (!child.alive || systemClock.now() > endMs)
-        throw new CommandFailure(epoch === 0 ? 'envoy does not start' : 'envoy does not start anew');
+        throw new CommandFailure(`envoy does not start${epoch === 0 ? '' : ' anew'}${this.why}`);
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }
@@ -51,16 +53,31 @@ export class EnvoyProcess {
     for (const child of this.children) child.signal('SIGKILL');
   }
 
+  /** For a message: the last line that it wrote, or how it ended. */
+  private get why(): string {
+    const lines = attempt(() => readFileSync(this.logFile, 'utf8'), '')
+      .trim()
+      .split('\n');
+    const said = lines.at(-1) || this.ended;
+    return said === '' ? '' : `: ${said}`;
+  }
+
+  private get logFile(): string {
+    return join(this.home.dir, 'envoy.txt');
+  }
+
   private launch(epoch: number): ChildProcessHandle {
-    const { program, file, dir } = this.home;
-    const log = openSync(join(dir, 'envoy.txt'), 'a', 0o600);
+    const { program, file } = this.home;
+    const log = openSync(this.logFile, 'a', 0o600);
     const times = ['--drain-time-s', String(DRAIN_S), '--parent-shutdown-time-s', String(END_S)];
     const argv = [program, '-c', file, '--concurrency', '1', '-l', 'error', ...times, ...this.line(epoch)];
     const child = new ChildProcessHandle(argv, {
       env: process.env,
       stdout: log,
       stderr: log,
-      onExit: () => {},
+      onExit: (how) => {
+        this.ended = how;
+      },
     });
     closeSync(log);
     this.children.push(child);

@@ -41,19 +41,31 @@ export interface MeshLook {
 
 /** Asks a sidecar what it is. @throws Error where nothing answers, or something else does. */
 export async function askMember(admin: Address): Promise<MemberReport> {
-  const page = async (path: string): Promise<unknown> => {
-    const { status, body } = await askAdmin(admin, path, { timeoutMs: ASK_LIMIT_MS });
-    if (status !== 200) throw new Error(`${path} answered ${status}`);
-    return JSON.parse(body);
-  };
-  const [report, config, faults] = await Promise.all([page('/endpoints'), page('/config'), page('/faults')]);
-  const { faults: calls = [], processes = [] } = faults as Record<'faults' | 'processes', unknown[]>;
+  const [report, config, faultsOn] = await Promise.all([
+    pageOf(admin, '/endpoints'),
+    pageOf(admin, '/config'),
+    faultsAt(admin),
+  ]);
   return {
     admin,
     report: report as MemberReport['report'],
     config: config as MemberReport['config'],
-    faultsOn: calls.length + processes.length,
+    faultsOn,
   };
+}
+
+async function pageOf(admin: Address, path: string): Promise<unknown> {
+  const { status, body } = await askAdmin(admin, path, { timeoutMs: ASK_LIMIT_MS });
+  if (status !== 200) throw new Error(`${path} answered ${status}`);
+  return JSON.parse(body);
+}
+
+/** Faults that are on, of calls and of processes. */
+async function faultsAt(admin: Address): Promise<number> {
+  const { faults = [], processes = [] } = (await pageOf(admin, '/faults')) as Partial<
+    Record<'faults' | 'processes', unknown[]>
+  >;
+  return faults.length + processes.length;
 }
 
 /** Asks and changes the sidecars of one service and its caller. */
@@ -93,6 +105,14 @@ export class MeshControl {
   async restart({ admin, name }: Replica): Promise<void> {
     const answer = await this.change(admin, 'POST', '/takeover', RESTART_LIMIT_MS);
     if (answer.status !== 200) throw new Refused(`${name}: ${answer.body.trim()}`);
+  }
+
+  /** Sidecars at which faults are on. One that does not answer is not counted: `look` finds that. */
+  async busy(): Promise<readonly string[]> {
+    const { replicas, caller } = this.members;
+    const all = [caller, ...replicas];
+    const counts = await Promise.all(all.map(({ admin }) => faultsAt(admin).catch(() => 0)));
+    return all.flatMap(({ name }, i) => (counts[i]! > 0 ? [name] : []));
   }
 
   /** Asks all of them, all at once. A sidecar that does not answer is not ready. */

@@ -19,7 +19,7 @@ import { GoldenInput } from './golden-input.js';
 import { type Members, membersOf } from './members.js';
 import type { MeshDrill } from './mesh-drill.js';
 import { MESH_DRILLS } from './mesh-drills.js';
-import { demandPermission } from './permission.js';
+import { allowedOf, demandPermission } from './permission.js';
 import { type MeshGround, runMeshDrill } from './run-mesh-drill.js';
 import { type MeshTargets, meshTargets } from './targets.js';
 
@@ -69,7 +69,7 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
   // `--mesh kill` is `kill --mesh`: commander takes the next word for the value.
   const isDrill = MESH_DRILLS.some(({ name }) => name === options.mesh);
   const asked = isDrill ? [String(options.mesh), ...options.scenarios] : options.scenarios;
-  const drills = asked.length > 0 ? named(MESH_DRILLS, asked, 'drill for a running mesh') : MESH_DRILLS;
+  const meant = asked.length > 0 ? named(MESH_DRILLS, asked, 'drill for a running mesh') : MESH_DRILLS;
   const perSecond = numberOf('--rate', options.rate, { usual: RATE.usual, least: 1, most: RATE.most });
   const bounds = { usual: LEAST_AVAILABLE, least: 0, most: 1 };
   const leastAvailable = numberOf('--least-available', options.leastAvailable, bounds);
@@ -78,7 +78,13 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
     runningMeshes(),
   );
   const members = await membersAt(targets, options.service);
+  const drills = asked.length > 0 ? meant : allowedOf(meant, members);
   demandPermission(members, new Set(drills.map(({ needs }) => needs)));
+  const left = meant.filter((drill) => !drills.includes(drill)).map(({ name }) => name);
+  if (left.length > 0)
+    process.stderr.write(
+      `outrider: without ${left.join(', ')}: fault_injection: found true; they need processes\n`,
+    );
   if (options.report !== undefined) prepareFolder(options.report);
   const token = options.tokenFile === undefined ? undefined : readToken(options.tokenFile);
   const client = new Client(members.caller.target, credentials.createInsecure(), {
@@ -100,7 +106,7 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
     const ground = { members, control, client, input, perSecond, leastAvailable, pace, sleep } as const;
     const startedAtMs = systemClock.wallNow();
     const startedMs = systemClock.now();
-    const { runs, skipped } = await runDrills(
+    const { runs, skipped, problem } = await runDrills(
       drills.flatMap((drill) => Array.from({ length: options.runs ?? 1 }, () => drill)),
       ground,
     );
@@ -109,21 +115,33 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
     const outrider = aboutText(targets, ground);
     const texts = drills.map(({ name, title, does }) => ({ name, title, does }));
     if (runs.length === 0) throw new CommandFailure('no drill could be held');
-    return conclude(
+    const exitCode = conclude(
       { format: 1, about: { ...about, arms: { outrider } }, drills: texts, runs, skipped },
       options,
     );
+    if (problem === undefined) return exitCode;
+    process.stderr.write(`outrider: not everything was held: ${problem}\n`);
+    return 1;
   } finally {
     ending.release();
     client.close();
   }
 }
 
-/** One drill after the other, repeated ones too, each on another replica; the first that had to be stopped is the last. */
-async function runDrills(
-  drills: readonly MeshDrill[],
-  ground: MeshGround,
-): Promise<{ readonly runs: readonly ArmRun[]; readonly skipped: readonly SkippedArm[] }> {
+/** What was held, and what was not. */
+interface Held {
+  readonly runs: readonly ArmRun[];
+  readonly skipped: readonly SkippedArm[];
+  /** Why the last ones were not, beside one that was stopped; undefined: there was no such reason. */
+  readonly problem: string | undefined;
+}
+
+/**
+ * One drill after the other, repeated ones too, each on another replica; the first that had to be stopped is the last.
+ *
+ * @throws CommandFailure where none was held to its end: there is nothing to report.
+ */
+async function runDrills(drills: readonly MeshDrill[], ground: MeshGround): Promise<Held> {
   const runs: ArmRun[] = [];
   const skipped: SkippedArm[] = [];
   const progress = new ProgressLine(process.stderr);
@@ -134,29 +152,34 @@ async function runDrills(
       skipped.push({ drill, arm: 'outrider', because });
     process.stderr.write(`${drill.padEnd(width)}  not held: ${because}\n`);
   };
-  let stopped: string | undefined;
+  // Why no more is held.
+  let over: string | undefined;
+  let problem: string | undefined;
   try {
     for (const [i, drill] of drills.entries()) {
-      if (stopped !== undefined) {
-        skip(drill.name, `${stopped} was stopped`);
+      if (over !== undefined) {
+        skip(drill.name, over);
         continue;
       }
       const victim = replicas[i % replicas.length]!;
       progress.show(`${drill.name} at ${victim.name}: ${drill.title}`);
       const run = await runMeshDrill(drill, victim, ground).catch((error: unknown) => {
         progress.clear();
-        if (!(error instanceof Refused)) throw error;
+        if (!(error instanceof Refused)) {
+          if (runs.length === 0) throw error;
+          problem = over = oneLine(error);
+        }
         skip(drill.name, oneLine(error));
         return undefined;
       });
       progress.clear();
       if (run === undefined) continue;
       runs.push(run);
-      if (run.stopped !== undefined) stopped = drill.name;
+      if (run.stopped !== undefined) over = `${drill.name} was stopped`;
       const text = run.stopped === undefined ? lossText(figuresOf([run])[0]!) : `stopped: ${run.stopped}`;
       process.stderr.write(`${drill.name.padEnd(width)}  ${victim.name}  ${text}\n`);
     }
-    return { runs, skipped };
+    return { runs, skipped, problem };
   } finally {
     progress.clear();
   }

@@ -6,6 +6,22 @@ import type { Members } from './members.js';
 export type Need = 'calls' | 'processes';
 
 /**
+ * Of all drills those that each replica allows, for a command line without names. A mesh that allows none gets all of them, which
+ * `demandPermission` refuses with what is missing.
+ */
+export function allowedOf<Drill extends { readonly needs: Need }>(
+  drills: readonly Drill[],
+  { replicas }: Pick<Members, 'replicas'>,
+): readonly Drill[] {
+  const allowed = drills.filter(({ needs }) =>
+    replicas.every(
+      ({ permission }) => permission === 'processes' || (permission === true && needs === 'calls'),
+    ),
+  );
+  return allowed.length > 0 ? allowed : drills;
+}
+
+/**
  * Refuses drills that the mesh does not allow, before anything is done: each replica of the service must allow what a drill does, by
  * `fault_injection` of its file, and no fault may be on, as it would be another one's.
  *

@@ -64,10 +64,18 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
     load.start();
     observer.start();
     let stopped: string | undefined;
+    let isBegun = false;
     try {
       await sleep(part(STEADY_MS));
       const notNow = whyNotNow((await control.look()).facts);
       if (notNow !== undefined) throw new Stopped(`before the fault, ${notNow}`);
+      // Another command may have begun since: two replicas would suffer at once, and each command would end the faults of the other.
+      const busy = await control.busy();
+      if (busy.length > 0)
+        throw new CommandFailure(
+          `${drill.name}: not begun: faults of another command are on at ${busy.join(', ')}`,
+        );
+      isBegun = true;
       const faultMs = part(drill.faultMs ?? FAULT_MS);
       mark('fault-began', drill.title, drill.name === 'rolling-restart' ? undefined : victim.name);
       const usualMs = load.usualMs;
@@ -80,8 +88,10 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
       mark('note', `stopped: ${stopped}`);
     } finally {
       // Also when the command is asked to end meanwhile.
-      await Promise.all(members.replicas.map((replica) => control.clear(replica)));
-      mark('fault-ended', 'the fault is over');
+      if (isBegun) {
+        await Promise.all(members.replicas.map((replica) => control.clear(replica)));
+        mark('fault-ended', 'the fault is over');
+      }
     }
     await ground.sleep(part(HEALED_MS));
     const { calls, lagMs, seconds } = await load.stop();

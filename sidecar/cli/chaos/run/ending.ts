@@ -8,10 +8,13 @@ class Ended extends CommandFailure {}
 export class Ending {
   private readonly requests = endRequests();
   private readonly ended: Promise<never>;
+  /** The command was asked to end. */
+  isAsked = false;
 
   constructor() {
     const { first, second } = this.requests;
     this.ended = first.then((why) => {
+      this.isAsked = true;
       throw new Ended(`ended by ${why}`);
     });
     this.ended.catch(() => {});

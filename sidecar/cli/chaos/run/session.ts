@@ -3,15 +3,14 @@
  * again after a drill is ended and started anew, so that no drill pays for the one before it.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { systemClock } from '../../../runtime/time/clock.js';
+import { RunDirectory } from '../../up/run-directory.js';
 import type { Arm, ArmWorld, Standing } from '../arms/arm.js';
 import { REPLICAS, VICTIM } from '../arms/arm.js';
 import { ControlServer } from '../control/control-server.js';
 import { openTools, type Tools } from '../faults/tools.js';
-import { WELL } from '../protocol/behaviour.js';
+import { CONTROL_SOCKET, WELL } from '../protocol/behaviour.js';
 
 const SETTLE_LIMIT_MS = 6_000;
 const SETTLE_POLL_MS = 50;
@@ -34,9 +33,11 @@ export async function openSession(
   arm: Arm,
   { path, equipment, self }: Pick<ArmWorld, 'path' | 'equipment' | 'self'>,
 ): Promise<Session> {
-  const dir = mkdtempSync(join(tmpdir(), 'outrider-chaos-'));
+  // As that of `up`: the next command removes it where this one was killed.
+  const run = RunDirectory.create(undefined);
+  const dir = run.path;
   const remove = () => rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
-  const control = await ControlServer.open(dir).catch((error: Error) => {
+  const control = await openControl(run).catch((error: Error) => {
     remove();
     throw error;
   });
@@ -68,6 +69,12 @@ export async function openSession(
     remove();
     throw error;
   }
+}
+
+/** @throws CommandFailure where the path of the folder is too long for a socket in it. */
+async function openControl(run: RunDirectory): Promise<ControlServer> {
+  run.socket(run.path, CONTROL_SOCKET);
+  return ControlServer.open(run.path);
 }
 
 /**

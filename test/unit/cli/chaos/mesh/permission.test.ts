@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Members } from '../../../../../sidecar/cli/chaos/mesh/members.js';
-import { demandPermission, type Need } from '../../../../../sidecar/cli/chaos/mesh/permission.js';
+import { allowedOf, demandPermission, type Need } from '../../../../../sidecar/cli/chaos/mesh/permission.js';
 
 type Permission = true | 'processes' | undefined;
 
@@ -44,5 +44,17 @@ describe('the permission of a running mesh', () => {
     );
     assert.throws(() => demand(all, ['calls'], { callerFaults: 1 }), /already at web/);
     assert.throws(() => demand(['processes'], ['calls']), /has 1 replica; a drill needs 2/);
+  });
+
+  it('chooses the drills that every replica allows, and where none is allowed all, which are then refused', () => {
+    const drills = [
+      { name: 'delay', needs: 'calls' },
+      { name: 'kill', needs: 'processes' },
+    ] as const;
+    const chosen = (...permissions: readonly Permission[]) =>
+      allowedOf(drills, members(permissions)).map(({ name }) => name);
+    assert.deepEqual(chosen('processes', 'processes'), ['delay', 'kill']);
+    assert.deepEqual(chosen('processes', true), ['delay']);
+    assert.deepEqual(chosen(true, undefined), ['delay', 'kill']);
   });
 });
