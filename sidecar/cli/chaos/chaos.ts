@@ -86,6 +86,7 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
     { arms: asked, drills: chosen },
     (line) => void process.stderr.write(`outrider: ${line}\n`),
   );
+  if (drills.length === 0 || arms.length === 0) throw new CommandFailure('no drill can be run here');
   const repeats = options.runs ?? 1;
   process.stderr.write(`outrider: ${announced({ arms, drills, repeats })}\n`);
   const startedAtMs = systemClock.wallNow();

@@ -42,7 +42,7 @@ function notRunHere(skipped: PageReport['skipped'], drills: PageReport['drills']
   );
   if (left.length === 0) return '';
   const list = left.map(({ drill, because }) => html`<li><code>${drill}</code>: ${because}</li>`);
-  return html`<p class="quiet">Not run on this machine:</p><ul class="quiet">${list}</ul>`;
+  return html`<p class="quiet">Not run:</p><ul class="quiet">${list}</ul>`;
 }
 
 /** Why there is nothing, in a word, and in full where the pointer rests. */
