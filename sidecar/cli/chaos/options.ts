@@ -25,7 +25,10 @@ export function named<Item extends Named>(
     if (names.includes(name)) continue;
     const near = nearest(name, names);
     const hint = near === undefined ? '' : `; did you mean ${near}?`;
-    throw new CommandFailure(`there is no ${kind} ${name}${hint}\n${kind}s: ${names.join(', ')}`, 2);
+    throw new CommandFailure(
+      `there is no ${kind} ${name}${hint}\n${kind.replace(/^\w+/, '$&s')}: ${names.join(', ')}`,
+      2,
+    );
   }
   return all.filter(({ name }) => asked.includes(name));
 }

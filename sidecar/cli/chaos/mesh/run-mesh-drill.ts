@@ -72,9 +72,7 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
       // Another command may have begun since: two replicas would suffer at once, and each command would end the faults of the other.
       const busy = await control.busy();
       if (busy.length > 0)
-        throw new CommandFailure(
-          `${drill.name}: not begun: faults of another command are on at ${busy.join(', ')}`,
-        );
+        throw new CommandFailure(`faults of another command are on at ${busy.join(', ')}; nothing was done`);
       isBegun = true;
       const faultMs = part(drill.faultMs ?? FAULT_MS);
       mark('fault-began', drill.title, drill.name === 'rolling-restart' ? undefined : victim.name);

@@ -17,6 +17,10 @@ describe('the names on the command line of chaos', () => {
     });
   });
 
+  it('of a kind of several words are listed under its plural', () => {
+    assert.throws(() => named(ALL, ['x'], 'drill for a running mesh'), /\ndrills for a running mesh: kill, /);
+  });
+
   it('have no nearest one when all are far away', () => {
     assert.equal(
       nearest(
