@@ -17,8 +17,10 @@ export class LoadedRevision implements HeldRevision {
   state: LoadState = { kind: 'loading' };
   /** Another version answers its calls, and it gets none. */
   isHeld = false;
-  /** While it is held: its golden input has passed. */
+  /** Its golden input has passed, for a candidate of a rollout. */
   isProven = false;
+  /** How often its processes had been started again by then. */
+  private restartsBefore = 0;
   /** Why a rollout has decided against it; empty: none has. */
   rejection = '';
   /** What speaks against it while it serves; empty: nothing. */
@@ -45,6 +47,21 @@ export class LoadedRevision implements HeldRevision {
     this.state = next;
     this.hasServed ||= next.kind === 'ready' && !this.isHeld;
     return next.kind !== before.kind || whyOf(next) !== whyOf(before);
+  }
+
+  /** Its golden input has passed at the processes that run now. */
+  prove(): void {
+    this.isProven = true;
+    this.restartsBefore = this.restarts;
+  }
+
+  /** How often one of its processes has ended since `prove`, and another one was started in its place. */
+  get deaths(): number {
+    return this.isProven ? this.restarts - this.restartsBefore : 0;
+  }
+
+  private get restarts(): number {
+    return this.hosts.reduce((sum, host) => sum + host.report().restarts, 0);
   }
 
   /** Calls go to it from now on, this share of them. */

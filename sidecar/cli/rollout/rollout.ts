@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { readAddress } from '../../config/codecs/address.js';
 import type { Address } from '../../config/model.js';
-import { isOver, type RolloutView } from '../../core/models/rollout.js';
+import { describeRollout, isOver, type RolloutRecord, type RolloutView } from '../../core/models/rollout.js';
 import { askAdmin } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
@@ -28,6 +28,8 @@ export interface RolloutOptions extends RolloutPlace {
 
 const TIMEOUT_MS = 5_000;
 const PERIOD_MS = 500;
+/** A replica that is started again does not answer meanwhile, nor do others of one machine that starts again. */
+const PATIENCE_MS = 60_000;
 
 /**
  * `outrider rollout`: begins a rollout and prints how it goes on until it is over. Ctrl-C ends the command and not the
@@ -36,26 +38,33 @@ const PERIOD_MS = 500;
  * @returns the exit code: 0 when every replica serves the version, or with `detach` when it has begun; 1 otherwise.
  */
 export async function rolloutCommand(options: RolloutOptions): Promise<number> {
-  const target = await find(options);
+  const replicas = await find(options);
   const { model, version, canary, window } = options;
   const query = new URLSearchParams({
     ...{ model, version },
     ...(canary === undefined ? {} : { canary }),
     ...(window === undefined ? {} : { window }),
   });
-  await post(target, query);
-  if (options.detach) return print(await show(target), options);
+  const begun = JSON.parse(await post(replicas, query)) as RolloutRecord;
+  if (options.detach) return print(await show(replicas), options);
   const ends = endRequests();
   let last = '';
+  let heardMs = performance.now();
   for (;;) {
-    const view = await show(target);
-    const line = progressLine(view);
-    if (!options.json && line !== last) process.stdout.write(`${line}\n`);
-    last = line;
-    if (view.record !== undefined && isOver(view.record)) {
-      if (options.json) process.stdout.write(`${JSON.stringify(view)}\n`);
-      ends.release();
-      return view.record.state === 'done' ? 0 : 1;
+    const view = await show(replicas).catch((error: unknown) => {
+      if (performance.now() - heardMs > PATIENCE_MS) throw error;
+    });
+    if (view !== undefined) {
+      heardMs = performance.now();
+      const stage = stageOf(view, begun);
+      const line = progressLine(view);
+      if (!options.json && line !== last && stage !== 'not yet') process.stdout.write(`${line}\n`);
+      if (stage !== 'not yet') last = line;
+      if (stage === 'over') {
+        if (options.json) process.stdout.write(`${JSON.stringify(view)}\n`);
+        ends.release();
+        return view.record?.state === 'done' ? 0 : 1;
+      }
     }
     if ((await Promise.race([ends.first, delay(PERIOD_MS)])) === undefined) continue;
     process.stderr.write(
@@ -63,6 +72,24 @@ export async function rolloutCommand(options: RolloutOptions): Promise<number> {
     );
     return 1;
   }
+}
+
+/**
+ * What a view says of the rollout that was begun here. `not yet`: the replica still has the one before it.
+ *
+ * @throws CommandFailure where another one has begun since: how this one has ended is not known.
+ */
+export function stageOf(
+  { record }: Pick<RolloutView, 'record'>,
+  begun: RolloutRecord,
+): 'not yet' | 'under way' | 'over' {
+  if (record === undefined || (record.id !== begun.id && record.startedMs <= begun.startedMs))
+    return 'not yet';
+  if (record.id !== begun.id)
+    throw new CommandFailure(
+      `another rollout has begun since: ${describeRollout(record)}; how this one has ended is in the logs`,
+    );
+  return isOver(record) ? 'over' : 'under way';
 }
 
 /** `outrider rollout status`: what is or was rolled out last. */
@@ -75,9 +102,9 @@ export async function rolloutChangeCommand(
   command: 'pause' | 'resume' | 'abort',
   place: RolloutPlace,
 ): Promise<number> {
-  const target = await find(place);
-  await post(target, new URLSearchParams({ command }));
-  return print(await show(target), place);
+  const replicas = await find(place);
+  await post(replicas, new URLSearchParams({ command }));
+  return print(await show(replicas), place);
 }
 
 function print(view: RolloutView, { json }: RolloutPlace): number {
@@ -86,8 +113,12 @@ function print(view: RolloutView, { json }: RolloutPlace): number {
   return 0;
 }
 
-/** The admin address of a replica of the service. @throws CommandFailure where there is none, or two meshes have such a service. */
-async function find({ service, admin }: RolloutPlace): Promise<Address> {
+/**
+ * The admin addresses of the replicas of the service that answer, one at least.
+ *
+ * @throws CommandFailure where there is none, or two meshes have such a service.
+ */
+async function find({ service, admin }: RolloutPlace): Promise<readonly Address[]> {
   const meshes = admin.length > 0 ? [] : runningMeshes();
   const texts = admin.length > 0 ? admin : meshes.flatMap((mesh) => Object.values(mesh.admin));
   if (texts.length === 0)
@@ -96,20 +127,21 @@ async function find({ service, admin }: RolloutPlace): Promise<Address> {
     );
   const services = new Set<string>();
   let problem = '';
-  for (const text of texts) {
+  const asked = texts.map(async (text) => {
     const address = addressOf(text);
     try {
       const { body } = await askAdmin(address, '/endpoints', { timeoutMs: TIMEOUT_MS });
       const report = JSON.parse(body) as { service: string; model?: unknown };
-      if (report.service === service) {
-        requireOneMesh(service, meshes);
-        return address;
-      }
+      if (report.service === service) return [address];
       if (report.model !== undefined) services.add(report.service);
     } catch (error) {
       problem = `; ${text}: ${oneLine(error)}`;
     }
-  }
+    return [];
+  });
+  const found = (await Promise.all(asked)).flat();
+  if (found.length > 0) requireOneMesh(service, meshes);
+  if (found.length > 0) return found;
   const known = services.size === 0 ? 'none' : [...services].sort().join(', ');
   throw new CommandFailure(`found no replica of ${service}; services with models here: ${known}${problem}`);
 }
@@ -137,14 +169,30 @@ function addressOf(text: string): Address {
   return read.value;
 }
 
-async function show(target: Address): Promise<RolloutView> {
-  const { status, body } = await askAdmin(target, '/rollout', { timeoutMs: TIMEOUT_MS });
+/** As the first replica that answers knows it. */
+async function show(replicas: readonly Address[]): Promise<RolloutView> {
+  const { status, body } = await askAny(replicas, '/rollout', { timeoutMs: TIMEOUT_MS });
   if (status !== 200) throw new CommandFailure(body.trim());
   return JSON.parse(body) as RolloutView;
 }
 
-async function post(target: Address, query: URLSearchParams): Promise<void> {
+/** What has been stored, as JSON. */
+async function post([first]: readonly Address[], query: URLSearchParams): Promise<string> {
   const request = { method: 'POST', timeoutMs: TIMEOUT_MS } as const;
-  const { status, body } = await askAdmin(target, `/rollout?${query}`, request);
+  const { status, body } = await askAdmin(first!, `/rollout?${query}`, request);
   if (status >= 300) throw new CommandFailure(body.trim(), status === 400 ? 2 : 1);
+  return body;
+}
+
+/** Asks one address after the other until one answers. */
+async function askAny(
+  [first, ...others]: readonly Address[],
+  ...request: [path: string, options: Parameters<typeof askAdmin>[2]]
+): ReturnType<typeof askAdmin> {
+  try {
+    return await askAdmin(first!, ...request);
+  } catch (error) {
+    if (others.length === 0) throw error;
+    return askAny(others, ...request);
+  }
 }

@@ -1,3 +1,4 @@
+import { PASSED_OVER_BY } from './passed-over.js';
 import {
   type ReplicaFacts,
   type ReplicaPlace,
@@ -11,7 +12,7 @@ import {
 export function readRollout(value: unknown): RolloutRecord | undefined {
   if (!isObject(value)) return undefined;
   const { format, id, service, model, version, from, why, state, end, settings, replicas, startedMs } = value;
-  const { absentSinceMs = 0 } = value;
+  const { absentSinceMs = 0, passedOver = [] } = value;
   const areTexts = [id, service, model, version, from, why].every((each) => typeof each === 'string');
   if (
     format !== 1 ||
@@ -23,6 +24,7 @@ export function readRollout(value: unknown): RolloutRecord | undefined {
     return undefined;
   if (end !== undefined && !isOneOf(ROLLOUT_STATES, end)) return undefined;
   if (!areSettings(settings) || !Array.isArray(replicas) || !replicas.every(isPlace)) return undefined;
+  if (!Array.isArray(passedOver) || !passedOver.every(isPassedOver)) return undefined;
   return value as unknown as RolloutRecord;
 }
 
@@ -50,6 +52,12 @@ function isPlace(value: unknown): value is ReplicaPlace {
   if (!isObject(value)) return false;
   const { instance, phase, sinceMs } = value;
   return typeof instance === 'string' && isNumber(sinceMs) && isOneOf(ROLLOUT_PHASES, phase);
+}
+
+function isPassedOver(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { model, version, by } = value;
+  return typeof model === 'string' && typeof version === 'string' && isOneOf(PASSED_OVER_BY, by);
 }
 
 function isOneOf(known: readonly string[], value: unknown): boolean {

@@ -31,8 +31,9 @@ const MIN_CALLS = 20;
 /** A median that is longer by less than this is noise, ms. */
 const LATENCY_NOISE_MS = 5;
 /**
- * A process that has just been loaded is slow at first, as its code has not been compiled yet: before so many calls only a median
- * that is longer than it may be by this factor decides.
+ * A process that has just been loaded is slow at first, as its code has not been compiled yet, and a busy machine makes any process
+ * slow for a second: before the end of the window, and at its end before so many calls, only a median that is longer than it may be
+ * by this factor decides.
  */
 const WARM_CALLS = 100;
 const CLEARLY = 2;
@@ -62,7 +63,7 @@ export function judgeWatch(facts: ReplicaFacts, settings: RolloutSettings, elaps
   const when = isOver ? 'last' : 'early';
   const found =
     judgeErrors(facts.before, facts.after, when) ??
-    judgeLatency(facts, settings, when) ??
+    judgeLatency(facts, settings, isOver && facts.after.calls >= WARM_CALLS ? 'last' : 'early') ??
     (mayBeChance(facts, settings) ? undefined : judgeAgreement(facts, settings, isOver));
   if (found !== undefined) return found;
   if (!isOver) return OPEN;
@@ -137,7 +138,7 @@ function areMore(
 
 /**
  * Its median is longer than it may be; undefined: it is not, or too few calls have been seen. `early`: more are still to come,
- * and until a process is warm only what is clear counts.
+ * and only what is clear counts.
  */
 function judgeLatency(
   { before, after }: ReplicaFacts,
@@ -146,8 +147,7 @@ function judgeLatency(
 ): Judgement | undefined {
   if (before.calls < MIN_CALLS || after.calls < MIN_CALLS) return undefined;
   const most = Math.max(before.medianMs * maxLatency, before.medianMs + LATENCY_NOISE_MS);
-  const isWarm = when === 'last' || after.calls >= WARM_CALLS;
-  if (after.medianMs <= (isWarm ? most : most * CLEARLY)) return undefined;
+  if (after.medianMs <= (when === 'last' ? most : most * CLEARLY)) return undefined;
   const figures = `median of ${ms(after.medianMs)} over ${after.calls} calls`;
   return {
     kind: 'failed',

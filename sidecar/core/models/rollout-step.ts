@@ -32,6 +32,10 @@ export function nextStep(
   if (record.state === 'rolling-back') return whenBack(record, facts);
   const joined = withNewcomers(record, facts, nowMs);
   if (joined !== undefined) return joined;
+  const broken = record.replicas.find(
+    ({ instance, phase }) => phase === 'done' && facts.get(instance)?.candidate === 'failed',
+  );
+  if (broken !== undefined) return fail(record, broken, facts.get(broken.instance)!.why);
   const current = record.replicas.find(({ phase }) => phase !== 'waiting' && phase !== 'done');
   if (current === undefined) return beginNext(record, facts, nowMs);
   const own = facts.get(current.instance);
@@ -88,7 +92,7 @@ function advance(record: RolloutRecord, current: ReplicaPlace, seen: Seen): Roll
   // Clocks of two leaders may differ.
   const elapsedMs = Math.max(0, nowMs - current.sinceMs);
   if (facts.candidate === 'failed') return fail(record, current, facts.why);
-  // Its sidecar has started again since: what it has seen of the version is gone, and so are its processes.
+  // Its sidecar has started again since, where what it has seen of the version is gone with its processes; or the model lapsed.
   if (current.phase !== 'loading' && facts.candidate !== 'proven')
     return enter(record, current, { phase: 'loading', nowMs, why: RESTARTED });
   switch (current.phase) {
@@ -115,7 +119,7 @@ function advance(record: RolloutRecord, current: ReplicaPlace, seen: Seen): Roll
 }
 
 const PROVEN = 'its golden output has passed';
-const RESTARTED = 'its sidecar has started again, and begins anew';
+const RESTARTED = 'its sidecar has started again, or it is not ready any more; it begins anew';
 
 /** The phase that a replica goes on to. */
 interface Onward {

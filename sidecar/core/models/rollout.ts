@@ -1,3 +1,5 @@
+import { type PassedOver, passedOverSince } from './passed-over.js';
+
 /**
  * A rollout: one version of a model takes the place of another, one replica after the other. The record is all that a
  * leader needs; whichever sidecar leads next goes on from it.
@@ -65,6 +67,8 @@ export interface RolloutRecord {
   readonly startedMs: number;
   /** Wall-clock time since when only replicas that do not answer are left, ms; absent: others have their turn. */
   readonly absentSinceMs?: number;
+  /** Versions that earlier rollouts have ended without; absent: there are none. */
+  readonly passedOver?: readonly PassedOver[];
 }
 
 /** Calls at one version at one replica since the new one was loaded there. */
@@ -136,12 +140,14 @@ export type RolloutPlan = Pick<RolloutRecord, 'service' | 'model' | 'version' | 
   readonly instances: readonly string[];
   /** The files of the version that is served have changed. */
   readonly isChanged?: boolean;
+  /** It begins by itself, as the directory or the version policy has changed. */
+  readonly isFollowed?: boolean;
 };
 
 /** A new rollout, or why there is none; `before`: what is stored. */
 export function beginRollout(
   before: RolloutRecord | undefined,
-  { instances, isChanged = false, ...plan }: RolloutPlan,
+  { instances, isChanged = false, isFollowed = false, ...plan }: RolloutPlan,
   nowMs: number,
 ): { readonly record: RolloutRecord } | { readonly refused: string } {
   if (before !== undefined && !isOver(before))
@@ -151,9 +157,17 @@ export function beginRollout(
     return { refused: `version ${plan.version} of ${plan.model} is served already` };
   const replicas = instances.map((instance) => ({ instance, phase: 'waiting', sinceMs: nowMs }) as const);
   const id = `${plan.model}-${plan.version}-${nowMs.toString(36)}`;
-  return {
-    record: { format: 1, id, ...plan, state: 'running', why: 'begun', replicas, startedMs: nowMs },
-  };
+  const passedOver = passedOverSince(before, { ...plan, isFollowed });
+  const begun = {
+    format: 1,
+    id,
+    ...plan,
+    state: 'running',
+    why: 'begun',
+    replicas,
+    startedMs: nowMs,
+  } as const;
+  return { record: passedOver.length === 0 ? begun : { ...begun, passedOver } };
 }
 
 /**

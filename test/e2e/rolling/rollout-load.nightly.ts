@@ -122,6 +122,28 @@ intentions: [{ from: app, to: mine, action: allow }]
       tell(`${await retries()} retries; ${stdout.trim().split('\n').at(-1)}`, load.summary);
       await load.noneFailed();
     });
+
+  it('of a version whose process ends once calls go to it is taken back by itself, and they are answered elsewhere', async () => {
+    await begin('samples: 30, window: 20s');
+    putOddVersion(model, '1', '2', 'ends-later');
+    load = await MixedLoad.start({ target: facts.call['mine']!, perSecond: PER_SECOND, request: blank });
+    await load.goesOn();
+    const { code, stdout, stderr } = await start('2');
+    assert.equal(code, 1, stdout + stderr);
+    assert.match(stdout, /watching/);
+    assert.match(stdout, /rolled-back · 0 of 2 replicas · mine-1: /);
+    await load.goesOn();
+    assert.equal(await serving(), '1 1');
+    await load.stop();
+    // A stream of several requests ends with the process that it is at; no other call fails.
+    const broken = load.failures.filter((line) => /^stream: UNAVAILABLE model-crashed/.test(line));
+    assert.deepEqual(
+      load.failures.filter((line) => !broken.includes(line)),
+      [],
+      load.summary,
+    );
+    tell(`${await retries()} retries; ${stdout.trim().split('\n').at(-1)}`, load.summary);
+  });
 });
 
 const BLANK: ModelInferRequest = {

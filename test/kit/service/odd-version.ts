@@ -8,7 +8,9 @@ export type Oddity =
   /** Blank pictures fail once so many have been answered. */
   | 'fails-later'
   /** Every fourth blank picture fails, once as many have been answered. */
-  | 'fails-some';
+  | 'fails-some'
+  /** Its process ends at a blank picture, each time so many have been answered. */
+  | 'ends-later';
 
 /** Answers that are right before the failures begin. */
 const RIGHT_AT_FIRST = 200;
@@ -56,5 +58,8 @@ ${TAIL}`,
 ${TAIL}`,
   'fails-some': `${HEAD}
     if (blanks > ${RIGHT_AT_FIRST} && blanks % 4 === 0) throw new Error('out of luck');
+${TAIL}`,
+  'ends-later': `${HEAD}
+    if (blanks > ${RIGHT_AT_FIRST}) process.exit(3);
 ${TAIL}`,
 };

@@ -21,6 +21,9 @@ export interface CandidateDeps {
 /** Copies that a median of the version before needs. */
 const MIN_COPIES = 10;
 
+/** While other replicas still have to follow, a version that serves fails by so many ends of its processes: one may be chance. */
+const DEATHS_SERVED = 2;
+
 /** What is counted from a load on. */
 interface Counts {
   readonly agreement: Agreement;
@@ -196,7 +199,7 @@ export class Candidate {
     const { fresh } = this;
     if (fresh === undefined || fresh.isProven || fresh.state.kind !== 'ready') return;
     if (this.deps.isProven(fresh) !== true) return;
-    fresh.isProven = true;
+    fresh.prove();
     this.deps.moved(fresh);
   }
 
@@ -220,7 +223,12 @@ export class Candidate {
 
   private state(): Pick<ReplicaFacts, 'candidate' | 'why'> {
     const { candidate, fresh, why } = this;
+    const { old } = this;
+    if (candidate === undefined && old?.version === this.version && old.deaths >= DEATHS_SERVED)
+      return { candidate: 'failed', why: whyDied(old) };
     if (candidate === undefined) return { candidate: why === '' ? 'none' : 'missing', why };
+    // Golden outputs say nothing of a version that ends its process under calls; that it is ready again neither.
+    if (fresh !== undefined && fresh.deaths > 0) return { candidate: 'failed', why: whyDied(fresh) };
     if (fresh === undefined || fresh.state.kind === 'loading') return { candidate: 'loading', why: '' };
     if (fresh.state.kind !== 'ready') return { candidate: 'failed', why: fresh.why };
     if (fresh.isProven) return { candidate: 'proven', why: '' };
@@ -254,4 +262,10 @@ export class Candidate {
     for (const tap of this.taps.splice(0)) tap.close();
     for (const client of this.clients.splice(0)) client.close();
   }
+}
+
+function whyDied({ hosts, deaths }: LoadedRevision): string {
+  const said = hosts.map((host) => host.report().why).find((why) => why !== '');
+  const times = deaths === 1 ? 'its process has ended' : `its processes have ended ${deaths} times`;
+  return `${times} since its golden output passed${said === undefined ? '' : `: ${said}`}`;
 }

@@ -1,4 +1,5 @@
 import { present } from '../../../config/present.js';
+import { whyPassedOver } from '../../../core/models/passed-over.js';
 import {
   beginRollout,
   commandRollout,
@@ -7,6 +8,7 @@ import {
   type ReplicaFacts,
   type RolloutAnswer,
   type RolloutPhase,
+  type RolloutPlan,
   type RolloutRecord,
   type RolloutSettings,
   type RolloutView,
@@ -50,6 +52,8 @@ export class RolloutAgent {
   private isTicking = false;
   private isClosed = false;
   private isFollowing = false;
+  /** That this replica has stored: what was read before the latest of them is old. */
+  private commands = 0;
   /** Why the store could not be reached at the last look. */
   private problem = '';
   private problemMs = Number.NEGATIVE_INFINITY;
@@ -85,41 +89,48 @@ export class RolloutAgent {
 
   /** Begins a rollout of this version; refused where another one is under way, which is named. Never rejects. */
   begin(model: string, version: string, settings: Partial<RolloutSettings>): Promise<RolloutAnswer> {
-    const { repository, service, instance, context } = this.deps;
+    const plan = this.planOf(model, version, settings);
+    return this.change((before) => beginRollout(before, plan, this.deps.context.deps.clock.wallNow()));
+  }
+
+  private planOf(model: string, version: string, settings: Partial<RolloutSettings>): RolloutPlan {
+    const { repository, service, instance } = this.deps;
     const from = repository.pins.servedOf(model);
     const isChanged = repository
       .listed(model)
       .some((each) => each.version === version && each.fingerprint !== from?.fingerprint);
-    const plan = {
+    return {
       ...{ service, model, version, from: from?.version ?? '', isChanged, instances: [instance] },
       settings: { ...this.deps.settings, ...settings },
     };
-    return this.change((before) => beginRollout(before, plan, context.deps.clock.wallNow()));
   }
 
   /** Begins a rollout of what is new in the directory, where nothing is under way. Never rejects. */
   async follow(): Promise<void> {
-    const { repository, lives } = this.deps;
+    const { repository, context } = this.deps;
     if (this.isFollowing || this.isClosed || this.isUnderWay) return;
-    const fresh = repository.newcomer((each) => lives.whyRejected(each) !== undefined);
-    if (fresh === undefined || (this.hasFailed(fresh) && !this.isMended(fresh))) return;
+    const fresh = repository.newcomer((each) => this.isPassedOver(each, this.record));
+    if (fresh === undefined) return;
     this.isFollowing = true;
-    const answer = await this.begin(fresh.name, fresh.version, {});
-    this.isFollowing = false;
-    const { logger } = this.deps.context.deps;
     const { name: model, version } = fresh;
+    const plan = { ...this.planOf(model, version, {}), isFollowed: true };
+    const answer = await this.change((before) =>
+      // What is stored may be newer than what this replica has read, or all that there is to know at its start.
+      this.isPassedOver(fresh, before)
+        ? { refused: 'a rollout has ended without it' }
+        : beginRollout(before, plan, context.deps.clock.wallNow()),
+    );
+    this.isFollowing = false;
+    const { logger } = context.deps;
     if (answer.kind === 'refused') logger.info({ model, version, why: answer.why }, 'no rollout is begun');
   }
 
-  /** The last rollout was of this version, and has failed: what failed at another replica fails here. */
-  private hasFailed({ name, version }: Revision): boolean {
-    const { record } = this;
-    return record?.model === name && record.version === version && record.state !== 'done';
-  }
-
-  /** Its files are others than those that were rejected here. What an operator has stopped is not begun again without a command. */
-  private isMended(fresh: Revision): boolean {
-    return this.record?.state !== 'aborted' && this.deps.lives.isMended(fresh);
+  /** No rollout of it begins by itself: an operator is against it, or these very files have failed, here or at another replica. */
+  private isPassedOver(revision: Revision, record: RolloutRecord | undefined): boolean {
+    const { lives, repository } = this.deps;
+    if (lives.whyRejected(revision) !== undefined) return true;
+    const why = whyPassedOver(record, revision, repository.policy);
+    return why !== undefined && (why !== 'judgement' || !lives.isMended(revision));
   }
 
   /** Pauses, resumes or aborts what is under way. Never rejects. */
@@ -140,6 +151,7 @@ export class RolloutAgent {
         const decided = decide(before);
         if ('refused' in decided) return { kind: 'refused', why: decided.refused };
         if (!(await store.write(decided.record, stored?.index, 'command'))) continue;
+        this.commands++;
         this.note(decided.record, before);
         this.later(0);
         return { kind: 'done', record: decided.record };
@@ -182,8 +194,10 @@ export class RolloutAgent {
   /** True: something is to be done soon again. */
   private async look(): Promise<boolean> {
     const { store } = this.deps;
+    const { commands } = this;
     const stored = await store.read();
     if (this.isClosed) return false;
+    if (commands !== this.commands) return true;
     const record = readRollout(stored?.value);
     if (stored !== undefined && record === undefined)
       throw new Error('the stored rollout cannot be read; it is left alone');
@@ -236,8 +250,9 @@ export class RolloutAgent {
     const { instance, repository } = this.deps;
     const serving = repository.pins.servedOf(model)?.version ?? '';
     const isGone = repository.pins.candidateOf(model) === undefined;
-    const facts = this.candidate?.facts() ?? NOTHING;
-    return { ...facts, instance, id, serving, ...(isGone && facts.candidate !== 'missing' ? GONE : {}) };
+    const facts = this.candidate?.model === model ? this.candidate.facts() : NOTHING;
+    const saysWhy = facts.candidate === 'missing' || facts.candidate === 'failed';
+    return { ...facts, instance, id, serving, ...(isGone && !saysWhy ? GONE : {}) };
   }
 
   /** Nothing of an ended rollout is left to do here. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { requireOneMesh } from '../../../../sidecar/cli/rollout/rollout.js';
+import { requireOneMesh, stageOf } from '../../../../sidecar/cli/rollout/rollout.js';
+import type { RolloutRecord, RolloutState } from '../../../../sidecar/core/models/rollout.js';
 
 describe('a rollout that names no sidecar', () => {
   const mesh = (meshFile: string, ...instances: readonly string[]) => ({
@@ -17,5 +18,34 @@ describe('a rollout that names no sidecar', () => {
       message:
         'several meshes here have a service digits: 127.0.0.1:9000 of demo.yaml, 127.0.0.1:9000 of two.yaml: which one, by --admin HOST:PORT?',
     });
+  });
+});
+
+describe('a rollout that is waited for', () => {
+  const record = (version: string, startedMs: number, state: RolloutState) =>
+    ({
+      id: version,
+      version,
+      startedMs,
+      state,
+      model: 'digits',
+      from: '1',
+      replicas: [],
+    }) as unknown as RolloutRecord;
+  const begun = record('2', 2_000, 'running');
+  const stage = (found?: RolloutRecord) => stageOf(found === undefined ? {} : { record: found }, begun);
+
+  it('is not over where a replica still has the end of the one before it', () => {
+    assert.equal(stage(record('1', 1_000, 'done')), 'not yet');
+    assert.equal(stage(), 'not yet');
+    assert.equal(stage(begun), 'under way');
+    assert.equal(stage({ ...begun, state: 'rolled-back' }), 'over');
+  });
+
+  it('has an end that is not known once another one has begun', () => {
+    assert.throws(
+      () => stage(record('3', 3_000, 'running')),
+      /another rollout has begun since: digits .* to 3/,
+    );
   });
 });

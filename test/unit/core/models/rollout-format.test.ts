@@ -31,6 +31,10 @@ describe('a stored rollout', () => {
       readRollout({ ...record, replicas: [{ instance: 'a', phase: 'other', sinceMs: 1 }] }),
       undefined,
     );
+    const passedOver = [{ model: 'digits', version: '2', by: 'abort' }];
+    assert.notEqual(readRollout({ ...record, passedOver }), undefined);
+    for (const wrong of [{}, ['2'], [{ ...passedOver[0], by: 'chance' }], [{ ...passedOver[0], version: 2 }]])
+      assert.equal(readRollout({ ...record, passedOver: wrong }), undefined);
     for (const key of Object.keys(facts)) assert.equal(readFacts({ ...facts, [key]: null }), undefined, key);
   });
 

@@ -160,6 +160,19 @@ describe('a rollout, step by step', () => {
       for (const each of fleet.facts().values()) assert.equal(each.serving, '1');
     });
 
+  it('goes back when the processes of a replica that is done end again and again', () => {
+    const fleet = new Fleet();
+    while (fleet.record.replicas[0]!.phase !== 'done') {
+      fleet.look();
+      fleet.nowMs += 500;
+    }
+    const why = 'its processes have ended 2 times';
+    const facts = new Map(fleet.facts());
+    facts.set('mine-1', { ...facts.get('mine-1')!, candidate: 'failed', why });
+    const next = nextStep(fleet.record, facts, fleet.nowMs)!;
+    assert.deepEqual([next.state, next.end, next.why], ['rolling-back', 'rolled-back', `mine-1: ${why}`]);
+  });
+
   it('waits ten seconds for a version that is still being copied', () => {
     const fleet = new Fleet({ in: 'loading', facts: { candidate: 'missing', why: 'there is none' } });
     while (fleet.look());

@@ -30,9 +30,10 @@ class Served {
   isStandby = false;
   share = 1;
   tap: CallTap | null = null;
+  restarts = 0;
 
   report() {
-    return { state: 'ready', why: '', restarts: 0 };
+    return { state: 'ready', why: '', restarts: this.restarts };
   }
   retire(): void {
     this.isRetired = true;
@@ -133,5 +134,25 @@ describe('the candidate of a rollout', () => {
     candidate.withdraw('calls failed');
     watch(3);
     assert.deepEqual(candidate.facts().after.errors, 0);
+  });
+
+  it('fails once its process has ended under calls, although it is ready again', () => {
+    candidate.enact('loading', SETTINGS);
+    served[1]!.restarts = 1;
+    becomesReady(1);
+    candidate.enact('shadow', SETTINGS);
+    candidate.enact('watching', SETTINGS);
+    assert.equal(candidate.facts().candidate, 'proven', 'a start that took two attempts is none of that');
+    served[1]!.restarts = 2;
+    const { candidate: found, why } = candidate.facts();
+    assert.deepEqual([found, why], ['failed', 'its process has ended since its golden output passed']);
+    candidate.withdraw(why);
+    watch(2);
+    assert.equal(candidate.facts().candidate, 'proven', 'these are other processes');
+    candidate.enact('done', SETTINGS);
+    served[2]!.restarts = 1;
+    assert.equal(candidate.facts().candidate, 'none', 'once it serves, one end may be chance');
+    served[2]!.restarts = 2;
+    assert.match(candidate.facts().why, /^its processes have ended 2 times since/);
   });
 });

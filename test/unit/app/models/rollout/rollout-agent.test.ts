@@ -7,6 +7,7 @@ import { FileStore } from '../../../../../sidecar/app/models/rollout/file-store.
 import { RolloutAgent } from '../../../../../sidecar/app/models/rollout/rollout-agent.js';
 import { beginRollout, goBack } from '../../../../../sidecar/core/models/rollout.js';
 import type { Revision } from '../../../../../sidecar/core/models/settled-listing.js';
+import { LATEST } from '../../../../../sidecar/core/models/version-policy.js';
 import { scratchForEach } from '../../../../kit/mocha/scratch.js';
 import { anAppContext } from '../../../../kit/stack/app-context.js';
 import { Stack } from '../../../../kit/stack/stack.js';
@@ -36,6 +37,7 @@ describe('a replica that follows its directory', () => {
     const repository = {
       newcomer: (isRejected: (each: Revision) => boolean) => listed.find((each) => !isRejected(each)),
       listed: (name: string) => listed.filter((each) => each.name === name),
+      policy: LATEST,
       pins: { servedOf: (name: string) => revision(name, '1'), candidateOf: () => undefined },
     } as unknown as ModelRepository;
     agent = new RolloutAgent({
@@ -46,7 +48,11 @@ describe('a replica that follows its directory', () => {
   afterEach(() => agent.stop());
 
   /** The last rollout of this version was rejected, at whichever replica; this one has read that. */
-  const rejected = async (
+  const rejected = async (...rollout: Parameters<typeof storeEnd>): Promise<void> => {
+    await storeEnd(...rollout);
+    await agent.tick();
+  };
+  const storeEnd = async (
     model: string,
     version: string,
     end: 'rejected' | 'aborted' = 'rejected',
@@ -56,7 +62,6 @@ describe('a replica that follows its directory', () => {
     assert.ok('record' in made);
     const { end: _, ...record } = goBack(made.record, end, 'mine-2: the golden output differs');
     assert.ok(await store.write({ ...record, state: end }, undefined, 'command'));
-    await agent.tick();
   };
   const underWay = (): string => {
     const { record } = agent.view();
@@ -94,6 +99,48 @@ describe('a replica that follows its directory', () => {
     listed = [mended];
     await agent.follow();
     assert.equal(underWay(), 'digits 2');
+  });
+
+  it('follows another model where one was aborted, and does not go back to that one afterwards', async () => {
+    await rejected('digits', '2', 'aborted');
+    listed = [revision('digits', '2'), revision('words', '2')];
+    await agent.follow();
+    assert.equal(underWay(), 'words 2');
+    await agent.command('abort');
+    await agent.command('abort');
+    await agent.follow();
+    assert.equal(underWay(), '');
+    assert.equal(agent.view().record?.state, 'aborted');
+  });
+
+  it('asks the store before it begins: at its start this replica has read nothing', async () => {
+    await storeEnd('digits', '2', 'aborted');
+    listed = [revision('digits', '2')];
+    await agent.follow();
+    assert.equal(agent.view().record, undefined);
+    const stored = await store.read();
+    assert.equal((stored!.value as { state: string }).state, 'aborted');
+  });
+
+  it('does not take what it read before a command for what is stored', async () => {
+    await rejected('digits', '2');
+    const { read } = store;
+    let answer: () => void = () => {};
+    const held = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    store.read = async () => {
+      const old = await read.call(store);
+      await held;
+      return old;
+    };
+    const look = agent.tick();
+    store.read = read;
+    const begun = await agent.begin('words', '2', {});
+    assert.equal(begun.kind, 'done');
+    answer();
+    await look;
+    assert.equal(underWay(), 'words 2');
   });
 
   it('does not begin again what an operator has aborted, whatever was rejected here before', async () => {
