@@ -214,6 +214,8 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
     'test/unit/discovery/consul/catalog/endpoint-watcher.test.ts',
   'sidecar/discovery/consul/parser/health-status.ts': 'test/unit/discovery/consul/parser/instances.test.ts',
   'sidecar/discovery/consul/chain/chain-json.ts': 'test/unit/discovery/consul/chain/chain-plan.test.ts',
+  'sidecar/discovery/consul/chain/config-entry-watcher.ts':
+    'test/unit/discovery/consul/chain/upstream-watcher.test.ts',
   'sidecar/discovery/consul/chain/resolver.ts': 'test/unit/discovery/consul/chain/chain-plan.test.ts',
   'sidecar/discovery/consul/chain/route-match.ts': 'test/unit/discovery/consul/chain/chain-plan.test.ts',
   'sidecar/discovery/consul/client/body-buffer.ts': 'test/unit/discovery/consul/client/client.test.ts',

@@ -78,13 +78,17 @@ async function serviceNotes(agent: AskedAgent, service: string): Promise<readonl
 /** The limits that the caller's service-defaults set for the upstream, and the discovery chain of the upstream. */
 async function callNotes(agent: AskedAgent, { from, to, inConsul = to, discovery }: Call): Promise<string[]> {
   const upstream = inConsul;
+  const { datacenter } = discovery ?? {};
   const [defaults, chain] = await Promise.all([
     agent.textIfAny(`/config/service-defaults/${encodeURIComponent(from)}`),
-    agent.textIfAny(`/discovery-chain/${encodeURIComponent(upstream)}`),
+    agent.textIfAny(
+      `/discovery-chain/${encodeURIComponent(upstream)}`,
+      datacenter === undefined ? {} : { 'compile-dc': datacenter },
+    ),
   ]);
   const { unsupported } = limitsOf(defaults, upstream);
   if (chain === '') return [...unsupported];
-  const plan = planOf(chain);
+  const plan = planOf(chain, datacenter === undefined ? 'here' : 'elsewhere');
   const passedOver = discovery === undefined ? [] : passedOverBy(discovery, plan);
   return [...unsupported, ...(passedOver.length > 0 ? passedOver : plan.unsupported)];
 }

@@ -43,9 +43,9 @@ export class AskedAgent {
   }
 
   /** The answer as text; empty where there is no such thing (404). @throws AgentError */
-  async textIfAny(path: string): Promise<string> {
+  async textIfAny(path: string, query: Query = {}): Promise<string> {
     try {
-      return (await this.get(path)).body.toString('utf8');
+      return (await this.get(path, query)).body.toString('utf8');
     } catch (error) {
       if (error instanceof AgentError && error.status === 404) return '';
       throw error;

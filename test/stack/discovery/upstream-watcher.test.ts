@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { EndpointWatcher } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { OwnEntries } from '../../../sidecar/discovery/consul/chain/own-entries.js';
-import { UpstreamWatcher } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
+import {
+  type TargetSource,
+  UpstreamWatcher,
+} from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import type { UpstreamSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { ConsulServer, consulOrSkip, proxyOf } from '../../kit/consul/consul.js';
@@ -125,6 +128,32 @@ describe('rules of a real Consul', () => {
     }
     await become('v1', () => endpoints('v1.web.default.dc1'), ['web-1@0']);
     await become('v2', () => endpoints('v2.web.default.dc1'), ['web-2@0', 'web-3@0']);
+  });
+
+  it('rules hold for an upstream in another datacenter, whose instances are asked for there', async () => {
+    const HTTP = { PathPrefix: '/inference.GRPCInferenceService/' };
+    const Routes = [{ Match: { HTTP }, Destination: { RequestTimeout: '2s' } }];
+    await write({ Kind: 'service-router', Name: 'web', Routes });
+    const seen: string[] = [];
+    const source: TargetSource = {
+      watch: ({ service, datacenter }) => {
+        seen.push(`${service}@${datacenter}`);
+        return { doubt() {}, close() {} };
+      },
+    };
+    const consul = { service: 'web', datacenter: 'dc9', tags: [], meta: {}, failover: [] };
+    let routes: UpstreamSnapshot['routes'] | undefined;
+    const take = (snapshot: UpstreamSnapshot) => (routes = snapshot.routes);
+    const there = new UpstreamWatcher(
+      anUpstream([], { name: 'web', consul }),
+      kit.watches,
+      source,
+      { ...kit.deps, service: 'app' },
+      take,
+    );
+    afterTest(() => there.close());
+    await become('the route', () => routes?.[0]?.timeoutMs, 2_000);
+    assert.deepEqual(seen, ['web@dc9']);
   });
 
   it('a service-router has paths, metadata, timeout and retries, and what is not applied is reported once', async () => {

@@ -23,8 +23,10 @@ export interface ChainTarget {
 /** A compiled discovery chain. Its nodes are looked up by name, so that a dangling name is an Error and not a gap. */
 export interface Chain {
   readonly service: string;
-  /** The one it was compiled in, which is the agent's. */
+  /** The one it was compiled for. */
   readonly datacenter: string;
+  /** Whether that is the agent's own. */
+  readonly isHere: boolean;
   readonly start: ChainNode;
   /** @throws Error when the chain has no such node. */
   node(key: string): ChainNode;
@@ -32,11 +34,14 @@ export interface Chain {
   target(id: string): ChainTarget;
 }
 
+/** Where a chain was compiled for: `elsewhere` is a datacenter that was asked for, and perhaps the agent's own after all. */
+export type ChainPlace = 'here' | 'elsewhere';
+
 /**
  * Reads the answer of `/v1/discovery-chain/SERVICE`. @throws Error that says what is missing; the chain is not used
  * then.
  */
-export function parseChain(text: string): Chain {
+export function parseChain(text: string, place: ChainPlace = 'here'): Chain {
   const chain = objectIn(JSON.parse(text), 'Chain');
   if (chain === undefined) throw new Error('not a discovery chain: it has no Chain');
   const nodes = objectIn(chain, 'Nodes') ?? {};
@@ -45,6 +50,7 @@ export function parseChain(text: string): Chain {
   return {
     service: textIn(chain, 'ServiceName'),
     datacenter: textIn(chain, 'Datacenter'),
+    isHere: place === 'here',
     start: node(textIn(chain, 'StartNode')),
     node,
     target: (id) => targetOf(id, objectIn(targets, id)),

@@ -4,7 +4,15 @@ import { type HeaderEdits, mergeEdits } from '../../../core/routing/header-edits
 import type { RouteLeg, TrafficRoute } from '../../../core/routing/route-match.js';
 import { MAIN_CLUSTER } from '../../snapshot.js';
 import { type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
-import { type Chain, type ChainNode, countIn, durationIn, parseChain, unknownIn } from './chain-json.js';
+import {
+  type Chain,
+  type ChainNode,
+  type ChainPlace,
+  countIn,
+  durationIn,
+  parseChain,
+  unknownIn,
+} from './chain-json.js';
 import { headerEditsIn } from './header-modifiers.js';
 import { type ClusterPlan, ClusterReader } from './resolver.js';
 import { matchOf } from './route-match.js';
@@ -46,8 +54,8 @@ const KNOWN_OF_SPLIT = new Set([
  * paths) is read as documented. @throws Error when the answer is no chain, or one with dangling names: the one before
  * stays in force.
  */
-export function planOf(text: string): ChainPlan {
-  const chain = parseChain(text);
+export function planOf(text: string, place: ChainPlace = 'here'): ChainPlan {
+  const chain = parseChain(text, place);
   const unsupported = new Set<string>();
   const reader = new PlanReader(chain, (sentence) => unsupported.add(sentence));
   const routes = reader.routes();

@@ -1,6 +1,8 @@
+import type { DiscoveryTarget } from '../../../config/model.js';
 import type { Queries } from '../catalog/endpoint-watcher.js';
 import type { Watch } from '../query/query-registry.js';
 import { cachedIn, type ServiceDeps, smallQuery } from '../query/query-spec.js';
+import type { ChainPlace } from './chain-json.js';
 import { type ChainPlan, planOf } from './chain-plan.js';
 import { watchEntry } from './config-entry.js';
 import { limitsOf, type UpstreamLimits } from './service-defaults.js';
@@ -16,9 +18,9 @@ export class ConfigEntryWatcher {
   private readonly watches: Watch[];
   private isClosed = false;
 
-  /** @param upstream its name in the catalogue. @param deps of the calling service: its `service-defaults` apply. */
+  /** @param upstream its name in the catalogue, and the datacenter where its instances are. @param deps of the calling service: its `service-defaults` apply. */
   constructor(
-    upstream: string,
+    { service, datacenter }: Pick<DiscoveryTarget, 'service' | 'datacenter'>,
     private readonly queries: Queries,
     private readonly deps: ServiceDeps,
     listener: RuleListener,
@@ -26,9 +28,9 @@ export class ConfigEntryWatcher {
     const entry = { kind: 'service-defaults', name: deps.service } as const;
     this.watches = [
       watchEntry(queries, deps, entry, (text) => {
-        if (!this.isClosed) listener.limits(limitsOf(text, upstream));
+        if (!this.isClosed) listener.limits(limitsOf(text, service));
       }),
-      this.chain(upstream, (plan) => listener.plan(plan)),
+      this.chain(service, datacenter, (plan) => listener.plan(plan)),
     ];
   }
 
@@ -38,10 +40,18 @@ export class ConfigEntryWatcher {
     for (const watch of this.watches) watch.close();
   }
 
-  private chain(service: string, take: (plan: ChainPlan) => void): Watch {
-    const spec = smallQuery(`/discovery-chain/${encodeURIComponent(service)}`, `rules of ${service}`, {
-      parse: (body) => chainOf(body.toString('utf8')),
-      ...cachedIn(this.deps.cache, `chain ${service}`, cachedChain, ({ text }) => text),
+  /** The rules are those of the agent's datacenter, for the instances of the other one, as Consul does it for an upstream there. */
+  private chain(service: string, datacenter: string | undefined, take: (plan: ChainPlan) => void): Watch {
+    const path = `/discovery-chain/${encodeURIComponent(service)}`;
+    const title = datacenter === undefined ? service : `${service}@${datacenter}`;
+    const place = datacenter === undefined ? 'here' : 'elsewhere';
+    const kept = (text: unknown) => cachedChain(text, place);
+    const spec = smallQuery(path, `rules of ${title}`, {
+      parse: (body) => chainOf(body.toString('utf8'), place),
+      ...cachedIn(this.deps.cache, `chain ${title}`, kept, ({ text }) => text),
+      ...(datacenter === undefined
+        ? {}
+        : { key: `${path}@${datacenter}`, query: { 'compile-dc': datacenter } }),
     });
     return this.queries.watch(spec, ({ plan }) => {
       if (!this.isClosed) take(plan);
@@ -55,15 +65,15 @@ interface ReadChain {
 }
 
 /** A chain with its text, which the cache keeps: a later version may read more from it. */
-function chainOf(text: string): ReadChain {
-  return { text, plan: planOf(text) };
+function chainOf(text: string, place: ChainPlace): ReadChain {
+  return { text, plan: planOf(text, place) };
 }
 
 /** The chain of an earlier run; undefined when there is none that makes sense. */
-function cachedChain(text: unknown): ReadChain | undefined {
+function cachedChain(text: unknown, place: ChainPlace): ReadChain | undefined {
   if (typeof text !== 'string') return undefined;
   try {
-    return chainOf(text);
+    return chainOf(text, place);
   } catch {
     return undefined;
   }

@@ -7,12 +7,10 @@ export function passedOverBy(consul: DiscoveryConfig, plan: ChainPlan): string[]
   const { service } = consul;
   if (!hasOwnTarget(consul) || isPlain(plan, service)) return [];
   const said = `the service-router, -splitter or -resolver of ${quote(service)} is not applied`;
-  return [
-    `${said}: the upstream says which of its instances are called (datacenter, tags, meta or failover).`,
-  ];
+  return [`${said}: the upstream says which of its instances are called (tags, meta or failover).`];
 }
 
-/** Whether the file itself names where calls go; the registry's rules for that are not applied then, its limits are. */
-export function hasOwnTarget({ datacenter, tags, meta, failover }: DiscoveryConfig): boolean {
-  return datacenter !== undefined || tags.length > 0 || Object.keys(meta).length > 0 || failover.length > 0;
+/** Whether the upstream says itself where calls go, beyond a datacenter; the registry's rules for that are not applied then, its limits are. */
+export function hasOwnTarget({ tags, meta, failover }: DiscoveryConfig): boolean {
+  return tags.length > 0 || Object.keys(meta).length > 0 || failover.length > 0;
 }

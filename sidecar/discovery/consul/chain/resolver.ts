@@ -75,7 +75,7 @@ export class ClusterReader {
   }
 
   /**
-   * The service itself, no subset, here: the cluster that is there without any rules, so that rules come and go
+   * The service itself, no subset, where the chain is for: the cluster that is there without any rules, so that rules come and go
    * without new connections.
    */
   private nameOf(target: ChainTarget, node: ChainNode): string {
@@ -89,9 +89,10 @@ export class ClusterReader {
 
   private targetOf(target: ChainTarget): Target {
     const { service, datacenter, subset, filter } = target;
+    const { isHere } = this.chain;
     return {
       service,
-      ...(datacenter === '' || datacenter === this.chain.datacenter ? {} : { datacenter }),
+      ...(datacenter === '' || (isHere && datacenter === this.chain.datacenter) ? {} : { datacenter }),
       ...(filter === '' ? {} : { filter }),
       ...(target.onlyPassing ? { onlyPassing: true } : {}),
       ...(subset === '' ? {} : { subset }),
@@ -110,7 +111,7 @@ export class ClusterReader {
       this.refuse(`${where}: its ExternalSNI and terminating gateway are not used.`);
     const mode = textIn(objectIn(target.json, 'MeshGateway'), 'Mode');
     this.refuseUnknown(where, target.json, KNOWN.target);
-    const isElsewhere = target.datacenter !== this.chain.datacenter;
+    const isElsewhere = !this.chain.isHere || target.datacenter !== this.chain.datacenter;
     if (isElsewhere && (mode === 'local' || mode === 'remote'))
       this.refuse(`${where}: MeshGateway.Mode ${quote(mode)} is not applied, connections are direct.`);
     return true;

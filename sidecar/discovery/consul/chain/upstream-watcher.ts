@@ -128,7 +128,7 @@ export class UpstreamWatcher {
       // The cluster that the file names, with its failover targets.
       if (!rules || isOwn) this.follow(plainPlan({ targets: [consul, ...consul.failover].map(targetOf) }));
       if (!rules) return;
-      this.rules = new ConfigEntryWatcher(consul.service, this.watches, this.deps, {
+      this.rules = new ConfigEntryWatcher(consul, this.watches, this.deps, {
         plan: (plan) => {
           if (isOwn) this.change(() => (this.passedOver = passedOverBy(consul, plan)));
           else this.follow(plan);

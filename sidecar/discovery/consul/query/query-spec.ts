@@ -33,11 +33,11 @@ export interface QuerySpec<T> {
   readonly pollMs?: number;
 }
 
-/** A query whose answers do not grow with the fleet: its path is its key, and it has no parameters. */
+/** A query whose answers do not grow with the fleet: its path is its key, and it has no parameters, unless `rest` says otherwise. */
 export function smallQuery<T>(
   path: string,
   name: string,
-  rest: Pick<QuerySpec<T>, 'parse' | 'absent' | 'cache'>,
+  rest: Pick<QuerySpec<T>, 'parse' | 'absent' | 'cache'> & Partial<Pick<QuerySpec<T>, 'key' | 'query'>>,
 ): QuerySpec<T> {
   return { key: path, name, path, query: {}, maxBytes: SMALL_ANSWER_BYTES, ...rest };
 }

@@ -59,7 +59,7 @@ describe('outrider validate --consul', () => {
     const agent = await LoopbackAgent.start();
     afterTest(() => agent.stop());
     agent.handler = ({ url = '' }, response) => {
-      const isChain = url === '/v1/discovery-chain/digits';
+      const isChain = url.startsWith('/v1/discovery-chain/digits');
       response.statusCode = isChain || url.endsWith('/intentions') ? 200 : 404;
       response.end(isChain ? chain([resolver('other')], { other: {} }, 'digits') : '[]');
     };
@@ -69,12 +69,9 @@ describe('outrider validate --consul', () => {
       const file = scratchForTest().write('sidecar.yaml', text);
       return (await consulNotes([file], `http://127.0.0.1:${agent.port}`)).get(file) ?? [];
     };
-    assert.match(
-      (await notesOf('{}', '{ datacenter: dc2 }')).join(),
-      /or -resolver of "digits" is not applied/,
-    );
-    assert.deepEqual(await notesOf('{}', '{}'), []);
-    assert.deepEqual(await notesOf('{ rules: false }', '{ datacenter: dc2 }'), []);
+    assert.match((await notesOf('{}', '{ tags: [a] }')).join(), /or -resolver of "digits" is not applied/);
+    assert.deepEqual(await notesOf('{}', '{ datacenter: dc2 }'), []);
+    assert.deepEqual(await notesOf('{ rules: false }', '{ tags: [a] }'), []);
   });
 
   it('reads the registration that a file adopts, and says where there is none', async () => {
@@ -91,7 +88,11 @@ describe('outrider validate --consul', () => {
     const answers: Record<string, string> = {
       '/v1/agent/services': JSON.stringify({ 'web1-proxy': registration }),
       '/v1/agent/service/web1-proxy': JSON.stringify(registration),
-      '/v1/discovery-chain/digits': chain([resolver('other')], { other: {} }, 'digits'),
+      '/v1/discovery-chain/digits?compile-dc=dc2': chain(
+        [resolver('digits', { more: { Soon: 1 } })],
+        { digits: {} },
+        'digits',
+      ),
       '/v1/config/service-defaults/web': '{"Kind":"service-defaults","Name":"web","MaxInboundConnections":5}',
       '/v1/connect/intentions': '[]',
     };
@@ -106,7 +107,7 @@ describe('outrider validate --consul', () => {
     assert.deepEqual(await notesOf('sidecar_for: web1'), [
       'the registration "web1-proxy": the upstream "digits": Config.odd is not applied.',
       'service-defaults "web": MaxInboundConnections is not applied.',
-      'the service-router, -splitter or -resolver of "digits" is not applied: the upstream says which of its instances are called (datacenter, tags, meta or failover).',
+      'service-resolver "digits": Soon is not applied.',
     ]);
     assert.deepEqual(await notesOf('sidecar_for: gone'), [
       'consul.adopt: the agent has no proxy of the service "gone"; expected one',

@@ -269,7 +269,7 @@ describe('UpstreamWatcher', () => {
     assert.deepEqual(one.unsupported(), []);
     await answerChain([resolver('other')], { other: {} });
     assert.deepEqual(one.unsupported(), [
-      'the service-router, -splitter or -resolver of "web" is not applied: the upstream says which of its instances are called (datacenter, tags, meta or failover).',
+      'the service-router, -splitter or -resolver of "web" is not applied: the upstream says which of its instances are called (tags, meta or failover).',
     ]);
     const UpstreamConfig = { Defaults: { Limits: { MaxConnections: 3 } } };
     const defaults = { Kind: 'service-defaults', Name: 'app', UpstreamConfig };
@@ -284,6 +284,16 @@ describe('UpstreamWatcher', () => {
     open.pop()!.close();
     watch(upstream(), false);
     assert.deepEqual([[...registry.targets.keys()], registry.specs.size], [['web'], 0]);
+  });
+
+  it('a watched upstream in another datacenter has the rules that Consul compiles for it, and no target here', async () => {
+    watch(upstream({ consul: { service: 'web', datacenter: 'dc2', tags: [], meta: {}, failover: [] } }));
+    assert.deepEqual(registry.specs.get(CHAIN)?.query, { 'compile-dc': 'dc2' });
+    const compiled = (text: string) => text.replaceAll('"Datacenter":"dc1"', '"Datacenter":"dc2"');
+    await registry.answer(CHAIN, compiled(chain([resolver('web', { connectTimeout: '2s' })])));
+    assert.deepEqual([...registry.targets.keys()], ['web@dc2']);
+    registry.find('web@dc2', instance('a', { datacenter: 'dc2' }));
+    assert.deepEqual([found(), cluster()?.connectTimeoutMs], [['a@0'], 2_000]);
   });
 
   it('a watched upstream outside the mesh has the endpoints of the service itself', async () => {
