@@ -80,11 +80,11 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
   const members = await membersAt(targets, options.service);
   const drills = asked.length > 0 ? meant : allowedOf(meant, members);
   demandPermission(members, new Set(drills.map(({ needs }) => needs)));
-  const left = meant.filter((drill) => !drills.includes(drill)).map(({ name }) => name);
-  if (left.length > 0)
-    process.stderr.write(
-      `outrider: without ${left.join(', ')}: fault_injection: found true; they need processes\n`,
-    );
+  const because = 'fault_injection: found true; expected processes';
+  const left = meant
+    .filter((drill) => !drills.includes(drill))
+    .map(({ name }): SkippedArm => ({ drill: name, arm: 'outrider', because }));
+  for (const { drill } of left) process.stderr.write(`outrider: without drill ${drill}: ${because}\n`);
   if (options.report !== undefined) prepareFolder(options.report);
   const token = options.tokenFile === undefined ? undefined : readToken(options.tokenFile);
   const client = new Client(members.caller.target, credentials.createInsecure(), {
@@ -116,7 +116,13 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
     const texts = drills.map(({ name, title, does }) => ({ name, title, does }));
     if (runs.length === 0) throw new CommandFailure('no drill could be held');
     const exitCode = conclude(
-      { format: 1, about: { ...about, arms: { outrider } }, drills: texts, runs, skipped },
+      {
+        format: 1,
+        about: { ...about, arms: { outrider } },
+        drills: texts,
+        runs,
+        skipped: [...left, ...skipped],
+      },
       options,
     );
     if (problem === undefined) return exitCode;
