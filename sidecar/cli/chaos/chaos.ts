@@ -185,7 +185,7 @@ async function runThem({
       },
       onFailed: (each) => {
         skipped.push(each);
-        problem ??= `${each.arm}: ${each.because}`;
+        problem ??= each.because;
         line(each, `not run: ${each.because}`);
       },
       onSession: (each) => {
