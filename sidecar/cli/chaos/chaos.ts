@@ -7,6 +7,7 @@
  * `protocol/` is what clients, models and command agree on; `history/` is what was seen, with its checker; `report/` shows it.
  */
 
+import { availableParallelism, loadavg } from 'node:os';
 import { systemClock } from '../../runtime/time/clock.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { requireModelRuntime } from '../model-runtime.js';
@@ -23,6 +24,7 @@ import { figuresOf } from './report/figures/figures.js';
 import { notReached } from './report/not-run.js';
 import { lossText } from './report/printed.js';
 import { aboutRun } from './run/about.js';
+import { busyText } from './run/busy.js';
 import { Ending } from './run/ending.js';
 import { type RunPlan, runAll } from './run/run-all.js';
 import { runnableOf } from './run/runnable.js';
@@ -89,6 +91,8 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
   if (drills.length === 0 || arms.length === 0) throw new CommandFailure('no drill can be run here');
   const repeats = options.runs ?? 1;
   process.stderr.write(`outrider: ${announced({ arms, drills, repeats })}\n`);
+  const busy = busyText(loadavg()[0]!, availableParallelism());
+  if (busy !== undefined) process.stderr.write(`outrider: ${busy}\n`);
   const startedAtMs = systemClock.wallNow();
   const startedMs = systemClock.now();
   const run = await runThem({
