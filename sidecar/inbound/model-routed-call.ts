@@ -6,13 +6,24 @@ import type { Stream } from '../http2/stream.js';
 import type { CallHandler } from '../relay/call.js';
 import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
-import { MAX_SEARCHED_BYTES, NameReader, Naming, type ReadingScope } from '../relay/model-name.js';
+import { NameReader, Naming, type ReadingScope } from '../relay/model-name.js';
+import { reserveWideWindow } from '../relay/request-buffer.js';
 import { prefixOf } from '../relay/request-prefix.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
 import type { NamedMethod } from './model-methods.js';
+import { CompressedMessages } from './models/compressed-messages.js';
+import {
+  NO_MESSAGE,
+  notEncoded,
+  otherEncoding,
+  problemIn,
+  TOO_LATE,
+  TOO_LONG,
+  UNCLEAR,
+} from './models/name-problems.js';
 
 /** The handler of such calls. */
 export interface ModelRoutedHandler extends CallHandler {
@@ -32,6 +43,9 @@ export interface NamedModel {
   /** Why the message cannot be read, as the end of a sentence, so that it may be for any model; empty: it can. */
   readonly problem: string;
 }
+
+/** What has been read of a message. */
+type ReadName = Pick<NameReader, 'naming' | 'name' | 'version'>;
 
 const PREFIX_BYTES = 5;
 
@@ -58,8 +72,12 @@ export class ModelRoutedCall extends InboundCall {
   /** The handler waits for the model. */
   private isAwaited = false;
   private isRead = false;
-  /** What follows the first name is read as well, as it may name another model. Not where the first message is compressed. */
+  /** What follows the first name is read as well, as it may name another model. */
   private readsOn: boolean;
+  /** The first message is compressed, and its end has not passed. */
+  private isInCompressed = false;
+  /** Reads those after the first one. Null: the process of the model has no other, so that they need not be read. */
+  private readonly compressed: CompressedMessages | null;
   /** Later messages have to name the same model. */
   private readonly isBound: boolean;
   /** The name in the first message; empty: it has none. */
@@ -91,6 +109,11 @@ export class ModelRoutedCall extends InboundCall {
     this.reader = new NameReader(scope, method.layout);
     this.isBound = method.isStream && isBound;
     this.readsOn = this.isBound || scope !== 'beginning';
+    const reserve = (bytes: number): boolean => reserveWideWindow(this, bytes);
+    const isRead = method.isStream && this.readsOn && (grant !== null || !isBound);
+    this.compressed = isRead
+      ? new CompressedMessages({ block, scope, layout: method.layout, reserve })
+      : null;
   }
 
   /** Its first message has been read, or certainly cannot be. */
@@ -100,19 +123,30 @@ export class ModelRoutedCall extends InboundCall {
 
   override onData(stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
     if (this.isFinished) return;
-    const at = this.first === Naming.reading ? this.readFirst(buffer, start, end) : start;
+    let at = this.first === Naming.reading ? this.readFirst(buffer, start, end) : start;
+    if (this.isInCompressed) at = this.passFirst(buffer, start, at, end);
     if (this.reader.naming === Naming.twice) return this.unclear();
     if (this.readsOn && !this.namesSameModel(buffer, at, end)) return;
     super.onData(stream, buffer, start, end, ended);
     this.readModel();
   }
 
+  /** Passes the compressed first message, which is read at its end at the latest: the next one is compared with it. */
+  private passFirst(buffer: Buffer, start: number, from: number, end: number): number {
+    const at = this.reader.pass(buffer, from, end);
+    this.isInCompressed = this.reader.isWithin;
+    if (!this.isInCompressed && this.first === Naming.compressed)
+      this.readCompressed(buffer.subarray(start, at));
+    return at;
+  }
+
   private readFirst(buffer: Buffer, start: number, end: number): number {
     const { reader } = this;
     const at = reader.feed(buffer, start, end);
     this.first = reader.naming;
-    if (this.first === Naming.compressed) this.readsOn = false;
-    else this.setModel(reader);
+    if (this.first !== Naming.compressed) this.setModel(reader);
+    else if (this.compressed === null) this.readsOn = false;
+    else this.isInCompressed = true;
     return at;
   }
 
@@ -131,7 +165,7 @@ export class ModelRoutedCall extends InboundCall {
   readModel(): boolean {
     if (this.isRead || this.isFinished || !this.isAwaited) return this.isRead;
     if (this.first === Naming.compressed) {
-      if (!this.readCompressed()) return false;
+      if (!this.readCompressed(EMPTY)) return false;
     } else if (this.first === Naming.reading) {
       if (!this.requestEnded) return false;
       this.malformed(this.reader.isEmpty ? 'there is no message' : 'the message is cut off');
@@ -159,22 +193,21 @@ export class ModelRoutedCall extends InboundCall {
     this.modelHandler.onModelUnclear(this);
   }
 
-  /** Reads a compressed first message. False: what has come of it is not enough yet. */
-  private readCompressed(): boolean {
+  /** Reads a compressed first message, of which the octets in `more` are not buffered yet. False: what has come of it is not enough. */
+  private readCompressed(more: Buffer): boolean {
     const { buffered, reader } = this;
-    if (this.grant !== null && this.method.isStream) {
-      this.problem = 'a stream of compressed messages may name any model in them';
-      return true;
-    }
     const bytes = Math.min(PREFIX_BYTES + reader.length, PREFIX_BYTES + MAX_INFLATED_BYTES);
-    const has = buffered === null ? 0 : buffered.bytes;
+    const has = (buffered === null ? 0 : buffered.bytes) + more.length;
     if (has < bytes && !this.requestEnded) return false;
+    this.first = Naming.found;
     const encoding = metadataValue(this.block, 'grpc-encoding') ?? 'identity';
     if (!canInflate(encoding)) {
-      this.problem = `the message is compressed as '${encoding.slice(0, 40)}'; gzip and deflate can be read`;
+      this.problem = otherEncoding(encoding);
       return true;
     }
-    const head = buffered === null ? EMPTY : prefixOf(buffered, bytes).subarray(PREFIX_BYTES);
+    const before = buffered === null ? EMPTY : prefixOf(buffered, bytes);
+    const all = more.length === 0 ? before : Buffer.concat([before, more.subarray(0, bytes - before.length)]);
+    const head = all.subarray(PREFIX_BYTES);
     const isAll = head.length === reader.length;
     const inner = new NameReader(this.scope, this.method.layout);
     let isHead = false;
@@ -187,7 +220,7 @@ export class ModelRoutedCall extends InboundCall {
         break;
     }
     inner.end();
-    if (!isHead) this.malformed(`the octets are not compressed as '${encoding}'`);
+    if (!isHead) this.malformed(notEncoded(encoding));
     else if (inner.naming === Naming.reading) this.problem = TOO_LATE;
     else if (this.scope !== 'beginning' && !isRead && inner.naming === Naming.found) this.problem = TOO_LONG;
     else this.setModel(inner);
@@ -195,21 +228,21 @@ export class ModelRoutedCall extends InboundCall {
   }
 
   /** Each version may be a process of its own; what names none goes where the stream went. */
-  private isSameModel({ name, version }: NameReader): boolean {
+  private isSameModel({ name, version }: ReadName): boolean {
     if (name !== this.model) return false;
     const served = this.backend?.version ?? '';
     return version === '' || served === '' || version === served;
   }
 
   /** Whether a message that has been read so far may pass; one that is not read passes where its caller may call any model. */
-  private mayPass(reader: NameReader): boolean {
+  private mayPass(reader: ReadName): boolean {
     const { naming } = reader;
     if (naming === Naming.reading || !this.isBound) return true;
     if (this.grant !== null) return naming === Naming.found && this.isSameModel(reader);
     return naming !== Naming.found || reader.name === '' || this.isSameModel(reader);
   }
 
-  private otherModel({ name, version }: NameReader): LocalReply {
+  private otherModel({ name, version }: ReadName): LocalReply {
     const names = { model: titleOf(this.model, this.version), other: titleOf(name, version) };
     return makeLocalReply(ModelReplyReasons.otherModel, names);
   }
@@ -218,9 +251,8 @@ export class ModelRoutedCall extends InboundCall {
    * The reply where a stream that may name several models goes on with one that its caller has called too often. Messages in a
    * row that cannot be read are one move, as if all were for the same model.
    */
-  private refusalOfMove({ naming, name, version }: NameReader): LocalReply | null {
+  private refusalOfMove({ naming, name, version }: ReadName, problem: string): LocalReply | null {
     if (this.isBound || !this.method.isStream) return null;
-    const problem = problemIn(naming);
     if (problem === '' && naming !== Naming.found) return null;
     const before = this.latest ?? this;
     if (problem !== '' && before.problem !== '') return null;
@@ -229,28 +261,39 @@ export class ModelRoutedCall extends InboundCall {
     return this.modelHandler.onModelMoved(this, this.latest);
   }
 
-  /** Whether these octets name no other model than the first message did. A compressed message is not read. */
+  /** Whether these octets name no other model than the first message did, or one that is within its limits. */
   private namesSameModel(buffer: Buffer, start: number, end: number): boolean {
-    const { reader } = this;
+    const { reader, compressed } = this;
     for (let at = start; at < end; ) {
-      at = reader.feed(buffer, at, end);
-      if (reader.naming === Naming.twice) {
-        this.unclear();
-        return false;
+      if (reader.naming !== Naming.compressed || !reader.isWithin) at = reader.feed(buffer, at, end);
+      if (reader.naming !== Naming.compressed) {
+        if (!this.mayGoOn(reader, problemIn(reader.naming))) return false;
+        continue;
       }
-      const refusal = this.mayPass(reader) ? this.refusalOfMove(reader) : this.otherModel(reader);
-      if (refusal === null) continue;
-      sendLocalReply(this, refusal);
-      return false;
+      const from = at;
+      at = reader.pass(buffer, from, end);
+      const isRead = compressed?.add(buffer, from, at, reader.length) === true;
+      if (isRead && !this.mayGoOn(compressed, compressed.problem)) return false;
     }
     return true;
   }
-}
 
-/** Why a message of a stream could be for any model; empty: it names one or none, or is not judged by this. */
-function problemIn(naming: Naming): string {
-  if (naming === Naming.malformed) return NO_MESSAGE;
-  return naming === Naming.tooLate ? TOO_LATE : '';
+  /** Whether the stream goes on with a message that has been read so far; false: the call has its reply. */
+  private mayGoOn(read: ReadName, problem: string): boolean {
+    if (read.naming === Naming.twice) {
+      this.unclear();
+      return false;
+    }
+    if (problem !== '' && this.grant !== null) {
+      this.problem = problem;
+      this.modelHandler.onModelUnclear(this);
+      return false;
+    }
+    const refusal = this.mayPass(read) ? this.refusalOfMove(read, problem) : this.otherModel(read);
+    if (refusal === null) return true;
+    sendLocalReply(this, refusal);
+    return false;
+  }
 }
 
 function titleOf(model: string, version: string): string {
@@ -258,13 +301,3 @@ function titleOf(model: string, version: string): string {
 }
 
 const EMPTY = Buffer.alloc(0);
-const NO_MESSAGE = 'the octets are no message';
-const TWICE = 'the message names more than one model, or goes on with what is no message';
-const UNCLEAR: Readonly<Record<ReadingScope, string>> = {
-  beginning: TWICE,
-  whole: TWICE,
-  versions:
-    'the message names more than one model, has a version after other fields, or goes on with what is no message',
-};
-const TOO_LONG = `the compressed message has more than ${MAX_INFLATED_BYTES} octets, and may name another model further on`;
-const TOO_LATE = `it is not within the first ${MAX_SEARCHED_BYTES} octets of the message`;

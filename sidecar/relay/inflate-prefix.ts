@@ -45,3 +45,13 @@ export function* inflatedPrefixes(encoding: string, bytes: Buffer, isAll: boolea
     }
   }
 }
+
+/** All of a compressed message, by one inflation. `long`: it has more than `MAX_INFLATED_BYTES`; `broken`: it is not in that format. */
+export function inflateWhole(encoding: string, bytes: Buffer): Buffer | 'long' | 'broken' {
+  const inflate = encoding === 'gzip' ? gunzipSync : inflateSync;
+  try {
+    return inflate(bytes, { maxOutputLength: MAX_INFLATED_BYTES });
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE' ? 'long' : 'broken';
+  }
+}

@@ -104,8 +104,13 @@ export class NameReader {
     return at;
   }
 
-  /** Steps over what is left of a message, as far as it is here. */
-  private pass(bytes: Buffer, start: number, end: number): number {
+  /** Whether octets of the present message are still to come. */
+  get isWithin(): boolean {
+    return this.left > 0;
+  }
+
+  /** Steps over what is left of a message, as far as it is here, and tells where that ends. */
+  pass(bytes: Buffer, start: number, end: number): number {
     const { second } = this;
     const stop = start + Math.min(this.left, end - start);
     let at = stop;

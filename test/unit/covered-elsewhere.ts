@@ -272,6 +272,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/inbound/front-methods.ts': 'test/e2e/sidecar/model-repository.test.ts',
   'sidecar/inbound/admission.ts': 'test/stack/inbound/limits.test.ts',
   'sidecar/inbound/authorization.ts': 'test/stack/inbound/inbound.test.ts',
+  'sidecar/inbound/models/compressed-messages.ts': 'test/stack/inbound/compressed-streams.test.ts',
   'sidecar/inbound/models/backend-queues.ts': 'test/stack/inbound/models.test.ts',
   'sidecar/inbound/failed-upstream.ts': 'test/scenario/retries/failed-upstream.test.ts',
   'sidecar/inbound/model-backend.ts': 'test/stack/inbound/inbound.test.ts',

@@ -26,7 +26,7 @@ const rateLimit = inCode(
     }),
     models: option(listOf(modelName(), 'models', 64).min(1, { error: 'at least one model' }).optional(), {
       meaning:
-        'Only calls that name one of these models in their request; they share the bucket. A stream counts once for the model of its first message, and once more each time it goes on with another model or version; compressed messages of a stream after the first one are not read. A request whose model cannot be read counts as if it named one of these, and so do messages of a stream that cannot be read, once for those that follow one another. It is about methods of the Open Inference Protocol, predictions of TorchServe, and methods of TensorFlow Serving with a `model_spec`; its MultiInference, which names a model in each task, counts as one that cannot be read.',
+        'Only calls that name one of these models in their request; they share the bucket. A stream counts once for the model of its first message, and once more each time it goes on with another model or version. A request whose model cannot be read counts as if it named one of these, and so do messages of a stream that cannot be read, once for those that follow one another; a compressed message of more than 64 KiB is one of them. It is about methods of the Open Inference Protocol, predictions of TorchServe, and methods of TensorFlow Serving with a `model_spec`; its MultiInference, which names a model in each task, counts as one that cannot be read.',
       otherwise: 'absent: whatever model a call names',
       why: 'Most limits are about a caller.',
     }),

@@ -121,7 +121,7 @@ const intention = blockAs('a block such as { from: web, to: digits, action: allo
   }),
   models: option(listOf(modelName(), 'models', 64).min(1, { error: 'at least one model' }).optional(), {
     meaning:
-      'With `allow`: only calls that name one of these models in their request. Health, reflection and what the server says of itself stay open; every other method (MultiInference of TensorFlow Serving included, which names a model in each of its tasks), and a request whose model cannot be read, as it names several or is compressed to more than 64 KiB, gets PERMISSION_DENIED. Several such intentions for the same two services add up. Not with intentions from Consul, which has no such permission.',
+      'With `allow`: only calls that name one of these models in their request. Health, reflection and what the server says of itself stay open; every other method (MultiInference of TensorFlow Serving included, which names a model in each of its tasks), and a request or message of a stream whose model cannot be read, as it names several or is a compressed one of more than 64 KiB, gets PERMISSION_DENIED. Several such intentions for the same two services add up. Not with intentions from Consul, which has no such permission.',
     otherwise: 'absent: all models',
     why: 'Most callers may use all that a service has.',
   }),
