@@ -54,7 +54,10 @@ export function judgeShadow(facts: ReplicaFacts, settings: RolloutSettings, elap
   if (slow !== undefined) return slow;
   if (compared >= settings.samples) return { kind: 'passed', why: agreementOf(facts) };
   if (!isOver) return OPEN;
-  return { kind: 'passed', why: compared === 0 ? 'no call came to compare answers of' : agreementOf(facts) };
+  return {
+    kind: 'passed',
+    why: compared === 0 ? 'no call came whose answers could be compared' : agreementOf(facts),
+  };
 }
 
 /** Whether calls at the new version end as they did at the old one: errors, latency and agreement, for a window. */
@@ -146,6 +149,8 @@ function judgeLatency(
   when: When,
 ): Judgement | undefined {
   if (before.calls < MIN_CALLS || after.calls < MIN_CALLS) return undefined;
+  // Streams have no latency, and of too few other calls it is not known.
+  if (before.medianMs === 0 || after.medianMs === 0) return undefined;
   const most = Math.max(before.medianMs * maxLatency, before.medianMs + LATENCY_NOISE_MS);
   if (after.medianMs <= (when === 'last' ? most : most * CLEARLY)) return undefined;
   const figures = `median of ${ms(after.medianMs)} over ${after.calls} calls`;

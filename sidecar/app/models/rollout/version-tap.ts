@@ -49,10 +49,17 @@ export class Agreement {
   }
 }
 
-/** The latest latencies of a version, ms. */
+/** Fewer latencies have no median: of a version that answers streams above all it would be that of a few calls. */
+const MIN_TIMED = 10;
+/** What a median is at least, ms: a clock that stands still within a turn of the loop measures 0. */
+const LEAST_MS = 0.01;
+
+/** How calls of a version have ended, and the latest latencies of those that are one answer, ms. */
 export class Latencies {
   calls = 0;
   errors = 0;
+  /** Of the calls those that have a latency: a stream lasts as long as its caller has something to say. */
+  private timed = 0;
   private readonly latest: number[] = [];
   /** Whether they failed, the latest. */
   private readonly failed: boolean[] = [];
@@ -63,7 +70,13 @@ export class Latencies {
   constructor(private readonly kept = KEPT) {}
 
   note(tookMs: number, isError: boolean): void {
-    this.latest[this.calls % this.kept] = tookMs;
+    this.latest[this.timed % this.kept] = tookMs;
+    this.timed++;
+    this.noteEnd(isError);
+  }
+
+  /** A call has ended that has no latency. */
+  noteEnd(isError: boolean): void {
     const place = this.calls % RECENT_CALLS;
     this.recentErrors += Number(isError) - Number(this.failed[place] ?? false);
     this.failed[place] = isError;
@@ -75,8 +88,10 @@ export class Latencies {
 
   get tally(): CallTally {
     const ordered = [...this.latest].sort((a, b) => a - b);
-    const { calls, errors, recentErrors } = this;
-    return { calls, errors, recentErrors, medianMs: ordered[Math.floor(ordered.length / 2)] ?? 0 };
+    const { calls, errors, recentErrors, timed } = this;
+    // 0 means that it is not known.
+    const medianMs = timed < MIN_TIMED ? 0 : Math.max(LEAST_MS, ordered[Math.floor(ordered.length / 2)]!);
+    return { calls, errors, recentErrors, medianMs };
   }
 }
 
@@ -122,8 +137,10 @@ export class VersionTap implements CallTap {
     const sample = this.samples.get(call);
     this.samples.delete(call);
     const isCounted = attempt !== null && status !== Status.CANCELLED;
+    const isError = status !== Status.OK;
     if (isCounted && call.plan.holdsResponse)
-      this.latencies.note(this.context.nowMs - attempt.startMs, status !== Status.OK);
+      this.latencies.note(this.context.nowMs - attempt.startMs, isError);
+    else if (isCounted) this.latencies.noteEnd(isError);
     if (sample === undefined) return;
     const answer = tee?.response ?? null;
     if (isCounted && tee?.missing === '' && answer !== null && status === Status.OK)

@@ -37,7 +37,7 @@ describe('a version beside the one that is served', () => {
     assert.deepEqual(judgeShadow(facts(3, 3), SETTINGS, 49_999).kind, 'open');
     assert.deepEqual(judgeShadow(facts(3, 3), SETTINGS, 50_000).kind, 'passed');
     assert.deepEqual(judgeShadow(facts(3, 2), SETTINGS, 50_000).kind, 'failed');
-    const none = { kind: 'passed', why: 'no call came to compare answers of' };
+    const none = { kind: 'passed', why: 'no call came whose answers could be compared' };
     assert.deepEqual(judgeShadow(facts(0, 0), SETTINGS, 49_999).kind, 'open');
     assert.deepEqual(judgeShadow(facts(0, 0), SETTINGS, 50_000), none);
     const uncompared = { ...SETTINGS, samples: 0 };
@@ -77,6 +77,9 @@ describe('a version beside the one that is served', () => {
     assert.equal(watched(19, 10_000), 'passed', 'it was for a while');
     assert.equal(watched(39, 10_000, 99), 'passed', 'few calls come to a canary');
     assert.equal(watched(41, 10_000, 99), 'failed');
+    assert.equal(watched(0, 10_000), 'passed', 'no latency is known');
+    const unknown = { before: tally(256, 0, 0), after: tally(241, 0, 40) };
+    assert.equal(judgeWatch(facts(50, 50, unknown), SETTINGS, 10_000).kind, 'passed');
   });
 
   it('is not taken back for answers that differ by chance, and is for more', () => {

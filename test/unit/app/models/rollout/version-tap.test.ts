@@ -88,6 +88,22 @@ describe('calls of a version that another is compared with', () => {
     assert.deepEqual(told, [1, 2]);
   });
 
+  it('count how streams end, and have no latency of them', () => {
+    const { dataPlane } = anAppContext();
+    const latencies = new Latencies();
+    const tap = new VersionTap(dataPlane, latencies, new Agreement());
+    const end = (status: number, holdsResponse: boolean): void => {
+      const call = { ...aCall(), plan: { holdsResponse }, attempt: { startMs: dataPlane.nowMs - 4 } };
+      tap.onEnd(call as unknown as InboundCall, status);
+    };
+    for (const status of [Status.OK, Status.INTERNAL, Status.CANCELLED]) end(status, false);
+    assert.deepEqual(latencies.tally, { calls: 2, errors: 1, recentErrors: 1, medianMs: 0 });
+    for (let i = 0; i < 9; i++) end(Status.OK, true);
+    assert.equal(latencies.tally.medianMs, 0, 'nine are few');
+    end(Status.OK, true);
+    assert.deepEqual(latencies.tally, { calls: 12, errors: 1, recentErrors: 1, medianMs: 4 });
+  });
+
   it('count the failures among the latest fifty', () => {
     const latencies = new Latencies();
     for (let i = 0; i < 5; i++) latencies.note(4, true);
