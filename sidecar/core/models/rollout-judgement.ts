@@ -26,16 +26,17 @@ const LEAST_BEFORE = 100;
 const MIN_DIFFERENT = 2;
 /** So many standard deviations the share of answers that agree has to be below what is asked for. */
 const AGREEMENT_DEVIATIONS = 2;
-/** Calls that a median needs. */
+/** Calls that the median of the version before needs. `FEW` do for the new one, of which a slow version answers no more by the end. */
 const MIN_CALLS = 20;
 /** A median that is longer by less than this is noise, ms. */
 const LATENCY_NOISE_MS = 5;
 /**
  * A process that has just been loaded is slow at first, as its code has not been compiled yet, and a busy machine makes any process
- * slow for a second: before the end of the window, and at its end before so many calls, only a median that is longer than it may be
- * by this factor decides.
+ * slow for a second: before the end of the window, and at its end before so many calls or copies, only a median that is longer than it
+ * may be by this factor decides.
  */
 const WARM_CALLS = 100;
+const WARM_COPIES = 40;
 const CLEARLY = 2;
 
 /**
@@ -50,7 +51,8 @@ export function judgeShadow(facts: ReplicaFacts, settings: RolloutSettings, elap
   const isOver = elapsedMs >= settings.windowMs * (isFew ? MOST_WINDOWS : 1);
   const disagreement = judgeAgreement(facts, settings, isOver);
   if (disagreement !== undefined) return disagreement;
-  const slow = judgeLatency(facts, settings, isOver || compared >= settings.samples ? 'last' : 'early');
+  const isLast = (isOver || compared >= settings.samples) && facts.after.calls >= WARM_COPIES;
+  const slow = judgeLatency(facts, settings, isLast ? 'last' : 'early');
   if (slow !== undefined) return slow;
   if (compared >= settings.samples) return { kind: 'passed', why: agreementOf(facts) };
   if (!isOver) return OPEN;
@@ -148,7 +150,7 @@ function judgeLatency(
   { maxLatency }: RolloutSettings,
   when: When,
 ): Judgement | undefined {
-  if (before.calls < MIN_CALLS || after.calls < MIN_CALLS) return undefined;
+  if (before.calls < MIN_CALLS || after.calls < FEW) return undefined;
   // Streams have no latency, and of too few other calls it is not known.
   if (before.medianMs === 0 || after.medianMs === 0) return undefined;
   const most = Math.max(before.medianMs * maxLatency, before.medianMs + LATENCY_NOISE_MS);

@@ -142,17 +142,20 @@ export type RolloutPlan = Pick<RolloutRecord, 'service' | 'model' | 'version' | 
   readonly isChanged?: boolean;
   /** It begins by itself, as the directory or the version policy has changed. */
   readonly isFollowed?: boolean;
+  /** The models that are served here. */
+  readonly models?: readonly string[];
 };
 
 /** A new rollout, or why there is none; `before`: what is stored. */
 export function beginRollout(
   before: RolloutRecord | undefined,
-  { instances, isChanged = false, isFollowed = false, ...plan }: RolloutPlan,
+  { instances, isChanged = false, isFollowed = false, models = [], ...plan }: RolloutPlan,
   nowMs: number,
 ): { readonly record: RolloutRecord } | { readonly refused: string } {
   if (before !== undefined && !isOver(before))
     return { refused: `a rollout is under way: ${describeRollout(before)} (${before.id})` };
-  if (plan.from === '') return { refused: `${plan.model} is not served here` };
+  if (plan.from === '')
+    return { refused: `${plan.model} is not served here; models here: ${models.join(', ') || 'none'}` };
   if (plan.version === plan.from && !isChanged)
     return { refused: `version ${plan.version} of ${plan.model} is served already` };
   const replicas = instances.map((instance) => ({ instance, phase: 'waiting', sinceMs: nowMs }) as const);

@@ -102,6 +102,7 @@ export class RolloutAgent {
     return {
       ...{ service, model, version, from: from?.version ?? '', isChanged, instances: [instance] },
       settings: { ...this.deps.settings, ...settings },
+      models: Object.keys(repository.pins.versions).sort(),
     };
   }
 

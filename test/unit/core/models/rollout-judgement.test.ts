@@ -57,7 +57,10 @@ describe('a version beside the one that is served', () => {
       kind: 'failed',
       why: 'median of 20.5 ms over 100 calls, expected at most 20 ms: 10 ms at the version before',
     });
-    assert.equal(slow(1_000, 19).kind, 'open');
+    assert.equal(slow(1_000, 9).kind, 'open');
+    assert.equal(slow(41, 10).kind, 'failed', 'few calls are enough for what is clear');
+    assert.equal(slow(39, 19, 19, 10_000).kind, 'passed');
+    assert.equal(slow(41, 19, 19, 10_000).kind, 'failed', 'a slow version answers few copies in a window');
     const fast = { before: tally(50, 0, 0.5), after: tally(50, 0, 5) };
     assert.equal(judgeWatch(facts(50, 50, fast), SETTINGS, 1_000).kind, 'open', '5 ms more are noise');
   });
@@ -66,7 +69,8 @@ describe('a version beside the one that is served', () => {
     assert.equal(slow(39, 20).kind, 'open');
     assert.equal(slow(41, 20).kind, 'failed');
     assert.equal(slow(21, 50, 50).kind, 'failed', 'no more copies are to come');
-    assert.equal(slow(21, 20, 20, 10_000).kind, 'failed', 'the window is over');
+    assert.equal(slow(39, 39, 39, 10_000).kind, 'passed', 'few copies come within the window');
+    assert.equal(slow(21, 40, 40, 10_000).kind, 'failed', 'the window is over');
     const watched = (medianMs: number, elapsedMs: number, calls = 241) => {
       const tallies = { before: tally(256, 0, 10), after: tally(calls, 0, medianMs) };
       return judgeWatch(facts(50, 50, tallies), SETTINGS, elapsedMs).kind;

@@ -46,7 +46,8 @@ describe('the record of a rollout', () => {
   it('refuses what is served already, unless its files have changed, and a model that is not served', () => {
     assert.match(refused(beginRollout(undefined, { ...PLAN, from: '2' }, 0)), /served already/);
     assert.equal(refused(beginRollout(undefined, { ...PLAN, from: '2', isChanged: true }, 0)), '');
-    assert.match(refused(beginRollout(undefined, { ...PLAN, from: '' }, 0)), /not served here/);
+    const unknown = beginRollout(undefined, { ...PLAN, from: '', models: ['numbers', 'words'] }, 0);
+    assert.equal(refused(unknown), 'digits is not served here; models here: numbers, words');
   });
 
   it('is paused, resumed and aborted, and says so when there is nothing to', () => {

@@ -38,7 +38,7 @@ describe('a replica that follows its directory', () => {
       newcomer: (isRejected: (each: Revision) => boolean) => listed.find((each) => !isRejected(each)),
       listed: (name: string) => listed.filter((each) => each.name === name),
       policy: LATEST,
-      pins: { servedOf: (name: string) => revision(name, '1'), candidateOf: () => undefined },
+      pins: { versions: {}, servedOf: (name: string) => revision(name, '1'), candidateOf: () => undefined },
     } as unknown as ModelRepository;
     agent = new RolloutAgent({
       ...{ context, service: 'mine', instance: 'mine-1', settings: SETTINGS, store, lives, repository },
