@@ -46,10 +46,17 @@ function run(
     const child = spawn(program, args, {
       stdio: 'ignore',
       env: { ...env, OUTRIDER_WAKE_UPSTREAM: upstream, OUTRIDER_WAKE_WAITING: String(waiting) },
-      timeout: COMMAND_MS,
+      // Not `timeout`: its timer stays, and holds the process, where the program could not be started.
+      signal: AbortSignal.timeout(COMMAND_MS),
       killSignal: 'SIGKILL',
     });
-    child.on('error', ({ message }) => resolve(`${program}: ${message}`));
+    child.on('error', ({ name, message }) =>
+      resolve(
+        name === 'AbortError'
+          ? `${program} did not end within ${COMMAND_MS / 1_000} s`
+          : `${program}: ${message}`,
+      ),
+    );
     child.on('close', (code, signal) => {
       if (code === 0) resolve('');
       else resolve(`${program} ended with ${code === null ? `signal ${signal}` : `exit code ${code}`}`);
