@@ -4,14 +4,11 @@ import { HELPERS_FLAG, MODEL_V8_FLAGS, YOUNG_HEAP_FLAG } from '../runtime/proces
 const OWN = [YOUNG_HEAP_FLAG, HELPERS_FLAG];
 const FLAGS = [...process.execArgv, ...OWN.filter((flag) => !process.execArgv.includes(flag))];
 
-/** `.ts` when the sources themselves run, as in tests. */
-const ENTRY = import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js';
-
 /** argv that runs this program, whatever it was called by; a command is appended. */
 export const SELF: readonly string[] = [
   process.execPath,
   ...FLAGS,
-  fileURLToPath(new URL(ENTRY, import.meta.url)),
+  fileURLToPath(new URL('../main.js', import.meta.url)),
 ];
 
 /** argv that runs a command of the program `self` (as `SELF`); `serve`, with the flags of a model process. */

@@ -20,8 +20,8 @@ export interface ServeOptions {
   readonly json?: true;
 }
 
-/** Entry of the model server: compiled, or as source in tests. */
-const PROGRAM = ['../../services/model-server/main.js', '../../services/model-server/main.ts'];
+/** Entry of the model server. */
+const PROGRAM = new URL('../../services/model-server/main.js', import.meta.url);
 
 /** Of the model server. */
 const DEFAULT_LISTEN = '127.0.0.1:8001';
@@ -45,8 +45,7 @@ async function requireFree(addresses: Readonly<Record<string, string | undefined
  * @returns never: the model server ends the process with its exit code.
  */
 export async function serveCommand(options: ServeOptions): Promise<never> {
-  const program = PROGRAM.map((path) => new URL(path, import.meta.url)).find((url) => existsSync(url));
-  if (program === undefined)
+  if (!existsSync(PROGRAM))
     throw new CommandFailure('the model service is not installed beside this program');
   requireModelRuntime();
   const listen = options.listen ?? process.env['OUTRIDER_MODEL_LISTEN'];
@@ -65,7 +64,7 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     ...(options.json ? ['--json'] : []),
   );
   process.env['ORT_DISABLE_TELEMETRY'] ??= '1'; // ONNX Runtime's telemetry
-  await import(program.href);
+  await import(PROGRAM.href);
   if (options.golden) process.exit();
   return new Promise<never>(() => {});
 }

@@ -20,8 +20,7 @@ export async function startWatcher(address: string, onProblem: (problem: string)
   if (listen.kind !== 'unix') throw new Error(`watcher: found '${address}', expected unix:/path`);
   await removeStaleSocket(listen.path);
   const log = new SharedRunLog(new SharedArrayBuffer(FIELDS * Float64Array.BYTES_PER_ELEMENT));
-  const file = import.meta.url.endsWith('.ts') ? './watcher-thread.ts' : './watcher-thread.js';
-  const worker = new Worker(new URL(file, import.meta.url), {
+  const worker = new Worker(new URL('./watcher-thread.js', import.meta.url), {
     workerData: { path: listen.path, memory: log.memory },
     env: {},
     resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },

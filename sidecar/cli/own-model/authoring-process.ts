@@ -5,11 +5,8 @@ import type { AuthoringAnswer, AuthoringRequest } from '../../../proto/authoring
 import { CommandFailure } from '../failure.js';
 import { requireModelRuntime } from '../model-runtime.js';
 
-/** Entry of the process: compiled, or as source in tests. */
-const PROGRAM = [
-  '../../../services/model-server/authoring/main.js',
-  '../../../services/model-server/authoring/main.ts',
-];
+/** Entry of the process. */
+const PROGRAM = fileURLToPath(new URL('../../../services/model-server/authoring/main.js', import.meta.url));
 
 /**
  * The process that looks into a model: a program of the model server, apart from this one, so that a
@@ -20,14 +17,11 @@ export class AuthoringProcess {
 
   /** @throws CommandFailure when the model server or the runtime is not installed. */
   static start(): AuthoringProcess {
-    const program = PROGRAM.map((path) => fileURLToPath(new URL(path, import.meta.url))).find((path) =>
-      existsSync(path),
-    );
-    if (program === undefined)
+    if (!existsSync(PROGRAM))
       throw new CommandFailure('the model service is not installed beside this program');
     requireModelRuntime();
     return new AuthoringProcess(
-      fork(program, [], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }),
+      fork(PROGRAM, [], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }),
     );
   }
 

@@ -45,7 +45,7 @@ describe('a service that describes its methods', function () {
     });
 
   it('has unary calls with a deadline, and streams without one, in a mesh file that says neither', async () => {
-    const words = [process.execPath, ...process.execArgv, PROGRAM, '{address}', logFile()];
+    const words = [process.execPath, PROGRAM, '{address}', logFile()];
     mesh = Mesh.start(
       [
         'services:',

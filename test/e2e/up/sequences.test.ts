@@ -16,7 +16,7 @@ const { path, requestSerialize } = protocols().inference.ModelInfer;
 const asIs = (octets: Buffer): Buffer => octets;
 
 function meshFile(log: string, replicas: number): string {
-  const words = [process.execPath, ...process.execArgv, PROGRAM, 'r{replica}', '{address}', log];
+  const words = [process.execPath, PROGRAM, 'r{replica}', '{address}', log];
   return [
     `services: {s: {replicas: ${replicas}, queue: {concurrency: 32}, command: ${JSON.stringify(words)}}}`,
     'caller: {name: app, admin: "127.0.0.1:0", upstreams: {s: {listen: "127.0.0.1:0", balance: {kind: ring-hash, hash_on: {parameter: sequence_id}}}}}',

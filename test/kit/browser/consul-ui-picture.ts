@@ -1,7 +1,7 @@
 /**
  * Draws mesh-config/consul-ui.png, the picture in the README: an instance whose model has been frozen, in Consul's UI.
  *
- *   npx tsx test/kit/browser/consul-ui-picture.ts
+ *   npm run build && node dist/test/kit/browser/consul-ui-picture.js
  */
 
 import { join } from 'node:path';

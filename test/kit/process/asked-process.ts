@@ -1,7 +1,7 @@
 /** Programs of the benchmarks and drills as child processes: asked one thing after another over IPC, ended with this process. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 /** What a child sends: first what it has to say about itself (`ready`), then an answer to each request. */
 interface Message {
@@ -45,14 +45,13 @@ export class AskedProcess<Request, Ready = undefined> {
     });
   }
 
-  /** Starts the module at `url`, compiled or not; resolves when it is ready to be asked. */
+  /** Starts the module at `url`; resolves when it is ready to be asked. */
   static start<Request, Ready = undefined>(
     url: URL,
     { core, flags = [], args = [] }: AskedProcessOptions = {},
   ): Promise<AskedProcess<Request, Ready>> {
-    const compiled = url.pathname;
-    const file = existsSync(compiled) ? compiled : compiled.replace(/\.js$/, '.ts');
-    const node = [process.execPath, ...process.execArgv, ...flags, file, ...args];
+    const file = fileURLToPath(url);
+    const node = [process.execPath, ...flags, file, ...args];
     const argv = core === undefined ? node : ['taskset', '-c', String(core), ...node];
     const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     running.add(child);

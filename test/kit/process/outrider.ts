@@ -1,29 +1,23 @@
 /** The program as a user runs it, in tests: one command and its outcome, or a whole mesh with its events. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { StatusReport } from '../../../sidecar/admin/status.js';
 import { packageRoot } from './package-root.js';
 import { isRunning, processesWith, until } from './processes.js';
-
-const HERE = dirname(fileURLToPath(import.meta.url));
-const ENTRY = ['../../../sidecar/main.js', '../../../sidecar/main.ts']
-  .map((path) => join(HERE, path))
-  .find(existsSync)!;
 
 /** The clone; relative paths of commands start here. */
 export const REPOSITORY = packageRoot;
 
 export const DIGITS_MODELS = join(REPOSITORY, 'services/digits/models');
 
-/** argv that runs the program from this build. */
+/** argv that runs the program of this build, as a user does: no flag of the tests' own process is handed on. */
 export const OUTRIDER = [
   process.execPath,
-  ...process.execArgv.filter((arg) => !arg.startsWith('--test')),
-  ENTRY,
+  fileURLToPath(new URL('../../../sidecar/main.js', import.meta.url)),
 ];
 
 export interface Outcome {

@@ -23,7 +23,6 @@ import { until } from './processes.js';
 /** argv of a model service that is not ours; see `test/kit/service/tiny-model-process.ts`. */
 export const TINY_MODEL = [
   process.execPath,
-  ...process.execArgv,
   fileURLToPath(new URL('../service/tiny-model-process.js', import.meta.url)),
 ];
 

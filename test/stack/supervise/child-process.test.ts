@@ -29,8 +29,7 @@ describe('owned process', () => {
 
   /** Starts a process that owns `argv`; resolves with both process ids. */
   async function startOwner(argv: readonly string[]): Promise<{ owner: ChildProcess; pid: number }> {
-    const command = [...process.execArgv, OWNER, ...argv];
-    const owner = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const owner = spawn(process.execPath, [OWNER, ...argv], { stdio: ['ignore', 'pipe', 'inherit'] });
     left.push(owner);
     const said = outputOf(owner);
     const pid = await until('the owner names its child', () => Number(/pid (\d+)/.exec(said.stdout)?.[1]));

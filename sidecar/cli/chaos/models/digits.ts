@@ -1,6 +1,5 @@
 /** The digits model that comes with the package, run in the model process of a drill: answers are those of a real network. */
 
-import { existsSync } from 'node:fs';
 import { requireModelRuntime } from '../../model-runtime.js';
 import { packageFile } from '../../package-info.js';
 
@@ -20,10 +19,7 @@ interface SessionModule {
   readonly ModelSession: { load(path: string): Promise<Session> };
 }
 
-const MODULE = [
-  '../../../../services/model-server/network/session.js',
-  '../../../../services/model-server/network/session.ts',
-];
+const MODULE = new URL('../../../../services/model-server/network/session.js', import.meta.url);
 
 /** Ten probabilities for a picture of 784 FP32 numbers. Throws for another length. */
 export type Digits = (pixels: Uint8Array) => Promise<Float32Array>;
@@ -31,9 +27,8 @@ export type Digits = (pixels: Uint8Array) => Promise<Float32Array>;
 /** Loads the network. Throws CommandFailure where the inference runtime is not installed. */
 export async function loadDigits(): Promise<Digits> {
   requireModelRuntime();
-  const url = MODULE.map((path) => new URL(path, import.meta.url)).find((each) => existsSync(each))!;
   process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
-  const { ModelSession } = (await import(url.href)) as SessionModule;
+  const { ModelSession } = (await import(MODULE.href)) as SessionModule;
   const session = await ModelSession.load(packageFile('services/digits/models/digits/1/model.onnx'));
   return async (pixels) => {
     if (pixels.length !== 4 * PIXELS) throw new Error(`found ${pixels.length} bytes, expected ${4 * PIXELS}`);

@@ -236,17 +236,9 @@ function failure(why: unknown): Error {
   return new Error(`the answer was not parsed: ${messageOf(why)}`);
 }
 
-/**
- * Beside this file. Node 20 does not hand on to threads what `tsx` hooks into it, so where the sources are run as they
- * are, which only development does, the thread asks for it itself.
- */
+/** Its program lies beside this file. */
 function startWorker(): ParseThread {
-  const own = import.meta.url;
-  const options = { resourceLimits: LIMITS, name: 'parse' } as const;
-  if (own.endsWith('.js')) return new Worker(new URL('./worker.js', own), options);
-  const path = JSON.stringify(new URL('./worker.ts', own).href);
-  const code = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(${path}); });`;
-  return new Worker(code, { ...options, eval: true });
+  return new Worker(new URL('./worker.js', import.meta.url), { resourceLimits: LIMITS, name: 'parse' });
 }
 
 /** How the answers of a stream are read at this moment: a getter does not reach the other thread. */

@@ -143,7 +143,7 @@ describe('StderrWriter', () => {
       logger.info({}, 'lost at the end');
       logger.flush();
       process.stdout.write('reached the end');`;
-    const args = [...process.execArgv, '--input-type=module', '--eval', program];
+    const args = ['--input-type=module', '--eval', program];
     const stdio = ['ignore', 'pipe', openSync('/dev/full', 'w')] as const;
     const cwd = fileURLToPath(new URL('.', import.meta.url));
     const { status, stdout } = spawnSync(process.execPath, args, { stdio: [...stdio], timeout: 15_000, cwd });
