@@ -52,8 +52,6 @@ export type ActiveHealthConfig = NonNullable<UpstreamConfig['health']>;
 export type BreakerConfig = NonNullable<UpstreamConfig['breaker']>;
 /** A new endpoint gets a growing share. Absent: it gets its share at once. */
 export type SlowStartConfig = NonNullable<UpstreamConfig['slowStart']>;
-/** Endpoints of this locality are preferred while enough of them are eligible. */
-export type LocalityConfig = NonNullable<UpstreamConfig['locality']>;
 /** When an endpoint is taken out, and for how long. */
 export type EjectionConfig = UpstreamConfig['ejection'];
 /** How an endpoint is found out. Absent: faults in a row and what sidecars say of their models. */

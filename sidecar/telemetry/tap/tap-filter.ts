@@ -1,4 +1,4 @@
-import { Status, statusName } from '../../core/outcome/status.js';
+import { Status } from '../../core/outcome/status.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import { reasonOf } from '../call-facts.js';
 import type { EndedCall } from '../call-record.js';
@@ -33,13 +33,4 @@ export function fits(filter: TapFilter, call: EndedCall, status: number, nowMs: 
   if (nowMs - call.startMs < slowMs) return false;
   if (method !== undefined && !headerViewOf(call.block).path.includes(method)) return false;
   return reason === undefined || reasonOf(call) === reason;
-}
-
-/** The filter in words, for the first line of a tap; empty: all calls. */
-export function filterText({ isFailed, slowMs, status, ...names }: TapFilter): string {
-  const parts = Object.entries(names).map(([name, value]) => `${name}=${value}`);
-  if (status !== undefined) parts.push(`status=${statusName(status)}`);
-  if (isFailed === true) parts.push('failed');
-  if (slowMs !== undefined) parts.push(`slow=${slowMs}ms`);
-  return parts.join(' ');
 }

@@ -5,9 +5,8 @@ import type { AloneFigures } from './alone-process.js';
 import { MANY, PACE, type PacedRun, type ServingReport, type ServingRun } from './main.js';
 import { PACER, SERVING_SUBJECTS } from './subjects.js';
 
-/** CPU time of a call of `digits` with 32 in flight, µs: the bar of the engine, and what it aims at. */
+/** CPU time of a call of `digits` with 32 in flight, µs: the bar of the engine. */
 export const DIGITS_BAR_US = 40;
-export const DIGITS_AIM_US = 25;
 /** Of the model alone in a process: the share of its requests that the engine serves of `embed` in the same CPU time. */
 export const EMBED_BAR = 0.9;
 /** p99 of `digits` at one rate, against that of the pacer. */

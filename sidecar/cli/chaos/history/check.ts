@@ -43,8 +43,3 @@ export function countByInvariant(violations: readonly Violation[]): Readonly<Rec
   for (const { invariant } of violations) counts[invariant] += 1;
   return counts;
 }
-
-/** One line for a log or a page. */
-export function describeViolation({ invariant, drill, arm, callId, expected, found }: Violation): string {
-  return `${drill}, ${arm}, call ${callId}: ${invariant}: expected ${expected}; found ${found}`;
-}

@@ -1,7 +1,7 @@
 /** Every figure of the report, declared once: its title, its unit, what exactly it is, and how it is written. */
 
 import type { Invariant } from '../../history/violation.js';
-import { type ArmFigures, badCalls, type TimeFigure } from './figures.js';
+import type { ArmFigures, TimeFigure } from './figures.js';
 import { count, duration, percent, points } from './format.js';
 import { RECOVERY_WINDOW_MS } from './recovery.js';
 
@@ -118,14 +118,6 @@ export const COLUMNS: readonly Column[] = [
     Object.values(f.violations).reduce((a, b) => a + b, 0),
   ),
 ];
-
-/** What arms are judged by first, for tables of their own. */
-export const BAD_CALLS: Column = counted(
-  'bad',
-  'failed, wrong or duplicated',
-  'What an arm is judged by first.',
-  badCalls,
-);
 
 /** Whether nothing is known that would show this invariant broken. */
 export function isUnchecked(

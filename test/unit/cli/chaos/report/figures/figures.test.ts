@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { BAD_CALLS, COLUMNS } from '../../../../../../sidecar/cli/chaos/report/figures/columns.js';
+import { COLUMNS } from '../../../../../../sidecar/cli/chaos/report/figures/columns.js';
 import { badCalls, figuresOf } from '../../../../../../sidecar/cli/chaos/report/figures/figures.js';
 import { madeRun } from '../../../../../kit/chaos/made-history.js';
 import { constant, seeded } from '../../../../../kit/time/seeded-random.js';
@@ -46,13 +46,13 @@ describe('the figures of an arm', () => {
     const { cpuMs: _, ...run } = madeRun({ random: constant(0.5), seconds: 1 });
     const [figures] = figuresOf([{ ...run, calls: [], executions: [], marks: [] }]);
     assert.deepEqual(
-      [...COLUMNS, BAD_CALLS].map(({ key, text }) => `${key} ${text(figures!)}`),
+      COLUMNS.map(({ key, text }) => `${key} ${text(figures!)}`),
       [
         'calls 0',
         'availability –',
         ...['failed 0', 'degraded 0', 'wrong 0', 'duplicated 0'],
         ...['detect_ms –', 'eject_ms –', 'first_good_ms –', 'recovery_ms –', 'p50_ms –', 'p99_ms –'],
-        ...['accuracy_lost –', 'extra_attempts 0 %', 'cpu_us_per_call –', 'violations 0', 'bad 0'],
+        ...['accuracy_lost –', 'extra_attempts 0 %', 'cpu_us_per_call –', 'violations 0'],
       ],
     );
   });
