@@ -30,7 +30,6 @@ describe('Scenario: several instances of one model', () => {
     peer = stack.app(side.listener, 'app');
     for (const i of [1, 2, 3]) process(i).answer = (stream) => stream.reply();
   });
-  afterEach(() => stack.close());
 
   const instance = (i: number) => side.backend.instances[i - 1]!;
   const process = (i: number): Backend => stack.backend(i === 1 ? 'model digits' : `model digits.${i}`);

@@ -36,7 +36,6 @@ describe('Scenario: versions of one model', () => {
       server(version).answer = (stream) => stream.reply(Buffer.from(version));
     peer = stack.app(side.listener, 'app');
   });
-  afterEach(() => stack.close());
 
   const server = (version: string): Backend => stack.backend(`model digits=${version}`);
   const backend = (version: string) => side.inbound.backends.find((each) => each.version === version)!;

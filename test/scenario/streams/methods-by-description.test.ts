@@ -47,7 +47,6 @@ describe('Scenario: a service describes its methods', () => {
   beforeEach(() => {
     describes = says(LIST);
   });
-  afterEach(() => stack.close());
 
   it('a unary one has the deadline, the retry and the latency of a unary call', () => {
     start();

@@ -17,7 +17,6 @@ describe('A drain', () => {
     stack = new UpstreamStack(['a'], { routes: [aStreamRoute()] });
     isDrained = false;
   });
-  afterEach(() => stack.close());
 
   const open = (app = stack.caller): PeerStream => stack.settle(app.call({ body: null }));
   const drain = (): void => {
@@ -163,7 +162,6 @@ describe('A newcomer', () => {
   beforeEach(() => {
     stack = new UpstreamStack(['a']);
   });
-  afterEach(() => stack.close());
 
   it('a new connection that sends nothing is closed after the handshake timeout', () => {
     stack.settle(stack.caller.socket.destroy());

@@ -22,7 +22,6 @@ describe('Questions about health, inbound,', () => {
     stack.side.inbound.health = new HealthResponder((service) => known[service]);
     stack.model.answer = (stream) => stream.reply(Buffer.from('the model'));
   });
-  afterEach(() => stack.close());
 
   const ask = (service: string, path = CHECK, from = stack.peer): PeerStream =>
     stack.call({ path, body: healthQuestion(service) }, from);

@@ -33,7 +33,6 @@ describe('Inbound', () => {
   };
   const last = (): PeerStream => stack.model.last;
   const timeLeft = (stream: PeerStream): number => parseGrpcTimeout(stream.header('grpc-timeout')!);
-  afterEach(() => stack.close());
 
   describe('authorization', () => {
     it('a caller that an intention allows reaches the model, which gets its verified identity', () => {

@@ -51,7 +51,6 @@ describe('Inbound limits', () => {
     for (const request of stack.requests) stack.settle(request.reply());
     return stack.requests.map((stream) => stream.header(name));
   };
-  afterEach(() => stack.close());
 
   describe('rate limits', () => {
     it('a call over its rate limit is refused as never processed, with a pushback', () => {

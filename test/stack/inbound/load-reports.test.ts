@@ -47,7 +47,6 @@ describe('Load reports, inbound,', () => {
   const start = (over: Partial<typeof DEFAULTS> = {}, rest: InboundOptions = {}): void => {
     stack = new ModelStack({ queue: { concurrency: 2 }, loadReport: { ...DEFAULTS, ...over }, ...rest });
   };
-  afterEach(() => stack.close());
 
   /** Opens a stream of reports. */
   const ask = (intervalMs: number, over: { watches?: boolean; from?: typeof stack.peer } = {}): PeerStream =>

@@ -15,7 +15,6 @@ describe('The longest wait of a class', () => {
   };
   const ofClass = (name: string, timeout?: string): PeerStream =>
     stack.call({ metadata: [['x-class', name]], ...(timeout === undefined ? {} : { timeout }) });
-  afterEach(() => stack.close());
 
   it('is that of its own class: then the call is refused as one that the model has not seen', () => {
     start([200, 0]);

@@ -18,7 +18,6 @@ describe('The methods of a model', () => {
   };
   const ask = (service = 'app'): PeerStream =>
     stack.call({ path: LIST_METHODS, body: grpcMessage(Buffer.alloc(0)) }, stack.caller(service));
-  afterEach(() => stack.close());
 
   it('are told to a peer that may call, and to no other; no call is counted, and the model is not asked', () => {
     start();

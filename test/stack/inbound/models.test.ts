@@ -42,7 +42,6 @@ describe('Inbound, by model', () => {
         labels?.['version'] ?? '',
         'value' in sample ? sample.value : Number.NaN,
       ]);
-  afterEach(() => stack.close());
 
   describe('limits', () => {
     const queue = {

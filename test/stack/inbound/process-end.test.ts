@@ -12,7 +12,6 @@ describe('Inbound, when the process of the model ends', () => {
     stack = new ModelStack();
     stack.side.instance.lostCalls.hasSupervisor = true;
   });
-  afterEach(() => stack.close());
 
   const running = (): PeerStream => {
     const call = stack.call();

@@ -26,7 +26,6 @@ describe('Silent streams at a model', () => {
       else stream.begin().data(LARGE).trailers(0);
     };
   });
-  afterEach(() => stack.close());
 
   const caller = (options = {}): Application => stack.caller('app', options);
   /** Calls that take nothing of their answers. */

@@ -21,7 +21,6 @@ describe('Outbound: a call', () => {
   };
   /** The newest request at the endpoint. */
   const last = (): PeerStream => stack.backend('a').last;
-  afterEach(() => stack.close());
 
   describe('on its way', () => {
     it('a call goes to an endpoint, and its response to the caller', () => {

@@ -8,7 +8,6 @@ import { anUpstream, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 describe('Endpoints and their health checks', () => {
   let stack: UpstreamStack;
-  afterEach(() => stack.close());
 
   const open = (names: readonly string[], over: UpstreamOptions = {}): void => {
     stack = new UpstreamStack(names, over);

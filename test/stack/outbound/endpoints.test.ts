@@ -32,7 +32,6 @@ describe('Outbound: endpoints', () => {
   const assertState = (name: string, state: EjectionState, message?: string): void =>
     assert.equal(stack.endpoint(name).ejection.state, state, message);
   const seen = (name: string): number => stack.backend(name).requests.length;
-  afterEach(() => stack.close());
 
   it('a ring hash chooses endpoints by its key from the first call on', () => {
     start(['a', 'b', 'c', 'd'], { balance: { kind: 'ring-hash', key: 'x-session' } });

@@ -42,7 +42,6 @@ describe('Health checks', () => {
       };
     }
   });
-  afterEach(() => stack.close());
 
   const serves = (stream: PeerStream): void => void stream.reply(SERVING);
   const servesNot = (stream: PeerStream): void => void stream.reply(NOT_SERVING);

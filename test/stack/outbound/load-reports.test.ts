@@ -36,7 +36,6 @@ describe('Load reports, outbound,', () => {
     });
     stack.advance(1_500);
   };
-  afterEach(() => stack.close());
 
   /** The streams of reports that endpoints were asked for. */
   const watches = (name: string): PeerStream[] => stack.backend(name).requests.filter(isWatch);

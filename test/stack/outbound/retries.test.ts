@@ -45,7 +45,6 @@ describe('Outbound: another attempt', () => {
     stack.settle(second().reply());
     assert.equal(call.status, 0);
   };
-  afterEach(() => stack.close());
 
   for (const [said, sent] of [
     ['2', '3'],

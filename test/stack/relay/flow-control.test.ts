@@ -18,7 +18,6 @@ describe('Flow', () => {
   /** Another application, which speaks HTTP/2 so. */
   const another = (options: Omit<PeerOptions, 'role'> = {}): Application =>
     stack.app(stack.out.listener, undefined, options);
-  afterEach(() => stack.close());
 
   it('a 64 MiB response to a caller that does not read holds at most the windows', () => {
     const call = start().call();

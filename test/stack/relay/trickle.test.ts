@@ -15,7 +15,6 @@ describe('A peer that trickles', () => {
     stack = new UpstreamStack(['a'], { routes: [aStreamRoute()] });
     app = stack.caller;
   });
-  afterEach(() => stack.close());
 
   const assertCutOff = (isCutOff: boolean): void => {
     const stalls = stack.context.stats.limits.get('stalled-frame') ?? 0;

@@ -24,7 +24,6 @@ describe('The log of limits', () => {
       return app;
     };
   });
-  afterEach(() => stack.close());
 
   it('a limit that is met is logged with what was found, what is allowed, the peer and the option', () => {
     flood(501);

@@ -124,7 +124,6 @@ describe('Memory that is short', () => {
     stack = new Stack({ memoryBytes });
     out = stack.outbound(anUpstream(['a'], { routes, pool: { pingIntervalMs: 0 } }));
   };
-  afterEach(() => stack.close());
   /** An inbound side whose model answers at once. */
   const serve = (queue: Partial<QueueConfig>): InboundStack => {
     const side = stack.inbound(anInbound({ routes: [aRoute({ timeoutMs: 0 })], queue }));

@@ -39,7 +39,6 @@ describe('the access log', () => {
     assert.equal(texts.length, 1, texts.join(''));
     return lines()[0]!;
   };
-  afterEach(() => stack.close());
 
   describe('outbound', () => {
     let app: Application;

@@ -23,7 +23,6 @@ describe('Calls that are too large', () => {
       stack.settle(app.call(call));
     };
   }
-  afterEach(() => stack.close());
 
   const samples = () => {
     const [family] = sizeLimitMetrics([outbound]);

@@ -10,7 +10,6 @@ describe('The numbers of the mesh', () => {
   beforeEach(() => {
     stack = new Stack();
   });
-  afterEach(() => stack.close());
 
   const read = (families: readonly Metric[], name: string, labels: Record<string, string> = {}): number => {
     const family = families.find((each) => each.name === name);

@@ -53,8 +53,6 @@ describe('traces', () => {
   const call = (metadata: Field[] = []): PeerStream => stack.settle(app.call({ metadata }));
   const answered = (name: string): void => void stack.settle(at(name).reply());
 
-  afterEach(() => stack.close());
-
   describe('of a call that begins one', () => {
     it('the endpoint is told the span of the attempt, and an id of the request', () => {
       outbound(ALL);
