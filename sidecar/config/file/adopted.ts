@@ -100,9 +100,17 @@ function withLimits(own: Readonly<Record<string, unknown>>, limits: AdoptedLimit
   return Object.fromEntries(
     Object.entries(blocks)
       .filter(([name, said]) => Object.keys(said).length > 0 && isBlockOrNone(own[name]))
-      .map(([name, said]) => [name, { ...said, ...mapping(own[name]) }]),
+      .map(([name, said]) => [
+        name,
+        { ...(own[name] === undefined ? UNSAID[name] : {}), ...said, ...mapping(own[name]) },
+      ]),
   );
 }
+
+/** A registration that says one limit asks for no other: the defaults of these blocks would add some. */
+const UNSAID: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  breaker: { max_connections: 'none', max_pending: 'none', max_in_flight: 'none', max_retries: 'none' },
+};
 
 function isBlockOrNone(said: unknown): boolean {
   return said === undefined || (typeof said === 'object' && said !== null && !Array.isArray(said));

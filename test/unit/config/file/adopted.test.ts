@@ -86,6 +86,10 @@ outbound: {upstreams: {ocr: {listen: "127.0.0.1:2", balance: {kind: round-robin}
       [7, 8, 9],
     );
     assert.deepEqual([ocr!.ejection.consecutiveFaults, ocr!.ejection.baseMs], [3, 500]);
+    const single = { ...PROXY, upstreams: [{ ...PROXY.upstreams[0]!, maxConnections: 7 }] };
+    const [one] = config(ADOPT, single).outbound!.upstreams;
+    // 0 stands for none: no other limit comes with it.
+    assert.deepEqual(one!.breaker, { maxConnections: 7, maxPending: 0, maxInFlight: 0, maxRetries: 0 });
     const own = `${ADOPT}\noutbound: {upstreams: {ocr: {breaker: {max_pending: 5}, ejection: {max: 1m}}}}`;
     const [said] = config(own, limited).outbound!.upstreams;
     assert.deepEqual([said!.breaker!.maxPending, said!.breaker!.maxConnections], [5, 7]);
