@@ -77,16 +77,20 @@ export const rateLimits = option(listOf(rateLimit, 'rate limits').optional(), {
 });
 
 /** What a limit says of the calls it is about; values that are wrong in themselves are left out. */
-interface SaidLimit {
+interface SaidLimit extends SaidModels {
   readonly callers: readonly string[];
   readonly methods: readonly string[];
+}
+
+/** The models that a limit or a route is about. */
+export interface SaidModels {
   /** Undefined: every call. */
   readonly models: readonly string[] | undefined;
   readonly version: string | undefined;
 }
 
 /** Whether all calls that `said` is about by their model are also those of `by`. */
-function isOfTheseModels(said: SaidLimit, by: SaidLimit): boolean {
+export function isOfTheseModels(said: SaidModels, by: SaidModels): boolean {
   if (by.models === undefined) return true;
   if (said.models === undefined || !said.models.every((each) => by.models!.includes(each))) return false;
   return by.version === undefined || by.version === said.version;

@@ -12,8 +12,9 @@ import {
   type RouteKind,
   SAMPLE_BYTES,
 } from '../../route-defaults.js';
-import { list, mapping, texts } from '../found.js';
+import { list, mapping, text, texts } from '../found.js';
 import { inCode, type Report } from '../option.js';
+import { isOfTheseModels, type SaidModels } from '../rate-limits.js';
 import { listOf } from '../values.js';
 import { inboundRoute, outboundRoute, type RouteConfig } from './route.js';
 
@@ -29,23 +30,24 @@ export function outboundRoutes() {
   return inCode(routes, (said) => completeRoutes(said, 'outbound'));
 }
 
-/** For a list of routes: refuses a method that an earlier route always takes. */
+/** For a list of routes: refuses a method that an earlier route always takes, for the same models where they name some. */
 export function refuseUnreachable(routes: unknown, report: Report): void {
-  const earlier: { readonly pattern: string; readonly route: number }[] = [];
+  const earlier: (SaidModels & { readonly pattern: string; readonly route: number })[] = [];
   for (const [i, route] of list(routes).entries()) {
-    const patterns = texts(mapping(route)['methods']);
+    const { methods, models, version } = mapping(route);
+    const patterns = texts(methods);
+    const said = { models: models === undefined ? undefined : texts(models), version: text(version) };
+    const mayCompare = said.models?.length !== 0;
     for (const [j, pattern] of patterns.entries()) {
-      const taken = earlier.find((other) => isCovered(pattern, other.pattern));
-      if (taken === undefined) continue;
+      const taken = earlier.find((by) => isCovered(pattern, by.pattern) && isOfTheseModels(said, by));
+      if (taken === undefined || !mayCompare) continue;
       const by = taken.route === i ? 'this route' : `routes[${taken.route}]`;
       report(
         [i, 'methods', j],
         `found ${quoted(pattern)}, which is never reached; ${by} already takes ${quoted(taken.pattern)}`,
       );
     }
-    // What it does not take for its models goes on.
-    if (mapping(route)['models'] === undefined)
-      earlier.push(...patterns.map((pattern) => ({ pattern, route: i })));
+    if (mayCompare) earlier.push(...patterns.map((pattern) => ({ ...said, pattern, route: i })));
   }
 }
 

@@ -208,6 +208,26 @@ describe('routes that are refused', () => {
       why,
     );
   refused('a method twice', '[{methods: [/a.B/C]}, {methods: [/a.B/C]}]').because(/never reached/);
+  refused(
+    'a version of a model below the model',
+    `[{methods: ["*"], models: [a, b]}, {methods: [${INFER}], models: [a], version: "3"}]`,
+  ).because(/routes\[1\]\.methods\[0\].*never reached; routes\[0\] already takes "\*"/);
+  refused('a version without a model', `[{methods: [${INFER}], version: "3"}]`)
+    .because(/version: found without models; expected it beside one model/)
+    .also('a version of two models', `[{methods: [${INFER}], models: [a, b], version: "3"}]`)
+    .because(/version: found beside 2 models/);
+
+  it('takes routes for a version, other versions and other models, the narrower first', () => {
+    const three = `{methods: [${INFER}], models: [a], version: "3"}`;
+    const other = `{methods: [${INFER}], models: [a], version: "4"}`;
+    const found = routesOf(
+      `[${three}, ${other}, {methods: [${INFER}], models: [a, b]}, {methods: [${INFER}]}]`,
+    );
+    assert.deepEqual(
+      found.slice(0, 4).map(({ version }) => version),
+      ['3', '4', undefined, undefined],
+    );
+  });
 
   it('does not compare a limit that is wrong in itself', () => {
     for (const wrong of ['20000', '5e-324', '-1', '"20 s"']) {
