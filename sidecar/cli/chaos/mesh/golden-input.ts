@@ -1,6 +1,6 @@
 /** The golden input of a model as calls: what is sent, and whether an answer is the golden output. */
 
-import type { Client } from '@grpc/grpc-js';
+import { type Client, status } from '@grpc/grpc-js';
 import { protocols } from '../../../../proto/load.js';
 import {
   decodeInferResponse,
@@ -87,21 +87,24 @@ function attemptList(directory: string) {
   }
 }
 
-/** What the metadata of the model says of its inputs; empty where it says nothing. */
+/**
+ * What the metadata of the model says of its inputs; empty where the server has no metadata.
+ *
+ * @throws Error where it does not answer, or not about this model: without datatypes a golden input would be read as numbers.
+ */
 function declaredInputs(client: Client, model: string) {
-  return new Promise<ReturnType<typeof decodeMetadataResponse>['inputs']>((resolve) => {
+  return new Promise<ReturnType<typeof decodeMetadataResponse>['inputs']>((resolve, reject) => {
     client.makeUnaryRequest(
       MODEL_METADATA,
       (request: Buffer) => request,
       (answer: Buffer) => answer,
       encodeMetadataRequest(model, ''),
       { deadline: Date.now() + METADATA_LIMIT_MS },
-      (error, answer) =>
-        resolve(
-          error !== null || answer === undefined
-            ? []
-            : attempt(() => decodeMetadataResponse(answer).inputs, []),
-        ),
+      (error, answer) => {
+        if (error !== null && error.code !== status.UNIMPLEMENTED)
+          return reject(new Error(`ModelMetadata: ${status[error.code]}: ${error.details}`));
+        resolve(answer === undefined ? [] : attempt(() => decodeMetadataResponse(answer).inputs, []));
+      },
     );
   });
 }
