@@ -61,7 +61,11 @@ function setEndpoints(cluster: Cluster, config: UpstreamConfig, keepPools = true
       return makeEndpoint(cluster, each);
     }
     before.delete(known.label);
+    const wasCritical = known.critical !== '';
     known.configure(each);
+    // Its own sidecar said that the model cannot serve, and the registry says that it can again: the next call shows it.
+    const isBack = wasCritical && known.critical === '' && known.ejection.isDown;
+    if (isBack) known.ejections.probeNow(known.ejection, now);
     known.limits.config = config.pool;
     return known;
   });

@@ -56,6 +56,12 @@ describe('rolling restarts under load', function () {
         RESTARTED_MS,
       );
       await place.ready();
+      // The next one would be the last that the caller has: its trials of this one are seconds apart by now.
+      await until(
+        `the caller takes ${place.name} for one that serves`,
+        async () => (await mesh.caller.report()).endpoints.every(({ state }) => state === 'eligible'),
+        RESTARTED_MS,
+      );
     }));
 
   it("of the replicas' sidecars, ended and started again: no call fails", () =>

@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import type { Cluster, ClusterDeps } from '../../../sidecar/cluster/cluster.js';
 import { expireConnections } from '../../../sidecar/cluster/connections.js';
 import { refreshEligible } from '../../../sidecar/cluster/eligibility.js';
-import type { Peer } from '../../../sidecar/cluster/endpoint.js';
+import type { Endpoint, Peer } from '../../../sidecar/cluster/endpoint.js';
 import { makeCluster, stopCluster, updateCluster } from '../../../sidecar/cluster/membership.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type { EndpointConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
+import { EjectionState, NO_PROBE } from '../../../sidecar/core/outlier/ejection.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { fail, findingsOf } from '../../kit/core/ejections.js';
 import { addressOf, anUpstream, Stack } from '../../kit/stack/stack.js';
@@ -100,6 +101,24 @@ describe('A cluster', () => {
     const sumOf = (at: 0 | 1) => sums.reduce((sum, each) => sum + each[at], 0);
     assert.deepEqual([sumOf(0), sumOf(1)], [1, 1]);
     assert.equal(moved?.ejection.state, 1);
+  });
+
+  it('a model that the registry says is back gets its trial at once, and nothing else that is ejected', () => {
+    open([{}, {}, {}]);
+    const [down, slow] = upstream.endpoints as [Endpoint, Endpoint];
+    const later = stack.clock.now() + 5_000;
+    for (const { ejections, ejection } of [down, slow]) {
+      ejections.recordDown(ejection, stack.clock.now(), stack.clock.now(), NO_PROBE);
+      ejection.untilMs = later;
+    }
+    assert.equal(down.ejection.state, EjectionState.ejected);
+    slow.ejection.isDown = false;
+    update([{}, {}, {}]);
+    assert.equal(down.ejection.untilMs, later, 'nothing was said of it');
+    update([{ critical: 'model: exited' }, { critical: 'model: exited' }, {}]);
+    update([{}, {}, {}]);
+    assert.ok(down.ejection.untilMs < later);
+    assert.equal(slow.ejection.untilMs, later, 'it was ejected for what the registry does not know');
   });
 
   it('the order of endpoints does not depend on the order of the list', () => {
