@@ -16,6 +16,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/check/consul-calls.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/machine.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/models.ts': 'test/unit/cli/check/check.test.ts',
+  'sidecar/cli/check/named-files.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/ports.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/running.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/subject.ts': 'test/unit/cli/check/check.test.ts',

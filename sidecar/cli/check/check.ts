@@ -12,10 +12,12 @@ import { runningMeshes } from '../up/run-directory.js';
 import { catalogSubject } from './catalog-subject.js';
 import { checkCertificates } from './certificates.js';
 import { checkConsul } from './consul.js';
-import { checkFileIntentions, checkName, checkReach } from './endpoints.js';
+import { checkDrills } from './drills.js';
+import { checkCollector, checkFileIntentions, checkName, checkReach } from './endpoints.js';
 import type { Finding } from './finding.js';
 import { checkDescriptors } from './machine.js';
 import { checkModels } from './models.js';
+import { checkNamedFiles } from './named-files.js';
 import { checkPorts } from './ports.js';
 import { checkText } from './report.js';
 import { checkRunning } from './running.js';
@@ -74,17 +76,18 @@ export async function findAll(options: CheckOptions, world: CheckWorld): Promise
   if (files.length === 0 && consul === undefined && admin.length === 0)
     throw new CommandFailure(
       'no mesh of `outrider up` runs here; name what to check: --mesh FILE, --consul ADDR or --admin ADDR',
-      2,
     );
   const read = files.map(readSubject);
   const subjects = read.flatMap(({ subject }) => subject ?? []);
-  const seen = await fetchAll(targetsOf(options, subjects));
+  const targets = targetsOf(options, subjects);
+  const seen = await fetchAll(targets);
   return [
     checkDescriptors(world.descriptorLimit),
     ...read.flatMap(({ findings }) => findings),
     ...(await Promise.all(subjects.map((subject) => checkFile(subject, world)))).flat(),
     ...(await consulFindings({ ...options, ...present('consul', consul ?? agentOf(seen)) }, subjects, world)),
     ...checkRunning(seen, world.version),
+    ...(await checkDrills(targets)),
   ];
 }
 
@@ -96,10 +99,12 @@ async function checkFile(subject: Subject, world: CheckWorld): Promise<Finding[]
   return [
     ...(await checkPorts(subject)),
     ...checkCertificates(subject, world.wallNow()),
+    ...checkNamedFiles(subject.files),
     ...(await checkModels(subject, { isRunning })),
     ...checkFileIntentions(subject),
     ...(await Promise.all(listed.map(({ to, endpoints }) => checkReach(to, endpoints)))),
     ...(await Promise.all(named.map(({ to, dns }) => checkName(to, dns)))).flat(),
+    ...(subject.collector === undefined ? [] : [await checkCollector(subject.collector)]),
   ];
 }
 
@@ -108,15 +113,15 @@ function agentOf(seen: readonly SidecarStatus[]): string | undefined {
   return seen.flatMap((each) => ('report' in each ? (each.report.registry?.where ?? []) : []))[0];
 }
 
-/** Each file's agent, or the one of the command line for all of them; without a file, what is in its catalogue. */
+/** Each file's agent, or the one of the command line for all of them; without a file that can be read, what is in its catalogue. */
 async function consulFindings(
-  { consul, mesh }: CheckOptions,
+  { consul }: CheckOptions,
   subjects: readonly Subject[],
   { wallNow }: CheckWorld,
 ): Promise<Finding[]> {
   const address = consul === true ? undefined : consul;
   const withConsul = subjects.filter((subject) => subject.consul !== undefined || consul !== undefined);
-  if (subjects.length === 0 && mesh.length === 0 && consul !== undefined)
+  if (subjects.length === 0 && consul !== undefined)
     return await asked(AskedAgent.open(address), async (agent) =>
       checkConsul(agent, await catalogSubject(agent), wallNow),
     );

@@ -32,7 +32,11 @@ function checkSidecar(seen: SidecarStatus): Finding[] {
   }
   if (!('report' in seen))
     return [
-      failed('sidecar', `${name} does not answer: ${seen.problem}`, 'start it; its log says why it ended'),
+      failed(
+        'sidecar',
+        `${name} does not answer: ${seen.problem}`,
+        'start it, or look why it hangs; its log says why it ended',
+      ),
     ];
   const { report } = seen;
   const own = report.ready

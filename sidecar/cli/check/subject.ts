@@ -3,6 +3,7 @@
  * with which models and certificates. The checks see one form of both.
  */
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { loadAnyFile, loadMeshFile, loadSidecarFile } from '../../config/file/load.js';
 import type {
   Address,
@@ -18,6 +19,7 @@ import { present } from '../../config/present.js';
 import { formatProblem } from '../../config/problem.js';
 import type { Intention } from '../../core/authorization/intentions.js';
 import { type Finding, failed, ok, warning } from './finding.js';
+import type { NamedFiles } from './named-files.js';
 
 /** A port that a file says will be listened on. */
 export interface PlannedPort {
@@ -53,6 +55,9 @@ export interface Subject {
   /** Absent: certificates come from Consul or from `up`. */
   readonly identity?: Extract<SidecarConfig['identity'], { kind: 'files' }>;
   readonly trustDomain: string;
+  readonly files: NamedFiles;
+  /** Where spans go; absent: nowhere. */
+  readonly collector?: string;
   readonly consul?: ConsulConfig;
   /** The intentions of the file where it decides; absent: Consul does. */
   readonly rules?: { readonly intentions: readonly Intention[]; readonly byDefault: 'allow' | 'deny' };
@@ -86,7 +91,7 @@ export function readSubject(file: string): { readonly subject?: Subject; readonl
 function ofMesh(file: string): Subject | undefined {
   const read = loadMeshFile(file);
   if (!read.ok) return undefined;
-  const { caller, services, consul, intentions, defaultIntention, trustDomain } = read.config;
+  const { caller, services, consul, intentions, defaultIntention, trustDomain, audit } = read.config;
   const callers = [caller, ...services];
   return {
     file,
@@ -98,13 +103,18 @@ function ofMesh(file: string): Subject | undefined {
       server.kind === 'models' ? [{ service, dir: server.dir }] : [],
     ),
     trustDomain,
+    ...alsoNamed(read.config, audit?.directory),
     ...present('consul', consul),
     ...(consul?.intentions === true ? {} : { rules: { intentions, byDefault: defaultIntention } }),
   };
 }
 
 /** Ports of a mesh file that are fixed; a caller that is implied takes others where the usual ones are taken. */
-function* portsOfMesh({ caller, services }: MeshConfig): Iterable<PlannedPort> {
+function* portsOfMesh({ caller, services, observe }: MeshConfig): Iterable<PlannedPort> {
+  const sidecars = services.reduce((sum, { replicas }) => sum + replicas, 1);
+  if (observe?.kind === 'tcp' && observe.port !== 0)
+    for (let i = 0; i < sidecars; i++)
+      yield { host: observe.host, port: observe.port + i, of: `observe, sidecar ${i + 1} of ${sidecars}` };
   if (caller.isImplied !== true) {
     yield* portOf(caller.admin, `admin port of ${caller.name}`);
     yield* portOf(caller.shared?.listen, 'shared listener');
@@ -121,7 +131,7 @@ function* portsOfMesh({ caller, services }: MeshConfig): Iterable<PlannedPort> {
 function ofSidecar(file: string, adopted?: AdoptedProxy): Subject | undefined {
   const read = loadSidecarFile(file, adopted);
   if (!read.ok) return undefined;
-  const { service, admin, inbound, outbound, identity, consul, trustDomain } = read.config;
+  const { service, admin, observe, inbound, outbound, identity, consul, trustDomain, audit } = read.config;
   const upstreams = outbound?.upstreams ?? [];
   const golden = inbound?.golden;
   return {
@@ -131,6 +141,7 @@ function ofSidecar(file: string, adopted?: AdoptedProxy): Subject | undefined {
     calls: upstreams.map((each) => callOf(service, each, consul)),
     ports: [
       ...portOf(admin, 'admin port'),
+      ...portOf(observe, 'observe'),
       ...portOf(inbound?.listen, 'inbound'),
       ...portOf(outbound?.shared?.listen, 'shared listener'),
       ...upstreams.flatMap(({ name, listen }) => [...portOf(listen, `upstream ${name}`)]),
@@ -138,10 +149,26 @@ function ofSidecar(file: string, adopted?: AdoptedProxy): Subject | undefined {
     models: golden === undefined ? [] : [{ service, dir: golden.models }],
     ...(identity.kind === 'files' ? { identity } : {}),
     trustDomain,
+    ...alsoNamed(read.config, audit === undefined ? undefined : dirname(audit.path)),
     ...present('consul', consul),
     ...(inbound === undefined || consul?.intentions === true
       ? {}
       : { rules: { intentions: inbound.intentions, byDefault: inbound.defaultIntention } }),
+  };
+}
+
+/** What both kinds of file have beside calls: a token, logs and a collector. */
+function alsoNamed(
+  { adminTokenFile, accessLog, traces }: Pick<SidecarConfig, 'adminTokenFile' | 'accessLog' | 'traces'>,
+  auditDirectory: string | undefined,
+): Pick<Subject, 'files' | 'collector'> {
+  return {
+    files: {
+      ...present('tokenFile', adminTokenFile),
+      ...present('accessLog', accessLog?.path),
+      ...present('auditDirectory', auditDirectory),
+    },
+    ...present('collector', traces?.endpoint),
   };
 }
 

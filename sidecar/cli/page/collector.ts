@@ -1,9 +1,7 @@
-import type { FaultReport } from '../../admin/faults.js';
-import type { ProcessFaultReport } from '../../admin/process-faults.js';
 import { askAdmin } from '../admin-client.js';
 import { oneLine } from '../failure.js';
 import { asReport, type Target } from '../status/status.js';
-import { drillsOf } from './drills.js';
+import { drillsIn } from './drills.js';
 import type { Answered } from './mesh-view.js';
 
 /** More are not asked: the page is for one mesh on one machine, or a list by hand. */
@@ -27,8 +25,7 @@ async function askOne({ name, address }: Target): Promise<Answered> {
   };
   try {
     const [report, metrics, faults] = await Promise.all([get('/endpoints'), get('/metrics'), get('/faults')]);
-    const on = JSON.parse(faults) as { faults: FaultReport[]; processes?: ProcessFaultReport[] };
-    return { name, report: asReport(report), metrics, drills: drillsOf(on.faults, on.processes) };
+    return { name, report: asReport(report), metrics, drills: drillsIn(faults) };
   } catch (error) {
     return { name, problem: oneLine(error) };
   }

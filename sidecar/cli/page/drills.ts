@@ -2,6 +2,12 @@ import type { FaultReport } from '../../admin/faults.js';
 import type { ProcessFaultReport } from '../../admin/process-faults.js';
 import { samplesIn } from './samples.js';
 
+/** The faults in the answer of `/faults`, as `drillsOf` says them. @throws SyntaxError for an answer that is none of a sidecar. */
+export function drillsIn(body: string): string[] {
+  const on = JSON.parse(body) as { faults: FaultReport[]; processes?: ProcessFaultReport[] };
+  return drillsOf(on.faults, on.processes);
+}
+
 /** The faults that a sidecar's admin port lists, one sentence each without its full stop. */
 export function drillsOf(
   faults: readonly FaultReport[],

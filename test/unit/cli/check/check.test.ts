@@ -5,6 +5,7 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
+import type { FaultReport } from '../../../../sidecar/admin/faults.js';
 import { startAdmin } from '../../../../sidecar/admin/server.js';
 import { type CheckWorld, findAll } from '../../../../sidecar/cli/check/check.js';
 import type { Finding } from '../../../../sidecar/cli/check/finding.js';
@@ -19,6 +20,11 @@ import { anEndpoint, FakeView } from '../../../kit/stack/admin-view.js';
 const GOLDEN = 'golden:\n  inputs: { x: { shape: [1], values: [1] } }\n  outputs: { y: { values: [2] } }\n';
 const HOUR_MS = 3_600_000;
 const WORLD: CheckWorld = { wallNow: Date.now, descriptorLimit: 65_536, version: '0.0.0' };
+
+const DRILL: FaultReport = {
+  ...{ id: 1, side: 'outbound', upstream: 'digits', method: '*', ratio: 0.3, abort: 'UNAVAILABLE' },
+  ...{ leftMs: 60_000, injected: 7 },
+};
 
 /** What the agent of this test says; a test changes parts. */
 interface Agent {
@@ -93,6 +99,11 @@ describe('outrider check', () => {
     endpoint: number;
     notAfterMs: number;
     card: string;
+    observe: number;
+    collector: number;
+    /** Of the file of the admin port's token. */
+    token: string;
+    accessLog: string;
   }): Promise<string> {
     const leaf = await authority.leaf({
       service: 'digits',
@@ -103,6 +114,7 @@ describe('outrider check', () => {
     scratch.write('leaf.key', leaf.keyPem);
     scratch.write('roots.crt', leaf.rootsPem);
     chmodSync(join(scratch.path, 'leaf.key'), 0o600);
+    chmodSync(scratch.write('admin.token', of.token), 0o600);
     mkdirSync(join(scratch.path, 'models/digits/1'), { recursive: true });
     scratch.write('models/digits/1/model.onnx', 'onnx');
     scratch.write('models/digits/1/model.yaml', of.card);
@@ -110,6 +122,12 @@ describe('outrider check', () => {
       'sidecar.yaml',
       `service: digits
 trust_domain: ${TRUST_DOMAIN}
+admin: 127.0.0.1:0
+observe: 127.0.0.1:${of.observe}
+admin_token_file: admin.token
+access_log: { path: ${of.accessLog} }
+audit: { path: audit/digits.jsonl }
+traces: { endpoint: "http://127.0.0.1:${of.collector}" }
 identity: { cert: leaf.crt, key: leaf.key, roots: roots.crt }
 consul: { address: "http://127.0.0.1:${agent.port}", registration: { address: 127.0.0.1 } }
 inbound: { listen: "127.0.0.1:${await freePort()}", local: "unix:/m.sock", golden: { models: models } }
@@ -133,11 +151,15 @@ outbound:
       endpoint: await listening(),
       notAfterMs: Date.now() + 90 * HOUR_MS,
       card: GOLDEN,
+      observe: await freePort(),
+      collector: await listening(),
+      token: 'a-token-of-20-signs!',
+      accessLog: 'access.jsonl',
     });
     const findings = await findAll({ mesh: [file], admin: [await adminOf(view)], json: false }, WORLD);
     assert.deepEqual(bad(findings), []);
     const areas = new Set(findings.map(({ area }) => area));
-    for (const area of 'files config port certificate model consul clock version acl intention upstream sidecar'.split(
+    for (const area of 'files config port certificate admin log model consul clock version acl intention upstream traces sidecar'.split(
       ' ',
     ))
       assert.ok(areas.has(area), area);
@@ -147,17 +169,23 @@ outbound:
     Object.assign(says, { version: '1.5.3', mayRead: false, isAllowed: false });
     says.date = () => new Date(Date.now() - 300_000).toUTCString();
     const taken = await listening();
+    const observe = await listening();
     const file = await sidecarFile({
       listen: taken,
       endpoint: await freePort(),
       notAfterMs: Date.now() - HOUR_MS,
       card: 'name: digits\n',
+      observe,
+      collector: await freePort(),
+      token: 'short',
+      accessLog: 'missing/access.jsonl',
     });
     const wrong = scratch.write('wrong.yaml', 'service: s\nlimit: {}\n');
     const view = new FakeView();
     view.reasons = ['the model is starting'];
     view.rows = [anEndpoint({ upstream: 'labels', state: 'ejected', why: 'faults in a row' })];
     view.certificateS = 0;
+    view.faultDesk = { ...view.faultDesk, isAllowed: true, list: () => [DRILL] };
     const gone = `127.0.0.1:${await freePort()}`;
     const options = { mesh: [file, wrong], admin: [await adminOf(view), gone], json: false };
     const findings = await findAll(options, { ...WORLD, descriptorLimit: 256, version: '9.9.9' });
@@ -167,6 +195,15 @@ outbound:
       ['failed', 'config', /wrong\.yaml:2: limit: unknown option/],
       ['failed', 'config', /wrong\.yaml:1: found neither inbound nor outbound/],
       ['failed', 'port', new RegExp(`:${taken} \\(upstream labels\\) is taken by process ${process.pid} `)],
+      ['failed', 'port', new RegExp(`:${observe} \\(observe\\) is taken by process ${process.pid} `)],
+      ['failed', 'admin', /^admin_token_file: .*admin\.token holds no token: 16 to 512/],
+      ['warning', 'log', /^the access log .*missing\/access\.jsonl cannot be written: ENOENT/],
+      ['warning', 'traces', /^the collector http:\/\/127\.0\.0\.1:\d+ cannot be reached \(ECONNREFUSED\)$/],
+      [
+        'warning',
+        'drill',
+        /^127\.0\.0\.1:\d+: 30 % of the calls \(digits, \*\) are aborted with UNAVAILABLE, 60 s more/,
+      ],
       ['failed', 'certificate', /leaf\.crt: .*expired/],
       ['failed', 'model', /digits, version 1: .*golden: missing/],
       ['failed', 'upstream', /^0 of 1 endpoints of words can be reached; not .*ECONNREFUSED/],
@@ -202,6 +239,16 @@ outbound:
     assert.deepEqual(
       found.map(({ area, level }) => [area, level]),
       [['consul', 'failed']],
+    );
+  });
+
+  it('asks the agent of the command line also where the file cannot be read', async () => {
+    const gone = `http://127.0.0.1:${await freePort()}`;
+    const mesh = [join(scratch.path, 'missing.yaml')];
+    const found = bad(await findAll({ mesh, admin: [], consul: gone, json: false }, WORLD));
+    assert.deepEqual(
+      found.map(({ area }) => area),
+      ['config', 'consul'],
     );
   });
 });
