@@ -15,7 +15,7 @@ interface Group {
 }
 
 const CALL = ['direction', 'service', 'method', 'model'];
-const ENDPOINT = ['upstream', 'cluster', 'endpoint'];
+const ENDPOINT = ['upstream', 'cluster', 'endpoint', 'name'];
 const UPSTREAM = ['upstream', 'cluster'];
 const MIRROR = ['upstream', 'to'];
 const ROUTE = ['upstream', 'method', 'model'];
@@ -77,6 +77,7 @@ const GROUPS: readonly Group[] = [
       outrider_cold_start_waiting: ['upstream'],
       outrider_cold_start_calls_total: ['upstream', 'result'],
       outrider_wakes_total: ['upstream', 'result'],
+      outrider_upstream_endpoints: UPSTREAM,
       outrider_panics_total: UPSTREAM,
       outrider_health_checks_total: ['upstream', 'endpoint', 'result'],
       outrider_recovery_checks_total: ['upstream', 'result'],
@@ -258,6 +259,7 @@ const LABELS: Readonly<Record<string, string>> = {
   detector: 'What found the endpoint out, as under `ejection`.',
   direction: '`inbound`: from peers. `outbound`: from the local application.',
   endpoint: 'Its address.',
+  name: 'Of an endpoint: the name of its instance, as `outrider status` shows it; its address where it has none.',
   feature:
     'What could not see the call: `repeat` (retries and hedges), `fallback`, `last-good`, `inspection`, `mirror`, `comparison`.',
   from: 'What answered instead.',

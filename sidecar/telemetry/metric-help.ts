@@ -47,6 +47,7 @@ export const HELP = {
   outrider_wakes_total: 'Requests for the start of a service (sent), and those of them that failed (failed).',
   outrider_model_misses_total:
     'Calls of methods that name a model, to an upstream whose endpoints have different ones, that went to any endpoint: no endpoint claims the model (unclaimed), none that does could take the call (unavailable), or the request names none that can be read (unnamed).',
+  outrider_upstream_endpoints: 'Endpoints that are known, whether or not they take calls.',
   outrider_panics_total: 'Times fewer than half of the endpoints were eligible.',
   outrider_retry_budget_refused_total: 'Retries refused for lack of budget.',
   outrider_endpoint_priority: 'Lower goes first; from 1000 on the registry calls the endpoint critical.',

@@ -74,8 +74,8 @@ const MARKS = [
   [
     'Ejections',
     'orange',
-    'sum by (upstream, endpoint) (increase(outrider_ejections_total[1m])) > 0',
-    '{{endpoint}} of {{upstream}} ejected',
+    'sum by (upstream, endpoint, name) (increase(outrider_ejections_total[1m])) > 0',
+    '{{name}} of {{upstream}} ejected',
   ],
   [
     'Restarts of models',

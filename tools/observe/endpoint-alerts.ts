@@ -2,7 +2,9 @@ import type { Alert } from './alert.js';
 
 const CALLER = 'instance="caller:9464",job="outrider"';
 const endpoint = (metric: string, name: string) =>
-  `${metric}{${CALLER},upstream="digits",endpoint="${name}"}`;
+  `${metric}{${CALLER},upstream="digits",endpoint="10.0.0.5:9000",name="${name}"}`;
+/** Of the one above, in an alert. */
+const ENDPOINT_LABELS = { upstream: 'digits', endpoint: '10.0.0.5:9000', name: 'digits-5' };
 
 /** Endpoints as the sidecars of callers see them. */
 export const ENDPOINT_ALERTS: readonly Alert[] = [
@@ -23,6 +25,30 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
       inputs: {
         [endpoint('outrider_endpoint_eligible', 'a')]: '0x60',
         [endpoint('outrider_endpoint_eligible', 'b')]: '0x60',
+      },
+      labels: { instance: 'caller:9464', upstream: 'digits' },
+    },
+  },
+  {
+    name: 'OutriderNoEndpointKnown',
+    severity: 'critical',
+    forMinutes: 1,
+    // Where calls wait for a service that is started by them, none is as it should be.
+    expr: 'sum by (instance, upstream, cluster) (outrider_upstream_endpoints) == 0 unless on (instance, upstream) outrider_cold_start_waiting',
+    summary: '{{ $labels.upstream }}: {{ $labels.instance }} knows no endpoint of it',
+    description:
+      'For a minute {{ $labels.instance }} has known no endpoint of {{ $labels.upstream }}, up or not.',
+    means: 'Calls fail with `outrider-reason: no-endpoint`, or go to a fallback.',
+    steps: [
+      '`npx outrider check --admin ADMIN` says what Consul or DNS answers; `npx outrider status --consul` lists what is registered.',
+      'None is registered: the service is not deployed, under another name, or its sidecars cannot register.',
+      'They are registered: the token of this sidecar may not read the service (Consul leaves out what it may not show).',
+    ],
+    test: {
+      inputs: {
+        [`outrider_upstream_endpoints{${CALLER},upstream="digits"}`]: '0x60',
+        [`outrider_upstream_endpoints{${CALLER},upstream="woken"}`]: '0x60',
+        [`outrider_cold_start_waiting{${CALLER},upstream="woken"}`]: '0x60',
       },
       labels: { instance: 'caller:9464', upstream: 'digits' },
     },
@@ -55,36 +81,36 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
     name: 'OutriderEndpointEjected',
     severity: 'warning',
     forMinutes: 10,
-    expr: 'min by (upstream, endpoint) (outrider_endpoint_ejected) == 1',
-    summary: '{{ $labels.endpoint }} of {{ $labels.upstream }} stays ejected',
+    expr: 'min by (upstream, endpoint, name) (outrider_endpoint_ejected) == 1',
+    summary: '{{ $labels.name }} of {{ $labels.upstream }} stays ejected',
     description:
-      'Every caller that has {{ $labels.endpoint }} of {{ $labels.upstream }} has had it ejected or on probation for 10 minutes: it does not recover by itself.',
+      'Every caller that has {{ $labels.name }} of {{ $labels.upstream }} ({{ $labels.endpoint }}) has had it ejected or on probation for 10 minutes: it does not recover by itself.',
     means: 'The service has one replica less. Callers notice nothing while the others have room.',
     steps: [
       '`outrider_ejections_total` by `detector` says what found it out: faults in a row, success ratio, latency, outputs.',
       'Look at its model (`npx outrider status --admin ADMIN` of its own sidecar) and restart or replace it.',
     ],
     test: {
-      inputs: { [endpoint('outrider_endpoint_ejected', '10.0.0.5:9000')]: '1x60' },
-      labels: { upstream: 'digits', endpoint: '10.0.0.5:9000' },
+      inputs: { [endpoint('outrider_endpoint_ejected', 'digits-5')]: '1x60' },
+      labels: ENDPOINT_LABELS,
     },
   },
   {
     name: 'OutriderEndpointFlaps',
     severity: 'info',
     forMinutes: 0,
-    expr: 'sum by (upstream, endpoint) (increase(outrider_ejections_total[30m])) > 5',
-    summary: '{{ $labels.endpoint }} of {{ $labels.upstream }} is ejected again and again',
+    expr: 'sum by (upstream, endpoint, name) (increase(outrider_ejections_total[30m])) > 5',
+    summary: '{{ $labels.name }} of {{ $labels.upstream }} is ejected again and again',
     description: 'It was ejected {{ $value | printf "%.0f" }} times in 30 minutes, at all callers together.',
     means:
       'It passes its probation and fails again: a fault that comes and goes, or a detector that is too strict.',
     steps: ['Compare its latency and outcomes with its peers on the board "Outrider: service".'],
     test: {
       inputs: {
-        [`outrider_ejections_total{${CALLER},upstream="digits",endpoint="10.0.0.5:9000",detector="consecutive-faults"}`]:
+        [endpoint('outrider_ejections_total', 'digits-5').replace('}', ',detector="consecutive-faults"}')]:
           '0 0 1 2 3 4 5 6 7 8 9 10x60',
       },
-      labels: { upstream: 'digits', endpoint: '10.0.0.5:9000' },
+      labels: ENDPOINT_LABELS,
       value: '10',
       atMinute: 20,
     },

@@ -9,7 +9,7 @@ const TARGET_LABELS = ['instance', 'job'];
 /** What Prometheus itself records. */
 export const OF_PROMETHEUS: OtherSeries = {
   up: [],
-  ALERTS: ['alertname', 'alertstate', 'severity', 'service', 'upstream', 'endpoint', 'model'],
+  ALERTS: ['alertname', 'alertstate', 'severity', 'service', 'upstream', 'endpoint', 'name', 'model'],
 };
 
 const FUNCTIONS = new Set([

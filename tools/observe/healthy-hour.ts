@@ -2,7 +2,7 @@ import type { Inputs } from './alert.js';
 
 const CALLER = 'instance="caller:9464",job="outrider"';
 const REPLICAS = ['digits-1', 'digits-2', 'digits-3'] as const;
-const endpoint = (name: string) => `${CALLER},upstream="digits",endpoint="${name}"`;
+const endpoint = (name: string) => `${CALLER},upstream="digits",endpoint="${name}",name="${name}"`;
 const call = `direction="outbound",service="digits",method="m"`;
 /** Values of an hour, one a minute. */
 const of = (value: number): string => `${value}x60`;
@@ -25,6 +25,8 @@ export const HEALTHY_HOUR: Inputs = {
   [`outrider_endpoint_eligible{${endpoint('a')}}`]: '1x20 0x3 1x40',
   [`outrider_endpoint_eligible{${endpoint('b')}}`]: of(1),
   [`outrider_endpoint_eligible{${endpoint('c')}}`]: of(1),
+  [`outrider_upstream_endpoints{${CALLER},upstream="digits"}`]: of(3),
+  [`outrider_upstream_endpoints{${CALLER},upstream="new"}`]: '0x1 1x60',
   [`outrider_endpoint_ejected{${endpoint('a')}}`]: '0x20 1x3 0x40',
   [`outrider_ejections_total{${endpoint('a')},detector="consecutive-faults"}`]: '0x20 1x40',
   [`outrider_outputs_inspected_total{${CALLER},upstream="digits",result="inOrder"}`]: '0+10x60',

@@ -69,7 +69,7 @@ export const SERVICE_BOARD: Board = {
           kind: 'state-timeline',
           width: 24,
           about: 'Whether an endpoint takes calls, at the caller that is worst off.',
-          targets: [[`min by (endpoint) (outrider_endpoint_eligible{${UPSTREAM}})`, '{{endpoint}}']],
+          targets: [[`min by (endpoint, name) (outrider_endpoint_eligible{${UPSTREAM}})`, '{{name}}']],
           colours: [
             [null, 'red'],
             [1, 'green'],
@@ -83,8 +83,8 @@ export const SERVICE_BOARD: Board = {
           about: 'Even lines: the load is spread evenly.',
           targets: [
             [
-              `sum by (endpoint) (rate(outrider_attempts_total{${UPSTREAM}}[$__rate_interval]))`,
-              '{{endpoint}}',
+              `sum by (endpoint, name) (rate(outrider_attempts_total{${UPSTREAM}}[$__rate_interval]))`,
+              '{{name}}',
             ],
           ],
         },
@@ -95,8 +95,8 @@ export const SERVICE_BOARD: Board = {
           about: 'Faults, refusals and overload, by endpoint.',
           targets: [
             [
-              `sum by (endpoint, outcome) (rate(outrider_attempt_outcomes_total{${UPSTREAM},outcome=~"fault|refusal|overload"}[$__rate_interval]))`,
-              '{{endpoint}} {{outcome}}',
+              `sum by (endpoint, name, outcome) (rate(outrider_attempt_outcomes_total{${UPSTREAM},outcome=~"fault|refusal|overload"}[$__rate_interval]))`,
+              '{{name}} {{outcome}}',
             ],
           ],
         },
@@ -105,14 +105,14 @@ export const SERVICE_BOARD: Board = {
           kind: 'timeseries',
           unit: 's',
           about: 'Peak-sensitive average of unary calls; one line above the others is a slow replica.',
-          targets: [[`max by (endpoint) (outrider_endpoint_ewma_seconds{${UPSTREAM}})`, '{{endpoint}}']],
+          targets: [[`max by (endpoint, name) (outrider_endpoint_ewma_seconds{${UPSTREAM}})`, '{{name}}']],
         },
         {
           title: 'Reported load',
           kind: 'timeseries',
           unit: 'percentunit',
           about: 'Calls that an endpoint has, over those it runs at once.',
-          targets: [[`max by (endpoint) (outrider_endpoint_reported_load{${UPSTREAM}})`, '{{endpoint}}']],
+          targets: [[`max by (endpoint, name) (outrider_endpoint_reported_load{${UPSTREAM}})`, '{{name}}']],
         },
         {
           title: 'Ejections',
@@ -121,8 +121,8 @@ export const SERVICE_BOARD: Board = {
           about: 'Enforced, by detector.',
           targets: [
             [
-              `sum by (endpoint, detector) (rate(outrider_ejections_total{${UPSTREAM}}[$__rate_interval]))`,
-              '{{endpoint}} {{detector}}',
+              `sum by (endpoint, name, detector) (rate(outrider_ejections_total{${UPSTREAM}}[$__rate_interval]))`,
+              '{{name}} {{detector}}',
             ],
           ],
         },

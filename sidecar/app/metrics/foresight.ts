@@ -10,9 +10,10 @@ export function foresightMetrics(
   labelsOf: (cluster: Cluster) => Record<string, string>,
 ): Metric[] {
   const suspicions = clusters.flatMap((cluster) =>
-    cluster.endpoints.flatMap(({ label, foresight }) => {
+    cluster.endpoints.flatMap(({ label, id, foresight }) => {
       if (foresight === null) return [];
-      return [{ labels: { ...labelsOf(cluster), endpoint: label }, value: foresight.suspicion.value }];
+      const labels = { ...labelsOf(cluster), endpoint: label, name: id };
+      return [{ labels, value: foresight.suspicion.value }];
     }),
   );
   const watched = clusters.flatMap((cluster) => {

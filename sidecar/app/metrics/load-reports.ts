@@ -17,10 +17,11 @@ function reportsOfEndpoints(outbounds: readonly Outbound[]): Metric[] {
   const perUpstream = metricsOver(outbounds, ({ name }) => ({ upstream: name }));
   const clusters = outbounds.flatMap((outbound) => outbound.clusters);
   const loads = clusters.flatMap(({ name, clusterName, context, endpoints }) =>
-    endpoints.flatMap(({ label, inFlight, reported }) => {
+    endpoints.flatMap(({ label, id, inFlight, reported }) => {
       const value = reported?.utilizationAt(inFlight, context.clock.now());
       const cluster = clusterName === '' ? {} : { cluster: clusterName };
-      return value === undefined ? [] : [{ labels: { upstream: name, ...cluster, endpoint: label }, value }];
+      const labels = { upstream: name, ...cluster, endpoint: label, name: id };
+      return value === undefined ? [] : [{ labels, value }];
     }),
   );
   return [

@@ -99,6 +99,8 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
   const perEndpoint = metricsOver(rows, ({ cluster, endpoint }) => ({
     ...clusterLabels(cluster),
     endpoint: endpoint.label,
+    // Beside the address: two machines may have instances of one name.
+    name: endpoint.id,
   }));
   const outcomes = perEndpoint.by('outcome', OUTCOME_NAMES, ({ endpoint }, _, i) => endpoint.outcomes[i]!);
   const ejections = perEndpoint.by(
@@ -148,6 +150,8 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     metric('outrider_ejections_not_enforced_total', notEnforced),
     metric('outrider_outputs_inspected_total', inspected),
     metric('outrider_model_misses_total', misses),
+    // There are no series of endpoints where there is none: their absence alone could not be told from that of a sidecar.
+    perCluster.metric('outrider_upstream_endpoints', ({ endpoints }) => endpoints.length),
     perCluster.metric('outrider_panics_total', ({ panics }) => panics),
     perCluster.metric('outrider_retry_budget_refused_total', ({ budget }) => budget.refused),
     perEndpoint.metric('outrider_endpoint_priority', ({ endpoint }) => endpoint.priority),

@@ -130,8 +130,8 @@ describe('Scenario: failover', () => {
     const families = metricsIn(mesh.stack, { outbounds: [mesh.out.outbound] });
     const samples = (name: string) => families.find((each) => each.name === name)?.samples;
     assert.deepEqual(samples('outrider_endpoint_priority'), [
-      { labels: { upstream: 'digits', endpoint: 'a:1' }, value: 0 },
-      { labels: { upstream: 'digits', endpoint: 'b:1' }, value: 1 },
+      { labels: { upstream: 'digits', endpoint: 'a:1', name: 'a' }, value: 0 },
+      { labels: { upstream: 'digits', endpoint: 'b:1', name: 'b' }, value: 1 },
     ]);
     const none = { labels: { upstream: 'digits' }, value: 0 };
     assert.deepEqual(samples('outrider_calls_waiting_for_discovery'), [none]);
