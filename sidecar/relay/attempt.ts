@@ -21,6 +21,8 @@ export interface Target {
   readonly pool: Pool;
   /** For logs and messages; absent: there is one target only. */
   readonly label?: string;
+  /** The name of its instance, where it has one. */
+  readonly id?: string;
 }
 
 /** The call, as far as an attempt needs it. */

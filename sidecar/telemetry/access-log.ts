@@ -75,8 +75,11 @@ function attemptsOf(call: EndedCall, nowMs: number): LogFields {
 
 /** `atMs`: after the call's arrival; what it waited for before, a line or a pause, lies between. */
 function attemptOf(attempt: EndedAttempt, { startMs, plan }: EndedCall, nowMs: number): LogFields {
+  const { label = 'local', id } = attempt.target;
   return {
-    endpoint: attempt.target.label ?? 'local',
+    endpoint: label,
+    // Where the file or the registry names none, it is the address.
+    name: id === label ? undefined : id,
     ended: endedName(attempt),
     status: attempt.status < 0 ? undefined : statusName(attempt.status),
     reason: plan.stripsResponse ? undefined : peerReason(attempt),

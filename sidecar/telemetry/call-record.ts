@@ -34,7 +34,8 @@ export interface EndedCall {
 
 /** An attempt as the access log and traces read it. */
 export interface EndedAttempt {
-  readonly target: { readonly label?: string };
+  /** Its address, and the name of its instance; without either: the local model. */
+  readonly target: { readonly label?: string; readonly id?: string };
   /** 16 hexadecimal digits; empty: none has been needed. */
   spanId: string;
   /** It was begun beside another one. */

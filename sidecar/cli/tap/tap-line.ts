@@ -21,7 +21,9 @@ export interface TappedCall {
 
 /** One attempt of it; `atMs` is when it began, after the call. */
 interface TappedAttempt {
+  /** Its address, and the name of its instance where it has one. */
   readonly endpoint: string;
+  readonly name?: string;
   readonly ended: string;
   readonly status?: string;
   readonly reason?: string;
@@ -66,9 +68,15 @@ function attemptsText(attempts: readonly TappedAttempt[]): string[] {
   const [first] = attempts;
   if (first === undefined) return ['no attempt'];
   if (attempts.length === 1 && first.status === 'OK')
-    return [first.endpoint === 'local' ? '' : first.endpoint].filter(Boolean);
-  return attempts.map(({ endpoint, ended, status = ended, reason, atMs, ms }) => {
+    return [first.endpoint === 'local' ? '' : placeOf(first)].filter(Boolean);
+  return attempts.map((attempt) => {
+    const { ended, status = ended, reason, atMs, ms } = attempt;
     const how = reason === undefined ? status : `${status}, ${reason}`;
-    return `[${endpoint} ${how}, ${ms} ms from ${atMs}]`;
+    return `[${placeOf(attempt)} ${how}, ${ms} ms from ${atMs}]`;
   });
+}
+
+/** By the name that `outrider status` shows. */
+function placeOf({ name, endpoint }: TappedAttempt): string {
+  return name ?? endpoint;
 }

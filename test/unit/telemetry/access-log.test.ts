@@ -64,7 +64,7 @@ describe('the access log', () => {
         ...{ log: 'access', instance: 'app-1', direction: 'outbound', upstream: 'digits', method: PATH },
         ...{ caller: 'app', status: 'OK', ms: 25, requestBytes: MESSAGE.length, responseBytes: 6 },
         ...{ deadlineLeftMs: 1_975, trace: TRACE },
-        attempts: [{ endpoint: 'a:1', ended: 'trailers', status: 'OK', atMs: 0, ms: 25 }],
+        attempts: [{ endpoint: 'a:1', name: 'a', ended: 'trailers', status: 'OK', atMs: 0, ms: 25 }],
       });
     });
 
@@ -77,8 +77,8 @@ describe('the access log', () => {
       stack.settle(last('b').reply());
       const why = { status: 'UNAVAILABLE', reason: 'model-unavailable' };
       assert.deepEqual(only().attempts, [
-        { endpoint: 'a:1', ended: 'trailers', ...why, atMs: 0, ms: 10 },
-        { endpoint: 'b:1', ended: 'trailers', status: 'OK', atMs: 10, ms: 5 },
+        { endpoint: 'a:1', name: 'a', ended: 'trailers', ...why, atMs: 0, ms: 10 },
+        { endpoint: 'b:1', name: 'b', ended: 'trailers', status: 'OK', atMs: 10, ms: 5 },
       ]);
     });
 

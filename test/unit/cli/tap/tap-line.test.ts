@@ -45,6 +45,16 @@ describe('a line of outrider tap', () => {
     );
   });
 
+  it('names endpoints as outrider status does, where they have a name', () => {
+    const attempt = { name: 'digits-2', endpoint: 'a:1', ended: 'trailers', status: 'OK', atMs: 0, ms: 3 };
+    assert.match(line({ attempts: [attempt] }), / {2}digits-2$/);
+    const failed = { ...attempt, status: 'UNAVAILABLE' };
+    assert.match(
+      line({ attempts: [failed, attempt] }),
+      /\[digits-2 UNAVAILABLE, 3 ms from 0\] {2}\[digits-2 OK/,
+    );
+  });
+
   it('says that an answer came from a fallback, and that a call is a copy', () => {
     assert.match(line({ degraded: 'last-good', mirrored: true }), /OK \(from last-good, a copy\)/);
   });
