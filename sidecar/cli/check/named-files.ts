@@ -43,6 +43,7 @@ function tokenFinding(file: string): Finding {
 function writableFinding(of: string, path: string, directory: string): Finding {
   const place = existsSync(path) ? path : directory;
   try {
+    if (place === directory && !statSync(place).isDirectory()) throw new Error(`${place} is no directory`);
     accessSync(place, constants.W_OK);
     return ok('log', `the ${of} ${path} can be written`);
   } catch (error) {
