@@ -46,6 +46,9 @@ ${cases.join('\n')}
   else
     COMPREPLY=($(compgen -W "$words" -- "$current"))
   fi
+  # A value follows at once; bash 3.2 has no compopt.
+  [[ \${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+  return 0
 }
 complete -o filenames -F _outrider outrider
 `;
