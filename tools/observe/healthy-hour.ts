@@ -67,5 +67,7 @@ function replica(name: string): Inputs {
     [`outrider_defects_total{${target}}`]: of(0),
     [`outrider_access_log_dropped_total{${target}}`]: of(0),
     [`outrider_audit_missed_total{${target}}`]: of(0),
+    [`outrider_spans_dropped_total{${target},reason="unreachable"}`]: '0x20 90x40',
+    [`outrider_spans_dropped_total{${target},reason="error-limit"}`]: '0+60x60',
   };
 }

@@ -182,4 +182,24 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     steps: ['The disk of `access_log.path` and `audit.path`.'],
     test: { inputs: { [`outrider_access_log_dropped_total{${SIDECAR}}`]: '0 0 0 0 9x60' }, labels: LABELS },
   },
+  {
+    name: 'OutriderSpansDropped',
+    severity: 'warning',
+    forMinutes: 5,
+    // Failed calls over `errors_per_second` are left out on purpose.
+    expr: 'sum by (instance, reason) (rate(outrider_spans_dropped_total{reason!="error-limit"}[5m])) > 0',
+    summary: '{{ $labels.instance }}: spans of traces are dropped ({{ $labels.reason }})',
+    description:
+      'For 5 minutes it has dropped {{ $value | humanize }} spans a second. No call waits for them.',
+    means: 'Traces of that time are missing or have gaps.',
+    steps: [
+      '`unreachable`: the collector of `traces.endpoint` is away; `full`: it is slower than the spans come; `refused`: its log says why.',
+      '`full` with a healthy collector: a smaller `traces.sample`.',
+    ],
+    test: {
+      inputs: { [`outrider_spans_dropped_total{${SIDECAR},reason="unreachable"}`]: '0+120x60' },
+      labels: { instance: 'digits-1:9464', reason: 'unreachable' },
+      value: '2',
+    },
+  },
 ];
