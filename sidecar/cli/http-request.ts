@@ -1,8 +1,11 @@
 import { type Agent, request } from 'node:http';
+import { present } from '../config/present.js';
 
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
+  /** The header `Date`: the clock of the server, to the second; absent: it sent none. */
+  readonly date?: string;
 }
 
 export interface HttpRequest {
@@ -36,7 +39,8 @@ export function httpRequest(asked: HttpRequest): Promise<HttpAnswer> {
       });
       response.on('end', () => {
         clearTimeout(timer);
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString() });
+        const { statusCode: status = 0, headers } = response;
+        resolve({ status, body: Buffer.concat(parts).toString(), ...present('date', headers.date) });
       });
     });
     const timer = setTimeout(() => sent.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);

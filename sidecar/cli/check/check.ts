@@ -9,10 +9,10 @@ import type { SidecarStatus } from '../status/sidecar-table.js';
 import { adminTargets, fetchAll, sidecarsOf, type Target } from '../status/status.js';
 import { paletteFor } from '../terminal.js';
 import { runningMeshes } from '../up/run-directory.js';
+import { checkAsked } from './asked-sidecars.js';
 import { catalogSubject } from './catalog-subject.js';
 import { checkCertificates } from './certificates.js';
 import { checkConsul } from './consul.js';
-import { checkDrills } from './drills.js';
 import { checkCollector, checkFileIntentions, checkName, checkReach } from './endpoints.js';
 import type { Finding } from './finding.js';
 import { checkDescriptors } from './machine.js';
@@ -87,7 +87,7 @@ export async function findAll(options: CheckOptions, world: CheckWorld): Promise
     ...(await Promise.all(subjects.map((subject) => checkFile(subject, world)))).flat(),
     ...(await consulFindings({ ...options, ...present('consul', consul ?? agentOf(seen)) }, subjects, world)),
     ...checkRunning(seen, world.version),
-    ...(await checkDrills(targets)),
+    ...(await checkAsked(targets, world.wallNow)),
   ];
 }
 

@@ -233,6 +233,14 @@ outbound:
     );
   });
 
+  it('compares the clocks of sidecars with that of this machine', async () => {
+    const options = { mesh: [], admin: [await adminOf(new FakeView())], json: false };
+    const world = { ...WORLD, wallNow: () => Date.now() + 300_000 };
+    const [one, ...more] = bad(await findAll(options, world));
+    assert.deepEqual([one?.level, one?.area, more], ['failed', 'clock', []]);
+    assert.match(one!.what, /^the clock of 127\.0\.0\.1:\d+ is (299|30\d) s behind ours$/);
+  });
+
   it('stops at an agent that does not answer, and says so once', async () => {
     const gone = `http://127.0.0.1:${await freePort()}`;
     const found = bad(await findAll({ mesh: [], admin: [], consul: gone, json: false }, WORLD));
