@@ -58,6 +58,9 @@ describe('the package', function () {
       'mesh-config/demo.yaml',
       'README.md',
       'docs/OBSERVE.md',
+      'docs/first-mesh.svg',
+      'SECURITY.md',
+      'services/examples/sklearn/train.py',
       'LICENSE',
     ])
       assert.ok(paths.includes(needed), needed);

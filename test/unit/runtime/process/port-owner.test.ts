@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { inodesIn, portOwner } from '../../../../sidecar/runtime/process/port-owner.js';
+import { listenersIn, portOwner, userName } from '../../../../sidecar/runtime/process/port-owner.js';
 
 describe('the holder of a port', () => {
   it('is read from the table of the kernel: those that listen, on that port only', () => {
@@ -8,9 +8,16 @@ describe('the holder of a port', () => {
    0: 0100007F:2260 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1 0 100 0 0 10 0
    1: 0100007F:2261 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4243 1 0 100 0 0 10 0
    2: 0100007F:2260 0100007F:D431 01 00000000:00000000 00:00000000 00000000  1000        0 4244 1 0 20 4 30 10 -1`;
-    assert.deepEqual(inodesIn(table, 0x2260), ['4242']);
-    assert.deepEqual(inodesIn(table, 0x226), []);
-    assert.deepEqual(inodesIn('', 1), []);
+    assert.deepEqual(listenersIn(table, 0x2260), [{ inode: '4242', user: '1000' }]);
+    assert.deepEqual(listenersIn(table, 0x226), []);
+    assert.deepEqual(listenersIn('', 1), []);
+  });
+
+  it('is known by its user where it cannot be inspected', () => {
+    const passwd = 'root:x:0:0:root:/root:/bin/sh\nconsul:x:1000:100::/:/bin/false\n';
+    assert.equal(userName('1000', passwd), 'consul');
+    assert.equal(userName('100', passwd), '100');
+    assert.equal(userName('0', ''), '0');
   });
 
   it('is a process with its command, and nothing once the port is free', async function () {
