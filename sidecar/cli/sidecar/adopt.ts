@@ -104,7 +104,7 @@ class WaitingRoom {
   private async listen(name: string, address: Address): Promise<AdminServer | undefined> {
     const notReady = (): string[] => [`registration: ${this.adoption.problem ?? 'it has not been read yet'}`];
     try {
-      const sockets = this.borrowed(name, address);
+      const sockets = this.borrowed(name);
       return await startObserve(
         address,
         { notReady, metrics: () => [] },
@@ -117,11 +117,9 @@ class WaitingRoom {
     }
   }
 
-  /** The socket of a service manager (systemd's `.socket` units) is used and given back. @throws Error where it cannot be. */
-  private borrowed(name: string, address: Address): Pick<ListenSockets, 'listen' | 'close'> {
+  /** The socket of a service manager (systemd's `.socket` units) is used and given back. */
+  private borrowed(name: string): Pick<ListenSockets, 'listen' | 'close'> {
     const { sockets } = this;
-    if (sockets.isGiven(name) && (address.kind === 'unix' || sockets.isGivenPath(name)))
-      throw new Error('the Unix socket of a service manager is not used before the registration is known');
     return {
       listen: (...args) => sockets.listen(...args),
       close: (server) => {

@@ -1,6 +1,5 @@
-import { closeSync, linkSync, readFileSync, readlinkSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { isIP, type Server } from 'node:net';
-import { attempt } from '../attempt.js';
 
 /** Where a socket listens. */
 export type SocketAddress =
@@ -26,10 +25,19 @@ interface Inherited {
   readonly handle?: ListenHandle;
 }
 
-/** Node's own object for a listening socket; `server.listen(handle)` takes it. */
+/** Node's own object for a listening socket. */
 interface ListenHandle {
   readonly fd?: number;
   close(): void;
+}
+
+/**
+ * What a server of Node has for such an object. Neither field is documented: `server.listen(handle)` takes TCP only, and calls
+ * `_listen2` itself, whose name Node keeps because programs call it.
+ */
+interface HandleServer {
+  _handle: ListenHandle | null;
+  _listen2?(address: null, port: -1, family: -1, backlog: number): void;
 }
 
 /** A socket of this process that listens, or will. */
@@ -188,25 +196,14 @@ export class ListenSockets {
     this.keepsPaths = true;
   }
 
-  /** Whether a service manager made the socket of that name, and no server has it yet. */
-  isGiven(name: string): boolean {
-    return this.inherited.get(name)?.isGiven === true;
-  }
-
-  /** Whether that is a Unix socket, whatever the configured address is. False where the system does not say. */
-  isGivenPath(name: string): boolean {
-    const inherited = this.inherited.get(name);
-    return inherited?.isGiven === true && isUnixSocket(inherited.fd);
-  }
-
   /**
-   * Takes the TCP socket that a service manager gave from `server`, for the next `listen` of that name. It stays open meanwhile:
-   * `server` answers what still comes, though it counts as closed. A Unix socket cannot pass from one server of Node to another.
+   * Takes the socket that a service manager gave from `server`, for the next `listen` of that name. It stays open meanwhile: `server`
+   * answers what still comes, though it counts as closed. A server that has none of these keeps its socket.
    */
   giveBack(name: string, server: Server): void {
     const mine = this.open.get(name);
-    if (mine?.server !== server || !mine.isGiven || typeof server.address() !== 'object') return;
-    const holder = server as unknown as { _handle: ListenHandle | null };
+    if (mine?.server !== server || !mine.isGiven) return;
+    const holder = server as unknown as HandleServer;
     const handle = holder._handle;
     if (handle === null) return;
     holder._handle = null;
@@ -272,15 +269,6 @@ function activated(env: Environment, pid: number): Handed['sockets'] {
   return sockets;
 }
 
-/** By what Linux says of open descriptors (proc_pid_fd(5), unix(7)). */
-function isUnixSocket(fd: number): boolean {
-  const inode = attempt(() => /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1], undefined);
-  if (inode === undefined) return false;
-  return attempt(() => readFileSync('/proc/self/net/unix', 'utf8'), '')
-    .split('\n')
-    .some((line) => line.split(/ +/)[6] === inode);
-}
-
 function listenOn(server: Server, inherited: Inherited | undefined, begun: Open): Promise<SocketAddress> {
   const { at } = begun;
   return new Promise((resolve, reject) => {
@@ -292,11 +280,19 @@ function listenOn(server: Server, inherited: Inherited | undefined, begun: Open)
         begun.at = { kind: 'tcp', host: bound.address, port: bound.port };
       resolve(begun.at);
     };
-    if (inherited?.handle !== undefined) server.listen(inherited.handle, BACKLOG, listening);
+    if (inherited?.handle !== undefined) listenOnHandle(server, inherited.handle, listening);
     else if (inherited !== undefined) server.listen({ fd: inherited.fd }, BACKLOG, listening);
     else if (at.kind === 'unix') server.listen({ path: at.path }, listening);
     else server.listen({ host: at.host, port: at.port, backlog: BACKLOG }, listening);
   });
+}
+
+/** `server` accepts on a socket that another server of this process has accepted on, TCP or Unix. */
+function listenOnHandle(server: Server, handle: ListenHandle, listening: () => void): void {
+  const holder = server as unknown as HandleServer;
+  server.once('listening', listening);
+  holder._handle = handle;
+  holder._listen2!(null, -1, -1, BACKLOG);
 }
 
 /**

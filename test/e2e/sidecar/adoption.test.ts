@@ -1,7 +1,9 @@
 /** Sidecars of registrations that something else has made, with a real Consul: `sidecar_service`, as Nomad writes it too. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { renameSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { Load } from '../../drills/faults/load.js';
 import { Model } from '../../drills/faults/model.js';
@@ -147,34 +149,42 @@ describe('An adopted registration', function () {
     assert.deepEqual([(await alive()).Status, (await alive()).Output], ['critical', 'draining']);
   });
 
-  /** Starts a sidecar whose admin socket is made by something else at `port`, as systemd's `.socket` units do it. */
-  async function startWithSocket(name: string, port: number, file: SidecarFile): Promise<SidecarProcess> {
-    const given = createServer();
-    await once(given.listen(port, '127.0.0.1'), 'listening');
-    const { fd } = (given as unknown as { readonly _handle: { readonly fd: number } })._handle;
-    return SidecarProcess.start(await bench.write(name, file), {
-      name,
+  /** Starts a sidecar whose sockets `admin` and `observe` are made by something else, as systemd's `.socket` units do it. */
+  async function startWithSockets(
+    places: readonly [number, string],
+    file: SidecarFile,
+  ): Promise<SidecarProcess> {
+    const [admin, observe] = [createServer(), createServer()];
+    await once(admin.listen(places[0], '127.0.0.1'), 'listening');
+    await once(observe.listen(`${places[1]}.made`), 'listening');
+    renameSync(`${places[1]}.made`, places[1]); // Node removes the path that it made when it closes it
+    const fdOf = (server: unknown) => (server as { readonly _handle: { readonly fd: number } })._handle.fd;
+    return SidecarProcess.start(await bench.write('late', file), {
+      name: 'late',
       before: ['sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh'],
-      env: { LISTEN_FDS: '1', LISTEN_FDNAMES: 'admin' },
-      inherits: [fd],
+      env: { LISTEN_FDS: '2', LISTEN_FDNAMES: 'admin:observe' },
+      inherits: [fdOf(admin), fdOf(observe)],
       onStart: (each) => {
         bench.processes.push(each);
-        given.close();
+        admin.close();
+        observe.close();
       },
     });
   }
 
-  it('is waited for while the agent is away, and served when it is back, at the socket of a service manager too', async () => {
+  it('is waited for while the agent is away, and served when it is back, at the sockets of a service manager too', async () => {
     await web.stop(20_000);
     await consul.kill();
-    const admin = await freePort();
-    // The port of the file is another one: what answers at `admin` has the socket.
-    const started = startWithSocket('late', admin, adopting('w1'));
+    const port = await freePort();
+    const path = join(bench.directory, 'observe.sock');
+    // The addresses of the file are others: what answers at these has the sockets.
+    const started = startWithSockets([port, path], { ...adopting('w1'), observe: '127.0.0.1:0' });
     let ended: Error | undefined;
     started.catch((error: Error) => {
       ended = error;
     });
-    const page = (where: string) => httpAsk({ kind: 'tcp', host: '127.0.0.1', port: admin }, { path: where });
+    const page = (where: string) => httpAsk({ kind: 'tcp', host: '127.0.0.1', port }, { path: where });
+    const observed = (where: string) => httpAsk({ kind: 'unix', path }, { path: where });
     await until(
       'it says what it waits for',
       async () => ended !== undefined || (await page('/ready').catch(() => null))?.status === 503,
@@ -182,13 +192,15 @@ describe('An adopted registration', function () {
       throw new Error(`${error.message}:\n${bench.output('late')}`);
     });
     assert.equal(ended, undefined);
-    assert.match((await page('/ready')).text, /^registration: consul.adopt: .*ECONNREFUSED/);
+    for (const ask of [page, observed])
+      assert.match((await ask('/ready')).text, /^registration: consul.adopt: .*ECONNREFUSED/);
     assert.equal((await page('/live')).status, 200);
     await consul.restart({ state: 'empty' });
     await registerDigits(ports.peers);
     await registerWeb([{ DestinationName: 'digits', LocalBindPort: ports.digits }]);
     web = await started;
     assert.equal((await page('/live')).status, 200);
+    assert.match((await observed('/metrics')).text, /^outrider_build_info/m);
     digits = await bench.start('digits', { ...adopting('d1'), inbound: {} });
     await Promise.all([digits.ready(), web.ready()]);
     await assertCallsSucceed(ports.digits);
