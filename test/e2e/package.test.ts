@@ -18,10 +18,10 @@ import {
   run,
 } from '../kit/process/packed-package.js';
 
-/** What a folder takes on the disk, without packages below it, which are counted by themselves. */
-function diskKilobytes(folder: string): number {
+/** Bytes that a folder takes on the disk, in whole blocks, without packages below it, which are counted by themselves. */
+function diskBytes(folder: string): number {
   const said = execFileSync('du', ['-sk', '--exclude=node_modules', folder], { encoding: 'utf8' });
-  return Number(said.split('\t')[0]);
+  return Number(said.split('\t')[0]) * 1_024;
 }
 
 describe('the package', function () {
@@ -71,9 +71,10 @@ describe('the package', function () {
     const lock = readPackage(packageRoot, 'package-lock.json') as Lock;
     const needed = lockClosure(lock, Object.keys(readPackage(installed).dependencies));
     const all = [installed, ...needed.map((each) => path.join(packageRoot, each))];
-    const kilobytes = all.map((each) => diskKilobytes(each)).reduce((sum, each) => sum + each, 0);
-    this.test!.title += ` (${(kilobytes / 1000).toFixed(1)} MB)`;
-    assert.ok(kilobytes < 25_000, `${kilobytes} kB`);
+    const bytes = all.map((each) => diskBytes(each)).reduce((sum, each) => sum + each, 0);
+    this.test!.title += ` (${(bytes / 1e6).toFixed(1)} MB)`;
+    // npm adds a file of its own, and may find dependencies larger than those of the lock file: 1 MB is left for them.
+    assert.ok(bytes < 24_000_000, `${bytes} bytes`);
   });
 
   it('depends on no inference runtime, which the other package brings', async () => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { oneLanguage } from '../one-language.js';
+import { SQUEEZE } from './squeeze.js';
 
 /** The one module outside the bundle that imports zod, 8 MB of which some 200 kB are used. */
 const WITH_ZOD = 'dist/services/model-server/models/card.js';
@@ -29,6 +30,7 @@ export async function inlineZod(folder: string): Promise<void> {
     format: 'esm',
     target: 'node20',
     legalComments: 'inline',
+    ...SQUEEZE,
     logLevel: 'warning',
     plugins: [oneLanguage, besideOnly],
   });
