@@ -1,15 +1,17 @@
 /**
- * The Helm chart by `helm` itself: its objects are those of Kustomize. Skipped, said loudly, where a program is missing; .ci/nightly
- * builds both, which takes minutes.
+ * The Helm chart by `helm` itself: its objects are those of Kustomize; and these, with what `outrider inject` writes, by the schemas of
+ * Kubernetes. Skipped, said loudly, where a program is missing; .ci/nightly builds them, which takes minutes.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
+import { injectYaml } from '../../sidecar/cli/deploy/inject-yaml.js';
 import { loadSidecarFile } from '../../sidecar/config/file/load.js';
 import { scratchForEach } from '../kit/mocha/scratch.js';
 import { REPOSITORY } from '../kit/process/outrider.js';
+import { toolOrSkip } from '../kit/process/tools.js';
 
 const DEPLOY = path.join(REPOSITORY, 'mesh-config/deploy');
 
@@ -72,6 +74,56 @@ describe('the Helm chart', function () {
     const { outbound } = fileOf(web) as { outbound: { upstreams: Record<string, { dns: object }> } };
     assert.deepEqual(outbound.upstreams['speech']!.dns, { name: 'speech', port: 9443 });
     assert.equal(rendered('--set', 'caller.enabled=false').has('Job ask'), false);
+  });
+});
+
+describe('the Kubernetes objects', function () {
+  this.timeout(330_000);
+  const scratch = scratchForEach();
+  let python: string;
+  before(async function () {
+    python = await toolOrSkip(this, 'kubernetes');
+  });
+  /** Of 1.31, where a sidecar may be an init container that stays; strict: a field that there is none of is an error. */
+  const judged = (text: string) => {
+    const file = path.join(scratch.path, 'objects.yaml');
+    writeFileSync(file, text);
+    const args = ['-m', 'kubernetes_validate', '--strict', '-k', '1.31', file];
+    const { status, stdout, stderr } = spawnSync(python, args, { encoding: 'utf8', timeout: 60_000 });
+    const said = stdout + stderr;
+    return {
+      status,
+      said,
+      unknown: [...said.matchAll(/find schema for kind (\w+)/g)].map(([, kind]) => kind),
+    };
+  };
+
+  it('are valid with native sidecars and on Consul, which needs nothing of cert-manager', function () {
+    const kustomize = programOrSkip(this, 'kustomize');
+    for (const [overlay, unknown] of [
+      ['native', ['Certificate', 'Issuer', 'Issuer']],
+      ['consul', []],
+    ] as const) {
+      const built = outputOf(kustomize, ['build', path.join(DEPLOY, 'kubernetes', overlay)]);
+      const found = judged(built);
+      assert.deepEqual([found.status, found.unknown.sort()], [0, unknown], found.said);
+      for (const kind of ['statefulset', 'job', 'networkpolicy'])
+        assert.match(found.said, new RegExp(`passed for resource ${kind}/`));
+      assert.equal(/cert-manager|outrider-identity/.test(built), overlay === 'native');
+      const wrong = judged(built.replace('startupProbe:', 'startUpProbe:'));
+      assert.equal(wrong.status, 1, wrong.said);
+    }
+  });
+
+  it('are valid as `outrider inject` writes them', () => {
+    const bare = ['digits', 'ask'].map((name) => path.join(DEPLOY, `kubernetes/base/${name}.yaml`));
+    for (const as of ['native', 'container'] as const)
+      for (const file of bare) {
+        const { text, problems } = injectYaml(readFileSync(file, 'utf8'), { as, image: 'outrider:1' });
+        assert.deepEqual(problems, []);
+        const found = judged(text);
+        assert.deepEqual([found.status, found.unknown], [0, []], found.said);
+      }
   });
 });
 

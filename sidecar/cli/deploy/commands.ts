@@ -16,7 +16,7 @@ export function addDeployCommands(program: Command, done: (exitCode: number) => 
   program
     .command('inject')
     .description(
-      'add the sidecar to the Deployments and the like of a Kubernetes file; writes to standard output',
+      'add the sidecar to the Deployments, Pods and the like of a Kubernetes file; writes to standard output',
     )
     .argument('<FILE>', 'YAML of Kubernetes; - is standard input')
     .addOption(

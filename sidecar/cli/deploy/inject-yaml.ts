@@ -7,6 +7,7 @@ const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
   DaemonSet: ['spec', 'template'],
   Deployment: ['spec', 'template'],
   Job: ['spec', 'template'],
+  Pod: [],
   ReplicaSet: ['spec', 'template'],
   StatefulSet: ['spec', 'template'],
 };
@@ -27,6 +28,9 @@ export interface InjectOptions extends Omit<SidecarParts, 'config'> {
   readonly config?: string | undefined;
 }
 
+/** A place in a document: keys, and positions in lists. */
+type Path = readonly (string | number)[];
+
 /** What became of a file. */
 export interface Injected {
   readonly text: string;
@@ -37,9 +41,9 @@ export interface Injected {
 }
 
 /**
- * Adds the sidecar to the pods of each Deployment, StatefulSet, DaemonSet, ReplicaSet, Job and
- * CronJob in `source`. Other objects, comments and pods that have it already stay as they are, so
- * that a second run changes nothing.
+ * Adds the sidecar to each Pod, and to the pods of each Deployment, StatefulSet, DaemonSet, ReplicaSet, Job and
+ * CronJob in `source`, also in a List as `kubectl get -o yaml` prints it. Other objects, comments and pods that have it already
+ * stay as they are, so that a second run changes nothing.
  */
 export function injectYaml(source: string, options: InjectOptions): Injected {
   const notes: string[] = [];
@@ -57,11 +61,13 @@ export function injectYaml(source: string, options: InjectOptions): Injected {
       continue;
     }
     if (document.contents === null) continue;
-    const outcome = injectDocument(document, options, complain);
-    if (outcome === undefined) continue;
-    notes.push(outcome.note);
-    if (outcome.has !== 'none') sidecars++;
-    if (outcome.has === 'added') changed++;
+    for (const object of objectsIn(document)) {
+      const outcome = injectObject(document, object, { ...options, complain });
+      if (outcome === undefined) continue;
+      notes.push(outcome.note);
+      if (outcome.has !== 'none') sidecars++;
+      if (outcome.has === 'added') changed++;
+    }
   }
   if (sidecars === 0 && problems.length === 0) {
     const found =
@@ -76,25 +82,36 @@ interface Outcome {
   readonly has: 'none' | 'already' | 'added';
 }
 
-function injectDocument(
+/** The object of a document, or those of its List (`kind: List`, `DeploymentList` …). */
+function objectsIn(document: Document): Path[] {
+  const items = document.getIn(['items']);
+  if (!isSeq(items) || !/List$/.test(textAt(document, ['kind']) ?? '')) return [[]];
+  return items.items.map((_, i) => ['items', i]);
+}
+
+function injectObject(
   document: Document.Parsed,
-  options: InjectOptions,
-  complain: (what: string) => void,
+  object: Path,
+  { complain, ...options }: InjectOptions & { complain(what: string): void },
 ): Outcome | undefined {
-  const kind = textAt(document, ['kind']);
+  // A list of one kind may leave the kind out of its objects.
+  const ofList = object.length > 0 ? textAt(document, ['kind'])?.replace(/List$/, '') : undefined;
+  const kind = textAt(document, [...object, 'kind']) ?? (ofList || undefined);
   if (kind === undefined) {
-    complain('kind: found none; expected an object of Kubernetes');
+    complain(`${written([...object, 'kind'])}: found none; expected an object of Kubernetes`);
     return undefined;
   }
+  const metadata = [...object, 'metadata'];
   const name =
-    textAt(document, ['metadata', 'name']) ?? textAt(document, ['metadata', 'generateName']) ?? '?';
-  const template = TEMPLATES[kind];
-  if (template === undefined) return { note: `${kind} ${name}: left as it is`, has: 'none' };
+    textAt(document, [...metadata, 'name']) ?? textAt(document, [...metadata, 'generateName']) ?? '?';
+  const below = TEMPLATES[kind];
+  if (below === undefined) return { note: `${kind} ${name}: left as it is`, has: 'none' };
+  const template = [...object, ...below];
   const podSpec = [...template, 'spec'];
   const containers = document.getIn([...podSpec, 'containers']);
   if (!isSeq(containers) || containers.items.length === 0) {
     complain(
-      `${[...podSpec, 'containers'].join('.')}: found ${shown(containers)}; expected a list of containers`,
+      `${written([...podSpec, 'containers'])}: found ${shown(containers)}; expected a list of containers`,
     );
     return undefined;
   }
@@ -121,26 +138,21 @@ function injectDocument(
 }
 
 /** A port that the sidecar needs and a container of the pod has. */
-function takenPort(containers: YAMLSeq, podSpec: readonly string[]): string | undefined {
+function takenPort(containers: YAMLSeq, podSpec: Path): string | undefined {
   for (const [i, container] of containers.items.entries()) {
     const ports = isMap(container) ? container.get('ports') : undefined;
     if (!isSeq(ports)) continue;
     for (const [j, port] of ports.items.entries()) {
       const number = isMap(port) ? port.get('containerPort') : undefined;
       if (PORTS.includes(Number(number)))
-        return `${podSpec.join('.')}.containers[${i}].ports[${j}].containerPort: found ${number}; expected another, the sidecar listens there`;
+        return `${written([...podSpec, 'containers', i, 'ports', j, 'containerPort'])}: found ${number}; expected another, the sidecar listens there`;
     }
   }
   return undefined;
 }
 
 /** Adds to a list, which is made where there is none; a native sidecar goes before the init containers that may call. */
-function append(
-  document: Document,
-  path: readonly string[],
-  values: readonly object[],
-  first: boolean,
-): void {
+function append(document: Document, path: Path, values: readonly object[], first: boolean): void {
   const list = document.getIn(path);
   const nodes = values.map((value) => document.createNode(value));
   if (!isSeq(list)) document.setIn(path, document.createNode(values));
@@ -148,14 +160,22 @@ function append(
   else list.items.push(...nodes);
 }
 
-function itemsAt(document: Document, path: readonly string[]): readonly unknown[] {
+function itemsAt(document: Document, path: Path): readonly unknown[] {
   const list = document.getIn(path);
   return isSeq(list) ? list.items : [];
 }
 
-function textAt(document: Document, path: readonly string[]): string | undefined {
+function textAt(document: Document, path: Path): string | undefined {
   const value = document.getIn(path);
   return typeof value === 'string' ? value : undefined;
+}
+
+/** Such as `items[0].spec.containers`. */
+function written(path: Path): string {
+  return path
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
+    .join('')
+    .slice(1);
 }
 
 function shown(node: unknown): string {

@@ -39,6 +39,7 @@ export const ROOT = packageRoot;
 const CACHE = path.join(ROOT, '.cache');
 const BIN = path.join(CACHE, 'bin');
 const VENV = path.join(CACHE, 'venv-interop');
+const KUBERNETES_VENV = path.join(CACHE, 'venv-kubernetes');
 const OTLP_VENV = path.join(CACHE, 'venv-otlp');
 const SKLEARN_VENV = path.join(CACHE, 'venv-sklearn');
 /** Apart from the others: it needs an older protobuf. */
@@ -114,6 +115,8 @@ const TOOLS = {
     steps: [['go', '-C', GO_CLIENT, 'build', '-o', GO_CLIENT_BINARY, '.']],
   },
   python: venv(VENV, 'grpc, grpc_tools', requirementsOf('python-grpcio')),
+  /** The schemas of Kubernetes, as `python -m kubernetes_validate`. */
+  kubernetes: venv(KUBERNETES_VENV, 'kubernetes_validate', ['kubernetes-validate==1.37.0']),
   /** OpenTelemetry's own message classes, to read what a sidecar sends to a collector. */
   otlp: venv(OTLP_VENV, 'grpc, opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc', [
     ...['opentelemetry-proto==1.45.2', 'grpcio==1.85.3', 'protobuf==7.36.2'],

@@ -119,6 +119,33 @@ describe('injectYaml', () => {
     assert.equal(made.spec.initContainers[0].name, 'outrider');
   });
 
+  it('adds it to a Pod, and to the objects of a List, as `kubectl get -o yaml` prints them', () => {
+    const single = `kind: Pod
+metadata: { name: one }
+spec: { containers: [{ name: a }] }
+`;
+    const { text: made, notes: noted } = injectYaml(single, NATIVE);
+    assert.match(noted.join(), /^Pod one: the sidecar is added; .* outrider-one$/);
+    assert.equal(parse(made).spec.initContainers[0].name, 'outrider');
+    assert.equal(parse(made).metadata.annotations['prometheus.io/port'], '9464');
+    const items = [parse(DEPLOYMENT), parse(SERVICE), parse(single)];
+    const list = { kind: 'List', apiVersion: 'v1', items, metadata: { resourceVersion: '' } };
+    const { text, notes, problems } = injectYaml(JSON.stringify(list, undefined, 2), NATIVE);
+    assert.deepEqual(problems, []);
+    assert.deepEqual(
+      notes.map((note) => note.split(';', 1)[0]),
+      ['Deployment web: the sidecar is added', 'Service web: left as it is', 'Pod one: the sidecar is added'],
+    );
+    const [web, service, one] = parse(text).items;
+    assert.equal(web.spec.template.spec.initContainers[0].name, 'outrider');
+    assert.deepEqual(service, parse(SERVICE));
+    assert.deepEqual(one.spec, parse(made).spec);
+    const { kind, ...bare } = parse(DEPLOYMENT);
+    const ofOneKind = injectYaml(JSON.stringify({ kind: `${kind}List`, items: [bare] }), NATIVE);
+    assert.match(ofOneKind.notes.join(), /^Deployment web: the sidecar is added/);
+    assert.equal(injectYaml(ofOneKind.text, NATIVE).text, ofOneKind.text);
+  });
+
   const wrong: readonly (readonly [string, string, RegExp])[] = [
     [
       'a file without a kind that has pods',
@@ -127,6 +154,8 @@ describe('injectYaml', () => {
     ],
     ['an empty file', '', /^found an empty file/],
     ['an object without a kind', 'a: 1\n', /^document 1: kind: found none/],
+    ['one in a List', 'kind: List\nitems: [{ a: 1 }]\n', /^document 1: items\[0\]\.kind: found none/],
+    ['an empty List', 'kind: List\nitems: []\n', /^found an empty file/],
     ['text that is no YAML', 'kind: [1\n', /^document 1: not YAML: /],
     [
       'a Deployment without containers',
