@@ -46,7 +46,7 @@ const VENDORS: VendorTable = {
   ],
   consul: ['sidecar/discovery/consul/client/client.ts'],
   'onnx-proto': ['services/onnx/graph.ts'],
-  esbuild: ['tools/bundle.ts', 'tools/one-language.ts', 'tools/pack/inline-zod.ts'],
+  esbuild: ['tools/bundle.ts', 'tools/one-language.ts', 'tools/pack/inline-zod.ts', 'tools/pack/squeeze.ts'],
   'onnxruntime-node': ['services/model-server/network/session.ts'],
   pino: ['sidecar/runtime/log/logger.ts'],
   pngjs: ['sidecar/cli/infer/image.ts'],

@@ -10,10 +10,10 @@ export function httpAsk(
   address: Address,
   options: Pick<http.RequestOptions, 'path' | 'method' | 'headers'>,
 ): Promise<HttpAnswer> {
-  if (address.kind !== 'tcp') throw new Error('a TCP address is expected');
-  const { host, port } = address;
+  const where =
+    address.kind === 'unix' ? { socketPath: address.path } : { host: address.host, port: address.port };
   return new Promise((resolve, reject) => {
-    const request = http.request({ host, port, agent: false, ...options }, (response) => {
+    const request = http.request({ ...where, agent: false, ...options }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => {
         text += part;
