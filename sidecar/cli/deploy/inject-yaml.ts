@@ -97,6 +97,12 @@ function injectObject(
   // A list of one kind may leave the kind out of its objects.
   const ofList = object.length > 0 ? textAt(document, ['kind'])?.replace(/List$/, '') : undefined;
   const kind = textAt(document, [...object, 'kind']) ?? (ofList || undefined);
+  if (kind === undefined && (document.has('service') || document.has('services'))) {
+    complain(
+      'found a file of Outrider; expected an object of Kubernetes: the file of a sidecar goes into a ConfigMap (docs/DEPLOY.md)',
+    );
+    return undefined;
+  }
   if (kind === undefined) {
     complain(`${written([...object, 'kind'])}: found none; expected an object of Kubernetes`);
     return undefined;

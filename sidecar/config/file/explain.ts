@@ -11,9 +11,16 @@ type Issue = z.core.$ZodIssue;
 
 const MAX_PROBLEMS = 100;
 
+/** What the problems of a file are told with. */
+interface Telling {
+  readonly file: string;
+  /** The end of the message about an unknown option at the top: where it belongs, or nothing. */
+  place(option: string): string;
+}
+
 /** In the order of the file. */
-export function explain(issues: readonly Issue[], document: YamlDocument, file: string): Problem[] {
-  const problems = issues.flatMap((issue) => explainOne(issue, [], document, file));
+export function explain(issues: readonly Issue[], document: YamlDocument, telling: Telling): Problem[] {
+  const problems = issues.flatMap((issue) => explainOne(issue, [], document, telling));
   return problems.sort((a, b) => (a.line ?? 0) - (b.line ?? 0)).slice(0, MAX_PROBLEMS);
 }
 
@@ -22,7 +29,8 @@ export function problemAt(document: YamlDocument, file: string, path: Path, mess
   return { file, line: document.lineOf(path), path: formatPath(path), message };
 }
 
-function explainOne(issue: Issue, above: Path, document: YamlDocument, file: string): Problem[] {
+function explainOne(issue: Issue, above: Path, document: YamlDocument, telling: Telling): Problem[] {
+  const { file } = telling;
   const path = [...above, ...(issue.path as Path)];
   const found = valueAt(document.value, path);
   switch (issue.code) {
@@ -31,7 +39,8 @@ function explainOne(issue: Issue, above: Path, document: YamlDocument, file: str
     case 'unrecognized_keys':
       return issue.keys.map((key) => {
         const at = [...path, key];
-        const hint = didYouMean(key, issue.message.split(', '));
+        const isTop = path.length === 0;
+        const hint = (isTop && telling.place(key)) || didYouMean(key, issue.message.split(', '));
         const message = `unknown option; expected one of ${issue.message}${hint}`;
         return { file, line: document.lineOfKey(at), path: formatPath(at), message };
       });
@@ -42,7 +51,7 @@ function explainOne(issue: Issue, above: Path, document: YamlDocument, file: str
     }
     case 'invalid_union': {
       const branch = branchFor(found, issue.errors);
-      if (branch !== undefined) return branch.flatMap((inner) => explainOne(inner, path, document, file));
+      if (branch !== undefined) return branch.flatMap((inner) => explainOne(inner, path, document, telling));
     }
   }
   const hint = hintFor(found, issue, path, document);

@@ -17,6 +17,8 @@ import type { Problem, Warning } from '../problem.js';
 import { didYouMean } from '../suggest.js';
 import { asksForAdoption, unreadRegistration, whyNotFor, withAdopted } from './adopted.js';
 import { explain, problemAt } from './explain.js';
+import { cardHint, foreignFile } from './foreign-file.js';
+import { blocksWith } from './placement.js';
 import { readYaml } from './yaml-document.js';
 
 /** Warnings are about files that are valid and perhaps not what was meant. */
@@ -72,12 +74,16 @@ export function parseAnyFile(
 ): { readonly kind?: FileKind; readonly result: ParseResult<unknown> } {
   const yaml = readYaml(text, fileName);
   if (!yaml.ok) return { result: yaml };
-  const kind = kindOf(yaml.document.value);
+  const { value } = yaml.document;
+  const foreign = foreignFile(value);
+  if (foreign !== undefined)
+    return { result: { ok: false, problems: [problemAt(yaml.document, fileName, [], foreign)] } };
+  const kind = kindOf(value);
   if (kind === 'mesh') return { kind, result: parseMeshFile(text, fileName, options) };
   if (kind === 'sidecar') return { kind, result: parseSidecarFile(text, fileName, options) };
   const message =
-    cardHint(yaml.document.value) ??
-    `expected a mesh file, which has services, or a sidecar file, which has service${nearMiss(yaml.document.value)}`;
+    cardHint(value) ??
+    `expected a mesh file, which has services, or a sidecar file, which has service${nearMiss(value)}`;
   return { result: { ok: false, problems: [problemAt(yaml.document, fileName, [], message)] } };
 }
 
@@ -105,20 +111,21 @@ function nearMiss(value: unknown): string {
   return '';
 }
 
-/** Keys that only a model.yaml has at its top; one of them beside none of a configuration tells it. */
-const CARD_KEYS = ['golden', 'sha256', 'labels', 'batching', 'sequence', 'properties'];
-
-/** Names the command for a model.yaml that was given as a configuration; undefined for anything else. */
-function cardHint(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null || kindOf(value) !== undefined) return undefined;
-  if (!CARD_KEYS.some((key) => Object.hasOwn(value, key))) return undefined;
-  return 'found a model.yaml, which lies beside a model; expected a mesh file with `services: { NAME: { models: DIR } }`, where DIR/NAME/VERSION/model.yaml is this file: "outrider init" writes one, "outrider serve --models DIR" serves it alone';
-}
-
 const OTHER_KIND = {
   sidecar: 'found a mesh file; expected a sidecar file; for a whole mesh use "outrider up"',
   mesh: 'found a sidecar file; expected a mesh file; for one sidecar use "outrider sidecar -c"',
 };
+
+/** For an option at the top of a file that belongs elsewhere: below a block of it, or in the other kind of file. */
+function placeHint(kind: FileKind, option: string): string {
+  const [own, other, otherName] =
+    kind === 'mesh' ? [meshFile, sidecarFile, 'a sidecar file'] : [sidecarFile, meshFile, 'a mesh file'];
+  const here = blocksWith(own, option);
+  if (here.length > 0) return `; it stands below ${here.join(' or ')}`;
+  if (Object.hasOwn(other.shape, option)) return `; it is an option of ${otherName}`;
+  const there = blocksWith(other, option);
+  return there.length === 0 ? '' : `; in ${otherName} it stands below ${there.join(' or ')}`;
+}
 
 interface Built<T> {
   readonly config: T;
@@ -140,10 +147,12 @@ function parseFile<S extends z.ZodType, T>(
   const yaml = readYaml(text, fileName);
   if (!yaml.ok) return yaml;
   let { document } = yaml;
+  const foreign = foreignFile(document.value);
+  if (foreign !== undefined) return { ok: false, problems: [problemAt(document, fileName, [], foreign)] };
   const found = kindOf(document.value);
   if (found !== undefined && found !== kind)
     return { ok: false, problems: [problemAt(document, fileName, [], OTHER_KIND[kind])] };
-  const card = cardHint(document.value);
+  const card = found === undefined ? cardHint(document.value) : undefined;
   if (card !== undefined) return { ok: false, problems: [problemAt(document, fileName, [], card)] };
   if (kind === 'sidecar' && asksForAdoption(document.value)) {
     const proxy = adopted ?? unreadRegistration(document.value);
@@ -152,7 +161,10 @@ function parseFile<S extends z.ZodType, T>(
     document = document.withValue(withAdopted(document.value, proxy));
   }
   const result = schema.safeParse(document.value);
-  if (!result.success) return { ok: false, problems: explain(result.error.issues, document, fileName) };
+  if (!result.success) {
+    const place = (option: string) => placeHint(kind, option);
+    return { ok: false, problems: explain(result.error.issues, document, { file: fileName, place }) };
+  }
   const { config, warnings } = build(result.data);
   const placed = warnings.map(({ path, message }) => problemAt(document, fileName, path, message));
   return deepFreeze({ ok: true, config, warnings: placed });

@@ -15,6 +15,7 @@ import {
   parseAllDocuments,
 } from 'yaml';
 import type { Path, Problem } from '../problem.js';
+import { KUBERNETES } from './foreign-file.js';
 import { TOO_DEEP, walk } from './yaml-walk.js';
 
 /** A file that people write is a few KiB; one MiB already takes seconds to parse. */
@@ -62,8 +63,11 @@ export function readYaml(text: string, file: string): YamlResult {
   const syntax = [...first.errors, ...first.warnings];
   if (syntax.length > 0) return { ok: false, problems: syntaxProblems(syntax, file, lineAt) };
   const second = documents[1];
-  if (second !== undefined)
+  if (second !== undefined) {
+    const isKubernetes = ['apiVersion', 'kind'].every((key) => isMap(first.contents) && first.has(key));
+    if (isKubernetes) return failed(file, KUBERNETES, 1);
     return failed(file, 'found a second document ("---"); expected one per file', lineAt(second.range[0]));
+  }
   if (first.directives.yaml.explicit === true && first.directives.yaml.version !== '1.2')
     return failed(file, `found YAML ${first.directives.yaml.version}; expected YAML 1.2`, 1);
   const root: Node | null = first.contents;

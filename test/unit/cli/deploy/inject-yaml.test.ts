@@ -153,6 +153,7 @@ spec: { containers: [{ name: a }] }
       /^found Service web; expected one of CronJob, DaemonSet, Deployment/,
     ],
     ['an empty file', '', /^found an empty file/],
+    ['a sidecar file', 'service: web\n', /^document 1: found a file of Outrider; .* goes into a ConfigMap/],
     ['an object without a kind', 'a: 1\n', /^document 1: kind: found none/],
     ['one in a List', 'kind: List\nitems: [{ a: 1 }]\n', /^document 1: items\[0\]\.kind: found none/],
     ['an empty List', 'kind: List\nitems: []\n', /^found an empty file/],

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { parseMeshFile, parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
+import { blocksWith } from '../../../../sidecar/config/file/placement.js';
+import { meshFile } from '../../../../sidecar/config/options/mesh-file.js';
+import { sidecarFile } from '../../../../sidecar/config/options/sidecar-file.js';
+
+describe('where an option belongs', () => {
+  it('is found nearest to the top, below blocks and below maps of blocks', () => {
+    assert.deepEqual(blocksWith(sidecarFile, 'upstreams'), ['outbound']);
+    assert.deepEqual(blocksWith(sidecarFile, 'routes'), ['inbound']);
+    assert.deepEqual(blocksWith(meshFile, 'upstreams'), ['caller', 'services.NAME']);
+    assert.deepEqual(blocksWith(meshFile, 'replicas'), ['services.NAME']);
+    assert.deepEqual(blocksWith(meshFile, 'none'), []);
+  });
+
+  it('is said of one at the top: in this file, or in the other kind', () => {
+    const messages = (result: ReturnType<typeof parseMeshFile | typeof parseSidecarFile>) =>
+      result.ok ? [] : result.problems.map(({ path, message }) => `${path}: ${message.split('; ').at(-1)}`);
+    const mesh = 'services: { a: { models: /x } }\nupstreams: {}\nidentity: {}\nservces: {}\n';
+    assert.deepEqual(messages(parseMeshFile(mesh, 'f')), [
+      'upstreams: it stands below caller or services.NAME',
+      'identity: it is an option of a sidecar file',
+      'servces: did you mean "services"?',
+    ]);
+    const sidecar =
+      'service: a\ninbound: { listen: 127.0.0.1:1, local: 127.0.0.1:2 }\nupstreams: {}\nreplicas: 3\nleaf_lifetime: 1h\n';
+    assert.deepEqual(messages(parseSidecarFile(sidecar, 'f')), [
+      'upstreams: it stands below outbound',
+      'replicas: in a mesh file it stands below services.NAME',
+      'leaf_lifetime: it is an option of a mesh file',
+    ]);
+  });
+});
