@@ -3,6 +3,7 @@
  */
 import { z } from 'zod';
 import { keyDocs } from '../services/model-server/models/card.js';
+import { DRAFT, schemaText } from './json-schema.js';
 
 /** A node of the JSON Schema, with the texts of `keyDocs` in it. */
 interface Node {
@@ -14,20 +15,26 @@ interface Node {
   readonly otherwise?: string;
 }
 
+const HEAD = {
+  id: 'outrider-model',
+  title: 'Outrider model.yaml',
+  description:
+    'What lies beside the file of a model: its inputs and outputs as the server shows them, batches, golden values.',
+};
 const BEGIN = '<!-- Made by `npm run generate` from services/model-server/models/card.ts -->';
 const END = '<!-- End of what is made -->';
 
 /** JSON text for editors, with a newline at its end. */
 export function cardJsonSchema(card: z.ZodType): string {
-  const { $schema, ...rest } = schemaOf(card) as Node & { readonly $schema: string };
-  requireTexts(rest, '');
+  const schema = schemaOf(card);
+  requireTexts(schema, '');
   // The default in words ends the description, where an editor shows it.
-  const text = JSON.stringify({ $schema, title: 'Outrider model.yaml', ...rest }, (_, value) => {
+  const text = JSON.stringify(schema, (_, value) => {
     if (typeof value?.otherwise !== 'string') return value;
     const { otherwise, description, ...node } = value;
     return { ...node, description: `${description} Default: ${otherwise}.` };
   });
-  return `${JSON.stringify(JSON.parse(text), null, 2)}\n`;
+  return schemaText(JSON.parse(text), HEAD);
 }
 
 /** The page with its table of keys made anew. Throws an Error for a key without a text. */
@@ -49,7 +56,7 @@ function aligned(cells: readonly (readonly string[])[]): string {
 }
 
 function schemaOf(card: z.ZodType): Node {
-  return z.toJSONSchema(card, { io: 'input', metadata: keyDocs, unrepresentable: 'any' }) as Node;
+  return z.toJSONSchema(card, { ...DRAFT, metadata: keyDocs, unrepresentable: 'any' }) as Node;
 }
 
 /** A row for each key that holds a value; a block has those of its keys, a map of blocks those of `NAME`. */

@@ -8,14 +8,26 @@ import type { GeneratedFile } from './generated-file.js';
 import { jsonSchemaOf } from './json-schema.js';
 import { observeFiles } from './observe/files.js';
 
+const MESH = {
+  id: 'outrider-mesh',
+  title: 'Outrider mesh file',
+  description:
+    'What `outrider up FILE` runs on one machine: models, their sidecars and the one of the caller.',
+};
+const SIDECAR = {
+  id: 'outrider-sidecar',
+  title: 'Outrider sidecar file',
+  description: 'One sidecar, as `outrider sidecar -c FILE` reads it.',
+};
+
 /**
  * Everything in mesh-config/ that is made from the declarations: the JSON Schemas, the reference page, rules and
  * boards.
  */
 export function generatedFiles(): GeneratedFile[] {
   return [
-    { name: 'mesh.schema.json', content: jsonSchemaOf(meshFile, 'Outrider mesh file') },
-    { name: 'sidecar.schema.json', content: jsonSchemaOf(sidecarFile, 'Outrider sidecar file') },
+    { name: 'mesh.schema.json', content: jsonSchemaOf(meshFile, MESH) },
+    { name: 'sidecar.schema.json', content: jsonSchemaOf(sidecarFile, SIDECAR) },
     { name: 'model.schema.json', content: cardJsonSchema(cardSchema) },
     { name: 'REFERENCE.md', content: reference() },
     ...observeFiles(),

@@ -6,10 +6,23 @@
 import { z } from 'zod';
 import { optionDocs, valueDocs } from '../sidecar/config/options/option.js';
 
+/** What a schema is called, and what it says before its options. */
+export interface SchemaHead {
+  /** The last part of its `$id`, such as `outrider-mesh`. */
+  readonly id: string;
+  readonly title: string;
+  /** Which files it is for. */
+  readonly description: string;
+}
+
+/** As SchemaStore asks for: the draft that all editors read, and an `$id` at its own address, where the schema would be found. */
+export const DRAFT = { io: 'input', target: 'draft-7' } as const;
+const HOME = 'https://json.schemastore.org';
+
 /** JSON text, with a newline at its end. */
-export function jsonSchemaOf(file: z.ZodType, title: string): string {
+export function jsonSchemaOf(file: z.ZodType, head: SchemaHead): string {
   const schema = z.toJSONSchema(file, {
-    io: 'input',
+    ...DRAFT,
     override: ({ zodSchema, jsonSchema }) => {
       const range = valueDocs.get(zodSchema)?.range;
       // Numbers say their range themselves.
@@ -18,8 +31,13 @@ export function jsonSchemaOf(file: z.ZodType, title: string): string {
       if (description !== undefined) jsonSchema.description = description;
     },
   });
-  const { $schema, ...rest } = schema;
-  return `${JSON.stringify({ $schema, title, ...rest }, null, 2)}\n`;
+  return schemaText(schema, head);
+}
+
+/** The JSON text of a schema, with its head before the options. */
+export function schemaText({ $schema, ...rest }: { readonly $schema?: string }, head: SchemaHead): string {
+  const { id, title, description } = head;
+  return `${JSON.stringify({ $schema, $id: `${HOME}/${id}.json`, title, description, ...rest }, null, 2)}\n`;
 }
 
 function describe(schema: z.ZodType, range: string | undefined): string | undefined {

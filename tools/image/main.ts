@@ -29,7 +29,9 @@ const IMAGES = [
 const { values } = parseArgs({ options: { out: { type: 'string' }, only: { type: 'string' } } });
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 const context = mkdtempSync(join(tmpdir(), 'outrider-image-'));
+const tell = (what: string): void => void process.stderr.write(`${what}…\n`);
 try {
+  tell('packing the program');
   const [archive] = run(process.execPath, ['dist/tools/pack/main.js', '--out', context]).split('\n');
   for (const { target } of IMAGES) mkdirSync(join(context, target));
   writeSidecarFiles(join(context, 'sidecar'), archive!);
@@ -43,6 +45,7 @@ try {
 
 /** Builds an image and prints its name, and how large it is packed by gzip, which is what a registry would keep. */
 async function build(target: string, name: string): Promise<void> {
+  tell(`building and packing ${name}`);
   // Docker's format has health checks, which OCI's has not.
   const how = ['--format', 'docker', '--network', 'none', '--quiet', '--target', target];
   run('podman', ['build', ...how, '--tag', name, '--file', CONTAINERFILE, context]);

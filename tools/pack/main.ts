@@ -24,7 +24,13 @@ const tree: TreePackage = JSON.parse(readFileSync('package.json', 'utf8'));
 const staging = mkdtempSync(join(tmpdir(), 'outrider-pack-'));
 try {
   mkdirSync(out, { recursive: true });
-  process.stdout.write(`${pack(await stageProgram())}\n${pack(stageModels())}\n`);
+  const archives = [pack(await stageProgram()), pack(stageModels())];
+  process.stdout.write(`${archives.join('\n')}\n`);
+  // For people: other programs read the paths.
+  if (process.stdout.isTTY)
+    process.stdout.write(
+      `\nin an empty folder:\n  npm install --ignore-scripts ${archives.join(' ')}\n  npx outrider up\n`,
+    );
 } finally {
   rmSync(staging, { recursive: true, force: true });
 }

@@ -121,6 +121,19 @@ describe('the generated files', () => {
     }
   });
 
+  it('are what SchemaStore asks for: draft 7, an address, a title and a description', () => {
+    for (const kind of ['mesh', 'sidecar', 'model']) {
+      const file = generatedFiles().find(({ name }) => name === `${kind}.schema.json`);
+      const { $schema, $id, title, description } = JSON.parse(file!.content);
+      const head = {
+        $schema: 'http://json-schema.org/draft-07/schema#',
+        $id: `https://json.schemastore.org/outrider-${kind}.json`,
+      };
+      assert.deepEqual({ $schema, $id }, head);
+      assert.ok(/^Outrider /.test(title) && description.length > 20);
+    }
+  });
+
   it('describe every option of the JSON Schemas, and refuse unknown ones', () => {
     for (const { name, content } of generatedFiles().filter(({ name }) => name.endsWith('.schema.json'))) {
       let blocks = 0;
