@@ -200,7 +200,7 @@ describe('An adopted registration', function () {
     await registerWeb([{ DestinationName: 'digits', LocalBindPort: ports.digits }]);
     web = await started;
     assert.equal((await page('/live')).status, 200);
-    assert.match((await observed('/metrics')).text, /^outrider_build_info/m);
+    assert.match((await observed('/metrics')).text, /^# TYPE outrider_calls_started_total/m);
     digits = await bench.start('digits', { ...adopting('d1'), inbound: {} });
     await Promise.all([digits.ready(), web.ready()]);
     await assertCallsSucceed(ports.digits);

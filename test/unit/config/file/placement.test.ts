@@ -8,7 +8,7 @@ describe('where an option belongs', () => {
   it('is found nearest to the top, below blocks and below maps of blocks', () => {
     assert.deepEqual(blocksWith(sidecarFile, 'upstreams'), ['outbound']);
     assert.deepEqual(blocksWith(sidecarFile, 'routes'), ['inbound']);
-    assert.deepEqual(blocksWith(meshFile, 'upstreams'), ['caller', 'services.NAME']);
+    assert.deepEqual(blocksWith(meshFile, 'upstreams'), ['services.NAME', 'caller']);
     assert.deepEqual(blocksWith(meshFile, 'replicas'), ['services.NAME']);
     assert.deepEqual(blocksWith(meshFile, 'none'), []);
   });
@@ -18,7 +18,7 @@ describe('where an option belongs', () => {
       result.ok ? [] : result.problems.map(({ path, message }) => `${path}: ${message.split('; ').at(-1)}`);
     const mesh = 'services: { a: { models: /x } }\nupstreams: {}\nidentity: {}\nservces: {}\n';
     assert.deepEqual(messages(parseMeshFile(mesh, 'f')), [
-      'upstreams: it stands below caller or services.NAME',
+      'upstreams: it stands below services.NAME or caller',
       'identity: it is an option of a sidecar file',
       'servces: did you mean "services"?',
     ]);
