@@ -25,6 +25,8 @@ class OneAtATime extends UpstreamStack {
   /** Answered calls by replica and model. */
   readonly answered = { a: { slow: 0, quick: 0 }, b: { slow: 0, quick: 0 } };
   private readonly chance = seeded(7);
+  /** How many times as long as `RUN_MS` the runs of replica `b` take. */
+  slowBy: number;
 
   constructor({ upstream, slowBy = 1 }: Replicas) {
     const ejection = { detectors: DETECTORS } as never;
@@ -33,11 +35,12 @@ class OneAtATime extends UpstreamStack {
       routes: [aSafeRoute({ timeoutMs: 60_000, attemptTimeoutMs: 30_000 })],
       ...upstream,
     });
+    this.slowBy = slowBy;
     for (const name of ['a', 'b'] as const) {
       let freeMs = 0;
       this.answers((stream) => {
         const model: Model = stream.body.includes('slow') ? 'slow' : 'quick';
-        const runMs = RUN_MS[model] * (name === 'b' ? slowBy : 1) * (0.8 + 0.4 * this.chance());
+        const runMs = RUN_MS[model] * (name === 'b' ? this.slowBy : 1) * (0.8 + 0.4 * this.chance());
         freeMs = Math.max(freeMs, this.clock.now()) + runMs;
         this.clock.after(freeMs - this.clock.now(), () => {
           this.answered[name][model]++;
@@ -47,15 +50,15 @@ class OneAtATime extends UpstreamStack {
     }
   }
 
-  /** So many callers of each model for so long; each calls again up to 5 ms after an answer. */
-  callers(counts: Readonly<Record<Model, number>>, forMs: number): void {
+  /** So many callers of each model for so long; each calls again up to `thinkMs` after an answer. */
+  callers(counts: Readonly<Record<Model, number>>, forMs: number, thinkMs = 5): void {
     const models = (['slow', 'quick'] as const).flatMap((model) => Array<Model>(counts[model]).fill(model));
     const callers = models.map((model) => ({ model, call: null as PeerStream | null, nextMs: 0 }));
     for (let ms = 0; ms < forMs; ms++, this.advance(1))
       for (const each of callers) {
         if (each.call?.isOver === true) {
           each.call = null;
-          each.nextMs = ms + 5 * this.chance();
+          each.nextMs = ms + thinkMs * this.chance();
         }
         if (each.call === null && ms >= each.nextMs)
           each.call = this.caller.call({
@@ -69,6 +72,15 @@ class OneAtATime extends UpstreamStack {
   get ejections(): number[] {
     return ['a', 'b'].map((name) => this.endpoint(name).ejection.ejections);
   }
+}
+
+/** The part of the calls of `during` that `b` answered. */
+function shareOfB({ answered: { a, b } }: OneAtATime, during: () => void): number {
+  const counts = () => [a.slow + a.quick, b.slow + b.quick] as const;
+  const [fromA, fromB] = counts();
+  during();
+  const [toA, toB] = counts();
+  return (toB - fromB) / (toA - fromA + toB - fromB);
 }
 
 const having = (models: Readonly<Record<string, readonly string[]>>): UpstreamOptions => ({
@@ -92,6 +104,32 @@ describe('Scenario: a slow model at one replica, a quick one at the other', () =
       JSON.stringify({ a, b }),
     );
     assert.deepEqual(stack.ejections, [0, 0]);
+  });
+
+  it('by the hash of the model: a replica that becomes slow keeps few calls under load, and few models by foresight', () => {
+    const busy = new OneAtATime({ upstream: BY_MODEL });
+    busy.callers({ slow: 2, quick: 8 }, 2_000);
+    busy.slowBy = 10;
+    assert.ok(
+      shareOfB(busy, () => busy.callers({ slow: 2, quick: 8 }, 4_000)) < 0.2,
+      'it is full, and passes calls on',
+    );
+
+    const foresight = { mode: 'enforce', minShare: 0.2 } as const;
+    const idle = new OneAtATime({ upstream: { ...BY_MODEL, foresight } });
+    const load = (forMs: number) => shareOfB(idle, () => idle.callers({ slow: 1, quick: 1 }, forMs, 100));
+    assert.ok(load(40_000) > 0.4, 'it is the home of a model, and never full');
+    assert.equal(idle.endpoint('b').weightFactor, 1, 'work of different models is no suspicion');
+    idle.slowBy = 10;
+    load(25_000);
+    assert.ok(load(10_000) < 0.25);
+    assert.deepEqual(
+      [busy.ejections, idle.ejections],
+      [
+        [0, 0],
+        [0, 0],
+      ],
+    );
   });
 
   it('where one replica has both: it is slower at the quick one, and not ejected', () => {

@@ -31,7 +31,7 @@ const PARAMETER = /^[!-~]{1,64}$/;
 const hashOn = block({
   model: option(flag().optional(), {
     meaning:
-      '`true`: calls for the same model go to the same endpoint, by the name in the methods that name one (as `split.match` reads it), until it has a quarter more calls in flight than its share, or what `spill_above` says; then to the next one on the ring. The detector `latency` finds nothing then: endpoints that run different models are not compared.',
+      '`true`: calls for the same model go to the same endpoint, by the name in the methods that name one (as `split.match` reads it), until it has a quarter more calls in flight than its share, or what `spill_above` says; then to the next one on the ring. The detector `latency` finds nothing then: endpoints that run different models are not compared. One that is slow is full sooner, and calls go on to the next; one that is slower than it was loses most of its models by `foresight` with `mode: enforce`.',
     otherwise: 'absent: `parameter` says what decides',
     why: 'A replica that keeps the models it was asked for last in memory is quicker with one that it has.',
   }),
