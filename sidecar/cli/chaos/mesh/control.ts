@@ -4,6 +4,7 @@
  */
 
 import type { StatusReport } from '../../../admin/status.js';
+import { writeAddress } from '../../../config/codecs/address.js';
 import { writeDuration } from '../../../config/codecs/duration.js';
 import type { Address } from '../../../config/model.js';
 import { attempt } from '../../../runtime/attempt.js';
@@ -18,6 +19,8 @@ const ASK_LIMIT_MS = 2_000;
 const RESTART_LIMIT_MS = 300_000;
 /** Faults of calls are about the calls that callers make; health checks and load reports go on. */
 const METHODS = '/inference.GRPCInferenceService/*';
+/** HTTP status of a request without the token. */
+const UNAUTHORIZED = 401;
 /** A fault that is not ended, as what asked for it was killed, ends by itself so long after it should have. */
 const OVERTIME_MS = 2_000;
 
@@ -158,8 +161,13 @@ export class MeshControl {
     if (status !== 201) throw new Refused(`${name}: ${body.trim()}`);
   }
 
-  private change(admin: Address, method: 'POST' | 'DELETE', path: string, timeoutMs = ASK_LIMIT_MS) {
+  private async change(admin: Address, method: 'POST' | 'DELETE', path: string, timeoutMs = ASK_LIMIT_MS) {
     const { token } = this;
-    return askAdmin(admin, path, { method, timeoutMs, ...(token !== undefined && { token }) });
+    const answer = await askAdmin(admin, path, { method, timeoutMs, ...(token !== undefined && { token }) });
+    if (answer.status === UNAUTHORIZED && token === undefined)
+      throw new CommandFailure(
+        `${writeAddress(admin)} asks for a token (admin_token_file): give it with --token-file FILE`,
+      );
+    return answer;
   }
 }

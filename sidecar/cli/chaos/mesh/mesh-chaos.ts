@@ -73,6 +73,7 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
   const perSecond = numberOf('--rate', options.rate, { usual: RATE.usual, least: 1, most: RATE.most });
   const bounds = { usual: LEAST_AVAILABLE, least: 0, most: 1 };
   const leastAvailable = numberOf('--least-available', options.leastAvailable, bounds);
+  const token = options.tokenFile === undefined ? undefined : tokenIn(options.tokenFile);
   const targets = meshTargets(
     options.mesh === true || isDrill ? undefined : String(options.mesh),
     runningMeshes(),
@@ -86,7 +87,6 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
     .map(({ name }): SkippedArm => ({ drill: name, arm: 'outrider', because }));
   for (const { drill } of left) process.stderr.write(`outrider: without drill ${drill}: ${because}\n`);
   if (options.report !== undefined) prepareFolder(options.report);
-  const token = options.tokenFile === undefined ? undefined : readToken(options.tokenFile);
   const client = new Client(members.caller.target, credentials.createInsecure(), {
     'grpc.enable_http_proxy': 0,
     'grpc.use_local_subchannel_pool': 1,
@@ -210,6 +210,15 @@ function aboutText(
 ): string {
   const { service, replicas, caller } = members;
   return `a mesh that runs already (${what}): ${replicas.length} replicas of ${service}, called through the sidecar of ${caller.name} with the golden input of ${input.model}, ${perSecond} times a second`;
+}
+
+/** @throws CommandFailure(2) where the file holds no token. */
+function tokenIn(file: string): string {
+  try {
+    return readToken(file);
+  } catch (error) {
+    throw new CommandFailure(`--token-file: ${oneLine(error)}`, 2);
+  }
 }
 
 interface NumberBounds {
