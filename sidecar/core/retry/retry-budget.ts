@@ -12,6 +12,7 @@ export interface BudgetSettings {
 export const WINDOW_MS = 10_000;
 const SLOTS = 10;
 const SLOT_MS = WINDOW_MS / SLOTS;
+const SECOND_MS = 1_000;
 /** Failed extra attempts in a row after which savings are not spent. */
 const MAX_FUTILE = 10;
 /** Tolerance for sums of a ratio. */
@@ -19,7 +20,7 @@ const INEXACT = 1e-9;
 
 /**
  * Bounds the extra attempts (retries and hedges) of an upstream: a share of its calls of the last ten seconds, plus a reserve per
- * second so that quiet upstreams can retry (Finagle's and tower's retry budgets). Savings are for the case that a part of the
+ * second so that quiet upstreams can retry (Finagle's and tower's retry budgets). Streams that are resumed count by their length too. Savings are for the case that a part of the
  * upstream fails. When all of it fails, they would double its load for seconds: after MAX_FUTILE failed extra attempts in a row
  * only as many are granted as the calls of the same second deposit, until one succeeds (after gRFC A6, retry throttling).
  */
@@ -53,9 +54,23 @@ export class RetryBudget {
   /** A call (not an extra attempt) has begun. */
   deposit(nowMs: number): void {
     this.forget(nowMs);
-    this.deposits[this.second % SLOTS]! += this.settings.ratio;
-    this.deposited += this.settings.ratio;
+    this.add(this.settings.ratio);
     this.depositedNow += this.settings.ratio;
+  }
+
+  /**
+   * The endpoint of a stream has died after `openMs`, ms, and another could go on with it. The stream counts as one more call for each second of
+   * that, as what its own call deposited is forgotten after ten: a replica may die under more streams than begin in that time. It pays
+   * for one attempt at most, and not while savings are not spent (MAX_FUTILE).
+   */
+  depositStream(openMs: number, nowMs: number): void {
+    this.forget(nowMs);
+    this.add(Math.min(1, this.settings.ratio * Math.floor(openMs / SECOND_MS)));
+  }
+
+  private add(attempts: number): void {
+    this.deposits[this.second % SLOTS]! += attempts;
+    this.deposited += attempts;
   }
 
   /** The end of an extra attempt. Neutral and cancelled ones do not count. */

@@ -97,6 +97,26 @@ describe('Scenario: an endpoint dies in the middle of a stream', () => {
     assert.equal(stack.out.outbound.resumed, 3);
   });
 
+  it('under more long streams than the reserve of the retry budget has attempts: all go on', () => {
+    start({ idleTimeoutMs: 0 }, { balance: { kind: 'round-robin' } });
+    const calls = Array.from({ length: 160 }, () => stack.call({ body: REQUEST }));
+    for (const name of ['a', 'b'])
+      for (const stream of stack.backend(name).requests) stack.settle(stream.begin().data(tokens(0, 4)));
+    stack.advance(12_000);
+    const before = stack.backend('b').requests.length;
+    stack.settle(at('a').peer.socket.break());
+    stack.advance(1_000);
+    const moved = stack.backend('b').requests.slice(before);
+    assert.ok(moved.length >= 60, `${moved.length} were there`);
+    for (const stream of moved) goOn(stream, 4);
+    for (const stream of stack.backend('b').requests.slice(0, before))
+      stack.settle(stream.data(tokens(4, ALL)).trailers(0));
+    for (const call of calls)
+      assert.deepEqual([call.status, call.body.toString()], [0, tokens(0, ALL).toString()]);
+    assert.equal(stack.out.outbound.resumed, moved.length);
+    stack.assertIdle();
+  });
+
   it('while the caller reads nothing: what waits for it is neither lost nor credited to the next endpoint', () => {
     const settings = [[4, 100]] as const;
     start();

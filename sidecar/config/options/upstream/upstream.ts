@@ -60,7 +60,8 @@ const pool = block({
 
 const budget = block({
   ratio: option(ratio().prefault(0.2), {
-    meaning: 'Extra attempts allowed, as a share of the calls.',
+    meaning:
+      'Extra attempts allowed, as a share of the calls of the last ten seconds. A `resumable` stream whose endpoint dies counts as one more call for each second that it was open there, and pays for one attempt at most.',
     why: 'When everything fails, load grows by a fifth and not by a factor.',
   }),
   per_second: option(rational({ min: 0, max: 10_000 }).prefault(3), {

@@ -26,6 +26,34 @@ describe('RetryBudget', () => {
     assert.equal(drain(budget, 0), 200);
   });
 
+  it('grants a stream that was open for five seconds its own resumption, and no more', () => {
+    const budget = budgetOf(0.2, 0);
+    for (const openMs of [5_000, 60_000, 3_600_000]) {
+      budget.depositStream(openMs, 0);
+      assert.equal(drain(budget, 0), 1, `${openMs}`);
+    }
+    for (const openMs of [0, 999, 4_999]) budget.depositStream(openMs, 0);
+    assert.ok(Math.abs(budget.balance(0) - 0.8) < 1e-9);
+    assert.equal(budget.balance(10_000), 0);
+    const none = budgetOf(0, 0);
+    none.depositStream(60_000, 0);
+    assert.equal(none.withdraw(0), false);
+  });
+
+  it('grants streams nothing more while extra attempts fail one after the other', () => {
+    const budget = budgetOf(0.2, 0);
+    deposit(budget, 200, 0);
+    for (let i = 0; i < 10; i++) {
+      assert.ok(budget.withdraw(0));
+      budget.recordOutcome(Outcome.fault, 0);
+    }
+    budget.depositStream(60_000, 1_000);
+    assert.equal(budget.withdraw(1_000), false);
+    budget.recordOutcome(Outcome.success, 1_000);
+    budget.depositStream(60_000, 1_000);
+    assert.equal(budget.withdraw(1_000), true);
+  });
+
   it('has ten seconds of reserve at first, and gains it by the second', () => {
     const budget = budgetOf(0.2, 3);
     const granted = [5_000, 5_300, 5_340, 6_340, 1_000_000].map((nowMs) => drain(budget, nowMs));
