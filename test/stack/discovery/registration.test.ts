@@ -161,6 +161,9 @@ describe('registration with a real Consul', () => {
         checks.map(({ CheckID, Status, Output }) => `${CheckID} ${Status} ${Output}`).sort();
       await until('the catalogue has the checks as the agent has them', async () => {
         const own = Object.values(await consul.api<Record<string, Checks[number]>>('GET', '/agent/checks'));
+        // An alias passes before it has seen a check, with "No checks found."; what it sees then is a change.
+        const alias = own.find(({ CheckID }) => CheckID.endsWith(':service'));
+        if (alias?.Output !== 'All checks passing.') return false;
         const all = await consul.api<Checks>('GET', '/health/state/any');
         const mirrored = all.filter(({ CheckID }) => own.some((check) => check.CheckID === CheckID));
         return JSON.stringify(told(own)) === JSON.stringify(told(mirrored));
