@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NAME } from '../config/options/values.js';
 import { LocalCa } from '../identity/ca/local-ca.js';
 import { formatSpiffeId } from '../identity/spiffe.js';
+import { makeDirectory } from '../runtime/process/directory.js';
 import { systemClock } from '../runtime/time/clock.js';
 import { CommandFailure, oneLine } from './failure.js';
 
@@ -45,7 +46,7 @@ export async function certsCommand(services: readonly string[], options: CertsOp
   const ca = await LocalCa.create({ trustDomain, datacenter, rootLifetimeMs, wallNow: systemClock.wallNow });
   const issued: { service: string; id: string; cert: string; key: string }[] = [];
   try {
-    mkdirSync(out, { recursive: true, mode: 0o700 });
+    makeDirectory(out, 0o700);
     for (const service of services) {
       const leaf = await ca.issueLeaf(service, rootLifetimeMs);
       writeFileSync(join(out, `${service}.crt`), leaf.certChainPem, { flag: 'wx' });

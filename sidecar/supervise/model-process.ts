@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeAddress } from '../config/codecs/address.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
@@ -10,6 +10,7 @@ import { RestartLimit } from '../core/health/restart-limit.js';
 import { RestartBackoff } from '../core/retry/backoff.js';
 import { HealthProbe } from '../health/model/health-probe.js';
 import type { RuntimeDeps } from '../runtime/deps.js';
+import { makeDirectory } from '../runtime/process/directory.js';
 import { processMemory } from '../runtime/process/memory.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { ChildProcessHandle } from './child-process.js';
@@ -145,6 +146,6 @@ function watcherSocket(address: Address): string | undefined {
 /** Creates the private folder of the socket, and removes the socket that a killed model left. */
 function makeRoomForSocket(address: Address): void {
   if (address.kind !== 'unix') return;
-  mkdirSync(dirname(address.path), { recursive: true, mode: 0o700 });
+  makeDirectory(dirname(address.path), 0o700);
   rmSync(address.path, { force: true });
 }

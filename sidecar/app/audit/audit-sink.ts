@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { SidecarConfig } from '../../config/model.js';
 import type { Identity } from '../../identity/identity.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import { LogThrottle } from '../../runtime/log/logger.js';
 import { messageOf } from '../../runtime/log/message-of.js';
+import { makeDirectory } from '../../runtime/process/directory.js';
 import type { Timer } from '../../runtime/time/timers.js';
 import { AuditFile } from '../../telemetry/audit/audit-file.js';
 import { AuditLog } from '../../telemetry/audit/audit-log.js';
@@ -49,7 +49,7 @@ export class AuditSink {
       this.trail = NO_AUDIT;
       return;
     }
-    makeDirectory(audit.path, deps.logger);
+    makeDirectoryOf(audit.path, deps.logger);
     const file = new AuditFile(audit.path, audit.rotateAtBytes, audit.keep);
     this.log = new AuditLog({ ...deps, sidecar: instance, file, signer: () => this.signer() });
     this.repeated = new RepeatedDecisions(this.log, deps);
@@ -112,9 +112,9 @@ export class AuditSink {
 }
 
 /** A directory that cannot be made is a file that cannot be written: the log says so, and tries again. */
-function makeDirectory(path: string, logger: Logger): void {
+function makeDirectoryOf(path: string, logger: Logger): void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
+    makeDirectory(dirname(path), 0o750);
   } catch (error) {
     logger.error({ path, problem: messageOf(error) }, 'the directory of the audit log cannot be made');
   }

@@ -1,7 +1,8 @@
 /** The end of `outrider chaos`, after a run or from the stored history of one: files, what is printed, and the exit code. */
 
-import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeDirectory } from '../../runtime/process/directory.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { paletteFor } from '../terminal.js';
 import type { ChaosHistory } from './history/record.js';
@@ -48,7 +49,7 @@ function judged(history: ChaosHistory, report: string | undefined): { summary: S
 /** Makes the folder of a report before anything runs: a run of minutes must not be lost by a path. @throws CommandFailure */
 export function prepareFolder(dir: string): void {
   try {
-    mkdirSync(dir, { recursive: true });
+    makeDirectory(dir);
     accessSync(dir, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new CommandFailure(`--report ${dir}: ${oneLine(error)}`, 2);

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { makeDirectory } from '../../runtime/process/directory.js';
 
 const run = promisify(execFile);
 
@@ -42,7 +43,7 @@ export function whyNoApt(env: Readonly<Record<string, string | undefined>>): str
  */
 export async function unpackDebianPackage({ name, target, env }: AptPackage): Promise<void> {
   const parent = join(target, '..');
-  await mkdir(parent, { recursive: true });
+  makeDirectory(parent);
   await removeAbandoned(parent, name);
   const work = await mkdtemp(join(parent, `.${name}-`));
   try {
@@ -72,8 +73,8 @@ async function removeAbandoned(parent: string, name: string): Promise<void> {
 async function download(name: string, work: string, env: AptPackage['env']): Promise<void> {
   const mirrors = await debianMirrors(work, env);
   if (mirrors.length === 0) throw new Error("the apt sources of this machine name no archive of Debian's");
-  await mkdir(join(work, 'lists', 'partial'), { recursive: true });
-  await mkdir(join(work, 'archives', 'partial'), { recursive: true });
+  makeDirectory(join(work, 'lists', 'partial'));
+  makeDirectory(join(work, 'archives', 'partial'));
   let problem: unknown;
   for (const mirror of mirrors) {
     try {

@@ -1,8 +1,9 @@
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RestartBackoff } from '../../core/retry/backoff.js';
 import type { Health } from '../../health/model/health-probe.js';
 import type { RuntimeDeps } from '../../runtime/deps.js';
+import { makeDirectory } from '../../runtime/process/directory.js';
 import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
 import { type Probe, Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
@@ -44,7 +45,7 @@ export class DevAgent {
     this.file = join(folder, 'agent.json');
     this.logFile = join(folder, 'log');
     this.api = new AgentApi(ports.http);
-    mkdirSync(join(folder, 'data'), { recursive: true, mode: 0o700 });
+    makeDirectory(join(folder, 'data'), 0o700);
     const content = agentFile({ ...input, version: binary.version });
     writeFileSync(this.file, JSON.stringify(content, null, 2), { mode: 0o600 });
     this.ready = new Promise((resolve, reject) => {

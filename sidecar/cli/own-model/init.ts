@@ -13,6 +13,7 @@ import {
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { impliedCallerName } from '../../config/options/mesh/known-names.js';
 import { NAME } from '../../config/options/values.js';
+import { makeDirectory } from '../../runtime/process/directory.js';
 import { CommandFailure } from '../failure.js';
 import { ownCommand } from '../own-command.js';
 import { ownPlace } from '../package-info.js';
@@ -62,7 +63,7 @@ export async function initCommand(options: InitOptions): Promise<number> {
   const sizes = sizesOf(options.size);
   const labels = options.labels === undefined ? [] : options.labels.split(',').map((label) => label.trim());
 
-  mkdirSync(dir, { recursive: true });
+  makeDirectory(dir);
   // The model is looked at where it will be, so that what lies beside it is missed now and not at the start.
   const staging = mkdtempSync(join(dir, '.init-'));
   const author = AuthoringProcess.start();

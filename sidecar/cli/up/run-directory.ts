@@ -1,7 +1,6 @@
 import {
   chmodSync,
   lstatSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -12,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { attempt } from '../../runtime/attempt.js';
+import { makeDirectory } from '../../runtime/process/directory.js';
 import { CommandFailure, oneLine } from '../failure.js';
 
 const PREFIX = 'outrider-up-';
@@ -54,7 +54,7 @@ export class RunDirectory {
     removeAbandoned();
     try {
       if (asked === undefined) return new RunDirectory(makeOwn(), 'all');
-      mkdirSync(asked, { recursive: true, mode: 0o700 });
+      makeDirectory(asked, 0o700);
       if (readdirSync(asked).length > 0) throw new CommandFailure(`run directory ${asked} is not empty`);
       chmodSync(asked, 0o700);
       return new RunDirectory(asked, 'contents');
@@ -67,7 +67,7 @@ export class RunDirectory {
   /** Makes a subfolder, mode 0700. */
   folder(name: string): string {
     const folder = join(this.path, name);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeDirectory(folder, 0o700);
     return folder;
   }
 

@@ -1,5 +1,6 @@
 import { mkdir, open, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeDirectory } from '../../runtime/process/directory.js';
 import type { IdentityParts, IdentityPaths } from '../identity.js';
 
 const CURRENT = '..data';
@@ -27,7 +28,7 @@ export class CertificateDirectory {
 
   /** Creates `parent/name`, without the files of an earlier run. */
   static async create(parent: string, name: string): Promise<CertificateDirectory> {
-    await mkdir(parent, { recursive: true, mode: 0o700 });
+    makeDirectory(parent, 0o700);
     const directory = join(parent, name);
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { mode: 0o700 });

@@ -1,9 +1,10 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { attempt } from '../attempt.js';
 import type { Logger } from '../log/logger.js';
 import { messageOf } from '../log/message-of.js';
+import { makeDirectory } from './directory.js';
 
 /** A state file is small; what is larger was not written here. */
 const MAX_BYTES = 1024 * 1024;
@@ -71,7 +72,7 @@ export class StateFile {
     this.turn++;
     const next = `${this.path}.last`;
     try {
-      mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+      makeDirectory(dirname(this.path), 0o700);
       writeFileSync(next, textOf(pending), { mode: 0o600 });
       renameSync(next, this.path);
     } catch (error) {
@@ -90,7 +91,7 @@ export class StateFile {
       this.pending = undefined;
       const turn = ++this.turn;
       try {
-        mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+        makeDirectory(dirname(this.path), 0o700);
         await writeFile(next, textOf(pending), { mode: 0o600, flush: true });
         // Where `flush` or `leave` has been called meanwhile, the file has something newer.
         await (turn === this.turn ? rename(next, this.path) : rm(next, { force: true }));

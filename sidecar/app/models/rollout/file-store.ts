@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt } from '../../../runtime/attempt.js';
+import { makeDirectory } from '../../../runtime/process/directory.js';
 import { LockFile } from '../../../runtime/process/lock-file.js';
 import type { Clock } from '../../../runtime/time/clock.js';
 import type { RolloutStore, Stored } from './store.js';
@@ -41,7 +42,7 @@ export class FileStore implements RolloutStore {
 
   async write(value: unknown, index: string | undefined, as: 'leader' | 'command'): Promise<boolean> {
     if (as === 'leader' && !(await this.lead())) return false;
-    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    makeDirectory(this.directory, 0o700);
     if (!takeLock(this.writing)) return false;
     try {
       const stored = this.readNow();
@@ -56,7 +57,7 @@ export class FileStore implements RolloutStore {
   }
 
   async lead(): Promise<boolean> {
-    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    makeDirectory(this.directory, 0o700);
     this.isLeading ||= takeLock(this.leading);
     return this.isLeading;
   }
@@ -68,7 +69,7 @@ export class FileStore implements RolloutStore {
 
   async take(lock: string): Promise<boolean> {
     if (this.taken.has(lock)) return true;
-    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    makeDirectory(this.directory, 0o700);
     const file = new LockFile(join(this.directory, `${lock}.lock`));
     if (!takeLock(file)) return false;
     this.taken.set(lock, file);
@@ -82,7 +83,7 @@ export class FileStore implements RolloutStore {
   }
 
   async say(facts: unknown): Promise<void> {
-    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    makeDirectory(this.directory, 0o700);
     const path = join(this.directory, `${encodeURIComponent(this.instance)}${FACTS}`);
     writeFileSync(`${path}.next`, JSON.stringify(facts), { mode: 0o600 });
     renameSync(`${path}.next`, path);

@@ -1,6 +1,7 @@
 /** Writes a report to a folder: `index.html`, `history.json`, `figures.json`, `figures.csv`, and `DRILL.ARM.svg` for each picture. */
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeDirectory } from '../../../runtime/process/directory.js';
 import type { ChaosHistory } from '../history/record.js';
 import { csvOf } from './csv.js';
 import { ARM_TITLES } from './figures/arm-title.js';
@@ -16,7 +17,7 @@ import { scalesOf, timelineFile } from './timeline/timeline-svg.js';
  */
 export function writeReport(recorded: ChaosHistory, dir: string): Summary {
   const history = roundedHistory(recorded);
-  mkdirSync(dir, { recursive: true });
+  makeDirectory(dir);
   const report = buildReport(history);
   const summary = summaryOf(report);
   // The records first: the rest can be made from them again.

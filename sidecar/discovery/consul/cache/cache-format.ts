@@ -4,7 +4,6 @@ import {
   constants,
   fstatSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -16,6 +15,7 @@ import { open } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../../../runtime/log/message-of.js';
+import { makeDirectory } from '../../../runtime/process/directory.js';
 
 /** Moves when a file written before can no longer be understood. */
 const VERSION = 1;
@@ -75,7 +75,7 @@ export function decodeCache(section: string, bytes: Buffer): { digest: string; b
  */
 export function prepareDirectory(dir: string): string | undefined {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeDirectory(dir, 0o700);
     const stat = statSync(dir);
     if (!stat.isDirectory()) return 'it is not a directory';
     const fault = faultOf(stat);
