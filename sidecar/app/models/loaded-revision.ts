@@ -71,6 +71,13 @@ export class LoadedRevision implements HeldRevision {
     this.backend.share = share;
   }
 
+  /** Another version answers the calls, as before `letGo`. */
+  hold(): void {
+    this.isHeld = true;
+    this.hasServed = false;
+    this.backend.share = 0;
+  }
+
   /** It belongs to this instance, also while its processes are started again, until it is unloaded or could not be loaded. */
   get isServed(): boolean {
     const { kind } = this.state;

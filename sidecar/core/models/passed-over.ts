@@ -21,6 +21,7 @@ const MOST = 64;
 interface PastRollout {
   readonly model: string;
   readonly version: string;
+  readonly from: string;
   readonly state: string;
   readonly passedOver?: readonly PassedOver[];
 }
@@ -66,8 +67,12 @@ export function whyPassedOver(
 /** After this rollout: its own version where it has ended without it, and what was passed over before. */
 function passedOverBy(record: PastRollout | undefined): readonly PassedOver[] {
   if (record === undefined) return [];
-  const { model, version, state, passedOver = [] } = record;
-  if (state === 'aborted') return [...passedOver, { model, version, by: 'abort' }];
+  const { model, version, from, state, passedOver = [] } = record;
   const hasFailed = state === 'rejected' || state === 'rolled-back';
-  return hasFailed ? [...passedOver, { model, version, by: 'judgement' }] : passedOver;
+  if (state !== 'aborted' && !hasFailed) return passedOver;
+  // A way back that did not go through is none: the version before it is served as ever.
+  const left = passedOver.filter(
+    (each) => !(each.by === 'return' && each.model === model && each.version === from),
+  );
+  return [...left, { model, version, by: hasFailed ? 'judgement' : 'abort' }];
 }

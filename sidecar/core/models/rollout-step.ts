@@ -99,6 +99,7 @@ function advance(record: RolloutRecord, current: ReplicaPlace, seen: Seen): Roll
     case 'loading': {
       if (facts.candidate === 'proven')
         return enter(record, current, { phase: 'shadow', nowMs, why: PROVEN });
+      if (servesAlready(record, facts)) return enter(record, current, { phase: 'done', nowMs, why: SERVED });
       if (facts.candidate === 'missing' && elapsedMs > MISSING_MS) return fail(record, current, facts.why);
       if (elapsedMs <= settings.loadMs) return undefined;
       return fail(record, current, `${TOO_SLOW} within ${settings.loadMs / 1000} s`);
@@ -118,7 +119,16 @@ function advance(record: RolloutRecord, current: ReplicaPlace, seen: Seen): Roll
   }
 }
 
+/**
+ * A replica that was added meanwhile begins with the highest version in its directory, and has no other files of that to load. Where
+ * the files of one version have changed, its number says nothing of them.
+ */
+function servesAlready({ version, from }: RolloutRecord, { candidate, serving }: ReplicaFacts): boolean {
+  return candidate === 'missing' && serving === version && version !== from;
+}
+
 const PROVEN = 'its golden output has passed';
+const SERVED = 'it serves the version already';
 const RESTARTED = 'its sidecar has started again, or it is not ready any more; it begins anew';
 
 /** The phase that a replica goes on to. */

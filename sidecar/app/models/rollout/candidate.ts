@@ -66,7 +66,7 @@ export class Candidate {
   /** Brings the replica to this phase. */
   enact(phase: RolloutPhase, { canary, samples }: Pick<RolloutSettings, 'canary' | 'samples'>): void {
     const { repository } = this.deps;
-    if (phase === 'waiting') return this.candidate === undefined ? undefined : this.withdraw('');
+    if (phase === 'waiting') return this.wait();
     if (phase === 'done') return this.finish();
     this.load();
     this.prove();
@@ -76,7 +76,11 @@ export class Candidate {
     if (fresh === undefined || old === undefined || fresh.state.kind !== 'ready') return;
     this.phase = phase;
     const isTaken = phase === 'watching';
-    if (phase !== 'shadow') {
+    if (phase === 'shadow') {
+      // Calls have gone to it where it begins anew, as its model was not ready for a while.
+      fresh.hold();
+      old.backend.isStandby = false;
+    } else {
       fresh.letGo(isTaken ? 1 : canary);
       fresh.backend.isStandby = false;
       old.backend.isStandby = isTaken;
@@ -86,6 +90,12 @@ export class Candidate {
     this.compare(old, fresh, how);
     this.deps.moved(fresh);
     repository.changedTraffic();
+  }
+
+  /** Its turn has not come, or was taken away: what was done of it in an earlier rollout does not count. */
+  private wait(): void {
+    if (this.candidate !== undefined) this.withdraw('');
+    this.phase = undefined;
   }
 
   /** It gets no call any more, and its processes end; `why`: it is rejected for that. */
@@ -222,10 +232,10 @@ export class Candidate {
   }
 
   private state(): Pick<ReplicaFacts, 'candidate' | 'why'> {
-    const { candidate, fresh, why } = this;
-    const { old } = this;
-    if (candidate === undefined && old?.version === this.version && old.deaths >= DEATHS_SERVED)
-      return { candidate: 'failed', why: whyDied(old) };
+    const { candidate, fresh, old, why, phase } = this;
+    // Of processes that an earlier rollout brought, the ends say nothing of the files that this one brings under the same number.
+    const isTakenOver = candidate === undefined && phase === 'done' && old?.version === this.version;
+    if (isTakenOver && old.deaths >= DEATHS_SERVED) return { candidate: 'failed', why: whyDied(old) };
     if (candidate === undefined) return { candidate: why === '' ? 'none' : 'missing', why };
     // Golden outputs say nothing of a version that ends its process under calls; that it is ready again neither.
     if (fresh !== undefined && fresh.deaths > 0) return { candidate: 'failed', why: whyDied(fresh) };

@@ -3,7 +3,6 @@ import { whyPassedOver } from '../../../core/models/passed-over.js';
 import {
   beginRollout,
   commandRollout,
-  describeRollout,
   isOver,
   type ReplicaFacts,
   type RolloutAnswer,
@@ -18,17 +17,15 @@ import { nextStep } from '../../../core/models/rollout-step.js';
 import type { Revision } from '../../../core/models/settled-listing.js';
 import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Timer } from '../../../runtime/time/timers.js';
-import { AuditKind } from '../../../telemetry/audit/trail.js';
 import type { AppContext } from '../../context.js';
 import type { LifeLog } from '../life/life-log.js';
 import { Candidate, type CandidateDeps } from './candidate.js';
-import type { RolloutStore } from './store.js';
+import { RolloutNotes } from './rollout-notes.js';
+import type { RolloutStore, Stored } from './store.js';
 
 /** Between two looks at the store, ms: while something is rolled out, and while nothing is. */
 const ACTIVE_MS = 500;
 const IDLE_MS = 5_000;
-/** A store that cannot be reached is named once per this, ms. */
-const NAMED_MS = 60_000;
 
 export interface RolloutAgentDeps extends CandidateDeps {
   readonly context: AppContext;
@@ -54,17 +51,15 @@ export class RolloutAgent {
   private isFollowing = false;
   /** That this replica has stored: what was read before the latest of them is old. */
   private commands = 0;
-  /** Why the store could not be reached at the last look. */
-  private problem = '';
-  private problemMs = Number.NEGATIVE_INFINITY;
+  private readonly notes: RolloutNotes;
   /** As it was read or written last. */
   private record: RolloutRecord | undefined;
   /** What the replicas have said at the last look. */
   private known: readonly ReplicaFacts[] = [];
-  /** The last state that has been logged. */
-  private told = '';
 
-  constructor(private readonly deps: RolloutAgentDeps) {}
+  constructor(private readonly deps: RolloutAgentDeps) {
+    this.notes = new RolloutNotes(deps.context, deps.store.where);
+  }
 
   /** Looks at the store at once, and again until `stop`. */
   start(): void {
@@ -81,7 +76,8 @@ export class RolloutAgent {
 
   /** As this replica knows it, without asking. */
   view(): RolloutView {
-    const { record, known, problem, deps } = this;
+    const { record, known, notes, deps } = this;
+    const { problem } = notes;
     return { where: deps.store.where, ...present('record', record), replicas: known, problem };
   }
 
@@ -118,18 +114,23 @@ export class RolloutAgent {
     const answer = await this.change((before) =>
       // What is stored may be newer than what this replica has read, or all that there is to know at its start.
       this.isPassedOver(fresh, before)
-        ? { refused: 'a rollout has ended without it' }
+        ? { refused: 'a rollout of it is over' }
         : beginRollout(before, plan, context.deps.clock.wallNow()),
     );
     this.isFollowing = false;
-    const { logger } = context.deps;
-    if (answer.kind === 'refused') logger.info({ model, version, why: answer.why }, 'no rollout is begun');
+    if (answer.kind === 'refused') this.notes.notBegun(fresh, answer.why);
   }
 
-  /** No rollout of it begins by itself: an operator is against it, or these very files have failed, here or at another replica. */
+  /**
+   * No rollout of it begins by itself: an operator is against it, these very files have failed, here or at another replica, or the last
+   * rollout has brought it to the others, and this replica has still to load it.
+   */
   private isPassedOver(revision: Revision, record: RolloutRecord | undefined): boolean {
     const { lives, repository } = this.deps;
     if (lives.whyRejected(revision) !== undefined) return true;
+    const { name, version } = revision;
+    const isBrought = record?.state === 'done' && record.model === name && record.version === version;
+    if (isBrought && repository.pins.servedOf(name)?.version !== version) return true;
     const why = whyPassedOver(record, revision, repository.policy);
     return why !== undefined && (why !== 'judgement' || !lives.isMended(revision));
   }
@@ -148,7 +149,7 @@ export class RolloutAgent {
     try {
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         const stored = await store.read();
-        const before = readRollout(stored?.value);
+        const before = recordIn(stored);
         const decided = decide(before);
         if ('refused' in decided) return { kind: 'refused', why: decided.refused };
         if (!(await store.write(decided.record, stored?.index, 'command'))) continue;
@@ -179,9 +180,9 @@ export class RolloutAgent {
     let isActive = this.isUnderWay;
     try {
       isActive = await this.look();
-      this.problem = '';
+      this.notes.problem = '';
     } catch (error) {
-      this.warn(messageOf(error));
+      this.notes.unreachable(messageOf(error));
     }
     this.isTicking = false;
     // A command may have begun one meanwhile.
@@ -199,9 +200,7 @@ export class RolloutAgent {
     const stored = await store.read();
     if (this.isClosed) return false;
     if (commands !== this.commands) return true;
-    const record = readRollout(stored?.value);
-    if (stored !== undefined && record === undefined)
-      throw new Error('the stored rollout cannot be read; it is left alone');
+    const record = recordIn(stored);
     if (record === undefined) return false;
     this.note(record, this.record);
     this.enact(record);
@@ -266,35 +265,18 @@ export class RolloutAgent {
       : served !== version || version === from;
   }
 
-  // ---- what is told ----
-
-  /** Logs and records a state that is new here. */
   private note(record: RolloutRecord, before: RolloutRecord | undefined): void {
     this.record = record;
-    const told = `${record.id} ${record.state} ${JSON.stringify(record.replicas)}`;
-    if (told === this.told) return;
-    this.told = told;
-    const { logger } = this.deps.context.deps;
-    const { id, model, version, from, state, why } = record;
-    logger.info({ id, model, version, from, state, why }, `rollout ${describeRollout(record)}`);
-    if (before?.id === id && before.state === state) return;
-    // Each replica records what it hears of, so that the log of one alone tells the whole.
-    this.deps.context.dataPlane.audit.record(AuditKind.rollout, { id, model, version, from, state, why });
+    this.notes.state(record, before);
   }
+}
 
-  /** Says that the store cannot be reached, once a minute. */
-  private warn(problem: string): void {
-    const nowMs = this.deps.context.deps.clock.now();
-    const { logger } = this.deps.context.deps;
-    if (problem !== this.problem || nowMs - this.problemMs > NAMED_MS) {
-      logger.warn(
-        { problem, store: this.deps.store.where },
-        'rollouts cannot be followed; what is served stays',
-      );
-      this.problemMs = nowMs;
-    }
-    this.problem = problem;
-  }
+/** What is stored; undefined: nothing. @throws Error for what a later version may have stored: it may be under way. */
+function recordIn(stored: Stored | undefined): RolloutRecord | undefined {
+  const record = readRollout(stored?.value);
+  if (stored !== undefined && record === undefined)
+    throw new Error('the stored rollout cannot be read; it is left alone');
+  return record;
 }
 
 /** Check-and-set loses to another process only when that has stored something. */

@@ -56,6 +56,17 @@ describe('versions that are passed over', () => {
     );
   });
 
+  it('are not those that a way back was to lead away from, where it did not go through', () => {
+    for (const state of ['aborted', 'rejected', 'rolled-back'] as const) {
+      rollouts = new Rollouts().end('words 2 1', 'done').end('digits 3 1', state);
+      assert.deepEqual(
+        ['digits 2', 'digits 3', 'words 2'].map((each) => rollouts.why(each)),
+        [undefined, undefined, 'return'],
+      );
+    }
+    assert.equal(rollouts.end('digits 3 2', 'running').why('digits 3'), 'return', 'one that is under way');
+  });
+
   it('are asked for by a command, or after a return by a policy that names them', () => {
     rollouts.end('digits 2 1', 'done');
     assert.equal(rollouts.why('digits 2', NAMED), undefined);

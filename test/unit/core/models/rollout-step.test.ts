@@ -327,6 +327,20 @@ describe('a rollout, step by step', () => {
     assert.equal(nextStep(fleet.record, facts, 1_000), undefined);
   });
 
+  it('passes a replica that serves the version already, as one that was added meanwhile', () => {
+    const fleet = new Fleet();
+    fleet.look();
+    fleet.look();
+    const facts = new Map(fleet.facts());
+    const missing = { candidate: 'missing', why: 'there is no version 2 in the directory' } as const;
+    facts.set('mine-1', { ...facts.get('mine-1')!, ...missing, serving: '2' });
+    const next = nextStep(fleet.record, facts, 1_000);
+    assert.deepEqual([next?.state, next?.replicas[0]?.phase], ['running', 'done']);
+    const changed = { ...fleet.record, from: '2' };
+    assert.equal(nextStep(changed, facts, 1_000), undefined);
+    assert.equal(nextStep(changed, facts, 11_000)?.state, 'rolling-back');
+  });
+
   it('is over only once every replica is back', () => {
     const fleet = new Fleet();
     const aborted = commandRollout(fleet.record, 'abort', fleet.nowMs);

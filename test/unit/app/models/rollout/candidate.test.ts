@@ -7,6 +7,7 @@ import { LoadedRevision } from '../../../../../sidecar/app/models/loaded-revisio
 import type { RevisionOwner } from '../../../../../sidecar/app/models/loaded-revisions.js';
 import { ModelRepository } from '../../../../../sidecar/app/models/model-repository.js';
 import { Candidate } from '../../../../../sidecar/app/models/rollout/candidate.js';
+import { SETTLE_MS } from '../../../../../sidecar/core/models/settled-listing.js';
 import { LATEST } from '../../../../../sidecar/core/models/version-policy.js';
 import { Status } from '../../../../../sidecar/core/outcome/status.js';
 import { listRevisions } from '../../../../../sidecar/health/model/model-revisions.js';
@@ -111,6 +112,15 @@ describe('the candidate of a rollout', () => {
     assert.equal(candidate.facts().candidate, 'proven');
   });
 
+  it('gets none again where it begins anew, as its model was not ready for a while', () => {
+    watch(1);
+    candidate.enact('loading', SETTINGS);
+    candidate.enact('shadow', SETTINGS);
+    assert.deepEqual([served[0]!.isStandby, served[1]!.share], [false, 0]);
+    candidate.enact('watching', SETTINGS);
+    assert.deepEqual([served[0]!.isStandby, served[1]!.share], [true, 1]);
+  });
+
   it('counts calls of both versions, and gives calls back where too many fail', () => {
     watch(1);
     for (let i = 0; i < 20; i++) served[0]!.answer(Status.OK, 0);
@@ -154,5 +164,21 @@ describe('the candidate of a rollout', () => {
     assert.equal(candidate.facts().candidate, 'none', 'once it serves, one end may be chance');
     served[2]!.restarts = 2;
     assert.match(candidate.facts().why, /^its processes have ended 2 times since/);
+  });
+
+  it('is not held against other files of its version how often the processes before them ended', () => {
+    watch(1);
+    candidate.enact('done', SETTINGS);
+    served[1]!.restarts = 2;
+    assert.equal(candidate.facts().candidate, 'failed');
+    writeFileSync(join(scratch.path, 'digits', '2', 'model.onnx'), 'model 2, trained anew');
+    repository.listed('digits');
+    stack.clock.advance(SETTLE_MS);
+    candidate.enact('waiting', SETTINGS);
+    assert.equal(candidate.facts().candidate, 'none', 'a rollout that goes back waits for that');
+    watch(2);
+    assert.equal(candidate.facts().candidate, 'proven');
+    candidate.withdraw('calls failed');
+    assert.equal(candidate.facts().candidate, 'none');
   });
 });

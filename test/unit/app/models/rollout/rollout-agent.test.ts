@@ -55,12 +55,12 @@ describe('a replica that follows its directory', () => {
   const storeEnd = async (
     model: string,
     version: string,
-    end: 'rejected' | 'aborted' = 'rejected',
+    end: 'rejected' | 'aborted' | 'done' = 'rejected',
   ): Promise<void> => {
     const plan = { service: 'mine', model, version, from: '1', instances: ['mine-2'], settings: SETTINGS };
     const made = beginRollout(undefined, plan, 0);
     assert.ok('record' in made);
-    const { end: _, ...record } = goBack(made.record, end, 'mine-2: the golden output differs');
+    const { end: _, ...record } = goBack(made.record, 'rejected', 'mine-2: the golden output differs');
     assert.ok(await store.write({ ...record, state: end }, undefined, 'command'));
   };
   const underWay = (): string => {
@@ -120,6 +120,28 @@ describe('a replica that follows its directory', () => {
     assert.equal(agent.view().record, undefined);
     const stored = await store.read();
     assert.equal((stored!.value as { state: string }).state, 'aborted');
+  });
+
+  it('begins none of a version that the others have by the last rollout, and that it has still to load itself', async () => {
+    await storeEnd('digits', '2', 'done');
+    listed = [revision('digits', '2')];
+    await agent.follow();
+    assert.equal(((await store.read())!.value as { state: string }).state, 'done');
+    listed = [revision('digits', '3')];
+    await agent.follow();
+    assert.equal(underWay(), 'digits 3');
+  });
+
+  it('leaves alone what it cannot read, which a later version may have stored', async () => {
+    assert.ok(await store.write({ format: 2 }, undefined, 'command'));
+    listed = [revision('digits', '2')];
+    await agent.follow();
+    const begun = await agent.begin('digits', '2', {});
+    assert.match(
+      begun.kind === 'refused' ? begun.why : '',
+      /the stored rollout cannot be read; it is left alone$/,
+    );
+    assert.deepEqual((await store.read())!.value, { format: 2 });
   });
 
   it('does not take what it read before a command for what is stored', async () => {
