@@ -58,16 +58,17 @@ async function notesWithAdopted(agent: AskedAgent, subject: Subject): Promise<re
  * not an error.
  */
 async function notesFor(agent: AskedAgent, { calls, services, consul }: Subject): Promise<string[]> {
+  // Of an upstream whose endpoints are in the file or in DNS a sidecar asks Consul for nothing.
+  const inRegistry = calls.filter(({ inConsul }) => inConsul !== undefined || consul === undefined);
   const ofRules =
     consul?.rules === false
       ? []
       : [
           refusedDefaults(await agent.textIfAny('/config/proxy-defaults/global')),
           ...(await Promise.all(services.map((service) => serviceNotes(agent, service)))),
-          ...(await Promise.all(calls.map((call) => callNotes(agent, call)))),
+          ...(await Promise.all(inRegistry.map((call) => callNotes(agent, call)))),
         ];
-  const found = [...ofRules.flat(), ...(await intentionNotes(agent, services))];
-  return [...new Set(found)];
+  return [...new Set([...ofRules.flat(), ...(await intentionNotes(agent, services))])];
 }
 
 /** What the service-defaults of a service ask of its own sidecar. */

@@ -125,7 +125,7 @@ export function unknownIn(json: unknown, known: ReadonlySet<string>): string[] {
 }
 
 /** Whether a value differs from what Go writes for an unset one, in all of its parts, and from what is done anyway. */
-export function asksFor(field: string, value: unknown): boolean {
+function asksFor(field: string, value: unknown): boolean {
   if (AS_IT_IS.get(field)?.includes(value) === true) return false;
   if (isObject(value)) return Object.entries(value).some(([name, each]) => asksFor(name, each));
   return isSet(value) && value !== 0;

@@ -1,4 +1,5 @@
-import { defined } from '../../../config/present.js';
+import type { DiscoveryTarget } from '../../../config/model.js';
+import { defined, present } from '../../../config/present.js';
 import { Status } from '../../../core/outcome/status.js';
 import { type HeaderEdits, mergeEdits } from '../../../core/routing/header-edits.js';
 import type { RouteLeg, TrafficRoute } from '../../../core/routing/route-match.js';
@@ -194,9 +195,12 @@ const RETRY_ON: Readonly<Record<string, number>> = {
   unavailable: Status.UNAVAILABLE,
 };
 
-/** Whether a plan says no more than that calls go to the service itself. */
-export function isPlain({ routes, clusters, unsupported }: ChainPlan, service: string): boolean {
-  const plain = plainPlan({ targets: [{ service }] });
+/** Whether a plan says no more than that calls go to the service itself, in the datacenter that its chain was asked for. */
+export function isPlain(
+  { routes, clusters, unsupported }: ChainPlan,
+  { service, datacenter }: Pick<DiscoveryTarget, 'service' | 'datacenter'>,
+): boolean {
+  const plain = plainPlan({ targets: [{ service, ...present('datacenter', datacenter) }] });
   const textOf = (plan: Pick<ChainPlan, 'routes' | 'clusters'>) =>
     JSON.stringify([plan.routes, [...plan.clusters]]);
   return unsupported.length === 0 && textOf({ routes, clusters }) === textOf(plain);

@@ -4,9 +4,8 @@ import { type ChainPlan, isPlain } from './chain-plan.js';
 
 /** What of Consul's rules about a service does not hold as the upstream names its target, in the file or in an adopted registration. Empty: it has none, or the upstream names none. */
 export function passedOverBy(consul: DiscoveryConfig, plan: ChainPlan): string[] {
-  const { service } = consul;
-  if (!hasOwnTarget(consul) || isPlain(plan, service)) return [];
-  const said = `the service-router, -splitter or -resolver of ${quote(service)} is not applied`;
+  if (!hasOwnTarget(consul) || isPlain(plan, consul)) return [];
+  const said = `the service-router, -splitter or -resolver of ${quote(consul.service)} is not applied`;
   return [`${said}: the upstream says which of its instances are called (tags, meta or failover).`];
 }
 

@@ -1,7 +1,7 @@
 import { defined } from '../../../config/present.js';
 import type { PassiveHealth } from '../../snapshot.js';
 import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
-import { asksFor, countIn, goDurationIn, unknownIn } from './chain-json.js';
+import { countIn, goDurationIn, unknownIn } from './chain-json.js';
 
 /** Bounds on the calls to one upstream, and when its endpoints are ejected. */
 export interface UpstreamLimits {
@@ -14,8 +14,6 @@ export interface UpstreamLimits {
   readonly unsupported: readonly string[];
 }
 
-/** Settings of Envoy and of balancing that have no counterpart here, or one in the sidecar's file. */
-const ENVOY = ['EnvoyListenerJSON', 'EnvoyClusterJSON', 'BalanceOutboundConnections'];
 /** Fields of every entry. */
 const OF_ENTRIES = [
   'Kind',
@@ -32,6 +30,14 @@ const OF_ENTRIES = [
 const KNOWN_OF_SERVICE = new Set([...OF_ENTRIES, 'Protocol', 'UpstreamConfig', 'MeshGateway', 'ExternalSNI']);
 /** The same of `proxy-defaults`; `Config` is looked into. */
 const KNOWN_OF_PROXIES = new Set([...OF_ENTRIES, 'Config', 'MeshGateway']);
+/** What is read of `UpstreamConfig.Defaults` and of each of its `Overrides`, or says which upstream it is about. */
+const KNOWN_OF_UPSTREAM = new Set([
+  ...['Name', 'Namespace', 'Partition', 'Peer', 'ConnectTimeoutMs', 'Limits', 'PassiveHealthCheck'],
+]);
+const KNOWN_LIMITS = new Set(['MaxConnections', 'MaxPendingRequests', 'MaxConcurrentRequests']);
+const KNOWN_OF_CHECK = new Set([
+  ...['Interval', 'MaxFailures', 'EnforcingConsecutive5xx', 'MaxEjectionPercent', 'BaseEjectionTime'],
+]);
 
 /**
  * What the `UpstreamConfig` of `service-defaults` (Consul 1.9) sets for an upstream: each field by `Overrides`, else by
@@ -55,12 +61,13 @@ export function limitsOf(text: string, upstream: string): UpstreamLimits {
     [defaults, 'Defaults'],
   ] as const) {
     const name = `service-defaults ${quote(service)}: UpstreamConfig.${where}`;
+    const check = objectIn(said, 'PassiveHealthCheck');
     const refused = [
-      ...ENVOY.filter((field) => isSet(said?.[field])),
-      ...['Protocol', 'MeshGateway'].filter((field) => asksFor(field, said?.[field])),
+      ...unknownIn(said, KNOWN_OF_UPSTREAM),
+      ...unknownIn(objectIn(said, 'Limits'), KNOWN_LIMITS).map((field) => `Limits.${field}`),
+      ...unknownIn(check, KNOWN_OF_CHECK).map((field) => `PassiveHealthCheck.${field}`),
     ];
     unsupported.push(...refused.map((field) => `${name}.${field} is not applied.`));
-    const check = objectIn(said, 'PassiveHealthCheck');
     unsupported.push(...refusedOf(check).map((why) => `${name}.PassiveHealthCheck.${why}.`));
   }
   const first = <T>(read: (said: Json | undefined) => T | undefined): T | undefined =>

@@ -45,6 +45,9 @@ export function readUpstreamSettings(config: Json | undefined): UpstreamSettings
       ...othersIn('Config', config, KNOWN),
       ...othersIn('Config.limits', limits, KNOWN_LIMITS),
       ...othersIn('Config.passive_health_check', check, KNOWN_CHECK),
+      ...(isSet(check?.['base_ejection_time']) && ejectionMs === undefined
+        ? ['Config.passive_health_check.base_ejection_time is not applied']
+        : []),
       ...(isSet(check?.['interval'])
         ? ['Config.passive_health_check.interval is not applied: an endpoint is ejected at the fault itself']
         : []),

@@ -74,6 +74,30 @@ describe('outrider validate --consul', () => {
     assert.deepEqual(await notesOf('{ rules: false }', '{ tags: [a] }'), []);
   });
 
+  it('says nothing of rules for an upstream whose endpoints are in the file', async () => {
+    const agent = await LoopbackAgent.start();
+    afterTest(() => agent.stop());
+    agent.handler = ({ url = '' }, response) => {
+      const isChain = url === '/v1/discovery-chain/digits';
+      response.statusCode = isChain || url.endsWith('/intentions') ? 200 : 404;
+      response.end(
+        isChain ? chain([resolver('digits', { more: { Soon: 1 } })], { digits: {} }, 'digits') : '[]',
+      );
+    };
+    const notesOf = async (from: string): Promise<readonly string[]> => {
+      const upstream = `{ listen: "127.0.0.1:18800", ${from} }`;
+      const text = `service: web\nconsul: {}\noutbound: { upstreams: { digits: ${upstream} } }\n`;
+      const file = scratchForTest().write('sidecar.yaml', text);
+      const notes = await consulNotes([file], `http://127.0.0.1:${agent.port}`);
+      assert.ok(notes.has(file));
+      return notes.get(file)!;
+    };
+    assert.deepEqual(await notesOf('consul: { service: digits }'), [
+      'service-resolver "digits": Soon is not applied.',
+    ]);
+    assert.deepEqual(await notesOf('endpoints: ["127.0.0.1:18801"]'), []);
+  });
+
   it('reads the registration that a file adopts, and says where there is none', async () => {
     const agent = await LoopbackAgent.start();
     afterTest(() => agent.stop());

@@ -295,14 +295,22 @@ describe('A discovery chain', () => {
   });
 
   it('a plan is plain where calls go to the service itself, and nothing else is asked for', () => {
-    assert.ok(isPlain(planOf(chain([resolver('web')])), 'web'));
+    assert.ok(isPlain(planOf(chain([resolver('web')])), { service: 'web' }));
     for (const nodes of [
       [resolver('web', { connectTimeout: '2s' })],
       [resolver('web', { more: { Later: 1 } })],
       [router('web', [], 'resolver:web.default.dc1'), resolver('web')],
     ])
-      assert.equal(isPlain(planOf(chain(nodes)), 'web'), nodes.length > 1);
-    assert.ok(!isPlain(planOf(chain([resolver('other')], { other: {} })), 'web'));
+      assert.equal(isPlain(planOf(chain(nodes)), { service: 'web' }), nodes.length > 1);
+    assert.ok(!isPlain(planOf(chain([resolver('other')], { other: {} })), { service: 'web' }));
+  });
+
+  it('a plan is plain in another datacenter too, where calls go to the service there', () => {
+    const plan = planOf(chain([resolver('web')]), 'elsewhere');
+    assert.ok(isPlain(plan, { service: 'web', datacenter: 'dc1' }));
+    assert.ok(!isPlain(plan, { service: 'web', datacenter: 'dc2' }));
+    const tuned = planOf(chain([resolver('web', { connectTimeout: '2s' })]), 'elsewhere');
+    assert.ok(!isPlain(tuned, { service: 'web', datacenter: 'dc1' }));
   });
 
   it('a discovery chain does not report a gateway mode that makes no difference', () => {

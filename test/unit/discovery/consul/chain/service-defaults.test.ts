@@ -116,6 +116,12 @@ describe('Defaults of Consul for outbound calls', () => {
       'service-defaults "app": UpstreamConfig.Defaults.Protocol is not applied.',
       'service-defaults "app": UpstreamConfig.Defaults.MeshGateway is not applied.',
     ]);
+    const later = { Soon: 1, Limits: { MaxStreams: 4 }, PassiveHealthCheck: { MaxFailures: 2, Other: true } };
+    assert.deepEqual(limitsOf(entry({ Overrides: [{ Name: 'x', ...later }] }), 'x').unsupported, [
+      'service-defaults "app": UpstreamConfig.Overrides "x".Soon is not applied.',
+      'service-defaults "app": UpstreamConfig.Overrides "x".Limits.MaxStreams is not applied.',
+      'service-defaults "app": UpstreamConfig.Overrides "x".PassiveHealthCheck.Other is not applied.',
+    ]);
   });
 
   it('service-defaults are refused when they are something else', () => {

@@ -53,6 +53,11 @@ describe('The Config of an upstream in a registration', () => {
         'Config.passive_health_check.interval is not applied: an endpoint is ejected at the fault itself',
       ],
     });
+    const soon = { passive_health_check: { base_ejection_time: 'soon' } };
+    assert.deepEqual(readUpstreamSettings(soon), {
+      limits: {},
+      refused: ['Config.passive_health_check.base_ejection_time is not applied'],
+    });
     assert.deepEqual(readUpstreamSettings({ limits: [], passive_health_check: 'on' }).refused, [
       'Config.limits is not applied',
       'Config.passive_health_check is not applied',
