@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ArmRun } from '../../../../../sidecar/cli/chaos/history/record.js';
 import { parseHistory } from '../../../../../sidecar/cli/chaos/report/stored-history.js';
@@ -29,6 +29,20 @@ describe('a report', () => {
     assert.equal(summary.verdict.isKept, true);
     assert.deepEqual(JSON.parse(file('figures.json')), JSON.parse(JSON.stringify(summary)));
     assert.equal(file('figures.csv').split('\n').length, 5);
+  });
+
+  it('leaves no picture of the report before it in the folder, and every other file', () => {
+    const out = join(scratch.path, 'out');
+    writeReport(madeHistory([run('kill', 'outrider', 0), run('nan', 'outrider', 0)]), out);
+    writeFileSync(join(out, 'mine.outrider.svg'), '<svg/>');
+    writeReport(madeHistory([run('kill', 'outrider', 0)]), out);
+    const pictures = () => readdirSync(out).filter((name) => name.endsWith('.svg'));
+    assert.deepEqual(pictures().sort(), ['kill.outrider.svg', 'mine.outrider.svg']);
+    for (const odd of ['nonsense', 'null', '{"figures":[null,{"drill":"mine","arm":"../mine"}]}']) {
+      writeFileSync(join(out, 'figures.json'), odd);
+      writeReport(madeHistory([run('nan', 'outrider', 0)]), out);
+    }
+    assert.deepEqual(pictures().sort(), ['kill.outrider.svg', 'mine.outrider.svg', 'nan.outrider.svg']);
   });
 
   it('is the same page again from the stored history', () => {
