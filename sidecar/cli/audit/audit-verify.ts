@@ -27,8 +27,7 @@ export async function auditVerifyCommand(
     ...(roots === undefined ? {} : { roots: readRoots(roots) }),
     ...(seen === undefined ? {} : { seen: readHead(seen) }),
   };
-  const found = await logsOf(files);
-  const logs = found.length === 0 ? [{ sidecar: '', files: [] }] : found;
+  const logs = await logsOf(files);
   if (seen !== undefined && logs.length > 1)
     throw new CommandFailure(`--seen: found logs of ${nameAll(logs)}; expected the files of one sidecar`, 2);
   const verified: Verified[] = [];

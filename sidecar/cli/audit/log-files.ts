@@ -19,12 +19,14 @@ export interface LogFiles {
 }
 
 /**
- * The logs that these files are of, each with its own in their order, whatever the order of `files`. Locks of sidecars are left out.
- * Throws `CommandFailure` for a file that cannot be read.
+ * The logs that these files are of, one at least, each with its own in their order, whatever the order of `files`. Locks of sidecars are
+ * left out. Throws `CommandFailure` for a file that cannot be read, and where there are only locks.
  */
 export async function logsOf(files: readonly string[]): Promise<readonly LogFiles[]> {
   const known: Beginning[] = [];
   for (const file of files) if (!LOCK.test(file)) known.push(await beginningOf(file));
+  if (known.length === 0)
+    throw new CommandFailure(`found no log but the lock of a sidecar: ${files.join(', ')}`, 2);
   known.sort((a, b) => a.n - b.n);
   const logs = new Map<string, string[]>();
   // A file whose name says that it goes with another one is of the same log, whatever stands in it.

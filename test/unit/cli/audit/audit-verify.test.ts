@@ -50,6 +50,7 @@ describe('outrider audit verify', () => {
     const locks = ['log.lock', 'log.lock.old', 'log.lock.4711'].map((name) => scratch.write(name, '4711 99'));
     assert.equal(await run([files[1], ...locks, files[0]]), 0);
     assert.match(printed[0]!, /^unbroken: numbers 1 to 6/);
+    await assert.rejects(run(locks.slice(0, 1)), /found no log but the lock of a sidecar: .*log\.lock$/);
   });
 
   it('tells the logs of several sidecars apart, and what is wrong with one of them', async () => {
