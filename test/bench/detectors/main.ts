@@ -44,8 +44,8 @@ export interface DetectorRow {
   readonly findings: readonly Finding[];
   /** By healthy stream. */
   readonly falsePerDay: Readonly<Record<string, number>>;
-  /** Faults found over all alarms, where each fault comes once in a healthy day. */
-  readonly precision: number;
+  /** Faults found over all alarms, where each fault comes once in a healthy day; undefined: there was no alarm. */
+  readonly precision: number | undefined;
 }
 
 /** What the benchmark found. */
@@ -151,11 +151,12 @@ function alarmsOf(seconds: readonly Second[], subject: Subject): number[] {
   return alarms;
 }
 
-function precisionOf(findings: readonly Finding[], falsePerDay: readonly number[]): number {
+function precisionOf(findings: readonly Finding[], falsePerDay: readonly number[]): number | undefined {
   const found = findings.filter(({ delayS }) => delayS !== undefined).length;
   const wrong = falsePerDay.reduce((sum, each) => sum + each, 0) / falsePerDay.length;
   const early = findings.reduce((sum, each) => sum + each.early, 0);
-  return found === 0 ? 0 : found / (found + early + wrong);
+  const alarms = found + early + wrong;
+  return alarms === 0 ? undefined : found / alarms;
 }
 
 /** The report as text. */
@@ -172,7 +173,7 @@ export function renderDetectors({ streams, healthySeconds, rows }: DetectorRepor
     line(name, [
       ...findings.map(cell),
       ...Object.values(falsePerDay).map((count) => count.toFixed(0)),
-      `${(100 * precision).toFixed(0)} %`,
+      precision === undefined ? '–' : `${(100 * precision).toFixed(0)} %`,
     ]),
   );
   return [
@@ -189,6 +190,6 @@ export function renderDetectors({ streams, healthySeconds, rows }: DetectorRepor
     `–: none; early: an alarm before the fault. Healthy: false alarms per day, of ${(healthySeconds / 3_600).toFixed(0)} h drawn again in blocks of ${BLOCK_S} s`,
     line('', columns),
     ...lines,
-    'precision: of the alarms of a healthy day in which each fault comes once, those that a fault caused',
+    'precision: of the alarms of a healthy day in which each fault comes once, those that a fault caused; –: there was none',
   ].join('\n');
 }
