@@ -168,16 +168,6 @@ export function createLogger({ level, destination, fields = {} }: LoggerOptions)
   return new PinoLogger(inner);
 }
 
-/** A logger that writes nothing, for parts run without one. */
-export const silentLogger: Logger = {
-  debug() {},
-  info() {},
-  warn() {},
-  error() {},
-  setLevel() {},
-  flush() {},
-};
-
 /**
  * Lets one message of a kind through per period, for what a peer could otherwise repeat at will.
  *

@@ -21,7 +21,6 @@ import { agentSettings } from '../../../sidecar/discovery/consul/client/settings
 import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import type { ConsulDeps } from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { systemRandom } from '../../../sidecar/runtime/random.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
@@ -33,6 +32,7 @@ import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
 import { answerRequests } from '../../kit/process/asked-process.js';
+import { silentLogger } from '../../kit/stack/silent-logger.js';
 import { LoopMeter } from './loop.js';
 import type { Applied, LoopWatch, SubjectRequest } from './protocol.js';
 

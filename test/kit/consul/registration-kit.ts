@@ -2,7 +2,8 @@
 
 import type { Address, ConsulConfig, RegistrationConfig } from '../../../sidecar/config/model.js';
 import type { ServiceInstance } from '../../../sidecar/discovery/consul/registration/instance.js';
-import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
+import type { Logger } from '../../../sidecar/runtime/log/logger.js';
+import { silentLogger } from '../stack/silent-logger.js';
 import { CONFIG } from './scripted-agent.js';
 
 export const SETTINGS: RegistrationConfig = {

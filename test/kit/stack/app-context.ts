@@ -1,8 +1,8 @@
 import type { AppContext } from '../../../sidecar/app/context.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { seeded } from '../time/seeded-random.js';
 import { aConfig } from './sidecar-in-memory.js';
+import { silentLogger } from './silent-logger.js';
 import { Stack } from './stack.js';
 
 /** What the parts of a sidecar share, on the clock and the network in memory of `stack`. */

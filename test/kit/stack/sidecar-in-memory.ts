@@ -5,9 +5,9 @@ import type { RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
 import { startSidecar } from '../../../sidecar/app/sidecar.js';
 import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
 import type { Address, SidecarConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
-import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { ManualClock } from '../time/manual-clock.js';
 import { seeded } from '../time/seeded-random.js';
+import { silentLogger } from './silent-logger.js';
 import { Application, anUpstream, Backend, type UpstreamOptions } from './stack.js';
 
 export const ANY: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };

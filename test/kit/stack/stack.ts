@@ -19,7 +19,7 @@ import type { ModelInstance } from '../../../sidecar/inbound/model-instance.js';
 import { Inbound } from '../../../sidecar/inbound.js';
 import type { WakeFacts } from '../../../sidecar/outbound/models/cold-start.js';
 import { Outbound } from '../../../sidecar/outbound.js';
-import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
+import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
 import type { AuditKindName } from '../../../sidecar/telemetry/audit/trail.js';
 import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
@@ -35,6 +35,7 @@ import { type PeerOptions, type PeerStream, ScriptedPeer } from '../http2/script
 import { afterTest } from '../mocha/after-test.js';
 import { ManualClock } from '../time/manual-clock.js';
 import { seeded } from '../time/seeded-random.js';
+import { silentLogger } from './silent-logger.js';
 
 export const MESSAGE = grpcMessage(Buffer.from('question'));
 

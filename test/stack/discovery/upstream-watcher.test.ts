@@ -7,11 +7,12 @@ import {
   UpstreamWatcher,
 } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import type { UpstreamSnapshot } from '../../../sidecar/discovery/snapshot.js';
-import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
+import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { ConsulServer, consulOrSkip, proxyOf } from '../../kit/consul/consul.js';
 import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
+import { silentLogger } from '../../kit/stack/silent-logger.js';
 import { anUpstream } from '../../kit/stack/stack.js';
 
 type Json = Readonly<Record<string, unknown>>;

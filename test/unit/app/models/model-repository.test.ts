@@ -12,9 +12,9 @@ import { LATEST } from '../../../../sidecar/core/models/version-policy.js';
 import { listRevisions } from '../../../../sidecar/health/model/model-revisions.js';
 import type { ModelBackend } from '../../../../sidecar/inbound/model-backend.js';
 import type { ModelState } from '../../../../sidecar/inbound/model-instance.js';
-import { silentLogger } from '../../../../sidecar/runtime/log/logger.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { anAppContext } from '../../../kit/stack/app-context.js';
+import { silentLogger } from '../../../kit/stack/silent-logger.js';
 import { Stack } from '../../../kit/stack/stack.js';
 
 /** What `ModelBackend` and `ModelHost` are to a repository: a state, calls that end, processes that stop. */

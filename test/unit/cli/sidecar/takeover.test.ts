@@ -4,9 +4,9 @@ import type { RunningSidecar } from '../../../../sidecar/app/running-sidecar.js'
 import { readyLimitMs, Takeover, takeoverObstacle } from '../../../../sidecar/cli/sidecar/takeover.js';
 import { endRequests } from '../../../../sidecar/cli/signals.js';
 import { defaultModelProcess } from '../../../../sidecar/config/options/model-process.js';
-import { silentLogger } from '../../../../sidecar/runtime/log/logger.js';
 import { ListenSockets } from '../../../../sidecar/runtime/process/listen-sockets.js';
 import { aConfig } from '../../../kit/stack/sidecar-in-memory.js';
+import { silentLogger } from '../../../kit/stack/silent-logger.js';
 import { anInbound } from '../../../kit/stack/stack.js';
 
 describe('a takeover', () => {

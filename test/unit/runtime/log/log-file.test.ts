@@ -11,11 +11,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { LogFile, type LogFileSystem } from '../../../../sidecar/runtime/log/log-file.js';
-import { createLogger, silentLogger } from '../../../../sidecar/runtime/log/logger.js';
+import { createLogger } from '../../../../sidecar/runtime/log/logger.js';
 import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
 import { scratchForTest } from '../../../kit/mocha/scratch.js';
 import { until } from '../../../kit/process/processes.js';
+import { silentLogger } from '../../../kit/stack/silent-logger.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 /** A disk of a script: room for so many octets, and what goes wrong. */

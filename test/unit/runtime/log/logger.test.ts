@@ -1,11 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  createLogger,
-  isSecretName,
-  LogThrottle,
-  redact,
-  silentLogger,
-} from '../../../../sidecar/runtime/log/logger.js';
+import { createLogger, isSecretName, LogThrottle, redact } from '../../../../sidecar/runtime/log/logger.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 function setUp(level: 'debug' | 'info' | 'warn' | 'error' = 'info') {
@@ -96,11 +90,5 @@ describe('LogThrottle', () => {
   it('a log throttle remembers a bounded number of kinds', () => {
     const gate = new LogThrottle(new ManualClock(), 1_000, 10);
     for (let i = 0; i < 10_000; i += 1) assert.equal(gate.pass(`kind ${i}`), 0);
-  });
-});
-
-describe('silentLogger', () => {
-  it('the silent logger takes lines and does nothing', () => {
-    assert.equal(silentLogger.error({}, 'unheard'), undefined);
   });
 });

@@ -10,7 +10,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { silentLogger } from '../../../../sidecar/runtime/log/logger.js';
 import { AuditFile } from '../../../../sidecar/telemetry/audit/audit-file.js';
 import { AuditLog } from '../../../../sidecar/telemetry/audit/audit-log.js';
 import type { AuditSigner } from '../../../../sidecar/telemetry/audit/signature.js';
@@ -19,6 +18,7 @@ import { TestAuthority } from '../../../kit/identity/certificates.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { until } from '../../../kit/process/processes.js';
+import { silentLogger } from '../../../kit/stack/silent-logger.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 const ROTATE_BYTES = 64 * 1024;

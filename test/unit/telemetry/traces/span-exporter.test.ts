@@ -1,10 +1,10 @@
 /** The way from the queue to a collector that is there, slow, away, or refuses. */
 import assert from 'node:assert/strict';
-import { silentLogger } from '../../../../sidecar/runtime/log/logger.js';
 import { RequestWriter } from '../../../../sidecar/telemetry/traces/otlp-request.js';
 import { SpanExporter } from '../../../../sidecar/telemetry/traces/span-exporter.js';
 import { SpanQueue } from '../../../../sidecar/telemetry/traces/span-queue.js';
 import type { SendResult, SpanSender } from '../../../../sidecar/telemetry/traces/span-sender.js';
+import { silentLogger } from '../../../kit/stack/silent-logger.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 const TAKEN: SendResult = { kind: 'taken', rejected: 0 };

@@ -12,9 +12,10 @@ import {
 import { join } from 'node:path';
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import { jsonPieces } from '../../../../../sidecar/discovery/consul/cache/json-writer.js';
-import { type Logger, silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
+import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
 import { scratchForTest } from '../../../../kit/mocha/scratch.js';
 import { until } from '../../../../kit/process/processes.js';
+import { silentLogger } from '../../../../kit/stack/silent-logger.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
 const SECTION = 'endpoints of digits@dc1';

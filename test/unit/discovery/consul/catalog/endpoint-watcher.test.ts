@@ -8,11 +8,12 @@ import {
   type TargetWatch,
 } from '../../../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { filterFor, type Target } from '../../../../../sidecar/discovery/consul/catalog/target.js';
-import { type Logger, silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
+import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
 import { answerOf, type EntryOptions, entryOf } from '../../../../kit/consul/answers.js';
 import { FakeQueries } from '../../../../kit/consul/fake-queries.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
 import { scratchForTest } from '../../../../kit/mocha/scratch.js';
+import { silentLogger } from '../../../../kit/stack/silent-logger.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 import { seeded } from '../../../../kit/time/seeded-random.js';
 

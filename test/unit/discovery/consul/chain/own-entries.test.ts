@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { Queries } from '../../../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { OwnEntries } from '../../../../../sidecar/discovery/consul/chain/own-entries.js';
 import type { QueryStatus } from '../../../../../sidecar/discovery/consul/query/query-spec.js';
-import { silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
+import { silentLogger } from '../../../../kit/stack/silent-logger.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 import { constant } from '../../../../kit/time/seeded-random.js';
 

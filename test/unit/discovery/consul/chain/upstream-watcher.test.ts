@@ -14,10 +14,10 @@ import {
 import type { Instance } from '../../../../../sidecar/discovery/consul/parser/instances.js';
 import type { QuerySpec, QueryStatus } from '../../../../../sidecar/discovery/consul/query/query-spec.js';
 import type { UpstreamSnapshot } from '../../../../../sidecar/discovery/snapshot.js';
-import { silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
 import { anInstance as instance } from '../../../../kit/consul/answers.js';
 import { chain, idOf, resolver, splitter } from '../../../../kit/consul/chains.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
+import { silentLogger } from '../../../../kit/stack/silent-logger.js';
 import { anUpstream } from '../../../../kit/stack/stack.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 import { seeded } from '../../../../kit/time/seeded-random.js';
