@@ -14,8 +14,8 @@ const MAX_PROBLEMS = 100;
 /** What the problems of a file are told with. */
 interface Telling {
   readonly file: string;
-  /** The end of the message about an unknown option at the top: where it belongs, or nothing. */
-  place(option: string): string;
+  /** The end of the message about an unknown option at the top, which may be meant as `near` says: where it belongs, or `near`. */
+  place(option: string, near: string): string;
 }
 
 /** In the order of the file. */
@@ -39,8 +39,8 @@ function explainOne(issue: Issue, above: Path, document: YamlDocument, telling: 
     case 'unrecognized_keys':
       return issue.keys.map((key) => {
         const at = [...path, key];
-        const isTop = path.length === 0;
-        const hint = (isTop && telling.place(key)) || didYouMean(key, issue.message.split(', '));
+        const near = didYouMean(key, issue.message.split(', '));
+        const hint = path.length === 0 ? telling.place(key, near) : near;
         const message = `unknown option; expected one of ${issue.message}${hint}`;
         return { file, line: document.lineOfKey(at), path: formatPath(at), message };
       });

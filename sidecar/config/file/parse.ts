@@ -116,13 +116,17 @@ const OTHER_KIND = {
   mesh: 'found a sidecar file; expected a mesh file; for one sidecar use "outrider sidecar -c"',
 };
 
-/** For an option at the top of a file that belongs elsewhere: below a block of it, or in the other kind of file. */
-function placeHint(kind: FileKind, option: string): string {
+/**
+ * For an option at the top of a file that belongs elsewhere: below a block of it, or in the other kind of file. Where another option
+ * is `near`, that is more likely than a place below a block of the other kind of file.
+ */
+function placeHint(kind: FileKind, option: string, near: string): string {
   const [own, other, otherName] =
     kind === 'mesh' ? [meshFile, sidecarFile, 'a sidecar file'] : [sidecarFile, meshFile, 'a mesh file'];
   const here = blocksWith(own, option);
   if (here.length > 0) return `; it stands below ${here.join(' or ')}`;
   if (Object.hasOwn(other.shape, option)) return `; it is an option of ${otherName}`;
+  if (near !== '') return near;
   const there = blocksWith(other, option);
   return there.length === 0 ? '' : `; in ${otherName} it stands below ${there.join(' or ')}`;
 }
@@ -162,7 +166,7 @@ function parseFile<S extends z.ZodType, T>(
   }
   const result = schema.safeParse(document.value);
   if (!result.success) {
-    const place = (option: string) => placeHint(kind, option);
+    const place = (option: string, near: string) => placeHint(kind, option, near);
     return { ok: false, problems: explain(result.error.issues, document, { file: fileName, place }) };
   }
   const { config, warnings } = build(result.data);

@@ -223,9 +223,9 @@ def queue_timeout(client):
 
 
 def client_timeout(client):
-    """The client's own deadline ends the call; the server goes on."""
+    """The client's own deadline ends the call, here or by the words of the sidecar; the server goes on."""
     long = triton.InferInput("n", [], "INT64").set_data_from_numpy(numpy.array(300_000, dtype=numpy.int64))
-    refused("DEADLINE_EXCEEDED", "Deadline", lambda: client.infer("loop", [long], client_timeout=0.02))
+    refused("DEADLINE_EXCEEDED", "eadline", lambda: client.infer("loop", [long], client_timeout=0.02))
     check(client.is_server_ready(client_timeout=SECONDS), "the server is not ready after a call timed out")
 
 

@@ -20,11 +20,13 @@ describe('where an option belongs', () => {
         : result.problems
             .filter(({ message }) => message.startsWith('unknown option'))
             .map(({ path, message }) => `${path}: ${message.split('; ').at(-1)}`);
-    const mesh = 'services: { a: { models: /x } }\nupstreams: {}\nidentity: {}\nservces: {}\n';
+    const mesh = 'services: { a: { models: /x } }\nupstreams: {}\nidentity: {}\nservces: {}\nlimit: {}\n';
     assert.deepEqual(messages(parseMeshFile(mesh, 'f')), [
       'upstreams: it stands below services.NAME or caller',
       'identity: it is an option of a sidecar file',
       'servces: did you mean "services"?',
+      // One of a sidecar file is called so, below model.restart.
+      'limit: did you mean "limits"?',
     ]);
     const sidecar =
       'service: a\ninbound: { listen: 127.0.0.1:1, local: 127.0.0.1:2, mtls: off }\nupstreams: {}\nreplicas: 3\nleaf_lifetime: 1h\n';
