@@ -1,6 +1,7 @@
 /** Entry of the benchmarks: `npm run bench -- relay`, and the others that `options.ts` lists. Exit codes 0, 1, 2. */
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { messageOf } from '../../sidecar/runtime/log/message-of.js';
 import { reportEnd, UsageError } from '../kit/process/command-line.js';
 import { benchBalancing, meetsBars as meetsBalancingBars, renderBalancing } from './balancing/main.js';
 import { benchDecisions, renderDecisions } from './decisions/main.js';
@@ -16,7 +17,8 @@ import { type BenchOptions, readOptions, USAGE } from './options.js';
 import { meetsBars, type OverloadFigures, renderOverload } from './overload/figures.js';
 import { FULL, measureOverload, QUICK, SETUPS } from './overload/main.js';
 import { renderChart } from './relay/chart.js';
-import { benchRelay } from './relay/main.js';
+import { joinReports } from './relay/join.js';
+import { benchRelay, type Report } from './relay/main.js';
 import { renderReport } from './relay/table.js';
 import { benchServing } from './serving/main.js';
 import { missedBars, renderServing } from './serving/table.js';
@@ -35,6 +37,18 @@ async function withLoad<T>(work: (load: LoadProcess) => Promise<T>): Promise<T> 
   }
 }
 
+/** What several runs of the relay wrote, as one report. */
+function joined(files: readonly string[]): Report {
+  const read = (file: string): string => {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch (error) {
+      throw new UsageError(`--join: ${messageOf(error)}`);
+    }
+  };
+  return joinReports(new Map(files.map((file) => [file, read(file)])));
+}
+
 /** What a benchmark found: its figures, the same as text, and whether they are valid and meet the bars. */
 interface Found {
   readonly figures: unknown;
@@ -45,7 +59,10 @@ interface Found {
 /** Benchmarks that print figures, by command. */
 const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Found | Promise<Found>>> = {
   relay: async (options) => {
-    const report = await withLoad((load) => benchRelay(options, load, say));
+    const report =
+      options.join === undefined
+        ? await withLoad((load) => benchRelay(options, load, say))
+        : joined(options.join);
     if (options.chart !== undefined) writeFileSync(options.chart, renderChart(report));
     const isGood = report.modes.every((mode) => mode.subjects.every((s) => s.problems.length === 0));
     return { figures: report, text: () => renderReport(report), isGood };

@@ -41,6 +41,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --json          JSON instead of tables
   --output FILE   writes the JSON there too
   --chart FILE    writes the chart there (SVG)
+  --join FILE,…   relay: measures nothing, and prints as one what --output of several runs wrote
   --before DIR    relay: the build in another clone is measured beside this one
   --without NAME,… relay: outrider-all also without these blocks, one at a time, or each (“each”)
   --profile DIR   our own processes leave CPU profiles there, and tables of them are printed (slows ours)
@@ -71,6 +72,7 @@ export function readOptions(args: readonly string[]) {
     calls: { type: 'string' },
     record: { type: 'boolean' },
     chart: { type: 'string' },
+    join: { type: 'string' },
     before: { type: 'string' },
     without: { type: 'string' },
     profile: { type: 'string' },
@@ -85,6 +87,7 @@ export function readOptions(args: readonly string[]) {
     isRunsGiven: values.runs !== undefined || values.quick === true,
     without: readWithout(values.without),
     chart: values.chart,
+    join: values.join?.split(','),
     before: values.before && resolve(values.before),
     profile: values.profile && resolve(values.profile),
   };

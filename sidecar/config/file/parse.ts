@@ -118,15 +118,15 @@ const OTHER_KIND = {
 
 /**
  * For an option at the top of a file that belongs elsewhere: below a block of it, or in the other kind of file. Where another option
- * is `near`, that is more likely than a place below a block of the other kind of file.
+ * is `near`, that is more likely than a place below a block.
  */
 function placeHint(kind: FileKind, option: string, near: string): string {
   const [own, other, otherName] =
     kind === 'mesh' ? [meshFile, sidecarFile, 'a sidecar file'] : [sidecarFile, meshFile, 'a mesh file'];
-  const here = blocksWith(own, option);
-  if (here.length > 0) return `; it stands below ${here.join(' or ')}`;
   if (Object.hasOwn(other.shape, option)) return `; it is an option of ${otherName}`;
   if (near !== '') return near;
+  const here = blocksWith(own, option);
+  if (here.length > 0) return `; it stands below ${here.join(' or ')}`;
   const there = blocksWith(other, option);
   return there.length === 0 ? '' : `; in ${otherName} it stands below ${there.join(' or ')}`;
 }
