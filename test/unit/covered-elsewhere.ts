@@ -13,6 +13,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/chaos/history/call-index.ts': 'test/unit/cli/chaos/history/check.test.ts',
   'sidecar/cli/check/certificates.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/consul.ts': 'test/unit/cli/check/check.test.ts',
+  'sidecar/cli/check/adopted-registration.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/consul-calls.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/machine.ts': 'test/unit/cli/check/check.test.ts',
   'sidecar/cli/check/models.ts': 'test/unit/cli/check/check.test.ts',

@@ -40,7 +40,7 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
       'For a minute {{ $labels.instance }} has known no endpoint of {{ $labels.upstream }}, up or not.',
     means: 'Calls fail with `outrider-reason: no-endpoint`, or go to a fallback.',
     steps: [
-      '`npx outrider check --admin ADMIN` says what Consul or DNS answers; `npx outrider status --consul` lists what is registered.',
+      '`npx outrider check --mesh FILE`, with the file of the sidecar or of the mesh, says what Consul or DNS answers; `npx outrider status --consul` lists what is registered.',
       'None is registered: the service is not deployed, under another name, or its sidecars cannot register.',
       'They are registered: the token of this sidecar may not read the service (Consul leaves out what it may not show).',
     ],

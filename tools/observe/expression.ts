@@ -13,7 +13,18 @@ export const OF_PROMETHEUS: OtherSeries = {
 };
 
 const FUNCTIONS = new Set([
-  ...['rate', 'increase', 'changes', 'histogram_quantile', 'clamp_min', 'scalar', 'vector', 'time', 'absent'],
+  ...[
+    'rate',
+    'increase',
+    'changes',
+    'histogram_quantile',
+    'ceil',
+    'clamp_min',
+    'scalar',
+    'vector',
+    'time',
+    'absent',
+  ],
   ...['sum', 'min', 'max', 'avg', 'count', 'topk', 'max_over_time', 'min_over_time', 'avg_over_time'],
 ]);
 const TAKES_COUNTER = new Set(['rate', 'increase']);

@@ -150,11 +150,12 @@ export const MODEL_BOARD: Board = {
         {
           title: 'Batch size',
           kind: 'timeseries',
-          about: 'Rows of a run: median and 99th percentile.',
+          about: 'Rows of a run: median and 99th percentile, rounded up.',
           targets: [50, 99].map(
             (percent) =>
               [
-                `histogram_quantile(0.${percent}, sum by (le) (rate(outrider_model_batch_size_bucket{${MODEL}}[$__rate_interval])))`,
+                // Between the bounds of a bucket Prometheus takes a straight line: half a row, where all runs have one.
+                `ceil(histogram_quantile(0.${percent}, sum by (le) (rate(outrider_model_batch_size_bucket{${MODEL}}[$__rate_interval]))))`,
                 `p${percent}`,
               ] as const,
           ),

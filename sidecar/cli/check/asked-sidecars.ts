@@ -24,7 +24,7 @@ async function checkOne({ name, address }: Target, wallNow: () => number): Promi
   const { status, body, date } = await askAdmin(address, '/faults', { timeoutMs: TIMEOUT_MS });
   if (status !== 200) return [];
   const clock = checkClock(name, date, (beforeMs + wallNow()) / 2).filter(({ level }) => level !== 'ok');
-  const next = `a fault drill is on: \`curl -X DELETE ${urlOf(address)}/faults\` ends it`;
+  const next = `a fault drill is on: \`curl -X DELETE ${urlOf(address)}/faults\` ends it, with -H "Authorization: Bearer TOKEN" beside admin_token_file`;
   return [...clock, ...drillsIn(body).map((sentence) => warning('drill', `${name}: ${sentence}`, next))];
 }
 

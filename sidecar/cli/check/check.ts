@@ -9,6 +9,7 @@ import type { SidecarStatus } from '../status/sidecar-table.js';
 import { adminTargets, fetchAll, sidecarsOf, type Target } from '../status/status.js';
 import { paletteFor } from '../terminal.js';
 import { runningMeshes } from '../up/run-directory.js';
+import { adoptedSubject } from './adopted-registration.js';
 import { checkAsked } from './asked-sidecars.js';
 import { catalogSubject } from './catalog-subject.js';
 import { checkCertificates } from './certificates.js';
@@ -78,17 +79,31 @@ export async function findAll(options: CheckOptions, world: CheckWorld): Promise
       'no mesh of `outrider up` runs here; name what to check: --mesh FILE, --consul ADDR or --admin ADDR',
     );
   const read = files.map(readSubject);
-  const subjects = read.flatMap(({ subject }) => subject ?? []);
-  const targets = targetsOf(options, subjects);
+  const inFiles = read.flatMap(({ subject }) => subject ?? []);
+  const targets = targetsOf(options, inFiles);
   const seen = await fetchAll(targets);
+  const agent = consul ?? agentOf(seen);
+  const whole = await Promise.all(inFiles.map((subject) => withRegistration(subject, agent)));
+  const subjects = whole.map(({ subject }) => subject);
   return [
     checkDescriptors(world.descriptorLimit),
-    ...read.flatMap(({ findings }) => findings),
+    ...[...read, ...whole].flatMap(({ findings }) => findings),
     ...(await Promise.all(subjects.map((subject) => checkFile(subject, world)))).flat(),
-    ...(await consulFindings({ ...options, ...present('consul', consul ?? agentOf(seen)) }, subjects, world)),
+    ...(await consulFindings({ ...options, ...present('consul', agent) }, subjects, world)),
     ...checkRunning(seen, world.version),
     ...(await checkAsked(targets, world.wallNow)),
   ];
+}
+
+/** A file with what the registration adds that it adopts, where it adopts one. */
+async function withRegistration(
+  subject: Subject,
+  consul: string | true | undefined,
+): Promise<{ readonly subject: Subject; readonly findings: Finding[] }> {
+  const { adopt } = subject.consul ?? {};
+  if (adopt === undefined) return { subject, findings: [] };
+  const agent = AskedAgent.open(consul === true ? undefined : consul, subject.consul);
+  return await asked(agent, () => adoptedSubject(agent, adopt, subject));
 }
 
 /** What a file says by itself: ports, certificates, models, intentions, and endpoints that it lists. */

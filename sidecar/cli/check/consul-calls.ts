@@ -15,10 +15,10 @@ export async function checkCall(
   call: Call,
   { hasConsulIntentions }: { readonly hasConsulIntentions: boolean },
 ): Promise<Finding[]> {
-  const { from, inConsul } = call;
+  const { from, inConsul, discovery } = call;
   if (inConsul === undefined) return [];
   const allowed = hasConsulIntentions ? [await checkIntention(agent, from, inConsul)] : [];
-  return [...allowed, ...(await checkInstances(agent, inConsul))];
+  return [...allowed, ...(await checkInstances(agent, inConsul, discovery?.datacenter))];
 }
 
 /** Whether Consul's intentions let one service call another, with the command that would allow it. */
@@ -61,10 +61,17 @@ interface Instance {
 /**
  * The sidecars of a service that Consul would let callers use, and whether connections to them can be made from here. An answer
  * that is empty may also mean that the token may not read them: Consul leaves out what it may not show.
+ *
+ * @param datacenter that the file names for them; undefined: the one of the agent.
  */
-async function checkInstances(agent: AskedAgent, service: string): Promise<Finding[]> {
+async function checkInstances(
+  agent: AskedAgent,
+  service: string,
+  datacenter: string | undefined,
+): Promise<Finding[]> {
+  const where = datacenter === undefined ? {} : { dc: datacenter };
   try {
-    const all = (await agent.json(`/health/connect/${encodeURIComponent(service)}`)) as Instance[];
+    const all = (await agent.json(`/health/connect/${encodeURIComponent(service)}`, where)) as Instance[];
     const good = all.filter(({ Checks }) => Checks.every(({ Status }) => Status !== 'critical'));
     if (all.length === 0)
       return [

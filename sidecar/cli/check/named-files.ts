@@ -39,11 +39,17 @@ function tokenFinding(file: string): Finding {
     : warning('admin', `${file} may be read by other users`, `chmod 600 ${file}`);
 }
 
-/** By the rights of this user, which the sidecar may not run as; a file that exists is asked itself. */
+/**
+ * By the rights of this user, which the sidecar may not run as; what exists is asked itself.
+ *
+ * @param directory where the path is made if it is not there; the path itself where that is a directory.
+ */
 function writableFinding(of: string, path: string, directory: string): Finding {
   const place = existsSync(path) ? path : directory;
+  const needsDirectory = place === directory;
   try {
-    if (place === directory && !statSync(place).isDirectory()) throw new Error(`${place} is no directory`);
+    if (statSync(place).isDirectory() !== needsDirectory)
+      throw new Error(`${place} is ${needsDirectory ? 'no' : 'a'} directory`);
     accessSync(place, constants.W_OK);
     return ok('log', `the ${of} ${path} can be written`);
   } catch (error) {

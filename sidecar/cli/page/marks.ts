@@ -47,6 +47,12 @@ export class Marks {
       this.add({ atMs, kind: 'restart', service, text: `the sidecar ${name} was started again` });
   }
 
+  /** Forgets sidecars that are not asked any more, so that a mesh whose pods come and go for weeks stays small. @param names those that are. */
+  retain(names: ReadonlySet<string>): void {
+    for (const known of [this.before, this.restarts])
+      for (const name of known.keys()) if (!names.has(name)) known.delete(name);
+  }
+
   /** Oldest first. */
   get list(): readonly Mark[] {
     return this.all;

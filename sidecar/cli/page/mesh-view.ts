@@ -77,6 +77,7 @@ export class MeshView {
         known.history.add(nowMs, counts);
       }
     }
+    this.marks.retain(new Set(answers.map(({ name }) => name)));
     // Sidecars that are gone take their rings along, so that a mesh that changes for weeks stays small.
     for (const [key, { history }] of this.histories)
       if ((history.lastMs ?? 0) < nowMs - KEEP_MS) this.histories.delete(key);

@@ -1,12 +1,10 @@
-import { readToken } from '../../admin/token.js';
 import { readAddress } from '../../config/codecs/address.js';
-import { present } from '../../config/present.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
-import { askAdmin } from '../admin-client.js';
-import { CommandFailure, oneLine } from '../failure.js';
+import { CommandFailure } from '../failure.js';
 import { listenProblem } from '../ports/listen-problem.js';
 import { endRequests } from '../signals.js';
+import { type Changed, changeSidecar } from './change.js';
 import { MeshView } from './mesh-view.js';
 import { type PageServer, servePage } from './server.js';
 import { AdminSource, CatalogSource, type Source } from './sources.js';
@@ -27,9 +25,6 @@ export interface PageOptions {
 
 /** How often sidecars are asked: with `KEEP_MS` it bounds what is kept. */
 const PERIOD_MS = 2_000;
-/** A takeover waits until the successor's model is ready. */
-// The drain itself is answered at once.
-const CHANGE_LIMIT_MS = 120_000;
 
 /**
  * `outrider page`: serves one page about all sidecars of a mesh until a signal. It asks them itself, so that the browser talks to this
@@ -90,28 +85,16 @@ async function serve(
 }
 
 /**
- * Passes a drain on to the sidecar itself, with the token where there is one. The name comes from the browser: it is
- * looked up among the sidecars that are asked anyway, so that no request can be sent elsewhere.
+ * The name comes from the browser: it is looked up among the sidecars that are asked anyway, so that no request can be sent elsewhere.
  */
 async function change(
   source: Source,
   sidecar: string,
   what: 'drain' | 'undrain',
   { tokenFile }: PageOptions,
-): Promise<{ ok: boolean; says: string }> {
+): Promise<Changed> {
   const target = source.target(sidecar);
-  if (target === undefined)
-    return { ok: false, says: `there is no sidecar ${sidecar} that can be drained from here` };
-  try {
-    const token = tokenFile === undefined ? undefined : readToken(tokenFile);
-    const request = { method: 'POST', timeoutMs: CHANGE_LIMIT_MS, ...present('token', token) } as const;
-    const { status, body } = await askAdmin(
-      target.address,
-      what === 'drain' ? '/drain' : '/takeover',
-      request,
-    );
-    return { ok: status < 300, says: `${sidecar}: ${body.trim()}` };
-  } catch (error) {
-    return { ok: false, says: `${sidecar}: ${oneLine(error)}` };
-  }
+  return target === undefined
+    ? { ok: false, says: `there is no sidecar ${sidecar} that can be drained from here` }
+    : await changeSidecar(target, what, tokenFile);
 }

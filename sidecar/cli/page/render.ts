@@ -14,11 +14,22 @@ import { timeline } from './timeline.js';
  * @param nonce admits style and script under the content security policy.
  */
 export function renderMesh(moment: MeshMoment, nonce: string): string {
+  return document(`${renderContent(moment)}\n<script nonce="${nonce}">${SCRIPT}</script>`, nonce);
+}
+
+/** What is shown where a drain was not done: why, and a link back to the page. It has no script. @param nonce as for the page. */
+export function renderRefused(says: string, nonce: string): string {
+  return document(
+    `<main><h1>Outrider mesh</h1><p class="refused">Not done: ${escapeHtml(says)}</p><p><a href="/">Back to the mesh</a></p></main>`,
+    nonce,
+  );
+}
+
+function document(body: string, nonce: string): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>outrider mesh</title><style nonce="${nonce}">${STYLE}</style></head>
-<body>${renderContent(moment)}
-<script nonce="${nonce}">${SCRIPT}</script></body></html>
+<body>${body}</body></html>
 `;
 }
 

@@ -3,17 +3,15 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { type Answer, pathOf, text, writeAnswer } from '../../admin/answers.js';
 import { refusal } from '../../admin/guard.js';
+import type { Changed } from './change.js';
 import type { MeshMoment } from './mesh-view.js';
-import { renderContent, renderMesh } from './render.js';
+import { renderContent, renderMesh, renderRefused } from './render.js';
 
 /** What the page reads and does. */
 export interface PageDeps {
   moment(): MeshMoment;
   /** Asks a sidecar to drain, or to be taken over by a new process; resolves with what to say of it. */
-  change(
-    sidecar: string,
-    what: 'drain' | 'undrain',
-  ): Promise<{ readonly ok: boolean; readonly says: string }>;
+  change(sidecar: string, what: 'drain' | 'undrain'): Promise<Changed>;
 }
 
 /** A page that is served. */
@@ -68,7 +66,7 @@ async function answerTo(deps: PageDeps, request: IncomingMessage): Promise<Answe
   // After a form was sent the browser asks for the page again (RFC 9110, 303), so that a reload sends nothing twice.
   const sidecar = new URLSearchParams(url.slice(path.length)).get('sidecar') ?? '';
   const { ok, says } = await deps.change(sidecar, path === '/drain' ? 'drain' : 'undrain');
-  return ok ? { ...text(303, `${says}\n`), headers: { location: '/' } } : text(502, `${says}\n`);
+  return ok ? { ...text(303, `${says}\n`), headers: { location: '/' } } : refusedPage(says);
 }
 
 /**
@@ -79,12 +77,22 @@ function wrongMethod(allow: string): Answer {
   return { ...text(405, `takes ${allow}\n`), headers: { allow } };
 }
 
-/** The whole document, with a nonce that no other answer has: nothing that a sidecar says can run as a script. */
+/** The whole page. */
 function page(deps: PageDeps): Answer {
+  return documentOf(200, (nonce) => renderMesh(deps.moment(), nonce));
+}
+
+/** The browser shows it in place of the page, as the answer to the form: it says what to do, and leads back. */
+function refusedPage(says: string): Answer {
+  return documentOf(502, (nonce) => renderRefused(says, nonce));
+}
+
+/** A document with a nonce that no other answer has: nothing that a sidecar says can run as a script. */
+function documentOf(status: number, render: (nonce: string) => string): Answer {
   const nonce = randomBytes(16).toString('base64');
   const policy = `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`;
   const headers = { 'content-security-policy': policy, 'referrer-policy': 'same-origin' };
-  return { ...html(renderMesh(deps.moment(), nonce)), headers };
+  return { ...html(render(nonce)), status, headers };
 }
 
 /** A document or a part of one; what is in it has been escaped where it was written. */

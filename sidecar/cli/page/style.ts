@@ -17,6 +17,7 @@ svg { max-width: 100%; height: auto; display: block; font-size: 13px } svg text 
 .timeline text { text-anchor: start; font-size: 11px; opacity: .75 } .timeline text.end { text-anchor: end }
 .timeline polyline { fill: none; stroke-width: 1.6 } polyline.calls { stroke: var(--calls) } polyline.failed { stroke: var(--bad) } .floor { stroke: var(--line) }
 .mark line { stroke-dasharray: 3 2 } .mark.ejection { stroke: var(--warn); fill: var(--warn) } .mark.restart { stroke: var(--bad); fill: var(--bad) } .mark.gone { stroke: currentColor; fill: currentColor }
+.refused { border: 2px solid var(--bad); border-radius: 6px; padding: .5rem .8rem; margin: .8rem 0; overflow-wrap: anywhere }
 .drill { border: 2px solid var(--warn); border-radius: 6px; padding: .5rem .8rem; margin: .8rem 0 } .drill ul, .marks { margin: .2rem 0; padding-left: 1.2rem }
 .tag { border: 1px solid currentColor; border-radius: 4px; padding: 0 .3em; font-size: .8rem } .tag.ejection { color: var(--warn) } .tag.restart { color: var(--bad) }
 @media (max-width: 40rem) { .minor { display: none } .graph { max-width: none } .timeline { overflow: visible; margin: .9rem 0 } .timeline text { font-size: 22px } th, td { padding-right: .5rem } body { margin: .8rem auto } }

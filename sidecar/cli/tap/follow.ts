@@ -35,7 +35,7 @@ export function followAll<Target extends { readonly name: string }>(
   targets: readonly Target[],
   { open, say, timers }: FollowDeps<Target>,
 ): FollowedAll {
-  const away = new Map<string, string>();
+  const away = new Map<Target, string>();
   const current = new Map<Target, Followed | Timer>();
   let wasOpen = false;
   let isClosed = false;
@@ -46,14 +46,13 @@ export function followAll<Target extends { readonly name: string }>(
   const gone = new Promise<{ name: string; why: string; wasOpen: boolean }>((resolve) => {
     const onGone = (target: Target, why: string): void => {
       if (isClosed) return;
-      const { name } = target;
-      const isNew = !away.has(name);
-      away.set(name, why);
+      const isNew = !away.has(target);
+      away.set(target, why);
       if (away.size === targets.length) {
-        const [first = name] = away.keys();
-        return resolve({ name: first, why: away.get(first)!, wasOpen });
+        const [first = target] = away.keys();
+        return resolve({ name: first.name, why: away.get(first)!, wasOpen });
       }
-      if (isNew) say(`${name}: ${why}; it is asked again`);
+      if (isNew) say(`${target.name}: ${why}; it is asked again`);
       current.set(
         target,
         timers.after(AGAIN_MS, () => begin(target)),
@@ -64,7 +63,7 @@ export function followAll<Target extends { readonly name: string }>(
       current.set(target, followed);
       void followed.opened.then(() => {
         wasOpen = true;
-        if (away.delete(target.name)) say(`${target.name}: is there again`);
+        if (away.delete(target)) say(`${target.name}: is there again`);
       });
       void followed.done.then((why) => onGone(target, why));
     };

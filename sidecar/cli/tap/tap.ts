@@ -59,7 +59,9 @@ export async function tapCommand(words: readonly string[], options: TapCommandOp
   try {
     const gone = await Promise.race([ended.then(() => undefined), all.gone]);
     if (gone?.wasOpen === false) throw new CommandFailure(`${gone.name}: ${gone.why}`);
-    return gone === undefined ? 0 : 1;
+    if (gone === undefined) return 0;
+    process.stderr.write('no sidecar answers any more\n');
+    return 1;
   } finally {
     all.close();
   }

@@ -33,7 +33,7 @@ export class PortAllocator {
    * Binds exactly this port.
    *
    * @param neededBy the listener, at the start of the error message.
-   * @throws CommandFailure that says why not and, on Linux, which process has the port.
+   * @throws CommandFailure that says why not, what to do and, on Linux, which process has the port, or the user of one that may not be seen.
    */
   async claim(host: string, port: number, neededBy: string): Promise<void> {
     if (this.isOurs(host, port)) return;
@@ -123,7 +123,8 @@ function reason(error: unknown, port: number): string {
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return 'this machine has no such address';
   if (code !== 'EADDRINUSE') return message;
   const owner = portOwner(port);
-  return owner === undefined ? 'the port is already taken' : `the port is already taken by ${owner}`;
+  const by = owner === undefined ? '' : ` by ${owner}`;
+  return `the port is already taken${by}; end that process, or name another port in the mesh file`;
 }
 
 /** First port that the system uses for outgoing connections. */

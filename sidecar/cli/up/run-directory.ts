@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  existsSync,
   lstatSync,
   mkdtempSync,
   readdirSync,
@@ -89,9 +90,14 @@ export class RunDirectory {
    * directory, where commands look. Where nothing can be made there, they need addresses.
    */
   note(note: RunNote): void {
-    if (this.mayRemove === 'contents') this.sign ??= attempt(makeOwn, undefined);
-    for (const folder of [this.path, this.sign ?? this.path])
-      writeFileSync(join(folder, NOTE), JSON.stringify(note), { mode: 0o600 });
+    writeNote(this.path, note);
+    if (this.mayRemove === 'contents') attempt(() => this.putSign(note), undefined);
+  }
+
+  /** Anew where the temporary directory has been cleaned, as systems do with what is old: a mesh may run for months. */
+  private putSign(note: RunNote): void {
+    if (this.sign === undefined || !existsSync(this.sign)) this.sign = makeOwn();
+    writeNote(this.sign, note);
   }
 
   /** Removes everything. Safe to call twice. */
@@ -118,6 +124,10 @@ function removeAbandoned(): void {
   for (const path of runDirectories()) {
     if (!isAlive(ownerOf(path))) rmSync(path, { recursive: true, force: true });
   }
+}
+
+function writeNote(folder: string, note: RunNote): void {
+  writeFileSync(join(folder, NOTE), JSON.stringify(note), { mode: 0o600 });
 }
 
 /** A directory of this process in the temporary directory. */

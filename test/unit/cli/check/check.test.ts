@@ -241,6 +241,47 @@ outbound:
     assert.match(one!.what, /^the clock of 127\.0\.0\.1:\d+ is (299|30\d) s behind ours$/);
   });
 
+  it('looks at the ports and the calls of the registration that a file adopts', async () => {
+    const [taken, port] = [await listening(), await freePort()];
+    says.instance = await listening();
+    const upstream = { DestinationName: 'labels', LocalBindPort: taken, Datacenter: 'dc2' };
+    const proxy = { DestinationServiceName: 'web', DestinationServiceID: 'web1', Upstreams: [upstream] };
+    const registration = { Kind: 'connect-proxy', ID: 'web1-proxy', Port: port, Proxy: proxy };
+    const registered: Record<string, unknown> = {
+      '/v1/agent/services': { 'web1-proxy': registration },
+      '/v1/agent/service/web1-proxy': registration,
+    };
+    agent.handler = (request, response) => {
+      const body = registered[request.url ?? ''];
+      if (body === undefined) answer(request, response);
+      else response.end(JSON.stringify(body));
+    };
+    const at = `address: "http://127.0.0.1:${agent.port}"`;
+    const check = (id: string, more = '') => {
+      const text = `admin: 127.0.0.1:0\nconsul: { ${at}, adopt: { sidecar_for: ${id} } }\n${more}`;
+      const mesh = [scratch.write('adopted.yaml', text)];
+      return findAll({ mesh, admin: [], json: false }, WORLD);
+    };
+    const found = await check('web1');
+    const wrong = bad(found).map(({ area, what }) => `${area}: ${what}`);
+    assert.equal(wrong.length, 1, wrong.join('\n'));
+    assert.match(wrong[0]!, new RegExp(`^port: 127\\.0\\.0\\.1:${taken} \\(upstream labels\\) is taken by`));
+    for (const what of ['web may call labels', 'a sidecar of web may do what it needs'])
+      assert.ok(
+        found.some((each) => each.level === 'ok' && each.what === what),
+        what,
+      );
+    assert.ok(agent.asked.some(({ url }) => url === '/v1/health/connect/labels?dc=dc2'));
+    for (const [id, more, why] of [
+      ['gone', '', /the agent has no proxy of the service "gone"; expected one$/],
+      ['web1', 'service: other\n', /adopted\.yaml and the registration "web1-proxy" do not fit$/],
+    ] as const) {
+      const [one, ...others] = bad(await check(id, more));
+      assert.deepEqual([one?.level, one?.area, others], ['failed', 'consul', []]);
+      assert.match(one!.what, why);
+    }
+  });
+
   it('stops at an agent that does not answer, and says so once', async () => {
     const gone = `http://127.0.0.1:${await freePort()}`;
     const found = bad(await findAll({ mesh: [], admin: [], consul: gone, json: false }, WORLD));

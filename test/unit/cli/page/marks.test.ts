@@ -58,6 +58,18 @@ describe('marks', () => {
     );
   });
 
+  it('compare nothing with a sidecar that was not asked for a while', () => {
+    const marks = new Marks(300_000);
+    const see = (restarts: number) => marks.see('web-1', { ...ejected(restarts), restarts }, 0);
+    see(1);
+    marks.retain(new Set(['web-1']));
+    see(2);
+    assert.equal(marks.list.length, 2);
+    marks.retain(new Set(['web-2']));
+    see(3);
+    assert.equal(marks.list.length, 2);
+  });
+
   it('are few: those of the last minutes, and no more than 200', () => {
     const marks = new Marks(10_000);
     for (let i = 0; i < 300; i++) marks.see('web-1', ejected(i), i);

@@ -54,8 +54,12 @@ describe('the server of the mesh page', () => {
     assert.deepEqual(changed, []);
     const { status, headers } = await ask('/drain?sidecar=a%20b', 'POST');
     assert.deepEqual([status, headers['location']], [303, '/']);
-    assert.equal((await ask('/undrain?sidecar=c', 'POST')).status, 502);
-    assert.deepEqual(changed, ['drain a b', 'undrain c']);
+    const refused = await ask('/undrain?sidecar=%3Cb%3Ec', 'POST');
+    assert.equal(refused.status, 502);
+    assert.match(refused.body, /Not done: &lt;b&gt;c: said<.*href="\/">Back/);
+    const nonce = /nonce="([^"]+)"/.exec(refused.body)?.[1];
+    assert.ok(String(refused.headers['content-security-policy']).includes(`'nonce-${nonce}'`));
+    assert.deepEqual(changed, ['drain a b', 'undrain <b>c']);
   });
 
   it('refuses what another site makes a browser ask', async () => {

@@ -73,6 +73,12 @@ describe('followed sidecars', () => {
     assert.deepEqual(gone, { name: 'a', why: 'connect ECONNREFUSED', wasOpen: true });
   });
 
+  it('are gone too where one has been named twice', async () => {
+    const twice = followAll([{ name: 'a' }, { name: 'a' }], { open, say: () => {}, timers: clock });
+    for (const each of tries.slice(2)) each.end('it has ended');
+    assert.deepEqual(await twice.gone, { name: 'a', why: 'it has ended', wasOpen: false });
+  });
+
   it('leave nothing open or waiting when they are closed', async () => {
     tries[1]!.end('it has ended');
     await settled();

@@ -28,7 +28,8 @@ caller: { name: client, upstreams: { echo: { listen: "127.0.0.1:0" } } }
 /** Where the system tells, the holder is named: this very process, with the command line of the tests. */
 function takenByUs(start: string): RegExp {
   const by = process.platform === 'linux' ? ` by process ${process.pid} \\(.+\\)` : '';
-  return new RegExp(`^${start.replaceAll('.', '\\.')}${by}$`);
+  const next = '; end that process, or name another port in the mesh file';
+  return new RegExp(`^${start.replaceAll('.', '\\.')}${by}${next}$`);
 }
 
 /** Whether another program left us 8800 and 8890. */

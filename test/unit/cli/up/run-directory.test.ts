@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunDirectory, runningMeshes } from '../../../../sidecar/cli/up/run-directory.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
@@ -48,6 +48,17 @@ describe('run directory', () => {
     run.remove();
     assert.deepEqual(runningMeshes(), []);
     assert.deepEqual(readdirSync(scratch.path), ['named']);
+  });
+
+  it('is noted again where the temporary directory was cleaned meanwhile', () => {
+    const run = RunDirectory.create(join(scratch.path, 'named'));
+    run.note(note(process.pid));
+    const signs = () => readdirSync(scratch.path).filter((name) => name !== 'named');
+    for (const name of signs()) rmSync(join(scratch.path, name), { recursive: true });
+    run.note(note(process.pid));
+    assert.equal(runningMeshes().length, 1);
+    run.remove();
+    assert.deepEqual(signs(), []);
   });
 
   it('refuses a named directory that holds something, and touches nothing in it', () => {
