@@ -19,6 +19,8 @@ const VERSION = 8 * 2 + 2;
 /** Field 1 of google.protobuf.Int64Value, as a varint. */
 const INT64_VALUE = 8 * 1 + 0;
 const DIGIT_0 = 48;
+/** In place of where a version begins: there is none. */
+const NO_VERSION = -1;
 
 /** One request at a time: made once and read into. */
 export class ModelView {
@@ -85,13 +87,17 @@ export class ModelView {
     this.at = name;
     this.stop = name + nameBytes;
     this.nameBytes = 0;
+    this.version = NO_VERSION;
     this.versionBytes = 0;
     this.layout = 'fields';
     if (nameBytes === 0 || !this.findIn(bytes, this.stop)) return;
     const { version, versionBytes } = this;
     this.versionBytes = 0;
     this.take(bytes);
-    if (this.length === 0 || versionBytes === 0 || bytes[version] !== INT64_VALUE) return;
+    if (this.length === 0 || version === NO_VERSION) return;
+    // Encoders leave a number of 0 out.
+    if (versionBytes === 0) return this.appendNumber(0);
+    if (bytes[version] !== INT64_VALUE) return;
     this.at = version + 1;
     this.stop = version + versionBytes;
     const value = this.number(bytes);

@@ -23,20 +23,22 @@ const LONGEST_VARINT = 7;
  */
 export function readModelSpec(bytes: Buffer, start: number, end: number): ModelSpec | null {
   let name = '';
-  let version = 0;
+  /** −1: none. */
+  let version = -1;
   const fields = new Fields(bytes, start, end);
   while (fields.next()) {
     const { tag, from, to } = fields;
     if (tag === NAME) name = bytes.toString('utf8', from, to);
-    else if (tag === LABEL) version = 0;
+    else if (tag === LABEL) version = -1;
     else if (tag === VERSION) {
       const value = lastValue(bytes, from, to);
       if (value === null) return null;
-      version = value < 0 ? version : value;
+      // Encoders leave a number of 0 out: the message alone names version 0, and beside one that came before it changes nothing.
+      version = value < 0 ? Math.max(version, 0) : value;
     }
   }
   if (fields.isBroken) return null;
-  return { name, version: version === 0 ? '' : String(version) };
+  return { name, version: version < 0 ? '' : String(version) };
 }
 
 /** The number in an Int64Value; −1: it has none, null: it is no message. */

@@ -47,6 +47,11 @@ describe('Inbound, by the model of TensorFlow Serving', () => {
     start({ rateLimits: [{ ...ofLarge, version: '3' }] });
     assert.deepEqual(statusesOf([3, 2, 3, 0].map((version) => predict('large', version))), [0, 0, 8, 0]);
     stack.assertIdle();
+    stack.close();
+    start({ rateLimits: [{ ...ofLarge, version: '0' }] });
+    // As encoders write version 0: a message without its number.
+    const ofZero = request(message().text(1, 'large').bytes(2, Buffer.alloc(0)));
+    assert.deepEqual(statusesOf([send(ofZero), predict('large'), send(ofZero)]), [0, 0, 8]);
   });
 
   it('a large request is counted by its name, wherever that is cut, and wherever its inputs stand', () => {

@@ -222,8 +222,13 @@ describe('The model in a message of its own (TensorFlow Serving)', () => {
       ),
       'digits ',
     );
-    assert.equal(seenIn(request(message().text(1, 'digits').bytes(2, Buffer.alloc(0)))), 'digits ');
     assert.equal(seenIn(request(message().text(1, 'digits').text(4, 'stable'))), 'digits ');
+  });
+
+  it('has version 0 where its number is left out, as encoders do with 0, or said', () => {
+    assert.equal(seenIn(request(message().text(1, 'digits').bytes(2, Buffer.alloc(0)))), 'digits 0');
+    assert.equal(seenIn(request(specOf('digits', 0))), 'digits 0');
+    assert.equal(seenIn(request(specOf('digits'))), 'digits ');
   });
 
   it('leaves nothing of it for the next request', () => {

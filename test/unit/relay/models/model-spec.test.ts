@@ -11,20 +11,22 @@ const read = (octets: Uint8Array) => readModelSpec(Buffer.from(octets), 0, octet
 
 /** By another reader: the last field of a number counts, messages are merged. */
 function expected(octets: Buffer): { name: string; version: string } | null {
-  let [name, version] = ['', 0n];
+  let name = '';
+  let version: bigint | null = null;
   try {
     for (const field of fieldsOf(octets)) {
       if (field.type !== 'bytes') continue;
       if (field.number === 1) name = field.value.toString();
-      if (field.number === 4) version = 0n;
+      if (field.number === 4) version = null;
       if (field.number !== 2) continue;
+      version ??= 0n;
       for (const inner of fieldsOf(field.value))
         if (inner.number === 1 && inner.type === 'varint') version = inner.value;
     }
   } catch {
     return null;
   }
-  return { name, version: version === 0n ? '' : String(version) };
+  return { name, version: version === null ? '' : String(version) };
 }
 
 describe('A model spec', () => {
@@ -37,6 +39,16 @@ describe('A model spec', () => {
       assert.deepEqual(read(of(value).finish()), { name: 'digits', version: String(value) });
     assert.deepEqual(read(of(3).text(4, 'stable').finish()), { name: 'digits', version: '' }, 'a label');
     assert.deepEqual(read(Buffer.alloc(0)), { name: '', version: '' });
+  });
+
+  it('has version 0 where a version is there without its number, as encoders write 0', () => {
+    const named = message().text(1, 'digits').finish();
+    const of = (...octets: number[]) => read(Buffer.concat([named, Buffer.from(octets)]))?.version;
+    assert.equal(of(0x12, 0), '0');
+    assert.equal(of(0x12, 2, 0x08, 0), '0');
+    assert.equal(of(0x12, 2, 0x08, 3, 0x12, 0), '3', 'the second part says nothing');
+    assert.equal(of(0x12, 2, 0x08, 3, 0x12, 2, 0x08, 0), '0');
+    assert.equal(of(0x12, 0, 0x22, 1, 0x61), '', 'a label in its place');
   });
 
   it('is none where it is cut off, or a number is beyond what is read alike', () => {
