@@ -228,10 +228,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
       return Next.handled;
     }
     // A stream that got on has its attempts anew.
-    if (resumable !== null && !resumable.isResuming) {
-      call.retry = null;
-      call.cluster.budget.depositStream(now - attempt.startMs, now);
-    }
+    if (resumable !== null && !resumable.isResuming) call.retry = null;
     const waitMs = retryWaitMs(call, attempt, this.context);
     if (waitMs < 0) return Next.continue;
     resumable?.restart(call.stream.pendingBytes);

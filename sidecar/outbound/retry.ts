@@ -32,6 +32,7 @@ export function retryWaitMs(call: OutboundCall, attempt: OutboundAttempt, contex
 /** What is true of a call and of the attempt that just ended, for the decision whether another follows. */
 export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): RetryFacts {
   const { trailers } = attempt;
+  const { resumable } = call;
   const pushback = trailers === null ? undefined : fieldValue(trailers, Token.grpcRetryPushbackMs);
   return {
     ended: attempt.ended as AttemptEnd,
@@ -39,7 +40,8 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     pushbackMs: pushback === undefined ? NO_PUSHBACK : parsePushback(pushback),
     isMarkedUnprocessed: (attempt.traits & AttemptTrait.unprocessed) !== 0,
     isRefutedTrial: attempt.isRefutedTrial,
-    isCommitted: call.isCommitted && call.resumable === null,
+    isCommitted: call.isCommitted && resumable === null,
+    streamMs: resumable === null || resumable.isResuming ? 0 : nowMs - attempt.startMs,
     isRequestHeld: call.isReplayable,
     isOtherAvailable: hasUntried(call.cluster, call.tried as Endpoint[]),
     timeLeftMs: call.deadlineMs - nowMs,

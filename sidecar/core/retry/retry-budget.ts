@@ -20,9 +20,10 @@ const INEXACT = 1e-9;
 
 /**
  * Bounds the extra attempts (retries and hedges) of an upstream: a share of its calls of the last ten seconds, plus a reserve per
- * second so that quiet upstreams can retry (Finagle's and tower's retry budgets). Streams that are resumed count by their length too. Savings are for the case that a part of the
- * upstream fails. When all of it fails, they would double its load for seconds: after MAX_FUTILE failed extra attempts in a row
- * only as many are granted as the calls of the same second deposit, until one succeeds (after gRFC A6, retry throttling).
+ * second so that quiet upstreams can retry (Finagle's and tower's retry budgets). Streams that are resumed count by their length too
+ * (decision 130). Savings are for the case that a part of the upstream fails. When all of it fails, they would double its load for
+ * seconds: after MAX_FUTILE failed extra attempts in a row only as many are granted as the calls of the same second deposit, until one
+ * succeeds (after gRFC A6, retry throttling).
  */
 export class RetryBudget {
   /** Unspent deposits by second. */
@@ -59,12 +60,13 @@ export class RetryBudget {
   }
 
   /**
-   * The endpoint of a stream has died after `openMs`, ms, and another could go on with it. The stream counts as one more call for each second of
-   * that, as what its own call deposited is forgotten after ten: a replica may die under more streams than begin in that time. It pays
-   * for one attempt at most, and not while savings are not spent (MAX_FUTILE).
+   * The endpoint of a stream has failed after `openMs`, ms, and another is about to go on with it. The stream counts as one more call for each
+   * second of that, as what its own call deposited is forgotten after ten: a replica may die under more streams than begin in that time. It
+   * pays for one attempt at most, and for none while savings are not spent (MAX_FUTILE). Ask `withdraw` next.
    */
   depositStream(openMs: number, nowMs: number): void {
     this.forget(nowMs);
+    if (this.isThrottled(nowMs)) return;
     this.add(Math.min(1, this.settings.ratio * Math.floor(openMs / SECOND_MS)));
   }
 

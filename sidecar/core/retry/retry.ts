@@ -58,6 +58,8 @@ export interface RetryFacts {
   readonly isRefutedTrial?: boolean;
   /** Bytes of the response (or its headers) have been given to the caller. */
   readonly isCommitted: boolean;
+  /** For how long the endpoint had a stream that it has got on with, and which another may resume, ms. Absent or 0: it is no such stream. */
+  readonly streamMs?: number;
   /** The whole request so far can be sent again. */
   readonly isRequestHeld: boolean;
   /** An eligible endpoint is left that this call has not tried. */

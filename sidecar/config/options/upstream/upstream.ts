@@ -61,7 +61,7 @@ const pool = block({
 const budget = block({
   ratio: option(ratio().prefault(0.2), {
     meaning:
-      'Extra attempts allowed, as a share of the calls of the last ten seconds. A `resumable` stream whose endpoint dies counts as one more call for each second that it was open there, and pays for one attempt at most.',
+      'Extra attempts allowed, as a share of the calls of the last ten seconds. A `resumable` stream that goes on at another endpoint counts as one more call for each second that it was open at the one before, and pays for one attempt at most.',
     why: 'When everything fails, load grows by a fifth and not by a factor.',
   }),
   per_second: option(rational({ min: 0, max: 10_000 }).prefault(3), {

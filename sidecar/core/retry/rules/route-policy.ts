@@ -21,6 +21,9 @@ export function routePolicy({ state, facts, route, budget, random, nowMs }: Retr
   if (isBound && facts.timeLeftMs === Number.POSITIVE_INFINITY && delayMs > LONGEST_PUSHBACK_MS)
     return NoRetry.pushback;
   if (isOverBreaker(facts)) return NoRetry.overBreaker;
+  // Only where the attempt is about to be made: what streams deposit that end otherwise would be spent by other calls.
+  const { streamMs = 0 } = facts;
+  if (streamMs > 0) budget.depositStream(streamMs, nowMs);
   if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
   return delayMs;
 }

@@ -135,6 +135,23 @@ describe('decideRetry, on an idempotent route that asks for it', () => {
     assert.ok(decide({ budget: one }) >= 0);
     assert.equal(decide({ budget: one }), overBudget);
   });
+
+  it('takes the share of a long stream for its own attempt, and none where no attempt follows', () => {
+    const budget = new RetryBudget({ ratio: 0.2, perSecond: 0 });
+    const streamMs = 60_000;
+    assert.ok(decide({ budget, facts: { streamMs } }) >= 0, 'it pays for itself');
+    assert.equal(budget.balance(0), 0);
+    decide({ budget, facts: { streamMs, status: Status.NOT_FOUND } });
+    decide({ budget, facts: { streamMs, timeLeftMs: 0 } });
+    decide({ budget, facts: { streamMs, ended: AttemptEnd.cancelled } });
+    decide({ budget, facts: { streamMs }, state: { processed: 1 } });
+    const breaker = new CircuitBreakerLimits({ maxInFlight: 0, maxPending: 0, maxRetries: 1 });
+    breaker.retries = 1;
+    assert.equal(decide({ budget, facts: { streamMs, breaker } }), overBreaker);
+    assert.equal(budget.balance(0), 0, 'nothing is saved for other calls');
+    assert.equal(decide({ budget }), overBudget);
+    assert.equal(decide({ budget, facts: { streamMs: 4_999 } }), overBudget, 'four fifths');
+  });
 });
 
 describe('decideRetry, whatever the route', () => {

@@ -47,8 +47,10 @@ describe('RetryBudget', () => {
       assert.ok(budget.withdraw(0));
       budget.recordOutcome(Outcome.fault, 0);
     }
+    const saved = budget.balance(1_000);
     budget.depositStream(60_000, 1_000);
     assert.equal(budget.withdraw(1_000), false);
+    assert.equal(budget.balance(1_000), saved, 'nothing is left for others either');
     budget.recordOutcome(Outcome.success, 1_000);
     budget.depositStream(60_000, 1_000);
     assert.equal(budget.withdraw(1_000), true);
