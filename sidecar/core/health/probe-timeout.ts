@@ -25,7 +25,7 @@ const SPAN_MS = 30_000;
 const STEP_BITS = 2;
 const DOUBLINGS = 26;
 
-/** Recent latencies of the unary calls of an upstream. */
+/** Recent latencies of the calls of an upstream; of streams, the times to their first message. */
 export class CallTimes {
   private readonly times = new RecentTimes(SPAN_MS, STEP_BITS, DOUBLINGS);
 

@@ -74,11 +74,24 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     meaning: 'A stream had no message within `first_message_timeout`, and no other attempt followed.',
     causes: [
       'The model takes longer until its first message, for example with a long prompt.',
+      'The stream has waited in the queue before the model, as more streams came than `queue.concurrency` lets run.',
       'The endpoint hangs.',
     ],
-    look: ['`outrider_endpoint_first_message_seconds` of each endpoint.'],
-    remedy: ['Raise the limit above the longest normal start.', 'Allow a retry on the route.'],
-    options: ['routes[].first_message_timeout', 'routes[].retry'],
+    look: [
+      '`outrider_endpoint_first_message_seconds` of each endpoint.',
+      '`outrider_queue_waiting` of the service.',
+    ],
+    remedy: [
+      'Raise the limit above the longest normal start.',
+      'Set `queue.concurrency` to the streams that a replica runs at once, and `max_waiting` to 0.',
+      'Allow a retry on the route.',
+    ],
+    options: [
+      'routes[].first_message_timeout',
+      'routes[].retry',
+      'inbound.queue.concurrency',
+      'inbound.queue.max_waiting',
+    ],
   },
   /** Both sides have the limit; the shorter one speaks. */
   'idle-timeout': {

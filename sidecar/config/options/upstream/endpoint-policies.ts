@@ -48,7 +48,7 @@ const activeHealth = blockAs('a block such as { kind: grpc }', {
   timeout: option(duration({ min: 10, max: 60 * SECOND_MS }).optional(), {
     meaning: 'An answer that takes longer counts as a failed check. If it is said here: at most `interval`.',
     otherwise:
-      '1s, or `interval` if that is shorter; with `grpc` three times the time that 99 % of the unary calls to the upstream that succeeded in the last 30 s to 60 s stayed below, if that is longer, and 60s at most. It may outlast `interval`: the next check is later then',
+      '1s, or `interval` if that is shorter; with `grpc` three times the time that 99 % of the calls to the upstream that succeeded in the last 30 s to 60 s stayed below (of streams, the time to the first message), if that is longer, and 60s at most. It may outlast `interval`: the next check is later then',
     why: 'Health answers wait behind the work of the model: a busy model is not unhealthy.',
   }),
   unhealthy_threshold: option(wholeNumber({ min: 1, max: 100 }).prefault(2), {
