@@ -41,10 +41,9 @@ export function refuseUnreachable(routes: unknown, report: Report): void {
     for (const [j, pattern] of patterns.entries()) {
       const taken = earlier.find((by) => isCovered(pattern, by.pattern) && isOfTheseModels(said, by));
       if (taken === undefined || !mayCompare) continue;
-      const by = taken.route === i ? 'this route' : `routes[${taken.route}]`;
       report(
         [i, 'methods', j],
-        `found ${quoted(pattern)}, which is never reached; ${by} already takes ${quoted(taken.pattern)}`,
+        `found ${quoted(pattern)}, which is never reached; routes[${taken.route}] already takes ${quoted(taken.pattern)}`,
       );
     }
     if (mayCompare) earlier.push(...patterns.map((pattern) => ({ ...said, pattern, route: i })));
