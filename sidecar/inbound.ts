@@ -239,9 +239,8 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
 
   onResume(call: InboundCall): void {
     const { ticket } = call;
-    if (ticket?.queueState === QueueState.waiting)
-      return sendLocalReply(call, call.backend!.waitedTooLong(ticket));
-    call.instance!.lostCalls.onTimeout(call);
+    if (ticket?.queueState !== QueueState.waiting) return call.instance!.lostCalls.onTimeout(call);
+    if (!ticket.limits.waitsOn(call, ticket)) sendLocalReply(call, call.backend!.waitedTooLong(ticket));
   }
 
   onDeadline(call: InboundCall): void {

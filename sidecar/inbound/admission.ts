@@ -1,5 +1,6 @@
 import type { InboundConfig, QueueConfig } from '../config/model.js';
 import { AdaptiveLimit } from '../core/admission/gradient-limit.js';
+import { waitEndMs } from '../core/admission/longest-wait.js';
 import { MemoryPressure, type MemoryReading, Pressure } from '../core/admission/memory-pressure.js';
 import { Priorities } from '../core/admission/priority-class.js';
 import { Admission, InboundQueue } from '../core/admission/queue.js';
@@ -10,6 +11,8 @@ import { Status } from '../core/outcome/status.js';
 import { MULTI_INFERENCE } from '../core/routing/method.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { ENTRY_OVERHEAD, type HeaderField, makeField } from '../http2/hpack/field.js';
+import { attemptTimeoutIn } from '../relay/attempt-timeout-header.js';
+import { NEVER } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
@@ -136,20 +139,34 @@ export class InboundAdmission implements LimitsOfCall {
     ticket.limits = this;
     const { nowMs } = this.context;
     const admission = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
-    if (admission === Admission.waiting && this.priorities !== null)
-      this.boundWait(call, ticket, this.priorities);
+    if (admission === Admission.waiting) {
+      ticket.waitsSinceMs = nowMs;
+      this.waitsOn(call, ticket);
+    }
     return isRefusal(admission) ? this.refusalFor(admission, ticket) : null;
   }
 
-  /** The call waits for as long as its class allows; `onResume` comes then. */
-  private boundWait(call: InboundCall, { queueClass }: Ticket, priorities: Priorities): void {
-    const waitMs = priorities.maxWaitMs(queueClass);
-    if (waitMs > 0) resumeAt(call, this.context.nowMs + waitMs);
+  /**
+   * Whether a call in line may wait on; `onResume` comes when that is to be asked again. It may for as long as its class allows, and a stream
+   * while its caller still listens for the first message.
+   */
+  waitsOn(call: InboundCall, { queueClass, waitsSinceMs }: Ticket): boolean {
+    const { nowMs } = this.context;
+    const bounds = {
+      sinceMs: waitsSinceMs,
+      classMs: this.priorities?.maxWaitMs(queueClass) ?? 0,
+      firstMessageMs: call.plan.holdsResponse ? NEVER : attemptTimeoutIn(call.block),
+      askedMs: call.requestEnded ? call.lastRequestMs : NEVER,
+    };
+    const endMs = waitEndMs(bounds, nowMs);
+    if (endMs <= nowMs) return false;
+    if (endMs !== NEVER) resumeAt(call, endMs);
+    return true;
   }
 
-  /** The reply to a call that has waited for as long as its class allows. */
+  /** The reply to a call that has waited for as long as it may. */
   waitedTooLong(ticket: Ticket): LocalReply {
-    return this.overloaded(ticket, 'it has waited for as long as its class may');
+    return this.overloaded(ticket, 'it has waited for as long as its class or its caller allows');
   }
 
   /** The reply to a call that the queue has refused. */

@@ -12,6 +12,7 @@ import type { RefusingModel } from './models/refusing-model.js';
 export interface LimitsOfCall {
   readonly queue: InboundQueue<Ticket>;
   refusalFor(admission: Admission, ticket: Ticket): LocalReply;
+  waitsOn(call: InboundCall, ticket: Ticket): boolean;
   waitedTooLong(ticket: Ticket): LocalReply;
   release(call: InboundCall, ticket: Ticket, nowMs: number): void;
 }
@@ -20,6 +21,8 @@ export interface LimitsOfCall {
 export class Ticket extends QueueEntry {
   /** Where it is among the calls that its model runs; −1: it is not. Only `ModelActivity` changes it. */
   runningAt = -1;
+  /** Since when it waits, monotonic ms; 0: it had a place at once. */
+  waitsSinceMs = 0;
 
   constructor(
     readonly call: InboundCall,

@@ -250,7 +250,7 @@ export class ModelBackend {
     else this.start(call);
   }
 
-  /** The reply to a call that has waited for as long as its class may. */
+  /** The reply to a call that has waited for as long as it may. */
   waitedTooLong(ticket: Ticket): LocalReply {
     return ticket.limits.waitedTooLong(ticket);
   }

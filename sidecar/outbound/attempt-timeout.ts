@@ -18,7 +18,7 @@ export function attemptDueMs(call: OutboundCall, nowMs: number): number {
  * The time that the endpoint is told it has, ms from now; NEVER: no limit. An endpoint that knows the call's deadline only
  * works on for a caller that has gone elsewhere (envoyproxy/envoy issue 4628), so it gets the attempt timeout. That of a
  * unary call runs from the end of the request, so that it is known once the request is complete; until then a sidecar is
- * told its length. A stream's ends with the begin of its response, which no header can say.
+ * told its length. A stream's ends with the begin of its response, which no point in time says (`withLimit`).
  */
 export function timeToldMs(call: Call, attempt: OutboundAttempt, nowMs: number): number {
   const leftMs = call.deadlineMs - nowMs;
@@ -27,15 +27,19 @@ export function timeToldMs(call: Call, attempt: OutboundAttempt, nowMs: number):
   return attempt.isLimitTold ? limitMs : leftMs;
 }
 
-/** Adds the attempt timeout itself for the sidecar at the endpoint, where more of the request is to come: it runs from the request's end. */
+/**
+ * Adds the attempt timeout itself for the sidecar at the endpoint, where no point in time says it: that of a unary call of which more is to come, as
+ * it runs from the request's end, and that of the first message of a stream, which is over before the stream is.
+ */
 export function withLimit(
   extras: readonly HeaderField[],
   { plan, requestEnded }: Call,
   attempt: OutboundAttempt,
 ): readonly HeaderField[] {
-  if (plan.attemptTimeoutMs === 0 || !plan.holdsResponse || requestEnded) return extras;
-  attempt.isLimitTold = true;
-  const field = attemptTimeoutField(plan.attemptTimeoutMs);
+  const { attemptTimeoutMs, holdsResponse, timesFirstMessage } = plan;
+  if (attemptTimeoutMs === 0 || (holdsResponse ? requestEnded : !timesFirstMessage)) return extras;
+  if (holdsResponse) attempt.isLimitTold = true;
+  const field = attemptTimeoutField(attemptTimeoutMs);
   if (extras.length === 0) return [field];
   (extras as HeaderField[]).push(field);
   return extras;

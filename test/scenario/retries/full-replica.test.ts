@@ -7,9 +7,10 @@ import { LocalReplyReasons } from '../../../sidecar/core/outcome/local-reply-rea
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { countBy } from '../../kit/scenario/counts.js';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { Mesh } from '../../kit/scenario/mesh-in-memory.js';
-import { aSafeRoute } from '../../kit/stack/stack.js';
+import { aSafeRoute, aStreamRoute, MESSAGE } from '../../kit/stack/stack.js';
 
 const RUN_MS = 20;
 const PLACES = 4;
@@ -139,5 +140,35 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
   it('outside the mesh the same words mean nothing', () => {
     turnAway('plaintext', LocalReplyReasons.queueExpired);
     assert.equal(pool.states.filter((state) => state === 'ejected').length, 2);
+  });
+});
+
+describe('Scenario: more streams than the replicas have places for', () => {
+  it('those in line are refused before their callers give up the first message, and no replica is at fault', () => {
+    const times = { firstMessageTimeoutMs: 5_000, idempotent: true, retry: aSafeRoute().retry! };
+    const queue = { concurrency: 2, maxWaiting: 64 };
+    const mesh = new Mesh({ replicas: 2, routes: [aStreamRoute(times)], queue });
+    let isTalking = true;
+    const talk = (stream: PeerStream): void => {
+      if (!isTalking || stream.resetCode !== undefined) return;
+      stream.data(MESSAGE);
+      mesh.stack.clock.after(500, () => talk(stream));
+    };
+    for (const { model } of mesh.replicas) model.answer = (stream) => talk(stream.begin());
+    const calls = Array.from({ length: 40 }, () => mesh.call());
+    mesh.advance(20_000);
+    isTalking = false;
+    for (const { model } of mesh.replicas)
+      for (const stream of model.requests) mesh.stack.settle(stream.trailers(0));
+    assert.deepEqual(
+      countBy(calls, ({ status }) => String(status)),
+      { 0: 4, 8: 36 },
+    );
+    for (const i of [0, 1]) {
+      const { outcomes, ejection } = mesh.endpoint(i);
+      assert.equal(outcomes[Outcome.fault], 0);
+      assert.ok(outcomes[Outcome.overload]! > 0);
+      assert.equal(ejection.ejections, 0);
+    }
   });
 });

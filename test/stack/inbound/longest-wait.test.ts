@@ -1,8 +1,9 @@
-/** Each class of calls may have a longest wait in the queue before the model. */
+/** Calls have a longest wait in the queue before the model: by their class, and streams by what their callers wait for. */
 import assert from 'node:assert/strict';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { assertUnprocessed, statusesOf } from '../../kit/stack/call-ends.js';
 import { ModelStack } from '../../kit/stack/model-stack.js';
+import { aStreamRoute, MESSAGE } from '../../kit/stack/stack.js';
 
 const PRIORITY = { key: 'x-class', classes: ['now', 'later'], defaultClass: 'later' };
 
@@ -56,5 +57,40 @@ describe('The longest wait of a class', () => {
     assert.deepEqual(statusesOf([running, patient]), [-1, -1]);
     for (const i of [0, 1]) stack.settle(stack.requests[i]!.reply());
     assert.equal(patient.status, 0);
+  });
+});
+
+describe('The wait of a stream whose caller gives up when the first message is late', () => {
+  /** Another value in each test: a list that has come before has no field of its own, as those of sidecars have. */
+  const told = (value: string) => ({ metadata: [['outrider-attempt-timeout', value]] as const });
+  let stack: ModelStack;
+  beforeEach(() => {
+    stack = new ModelStack({ routes: [aStreamRoute()], queue: { concurrency: 1 } });
+    stack.model.answer = () => {};
+  });
+
+  it('ends before the caller gives up, and the stream is refused as one that the model has not seen', () => {
+    const [running, waiting, patient] = [stack.call(), stack.call(told('1000m')), stack.call()];
+    stack.advance(890);
+    assert.deepEqual(statusesOf([running, waiting, patient]), [-1, -1, -1]);
+    stack.advance(20);
+    assertUnprocessed(waiting, [8, 'overloaded']);
+    stack.advance(60_000);
+    // One that runs is not ended, nor one whose caller says nothing.
+    assert.deepEqual(statusesOf([running, patient]), [-1, -1]);
+    assert.equal(stack.requests.length, 1);
+    assert.equal(stack.requests[0]!.header('outrider-attempt-timeout'), undefined);
+  });
+
+  it('does not while the caller has more to send, and counts from the end of the request', () => {
+    stack.call();
+    const open = stack.call({ ...told('2S'), body: null });
+    stack.advance(10_000);
+    assert.equal(open.isOver, false);
+    stack.settle(open.data(MESSAGE).end());
+    stack.advance(1_790);
+    assert.equal(open.isOver, false);
+    stack.advance(20);
+    assertUnprocessed(open, [8, 'overloaded']);
   });
 });

@@ -106,7 +106,7 @@ export const outboundRoute = inCode(
     }),
     first_message_timeout: option(duration({ min: 1, max: DAY_MS }).optional(), {
       meaning:
-        'Longest that the first message of a stream may take, from when the endpoint has all of the request; then it counts as a fault of its endpoint, and another attempt may follow. Time in the queue before the model is part of it: streams beyond `queue.concurrency` that wait so long count as faults of a replica that is only busy. So say there how many streams the model runs at once, and `max_waiting: 0`: others are refused at once, which is no fault, and go to another endpoint. It never runs while the caller has more to send, and ends nothing that has begun to answer. Streams only.',
+        'Longest that the first message of a stream may take, from when the endpoint has all of the request; then it counts as a fault of its endpoint, and another attempt may follow. Time in the queue before the model is part of it: a stream that has waited there for nine tenths of it is refused, which is no fault, and goes to another endpoint. So `queue.concurrency` has to say how many streams the model runs at once; with `max_waiting: 0` the others go on at once. It never runs while the caller has more to send, and ends nothing that has begun to answer. Streams only.',
       otherwise: 'absent: no limit but that of the call',
       why: 'Whether a stream that says nothing is at work or lost depends on the service.',
     }),
