@@ -109,10 +109,14 @@ export class ModelRoutedCall extends InboundCall {
     this.reader = new NameReader(scope, method.layout);
     this.isBound = method.isStream && isBound;
     this.readsOn = this.isBound || scope !== 'beginning';
-    const reserve = (bytes: number): boolean => reserveWideWindow(this, bytes);
     const isRead = method.isStream && this.readsOn && (grant !== null || !isBound);
     this.compressed = isRead
-      ? new CompressedMessages({ block, scope, layout: method.layout, reserve })
+      ? new CompressedMessages({
+          block,
+          scope,
+          layout: method.layout,
+          reserve: (bytes) => reserveWideWindow(this, bytes),
+        })
       : null;
   }
 
