@@ -15,7 +15,7 @@ import type {
 import { atMost, signed, unsigned, WireReader, WireType } from './wire.js';
 
 /** What one request may hold; more is a LimitError. */
-export const inferLimits = {
+const inferLimits = {
   /** Inputs, outputs and raw contents, each. The largest models (a cache per layer as input) have some hundreds. */
   tensors: 4096,
   /** Dimensions of one tensor: NumPy's limit, and no model of the repository format has more. */

@@ -109,7 +109,7 @@ function fileDescriptorCodec(): FileDescriptorCodec {
 }
 
 /** Requests beside ModelInfer are a name and a version: what is larger is no honest one, and is not decoded. */
-export const MAX_SMALL_REQUEST = 64 * 1024;
+const MAX_SMALL_REQUEST = 64 * 1024;
 
 /** The same, but throws a LimitError for bytes beyond `MAX_SMALL_REQUEST`. */
 export function small<Message>(deserialize: (bytes: Buffer) => Message): (bytes: Buffer) => Message {

@@ -39,7 +39,7 @@ export interface Outcome {
 }
 
 /** Where the models of a recipe are, or will be. */
-export const folderOf = (cache: string, name: string): string => join(cache, 'models', name);
+const folderOf = (cache: string, name: string): string => join(cache, 'models', name);
 
 /** Rejects with SourceMissing when a package cannot be had, and with another Error when the recipe is wrong. */
 export function makeModels(recipe: Recipe, { cache, code }: Place): Promise<Outcome> {

@@ -5,7 +5,7 @@ import { type Picture, resized } from './picture.js';
 /** Height of a line for the networks that orient and read it. */
 export const LINE_HEIGHT = 48;
 /** A wider line is squeezed: it would be 66 times as wide as high. */
-export const MAX_LINE_WIDTH = 3200;
+const MAX_LINE_WIDTH = 3200;
 /** Lines in one request: what one run may take is bounded. */
 export const MAX_LINES = 64;
 

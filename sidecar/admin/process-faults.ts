@@ -4,7 +4,7 @@ import { nearest } from '../config/suggest.js';
 import type { FaultAnswer } from './fault-answer.js';
 
 /** What may be done to a model process. `kill` needs no end: its supervisor starts it again. */
-export const PROCESS_FAULTS = ['kill', 'freeze'] as const;
+const PROCESS_FAULTS = ['kill', 'freeze'] as const;
 export type ProcessFaultKind = (typeof PROCESS_FAULTS)[number];
 
 /** A model process that was struck, in the JSON of `/faults`. */

@@ -9,14 +9,7 @@ import { type Field, fieldsOf, MessageWriter } from './protobuf.js';
 export const MODEL_STATISTICS = '/inference.GRPCInferenceService/ModelStatistics';
 
 /** What InferStatistics has, in the order of its fields. */
-export const INFER_PARTS = [
-  'success',
-  'fail',
-  'queue',
-  'compute_input',
-  'compute_infer',
-  'compute_output',
-] as const;
+const INFER_PARTS = ['success', 'fail', 'queue', 'compute_input', 'compute_infer', 'compute_output'] as const;
 /** What InferBatchStatistics has, from field 2 on. */
 const BATCH_PARTS = ['compute_input', 'compute_infer', 'compute_output'] as const;
 

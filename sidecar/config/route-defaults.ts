@@ -6,9 +6,9 @@ import { Status } from '../core/outcome/status.js';
 import { KNOWN_UNARY } from '../core/routing/method.js';
 
 /** Long enough for a slow model on a busy machine, short enough that a caller without a deadline is not lost. */
-export const UNARY_TIMEOUT_MS = 15_000;
+const UNARY_TIMEOUT_MS = 15_000;
 /** Envoy's stream idle timeout: longer than the pauses of a living stream. */
-export const STREAM_IDLE_TIMEOUT_MS = 300_000;
+const STREAM_IDLE_TIMEOUT_MS = 300_000;
 
 /** Octets of a unary answer that are held until its status is known. */
 export const HOLD_BYTES = 64 * 1024;

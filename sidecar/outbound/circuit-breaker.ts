@@ -130,7 +130,7 @@ const MAX_CALLS = 1024;
 export const MAX_WAIT_MS = 15_000;
 
 /** Calls that wait, and the memory reserved for what their callers may send meanwhile. */
-export class WaitingCalls<C extends Call> {
+class WaitingCalls<C extends Call> {
   private readonly calls = new Set<C>();
 
   constructor(private readonly memory: MemoryBudget) {}

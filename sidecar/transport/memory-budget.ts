@@ -5,7 +5,7 @@ import type { Flushable, FlushScheduler } from './flush-scheduler.js';
 export const FIRST_WINDOW = 64 * 1024;
 export const WIDE_WINDOW = 1024 * 1024;
 /** First window while memory is short: two of the largest frames, so that small responses can still be held. */
-export const TIGHT_WINDOW = 32 * 1024;
+const TIGHT_WINDOW = 32 * 1024;
 
 /** Shares of the budget: windows are tight from the first on, wide again below the second, and shedding ends at the third. */
 const TIGHT_SHARE = 1 / 2;

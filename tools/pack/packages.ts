@@ -18,7 +18,7 @@ export interface TreePackage {
 
 /** What runs the models, and its name in the package that brings it. */
 export const RUNTIME = 'onnxruntime-node';
-export const MODELS_PACKAGE = 'outrider-models';
+const MODELS_PACKAGE = 'outrider-models';
 
 /**
  * `package.json` of `outrider`.

@@ -19,7 +19,7 @@ const INTERNAL = 13;
 const TRACE_CONTEXT = ['traceparent', 'tracestate'];
 
 /** The environment variable with the address of an upstream: `find-text` is OUTRIDER_UPSTREAM_FIND_TEXT. */
-export function upstreamVariable(name: string): string {
+function upstreamVariable(name: string): string {
   return PREFIX + name.toUpperCase().replace(/[^A-Z0-9]/g, '_');
 }
 

@@ -5,7 +5,7 @@ import type { UnaryHandler } from './call.js';
 import type { Serving } from './serving.js';
 
 /** Triton's names for the extensions that are served here. Shared memory is not among them. */
-export const EXTENSIONS: readonly string[] = [
+const EXTENSIONS: readonly string[] = [
   'classification',
   'sequence',
   'model_repository',

@@ -22,7 +22,7 @@ export interface RunTimes {
 }
 
 /** Runs of one batch size. */
-export class BatchStats {
+class BatchStats {
   readonly input = new Duration();
   readonly infer = new Duration();
   readonly output = new Duration();

@@ -68,7 +68,7 @@ export const open: OpenModel = async ({ session, directory }) => {
 };
 
 /** One a line; the last class of the network, the space, is not in the file. */
-export function charactersOf(text: string): string[] {
+function charactersOf(text: string): string[] {
   const characters = text.split(/\r?\n/);
   if (characters.at(-1) === '') characters.pop(); // after the last line's end
   return [...characters, ' '];

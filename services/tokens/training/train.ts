@@ -16,7 +16,7 @@ import type { Gru } from './gru.js';
 import { learn, type Recipe } from './learn.js';
 
 /** Of the committed model. */
-export const RECIPE: Recipe = {
+const RECIPE: Recipe = {
   seed: 42,
   embedding: 32,
   units: 160,

@@ -43,7 +43,7 @@ export function agentFile({ folder, ports, datacenter, version }: AgentFileInput
 /**
  * Ports to switch off (−1). `grpc_tls` exists since Consul 1.14; an older agent refuses the key.
  */
-export function unusedPorts(version: string): Record<string, number> {
+function unusedPorts(version: string): Record<string, number> {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const hasGrpcTls = major > 1 || minor >= 14;
   return { https: -1, dns: -1, grpc: -1, serf_wan: -1, ...(hasGrpcTls ? { grpc_tls: -1 } : {}) };

@@ -7,7 +7,7 @@ export interface Sound {
 }
 
 /** The sound cannot be used; the message says what was found and what is expected. */
-export class WavError extends Error {}
+class WavError extends Error {}
 
 const PCM = 1;
 /** The format stands in the first two octets of a GUID. */

@@ -65,7 +65,7 @@ export class Marks {
 }
 
 /** What differs between two reports of one sidecar. */
-export function marksBetween(name: string, before: StatusReport, after: StatusReport, atMs: number): Mark[] {
+function marksBetween(name: string, before: StatusReport, after: StatusReport, atMs: number): Mark[] {
   // By count, not by state: an ejection that came and went between two looks is seen too.
   const ejections = new Map(
     before.endpoints.map((each) => [`${each.upstream} ${each.cluster} ${each.endpoint}`, each.ejections]),

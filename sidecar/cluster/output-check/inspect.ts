@@ -179,7 +179,7 @@ function packedFractions(reader: BodyReader, { from, to }: Span, datatype: Datat
 const STEP = 32 * 1024;
 
 /** Searches all numbers of an answer for one that is NaN or infinite, a step at a time. */
-export class OddSearch implements RestSearch {
+class OddSearch implements RestSearch {
   private output = 0;
   private at = 0;
 

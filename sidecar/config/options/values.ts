@@ -99,7 +99,7 @@ function address(read: (text: string) => Parsed<Address>) {
 }
 
 /** The address with the path of a socket below `baseDir`. */
-export function addressFrom(address: Address, baseDir: string): Address {
+function addressFrom(address: Address, baseDir: string): Address {
   return address.kind === 'tcp' ? address : { kind: 'unix', path: pathFrom(address.path, baseDir) };
 }
 

@@ -8,7 +8,7 @@ const KEPT_PER_CALL = 1 - 1 / 64;
 /** Samples older than this do not count, ms. */
 export const STALE_MS = 10_000;
 /** A failure counts as this multiple of the present estimate: one halves the traffic and several end it. */
-export const FAULT_FACTOR = 3;
+const FAULT_FACTOR = 3;
 /** Base of a failure's latency, ms: below, three times as slow would be lost in the noise. */
 const MIN_ESTIMATE_MS = 1;
 /** A failure does not count as slower than this unless it was, ms. */

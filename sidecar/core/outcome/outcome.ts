@@ -50,7 +50,7 @@ export type Outcome = (typeof Outcome)[keyof typeof Outcome];
 export const OUTCOME_NAMES = ['success', 'fault', 'neutral', 'refusal', 'cancelled', 'overload'] as const;
 
 /** Usual latency of an endpoint while it is unknown, ms: a shorter deadline proves nothing against it. */
-export const ASSUMED_USUAL_MS = 1_000;
+const ASSUMED_USUAL_MS = 1_000;
 
 /** A cancel this close to the deadline is the deadline: the caller's own timer won the race. */
 const CANCEL_SLACK_MS = 10;

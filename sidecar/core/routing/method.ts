@@ -55,7 +55,7 @@ const TORCH_PREDICTIONS = ['Predictions', 'StreamPredictions', 'StreamPrediction
 );
 
 /** Methods whose messages name a model in field 1 and its version in field 2, as texts. */
-export const MODEL_METHODS: ReadonlySet<string> = new Set([
+const MODEL_METHODS: ReadonlySet<string> = new Set([
   ...['ModelInfer', 'ModelStreamInfer', 'ModelReady', 'ModelMetadata', 'ModelConfig', 'ModelStatistics'].map(
     (name) => `/inference.GRPCInferenceService/${name}`,
   ),

@@ -18,7 +18,7 @@ export interface LocalCaOptions {
 }
 
 /** Certificates begin this much in the past, for peers whose clock is behind, as Consul's do. */
-export const BACKDATE_MS = 60_000;
+const BACKDATE_MS = 60_000;
 const ROOT_NAME = 'Outrider local CA root 1';
 const ROOT_LIFETIME_MS = 10 * 365 * 24 * 3_600_000;
 /** Default validity of a leaf. */

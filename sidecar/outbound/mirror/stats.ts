@@ -1,15 +1,15 @@
 import { CallStats } from '../../telemetry/call-stats.js';
 
 /** Why a call was not copied. */
-export const SKIP_REASONS = ['busy', 'not-held', 'too-large', 'memory', 'cancelled', 'no-route'] as const;
+const SKIP_REASONS = ['busy', 'not-held', 'too-large', 'memory', 'cancelled', 'no-route'] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /** Why two responses were not compared. */
-export const NOT_COMPARED = ['busy', 'memory', 'too-large', 'encoded', 'unreadable', 'degraded'] as const;
+const NOT_COMPARED = ['busy', 'memory', 'too-large', 'encoded', 'unreadable', 'degraded'] as const;
 export type NotCompared = (typeof NOT_COMPARED)[number];
 
 /** What two responses differ in. */
-export const MISMATCHES = ['status', 'unreadable', 'shape', 'values'] as const;
+const MISMATCHES = ['status', 'unreadable', 'shape', 'values'] as const;
 export type Mismatch = (typeof MISMATCHES)[number];
 
 /** Upper bounds of the buckets of how much longer a copy took, ms; one more bucket takes the rest. */

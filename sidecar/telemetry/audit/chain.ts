@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 
 /** What stands for the line before the first one. */
-export const NO_LINE = '0'.repeat(64);
+const NO_LINE = '0'.repeat(64);
 
 /** Kinds of lines that speak of the log itself. All others are decisions. */
 export const AuditMark = {

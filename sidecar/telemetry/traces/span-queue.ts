@@ -5,7 +5,7 @@ const MAX_BYTES = 4 * 1024 * 1024;
 const CHUNK_BYTES = 128 * 1024;
 
 /** Why spans were not exported. */
-export const DROP_REASONS = ['full', 'unreachable', 'refused', 'encode', 'error-limit', 'shutdown'] as const;
+const DROP_REASONS = ['full', 'unreachable', 'refused', 'encode', 'error-limit', 'shutdown'] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
 class Chunk {

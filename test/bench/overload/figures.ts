@@ -7,7 +7,7 @@ const OK = 0;
 const SHED = 8;
 
 /** Bars of the design. */
-export const BARS = { goodput: 0.9, refusedP99Ms: 10, recoveryMs: 5_000 } as const;
+const BARS = { goodput: 0.9, refusedP99Ms: 10, recoveryMs: 5_000 } as const;
 
 /** What was recorded in the phases of one setup. */
 export interface Observed {

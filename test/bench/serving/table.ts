@@ -6,11 +6,11 @@ import { MANY, PACE, type PacedRun, type ServingReport, type ServingRun } from '
 import { PACER, SERVING_SUBJECTS } from './subjects.js';
 
 /** CPU time of a call of `digits` with 32 in flight, µs: the bar of the engine. */
-export const DIGITS_BAR_US = 40;
+const DIGITS_BAR_US = 40;
 /** Of the model alone in a process: the share of its requests that the engine serves of `embed` in the same CPU time. */
-export const EMBED_BAR = 0.9;
+const EMBED_BAR = 0.9;
 /** p99 of `digits` at one rate, against that of the pacer. */
-export const LATENESS_BAR = 1;
+const LATENESS_BAR = 1;
 
 /** Medians over the turns, and against the model alone in the same turns; then all at one rate. */
 export function renderServing({ runs, paced, alone }: ServingReport): string {

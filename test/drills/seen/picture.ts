@@ -52,7 +52,7 @@ function alertText({ labels, annotations, state }: ActiveAlert): string {
 }
 
 /** Each span below its parent, with when it began, how long it took, and what it says. */
-export function spanLines(spans: readonly CollectedSpan[]): string[] {
+function spanLines(spans: readonly CollectedSpan[]): string[] {
   const startMs = Math.min(...spans.map((span) => span.startMs));
   const below = (parent: CollectedSpan | undefined, depth: number): string[] =>
     spans

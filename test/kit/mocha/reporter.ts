@@ -30,7 +30,7 @@ export interface TestTime {
   readonly ms: number;
 }
 
-export class ClosingLine extends Mocha.reporters.Spec {
+class ClosingLine extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options?: Mocha.MochaOptions) {
     super(runner, options);
     const file: string | undefined = options?.reporterOptions?.['report'];

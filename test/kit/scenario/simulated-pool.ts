@@ -25,7 +25,7 @@ export const ok = (afterMs = 10): Answer => ({ ended: TRAILERS, status: Status.O
 export const failure = (status: Status, afterMs = 1): Answer => ({ ended: TRAILERS, status, afterMs });
 export const ended = (how: AttemptEnd): Answer => ({ ended: how, status: Status.UNKNOWN, afterMs: 1 });
 
-export class SimulatedEndpoint extends EndpointLoad {
+class SimulatedEndpoint extends EndpointLoad {
   readonly ejection = new Ejection();
   attempts = 0;
   constructor(

@@ -11,7 +11,7 @@ const UNIT_TEST = /^test\/unit\/(.*\/)?([^/.]+)(\.[^/]+)?\.test\.ts$/;
  * A source file has logic when it decides more often than this. A decision is an `if`, a loop, a `case`, a `catch`, a
  * conditional expression, `&&`, `||` or `??`. Types, constants and straight-line wiring stay below it.
  */
-export const DECISIONS_WITHOUT_TEST = 5;
+const DECISIONS_WITHOUT_TEST = 5;
 
 /** For each source file with logic but without a unit test of its own path: the test that covers it. */
 export type CoveredElsewhere = Readonly<Record<string, string>>;

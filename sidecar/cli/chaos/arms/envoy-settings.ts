@@ -34,7 +34,7 @@ const PLAIN: EnvoySettings = {
 };
 
 /** The settings to try, by their names on the command line; `envoy-config.ts` says what the measured ones printed. */
-export const ENVOY_VARIANTS: Readonly<Record<string, EnvoySettings>> = {
+const ENVOY_VARIANTS: Readonly<Record<string, EnvoySettings>> = {
   plain: PLAIN,
   adaptive: { ...PLAIN, bound: 'adaptive' },
   'adaptive-and-breakers': { ...PLAIN, bound: 'both' },
