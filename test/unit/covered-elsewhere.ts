@@ -110,6 +110,8 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/sidecar/adopt.ts': 'test/e2e/sidecar/adoption.test.ts',
   'sidecar/discovery/consul/registration/adoption-faults.ts':
     'test/unit/discovery/consul/registration/adoption.test.ts',
+  'sidecar/discovery/consul/registration/adoption-reader.ts':
+    'test/unit/discovery/consul/registration/adoption.test.ts',
   'sidecar/cli/consul/apt-package.ts': 'test/unit/cli/consul/binary.test.ts',
   'sidecar/cli/consul/dev-agent.ts': 'test/stack/cli/dev-agent.test.ts',
   'sidecar/cli/deploy/inject.ts': 'test/e2e/command-line.test.ts',

@@ -5,15 +5,13 @@ import type { Logger } from '../../../runtime/log/logger.js';
 import { messageOf } from '../../../runtime/log/message-of.js';
 import { CacheFile } from '../cache/cache-file.js';
 import { ConsulAgent } from '../client/client.js';
-import { AgentError, type AgentReader, type GetOptions, type Query } from '../client/response.js';
+import type { AgentReader } from '../client/response.js';
 import { agentSettings } from '../client/settings.js';
 import type { Environment } from '../client/settings-files.js';
 import { decodeJson } from '../parser/json-fields.js';
-import { proxiesOf, readAdoptedProxy } from './adopted-proxy.js';
-import { hasServers, isAgentAway, isPassing, NotThere, ServersAway } from './adoption-faults.js';
-
-/** Which registration: by its id, or by the service that it is the one proxy of. */
-export type AdoptConfig = NonNullable<ConsulConfig['adopt']>;
+import { readAdoptedProxy } from './adopted-proxy.js';
+import { isAgentAway, isPassing } from './adoption-faults.js';
+import { type AdoptConfig, AdoptionReader } from './adoption-reader.js';
 
 /** What an adoption is made with. */
 export interface AdoptionDeps extends RuntimeDeps {
@@ -36,12 +34,6 @@ const START_LIMIT_MS = 30_000;
 const RETRY_MS = 1_000;
 /** Once it runs: the longest wait after failures in a row. */
 const MOST_RETRY_MS = 5_000;
-/** The agent is on this machine: an answer that takes longer does not come. */
-const TIMEOUT_MS = 5_000;
-const MAX_BYTES = 4 * 1024 * 1024;
-/** Agents do not hold a read longer, and add up to a sixteenth. */
-const MAX_WAIT_MS = 600_000;
-const WAIT_SLACK = 17 / 16;
 
 /**
  * The registration that this sidecar is the proxy of, made by something else: read at the start, and followed by reads that the
@@ -58,13 +50,16 @@ export class ProxyAdoption {
   /** What this process would have to be restarted for. */
   private movedProblem: string | undefined;
   private readonly running = new AbortController();
+  private readonly reader: AdoptionReader;
 
   constructor(
     private readonly wanted: AdoptConfig,
-    private readonly agent: AgentReader,
+    agent: AgentReader,
     private readonly deps: AdoptionDeps,
     private readonly onClose: () => void = () => {},
-  ) {}
+  ) {
+    this.reader = new AdoptionReader(wanted, agent, { waitMs: deps.waitMs, signal: this.running.signal });
+  }
 
   /** With a client of its own, and the directory of `consul.cache`. @throws Error of one line for settings that cannot be used. */
   static open(
@@ -249,63 +244,11 @@ export class ProxyAdoption {
 
   /** @param hash of what is known: the agent then answers when that changes. */
   private async read(hash?: string): Promise<AdoptedProxy> {
-    const id = this.wanted.proxy ?? (hash === undefined ? await this.findProxy() : this.proxy.id);
-    const waitMs = Math.min(this.deps.waitMs, MAX_WAIT_MS);
-    const query: Query = hash === undefined ? {} : { hash, wait: `${Math.round(waitMs)}ms` };
-    const timeoutMs = hash === undefined ? TIMEOUT_MS : waitMs * WAIT_SLACK + TIMEOUT_MS;
-    let answer: Awaited<ReturnType<AgentReader['get']>>;
-    try {
-      answer = await this.get(`/agent/service/${encodeURIComponent(id)}`, query, timeoutMs);
-    } catch (error) {
-      if (!(error instanceof AgentError) || error.status !== 404) throw error;
-      throw new NotThere(
-        `the agent has no registration ${JSON.stringify(id)}; expected a connect-proxy of this id`,
-      );
-    }
-    const proxy = readAdoptedProxy(answer.body);
-    if (typeof proxy === 'string') throw new Error(proxy);
-    this.hash = answer.headers['x-consul-contenthash'];
-    if (this.deps.cache !== undefined)
-      this.deps.cache.save(this.section, decodeJson(answer.body.toString('utf8'), 'not JSON'));
-    return proxy;
-  }
-
-  /**
-   * The id of the one proxy of the service. With several the choice would be a guess, and each of them may have a process: Consul's
-   * own `-sidecar-for` refuses too.
-   */
-  private async findProxy(): Promise<string> {
-    const service = this.wanted.sidecarFor ?? '';
-    const { body } = await this.get('/agent/services', {}, TIMEOUT_MS);
-    const [id, ...others] = proxiesOf(service, body);
-    if (id === undefined && body.toString('utf8').trim() === '{}' && !(await this.hasServers()))
-      throw new ServersAway('it lists no service');
-    if (id === undefined)
-      throw new NotThere(`the agent has no proxy of the service with the id ${JSON.stringify(service)}`);
-    if (others.length > 0)
-      throw new NotThere(
-        `the agent has several proxies of the service with the id ${JSON.stringify(service)}: ${[id, ...others].join(', ')}; expected one of these as adopt.proxy`,
-      );
-    return id;
-  }
-
-  /** @throws ServersAway for a refusal by an agent that cannot know better. */
-  private async get(path: string, query: Query, timeoutMs: number): ReturnType<AgentReader['get']> {
-    try {
-      return await this.agent.get(path, query, this.bounds(timeoutMs));
-    } catch (error) {
-      const isRefusal = error instanceof AgentError && error.status === 403;
-      if (isRefusal && !(await this.hasServers())) throw new ServersAway(error.message);
-      throw error;
-    }
-  }
-
-  private hasServers(): Promise<boolean> {
-    return hasServers(this.agent, this.bounds(TIMEOUT_MS));
-  }
-
-  private bounds(timeoutMs: number): GetOptions {
-    return { timeoutMs, maxBytes: MAX_BYTES, signal: this.running.signal };
+    const known = hash === undefined ? undefined : { id: this.proxy.id, hash };
+    const reading = await this.reader.read(known);
+    this.hash = reading.hash;
+    this.deps.cache?.save(this.section, decodeJson(reading.body.toString('utf8'), 'not JSON'));
+    return reading.proxy;
   }
 
   /** Waits, or until `close`. */

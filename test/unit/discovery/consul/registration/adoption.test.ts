@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { AdoptedProxy } from '../../../../../sidecar/config/model.js';
 import {
-  type AdoptConfig,
   type AdoptionDeps,
   ProxyAdoption,
 } from '../../../../../sidecar/discovery/consul/registration/adoption.js';
+import type { AdoptConfig } from '../../../../../sidecar/discovery/consul/registration/adoption-reader.js';
 import { LogLines } from '../../../../kit/consul/registration-kit.js';
 import { answerOf, type Read, ScriptedAgent } from '../../../../kit/consul/scripted-agent.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
