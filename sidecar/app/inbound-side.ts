@@ -3,7 +3,7 @@ import type { Address, InboundConfig, ModelProcessConfig } from '../config/model
 import { IntentionTable } from '../core/authorization/intentions.js';
 import type { NamedVersion } from '../discovery/consul/registered-models.js';
 import { HealthResponder } from '../health/model/responder.js';
-import type { ServedModel } from '../inbound/model-backend.js';
+import type { ServedModel } from '../inbound/models/backend-state.js';
 import { Inbound } from '../inbound.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import { StateFile } from '../runtime/process/state-file.js';

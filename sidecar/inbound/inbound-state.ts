@@ -24,8 +24,9 @@ import type { FrontMethods } from './front-methods.js';
 import { LoadReporter } from './load-reporter.js';
 import { LoadStreams } from './load-streams.js';
 import { MethodLists } from './method-lists.js';
-import { type BackendDeps, ModelBackend, makeBackends, type ServedModel } from './model-backend.js';
+import { ModelBackend } from './model-backend.js';
 import { ModelRouter } from './model-router.js';
+import type { BackendDeps, ServedModel } from './models/backend-state.js';
 
 /** A stream on which nothing moves for this long gives its place at the model to others. */
 const QUIET_AFTER_MS = 1_000;
@@ -35,7 +36,7 @@ const QUIET_AFTER_MS = 1_000;
  * all of it follows the configuration. The way of a call is the story of `inbound.ts`.
  */
 export abstract class InboundState {
-  protected readonly served: ModelBackend[];
+  protected readonly served: ModelBackend[] = [];
   /** Methods that the sidecar answers for all models; null: none. */
   front: FrontMethods | null = null;
   /** Null: health checks go to the model. */
@@ -83,9 +84,10 @@ export abstract class InboundState {
     this.limits = new SharedLimits(config, readMemory);
     this.buffers = new BufferAdmission(context, messageBytes(replayBytes));
     const { limits, buffers } = this;
-    this.deps = { service, context, limits, buffers, onState: () => this.onReadiness(this.readiness) };
-    this.served = makeBackends(models, config, this.deps);
     const isOnly = models.length === 1 && models[0]!.version === undefined;
+    const onState = () => this.onReadiness(this.readiness);
+    this.deps = { service, context, limits, buffers, isOnly, all: this.served, onState };
+    for (const model of models) this.served.push(new ModelBackend(model, config, this.deps));
     this.router = isOnly ? null : new ModelRouter(this.served, service, context.random);
     this.authorization = new InboundAuthorization(intentions, service, context.audit);
     this.load = new LoadReporter(this.served);
@@ -131,7 +133,7 @@ export abstract class InboundState {
 
   /** One more model or version; only where there is more than one, or the first has a version. */
   addModel(model: ServedModel): ModelBackend {
-    const backend = new ModelBackend(model, this.config, this.deps, this.served, false);
+    const backend = new ModelBackend(model, this.config, this.deps);
     this.served.push(backend);
     this.router?.add(backend);
     return backend;

@@ -276,6 +276,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/inbound/authorization.ts': 'test/stack/inbound/inbound.test.ts',
   'sidecar/inbound/models/compressed-messages.ts': 'test/stack/inbound/compressed-streams.test.ts',
   'sidecar/inbound/models/backend-queues.ts': 'test/stack/inbound/models.test.ts',
+  'sidecar/inbound/models/backend-state.ts': 'test/stack/inbound/models.test.ts',
   'sidecar/inbound/failed-upstream.ts': 'test/scenario/retries/failed-upstream.test.ts',
   'sidecar/inbound/model-backend.ts': 'test/stack/inbound/inbound.test.ts',
   'sidecar/inbound/models/instance-choice.ts': 'test/scenario/models/instances.test.ts',
