@@ -1,7 +1,8 @@
 import net, { isIP, isIPv6 } from 'node:net';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, SidecarConfig } from '../../config/model.js';
-import { type NamedSocket, SOCKET_NAMES } from '../../runtime/process/listen-sockets.js';
+import type { NamedSocket } from '../../runtime/process/inherited-sockets.js';
+import { SOCKET_NAMES } from '../../runtime/process/listen-sockets.js';
 import type { SidecarSpec } from './plan.js';
 
 interface Handle {

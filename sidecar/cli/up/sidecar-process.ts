@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { RestartBackoff } from '../../core/retry/backoff.js';
 import type { IdentityParts } from '../../identity/identity.js';
 import type { RuntimeDeps } from '../../runtime/deps.js';
-import { inheriting, withoutSockets } from '../../runtime/process/listen-sockets.js';
+import { inheriting, withoutSockets } from '../../runtime/process/inherited-sockets.js';
 import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
 import { Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';

@@ -1,43 +1,18 @@
 import { closeSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { isIP, type Server } from 'node:net';
+import {
+  type Handed,
+  handedIn,
+  type Inherited,
+  type NamedSocket,
+  type SocketAddress,
+} from './inherited-sockets.js';
+import { descriptorOf, type ListenHandle, listenOnHandle, takeHandle } from './server-handle.js';
 
-/** Where a socket listens. */
-export type SocketAddress =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
-
-/** A listening socket for another process. */
-export interface NamedSocket {
-  readonly name: string;
-  /** Descriptor in this process. */
-  readonly fd: number;
-  readonly at: SocketAddress;
-  /** The service manager chose the address; the configured one does not matter. */
-  readonly isGiven?: true;
-}
-
-interface Inherited {
-  readonly fd: number;
-  /** Absent: not known yet. */
-  readonly at?: SocketAddress;
-  readonly isGiven?: true;
+/** A socket that waits for its listener. */
+interface Kept extends Inherited {
   /** It listens already: a server of this process has given it back. */
   readonly handle?: ListenHandle;
-}
-
-/** Node's own object for a listening socket. */
-interface ListenHandle {
-  readonly fd?: number;
-  close(): void;
-}
-
-/**
- * What a server of Node has for such an object. Neither field is documented: `server.listen(handle)` takes TCP only, and calls
- * `_listen2` itself, whose name Node keeps because programs call it.
- */
-interface HandleServer {
-  _handle: ListenHandle | null;
-  _listen2?(address: null, port: -1, family: -1, backlog: number): void;
 }
 
 /** A socket of this process that listens, or will. */
@@ -49,25 +24,7 @@ interface Open {
   readonly isOwnPath: boolean;
 }
 
-/** The value of `OUTRIDER_SOCKETS`, as JSON. */
-interface Handed {
-  readonly holdBack: boolean;
-  /** Number of takeovers before the process, plus 1. Absent: 1. */
-  readonly generation?: number;
-  /**
-   * Descriptor to which one line is written when the process accepts; absent: reported in another
-   * way.
-   */
-  readonly tell?: number;
-  readonly sockets: Readonly<Record<string, Inherited>>;
-}
-
-const VARIABLE = 'OUTRIDER_SOCKETS';
-/** sd_listen_fds(3): the first descriptor after standard error. */
-const FIRST_FD = 3;
 const BACKLOG = 1024;
-/** Environment variables about inherited sockets, which are valid for one process only. */
-const OF_THIS_PROCESS = [VARIABLE, 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES'];
 
 /** Names of a sidecar's sockets. */
 export const SOCKET_NAMES = {
@@ -78,16 +35,12 @@ export const SOCKET_NAMES = {
   upstream: (name: string) => `upstream.${name}`,
 } as const;
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /**
- * The listening sockets of a process, by name. A socket may be older than the process: inherited
- * from a service manager (`LISTEN_FDS`, sd_listen_fds(3)), or from `up` or a predecessor
- * (`OUTRIDER_SOCKETS`). Connections wait in its backlog until a process accepts them. A successor
- * accepts on no inherited socket before `accept` is called.
+ * The listening sockets of a process, by name. A socket may be older than the process, as inherited-sockets.ts says. Connections
+ * wait in its backlog until a process accepts them. A successor accepts on no inherited socket before `accept` is called.
  */
 export class ListenSockets {
-  private readonly inherited: Map<string, Inherited>;
+  private readonly inherited: Map<string, Kept>;
   private readonly open = new Map<string, Open>();
   /** What `accept` begins; undefined after it, and in a process that is no successor. */
   private heldBack: (() => void)[] | undefined;
@@ -102,10 +55,8 @@ export class ListenSockets {
    * Reads the inherited sockets.
    * @throws Error for `LISTEN_FDNAMES` that do not name each socket once.
    */
-  static fromEnvironment(env: Environment, pid: number): ListenSockets {
-    const own = env[VARIABLE];
-    if (own !== undefined) return new ListenSockets(JSON.parse(own) as Handed);
-    return new ListenSockets({ holdBack: false, sockets: activated(env, pid) });
+  static fromEnvironment(env: Readonly<Record<string, string | undefined>>, pid: number): ListenSockets {
+    return new ListenSockets(handedIn(env, pid));
   }
 
   /** Whether a predecessor accepts until this process is ready. */
@@ -164,7 +115,7 @@ export class ListenSockets {
   }
 
   /** An inherited socket at another address than the configured one is left for `dropUnused`. */
-  private take(name: string, address: SocketAddress): Inherited | undefined {
+  private take(name: string, address: SocketAddress): Kept | undefined {
     const found = this.inherited.get(name);
     if (found?.at !== undefined && found.isGiven !== true && !isMeant(found.at, address)) return undefined;
     this.inherited.delete(name);
@@ -203,10 +154,8 @@ export class ListenSockets {
   giveBack(name: string, server: Server): void {
     const mine = this.open.get(name);
     if (mine?.server !== server || !mine.isGiven) return;
-    const holder = server as unknown as HandleServer;
-    const handle = holder._handle;
-    if (handle === null) return;
-    holder._handle = null;
+    const handle = takeHandle(server);
+    if (handle === undefined) return;
     this.open.delete(name);
     this.inherited.set(name, { fd: handle.fd ?? -1, at: mine.at, isGiven: true, handle });
   }
@@ -221,55 +170,7 @@ export class ListenSockets {
   }
 }
 
-/**
- * Environment and descriptors for a child that inherits `sockets`.
- *
- * @param options.tells the descriptor after them takes the line of a child that accepts.
- */
-export function inheriting(
-  sockets: readonly NamedSocket[],
-  options: { readonly holdBack: boolean; readonly generation: number; readonly tells?: true },
-): { readonly env: Record<string, string>; readonly fds: readonly number[] } {
-  const handed: Handed = {
-    holdBack: options.holdBack,
-    generation: options.generation,
-    ...(options.tells === undefined ? {} : { tell: FIRST_FD + sockets.length }),
-    sockets: Object.fromEntries(
-      sockets.map(({ name, at, isGiven }, i) => [
-        name,
-        { fd: FIRST_FD + i, at, ...(isGiven === true ? { isGiven } : {}) },
-      ]),
-    ),
-  };
-  return { env: { [VARIABLE]: JSON.stringify(handed) }, fds: sockets.map(({ fd }) => fd) };
-}
-
-/** An environment without the variables about inherited sockets, for child processes. */
-export function withoutSockets(env: Environment): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !OF_THIS_PROCESS.includes(name)));
-}
-
-/**
- * systemd's protocol: `LISTEN_FDS` sockets from descriptor 3 on, meant for process `LISTEN_PID`,
- * with names.
- */
-function activated(env: Environment, pid: number): Handed['sockets'] {
-  if (env['LISTEN_FDS'] === undefined || Number(env['LISTEN_PID']) !== pid) return {};
-  const count = Number(env['LISTEN_FDS']);
-  const names = (env['LISTEN_FDNAMES'] ?? '').split(':');
-  const sockets: Record<string, Inherited> = {};
-  for (let i = 0; i < count; i++) {
-    const name = names[i] ?? '';
-    if (name === '' || sockets[name] !== undefined)
-      throw new Error(
-        `LISTEN_FDNAMES=${names.join(':')}: each of ${count} sockets needs a name of its own (FileDescriptorName=)`,
-      );
-    sockets[name] = { fd: FIRST_FD + i, isGiven: true };
-  }
-  return sockets;
-}
-
-function listenOn(server: Server, inherited: Inherited | undefined, begun: Open): Promise<SocketAddress> {
+function listenOn(server: Server, inherited: Kept | undefined, begun: Open): Promise<SocketAddress> {
   const { at } = begun;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -280,19 +181,12 @@ function listenOn(server: Server, inherited: Inherited | undefined, begun: Open)
         begun.at = { kind: 'tcp', host: bound.address, port: bound.port };
       resolve(begun.at);
     };
-    if (inherited?.handle !== undefined) listenOnHandle(server, inherited.handle, listening);
+    if (inherited?.handle !== undefined)
+      listenOnHandle(server, inherited.handle, { backlog: BACKLOG, listening });
     else if (inherited !== undefined) server.listen({ fd: inherited.fd }, BACKLOG, listening);
     else if (at.kind === 'unix') server.listen({ path: at.path }, listening);
     else server.listen({ host: at.host, port: at.port, backlog: BACKLOG }, listening);
   });
-}
-
-/** `server` accepts on a socket that another server of this process has accepted on, TCP or Unix. */
-function listenOnHandle(server: Server, handle: ListenHandle, listening: () => void): void {
-  const holder = server as unknown as HandleServer;
-  server.once('listening', listening);
-  holder._handle = handle;
-  holder._listen2!(null, -1, -1, BACKLOG);
 }
 
 /**
@@ -315,11 +209,4 @@ function closeKeeping(path: string, close: () => void): void {
   linkSync(path, other);
   close();
   renameSync(other, path);
-}
-
-/** The descriptor is on Node's internal handle only. */
-function descriptorOf(server: Server): number | undefined {
-  const { _handle } = server as unknown as { readonly _handle: { readonly fd?: number } | null };
-  const fd = _handle?.fd;
-  return fd === undefined || fd < 0 ? undefined : fd;
 }

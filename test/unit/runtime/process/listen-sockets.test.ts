@@ -2,11 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import {
-  inheriting,
-  ListenSockets,
-  withoutSockets,
-} from '../../../../sidecar/runtime/process/listen-sockets.js';
+import { inheriting } from '../../../../sidecar/runtime/process/inherited-sockets.js';
+import { ListenSockets } from '../../../../sidecar/runtime/process/listen-sockets.js';
 import { freePort } from '../../../kit/interop/programs.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
@@ -121,22 +118,5 @@ describe('listening sockets by name', () => {
       assert.equal(existsSync(path), keeps);
       assert.deepEqual(sockets.all(), []);
     }
-  });
-
-  it('come from a service manager by name, to the process it meant', () => {
-    const env = { LISTEN_FDS: '2', LISTEN_PID: '77', LISTEN_FDNAMES: 'upstream.digits:admin' };
-    const sockets = ListenSockets.fromEnvironment(env, 77);
-    assert.equal(sockets.isSuccessor, false);
-    assert.deepEqual(sockets.names, ['upstream.digits', 'admin']);
-    assert.deepEqual(ListenSockets.fromEnvironment(env, 78).names, []);
-    assert.deepEqual(Object.keys(withoutSockets({ ...env, PATH: '/bin' })), ['PATH']);
-  });
-
-  it('without a name of their own are refused', () => {
-    const from = (env: Record<string, string>) => () =>
-      ListenSockets.fromEnvironment({ LISTEN_PID: '77', ...env }, 77);
-    const same = /LISTEN_FDNAMES=a:a: each of 2 sockets needs a name of its own/;
-    assert.throws(from({ LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:a' }), same);
-    assert.throws(from({ LISTEN_FDS: '1' }), /FileDescriptorName/);
   });
 });
