@@ -118,11 +118,10 @@ export class OutlierSweep extends WheelEntry {
     }
     this.inspector ??= new OutputInspector(
       this.context,
-      0,
       (endpoint) => this.cluster.peerOf(endpoint),
       () => this.sweepSoon(),
     );
-    this.inspector.ratio = outputs.sampleRatio;
+    this.inspector.rate.ratio = outputs.sampleRatio;
   }
 
   /** A unary call that began at `startMs` has succeeded, or a stream has its first message; the endpoint took `tookMs`. */

@@ -157,6 +157,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cluster/output-check/body-reader.ts': 'test/unit/cluster/output-check/inspect.test.ts',
   'sidecar/cluster/output-check/odd-numbers.ts': 'test/unit/cluster/output-check/inspect.test.ts',
   'sidecar/cluster/output-check/infer-output.ts': 'test/unit/outbound/mirror/response-diff.test.ts',
+  'sidecar/cluster/output-check/peer-check.ts': 'test/scenario/outliers/invalid-output.test.ts',
   'sidecar/cluster/output-check/sampler.ts': 'test/scenario/outliers/invalid-output.test.ts',
   'sidecar/cluster/picking.ts': 'test/scenario/retries/hedge-wins.test.ts',
   'sidecar/cluster/priority-level.ts': 'test/scenario/discovery/locality.test.ts',

@@ -1,8 +1,6 @@
-import { EjectionState } from '../../core/outlier/ejection.js';
-import { isBlamed, ResponseShapes } from '../../core/outlier/invalid-output.js';
+import { ResponseShapes } from '../../core/outlier/invalid-output.js';
 import { areReadOnly } from '../../core/routing/method.js';
 import { headerViewOf } from '../../http2/header-view.js';
-import { Meter } from '../../http2/limits.js';
 import type { Attempt } from '../../relay/attempt.js';
 import type { Call } from '../../relay/call.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
@@ -11,54 +9,22 @@ import type { ChunkList } from '../../transport/chunk-list.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import { ResponseTee } from '../../transport/response-tee.js';
 import type { Endpoint } from '../endpoint.js';
-import { ANSWER_READERS, type AnswerReader } from './answer-readers.js';
-import type { Inspection, RestSearch } from './inspect.js';
-import { Replay, type ReplayRequest } from './replay.js';
-import { ReplayRate } from './replay-rate.js';
+import { ANSWER_READERS } from './answer-readers.js';
+import { PeerCheck, type PeerCounts } from './peer-check.js';
+import { isCounted, type Sample } from './sample.js';
+import { SampleRate } from './sample-rate.js';
 import { Suspects } from './suspects.js';
 
-/** Answers looked at in a second, and those that may wait. */
-const PER_SECOND = 40;
-/**
- * So many are looked at whatever the ratio: large calls are few, and a share of few shows nothing for long. Of many calls one each
- * 100 ms, so that one that breaks in the middle of a second need not wait for the next.
- */
-const LEAST = { burst: 10, perSecond: 10 };
+/** Answers that may wait to be looked at. */
 const MAX_WAITING = 8;
 const PAUSE_MS = 4;
-/** Questions to peers under way at once. */
-const MAX_REPLAYS = 4;
 
-/** `inOrder`: nothing to see. `charged`: a peer does better. `acquitted`: a peer does the same. `unproven`: no peer said anything. */
-export interface OutputCounts {
+/** `inOrder`: nothing to see. */
+export interface OutputCounts extends PeerCounts {
   inOrder: number;
-  charged: number;
-  acquitted: number;
-  unproven: number;
   unreadable: number;
   /** Of methods whose answers have no form that is known here: none of them was looked at. */
   unknownFormat: number;
-}
-
-interface Sample {
-  readonly endpoint: Endpoint;
-  readonly startMs: number;
-  readonly read: AnswerReader;
-  readonly answer: ChunkList;
-  readonly request: ReplayRequest | null;
-  /** Octets of the memory budget that it takes. */
-  readonly bytes: number;
-  /** Where in its numbers the sample falls. */
-  readonly seed: number;
-}
-
-/** The answer of a peer of which only a sample was read. The same may be wrong elsewhere in it: all of it is read before a charge. */
-interface Search {
-  readonly sample: Sample;
-  readonly suspicion: string;
-  readonly rest: RestSearch;
-  /** Octets of the memory budget that the answer takes. */
-  readonly bytes: number;
 }
 
 /**
@@ -79,23 +45,22 @@ export class OutputInspector extends WheelEntry {
   /** What it could not look at, or not put to a peer. */
   readonly unseen = new SizeCounts();
   private readonly forms = new ResponseShapes<Endpoint>();
+  /** How many answers are looked at. */
+  readonly rate: SampleRate<Endpoint>;
   private readonly suspects = new Suspects<Endpoint>();
   private readonly waiting: Sample[] = [];
-  private readonly replays = new Set<Replay>();
-  private readonly rate = new ReplayRate();
-  private readonly searches: Search[] = [];
-  private readonly least = new Meter(LEAST);
-  private left = PER_SECOND;
-  private second = 0;
+  private readonly peers: PeerCheck;
 
   constructor(
     private readonly relay: DataPlaneContext,
-    public ratio: number,
     private readonly peerOf: (endpoint: Endpoint) => Endpoint | undefined,
     /** An endpoint was charged: there may be enough against it now. */
-    private readonly onCharge: () => void,
+    onCharge: () => void,
   ) {
     super();
+    const { counts, suspects } = this;
+    this.rate = new SampleRate(suspects, relay.random);
+    this.peers = new PeerCheck(relay, { counts, suspects, onCharge, onAnswer: () => this.goOn() });
   }
 
   /** The response of a unary call is longer than what is held: it is kept as it passes by, if this is one to look at. */
@@ -138,8 +103,8 @@ export class OutputInspector extends WheelEntry {
   }
 
   fire(): void {
-    if (this.searches.length > 0) this.goOnSearching();
-    else if (this.mayReplay) this.examineNext();
+    if (this.peers.isSearching) this.peers.searchOn();
+    else if (this.peers.mayAsk) this.examineNext();
     this.goOn();
   }
 
@@ -150,8 +115,7 @@ export class OutputInspector extends WheelEntry {
 
   stop(): void {
     for (const { bytes } of this.waiting.splice(0)) this.relay.memory.release(bytes);
-    for (const replay of [...this.replays]) replay.stop();
-    for (const search of this.searches.splice(0)) this.endSearch(search);
+    this.peers.stop();
     this.relay.wheel.cancel(this);
   }
 
@@ -162,31 +126,13 @@ export class OutputInspector extends WheelEntry {
       this.passUnread(call);
       return false;
     }
-    this.beginSecond(nowMs);
-    const isSuspect = this.suspects.has(endpoint, nowMs);
-    if (!isSuspect && !this.least.take(nowMs) && this.relay.random() >= this.ratio) return false;
-    if (this.waiting.length >= MAX_WAITING) return false;
-    return this.hasRoom(nowMs, isSuspect);
+    if (!this.rate.wants(endpoint, nowMs) || this.waiting.length >= MAX_WAITING) return false;
+    return this.rate.take(endpoint, nowMs);
   }
 
   /** An answer in a form that is not known, counted where it is one of inference. */
   passUnread(call: Call): void {
     if (!areReadOnly([headerViewOf(call.block).path])) this.counts.unknownFormat++;
-  }
-
-  private beginSecond(nowMs: number): void {
-    const second = Math.floor(nowMs / 1_000);
-    if (second !== this.second) this.left = PER_SECOND;
-    this.second = second;
-  }
-
-  /** While there are suspects, half of what is looked at is theirs. */
-  private hasRoom(nowMs: number, isSuspect: boolean): boolean {
-    // A suspect may have all of it: its verdict is what the others gain from.
-    const kept = isSuspect || !this.suspects.isAny(nowMs) ? 0 : PER_SECOND / 2;
-    if (this.left <= kept) return false;
-    this.left--;
-    return true;
   }
 
   /** All of the request, where it may be sent again; null: it is not there. */
@@ -230,13 +176,8 @@ export class OutputInspector extends WheelEntry {
     if (!this.isScheduled) this.relay.wheel.add(this, this.relay.nowMs + PAUSE_MS);
   }
 
-  /** Whether one more request may go to a peer, should the next answer ask for it. */
-  private get mayReplay(): boolean {
-    return this.replays.size < MAX_REPLAYS && this.rate.isOpen(this.relay.clock.now());
-  }
-
   private goOn(): void {
-    const isMore = this.searches.length > 0 || (this.waiting.length > 0 && this.replays.size < MAX_REPLAYS);
+    const isMore = this.peers.isSearching || (this.waiting.length > 0 && this.peers.hasRoom);
     if (isMore && !this.isScheduled) this.relay.wheel.add(this, this.relay.clock.now() + PAUSE_MS);
   }
 
@@ -251,85 +192,18 @@ export class OutputInspector extends WheelEntry {
       this.counts.unreadable++;
       return this.done(sample);
     }
-    const suspicion = this.forms.suspicion(endpoint, inspection);
-    if (suspicion === '') {
+    const flaw = this.forms.suspicion(endpoint, inspection);
+    if (flaw === '') {
       this.counts.inOrder++;
       if (isCounted(sample)) endpoint.ejection.outputs?.success(this.relay.clock.now());
       return this.done(sample);
     }
     const peer = request === null ? undefined : this.peerOf(endpoint);
-    if (peer === undefined) {
-      this.counts.unproven++;
-      return this.done(sample);
-    }
-    this.ask(peer, sample, inspection, suspicion);
-  }
-
-  /** Puts the same request to a peer. */
-  private ask(peer: Endpoint, sample: Sample, suspect: Inspection, suspicion: string): void {
-    const request = sample.request!;
-    this.rate.take(request.body.bytes, this.relay.clock.now());
-    const replay = new Replay(request, peer, this.relay, (body) => {
-      this.replays.delete(replay);
-      this.judge(sample, suspect, suspicion, body);
-      this.goOn();
-    });
-    this.replays.add(replay);
-    replay.start();
-  }
-
-  private judge(sample: Sample, suspect: Inspection, suspicion: string, body: ChunkList | null): void {
-    // The same places as in the suspect's answer: what is wrong in both is the input's doing, or the model's way.
-    const peer = body === null ? undefined : sample.read(body, sample.seed);
-    if (peer === undefined) this.counts.unproven++;
-    else if (!isBlamed(suspect, peer)) this.counts.acquitted++;
-    else if (peer.rest === null) this.charge(sample, suspicion);
-    else return this.search({ sample, suspicion, rest: peer.rest, bytes: body!.pinnedBytes });
-    this.done(sample);
-  }
-
-  private search(search: Search): void {
-    this.relay.memory.force(search.bytes);
-    this.searches.push(search);
-  }
-
-  private goOnSearching(): void {
-    const search = this.searches[0]!;
-    const isOdd = search.rest.step();
-    // In the next turn of the timer it goes on.
-    if (isOdd === undefined) return;
-    if (isOdd) this.counts.acquitted++;
-    else this.charge(search.sample, search.suspicion);
-    this.searches.shift();
-    this.endSearch(search);
-  }
-
-  private endSearch({ sample, bytes }: Search): void {
-    this.relay.memory.release(bytes);
-    this.done(sample);
-  }
-
-  /** The peer's answer is clean, all of it: the endpoint is to blame. */
-  private charge(sample: Sample, suspicion: string): void {
-    const { endpoint } = sample;
-    const now = this.relay.clock.now();
-    this.counts.charged++;
-    endpoint.lastFlaw = suspicion;
-    // What it answered before says nothing about what it answers now: the share is of the time in which it is suspect.
-    if (!this.suspects.has(endpoint, now)) endpoint.ejection.outputs?.clear();
-    this.suspects.add(endpoint, now);
-    if (!isCounted(sample)) return;
-    endpoint.ejection.outputs?.fault(now);
-    this.onCharge();
+    this.peers.ask(peer, { sample, inspection, flaw });
   }
 
   /** Nothing reads it any more. */
   private done({ bytes }: Sample): void {
     this.relay.memory.release(bytes);
   }
-}
-
-/** What began before an ejection ended is history. */
-function isCounted({ endpoint: { ejection }, startMs }: Sample): boolean {
-  return ejection.state === EjectionState.admitted && startMs >= ejection.sinceMs;
 }
