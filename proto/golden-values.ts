@@ -8,8 +8,19 @@ import { fromValues } from './tensors.js';
 
 const INTEGER = /^-?\d+$/;
 
-/** One word of a block of numbers. Beyond ±2^53 an integer stays text: as a number it would be another one. */
-export function goldenNumber(word: string): number | string {
+/**
+ * The numbers of a block, which are separated by white space.
+ * @param refuse called with what is wrong, where a word is no number.
+ */
+export function numbersOfBlock(block: string, refuse: (problem: string) => void): (number | string)[] {
+  const words = block.split(/\s+/).filter(Boolean);
+  const wrong = words.find((word) => Number.isNaN(Number(word)));
+  if (wrong !== undefined) refuse(`found '${wrong}', expected numbers`);
+  return words.map(goldenNumber);
+}
+
+/** One word of a block. Beyond ±2^53 an integer stays text: as a number it would be another one. */
+function goldenNumber(word: string): number | string {
   const number = Number(word);
   return INTEGER.test(word) && !Number.isSafeInteger(number) ? word : number;
 }

@@ -5,7 +5,7 @@
 
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { goldenNumber } from '../../../proto/golden-values.js';
+import { numbersOfBlock } from '../../../proto/golden-values.js';
 import { messageOf } from '../rpc.js';
 
 /** What the reference and the JSON Schema say of a key of model.yaml. */
@@ -23,13 +23,11 @@ const values = (description: string) =>
   z
     .union([
       z.array(z.union([z.number(), z.boolean(), z.string()])),
-      z.string().transform((block, context) => {
-        const words = block.split(/\s+/).filter(Boolean);
-        const wrong = words.find((word) => Number.isNaN(Number(word)));
-        if (wrong !== undefined)
-          context.addIssue({ code: 'custom', message: `found '${wrong}', expected numbers` });
-        return words.map(goldenNumber);
-      }),
+      z
+        .string()
+        .transform((block, context) =>
+          numbersOfBlock(block, (message) => context.addIssue({ code: 'custom', message })),
+        ),
     ])
     .register(keyDocs, { description });
 const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);

@@ -1,6 +1,6 @@
 import { escapeHtml } from '../../admin/page.js';
 import type { EdgeRates } from './history.js';
-import { type Box, labelPlaces } from './label-places.js';
+import { type Box, type Labelled, labelPlaces } from './label-places.js';
 import type { Edge } from './mesh-view.js';
 
 /**
@@ -79,16 +79,10 @@ interface Place {
   readonly y: number;
 }
 
-/** A line with its colour, its words and the room that they take. */
-interface Line {
+/** A line with its colour and its words. */
+interface Line extends Labelled {
   readonly tone: 'good' | 'warn' | 'bad';
   readonly words: readonly [string, string];
-  readonly x1: number;
-  readonly y1: number;
-  readonly x2: number;
-  readonly y2: number;
-  readonly width: number;
-  readonly height: number;
 }
 
 /**

@@ -6,7 +6,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { goldenNumber } from '../../../proto/golden-values.js';
+import { numbersOfBlock } from '../../../proto/golden-values.js';
 
 /** A golden image of 1,000 × 1,000 with three channels fits. */
 const MAX_CARD_BYTES = 32 * 1024 * 1024;
@@ -14,13 +14,11 @@ const MAX_CARD_BYTES = 32 * 1024 * 1024;
 /** A list, or for large tensors a block of numbers separated by white space. */
 const values = z.union([
   z.array(z.union([z.number(), z.boolean(), z.string()])),
-  z.string().transform((block, context) => {
-    const words = block.split(/\s+/).filter(Boolean);
-    const wrong = words.find((word) => Number.isNaN(Number(word)));
-    if (wrong !== undefined)
-      context.addIssue({ code: 'custom', message: `found '${wrong}', expected numbers` });
-    return words.map(goldenNumber);
-  }),
+  z
+    .string()
+    .transform((block, context) =>
+      numbersOfBlock(block, (message) => context.addIssue({ code: 'custom', message })),
+    ),
 ]);
 
 const golden = z.object({

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
-import { goldenData, goldenNumber } from '../../../proto/golden-values.js';
+import { goldenData, numbersOfBlock } from '../../../proto/golden-values.js';
 
 describe('the values of a golden block', () => {
   it('are numbers, but integers that a number cannot hold, which stay text', () => {
     const words = ['1', '-0.5', '1e3', '9007199254740991', '9007199254740993', '-18446744073709551615'];
-    assert.deepEqual(words.map(goldenNumber), [1, -0.5, 1000, 9007199254740991, ...words.slice(4)]);
+    const numbers = numbersOfBlock(` ${words.join(' \n')}`, assert.fail);
+    assert.deepEqual(numbers, [1, -0.5, 1000, 9007199254740991, ...words.slice(4)]);
+  });
+
+  it('of a block with a word that is no number are refused by that word', () => {
+    const problems: string[] = [];
+    numbersOfBlock('1 two 3 four', (problem) => problems.push(problem));
+    assert.deepEqual(problems, ["found 'two', expected numbers"]);
   });
 
   it('are exact for 64 bits, numbers for other datatypes, and text for BYTES', () => {
