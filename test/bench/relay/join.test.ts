@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { joinReports } from './join.js';
+import { MADE_FIGURES } from './made-figures.js';
 import type { Report } from './main.js';
 import { MODES } from './modes.js';
 import { judge, summarise } from './results.js';
@@ -8,17 +9,7 @@ const MACHINE = { cpu: 'a', cores: 2, memoryGb: 1, kernel: '6', node: 'v20' };
 
 function reportOf(modeName: string, cpuUs: number, rest: Partial<Report> = {}): string {
   const mode = MODES.find(({ name }) => name === modeName)!;
-  const figures = {
-    cpuUs,
-    perSecond: 1,
-    p50Us: 1,
-    p99Us: 1,
-    rssMb: 1,
-    loadCpuUs: 1,
-    readyMs: 1,
-    calls: 1,
-    problem: '',
-  };
+  const figures = { ...MADE_FIGURES, cpuUs };
   const modes = [judge(mode, [summarise({ name: 'outrider', isPeer: false }, [figures], mode)])];
   return JSON.stringify({ machine: MACHINE, versions: { outrider: 'abc' }, runs: 9, modes, ...rest });
 }

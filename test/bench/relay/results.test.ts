@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { renderChart } from './chart.js';
+import { MADE_FIGURES } from './made-figures.js';
 import type { Report } from './main.js';
 import type { Figures } from './measure.js';
 import { MODES } from './modes.js';
@@ -8,19 +9,9 @@ import { intervalOf, judge, type SubjectResult, slopeOf, spreadOf, summarise } f
 const MODE = MODES.find((mode) => mode.name === 'hop-128')!;
 
 function runs(name: string, cpuUs: readonly number[], changes: Partial<Figures> = {}): SubjectResult {
-  const usual = {
-    perSecond: 1,
-    p50Us: 1,
-    p99Us: 1,
-    rssMb: 1,
-    loadCpuUs: 1,
-    readyMs: 1,
-    calls: 10,
-    problem: '',
-  };
   return summarise(
     { name, isPeer: !name.startsWith('outrider') },
-    cpuUs.map((value) => ({ ...usual, cpuUs: value, ...changes })),
+    cpuUs.map((value) => ({ ...MADE_FIGURES, cpuUs: value, ...changes })),
     MODE,
   );
 }
@@ -76,17 +67,7 @@ describe('the result of the relay benchmark', () => {
 
   it('holds what is compared with no peer against the bar itself', () => {
     const idle = MODES.find(({ name }) => name === 'idle')!;
-    const figures = {
-      cpuUs: 0,
-      perSecond: 0,
-      p50Us: 0,
-      p99Us: 0,
-      loadCpuUs: 0,
-      readyMs: 0,
-      calls: 0,
-      problem: '',
-    };
-    const ours = [60, 61, 59].map((rssMb) => ({ ...figures, rssMb }));
+    const ours = [60, 61, 59].map((rssMb) => ({ ...MADE_FIGURES, cpuUs: 0, rssMb }));
     const judged = judge(idle, [summarise({ name: 'outrider', isPeer: false }, ours, idle)]);
     assert.deepEqual([judged.ratio, judged.verdict], [60, 'bar']);
   });
