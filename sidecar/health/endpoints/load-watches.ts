@@ -10,6 +10,7 @@ import {
   WATCHES_LOAD,
 } from '../../codec/orca.js';
 import type { UpstreamConfig } from '../../config/model.js';
+import { askAgainMs, spread } from '../../core/health/ask-again.js';
 import { Status } from '../../core/outcome/status.js';
 import { ErrorCode } from '../../http2/constants.js';
 import { headerViewOf } from '../../http2/header-view.js';
@@ -20,34 +21,29 @@ import { WheelEntry } from '../../runtime/time/timing-wheel.js';
 import { ChunkList } from '../../transport/chunk-list.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import type { Session } from '../../transport/session.js';
+import { EndpointWatches } from './endpoint-watches.js';
 
 /** A stream without a report for so many of its intervals is begun anew. */
 const SILENT_INTERVALS = 5;
 /** While no call has gone to the cluster for so many intervals there is nothing to choose, and nothing is asked. */
 const IDLE_INTERVALS = 5;
-/** Wait before the first new attempt after a failure, and the longest, ms; of a server without the service, the longest. */
-const RETRY_MS = 1_000;
-const MAX_RETRY_MS = 60_000;
-/** Part of a wait that is left to chance, so that callers do not ask at the same time. */
-const JITTER = 0.2;
 const PREFIX_BYTES = 5;
 
 /**
  * Asks the endpoints of clusters that choose by it for their load, out of band (gRFC A51): one stream to each endpoint, on a connection
  * that calls use. An endpoint that does not answer costs nothing but a question a minute.
  */
-export class LoadWatches {
-  private readonly watches = new Map<Endpoint, LoadWatch>();
-
-  constructor(private readonly context: DataPlaneContext) {}
+export class LoadWatches extends EndpointWatches<LoadWatch> {
+  constructor(private readonly context: DataPlaneContext) {
+    super();
+  }
 
   /** To be called after a change of the cluster's endpoints or connections. */
   update(cluster: Cluster, config: UpstreamConfig): void {
     const isWanted = config.loadReports.intervalMs > 0 && readsReports(cluster.config.balance);
-    for (const [endpoint, watch] of this.watches)
-      if (watch.cluster === cluster && (!isWanted || endpoint.isGone || cluster.isRetired))
-        this.leave(endpoint);
-    if (!isWanted || cluster.isRetired || cluster.endpoints.length < 2) return;
+    const isAsked = isWanted && !cluster.isRetired;
+    this.leaveWhere((endpoint, of) => of === cluster && (!isAsked || endpoint.isGone));
+    if (!isAsked || cluster.endpoints.length < 2) return;
     for (const endpoint of cluster.endpoints) {
       if (endpoint.isForeign || config.tls !== 'mesh') continue;
       let watch = this.watches.get(endpoint);
@@ -61,20 +57,6 @@ export class LoadWatches {
       }
       watch.look();
     }
-  }
-
-  /** Stops asking the endpoints of an upstream. */
-  removeUpstream(name: string): void {
-    for (const [endpoint, { cluster }] of this.watches) if (cluster.name === name) this.leave(endpoint);
-  }
-
-  stop(): void {
-    for (const endpoint of [...this.watches.keys()]) this.leave(endpoint);
-  }
-
-  private leave(endpoint: Endpoint): void {
-    this.watches.get(endpoint)?.stop();
-    this.watches.delete(endpoint);
   }
 }
 
@@ -151,8 +133,7 @@ class LoadWatch extends WheelEntry implements StreamOwner {
   }
 
   private plan(waitMs: number): void {
-    const jitter = 1 + JITTER * this.context.random();
-    this.context.wheel.add(this, this.context.clock.now() + waitMs * jitter);
+    this.context.wheel.add(this, this.context.clock.now() + spread(waitMs, this.context.random));
   }
 
   /** Opens the stream, if a connection takes it. */
@@ -242,9 +223,8 @@ class LoadWatch extends WheelEntry implements StreamOwner {
   private onStatus(status: number): void {
     this.stream = null;
     this.session = null;
-    const isRefused = status === Status.UNIMPLEMENTED || status === Status.PERMISSION_DENIED;
-    const waitMs = isRefused ? MAX_RETRY_MS : Math.min(RETRY_MS * 2 ** this.failures, MAX_RETRY_MS);
-    this.failures = Math.min(this.failures + 1, 10);
+    const waitMs = askAgainMs(this.failures, status);
+    this.failures++;
     this.notBeforeMs = this.context.clock.now() + waitMs;
     this.plan(waitMs);
   }

@@ -2,6 +2,7 @@ import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
 import { LIST_METHODS, MAX_LIST_BYTES, readMethodList } from '../../codec/method-list.js';
 import type { UpstreamConfig } from '../../config/model.js';
+import { askAgainMs, spread } from '../../core/health/ask-again.js';
 import { AttemptEnd } from '../../core/outcome/outcome.js';
 import { Status } from '../../core/outcome/status.js';
 import type { MethodList } from '../../core/routing/method-kinds.js';
@@ -13,16 +14,14 @@ import { timeoutField } from '../../relay/header-rewrite.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import type { Session } from '../../transport/session.js';
+import { EndpointWatches } from './endpoint-watches.js';
 
 /** The list is asked for again after this time, ms, where there are calls: the service may have started anew. */
 const AGAIN_MS = 30_000;
-/** Wait before the next question after one without an answer, and of a peer that gives none, ms. */
-const RETRY_MS = 1_000;
-const MAX_RETRY_MS = 60_000;
+/** Wait for a connection, ms. */
+const CONNECT_MS = 1_000;
 /** An answer that has not come by then is given up, ms. */
 const TIMEOUT_MS = 5_000;
-/** Part of a wait that is left to chance, so that callers do not ask at the same time. */
-const JITTER = 0.2;
 const PREFIX_BYTES = 5;
 /** Different lists that are told apart; replicas of one service say the same, and share what is kept of it. */
 const MAX_LISTS = 16;
@@ -31,18 +30,19 @@ const MAX_LISTS = 16;
  * Asks the endpoints of upstreams which methods their service has and which of them are streams: once there is a connection, and again
  * every half minute while there are calls. Only of Outriders, and only where a route leaves the kind of its methods open.
  */
-export class MethodWatches {
-  private readonly watches = new Map<Endpoint, MethodWatch>();
+export class MethodWatches extends EndpointWatches<MethodWatch> {
   private readonly lists = new Map<string, MethodList>();
 
-  constructor(private readonly context: DataPlaneContext) {}
+  constructor(private readonly context: DataPlaneContext) {
+    super();
+  }
 
   /** To be called after a change of the cluster's endpoints or connections. */
   update(cluster: Cluster, config: UpstreamConfig): void {
     const isWanted = config.tls === 'mesh' && config.routes.some(({ kind }) => kind === 'auto');
-    for (const [endpoint, { cluster: of }] of this.watches)
-      if (of === cluster && (!isWanted || endpoint.isGone || cluster.isRetired)) this.leave(endpoint);
-    if (!isWanted || cluster.isRetired) return;
+    const isAsked = isWanted && !cluster.isRetired;
+    this.leaveWhere((endpoint, of) => of === cluster && (!isAsked || endpoint.isGone));
+    if (!isAsked) return;
     for (const endpoint of cluster.endpoints) {
       if (endpoint.isForeign) continue;
       let watch = this.watches.get(endpoint);
@@ -52,15 +52,6 @@ export class MethodWatches {
       }
       watch.look();
     }
-  }
-
-  /** Stops asking the endpoints of an upstream. */
-  removeUpstream(name: string): void {
-    for (const [endpoint, { cluster }] of this.watches) if (cluster.name === name) this.leave(endpoint);
-  }
-
-  stop(): void {
-    for (const endpoint of [...this.watches.keys()]) this.leave(endpoint);
   }
 
   /** Equal lists are one object. */
@@ -73,11 +64,6 @@ export class MethodWatches {
     if (this.lists.size >= MAX_LISTS) this.lists.clear();
     this.lists.set(key, list);
     return list;
-  }
-
-  private leave(endpoint: Endpoint): void {
-    this.watches.get(endpoint)?.stop();
-    this.watches.delete(endpoint);
   }
 }
 
@@ -131,7 +117,7 @@ class MethodWatch extends WheelEntry implements AttemptOwner {
     this.context.nowMs = now;
     if (this.attempt !== null) {
       this.attempt.abort(AttemptEnd.deadline);
-      return this.onFailure(false);
+      return this.onFailure(Status.DEADLINE_EXCEEDED);
     }
     const isIdle = this.failures === 0 && this.endpoint.attempts === this.attempts;
     if (now < this.notBeforeMs || isIdle) return this.plan(Math.max(this.notBeforeMs - now, AGAIN_MS));
@@ -147,7 +133,7 @@ class MethodWatch extends WheelEntry implements AttemptOwner {
   private ask(nowMs: number): void {
     const { pool } = this.endpoint;
     const session = pool.isConnected ? pool.acquire() : null;
-    if (session === null) return this.plan(RETRY_MS);
+    if (session === null) return this.plan(CONNECT_MS);
     this.askedOn = session;
     this.attempts = this.endpoint.attempts;
     this.attempt = new Attempt(this, { pool }, nowMs);
@@ -156,14 +142,14 @@ class MethodWatch extends WheelEntry implements AttemptOwner {
   }
 
   private plan(waitMs: number): void {
-    const jitter = 1 + JITTER * this.context.random();
-    this.context.wheel.add(this, this.context.clock.now() + waitMs * jitter);
+    this.context.wheel.add(this, this.context.clock.now() + spread(waitMs, this.context.random));
   }
 
-  private onFailure(isRefused: boolean): void {
+  /** The question had no answer. @param status of gRPC. */
+  private onFailure(status: number): void {
     this.attempt = null;
-    const waitMs = isRefused ? MAX_RETRY_MS : Math.min(RETRY_MS * 2 ** this.failures, MAX_RETRY_MS);
-    this.failures = Math.min(this.failures + 1, 10);
+    const waitMs = askAgainMs(this.failures, status);
+    this.failures++;
     this.notBeforeMs = this.context.clock.now() + waitMs;
     this.plan(waitMs);
   }
@@ -187,8 +173,7 @@ class MethodWatch extends WheelEntry implements AttemptOwner {
   }
 
   onAttemptEnd({ ended, status, heldResponse }: Attempt): void {
-    const isRefused = status === Status.UNIMPLEMENTED || status === Status.PERMISSION_DENIED;
-    if (ended !== AttemptEnd.trailers || status !== Status.OK) return this.onFailure(isRefused);
+    if (ended !== AttemptEnd.trailers || status !== Status.OK) return this.onFailure(status);
     const body = heldResponse?.whole();
     const isMessage =
       body !== undefined &&
@@ -196,14 +181,15 @@ class MethodWatch extends WheelEntry implements AttemptOwner {
       body[0] === 0 &&
       body.readUInt32BE(1) === body.length - PREFIX_BYTES;
     const list = isMessage ? this.read(body.subarray(PREFIX_BYTES)) : undefined;
-    if (list === undefined) this.onFailure(true);
+    // A peer that answers so does not know the question.
+    if (list === undefined) this.onFailure(Status.UNIMPLEMENTED);
     else this.take(list);
   }
 
   /** Called for an answer that is far too long. */
   commitResponse(attempt: Attempt): void {
     attempt.abort(AttemptEnd.protocolError);
-    this.onFailure(true);
+    this.onFailure(Status.UNIMPLEMENTED);
   }
 
   /** One question at a time, and its answer is short. */
