@@ -9,12 +9,11 @@ const RUNTIME = 'onnxruntime-node';
  * Checks that the inference runtime is installed. It is not part of the package: a sidecar needs
  * none, and its install script downloads GPU libraries. `outrider-models` brings it along.
  *
- * @param from file URL or path from which the runtime is resolved.
  * @throws CommandFailure with the command that installs it.
  */
-export function requireModelRuntime(from: string = import.meta.url): void {
+export function requireModelRuntime(): void {
   try {
-    createRequire(from).resolve(RUNTIME);
+    createRequire(import.meta.url).resolve(RUNTIME);
   } catch {
     const version = optionalVersions(RUNTIME).replace(/^[~^]/, '');
     throw new CommandFailure(

@@ -18,10 +18,7 @@ const STOPPED = 'T';
  * µs each.
  */
 export class ProcessSigns {
-  constructor(
-    private readonly pid: number,
-    private readonly root = '/proc',
-  ) {}
+  constructor(private readonly pid: number) {}
 
   /**
    * State of the process; `T` also for a wrapper (shell, launcher) whose children are all stopped.
@@ -42,13 +39,7 @@ export class ProcessSigns {
     const own = this.stat(this.pid);
     if (own === undefined) return -1;
     let sum = own.cpuMs - (thread > 0 ? (this.threadStat(thread)?.cpuMs ?? 0) : 0);
-    const seen = [this.pid];
-    for (let at = 0; at < seen.length && seen.length < MOST_PROCESSES; at++) {
-      for (const child of this.childrenOf(seen[at]!)) {
-        sum += this.stat(child)?.cpuMs ?? 0;
-        seen.push(child);
-      }
-    }
+    for (const pid of this.descendants()) sum += this.stat(pid)?.cpuMs ?? 0;
     return sum;
   }
 
@@ -57,18 +48,12 @@ export class ProcessSigns {
     const own = this.residentOf(this.pid);
     if (own < 0) return -1;
     let sum = own;
-    const seen = [this.pid];
-    for (let at = 0; at < seen.length && seen.length < MOST_PROCESSES; at++) {
-      for (const child of this.childrenOf(seen[at]!)) {
-        sum += Math.max(0, this.residentOf(child));
-        seen.push(child);
-      }
-    }
+    for (const pid of this.descendants()) sum += Math.max(0, this.residentOf(pid));
     return sum;
   }
 
   private residentOf(pid: number): number {
-    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(read(`${this.root}/${pid}/status`) ?? '')?.[1];
+    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? '')?.[1];
     return kib === undefined ? -1 : Number(kib) * 1024;
   }
 
@@ -83,13 +68,21 @@ export class ProcessSigns {
   }
 
   private stat(of: number | string): ProcessStat | undefined {
-    const text = read(`${this.root}/${of}/stat`);
+    const text = read(`/proc/${of}/stat`);
     return text === undefined ? undefined : parseStat(text);
+  }
+
+  /** Children and theirs, as far as they are followed. */
+  private descendants(): number[] {
+    const found = [this.pid];
+    for (let at = 0; at < found.length && found.length < MOST_PROCESSES; at++)
+      found.push(...this.childrenOf(found[at]!));
+    return found.slice(1);
   }
 
   /** Children of the first thread, which forks in every common server. */
   private childrenOf(pid: number): number[] {
-    const text = read(`${this.root}/${pid}/task/${pid}/children`);
+    const text = read(`/proc/${pid}/task/${pid}/children`);
     return text === undefined ? [] : (text.match(/\d+/g) ?? []).map(Number);
   }
 }

@@ -22,10 +22,10 @@ export const RETRY_RULES: readonly RetryRule[] = [
  * pass decides. Takes from the budget when it grants an attempt that needs it, so ask once, and only when the attempt
  * would be made.
  */
-export function decideRetry(question: RetryQuestion, rules: readonly RetryRule[] = RETRY_RULES): number {
+export function decideRetry(question: RetryQuestion): number {
   const { state, facts } = question;
   if (!facts.isCommitted && !isNeverProcessed(facts.ended)) state.processed += 1;
-  for (const rule of rules) {
+  for (const rule of RETRY_RULES) {
     const wait = rule(question);
     if (wait !== PASS) return wait;
   }

@@ -44,6 +44,10 @@ const OWN_SLOWDOWN = 1.5;
 const CANARY_EVERY_MS = 5;
 const LEAST_CANARY_MS = 250;
 const LEAST_CANARY_CALLS = 10;
+/** How long a flood lasts at most, ms. */
+const FLOOD_LIMIT_MS = 5_000;
+/** How soon a peer that breaks a rule is disconnected, ms. */
+const DISCONNECT_LIMIT_MS = 3_000;
 
 export interface AttackedSidecarOptions {
   readonly limits?: Readonly<Record<string, unknown>>;
@@ -218,8 +222,8 @@ export class AttackedSidecar {
   }
 
   /** `hitsDuring` and `underAttack` in one. */
-  hitsUnderAttack(side: Side, attack: Attack, allowedMs = CANARY_P99_MS): Promise<Record<string, number>> {
-    return this.hitsDuring(async () => void (await this.underAttack(side, attack, allowedMs)));
+  hitsUnderAttack(side: Side, attack: Attack): Promise<Record<string, number>> {
+    return this.hitsDuring(async () => void (await this.underAttack(side, attack)));
   }
 
   async close(): Promise<void> {
@@ -249,10 +253,10 @@ async function reply(worker: Worker): Promise<Reply> {
 }
 
 /** Sends `one` up to `times`, a few hundred per write, as fast as the peer reads and until it hangs up. Returns how many. */
-export async function flood(peer: RawPeer, one: Buffer, times: number, limitMs = 5000): Promise<number> {
+export async function flood(peer: RawPeer, one: Buffer, times: number): Promise<number> {
   const perWrite = Math.max(1, Math.min(500, Math.floor(65_536 / one.length), times));
   const block = Buffer.concat(Array.from({ length: perWrite }, () => one));
-  const endMs = performance.now() + limitMs;
+  const endMs = performance.now() + FLOOD_LIMIT_MS;
   let sent = 0;
   while (sent < times && performance.now() < endMs) {
     if (!(await peer.sendAll(block))) break;
@@ -266,9 +270,11 @@ export async function flood(peer: RawPeer, one: Buffer, times: number, limitMs =
 export async function assertDisconnected(
   peer: RawPeer,
   codes: readonly number[] = [ErrorCode.enhanceYourCalm],
-  limitMs = 3000,
 ): Promise<void> {
-  assert.ok(await peer.closesWithin(limitMs), `the attacker is still connected; got ${peer.describe()}`);
+  assert.ok(
+    await peer.closesWithin(DISCONNECT_LIMIT_MS),
+    `the attacker is still connected; got ${peer.describe()}`,
+  );
   const goaway = peer.frames.findLast((frame) => frame.type === FrameType.goaway);
   if (goaway === undefined) return;
   assert.ok(codes.includes(errorCodeOf(goaway)), `GOAWAY with code ${errorCodeOf(goaway)}`);

@@ -112,10 +112,10 @@ export class TestPage {
     await this.page.locator(`::-p-aria([name="${name}"])`).click();
   }
 
-  /** Writes a PNG of the window, or of the whole page. */
-  async screenshot(file: string, whole = false): Promise<void> {
+  /** Writes a PNG of the window. */
+  async screenshot(file: string): Promise<void> {
     mkdirSync(path.dirname(file), { recursive: true });
-    await this.page.screenshot({ path: file as `${string}.png`, fullPage: whole });
+    await this.page.screenshot({ path: file as `${string}.png` });
   }
 
   async close(): Promise<void> {

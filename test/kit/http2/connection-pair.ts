@@ -148,12 +148,15 @@ export class Side implements ConnectionHandler {
   }
 }
 
+/** Octets that are carried at once. */
+const CARRIED_BYTES = 64 * 1024;
+
 /** Carries octets both ways until neither side has anything to say. */
-export function pump(a: Side, b: Side, split: Split = WHOLE, room = 64 * 1024): void {
+export function pump(a: Side, b: Side, split: Split = WHOLE): void {
   for (let quiet = false; !quiet; ) {
-    const toB = a.take(room);
+    const toB = a.take(CARRIED_BYTES);
     b.feed(toB, split);
-    const toA = b.take(room);
+    const toA = b.take(CARRIED_BYTES);
     a.feed(toA, split);
     quiet = toA.length === 0 && toB.length === 0;
   }

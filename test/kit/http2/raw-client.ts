@@ -25,8 +25,10 @@ export interface TlsMaterial {
   readonly alpn?: readonly string[];
 }
 
-/** Opens the transport; fails when it is refused or takes longer than `timeoutMs`. */
-export function openSocket(address: Address, material?: TlsMaterial, timeoutMs = 5000): Promise<Duplex> {
+const CONNECT_MS = 5_000;
+
+/** Opens the transport; fails when it is refused or takes longer than `CONNECT_MS`. */
+export function openSocket(address: Address, material?: TlsMaterial): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const where =
       address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
@@ -34,10 +36,8 @@ export function openSocket(address: Address, material?: TlsMaterial, timeoutMs =
     const secure = ({ alpn = ['h2'], ...identity }: TlsMaterial): tls.TLSSocket =>
       tls.connect({ ...where, ...identity, ALPNProtocols: [...alpn], checkServerIdentity });
     const socket = material ? secure(material) : net.connect(where);
-    const timer = setTimeout(
-      () => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
+    const tooLate = new Error(`no connection within ${CONNECT_MS} ms`);
+    const timer = setTimeout(() => socket.destroy(tooLate), CONNECT_MS);
     socket.once('error', (error) => {
       clearTimeout(timer);
       reject(error);

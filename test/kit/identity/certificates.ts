@@ -95,8 +95,8 @@ export class TestAuthority {
   }
 
   /** A leaf that passes every check, as the product's sources hand it out. */
-  async identity(service: string, options: LeafOptions = {}): Promise<Identity> {
-    return identityOf(await this.leaf({ service, ...options }), service);
+  async identity(service: string): Promise<Identity> {
+    return identityOf(await this.leaf({ service }), service);
   }
 
   private intermediates(): TestAuthority[] {
@@ -128,10 +128,9 @@ export class TestAuthority {
 }
 
 /** A leaf that only vouches for itself; `rootsPem` is the leaf. */
-export async function selfSignedLeaf(asked: LeafOptions = {}): Promise<TestLeaf> {
-  const options = { ...asked, ...validity(asked) };
+export async function selfSignedLeaf(): Promise<TestLeaf> {
   const keys = await newKeys();
-  const minted = await mintLeaf(options, keys, { commonName: options.service ?? 'web', keys });
+  const minted = await mintLeaf(validity({}), keys, { commonName: 'web', keys });
   return { ...minted, rootsPem: minted.certChainPem, chainDer: [] };
 }
 

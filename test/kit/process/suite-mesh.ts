@@ -25,10 +25,10 @@ export class SuiteMesh {
   mesh!: Mesh;
   facts!: UpFacts;
 
-  /** `file`: the text of the mesh file; `more`: further options of `up`. */
-  constructor(file: string, more: readonly string[] = []) {
+  /** @param file the text of the mesh file. */
+  constructor(file: string) {
     before(async () => {
-      this.mesh = Mesh.start(file, more);
+      this.mesh = Mesh.start(file);
       this.facts = await this.mesh.ready();
     });
     after(() => this.mesh?.discard());
