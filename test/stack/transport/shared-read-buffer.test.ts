@@ -52,6 +52,16 @@ async function connected<Accepted extends net.Socket>(
   return [client, socket];
 }
 
+const dialAsNode = (port: number): net.Socket =>
+  tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+
+/** The same with TLS. */
+async function connectedByTls(dial = dialAsNode): Promise<readonly [net.Socket, tls.TLSSocket]> {
+  const authority = await TestAuthority.root();
+  const { certChainPem: cert, keyPem: key } = await authority.leaf({ service: 'digits' });
+  return connected(tls.createServer({ cert, key }), 'secureConnection', dial);
+}
+
 const here = (port: number) => ({ kind: 'tcp', host: '127.0.0.1', port }) as const;
 
 /** Small reads, one after the other, then a large message: each octet comes through the buffer, and stays as it was. */
@@ -91,23 +101,14 @@ describe('the shared read buffer', () => {
   });
 
   it('has what a socket with TLS reads that connects', async () => {
-    const authority = await TestAuthority.root();
-    const { certChainPem: cert, keyPem: key } = await authority.leaf({ service: 'digits' });
-    const server = tls.createServer({ cert, key });
-    const [client, accepted] = await connected(server, 'secureConnection', (port) =>
+    const [client, accepted] = await connectedByTls((port) =>
       dialTls(here(port), { rejectUnauthorized: false }),
     );
     await readsAll(accepted, client);
   });
 
   it('has what an accepted socket with TLS reads, also what came with the end of the handshake', async () => {
-    const authority = await TestAuthority.root();
-    const { certChainPem: cert, keyPem: key } = await authority.leaf({ service: 'digits' });
-    const [client, accepted] = await connected<tls.TLSSocket>(
-      tls.createServer({ cert, key }),
-      'secureConnection',
-      (port) => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }),
-    );
+    const [client, accepted] = await connectedByTls();
     client.write('early');
     await until('it is read in the way of Node', () => accepted.readableLength === 5);
     readRecordsInto(accepted);
@@ -115,13 +116,7 @@ describe('the shared read buffer', () => {
   });
 
   it('has records of a large message side by side, with room for a frame header before each', async () => {
-    const authority = await TestAuthority.root();
-    const { certChainPem: cert, keyPem: key } = await authority.leaf({ service: 'digits' });
-    const [client, accepted] = await connected<tls.TLSSocket>(
-      tls.createServer({ cert, key }),
-      'secureConnection',
-      (port) => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }),
-    );
+    const [client, accepted] = await connectedByTls();
     readRecordsInto(accepted);
     const seen: { readonly chunk: Buffer; readonly start: number; readonly end: number }[] = [];
     readBuffers.get(accepted)!.deliver((chunk, start, end) => seen.push({ chunk, start, end }));
@@ -138,13 +133,7 @@ describe('the shared read buffer', () => {
   });
 
   it('ends with the peer', async () => {
-    const authority = await TestAuthority.root();
-    const { certChainPem: cert, keyPem: key } = await authority.leaf({ service: 'digits' });
-    const [client, accepted] = await connected<tls.TLSSocket>(
-      tls.createServer({ cert, key }),
-      'secureConnection',
-      (port) => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }),
-    );
+    const [client, accepted] = await connectedByTls();
     readRecordsInto(accepted);
     const seen = reader(accepted);
     const ended = once(accepted, 'end');
