@@ -1,12 +1,12 @@
-import { readDuration, writeDuration } from '../config/codecs/duration.js';
 import { quoted } from '../config/codecs/parse-result.js';
 import { present } from '../config/present.js';
 import { nearest } from '../config/suggest.js';
 import { parseStatus, Status } from '../core/outcome/status.js';
 import type { FaultRule } from '../core/routing/fault-rule.js';
 import { isValidPattern } from '../core/routing/method.js';
-import type { FaultAnswer } from './fault-answer.js';
 import { addProcessFault, type ProcessFaultAdmin } from './process-faults.js';
+import { durationOf, Mistake, mistakeAnswer, numberOf, refuseRepeated, refuseUnknown } from './query.js';
+import type { Reply } from './reply.js';
 
 /** One active fault in the JSON of `/faults`. */
 export interface FaultReport extends Pick<FaultRule, 'side' | 'method' | 'ratio'> {
@@ -51,11 +51,8 @@ const SERVICE = /^[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$/i;
 const PARAMETERS = ['side', 'caller', 'upstream', 'method', 'ratio', 'delay', 'abort', 'for'] as const;
 const EXAMPLE = 'POST /faults?upstream=digits&abort=unavailable&ratio=0.1&for=60s';
 
-/** A wrong query parameter; the message is the body of a 400. */
-class Mistake extends Error {}
-
 /** `GET /faults` */
-export function listFaults(admin: FaultAdmin): FaultAnswer {
+export function listFaults(admin: FaultAdmin): Reply {
   const { isAllowed: allowed, processes } = admin;
   const body = {
     ...{ allowed, faults: admin.list() },
@@ -69,7 +66,7 @@ export function listFaults(admin: FaultAdmin): FaultAnswer {
  * enough. Every mistake names the parameter, what was found and what is expected; nothing is
  * applied in part. With `process` it is about a model process.
  */
-export function addFault(admin: FaultAdmin, query: URLSearchParams): FaultAnswer {
+export function addFault(admin: FaultAdmin, query: URLSearchParams): Reply {
   if (query.has('process')) return addProcessFault(admin.processes, query);
   return changed(admin, () => {
     const { rule, forMs } = readFault(query, admin.upstreams);
@@ -79,9 +76,10 @@ export function addFault(admin: FaultAdmin, query: URLSearchParams): FaultAnswer
 }
 
 /** `DELETE /faults`: ends all faults and lets what is frozen go on, or with `?id` ends one. */
-export function clearFaults(admin: FaultAdmin, query: URLSearchParams): FaultAnswer {
+export function clearFaults(admin: FaultAdmin, query: URLSearchParams): Reply {
   return changed(admin, () => {
     refuseUnknown(query, ['id']);
+    refuseRepeated(query);
     const given = query.get('id');
     if (given !== null && !/^\d{1,9}$/.test(given))
       throw new Mistake(`id: found ${quoted(given)}; expected a number as GET /faults shows it`);
@@ -94,7 +92,7 @@ export function clearFaults(admin: FaultAdmin, query: URLSearchParams): FaultAns
 }
 
 /** What `work` answers; 403 where faults are not allowed, 400 for a wrong parameter. */
-function changed(admin: FaultAdmin, work: () => FaultAnswer): FaultAnswer {
+function changed(admin: FaultAdmin, work: () => Reply): Reply {
   if (!admin.isAllowed) {
     const body = 'faults may not be injected here: say fault_injection: true in the file and start again\n';
     return { status: 403, body };
@@ -102,13 +100,13 @@ function changed(admin: FaultAdmin, work: () => FaultAnswer): FaultAnswer {
   try {
     return work();
   } catch (error) {
-    if (error instanceof Mistake) return { status: 400, body: `${error.message}\n` };
-    throw error;
+    return mistakeAnswer(error);
   }
 }
 
 function readFault(query: URLSearchParams, upstreams: readonly string[]) {
   refuseUnknown(query, PARAMETERS);
+  refuseRepeated(query);
   const side = sideOf(query);
   const peer = side === 'inbound' ? callerOf(query) : upstreamOf(query, upstreams);
   const delayMs = durationOf(query, 'delay', LONGEST_DELAY_MS) ?? 0;
@@ -118,23 +116,12 @@ function readFault(query: URLSearchParams, upstreams: readonly string[]) {
   const rule: FaultRule = {
     side,
     method: methodOf(query),
-    ratio: ratioOf(query),
+    ratio: numberOf(query, 'ratio', 1) ?? 1,
     delayMs,
     ...present('peer', peer),
     ...present('abort', abort),
   };
   return { rule, forMs: durationOf(query, 'for', LONGEST_FOR_MS) ?? DEFAULT_FOR_MS };
-}
-
-function refuseUnknown(query: URLSearchParams, known: readonly string[]): void {
-  for (const name of new Set(query.keys())) {
-    if (!known.includes(name)) {
-      const near = nearest(name, known);
-      const hint = near === undefined ? `; expected ${known.join(', ')}` : `; did you mean ${near}?`;
-      throw new Mistake(`found the parameter ${quoted(name)}${hint}`);
-    }
-    if (query.getAll(name).length > 1) throw new Mistake(`${name}: found it twice; expected it once`);
-  }
 }
 
 function sideOf(query: URLSearchParams): FaultRule['side'] {
@@ -180,13 +167,6 @@ function methodOf(query: URLSearchParams): string {
   );
 }
 
-function ratioOf(query: URLSearchParams): number {
-  const given = query.get('ratio') ?? '1';
-  const ratio = /^\d{0,3}(\.\d{1,9})?$/.test(given) && given !== '' ? Number(given) : Number.NaN;
-  if (ratio > 0 && ratio <= 1) return ratio;
-  throw new Mistake(`ratio: found ${quoted(given)}; expected a number above 0, at most 1`);
-}
-
 function abortOf(query: URLSearchParams): Status | undefined {
   const given = query.get('abort');
   if (given === null) return undefined;
@@ -194,16 +174,5 @@ function abortOf(query: URLSearchParams): Status | undefined {
   if (status !== undefined && status !== Status.OK) return status;
   throw new Mistake(
     `abort: found ${quoted(given)}; expected a gRPC status other than OK, such as unavailable or 14`,
-  );
-}
-
-function durationOf(query: URLSearchParams, name: 'delay' | 'for', longestMs: number): number | undefined {
-  const given = query.get(name);
-  if (given === null) return undefined;
-  const read = readDuration(given);
-  if (!read.ok) throw new Mistake(`${name}: ${read.problem}`);
-  if (read.value > 0 && read.value <= longestMs) return read.value;
-  throw new Mistake(
-    `${name}: found ${quoted(given)}; expected at least 1ms and at most ${writeDuration(longestMs)}`,
   );
 }

@@ -1,7 +1,8 @@
-import { readDuration, writeDuration } from '../config/codecs/duration.js';
 import { quoted } from '../config/codecs/parse-result.js';
+import { present } from '../config/present.js';
 import { nearest } from '../config/suggest.js';
-import type { FaultAnswer } from './fault-answer.js';
+import { durationOf, Mistake, mistakeAnswer, refuseRepeated, refuseUnknown } from './query.js';
+import type { Reply } from './reply.js';
 
 /** What may be done to a model process. `kill` needs no end: its supervisor starts it again. */
 const PROCESS_FAULTS = ['kill', 'freeze'] as const;
@@ -43,49 +44,51 @@ const DEFAULT_FOR_MS = 5_000;
 const LONGEST_FOR_MS = 60_000;
 const PARAMETERS = ['process', 'model', 'for'] as const;
 
+/** What is asked for. */
+interface Strike {
+  readonly kind: ProcessFaultKind;
+  /** Of a freeze. */
+  readonly forMs: number;
+  readonly model?: string;
+}
+
 /**
  * `POST /faults?process=kill|freeze`: strikes one model process of this sidecar. 403 where the file does not allow it, 400 for a
  * wrong parameter, 409 where no process can be struck now.
  */
-export function addProcessFault(admin: ProcessFaultAdmin, query: URLSearchParams): FaultAnswer {
+export function addProcessFault(admin: ProcessFaultAdmin, query: URLSearchParams): Reply {
   if (!admin.isAllowed)
     return {
       status: 403,
       body: `fault_injection: found ${admin.found}; expected processes, which lets model processes be killed and frozen: say so in the file and start again\n`,
     };
-  const mistake = mistakeIn(query, admin.models);
-  if (mistake !== undefined) return { status: 400, body: `${mistake}\n` };
-  const forMs = forOf(query);
-  if (typeof forMs === 'string') return { status: 400, body: `${forMs}\n` };
-  const kind = query.get('process') as ProcessFaultKind;
-  const done = admin.strike(kind, forMs, query.get('model') ?? undefined);
+  let strike: Strike;
+  try {
+    strike = readStrike(query, admin.models);
+  } catch (error) {
+    return mistakeAnswer(error);
+  }
+  const done = admin.strike(strike.kind, strike.forMs, strike.model);
   return done.kind === 'struck' ? { status: 201, body: done.fault } : { status: 409, body: `${done.why}\n` };
 }
 
-/** The first mistake in one line; undefined: there is none. */
-function mistakeIn(query: URLSearchParams, models: readonly string[]): string | undefined {
-  for (const name of new Set(query.keys())) {
-    if (!PARAMETERS.some((known) => known === name))
-      return `found the parameter ${quoted(name)} beside process; expected ${PARAMETERS.join(', ')}`;
-    if (query.getAll(name).length > 1) return `${name}: found it twice; expected it once`;
-  }
-  const kind = query.get('process') ?? '';
-  if (!PROCESS_FAULTS.some((known) => known === kind))
-    return `process: found ${quoted(kind)}; expected ${PROCESS_FAULTS.join(' or ')}`;
-  if (kind === 'kill' && query.has('for')) return 'for: a process that was killed is started again at once';
-  const model = query.get('model');
-  if (model === null || models.includes(model)) return undefined;
-  const near = nearest(model, models);
-  const known = near === undefined ? models.join(', ') || 'none: they share a process' : quoted(near);
-  return `model: found ${quoted(model)}; expected ${known}`;
+function readStrike(query: URLSearchParams, models: readonly string[]): Strike {
+  refuseUnknown(query, PARAMETERS);
+  refuseRepeated(query);
+  const given = query.get('process') ?? '';
+  const kind = PROCESS_FAULTS.find((known) => known === given);
+  if (kind === undefined)
+    throw new Mistake(`process: found ${quoted(given)}; expected ${PROCESS_FAULTS.join(' or ')}`);
+  if (kind === 'kill' && query.has('for'))
+    throw new Mistake('for: a process that was killed is started again at once');
+  const forMs = durationOf(query, 'for', LONGEST_FOR_MS) ?? DEFAULT_FOR_MS;
+  return { kind, forMs, ...present('model', modelOf(query, models)) };
 }
 
-/** Length of a freeze, ms; a text: what is wrong with it. */
-function forOf(query: URLSearchParams): number | string {
-  const given = query.get('for');
-  if (given === null) return DEFAULT_FOR_MS;
-  const read = readDuration(given);
-  if (!read.ok) return `for: ${read.problem}`;
-  if (read.value > 0 && read.value <= LONGEST_FOR_MS) return read.value;
-  return `for: found ${quoted(given)}; expected at least 1ms and at most ${writeDuration(LONGEST_FOR_MS)}`;
+function modelOf(query: URLSearchParams, models: readonly string[]): string | undefined {
+  const model = query.get('model') ?? undefined;
+  if (model === undefined || models.includes(model)) return model;
+  const near = nearest(model, models);
+  const known = near === undefined ? models.join(', ') || 'none: they share a process' : quoted(near);
+  throw new Mistake(`model: found ${quoted(model)}; expected ${known}`);
 }

@@ -4,11 +4,11 @@ import type { Address } from '../config/model.js';
 import { isSecretName, REDACTED } from '../runtime/log/logger.js';
 import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import { type Answer, live, metrics, ready, text, writeAnswer } from './answers.js';
-import type { FaultAnswer } from './fault-answer.js';
 import { addFault, clearFaults, type FaultAdmin, listFaults } from './faults.js';
 import { refusal } from './guard.js';
 import { renderPage } from './page.js';
-import { changeRollout, type RolloutReply, showRollout } from './rollouts.js';
+import type { Reply } from './reply.js';
+import { changeRollout, showRollout } from './rollouts.js';
 import { statusOf } from './status.js';
 import { streamTap } from './tap.js';
 import { AdminToken } from './token.js';
@@ -201,14 +201,11 @@ async function takeOver(view: SidecarView): Promise<Answer> {
   return answer.ok ? text(200, `process ${answer.pid} accepts\n`) : text(503, `${answer.why}\n`);
 }
 
-function faults(does: (admin: FaultAdmin, query: URLSearchParams) => FaultAnswer): Route[3] {
-  return (view, query) => {
-    const { status, body } = does(view.faults(), query);
-    return typeof body === 'string' ? text(status, body) : { ...json(body), status };
-  };
+function faults(does: (admin: FaultAdmin, query: URLSearchParams) => Reply): Route[3] {
+  return (view, query) => replied(does(view.faults(), query));
 }
 
-function replied({ status, body }: RolloutReply): Answer {
+function replied({ status, body }: Reply): Answer {
   return typeof body === 'string' ? text(status, body) : { ...json(body), status };
 }
 

@@ -2,11 +2,11 @@ import type { ServerResponse } from 'node:http';
 import { readDuration } from '../config/codecs/duration.js';
 import { quoted } from '../config/codecs/parse-result.js';
 import { defined } from '../config/present.js';
-import { nearest } from '../config/suggest.js';
 import { parseStatus, type Status } from '../core/outcome/status.js';
 import type { OpenTap, TapOptions } from '../telemetry/tap/tap.js';
 import type { TapFilter } from '../telemetry/tap/tap-filter.js';
 import { type Answer, text } from './answers.js';
+import { Mistake, mistakeAnswer, numberOf, refuseUnknown } from './query.js';
 
 /** All parameters that `/tap` knows. */
 const PARAMETERS = [
@@ -29,9 +29,6 @@ const MAX_WAITING_BYTES = 256 * 1024;
 /** A reader that has taken nothing for so many seconds has stopped, and its place is for another one. */
 const MAX_FULL_SECONDS = 10;
 
-/** A wrong query parameter; the message is the body of a 400. */
-class Mistake extends Error {}
-
 /**
  * `GET /tap`: calls as they end, as server-sent events until the reader goes: `data` has the fields of an access log line,
  * an event `dropped` the number of calls of the last second that were not shown. A reader whose buffer stays full for
@@ -48,8 +45,7 @@ export function streamTap(
   try {
     options = readOptions(query);
   } catch (error) {
-    if (error instanceof Mistake) return text(400, `${error.message}\n`);
-    throw error;
+    return mistakeAnswer(error);
   }
   const hasRoom = () => response.writableLength < MAX_WAITING_BYTES;
   let fullSeconds = 0;
@@ -78,17 +74,9 @@ export function streamTap(
   return undefined;
 }
 
-/**
- * Which calls are asked for, and how many. Every mistake names the parameter, what was found and what is expected, as for faults; a
- * parameter that is misspelt would else show all calls, which looks as if the filter fitted.
- */
+/** Which calls are asked for, and how many. @throws Mistake */
 function readOptions(query: URLSearchParams): TapOptions {
-  for (const name of query.keys())
-    if (!PARAMETERS.includes(name)) {
-      const near = nearest(name, PARAMETERS);
-      const hint = near === undefined ? `; expected ${PARAMETERS.join(', ')}` : `; did you mean ${near}?`;
-      throw new Mistake(`found the parameter ${quoted(name)}${hint}`);
-    }
+  refuseUnknown(query, PARAMETERS);
   const said = (name: string) => query.get(name) ?? undefined;
   const filter: TapFilter = defined({
     direction: directionOf(said('direction')),
@@ -102,8 +90,8 @@ function readOptions(query: URLSearchParams): TapOptions {
   });
   return {
     filter,
-    sampleRatio: numberOf('sample', said('sample') ?? '1', 1),
-    perSecond: numberOf('rate', said('rate') ?? String(DEFAULT_RATE), MOST_RATE),
+    sampleRatio: numberOf(query, 'sample', 1) ?? 1,
+    perSecond: numberOf(query, 'rate', MOST_RATE) ?? DEFAULT_RATE,
   };
 }
 
@@ -138,11 +126,4 @@ function slowOf(given: string | undefined): number | undefined {
   const read = readDuration(given);
   if (!read.ok) throw new Mistake(`slow: ${read.problem}`);
   return read.value;
-}
-
-/** A number above 0, at most `most`. */
-function numberOf(name: string, given: string, most: number): number {
-  const value = /^\d{0,4}(\.\d{1,9})?$/.test(given) && given !== '' ? Number(given) : Number.NaN;
-  if (value > 0 && value <= most) return value;
-  throw new Mistake(`${name}: found ${quoted(given)}; expected a number above 0, at most ${most}`);
 }

@@ -91,6 +91,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/app/models/loaded-revision.ts': 'test/unit/app/models/model-repository.test.ts',
   'sidecar/admin/endpoint-state.ts': 'test/unit/admin/page.test.ts',
   'sidecar/admin/guard.ts': 'test/unit/admin/server.test.ts',
+  'sidecar/admin/query.ts': 'test/unit/admin/faults.test.ts',
   'sidecar/app/call-drain.ts': 'test/scenario/streams/drained-replica.test.ts',
   'sidecar/app/access-log-sink.ts': 'test/stack/app/model-status.test.ts',
   'sidecar/app/fault-controller.ts': 'test/scenario/traffic/injected-faults.test.ts',

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { FaultAnswer } from '../../../sidecar/admin/fault-answer.js';
 import {
   addFault,
   clearFaults,
@@ -9,6 +8,7 @@ import {
   listFaults,
   type SwitchedOn,
 } from '../../../sidecar/admin/faults.js';
+import type { Reply } from '../../../sidecar/admin/reply.js';
 import { type AdminServer, startAdmin } from '../../../sidecar/admin/server.js';
 import type { FaultRule } from '../../../sidecar/core/routing/fault-rule.js';
 import { FakeView, NO_PROCESS_FAULTS } from '../../kit/stack/admin-view.js';
@@ -43,7 +43,7 @@ describe('/faults', () => {
     desk = new Desk();
   });
 
-  const add = (query: string): FaultAnswer => addFault(desk, new URLSearchParams(query));
+  const add = (query: string): Reply => addFault(desk, new URLSearchParams(query));
   const clear = (query: string) => clearFaults(desk, new URLSearchParams(query));
 
   for (const [query, rule, forMs] of [

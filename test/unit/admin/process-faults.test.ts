@@ -54,7 +54,7 @@ describe('/faults about model processes', () => {
     ['process=freeze&model=page', /^model: found "page"; expected "pages"$/],
     ['process=freeze&model=x', /^model: found "x"; expected digits, pages$/],
     ['process=kill&process=kill', /^process: found it twice/],
-    ['process=kill&pid=1', /^found the parameter "pid" beside process; expected process, model, for$/],
+    ['process=kill&pid=1', /^found the parameter "pid"; expected process, model, for$/],
     ['process=kill&upstream=digits', /^found the parameter "upstream"/],
   ] as const)
     it(`refuses ${query}, and says why`, () => {

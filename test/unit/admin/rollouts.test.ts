@@ -44,7 +44,7 @@ describe('/rollout', () => {
     ['model=digits&version=2&window=soon', /^window: found "soon"/],
     ['model=digits&version=2&window=10ms', /^window: found "10ms"/],
     ['command=stop', /^command: found "stop"; expected pause, resume, abort/],
-    ['modle=digits', /^found the parameter "modle"; expected model, version/],
+    ['modle=digits', /^found the parameter "modle"; did you mean model\?/],
   ] as const)
     it(`refuses ${query}, and says why`, async () => {
       const { status, body } = await post(query);
