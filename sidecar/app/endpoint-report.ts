@@ -1,13 +1,13 @@
 import type { Cluster } from '../cluster/cluster.js';
 import { standbyReason } from '../cluster/eligibility.js';
 import { type Endpoint, whyEjected } from '../cluster/endpoint.js';
+import { defined, present } from '../config/present.js';
 import { PRESSURE_NAMES } from '../core/admission/memory-pressure.js';
 import type { SlowStart } from '../core/balancing/slow-start.js';
 import { FORESIGHT_DETECTORS } from '../core/foresight/endpoint-foresight.js';
 import { Outcome } from '../core/outcome/outcome.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import type { OutcomeWindow } from '../core/outlier/outcome-window.js';
-
 import { MAX_CRASHES, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
 import { Readiness } from '../http2/constants.js';
 import type { InboundAdmission } from '../inbound/admission.js';
@@ -18,8 +18,8 @@ import type { EndpointReport, PoisonReport, QueueReport } from '../telemetry/rep
 export function reportsOf(cluster: Cluster, nowMs: number): EndpointReport[] {
   const ratios = new Map(cluster.allEjections.flatMap((pool) => [...pool.latencyRatios(nowMs)]));
   return cluster.endpoints.map((endpoint) => {
-    const latencyRatio = ratios.get(endpoint.ejection);
-    return { ...reportOf(cluster, endpoint, nowMs), ...(latencyRatio === undefined ? {} : { latencyRatio }) };
+    const latencyRatio = present('latencyRatio', ratios.get(endpoint.ejection));
+    return { ...reportOf(cluster, endpoint, nowMs), ...latencyRatio };
   });
 }
 
@@ -52,8 +52,7 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
     ...(endpoint.models === null ? {} : { models: endpoint.models }),
     ...(endpoint.versions === null ? {} : { versions: endpoint.versions }),
     ...(share === 1 ? {} : { share }),
-    ...(suspicion === undefined ? {} : { suspicion }),
-    ...(reportedLoad === undefined ? {} : { reportedLoad }),
+    ...defined({ suspicion, reportedLoad }),
     ...(outcomes === null ? {} : recent(outcomes)),
   };
   if (!pool.isConnected) {
@@ -148,7 +147,7 @@ export function queueReport(limits: InboundAdmission, nowMs: number): QueueRepor
   return {
     ...{ running, waiting, waitingBytes, concurrency, expired: expiredTotal, evicted: evictedTotal },
     ...(adaptive === null ? {} : { unloadedMs: adaptive.unloadedMs }),
-    ...(classes === undefined ? {} : { classes }),
+    ...present('classes', classes),
     ...(rates === null ? {} : { rateLimited: rates.refused }),
     ...(memory === null ? {} : { pressure: PRESSURE_NAMES[memory.at(nowMs)] }),
   };
@@ -166,6 +165,7 @@ export function queueReportOfAll(all: readonly InboundAdmission[], nowMs: number
     reports.reduce((total, report) => total + of(report), 0);
   const waitingOf = (i: number): number => sum((report) => report.classes?.[i]?.waiting ?? 0);
   const classes = first.classes?.map(({ name }, i) => ({ name, waiting: waitingOf(i) }));
+  const { rateLimited, pressure } = first;
   return {
     running: sum(({ running }) => running),
     waiting: sum(({ waiting }) => waiting),
@@ -173,9 +173,7 @@ export function queueReportOfAll(all: readonly InboundAdmission[], nowMs: number
     concurrency: sum(({ concurrency }) => concurrency),
     expired: sum(({ expired = 0 }) => expired),
     evicted: sum(({ evicted = 0 }) => evicted),
-    ...(classes === undefined ? {} : { classes }),
-    ...(first.rateLimited === undefined ? {} : { rateLimited: first.rateLimited }),
-    ...(first.pressure === undefined ? {} : { pressure: first.pressure }),
+    ...defined({ classes, rateLimited, pressure }),
   };
 }
 
@@ -184,7 +182,7 @@ export function poisonReports(table: PoisonTable, nowMs: number): PoisonReport[]
   return table.list(nowMs).map(({ fingerprint, upstream, crashes, lastMs }) => ({
     fingerprint: shownFingerprint(fingerprint),
     upstream,
-    crashes: crashes,
+    crashes,
     isRefused: crashes >= MAX_CRASHES,
     forMs: lastMs + REMEMBERED_MS - nowMs,
   }));

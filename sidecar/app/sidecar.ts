@@ -2,6 +2,7 @@ import { startObserve } from '../admin/observe.js';
 import { type AdminServer, startAdmin } from '../admin/server.js';
 import type { TakeoverAnswer } from '../admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from '../config/model.js';
+import { defined } from '../config/present.js';
 import { Consul } from '../discovery/consul/consul.js';
 import { EventLoopMonitor } from '../runtime/process/event-loop-monitor.js';
 import { AuditKind } from '../telemetry/audit/trail.js';
@@ -196,13 +197,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     const inbound = this.inbound?.address;
     const admin = this.admin?.address;
     const observe = this.observe?.address;
-    return {
-      upstreams,
-      ...(inbound === undefined ? {} : { inbound }),
-      ...(shared === undefined ? {} : { shared }),
-      ...(admin === undefined ? {} : { admin }),
-      ...(observe === undefined ? {} : { observe }),
-    };
+    return { upstreams, ...defined({ inbound, shared, admin, observe }) };
   }
 
   // ---- change ----

@@ -10,7 +10,7 @@ import {
 import { BINARY_REPORT, readReport, writeReportValue } from '../codec/orca-metadata.js';
 import { LoadAverages } from '../core/admission/load-averages.js';
 import { QueueState } from '../core/admission/queue.js';
-import { Status } from '../core/outcome/status.js';
+import { SERVER_ERRORS } from '../core/outcome/status.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import { hasReport } from '../relay/header-rewrite.js';
@@ -26,16 +26,6 @@ const MODEL_REPORT_MS = 10_000;
 /** Models that are named one by one, and values of the model's own that are passed on. */
 const MAX_MODELS = 16;
 const MAX_OF_MODEL = MAX_NAMED_VALUES - MAX_MODELS - Object.keys(OwnMetric).length;
-
-/** Statuses that are the server's fault rather than the caller's, for `eps`. */
-const FAILURES: ReadonlySet<number> = new Set<number>([
-  Status.UNKNOWN,
-  Status.DEADLINE_EXCEEDED,
-  Status.UNIMPLEMENTED,
-  Status.INTERNAL,
-  Status.UNAVAILABLE,
-  Status.DATA_LOSS,
-]);
 
 /** What callers are told of the load of the local models, made from their queues when it is asked for. */
 export class LoadReporter {
@@ -59,7 +49,7 @@ export class LoadReporter {
 
   /** A call of a model has ended with this status. */
   onEnd(status: number): void {
-    this.averages.end(FAILURES.has(status));
+    this.averages.end(SERVER_ERRORS.has(status));
   }
 
   /** Reads what a model says of itself in the trailers of an answer. @param extras their varying fields. */

@@ -1,3 +1,4 @@
+import { defined } from '../../config/present.js';
 import type { EdgeCounts } from './edge-counts.js';
 
 /** What came of the calls between two moments. */
@@ -71,8 +72,7 @@ function between(first: Entry, last: Entry): EdgeRates {
   return {
     perSecond: calls / seconds,
     successRatio: 1 - (last.counts.failed - first.counts.failed) / calls,
-    ...(p50 === undefined ? {} : { p50 }),
-    ...(p99 === undefined ? {} : { p99 }),
+    ...defined({ p50, p99 }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { readAddress } from '../../config/codecs/address.js';
 import type { Address } from '../../config/model.js';
+import { defined } from '../../config/present.js';
 import { describeRollout, isOver, type RolloutRecord, type RolloutView } from '../../core/models/rollout.js';
 import { askAdmin } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
@@ -40,11 +41,7 @@ const PATIENCE_MS = 60_000;
 export async function rolloutCommand(options: RolloutOptions): Promise<number> {
   const replicas = await find(options);
   const { model, version, canary, window } = options;
-  const query = new URLSearchParams({
-    ...{ model, version },
-    ...(canary === undefined ? {} : { canary }),
-    ...(window === undefined ? {} : { window }),
-  });
+  const query = new URLSearchParams({ model, version, ...defined({ canary, window }) });
   const begun = JSON.parse(await post(replicas, query)) as RolloutRecord;
   if (options.detach) return print(await show(replicas), options);
   const ends = endRequests();

@@ -26,6 +26,16 @@ export const Status = {
 /** One of the seventeen codes. */
 export type Status = (typeof Status)[keyof typeof Status];
 
+/** Statuses that are an error of the server rather than of its caller (OpenTelemetry's semantic conventions for gRPC). */
+export const SERVER_ERRORS: ReadonlySet<number> = new Set<number>([
+  Status.UNKNOWN,
+  Status.DEADLINE_EXCEEDED,
+  Status.UNIMPLEMENTED,
+  Status.INTERNAL,
+  Status.UNAVAILABLE,
+  Status.DATA_LOSS,
+]);
+
 const NAMES = Object.keys(Status) as readonly (keyof typeof Status)[];
 
 /** The name of a code, or `other` for a number gRPC does not define: fit to be a metric label. */

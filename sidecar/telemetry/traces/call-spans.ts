@@ -1,7 +1,7 @@
 /** The spans of a call that is over: one for the call, and one for each attempt. */
 
 import { AttemptEnd, OUTCOME_NAMES, Outcome } from '../../core/outcome/outcome.js';
-import { Status, statusName } from '../../core/outcome/status.js';
+import { SERVER_ERRORS, Status, statusName } from '../../core/outcome/status.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import type { Random } from '../../runtime/random.js';
 import { endedName, identityOf, MAX_TEXT, methodOf, peerReason, reasonOf } from '../call-facts.js';
@@ -43,16 +43,6 @@ const Key = {
   retry: new AttributeKey('outrider.retry'),
   hedge: new AttributeKey('outrider.hedge'),
 } as const;
-
-/** Statuses of a server that are an error of its own (semantic conventions for gRPC). */
-const SERVER_ERRORS: ReadonlySet<number> = new Set([
-  Status.UNKNOWN,
-  Status.DEADLINE_EXCEEDED,
-  Status.UNIMPLEMENTED,
-  Status.INTERNAL,
-  Status.UNAVAILABLE,
-  Status.DATA_LOSS,
-]);
 
 /** How a call ended. */
 export interface CallEnd {
