@@ -49,7 +49,7 @@ export interface CallPlan {
   readonly idleTimeoutMs: number;
   /** Longest time that one attempt may take. */
   readonly attemptTimeoutMs: number;
-  /** A stream whose endpoint dies is continued at another (relay/resumable-stream.ts). */
+  /** A stream whose endpoint dies is continued at another (relay/stream/resumable-stream.ts). */
   readonly isResumable: boolean;
   /** The same request gets the same messages. */
   readonly isDeterministic: boolean;

@@ -42,7 +42,7 @@ function requireProviders(providers: readonly string[]): void {
 
 /**
  * One loaded ONNX model. The only importer of onnxruntime-node.
- * A run blocks this thread until it is done, so the caller of `run` decides what everything else waits for (batch.ts).
+ * A run blocks this thread until it is done, so the caller of `run` decides what everything else waits for (runs/queue.ts).
  * One thread per session unless told otherwise, and no spinning: a model service scales by processes.
  */
 export class ModelSession {
