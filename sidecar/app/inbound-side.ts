@@ -88,15 +88,14 @@ export class InboundSide {
     this.repository = ServedRepository.open(config, { ...options, lives: this.lives }, context);
     const only = this.repository === undefined ? modelServer(config, options.process?.isolation) : undefined;
     this.single = only && new ModelHost(only, context, { hasOthers: false });
-    this.inbound = new Inbound(
-      config,
+    this.inbound = new Inbound(config, {
       service,
-      this.repository?.initial ?? servedBy(this.single!),
-      this.intentions,
-      dataPlane,
-      limits.replayBytesPerCall,
-      deps.readMemory,
-    );
+      models: this.repository?.initial ?? servedBy(this.single!),
+      intentions: this.intentions,
+      context: dataPlane,
+      replayBytes: limits.replayBytesPerCall,
+      readMemory: deps.readMemory,
+    });
     this.single?.attach(
       this.inbound.backends.map((backend) => ({ backend, instance: backend.instances[0]! })),
     );

@@ -31,11 +31,25 @@ import type { BackendDeps, ServedModel } from './models/backend-state.js';
 /** A stream on which nothing moves for this long gives its place at the model to others. */
 const QUIET_AFTER_MS = 1_000;
 
+/** What an inbound side is made with, beside its configuration. */
+export interface InboundDeps {
+  readonly service: string;
+  readonly models: readonly ServedModel[];
+  readonly intentions: IntentionTable;
+  readonly context: DataPlaneContext;
+  /** Octets of a request that are kept for another attempt, at most. */
+  readonly replayBytes: number;
+  /** Absent: calls are not refused for memory pressure. */
+  readonly readMemory?: (() => MemoryReading) | undefined;
+}
+
 /**
  * What the calls of peers to the local models share: the models with their queues, routes, intentions, limits and reports, and how
  * all of it follows the configuration. The way of a call is the story of `inbound.ts`.
  */
 export abstract class InboundState {
+  protected readonly service: string;
+  protected readonly context: DataPlaneContext;
   protected readonly served: ModelBackend[] = [];
   /** Methods that the sidecar answers for all models; null: none. */
   front: FrontMethods | null = null;
@@ -71,16 +85,12 @@ export abstract class InboundState {
   protected readonly buffers: BufferAdmission;
   protected routes: Routes;
 
-  /** `readMemory` absent: calls are not refused for memory pressure. */
   constructor(
     protected config: InboundConfig,
-    protected readonly service: string,
-    models: readonly ServedModel[],
-    intentions: IntentionTable,
-    protected readonly context: DataPlaneContext,
-    replayBytes: number,
-    readMemory?: () => MemoryReading,
+    { service, models, intentions, context, replayBytes, readMemory }: InboundDeps,
   ) {
+    this.service = service;
+    this.context = context;
     this.limits = new SharedLimits(config, readMemory);
     this.buffers = new BufferAdmission(context, messageBytes(replayBytes));
     const { limits, buffers } = this;

@@ -348,7 +348,10 @@ export class Stack {
     const intentions = (list: readonly configs.IntentionConfig[]): IntentionTable =>
       new IntentionTable(list, config.defaultIntention, ++this.intentionsVersion);
     const table = intentions(config.intentions);
-    const inbound = new Inbound(config, 'digits', served, table, context, REPLAY_BYTES, options.readMemory);
+    const inbound = new Inbound(config, {
+      ...{ service: 'digits', models: served, intentions: table, context, replayBytes: REPLAY_BYTES },
+      readMemory: options.readMemory,
+    });
     const pools = served.flatMap((each) => each.pools);
     for (const pool of pools) pool.start();
     const listener = this.listen((link, stream, block, ended) => inbound.accept(link, stream, block, ended));
