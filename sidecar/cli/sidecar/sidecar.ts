@@ -9,13 +9,7 @@ import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { descriptorLimit, firstReserved } from '../../runtime/process/descriptors.js';
 import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
-import {
-  collectYoungAlone,
-  disableIneffectiveGcCheck,
-  growBeforeCollecting,
-  raiseTrimThreshold,
-  widenInlining,
-} from '../../runtime/process/v8-tuning.js';
+import { tuneSidecar } from '../../runtime/process/v8-tuning.js';
 import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
@@ -45,11 +39,7 @@ import { acceptWhenReady, Takeover } from './takeover.js';
  * @throws CommandFailure when the file is invalid or an address cannot be bound.
  */
 export async function sidecarCommand(file: string, command: readonly string[]): Promise<number> {
-  raiseTrimThreshold();
-  disableIneffectiveGcCheck();
-  widenInlining();
-  collectYoungAlone();
-  growBeforeCollecting();
+  tuneSidecar();
   const ends = endRequests(['SIGHUP']);
   const sockets = inheritedSockets();
   const parent = ParentChannel.open(process.env);

@@ -32,13 +32,22 @@ export const MODEL_V8_FLAGS: readonly string[] = [
   '--max-inlined-bytecode-size=920',
 ];
 
+/** Tunes the memory and the compiler of a sidecar's process. To be called once, at start. */
+export function tuneSidecar(): void {
+  raiseTrimThreshold();
+  disableIneffectiveGcCheck();
+  widenInlining();
+  collectYoungAlone();
+  growBeforeCollecting();
+}
+
 /**
- * To be called once, at start. glibc returns memory at the top of its heap to the system whenever
+ * glibc returns memory at the top of its heap to the system whenever
  * 128 KiB are free, and takes it again by page faults for the next 64 KiB buffer. Freeing one large
  * block raises that threshold for good (mallopt(3), M_TRIM_THRESHOLD). The block's pages are never
  * touched. No effect elsewhere.
  */
-export function raiseTrimThreshold(): void {
+function raiseTrimThreshold(): void {
   Buffer.allocUnsafeSlow(LARGE_BYTES);
 }
 
@@ -47,7 +56,7 @@ export function raiseTrimThreshold(): void {
  * fifths of its old generation in use (Heap::CheckIneffectiveMarkCompact). Load shedding begins
  * above that level. At the heap limit the process still ends.
  */
-export function disableIneffectiveGcCheck(): void {
+function disableIneffectiveGcCheck(): void {
   setFlagsFromString('--no-detect-ineffective-gcs-near-heap-limit');
 }
 
@@ -56,7 +65,7 @@ export function disableIneffectiveGcCheck(): void {
  * `--max-inlined-bytecode-size` 460). The way of a call is many small functions, and a call between two that are not inlined
  * costs as much as what either does. Code compiled from here on is concerned (decision 55).
  */
-export function widenInlining(): void {
+function widenInlining(): void {
   setFlagsFromString('--max-inlined-bytecode-size-cumulative=1840');
   setFlagsFromString('--max-inlined-bytecode-size=920');
 }
@@ -66,7 +75,7 @@ export function widenInlining(): void {
  * threads then take turns with the thread that waits for them, and each of them moves what survives to pages of its own.
  * Collections from here on are concerned.
  */
-export function collectYoungAlone(): void {
+function collectYoungAlone(): void {
   setFlagsFromString('--no-parallel-scavenge');
 }
 
@@ -77,6 +86,6 @@ export function collectYoungAlone(): void {
  * then collected everything several times a second for as long as streams or uploads went on (test/bench/README.md). Near the
  * heap limit V8 goes half the way to it, whatever this says.
  */
-export function growBeforeCollecting(): void {
+function growBeforeCollecting(): void {
   setFlagsFromString('--heap-growing-percent=200');
 }
