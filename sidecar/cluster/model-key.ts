@@ -4,6 +4,7 @@
  * are those of proto/inference.proto.
  */
 
+import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import type { ModelLayout } from '../core/routing/method.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 
@@ -11,7 +12,6 @@ import type { ChunkList } from '../transport/chunk-list.js';
 export const VIEW_BYTES = 4096;
 export const LONGEST_NAME = 128;
 export const LONGEST_VERSION = 64;
-const PREFIX_BYTES = 5;
 /** Field and wire type, as one. */
 const NAME = 8 * 1 + 2;
 const VERSION = 8 * 2 + 2;

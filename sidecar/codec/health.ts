@@ -3,6 +3,7 @@
  * (proto/health.proto).
  */
 
+import { framed, unframed } from './grpc-message.js';
 import { type Field, fieldsOf, MessageWriter } from './protobuf.js';
 
 export const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
@@ -12,7 +13,6 @@ export const HEALTH_WATCH = '/grpc.health.v1.Health/Watch';
 export const Serving = { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } as const;
 
 const NAMES = Object.keys(Serving);
-const PREFIX_BYTES = 5;
 
 /** A question with its gRPC prefix. @param service empty: the server as a whole. */
 export function healthQuestion(service: string): Buffer {
@@ -52,18 +52,4 @@ function firstField<T>(bytes: Buffer, absent: T, read: (field: Field) => T | und
 /** The name of a ServingStatus for messages; of a number without one, `status N`. */
 export function servingName(status: number): string {
   return NAMES[status] ?? `status ${status}`;
-}
-
-function framed(message: Buffer): Buffer {
-  const bytes = Buffer.alloc(PREFIX_BYTES + message.length);
-  bytes.writeUInt32BE(message.length, 1);
-  message.copy(bytes, PREFIX_BYTES);
-  return bytes;
-}
-
-/** The one message in `bytes`, if there is exactly one and it is not compressed. */
-function unframed(bytes: Buffer): Buffer | undefined {
-  if (bytes.length < PREFIX_BYTES || bytes[0] !== 0) return undefined;
-  if (bytes.readUInt32BE(1) !== bytes.length - PREFIX_BYTES) return undefined;
-  return bytes.subarray(PREFIX_BYTES);
 }

@@ -1,3 +1,4 @@
+import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import { type LocalReplyReason, ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { metadataValue } from '../http2/header-view.js';
 import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
@@ -19,7 +20,6 @@ export interface FrontMethods {
 
 /** Longest request of such a method, octets: a name and a few parameters. */
 export const MAX_FRONT_REQUEST_BYTES = 16 * 1024;
-const PREFIX_BYTES = 5;
 
 /** The one message of a request that is complete, inflated where it is compressed; else why it cannot be read. */
 export function messageOf(call: InboundCall): Buffer | LocalReply {

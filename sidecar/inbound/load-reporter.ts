@@ -1,3 +1,4 @@
+import { framed } from '../codec/grpc-message.js';
 import {
   LoadReport,
   MAX_NAMED_VALUES,
@@ -81,10 +82,7 @@ export class LoadReporter {
 
   /** A message of gRPC with the report of now. */
   message(nowMs: number): Buffer {
-    const report = writeLoadReport(this.report(this.calls, nowMs));
-    const prefix = Buffer.alloc(5);
-    prefix.writeUInt32BE(report.length, 1);
-    return Buffer.concat([prefix, report]);
+    return framed(writeLoadReport(this.report(this.calls, nowMs)));
   }
 
   private report(calls: number, nowMs: number): LoadReport {

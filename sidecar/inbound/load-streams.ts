@@ -1,3 +1,4 @@
+import { unframed } from '../codec/grpc-message.js';
 import { readLoadStreamRequest, WATCHES_LOAD } from '../codec/orca.js';
 import type { LoadReportConfig } from '../config/model.js';
 import { LocalReplyReasons, ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
@@ -27,7 +28,6 @@ const DEFAULT_INTERVAL_MS = 30_000;
 const MAX_REQUEST_BYTES = 4 * 1024;
 /** In which a request has to be all here: a stream without one keeps the place of another. */
 const REQUEST_MS = 10_000;
-const PREFIX_BYTES = 5;
 
 const HEAD = StableList.of([makeField(':status', '200'), makeField('content-type', 'application/grpc')]);
 
@@ -136,11 +136,9 @@ class LoadStream extends WheelEntry implements StreamOwner {
   /** The request is complete. */
   begin(): void {
     if (this.isBegun) return;
-    const body = this.request.whole();
-    const bytes = body.subarray(PREFIX_BYTES);
-    if (body.length < PREFIX_BYTES || body[0] !== 0 || body.readUInt32BE(1) !== bytes.length)
-      return this.unreadable('it is not one message without compression');
-    const asked = readLoadStreamRequest(bytes);
+    const message = unframed(this.request.whole());
+    if (message === undefined) return this.unreadable('it is not one message without compression');
+    const asked = readLoadStreamRequest(message);
     if (asked === undefined) return this.unreadable('it is no OrcaLoadReportRequest');
     this.isBegun = true;
     this.request = new ChunkList();

@@ -1,3 +1,4 @@
+import { framed } from '../codec/grpc-message.js';
 import { writeMethodList } from '../codec/method-list.js';
 import { Status } from '../core/outcome/status.js';
 import type { MethodList } from '../core/routing/method-kinds.js';
@@ -10,7 +11,6 @@ import type { Session } from '../transport/session.js';
 
 const HEAD = StableList.of([makeField(':status', '200'), makeField('content-type', 'application/grpc')]);
 const OK = StableList.of([makeField('grpc-status', '0')]);
-const PREFIX_BYTES = 5;
 
 /** Without a message: the list is not there (yet). */
 const headersOf = (status: number): StableList =>
@@ -39,12 +39,7 @@ export class MethodLists {
   /** What the service says now; undefined: nothing, and it will not. */
   set(list: MethodList | undefined): void {
     this.isOpen = false;
-    this.message = null;
-    if (list === undefined) return;
-    const body = writeMethodList(list);
-    const prefix = Buffer.alloc(PREFIX_BYTES);
-    prefix.writeUInt32BE(body.length, 1);
-    this.message = Buffer.concat([prefix, body]);
+    this.message = list === undefined ? null : framed(writeMethodList(list));
   }
 
   /** A peer asks. */

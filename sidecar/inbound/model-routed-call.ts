@@ -1,3 +1,4 @@
+import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import type { ModelGrant } from '../core/authorization/model-grant.js';
 import { ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { metadataValue } from '../http2/header-view.js';
@@ -46,8 +47,6 @@ export interface NamedModel {
 
 /** What has been read of a message. */
 type ReadName = Pick<NameReader, 'naming' | 'name' | 'version'>;
-
-const PREFIX_BYTES = 5;
 
 /** What is asked of the messages of a call beyond the first name. */
 export interface NamedCallOptions {

@@ -1,3 +1,4 @@
+import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import { readSequenceParameters } from '../codec/infer-parameter.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
@@ -11,8 +12,6 @@ export interface Sequence {
   /** It is the last call of the sequence. */
   readonly isEnd: boolean;
 }
-
-const PREFIX_BYTES = 5;
 
 /**
  * The sequence of a call, by the parameters `sequence_id` and `sequence_end` of its first message (Triton's sequence

@@ -1,3 +1,4 @@
+import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import { readInferParameter } from '../codec/infer-parameter.js';
 import type { HashOn } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
@@ -16,7 +17,6 @@ export const KEY_UNREAD = -2;
 /** Octets of the message that are looked at: first as many, then as many at most. */
 const FIRST_BYTES = 4 * 1024;
 const MOST_BYTES = 64 * 1024;
-const PREFIX_BYTES = 5;
 
 /** Why a call goes where the load says although its upstream has a hash key. */
 export const KEYLESS_REASONS = ['absent', 'beyond', 'compressed', 'malformed', 'incomplete'] as const;

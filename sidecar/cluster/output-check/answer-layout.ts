@@ -3,12 +3,12 @@
  * 4 MiB costs what a small one does.
  */
 
+import { PREFIX_BYTES } from '../../codec/grpc-message.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 import { BodyReader, FieldCursor, packedNumbers, Wire } from './body-reader.js';
 import { cut } from './infer-output.js';
 import type { Numbers } from './odd-numbers.js';
 
-const PREFIX_BYTES = 5;
 /** Fields of one answer, those of its tensors included; one with more is not read. */
 const MAX_FIELDS = 2_048;
 /** Dimensions of one tensor. */

@@ -5,7 +5,6 @@ import type { InferTensor } from '../../../proto/messages.js';
 import { decodeRaw, fromContents, TensorError } from '../../../proto/tensors.js';
 import type { InferAnswer } from '../../codec/inference.js';
 
-const PREFIX_BYTES = 5;
 const MAX_NAME = 60;
 
 /** One output tensor of an answer, decoded. */
@@ -15,13 +14,6 @@ export interface Output {
   readonly data: Elements;
   /** Elements that it has in all, where `data` is a sample of them. */
   readonly of?: number;
-}
-
-/** The message in `body`, which is one message of gRPC as it was sent; undefined: compressed, or no such message. */
-export function messageIn(body: Buffer): Buffer | undefined {
-  if (body.length < PREFIX_BYTES || body[0] !== 0) return undefined;
-  if (body.readUInt32BE(1) !== body.length - PREFIX_BYTES) return undefined;
-  return body.subarray(PREFIX_BYTES);
 }
 
 /** Elements of a tensor of this shape. Throws a TensorError where it is none. */

@@ -2,6 +2,7 @@ import { readsReports } from '../../cluster/balancer-for.js';
 import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
 import { takeReport } from '../../cluster/load-reports.js';
+import { framed, PREFIX_BYTES } from '../../codec/grpc-message.js';
 import {
   loadStreamRequest,
   MAX_REPORT_BYTES,
@@ -27,7 +28,6 @@ import { EndpointWatches } from './endpoint-watches.js';
 const SILENT_INTERVALS = 5;
 /** While no call has gone to the cluster for so many intervals there is nothing to choose, and nothing is asked. */
 const IDLE_INTERVALS = 5;
-const PREFIX_BYTES = 5;
 
 /**
  * Asks the endpoints of clusters that choose by it for their load, out of band (gRFC A51): one stream to each endpoint, on a connection
@@ -90,10 +90,7 @@ class LoadWatch extends WheelEntry implements StreamOwner {
     const metadata = { te: 'trailers', 'content-type': 'application/grpc', [WATCHES_LOAD]: '1' };
     const fields = Object.entries({ ...target, ':authority': cluster.name, ...metadata });
     this.headers = StableList.of(fields.map(([name, value]) => makeField(name, value)));
-    const request = loadStreamRequest(intervalMs);
-    const prefix = Buffer.alloc(PREFIX_BYTES);
-    prefix.writeUInt32BE(request.length, 1);
-    this.body = Buffer.concat([prefix, request]);
+    this.body = framed(loadStreamRequest(intervalMs));
   }
 
   /** Connections have changed. */

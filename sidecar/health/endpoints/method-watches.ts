@@ -1,5 +1,6 @@
 import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
+import { PREFIX_BYTES, unframed } from '../../codec/grpc-message.js';
 import { LIST_METHODS, MAX_LIST_BYTES, readMethodList } from '../../codec/method-list.js';
 import type { UpstreamConfig } from '../../config/model.js';
 import { askAgainMs, spread } from '../../core/health/ask-again.js';
@@ -22,7 +23,6 @@ const AGAIN_MS = 30_000;
 const CONNECT_MS = 1_000;
 /** An answer that has not come by then is given up, ms. */
 const TIMEOUT_MS = 5_000;
-const PREFIX_BYTES = 5;
 /** Different lists that are told apart; replicas of one service say the same, and share what is kept of it. */
 const MAX_LISTS = 16;
 
@@ -175,12 +175,8 @@ class MethodWatch extends WheelEntry implements AttemptOwner {
   onAttemptEnd({ ended, status, heldResponse }: Attempt): void {
     if (ended !== AttemptEnd.trailers || status !== Status.OK) return this.onFailure(status);
     const body = heldResponse?.whole();
-    const isMessage =
-      body !== undefined &&
-      body.length >= PREFIX_BYTES &&
-      body[0] === 0 &&
-      body.readUInt32BE(1) === body.length - PREFIX_BYTES;
-    const list = isMessage ? this.read(body.subarray(PREFIX_BYTES)) : undefined;
+    const message = body && unframed(body);
+    const list = message && this.read(message);
     // A peer that answers so does not know the question.
     if (list === undefined) this.onFailure(Status.UNIMPLEMENTED);
     else this.take(list);

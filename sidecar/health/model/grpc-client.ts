@@ -1,6 +1,7 @@
 import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2';
 import { connect as connectHttp2, constants } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
+import { PREFIX_BYTES, unframed } from '../../codec/grpc-message.js';
 import type { Address } from '../../config/model.js';
 import { Status } from '../../core/outcome/status.js';
 import type { Timers } from '../../runtime/time/timers.js';
@@ -18,8 +19,6 @@ export interface UnaryOptions {
   /** A longer answer is cancelled and counts as `silent`. */
   readonly maxBytes: number;
 }
-
-const PREFIX_BYTES = 5;
 
 /**
  * Unary gRPC calls to the local model server over Node's HTTP/2 client, on one connection that is
@@ -123,9 +122,10 @@ function ask(
 function answerOf(status: string | undefined, details: string, body: Buffer): UnaryAnswer {
   if (status === undefined) return { kind: 'silent', why: 'the connection ended without an answer' };
   if (status !== '0') return { kind: 'status', status: Number(status), message: decoded(details) };
-  if (body.length < PREFIX_BYTES || body[0] !== 0 || body.readUInt32BE(1) !== body.length - PREFIX_BYTES)
-    return { kind: 'status', status: Status.INTERNAL, message: 'the answer is not one plain message' };
-  return { kind: 'message', message: body.subarray(PREFIX_BYTES) };
+  const message = unframed(body);
+  return message === undefined
+    ? { kind: 'status', status: Status.INTERNAL, message: 'the answer is not one plain message' }
+    : { kind: 'message', message };
 }
 
 /** `grpc-message` is percent-encoded UTF-8; what is not stays as it is. */

@@ -1,3 +1,4 @@
+import { framed } from '../../codec/grpc-message.js';
 import { healthAnswer, readHealthQuestion } from '../../codec/health.js';
 import { makeField } from '../../http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
@@ -32,14 +33,12 @@ export class HealthResponder {
 }
 
 /** Responses of ServerLive and ServerReady (Open Inference Protocol): one bool, field 1. */
-export const YES: StoredResponse = storedResponse(Buffer.from([0, 0, 0, 0, 2, 0x08, 1]));
-export const NO: StoredResponse = storedResponse(Buffer.from([0, 0, 0, 0, 0]));
+export const YES: StoredResponse = messageResponse(Buffer.from([0x08, 1]));
+export const NO: StoredResponse = messageResponse(Buffer.alloc(0));
 
 /** A response with this message. */
 export function messageResponse(message: Buffer): StoredResponse {
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(message.length, 1);
-  return storedResponse(Buffer.concat([prefix, message]));
+  return storedResponse(framed(message));
 }
 
 function storedResponse(body: Buffer): StoredResponse {

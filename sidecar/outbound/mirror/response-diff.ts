@@ -5,7 +5,8 @@
 
 import { type Datatype, fromHalf } from '../../../proto/datatypes.js';
 import { layoutOf } from '../../cluster/output-check/answer-layout.js';
-import { messageIn, type Output, outputOf, shown } from '../../cluster/output-check/infer-output.js';
+import { type Output, outputOf, shown } from '../../cluster/output-check/infer-output.js';
+import { unframed } from '../../codec/grpc-message.js';
 import { decodeInferResponse } from '../../codec/inference.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 import { type Outputs, sampledPair } from './sampled-outputs.js';
@@ -78,7 +79,7 @@ function isCompressed(body: ChunkList | null): boolean {
 
 /** The outputs of a whole answer. Throws when it is none. */
 function outputsIn(body: ChunkList | null): Outputs {
-  const message = messageIn(body?.whole() ?? NOTHING);
+  const message = unframed(body?.whole() ?? NOTHING);
   if (message === undefined) throw new RangeError('not one message');
   const answer = decodeInferResponse(message);
   return new Map(answer.outputs.map((output, i) => [output.name, outputOf(output, answer, i)]));

@@ -7,6 +7,7 @@
 
 import { ModelView, VIEW_BYTES } from '../../cluster/model-key.js';
 import type { ModelGroup } from '../../cluster/models/model-claims.js';
+import { PREFIX_BYTES } from '../../codec/grpc-message.js';
 import { modelLayoutOf, NAMING_METHODS } from '../../core/routing/method.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import { NEVER } from '../../relay/call.js';
@@ -15,8 +16,6 @@ import { Next } from '../../relay/next.js';
 import { creditRequest } from '../../relay/request-buffer.js';
 import { prefixOf } from '../../relay/request-prefix.js';
 import type { OutboundCall } from '../call.js';
-
-const PREFIX_BYTES = 5;
 
 /** One for all calls: it is read into and read out in one go. */
 const view = new ModelView();

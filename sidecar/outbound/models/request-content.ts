@@ -6,6 +6,7 @@
  * model reads them, in whatever order they stand: they are a map, and some encoders write one in another order each time.
  */
 
+import { PREFIX_BYTES } from '../../codec/grpc-message.js';
 import { MODEL_INFER } from '../../codec/inference.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 
@@ -17,7 +18,6 @@ const MAX_PARAMETER_BYTES = 16 * 1024;
 /** Ranges that the fields left out may cut a message into. */
 const MAX_RANGES = 64;
 
-const PREFIX_BYTES = 5;
 /** Field and wire type, as one: fields 3 and 4 of ModelInferRequest, length-delimited. */
 const ID = 8 * 3 + 2;
 const PARAMETER = 8 * 4 + 2;

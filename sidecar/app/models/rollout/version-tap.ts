@@ -1,3 +1,4 @@
+import { framed, PREFIX_BYTES } from '../../../codec/grpc-message.js';
 import { MODEL_INFER } from '../../../codec/inference.js';
 import { type CallTally, RECENT_CALLS } from '../../../core/models/rollout.js';
 import { Status, statusName } from '../../../core/outcome/status.js';
@@ -173,8 +174,6 @@ export class VersionTap implements CallTap {
   }
 }
 
-const PREFIX_BYTES = 5;
-
 /** Whole, unary, plain, and no part of a sequence. */
 function isCopied(call: InboundCall): boolean {
   const { buffered, plan } = call;
@@ -204,10 +203,7 @@ function differenceOf(answer: ChunkList, copy: UnaryAnswer): string | undefined 
   if (copy.kind === 'status')
     return `it ended with ${statusName(copy.status)}: ${copy.message.replace(/\s+/g, ' ').slice(0, 200)}`;
   if (copy.kind === 'silent') return copy.why;
-  const framed = Buffer.alloc(PREFIX_BYTES + copy.message.length);
-  framed.writeUInt32BE(copy.message.length, 1);
-  copy.message.copy(framed, PREFIX_BYTES);
-  const found = compareResponses(answer, listOf(framed), { tolerance: TOLERANCE, seed: 0 });
+  const found = compareResponses(answer, listOf(framed(copy.message)), { tolerance: TOLERANCE, seed: 0 });
   if (found.kind === 'not-compared') return undefined;
   if (found.kind === 'same') return '';
   if (found.about === 'values' && found.argmax === true) return '';
