@@ -15,14 +15,14 @@ import { askAgainMs, spread } from '../../core/health/ask-again.js';
 import { Status } from '../../core/outcome/status.js';
 import { ErrorCode } from '../../http2/constants.js';
 import { headerViewOf } from '../../http2/header-view.js';
-import { makeField } from '../../http2/hpack/field.js';
-import { type HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
+import type { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
 import { NO_FIELDS, type Stream, type StreamOwner } from '../../http2/stream.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
 import { ChunkList } from '../../transport/chunk-list.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import type { Session } from '../../transport/session.js';
 import { EndpointWatches } from './endpoint-watches.js';
+import { questionHeaders } from './question-headers.js';
 
 /** A stream without a report for so many of its intervals is begun anew. */
 const SILENT_INTERVALS = 5;
@@ -86,10 +86,8 @@ class LoadWatch extends WheelEntry implements StreamOwner {
   ) {
     super();
     this.busyMs = context.clock.now();
-    const target = { ':method': 'POST', ':scheme': 'https', ':path': STREAM_CORE_METRICS };
-    const metadata = { te: 'trailers', 'content-type': 'application/grpc', [WATCHES_LOAD]: '1' };
-    const fields = Object.entries({ ...target, ':authority': cluster.name, ...metadata });
-    this.headers = StableList.of(fields.map(([name, value]) => makeField(name, value)));
+    const metadata = { [WATCHES_LOAD]: '1' };
+    this.headers = questionHeaders({ path: STREAM_CORE_METRICS, authority: cluster.name, metadata });
     this.body = framed(loadStreamRequest(intervalMs));
   }
 

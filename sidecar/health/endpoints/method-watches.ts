@@ -7,8 +7,7 @@ import { askAgainMs, spread } from '../../core/health/ask-again.js';
 import { AttemptEnd } from '../../core/outcome/outcome.js';
 import { Status } from '../../core/outcome/status.js';
 import type { MethodList } from '../../core/routing/method-kinds.js';
-import { makeField } from '../../http2/hpack/field.js';
-import { StableList } from '../../http2/hpack/header-list.js';
+import type { StableList } from '../../http2/hpack/header-list.js';
 import type { Stream } from '../../http2/stream.js';
 import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
 import { timeoutField } from '../../relay/header-rewrite.js';
@@ -16,6 +15,7 @@ import { WheelEntry } from '../../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import type { Session } from '../../transport/session.js';
 import { EndpointWatches } from './endpoint-watches.js';
+import { questionHeaders } from './question-headers.js';
 
 /** The list is asked for again after this time, ms, where there are calls: the service may have started anew. */
 const AGAIN_MS = 30_000;
@@ -93,14 +93,7 @@ class MethodWatch extends WheelEntry implements AttemptOwner {
     private readonly read: (bytes: Buffer) => MethodList | undefined,
   ) {
     super();
-    const target = {
-      ':method': 'POST',
-      ':scheme': 'https',
-      ':path': LIST_METHODS,
-      ':authority': cluster.name,
-    };
-    const fields = Object.entries({ ...target, te: 'trailers', 'content-type': 'application/grpc' });
-    this.headers = StableList.of(fields.map(([name, value]) => makeField(name, value)));
+    this.headers = questionHeaders({ path: LIST_METHODS, authority: cluster.name });
   }
 
   /** Connections have changed. */

@@ -4,8 +4,7 @@ import type { CheckResult } from '../../core/health/health-check.js';
 import { AttemptEnd } from '../../core/outcome/outcome.js';
 import { Status, statusName } from '../../core/outcome/status.js';
 import { extraValue } from '../../http2/header-view.js';
-import { makeField } from '../../http2/hpack/field.js';
-import { StableList } from '../../http2/hpack/header-list.js';
+import type { StableList } from '../../http2/hpack/header-list.js';
 import { Token } from '../../http2/hpack/tokens.js';
 import type { Stream } from '../../http2/stream.js';
 import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
@@ -14,6 +13,7 @@ import type { Pool } from '../../transport/pool.js';
 import type { Session } from '../../transport/session.js';
 import { describeSocketError } from '../../transport/socket-error.js';
 import { decoded } from '../model/grpc-client.js';
+import { questionHeaders } from './question-headers.js';
 
 const MAX_DETAILS = 200;
 const NOTHING = Buffer.alloc(0);
@@ -53,9 +53,7 @@ export class HealthCalls {
 
   constructor(private readonly options: HealthCallOptions) {
     const { scheme, authority } = options;
-    const target = { ':method': 'POST', ':scheme': scheme, ':path': HEALTH_CHECK, ':authority': authority };
-    const fields = Object.entries({ ...target, te: 'trailers', 'content-type': 'application/grpc' });
-    this.headers = StableList.of(fields.map(([name, value]) => makeField(name, value)));
+    this.headers = questionHeaders({ scheme, path: HEALTH_CHECK, authority });
     this.body = healthQuestion(options.service);
   }
 
