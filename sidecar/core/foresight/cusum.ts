@@ -25,17 +25,3 @@ export class Cusum {
     this.sum = 0;
   }
 }
-
-/**
- * Observations between false alarms, in the mean, of independent normal ones (Siegmund 1985, with the correction of 1.166 for
- * the overshoot). Latencies are neither independent nor normal: what is observed here are medians of blocks, which come near it.
- *
- * @param slack and `threshold` in standard deviations of an observation; both above 0.
- * @param shift of the mean, in standard deviations: with it, the result is the delay of the detection.
- */
-export function averageRunLength(slack: number, threshold: number, shift = 0): number {
-  const drift = shift - slack;
-  const bound = threshold + 1.166;
-  if (Math.abs(drift) < 1e-9) return bound * bound;
-  return (Math.exp(-2 * drift * bound) + 2 * drift * bound - 1) / (2 * drift * drift);
-}

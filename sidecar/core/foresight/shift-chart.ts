@@ -8,7 +8,7 @@ export interface ChartSettings {
   readonly leastThreshold: number;
 }
 
-/** Slack and threshold in standard deviations, where observations vary: some 10⁷ of them between false alarms (`averageRunLength`). */
+/** Slack and threshold in standard deviations, where observations vary: some 10⁷ of them between false alarms. */
 export const SLACK_DEVIATIONS = 1;
 export const THRESHOLD_DEVIATIONS = 8;
 /** Weight of one observation in the deviation: about the last fifty count. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { averageRunLength, Cusum } from '../../../../sidecar/core/foresight/cusum.js';
-import { normal } from '../../../kit/core/foresight.js';
+import { Cusum } from '../../../../sidecar/core/foresight/cusum.js';
+import { averageRunLength, normal } from '../../../kit/core/foresight.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
 describe('a cumulative sum', () => {

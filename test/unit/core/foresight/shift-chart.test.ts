@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { averageRunLength } from '../../../../sidecar/core/foresight/cusum.js';
 import {
   ShiftChart,
   SLACK_DEVIATIONS,
   THRESHOLD_DEVIATIONS,
 } from '../../../../sidecar/core/foresight/shift-chart.js';
-import { normal } from '../../../kit/core/foresight.js';
+import { averageRunLength, normal } from '../../../kit/core/foresight.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
 const SETTINGS = { leastSlack: 0.14, leastThreshold: 0.6 };
