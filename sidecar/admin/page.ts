@@ -1,6 +1,7 @@
 import { modelTitle } from '../telemetry/model-title.js';
 import type * as reports from '../telemetry/reports.js';
 import { endpointReason, endpointState, endpointTone } from './endpoint-state.js';
+import { escapeHtml } from './escape.js';
 import type { StatusReport } from './status.js';
 
 const STYLE = `
@@ -211,17 +212,4 @@ function state(name: string): string {
 
 function toned(text: string, tone: string): string {
   return `<span class="${tone}">${escapeHtml(text)}</span>`;
-}
-
-const ENTITIES: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-/** Escapes text for content and for quoted attributes. */
-export function escapeHtml(text: string): string {
-  return String(text).replace(/[&<>"']/g, (c) => ENTITIES[c]!);
 }

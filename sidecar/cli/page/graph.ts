@@ -1,4 +1,4 @@
-import { escapeHtml } from '../../admin/page.js';
+import { escapeHtml } from '../../admin/escape.js';
 import type { EdgeRates } from './history.js';
 import { type Box, type Labelled, labelPlaces } from './label-places.js';
 import type { Edge } from './mesh-view.js';

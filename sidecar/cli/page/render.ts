@@ -1,5 +1,5 @@
 import { endpointState, endpointTone } from '../../admin/endpoint-state.js';
-import { escapeHtml } from '../../admin/page.js';
+import { escapeHtml } from '../../admin/escape.js';
 import type { StatusReport } from '../../admin/status.js';
 import { modelTitle } from '../../telemetry/model-title.js';
 import { graph, type Node } from './graph.js';

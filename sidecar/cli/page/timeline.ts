@@ -1,4 +1,4 @@
-import { escapeHtml } from '../../admin/page.js';
+import { escapeHtml } from '../../admin/escape.js';
 import type { Mark } from './marks.js';
 import type { MeshMoment } from './mesh-view.js';
 

@@ -1,5 +1,5 @@
 /** The picture of one drill from four sides, as an HTML document for the browser. */
-import { escapeHtml } from '../../../sidecar/admin/page.js';
+import { escapeHtml } from '../../../sidecar/admin/escape.js';
 import type { ActiveAlert } from '../../kit/observe/prometheus.js';
 import type { CollectedSpan } from '../../kit/traces/collector.js';
 import type { Panel } from './board-panels.js';

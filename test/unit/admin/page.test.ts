@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { escapeHtml, renderPage } from '../../../sidecar/admin/page.js';
+import { escapeHtml } from '../../../sidecar/admin/escape.js';
+import { renderPage } from '../../../sidecar/admin/page.js';
 import { statusOf } from '../../../sidecar/admin/status.js';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { anEndpoint, FakeView } from '../../kit/stack/admin-view.js';

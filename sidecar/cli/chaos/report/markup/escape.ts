@@ -1,5 +1,7 @@
 /** Text in HTML and SVG: everything is escaped where it is written, unless it is markup that was made here. */
 
+import { escapeHtml } from '../../../../admin/escape.js';
+
 /** Markup that needs no escaping. */
 export class Markup {
   constructor(readonly text: string) {}
@@ -21,20 +23,5 @@ function written(value: Piece): string {
   if (value === undefined) return '';
   if (value instanceof Markup) return value.text;
   if (typeof value === 'object') return value.map(written).join('');
-  return escapeText(String(value));
+  return escapeHtml(String(value));
 }
-
-/** `&`, `<`, `>` and both quotes as entities; control characters that neither HTML nor XML has are replaced. */
-export function escapeText(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these are no characters of XML
-  const plain = text.replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, '\ufffd');
-  return plain.replace(/[&<>"']/g, (found) => ENTITIES[found]!);
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
