@@ -7,14 +7,12 @@ import { otherName } from '../../core/discovery/name-search.js';
 import { ROUND_LIMIT_MS } from '../../core/discovery/round-time.js';
 import { dnsQueries } from '../../discovery/dns/query.js';
 import { ResolverFiles } from '../../discovery/dns/resolver-files.js';
-import { systemClock } from '../../runtime/time/clock.js';
-import { systemTimers } from '../../runtime/time/timers.js';
+import { SYSTEM } from '../../runtime/system.js';
 import { type Finding, failed, ok, warning } from './finding.js';
 import type { Subject } from './subject.js';
 
 /** Within a datacenter a connection takes milliseconds; across the world a third of this. */
 const CONNECT_TIMEOUT_MS = 1_000;
-const TIME = { clock: systemClock, timers: systemTimers };
 /** Of an upstream with more, the first ones are tried. */
 const MAX_TRIED = 16;
 
@@ -47,7 +45,7 @@ export async function checkCollector(url: string): Promise<Finding> {
 
 /** What DNS says of the name of an upstream, and whether connections can be made to its addresses. */
 export async function checkName(upstream: string, config: DnsConfig): Promise<Finding[]> {
-  const query = dnsQueries(new ResolverFiles(process.env), TIME)(config);
+  const query = dnsQueries(new ResolverFiles(process.env), SYSTEM)(config);
   const limit = setTimeout(() => query.cancel(), ROUND_LIMIT_MS);
   const { answers, found: by } = await query.result;
   clearTimeout(limit);

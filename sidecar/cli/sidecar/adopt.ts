@@ -5,9 +5,8 @@ import type { Address, SidecarConfig } from '../../config/model.js';
 import { ProxyAdoption } from '../../discovery/consul/registration/adoption.js';
 import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { type ListenSockets, SOCKET_NAMES } from '../../runtime/process/listen-sockets.js';
-import { systemRandom } from '../../runtime/random.js';
+import { SYSTEM } from '../../runtime/system.js';
 import { systemClock } from '../../runtime/time/clock.js';
-import { systemTimers } from '../../runtime/time/timers.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { readSidecarFile } from '../read-config.js';
 import { notifyServiceManager } from '../service-manager.js';
@@ -137,9 +136,8 @@ function openAdoption(
   adopt: NonNullable<NonNullable<SidecarConfig['consul']>['adopt']>,
 ): ProxyAdoption {
   const logger = createLogger({ level: log.level, fields: { instance } });
-  const time = { clock: systemClock, timers: systemTimers, random: systemRandom };
   try {
-    return ProxyAdoption.open(consul, adopt, process.env, { ...time, logger });
+    return ProxyAdoption.open(consul, adopt, process.env, { ...SYSTEM, logger });
   } catch (error) {
     throw new CommandFailure(oneLine(error));
   }

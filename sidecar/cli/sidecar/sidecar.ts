@@ -10,9 +10,7 @@ import { descriptorLimit, firstReserved } from '../../runtime/process/descriptor
 import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
 import { tuneSidecar } from '../../runtime/process/v8-tuning.js';
-import { systemRandom } from '../../runtime/random.js';
-import { systemClock } from '../../runtime/time/clock.js';
-import { systemTimers } from '../../runtime/time/timers.js';
+import { SYSTEM } from '../../runtime/system.js';
 import type { Supervisor } from '../../supervise/supervisor.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { packageVersion } from '../package-info.js';
@@ -123,9 +121,7 @@ async function start(
   { logger, parent, sockets, adoption }: StartInput,
 ): Promise<RunningSidecar> {
   const deps = {
-    clock: systemClock,
-    random: systemRandom,
-    timers: systemTimers,
+    ...SYSTEM,
     logger,
     version: packageVersion(),
     env: process.env,

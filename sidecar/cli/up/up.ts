@@ -3,7 +3,7 @@ import { freemem } from 'node:os';
 import { resolve } from 'node:path';
 import type { MeshConfig } from '../../config/model.js';
 import type { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
-import { systemRandom } from '../../runtime/random.js';
+import { SYSTEM } from '../../runtime/system.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { findConsul } from '../consul/binary.js';
@@ -35,8 +35,6 @@ export interface UpOptions {
   /** `dev`: start a Consul agent beside the mesh. Absent: the mesh file decides. */
   readonly consul?: 'dev';
 }
-
-const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
 
 /**
  * `outrider up`: runs a whole mesh on this machine until Ctrl-C or SIGTERM. In order: read the
@@ -72,7 +70,7 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
     const up: Up = { file, mesh, run, ends, hangup, report, externalConsul };
     if (binary === undefined) return await runMesh(up);
     const onChange = report.consul.bind(report);
-    return await runWithAgent(up, await startConsul({ binary, mesh, run, ...TIME, onChange }));
+    return await runWithAgent(up, await startConsul({ binary, mesh, run, ...SYSTEM, onChange }));
   } finally {
     ends.release();
     hangup.release();
@@ -161,7 +159,7 @@ async function runFleet(specs: readonly SidecarSpec[], input: RunFleetInput): Pr
     printError('this Node cannot hold listening sockets: new calls fail while a sidecar starts again');
   const identityOf = ({ name }: SidecarSpec) => issuer?.current(name);
   const env = agent === undefined ? process.env : withoutConsulVariables(process.env);
-  const fleet: Fleet = new Fleet(specs, { ...TIME, self: SELF, env, identityOf, sockets }, (event) => {
+  const fleet: Fleet = new Fleet(specs, { ...SYSTEM, self: SELF, env, identityOf, sockets }, (event) => {
     report.event(event, fleet.states);
     ready.check(fleet.states);
   });

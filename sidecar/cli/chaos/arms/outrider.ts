@@ -11,7 +11,7 @@ import type { MeshConfig } from '../../../config/model.js';
 import { LeafRenewal } from '../../../identity/ca/leaf-renewal.js';
 import { LocalCa } from '../../../identity/ca/local-ca.js';
 import { attempt } from '../../../runtime/attempt.js';
-import { systemRandom } from '../../../runtime/random.js';
+import { SYSTEM } from '../../../runtime/system.js';
 import { systemClock } from '../../../runtime/time/clock.js';
 import { systemTimers } from '../../../runtime/time/timers.js';
 import type { EndpointReport } from '../../../telemetry/reports.js';
@@ -39,7 +39,6 @@ import { modelArgv } from './model-argv.js';
 import { openWires } from './wires.js';
 
 const ADMIN_LIMIT_MS = 1_000;
-const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
 
 /** The arm whose promises are judged. */
 export const OUTRIDER: Arm = {
@@ -90,7 +89,7 @@ async function ownIssuer(mesh: MeshConfig, run: RunDirectory) {
     await LocalCa.create({ trustDomain, datacenter, wallNow: systemClock.wallNow }),
   );
   const renewal = new LeafRenewal({
-    ...TIME,
+    ...SYSTEM,
     ca: authority,
     directory: run.folder('identity'),
     leafLifetimeMs,
@@ -127,7 +126,7 @@ async function startFleet(world: ArmWorld, ground: Ground): Promise<Standing> {
   // The caller's sidecar has no number.
   const envOf = ({ role, name }: SidecarSpec) =>
     role === 'replica' ? world.tools.envOf(replicaOf(name)) : {};
-  const options = { ...TIME, self: world.self, env, envOf, identityOf, sockets };
+  const options = { ...SYSTEM, self: world.self, env, envOf, identityOf, sockets };
   const fleet: Fleet = new Fleet(specs, options, () => ready.check(fleet.states));
   renewal?.onSet((name, parts) => fleet.sendIdentity(name, parts));
   fleet.start();

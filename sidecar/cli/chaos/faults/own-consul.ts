@@ -3,9 +3,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MeshConfig } from '../../../config/model.js';
-import { systemRandom } from '../../../runtime/random.js';
-import { systemClock } from '../../../runtime/time/clock.js';
-import { systemTimers } from '../../../runtime/time/timers.js';
+import { SYSTEM } from '../../../runtime/system.js';
 import { presentConsul } from '../../consul/binary.js';
 import { DevAgent } from '../../consul/dev-agent.js';
 import { CommandFailure } from '../../failure.js';
@@ -16,7 +14,6 @@ import type { RunDirectory } from '../../up/run-directory.js';
 import { ConsulProxy } from './consul-proxy.js';
 
 const HOST = '127.0.0.1';
-const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
 
 /** Why no drill with Consul can be run here; undefined: it can. */
 export async function whyNoConsul(): Promise<string | undefined> {
@@ -47,7 +44,7 @@ export class OwnConsul {
     };
     await found.release();
     const { datacenter } = mesh;
-    const agent = new DevAgent({ binary, folder, ports, datacenter, ...TIME, onChange: () => {} });
+    const agent = new DevAgent({ binary, folder, ports, datacenter, ...SYSTEM, onChange: () => {} });
     const consul = new OwnConsul(agent, join(folder, 'data'), await ConsulProxy.open(ports.http));
     agent.start();
     try {
