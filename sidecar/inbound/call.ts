@@ -1,5 +1,6 @@
 import { type Admission, type InboundQueue, QueueEntry } from '../core/admission/queue.js';
 import type { SilentStreams } from '../core/admission/silent-streams.js';
+import { INFERENCE_SERVICE } from '../core/routing/method.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { BufferState } from '../relay/buffer-admission.js';
 import type { LocalReply } from '../relay/local-reply.js';
@@ -106,8 +107,6 @@ export class InboundCall extends RelayedCall {
     return this.isOffered || this.attempt !== null || this.isFinished;
   }
 }
-
-const INFERENCE_SERVICE = '/inference.GRPCInferenceService/';
 
 /** The inference protocol has methods about server and model beside the work; of other services every method is work. */
 export function isInference(path: string): boolean {

@@ -2,6 +2,7 @@ import { HEALTH_CHECK, HEALTH_WATCH } from '../codec/health.js';
 import { LIST_METHODS } from '../codec/method-list.js';
 import { STREAM_CORE_METRICS } from '../codec/orca.js';
 import {
+  INFERENCE_SERVICE,
   KNOWN_STREAMS,
   MODEL_SPEC_METHODS,
   type ModelLayout,
@@ -28,7 +29,6 @@ export type MethodTarget =
   /** It names no model that a sidecar can read. */
   | { readonly kind: 'none' };
 
-const INFERENCE = '/inference.GRPCInferenceService/';
 const REFLECTION = ['/grpc.reflection.v1.ServerReflection/', '/grpc.reflection.v1alpha.ServerReflection/'];
 
 const UNARY: MethodTarget = { kind: 'named', isHealth: false, isStream: false, layout: 'fields' };
@@ -41,7 +41,7 @@ const ANY: MethodTarget = { kind: 'any' };
 const NONE: MethodTarget = { kind: 'none' };
 
 /** Triton's extensions that are about the server: each process of it has the same settings, and no shared memory. */
-const OF_SERVER = ['TraceSetting', 'LogSettings'].map((method) => INFERENCE + method);
+const OF_SERVER = ['TraceSetting', 'LogSettings'].map((method) => INFERENCE_SERVICE + method);
 const SHARED_MEMORY = /^(System|Cuda)SharedMemory(Status|Register|Unregister)$/;
 
 /**
@@ -50,13 +50,13 @@ const SHARED_MEMORY = /^(System|Cuda)SharedMemory(Status|Register|Unregister)$/;
  */
 export function targetOf(path: string): MethodTarget {
   if (path === HEALTH_CHECK || path === HEALTH_WATCH) return HEALTH;
-  if (path.startsWith(INFERENCE)) {
-    if (path.startsWith('ModelStream', INFERENCE.length)) return STREAM;
-    if (path.startsWith('Model', INFERENCE.length)) return UNARY;
+  if (path.startsWith(INFERENCE_SERVICE)) {
+    if (path.startsWith('ModelStream', INFERENCE_SERVICE.length)) return STREAM;
+    if (path.startsWith('Model', INFERENCE_SERVICE.length)) return UNARY;
     if (path.endsWith('/ServerLive')) return LIVE;
     if (path.endsWith('/ServerReady')) return READY;
-    if (path.startsWith('Server', INFERENCE.length) || OF_SERVER.includes(path)) return ANY;
-    return SHARED_MEMORY.test(path.slice(INFERENCE.length)) ? ANY : NONE;
+    if (path.startsWith('Server', INFERENCE_SERVICE.length) || OF_SERVER.includes(path)) return ANY;
+    return SHARED_MEMORY.test(path.slice(INFERENCE_SERVICE.length)) ? ANY : NONE;
   }
   for (const prefix of REFLECTION) if (path.startsWith(prefix)) return ANY;
   // Those of TorchServe and TensorFlow Serving.
@@ -68,7 +68,7 @@ export function targetOf(path: string): MethodTarget {
 /** Methods that are about the server, name no model and change nothing. */
 const ABOUT_SERVER: ReadonlySet<string> = new Set([
   ...[HEALTH_CHECK, HEALTH_WATCH, LIST_METHODS, STREAM_CORE_METRICS],
-  ...['ServerLive', 'ServerReady', 'ServerMetadata'].map((method) => INFERENCE + method),
+  ...['ServerLive', 'ServerReady', 'ServerMetadata'].map((method) => INFERENCE_SERVICE + method),
   '/org.pytorch.serve.grpc.inference.InferenceAPIsService/Ping',
 ]);
 

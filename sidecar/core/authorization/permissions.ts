@@ -1,3 +1,4 @@
+import { GRPC_PATH } from '../routing/method.js';
 import type { CompilePattern } from '../routing/route-match.js';
 
 /** What a rule does with a call. */
@@ -44,9 +45,6 @@ type Match = boolean | undefined;
 type Test = (text: string) => Match;
 type CallTest = (call: CallFacts) => boolean;
 
-/** A gRPC path: any other is denied where paths matter, so that no other spelling gets around a rule. */
-const GRPC_PATH = /^\/\w+(?:\.\w+)*\/\w+$/;
-
 /**
  * L7 permissions of an intention (Consul 1.9 and later, `service-intentions`): the first permission that matches a call decides,
  * else the default action. The path of a gRPC call is `/package.Service/Method`, its method always POST.
@@ -73,6 +71,7 @@ export class PermissionList {
   }
 
   decide(call: CallFacts): Action {
+    // Any other path is denied where paths matter, so that no other spelling gets around a rule.
     if (!GRPC_PATH.test(call.path)) return 'deny';
     for (const rule of this.rules) if (rule.matches(call)) return rule.action;
     return this.defaultAction;

@@ -1,5 +1,8 @@
+/** The service of the Open Inference Protocol, as the beginning of the paths of its methods. */
+export const INFERENCE_SERVICE = '/inference.GRPCInferenceService/';
+
 /** `/package.Service/Method`, names of letters, digits and `_`, single dots between them. */
-const VALID = /^\/\w+(?:\.\w+)*\/\w+$/;
+export const GRPC_PATH = /^\/\w+(?:\.\w+)*\/\w+$/;
 const MAX_PATH = 1_024;
 
 /**
@@ -7,7 +10,7 @@ const MAX_PATH = 1_024;
  * normalised: a path that would need it is refused, so that two readers cannot disagree about what was authorized.
  */
 export function isValidPath(path: string): boolean {
-  return path.length <= MAX_PATH && VALID.test(path);
+  return path.length <= MAX_PATH && GRPC_PATH.test(path);
 }
 
 /** Whether `pattern` is `*`, `/package.Service/*` or a valid path. */
@@ -23,10 +26,10 @@ export function isValidPattern(pattern: string): boolean {
 const QUERIES = [
   ...['ServerLive', 'ServerReady', 'ModelReady', 'ServerMetadata', 'ModelMetadata', 'ModelConfig'],
   ...['ModelStatistics', 'RepositoryIndex'],
-].map((name) => `/inference.GRPCInferenceService/${name}`);
+].map((name) => `${INFERENCE_SERVICE}${name}`);
 const READ_ONLY: ReadonlySet<string> = new Set([...QUERIES, '/grpc.health.v1.Health/Check']);
 
-const INFER = '/inference.GRPCInferenceService/ModelInfer';
+const INFER = `${INFERENCE_SERVICE}ModelInfer`;
 
 /** Of TensorFlow Serving (tensorflow_serving/apis/prediction_service.proto), all of them unary. */
 const TENSORFLOW = ['Classify', 'Regress', 'Predict', 'MultiInference', 'GetModelMetadata'].map(
@@ -41,7 +44,7 @@ export const KNOWN_UNARY: ReadonlySet<string> = new Set([...READ_ONLY, INFER, ..
 
 /** Methods known to be streams in the same way, whatever a service says of them. */
 export const KNOWN_STREAMS: ReadonlySet<string> = new Set([
-  '/inference.GRPCInferenceService/ModelStreamInfer',
+  `${INFERENCE_SERVICE}ModelStreamInfer`,
   '/grpc.health.v1.Health/Watch',
   '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
   '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo',
@@ -57,7 +60,7 @@ const TORCH_PREDICTIONS = ['Predictions', 'StreamPredictions', 'StreamPrediction
 /** Methods whose messages name a model in field 1 and its version in field 2, as texts. */
 const MODEL_METHODS: ReadonlySet<string> = new Set([
   ...['ModelInfer', 'ModelStreamInfer', 'ModelReady', 'ModelMetadata', 'ModelConfig', 'ModelStatistics'].map(
-    (name) => `/inference.GRPCInferenceService/${name}`,
+    (name) => `${INFERENCE_SERVICE}${name}`,
   ),
   ...TORCH_PREDICTIONS,
 ]);
