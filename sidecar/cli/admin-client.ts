@@ -1,8 +1,20 @@
 import type { Agent } from 'node:http';
+import { readAddress } from '../config/codecs/address.js';
 import type { Address } from '../config/model.js';
+import { CommandFailure } from './failure.js';
 import { type HttpAnswer, httpRequest } from './http-request.js';
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
+
+/**
+ * The address of an admin server as `up` prints it, with `http://` in front and `/` at the end, or without them.
+ * @throws CommandFailure for any other text.
+ */
+export function adminAddressOf(text: string): Address {
+  const read = readAddress(text.replace(/^http:\/\//, '').replace(/\/$/, ''));
+  if (!read.ok) throw new CommandFailure(`--admin: ${read.problem}`, 2);
+  return read.value;
+}
 
 export interface AdminRequest {
   readonly timeoutMs: number;

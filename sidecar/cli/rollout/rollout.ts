@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { readAddress } from '../../config/codecs/address.js';
 import type { Address } from '../../config/model.js';
 import { defined } from '../../config/present.js';
 import { describeRollout, isOver, type RolloutRecord, type RolloutView } from '../../core/models/rollout.js';
-import { askAdmin } from '../admin-client.js';
+import { adminAddressOf, askAdmin } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
 import { paletteFor } from '../terminal.js';
@@ -125,7 +124,7 @@ async function find({ service, admin }: RolloutPlace): Promise<readonly Address[
   const services = new Set<string>();
   let problem = '';
   const asked = texts.map(async (text) => {
-    const address = addressOf(text);
+    const address = adminAddressOf(text);
     try {
       const { body } = await askAdmin(address, '/endpoints', { timeoutMs: TIMEOUT_MS });
       const report = JSON.parse(body) as { service: string; model?: unknown };
@@ -158,12 +157,6 @@ export function requireOneMesh(
     `several meshes here have a service ${service}: ${having.join(', ')}: which one, by --admin HOST:PORT?`,
     2,
   );
-}
-
-function addressOf(text: string): Address {
-  const read = readAddress(text.replace(/^http:\/\//, '').replace(/\/$/, ''));
-  if (!read.ok) throw new CommandFailure(`--admin: ${read.problem}`, 2);
-  return read.value;
 }
 
 /** As the first replica that answers knows it. */

@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { StatusReport } from '../../admin/status.js';
-import { readAddress } from '../../config/codecs/address.js';
 import type { Address } from '../../config/model.js';
 import { systemClock } from '../../runtime/time/clock.js';
-import { askAdmin } from '../admin-client.js';
+import { adminAddressOf, askAdmin } from '../admin-client.js';
 import { AskedAgent } from '../consul/asked-agent.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
@@ -91,7 +90,7 @@ function chosen(seen: readonly SidecarStatus[], names: readonly string[]): Sidec
  * @throws CommandFailure where there is none, or an address is wrong.
  */
 export function adminTargets(admin: readonly string[]): Target[] {
-  if (admin.length > 0) return admin.map((text) => ({ name: text, address: addressOf(text) }));
+  if (admin.length > 0) return admin.map((text) => ({ name: text, address: adminAddressOf(text) }));
   const found = sidecarsOf(runningMeshes());
   if (found.length === 0)
     throw new CommandFailure(
@@ -102,14 +101,7 @@ export function adminTargets(admin: readonly string[]): Target[] {
 
 /** The admin servers of meshes of `up`. */
 export function sidecarsOf(meshes: readonly RunNote[]): Target[] {
-  return namedSidecars(meshes).map(({ admin, ...named }) => ({ ...named, address: addressOf(admin) }));
-}
-
-/** An address as `up` prints it, with `http://` in front and `/` at the end, or without them. */
-function addressOf(text: string): Address {
-  const read = readAddress(text.replace(/^http:\/\//, '').replace(/\/$/, ''));
-  if (!read.ok) throw new CommandFailure(`--admin: ${read.problem}`, 2);
-  return read.value;
+  return namedSidecars(meshes).map(({ admin, ...named }) => ({ ...named, address: adminAddressOf(admin) }));
 }
 
 /** Reads the catalogue anew each time. */
