@@ -28,8 +28,3 @@ export function notResumedReply({ resumable }: OutboundCall, detail: string): Lo
   const { messages } = resumable!;
   return makeLocalReply(LocalReplyReasons.notResumed, { messages, detail });
 }
-
-/** The reply to a stream without a frame in either direction for its idle timeout. */
-export function idleReply({ plan }: OutboundCall): LocalReply {
-  return makeLocalReply(LocalReplyReasons.idleTimeout, { limitMs: plan.idleTimeoutMs });
-}

@@ -29,7 +29,6 @@ export const GRACE_MS = 60_000;
 const REEVALUATE_MS = 1_000;
 /** Rounds of sidecars that were started together drift apart. */
 const JITTER = 0.1;
-const UNREF = { unref: true } as const;
 
 /** An address as the guard against sudden losses sees it: DNS lists no health. */
 interface ListedAddress extends Listed {
@@ -141,7 +140,7 @@ export class NameWatcher {
     const round = this.deps.query(this.config, isServing ? this.found : undefined);
     this.running = round;
     // What one record type has answered by then counts, although the other has not.
-    this.limit = timers.after(ROUND_LIMIT_MS, () => round.cancel(), UNREF);
+    this.limit = timers.after(ROUND_LIMIT_MS, () => round.cancel(), { unref: true });
     void round.result.then((result) => {
       if (this.running === round) this.onResult(result);
     });
@@ -176,7 +175,7 @@ export class NameWatcher {
     const isWanting = (this.registry?.members.length ?? 0) === 0;
     const periodMs = isWanting ? Math.min(QUICK_MS, this.config.refreshMs) : this.config.refreshMs;
     const delayMs = periodMs * (1 - JITTER + 2 * JITTER * this.deps.random());
-    this.next = this.deps.timers.after(delayMs, () => this.ask(), UNREF);
+    this.next = this.deps.timers.after(delayMs, () => this.ask(), { unref: true });
   }
 
   // ---- endpoints ----
@@ -209,7 +208,7 @@ export class NameWatcher {
     this.sayGuard(before, after);
     this.reevaluation?.cancel();
     if (after.guard !== undefined)
-      this.reevaluation = this.deps.timers.after(REEVALUATE_MS, () => this.reevaluate(), UNREF);
+      this.reevaluation = this.deps.timers.after(REEVALUATE_MS, () => this.reevaluate(), { unref: true });
     const { published } = this;
     if (published !== undefined && areSame(published, after.members)) return;
     this.published = after.members;

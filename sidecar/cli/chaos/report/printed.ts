@@ -3,7 +3,7 @@ import { type Palette, table } from '../../terminal.js';
 import { ARM_TITLES } from './figures/arm-title.js';
 import { NONE, UNTOUCHED } from './figures/columns.js';
 import { type ArmFigures, badCalls } from './figures/figures.js';
-import { count, duration } from './figures/format.js';
+import { count, duration, recoveryText } from './figures/format.js';
 import { notRun } from './not-run.js';
 import type { Summary } from './report.js';
 
@@ -15,11 +15,6 @@ export function lossText({ counts, duplicated, recoveryMs, p99Ms }: ArmFigures):
   if (recoveryMs !== undefined) parts.push(recoveryText(recoveryMs.median));
   if (p99Ms !== undefined) parts.push(`p99 ${duration(p99Ms.median)}`);
   return parts.join(', ');
-}
-
-function recoveryText(ms: number | 'never'): string {
-  if (ms === 'never') return 'not recovered';
-  return ms === 0 ? 'not disturbed' : `recovered in ${duration(ms)}`;
 }
 
 /**

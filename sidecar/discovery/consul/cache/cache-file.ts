@@ -22,7 +22,6 @@ const DEBOUNCE_MS = 1_000;
 const BYTES_PER_MS = 256;
 /** After a failure, for example of a full disk. */
 const RETRY_MS = 60_000;
-const UNREF = { unref: true } as const;
 
 interface Section {
   readonly name: string;
@@ -173,7 +172,7 @@ export class CacheFile {
   }
 
   private writeLater(section: Section, delayMs: number): void {
-    section.timer ??= this.timers.after(delayMs, () => void this.write(section), UNREF);
+    section.timer ??= this.timers.after(delayMs, () => void this.write(section), { unref: true });
   }
 
   /** Each piece in a turn of its own, then by the thread pool. */
@@ -219,7 +218,7 @@ export class CacheFile {
   }
 
   private nextTurn(): Promise<void> {
-    return new Promise((resolve) => void this.timers.after(0, resolve, UNREF));
+    return new Promise((resolve) => void this.timers.after(0, resolve, { unref: true }));
   }
 }
 

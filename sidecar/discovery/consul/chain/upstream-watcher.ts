@@ -31,7 +31,6 @@ export interface UpstreamDeps extends ServiceDeps {
 const PRIMARY_WAIT_MS = 3_000;
 /** The file's connect timeout wins over Consul's unless it is this default. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;
-const UNREF = { unref: true } as const;
 
 interface Followed {
   readonly watch: TargetWatch;
@@ -250,7 +249,7 @@ export class UpstreamWatcher {
       this.awaited.set(key, 'late');
       this.publish();
     };
-    this.awaited.set(key, this.deps.timers.after(PRIMARY_WAIT_MS, onLate, UNREF));
+    this.awaited.set(key, this.deps.timers.after(PRIMARY_WAIT_MS, onLate, { unref: true }));
     return true;
   }
 

@@ -30,7 +30,6 @@ export interface ConnectIdentityDeps extends ServiceDeps {
 const SETTLE_MS = 5_000;
 /** The wall clock may jump, so the certificate's age is checked this often at least. */
 const CHECK_MS = 60_000;
-const UNREF = { unref: true } as const;
 
 const ROOTS_SECTION = 'connect-roots';
 
@@ -191,7 +190,9 @@ export class ConnectIdentity implements IdentitySource {
       this.nextReadMs = Math.min(this.nextReadMs, now + inMs);
       delayMs = Math.min(delayMs, this.nextReadMs - now, phaseEndsInMs(this.identity, clock.wallNow()));
     }
-    this.checkTimer = timers.after(Math.max(1, Math.min(delayMs, CHECK_MS)), () => this.check(), UNREF);
+    this.checkTimer = timers.after(Math.max(1, Math.min(delayMs, CHECK_MS)), () => this.check(), {
+      unref: true,
+    });
   }
 
   private check(): void {

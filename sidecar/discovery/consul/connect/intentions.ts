@@ -15,7 +15,6 @@ const FAILURES_UNTIL_DENY = 3;
 /** The default changes only with the configuration of the servers. */
 const ASK_AGAIN_MS = 60_000;
 const ASK_AFTER_FAILURE_MS = 2_000;
-const UNREF = { unref: true } as const;
 /** Different sentences that one process logs; the answers of Consul could make more without end. */
 const MAX_SAID = 100;
 const UNTOLD =
@@ -133,7 +132,7 @@ export class ConnectIntentions {
     this.onDefault(answer);
     const isGood = answer.kind === 'known' || answer.kind === 'untold';
     const againMs = (isGood ? ASK_AGAIN_MS : ASK_AFTER_FAILURE_MS) * (0.9 + 0.2 * this.deps.random());
-    this.askTimer = this.deps.timers.after(againMs, () => void this.askNow(), UNREF);
+    this.askTimer = this.deps.timers.after(againMs, () => void this.askNow(), { unref: true });
   }
 
   private onDefault(answer: DefaultAnswer): void {

@@ -12,7 +12,6 @@ const IDLE_MS = 60_000;
 const LIMIT_MS = 20_000;
 /** An answer that needs more ends the worker, not the sidecar. */
 const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 } as const;
-const UNREF = { unref: true } as const;
 
 /** The part of a worker thread that is used here. */
 export interface ParseThread {
@@ -78,7 +77,9 @@ export class ParsePool {
     this.counts.inThread += 1;
     this.idle?.cancel();
     const job = this.nextId();
-    const limit = this.timers.after(LIMIT_MS, () => this.end(`it took longer than ${LIMIT_MS} ms`), UNREF);
+    const limit = this.timers.after(LIMIT_MS, () => this.end(`it took longer than ${LIMIT_MS} ms`), {
+      unref: true,
+    });
     return new Promise<InstanceList>((resolve, reject) => {
       this.jobs.set(job, { stream, before: stream.latest, resolve, reject, limit, fresh: [] });
       try {
@@ -144,7 +145,7 @@ export class ParsePool {
     job?.limit.cancel();
     if (this.jobs.size === 0) {
       this.idle?.cancel();
-      this.idle = this.timers.after(IDLE_MS, () => this.end('nothing to do'), UNREF);
+      this.idle = this.timers.after(IDLE_MS, () => this.end('nothing to do'), { unref: true });
     }
     return job;
   }

@@ -15,6 +15,12 @@ export function duration(ms: number | 'never'): string {
   return ms < 1_000 ? `${Math.round(ms)} ms` : `${trimmed(ms / 1_000, ms < 10_000 ? 2 : 1)} s`;
 }
 
+/** How soon calls were well again, with words in place of a time that is none. */
+export function recoveryText(ms: number | 'never'): string {
+  if (ms === 'never') return 'not recovered';
+  return ms === 0 ? 'not disturbed' : `recovered in ${duration(ms)}`;
+}
+
 /** A share as per cent. Cut, not rounded: what is below 100 % never reads as 100 %. */
 export function percent(share: number): string {
   const cut = Math.floor(share * 10_000 + 1e-6) / 100;

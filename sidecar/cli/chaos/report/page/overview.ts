@@ -3,7 +3,7 @@ import type { ArmName, SkippedArm } from '../../history/record.js';
 import { ARM_TITLES } from '../figures/arm-title.js';
 import { NONE } from '../figures/columns.js';
 import { type ArmFigures, badCalls } from '../figures/figures.js';
-import { count, duration } from '../figures/format.js';
+import { count, recoveryText } from '../figures/format.js';
 import { html, type Markup, type Piece } from '../markup/escape.js';
 import { notRun } from '../not-run.js';
 import type { Comparison } from '../verdict/comparison.js';
@@ -65,10 +65,4 @@ function cell(figures: ArmFigures, comparison: Comparison | undefined): Markup {
   return html`<b>${count(badCalls(figures))}</b> of ${count(counts.calls)}<small>${recovery}</small>${tag && html`<small class="${tag.tone}">${tag.text}</small>`}${
     broken > 0 ? html`<small class="tag-bad"><a href="#invariants">✗ ${count(broken)} broken</a></small>` : ''
   }`;
-}
-
-/** Words in place of a time that is none. */
-function recoveryText(ms: number | 'never'): string {
-  if (ms === 'never') return 'not recovered';
-  return ms === 0 ? 'not disturbed' : `recovered in ${duration(ms)}`;
 }
