@@ -126,7 +126,7 @@ const GROUPS: readonly Group[] = [
     },
   },
   {
-    title: 'The line before the model',
+    title: 'The queue before the model',
     about: 'Of a sidecar beside a model; those of limits that are not configured are absent.',
     metrics: {
       outrider_queue_concurrency: ['model', 'version'],

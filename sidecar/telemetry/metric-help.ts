@@ -107,7 +107,7 @@ export const HELP = {
     'Times a bound of the upstream was hit: calls in flight (in-flight), calls waiting (pending), extra attempts (retries), connections.',
   outrider_breaker_in_flight: 'Calls that count against the bound of their upstream.',
 
-  // the line before the model
+  // the queue before the model
   outrider_queue_concurrency:
     'Calls the local model may hold: as configured or as found; 0 while it is not ready.',
   outrider_queue_evicted_total:

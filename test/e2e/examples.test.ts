@@ -10,7 +10,17 @@ import { promisify } from 'node:util';
 import { ConsulServer, consulOrSkip } from '../kit/consul/consul.js';
 import { afterTest } from '../kit/mocha/after-test.js';
 import { scratchForTest } from '../kit/mocha/scratch.js';
-import { DIGITS_MODELS, Mesh, OUTRIDER, outrider, REPOSITORY, reportOf } from '../kit/process/outrider.js';
+import { sumOfSamples } from '../kit/process/metrics-page.js';
+import {
+  admin,
+  DIGITS_MODELS,
+  Mesh,
+  OUTRIDER,
+  outrider,
+  REPOSITORY,
+  reportOf,
+} from '../kit/process/outrider.js';
+import { shellLines } from '../kit/process/page-lines.js';
 import { until } from '../kit/process/processes.js';
 import { ScratchDirectory } from '../kit/process/scratch-directory.js';
 import { inferSeven } from '../kit/process/suite-mesh.js';
@@ -111,26 +121,64 @@ describe('the example files, as written', function () {
     await infersSeven(call['resnet']!);
   });
 
+  /** The sidecar of the example, and one beside a caller of it. */
+  interface Pair {
+    /** Where the caller's application calls. */
+    readonly target: string;
+    readonly admins: readonly string[];
+  }
+
   /** One more sidecar, beside a caller, calls the example's with a certificate that was made together with its own. */
-  async function answersWeb(place: ScratchDirectory): Promise<void> {
+  async function answersWeb(place: ScratchDirectory): Promise<Pair> {
     await place.start('outrider sidecar -c mesh-config/sidecar.yaml', LISTENS);
     // It is not ready as a whole: what it calls itself is on machines that are not there.
-    const state = async () => (await reportOf('127.0.0.1:8890')).model!.state;
+    const own = '127.0.0.1:8890';
+    const state = async () => (await reportOf(own)).model!.state;
     await until('its model is ready', async () => (await state()) === 'ready', 30_000);
     const upstream = '{ listen: "127.0.0.1:0", endpoints: ["127.0.0.1:9443"] }';
     const identity = 'identity: { cert: certs/web.crt, key: certs/web.key, roots: certs/roots.crt }';
-    const web = `service: web\n${identity}\noutbound: { upstreams: { digits: ${upstream} } }\n`;
+    const web = `service: web\nadmin: "127.0.0.1:0"\n${identity}\noutbound: { upstreams: { digits: ${upstream} } }\n`;
     place.scratch.write('mesh-config/web.yaml', web);
     const said = await place.start('outrider sidecar -c mesh-config/web.yaml', LISTENS);
-    await infersSeven(/127\.0\.0\.1:\d+/.exec(said)![0]);
+    const addressOf = (listener: string) =>
+      new RegExp(`${listener} on (127\\.0\\.0\\.1:\\d+)`).exec(said)![1]!;
+    const target = addressOf('upstream digits');
+    await infersSeven(target);
+    return { target, admins: [own, addressOf('admin')] };
   }
 
   example('sidecar.yaml', 'answers a peer, after the command that its comment names', async () => {
     const place = scratchDirectory();
     const text = readFileSync(join(place.path, 'mesh-config/sidecar.yaml'), 'utf8');
-    await place.shell(/`(outrider certs .*)`/.exec(text)![1]!);
-    await answersWeb(place);
+    const make = /`(outrider certs .*)`/.exec(text)![1]!;
+    await place.shell(make);
+    await changesAuthority(place, await answersWeb(place), make);
   });
+
+  /** The rounds of CERTIFICATES.md, each at both sidecars before the next one: after each of them the caller is answered. */
+  async function changesAuthority(place: ScratchDirectory, pair: Pair, make: string): Promise<void> {
+    const page = readFileSync(join(place.path, 'mesh-config/CERTIFICATES.md'), 'utf8');
+    const rounds = shellLines(page.slice(page.indexOf('\n## Change the authority')));
+    assert.equal(rounds.length, 3);
+    await place.shell(`${make}/new`);
+    const inFolder = (line: string) => place.shell(`cd mesh-config/certs; ${line}`);
+    await inFolder('mkdir old; cp roots.crt old');
+    for (const [i, line] of rounds.entries()) {
+      const before = await Promise.all(pair.admins.map(rotationsOf));
+      await inFolder(line);
+      // In this folder lie the files of both.
+      if (line.includes('digits')) await inFolder(line.replaceAll('digits', 'web'));
+      await until(`round ${i + 1} is taken over`, async () => {
+        const now = await Promise.all(pair.admins.map(rotationsOf));
+        return now.every((count, at) => count > before[at]!);
+      });
+      await infersSeven(pair.target);
+    }
+  }
+
+  async function rotationsOf(address: string): Promise<number> {
+    return sumOfSamples((await admin(address, '/metrics')).body, 'outrider_identity_rotations_total');
+  }
 
   it('sidecar.yaml: answers a peer with the certificates that CERTIFICATES.md makes by openssl', async function () {
     const hasOpenssl = await run('openssl', ['version']).catch(() => undefined);

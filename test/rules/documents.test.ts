@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { parse } from 'yaml';
 import { build } from '../../sidecar/cli/program.js';
 import { packageRoot } from '../kit/process/package-root.js';
 import { type Document, readMarkdown, readYamlComments } from '../kit/source-tree/document.js';
@@ -83,6 +84,17 @@ describe('docs/', () => {
   for (const path of filesBelow('docs', /\.md$/))
     it(`${path} names only source files that exist`, () =>
       none(missingSources(path, read(path), world.exists)));
+});
+
+describe('docs/OBSERVE.md', () => {
+  it('shows what the files of Prometheus beside it have', () => {
+    const folder = 'mesh-config/observe';
+    const parts = documents.find(({ path }) => path === 'docs/OBSERVE.md')!.yaml;
+    const shown = Object.assign({}, ...parts.map(({ text }) => parse(text) as object));
+    const { scrape_configs } = parse(read(`${folder}/prometheus-up.yml`));
+    assert.deepEqual(shown.scrape_configs, scrape_configs);
+    for (const name of shown.rule_files) assert.ok(world.exists(`${folder}/${name}`), name);
+  });
 });
 
 describe('the documents test, on a document that lies', () => {
@@ -167,7 +179,15 @@ describe('the documents test, on a document that lies', () => {
       wrongYaml(readMarkdown('README.md', `text\n\n\`\`\`yaml\n${text}\n\`\`\`\n`));
     assert.match(yaml('a: [1')[0]!, /^README\.md:4: .*not valid YAML/);
     assert.match(yaml('services: {}\ncaller: {}').join('\n'), /services: found none/);
-    assert.deepEqual(yaml('queue: { concurrency: 4 }'), [], 'a part of a file');
+    assert.deepEqual(yaml('observe: 127.0.0.1:9464'), [], 'a part of a file');
+    assert.deepEqual(yaml('# in a mesh file\naudit: { directory: /var/log }'), []);
+    assert.match(
+      yaml('# in a sidecar file\naudit: { directory: /var/log }').join('\n'),
+      /directory: unknown/,
+    );
+    assert.match(yaml('upstreams: { a: { lisen: "127.0.0.1:1" } }').join('\n'), /did you mean "?listen/);
+    assert.match(yaml('observ: 127.0.0.1:9464').join('\n'), /did you mean "?observe/);
+    assert.match(yaml('golden: { inputs: 5 }').join('\n'), /inputs/, 'a model.yaml');
   });
 
   it('reads commands in the comments of a YAML file', () => {

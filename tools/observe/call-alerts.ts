@@ -70,7 +70,7 @@ export const CALL_ALERTS: readonly Alert[] = [
     means:
       'Callers wait longer than was agreed. Streams count with their whole length: leave their methods out, or set the threshold for them.',
     steps: [
-      'Board "Outrider: service": does one endpoint stand out (EWMA), or do all? Is it the line before the model (board "Outrider: model": waiting), or the model itself (compute time)?',
+      'Board "Outrider: service": does one endpoint stand out (EWMA), or do all? Is it the queue before the model (board "Outrider: model": waiting), or the model itself (compute time)?',
       'Waiting: more replicas, or a larger `inbound.queue.concurrency` if the model has room.',
       'One slow endpoint: the detector `latency` of `ejection` finds it out and ejects it; `hedge` on idempotent methods covers single late calls.',
     ],

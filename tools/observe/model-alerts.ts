@@ -2,7 +2,7 @@ import type { Alert } from './alert.js';
 
 const REPLICA = 'instance="digits-1:9464",job="outrider"';
 
-/** The models and the lines before them, as their own sidecars see them. */
+/** The models and the queues before them, as their own sidecars see them. */
 export const MODEL_ALERTS: readonly Alert[] = [
   {
     name: 'OutriderModelDown',
@@ -64,7 +64,7 @@ export const MODEL_ALERTS: readonly Alert[] = [
     summary:
       '{{ $labels.service }}: {{ $value | humanizePercentage }} of the calls are refused before the model',
     description:
-      'The lines before the models of {{ $labels.service }} have been full, or too long for the deadlines, for 5 minutes.',
+      'The queues before the models of {{ $labels.service }} have been full, or too long for the deadlines, for 5 minutes.',
     means: 'There is more load than the replicas can carry. Less important classes are refused first.',
     steps: [
       'Board "Outrider: model": waiting, running and concurrency of each replica. Uneven: look at balancing and at slow replicas.',

@@ -5,11 +5,11 @@ const MODEL = 'instance=~"$instance",model=~"$model"';
 const average = (part: string) =>
   `sum by (model) (rate(nv_inference_${part}_duration_us{${MODEL}}[$__rate_interval])) / sum by (model) (rate(nv_inference_request_success{${MODEL}}[$__rate_interval]))`;
 
-/** Models, and the lines before them. */
+/** Models, and the queues before them. */
 export const MODEL_BOARD: Board = {
   name: 'model',
   title: 'Outrider: model',
-  about: 'Models and the lines before them, as their own sidecars see them.',
+  about: 'Models and the queues before them, as their own sidecars see them.',
   variables: [
     { name: 'instance', metric: 'outrider_model_up', label: 'instance' },
     { name: 'model', metric: 'nv_inference_count', label: 'model' },
@@ -72,7 +72,7 @@ export const MODEL_BOARD: Board = {
       ],
     },
     {
-      title: 'The line before the model',
+      title: 'The queue before the model',
       panels: [
         {
           title: 'Waiting and running',

@@ -239,7 +239,7 @@ export const sidecarModelProcess = blockAs('a block about the model process', {
   ),
   isolation: option(choice(['process', 'shared']).optional(), {
     meaning:
-      'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a line, limits and health of its own, and calls go to the model that they name.',
+      'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a queue, limits and health of its own, and calls go to the model that they name.',
     otherwise: 'absent: one process, which is not asked which models it has',
     why: 'Right for any server.',
   }),

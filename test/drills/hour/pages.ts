@@ -76,17 +76,15 @@ async function part(work: (shell: ShellIn) => Promise<void>, at = folder): Promi
 
 await part(async (shell) => {
   await follow(shell, 'FIRST-MESH.md', FIRST_MESH);
-  const section = pageText('CLIENTS.md')
-    .split(/^## /m)
-    .find((text) => text.startsWith('Node: grpc-js'))!;
-  const [install, node] = shellLines(section);
+  const page = pageText('clients/NODE.md');
+  const [install, node] = shellLines(page);
   const own = join(home, 'client');
   mkdirSync(own);
   cpSync(join(folder, 'node_modules/outrider/proto/inference.proto'), join(own, 'inference.proto'));
-  writeFileSync(join(own, 'digits.mjs'), blocksOf(section, 'js')[0]!);
+  writeFileSync(join(own, 'digits.mjs'), blocksOf(page, 'js')[0]!);
   await part(async (client) => {
-    await timed('CLIENTS.md', 'install grpc-js', () => client.run(install!, INSTALL_LIMIT_MS));
-    await timed('CLIENTS.md', 'ask from a program of your own', async () =>
+    await timed('clients/NODE.md', 'install grpc-js', () => client.run(install!, INSTALL_LIMIT_MS));
+    await timed('clients/NODE.md', 'ask from a program of your own', async () =>
       assert.match(await client.run(node!), /^digit 7$/m),
     );
   }, own);

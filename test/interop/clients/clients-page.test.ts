@@ -1,5 +1,5 @@
 /**
- * docs/CLIENTS.md as a reader would use it: the files of each section are written into a folder, its commands run there in
+ * The pages of docs/clients/ as a reader would use them: the files of each section are written into a folder, its commands run there in
  * order, against the demo mesh, and print what the section says. What installs or compiles runs once for each text of the page,
  * in `.cache/clients/`; a section whose programs cannot be had is skipped.
  */
@@ -7,14 +7,15 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import { ScratchDirectory } from '../../kit/process/scratch-directory.js';
 import { ROOT, type ToolName, testFile, toolOrSkip } from '../../kit/process/tools.js';
 
 const run = promisify(execFile);
-const PAGE = readFileSync(path.join(ROOT, 'docs', 'CLIENTS.md'), 'utf8');
+const FOLDER = path.join(ROOT, 'docs', 'clients');
+const PAGES = readdirSync(FOLDER).map((name) => readFileSync(path.join(FOLDER, name), 'utf8'));
 const CACHE = path.join(ROOT, '.cache', 'clients');
 const PROTO = path.join(ROOT, 'proto', 'inference.proto');
 
@@ -34,7 +35,7 @@ interface Needs {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** What each section needs, by its heading. */
+/** What each section needs, by its heading; that of a page with one section is its title. */
 const SECTIONS: Readonly<Record<string, Needs>> = {
   'Python: tritonclient': { tools: ['tritonclient'] },
   'Python: KServe': {
@@ -57,15 +58,14 @@ interface Section {
   readonly expected: readonly string[];
 }
 
-const sections = PAGE.split(/^## /m)
-  .slice(1)
+const sections = PAGES.flatMap((page) => page.split(/^##? /m).slice(1))
   .map((text): Section => {
     const lines = (language: string) =>
       [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].flatMap(([, block]) =>
         block!.split('\n').filter((line) => line !== ''),
       );
     return {
-      name: text.slice(0, text.indexOf('\n')),
+      name: text.slice(0, text.indexOf('\n')).replace('Call from ', ''),
       files: [...text.matchAll(/^`([^`]+)`:\n\n```\w+\n(.*?)^```/gms)].map(([, name, body]) => ({
         name: name!,
         text: body!,
@@ -73,7 +73,8 @@ const sections = PAGE.split(/^## /m)
       commands: lines('sh'),
       expected: lines('text'),
     };
-  });
+  })
+  .filter(({ commands }) => commands.length > 0);
 
 /** The folder of a section with its files, ready to run; undefined, said loudly, when what it installs cannot be had. */
 async function prepared(section: Section, needs: Needs, env: NodeJS.ProcessEnv): Promise<string | undefined> {
@@ -98,7 +99,7 @@ async function prepared(section: Section, needs: Needs, env: NodeJS.ProcessEnv):
       await shell(command, folder, env);
     } catch (error) {
       const [first = '', second = ''] = (error as Error).message.split('\n');
-      process.stderr.write(`\nSKIPPING TESTS: ${section.name} of docs/CLIENTS.md: ${first} | ${second}\n`);
+      process.stderr.write(`\nSKIPPING TESTS: ${section.name} of docs/clients: ${first} | ${second}\n`);
       return undefined;
     }
   }
@@ -129,7 +130,7 @@ function environment(needs: Needs, programs: readonly string[]): NodeJS.ProcessE
   };
 }
 
-describe('docs/CLIENTS.md, against the demo mesh', function () {
+describe('docs/clients/, against the demo mesh', function () {
   this.timeout(300_000);
 
   let place: ScratchDirectory;
@@ -140,10 +141,7 @@ describe('docs/CLIENTS.md, against the demo mesh', function () {
   after(() => place?.close());
 
   it('has the sections that are tested, each with commands and what they print', () => {
-    assert.deepEqual(
-      sections.map(({ name }) => name),
-      Object.keys(SECTIONS),
-    );
+    assert.deepEqual(sections.map(({ name }) => name).sort(), Object.keys(SECTIONS).sort());
     for (const { name, commands, expected } of sections) {
       assert.ok(
         commands.some((command) => !SETUP.test(command)),

@@ -28,7 +28,7 @@ export interface LaneRule extends Pick<Lane, 'name' | 'width'> {
 /** They use the ports that README, docs/ and mesh-config/ name. */
 const FIXED_PORTS = [
   ...['test/e2e/examples', 'test/interop/clients/clients-page', 'test/e2e/readme'],
-  ...['test/e2e/own-model', 'test/e2e/python-examples'],
+  ...['test/e2e/own-model', 'test/e2e/python-examples', 'test/e2e/task-pages'],
 ];
 
 /** On two cores: tests of the second lane mostly wait for processes to start and for time to pass. */

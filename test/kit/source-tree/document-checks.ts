@@ -2,8 +2,17 @@
  * Whether a document tells the truth: its commands exist, its links lead somewhere, its YAML is what the parser takes.
  */
 import { posix } from 'node:path';
-import { parseAnyFile } from '../../../sidecar/config/file/parse.js';
-import { readYaml } from '../../../sidecar/config/file/yaml-document.js';
+import { parseCard } from '../../../services/model-server/models/card.js';
+import { cardHint } from '../../../sidecar/config/file/foreign-file.js';
+import {
+  type FileKind,
+  type ParseResult,
+  parseAnyFile,
+  parseMeshFile,
+  parseSidecarFile,
+} from '../../../sidecar/config/file/parse.js';
+import { readYaml, type YamlResult } from '../../../sidecar/config/file/yaml-document.js';
+import { mapping } from '../../../sidecar/config/options/found.js';
 import { formatProblem } from '../../../sidecar/config/problem.js';
 import type { Document, Found } from './document.js';
 
@@ -68,13 +77,60 @@ export function brokenLinks(document: Document, world: World): string[] {
   });
 }
 
-/** A block that is a whole file has to be a valid one; a part of a file has to be YAML. */
+/**
+ * A block that is a whole file has to be a valid one, and a part of a file has to be valid in one. Its first line may say of which kind:
+ * `# in a mesh file`. A model.yaml has to be a valid card. Files of Prometheus have to be YAML.
+ */
 export function wrongYaml(document: Document): string[] {
-  return document.yaml.flatMap((found) => {
-    const { kind, result } = parseAnyFile(found.text, document.path);
-    const read = kind === undefined ? readYaml(found.text, document.path) : result;
-    return read.ok ? [] : read.problems.map((problem) => at(document, found, formatProblem(problem)));
-  });
+  return document.yaml.flatMap((found) =>
+    problemsOf(found.text, document.path).map((problem) => at(document, found, problem)),
+  );
+}
+
+function problemsOf(text: string, path: string): string[] {
+  const { kind, result } = parseAnyFile(text, path);
+  if (kind !== undefined) return said(result);
+  const yaml = readYaml(text, path);
+  if (!yaml.ok) return said(yaml);
+  const { value } = yaml.document;
+  if (FOREIGN.some((key) => Object.hasOwn(mapping(value), key))) return [];
+  if (cardHint(value) !== undefined) return cardProblems(text);
+  const named = (['mesh', 'sidecar'] as const).filter((each) =>
+    text.split('\n', 1)[0]!.includes(`a ${each} file`),
+  );
+  const judged = (named.length > 0 ? named : KINDS).map((each) => partProblems(each, text, path));
+  // Where no kind is named, one that takes the part is enough.
+  return named.length > 0 ? judged.flat() : judged.some(({ length }) => length === 0) ? [] : judged[0]!;
+}
+
+/** Keys at the top of a file of Prometheus. */
+const FOREIGN = ['scrape_configs', 'rule_files'];
+const KINDS: readonly FileKind[] = ['sidecar', 'mesh'];
+
+/** A part of a file, made whole by what it leaves out: at the top of the file, or below `outbound`. */
+function partProblems(kind: FileKind, part: string, path: string): string[] {
+  if (kind === 'mesh')
+    return said(parseMeshFile(`${part}\nservices: { part: { models: services/digits/models } }\n`, path));
+  const upstreams = /^upstreams:/m.test(part)
+    ? part.replaceAll(/^/gm, '  ')
+    : '  upstreams: { part: { listen: "127.0.0.1:1", endpoints: ["127.0.0.1:2"] } }\n';
+  const top = /^upstreams:/m.test(part) ? '' : part;
+  const identity = 'identity: { cert: a, key: b, roots: c }';
+  return said(parseSidecarFile(`${top}\nservice: part\n${identity}\noutbound:\n${upstreams}\n`, path));
+}
+
+function cardProblems(text: string): string[] {
+  try {
+    parseCard(text);
+    return [];
+  } catch (error) {
+    return [String(error)];
+  }
+}
+
+/** The problems of what was read, one a line. */
+function said(read: ParseResult<unknown> | YamlResult): string[] {
+  return read.ok ? [] : read.problems.map(formatProblem);
 }
 
 function at(document: Document, { line }: Found, message: string): string {

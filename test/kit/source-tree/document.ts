@@ -7,6 +7,8 @@ export interface Document {
   readonly path: string;
   /** Commands as a reader would type them, one line each. */
   readonly commands: readonly Found[];
+  /** Those of them that stand in blocks marked as shell, to be typed as they are. */
+  readonly typed: readonly Found[];
   readonly links: readonly Found[];
   /** Anchors of the headings, as GitHub makes them. */
   readonly anchors: readonly string[];
@@ -21,12 +23,15 @@ export interface Found {
 
 export function readMarkdown(path: string, source: string): Document {
   const { prose, blocks } = splitBlocks(source);
-  const shell = blocks.filter(({ language }) => /^(sh|bash|shell|console|)$/.test(language));
+  const commandsIn = (language: RegExp): Found[] =>
+    blocks
+      .filter((block) => language.test(block.language))
+      .flatMap(({ lines }) => shellLines(lines))
+      .filter(isCommand);
   return {
     path,
-    commands: [...prose.flatMap(codeSpans), ...shell.flatMap(({ lines }) => shellLines(lines))].filter(
-      isCommand,
-    ),
+    commands: [...prose.flatMap(codeSpans).filter(isCommand), ...commandsIn(/^(sh|bash|shell|console|)$/)],
+    typed: commandsIn(/^(sh|bash|shell|console)$/),
     links: prose.flatMap(linksIn),
     anchors: anchorsOf(prose),
     yaml: blocks.filter(({ language }) => /^ya?ml$/.test(language)).map(({ lines }) => joined(lines)),
@@ -39,7 +44,8 @@ export function readYamlComments(path: string, source: string): Document {
     const comment = /(?:^|\s)#(.*)$/.exec(text)?.[1];
     return comment === undefined ? [] : [{ text: comment, line }];
   });
-  return { path, commands: comments.flatMap(codeSpans).filter(isCommand), links: [], anchors: [], yaml: [] };
+  const commands = comments.flatMap(codeSpans).filter(isCommand);
+  return { path, commands, typed: [], links: [], anchors: [], yaml: [] };
 }
 
 interface Block {

@@ -3,11 +3,16 @@
  * Consul is asked both ways it has: the check of its servers, and what its agent tells proxies.
  */
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { ConnectIntentions } from '../../../sidecar/discovery/consul/connect/intentions.js';
-import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { ConsulServer, consulBinary, consulOrSkip } from '../../kit/consul/consul.js';
 import { type RealKit, realKit, serviceToken } from '../../kit/consul/real-agent.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../kit/mocha/scratch.js';
+import { OUTRIDER } from '../../kit/process/outrider.js';
+import { blocksOf, pageText, shellLines } from '../../kit/process/page-lines.js';
 import { until } from '../../kit/process/processes.js';
+import { ShellIn } from '../../kit/process/shell.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
 const DESTINATIONS = ['digits', 'other'];
@@ -186,7 +191,7 @@ for (const acl of [false, true]) {
   });
 }
 
-describe('Intentions of a real Consul, with a token that may not read them', function () {
+describe('A real Consul with ACLs', function () {
   this.timeout(60_000);
   let server: ConsulServer;
 
@@ -205,5 +210,37 @@ describe('Intentions of a real Consul, with a token that may not read them', fun
     await until('Consul refuses', async () => intentions.status().problem !== undefined, 10_000);
     assert.match(intentions.status().problem!, /does not let us read the intentions of digits: 403/);
     assert.equal(intentions.loaded(), false);
+  });
+
+  it('a token made as docs/CONSUL.md says may do what the sidecar of the file does, and nothing as another service', async () => {
+    const page = pageText('CONSUL.md');
+    const scratch = scratchForTest();
+    scratch.write(
+      'digits.yaml',
+      `service: digits
+consul: {}
+inbound: { listen: "127.0.0.1:9443", local: "127.0.0.1:8001" }
+outbound: { upstreams: { digits-lite: { listen: "127.0.0.1:8801" } } }
+`,
+    );
+    const shell = new ShellIn(scratch.path, {
+      PATH: `${path.dirname((await consulBinary()).path)}:${process.env['PATH']}`,
+      CONSUL_HTTP_ADDR: server.address,
+      CONSUL_HTTP_TOKEN: server.token!,
+    });
+    let said = '';
+    for (const line of shellLines(page).filter((each) => /consul (policy|acl) /.test(each)))
+      said = await shell.run(line.replace(/^outrider/, OUTRIDER.join(' ')));
+    const rules = await shell.run("grep -v '^#' rules.hcl");
+    assert.equal(rules, blocksOf(page, 'hcl')[0], 'the rules that the page shows');
+
+    const token = /^SecretID: +(\S+)$/m.exec(said)![1]!;
+    const statusOf = async (method: string, what: string, body?: object) =>
+      (await server.request(method, what, body, token)).status;
+    const registers = (Name: string) => statusOf('PUT', '/agent/service/register', { Name, Port: 1 });
+    for (const name of ['digits', 'digits-sidecar-proxy']) assert.equal(await registers(name), 200, name);
+    assert.equal(await registers('digits-lite'), 403);
+    assert.equal(await statusOf('GET', '/agent/connect/ca/leaf/digits'), 200);
+    assert.equal(await statusOf('GET', '/agent/connect/ca/leaf/digits-lite'), 403);
   });
 });

@@ -64,7 +64,7 @@ outrider_ejections_total{upstream="digits",cluster="digits",endpoint="e2",detect
     );
   });
 
-  it('has models with their restarts, and the line before them', () => {
+  it('has models with their restarts, and the queue before them', () => {
     const metrics = `outrider_model_version_ready{model="digits",version="1"} 1
 outrider_model_version_ready{model="digits",version="2"} 0
 outrider_model_restarts_total{model="digits",version="1"} 4
