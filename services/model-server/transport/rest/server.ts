@@ -11,9 +11,10 @@ import type { Signature } from '../../models/signature.js';
 import type { Call, ServedMethod } from '../../protocol/call.js';
 import { toRpcError } from '../../protocol/decode.js';
 import { detailsOf } from '../../protocol/status-details.js';
-import { invalidArgument, messageOf, type RpcError, status } from '../../rpc.js';
+import { invalidArgument, messageOf, status } from '../../rpc.js';
 import { type ListenAddress, removeStaleSocket } from '../listen.js';
-import { MAX_MESSAGE_BYTES, type Transport } from '../transport.js';
+import type { Transport } from '../transport.js';
+import { Bodies, BodyTooLong } from './bodies.js';
 import { type Route, routeOf } from './routes.js';
 import { readInfer, readParameters, writeInfer } from './tensors.js';
 
@@ -50,14 +51,15 @@ export async function startRest(deps: RestDeps, listen: ListenAddress): Promise<
       served.kind === 'unary' ? [[served.method.path.split('/')[2]!, served] as const] : [],
     ),
   );
+  const bodies = new Bodies();
   const inFlight = new Set<ServerResponse>();
   let isStopping = false;
   const server = createServer((request, response) => {
     if (isStopping) response.shouldKeepAlive = false;
     inFlight.add(response);
     response.once('close', () => inFlight.delete(response));
-    void answer({ ...deps, unary }, request, response).catch((error: unknown) =>
-      fail(response, toRpcError(error)),
+    void answer({ ...deps, unary, bodies }, request, response).catch((error: unknown) =>
+      fail(response, error),
     );
   });
   server.headersTimeout = HEADERS_MS;
@@ -79,7 +81,7 @@ export async function startRest(deps: RestDeps, listen: ListenAddress): Promise<
 }
 
 type Unary = Extract<ServedMethod, { kind: 'unary' }>;
-type Serving = RestDeps & { readonly unary: ReadonlyMap<string, Unary> };
+type Serving = RestDeps & { readonly unary: ReadonlyMap<string, Unary>; readonly bodies: Bodies };
 
 async function answer(serving: Serving, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const pathname = (request.url ?? '/').split('?', 1)[0]!;
@@ -91,14 +93,7 @@ async function answer(serving: Serving, request: IncomingMessage, response: Serv
     });
   }
   const call = new RestCall(request, response);
-  const body = await readBody(request);
-  if (body === undefined) {
-    // The rest is read and thrown away, within the server's time for a request: a connection that is closed while its peer still
-    // sends is reset, and takes the answer along (RFC 9112 section 9.6).
-    return send(response, 413, {
-      error: `request: found more than ${MAX_MESSAGE_BYTES} bytes, expected at most so many`,
-    });
-  }
+  const body = await serving.bodies.read(request, response);
   if (route.method === 'ModelInfer') return infer(serving, route, { body, call, response });
   const found = await ask<Record<string, unknown>>(
     serving.unary.get(route.method)!,
@@ -189,29 +184,10 @@ function ask<Response>({ handle }: Unary, request: unknown, call: Call): Promise
   );
 }
 
-/**
- * The body; undefined: it is longer than `MAX_MESSAGE_BYTES`, and what follows is not kept. Rejects when the caller goes
- * before its end.
- */
-function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size <= MAX_MESSAGE_BYTES) chunks.push(chunk);
-      else {
-        chunks.length = 0;
-        resolve(undefined);
-      }
-    });
-    request.once('end', () => resolve(Buffer.concat(chunks)));
-    request.once('error', reject);
-  });
-}
-
-function fail(response: ServerResponse, error: RpcError): void {
-  send(response, HTTP_CODES[error.code] ?? 500, { error: detailsOf(error.message) });
+function fail(response: ServerResponse, error: unknown): void {
+  if (error instanceof BodyTooLong) return send(response, 413, { error: error.message });
+  const { code, message } = toRpcError(error);
+  send(response, HTTP_CODES[code] ?? 500, { error: detailsOf(message) });
 }
 
 function send(response: ServerResponse, code: number, body: unknown): void {
