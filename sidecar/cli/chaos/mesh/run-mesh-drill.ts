@@ -1,6 +1,6 @@
 /**
- * One drill on a running mesh. In this order: the mesh is whole, the golden input is answered, the load begins, a calm part, the
- * mesh is still whole, the fault, its end in any case, and the time after it.
+ * One drill on a running mesh. In this order: the mesh is whole, the golden input is answered, the load begins, a calm part after
+ * which the mesh is still whole, the fault, its end in any case, and the time after it.
  */
 
 import type { Client } from '@grpc/grpc-js';
@@ -10,17 +10,16 @@ import type { ArmRun, MarkRecord } from '../history/record.js';
 import type { MeshControl } from './control.js';
 import type { GoldenInput } from './golden-input.js';
 import { GoldenLoad } from './golden-load.js';
-import { AvailabilityGuard, whyNotNow } from './guard.js';
+import { AvailabilityGuard } from './guard.js';
 import type { Members, Replica } from './members.js';
 import { FAULT_MS, type MeshDrill, type MeshStage } from './mesh-drill.js';
 import { MeshObserver } from './mesh-observer.js';
+import { untilCalm, untilWhole, type Watch } from './until-whole.js';
 
 const STEADY_MS = 2_000;
 const HEALED_MS = 5_000;
 /** What `--quick` allows each part at most. */
 const QUICK_MS = 1_500;
-/** A model that was killed has to load again. */
-const WHOLE_LIMIT_MS = 180_000;
 const POLL_MS = 100;
 
 /** A drill is stopped before its time, for the sake of the mesh. */
@@ -49,7 +48,7 @@ export interface MeshGround {
 export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: MeshGround): Promise<ArmRun> {
   const { members, control, client, input, perSecond, leastAvailable, pace } = ground;
   const part = (ms: number) => (pace === 'quick' ? Math.min(ms, QUICK_MS) : ms);
-  await untilWhole(ground);
+  await untilWhole(watchOf(ground));
   const guard = new AvailabilityGuard(leastAvailable);
   const load = new GoldenLoad({ drill: drill.name, client, input, perSecond, guard });
   const marks: MarkRecord[] = [];
@@ -58,6 +57,7 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
   const mark: MeshStage['mark'] = (kind, text, replica) =>
     note({ atMs: load.now(), kind, text, ...(replica !== undefined && { replica }) });
   const sleep = (ms: number) => watched(ms, load, ground);
+  const watch = watchOf({ control, sleep });
   try {
     const problem = await load.warm();
     if (problem !== undefined) throw new CommandFailure(`${drill.name}: not begun: ${problem}`);
@@ -66,8 +66,7 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
     let stopped: string | undefined;
     let isBegun = false;
     try {
-      await sleep(part(STEADY_MS));
-      const notNow = whyNotNow((await control.look()).facts);
+      const notNow = await untilCalm(watch, part(STEADY_MS));
       if (notNow !== undefined) throw new Stopped(`before the fault, ${notNow}`);
       // Another command may have begun since: two replicas would suffer at once, and each command would end the faults of the other.
       const busy = await control.busy();
@@ -78,7 +77,7 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
       mark('fault-began', drill.title, drill.name === 'rolling-restart' ? undefined : victim.name);
       const usualMs = load.usualMs;
       const stage = { control, replicas: members.replicas, victim, usualMs, faultMs, mark, sleep };
-      await drill.begin({ ...stage, untilWhole: () => untilWhole({ ...ground, sleep }) });
+      await drill.begin({ ...stage, untilWhole: () => untilWhole(watch) });
       await sleep(faultMs);
     } catch (error) {
       if (!(error instanceof Stopped)) throw error;
@@ -114,13 +113,6 @@ async function watched(ms: number, load: GoldenLoad, ground: Pick<MeshGround, 's
   }
 }
 
-/** Resolves when every replica serves and gets calls. @throws CommandFailure where that takes 180 s. */
-async function untilWhole({ control, sleep }: Pick<MeshGround, 'control' | 'sleep'>): Promise<void> {
-  const endMs = systemClock.now() + WHOLE_LIMIT_MS;
-  for (;;) {
-    const why = whyNotNow((await control.look()).facts);
-    if (why === undefined) return;
-    if (systemClock.now() > endMs) throw new CommandFailure(`the mesh is not whole: ${why}`);
-    await sleep(POLL_MS);
-  }
+function watchOf({ control, sleep }: Pick<MeshGround, 'control' | 'sleep'>): Watch {
+  return { look: async () => (await control.look()).facts, sleep, now: () => systemClock.now() };
 }
