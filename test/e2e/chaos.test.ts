@@ -1,8 +1,10 @@
 /** `outrider chaos` as an operator runs it: one short drill, and command lines that are wrong. */
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { whyNoOwnNetwork } from '../../sidecar/cli/chaos/faults/own-network.js';
 import type { Summary } from '../../sidecar/cli/chaos/report/report.js';
 import { outrider, Scratch } from '../kit/process/outrider.js';
 import { processesWith } from '../kit/process/processes.js';
@@ -65,6 +67,30 @@ describe('outrider chaos', function () {
     const unwritten = await outrider(['chaos', '--render', join(report, 'history.json'), '--report', again]);
     assert.deepEqual([unwritten.code, unwritten.stdout], [1, rendered.stdout]);
     assert.match(unwritten.stderr, /--report .*again: not written, or not whole: EISDIR/);
+    assert.deepEqual(processesWith(place.path), []);
+  });
+
+  it('drops packets in a network of its own, and nowhere else', async function () {
+    const why = whyNoOwnNetwork();
+    if (why !== undefined) {
+      console.warn(`      not run: ${why}`);
+      return this.skip();
+    }
+    const ownRules = () => spawnSync('iptables', ['-S'], { encoding: 'utf8' }).stdout;
+    const before = ownRules();
+    const args = ['chaos', 'partition', '--quick', '--arms', 'round-robin', '--json'];
+    const { code, stdout, stderr } = await outrider(args, { TMPDIR: place.path });
+    assert.equal(code, 0, stderr + stdout);
+    const { figures } = JSON.parse(stdout) as Summary;
+    assert.deepEqual(
+      figures.map(({ drill, arm }) => [drill, arm]),
+      [['partition', 'round-robin']],
+    );
+    // A stock client goes on sending to the replica that it hears nothing of.
+    const { counts } = figures[0]!;
+    assert.ok(counts.failed > 5 && counts.right > counts.failed, stdout);
+    assert.equal(ownRules(), before);
+    assert.deepEqual(readdirSync(place.path), []);
     assert.deepEqual(processesWith(place.path), []);
   });
 

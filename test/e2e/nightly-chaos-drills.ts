@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { whyNoConsul } from '../../sidecar/cli/chaos/faults/own-consul.js';
+import { whyNoOwnNetwork } from '../../sidecar/cli/chaos/faults/own-network.js';
 import { whyNoSmallDisk } from '../../sidecar/cli/chaos/faults/small-disk.js';
 import { findFaketime } from '../../sidecar/cli/chaos/faults/stepped-clock.js';
 import type { Summary } from '../../sidecar/cli/chaos/report/report.js';
@@ -58,6 +59,12 @@ describe('drills of machines, Consul and certificates', function () {
     await survives('disk-full')();
   });
 
+  for (const drill of ['partition', 'packet-loss'])
+    it(`${drill}: hardly a call is lost`, async function () {
+      if (whyNoOwnNetwork() !== undefined) return this.skip();
+      await survives(drill)();
+    });
+
   for (const drill of ['consul-gone', 'consul-emptied', 'consul-lying'])
     it(`${drill}: hardly a call is lost`, async function () {
       if ((await whyNoConsul()) !== undefined) return this.skip();
@@ -78,24 +85,25 @@ describe('drills of machines, Consul and certificates', function () {
     assert.ok(typeof tookMs === 'number' && tookMs < 10_500, `${tookMs}`);
   });
 
-  it('ended by Ctrl-C: reports the drills until then, and leaves nothing', async () => {
-    const report = join(place.path, 'report');
-    const args = ['chaos', 'kill', 'slow', '--quick', '--arms', 'outrider', '--json', '--report', report];
-    const child = startOutrider(args, { TMPDIR: place.path });
-    const { stderr } = child;
-    stderr?.on('data', (part: Buffer) => {
-      if (/kill .* of /.test(String(part))) child.kill('SIGINT');
+  for (const second of ['slow', 'partition'])
+    it(`ended by Ctrl-C before ${second}: reports the drills until then, and leaves nothing`, async () => {
+      const report = join(place.path, 'report');
+      const args = ['chaos', 'kill', second, '--quick', '--arms', 'outrider', '--json', '--report', report];
+      const child = startOutrider(args, { TMPDIR: place.path });
+      const { stderr } = child;
+      stderr?.on('data', (part: Buffer) => {
+        if (/kill .* of /.test(String(part))) child.kill('SIGINT');
+      });
+      const outcome = await outcomeOf(child);
+      assert.equal(outcome.code, 1, outcome.stderr);
+      assert.match(outcome.stderr, /not everything was run: ended by SIGINT/);
+      const { figures, skipped } = JSON.parse(outcome.stdout) as Summary;
+      assert.deepEqual(
+        figures.map(({ drill }) => drill),
+        ['kill'],
+      );
+      assert.deepEqual(skipped, [{ drill: second, arm: 'outrider', because: 'ended by SIGINT' }]);
+      assert.deepEqual(readdirSync(place.path), ['report']);
+      assert.deepEqual(processesWith(place.path), []);
     });
-    const outcome = await outcomeOf(child);
-    assert.equal(outcome.code, 1, outcome.stderr);
-    assert.match(outcome.stderr, /not everything was run: ended by SIGINT/);
-    const { figures, skipped } = JSON.parse(outcome.stdout) as Summary;
-    assert.deepEqual(
-      figures.map(({ drill }) => drill),
-      ['kill'],
-    );
-    assert.deepEqual(skipped, [{ drill: 'slow', arm: 'outrider', because: 'ended by SIGINT' }]);
-    assert.deepEqual(readdirSync(place.path), ['report']);
-    assert.deepEqual(processesWith(place.path), []);
-  });
 });

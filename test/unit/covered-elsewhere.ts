@@ -37,6 +37,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/cli/chaos/arms/keeper.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/arms/outrider.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/chaos.ts': 'test/e2e/chaos.test.ts',
+  'sidecar/cli/chaos/faults/own-network.ts': 'test/e2e/chaos.test.ts',
   'sidecar/cli/chaos/mesh/golden-load.ts': 'test/e2e/up/page.test.ts',
   'sidecar/cli/chaos/mesh/mesh-chaos.ts': 'test/e2e/up/page.test.ts',
   'sidecar/cli/chaos/mesh/run-mesh-drill.ts': 'test/e2e/up/page.test.ts',

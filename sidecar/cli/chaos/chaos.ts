@@ -16,6 +16,7 @@ import { ProgressLine, paletteFor } from '../terminal.js';
 import { ARMS, withEnvoyVariant } from './arms/table.js';
 import { conclude, prepareFolder, renderStored } from './conclude.js';
 import { DRILLS } from './drills/table.js';
+import { enterOwnNetwork, isInOwnNetwork, runInOwnNetwork, whyNoOwnNetwork } from './faults/own-network.js';
 import type { ArmRun, SkippedArm } from './history/record.js';
 import { readPictures } from './load/pictures.js';
 import type { MeshChaosOptions } from './mesh/mesh-chaos.js';
@@ -81,6 +82,9 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
     process.stdout.write(`arms: ${ARMS.map(({ name }) => name).join(', ')}\n`);
     return 0;
   }
+  if (isInOwnNetwork()) enterOwnNetwork();
+  else if (chosen.some(({ network }) => network === 'own') && whyNoOwnNetwork() === undefined)
+    return runInOwnNetwork([...SELF, ...process.argv.slice(2)]);
   if (options.report !== undefined) prepareFolder(options.report);
   // Before anything is started: the models answer with the real network.
   requireModelRuntime();

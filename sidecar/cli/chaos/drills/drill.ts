@@ -59,6 +59,8 @@ export interface Drill {
   readonly set: 'standard' | 'full';
   /** The way to the replicas leads over a TCP proxy that can be broken. */
   readonly path?: 'wired';
+  /** The kernel drops packets: the whole command runs in a network of its own (own-network.ts). */
+  readonly network?: 'own';
   /** It is about the processes between clients and models: an arm without them has nothing that could be drilled. */
   readonly needs?: 'proxies';
   /** Nothing is wrong: the checker counts each ejection and each end of a process as harm. */

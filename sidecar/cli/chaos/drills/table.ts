@@ -14,6 +14,7 @@ import { consulEmptied, consulForgets, consulGone, consulLying } from './mesh/co
 import { leafExpiry } from './mesh/leaf-expiry.js';
 import { blackHole, delay, loss, narrowLine } from './network.js';
 import { overload2, overload5 } from './overload.js';
+import { packetLoss, partition } from './packets.js';
 import { poison } from './poison.js';
 import { callerRestart, sidecarRestart } from './proxy-restarts.js';
 import { rollingRestart } from './rolling-restart.js';
@@ -27,7 +28,7 @@ export const DRILLS: readonly Drill[] = [
   ...[kill, freeze, crashLoop, streamDiesEarly, streamDiesLate, corruptModel, memoryHog, poison],
   ...[slow, errorBurst, lateErrors, flapping, hang, nan, wrongShape, allFail, longRun],
   ...[overload2, overload5, rollingRestart, callerRestart, sidecarRestart],
-  ...[blackHole, loss, delay, narrowLine],
+  ...[blackHole, partition, loss, packetLoss, delay, narrowLine],
   ...[badNeighbour, noDescriptors, clockStep, diskFull],
   ...[consulGone, consulEmptied, consulForgets, consulLying, leafExpiry],
 ];
