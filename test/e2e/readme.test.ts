@@ -24,9 +24,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'npm ci && npm test': 'these tests',
   'npm ci && npm run build': 'what runs here was built so',
   'npx outrider up --consul dev mesh-config/consul.yaml': 'examples.test.ts',
-  'npm run try:kubernetes': 'containers.nightly.ts',
 };
-const BY_HAND = /^(npm run (demo|conformance|bench|faults|seen|hour)|npx outrider chaos)\b/;
+const BY_HAND = /^(npm run (demo|conformance|bench)|npx outrider chaos)\b/;
 
 const isUp = /Ctrl-C drains and stops everything/;
 const SEVEN = /^7 {2}\(\d+\.\d %\)/;
