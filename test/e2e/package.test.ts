@@ -58,6 +58,7 @@ describe('the package', function () {
       'mesh-config/demo.yaml',
       'README.md',
       'docs/OBSERVE.md',
+      'docs/clients/NODE.md',
       'docs/first-mesh.svg',
       'SECURITY.md',
       'services/examples/sklearn/train.py',
