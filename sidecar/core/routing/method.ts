@@ -32,15 +32,22 @@ const READ_ONLY: ReadonlySet<string> = new Set([...QUERIES, '/grpc.health.v1.Hea
 const INFER = `${INFERENCE_SERVICE}ModelInfer`;
 
 /** Of TensorFlow Serving (tensorflow_serving/apis/prediction_service.proto), all of them unary. */
-const TENSORFLOW = ['Classify', 'Regress', 'Predict', 'MultiInference', 'GetModelMetadata'].map(
-  (name) => `/tensorflow.serving.PredictionService/${name}`,
+const TENSORFLOW = '/tensorflow.serving.PredictionService';
+const TENSORFLOW_BY_SPEC = ['Classify', 'Regress', 'Predict', 'GetModelMetadata'].map(
+  (name) => `${TENSORFLOW}/${name}`,
 );
+/** Its tasks name a model each, so that it may be for any. */
+export const MULTI_INFERENCE = `${TENSORFLOW}/MultiInference`;
 const TORCH_SERVE = '/org.pytorch.serve.grpc.inference.InferenceAPIsService';
 /** Of TorchServe (frontend/server/src/main/resources/proto/inference.proto), the unary ones. */
 const TORCH = ['Ping', 'Predictions'].map((name) => `${TORCH_SERVE}/${name}`);
 
 /** Methods known to be unary without configuration, by their published definitions: those that only read, and inference. */
-export const KNOWN_UNARY: ReadonlySet<string> = new Set([...READ_ONLY, INFER, ...TENSORFLOW, ...TORCH]);
+export const KNOWN_UNARY: ReadonlySet<string> = new Set([
+  ...[...READ_ONLY, INFER],
+  ...[...TENSORFLOW_BY_SPEC, MULTI_INFERENCE],
+  ...TORCH,
+]);
 
 /** Methods known to be streams in the same way, whatever a service says of them. */
 export const KNOWN_STREAMS: ReadonlySet<string> = new Set([
@@ -66,16 +73,12 @@ const MODEL_METHODS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Methods whose messages name a model in a message in field 1, `model_spec` (tensorflow_serving/apis/model.proto). MultiInference is none: it
- * has one in each of its tasks.
+ * Methods whose messages name a model in a message in field 1, `model_spec` (tensorflow_serving/apis/model.proto). MultiInference is none.
  */
 export const MODEL_SPEC_METHODS: ReadonlySet<string> = new Set([
-  ...TENSORFLOW.filter((method) => !method.endsWith('/MultiInference')),
+  ...TENSORFLOW_BY_SPEC,
   '/tensorflow.serving.ModelService/GetModelStatus',
 ]);
-
-/** Its tasks name a model each, so that it may be for any. */
-export const MULTI_INFERENCE = '/tensorflow.serving.PredictionService/MultiInference';
 
 /**
  * Where a message names its model: `fields` 1 and 2 are name and version, or field 1 is a `spec` of TensorFlow Serving, a message of its own with
