@@ -10,6 +10,7 @@ import { headerViewOf } from './http2/header-view.js';
 import type { HeaderField } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import { NO_FIELDS, type Stream } from './http2/stream.js';
+import { saysFirstMessage } from './inbound/admission.js';
 import { InboundCall } from './inbound/call.js';
 import type { Caller } from './inbound/caller.js';
 import { failedUpstreamFields } from './inbound/failed-upstream.js';
@@ -33,6 +34,7 @@ import { Next } from './relay/next.js';
 import { creditRequest } from './relay/request-buffer.js';
 import { finishWith, refuseCall, refuseIf, sendLocalReply, sendStored } from './relay/response.js';
 import { timeAllowedMs } from './relay/route-table.js';
+import { MessageCounter } from './relay/stream/message-counter.js';
 import { isGrpcRequest, RejectedStream } from './transport/not-grpc.js';
 import type { Session } from './transport/session.js';
 
@@ -219,6 +221,17 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
 
   // ---- other events of a call ----
 
+  /** The response of a stream begins: where its caller says how long it waits for the first message, the time to that is noted. */
+  onStreaming(call: InboundCall, attempt: Attempt): void {
+    // What is held is a first message of a method that was said to be unary.
+    if (call.ticket !== null && attempt.heldResponse === null && saysFirstMessage(call))
+      attempt.counter = new MessageCounter();
+  }
+
+  onFirstMessage(call: InboundCall): void {
+    call.ticket?.limits.noteFirstMessage(call);
+  }
+
   /** The service says that the method is unary, and it is not. */
   onNotUnary(call: InboundCall): void {
     const { path } = headerViewOf(call.block);
@@ -240,12 +253,13 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
   onResume(call: InboundCall): void {
     const { ticket } = call;
     if (ticket?.queueState !== QueueState.waiting) return call.instance!.lostCalls.onTimeout(call);
-    if (!ticket.limits.waitsOn(call, ticket)) sendLocalReply(call, call.backend!.waitedTooLong(ticket));
+    refuseIf(call, ticket.limits.waitOn(call, ticket));
   }
 
   onDeadline(call: InboundCall): void {
-    const isWaiting = call.ticket?.queueState === QueueState.waiting;
-    sendLocalReply(call, isWaiting ? call.backend!.queueExpired() : deadlineReply(call));
+    const { ticket } = call;
+    const isWaiting = ticket?.queueState === QueueState.waiting;
+    sendLocalReply(call, isWaiting ? ticket.limits.expire(ticket) : deadlineReply(call));
   }
 
   onIdle(call: InboundCall): void {

@@ -1,6 +1,7 @@
 import type { InboundConfig, QueueConfig } from '../config/model.js';
+import { FirstMessageTime } from '../core/admission/first-message-time.js';
 import { AdaptiveLimit } from '../core/admission/gradient-limit.js';
-import { waitEndMs } from '../core/admission/longest-wait.js';
+import { answerByMs, waitEndMs } from '../core/admission/longest-wait.js';
 import { MemoryPressure, type MemoryReading, Pressure } from '../core/admission/memory-pressure.js';
 import { Priorities } from '../core/admission/priority-class.js';
 import { Admission, InboundQueue } from '../core/admission/queue.js';
@@ -24,6 +25,8 @@ import { ModelRoutedCall, type NamedModel } from './model-routed-call.js';
 const MAX_PUSHBACK_MS = 60_000;
 /** Pushback under memory pressure, ms: memory comes back with the next garbage collection or not at all. */
 const MEMORY_PUSHBACK_MS = 1_000;
+/** Why a call that has waited for as long as it may is refused. */
+const WAITED = 'it has waited for as long as its class or its caller allows';
 
 /** Limits for all calls of peers together, whichever model they are for. */
 export class SharedLimits {
@@ -55,6 +58,8 @@ export class InboundAdmission implements LimitsOfCall {
   /** Of each instance. Null: the number of calls at once is the configured one. */
   adaptive: AdaptiveLimit | null = null;
   private isFair = false;
+  /** Of streams whose callers say how long they wait for it. */
+  private readonly firstMessages = new FirstMessageTime();
   /** Instances of the model that are ready for calls. */
   private ready = 0;
   /** Refuses a call that waited and gave way to the one that is offered. Made once: it would be a closure per call. */
@@ -141,32 +146,45 @@ export class InboundAdmission implements LimitsOfCall {
     const admission = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
     if (admission === Admission.waiting) {
       ticket.waitsSinceMs = nowMs;
-      this.waitsOn(call, ticket);
+      return this.waitOn(call, ticket);
     }
     return isRefusal(admission) ? this.refusalFor(admission, ticket) : null;
   }
 
   /**
-   * Whether a call in line may wait on; `onResume` comes when that is to be asked again. It may for as long as its class allows, and a stream
-   * while its caller still listens for the first message.
+   * A call in line waits on (null), and `onResume` comes when that is to be asked again; or it has waited for as long as it may: it leaves the line, and
+   * this is the reply to it. It may for as long as its class allows, and while its caller still listens and the model has time for it.
    */
-  waitsOn(call: InboundCall, { queueClass, waitsSinceMs }: Ticket): boolean {
+  waitOn(call: InboundCall, ticket: Ticket): LocalReply | null {
+    const { queueClass, waitsSinceMs } = ticket;
     const { nowMs } = this.context;
+    const { requestEnded, plan, block, session, stream } = call;
+    const answerMs = answerByMs(call.deadlineMs, waitsSinceMs);
+    if (answerMs <= nowMs) return this.expire(ticket);
+    // A caller whose window is used up waits for this side, whatever more it has to send.
+    const isAsked = requestEnded || session.connection.isNearlyClosed(stream);
     const bounds = {
       sinceMs: waitsSinceMs,
       classMs: this.priorities?.maxWaitMs(queueClass) ?? 0,
-      firstMessageMs: call.plan.holdsResponse ? NEVER : attemptTimeoutIn(call.block),
-      askedMs: call.requestEnded ? call.lastRequestMs : NEVER,
+      // That of a unary request that is complete is its deadline (`ModelBackend.enqueue`).
+      firstMessageMs: plan.holdsResponse && requestEnded ? NEVER : attemptTimeoutIn(block),
+      askedMs: isAsked ? call.lastRequestMs : NEVER,
+      usualMs: plan.holdsResponse ? 0 : this.firstMessages.meanMs,
     };
     const endMs = waitEndMs(bounds, nowMs);
-    if (endMs <= nowMs) return false;
-    if (endMs !== NEVER) resumeAt(call, endMs);
-    return true;
+    if (endMs <= nowMs) {
+      this.queue.remove(ticket);
+      return this.overloaded(ticket, WAITED);
+    }
+    const lookMs = Math.min(endMs, answerMs);
+    if (lookMs !== NEVER) resumeAt(call, lookMs);
+    return null;
   }
 
-  /** The reply to a call that has waited for as long as it may. */
-  waitedTooLong(ticket: Ticket): LocalReply {
-    return this.overloaded(ticket, 'it has waited for as long as its class or its caller allows');
+  /** The reply to a call that leaves the line because of its deadline. */
+  expire(ticket: Ticket): LocalReply {
+    this.queue.expire(ticket);
+    return makeLocalReply(LocalReplyReasons.queueExpired, { service: this.service });
   }
 
   /** The reply to a call that the queue has refused. */
@@ -205,6 +223,18 @@ export class InboundAdmission implements LimitsOfCall {
     if (isSample && this.adaptive !== null) this.sample(this.adaptive, call, ticket, nowMs);
     if (isSample && call.attempt?.ended === AttemptEnd.trailers) this.queue.release(ticket, nowMs);
     else this.queue.releaseWithoutSample(ticket, nowMs);
+    if (!call.plan.holdsResponse && call.requestEnded && call.responseBytes === 0 && saysFirstMessage(call))
+      this.firstMessages.recordAtLeast(this.sinceAsked(call));
+  }
+
+  /** The first message of a stream has come whose caller says how long it waits for it. */
+  noteFirstMessage(call: InboundCall): void {
+    this.firstMessages.record(this.sinceAsked(call));
+  }
+
+  /** For how long the model has had all that was sent, ms; no longer than the caller waits, to which headers are enough with `attempt_timeout`. */
+  private sinceAsked({ lastRequestMs, block }: InboundCall): number {
+    return Math.min(this.context.nowMs - lastRequestMs, attemptTimeoutIn(block));
   }
 
   private sample(adaptive: AdaptiveLimit, call: InboundCall, ticket: Ticket, nowMs: number): void {
@@ -255,6 +285,11 @@ function classOf(call: InboundCall, priorities: Priorities): number {
 function find(fields: readonly HeaderField[], name: string): HeaderField | undefined {
   for (const field of fields) if (field.name === name) return field;
   return undefined;
+}
+
+/** Whether the caller of a stream says how long its first message may take. */
+export function saysFirstMessage({ block }: InboundCall): boolean {
+  return attemptTimeoutIn(block) !== NEVER;
 }
 
 /** Services about the server rather than the model: their calls are neither limited nor queued. */

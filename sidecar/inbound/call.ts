@@ -13,8 +13,9 @@ import type { RefusingModel } from './models/refusing-model.js';
 export interface LimitsOfCall {
   readonly queue: InboundQueue<Ticket>;
   refusalFor(admission: Admission, ticket: Ticket): LocalReply;
-  waitsOn(call: InboundCall, ticket: Ticket): boolean;
-  waitedTooLong(ticket: Ticket): LocalReply;
+  waitOn(call: InboundCall, ticket: Ticket): LocalReply | null;
+  expire(ticket: Ticket): LocalReply;
+  noteFirstMessage(call: InboundCall): void;
   release(call: InboundCall, ticket: Ticket, nowMs: number): void;
 }
 
@@ -48,8 +49,6 @@ export interface ModelOfCall {
   enqueue(call: InboundCall): LocalReply | null;
   repeat(call: InboundCall): boolean;
   unavailable(detail: string): LocalReply;
-  queueExpired(): LocalReply;
-  waitedTooLong(ticket: Ticket): LocalReply;
   onInactive(call: InboundCall, ticket: Ticket): void;
   onActive(call: InboundCall, ticket: Ticket): void;
   onFinish(call: InboundCall, ticket: Ticket, status: number): void;

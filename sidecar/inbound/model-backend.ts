@@ -1,12 +1,11 @@
 import { Admission, type InboundQueue, QueueState } from '../core/admission/queue.js';
-import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { Attempt } from '../relay/attempt.js';
 import { attemptTimeoutIn } from '../relay/attempt-timeout-header.js';
 import { NEVER } from '../relay/call.js';
 import { beginAttempt } from '../relay/call-attempts.js';
 import { setDeadline } from '../relay/call-timer.js';
-import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
+import type { LocalReply } from '../relay/local-reply.js';
 import { disableReplay, holdRequest, resumeRequest } from '../relay/request-buffer.js';
 import { sendLocalReply } from '../relay/response.js';
 import { isBypassed } from './admission.js';
@@ -115,28 +114,29 @@ export class ModelBackend extends BackendState {
         resumed.call.instance!.activity.begin(resumed);
         resumeRequest(resumed.call);
       }
+      if (this.refuseOverdue(queue)) continue;
       const ticket = queue.next(now);
       if (ticket !== null) this.startOrRefuse(ticket);
       else if (resumed === null) return;
     }
   }
 
+  /** The call whose turn it is may not wait any more by what is known now, which may be more than when it came: it gives way. */
+  private refuseOverdue(queue: InboundQueue<Ticket>): boolean {
+    const first = queue.isFull ? null : queue.first;
+    if (first === null) return false;
+    const refusal = first.limits.waitOn(first.call, first);
+    if (refusal === null) return false;
+    sendLocalReply(first.call, refusal);
+    return true;
+  }
+
   private startOrRefuse(ticket: Ticket): void {
     const { call, queueState } = ticket;
-    if (queueState === QueueState.expired) sendLocalReply(call, this.queueExpired());
+    if (queueState === QueueState.expired) sendLocalReply(call, ticket.limits.expire(ticket));
     else if (queueState === QueueState.late)
       sendLocalReply(call, ticket.limits.refusalFor(Admission.tooLate, ticket));
     else this.start(call);
-  }
-
-  /** The reply to a call that has waited for as long as it may. */
-  waitedTooLong(ticket: Ticket): LocalReply {
-    return ticket.limits.waitedTooLong(ticket);
-  }
-
-  /** The reply to a call whose deadline passed in the queue. */
-  queueExpired(): LocalReply {
-    return makeLocalReply(LocalReplyReasons.queueExpired, { service: this.deps.service });
   }
 
   /**

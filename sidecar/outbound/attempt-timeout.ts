@@ -29,15 +29,15 @@ export function timeToldMs(call: Call, attempt: OutboundAttempt, nowMs: number):
 
 /**
  * Adds the attempt timeout itself for the sidecar at the endpoint, where no point in time says it: that of a unary call of which more is to come, as
- * it runs from the request's end, and that of the first message of a stream, which is over before the stream is.
+ * it runs from the request's end, and that of a stream, which is over with its first message or with its headers, and so before the stream is.
  */
 export function withLimit(
   extras: readonly HeaderField[],
   { plan, requestEnded }: Call,
   attempt: OutboundAttempt,
 ): readonly HeaderField[] {
-  const { attemptTimeoutMs, holdsResponse, timesFirstMessage } = plan;
-  if (attemptTimeoutMs === 0 || (holdsResponse ? requestEnded : !timesFirstMessage)) return extras;
+  const { attemptTimeoutMs, holdsResponse } = plan;
+  if (attemptTimeoutMs === 0 || (holdsResponse && requestEnded)) return extras;
   if (holdsResponse) attempt.isLimitTold = true;
   const field = attemptTimeoutField(attemptTimeoutMs);
   if (extras.length === 0) return [field];

@@ -6,7 +6,7 @@ import { NEVER } from './call.js';
 
 /**
  * The timeout of one attempt, which one sidecar sends to another where `grpc-timeout` cannot say it: it counts from the
- * end of a request that is still on its way when its headers are sent, or is that of the first message of a stream, which goes on after it.
+ * end of a request that is still on its way when its headers are sent, or is that of the beginning of a stream, which goes on after it.
  * Removed before the model sees it.
  */
 export const ATTEMPT_TIMEOUT_KEY = 'outrider-attempt-timeout';

@@ -116,7 +116,7 @@ export const HELP = {
   outrider_queue_waiting: 'Calls that wait for the local model.',
   outrider_queue_waiting_bytes: 'Request bytes that wait.',
   outrider_queue_admitted_total: 'Calls let through to the local model.',
-  outrider_queue_expired_total: 'Calls whose deadline passed in the queue.',
+  outrider_queue_expired_total: 'Calls whose deadline passed, or was about to pass, in the queue.',
   outrider_queue_unloaded_seconds:
     'Best latency of late, from which the concurrency is found; 0 while unknown.',
   outrider_queue_class_waiting: 'Calls that wait for the local model, by class.',

@@ -65,6 +65,7 @@ export class InboundQueue<E extends QueueEntry> {
   /** Runs in the mean, up to 1 ÷ SERVICE_WEIGHT. */
   private served = 0;
   admittedTotal = 0;
+  /** Answered because of their deadlines while they waited. */
   expiredTotal = 0;
   /** Refused when their turn came, because their runs would not have ended in time. */
   lateTotal = 0;
@@ -77,6 +78,11 @@ export class InboundQueue<E extends QueueEntry> {
 
   get waiting(): number {
     return this.queue.length;
+  }
+
+  /** The entry whose turn is next; null: none waits. */
+  get first(): E | null {
+    return this.queue.peek();
   }
 
   /** Waiting entries of a class. */
@@ -240,6 +246,11 @@ export class InboundQueue<E extends QueueEntry> {
     if (entry.queueState !== QueueState.waiting) return false;
     this.takeOut(entry);
     return true;
+  }
+
+  /** Removes a waiting entry that is answered because of its deadline, before that passes or just after. */
+  expire(entry: E): void {
+    if (this.remove(entry)) this.expiredTotal += 1;
   }
 
   /** Removes the first waiting entry, to refuse it; null: none waits. For drains and an ended model process. */

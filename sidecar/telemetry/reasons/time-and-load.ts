@@ -105,9 +105,10 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     remedy: ['Raise `idle_timeout` of the route, or let the service send a message now and then.'],
     options: ['routes[].idle_timeout'],
   },
-  /** inbound/model-backend.ts, when the ticket is taken out of the queue. */
+  /** inbound/admission.ts, a moment before the deadline, so that the caller hears it. */
   'queue-expired': {
-    meaning: 'The deadline passed while the call waited for a place at the model. The model has not seen it.',
+    meaning:
+      'The deadline passed, or was about to pass, while the call waited for a place at the model. The model has not seen it.',
     causes: ['More calls arrive than the model can run.', 'The deadline is shorter than the usual wait.'],
     look: [
       '`outrider status`: `running` and `waiting`.',

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { LocalReplyReasons } from '../../../sidecar/core/outcome/local-reply-reason.js';
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { countBy } from '../../kit/scenario/counts.js';
@@ -144,31 +145,124 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
 });
 
 describe('Scenario: more streams than the replicas have places for', () => {
-  it('those in line are refused before their callers give up the first message, and no replica is at fault', () => {
-    const times = { firstMessageTimeoutMs: 5_000, idempotent: true, retry: aSafeRoute().retry! };
-    const queue = { concurrency: 2, maxWaiting: 64 };
-    const mesh = new Mesh({ replicas: 2, routes: [aStreamRoute(times)], queue });
-    let isTalking = true;
-    const talk = (stream: PeerStream): void => {
-      if (!isTalking || stream.resetCode !== undefined) return;
+  const TIMES = { firstMessageTimeoutMs: 5_000, idempotent: true, retry: aSafeRoute().retry! };
+
+  let hasEnded = false;
+  beforeEach(() => {
+    hasEnded = false;
+  });
+
+  /** Two replicas that run two streams each. */
+  const start = (maxWaiting = 64): Mesh =>
+    new Mesh({ replicas: 2, routes: [aStreamRoute(TIMES)], queue: { concurrency: 2, maxWaiting } });
+  /** The model sends a message every `everyMs`, so many of them, then the end. */
+  const talks = (mesh: Mesh, i: number, everyMs: number, messages = Number.POSITIVE_INFINITY): void => {
+    const say = (stream: PeerStream, left: number): void => {
+      if (stream.resetCode !== undefined || hasEnded) return;
       stream.data(MESSAGE);
-      mesh.stack.clock.after(500, () => talk(stream));
+      mesh.stack.clock.after(everyMs, () => (left > 1 ? say(stream, left - 1) : stream.trailers(0)));
     };
-    for (const { model } of mesh.replicas) model.answer = (stream) => talk(stream.begin());
-    const calls = Array.from({ length: 40 }, () => mesh.call());
-    mesh.advance(20_000);
-    isTalking = false;
+    mesh.replicas[i]!.model.answer = (stream) =>
+      void mesh.stack.clock.after(everyMs, () => say(stream.begin(), messages));
+  };
+  const assertNoFault = (mesh: Mesh): void => {
+    for (const i of [0, 1]) {
+      const { outcomes, ejection } = mesh.endpoint(i);
+      assert.equal(outcomes[Outcome.fault], 0, `replica ${i + 1}`);
+      assert.ok(outcomes[Outcome.overload]! > 0);
+      assert.equal(ejection.ejections, 0);
+    }
+  };
+  /** Ends streams that go on for ever. */
+  const end = (mesh: Mesh): void => {
+    hasEnded = true;
     for (const { model } of mesh.replicas)
       for (const stream of model.requests) mesh.stack.settle(stream.trailers(0));
+  };
+
+  it('those in line are refused before their callers give up the first message, and no replica is at fault', () => {
+    const mesh = start();
+    for (const i of [0, 1]) talks(mesh, i, 500);
+    const calls = Array.from({ length: 40 }, () => mesh.call());
+    mesh.advance(20_000);
+    end(mesh);
     assert.deepEqual(
       countBy(calls, ({ status }) => String(status)),
       { 0: 4, 8: 36 },
     );
-    for (const i of [0, 1]) {
-      const { outcomes, ejection } = mesh.endpoint(i);
-      assert.equal(outcomes[Outcome.fault], 0);
-      assert.ok(outcomes[Outcome.overload]! > 0);
-      assert.equal(ejection.ejections, 0);
-    }
+    assertNoFault(mesh);
   });
+
+  it('the same of requests of 600 KB, of which a replica in line has taken the beginning only', () => {
+    const mesh = start();
+    for (const i of [0, 1]) talks(mesh, i, 500);
+    const body = grpcMessage(Buffer.alloc(600_000));
+    const calls = Array.from({ length: 12 }, () => mesh.call({ body }));
+    mesh.advance(20_000);
+    end(mesh);
+    assert.deepEqual(
+      countBy(calls, ({ status }) => String(status)),
+      { 0: 4, 8: 8 },
+    );
+    assertNoFault(mesh);
+  });
+
+  it('replicas that need a third of the time for a first message serve what they can at twice their load', () => {
+    const mesh = start();
+    for (const i of [0, 1]) talks(mesh, i, 1_600, 1);
+    // Of a stream every 400 ms half find a place of the four for their 3.2 s.
+    mesh.load(60_000, 400, {});
+    mesh.advance(10_000);
+    const { 0: served = 0 } = countBy(mesh.sent, ({ stream }) => String(stream.status));
+    assert.ok(served > 65, `${served} of 150, and 75 are possible`);
+    assertNoFault(mesh);
+  });
+
+  it('one that is stuck is at fault all the same, and is ejected', () => {
+    const mesh = start();
+    talks(mesh, 0, 1_600, 1);
+    mesh.replicas[1]!.model.answer = (stream) => void stream.begin();
+    mesh.load(60_000, 400, {});
+    mesh.advance(10_000);
+    assert.equal(mesh.endpoint(0).outcomes[Outcome.fault], 0);
+    assert.ok(mesh.endpoint(1).outcomes[Outcome.fault]! >= 5);
+    assert.ok(mesh.endpoint(1).ejection.ejections > 0);
+  });
+
+  it('one that gets stuck after it has served is ejected as well', () => {
+    const mesh = start();
+    for (const i of [0, 1]) talks(mesh, i, 1_600, 1);
+    mesh.load(20_000, 400, {});
+    assertNoFault(mesh);
+    mesh.replicas[1]!.model.answer = (stream) => void stream.begin();
+    mesh.load(60_000, 400, {});
+    assert.ok(mesh.endpoint(1).ejection.ejections > 0);
+    assert.equal(mesh.endpoint(0).outcomes[Outcome.fault], 0);
+    mesh.advance(10_000);
+  });
+});
+
+describe('Scenario: calls come to their deadlines in line', () => {
+  for (const route of [aSafeRoute({ timeoutMs: 60_000 }), aStreamRoute({ idempotent: true })])
+    it(`${route.kind}: no replica is at fault, as it was only busy`, () => {
+      const mesh = new Mesh({ replicas: 2, routes: [route], queue: { concurrency: 1, maxWaiting: 64 } });
+      const { clock } = mesh.stack;
+      for (const { model } of mesh.replicas)
+        model.answer = (stream) =>
+          void clock.after(30_000, () => stream.resetCode === undefined && stream.reply(MESSAGE));
+      for (let i = 0; i < 2; i++) mesh.call({ timeout: '60S' });
+      for (let i = 0; i < 10; i++) {
+        mesh.load(200, 20, { timeout: '2S' });
+        mesh.advance(2_200);
+      }
+      assert.deepEqual(
+        countBy(mesh.sent.slice(2), ({ stream }) => String(stream.status)),
+        { 4: 100 },
+      );
+      for (const i of [0, 1]) {
+        assert.equal(mesh.endpoint(i).outcomes[Outcome.fault], 0);
+        assert.equal(mesh.endpoint(i).ejection.ejections, 0);
+      }
+      mesh.advance(10_000);
+    });
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { assertUnprocessed, statusesOf } from '../../kit/stack/call-ends.js';
 import { ModelStack } from '../../kit/stack/model-stack.js';
-import { aStreamRoute, MESSAGE } from '../../kit/stack/stack.js';
+import { aRoute, aStreamRoute, MESSAGE } from '../../kit/stack/stack.js';
 
 const PRIORITY = { key: 'x-class', classes: ['now', 'later'], defaultClass: 'later' };
 
@@ -92,5 +92,63 @@ describe('The wait of a stream whose caller gives up when the first message is l
     assert.equal(open.isOver, false);
     stack.advance(20);
     assertUnprocessed(open, [8, 'overloaded']);
+  });
+
+  it('counts as well while its window is used up: then its caller waits for this side, whatever more it has to send', () => {
+    stack.call();
+    const large = stack.call({ ...told('3S'), body: null });
+    stack.settle(large.data(Buffer.alloc(60_000)));
+    stack.advance(2_690);
+    assert.equal(large.isOver, false);
+    stack.advance(20);
+    assertUnprocessed(large, [8, 'overloaded']);
+  });
+
+  it('leaves the model the time that it usually needs, also where that is learnt while it waits', () => {
+    const running = stack.call(told('4S'));
+    const before = stack.call(told('4000m'));
+    stack.advance(1_500);
+    stack.settle(stack.requests[0]!.begin().data(MESSAGE));
+    const after = stack.call(told('4000000u'));
+    for (let i = 0; i < 2; i++) {
+      stack.advance(900);
+      stack.settle(stack.requests[0]!.data(MESSAGE));
+    }
+    // Twice 1.5 s would be more than half of the time.
+    stack.advance(190);
+    assert.deepEqual(statusesOf([running, before, after]), [-1, -1, -1]);
+    stack.advance(20);
+    assertUnprocessed(after, [8, 'overloaded']);
+    assert.equal(before.isOver, false, 'its turn has not come, nor nine tenths of its time');
+    stack.settle(stack.requests[0]!.trailers(0));
+    assertUnprocessed(before, [8, 'overloaded']);
+    assert.equal(stack.requests.length, 1, 'it would not have begun in time');
+    assert.equal(stack.call().isOver, false);
+    assert.equal(stack.requests.length, 2, 'the place is free');
+  });
+});
+
+describe('The wait of a call for a place until its deadline', () => {
+  it('ends before the caller gives up, so that it hears that the replica is full', () => {
+    for (const routes of [[aStreamRoute()], [aRoute()]]) {
+      const stack = new ModelStack({ routes, queue: { concurrency: 1 } });
+      stack.model.answer = () => {};
+      const [running, waiting, short] = [
+        stack.call(),
+        stack.call({ timeout: '2S' }),
+        stack.call({ timeout: '50m' }),
+      ];
+      stack.advance(40);
+      assert.deepEqual(statusesOf([running, waiting, short]), [-1, -1, -1]);
+      stack.advance(9);
+      assertUnprocessed(short, [4, 'queue-expired']);
+      stack.advance(1_930);
+      assert.equal(waiting.isOver, false);
+      stack.advance(6);
+      assertUnprocessed(waiting, [4, 'queue-expired']);
+      assert.equal(running.isOver, false);
+      assert.equal(stack.side.backend.queue.expiredTotal, 2);
+      stack.close();
+    }
   });
 });

@@ -319,16 +319,14 @@ describe('Outbound: another attempt', () => {
       assert.equal(first().header('outrider-attempt-timeout'), undefined);
     });
 
-    it('the endpoint of a stream is not told the attempt timeout, which ends with the begin of the response', () => {
-      start(aStreamRoute({ attemptTimeoutMs: 300, idempotent: true })).call({ timeout: '5S' });
-      assert.equal(timeTold(first()), 5000);
+    it('the sidecar at the endpoint of a stream is told how long its begin may take, beside the time of the stream', () => {
+      for (const times of [{ attemptTimeoutMs: 300 }, { firstMessageTimeoutMs: 300 }]) {
+        start(aStreamRoute({ ...times, idempotent: true })).call({ timeout: '5S' });
+        assert.equal(timeTold(first()), 5000);
+        assert.equal(parseGrpcTimeout(first().header('outrider-attempt-timeout')!), 300);
+      }
+      start(aStreamRoute({ idempotent: true })).call({ timeout: '5S' });
       assert.equal(first().header('outrider-attempt-timeout'), undefined);
-    });
-
-    it('the sidecar at the endpoint of a stream is told how long the first message may take, beside the time of the stream', () => {
-      start(aStreamRoute({ firstMessageTimeoutMs: 300, idempotent: true })).call({ timeout: '5S' });
-      assert.equal(timeTold(first()), 5000);
-      assert.equal(parseGrpcTimeout(first().header('outrider-attempt-timeout')!), 300);
     });
   });
 

@@ -101,12 +101,12 @@ export const outboundRoute = inCode(
     drain_timeout: drainTimeout,
     attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
       meaning:
-        'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed: of a stream, the first message.',
+        'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed: of a stream, its headers. Time in the queue before the model is part of it, as of `first_message_timeout`.',
       why: 'It has to be well above what the model usually needs.',
     }),
     first_message_timeout: option(duration({ min: 1, max: DAY_MS }).optional(), {
       meaning:
-        'Longest that the first message of a stream may take, from when the endpoint has all of the request; then it counts as a fault of its endpoint, and another attempt may follow. Time in the queue before the model is part of it: a stream that has waited there for nine tenths of it is refused, which is no fault, and goes to another endpoint. So `queue.concurrency` has to say how many streams the model runs at once; with `max_waiting: 0` the others go on at once. It never runs while the caller has more to send, and ends nothing that has begun to answer. Streams only.',
+        'Longest that the first message of a stream may take, from when the endpoint has all of the request; then it counts as a fault of its endpoint, and another attempt may follow. Time in the queue before the model is part of it: a stream that has waited there for nine tenths of it is refused, which is no fault, and goes to another endpoint; earlier, but not before half of it, where the model would have less than twice its usual time to a first message. So `queue.concurrency` has to say how many streams the model runs at once; with `max_waiting: 0` the others go on at once. It never runs while the caller has more to send, and ends nothing that has begun to answer. Streams only.',
       otherwise: 'absent: no limit but that of the call',
       why: 'Whether a stream that says nothing is at work or lost depends on the service.',
     }),

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { type CallInLine, waitEndMs } from '../../../../sidecar/core/admission/longest-wait.js';
+import { answerByMs, type CallInLine, waitEndMs } from '../../../../sidecar/core/admission/longest-wait.js';
 
 describe('The end of a wait in line', () => {
   const NEVER = Number.POSITIVE_INFINITY;
-  const UNBOUND: CallInLine = { sinceMs: 1_000, classMs: 0, firstMessageMs: NEVER, askedMs: 1_200 };
+  const UNBOUND: CallInLine = {
+    ...{ sinceMs: 1_000, classMs: 0, firstMessageMs: NEVER },
+    ...{ askedMs: 1_200, usualMs: 0 },
+  };
   const end = (over: Partial<CallInLine> = {}, nowMs = 2_000): number =>
     waitEndMs({ ...UNBOUND, ...over }, nowMs);
 
@@ -23,8 +26,24 @@ describe('The end of a wait in line', () => {
     assert.equal(end({ ...open, classMs: 1_500 }, 3_000), 2_500, 'that of its class does not');
   });
 
+  it('leaves the model twice what it usually needs for a first message, a tenth at least, and half of the time at most', () => {
+    const of = (usualMs: number): number => end({ firstMessageMs: 1_000, usualMs });
+    assert.deepEqual([10, 50, 100, 200, 250, 900].map(of), [2_100, 2_100, 2_000, 1_800, 1_700, 1_700]);
+    assert.equal(end({ usualMs: 900 }), NEVER, 'its caller does not say how long it waits');
+    assert.equal(end({ usualMs: 900, classMs: 500 }), 1_500);
+  });
+
   it('is the earlier of the two', () => {
     assert.equal(end({ classMs: 500, firstMessageMs: 1_000 }), 1_500);
     assert.equal(end({ classMs: 5_000, firstMessageMs: 1_000 }), 2_100);
+  });
+});
+
+describe('The answer to a call whose deadline passes in line', () => {
+  const early = (allowedMs: number): number => 5_000 + allowedMs - answerByMs(5_000 + allowedMs, 5_000);
+
+  it('comes a hundredth of its time before that, 10 ms at least, and a tenth of it at most', () => {
+    assert.deepEqual([10, 50, 100, 1_000, 10_000].map(early), [1, 5, 10, 10, 100]);
+    assert.equal(answerByMs(Number.POSITIVE_INFINITY, 5_000), Number.POSITIVE_INFINITY);
   });
 });

@@ -236,6 +236,17 @@ describe('InboundQueue, when a place is free,', () => {
     assert.equal(queue.expiredTotal, 1);
   });
 
+  it('counts an entry that is answered because of its deadline, once', () => {
+    const { queue, offered, next } = setUp();
+    const [a, b] = offered('a', 'b', 'c');
+    assert.equal(queue.first, b);
+    for (const each of [a, b, b]) queue.expire(each);
+    assert.deepEqual([queue.expiredTotal, queue.waiting, queue.running], [1, 1, 1]);
+    queue.release(a, 10);
+    assert.equal(next(10), 'c running');
+    assert.equal(queue.first, null);
+  });
+
   it('does not start a run that would end too late while others wait, and starts it where none do', () => {
     const { queue, offer, ran, next } = setUp();
     ran(50);
