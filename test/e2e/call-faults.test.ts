@@ -30,6 +30,6 @@ describe('faults of calls as models make them', function () {
 
   for (const row of callFaults.rows.filter(({ name }) => !Object.hasOwn(ELSEWHERE, name)))
     it(row.fault, function () {
-      return keepsInShort(this, row);
+      return keepsInShort(this, row, {});
     });
 });

@@ -53,6 +53,6 @@ describe('faults under load', function () {
 
   for (const row of decisionFaults.rows.filter(({ name }) => !Object.hasOwn(ELSEWHERE, name)))
     it(row.fault, function () {
-      return keepsInShort(this, row);
+      return keepsInShort(this, row, {});
     });
 });
