@@ -10,7 +10,7 @@ import { outrider, Scratch } from '../kit/process/outrider.js';
 import { processesWith } from '../kit/process/processes.js';
 
 describe('outrider chaos', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let place: Scratch;
   beforeEach(() => {
     place = new Scratch();

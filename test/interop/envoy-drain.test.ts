@@ -9,7 +9,8 @@ import { MODES } from '../kit/interop/mesh.js';
 import { suiteMesh } from '../kit/interop/suites.js';
 import { until } from '../kit/process/processes.js';
 
-describe('interop, connections end under load', () => {
+describe('interop, connections end under load', function () {
+  this.timeout(60_000);
   const suite = suiteMesh(MODES[0]!, ['testing'], 'envoy');
 
   it('one of two sidecars of ours drains, called by Envoy: no call is lost', async () => {

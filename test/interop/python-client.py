@@ -130,7 +130,7 @@ def deadline(pb, stub):
         lambda: stub.UnaryCall(pb.SimpleRequest(), timeout=0.2, metadata=[("x-test-delay-ms", "5000")])
     )
     equal(error.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
-    check(time.monotonic() - started < 2, "the deadline came late")
+    check(time.monotonic() - started < 4, "the deadline came late")
 
 
 def cancel_after_first_response(pb, stub):

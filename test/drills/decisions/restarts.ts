@@ -24,7 +24,7 @@ const callerRestart: DecisionRow = {
   fault: 'the sidecar of the caller is restarted, by SIGTERM and by a takeover, and killed',
   run: async (_, trial) => {
     // Attempts may take long: what is shown is not how fast this machine is.
-    const file = meshFile({ replicas: 3 }).replace('attempt_timeout: 500ms', 'attempt_timeout: 4s');
+    const file = meshFile({ replicas: 3, attemptTimeout: '4s' });
     const load = { perSecond: PER_SECOND, deadlineMs: DEADLINE_MS, isStock: true, request: digitRequest };
     await upDrill(trial, { file, service: 'digits', ...load }, async (drill) => {
       await planned(trial, drill, trial.pick(2, 10));

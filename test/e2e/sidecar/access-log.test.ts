@@ -11,6 +11,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -119,7 +120,11 @@ describe('the access log of a sidecar', function () {
     const old = join(disk, 'calls.log.1');
     renameSync(path, old);
     process.kill(sidecar.pid, 'SIGHUP');
-    await until('there is a new file', () => existsSync(path) && lines(path).length > 5);
+    await until('there is a new file', () => {
+      // Until SIGHUP is seen the lines go on filling the old file, and the small disk with it.
+      if (isMounted) truncateSync(old);
+      return existsSync(path) && lines(path).length > 5;
+    });
     await allWell(startMs);
   });
 });

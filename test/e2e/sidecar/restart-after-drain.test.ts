@@ -9,10 +9,9 @@ describe('a drained sidecar', function () {
   this.timeout(60_000);
 
   // How fast this machine is, is not tested.
-  const mesh = new SuiteMesh(
-    meshFile({ replicas: 1 }).replace('attempt_timeout: 500ms', 'attempt_timeout: 2s'),
-  );
-  const answers = async (): Promise<boolean> => (await mesh.infer('--deadline', '2s')).code === 0;
+  const mesh = new SuiteMesh(meshFile({ replicas: 1, attemptTimeout: '4s' }));
+  const answers = async (deadline = '5s'): Promise<boolean> =>
+    (await mesh.infer('--deadline', deadline)).code === 0;
   const takeOver = async (address: string) =>
     assert.match((await admin(address, '/takeover', 'POST')).body, /^process \d+ accepts/);
 
@@ -21,7 +20,7 @@ describe('a drained sidecar', function () {
     assert.ok(await answers());
     assert.equal((await admin(caller.admin, '/drain?wait', 'POST')).status, 200);
     assert.match((await admin(caller.admin, '/ready')).body, /draining/);
-    assert.equal(await answers(), false);
+    assert.equal(await answers('2s'), false);
     await takeOver(caller.admin);
     assert.ok(await answers());
     await until('it is ready', () => isReady(caller.admin));
@@ -30,8 +29,8 @@ describe('a drained sidecar', function () {
   it('beside a model serves again after a takeover, with a model of its successor', async () => {
     const replica = mesh.replicas[0]!;
     assert.equal((await admin(replica.admin, '/drain?wait', 'POST')).status, 200);
-    assert.equal(await answers(), false);
+    assert.equal(await answers('2s'), false);
     await takeOver(replica.admin);
-    await until('calls are answered again', answers, 30_000);
+    await until('calls are answered again', () => answers(), 30_000);
   });
 });

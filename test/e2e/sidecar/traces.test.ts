@@ -9,7 +9,7 @@ const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const PARENT = '00f067aa0ba902b7';
 
 describe('traces of sidecars', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
 
   let collector: Collector;
   let mesh: TracedMesh;
@@ -118,7 +118,7 @@ describe('traces of sidecars', function () {
 });
 
 describe('traces over gRPC', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
 
   it('are sent by a sidecar that is ended within its last second', async function () {
     const collector = await Collector.start(await toolOrSkip(this, 'otlp'));

@@ -136,7 +136,7 @@ describe('outrider up --consul dev', function () {
   before(async function () {
     await consulOrSkip(this);
     const more = 'observe: 127.0.0.1:0\n';
-    mesh = Mesh.start(meshFile({ replicas: 2, more }), ['--consul', 'dev']);
+    mesh = Mesh.start(meshFile({ replicas: 2, attemptTimeout: '4s', more }), ['--consul', 'dev']);
     facts = (await mesh.ready()) as Facts;
   });
 
@@ -298,7 +298,7 @@ describe('outrider up on a Consul that was there before', function () {
     await consulOrSkip(this);
     const consul = await ConsulServer.start();
     afterTest(() => consul.stop());
-    const mesh = start(meshFile({ more: `consul: { address: "${consul.url}" }` }));
+    const mesh = start(meshFile({ attemptTimeout: '4s', more: `consul: { address: "${consul.url}" }` }));
     const facts = (await mesh.ready()) as Facts;
     assert.deepEqual(facts.consul, { address: consul.url });
     assert.equal((await infer(facts)).code, 0, 'without ACLs Consul allows what no intention names');

@@ -14,7 +14,7 @@ describe('outrider up, when its file changes', function () {
   this.timeout(90_000);
 
   /** Attempts may take long: what is tested is not how fast this machine is. */
-  const text = meshFile({ replicas: 1 }).replace('attempt_timeout: 500ms', 'attempt_timeout: 4s');
+  const text = meshFile({ replicas: 1, attemptTimeout: '4s' });
   const running = new SuiteMesh(text);
 
   /** Calls at a steady rate while `act` runs: none of them fails. */

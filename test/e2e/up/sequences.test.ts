@@ -15,11 +15,15 @@ const SEQUENCES = 200;
 const { path, requestSerialize } = protocols().inference.ModelInfer;
 const asIs = (octets: Buffer): Buffer => octets;
 
+/** What a busy machine does to the times of one of three replicas, and the ejection of it, is not what this is about. */
+const UPSTREAM =
+  'balance: {kind: ring-hash, hash_on: {parameter: sequence_id}}, ejection: {detectors: {latency: {mode: observe}}}';
+
 function meshFile(log: string, replicas: number): string {
   const words = [process.execPath, PROGRAM, 'r{replica}', '{address}', log];
   return [
     `services: {s: {replicas: ${replicas}, queue: {concurrency: 32}, command: ${JSON.stringify(words)}}}`,
-    'caller: {name: app, admin: "127.0.0.1:0", upstreams: {s: {listen: "127.0.0.1:0", balance: {kind: ring-hash, hash_on: {parameter: sequence_id}}}}}',
+    `caller: {name: app, admin: "127.0.0.1:0", upstreams: {s: {listen: "127.0.0.1:0", ${UPSTREAM}}}}`,
   ].join('\n');
 }
 

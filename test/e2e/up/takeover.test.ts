@@ -14,9 +14,8 @@ describe('outrider up, when the sidecar of the caller ends', function () {
   this.timeout(90_000);
 
   // Everything may take long, and all that waited meanwhile may come at once: what is tested is not how fast this machine is.
-  const patient = meshFile({ replicas: 1 })
+  const patient = meshFile({ replicas: 1, attemptTimeout: '8s' })
     .replace('replicas: 1 }', 'replicas: 1, queue: { max_waiting: 4096 } }')
-    .replace('attempt_timeout: 500ms', 'attempt_timeout: 8s')
     .replace('timeout: 5s', 'timeout: 10s')
     .replace('      routes:', '      pool: { connect_timeout: 10s }\n      routes:');
   const running = new SuiteMesh(patient);

@@ -18,7 +18,7 @@ import { SEVEN, SuiteMesh } from '../../kit/process/suite-mesh.js';
 describe('outrider up', function () {
   this.timeout(60_000);
 
-  const running = new SuiteMesh(meshFile({ replicas: 2 }));
+  const running = new SuiteMesh(meshFile({ replicas: 2, attemptTimeout: '4s' }));
 
   const modelOf = async ({ admin: address }: SidecarFacts): Promise<ModelReport> =>
     (await reportOf(address)).model!;

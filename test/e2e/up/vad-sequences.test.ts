@@ -20,7 +20,12 @@ services: {vad: {models: ${models}, replicas: 2}}
 caller:
   name: app
   admin: 127.0.0.1:0
-  upstreams: {vad: {listen: "127.0.0.1:0", balance: {kind: ring-hash, hash_on: {parameter: sequence_id}}}}
+  upstreams:
+    vad:
+      listen: "127.0.0.1:0"
+      balance: {kind: ring-hash, hash_on: {parameter: sequence_id}}
+      # What a busy machine does to the times of one replica must not move a recording to the other.
+      ejection: {detectors: {latency: {mode: observe}}}
 `;
 
 describe('recordings in pieces, at two replicas of vad', function () {

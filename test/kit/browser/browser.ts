@@ -14,7 +14,8 @@ import { ROOT, toolOrSkip } from '../process/tools.js';
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 const PICTURES = path.join(ROOT, '.cache', 'screenshots');
 const WINDOW = { width: 1280, height: 900 };
-const LIMIT_MS = 10_000;
+/** For a page to load and to show what it should, beside other work on the machine. */
+const LIMIT_MS = 20_000;
 
 const ARGUMENTS = [
   '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost',

@@ -84,10 +84,11 @@ export async function allPassing({ consul, sidecars }: UiFacts): Promise<void> {
     );
   };
   // Each has a check of its own, one of its sidecar, and one by which that follows it.
-  await until('all checks pass', async () => {
+  const isDone = async (): Promise<boolean> => {
     const states = await read();
     return states.length === 3 * sidecars.length && states.every((state) => state === 'passing');
-  });
+  };
+  await until('all checks pass', isDone, 30_000);
 }
 
 /** A replica's model that stands still, whatever its supervisor starts in its place. */

@@ -2,8 +2,17 @@
 
 import { DIGITS_MODELS } from '../process/outrider.js';
 
-/** `listen`: `host:port` of the upstream's listener, by default a free port; `more`: further top-level text. */
-export function meshFile({ replicas = 1, listen = '127.0.0.1:0', models = DIGITS_MODELS, more = '' } = {}) {
+/**
+ * `listen`: `host:port` of the upstream's listener, by default a free port; `attemptTimeout`: longer where a single call has to
+ * succeed on a busy machine; `more`: further top-level text.
+ */
+export function meshFile({
+  replicas = 1,
+  listen = '127.0.0.1:0',
+  models = DIGITS_MODELS,
+  attemptTimeout = '500ms',
+  more = '',
+} = {}) {
   return `
 services:
   digits: { models: ${models}, replicas: ${replicas} }
@@ -17,7 +26,7 @@ caller:
         - methods: [/inference.GRPCInferenceService/ModelInfer]
           idempotent: true
           timeout: 5s
-          attempt_timeout: 500ms
+          attempt_timeout: ${attemptTimeout}
           retry: { attempts: 2, on: [unavailable] }
 intentions:
   - { from: client, to: digits, action: allow }

@@ -157,5 +157,5 @@ export function metadataOf(values: Readonly<Record<string, string | Buffer>>): M
 
 /** For calls that are to fail: not so long that a wait for a connection hides the reason. */
 export function soon(): grpc.CallOptions {
-  return { deadline: Date.now() + 5000 };
+  return { deadline: Date.now() + 10_000 };
 }

@@ -6,7 +6,8 @@ import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { until } from '../process/processes.js';
 
-const START_LIMIT_MS = 10_000;
+/** On a machine that is busy with other work a program needs its time to load. */
+const START_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 3_000;
 
 /** One running program. What it writes is kept, for the message of a failure. */

@@ -8,6 +8,9 @@ import type { Case } from './cases.js';
 import { Caller } from './client.js';
 import { ConnectMesh, type Mode, type Rule } from './mesh.js';
 
+/** The large ones take seconds, and many times that beside other work. */
+const CASE_LIMIT_MS = 60_000;
+
 interface Service {
   readonly address: Address;
   close(): unknown;
@@ -59,6 +62,6 @@ export function suiteCaller(
     suite.caller = new Caller(await target());
   });
   after(() => suite.caller?.close());
-  for (const { name, run } of cases) it(name, () => run(suite.caller));
+  for (const { name, run } of cases) it(name, () => run(suite.caller)).timeout(CASE_LIMIT_MS);
   return suite;
 }

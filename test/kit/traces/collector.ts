@@ -52,7 +52,7 @@ export class Collector {
     what: string,
     look: (spans: readonly CollectedSpan[]) => T,
   ): Promise<NonNullable<Exclude<T, false>>> {
-    return until(what, () => look(this.spans), 10_000);
+    return until(what, () => look(this.spans), 20_000);
   }
 
   async kill(): Promise<void> {
