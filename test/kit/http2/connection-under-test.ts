@@ -138,3 +138,10 @@ export const response = (id: number, end: End = 'more', more: readonly Field[] =
   h2.headers(id, encode([...RESPONSE, ...more]), end === 'end' ? 5 : 4);
 
 export const trailers = (id: number): Buffer => h2.headers(id, encode(TRAILERS), 5);
+
+/** A server under test whose one stream has this window, and has sent its headers. */
+export function windowed(bytes: number): { raw: Raw; told: Told } {
+  const responder = responding(h2.settings([[h2.Setting.initialWindowSize, bytes]]));
+  responder.raw.frames();
+  return responder;
+}

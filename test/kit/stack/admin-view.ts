@@ -3,6 +3,7 @@
 import type { FaultAdmin } from '../../../sidecar/admin/faults.js';
 import type { ProcessFaultAdmin } from '../../../sidecar/admin/process-faults.js';
 import type { RolloutAdmin } from '../../../sidecar/admin/rollouts.js';
+import type { StatusReport } from '../../../sidecar/admin/status.js';
 import type { SidecarView, TakeoverAnswer } from '../../../sidecar/admin/view.js';
 import type { Metric } from '../../../sidecar/telemetry/metric.js';
 import type * as reports from '../../../sidecar/telemetry/reports.js';
@@ -75,6 +76,12 @@ export class FakeView implements SidecarView {
     this.drains++;
     return this.drained;
   };
+}
+
+/** What a sidecar without calls says of itself. */
+export function aStatusReport(over: Partial<StatusReport> = {}): StatusReport {
+  const itself = { service: 'web', instance: 'web-1', version: '0' };
+  return { ...itself, ready: true, notReady: [], endpoints: [], ...over };
 }
 
 /** An endpoint of the upstream `digits` that gets calls and has no call in flight. */

@@ -1,10 +1,10 @@
 /** One upstream whose replicas have different models: a call goes to those that have the model it names, as long as they can. */
 import assert from 'node:assert/strict';
-import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
-import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
+import { Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { countBy } from '../../kit/scenario/counts.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aRequestFor } from '../../kit/service/infer-requests.js';
 import { metricsIn } from '../../kit/stack/metrics.js';
 import { addressOf, anUpstream, aRoute, aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
@@ -30,16 +30,10 @@ function start(having: Having = SOME, over = {}): UpstreamStack {
   return stack;
 }
 
-const request = (model: string, version = '') => {
-  const message = new MessageWriter().text(1, model);
-  if (version !== '') message.text(2, version);
-  return grpcMessage(message.bytes(7, Buffer.alloc(40)).finish());
-};
-
 /** The replicas that answered `n` calls for a model, and how often. */
 const answersOf = (stack: UpstreamStack, model: string, n = 60): Record<string, number> => {
   const calls = Array.from({ length: n }, () => {
-    const call = stack.call({ body: request(model) });
+    const call = stack.call({ body: aRequestFor(model) });
     stack.advance(10);
     return call;
   });
@@ -71,13 +65,13 @@ describe('Scenario: a model on some replicas', () => {
   it('is found however the request comes in pieces, and for a stream whose first message comes late', () => {
     const stack = start();
     const call = stack.caller.call({ body: null });
-    for (const octet of request('words')) stack.settle(call.data(Buffer.from([octet])));
+    for (const octet of aRequestFor('words')) stack.settle(call.data(Buffer.from([octet])));
     stack.settle(call.end());
     assert.match(call.body.toString(), /[bc]/);
     const stream: PeerStream = stack.settle(stack.caller.call({ path: STREAM, body: null }));
     stack.advance(60_000);
     assert.equal(stack.requests.filter((each) => each.header(':path') === STREAM).length, 0);
-    stack.settle(stream.data(request('words'), Flag.endStream));
+    stack.settle(stream.data(aRequestFor('words'), Flag.endStream));
     assert.match(stream.body.toString(), /[bc]/);
     stack.assertIdle();
   });
@@ -91,7 +85,7 @@ describe('Scenario: a model on some replicas', () => {
     const stack = start({ a: [], b: [], c: [] }, { endpoints });
     const answers = (version: string): Record<string, number> => {
       const calls = Array.from({ length: 20 }, () => {
-        const call = stack.call({ body: request('digits', version) });
+        const call = stack.call({ body: aRequestFor('digits', version) });
         stack.advance(10);
         return call;
       });
@@ -163,7 +157,7 @@ describe('Scenario: a model on some replicas', () => {
     const hedge = { minDelayMs: 10, percentile: 0.95 } as never;
     const stack = start({ a: ['digits'], b: ['words'] }, { routes: [aSafeRoute({ hedge })] });
     stack.works('a', 500);
-    const call = stack.call({ body: request('digits') });
+    const call = stack.call({ body: aRequestFor('digits') });
     stack.advance(400);
     assert.equal(stack.requestsAt('b').length, 0);
     stack.advance(200);
@@ -177,7 +171,7 @@ describe('Scenario: a model on some replicas', () => {
       countBy(live, ({ body }) => body.toString()),
       { a: 2, b: 2, c: 2 },
     );
-    const compressed = Buffer.concat([Buffer.from([1]), request('digits').subarray(1)]);
+    const compressed = Buffer.concat([Buffer.from([1]), aRequestFor('digits').subarray(1)]);
     const hidden = Array.from({ length: 6 }, () => stack.call({ body: compressed }));
     assert.deepEqual(
       countBy(hidden, ({ body }) => body.toString()),
@@ -188,7 +182,7 @@ describe('Scenario: a model on some replicas', () => {
     const early = same.caller.call({ body: null });
     same.run();
     assert.equal(same.requests.length, 1, 'nothing of the request is waited for');
-    same.settle(early.data(request('digits'), Flag.endStream));
+    same.settle(early.data(aRequestFor('digits'), Flag.endStream));
     assert.equal(early.status, 0);
   });
 
@@ -206,7 +200,7 @@ describe('Scenario: a model on some replicas', () => {
   it('is a label of its calls; names that callers invent are not', () => {
     const stack = start();
     answersOf(stack, 'digits', 4);
-    for (let i = 0; i < 300; i++) stack.call({ body: request(`invented-${i}`) });
+    for (let i = 0; i < 300; i++) stack.call({ body: aRequestFor(`invented-${i}`) });
     const open = stack.settle(stack.caller.call({ body: null }));
     stack.settle(open.reset());
     const family = metricsIn(stack, { outbounds: [stack.out.outbound] }).find(

@@ -4,18 +4,13 @@ import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import type { RouteConfig } from '../../../sidecar/config/model.js';
 import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aRequestFor } from '../../kit/service/infer-requests.js';
 import { anUpstream, aRoute, aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
 const STREAM = '/inference.GRPCInferenceService/ModelStreamInfer';
 const READY = '/inference.GRPCInferenceService/ModelReady';
 const LIVE = '/inference.GRPCInferenceService/ServerLive';
 const TO_CANARY = { match: [], weights: { canary: 1 } };
-
-const request = (model: string, version = '') => {
-  const message = new MessageWriter().text(1, model);
-  if (version !== '') message.text(2, version);
-  return grpcMessage(message.bytes(7, Buffer.alloc(40)).finish());
-};
 
 describe('Scenario: by model', () => {
   let stack: UpstreamStack;
@@ -26,7 +21,7 @@ describe('Scenario: by model', () => {
     stack.works(['s', 'c']);
   }
   const answer = (model: string, version = '', path?: string) => {
-    const call = stack.call({ body: request(model, version), ...(path === undefined ? {} : { path }) });
+    const call = stack.call({ body: aRequestFor(model, version), ...(path === undefined ? {} : { path }) });
     return call.status === 0 ? call.body.toString() : `${call.status} ${call.reason ?? ''}`;
   };
 
@@ -87,7 +82,7 @@ describe('Scenario: by model', () => {
     assert.deepEqual([answer('digits'), answer('others'), answer('words')], ['14 ', '14 ', 'c']);
     assert.equal(stack.out.outbound.retries, 1, 'of the model whose route asks for it');
     stack.answers(() => {}, 's');
-    const late = [stack.call({ body: request('digits') }), stack.call({ body: request('others') })];
+    const late = [stack.call({ body: aRequestFor('digits') }), stack.call({ body: aRequestFor('others') })];
     stack.advance(310);
     assert.deepEqual(
       late.map(({ status }) => status),
@@ -135,7 +130,7 @@ describe('Scenario: by model', () => {
   it('the upstream that a split chooses has routes by model too', () => {
     start([aRoute({ split: TO_CANARY })], [aRoute({ models: ['digits'], timeoutMs: 200 }), aRoute()]);
     stack.answers(() => {}, 'c');
-    const calls = [stack.call({ body: request('digits') }), stack.call({ body: request('words') })];
+    const calls = [stack.call({ body: aRequestFor('digits') }), stack.call({ body: aRequestFor('words') })];
     stack.advance(210);
     assert.deepEqual(
       calls.map(({ status }) => status),
@@ -154,9 +149,9 @@ describe('Scenario: by model', () => {
     const empty = stack.settle(stack.caller.call({ body: Buffer.alloc(0) }));
     assert.deepEqual([empty.status, empty.body.toString()], [0, 's']);
     stack.settle(gone.reset());
-    stack.settle(whole.data(request('words').subarray(0, 9)));
+    stack.settle(whole.data(aRequestFor('words').subarray(0, 9)));
     assert.equal(stack.requestsAt('c').length, 0);
-    stack.settle(whole.data(request('words').subarray(9), Flag.endStream));
+    stack.settle(whole.data(aRequestFor('words').subarray(9), Flag.endStream));
     assert.equal(whole.body.toString(), 'c');
     stack.advance(410);
     assert.equal(late.reason, 'deadline-exceeded');
@@ -173,10 +168,10 @@ describe('Scenario: by model', () => {
 
   it('what cannot be read goes as if no rule named a model', () => {
     start([aRoute({ models: ['digits'], split: TO_CANARY }), aRoute()]);
-    const compressed = Buffer.concat([Buffer.from([1]), request('digits').subarray(1)]);
+    const compressed = Buffer.concat([Buffer.from([1]), aRequestFor('digits').subarray(1)]);
     const late = grpcMessage(new MessageWriter().bytes(7, Buffer.alloc(8_000)).text(1, 'digits').finish());
-    const long = request('d'.repeat(70_000));
-    for (const body of [compressed, late, long, request(''), Buffer.from([0, 0, 0])])
+    const long = aRequestFor('d'.repeat(70_000));
+    for (const body of [compressed, late, long, aRequestFor(''), Buffer.from([0, 0, 0])])
       assert.equal(stack.call({ body }).body.toString(), 's');
     assert.equal(answer('digits'), 'c');
     stack.assertIdle();
@@ -189,7 +184,7 @@ describe('Scenario: by model', () => {
     const open = stack.settle(stack.caller.call({ body: null }));
     assert.deepEqual([answer('digits'), answer('words')], ['c', 's']);
     stack.update({ routes: [aRoute()] });
-    stack.settle(open.data(request('digits'), Flag.endStream));
+    stack.settle(open.data(aRequestFor('digits'), Flag.endStream));
     assert.equal(open.body.toString(), 's', 'it began while the rule was there');
     assert.equal(answer('digits'), 's');
     stack.assertIdle();

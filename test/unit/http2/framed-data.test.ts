@@ -1,17 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type Raw, responding } from '../../kit/http2/connection-under-test.js';
-import { FrameType, frame, Setting, settings, windowUpdate } from '../../kit/http2/h2-frames.js';
+import { type Raw, windowed } from '../../kit/http2/connection-under-test.js';
+import { FrameType, frame, windowUpdate } from '../../kit/http2/h2-frames.js';
 import type { Told } from '../../kit/http2/recorded-events.js';
 
 const HEAD = 9;
-
-/** A server whose one stream has this window, and has sent its headers. */
-function windowed(bytes: number): { raw: Raw; told: Told } {
-  const responder = responding(settings([[Setting.initialWindowSize, bytes]]));
-  responder.raw.frames();
-  return responder;
-}
 
 /** One read of a peer's connection: DATA frames of another stream, and where the payload of each lies. */
 function readOf(sizes: readonly number[], flags = 0) {

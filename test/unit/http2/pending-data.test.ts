@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Stream } from '../../../sidecar/http2/stream.js';
-import { calling, type Raw, responding, response } from '../../kit/http2/connection-under-test.js';
+import { calling, type Raw, responding, response, windowed } from '../../kit/http2/connection-under-test.js';
 import { Setting, settings, windowUpdate } from '../../kit/http2/h2-frames.js';
 import type { Told } from '../../kit/http2/recorded-events.js';
 import { seeded } from '../../kit/time/seeded-random.js';
@@ -18,13 +18,6 @@ function held(stream: Stream): { bytes: number; pieces: number } {
   let bytes = 0;
   for (const store of stores) bytes += store.byteLength;
   return { bytes, pieces };
-}
-
-/** A server whose one stream has this window, and has sent its headers. */
-function windowed(bytes: number): { raw: Raw; told: Told } {
-  const responder = responding(settings([[Setting.initialWindowSize, bytes]]));
-  responder.raw.frames();
-  return responder;
 }
 
 /** What waits on the stream costs no more than twice its `bytes`, and the gathering buffers. */

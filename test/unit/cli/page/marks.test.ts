@@ -1,15 +1,10 @@
 import assert from 'node:assert/strict';
-import type { StatusReport } from '../../../../sidecar/admin/status.js';
 import { Marks } from '../../../../sidecar/cli/page/marks.js';
-import { anEndpoint } from '../../../kit/stack/admin-view.js';
+import { anEndpoint, aStatusReport } from '../../../kit/stack/admin-view.js';
 
-const report = (over: Partial<StatusReport> = {}): StatusReport => ({
-  ...{ service: 'web', instance: 'web-1', version: '0', ready: true, notReady: [], endpoints: [] },
-  ...over,
-});
 const ejected = (ejections: number) =>
-  report({ endpoints: [anEndpoint({ ejections, why: '5 faults in a row', endpoint: 'digits-2' })] });
-const model = (restarts: number) => report({ model: { state: 'ready', why: '', restarts } });
+  aStatusReport({ endpoints: [anEndpoint({ ejections, why: '5 faults in a row', endpoint: 'digits-2' })] });
+const model = (restarts: number) => aStatusReport({ model: { state: 'ready', why: '', restarts } });
 
 describe('marks', () => {
   it('are ejections and restarts that were not there in the report before', () => {
@@ -45,7 +40,7 @@ describe('marks', () => {
   it('are restarts of a sidecar too, whether or not it was missed meanwhile', () => {
     const marks = new Marks(300_000);
     for (const restarts of [1, 2, undefined, 3, 3]) {
-      marks.see('web-1', restarts === undefined ? undefined : report({ restarts }), 0);
+      marks.see('web-1', restarts === undefined ? undefined : aStatusReport({ restarts }), 0);
     }
     const again = 'the sidecar web-1 was started again';
     assert.deepEqual(

@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
-import type { StatusReport } from '../../../../sidecar/admin/status.js';
 import type { MeshMoment } from '../../../../sidecar/cli/page/mesh-view.js';
 import { renderMesh } from '../../../../sidecar/cli/page/render.js';
-import { anEndpoint } from '../../../kit/stack/admin-view.js';
+import { anEndpoint, aStatusReport } from '../../../kit/stack/admin-view.js';
 
 const EVIL = '<img src=x onerror=alert(1)>';
-const report = (over: Partial<StatusReport>): StatusReport => ({
-  ...{ service: 'web', instance: 'web-1', version: '0', ready: true, notReady: [], endpoints: [] },
-  ...over,
-});
 const moment = (over: Partial<MeshMoment>): MeshMoment => ({
   ...{ nowMs: 100_000, keepMs: 300_000, sidecars: [], edges: [], marks: [] },
   ...over,
@@ -18,7 +13,10 @@ describe('the mesh page', () => {
   it('shows each endpoint with its state, why and since when, as each caller sees it', () => {
     const why = '5 faults in a row';
     const endpoints = [anEndpoint({ state: 'ejected', why, sinceMs: 90_000, ejections: 2 })];
-    const html = renderMesh(moment({ sidecars: [{ name: 'web-1', report: report({ endpoints }) }] }), 'n');
+    const html = renderMesh(
+      moment({ sidecars: [{ name: 'web-1', report: aStatusReport({ endpoints }) }] }),
+      'n',
+    );
     assert.match(
       html,
       /digits-1<\/td><td>web-1<\/td><td><span class="bad">ejected<\/span><\/td><td class="n">90 s</,
@@ -28,7 +26,10 @@ describe('the mesh page', () => {
 
   it('has a banner while a drill is on, and none without', () => {
     const drills = ['outbound calls are aborted; 3 since its start'];
-    const html = renderMesh(moment({ sidecars: [{ name: 'web-1', report: report({}), drills }] }), 'n');
+    const html = renderMesh(
+      moment({ sidecars: [{ name: 'web-1', report: aStatusReport({}), drills }] }),
+      'n',
+    );
     assert.match(html, /A fault drill is on/);
     assert.match(html, /<li>web-1: outbound calls are aborted; 3 since its start<\/li>/);
     assert.doesNotMatch(renderMesh(moment({}), 'n'), /<aside/);
@@ -41,7 +42,7 @@ describe('the mesh page', () => {
       { atMs: 70_000, kind: 'restart', service: 'other', text: 'another' },
     ] as const;
     const html = renderMesh(
-      moment({ marks, sidecars: [{ name: 'web-1', report: report({ endpoints }) }] }),
+      moment({ marks, sidecars: [{ name: 'web-1', report: aStatusReport({ endpoints }) }] }),
       'n',
     );
     assert.match(html, /<g class="mark ejection"><title>web-1 ejected digits-1<\/title><line x1="576"/);
@@ -52,7 +53,7 @@ describe('the mesh page', () => {
   it('says what a sidecar that does not answer said last, and offers no drain of it', () => {
     const html = renderMesh(moment({ sidecars: [{ name: 'web-1', problem: 'connect ECONNREFUSED' }] }), 'n');
     assert.doesNotMatch(html, /shown by their metrics/);
-    const remote = { name: 'web-2', report: report({}), isRemote: true };
+    const remote = { name: 'web-2', report: aStatusReport({}), isRemote: true };
     assert.match(renderMesh(moment({ sidecars: [remote] }), 'n'), /1 of 1 are shown by their metrics/);
     assert.match(html, /no answer<\/span><\/td><td><\/td><td colspan="3">connect ECONNREFUSED/);
     assert.doesNotMatch(html, /<form/);
@@ -60,23 +61,23 @@ describe('the mesh page', () => {
 
   it('counts one that does not answer among the sidecars of its service', () => {
     const gone = { name: 'web-2', problem: 'no answer in 2000 ms', lastService: 'web' };
-    const html = renderMesh(moment({ sidecars: [{ name: 'web-1', report: report({}) }, gone] }), 'n');
+    const html = renderMesh(moment({ sidecars: [{ name: 'web-1', report: aStatusReport({}) }, gone] }), 'n');
     assert.match(html, /<g class="node warn">.*\n.*>web<.*>1 of 2 ready</);
     assert.match(html, /<td>web-2<\/td><td class="minor">web<\/td>/);
   });
 
   it('offers to bring back what is drained, and to drain what is not', () => {
-    const draining = { name: 'a b', report: report({ ready: false, notReady: ['draining'] }) };
+    const draining = { name: 'a b', report: aStatusReport({ ready: false, notReady: ['draining'] }) };
     assert.match(renderMesh(moment({ sidecars: [draining] }), 'n'), /action="\/undrain\?sidecar=a%20b"/);
     assert.match(
-      renderMesh(moment({ sidecars: [{ name: 'a', report: report({}) }] }), 'n'),
+      renderMesh(moment({ sidecars: [{ name: 'a', report: aStatusReport({}) }] }), 'n'),
       /action="\/drain\?sidecar=a"/,
     );
   });
 
   it('escapes whatever sidecars say, and loads nothing from elsewhere', () => {
     const endpoints = [anEndpoint({ upstream: EVIL, endpoint: EVIL, why: EVIL })];
-    const own = report({
+    const own = aStatusReport({
       service: EVIL,
       notReady: [EVIL],
       endpoints,
