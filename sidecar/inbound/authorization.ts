@@ -30,6 +30,8 @@ export class InboundAuthorization {
   /** The reply to a call that is not allowed; null: it is. `caller` null: a peer without identity. */
   check(caller: Caller | null, block: HeaderBlock): LocalReply | null {
     if (this.isAllowed(caller) || this.permits(caller, block)) return null;
+    if (this.grantOf(caller) !== null)
+      return this.modelNotAllowed(caller, 'this method may be about any of them');
     if (this.intentions.isLoaded) return this.notAllowed(caller);
     return makeLocalReply(LocalReplyReasons.notLoaded, { service: this.service });
   }
