@@ -15,7 +15,7 @@ const jobs = (...files: readonly string[]): string[][] =>
 
 describe('the lanes of the tests', () => {
   it('name folders and files that exist', () => {
-    const places = LANES.flatMap(({ holds, fixedPorts = [] }) => [...holds, ...fixedPorts]);
+    const places = LANES.flatMap(({ holds, oneAtATime = [] }) => [...holds, ...oneAtATime]);
     const exists = (place: string) =>
       [place, `${place}.test.ts`].some((path) => existsSync(join(packageRoot, path)));
     assert.deepEqual(
@@ -49,13 +49,13 @@ describe('the lanes of the tests', () => {
   it('lose no file: one that no lane holds is an error', () =>
     assert.throws(() => jobs('test/c/1.test.ts'), /test\/c\/1\.test\.ts is in no lane/));
 
-  it('run no two jobs with the same fixed ports at a time, and others beside one of them', () => {
+  it('run no two jobs at a time of those that go one at a time, and others beside one of them', () => {
     const rule = {
       name: 'only',
       width: 2,
       process: 'file',
       holds: ['test/a'],
-      fixedPorts: ['test/a/p'],
+      oneAtATime: ['test/a/p'],
     } as const;
     const files = ['test/a/p/1.test.ts', 'test/a/p/2.test.ts', 'test/a/q.test.ts'];
     const left = [...lanesOf(files, [rule])[0]!.jobs];

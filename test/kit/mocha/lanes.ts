@@ -4,8 +4,8 @@
 export interface Job {
   readonly name: string;
   readonly files: readonly string[];
-  /** It uses ports that documents name, so that no second one may run meanwhile. */
-  readonly hasFixedPorts: boolean;
+  /** It is one of those of its lane of which no second one may run meanwhile. */
+  readonly isExclusive: boolean;
 }
 
 /** `width` jobs of a lane run at a time. A lane begins when the one before it has ended. */
@@ -21,8 +21,8 @@ export interface LaneRule extends Pick<Lane, 'name' | 'width'> {
   readonly process: 'folder' | 'file';
   /** Folders and files, without `.test.ts`. The longest one that holds a file decides its lane. Long jobs come first. */
   readonly holds: readonly string[];
-  /** Those of them of which no two may run at a time, as they use the same ports. */
-  readonly fixedPorts?: readonly string[];
+  /** Those of them of which no two may run at a time: they use the same ports, or most of the machine. */
+  readonly oneAtATime?: readonly string[];
 }
 
 /** They use the ports that README, docs/ and mesh-config/ name. */
@@ -30,6 +30,9 @@ const FIXED_PORTS = [
   ...['test/e2e/examples', 'test/interop/clients/clients-page', 'test/e2e/readme'],
   ...['test/e2e/own-model', 'test/e2e/python-examples', 'test/e2e/task-pages'],
 ];
+
+/** What is promised within a time, while processes die, freeze and are replaced under load: each uses a core and more. */
+const FAULTS = ['test/e2e/decision-faults', 'test/e2e/consul-faults', 'test/e2e/call-faults'];
 
 /** On two cores: tests of the second and third lane mostly wait for processes to start and for time to pass. */
 export const LANES: readonly LaneRule[] = [
@@ -43,29 +46,26 @@ export const LANES: readonly LaneRule[] = [
     name: 'processes',
     width: 3,
     process: 'file',
-    fixedPorts: FIXED_PORTS,
+    oneAtATime: FIXED_PORTS,
     holds: [
       ...FIXED_PORTS,
       ...['test/e2e/sidecar', 'test/e2e/up', 'test/e2e'],
-      // Those of Consul and of timeouts mostly wait, and those of other implementations compute: beside each other.
-      ...['test/stack/discovery/intentions', 'test/interop/clients', 'test/stack/discovery/queries'],
-      ...['test/interop/go-client', 'test/stack/discovery/connect-identity', 'test/interop/interop'],
-      ...['test/attacks/slow-peers', 'test/interop', 'test/stack/discovery'],
+      'test/interop',
       // Their canaries are compared with others at the same moments, and what they hold is not time.
       'test/attacks',
-      ...['test/stack/cli', 'test/stack/services', 'test/stack/supervise'],
+      ...['test/stack/services', 'test/stack/supervise'],
       // Those of seconds come first, so that none is left over at the end of the lane.
-      ...['test/kit/consul', 'test/bench/faults', 'test/conformance', 'test/kit/browser'],
+      ...['test/bench/faults', 'test/conformance', 'test/kit/browser'],
       ...['test/bench', 'test/drills', 'test/kit'],
     ],
   },
   {
-    // What is promised within a time, while processes die, freeze and are replaced under load. A model that is called without
-    // the mesh tells where the machine had no time for it (test/drills/faults/control.ts).
+    // One drill at a time, and beside it what mostly waits for Consul, and uses little of a core meanwhile.
     name: 'faults',
     width: 2,
     process: 'file',
-    holds: ['test/e2e/decision-faults', 'test/e2e/consul-faults', 'test/e2e/call-faults'],
+    oneAtATime: FAULTS,
+    holds: [...FAULTS, 'test/stack/discovery', 'test/stack/cli', 'test/kit/consul'],
   },
   {
     name: 'alone',
@@ -104,13 +104,13 @@ function ruleFor(file: string, rules: readonly LaneRule[]): LaneRule {
 const holds = (place: string, file: string): boolean =>
   file.startsWith(`${place}/`) || file === `${place}.test.ts`;
 
-function jobsOf({ holds: places, fixedPorts = [] }: LaneRule, files: ReadonlyMap<string, string[]>): Job[] {
+function jobsOf({ holds: places, oneAtATime = [] }: LaneRule, files: ReadonlyMap<string, string[]>): Job[] {
   const at = (name: string): number => places.findIndex((place) => `${name}/`.startsWith(place));
   const jobs = [...files].map(([name, of]) => {
     return {
       name,
       files: of,
-      hasFixedPorts: fixedPorts.some((place) => of.some((file) => holds(place, file))),
+      isExclusive: oneAtATime.some((place) => of.some((file) => holds(place, file))),
     };
   });
   return jobs.sort((a, b) => at(a.name) - at(b.name));
@@ -118,7 +118,7 @@ function jobsOf({ holds: places, fixedPorts = [] }: LaneRule, files: ReadonlyMap
 
 /** Takes the next job out of `left`: the first one that may run beside `running`; undefined when none may. */
 export function takeJob(left: Job[], running: ReadonlySet<Job>): Job | undefined {
-  const isTaken = [...running].some((job) => job.hasFixedPorts);
-  const at = left.findIndex((job) => !(isTaken && job.hasFixedPorts));
+  const isTaken = [...running].some((job) => job.isExclusive);
+  const at = left.findIndex((job) => !(isTaken && job.isExclusive));
   return at < 0 ? undefined : left.splice(at, 1)[0];
 }
