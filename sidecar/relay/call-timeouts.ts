@@ -45,10 +45,10 @@ function timeOut(call: Call, attempt: Attempt | null, nowMs: number): void {
 
 /**
  * Whether the answer has begun to flow, which is not timed: how fast it flows is up to its caller too. Headers alone are no
- * answer where the first message is timed.
+ * answer where the first message is timed. A message that is repeated before a stream goes on is one: to repeat many takes its time.
  */
 function hasBegun({ isCommitted, plan, responseBytes, resumable }: Call, { counter }: Attempt): boolean {
-  if (resumable !== null) return !resumable.isResuming;
+  if (resumable !== null) return resumable.hasSpoken;
   return isCommitted && !(plan.timesFirstMessage && counter !== null && responseBytes === 0);
 }
 

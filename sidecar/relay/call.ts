@@ -118,6 +118,8 @@ export interface Resumption {
   readonly messages: number;
   /** An endpoint is to go on, and nothing that it sent has been passed on yet. */
   readonly isResuming: boolean;
+  /** The present endpoint has sent a whole message, be it one that the caller has already. */
+  readonly hasSpoken: boolean;
   /** The field that tells the next endpoint where to begin. */
   readonly field: HeaderField;
   /** The endpoint has died, and another is to go on. @param pendingBytes octets that wait for the caller to read. */

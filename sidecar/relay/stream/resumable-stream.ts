@@ -21,6 +21,7 @@ const LARGEST_BYTES = 16 * 1024;
 export class ResumableStream implements Resumption {
   messages = 0;
   isResuming = false;
+  hasSpoken = true;
   /** Messages that the caller has already, and which the present endpoint is about to repeat. */
   private repeated = 0;
   private counter = new MessageCounter();
@@ -36,6 +37,7 @@ export class ResumableStream implements Resumption {
 
   restart(pendingBytes: number): void {
     this.isResuming = true;
+    this.hasSpoken = false;
     this.repeated = 0;
     this.counter = new MessageCounter();
     this.tail = null;
@@ -61,6 +63,7 @@ export class ResumableStream implements Resumption {
       at = counter.next(buffer, at, end);
       if (at < 0) break;
       to = at;
+      this.hasSpoken = true;
       if (this.repeated === 0) this.messages++;
       else {
         this.repeated--;

@@ -149,6 +149,36 @@ describe('Scenario: an endpoint dies in the middle of a stream', () => {
       assertWhole(call);
     });
 
+    it('and another repeats it for longer than a first message may take: it is at work', () => {
+      start({ deterministic: true, firstMessageTimeoutMs: 300 });
+      const [call, first] = open();
+      stack.settle(first.begin().data(tokens(0, 4)));
+      stack.settle(first.peer.socket.break());
+      const second = at('b');
+      stack.settle(second.begin());
+      for (let i = 0; i < 4; i++) {
+        stack.advance(200);
+        stack.settle(second.data(token(i)));
+      }
+      stack.advance(400);
+      assert.equal(second.resetCode, undefined);
+      stack.settle(second.data(tokens(4, ALL)).trailers(0));
+      assertWhole(call);
+      assert.equal(stack.endpoint('b').outcomes[1], 0);
+    });
+
+    it('and another repeats nothing in the time that a first message may take: it is given up', () => {
+      start({ deterministic: true, firstMessageTimeoutMs: 300 });
+      const [call, first] = open();
+      stack.settle(first.begin().data(tokens(0, 4)));
+      stack.settle(first.peer.socket.break());
+      stack.settle(at('b').begin().data(token(0).subarray(0, 9)));
+      stack.advance(320);
+      assert.equal(at('b').resetCode, ErrorCode.cancel);
+      assert.deepEqual(ends(call), [14, 'not-resumed']);
+      assert.equal(stack.endpoint('b').outcomes[1], 1);
+    });
+
     it('and another ends sooner: that is not the same stream', () => {
       start({ deterministic: true });
       const [call, first] = open();
