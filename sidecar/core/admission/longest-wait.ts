@@ -11,13 +11,13 @@ const LEAST_LEFT = 0.1;
 const USUAL_TIMES = 2;
 const MOST_LEFT = 0.5;
 
-/** So long before the deadline of a call in line it is answered: a hundredth of its time, 10 ms at least, and a tenth at most. */
+/** So long before the deadline of a call in the queue it is answered: a hundredth of its time, 10 ms at least, and a tenth at most. */
 const ANSWER_PART = 0.01;
 const ANSWER_MS = 10;
 const MOST_ANSWER_PART = 0.1;
 
 /** What bounds the wait of a call for a place at its model; ms, points in time are monotonic. */
-export interface CallInLine {
+export interface QueuedCall {
   /** Since when it waits. */
   readonly sinceMs: number;
   /** Longest wait of its class; 0: until its deadline. */
@@ -31,10 +31,10 @@ export interface CallInLine {
 }
 
 /**
- * When a call in line is to be looked at, monotonic ms: it has waited for as long as it may where that is not after `nowMs`, else not before then.
+ * When a call in the queue is to be looked at, monotonic ms: it has waited for as long as it may where that is not after `nowMs`, else not before then.
  * Infinity: its deadline is all that bounds it (`answerByMs`).
  */
-export function waitEndMs(call: CallInLine, nowMs: number): number {
+export function waitEndMs(call: QueuedCall, nowMs: number): number {
   const { sinceMs, classMs, firstMessageMs, askedMs, usualMs } = call;
   const ofClass = classMs > 0 ? sinceMs + classMs : Number.POSITIVE_INFINITY;
   if (firstMessageMs === Number.POSITIVE_INFINITY) return ofClass;

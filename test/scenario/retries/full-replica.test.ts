@@ -60,7 +60,7 @@ function says(
 describe('Scenario: sidecars say that their models have not seen the call', () => {
   let pool: DetectorPool;
 
-  /** Every call comes to its deadline in line, and its sidecar says so, or gives another reason. */
+  /** Every call comes to its deadline in the queue, and its sidecar says so, or gives another reason. */
   const turnAway = (
     tls: 'mesh' | 'plaintext',
     { name, status }: (typeof LocalReplyReasons)[keyof typeof LocalReplyReasons],
@@ -180,7 +180,7 @@ describe('Scenario: more streams than the replicas have places for', () => {
       for (const stream of model.requests) mesh.stack.settle(stream.trailers(0));
   };
 
-  it('those in line are refused before their callers give up the first message, and no replica is at fault', () => {
+  it('those in the queue are refused before their callers give up the first message, and no replica is at fault', () => {
     const mesh = start();
     for (const i of [0, 1]) talks(mesh, i, 500);
     const calls = Array.from({ length: 40 }, () => mesh.call());
@@ -193,7 +193,7 @@ describe('Scenario: more streams than the replicas have places for', () => {
     assertNoFault(mesh);
   });
 
-  it('the same of requests of 600 KB, of which a replica in line has taken the beginning only', () => {
+  it('the same of requests of 600 KB, of which a replica in the queue has taken the beginning only', () => {
     const mesh = start();
     for (const i of [0, 1]) talks(mesh, i, 500);
     const body = grpcMessage(Buffer.alloc(600_000));
@@ -242,7 +242,7 @@ describe('Scenario: more streams than the replicas have places for', () => {
   });
 });
 
-describe('Scenario: calls come to their deadlines in line', () => {
+describe('Scenario: calls come to their deadlines in the queue', () => {
   for (const route of [aSafeRoute({ timeoutMs: 60_000 }), aStreamRoute({ idempotent: true })])
     it(`${route.kind}: no replica is at fault, as it was only busy`, () => {
       const mesh = new Mesh({ replicas: 2, routes: [route], queue: { concurrency: 1, maxWaiting: 64 } });

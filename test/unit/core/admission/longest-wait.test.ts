@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
-import { answerByMs, type CallInLine, waitEndMs } from '../../../../sidecar/core/admission/longest-wait.js';
+import { answerByMs, type QueuedCall, waitEndMs } from '../../../../sidecar/core/admission/longest-wait.js';
 
-describe('The end of a wait in line', () => {
+describe('The end of a wait in the queue', () => {
   const NEVER = Number.POSITIVE_INFINITY;
-  const UNBOUND: CallInLine = {
+  const UNBOUND: QueuedCall = {
     ...{ sinceMs: 1_000, classMs: 0, firstMessageMs: NEVER },
     ...{ askedMs: 1_200, usualMs: 0 },
   };
-  const end = (over: Partial<CallInLine> = {}, nowMs = 2_000): number =>
+  const end = (over: Partial<QueuedCall> = {}, nowMs = 2_000): number =>
     waitEndMs({ ...UNBOUND, ...over }, nowMs);
 
   it('is the deadline alone where nothing else is said', () => {
@@ -39,7 +39,7 @@ describe('The end of a wait in line', () => {
   });
 });
 
-describe('The answer to a call whose deadline passes in line', () => {
+describe('The answer to a call whose deadline passes in the queue', () => {
   const early = (allowedMs: number): number => 5_000 + allowedMs - answerByMs(5_000 + allowedMs, 5_000);
 
   it('comes a hundredth of its time before that, 10 ms at least, and a tenth of it at most', () => {
