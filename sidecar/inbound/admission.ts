@@ -190,7 +190,11 @@ export class InboundAdmission implements LimitsOfCall {
   /** The reply to a call that the queue has refused. */
   refusalFor(admission: Admission, ticket: Ticket): LocalReply {
     const { waiting, waitingBytes } = this.queue;
-    if (admission === Admission.tooMany) return this.overloaded(ticket, `${waiting} calls are waiting`);
+    if (admission === Admission.tooMany)
+      return this.overloaded(
+        ticket,
+        waiting > 0 ? `${waiting} calls are waiting` : 'no call may wait for a place',
+      );
     if (admission === Admission.tooLarge) return this.overloaded(ticket, `${waitingBytes} bytes are waiting`);
     return this.overloaded(ticket, 'wait and run would be longer than the time left');
   }

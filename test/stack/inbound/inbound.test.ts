@@ -365,6 +365,12 @@ describe('Inbound', () => {
       assert.equal(queue().running, 1);
     });
 
+    it('where none may wait, a call without a place is refused', () => {
+      start({ queue: { concurrency: 1, maxWaiting: 0 } });
+      const [, refused] = fill(2);
+      assertUnprocessed(refused!, [8, 'overloaded'], { 'grpc-message': /no call may wait for a place/ });
+    });
+
     it('a changed configuration resizes the queue without losing a call', () => {
       start({ queue: { concurrency: 1 } });
       const calls = fill(4);
