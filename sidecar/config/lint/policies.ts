@@ -2,6 +2,7 @@
  * What a file says of policies and perhaps does not mean: options that can have no effect, and bounds in each other's way.
  */
 import { NEARNESS, nearnessOf } from '../../core/balancing/locality.js';
+import { MOST_MODELS, modelsNamedBy } from '../../core/routing/named-models.js';
 import { type Address, isLocalAddress, writeAddress } from '../codecs/address.js';
 import { writeSize } from '../codecs/size.js';
 import type { MeshFile } from '../implied-caller.js';
@@ -43,6 +44,12 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
       'gRPC servers end a connection, with the calls on it, when a PING comes at each interval: a service outside the mesh is checked by grpc or tcp',
     );
   warnOfInspection(upstream, below(['ejection', 'detectors', 'invalid_output'], warn));
+  const models = modelsNamedBy(upstream.routes);
+  if (models.length > MOST_MODELS)
+    warn(
+      ['routes'],
+      `they name ${models.length} models, and calls are told apart by ${MOST_MODELS} at most: those to ${models[MOST_MODELS]}, and to what is named after it, take the routes without models`,
+    );
   for (const [i, route] of upstream.routes.entries()) warnOfRoute(route, known, below(['routes', i], warn));
 }
 

@@ -1,8 +1,7 @@
 import type { Cluster } from '../../cluster/cluster.js';
 import type { RouteConfig } from '../../config/model.js';
+import { MOST_MODELS, modelsNamedBy } from '../../core/routing/named-models.js';
 
-/** Models that calls are told apart by, at most: each is a label of metrics and has routes of its own. */
-const MOST_MODELS = 100;
 /** The label of all other models. */
 const OTHER = 'other';
 
@@ -14,10 +13,7 @@ export function modelsThatMatter(
   routes: readonly RouteConfig[],
   clusters: readonly Pick<Cluster, 'claims'>[],
 ): ReadonlySet<string> | null {
-  const named = routes.flatMap(({ models = [], split }) => [
-    ...models,
-    ...(split?.match ?? []).flatMap((each) => (each.model === undefined ? [] : [each.model])),
-  ]);
+  const named = modelsNamedBy(routes);
   const claimed = clusters.flatMap(({ claims }) => (claims === null ? [] : [...claims.models])).sort();
   const all = [...named, ...claimed].filter((name) => name !== OTHER);
   const hasClaims = clusters.some(({ claims }) => claims !== null);

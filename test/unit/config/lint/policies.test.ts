@@ -53,6 +53,16 @@ describe('warnings about decisions', () => {
     .because(/locality\.own: no endpoint is at "dc1", so that all of them are used alike/)
     .also('PINGs at intervals to what is no sidecar', 'tls: plaintext, health: {kind: ping}')
     .because(/health\.kind: gRPC servers end a connection/);
+  const named = (from: number, count: number) =>
+    `{methods: [${INFER}], models: [${Array.from({ length: count }, (_, i) => `m${from + i}`)}]}`;
+  ofUpstream('more models than are told apart', `routes: [${named(0, 60)}, ${named(50, 51)}]`).because(
+    /routes: they name 101 models, and calls are told apart by 100 at most: those to m100, /,
+  );
+  it('is silent about as many models as are told apart', () =>
+    assert.doesNotMatch(
+      sidecarWarnings(upstream(`routes: [${named(0, 60)}, ${named(50, 50)}]`)).join('\n'),
+      /are told apart/,
+    ));
   const inspecting = (more: string) =>
     `ejection: {detectors: {invalid_output: {mode: enforce}}}, routes: [{methods: [${INFER}], ${more}}]`;
   ofUpstream('inspecting what no peer can be asked', inspecting('kind: unary'))
