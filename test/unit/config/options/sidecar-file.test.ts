@@ -398,7 +398,7 @@ function defaultRoutes(side: 'inbound' | 'outbound'): RouteConfig[] {
   const reading = questions.map((name) => `/inference.GRPCInferenceService/${name}`);
   reading.push('/grpc.health.v1.Health/Check');
   const infer = '/inference.GRPCInferenceService/ModelInfer';
-  const others = ['Classify', 'Regress', 'Predict', 'MultiInference', 'GetModelMetadata'].map(
+  const others = ['Classify', 'Regress', 'Predict', 'GetModelMetadata', 'MultiInference'].map(
     (name) => `/tensorflow.serving.PredictionService/${name}`,
   );
   others.push(
