@@ -152,7 +152,7 @@ export class InboundAdmission implements LimitsOfCall {
   }
 
   /**
-   * A call in the queue waits on (null), and `onResume` comes when that is to be asked again; or it has waited for as long as it may: it leaves the line, and
+   * A call in the queue waits on (null), and `onResume` comes when that is to be asked again; or it has waited for as long as it may: it leaves the queue, and
    * this is the reply to it. It may for as long as its class allows, and while its caller still listens and the model has time for it.
    */
   waitOn(call: InboundCall, ticket: Ticket): LocalReply | null {
@@ -181,7 +181,7 @@ export class InboundAdmission implements LimitsOfCall {
     return null;
   }
 
-  /** The reply to a call that leaves the line because of its deadline. */
+  /** The reply to a call that leaves the queue because of its deadline. */
   expire(ticket: Ticket): LocalReply {
     this.queue.expire(ticket);
     return makeLocalReply(LocalReplyReasons.queueExpired, { service: this.service });
