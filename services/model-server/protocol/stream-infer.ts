@@ -1,11 +1,12 @@
 /**
  * ModelStreamInfer: requests as they come, and for each of them one answer, or as many as its model gives (Triton's decoupled
  * transactions). A request that fails is answered with an error message and the stream goes on; with the request header
- * `triton_grpc_error: true` the stream ends with the status instead.
+ * `triton_grpc_error: true`, and when the deadline of the call has passed, the stream ends with the status instead.
  */
 
 import type { ModelInferRequest, ModelStreamInferResponse } from '../../../proto/messages.js';
 import type { RpcError } from '../rpc.js';
+import { DeadlinePassed } from '../runs/failures.js';
 import type { AnswerStream } from '../runs/job.js';
 import type { StreamCall, StreamHandler, StreamReceiver } from './call.js';
 import { toRpcError } from './decode.js';
@@ -104,7 +105,7 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
 
   private fail(error: RpcError, id: string, { model_name, model_version }: ModelInferRequest): void {
     if (this.ended) return;
-    if (this.endsOnError) {
+    if (this.endsOnError || error instanceof DeadlinePassed) {
       this.ended = true;
       this.abandon();
       this.call.end(error);

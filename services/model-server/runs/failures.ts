@@ -18,14 +18,17 @@ export function unsendable(job: Job, error: unknown): RpcError {
   );
 }
 
-/** The deadline of the call has passed. */
-export function deadlinePassed(begun: 'begun' | 'not begun'): RpcError {
-  return new RpcError(
-    status.DEADLINE_EXCEEDED,
-    begun === 'begun'
-      ? 'deadline exceeded between two answers of the model'
-      : 'deadline exceeded before the model could run; it was not run',
-  );
+/** The deadline of the call has passed, and with it that of all requests of a stream. */
+export class DeadlinePassed extends RpcError {
+  /** @param job whether the model has begun with it. */
+  constructor(job: 'begun' | 'not begun') {
+    super(
+      status.DEADLINE_EXCEEDED,
+      job === 'begun'
+        ? 'deadline exceeded between two answers of the model'
+        : 'deadline exceeded before the model could run; it was not run',
+    );
+  }
 }
 
 /** The model is unloaded, and the caller of the stream has read none of its answers for so long. */

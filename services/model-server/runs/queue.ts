@@ -1,5 +1,5 @@
 import { RpcError, status } from '../rpc.js';
-import { deadlinePassed, sequenceLost, toRpcError, unsendable } from './failures.js';
+import { DeadlinePassed, sequenceLost, toRpcError, unsendable } from './failures.js';
 import { Gathering, nextTurn } from './gathering.js';
 import { type Answer, isMoreUrgent, type Job, latestDeadline, placesOf, type Runner } from './job.js';
 import { type JobEnd, Ledger, type QueueCounters } from './ledger.js';
@@ -208,7 +208,7 @@ export class InferenceQueue {
 
   /** Why the job may not run (on); undefined: it may. */
   private lateness(job: Job, wallNow: number): RpcError | undefined {
-    if (job.deadlineMs <= wallNow) return deadlinePassed(this.streams.has(job) ? 'begun' : 'not begun');
+    if (job.deadlineMs <= wallNow) return new DeadlinePassed(this.streams.has(job) ? 'begun' : 'not begun');
     return this.timeouts.hasPassed(job) ? this.timeouts.refusal(job) : sequenceLost(job);
   }
 

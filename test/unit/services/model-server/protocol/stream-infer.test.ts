@@ -13,7 +13,8 @@ import { Gate, QueueBench, runnerOf } from '../../../../kit/service/queue-jobs.j
 
 /** A caller of ModelStreamInfer that reads, or does not. */
 class Call implements StreamCall<ModelStreamInferResponse> {
-  readonly deadlineMs = Number.POSITIVE_INFINITY;
+  /** Wall-clock ms. */
+  deadlineMs = Number.POSITIVE_INFINITY;
   readonly written: ModelStreamInferResponse[] = [];
   cancelled = false;
   writable = true;
@@ -96,6 +97,21 @@ function stream(call: Call, gate?: Gate, more: object = {}) {
 }
 
 describe('ModelStreamInfer', () => {
+  it('ends with the status of a deadline that has passed, which is no message about one request', async () => {
+    const call = new Call();
+    const gate = new Gate();
+    const { bench, send, ids } = stream(call, gate);
+    call.deadlineMs = bench.clock.wallNow() + 1_000;
+    send('a', 1);
+    send('b', 2);
+    await bench.settle();
+    bench.clock.advance(1_001);
+    gate.release();
+    await bench.settle();
+    assert.equal(call.end_?.code, status.DEADLINE_EXCEEDED);
+    assert.ok(!ids().some((id) => id.endsWith('!')), `${ids()}`);
+  });
+
   it('answers each request, a wrong one with a message, and ends when the last has been answered', async () => {
     const call = new Call();
     const { bench, receiver, send, ids } = stream(call);
