@@ -13,7 +13,6 @@ import {
   importsOnlyItself,
   importsVendorsInOnePlace,
   importsWhatExists,
-  largeFolders,
   longFiles,
   none,
   unusedExceptions,
@@ -98,7 +97,6 @@ describe('the architecture', () => {
   it('lets a root import another only where the import rules say so', () =>
     none(importsAllowedRoots(files, ROOT_IMPORTS, ROOT_EDGES)));
   it('has no two folders that import each other', () => none(hasNoMutualFolders(files)));
-  it('has no folder of more than 20 source files', () => none(largeFolders(files, 20)));
   it('touches each vendor in one place', () => none(importsVendorsInOnePlace(files, VENDORS)));
   it('lists no vendor that is not used', () => none(unusedVendors(files, VENDORS)));
   it('reads clocks, chance and the process only at its edge', () =>
@@ -244,11 +242,6 @@ describe('the architecture test, on a tree that breaks the rules', () => {
     assert.deepEqual(hasNoMutualFolders(files), [
       'a/b and a/c import each other: a/b/one.ts imports a/c/d/two.ts, a/c/three.ts imports a/b/four.ts',
     ]);
-  });
-
-  it('complains about a folder of too many files', () => {
-    const files = treeOf({ 'a/b.ts': '', 'a/c.ts': '', 'a/d/e.ts': '' });
-    assert.deepEqual(largeFolders(files, 1), ['a: 2 files, expected at most 1']);
   });
 
   it('complains about a vendor in a second place, about an unknown one, and about a row that is not needed', () => {

@@ -130,18 +130,6 @@ export function hasNoMutualFolders(files: readonly SourceFile[]): Complaints {
   });
 }
 
-/** Folders with more than `limit` source files of their own. */
-export function largeFolders(files: readonly SourceFile[], limit: number): Complaints {
-  const counts = new Map<string, number>();
-  for (const { path } of files) {
-    const folder = path.slice(0, path.lastIndexOf('/'));
-    counts.set(folder, (counts.get(folder) ?? 0) + 1);
-  }
-  return [...counts]
-    .filter(([, count]) => count > limit)
-    .map(([folder, count]) => `${folder}: ${count} files, expected at most ${limit}`);
-}
-
 /** Packages in production code stand in the table, and are imported only where it says. */
 export function importsVendorsInOnePlace(files: readonly SourceFile[], table: VendorTable): Complaints {
   return complain(files.filter(isProduction), ({ target, isRelative }, file) => {

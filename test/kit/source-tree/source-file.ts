@@ -13,8 +13,6 @@ export interface SourceFile {
   readonly imports: readonly Import[];
   readonly defaultExportLines: readonly number[];
   readonly ambient: readonly AmbientUse[];
-  /** Places where the code branches: `if`, loops, `case`, `catch`, `? :`, `&&`, `||`, `??`. */
-  readonly decisions: number;
   readonly lines: number;
 }
 
@@ -65,7 +63,6 @@ export function readSourceFile(path: string, source: string): SourceFile {
     imports: importsIn(tokens).map(({ text, line }) => ({ ...resolve(path, text), line })),
     defaultExportLines: defaultExports(tokens),
     ambient: ambientUses(tokens),
-    decisions: tokens.filter((_, i) => isDecision(tokens, i)).length,
     lines: source.split('\n').length - (source.endsWith('\n') ? 1 : 0),
   };
 }
@@ -126,16 +123,6 @@ function isInsideExport(tokens: readonly Token[], at: number): boolean {
     if (tokens[i]!.text === '{') return tokens[i - 1]?.text === 'export';
   }
   return false;
-}
-
-const BRANCHING_NAMES = new Set(['if', 'for', 'while', 'case', 'catch']);
-
-function isDecision(tokens: readonly Token[], i: number): boolean {
-  const { kind, text } = tokens[i]!;
-  const next = tokens[i + 1]?.text ?? '';
-  if (kind === 'name') return BRANCHING_NAMES.has(text) && !isMember(tokens, i) && next !== ':';
-  // `a?: T`, `[a?]` and `(a?)` mark what is optional.
-  return kind === 'mark' && (['&&', '||', '??'].includes(text) || (text === '?' && !':),]'.includes(next)));
 }
 
 const TIMERS = new Set(['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask']);
