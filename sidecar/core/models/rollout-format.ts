@@ -31,16 +31,23 @@ export function readRollout(value: unknown): RolloutRecord | undefined {
 /** What another replica has said of itself; undefined: it is nothing that can be used. */
 export function readFacts(value: unknown): ReplicaFacts | undefined {
   if (!isObject(value)) return undefined;
-  const { instance, id, serving, candidate, why, compared, agreed, difference, before, after } = value;
+  const { instance, id, serving, candidate, why, compared, agreed, difference, before, after, pairs } = value;
   const areTexts = [instance, id, serving, candidate, why, difference].every(
     (each) => typeof each === 'string',
   );
   const areKnown = isNumber(compared) && isNumber(agreed) && isTally(before) && isTally(after);
+  if (pairs !== undefined && !hasNumbers(pairs, ['sampled', 'alike'])) return undefined;
   return areTexts && areKnown ? (value as unknown as ReplicaFacts) : undefined;
 }
 
 function isTally(value: unknown): boolean {
-  return isObject(value) && ['calls', 'errors', 'medianMs'].every((key) => isNumber(value[key]));
+  if (!hasNumbers(value, ['calls', 'errors', 'medianMs'])) return false;
+  const { refused = 0, phase } = value;
+  return isNumber(refused) && (phase === undefined || hasNumbers(phase, ['calls', 'refused']));
+}
+
+function hasNumbers(value: unknown, keys: readonly string[]): value is Record<string, unknown> {
+  return isObject(value) && keys.every((key) => isNumber(value[key]));
 }
 
 function areSettings(value: unknown): value is RolloutSettings {

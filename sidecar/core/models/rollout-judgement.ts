@@ -1,4 +1,11 @@
-import { type CallTally, RECENT_CALLS, type ReplicaFacts, type RolloutSettings } from './rollout.js';
+import {
+  type CallTally,
+  type PhaseTally,
+  RECENT_CALLS,
+  type RefusalPairs,
+  type ReplicaFacts,
+  type RolloutSettings,
+} from './rollout.js';
 
 /** What is found of a version: it goes on, fails with a sentence that has the figures, or more has to be seen. */
 export type Judgement =
@@ -22,6 +29,16 @@ const DEVIATIONS = { early: 3, last: 2 } as const;
 const RECENT_DEVIATIONS = { early: 4, last: 3 } as const;
 /** As how many calls at least the version before counts: of a version without calls nothing is known, and it served. */
 const LEAST_BEFORE = 100;
+/**
+ * Refusals (INVALID_ARGUMENT and the like) are usually the caller's mistake, and callers change. They count only where both versions
+ * got calls of the same callers in the same phase, by more deviations than errors need.
+ */
+const REFUSAL_DEVIATIONS = { early: 4, last: 3 } as const;
+/** Calls that each version needs in the phase. */
+const MIN_PHASE_CALLS = 20;
+/** Where the version before gets no calls and no request can be tried at both: the share and number that no caller explains. */
+const REFUSES_ALL = 0.9;
+const MIN_REFUSED = 20;
 /** Answers that differ: one may be a copy that was lost on its way. */
 const MIN_DIFFERENT = 2;
 /** So many standard deviations the share of answers that agree has to be below what is asked for. */
@@ -68,6 +85,7 @@ export function judgeWatch(facts: ReplicaFacts, settings: RolloutSettings, elaps
   const when = isOver ? 'last' : 'early';
   const found =
     judgeErrors(facts.before, facts.after, when) ??
+    judgeRefusals(facts, when) ??
     judgeLatency(facts, settings, isOver && facts.after.calls >= WARM_CALLS ? 'last' : 'early') ??
     (mayBeChance(facts, settings) ? undefined : judgeAgreement(facts, settings, isOver));
   if (found !== undefined) return found;
@@ -124,18 +142,66 @@ function judgeErrors(before: CallTally, after: CallTally, when: When): Judgement
   return { kind: 'failed', why: `${share} of ${of} failed (${errors}), ${than}` };
 }
 
+/**
+ * Whether the new version refuses what the version before accepts. A caller that makes mistakes makes them at both: only the
+ * difference between the versions counts, and only where both were asked.
+ */
+function judgeRefusals({ before, after, pairs }: ReplicaFacts, when: When): Judgement | undefined {
+  const { phase: old = NO_CALLS } = before;
+  const { phase: fresh = NO_CALLS } = after;
+  if (old.calls < MIN_PHASE_CALLS) return judgeUncompared(before, { after, pairs: pairs ?? NO_PAIRS }, when);
+  const bound = { least: MIN_ERRORS[when], deviations: REFUSAL_DEVIATIONS[when], leastBefore: 0 };
+  const isWorse = fresh.calls >= MIN_PHASE_CALLS && areMore(triedOf(old), triedOf(fresh), bound);
+  if (!isWorse) return undefined;
+  const share = percent(ratioOf(triedOf(fresh)));
+  const than = `${percent(ratioOf(triedOf(old)))} of ${old.calls} at the version before in the same time`;
+  return { kind: 'failed', why: `${share} of ${fresh.calls} calls refused (${fresh.refused}), ${than}` };
+}
+
+/** The version before gets no calls: a new one that refuses nearly all of them fails, unless the other refused a copy too. */
+function judgeUncompared(
+  before: CallTally,
+  { after, pairs: { sampled, alike } }: { readonly after: CallTally; readonly pairs: RefusalPairs },
+  when: When,
+): Judgement | undefined {
+  const { calls, refused } = after.phase ?? NO_CALLS;
+  if (alike > 0 || refused < MIN_REFUSED || refused < calls * REFUSES_ALL) return undefined;
+  // What the version before answered shows that its callers know how to ask.
+  const accepted = before.calls - (before.refused ?? 0);
+  if (accepted < Math.max(MIN_CALLS, before.calls / 2)) return undefined;
+  // Copies of such calls decide sooner, and better.
+  if (sampled > 0 && when === 'early') return undefined;
+  const than = `${before.refused ?? 0} of ${before.calls} at the version before`;
+  return { kind: 'failed', why: `${refused} of ${calls} calls refused, ${than}` };
+}
+
+const NO_CALLS = { calls: 0, refused: 0 } as const;
+const NO_PAIRS = { sampled: 0, alike: 0 } as const;
+
+function triedOf({ calls, refused }: PhaseTally): Tried {
+  return { calls, errors: refused };
+}
+
 /** Calls and how many of them failed. */
 type Tried = Pick<CallTally, 'calls' | 'errors'>;
+
+/** How many errors at least, and how far apart the shares. */
+interface Bound {
+  readonly least: number;
+  readonly deviations: number;
+  /** As how many calls the version before counts at least. */
+  readonly leastBefore?: number;
+}
 
 /** Whether the share of errors is higher by so many deviations, and there are so many at least. */
 function areMore(
   before: Tried,
   after: Tried,
-  { least, deviations }: { readonly least: number; readonly deviations: number },
+  { least, deviations, leastBefore = LEAST_BEFORE }: Bound,
 ): boolean {
   if (after.errors < least) return false;
   const [old, fresh] = [ratioOf(before), ratioOf(after)];
-  const known = Math.max(LEAST_BEFORE, before.calls);
+  const known = Math.max(leastBefore, before.calls);
   const all = (old * known + after.errors) / (known + after.calls);
   const deviation = Math.sqrt(all * (1 - all) * (1 / known + 1 / after.calls));
   return fresh > old && (fresh - old >= Math.max(MIN_DIFFERENCE, deviations * deviation) || fresh === 1);

@@ -79,6 +79,24 @@ export interface CallTally {
   readonly medianMs: number;
   /** Errors among the latest `RECENT_CALLS`. Absent: a sidecar that does not count them. */
   readonly recentErrors?: number;
+  /** Calls that ended with a status that is no fault of the server; they are not among the errors. Absent: not counted. */
+  readonly refused?: number;
+  /** The calls since the current phase began, while both versions get calls from the same callers. Absent: not counted. */
+  readonly phase?: PhaseTally;
+}
+
+/** Calls of one version in one phase, and those of them that it refused. */
+export interface PhaseTally {
+  readonly calls: number;
+  readonly refused: number;
+}
+
+/** Requests that the new version refused and that were then sent to the version before. */
+export interface RefusalPairs {
+  /** Calls that were sampled in this phase, whatever their end. 0: no call can be copied. */
+  readonly sampled: number;
+  /** The version before refused the request too. */
+  readonly alike: number;
 }
 
 /** Calls that are looked at by themselves: what fails only now is not to hide behind what went well before. */
@@ -101,6 +119,8 @@ export interface ReplicaFacts {
   readonly difference: string;
   readonly before: CallTally;
   readonly after: CallTally;
+  /** Absent: a sidecar that does not compare refusals. */
+  readonly pairs?: RefusalPairs;
 }
 
 /** What came of a command: the rollout as it is stored now, or why it was refused. */

@@ -18,6 +18,8 @@ export interface CandidateDeps {
   moved(revision: LoadedRevision): void;
 }
 
+const NO_CALLS = { calls: 0, refused: 0 } as const;
+
 /** Copies that a median of the version before needs. */
 const MIN_COPIES = 10;
 
@@ -86,6 +88,8 @@ export class Candidate {
       old.backend.isStandby = isTaken;
     }
     this.endComparison();
+    this.counts.before.beginPhase();
+    this.counts.after.beginPhase();
     const how = samples === 0 ? 'not' : isTaken ? 'backward' : 'forward';
     this.compare(old, fresh, how);
     this.deps.moved(fresh);
@@ -120,13 +124,16 @@ export class Candidate {
   /** What the leader decides by. */
   facts(): CandidateFacts {
     const { agreement, before, after } = this.counts;
-    const { compared, agreed, difference } = agreement;
+    const { compared, agreed, difference, sampled, alike } = agreement;
     // Before calls go to it, the copies say how fast it is.
-    const own = this.isTaken ? after.tally : { ...agreement.copies.tally, errors: 0, recentErrors: 0 };
+    const own = this.isTaken
+      ? after.tally
+      : { ...agreement.copies.tally, errors: 0, recentErrors: 0, refused: 0, phase: NO_CALLS };
     return {
       serving: this.deps.repository.pins.servedOf(this.model)?.version ?? '',
       ...this.state(),
       ...{ compared, agreed, difference, before: this.beforeNow(before.tally), after: own },
+      pairs: { sampled, alike },
     };
   }
 
@@ -260,8 +267,16 @@ export class Candidate {
     const forward = copies === 'forward' ? clientOf(fresh) : undefined;
     const reverse = copies === 'backward' ? clientOf(old) : undefined;
     const { agreement, before, after } = this.counts;
-    old.backend.tap = new VersionTap(dataPlane, before, agreement, forward);
-    fresh.backend.tap = new VersionTap(dataPlane, after, agreement, reverse);
+    old.backend.tap = new VersionTap(
+      dataPlane,
+      { own: before, before, agreement },
+      forward && { to: forward, ofRefused: false },
+    );
+    fresh.backend.tap = new VersionTap(
+      dataPlane,
+      { own: after, before, agreement },
+      reverse && { to: reverse, ofRefused: true },
+    );
     this.taps.push(old.backend.tap as VersionTap, fresh.backend.tap as VersionTap);
   }
 

@@ -142,6 +142,48 @@ describe('a version beside the one that is served', () => {
     assert.equal(failsClearly(tally(300, 15), late(9)), false, 'the version before fails as often');
   });
 
+  /** Calls of both versions in one phase. */
+  const phases = (old: [number, number], fresh: [number, number], overrides: Partial<ReplicaFacts> = {}) =>
+    facts(0, 0, {
+      before: { ...tally(1_000), refused: old[1], phase: { calls: old[0], refused: old[1] } },
+      after: { ...tally(fresh[0]), refused: fresh[1], phase: { calls: fresh[0], refused: fresh[1] } },
+      ...overrides,
+    });
+  const ends = (found: ReplicaFacts) =>
+    [1_000, 10_000].map((elapsedMs) => judgeWatch(found, SETTINGS, elapsedMs).kind);
+
+  it('is not blamed for the mistakes of its callers, however many, while the version before gets as many', () => {
+    assert.deepEqual(ends(phases([900, 144], [100, 16])), ['open', 'passed']);
+    assert.deepEqual(ends(phases([900, 144], [100, 21])), ['open', 'passed'], 'chance');
+    assert.deepEqual(ends(phases([900, 900], [100, 100])), ['open', 'passed']);
+    assert.deepEqual(ends(phases([0, 0], [300, 48])), ['open', 'passed'], 'it gets all calls');
+    assert.deepEqual(ends(phases([0, 0], [300, 240])), ['open', 'passed'], 'one caller may be most of them');
+    assert.deepEqual(ends(phases([19, 0], [300, 100])), ['open', 'passed'], 'too few to compare');
+  });
+
+  it('is blamed for what it alone refuses', () => {
+    assert.deepEqual(judgeWatch(phases([900, 9], [100, 30]), SETTINGS, 1_000), {
+      kind: 'failed',
+      why: '30 % of 100 calls refused (30), 1 % of 900 at the version before in the same time',
+    });
+    assert.deepEqual(ends(phases([100, 2], [20, 20])), ['failed', 'failed']);
+  });
+
+  it('is blamed for refusing nearly everything where the version before gets no calls and no copies', () => {
+    const refusing = (overrides: Partial<ReplicaFacts> = {}) => ends(phases([0, 0], [60, 58], overrides));
+    assert.deepEqual(judgeWatch(phases([0, 0], [60, 58]), SETTINGS, 1_000), {
+      kind: 'failed',
+      why: '58 of 60 calls refused, 0 of 1000 at the version before',
+    });
+    const wait = { pairs: { sampled: 3, alike: 0 } };
+    assert.deepEqual(refusing(wait), ['open', 'failed'], 'copies may still say more');
+    assert.deepEqual(refusing({ pairs: { sampled: 3, alike: 1 } }), ['open', 'passed'], 'so does the other');
+    assert.deepEqual(refusing({ before: tally(0) }), ['open', 'passed'], 'nothing is known of the other');
+    const mistaken = { ...tally(1_000), refused: 600 };
+    assert.deepEqual(refusing({ before: mistaken }), ['open', 'passed'], 'its callers made mistakes before');
+    assert.deepEqual(ends(phases([0, 0], [19, 19])), ['open', 'passed'], 'few');
+  });
+
   it('fails at the end of its window for fewer errors, as callers that have ejected it send it no more', () => {
     const watch = (after: CallTally, elapsedMs: number) =>
       judgeWatch(facts(50, 50, { before: tally(100), after }), SETTINGS, elapsedMs).kind;

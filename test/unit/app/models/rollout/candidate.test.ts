@@ -7,6 +7,7 @@ import { LoadedRevision } from '../../../../../sidecar/app/models/loaded-revisio
 import type { RevisionOwner } from '../../../../../sidecar/app/models/loaded-revisions.js';
 import { ModelRepository } from '../../../../../sidecar/app/models/model-repository.js';
 import { Candidate } from '../../../../../sidecar/app/models/rollout/candidate.js';
+import { judgeWatch } from '../../../../../sidecar/core/models/rollout-judgement.js';
 import { SETTLE_MS } from '../../../../../sidecar/core/models/settled-listing.js';
 import { LATEST } from '../../../../../sidecar/core/models/version-policy.js';
 import { Status } from '../../../../../sidecar/core/outcome/status.js';
@@ -20,6 +21,7 @@ import { anAppContext } from '../../../../kit/stack/app-context.js';
 import { Stack } from '../../../../kit/stack/stack.js';
 
 const SETTINGS = { canary: 0, samples: 0 };
+const WATCHED = { ...SETTINGS, windowMs: 10_000, agreement: 0.98, maxLatency: 2, loadMs: 60_000 };
 
 /** What a backend and a model server are to a candidate. */
 class Served {
@@ -130,6 +132,21 @@ describe('the candidate of a rollout', () => {
     assert.deepEqual([served[0]!.isStandby, served[1]!.isStandby], [false, true]);
     const { before, after } = candidate.facts();
     assert.deepEqual([before.calls, before.errors, after.calls, after.errors], [20, 0, 5, 5]);
+  });
+
+  it('leaves calls where they are when its callers make mistakes, as they would at the version before', () => {
+    candidate.enact('loading', SETTINGS);
+    becomesReady(1);
+    candidate.enact('shadow', SETTINGS);
+    for (let i = 0; i < 200; i++) served[0]!.answer(Status.OK, 0);
+    stack.clock.advance(1_000);
+    candidate.enact('watching', SETTINGS);
+    for (let i = 0; i < 30; i++) served[0]!.answer(Status.OK, 990);
+    for (let i = 0; i < 100; i++) served[1]!.answer(i % 6 === 0 ? Status.INVALID_ARGUMENT : Status.OK, 1_000);
+    assert.deepEqual([served[0]!.isStandby, served[1]!.isStandby], [true, false]);
+    const facts = { ...candidate.facts(), instance: 'digits-1', id: 'x' };
+    const { kind, why } = { why: '', ...judgeWatch(facts, WATCHED, WATCHED.windowMs) };
+    assert.deepEqual([kind, why], ['passed', '0 of 100 calls failed']);
   });
 
   it('begins with no calls counted when it is loaded anew, after its turn was taken away or it was withdrawn', () => {
