@@ -8,6 +8,8 @@ import type { Logger } from '../runtime/log/logger.js';
 import type { ListenSockets } from '../runtime/process/listen-sockets.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { Listener, type ListenerOptions } from '../transport/listener.js';
+import type { Network } from '../transport/network.js';
+import type { MeshIdentity } from './mesh-identity.js';
 
 /**
  * What a sidecar gets from its process or from a test: time, chance, the log and the environment.
@@ -34,6 +36,12 @@ export interface Deps extends RuntimeDeps {
   readonly sockets?: ListenSockets;
   /** The registration that this sidecar is the proxy of, with `consul.adopt`. */
   readonly adoption?: ProxyAdoption | undefined;
+  /** Where sockets come from; absent: the operating system. */
+  readonly network?: Network;
+  /** Runs a function after all input of this turn of the event loop; absent: Node's own turns. */
+  readonly defer?: (fn: () => void) => void;
+  /** Opens an identity other than the one of the configuration; absent or undefined: the configuration says. */
+  readonly openIdentity?: (context: AppContext) => MeshIdentity | undefined;
 }
 
 /** What the parts of one sidecar share. */
@@ -49,7 +57,7 @@ export interface AppContext {
 export function openListener(
   context: AppContext,
   name: string,
-  options: Pick<ListenerOptions, 'address' | 'tls' | 'onStream'>,
+  options: Pick<ListenerOptions, 'address' | 'tls' | 'admit' | 'onStream'>,
 ): Listener {
   const { firstReservedDescriptor, sockets } = context.deps;
   const socket = sockets === undefined ? {} : { socket: { name, from: sockets } };

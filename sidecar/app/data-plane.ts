@@ -9,6 +9,7 @@ import { StatsRegistry } from '../telemetry/call-stats.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { FlushScheduler } from '../transport/flush-scheduler.js';
 import { MemoryBudget } from '../transport/memory-budget.js';
+import { SYSTEM_NETWORK } from '../transport/network.js';
 import type { Deps } from './context.js';
 
 /**
@@ -24,7 +25,7 @@ const STALL_MEMORY_MS = 1000;
  */
 export function createDataPlane(
   { limits }: Pick<SidecarConfig, 'limits'>,
-  { clock, random, timers, logger }: Deps,
+  { clock, random, timers, logger, network = SYSTEM_NETWORK, defer = deferToTurnEnd }: Deps,
   loopMonitor: EventLoopMonitor,
   audit: AuditTrail,
 ): DataPlaneContext {
@@ -36,10 +37,11 @@ export function createDataPlane(
     wheel: new TimingWheel(clock, timers),
     flushes: new FlushScheduler((flush) => {
       loopMonitor.start();
-      deferToTurnEnd(flush);
+      defer(flush);
     }, timers),
     stats: new StatsRegistry(),
     memory: new MemoryBudget(limits.memoryBudgetBytes),
+    network,
     recorder: null,
     tracer: null,
     nowMs: clock.now(),

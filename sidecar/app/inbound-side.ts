@@ -11,6 +11,7 @@ import type { ModelReport } from '../telemetry/reports.js';
 import type { Listener } from '../transport/listener.js';
 import { type AppContext, openListener } from './context.js';
 import { DescribedMethods } from './described-methods.js';
+import type { MeshIdentity } from './mesh-identity.js';
 import { modelServer } from './model-addresses.js';
 import { ModelHost } from './model-host.js';
 import { ModelStatuses } from './model-status.js';
@@ -23,11 +24,10 @@ import { RolloutAgent } from './models/rollout/rollout-agent.js';
 import type { RolloutStore } from './models/rollout/store.js';
 import { ServedRepository } from './models/served-repository.js';
 import { StatisticsReader } from './models/statistics-reader.js';
-import type { TlsIdentity } from './tls-identity.js';
 
 export interface InboundSideOptions {
   readonly service: string;
-  readonly identity: TlsIdentity | undefined;
+  readonly identity: MeshIdentity | undefined;
   /** `registry`: intentions come from Consul, by `setIntentions`. */
   readonly intentionsFrom: 'file' | 'registry';
   /** Absent: the model server is started by something else. */
@@ -203,11 +203,12 @@ export class InboundSide {
     this.recycler?.start();
     this.statistics?.start();
     const { mtls, listen } = this.config;
-    const tls =
-      mtls === 'off' ? undefined : this.options.identity?.serverTls({ alsoPlaintext: mtls === 'permissive' });
+    const { identity } = this.options;
+    const security =
+      mtls === 'off' ? undefined : identity?.security({ alsoPlaintext: mtls === 'permissive' });
     this.listener = openListener(this.context, SOCKET_NAMES.inbound, {
       address: listen,
-      ...(tls === undefined ? {} : { tls }),
+      ...security,
       onStream: (session, stream, block, ended) => this.inbound.accept(session, stream, block, ended),
     });
     this.inbound.onReadiness = (readiness) => this.listener!.announceReadiness(readiness);

@@ -9,7 +9,6 @@ import type { ModelInstance, ModelState } from '../inbound/model-instance.js';
 import type { Timer } from '../runtime/time/timers.js';
 import type { Blow, Struck } from '../supervise/supervisor.js';
 import type { ModelReport } from '../telemetry/reports.js';
-import { dialPlain } from '../transport/dial.js';
 import { Pool } from '../transport/pool.js';
 import { combineActivity } from './combined-activity.js';
 import type { AppContext } from './context.js';
@@ -86,7 +85,7 @@ export class ModelHost {
       {
         config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
         settings,
-        dial: () => dialPlain(server.address),
+        dial: () => dataPlane.network.dial(server.address),
         backoffMaxMs: LOCAL_BACKOFF_MS,
         onChange: () => this.onConnection(),
       },

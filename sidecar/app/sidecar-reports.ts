@@ -25,6 +25,7 @@ import type { AppContext } from './context.js';
 import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js';
 import type { FaultController } from './fault-controller.js';
 import type { InboundSide } from './inbound-side.js';
+import type { MeshIdentity } from './mesh-identity.js';
 import { inferenceMetrics } from './metrics/inference.js';
 import { lifeMetrics, recycleMetrics } from './metrics/lives.js';
 import { methodReports } from './metrics/methods.js';
@@ -34,7 +35,6 @@ import { sizeLimitMetrics, sizeLimitReports } from './metrics/size-limits.js';
 import { metricsOf } from './metrics/traffic.js';
 import { faultMetrics, mirrorReports, trafficShiftMetrics } from './metrics/traffic-shift.js';
 import type { OutboundSide } from './outbound-side.js';
-import type { TlsIdentity } from './tls-identity.js';
 import type { TraceSink } from './traces/trace-sink.js';
 
 /**
@@ -59,7 +59,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
   /** Undefined without a `consul` block. */
   protected consul: Consul | undefined;
   /** Undefined without certificates, and until `start`. */
-  protected identity: TlsIdentity | undefined;
+  protected identity: MeshIdentity | undefined;
   protected draining: Promise<void> | undefined;
   protected rejectedReloads = 0;
 

@@ -8,7 +8,6 @@ import { EventLoopMonitor } from '../runtime/process/event-loop-monitor.js';
 import { AuditKind } from '../telemetry/audit/trail.js';
 import { Recorders } from '../telemetry/recorders.js';
 import { OpenTaps } from '../telemetry/tap/open-taps.js';
-import { dialPlain } from '../transport/dial.js';
 import { AccessLogSink } from './access-log-sink.js';
 import { AuditSink } from './audit/audit-sink.js';
 import { configHash } from './audit/config-hash.js';
@@ -106,7 +105,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
       this.current.outbound ?? { upstreams: [] },
       {
         dial: (address, peer, mode) =>
-          mode === 'mesh' ? this.identity?.dial(address, peer) : dialPlain(address),
+          mode === 'mesh' ? this.identity?.dial(address, peer) : this.context.dataPlane.network.dial(address),
         whyNoDial: () => this.identity?.whyNoDial() ?? 'this sidecar has no identity',
         get discovery() {
           return consul();
@@ -142,7 +141,9 @@ class Sidecar extends SidecarReports implements RunningSidecar {
 
   private openIdentity(): void {
     const source = this.consul?.identity;
-    this.identity = source && new TlsIdentity(source, this.context);
+    this.identity = this.deps.openIdentity?.(this.context);
+    if (this.identity === undefined && source !== undefined)
+      this.identity = new TlsIdentity(source, this.context);
     this.identity ??= TlsIdentity.fromFiles(this.current, this.context);
     this.audit.signBy(() => this.identity?.current);
     this.identity?.onRotated(() => this.outbound.refreshConnections());

@@ -16,13 +16,14 @@ import { dialTls } from '../transport/dial.js';
 import type { ListenerTls } from '../transport/listener.js';
 import type { Session } from '../transport/session.js';
 import type { AppContext } from './context.js';
+import type { ListenerSecurity, MeshIdentity } from './mesh-identity.js';
 
 /**
  * The sidecar's TLS identity: new outbound connections present the current certificate, the inbound
  * listener verifies its peers, and both follow each rotation. The certificate comes from an
  * `IdentitySource`: files or Consul.
  */
-export class TlsIdentity {
+export class TlsIdentity implements MeshIdentity {
   private readonly rotation: TlsRotation;
   private readonly refusals: RefusalLog;
 
@@ -91,6 +92,10 @@ export class TlsIdentity {
       this.refusals.note(refusal, 'endpoint refused', { upstream: peer.service });
     });
     return socket;
+  }
+
+  security(options: { readonly alsoPlaintext: boolean }): ListenerSecurity {
+    return { tls: this.serverTls(options) };
   }
 
   /**

@@ -8,6 +8,7 @@ import type { StatsRegistry } from '../telemetry/call-stats.js';
 import type { CallTracer } from '../telemetry/traces/call-trace.js';
 import type { FlushScheduler } from './flush-scheduler.js';
 import type { MemoryBudget } from './memory-budget.js';
+import type { Network } from './network.js';
 
 /** What every part of the data plane shares: one clock, one timing wheel, one flush scheduler, one memory budget, one registry of counters. */
 export interface DataPlaneContext {
@@ -20,6 +21,8 @@ export interface DataPlaneContext {
   /** Where decisions that are asked about later are written. */
   readonly audit: AuditTrail;
   readonly memory: MemoryBudget;
+  /** Where plain sockets and listening servers come from. */
+  readonly network: Network;
   /** Gets every call at its end; null: calls are not recorded. */
   recorder: Recorder | null;
   /** Puts calls into traces as they are sent on; null: traces are off. */

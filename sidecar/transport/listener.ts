@@ -1,4 +1,4 @@
-import net from 'node:net';
+import type net from 'node:net';
 import tls from 'node:tls';
 import type { Address } from '../config/model.js';
 import { Readiness } from '../http2/constants.js';
@@ -51,6 +51,8 @@ export interface ListenerOptions {
   readonly settings: LocalSettings;
   readonly limits: ListenerLimits;
   readonly tls?: ListenerTls;
+  /** Decides about peers whose connection has proved their identity before it is accepted here. Absent: peers of a plain listener have none. */
+  readonly admit?: (socket: net.Socket) => Admitted | { readonly refused: string };
   /** Where its socket may come from (a takeover), and by which name. Absent: it makes one. */
   readonly socket?: { readonly name: string; readonly from: ListenSockets };
   onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
@@ -96,7 +98,7 @@ export class Listener implements SessionHandler {
     this.silent = new SilentConnections(maxConnections, handshakeTimeoutMs, context);
     this.sockets = options.socket?.from ?? new ListenSockets();
     this.handshakes = new Meter({ burst: perSecond, perSecond });
-    this.plain = net.createServer({ noDelay: true, pauseOnConnect: options.tls === undefined }, (socket) =>
+    this.plain = context.network.server({ pauseOnConnect: options.tls === undefined }, (socket) =>
       this.onSocket(socket),
     );
     if (options.tls) {
@@ -195,7 +197,7 @@ export class Listener implements SessionHandler {
     const { secure } = this;
     const open = secure === undefined ? this.sessions.size : this.speaking;
     if (open >= this.options.limits.maxConnections) return this.refuse(socket, 'connections');
-    if (secure === undefined) return this.accept(withReadBuffer(socket), null);
+    if (secure === undefined) return this.acceptPlain(socket);
     this.tlsSockets.add(socket);
     socket.once('close', () => this.tlsSockets.delete(socket));
     this.silent.add(socket, (octet) => this.onFirst(socket, secure, octet));
@@ -248,15 +250,24 @@ export class Listener implements SessionHandler {
     );
   }
 
+  private acceptPlain(socket: net.Socket): void {
+    const verdict = this.options.admit?.(socket);
+    if (verdict === undefined) return this.accept(withReadBuffer(socket), null);
+    if ('refused' in verdict) return this.refusePeer(socket, verdict.refused);
+    this.accept(withReadBuffer(socket), verdict.identity, verdict);
+  }
+
   private onSecure(socket: tls.TLSSocket): void {
     socket.on('error', ignore);
     const verdict = this.options.tls!.admit(socket);
-    if (!('refused' in verdict)) {
-      readRecordsInto(socket);
-      return this.accept(socket, verdict.identity, verdict);
-    }
-    this.context.stats.countHandshakeFailure(verdict.refused);
-    this.context.audit.record(AuditKind.peerRefused, { reason: verdict.refused });
+    if ('refused' in verdict) return this.refusePeer(socket, verdict.refused);
+    readRecordsInto(socket);
+    this.accept(socket, verdict.identity, verdict);
+  }
+
+  private refusePeer(socket: net.Socket, reason: string): void {
+    this.context.stats.countHandshakeFailure(reason);
+    this.context.audit.record(AuditKind.peerRefused, { reason });
     socket.destroy();
   }
 

@@ -1,7 +1,6 @@
-import type { Socket } from 'node:net';
 import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
-import type { Address, UpstreamConfig } from '../../config/model.js';
+import type { UpstreamConfig } from '../../config/model.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { EventLoopMonitor } from '../../runtime/process/event-loop-monitor.js';
 import type { Timers } from '../../runtime/time/timers.js';
@@ -9,7 +8,6 @@ import { WheelEntry } from '../../runtime/time/timing-wheel.js';
 import type { Metric } from '../../telemetry/metric.js';
 import { metric, metricsOver } from '../../telemetry/metric-rows.js';
 import type { DataPlaneContext } from '../../transport/context.js';
-import { dialPlain } from '../../transport/dial.js';
 import { LoadWatches } from './load-watches.js';
 import { MethodWatches } from './method-watches.js';
 import { type Member, Prober, type ProberDeps } from './prober.js';
@@ -23,8 +21,6 @@ const PAUSE_MS = 4;
 export interface HealthCheckerOptions {
   readonly context: DataPlaneContext;
   readonly timers: Timers;
-  /** Opens the connection of a `tcp` check. Default: a plain socket. */
-  readonly connect?: (address: Address) => Socket;
 }
 
 /** One cluster: the prober of each endpoint, and the configuration by which they were chosen. */
@@ -182,8 +178,8 @@ export class HealthChecker extends WheelEntry {
 
   private ask(prober: Prober, onResult: ProbeCallback): Probe | undefined {
     const { check, address, members, timeoutMs } = prober;
-    const { context, connect = dialPlain } = this.options;
-    if (check.kind === 'tcp') return askByConnecting(connect(address), onResult);
+    const { context } = this.options;
+    if (check.kind === 'tcp') return askByConnecting(context.network.dial(address), onResult);
     const nowMs = context.clock.now();
     for (const { endpoint } of members) {
       const { pool } = endpoint;

@@ -31,6 +31,7 @@ import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
+import { SYSTEM_NETWORK } from '../../../sidecar/transport/network.js';
 import { answerRequests } from '../../kit/process/asked-process.js';
 import { silentLogger } from '../../kit/stack/silent-logger.js';
 import { LoopMeter } from './loop.js';
@@ -52,6 +53,7 @@ const relay: DataPlaneContext = {
   flushes: new FlushScheduler(deferToTurnEnd, systemTimers),
   stats: new StatsRegistry(),
   memory: new MemoryBudget(256 * 1024 * 1024),
+  network: SYSTEM_NETWORK,
   recorder: null,
   tracer: null,
   nowMs: systemClock.now(),

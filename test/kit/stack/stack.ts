@@ -27,6 +27,7 @@ import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
 import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
+import { SYSTEM_NETWORK } from '../../../sidecar/transport/network.js';
 import { Pool } from '../../../sidecar/transport/pool.js';
 import { Flag, grpcMessage } from '../http2/h2-frames.js';
 import type { Field } from '../http2/hpack-lite.js';
@@ -267,13 +268,13 @@ export class Stack {
       flushes: new FlushScheduler((fn) => void this.deferred.push(fn), clock),
       stats: new StatsRegistry(),
       memory: new MemoryBudget(options.memoryBytes ?? 256 * 1024 * 1024),
+      network: { dial: (address) => this.net.dial(labelOf(address)), server: SYSTEM_NETWORK.server },
       recorder: null,
       tracer: null,
       nowMs: clock.now(),
       hasStalled: () => this.hasStalled,
     };
-    const connect = (address: Address) => this.net.dial(labelOf(address));
-    this.health = new HealthChecker({ context: this.context, timers: clock, connect });
+    this.health = new HealthChecker({ context: this.context, timers: clock });
   }
 
   /** Declares an address where endpoints answer. */

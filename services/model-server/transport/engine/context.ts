@@ -7,6 +7,7 @@ import { StatsRegistry } from '../../../../sidecar/telemetry/call-stats.js';
 import type { DataPlaneContext } from '../../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../../sidecar/transport/flush-scheduler.js';
 import { MemoryBudget } from '../../../../sidecar/transport/memory-budget.js';
+import { SYSTEM_NETWORK } from '../../../../sidecar/transport/network.js';
 import type { Log } from '../transport.js';
 
 /**
@@ -32,6 +33,7 @@ export function engineContext(log: Log): DataPlaneContext {
     // Decisions about calls are the sidecar's.
     audit: { record: () => {} },
     memory: new MemoryBudget(MEMORY_BUDGET_BYTES),
+    network: SYSTEM_NETWORK,
     recorder: null,
     tracer: null,
     nowMs: systemClock.now(),
