@@ -1,5 +1,8 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+
+/** What the guard reads of a request. */
+export type GuardedRequest = Pick<IncomingMessage, 'headers' | 'rawHeaders' | 'method'>;
 
 /**
  * Refuses requests that a web page makes through its visitor's browser. The admin server listens on
@@ -11,8 +14,10 @@ import { isIP } from 'node:net';
  *
  * @returns why the request is refused, in one sentence; undefined when it may pass.
  */
-export function refusal(headers: IncomingHttpHeaders, method: string): string | undefined {
+export function refusal(request: GuardedRequest): string | undefined {
+  const { headers, method = 'GET' } = request;
   const host = headers.host;
+  if (countHosts(request) > 1) return 'one Host header is expected, and not several';
   if (host !== undefined && !isLiteralHost(host)) return 'the Host header must be an IP address or localhost';
   const site = headers['sec-fetch-site'];
   const isElsewhere = site !== undefined && site !== 'same-origin' && site !== 'none';
@@ -28,7 +33,18 @@ function isFollowedLink(headers: IncomingHttpHeaders, method: string): boolean {
   return isRead && headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
 }
 
+/** Node keeps the first of several in `headers`; what stands between may have read another one (RFC 9112 section 3.2). */
+function countHosts({ rawHeaders }: GuardedRequest): number {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]!.toLowerCase() === 'host') count++;
+  return count;
+}
+
+/** The whole of a Host header (RFC 3986 section 3.2.2): an IPv6 address in brackets, or a name, and perhaps a port. */
+const HOST = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::\d{1,5})?$/;
+
 function isLiteralHost(host: string): boolean {
-  const name = host.startsWith('[') ? host.slice(1, host.indexOf(']')) : host.replace(/:\d*$/, '');
-  return name.toLowerCase() === 'localhost' || isIP(name) !== 0;
+  const [, inBrackets, plain = ''] = HOST.exec(host) ?? [];
+  if (inBrackets !== undefined) return isIP(inBrackets) === 6;
+  return plain.toLowerCase() === 'localhost' || isIP(plain) === 4;
 }

@@ -4,6 +4,7 @@ import type { Address } from '../config/model.js';
 import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Clock } from '../runtime/time/clock.js';
 import { type Answer, live, metrics, pathOf, ready, text, writeAnswer } from './answers.js';
+import { ConnectionPlaces } from './connection-places.js';
 import type { AdminServer } from './server.js';
 import type { SidecarView } from './view.js';
 
@@ -59,10 +60,12 @@ export async function startObserve(
     },
     (request, response) => void handle({ view, scrape, server }, request, response),
   );
-  server.maxConnections = MAX_CONNECTIONS;
   server.maxRequestsPerSocket = MAX_REQUESTS;
-  server.setTimeout(IDLE_LIMIT_MS);
-  const connections = boundConnections(server);
+  const places = new ConnectionPlaces(server, {
+    all: MAX_CONNECTIONS,
+    ofPeer: MAX_CONNECTIONS_OF_PEER,
+    idleMs: IDLE_LIMIT_MS,
+  });
   // What asks to be continued or upgraded is a request with more to come: neither is taken.
   for (const event of ['checkContinue', 'checkExpectation'] as const)
     server.on(event, (request, response) => refuse(request, response, text(417, 'no body is taken\n')));
@@ -78,33 +81,9 @@ export async function startObserve(
         server.once('close', resolve);
         sockets.close(server);
         server.closeAllConnections();
-        for (const socket of connections) socket.destroy();
+        for (const socket of [...places.sockets]) socket.destroy();
       }),
   };
-}
-
-/** Closes a connection of a peer that has `MAX_CONNECTIONS_OF_PEER` already. Returns the open ones. */
-function boundConnections(server: Server): ReadonlySet<Socket> {
-  const open = new Set<Socket>();
-  const ofPeer = new Map<string, number>();
-  server.on('connection', (socket: Socket) => {
-    // A Unix socket has no peer address: its connections are bounded together.
-    const peer = socket.remoteAddress ?? '';
-    const count = (ofPeer.get(peer) ?? 0) + 1;
-    if (peer !== '' && count > MAX_CONNECTIONS_OF_PEER) {
-      socket.destroy();
-      return;
-    }
-    open.add(socket);
-    ofPeer.set(peer, count);
-    socket.once('close', () => {
-      open.delete(socket);
-      const left = ofPeer.get(peer)! - 1;
-      if (left > 0) ofPeer.set(peer, left);
-      else ofPeer.delete(peer);
-    });
-  });
-  return open;
 }
 
 interface Observed {

@@ -4,6 +4,7 @@ import type { Address } from '../config/model.js';
 import { isSecretName, REDACTED } from '../runtime/log/logger.js';
 import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import { type Answer, live, metrics, ready, text, writeAnswer } from './answers.js';
+import { ConnectionPlaces } from './connection-places.js';
 import { addFault, clearFaults, type FaultAdmin, listFaults } from './faults.js';
 import { refusal } from './guard.js';
 import { renderPage } from './page.js';
@@ -43,6 +44,8 @@ type Route = readonly [
 ];
 
 const MAX_CONNECTIONS = 128;
+/** A connection on which nothing moves is closed after this time, unless its request is being answered. */
+const IDLE_LIMIT_MS = 90_000;
 const MAX_HEADER_BYTES = 8192;
 
 const ROUTES: readonly Route[] = [
@@ -109,7 +112,7 @@ export async function startAdmin(
     },
     (request, response) => void handle({ view, token, server }, request, response),
   );
-  server.maxConnections = MAX_CONNECTIONS;
+  new ConnectionPlaces(server, { all: MAX_CONNECTIONS, idleMs: IDLE_LIMIT_MS });
   const address = await sockets.listen(SOCKET_NAMES.admin, server, listen);
   server.on('error', () => {}); // a connection that could not be accepted
   return { address, retire: () => sockets.close(server), close: () => close(server, sockets) };
@@ -157,7 +160,7 @@ function answerTo(
   request: IncomingMessage,
 ): Answer | Promise<Answer> {
   const method = request.method ?? 'GET';
-  const refused = refusal(request.headers, method);
+  const refused = refusal(request);
   if (refused !== undefined) return text(403, `${refused}\n`);
   const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
   const routes = ROUTES.filter(([, has]) => has === path);

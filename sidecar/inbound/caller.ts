@@ -1,10 +1,11 @@
 import type { ModelGrant } from '../core/authorization/model-grant.js';
 import type { PermissionList } from '../core/authorization/permissions.js';
-import { type HeaderField, makeField } from '../http2/hpack/field.js';
+import type { HeaderField } from '../http2/hpack/field.js';
+import { nameField } from '../http2/hpack/name-field.js';
 
 /** The mesh service at the other end of a connection, and the last authorization decision about it. */
 export class Caller {
-  /** `outrider-caller`, for the model. */
+  /** `outrider-caller`, for the model: the service as `encodeName` writes it. */
   readonly field: HeaderField;
   /** Version of the intentions that the decision is by; −1: none yet. */
   decidedVersion = -1;
@@ -15,6 +16,6 @@ export class Caller {
   /** The models that it may call; null: there is no such list. */
   models: ModelGrant | null = null;
   constructor(readonly service: string) {
-    this.field = makeField('outrider-caller', service);
+    this.field = nameField('outrider-caller', service);
   }
 }

@@ -1,6 +1,7 @@
 import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { fieldValue } from '../http2/header-view.js';
-import { type HeaderField, makeField } from '../http2/hpack/field.js';
+import type { HeaderField } from '../http2/hpack/field.js';
+import { nameField } from '../http2/hpack/name-field.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import type { Attempt } from '../relay/attempt.js';
@@ -24,5 +25,5 @@ export function failedUpstreamFields(
   const trace = call.trace?.traceId || (traceIdOf(call.block) ?? '');
   const cause = failures.takeCause({ status, trace, startMs: call.startMs });
   if (cause === undefined || fieldValue(trailers, Token.grpcRetryPushbackMs) !== undefined) return NO_FIELDS;
-  return cause.isAnswered ? [NO_RETRY, makeField('outrider-failed-upstream', cause.upstream)] : [NO_RETRY];
+  return cause.isAnswered ? [NO_RETRY, nameField('outrider-failed-upstream', cause.upstream)] : [NO_RETRY];
 }

@@ -2,6 +2,7 @@ import { AttemptFacts } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, restsOnElapsedTime } from '../core/outcome/outcome.js';
 import { metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { decodeName } from '../http2/hpack/name-field.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { isTimeAsked } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -9,7 +10,7 @@ import type { OutboundAttempt, OutboundCall } from './call.js';
 import { FAILED_UPSTREAM_TRAILER } from './failed-upstream.js';
 
 /** Trailer of a sidecar that serves several models: the one its answer is about. */
-export const MODEL_TRAILER = 'outrider-model';
+const MODEL_TRAILER = 'outrider-model';
 
 const facts = new AttemptFacts();
 
@@ -51,9 +52,15 @@ function hasBegun({ isCommitted, plan }: OutboundCall, { head, ended }: Outbound
   return ended !== AttemptEnd.attemptTimeout && (isCommitted || head !== null);
 }
 
+/** The model that the sidecar of an endpoint names in its trailers; undefined: none. */
+export function modelIn(trailers: HeaderBlock): string | undefined {
+  const said = metadataValue(trailers, MODEL_TRAILER);
+  return said === undefined ? undefined : decodeName(said);
+}
+
 function readSidecarTrailers(trailers: HeaderBlock): void {
   facts.reason = metadataValue(trailers, 'outrider-reason');
-  facts.model = metadataValue(trailers, MODEL_TRAILER);
+  facts.model = modelIn(trailers);
   facts.isUnprocessed = metadataValue(trailers, 'outrider-unprocessed') !== undefined;
   facts.isOfUpstream = metadataValue(trailers, FAILED_UPSTREAM_TRAILER) !== undefined;
 }

@@ -4,10 +4,10 @@ import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { decideRetry } from '../core/retry/decide-retry.js';
 import { NO_PUSHBACK, parsePushback, type RetryFacts, RetryState } from '../core/retry/retry.js';
-import { fieldValue, metadataValue } from '../http2/header-view.js';
+import { fieldValue } from '../http2/header-view.js';
 import { Token } from '../http2/hpack/tokens.js';
 import type { DataPlaneContext } from '../transport/context.js';
-import { MODEL_TRAILER } from './attempt-facts.js';
+import { modelIn } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 
 /**
@@ -53,7 +53,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
 export function isServedNowhere(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): boolean {
   if ((attempt.traits & AttemptTrait.modelNotServed) === 0) return false;
   const { unservedModels, endpoints } = call.cluster;
-  const model = metadataValue(attempt.trailers!, MODEL_TRAILER)!;
+  const model = modelIn(attempt.trailers!)!;
   return unservedModels.isServedNowhere(model, attempt.endpoint, endpoints, nowMs);
 }
 

@@ -7,6 +7,7 @@ import { PoisonTable } from '../core/retry/poison-requests.js';
 import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { MethodKinds, type MethodList } from '../core/routing/method-kinds.js';
 import type { UpstreamSnapshot } from '../discovery/snapshot.js';
+import { encodeName } from '../http2/hpack/name-field.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { type RequestProfile, requestProfile } from '../relay/header-rewrite.js';
 import { TRACES_FIELD } from '../telemetry/trace-context.js';
@@ -194,5 +195,5 @@ export class UpstreamState {
 /** Sidecars of endpoints are told where calls are traced here. */
 function profileOf({ name, tls }: UpstreamConfig, { tracer }: DataPlaneContext): RequestProfile {
   const added = tls === 'mesh' && tracer !== null ? TRACES_FIELD : undefined;
-  return requestProfile(tls === 'mesh' ? 'https' : 'http', name, added);
+  return requestProfile(tls === 'mesh' ? 'https' : 'http', encodeName(name), added);
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Answer, pathOf, text, writeAnswer } from '../../admin/answers.js';
+import { ConnectionPlaces } from '../../admin/connection-places.js';
 import { refusal } from '../../admin/guard.js';
 import type { Changed } from './change.js';
 import type { MeshMoment } from './mesh-view.js';
@@ -32,7 +33,7 @@ export function servePage(at: { host: string; port: number }, deps: PageDeps): P
     connectionsCheckingInterval: 5_000,
   };
   const server = createServer(limits, (request, response) => void handle(deps, request, response));
-  server.maxConnections = 64;
+  new ConnectionPlaces(server, { all: 64, idleMs: 90_000 });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(at, () => {
@@ -55,8 +56,8 @@ async function handle(deps: PageDeps, request: IncomingMessage, response: Server
 
 /** What a request gets: it is refused by where it comes from before its path is looked at. */
 async function answerTo(deps: PageDeps, request: IncomingMessage): Promise<Answer> {
-  const { method = 'GET', headers, url = '/' } = request;
-  const refused = refusal(headers, method);
+  const { method = 'GET', url = '/' } = request;
+  const refused = refusal(request);
   if (refused !== undefined) return text(403, `${refused}\n`);
   const path = pathOf(request);
   if (path === '/main' && method === 'GET') return html(renderContent(deps.moment()));

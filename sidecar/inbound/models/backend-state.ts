@@ -1,7 +1,8 @@
 import type { InboundConfig } from '../../config/model.js';
 import type { InboundQueue } from '../../core/admission/queue.js';
 import { LocalReplyReasons } from '../../core/outcome/local-reply-reason.js';
-import { type HeaderField, makeField } from '../../http2/hpack/field.js';
+import type { HeaderField } from '../../http2/hpack/field.js';
+import { nameField } from '../../http2/hpack/name-field.js';
 import type { BufferAdmission } from '../../relay/buffer-admission.js';
 import { type LocalReply, makeLocalReply } from '../../relay/local-reply.js';
 import type { DataPlaneContext } from '../../transport/context.js';
@@ -77,7 +78,7 @@ export abstract class BackendState {
     this.name = name;
     this.version = version;
     this.context = context;
-    const modelField = isOnly ? null : makeField('outrider-model', encodeURIComponent(name));
+    const modelField = isOnly ? null : nameField('outrider-model', name);
     this.modelField = modelField;
     this.queues = new BackendQueues(name, version, config, { service, context, shared: limits });
     const onState = () => this.onState();

@@ -1,4 +1,5 @@
 import type { FallbackConfig } from '../../config/model.js';
+import { encodeName } from '../../http2/hpack/name-field.js';
 import type { Next } from '../../relay/next.js';
 import type { FallbackState, OutboundCall } from '../call.js';
 
@@ -21,5 +22,5 @@ export type FallbackStep<Config = FallbackConfig> = (
 /** Notes what answers the call instead, for `outrider-degraded` and the counters. */
 export function markDegraded(call: OutboundCall, fallback: FallbackState, from: string): void {
   fallback.from = from;
-  call.degraded = `${fallback.why}; from=${from}`;
+  call.degraded = `${fallback.why}; from=${encodeName(from)}`;
 }

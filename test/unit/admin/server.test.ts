@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type AdminServer, startAdmin } from '../../../sidecar/admin/server.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
+import { until } from '../../kit/process/processes.js';
 import { anEndpoint, FakeView } from '../../kit/stack/admin-view.js';
 
 interface Reply {
@@ -41,6 +42,24 @@ describe('admin server', () => {
       asked.on('error', reject);
       asked.end();
     });
+  }
+
+  /** A connection on which this much of a request has been sent. */
+  function connection(octets: string): Socket {
+    const socket = connect(port, '127.0.0.1');
+    afterTest(() => socket.destroy());
+    socket.on('error', () => {});
+    socket.resume();
+    socket.write(octets);
+    return socket;
+  }
+
+  /** What the server says to these octets, until it closes. */
+  function raw(octets: string): Promise<string> {
+    const socket = connect(port, '127.0.0.1');
+    afterTest(() => socket.destroy());
+    socket.write(octets);
+    return text(socket);
   }
 
   const post = (path: string, headers: Record<string, string> = {}) => ask(path, { method: 'POST', headers });
@@ -154,10 +173,66 @@ describe('admin server', () => {
 
   it('refuses names in the Host header, which is how a page reaches loopback by DNS rebinding', async () => {
     const evil = 'evil.example';
-    for (const host of [evil, `${evil}:80`, `127.0.0.1.${evil}`, `localhost.${evil}`, '['])
+    for (const host of [
+      evil,
+      `${evil}:80`,
+      `127.0.0.1.${evil}`,
+      `localhost.${evil}`,
+      '[',
+      `[::1]${evil}`,
+      `[::1]:80.${evil}`,
+      `[::1]:80@${evil}`,
+      `localhost:80:${evil}`,
+      'localhost:',
+      '[::1]:',
+      '127.0.0.1:x',
+    ])
       assert.equal(await statusWith('/config', { host }), 403, host);
-    for (const host of ['127.0.0.1', `localhost:${port}`, '[::1]:80', '10.1.2.3:4401'])
+    for (const host of [
+      '127.0.0.1',
+      `localhost:${port}`,
+      'LOCALHOST',
+      '[::1]',
+      '[::1]:80',
+      '[fe80::1%25eth0]:80',
+      '10.1.2.3:4401',
+    ])
       assert.equal(await statusWith('/config', { host }), 200, host);
+  });
+
+  it('refuses two Host headers, of which another reader may take the other one', async () => {
+    for (const [first, second] of [
+      ['localhost', 'evil.example'],
+      ['evil.example', 'localhost'],
+      ['localhost', 'localhost'],
+    ]) {
+      const said = await raw(
+        `GET /config HTTP/1.1\r\nHost: ${first}\r\nhost: ${second}\r\nconnection: close\r\n\r\n`,
+      );
+      assert.match(said, /^HTTP\/1\.1 40[03] /, `${first}, ${second}`);
+    }
+  });
+
+  it('serves a new connection while slow ones hold every place, and closes the one that waits longest', async () => {
+    const slow = Array.from({ length: 128 }, () => connection('GET /live HTTP/1.1\r\nhost: a'));
+    await until('they are accepted', () => slow.every(({ connecting }) => !connecting));
+    assert.equal((await ask('/live')).status, 200);
+    await until('the oldest has made room', () => slow.filter(({ destroyed }) => destroyed).length === 1);
+    assert.equal(slow[0]!.destroyed, true);
+  });
+
+  it('closes no connection that it is answering, however many others come', async () => {
+    const drains: (() => void)[] = [];
+    view.drain = () => new Promise((resolve) => void drains.push(resolve));
+    const waiting = post('/drain?wait');
+    await until('it is asked', () => drains.length === 1);
+    const slow = Array.from({ length: 200 }, () => connection('GET /live HTTP/1.1\r\n'));
+    await until('they are accepted', () =>
+      slow.every(({ connecting, destroyed }) => destroyed || !connecting),
+    );
+    assert.equal((await ask('/live')).status, 200);
+    drains[0]!();
+    assert.equal((await waiting).status, 200);
   });
 
   it('refuses a drain that another site posts through a browser', async () => {
