@@ -15,6 +15,7 @@ import { failAllStreams, queueGoaway } from './goaway.js';
 import type { HeaderField } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
+import type { OwnedBuffer } from './owned-buffer.js';
 import { compact, hold } from './pending-data.js';
 import { receiveFrame } from './receive.js';
 import { canReceiveRun, credit, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
@@ -66,9 +67,9 @@ export class Connection implements FrameReceiver {
 
   /**
    * Handles what the socket read at `nowMs` (monotonic): octets `[start, end)` of `chunk`. The nine before them may be written
-   * over. Never throws, whatever the peer sends.
+   * over, and `chunk` is the connection's from now on. Never throws, whatever the peer sends.
    */
-  receive(chunk: Buffer, nowMs: number, start = 0, end = chunk.length): void {
+  receive(chunk: OwnedBuffer, nowMs: number, start = 0, end = chunk.length): void {
     const c = this.state;
     if (c.isOver) return;
     c.nowMs = nowMs;
@@ -177,7 +178,10 @@ export class Connection implements FrameReceiver {
     if (stream.headers !== null) stream.headerExtras = extras;
   }
 
-  /** Queues `buffer[start, end)` by reference. `buffer` must not change until `onSent` has reported it. */
+  /**
+   * Queues `buffer[start, end)` by reference, to be read only: these bytes must not change any more, as the socket may refer to
+   * them long after `onSent`. Others may read them too.
+   */
   sendData(stream: Stream, buffer: Buffer, start: number, end: number, last: boolean): void {
     if (stream.closed || stream.localEnded) return;
     if (last) stream.endAfterPending = true;
@@ -198,10 +202,10 @@ export class Connection implements FrameReceiver {
   }
 
   /**
-   * As `sendData`, for octets that `receive` has just delivered and that are sent on once: the header of the frame they
-   * came in may be written over, so that whole frames go out from where they lie (framed-data.ts).
+   * As `sendData`, for the whole of what one `onData` brought, by its first writer: the header of the frame it came in is
+   * written over, so that frames go out from where they lie (framed-data.ts). Takes `buffer` over.
    */
-  passData(stream: Stream, buffer: Buffer, start: number, end: number, last: boolean): void {
+  passData(stream: Stream, buffer: OwnedBuffer, start: number, end: number, last: boolean): void {
     if (stream.sendWindow <= 0 || stream.parked !== Parked.no || stream.closed || stream.localEnded)
       return this.sendData(stream, buffer, start, end, last);
     if (end === start || !appendFramed(stream, buffer, start, end))
@@ -323,7 +327,7 @@ export class Connection implements FrameReceiver {
     return true;
   }
 
-  onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void {
+  onDataBytes(buffer: OwnedBuffer, start: number, end: number, last: boolean): void {
     receiveDataBytes(this.state, buffer, start, end, last);
   }
 

@@ -1,4 +1,5 @@
 import { ConnectionError, DEFAULT_MAX_FRAME, ErrorCode, Flag, FrameType } from './constants.js';
+import { type OwnedBuffer, ownBuffer } from './owned-buffer.js';
 
 /** Gets the frames. */
 export interface FrameReceiver {
@@ -11,8 +12,8 @@ export interface FrameReceiver {
    * whose octets follow; false: the frames come one by one.
    */
   onDataRun(streamId: number, length: number): boolean;
-  /** Octets of that frame; `last` with the final ones, which may be none. */
-  onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void;
+  /** Octets of that frame; `last` with the final ones, which may be none. The receiver owns `buffer`. */
+  onDataBytes(buffer: OwnedBuffer, start: number, end: number, last: boolean): void;
   /** A frame above our MAX_FRAME_SIZE. */
   onOversize(type: number, streamId: number, length: number): void;
 }
@@ -45,7 +46,7 @@ function runLength(chunk: Buffer, at: number, end: number, id: number): number {
 const LOOP_MOVE_BYTES = 96;
 
 /** Moves `n` octets from `from` down to `to`, front first, so the ranges may overlap. */
-function moveDown(chunk: Buffer, view: DataView, to: number, from: number, n: number): void {
+function moveDown(chunk: OwnedBuffer, view: DataView, to: number, from: number, n: number): void {
   if (n >= LOOP_MOVE_BYTES) {
     chunk.copyWithin(to, from, from + n);
     return;
@@ -63,7 +64,7 @@ export class FrameReader {
   /** Stops in the middle of a chunk: the connection is over. */
   stopped = false;
   private phase: Phase = Phase.header;
-  private readonly head = Buffer.alloc(9);
+  private readonly head = ownBuffer(Buffer.alloc(9));
   private headHave = 0;
   private type = 0;
   private flags = 0;
@@ -100,7 +101,7 @@ export class FrameReader {
   }
 
   /** Reads `chunk[from, end)`. Takes these octets over: they may be rearranged, and payload is passed on as slices of them. */
-  read(chunk: Buffer, from: number, end: number): void {
+  read(chunk: OwnedBuffer, from: number, end: number): void {
     let at = from;
     while (at < end && !this.stopped) {
       switch (this.phase) {
@@ -128,7 +129,7 @@ export class FrameReader {
     }
   }
 
-  private readHeader(chunk: Buffer, at: number, end: number): number {
+  private readHeader(chunk: OwnedBuffer, at: number, end: number): number {
     let source = chunk;
     let p = at;
     if (this.headHave > 0 || end - at < 9) {
@@ -180,7 +181,7 @@ export class FrameReader {
    * Passes on consecutive small DATA frames of one stream as one: their payloads are moved together in place, over the frame
    * headers between them. Returns the end of the run; 0 when there is none.
    */
-  private takeRun(chunk: Buffer, at: number, end: number, id: number, length: number): number {
+  private takeRun(chunk: OwnedBuffer, at: number, end: number, id: number, length: number): number {
     let total = length;
     let to = at + length;
     for (let next = runLength(chunk, to, end, id); next > 0; next = runLength(chunk, to, end, id)) {
@@ -230,7 +231,7 @@ export class FrameReader {
     this.receiver.onDataBytes(this.head, 0, 0, true);
   }
 
-  private readData(chunk: Buffer, at: number, end: number): number {
+  private readData(chunk: OwnedBuffer, at: number, end: number): number {
     const n = Math.min(this.remaining, end - at);
     this.remaining -= n;
     const last = this.remaining === 0;

@@ -1,4 +1,5 @@
 import { DEFAULT_MAX_FRAME, Flag, FRAME_HEADER_BYTES, FrameType } from './constants.js';
+import type { OwnedBuffer } from './owned-buffer.js';
 import { Chunk, type Stream } from './stream.js';
 import { putFrameHeader } from './write-buffer.js';
 
@@ -14,9 +15,9 @@ const MOST_BYTES = 64 * 1024;
  * Queues payload that was just received to be sent from the read buffer, with a frame header in front of it: the nine
  * octets before `start` are the header it came with, or were read before it. Payload in frames that came one after
  * another becomes one piece with their headers between, so that it is neither copied nor cut (RFC 9113 section 4.1).
- * False: it cannot, and nothing has changed.
+ * False: it cannot, and nothing has changed. Takes over the headers in `buffer`; the payload may have other readers.
  */
-export function appendFramed(stream: Stream, buffer: Buffer, start: number, end: number): boolean {
+export function appendFramed(stream: Stream, buffer: OwnedBuffer, start: number, end: number): boolean {
   const n = end - start;
   const head = start - FRAME_HEADER_BYTES;
   if (head < 0 || n > DEFAULT_MAX_FRAME) return false;
@@ -39,8 +40,20 @@ export function appendFramed(stream: Stream, buffer: Buffer, start: number, end:
   return true;
 }
 
+/** A piece with frame headers in it, which only `appendFramed` makes. */
+export type FramedChunk = Chunk & { readonly buffer: OwnedBuffer };
+
+/** Whether a piece holds whole frames, headers included. */
+export function isFramed(chunk: Chunk): chunk is FramedChunk {
+  return chunk.frames > 0;
+}
+
 /** Puts the id of the stream into the frames of a piece, which has one only now; `ends`: the last one ends the stream. */
-export function completeFrames({ buffer, start, end, lastHead }: Chunk, id: number, ends: boolean): void {
+export function completeFrames(
+  { buffer, start, end, lastHead }: FramedChunk,
+  id: number,
+  ends: boolean,
+): void {
   for (let at = start; at < end; at += FRAME_HEADER_BYTES + lengthAt(buffer, at)) {
     buffer[at + ID_AT] = id >>> 24;
     buffer[at + ID_AT + 1] = id >>> 16;

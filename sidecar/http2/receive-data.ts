@@ -9,6 +9,7 @@ import {
   protocolError,
   streamError,
 } from './frame-rules.js';
+import type { OwnedBuffer } from './owned-buffer.js';
 import type { Stream } from './stream.js';
 
 /**
@@ -87,7 +88,7 @@ function announceConnection(c: ConnectionState): void {
 /** Octets of the DATA frame that was begun; `last` with the final ones, which may be none. */
 export function receiveDataBytes(
   c: ConnectionState,
-  buffer: Buffer,
+  buffer: OwnedBuffer,
   start: number,
   end: number,
   last: boolean,

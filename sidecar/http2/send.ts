@@ -1,6 +1,6 @@
 import { Closed, type ConnectionState, SMALL_BYTES } from './connection-state.js';
 import { ErrorCode, Flag, FRAME_HEADER_BYTES, FrameType, MAX_STREAM_ID } from './constants.js';
-import { completeFrames, payloadOf, unframe } from './framed-data.js';
+import { completeFrames, type FramedChunk, isFramed, payloadOf, unframe } from './framed-data.js';
 import type { HeaderField } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { compact } from './pending-data.js';
@@ -124,7 +124,7 @@ function writeBlock(
 /** Writes up to one quantum of payload; true when none is left and the stream is open. */
 function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean {
   let first = stream.firstChunk!;
-  if (first.frames > 0) {
+  if (isFramed(first)) {
     const n = payloadOf(first);
     if (n <= stream.sendWindow && n <= c.sendWindow) return writeFrames(c, stream, first, n, out);
     unframe(stream);
@@ -160,7 +160,13 @@ function bareBytes(first: Chunk, most: number): number {
 }
 
 /** Writes the frames of a piece, `n` octets of payload, as they lie in its buffer. */
-function writeFrames(c: ConnectionState, stream: Stream, piece: Chunk, n: number, out: Output): boolean {
+function writeFrames(
+  c: ConnectionState,
+  stream: Stream,
+  piece: FramedChunk,
+  n: number,
+  out: Output,
+): boolean {
   stream.firstChunk = piece.next;
   if (piece.next === null) stream.lastChunk = null;
   stream.sendWindow -= n;

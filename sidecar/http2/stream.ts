@@ -1,5 +1,6 @@
 import type { HeaderField } from './hpack/field.js';
 import type { HeaderBlock, StableList } from './hpack/header-list.js';
+import type { OwnedBuffer } from './owned-buffer.js';
 
 /** Octets of payload that wait to be written, of all connections that share the count; changed per frame. */
 export class OctetCount {
@@ -25,8 +26,11 @@ export const Ending = {
 export interface StreamOwner {
   /** The request's or the final response's header list. */
   onHeaders(stream: Stream, block: HeaderBlock, ended: boolean): void;
-  /** Payload; `buffer[start, end)` stays valid while it is referenced. Call `credit` when it has been passed on. */
-  onData(stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void;
+  /**
+   * Payload; `buffer[start, end)` stays valid while it is referenced. The headers in front of it are the owner's from now
+   * on, to pass on once. Call `credit` when it has been passed on.
+   */
+  onData(stream: Stream, buffer: OwnedBuffer, start: number, end: number, ended: boolean): void;
   onTrailers(stream: Stream, block: HeaderBlock): void;
   /** The stream ended early. @param ending an `Ending`. @param code HTTP/2 error code. */
   onEnding(stream: Stream, ending: number, code: number): void;

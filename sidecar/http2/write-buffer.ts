@@ -1,4 +1,5 @@
 import { FRAME_HEADER_BYTES } from './constants.js';
+import { type OwnedBuffer, ownBuffer } from './owned-buffer.js';
 
 const SLAB_BYTES = 64 * 1024;
 /** Payload of this size or more goes by reference, octets: below, packing is cheaper than another part of a writev. */
@@ -7,7 +8,7 @@ const BY_REFERENCE = 4096;
 const LOOP_COPY_BYTES = 512;
 
 /** The present slab; shared by all connections of the process, which flush one after another. */
-let slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+let slab = ownBuffer(Buffer.allocUnsafeSlow(SLAB_BYTES));
 let slabView = viewOf(slab);
 let slabAt = 0;
 let isSlabFree = false;
@@ -62,7 +63,7 @@ export class Output {
   reserve(n: number): void {
     if (slabAt + n <= slab.length) return;
     this.seal();
-    slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, n));
+    slab = ownBuffer(Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, n)));
     // Parts of the old one may still belong to this flush.
     isSlabPinned = false;
     slabView = viewOf(slab);
@@ -70,7 +71,7 @@ export class Output {
     this.from = 0;
   }
 
-  get buffer(): Buffer {
+  get buffer(): OwnedBuffer {
     return slab;
   }
 
@@ -137,7 +138,7 @@ export class Output {
 
 /** Writes a frame header (RFC 9113 section 4.1) of 9 octets. */
 export function putFrameHeader(
-  target: Buffer,
+  target: OwnedBuffer,
   at: number,
   length: number,
   type: number,
@@ -157,7 +158,7 @@ export function putFrameHeader(
 
 /** Control frames, in a small growing buffer of their own; they are written before anything else. */
 export class ControlQueue {
-  private buffer = Buffer.allocUnsafe(256);
+  private buffer = ownBuffer(Buffer.allocUnsafe(256));
   length = 0;
 
   frame(type: number, flags: number, streamId: number, payload: Buffer | null): void {
@@ -193,13 +194,13 @@ export class ControlQueue {
     this.buffer.copy(output.buffer, at, 0, this.length);
     output.advance(at + this.length);
     this.length = 0;
-    if (this.buffer.length > 4096) this.buffer = Buffer.allocUnsafe(256);
+    if (this.buffer.length > 4096) this.buffer = ownBuffer(Buffer.allocUnsafe(256));
   }
 
   /** Grows the buffer to hold `n` more octets. */
   private room(n: number): void {
     if (this.length + n <= this.buffer.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.length + n));
+    const grown = ownBuffer(Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.length + n)));
     this.buffer.copy(grown, 0, 0, this.length);
     this.buffer = grown;
   }

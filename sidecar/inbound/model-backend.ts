@@ -57,7 +57,6 @@ export class ModelBackend extends BackendState {
     call.instance = instance;
     if (this.tap !== null) this.tap.onStart(call);
     if (call.ticket !== null) instance.activity.begin(call.ticket);
-    // First, so that a request that is here goes on in the frames that it came in.
     if (!this.mayRepeat(call)) disableReplay(call);
     beginAttempt(call, new Attempt(call, instance, this.context.nowMs), NEVER);
     this.deps.buffers.release(call);

@@ -3,6 +3,7 @@ import type { ModelGrant } from '../core/authorization/model-grant.js';
 import { ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import type { Stream } from '../http2/stream.js';
 import type { CallHandler } from '../relay/call.js';
 import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
@@ -124,7 +125,7 @@ export class ModelRoutedCall extends InboundCall {
     return this.isRead;
   }
 
-  override onData(stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
+  override onData(stream: Stream, buffer: OwnedBuffer, start: number, end: number, ended: boolean): void {
     if (this.isFinished) return;
     let at = this.first === Naming.reading ? this.readFirst(buffer, start, end) : start;
     if (this.isInCompressed) at = this.passFirst(buffer, start, at, end);

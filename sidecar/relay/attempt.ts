@@ -3,6 +3,7 @@ import { statusFromHttp, statusFromReset } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import { Ending, type Stream, type StreamOwner } from '../http2/stream.js';
 import { ChunkList } from '../transport/chunk-list.js';
 import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/memory-budget.js';
@@ -46,7 +47,8 @@ export interface AttemptOwner {
   /** Octets that complete a message are about to be passed on. Only while `attempt.counter` is set. */
   onMessages(attempt: Attempt): void;
   commitResponse(attempt: Attempt): void;
-  forwardResponse(buffer: Buffer, start: number, end: number): void;
+  /** Octets of a committed response; takes `buffer` over. */
+  forwardResponse(buffer: OwnedBuffer, start: number, end: number): void;
   onAttemptEnd(attempt: Attempt): void;
   /** Whether the memory budget allows windows of this call to grow by `bytes`; they are the call's until its end. */
   reserveWideWindow(bytes: number): boolean;
@@ -159,7 +161,7 @@ export class Attempt implements StreamOwner, Waiter {
     if (!this.owner.holdsResponse || this.owner.checksMessages) this.owner.beginStream(this);
   }
 
-  onData(_stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
+  onData(_stream: Stream, buffer: OwnedBuffer, start: number, end: number, ended: boolean): void {
     if (this.isOver) return;
     if (this.counter !== null) this.count(this.counter, buffer, start, end);
     if (this.owner.isCommitted) {

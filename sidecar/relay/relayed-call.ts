@@ -2,7 +2,9 @@ import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import type { Stream, StreamOwner } from '../http2/stream.js';
+import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
 import type { Attempt, AttemptOwner } from './attempt.js';
@@ -11,7 +13,13 @@ import { stopAttempts } from './call-attempts.js';
 import { fireTimer } from './call-timeouts.js';
 import { markActive } from './call-timer.js';
 import { makeLocalReply } from './local-reply.js';
-import { bufferRequest, creditRequest, reserveWideWindow, writeRequest } from './request-buffer.js';
+import {
+  bufferRequest,
+  bufferShared,
+  creditRequest,
+  reserveWideWindow,
+  writeRequest,
+} from './request-buffer.js';
 import { beginStream, closeCall, commitResponse, failCall, forwardResponse, onMessages } from './response.js';
 
 /**
@@ -35,7 +43,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
 
   onHeaders(): void {}
 
-  onData(_stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
+  onData(_stream: Stream, buffer: OwnedBuffer, start: number, end: number, ended: boolean): void {
     if (this.isFinished) return;
     const n = end - start;
     this.requestBytes += n;
@@ -44,8 +52,10 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     if (this.isInactive) markActive(this);
     const attempt = this.attempt;
     const open = attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isRequestHeld;
-    if (n > 0 && (this.isReplayable || !open)) bufferRequest(this, buffer, start, end, open);
-    if (open) attempt.session!.connection.passData(attempt.stream!, buffer, start, end, ended);
+    if (open) {
+      if (n > 0 && this.isReplayable) bufferShared(this, buffer, start, end, true);
+      attempt.session!.connection.passData(attempt.stream!, buffer, start, end, ended);
+    } else if (n > 0) bufferRequest(this, buffer, start, end);
     // Half a window, so that the largest frame fits into the rest: not every sender divides its frames.
     if (
       ended ||
@@ -53,6 +63,16 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
       this.requestBytes - this.creditedBytes >= this.context.memory.firstWindow >>> 1
     )
       this.handler.onRequestReady(this);
+  }
+
+  /** A call without a caller takes the request of another call, all of it: that one sends, or has sent, the same buffers. */
+  takeRequest(request: ChunkList): void {
+    this.requestEnded = true;
+    this.requestBytes = request.bytes;
+    for (let i = 0; i < request.count; i++) {
+      const { buffer, start, end } = request.at(i);
+      bufferShared(this, buffer, start, end, false);
+    }
   }
 
   /** Request trailers carry nothing in gRPC: they only end the request. */
@@ -135,7 +155,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     commitResponse(this, attempt);
   }
 
-  forwardResponse(buffer: Buffer, start: number, end: number): void {
+  forwardResponse(buffer: OwnedBuffer, start: number, end: number): void {
     forwardResponse(this, buffer, start, end);
   }
 

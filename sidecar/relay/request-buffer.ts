@@ -3,6 +3,7 @@
  * and how much more the caller may send.
  */
 
+import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import type { Stream } from '../http2/stream.js';
 import { ChunkList } from '../transport/chunk-list.js';
 import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/memory-budget.js';
@@ -12,8 +13,21 @@ import type { Call } from './call.js';
 
 const EMPTY = Buffer.alloc(0);
 
-/** Adds octets of the request to its buffer. `open`: the present attempt gets them as well, so that they may be left out. */
-export function bufferRequest(call: Call, buffer: Buffer, start: number, end: number, open: boolean): void {
+/** Adds octets of the request to its buffer, which is the first to send them on: it takes `buffer` over. */
+export function bufferRequest(call: Call, buffer: OwnedBuffer, start: number, end: number): void {
+  if (mayKeep(call, buffer, start, end, false)) call.buffered!.addOwned(buffer, start, end);
+}
+
+/**
+ * The same for octets of which others are the first to send them on.
+ * @param open the present attempt is: they may be left out.
+ */
+export function bufferShared(call: Call, buffer: Buffer, start: number, end: number, open: boolean): void {
+  if (mayKeep(call, buffer, start, end, open)) call.buffered!.add(buffer, start, end);
+}
+
+/** Counts octets that are about to be buffered, in `call.buffered`. False: they are not to be. */
+function mayKeep(call: Call, buffer: Buffer, start: number, end: number, open: boolean): boolean {
   call.buffered ??= new ChunkList();
   const cost = call.buffered.cost(buffer, start, end);
   if (
@@ -24,7 +38,7 @@ export function bufferRequest(call: Call, buffer: Buffer, start: number, end: nu
     const isTooLarge = call.buffered.bytes + end - start > call.plan.replayBytes;
     call.handler.onRequestNotKept?.(call, isTooLarge ? 'requestTooLarge' : 'memory');
     disableReplay(call);
-    if (open) return;
+    if (open) return false;
   } else if (call.isReplayable) {
     call.bufferCost += cost;
   }
@@ -33,7 +47,7 @@ export function bufferRequest(call: Call, buffer: Buffer, start: number, end: nu
     call.context.memory.waiting.octets += end - start;
   }
   call.buffered ??= new ChunkList();
-  call.buffered.add(buffer, start, end);
+  return true;
 }
 
 /**
@@ -53,28 +67,14 @@ export function writeRequest(call: Call, attempt: Attempt, { connection }: Sessi
   const headers = handler.requestHeaders(call, attempt);
   connection.sendHeaders(stream, headers, handler.requestExtras(call, attempt), isEmpty && call.requestEnded);
   if (isEmpty) return;
-  if (call.isReplayable || call.attempts > 1) writeBuffered(buffered, connection, stream, call.requestEnded);
-  else passBuffered(buffered, connection, stream, call.requestEnded);
+  writeBuffered(buffered, connection, stream, call.requestEnded);
   if (!call.isReplayable) releaseBuffer(call);
 }
 
 /**
- * Writes what no other attempt has had or will have, in the frames that it came in: their headers are written over, which may
- * lie in a socket's queue until the kernel has taken them (`Connection.passData`).
+ * Writes what is buffered. Its first writer passes it on in the frames that it came in, whose headers it writes over; any other
+ * only reads it, as the socket of the first may still refer to those frames (`Connection.passData`).
  */
-function passBuffered(
-  buffered: ChunkList,
-  connection: Session['connection'],
-  stream: Stream,
-  ended: boolean,
-): void {
-  const last = buffered.count - 1;
-  for (let i = 0; i <= last; i++) {
-    const { buffer, start, end } = buffered.at(i);
-    connection.passData(stream, buffer, start, end, ended && i === last);
-  }
-}
-
 function writeBuffered(
   buffered: ChunkList,
   connection: Session['connection'],
@@ -83,8 +83,10 @@ function writeBuffered(
 ): void {
   const last = buffered.count - 1;
   for (let i = 0; i <= last; i++) {
-    const chunk = buffered.at(i);
-    connection.sendData(stream, chunk.buffer, chunk.start, chunk.end, ended && i === last);
+    const { buffer, start, end } = buffered.at(i);
+    const owned = buffered.takeOwned(i);
+    if (owned === null) connection.sendData(stream, buffer, start, end, ended && i === last);
+    else connection.passData(stream, owned, start, end, ended && i === last);
   }
 }
 

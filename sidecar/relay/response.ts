@@ -5,6 +5,7 @@ import { Status } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import { FIRST_WINDOW } from '../transport/memory-budget.js';
 import type { Attempt } from './attempt.js';
@@ -114,8 +115,8 @@ function sendHead(
   call.session.connection.sendHeaders(call.stream, stable, withDegraded(call, all), ends);
 }
 
-/** Forwards octets of a response that has been committed. */
-export function forwardResponse(call: Call, buffer: Buffer, start: number, end: number): void {
+/** Forwards octets of a response that has been committed; takes `buffer` over. A tee reads the payload only. */
+export function forwardResponse(call: Call, buffer: OwnedBuffer, start: number, end: number): void {
   notePatience(call, call.context.nowMs);
   call.lastResponseMs = call.context.nowMs;
   if (call.isInactive) markActive(call);

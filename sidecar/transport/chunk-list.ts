@@ -1,3 +1,5 @@
+import type { OwnedBuffer } from '../http2/owned-buffer.js';
+
 /** Reads up to this size may be pinned by a slice of them. */
 const PINNED_BYTES = 16 * 1024;
 /** Pieces below this size are gathered. */
@@ -17,6 +19,8 @@ export class Slice {
     public end: number,
     /** Octets behind `end` that small slices may be appended to; −1: the buffer belongs to others. */
     public spare: number,
+    /** `buffer`, where the frame header in front of the slice is the list's to hand over; null: it is shared. */
+    public owned: OwnedBuffer | null,
   ) {}
 }
 
@@ -48,18 +52,38 @@ export class ChunkList {
     return OVERHEAD_BYTES + (backing <= PINNED_BYTES ? backing : n);
   }
 
+  /** Holds payload that others write, or have written, as well. */
   add(buffer: Buffer, start: number, end: number): void {
+    this.append(buffer, start, end, null);
+  }
+
+  /** Holds payload that came in one `onData` and that nobody has passed on: see `takeOwned`. */
+  addOwned(buffer: OwnedBuffer, start: number, end: number): void {
+    this.append(buffer, start, end, buffer);
+  }
+
+  /** Hands the ownership of a slice's buffer over, once; null: somebody has it already, or the slice is shared. */
+  takeOwned(i: number): OwnedBuffer | null {
+    const slice = this.at(i);
+    const { owned } = slice;
+    slice.owned = null;
+    return owned;
+  }
+
+  private append(buffer: Buffer, start: number, end: number, owned: OwnedBuffer | null): void {
     const n = end - start;
     this.bytes += n;
     if (this.first === null) {
-      this.first = this.makeSlice(buffer, start, end);
+      this.first = this.makeSlice(buffer, start, end, owned);
       return;
     }
     this.rest ??= [];
     const last = this.rest[this.rest.length - 1];
     if (n >= SMALL_BYTES) {
       const isPinned = (last ?? this.first).buffer.buffer === memoryOf(buffer);
-      this.rest.push(isPinned ? new Slice(buffer, start, end, -1) : this.makeSlice(buffer, start, end));
+      this.rest.push(
+        isPinned ? new Slice(buffer, start, end, -1, owned) : this.makeSlice(buffer, start, end, owned),
+      );
     } else if (last !== undefined && last.spare >= n) {
       buffer.copy(last.buffer, last.end, start, end);
       last.end += n;
@@ -83,17 +107,17 @@ export class ChunkList {
     return bytes;
   }
 
-  private makeSlice(buffer: Buffer, start: number, end: number): Slice {
+  private makeSlice(buffer: Buffer, start: number, end: number, owned: OwnedBuffer | null): Slice {
     const n = end - start;
     const backing = memoryOf(buffer).byteLength;
-    if (backing <= PINNED_BYTES) return new Slice(buffer, start, end, -1);
+    if (backing <= PINNED_BYTES) return new Slice(buffer, start, end, -1, owned);
     if (this.pinned + backing <= MOST_PINNED * this.bytes) {
       this.pinned += backing;
-      return new Slice(buffer, start, end, -1);
+      return new Slice(buffer, start, end, -1, owned);
     }
     const copy = Buffer.allocUnsafe(n);
     buffer.copy(copy, 0, start, end);
-    return new Slice(copy, 0, n, -1);
+    return new Slice(copy, 0, n, -1, null);
   }
 
   /** All of it in one buffer. */
@@ -128,5 +152,5 @@ function makeGatheringSlice(size: number, buffer: Buffer, start: number, end: nu
   const n = end - start;
   const own = Buffer.allocUnsafeSlow(Math.min(size, LARGEST_GATHER_BYTES));
   buffer.copy(own, 0, start, end);
-  return new Slice(own, 0, n, own.length - n);
+  return new Slice(own, 0, n, own.length - n, null);
 }

@@ -5,6 +5,7 @@ import type { ConnectionHandler, Role } from '../http2/connection-state.js';
 import { ErrorCode, Readiness } from '../http2/constants.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { LimitName } from '../http2/limits.js';
+import { type OwnedBuffer, ownBuffer } from '../http2/owned-buffer.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { Output } from '../http2/write-buffer.js';
@@ -113,7 +114,8 @@ export class Session implements ConnectionHandler, Flushable, Patient {
     this.lastReadMs = context.clock.now();
     socket.setNoDelay?.(true);
     const port = readBuffers.get(socket);
-    if (port === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk, 0, chunk.length));
+    if (port === undefined)
+      socket.on('data', (chunk: Buffer) => this.onRead(ownBuffer(chunk), 0, chunk.length));
     socket.on('drain', () => this.onDrain());
     socket.on('end', () => this.onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -278,7 +280,7 @@ export class Session implements ConnectionHandler, Flushable, Patient {
 
   // ---- the socket ----
 
-  private onRead(chunk: Buffer, start: number, end: number): void {
+  private onRead(chunk: OwnedBuffer, start: number, end: number): void {
     const now = this.context.clock.now();
     this.lastReadMs = now;
     this.octetsRead += end - start;

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { type OwnedBuffer, ownBuffer } from '../http2/owned-buffer.js';
 
 const READ_BYTES = 128 * 1024;
 /** Smaller reads that may follow on one in bulk before a socket gives its own buffer up. */
@@ -30,7 +31,7 @@ let slabAt = 0;
 /**
  * Octets `[0, n)` of `source`, a quarter of a slab at most, in a buffer that stays valid when `source` is read into again.
  */
-function copyToSlab(source: Buffer, n: number): Buffer {
+function copyToSlab(source: Buffer, n: number): OwnedBuffer {
   if (slabAt + n > SLAB_BYTES) {
     slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
     slabAt = 0;
@@ -38,18 +39,21 @@ function copyToSlab(source: Buffer, n: number): Buffer {
   const kept = slab.subarray(slabAt, slabAt + n);
   kept.set(source.subarray(0, n));
   slabAt += n;
-  return kept;
+  return ownBuffer(kept);
 }
 
 /** The same in a buffer of its own, behind free octets. */
-function copyWithHeadroom(source: Buffer, n: number): Buffer {
-  const own = Buffer.allocUnsafeSlow(HEADROOM_BYTES + n);
+function copyWithHeadroom(source: Buffer, n: number): OwnedBuffer {
+  const own = ownBuffer(Buffer.allocUnsafeSlow(HEADROOM_BYTES + n));
   source.copy(own, HEADROOM_BYTES, 0, n);
   return own;
 }
 
-/** Takes over what was read: octets `[start, end)` of `chunk`, and the nine before them, which may be written over. */
-export type TakeRead = (chunk: Buffer, start: number, end: number) => void;
+/**
+ * Takes over what was read: octets `[start, end)` of `chunk`, and the nine before them, which may be written over. The other
+ * octets of `chunk` belong to other reads, each to one taker.
+ */
+export type TakeRead = (chunk: OwnedBuffer, start: number, end: number) => void;
 
 /**
  * Reads without an allocation per read: all sockets read into one buffer, which is handled, synchronously, before the
@@ -60,9 +64,9 @@ export type TakeRead = (chunk: Buffer, start: number, end: number) => void;
  */
 export class SharedReadBuffer {
   private take: TakeRead | undefined;
-  private early: Buffer[] = [];
+  private early: OwnedBuffer[] = [];
   /** A buffer of this socket's alone, while it reads in bulk; what is read into it is handed on where it lies. */
-  private own: Buffer | null = null;
+  private own: OwnedBuffer | null = null;
   /** Of it, the part behind the headroom of the next read, which the socket has. */
   private room: Buffer | null = null;
   /** Where that headroom begins. */
@@ -85,7 +89,7 @@ export class SharedReadBuffer {
   }
 
   /** What the socket had read before it got this buffer. */
-  hasRead(chunk: Buffer): void {
+  hasRead(chunk: OwnedBuffer): void {
     this.early.push(chunk);
   }
 
@@ -99,7 +103,7 @@ export class SharedReadBuffer {
     const source = buffer === this.room ? this.room : incoming;
     if (n >= this.bulk.from) this.patience = PATIENCE;
     else if (this.patience > 0) this.patience--;
-    if (this.take === undefined) this.early.push(Buffer.from(source.subarray(0, n)));
+    if (this.take === undefined) this.early.push(ownBuffer(Buffer.from(source.subarray(0, n))));
     else if (n <= SLAB_BYTES / 4) this.take(copyToSlab(source, n), 0, n);
     else if (n < this.bulk.from || source === incoming)
       this.take(copyWithHeadroom(source, n), HEADROOM_BYTES, HEADROOM_BYTES + n);
@@ -107,7 +111,7 @@ export class SharedReadBuffer {
   }
 
   /** The next read goes behind this one, its headroom between them, while there is room. */
-  private takeOwn(own: Buffer, n: number): void {
+  private takeOwn(own: OwnedBuffer, n: number): void {
     const start = this.ownAt + HEADROOM_BYTES;
     this.ownAt = start + n;
     this.room = null;
@@ -123,7 +127,7 @@ export class SharedReadBuffer {
       return incoming;
     }
     if (this.own === null) {
-      this.own = Buffer.allocUnsafeSlow(HEADROOM_BYTES + READ_BYTES);
+      this.own = ownBuffer(Buffer.allocUnsafeSlow(HEADROOM_BYTES + READ_BYTES));
       this.ownAt = 0;
       this.room = null;
     }
@@ -175,7 +179,7 @@ export function readRecordsInto(socket: TLSSocket): void {
   if (typeof handle?.useUserBuffer !== 'function' || places === null) return;
   const port = new SharedReadBuffer('records');
   const early: unknown = socket.read();
-  if (Buffer.isBuffer(early)) port.hasRead(early);
+  if (Buffer.isBuffer(early)) port.hasRead(ownBuffer(early));
   const { buffer: next, callback } = port.onread;
   const first = next();
   handle.useUserBuffer(first);

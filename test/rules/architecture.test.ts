@@ -73,6 +73,15 @@ const AMBIENT_EXCEPTIONS: readonly AmbientException[] = [
   },
 ];
 
+/** Where a socket is read, or memory is made for the bytes of one writer (http2/owned-buffer.ts). */
+const OWNER_FILES: readonly string[] = [
+  'sidecar/http2/frame-reader.ts',
+  'sidecar/http2/owned-buffer.ts',
+  'sidecar/http2/write-buffer.ts',
+  'sidecar/transport/session.ts',
+  'sidecar/transport/shared-read-buffer.ts',
+];
+
 /** A habit, not a law: files beyond it are reported. */
 const LONG_FILE = 250;
 /** Beyond this a file is certainly more than one idea. */
@@ -102,6 +111,13 @@ describe('the architecture', () => {
   it('reads clocks, chance and the process only at its edge', () =>
     none(usesAmbientThingsOnlyIn(files, AMBIENT_PLACES, AMBIENT_EXCEPTIONS)));
   it('has no exception that is not needed', () => none(unusedExceptions(files, AMBIENT_EXCEPTIONS)));
+  it('owns a buffer only where it is read or made: nothing else may turn a shared buffer into an owned one', () =>
+    none(
+      files
+        .filter(({ path }) => /^(sidecar|services|proto)\//.test(path) && !OWNER_FILES.includes(path))
+        .filter(({ path }) => read(path).includes('ownBuffer'))
+        .map(({ path }) => `${path} calls ownBuffer`),
+    ));
   it('has no default exports', () => {
     // Mocha asks its reporter for one.
     none(hasNoDefaultExports(files.filter(({ path }) => path !== 'test/kit/mocha/reporter.ts')));

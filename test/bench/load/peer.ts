@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net';
 import { Flag, FrameType, Setting } from '../../../sidecar/http2/constants.js';
 import { FrameReader, type FrameReceiver } from '../../../sidecar/http2/frame-reader.js';
+import { ownBuffer } from '../../../sidecar/http2/owned-buffer.js';
 import { BodySender } from './body-sender.js';
 import { Outbox } from './outbox.js';
 
@@ -54,7 +55,7 @@ export abstract class Peer implements FrameReceiver {
 
   /** Feeds what was read, from `from` on, and writes everything it gave rise to. */
   protected receive(chunk: Buffer, from: number): void {
-    this.reader.read(chunk, from, chunk.length);
+    this.reader.read(ownBuffer(chunk), from, chunk.length);
     this.out.flush();
   }
 

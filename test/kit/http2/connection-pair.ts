@@ -8,6 +8,7 @@ import type { ConnectionHandler, Role } from '../../../sidecar/http2/connection-
 import { type HeaderField, makeField } from '../../../sidecar/http2/hpack/field.js';
 import { type HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
 import type { LimitName } from '../../../sidecar/http2/limits.js';
+import { ownBuffer } from '../../../sidecar/http2/owned-buffer.js';
 import { DEFAULT_LOCAL_SETTINGS, type LocalSettings } from '../../../sidecar/http2/settings.js';
 import type { Stream } from '../../../sidecar/http2/stream.js';
 import { Output } from '../../../sidecar/http2/write-buffer.js';
@@ -78,7 +79,7 @@ export class Side implements ConnectionHandler {
 
   /** Feeds what the peer sent. */
   feed(octets: Buffer, split: Split = WHOLE): void {
-    split(octets, (piece) => this.connection.receive(piece, this.nowMs));
+    split(octets, (piece) => this.connection.receive(ownBuffer(piece), this.nowMs));
   }
 
   /** All that wants to be written, about `room` octets of it at most. */

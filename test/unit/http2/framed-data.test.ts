@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { ownBuffer } from '../../../sidecar/http2/owned-buffer.js';
 import { type Raw, windowed } from '../../kit/http2/connection-under-test.js';
 import { FrameType, frame, windowUpdate } from '../../kit/http2/h2-frames.js';
 import type { Told } from '../../kit/http2/recorded-events.js';
@@ -25,7 +26,7 @@ type Read = ReturnType<typeof readOf>;
 function pass({ raw, told }: { raw: Raw; told: Told }, { buffer, pieces }: Read, ends = false): Buffer {
   const payload = Buffer.concat(pieces.map(({ start, end }) => Buffer.from(buffer.subarray(start, end))));
   for (const [i, { start, end }] of pieces.entries())
-    raw.side.connection.passData(told.stream, buffer, start, end, ends && i === pieces.length - 1);
+    raw.side.connection.passData(told.stream, ownBuffer(buffer), start, end, ends && i === pieces.length - 1);
   return payload;
 }
 
@@ -72,7 +73,7 @@ describe('payload that is passed on in the frames it came in', () => {
     pass(side, readOf([100]));
     assert.equal(side.told.stream.firstChunk?.frames, 0);
     const atStart = Buffer.alloc(8_000, 9);
-    side.raw.side.connection.passData(side.told.stream, atStart, 0, 8_000, false);
+    side.raw.side.connection.passData(side.told.stream, ownBuffer(atStart), 0, 8_000, false);
     assert.equal(side.told.stream.lastChunk?.frames, 0);
     assert.equal(side.raw.payload().length, 8_100);
   });
@@ -119,7 +120,7 @@ describe('payload that is passed on in the frames it came in', () => {
           else if (each.does === 'hold') connection.holdOutput();
           else collect();
         }
-        connection.passData(told.stream, Buffer.alloc(0), 0, 0, true);
+        connection.passData(told.stream, ownBuffer(Buffer.alloc(0)), 0, 0, true);
         raw.send(windowUpdate(1, 1 << 24), windowUpdate(0, 1 << 24));
         collect();
         assert.deepEqual(Buffer.concat(got), Buffer.concat(wanted));

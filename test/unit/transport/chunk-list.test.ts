@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { ownBuffer } from '../../../sidecar/http2/owned-buffer.js';
 import { ChunkList } from '../../../sidecar/transport/chunk-list.js';
 
 function whole(pieces: ChunkList): Buffer {
@@ -34,6 +35,22 @@ describe('ChunkList', () => {
     assert.equal(whole(pieces).length, 262_144);
     assert.ok(pieces.count < 20, `${pieces.count} pieces`);
     assert.ok(cost >= 2 * 262_144 && cost < 4 * 262_144, `counted as ${cost}`);
+  });
+
+  it('hands the ownership of a buffer over once, and that of shared or copied bytes never', () => {
+    const pieces = new ChunkList();
+    const small = ownBuffer(Buffer.alloc(8_000));
+    const large = ownBuffer(Buffer.allocUnsafeSlow(128 * 1024));
+    pieces.addOwned(small, 9, 8_000);
+    pieces.add(small, 9, 8_000);
+    pieces.addOwned(large, 9, 5_009);
+    assert.deepEqual(
+      [0, 1, 2].map((i) => pieces.takeOwned(i)),
+      [small, null, null],
+    );
+    assert.equal(pieces.takeOwned(0), null);
+    assert.equal(pieces.at(0).buffer, small);
+    assert.notEqual(pieces.at(2).buffer, large);
   });
 
   it('slices that were handed out do not change when more is added', () => {

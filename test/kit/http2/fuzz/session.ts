@@ -2,9 +2,11 @@
  * One connection of the fuzzer: the peer speaks, the engine listens and answers, and after every step everything that
  * must hold is looked at. A session is its seed: the same seed does the same.
  */
+
 import assert from 'node:assert/strict';
 import type { Hash } from 'node:crypto';
 import type { Role } from '../../../../sidecar/http2/connection-state.js';
+import { ownBuffer } from '../../../../sidecar/http2/owned-buffer.js';
 import { DEFAULT_LOCAL_SETTINGS, type LocalSettings } from '../../../../sidecar/http2/settings.js';
 import { type Frame, frameAt, PREFACE, settings, settingsAck } from '../h2-frames.js';
 import { App, type Owner } from './app.js';
@@ -147,7 +149,8 @@ export class Session {
   /** One read: in a buffer of its own, or behind the read before, with the room of a frame header between (RECORD_READS). */
   private read(octets: Buffer): void {
     const { connection } = this.app;
-    if (this.isFast || this.dice.chance(0.5)) return connection.receive(Buffer.from(octets), this.nowMs);
+    if (this.isFast || this.dice.chance(0.5))
+      return connection.receive(ownBuffer(Buffer.from(octets)), this.nowMs);
     const size = HEADROOM + octets.length;
     if (this.sharedAt + size > this.shared.length) {
       this.shared = Buffer.alloc(Math.max(SHARED_BYTES, size), 0xee);
@@ -156,7 +159,7 @@ export class Session {
     const start = this.sharedAt + HEADROOM;
     this.sharedAt += size;
     octets.copy(this.shared, start);
-    connection.receive(this.shared, this.nowMs, start, this.sharedAt);
+    connection.receive(ownBuffer(this.shared), this.nowMs, start, this.sharedAt);
   }
 
   /** One frame at a time: each is judged, given, and the engine's reaction compared. */
@@ -319,7 +322,7 @@ export class Session {
     if (this.isLost) return;
     this.listen();
     app.open();
-    app.connection.receive(settings(), this.nowMs);
+    app.connection.receive(ownBuffer(settings()), this.nowMs);
     if (app.role === 'server') app.owners.pop();
     this.listener.hear(app.flush());
     assert.equal(app.flush().length, 0);
