@@ -201,7 +201,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
 
   private succeed(call: OutboundCall, attempt: OutboundAttempt): void {
     const { resumable } = call;
-    if (resumable !== null && !resumable.mayEnd(attempt, call.plan.isDeterministic))
+    if (resumable !== null && !resumable.mayEnd(attempt))
       return sendLocalReply(call, notResumedReply(call, `${attempt.endpoint.label} ended it sooner`));
     if (resumable?.isResuming) this.onResumed(call);
     if (!this.poison.isIdle) this.poison.answered(call, attempt);

@@ -3,7 +3,7 @@
  * the same read, and `Buffer.buffer` costs more than most of what is done here. Words of four octets at a time are faster
  * than Buffer's own methods for up to some hundreds of octets, because those make a view or leave JavaScript first.
  */
-class MemoryView {
+export class MemoryView {
   private buffer: Buffer | null = null;
   private memory: ArrayBufferLike | null = null;
   private view!: DataView;

@@ -136,9 +136,9 @@ export abstract class CallEvents extends UpstreamState {
     this.resumed++;
   }
 
-  onNotResumed(call: OutboundCall, { endpoint }: OutboundAttempt): void {
+  onNotResumed(call: OutboundCall, { endpoint }: OutboundAttempt, why: string): void {
     stopAttempts(call, AttemptEnd.cancelled);
-    sendLocalReply(call, notResumedReply(call, `${endpoint.label} begins anew`));
+    sendLocalReply(call, notResumedReply(call, `${endpoint.label} ${why}`));
   }
 
   onDeadline(call: OutboundCall): void {

@@ -173,7 +173,8 @@ export class Attempt implements StreamOwner, Waiter {
       this.session!.context.memory.waiting.octets += end - start;
       if (this.held.bytes > this.owner.holdBytes || !this.hasWindow()) this.owner.commitResponse(this);
     }
-    if (ended) this.finish(AttemptEnd.missingTrailers, -1);
+    // What was forwarded may have shown that the call ends here.
+    if (ended && !this.isOver) this.finish(AttemptEnd.missingTrailers, -1);
   }
 
   private count(counter: MessageCounter, buffer: Buffer, start: number, end: number): void {

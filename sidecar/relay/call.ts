@@ -98,8 +98,8 @@ export interface CallHandler {
   onCountedMessages?(call: Call, attempt: Attempt): void;
   /** Another endpoint goes on with a stream: its first message is passed on. */
   onResumed?(call: Call): void;
-  /** The endpoint that was to go on with a stream does not. */
-  onNotResumed?(call: Call, attempt: Attempt): void;
+  /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */
+  onNotResumed?(call: Call, attempt: Attempt, why: string): void;
   /** The sidecar stopped an attempt; `attempt.ended` says why. Every attempt ends here or in `onAttemptEnd`. */
   onStopped?(call: Call, attempt: Attempt): void;
   onDeadline(call: Call): void;
@@ -124,10 +124,10 @@ export interface Resumption {
   readonly field: HeaderField;
   /** The endpoint has died, and another is to go on. @param pendingBytes octets that wait for the caller to read. */
   restart(pendingBytes: number): void;
-  /** Response headers of the endpoint that is to go on. False: it begins anew, and the messages may be others. */
-  accepts(head: HeaderBlock, isDeterministic: boolean): boolean;
+  /** Response headers of the endpoint that is to go on. Why it does not, in words that follow its name; empty: it does. */
+  refusalOf(head: HeaderBlock): string;
   /** Whether the endpoint may end the stream well here. */
-  mayEnd(attempt: Attempt, isDeterministic: boolean): boolean;
+  mayEnd(attempt: Attempt): boolean;
   /** Passes on what is whole, and keeps the rest. */
   forward(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void;
   /** The end of the response: passes on what is left. */

@@ -43,8 +43,8 @@ export function beginStream(call: Call, attempt: Attempt): void {
 
 /** An endpoint is about to go on with a stream whose headers the caller has. */
 function continueStream(call: Call, attempt: Attempt, resumable: Resumption): void {
-  if (!resumable.accepts(attempt.head!, call.plan.isDeterministic))
-    call.handler.onNotResumed?.(call, attempt);
+  const refusal = resumable.refusalOf(attempt.head!);
+  if (refusal !== '') call.handler.onNotResumed?.(call, attempt, refusal);
 }
 
 /** The first message of a stream is complete, or its framing is not gRPC's: from here on frames are passed on unread. */
@@ -56,7 +56,7 @@ export function onMessages(call: Call, attempt: Attempt): void {
   else call.handler.onFirstMessage?.(call, attempt);
   if (!attempt.isCounted) attempt.counter = null;
   if (call.plan.isResumable && !isBroken && call.requestEnded && call.isReplayable && !call.isCommitted)
-    call.resumable = new ResumableStream();
+    call.resumable = new ResumableStream(attempt.head!, call.plan.isDeterministic);
   if (!call.isCommitted) commitResponse(call, attempt);
 }
 
@@ -155,14 +155,19 @@ export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderF
   closeCall(call, attempt.status);
 }
 
-/** Ends the call with a stored response. */
+/** Ends the call with a stored response, as the endpoint's would have been passed on. */
 export function sendStored(call: Call, { head, body, trailers }: StoredResponse): void {
   if (call.isFinished) return;
   const { connection } = call.session;
-  connection.sendHeaders(call.stream, head.stable, withDegraded(call, head.extras), false);
+  const { stripsResponse, stripsReports } = call.plan;
+  const headList = stripsResponse ? stripResponse(head.stable) : head.stable;
+  sendHead(call, headList, stripsResponse ? stripExtras(head.extras) : head.extras, NO_FIELDS, false);
   if (body.length > 0) connection.sendData(call.stream, body, 0, body.length, false);
   call.responseBytes += body.length;
-  connection.sendTrailers(call.stream, trailers.stable, trailers.extras);
+  const list = stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
+  let extras = stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
+  if (stripsReports && extras.length > 0) extras = stripReports(extras);
+  connection.sendTrailers(call.stream, list, extras);
   closeCall(call, Status.OK);
 }
 

@@ -1,12 +1,14 @@
-import { metadataValue } from '../../http2/header-view.js';
+import { fieldValue, headerViewOf, metadataValue } from '../../http2/header-view.js';
 import { type HeaderField, makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
+import { Token } from '../../http2/hpack/tokens.js';
 import { ChunkList } from '../../transport/chunk-list.js';
 import type { Attempt } from '../attempt.js';
 import type { Call, Resumption } from '../call.js';
 import { RESUME_AFTER_KEY, RESUMED_FROM_KEY } from '../header-rewrite.js';
 import { disableReplay } from '../request-buffer.js';
 import { MessageCounter } from './message-counter.js';
+import { MessageHash } from './message-hash.js';
 
 /**
  * A message that is larger, octets, is passed on as it comes, and the stream is not resumed any more: held back, the beginning
@@ -14,9 +16,18 @@ import { MessageCounter } from './message-counter.js';
  */
 const LARGEST_BYTES = 16 * 1024;
 
+/** Why an endpoint does not go on with a stream, in words that follow its name. */
+const BEGINS_ANEW = 'begins anew';
+const OTHER_ENCODING = 'encodes messages otherwise';
+const OTHER_MESSAGES = 'repeated other messages';
+
 /**
  * The response of a stream that another endpoint may go on with. Messages are passed on whole, and counted; the request is
  * kept. When the endpoint dies, another gets the request again, and what it sends begins where the last whole message ended.
+ *
+ * An endpoint that begins anew has to repeat the messages that the caller has, byte for byte. The same tokens in other messages, as an
+ * engine that batches sends them, would lose or repeat some. No message is ever passed on in part and then resumed, so whole messages
+ * are all that there is to compare.
  */
 export class ResumableStream implements Resumption {
   messages = 0;
@@ -25,10 +36,23 @@ export class ResumableStream implements Resumption {
   /** Messages that the caller has already, and which the present endpoint is about to repeat. */
   private repeated = 0;
   private counter = new MessageCounter();
+  /** Of all messages that the caller has, and of those that the present endpoint has repeated; null: the service never repeats. */
+  private readonly passed: MessageHash | null;
+  private readonly repeats: MessageHash | null;
+  /** How messages are encoded under the head that the caller has. */
+  private readonly encoding: string;
+  private readonly contentType: string;
   /** The beginning of a message. Octets in it are counted as held by the attempt. */
   private tail: ChunkList | null = null;
   /** Octets of endpoints before that have not gone to the caller yet: they are not the present one's to be credited. */
   private foreignBytes = 0;
+
+  constructor(head: HeaderBlock, isDeterministic: boolean) {
+    this.passed = isDeterministic ? new MessageHash() : null;
+    this.repeats = isDeterministic ? new MessageHash() : null;
+    this.encoding = encodingOf(head);
+    this.contentType = contentTypeOf(head);
+  }
 
   get field(): HeaderField {
     // Never indexed: it differs from call to call.
@@ -39,20 +63,27 @@ export class ResumableStream implements Resumption {
     this.isResuming = true;
     this.hasSpoken = false;
     this.repeated = 0;
+    this.repeats?.clear();
     this.counter = new MessageCounter();
     this.tail = null;
     this.foreignBytes = pendingBytes;
   }
 
-  accepts(head: HeaderBlock, isDeterministic: boolean): boolean {
-    if (metadataValue(head, RESUMED_FROM_KEY) === String(this.messages)) return true;
-    if (isDeterministic) this.repeated = this.messages;
-    return isDeterministic;
+  refusalOf(head: HeaderBlock): string {
+    if (encodingOf(head) !== this.encoding || contentTypeOf(head) !== this.contentType) return OTHER_ENCODING;
+    if (this.isResumedIn(head)) return '';
+    if (this.passed === null) return BEGINS_ANEW;
+    this.repeated = this.messages;
+    return '';
   }
 
   /** Whether the endpoint may end the stream well here: not before it has repeated what the caller has. */
-  mayEnd({ isTrailersOnly, trailers }: Attempt, isDeterministic: boolean): boolean {
-    return !(isTrailersOnly && !this.accepts(trailers!, isDeterministic)) && this.repeated === 0;
+  mayEnd({ isTrailersOnly, trailers }: Attempt): boolean {
+    return isTrailersOnly ? this.isResumedIn(trailers!) : this.repeated === 0;
+  }
+
+  private isResumedIn(block: HeaderBlock): boolean {
+    return metadataValue(block, RESUMED_FROM_KEY) === String(this.messages);
   }
 
   forward(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
@@ -67,13 +98,15 @@ export class ResumableStream implements Resumption {
       if (this.repeated === 0) this.messages++;
       else {
         this.repeated--;
-        attempt.credit(to - from);
+        this.skip(attempt, buffer, from, to);
+        if (this.repeated === 0 && !this.hasRepeated())
+          return call.handler.onNotResumed?.(call, attempt, OTHER_MESSAGES);
         from = to;
       }
     }
     if (to > from) {
       this.release(call, attempt);
-      send(call, buffer, from, to);
+      this.pass(call, buffer, from, to);
       if (this.isResuming) this.onResumed(call);
     }
     if (to < end) this.keep(call, attempt, buffer, to, end);
@@ -95,9 +128,18 @@ export class ResumableStream implements Resumption {
     call.handler.onResumed?.(call);
   }
 
+  /** The caller has it. */
+  private skip(attempt: Attempt, buffer: Buffer, start: number, end: number): void {
+    this.repeats?.add(buffer, start, end);
+    attempt.credit(end - start);
+  }
+
+  private hasRepeated(): boolean {
+    return this.passed === null || this.passed.equals(this.repeats!);
+  }
+
   private keep(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
-    // The caller has it: its beginning is not needed either.
-    if (this.repeated > 0) return attempt.credit(end - start);
+    if (this.repeated > 0) return this.skip(attempt, buffer, start, end);
     const { tail, counter } = this;
     if (!counter.isBroken && (tail?.bytes ?? 0) + end - start <= LARGEST_BYTES) {
       this.tail ??= new ChunkList();
@@ -118,9 +160,25 @@ export class ResumableStream implements Resumption {
     attempt.releaseHeld();
     for (let i = 0; i < tail.count; i++) {
       const chunk = tail.at(i);
-      send(call, chunk.buffer, chunk.start, chunk.end);
+      this.pass(call, chunk.buffer, chunk.start, chunk.end);
     }
   }
+
+  private pass(call: Call, buffer: Buffer, start: number, end: number): void {
+    this.passed?.add(buffer, start, end);
+    send(call, buffer, start, end);
+  }
+}
+
+/** The absent field says the same as `identity` (gRPC over HTTP/2, "Message-Encoding"). */
+function encodingOf(head: HeaderBlock): string {
+  return fieldValue(head, Token.grpcEncoding) ?? 'identity';
+}
+
+/** `application/grpc` stands for `application/grpc+proto`. */
+function contentTypeOf(head: HeaderBlock): string {
+  const { contentType } = headerViewOf(head);
+  return contentType === 'application/grpc' ? 'application/grpc+proto' : contentType;
 }
 
 function send(call: Call, buffer: Buffer, start: number, end: number): void {

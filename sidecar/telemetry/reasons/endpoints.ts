@@ -129,12 +129,14 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
     causes: [
       'The route is not `resumable`, or not idempotent.',
       'The service does not know how to go on and is not `deterministic`.',
+      'The service is said to be `deterministic`, but another endpoint repeated other messages. Engines that batch tokens send the same text in messages of other boundaries.',
+      'The other endpoint answers with another `grpc-encoding` or `content-type`.',
       'The request was larger than `replay`, or a message larger than 16 KiB.',
     ],
     look: ['The message: why.', '`outrider_streams_resumed_total`.'],
     remedy: [
       'Let the client begin again.',
-      'Set `resumable: true` where the service can go on, `deterministic: true` where its answers repeat.',
+      'Set `resumable: true` where the service can go on, `deterministic: true` where its messages repeat, byte for byte.',
     ],
     options: ['routes[].resumable', 'routes[].deterministic', 'routes[].replay'],
   },

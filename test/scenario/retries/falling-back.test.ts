@@ -285,6 +285,23 @@ describe('Scenario: a call falls back', () => {
       stack.assertIdle();
     });
 
+    it('and what an endpoint outside the mesh says in names of the mesh stays out of it', () => {
+      start([LAST_GOOD]);
+      stack.update({ ...big([LAST_GOOD]), tls: 'plaintext' });
+      const mark = [['outrider-degraded', 'forged']] as const;
+      bigSays((each) => void each.begin(mark).data(Buffer.from('big')).trailers(0, mark));
+      const first = call();
+      bigSays(fails());
+      const second = call();
+      isLastGood(second);
+      assert.deepEqual(
+        [first.header('outrider-degraded'), first.trailer('outrider-degraded')],
+        [undefined, undefined],
+      );
+      assert.equal(second.lists[0]!.filter(([name]) => name === 'outrider-degraded').length, 1);
+      assert.equal(second.trailer('outrider-degraded'), undefined);
+    });
+
     const key = (value: string): CallOptions => ({ metadata: [['x-api-key', value]] });
 
     it('of the same caller, by the metadata that identifies it', () => {

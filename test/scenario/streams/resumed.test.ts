@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../../sidecar/config/model.js';
-import { ErrorCode, grpcMessage } from '../../kit/http2/h2-frames.js';
+import { ErrorCode, Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { aSafeRoute, aStreamRoute, type CallOptions, type UpstreamOptions } from '../../kit/stack/stack.js';
@@ -188,6 +188,163 @@ describe('Scenario: an endpoint dies in the middle of a stream', () => {
       assert.deepEqual([...ends(call), call.body.toString()], [14, 'not-resumed', tokens(0, 4).toString()]);
       stack.assertIdle();
     });
+
+    /** The first endpoint dies after these bytes; the second one sends those, in pieces of `piece` bytes, and ends well. */
+    const repeats = (before: Buffer, after: Buffer, piece = after.length): PeerStream => {
+      start({ deterministic: true });
+      const [call, first] = open();
+      stack.settle(first.begin().data(before));
+      stack.settle(first.peer.socket.break());
+      const second = at('b').begin();
+      for (let i = 0; i < after.length && second.resetCode === undefined; i += piece)
+        stack.settle(second.data(after.subarray(i, i + piece)));
+      if (second.resetCode === undefined) stack.settle(second.trailers(0));
+      return call;
+    };
+    const assertRefused = (call: PeerStream, before: Buffer): void => {
+      assert.deepEqual([...ends(call), call.body.toString()], [14, 'not-resumed', before.toString()]);
+      assert.match(call.trailer('grpc-message')!, /b:1 repeated other messages/);
+      assert.equal(at('b').resetCode, ErrorCode.cancel);
+      assert.equal(stack.endpoint('b').outcomes[1], 0, 'no fault of the endpoint');
+      assert.equal(stack.out.outbound.resumed, 0);
+      stack.assertIdle();
+    };
+    /** The same tokens, two in a message. */
+    const paired = Buffer.concat(
+      Array.from({ length: ALL / 2 }, (_, i) =>
+        grpcMessage(Buffer.from(`token ${2 * i}, token ${2 * i + 1}, `)),
+      ),
+    );
+
+    it('and another has the same tokens in other messages: the stream does not end well without some of them', () => {
+      assertRefused(repeats(tokens(0, 4), paired), tokens(0, 4));
+    });
+
+    it('and another has other tokens of the same lengths', () => {
+      const other = Buffer.from(tokens(0, ALL).toString('latin1').replace('token 2', 'tokem 2'), 'latin1');
+      assertRefused(repeats(tokens(0, 4), other), tokens(0, 4));
+    });
+
+    it('and another compresses its messages otherwise, under the same grpc-encoding', () => {
+      const other = Buffer.concat([grpcMessage(Buffer.from('token 0, '), 9, 1), tokens(1, ALL)]);
+      assertRefused(repeats(tokens(0, 4), other), tokens(0, 4));
+    });
+
+    for (const piece of [1, 7, 1_000])
+      it(`and another repeats it in frames of ${piece} bytes: it is the same stream`, () => {
+        assertWhole(repeats(tokens(0, 4), tokens(0, ALL), piece));
+        assert.equal(stack.out.outbound.resumed, 1);
+      });
+
+    it('and a third one goes on: it is compared with what both before have passed on', () => {
+      for (const isSame of [true, false]) {
+        start({ deterministic: true }, { budget: { ratio: 1, perSecond: 100 } }, ['a', 'b', 'c']);
+        const [call, first] = open();
+        stack.settle(first.begin().data(tokens(0, 2)));
+        stack.settle(first.peer.socket.break());
+        const [second] = stack.requestsAt('b', 'c');
+        stack.settle(second!.begin().data(tokens(0, 6)));
+        stack.settle(second!.peer.socket.break());
+        const third = stack.requestsAt('b', 'c').find((each) => each !== second)!;
+        const other = Buffer.from(tokens(0, ALL).toString('latin1').replace('token 4', 'tokem 4'), 'latin1');
+        stack.settle(third.begin().data(isSame ? tokens(0, ALL) : other));
+        if (isSame) stack.settle(third.trailers(0));
+        if (isSame) assertWhole(call);
+        else
+          assert.deepEqual(
+            [...ends(call), call.body.toString()],
+            [14, 'not-resumed', tokens(0, 6).toString()],
+          );
+      }
+    });
+
+    it('and another dies while it repeats: the next one is compared from the beginning', () => {
+      const retry = { ...aSafeRoute().retry!, attempts: 3 };
+      start({ deterministic: true, retry }, { budget: { ratio: 1, perSecond: 100 } }, ['a', 'b', 'c']);
+      const [call, first] = open();
+      stack.settle(first.begin().data(tokens(0, 4)));
+      stack.settle(first.peer.socket.break());
+      const [second] = stack.requestsAt('b', 'c');
+      stack.settle(second!.begin().data(tokens(0, 3)));
+      stack.settle(second!.peer.socket.break());
+      const third = stack.requestsAt('b', 'c').find((each) => each !== second)!;
+      stack.settle(third.begin().data(tokens(0, ALL)).trailers(0));
+      assertWhole(call);
+    });
+
+    it('and another ends it with the frame that shows that it differs: the call ends once', () => {
+      start({ deterministic: true });
+      const [call, first] = open();
+      stack.settle(first.begin().data(tokens(0, 4)));
+      stack.settle(first.peer.socket.break());
+      stack.settle(at('b').begin().data(paired, Flag.endStream));
+      assert.deepEqual(ends(call), [14, 'not-resumed']);
+      assert.equal(requests(), 2, 'it is not tried again');
+      assert.equal(stack.endpoint('b').outcomes[1], 0);
+      stack.assertIdle();
+    });
+  });
+
+  describe('and the next one encodes messages otherwise:', () => {
+    type Head = readonly (readonly [string, string])[];
+    const GRPC = 'application/grpc';
+    const headers = (stream: PeerStream, encoding: string, type = GRPC, more: Head = []): PeerStream =>
+      stream.headers([
+        [':status', '200'],
+        ['content-type', type],
+        ...(encoding === '' ? [] : [['grpc-encoding', encoding] as const]),
+        ...more,
+      ]);
+
+    for (const deterministic of [false, true]) {
+      const how = deterministic ? 'of a service that repeats itself' : 'of a service that goes on itself';
+      const splice = (before: readonly [string, string?], after: readonly [string, string?]): PeerStream => {
+        start({ deterministic });
+        const [call, first] = open();
+        stack.settle(headers(first, ...before).data(tokens(0, 4)));
+        stack.settle(first.peer.socket.break());
+        const [encoding, type] = after;
+        if (deterministic) stack.settle(headers(at('b'), encoding, type).data(tokens(0, ALL)));
+        else stack.settle(headers(at('b'), encoding, type, resumedFrom(4)).data(tokens(4, ALL)));
+        if (at('b').resetCode === undefined) stack.settle(at('b').trailers(0));
+        return call;
+      };
+
+      for (const [before, after] of [
+        [[''], ['gzip']],
+        [['identity'], ['gzip']],
+        [['gzip'], ['']],
+        [['gzip'], ['deflate']],
+        [
+          ['', GRPC],
+          ['', `${GRPC}+json`],
+        ],
+      ] as const)
+        it(`${after.join(' ')} after ${before.join(' ')}, ${how}`, () => {
+          const call = splice(before, after);
+          assert.deepEqual(
+            [...ends(call), call.body.toString()],
+            [14, 'not-resumed', tokens(0, 4).toString()],
+          );
+          assert.match(call.trailer('grpc-message')!, /b:1 encodes messages otherwise/);
+          assert.equal(at('b').resetCode, ErrorCode.cancel);
+          assert.equal(stack.endpoint('b').outcomes[1], 0, 'no fault of the endpoint');
+          stack.assertIdle();
+        });
+
+      for (const [before, after] of [
+        [['gzip'], ['gzip']],
+        [[''], ['identity']],
+        [['identity'], ['']],
+        [
+          ['', GRPC],
+          ['', `${GRPC}+proto`],
+        ],
+      ] as const)
+        it(`it does not: ${after.join(' ')} after ${before.join(' ')}, ${how}`, () => {
+          assertWhole(splice(before, after));
+        });
+    }
   });
 
   describe('and nothing is sent again', () => {

@@ -134,7 +134,7 @@ export const outboundRoute = inCode(
     }),
     deterministic: option(yesOrNo().optional(), {
       meaning:
-        'With `resumable`: the same request gets the same messages in the same order each time. Of a service that begins anew, the sidecar leaves out those that the caller has.',
+        'With `resumable`: the same request gets the same messages in the same order each time. Of a service that begins anew, the sidecar leaves out those that the caller has. It compares their bytes, boundaries and compression included; where they differ, the stream ends with `not-resumed`.',
       otherwise: '`no`',
       why: 'Most services that stream draw by chance, and two halves of different answers would be worse than an error.',
     }),
