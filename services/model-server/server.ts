@@ -22,6 +22,8 @@ import { DEFAULT_SERVER, type ServerName, transportOf } from './transport/server
 import type { Transport } from './transport/transport.js';
 
 const DEFAULT_UNREAD_MS = 30_000;
+/** Sixteen of the largest messages. */
+const DEFAULT_MEMORY_BYTES = 1024 * 1024 * 1024;
 
 /** What is served, where, and by which clocks. */
 export interface ModelServerOptions {
@@ -47,6 +49,8 @@ export interface ModelServerOptions {
    * A model that is unloaded, or replaced, ends a stream when nothing has been read of it for so long, ms. Default: 30,000.
    */
   readonly unreadMs?: number;
+  /** What calls may hold in all, of each of the two listeners. Default: 1 GiB. */
+  readonly memoryBytes?: number | undefined;
   /** Where the addresses of upstreams stand. Default: none is known. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -62,6 +66,8 @@ export interface ModelServer {
   readonly models: ModelTable;
   readonly health: HealthTable;
   readonly counters: QueueCounters;
+  /** Bytes of requests and responses that are held now. */
+  heldBytes(): number;
   /** Resolves when calls in flight have finished; calling it twice is the same stop. */
   stop(): Promise<void>;
   /** Ends what is still in flight. */
@@ -101,9 +107,11 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     return () => watches.delete(end);
   });
   const start = await transportOf(options.server ?? DEFAULT_SERVER);
-  const transport = await start(methods, options.listen, log);
+  const memoryBytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES;
+  const transport = await start(methods, options.listen, { log, memoryBytes });
   const rest =
-    options.rest && (await serveRest(serving, { methods, listen: options.rest, beside: transport }));
+    options.rest &&
+    (await serveRest(serving, { methods, listen: options.rest, memoryBytes, beside: transport }));
 
   const loaded = loadAll(serving, { ...options, repository }, () => stopping !== undefined).then(() => {
     isStarted = true;
@@ -125,6 +133,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     models,
     health,
     counters: queue.counters,
+    heldBytes: () => transport.heldBytes() + (rest?.heldBytes() ?? 0),
     stop: () => {
       stopping ??= stop();
       return stopping;
@@ -139,14 +148,18 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
 interface RestOptions {
   readonly methods: readonly ServedMethod[];
   readonly listen: ListenAddress;
+  readonly memoryBytes: number;
   /** Ended where REST cannot be served. */
   readonly beside: Transport;
 }
 
-async function serveRest(serving: Serving, { methods, listen, beside }: RestOptions): Promise<Transport> {
+async function serveRest(
+  serving: Serving,
+  { methods, listen, memoryBytes, beside }: RestOptions,
+): Promise<Transport> {
   try {
     const inputsOf = (name: string, version: string) => findModel(serving, name, version).inputs;
-    return await startRest({ methods, inputsOf }, listen);
+    return await startRest({ methods, memoryBytes, inputsOf }, listen);
   } catch (error) {
     beside.abort();
     throw error;

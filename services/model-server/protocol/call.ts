@@ -43,11 +43,14 @@ export interface StreamCall<Response> extends Call {
   /** No further request is read until `resume`: the caller is held by flow control. */
   pause(): void;
   resume(): void;
+  /** Bytes of requests that came by this stream and are still needed: they count in the memory budget of the server. */
+  hold(bytes: number): void;
 }
 
 /** What comes in on a stream. What `request` throws ends the call. */
 export interface StreamReceiver<Request> {
-  request(request: Request): void;
+  /** @param bytes of its message, inflated */
+  request(request: Request, bytes: number): void;
   /** The caller sends no more. */
   end(): void;
 }

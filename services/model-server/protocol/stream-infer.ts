@@ -17,6 +17,8 @@ import { detailsOf } from './status-details.js';
 
 /** Requests of one stream that wait or run; beyond it no more are read, so that the caller is held by flow control. */
 const MAX_IN_FLIGHT = 64;
+/** The same in bytes of their messages; one message may be larger. */
+const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024;
 
 /** The handler of ModelStreamInfer. */
 export function modelStreamInfer(
@@ -26,7 +28,9 @@ export function modelStreamInfer(
 }
 
 class InferStream implements StreamReceiver<ModelInferRequest> {
-  private readonly inFlight = new Set<PreparedInfer>();
+  /** With the bytes of their messages. */
+  private readonly inFlight = new Map<PreparedInfer, number>();
+  private inFlightBytes = 0;
   private readonly endsOnError: boolean;
   private readonly resumption: Resumption | null;
   private halfClosed = false;
@@ -43,7 +47,7 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
     call.onCancelled(() => this.abandon());
   }
 
-  request(request: ModelInferRequest): void {
+  request(request: ModelInferRequest, bytes: number): void {
     if (this.ended) return;
     let prepared: PreparedInfer | undefined;
     try {
@@ -54,7 +58,9 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
       this.fail(toRpcError(error), request.id ?? '', request);
       return;
     }
-    this.inFlight.add(prepared);
+    this.inFlight.set(prepared, bytes);
+    this.inFlightBytes += bytes;
+    this.call.hold(this.inFlightBytes);
     this.pace();
     this.serving.queue.submit(prepared);
   }
@@ -142,13 +148,18 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
         this.pace();
       });
     }
-    if (this.isHeldByCaller || this.inFlight.size >= MAX_IN_FLIGHT) call.pause();
+    const isFull = this.inFlight.size >= MAX_IN_FLIGHT || this.inFlightBytes >= MAX_IN_FLIGHT_BYTES;
+    if (this.isHeldByCaller || isFull) call.pause();
     else call.resume();
   }
 
   private leave(prepared: PreparedInfer): void {
     prepared.leave();
-    if (!this.inFlight.delete(prepared)) return;
+    const bytes = this.inFlight.get(prepared);
+    if (bytes === undefined) return;
+    this.inFlight.delete(prepared);
+    this.inFlightBytes -= bytes;
+    this.call.hold(this.inFlightBytes);
     this.pace();
     this.endWhenDone();
   }
@@ -161,7 +172,9 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
 
   private abandon(): void {
     this.ended = true;
-    for (const prepared of this.inFlight) prepared.cancel();
+    for (const prepared of this.inFlight.keys()) prepared.cancel();
     this.inFlight.clear();
+    this.inFlightBytes = 0;
+    this.call.hold(0);
   }
 }

@@ -42,6 +42,7 @@ export async function startGrpcJs(
     target,
     stop: () => new Promise<void>((resolve) => server.tryShutdown(() => resolve())),
     abort: () => server.forceShutdown(),
+    heldBytes: () => 0,
   };
 }
 
@@ -84,7 +85,7 @@ function streamHandler({ method, open }: Served<'stream'>) {
     let receiver: StreamReceiver<unknown>;
     const receive = (bytes: Buffer): void => {
       try {
-        receiver.request(decodeRequest(method, bytes));
+        receiver.request(decodeRequest(method, bytes), bytes.length);
       } catch (error) {
         stream.end(toRpcError(error));
       }
@@ -165,6 +166,9 @@ class CarriedStream extends CarriedCall<ServerWritable> implements StreamCall<un
   resume(): void {
     if ('resume' in this.call) this.call.resume();
   }
+
+  /** This server has no budget of memory. */
+  hold(): void {}
 }
 
 function toStatus(error: RpcError): ServerErrorResponse {

@@ -14,14 +14,26 @@ export interface Transport {
   stop(): Promise<void>;
   /** Ends what is still in flight. */
   abort(): void;
+  /** Bytes of requests and responses that are held now, as far as this server counts them. */
+  heldBytes(): number;
 }
 
 /** One line for people. */
 export type Log = (line: string) => void;
 
+/** What a transport needs to know beside what it serves, and where. */
+export interface TransportOptions {
+  readonly log: Log;
+  /**
+   * What requests that have come and are not answered, and responses that are not sent, may hold in all. Beyond it the calls
+   * that hold most end with RESOURCE_EXHAUSTED.
+   */
+  readonly memoryBytes: number;
+}
+
 /** Rejects with an Error that says why the address cannot be listened on. Server reflection is added to the methods. */
 export type StartTransport = (
   methods: readonly ServedMethod[],
   listen: ListenAddress,
-  log: Log,
+  options: TransportOptions,
 ) => Promise<Transport>;

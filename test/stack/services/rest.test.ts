@@ -205,7 +205,7 @@ describe('the REST half of the protocol', () => {
     });
     const inputsOf = () => [];
     const server = await startRest(
-      { methods: [live], inputsOf },
+      { methods: [live], memoryBytes: 1 << 20, inputsOf },
       { kind: 'tcp', host: '127.0.0.1', port: 0 },
     );
     const [host, port] = server.target.split(':');

@@ -8,16 +8,10 @@ import type { DataPlaneContext } from '../../../../sidecar/transport/context.js'
 import { FlushScheduler } from '../../../../sidecar/transport/flush-scheduler.js';
 import { MemoryBudget } from '../../../../sidecar/transport/memory-budget.js';
 import { SYSTEM_NETWORK } from '../../../../sidecar/transport/network.js';
-import type { Log } from '../transport.js';
-
-/**
- * What requests that are not whole, and responses that are not sent, may hold in all, octets: sixteen of the largest
- * messages. Beyond it the calls that hold most end with RESOURCE_EXHAUSTED.
- */
-const MEMORY_BUDGET_BYTES = 1024 * 1024 * 1024;
+import type { TransportOptions } from '../transport.js';
 
 /** What the connections of one model server share. What they report goes to `log`, a line each. */
-export function engineContext(log: Log): DataPlaneContext {
+export function engineContext({ log, memoryBytes }: TransportOptions): DataPlaneContext {
   const say = (fields: Readonly<Record<string, unknown>>, message: string): void => {
     const { error, ...rest } = fields;
     const why = error instanceof Error ? (error.stack ?? error.message) : error;
@@ -32,7 +26,7 @@ export function engineContext(log: Log): DataPlaneContext {
     logger: { debug: () => {}, info: () => {}, warn: say, error: say, setLevel: () => {}, flush: () => {} },
     // Decisions about calls are the sidecar's.
     audit: { record: () => {} },
-    memory: new MemoryBudget(MEMORY_BUDGET_BYTES),
+    memory: new MemoryBudget(memoryBytes),
     network: SYSTEM_NETWORK,
     recorder: null,
     tracer: null,

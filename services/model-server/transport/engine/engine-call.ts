@@ -12,7 +12,7 @@ import { decodeRequest, toRpcError } from '../../protocol/decode.js';
 import { RpcError, status } from '../../rpc.js';
 import { MAX_MESSAGE_BYTES } from '../transport.js';
 import { inflated } from './inflate.js';
-import { MessageReader, PREFIX_BYTES } from './message-reader.js';
+import { MessageReader, PREFIX_BYTES, unpinned } from './message-reader.js';
 import { HEAD, metadataFields, OK, statusFields, trailersOf, trailersOnlyOf } from './response-fields.js';
 
 /** A response stream is not writable while so much of it waits to be sent, octets. */
@@ -39,7 +39,11 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
   private isInflating = false;
   /** Octets that came while nothing was read: their credit returns when reading goes on. */
   private uncredited = 0;
-  /** Octets counted in the memory budget. */
+  /** Bytes of whole messages that are still needed: the one of a unary call until it ends, those of a stream as `hold` says. */
+  private heldBytes = 0;
+  /** Bytes of the message that is being inflated, compressed and inflated. */
+  private inflatingBytes = 0;
+  /** Bytes counted in the memory budget. */
   private counted = 0;
   private cancelListeners: (() => void)[] | null = null;
   private writableListeners: (() => void)[] | null = null;
@@ -109,6 +113,11 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
     if (!this.isPaused) return;
     this.isPaused = false;
     this.readOn();
+  }
+
+  hold(bytes: number): void {
+    this.heldBytes = bytes;
+    this.count();
   }
 
   // ---- StreamOwner ----
@@ -199,26 +208,36 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
     } catch (error) {
       this.fail(toRpcError(error));
     }
-    this.count(this.isOver ? 0 : this.reader.bytes);
+    this.reader.park();
+    this.count();
   }
 
   private inflate(bytes: Buffer): void {
     this.isInflating = true;
-    inflated(bytes, this.header('grpc-encoding'), MAX_MESSAGE_BYTES)
+    this.inflatingBytes = bytes.length;
+    inflated(bytes, this.header('grpc-encoding'), MAX_MESSAGE_BYTES, (soFar) => {
+      this.inflatingBytes = bytes.length + soFar;
+      this.countNow();
+      return !this.isOver;
+    })
       .then((message) => {
         this.isInflating = false;
+        this.inflatingBytes = 0;
         if (!this.isOver) this.take(message);
         this.readOn();
       })
       .catch((error: unknown) => this.fail(toRpcError(error)));
   }
 
-  private take(bytes: Buffer): void {
+  private take(message: Buffer): void {
     const { served } = this;
-    if (served.method.requestStream) return this.receiver!.request(decodeRequest(served.method, bytes));
+    const bytes = unpinned(message);
+    if (served.method.requestStream)
+      return this.receiver!.request(decodeRequest(served.method, bytes), bytes.length);
     if (this.only !== null)
       throw new RpcError(status.UNIMPLEMENTED, `${served.method.path}: found a second message, expected one`);
     this.only = bytes;
+    this.heldBytes = bytes.length;
   }
 
   private tellEnd(): void {
@@ -233,18 +252,30 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
       this.only = null;
       const request = decodeRequest(served.method, only);
       if (served.kind === 'unary') return served.handle(request, this, this.reply);
-      this.receiver!.request(request);
+      this.receiver!.request(request, only.length);
     }
     this.receiver!.end();
   }
 
-  /** Of the memory budget, what has come and waits for the rest of its message. */
-  private count(bytes: number): void {
+  /**
+   * Counts in the memory budget what is kept of the request: what waits for the rest of its message, what is being inflated, and
+   * messages that are whole, as the tensors of a request lie where its message does.
+   */
+  private count(): void {
+    const bytes = this.isOver ? 0 : this.reader.bytes + this.inflatingBytes + this.heldBytes;
     if (bytes === this.counted) return;
     const { memory } = this.session.context;
     if (bytes > this.counted) memory.force(bytes - this.counted);
     else memory.release(this.counted - bytes);
     this.counted = bytes;
+  }
+
+  /** The same outside of a read, after which the session looks at the budget. */
+  private countNow(): void {
+    this.count();
+    const { context } = this.session;
+    context.nowMs = context.clock.now();
+    if (context.memory.isAlarmed) context.memory.review(context.flushes, context.nowMs);
   }
 
   // ---- the response ----
@@ -302,8 +333,9 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
 
   private close(): void {
     this.isOver = true;
+    this.only = null;
     this.session.context.wheel.cancel(this);
-    this.count(0);
+    this.count();
   }
 
   private tellCancelled(): void {

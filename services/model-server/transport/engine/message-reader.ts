@@ -6,6 +6,17 @@ import { RpcError, status } from '../../rpc.js';
 /** Compressed-Flag and Message-Length. */
 export const PREFIX_BYTES = 5;
 
+/** Reads up to this size may be pinned by a message that is a small part of them. */
+const PINNED_BYTES = 16 * 1024;
+/** A larger read may be pinned by a message that is this share of it at least. */
+const LEAST_SHARE = 1 / 4;
+
+/** `bytes`, or a copy where they are a small part of a large read: a message that waits must not pin memory that nobody counts. */
+export function unpinned(bytes: Buffer): Buffer {
+  const { byteLength } = bytes.buffer;
+  return byteLength <= PINNED_BYTES || bytes.length >= byteLength * LEAST_SHARE ? bytes : Buffer.from(bytes);
+}
+
 /** One message as it came. */
 export interface FramedMessage {
   readonly bytes: Buffer;
@@ -52,6 +63,17 @@ export class MessageReader {
     this.buffer = buffer;
     this.at = start;
     this.end = end;
+  }
+
+  /** What is left waits beyond this turn. */
+  park(): void {
+    if (this.at === this.end) return;
+    const left = this.buffer.subarray(this.at, this.end);
+    const kept = unpinned(left);
+    if (kept === left) return;
+    this.buffer = kept;
+    this.at = 0;
+    this.end = kept.length;
   }
 
   /**

@@ -11,7 +11,7 @@ import type { ServedMethod } from '../../protocol/call.js';
 import { messageOf, RpcError, status } from '../../rpc.js';
 import { type ListenAddress, removeStaleSocket } from '../listen.js';
 import { reflectionMethods } from '../reflection.js';
-import type { Log, Transport } from '../transport.js';
+import type { Transport, TransportOptions } from '../transport.js';
 import { engineContext } from './context.js';
 import { EngineCall } from './engine-call.js';
 import { statusFields, trailersOnlyOf } from './response-fields.js';
@@ -25,8 +25,9 @@ const MAX_CONCURRENT_STREAMS = 1024;
 export async function startEngine(
   methods: readonly ServedMethod[],
   listen: ListenAddress,
-  log: Log,
+  options: TransportOptions,
 ): Promise<Transport> {
+  const context = engineContext(options);
   const byPath = new Map([...methods, ...reflectionMethods()].map((served) => [served.method.path, served]));
   if (listen.kind === 'unix') await removeStaleSocket(listen.path);
   const listener = new Listener(
@@ -36,7 +37,7 @@ export async function startEngine(
       limits: LIMITS,
       onStream: (session, stream, block, ended) => accept(byPath, session, stream, block, ended),
     },
-    engineContext(log),
+    context,
   );
   const target = listen.kind === 'unix' ? `unix:${listen.path}` : `${listen.host}:${listen.port}`;
   const bound = await listener.listen().catch((error: unknown) => {
@@ -46,6 +47,7 @@ export async function startEngine(
     target: bound.kind === 'unix' ? target : `${(listen as { host: string }).host}:${bound.port}`,
     stop: () => listener.drain(),
     abort: () => listener.stop(),
+    heldBytes: () => context.memory.used,
   };
 }
 
@@ -73,5 +75,5 @@ function accept(
 
 /** `[::1]` as the system takes it. */
 function unbracketed(host: string): string {
-  return host.replace(/^\[(.*)\]$/, '$1');
+  return host.startsWith('[') ? host.slice(1, -1) : host;
 }

@@ -2,7 +2,6 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RpcError, status } from '../../rpc.js';
-import { MAX_MESSAGE_BYTES } from '../transport.js';
 
 /** A body is longer than one may be. */
 export class BodyTooLong extends Error {}
@@ -15,13 +14,8 @@ export class BodyTooLong extends Error {}
 export class Bodies {
   private held = 0;
 
-  /** @param limits octets of one body, and of all that are held. */
-  constructor(
-    private readonly limits: { readonly each: number; readonly all: number } = {
-      each: MAX_MESSAGE_BYTES,
-      all: 16 * MAX_MESSAGE_BYTES,
-    },
-  ) {}
+  /** @param limits bytes of one body, and of all that are held. */
+  constructor(private readonly limits: { readonly each: number; readonly all: number }) {}
 
   /** Octets held now. */
   get heldBytes(): number {

@@ -13,7 +13,7 @@ import { toRpcError } from '../../protocol/decode.js';
 import { detailsOf } from '../../protocol/status-details.js';
 import { invalidArgument, messageOf, status } from '../../rpc.js';
 import { type ListenAddress, removeStaleSocket } from '../listen.js';
-import type { Transport } from '../transport.js';
+import { MAX_MESSAGE_BYTES, type Transport } from '../transport.js';
 import { Bodies, BodyTooLong } from './bodies.js';
 import { type Route, routeOf } from './routes.js';
 import { readInfer, readParameters, writeInfer } from './tensors.js';
@@ -21,6 +21,8 @@ import { readInfer, readParameters, writeInfer } from './tensors.js';
 /** What the REST server needs of the model server. */
 export interface RestDeps {
   readonly methods: readonly ServedMethod[];
+  /** What the bodies of requests that are not answered may hold in all. */
+  readonly memoryBytes: number;
   /** What a model takes; throws NOT_FOUND. */
   readonly inputsOf: (name: string, version: string) => Signature['inputs'];
 }
@@ -51,7 +53,7 @@ export async function startRest(deps: RestDeps, listen: ListenAddress): Promise<
       served.kind === 'unary' ? [[served.method.path.split('/')[2]!, served] as const] : [],
     ),
   );
-  const bodies = new Bodies();
+  const bodies = new Bodies({ each: MAX_MESSAGE_BYTES, all: deps.memoryBytes });
   const inFlight = new Set<ServerResponse>();
   let isStopping = false;
   const server = createServer((request, response) => {
@@ -77,6 +79,7 @@ export async function startRest(deps: RestDeps, listen: ListenAddress): Promise<
         server.closeIdleConnections();
       }),
     abort: () => server.closeAllConnections(),
+    heldBytes: () => bodies.heldBytes,
   };
 }
 

@@ -19,6 +19,7 @@ class Call implements StreamCall<ModelStreamInferResponse> {
   cancelled = false;
   writable = true;
   paused = false;
+  held = 0;
   /** undefined: it goes on; null: it has ended well. */
   end_: RpcError | null | undefined;
   private onGone: () => void = () => {};
@@ -38,6 +39,9 @@ class Call implements StreamCall<ModelStreamInferResponse> {
   };
   resume = () => {
     this.paused = false;
+  };
+  hold = (bytes: number) => {
+    this.held = bytes;
   };
 
   end(error?: RpcError): void {
@@ -79,7 +83,7 @@ function stream(call: Call, gate?: Gate, more: object = {}) {
     runNow: () => bench.clock.now(),
   } as unknown as Serving;
   const receiver = modelStreamInfer(serving)(call);
-  const send = (id: string, value: number, model_name = 'm', parameters = {}) => {
+  const send = (id: string, value: number, model_name = 'm', parameters = {}, bytes = 100) => {
     const request: ModelInferRequest = {
       model_name,
       id,
@@ -87,7 +91,7 @@ function stream(call: Call, gate?: Gate, more: object = {}) {
       inputs: [{ name: 'x', datatype: 'FP32', shape: [1] }],
       raw_input_contents: [new Uint8Array(Float32Array.of(value).buffer)],
     };
-    receiver.request(request);
+    receiver.request(request, bytes);
   };
   const ids = () =>
     call.written.map(
@@ -97,6 +101,26 @@ function stream(call: Call, gate?: Gate, more: object = {}) {
 }
 
 describe('ModelStreamInfer', () => {
+  it('reads no more while its requests hold 32 MiB, and says what they hold until they are answered', async () => {
+    const call = new Call();
+    const gate = new Gate();
+    const { bench, send, ids } = stream(call, gate);
+    const LARGE = 20 * 1024 * 1024;
+    send('a', 1, 'm', {}, LARGE);
+    assert.deepEqual([call.paused, call.held], [false, LARGE]);
+    send('b', 2, 'm', {}, LARGE);
+    assert.deepEqual([call.paused, call.held], [true, 2 * LARGE]);
+    for (let run = 0; run < 2; run++) {
+      gate.release();
+      await bench.settle();
+    }
+    assert.deepEqual([ids(), call.paused, call.held], [['a', 'b'], false, 0]);
+    send('c', 3, 'unknown', {}, LARGE);
+    assert.equal(call.held, 0, 'what was refused is not held');
+    call.cancel();
+    assert.equal(call.held, 0);
+  });
+
   it('ends with the status of a deadline that has passed, which is no message about one request', async () => {
     const call = new Call();
     const gate = new Gate();

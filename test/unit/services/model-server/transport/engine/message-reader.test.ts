@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { status } from '../../../../../../services/model-server/rpc.js';
-import { MessageReader } from '../../../../../../services/model-server/transport/engine/message-reader.js';
+import {
+  MessageReader,
+  unpinned,
+} from '../../../../../../services/model-server/transport/engine/message-reader.js';
 import { grpcMessage } from '../../../../../kit/http2/h2-frames.js';
 
 const MAX = 1000;
@@ -76,5 +79,23 @@ describe('the reader of gRPC messages', () => {
     assert.equal(reader.next(), undefined);
     assert.equal(reader.bytes, 2);
     assert.equal(reader.isMidMessage, true);
+  });
+
+  it('does not pin a large read for what is a small part of it', () => {
+    const read = Buffer.allocUnsafeSlow(128 * 1024);
+    assert.notEqual(unpinned(read.subarray(0, 100)).buffer, read.buffer);
+    assert.equal(unpinned(read.subarray(0, 64 * 1024)).buffer, read.buffer);
+    const small = Buffer.allocUnsafeSlow(16 * 1024);
+    assert.equal(unpinned(small.subarray(0, 100)).buffer, small.buffer);
+    const message = grpcMessage(Buffer.from('abc'));
+    message.copy(read);
+    message.copy(read, message.length);
+    const reader = new MessageReader(MAX);
+    reader.push(read, 0, 2 * message.length);
+    reader.next();
+    reader.park();
+    const { bytes } = reader.next()!;
+    assert.equal(bytes.toString(), 'abc');
+    assert.notEqual(bytes.buffer, read.buffer);
   });
 });

@@ -16,6 +16,7 @@ import { grpcMessage } from '../../../../../kit/http2/h2-frames.js';
 import { until } from '../../../../../kit/process/processes.js';
 import { framedCall } from '../../../../../kit/service/framed-client.js';
 
+const MIB = 1024 * 1024;
 const asIs = (bytes: Buffer): Buffer => bytes;
 
 function method(path: string, requestStream: boolean, responseStream: boolean): Method<Buffer, Buffer> {
@@ -35,6 +36,7 @@ describe('the engine as the server of a model service', () => {
   let received: string[];
   let written: number;
   const log: string[] = [];
+  const OPTIONS = { log: (line: string) => void log.push(line), memoryBytes: 16 * MIB };
 
   const table: ServedMethod[] = [
     unary(method('/t.T/Echo', false, false), (request, _call, reply) =>
@@ -77,7 +79,8 @@ describe('the engine as the server of a model service', () => {
     return { kind: 'tcp', host: host!, port: Number(port) } as const;
   };
   const call = (path: string, body: Buffer, headers = {}) => framedCall(address(), { path, body, headers });
-  const connect = () => http2.connect(`http://${server.target}`).on('error', () => {});
+  const connect = () =>
+    http2.connect(`http://${server.target}`, { maxSessionMemory: 1000 }).on('error', () => {});
   const open = (session: http2.ClientHttp2Session, path: string) =>
     session.request({ ':method': 'POST', ':path': path, te: 'trailers', 'content-type': 'application/grpc' });
 
@@ -86,7 +89,7 @@ describe('the engine as the server of a model service', () => {
     received = [];
     written = 0;
     opened = undefined;
-    server = await startEngine(table, { kind: 'tcp', host: '127.0.0.1', port: 0 }, (line) => log.push(line));
+    server = await startEngine(table, { kind: 'tcp', host: '127.0.0.1', port: 0 }, OPTIONS);
   });
   afterEach(() => server.abort());
 
@@ -230,12 +233,101 @@ describe('the engine as the server of a model service', () => {
     assert.deepEqual(received, ['a', 'b']);
   });
 
+  describe('holds no more than its budget of memory', () => {
+    let session: http2.ClientHttp2Session;
+    let most: number;
+    let watching: NodeJS.Timeout;
+    beforeEach(() => {
+      session = connect();
+      most = 0;
+      watching = setInterval(() => {
+        most = Math.max(most, server.heldBytes());
+      }, 1);
+    });
+    afterEach(() => {
+      clearInterval(watching);
+      session.destroy();
+    });
+
+    /** The status of a call that sends `body`, once it has one. */
+    const begin = (path: string, body: Buffer, isWhole: boolean, headers = {}) => {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': path,
+        te: 'trailers',
+        'content-type': 'application/grpc',
+        ...headers,
+      });
+      const ended = { status: -1, sent: () => stream.writableLength === 0 };
+      const note = (fields: http2.IncomingHttpHeaders) => {
+        if (fields['grpc-status'] !== undefined) ended.status = Number(fields['grpc-status']);
+      };
+      stream
+        .on('response', note)
+        .on('trailers', note)
+        .on('error', () => {})
+        .resume();
+      if (isWhole) stream.end(body);
+      else stream.write(body);
+      return ended;
+    };
+    /** One after the other: each has come as a whole, or has been refused, before the next one begins. */
+    const inTurn = async (path: string, isWhole: boolean) => {
+      const calls = [];
+      for (let i = 0; i < 8; i++) {
+        const one = begin(path, grpcMessage(Buffer.alloc(4 * MIB)), isWhole);
+        calls.push(one);
+        await until('it has come', () => one.sent() || one.status !== -1);
+        await new Promise((resolve) => session.ping(resolve));
+      }
+      return calls;
+    };
+    const statusesOf = (calls: readonly { status: number }[]) => calls.map((each) => each.status);
+
+    async function assertShed(calls: readonly { status: number }[]): Promise<void> {
+      const refused = () => statusesOf(calls).filter((each) => each === status.RESOURCE_EXHAUSTED).length;
+      // 16 MiB hold four of them; what comes in the turn that exceeds them is a window of each call at most.
+      await until('what is beyond the budget is refused', () => refused() >= calls.length - 4);
+      assert.ok(most < 16 * MIB + calls.length * MIB, `${most} bytes were held`);
+      assert.deepEqual(new Set(statusesOf(calls)), new Set([-1, status.RESOURCE_EXHAUSTED]));
+      session.destroy();
+      await until('nothing is held', () => server.heldBytes() === 0);
+    }
+
+    it('by messages that are inflated, which count while they grow', async () => {
+      const bomb = grpcMessage(gzipSync(Buffer.alloc(4 * MIB)), undefined, 1);
+      const calls = Array.from({ length: 20 }, () =>
+        begin('/t.T/Hang', bomb, true, { 'grpc-encoding': 'gzip' }),
+      );
+      await assertShed(calls);
+    });
+
+    it('by whole messages whose callers do not end their side', async () => {
+      await assertShed(await inTurn('/t.T/Echo', false));
+    });
+
+    it('by requests that wait for their answer', async () => {
+      await assertShed(await inTurn('/t.T/Hang', true));
+    });
+
+    it('and serves what fits: ten messages of 600 KB at once, and one of 12 MB', async () => {
+      const body = grpcMessage(gzipSync(Buffer.alloc(600_000)), undefined, 1);
+      const headers = { 'grpc-encoding': 'gzip' };
+      const ten = Array.from({ length: 10 }, () => begin('/t.T/Echo', body, true, headers));
+      await until('all are answered', () => !statusesOf(ten).includes(-1));
+      assert.deepEqual(new Set(statusesOf(ten)), new Set([status.OK]));
+      const large = begin('/t.T/Echo', grpcMessage(Buffer.alloc(12_000_000)), true);
+      await until('it is answered', () => large.status !== -1);
+      assert.equal(large.status, status.OK);
+      await until('nothing is held', () => server.heldBytes() === 0);
+    });
+  });
+
   it('says what the system says about an address that is taken', async () => {
     const { host, port } = address();
     const words = /^cannot listen on 127\.0\.0\.1:\d+: listen EADDRINUSE/;
-    await assert.rejects(
-      startEngine(table, { kind: 'tcp', host, port }, () => {}),
-      ({ message }) => words.test(message),
+    await assert.rejects(startEngine(table, { kind: 'tcp', host, port }, OPTIONS), ({ message }) =>
+      words.test(message),
     );
   });
 });
