@@ -46,7 +46,7 @@ const OF_REPOSITORY: Readonly<Record<string, RestMethod>> = {
 
 /** undefined: there is no such path, or not with this verb. Throws INVALID_ARGUMENT for a name that is no percent-encoded text. */
 export function routeOf(verb: string, path: string): Route | undefined {
-  const plain = path.replace(/\/+$/, '');
+  const plain = withoutTrailingSlashes(path);
   const fixed = FIXED[`${verb} ${plain}`];
   if (fixed !== undefined) return { method: fixed, model: '', version: '' };
   const inRepository = /^\/v2\/repository\/models\/([^/]+)\/(load|unload)$/.exec(plain);
@@ -59,6 +59,13 @@ export function routeOf(verb: string, path: string): Route | undefined {
   const [, model, version = '', action = ''] = ofModel;
   const method = OF_MODEL[`${verb} ${action}`];
   return method && { method, model: decoded(model!), version: decoded(version) };
+}
+
+/** An expression for it (`/\/+$/`) would begin anew at each slash of a long run in the middle: quadratic. */
+function withoutTrailingSlashes(path: string): string {
+  let end = path.length;
+  while (end > 0 && path[end - 1] === '/') end--;
+  return path.slice(0, end);
 }
 
 function decoded(text: string): string {

@@ -15,6 +15,7 @@ import { invalidArgument, messageOf, status } from '../../rpc.js';
 import { type ListenAddress, removeStaleSocket } from '../listen.js';
 import { MAX_MESSAGE_BYTES, type Transport } from '../transport.js';
 import { Bodies, BodyTooLong } from './bodies.js';
+import { parseJson } from './json.js';
 import { type Route, routeOf } from './routes.js';
 import { readInfer, readParameters, writeInfer } from './tensors.js';
 
@@ -151,26 +152,18 @@ function parts(body: Buffer, header: string | undefined): { json: unknown; binar
     throw invalidArgument(
       `${LENGTH_HEADER}: found '${header?.slice(0, 30)}', expected at most the ${body.length} bytes of the body`,
     );
-  return { json: parse(body.subarray(0, length)), binary: body.subarray(length) };
-}
-
-function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch (error) {
-    throw invalidArgument(`request: found ${bytes.length} bytes that are no JSON (${messageOf(error)})`);
-  }
+  return { json: parseJson(body.subarray(0, length)), binary: body.subarray(length) };
 }
 
 function requestFor({ method, model, version }: Route, body: Buffer): unknown {
   switch (method) {
     case 'RepositoryIndex': {
-      const { ready } = (body.length === 0 ? {} : (parse(body) ?? {})) as { ready?: unknown };
+      const { ready } = (body.length === 0 ? {} : (parseJson(body) ?? {})) as { ready?: unknown };
       return { repository_name: '', ready: ready === true };
     }
     case 'RepositoryModelLoad':
     case 'RepositoryModelUnload': {
-      const { parameters } = (body.length === 0 ? {} : (parse(body) ?? {})) as { parameters?: unknown };
+      const { parameters } = (body.length === 0 ? {} : (parseJson(body) ?? {})) as { parameters?: unknown };
       return { repository_name: '', model_name: model, parameters: readParameters(parameters ?? {}) };
     }
     default:
