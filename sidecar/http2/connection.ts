@@ -68,25 +68,36 @@ export class Connection implements FrameReceiver {
   /**
    * Handles what the socket read at `nowMs` (monotonic): octets `[start, end)` of `chunk`. The nine before them may be written
    * over, and `chunk` is the connection's from now on. Never throws, whatever the peer sends.
+   * @returns `end`; less when the frames of `allowFrames` are used up: the rest from there on is to be given again.
    */
-  receive(chunk: OwnedBuffer, nowMs: number, start = 0, end = chunk.length): void {
+  receive(chunk: OwnedBuffer, nowMs: number, start = 0, end = chunk.length): number {
     const c = this.state;
-    if (c.isOver) return;
+    if (c.isOver) return end;
+    let to = end;
     c.nowMs = nowMs;
     try {
       const from = this.prefaceHave < PREFACE.length ? this.takePreface(chunk, start, end) : start;
-      this.reader.read(chunk, from, end);
+      to = this.reader.read(chunk, from, end);
       if (this.reader.partialFrames !== this.partialFramesSeen) {
         this.partialFramesSeen = this.reader.partialFrames;
         this.partialSinceMs = nowMs;
       }
       if (c.control.length > UNREAD_CONTROL_BYTES) exceed(c, 'unread-output');
     } catch (error) {
-      if (error instanceof ConnectionError) return this.fail(error.code, error.message);
-      // A defect of this program ends this connection only.
-      c.handler.onDefect(error);
-      this.fail(ErrorCode.internalError, 'internal error');
+      if (error instanceof ConnectionError) this.fail(error.code, error.message);
+      else {
+        // A defect of this program ends this connection only.
+        c.handler.onDefect(error);
+        this.fail(ErrorCode.internalError, 'internal error');
+      }
+      return end;
     }
+    return to;
+  }
+
+  /** `receive` takes so many frames from now on, and then no more until this is called again. Without a call it takes all. */
+  allowFrames(frames: number): void {
+    this.reader.framesLeft = frames;
   }
 
   /** Writes queued frames into `output`, up to about `room` octets. Never throws. */

@@ -26,6 +26,9 @@ enum Phase {
   padding,
 }
 
+/** As good as no limit; a small integer, so that it is counted down fast. */
+const NO_LIMIT = 0x3fffffff;
+
 /** DATA frames up to this size are joined; the payload of larger ones is passed on where it lies, octets. */
 const RUN_FRAME_BYTES = 1024;
 
@@ -74,6 +77,10 @@ export class FrameReader {
   /** Octets of DATA and of padding that are missing. */
   private remaining = 0;
   private padding = 0;
+  /** Where a run ends, in the chunk being read, that the receiver has refused: its frames come one by one. */
+  private refusedTo = 0;
+  /** Frames that may still be read: at 0, `read` stops before the next one. */
+  framesLeft = NO_LIMIT;
 
   constructor(
     private readonly receiver: FrameReceiver,
@@ -100,12 +107,18 @@ export class FrameReader {
     return this.phase === Phase.payload || this.headHave > 0;
   }
 
-  /** Reads `chunk[from, end)`. Takes these octets over: they may be rearranged, and payload is passed on as slices of them. */
-  read(chunk: OwnedBuffer, from: number, end: number): void {
+  /**
+   * Reads `chunk[from, end)`. Takes these octets over: they may be rearranged, and payload is passed on as slices of them.
+   * @returns `end`; less when `framesLeft` is used up: the frame that begins there is still to be read.
+   */
+  read(chunk: OwnedBuffer, from: number, end: number): number {
     let at = from;
-    while (at < end && !this.stopped) {
+    this.refusedTo = 0;
+    while (at < end) {
+      if (this.stopped) return end;
       switch (this.phase) {
         case Phase.header:
+          if (this.framesLeft <= 0 && this.headHave === 0) return at;
           at = this.readHeader(chunk, at, end);
           break;
         case Phase.data:
@@ -127,6 +140,7 @@ export class FrameReader {
         }
       }
     }
+    return end;
   }
 
   private readHeader(chunk: OwnedBuffer, at: number, end: number): number {
@@ -145,6 +159,7 @@ export class FrameReader {
     } else {
       at += 9;
     }
+    this.framesLeft--;
     const length = (source[p]! << 16) | (source[p + 1]! << 8) | source[p + 2]!;
     const type = source[p + 3]!;
     const flags = source[p + 4]!;
@@ -156,7 +171,7 @@ export class FrameReader {
       return end;
     }
     if (type === FrameType.data) {
-      if (flags === 0 && length <= RUN_FRAME_BYTES && source === chunk) {
+      if (flags === 0 && length <= RUN_FRAME_BYTES && source === chunk && at >= this.refusedTo) {
         const runEnd = this.takeRun(chunk, at, end, id, length);
         if (runEnd > 0) return runEnd;
       }
@@ -179,16 +194,26 @@ export class FrameReader {
 
   /**
    * Passes on consecutive small DATA frames of one stream as one: their payloads are moved together in place, over the frame
-   * headers between them. Returns the end of the run; 0 when there is none.
+   * headers between them. Returns the end of the run; 0 when there is none. A run is looked through once, taken or refused, so
+   * that the work is in proportion to the frames.
    */
   private takeRun(chunk: OwnedBuffer, at: number, end: number, id: number, length: number): number {
+    if (length === 0) return 0;
     let total = length;
     let to = at + length;
-    for (let next = runLength(chunk, to, end, id); next > 0; next = runLength(chunk, to, end, id)) {
+    let left = this.framesLeft;
+    for (let next = 0; left > 0; left--) {
+      next = runLength(chunk, to, end, id);
+      if (next === 0) break;
       total += next;
       to += 9 + next;
     }
-    if (total === length || length === 0 || !this.receiver.onDataRun(id, total)) return 0;
+    if (total === length) return 0;
+    if (!this.receiver.onDataRun(id, total)) {
+      this.refusedTo = to;
+      return 0;
+    }
+    this.framesLeft = left;
     const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let target = at + length;
     for (let p = target; p < to; ) {

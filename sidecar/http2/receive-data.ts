@@ -1,4 +1,4 @@
-import type { ConnectionState } from './connection-state.js';
+import { Closed, type ConnectionState } from './connection-state.js';
 import { ErrorCode, Flag, FrameType } from './constants.js';
 import {
   checkOrder,
@@ -45,8 +45,10 @@ export function receiveDataStart(c: ConnectionState, flags: number, id: number, 
 export function canReceiveRun(c: ConnectionState, id: number, length: number): boolean {
   if (!c.gotSettings || c.blockStream !== 0 || length > c.recvWindow) return false;
   const stream = c.table.get(id);
-  if (stream === null || stream.remoteEnded || !stream.gotHeaders || stream.expectedBytes >= 0) return false;
-  return length <= stream.recvWindow;
+  // What crossed our reset on the wire is dropped together.
+  if (stream === null) return !c.isIdle(id) && c.closedAs(id) === Closed.resetByUs;
+  if (stream.remoteEnded || !stream.gotHeaders || length > stream.recvWindow) return false;
+  return stream.expectedBytes < 0 || stream.receivedBytes + length <= stream.expectedBytes;
 }
 
 /**

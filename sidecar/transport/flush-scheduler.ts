@@ -3,12 +3,21 @@ import type { Timers } from '../runtime/time/timers.js';
 /** How long output of patient streams waits for more, ms, at most: the shortest time of a system timer. */
 const HOLD_MS = 1;
 
+/** Most turns postpone nothing. Never added to. */
+const NOTHING: Postponed[] = [];
+
 /** Something that flushes. */
 export interface Flushable {
   isFlushScheduled: boolean;
   /** Number of the pass it was last flushed in; set by the scheduler. */
   flushedInPass: number;
   flush(): void;
+}
+
+/** Something that has more input than it may handle in one turn. */
+export interface Postponed {
+  /** A later turn has come: it goes on. */
+  readOn(): void;
 }
 
 /** Something of which output may wait for more. */
@@ -27,6 +36,11 @@ export class FlushScheduler {
   private list: Flushable[] = [];
   private isScheduled = false;
   private passes = 0;
+  /** Changes from one turn to the next in which anything is scheduled. */
+  turn = 0;
+  /** Those that have had their share of this turn; and of the turn before, which go on at the end of this one. */
+  private postponed: Postponed[] = [];
+  private due: Postponed[] = NOTHING;
   /** Those with output that may wait, and a timer that runs for them while there are any. */
   private held: Patient[] = [];
   private readonly release = (): void => this.releaseHeld();
@@ -42,6 +56,16 @@ export class FlushScheduler {
     if (session.isFlushScheduled) return;
     session.isFlushScheduled = true;
     this.list.push(session);
+    this.plan();
+  }
+
+  /** `session` goes on reading in the next turn, after all that has been read by then. */
+  postpone(session: Postponed): void {
+    this.postponed.push(session);
+    this.plan();
+  }
+
+  private plan(): void {
     if (this.isScheduled) return;
     this.isScheduled = true;
     this.defer(this.run);
@@ -65,8 +89,16 @@ export class FlushScheduler {
   }
 
   private end(): void {
+    this.turn++;
+    const { due } = this;
+    this.due = NOTHING;
+    for (const session of due) session.readOn();
+    if (this.postponed.length > 0) {
+      this.due = this.postponed;
+      this.postponed = [];
+    }
     this.pass();
-    if (this.list.length > 0) this.defer(this.run);
+    if (this.list.length > 0 || this.due.length > 0 || this.postponed.length > 0) this.defer(this.run);
     else this.isScheduled = false;
   }
 

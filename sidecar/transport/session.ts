@@ -11,7 +11,7 @@ import type { Stream } from '../http2/stream.js';
 import { Output } from '../http2/write-buffer.js';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from './context.js';
-import type { Flushable, Patient } from './flush-scheduler.js';
+import type { Flushable, Patient, Postponed } from './flush-scheduler.js';
 import { limitDetails, logLimit } from './limit-log.js';
 import { SessionMemory } from './session-memory.js';
 import { readBuffers } from './shared-read-buffer.js';
@@ -21,6 +21,13 @@ import { CLOSED, describeEndUngreeted, describeSocketError } from './socket-erro
 const UNFLUSHED_BYTES = 256 * 1024;
 /** Octets one flush may write, so that one connection does not keep the others waiting. */
 const FLUSH_BYTES = 256 * 1024;
+/**
+ * Frames that one connection may bring in one turn of the event loop: some milliseconds of work. The rest of its octets waits for
+ * the next turn, and its socket is not read until then.
+ */
+const FRAMES_PER_TURN = 2048;
+/** As good as all that one read can have. */
+const ALL_FRAMES = 0x3fffffff;
 /** A TLS socket copies what it gets in several parts at once, and a single one it encrypts where it lies. */
 const LARGE_PART_BYTES = 32 * 1024;
 /** How long the peer may take to close its side once it has been sent everything, or after it broke a rule, ms. */
@@ -46,6 +53,13 @@ const SAID_GOAWAY = 'the peer said GOAWAY';
 
 const OUT = new Output();
 
+/** What was read and has to wait for the next turn. */
+interface UnreadChunk {
+  readonly chunk: OwnedBuffer;
+  start: number;
+  readonly end: number;
+}
+
 interface AwaitedPing {
   /** PINGs sent earlier that are not acknowledged yet: acknowledgements come in order. */
   before: number;
@@ -57,7 +71,7 @@ interface AwaitedPing {
  * in one bounded write per turn. Knows when the peer last sent something; what follows from silence is decided by its
  * handler.
  */
-export class Session implements ConnectionHandler, Flushable, Patient {
+export class Session implements ConnectionHandler, Flushable, Patient, Postponed {
   readonly connection: Connection;
   isFlushScheduled = false;
   flushedInPass = 0;
@@ -91,6 +105,10 @@ export class Session implements ConnectionHandler, Flushable, Patient {
   private isBlocked = false;
   private isClosing = false;
   private isEnded = false;
+  /** The turn in which it last read. */
+  private readTurn = -1;
+  /** What came after its share of a turn, in order; null: nothing. */
+  private unread: UnreadChunk[] | null = null;
   private socketReason = CLOSED;
   private goawayReason = '';
   private linger: WheelTimer | null = null;
@@ -121,7 +139,10 @@ export class Session implements ConnectionHandler, Flushable, Patient {
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.socketReason = describeSocketError(error);
     });
-    socket.on('close', () => this.onClose());
+    socket.on('close', () => {
+      this.readAll();
+      this.onClose();
+    });
     this.connection.start();
     port?.deliver((chunk, start, end) => this.onRead(chunk, start, end));
   }
@@ -285,7 +306,58 @@ export class Session implements ConnectionHandler, Flushable, Patient {
     this.lastReadMs = now;
     this.octetsRead += end - start;
     this.context.nowMs = now;
-    this.connection.receive(chunk, now, start, end);
+    // A TLS socket hands on all the records that it has, whether it is paused or not.
+    if (this.unread !== null) return void this.unread.push({ chunk, start, end });
+    this.takeShare();
+    const to = this.connection.receive(chunk, now, start, end);
+    if (to < end) {
+      this.unread = [{ chunk, start: to, end }];
+      this.socket.pause();
+      this.context.flushes.postpone(this);
+    }
+    this.afterRead(now);
+  }
+
+  /** Its frames of this turn, unless it has had some of them. */
+  private takeShare(): void {
+    const { turn } = this.context.flushes;
+    if (turn === this.readTurn) return;
+    this.readTurn = turn;
+    this.connection.allowFrames(FRAMES_PER_TURN);
+  }
+
+  /** The next turn has come: goes on with what waits, and reads the socket again once nothing does. */
+  readOn(): void {
+    this.takeShare();
+    this.readUnread();
+    if (this.unread !== null) this.context.flushes.postpone(this);
+    else if (!this.isDown) this.socket.resume();
+  }
+
+  /** Handles all that waits, before the end of the socket does. */
+  private readAll(): void {
+    if (this.unread === null) return;
+    this.connection.allowFrames(ALL_FRAMES);
+    this.readUnread();
+  }
+
+  private readUnread(): void {
+    const { unread } = this;
+    if (unread === null) return;
+    const now = this.context.clock.now();
+    this.context.nowMs = now;
+    let read = 0;
+    for (; read < unread.length; read++) {
+      const next = unread[read]!;
+      next.start = this.connection.receive(next.chunk, now, next.start, next.end);
+      if (next.start < next.end) break;
+    }
+    if (read < unread.length) unread.splice(0, read);
+    else this.unread = null;
+    this.afterRead(now);
+  }
+
+  private afterRead(now: number): void {
     const { memory } = this.context;
     const firstWindow = this.memory.firstWindow(memory.firstWindow);
     if (firstWindow !== this.connection.state.initialWindow) this.connection.setInitialWindow(firstWindow);
@@ -304,6 +376,7 @@ export class Session implements ConnectionHandler, Flushable, Patient {
    * not read either, the socket would be kept for good.
    */
   private onEnd(): void {
+    this.readAll();
     this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
     this.socket.end();
@@ -338,6 +411,7 @@ export class Session implements ConnectionHandler, Flushable, Patient {
     // Perhaps nothing has been read for long, and the end of each call is classified by the time.
     this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
+    this.unread = null;
     this.memory.setUnflushed(0);
     this.context.memory.holders.delete(this.memory);
     this.handler.onDown(this, this.endReason);

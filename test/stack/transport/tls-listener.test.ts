@@ -10,7 +10,7 @@ import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
 import { EXPIRED_CALLS_MS, EXPIRY_LEEWAY_MS } from '../../../sidecar/transport/session-guard.js';
-import { ErrorCode, FrameType, PREFACE, settings } from '../../kit/http2/h2-frames.js';
+import { data, ErrorCode, FrameType, PREFACE, rstStream, settings } from '../../kit/http2/h2-frames.js';
 import { openRequest } from '../../kit/http2/raw-client.js';
 import { RawPeer } from '../../kit/http2/raw-peer.js';
 import { TestAuthority } from '../../kit/identity/certificates.js';
@@ -272,6 +272,22 @@ describe('A TLS listener', () => {
       const peer = await connected(client());
       peer.send(openRequest(1, '/a.B/C'));
       await until('its call is in', () => streams.length === i + 1);
+    }
+  });
+
+  it('a connection that has had its share of a turn is read on, with and without TLS', async () => {
+    isPermissive = true;
+    for (const client of [silentClient, secureClient]) {
+      streams.length = 0;
+      const peer = await connected(client());
+      peer.send(openRequest(1, '/a.B/C'), openRequest(3, '/a.B/C'));
+      await until('its calls are in', () => streams.length === 2);
+      // By turns, so that none continues a run: ten times the share of one turn.
+      const pair = Buffer.concat([data(1, Buffer.from('a')), data(3, Buffer.from('b'))]);
+      peer.send(Buffer.concat(Array<Buffer>(10_000).fill(pair)));
+      await until('all of it is in', () => streams.every(({ receivedBytes }) => receivedBytes === 10_000));
+      peer.send(rstStream(1), rstStream(3));
+      await until('what follows is read too', () => streams.every(({ closed }) => closed));
     }
   });
 

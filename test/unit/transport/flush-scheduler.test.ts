@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import { type Flushable, FlushScheduler, type Patient } from '../../../sidecar/transport/flush-scheduler.js';
+import {
+  type Flushable,
+  FlushScheduler,
+  type Patient,
+  type Postponed,
+} from '../../../sidecar/transport/flush-scheduler.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
 describe('flushes', () => {
@@ -54,6 +59,27 @@ describe('flushes', () => {
     flushes.schedule(flushable('first', () => flushes.schedule(late)));
     endTurn();
     assert.deepEqual(log, ['first', 'late']);
+  });
+
+  it('what has had its share of a turn goes on at the end of the next one, before the flushes', () => {
+    const postponed = (name: string, times: number): Postponed => ({
+      readOn: () => {
+        log.push(name);
+        if (--times > 0) flushes.postpone(postponed(name, times));
+        flushes.schedule(flushable(`${name} flushed`));
+      },
+    });
+    flushes.postpone(postponed('a', 2));
+    const { turn } = flushes;
+    endTurn();
+    assert.deepEqual(log, []);
+    assert.notEqual(flushes.turn, turn);
+    flushes.postpone(postponed('b', 1));
+    endTurn();
+    assert.deepEqual(log.splice(0), ['a', 'a flushed']);
+    endTurn();
+    assert.deepEqual(log, ['b', 'a', 'b flushed', 'a flushed']);
+    assert.equal(deferred.length, 0);
   });
 
   it('what may wait is released within a millisecond, by one timer, and is not flushed before', () => {

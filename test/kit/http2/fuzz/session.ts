@@ -150,7 +150,7 @@ export class Session {
   private read(octets: Buffer): void {
     const { connection } = this.app;
     if (this.isFast || this.dice.chance(0.5))
-      return connection.receive(ownBuffer(Buffer.from(octets)), this.nowMs);
+      return void connection.receive(ownBuffer(Buffer.from(octets)), this.nowMs);
     const size = HEADROOM + octets.length;
     if (this.sharedAt + size > this.shared.length) {
       this.shared = Buffer.alloc(Math.max(SHARED_BYTES, size), 0xee);
