@@ -71,6 +71,8 @@ const OTHER_LIMITS = [
   'connections',
   'descriptors',
   'stalled-frame',
+  'idle',
+  'keepalive',
 ] as const;
 
 /** Name of a limit in metrics and logs. */

@@ -1,13 +1,14 @@
 import type net from 'node:net';
 import tls from 'node:tls';
 import type { Address } from '../config/model.js';
+import { HandshakeBudget } from '../core/admission/handshake-budget.js';
 import { Readiness } from '../http2/constants.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
-import { Meter } from '../http2/limits.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { ListenSockets } from '../runtime/process/listen-sockets.js';
 import { AuditKind } from '../telemetry/audit/trail.js';
+import { type ClientHello, TLS_HANDSHAKE } from './client-hello.js';
 import type { DataPlaneContext } from './context.js';
 import { logLimit } from './limit-log.js';
 import { Session, type SessionHandler } from './session.js';
@@ -58,8 +59,6 @@ export interface ListenerOptions {
   onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
 }
 
-/** Content type of the first TLS record (RFC 8446 section 5.1). */
-const TLS_HANDSHAKE = 22;
 /** The address of a peer on a Unix socket, or of one that is gone before anything was read. */
 const UNKNOWN = 'unknown';
 /** A shortage of descriptors is logged once in this time. */
@@ -75,12 +74,12 @@ export class Listener implements SessionHandler {
   private readonly secure: tls.Server | undefined;
   private readonly stopRotation: (() => void) | undefined;
   private readonly guards = new Map<Session, SessionGuard>();
-  private readonly handshakes: Meter;
+  private readonly handshakes: HandshakeBudget;
   /** Sockets of a TLS listener from accept to close: those in or before their handshake, and those under sessions. */
   private readonly tlsSockets = new Set<net.Socket>();
   /** Where each handshake came from. A verdict of OpenSSL closes the socket before `tlsClientError` tells of it. */
   private readonly origins = new WeakMap<net.Socket, string>();
-  /** Those among them on which nothing has come yet. */
+  /** Those among them on which no complete ClientHello has come yet. */
   private readonly silent: SilentConnections;
   private isDraining = false;
   /** With what new connections begin. */
@@ -97,7 +96,7 @@ export class Listener implements SessionHandler {
     const { handshakesPerSecond: perSecond, maxConnections, handshakeTimeoutMs } = options.limits;
     this.silent = new SilentConnections(maxConnections, handshakeTimeoutMs, context);
     this.sockets = options.socket?.from ?? new ListenSockets();
-    this.handshakes = new Meter({ burst: perSecond, perSecond });
+    this.handshakes = new HandshakeBudget(perSecond);
     this.plain = context.network.server({ pauseOnConnect: options.tls === undefined }, (socket) =>
       this.onSocket(socket),
     );
@@ -200,27 +199,32 @@ export class Listener implements SessionHandler {
     if (secure === undefined) return this.acceptPlain(socket);
     this.tlsSockets.add(socket);
     socket.once('close', () => this.tlsSockets.delete(socket));
-    this.silent.add(socket, (octet) => this.onFirst(socket, secure, octet));
+    this.silent.add(socket, (hello) => this.onHello(socket, secure, hello));
   }
 
   /**
-   * The first octet has come: from now on the socket counts as a connection. In permissive mode the octet tells a TLS
-   * handshake (22) from an HTTP/2 preface.
+   * The ClientHello is complete, or there is none: from now on the socket counts as a connection. In permissive mode the first
+   * byte tells a TLS handshake from an HTTP/2 preface. What is neither begins no handshake, and costs none.
    */
-  private onFirst(socket: net.Socket, secure: tls.Server, octet: number): void {
+  private onHello(socket: net.Socket, secure: tls.Server, hello: ClientHello): void {
     // This one included.
     if (this.speaking > this.options.limits.maxConnections) return this.refuse(socket, 'connections');
-    if (octet !== TLS_HANDSHAKE && this.options.tls?.alsoPlaintext) {
+    if (hello.read[0] !== TLS_HANDSHAKE && this.options.tls?.alsoPlaintext) {
       this.accept(socket, null);
       return void socket.resume();
     }
-    if (!this.handshakes.take(this.context.clock.now())) return this.refuse(socket, 'handshake-rate');
-    this.origins.set(socket, socket.remoteAddress ?? UNKNOWN);
+    if (hello.state !== 'complete') {
+      this.context.stats.countHandshakeFailure('tls-error');
+      return void socket.destroy();
+    }
+    const from = socket.remoteAddress ?? UNKNOWN;
+    if (!this.handshakes.take(from, this.context.clock.now())) return this.refuse(socket, 'handshake-rate');
+    this.origins.set(socket, from);
     // The TLS socket reads by itself: resuming this one would lose what it has read.
     secure.emit('connection', socket);
   }
 
-  /** Connections of a TLS listener on which something has come. */
+  /** Connections of a TLS listener that have sent a ClientHello, or something else. */
   private get speaking(): number {
     return this.tlsSockets.size - this.silent.size;
   }

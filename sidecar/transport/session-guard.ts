@@ -1,4 +1,5 @@
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
+import { IdleWatch, PONG_MS } from './keepalive/idle-watch.js';
 import type { Session } from './session.js';
 
 /** A frame or header block that has begun must be complete after this long. */
@@ -18,7 +19,8 @@ export const EXPIRED_CALLS_MS = 10_000;
 
 /**
  * Watches one accepted connection with one timer: the time of its handshake, frames that are begun and not finished, the
- * expiry of the peer's certificate, and the two phases of a GOAWAY (RFC 9113 section 6.8).
+ * expiry of the peer's certificate, connections without a use, peers that are gone (`IdleWatch`), and the two phases of a
+ * GOAWAY (RFC 9113 section 6.8).
  */
 export class SessionGuard extends WheelEntry {
   private phase: 'handshake' | 'watch' | 'goaway' | 'drain' = 'handshake';
@@ -33,6 +35,7 @@ export class SessionGuard extends WheelEntry {
   /** When a look found the present frame incomplete, and how many octets had been read when its last one is here. */
   private midFrameSinceMs = 0;
   private frameEndsAt = 0;
+  private readonly idle: IdleWatch;
 
   /** `sessions`: all of the listener. */
   constructor(
@@ -41,6 +44,7 @@ export class SessionGuard extends WheelEntry {
     handshakeTimeoutMs: number,
   ) {
     super();
+    this.idle = new IdleWatch(session.context.clock.now());
     this.handshakeByMs = session.context.clock.now() + handshakeTimeoutMs;
     this.wakeBy(this.handshakeByMs);
   }
@@ -143,11 +147,30 @@ export class SessionGuard extends WheelEntry {
     const isStalled = this.midFrameSinceMs > 0 && nowMs - this.midFrameSinceMs >= STALLED_FRAME_MS;
     if (isUnfinished || (isStalled && nowMs - session.lastReadMs >= 1000))
       return this.destroy('stalled-frame', 'a frame was begun and not finished');
-    const isBusy = session.inFlight > 0 || this.midFrameSinceMs > 0;
+    this.checkUse(nowMs);
+  }
+
+  /** Ends a connection that nobody uses, or whose peer is gone; else plans the next look. */
+  private checkUse(nowMs: number): void {
+    const { session } = this;
+    const { context, lastReadMs, inFlight: calls } = session;
+    const { lastPeerId: lastStreamId } = session.connection.state;
+    const hasStalled = context.hasStalled();
+    const verdict = this.idle.look({ nowMs, lastReadMs, calls, lastStreamId, hasStalled });
+    if (verdict === 'dead') return this.destroy('keepalive', 'no answer to a PING');
+    if (verdict === 'idle' && this.phase === 'watch') {
+      context.stats.countLimit('idle');
+      return this.retire();
+    }
+    if (verdict === 'ping') {
+      session.connection.ping();
+      return this.wakeBy(nowMs + PONG_MS);
+    }
+    const isBusy = calls > 0 || this.midFrameSinceMs > 0;
     this.wakeBy(nowMs + (isBusy ? STALLED_FRAME_MS / 2 : LOOK_EVERY_MS));
   }
 
-  private destroy(limit: 'handshake-timeout' | 'stalled-frame', reason: string): void {
+  private destroy(limit: 'handshake-timeout' | 'stalled-frame' | 'keepalive', reason: string): void {
     this.session.context.stats.countLimit(limit);
     this.session.destroy(reason);
   }

@@ -1,17 +1,27 @@
 import type net from 'node:net';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
+import { ClientHello } from './client-hello.js';
 import type { DataPlaneContext } from './context.js';
 
+/** A connection whose ClientHello is awaited. */
+interface Silent {
+  readonly timer: WheelTimer;
+  readonly hello: ClientHello;
+  /** Of the memory budget, bytes. */
+  held: number;
+  readonly onData: (chunk: Buffer) => void;
+}
+
 /**
- * Connections of a TLS listener on which nothing has come yet. They have cost no handshake and have no identity, so they
- * count apart from all others: many of them take neither the connections nor the handshakes of peers that speak. When
- * there are too many, the one that has been silent longest is closed.
+ * Connections of a TLS listener that have not sent a complete ClientHello. They have cost no handshake and have no identity,
+ * so they count apart from all others: many of them take neither the connections nor the handshakes of peers that speak.
+ * When there are too many, the one that has been silent longest is closed.
  */
 export class SilentConnections {
   /** Oldest first. */
-  private readonly silent = new Map<net.Socket, WheelTimer>();
+  private readonly silent = new Map<net.Socket, Silent>();
 
-  /** @param most silent connections at once. @param timeoutMs until the first octet, ms. */
+  /** @param most silent connections at once. @param timeoutMs until the ClientHello is complete, ms. */
   constructor(
     private readonly most: number,
     private readonly timeoutMs: number,
@@ -22,25 +32,43 @@ export class SilentConnections {
     return this.silent.size;
   }
 
-  /** Waits for the first octet, which is reported and stays in the socket, paused. A socket that ends before is forgotten. */
-  add(socket: net.Socket, onFirst: (octet: number) => void): void {
+  /**
+   * Waits until it is known whether the connection begins with a ClientHello. What was read stays in the socket, paused. A
+   * socket that ends before is forgotten.
+   */
+  add(socket: net.Socket, onHello: (hello: ClientHello) => void): void {
     if (this.silent.size >= this.most) this.dropOldest();
     const timer = new WheelTimer(() => this.timeOut(socket));
-    this.silent.set(socket, timer);
+    const onData = (chunk: Buffer): void => this.read(socket, chunk, onHello);
+    this.silent.set(socket, { timer, hello: new ClientHello(), held: 0, onData });
     this.context.wheel.add(timer, this.context.clock.now() + this.timeoutMs);
     socket.once('close', () => this.remove(socket));
-    socket.once('data', (first: Buffer) => {
-      this.remove(socket);
-      socket.pause();
-      socket.unshift(first);
-      onFirst(first[0]!);
-    });
+    socket.on('data', onData);
+  }
+
+  private read(socket: net.Socket, chunk: Buffer, onHello: (hello: ClientHello) => void): void {
+    const silent = this.silent.get(socket);
+    if (silent === undefined) return;
+    const { hello } = silent;
+    const state = hello.add(chunk);
+    if (state === 'incomplete') {
+      const more = hello.heldBytes - silent.held;
+      if (more > 0 && !this.context.memory.reserve(more)) return this.drop(socket);
+      silent.held += more;
+      return;
+    }
+    this.remove(socket);
+    socket.pause();
+    socket.unshift(hello.read);
+    onHello(hello);
   }
 
   private remove(socket: net.Socket): void {
-    const timer = this.silent.get(socket);
-    if (timer === undefined) return;
-    this.context.wheel.cancel(timer);
+    const silent = this.silent.get(socket);
+    if (silent === undefined) return;
+    this.context.wheel.cancel(silent.timer);
+    this.context.memory.release(silent.held);
+    socket.off('data', silent.onData);
     this.silent.delete(socket);
   }
 
@@ -52,9 +80,12 @@ export class SilentConnections {
 
   private dropOldest(): void {
     const [oldest] = this.silent.keys();
-    if (oldest === undefined) return;
+    if (oldest !== undefined) this.drop(oldest);
+  }
+
+  private drop(socket: net.Socket): void {
     this.context.stats.countLimit('silent-connections');
-    this.remove(oldest);
-    oldest.destroy();
+    this.remove(socket);
+    socket.destroy();
   }
 }

@@ -47,7 +47,7 @@ const framesPerSecond = blockAs('a block of rates', {
 export const limits = blockAs('a block of limits', {
   max_connections: option(wholeNumber({ min: 8, max: 1_000_000 }).prefault(1_024), {
     meaning:
-      'Connections each listener holds at once; more are closed as they come. A listener with TLS holds as many again that have said nothing yet; of more than that the oldest are closed.',
+      'Connections each listener holds at once; more are closed as they come. A listener with TLS holds as many again that have not sent a complete ClientHello yet; of more than that the oldest are closed. A connection without a call for an hour is closed.',
     why: 'A mesh of a few hundred peers fits several times over, an open-socket limit of 4,096 too.',
   }),
   max_concurrent_streams: option(wholeNumber({ min: 8, max: 100_000 }).prefault(256), {
@@ -69,7 +69,7 @@ export const limits = blockAs('a block of limits', {
   }),
   handshakes_per_second: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(100), {
     meaning:
-      'TLS handshakes each listener begins per second; further ones are closed as they begin. A connection that says nothing begins none.',
+      'TLS handshakes each listener begins per second; further ones are closed as they begin. Once half of that is in use, each address that asks has a share. A connection begins its handshake with a complete ClientHello.',
     why: 'A handshake costs about 3 ms of CPU: a flood of them may take a third of a core, and no more.',
   }),
   frames_per_second: option(framesPerSecond.prefault({}), {

@@ -174,8 +174,60 @@ describe('A newcomer', () => {
     assert.equal(stack.context.stats.connectionsOpen, 0);
   });
 
-  it('a connection that is idle for an hour stays open, without a PING', () => {
-    stack.advance(3_600_000);
+  const HOUR_MS = 3_600_000;
+
+  it('a connection that is idle for less than an hour stays open, without a PING', () => {
+    stack.advance(HOUR_MS - 60_000);
     assert.deepEqual([stack.caller.isClosed, stack.caller.count(FrameType.ping)], [false, 0]);
+  });
+
+  it('a connection without a call for an hour is closed, with GOAWAY, and the next one is served', () => {
+    stack.advance(HOUR_MS + 120_000);
+    assert.deepEqual([stack.caller.isClosed, stack.caller.count(FrameType.goaway)], [true, 2]);
+    assert.equal(stack.context.stats.limits.get('idle'), 1);
+    const again = stack.app(stack.out.listener);
+    const call = stack.settle(again.call());
+    stack.settle(stack.backend('a').last.reply());
+    assert.equal(call.status, 0);
+  });
+
+  it('a connection with a call now and then is not idle', () => {
+    for (let i = 0; i < 6; i++) {
+      stack.advance(HOUR_MS / 2);
+      const call = stack.settle(stack.caller.call());
+      stack.settle(stack.backend('a').last.reply());
+      assert.equal(call.status, 0);
+    }
+    assert.equal(stack.caller.count(FrameType.goaway), 0);
+  });
+});
+
+describe('A quiet stream', () => {
+  /** Without a limit of its own, as a Watch has none. */
+  const quiet = () => {
+    const stack = new UpstreamStack(['a'], { routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
+    return { stack, call: stack.settle(stack.caller.call({ body: null })) };
+  };
+
+  it('keeps its connection for days, as its peer answers PINGs', () => {
+    const { stack, call } = quiet();
+    for (let i = 0; i < 48; i++) stack.advance(3_600_000);
+    assert.deepEqual([call.isOver, stack.caller.isClosed], [false, false]);
+    assert.ok(stack.caller.count(FrameType.ping) >= 20);
+    stack.settle(stack.backend('a').last.reply());
+    call.end();
+    stack.run();
+    assert.equal(call.status, 0);
+  });
+
+  it('ends when its peer is gone without a word', () => {
+    const { stack, call } = quiet();
+    stack.advance(3_600_000);
+    stack.caller.socket.isCut = true;
+    for (let i = 0; i < 3; i++) stack.advance(3_600_000);
+    assert.equal(call.isOver, false);
+    assert.equal(stack.context.stats.limits.get('keepalive'), 1);
+    assert.equal(stack.context.stats.connectionsOpen, 0);
+    stack.caller.socket.destroy();
   });
 });

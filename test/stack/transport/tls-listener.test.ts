@@ -1,6 +1,7 @@
 /** A TLS listener on real sockets: how many connections it takes, and what becomes of handshakes under way. */
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import type { Address } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
@@ -125,13 +126,77 @@ describe('A TLS listener', () => {
     await open(3);
   });
 
-  it('a connection counts from the first octet of its handshake', async () => {
+  it('a connection counts from its complete ClientHello', async () => {
+    const hello = await clientHello();
     const begun = [silentClient(), silentClient(), silentClient()];
-    for (const socket of begun) socket.write(HELLO_BEGINS);
-    await until('they have begun', () => begun.every(({ bytesWritten }) => bytesWritten > 0));
-    await settled();
+    for (const socket of begun) socket.write(hello);
+    await until('they have begun', () => begun.every(({ bytesRead }) => bytesRead > 0));
     await refused();
     assert.deepEqual([listener.sessions.size, stack.context.stats.limits.get('connections')], [0, 1]);
+  });
+
+  describe('beside connections that begin a ClientHello and do not finish it', () => {
+    it('charges no handshake for them, and serves more peers than its rate allows begun ones', async () => {
+      for (let i = 0; i < 10 * PER_SECOND; i++) {
+        const begun = silentClient();
+        begun.write(HELLO_BEGINS);
+        await until('it has arrived', () => begun.bytesWritten > 0);
+        await settled();
+      }
+      for (let i = 1; i <= 3; i++) await connected();
+      assert.equal(stack.context.stats.limits.get('handshake-rate'), undefined);
+      assert.equal(listener.sessions.size, 3);
+    });
+
+    it('charges none for what is no ClientHello either', async () => {
+      for (let i = 0; i < 4 * PER_SECOND; i++) {
+        const other = silentClient();
+        other.write(i % 2 === 0 ? 'GET / HTTP/1.1\r\n\r\n' : Buffer.from([0x16, 9, 9, 9, 9]));
+        await until('it is closed', () => other.destroyed);
+      }
+      assert.equal(stack.context.stats.handshakeFailures.get('tls-error'), 4 * PER_SECOND);
+      await connected();
+    });
+
+    it('waits for a hello that comes byte by byte, in records of one byte', async () => {
+      const hello = await clientHello();
+      const payload = hello.subarray(5);
+      const records = Buffer.concat(
+        [...payload].map((byte) => Buffer.from([0x16, hello[1]!, hello[2]!, 0, 1, byte])),
+      );
+      const socket = silentClient();
+      for (let at = 0; at < records.length; at += 7) {
+        socket.write(records.subarray(at, at + 7));
+        if (at % 70 === 0) await new Promise(setImmediate);
+      }
+      await until('it is answered', () => socket.bytesRead > 0);
+      assert.equal(stack.context.memory.held, 0);
+    });
+
+    it('holds what has come inside the memory budget, up to a bound, and gives it back', async () => {
+      const begun = Array.from({ length: SILENT }, silentClient);
+      // A record that announces 16 KiB, of a message of 8 KiB less one byte.
+      const long = Buffer.concat([Buffer.from([0x16, 3, 1, 0x40, 0, 1, 0, 0x20, 0]), Buffer.alloc(0x1fff)]);
+      for (const socket of begun) socket.write(long);
+      await until('they are held', () => stack.context.memory.held >= SILENT * long.length);
+      assert.ok(stack.context.memory.held <= SILENT * 2 * long.length);
+      for (const socket of begun) socket.destroy();
+      await until('it is given back', () => stack.context.memory.held === 0);
+      const tooLong = silentClient();
+      tooLong.write(Buffer.concat([Buffer.from([0x16, 3, 1, 0x40, 0, 1, 0, 0x40, 0]), Buffer.alloc(0x4000)]));
+      await until('it is closed', () => tooLong.destroyed);
+      assert.equal(stack.context.memory.held, 0);
+    });
+
+    it('closes them at the handshake timeout', async () => {
+      const begun = silentClient();
+      begun.write(HELLO_BEGINS);
+      await until('it is held', () => stack.context.memory.held > 0);
+      stack.clock.advance(5010);
+      await until('it is closed', () => begun.destroyed);
+      assert.deepEqual([...stack.context.stats.limits], [['handshake-timeout', 1]]);
+      assert.equal(stack.context.memory.held, 0);
+    });
   });
 
   describe('beside connections that say nothing', () => {
@@ -242,6 +307,7 @@ describe('A TLS listener', () => {
     it('peers without a certificate, or with one that is valid for long, are not ended', async () => {
       validForMs = Number.POSITIVE_INFINITY;
       const plain = await connected();
+      await call(plain);
       validForMs = 1000 * LIFE_MS;
       const long = await connected();
       await call(long);
@@ -297,3 +363,17 @@ describe('A TLS listener', () => {
     await until('it is let go', () => silent.destroyed);
   });
 });
+
+/** The first flight of a real TLS client. */
+function clientHello(): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const wire = new Duplex({
+      read: () => {},
+      write: (chunk: Buffer, _encoding, done) => {
+        resolve(chunk);
+        done();
+      },
+    });
+    tls.connect({ socket: wire, ALPNProtocols: ['h2'] }).on('error', () => {});
+  });
+}
