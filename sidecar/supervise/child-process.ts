@@ -3,6 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { ProcessExit } from '../core/health/process-end.js';
 import { messageOf } from '../runtime/log/message-of.js';
+import type { Guardian } from './guardian/guardian.js';
 
 export interface OwnedProcessOptions {
   /** The whole environment of the process. */
@@ -13,6 +14,8 @@ export interface OwnedProcessOptions {
   readonly stderr: number;
   /** Descriptors that it inherits, from 3 on. */
   readonly inherit?: readonly number[];
+  /** Ends what the process started, also after the owner was killed. Absent: only the process itself ends with its owner. */
+  readonly guardian?: Guardian | undefined;
   /**
    * Called once, when the process has ended or could not be started. `how`: such as `killed by
    * SIGKILL`.
@@ -25,7 +28,8 @@ const NOT_STARTED: ProcessExit = { code: null, signal: null };
 /**
  * A child process that does not outlive its owner. It runs in a session of its own, so that Ctrl-C
  * reaches only the owner, which ends it in order. It dies with the owner even when that is killed:
- * on Linux by the kernel (`setpriv --pdeathsig KILL`), elsewhere by the end of its standard input.
+ * on Linux by the kernel (`setpriv --pdeathsig KILL`), elsewhere by the end of its standard input; what it has started in turn, by
+ * the guardian.
  * The constructor starts `argv` and never throws: a command that cannot be started calls `onExit`.
  */
 export class ChildProcessHandle {
@@ -35,7 +39,9 @@ export class ChildProcessHandle {
   private ended = false;
 
   constructor(argv: readonly string[], options: OwnedProcessOptions) {
-    const child = started(argv, options);
+    const mark = options.guardian?.nextMark() ?? {};
+    options.guardian?.prepare();
+    const child = started(argv, { ...options, env: { ...options.env, ...mark } });
     if (typeof child === 'string') {
       this.ended = true;
       setImmediate(() => options.onExit(`could not be started: ${child}`, NOT_STARTED));
@@ -43,6 +49,7 @@ export class ChildProcessHandle {
     }
     this.child = child;
     this.pid = child.pid;
+    if (child.pid !== undefined) options.guardian?.watch(child.pid, mark);
     child.stdin?.on('error', () => {}); // it closed its input, and what it is told there is lost
     child.once('error', (error) => this.end(options, `could not be started: ${error.message}`, NOT_STARTED));
     child.once('exit', (code, signal) => this.end(options, describeExit(code, signal), { code, signal }));
@@ -71,7 +78,10 @@ export class ChildProcessHandle {
   private end(options: OwnedProcessOptions, how: string, exit: ProcessExit): void {
     if (this.ended) return;
     this.ended = true;
-    if (this.pid !== undefined) signalGroup(this.pid, 'SIGKILL'); // what it started and left behind
+    if (this.pid !== undefined) {
+      signalGroup(this.pid, 'SIGKILL'); // what it started and left behind
+      options.guardian?.release(this.pid);
+    }
     options.onExit(how, exit);
   }
 }

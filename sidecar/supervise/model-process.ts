@@ -14,6 +14,7 @@ import { makeDirectory } from '../runtime/process/directory.js';
 import { processMemory } from '../runtime/process/memory.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { ChildProcessHandle } from './child-process.js';
+import type { Guardian } from './guardian/guardian.js';
 import { HangDetector, type ModelWork } from './hang-detector.js';
 import { MemoryWatch } from './memory-watch.js';
 import { modelEnvironment } from './model-environment.js';
@@ -29,6 +30,8 @@ export interface ModelProcessDeps extends RuntimeDeps {
   /** Descriptors for the model's standard output and error. */
   readonly stdout: number;
   readonly stderr: number;
+  /** Ends what the process started. */
+  readonly guardian?: Guardian | undefined;
   /** Name for `{model}` in the command. */
   readonly model?: string | undefined;
   /** For `{version}` in the command. */
@@ -93,7 +96,8 @@ export function modelProcess(
       makeRoomForSocket(address);
       if (watcherPath !== undefined) rmSync(watcherPath, { force: true });
       const { env } = environment();
-      return new ChildProcessHandle(argv, { env, stdout: deps.stdout, stderr: deps.stderr, onExit });
+      const { stdout, stderr, guardian } = deps;
+      return new ChildProcessHandle(argv, { env, stdout, stderr, guardian, onExit });
     },
     monitor: (events, pid) => {
       const signs = pid === undefined ? undefined : new ProcessSigns(pid);

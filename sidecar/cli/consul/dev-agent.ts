@@ -5,6 +5,7 @@ import type { Health } from '../../health/model/health-probe.js';
 import type { RuntimeDeps } from '../../runtime/deps.js';
 import { makeDirectory } from '../../runtime/process/directory.js';
 import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
+import type { Guardian } from '../../supervise/guardian/guardian.js';
 import { type Probe, Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure, oneLine } from '../failure.js';
@@ -15,6 +16,8 @@ import type { ConsulBinary } from './binary.js';
 
 export interface DevAgentInput extends Omit<AgentFileInput, 'version'>, RuntimeDeps {
   readonly binary: ConsulBinary;
+  /** Ends it after `up` was killed, also where the kernel does not. */
+  readonly guardian?: Guardian;
   /** Called after every change of its state. */
   onChange(report: ModelReport): void;
 }
@@ -95,7 +98,13 @@ export class DevAgent {
     const log = openSync(this.logFile, 'a', 0o600);
     const argv = [this.input.binary.path, 'agent', '-ui', '-config-file', this.file];
     const env = withoutConsulVariables(process.env);
-    const child = new ChildProcessHandle(argv, { env, stdout: log, stderr: log, onExit });
+    const child = new ChildProcessHandle(argv, {
+      env,
+      stdout: log,
+      stderr: log,
+      guardian: this.input.guardian,
+      onExit,
+    });
     closeSync(log);
     return child;
   }

@@ -4,6 +4,7 @@ import type { Logger } from '../../runtime/log/logger.js';
 import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
+import type { Guardian } from '../../supervise/guardian/guardian.js';
 import { modelProcess } from '../../supervise/model-process.js';
 import type { Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
@@ -18,6 +19,7 @@ export function startModels(
   config: SidecarConfig,
   sidecar: RunningSidecar,
   logger: Logger,
+  guardian: Guardian,
 ): ReadonlySet<Supervisor> {
   const running = new Set<Supervisor>();
   if (!ownsModel(config)) return running;
@@ -25,7 +27,7 @@ export function startModels(
   const upstreams = () => sidecar.addresses.upstreams;
   sidecar.ownModels((host) => {
     const onLeak = (why: string) => sidecar.suspect(host, why);
-    const model = startModel(config.model!, { host, logger, onWithheld, onLeak, upstreams });
+    const model = startModel(config.model!, { host, logger, guardian, onWithheld, onLeak, upstreams });
     running.add(model);
     const stop = () => model.stop().finally(() => running.delete(model));
     host.superviseBy({
@@ -42,6 +44,7 @@ export function startModels(
 interface StartModelInput {
   readonly host: OwnedModel;
   readonly logger: Logger;
+  readonly guardian: Guardian;
   onWithheld(names: readonly string[]): void;
   onLeak(why: string): void;
   upstreams(): RunningSidecar['addresses']['upstreams'];
@@ -49,7 +52,7 @@ interface StartModelInput {
 
 function startModel(
   config: NonNullable<SidecarConfig['model']>,
-  { host, logger, onWithheld, onLeak, upstreams }: StartModelInput,
+  { host, logger, guardian, onWithheld, onLeak, upstreams }: StartModelInput,
 ): Supervisor {
   const {
     [PARENT_MARK]: parent,
@@ -64,6 +67,7 @@ function startModel(
     env,
     stdout: parent === undefined ? 1 : 2, // with a parent, standard output carries events
     stderr: 2,
+    guardian,
     model: host.model,
     version: host.version,
     wasGivenUp: host.wasGivenUp,

@@ -11,14 +11,16 @@ import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
 import { tuneSidecar } from '../../runtime/process/v8-tuning.js';
 import { SYSTEM } from '../../runtime/system.js';
+import { endOrphans } from '../../supervise/guardian/orphans.js';
 import type { Supervisor } from '../../supervise/supervisor.js';
 import { CommandFailure, oneLine } from '../failure.js';
+import { forgetOwner, ownGuardian } from '../own-guardian.js';
 import { packageVersion } from '../package-info.js';
 import { listenProblem } from '../ports/listen-problem.js';
 import { notifyServiceManager } from '../service-manager.js';
 import { type EndRequests, endRequests } from '../signals.js';
 import { readWithAdoption } from './adopt.js';
-import { inPlace, ofGeneration, withCommand } from './command-override.js';
+import { inPlace, ofGeneration, ownsModel, withCommand } from './command-override.js';
 import { startModels } from './owned-models.js';
 import { ParentChannel } from './parent-channel.js';
 import { reportToParent } from './parent-reports.js';
@@ -38,6 +40,7 @@ import { acceptWhenReady, Takeover } from './takeover.js';
  */
 export async function sidecarCommand(file: string, command: readonly string[]): Promise<number> {
   tuneSidecar();
+  forgetOwner(process.env);
   const ends = endRequests(['SIGHUP']);
   const sockets = inheritedSockets();
   const parent = ParentChannel.open(process.env);
@@ -58,7 +61,11 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   await parent?.identityArrived();
   const sidecar = await start(config, { logger, parent, sockets, adoption });
   const reports = parent && reportToParent(sidecar, parent);
-  const models = startModels(config, sidecar, logger);
+  if (ownsModel(config)) await endLeftovers(config, logger);
+  const guardian = ownGuardian(config.instance, (problem) =>
+    logger.warn({ problem }, 'model processes are not guarded'),
+  );
+  const models = startModels(config, sidecar, logger, guardian);
   const reload = watchConfiguration({
     ...{ file: resolve(file), sidecar, logger, command, parent, generation, adoption, running: config },
   });
@@ -89,6 +96,13 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     reports?.cancel();
     logger.flush();
   }
+}
+
+/** Before the first model starts, because they may have its port or the memory of its device. */
+async function endLeftovers({ instance }: SidecarConfig, logger: Logger): Promise<void> {
+  const pids = (await endOrphans(instance, SYSTEM)).map(({ pid }) => pid);
+  if (pids.length > 0)
+    logger.warn({ pids }, 'processes that a model of an earlier run of this sidecar had started were ended');
 }
 
 /** The successor's models listen at other paths (`ofGeneration`). */

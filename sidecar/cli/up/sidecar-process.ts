@@ -5,6 +5,7 @@ import type { IdentityParts } from '../../identity/identity.js';
 import type { RuntimeDeps } from '../../runtime/deps.js';
 import { inheriting, withoutSockets } from '../../runtime/process/inherited-sockets.js';
 import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
+import type { Guardian } from '../../supervise/guardian/guardian.js';
 import { Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { liveProbe, monitorAnswers } from '../liveness.js';
@@ -31,6 +32,8 @@ export interface SidecarProcessDeps extends RuntimeDeps {
   identityOf(spec: SidecarSpec): IdentityParts | undefined;
   /** Listening sockets that outlive a sidecar; undefined: each sidecar binds its own. */
   readonly sockets: HeldSockets | undefined;
+  /** Ends what is left of a sidecar. */
+  readonly guardian?: Guardian;
   onProcess(process: SidecarProcess, report: ModelReport): void;
   onEvent(process: SidecarProcess, event: SidecarEvent): void;
 }
@@ -134,6 +137,7 @@ export class SidecarProcess {
       inherit: sockets.fds,
       stdout: 'pipe',
       stderr: log,
+      guardian: deps.guardian,
       onExit,
     });
     closeSync(log);

@@ -6,10 +6,12 @@ import type { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
 import { SYSTEM } from '../../runtime/system.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
+import type { Guardian } from '../../supervise/guardian/guardian.js';
 import { findConsul } from '../consul/binary.js';
 import { type DevAgent, withoutConsulVariables } from '../consul/dev-agent.js';
 import { CommandFailure } from '../failure.js';
 import { requireModelRuntime } from '../model-runtime.js';
+import { ownGuardian } from '../own-guardian.js';
 import { cacheFolder } from '../package-info.js';
 import { readMeshFile } from '../read-config.js';
 import { SELF } from '../self.js';
@@ -67,10 +69,11 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
     const out = process.stdout;
     const palette = paletteFor(out, process.env);
     const report = new UpReport({ out, palette, json: options.json, wallNow: systemClock.wallNow });
-    const up: Up = { file, mesh, run, ends, hangup, report, externalConsul };
+    const guardian = ownGuardian('up', printError);
+    const up: Up = { file, mesh, run, ends, hangup, report, guardian, externalConsul };
     if (binary === undefined) return await runMesh(up);
     const onChange = report.consul.bind(report);
-    return await runWithAgent(up, await startConsul({ binary, mesh, run, ...SYSTEM, onChange }));
+    return await runWithAgent(up, await startConsul({ binary, mesh, run, guardian, ...SYSTEM, onChange }));
   } finally {
     ends.release();
     hangup.release();
@@ -86,6 +89,7 @@ interface Up {
   readonly ends: EndRequests;
   readonly hangup: Hangups;
   readonly report: UpReport;
+  readonly guardian: Guardian;
   /** URL of the agent that the mesh file names. */
   readonly externalConsul: string | undefined;
 }
@@ -152,14 +156,15 @@ interface RunFleetInput extends Up {
 }
 
 async function runFleet(specs: readonly SidecarSpec[], input: RunFleetInput): Promise<number> {
-  const { run, ends, report, agent, issuer } = input;
+  const { run, ends, report, guardian, agent, issuer } = input;
   const ready = untilReady(systemTimers);
   const sockets = HeldSockets.create();
   if (sockets === undefined)
     printError('this Node cannot hold listening sockets: new calls fail while a sidecar starts again');
   const identityOf = ({ name }: SidecarSpec) => issuer?.current(name);
   const env = agent === undefined ? process.env : withoutConsulVariables(process.env);
-  const fleet: Fleet = new Fleet(specs, { ...SYSTEM, self: SELF, env, identityOf, sockets }, (event) => {
+  const deps = { ...SYSTEM, self: SELF, env, identityOf, sockets, guardian };
+  const fleet: Fleet = new Fleet(specs, deps, (event) => {
     report.event(event, fleet.states);
     ready.check(fleet.states);
   });

@@ -1,5 +1,5 @@
 /**
- * A model service that is not ours, run as a program: answers health checks on $OUTRIDER_MODEL_LISTEN (unix:PATH),
+ * A model service that is not ours, run as a program: answers health checks on $OUTRIDER_MODEL_LISTEN,
  * and does what its arguments say. `serving-when FILE`: SERVING once the file exists. `stubborn`: ignores SIGTERM. A call with
  * `x-block-ms` holds up everything for so long before it is answered, using CPU if it says `x-block-by: cpu`.
  */
@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:http2';
 
 const [behaviour, file = ''] = process.argv.slice(2);
-const path = process.env['OUTRIDER_MODEL_LISTEN']!.replace(/^unix:/, '');
+const listen = process.env['OUTRIDER_MODEL_LISTEN']!;
 
 const server = createServer();
 server.on('stream', (stream, headers) => {
@@ -20,7 +20,8 @@ server.on('stream', (stream, headers) => {
   stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
   stream.end(Buffer.from([0, 0, 0, 0, 2, 0x08, isServing ? 1 : 2]));
 });
-server.listen(path);
+if (listen.startsWith('unix:')) server.listen(listen.slice('unix:'.length));
+else server.listen(Number(listen.split(':').at(-1)), '127.0.0.1');
 process.on('SIGTERM', () => {
   if (behaviour !== 'stubborn') process.exit(0);
 });
