@@ -6,6 +6,8 @@ export interface Listed {
   /** Address; unique in an answer. */
   readonly key: string;
   readonly status: Health;
+  /** An operator took it out of service on purpose, which is no doubt: it is never retained. */
+  readonly isMaintained?: boolean;
 }
 
 /** How a guard ended: the registry lists enough again, the grace time is over, or no retained instance answers any more. */
@@ -27,6 +29,8 @@ export interface EvictionGuard<I> {
   readonly untilMs: number;
   /** Usable instances before the loss. */
   readonly size: number;
+  /** Instances in maintenance at that time. */
+  readonly maintained: number;
   readonly retained: ReadonlyMap<string, Retained<I>>;
 }
 
@@ -47,7 +51,14 @@ export interface Registry<I extends Listed> {
   /** Set by the step that ended a guard. */
   readonly ended: GuardEnd | undefined;
   /** The largest recent answers: a loss in several steps within SUDDEN_MS counts as one. */
-  readonly peaks: readonly { readonly atMs: number; readonly usable: number }[];
+  readonly peaks: readonly Peak[];
+}
+
+/** What an answer had. */
+interface Peak {
+  readonly atMs: number;
+  readonly usable: number;
+  readonly maintained: number;
 }
 
 /** Whether an instance answered calls of ours lately. */
@@ -69,14 +80,15 @@ export function apply<I extends Listed>(
   graceMs: number,
 ): Registry<I> {
   const usable = countUsable(answer);
+  const maintained = countMaintained(answer);
   const accepted = (peaks: Registry<I>['peaks'], ended?: GuardEnd): Registry<I> => {
-    const kept = [...peaks.filter((peak) => peak.usable > usable), { atMs: nowMs, usable }];
+    const kept = [...peaks.filter((peak) => peak.usable > usable), { atMs: nowMs, usable, maintained }];
     return { answer, members: answer, usable, guard: undefined, ended, peaks: kept };
   };
   if (before === undefined) return accepted([]);
-  const guard = before.guard ?? guardFor(before, answer, usable, nowMs, graceMs);
+  const guard = before.guard ?? guardFor(before, answer, { usable, maintained }, nowMs, graceMs);
   if (guard === undefined) return accepted(recentPeaks(before, nowMs));
-  if (usable * 2 >= guard.size) return accepted([], 'recovered');
+  if (usable * 2 >= expectedOf(guard.size, guard.maintained, maintained)) return accepted([], 'recovered');
   if (nowMs >= guard.untilMs) return accepted([], 'expired');
   const retained = retain(before, guard, answer, isAnswering, nowMs);
   if (retained.size === 0) return accepted([], before.guard === undefined ? undefined : 'silent');
@@ -96,23 +108,29 @@ export function reevaluate<I extends Listed>(
 /** The recent peaks, with the present number of usable instances as of now. */
 function recentPeaks<I extends Listed>(before: Registry<I>, nowMs: number): Registry<I>['peaks'] {
   const recent = before.peaks.filter(({ atMs }) => nowMs - atMs < SUDDEN_MS);
-  return [...recent, { atMs: nowMs, usable: before.usable }];
+  return [...recent, { atMs: nowMs, usable: before.usable, maintained: countMaintained(before.answer) }];
+}
+
+/** How many of `usable` instances are expected now that more of them are in maintenance: those are accounted for. */
+function expectedOf(usable: number, maintainedThen: number, maintainedNow: number): number {
+  return usable - Math.max(0, maintainedNow - maintainedThen);
 }
 
 /** A new guard when this answer is a sudden loss. */
 function guardFor<I extends Listed>(
   before: Registry<I>,
   answer: readonly I[],
-  usable: number,
+  { usable, maintained }: Pick<Peak, 'usable' | 'maintained'>,
   nowMs: number,
   graceMs: number,
 ): EvictionGuard<I> | undefined {
-  let size = before.usable;
-  for (const peak of recentPeaks(before, nowMs)) size = Math.max(size, peak.usable);
+  let size = 0;
+  for (const peak of recentPeaks(before, nowMs))
+    size = Math.max(size, expectedOf(peak.usable, peak.maintained, maintained));
   if (usable * 2 >= size || before.usable === 0 || !(graceMs > 0)) return undefined;
   // The only instance became critical, which is ordinary; retaining it would give its calls to no other.
   if (size === 1 && answer.some(({ key }) => key === before.members.find(isUsable)?.key)) return undefined;
-  return { sinceMs: nowMs, untilMs: nowMs + graceMs, size, retained: new Map() };
+  return { sinceMs: nowMs, untilMs: nowMs + graceMs, size, maintained, retained: new Map() };
 }
 
 /** Instances that were usable before, are not in the answer, and still answer calls. */
@@ -128,7 +146,7 @@ function retain<I extends Listed>(
   const silent: Retained<I>[] = [];
   for (const item of before.members) {
     const now = listed.get(item.key);
-    if (!isUsable(item) || (now !== undefined && isUsable(now))) continue;
+    if (!isUsable(item) || (now !== undefined && (isUsable(now) || now.isMaintained === true))) continue;
     const known = guard.retained.get(item.key);
     const silentSinceMs = isAnswering(item) ? undefined : (known?.silentSinceMs ?? nowMs);
     const wasCalledCritical = now !== undefined || known?.wasCalledCritical === true;
@@ -157,6 +175,12 @@ function guarded<I extends Listed>(answer: readonly I[], guard: EvictionGuard<I>
 
 function isUsable(item: Listed): boolean {
   return item.status !== 'critical';
+}
+
+function countMaintained(items: readonly Listed[]): number {
+  let count = 0;
+  for (const { isMaintained } of items) if (isMaintained === true) count += 1;
+  return count;
 }
 
 function countUsable(items: readonly Listed[]): number {

@@ -66,6 +66,16 @@ describe('the endpoints of a target, from a real Consul', () => {
     own.close();
   });
 
+  /** How often instances were kept although Consul took them away. */
+  const held = (): number => {
+    const samples = targets
+      .metrics()
+      .flatMap((each) =>
+        each.kind !== 'histogram' && each.name === 'outrider_consul_holds_total' ? each.samples : [],
+      );
+    return samples.reduce((sum, { value }) => sum + value, 0);
+  };
+
   /** What was told last, as `9001 9002:critical`. */
   const follow = (target: Target): (() => string) => {
     let state: TargetState | undefined;
@@ -101,6 +111,34 @@ describe('the endpoints of a target, from a real Consul', () => {
     await shows(digits, '9001:critical 9002:critical');
     await server.api('PUT', '/agent/maintenance?enable=false');
     await shows(digits, '9001 9002');
+  });
+
+  it('endpoints from Consul in maintenance get no calls at once, although most of the set is and they answer', async () => {
+    const digits = follow({ service: 'digits' });
+    for (const port of [9001, 9002, 9003]) await register(port);
+    await shows(digits, '9001 9002 9003');
+    const maintain = (port: number, isOn: boolean): Promise<unknown> =>
+      server.api('PUT', `/agent/service/maintenance/digits-${port}?enable=${isOn}`);
+    for (const port of [9001, 9002]) await maintain(port, true);
+    // Before the grace time is over: no guard was set.
+    await shows(digits, '9001:critical 9002:critical 9003');
+    assert.equal(held(), 0);
+    for (const port of [9001, 9002]) await maintain(port, false);
+    await shows(digits, '9001 9002 9003');
+    // The same, said of the services behind proxies.
+    for (const port of [9001, 9002, 9003]) {
+      await server.register({ ID: `model-${port}`, Name: 'model', Port: port + 100 });
+      const Checks = [{ Name: 'service', AliasService: `model-${port}` }];
+      await register(port, { ...proxyOf('model', port), ID: `digits-${port}`, Check: undefined, Checks });
+    }
+    const model = follow({ service: 'model' });
+    await shows(model, '9001 9002 9003');
+    // The proxies were those of another service before.
+    const before = held();
+    for (const port of [9001, 9002])
+      await server.api('PUT', `/agent/service/maintenance/model-${port}?enable=true&reason=new%20disk`);
+    await shows(model, '9001:critical 9002:critical 9003');
+    assert.equal(held(), before);
   });
 
   it('endpoints from Consul that answer are kept for the grace time when an operator empties the registry', async () => {

@@ -19,10 +19,11 @@ const TEXTS = ['key', 'id', 'node', 'address', 'why', 'service', 'datacenter'] a
 /** Whether a value has the shape of an instance: a cache of another version must not reach the data plane. */
 function isInstance(value: unknown): value is Instance {
   if (typeof value !== 'object' || value === null) return false;
-  const { port, weight, status, tags, meta, place } = value as Record<string, unknown>;
+  const { port, weight, status, tags, meta, place, isMaintained } = value as Record<string, unknown>;
   return (
     TEXTS.every((field) => typeof (value as Record<string, unknown>)[field] === 'string') &&
     textIn(value, 'address') !== '' &&
+    (isMaintained === undefined || isMaintained === true) &&
     (place === undefined || typeof place === 'string') &&
     typeof port === 'number' &&
     Number.isInteger(port) &&

@@ -6,13 +6,17 @@ export interface AggregateStatus {
   readonly status: Health;
   /** `NAME: first line of its output`, of the worst check, or of the one that it stands for; empty while passing. */
   readonly why: string;
+  /** An operator has put the instance or its node into maintenance. */
+  readonly isMaintained: boolean;
 }
 
 /** Characters of the reason; Consul cuts outputs at 4 KiB. */
 const MAX_WHY = 200;
-const PASSING: AggregateStatus = { status: 'passing', why: '' };
+const PASSING: AggregateStatus = { status: 'passing', why: '', isMaintained: false };
 /** What a proxy's check says that stands for the checks of its service: the check that fails there, and its output. */
 const ALIASED = /^Aliased check "([^"]+)" failing: (?=\S)/;
+/** The names that Consul gives the checks of `consul maint`; the alias check of a proxy shows no more of them. */
+const MAINTENANCE_NAMES: ReadonlySet<string> = new Set(['Node Maintenance Mode', 'Service Maintenance Mode']);
 const NODE_MAINTENANCE = '_node_maintenance';
 const SERVICE_MAINTENANCE = '_service_maintenance';
 
@@ -31,7 +35,8 @@ export function aggregateStatus(checks: readonly unknown[]): AggregateStatus {
     }
   }
   if (worstRank === 0) return PASSING;
-  return { status: worstRank === 1 ? 'warning' : 'critical', why: reasonOf(worst) };
+  const status = worstRank === 1 ? 'warning' : 'critical';
+  return { status, why: reasonOf(worst), isMaintained: worstRank === 3 };
 }
 
 /** 3: maintenance, 2: critical, 1: warning, 0: passing or a status that Consul does not have. */
@@ -48,7 +53,14 @@ function isMaintenance(check: unknown): boolean {
   const id = textIn(check, 'CheckID');
   const isOne =
     id === NODE_MAINTENANCE || id === SERVICE_MAINTENANCE || id.startsWith(`${SERVICE_MAINTENANCE}:`);
-  return isOne && textIn(check, 'Status') !== 'passing';
+  return (isOne || isAliasOfMaintenance(check)) && textIn(check, 'Status') !== 'passing';
+}
+
+/** The alias check of a proxy whose service is in maintenance. */
+function isAliasOfMaintenance(check: unknown): boolean {
+  // The check of `consul maint` has no output, only notes, which an alias check does not repeat.
+  const name = /^Aliased check "([^"]+)" failing: /.exec(textIn(check, 'Output').slice(0, MAX_WHY))?.[1];
+  return name !== undefined && MAINTENANCE_NAMES.has(name);
 }
 
 /** `NAME: first line of its output`. An alias check stands for another check, which is named in its place. */

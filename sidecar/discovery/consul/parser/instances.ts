@@ -21,6 +21,8 @@ export interface Instance {
   readonly status: Health;
   /** The check that says so and its first line of output; empty while passing. */
   readonly why: string;
+  /** An operator has put it or its node into maintenance. Absent: not. */
+  readonly isMaintained?: true;
   /** The service that its certificate must name: of a proxy, its destination. */
   readonly service: string;
   readonly datacenter: string;
@@ -163,6 +165,7 @@ function build(node: Json, service: Json, place: Place, judgement: AggregateStat
     weight: weightOf(service, judgement.status),
     status: judgement.status,
     why: judgement.why,
+    ...(judgement.isMaintained ? { isMaintained: true } : {}),
     service: name,
     datacenter: textIn(node, 'Datacenter').slice(0, MAX_NAME),
     tags: listIn(service, 'Tags')

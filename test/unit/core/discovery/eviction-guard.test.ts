@@ -14,16 +14,20 @@ const GRACE_MS = 60_000;
 const MARKS: Readonly<Record<Health, string>> = { passing: '', critical: '!', warning: '?' };
 const STATUSES = Object.keys(MARKS) as Health[];
 
-/** `a b! c?`: a passes, b is critical, c warns. */
+/** `a b! c? d~`: a passes, b is critical, c warns, d is in maintenance. */
 function answer(text: string): Listed[] {
   const statusOf = (mark = ''): Health => STATUSES.find((status) => MARKS[status] === mark)!;
   const words = text.split(' ').filter((word) => word !== '');
-  return words.map((word) => ({ key: word[0]!, status: statusOf(word[1]) }));
+  return words.map((word) =>
+    word[1] === '~'
+      ? { key: word[0]!, status: 'critical', isMaintained: true }
+      : { key: word[0]!, status: statusOf(word[1]) },
+  );
 }
 
 /** The members in the same notation; then `held` while the guard holds, or how it has just ended. */
 function shown({ members, guard, ended }: Registry<Listed>): string {
-  const words = members.map(({ key, status }) => `${key}${MARKS[status]}`);
+  const words = members.map(({ key, status, isMaintained }) => `${key}${isMaintained ? '~' : MARKS[status]}`);
   return [...words, guard === undefined ? (ended ?? '') : 'held'].filter((word) => word !== '').join(' ');
 }
 
@@ -79,6 +83,26 @@ describe('The eviction guard', () => {
 
   it('does not retain the only instance that was critical first, as a drain does', () =>
     tells('a', 'a!', ''));
+
+  it('believes maintenance at once, of however many instances', () => {
+    tells('a b c', 'a b~ c~', 'a~ b~ c~', 'a b c');
+    tells('a b', 'a~ b~');
+  });
+
+  it('does not retain an instance that is put into maintenance while others are retained', () =>
+    tells(
+      'a b c d e f',
+      ['a! b! c! d! e! f', 'a b c d e f held'],
+      ['a! b~ c~ d! e! f', 'a b~ c~ d e f held'],
+      ['a! b~ c~ d~ e! f', 'a b~ c~ d~ e f held'],
+      ['a! b~ c~ d~ e~ f', 'a! b~ c~ d~ e~ f recovered'],
+    ));
+
+  it('doubts a loss beside maintenance as it does without', () => {
+    tells('a b c d e f', ['a~ b~ c', 'a~ b~ c d e f held']);
+    tells('a b c d e f', 'a~ b~ c d');
+    tells('a~ b~ c d', [SUDDEN_MS, 'a~ b~ c d'], 'a~ b~ c', ['a~ b~', 'a~ b~ c held'], ['', 'c held']);
+  });
 
   it('retains most of a set as it was when it turns critical at once', () =>
     tells('a b? c d', ['a! b! c! d', 'a b? c d held'], [GRACE_MS, 'a! b! c! d expired']));

@@ -147,6 +147,21 @@ describe('instances of a service', () => {
         assert.equal(judged(failing, { ...maintenance, CheckID }), 'critical Maintenance Mode: new disk');
     });
 
+    it('maintenance is told apart from failures, also where the alias check of a proxy says it', () => {
+      const isMaintained = (...Checks: object[]) => one({ Checks }).isMaintained;
+      const failing = { Name: 'model', Status: 'critical', Output: 'dead' };
+      const alias = (name: string) => ({
+        ...{ Name: 'service', Status: 'critical' },
+        Output: `Aliased check "${name}" failing: `,
+      });
+      assert.equal(isMaintained(failing), undefined);
+      assert.equal(isMaintained(alias('model')), undefined);
+      assert.equal(isMaintained({ CheckID: '_node_maintenance', Status: 'passing' }), undefined);
+      assert.equal(isMaintained(failing, { CheckID: '_node_maintenance', Status: 'critical' }), true);
+      assert.equal(isMaintained(alias('Service Maintenance Mode')), true);
+      assert.equal(isMaintained(alias('Node Maintenance Mode')), true);
+    });
+
     it('the reason of a status is one line', () => {
       const Output = `\n first \u001b[31mline\tof\u2028it \nsecond`;
       assert.equal(judged({ Name: 'c', Status: 'critical', Output }), 'critical c: first  [31mline of it');
